@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A backing in a regular file or on a block device, through the page cache.
+ *
+ * The lock is flock(2) on the file itself; who holds it is looked up in /proc/locks.  A block
+ * device is opened O_EXCL as well, so that nothing mounts it meanwhile, and cannot grow.
+ */
+#pragma once
+
+#include "common/backing.h"
+
+typedef enum {
+	BACKING_FILE_READ_ONLY = 1 << 0,
+	/* Makes a new, empty file (mode 0600), and fails with STORAGEOS_ERROR_EXISTS where there
+	 * is one.  Not for a block device. */
+	BACKING_FILE_CREATE = 1 << 1,
+} BackingFileFlags;
+
+/* NULL with *error set: NOT_FOUND, EXISTS, INVALID (neither file nor block device), IO.
+ * Does not lock. */
+Backing *backing_file_open(const char *path, BackingFileFlags flags, GError **error);

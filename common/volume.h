@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A volume: one virtual disk in one backing, thin, checksummed and crash-safe.  This header is all
+ * that the plugin, the FUSE binary and the command line need of the engine.
+ *
+ * Promises (engine invariants, docs/design.md):
+ *   I1  What was written before a flush that returned 0 is never lost.
+ *   I2  A write that returned 0 survives the death of the process.
+ *   I3  After a crash the volume holds a prefix of the writes, in the order they returned for any
+ *       one block; one write of up to 1 MiB is there whole or not at all.
+ *   I4  A read returns what was written, or an error; what was never written, or was zeroed or
+ *       discarded, reads as zeros.
+ *
+ * Threading: every function but volume_close() may be called from any number of threads at once.
+ * Overlapping writes take effect in some order, each whole up to 1 MiB.  Calls sleep for the disk;
+ * a host with one dispatch thread uses the _nowait forms first.  Callbacks: none.
+ *
+ * Offsets and lengths are bytes, multiples of 512, within the volume's size; vectors are not
+ * changed.  No call allocates in the common path, none aborts.
+ *
+ * Results of the data path: 0, or
+ *   -EINVAL     unaligned, or beyond the end (nothing was done)
+ *   -EBADMSG    checksum mismatch; *ret_offset tells the first byte of the bad block
+ *   -EIO        the backing failed to read or write
+ *   -ENOSPC     the backing is full; goes on by itself when space is back
+ *   -ENOMEM     as it says
+ *   -EILSEQ     compare_and_write: they differ; *ret_offset tells where
+ *   -EAGAIN     _nowait only: would sleep (nothing was done)
+ *   -ESHUTDOWN  the volume has FAILED (a flush failed, or an invariant broke): reads go on, all
+ *               else fails until it is opened anew
+ * `ret_offset` may be NULL; it is untouched otherwise.  A write or zero that fails may have
+ * written some of its 1 MiB pieces, each whole.
+ */
+#pragma once
+
+#include "common/backing.h"
+
+#define VOLUME_SIZE_MIN ((guint64)1 << 20)
+#define VOLUME_SIZE_MAX ((guint64)1 << 46)
+#define VOLUME_ATOMIC_MAX (1u << 20) /* bytes of a write that is all there or not at all */
+
+typedef struct Volume Volume;
+
+typedef struct {
+	guint64 size;               /* bytes, a multiple of 512, within VOLUME_SIZE_MIN..MAX */
+	guint32 logical_block_size; /* what the volume shows to its users: 512 or 4096; 0 = 512 */
+	guint64 journal_size;       /* bytes, 4..64 MiB; 0 = by the volume's size */
+} VolumeParameters;
+
+typedef enum {
+	VOLUME_OK,
+	VOLUME_FAILED, /* reads only; see volume_failure() */
+	VOLUME_READ_ONLY,
+} VolumeState;
+
+typedef struct {
+	char uuid[37]; /* lower case, with dashes */
+	VolumeState state;
+	guint64 size;
+	guint32 logical_block_size;
+	guint64 generation;      /* of the last durable checkpoint */
+	guint64 data_bytes;      /* mapped blocks; approximate while dead trees are released */
+	guint64 metadata_bytes;  /* nodes, bitmaps, journal, superblocks */
+	guint64 pending_bytes;   /* replaced, waiting for the next checkpoint */
+	guint64 backing_bytes;   /* taken from the file system below */
+	guint64 journal_size;    /* of the ring, bytes */
+	guint64 journal_used;    /* of the ring, bytes */
+	guint64 reads, writes, zeroes, flushes;    /* requests since open */
+	guint64 bytes_read, bytes_written, bytes_zeroed;
+	guint64 checkpoints;                       /* since open */
+	guint64 checksum_errors;                   /* since open */
+	guint64 cache_nodes, cache_hits, cache_misses;
+} VolumeInfo;
+
+typedef enum {
+	VOLUME_OPEN_READ_ONLY = 1 << 0, /* writes nothing: what a crash left is replayed in memory */
+} VolumeOpenFlags;
+
+/* The node cache's size for the whole process, bytes (64 MiB at first; at least 1 MiB), shared by
+ * the open volumes. */
+void volume_set_cache_size(guint64 bytes);
+
+/* Writes a new, empty volume into `backing` (empty, or whose content may go) and makes it durable.
+ * Takes the writer's lock first; the backing stays the caller's.  Well under a second for any
+ * size. */
+gboolean volume_format(Backing *backing, const VolumeParameters *parameters, GError **error);
+
+/* Opens, recovering what a crash left.  `name` is for messages and log lines.  The backing is the
+ * volume's from the call on, failed or not.  Errors: BUSY (open elsewhere; says by which process),
+ * CORRUPT, UNSUPPORTED (a newer format), IO, NO_SPACE. */
+Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, GError **error);
+
+/* Checkpoints and closes; no call may be running.  The volume is gone either way; FALSE says that
+ * the last checkpoint failed, and that what was not flushed may be lost.  NULL is allowed. */
+gboolean volume_close(Volume *volume, GError **error);
+
+/* Closes without a checkpoint, as a crash would: for tests. */
+void volume_abandon(Volume *volume);
+
+guint64 volume_size(const Volume *volume);
+guint32 volume_logical_block_size(const Volume *volume);
+void volume_get_info(Volume *volume, VolumeInfo *ret_info);
+
+/* Why the volume is FAILED, or NULL.  Free the result. */
+char *volume_failure(Volume *volume);
+
+int volume_read(Volume *volume, const struct iovec *iov, int count, guint64 offset,
+		guint64 *ret_offset);
+int volume_write(Volume *volume, const struct iovec *iov, int count, guint64 offset,
+		 guint64 *ret_offset);
+
+/* The same where nothing needs to sleep, else -EAGAIN.  A write up to VOLUME_ATOMIC_MAX only. */
+int volume_read_nowait(Volume *volume, const struct iovec *iov, int count, guint64 offset,
+		       guint64 *ret_offset);
+int volume_write_nowait(Volume *volume, const struct iovec *iov, int count, guint64 offset,
+			guint64 *ret_offset);
+
+/* Makes [offset, offset + length) read as zeros and releases its space; both are the same, and
+ * both go on where the backing is full (from a reserve).  Edges inside a block are written. */
+int volume_zero(Volume *volume, guint64 offset, guint64 length);
+int volume_discard(Volume *volume, guint64 offset, guint64 length);
+
+/* Returns when everything that was acknowledged before the call would survive a loss of power.
+ * Concurrent flushes share one. */
+int volume_flush(Volume *volume);
+
+/* Writes `length` bytes (up to VOLUME_ATOMIC_MAX) of `data` if the same range holds `expected`,
+ * as one step against every other call; else -EILSEQ, nothing is written and *ret_offset is the
+ * volume offset of the first byte that differs. */
+int volume_compare_and_write(Volume *volume, const struct iovec *expected, int expected_count,
+			     const struct iovec *data, int data_count, guint64 offset,
+			     guint64 *ret_offset);
+
+/* Makes a checkpoint now and waits for it. */
+int volume_checkpoint(Volume *volume);
+
+/* Waits until the space of everything that was discarded went back to the backing, for
+ * `seconds` at most.  FALSE if it took longer. */
+gboolean volume_settle(Volume *volume, guint seconds);
