@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# The library of all shell tests: TAP output, clean-up, small helpers.
+#
+# A test is a bash script that starts so, and says at its end how many results it gave:
+#
+#     #!/bin/bash
+#     # What this proves, in a sentence.
+#     . "$(dirname "$0")/../lib.sh"
+#     need mkfs.ext4 e2fsprogs
+#     check "a volume can be made" "$STORAGEOS" create db --size 1G
+#     finish
+#
+# Results
+#   ok NAME | not_ok NAME [DETAIL]  one result, as it is
+#   check NAME COMMAND...           ok if the command succeeds; its output is shown where it does not
+#   refuses NAME REGEX COMMAND...   ok if it fails and its output matches (grep -E)
+#   is NAME GOT WANTED              ok if equal
+#   like NAME TEXT REGEX            ok if it matches (grep -E)
+#   skip NAME REASON                one result that could not be had here
+#   skip_all REASON                 the whole test cannot be run here: ends it
+#   must NAME COMMAND...            as check, and ends the test where it fails: nothing after makes sense
+#   give_up REASON                  ends the test as failed
+#   finish                          prints the plan; a test that ends without it has failed
+#   note TEXT                       a line for the reader
+#
+# Clean-up: `cleanup COMMAND ARG...` puts a command on a stack that is run, last first, however the
+# test ends (its end, a signal, a timeout).
+#
+# Set for the test
+#   $ROOT             the top of the source tree
+#   $STORAGEOS_BUILD  the build directory (from the environment; `build` in the tree otherwise)
+#   $STORAGEOS, $STORAGEOS_FUSE, $STORAGEOS_PLUGIN   what was built there
+#   $WORK             an empty directory of its own, removed at the end; in $SCRATCH if that is set
+
+set -u
+export LC_ALL=C
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+: "${STORAGEOS_BUILD:=$ROOT/build}"
+export STORAGEOS_BUILD
+export STORAGEOS=$STORAGEOS_BUILD/cli/storageos
+export STORAGEOS_FUSE=$STORAGEOS_BUILD/fuse-fallback/storageos-fuse
+export STORAGEOS_PLUGIN=$STORAGEOS_BUILD/handler/handler_storageos.so
+
+tap_count=0 tap_failed=0 tap_finished=no
+cleanup_stack=()
+
+# ---- results
+
+note() {
+	printf '%s\n' "$*" | sed 's/^/# /'
+}
+
+ok() {
+	tap_count=$((tap_count + 1))
+	echo "ok $tap_count - $1"
+}
+
+not_ok() {
+	tap_count=$((tap_count + 1)) tap_failed=$((tap_failed + 1))
+	echo "not ok $tap_count - $1"
+	[ $# -lt 2 ] || note "$2"
+}
+
+skip() {
+	tap_count=$((tap_count + 1))
+	echo "ok $tap_count - $1 # SKIP $2"
+}
+
+skip_all() {
+	[ $tap_count = 0 ] || give_up "skip_all after results: $1"
+	echo "1..0 # SKIP $1"
+	tap_finished=yes
+	exit 0
+}
+
+check() {
+	local name=$1 output status
+	shift
+	output=$("$@" 2>&1 </dev/null)
+	status=$?
+	if [ $status = 0 ]; then
+		ok "$name"
+	else
+		not_ok "$name" "'$*' ended with status $status:"$'\n'"$output"
+	fi
+	return $status
+}
+
+must() {
+	check "$@" || give_up "cannot go on after: $1"
+}
+
+refuses() {
+	local name=$1 regex=$2 output status
+	shift 2
+	output=$("$@" 2>&1 </dev/null)
+	status=$?
+	if [ $status = 0 ]; then
+		not_ok "$name" "'$*' succeeded: $output"
+	elif grep -qE -- "$regex" <<<"$output"; then
+		ok "$name"
+	else
+		not_ok "$name" "'$*' failed as it should, but its output does not match /$regex/:"$'\n'"$output"
+	fi
+}
+
+is() {
+	if [ "$2" = "$3" ]; then
+		ok "$1"
+	else
+		not_ok "$1" "got '$2', wanted '$3'"
+	fi
+}
+
+like() {
+	if grep -qE -- "$3" <<<"$2"; then
+		ok "$1"
+	else
+		not_ok "$1" "'$2' does not match /$3/"
+	fi
+}
+
+give_up() {
+	echo "Bail out! $*"
+	exit 1
+}
+
+finish() {
+	echo "1..$tap_count"
+	tap_finished=yes
+	[ $tap_failed = 0 ]
+	exit
+}
+
+# ---- clean-up
+
+cleanup() {
+	cleanup_stack+=("$(printf '%q ' "$@")")
+}
+
+run_cleanups() {
+	local status=$? i
+	trap - EXIT
+	trap '' INT TERM HUP
+	for ((i = ${#cleanup_stack[@]} - 1; i >= 0; i--)); do
+		eval "${cleanup_stack[i]}" >/dev/null 2>&1 </dev/null
+	done
+	if [ $tap_finished = no ] && [ $status = 0 ]; then
+		echo "Bail out! the test ended without calling finish"
+		status=1
+	fi
+	exit $status
+}
+trap run_cleanups EXIT
+trap 'echo "Bail out! stopped by a signal"; exit 143' INT TERM HUP
+
+WORK=$(mktemp -d -p "${SCRATCH:-${TMPDIR:-/var/tmp}}" storageos-test.XXXXXX) || give_up "no \$WORK"
+cleanup rm -rf --one-file-system "$WORK"
+
+# ---- what the test needs
+
+# need COMMAND PACKAGE: without it the whole test is skipped.
+need() {
+	command -v "$1" >/dev/null || skip_all "$1 is not installed (package $2)"
+}
+
+need_root() {
+	[ "$(id -u)" = 0 ] || skip_all "needs root"
+}
+
+# need_built FILE...: what must have been built; it is a failure and not a skip where it was not.
+need_built() {
+	local file
+	for file; do
+		[ -e "$file" ] || give_up "$file was not built: ninja -C $STORAGEOS_BUILD"
+	done
+}
+
+# ---- helpers
+
+# wait_for SECONDS COMMAND...: tries the command until it succeeds; fails after so many seconds.
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1 </dev/null; do
+		[ $SECONDS -le $end ] || return 1
+		sleep 0.1
+	done
+}
+
+# A configuration and a default pool of the test's own, in $WORK, which every program then uses.
+own_config() {
+	export STORAGEOS_CONFIG=$WORK/storageos.conf
+	POOL=$WORK/pool
+	mkdir -p "$POOL" "$WORK/run" "$WORK/dev" || give_up "cannot make $POOL"
+	cat >"$STORAGEOS_CONFIG" <<-END
+	[storageos]
+	run_directory=$WORK/run
+	device_directory=$WORK/dev
+
+	[pool default]
+	path=$POOL
+	END
+	[ -e "$POOL/.storageos-pool" ] ||
+		printf '{ "format": 1, "uuid": "%s", "name": "default" }\n' \
+			"$(cat /proc/sys/kernel/random/uuid)" >"$POOL/.storageos-pool"
+}
+
+# random_file FILE BYTES: fills it with bytes that do not repeat.
+random_file() {
+	head -c "$2" /dev/urandom >"$1"
+}
+
+# checksum FILE...: one line for each, comparable between directories.
+checksum() {
+	local file
+	for file; do
+		sha256sum <"$file" | cut -d' ' -f1
+	done
+}
+
+# tree_fill DIRECTORY MIB: files of many sizes, in subdirectories, about so much together.
+tree_fill() {
+	local directory=$1 left=$(($2 * 1024)) i=0 kib
+	while [ $left -gt 0 ]; do
+		kib=$((1 + (i * 7919) % 3001))
+		[ $kib -le $left ] || kib=$left
+		mkdir -p "$directory/d$((i % 7))" || return 1
+		random_file "$directory/d$((i % 7))/f$i" $((kib * 1024 - i % 100)) || return 1
+		left=$((left - kib)) i=$((i + 1))
+	done
+}
+
+# tree_checksum DIRECTORY: one line that changes when any file in it does.
+tree_checksum() {
+	(cd "$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum) | sha256sum | cut -d' ' -f1
+}
+
+# allocated FILE: how many KiB of the file system it takes.
+allocated() {
+	sync -f "$1"
+	du -k "$1" | cut -f1
+}
+
+# alive PID: whether it runs (one that has ended and was not waited for does not).
+alive() {
+	[ -r "/proc/$1/stat" ] && [ "$(sed 's/.*) //' "/proc/$1/stat" | cut -c1)" != Z ]
+}
+
+gone() {
+	! alive "$1"
+}
+
+# stop PID: ends a process that this test started, gently and then not.
+stop() {
+	kill "$1" 2>/dev/null || return 0
+	wait_for 10 gone "$1" || kill -9 "$1" 2>/dev/null
+}
+
+# unmount DIRECTORY: also where something still closes its files.
+unmount() {
+	wait_for 10 umount "$1"
+}
+
+# For clean-up: whatever is mounted there, and however often, is gone afterwards.
+unmount_for_certain() {
+	while awk -v d="$1" '$2 == d { found = 1 } END { exit !found }' /proc/mounts; do
+		umount "$1" 2>/dev/null || umount -l "$1" || return
+	done
+}
+
+# loop_attach FILE [LOSETUP OPTION...]: a loop device with direct I/O; its path in $LOOP.
+loop_attach() {
+	local file=$1
+	shift
+	LOOP=$(losetup --find --show --direct-io=on "$@" "$file") || return
+	cleanup loop_detach "$LOOP" "$file"
+}
+
+# loop_detach DEVICE [FILE]: detaches it (if it still belongs to FILE) and waits until it is free.
+loop_detach() {
+	if [ $# -gt 1 ] && ! losetup -n -O BACK-FILE "$1" 2>/dev/null | grep -qF "$2"; then
+		return 0
+	fi
+	losetup -d "$1" || return
+	wait_for 10 loop_is_free "$1"
+}
+
+loop_is_free() {
+	! losetup "$1"
+}
