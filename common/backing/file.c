@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The size is kept here and not asked for at each transfer: only grow() changes it, and nobody
+ * else may while the lock is held.  lock() looks at it again, since it may have changed between
+ * opening and locking.
+ */
+#include "common/backing/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/backing/holder.h"
+#include "common/bytes.h"
+#include "common/error.h"
+
+#define LOCK_ATTEMPTS 10
+#define LOCK_PAUSE_US 30000
+
+typedef struct {
+	Backing base;
+	int fd;
+	gboolean block;
+	gint no_nowait_read;  /* atomic: the file system said that it has no such thing */
+	gint no_nowait_write; /* atomic */
+	GMutex growing;
+	guint64 size; /* atomic */
+} FileBacking;
+
+static guint64 file_size(Backing *backing)
+{
+	return __atomic_load_n(&((FileBacking *)backing)->size, __ATOMIC_ACQUIRE);
+}
+
+static gboolean beyond_end(Backing *backing, guint64 offset, guint64 length)
+{
+	guint64 size = file_size(backing);
+
+	return offset > size || length > size - offset;
+}
+
+static int error_of_system_call(void)
+{
+	switch (errno) {
+	case EDQUOT:
+	case EFBIG:
+		return -ENOSPC;
+	case ENODEV: /* a block device before Linux 4.9, asked to punch */
+	case ENOSYS:
+		return -EOPNOTSUPP;
+	default:
+		return -errno;
+	}
+}
+
+typedef ssize_t (*TransferFunction)(int fd, const struct iovec *iov, int count, off_t offset,
+				    int flags);
+
+/* One system call that transfers as much as it likes of what is left; 0 at the end of the file. */
+static ssize_t transfer_once(FileBacking *file, TransferFunction function, IovCursor *left,
+			     gsize length, guint64 offset, int flags)
+{
+	struct iovec some[64];
+	const struct iovec *iov = left->iov;
+	int count = MIN(left->count, IOV_MAX);
+	ssize_t done;
+
+	if (left->done) {
+		IovCursor ahead = *left;
+		gsize taken;
+
+		iov = some;
+		count = iov_take(&ahead, length, some, G_N_ELEMENTS(some), &taken);
+	}
+	do
+		done = function(file->fd, iov, count, (off_t)offset, flags);
+	while (done < 0 && errno == EINTR);
+	if (done > 0)
+		iov_advance(left, done);
+	return done;
+}
+
+static int file_preadv(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+		       BackingFlags flags)
+{
+	FileBacking *file = (FileBacking *)backing;
+	IovCursor left = iov_cursor(iov, count);
+	gsize length = iov_length(iov, count);
+	gboolean nowait = flags & BACKING_NOWAIT;
+
+	if (beyond_end(backing, offset, length))
+		return -ENXIO;
+	if (nowait && g_atomic_int_get(&file->no_nowait_read))
+		return -EAGAIN;
+	while (length) {
+		ssize_t done = transfer_once(file, preadv2, &left, length, offset,
+					     nowait ? RWF_NOWAIT : 0);
+
+		if (done < 0 && nowait && (errno == EOPNOTSUPP || errno == ENOSYS)) {
+			g_atomic_int_set(&file->no_nowait_read, TRUE);
+			return -EAGAIN;
+		}
+		if (done < 0)
+			return error_of_system_call();
+		if (!done) {
+			iov_zero(&left, length);
+			return 0;
+		}
+		offset += done;
+		length -= done;
+	}
+	return 0;
+}
+
+/* What was begun without waiting is finished with: half a write cannot be taken back. */
+static int file_pwritev(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+			BackingFlags flags)
+{
+	FileBacking *file = (FileBacking *)backing;
+	IovCursor left = iov_cursor(iov, count);
+	gsize length = iov_length(iov, count);
+	gboolean nowait = flags & BACKING_NOWAIT;
+
+	if (beyond_end(backing, offset, length))
+		return -ENOSPC;
+	if (nowait && g_atomic_int_get(&file->no_nowait_write))
+		return -EAGAIN;
+	while (length) {
+		ssize_t done = transfer_once(file, pwritev2, &left, length, offset,
+					     nowait ? RWF_NOWAIT : 0);
+
+		if (done < 0 && nowait && (errno == EOPNOTSUPP || errno == ENOSYS)) {
+			g_atomic_int_set(&file->no_nowait_write, TRUE);
+			return -EAGAIN;
+		}
+		if (done < 0)
+			return error_of_system_call();
+		if (!done)
+			return -EIO;
+		offset += done;
+		length -= done;
+		nowait = FALSE;
+	}
+	return 0;
+}
+
+static int file_flush(Backing *backing)
+{
+	FileBacking *file = (FileBacking *)backing;
+
+	while (fdatasync(file->fd) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+/* On a block device, too, this call either leaves zeros or fails: the kernel does it by what the
+ * device has for writing zeros, and never by a discard whose outcome is open. */
+static int file_punch(Backing *backing, guint64 offset, guint64 length)
+{
+	FileBacking *file = (FileBacking *)backing;
+	guint64 size = file_size(backing);
+
+	if (!length || offset >= size)
+		return 0;
+	length = MIN(length, size - offset);
+	while (fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+			 (off_t)length) < 0)
+		if (errno != EINTR)
+			return error_of_system_call();
+	return 0;
+}
+
+static int look_at_size(FileBacking *file)
+{
+	guint64 size;
+	struct stat st;
+
+	if (file->block) {
+		if (ioctl(file->fd, BLKGETSIZE64, &size) < 0)
+			return -errno;
+	} else {
+		if (fstat(file->fd, &st) < 0)
+			return -errno;
+		size = st.st_size;
+	}
+	__atomic_store_n(&file->size, size, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* Beyond the process's own limit the kernel would not only refuse but kill, by SIGXFSZ. */
+static gboolean over_process_limit(guint64 size)
+{
+	struct rlimit limit;
+
+	return !getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur != RLIM_INFINITY &&
+	       size > limit.rlim_cur;
+}
+
+static int file_grow(Backing *backing, guint64 size)
+{
+	FileBacking *file = (FileBacking *)backing;
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&file->growing);
+	int result;
+
+	if (size <= file_size(backing))
+		return 0;
+	if (file->block) {
+		result = look_at_size(file); /* it may have been extended below us */
+		return result ? result : size <= file_size(backing) ? 0 : -ENOSPC;
+	}
+	if (size > G_MAXINT64 || over_process_limit(size))
+		return -ENOSPC;
+	while (ftruncate(file->fd, (off_t)size) < 0)
+		if (errno != EINTR)
+			return error_of_system_call();
+	__atomic_store_n(&file->size, size, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static gboolean set_busy(const char *path, const struct stat *st, GError **error)
+{
+	g_autofree char *holder = holder_find(st);
+
+	return error_set(error, STORAGEOS_ERROR_BUSY, "%s is in use by %s", path,
+			 holder ? holder : "another process, or is mounted");
+}
+
+/* Somebody that was just killed may take a moment to let go. */
+static gboolean try_lock(int fd, int operation)
+{
+	for (guint attempt = 1; flock(fd, operation | LOCK_NB) < 0; attempt++) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return FALSE;
+		if (attempt == LOCK_ATTEMPTS) {
+			errno = EWOULDBLOCK;
+			return FALSE;
+		}
+		g_usleep(LOCK_PAUSE_US);
+	}
+	return TRUE;
+}
+
+static gboolean file_lock(Backing *backing, gboolean exclusive, GError **error)
+{
+	FileBacking *file = (FileBacking *)backing;
+	struct stat st;
+	int result;
+
+	if (fstat(file->fd, &st) < 0)
+		return error_set_errno(error, errno, "%s: stat", backing->name);
+	if (!try_lock(file->fd, exclusive ? LOCK_EX : LOCK_SH))
+		return errno == EWOULDBLOCK
+			       ? set_busy(backing->name, &st, error)
+			       : error_set_errno(error, errno, "%s: lock", backing->name);
+	/* Between our opening and our locking its owner may have deleted or grown it. */
+	if (fstat(file->fd, &st) < 0 || !st.st_nlink)
+		return error_set(error, STORAGEOS_ERROR_NOT_FOUND, "%s was deleted meanwhile",
+				 backing->name);
+	result = look_at_size(file);
+	return !result || error_set_errno(error, result, "%s: find its size", backing->name);
+}
+
+static guint64 file_allocated(Backing *backing)
+{
+	FileBacking *file = (FileBacking *)backing;
+	struct stat st;
+
+	if (file->block || fstat(file->fd, &st) < 0)
+		return file_size(backing);
+	return (guint64)st.st_blocks * 512;
+}
+
+static void file_free(Backing *backing)
+{
+	FileBacking *file = (FileBacking *)backing;
+
+	if (file->fd >= 0)
+		close(file->fd);
+	g_mutex_clear(&file->growing);
+	g_free(backing->name);
+	g_free(file);
+}
+
+static const BackingOps file_ops = {
+	.kind = "file",
+	.preadv = file_preadv,
+	.pwritev = file_pwritev,
+	.flush = file_flush,
+	.punch = file_punch,
+	.size = file_size,
+	.grow = file_grow,
+	.lock = file_lock,
+	.allocated = file_allocated,
+	.free = file_free,
+};
+
+static const BackingOps block_ops = {
+	.kind = "block",
+	.preadv = file_preadv,
+	.pwritev = file_pwritev,
+	.flush = file_flush,
+	.punch = file_punch,
+	.size = file_size,
+	.grow = file_grow,
+	.lock = file_lock,
+	.allocated = file_allocated,
+	.free = file_free,
+};
+
+/* What is at the path before it is opened: opening a fifo or a tape has effects. */
+static gboolean look_at_path(const char *path, BackingFileFlags flags, struct stat *ret_st,
+			     GError **error)
+{
+	if (stat(path, ret_st) < 0) {
+		if (errno == ENOENT && flags & BACKING_FILE_CREATE) {
+			ret_st->st_mode = S_IFREG;
+			return TRUE;
+		}
+		return error_set_errno(error, errno, "%s", path);
+	}
+	if (flags & BACKING_FILE_CREATE)
+		return error_set(error, STORAGEOS_ERROR_EXISTS, "%s exists already", path);
+	if (!S_ISREG(ret_st->st_mode) && !S_ISBLK(ret_st->st_mode))
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "%s is neither a file nor a block device", path);
+	return TRUE;
+}
+
+static gboolean open_path(FileBacking *file, const char *path, BackingFileFlags flags,
+			  const struct stat *st, GError **error)
+{
+	int how = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	int result;
+
+	how |= flags & BACKING_FILE_READ_ONLY ? O_RDONLY : O_RDWR;
+	if (flags & BACKING_FILE_CREATE)
+		how |= O_CREAT | O_EXCL;
+	if (file->block && !(flags & BACKING_FILE_READ_ONLY))
+		how |= O_EXCL;
+	file->fd = open(path, how, 0600);
+	if (file->fd < 0 && file->block && errno == EBUSY)
+		return set_busy(path, st, error);
+	if (file->fd < 0)
+		return error_set_errno(error, errno, "open %s", path);
+	result = look_at_size(file);
+	return !result || error_set_errno(error, result, "%s: find its size", path);
+}
+
+Backing *backing_file_open(const char *path, BackingFileFlags flags, GError **error)
+{
+	g_autoptr(Backing) backing = NULL;
+	FileBacking *file;
+	struct stat st = {0};
+
+	if (!look_at_path(path, flags, &st, error))
+		return NULL;
+	file = g_new0(FileBacking, 1);
+	backing = &file->base;
+	file->block = S_ISBLK(st.st_mode);
+	backing->ops = file->block ? &block_ops : &file_ops;
+	backing->name = g_strdup(path);
+	g_mutex_init(&file->growing);
+	file->fd = -1;
+	if (!open_path(file, path, flags, &st, error))
+		return NULL;
+	return g_steal_pointer(&backing);
+}

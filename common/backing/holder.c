@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/backing/holder.h"
+
+#include <stdio.h>
+#include <sys/sysmacros.h>
+
+/* One line reads "12: FLOCK  ADVISORY  WRITE 1234 fe:01:131 0 EOF"; "12: -> FLOCK ..." waits.  The
+ * device is the file system's own, which is not always the one that stat() tells (btrfs): then
+ * the inode alone must do.  Returns how well the line fits, 0 for not at all. */
+static int line_fits(const char *line, const struct stat *st, int *ret_pid)
+{
+	unsigned int number, major, minor;
+	unsigned long inode;
+	int pid;
+
+	if (sscanf(line, "%u: FLOCK %*s %*s %d %x:%x:%lu", &number, &pid, &major, &minor, &inode) !=
+	    5)
+		return 0;
+	if (inode != st->st_ino)
+		return 0;
+	*ret_pid = pid;
+	return makedev(major, minor) == st->st_dev ? 2 : 1;
+}
+
+static int find_pid(const struct stat *st)
+{
+	g_autofree char *locks = NULL;
+	g_auto(GStrv) lines = NULL;
+	int best = 0, best_pid = 0, pid = 0;
+
+	if (!g_file_get_contents("/proc/locks", &locks, NULL, NULL))
+		return 0;
+	lines = g_strsplit(locks, "\n", -1);
+	for (char **line = lines; *line; line++) {
+		int fits = line_fits(*line, st, &pid);
+
+		if (fits > best) {
+			best = fits;
+			best_pid = pid;
+		}
+	}
+	return best_pid;
+}
+
+char *holder_find(const struct stat *st)
+{
+	g_autofree char *path = NULL, *name = NULL;
+	int pid = find_pid(st);
+
+	if (pid <= 0) /* 0, -1: in another container, on another machine */
+		return NULL;
+	path = g_strdup_printf("/proc/%d/comm", pid);
+	if (!g_file_get_contents(path, &name, NULL, NULL))
+		return g_strdup_printf("process %d", pid);
+	return g_strdup_printf("process %d (%s)", pid, g_strchomp(name));
+}
