@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The two are joined by a pipe: nothing but a zero byte says "ready", anything else is the line of
+ * the error, and an end without either is the child's death.
+ */
+#include "fuse-fallback/background.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/error.h"
+
+static int report_fd = -1;
+
+static gsize read_report(int fd, char *report, gsize room)
+{
+	gsize used = 0;
+
+	while (used < room) {
+		ssize_t n = read(fd, report + used, room - used);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		used += (gsize)n;
+		if (report[0] == '\0')
+			break;
+	}
+	return used;
+}
+
+G_GNUC_NORETURN static void wait_for_child(int fd, pid_t child)
+{
+	char report[2048];
+	gsize used = read_report(fd, report, sizeof report - 1);
+	int status = 0;
+
+	if (used > 0 && report[0] == '\0')
+		_exit(EXIT_SUCCESS);
+	report[used] = '\0';
+	waitpid(child, &status, 0);
+	if (used > 0)
+		fprintf(stderr, "%s\n", report);
+	else if (WIFSIGNALED(status))
+		fprintf(stderr, "storageos-fuse: ended by signal %d before it could serve\n",
+			WTERMSIG(status));
+	else
+		fprintf(stderr, "storageos-fuse: ended before it could serve\n");
+	_exit(EXIT_FAILURE);
+}
+
+gboolean background_start(GError **error)
+{
+	int fds[2];
+	pid_t child;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return error_set_errno(error, errno, "pipe");
+	child = fork();
+	if (child < 0) {
+		int err = errno;
+
+		close(fds[0]);
+		close(fds[1]);
+		return error_set_errno(error, err, "fork");
+	}
+	if (child > 0) {
+		close(fds[1]);
+		wait_for_child(fds[0], child);
+	}
+	close(fds[0]);
+	report_fd = fds[1];
+	setsid();
+	return TRUE;
+}
+
+static void report(const void *data, gsize size)
+{
+	/* A parent that is gone (killed) wants no report. */
+	while (write(report_fd, data, size) < 0 && errno == EINTR)
+		;
+	close(report_fd);
+	report_fd = -1;
+}
+
+void background_ready(void)
+{
+	int null;
+
+	if (report_fd < 0)
+		return;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; null >= 0 && fd <= 2; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+	report("", 1);
+}
+
+gboolean background_fail(const char *line)
+{
+	if (report_fd < 0)
+		return FALSE;
+	report(line, strlen(line));
+	return TRUE;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fuse-fallback/file.h"
+
+#include <errno.h>
+
+static guint64 sector_start(guint64 offset)
+{
+	return offset - offset % SECTOR_SIZE;
+}
+
+int file_read(Volume *volume, guint8 *room, gsize size, guint64 offset, const guint8 **ret_data)
+{
+	guint64 start = sector_start(offset);
+	guint64 end = sector_start(offset + size + SECTOR_SIZE - 1);
+	struct iovec iov = {.iov_base = room, .iov_len = end - start};
+	int r = size ? volume_read(volume, &iov, 1, start, NULL) : 0;
+
+	if (r == 0)
+		*ret_data = room + (offset - start);
+	return r;
+}
+
+/* Replaces `size` bytes at `at` in the sector at `start`, by zeros where `data` is NULL.  Each
+ * turn of the loop is lost to somebody else's write that went through, so the whole moves on. */
+static int change_in_sector(Volume *volume, guint64 start, gsize at, gsize size, const guint8 *data)
+{
+	guint8 before[SECTOR_SIZE], after[SECTOR_SIZE];
+	struct iovec expected = {.iov_base = before, .iov_len = sizeof before};
+	struct iovec wanted = {.iov_base = after, .iov_len = sizeof after};
+	int r;
+
+	do {
+		r = volume_read(volume, &expected, 1, start, NULL);
+		if (r)
+			return r;
+		memcpy(after, before, sizeof after);
+		if (data)
+			memcpy(after + at, data, size);
+		else
+			memset(after + at, 0, size);
+		r = volume_compare_and_write(volume, &expected, 1, &wanted, 1, start, NULL);
+	} while (r == -EILSEQ);
+	return r;
+}
+
+static int change_sectors(Volume *volume, guint64 start, guint64 length, const guint8 *data)
+{
+	struct iovec iov = {.iov_base = (void *)data, .iov_len = length};
+
+	return data ? volume_write(volume, &iov, 1, start, NULL)
+		    : volume_zero(volume, start, length);
+}
+
+/* A part of a sector, whole sectors, a part of a sector: whichever of these there are. */
+static int change(Volume *volume, guint64 offset, guint64 length, const guint8 *data)
+{
+	while (length > 0) {
+		guint64 at = offset % SECTOR_SIZE, step;
+		int r;
+
+		if (at > 0 || length < SECTOR_SIZE) {
+			step = MIN(SECTOR_SIZE - at, length);
+			r = change_in_sector(volume, offset - at, at, step, data);
+		} else {
+			step = sector_start(length);
+			r = change_sectors(volume, offset, step, data);
+		}
+		if (r)
+			return r;
+		offset += step;
+		length -= step;
+		data = data ? data + step : NULL;
+	}
+	return 0;
+}
+
+int file_write(Volume *volume, const void *data, gsize size, guint64 offset)
+{
+	return change(volume, offset, size, data);
+}
+
+int file_zero(Volume *volume, guint64 offset, guint64 length)
+{
+	return change(volume, offset, length, NULL);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Nothing is asked of libfuse but to carry requests: there are two inodes, both known, and no
+ * state of an open file.  Operations that are not here are answered with ENOSYS by libfuse, which
+ * the kernel remembers: so a close (FLUSH) or an opendir costs no request after the first.
+ *
+ * A read goes into a buffer that its thread keeps; a write is used where libfuse received it.
+ */
+#include "fuse-fallback/filesystem.h"
+
+#include "fuse-fallback/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fuse.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+
+/* Part of the kernel's interface since Linux 6.2; an older one ignores it. */
+#ifndef FOPEN_PARALLEL_DIRECT_WRITES
+#define FOPEN_PARALLEL_DIRECT_WRITES (1 << 6)
+#endif
+
+#define FILE_INODE (FUSE_ROOT_ID + 1)
+#define REQUEST_MAX ((gsize)MIB)
+#define ENTRY_TIMEOUT 3600.0 /* the directory never changes */
+#define ATTR_TIMEOUT 1.0     /* the space that the file takes does */
+
+/* Requests that the kernel sends without waiting for their answers: the queue depth of all users
+ * of the file together.  Its default of 12 would starve one at depth 32. */
+#define MAX_BACKGROUND 256
+
+/* The one place where results of the data path become what users of the file see. */
+static int errno_of(int result)
+{
+	switch (-result) {
+	case 0:
+	case EINVAL:
+	case ENOSPC:
+	case ENOMEM:
+	case EROFS:
+		return -result;
+	case EBADMSG:	/* a checksum: the medium is bad, as for any disk */
+	case ESHUTDOWN: /* the volume has FAILED */
+	case EIO:
+		return EIO;
+	}
+	return EIO;
+}
+
+static Filesystem *filesystem_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static guint8 *thread_room(void)
+{
+	static GPrivate room = G_PRIVATE_INIT(free);
+	void *memory = g_private_get(&room);
+
+	if (!memory && posix_memalign(&memory, BLOCK_SIZE, FILE_READ_ROOM(REQUEST_MAX)) == 0)
+		g_private_set(&room, memory);
+	return memory;
+}
+
+static void fs_init(void *userdata, struct fuse_conn_info *conn)
+{
+	Filesystem *fs = userdata;
+
+	/* Splicing costs more than it saves at 4 KiB; O_TRUNC must come as the change of size
+	 * that it is, to be refused. */
+	conn->want &=
+		~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+			    FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_ATOMIC_O_TRUNC);
+	conn->want |= conn->capable & FUSE_CAP_ASYNC_DIO;
+	conn->max_write = REQUEST_MAX;
+	conn->max_background = MAX_BACKGROUND;
+	conn->congestion_threshold = MAX_BACKGROUND;
+	fs->ready(fs->ready_data);
+}
+
+static void file_attr(Filesystem *fs, struct stat *attr)
+{
+	VolumeInfo info;
+
+	volume_get_info(fs->volume, &info);
+	attr->st_mode = S_IFREG | 0600;
+	attr->st_nlink = 1;
+	attr->st_size = (off_t)info.size;
+	attr->st_blocks = (blkcnt_t)(info.data_bytes / SECTOR_SIZE);
+}
+
+static void get_attr(Filesystem *fs, fuse_ino_t ino, struct stat *attr)
+{
+	memset(attr, 0, sizeof *attr);
+	if (ino == FILE_INODE) {
+		file_attr(fs, attr);
+	} else {
+		attr->st_mode = S_IFDIR | 0500;
+		attr->st_nlink = 2;
+	}
+	attr->st_ino = ino;
+	attr->st_blksize = BLOCK_SIZE;
+	attr->st_atime = attr->st_mtime = attr->st_ctime = fs->started;
+}
+
+static void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	Filesystem *fs = filesystem_of(req);
+	struct fuse_entry_param entry = {
+		.ino = FILE_INODE,
+		.attr_timeout = ATTR_TIMEOUT,
+		.entry_timeout = ENTRY_TIMEOUT,
+	};
+
+	if (parent != FUSE_ROOT_ID || !g_str_equal(name, fs->name)) {
+		fuse_reply_err(req, ENOENT);
+		return;
+	}
+	get_attr(fs, FILE_INODE, &entry.attr);
+	fuse_reply_entry(req, &entry);
+}
+
+static void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct stat attr;
+
+	(void)fi;
+	get_attr(filesystem_of(req), ino, &attr);
+	fuse_reply_attr(req, &attr, ATTR_TIMEOUT);
+}
+
+static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *wanted, int what,
+		       struct fuse_file_info *fi)
+{
+	guint64 size = volume_size(filesystem_of(req)->volume);
+
+	if (what & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+		fuse_reply_err(req, EPERM);
+	else if (what & FUSE_SET_ATTR_SIZE && (guint64)wanted->st_size != size)
+		fuse_reply_err(req, (guint64)wanted->st_size > size ? EFBIG : EPERM);
+	else
+		fs_getattr(req, ino, fi);
+}
+
+static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	/* struct fuse_file_info has no parallel writes before libfuse 3.15, so the kernel's own
+	 * answer is given. */
+	struct fuse_open_out out = {
+		.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES,
+	};
+
+	(void)fi;
+	if (ino == FILE_INODE)
+		fuse_reply_buf(req, (const char *)&out, sizeof out);
+	else
+		fuse_reply_err(req, EISDIR);
+}
+
+/* How much of [offset, offset + length) lies inside the volume. */
+static guint64 inside(Filesystem *fs, off_t offset, guint64 length)
+{
+	guint64 size = volume_size(fs->volume);
+
+	return (guint64)offset >= size ? 0 : MIN(length, size - (guint64)offset);
+}
+
+static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		    struct fuse_file_info *fi)
+{
+	Filesystem *fs = filesystem_of(req);
+	gsize length = inside(fs, offset, MIN(size, REQUEST_MAX));
+	guint8 *room = thread_room();
+	const guint8 *data;
+	int r = room ? file_read(fs->volume, room, length, (guint64)offset, &data) : -ENOMEM;
+
+	(void)ino, (void)fi;
+	if (r)
+		fuse_reply_err(req, errno_of(r));
+	else
+		fuse_reply_buf(req, (const char *)data, length);
+}
+
+static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+		     struct fuse_file_info *fi)
+{
+	Filesystem *fs = filesystem_of(req);
+	gsize length = inside(fs, offset, size);
+	int r = length == 0 && size > 0 ? -ENOSPC
+					: file_write(fs->volume, data, length, (guint64)offset);
+
+	(void)ino, (void)fi;
+	if (r)
+		fuse_reply_err(req, errno_of(r));
+	else
+		fuse_reply_write(req, length);
+}
+
+static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	(void)ino, (void)datasync, (void)fi;
+	fuse_reply_err(req, errno_of(volume_flush(filesystem_of(req)->volume)));
+}
+
+static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+			 struct fuse_file_info *fi)
+{
+	Filesystem *fs = filesystem_of(req);
+	guint64 size = inside(fs, offset, (guint64)length);
+	gboolean cut = size < (guint64)length;
+
+	(void)ino, (void)fi;
+	/* Space is not set aside for a thin volume: plain allocation would promise too much. */
+	if (!(mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)))
+		fuse_reply_err(req, EOPNOTSUPP);
+	else if (cut && !(mode & FALLOC_FL_KEEP_SIZE))
+		fuse_reply_err(req, EFBIG);
+	else
+		fuse_reply_err(req, errno_of(file_zero(fs->volume, (guint64)offset, size)));
+}
+
+static void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		       struct fuse_file_info *fi)
+{
+	Filesystem *fs = filesystem_of(req);
+	const char *names[] = {".", "..", fs->name};
+	char room[1024]; /* three names of at most 255 bytes each do fit */
+	gsize used = 0;
+
+	(void)fi;
+	if (ino != FUSE_ROOT_ID) {
+		fuse_reply_err(req, ENOTDIR);
+		return;
+	}
+	size = MIN(size, sizeof room);
+	for (gsize i = MAX(offset, 0); i < G_N_ELEMENTS(names); i++) {
+		fuse_ino_t entry = i < 2 ? FUSE_ROOT_ID : FILE_INODE;
+		struct stat attr = {.st_ino = entry, .st_mode = i < 2 ? S_IFDIR : S_IFREG};
+		gsize need = fuse_add_direntry(req, room + used, size - used, names[i], &attr,
+					       (off_t)i + 1);
+
+		if (need > size - used)
+			break;
+		used += need;
+	}
+	fuse_reply_buf(req, room, used);
+}
+
+/* The block size is what a loop device takes for the granularity of its discards. */
+static void fs_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statvfs out = {.f_bsize = BLOCK_SIZE, .f_frsize = BLOCK_SIZE, .f_namemax = 255};
+	VolumeInfo info;
+
+	(void)ino;
+	volume_get_info(filesystem_of(req)->volume, &info);
+	out.f_blocks = blocks_covering(info.size);
+	out.f_bfree = out.f_blocks - MIN(out.f_blocks, blocks_covering(info.data_bytes));
+	out.f_bavail = out.f_bfree;
+	out.f_files = 1;
+	fuse_reply_statfs(req, &out);
+}
+
+const struct fuse_lowlevel_ops filesystem_ops = {
+	.init = fs_init,
+	.lookup = fs_lookup,
+	.getattr = fs_getattr,
+	.setattr = fs_setattr,
+	.open = fs_open,
+	.read = fs_read,
+	.write = fs_write,
+	.fsync = fs_fsync,
+	.fallocate = fs_fallocate,
+	.readdir = fs_readdir,
+	.statfs = fs_statfs,
+};

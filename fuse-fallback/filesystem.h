@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file system that the kernel sees: a directory with one file, which is the volume.
+ *
+ *     /          mode 0500
+ *     /NAME      mode 0600, the volume's size
+ *
+ * The file can be read, written, synced, and holes punched or ranges zeroed in it, at any offset;
+ * its size is fixed.  At its end it behaves as a disk does: reads end there, a write is cut there
+ * and fails with ENOSPC where nothing is left of it.  Truncating it is refused (EPERM; EFBIG to
+ * make it longer); permissions and owner are fixed, times are not kept.
+ *
+ * Every open file uses direct I/O (the kernel keeps no page of it), writes in parallel.  Closing
+ * makes nothing durable; fsync does.
+ *
+ * All operations run in any number of libfuse's threads at once.
+ */
+#pragma once
+
+#include "common/volume.h"
+#include "fuse-fallback/libfuse.h"
+
+typedef struct {
+	Volume *volume;
+	char *name;		      /* of the file; owned */
+	void (*ready)(gpointer data); /* called once, when the kernel is first answered */
+	gpointer ready_data;
+	gint64 started; /* seconds; what the times of both are */
+} Filesystem;
+
+/* For fuse_session_new(), with a Filesystem as its user data. */
+extern const struct fuse_lowlevel_ops filesystem_ops;

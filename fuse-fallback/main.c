@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * storageos-fuse: serves a volume as a file, for kernels without TCMU.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "common/error.h"
+#include "common/logging.h"
+#include "fuse-fallback/background.h"
+#include "fuse-fallback/serve.h"
+
+#define EXIT_USAGE 2
+
+typedef struct {
+	char *config, *pid_file;
+	gboolean foreground, version;
+	char **arguments;
+} Options;
+
+static const char description[] =
+	"Shows the volume NAME (or POOL/NAME) as the file DIRECTORY/NAME, of the volume's size, "
+	"to\n"
+	"root alone, until it gets SIGTERM or DIRECTORY is unmounted.  Returns when the file can "
+	"be\n"
+	"used, and goes on in the background; lines for the log go to syslog, in the foreground "
+	"to\n"
+	"standard error.\n\n"
+	"  storageos-fuse db /mnt/db && losetup --find --show --direct-io=on /mnt/db/db\n\n"
+	"Exit status: 0 done, 1 failed, 2 usage.";
+
+static void options_clear(Options *options)
+{
+	g_free(options->config);
+	g_free(options->pid_file);
+	g_strfreev(options->arguments);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
+
+static gboolean options_parse(Options *options, int *argc, char ***argv, GError **error)
+{
+	const GOptionEntry entries[] = {
+		{"config", 0, 0, G_OPTION_ARG_FILENAME, &options->config,
+		 "Configuration (default: $STORAGEOS_CONFIG or " CONFIG_DEFAULT_FILE ")", "FILE"},
+		{"foreground", 'f', 0, G_OPTION_ARG_NONE, &options->foreground,
+		 "Stay in the foreground, log to standard error", NULL},
+		{"pid-file", 0, 0, G_OPTION_ARG_FILENAME, &options->pid_file,
+		 "Write the number of the serving process there", "FILE"},
+		{"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Print the version", NULL},
+		{G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->arguments, NULL,
+		 "NAME DIRECTORY"},
+		G_OPTION_ENTRY_NULL,
+	};
+	g_autoptr(GOptionContext) context = g_option_context_new("- serve a volume as a file");
+
+	g_option_context_set_description(context, description);
+	g_option_context_add_main_entries(context, entries, NULL);
+	if (!g_option_context_parse(context, argc, argv, error))
+		return FALSE;
+	if (!options->version && (!options->arguments || g_strv_length(options->arguments) != 2))
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "a volume and a directory are wanted; see --help");
+	return TRUE;
+}
+
+static void sink_syslog(LoggingLevel level, const char *line)
+{
+	static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+
+	syslog(priorities[level], "%s", line);
+}
+
+static void sink_stderr(LoggingLevel level, const char *line)
+{
+	(void)level;
+	fprintf(stderr, "storageos-fuse: %s\n", line);
+}
+
+static gboolean enter_background(GError **error)
+{
+	if (!background_start(error))
+		return FALSE;
+	openlog("storageos-fuse", LOG_PID, LOG_DAEMON);
+	logging_set_sink(sink_syslog);
+	return TRUE;
+}
+
+static gboolean write_pid_file(const char *path, GError **error)
+{
+	g_autofree char *text = g_strdup_printf("%d\n", (int)getpid());
+
+	return !path || g_file_set_contents(path, text, -1, error);
+}
+
+static gboolean run(const Options *options, GError **error)
+{
+	g_autoptr(Config) config = config_load(options->config, error);
+	g_autoptr(VolumeName) volume = NULL;
+	g_autofree char *mountpoint = NULL;
+	g_autofree char *pid_file = NULL;
+	gboolean served;
+
+	if (!config)
+		return FALSE;
+	volume = volume_name_parse(options->arguments[0], error);
+	if (!volume)
+		return FALSE;
+	mountpoint = g_canonicalize_filename(options->arguments[1], NULL);
+	pid_file = options->pid_file ? g_canonicalize_filename(options->pid_file, NULL) : NULL;
+	if (!options->foreground && !enter_background(error))
+		return FALSE;
+	/* Nothing keeps the directory busy that it was started in. */
+	if (chdir("/"))
+		return error_set_errno(error, errno, "chdir /");
+	umask(077);
+	served = write_pid_file(pid_file, error) &&
+		 serve(&(ServeRequest){config, volume, mountpoint, background_ready}, error);
+	if (pid_file)
+		unlink(pid_file);
+	return served;
+}
+
+int main(int argc, char **argv)
+{
+	g_auto(Options) options = {0};
+	g_autoptr(GError) error = NULL;
+	g_autofree char *line = NULL;
+
+	logging_set_sink(sink_stderr);
+	if (!options_parse(&options, &argc, &argv, &error)) {
+		fprintf(stderr, "storageos-fuse: %s\n", error->message);
+		return EXIT_USAGE;
+	}
+	if (options.version) {
+		printf("storageos-fuse %s\n", STORAGEOS_VERSION);
+		return EXIT_SUCCESS;
+	}
+	if (run(&options, &error))
+		return EXIT_SUCCESS;
+	line = g_strdup_printf("storageos-fuse: %s", error->message);
+	if (!background_fail(line))
+		log_error("%s", error->message);
+	return EXIT_FAILURE;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Order of the start: take away a dead mount, open the volume (whose lock keeps a second server
+ * out), mount, answer.  Order of the end: the threads finish the requests that they have, unmount
+ * (lazily: a loop device may hold the file; what it still sends fails), close the volume.
+ *
+ * Signals are for the main thread only, which sleeps in libfuse's loop: they are blocked before
+ * the engine makes its threads.
+ */
+#include "fuse-fallback/serve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "common/error.h"
+#include "common/logging.h"
+#include "fuse-fallback/filesystem.h"
+#include "fuse-fallback/mountpoint.h"
+#include "fuse-fallback/protect.h"
+
+typedef struct {
+	const ServeRequest *request;
+	char *label; /* POOL/NAME, for messages */
+	Filesystem fs;
+	struct fuse_session *session;
+	gboolean mounted, answered;
+} Server;
+
+static void on_ready(gpointer data)
+{
+	Server *server = data;
+
+	server->answered = TRUE;
+	log_info("volume '%s': served as %s/%s", server->label, server->request->mountpoint,
+		 server->fs.name);
+	if (server->request->ready)
+		server->request->ready();
+}
+
+G_GNUC_PRINTF(2, 0)
+static void log_libfuse(enum fuse_log_level level, const char *format, va_list args)
+{
+	char line[512];
+
+	vsnprintf(line, sizeof line, format, args);
+	logging_write(level <= FUSE_LOG_ERR	  ? LOGGING_ERROR
+		      : level <= FUSE_LOG_WARNING ? LOGGING_WARNING
+						  : LOGGING_DEBUG,
+		      "libfuse: %s", g_strchomp(line));
+}
+
+static void block_signals(int how)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	pthread_sigmask(how, &signals, NULL);
+}
+
+static gboolean add_options(struct fuse_args *args, const char *label)
+{
+	g_autofree char *source = g_strdup_printf("fsname=storageos:%s", label);
+	char *options = NULL;
+	gboolean added = fuse_opt_add_opt(&options, "default_permissions,nosuid,nodev,noexec,"
+						    "noatime,subtype=" MOUNTPOINT_TYPE) == 0 &&
+			 fuse_opt_add_opt_escaped(&options, source) == 0 &&
+			 fuse_opt_add_arg(args, "storageos-fuse") == 0 &&
+			 fuse_opt_add_arg(args, "-o") == 0 && fuse_opt_add_arg(args, options) == 0;
+
+	free(options);
+	return added;
+}
+
+static gboolean mount_session(Server *server, GError **error)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+
+	if (add_options(&args, server->label))
+		server->session = fuse_session_new(&args, &filesystem_ops, sizeof filesystem_ops,
+						   &server->fs);
+	fuse_opt_free_args(&args);
+	if (!server->session || fuse_set_signal_handlers(server->session))
+		return error_set(error, STORAGEOS_ERROR_IO, "libfuse: no session");
+	errno = 0;
+	if (fuse_session_mount(server->session, server->request->mountpoint))
+		return error_set_errno(error, errno ? errno : EIO, "mount on %s",
+				       server->request->mountpoint);
+	server->mounted = TRUE;
+	return TRUE;
+}
+
+static gboolean open_volume(Server *server, GError **error)
+{
+	const ServeRequest *request = server->request;
+
+	volume_set_cache_size(request->config->node_cache);
+	server->fs.volume = pool_volume_open(request->config, request->volume, 0, error);
+	return server->fs.volume != NULL;
+}
+
+/* One thread for each processor, each with a queue of its own to the kernel; more are slower. */
+static gboolean answer_requests(Server *server, GError **error)
+{
+	struct fuse_loop_config *loop = fuse_loop_cfg_create();
+	guint threads = CLAMP(g_get_num_processors(), 2, 16);
+	int r;
+
+	if (!loop)
+		return error_set_errno(error, ENOMEM, "libfuse");
+	fuse_loop_cfg_set_clone_fd(loop, TRUE);
+	fuse_loop_cfg_set_max_threads(loop, threads);
+	fuse_loop_cfg_set_idle_threads(loop, threads);
+	block_signals(SIG_UNBLOCK);
+	r = fuse_session_loop_mt(server->session, loop);
+	fuse_loop_cfg_destroy(loop);
+	/* A signal's number comes back as the reason why it ended. */
+	if (r < 0)
+		return error_set_errno(error, r, "requests from the kernel");
+	if (!server->answered)
+		return error_set(error, STORAGEOS_ERROR_IO, "stopped before it could serve");
+	return TRUE;
+}
+
+static void end_session(Server *server)
+{
+	if (!server->session)
+		return;
+	fuse_remove_signal_handlers(server->session);
+	if (server->mounted)
+		fuse_session_unmount(server->session);
+	fuse_session_destroy(server->session);
+	/* libfuse leaves the mount when the kernel's connection was aborted. */
+	if (server->mounted && !mountpoint_clear(server->request->mountpoint))
+		log_warning("volume '%s': cannot unmount %s: %s", server->label,
+			    server->request->mountpoint, g_strerror(errno));
+}
+
+static gboolean run(Server *server, GError **error)
+{
+	return mountpoint_prepare(server->request->mountpoint, error) &&
+	       open_volume(server, error) && mount_session(server, error) &&
+	       answer_requests(server, error);
+}
+
+gboolean serve(const ServeRequest *request, GError **error)
+{
+	g_autofree char *label = volume_name_format(request->volume);
+	g_autofree char *file = g_path_get_basename(request->volume->name);
+	Server server = {
+		.request = request,
+		.label = label,
+		.fs = {.name = file, .ready = on_ready, .started = g_get_real_time() / 1000000},
+	};
+	gboolean done, closed;
+
+	server.fs.ready_data = &server;
+	block_signals(SIG_BLOCK);
+	fuse_set_log_func(log_libfuse);
+	protect_process(label);
+	done = run(&server, error);
+	end_session(&server);
+	closed = volume_close(server.fs.volume, done ? error : NULL);
+	if (done && closed)
+		log_info("volume '%s': closed", label);
+	else
+		g_prefix_error(error, "volume '%s': ", label);
+	return done && closed;
+}

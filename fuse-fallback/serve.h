@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Serves one volume on one mount point, from its opening to its close.
+ */
+#pragma once
+
+#include "common/config.h"
+#include "common/pool.h"
+
+typedef struct {
+	const Config *config;
+	const VolumeName *volume;
+	const char *mountpoint; /* absolute */
+	void (*ready)(void);	/* called from another thread, once, when the file can be used */
+} ServeRequest;
+
+/* Returns TRUE after it was told to end (SIGTERM, SIGINT, SIGHUP, or an unmount), the volume was
+ * closed with all of it durable, and the mount is gone.  On FALSE nothing is left mounted either;
+ * *error says what could not be done.  Once for a process. */
+gboolean serve(const ServeRequest *request, GError **error);
