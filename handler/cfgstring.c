@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "handler/cfgstring.h"
+
+#include <string.h>
+
+#include "common/error.h"
+
+static gboolean parse_key(CfgString *cfgstring, const char *text, GError **error)
+{
+	g_autofree char *key = g_strndup(text, strcspn(text, "="));
+	const char *value = strchr(text, '=');
+
+	if (strcmp(key, "create") != 0)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "unknown key '%s' (known is: create)", key);
+	if (value)
+		return error_set(error, STORAGEOS_ERROR_INVALID, "the key 'create' takes no value");
+	if (cfgstring->create)
+		return error_set(error, STORAGEOS_ERROR_INVALID, "the key 'create' is there twice");
+	cfgstring->create = TRUE;
+	return TRUE;
+}
+
+static CfgString *parse(const char *text, GError **error)
+{
+	g_autoptr(CfgString) cfgstring = g_new0(CfgString, 1);
+	g_auto(GStrv) parts = NULL;
+
+	/* The runner finds a handler by comparing as far as the first slash, so that "stor/db" gets
+	 * here, too. */
+	if (!g_str_has_prefix(text, CFGSTRING_SUBTYPE "/")) {
+		error_set(error, STORAGEOS_ERROR_INVALID,
+			  "it does not start with '" CFGSTRING_SUBTYPE "/'");
+		return NULL;
+	}
+	parts = g_strsplit(text + strlen(CFGSTRING_SUBTYPE "/"), ";", -1);
+	cfgstring->volume = volume_name_parse(parts[0] ? parts[0] : "", error);
+	if (!cfgstring->volume)
+		return NULL;
+	for (guint i = 1; parts[0] && parts[i]; i++) {
+		if (!parse_key(cfgstring, parts[i], error))
+			return NULL;
+	}
+	return g_steal_pointer(&cfgstring);
+}
+
+CfgString *cfgstring_parse(const char *text, GError **error)
+{
+	CfgString *cfgstring = NULL;
+
+	if (strlen(text) > CFGSTRING_MAX) {
+		error_set(error, STORAGEOS_ERROR_INVALID,
+			  "the cfgstring is longer than %d characters", CFGSTRING_MAX);
+		return NULL;
+	}
+	cfgstring = parse(text, error);
+	if (!cfgstring)
+		g_prefix_error(error, "cfgstring '%s': ", text);
+	return cfgstring;
+}
+
+void cfgstring_free(CfgString *cfgstring)
+{
+	if (!cfgstring)
+		return;
+	volume_name_free(cfgstring->volume);
+	g_free(cfgstring);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cfgstring of a device, as targetcli passes it on:
+ *
+ *     storageos/[POOL/]NAME[;key=value]...
+ *
+ * NAME alone is in the pool `default`; an absolute path is a block device.  Keys:
+ *
+ *     create    (no value) make the volume, of the device's size, if the pool is there and it is not
+ *
+ * Reading one looks at syntax only: any local user may ask for it, and it runs as root, in the one
+ * thread on which everything else of the runner waits.
+ */
+#pragma once
+
+#include "common/pool.h"
+
+#define CFGSTRING_SUBTYPE "storageos"
+#define CFGSTRING_MAX 255 /* bytes; the kernel's limit */
+
+typedef struct {
+	VolumeName *volume;
+	gboolean create;
+} CfgString;
+
+/* NULL with INVALID for anything but the above; unknown keys, too. */
+CfgString *cfgstring_parse(const char *text, GError **error);
+void cfgstring_free(CfgString *cfgstring);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CfgString, cfgstring_free)

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One device of the runner: a volume, and the threads that carry requests out on it.
+ *
+ * A request is queued by the runner's thread and carried out and completed by one of the device's
+ * own; none is completed before device_submit() returns to its caller.  Flushes have a thread to
+ * themselves, so that reads do not wait behind them; all that are waiting when it comes round share
+ * one flush of the volume.
+ *
+ * Every request ends: it takes one pass through the engine, which sleeps for the disk only, and
+ * one that was not begun within DEVICE_DEADLINE is answered BUSY and not begun at all.  (The kernel
+ * gives a command up after 30 s; a write that landed later than that might land upon what the
+ * initiator has written since.)
+ *
+ * Threading: device_submit() and device_run() from any thread, those that complete requests
+ * included; the others alone.
+ */
+#pragma once
+
+#include "handler/request.h"
+#include "handler/runner-abi.h"
+
+#define DEVICE_DEADLINE (20 * G_USEC_PER_SEC)
+
+typedef struct Device Device;
+
+/* Reads the configuration, opens the volume that `cfgstring` names (makes it, if that says so) and
+ * compares its size with the device's.  Takes as long as the volume's recovery does. */
+Device *device_open(RunnerDevice *handle, const char *cfgstring, guint64 size, guint32 block_size,
+		    GError **error);
+
+/* Ends the threads and closes the volume; nothing may be queued any more. */
+void device_close(Device *device);
+
+/* Queues; the request will be completed.  Anything but RUNNER_OK: it will not, and has failed. */
+RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *request);
+
+/* Carries it out in the caller's thread, where a failure has to be known at once; on success it is
+ * completed by another thread, later. */
+RunnerStatus device_run(Device *device, RunnerCommand *cmd, const Request *request);
+
+/* Whether requests other than reads fail by now, whatever they are. */
+gboolean device_failed(Device *device);
+
+/* FALSE: every write is flushed before it is answered. */
+void device_set_write_cache(Device *device, gboolean enabled);

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Everything here was measured on the versions themselves; offsets are those of LP64 (x86-64 and
+ * aarch64 agree).
+ *
+ * Traps, and where they are dealt with:
+ *   - the order of read and write in the structure changed with 1.5.0, and what lies behind them
+ *     with almost every version: layouts[]
+ *   - the runner keeps the pointer to the structure, and later versions read further than earlier
+ *     ones: a static, zeroed block, larger than any version's structure (handler_block)
+ *   - lock, unlock, get_lock_tag, report_event, _is_dbus_handler must be zero: never filled
+ *   - an undefined symbol keeps the plugin from being loaded at all: dlsym() only (resolve())
+ *   - tcmu_dev_set_private() belongs to the runner from 1.5.0 on: tcmur_dev_set_private()
+ *   - a struct tcmur_cmd lies right behind the CDB, at any alignment: read with memcpy()
+ *   - a granularity alignment of 0 makes WRITE SAME with UNMAP divide by zero and the whole daemon
+ *     die: runner_device_set_limits() always sets it
+ *   - log messages are cut at 255 bytes: log_sink() sends longer ones in pieces
+ *   - the subtype is found by a prefix compare: the callbacks compare the whole word (cfgstring.c)
+ */
+#include "handler/runner-abi.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "common/logging.h"
+
+G_STATIC_ASSERT(sizeof(void *) == 8);
+G_STATIC_ASSERT(G_STRUCT_OFFSET(RunnerReconfig, value) == 8);
+
+typedef enum {
+	GENERATION_NONE,
+	GENERATION_A,
+	GENERATION_B,
+	GENERATION_C,
+	GENERATION_D,
+	GENERATION_E,
+	GENERATION_F,
+	GENERATION_G,
+} Generation;
+
+static const char *const generation_names[] = {
+	[GENERATION_NONE] = "not a known tcmu-runner",
+	[GENERATION_A] = "tcmu-runner 1.1 (generation A)",
+	[GENERATION_B] = "tcmu-runner 1.2 (generation B)",
+	[GENERATION_C] = "tcmu-runner 1.3 (generation C)",
+	[GENERATION_D] = "tcmu-runner 1.4 (generation D)",
+	[GENERATION_E] = "tcmu-runner 1.5.0 to 1.5.2 (generation E)",
+	[GENERATION_F] = "tcmu-runner 1.5.3 (generation F)",
+	[GENERATION_G] = "tcmu-runner 1.5.4 or later (generation G)",
+};
+
+/* Where each member of struct tcmur_handler is.  Zero for the whole row: not served. */
+typedef struct {
+	guint8 check_config, reconfig, open, close;
+	guint8 write, read, flush, unmap, write_same, compare_and_write;
+} Layout;
+
+/* name, subtype and description are at 0, 8 and 16 in all of them. */
+static const Layout layouts[] = {
+	[GENERATION_G] = {.check_config = 32,
+			  .reconfig = 40,
+			  .open = 48,
+			  .close = 56,
+			  .read = 80,
+			  .write = 88,
+			  .flush = 96,
+			  .unmap = 104,
+			  .write_same = 112,
+			  .compare_and_write = 120},
+};
+
+/* nr_threads (at 64) stays 0 in every generation: callbacks are called by the device's own thread
+ * and commands are completed later, which is the one model that C to G have in common.  handle_cmd
+ * (at 72) stays NULL: it would cost two more locks for each command, and a command that it keeps
+ * and completes later crashes the runner. */
+static guint64 handler_block[32];
+
+/* The runner's functions. */
+static struct {
+	int (*register_handler)(void *handler);
+	void (*cmd_complete)(RunnerDevice *dev, void *cmd, int status);
+	void *(*get_private)(RunnerDevice *dev);
+	void (*set_private)(RunnerDevice *dev, void *data);
+	char *(*get_cfgstring)(RunnerDevice *dev);
+	guint64 (*get_num_lbas)(RunnerDevice *dev);
+	guint32 (*get_block_size)(RunnerDevice *dev);
+	guint32 (*get_max_xfer_len)(RunnerDevice *dev);
+	void (*set_max_xfer_len)(RunnerDevice *dev, guint32 blocks);
+	void (*set_opt_unmap_gran)(RunnerDevice *dev, guint32 blocks, bool split);
+	void (*set_unmap_gran_align)(RunnerDevice *dev, guint32 blocks);
+	void (*set_write_cache_enabled)(RunnerDevice *dev, bool enabled);
+	void (*set_solid_state_media)(RunnerDevice *dev, bool enabled);
+} runner;
+
+typedef void (*MessageFunction)(RunnerDevice *dev, const char *function, int line,
+				const char *format, ...);
+static MessageFunction messages[LOGGING_DEBUG + 1];
+
+static gboolean has(const char *symbol)
+{
+	return dlsym(RTLD_DEFAULT, symbol) != NULL;
+}
+
+/* Exact to the commit in which a layout changed, as the symbols came and went with it. */
+static Generation generation_detect(void)
+{
+	if (!has("tcmur_register_handler"))
+		return GENERATION_NONE;
+	if (has("tcmur_cmd_complete")) {
+		if (!has("tcmu_notify_cmd_timed_out"))
+			return GENERATION_E;
+		return has("tcmur_handle_caw") ? GENERATION_F : GENERATION_G;
+	}
+	if (has("__tcmu_set_sense_data") || has("__tcmu_sense_set_data"))
+		return GENERATION_D;
+	if (has("tcmur_handle_writesame"))
+		return GENERATION_C;
+	if (has("tcmu_err_message"))
+		return GENERATION_B;
+	return has("errp") ? GENERATION_A : GENERATION_NONE;
+}
+
+static gboolean resolve(GError **error)
+{
+	const struct {
+		const char *name;
+		void *function;
+	} wanted[] = {
+		{"tcmur_register_handler", &runner.register_handler},
+		{"tcmur_cmd_complete", &runner.cmd_complete},
+		{"tcmur_dev_get_private", &runner.get_private},
+		{"tcmur_dev_set_private", &runner.set_private},
+		{"tcmu_dev_get_cfgstring", &runner.get_cfgstring},
+		{"tcmu_dev_get_num_lbas", &runner.get_num_lbas},
+		{"tcmu_dev_get_block_size", &runner.get_block_size},
+		{"tcmu_dev_get_max_xfer_len", &runner.get_max_xfer_len},
+		{"tcmu_dev_set_max_xfer_len", &runner.set_max_xfer_len},
+		{"tcmu_dev_set_opt_unmap_gran", &runner.set_opt_unmap_gran},
+		{"tcmu_dev_set_unmap_gran_align", &runner.set_unmap_gran_align},
+		{"tcmu_dev_set_write_cache_enabled", &runner.set_write_cache_enabled},
+		{"tcmu_dev_set_solid_state_media", &runner.set_solid_state_media},
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(wanted); i++) {
+		void *address = dlsym(RTLD_DEFAULT, wanted[i].name);
+
+		if (!address)
+			return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+					 "this tcmu-runner lacks the function %s", wanted[i].name);
+		memcpy(wanted[i].function, &address, sizeof address);
+	}
+	return TRUE;
+}
+
+/* ---- log */
+
+/* The runner cuts a message of its own 255 bytes, its prefix included, and with it the newline. */
+#define LOG_PIECE 200
+
+static void log_sink(LoggingLevel level, const char *line)
+{
+	MessageFunction message = messages[MIN(level, LOGGING_DEBUG)];
+	const char *lead = "";
+
+	do {
+		int n = (int)strnlen(line, LOG_PIECE);
+
+		message(NULL, "storageos", 0, "%s%.*s\n", lead, n, line);
+		line += n;
+		lead = "... ";
+	} while (*line);
+}
+
+/* Without one of its functions (not seen in C to G) lines go to standard error, as before. */
+static void log_connect(void)
+{
+	static const char *const names[] = {
+		[LOGGING_ERROR] = "tcmu_err_message",
+		[LOGGING_WARNING] = "tcmu_warn_message",
+		[LOGGING_INFO] = "tcmu_info_message",
+		[LOGGING_DEBUG] = "tcmu_dbg_message",
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+		void *address = dlsym(RTLD_DEFAULT, names[i]);
+
+		if (!address)
+			return;
+		memcpy(&messages[i], &address, sizeof address);
+	}
+	logging_set_sink(log_sink);
+}
+
+/* ---- registration */
+
+static void store(guint offset, gconstpointer value)
+{
+	memcpy((char *)handler_block + offset, value, sizeof(void *));
+}
+
+static void handler_fill(const RunnerCallbacks *callbacks, const Layout *layout)
+{
+	store(0, &callbacks->name);
+	store(8, &callbacks->subtype);
+	store(16, &callbacks->description);
+	store(layout->check_config, &callbacks->check_config);
+	store(layout->reconfig, &callbacks->reconfig);
+	store(layout->open, &callbacks->open);
+	store(layout->close, &callbacks->close);
+	store(layout->read, &callbacks->read);
+	store(layout->write, &callbacks->write);
+	store(layout->flush, &callbacks->flush);
+	store(layout->unmap, &callbacks->unmap);
+	store(layout->write_same, &callbacks->write_same);
+	store(layout->compare_and_write, &callbacks->compare_and_write);
+}
+
+gboolean runner_abi_register(const RunnerCallbacks *callbacks, GError **error)
+{
+	Generation generation = generation_detect();
+
+	/* The log's functions have one prototype from C on, and another one in B. */
+	if (generation >= GENERATION_C)
+		log_connect();
+	if (generation >= (int)G_N_ELEMENTS(layouts) || !layouts[generation].open)
+		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+				 "this is %s; tcmu-runner 1.5.4 or later is needed",
+				 generation_names[generation]);
+	if (!resolve(error))
+		return FALSE;
+	handler_fill(callbacks, &layouts[generation]);
+	if (runner.register_handler(handler_block) != 0)
+		return error_set(error, STORAGEOS_ERROR_EXISTS,
+				 "%s refused the handler: is another one for '%s' in its "
+				 "directory? (it loads every file whose name starts with handler_)",
+				 generation_names[generation], callbacks->subtype);
+	log_info("registered with %s", generation_names[generation]);
+	return TRUE;
+}
+
+/* ---- commands */
+
+void runner_complete(RunnerDevice *dev, RunnerCommand *cmd, RunnerStatus status)
+{
+	runner.cmd_complete(dev, cmd, (int)status);
+}
+
+/* struct tcmur_cmd begins with a pointer to struct tcmulib_cmd, whose first 128 bytes are the same
+ * everywhere: CDB at 8, vector at 16, its count at 24, sense buffer at 32. */
+static char *lib_command(const RunnerCommand *cmd)
+{
+	char *lib;
+
+	memcpy(&lib, (const void *)cmd, sizeof lib);
+	return lib;
+}
+
+const guint8 *runner_command_cdb(const RunnerCommand *cmd)
+{
+	const guint8 *cdb;
+
+	memcpy(&cdb, lib_command(cmd) + 8, sizeof cdb);
+	return cdb;
+}
+
+guint8 *runner_command_sense(const RunnerCommand *cmd)
+{
+	return (guint8 *)lib_command(cmd) + 32;
+}
+
+const struct iovec *runner_command_data(const RunnerCommand *cmd, gsize *ret_count)
+{
+	const struct iovec *iov;
+
+	memcpy(&iov, lib_command(cmd) + 16, sizeof iov);
+	memcpy(ret_count, lib_command(cmd) + 24, sizeof *ret_count);
+	return iov;
+}
+
+/* ---- devices */
+
+void *runner_device_private(RunnerDevice *dev)
+{
+	return runner.get_private(dev);
+}
+
+void runner_device_set_private(RunnerDevice *dev, void *data)
+{
+	runner.set_private(dev, data);
+}
+
+const char *runner_device_cfgstring(RunnerDevice *dev)
+{
+	return runner.get_cfgstring(dev);
+}
+
+guint64 runner_device_blocks(RunnerDevice *dev)
+{
+	return runner.get_num_lbas(dev);
+}
+
+guint32 runner_device_block_size(RunnerDevice *dev)
+{
+	return runner.get_block_size(dev);
+}
+
+guint32 runner_device_max_transfer(RunnerDevice *dev)
+{
+	return runner.get_max_xfer_len(dev);
+}
+
+void runner_device_set_limits(RunnerDevice *dev, const RunnerLimits *limits)
+{
+	if (limits->max_transfer)
+		runner.set_max_xfer_len(dev, limits->max_transfer);
+	/* Not split: the engine's discard costs the same for any length.  max_unmap_len stays as
+	 * the runner set it, since 1.5.0 and 1.5.1 do not accept more than they started with. */
+	runner.set_opt_unmap_gran(dev, limits->unmap_granularity, false);
+	runner.set_unmap_gran_align(dev, MAX(limits->unmap_granularity, 1));
+	runner.set_solid_state_media(dev, true);
+}
+
+void runner_device_set_write_cache(RunnerDevice *dev, gboolean enabled)
+{
+	runner.set_write_cache_enabled(dev, enabled != FALSE);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The plugin interface of tcmu-runner, as its versions differ: the only module that knows it.
+ *
+ * The plugin is built without tcmu-runner's headers and linked with none of its libraries, so that
+ * one binary can serve every version: symbols are looked up in the running process, the handler
+ * structure is a block of bytes filled at the offsets of the version that is found.  Which version
+ * that is shows in the symbols that it exports; a *generation* is a span of versions with the same
+ * layout and conventions:
+ *
+ *     A  1.0.5 to 1.1.3        D  1.4.0, 1.4.1         G  1.5.4 and later
+ *     B  1.2.0                 E  1.5.0 to 1.5.2
+ *     C  1.3.0                 F  1.5.3
+ *
+ * Served so far: G.  The others are refused by name.  To serve another one: a row in the table of
+ * layouts, and, before D, the conversion of statuses (they are SAM statuses there).
+ *
+ * Threading: runner_abi_register() first and alone; everything else from any thread.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <sys/uio.h>
+
+/* The runner's device (struct tcmu_device) and command (struct tcmur_cmd); never looked into from
+ * outside of this module. */
+typedef struct RunnerDevice RunnerDevice;
+typedef struct RunnerCommand RunnerCommand;
+
+/* How a command ends, and what a callback returns.  The numbers are those of generations D to G
+ * (TCMU_STS_*).  A callback returns RUNNER_OK where it has queued the command, and anything else
+ * where the command has failed and will not be completed. */
+typedef enum {
+	RUNNER_OK = 0,
+	RUNNER_NO_RESOURCE = 1, /* TASK SET FULL: the initiator sends it again */
+	RUNNER_SENSE_SET = 2,   /* CHECK CONDITION, with what is in the command's sense buffer */
+	RUNNER_BUSY = 3,
+	RUNNER_WRITE_ERROR = 4, /* 3/0C00 */
+	RUNNER_READ_ERROR = 5,  /* 3/1100 */
+	RUNNER_INVALID_CDB = 8, /* 5/2400 */
+	RUNNER_TIMEOUT = 11,    /* BUSY */
+	RUNNER_HARDWARE_ERROR = 13, /* 4/4400 */
+	RUNNER_RANGE = 14,      /* 5/2100 */
+} RunnerStatus;
+
+/* What a device's owner wants changed (struct tcmulib_cfg_info: the same from C to G). */
+typedef enum {
+	RUNNER_RECONFIG_STRING = 0,
+	RUNNER_RECONFIG_SIZE = 1,
+	RUNNER_RECONFIG_WRITE_CACHE = 2,
+} RunnerReconfigKind;
+
+typedef struct {
+	int kind; /* a RunnerReconfigKind, or one that we have never heard of */
+	union {
+		guint64 size;
+		const char *string;
+		bool write_cache;
+	} value;
+} RunnerReconfig;
+
+typedef struct {
+	const char *name;
+	const char *subtype;     /* what stands before the first slash of a cfgstring */
+	const char *description; /* of the cfgstring, for people */
+
+	/* `cfgstring` as the user wrote it, with the subtype in front.  On false *reason is set
+	 * to memory from malloc(). */
+	bool (*check_config)(const char *cfgstring, char **reason);
+	int (*reconfig)(RunnerDevice *dev, const RunnerReconfig *change); /* 0 or -errno */
+	int (*open)(RunnerDevice *dev, bool reopen);                      /* 0 or -errno */
+	void (*close)(RunnerDevice *dev);
+
+	/* Bytes throughout.  The vectors stay valid until the command is completed. */
+	int (*read)(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov, size_t count,
+		    size_t length, off_t offset);
+	int (*write)(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov, size_t count,
+		     size_t length, off_t offset);
+	int (*flush)(RunnerDevice *dev, RunnerCommand *cmd);
+	int (*unmap)(RunnerDevice *dev, RunnerCommand *cmd, guint64 offset, guint64 length);
+
+	/* One block of data in the vector, for all of [offset, offset + length). */
+	int (*write_same)(RunnerDevice *dev, RunnerCommand *cmd, guint64 offset, guint64 length,
+			  struct iovec *iov, size_t count);
+	/* `length` bytes to compare with and then as many to write, in one vector. */
+	int (*compare_and_write)(RunnerDevice *dev, RunnerCommand *cmd, guint64 offset,
+				 guint64 length, struct iovec *iov, size_t count);
+} RunnerCallbacks;
+
+/* Finds out which generation this process is and registers with it.  FALSE with UNSUPPORTED where
+ * it is none that we serve; the message names what was found.  `callbacks` must stay. */
+gboolean runner_abi_register(const RunnerCallbacks *callbacks, GError **error);
+
+/* Ends a command that was queued.  Hold no lock: the runner may call the next step of a compound
+ * command, or the device's removal, before this returns.  Never from within the callback that
+ * queued it: C and D deadlock (UNMAP), and FORMAT UNIT recurses until the stack is used up. */
+void runner_complete(RunnerDevice *dev, RunnerCommand *cmd, RunnerStatus status);
+
+/* A command's CDB, and its sense buffer of RUNNER_SENSE_SIZE bytes (not zeroed by the runner). */
+#define RUNNER_SENSE_SIZE 96
+const guint8 *runner_command_cdb(const RunnerCommand *cmd);
+guint8 *runner_command_sense(const RunnerCommand *cmd);
+
+/* The data of the SCSI command that `cmd` is a part of. */
+const struct iovec *runner_command_data(const RunnerCommand *cmd, gsize *ret_count);
+
+/* A pointer of the plugin's own, kept with the device. */
+void *runner_device_private(RunnerDevice *dev);
+void runner_device_set_private(RunnerDevice *dev, void *data);
+
+const char *runner_device_cfgstring(RunnerDevice *dev);
+guint64 runner_device_blocks(RunnerDevice *dev);
+guint32 runner_device_block_size(RunnerDevice *dev);
+
+/* What the device tells its initiators, in logical blocks; for use in open(). */
+typedef struct {
+	guint32 max_transfer; /* 0: leave it as it is */
+	guint32 unmap_granularity; /* a power of two */
+} RunnerLimits;
+void runner_device_set_limits(RunnerDevice *dev, const RunnerLimits *limits);
+guint32 runner_device_max_transfer(RunnerDevice *dev);
+
+/* What the caching page of MODE SENSE says. */
+void runner_device_set_write_cache(RunnerDevice *dev, gboolean enabled);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the engine answered (0 or a negative errno, volume.h), as the initiator hears it:
+ *
+ *     -EBADMSG    MEDIUM ERROR, unrecovered read error, with the first bad LBA
+ *     -EIO        MEDIUM ERROR, unrecovered read error or write error
+ *     -ENOSPC     DATA PROTECT, space allocation failed write protect
+ *     -EILSEQ     MISCOMPARE, with the offset of the first byte that differs
+ *     -ESHUTDOWN  HARDWARE ERROR, internal target failure
+ *     -EINVAL     ILLEGAL REQUEST, logical block address out of range
+ *     -ETIMEDOUT  BUSY (it waited for too long and was not begun)
+ *     -ENOMEM     TASK SET FULL
+ *     else        HARDWARE ERROR
+ */
+#pragma once
+
+#include "handler/runner-abi.h"
+
+typedef enum { SENSE_READING, SENSE_WRITING } SenseDirection;
+
+/* Returns the status to complete with; where that is RUNNER_SENSE_SET, `sense` (of
+ * RUNNER_SENSE_SIZE bytes) was filled.  `information` goes into the field of that name: an LBA for
+ * -EBADMSG, a byte offset in the data for -EILSEQ; otherwise it is not looked at. */
+RunnerStatus sense_from_result(int result, SenseDirection direction, guint64 information,
+			       guint8 *sense);
