@@ -5,7 +5,11 @@
  *
  * Model: the *durable* image is what a loss of power leaves for certain.  Every write, grow and
  * punch since the last successful flush is kept in order in the *volatile* log; reads see both.
- * Each write lands whole, not at all, or torn at any 512-byte boundary.
+ * Each write lands whole, not at all, or torn: its head, its tail or any of its 512-byte sectors.
+ * A write beyond a growth that did not land is lost.  After a flush that failed, what it should
+ * have made durable is left to chance for good, whatever a later flush says.
+ *
+ * With a delay, the forms that must not wait answer -EAGAIN.
  *
  * Threading: as every backing; faults are set while no operation runs.
  */
@@ -34,8 +38,8 @@ guint64 backing_faulty_count(Backing *backing, FaultyKind kinds);
 void backing_faulty_fail(Backing *backing, FaultyKind kinds, guint64 after, int err,
 			 gboolean for_ever, gboolean torn);
 
-/* From now on the space below is used up after `bytes` more bytes of pages that were never
- * written or were punched; G_MAXUINT64 lifts that. */
+/* From now on the space below is used up after `bytes` more bytes of 4 KiB units that were never
+ * written or were punched; punching gives back; G_MAXUINT64 lifts that. */
 void backing_faulty_fill_up(Backing *backing, guint64 bytes);
 
 /* Each operation of these kinds takes at least so long. */
@@ -43,7 +47,7 @@ void backing_faulty_delay(Backing *backing, FaultyKind kinds, guint microseconds
 
 /* What a loss of power now could leave: a new, independent faulty backing with all that was
  * flushed and, of each volatile write in turn, the part that `seed` decides: whole, nothing, or
- * cut at a sector.  Seed 0: nothing that was not flushed; seed G_MAXUINT64: everything (the death
+ * torn.  Seed 0: nothing that was not flushed; seed G_MAXUINT64: everything (the death
  * of the process, not of the machine).  May be called while other threads write: the cut is taken
  * at one instant. */
 Backing *backing_faulty_crash(Backing *backing, guint64 seed);

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the C tests share: CUnit below, TAP on standard output.
+ *
+ *     static void test_sum(const void *data)
+ *     {
+ *             CHECK_INT(sum(2, 2), 4);
+ *     }
+ *
+ *     int main(int argc, char **argv)
+ *     {
+ *             test_add("two and two make four", test_sum, NULL);
+ *             return test_run(argc, argv);
+ *     }
+ *
+ * A check that fails is noted with its values and the test goes on (so that cleanups run); where
+ * going on makes no sense, REQUIRE() returns.  Checks may be made in any thread.
+ * `program WORD...` runs only the tests whose names contain one of the words.
+ */
+#pragma once
+
+#include <glib.h>
+#include <string.h>
+
+typedef void (*TestFunction)(const void *data);
+
+/* Names are copied, `data` is not. */
+void test_add(const char *name, TestFunction run, const void *data);
+
+/* Runs them in the order that they were added and prints TAP.  Returns what main() returns: 0 when
+ * none failed. */
+int test_run(int argc, char **argv);
+
+/* The running test is reported as skipped, unless a check of it failed.  Then return. */
+void test_skip(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* What this thread's checks are about, from now on, put in front of the message of a failure: the
+ * row of a table, the step of a sweep.  NULL for nothing; nothing at a test's start. */
+void test_row(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* TRUE as soon as a check of the running test failed. */
+gboolean test_failed(void);
+
+/* A diagnostic line. */
+void test_note(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* The seed of this run, printed as "# seed N" by the running test when it first asks; the variable
+ * STORAGEOS_TEST_SEED sets it. */
+guint64 test_seed(void);
+
+/* Random numbers that depend on nothing but the seed; one generator per thread. */
+typedef struct {
+	guint64 state;
+} TestRandom;
+
+TestRandom test_random_new(guint64 seed);
+guint64 test_random(TestRandom *random);
+guint64 test_random_below(TestRandom *random, guint64 limit);
+void test_random_fill(TestRandom *random, void *data, gsize length);
+
+/* A directory for this process, made when first asked for and removed at the end. */
+const char *test_directory(void);
+
+/* A path in it that was not given out before.  Free the result. */
+char *test_path(const char *suffix);
+
+/* --- Checks: each is TRUE or FALSE ------------------------------------------------------------ */
+
+#define CHECK(condition) test_check(!!(condition), __FILE__, __LINE__, "%s", #condition)
+#define CHECK_INT(actual, expected) test_check_int(actual, expected, __FILE__, __LINE__, #actual)
+#define CHECK_UINT(actual, expected) test_check_uint(actual, expected, __FILE__, __LINE__, #actual)
+#define CHECK_STR(actual, expected) test_check_str(actual, expected, __FILE__, __LINE__, #actual)
+#define CHECK_CONTAINS(actual, part) test_check_contains(actual, part, __FILE__, __LINE__, #actual)
+#define CHECK_MEM(actual, expected, length)                                                        \
+	test_check_mem(actual, expected, length, __FILE__, __LINE__, #actual)
+#define CHECK_ZERO(actual, length) test_check_zero(actual, length, __FILE__, __LINE__, #actual)
+#define CHECK_NO_ERROR(error) test_check_no_error(error, __FILE__, __LINE__)
+/* `error` is of our domain, has this code, and its message contains `part` (NULL: anything). */
+#define CHECK_ERROR(error, code, part) test_check_error(error, code, part, __FILE__, __LINE__)
+#define FAIL(...) test_check(FALSE, __FILE__, __LINE__, __VA_ARGS__)
+
+#define REQUIRE(condition)                                                                         \
+	do {                                                                                       \
+		if (!CHECK(condition))                                                             \
+			return;                                                                    \
+	} while (0)
+
+gboolean test_check(gboolean ok, const char *file, int line, const char *format, ...)
+	G_GNUC_PRINTF(4, 5);
+gboolean test_check_int(gint64 actual, gint64 expected, const char *file, int line,
+			const char *what);
+gboolean test_check_uint(guint64 actual, guint64 expected, const char *file, int line,
+			 const char *what);
+gboolean test_check_str(const char *actual, const char *expected, const char *file, int line,
+			const char *what);
+gboolean test_check_contains(const char *actual, const char *part, const char *file, int line,
+			     const char *what);
+gboolean test_check_mem(const void *actual, const void *expected, gsize length, const char *file,
+			int line, const char *what);
+gboolean test_check_zero(const void *actual, gsize length, const char *file, int line,
+			 const char *what);
+gboolean test_check_no_error(const GError *error, const char *file, int line);
+gboolean test_check_error(const GError *error, int code, const char *part, const char *file,
+			  int line);

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/workers.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "tests/harness.h"
+
+typedef struct {
+	WorkItem item;
+	Workers *workers;
+	guint number;
+	guint again; /* times that it pushes itself */
+	gboolean signals_blocked;
+} Job;
+
+static GMutex mutex;
+static GCond changed;
+static GArray *order; /* numbers of the jobs that ran */
+static guint waiting;
+static gboolean gate_open;
+
+static void reset(void)
+{
+	g_clear_pointer(&order, g_array_unref);
+	order = g_array_new(FALSE, FALSE, sizeof(guint));
+	waiting = 0;
+	gate_open = FALSE;
+}
+
+static void run_job(WorkItem *item)
+{
+	Job *job = (Job *)item;
+	gboolean again = job->again > 0;
+	Workers *workers = job->workers;
+
+	g_mutex_lock(&mutex);
+	g_array_append_val(order, job->number);
+	if (again)
+		job->again--;
+	g_mutex_unlock(&mutex);
+	if (again)
+		workers_push(workers, item);
+}
+
+static void run_and_free(WorkItem *item)
+{
+	run_job(item);
+	g_free(item);
+}
+
+static void wait_at_gate(WorkItem *item)
+{
+	(void)item;
+	g_mutex_lock(&mutex);
+	waiting++;
+	g_cond_broadcast(&changed);
+	while (!gate_open)
+		g_cond_wait(&changed, &mutex);
+	g_mutex_unlock(&mutex);
+}
+
+static void look_at_signals(WorkItem *item)
+{
+	Job *job = (Job *)item;
+	sigset_t set;
+
+	pthread_sigmask(SIG_SETMASK, NULL, &set);
+	job->signals_blocked = sigismember(&set, SIGTERM) && sigismember(&set, SIGINT) &&
+			       sigismember(&set, SIGALRM) && sigismember(&set, SIGUSR1);
+}
+
+static void wait_until_waiting(guint n)
+{
+	g_mutex_lock(&mutex);
+	while (waiting < n)
+		g_cond_wait(&changed, &mutex);
+	g_mutex_unlock(&mutex);
+}
+
+static void open_gate(void)
+{
+	g_mutex_lock(&mutex);
+	gate_open = TRUE;
+	g_cond_broadcast(&changed);
+	g_mutex_unlock(&mutex);
+}
+
+static void test_order(const void *data)
+{
+	Workers *workers = workers_new("test", 1, NULL);
+	Job jobs[100];
+
+	(void)data;
+	REQUIRE(workers);
+	reset();
+	for (guint i = 0; i < 100; i++) {
+		jobs[i] = (Job){.item.run = run_job, .number = i};
+		workers_push(workers, &jobs[i].item);
+	}
+	workers_free(workers);
+	CHECK_UINT(order->len, 100);
+	for (guint i = 0; i < order->len; i++)
+		CHECK_UINT(g_array_index(order, guint, i), i);
+}
+
+static void test_parallel(const void *data)
+{
+	Workers *workers = workers_new("test", 4, NULL);
+	WorkItem items[4] = {{.run = wait_at_gate},
+			     {.run = wait_at_gate},
+			     {.run = wait_at_gate},
+			     {.run = wait_at_gate}};
+
+	(void)data;
+	REQUIRE(workers);
+	reset();
+	for (guint i = 0; i < 4; i++)
+		workers_push(workers, &items[i]);
+	wait_until_waiting(4); /* for ever, if fewer than four run at once */
+	open_gate();
+	workers_free(workers);
+	CHECK_UINT(waiting, 4);
+}
+
+static void test_drain(const void *data)
+{
+	Workers *workers = workers_new("test", 2, NULL);
+	WorkItem gates[2] = {{.run = wait_at_gate}, {.run = wait_at_gate}};
+
+	(void)data;
+	REQUIRE(workers);
+	reset();
+	workers_push(workers, &gates[0]);
+	workers_push(workers, &gates[1]);
+	wait_until_waiting(2);
+	for (guint i = 0; i < 50; i++) {
+		Job *job = g_new0(Job, 1);
+
+		*job = (Job){.item.run = run_and_free, .number = i};
+		workers_push(workers, &job->item);
+	}
+	CHECK_UINT(order->len, 0);
+	open_gate();
+	workers_free(workers);
+	CHECK_UINT(order->len, 50);
+}
+
+static void test_push_from_worker(const void *data)
+{
+	Workers *workers = workers_new("test", 3, NULL);
+	Job job = {.item.run = run_job, .workers = workers, .again = 999};
+
+	(void)data;
+	REQUIRE(workers);
+	reset();
+	workers_push(workers, &job.item);
+	workers_free(workers);
+	CHECK_UINT(order->len, 1000);
+}
+
+typedef struct {
+	Workers *workers;
+	Job jobs[2000];
+} Pusher;
+
+static gpointer push_many(gpointer data)
+{
+	Pusher *pusher = data;
+
+	for (guint i = 0; i < G_N_ELEMENTS(pusher->jobs); i++)
+		workers_push(pusher->workers, &pusher->jobs[i].item);
+	return NULL;
+}
+
+static void test_many_pushers(const void *data)
+{
+	Workers *workers = workers_new("test", 3, NULL);
+	g_autofree Pusher *pushers = g_new0(Pusher, 3);
+	GThread *threads[3];
+
+	(void)data;
+	REQUIRE(workers);
+	reset();
+	for (guint t = 0; t < 3; t++) {
+		pushers[t].workers = workers;
+		for (guint i = 0; i < 2000; i++)
+			pushers[t].jobs[i].item.run = run_job;
+		threads[t] = g_thread_new("pusher", push_many, &pushers[t]);
+	}
+	for (guint t = 0; t < 3; t++)
+		g_thread_join(threads[t]);
+	workers_free(workers);
+	CHECK_UINT(order->len, 6000);
+}
+
+static void test_signals(const void *data)
+{
+	Workers *workers = workers_new("test", 1, NULL);
+	Job job = {.item.run = look_at_signals};
+	sigset_t set;
+
+	(void)data;
+	REQUIRE(workers);
+	workers_push(workers, &job.item);
+	workers_free(workers);
+	CHECK(job.signals_blocked);
+	pthread_sigmask(SIG_SETMASK, NULL, &set);
+	CHECK(!sigismember(&set, SIGTERM));
+}
+
+static void test_idle(const void *data)
+{
+	(void)data;
+	for (guint threads = 0; threads < 20; threads += 5) {
+		Workers *workers = workers_new("test", threads, NULL);
+
+		CHECK(workers != NULL);
+		workers_free(workers);
+	}
+	workers_free(NULL);
+}
+
+int main(int argc, char **argv)
+{
+	test_add("one thread runs items in order of arrival", test_order, NULL);
+	test_add("as many items run at once as there are threads", test_parallel, NULL);
+	test_add("free runs what is queued", test_drain, NULL);
+	test_add("an item may push itself again", test_push_from_worker, NULL);
+	test_add("many threads push", test_many_pushers, NULL);
+	test_add("workers have signals blocked, the host has not", test_signals, NULL);
+	test_add("no work at all", test_idle, NULL);
+	return test_run(argc, argv);
+}
