@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Small files, read and written whole: configuration, markers, run-time state.
+ *
+ * A write is all there or not there, and durable when it returned TRUE: a temporary file beside
+ * it, fsync, a rename, fsync of the directory.  Reads are bounded, so that what somebody put there
+ * cannot make a process of others (tcmu-runner) grow.
+ *
+ * Threading: any.
+ */
+#pragma once
+
+#include <glib.h>
+#include <sys/types.h>
+
+#define FILES_TEXT_MAX ((gsize)1 << 20)
+
+/* The content of a regular file of at most `max` bytes, with a zero byte behind it.  NULL with
+ * NOT_FOUND, INVALID (no regular file, or too long) or IO.  *ret_length may be NULL. */
+char *files_read(const char *path, gsize max, gsize *ret_length, GError **error);
+
+typedef enum {
+	FILES_REPLACE, /* whatever has that name; keeps its mode and owner */
+	FILES_NEW,     /* EXISTS where there is something of that name */
+} FilesWrite;
+
+/* Writes it under a temporary name, then gives it its name.  `mode` is that of a new file. */
+gboolean files_write(const char *path, const char *data, gsize length, mode_t mode, FilesWrite how,
+		     GError **error);
+
+/* Renames a file where nothing has the new name yet (EXISTS otherwise) and makes that durable.
+ * Both lie in the same directory. */
+gboolean files_publish(const char *temporary, const char *path, GError **error);
+
+/* Makes what was created, renamed and removed in the directory that `path` lies in durable. */
+gboolean files_sync_parent(const char *path, GError **error);
+
+/* Makes a directory and its parents, mode 0755 for those that are new. */
+gboolean files_make_directory(const char *path, GError **error);
+
+/* An exclusive lock between processes by the file `path`, which is made if need be and stays; the
+ * descriptor to close, or -1: BUSY where it could not be had within `seconds`. */
+int files_lock(const char *path, guint seconds, GError **error);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a pool or a volume may be called: [a-z0-9][a-z0-9._-]{0,62}.
+ *
+ * So a name is a file name that hides nothing and climbs nowhere, and it passes unquoted through
+ * cfgstrings, configfs, udev and a shell.
+ */
+#pragma once
+
+#include <glib.h>
+
+#define NAME_LENGTH_MAX 63u
+#define NAME_RULE                                                                                  \
+	"lower-case letters, digits, '.', '_' and '-', 63 at most, a letter or digit first"
+
+gboolean name_valid(const char *name);
