@@ -310,7 +310,6 @@ gboolean config_add_pool(const char *file, const char *name, const char *path, G
 {
 	g_autofree char *target = real_path(file);
 	g_autofree char *parent = g_path_get_dirname(target);
-	g_autofree char *lock_path = g_strconcat(target, ".lock", NULL);
 	gboolean done;
 
 	if (!name_valid(name) || !g_path_is_absolute(path))
@@ -319,7 +318,7 @@ gboolean config_add_pool(const char *file, const char *name, const char *path, G
 				 name, path);
 	if (!files_make_directory(parent, error))
 		return FALSE;
-	autofd lock = files_lock(lock_path, LOCK_SECONDS, error);
+	autofd lock = files_lock(parent, LOCK_SECONDS, error);
 	if (lock < 0)
 		return FALSE;
 	done = rewrite_with_pool(target, name, path, error);

@@ -154,8 +154,10 @@ gboolean files_make_directory(const char *path, GError **error)
 int files_lock(const char *path, guint seconds, GError **error)
 {
 	gint64 end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
-	autofd fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
+	if (fd < 0 && errno == ENOENT)
+		fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0) {
 		error_set_errno(error, errno, "open %s", path);
 		return -1;

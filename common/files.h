@@ -38,6 +38,6 @@ gboolean files_sync_parent(const char *path, GError **error);
 /* Makes a directory and its parents, mode 0755 for those that are new. */
 gboolean files_make_directory(const char *path, GError **error);
 
-/* An exclusive lock between processes by the file `path`, which is made if need be and stays; the
- * descriptor to close, or -1: BUSY where it could not be had within `seconds`. */
+/* An exclusive lock between processes by the directory or file `path` (a file is made if need be,
+ * and stays); the descriptor to close, or -1: BUSY where it could not be had within `seconds`. */
 int files_lock(const char *path, guint seconds, GError **error);
