@@ -52,7 +52,7 @@ static void test_copy(const void *data)
 
 			test_row("start %zu, length %zu", start, length);
 			iov_copy_out(&cursor, out, length);
-			CHECK_MEM(out, "abcdefghij" + start, length);
+			CHECK_MEM(out, &"abcdefghij"[start], length);
 			CHECK_MEM(out + length, "..........", 10 - length);
 		}
 }
@@ -101,7 +101,7 @@ static void test_take(const void *data)
 			CHECK_UINT(iov_length(taken, n), expected);
 			taken_cursor = iov_cursor(taken, n);
 			iov_copy_out(&taken_cursor, out, expected);
-			CHECK_MEM(out, "abcdefghij" + start, expected);
+			CHECK_MEM(out, &"abcdefghij"[start], expected);
 		}
 }
 

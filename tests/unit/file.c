@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/backing/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/error.h"
+#include "common/units.h"
+#include "tests/harness.h"
+#include "tests/loop-device.h"
+
+static Backing *open_or_fail(const char *path, BackingFileFlags flags)
+{
+	g_autoptr(GError) error = NULL;
+	Backing *backing = backing_file_open(path, flags, &error);
+
+	CHECK_NO_ERROR(error);
+	return backing;
+}
+
+static char *new_file(guint64 size)
+{
+	char *path = test_path("file");
+	Backing *backing = open_or_fail(path, BACKING_FILE_CREATE);
+
+	CHECK_INT(backing_grow(backing, size), 0);
+	backing_free(backing);
+	return path;
+}
+
+static void test_reopen(const void *data)
+{
+	g_autofree char *path = new_file(MIB);
+	Backing *backing = open_or_fail(path, 0);
+	char text[4] = "";
+
+	(void)data;
+	CHECK_STR(backing->ops->kind, "file");
+	CHECK_STR(backing->name, path);
+	CHECK_INT(backing_pwrite(backing, "abc", 3, 700000), 0);
+	backing_free(backing);
+	backing = open_or_fail(path, BACKING_FILE_READ_ONLY);
+	CHECK_UINT(backing_size(backing), MIB);
+	CHECK_INT(backing_pread(backing, text, 3, 700000), 0);
+	CHECK_STR(text, "abc");
+	CHECK(backing_pwrite(backing, "abc", 3, 0) < 0);
+	backing_free(backing);
+}
+
+static void test_create(const void *data)
+{
+	g_autofree char *path = new_file(4096);
+	g_autoptr(GError) error = NULL;
+	struct stat st;
+
+	(void)data;
+	CHECK(!backing_file_open(path, BACKING_FILE_CREATE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, path);
+	CHECK_INT(stat(path, &st), 0);
+	CHECK_INT(st.st_mode & 0777, 0600);
+	CHECK_INT(st.st_size, 4096);
+}
+
+static void check_open_fails(const char *path, int code, const char *part)
+{
+	g_autoptr(GError) error = NULL;
+
+	CHECK(!backing_file_open(path, 0, &error));
+	CHECK_ERROR(error, code, part);
+	CHECK_CONTAINS(error->message, path);
+}
+
+static void test_open_fails(const void *data)
+{
+	g_autofree char *missing = test_path("missing"), *fifo = test_path("fifo");
+
+	(void)data;
+	check_open_fails(missing, STORAGEOS_ERROR_NOT_FOUND, "No such file");
+	check_open_fails(test_directory(), STORAGEOS_ERROR_INVALID, "neither");
+	check_open_fails("/dev/null", STORAGEOS_ERROR_INVALID, "neither");
+	CHECK_INT(mkfifo(fifo, 0600), 0);
+	check_open_fails(fifo, STORAGEOS_ERROR_INVALID, "neither"); /* and does not wait there */
+}
+
+/* A process that holds the lock until it is killed, or for so long. */
+static pid_t start_holder(const char *path, gboolean exclusive, guint milliseconds)
+{
+	int ready[2];
+	char byte = 0;
+	pid_t pid;
+
+	CHECK_INT(pipe(ready), 0);
+	pid = fork();
+	if (!pid) {
+		Backing *backing;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		backing = backing_file_open(path, 0, NULL);
+		byte = backing && backing_lock(backing, exclusive, NULL) ? 'y' : 'n';
+		if (write(ready[1], &byte, 1) != 1)
+			_exit(1);
+		g_usleep(milliseconds * 1000);
+		_exit(0);
+	}
+	CHECK_INT(read(ready[0], &byte, 1), 1);
+	CHECK_INT(byte, 'y');
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+static void stop_holder(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	CHECK_INT(waitpid(pid, NULL, 0), pid);
+}
+
+static void test_lock_names_holder(const void *data)
+{
+	g_autofree char *path = new_file(4096), *expected = NULL;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Backing) backing = open_or_fail(path, 0);
+	pid_t pid = start_holder(path, TRUE, 60000);
+
+	(void)data;
+	expected = g_strdup_printf("%s is in use by process %d (test-file)", path, pid);
+	CHECK(!backing_lock(backing, TRUE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY, expected);
+	g_clear_error(&error);
+	CHECK(!backing_lock(backing, FALSE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY, expected);
+	stop_holder(pid);
+	g_clear_error(&error);
+	CHECK(backing_lock(backing, TRUE, &error));
+	CHECK_NO_ERROR(error);
+}
+
+static void test_lock_waits_a_little(const void *data)
+{
+	g_autofree char *path = new_file(4096);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Backing) backing = open_or_fail(path, 0);
+	pid_t pid = start_holder(path, TRUE, 60);
+
+	(void)data;
+	CHECK(backing_lock(backing, TRUE, &error));
+	CHECK_NO_ERROR(error);
+	stop_holder(pid);
+}
+
+static void test_lock_shared(const void *data)
+{
+	g_autofree char *path = new_file(4096);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Backing) backing = open_or_fail(path, BACKING_FILE_READ_ONLY);
+	pid_t pid = start_holder(path, FALSE, 60000);
+
+	(void)data;
+	CHECK(backing_lock(backing, FALSE, &error));
+	CHECK_NO_ERROR(error);
+	CHECK(!backing_lock(backing, TRUE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY, "is in use by process");
+	stop_holder(pid);
+}
+
+static void test_lock_deleted(const void *data)
+{
+	g_autofree char *path = new_file(4096);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Backing) backing = open_or_fail(path, 0);
+
+	(void)data;
+	CHECK_INT(unlink(path), 0);
+	CHECK(!backing_lock(backing, TRUE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "deleted");
+}
+
+static void test_lock_sees_growth(const void *data)
+{
+	g_autofree char *path = new_file(4096);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Backing) early = open_or_fail(path, 0), other = open_or_fail(path, 0);
+
+	(void)data;
+	CHECK_INT(backing_grow(other, MIB), 0);
+	CHECK(backing_lock(early, TRUE, &error));
+	CHECK_UINT(backing_size(early), MIB);
+}
+
+static void test_truncated(const void *data)
+{
+	g_autofree char *path = new_file(MIB);
+	g_autoptr(Backing) backing = open_or_fail(path, 0);
+	guint8 bytes[8192];
+
+	(void)data;
+	memset(bytes, 7, sizeof bytes);
+	CHECK_INT(backing_pwrite(backing, bytes, sizeof bytes, 0), 0);
+	CHECK_INT(truncate(path, 4096), 0);
+	CHECK_INT(backing_pread(backing, bytes, sizeof bytes, 0), 0);
+	CHECK_INT(bytes[4095], 7);
+	CHECK_ZERO(bytes + 4096, 4096);
+}
+
+/* In a process of its own: the limit stays.  Returns what was wrong, 0 for nothing. */
+static int within_limit(const char *path)
+{
+	struct rlimit limit = {.rlim_cur = 2 * MIB, .rlim_max = 2 * MIB};
+	Backing *backing = backing_file_open(path, 0, NULL);
+	char text[MIB];
+
+	memset(text, 'x', sizeof text);
+	if (!backing || backing_grow(backing, 4 * MIB))
+		return 1;
+	if (setrlimit(RLIMIT_FSIZE, &limit))
+		return 2;
+	if (backing_grow(backing, 5 * MIB) != -ENOSPC)
+		return 3;
+	signal(SIGXFSZ, SIG_IGN);
+	if (backing_pwrite(backing, text, sizeof text, 3 * MIB / 2) != -ENOSPC)
+		return 4;
+	return backing_pwrite(backing, text, MIB / 2, 3 * MIB / 2) ? 5 : 0;
+}
+
+static void test_process_limit(const void *data)
+{
+	g_autofree char *path = new_file(4096);
+	int status = -1;
+	pid_t pid = fork();
+
+	(void)data;
+	if (!pid)
+		_exit(within_limit(path));
+	CHECK_INT(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status));
+	CHECK_INT(WEXITSTATUS(status), 0);
+}
+
+static void test_block_exclusive(const void *data)
+{
+	g_autofree char *path = new_file(4 * MIB), *device = NULL, *expected = NULL;
+	g_autoptr(Backing) first = NULL, reader = NULL;
+	g_autoptr(GError) error = NULL;
+	int fd = loop_device_new(path, &device);
+
+	(void)data;
+	if (fd < 0) {
+		test_skip("no loop device can be made");
+		return;
+	}
+	first = open_or_fail(device, 0);
+	close(fd);
+	CHECK_STR(first->ops->kind, "block");
+	CHECK(backing_lock(first, TRUE, &error));
+	expected = g_strdup_printf("%s is in use by process %d (test-file)", device, getpid());
+	CHECK(!backing_file_open(device, 0, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY, expected);
+	g_clear_error(&error);
+	reader = open_or_fail(device, BACKING_FILE_READ_ONLY);
+	CHECK(!backing_lock(reader, FALSE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY, expected);
+	g_clear_error(&error);
+	CHECK(!backing_file_open(device, BACKING_FILE_CREATE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, device);
+}
+
+int main(int argc, char **argv)
+{
+	test_add("what was written is there after opening anew", test_reopen, NULL);
+	test_add("create makes a private file and never takes one that is there", test_create,
+		 NULL);
+	test_add("what cannot be a backing is refused by name", test_open_fails, NULL);
+	test_add("a lock that is held: who holds it", test_lock_names_holder, NULL);
+	test_add("a lock that is just being let go", test_lock_waits_a_little, NULL);
+	test_add("readers share, a writer does not", test_lock_shared, NULL);
+	test_add("a file that was deleted before it was locked", test_lock_deleted, NULL);
+	test_add("a file that grew before it was locked", test_lock_sees_growth, NULL);
+	test_add("a file that was cut behind our back reads as zeros", test_truncated, NULL);
+	test_add("the process's own file size limit is no signal", test_process_limit, NULL);
+	test_add("a block device is opened for writing once", test_block_exclusive, NULL);
+	return test_run(argc, argv);
+}
