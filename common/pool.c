@@ -8,7 +8,6 @@
 #include "common/pool.h"
 
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,6 +16,7 @@
 #include "common/backing/file.h"
 #include "common/error.h"
 #include "common/files.h"
+#include "common/json.h"
 #include "common/logging.h"
 #include "common/names.h"
 #include "common/units.h"
@@ -32,9 +32,6 @@
 #define FORMAT_SUPERBLOCK_SIZE 4096u
 #define FORMAT_SUPERBLOCK_A ((guint64)0)
 #define FORMAT_SUPERBLOCK_B ((guint64)64 << 10)
-
-typedef struct json_object Json;
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Json, json_object_put)
 
 gboolean pool_name_valid(const char *name)
 {
@@ -98,30 +95,15 @@ void volume_name_free(VolumeName *name)
 
 /* ---- markers */
 
-static char *marker_encode(const char *name, gsize *ret_length)
+static char *marker_encode(const char *name)
 {
 	g_autoptr(Json) marker = json_object_new_object();
 	g_autofree char *uuid = g_uuid_string_random();
-	const char *text;
-	char *copy;
 
-	json_object_object_add(marker, "format", json_object_new_int(MARKER_FORMAT));
-	json_object_object_add(marker, "uuid", json_object_new_string(uuid));
-	json_object_object_add(marker, "name", json_object_new_string(name));
-	text = json_object_to_json_string_ext(marker, JSON_C_TO_STRING_PRETTY);
-	copy = g_strconcat(text, "\n", NULL);
-	*ret_length = strlen(copy);
-	return copy;
-}
-
-static const char *marker_string(Json *marker, const char *key)
-{
-	Json *value;
-
-	if (!json_object_object_get_ex(marker, key, &value) ||
-	    !json_object_is_type(value, json_type_string))
-		return NULL;
-	return json_object_get_string(value);
+	json_add_number(marker, "format", MARKER_FORMAT);
+	json_add_text(marker, "uuid", uuid);
+	json_add_text(marker, "name", name);
+	return json_to_text(marker);
 }
 
 /* The pool's name according to the marker.  NULL with NOT_FOUND where there is none. */
@@ -146,8 +128,8 @@ static char *marker_read(const char *path, GError **error)
 			  json_object_get_int64(format), MARKER_FORMAT);
 		return NULL;
 	}
-	name = marker_string(marker, "name");
-	uuid = marker_string(marker, "uuid");
+	name = json_get_text(marker, "name");
+	uuid = json_get_text(marker, "uuid");
 	if (!name_valid(name) || !uuid || !g_uuid_string_is_valid(uuid)) {
 		error_set(error, STORAGEOS_ERROR_CORRUPT, "%s has no valid name and uuid", path);
 		return NULL;
@@ -170,7 +152,6 @@ gboolean pool_create(const char *name, const char *directory, GError **error)
 	g_autofree char *path = g_build_filename(directory, POOL_MARKER, NULL);
 	g_autoptr(GError) local = NULL;
 	g_autofree char *text = NULL;
-	gsize length;
 
 	if (!name_valid(name))
 		return error_set(error, STORAGEOS_ERROR_INVALID,
@@ -180,8 +161,8 @@ gboolean pool_create(const char *name, const char *directory, GError **error)
 				 directory);
 	if (!files_make_directory(directory, error))
 		return FALSE;
-	text = marker_encode(name, &length);
-	if (files_write(path, text, length, 0644, FILES_NEW, &local))
+	text = marker_encode(name);
+	if (files_write(path, text, strlen(text), 0644, FILES_NEW, &local))
 		return TRUE;
 	if (g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_EXISTS))
 		return marker_check(path, name, error);

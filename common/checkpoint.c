@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/checkpoint.h"
+#include "common/logging.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#define TICK_MS 250
+#define IDLE_TICKS 8            /* two seconds without a change */
+#define WAIT_SECONDS 25
+#define RECLAIM_STEPS 256       /* dead nodes before the thread looks up */
+#define KEEP_IDLE (16 * MIB)    /* warm space kept for new writes */
+#define KEEP_BUSY (1024 * MIB)
+#define TRIM_AT_ONCE (256 * MIB)
+
+struct Checkpointer {
+	Engine *engine;
+	GThread *thread;
+	gint changes; /* atomic; only whether it moves counts */
+	gint kicked;  /* atomic */
+
+	GMutex lock;
+	GCond wake;   /* for the thread */
+	GCond done;   /* for those who wait for it */
+	gboolean stop;
+	guint64 asked, begun, finished; /* tickets */
+	guint64 made;
+	int result; /* of the last one */
+	guint64 settle_asked, settle_done;
+};
+
+static void cut_journal(gpointer data)
+{
+	Engine *engine = data;
+
+	engine->cut = journal_head(engine->journal);
+	journal_set_generation(engine->journal, engine->generation + 1);
+}
+
+static void freeze(Engine *engine)
+{
+	map_freeze(engine->map, engine->generation + 1, cut_journal, engine);
+	engine->generation++;
+	engine->frozen = TRUE;
+}
+
+static void describe(Engine *engine, guint64 generation, gboolean clean, Superblock *sb)
+{
+	*sb = engine->superblock.current;
+	map_frozen_state(engine->map, sb);
+	sb->groups = slots_frozen_groups(engine->slots);
+	sb->compatible = 0;
+	sb->generation = sb->checkpoint = generation;
+	sb->journal_position = engine->cut.position;
+	sb->journal_sequence = sb->fence_sequence = engine->cut.sequence;
+	sb->fence_generation = generation + 1;
+	sb->clean = clean;
+}
+
+/* What cannot be made good later makes the volume FAILED. */
+static int failed(Engine *engine, int r, const char *what)
+{
+	if (r != -ENOSPC && r != -ENOMEM)
+		engine_fail(engine, "checkpoint: %s: %s", what,
+			    r == -EUCLEAN ? "bitmap and map disagree" : g_strerror(-r));
+	return r;
+}
+
+/* Brings the frozen state to the disk. */
+static int finish(Engine *engine, gboolean clean)
+{
+	guint64 generation = engine->generation - 1;
+	Superblock next;
+	int r = map_write_frozen(engine->map);
+
+	if (r)
+		return failed(engine, r, "write nodes");
+	r = slots_write_bitmaps(engine->slots, generation);
+	if (r)
+		return failed(engine, r, "write bitmaps");
+	r = backing_flush(engine->backing);
+	if (r)
+		return failed(engine, r == -ENOSPC ? -EIO : r, "flush");
+	describe(engine, generation, clean, &next);
+	r = superblock_store(engine->backing, &engine->superblock, &next);
+	if (r)
+		return failed(engine, r == -ENOSPC ? -EIO : r, "write superblock");
+	journal_release(engine->journal, engine->cut.position);
+	map_drain(engine->map);
+	map_thaw(engine->map);
+	__atomic_store_n(&engine->durable_generation, generation, __ATOMIC_RELAXED);
+	engine->frozen = FALSE;
+	return 0;
+}
+
+int checkpoint_make(Engine *engine, gboolean clean)
+{
+	int r = 0;
+
+	if (engine_has_failed(engine))
+		return -ESHUTDOWN;
+	if (engine->frozen) /* one that met a full backing */
+		r = finish(engine, FALSE);
+	if (r)
+		return r;
+	freeze(engine);
+	return finish(engine, clean);
+}
+
+static gboolean is_due(Checkpointer *cp)
+{
+	return journal_wants_checkpoint(cp->engine->journal) || map_wants_checkpoint(cp->engine->map);
+}
+
+/* Makes a checkpoint for all who asked before it begins. */
+static void make_one(Checkpointer *cp)
+{
+	int r;
+
+	g_mutex_lock(&cp->lock);
+	cp->begun = cp->asked;
+	g_mutex_unlock(&cp->lock);
+	r = checkpoint_make(cp->engine, FALSE);
+	g_mutex_lock(&cp->lock);
+	cp->finished = cp->begun;
+	cp->result = r;
+	cp->made += r == 0;
+	g_cond_broadcast(&cp->done);
+	g_mutex_unlock(&cp->lock);
+}
+
+/* Frees what dead pointers are over, with checkpoints in between as it adds up.  Whether
+ * something is left. */
+static gboolean reclaim(Checkpointer *cp)
+{
+	for (guint i = 0; i < RECLAIM_STEPS; i++) {
+		int r = map_reclaim(cp->engine->map);
+
+		if (r < 0 && r != -ENOSPC && r != -ENOMEM)
+			log_warning("volume %s: free discarded blocks: %s", cp->engine->name,
+				    g_strerror(-r));
+		if (r <= 0)
+			return FALSE;
+		if (is_due(cp))
+			return TRUE;
+	}
+	return TRUE;
+}
+
+static guint64 trim(Checkpointer *cp, gboolean idle, gboolean settle)
+{
+	return slots_trim(cp->engine->slots, settle ? 0 : idle ? KEEP_IDLE : KEEP_BUSY,
+			  settle ? G_MAXUINT64 : TRIM_AT_ONCE);
+}
+
+/* Frees and gives back everything that can be, now. */
+static void settle(Checkpointer *cp)
+{
+	guint64 ticket;
+
+	g_mutex_lock(&cp->lock);
+	ticket = cp->settle_asked;
+	g_mutex_unlock(&cp->lock);
+	while (reclaim(cp) && !engine_has_failed(cp->engine))
+		if (is_due(cp))
+			make_one(cp);
+	make_one(cp);
+	make_one(cp); /* what the reclaiming itself replaced */
+	trim(cp, TRUE, TRUE);
+	g_mutex_lock(&cp->lock);
+	cp->settle_done = ticket;
+	g_cond_broadcast(&cp->done);
+	g_mutex_unlock(&cp->lock);
+}
+
+/* Sleeps until there may be something to do.  FALSE: stop. */
+static gboolean wait_for_work(Checkpointer *cp, gboolean *ret_asked, gboolean *ret_settle)
+{
+	gint64 until = g_get_monotonic_time() + TICK_MS * 1000;
+
+	g_mutex_lock(&cp->lock);
+	while (!cp->stop && cp->asked == cp->begun && cp->settle_asked == cp->settle_done &&
+	       !g_atomic_int_get(&cp->kicked))
+		if (!g_cond_wait_until(&cp->wake, &cp->lock, until))
+			break;
+	g_atomic_int_set(&cp->kicked, FALSE);
+	*ret_asked = cp->asked != cp->begun;
+	*ret_settle = cp->settle_asked != cp->settle_done;
+	g_mutex_unlock(&cp->lock);
+	return !cp->stop;
+}
+
+static gpointer checkpointer_main(gpointer data)
+{
+	Checkpointer *cp = data;
+	gboolean asked, wants_settle, more = TRUE;
+	gint seen = 0;
+	guint quiet = 0;
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	while (wait_for_work(cp, &asked, &wants_settle)) {
+		gint now = g_atomic_int_get(&cp->changes);
+
+		quiet = now == seen ? quiet + 1 : 0;
+		seen = now;
+		if (asked || is_due(cp) ||
+		    (quiet == IDLE_TICKS && map_is_changed(cp->engine->map)))
+			make_one(cp);
+		if (engine_has_failed(cp->engine) || cp->engine->frozen)
+			continue;
+		if (wants_settle)
+			settle(cp);
+		more = reclaim(cp) || (more && quiet < IDLE_TICKS);
+		if (!is_due(cp))
+			trim(cp, quiet >= IDLE_TICKS, FALSE);
+		if (more && quiet >= IDLE_TICKS)
+			quiet = 0; /* what was freed wants a checkpoint, too */
+	}
+	return NULL;
+}
+
+Checkpointer *checkpointer_new(Engine *engine, GError **error)
+{
+	Checkpointer *cp = g_try_new0(Checkpointer, 1);
+
+	if (!cp) {
+		error_set_errno(error, ENOMEM, "%s: checkpointer", engine->name);
+		return NULL;
+	}
+	cp->engine = engine;
+	g_mutex_init(&cp->lock);
+	g_cond_init(&cp->wake);
+	g_cond_init(&cp->done);
+	cp->thread = g_thread_try_new("storageos-cp", checkpointer_main, cp, error);
+	if (!cp->thread) {
+		checkpointer_free(cp);
+		return NULL;
+	}
+	return cp;
+}
+
+void checkpointer_free(Checkpointer *cp)
+{
+	if (!cp)
+		return;
+	g_mutex_lock(&cp->lock);
+	cp->stop = TRUE;
+	g_cond_signal(&cp->wake);
+	g_mutex_unlock(&cp->lock);
+	if (cp->thread)
+		g_thread_join(cp->thread);
+	g_mutex_clear(&cp->lock);
+	g_cond_clear(&cp->wake);
+	g_cond_clear(&cp->done);
+	g_free(cp);
+}
+
+void checkpointer_kick(Checkpointer *cp)
+{
+	if (!g_atomic_int_compare_and_exchange(&cp->kicked, FALSE, TRUE))
+		return;
+	g_mutex_lock(&cp->lock);
+	g_cond_signal(&cp->wake);
+	g_mutex_unlock(&cp->lock);
+}
+
+int checkpointer_run(Checkpointer *cp)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cp->lock);
+	guint64 ticket = ++cp->asked;
+
+	g_cond_signal(&cp->wake);
+	while (cp->finished < ticket)
+		g_cond_wait(&cp->done, &cp->lock);
+	return cp->result;
+}
+
+int checkpointer_throttle(Checkpointer *cp)
+{
+	gint64 until = g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND;
+
+	while (map_is_crowded(cp->engine->map)) {
+		if (engine_has_failed(cp->engine))
+			return -ESHUTDOWN;
+		checkpointer_kick(cp);
+		g_mutex_lock(&cp->lock);
+		if (map_is_crowded(cp->engine->map) && cp->result != -ENOSPC)
+			g_cond_wait_until(&cp->done, &cp->lock,
+					  g_get_monotonic_time() + 20 * G_TIME_SPAN_MILLISECOND);
+		if (cp->result == -ENOSPC || g_get_monotonic_time() > until) {
+			int r = cp->result == -ENOSPC ? -ENOSPC : -EIO;
+
+			g_mutex_unlock(&cp->lock);
+			return r;
+		}
+		g_mutex_unlock(&cp->lock);
+	}
+	return 0;
+}
+
+gboolean checkpointer_settle(Checkpointer *cp, guint seconds)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cp->lock);
+	gint64 until = g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND;
+	guint64 ticket = ++cp->settle_asked;
+
+	g_cond_signal(&cp->wake);
+	while (cp->settle_done < ticket)
+		if (!g_cond_wait_until(&cp->done, &cp->lock, until))
+			return FALSE;
+	return TRUE;
+}
+
+guint64 checkpointer_count(Checkpointer *cp)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cp->lock);
+
+	return cp->made;
+}
+
+void checkpointer_note_change(Checkpointer *cp)
+{
+	g_atomic_int_inc(&cp->changes);
+}

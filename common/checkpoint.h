@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checkpoints: a durable root from which everything up to its generation reads (I6).
+ *
+ *     freeze    one instant divides map, allocator's lists and journal; requests go on
+ *     write     frozen nodes bottom-up, then the bitmap pages that changed
+ *     flush     all of that, and every payload before the cut, is on disk
+ *     switch    the other superblock names the new root; flush
+ *     release   the journal's tail moves up; what was replaced is free, once no reader that
+ *               could have looked it up is left
+ *
+ * An error before the switch leaves the checkpoint before in force.  -ENOSPC and -ENOMEM leave the
+ * frozen state as it is, and the next attempt goes on with it; anything else, and any failed
+ * flush, makes the volume FAILED.
+ *
+ * A Checkpointer is the thread that makes them in the background: when the journal is half full,
+ * when much was replaced or written, when the volume is idle, when asked.  In between it frees
+ * what was discarded and gives unused space back to the file system.
+ */
+#pragma once
+
+#include "common/engine.h"
+
+typedef struct Checkpointer Checkpointer;
+
+/* Starts the thread.  `engine` outlives it. */
+Checkpointer *checkpointer_new(Engine *engine, GError **error);
+
+/* Stops and joins the thread; no further checkpoint is made.  NULL is allowed. */
+void checkpointer_free(Checkpointer *checkpointer);
+
+/* Asks for a checkpoint without waiting. */
+void checkpointer_kick(Checkpointer *checkpointer);
+
+/* Makes one that begins after the call, and waits for it: 0, or why it failed. */
+int checkpointer_run(Checkpointer *checkpointer);
+
+/* Waits while the map is crowded, 25 s at most.  0, -ENOSPC (checkpoints meet a full backing),
+ * -EIO (too long), -ESHUTDOWN. */
+int checkpointer_throttle(Checkpointer *checkpointer);
+
+/* Waits until what was discarded is free and given back, for `seconds` at most. */
+gboolean checkpointer_settle(Checkpointer *checkpointer, guint seconds);
+
+guint64 checkpointer_count(Checkpointer *checkpointer);
+
+/* Tells the thread that requests change the volume, so that it is not idle. */
+void checkpointer_note_change(Checkpointer *checkpointer);
+
+/* One checkpoint, by the caller's thread, while no Checkpointer runs.  `clean`: the volume is being
+ * closed and nothing is in the journal behind it. */
+int checkpoint_make(Engine *engine, gboolean clean);

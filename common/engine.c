@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/engine.h"
+#include "common/logging.h"
+
+gboolean engine_init(Engine *engine, const Superblock *sb, GError **error)
+{
+	engine->slots = slots_new(engine->backing, sb->groups_offset, sb->seed, engine->read_only,
+				  error);
+	if (!engine->slots)
+		return FALSE;
+	engine->map = map_new(engine->backing, engine->slots, sb, error);
+	if (!engine->map)
+		return FALSE;
+	engine->journal = journal_new(engine->backing, sb->journal_size, sb->seed, error);
+	return engine->journal != NULL;
+}
+
+void engine_clear(Engine *engine)
+{
+	journal_free(engine->journal);
+	map_free(engine->map);
+	slots_free(engine->slots);
+	backing_free(engine->backing);
+	g_free(engine->name);
+	g_free(engine->failure);
+	g_mutex_clear(&engine->failure_lock);
+}
+
+void engine_fail(Engine *engine, const char *format, ...)
+{
+	va_list args;
+	char text[512];
+
+	va_start(args, format);
+	g_vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	g_mutex_lock(&engine->failure_lock);
+	if (!engine->failure) {
+		engine->failure = g_strdup(text);
+		log_error("volume %s has FAILED: %s; it can only be read until it is opened anew",
+			  engine->name, text);
+	}
+	g_mutex_unlock(&engine->failure_lock);
+	g_atomic_int_set(&engine->failed, TRUE);
+	journal_fail(engine->journal);
+}

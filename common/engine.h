@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parts of one open volume, as checkpoint, recovery and the volume's face share them, and its
+ * one way to fail.
+ *
+ * Lock order: a range of blocks (ranges.h); the flush lock of volume.c; the map's lock; the
+ * journal's, the allocator's.  No lock but the range's is held over I/O on behalf of a request
+ * (the allocator's grow lock, while the backing grows, is the exception).
+ */
+#pragma once
+
+#include "common/journal.h"
+#include "common/map.h"
+#include "common/slots.h"
+#include "common/superblock.h"
+
+typedef struct {
+	Backing *backing; /* owned */
+	char *name;       /* for messages; owned */
+	gboolean read_only;
+	SuperblockPair superblock; /* the checkpoint thread's, once that runs */
+	Slots *slots;
+	Map *map;
+	Journal *journal;
+	guint64 generation; /* that changes are born in now; the checkpoint thread's */
+	gboolean frozen;    /* a checkpoint was begun: its cut is the place below */
+	JournalPlace cut;
+	guint64 durable_generation; /* atomic: of the last durable checkpoint */
+
+	gint failed; /* atomic */
+	GMutex failure_lock;
+	char *failure; /* why; under failure_lock */
+} Engine;
+
+/* Allocates the parts for a superblock that was read. */
+gboolean engine_init(Engine *engine, const Superblock *sb, GError **error);
+void engine_clear(Engine *engine);
+
+/* The volume is FAILED from now on: reads go on, all else ends with -ESHUTDOWN.  The first reason
+ * stays, and is logged. */
+void engine_fail(Engine *engine, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+static inline gboolean engine_has_failed(Engine *engine)
+{
+	return g_atomic_int_get(&engine->failed);
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/journal.h"
+
+#include <errno.h>
+
+#define STAGE_SIZE ((guint64)256 << 10)
+#define WAIT_SECONDS 25
+
+/* What a lap's end may waste; always kept free beside what is reserved. */
+#define MARGIN ((guint64)2 * FORMAT_RECORD_LENGTH_MAX)
+
+struct Journal {
+	Backing *backing;
+	guint64 size;
+	guint64 seed;
+
+	GMutex lock;
+	GCond changed; /* written, tail or failed */
+	guint64 tail, written, head, reserved;
+	guint64 sequence; /* of the next record */
+	guint64 written_sequence; /* of the first record that is not written */
+	gint wants;       /* atomic: more than half is in use */
+	guint64 generation;
+	gboolean writing;
+	gboolean failed;
+	guint8 *stage; /* the bytes of [written, head), modulo STAGE_SIZE */
+};
+
+Journal *journal_new(Backing *backing, guint64 size, guint64 seed, GError **error)
+{
+	Journal *journal = g_try_new0(Journal, 1);
+
+	if (journal)
+		journal->stage = g_try_malloc(STAGE_SIZE);
+	if (!journal || !journal->stage) {
+		g_free(journal);
+		error_set_errno(error, ENOMEM, "%s: journal", backing->name);
+		return NULL;
+	}
+	journal->backing = backing;
+	journal->size = size;
+	journal->seed = seed;
+	g_mutex_init(&journal->lock);
+	g_cond_init(&journal->changed);
+	return journal;
+}
+
+void journal_free(Journal *journal)
+{
+	if (!journal)
+		return;
+	g_mutex_clear(&journal->lock);
+	g_cond_clear(&journal->changed);
+	g_free(journal->stage);
+	g_free(journal);
+}
+
+static void update_wants(Journal *journal)
+{
+	g_atomic_int_set(&journal->wants, journal->head - journal->tail > journal->size / 2);
+}
+
+void journal_start(Journal *journal, guint64 tail, JournalPlace head, guint64 generation)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+
+	journal->tail = tail;
+	journal->written = journal->head = head.position;
+	journal->sequence = journal->written_sequence = head.sequence;
+	journal->generation = generation;
+	update_wants(journal);
+}
+
+static gboolean has_room(const Journal *journal, guint32 length)
+{
+	guint64 want = journal->reserved + length + MARGIN;
+
+	return journal->head - journal->tail + want <= journal->size &&
+	       journal->head - journal->written + want <= STAGE_SIZE;
+}
+
+/* Writes what is staged; the lock is held, and dropped meanwhile. */
+static void write_staged(Journal *journal)
+{
+	guint64 from = journal->written, to = journal->head, sequence = journal->sequence;
+	int r = 0;
+
+	journal->writing = TRUE;
+	g_mutex_unlock(&journal->lock);
+	while (from < to && !r) {
+		guint64 length = MIN(to - from, STAGE_SIZE - from % STAGE_SIZE);
+
+		length = MIN(length, journal->size - from % journal->size);
+		r = backing_pwrite(journal->backing, journal->stage + from % STAGE_SIZE, length,
+				   FORMAT_JOURNAL_OFFSET + from % journal->size);
+		from += length;
+	}
+	g_mutex_lock(&journal->lock);
+	journal->writing = FALSE;
+	if (r) {
+		journal->failed = TRUE;
+	} else {
+		journal->written = to;
+		journal->written_sequence = sequence;
+	}
+	g_cond_broadcast(&journal->changed);
+}
+
+int journal_reserve(Journal *journal, guint32 length, gboolean nowait)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+	gint64 deadline = 0;
+
+	while (!journal->failed && !has_room(journal, length)) {
+		if (nowait)
+			return -EAGAIN;
+		if (!deadline)
+			deadline = g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND;
+		if (!g_cond_wait_until(&journal->changed, &journal->lock, deadline))
+			return -EIO;
+	}
+	if (journal->failed)
+		return -ESHUTDOWN;
+	journal->reserved += length;
+	return 0;
+}
+
+void journal_unreserve(Journal *journal, guint32 length)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+
+	journal->reserved -= length;
+	g_cond_broadcast(&journal->changed);
+}
+
+static void stage_bytes(Journal *journal, const guint8 *bytes, guint32 length)
+{
+	guint64 at = journal->head % STAGE_SIZE;
+	guint64 first = MIN(length, STAGE_SIZE - at);
+
+	memcpy(journal->stage + at, bytes, first);
+	memcpy(journal->stage, bytes + first, length - first);
+	journal->head += length;
+}
+
+/* Goes to the ring's start if a record of that length does not fit before its end. */
+static void wrap(Journal *journal, guint32 length)
+{
+	guint64 rest = journal->size - journal->head % journal->size;
+	guint8 raw[FORMAT_RECORD_LENGTH_MAX] = {0};
+
+	if (rest >= length)
+		return;
+	if (rest >= sizeof(FormatRecord)) {
+		Record record = {.kind = FORMAT_RECORD_WRAP,
+				 .sequence = journal->sequence++,
+				 .generation = journal->generation};
+		record_encode(&record, journal->seed, raw);
+	}
+	stage_bytes(journal, raw, (guint32)rest);
+}
+
+static guint64 append_locked(Journal *journal, Record *record)
+{
+	guint8 raw[FORMAT_RECORD_LENGTH_MAX];
+	guint32 length = record_length(record->kind, record->n_runs, record->blocks);
+
+	wrap(journal, length);
+	record->sequence = journal->sequence++;
+	record->generation = journal->generation;
+	record_encode(record, journal->seed, raw);
+	stage_bytes(journal, raw, length);
+	return journal->head;
+}
+
+guint64 journal_append(Journal *journal, Record *record)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+	guint64 ticket = append_locked(journal, record);
+
+	journal->reserved -= record_length(record->kind, record->n_runs, record->blocks);
+	update_wants(journal);
+	return ticket;
+}
+
+static int commit_locked(Journal *journal, guint64 ticket)
+{
+	while (journal->written < ticket && !journal->failed) {
+		if (journal->writing)
+			g_cond_wait(&journal->changed, &journal->lock);
+		else
+			write_staged(journal);
+	}
+	return journal->written < ticket ? -ESHUTDOWN : 0;
+}
+
+int journal_commit(Journal *journal, guint64 ticket)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+
+	return commit_locked(journal, ticket);
+}
+
+void journal_mark_durable(Journal *journal, guint64 sequence)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+	Record record = {.kind = FORMAT_RECORD_DURABLE, .first = sequence};
+
+	if (journal->failed || !has_room(journal, sizeof(FormatRecord)))
+		return;
+	commit_locked(journal, append_locked(journal, &record));
+}
+
+JournalPlace journal_head(Journal *journal)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+
+	return (JournalPlace){journal->head, journal->sequence};
+}
+
+void journal_set_generation(Journal *journal, guint64 generation)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+
+	journal->generation = generation;
+}
+
+void journal_release(Journal *journal, guint64 tail)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+
+	journal->tail = tail;
+	update_wants(journal);
+	g_cond_broadcast(&journal->changed);
+}
+
+guint64 journal_written(Journal *journal)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+
+	return journal->written_sequence;
+}
+
+gboolean journal_wants_checkpoint(Journal *journal)
+{
+	return g_atomic_int_get(&journal->wants);
+}
+
+void journal_fail(Journal *journal)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+
+	journal->failed = TRUE;
+	g_cond_broadcast(&journal->changed);
+}
+
+guint64 journal_used(Journal *journal)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+
+	return journal->head - journal->tail;
+}
+
+/* The record at a place of a ring that is in memory; follows a wrap.  Its length with what was
+ * skipped, 0 if there is none. */
+static guint64 walk_one(const guint8 *ring, const Superblock *sb, JournalPlace *place,
+			Record *record, SlotRun *runs, guint32 *crcs)
+{
+	guint64 at = place->position % sb->journal_size, rest = sb->journal_size - at;
+	guint32 length;
+
+	if (rest < sizeof(FormatRecord)) {
+		place->position += rest;
+		return walk_one(ring, sb, place, record, runs, crcs);
+	}
+	length = record_decode(ring + at, rest, sb->seed, place->sequence, record, runs, crcs);
+	return length && record->kind == FORMAT_RECORD_WRAP ? rest : length;
+}
+
+int journal_walk(Backing *backing, const Superblock *sb, JournalVisit visit, gpointer data,
+		 JournalPlace *ret_head)
+{
+	g_autofree guint8 *ring = g_try_malloc(sb->journal_size);
+	JournalPlace place = {sb->journal_position, sb->journal_sequence};
+	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
+	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
+	guint64 generation = 0, length;
+	Record record;
+	int r;
+
+	if (!ring)
+		return -ENOMEM;
+	r = backing_pread(backing, ring, sb->journal_size, FORMAT_JOURNAL_OFFSET);
+	if (r)
+		return r;
+	*ret_head = place;
+	while (place.position - sb->journal_position < sb->journal_size &&
+	       (length = walk_one(ring, sb, &place, &record, runs, crcs)) > 0) {
+		if (record.generation < generation ||
+		    (record.sequence >= sb->fence_sequence &&
+		     record.generation < sb->fence_generation))
+			break;
+		if (record.kind != FORMAT_RECORD_WRAP && !visit(&record, data))
+			break;
+		generation = record.generation;
+		place.position += length;
+		place.sequence++;
+		*ret_head = place;
+	}
+	return 0;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The journal: a ring of records of what changed since the last checkpoint.
+ *
+ * A record is *appended* in memory, which gives it its sequence number and its place; it is
+ * *committed* when it and all records before it were written to the backing.  One thread writes
+ * for all that are waiting (group commit), while others append.  Only what is committed may be
+ * acknowledged (I2); it is durable after the backing's next flush.
+ *
+ * Positions are bytes that only grow; modulo the ring's size they are places in the ring.  The
+ * ring is in use from the tail (where replay begins) to the head.
+ *
+ *     tail            written        head          tail + size
+ *      |--- in the ring ---|-- staged --|-- reserved --|
+ *
+ * Room is reserved before the critical section in which a record is appended, so that appending
+ * never waits and never fails.
+ *
+ * Threading: any number of threads.  journal_append() and journal_head() are ordered by the map's
+ * lock, so that records and the map change in one order; the journal's own lock is below it.
+ */
+#pragma once
+
+#include "common/backing.h"
+#include "common/codec.h"
+
+typedef struct Journal Journal;
+
+typedef struct {
+	guint64 position;
+	guint64 sequence;
+} JournalPlace;
+
+Journal *journal_new(Backing *backing, guint64 size, guint64 seed, GError **error);
+void journal_free(Journal *journal);
+
+/* The ring is in use from `tail` on; the next record goes to `head`. */
+void journal_start(Journal *journal, guint64 tail, JournalPlace head, guint64 generation);
+
+/* Reserves room for a record of that length; waits for a checkpoint to release some, 25 s at most.
+ * 0, -EAGAIN (nowait), -EIO (the wait was too long), -ESHUTDOWN (the journal failed). */
+int journal_reserve(Journal *journal, guint32 length, gboolean nowait);
+void journal_unreserve(Journal *journal, guint32 length);
+
+/* Stages a record, for which room was reserved; its sequence and generation are filled in here.
+ * Returns the ticket to commit it with. */
+guint64 journal_append(Journal *journal, Record *record);
+
+/* Waits until the record of that ticket is written.  0, or -ESHUTDOWN if it cannot be. */
+int journal_commit(Journal *journal, guint64 ticket);
+
+/* Every record before this sequence is written. */
+guint64 journal_written(Journal *journal);
+
+/* Notes in the ring, if there is room, that every record before the sequence is on disk. */
+void journal_mark_durable(Journal *journal, guint64 sequence);
+
+/* Where the next record goes. */
+JournalPlace journal_head(Journal *journal);
+
+/* The generation that records carry from now on. */
+void journal_set_generation(Journal *journal, guint64 generation);
+
+/* A checkpoint made everything before `tail` needless. */
+void journal_release(Journal *journal, guint64 tail);
+
+/* Ends every wait: nothing is written any more. */
+void journal_fail(Journal *journal);
+
+guint64 journal_used(Journal *journal);
+
+/* More than half of the ring is in use. */
+gboolean journal_wants_checkpoint(Journal *journal);
+
+/* Walks the records in a ring that nobody writes: calls `visit` for each from `place` on, until
+ * one is not valid, is of an older generation than the one before or than the fence asks, or
+ * `visit` returns FALSE (that record does not count then).  *ret_head is where the first that does
+ * not count would be.  0 or a negative errno (the ring cannot be read). */
+typedef gboolean (*JournalVisit)(const Record *record, gpointer data);
+int journal_walk(Backing *backing, const Superblock *sb, JournalVisit visit, gpointer data,
+		 JournalPlace *ret_head);

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The node cache: a hash of nodes by (level, index), so that a leaf is found without a walk from
+ * the root, and a clock over the clean ones.  A node that is being read stands in the hash as
+ * LOADING, and whoever else wants it waits; if it is dropped meanwhile it is detached, and its
+ * reader throws away what it read.
+ */
+#include "common/map-private.h"
+
+#include <errno.h>
+
+static MapNode **bucket(Map *map, guint64 key)
+{
+	return &map->buckets[(key * 0x9e3779b97f4a7c15u) >> 51];
+}
+
+G_STATIC_ASSERT(MAP_BUCKETS == 1u << (64 - 51));
+
+void list_push(NodeList *list, MapNode *node)
+{
+	node->next = NULL;
+	node->prev = list->tail;
+	if (list->tail)
+		list->tail->next = node;
+	else
+		list->head = node;
+	list->tail = node;
+	list->n++;
+}
+
+void list_remove(NodeList *list, MapNode *node)
+{
+	if (node->prev)
+		node->prev->next = node->next;
+	else
+		list->head = node->next;
+	if (node->next)
+		node->next->prev = node->prev;
+	else
+		list->tail = node->prev;
+	list->n--;
+}
+
+static void free_list(NodeList *list)
+{
+	for (MapNode *node = list->head, *next; node; node = next) {
+		next = node->next;
+		g_free(node);
+	}
+}
+
+Map *map_new(Backing *backing, Slots *slots, const Superblock *sb, GError **error)
+{
+	Map *map = g_try_new0(Map, 1);
+
+	if (map)
+		map->buckets = g_try_new0(MapNode *, MAP_BUCKETS);
+	if (!map || !map->buckets) {
+		g_free(map);
+		error_set_errno(error, ENOMEM, "%s: map", backing->name);
+		return NULL;
+	}
+	map->backing = backing;
+	map->slots = slots;
+	map->seed = sb->seed;
+	map->blocks = blocks_covering(sb->size);
+	map->levels = sb->levels;
+	map->root = sb->map_root;
+	map->data_slots = sb->data_slots;
+	map->node_slots = sb->node_slots;
+	map->dead_first = sb->dead_first;
+	map->dead_end = sb->dead_end;
+	map->limit = 256;
+	g_mutex_init(&map->lock);
+	g_cond_init(&map->loaded);
+	return map;
+}
+
+void map_free(Map *map)
+{
+	if (!map)
+		return;
+	free_list(&map->clean);
+	free_list(&map->dirty);
+	free_list(&map->frozen);
+	g_mutex_clear(&map->lock);
+	g_cond_clear(&map->loaded);
+	g_free(map->buckets);
+	g_free(map);
+}
+
+void map_set_limit(Map *map, guint64 nodes)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&map->lock);
+
+	map->limit = MAX(nodes, 256);
+	node_evict_locked(map);
+}
+
+MapNode *node_find_locked(Map *map, guint level, guint64 index)
+{
+	guint64 key = node_key(level, index);
+	MapNode *node = *bucket(map, key);
+
+	while (node && node->key != key)
+		node = node->hash_next;
+	return node;
+}
+
+void node_unhash_locked(Map *map, MapNode *node)
+{
+	MapNode **at = bucket(map, node->key);
+
+	while (*at != node)
+		at = &(*at)->hash_next;
+	*at = node->hash_next;
+	node->detached = TRUE;
+}
+
+void node_drop_locked(Map *map, MapNode *node)
+{
+	node_unhash_locked(map, node);
+	switch (node->state) {
+	case NODE_CLEAN:
+		list_remove(&map->clean, node);
+		g_free(node);
+		break;
+	case NODE_DIRTY:
+		list_remove(&map->dirty, node);
+		g_free(node);
+		break;
+	case NODE_FROZEN:  /* the checkpoint's */
+	case NODE_LOADING: /* its reader's */
+		break;
+	}
+}
+
+void node_evict_locked(Map *map)
+{
+	guint64 pinned = map->dirty.n + map->frozen.n + map->loading;
+
+	while (map->clean.n && map->clean.n + pinned >= map->limit) {
+		MapNode *node = map->clean.head;
+
+		if (node->referenced) { /* a second chance */
+			node->referenced = FALSE;
+			list_remove(&map->clean, node);
+			list_push(&map->clean, node);
+		} else {
+			node_drop_locked(map, node);
+		}
+	}
+}
+
+MapNode *node_new_locked(Map *map, guint level, guint64 index, NodeState state)
+{
+	MapNode *node;
+	MapNode **at = bucket(map, node_key(level, index));
+
+	node_evict_locked(map);
+	node = g_try_malloc(sizeof *node);
+	if (!node)
+		return NULL;
+	memset(node, 0, G_STRUCT_OFFSET(MapNode, data));
+	node->key = node_key(level, index);
+	node->state = state;
+	node->hash_next = *at;
+	*at = node;
+	return node;
+}
+
+MapEntry pointer_get_locked(Map *map, guint level, guint64 index)
+{
+	MapNode *parent;
+
+	if (level == map->levels - 1)
+		return map->root;
+	parent = node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
+	return entry_decode(&parent->data.pointers[index & (FORMAT_FANOUT - 1)]);
+}
+
+void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *entry)
+{
+	MapNode *parent;
+
+	if (level == map->levels - 1) {
+		map->root = *entry;
+		return;
+	}
+	parent = node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
+	entry_encode(entry, &parent->data.pointers[index & (FORMAT_FANOUT - 1)]);
+}
+
+/* What a node from the disk says is bounded before it is used. */
+static gboolean node_is_sane(Map *map, const FormatNode *data)
+{
+	guint64 groups = slots_groups(map->slots);
+
+	for (guint i = 0; i < FORMAT_FANOUT; i++) {
+		MapEntry e = entry_decode(&data->pointers[i]);
+
+		if (!entry_is_null(&data->pointers[i]) && !slot_is_usable(e.slot, groups))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+int node_read(Map *map, guint level, guint64 index, const MapEntry *entry, FormatNode *out)
+{
+	guint32 start = codec_seed(map->seed, place_of_node(level, index));
+
+	/* Once more, as the disk may have had a bad moment. */
+	for (guint attempt = 0; attempt < 2; attempt++) {
+		int r = backing_pread(map->backing, out, sizeof *out,
+				      slots_offset(map->slots, entry->slot));
+
+		if (r)
+			return r == -ENXIO ? -EBADMSG : r;
+		if (crc32c(start, out, sizeof *out) == entry->crc)
+			return node_is_sane(map, out) ? 0 : -EBADMSG;
+	}
+	return -EBADMSG;
+}
+
+/* Reads a node that its parent points to and that is not in the cache. */
+static int node_load_locked(Map *map, guint level, guint64 index, const MapEntry *entry)
+{
+	MapNode *node = node_new_locked(map, level, index, NODE_LOADING);
+	guint epoch = map->epoch;
+	int r;
+
+	if (!node)
+		return -ENOMEM;
+	map->misses++;
+	map->loading++;
+	node->slot = entry->slot;
+	g_atomic_int_inc(&map->readers[epoch]);
+	g_mutex_unlock(&map->lock);
+	r = node_read(map, level, index, entry, &node->data);
+	g_mutex_lock(&map->lock);
+	map_lookup_end(map, epoch);
+	map->loading--;
+	g_cond_broadcast(&map->loaded);
+	if (r && !node->detached)
+		node_unhash_locked(map, node);
+	if (node->detached) {
+		g_free(node);
+		return r ? r : MAP_RESTART;
+	}
+	node->state = NODE_CLEAN;
+	node->referenced = TRUE;
+	list_push(&map->clean, node);
+	return MAP_RESTART;
+}
+
+int node_get_locked(Map *map, guint level, guint64 index, gboolean nowait, MapNode **ret_node)
+{
+	MapNode *node = node_find_locked(map, level, index);
+	MapEntry entry;
+
+	*ret_node = NULL;
+	if (node && node->state != NODE_LOADING) {
+		node->referenced = TRUE;
+		*ret_node = node;
+		return 0;
+	}
+	if (nowait)
+		return -EAGAIN;
+	if (node) {
+		g_cond_wait(&map->loaded, &map->lock);
+		return MAP_RESTART;
+	}
+	if (level < map->levels - 1) {
+		MapNode *parent;
+		int r = node_get_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT, FALSE,
+					&parent);
+
+		if (r || !parent)
+			return r;
+	}
+	entry = pointer_get_locked(map, level, index);
+	if (!entry.slot || entry.dead)
+		return 0;
+	return node_load_locked(map, level, index, &entry);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What map.c (lookup and change), map-nodes.c (the cache), map-zero.c (holes) and map-freeze.c
+ * (checkpoints) share.  Functions ending in _locked want the map's lock held; those that may drop
+ * it meanwhile return MAP_RESTART if they did: whatever was looked up before is void then.
+ */
+#pragma once
+
+#include "common/map.h"
+
+#define MAP_RESTART 1
+#define MAP_BUCKETS 8192u
+#define MAP_STASH 1024u        /* slots for nodes kept ready, at most */
+#define MAP_STASH_RESERVE 192u /* of them only for zeroing, so that space can always be freed */
+#define MAP_STASH_LOW (MAP_STASH_RESERVE + 64u)
+
+typedef enum { NODE_LOADING, NODE_CLEAN, NODE_DIRTY, NODE_FROZEN } NodeState;
+
+typedef struct MapNode MapNode;
+
+struct MapNode {
+	MapNode *hash_next;
+	MapNode *prev, *next; /* in the list of its state */
+	MapNode *parent;      /* frozen: the frozen node that points to it, NULL for the root */
+	guint64 key;
+	guint64 slot; /* where it is, or will be once it is written */
+	NodeState state;
+	gboolean referenced; /* since the clock's hand passed */
+	gboolean detached;   /* no longer the node of its key: freed when it is done with */
+	gboolean written;    /* frozen: on its way to the disk, checksum known to its parent */
+	FormatNode data;
+};
+
+typedef struct {
+	MapNode *head, *tail;
+	guint64 n;
+} NodeList;
+
+typedef struct {
+	guint level;          /* of the nodes or, with whole FALSE, 0 */
+	gboolean whole;       /* pointers to nodes die; else pointers in a leaf go */
+	guint64 first, count; /* nodes, or blocks of one leaf */
+} ZeroStep;
+
+struct Map {
+	Backing *backing;
+	Slots *slots;
+	guint64 seed;
+	guint64 blocks;
+	guint levels;
+
+	GMutex lock;
+	GCond loaded;
+	guint64 limit;
+	guint64 generation;
+	MapEntry root;
+	MapNode **buckets;
+	NodeList clean, dirty, frozen;
+	guint64 loading;
+	guint64 data_slots, node_slots;
+	guint64 dead_first, dead_end;
+	guint64 hits, misses;
+
+	guint64 stash[MAP_STASH]; /* a ring of slots for nodes */
+	guint stash_first, stash_n;
+
+	guint epoch;
+	gint readers[2]; /* atomic */
+	gint wants, crowded; /* atomic; see map_wants_checkpoint() */
+
+	ZeroStep step;
+
+	/* Of the checkpoint that runs. */
+	MapEntry frozen_root;
+	guint64 frozen_data_slots, frozen_node_slots, frozen_dead_first, frozen_dead_end;
+};
+
+static inline guint64 node_key(guint level, guint64 index)
+{
+	return (guint64)level << 56 | index;
+}
+
+static inline guint key_level(guint64 key)
+{
+	return (guint)(key >> 56);
+}
+
+static inline guint64 key_index(guint64 key)
+{
+	return key & (((guint64)1 << 56) - 1);
+}
+
+/* Blocks that a node of that level covers, as a shift. */
+static inline guint node_shift(guint level)
+{
+	return FORMAT_FANOUT_SHIFT * (level + 1);
+}
+
+void list_push(NodeList *list, MapNode *node);
+void list_remove(NodeList *list, MapNode *node);
+
+MapNode *node_find_locked(Map *map, guint level, guint64 index);
+/* A new node in the hash, not in any list; evicts clean ones.  NULL: out of memory. */
+MapNode *node_new_locked(Map *map, guint level, guint64 index, NodeState state);
+void node_unhash_locked(Map *map, MapNode *node);
+/* Takes a clean, dirty or frozen node out of the map (a frozen one lives on detached). */
+void node_drop_locked(Map *map, MapNode *node);
+void node_evict_locked(Map *map);
+
+/* Gets the node, reading it if need be.  0 with *ret_node, which is NULL where the tree has none
+ * (a hole); MAP_RESTART; or a negative errno, the lock still held. */
+int node_get_locked(Map *map, guint level, guint64 index, gboolean nowait, MapNode **ret_node);
+
+/* Reads and verifies a node's 4 KiB; no lock. */
+int node_read(Map *map, guint level, guint64 index, const MapEntry *entry, FormatNode *out);
+
+/* The pointer to node (level, index), whose parent is in memory or which is the root. */
+MapEntry pointer_get_locked(Map *map, guint level, guint64 index);
+void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *entry);
+
+/* Makes every node from the root to (level, index) dirty, making those that are missing.  0,
+ * MAP_RESTART, or a negative errno with the lock held.  `reserve`: may use the reserve. */
+int path_dirty_locked(Map *map, guint level, guint64 index, gboolean reserve, gboolean nowait);
+
+/* Takes apart the dead node (level, index), whose parent is dirty: a leaf is freed, of an inner
+ * node a dirty one with dead pointers is left.  As path_dirty_locked; always restarts. */
+int dead_resolve_locked(Map *map, guint level, guint64 index);
+
+/* Sets `wants` and `crowded` by what there is. */
+void pressure_update_locked(Map *map);
+
+/* Removes a dirty node that has become empty, and its parents that become so. */
+void node_prune_locked(Map *map, MapNode *node);
+
+/* Gives a node that is in no list its next slot, from the stash, and makes it dirty; the slot that
+ * it had is lost.  Room in the lists was made. */
+void node_replace_locked(Map *map, MapNode *node);
+
+/* Sees to it that the stash suffices for one change.  0, MAP_RESTART, or a negative errno. */
+int stash_check_locked(Map *map, gboolean reserve, gboolean nowait);

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lookup and change.  Whatever has to read drops the lock and starts over, so that all that is
+ * decided under the lock is decided on what is in memory.
+ */
+#include "common/map-private.h"
+
+#include <errno.h>
+
+void map_set_generation(Map *map, guint64 generation)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&map->lock);
+
+	map->generation = generation;
+}
+
+/* Copies what one leaf says of blocks [first, first + n). */
+static int lookup_leaf_locked(Map *map, guint64 first, guint n, MapEntry *entries, gboolean nowait)
+{
+	guint at = (guint)(first & (FORMAT_FANOUT - 1));
+	MapNode *leaf;
+	int r = node_get_locked(map, 0, first >> FORMAT_FANOUT_SHIFT, nowait, &leaf);
+
+	if (r)
+		return r;
+	if (!leaf) {
+		memset(entries, 0, n * sizeof *entries);
+		return 0;
+	}
+	map->hits++;
+	for (guint i = 0; i < n; i++)
+		entries[i] = entry_decode(&leaf->data.pointers[at + i]);
+	return 0;
+}
+
+static int lookup_locked(Map *map, guint64 first, guint n, MapEntry *entries, gboolean nowait)
+{
+	while (n) {
+		guint piece = MIN(n, FORMAT_FANOUT - (guint)(first & (FORMAT_FANOUT - 1)));
+		int r = lookup_leaf_locked(map, first, piece, entries, nowait);
+
+		if (r)
+			return r;
+		first += piece;
+		entries += piece;
+		n -= piece;
+	}
+	return 0;
+}
+
+int map_lookup(Map *map, guint64 first, guint n, MapEntry *entries, gboolean nowait,
+	       guint *ret_epoch)
+{
+	int r;
+
+	g_mutex_lock(&map->lock);
+	do
+		r = lookup_locked(map, first, n, entries, nowait);
+	while (r == MAP_RESTART);
+	if (!r) {
+		*ret_epoch = map->epoch;
+		g_atomic_int_inc(&map->readers[map->epoch]);
+	}
+	g_mutex_unlock(&map->lock);
+	return r;
+}
+
+void map_lookup_end(Map *map, guint epoch)
+{
+	g_atomic_int_add(&map->readers[epoch], -1);
+}
+
+gboolean map_still_at(Map *map, guint64 block, guint64 slot)
+{
+	MapEntry entry;
+	guint epoch;
+
+	if (map_lookup(map, block, 1, &entry, FALSE, &epoch))
+		return FALSE;
+	map_lookup_end(map, epoch);
+	return entry.slot == slot;
+}
+
+static guint64 stash_take_locked(Map *map)
+{
+	guint64 slot = map->stash[map->stash_first];
+
+	map->stash_first = (map->stash_first + 1) % MAP_STASH;
+	map->stash_n--;
+	return slot;
+}
+
+static int stash_refill_locked(Map *map, guint64 hint)
+{
+	SlotRun run;
+	int r;
+
+	g_mutex_unlock(&map->lock);
+	r = slots_alloc_nodes(map->slots, hint, &run);
+	g_mutex_lock(&map->lock);
+	if (r)
+		return r;
+	if (map->stash_n + run.count > MAP_STASH) { /* others refilled as well */
+		slots_give_back(map->slots, &run, 1, FALSE);
+		return MAP_RESTART;
+	}
+	for (guint32 i = 0; i < run.count; i++)
+		map->stash[(map->stash_first + map->stash_n++) % MAP_STASH] = run.slot + i;
+	return MAP_RESTART;
+}
+
+int stash_check_locked(Map *map, gboolean reserve, gboolean nowait)
+{
+	guint need = 2 * FORMAT_LEVELS_MAX;
+	int r;
+
+	if (map->stash_n >= MAP_STASH_LOW || (nowait && map->stash_n >= MAP_STASH_RESERVE + need))
+		return 0;
+	if (nowait)
+		return -EAGAIN;
+	r = stash_refill_locked(map, 0);
+	if (r == -ENOSPC && map->stash_n >= (reserve ? 0 : MAP_STASH_RESERVE) + need)
+		return 0;
+	return r;
+}
+
+int map_fill_reserve(Map *map, guint64 hint)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&map->lock);
+
+	while (map->stash_n < MAP_STASH_LOW) {
+		int r = stash_refill_locked(map, hint);
+
+		if (r < 0)
+			return r;
+		hint = map->stash[(map->stash_first + map->stash_n - 1) % MAP_STASH];
+	}
+	return 0;
+}
+
+void node_replace_locked(Map *map, MapNode *node)
+{
+	MapEntry entry = {.birth = map->generation};
+
+	if (node->slot)
+		slots_lose(map->slots, node->slot, 1);
+	else
+		map->node_slots++;
+	entry.slot = node->slot = stash_take_locked(map);
+	slots_gain(map->slots, node->slot, 1);
+	pointer_set_locked(map, key_level(node->key), key_index(node->key), &entry);
+	node->state = NODE_DIRTY;
+	list_push(&map->dirty, node);
+}
+
+/* A frozen node stays as it is for the checkpoint; the map goes on with a copy. */
+static int node_thaw_copy_locked(Map *map, MapNode *frozen)
+{
+	MapNode *node;
+
+	node = node_new_locked(map, key_level(frozen->key), key_index(frozen->key), NODE_DIRTY);
+	if (!node)
+		return -ENOMEM;
+	node->data = frozen->data;
+	node->slot = frozen->slot;
+	node_unhash_locked(map, frozen);
+	node_replace_locked(map, node);
+	return 0;
+}
+
+static int node_create_locked(Map *map, guint level, guint64 index)
+{
+	MapNode *node = node_new_locked(map, level, index, NODE_DIRTY);
+
+	if (!node)
+		return -ENOMEM;
+	memset(&node->data, 0, sizeof node->data);
+	node_replace_locked(map, node);
+	return 0;
+}
+
+/* Makes one node dirty whose parent is. */
+static int node_dirty_locked(Map *map, guint level, guint64 index, gboolean nowait)
+{
+	MapNode *node;
+	MapEntry entry;
+	int r = node_get_locked(map, level, index, nowait, &node);
+
+	if (r)
+		return r;
+	if (node && node->state == NODE_DIRTY)
+		return 0;
+	r = slots_reserve(map->slots, 1);
+	if (r)
+		return r;
+	if (node && node->state == NODE_FROZEN)
+		return node_thaw_copy_locked(map, node);
+	if (node) {
+		list_remove(&map->clean, node);
+		node_replace_locked(map, node);
+		return 0;
+	}
+	entry = pointer_get_locked(map, level, index);
+	if (entry.dead)
+		return nowait ? -EAGAIN : dead_resolve_locked(map, level, index);
+	return node_create_locked(map, level, index);
+}
+
+int path_dirty_locked(Map *map, guint level, guint64 index, gboolean reserve, gboolean nowait)
+{
+	int r = stash_check_locked(map, reserve, nowait);
+
+	for (guint l = map->levels; l-- > level && !r;)
+		r = node_dirty_locked(map, l, index >> (FORMAT_FANOUT_SHIFT * (l - level)), nowait);
+	return r;
+}
+
+int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait)
+{
+	guint64 leaf = first >> FORMAT_FANOUT_SHIFT;
+	guint64 last = (first + n - 1) >> FORMAT_FANOUT_SHIFT;
+	int r;
+
+	g_mutex_lock(&map->lock);
+	do {
+		r = path_dirty_locked(map, 0, leaf, FALSE, nowait);
+		if (!r && last != leaf)
+			r = path_dirty_locked(map, 0, last, FALSE, nowait);
+		if (!r)
+			r = slots_reserve(map->slots, n);
+	} while (r == MAP_RESTART);
+	if (r)
+		g_mutex_unlock(&map->lock);
+	return r;
+}
+
+void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, const guint32 *crcs)
+{
+	MapNode *leaf = NULL;
+	guint32 used = 0;
+
+	for (guint i = 0; i < n; i++) {
+		guint64 block = first + i;
+		MapEntry entry = {.slot = runs->slot + used, .crc = crcs[i],
+				  .birth = map->generation};
+		FormatPointer *pointer;
+
+		if (!leaf || (block & (FORMAT_FANOUT - 1)) == 0)
+			leaf = node_find_locked(map, 0, block >> FORMAT_FANOUT_SHIFT);
+		pointer = &leaf->data.pointers[block & (FORMAT_FANOUT - 1)];
+		if (!entry_is_null(pointer))
+			slots_lose(map->slots, entry_decode(pointer).slot, 1);
+		else
+			map->data_slots++;
+		entry_encode(&entry, pointer);
+		if (++used == runs->count) {
+			slots_gain(map->slots, runs->slot, runs->count);
+			runs++;
+			used = 0;
+		}
+	}
+}
+
+/* Payload that recovery would have to verify is bounded, so that an open after a crash is quick. */
+#define WANTS_BYTES (256 * MIB)
+#define CROWDED_BYTES (1024 * MIB)
+
+void pressure_update_locked(Map *map)
+{
+	guint64 gained = slots_gained_bytes(map->slots);
+
+	g_atomic_int_set(&map->wants, map->dirty.n > map->limit * 3 / 8 || gained > WANTS_BYTES ||
+					      slots_lost_bytes(map->slots) > WANTS_BYTES);
+	g_atomic_int_set(&map->crowded, map->dirty.n + map->frozen.n > map->limit * 3 / 4 ||
+						gained > CROWDED_BYTES);
+}
+
+void map_change_end(Map *map)
+{
+	pressure_update_locked(map);
+	g_mutex_unlock(&map->lock);
+}
+
+gboolean map_wants_checkpoint(Map *map)
+{
+	return g_atomic_int_get(&map->wants);
+}
+
+gboolean map_is_crowded(Map *map)
+{
+	return g_atomic_int_get(&map->crowded);
+}
+
+gboolean map_is_changed(Map *map)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&map->lock);
+
+	return map->dirty.n > 0 || slots_lost_bytes(map->slots) > 0;
+}
+
+void map_get_info(Map *map, MapInfo *ret_info)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&map->lock);
+
+	*ret_info = (MapInfo){
+		.nodes = map->clean.n + map->dirty.n + map->frozen.n,
+		.dirty = map->dirty.n + map->frozen.n,
+		.hits = map->hits,
+		.misses = map->misses,
+		.data_slots = map->data_slots,
+		.node_slots = map->node_slots,
+		.pending_bytes = slots_pending_bytes(map->slots),
+		.lost_bytes = slots_lost_bytes(map->slots),
+	};
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/ranges.h"
+
+void ranges_init(Ranges *ranges)
+{
+	*ranges = (Ranges){0};
+	g_mutex_init(&ranges->lock);
+	g_cond_init(&ranges->released);
+}
+
+void ranges_clear(Ranges *ranges)
+{
+	g_mutex_clear(&ranges->lock);
+	g_cond_clear(&ranges->released);
+}
+
+static gboolean must_wait(const RangeHold *hold)
+{
+	for (const RangeHold *other = hold->prev; other; other = other->prev)
+		if (other->first <= hold->last && hold->first <= other->last)
+			return TRUE;
+	return FALSE;
+}
+
+static void remove_locked(Ranges *ranges, RangeHold *hold)
+{
+	if (hold->prev)
+		hold->prev->next = hold->next;
+	else
+		ranges->head = hold->next;
+	if (hold->next)
+		hold->next->prev = hold->prev;
+	else
+		ranges->tail = hold->prev;
+}
+
+gboolean ranges_hold(Ranges *ranges, RangeHold *hold, guint64 first, guint64 last,
+		     gboolean nowait)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&ranges->lock);
+
+	*hold = (RangeHold){.first = first, .last = last, .prev = ranges->tail};
+	if (nowait && must_wait(hold))
+		return FALSE;
+	if (ranges->tail)
+		ranges->tail->next = hold;
+	else
+		ranges->head = hold;
+	ranges->tail = hold;
+	ranges->waiting++;
+	while (must_wait(hold))
+		g_cond_wait(&ranges->released, &ranges->lock);
+	ranges->waiting--;
+	return TRUE;
+}
+
+void ranges_release(Ranges *ranges, RangeHold *hold)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&ranges->lock);
+
+	remove_locked(ranges, hold);
+	if (ranges->waiting)
+		g_cond_broadcast(&ranges->released);
+}

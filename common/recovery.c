@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/recovery.h"
+#include "common/logging.h"
+
+#include <errno.h>
+
+#define VERIFY_BYTES ((gsize)FORMAT_RECORD_BLOCKS_MAX * BLOCK_SIZE)
+
+typedef struct {
+	Engine *engine;
+	guint64 durable; /* records before this sequence are on disk */
+	guint64 end;     /* first sequence that does not count */
+	guint64 records;
+	guint8 *buffer;
+	int problem;
+} Replay;
+
+static gboolean visit_mark(const Record *record, gpointer data)
+{
+	Replay *replay = data;
+
+	if (record->kind == FORMAT_RECORD_DURABLE)
+		replay->durable = MAX(replay->durable, record->first);
+	return TRUE;
+}
+
+/* Whether the payload of a run is what its record says.  A payload that cannot be read counts as
+ * whole: it stays mapped, and reads of it fail, rather than ending the replay. */
+static gboolean run_is_whole(Replay *replay, const SlotRun *run, guint64 first,
+			     const guint32 *crcs)
+{
+	Engine *engine = replay->engine;
+	guint64 seed = engine->superblock.current.seed;
+	int r = backing_pread(engine->backing, replay->buffer, (gsize)run->count * BLOCK_SIZE,
+			      slots_offset(engine->slots, run->slot));
+
+	if (r == -ENXIO)
+		return FALSE;
+	for (guint32 i = 0; !r && i < run->count; i++)
+		if (crc32c(codec_seed(seed, place_of_block(first + i)),
+			   replay->buffer + i * BLOCK_SIZE, BLOCK_SIZE) != crcs[i])
+			return FALSE;
+	return TRUE;
+}
+
+static gboolean record_is_bounded(Engine *engine, const Record *record)
+{
+	guint64 blocks = blocks_covering(engine->superblock.current.size);
+	guint64 size = backing_size(engine->backing);
+
+	if (record->first > blocks || record->blocks > blocks - record->first)
+		return FALSE;
+	for (guint i = 0; i < record->n_runs; i++)
+		if (slots_offset(engine->slots, record->runs[i].slot + record->runs[i].count) > size)
+			return FALSE;
+	return TRUE;
+}
+
+/* Verifies, and takes the slots of what counts, so that nothing else gets them. */
+static gboolean visit_verify(const Record *record, gpointer data)
+{
+	Replay *replay = data;
+	guint64 block = record->first;
+	const guint32 *crcs = record->crcs;
+
+	if (record->kind != FORMAT_RECORD_WRITE && record->kind != FORMAT_RECORD_ZERO)
+		return TRUE;
+	if (!record_is_bounded(replay->engine, record))
+		return FALSE;
+	for (guint i = 0; record->sequence >= replay->durable && i < record->n_runs; i++) {
+		const SlotRun *run = &record->runs[i];
+
+		if (!run_is_whole(replay, run, block, crcs))
+			return FALSE;
+		block += run->count;
+		crcs += run->count;
+	}
+	for (guint i = 0; i < record->n_runs && !replay->problem; i++)
+		replay->problem = slots_take(replay->engine->slots, &record->runs[i]);
+	return !replay->problem;
+}
+
+static int apply_zero(Map *map, guint64 first, guint64 end)
+{
+	guint64 step_first, step_n;
+	int r;
+
+	while ((r = map_zero_begin(map, &first, end, &step_first, &step_n)) == 1) {
+		map_zero_apply(map);
+		map_change_end(map);
+	}
+	return r;
+}
+
+static gboolean visit_apply(const Record *record, gpointer data)
+{
+	Replay *replay = data;
+	Map *map = replay->engine->map;
+	guint n = (guint)record->blocks;
+
+	if (record->sequence >= replay->end)
+		return FALSE;
+	if (record->kind == FORMAT_RECORD_ZERO)
+		replay->problem = apply_zero(map, record->first, record->first + record->blocks);
+	if (record->kind == FORMAT_RECORD_WRITE) {
+		replay->problem = map_change_begin(map, record->first, n, FALSE);
+		if (!replay->problem) {
+			map_change_write(map, record->first, n, record->runs, record->crcs);
+			map_change_end(map);
+		}
+	}
+	replay->records++;
+	return !replay->problem;
+}
+
+/* The fence: see recovery.h.  Stamps of up to the superblock's generation + 2 may be on disk. */
+static int write_fence(Engine *engine, JournalPlace head)
+{
+	Superblock next = engine->superblock.current;
+
+	next.generation += 2;
+	next.fence_sequence = head.sequence;
+	next.fence_generation = next.generation + 1;
+	next.clean = FALSE;
+	next.compatible = 0;
+	return superblock_store(engine->backing, &engine->superblock, &next);
+}
+
+static gboolean replay_journal(Engine *engine, Replay *replay, const Superblock *sb, GError **error)
+{
+	JournalPlace head;
+	int r = journal_walk(engine->backing, sb, visit_mark, replay, &head);
+
+	if (!r)
+		r = journal_walk(engine->backing, sb, visit_verify, replay, &head);
+	if (r || replay->problem)
+		return error_set_errno(error, r ? r : replay->problem, "%s: read the journal",
+				       engine->name);
+	replay->end = head.sequence;
+	if (!engine->read_only) {
+		r = write_fence(engine, head);
+		if (r)
+			return error_set_errno(error, r, "%s: write superblock", engine->name);
+	}
+	engine->generation = engine->superblock.current.generation + 1;
+	map_set_generation(engine->map, engine->generation);
+	journal_start(engine->journal, sb->journal_position, head, engine->generation);
+	r = map_fill_reserve(engine->map, sb->reserve_slot);
+	if (r && r != -ENOSPC)
+		return error_set_errno(error, r, "%s: reserve space", engine->name);
+	r = journal_walk(engine->backing, sb, visit_apply, replay, &head);
+	if (r || replay->problem)
+		return error_set_errno(error, r ? r : replay->problem,
+				       "%s: replay the journal after %" G_GUINT64_FORMAT " records",
+				       engine->name, replay->records);
+	return TRUE;
+}
+
+gboolean recovery_run(Engine *engine, GError **error)
+{
+	const Superblock sb = engine->superblock.current;
+	Replay replay = {.engine = engine};
+	gboolean done;
+
+	if (!slots_load(engine->slots, sb.groups, sb.checkpoint, error))
+		return FALSE;
+	replay.buffer = g_try_malloc(VERIFY_BYTES);
+	if (!replay.buffer)
+		return error_set_errno(error, ENOMEM, "%s: replay", engine->name);
+	done = replay_journal(engine, &replay, &sb, error);
+	g_free(replay.buffer);
+	if (done && !sb.clean)
+		log_info("volume %s was not closed in order: replayed %" G_GUINT64_FORMAT
+			 " journal records",
+			 engine->name, replay.records);
+	return done;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/superblock.h"
+
+#include <errno.h>
+
+static const guint64 homes[2] = {FORMAT_SUPERBLOCK_A, FORMAT_SUPERBLOCK_B};
+
+static gboolean load_one(Backing *backing, guint home, Superblock *ret_sb, GError **error)
+{
+	g_autofree FormatSuperblock *raw = g_new(FormatSuperblock, 1);
+	int r = backing_pread(backing, raw, sizeof *raw, homes[home]);
+
+	if (r == -ENXIO)
+		return error_set(error, STORAGEOS_ERROR_CORRUPT, "%s: no storageos volume",
+				 backing->name);
+	if (r)
+		return error_set_errno(error, r, "%s: read superblock %c", backing->name,
+				       "AB"[home]);
+	return superblock_decode(raw, ret_sb, backing->name, error);
+}
+
+gboolean superblock_load(Backing *backing, SuperblockPair *ret_pair, GError **error)
+{
+	g_autoptr(GError) first = NULL, second = NULL;
+	Superblock sb[2];
+	gboolean good[2] = {load_one(backing, 0, &sb[0], &first),
+			    load_one(backing, 1, &sb[1], &second)};
+	gboolean newer = g_error_matches(second, STORAGEOS_ERROR, STORAGEOS_ERROR_UNSUPPORTED);
+
+	/* A copy that a later format wrote speaks for both. */
+	if (newer || (!good[0] && !good[1])) {
+		g_propagate_error(error, newer ? g_steal_pointer(&second) : g_steal_pointer(&first));
+		return FALSE;
+	}
+	if (g_error_matches(first, STORAGEOS_ERROR, STORAGEOS_ERROR_UNSUPPORTED)) {
+		g_propagate_error(error, g_steal_pointer(&first));
+		return FALSE;
+	}
+	ret_pair->home = good[1] && (!good[0] || sb[1].generation > sb[0].generation);
+	ret_pair->current = sb[ret_pair->home];
+	ret_pair->valid = (guint)good[0] + (guint)good[1];
+	return TRUE;
+}
+
+int superblock_store(Backing *backing, SuperblockPair *pair, const Superblock *next)
+{
+	FormatSuperblock raw;
+	int r;
+
+	superblock_encode(next, &raw);
+	r = backing_pwrite(backing, &raw, sizeof raw, homes[!pair->home]);
+	if (!r)
+		r = backing_flush(backing);
+	if (r)
+		return r;
+	pair->home = !pair->home;
+	pair->current = *next;
+	return 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The two superblocks of a volume in its backing: they are written in turn, and the valid one of
+ * the higher generation counts, so that a torn write leaves the one before.
+ *
+ * Threading: none of its own; one caller at a time.
+ */
+#pragma once
+
+#include "common/backing.h"
+#include "common/codec.h"
+
+typedef struct {
+	Superblock current;
+	guint home;  /* 0 or 1: the copy that `current` was read from or last written to */
+	guint valid; /* copies that were valid when read */
+} SuperblockPair;
+
+/* Reads the newest.  CORRUPT where neither copy is valid (the message is the newer one's). */
+gboolean superblock_load(Backing *backing, SuperblockPair *ret_pair, GError **error);
+
+/* Writes `next` over the older copy, with the generation that it has, and makes it durable.  The
+ * pair holds it afterwards.  0 or a negative errno: then nothing is known of that copy. */
+int superblock_store(Backing *backing, SuperblockPair *pair, const Superblock *next);

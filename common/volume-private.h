@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What volume.c (opening, closing, flushing, information), volume-read.c and volume-write.c share.
+ */
+#pragma once
+
+#include "common/checkpoint.h"
+#include "common/engine.h"
+#include "common/ranges.h"
+#include "common/volume.h"
+
+#define VOLUME_VECTOR 520 /* pieces of memory of one read or write that need no allocation */
+
+typedef struct {
+	guint64 reads, writes, zeroes, flushes;
+	guint64 bytes_read, bytes_written, bytes_zeroed;
+	guint64 checksum_errors;
+} VolumeCounters;
+
+struct Volume {
+	Engine engine;
+	guint64 size;
+	guint64 seed;
+	guint64 journal_size;
+	guint64 groups_offset;
+	guint32 logical_block_size;
+	guint8 uuid[16];
+	Checkpointer *checkpointer; /* NULL: read only */
+	Ranges ranges;
+	VolumeCounters counters; /* atomic, one by one */
+	GList link;              /* of the open volumes, who share the node cache */
+
+	GMutex flush_lock;
+	GCond flushed;
+	gboolean flushing;
+	guint64 flush_begun, flush_done; /* tickets */
+	int flush_result;                /* of flush_done */
+	guint64 flushed_changes;         /* what `changes` was when the last good flush began */
+	guint64 changes;                 /* atomic: acknowledged changes */
+};
+
+static inline void count(guint64 *counter, guint64 n)
+{
+	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+}
+
+/* -EINVAL unless [offset, offset + length) is aligned and inside. */
+int volume_check_range(const Volume *volume, guint64 offset, guint64 length);
+
+/* Whether changes are allowed: 0, -ESHUTDOWN, -EROFS for a read-only one. */
+int volume_check_writable(Volume *volume);
+
+/* Reads and verifies one whole block at its newest place. */
+int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags flags,
+		      guint64 *ret_offset);
+
+/* Reads [offset, offset + length), at most FORMAT_RECORD_BLOCKS_MAX blocks, into the vector. */
+int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize length,
+		      BackingFlags flags, guint64 *ret_offset);
+
+/* The checksum of the next block of memory; moves on. */
+guint32 volume_block_crc(const Volume *volume, guint64 block, IovCursor *cursor);

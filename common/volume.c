@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Formatting, opening, closing, flushing, and what is known of a volume.
+ */
+#include "common/volume-private.h"
+#include "common/logging.h"
+#include "common/recovery.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+#define CACHE_MIN (1 * MIB)
+#define JOURNAL_SMALL (4 * MIB)
+#define JOURNAL_LARGE (8 * MIB)
+#define JOURNAL_LARGE_FROM (1 * GIB)
+#define NODE_MEMORY ((guint64)4096 + 128) /* what one node of the cache takes */
+
+/* The open volumes of the process share one node cache. */
+static GMutex cache_lock;
+static guint64 cache_bytes = 64 * MIB;
+static GQueue cache_volumes = G_QUEUE_INIT;
+
+static void cache_share_locked(void)
+{
+	guint64 each = cache_bytes / MAX(cache_volumes.length, 1);
+
+	for (GList *l = cache_volumes.head; l; l = l->next)
+		map_set_limit(((Volume *)l->data)->engine.map, MAX(each, CACHE_MIN) / NODE_MEMORY);
+}
+
+void volume_set_cache_size(guint64 bytes)
+{
+	g_mutex_lock(&cache_lock);
+	cache_bytes = MAX(bytes, CACHE_MIN);
+	cache_share_locked();
+	g_mutex_unlock(&cache_lock);
+}
+
+static void cache_join(Volume *volume)
+{
+	g_mutex_lock(&cache_lock);
+	volume->link.data = volume;
+	g_queue_push_tail_link(&cache_volumes, &volume->link);
+	cache_share_locked();
+	g_mutex_unlock(&cache_lock);
+}
+
+static void cache_leave(Volume *volume)
+{
+	g_mutex_lock(&cache_lock);
+	if (volume->link.data) {
+		g_queue_unlink(&cache_volumes, &volume->link);
+		cache_share_locked();
+	}
+	g_mutex_unlock(&cache_lock);
+}
+
+static gboolean random_bytes(void *to, gsize length, GError **error)
+{
+	if (getrandom(to, length, 0) != (gssize)length)
+		return error_set_errno(error, errno, "random number");
+	return TRUE;
+}
+
+/* The superblock of a new volume. */
+static gboolean superblock_new(const VolumeParameters *p, Superblock *sb, const char *name,
+			       GError **error)
+{
+	*sb = (Superblock){
+		.size = p->size,
+		.logical_block_size = p->logical_block_size ? p->logical_block_size : SECTOR_SIZE,
+		.journal_size = p->journal_size,
+		.generation = 1,
+		.checkpoint = 1,
+		.journal_sequence = 1,
+		.fence_sequence = 1,
+		.fence_generation = 2,
+		.clean = TRUE,
+	};
+	if (!sb->journal_size)
+		sb->journal_size = p->size < JOURNAL_LARGE_FROM ? JOURNAL_SMALL : JOURNAL_LARGE;
+	if (p->size < VOLUME_SIZE_MIN || p->size > VOLUME_SIZE_MAX)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "%s: size %" G_GUINT64_FORMAT
+				 " is out of range (1 MiB to 64 TiB)",
+				 name, p->size);
+	if ((sb->logical_block_size != SECTOR_SIZE && sb->logical_block_size != BLOCK_SIZE) ||
+	    p->size % sb->logical_block_size)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "%s: size %" G_GUINT64_FORMAT
+				 " is no multiple of the block size, %u (512 or 4096)",
+				 name, p->size, sb->logical_block_size);
+	if (sb->journal_size < FORMAT_JOURNAL_MIN || sb->journal_size > FORMAT_JOURNAL_MAX ||
+	    sb->journal_size % MIB)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "%s: journal of %" G_GUINT64_FORMAT
+				 " bytes (4 to 64 MiB, in whole MiB)",
+				 name, sb->journal_size);
+	sb->levels = codec_levels(p->size);
+	sb->groups_offset = FORMAT_JOURNAL_OFFSET + sb->journal_size;
+	if (!random_bytes(&sb->seed, sizeof sb->seed, error) ||
+	    !random_bytes(sb->uuid, sizeof sb->uuid, error))
+		return FALSE;
+	sb->uuid[6] = (guint8)((sb->uuid[6] & 0x0f) | 0x40); /* RFC 4122, version 4 */
+	sb->uuid[8] = (guint8)((sb->uuid[8] & 0x3f) | 0x80);
+	return TRUE;
+}
+
+static int write_zeros(Backing *backing, guint64 offset, guint64 end)
+{
+	static const guint8 zeros[64 * 1024];
+	int r = 0;
+
+	for (; offset < end && !r; offset += sizeof zeros)
+		r = backing_pwrite(backing, zeros, MIN(end - offset, sizeof zeros), offset);
+	return r;
+}
+
+/* The journal first, the superblocks last, so that a half made volume is none. */
+static int write_format(Backing *backing, Superblock *sb)
+{
+	SuperblockPair pair = {.home = 1};
+	int r = backing_grow(backing, sb->groups_offset);
+
+	if (!r)
+		r = write_zeros(backing, 0, sb->groups_offset);
+	if (!r)
+		r = backing_flush(backing);
+	if (!r)
+		r = superblock_store(backing, &pair, sb);
+	sb->generation++;
+	return r ? r : superblock_store(backing, &pair, sb);
+}
+
+gboolean volume_format(Backing *backing, const VolumeParameters *parameters, GError **error)
+{
+	Superblock sb;
+	int r;
+
+	if (!superblock_new(parameters, &sb, backing->name, error) ||
+	    !backing_lock(backing, TRUE, error))
+		return FALSE;
+	r = write_format(backing, &sb);
+	return r ? error_set_errno(error, r, "%s: write a new volume", backing->name) : TRUE;
+}
+
+static void volume_free(Volume *volume)
+{
+	checkpointer_free(volume->checkpointer);
+	cache_leave(volume);
+	engine_clear(&volume->engine);
+	ranges_clear(&volume->ranges);
+	g_mutex_clear(&volume->flush_lock);
+	g_cond_clear(&volume->flushed);
+	g_free(volume);
+}
+
+static gboolean open_engine(Volume *volume, GError **error)
+{
+	Engine *engine = &volume->engine;
+	const Superblock *sb = &engine->superblock.current;
+
+	if (!backing_lock(engine->backing, !engine->read_only, error) ||
+	    !superblock_load(engine->backing, &engine->superblock, error))
+		return FALSE;
+	if ((sb->ro_compatible & ~FORMAT_RO_COMPATIBLE_KNOWN) && !engine->read_only)
+		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+				 "%s: has features that allow this program reading only",
+				 engine->name);
+	if (!engine_init(engine, sb, error))
+		return FALSE;
+	volume->size = sb->size;
+	volume->seed = sb->seed;
+	volume->logical_block_size = sb->logical_block_size;
+	volume->journal_size = sb->journal_size;
+	volume->groups_offset = sb->groups_offset;
+	memcpy(volume->uuid, sb->uuid, sizeof volume->uuid);
+	engine->durable_generation = sb->checkpoint;
+	cache_join(volume);
+	return recovery_run(engine, error);
+}
+
+Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, GError **error)
+{
+	Volume *volume = g_try_new0(Volume, 1);
+
+	if (!volume) {
+		backing_free(backing);
+		error_set_errno(error, ENOMEM, "%s: open", name);
+		return NULL;
+	}
+	volume->engine.backing = backing;
+	volume->engine.name = g_strdup(name);
+	volume->engine.read_only = (flags & VOLUME_OPEN_READ_ONLY) != 0;
+	g_mutex_init(&volume->engine.failure_lock);
+	g_mutex_init(&volume->flush_lock);
+	g_cond_init(&volume->flushed);
+	ranges_init(&volume->ranges);
+	if (open_engine(volume, error) && !volume->engine.read_only)
+		volume->checkpointer = checkpointer_new(&volume->engine, error);
+	if (!volume->checkpointer && !(volume->engine.read_only && volume->engine.generation)) {
+		volume_free(volume);
+		return NULL;
+	}
+	return volume;
+}
+
+gboolean volume_close(Volume *volume, GError **error)
+{
+	gboolean good = TRUE;
+
+	if (!volume)
+		return TRUE;
+	checkpointer_free(volume->checkpointer);
+	volume->checkpointer = NULL;
+	if (!volume->engine.read_only) {
+		int r = checkpoint_make(&volume->engine, TRUE);
+
+		/* On a full backing the journal still has it all; see that it is on disk. */
+		if (r == -ENOSPC || r == -ENOMEM)
+			r = backing_flush(volume->engine.backing);
+		if (r)
+			good = error_set_errno(error, r, "%s: close", volume->engine.name);
+	}
+	volume_free(volume);
+	return good;
+}
+
+void volume_abandon(Volume *volume)
+{
+	volume_free(volume);
+}
+
+guint64 volume_size(const Volume *volume)
+{
+	return volume->size;
+}
+
+guint32 volume_logical_block_size(const Volume *volume)
+{
+	return volume->logical_block_size;
+}
+
+int volume_check_range(const Volume *volume, guint64 offset, guint64 length)
+{
+	if ((offset | length) & (SECTOR_SIZE - 1))
+		return -EINVAL;
+	return offset > volume->size || length > volume->size - offset ? -EINVAL : 0;
+}
+
+char *volume_failure(Volume *volume)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&volume->engine.failure_lock);
+
+	return g_strdup(volume->engine.failure);
+}
+
+/* Flushes the backing for all who asked before; the flush lock is held, and dropped meanwhile. */
+static void flush_locked(Volume *volume)
+{
+	Engine *engine = &volume->engine;
+	guint64 ticket = ++volume->flush_begun;
+	guint64 changes, written;
+	int r;
+
+	volume->flushing = TRUE;
+	g_mutex_unlock(&volume->flush_lock);
+	changes = __atomic_load_n(&volume->changes, __ATOMIC_ACQUIRE);
+	written = journal_written(engine->journal);
+	r = backing_flush(engine->backing);
+	if (r)
+		engine_fail(engine, "flush: %s", g_strerror(-r));
+	else
+		journal_mark_durable(engine->journal, written);
+	g_mutex_lock(&volume->flush_lock);
+	volume->flushing = FALSE;
+	volume->flush_done = ticket;
+	volume->flush_result = r;
+	if (!r)
+		volume->flushed_changes = changes;
+	g_cond_broadcast(&volume->flushed);
+}
+
+int volume_flush(Volume *volume)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&volume->flush_lock);
+	guint64 changes = __atomic_load_n(&volume->changes, __ATOMIC_ACQUIRE);
+	guint64 ticket = volume->flush_begun + 1; /* one that begins after this */
+	int r = volume_check_writable(volume);
+
+	if (r == -EROFS)
+		return 0;
+	if (r)
+		return r;
+	count(&volume->counters.flushes, 1);
+	while (volume->flush_done < ticket && volume->flushed_changes < changes) {
+		if (engine_has_failed(&volume->engine))
+			return -ESHUTDOWN;
+		if (volume->flushing)
+			g_cond_wait(&volume->flushed, &volume->flush_lock);
+		else
+			flush_locked(volume);
+	}
+	if (volume->flushed_changes >= changes)
+		return 0;
+	return volume->flush_result ? -EIO : 0;
+}
+
+int volume_checkpoint(Volume *volume)
+{
+	return volume->checkpointer ? checkpointer_run(volume->checkpointer) : -EROFS;
+}
+
+gboolean volume_settle(Volume *volume, guint seconds)
+{
+	return volume->checkpointer && checkpointer_settle(volume->checkpointer, seconds);
+}
+
+static void format_uuid(const guint8 *u, char *text)
+{
+	for (guint i = 0; i < 16; i++)
+		text += g_snprintf(text, 4, "%s%02x",
+				   i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);
+}
+
+static void copy_counters(const VolumeCounters *c, VolumeInfo *info)
+{
+	info->reads = __atomic_load_n(&c->reads, __ATOMIC_RELAXED);
+	info->writes = __atomic_load_n(&c->writes, __ATOMIC_RELAXED);
+	info->zeroes = __atomic_load_n(&c->zeroes, __ATOMIC_RELAXED);
+	info->flushes = __atomic_load_n(&c->flushes, __ATOMIC_RELAXED);
+	info->bytes_read = __atomic_load_n(&c->bytes_read, __ATOMIC_RELAXED);
+	info->bytes_written = __atomic_load_n(&c->bytes_written, __ATOMIC_RELAXED);
+	info->bytes_zeroed = __atomic_load_n(&c->bytes_zeroed, __ATOMIC_RELAXED);
+	info->checksum_errors = __atomic_load_n(&c->checksum_errors, __ATOMIC_RELAXED);
+}
+
+void volume_get_info(Volume *volume, VolumeInfo *ret_info)
+{
+	Engine *engine = &volume->engine;
+	MapInfo map;
+
+	map_get_info(engine->map, &map);
+	*ret_info = (VolumeInfo){
+		.state = engine->read_only	    ? VOLUME_READ_ONLY :
+			 engine_has_failed(engine) ? VOLUME_FAILED :
+						      VOLUME_OK,
+		.size = volume->size,
+		.logical_block_size = volume->logical_block_size,
+		.generation = __atomic_load_n(&engine->durable_generation, __ATOMIC_RELAXED),
+		.data_bytes = map.data_slots * FORMAT_SLOT_SIZE,
+		.metadata_bytes = volume->groups_offset +
+				  (map.node_slots + 2 * slots_groups(engine->slots)) *
+					  FORMAT_SLOT_SIZE,
+		.pending_bytes = map.pending_bytes,
+		.backing_bytes = backing_allocated(engine->backing),
+		.journal_size = volume->journal_size,
+		.journal_used = journal_used(engine->journal),
+		.checkpoints =
+			volume->checkpointer ? checkpointer_count(volume->checkpointer) : 0,
+		.cache_nodes = map.nodes,
+		.cache_hits = map.hits,
+		.cache_misses = map.misses,
+	};
+	format_uuid(volume->uuid, ret_info->uuid);
+	copy_counters(&volume->counters, ret_info);
+}
