@@ -5,7 +5,7 @@
  * cold word become warm; only when no word is left does the backing grow by a group.
  *
  * When a volume is opened nobody knows what the file system has space for: words that are wholly
- * free count as cold then.
+ * free count as cold, until the first trim punches them.
  */
 #include "common/slots.h"
 #include "common/logging.h"
@@ -25,6 +25,7 @@ typedef struct {
 	guint16 warm_free; /* free slots in warm words */
 	guint8 home;       /* of the page that counts: FORMAT_BITMAP_A or _B */
 	gboolean has_page;
+	gboolean unknown;   /* loaded: nobody knows which cold words have space below */
 	gboolean next;      /* the running checkpoint wrote the other home */
 	gboolean must_write; /* the other home holds a page that must never count */
 } Group;
@@ -265,6 +266,7 @@ gboolean slots_load(Slots *slots, guint64 groups, guint64 checkpoint, GError **e
 					 ": neither copy is valid",
 					 slots->backing->name, g);
 		group_cut(slots, group, g);
+		group->unknown = TRUE;
 		group_count(slots, group);
 		if (group_append(slots, group))
 			return error_set_errno(error, ENOMEM, "%s: allocator",
@@ -708,6 +710,16 @@ static gboolean trim_words(Slots *slots, guint64 number, guint word, guint n)
 	return !r;
 }
 
+/* Words that were free when the volume was opened may have space below: treat them as warm, so that
+ * they are given back like the others. */
+static void group_learn(Slots *slots, Group *group)
+{
+	for (guint w = 0; group->unknown && w < WORDS; w++)
+		if (word_is_cold(group, w))
+			word_warm_up(slots, group, w);
+	group->unknown = FALSE;
+}
+
 guint64 slots_trim(Slots *slots, guint64 keep, guint64 limit)
 {
 	guint64 trimmed = 0;
@@ -718,6 +730,7 @@ guint64 slots_trim(Slots *slots, guint64 keep, guint64 limit)
 		Group *group = slots->groups[number];
 		guint word = 0, n;
 
+		group_learn(slots, group);
 		while (group->warm_free >= 64 && trimmed < limit &&
 		       slots->warm_free * FORMAT_SLOT_SIZE > keep &&
 		       (n = take_trimmable(slots, group, &word)) > 0) {

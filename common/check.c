@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every slot that the map refers to is claimed in a bitmap of our own while the tree is walked from
+ * its root; a second claim is a finding.  What was claimed must then be, group by group, exactly
+ * what the bitmap on disk says.  At last the journal's records are walked as recovery would, and
+ * claim their slots, too.
+ */
+#include "common/check.h"
+#include "common/codec.h"
+#include "common/journal.h"
+#include "common/superblock.h"
+
+#include <errno.h>
+
+typedef struct {
+	FormatBitmap disk;
+	guint8 claimed[FORMAT_BITMAP_BITS / 8];
+} CheckGroup;
+
+typedef struct {
+	Backing *backing;
+	SuperblockPair pair;
+	const Superblock *sb;
+	CheckResult *result;
+	CheckGroup **groups;
+	guint64 n_groups;
+	guint64 used, claimed; /* by the bitmaps; so far */
+	CheckProgress progress;
+	gpointer data;
+	guint64 data_slots, node_slots;
+	guint64 durable; /* records before this sequence are on disk */
+	guint8 buffer[FORMAT_RECORD_BLOCKS_MAX * BLOCK_SIZE];
+} Check;
+
+static void G_GNUC_PRINTF(2, 3) found(Check *check, const char *format, ...)
+{
+	va_list args;
+
+	if (check->result->errors++ >= CHECK_MESSAGES)
+		return;
+	va_start(args, format);
+	g_ptr_array_add(check->result->messages, g_strdup_vprintf(format, args));
+	va_end(args);
+}
+
+static guint64 slot_offset(const Check *check, guint64 slot)
+{
+	return check->sb->groups_offset + slot * FORMAT_SLOT_SIZE;
+}
+
+/* FALSE, with a finding, if the slot does not exist or is somebody else's. */
+static gboolean claim(Check *check, guint64 slot, const char *what, guint64 where)
+{
+	guint64 bit = slot_index(slot) - FORMAT_FIRST_INDEX;
+	guint8 mask = (guint8)(1u << (bit % 8)), *byte;
+
+	if (!slot_is_usable(slot, check->n_groups)) {
+		found(check, "%s %" G_GUINT64_FORMAT ": slot %" G_GUINT64_FORMAT " does not exist",
+		      what, where, slot);
+		return FALSE;
+	}
+	byte = &check->groups[slot_group(slot)]->claimed[bit / 8];
+	if (*byte & mask) {
+		found(check,
+		      "%s %" G_GUINT64_FORMAT ": slot %" G_GUINT64_FORMAT " is used twice", what,
+		      where, slot);
+		return FALSE;
+	}
+	*byte |= mask;
+	check->claimed++;
+	if (check->progress && check->claimed % 4096 == 0)
+		check->progress((double)check->claimed / (double)MAX(check->used, 1),
+				check->data);
+	return TRUE;
+}
+
+/* Reads `n` neighbouring slots and compares the checksums of the blocks from `block` on. */
+static void verify_blocks(Check *check, guint64 block, guint64 slot, guint n, const guint32 *crcs)
+{
+	int r = backing_pread(check->backing, check->buffer, (gsize)n * BLOCK_SIZE,
+			      slot_offset(check, slot));
+
+	check->result->blocks += n;
+	if (r) {
+		found(check, "block %" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT "): %s", block,
+		      slot, g_strerror(-r));
+		return;
+	}
+	for (guint i = 0; i < n; i++) {
+		guint32 crc = crc32c(codec_seed(check->sb->seed, place_of_block(block + i)),
+				     check->buffer + i * BLOCK_SIZE, BLOCK_SIZE);
+
+		if (crc != crcs[i])
+			found(check,
+			      "block %" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT
+			      "): checksum 0x%08x, computed 0x%08x",
+			      block + i, slot + i, crcs[i], crc);
+	}
+}
+
+/* Reads a node; FALSE, with a finding, if it is damaged. */
+static gboolean read_node(Check *check, guint level, guint64 index, const MapEntry *entry,
+			  FormatNode *node)
+{
+	int r = backing_pread(check->backing, node, sizeof *node, slot_offset(check, entry->slot));
+	guint32 crc = 0;
+
+	check->result->nodes++;
+	if (!r) {
+		crc = crc32c(codec_seed(check->sb->seed, place_of_node(level, index)), node,
+			     sizeof *node);
+		if (crc == entry->crc)
+			return TRUE;
+	}
+	found(check,
+	      "node %u/%" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT "), over blocks %" G_GUINT64_FORMAT
+	      "-%" G_GUINT64_FORMAT ": %s",
+	      level, index, entry->slot, index << FORMAT_FANOUT_SHIFT * (level + 1),
+	      ((index + 1) << FORMAT_FANOUT_SHIFT * (level + 1)) - 1,
+	      r ? g_strerror(-r) : "checksum mismatch");
+	return FALSE;
+}
+
+/* Claims what a leaf points to and verifies it, neighbours together. */
+static void check_leaf(Check *check, guint64 index, const FormatNode *leaf, gboolean dead)
+{
+	guint32 crcs[FORMAT_FANOUT];
+	guint64 block = index << FORMAT_FANOUT_SHIFT, start = 0, slot = 0;
+	guint n = 0;
+
+	for (guint i = 0; i < FORMAT_FANOUT; i++) {
+		MapEntry e = entry_decode(&leaf->pointers[i]);
+		gboolean good = e.slot && claim(check, e.slot, "block", block + i);
+
+		check->data_slots += e.slot != 0;
+		check->result->dead_blocks += e.slot && dead;
+		if (e.slot && e.birth > check->sb->checkpoint)
+			found(check,
+			      "block %" G_GUINT64_FORMAT ": born in generation %" G_GUINT64_FORMAT
+			      ", after the checkpoint",
+			      block + i, e.birth);
+		good = good && !dead;
+		if (n && (!good || e.slot != slot + n)) {
+			verify_blocks(check, start, slot, n, crcs);
+			n = 0;
+		}
+		if (!good)
+			continue;
+		if (!n) {
+			start = block + i;
+			slot = e.slot;
+		}
+		crcs[n++] = e.crc;
+	}
+	if (n)
+		verify_blocks(check, start, slot, n, crcs);
+}
+
+static void check_node(Check *check, guint level, guint64 index, MapEntry entry, gboolean dead)
+{
+	g_autofree FormatNode *node = NULL;
+
+	if (!entry.slot || !claim(check, entry.slot, "node over block",
+				  index << FORMAT_FANOUT_SHIFT * (level + 1)))
+		return;
+	check->node_slots++;
+	node = g_try_new(FormatNode, 1);
+	if (!node) {
+		found(check, "out of memory");
+		return;
+	}
+	dead = dead || entry.dead;
+	if (!read_node(check, level, index, &entry, node))
+		return;
+	if (level == 0) {
+		check_leaf(check, index, node, dead);
+		return;
+	}
+	for (guint i = 0; i < FORMAT_FANOUT; i++)
+		check_node(check, level - 1, index << FORMAT_FANOUT_SHIFT | i,
+			   entry_decode(&node->pointers[i]), dead);
+}
+
+/* Reads a group's two bitmap pages and keeps the one that counts. */
+static int load_group(Check *check, guint64 number)
+{
+	g_autofree FormatBitmap *pages = g_try_new(FormatBitmap, 2);
+	CheckGroup *group = g_try_new0(CheckGroup, 1);
+	guint64 best = 0, generation;
+	int r = pages && group ? 0 : -ENOMEM;
+
+	check->groups[number] = group;
+	if (!r)
+		r = backing_pread(check->backing, pages, 2 * sizeof *pages,
+				  slot_offset(check, number << FORMAT_GROUP_SHIFT));
+	if (r)
+		return r;
+	for (guint i = 0; i < 2; i++)
+		if (bitmap_verify(&pages[i], check->sb->seed, number, &generation) &&
+		    generation <= check->sb->checkpoint && generation > best) {
+			best = generation;
+			group->disk = pages[i];
+		}
+	if (!best)
+		found(check, "bitmap of group %" G_GUINT64_FORMAT ": neither copy is valid", number);
+	for (guint i = 0; i < FORMAT_BITMAP_BITS / 8; i++)
+		check->used += (guint)__builtin_popcount(group->disk.bits[i]);
+	return 0;
+}
+
+static int load_groups(Check *check)
+{
+	int r = 0;
+
+	check->groups = g_try_new0(CheckGroup *, MAX(check->sb->groups, 1));
+	if (!check->groups)
+		return -ENOMEM;
+	check->n_groups = check->sb->groups;
+	for (guint64 g = 0; g < check->n_groups && !r; g++)
+		r = load_group(check, g);
+	return r;
+}
+
+/* What is claimed must be what the bitmaps say (I5). */
+static void compare_groups(Check *check)
+{
+	for (guint64 g = 0; g < check->n_groups; g++) {
+		CheckGroup *group = check->groups[g];
+
+		for (guint bit = 0; bit < FORMAT_BITMAP_BITS; bit++) {
+			guint8 mask = (guint8)(1u << (bit % 8));
+			gboolean used = (group->disk.bits[bit / 8] & mask) != 0;
+			guint64 slot = (g << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + bit;
+
+			if (used == ((group->claimed[bit / 8] & mask) != 0))
+				continue;
+			if (used)
+				found(check,
+				      "slot %" G_GUINT64_FORMAT
+				      ": in use by the bitmap, but nothing refers to it",
+				      slot);
+			else
+				found(check,
+				      "slot %" G_GUINT64_FORMAT
+				      ": free by the bitmap, but the map refers to it",
+				      slot);
+		}
+	}
+	check->result->used_slots = check->used;
+	check->result->free_slots = check->n_groups * FORMAT_BITMAP_BITS - check->used;
+}
+
+static gboolean visit_mark(const Record *record, gpointer data)
+{
+	Check *check = data;
+
+	if (record->kind == FORMAT_RECORD_DURABLE)
+		check->durable = MAX(check->durable, record->first);
+	return TRUE;
+}
+
+/* A record's payload may lie in groups that the checkpoint does not know yet. */
+static gboolean payload_is_whole(Check *check, const Record *record)
+{
+	guint64 block = record->first;
+	const guint32 *crcs = record->crcs;
+
+	for (guint i = 0; i < record->n_runs; i++) {
+		const SlotRun *run = &record->runs[i];
+		gsize length = (gsize)run->count * BLOCK_SIZE;
+
+		if (backing_pread(check->backing, check->buffer, length,
+				  slot_offset(check, run->slot)))
+			return FALSE;
+		for (guint32 j = 0; j < run->count; j++, block++, crcs++)
+			if (crc32c(codec_seed(check->sb->seed, place_of_block(block)),
+				   check->buffer + j * BLOCK_SIZE, BLOCK_SIZE) != *crcs)
+				return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean visit_record(const Record *record, gpointer data)
+{
+	Check *check = data;
+	gboolean whole;
+
+	if (record->kind != FORMAT_RECORD_WRITE && record->kind != FORMAT_RECORD_ZERO)
+		return TRUE;
+	whole = payload_is_whole(check, record);
+	if (!whole && record->sequence >= check->durable)
+		return FALSE; /* torn by a crash: recovery ends here */
+	if (!whole)
+		found(check,
+		      "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
+		      "-%" G_GUINT64_FORMAT ": flushed payload is damaged",
+		      record->sequence, record->first, record->first + record->blocks - 1);
+	check->result->records++;
+	check->result->blocks += record->kind == FORMAT_RECORD_WRITE ? record->blocks : 0;
+	for (guint i = 0; i < record->n_runs; i++)
+		for (guint32 j = 0; j < record->runs[i].count; j++)
+			if (slot_group(record->runs[i].slot) < check->n_groups)
+				claim(check, record->runs[i].slot + j, "journal record",
+				      record->sequence);
+	return TRUE;
+}
+
+static int check_journal(Check *check)
+{
+	JournalPlace head;
+	int r = journal_walk(check->backing, check->sb, visit_mark, check, &head);
+
+	if (!r)
+		r = journal_walk(check->backing, check->sb, visit_record, check, &head);
+	if (!r && check->sb->clean && check->result->records)
+		found(check, "the journal has records though the volume was closed in order");
+	return r;
+}
+
+static int check_all(Check *check)
+{
+	const Superblock *sb = check->sb;
+	int r = load_groups(check);
+
+	if (r)
+		return r;
+	if (sb->clean && check->pair.valid < 2)
+		found(check, "one of the two superblocks is damaged");
+	check_node(check, sb->levels - 1, 0, sb->map_root, FALSE);
+	compare_groups(check);
+	if (check->data_slots != sb->data_slots || check->node_slots != sb->node_slots)
+		found(check,
+		      "the superblock counts %" G_GUINT64_FORMAT " blocks and %" G_GUINT64_FORMAT
+		      " nodes, the map has %" G_GUINT64_FORMAT " and %" G_GUINT64_FORMAT,
+		      sb->data_slots, sb->node_slots, check->data_slots, check->node_slots);
+	check->result->metadata_slots = check->node_slots;
+	check->result->generation = sb->checkpoint;
+	check->result->clean = sb->clean;
+	return check_journal(check);
+}
+
+CheckResult *check_run(Backing *backing, CheckProgress progress, gpointer data, GError **error)
+{
+	g_autoptr(CheckResult) result = g_new0(CheckResult, 1);
+	Check *check;
+	int r = 0;
+
+	result->messages = g_ptr_array_new_with_free_func(g_free);
+	check = g_try_new0(Check, 1);
+	if (!check) {
+		error_set_errno(error, ENOMEM, "%s: check", backing->name);
+		return NULL;
+	}
+	check->backing = backing;
+	check->result = result;
+	check->progress = progress;
+	check->data = data;
+	check->sb = &check->pair.current;
+	if (!backing_lock(backing, FALSE, error) ||
+	    !superblock_load(backing, &check->pair, error)) {
+		g_free(check);
+		return NULL;
+	}
+	r = check_all(check);
+	for (guint64 g = 0; g < check->n_groups; g++)
+		g_free(check->groups[g]);
+	g_free(check->groups);
+	g_free(check);
+	if (r) {
+		error_set_errno(error, r, "%s: check", backing->name);
+		return NULL;
+	}
+	return g_steal_pointer(&result);
+}
+
+void check_result_free(CheckResult *result)
+{
+	if (!result)
+		return;
+	g_ptr_array_unref(result->messages);
+	g_free(result);
+}
