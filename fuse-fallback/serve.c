@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Order of the start: take away a dead mount, open the volume (whose lock keeps a second server
- * out), mount, answer.  Order of the end: the threads finish the requests that they have, unmount
+ * Order of the start: open the volume (whose lock keeps a second server out), take away a dead
+ * mount, mount, answer.  Order of the end: the threads finish the requests that they have, unmount
  * (lazily: a loop device may hold the file; what it still sends fails), close the volume.
  *
  * Signals are for the main thread only, which sleeps in libfuse's loop: they are blocked before
@@ -139,11 +139,16 @@ static void end_session(Server *server)
 			    server->request->mountpoint, g_strerror(errno));
 }
 
+/* The engine's errors say which volume they are about. */
 static gboolean run(Server *server, GError **error)
 {
-	return mountpoint_prepare(server->request->mountpoint, error) &&
-	       open_volume(server, error) && mount_session(server, error) &&
-	       answer_requests(server, error);
+	if (!open_volume(server, error))
+		return FALSE;
+	if (mountpoint_prepare(server->request->mountpoint, error) &&
+	    mount_session(server, error) && answer_requests(server, error))
+		return TRUE;
+	g_prefix_error(error, "serve volume '%s': ", server->label);
+	return FALSE;
 }
 
 gboolean serve(const ServeRequest *request, GError **error)
@@ -166,7 +171,5 @@ gboolean serve(const ServeRequest *request, GError **error)
 	closed = volume_close(server.fs.volume, done ? error : NULL);
 	if (done && closed)
 		log_info("volume '%s': closed", label);
-	else
-		g_prefix_error(error, "volume '%s': ", label);
 	return done && closed;
 }
