@@ -6,7 +6,8 @@
  *
  * NAME alone is in the pool `default`; an absolute path is a block device.  Keys:
  *
- *     create    (no value) make the volume, of the device's size, if the pool is there and it is not
+ *     create    (no value) make the volume, of the device's size, if the pool is there and it is
+ * not
  *
  * Reading one looks at syntax only: any local user may ask for it, and it runs as root, in the one
  * thread on which everything else of the runner waits.

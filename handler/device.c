@@ -35,7 +35,7 @@ struct Device {
 	Workers *flusher; /* of one thread */
 	WorkItem flush_item;
 	gint write_through; /* atomic */
-	gint failed;        /* atomic */
+	gint failed;	    /* atomic */
 
 	GMutex lock; /* held for a few instructions; never while anything is called */
 	Task *free_tasks;
@@ -107,8 +107,8 @@ static void log_failure(Device *device, const Request *request, int result)
 }
 
 /* The status for a result, with the sense data in its place.  `position` is the volume's. */
-static RunnerStatus conclude(Device *device, RunnerCommand *cmd, const Request *request,
-			     int result, guint64 position)
+static RunnerStatus conclude(Device *device, RunnerCommand *cmd, const Request *request, int result,
+			     guint64 position)
 {
 	SenseDirection direction = request_reads(request->kind) ? SENSE_READING : SENSE_WRITING;
 	guint64 information = 0;
@@ -273,8 +273,8 @@ static Volume *open_or_create(const Config *config, const CfgString *cfgstring,
 	return pool_volume_open(config, cfgstring->volume, 0, error);
 }
 
-static gboolean check_fits(const Volume *volume, const char *name, guint64 size,
-			   guint32 block_size, GError **error)
+static gboolean check_fits(const Volume *volume, const char *name, guint64 size, guint32 block_size,
+			   GError **error)
 {
 	if (volume_size(volume) != size)
 		return error_set(error, STORAGEOS_ERROR_INVALID,

@@ -128,6 +128,16 @@ static void handle_close(RunnerDevice *dev)
 	device_close(device);
 }
 
+/* restoreconfig sets every attribute that was saved, this one included. */
+static gboolean names_same_volume(const char *one, const char *other)
+{
+	g_autoptr(CfgString) a = cfgstring_parse(one, NULL);
+	g_autoptr(CfgString) b = cfgstring_parse(other, NULL);
+
+	return a && b && !g_strcmp0(a->volume->pool, b->volume->pool) &&
+	       !strcmp(a->volume->name, b->volume->name);
+}
+
 /* Called in the main thread while commands run. */
 static int handle_reconfig(RunnerDevice *dev, const RunnerReconfig *change)
 {
@@ -136,6 +146,10 @@ static int handle_reconfig(RunnerDevice *dev, const RunnerReconfig *change)
 		device_set_write_cache(runner_device_private(dev), change->value.write_cache);
 		runner_device_set_write_cache(dev, change->value.write_cache);
 		return 0;
+	case RUNNER_RECONFIG_STRING:
+		return names_same_volume(runner_device_cfgstring(dev), change->value.string)
+			       ? 0
+			       : -EOPNOTSUPP;
 	case RUNNER_RECONFIG_SIZE:
 		log_error("%s: a size cannot be changed while the device is there",
 			  runner_device_cfgstring(dev));

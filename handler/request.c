@@ -96,14 +96,14 @@ static int compare_and_write(Volume *volume, const Request *request, guint64 *re
 	struct iovec expected[COMPARE_PIECES], data[COMPARE_PIECES];
 	IovCursor cursor = iov_cursor(request->iov, (int)request->count);
 	gsize expected_length, data_length;
-	int n_expected = iov_take(&cursor, request->length, expected, COMPARE_PIECES,
-				  &expected_length);
+	int n_expected =
+		iov_take(&cursor, request->length, expected, COMPARE_PIECES, &expected_length);
 	int n_data = iov_take(&cursor, request->length, data, COMPARE_PIECES, &data_length);
 
 	if (expected_length != request->length || data_length != request->length)
 		return -EINVAL;
-	return volume_compare_and_write(volume, expected, n_expected, data, n_data,
-					request->offset, ret_position);
+	return volume_compare_and_write(volume, expected, n_expected, data, n_data, request->offset,
+					ret_position);
 }
 
 int request_execute(const Request *request, Volume *volume, gint64 deadline, guint64 *ret_position)

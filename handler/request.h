@@ -14,8 +14,9 @@ typedef enum {
 	REQUEST_FLUSH,
 	REQUEST_ZERO,
 	REQUEST_DISCARD,
-	REQUEST_WRITE_SAME,        /* the data is one block, for all of the range */
-	REQUEST_COMPARE_AND_WRITE, /* the data is `length` bytes to compare, then as many to write */
+	REQUEST_WRITE_SAME,	   /* the data is one block, for all of the range */
+	REQUEST_COMPARE_AND_WRITE, /* the data is `length` bytes to compare, then as many to write
+				    */
 } RequestKind;
 
 typedef struct {
@@ -38,5 +39,4 @@ gboolean request_reads(RequestKind kind);
  * Takes as long as the volume's backing does.  Of those that take more steps than one (WRITE SAME
  * of data other than zeros) no step is begun after `deadline` (of g_get_monotonic_time()), and the
  * answer is then -EIO. */
-int request_execute(const Request *request, Volume *volume, gint64 deadline,
-		    guint64 *ret_position);
+int request_execute(const Request *request, Volume *volume, gint64 deadline, guint64 *ret_position);

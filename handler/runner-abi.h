@@ -34,14 +34,14 @@ typedef struct RunnerCommand RunnerCommand;
 typedef enum {
 	RUNNER_OK = 0,
 	RUNNER_NO_RESOURCE = 1, /* TASK SET FULL: the initiator sends it again */
-	RUNNER_SENSE_SET = 2,   /* CHECK CONDITION, with what is in the command's sense buffer */
+	RUNNER_SENSE_SET = 2,	/* CHECK CONDITION, with what is in the command's sense buffer */
 	RUNNER_BUSY = 3,
-	RUNNER_WRITE_ERROR = 4, /* 3/0C00 */
-	RUNNER_READ_ERROR = 5,  /* 3/1100 */
-	RUNNER_INVALID_CDB = 8, /* 5/2400 */
-	RUNNER_TIMEOUT = 11,    /* BUSY */
+	RUNNER_WRITE_ERROR = 4,	    /* 3/0C00 */
+	RUNNER_READ_ERROR = 5,	    /* 3/1100 */
+	RUNNER_INVALID_CDB = 8,	    /* 5/2400 */
+	RUNNER_TIMEOUT = 11,	    /* BUSY */
 	RUNNER_HARDWARE_ERROR = 13, /* 4/4400 */
-	RUNNER_RANGE = 14,      /* 5/2100 */
+	RUNNER_RANGE = 14,	    /* 5/2100 */
 } RunnerStatus;
 
 /* What a device's owner wants changed (struct tcmulib_cfg_info: the same from C to G). */
@@ -62,14 +62,14 @@ typedef struct {
 
 typedef struct {
 	const char *name;
-	const char *subtype;     /* what stands before the first slash of a cfgstring */
+	const char *subtype;	 /* what stands before the first slash of a cfgstring */
 	const char *description; /* of the cfgstring, for people */
 
 	/* `cfgstring` as the user wrote it, with the subtype in front.  On false *reason is set
 	 * to memory from malloc(). */
 	bool (*check_config)(const char *cfgstring, char **reason);
 	int (*reconfig)(RunnerDevice *dev, const RunnerReconfig *change); /* 0 or -errno */
-	int (*open)(RunnerDevice *dev, bool reopen);                      /* 0 or -errno */
+	int (*open)(RunnerDevice *dev, bool reopen);			  /* 0 or -errno */
 	void (*close)(RunnerDevice *dev);
 
 	/* Bytes throughout.  The vectors stay valid until the command is completed. */
@@ -115,7 +115,7 @@ guint32 runner_device_block_size(RunnerDevice *dev);
 
 /* What the device tells its initiators, in logical blocks; for use in open(). */
 typedef struct {
-	guint32 max_transfer; /* 0: leave it as it is */
+	guint32 max_transfer;	   /* 0: leave it as it is */
 	guint32 unmap_granularity; /* a power of two */
 } RunnerLimits;
 void runner_device_set_limits(RunnerDevice *dev, const RunnerLimits *limits);

@@ -31,9 +31,9 @@ static RunnerStatus sense_fill(guint8 *sense, SenseCode code, const guint64 *inf
 		sense[1] = code.key;
 		sense[2] = code.asc;
 		sense[3] = code.ascq;
-		sense[7] = 12;    /* bytes that follow: one descriptor */
-		sense[8] = 0;     /* of the kind "information" */
-		sense[9] = 10;    /* bytes of it that follow */
+		sense[7] = 12;	  /* bytes that follow: one descriptor */
+		sense[8] = 0;	  /* of the kind "information" */
+		sense[9] = 10;	  /* bytes of it that follow */
 		sense[10] = 0x80; /* valid */
 		put_be(sense + 12, *information, 8);
 		return RUNNER_SENSE_SET;

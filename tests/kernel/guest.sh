@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# For tests that need a kernel of their own: runs the test again, inside user-mode Linux (uml-run),
+# as root, with the packaged tcmu-runner and targetcli.  On top of tests/lib.sh:
+#
+#     #!/bin/bash
+#     # What this proves, in a sentence.
+#     . "$(dirname "$0")/guest.sh"
+#     enter_guest --timeout 300
+#     ...                          from here on inside the guest
+#
+#   enter_guest [UML-RUN OPTION]...  goes there, once; outside it does not return
+#   plugin_install                   a pool, its configuration in /etc, the plugin where tcmu-runner
+#                                    looks for it, and the modules
+#   runner_start | runner_kill | runner_stop | runner_alive    tcmu-runner; its log is $RUNNER_LOG
+#   runner_logged REGEX              whether it has logged that since runner_start
+#   backstore_state NAME             its directory in configfs, nothing if there is none
+#   lun_add NAME NUMBER              a loopback target with the backstore as its LUN
+#   device_of NAME                   the block device that shows the backstore
+#   sg_of DEVICE                     its /dev/sg*
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+KERNEL_TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+CONFIGFS=/sys/kernel/config/target
+RUNNER_LOG=/var/log/tcmu-runner.log
+
+enter_guest() {
+	[ -z "${STORAGEOS_GUEST-}" ] || return 0
+	local script status
+	script=$(realpath "$0")
+	cd / || give_up "no /"
+	"$KERNEL_TESTS/uml-run" --env STORAGEOS_GUEST=yes --env "STORAGEOS_BUILD=$STORAGEOS_BUILD" \
+		"$@" -- bash "$script" 2>"$WORK/messages"
+	status=$?
+	[ ! -s "$WORK/messages" ] || note "$(cat "$WORK/messages")"
+	case $status in
+	77) skip_all "user-mode Linux cannot be run here" ;;
+	124) give_up "the guest took too long" ;;
+	125) give_up "the guest died" ;;
+	esac
+	tap_finished=yes # the guest's lib.sh has printed the results and the plan
+	exit $status
+}
+
+handler_directory() {
+	local directory
+	for directory in /usr/lib/*/tcmu-runner /usr/lib64/tcmu-runner /usr/lib/tcmu-runner; do
+		[ ! -d "$directory" ] || { echo "$directory"; return; }
+	done
+	return 1
+}
+
+plugin_install() {
+	local directory
+	directory=$(handler_directory) || give_up "tcmu-runner has no directory of handlers"
+	own_config
+	mkdir -p /etc/storageos && cp "$STORAGEOS_CONFIG" /etc/storageos/storageos.conf &&
+		unset STORAGEOS_CONFIG && cp "$STORAGEOS_PLUGIN" "$directory/" ||
+		give_up "cannot install the plugin in $directory"
+	modprobe -a target_core_user tcm_loop sd_mod sg || give_up "no target modules"
+	# What is looked for is ours; the others only take time to load.
+	find "$directory" -name 'handler_*' ! -name handler_storageos.so -delete
+}
+
+runner_listening() {
+	gdbus call --system --dest org.kernel.TCMUService1 --object-path /org/kernel/TCMUService1 \
+		--method org.freedesktop.DBus.ObjectManager.GetManagedObjects | grep -q storageos
+}
+
+runner_start() {
+	: >"$RUNNER_LOG"
+	tcmu-runner >/dev/null 2>&1 &
+	echo $! >"$WORK/runner.pid"
+	wait_for 30 runner_listening
+}
+
+runner_alive() {
+	alive "$(cat "$WORK/runner.pid")"
+}
+
+runner_gone() {
+	! runner_alive
+}
+
+runner_kill() {
+	kill -9 "$(cat "$WORK/runner.pid")" && wait_for 20 runner_gone
+}
+
+runner_stop() {
+	kill "$(cat "$WORK/runner.pid")" && wait_for 20 runner_gone
+}
+
+runner_logged() {
+	grep -qE -- "$1" "$RUNNER_LOG"
+}
+
+backstore_state() {
+	local directory
+	for directory in "$CONFIGFS"/core/user_*/"$1"; do
+		[ ! -d "$directory" ] || echo "$directory"
+	done
+}
+
+device_of() {
+	local serial device
+	serial=$(sed 's/.*: //' "$(backstore_state "$1")/wwn/vpd_unit_serial") || return
+	for device in /sys/block/sd*; do
+		if grep -qaF "$serial" "$device/device/vpd_pg80" 2>/dev/null; then
+			echo "/dev/${device##*/}"
+			return
+		fi
+	done
+	return 1
+}
+
+device_ready() {
+	local device
+	device=$(device_of "$1") && [ -b "$device" ] && blockdev --getsize64 "$device"
+}
+
+lun_add() {
+	local wwn=naa.500140500000000$2
+	targetcli <<-END >/dev/null
+	/loopback create $wwn
+	/loopback/$wwn/luns create /backstores/user:storageos/$1
+	END
+	wait_for 20 device_ready "$1"
+}
+
+sg_of() {
+	local sg
+	for sg in "/sys/block/${1##*/}/device/scsi_generic"/sg*; do
+		echo "/dev/${sg##*/}"
+	done
+}
