@@ -190,6 +190,8 @@ is "and writes nothing" "$(blocks 1070 1)" "$(pattern b 1)"
 check "SYNCHRONIZE CACHE" sg_sync "$sg"
 check "a write with FUA" sg_dd if="$WORK/block.a" of="$sg" bs=512 count=1 seek=1070 blk_sgio=1 fua=1
 is "is there" "$(blocks 1070 1)" "$(pattern a 1)"
+check "WRITE AND VERIFY(10)" sg_write_verify --lba=1070 --num=1 --in="$WORK/block.b" --ilen=512 "$sg"
+is "writes" "$(blocks 1070 1)" "$(pattern b 1)"
 check "the runner has outlived all of these" runner_alive
 
 control=$(backstore_state load)/attrib/dev_size
@@ -234,17 +236,30 @@ is "and what single commands wrote" "$(blocks 1164 39)" "$(pattern a 39)"
 # ---- a block that was changed behind the volume's back
 
 dmesg -C
-refuses "a block whose checksum is wrong cannot be read" 'Input/output error' \
+refuses "a block whose checksum is wrong cannot be read" 'No data available|Input/output error' \
 	dd if="$load" iflag=direct bs=4096 skip=$((marker_lba / 8)) count=1 of=/dev/null
 check "the initiator is told: medium error, and where" \
 	wait_for 5 eval "dmesg | grep -E 'medium error.*sector $marker_lba '"
-sense=$(sg_dd if="$sg" of=/dev/null bs=512 count=8 skip=$marker_lba blk_sgio=1 -v 2>&1)
-like "as sense data" "$sense" '[Mm]edium'
-like "with the LBA" "$sense" "$(printf 'Info fld=0x%x' $marker_lba)"
+read_10=$(printf '28 00 00 %02x %02x %02x 00 00 08 00' \
+	$((marker_lba >> 16)) $((marker_lba >> 8 & 255)) $((marker_lba & 255)))
+# shellcheck disable=SC2086 # a word a byte
+sense=$(sg_raw -r 4096 "$sg" $read_10 2>&1)
+like "as sense data" "$sense" 'Medium Error'
+like "that says what happened" "$sense" 'Unrecovered read error'
+like "and where" "$sense" "$(printf 'Info fld=0x%x' $marker_lba)"
 is "its neighbours can be read" "$(blocks 1164 39)" "$(pattern a 39)"
 check "the block can be written again" dd if="$WORK/xfs.sum" of="$load" bs=4096 count=1 \
 	seek=$((marker_lba / 8)) oflag=direct conv=sync
 check "and read" dd if="$load" iflag=direct bs=4096 skip=$((marker_lba / 8)) count=1 of=/dev/null
+
+# ---- FORMAT UNIT
+
+check "FORMAT UNIT" sg_raw "$sg" 04 00 00 00 00 00
+formatted() {
+	[ "$(blocks 1000 5000)" = "$(pattern '\0' 5000)" ]
+}
+check "makes all of it zeros" wait_for 20 formatted
+check "and gives the space back" wait_for 20 space_below "$POOL/load.vol" $((32 * 1024))
 
 # ---- sizes that differ
 
