@@ -16,6 +16,7 @@
 #include "common/backing/file.h"
 #include "common/error.h"
 #include "common/files.h"
+#include "common/format.h"
 #include "common/json.h"
 #include "common/logging.h"
 #include "common/names.h"
@@ -26,12 +27,6 @@
 #define MARKER_FORMAT 1
 #define MARKER_SIZE_MAX 4096
 #define DEVICE_PATH_MAX 200
-
-/* Where a volume's superblocks are and how they begin (docs/disk-format.md). */
-#define FORMAT_MAGIC "STORAGOS"
-#define FORMAT_SUPERBLOCK_SIZE 4096u
-#define FORMAT_SUPERBLOCK_A ((guint64)0)
-#define FORMAT_SUPERBLOCK_B ((guint64)64 << 10)
 
 gboolean pool_name_valid(const char *name)
 {

@@ -77,24 +77,39 @@ void runtime_probe_free(RuntimeProbe *probe)
 	g_free(probe);
 }
 
-static gboolean usable(ModuleState state, ProbeDepth depth)
+/* Those of the needed modules that pass, with commas between; NULL if none does. */
+static char *modules_that(const RuntimeProbe *probe, const ProbeModule *needed, guint n,
+			  gboolean (*test)(ModuleState state))
 {
-	return module_is_active(state) || (depth == PROBE_POSSIBLE && state == MODULE_LOADABLE);
+	g_autoptr(GString) list = g_string_new(NULL);
+
+	for (guint i = 0; i < n; i++)
+		if (test(probe->modules[needed[i]]))
+			g_string_append_printf(list, "%s%s", list->len ? ", " : "",
+					       module_names[needed[i]]);
+	return list->len ? g_strdup(list->str) : NULL;
+}
+
+static gboolean is_missing(ModuleState state)
+{
+	return state == MODULE_MISSING;
+}
+
+static gboolean is_not_active(ModuleState state)
+{
+	return !module_is_active(state);
 }
 
 static char *module_obstacle(const RuntimeProbe *probe, const ProbeModule *needed, guint n,
 			     ProbeDepth depth)
 {
-	for (guint i = 0; i < n; i++) {
-		ModuleState state = probe->modules[needed[i]];
+	g_autofree char *missing = modules_that(probe, needed, n, is_missing);
+	g_autofree char *inactive = modules_that(probe, needed, n, is_not_active);
 
-		if (state == MODULE_MISSING)
-			return g_strdup_printf("kernel %s has no module %s", probe->kernel,
-					       module_names[needed[i]]);
-		if (!usable(state, depth))
-			return g_strdup_printf("the kernel module %s cannot be loaded",
-					       module_names[needed[i]]);
-	}
+	if (missing)
+		return g_strdup_printf("kernel %s does not have %s", probe->kernel, missing);
+	if (depth == PROBE_READY && inactive)
+		return g_strdup_printf("kernel %s cannot load %s", probe->kernel, inactive);
 	return NULL;
 }
 
@@ -123,7 +138,7 @@ char *runtime_probe_tcmu_obstacle(const RuntimeProbe *probe, ProbeDepth depth)
 		return obstacle;
 	if (depth == PROBE_READY && !probe->configfs_mounted)
 		return g_strdup("configfs is not mounted");
-	if (!probe->tcmu_netlink && usable(probe->modules[PROBE_TARGET_CORE_USER], PROBE_READY))
+	if (!probe->tcmu_netlink && module_is_active(probe->modules[PROBE_TARGET_CORE_USER]))
 		return g_strdup("the kernel has no netlink family TCM-USER");
 	if (!probe->runner_program && !probe->runner.running)
 		return g_strdup("tcmu-runner is not installed");

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is attached, as it is: computed from mounts, loop devices, configfs, processes and locks
+ * every time; the state file (state.h) only adds what cannot be seen.  So it is right after any
+ * part was killed, this program in the middle of its work included.
+ */
+#pragma once
+
+#include "cli/places.h"
+#include "cli/state.h"
+#include "common/json.h"
+
+typedef enum {
+	ATTACHMENT_NONE, /* nothing of it is there */
+	ATTACHMENT_WORKING,
+	ATTACHMENT_BROKEN,  /* parts of it are there; `problem` says which one is missing */
+	ATTACHMENT_FOREIGN, /* somebody serves it by other means than `attach`; `problem` says who
+			     */
+} AttachmentHealth;
+
+/* The parts over FUSE; each NULL, 0 or FALSE where it is not there. */
+typedef struct {
+	gboolean mounted;
+	pid_t server;
+	gint64 server_start;
+	char *loop; /* "/dev/loop3" */
+} FuseParts;
+
+/* The parts over TCMU. */
+typedef struct {
+	char *backstore; /* its directory in configfs */
+	char *target;	 /* the loopback target's */
+	gboolean lun;	 /* the target has a LUN that leads to the backstore */
+	char *device;	 /* "/dev/sdb" */
+	pid_t runner;	 /* the running tcmu-runner; looked up only if there is a backstore */
+	char *foreign;	 /* the name of a backstore for this volume that is not ours */
+} TcmuParts;
+
+typedef struct {
+	AttachmentHealth health;
+	Frontend frontend; /* TCMU or FUSE; of no meaning for NONE */
+	char *problem;
+	char *device;
+	char *link;	 /* /dev/storageos/..., where it leads to the device */
+	char *reason;	 /* why that front end was chosen; NULL: not known */
+	pid_t server;	 /* that serves it, 0: none */
+	gboolean litter; /* link or state file are there though nothing is attached */
+	FuseParts fuse;
+	TcmuParts tcmu;
+} Attachment;
+
+/* `holder`: who has the volume open (facts.h), or NULL. */
+Attachment *attachment_inspect(const Places *places, const char *holder);
+void attachment_free(Attachment *attachment);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Attachment, attachment_free)
+
+const char *attachment_health_name(AttachmentHealth health);
+void attachment_to_json(const Attachment *attachment, Json *object);

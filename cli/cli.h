@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every verb of `storageos` shares: options, the configuration, errors, output.
+ *
+ * A verb is one file, cmd-VERB.c, with one function.  It prints data on standard output and
+ * everything else on standard error; an error is one line.
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "common/config.h"
+#include "common/json.h"
+#include "common/pool.h"
+
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+typedef struct {
+	const char *name;
+	const char *arguments; /* as --help shows them */
+	const char *summary;
+	int (*run)(int argc, char **argv); /* argv[0] is the verb */
+} Verb;
+
+/* A verb's command line, taken apart. */
+typedef struct {
+	Config *config;
+	gboolean json;
+	char **arguments; /* what is no option, NULL at the end */
+	guint n_arguments;
+} Cli;
+
+/* Reads the options (`own`, may be NULL, and those of every verb: --config, --json if `json`) and
+ * the configuration; `min` to `max` arguments may be left.  On FALSE the error is printed and
+ * *ret_status is what the verb returns. */
+gboolean cli_start(Cli *ret_cli, const Verb *verb, const GOptionEntry *own, guint min, guint max,
+		   int argc, char **argv, int *ret_status);
+void cli_clear(Cli *cli);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Cli, cli_clear)
+
+/* Every verb prints its failure through one of these; they return the exit status. */
+int cli_failed(const GError *error);
+int cli_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* A line for the user on standard error, "storageos: ...". */
+void cli_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+void cli_print_json(Json *object);
+
+/* On a terminal: what is being done, in a line that the next one replaces.  Nothing elsewhere. */
+void cli_progress(const char *format, ...) G_GNUC_PRINTF(1, 2);
+void cli_progress_end(void);
+
+/* The verbs. */
+extern const Verb verb_create, verb_list, verb_info, verb_delete, verb_pool, verb_attach,
+	verb_detach, verb_status, verb_check, verb_probe;

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * attach: look, mend or clear away what is broken, choose, make, remember.
+ *
+ * Every step can be interrupted for good (kill -9): the next attach or detach sees what is there
+ * and goes on from that.  The device's link comes before the state file, both after the device
+ * works.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/attachment.h"
+#include "cli/cli.h"
+#include "cli/device-use.h"
+#include "cli/facts.h"
+#include "cli/frontend-fuse.h"
+#include "cli/frontend-tcmu.h"
+#include "cli/process.h"
+#include "common/autofd.h"
+#include "common/error.h"
+#include "common/files.h"
+
+#define LOCK_SECONDS 120
+
+static const char *words(Frontend frontend)
+{
+	return frontend == FRONTEND_TCMU ? "TCMU" : "FUSE";
+}
+
+/* ---- what is there already */
+
+/* Takes down what is broken, unless somebody has the device in use: he has to let go first. */
+static gboolean clear_away(const Places *places, const Attachment *attachment, GError **error)
+{
+	g_autofree char *use = attachment->device ? device_use_find(attachment->device) : NULL;
+
+	if (use)
+		return error_set(error, STORAGEOS_ERROR_BUSY,
+				 "it is broken (%s) and still in use: %s (end that, then attach "
+				 "again)",
+				 attachment->problem, use);
+	if (!frontend_fuse_detach(places, &attachment->fuse, -1, error) ||
+	    !frontend_tcmu_detach(places, &attachment->tcmu, error))
+		return FALSE;
+	places_remove(places);
+	return TRUE;
+}
+
+/* A runner that died is started again, and takes its devices up again while they stay in use. */
+static gboolean revive(const Places *places, const Facts *facts, const Attachment *attachment)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (attachment->frontend != FRONTEND_TCMU || !attachment->device || !attachment->tcmu.lun)
+		return FALSE;
+	if (frontend_tcmu_revive(places, facts->path, &error))
+		return TRUE;
+	cli_say("attach %s: %s", places->text, error->message);
+	return FALSE;
+}
+
+/* Whether only the link and what is remembered are missing. */
+static gboolean device_works(const Attachment *attachment)
+{
+	return attachment->health == ATTACHMENT_BROKEN && attachment->device &&
+	       attachment->server &&
+	       (attachment->frontend == FRONTEND_TCMU ? attachment->tcmu.lun
+						      : attachment->fuse.mounted);
+}
+
+/* ---- making */
+
+typedef struct {
+	const Places *places;
+	const Facts *facts;
+	Frontend wanted;
+	Frontend frontend; /* that it was made with */
+	char *reason;
+	char *device;
+} Attaching;
+
+static void attaching_clear(Attaching *attaching)
+{
+	g_free(attaching->reason);
+	g_free(attaching->device);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Attaching, attaching_clear)
+
+static gboolean over_tcmu(Attaching *attaching, GError **error)
+{
+	if (!frontend_tcmu_prepare(attaching->places, error))
+		return FALSE;
+	attaching->device = frontend_tcmu_attach(attaching->places, attaching->facts, error);
+	if (!attaching->device)
+		return FALSE;
+	attaching->frontend = FRONTEND_TCMU;
+	attaching->reason = g_strdup(attaching->wanted == FRONTEND_TCMU
+					     ? "it was asked for"
+					     : "the kernel and tcmu-runner offer it");
+	return TRUE;
+}
+
+static gboolean over_fuse(Attaching *attaching, const char *why_not_tcmu, GError **error)
+{
+	g_autoptr(RuntimeProbe) probe = runtime_probe_new();
+
+	attaching->device = frontend_fuse_attach(attaching->places, probe, attaching->facts, error);
+	if (!attaching->device) {
+		if (why_not_tcmu)
+			g_prefix_error(error, "no TCMU (%s), and over FUSE: ", why_not_tcmu);
+		return FALSE;
+	}
+	attaching->frontend = FRONTEND_FUSE;
+	attaching->reason = why_not_tcmu ? g_strdup_printf("no TCMU: %s", why_not_tcmu)
+					 : g_strdup("it was asked for");
+	return TRUE;
+}
+
+static gboolean make(Attaching *attaching, GError **error)
+{
+	g_autoptr(GError) tcmu = NULL;
+
+	if (attaching->wanted == FRONTEND_TCMU)
+		return over_tcmu(attaching, error);
+	if (attaching->wanted == FRONTEND_FUSE)
+		return over_fuse(attaching, NULL, error);
+	return over_tcmu(attaching, &tcmu) || over_fuse(attaching, tcmu->message, error);
+}
+
+static gboolean remember(const Places *places, const Facts *facts, Frontend frontend,
+			 const char *reason, GError **error)
+{
+	g_autofree char *holder = facts_holder(facts->path);
+	g_autoptr(Attachment) now = attachment_inspect(places, holder);
+	State state = {.frontend = frontend,
+		       .reason = (char *)reason,
+		       .device = now->device,
+		       .uuid = (char *)facts->uuid,
+		       .pid = now->server,
+		       .start_time = process_start_time(now->server)};
+
+	return state_write(places, &state, error);
+}
+
+static void report(const Places *places, const char *how, Frontend frontend, const char *reason)
+{
+	cli_say("attach %s: %s over %s%s%s", places->text, how, words(frontend),
+		reason ? ", because: " : "", reason ? reason : "");
+	puts(places->link);
+}
+
+static gboolean attach_anew(const Places *places, const Facts *facts, Frontend wanted,
+			    GError **error)
+{
+	g_auto(Attaching) attaching = {.places = places, .facts = facts, .wanted = wanted};
+
+	if (!make(&attaching, error) || !places_link(places, attaching.device, error) ||
+	    !remember(places, facts, attaching.frontend, attaching.reason, error))
+		return FALSE;
+	report(places, "attached", attaching.frontend, attaching.reason);
+	return TRUE;
+}
+
+static gboolean repair_link(const Places *places, const Facts *facts, const Attachment *attachment,
+			    GError **error)
+{
+	const char *reason = attachment->reason ? attachment->reason : "not known";
+
+	if (!places_link(places, attachment->device, error) ||
+	    !remember(places, facts, attachment->frontend, reason, error))
+		return FALSE;
+	report(places, "attached again", attachment->frontend, attachment->reason);
+	return TRUE;
+}
+
+static gboolean attach_locked(const Config *config, const VolumeName *name, const Places *places,
+			      Frontend wanted, GError **error)
+{
+	g_autoptr(Attachment) attachment = NULL;
+	g_auto(Facts) facts = {0};
+
+	if (!facts_read(config, name, &facts, error))
+		return FALSE;
+	attachment = attachment_inspect(places, facts.holder);
+	switch (attachment->health) {
+	case ATTACHMENT_WORKING:
+		report(places, "is attached already", attachment->frontend, attachment->reason);
+		return TRUE;
+	case ATTACHMENT_FOREIGN:
+		return error_set(error, STORAGEOS_ERROR_BUSY, "%s", attachment->problem);
+	case ATTACHMENT_BROKEN:
+		if (revive(places, &facts, attachment) || device_works(attachment))
+			return repair_link(places, &facts, attachment, error);
+		if (!clear_away(places, attachment, error))
+			return FALSE;
+		break;
+	case ATTACHMENT_NONE:
+		break;
+	}
+	return attach_anew(places, &facts, wanted, error);
+}
+
+static gboolean attach(const Config *config, const VolumeName *name, Frontend wanted,
+		       GError **error)
+{
+	g_autoptr(Places) places = places_new(config, name);
+	gboolean done;
+
+	if (!places_make_directories(places, error))
+		return FALSE;
+	autofd lock = files_lock(places->lock_file, LOCK_SECONDS, error);
+	done = lock >= 0 && attach_locked(config, name, places, wanted, error);
+	if (!done)
+		g_prefix_error(error, "attach %s: ", places->text);
+	return done;
+}
+
+static int run(int argc, char **argv)
+{
+	g_autofree char *frontend = NULL;
+	const GOptionEntry options[] = {
+		{"frontend", 0, 0, G_OPTION_ARG_STRING, &frontend,
+		 "auto, tcmu or fuse (default: the configuration's)", "FRONTEND"},
+		G_OPTION_ENTRY_NULL,
+	};
+	g_autoptr(VolumeName) name = NULL;
+	g_autoptr(GError) error = NULL;
+	g_auto(Cli) cli = {0};
+	Frontend wanted;
+	int status;
+
+	if (!cli_start(&cli, &verb_attach, options, 1, 1, argc, argv, &status))
+		return status;
+	wanted = cli.config->frontend;
+	if (frontend && !frontend_parse(frontend, &wanted))
+		return cli_usage("attach: '%s' is not one of auto, tcmu, fuse", frontend);
+	name = volume_name_parse(cli.arguments[0], &error);
+	if (!name)
+		return cli_usage("attach: %s", error->message);
+	return attach(cli.config, name, wanted, &error) ? CLI_DONE : cli_failed(error);
+}
+
+const Verb verb_attach = {"attach", "NAME [--frontend auto|tcmu|fuse]",
+			  "make a block device of a volume, print its path", run};

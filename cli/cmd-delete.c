@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/attachment.h"
+#include "cli/cli.h"
+#include "common/error.h"
+
+/* What is attached but broken has nobody who holds the volume, yet its device may be in use. */
+static gboolean delete_detached(const Config *config, const VolumeName *name, GError **error)
+{
+	g_autoptr(Places) places = places_new(config, name);
+	g_autoptr(Attachment) attachment = attachment_inspect(places, NULL);
+
+	if (attachment->health == ATTACHMENT_WORKING || attachment->health == ATTACHMENT_BROKEN)
+		return error_set(error, STORAGEOS_ERROR_BUSY,
+				 "delete volume '%s': it is attached (first: storageos detach %s)",
+				 places->text, places->text);
+	return pool_volume_delete(config, name, error);
+}
+
+static int run(int argc, char **argv)
+{
+	g_autoptr(VolumeName) name = NULL;
+	g_autoptr(GError) error = NULL;
+	g_auto(Cli) cli = {0};
+	int status;
+
+	if (!cli_start(&cli, &verb_delete, NULL, 1, 1, argc, argv, &status))
+		return status;
+	name = volume_name_parse(cli.arguments[0], &error);
+	if (!name)
+		return cli_usage("delete: %s", error->message);
+	return delete_detached(cli.config, name, &error) ? CLI_DONE : cli_failed(error);
+}
+
+const Verb verb_delete = {"delete", "NAME", "delete a volume that is not attached", run};

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <unistd.h>
+
+#include "cli/attachment.h"
+#include "cli/cli.h"
+#include "cli/device-use.h"
+#include "cli/facts.h"
+#include "cli/frontend-fuse.h"
+#include "cli/frontend-tcmu.h"
+#include "common/autofd.h"
+#include "common/error.h"
+#include "common/files.h"
+
+#define LOCK_SECONDS 120
+
+/* Sees that nobody uses the device.  Of one that works *ret_claim keeps it so; a broken one is only
+ * looked at from outside, since opening it may wait for a server that is dead. */
+static gboolean claim(const Attachment *attachment, int *ret_claim, GError **error)
+{
+	g_autofree char *use = NULL;
+
+	if (!attachment->device)
+		return TRUE;
+	if (attachment->health == ATTACHMENT_WORKING) {
+		*ret_claim = device_use_claim(attachment->device, error);
+		return *ret_claim >= 0;
+	}
+	use = device_use_find(attachment->device);
+	return !use || error_set(error, STORAGEOS_ERROR_BUSY, "it is in use: %s", use);
+}
+
+static gboolean take_down(const Places *places, const Attachment *attachment, GError **error)
+{
+	autofd claimed = -1;
+
+	if (!claim(attachment, &claimed, error))
+		return FALSE;
+	if (claimed >= 0 && fsync(claimed))
+		return error_set_errno(error, errno, "flush %s", attachment->device);
+	if (!frontend_tcmu_detach(places, &attachment->tcmu, error) ||
+	    !frontend_fuse_detach(places, &attachment->fuse, autofd_steal(&claimed), error))
+		return FALSE;
+	places_remove(places);
+	return TRUE;
+}
+
+static gboolean detach_locked(const Config *config, const VolumeName *name, const Places *places,
+			      GError **error)
+{
+	g_autoptr(Attachment) attachment = NULL;
+	g_auto(Facts) facts = {0};
+
+	/* What is attached can be detached even if the volume's file cannot be read any more. */
+	facts_read(config, name, &facts, NULL);
+	attachment = attachment_inspect(places, facts.holder);
+	if (attachment->health == ATTACHMENT_FOREIGN)
+		return error_set(error, STORAGEOS_ERROR_BUSY, "%s", attachment->problem);
+	if (attachment->health != ATTACHMENT_NONE)
+		return take_down(places, attachment, error);
+	if (!facts.path) {
+		facts_read(config, name, &facts, error);
+		return FALSE;
+	}
+	if (attachment->litter)
+		places_remove(places);
+	cli_say("detach %s: it is not attached", places->text);
+	return TRUE;
+}
+
+static gboolean detach(const Config *config, const VolumeName *name, GError **error)
+{
+	g_autoptr(Places) places = places_new(config, name);
+	gboolean done;
+
+	if (!places_make_directories(places, error))
+		return FALSE;
+	autofd lock = files_lock(places->lock_file, LOCK_SECONDS, error);
+	done = lock >= 0 && detach_locked(config, name, places, error);
+	if (!done)
+		g_prefix_error(error, "detach %s: ", places->text);
+	cli_progress_end();
+	return done;
+}
+
+static int run(int argc, char **argv)
+{
+	g_autoptr(VolumeName) name = NULL;
+	g_autoptr(GError) error = NULL;
+	g_auto(Cli) cli = {0};
+	int status;
+
+	if (!cli_start(&cli, &verb_detach, NULL, 1, 1, argc, argv, &status))
+		return status;
+	name = volume_name_parse(cli.arguments[0], &error);
+	if (!name)
+		return cli_usage("detach: %s", error->message);
+	return detach(cli.config, name, &error) ? CLI_DONE : cli_failed(error);
+}
+
+const Verb verb_detach = {"detach", "NAME", "take the block device of a volume away", run};

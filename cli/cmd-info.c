@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "cli/attachment.h"
+#include "cli/cli.h"
+#include "cli/facts.h"
+#include "common/error.h"
+#include "common/units.h"
+
+static void add_facts(Json *object, const Facts *facts)
+{
+	json_add_text(object, "uuid", facts->uuid);
+	json_add_text(object, "path", facts->path);
+	json_add_number(object, "size", facts->size);
+	json_add_number(object, "logical_block_size", facts->logical_block_size);
+	json_add_number(object, "allocated", facts->allocated);
+	json_add_text(object, "open_in", facts->holder);
+}
+
+/* What only the engine knows; it has to open the volume for that, which nobody else may have. */
+static void add_engine_info(Json *object, const VolumeInfo *info)
+{
+	json_add_number(object, "generation", info->generation);
+	json_add_number(object, "data_bytes", info->data_bytes);
+	json_add_number(object, "metadata_bytes", info->metadata_bytes);
+	json_add_number(object, "journal_size", info->journal_size);
+	json_add_number(object, "journal_used", info->journal_used);
+}
+
+static gboolean is_size(const char *key)
+{
+	static const char *const sizes[] = {"size",	      "allocated",    "data_bytes",
+					    "metadata_bytes", "journal_size", "journal_used"};
+
+	for (guint i = 0; i < G_N_ELEMENTS(sizes); i++)
+		if (!g_strcmp0(key, sizes[i]))
+			return TRUE;
+	return FALSE;
+}
+
+static void print_text(Json *object)
+{
+	json_object_object_foreach(object, key, value)
+	{
+		g_autofree char *label = g_strdelimit(g_strdup(key), "_", ' ');
+		g_autofree char *size = size_format((guint64)json_object_get_int64(value));
+
+		printf("%-20s %s", label, json_object_get_string(value));
+		if (is_size(key))
+			printf("  (%s)", size);
+		putchar('\n');
+	}
+}
+
+static gboolean collect(const Config *config, const VolumeName *name, Json *object, GError **error)
+{
+	g_autoptr(Places) places = places_new(config, name);
+	g_autoptr(Attachment) attachment = NULL;
+	g_autoptr(GError) local = NULL;
+	g_auto(Facts) facts = {0};
+	VolumeInfo info;
+	Volume *volume;
+
+	if (!facts_read(config, name, &facts, error))
+		return FALSE;
+	attachment = attachment_inspect(places, facts.holder);
+	json_add_text(object, "volume", places->text);
+	add_facts(object, &facts);
+	attachment_to_json(attachment, object);
+	if (facts.holder)
+		return TRUE;
+	volume = pool_volume_open(config, name, VOLUME_OPEN_READ_ONLY, &local);
+	if (!volume) {
+		/* Opened since we looked; otherwise the volume's state is what was asked for. */
+		json_add_text(object, "error", local->message);
+		return TRUE;
+	}
+	volume_get_info(volume, &info);
+	add_engine_info(object, &info);
+	return volume_close(volume, error);
+}
+
+static int run(int argc, char **argv)
+{
+	g_autoptr(Json) object = json_object_new_object();
+	g_autoptr(VolumeName) name = NULL;
+	g_autoptr(GError) error = NULL;
+	g_auto(Cli) cli = {0};
+	int status;
+
+	if (!cli_start(&cli, &verb_info, NULL, 1, 1, argc, argv, &status))
+		return status;
+	name = volume_name_parse(cli.arguments[0], &error);
+	if (!name)
+		return cli_usage("info: %s", error->message);
+	if (!collect(cli.config, name, object, &error)) {
+		g_prefix_error(&error, "info: ");
+		return cli_failed(error);
+	}
+	if (cli.json)
+		cli_print_json(object);
+	else
+		print_text(object);
+	return CLI_DONE;
+}
+
+const Verb verb_info = {"info", "NAME", "everything about a volume", run};

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "cli/attachment.h"
+#include "cli/cli.h"
+#include "cli/facts.h"
+
+static void print_line(const Places *places, const Attachment *attachment)
+{
+	gboolean ours =
+		attachment->health == ATTACHMENT_WORKING || attachment->health == ATTACHMENT_BROKEN;
+
+	printf("%s: %s", places->text, attachment_health_name(attachment->health));
+	if (ours)
+		printf(" over %s", attachment->frontend == FRONTEND_TCMU ? "TCMU" : "FUSE");
+	if (ours && attachment->device)
+		printf(" as %s (%s)", attachment->link ? attachment->link : attachment->device,
+		       attachment->device);
+	if (attachment->problem)
+		printf(": %s", attachment->problem);
+	if (ours && attachment->reason)
+		printf("; chosen because: %s", attachment->reason);
+	putchar('\n');
+}
+
+/* Adds to `list`, or prints where that is NULL.  With `named` also what is detached; then it is an
+ * error if there is no such volume. */
+static gboolean show(const Config *config, const VolumeName *name, gboolean named, Json *list,
+		     GError **error)
+{
+	g_autoptr(Places) places = places_new(config, name);
+	g_autoptr(Attachment) attachment = NULL;
+	g_autoptr(GError) local = NULL;
+	g_auto(Facts) facts = {0};
+	Json *object;
+
+	/* Of a volume whose pool is away the attachment can still be told. */
+	facts_read(config, name, &facts, &local);
+	attachment = attachment_inspect(places, facts.holder);
+	if (attachment->health == ATTACHMENT_NONE) {
+		if (named && local)
+			g_propagate_error(error, g_steal_pointer(&local));
+		if (!named || (error && *error))
+			return FALSE;
+	}
+	if (!list) {
+		print_line(places, attachment);
+		return TRUE;
+	}
+	object = json_object_new_object();
+	json_add_text(object, "volume", places->text);
+	attachment_to_json(attachment, object);
+	json_object_array_add(list, object);
+	return TRUE;
+}
+
+static void add_name(GHashTable *seen, GPtrArray *names, const VolumeName *name)
+{
+	char *text = volume_name_format(name);
+
+	if (g_hash_table_add(seen, text))
+		g_ptr_array_add(names, volume_name_parse(text, NULL));
+}
+
+/* Every volume that could be attached: those of the pools, and those that were attached. */
+static GPtrArray *all_names(const Config *config)
+{
+	GPtrArray *names = g_ptr_array_new_with_free_func((GDestroyNotify)volume_name_free);
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GPtrArray) known = places_known(config);
+
+	for (guint i = 0; i < config->pools->len; i++) {
+		const ConfigPool *pool = g_ptr_array_index(config->pools, i);
+		g_autoptr(GPtrArray) volumes = pool_list(pool, NULL);
+
+		for (guint j = 0; volumes && j < volumes->len; j++) {
+			const VolumeName name = {pool->name, g_ptr_array_index(volumes, j)};
+
+			add_name(seen, names, &name);
+		}
+	}
+	for (guint i = 0; i < known->len; i++)
+		add_name(seen, names, g_ptr_array_index(known, i));
+	return names;
+}
+
+static int run(int argc, char **argv)
+{
+	g_autoptr(GPtrArray) names = NULL;
+	g_autoptr(VolumeName) name = NULL;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Json) list = NULL;
+	g_auto(Cli) cli = {0};
+	int status;
+
+	if (!cli_start(&cli, &verb_status, NULL, 0, 1, argc, argv, &status))
+		return status;
+	list = cli.json ? json_object_new_array() : NULL;
+	if (cli.n_arguments) {
+		name = volume_name_parse(cli.arguments[0], &error);
+		if (!name)
+			return cli_usage("status: %s", error->message);
+		if (!show(cli.config, name, TRUE, list, &error)) {
+			g_prefix_error(&error, "status: ");
+			return cli_failed(error);
+		}
+	} else {
+		names = all_names(cli.config);
+		for (guint i = 0; i < names->len; i++)
+			show(cli.config, g_ptr_array_index(names, i), FALSE, list, NULL);
+	}
+	if (list)
+		cli_print_json(list);
+	return CLI_DONE;
+}
+
+const Verb verb_status = {"status", "[NAME]", "what is attached, how and why", run};

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/device-use.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "cli/mounts.h"
+#include "cli/process.h"
+#include "common/autofd.h"
+#include "common/error.h"
+
+#define UDEV_PATIENCE_US (5 * G_USEC_PER_SEC)
+#define PAUSE_US 50000
+
+/* The numbers of a device or partition with this directory in /sys. */
+static dev_t device_number(const char *sys)
+{
+	g_autofree char *path = g_build_filename(sys, "dev", NULL);
+	g_autofree char *text = NULL;
+	guint major_number, minor_number;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL) ||
+	    sscanf(text, "%u:%u", &major_number, &minor_number) != 2)
+		return 0;
+	return makedev(major_number, minor_number);
+}
+
+static char *find_mount(const char *sys, const char *name)
+{
+	g_autofree char *path = g_build_filename("/dev", name, NULL);
+	g_autofree char *directory = mounts_of_device(device_number(sys), path);
+
+	return directory ? g_strdup_printf("%s is mounted on %s", path, directory) : NULL;
+}
+
+static char *find_swap(const char *sys, const char *name)
+{
+	g_autofree char *text = NULL;
+	g_autofree char *path = g_strconcat("/dev/", name, " ", NULL);
+
+	(void)sys;
+	if (!g_file_get_contents("/proc/swaps", &text, NULL, NULL) || !strstr(text, path))
+		return NULL;
+	return g_strdup_printf("%sis used as swap", path);
+}
+
+static char *find_holder(const char *sys, const char *name)
+{
+	g_autofree char *path = g_build_filename(sys, "holders", NULL);
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *holder = dir ? g_dir_read_name(dir) : NULL;
+
+	return holder ? g_strdup_printf("the device %s is stacked on %s", holder, name) : NULL;
+}
+
+static gboolean process_has_open(const char *pid, dev_t number)
+{
+	g_autofree char *fds = g_build_filename("/proc", pid, "fd", NULL);
+	g_autoptr(GDir) dir = g_dir_open(fds, 0, NULL);
+	const char *fd;
+
+	while (dir && (fd = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename(fds, fd, NULL);
+		g_autofree char *target = g_file_read_link(path, NULL);
+		struct stat st;
+
+		/* By its name first: a stat() may ask a file system whose server is dead. */
+		if (target && g_str_has_prefix(target, "/dev/") && !stat(path, &st) &&
+		    S_ISBLK(st.st_mode) && st.st_rdev == number)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+static pid_t opener(dev_t number)
+{
+	g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
+	const char *entry;
+
+	while (dir && (entry = g_dir_read_name(dir))) {
+		pid_t pid = (pid_t)atoi(entry);
+
+		if (pid > 0 && pid != getpid() && process_has_open(entry, number))
+			return pid;
+	}
+	return 0;
+}
+
+static char *find_opener(const char *sys, const char *name)
+{
+	pid_t pid = opener(device_number(sys));
+	g_autofree char *process = pid ? process_describe(pid) : NULL;
+
+	return pid ? g_strdup_printf("/dev/%s is open in %s", name, process) : NULL;
+}
+
+typedef char *(*UseFinder)(const char *sys, const char *name);
+
+/* Asks of the device, then of its partitions. */
+static char *find_in(const char *disk, UseFinder finder)
+{
+	g_autofree char *sys = g_build_filename("/sys/block", disk, NULL);
+	g_autoptr(GDir) dir = g_dir_open(sys, 0, NULL);
+	char *found = finder(sys, disk);
+	const char *entry;
+
+	while (!found && dir && (entry = g_dir_read_name(dir))) {
+		g_autofree char *partition = g_build_filename(sys, entry, NULL);
+		g_autofree char *mark = g_build_filename(partition, "partition", NULL);
+
+		if (!access(mark, F_OK))
+			found = finder(partition, entry);
+	}
+	return found;
+}
+
+char *device_use_find(const char *device)
+{
+	static const UseFinder finders[] = {find_mount, find_swap, find_holder, find_opener};
+	g_autofree char *disk = g_path_get_basename(device);
+	char *found = NULL;
+
+	for (guint i = 0; !found && i < G_N_ELEMENTS(finders); i++)
+		found = find_in(disk, finders[i]);
+	return found;
+}
+
+/* udev's workers and the programs that they run look at a device whenever it changed. */
+static gboolean passes_by(const char *use)
+{
+	static const char *const names[] = {"(systemd-udevd)", "((udev-worker))", "(udevd)",
+					    "(blkid)"};
+
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+		if (strstr(use, names[i]))
+			return TRUE;
+	return FALSE;
+}
+
+int device_use_claim(const char *device, GError **error)
+{
+	gint64 end = g_get_monotonic_time() + UDEV_PATIENCE_US;
+
+	for (;;) {
+		autofd fd = open(device, O_RDONLY | O_EXCL | O_CLOEXEC);
+		int err = fd < 0 ? errno : 0;
+		g_autofree char *use = device_use_find(device);
+
+		if (fd >= 0 && !use)
+			return autofd_steal(&fd);
+		if (fd < 0 && err != EBUSY) {
+			error_set_errno(error, err, "open %s", device);
+			return -1;
+		}
+		if (g_get_monotonic_time() > end || (use && !passes_by(use))) {
+			error_set(error, STORAGEOS_ERROR_BUSY, "it is in use: %s",
+				  use ? use : "somebody has the device exclusively");
+			return -1;
+		}
+		g_usleep(PAUSE_US);
+	}
+}

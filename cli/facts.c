@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/facts.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/backing/file.h"
+#include "common/backing/holder.h"
+#include "common/error.h"
+#include "common/superblock.h"
+
+static void facts_of_superblock(const Superblock *superblock, Facts *facts)
+{
+	const guint8 *u = superblock->uuid;
+
+	g_snprintf(facts->uuid, sizeof facts->uuid,
+		   "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0],
+		   u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13],
+		   u[14], u[15]);
+	facts->size = superblock->size;
+	facts->logical_block_size = superblock->logical_block_size;
+}
+
+/* Whoever has it open writes the superblocks in turn, so one of them can always be read. */
+static gboolean read_superblock(const char *path, Facts *facts, GError **error)
+{
+	g_autoptr(Backing) backing = backing_file_open(path, BACKING_FILE_READ_ONLY, error);
+	SuperblockPair pair;
+
+	if (!backing || !superblock_load(backing, &pair, error))
+		return FALSE;
+	facts_of_superblock(&pair.current, facts);
+	facts->allocated = backing_allocated(backing);
+	return TRUE;
+}
+
+char *facts_holder(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) ? NULL : holder_find(&st);
+}
+
+gboolean facts_read(const Config *config, const VolumeName *name, Facts *ret_facts, GError **error)
+{
+	g_autofree char *text = volume_name_format(name);
+	g_auto(Facts) facts = {0};
+	struct stat st;
+
+	facts.path = pool_volume_path(config, name, error);
+	if (!facts.path) {
+		g_prefix_error(error, "volume '%s': ", text);
+		return FALSE;
+	}
+	if (stat(facts.path, &st))
+		return error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+				 "volume '%s': there is none (no %s)", text, facts.path);
+	if (!read_superblock(facts.path, &facts, error)) {
+		g_prefix_error(error, "volume '%s': ", text);
+		return FALSE;
+	}
+	facts.holder = facts_holder(facts.path);
+	*ret_facts = facts;
+	memset(&facts, 0, sizeof facts);
+	return TRUE;
+}
+
+void facts_clear(Facts *facts)
+{
+	g_clear_pointer(&facts->path, g_free);
+	g_clear_pointer(&facts->holder, g_free);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What can be told of a volume while somebody else has it open: its superblock, read without a
+ * lock, and its file.
+ */
+#pragma once
+
+#include "common/config.h"
+#include "common/pool.h"
+
+typedef struct {
+	char *path; /* of its file or device */
+	char uuid[37];
+	guint64 size;
+	guint32 logical_block_size;
+	guint64 allocated; /* bytes that it takes of the file system below */
+	char *holder;	   /* "process 12 (tcmu-runner)" that has it open, or NULL */
+} Facts;
+
+gboolean facts_read(const Config *config, const VolumeName *name, Facts *ret_facts, GError **error);
+/* "process 12 (tcmu-runner)" that has the volume at this path open, or NULL.  Free the result. */
+char *facts_holder(const char *path);
+void facts_clear(Facts *facts);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Facts, facts_clear)

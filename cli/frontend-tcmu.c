@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/frontend-tcmu.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/process.h"
+#include "cli/target-configfs.h"
+#include "common/error.h"
+
+#define MODPROBE_SECONDS 20
+#define RUNNER_START_SECONDS 20
+#define RUNNER_QUERY_SECONDS 5
+#define REVIVE_SECONDS 20
+#define TARGETCLI_SECONDS 90
+#define DEVICE_SECONDS 30
+#define PAUSE_US 50000
+
+/* Sectors of 512 bytes for a request; the default of 128 costs most of the throughput. */
+#define MAX_SECTORS 2048
+
+void frontend_tcmu_look(const Places *places, TcmuParts *ret_parts)
+{
+	g_auto(RunnerStatus) runner = {0};
+
+	ret_parts->backstore = target_backstore_find(places->key);
+	ret_parts->target = target_loopback_find(places->target_name);
+	if (ret_parts->target) {
+		ret_parts->lun = ret_parts->backstore &&
+				 target_loopback_has_lun(ret_parts->target, ret_parts->backstore);
+		ret_parts->device = target_loopback_device(ret_parts->target);
+	}
+	if (!ret_parts->backstore) {
+		ret_parts->foreign = target_backstore_find_volume(places->text);
+		return;
+	}
+	runner_status_query(RUNNER_QUERY_SECONDS, &runner);
+	ret_parts->runner = runner.running ? (pid_t)runner.pid : 0;
+}
+
+/* ---- what it needs */
+
+static gboolean load_modules(const RuntimeProbe *probe, GError **error)
+{
+	static const ProbeModule needed[] = {PROBE_CONFIGFS, PROBE_TARGET_CORE_MOD, PROBE_UIO,
+					     PROBE_TARGET_CORE_USER, PROBE_TCM_LOOP};
+
+	for (guint i = 0; i < G_N_ELEMENTS(needed); i++) {
+		const char *const argv[] = {"modprobe", probe_module_name(needed[i]), NULL};
+
+		if (probe->modules[needed[i]] == MODULE_LOADABLE &&
+		    !process_run(argv, MODPROBE_SECONDS, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean mount_configfs(GError **error)
+{
+	g_autofree char *mounted = kernel_configfs();
+
+	if (mounted || !mount("configfs", "/sys/kernel/config", "configfs", 0, NULL))
+		return TRUE;
+	return error_set_errno(error, errno, "mount configfs on /sys/kernel/config");
+}
+
+static gboolean runner_answers(void)
+{
+	g_auto(RunnerStatus) runner = {0};
+
+	runner_status_query(RUNNER_QUERY_SECONDS, &runner);
+	return runner.answers;
+}
+
+static gboolean start_runner(const char *program, GError **error)
+{
+	gint64 end = g_get_monotonic_time() + RUNNER_START_SECONDS * G_USEC_PER_SEC;
+	const char *const unit[] = {"systemctl", "start", "tcmu-runner", NULL};
+	const char *const daemon[] = {program, NULL};
+
+	if (!access("/run/systemd/system", F_OK)) {
+		if (!process_run(unit, RUNNER_START_SECONDS, error))
+			return FALSE;
+	} else if (!process_start_daemon(daemon, error)) {
+		return FALSE;
+	}
+	while (!runner_answers()) {
+		if (g_get_monotonic_time() > end)
+			return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+					 "tcmu-runner does not start (see its log in /var/log)");
+		g_usleep(PAUSE_US);
+	}
+	return TRUE;
+}
+
+/* What makes the next look come out well, as far as it can be had. */
+static gboolean make_ready(const Places *places, const RuntimeProbe *probe, GError **error)
+{
+	if (!load_modules(probe, error) || !mount_configfs(error))
+		return FALSE;
+	if (probe->runner.running)
+		return TRUE;
+	cli_progress("attach %s: starting tcmu-runner", places->text);
+	return start_runner(probe->runner_program, error);
+}
+
+gboolean frontend_tcmu_prepare(const Places *places, GError **error)
+{
+	g_autoptr(RuntimeProbe) before = runtime_probe_new();
+	g_autofree char *obstacle = runtime_probe_tcmu_obstacle(before, PROBE_POSSIBLE);
+	g_autoptr(RuntimeProbe) after = NULL;
+
+	if (!obstacle) {
+		if (!make_ready(places, before, error))
+			return FALSE;
+		after = runtime_probe_new();
+		obstacle = runtime_probe_tcmu_obstacle(after, PROBE_READY);
+	}
+	return !obstacle || error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "%s", obstacle);
+}
+
+/* ---- making */
+
+static gboolean create_backstore(const Places *places, const Facts *facts, GError **error)
+{
+	g_autofree char *name = g_strconcat("name=", places->key, NULL);
+	g_autofree char *cfgstring = g_strconcat("cfgstring=", places->text, NULL);
+	g_autofree char *size = g_strdup_printf("size=%" G_GUINT64_FORMAT, facts->size);
+	g_autofree char *sectors = g_strdup_printf("hw_max_sectors=%u", MAX_SECTORS);
+	g_autofree char *block =
+		facts->logical_block_size == 512
+			? NULL
+			: g_strdup_printf("control=hw_block_size=%u", facts->logical_block_size);
+	const char *const argv[] = {"targetcli", "/backstores/user:" RUNNER_SUBTYPE,
+				    "create",	 name,
+				    size,	 cfgstring,
+				    sectors,	 block,
+				    NULL};
+
+	return process_run(argv, TARGETCLI_SECONDS, error);
+}
+
+/* Before the LUN is made: the kernel lets nobody change it afterwards. */
+static gboolean set_serial(const Places *places, const Facts *facts, GError **error)
+{
+	g_autofree char *backstore = target_backstore_find(places->key);
+
+	if (!backstore)
+		return error_set(error, STORAGEOS_ERROR_IO, "targetcli made no backstore %s",
+				 places->key);
+	return target_backstore_set_serial(backstore, facts->uuid, error);
+}
+
+static gboolean create_lun(const Places *places, GError **error)
+{
+	g_autofree char *luns = g_strdup_printf("/loopback/%s/luns", places->target_name);
+	g_autofree char *store =
+		g_strdup_printf("/backstores/user:" RUNNER_SUBTYPE "/%s", places->key);
+	const char *const target[] = {"targetcli", "/loopback", "create", places->target_name,
+				      NULL};
+	const char *const lun[] = {"targetcli", luns, "create", store, "lun=0", NULL};
+
+	return process_run(target, TARGETCLI_SECONDS, error) &&
+	       process_run(lun, TARGETCLI_SECONDS, error);
+}
+
+static char *wait_for_device(const Places *places, GError **error)
+{
+	gint64 end = g_get_monotonic_time() + DEVICE_SECONDS * G_USEC_PER_SEC;
+	g_autofree char *target = target_loopback_find(places->target_name);
+	char *device = NULL;
+
+	while (!(device = target ? target_loopback_device(target) : NULL)) {
+		if (!target || g_get_monotonic_time() > end) {
+			error_set(error, STORAGEOS_ERROR_IO,
+				  "no SCSI disk came of the loopback target %s within %d s",
+				  places->target_name, DEVICE_SECONDS);
+			return NULL;
+		}
+		g_usleep(PAUSE_US);
+	}
+	return device;
+}
+
+static void parts_clear(TcmuParts *parts)
+{
+	g_free(parts->backstore);
+	g_free(parts->target);
+	g_free(parts->device);
+	g_free(parts->foreign);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(TcmuParts, parts_clear)
+
+char *frontend_tcmu_attach(const Places *places, const Facts *facts, GError **error)
+{
+	g_auto(TcmuParts) parts = {0};
+	char *device = NULL;
+
+	cli_progress("attach %s: targetcli makes the backstore", places->text);
+	if (create_backstore(places, facts, error) && set_serial(places, facts, error)) {
+		cli_progress("attach %s: targetcli makes the LUN", places->text);
+		if (create_lun(places, error))
+			device = wait_for_device(places, error);
+	}
+	if (!device) {
+		frontend_tcmu_look(places, &parts);
+		frontend_tcmu_detach(places, &parts, NULL);
+	}
+	return device;
+}
+
+/* ---- taking down */
+
+gboolean frontend_tcmu_detach(const Places *places, const TcmuParts *parts, GError **error)
+{
+	cli_progress("detach %s: removing LUN and backstore", places->text);
+	if (parts->target && !target_loopback_remove(parts->target, error))
+		return FALSE;
+	return !parts->backstore || target_backstore_remove(parts->backstore, error);
+}
+
+/* ---- after the runner's death */
+
+static gboolean is_open(const char *path)
+{
+	g_autofree char *holder = facts_holder(path);
+
+	return holder != NULL;
+}
+
+gboolean frontend_tcmu_revive(const Places *places, const char *path, GError **error)
+{
+	gint64 end = g_get_monotonic_time() + REVIVE_SECONDS * G_USEC_PER_SEC;
+
+	if (!frontend_tcmu_prepare(places, error))
+		return FALSE;
+	while (!is_open(path)) {
+		if (g_get_monotonic_time() > end)
+			return error_set(error, STORAGEOS_ERROR_IO,
+					 "tcmu-runner runs but does not take the volume up again "
+					 "(see its log in /var/log)");
+		g_usleep(PAUSE_US);
+	}
+	return TRUE;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/loop-device.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "common/autofd.h"
+#include "common/error.h"
+#include "common/logging.h"
+
+#define LOOP_MAJOR 7
+#define ATTEMPTS 32
+#define DETACH_SECONDS 10
+
+/* ---- attaching */
+
+/* The one that the kernel says is free; its node may be missing where no udev runs. */
+static char *free_device(GError **error)
+{
+	autofd control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	int number = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
+	char *path;
+
+	if (number < 0) {
+		error_set_errno(error, errno, "find a free loop device (/dev/loop-control)");
+		return NULL;
+	}
+	path = g_strdup_printf("/dev/loop%d", number);
+	if (access(path, F_OK) && errno == ENOENT)
+		mknod(path, S_IFBLK | 0660, makedev(LOOP_MAJOR, number));
+	return path;
+}
+
+/* Before Linux 5.8 it takes several steps, and not all of them have to be known. */
+static int configure_in_steps(int loop, int file, const struct loop_config *config)
+{
+	if (ioctl(loop, LOOP_SET_FD, file))
+		return errno;
+	if (ioctl(loop, LOOP_SET_STATUS64, &config->info) ||
+	    (config->block_size != 512 &&
+	     ioctl(loop, LOOP_SET_BLOCK_SIZE, (unsigned long)config->block_size))) {
+		int err = errno;
+
+		ioctl(loop, LOOP_CLR_FD);
+		return err;
+	}
+	ioctl(loop, LOOP_SET_DIRECT_IO, 1UL);
+	return 0;
+}
+
+static int configure(int loop, int file, const char *path, guint32 block_size)
+{
+	struct loop_config config = {.fd = (guint32)file, .block_size = block_size};
+
+	config.info.lo_flags = LO_FLAGS_DIRECT_IO | LO_FLAGS_PARTSCAN;
+	g_strlcpy((char *)config.info.lo_file_name, path, sizeof config.info.lo_file_name);
+	if (!ioctl(loop, LOOP_CONFIGURE, &config))
+		return 0;
+	return errno == EINVAL || errno == ENOTTY || errno == ENOSYS
+		       ? configure_in_steps(loop, file, &config)
+		       : errno;
+}
+
+static char *loop_attribute(const char *name, const char *attribute)
+{
+	g_autofree char *path = g_build_filename("/sys/block", name, "loop", attribute, NULL);
+	char *text = NULL;
+
+	return g_file_get_contents(path, &text, NULL, NULL) ? g_strchomp(text) : NULL;
+}
+
+static void warn_without_direct_io(const char *device, const char *file)
+{
+	g_autofree char *name = g_path_get_basename(device);
+	g_autofree char *dio = loop_attribute(name, "dio");
+
+	if (dio && strcmp(dio, "1"))
+		log_warning("%s: no direct I/O to %s: its data is cached twice", device, file);
+}
+
+char *loop_device_attach(const char *file, guint32 block_size, GError **error)
+{
+	autofd fd = open(file, O_RDWR | O_CLOEXEC);
+	int err = EBUSY;
+
+	if (fd < 0) {
+		error_set_errno(error, errno, "open %s", file);
+		return NULL;
+	}
+	/* Somebody else may be quicker with the one that was free. */
+	for (guint i = 0; i < ATTEMPTS && err == EBUSY; i++) {
+		g_autofree char *device = free_device(error);
+
+		if (!device)
+			return NULL;
+		autofd loop = open(device, O_RDWR | O_CLOEXEC);
+		err = loop < 0 ? errno : configure(loop, fd, file, block_size);
+		if (err) {
+			g_usleep(10000);
+			continue;
+		}
+		warn_without_direct_io(device, file);
+		return g_steal_pointer(&device);
+	}
+	error_set_errno(error, err, "set up a loop device over %s", file);
+	return NULL;
+}
+
+/* ---- finding */
+
+/* What the kernel calls it when its file system is unmounted: the path inside that. */
+static gboolean was_file(const char *backing, const char *file)
+{
+	g_autofree char *base = g_path_get_basename(file);
+	g_autofree char *inside = g_strconcat("/", base, NULL);
+
+	return !strcmp(backing, inside);
+}
+
+char *loop_device_find(const char *file, const char *hint)
+{
+	g_autoptr(GDir) dir = g_dir_open("/sys/block", 0, NULL);
+	g_autofree char *hinted = hint ? g_path_get_basename(hint) : NULL;
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *backing = g_str_has_prefix(name, "loop")
+						   ? loop_attribute(name, "backing_file")
+						   : NULL;
+
+		if (backing && (!strcmp(backing, file) ||
+				(!g_strcmp0(name, hinted) && was_file(backing, file))))
+			return g_build_filename("/dev", name, NULL);
+	}
+	return NULL;
+}
+
+/* ---- detaching */
+
+static gboolean is_free(const char *device)
+{
+	g_autofree char *name = g_path_get_basename(device);
+	g_autofree char *backing = loop_attribute(name, "backing_file");
+
+	return !backing;
+}
+
+gboolean loop_device_detach(const char *device, int claim, GError **error)
+{
+	gint64 end = g_get_monotonic_time() + DETACH_SECONDS * G_USEC_PER_SEC;
+	int loop = claim >= 0 ? claim : open(device, O_RDWR | O_CLOEXEC);
+	int err;
+
+	if (loop < 0)
+		return error_set_errno(error, errno, "open %s", device);
+	err = ioctl(loop, LOOP_CLR_FD) ? errno : 0;
+	close(loop);
+	if (err && err != ENXIO)
+		return error_set_errno(error, err, "detach %s", device);
+	/* Where another descriptor is open the kernel detaches when the last is closed. */
+	while (!is_free(device)) {
+		if (g_get_monotonic_time() > end)
+			return error_set(error, STORAGEOS_ERROR_BUSY,
+					 "%s stays: somebody has it open", device);
+		g_usleep(10000);
+	}
+	return TRUE;
+}

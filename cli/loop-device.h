@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loop devices, as losetup makes them.
+ */
+#pragma once
+
+#include <glib.h>
+
+/* A new one over the file, with direct I/O and the logical block size, partitions scanned; its path
+ * ("/dev/loop3"), or NULL. */
+char *loop_device_attach(const char *file, guint32 block_size, GError **error);
+
+/* The one over `file`, or over what was that file before its file system went away (`hint`, the
+ * path of a device, may be NULL: it counts if its file has that name).  NULL if there is none. */
+char *loop_device_find(const char *file, const char *hint);
+
+/* Detaches it and waits until it is free: BUSY where something still has it open.  `claim`, if not
+ * -1, is a descriptor by which the caller has it exclusively (device-use.h); it is closed. */
+gboolean loop_device_detach(const char *device, int claim, GError **error);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where everything about an attached volume is, all of it following from the volume's name, so
+ * that whoever comes later finds what a process that died has left.
+ *
+ *     POOL/NAME       key POOL:NAME           (no name has a ':')
+ *     /dev/sdb        key _device:dev:sdb     (no pool's name begins with '_')
+ */
+#pragma once
+
+#include "common/config.h"
+#include "common/pool.h"
+
+typedef struct {
+	char *text;	   /* "POOL/NAME", or the path of a block device */
+	char *key;	   /* the same as one word: the backstore's name, too */
+	char *link;	   /* /dev/storageos/POOL/NAME */
+	char *mount;	   /* where storageos-fuse serves it */
+	char *file;	   /* the volume there */
+	char *state_file;  /* see state.h */
+	char *pid_file;	   /* of storageos-fuse */
+	char *lock_file;   /* held by who attaches or detaches it */
+	char *target_name; /* of the loopback target: naa.5001405 and 9 digits that the key gives */
+} Places;
+
+Places *places_new(const Config *config, const VolumeName *name);
+void places_free(Places *places);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Places, places_free)
+
+/* Makes the directories of everything but the mount. */
+gboolean places_make_directories(const Places *places, GError **error);
+
+/* Lets /dev/storageos/POOL/NAME lead to the device; replaces what was there. */
+gboolean places_link(const Places *places, const char *device, GError **error);
+
+/* Removes link, state and empty directories. */
+void places_remove(const Places *places);
+
+/* The names of all volumes that there is a state file of; free with g_ptr_array_unref(). */
+GPtrArray *places_known(const Config *config);

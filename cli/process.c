@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/error.h"
+
+#define PAUSE_US 20000
+#define OUTPUT_KEPT 4096
+
+static gint64 deadline(guint seconds)
+{
+	return g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+}
+
+/* ---- /proc */
+
+static char *proc_file(pid_t pid, const char *name, gsize *ret_length)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/%s", (int)pid, name);
+	char *text = NULL;
+
+	return g_file_get_contents(path, &text, ret_length, NULL) ? text : NULL;
+}
+
+gint64 process_start_time(pid_t pid)
+{
+	g_autofree char *text = pid > 0 ? proc_file(pid, "stat", NULL) : NULL;
+	char *rest = text ? strrchr(text, ')') : NULL;
+	unsigned long long start;
+	char state;
+
+	/* The fields behind the name: 3 is the state, 22 the start time. */
+	if (!rest || sscanf(rest + 1,
+			    " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d"
+			    " %*d %*d %llu",
+			    &state, &start) != 2)
+		return 0;
+	return state == 'Z' || state == 'X' ? 0 : (gint64)start;
+}
+
+gboolean process_is_alive(pid_t pid, gint64 start_time)
+{
+	return start_time && process_start_time(pid) == start_time;
+}
+
+char *process_describe(pid_t pid)
+{
+	g_autofree char *name = proc_file(pid, "comm", NULL);
+
+	return g_strdup_printf("process %d (%s)", (int)pid, name ? g_strchomp(name) : "ended");
+}
+
+static gboolean command_line_matches(const char *text, gsize length, const char *program,
+				     const char *argument)
+{
+	gboolean named = FALSE;
+
+	for (gsize at = 0; at < length; at += strlen(text + at) + 1) {
+		const char *slash = strrchr(text + at, '/');
+
+		if (named && !strcmp(text + at, argument))
+			return TRUE;
+		named |= !strcmp(slash ? slash + 1 : text + at, program);
+	}
+	return FALSE;
+}
+
+pid_t process_find(const char *program, const char *argument)
+{
+	g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
+	const char *entry;
+
+	while (dir && (entry = g_dir_read_name(dir))) {
+		pid_t pid = (pid_t)atoi(entry);
+		gsize length = 0;
+		g_autofree char *text = pid > 0 ? proc_file(pid, "cmdline", &length) : NULL;
+
+		if (text && command_line_matches(text, length, program, argument) &&
+		    process_start_time(pid))
+			return pid;
+	}
+	return 0;
+}
+
+gboolean process_wait_end(pid_t pid, gint64 start_time, guint seconds)
+{
+	gint64 end = deadline(seconds);
+
+	while (process_is_alive(pid, start_time)) {
+		if (g_get_monotonic_time() > end)
+			return FALSE;
+		g_usleep(PAUSE_US);
+	}
+	return TRUE;
+}
+
+/* ---- programs */
+
+/* In the child, between fork and exec. */
+static void in_own_group(gpointer data)
+{
+	(void)data;
+	setpgid(0, 0);
+	dup2(STDOUT_FILENO, STDERR_FILENO);
+}
+
+/* What a program prints, the end of it. */
+typedef struct {
+	int fd;
+	char text[OUTPUT_KEPT + 1];
+	gsize length;
+} Output;
+
+/* FALSE at its end. */
+static gboolean output_take(Output *output)
+{
+	char buffer[1024];
+	ssize_t n = read(output->fd, buffer, sizeof buffer);
+	gsize size, drop;
+
+	if (n <= 0)
+		return n < 0 && (errno == EINTR || errno == EAGAIN);
+	size = (gsize)n;
+	drop = output->length + size > OUTPUT_KEPT ? output->length + size - OUTPUT_KEPT : 0;
+	memmove(output->text, output->text + drop, output->length - drop);
+	memcpy(output->text + output->length - drop, buffer, size);
+	output->length += size - drop;
+	return TRUE;
+}
+
+static const char *last_line(Output *output)
+{
+	char *newline;
+
+	output->text[output->length] = '\0';
+	g_strchomp(output->text);
+	newline = strrchr(output->text, '\n');
+	return newline ? newline + 1 : output->text;
+}
+
+/* Waits for the child, taking its output, until it has ended or the time is over. */
+static gboolean watch(pid_t pid, Output *output, gint64 end, int *ret_status)
+{
+	gboolean open = TRUE;
+
+	while (waitpid(pid, ret_status, WNOHANG) == 0) {
+		struct pollfd poll_fd = {.fd = open ? output->fd : -1, .events = POLLIN};
+
+		if (g_get_monotonic_time() > end)
+			return FALSE;
+		if (poll(&poll_fd, 1, PAUSE_US / 1000) > 0)
+			open = output_take(output);
+	}
+	fcntl(output->fd, F_SETFL, O_NONBLOCK); /* a daemon that it left may hold the other end */
+	for (guint i = 0; open && i < 64 && output_take(output) && errno != EAGAIN; i++)
+		errno = 0;
+	return TRUE;
+}
+
+static gboolean judge(const char *program, int status, Output *output, GError **error)
+{
+	const char *line = last_line(output);
+
+	if (WIFEXITED(status) && !WEXITSTATUS(status))
+		return TRUE;
+	return error_set(error, STORAGEOS_ERROR_IO, "%s %s %d%s%s", program,
+			 WIFEXITED(status) ? "ended with status" : "was killed by signal",
+			 WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
+			 *line ? ": " : "", line);
+}
+
+static gboolean spawn(const char *const argv[], GPid *ret_pid, int *ret_output, GError **error)
+{
+	g_autoptr(GError) local = NULL;
+
+	if (g_spawn_async_with_pipes(NULL, (char **)argv, NULL,
+				     G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, in_own_group,
+				     NULL, ret_pid, NULL, ret_output, NULL, &local))
+		return TRUE;
+	return error_set(error, STORAGEOS_ERROR_IO, "start %s: %s", argv[0], local->message);
+}
+
+gboolean process_run(const char *const argv[], guint seconds, GError **error)
+{
+	Output output = {.fd = -1};
+	gboolean ended;
+	int status;
+	GPid pid;
+
+	if (!spawn(argv, &pid, &output.fd, error))
+		return FALSE;
+	ended = watch(pid, &output, deadline(seconds), &status);
+	close(output.fd);
+	if (ended)
+		return judge(argv[0], status, &output, error);
+	kill(-pid, SIGKILL);
+	return error_set(error, STORAGEOS_ERROR_IO, "%s did not end within %u s%s%s", argv[0],
+			 seconds, output.length ? ": " : "", last_line(&output));
+}
+
+static void in_own_session(gpointer data)
+{
+	(void)data;
+	setsid();
+	umask(022);
+	if (chdir("/"))
+		_exit(127);
+}
+
+gboolean process_start_daemon(const char *const argv[], GError **error)
+{
+	g_autoptr(GError) local = NULL;
+
+	if (g_spawn_async("/", (char **)argv, NULL,
+			  G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL |
+				  G_SPAWN_STDERR_TO_DEV_NULL,
+			  in_own_session, NULL, NULL, &local))
+		return TRUE;
+	return error_set(error, STORAGEOS_ERROR_IO, "start %s: %s", argv[0], local->message);
+}
+
+int process_call(int (*function)(gconstpointer data), gconstpointer data, guint seconds)
+{
+	gint64 end = deadline(seconds);
+	pid_t pid = fork();
+	int status;
+
+	if (pid < 0)
+		return errno;
+	if (!pid)
+		_exit(function(data));
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		if (g_get_monotonic_time() > end) {
+			kill(pid, SIGKILL);
+			return ETIMEDOUT;
+		}
+		g_usleep(PAUSE_US / 10);
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
+}

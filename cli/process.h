@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Other processes, through /proc.
+ */
+#pragma once
+
+#include <glib.h>
+#include <sys/types.h>
+
+/* When it started, in clock ticks since boot; 0 if there is none (or it has ended and waits for
+ * its parent). */
+gint64 process_start_time(pid_t pid);
+
+/* Whether the process that started then still runs: another one may have its number by now. */
+gboolean process_is_alive(pid_t pid, gint64 start_time);
+
+/* Its name, for messages: "process 12 (mount)".  Free the result. */
+char *process_describe(pid_t pid);
+
+/* The process whose command line runs `program` (by its base name) with `argument` among its
+ * arguments; 0 if there is none. */
+pid_t process_find(const char *program, const char *argument);
+
+/* FALSE if it still runs after so long. */
+gboolean process_wait_end(pid_t pid, gint64 start_time, guint seconds);
+
+/* Runs a program and waits.  Where it fails, or runs longer than `seconds` (it is killed then, with
+ * its children), *error ends with the last line that it printed. */
+gboolean process_run(const char *const argv[], guint seconds, GError **error);
+
+/* Starts a daemon that does not become one by itself: a session of its own, nothing of ours open.
+ */
+gboolean process_start_daemon(const char *const argv[], GError **error);
+
+/* Calls `function` in a child process, for calls that the kernel may never return from.  Returns
+ * what it did (0 or an errno value), or ETIMEDOUT.  It may use system calls and stack only. */
+int process_call(int (*function)(gconstpointer data), gconstpointer data, guint seconds);

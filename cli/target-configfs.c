@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/target-configfs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/process.h"
+#include "common/error.h"
+#include "common/pool.h"
+#include "common/runner-bus.h"
+
+#define CORE "/sys/kernel/config/target/core"
+#define LOOPBACK "/sys/kernel/config/target/loopback"
+#define PORTAL_GROUP "tpgt_1"
+
+/* Removing waits for commands in flight, which the kernel gives up after 30 s. */
+#define REMOVE_SECONDS 90
+
+static char *read_text(const char *directory, const char *name)
+{
+	g_autofree char *path = g_build_filename(directory, name, NULL);
+	char *text = NULL;
+
+	return g_file_get_contents(path, &text, NULL, NULL) ? g_strchomp(text) : NULL;
+}
+
+static gboolean is_directory(const char *path)
+{
+	return g_file_test(path, G_FILE_TEST_IS_DIR);
+}
+
+/* ---- backstores */
+
+typedef gboolean (*BackstoreTest)(const char *directory, const char *name, const char *wanted);
+
+/* The first backstore over TCMU that passes; its directory. */
+static char *find_backstore(BackstoreTest test, const char *wanted)
+{
+	g_autoptr(GDir) hbas = g_dir_open(CORE, 0, NULL);
+	const char *hba, *name;
+
+	while (hbas && (hba = g_dir_read_name(hbas))) {
+		g_autofree char *path = g_build_filename(CORE, hba, NULL);
+		g_autoptr(GDir) stores =
+			g_str_has_prefix(hba, "user_") ? g_dir_open(path, 0, NULL) : NULL;
+
+		while (stores && (name = g_dir_read_name(stores))) {
+			g_autofree char *directory = g_build_filename(path, name, NULL);
+
+			if (is_directory(directory) && test(directory, name, wanted))
+				return g_steal_pointer(&directory);
+		}
+	}
+	return NULL;
+}
+
+static gboolean has_name(const char *directory, const char *name, const char *wanted)
+{
+	(void)directory;
+	return !strcmp(name, wanted);
+}
+
+char *target_backstore_find(const char *name)
+{
+	return find_backstore(has_name, name);
+}
+
+/* "... Config: storageos/default/db;create Size: ..." */
+static char *volume_of_info(const char *info)
+{
+	const char *config = strstr(info, "Config: " RUNNER_SUBTYPE "/");
+	g_autoptr(VolumeName) volume = NULL;
+	g_autofree char *text = NULL;
+
+	if (!config)
+		return NULL;
+	config = strchr(config, '/') + 1;
+	text = g_strndup(config, strcspn(config, "; \n"));
+	volume = volume_name_parse(text, NULL);
+	return volume ? volume_name_format(volume) : NULL;
+}
+
+static gboolean has_volume(const char *directory, const char *name, const char *wanted)
+{
+	g_autofree char *info = read_text(directory, "info");
+	g_autofree char *volume = info ? volume_of_info(info) : NULL;
+
+	(void)name;
+	return !g_strcmp0(volume, wanted);
+}
+
+char *target_backstore_find_volume(const char *volume)
+{
+	g_autofree char *directory = find_backstore(has_volume, volume);
+
+	return directory ? g_path_get_basename(directory) : NULL;
+}
+
+gboolean target_backstore_set_serial(const char *backstore, const char *serial, GError **error)
+{
+	g_autofree char *path = g_build_filename(backstore, "wwn", "vpd_unit_serial", NULL);
+	FILE *file = fopen(path, "we");
+	gboolean written = file && fprintf(file, "%s\n", serial) > 0;
+
+	if (file && fclose(file))
+		written = FALSE;
+	return written || error_set_errno(error, errno, "set the unit serial in %s", path);
+}
+
+/* ---- loopback targets */
+
+char *target_loopback_find(const char *target_name)
+{
+	g_autofree char *path = g_build_filename(LOOPBACK, target_name, NULL);
+
+	return is_directory(path) ? g_steal_pointer(&path) : NULL;
+}
+
+static gboolean leads_to(const char *link, const char *backstore)
+{
+	g_autofree char *target = realpath(link, NULL);
+	g_autofree char *wanted = realpath(backstore, NULL);
+
+	return target && !g_strcmp0(target, wanted);
+}
+
+gboolean target_loopback_has_lun(const char *target, const char *backstore)
+{
+	g_autofree char *lun = g_build_filename(target, PORTAL_GROUP, "lun", "lun_0", NULL);
+	g_autoptr(GDir) dir = g_dir_open(lun, 0, NULL);
+	const char *entry;
+
+	while (dir && (entry = g_dir_read_name(dir))) {
+		g_autofree char *link = g_build_filename(lun, entry, NULL);
+
+		if (g_file_test(link, G_FILE_TEST_IS_SYMLINK) && leads_to(link, backstore))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+char *target_loopback_device(const char *target)
+{
+	g_autofree char *group = g_build_filename(target, PORTAL_GROUP, NULL);
+	g_autofree char *address = read_text(group, "address"); /* "host:channel:target" */
+	g_autofree char *blocks =
+		address ? g_strdup_printf("/sys/bus/scsi/devices/%s:0/block", address) : NULL;
+	g_autoptr(GDir) dir = blocks ? g_dir_open(blocks, 0, NULL) : NULL;
+	const char *name = dir ? g_dir_read_name(dir) : NULL;
+	g_autofree char *device = name ? g_build_filename("/dev", name, NULL) : NULL;
+
+	return device && !access(device, F_OK) ? g_steal_pointer(&device) : NULL;
+}
+
+/* ---- removing: in a child process, on the stack, see process_call() */
+
+#define PATH_ROOM 1024
+
+/* Objects of configfs go by rmdir(), their links by unlink(); what the kernel put there goes with
+ * them.  So: depth first, but only what a link or a made directory can be in. */
+static int remove_links(const char *directory)
+{
+	DIR *dir = opendir(directory);
+	struct dirent *entry;
+	int err = 0;
+
+	if (!dir)
+		return errno == ENOENT ? 0 : errno;
+	while (!err && (entry = readdir(dir)))
+		if (entry->d_type == DT_LNK && unlinkat(dirfd(dir), entry->d_name, 0))
+			err = errno;
+	closedir(dir);
+	return err;
+}
+
+static int remove_directory(const char *path)
+{
+	return rmdir(path) && errno != ENOENT ? errno : 0;
+}
+
+/* LUNs with their links, then the directories that hold them. */
+static int remove_luns(const char *group)
+{
+	char luns[PATH_ROOM], lun[PATH_ROOM + NAME_MAX + 2];
+	struct dirent *entry;
+	int err = 0;
+	DIR *dir;
+
+	g_snprintf(luns, sizeof luns, "%s/lun", group);
+	dir = opendir(luns);
+	if (!dir)
+		return errno == ENOENT ? 0 : errno;
+	while (!err && (entry = readdir(dir))) {
+		if (strncmp(entry->d_name, "lun_", 4))
+			continue;
+		g_snprintf(lun, sizeof lun, "%s/%s", luns, entry->d_name);
+		err = remove_links(lun);
+		if (!err)
+			err = remove_directory(lun);
+	}
+	closedir(dir);
+	return err;
+}
+
+/* The loopback port keeps a session of the initiator, which has to go first. */
+static void remove_nexus(const char *group)
+{
+	char path[PATH_ROOM];
+	int fd;
+
+	g_snprintf(path, sizeof path, "%s/nexus", group);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	/* Fails where there is none; then there is nothing to remove. */
+	if (write(fd, "NULL", 4) < 0)
+		errno = 0;
+	close(fd);
+}
+
+static int remove_target(gconstpointer data)
+{
+	const char *target = data;
+	char group[PATH_ROOM];
+	int err;
+
+	g_snprintf(group, sizeof group, "%s/" PORTAL_GROUP, target);
+	err = remove_luns(group);
+	if (err)
+		return err;
+	remove_nexus(group);
+	err = remove_directory(group);
+	return err ? err : remove_directory(target);
+}
+
+static int remove_backstore(gconstpointer data)
+{
+	const char *backstore = data;
+	char hba[PATH_ROOM];
+	int err = remove_directory(backstore);
+
+	/* The HBA above it goes when it was the last one; rmdir() refuses otherwise. */
+	g_strlcpy(hba, backstore, sizeof hba);
+	if (!err && strrchr(hba, '/')) {
+		*strrchr(hba, '/') = '\0';
+		remove_directory(hba);
+	}
+	return err;
+}
+
+static gboolean remove_bounded(int (*function)(gconstpointer), const char *path, GError **error)
+{
+	int err = strlen(path) + NAME_MAX < PATH_ROOM ? process_call(function, path, REMOVE_SECONDS)
+						      : ENAMETOOLONG;
+
+	return !err || error_set_errno(error, err, "remove %s", path);
+}
+
+gboolean target_loopback_remove(const char *target, GError **error)
+{
+	return remove_bounded(remove_target, target, error);
+}
+
+gboolean target_backstore_remove(const char *backstore, GError **error)
+{
+	return remove_bounded(remove_backstore, backstore, error);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The SCSI target's objects in configfs: backstores over TCMU, loopback targets, and the disks that
+ * come of them.  Needs neither targetcli nor tcmu-runner.
+ */
+#pragma once
+
+#include <glib.h>
+
+/* The directory of the TCMU backstore of that name, or NULL.  Free the result. */
+char *target_backstore_find(const char *name);
+
+/* The name of a TCMU backstore whose cfgstring is of our subtype and names this volume ("POOL/NAME"
+ * or a path), or NULL.  Free the result. */
+char *target_backstore_find_volume(const char *volume);
+
+gboolean target_backstore_set_serial(const char *backstore, const char *serial, GError **error);
+
+/* The loopback target's directory, or NULL.  Free the result. */
+char *target_loopback_find(const char *target_name);
+
+/* Whether it has a LUN that leads to the backstore. */
+gboolean target_loopback_has_lun(const char *target, const char *backstore);
+
+/* "/dev/sdb", or NULL as long as there is none.  Free the result. */
+char *target_loopback_device(const char *target);
+
+/* Remove them, with everything in them; bounded in time.  What is not there is no error. */
+gboolean target_loopback_remove(const char *target, GError **error);
+gboolean target_backstore_remove(const char *backstore, GError **error);
