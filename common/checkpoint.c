@@ -5,18 +5,20 @@
 #include <errno.h>
 #include <signal.h>
 
-#define TICK_MS 250
-#define IDLE_TICKS 8            /* two seconds without a change */
+#define TICK (250 * G_TIME_SPAN_MILLISECOND)
+#define IDLE (2 * G_TIME_SPAN_SECOND) /* without a change */
 #define WAIT_SECONDS 25
 #define RECLAIM_STEPS 256       /* dead nodes before the thread looks up */
 #define KEEP_IDLE (16 * MIB)    /* warm space kept for new writes */
 #define KEEP_BUSY (1024 * MIB)
 #define TRIM_AT_ONCE (256 * MIB)
+#define SYNC_WARM (16 * MIB)    /* warm space wanted by a load that flushes much */
+#define SYNC_LOST (16 * MIB)    /* what is worth a checkpoint to get it */
 
 struct Checkpointer {
 	Engine *engine;
 	GThread *thread;
-	gint changes; /* atomic; only whether it moves counts */
+	gint changes, flushes; /* atomic; only how they move counts */
 	gint kicked;  /* atomic */
 
 	GMutex lock;
@@ -147,10 +149,11 @@ static gboolean reclaim(Checkpointer *cp)
 	return TRUE;
 }
 
-static guint64 trim(Checkpointer *cp, gboolean idle, gboolean settle)
+static gboolean is_asked(Checkpointer *cp)
 {
-	return slots_trim(cp->engine->slots, settle ? 0 : idle ? KEEP_IDLE : KEEP_BUSY,
-			  settle ? G_MAXUINT64 : TRIM_AT_ONCE);
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cp->lock);
+
+	return cp->asked != cp->begun;
 }
 
 /* Frees and gives back everything that can be, now. */
@@ -162,21 +165,40 @@ static void settle(Checkpointer *cp)
 	ticket = cp->settle_asked;
 	g_mutex_unlock(&cp->lock);
 	while (reclaim(cp) && !engine_has_failed(cp->engine))
-		if (is_due(cp))
+		if (is_due(cp) || is_asked(cp))
 			make_one(cp);
 	make_one(cp);
 	make_one(cp); /* what the reclaiming itself replaced */
-	trim(cp, TRUE, TRUE);
+	slots_trim(cp->engine->slots, 0, G_MAXUINT64);
 	g_mutex_lock(&cp->lock);
 	cp->settle_done = ticket;
 	g_cond_broadcast(&cp->done);
 	g_mutex_unlock(&cp->lock);
 }
 
-/* Sleeps until there may be something to do.  FALSE: stop. */
-static gboolean wait_for_work(Checkpointer *cp, gboolean *ret_asked, gboolean *ret_settle)
+/* A load that flushes after every few writes waits for the file system's metadata whenever it gets
+ * space that was never written.  Keep enough of the other kind ready: what was replaced, or else
+ * zeros written ahead. */
+static void keep_warm(Checkpointer *cp, guint changes, guint flushes)
 {
-	gint64 until = g_get_monotonic_time() + TICK_MS * 1000;
+	MapInfo info;
+
+	if (flushes < 8 || changes / flushes >= 64 ||
+	    slots_warm_bytes(cp->engine->slots) >= SYNC_WARM)
+		return;
+	map_get_info(cp->engine->map, &info);
+	if (info.lost_bytes >= SYNC_LOST)
+		make_one(cp);
+	while (slots_warm_bytes(cp->engine->slots) < SYNC_WARM)
+		if (slots_warm_up(cp->engine->slots))
+			break;
+}
+
+/* Sleeps until there may be something to do.  FALSE: stop. */
+static gboolean wait_for_work(Checkpointer *cp, gboolean *ret_settle)
+{
+	gint64 until = g_get_monotonic_time() + TICK;
+	gboolean go_on;
 
 	g_mutex_lock(&cp->lock);
 	while (!cp->stop && cp->asked == cp->begun && cp->settle_asked == cp->settle_done &&
@@ -184,39 +206,50 @@ static gboolean wait_for_work(Checkpointer *cp, gboolean *ret_asked, gboolean *r
 		if (!g_cond_wait_until(&cp->wake, &cp->lock, until))
 			break;
 	g_atomic_int_set(&cp->kicked, FALSE);
-	*ret_asked = cp->asked != cp->begun;
 	*ret_settle = cp->settle_asked != cp->settle_done;
+	go_on = !cp->stop;
 	g_mutex_unlock(&cp->lock);
-	return !cp->stop;
+	return go_on;
+}
+
+/* Between checkpoints: space. */
+static void tidy(Checkpointer *cp, gboolean idle)
+{
+	if (reclaim(cp))
+		g_atomic_int_set(&cp->kicked, TRUE); /* no sleep before the rest */
+	if (!is_due(cp))
+		slots_trim(cp->engine->slots, idle ? KEEP_IDLE : KEEP_BUSY, TRIM_AT_ONCE);
 }
 
 static gpointer checkpointer_main(gpointer data)
 {
 	Checkpointer *cp = data;
-	gboolean asked, wants_settle, more = TRUE;
-	gint seen = 0;
-	guint quiet = 0;
+	gint64 changed_at = g_get_monotonic_time();
+	guint seen = 0, seen_flushes = 0;
+	gboolean wants_settle;
 	sigset_t all;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, NULL);
-	while (wait_for_work(cp, &asked, &wants_settle)) {
-		gint now = g_atomic_int_get(&cp->changes);
+	while (wait_for_work(cp, &wants_settle)) {
+		guint changes = (guint)g_atomic_int_get(&cp->changes);
+		guint flushes = (guint)g_atomic_int_get(&cp->flushes);
+		gboolean idle;
 
-		quiet = now == seen ? quiet + 1 : 0;
-		seen = now;
-		if (asked || is_due(cp) ||
-		    (quiet == IDLE_TICKS && map_is_changed(cp->engine->map)))
+		if (changes != seen)
+			changed_at = g_get_monotonic_time();
+		idle = g_get_monotonic_time() - changed_at >= IDLE;
+		if (is_asked(cp) || is_due(cp) || cp->engine->frozen ||
+		    (idle && map_is_changed(cp->engine->map)))
 			make_one(cp);
-		if (engine_has_failed(cp->engine) || cp->engine->frozen)
-			continue;
 		if (wants_settle)
 			settle(cp);
-		more = reclaim(cp) || (more && quiet < IDLE_TICKS);
-		if (!is_due(cp))
-			trim(cp, quiet >= IDLE_TICKS, FALSE);
-		if (more && quiet >= IDLE_TICKS)
-			quiet = 0; /* what was freed wants a checkpoint, too */
+		if (!engine_has_failed(cp->engine) && !cp->engine->frozen) {
+			keep_warm(cp, changes - seen, flushes - seen_flushes);
+			tidy(cp, idle);
+		}
+		seen = changes;
+		seen_flushes = flushes;
 	}
 	return NULL;
 }
@@ -323,4 +356,9 @@ guint64 checkpointer_count(Checkpointer *cp)
 void checkpointer_note_change(Checkpointer *cp)
 {
 	g_atomic_int_inc(&cp->changes);
+}
+
+void checkpointer_note_flush(Checkpointer *cp)
+{
+	g_atomic_int_inc(&cp->flushes);
 }

@@ -47,6 +47,10 @@ guint64 checkpointer_count(Checkpointer *checkpointer);
 /* Tells the thread that requests change the volume, so that it is not idle. */
 void checkpointer_note_change(Checkpointer *checkpointer);
 
+/* Tells the thread that somebody flushed: a load that flushes after every few writes is given
+ * space that was written before (slots_warm_up). */
+void checkpointer_note_flush(Checkpointer *checkpointer);
+
 /* One checkpoint, by the caller's thread, while no Checkpointer runs.  `clean`: the volume is being
  * closed and nothing is in the journal behind it. */
 int checkpoint_make(Engine *engine, gboolean clean);

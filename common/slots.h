@@ -80,6 +80,12 @@ void slots_thaw(Slots *slots);
  * warm, `limit` bytes at most in this call.  Returns how many bytes were given back. */
 guint64 slots_trim(Slots *slots, guint64 keep, guint64 limit);
 
+/* Writes zeros to 4 MiB of cold space, which is warm then: for a load that flushes after each small
+ * write, done ahead and in the background.  0, -ENOSPC (no cold word in the groups that there are,
+ * or no space below), or a negative errno. */
+int slots_warm_up(Slots *slots);
+guint64 slots_warm_bytes(Slots *slots);
+
 /* Groups that there are, and that have a page once the checkpoint that runs is durable. */
 guint64 slots_groups(Slots *slots);
 guint64 slots_frozen_groups(const Slots *slots);

@@ -196,13 +196,15 @@ Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, G
 	g_mutex_init(&volume->flush_lock);
 	g_cond_init(&volume->flushed);
 	ranges_init(&volume->ranges);
-	if (open_engine(volume, error) && !volume->engine.read_only)
+	if (open_engine(volume, error)) {
+		if (volume->engine.read_only)
+			return volume;
 		volume->checkpointer = checkpointer_new(&volume->engine, error);
-	if (!volume->checkpointer && !(volume->engine.read_only && volume->engine.generation)) {
-		volume_free(volume);
-		return NULL;
+		if (volume->checkpointer)
+			return volume;
 	}
-	return volume;
+	volume_free(volume);
+	return NULL;
 }
 
 gboolean volume_close(Volume *volume, GError **error)
@@ -272,6 +274,7 @@ static void flush_locked(Volume *volume)
 		engine_fail(engine, "flush: %s", g_strerror(-r));
 	else
 		journal_mark_durable(engine->journal, written);
+	checkpointer_note_flush(volume->checkpointer);
 	g_mutex_lock(&volume->flush_lock);
 	volume->flushing = FALSE;
 	volume->flush_done = ticket;
