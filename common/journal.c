@@ -106,6 +106,18 @@ static void write_staged(Journal *journal)
 	g_cond_broadcast(&journal->changed);
 }
 
+/* Waits for room once; the lock is held, and dropped meanwhile.  FALSE: too long. */
+static gboolean wait_for_room(Journal *journal, gint64 *deadline)
+{
+	if (journal->head > journal->written && !journal->writing) {
+		write_staged(journal); /* one thread may stage much before it commits */
+		return TRUE;
+	}
+	if (!*deadline)
+		*deadline = g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND;
+	return g_cond_wait_until(&journal->changed, &journal->lock, *deadline);
+}
+
 int journal_reserve(Journal *journal, guint32 length, gboolean nowait)
 {
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
@@ -114,9 +126,7 @@ int journal_reserve(Journal *journal, guint32 length, gboolean nowait)
 	while (!journal->failed && !has_room(journal, length)) {
 		if (nowait)
 			return -EAGAIN;
-		if (!deadline)
-			deadline = g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND;
-		if (!g_cond_wait_until(&journal->changed, &journal->lock, deadline))
+		if (!wait_for_room(journal, &deadline))
 			return -EIO;
 	}
 	if (journal->failed)
