@@ -151,7 +151,7 @@ static gboolean reclaim(Checkpointer *cp)
 
 static gboolean is_asked(Checkpointer *cp)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cp->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&cp->lock);
 
 	return cp->asked != cp->begun;
 }
@@ -301,7 +301,7 @@ void checkpointer_kick(Checkpointer *cp)
 
 int checkpointer_run(Checkpointer *cp)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cp->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&cp->lock);
 	guint64 ticket = ++cp->asked;
 
 	g_cond_signal(&cp->wake);
@@ -335,7 +335,7 @@ int checkpointer_throttle(Checkpointer *cp)
 
 gboolean checkpointer_settle(Checkpointer *cp, guint seconds)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cp->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&cp->lock);
 	gint64 until = g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND;
 	guint64 ticket = ++cp->settle_asked;
 
@@ -348,7 +348,7 @@ gboolean checkpointer_settle(Checkpointer *cp, guint seconds)
 
 guint64 checkpointer_count(Checkpointer *cp)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&cp->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&cp->lock);
 
 	return cp->made;
 }

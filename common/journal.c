@@ -62,7 +62,7 @@ static void update_wants(Journal *journal)
 
 void journal_start(Journal *journal, guint64 tail, JournalPlace head, guint64 generation)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
 
 	journal->tail = tail;
 	journal->written = journal->head = head.position;
@@ -120,7 +120,7 @@ static gboolean wait_for_room(Journal *journal, gint64 *deadline)
 
 int journal_reserve(Journal *journal, guint32 length, gboolean nowait)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
 	gint64 deadline = 0;
 
 	while (!journal->failed && !has_room(journal, length)) {
@@ -137,7 +137,7 @@ int journal_reserve(Journal *journal, guint32 length, gboolean nowait)
 
 void journal_unreserve(Journal *journal, guint32 length)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
 
 	journal->reserved -= length;
 	g_cond_broadcast(&journal->changed);
@@ -185,7 +185,7 @@ static guint64 append_locked(Journal *journal, Record *record)
 
 guint64 journal_append(Journal *journal, Record *record)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
 	guint64 ticket = append_locked(journal, record);
 
 	journal->reserved -= record_length(record->kind, record->n_runs, record->blocks);
@@ -206,14 +206,14 @@ static int commit_locked(Journal *journal, guint64 ticket)
 
 int journal_commit(Journal *journal, guint64 ticket)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
 
 	return commit_locked(journal, ticket);
 }
 
 void journal_mark_durable(Journal *journal, guint64 sequence)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
 	Record record = {.kind = FORMAT_RECORD_DURABLE, .first = sequence};
 
 	if (journal->failed || !has_room(journal, sizeof(FormatRecord)))
@@ -223,21 +223,21 @@ void journal_mark_durable(Journal *journal, guint64 sequence)
 
 JournalPlace journal_head(Journal *journal)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
 
 	return (JournalPlace){journal->head, journal->sequence};
 }
 
 void journal_set_generation(Journal *journal, guint64 generation)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
 
 	journal->generation = generation;
 }
 
 void journal_release(Journal *journal, guint64 tail)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
 
 	journal->tail = tail;
 	update_wants(journal);
@@ -246,7 +246,7 @@ void journal_release(Journal *journal, guint64 tail)
 
 guint64 journal_written(Journal *journal)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
 
 	return journal->written_sequence;
 }
@@ -258,7 +258,7 @@ gboolean journal_wants_checkpoint(Journal *journal)
 
 void journal_fail(Journal *journal)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
 
 	journal->failed = TRUE;
 	g_cond_broadcast(&journal->changed);
@@ -266,7 +266,7 @@ void journal_fail(Journal *journal)
 
 guint64 journal_used(Journal *journal)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
 
 	return journal->head - journal->tail;
 }

@@ -14,7 +14,7 @@
 
 void map_freeze(Map *map, guint64 next, void (*cut)(gpointer data), gpointer data)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&map->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
 
 	map->frozen = map->dirty;
 	map->dirty = (NodeList){0};
@@ -166,7 +166,7 @@ int map_write_frozen(Map *map)
 
 void map_frozen_state(Map *map, Superblock *sb)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&map->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
 
 	sb->map_root = map->frozen_root;
 	sb->data_slots = map->frozen_data_slots;
@@ -191,7 +191,7 @@ void map_drain(Map *map)
 
 void map_thaw(Map *map)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&map->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
 
 	slots_thaw(map->slots);
 }

@@ -91,7 +91,7 @@ void map_free(Map *map)
 
 void map_set_limit(Map *map, guint64 nodes)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&map->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
 
 	map->limit = MAX(nodes, 256);
 	node_evict_locked(map);

@@ -342,7 +342,7 @@ static int reclaim_locked(Map *map)
 
 int map_reclaim(Map *map)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&map->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
 	int r = reclaim_locked(map);
 
 	pressure_update_locked(map);

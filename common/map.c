@@ -9,7 +9,7 @@
 
 void map_set_generation(Map *map, guint64 generation)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&map->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
 
 	map->generation = generation;
 }
@@ -126,7 +126,7 @@ int stash_check_locked(Map *map, gboolean reserve, gboolean nowait)
 
 int map_fill_reserve(Map *map, guint64 hint)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&map->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
 
 	while (map->stash_n < MAP_STASH_LOW) {
 		int r = stash_refill_locked(map, hint);
@@ -293,14 +293,14 @@ gboolean map_is_crowded(Map *map)
 
 gboolean map_is_changed(Map *map)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&map->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
 
 	return map->dirty.n > 0 || slots_lost_bytes(map->slots) > 0;
 }
 
 void map_get_info(Map *map, MapInfo *ret_info)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&map->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
 
 	*ret_info = (MapInfo){
 		.nodes = map->clean.n + map->dirty.n + map->frozen.n,

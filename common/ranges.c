@@ -37,7 +37,7 @@ static void remove_locked(Ranges *ranges, RangeHold *hold)
 gboolean ranges_hold(Ranges *ranges, RangeHold *hold, guint64 first, guint64 last,
 		     gboolean nowait)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&ranges->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&ranges->lock);
 
 	*hold = (RangeHold){.first = first, .last = last, .prev = ranges->tail};
 	if (nowait && must_wait(hold))
@@ -56,7 +56,7 @@ gboolean ranges_hold(Ranges *ranges, RangeHold *hold, guint64 first, guint64 las
 
 void ranges_release(Ranges *ranges, RangeHold *hold)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&ranges->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&ranges->lock);
 
 	remove_locked(ranges, hold);
 	if (ranges->waiting)

@@ -21,7 +21,7 @@ typedef struct {
 static gpointer watchdog_run(gpointer data)
 {
 	Watchdog *dog = data;
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&dog->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&dog->lock);
 
 	while (!dog->done)
 		if (!g_cond_wait_until(&dog->ended, &dog->lock, dog->end))

@@ -79,7 +79,7 @@ guint64 slots_trim(Slots *slots, guint64 keep, guint64 limit)
 
 guint64 slots_warm_bytes(Slots *slots)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&slots->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&slots->lock);
 
 	return slots->warm_free * FORMAT_SLOT_SIZE;
 }

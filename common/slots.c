@@ -93,7 +93,7 @@ int group_add_locked(Slots *slots, Group *group)
  * meet a full disk there. */
 static int grow(Slots *slots, guint64 had)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&slots->grow_lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&slots->grow_lock);
 	static const guint8 zeros[2 * FORMAT_SLOT_SIZE];
 	g_autofree Group *group = NULL;
 	guint64 size, end;
@@ -351,7 +351,7 @@ void slots_give_back(Slots *slots, const SlotRun *runs, guint n_runs, gboolean f
 
 guint64 slots_groups(Slots *slots)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&slots->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&slots->lock);
 
 	return slots->n_groups;
 }

@@ -252,7 +252,7 @@ int volume_check_range(const Volume *volume, guint64 offset, guint64 length)
 
 char *volume_failure(Volume *volume)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&volume->engine.failure_lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&volume->engine.failure_lock);
 
 	return g_strdup(volume->engine.failure);
 }
@@ -286,7 +286,7 @@ static void flush_locked(Volume *volume)
 
 int volume_flush(Volume *volume)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&volume->flush_lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&volume->flush_lock);
 	guint64 changes = __atomic_load_n(&volume->changes, __ATOMIC_ACQUIRE);
 	guint64 ticket = volume->flush_begun + 1; /* one that begins after this */
 	int r = volume_check_writable(volume);
