@@ -2,6 +2,7 @@
 #include "fuse-fallback/mountpoint.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <mntent.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -28,12 +29,14 @@ static char *mounted_type(const char *path)
 	return g_steal_pointer(&type);
 }
 
-/* A server that ended without unmounting leaves a mount of which every use fails so. */
+/* A server that ended without unmounting leaves a mount of which every use fails so; but not what
+ * the kernel remembers of its attributes. */
 static gboolean is_dead(const char *path)
 {
-	struct stat st;
+	struct statx st;
 
-	return stat(path, &st) && (errno == ENOTCONN || errno == ECONNABORTED);
+	return statx(AT_FDCWD, path, AT_STATX_FORCE_SYNC, STATX_TYPE, &st) &&
+	       (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 gboolean mountpoint_clear(const char *path)
