@@ -223,30 +223,37 @@ int slots_alloc(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_runs)
 	return r;
 }
 
-/* Takes a wholly free word: the one of `hint`, or else the lowest. */
+/* Takes a wholly free word of one group, the first from `word` on. */
+static gboolean take_whole_word_of(Slots *slots, guint64 number, guint word, SlotRun *ret_run,
+				   gboolean *ret_cold)
+{
+	Group *group = slots->groups[number];
+	guint n_runs = 0;
+
+	if (!group->n_cold && group->warm_free < 64)
+		return FALSE;
+	while (word < WORDS && group->used[word])
+		word++;
+	if (word == WORDS)
+		return FALSE;
+	*ret_cold = word_is_cold(group, word);
+	if (*ret_cold)
+		word_warm_up(slots, group, word);
+	take_from_word(slots, group, number, word, 64, ret_run, &n_runs);
+	return TRUE;
+}
+
+/* Takes a wholly free word: from the one of `hint` on in its group, or else the lowest. */
 static gboolean take_whole_word(Slots *slots, guint64 hint, SlotRun *ret_run, gboolean *ret_cold)
 {
-	guint64 first = hint && slot_is_usable(hint, slots->n_groups) ? slot_group(hint) : 0;
-
-	for (guint64 i = 0; i < slots->n_groups; i++) {
-		guint64 g = (first + i) % slots->n_groups;
-		Group *group = slots->groups[g];
-		guint from = hint && !i ? (guint)(slot_index(hint) - FORMAT_FIRST_INDEX) / 64 : 0;
-
-		if (!group->n_cold && group->warm_free < 64)
-			continue;
-		for (guint w = from; w < WORDS; w++) {
-			guint n_runs = 0;
-
-			if (group->used[w])
-				continue;
-			*ret_cold = word_is_cold(group, w);
-			if (*ret_cold)
-				word_warm_up(slots, group, w);
-			take_from_word(slots, group, g, w, 64, ret_run, &n_runs);
+	if (hint && slot_is_usable(hint, slots->n_groups) &&
+	    take_whole_word_of(slots, slot_group(hint),
+			       (guint)(slot_index(hint) - FORMAT_FIRST_INDEX) / 64, ret_run,
+			       ret_cold))
+		return TRUE;
+	for (guint64 g = 0; g < slots->n_groups; g++)
+		if (take_whole_word_of(slots, g, 0, ret_run, ret_cold))
 			return TRUE;
-		}
-	}
 	return FALSE;
 }
 
