@@ -113,17 +113,22 @@ static gboolean visit_apply(const Record *record, gpointer data)
 	return !replay->problem;
 }
 
-/* The fence: see recovery.h.  Stamps of up to the superblock's generation + 2 may be on disk. */
+/* The fence: see recovery.h.  It takes the place of the older superblock.  The newer one may be in
+ * the page cache alone, left by a process that died before its flush: first make it durable, or a
+ * loss of power could leave neither.
+ * Stamps of up to the superblock's generation + 2 may be on disk. */
 static int write_fence(Engine *engine, JournalPlace head)
 {
 	Superblock next = engine->superblock.current;
+	int r;
 
 	next.generation += 2;
 	next.fence_sequence = head.sequence;
 	next.fence_generation = next.generation + 1;
 	next.clean = FALSE;
 	next.compatible = 0;
-	return superblock_store(engine->backing, &engine->superblock, &next);
+	r = backing_flush(engine->backing);
+	return r ? r : superblock_store(engine->backing, &engine->superblock, &next);
 }
 
 static gboolean replay_journal(Engine *engine, Replay *replay, const Superblock *sb, GError **error)
