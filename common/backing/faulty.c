@@ -90,13 +90,14 @@ static gboolean pass_delay(FaultyBacking *faulty, FaultyKind kind, BackingFlags 
 	return TRUE;
 }
 
-/* Counts an operation.  0, or the negative errno that it is to fail with. */
-static int begin_locked(FaultyBacking *faulty, FaultyKind kind)
+/* Counts an operation.  0, or the negative errno that it is to fail with, and whether a part of it
+ * is done nevertheless. */
+static int begin_locked(FaultyBacking *faulty, FaultyKind kind, gboolean *ret_torn)
 {
 	Fault *fault = &faulty->fault;
-	int err = fault->err;
 
 	faulty->counts[g_bit_nth_lsf(kind, -1)]++;
+	*ret_torn = FALSE;
 	if (!(fault->kinds & kind))
 		return 0;
 	if (fault->after) {
@@ -105,7 +106,9 @@ static int begin_locked(FaultyBacking *faulty, FaultyKind kind)
 	}
 	if (!fault->for_ever)
 		fault->kinds = 0;
-	return -err;
+	*ret_torn = fault->torn;
+	fault->torn = FALSE;
+	return -fault->err;
 }
 
 static void write_image(Image *image, const guint8 *data, guint64 offset, gsize length)
@@ -201,12 +204,13 @@ static int faulty_preadv(Backing *backing, const struct iovec *iov, int count, g
 	IovCursor cursor = iov_cursor(iov, count);
 	gsize length = iov_length(iov, count);
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = NULL;
+	gboolean torn;
 	int result;
 
 	if (!pass_delay(faulty, FAULTY_READ, flags))
 		return -EAGAIN;
 	locker = g_mutex_locker_new(&faulty->mutex);
-	result = begin_locked(faulty, FAULTY_READ);
+	result = begin_locked(faulty, FAULTY_READ, &torn);
 	if (result)
 		return result;
 	if (offset > faulty->visible.size || length > faulty->visible.size - offset)
@@ -234,16 +238,17 @@ static int faulty_pwritev(Backing *backing, const struct iovec *iov, int count, 
 	gsize length = iov_length(iov, count), part = length;
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = NULL;
 	guint8 *data;
+	gboolean torn;
 	int result;
 
 	if (!pass_delay(faulty, FAULTY_WRITE, flags))
 		return -EAGAIN;
 	locker = g_mutex_locker_new(&faulty->mutex);
-	result = begin_locked(faulty, FAULTY_WRITE);
+	result = begin_locked(faulty, FAULTY_WRITE, &torn);
 	if (offset > faulty->visible.size || length > faulty->visible.size - offset)
 		return -ENOSPC;
 	if (result)
-		part = faulty->fault.torn ? torn_part(faulty, offset, length) : 0;
+		part = torn ? torn_part(faulty, offset, length) : 0;
 	else
 		part = pages_fitting(faulty->visible.pages, offset, length, faulty->space);
 	if (part) {
@@ -269,11 +274,12 @@ static int faulty_flush(Backing *backing)
 {
 	FaultyBacking *faulty = (FaultyBacking *)backing;
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = NULL;
+	gboolean torn;
 	int result;
 
 	pass_delay(faulty, FAULTY_FLUSH, BACKING_WAIT);
 	locker = g_mutex_locker_new(&faulty->mutex);
-	result = begin_locked(faulty, FAULTY_FLUSH);
+	result = begin_locked(faulty, FAULTY_FLUSH, &torn);
 	if (result) {
 		flush_failed_locked(faulty);
 		return result;
@@ -295,11 +301,12 @@ static int faulty_punch(Backing *backing, guint64 offset, guint64 length)
 {
 	FaultyBacking *faulty = (FaultyBacking *)backing;
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = NULL;
+	gboolean torn;
 	int result;
 
 	pass_delay(faulty, FAULTY_PUNCH, BACKING_WAIT);
 	locker = g_mutex_locker_new(&faulty->mutex);
-	result = begin_locked(faulty, FAULTY_PUNCH);
+	result = begin_locked(faulty, FAULTY_PUNCH, &torn);
 	if (result || offset >= faulty->visible.size)
 		return result;
 	length = MIN(length, faulty->visible.size - offset);
@@ -319,11 +326,12 @@ static int faulty_grow(Backing *backing, guint64 size)
 {
 	FaultyBacking *faulty = (FaultyBacking *)backing;
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = NULL;
+	gboolean torn;
 	int result;
 
 	pass_delay(faulty, FAULTY_GROW, BACKING_WAIT);
 	locker = g_mutex_locker_new(&faulty->mutex);
-	result = begin_locked(faulty, FAULTY_GROW);
+	result = begin_locked(faulty, FAULTY_GROW, &torn);
 	if (result)
 		return result;
 	if (size > faulty->limit)

@@ -33,8 +33,8 @@ Backing *backing_faulty_new(guint64 limit);
 guint64 backing_faulty_count(Backing *backing, FaultyKind kinds);
 
 /* From now on the operation number `after` (0: the very next) of these kinds fails with `err`
- * (positive errno), and so does every later one of them if `for_ever`.  A failed write may have
- * written a torn part of itself if `torn`.  Replaces the fault before; kinds 0 clears it. */
+ * (positive errno), and so does every later one of them if `for_ever`.  If `torn`, the first of
+ * them, where it is a write, may have done any number of its first sectors.  Replaces the fault before; kinds 0 clears it. */
 void backing_faulty_fail(Backing *backing, FaultyKind kinds, guint64 after, int err,
 			 gboolean for_ever, gboolean torn);
 

@@ -226,11 +226,11 @@ static void test_fail_torn(const void *data)
 
 	(void)data;
 	memset(ones, 1, sizeof ones);
-	backing_faulty_fail(backing, FAULTY_WRITE, 0, EIO, TRUE, TRUE);
 	for (guint i = 0; i < 50; i++) {
 		guint64 offset = i * 4096;
 		gsize n = 0;
 
+		backing_faulty_fail(backing, FAULTY_WRITE, 0, EIO, TRUE, TRUE);
 		CHECK_INT(backing_pwrite(backing, ones, sizeof ones, offset), -EIO);
 		CHECK_INT(backing_pread(backing, now, sizeof now, offset), 0);
 		while (n < sizeof now && now[n])
@@ -238,6 +238,8 @@ static void test_fail_torn(const void *data)
 		CHECK_UINT(n % 512, 0);
 		CHECK_ZERO(now + n, sizeof now - n);
 		partial += n > 0 && n < sizeof now;
+		CHECK_INT(backing_pwrite(backing, ones, sizeof ones, MIB), -EIO);
+		CHECK_INT(get(backing, MIB), 0);
 	}
 	CHECK(partial > 10);
 }

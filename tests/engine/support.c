@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/engine/support.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "common/backing/file.h"
+#include "common/backing/memory.h"
+#include "common/bytes.h"
+#include "common/check.h"
+
+typedef struct {
+	Backing base;
+	Backing *real;
+	BackingGate gate; /* may be NULL */
+	gpointer data;
+} BorrowedBacking;
+
+static Backing *real_of(Backing *backing)
+{
+	return ((BorrowedBacking *)backing)->real;
+}
+
+static gboolean passes(Backing *backing, guint64 offset, guint64 length)
+{
+	BorrowedBacking *borrowed = (BorrowedBacking *)backing;
+
+	return !borrowed->gate || borrowed->gate(offset, length, borrowed->data);
+}
+
+static int borrowed_preadv(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+			   BackingFlags flags)
+{
+	return backing_preadv(real_of(backing), iov, count, offset, flags);
+}
+
+static int borrowed_pwritev(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+			    BackingFlags flags)
+{
+	if (!passes(backing, offset, iov_length(iov, count)))
+		return -EIO;
+	return backing_pwritev(real_of(backing), iov, count, offset, flags);
+}
+
+static int borrowed_flush(Backing *backing)
+{
+	return passes(backing, 0, 0) ? backing_flush(real_of(backing)) : -EIO;
+}
+
+static int borrowed_punch(Backing *backing, guint64 offset, guint64 length)
+{
+	if (!passes(backing, offset, length))
+		return -EIO;
+	return backing_punch(real_of(backing), offset, length);
+}
+
+static guint64 borrowed_size(Backing *backing)
+{
+	return backing_size(real_of(backing));
+}
+
+static int borrowed_grow(Backing *backing, guint64 size)
+{
+	return passes(backing, size, 0) ? backing_grow(real_of(backing), size) : -EIO;
+}
+
+static gboolean borrowed_lock(Backing *backing, gboolean exclusive, GError **error)
+{
+	return backing_lock(real_of(backing), exclusive, error);
+}
+
+static guint64 borrowed_allocated(Backing *backing)
+{
+	return backing_allocated(real_of(backing));
+}
+
+static void borrowed_free(Backing *backing)
+{
+	g_free(backing->name);
+	g_free(backing);
+}
+
+static const BackingOps borrowed_ops = {
+	.kind = "borrowed",
+	.preadv = borrowed_preadv,
+	.pwritev = borrowed_pwritev,
+	.flush = borrowed_flush,
+	.punch = borrowed_punch,
+	.size = borrowed_size,
+	.grow = borrowed_grow,
+	.lock = borrowed_lock,
+	.allocated = borrowed_allocated,
+	.free = borrowed_free,
+};
+
+Backing *backing_borrow_gated(Backing *real, BackingGate gate, gpointer data)
+{
+	BorrowedBacking *borrowed = g_new0(BorrowedBacking, 1);
+
+	borrowed->base.ops = &borrowed_ops;
+	borrowed->base.name = g_strdup(real->name);
+	borrowed->real = real;
+	borrowed->gate = gate;
+	borrowed->data = data;
+	return &borrowed->base;
+}
+
+Backing *backing_borrow(Backing *real)
+{
+	return backing_borrow_gated(real, NULL, NULL);
+}
+
+Place *place_new_memory(void)
+{
+	Place *place = g_new0(Place, 1);
+
+	place->memory = backing_memory_new(0);
+	return place;
+}
+
+Place *place_new_file(void)
+{
+	Place *place = g_new0(Place, 1);
+	g_autoptr(GError) error = NULL;
+
+	place->path = test_path("volume");
+	backing_free(backing_file_open(place->path, BACKING_FILE_CREATE, &error));
+	CHECK_NO_ERROR(error);
+	return place;
+}
+
+void place_free(Place *place)
+{
+	backing_free(place->memory);
+	if (place->path)
+		unlink(place->path);
+	g_free(place->path);
+	g_free(place);
+}
+
+Backing *place_backing(Place *place)
+{
+	g_autoptr(GError) error = NULL;
+	Backing *backing;
+
+	if (place->memory)
+		return backing_borrow(place->memory);
+	backing = backing_file_open(place->path, 0, &error);
+	CHECK_NO_ERROR(error);
+	return backing;
+}
+
+gboolean place_format(Place *place, guint64 size, guint64 journal_size)
+{
+	const VolumeParameters parameters = {.size = size, .journal_size = journal_size};
+	g_autoptr(Backing) backing = place_backing(place);
+	g_autoptr(GError) error = NULL;
+
+	return CHECK(volume_format(backing, &parameters, &error)) | CHECK_NO_ERROR(error);
+}
+
+static Volume *open_in(Backing *backing)
+{
+	g_autoptr(GError) error = NULL;
+	Volume *volume = volume_open(backing, "test", 0, &error);
+
+	CHECK_NO_ERROR(error);
+	CHECK(volume != NULL);
+	return volume;
+}
+
+Volume *place_open(Place *place)
+{
+	return open_in(place_backing(place));
+}
+
+Volume *backing_open_volume(Backing *backing)
+{
+	return open_in(backing_borrow(backing));
+}
+
+gboolean backing_check(Backing *backing)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(CheckResult) result = check_run(backing, NULL, NULL, &error);
+
+	CHECK_NO_ERROR(error);
+	if (!CHECK(result != NULL))
+		return FALSE;
+	for (guint i = 0; i < MIN(result->messages->len, 5); i++)
+		test_note("check: %s", (char *)g_ptr_array_index(result->messages, i));
+	return CHECK_UINT(result->errors, 0);
+}
+
+gboolean place_check(Place *place)
+{
+	g_autoptr(Backing) backing = place_backing(place);
+
+	return backing_check(backing);
+}
+
+void close_volume(Volume *volume)
+{
+	g_autoptr(GError) error = NULL;
+
+	CHECK(volume_close(volume, &error));
+	CHECK_NO_ERROR(error);
+}
+
+int volume_put(Volume *volume, const void *data, gsize length, guint64 offset)
+{
+	struct iovec iov = {.iov_base = (void *)data, .iov_len = length};
+
+	return volume_write(volume, &iov, 1, offset, NULL);
+}
+
+int volume_get(Volume *volume, void *data, gsize length, guint64 offset)
+{
+	struct iovec iov = {.iov_base = data, .iov_len = length};
+
+	return volume_read(volume, &iov, 1, offset, NULL);
+}
+
+int volume_put_value(Volume *volume, guint8 value, gsize length, guint64 offset)
+{
+	g_autofree guint8 *data = g_malloc(length);
+
+	memset(data, value, length);
+	return volume_put(volume, data, length, offset);
+}
+
+gboolean check_value(Volume *volume, guint8 value, gsize length, guint64 offset)
+{
+	g_autofree guint8 *data = g_malloc(length);
+	gsize at = 0;
+
+	memset(data, ~value, length);
+	if (!CHECK_INT(volume_get(volume, data, length, offset), 0))
+		return FALSE;
+	while (at < length && data[at] == value)
+		at++;
+	if (at == length)
+		return TRUE;
+	return FAIL("byte %" G_GUINT64_FORMAT " of the volume is 0x%02x, expected 0x%02x",
+		    offset + at, data[at], value);
+}
+
+int cut_vector(TestRandom *random, void *data, gsize length, struct iovec *iov, int max)
+{
+	int n = 0, pieces = 1 + (int)test_random_below(random, max);
+	guint8 *p = data;
+
+	for (; n < pieces - 1; n++) {
+		gsize piece = test_random_below(random, length / 2 + 1);
+
+		if (test_random_below(random, 3) == 0)
+			piece &= ~(gsize)511;
+		iov[n] = (struct iovec){.iov_base = p, .iov_len = piece};
+		p += piece;
+		length -= piece;
+	}
+	iov[n++] = (struct iovec){.iov_base = p, .iov_len = length};
+	return n;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the engine's tests share: places that outlive the volumes opened in them, short forms of
+ * the data path, and the check that a volume is whole.
+ */
+#pragma once
+
+#include "common/volume.h"
+#include "tests/harness.h"
+
+/* A backing that passes everything on to `real`, except that freeing it leaves `real` alone: a
+ * volume owns what it is opened in, and a test wants to open it again. */
+Backing *backing_borrow(Backing *real);
+
+/* The same, and every operation that would change something asks `gate` first: where that says
+ * FALSE it fails with -EIO, and `real` never hears of it. */
+typedef gboolean (*BackingGate)(guint64 offset, guint64 length, gpointer data);
+Backing *backing_borrow_gated(Backing *real, BackingGate gate, gpointer data);
+
+/* A place for one volume: memory, or a file. */
+typedef struct {
+	Backing *memory; /* owned; NULL for a file */
+	char *path;	 /* of the file; owned */
+} Place;
+
+Place *place_new_memory(void);
+Place *place_new_file(void);
+void place_free(Place *place); /* removes the file */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Place, place_free)
+
+/* To be freed by whoever it is given to. */
+Backing *place_backing(Place *place);
+
+/* These check that they succeed; NULL or FALSE where not. */
+gboolean place_format(Place *place, guint64 size, guint64 journal_size);
+Volume *place_open(Place *place);
+
+/* Checks that nothing is wrong in the volume that lies there, closed. */
+gboolean place_check(Place *place);
+
+/* The same for a backing, which stays the caller's. */
+gboolean backing_check(Backing *backing);
+Volume *backing_open_volume(Backing *backing); /* borrows it */
+
+/* Checks that closing succeeds. */
+void close_volume(Volume *volume);
+
+int volume_put(Volume *volume, const void *data, gsize length, guint64 offset);
+int volume_get(Volume *volume, void *data, gsize length, guint64 offset);
+
+/* Writes `length` bytes of `value`. */
+int volume_put_value(Volume *volume, guint8 value, gsize length, guint64 offset);
+
+/* Checks that [offset, offset + length) holds `value` everywhere. */
+gboolean check_value(Volume *volume, guint8 value, gsize length, guint64 offset);
+
+/* Describes `data` in at most `max` pieces of random lengths, empty ones among them. */
+int cut_vector(TestRandom *random, void *data, gsize length, struct iovec *iov, int max);
