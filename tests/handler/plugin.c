@@ -1,0 +1,652 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plugin PLUGIN [WORD...]: the plugin as a runner meets it (runner.h), without a kernel.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/pool.h"
+#include "common/units.h"
+#include "tests/handler/runner.h"
+#include "tests/harness.h"
+
+#define SIZE (64 * MIB)
+
+/* Statuses, as the runner numbers them. */
+enum {
+	STS_OK = 0,
+	STS_SENSE = 2,
+	STS_TIMEOUT = 11,
+	STS_HW_ERR = 13,
+	STS_RANGE = 14,
+};
+
+static char *pool;
+
+static gboolean setup_pool(void)
+{
+	g_autofree char *config = test_path(".conf");
+	g_autofree char *text = NULL;
+
+	pool = test_path(".pool");
+	text = g_strdup_printf("[pool default]\npath=%s\n", pool);
+	g_setenv("STORAGEOS_CONFIG", config, TRUE);
+	return g_file_set_contents(config, text, -1, NULL) && pool_create("default", pool, NULL);
+}
+
+static void dev_init(Dev *dev, const char *cfgstring, guint64 size)
+{
+	*dev = (Dev){.num_lbas = size / 512, .block_size = 512, .max_xfer_len = 128};
+	g_strlcpy(dev->cfgstring, cfgstring, sizeof dev->cfgstring);
+}
+
+/* A volume of the test's own. */
+static gboolean dev_open(Dev *dev, const char *name)
+{
+	g_autofree char *cfgstring = g_strdup_printf("storageos/%s;create", name);
+
+	dev_init(dev, cfgstring, SIZE);
+	return CHECK_INT(runner_handler->open(dev, false), 0);
+}
+
+static void fill(void *data, gsize length, guint64 seed)
+{
+	TestRandom random = test_random_new(seed);
+
+	test_random_fill(&random, data, length);
+}
+
+static gboolean log_has(const char *text)
+{
+	g_autofree char *log = runner_log_text();
+
+	return strstr(log, text) != NULL;
+}
+
+/* ---- registration and devices */
+
+static void test_registered(const void *data)
+{
+	const Handler *handler = runner_handler;
+
+	(void)data;
+	CHECK_STR(handler->subtype, "storageos");
+	CHECK(handler->name && handler->cfg_desc);
+	CHECK_INT(handler->nr_threads, 0);
+	CHECK(!handler->handle_cmd);
+	for (guint i = 0; i < G_N_ELEMENTS(handler->unused); i++)
+		CHECK(!handler->unused[i]); /* lock, unlock, report_event, ... */
+}
+
+static void test_check_config(const void *data)
+{
+	char *reason = NULL;
+
+	(void)data;
+	CHECK(runner_handler->check_config("storageos/nowhere/none;create", &reason));
+	CHECK(!reason);
+	CHECK(!runner_handler->check_config("storageos/db;bad", &reason));
+	CHECK_CONTAINS(reason, "unknown key 'bad'");
+	free(reason);
+}
+
+static void test_open_refuses(const void *data)
+{
+	Dev dev;
+
+	(void)data;
+	dev_init(&dev, "storageos/none", SIZE);
+	CHECK_INT(runner_handler->open(&dev, false), -ENOENT);
+	CHECK(log_has("none"));
+	dev_init(&dev, "storageos/nopool/none;create", SIZE);
+	CHECK_INT(runner_handler->open(&dev, false), -ENOENT);
+	CHECK(log_has("nopool"));
+	dev_init(&dev, "storageos/tiny;create", 512);
+	CHECK_INT(runner_handler->open(&dev, false), -EINVAL);
+	dev_init(&dev, "storageos/odd;create", SIZE);
+	dev.block_size = 520;
+	CHECK_INT(runner_handler->open(&dev, false), -EINVAL);
+	CHECK(!dev.private_data);
+}
+
+static void test_open_compares(const void *data)
+{
+	Dev dev, other;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "sized"));
+	dev_init(&other, "storageos/sized", SIZE);
+	CHECK_INT(runner_handler->open(&other, false), -EBUSY);
+	runner_handler->close(&dev);
+	dev_init(&dev, "storageos/sized", 2 * SIZE);
+	CHECK_INT(runner_handler->open(&dev, false), -EINVAL);
+	CHECK(log_has("has 134217728 bytes"));
+	CHECK(log_has("has 67108864"));
+	dev_init(&dev, "storageos/sized", SIZE);
+	dev.block_size = 4096;
+	dev.num_lbas = SIZE / 4096;
+	CHECK_INT(runner_handler->open(&dev, false), -EINVAL);
+	CHECK(log_has("blocks of 4096 bytes"));
+	dev_init(&dev, "storageos/sized", SIZE);
+	CHECK_INT(runner_handler->open(&dev, true), 0);
+	runner_handler->close(&dev);
+}
+
+static void test_limits(const void *data)
+{
+	Dev dev;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "limits"));
+	CHECK_UINT(dev.unmap_gran_align, 8); /* never 0: the runner divides by it */
+	CHECK_UINT(dev.opt_unmap_gran, 8);
+	CHECK(!dev.split_unmaps);
+	CHECK(dev.write_cache);
+	CHECK(dev.solid_state);
+	CHECK_UINT(dev.max_xfer_len, 2048);
+	runner_handler->close(&dev);
+	dev_init(&dev, "storageos/limits", SIZE);
+	dev.max_xfer_len = 64; /* what somebody asked for stays */
+	CHECK_INT(runner_handler->open(&dev, false), 0);
+	CHECK_UINT(dev.max_xfer_len, 64);
+	runner_handler->close(&dev);
+}
+
+static void test_large_blocks(const void *data)
+{
+	Dev dev;
+
+	(void)data;
+	dev_init(&dev, "storageos/large;create", SIZE);
+	dev.block_size = 4096;
+	dev.num_lbas = SIZE / 4096;
+	CHECK_INT(runner_handler->open(&dev, false), 0);
+	CHECK_UINT(dev.unmap_gran_align, 1);
+	CHECK_UINT(dev.max_xfer_len, 256);
+	runner_handler->close(&dev);
+}
+
+static void test_reconfig(const void *data)
+{
+	Dev dev;
+	struct tcmulib_cfg_info same = {.type = 0, .data.cfgstring = "storageos/default/reconfig"};
+	struct tcmulib_cfg_info other = {.type = 0, .data.cfgstring = "storageos/other"};
+	struct tcmulib_cfg_info size = {.type = 1, .data.dev_size = 2 * SIZE};
+	struct tcmulib_cfg_info cache = {.type = 2, .data.write_cache = false};
+	struct tcmulib_cfg_info unknown = {.type = 77};
+	int calls;
+	guint8 block[4096] = {1};
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "reconfig"));
+	CHECK_INT(runner_handler->reconfig(&dev, &same), 0);
+	CHECK_INT(runner_handler->reconfig(&dev, &other), -EOPNOTSUPP);
+	CHECK_INT(runner_handler->reconfig(&dev, &size), -EOPNOTSUPP);
+	CHECK_INT(runner_handler->reconfig(&dev, &unknown), -EOPNOTSUPP);
+	CHECK_INT(runner_handler->reconfig(&dev, &cache), 0);
+	CHECK(!dev.write_cache);
+	calls = g_atomic_int_get(&fdatasync_calls);
+	CHECK_INT(run_write(&dev, block, sizeof block, 0), STS_OK);
+	CHECK(g_atomic_int_get(&fdatasync_calls) > calls);
+	runner_handler->close(&dev);
+}
+
+/* ---- commands */
+
+static void test_read_write(const void *data)
+{
+	Dev dev;
+	g_autofree guint8 *in = g_malloc(MIB), *out = g_malloc(MIB);
+	Command command;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "rw"));
+	fill(in, MIB, 1);
+	command_init(&command, &dev, 0x2a, in, MIB, 16384);
+	CHECK_INT(command_finish(&command, runner_handler->write(&dev, command.handle, command.iov,
+								 command.lib.iov_cnt, MIB, 512)),
+		  STS_OK);
+	CHECK(command.by != g_thread_self()); /* never from within the callback */
+	CHECK_INT(command.completed, 1);
+	CHECK_INT(run_read(&dev, out, MIB, 512), STS_OK);
+	CHECK_MEM(out, in, MIB);
+	CHECK_INT(run_flush(&dev), STS_OK);
+	CHECK_INT(run_read(&dev, out, 4096, SIZE - 512), STS_RANGE);
+	runner_handler->close(&dev);
+}
+
+#define MANY 600 /* more than a device has requests of its own */
+
+static void test_many(const void *data)
+{
+	Dev dev;
+	g_autofree Command *commands = g_new0(Command, MANY);
+	g_autofree guint8 *blocks = g_malloc(MANY * 4096), *out = g_malloc(MANY * 4096);
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "many"));
+	fill(blocks, MANY * 4096, 2);
+	for (guint i = 0; i < MANY; i++) {
+		Command *c = &commands[i];
+
+		command_init(c, &dev, 0x2a, blocks + i * 4096, 4096, 0);
+		CHECK_INT(runner_handler->write(&dev, c->handle, c->iov, 1, 4096, (off_t)i * 4096),
+			  0);
+	}
+	for (guint i = 0; i < MANY; i++)
+		CHECK_INT(command_wait(&commands[i]), STS_OK);
+	CHECK_INT(run_read(&dev, out, MANY * 4096, 0), STS_OK);
+	CHECK_MEM(out, blocks, MANY * 4096);
+	runner_handler->close(&dev);
+	for (guint i = 0; i < MANY; i++)
+		CHECK_INT(commands[i].completed, 1);
+}
+
+/* The next step of a compound command, from within the completion of the one before. */
+#define STEPS 2000
+
+static gboolean next_step(Command *command)
+{
+	int *left = command->data;
+
+	if (command->status || --*left <= 0)
+		return FALSE;
+	CHECK_INT(runner_handler->write(command->dev, command->handle, command->iov, 1, 4096,
+					*left % 64 * 4096),
+		  0);
+	return TRUE;
+}
+
+static void test_steps(const void *data)
+{
+	Dev dev;
+	guint8 block[4096] = {1};
+	int left = STEPS;
+	Command command;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "steps"));
+	command_init(&command, &dev, 0x04, block, sizeof block, 0);
+	command.done = next_step;
+	command.data = &left;
+	CHECK_INT(runner_handler->write(&dev, command.handle, command.iov, 1, 4096, 0), 0);
+	CHECK_INT(command_wait(&command), STS_OK);
+	CHECK_INT(left, 0);
+	runner_handler->close(&dev);
+}
+
+static void test_fua(const void *data)
+{
+	static const struct {
+		guint8 opcode, byte_1;
+		gboolean flushed;
+	} rows[] = {{0x2a, 0x08, TRUE},	 {0xaa, 0x08, TRUE},  {0x8a, 0x08, TRUE},
+		    {0x2a, 0x00, FALSE}, {0x0a, 0x08, FALSE}, {0x83, 0x08, FALSE},
+		    {0x8e, 0x00, TRUE}};
+	Dev dev;
+	guint8 block[512] = {1};
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "fua"));
+	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+		Command command;
+		int calls = g_atomic_int_get(&fdatasync_calls);
+
+		test_row("opcode %02x, byte 1 %02x", rows[i].opcode, rows[i].byte_1);
+		command_init(&command, &dev, rows[i].opcode, block, sizeof block, 0);
+		command.cdb[1] = rows[i].byte_1;
+		CHECK_INT(command_finish(&command,
+					 runner_handler->write(&dev, command.handle, command.iov, 1,
+							       sizeof block, 0)),
+			  STS_OK);
+		CHECK_INT(g_atomic_int_get(&fdatasync_calls) > calls, rows[i].flushed);
+	}
+	runner_handler->close(&dev);
+}
+
+#define FLUSHES 40
+
+static void test_flushes_share(const void *data)
+{
+	Dev dev;
+	g_autofree Command *commands = g_new0(Command, FLUSHES);
+	guint8 block[512] = {1}, out[512];
+	int calls;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "share"));
+	CHECK_INT(run_write(&dev, block, sizeof block, 0), STS_OK);
+	g_atomic_int_set(&fdatasync_delay, 200000);
+	calls = g_atomic_int_get(&fdatasync_calls);
+	for (guint i = 0; i < FLUSHES; i++) {
+		command_init(&commands[i], &dev, 0x35, NULL, 0, 0);
+		CHECK_INT(runner_handler->flush(&dev, commands[i].handle), 0);
+	}
+	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);
+	CHECK_INT(g_atomic_int_get(&commands[FLUSHES - 1].completed), 0); /* reads do not wait */
+	for (guint i = 0; i < FLUSHES; i++)
+		CHECK_INT(command_wait(&commands[i]), STS_OK);
+	g_atomic_int_set(&fdatasync_delay, 0);
+	CHECK(g_atomic_int_get(&fdatasync_calls) - calls <= 6);
+	runner_handler->close(&dev);
+}
+
+static int run_same(Dev *dev, guint8 *block, guint64 offset, guint64 length)
+{
+	Command command;
+
+	command_init(&command, dev, 0x93, block, 512, 0);
+	return command_finish(&command, runner_handler->writesame(dev, command.handle, offset,
+								  length, command.iov, 1));
+}
+
+static int run_unmap(Dev *dev, guint8 opcode, guint8 *block, guint64 offset, guint64 length)
+{
+	Command command;
+
+	command_init(&command, dev, opcode, block, 512, 0);
+	return command_finish(&command, runner_handler->unmap(dev, command.handle, offset, length));
+}
+
+static gboolean all_are(const guint8 *data, gsize length, guint8 byte)
+{
+	return data[0] == byte && !memcmp(data, data + 1, length - 1);
+}
+
+static void test_same(const void *data)
+{
+	Dev dev;
+	g_autofree guint8 *out = g_malloc(4 * MIB);
+	guint8 x[512], zero[512] = {0};
+
+	(void)data;
+	memset(x, 'x', sizeof x);
+	REQUIRE(dev_open(&dev, "same"));
+	CHECK_INT(run_same(&dev, x, 512, 3 * MIB), STS_OK);
+	CHECK_INT(run_same(&dev, zero, MIB, 1536), STS_OK);
+	CHECK_INT(run_read(&dev, out, 4 * MIB, 0), STS_OK);
+	CHECK_ZERO(out, 512);
+	CHECK(all_are(out + 512, MIB - 512, 'x'));
+	CHECK_ZERO(out + MIB, 1536);
+	CHECK(all_are(out + MIB + 1536, 3 * MIB + 512 - MIB - 1536, 'x'));
+	CHECK_ZERO(out + 3 * MIB + 512, MIB - 512);
+	runner_handler->close(&dev);
+}
+
+static void test_unmap(const void *data)
+{
+	Dev dev;
+	g_autofree guint8 *out = g_malloc(MIB);
+	guint8 x[512], y[512], zero[512] = {0};
+
+	(void)data;
+	memset(x, 'x', sizeof x);
+	memset(y, 'y', sizeof y);
+	REQUIRE(dev_open(&dev, "unmap"));
+	CHECK_INT(run_same(&dev, x, 0, MIB), STS_OK);
+	CHECK_INT(run_unmap(&dev, 0x42, zero, 4096, 8192), STS_OK);
+	CHECK_INT(run_unmap(&dev, 0x42, zero, 0, 0), STS_OK);
+	CHECK_INT(run_unmap(&dev, 0x93, zero, 20480, 4096), STS_OK);
+	CHECK_INT(run_unmap(&dev, 0x41, y, 40960, 4096), STS_OK);
+	CHECK_INT(run_read(&dev, out, MIB, 0), STS_OK);
+	CHECK(all_are(out, 4096, 'x'));
+	CHECK_ZERO(out + 4096, 8192);
+	CHECK(all_are(out + 12288, 8192, 'x'));
+	CHECK_ZERO(out + 20480, 4096);
+	CHECK(all_are(out + 24576, 16384, 'x'));
+	CHECK(all_are(out + 40960, 4096, 'y')); /* its UNMAP bit does not change what is read */
+	CHECK(all_are(out + 45056, MIB - 45056, 'x'));
+	runner_handler->close(&dev);
+}
+
+static void test_format(const void *data)
+{
+	Dev dev;
+	g_autofree guint8 *block = g_malloc0(MIB), *out = g_malloc(MIB);
+	Command command;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "format"));
+	fill(block, MIB, 3);
+	CHECK_INT(run_write(&dev, block, MIB, 0), STS_OK);
+	memset(block, 0, MIB);
+	command_init(&command, &dev, 0x04, block, MIB, 0);
+	CHECK_INT(command_finish(&command, runner_handler->write(&dev, command.handle, command.iov,
+								 1, MIB, 0)),
+		  STS_OK);
+	CHECK_INT(run_read(&dev, out, MIB, 0), STS_OK);
+	CHECK_ZERO(out, MIB);
+	runner_handler->close(&dev);
+}
+
+static void test_compare(const void *data)
+{
+	Dev dev;
+	guint8 both[1024], out[512];
+	Command command;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "compare"));
+	memset(both, 0, 512);
+	memset(both + 512, 'n', 512);
+	command_init(&command, &dev, 0x89, both, sizeof both, 300); /* halves end within a piece */
+	CHECK_INT(command_finish(&command, runner_handler->caw(&dev, command.handle, 8192, 512,
+							       command.iov, command.lib.iov_cnt)),
+		  STS_OK);
+	CHECK_INT(run_read(&dev, out, sizeof out, 8192), STS_OK);
+	CHECK(all_are(out, sizeof out, 'n'));
+
+	memset(both, 'n', 512);
+	both[77] = 'm';
+	command_init(&command, &dev, 0x89, both, sizeof both, 0);
+	CHECK_INT(command_finish(&command, runner_handler->caw(&dev, command.handle, 8192, 512,
+							       command.iov, command.lib.iov_cnt)),
+		  STS_SENSE);
+	CHECK_UINT(command.lib.sense_buf[2], 0xe);
+	CHECK_UINT(command.lib.sense_buf[6], 77);
+	runner_handler->close(&dev);
+}
+
+/* ---- failures */
+
+/* Changes one byte of the block in the volume's file. */
+static void spoil(const char *name, const guint8 *block)
+{
+	g_autofree char *path = g_strdup_printf("%s/%s.vol", pool, name);
+	g_autofree char *text = NULL;
+	gsize length;
+	guint8 *at;
+	FILE *file;
+
+	REQUIRE(g_file_get_contents(path, &text, &length, NULL));
+	at = memmem(text, length, block, 4096);
+	REQUIRE(at != NULL);
+	file = fopen(path, "r+");
+	REQUIRE(file != NULL);
+	CHECK(!fseek(file, (long)(at - (guint8 *)text) + 1000, SEEK_SET));
+	CHECK(fputc(block[1000] ^ 1, file) != EOF);
+	CHECK(!fclose(file));
+}
+
+static void test_corrupt(const void *data)
+{
+	static const guint8 wanted[18] = {0xf0, 0, 0x3, 0, 0, 0x4, 0, 10, 0, 0, 0, 0, 0x11, 0};
+	Dev dev;
+	guint8 block[4096], out[8192];
+	Command command;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "corrupt"));
+	fill(block, sizeof block, 4);
+	CHECK_INT(run_write(&dev, block, sizeof block, 0x400 * 512), STS_OK);
+	CHECK_INT(run_flush(&dev), STS_OK);
+	runner_handler->close(&dev);
+	spoil("corrupt", block);
+	dev_init(&dev, "storageos/corrupt", SIZE);
+	REQUIRE(runner_handler->open(&dev, false) == 0);
+	command_init(&command, &dev, 0x28, out, sizeof out, 0);
+	CHECK_INT(command_finish(&command, runner_handler->read(&dev, command.handle, command.iov,
+								1, sizeof out, 0x400 * 512 - 4096)),
+		  STS_SENSE);
+	CHECK_MEM(command.lib.sense_buf, wanted, sizeof wanted);
+	CHECK_ZERO(command.lib.sense_buf + 18, 96 - 18);
+	CHECK_INT(run_write(&dev, block, sizeof block, 0x400 * 512), STS_OK);
+	CHECK_INT(run_read(&dev, out, sizeof block, 0x400 * 512), STS_OK);
+	CHECK_MEM(out, block, sizeof block);
+	runner_handler->close(&dev);
+}
+
+static void test_failed_flush(const void *data)
+{
+	Dev dev;
+	guint8 block[4096] = {7}, out[4096];
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "failed"));
+	CHECK_INT(run_write(&dev, block, sizeof block, 0), STS_OK);
+	g_atomic_int_set(&fdatasync_error, EIO);
+	CHECK(run_flush(&dev) > 0);
+	g_atomic_int_set(&fdatasync_error, 0);
+	CHECK_INT(run_flush(&dev), STS_HW_ERR);
+	CHECK_INT(run_write(&dev, block, sizeof block, 0), STS_HW_ERR);
+	CHECK_INT(run_unmap(&dev, 0x42, block, 0, 4096), STS_HW_ERR);
+	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);
+	CHECK_MEM(out, block, sizeof out);
+	CHECK(log_has("default/failed: flush"));
+	runner_handler->close(&dev);
+	REQUIRE(dev_open(&dev, "failed"));
+	CHECK_INT(run_flush(&dev), STS_OK);
+	runner_handler->close(&dev);
+}
+
+static void test_late(const void *data)
+{
+	Dev dev;
+	guint8 block[4096] = {7}, out[4096] = {1};
+	int status;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "late"));
+	g_atomic_int_set(&clock_skew, 25);
+	status = run_write(&dev, block, sizeof block, 0);
+	g_atomic_int_set(&clock_skew, 0);
+	CHECK_INT(status, STS_TIMEOUT);
+	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);
+	CHECK_ZERO(out, sizeof out);
+	runner_handler->close(&dev);
+}
+
+/* ---- a process that belongs to others */
+
+/* Every thread but those that were there before blocks all signals that can be blocked. */
+static void test_signals(const void *data)
+{
+	Dev dev;
+	const char *task;
+	g_autoptr(GDir) tasks = NULL;
+	guint ours = 0;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "signals"));
+	tasks = g_dir_open("/proc/self/task", 0, NULL);
+	REQUIRE(tasks != NULL);
+	while ((task = g_dir_read_name(tasks))) {
+		g_autofree char *path = g_strdup_printf("/proc/self/task/%s/status", task);
+		g_autofree char *text = NULL;
+		const char *blocked;
+
+		if (!g_file_get_contents(path, &text, NULL, NULL) ||
+		    !g_str_has_prefix(text, "Name:\tstorageos"))
+			continue;
+		ours++;
+		blocked = strstr(text, "SigBlk:\t");
+		REQUIRE(blocked != NULL);
+		/* SIGINT, SIGTERM, SIGHUP, SIGUSR1 among them */
+		CHECK_UINT(g_ascii_strtoull(blocked + 8, NULL, 16) & 0x4203, 0x4203);
+	}
+	CHECK(ours >= 2);
+	runner_handler->close(&dev);
+}
+
+/* The runner cancels a device's thread when the device goes. */
+static void *submit_cancelled(void *data)
+{
+	Command *command = data;
+	int answer;
+
+	pthread_cancel(pthread_self());
+	g_atomic_int_set(&clock_cancels, TRUE);
+	answer = runner_handler->write(command->dev, command->handle, command->iov, 1, 512, 0);
+	g_atomic_int_set(&clock_cancels, FALSE);
+	return answer ? NULL : command;
+}
+
+static void test_cancel(const void *data)
+{
+	Dev dev;
+	guint8 block[512] = {1};
+	Command command;
+	pthread_t thread;
+	void *result = NULL;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "cancel"));
+	command_init(&command, &dev, 0x2a, block, sizeof block, 0);
+	REQUIRE(!pthread_create(&thread, NULL, submit_cancelled, &command));
+	pthread_join(thread, &result);
+	g_atomic_int_set(&clock_cancels, FALSE);
+	CHECK(result == &command); /* it ended after the callback and not within */
+	CHECK_INT(command_wait(&command), STS_OK);
+	runner_handler->close(&dev);
+}
+
+static void test_long_lines(const void *data)
+{
+	g_autofree char *name = g_strnfill(200, 'y');
+	g_autofree char *cfgstring = g_strdup_printf("storageos/%s;create;tail-of-it", name);
+	g_autofree char *log = NULL;
+	Dev dev;
+
+	(void)data;
+	dev_init(&dev, cfgstring, SIZE);
+	CHECK_INT(runner_handler->open(&dev, false), -EINVAL);
+	log = runner_log_text();
+	CHECK(g_str_has_suffix(log, "\n")); /* the runner cuts a line that is too long */
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2 || !runner_load(argv[1]) || !setup_pool()) {
+		printf("Bail out! no plugin, or no pool\n");
+		return 1;
+	}
+	argv[1] = argv[0];
+	test_add("the structure is filled where the runner looks", test_registered, NULL);
+	test_add("check_config looks at syntax only", test_check_config, NULL);
+	test_add("open refuses what is not there", test_open_refuses, NULL);
+	test_add("open refuses another size, block size, process", test_open_compares, NULL);
+	test_add("open sets the limits", test_limits, NULL);
+	test_add("a device may have blocks of 4096 bytes", test_large_blocks, NULL);
+	test_add("reconfig answers what it cannot do", test_reconfig, NULL);
+	test_add("what is written is read", test_read_write, NULL);
+	test_add("many commands at once all end, once", test_many, NULL);
+	test_add("a completion may send the next command", test_steps, NULL);
+	test_add("FUA flushes, where it is FUA", test_fua, NULL);
+	test_add("flushes share, and reads pass them", test_flushes_share, NULL);
+	test_add("WRITE SAME repeats its block", test_same, NULL);
+	test_add("UNMAP zeroes, WRITE SAME with UNMAP keeps its promise", test_unmap, NULL);
+	test_add("FORMAT UNIT zeroes", test_format, NULL);
+	test_add("COMPARE AND WRITE compares, then writes", test_compare, NULL);
+	test_add("a corrupt block is a medium error with its LBA", test_corrupt, NULL);
+	test_add("after a failed flush reads go on and all else fails", test_failed_flush, NULL);
+	test_add("what waited too long is not begun", test_late, NULL);
+	test_add("our threads take no signals", test_signals, NULL);
+	test_add("a thread that is cancelled ends outside of callbacks", test_cancel, NULL);
+	test_add("long lines reach the log whole", test_long_lines, NULL);
+	return test_run(argc - 1, argv + 1);
+}

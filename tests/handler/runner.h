@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A stand-in for tcmu-runner 1.5.4 in the test's own process: the symbols that it exports, its
+ * handler structure and its command, laid out as its are.  It loads the plugin as that does.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <sys/uio.h>
+
+typedef struct tcmu_device Dev;
+
+struct tcmulib_cmd {
+	guint16 cmd_id;
+	guint8 *cdb;
+	struct iovec *iovec;
+	size_t iov_cnt;
+	guint8 sense_buf[96];
+	void *hm_private;
+};
+
+struct tcmulib_cfg_info {
+	int type;
+	union {
+		guint64 dev_size;
+		const char *cfgstring;
+		bool write_cache;
+	} data;
+};
+
+/* Commands are handed to the plugin as void: they are not aligned. */
+typedef struct {
+	const char *name, *subtype, *cfg_desc;
+	void *opaque;
+	bool (*check_config)(const char *cfgstring, char **reason);
+	int (*reconfig)(Dev *dev, struct tcmulib_cfg_info *cfg);
+	int (*open)(Dev *dev, bool reopen);
+	void (*close)(Dev *dev);
+	int nr_threads;
+	void *handle_cmd;
+	int (*read)(Dev *dev, void *cmd, struct iovec *iov, size_t count, size_t length, off_t at);
+	int (*write)(Dev *dev, void *cmd, struct iovec *iov, size_t count, size_t length, off_t at);
+	int (*flush)(Dev *dev, void *cmd);
+	int (*unmap)(Dev *dev, void *cmd, guint64 offset, guint64 length);
+	int (*writesame)(Dev *dev, void *cmd, guint64 offset, guint64 length, struct iovec *iov,
+			 size_t count);
+	int (*caw)(Dev *dev, void *cmd, guint64 offset, guint64 length, struct iovec *iov,
+		   size_t count);
+	void *unused[9];
+} Handler;
+
+/* What the plugin registered. */
+extern Handler *runner_handler;
+
+struct tcmu_device {
+	void *private_data;
+	char cfgstring[256];
+	guint64 num_lbas;
+	guint32 block_size;
+	guint32 max_xfer_len, opt_unmap_gran, unmap_gran_align;
+	bool split_unmaps, write_cache, solid_state;
+};
+
+/* Loads the plugin and calls its handler_init(); FALSE where that is not to be had, or refused. */
+gboolean runner_load(const char *path);
+
+/* Everything logged so far; free the result. */
+char *runner_log_text(void);
+
+/* A command: its data is in pieces of `piece` bytes (0: in one). */
+typedef struct Command Command;
+
+/* Called in the thread that completes.  TRUE: it went on with the next step, and is not done. */
+typedef gboolean (*CommandDone)(Command *command);
+
+struct Command {
+	struct tcmulib_cmd lib;
+	guint8 cdb[16];
+	struct iovec iov[64];
+	Dev *dev;
+	void *handle;	  /* what the plugin gets */
+	guint8 room[128]; /* that lies in here, at an odd place */
+	int status;	  /* what it was completed with */
+	int completed;	  /* how many times; atomic */
+	GThread *by;
+	CommandDone done;
+	void *data;
+};
+
+void command_init(Command *command, Dev *dev, guint8 opcode, void *data, gsize length, gsize piece);
+
+/* Waits for its completion, 20 s at most, and returns its status, or -1. */
+int command_wait(Command *command);
+
+/* What the plugin answered, at once or later. */
+int command_finish(Command *command, int answer);
+
+/* The whole life of one. */
+int run_read(Dev *dev, void *data, gsize length, guint64 offset);
+int run_write(Dev *dev, const void *data, gsize length, guint64 offset);
+int run_flush(Dev *dev);
+
+/* ---- what the plugin meets of the system: this process's functions take precedence */
+
+extern gint clock_skew;	     /* seconds that every thread but the main one is ahead; atomic */
+extern gint clock_cancels;   /* whether asking for the time is a cancellation point; atomic */
+extern gint fdatasync_calls; /* atomic */
+extern gint fdatasync_error; /* errno to fail with; atomic */
+extern gint fdatasync_delay; /* us; atomic */
