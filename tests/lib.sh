@@ -76,14 +76,15 @@ skip_all() {
 }
 
 check() {
-	local name=$1 output status
+	local name=$1 status
 	shift
-	output=$("$@" 2>&1 </dev/null)
+	# In this shell, so that functions can set variables and call cleanup.
+	"$@" >"$WORK/.output" 2>&1 </dev/null
 	status=$?
 	if [ $status = 0 ]; then
 		ok "$name"
 	else
-		not_ok "$name" "'$*' ended with status $status:"$'\n'"$output"
+		not_ok "$name" "'$*' ended with status $status:"$'\n'"$(cat "$WORK/.output")"
 	fi
 	return $status
 }
