@@ -144,7 +144,7 @@ static void task_complete(Task *task, int result, guint64 position)
 
 static void flush_run(WorkItem *item)
 {
-	Device *device = (Device *)((char *)item - G_STRUCT_OFFSET(Device, flush_item));
+	Device *device = (void *)((char *)item - G_STRUCT_OFFSET(Device, flush_item));
 	Task *task, *next;
 	int result;
 

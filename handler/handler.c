@@ -163,7 +163,7 @@ static int handle_reconfig(RunnerDevice *dev, const RunnerReconfig *change)
 
 static int submit(RunnerDevice *dev, RunnerCommand *cmd, const Request *request)
 {
-	g_auto(CancelGuard) guard = cancel_guard();
+	G_GNUC_UNUSED g_auto(CancelGuard) guard = cancel_guard();
 
 	return (int)device_submit(runner_device_private(dev), cmd, request);
 }
@@ -227,7 +227,7 @@ static int handle_flush(RunnerDevice *dev, RunnerCommand *cmd)
  * than at once, it is carried out at once. */
 static int write_same_unmap(RunnerDevice *dev, RunnerCommand *cmd, guint64 offset, guint64 length)
 {
-	g_auto(CancelGuard) guard = cancel_guard();
+	G_GNUC_UNUSED g_auto(CancelGuard) guard = cancel_guard();
 	gsize count;
 	const struct iovec *iov = runner_command_data(cmd, &count);
 	const Request request = {.kind = REQUEST_WRITE_SAME,

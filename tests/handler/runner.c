@@ -132,6 +132,9 @@ void tcmu_dev_set_solid_state_media(Dev *dev, bool enabled)
 
 /* As the runner: into a buffer of 255 bytes, the newline being the caller's. */
 static void message(const char *function, int line, const char *format, va_list args)
+	G_GNUC_PRINTF(3, 0);
+
+static void message(const char *function, int line, const char *format, va_list args)
 {
 	char text[255];
 	int n = g_snprintf(text, sizeof text, "%s:%d: ", function, line);
