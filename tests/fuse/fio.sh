@@ -3,6 +3,7 @@
 # What fio writes at queue depth 32 it reads back and verifies, through a loop device and without.
 . "$(dirname "$0")/server.sh"
 need fio fio
+cd "$WORK" || give_up "no $WORK" # where fio leaves its files
 need losetup mount
 
 fio_verify() { # FILE NAME OPTION...

@@ -3,6 +3,7 @@
 # A volume of 1 TiB under random writes over its whole range stays under 160 MiB of memory.
 . "$(dirname "$0")/server.sh"
 need fio fio
+cd "$WORK" || give_up "no $WORK" # where fio leaves its files
 
 most=$((160 * 1024))
 

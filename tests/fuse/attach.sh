@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# `storageos attach --frontend fuse`: a block device that holds file systems and survives kill -9 of its server.
+. "$(dirname "$0")/server.sh"
+need fio fio
+need mkfs.xfs xfsprogs
+need jq jq
+need losetup mount
+ACKNOWLEDGED=$STORAGEOS_BUILD/tests/fuse/acknowledged
+need_built "$ACKNOWLEDGED"
+DISK=$WORK/disk
+mkdir "$DISK"
+cd "$WORK" || give_up "no $WORK" # where fio leaves its files
+
+attach() {
+	DEVICE=$("$STORAGEOS" attach "$1" --frontend fuse 2>"$WORK/attach") || { cat "$WORK/attach"; return 1; }
+	cleanup "$STORAGEOS" detach "$1"
+	SERVER=$("$STORAGEOS" status "$1" --json | jq -r '.. | .pid? // empty' | head -n 1)
+	alive "$SERVER"
+}
+
+detach() {
+	"$STORAGEOS" detach "$1"
+}
+
+new_volume db 1G
+must "attach" attach db
+is "it prints the device" "$DEVICE" "$WORK/dev/default/db"
+is "a block device of the volume's size" "$(blockdev --getsize64 "$DEVICE")" $((1 << 30))
+cleanup unmount_for_certain "$DISK"
+
+must "mkfs.xfs" mkfs.xfs -q "$DEVICE"
+must "mount" mount "$DEVICE" "$DISK"
+check "files" tree_fill "$DISK/keep" 60
+sum=$(tree_checksum "$DISK/keep")
+check "sync" sync -f "$DISK"
+refuses "detach while it is mounted is refused" "$DISK" detach db
+check "the files are still there" test "$(tree_checksum "$DISK/keep")" = "$sum"
+check "umount" unmount "$DISK"
+check "detach" detach db
+is "the device is gone" "$(ls "$WORK/dev/default" 2>/dev/null)" ""
+check "the server has ended" gone "$SERVER"
+is "nothing is mounted" "$(grep -cF "$WORK" /proc/mounts)" 0
+verify_volume db "the volume is whole"
+
+must "attach again" attach db
+must "mount again" mount "$DEVICE" "$DISK"
+is "the files are there" "$(tree_checksum "$DISK/keep")" "$sum"
+check "umount again" unmount "$DISK"
+
+# ---- killed under load
+
+check "fio verifies at queue depth 32" fio --name=v --filename="$DEVICE" --ioengine=libaio --direct=1 \
+	--iodepth=32 --rw=randwrite --bs=4k --offset=512M --size=128M --verify=crc32c --verify_fatal=1
+check "blkdiscard" blkdiscard --length $((128 << 20)) "$DEVICE"
+"$ACKNOWLEDGED" write "$DEVICE" "$WORK/record" 30 >"$WORK/load" &
+writer=$!
+sleep 2
+kill_server
+wait $writer
+note "$(cat "$WORK/load")"
+like "the load ran until the kill" "$(cat "$WORK/load")" '^[1-9][0-9]+ writes, then: (In|So|Tr)'
+refuses "status tells the truth" "not run|not mounted|dead|broken" eval '"$STORAGEOS" status db; false'
+must "attach after the kill" attach db
+check "all that was acknowledged is there" "$ACKNOWLEDGED" verify "$DEVICE" "$WORK/record"
+check "fio finds what it wrote before" fio --name=v --filename="$DEVICE" --ioengine=libaio --direct=1 \
+	--iodepth=32 --rw=randwrite --bs=4k --offset=512M --size=128M --verify=crc32c --verify_fatal=1 \
+	--verify_only
+kill_server
+check "detach after a kill cleans up" detach db
+is "nothing is mounted then" "$(grep -cF "$WORK" /proc/mounts)" 0
+is "no loop device is left" "$(losetup -n -O BACK-FILE | grep -cF "$WORK")" 0
+verify_volume db "the volume is whole"
+finish
