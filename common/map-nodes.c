@@ -264,7 +264,7 @@ int node_get_locked(Map *map, guint level, guint64 index, gboolean nowait, MapNo
 		*ret_node = node;
 		return 0;
 	}
-	if (nowait)
+	if (node && nowait)
 		return -EAGAIN;
 	if (node) {
 		g_cond_wait(&map->loaded, &map->lock);
@@ -272,7 +272,7 @@ int node_get_locked(Map *map, guint level, guint64 index, gboolean nowait, MapNo
 	}
 	if (level < map->levels - 1) {
 		MapNode *parent;
-		int r = node_get_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT, FALSE,
+		int r = node_get_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT, nowait,
 					&parent);
 
 		if (r || !parent)
@@ -281,5 +281,7 @@ int node_get_locked(Map *map, guint level, guint64 index, gboolean nowait, MapNo
 	entry = pointer_get_locked(map, level, index);
 	if (!entry.slot || entry.dead)
 		return 0;
+	if (nowait)
+		return -EAGAIN;
 	return node_load_locked(map, level, index, &entry);
 }
