@@ -14,7 +14,7 @@
 #include "tests/engine/script.h"
 
 #define PROCESS_DIED G_MAXUINT64
-#define RANDOM_SEEDS 3
+#define RANDOM_SEEDS 2
 #define POINTS_MAX 3000 /* far more operations than any script has */
 
 static void no_log(LoggingLevel level, const char *line)
