@@ -35,8 +35,7 @@ static void cut_journal(gpointer data)
 {
 	Engine *engine = data;
 
-	engine->cut = journal_head(engine->journal);
-	journal_set_generation(engine->journal, engine->generation + 1);
+	engine->cut = journal_cut(engine->journal, engine->generation + 1);
 }
 
 static void freeze(Engine *engine)

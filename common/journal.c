@@ -221,18 +221,13 @@ void journal_mark_durable(Journal *journal, guint64 sequence)
 	commit_locked(journal, append_locked(journal, &record));
 }
 
-JournalPlace journal_head(Journal *journal)
-{
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
-
-	return (JournalPlace){journal->head, journal->sequence};
-}
-
-void journal_set_generation(Journal *journal, guint64 generation)
+/* In one step: a durable-mark, which the map's lock does not hold back, must not get in between. */
+JournalPlace journal_cut(Journal *journal, guint64 generation)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
 
 	journal->generation = generation;
+	return (JournalPlace){journal->head, journal->sequence};
 }
 
 void journal_release(Journal *journal, guint64 tail)

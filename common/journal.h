@@ -16,7 +16,7 @@
  * Room is reserved before the critical section in which a record is appended, so that appending
  * never waits and never fails.
  *
- * Threading: any number of threads.  journal_append() and journal_head() are ordered by the map's
+ * Threading: any number of threads.  journal_append() and journal_cut() are ordered by the map's
  * lock, so that records and the map change in one order; the journal's own lock is below it.
  */
 #pragma once
@@ -55,11 +55,8 @@ guint64 journal_written(Journal *journal);
 /* Notes in the ring, if there is room, that every record before the sequence is on disk. */
 void journal_mark_durable(Journal *journal, guint64 sequence);
 
-/* Where the next record goes. */
-JournalPlace journal_head(Journal *journal);
-
-/* The generation that records carry from now on. */
-void journal_set_generation(Journal *journal, guint64 generation);
+/* Records carry that generation from now on; returns where the first of them goes. */
+JournalPlace journal_cut(Journal *journal, guint64 generation);
 
 /* A checkpoint made everything before `tail` needless. */
 void journal_release(Journal *journal, guint64 tail);
