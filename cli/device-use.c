@@ -15,9 +15,6 @@
 #include "common/autofd.h"
 #include "common/error.h"
 
-#define UDEV_PATIENCE_US (5 * G_USEC_PER_SEC)
-#define PAUSE_US 50000
-
 /* The numbers of a device or partition with this directory in /sys. */
 static dev_t device_number(const char *sys)
 {
@@ -78,6 +75,19 @@ static gboolean process_has_open(const char *pid, dev_t number)
 	return FALSE;
 }
 
+/* udev's workers look at every device that changed, without wanting anything of it; and one that
+ * reads from a device whose server is dead does not even end before that is taken away. */
+static gboolean only_looks(pid_t pid)
+{
+	static const char *const names[] = {"(systemd-udevd)", "((udev-worker))", "(udevd)"};
+	g_autofree char *process = process_describe(pid);
+
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+		if (g_str_has_suffix(process, names[i]))
+			return TRUE;
+	return FALSE;
+}
+
 static pid_t opener(dev_t number)
 {
 	g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
@@ -86,7 +96,8 @@ static pid_t opener(dev_t number)
 	while (dir && (entry = g_dir_read_name(dir))) {
 		pid_t pid = (pid_t)atoi(entry);
 
-		if (pid > 0 && pid != getpid() && process_has_open(entry, number))
+		if (pid > 0 && pid != getpid() && process_has_open(entry, number) &&
+		    !only_looks(pid))
 			return pid;
 	}
 	return 0;
@@ -131,38 +142,18 @@ char *device_use_find(const char *device)
 	return found;
 }
 
-/* udev's workers and the programs that they run look at a device whenever it changed. */
-static gboolean passes_by(const char *use)
-{
-	static const char *const names[] = {"(systemd-udevd)", "((udev-worker))", "(udevd)",
-					    "(blkid)"};
-
-	for (guint i = 0; i < G_N_ELEMENTS(names); i++)
-		if (strstr(use, names[i]))
-			return TRUE;
-	return FALSE;
-}
-
 int device_use_claim(const char *device, GError **error)
 {
-	gint64 end = g_get_monotonic_time() + UDEV_PATIENCE_US;
+	autofd fd = open(device, O_RDONLY | O_EXCL | O_CLOEXEC);
+	int err = fd < 0 ? errno : 0;
+	g_autofree char *use = device_use_find(device);
 
-	for (;;) {
-		autofd fd = open(device, O_RDONLY | O_EXCL | O_CLOEXEC);
-		int err = fd < 0 ? errno : 0;
-		g_autofree char *use = device_use_find(device);
-
-		if (fd >= 0 && !use)
-			return autofd_steal(&fd);
-		if (fd < 0 && err != EBUSY) {
-			error_set_errno(error, err, "open %s", device);
-			return -1;
-		}
-		if (g_get_monotonic_time() > end || (use && !passes_by(use))) {
-			error_set(error, STORAGEOS_ERROR_BUSY, "it is in use: %s",
-				  use ? use : "somebody has the device exclusively");
-			return -1;
-		}
-		g_usleep(PAUSE_US);
-	}
+	if (fd >= 0 && !use)
+		return autofd_steal(&fd);
+	if (use || err == EBUSY)
+		error_set(error, STORAGEOS_ERROR_BUSY, "it is in use: %s",
+			  use ? use : "somebody has the device exclusively");
+	else
+		error_set_errno(error, err, "open %s", device);
+	return -1;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who uses a block device: mounts and swap on it or on its partitions, devices stacked on it
- * (device mapper, md), processes that have it open.
+ * (device mapper, md), processes that have it open, but udev's, which only look.
  */
 #pragma once
 
@@ -12,5 +12,5 @@
 char *device_use_find(const char *device);
 
 /* Opens it so that nobody can begin to use it (O_EXCL), until the descriptor is closed.  -1 with
- * BUSY and who uses it; those who look at every new device (udev) are waited for. */
+ * BUSY and who uses it. */
 int device_use_claim(const char *device, GError **error);

@@ -217,6 +217,8 @@ char *frontend_tcmu_attach(const Places *places, const Facts *facts, GError **er
 gboolean frontend_tcmu_detach(const Places *places, const TcmuParts *parts, GError **error)
 {
 	cli_progress("detach %s: removing LUN and backstore", places->text);
+	if (parts->backstore && !parts->runner)
+		target_abandon(parts->backstore, parts->device);
 	if (parts->target && !target_loopback_remove(parts->target, error))
 		return FALSE;
 	return !parts->backstore || target_backstore_remove(parts->backstore, error);

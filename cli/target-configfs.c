@@ -4,12 +4,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/process.h"
+#include "common/autofd.h"
 #include "common/error.h"
+#include "common/logging.h"
 #include "common/pool.h"
 #include "common/runner-bus.h"
 
@@ -100,15 +101,52 @@ char *target_backstore_find_volume(const char *volume)
 	return directory ? g_path_get_basename(directory) : NULL;
 }
 
+/* FALSE and errno. */
+static gboolean write_text(const char *directory, const char *name, const char *text)
+{
+	g_autofree char *path = g_build_filename(directory, name, NULL);
+	autofd fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
 gboolean target_backstore_set_serial(const char *backstore, const char *serial, GError **error)
 {
-	g_autofree char *path = g_build_filename(backstore, "wwn", "vpd_unit_serial", NULL);
-	FILE *file = fopen(path, "we");
-	gboolean written = file && fprintf(file, "%s\n", serial) > 0;
+	return write_text(backstore, "wwn/vpd_unit_serial", serial) ||
+	       error_set_errno(error, errno, "set the unit serial of %s", backstore);
+}
 
-	if (file && fclose(file))
-		written = FALSE;
-	return written || error_set_errno(error, errno, "set the unit serial in %s", path);
+/* The directory in /sys of the SCSI disk's driver, which has one entry in `disks`. */
+static char *scsi_disk(const char *disks)
+{
+	g_autoptr(GDir) dir = g_dir_open(disks, 0, NULL);
+	const char *name = dir ? g_dir_read_name(dir) : NULL;
+
+	return name ? g_build_filename(disks, name, NULL) : NULL;
+}
+
+/* When a disk with a write cache goes, the kernel sends a flush, which a dead server never answers;
+ * so it must think that there is no cache.  What it sent before fails, where it is offline. */
+static void silence(const char *device)
+{
+	g_autofree char *name = g_path_get_basename(device);
+	g_autofree char *sys = g_build_filename("/sys/block", name, "device", NULL);
+	g_autofree char *disks = g_build_filename(sys, "scsi_disk", NULL);
+	g_autofree char *disk = scsi_disk(disks);
+
+	if (!disk || !write_text(disk, "cache_type", "temporary write through") ||
+	    !write_text(sys, "state", "offline"))
+		log_debug("%s: cannot be silenced: %s", device, g_strerror(errno));
+}
+
+void target_abandon(const char *backstore, const char *device)
+{
+	if (device)
+		silence(device);
+	/* Older kernels have no actions: there the commands run into their time-out of 30 s. */
+	if (!write_text(backstore, "action/block_dev", "1") ||
+	    !write_text(backstore, "action/reset_ring", "2"))
+		log_debug("%s: cannot reset its ring: %s", backstore, g_strerror(errno));
 }
 
 /* ---- loopback targets */

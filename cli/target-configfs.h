@@ -25,6 +25,10 @@ gboolean target_loopback_has_lun(const char *target, const char *backstore);
 /* "/dev/sdb", or NULL as long as there is none.  Free the result. */
 char *target_loopback_device(const char *target);
 
+/* For one whose server is dead: fails the commands that wait for it and lets no more through, so
+ * that removing it waits for nothing.  `device` may be NULL. */
+void target_abandon(const char *backstore, const char *device);
+
 /* Remove them, with everything in them; bounded in time.  What is not there is no error. */
 gboolean target_loopback_remove(const char *target, GError **error);
 gboolean target_backstore_remove(const char *backstore, GError **error);

@@ -1,0 +1,43 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# In a kernel without TCMU `storageos attach`, with no option, ends on FUSE and says why.
+. "$(dirname "$0")/guest.sh"
+need_built "$STORAGEOS" "$STORAGEOS_FUSE"
+need tcmu-runner tcmu-runner
+need mkfs.ext4 e2fsprogs
+enter_guest --timeout 300 --no-tcmu
+own_config
+
+link=$WORK/dev/default/db
+like "probe says what follows, and why" "$("$STORAGEOS" probe)" \
+	'front end +fuse \(no TCMU: kernel .* does not have target_core_user\)'
+is "probe --json, too" "$("$STORAGEOS" probe --json | jq -r '.frontend, .modules.target_core_user')" \
+	$'fuse\nmissing'
+must "make a volume" "$STORAGEOS" create db --size 256M
+is "attach with no option prints the device" "$("$STORAGEOS" attach db 2>"$WORK/said")" "$link"
+like "says that it is FUSE, and why" "$(<"$WORK/said")" \
+	'attached over FUSE, because: no TCMU: kernel .* does not have target_core_user'
+like "status keeps the reason" "$("$STORAGEOS" status db)" \
+	'attached over FUSE .*no TCMU: kernel .* does not have target_core_user'
+like "it is a loop device" "$(readlink "$link")" '^/dev/loop'
+is "with direct I/O" "$(losetup -n -O DIO "$(readlink "$link")" | tr -d ' ')" 1
+
+must "make a file system" mkfs.ext4 -q "$link"
+mkdir "$WORK/mnt"
+must "mount it" mount "$link" "$WORK/mnt"
+cleanup umount -l "$WORK/mnt"
+must "fill it" tree_fill "$WORK/mnt" 40
+sum=$(tree_checksum "$WORK/mnt")
+must "unmount" unmount "$WORK/mnt"
+must "detach" "$STORAGEOS" detach db
+must "attach again" "$STORAGEOS" attach db
+must "mount it" mount "$link" "$WORK/mnt"
+is "everything is there" "$(tree_checksum "$WORK/mnt")" "$sum"
+must "unmount" unmount "$WORK/mnt"
+must "detach" "$STORAGEOS" detach db
+check "the volume is whole" "$STORAGEOS" check db
+
+refuses "TCMU where it is asked for fails, and says why" 'does not have target_core_user' \
+	"$STORAGEOS" attach db --frontend tcmu
+check "and leaves nothing" test ! -e "$link"
+finish

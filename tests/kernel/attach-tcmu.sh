@@ -1,0 +1,128 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# `storageos attach` over TCMU, in a real kernel: the device, its names, and every part killed.
+. "$(dirname "$0")/guest.sh"
+need_built "$STORAGEOS" "$STORAGEOS_PLUGIN"
+need tcmu-runner tcmu-runner
+need targetcli targetcli-fb
+enter_guest --timeout 500
+plugin_install
+rmmod tcm_loop target_core_user
+
+link=$WORK/dev/default/db
+state() { "$STORAGEOS" status "$1" --json | jq -r ".[0].$2"; }
+attach() { "$STORAGEOS" attach "$@" 2>"$WORK/said"; }
+runner_dead() { ! pidof tcmu-runner; }
+kill_runner() { kill -9 "$(pidof tcmu-runner)" && wait_for 10 runner_dead; }
+left() { ls "$CONFIGFS/core" | grep -c '^user_'; ls "$CONFIGFS/loopback" | grep -c '^naa\.'; }
+data() { dd if="$link" bs=1M count=8 iflag=direct status=none | sha256sum; }
+
+must "make a volume" "$STORAGEOS" create db --size 256M
+
+# ---- attach: modules and runner are brought up by it
+
+is "attach prints the device's path and nothing else" "$(attach db)" "$link"
+like "it says what it chose, and why" "$(<"$WORK/said")" 'attached over TCMU, because: .*offer'
+device=$(readlink "$link")
+like "it is a SCSI disk" "$device" '^/dev/sd[a-z]+$'
+is "of the volume's size" "$(blockdev --getsize64 "$device")" $((256 << 20))
+uuid=$("$STORAGEOS" info db --json | jq -r .uuid)
+is "whose unit serial is the volume's UUID" \
+	"$(tail -c +5 "/sys/block/${device##*/}/device/vpd_pg80" | tr -d "\0")" "$uuid"
+by_id() { readlink -f /dev/disk/by-id/* | grep -qx "$device"; }
+check "it has a name in /dev/disk/by-id" wait_for 10 by_id
+like "requests of 1 MiB are allowed" "$(cat "$CONFIGFS"/core/user_*/default:db/info)" \
+	'HwMaxSectors: 2048'
+is "status: attached" "$(state db state)" attached
+is "status: over TCMU" "$(state db frontend)" tcmu
+is "status: by this runner" "$(state db pid)" "$(pidof tcmu-runner)"
+like "info of an attached volume says who has it open" "$("$STORAGEOS" info db)" \
+	'open in +process [0-9]+ \(tcmu-runner\)'
+random_file "$WORK/data" $((8 << 20))
+must "write to it" dd if="$WORK/data" of="$link" bs=1M oflag=direct conv=fsync
+written=$(sha256sum <"$WORK/data")
+is "and read back" "$(data)" "$written"
+check "attaching what is attached succeeds" attach db
+like "and says so" "$(<"$WORK/said")" 'is attached already over TCMU'
+refuses "it cannot be deleted" 'it is attached' "$STORAGEOS" delete db
+
+# ---- in use
+
+must "make a file system" mkfs.ext4 -q "$link"
+mkdir "$WORK/mnt"
+must "mount it" mount "$link" "$WORK/mnt"
+cleanup umount -l "$WORK/mnt"
+refuses "detach refuses while it is mounted, and says where" "mounted on $WORK/mnt" \
+	"$STORAGEOS" detach db
+
+# ---- the runner dies under a mounted file system
+
+random_file "$WORK/mnt/before" 100000
+sync -f "$WORK/mnt"
+sum=$(checksum "$WORK/mnt/before")
+must "kill -9 tcmu-runner" kill_runner
+is "status tells it" "$(state db state)" broken
+like "and what is wrong" "$(state db problem)" 'tcmu-runner does not run'
+refuses "detach still refuses" "mounted on $WORK/mnt" "$STORAGEOS" detach db
+is "attach brings it back" "$(attach db)" "$link"
+is "status: attached" "$(state db state)" attached
+echo 3 >/proc/sys/vm/drop_caches
+is "what was there is there" "$(checksum "$WORK/mnt/before")" "$sum"
+check "and the file system goes on" dd if=/dev/zero of="$WORK/mnt/after" bs=64k count=10 conv=fsync
+must "unmount" unmount "$WORK/mnt"
+
+# ---- detach
+
+check "detach" "$STORAGEOS" detach db
+is "no backstore and no target are left" "$(left)" $'0\n0'
+check "nor the link" test ! -L "$link"
+is "status: detached" "$(state db state)" detached
+like "detaching what is not attached succeeds and says so" \
+	"$("$STORAGEOS" detach db 2>&1 && echo done)" 'it is not attached'
+check "the volume is whole" "$STORAGEOS" check db
+
+# ---- the runner dies, then detach
+
+must "attach again" attach db
+must "write to it" dd if="$WORK/data" of="$link" bs=1M oflag=direct conv=fsync
+must "kill -9 tcmu-runner" kill_runner
+SECONDS=0
+check "detach cleans up without it" "$STORAGEOS" detach db
+is "in less than 20 s" $((SECONDS < 20)) 1
+is "no backstore and no target are left" "$(left)" $'0\n0'
+is "attach comes back" "$(attach db)" "$link"
+is "with the data" "$(data)" "$written"
+
+# ---- attach itself dies half way: whatever it left, the next one goes on
+
+for limit in 0.1 0.4 0.8 1.2 1.8 2.5; do
+	"$STORAGEOS" detach db >/dev/null 2>&1
+	timeout -s KILL "$limit" "$STORAGEOS" attach db >/dev/null 2>&1
+	note "after $limit s: $("$STORAGEOS" status db)"
+	is "attach after one that was killed after $limit s" "$(attach db)" "$link"
+done
+is "with the data" "$(data)" "$written"
+
+# ---- what others made
+
+must "detach" "$STORAGEOS" detach db
+must "somebody makes the backstore himself" targetcli \
+	'/backstores/user:storageos create name=mine size=256M cfgstring=db'
+is "status tells it" "$(state db state)" "served elsewhere"
+refuses "attach says which one it is" 'backstore mine' "$STORAGEOS" attach db
+refuses "detach leaves it alone" 'backstore mine' "$STORAGEOS" detach db
+must "he deletes it" targetcli /backstores/user:storageos delete mine
+
+# ---- a volume of 4096-byte blocks, and a front end that is forced
+
+must "make a volume of 4096-byte blocks" "$STORAGEOS" create big --size 64M --block-size 4096
+must "attach it" attach big --frontend tcmu
+is "the device has them" "$(blockdev --getss "$WORK/dev/default/big")" 4096
+must "detach it" "$STORAGEOS" detach big
+is "FUSE where it is asked for" "$(attach db --frontend fuse)" "$link"
+like "says so" "$(<"$WORK/said")" 'attached over FUSE, because: it was asked for'
+like "is a loop device" "$(readlink "$link")" '^/dev/loop'
+is "has the same data" "$(data)" "$written"
+check "detach" "$STORAGEOS" detach db
+is "no backstore and no target are left" "$(left)" $'0\n0'
+finish
