@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -106,11 +107,13 @@ gboolean process_wait_end(pid_t pid, gint64 start_time, guint seconds)
 
 /* ---- programs */
 
-/* In the child, between fork and exec. */
+/* In the child, between fork and exec.  It ends with us: whoever goes on after we were killed must
+ * not meet a program of ours that still works. */
 static void in_own_group(gpointer data)
 {
 	(void)data;
 	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(STDOUT_FILENO, STDERR_FILENO);
 }
 

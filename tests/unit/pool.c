@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/pool.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/error.h"
+#include "common/units.h"
+#include "tests/harness.h"
+
+#define NAME_63 "a23456789012345678901234567890123456789012345678901234567890123"
+
+/* ---- names */
+
+static const struct {
+	const char *text, *pool, *name;
+} names[] = {
+	{"db", "default", "db"},
+	{"fast/db", "fast", "db"},
+	{"0/9", "0", "9"},
+	{"a.b_c-d/x..y", "a.b_c-d", "x..y"},
+	{NAME_63 "/" NAME_63, NAME_63, NAME_63},
+	{"/dev/sdb", NULL, "/dev/sdb"},
+	{"/dev/disk/by-id/wwn-0x5", NULL, "/dev/disk/by-id/wwn-0x5"},
+};
+
+static void test_names(const void *data)
+{
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autoptr(GError) error = NULL;
+		g_autoptr(VolumeName) name = volume_name_parse(names[i].text, &error);
+
+		test_row("%s", names[i].text);
+		CHECK_NO_ERROR(error);
+		if (!CHECK(name))
+			continue;
+		CHECK_STR(name->pool, names[i].pool);
+		CHECK_STR(name->name, names[i].name);
+	}
+}
+
+static const char *const bad_names[] = {
+	"",
+	"/",
+	"//",
+	"a/",
+	"/a/",
+	"a//b",
+	"a/b/c",
+	"A",
+	"a/B",
+	".a",
+	"-a",
+	"_a",
+	"a b",
+	"a:b",
+	"a,b",
+	"a;b",
+	"a\n",
+	"..",
+	"../a",
+	"a/..",
+	"a/../b",
+	"\xc3\xa4",
+	NAME_63 "4",
+	NAME_63 "4/a",
+	"a/" NAME_63 "4",
+	"/dev/../etc/passwd",
+	"/dev//sdb",
+	"/dev/./sdb",
+	"/dev/sd b",
+	"/dev/sdb;create",
+	"/dev/a:b",
+	"default/db;create",
+};
+
+static void test_bad_names(const void *data)
+{
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(bad_names); i++) {
+		g_autoptr(GError) error = NULL;
+
+		test_row("'%s'", bad_names[i]);
+		CHECK(!volume_name_parse(bad_names[i], &error));
+		CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, NULL);
+	}
+}
+
+static void test_format(const void *data)
+{
+	const VolumeName name = {(char *)"p", (char *)"v"};
+	const VolumeName path = {NULL, (char *)"/dev/x"};
+	g_autofree char *in_pool = volume_name_format(&name);
+	g_autofree char *device = volume_name_format(&path);
+
+	(void)data;
+	CHECK_STR(in_pool, "p/v");
+	CHECK_STR(device, "/dev/x");
+}
+
+/* ---- pools */
+
+/* A configuration whose pool "p" is a new directory, with its marker or without. */
+static Config *new_config(gboolean with_marker)
+{
+	g_autofree char *file = test_path(".conf");
+	g_autofree char *directory = test_path(".pool");
+	g_autoptr(GError) error = NULL;
+	Config *config;
+
+	CHECK_INT(mkdir(directory, 0700), 0);
+	CHECK(config_add_pool(file, "p", directory, &error));
+	CHECK_NO_ERROR(error);
+	if (with_marker)
+		CHECK(pool_create("p", directory, NULL));
+	config = config_load(file, &error);
+	CHECK_NO_ERROR(error);
+	return config;
+}
+
+static guint entries(const char *directory)
+{
+	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
+	guint n = 0;
+
+	while (dir && g_dir_read_name(dir))
+		n++;
+	return n;
+}
+
+static void test_create_pool(const void *data)
+{
+	g_autofree char *directory = test_path("/deep/er");
+	g_autofree char *marker = g_build_filename(directory, POOL_MARKER, NULL);
+	const ConfigPool pool = {(char *)"p", directory};
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = NULL;
+
+	(void)data;
+	CHECK(pool_create("p", directory, &error));
+	CHECK(pool_check(&pool, &error));
+	CHECK_NO_ERROR(error);
+	CHECK(g_file_get_contents(marker, &text, NULL, NULL));
+	CHECK_CONTAINS(text, "\"format\": 1");
+	CHECK_CONTAINS(text, "\"uuid\": \"");
+	CHECK_CONTAINS(text, "\"name\": \"p\"");
+	CHECK(pool_create("p", directory, &error));
+	CHECK_NO_ERROR(error);
+	CHECK(!pool_create("q", directory, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, "belongs to the pool 'p'");
+	CHECK_UINT(entries(directory), 1);
+}
+
+static const struct {
+	const char *text;
+	int code;
+} markers[] = {
+	{"", STORAGEOS_ERROR_CORRUPT},
+	{"{", STORAGEOS_ERROR_CORRUPT},
+	{"[]", STORAGEOS_ERROR_CORRUPT},
+	{"null", STORAGEOS_ERROR_CORRUPT},
+	{"{}", STORAGEOS_ERROR_CORRUPT},
+	{"{\"format\":\"1\"}", STORAGEOS_ERROR_CORRUPT},
+	{"{\"format\":2}", STORAGEOS_ERROR_UNSUPPORTED},
+	{"{\"format\":1,\"name\":\"p\"}", STORAGEOS_ERROR_CORRUPT},
+	{"{\"format\":1,\"uuid\":\"x\",\"name\":\"p\"}", STORAGEOS_ERROR_CORRUPT},
+	{"{\"format\":1,\"uuid\":\"1c1f4bd2-3a0e-4a43-8d2c-0f4a3c2e1b00\",\"name\":\"../p\"}",
+	 STORAGEOS_ERROR_CORRUPT},
+	{"{\"format\":1,\"uuid\":\"1c1f4bd2-3a0e-4a43-8d2c-0f4a3c2e1b00\",\"name\":\"q\"}",
+	 STORAGEOS_ERROR_EXISTS},
+};
+
+static void test_bad_markers(const void *data)
+{
+	g_autofree char *directory = test_path(".pool");
+	g_autofree char *marker = g_build_filename(directory, POOL_MARKER, NULL);
+	const ConfigPool pool = {(char *)"p", directory};
+
+	(void)data;
+	CHECK_INT(mkdir(directory, 0700), 0);
+	for (guint i = 0; i < G_N_ELEMENTS(markers); i++) {
+		g_autoptr(GError) error = NULL;
+
+		test_row("%s", markers[i].text);
+		CHECK(g_file_set_contents(marker, markers[i].text, -1, NULL));
+		CHECK(!pool_check(&pool, &error));
+		CHECK_ERROR(error, markers[i].code, "pool 'p': ");
+	}
+}
+
+static void test_no_marker_no_write(const void *data)
+{
+	g_autoptr(Config) config = new_config(FALSE);
+	const ConfigPool *pool = config_find_pool(config, "p");
+	const VolumeName name = {(char *)"p", (char *)"v"};
+	const VolumeParameters parameters = {.size = MIB};
+	g_autoptr(GError) error = NULL;
+
+	(void)data;
+	CHECK(!pool_volume_create(config, &name, &parameters, FALSE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "no marker");
+	g_clear_error(&error);
+	CHECK(!pool_list(pool, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "is its file system mounted?");
+	g_clear_error(&error);
+	CHECK(!pool_volume_delete(config, &name, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "no marker");
+	CHECK_UINT(entries(pool->path), 0);
+}
+
+static void test_unknown_pool(const void *data)
+{
+	g_autoptr(Config) config = new_config(TRUE);
+	const VolumeName name = {(char *)"nope", (char *)"v"};
+	g_autoptr(GError) error = NULL;
+
+	(void)data;
+	CHECK(!pool_volume_path(config, &name, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "no pool 'nope'");
+}
+
+/* ---- volumes */
+
+static void test_life(const void *data)
+{
+	g_autoptr(Config) config = new_config(TRUE);
+	const ConfigPool *pool = config_find_pool(config, "p");
+	const VolumeName name = {(char *)"p", (char *)"v"};
+	const VolumeParameters parameters = {.size = 3 * MIB, .logical_block_size = 4096};
+	g_autoptr(GPtrArray) list = NULL;
+	g_autoptr(GError) error = NULL;
+	Volume *volume;
+
+	(void)data;
+	REQUIRE(pool_volume_create(config, &name, &parameters, FALSE, &error));
+	CHECK(!pool_volume_create(config, &name, &parameters, FALSE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, "create volume 'p/v': ");
+	g_clear_error(&error);
+	CHECK_UINT(entries(pool->path), 2);
+	list = pool_list(pool, &error);
+	REQUIRE(list && list->len == 1);
+	CHECK_STR(g_ptr_array_index(list, 0), "v");
+
+	volume = pool_volume_open(config, &name, 0, &error);
+	CHECK_NO_ERROR(error);
+	REQUIRE(volume);
+	CHECK_UINT(volume_size(volume), 3 * MIB);
+	CHECK_UINT(volume_logical_block_size(volume), 4096);
+	CHECK(!pool_volume_delete(config, &name, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY, "delete volume 'p/v': ");
+	g_clear_error(&error);
+	CHECK(volume_close(volume, NULL));
+
+	CHECK(pool_volume_delete(config, &name, &error));
+	CHECK_NO_ERROR(error);
+	CHECK_UINT(entries(pool->path), 1);
+	CHECK(!pool_volume_open(config, &name, 0, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "open volume 'p/v': there is none");
+}
+
+static void test_failed_creation_leaves_nothing(const void *data)
+{
+	g_autoptr(Config) config = new_config(TRUE);
+	const VolumeName name = {(char *)"p", (char *)"v"};
+	const VolumeParameters parameters = {.size = 1000};
+	g_autoptr(GError) error = NULL;
+
+	(void)data;
+	CHECK(!pool_volume_create(config, &name, &parameters, FALSE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "create volume 'p/v': ");
+	CHECK_UINT(entries(config_find_pool(config, "p")->path), 1);
+}
+
+static void test_links_are_no_volumes(const void *data)
+{
+	g_autoptr(Config) config = new_config(TRUE);
+	const ConfigPool *pool = config_find_pool(config, "p");
+	g_autofree char *link = g_build_filename(pool->path, "v.vol", NULL);
+	g_autofree char *target = test_path(".target");
+	const VolumeName name = {(char *)"p", (char *)"v"};
+	const VolumeParameters parameters = {.size = MIB};
+	g_autoptr(GPtrArray) list = NULL;
+	g_autoptr(GError) error = NULL;
+
+	(void)data;
+	CHECK_INT(symlink(target, link), 0);
+	CHECK(!pool_volume_create(config, &name, &parameters, FALSE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, NULL);
+	g_clear_error(&error);
+	CHECK(access(target, F_OK));
+	CHECK(g_file_set_contents(target, "precious", -1, NULL));
+	CHECK(!pool_volume_open(config, &name, 0, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "is not a regular file");
+	g_clear_error(&error);
+	CHECK(!pool_volume_delete(config, &name, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "is not a regular file");
+	list = pool_list(pool, NULL);
+	REQUIRE(list);
+	CHECK_UINT(list->len, 0);
+}
+
+static void test_list_is_sorted_and_ours(const void *data)
+{
+	static const char *const files[] = {"b.vol", "a.vol", "c.vol.bak", ".d.vol",
+					    "E.vol", "f",     ".vol",	   "a-1.vol"};
+	g_autoptr(Config) config = new_config(TRUE);
+	const ConfigPool *pool = config_find_pool(config, "p");
+	g_autoptr(GPtrArray) list = NULL;
+
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
+		g_autofree char *path = g_build_filename(pool->path, files[i], NULL);
+
+		CHECK(g_file_set_contents(path, "", 0, NULL));
+	}
+	list = pool_list(pool, NULL);
+	REQUIRE(list && list->len == 3);
+	CHECK_STR(g_ptr_array_index(list, 0), "a");
+	CHECK_STR(g_ptr_array_index(list, 1), "a-1");
+	CHECK_STR(g_ptr_array_index(list, 2), "b");
+}
+
+#define CREATORS 8
+
+static gpointer create_one(gpointer data)
+{
+	const VolumeName name = {(char *)"p", (char *)"v"};
+	const VolumeParameters parameters = {.size = MIB};
+
+	return GINT_TO_POINTER(pool_volume_create(data, &name, &parameters, FALSE, NULL));
+}
+
+static void test_one_creator_wins(const void *data)
+{
+	g_autoptr(Config) config = new_config(TRUE);
+	GThread *threads[CREATORS];
+	guint created = 0;
+
+	(void)data;
+	for (guint i = 0; i < CREATORS; i++)
+		threads[i] = g_thread_new(NULL, create_one, config);
+	for (guint i = 0; i < CREATORS; i++)
+		created += GPOINTER_TO_INT(g_thread_join(threads[i])) != 0;
+	CHECK_UINT(created, 1);
+	CHECK_UINT(entries(config_find_pool(config, "p")->path), 2);
+}
+
+static void test_device_path_must_be_one(const void *data)
+{
+	g_autofree char *path = test_path(".file");
+	const VolumeName name = {NULL, path};
+	const VolumeParameters parameters = {.size = MIB};
+	g_autoptr(Config) config = new_config(TRUE);
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = NULL;
+
+	(void)data;
+	CHECK(g_file_set_contents(path, "precious", -1, NULL));
+	CHECK(!pool_volume_create(config, &name, &parameters, TRUE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "is not a block device");
+	g_clear_error(&error);
+	CHECK(!pool_volume_delete(config, &name, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "is not a block device");
+	CHECK(g_file_get_contents(path, &text, NULL, NULL));
+	CHECK_STR(text, "precious");
+}
+
+int main(int argc, char **argv)
+{
+	test_add("names are taken apart", test_names, NULL);
+	test_add("bad names are refused", test_bad_names, NULL);
+	test_add("names are put together", test_format, NULL);
+	test_add("a pool is made once, under one name", test_create_pool, NULL);
+	test_add("a marker is checked before it is believed", test_bad_markers, NULL);
+	test_add("nothing is written where there is no marker", test_no_marker_no_write, NULL);
+	test_add("an unknown pool is named", test_unknown_pool, NULL);
+	test_add("a volume is made, opened, held and deleted", test_life, NULL);
+	test_add("a creation that fails leaves nothing", test_failed_creation_leaves_nothing, NULL);
+	test_add("a symbolic link is never taken for a volume", test_links_are_no_volumes, NULL);
+	test_add("the list is sorted and has volumes only", test_list_is_sorted_and_ours, NULL);
+	test_add("of many creators one wins", test_one_creator_wins, NULL);
+	test_add("a path that is no block device is left alone", test_device_path_must_be_one,
+		 NULL);
+	return test_run(argc, argv);
+}
