@@ -8,7 +8,6 @@
 #include "common/error.h"
 #include "common/logging.h"
 #include "common/workers.h"
-#include "handler/cfgstring.h"
 #include "handler/sense.h"
 
 /* The kernel queues 128 commands to a device unless it was told otherwise; an UNMAP counts four. */
@@ -28,9 +27,13 @@ struct Task {
 
 struct Device {
 	RunnerDevice *handle;
-	char *name;
+	const char *name; /* the opening's */
 	guint32 block_size;
-	Volume *volume;
+	Opening *opening;
+	Volume *volume; /* atomic; NULL until the waiter has got it */
+	GThread *waiter;
+	gboolean stopping; /* under the lock */
+	GCond stop;
 	Workers *workers;
 	Workers *flusher; /* of one thread */
 	WorkItem flush_item;
@@ -46,6 +49,11 @@ struct Device {
 
 	Task tasks[TASKS];
 };
+
+static Volume *device_volume(Device *device)
+{
+	return g_atomic_pointer_get(&device->volume);
+}
 
 /* ---- tasks */
 
@@ -154,7 +162,7 @@ static void flush_run(WorkItem *item)
 	device->flush_queued = FALSE;
 	g_mutex_unlock(&device->lock);
 
-	result = volume_flush(device->volume);
+	result = volume_flush(device_volume(device));
 	for (; task; task = next) {
 		next = task->next;
 		task_complete(task, result, 0);
@@ -182,7 +190,7 @@ static int execute(Device *device, const Request *request, gint64 deadline, guin
 {
 	if (g_get_monotonic_time() > deadline)
 		return -ETIMEDOUT;
-	return request_execute(request, device->volume, deadline, ret_position);
+	return request_execute(request, device_volume(device), deadline, ret_position);
 }
 
 static void task_run(WorkItem *item)
@@ -213,25 +221,42 @@ static void task_queue(Task *task, RunnerCommand *cmd, const Request *request)
 		workers_push(device->workers, &task->item);
 }
 
+/* A task for the command, or NULL and why not. */
+static Task *task_for(Device *device, RunnerCommand *cmd, RunnerStatus *ret_status)
+{
+	Task *task;
+
+	if (!device_volume(device)) {
+		*ret_status =
+			sense_from_result(-ENODEV, SENSE_READING, 0, runner_command_sense(cmd));
+		return NULL;
+	}
+	task = task_new(device);
+	if (!task)
+		*ret_status = RUNNER_NO_RESOURCE;
+	return task;
+}
+
 RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *request)
 {
-	Task *task = task_new(device);
+	RunnerStatus status = RUNNER_OK;
+	Task *task = task_for(device, cmd, &status);
 
-	if (!task)
-		return RUNNER_NO_RESOURCE;
-	task_queue(task, cmd, request);
-	return RUNNER_OK;
+	if (task)
+		task_queue(task, cmd, request);
+	return status;
 }
 
 RunnerStatus device_run(Device *device, RunnerCommand *cmd, const Request *request)
 {
 	const Request nothing = {.kind = REQUEST_NOTHING, .durable = request->durable};
-	Task *task = task_new(device);
+	RunnerStatus status = RUNNER_OK;
+	Task *task = task_for(device, cmd, &status);
 	guint64 position = 0;
 	int result;
 
 	if (!task)
-		return RUNNER_NO_RESOURCE;
+		return status;
 	result = execute(device, request, g_get_monotonic_time() + DEVICE_DEADLINE, &position);
 	if (result) {
 		task_free(task);
@@ -251,53 +276,71 @@ void device_set_write_cache(Device *device, gboolean enabled)
 	g_atomic_int_set(&device->write_through, !enabled);
 }
 
+/* ---- a volume that is not there yet */
+
+/* FALSE when the device is closed. */
+static gboolean wait_a_second(Device *device)
+{
+	gint64 end = g_get_monotonic_time() + G_USEC_PER_SEC;
+	gboolean go_on;
+
+	g_mutex_lock(&device->lock);
+	while (!device->stopping && g_cond_wait_until(&device->stop, &device->lock, end))
+		;
+	go_on = !device->stopping;
+	g_mutex_unlock(&device->lock);
+	return go_on;
+}
+
+static gpointer waiter_run(gpointer data)
+{
+	Device *device = data;
+
+	while (wait_a_second(device)) {
+		g_autoptr(GError) error = NULL;
+		Volume *volume = opening_try(device->opening, &error);
+
+		if (volume) {
+			log_info("%s: the volume is there now", device->name);
+			g_atomic_pointer_set(&device->volume, volume);
+			return NULL;
+		}
+		if (!opening_may_come(error)) {
+			log_error("%s: the volume will not be waited for any longer: %s",
+				  device->name, error ? error->message : "failed");
+			return NULL;
+		}
+	}
+	return NULL;
+}
+
+static void waiter_stop(Device *device)
+{
+	if (!device->waiter)
+		return;
+	g_mutex_lock(&device->lock);
+	device->stopping = TRUE;
+	g_cond_signal(&device->stop);
+	g_mutex_unlock(&device->lock);
+	g_thread_join(device->waiter);
+}
+
 /* ---- open and close */
 
-static Volume *open_or_create(const Config *config, const CfgString *cfgstring,
-			      const VolumeParameters *parameters, GError **error)
+static gboolean open_or_wait(Device *device, gboolean may_wait, GError **error)
 {
 	g_autoptr(GError) reason = NULL;
-	Volume *volume = pool_volume_open(config, cfgstring->volume, 0, &reason);
 
-	if (volume)
-		return volume;
-	if (!cfgstring->create ||
-	    !g_error_matches(reason, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND)) {
+	device->volume = opening_try(device->opening, &reason);
+	if (device->volume)
+		return TRUE;
+	if (!may_wait || !opening_may_come(reason)) {
 		g_propagate_error(error, g_steal_pointer(&reason));
-		return NULL;
+		return FALSE;
 	}
-	if (!pool_volume_create(config, cfgstring->volume, parameters, FALSE, error))
-		return NULL;
-	log_info("made a new volume of %" G_GUINT64_FORMAT " bytes, as its cfgstring says",
-		 parameters->size);
-	return pool_volume_open(config, cfgstring->volume, 0, error);
-}
-
-static gboolean check_fits(const Volume *volume, const char *name, guint64 size, guint32 block_size,
-			   GError **error)
-{
-	if (volume_size(volume) != size)
-		return error_set(error, STORAGEOS_ERROR_INVALID,
-				 "the device has %" G_GUINT64_FORMAT " bytes, the volume %s has "
-				 "%" G_GUINT64_FORMAT "; give targetcli the volume's size",
-				 size, name, volume_size(volume));
-	if (volume_logical_block_size(volume) != block_size)
-		return error_set(error, STORAGEOS_ERROR_INVALID,
-				 "the device has blocks of %u bytes, the volume %s of %u; "
-				 "set hw_block_size",
-				 block_size, name, volume_logical_block_size(volume));
-	return TRUE;
-}
-
-static gboolean open_volume(Device *device, const Config *config, const CfgString *cfgstring,
-			    guint64 size, GError **error)
-{
-	const VolumeParameters parameters = {.size = size,
-					     .logical_block_size = device->block_size};
-
-	device->volume = open_or_create(config, cfgstring, &parameters, error);
-	return device->volume &&
-	       check_fits(device->volume, device->name, size, device->block_size, error);
+	log_warning("%s: not ready, waiting for the volume: %s", device->name, reason->message);
+	device->waiter = g_thread_try_new("storageos-open", waiter_run, device, error);
+	return device->waiter != NULL;
 }
 
 static guint worker_count(const Config *config)
@@ -315,24 +358,17 @@ static gboolean start_workers(Device *device, const Config *config, GError **err
 	return device->flusher != NULL;
 }
 
-static gboolean open_parts(Device *device, const char *text, guint64 size, GError **error)
+static gboolean open_parts(Device *device, const OpeningDevice *opening, GError **error)
 {
-	g_autoptr(CfgString) cfgstring = cfgstring_parse(text, error);
-	g_autoptr(Config) config = NULL;
-
-	if (!cfgstring)
+	device->opening = opening_new(opening, error);
+	if (!device->opening)
 		return FALSE;
-	config = config_load(NULL, error);
-	if (!config)
-		return FALSE;
-	device->name = volume_name_format(cfgstring->volume);
-	volume_set_cache_size(config->node_cache);
-	return open_volume(device, config, cfgstring, size, error) &&
-	       start_workers(device, config, error);
+	device->name = opening_name(device->opening);
+	return start_workers(device, opening_config(device->opening), error) &&
+	       open_or_wait(device, opening->served_before, error);
 }
 
-Device *device_open(RunnerDevice *handle, const char *cfgstring, guint64 size, guint32 block_size,
-		    GError **error)
+Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError **error)
 {
 	Device *device = g_try_new0(Device, 1);
 	sigset_t all, before;
@@ -343,8 +379,9 @@ Device *device_open(RunnerDevice *handle, const char *cfgstring, guint64 size, g
 		return NULL;
 	}
 	g_mutex_init(&device->lock);
+	g_cond_init(&device->stop);
 	device->handle = handle;
-	device->block_size = block_size;
+	device->block_size = opening->block_size;
 	for (guint i = 0; i < TASKS; i++) {
 		device->tasks[i].next = device->free_tasks;
 		device->free_tasks = &device->tasks[i];
@@ -353,7 +390,7 @@ Device *device_open(RunnerDevice *handle, const char *cfgstring, guint64 size, g
 	/* No thread that is made here may take a signal: the runner's handlers end threads. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	ok = open_parts(device, cfgstring, size, error);
+	ok = open_parts(device, opening, error);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (ok)
 		return device;
@@ -367,6 +404,7 @@ void device_close(Device *device)
 
 	if (!device)
 		return;
+	waiter_stop(device);
 	if (device->workers)
 		workers_free(device->workers); /* before the flusher: these queue flushes */
 	if (device->flusher)
@@ -374,6 +412,7 @@ void device_close(Device *device)
 	if (!volume_close(device->volume, &error))
 		log_error("%s: close: %s", device->name, error ? error->message : "failed");
 	g_mutex_clear(&device->lock);
-	g_free(device->name);
+	g_cond_clear(&device->stop);
+	opening_free(device->opening);
 	g_free(device);
 }

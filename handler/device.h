@@ -12,11 +12,16 @@
  * gives a command up after 30 s; a write that landed later than that might land upon what the
  * initiator has written since.)
  *
+ * A device that the runner finds when it starts was served before, and its initiators may be in the
+ * middle of something.  Nobody would try again to open it, so it does that itself, once a second,
+ * where the volume may come back; until then every command is answered "not ready, becoming ready".
+ *
  * Threading: device_submit() and device_run() from any thread, those that complete requests
  * included; the others alone.
  */
 #pragma once
 
+#include "handler/opening.h"
 #include "handler/request.h"
 #include "handler/runner-abi.h"
 
@@ -24,10 +29,9 @@
 
 typedef struct Device Device;
 
-/* Reads the configuration, opens the volume that `cfgstring` names (makes it, if that says so) and
- * compares its size with the device's.  Takes as long as the volume's recovery does. */
-Device *device_open(RunnerDevice *handle, const char *cfgstring, guint64 size, guint32 block_size,
-		    GError **error);
+/* Opens the volume that is named, or makes it (opening.h).  Takes as long as the volume's recovery
+ * does. */
+Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError **error);
 
 /* Ends the threads and closes the volume; nothing may be queued any more. */
 void device_close(Device *device);

@@ -99,15 +99,17 @@ static int handle_open(RunnerDevice *dev, bool reopen)
 	g_autoptr(GError) error = NULL;
 	const char *cfgstring = runner_device_cfgstring(dev);
 	guint32 block_size = runner_device_block_size(dev);
+	const OpeningDevice opening = {.cfgstring = cfgstring,
+				       .size = runner_device_blocks(dev) * block_size,
+				       .block_size = block_size,
+				       .served_before = reopen || runner_device_served_before(dev)};
 	Device *device;
 
-	(void)reopen; /* state is derived from the cfgstring alone */
 	if (block_size != 512 && block_size != BLOCK_SIZE) {
 		log_error("open %s: block size %u is neither 512 nor 4096", cfgstring, block_size);
 		return -EINVAL;
 	}
-	device = device_open(dev, cfgstring, runner_device_blocks(dev) * block_size, block_size,
-			     &error);
+	device = device_open(dev, &opening, &error);
 	if (!device) {
 		log_error("open %s: %s", cfgstring, error ? error->message : "failed");
 		return -error_to_errno(error);

@@ -14,6 +14,9 @@
  *   - a struct tcmur_cmd lies right behind the CDB, at any alignment: read with memcpy()
  *   - a granularity alignment of 0 makes WRITE SAME with UNMAP divide by zero and the whole daemon
  *     die: runner_device_set_limits() always sets it
+ *   - a device that is in the kernel already when the runner starts is opened as a new one is, and
+ *     nothing opens it again if that fails: runner_device_served_before() tells them apart, and
+ *     device.c waits for the volume of such a device
  *   - log messages are cut at 255 bytes: log_sink() sends longer ones in pieces
  *   - the subtype is found by a prefix compare: the callbacks compare the whole word (cfgstring.c)
  */
@@ -83,6 +86,7 @@ static struct {
 	void *(*get_private)(RunnerDevice *dev);
 	void (*set_private)(RunnerDevice *dev, void *data);
 	char *(*get_cfgstring)(RunnerDevice *dev);
+	const char *(*get_uio_name)(RunnerDevice *dev);
 	guint64 (*get_num_lbas)(RunnerDevice *dev);
 	guint32 (*get_block_size)(RunnerDevice *dev);
 	guint32 (*get_max_xfer_len)(RunnerDevice *dev);
@@ -132,6 +136,7 @@ static gboolean resolve(GError **error)
 		{"tcmur_dev_get_private", &runner.get_private},
 		{"tcmur_dev_set_private", &runner.set_private},
 		{"tcmu_dev_get_cfgstring", &runner.get_cfgstring},
+		{"tcmu_dev_get_uio_name", &runner.get_uio_name},
 		{"tcmu_dev_get_num_lbas", &runner.get_num_lbas},
 		{"tcmu_dev_get_block_size", &runner.get_block_size},
 		{"tcmu_dev_get_max_xfer_len", &runner.get_max_xfer_len},
@@ -293,6 +298,24 @@ void runner_device_set_private(RunnerDevice *dev, void *data)
 const char *runner_device_cfgstring(RunnerDevice *dev)
 {
 	return runner.get_cfgstring(dev);
+}
+
+/* The UIO device is called tcm-user/HBA/NAME/CFGSTRING; in configfs the device counts as enabled
+ * only when its first open() has returned. */
+gboolean runner_device_served_before(RunnerDevice *dev)
+{
+	g_autofree char *path = g_strdup_printf("/sys/class/uio/%s/name", runner.get_uio_name(dev));
+	g_autofree char *text = NULL, *enable = NULL, *enabled = NULL;
+	g_auto(GStrv) parts = NULL;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return FALSE;
+	parts = g_strsplit(text, "/", 4);
+	if (g_strv_length(parts) != 4 || strcmp(parts[0], "tcm-user") != 0)
+		return FALSE;
+	enable = g_strdup_printf("/sys/kernel/config/target/core/user_%s/%s/enable", parts[1],
+				 parts[2]);
+	return g_file_get_contents(enable, &enabled, NULL, NULL) && enabled[0] == '1';
 }
 
 guint64 runner_device_blocks(RunnerDevice *dev)

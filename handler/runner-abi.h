@@ -113,6 +113,10 @@ const char *runner_device_cfgstring(RunnerDevice *dev);
 guint64 runner_device_blocks(RunnerDevice *dev);
 guint32 runner_device_block_size(RunnerDevice *dev);
 
+/* Whether the device was in use before this process started: it is the runner that is new.  (Both
+ * ways it calls open() alike.) */
+gboolean runner_device_served_before(RunnerDevice *dev);
+
 /* What the device tells its initiators, in logical blocks; for use in open(). */
 typedef struct {
 	guint32 max_transfer;	   /* 0: leave it as it is */

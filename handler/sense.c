@@ -8,6 +8,7 @@ typedef struct {
 	guint8 key, asc, ascq;
 } SenseCode;
 
+static const SenseCode becoming_ready = {0x2, 0x04, 0x01};
 static const SenseCode unrecovered_read_error = {0x3, 0x11, 0x00};
 static const SenseCode space_allocation_failed = {0x7, 0x27, 0x07};
 static const SenseCode miscompare = {0xe, 0x1d, 0x00};
@@ -58,6 +59,8 @@ RunnerStatus sense_from_result(int result, SenseDirection direction, guint64 inf
 		return RUNNER_OK;
 	case EBADMSG:
 		return sense_fill(sense, unrecovered_read_error, &information);
+	case ENODEV:
+		return sense_fill(sense, becoming_ready, NULL);
 	case ENOSPC:
 		return sense_fill(sense, space_allocation_failed, NULL);
 	case EILSEQ:

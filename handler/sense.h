@@ -10,6 +10,7 @@
  *     -EINVAL     ILLEGAL REQUEST, logical block address out of range
  *     -ETIMEDOUT  BUSY (it waited for too long and was not begun)
  *     -ENOMEM     TASK SET FULL
+ *     -ENODEV     NOT READY, becoming ready (there is no volume yet)
  *     else        HARDWARE ERROR
  */
 #pragma once

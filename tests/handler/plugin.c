@@ -41,7 +41,8 @@ static gboolean setup_pool(void)
 
 static void dev_init(Dev *dev, const char *cfgstring, guint64 size)
 {
-	*dev = (Dev){.num_lbas = size / 512, .block_size = 512, .max_xfer_len = 128};
+	*dev = (Dev){
+		.uio_name = "uio7", .num_lbas = size / 512, .block_size = 512, .max_xfer_len = 128};
 	g_strlcpy(dev->cfgstring, cfgstring, sizeof dev->cfgstring);
 }
 
@@ -196,6 +197,76 @@ static void test_reconfig(const void *data)
 	runner_handler->close(&dev);
 }
 
+static int run_unmap(Dev *dev, guint8 opcode, guint8 *block, guint64 offset, guint64 length)
+{
+	Command command;
+
+	command_init(&command, dev, opcode, block, 512, 0);
+	return command_finish(&command, runner_handler->unmap(dev, command.handle, offset, length));
+}
+
+/* ---- a runner that was started anew */
+
+static gboolean becomes_ready(Dev *dev)
+{
+	guint8 block[512];
+
+	for (int i = 0; i < 100; i++) {
+		if (run_read(dev, block, sizeof block, 0) == STS_OK)
+			return TRUE;
+		g_usleep(100000);
+	}
+	return FALSE;
+}
+
+static void test_waits(const void *data)
+{
+	g_autofree char *path = g_strdup_printf("%s/waits.vol", pool);
+	g_autofree char *away = g_strdup_printf("%s/waits.away", pool);
+	Dev dev;
+	guint8 block[512] = {1}, out[512];
+	Command command;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "waits"));
+	CHECK_INT(run_write(&dev, block, sizeof block, 0), STS_OK);
+	runner_handler->close(&dev);
+	CHECK(!rename(path, away));
+	enabled_text = "1\n";
+	REQUIRE(dev_open(&dev, "waits")); /* with ;create: which makes no new one now */
+	enabled_text = NULL;
+	CHECK(log_has("waiting for the volume"));
+	command_init(&command, &dev, 0x28, out, sizeof out, 0);
+	CHECK_INT(runner_handler->read(&dev, command.handle, command.iov, 1, sizeof out, 0),
+		  STS_SENSE);
+	CHECK_UINT(command.lib.sense_buf[2], 0x2);
+	CHECK_UINT(command.lib.sense_buf[12], 0x04);
+	CHECK_UINT(command.lib.sense_buf[13], 0x01);
+	CHECK_INT(run_unmap(&dev, 0x93, block, 0, 512), STS_SENSE);
+	CHECK_INT(run_flush(&dev), STS_SENSE);
+	CHECK(!rename(away, path));
+	CHECK(becomes_ready(&dev));
+	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);
+	CHECK_MEM(out, block, sizeof out);
+	runner_handler->close(&dev);
+}
+
+static void test_gives_up(const void *data)
+{
+	Dev dev;
+
+	(void)data;
+	enabled_text = "1\n";
+	REQUIRE(dev_open(&dev, "never"));
+	runner_handler->close(&dev); /* while it waits */
+	dev_init(&dev, "storageos/sized", 2 * SIZE);
+	CHECK_INT(runner_handler->open(&dev, false), -EINVAL); /* waiting would not help */
+	enabled_text = "0\n";				       /* new: no waiting */
+	dev_init(&dev, "storageos/never", SIZE);
+	CHECK_INT(runner_handler->open(&dev, false), -ENOENT);
+	enabled_text = NULL;
+}
+
 /* ---- commands */
 
 static void test_read_write(const void *data)
@@ -343,14 +414,6 @@ static int run_same(Dev *dev, guint8 *block, guint64 offset, guint64 length)
 	command_init(&command, dev, 0x93, block, 512, 0);
 	return command_finish(&command, runner_handler->writesame(dev, command.handle, offset,
 								  length, command.iov, 1));
-}
-
-static int run_unmap(Dev *dev, guint8 opcode, guint8 *block, guint64 offset, guint64 length)
-{
-	Command command;
-
-	command_init(&command, dev, opcode, block, 512, 0);
-	return command_finish(&command, runner_handler->unmap(dev, command.handle, offset, length));
 }
 
 static gboolean all_are(const guint8 *data, gsize length, guint8 byte)
@@ -633,6 +696,8 @@ int main(int argc, char **argv)
 	test_add("open sets the limits", test_limits, NULL);
 	test_add("a device may have blocks of 4096 bytes", test_large_blocks, NULL);
 	test_add("reconfig answers what it cannot do", test_reconfig, NULL);
+	test_add("a device that was there before waits for its volume", test_waits, NULL);
+	test_add("it waits where that can help", test_gives_up, NULL);
 	test_add("what is written is read", test_read_write, NULL);
 	test_add("many commands at once all end, once", test_many, NULL);
 	test_add("a completion may send the next command", test_steps, NULL);

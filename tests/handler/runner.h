@@ -56,6 +56,7 @@ extern Handler *runner_handler;
 struct tcmu_device {
 	void *private_data;
 	char cfgstring[256];
+	const char *uio_name;
 	guint64 num_lbas;
 	guint32 block_size;
 	guint32 max_xfer_len, opt_unmap_gran, unmap_gran_align;
@@ -103,8 +104,9 @@ int run_flush(Dev *dev);
 
 /* ---- what the plugin meets of the system: this process's functions take precedence */
 
-extern gint clock_skew;	     /* seconds that every thread but the main one is ahead; atomic */
-extern gint clock_cancels;   /* whether asking for the time is a cancellation point; atomic */
-extern gint fdatasync_calls; /* atomic */
-extern gint fdatasync_error; /* errno to fail with; atomic */
-extern gint fdatasync_delay; /* us; atomic */
+extern const char *enabled_text; /* what configfs says of the device uio7; NULL: there is none */
+extern gint clock_skew;		 /* seconds that every thread but the main one is ahead; atomic */
+extern gint clock_cancels;	 /* whether asking for the time is a cancellation point; atomic */
+extern gint fdatasync_calls;	 /* atomic */
+extern gint fdatasync_error;	 /* errno to fail with; atomic */
+extern gint fdatasync_delay;	 /* us; atomic */

@@ -54,6 +54,7 @@ static const SenseRow sense_rows[] = {
 	{"medium error beyond 32 bits", -EBADMSG, 0x100000002, {0x72, 0x3, 0x11, 0x00, 0, 0, 0,
 								12,   0,   10,	 0x80, 0, 0, 0,
 								0,    1,   0,	 0,    0, 2}},
+	{"no volume yet", -ENODEV, 7, {0x70, 0, 0x2, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x04, 0x01}},
 	{"no space", -ENOSPC, 7, {0x70, 0, 0x7, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x27, 0x07}},
 	{"miscompare", -EILSEQ, 511, {0xf0, 0, 0xe, 0, 0, 1, 255, 10, 0, 0, 0, 0, 0x1d, 0x00}},
 };

@@ -72,6 +72,7 @@ runner_start() {
 	: >"$RUNNER_LOG"
 	tcmu-runner >/dev/null 2>&1 &
 	echo $! >"$WORK/runner.pid"
+	disown
 	wait_for 30 runner_listening
 }
 

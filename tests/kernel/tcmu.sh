@@ -121,7 +121,7 @@ writes_above() {
 	[ "$(writes_done)" -gt "$1" ]
 }
 
-load_run 192 >"$WORK/fio.out" 2>&1 &
+load_run 224 >"$WORK/fio.out" 2>&1 &
 fio=$!
 check "a load is running" wait_for 20 writes_above $(($(writes_done) + 200))
 check "the runner is killed under it" runner_kill
@@ -129,11 +129,25 @@ before=$(writes_done)
 check "the runner comes back" runner_start
 check "with all three volumes" runner_logged 'storageos/load;create: open'
 check "the initiator goes on" wait_for 30 writes_above $((before + 100))
+check "the runner ends in order under it, when told to" runner_stop
+before=$(writes_done)
+check "and comes back" runner_start
+check "the initiator goes on once more" wait_for 30 writes_above $((before + 100))
 wait $fio
 is "and what it wrote is there: fio verifies" "$?" 0
 note "$(cat "$WORK/fio.out")"
 check "ext4's files have outlived the runner" same_files ext4 "$db"
 check "xfs's files have outlived the runner" same_files xfs "$web"
+
+check "the runner is killed once more" runner_kill
+mv "$POOL/web.vol" "$WORK/"
+check "and finds a volume gone when it comes back" runner_start
+check "it waits for it" runner_logged 'default/web: not ready, waiting'
+ls "$POOL" >"$WORK/pool.list"
+mv "$WORK/web.vol" "$POOL/"
+check "until it is there" wait_for 20 runner_logged 'default/web: the volume is there now'
+check "and makes no new one meanwhile" eval "! grep -q web '$WORK/pool.list'"
+check "xfs's files are there, too" same_files xfs "$web"
 
 # ---- single commands
 

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "handler/opening.h"
+
+#include "common/error.h"
+#include "common/logging.h"
+
+struct Opening {
+	CfgString *cfgstring;
+	Config *config;
+	char *name;
+	VolumeParameters parameters; /* of the device, and so of a volume that is made for it */
+	gboolean served_before;
+};
+
+Opening *opening_new(const OpeningDevice *device, GError **error)
+{
+	g_autoptr(Opening) opening = g_new0(Opening, 1);
+
+	opening->parameters.size = device->size;
+	opening->parameters.logical_block_size = device->block_size;
+	opening->served_before = device->served_before;
+	opening->cfgstring = cfgstring_parse(device->cfgstring, error);
+	if (!opening->cfgstring)
+		return NULL;
+	opening->name = volume_name_format(opening->cfgstring->volume);
+	opening->config = config_load(NULL, error);
+	if (!opening->config)
+		return NULL;
+	volume_set_cache_size(opening->config->node_cache);
+	return g_steal_pointer(&opening);
+}
+
+void opening_free(Opening *opening)
+{
+	if (!opening)
+		return;
+	cfgstring_free(opening->cfgstring);
+	config_free(opening->config);
+	g_free(opening->name);
+	g_free(opening);
+}
+
+const char *opening_name(const Opening *opening)
+{
+	return opening->name;
+}
+
+const Config *opening_config(const Opening *opening)
+{
+	return opening->config;
+}
+
+static Volume *open_or_create(const Opening *opening, GError **error)
+{
+	const VolumeName *name = opening->cfgstring->volume;
+	g_autoptr(GError) reason = NULL;
+	Volume *volume = pool_volume_open(opening->config, name, 0, &reason);
+
+	if (volume)
+		return volume;
+	if (!opening->cfgstring->create || opening->served_before ||
+	    !g_error_matches(reason, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND)) {
+		g_propagate_error(error, g_steal_pointer(&reason));
+		return NULL;
+	}
+	if (!pool_volume_create(opening->config, name, &opening->parameters, FALSE, error))
+		return NULL;
+	log_info("%s: made a new volume of %" G_GUINT64_FORMAT " bytes, as its cfgstring says",
+		 opening->name, opening->parameters.size);
+	return pool_volume_open(opening->config, name, 0, error);
+}
+
+static gboolean check_fits(const Opening *opening, const Volume *volume, GError **error)
+{
+	const VolumeParameters *wanted = &opening->parameters;
+
+	if (volume_size(volume) != wanted->size)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "the device has %" G_GUINT64_FORMAT " bytes, the volume %s has "
+				 "%" G_GUINT64_FORMAT "; give targetcli the volume's size",
+				 wanted->size, opening->name, volume_size(volume));
+	if (volume_logical_block_size(volume) != wanted->logical_block_size)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "the device has blocks of %u bytes, the volume %s of %u; "
+				 "set hw_block_size",
+				 wanted->logical_block_size, opening->name,
+				 volume_logical_block_size(volume));
+	return TRUE;
+}
+
+Volume *opening_try(const Opening *opening, GError **error)
+{
+	Volume *volume = open_or_create(opening, error);
+
+	if (!volume || check_fits(opening, volume, error))
+		return volume;
+	volume_close(volume, NULL);
+	return NULL;
+}
+
+gboolean opening_may_come(const GError *error)
+{
+	return g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND) ||
+	       g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_BUSY) ||
+	       g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_IO);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a cfgstring to the open volume that it names, or to the reason why not.
+ */
+#pragma once
+
+#include "common/pool.h"
+#include "handler/cfgstring.h"
+
+typedef struct {
+	const char *cfgstring;
+	guint64 size;		/* the device's, bytes */
+	guint32 block_size;	/* the device's */
+	gboolean served_before; /* the device has been served before: its volume must be there */
+} OpeningDevice;
+
+typedef struct Opening Opening;
+
+/* Reads the cfgstring and the configuration, and sets the node cache's size. */
+Opening *opening_new(const OpeningDevice *device, GError **error);
+void opening_free(Opening *opening);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Opening, opening_free)
+
+/* "POOL/NAME". */
+const char *opening_name(const Opening *opening);
+const Config *opening_config(const Opening *opening);
+
+/* Opens the volume, and makes it before if it is not there, the cfgstring says `create`, and the
+ * device is new.  INVALID where it is of another size than the device.  Takes as long as the
+ * volume's recovery does. */
+Volume *opening_try(const Opening *opening, GError **error);
+
+/* Whether what failed may work later, with nobody doing anything about the device: the pool is not
+ * mounted yet, somebody has the volume open, the disk is not there. */
+gboolean opening_may_come(const GError *error);
