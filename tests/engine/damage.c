@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bits that change by themselves: whatever is damaged, a read returns what was written or an
+ * error that names the place, never other bytes (I4).
+ */
+#include <errno.h>
+
+#include "common/backing/faulty.h"
+#include "common/check.h"
+#include "common/error.h"
+#include "common/logging.h"
+#include "common/units.h"
+#include "tests/engine/support.h"
+
+#define SIZE (64 * MIB)
+#define STARTS (5 * MIB) /* of the slots, with a journal of 4 MiB */
+#define BLOCKS 24	 /* written, far from each other */
+
+static void no_log(LoggingLevel level, const char *line)
+{
+	(void)level, (void)line;
+}
+
+static guint64 place_of(guint i)
+{
+	return i * (2 * MIB + 5 * BLOCK_SIZE);
+}
+
+static guint8 value_of(guint i)
+{
+	return (guint8)(0x40 + i);
+}
+
+/* A closed volume with some blocks in it. */
+static Backing *new_backing(void)
+{
+	const VolumeParameters p = {.size = SIZE, .journal_size = 4 * MIB};
+	Backing *backing = backing_faulty_new(0);
+	Volume *volume;
+
+	CHECK(volume_format(backing, &p, NULL));
+	volume = backing_open_volume(backing);
+	for (guint i = 0; volume && i < BLOCKS; i++)
+		CHECK_INT(volume_put_value(volume, value_of(i), BLOCK_SIZE, place_of(i)), 0);
+	close_volume(volume);
+	CHECK_INT(backing_flush(backing), 0);
+	return backing;
+}
+
+/* The slot whose every byte has this value; 0 if there is none. */
+static guint64 find_slot(Backing *backing, guint8 value)
+{
+	guint8 slot[BLOCK_SIZE];
+	guint64 end = MIN(backing_size(backing), STARTS + 16 * MIB);
+
+	for (guint64 at = STARTS; at < end; at += BLOCK_SIZE) {
+		CHECK_INT(backing_pread(backing, slot, sizeof slot, at), 0);
+		if (slot[0] == value && !memcmp(slot, slot + 1, sizeof slot - 1))
+			return at;
+	}
+	FAIL("no slot is full of 0x%02x", value);
+	return 0;
+}
+
+static guint64 count_findings(Backing *backing)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(CheckResult) result = check_run(backing, NULL, NULL, &error);
+
+	return result ? result->errors : 1;
+}
+
+static void test_data(const void *data)
+{
+	g_autoptr(Backing) backing = new_backing();
+	guint8 bytes[3 * BLOCK_SIZE];
+	struct iovec iov = {.iov_base = bytes, .iov_len = sizeof bytes};
+	VolumeInfo info;
+	Volume *volume;
+	guint64 at = 1;
+
+	(void)data;
+	backing_faulty_flip(backing, find_slot(backing, value_of(3)) + 1000, 4);
+	CHECK_UINT(count_findings(backing), 1);
+	volume = backing_open_volume(backing);
+	REQUIRE(volume);
+	CHECK_INT(volume_read(volume, &iov, 1, place_of(3) - BLOCK_SIZE, &at), -EBADMSG);
+	CHECK_UINT(at, place_of(3));
+	at = 1;
+	iov.iov_len = SECTOR_SIZE; /* a part of the block that was not changed */
+	CHECK_INT(volume_read(volume, &iov, 1, place_of(3), &at), -EBADMSG);
+	CHECK_UINT(at, place_of(3));
+	at = 1;
+	CHECK_INT(volume_write(volume, &iov, 1, place_of(3) + SECTOR_SIZE, &at), -EBADMSG);
+	CHECK_UINT(at, place_of(3));
+	volume_get_info(volume, &info);
+	CHECK_INT(info.state, VOLUME_OK);
+	CHECK(info.checksum_errors >= 3);
+	for (guint i = 0; i < BLOCKS; i++)
+		if (i != 3)
+			check_value(volume, value_of(i), BLOCK_SIZE, place_of(i));
+	CHECK_INT(volume_put_value(volume, 9, BLOCK_SIZE, place_of(3)), 0); /* heals it */
+	check_value(volume, 9, BLOCK_SIZE, place_of(3));
+	close_volume(volume);
+	backing_check(backing);
+}
+
+/* A disk that puts one block where another should be. */
+static void test_misdirected(const void *data)
+{
+	g_autoptr(Backing) backing = new_backing();
+	guint8 block[BLOCK_SIZE];
+	Volume *volume;
+
+	(void)data;
+	CHECK_INT(backing_pread(backing, block, sizeof block, find_slot(backing, value_of(1))), 0);
+	CHECK_INT(backing_pwrite(backing, block, sizeof block, find_slot(backing, value_of(2))), 0);
+	volume = backing_open_volume(backing);
+	REQUIRE(volume);
+	check_value(volume, value_of(1), BLOCK_SIZE, place_of(1));
+	CHECK_INT(volume_get(volume, block, sizeof block, place_of(2)), -EBADMSG);
+	close_volume(volume);
+}
+
+/* Every block is right or an error.  How many are errors. */
+static guint read_blocks(Volume *volume)
+{
+	guint8 block[BLOCK_SIZE], expected[BLOCK_SIZE];
+	guint bad = 0;
+
+	for (guint i = 0; i < BLOCKS; i++) {
+		int result = volume_get(volume, block, sizeof block, place_of(i));
+
+		memset(expected, value_of(i), sizeof expected);
+		if (result)
+			CHECK_INT(result, -EBADMSG);
+		else
+			CHECK_MEM(block, expected, sizeof block);
+		bad += result != 0;
+	}
+	return bad;
+}
+
+/* One bit of the slot changes; then the volume is read, changed, and read again. */
+static guint damage(Backing *origin, guint64 at, guint bit)
+{
+	g_autoptr(Backing) backing = backing_faulty_crash(origin, G_MAXUINT64);
+	g_autoptr(GError) error = NULL;
+	guint64 findings;
+	Volume *volume;
+	guint bad;
+
+	test_row("bit %u of byte %" G_GUINT64_FORMAT, bit, at);
+	backing_faulty_flip(backing, at, bit);
+	findings = count_findings(backing);
+	volume = volume_open(backing_borrow(backing), "test", 0, &error);
+	if (!volume) {
+		CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, NULL);
+		CHECK(findings > 0);
+		return 1;
+	}
+	bad = read_blocks(volume);
+	if (bad)
+		CHECK(findings > 0);
+	volume_put_value(volume, value_of(5), BLOCK_SIZE, place_of(5));
+	volume_checkpoint(volume);
+	read_blocks(volume);
+	volume_close(volume, NULL);
+	return bad;
+}
+
+/* All that is in use, metadata too: a bit at a random place in each slot. */
+static void test_anywhere(const void *data)
+{
+	g_autoptr(Backing) origin = new_backing();
+	TestRandom random = test_random_new(test_seed());
+	guint8 slot[BLOCK_SIZE], zeros[BLOCK_SIZE] = {0};
+	guint damaged = 0, seen = 0;
+	guint64 end = MIN(backing_size(origin), STARTS + 8 * MIB);
+
+	(void)data;
+	for (guint64 at = STARTS; at < end && !test_failed(); at += BLOCK_SIZE) {
+		CHECK_INT(backing_pread(origin, slot, sizeof slot, at), 0);
+		if (!memcmp(slot, zeros, sizeof slot))
+			continue;
+		damaged++;
+		seen += damage(origin, at + test_random_below(&random, BLOCK_SIZE),
+			       (guint)test_random_below(&random, 8)) > 0;
+	}
+	test_note("%u slots were damaged in turn, %u made reads fail", damaged, seen);
+	CHECK(seen >= BLOCKS + 2); /* all data, a leaf, the root */
+	CHECK(damaged > seen / 2);
+}
+
+static void test_leaf(const void *data)
+{
+	g_autoptr(Backing) backing = new_backing();
+	guint8 slot[BLOCK_SIZE];
+	guint64 end = STARTS + 8 * MIB;
+	guint bad = 0;
+
+	(void)data;
+	/* A leaf of this volume has one pointer, 16 bytes, at block 5 * i of its 256. */
+	for (guint64 at = STARTS; at < end && !bad; at += BLOCK_SIZE) {
+		CHECK_INT(backing_pread(backing, slot, sizeof slot, at), 0);
+		if (slot[10 * 16] && !slot[0] && !slot[20 * 16] && !slot[15 * 16])
+			bad = damage(backing, at + 10 * 16 + 9, 0);
+	}
+	CHECK_UINT(bad, 1);
+}
+
+static void test_superblocks(const void *data)
+{
+	static const guint64 places[] = {0, 64 * KIB};
+	g_autoptr(Backing) origin = new_backing();
+
+	(void)data;
+	for (guint mask = 1; mask < 4; mask++) {
+		g_autoptr(Backing) backing = backing_faulty_crash(origin, G_MAXUINT64);
+		g_autoptr(GError) error = NULL;
+		Volume *volume;
+
+		test_row("superblocks damaged: %u", mask);
+		for (guint i = 0; i < 2; i++)
+			if (mask & 1u << i)
+				backing_faulty_flip(backing, places[i] + 100, 3);
+		volume = volume_open(backing_borrow(backing), "test", 0, &error);
+		if (mask < 3 && CHECK(volume != NULL)) {
+			/* The older root and the journal behind it lead to the same content. */
+			CHECK_UINT(read_blocks(volume), 0);
+			close_volume(volume);
+			backing_check(backing);
+		} else {
+			CHECK(!volume);
+			CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, "checksum");
+		}
+	}
+}
+
+static void test_no_volume(const void *data)
+{
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	g_autoptr(GError) error = NULL;
+	guint8 noise[64 * KIB];
+	TestRandom random = test_random_new(test_seed());
+
+	(void)data;
+	CHECK(!volume_open(backing_borrow(backing), "test", 0, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, NULL);
+	g_clear_error(&error);
+	CHECK_INT(backing_grow(backing, 16 * MIB), 0);
+	CHECK(!volume_open(backing_borrow(backing), "test", 0, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, NULL);
+	g_clear_error(&error);
+	for (guint64 at = 0; at < 16 * MIB; at += sizeof noise) {
+		test_random_fill(&random, noise, sizeof noise);
+		CHECK_INT(backing_pwrite(backing, noise, sizeof noise, at), 0);
+	}
+	CHECK(!volume_open(backing_borrow(backing), "test", 0, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, NULL);
+}
+
+/* The file was cut: what is gone is an error, the rest is there. */
+static void test_cut(const void *data)
+{
+	g_autoptr(Backing) origin = new_backing();
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	guint64 end = find_slot(origin, value_of(BLOCKS / 2));
+	g_autofree guint8 *bytes = g_malloc(end);
+	g_autoptr(GError) error = NULL;
+	Volume *volume;
+
+	(void)data;
+	CHECK_INT(backing_pread(origin, bytes, end, 0), 0);
+	CHECK_INT(backing_grow(backing, end), 0);
+	CHECK_INT(backing_pwrite(backing, bytes, end, 0), 0);
+	CHECK(count_findings(backing) > 0);
+	volume = volume_open(backing_borrow(backing), "test", 0, &error);
+	if (volume) {
+		CHECK(read_blocks(volume) > 0);
+		volume_close(volume, NULL);
+	} else {
+		CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, NULL);
+	}
+}
+
+/* Damage in what the journal names, up to the last flush, is no reason to forget what follows. */
+static void test_flushed_payload(const void *data)
+{
+	g_autoptr(Backing) backing = new_backing();
+	g_autoptr(Backing) left = NULL;
+	guint8 block[BLOCK_SIZE];
+	Volume *volume = backing_open_volume(backing);
+
+	(void)data;
+	REQUIRE(volume);
+	CHECK_INT(volume_put_value(volume, 0xa1, BLOCK_SIZE, 0), 0);
+	CHECK_INT(volume_flush(volume), 0);
+	CHECK_INT(volume_put_value(volume, 0xa2, BLOCK_SIZE, 40 * KIB), 0);
+	CHECK_INT(volume_flush(volume), 0);
+	left = backing_faulty_crash(backing, G_MAXUINT64);
+	volume_abandon(volume);
+	backing_faulty_flip(left, find_slot(left, 0xa1) + 5, 5);
+	volume = backing_open_volume(left);
+	REQUIRE(volume);
+	CHECK_INT(volume_get(volume, block, sizeof block, 0), -EBADMSG);
+	check_value(volume, 0xa2, BLOCK_SIZE, 40 * KIB);
+	check_value(volume, value_of(7), BLOCK_SIZE, place_of(7));
+	close_volume(volume);
+}
+
+int main(int argc, char **argv)
+{
+	logging_set_sink(no_log);
+	test_add("a changed bit of data is an error that names the block", test_data, NULL);
+	test_add("a block in another's place is an error", test_misdirected, NULL);
+	test_add("a changed bit anywhere never makes wrong data", test_anywhere, NULL);
+	test_add("a changed bit of a leaf is an error", test_leaf, NULL);
+	test_add("one superblock is enough", test_superblocks, NULL);
+	test_add("what is no volume is not opened", test_no_volume, NULL);
+	test_add("a backing that was cut", test_cut, NULL);
+	test_add("damaged payload in the journal, flushed", test_flushed_payload, NULL);
+	return test_run(argc, argv);
+}
