@@ -241,6 +241,8 @@ guint32 record_decode(const guint8 *in, gsize available, guint64 seed, guint64 s
 	    (!record.blocks || record.blocks > FORMAT_RECORD_BLOCKS_MAX ||
 	     record.n_runs > record.blocks))
 		return 0;
+	if (record.kind != FORMAT_RECORD_WRITE && record.n_runs)
+		return 0;
 	if (length != record_length(record.kind, record.n_runs, record.blocks) ||
 	    length > available)
 		return 0;
