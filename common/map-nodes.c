@@ -135,11 +135,13 @@ void node_drop_locked(Map *map, MapNode *node)
 	}
 }
 
+/* A few stay even where dirty nodes take all that is allowed (after a replay, on a full backing):
+ * a lookup over two leaves would else throw out the one to load the other, for ever. */
 void node_evict_locked(Map *map)
 {
 	guint64 pinned = map->dirty.n + map->frozen.n + map->loading;
 
-	while (map->clean.n && map->clean.n + pinned >= map->limit) {
+	while (map->clean.n > MAP_CLEAN_MIN && map->clean.n + pinned >= map->limit) {
 		MapNode *node = map->clean.head;
 
 		if (node->referenced) { /* a second chance */

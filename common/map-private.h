@@ -10,6 +10,7 @@
 
 #define MAP_RESTART 1
 #define MAP_BUCKETS 8192u
+#define MAP_CLEAN_MIN 256u     /* clean nodes that stay however many are dirty */
 #define MAP_STASH 1024u        /* slots for nodes kept ready, at most */
 #define MAP_STASH_RESERVE 192u /* of them only for zeroing, so that space can always be freed */
 #define MAP_STASH_LOW (MAP_STASH_RESERVE + 64u)
