@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Faults that a review of the engine found, each with the story that showed it.
+ */
+#include "common/backing/faulty.h"
+#include "common/codec.h"
+#include "common/superblock.h"
+#include "common/units.h"
+#include "tests/engine/support.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static Backing *faulty_volume(guint64 size)
+{
+	VolumeParameters parameters = {.size = size};
+	Backing *backing = backing_faulty_new(0);
+	g_autoptr(GError) error = NULL;
+
+	volume_format(backing, &parameters, &error);
+	CHECK_NO_ERROR(error);
+	return backing;
+}
+
+/* --- A flush's durable-mark beside a checkpoint's cut ------------------------------------------ */
+
+#define FLUSHERS 3
+#define CUT_SECONDS 4
+
+typedef struct {
+	Volume *volume;
+	guint64 block;
+	guint64 flushed; /* atomic: the last value that a flush made durable */
+	gint *stop;      /* atomic */
+} Flusher;
+
+static gpointer flusher_main(gpointer data)
+{
+	Flusher *flusher = data;
+	guint64 value[BLOCK_SIZE / 8] = {0};
+
+	for (guint64 n = 1; !g_atomic_int_get(flusher->stop); n++) {
+		value[0] = n;
+		if (!CHECK_INT(volume_put(flusher->volume, value, BLOCK_SIZE,
+					  blocks_to_bytes(flusher->block)), 0) ||
+		    !CHECK_INT(volume_flush(flusher->volume), 0))
+			break;
+		__atomic_store_n(&flusher->flushed, n, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* What was flushed up to now is there if the process dies now. */
+static void check_crash_keeps(Backing *backing, Flusher *flushers)
+{
+	guint64 flushed[FLUSHERS], value[BLOCK_SIZE / 8];
+	g_autoptr(Backing) left = NULL;
+	Volume *volume;
+
+	for (guint i = 0; i < FLUSHERS; i++)
+		flushed[i] = __atomic_load_n(&flushers[i].flushed, __ATOMIC_ACQUIRE);
+	left = backing_faulty_crash(backing, G_MAXUINT64);
+	volume = backing_open_volume(left);
+	REQUIRE(volume);
+	for (guint i = 0; i < FLUSHERS; i++) {
+		CHECK_INT(volume_get(volume, value, BLOCK_SIZE, blocks_to_bytes(i)), 0);
+		CHECK(value[0] >= flushed[i]);
+	}
+	volume_abandon(volume);
+}
+
+static void test_flushes_beside_checkpoints(const void *data)
+{
+	g_autoptr(Backing) backing = faulty_volume(16 * MIB);
+	Volume *volume = backing_open_volume(backing);
+	gint64 end = g_get_monotonic_time() + CUT_SECONDS * G_TIME_SPAN_SECOND;
+	Flusher flushers[FLUSHERS];
+	GThread *threads[FLUSHERS];
+	gint stop = FALSE;
+
+	(void)data;
+	REQUIRE(volume);
+	for (guint i = 0; i < FLUSHERS; i++) {
+		flushers[i] = (Flusher){.volume = volume, .block = i, .stop = &stop};
+		threads[i] = g_thread_new("flusher", flusher_main, &flushers[i]);
+	}
+	while (!test_failed() && g_get_monotonic_time() < end) {
+		CHECK_INT(volume_checkpoint(volume), 0);
+		g_usleep(300);
+		check_crash_keeps(backing, flushers);
+	}
+	g_atomic_int_set(&stop, TRUE);
+	for (guint i = 0; i < FLUSHERS; i++)
+		g_thread_join(threads[i]);
+	close_volume(volume);
+}
+
+/* --- Bytes from somebody else ------------------------------------------------------------------ */
+
+static void test_zero_record_with_runs(const void *data)
+{
+	g_autoptr(Backing) backing = faulty_volume(16 * MIB);
+	Record record = {.kind = FORMAT_RECORD_ZERO, .sequence = 1, .generation = 9, .blocks = 8,
+			 .n_runs = 3};
+	guint8 raw[FORMAT_RECORD_LENGTH_MAX] = {0};
+	g_autoptr(GError) error = NULL;
+	SuperblockPair pair;
+	Volume *volume;
+
+	(void)data;
+	REQUIRE(superblock_load(backing, &pair, &error));
+	record_encode(&record, pair.current.seed, raw);
+	CHECK_INT(backing_pwrite(backing, raw, sizeof raw, FORMAT_JOURNAL_OFFSET), 0);
+	volume = backing_open_volume(backing);
+	REQUIRE(volume);
+	check_value(volume, 0, BLOCK_SIZE, 0);
+	close_volume(volume);
+}
+
+/* --- More dirty nodes than the cache may hold --------------------------------------------------- */
+
+#define DIRTY_LEAVES 600
+
+static void test_read_over_two_leaves(const void *data)
+{
+	g_autoptr(Backing) backing = faulty_volume(2 * GIB);
+	g_autoptr(GError) error = NULL;
+	Volume *volume = backing_open_volume(backing);
+
+	(void)data;
+	REQUIRE(volume);
+	CHECK_INT(volume_put_value(volume, 5, 2 * BLOCK_SIZE, GIB - BLOCK_SIZE), 0);
+	CHECK_INT(volume_checkpoint(volume), 0);
+	for (guint64 i = 0; i < DIRTY_LEAVES; i++)
+		CHECK_INT(volume_put_value(volume, 6, BLOCK_SIZE, i * MIB), 0);
+	volume_abandon(volume);
+
+	volume_set_cache_size(MIB); /* 256 nodes: the replay makes more than that dirty */
+	volume = volume_open(backing_borrow(backing), "small", VOLUME_OPEN_READ_ONLY, &error);
+	REQUIRE(volume);
+	alarm(20); /* it went on for ever */
+	check_value(volume, 5, 2 * BLOCK_SIZE, GIB - BLOCK_SIZE);
+	alarm(0);
+	close_volume(volume);
+	volume_set_cache_size(64 * MIB);
+}
+
+int main(int argc, char **argv)
+{
+	test_add("flushes beside checkpoints: what was flushed survives",
+		 test_flushes_beside_checkpoints, NULL);
+	test_add("a zero record that names slots is no record", test_zero_record_with_runs, NULL);
+	test_add("a read over two leaves ends though dirty nodes fill the cache",
+		 test_read_over_two_leaves, NULL);
+	return test_run(argc, argv);
+}
