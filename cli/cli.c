@@ -127,6 +127,7 @@ gboolean cli_start(Cli *ret_cli, const Verb *verb, const GOptionEntry *own, guin
 		return FALSE;
 	}
 	*ret_cli = cli;
+	*ret_status = CLI_DONE;
 	memset(&cli, 0, sizeof cli);
 	return TRUE;
 }

@@ -72,26 +72,28 @@ static int run(int argc, char **argv)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Json) list = NULL;
+	const ConfigPool *pool = NULL;
 	g_auto(Cli) cli = {0};
 	int status;
 
 	if (!cli_start(&cli, &verb_list, NULL, 0, 1, argc, argv, &status))
 		return status;
+	if (cli.n_arguments) {
+		pool = config_find_pool(cli.config, cli.arguments[0]);
+		if (!pool)
+			error_set(&error, STORAGEOS_ERROR_NOT_FOUND, "list: no pool '%s' in %s",
+				  cli.arguments[0], cli.config->file);
+		if (!pool || !pool_check(pool, &error))
+			return cli_failed(error);
+	}
 	if (cli.json)
 		list = json_object_new_array();
 	else
 		printf("%-30s %10s %10s  %s\n", "VOLUME", "SIZE", "ALLOCATED", "STATE");
-	if (cli.n_arguments) {
-		const ConfigPool *pool = config_find_pool(cli.config, cli.arguments[0]);
-
-		if (!pool)
-			error_set(&error, STORAGEOS_ERROR_NOT_FOUND, "list: no pool '%s' in %s",
-				  cli.arguments[0], cli.config->file);
-		if (!pool || !show_pool(cli.config, pool, list, &error))
-			return cli_failed(error);
-	} else {
+	if (!pool)
 		status = show_all(cli.config, list);
-	}
+	else if (!show_pool(cli.config, pool, list, &error))
+		status = cli_failed(error);
 	if (list)
 		cli_print_json(list);
 	return status;

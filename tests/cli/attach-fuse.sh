@@ -1,0 +1,193 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# attach, detach and status over FUSE, on this machine's own kernel, with every part killed.
+. "$(dirname "$0")/../lib.sh"
+need jq jq
+need mkfs.ext4 e2fsprogs
+need_root
+[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
+[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
+need_built "$STORAGEOS" "$STORAGEOS_FUSE"
+own_config
+echo 'frontend=fuse' >"$WORK/fuse.conf"
+sed -i '/^\[storageos\]/r '"$WORK/fuse.conf" "$STORAGEOS_CONFIG"
+
+link=$WORK/dev/default/db
+mount=$WORK/run/mnt/default/db
+state() { "$STORAGEOS" status db --json | jq -r ".[0].$1"; }
+attach() { "$STORAGEOS" attach "$@" 2>"$WORK/said"; }
+data() { dd if="$link" bs=1M count=8 iflag=direct status=none | sha256sum; }
+mounted() { grep -q " $1 " /proc/mounts; }
+loops() { losetup -n -O BACK-FILE | grep -c "^$mount/"; }
+kill_server() { local p; p=$(state pid); kill -9 "$p" && wait_for 10 gone "$p"; }
+
+# However this test ends, nothing of it stays.
+take_away() {
+	local device
+	umount -l "$WORK/mnt" 2>/dev/null
+	for v in db other; do "$STORAGEOS" detach $v; done
+	for p in $(cat "$WORK"/run/state/*.pid 2>/dev/null); do kill -9 "$p"; done
+	losetup -n -O NAME,BACK-FILE | grep -F "$WORK" | while read -r device _; do losetup -d "$device"; done
+	unmount_for_certain "$mount"
+}
+cleanup take_away
+
+must "make a volume" "$STORAGEOS" create db --size 256M
+
+# ---- attach
+
+is "attach prints the device's path and nothing else" "$(attach db)" "$link"
+like "it says what it chose, and why" "$(<"$WORK/said")" 'attached over FUSE, because: it was asked for'
+device=$(readlink "$link")
+like "it is a loop device" "$device" '^/dev/loop[0-9]+$'
+is "of the volume's size" "$(blockdev --getsize64 "$device")" $((256 << 20))
+is "with direct I/O" "$(losetup -n -O DIO "$device" | tr -d ' ')" 1
+is "status: attached" "$(state state)" attached
+is "status: over FUSE" "$(state frontend)" fuse
+like "status: by this process" "$(tr '\0' ' ' <"/proc/$(state pid)/cmdline")" "storageos-fuse .*$mount"
+like "status for people" "$("$STORAGEOS" status)" \
+	"^default/db: attached over FUSE as $link \($device\); chosen because: it was asked for"
+like "info says who has it open" "$("$STORAGEOS" info db)" 'open in +process [0-9]+ \(storageos-fuse\)'
+is "info knows its size" "$("$STORAGEOS" info db --json | jq .size)" $((256 << 20))
+random_file "$WORK/data" $((8 << 20))
+written=$(sha256sum <"$WORK/data")
+must "write to it" dd if="$WORK/data" of="$link" bs=1M oflag=direct conv=fsync
+is "and read back" "$(data)" "$written"
+is "attaching what is attached prints it again" "$(attach db)" "$link"
+like "and says so" "$(<"$WORK/said")" 'is attached already over FUSE'
+is "there is one loop device" "$(loops)" 1
+refuses "it cannot be deleted" 'it is attached' "$STORAGEOS" delete db
+refuses "nor checked" 'in use by process [0-9]+ \(storageos-fuse\)' "$STORAGEOS" check db
+
+# ---- in use
+
+exec 9<"$link"
+refuses "detach refuses while a process has it open, and names it" \
+	"it is in use: $device is open in process [0-9]+ \(" "$STORAGEOS" detach db
+exec 9<&-
+must "make a file system" mkfs.ext4 -q "$link"
+mkdir "$WORK/mnt"
+must "mount it" mount "$link" "$WORK/mnt"
+refuses "detach refuses while it is mounted, and says where" "mounted on $WORK/mnt" \
+	"$STORAGEOS" detach db
+is "it is still attached" "$(state state)" attached
+must "fill it" tree_fill "$WORK/mnt" 30
+sum=$(tree_checksum "$WORK/mnt")
+must "unmount" unmount "$WORK/mnt"
+mkswap "$link" >/dev/null 2>&1
+if swapon "$link" 2>/dev/null; then
+	refuses "detach refuses while it is swap" 'used as swap' "$STORAGEOS" detach db
+	must "swapoff" swapoff "$link"
+else
+	skip "detach refuses while it is swap" "swap cannot be had here"
+fi
+
+# ---- detach
+
+must "put the data back" dd if="$WORK/data" of="$link" bs=1M oflag=direct conv=fsync
+check "detach" "$STORAGEOS" detach db
+is "the loop device is gone" "$(loops)" 0
+is "the mount is gone" "$(mounted "$mount" && echo yes)" ""
+check "the link is gone" test ! -L "$link"
+is "status: detached" "$(state state)" detached
+is "nothing is left in the run directory but the lock" \
+	"$(cd "$WORK/run" && find . -type f | xargs)" ./lock/default:db
+check "detaching what is not attached succeeds" "$STORAGEOS" detach db
+check "the volume is whole" "$STORAGEOS" check db
+must "attach again" attach db
+is "the data is there" "$(data)" "$written"
+
+# ---- kill -9 of the server
+
+must "kill -9 storageos-fuse" kill_server
+is "status: broken" "$(state state)" broken
+like "and what is wrong" "$(state problem)" 'storageos-fuse does not run'
+check "detach cleans up" "$STORAGEOS" detach db
+is "no loop device, no mount" "$(loops) $(mounted "$mount" && echo yes)" "0 "
+is "attach comes back" "$(attach db)" "$link"
+is "with the data" "$(data)" "$written"
+must "kill -9 storageos-fuse" kill_server
+is "attach comes back without a detach" "$(attach db)" "$link"
+is "with the data" "$(data)" "$written"
+is "there is one loop device" "$(loops)" 1
+is "status: attached" "$(state state)" attached
+
+must "make a file system" mkfs.ext4 -q "$link"
+must "mount it" mount "$link" "$WORK/mnt"
+must "fill it" tree_fill "$WORK/mnt" 30
+must "sync it" sync -f "$WORK/mnt"
+sum=$(tree_checksum "$WORK/mnt")
+must "kill -9 storageos-fuse under the mounted file system" kill_server
+refuses "attach says who has to let go" "still in use: .*mounted on $WORK/mnt" "$STORAGEOS" attach db
+refuses "detach, too" "mounted on $WORK/mnt" "$STORAGEOS" detach db
+must "unmount" unmount "$WORK/mnt"
+is "then attach comes back" "$(attach db)" "$link"
+e2fsck -p "$link" >"$WORK/fsck" # replays its journal
+check "the file system is whole" e2fsck -fn "$link"
+must "mount it" mount "$link" "$WORK/mnt"
+is "everything that was synced is there" "$(tree_checksum "$WORK/mnt")" "$sum"
+must "unmount" unmount "$WORK/mnt"
+
+# ---- parts that others took away
+
+must "somebody detaches the loop device" losetup -d "$(readlink "$link")"
+wait_for 5 test "$(loops)" = 0
+is "status: broken" "$(state state)" broken
+like "and what is wrong" "$(state problem)" 'loop device is gone'
+is "attach comes back" "$(attach db)" "$link"
+rm -f "$WORK"/run/state/*
+is "without its state file it is still known" "$(state state)" attached
+must "somebody removes the link" rm "$link"
+like "status tells it" "$(state problem)" "there is no link"
+is "attach makes it again" "$(attach db)" "$link"
+is "there is one loop device" "$(loops)" 1
+check "detach" "$STORAGEOS" detach db
+
+# ---- attach itself dies half way
+
+for limit in 0.005 0.01 0.015 0.02 0.025 0.03 0.04 0.06; do
+	timeout -s KILL $limit "$STORAGEOS" attach db >/dev/null 2>&1
+	got=$(attach db)
+	[ "$got" = "$link" ] && [ "$(loops)" = 1 ] && [ "$(state state)" = attached ] || {
+		not_ok "attach after one that was killed after $limit s" "$got: $(<"$WORK/said")"
+		continue
+	}
+	"$STORAGEOS" detach db || not_ok "detach after that"
+	timeout -s KILL $limit "$STORAGEOS" attach db >/dev/null 2>&1
+	check "attach, detach after one that was killed after $limit s" "$STORAGEOS" detach db
+	is "and nothing is left" "$(loops) $(mounted "$mount" && echo yes)" "0 "
+done 2>/dev/null
+check "the volume is whole" "$STORAGEOS" check db
+
+# ---- at the same time
+
+for i in {1..6}; do
+	"$STORAGEOS" attach db 2>/dev/null &
+done >"$WORK/all"
+wait
+is "six that attach at once all get the device" "$(sort -u "$WORK/all" | xargs) $(wc -l <"$WORK/all")" "$link 6"
+is "there is one loop device" "$(loops)" 1
+for i in {1..6}; do
+	("$STORAGEOS" detach db 2>/dev/null || echo failed) &
+done >"$WORK/all"
+wait
+is "and six that detach all succeed" "$(<"$WORK/all")" ""
+is "status: detached" "$(state state)" detached
+
+# ---- others
+
+must "make a volume of 4096-byte blocks" "$STORAGEOS" create other --size 64M --block-size 4096
+must "attach it" attach other
+is "the device has them" "$(blockdev --getss "$WORK/dev/default/other")" 4096
+check "detach it" "$STORAGEOS" detach other
+mkdir "$WORK/elsewhere"
+must "somebody serves it himself" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" other "$WORK/elsewhere"
+cleanup unmount_for_certain "$WORK/elsewhere"
+like "status tells who" "$("$STORAGEOS" status other)" 'served elsewhere: process [0-9]+ \(storageos-fuse\)'
+refuses "attach says who has it" 'process [0-9]+ \(storageos-fuse\) has it open' \
+	"$STORAGEOS" attach other
+refuses "detach leaves it alone" 'has it open' "$STORAGEOS" detach other
+must "he ends it" stop "$(<"$WORK/pid")"
+check "then it can be attached" attach other
+check "and detached" "$STORAGEOS" detach other
+finish

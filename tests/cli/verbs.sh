@@ -1,0 +1,138 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Every verb that needs no device: what it does, what it refuses, its exit status, its JSON.
+. "$(dirname "$0")/../lib.sh"
+need jq jq
+need_built "$STORAGEOS"
+own_config
+
+status_of() { "$@" >"$WORK/out" 2>"$WORK/err" </dev/null; echo $?; }
+exits() { # NAME STATUS REGEX COMMAND...: the status, and one line on standard error that matches
+	local name=$1 wanted=$2 regex=$3
+	shift 3
+	is "$name: exit status $wanted" "$(status_of "$@")" "$wanted"
+	like "$name: says why" "$(<"$WORK/err")" "$regex"
+	is "$name: in one line" "$(wc -l <"$WORK/err")" 1
+	is "$name: prints nothing else" "$(wc -c <"$WORK/out")" 0
+}
+json() { "$STORAGEOS" "$@" --json | jq -e . >/dev/null; }
+
+# ---- usage
+
+exits "no verb" 2 'a verb is wanted' "$STORAGEOS"
+exits "an unknown verb" 2 "no verb 'frobnicate'" "$STORAGEOS" frobnicate
+exits "an unknown option" 2 '--colour' "$STORAGEOS" list --colour
+exits "an unknown option before the verb" 2 "unknown option '--colour'" "$STORAGEOS" --colour list
+exits "too few arguments" 2 'create: too few arguments' "$STORAGEOS" create
+exits "too many arguments" 2 'info: too many arguments' "$STORAGEOS" info a b
+exits "no size" 2 'create: --size is wanted' "$STORAGEOS" create db
+exits "a bad size" 2 "'ten' is no size" "$STORAGEOS" create db --size ten
+exits "too small a size" 2 "'1000' is no size" "$STORAGEOS" create db --size 1000
+exits "too big a size" 2 "'65T' is no size" "$STORAGEOS" create db --size 65T
+exits "a bad block size" 2 '1024 is not 512 or 4096' \
+	"$STORAGEOS" create db --size 1G --block-size 1024
+exits "a size that is no multiple of the block size" 2 'not a multiple' \
+	"$STORAGEOS" create db --size 1049088 --block-size 4096
+exits "a bad name" 2 "'Db' is no volume's name" "$STORAGEOS" create Db --size 1G
+exits "a name that climbs" 2 'is no volume' "$STORAGEOS" delete ../../etc/passwd
+exits "a bad front end" 2 "'iscsi' is not one of" "$STORAGEOS" attach db --frontend iscsi
+exits "half a pool verb" 2 'pool: usage' "$STORAGEOS" pool create x
+exits "a bad pool name" 2 'no name for a pool' "$STORAGEOS" pool create X "$WORK/x"
+for verb in create list info delete pool attach detach status check probe; do
+	is "$verb --help" "$(status_of "$STORAGEOS" $verb --help)" 0
+	like "--help lists $verb" "$("$STORAGEOS" --help)" "^  $verb "
+done
+like "--version" "$("$STORAGEOS" --version)" '^storageos [0-9]+\.[0-9]+'
+
+# ---- the configuration
+
+exits "a configuration that is not there" 1 "$WORK/none" "$STORAGEOS" list --config "$WORK/none"
+printf '[storageos]\nnode_cache=lots\n' >"$WORK/bad.conf"
+exits "a bad configuration names the key" 1 "node_cache.*'lots'" \
+	"$STORAGEOS" --config "$WORK/bad.conf" list
+printf '[storageos]\nfrontent=fuse\n[pool default]\npath=%s\n' "$POOL" >"$WORK/odd.conf"
+exits "an unknown key is a warning" 0 "unknown key 'frontent'" \
+	"$STORAGEOS" pool --config "$WORK/odd.conf" create default "$POOL"
+
+# ---- create, list, info, delete
+
+check "create" "$STORAGEOS" create db --size 10G
+exits "create what is there" 1 "create volume 'default/db': .*there already" \
+	"$STORAGEOS" create db --size 1G
+exits "create in a pool that is not known" 1 "no pool 'nope'" "$STORAGEOS" create nope/db --size 1G
+check "create with 4096-byte blocks" "$STORAGEOS" create big --size 64T --block-size 4096
+is "list: both" "$("$STORAGEOS" list --json | jq -r '.[].volume' | xargs)" \
+	"default/big default/db"
+like "list: for people" "$("$STORAGEOS" list)" '^default/db +10 GiB +[0-9.]+ MiB +detached$'
+like "list POOL" "$("$STORAGEOS" list default)" '^default/big +64 TiB'
+exits "list of an unknown pool" 1 "no pool 'nope'" "$STORAGEOS" list nope
+is "info: size and block size" \
+	"$("$STORAGEOS" info big --json | jq -r '"\(.size) \(.logical_block_size) \(.state)"')" \
+	"$((64 << 40)) 4096 detached"
+like "info: for people" "$("$STORAGEOS" info db)" '^uuid +[0-9a-f]{8}-[0-9a-f-]{27}$'
+exits "info of what is not there" 1 "info: volume 'default/none': there is none" \
+	"$STORAGEOS" info none
+check "check" "$STORAGEOS" check db
+is "check --json" "$("$STORAGEOS" check db --json | jq -r '"\(.whole) \(.errors)"')" "true 0"
+exits "check of what is not there" 1 'check default/none: ' "$STORAGEOS" check none
+exits "status of what is not there" 1 'there is none' "$STORAGEOS" status none
+is "status of what is detached" "$("$STORAGEOS" status db)" "default/db: detached"
+is "status of nothing" "$("$STORAGEOS" status)" ""
+is "status --json of nothing" "$("$STORAGEOS" status --json | jq -c .)" "[]"
+for verb in "list" "info db" "pool list" "status db" "check db" "probe"; do
+	# shellcheck disable=SC2086
+	check "$verb --json is JSON" json $verb
+done
+like "probe says which front end, and why" "$("$STORAGEOS" probe)" '^front end +[a-z]+ \(.+\)$'
+exits "detach what is not attached" 0 'it is not attached' "$STORAGEOS" detach db
+exits "detach what is not there" 1 'there is none' "$STORAGEOS" detach none
+exits "attach what is not there" 1 'attach default/none: .*there is none' "$STORAGEOS" attach none
+check "delete" "$STORAGEOS" delete big
+exits "delete what is not there" 1 "delete volume 'default/big': there is none" \
+	"$STORAGEOS" delete big
+
+# ---- damage
+
+cp "$POOL/db.vol" "$POOL/torn.vol"
+dd if=/dev/urandom of="$POOL/torn.vol" bs=4096 count=1 conv=notrunc status=none
+dd if=/dev/urandom of="$POOL/torn.vol" bs=4096 seek=16 count=1 conv=notrunc status=none
+exits "info of a volume without superblocks" 1 "volume 'default/torn'" "$STORAGEOS" info torn
+exits "check of it" 1 'check default/torn' "$STORAGEOS" check torn
+like "list shows it all the same" "$("$STORAGEOS" list)" '^default/torn +\? +\? '
+like "and the others" "$("$STORAGEOS" list)" '^default/db +10 GiB'
+check "it can be deleted" "$STORAGEOS" delete torn
+
+# ---- pools
+
+check "pool create" "$STORAGEOS" pool create fast "$WORK/fast"
+check "and once more" "$STORAGEOS" pool create fast "$WORK/fast"
+exits "pool create elsewhere under the same name" 1 "it is at $WORK/fast already" \
+	"$STORAGEOS" pool create fast "$WORK/other"
+exits "pool create with another pool's directory" 1 "belongs to the pool 'fast'" \
+	"$STORAGEOS" pool create slow "$WORK/fast"
+like "pool list" "$("$STORAGEOS" pool list)" "^fast +ready +$WORK/fast$"
+like "the configuration has it" "$(<"$STORAGEOS_CONFIG")" '^\[pool fast\]$'
+check "a volume in it" "$STORAGEOS" create fast/db --size 1M
+(cd "$WORK" && "$STORAGEOS" pool create near near)
+is "a relative directory becomes an absolute one" \
+	"$("$STORAGEOS" pool list --json | jq -r '.[] | select(.pool == "near").directory')" "$WORK/near"
+
+# A mount point whose file system is not mounted is an empty directory.
+mv "$WORK/near" "$WORK/mounted" && mkdir "$WORK/near"
+exits "create in a pool without its marker" 1 "no marker $WORK/near/.storageos-pool" \
+	"$STORAGEOS" create near/db --size 1G
+is "nothing was written there" "$(ls -A "$WORK/near")" ""
+is "pool list tells it" \
+	"$("$STORAGEOS" pool list --json | jq -r '.[] | select(.pool == "near").ready')" false
+is "list goes on with the others, and fails" "$(status_of "$STORAGEOS" list)" 1
+like "the others are there" "$(<"$WORK/out")" '^fast/db '
+
+# ---- two at once
+
+for i in {1..8}; do
+	"$STORAGEOS" create race --size 1G 2>/dev/null && echo won &
+done | grep -c won >"$WORK/winners"
+is "of eight that create the same volume one wins" "$(<"$WORK/winners")" 1
+check "it is whole" "$STORAGEOS" check race
+is "nothing else is left" "$(ls -A "$POOL" | sort | xargs)" ".storageos-pool db.vol race.vol"
+finish
