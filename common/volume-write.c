@@ -106,6 +106,17 @@ static int acknowledge(Volume *volume, guint64 ticket)
 	return 0;
 }
 
+/* Room in the journal.  That it cannot be written may have shown where no request was waiting for
+ * it (a durable-mark): the volume is FAILED at the latest now. */
+static int reserve_record(Volume *volume, guint32 length, gboolean nowait)
+{
+	int r = journal_reserve(volume->engine.journal, length, nowait);
+
+	if (r == -ESHUTDOWN)
+		engine_fail(&volume->engine, "write journal: the backing refused");
+	return r;
+}
+
 /* Record and map, in one step. */
 static int commit_payload(Piece *piece)
 {
@@ -114,7 +125,7 @@ static int commit_payload(Piece *piece)
 			 .n_runs = piece->n_runs, .runs = piece->runs, .crcs = piece->crcs};
 	guint32 length = record_length(record.kind, record.n_runs, record.blocks);
 	guint64 ticket;
-	int r = journal_reserve(engine->journal, length, piece->nowait);
+	int r = reserve_record(piece->volume, length, piece->nowait);
 
 	if (r)
 		return r;
@@ -289,7 +300,7 @@ static int zero_step(Volume *volume, guint64 *first, guint64 end, guint64 *ticke
 
 	if (r && r != -ENOSPC)
 		return r;
-	r = journal_reserve(engine->journal, length, FALSE);
+	r = reserve_record(volume, length, FALSE);
 	if (r)
 		return r;
 	r = map_zero_begin(engine->map, first, end, &record.first, &record.blocks);

@@ -145,6 +145,28 @@ static void test_read_over_two_leaves(const void *data)
 	volume_set_cache_size(64 * MIB);
 }
 
+/* --- A journal that cannot be written ------------------------------------------------------------ */
+
+static void test_mark_fails(const void *data)
+{
+	g_autoptr(Backing) backing = faulty_volume(16 * MIB);
+	g_autofree char *why = NULL;
+	Volume *volume = backing_open_volume(backing);
+	VolumeInfo info;
+
+	(void)data;
+	REQUIRE(volume);
+	CHECK_INT(volume_put_value(volume, 1, BLOCK_SIZE, 0), 0);
+	backing_faulty_fail(backing, FAULTY_WRITE, 0, EIO, FALSE, FALSE); /* the durable-mark */
+	CHECK_INT(volume_flush(volume), 0);
+	CHECK_INT(volume_put_value(volume, 2, BLOCK_SIZE, 0), -ESHUTDOWN);
+	volume_get_info(volume, &info);
+	CHECK_INT(info.state, VOLUME_FAILED);
+	why = volume_failure(volume);
+	CHECK_CONTAINS(why, "journal");
+	CHECK(!volume_close(volume, NULL));
+}
+
 int main(int argc, char **argv)
 {
 	test_add("flushes beside checkpoints: what was flushed survives",
@@ -152,5 +174,7 @@ int main(int argc, char **argv)
 	test_add("a zero record that names slots is no record", test_zero_record_with_runs, NULL);
 	test_add("a read over two leaves ends though dirty nodes fill the cache",
 		 test_read_over_two_leaves, NULL);
+	test_add("a durable-mark that cannot be written leaves the volume FAILED, not in between",
+		 test_mark_fails, NULL);
 	return test_run(argc, argv);
 }
