@@ -155,6 +155,22 @@ static gboolean is_asked(Checkpointer *cp)
 	return cp->asked != cp->begun;
 }
 
+static gboolean is_stopping(Checkpointer *cp)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&cp->lock);
+
+	return cp->stop;
+}
+
+/* Whether settling, which may take long, still makes sense; makes the checkpoints that requests
+ * need meanwhile. */
+static gboolean goes_on(Checkpointer *cp)
+{
+	if (is_due(cp) || is_asked(cp))
+		make_one(cp);
+	return !is_stopping(cp) && !engine_has_failed(cp->engine) && !cp->engine->frozen;
+}
+
 /* Frees and gives back everything that can be, now. */
 static void settle(Checkpointer *cp)
 {
@@ -163,12 +179,12 @@ static void settle(Checkpointer *cp)
 	g_mutex_lock(&cp->lock);
 	ticket = cp->settle_asked;
 	g_mutex_unlock(&cp->lock);
-	while (reclaim(cp) && !engine_has_failed(cp->engine))
-		if (is_due(cp) || is_asked(cp))
-			make_one(cp);
+	while (reclaim(cp) && goes_on(cp))
+		;
 	make_one(cp);
 	make_one(cp); /* what the reclaiming itself replaced */
-	slots_trim(cp->engine->slots, 0, G_MAXUINT64);
+	while (goes_on(cp) && slots_trim(cp->engine->slots, 0, TRIM_AT_ONCE))
+		;
 	g_mutex_lock(&cp->lock);
 	cp->settle_done = ticket;
 	g_cond_broadcast(&cp->done);
