@@ -37,8 +37,7 @@ struct Device {
 	Workers *workers;
 	Workers *flusher; /* of one thread */
 	WorkItem flush_item;
-	gint write_through; /* atomic */
-	gint failed;	    /* atomic */
+	gint failed; /* atomic */
 
 	GMutex lock; /* held for a few instructions; never while anything is called */
 	Task *free_tasks;
@@ -213,8 +212,6 @@ static void task_queue(Task *task, RunnerCommand *cmd, const Request *request)
 	task->request = *request;
 	task->deadline = g_get_monotonic_time() + DEVICE_DEADLINE;
 	task->item.run = task_run;
-	if (!request_reads(request->kind) && g_atomic_int_get(&device->write_through))
-		task->request.durable = TRUE;
 	if (request->kind == REQUEST_FLUSH)
 		flush_later(task);
 	else
@@ -269,11 +266,6 @@ RunnerStatus device_run(Device *device, RunnerCommand *cmd, const Request *reque
 gboolean device_failed(Device *device)
 {
 	return g_atomic_int_get(&device->failed);
-}
-
-void device_set_write_cache(Device *device, gboolean enabled)
-{
-	g_atomic_int_set(&device->write_through, !enabled);
 }
 
 /* ---- a volume that is not there yet */

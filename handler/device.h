@@ -45,6 +45,3 @@ RunnerStatus device_run(Device *device, RunnerCommand *cmd, const Request *reque
 
 /* Whether requests other than reads fail by now, whatever they are. */
 gboolean device_failed(Device *device);
-
-/* FALSE: every write is flushed before it is answered. */
-void device_set_write_cache(Device *device, gboolean enabled);

@@ -116,7 +116,7 @@ static int handle_open(RunnerDevice *dev, bool reopen)
 	}
 	set_limits(dev, block_size); /* what is set before open returns stays */
 	/* Initiators would not flush otherwise: there is no cache unless the handler says so. */
-	runner_device_set_write_cache(dev, TRUE);
+	runner_device_set_write_cache(dev);
 	runner_device_set_private(dev, device);
 	log_info("%s: open", cfgstring);
 	return 0;
@@ -145,8 +145,12 @@ static int handle_reconfig(RunnerDevice *dev, const RunnerReconfig *change)
 {
 	switch (change->kind) {
 	case RUNNER_RECONFIG_WRITE_CACHE:
-		device_set_write_cache(runner_device_private(dev), change->value.write_cache);
-		runner_device_set_write_cache(dev, change->value.write_cache);
+		/* The kernel's attribute is 0 from the start, whatever we tell initiators, and
+		 * restoreconfig sets what was saved: taken at its word, each restored device would
+		 * flush after every write.  So there is always a cache, and initiators flush it. */
+		if (!change->value.write_cache)
+			log_info("%s: the write cache stays on; initiators flush it",
+				 runner_device_cfgstring(dev));
 		return 0;
 	case RUNNER_RECONFIG_STRING:
 		return names_same_volume(runner_device_cfgstring(dev), change->value.string)

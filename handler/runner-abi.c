@@ -344,7 +344,7 @@ void runner_device_set_limits(RunnerDevice *dev, const RunnerLimits *limits)
 	runner.set_solid_state_media(dev, true);
 }
 
-void runner_device_set_write_cache(RunnerDevice *dev, gboolean enabled)
+void runner_device_set_write_cache(RunnerDevice *dev)
 {
-	runner.set_write_cache_enabled(dev, enabled != FALSE);
+	runner.set_write_cache_enabled(dev, true);
 }

@@ -125,5 +125,5 @@ typedef struct {
 void runner_device_set_limits(RunnerDevice *dev, const RunnerLimits *limits);
 guint32 runner_device_max_transfer(RunnerDevice *dev);
 
-/* What the caching page of MODE SENSE says. */
-void runner_device_set_write_cache(RunnerDevice *dev, gboolean enabled);
+/* Has MODE SENSE say that there is a write cache; it says so only then. */
+void runner_device_set_write_cache(RunnerDevice *dev);

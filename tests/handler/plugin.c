@@ -180,8 +180,6 @@ static void test_reconfig(const void *data)
 	struct tcmulib_cfg_info size = {.type = 1, .data.dev_size = 2 * SIZE};
 	struct tcmulib_cfg_info cache = {.type = 2, .data.write_cache = false};
 	struct tcmulib_cfg_info unknown = {.type = 77};
-	int calls;
-	guint8 block[4096] = {1};
 
 	(void)data;
 	REQUIRE(dev_open(&dev, "reconfig"));
@@ -190,10 +188,7 @@ static void test_reconfig(const void *data)
 	CHECK_INT(runner_handler->reconfig(&dev, &size), -EOPNOTSUPP);
 	CHECK_INT(runner_handler->reconfig(&dev, &unknown), -EOPNOTSUPP);
 	CHECK_INT(runner_handler->reconfig(&dev, &cache), 0);
-	CHECK(!dev.write_cache);
-	calls = g_atomic_int_get(&fdatasync_calls);
-	CHECK_INT(run_write(&dev, block, sizeof block, 0), STS_OK);
-	CHECK(g_atomic_int_get(&fdatasync_calls) > calls);
+	CHECK(dev.write_cache); /* restoreconfig sends this for every device */
 	runner_handler->close(&dev);
 }
 
