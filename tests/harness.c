@@ -13,6 +13,15 @@
 
 #define FAILURES_PRINTED 10
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define INSTRUMENTED
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define INSTRUMENTED
+#endif
+
 typedef struct {
 	char *name;
 	TestFunction run;
@@ -163,6 +172,15 @@ gboolean test_failed(void)
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&mutex);
 
 	return failures > 0;
+}
+
+gboolean test_is_instrumented(void)
+{
+#ifdef INSTRUMENTED
+	return TRUE;
+#else
+	return FALSE;
+#endif
 }
 
 void test_note(const char *format, ...)

@@ -41,6 +41,10 @@ void test_row(const char *format, ...) G_GNUC_PRINTF(1, 2);
 /* TRUE as soon as a check of the running test failed. */
 gboolean test_failed(void);
 
+/* TRUE in a build with sanitizers, where time and memory say nothing about the program, and long
+ * tests take samples. */
+gboolean test_is_instrumented(void);
+
 /* A diagnostic line. */
 void test_note(const char *format, ...) G_GNUC_PRINTF(1, 2);
 

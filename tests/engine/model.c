@@ -199,7 +199,7 @@ static void run_phase(Model *model)
 		Stretch *s = &model->stretches[i];
 
 		s->volume = model->volume;
-		s->requests = model->requests;
+		s->requests = model->requests / (test_is_instrumented() ? 4 : 1);
 		threads[i] = g_thread_new("requests", run_stretch, s);
 	}
 	for (guint i = 0; i < THREADS; i++)

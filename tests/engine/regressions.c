@@ -22,7 +22,8 @@ static Backing *faulty_volume(guint64 size)
 	return backing;
 }
 
-/* --- A flush's durable-mark beside a checkpoint's cut ------------------------------------------ */
+/* --- A flush's durable-mark beside a checkpoint's cut ------------------------------------------
+ */
 
 #define FLUSHERS 3
 #define CUT_SECONDS 4
@@ -31,7 +32,7 @@ typedef struct {
 	Volume *volume;
 	guint64 block;
 	guint64 flushed; /* atomic: the last value that a flush made durable */
-	gint *stop;      /* atomic */
+	gint *stop;	 /* atomic */
 } Flusher;
 
 static gpointer flusher_main(gpointer data)
@@ -42,7 +43,8 @@ static gpointer flusher_main(gpointer data)
 	for (guint64 n = 1; !g_atomic_int_get(flusher->stop); n++) {
 		value[0] = n;
 		if (!CHECK_INT(volume_put(flusher->volume, value, BLOCK_SIZE,
-					  blocks_to_bytes(flusher->block)), 0) ||
+					  blocks_to_bytes(flusher->block)),
+			       0) ||
 		    !CHECK_INT(volume_flush(flusher->volume), 0))
 			break;
 		__atomic_store_n(&flusher->flushed, n, __ATOMIC_RELEASE);
@@ -95,12 +97,16 @@ static void test_flushes_beside_checkpoints(const void *data)
 	close_volume(volume);
 }
 
-/* --- Bytes from somebody else ------------------------------------------------------------------ */
+/* --- Bytes from somebody else ------------------------------------------------------------------
+ */
 
 static void test_zero_record_with_runs(const void *data)
 {
 	g_autoptr(Backing) backing = faulty_volume(16 * MIB);
-	Record record = {.kind = FORMAT_RECORD_ZERO, .sequence = 1, .generation = 9, .blocks = 8,
+	Record record = {.kind = FORMAT_RECORD_ZERO,
+			 .sequence = 1,
+			 .generation = 9,
+			 .blocks = 8,
 			 .n_runs = 3};
 	guint8 raw[FORMAT_RECORD_LENGTH_MAX] = {0};
 	g_autoptr(GError) error = NULL;
@@ -117,7 +123,8 @@ static void test_zero_record_with_runs(const void *data)
 	close_volume(volume);
 }
 
-/* --- More dirty nodes than the cache may hold --------------------------------------------------- */
+/* --- More dirty nodes than the cache may hold ---------------------------------------------------
+ */
 
 #define DIRTY_LEAVES 600
 
@@ -145,7 +152,8 @@ static void test_read_over_two_leaves(const void *data)
 	volume_set_cache_size(64 * MIB);
 }
 
-/* --- A journal that cannot be written ------------------------------------------------------------ */
+/* --- A journal that cannot be written ------------------------------------------------------------
+ */
 
 static void test_mark_fails(const void *data)
 {
