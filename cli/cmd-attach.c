@@ -8,6 +8,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "cli/attachment.h"
 #include "cli/cli.h"
@@ -18,9 +19,6 @@
 #include "cli/process.h"
 #include "common/autofd.h"
 #include "common/error.h"
-#include "common/files.h"
-
-#define LOCK_SECONDS 120
 
 static const char *words(Frontend frontend)
 {
@@ -142,11 +140,29 @@ static gboolean remember(const Places *places, const Facts *facts, Frontend fron
 	return state_write(places, &state, error);
 }
 
-static void report(const Places *places, const char *how, Frontend frontend, const char *reason)
+static gboolean json_wanted;
+
+/* To the user and, since it decides over performance, to the system's log. */
+static void report(const Places *places, const char *how, Frontend frontend, const char *device,
+		   const char *reason)
 {
-	cli_say("attach %s: %s over %s%s%s", places->text, how, words(frontend),
-		reason ? ", because: " : "", reason ? reason : "");
-	puts(places->link);
+	g_autofree char *line =
+		g_strdup_printf("attach %s: %s over %s%s%s", places->text, how, words(frontend),
+				reason ? ", because: " : "", reason ? reason : "");
+	g_autoptr(Json) object = json_wanted ? json_object_new_object() : NULL;
+
+	cli_say("%s", line);
+	syslog(LOG_INFO, "%s", line);
+	if (!object) {
+		puts(places->link);
+		return;
+	}
+	json_add_text(object, "volume", places->text);
+	json_add_text(object, "link", places->link);
+	json_add_text(object, "device", device);
+	json_add_text(object, "frontend", frontend_name(frontend));
+	json_add_text(object, "reason", reason);
+	cli_print_json(object);
 }
 
 static gboolean attach_anew(const Places *places, const Facts *facts, Frontend wanted,
@@ -157,7 +173,7 @@ static gboolean attach_anew(const Places *places, const Facts *facts, Frontend w
 	if (!make(&attaching, error) || !places_link(places, attaching.device, error) ||
 	    !remember(places, facts, attaching.frontend, attaching.reason, error))
 		return FALSE;
-	report(places, "attached", attaching.frontend, attaching.reason);
+	report(places, "attached", attaching.frontend, attaching.device, attaching.reason);
 	return TRUE;
 }
 
@@ -169,7 +185,8 @@ static gboolean repair_link(const Places *places, const Facts *facts, const Atta
 	if (!places_link(places, attachment->device, error) ||
 	    !remember(places, facts, attachment->frontend, reason, error))
 		return FALSE;
-	report(places, "attached again", attachment->frontend, attachment->reason);
+	report(places, "attached again", attachment->frontend, attachment->device,
+	       attachment->reason);
 	return TRUE;
 }
 
@@ -184,7 +201,8 @@ static gboolean attach_locked(const Config *config, const VolumeName *name, cons
 	attachment = attachment_inspect(places, facts.holder);
 	switch (attachment->health) {
 	case ATTACHMENT_WORKING:
-		report(places, "is attached already", attachment->frontend, attachment->reason);
+		report(places, "is attached already", attachment->frontend, attachment->device,
+		       attachment->reason);
 		return TRUE;
 	case ATTACHMENT_FOREIGN:
 		return error_set(error, STORAGEOS_ERROR_BUSY, "%s", attachment->problem);
@@ -206,9 +224,7 @@ static gboolean attach(const Config *config, const VolumeName *name, Frontend wa
 	g_autoptr(Places) places = places_new(config, name);
 	gboolean done;
 
-	if (!places_make_directories(places, error))
-		return FALSE;
-	autofd lock = files_lock(places->lock_file, LOCK_SECONDS, error);
+	autofd lock = places_lock(places, error);
 	done = lock >= 0 && attach_locked(config, name, places, wanted, error);
 	if (!done)
 		g_prefix_error(error, "attach %s: ", places->text);
@@ -231,6 +247,7 @@ static int run(int argc, char **argv)
 
 	if (!cli_start(&cli, &verb_attach, options, 1, 1, argc, argv, &status))
 		return status;
+	json_wanted = cli.json;
 	wanted = cli.config->frontend;
 	if (frontend && !frontend_parse(frontend, &wanted))
 		return cli_usage("attach: '%s' is not one of auto, tcmu, fuse", frontend);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/attachment.h"
 #include "cli/cli.h"
+#include "common/autofd.h"
 #include "common/error.h"
 
 /* What is attached but broken has nobody who holds the volume, yet its device may be in use. */
-static gboolean delete_detached(const Config *config, const VolumeName *name, GError **error)
+static gboolean delete_detached(const Config *config, const VolumeName *name, const Places *places,
+				GError **error)
 {
-	g_autoptr(Places) places = places_new(config, name);
 	g_autoptr(Attachment) attachment = attachment_inspect(places, NULL);
 
 	if (attachment->health == ATTACHMENT_WORKING || attachment->health == ATTACHMENT_BROKEN)
@@ -14,6 +15,15 @@ static gboolean delete_detached(const Config *config, const VolumeName *name, GE
 				 "delete volume '%s': it is attached (first: storageos detach %s)",
 				 places->text, places->text);
 	return pool_volume_delete(config, name, error);
+}
+
+/* Nobody attaches it meanwhile. */
+static gboolean delete_locked(const Config *config, const VolumeName *name, GError **error)
+{
+	g_autoptr(Places) places = places_new(config, name);
+
+	autofd lock = places_lock(places, error);
+	return lock >= 0 && delete_detached(config, name, places, error);
 }
 
 static int run(int argc, char **argv)
@@ -28,7 +38,7 @@ static int run(int argc, char **argv)
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("delete: %s", error->message);
-	return delete_detached(cli.config, name, &error) ? CLI_DONE : cli_failed(error);
+	return delete_locked(cli.config, name, &error) ? CLI_DONE : cli_failed(error);
 }
 
 const Verb verb_delete = {"delete", "NAME", "delete a volume that is not attached", run};

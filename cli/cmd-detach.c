@@ -9,9 +9,6 @@
 #include "cli/frontend-tcmu.h"
 #include "common/autofd.h"
 #include "common/error.h"
-#include "common/files.h"
-
-#define LOCK_SECONDS 120
 
 /* Sees that nobody uses the device.  Of one that works *ret_claim keeps it so; a broken one is only
  * looked at from outside, since opening it may wait for a server that is dead. */
@@ -72,9 +69,7 @@ static gboolean detach(const Config *config, const VolumeName *name, GError **er
 	g_autoptr(Places) places = places_new(config, name);
 	gboolean done;
 
-	if (!places_make_directories(places, error))
-		return FALSE;
-	autofd lock = files_lock(places->lock_file, LOCK_SECONDS, error);
+	autofd lock = places_lock(places, error);
 	done = lock >= 0 && detach_locked(config, name, places, error);
 	if (!done)
 		g_prefix_error(error, "detach %s: ", places->text);

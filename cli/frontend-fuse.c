@@ -22,12 +22,15 @@
 #define UNMOUNT_SECONDS 5
 #define MODPROBE_SECONDS 20
 
-/* By what it does and not by the number that was noted, which may be another process's by now. */
-static pid_t find_server(const Places *places, const State *state)
+/* The one that was started, if it still runs; otherwise by what it does, where there is at least
+ * the directory that every server of ours is given. */
+static pid_t find_server(const Places *places, const State *state, gboolean mounted)
 {
 	if (state && state->frontend == FRONTEND_FUSE &&
 	    process_is_alive((pid_t)state->pid, state->start_time))
 		return (pid_t)state->pid;
+	if (!mounted && access(places->mount, F_OK))
+		return 0;
 	return process_find(SERVER, places->mount);
 }
 
@@ -36,7 +39,7 @@ void frontend_fuse_look(const Places *places, const State *state, FuseParts *ret
 	g_autofree char *type = mounts_type_at(places->mount);
 
 	ret_parts->mounted = type != NULL;
-	ret_parts->server = find_server(places, state);
+	ret_parts->server = find_server(places, state, ret_parts->mounted);
 	ret_parts->server_start = process_start_time(ret_parts->server);
 	if (!ret_parts->server_start)
 		ret_parts->server = 0;

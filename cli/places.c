@@ -12,6 +12,7 @@
 
 #define DEVICE_POOL "_device"
 #define STATE_SUFFIX ".json"
+#define LOCK_SECONDS 120
 
 /* A block device's path as a name: "/dev/sdb" is "dev:sdb". */
 static char *name_of_device(const char *path)
@@ -85,9 +86,11 @@ static gboolean make_parent(const char *path, GError **error)
 	return files_make_directory(parent, error);
 }
 
-gboolean places_make_directories(const Places *places, GError **error)
+int places_lock(const Places *places, GError **error)
 {
-	return make_parent(places->state_file, error) && make_parent(places->lock_file, error);
+	if (!make_parent(places->state_file, error) || !make_parent(places->lock_file, error))
+		return -1;
+	return files_lock(places->lock_file, LOCK_SECONDS, error);
 }
 
 gboolean places_link(const Places *places, const char *device, GError **error)

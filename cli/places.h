@@ -27,8 +27,9 @@ Places *places_new(const Config *config, const VolumeName *name);
 void places_free(Places *places);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Places, places_free)
 
-/* Makes the directories of everything but the mount. */
-gboolean places_make_directories(const Places *places, GError **error);
+/* Makes the directories and takes the lock under which a volume is attached, detached and deleted;
+ * the descriptor to close, or -1.  Waits for others that do so, two minutes at most. */
+int places_lock(const Places *places, GError **error);
 
 /* Lets /dev/storageos/POOL/NAME lead to the device; replaces what was there. */
 gboolean places_link(const Places *places, const char *device, GError **error);

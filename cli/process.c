@@ -61,18 +61,22 @@ char *process_describe(pid_t pid)
 	return g_strdup_printf("process %d (%s)", (int)pid, name ? g_strchomp(name) : "ended");
 }
 
-static gboolean command_line_matches(const char *text, gsize length, const char *program,
-				     const char *argument)
+static gboolean has_name(pid_t pid, const char *program)
 {
-	gboolean named = FALSE;
+	g_autofree char *name = proc_file(pid, "comm", NULL);
 
-	for (gsize at = 0; at < length; at += strlen(text + at) + 1) {
-		const char *slash = strrchr(text + at, '/');
+	/* The kernel keeps 15 characters. */
+	return name && !strncmp(g_strchomp(name), program, 15);
+}
 
-		if (named && !strcmp(text + at, argument))
+static gboolean has_argument(pid_t pid, const char *argument)
+{
+	gsize length = 0;
+	g_autofree char *text = proc_file(pid, "cmdline", &length);
+
+	for (gsize at = 0; text && at < length; at += strlen(text + at) + 1)
+		if (!strcmp(text + at, argument))
 			return TRUE;
-		named |= !strcmp(slash ? slash + 1 : text + at, program);
-	}
 	return FALSE;
 }
 
@@ -83,10 +87,8 @@ pid_t process_find(const char *program, const char *argument)
 
 	while (dir && (entry = g_dir_read_name(dir))) {
 		pid_t pid = (pid_t)atoi(entry);
-		gsize length = 0;
-		g_autofree char *text = pid > 0 ? proc_file(pid, "cmdline", &length) : NULL;
 
-		if (text && command_line_matches(text, length, program, argument) &&
+		if (pid > 0 && has_name(pid, program) && has_argument(pid, argument) &&
 		    process_start_time(pid))
 			return pid;
 	}

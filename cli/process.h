@@ -17,8 +17,7 @@ gboolean process_is_alive(pid_t pid, gint64 start_time);
 /* Its name, for messages: "process 12 (mount)".  Free the result. */
 char *process_describe(pid_t pid);
 
-/* The process whose command line runs `program` (by its base name) with `argument` among its
- * arguments; 0 if there is none. */
+/* The process of that name with `argument` among its arguments; 0 if there is none. */
 pid_t process_find(const char *program, const char *argument);
 
 /* FALSE if it still runs after so long. */

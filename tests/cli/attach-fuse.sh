@@ -55,6 +55,8 @@ must "write to it" dd if="$WORK/data" of="$link" bs=1M oflag=direct conv=fsync
 is "and read back" "$(data)" "$written"
 is "attaching what is attached prints it again" "$(attach db)" "$link"
 like "and says so" "$(<"$WORK/said")" 'is attached already over FUSE'
+is "attach --json" "$("$STORAGEOS" attach db --json 2>/dev/null | jq -r '"\(.link) \(.device) \(.frontend)"')" \
+	"$link $device fuse"
 is "there is one loop device" "$(loops)" 1
 refuses "it cannot be deleted" 'it is attached' "$STORAGEOS" delete db
 refuses "nor checked" 'in use by process [0-9]+ \(storageos-fuse\)' "$STORAGEOS" check db
