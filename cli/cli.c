@@ -30,6 +30,7 @@ void cli_progress_end(void)
 	progress_shown = FALSE;
 }
 
+G_GNUC_PRINTF(1, 0)
 static void say(const char *format, va_list args)
 {
 	g_autofree char *line = g_strdup_vprintf(format, args);

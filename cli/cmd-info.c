@@ -38,18 +38,24 @@ static gboolean is_size(const char *key)
 	return FALSE;
 }
 
+static void print_member(const char *key, Json *value)
+{
+	g_autofree char *label = g_strdelimit(g_strdup(key), "_", ' ');
+	g_autofree char *size = size_format((guint64)json_object_get_int64(value));
+
+	printf("%-20s %s", label, json_object_get_string(value));
+	if (is_size(key))
+		printf("  (%s)", size);
+	putchar('\n');
+}
+
 static void print_text(Json *object)
 {
-	json_object_object_foreach(object, key, value)
-	{
-		g_autofree char *label = g_strdelimit(g_strdup(key), "_", ' ');
-		g_autofree char *size = size_format((guint64)json_object_get_int64(value));
+	struct json_object_iterator at = json_object_iter_begin(object);
+	struct json_object_iterator end = json_object_iter_end(object);
 
-		printf("%-20s %s", label, json_object_get_string(value));
-		if (is_size(key))
-			printf("  (%s)", size);
-		putchar('\n');
-	}
+	for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at))
+		print_member(json_object_iter_peek_name(&at), json_object_iter_peek_value(&at));
 }
 
 static gboolean collect(const Config *config, const VolumeName *name, Json *object, GError **error)
