@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * devices PLUGIN [WORD...]: registration, opening and closing, and what a guest in somebody else's
+ * process must not do.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/handler/fixture.h"
+#include "tests/harness.h"
+
+/* ---- registration and devices */
+
+static void test_registered(const void *data)
+{
+	const Handler *handler = runner_handler;
+
+	(void)data;
+	CHECK_STR(handler->subtype, "storageos");
+	CHECK(handler->name && handler->cfg_desc);
+	CHECK_INT(handler->nr_threads, 0);
+	CHECK(!handler->handle_cmd);
+	for (guint i = 0; i < G_N_ELEMENTS(handler->unused); i++)
+		CHECK(!handler->unused[i]); /* lock, unlock, report_event, ... */
+}
+
+static void test_check_config(const void *data)
+{
+	char *reason = NULL;
+
+	(void)data;
+	CHECK(runner_handler->check_config("storageos/nowhere/none;create", &reason));
+	CHECK(!reason);
+	CHECK(!runner_handler->check_config("storageos/db;bad", &reason));
+	CHECK_CONTAINS(reason, "unknown key 'bad'");
+	free(reason);
+}
+
+static void test_open_refuses(const void *data)
+{
+	Dev dev;
+
+	(void)data;
+	dev_init(&dev, "storageos/none", SIZE);
+	CHECK_INT(runner_handler->open(&dev, false), -ENOENT);
+	CHECK(log_has("none"));
+	dev_init(&dev, "storageos/nopool/none;create", SIZE);
+	CHECK_INT(runner_handler->open(&dev, false), -ENOENT);
+	CHECK(log_has("nopool"));
+	dev_init(&dev, "storageos/tiny;create", 512);
+	CHECK_INT(runner_handler->open(&dev, false), -EINVAL);
+	dev_init(&dev, "storageos/odd;create", SIZE);
+	dev.block_size = 520;
+	CHECK_INT(runner_handler->open(&dev, false), -EINVAL);
+	CHECK(!dev.private_data);
+}
+
+static void test_open_compares(const void *data)
+{
+	Dev dev, other;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "sized"));
+	dev_init(&other, "storageos/sized", SIZE);
+	CHECK_INT(runner_handler->open(&other, false), -EBUSY);
+	runner_handler->close(&dev);
+	dev_init(&dev, "storageos/sized", 2 * SIZE);
+	CHECK_INT(runner_handler->open(&dev, false), -EINVAL);
+	CHECK(log_has("has 134217728 bytes"));
+	CHECK(log_has("has 67108864"));
+	dev_init(&dev, "storageos/sized", SIZE);
+	dev.block_size = 4096;
+	dev.num_lbas = SIZE / 4096;
+	CHECK_INT(runner_handler->open(&dev, false), -EINVAL);
+	CHECK(log_has("blocks of 4096 bytes"));
+	dev_init(&dev, "storageos/sized", SIZE);
+	CHECK_INT(runner_handler->open(&dev, true), 0);
+	runner_handler->close(&dev);
+}
+
+static void test_limits(const void *data)
+{
+	Dev dev;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "limits"));
+	CHECK_UINT(dev.unmap_gran_align, 8); /* never 0: the runner divides by it */
+	CHECK_UINT(dev.opt_unmap_gran, 8);
+	CHECK(!dev.split_unmaps);
+	CHECK(dev.write_cache);
+	CHECK(dev.solid_state);
+	CHECK_UINT(dev.max_xfer_len, 2048);
+	runner_handler->close(&dev);
+	dev_init(&dev, "storageos/limits", SIZE);
+	dev.max_xfer_len = 64; /* what somebody asked for stays */
+	CHECK_INT(runner_handler->open(&dev, false), 0);
+	CHECK_UINT(dev.max_xfer_len, 64);
+	runner_handler->close(&dev);
+}
+
+static void test_large_blocks(const void *data)
+{
+	Dev dev;
+
+	(void)data;
+	dev_init(&dev, "storageos/large;create", SIZE);
+	dev.block_size = 4096;
+	dev.num_lbas = SIZE / 4096;
+	CHECK_INT(runner_handler->open(&dev, false), 0);
+	CHECK_UINT(dev.unmap_gran_align, 1);
+	CHECK_UINT(dev.max_xfer_len, 256);
+	runner_handler->close(&dev);
+}
+
+static void test_reconfig(const void *data)
+{
+	Dev dev;
+	struct tcmulib_cfg_info same = {.type = 0, .data.cfgstring = "storageos/default/reconfig"};
+	struct tcmulib_cfg_info other = {.type = 0, .data.cfgstring = "storageos/other"};
+	struct tcmulib_cfg_info size = {.type = 1, .data.dev_size = 2 * SIZE};
+	struct tcmulib_cfg_info cache = {.type = 2, .data.write_cache = false};
+	struct tcmulib_cfg_info unknown = {.type = 77};
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "reconfig"));
+	CHECK_INT(runner_handler->reconfig(&dev, &same), 0);
+	CHECK_INT(runner_handler->reconfig(&dev, &other), -EOPNOTSUPP);
+	CHECK_INT(runner_handler->reconfig(&dev, &size), -EOPNOTSUPP);
+	CHECK_INT(runner_handler->reconfig(&dev, &unknown), -EOPNOTSUPP);
+	CHECK_INT(runner_handler->reconfig(&dev, &cache), 0);
+	CHECK(dev.write_cache); /* restoreconfig sends this for every device */
+	runner_handler->close(&dev);
+}
+
+/* ---- a runner that was started anew */
+
+static gboolean becomes_ready(Dev *dev)
+{
+	guint8 block[512];
+
+	for (int i = 0; i < 100; i++) {
+		if (run_read(dev, block, sizeof block, 0) == STS_OK)
+			return TRUE;
+		g_usleep(100000);
+	}
+	return FALSE;
+}
+
+static void test_waits(const void *data)
+{
+	g_autofree char *path = fixture_path("waits", ".vol");
+	g_autofree char *away = fixture_path("waits", ".away");
+	Dev dev;
+	guint8 block[512] = {1}, out[512];
+	Command command;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "waits"));
+	CHECK_INT(run_write(&dev, block, sizeof block, 0), STS_OK);
+	runner_handler->close(&dev);
+	CHECK(!rename(path, away));
+	enabled_text = "1\n";
+	REQUIRE(dev_open(&dev, "waits")); /* with ;create: which makes no new one now */
+	enabled_text = NULL;
+	CHECK(log_has("waiting for the volume"));
+	command_init(&command, &dev, 0x28, out, sizeof out, 0);
+	CHECK_INT(runner_handler->read(&dev, command.handle, command.iov, 1, sizeof out, 0),
+		  STS_SENSE);
+	CHECK_UINT(command.lib.sense_buf[2], 0x2);
+	CHECK_UINT(command.lib.sense_buf[12], 0x04);
+	CHECK_UINT(command.lib.sense_buf[13], 0x01);
+	CHECK_INT(run_unmap(&dev, 0x93, block, 0, 512), STS_SENSE);
+	CHECK_INT(run_flush(&dev), STS_SENSE);
+	CHECK(!rename(away, path));
+	CHECK(becomes_ready(&dev));
+	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);
+	CHECK_MEM(out, block, sizeof out);
+	runner_handler->close(&dev);
+}
+
+static void test_gives_up(const void *data)
+{
+	Dev dev;
+
+	(void)data;
+	enabled_text = "1\n";
+	REQUIRE(dev_open(&dev, "never"));
+	runner_handler->close(&dev); /* while it waits */
+	dev_init(&dev, "storageos/sized", 2 * SIZE);
+	CHECK_INT(runner_handler->open(&dev, false), -EINVAL); /* waiting would not help */
+	enabled_text = "0\n";				       /* new: no waiting */
+	dev_init(&dev, "storageos/never", SIZE);
+	CHECK_INT(runner_handler->open(&dev, false), -ENOENT);
+	enabled_text = NULL;
+}
+
+/* ---- a process that belongs to others */
+
+/* Every thread but those that were there before blocks all signals that can be blocked. */
+static void test_signals(const void *data)
+{
+	Dev dev;
+	const char *task;
+	g_autoptr(GDir) tasks = NULL;
+	guint ours = 0;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "signals"));
+	tasks = g_dir_open("/proc/self/task", 0, NULL);
+	REQUIRE(tasks != NULL);
+	while ((task = g_dir_read_name(tasks))) {
+		g_autofree char *path = g_strdup_printf("/proc/self/task/%s/status", task);
+		g_autofree char *text = NULL;
+		const char *blocked;
+
+		if (!g_file_get_contents(path, &text, NULL, NULL) ||
+		    !g_str_has_prefix(text, "Name:\tstorageos"))
+			continue;
+		ours++;
+		blocked = strstr(text, "SigBlk:\t");
+		REQUIRE(blocked != NULL);
+		/* SIGINT, SIGTERM, SIGHUP, SIGUSR1 among them */
+		CHECK_UINT(g_ascii_strtoull(blocked + 8, NULL, 16) & 0x4203, 0x4203);
+	}
+	CHECK(ours >= 2);
+	runner_handler->close(&dev);
+}
+
+/* The runner cancels a device's thread when the device goes. */
+static void *submit_cancelled(void *data)
+{
+	Command *command = data;
+	int answer;
+
+	pthread_cancel(pthread_self());
+	g_atomic_int_set(&clock_cancels, TRUE);
+	answer = runner_handler->write(command->dev, command->handle, command->iov, 1, 512, 0);
+	g_atomic_int_set(&clock_cancels, FALSE);
+	return answer ? NULL : command;
+}
+
+static void test_cancel(const void *data)
+{
+	Dev dev;
+	guint8 block[512] = {1};
+	Command command;
+	pthread_t thread;
+	void *result = NULL;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "cancel"));
+	command_init(&command, &dev, 0x2a, block, sizeof block, 0);
+	REQUIRE(!pthread_create(&thread, NULL, submit_cancelled, &command));
+	pthread_join(thread, &result);
+	g_atomic_int_set(&clock_cancels, FALSE);
+	CHECK(result == &command); /* it ended after the callback and not within */
+	CHECK_INT(command_wait(&command), STS_OK);
+	runner_handler->close(&dev);
+}
+
+static void test_long_lines(const void *data)
+{
+	g_autofree char *name = g_strnfill(200, 'y');
+	g_autofree char *cfgstring = g_strdup_printf("storageos/%s;create;tail-of-it", name);
+	g_autofree char *log = NULL;
+	Dev dev;
+
+	(void)data;
+	dev_init(&dev, cfgstring, SIZE);
+	CHECK_INT(runner_handler->open(&dev, false), -EINVAL);
+	log = runner_log_text();
+	CHECK(g_str_has_suffix(log, "\n")); /* the runner cuts a line that is too long */
+}
+
+int main(int argc, char **argv)
+{
+	if (!fixture_init(argc, argv))
+		return 1;
+	test_add("the structure is filled where the runner looks", test_registered, NULL);
+	test_add("check_config looks at syntax only", test_check_config, NULL);
+	test_add("open refuses what is not there", test_open_refuses, NULL);
+	test_add("open refuses another size, block size, process", test_open_compares, NULL);
+	test_add("open sets the limits", test_limits, NULL);
+	test_add("a device may have blocks of 4096 bytes", test_large_blocks, NULL);
+	test_add("reconfig answers what it cannot do", test_reconfig, NULL);
+	test_add("a device that was there before waits for its volume", test_waits, NULL);
+	test_add("it waits where that can help", test_gives_up, NULL);
+	test_add("our threads take no signals", test_signals, NULL);
+	test_add("a thread that is cancelled ends outside of callbacks", test_cancel, NULL);
+	test_add("long lines reach the log whole", test_long_lines, NULL);
+	return test_run(argc - 1, argv + 1);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/handler/fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/pool.h"
+#include "tests/harness.h"
+
+static char *pool;
+
+static gboolean setup_pool(void)
+{
+	g_autofree char *config = test_path(".conf");
+	g_autofree char *text = NULL;
+
+	pool = test_path(".pool");
+	text = g_strdup_printf("[pool default]\npath=%s\n", pool);
+	g_setenv("STORAGEOS_CONFIG", config, TRUE);
+	return g_file_set_contents(config, text, -1, NULL) && pool_create("default", pool, NULL);
+}
+
+void dev_init(Dev *dev, const char *cfgstring, guint64 size)
+{
+	*dev = (Dev){
+		.uio_name = "uio7", .num_lbas = size / 512, .block_size = 512, .max_xfer_len = 128};
+	g_strlcpy(dev->cfgstring, cfgstring, sizeof dev->cfgstring);
+}
+
+/* A volume of the test's own. */
+gboolean dev_open(Dev *dev, const char *name)
+{
+	g_autofree char *cfgstring = g_strdup_printf("storageos/%s;create", name);
+
+	dev_init(dev, cfgstring, SIZE);
+	return CHECK_INT(runner_handler->open(dev, false), 0);
+}
+
+gboolean log_has(const char *text)
+{
+	g_autofree char *log = runner_log_text();
+
+	return strstr(log, text) != NULL;
+}
+
+gboolean fixture_init(int argc, char **argv)
+{
+	if (argc < 2 || !runner_load(argv[1]) || !setup_pool()) {
+		printf("Bail out! no plugin, or no pool\n");
+		return FALSE;
+	}
+	argv[1] = argv[0];
+	return TRUE;
+}
+
+char *fixture_path(const char *name, const char *suffix)
+{
+	return g_strdup_printf("%s/%s%s", pool, name, suffix);
+}
+
+int run_unmap(Dev *dev, guint8 opcode, guint8 *block, guint64 offset, guint64 length)
+{
+	Command command;
+
+	command_init(&command, dev, opcode, block, 512, 0);
+	return command_finish(&command, runner_handler->unmap(dev, command.handle, offset, length));
+}
