@@ -8,12 +8,13 @@ static guint64 sector_start(guint64 offset)
 	return offset - offset % SECTOR_SIZE;
 }
 
-int file_read(Volume *volume, guint8 *room, gsize size, guint64 offset, const guint8 **ret_data)
+int file_read(Volume *volume, FileReader reader, guint8 *room, gsize size, guint64 offset,
+	      const guint8 **ret_data)
 {
 	guint64 start = sector_start(offset);
 	guint64 end = sector_start(offset + size + SECTOR_SIZE - 1);
 	struct iovec iov = {.iov_base = room, .iov_len = end - start};
-	int r = size ? volume_read(volume, &iov, 1, start, NULL) : 0;
+	int r = size ? reader(volume, &iov, 1, start, NULL) : 0;
 
 	if (r == 0)
 		*ret_data = room + (offset - start);

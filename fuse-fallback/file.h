@@ -16,9 +16,13 @@
 /* The room that a read of `size` bytes at any offset needs. */
 #define FILE_READ_ROOM(size) ((size) + 2 * SECTOR_SIZE)
 
-/* Reads [offset, offset + size); `room` has FILE_READ_ROOM(size) bytes and *ret_data points to
- * where in it the data is. */
-int file_read(Volume *volume, guint8 *room, gsize size, guint64 offset, const guint8 **ret_data);
+typedef int (*FileReader)(Volume *volume, const struct iovec *iov, int count, guint64 offset,
+			  guint64 *ret_offset);
+
+/* Reads [offset, offset + size) with `reader`, which is volume_read or volume_read_nowait; `room`
+ * has FILE_READ_ROOM(size) bytes and *ret_data points to where in it the data is. */
+int file_read(Volume *volume, FileReader reader, guint8 *room, gsize size, guint64 offset,
+	      const guint8 **ret_data);
 
 int file_write(Volume *volume, const void *data, gsize size, guint64 offset);
 

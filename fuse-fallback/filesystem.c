@@ -4,7 +4,10 @@
  * state of an open file.  Operations that are not here are answered with ENOSYS by libfuse, which
  * the kernel remembers: so a close (FLUSH) or an opendir costs no request after the first.
  *
- * A read goes into a buffer that its thread keeps; a write is used where libfuse received it.
+ * libfuse's threads are few, so they do not sleep for the disk: a read of what is not in memory, a
+ * flush and a discard are done by workers, which are many.  Writes are done at once: they go to the
+ * page cache, and from where libfuse received them, without a copy.  A read goes into a buffer that
+ * its thread keeps.
  */
 #include "fuse-fallback/filesystem.h"
 
@@ -167,20 +170,101 @@ static guint64 inside(Filesystem *fs, off_t offset, guint64 length)
 	return (guint64)offset >= size ? 0 : MIN(length, size - (guint64)offset);
 }
 
+/* ---- what may sleep */
+
+typedef struct Task Task;
+
+struct Task {
+	WorkItem item;
+	int (*run)(const Task *task); /* 0 if it has replied, else what to reply, as in volume.h */
+	fuse_req_t req;
+	guint64 offset, length;
+};
+
+static void task_run(const Task *task)
+{
+	int r = task->run(task);
+
+	if (r)
+		fuse_reply_err(task->req, errno_of(r));
+}
+
+static void task_run_item(WorkItem *item)
+{
+	Task *task = (Task *)item; /* its first member */
+
+	task_run(task);
+	g_free(task);
+}
+
+/* Hands it to a worker; where there is no memory for that it is done here. */
+static void task_push(const Task *task)
+{
+	Task *copy = g_try_new(Task, 1);
+
+	if (!copy) {
+		task_run(task);
+		return;
+	}
+	*copy = *task;
+	copy->item.run = task_run_item;
+	workers_push(filesystem_of(task->req)->workers, &copy->item);
+}
+
+static int task_read_with(const Task *task, FileReader reader)
+{
+	guint8 *room = thread_room();
+	const guint8 *data;
+	int r = room ? file_read(filesystem_of(task->req)->volume, reader, room, task->length,
+				 task->offset, &data)
+		     : -ENOMEM;
+
+	if (!r)
+		fuse_reply_buf(task->req, (const char *)data, task->length);
+	return r;
+}
+
+static int task_read(const Task *task)
+{
+	return task_read_with(task, volume_read);
+}
+
+static int task_flush(const Task *task)
+{
+	int r = volume_flush(filesystem_of(task->req)->volume);
+
+	if (!r)
+		fuse_reply_err(task->req, 0);
+	return r;
+}
+
+static int task_zero(const Task *task)
+{
+	int r = file_zero(filesystem_of(task->req)->volume, task->offset, task->length);
+
+	if (!r)
+		fuse_reply_err(task->req, 0);
+	return r;
+}
+
+/* ---- requests for data */
+
 static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		    struct fuse_file_info *fi)
 {
-	Filesystem *fs = filesystem_of(req);
-	gsize length = inside(fs, offset, MIN(size, REQUEST_MAX));
-	guint8 *room = thread_room();
-	const guint8 *data;
-	int r = room ? file_read(fs->volume, room, length, (guint64)offset, &data) : -ENOMEM;
+	Task task = {
+		.run = task_read,
+		.req = req,
+		.offset = (guint64)offset,
+		.length = inside(filesystem_of(req), offset, MIN(size, REQUEST_MAX)),
+	};
+	int r = task_read_with(&task, volume_read_nowait);
 
 	(void)ino, (void)fi;
-	if (r)
+	if (r == -EAGAIN)
+		task_push(&task);
+	else if (r)
 		fuse_reply_err(req, errno_of(r));
-	else
-		fuse_reply_buf(req, (const char *)data, length);
 }
 
 static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
@@ -201,14 +285,13 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	(void)ino, (void)datasync, (void)fi;
-	fuse_reply_err(req, errno_of(volume_flush(filesystem_of(req)->volume)));
+	task_push(&(Task){.run = task_flush, .req = req});
 }
 
 static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 			 struct fuse_file_info *fi)
 {
-	Filesystem *fs = filesystem_of(req);
-	guint64 size = inside(fs, offset, (guint64)length);
+	guint64 size = inside(filesystem_of(req), offset, (guint64)length);
 	gboolean cut = size < (guint64)length;
 
 	(void)ino, (void)fi;
@@ -218,7 +301,8 @@ static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	else if (cut && !(mode & FALLOC_FL_KEEP_SIZE))
 		fuse_reply_err(req, EFBIG);
 	else
-		fuse_reply_err(req, errno_of(file_zero(fs->volume, (guint64)offset, size)));
+		task_push(&(Task){
+			.run = task_zero, .req = req, .offset = (guint64)offset, .length = size});
 }
 
 static void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,

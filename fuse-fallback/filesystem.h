@@ -18,11 +18,13 @@
 #pragma once
 
 #include "common/volume.h"
+#include "common/workers.h"
 #include "fuse-fallback/libfuse.h"
 
 typedef struct {
 	Volume *volume;
-	char *name;		      /* of the file; owned */
+	char *name;		      /* of the file */
+	Workers *workers;	      /* do what sleeps for the disk */
 	void (*ready)(gpointer data); /* called once, when the kernel is first answered */
 	gpointer ready_data;
 	gint64 started; /* seconds; what the times of both are */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Order of the start: open the volume (whose lock keeps a second server out), take away a dead
- * mount, mount, answer.  Order of the end: the threads finish the requests that they have, unmount
- * (lazily: a loop device may hold the file; what it still sends fails), close the volume.
+ * mount, mount, answer.  Order of the end: the threads and workers finish the requests that they
+ * have, unmount (lazily: a loop device may hold the file; what it still sends fails), close the
+ * volume.
  *
  * Signals are for the main thread only, which sleeps in libfuse's loop: they are blocked before
  * the engine makes its threads.
@@ -18,6 +19,9 @@
 #include "fuse-fallback/filesystem.h"
 #include "fuse-fallback/mountpoint.h"
 #include "fuse-fallback/protect.h"
+
+/* Requests that sleep for the disk at once. */
+#define DISK_THREADS 16
 
 typedef struct {
 	const ServeRequest *request;
@@ -99,7 +103,10 @@ static gboolean open_volume(Server *server, GError **error)
 
 	volume_set_cache_size(request->config->node_cache);
 	server->fs.volume = pool_volume_open(request->config, request->volume, 0, error);
-	return server->fs.volume != NULL;
+	if (!server->fs.volume)
+		return FALSE;
+	server->fs.workers = workers_new("storageos-disk", DISK_THREADS, error);
+	return server->fs.workers != NULL;
 }
 
 /* One thread for each processor, each with a queue of its own to the kernel; more are slower. */
@@ -167,6 +174,7 @@ gboolean serve(const ServeRequest *request, GError **error)
 	fuse_set_log_func(log_libfuse);
 	protect_process(label);
 	done = run(&server, error);
+	workers_free(server.fs.workers);
 	end_session(&server);
 	closed = volume_close(server.fs.volume, done ? error : NULL);
 	if (done && closed)
