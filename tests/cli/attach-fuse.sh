@@ -182,6 +182,24 @@ must "make a volume of 4096-byte blocks" "$STORAGEOS" create other --size 64M --
 must "attach it" attach other
 is "the device has them" "$(blockdev --getss "$WORK/dev/default/other")" 4096
 check "detach it" "$STORAGEOS" detach other
+
+truncate -s 100M "$WORK/disk"
+must "have a block device" loop_attach "$WORK/disk"
+cleanup "$STORAGEOS" detach "$LOOP"
+must "with something on it" mkfs.ext4 -q "$LOOP"
+refuses "a volume is not made over that" 'hold something, a file system perhaps' \
+	"$STORAGEOS" create "$LOOP" --size 1G
+must "unless it is forced" "$STORAGEOS" create "$LOOP" --size 1G --force
+name=${LOOP#/dev/}
+is "a block device that is a volume is attached" "$(attach "$LOOP")" "$WORK/dev/_device/dev:$name"
+is "with the volume's size" "$(blockdev --getsize64 "$WORK/dev/_device/dev:$name")" $((1 << 30))
+like "status knows it" "$("$STORAGEOS" status)" "^$LOOP: attached over FUSE"
+refuses "it cannot be deleted" 'it is attached' "$STORAGEOS" delete "$LOOP"
+check "it is detached" "$STORAGEOS" detach "$LOOP"
+check "and whole" "$STORAGEOS" check "$LOOP"
+check "and deleted" "$STORAGEOS" delete "$LOOP"
+refuses "once" 'holds none' "$STORAGEOS" delete "$LOOP"
+
 mkdir "$WORK/elsewhere"
 must "somebody serves it himself" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" other "$WORK/elsewhere"
 cleanup unmount_for_certain "$WORK/elsewhere"

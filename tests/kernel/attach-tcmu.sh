@@ -119,6 +119,16 @@ must "make a volume of 4096-byte blocks" "$STORAGEOS" create big --size 64M --bl
 must "attach it" attach big --frontend tcmu
 is "the device has them" "$(blockdev --getss "$WORK/dev/default/big")" 4096
 must "detach it" "$STORAGEOS" detach big
+truncate -s 100M "$WORK/disk"
+modprobe loop
+must "have a block device" loop_attach "$WORK/disk"
+must "make it a volume" "$STORAGEOS" create "$LOOP" --size 1G
+is "attach it" "$(attach "$LOOP" --frontend tcmu)" "$WORK/dev/_device/dev:${LOOP#/dev/}"
+is "it has the volume's size" "$(blockdev --getsize64 "$WORK/dev/_device/dev:${LOOP#/dev/}")" $((1 << 30))
+is "status knows it" "$("$STORAGEOS" status "$LOOP" --json | jq -r '.[0] | "\(.state) \(.frontend)"')" \
+	"attached tcmu"
+check "detach it" "$STORAGEOS" detach "$LOOP"
+check "it is whole" "$STORAGEOS" check "$LOOP"
 is "FUSE where it is asked for" "$(attach db --frontend fuse)" "$link"
 like "says so" "$(<"$WORK/said")" 'attached over FUSE, because: it was asked for'
 like "is a loop device" "$(readlink "$link")" '^/dev/loop'
