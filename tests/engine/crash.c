@@ -25,7 +25,7 @@ static void no_log(LoggingLevel level, const char *line)
 /* The points that a sweep stops at: all of them, or a sample that differs from run to run. */
 static guint64 stride(void)
 {
-	return test_is_instrumented() ? 7 : 1;
+	return test_is_instrumented() ? 13 : 1;
 }
 
 static guint64 first_point(TestRandom *random)
