@@ -75,9 +75,7 @@ static gboolean process_has_open(const char *pid, dev_t number)
 	return FALSE;
 }
 
-/* udev's workers look at every device that changed, without wanting anything of it; and one that
- * reads from a device whose server is dead does not even end before that is taken away. */
-static gboolean only_looks(pid_t pid)
+static gboolean is_udev(pid_t pid)
 {
 	static const char *const names[] = {"(systemd-udevd)", "((udev-worker))", "(udevd)"};
 	g_autofree char *process = process_describe(pid);
@@ -86,6 +84,16 @@ static gboolean only_looks(pid_t pid)
 		if (g_str_has_suffix(process, names[i]))
 			return TRUE;
 	return FALSE;
+}
+
+/* udev's workers, and the programs that they run, look at every device that changed, without
+ * wanting anything of it; and one that reads from a device whose server is dead does not even end
+ * before that is taken away. */
+static gboolean only_looks(pid_t pid)
+{
+	pid_t parent = process_parent(pid);
+
+	return is_udev(pid) || (parent > 0 && is_udev(parent));
 }
 
 static pid_t opener(dev_t number)

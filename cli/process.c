@@ -54,6 +54,15 @@ gboolean process_is_alive(pid_t pid, gint64 start_time)
 	return start_time && process_start_time(pid) == start_time;
 }
 
+pid_t process_parent(pid_t pid)
+{
+	g_autofree char *text = proc_file(pid, "stat", NULL);
+	char *rest = text ? strrchr(text, ')') : NULL;
+	int parent;
+
+	return rest && sscanf(rest + 1, " %*c %d", &parent) == 1 ? (pid_t)parent : 0;
+}
+
 char *process_describe(pid_t pid)
 {
 	g_autofree char *name = proc_file(pid, "comm", NULL);

@@ -14,6 +14,9 @@ gint64 process_start_time(pid_t pid);
 /* Whether the process that started then still runs: another one may have its number by now. */
 gboolean process_is_alive(pid_t pid, gint64 start_time);
 
+/* 0 if there is none. */
+pid_t process_parent(pid_t pid);
+
 /* Its name, for messages: "process 12 (mount)".  Free the result. */
 char *process_describe(pid_t pid);
 
