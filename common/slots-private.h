@@ -13,11 +13,12 @@
 typedef struct {
 	guint64 used[WORDS];
 	guint64 cold[(WORDS + 63) / 64]; /* bit w: word w is cold, and wholly free */
+	guint64 written[(WORDS + 63) / 64]; /* bit w: no free slot of word w was never written */
 	guint16 n_cold;
 	guint16 warm_free; /* free slots in warm words */
 	guint8 home;       /* of the page that counts: FORMAT_BITMAP_A or _B */
 	gboolean has_page;
-	gboolean unknown;   /* loaded: nobody knows which cold words have space below */
+	gboolean unknown;   /* cold words of it may have space below */
 	gboolean next;      /* the running checkpoint wrote the other home */
 	gboolean must_write; /* the other home holds a page that must never count */
 } Group;
@@ -42,6 +43,8 @@ struct Slots {
 	guint64 cursor_group;
 	guint cursor_word;
 	guint64 trim_group; /* slots_trim goes on here */
+	guint64 whole_from;     /* no wholly free word (group * WORDS + word) before this ... */
+	gboolean whole_skipped; /* ... or only such as met a full disk */
 
 	GMutex grow_lock; /* held while the backing grows; taken before `lock` */
 
@@ -65,6 +68,21 @@ static inline gboolean word_is_cold(const Group *group, guint word)
 	return group->cold[word / 64] >> (word % 64) & 1;
 }
 
+static inline gboolean word_is_written(const Group *group, guint word)
+{
+	return group->written[word / 64] >> (word % 64) & 1;
+}
+
+static inline void word_set_written(Group *group, guint word, gboolean written)
+{
+	guint64 mask = (guint64)1 << (word % 64);
+
+	if (written)
+		group->written[word / 64] |= mask;
+	else
+		group->written[word / 64] &= ~mask;
+}
+
 static inline void word_warm_up(Slots *slots, Group *group, guint word)
 {
 	group->cold[word / 64] &= ~((guint64)1 << (word % 64));
@@ -77,6 +95,7 @@ static inline void word_warm_up(Slots *slots, Group *group, guint word)
 static inline void word_cool_down(Slots *slots, Group *group, guint word)
 {
 	group->cold[word / 64] |= (guint64)1 << (word % 64);
+	word_set_written(group, word, FALSE);
 	group->n_cold++;
 	group->warm_free = (guint16)(group->warm_free - 64);
 	slots->warm_free -= 64;
@@ -86,7 +105,7 @@ static inline void word_cool_down(Slots *slots, Group *group, guint word)
  * backing that cannot grow are never given out.  0 or -ENOMEM. */
 int group_add_locked(Slots *slots, Group *group);
 
-/* Makes slots free that were taken; see slots_give_back(). */
-void give_back_locked(Slots *slots, SlotRun run, gboolean full);
+/* Makes slots free that were taken; `cold`: and the wholly free words among them cold. */
+void give_back_locked(Slots *slots, SlotRun run, gboolean cold);
 
 void lists_clear(Slots *slots);

@@ -10,15 +10,18 @@
 
 #define WORDS_AT_ONCE 64u /* 16 MiB */
 
-/* Takes warm, wholly free words that lie side by side, from `word` on.  The number of words. */
-static guint take_trimmable(Slots *slots, Group *group, guint *word)
+/* Takes wholly free words that lie side by side, from `word` on: warm ones, or cold ones.  The number
+ * of words. */
+static guint take_trimmable(Slots *slots, Group *group, gboolean cold, guint *word)
 {
 	guint n = 0;
 
-	while (*word < WORDS && (group->used[*word] || word_is_cold(group, *word)))
+	while (*word < WORDS && (group->used[*word] || word_is_cold(group, *word) != cold))
 		(*word)++;
 	while (*word + n < WORDS && n < WORDS_AT_ONCE && !group->used[*word + n] &&
-	       !word_is_cold(group, *word + n)) {
+	       word_is_cold(group, *word + n) == cold) {
+		if (cold)
+			word_warm_up(slots, group, *word + n);
 		group->used[*word + n] = ~(guint64)0;
 		group->warm_free = (guint16)(group->warm_free - 64);
 		slots->warm_free -= 64;
@@ -41,14 +44,24 @@ static gboolean trim_words(Slots *slots, guint64 number, guint word, guint n)
 	return !r;
 }
 
-/* Words that were free when the volume was opened may have space below: treat them as warm, so that
- * they are given back like the others. */
-static void group_learn(Slots *slots, Group *group)
+/* Words that were free when the volume was opened, and such as met a full disk, are cold but may
+ * have space below: gives it back. */
+static guint64 trim_unknown(Slots *slots, guint64 number)
 {
-	for (guint w = 0; group->unknown && w < WORDS; w++)
-		if (word_is_cold(group, w))
-			word_warm_up(slots, group, w);
+	Group *group = slots->groups[number];
+	guint64 trimmed = 0;
+	guint word = 0, n;
+
+	if (!group->unknown)
+		return 0;
 	group->unknown = FALSE;
+	while ((n = take_trimmable(slots, group, TRUE, &word)) > 0) {
+		if (!trim_words(slots, number, word, n))
+			break; /* the backing cannot */
+		trimmed += n * WORD_BYTES;
+		word += n;
+	}
+	return trimmed;
 }
 
 guint64 slots_trim(Slots *slots, guint64 keep, guint64 limit)
@@ -61,10 +74,10 @@ guint64 slots_trim(Slots *slots, guint64 keep, guint64 limit)
 		Group *group = slots->groups[number];
 		guint word = 0, n;
 
-		group_learn(slots, group);
+		trimmed += trim_unknown(slots, number);
 		while (group->warm_free >= 64 && trimmed < limit &&
 		       slots->warm_free * FORMAT_SLOT_SIZE > keep &&
-		       (n = take_trimmable(slots, group, &word)) > 0) {
+		       (n = take_trimmable(slots, group, FALSE, &word)) > 0) {
 			if (!trim_words(slots, number, word, n))
 				limit = 0; /* the backing cannot */
 			else
@@ -108,6 +121,18 @@ static guint take_cold_words(Slots *slots, guint max, SlotRun *ret_run)
 	return 0;
 }
 
+static void give_back_written(Slots *slots, SlotRun run)
+{
+	Group *group = slots->groups[slot_group(run.slot)];
+	guint word = (guint)(slot_index(run.slot) - FORMAT_FIRST_INDEX) / 64;
+
+	g_mutex_lock(&slots->lock);
+	give_back_locked(slots, run, FALSE);
+	for (guint i = 0; i < run.count / 64; i++)
+		word_set_written(group, word + i, TRUE);
+	g_mutex_unlock(&slots->lock);
+}
+
 int slots_warm_up(Slots *slots)
 {
 	static const guint8 zeros[WORD_BYTES];
@@ -122,7 +147,11 @@ int slots_warm_up(Slots *slots)
 	offset = slots_offset(slots, run.slot);
 	for (guint i = 0; i < n && !r; i++, offset += WORD_BYTES)
 		r = backing_pwrite(slots->backing, zeros, WORD_BYTES, offset);
-	if (n)
-		slots_give_back(slots, &run, 1, r != 0);
-	return n ? r : -ENOSPC;
+	if (!n)
+		return -ENOSPC;
+	if (r)
+		slots_give_back(slots, &run, 1, TRUE);
+	else
+		give_back_written(slots, run);
+	return r;
 }

@@ -11,6 +11,8 @@
 
 #include <errno.h>
 
+#define NODE_TRIES 128 /* places that are tried before a full disk is believed */
+
 Slots *slots_new(Backing *backing, guint64 groups_offset, guint64 seed, gboolean read_only,
 		 GError **error)
 {
@@ -145,6 +147,9 @@ static guint32 take_from_word(Slots *slots, Group *group, guint64 number, guint 
 			runs[(*n_runs)++] = (SlotRun){slot, length};
 		got += length;
 	}
+	/* Whoever took them writes them, or gives them back by slots_give_back(). */
+	if (!~group->used[word])
+		word_set_written(group, word, TRUE);
 	group->warm_free = (guint16)(group->warm_free - got);
 	slots->warm_free -= got;
 	return got;
@@ -223,9 +228,10 @@ int slots_alloc(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_runs)
 	return r;
 }
 
-/* Takes a wholly free word of one group, the first from `word` on. */
+/* Takes a wholly free word of one group, the first from `word` on.  *ret_written: the file system
+ * has space for it. */
 static gboolean take_whole_word_of(Slots *slots, guint64 number, guint word, SlotRun *ret_run,
-				   gboolean *ret_cold)
+				   gboolean *ret_written)
 {
 	Group *group = slots->groups[number];
 	guint n_runs = 0;
@@ -236,63 +242,96 @@ static gboolean take_whole_word_of(Slots *slots, guint64 number, guint word, Slo
 		word++;
 	if (word == WORDS)
 		return FALSE;
-	*ret_cold = word_is_cold(group, word);
-	if (*ret_cold)
+	*ret_written = word_is_written(group, word);
+	if (word_is_cold(group, word))
 		word_warm_up(slots, group, word);
 	take_from_word(slots, group, number, word, 64, ret_run, &n_runs);
 	return TRUE;
 }
 
-/* Takes a wholly free word: from the one of `hint` on in its group, or else the lowest. */
-static gboolean take_whole_word(Slots *slots, guint64 hint, SlotRun *ret_run, gboolean *ret_cold)
+/* Takes a wholly free word: from the one of `hint` on in its group, or else the lowest that did not
+ * just meet a full disk. */
+static gboolean take_whole_word(Slots *slots, guint64 hint, SlotRun *ret_run,
+				gboolean *ret_written)
 {
 	if (hint && slot_is_usable(hint, slots->n_groups) &&
 	    take_whole_word_of(slots, slot_group(hint),
 			       (guint)(slot_index(hint) - FORMAT_FIRST_INDEX) / 64, ret_run,
-			       ret_cold))
+			       ret_written))
 		return TRUE;
-	for (guint64 g = 0; g < slots->n_groups; g++)
-		if (take_whole_word_of(slots, g, 0, ret_run, ret_cold))
-			return TRUE;
-	return FALSE;
+	for (;;) {
+		for (guint64 g = slots->whole_from / WORDS; g < slots->n_groups; g++) {
+			guint word = (guint)(slots->whole_from % WORDS);
+
+			if (take_whole_word_of(slots, g, word, ret_run, ret_written))
+				return TRUE;
+			slots->whole_from = (g + 1) * WORDS;
+		}
+		if (!slots->whole_skipped)
+			return FALSE;
+		slots->whole_skipped = FALSE;
+		slots->whole_from = 0;
+	}
 }
 
-/* One run of warm slots, from a word that is partly used. */
-static gboolean take_some(Slots *slots, SlotRun *ret_run)
+/* A warm slot from a word that is partly used. */
+static gboolean take_some(Slots *slots, SlotRun *ret_run, gboolean *ret_written)
 {
+	const Group *group;
 	SlotRun one;
-	guint n_runs = 0;
+	guint n_runs = 0, word;
 
 	if (!take_warm(slots, 1, &one, &n_runs))
 		return FALSE;
+	group = slots->groups[slot_group(one.slot)];
+	word = (guint)(slot_index(one.slot) - FORMAT_FIRST_INDEX) / 64;
 	*ret_run = one;
+	/* In a word that is full now, it may be this very slot that was not. */
+	*ret_written = word_is_written(group, word) && ~group->used[word];
 	return TRUE;
 }
 
-int slots_alloc_nodes(Slots *slots, guint64 hint, SlotRun *ret_run)
+/* Takes slots for nodes; `some`: rather a single one. */
+static int take_for_nodes(Slots *slots, guint64 hint, gboolean some, SlotRun *ret_run,
+			  gboolean *ret_written)
 {
-	static const guint8 zeros[64 * FORMAT_SLOT_SIZE];
-	gboolean cold = FALSE, found = FALSE;
 	int r = 0;
 
 	g_mutex_lock(&slots->lock);
-	while (!r && !found) {
+	while (!r) {
 		guint64 had = slots->n_groups;
 
-		found = take_whole_word(slots, hint, ret_run, &cold) || take_some(slots, ret_run);
-		if (found)
+		if ((some && take_some(slots, ret_run, ret_written)) ||
+		    take_whole_word(slots, hint, ret_run, ret_written) ||
+		    take_some(slots, ret_run, ret_written))
 			break;
 		g_mutex_unlock(&slots->lock);
 		r = grow(slots, had);
 		g_mutex_lock(&slots->lock);
 	}
 	g_mutex_unlock(&slots->lock);
-	if (found && cold && !slots->read_only) {
-		r = backing_pwrite(slots->backing, zeros,
-				   (gsize)ret_run->count * FORMAT_SLOT_SIZE,
-				   slots_offset(slots, ret_run->slot));
+	return r;
+}
+
+/* On a full disk the slots that have space below them must be found: whole words and single slots
+ * are tried in turn. */
+int slots_alloc_nodes(Slots *slots, guint64 hint, SlotRun *ret_run)
+{
+	static const guint8 zeros[64 * FORMAT_SLOT_SIZE];
+	int r = -ENOSPC;
+
+	for (guint attempt = 0; attempt < NODE_TRIES && r == -ENOSPC; attempt++) {
+		gboolean written;
+
+		r = take_for_nodes(slots, attempt ? 0 : hint, attempt % 2, ret_run, &written);
 		if (r)
-			slots_give_back(slots, ret_run, 1, TRUE);
+			break;
+		if (!written && !slots->read_only)
+			r = backing_pwrite(slots->backing, zeros,
+					   (gsize)ret_run->count * FORMAT_SLOT_SIZE,
+					   slots_offset(slots, ret_run->slot));
+		if (r)
+			slots_give_back(slots, ret_run, 1, r == -ENOSPC);
 	}
 	return r;
 }
@@ -335,24 +374,54 @@ int slots_take(Slots *slots, const SlotRun *run)
 	return r;
 }
 
-void give_back_locked(Slots *slots, SlotRun run, gboolean full)
+void give_back_locked(Slots *slots, SlotRun run, gboolean cold)
 {
-	Group *group = slots->groups[slot_group(run.slot)];
+	guint64 number = slot_group(run.slot);
+	Group *group = slots->groups[number];
 	guint bit = (guint)slot_index(run.slot) - FORMAT_FIRST_INDEX;
 
 	set_bits(group, bit, run.count, FALSE);
 	group->warm_free = (guint16)(group->warm_free + run.count);
 	slots->warm_free += run.count;
-	for (guint w = bit / 64; full && w <= (bit + run.count - 1) / 64; w++)
-		if (!group->used[w])
+	for (guint w = bit / 64; w <= (bit + run.count - 1) / 64; w++) {
+		if (group->used[w])
+			continue;
+		slots->whole_from = MIN(slots->whole_from, number * WORDS + w);
+		if (cold)
 			word_cool_down(slots, group, w);
+	}
+}
+
+/* Nobody knows whether the run was written, nor, on a full disk, which part of it. */
+static void unwritten_locked(Slots *slots, SlotRun run, gboolean full)
+{
+	guint64 number = slot_group(run.slot);
+	Group *group = slots->groups[number];
+	guint bit = (guint)slot_index(run.slot) - FORMAT_FIRST_INDEX;
+	guint last = (bit + run.count - 1) / 64;
+
+	for (guint w = bit / 64; w <= last; w++)
+		word_set_written(group, w, FALSE);
+	if (!full)
+		return;
+	group->unknown = TRUE;
+	slots->whole_from = MAX(slots->whole_from, number * WORDS + last + 1);
+	slots->whole_skipped = TRUE;
+	slots->cursor_group = number;
+	slots->cursor_word = last + 1;
 }
 
 void slots_give_back(Slots *slots, const SlotRun *runs, guint n_runs, gboolean full)
 {
 	g_mutex_lock(&slots->lock);
-	for (guint i = 0; i < n_runs; i++)
+	for (guint i = 0; i < n_runs; i++) {
 		give_back_locked(slots, runs[i], full);
+		unwritten_locked(slots, runs[i], full);
+	}
+	if (n_runs && !full) { /* they are the first to be taken again */
+		slots->cursor_group = slot_group(runs->slot);
+		slots->cursor_word = (guint)(slot_index(runs->slot) - FORMAT_FIRST_INDEX) / 64;
+	}
 	g_mutex_unlock(&slots->lock);
 }
 
