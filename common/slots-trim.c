@@ -10,8 +10,8 @@
 
 #define WORDS_AT_ONCE 64u /* 16 MiB */
 
-/* Takes wholly free words that lie side by side, from `word` on: warm ones, or cold ones.  The number
- * of words. */
+/* Takes wholly free words that lie side by side, from `word` on: warm ones, or cold ones.  Returns
+ * how many. */
 static guint take_trimmable(Slots *slots, Group *group, gboolean cold, guint *word)
 {
 	guint n = 0;

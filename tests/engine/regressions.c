@@ -175,6 +175,90 @@ static void test_mark_fails(const void *data)
 	CHECK(!volume_close(volume, NULL));
 }
 
+/* --- A full disk -------------------------------------------------------------------------------- */
+
+#define FULL_BLOCKS 16384u
+#define FULL_ROUNDS 4
+
+/* Writes single blocks here and there until the disk is full, or `writes` are done. */
+static guint scatter(Volume *volume, TestRandom *random, guint8 *values, guint writes)
+{
+	guint done = 0;
+
+	for (guint i = 0, full = 0; i < writes && full < 50; i++) {
+		guint64 block = test_random_below(random, FULL_BLOCKS);
+		guint8 value = (guint8)(1 + i % 250);
+		int r = volume_put_value(volume, value, BLOCK_SIZE, blocks_to_bytes(block));
+
+		if (!r) {
+			values[block] = value;
+			done++;
+		} else {
+			CHECK_INT(r, -ENOSPC);
+			full++;
+		}
+	}
+	return done;
+}
+
+static void check_values(Volume *volume, const guint8 *values)
+{
+	for (guint64 i = 0; i < FULL_BLOCKS && !test_failed(); i++)
+		check_value(volume, values[i], BLOCK_SIZE, blocks_to_bytes(i));
+}
+
+/* Discards a quarter of the full volume; what that frees can be written to. */
+static void discard_and_go_on(Volume *volume, TestRandom *random, guint8 *values)
+{
+	guint64 first = test_random_below(random, FULL_BLOCKS / 2), n = FULL_BLOCKS / 4;
+	guint64 freed = 0;
+
+	for (guint64 i = first; i < first + n; i++)
+		freed += values[i] != 0;
+	CHECK_INT(volume_discard(volume, blocks_to_bytes(first), blocks_to_bytes(n)), 0);
+	memset(values + first, 0, n);
+	CHECK_INT(volume_checkpoint(volume), 0);
+	CHECK_UINT(scatter(volume, random, values, (guint)(freed / 2)), freed / 2);
+	CHECK_INT(volume_checkpoint(volume), 0);
+}
+
+static void test_full_disk(const void *data)
+{
+	Backing *backing = faulty_volume(blocks_to_bytes(FULL_BLOCKS)), *left;
+	g_autofree guint8 *values = g_malloc0(FULL_BLOCKS);
+	TestRandom random = test_random_new(test_seed());
+
+	(void)data;
+	for (guint round = 0; round < FULL_ROUNDS && !test_failed(); round++) {
+		Volume *volume = backing_open_volume(backing);
+
+		if (!volume)
+			break;
+		test_row("round %u", round);
+		scatter(volume, &random, values, 1500);
+		backing_faulty_fill_up(backing, test_random_below(&random, 8 * MIB));
+		scatter(volume, &random, values, 3000);
+		CHECK_INT(volume_checkpoint(volume), 0);
+		backing_faulty_fill_up(backing, 0);
+		discard_and_go_on(volume, &random, values);
+		scatter(volume, &random, values, 300);
+		left = backing_faulty_crash(backing, G_MAXUINT64);
+		volume_abandon(volume);
+		backing_free(backing);
+		backing = left;
+		backing_faulty_fill_up(backing, 0);
+		volume = backing_open_volume(backing);
+		if (!volume)
+			break;
+		check_values(volume, values);
+		CHECK_INT(volume_checkpoint(volume), 0);
+		close_volume(volume);
+		backing_check(backing);
+		backing_faulty_fill_up(backing, G_MAXUINT64);
+	}
+	backing_free(backing);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("flushes beside checkpoints: what was flushed survives",
@@ -184,5 +268,7 @@ int main(int argc, char **argv)
 		 test_read_over_two_leaves, NULL);
 	test_add("a durable-mark that cannot be written leaves the volume FAILED, not in between",
 		 test_mark_fails, NULL);
+	test_add("on a full disk: checkpoints, discards, writes to what they free, opening, closing",
+		 test_full_disk, NULL);
 	return test_run(argc, argv);
 }
