@@ -175,7 +175,7 @@ static void test_mark_fails(const void *data)
 	CHECK(!volume_close(volume, NULL));
 }
 
-/* --- A full disk -------------------------------------------------------------------------------- */
+/* --- A full disk ------------------------------------------------------------------------------- */
 
 #define FULL_BLOCKS 16384u
 #define FULL_ROUNDS 4
