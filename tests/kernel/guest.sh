@@ -63,9 +63,14 @@ plugin_install() {
 	find "$directory" -name 'handler_*' ! -name handler_storageos.so -delete
 }
 
+# Asks the bus first, which would start a runner of its own for a question to the runner.
 runner_listening() {
-	gdbus call --system --dest org.kernel.TCMUService1 --object-path /org/kernel/TCMUService1 \
-		--method org.freedesktop.DBus.ObjectManager.GetManagedObjects | grep -q storageos
+	gdbus call --system --dest org.freedesktop.DBus --object-path /org/freedesktop/DBus \
+		--method org.freedesktop.DBus.NameHasOwner org.kernel.TCMUService1 | grep -q true &&
+		gdbus call --system --dest org.kernel.TCMUService1 \
+			--object-path /org/kernel/TCMUService1 \
+			--method org.freedesktop.DBus.ObjectManager.GetManagedObjects |
+			grep -q storageos
 }
 
 runner_start() {

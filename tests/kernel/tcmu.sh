@@ -121,7 +121,14 @@ writes_above() {
 	[ "$(writes_done)" -gt "$1" ]
 }
 
-load_run 160 >"$WORK/fio.out" 2>&1 &
+# Writes and verifies again and again, until it is told that it is enough.
+load_on() {
+	while [ ! -e "$WORK/enough" ]; do
+		load_run 32 || return
+	done
+}
+
+load_on >"$WORK/fio.out" 2>&1 &
 fio=$!
 check "a load is running" wait_for 20 writes_above $(($(writes_done) + 200))
 check "the runner is killed under it" runner_kill
@@ -133,6 +140,7 @@ check "the runner ends in order under it, when told to" runner_stop
 before=$(writes_done)
 check "and comes back" runner_start
 check "the initiator goes on once more" wait_for 30 writes_above $((before + 100))
+touch "$WORK/enough"
 wait $fio
 is "and what it wrote is there: fio verifies" "$?" 0
 note "$(cat "$WORK/fio.out")"
