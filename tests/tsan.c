@@ -24,10 +24,10 @@
 /* A static one is all zeros at first: its pthread mutex is made when it is first locked. */
 static gpointer lazily(gpointer *where, gpointer (*make)(void), void (*destroy)(gpointer))
 {
-	gpointer made, none = NULL;
+	gpointer made = __atomic_load_n(where, __ATOMIC_ACQUIRE), none = NULL;
 
-	if (__atomic_load_n(where, __ATOMIC_ACQUIRE))
-		return *where;
+	if (made)
+		return made;
 	made = make();
 	if (__atomic_compare_exchange_n(where, &none, made, FALSE, __ATOMIC_ACQ_REL,
 					__ATOMIC_ACQUIRE))
