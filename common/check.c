@@ -283,10 +283,13 @@ static gboolean payload_is_whole(Check *check, const Record *record)
 static gboolean visit_record(const Record *record, gpointer data)
 {
 	Check *check = data;
+	guint64 blocks = blocks_covering(check->sb->size);
 	gboolean whole;
 
 	if (record->kind != FORMAT_RECORD_WRITE && record->kind != FORMAT_RECORD_ZERO)
 		return TRUE;
+	if (record->first > blocks || record->blocks > blocks - record->first)
+		return FALSE;
 	whole = payload_is_whole(check, record);
 	if (!whole && record->sequence >= check->durable)
 		return FALSE; /* torn by a crash: recovery ends here */
@@ -312,6 +315,11 @@ static int check_journal(Check *check)
 
 	if (!r)
 		r = journal_walk(check->backing, check->sb, visit_record, check, &head);
+	if (r == -EUCLEAN) {
+		found(check, "journal record %" G_GUINT64_FORMAT ": it was flushed, and is damaged",
+		      head.sequence);
+		r = 0;
+	}
 	if (!r && check->sb->clean && check->result->records)
 		found(check, "the journal has records though the volume was closed in order");
 	return r;

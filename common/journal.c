@@ -282,6 +282,33 @@ static guint64 walk_one(const guint8 *ring, const Superblock *sb, JournalPlace *
 	return length && record->kind == FORMAT_RECORD_WRAP ? rest : length;
 }
 
+static gboolean is_fenced_off(const Superblock *sb, const Record *record)
+{
+	return record->sequence >= sb->fence_sequence && record->generation < sb->fence_generation;
+}
+
+/* Whether a durable-mark behind the end of the walk says that more was on disk. */
+static gboolean ends_too_early(const guint8 *ring, const Superblock *sb, guint64 generation,
+			       guint64 end, SlotRun *runs, guint32 *crcs)
+{
+	for (guint64 at = 0; at + sizeof(FormatRecord) <= sb->journal_size;
+	     at += FORMAT_RECORD_ALIGN) {
+		const guint8 *raw = ring + at;
+		guint64 sequence = get_le64(raw + G_STRUCT_OFFSET(FormatRecord, sequence));
+		Record record;
+
+		if (get_le32(raw + G_STRUCT_OFFSET(FormatRecord, magic)) != FORMAT_RECORD_MAGIC ||
+		    sequence <= end ||
+		    !record_decode(raw, sb->journal_size - at, sb->seed, sequence, &record, runs,
+				   crcs))
+			continue;
+		if (record.kind == FORMAT_RECORD_DURABLE && record.first > end &&
+		    record.generation >= generation && !is_fenced_off(sb, &record))
+			return TRUE;
+	}
+	return FALSE;
+}
+
 int journal_walk(Backing *backing, const Superblock *sb, JournalVisit visit, gpointer data,
 		 JournalPlace *ret_head)
 {
@@ -301,9 +328,7 @@ int journal_walk(Backing *backing, const Superblock *sb, JournalVisit visit, gpo
 	*ret_head = place;
 	while (place.position - sb->journal_position < sb->journal_size &&
 	       (length = walk_one(ring, sb, &place, &record, runs, crcs)) > 0) {
-		if (record.generation < generation ||
-		    (record.sequence >= sb->fence_sequence &&
-		     record.generation < sb->fence_generation))
+		if (record.generation < generation || is_fenced_off(sb, &record))
 			break;
 		if (record.kind != FORMAT_RECORD_WRAP && !visit(&record, data))
 			break;
@@ -312,5 +337,5 @@ int journal_walk(Backing *backing, const Superblock *sb, JournalVisit visit, gpo
 		place.sequence++;
 		*ret_head = place;
 	}
-	return 0;
+	return ends_too_early(ring, sb, generation, ret_head->sequence, runs, crcs) ? -EUCLEAN : 0;
 }

@@ -95,6 +95,7 @@ void map_set_limit(Map *map, guint64 nodes)
 
 	map->limit = MAX(nodes, 256);
 	node_evict_locked(map);
+	pressure_update_locked(map);
 }
 
 MapNode *node_find_locked(Map *map, guint level, guint64 index)
@@ -243,11 +244,14 @@ static int node_load_locked(Map *map, guint level, guint64 index, const MapEntry
 	map_lookup_end(map, epoch);
 	map->loading--;
 	g_cond_broadcast(&map->loaded);
-	if (r && !node->detached)
-		node_unhash_locked(map, node);
-	if (node->detached) {
+	if (node->detached) { /* dropped meanwhile: whatever was read is void */
 		g_free(node);
-		return r ? r : MAP_RESTART;
+		return MAP_RESTART;
+	}
+	if (r) {
+		node_unhash_locked(map, node);
+		g_free(node);
+		return r;
 	}
 	node->state = NODE_CLEAN;
 	node->referenced = TRUE;

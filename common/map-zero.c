@@ -306,6 +306,13 @@ static int dead_find_locked(Map *map, guint *ret_level, guint64 *ret_index)
 			return ZERO_SKIPPED;
 		}
 		r = node_get_locked(map, level, index, FALSE, &node);
+		if (r == -EBADMSG) {
+			log_warning("%s: node %u/%" G_GUINT64_FORMAT " is damaged; space discarded "
+				    "below it stays in use",
+				    map->backing->name, level, index);
+			map->dead_first = node_end(map, level, index);
+			return ZERO_SKIPPED;
+		}
 		if (r)
 			return r;
 	}

@@ -70,17 +70,6 @@ void map_lookup_end(Map *map, guint epoch)
 	g_atomic_int_add(&map->readers[epoch], -1);
 }
 
-gboolean map_still_at(Map *map, guint64 block, guint64 slot)
-{
-	MapEntry entry;
-	guint epoch;
-
-	if (map_lookup(map, block, 1, &entry, FALSE, &epoch))
-		return FALSE;
-	map_lookup_end(map, epoch);
-	return entry.slot == slot;
-}
-
 static guint64 stash_take_locked(Map *map)
 {
 	guint64 slot = map->stash[map->stash_first];

@@ -53,9 +53,6 @@ int map_lookup(Map *map, guint64 first, guint n, MapEntry *entries, gboolean now
 	       guint *ret_epoch);
 void map_lookup_end(Map *map, guint epoch);
 
-/* Whether the block still is at that slot. */
-gboolean map_still_at(Map *map, guint64 block, guint64 slot);
-
 /* Prepares a change of `n` blocks (as above).  After 0 the lock is held, and nothing that follows
  * can fail.  -ENOSPC, -EAGAIN and the errors of map_lookup; then the lock is not held. */
 int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait);

@@ -138,6 +138,11 @@ static gboolean replay_journal(Engine *engine, Replay *replay, const Superblock 
 
 	if (!r)
 		r = journal_walk(engine->backing, sb, visit_verify, replay, &head);
+	if (r == -EUCLEAN)
+		return error_set(error, STORAGEOS_ERROR_CORRUPT,
+				 "%s: journal record %" G_GUINT64_FORMAT
+				 " was flushed, and is damaged: opening would lose it and what follows",
+				 engine->name, head.sequence);
 	if (r || replay->problem)
 		return error_set_errno(error, r ? r : replay->problem, "%s: read the journal",
 				       engine->name);

@@ -19,21 +19,26 @@ static gboolean load_one(Backing *backing, guint home, Superblock *ret_sb, GErro
 	return superblock_decode(raw, ret_sb, backing->name, error);
 }
 
+/* A copy that a later format wrote, or that cannot be read now, may be the newer one: to go on with
+ * the other could lose what was flushed. */
+static gboolean speaks_for_both(const GError *problem)
+{
+	return problem && !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_CORRUPT);
+}
+
 gboolean superblock_load(Backing *backing, SuperblockPair *ret_pair, GError **error)
 {
 	g_autoptr(GError) first = NULL, second = NULL;
 	Superblock sb[2];
 	gboolean good[2] = {load_one(backing, 0, &sb[0], &first),
 			    load_one(backing, 1, &sb[1], &second)};
-	gboolean newer = g_error_matches(second, STORAGEOS_ERROR, STORAGEOS_ERROR_UNSUPPORTED);
 
-	/* A copy that a later format wrote speaks for both. */
-	if (newer || (!good[0] && !good[1])) {
-		g_propagate_error(error, newer ? g_steal_pointer(&second) : g_steal_pointer(&first));
+	if (speaks_for_both(first) || (!good[0] && !good[1] && !speaks_for_both(second))) {
+		g_propagate_error(error, g_steal_pointer(&first));
 		return FALSE;
 	}
-	if (g_error_matches(first, STORAGEOS_ERROR, STORAGEOS_ERROR_UNSUPPORTED)) {
-		g_propagate_error(error, g_steal_pointer(&first));
+	if (speaks_for_both(second)) {
+		g_propagate_error(error, g_steal_pointer(&second));
 		return FALSE;
 	}
 	ret_pair->home = good[1] && (!good[0] || sb[1].generation > sb[0].generation);
@@ -53,6 +58,9 @@ int superblock_store(Backing *backing, SuperblockPair *pair, const Superblock *n
 		r = backing_flush(backing);
 	if (r)
 		return r;
+	/* It counts.  The other copy follows without haste, so that damage to either is no loss; if
+	 * that fails there still is the one. */
+	backing_pwrite(backing, &raw, sizeof raw, homes[pair->home]);
 	pair->home = !pair->home;
 	pair->current = *next;
 	return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two superblocks of a volume in its backing: they are written in turn, and the valid one of
- * the higher generation counts, so that a torn write leaves the one before.
+ * The two superblocks of a volume in its backing: the older is written and made durable before the
+ * other follows, and the valid one of the higher generation counts, so that a torn write leaves the
+ * one before, and damage to one copy the other.
  *
  * Threading: none of its own; one caller at a time.
  */
@@ -16,7 +17,8 @@ typedef struct {
 	guint valid; /* copies that were valid when read */
 } SuperblockPair;
 
-/* Reads the newest.  CORRUPT where neither copy is valid (the message is the newer one's). */
+/* Reads the newest.  CORRUPT where neither copy is valid; IO where one cannot be read: it might be
+ * the newer. */
 gboolean superblock_load(Backing *backing, SuperblockPair *ret_pair, GError **error);
 
 /* Writes `next` over the older copy, with the generation that it has, and makes it durable.  The
