@@ -24,8 +24,9 @@ static gboolean visit_mark(const Record *record, gpointer data)
 	return TRUE;
 }
 
-/* Whether the payload of a run is what its record says.  A payload that cannot be read counts as
- * whole: it stays mapped, and reads of it fail, rather than ending the replay. */
+/* Whether the payload of a run is what its record says; if so it is written once more.  A payload
+ * that cannot be read counts as whole: it stays mapped, and reads of it fail, rather than ending
+ * the replay. */
 static gboolean run_is_whole(Replay *replay, const SlotRun *run, guint64 first,
 			     const guint32 *crcs)
 {
@@ -40,7 +41,11 @@ static gboolean run_is_whole(Replay *replay, const SlotRun *run, guint64 first,
 		if (crc32c(codec_seed(seed, place_of_block(first + i)),
 			   replay->buffer + i * BLOCK_SIZE, BLOCK_SIZE) != crcs[i])
 			return FALSE;
-	return TRUE;
+	if (!r && !engine->read_only)
+		replay->problem = backing_pwrite(engine->backing, replay->buffer,
+						 (gsize)run->count * BLOCK_SIZE,
+						 slots_offset(engine->slots, run->slot));
+	return !replay->problem;
 }
 
 static gboolean record_is_bounded(Engine *engine, const Record *record)
@@ -113,21 +118,46 @@ static gboolean visit_apply(const Record *record, gpointer data)
 	return !replay->problem;
 }
 
+/* Writes the ring's records once more, as they are. */
+static int rewrite_ring(Replay *replay, const Superblock *sb, JournalPlace head)
+{
+	Backing *backing = replay->engine->backing;
+	guint64 from = sb->journal_position;
+	int r = 0;
+
+	while (from < head.position && !r) {
+		guint64 at = from % sb->journal_size;
+		guint64 length = MIN(head.position - from, sb->journal_size - at);
+
+		length = MIN(length, VERIFY_BYTES);
+		r = backing_pread(backing, replay->buffer, length, FORMAT_JOURNAL_OFFSET + at);
+		if (!r)
+			r = backing_pwrite(backing, replay->buffer, length,
+					   FORMAT_JOURNAL_OFFSET + at);
+		from += length;
+	}
+	return r;
+}
+
 /* The fence: see recovery.h.  It takes the place of the older superblock.  The newer one may be in
  * the page cache alone, left by a process that died before its flush: first make it durable, or a
  * loss of power could leave neither.
  * Stamps of up to the superblock's generation + 2 may be on disk. */
-static int write_fence(Engine *engine, JournalPlace head)
+static int write_fence(Replay *replay, JournalPlace head)
 {
+	Engine *engine = replay->engine;
 	Superblock next = engine->superblock.current;
-	int r;
+	int r = rewrite_ring(replay, &engine->superblock.current, head);
 
 	next.generation += 2;
 	next.fence_sequence = head.sequence;
 	next.fence_generation = next.generation + 1;
 	next.clean = FALSE;
 	next.compatible = 0;
-	r = backing_flush(engine->backing);
+	if (!r)
+		r = superblock_rewrite(engine->backing, &engine->superblock);
+	if (!r)
+		r = backing_flush(engine->backing);
 	return r ? r : superblock_store(engine->backing, &engine->superblock, &next);
 }
 
@@ -148,7 +178,7 @@ static gboolean replay_journal(Engine *engine, Replay *replay, const Superblock 
 				       engine->name);
 	replay->end = head.sequence;
 	if (!engine->read_only) {
-		r = write_fence(engine, head);
+		r = write_fence(replay, head);
 		if (r)
 			return error_set_errno(error, r, "%s: write superblock", engine->name);
 	}

@@ -5,7 +5,9 @@
  *
  * Records are walked in sequence.  Up to the last durable-mark a payload is known to be on disk and
  * is taken as it is: should it be damaged, reading it will say so.  Behind the mark each payload is
- * verified, and the first that is not whole ends the replay.  Before anything else is written a
+ * verified, and the first that is not whole ends the replay.  What counts from there, the ring's
+ * records and the superblock are written once more and flushed: if a flush failed before, the
+ * kernel may hold them as clean though they never reached the disk.  Before anything else is written a
  * new superblock puts a fence there: nothing behind it can come back, whatever is written to its
  * slots, and no generation is used twice.
  */

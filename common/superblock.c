@@ -47,6 +47,14 @@ gboolean superblock_load(Backing *backing, SuperblockPair *ret_pair, GError **er
 	return TRUE;
 }
 
+int superblock_rewrite(Backing *backing, const SuperblockPair *pair)
+{
+	FormatSuperblock raw;
+
+	superblock_encode(&pair->current, &raw);
+	return backing_pwrite(backing, &raw, sizeof raw, homes[pair->home]);
+}
+
 int superblock_store(Backing *backing, SuperblockPair *pair, const Superblock *next)
 {
 	FormatSuperblock raw;

@@ -21,6 +21,9 @@ typedef struct {
  * the newer. */
 gboolean superblock_load(Backing *backing, SuperblockPair *ret_pair, GError **error);
 
+/* Writes the current one once more where it is; durable with the next flush. */
+int superblock_rewrite(Backing *backing, const SuperblockPair *pair);
+
 /* Writes `next` over the older copy, with the generation that it has, and makes it durable.  The
  * pair holds it afterwards.  0 or a negative errno: then nothing is known of that copy. */
 int superblock_store(Backing *backing, SuperblockPair *pair, const Superblock *next);

@@ -20,7 +20,7 @@
 #   like NAME TEXT REGEX            ok if it matches (grep -E)
 #   skip NAME REASON                one result that could not be had here
 #   skip_all REASON                 the whole test cannot be run here: ends it
-#   must NAME COMMAND...            as check, and ends the test where it fails: nothing after makes sense
+#   must NAME COMMAND...            as check, and ends the test where it fails
 #   give_up REASON                  ends the test as failed
 #   finish                          prints the plan; a test that ends without it has failed
 #   note TEXT                       a line for the reader
@@ -236,7 +236,8 @@ tree_fill() {
 
 # tree_checksum DIRECTORY: one line that changes when any file in it does.
 tree_checksum() {
-	(cd "$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum) | sha256sum | cut -d' ' -f1
+	(cd "$1" && find . -type f -print0 | sort -z | xargs -0 -r sha256sum) |
+		sha256sum | cut -d' ' -f1
 }
 
 # allocated FILE: how many KiB of the file system it takes.

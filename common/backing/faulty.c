@@ -6,7 +6,8 @@
  * After a flush that failed nobody knows which of its writes landed, and no later flush can tell.
  * Its entries are then DOOMED: each crash decides anew which of them landed.  Flushes that succeed
  * after it mark their own entries FLUSHED, but the log stays, so that a doomed write never lands on
- * top of a newer one.
+ * top of a newer one.  The size is an exception: it is no page that the kernel could hold as clean,
+ * and a later flush that succeeds makes it durable.
  */
 #include "common/backing/faulty.h"
 
@@ -289,7 +290,7 @@ static int faulty_flush(Backing *backing)
 
 		if (!faulty->doomed)
 			apply(&faulty->durable, change);
-		else if (change->state == CHANGE_VOLATILE)
+		else if (change->state == CHANGE_VOLATILE || change->kind == CHANGE_GROW)
 			change->state = CHANGE_FLUSHED;
 	}
 	if (!faulty->doomed)

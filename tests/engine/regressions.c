@@ -259,6 +259,94 @@ static void test_full_disk(const void *data)
 	backing_free(backing);
 }
 
+/* --- A failed flush, and the next open ---------------------------------------------------------
+ */
+
+/* After a failed flush the kernel holds pages as clean that are not on the disk.  Whoever opens the
+ * volume reads them, flushes, and relies on that. */
+static void test_open_after_failed_flush(const void *data)
+{
+	g_autoptr(Backing) backing = faulty_volume(16 * MIB);
+	g_autoptr(Backing) left = NULL;
+	Volume *volume = backing_open_volume(backing);
+
+	(void)data;
+	REQUIRE(volume);
+	CHECK_INT(volume_put_value(volume, 1, BLOCK_SIZE, 0), 0);
+	CHECK_INT(volume_put_value(volume, 2, MIB, 2 * MIB + 512), 0);
+	backing_faulty_fail(backing, FAULTY_FLUSH, 0, EIO, FALSE, FALSE);
+	CHECK_INT(volume_flush(volume), -EIO);
+	volume_abandon(volume);
+	volume = backing_open_volume(backing);
+	REQUIRE(volume);
+	check_value(volume, 1, BLOCK_SIZE, 0);
+	CHECK_INT(volume_flush(volume), 0);
+	left = backing_faulty_crash(backing, 0);
+	volume_abandon(volume);
+	volume = backing_open_volume(left);
+	REQUIRE(volume);
+	check_value(volume, 1, BLOCK_SIZE, 0);
+	check_value(volume, 2, MIB, 2 * MIB + 512);
+	close_volume(volume);
+}
+
+/* --- Damage to a record that was flushed ------------------------------------------------------- */
+
+/* The walk through the journal must not take it for the end that a crash left. */
+static void test_damaged_flushed_record(const void *data)
+{
+	g_autoptr(Backing) backing = faulty_volume(16 * MIB);
+	g_autoptr(GError) error = NULL;
+	Volume *volume = backing_open_volume(backing);
+
+	(void)data;
+	REQUIRE(volume);
+	for (guint8 i = 1; i <= 4; i++) {
+		CHECK_INT(volume_put_value(volume, i, BLOCK_SIZE, i * BLOCK_SIZE), 0);
+		CHECK_INT(volume_flush(volume), 0);
+	}
+	volume_abandon(volume);
+	backing_faulty_flip(backing, FORMAT_JOURNAL_OFFSET + 40, 3);
+	volume = volume_open(backing_borrow(backing), "test", 0, &error);
+	CHECK(volume == NULL);
+	CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, "was flushed, and is damaged");
+}
+
+/* --- One superblock that cannot be read, or is gone --------------------------------------------- */
+
+static void test_one_superblock(const void *data)
+{
+	for (guint64 home = 0; home <= FORMAT_SUPERBLOCK_B; home += FORMAT_SUPERBLOCK_B) {
+		g_autoptr(Backing) backing = faulty_volume(16 * MIB);
+		Volume *volume = backing_open_volume(backing);
+
+		(void)data;
+		REQUIRE(volume);
+		CHECK_INT(volume_put_value(volume, 7, BLOCK_SIZE, 0), 0);
+		close_volume(volume);
+		backing_faulty_flip(backing, home + 100, 1);
+		volume = backing_open_volume(backing);
+		REQUIRE(volume);
+		check_value(volume, 7, BLOCK_SIZE, 0);
+		close_volume(volume);
+	}
+}
+
+static void test_unreadable_superblock(const void *data)
+{
+	for (guint64 nth = 0; nth < 2; nth++) {
+		g_autoptr(Backing) backing = faulty_volume(16 * MIB);
+		g_autoptr(GError) error = NULL;
+		Volume *volume;
+
+		(void)data;
+		backing_faulty_fail(backing, FAULTY_READ, nth, EIO, FALSE, FALSE);
+		volume = volume_open(backing_borrow(backing), "test", 0, &error);
+		CHECK(volume == NULL);
+		CHECK_ERROR(error, STORAGEOS_ERROR_IO, "superblock");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	test_add("flushes beside checkpoints: what was flushed survives",
@@ -270,5 +358,12 @@ int main(int argc, char **argv)
 		 test_mark_fails, NULL);
 	test_add("on a full disk: checkpoints, discards, writes to what they free, opening, closing",
 		 test_full_disk, NULL);
+	test_add("what the next open shows after a failed flush is durable once it flushed",
+		 test_open_after_failed_flush, NULL);
+	test_add("a flushed record that is damaged is an error, not the journal's end",
+		 test_damaged_flushed_record, NULL);
+	test_add("damage to either superblock is no loss", test_one_superblock, NULL);
+	test_add("a superblock that cannot be read is not passed over", test_unreadable_superblock,
+		 NULL);
 	return test_run(argc, argv);
 }

@@ -28,7 +28,8 @@ check "a new volume reads as zeros" zeros 0 $size
 check "large writes" put 0 $((size / 2)) 1M
 check "read as written" same 0 $((size / 2))
 check "what was not written reads as zeros" zeros $((size / 2)) $((size / 2))
-check "direct I/O in sectors" dd if="$FILE" of="$WORK/sector" bs=512 skip=12345 count=1 iflag=direct
+check "direct I/O in sectors" \
+	dd if="$FILE" of="$WORK/sector" bs=512 skip=12345 count=1 iflag=direct
 check "reads as written" cmp --ignore-initial=$((12345 * 512)):0 --bytes=512 "$WORK/model" "$WORK/sector"
 
 # ---- any offset
@@ -86,7 +87,8 @@ space_fell() {
 	[ "$(space)" -lt $((full - 24 * 1024)) ]
 }
 check "the space goes back to the file system" wait_for 60 space_fell
-check "zero a range with odd ends" fallocate --zero-range --keep-size --offset $(((40 << 20) + 100)) --length 1000001 "$FILE"
+check "zero a range with odd ends" \
+	fallocate --zero-range --keep-size --offset $(((40 << 20) + 100)) --length 1000001 "$FILE"
 check "it reads as zeros" zeros $(((40 << 20) + 100)) 1000001
 check "not a byte more at its start" same $((40 << 20)) 100
 check "nor at its end" same $(((40 << 20) + 1000101)) 5000

@@ -39,7 +39,7 @@ refuses "a bad name" "storageos-fuse: .*no/such/name" "$STORAGEOS_FUSE" no/such/
 refuses "a pool that is not known" "storageos-fuse: .*'other'" "$STORAGEOS_FUSE" other/db "$MOUNT"
 refuses "a configuration that is not there" "storageos-fuse: .*/none.conf" \
 	"$STORAGEOS_FUSE" --config "$WORK/none.conf" db "$MOUNT"
-refuses "a mount point that is not there" "storageos-fuse: .*'default/db'.*$WORK/none: No such file" \
+refuses "a mount point that is not there" "'default/db'.*$WORK/none: No such file" \
 	"$STORAGEOS_FUSE" db "$WORK/none"
 refuses "a mount point that is a file" "$WORK/storageos.conf: not a directory" \
 	"$STORAGEOS_FUSE" db "$WORK/storageos.conf"
