@@ -11,7 +11,7 @@ typedef struct {
 	const Config *config;
 	const VolumeName *volume;
 	const char *mountpoint; /* absolute */
-	void (*ready)(void);	/* called from another thread, once, when the file can be used */
+	void (*ready)(void);	/* from another thread, once, when the file can be used */
 } ServeRequest;
 
 /* Returns TRUE after it was told to end (SIGTERM, SIGINT, SIGHUP, or an unmount), the volume was
