@@ -133,7 +133,7 @@ static void thaw_nodes_locked(Map *map)
 			continue;
 		}
 		node->state = NODE_CLEAN;
-		node->referenced = TRUE;
+		node_touch(node);
 		list_push(&map->clean, node);
 	}
 	node_evict_locked(map);
@@ -179,14 +179,17 @@ void map_frozen_state(Map *map, Superblock *sb)
 
 void map_drain(Map *map)
 {
-	guint before;
+	for (guint i = 0; i < MAP_SHARDS; i++) {
+		MapShard *shard = &map->shards[i].shard;
+		guint before;
 
-	g_mutex_lock(&map->lock);
-	before = map->epoch;
-	map->epoch = !before;
-	g_mutex_unlock(&map->lock);
-	while (g_atomic_int_get(&map->readers[before]) > 0)
-		g_usleep(200);
+		g_mutex_lock(&shard->lock);
+		before = shard->epoch;
+		shard->epoch = !before;
+		g_mutex_unlock(&shard->lock);
+		while (g_atomic_int_get(&shard->readers[before]) > 0)
+			g_usleep(200);
+	}
 }
 
 void map_thaw(Map *map)

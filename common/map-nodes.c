@@ -9,9 +9,40 @@
 
 #include <errno.h>
 
+static guint64 hash(guint64 key)
+{
+	return (key * 0x9e3779b97f4a7c15u) >> 51;
+}
+
 static MapNode **bucket(Map *map, guint64 key)
 {
-	return &map->buckets[(key * 0x9e3779b97f4a7c15u) >> 51];
+	return &map->buckets[hash(key)];
+}
+
+MapShard *map_shard(Map *map, guint64 key)
+{
+	return &map->shards[hash(key) % MAP_SHARDS].shard;
+}
+
+guint epoch_enter(Map *map, MapShard *shard)
+{
+	guint number = (guint)((MapShardPadded *)shard - map->shards);
+
+	g_atomic_int_inc(&shard->readers[shard->epoch]);
+	return number << 1 | shard->epoch;
+}
+
+guint epoch_enter_locked(Map *map)
+{
+	MapShard *shard = &map->shards[0].shard;
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&shard->lock);
+
+	return epoch_enter(map, shard);
+}
+
+void map_lookup_end(Map *map, guint epoch)
+{
+	g_atomic_int_add(&map->shards[epoch >> 1].shard.readers[epoch & 1], -1);
 }
 
 G_STATIC_ASSERT(MAP_BUCKETS == 1u << (64 - 51));
@@ -72,6 +103,8 @@ Map *map_new(Backing *backing, Slots *slots, const Superblock *sb, GError **erro
 	map->dead_end = sb->dead_end;
 	map->limit = 256;
 	g_mutex_init(&map->lock);
+	for (guint i = 0; i < MAP_SHARDS; i++)
+		g_mutex_init(&map->shards[i].shard.lock);
 	g_cond_init(&map->loaded);
 	return map;
 }
@@ -84,6 +117,8 @@ void map_free(Map *map)
 	free_list(&map->dirty);
 	free_list(&map->frozen);
 	g_mutex_clear(&map->lock);
+	for (guint i = 0; i < MAP_SHARDS; i++)
+		g_mutex_clear(&map->shards[i].shard.lock);
 	g_cond_clear(&map->loaded);
 	g_free(map->buckets);
 	g_free(map);
@@ -111,10 +146,13 @@ MapNode *node_find_locked(Map *map, guint level, guint64 index)
 void node_unhash_locked(Map *map, MapNode *node)
 {
 	MapNode **at = bucket(map, node->key);
+	MapShard *shard = map_shard(map, node->key);
 
+	g_mutex_lock(&shard->lock);
 	while (*at != node)
 		at = &(*at)->hash_next;
 	*at = node->hash_next;
+	g_mutex_unlock(&shard->lock);
 	node->detached = TRUE;
 }
 
@@ -145,8 +183,8 @@ void node_evict_locked(Map *map)
 	while (map->clean.n > MAP_CLEAN_MIN && map->clean.n + pinned >= map->limit) {
 		MapNode *node = map->clean.head;
 
-		if (node->referenced) { /* a second chance */
-			node->referenced = FALSE;
+		if (__atomic_exchange_n(&node->referenced, FALSE, __ATOMIC_RELAXED)) {
+			/* a second chance */
 			list_remove(&map->clean, node);
 			list_push(&map->clean, node);
 		} else {
@@ -155,10 +193,12 @@ void node_evict_locked(Map *map)
 	}
 }
 
-MapNode *node_new_locked(Map *map, guint level, guint64 index, NodeState state)
+MapNode *node_new_locked(Map *map, guint level, guint64 index, NodeState state,
+			 const FormatNode *data)
 {
 	MapNode *node;
 	MapNode **at = bucket(map, node_key(level, index));
+	MapShard *shard;
 
 	node_evict_locked(map);
 	node = g_try_malloc(sizeof *node);
@@ -167,8 +207,14 @@ MapNode *node_new_locked(Map *map, guint level, guint64 index, NodeState state)
 	memset(node, 0, G_STRUCT_OFFSET(MapNode, data));
 	node->key = node_key(level, index);
 	node->state = state;
+	node->readable = data != NULL;
+	if (data)
+		node->data = *data;
+	shard = map_shard(map, node->key);
+	g_mutex_lock(&shard->lock);
 	node->hash_next = *at;
 	*at = node;
+	g_mutex_unlock(&shard->lock);
 	return node;
 }
 
@@ -228,8 +274,9 @@ int node_read(Map *map, guint level, guint64 index, const MapEntry *entry, Forma
 /* Reads a node that its parent points to and that is not in the cache. */
 static int node_load_locked(Map *map, guint level, guint64 index, const MapEntry *entry)
 {
-	MapNode *node = node_new_locked(map, level, index, NODE_LOADING);
-	guint epoch = map->epoch;
+	MapNode *node = node_new_locked(map, level, index, NODE_LOADING, NULL);
+	MapShard *shard = map_shard(map, node_key(level, index));
+	guint epoch;
 	int r;
 
 	if (!node)
@@ -237,7 +284,7 @@ static int node_load_locked(Map *map, guint level, guint64 index, const MapEntry
 	map->misses++;
 	map->loading++;
 	node->slot = entry->slot;
-	g_atomic_int_inc(&map->readers[epoch]);
+	epoch = epoch_enter_locked(map);
 	g_mutex_unlock(&map->lock);
 	r = node_read(map, level, index, entry, &node->data);
 	g_mutex_lock(&map->lock);
@@ -253,8 +300,11 @@ static int node_load_locked(Map *map, guint level, guint64 index, const MapEntry
 		g_free(node);
 		return r;
 	}
+	g_mutex_lock(&shard->lock);
+	node->readable = TRUE;
+	g_mutex_unlock(&shard->lock);
 	node->state = NODE_CLEAN;
-	node->referenced = TRUE;
+	node_touch(node);
 	list_push(&map->clean, node);
 	return MAP_RESTART;
 }
@@ -266,7 +316,7 @@ int node_get_locked(Map *map, guint level, guint64 index, gboolean nowait, MapNo
 
 	*ret_node = NULL;
 	if (node && node->state != NODE_LOADING) {
-		node->referenced = TRUE;
+		node_touch(node);
 		*ret_node = node;
 		return 0;
 	}

@@ -10,6 +10,7 @@
 
 #define MAP_RESTART 1
 #define MAP_BUCKETS 8192u
+#define MAP_SHARDS 32u
 #define MAP_CLEAN_MIN 256u     /* clean nodes that stay however many are dirty */
 #define MAP_STASH 1024u        /* slots for nodes kept ready, at most */
 #define MAP_STASH_RESERVE 192u /* of them only for zeroing, so that space can always be freed */
@@ -26,7 +27,8 @@ struct MapNode {
 	guint64 key;
 	guint64 slot; /* where it is, or will be once it is written */
 	NodeState state;
-	gboolean referenced; /* since the clock's hand passed */
+	gboolean referenced; /* since the clock's hand passed; atomic */
+	gboolean readable;   /* `data` is there; written under the shard's lock */
 	gboolean detached;   /* no longer the node of its key: freed when it is done with */
 	gboolean written;    /* frozen: on its way to the disk, checksum known to its parent */
 	FormatNode data;
@@ -43,6 +45,22 @@ typedef struct {
 	guint64 first, count; /* nodes, or blocks of one leaf */
 } ZeroStep;
 
+/* A part of the hash.  Who looks up blocks of one leaf that is in memory takes this lock alone, so
+ * that readers do not wait for each other; whoever changes a chain of the hash, or a leaf's data,
+ * holds the map's lock and the shard's. */
+typedef struct {
+	GMutex lock;
+	guint epoch;
+	gint readers[2]; /* that entered in either epoch; decreased without the lock */
+	guint64 hits;
+} MapShard;
+
+/* Each on cache lines of its own. */
+typedef union {
+	MapShard shard;
+	guint8 lines[128];
+} MapShardPadded;
+
 struct Map {
 	Backing *backing;
 	Slots *slots;
@@ -56,6 +74,7 @@ struct Map {
 	guint64 generation;
 	MapEntry root;
 	MapNode **buckets;
+	MapShardPadded shards[MAP_SHARDS];
 	NodeList clean, dirty, frozen;
 	guint64 loading;
 	guint64 data_slots, node_slots;
@@ -65,8 +84,6 @@ struct Map {
 	guint64 stash[MAP_STASH]; /* a ring of slots for nodes */
 	guint stash_first, stash_n;
 
-	guint epoch;
-	gint readers[2]; /* atomic */
 	gint wants, crowded; /* atomic; see map_wants_checkpoint() */
 
 	ZeroStep step;
@@ -97,12 +114,28 @@ static inline guint node_shift(guint level)
 	return FORMAT_FANOUT_SHIFT * (level + 1);
 }
 
+/* The shard that a key is in. */
+MapShard *map_shard(Map *map, guint64 key);
+
+/* Enters the epoch of the reader's shard, whose lock (or the map's, outside any shard's) is held;
+ * what is returned is for map_lookup_end(). */
+guint epoch_enter(Map *map, MapShard *shard);
+guint epoch_enter_locked(Map *map);
+
+static inline void node_touch(MapNode *node)
+{
+	if (!__atomic_load_n(&node->referenced, __ATOMIC_RELAXED))
+		__atomic_store_n(&node->referenced, TRUE, __ATOMIC_RELAXED);
+}
+
 void list_push(NodeList *list, MapNode *node);
 void list_remove(NodeList *list, MapNode *node);
 
 MapNode *node_find_locked(Map *map, guint level, guint64 index);
-/* A new node in the hash, not in any list; evicts clean ones.  NULL: out of memory. */
-MapNode *node_new_locked(Map *map, guint level, guint64 index, NodeState state);
+/* A new node in the hash, not in any list; evicts clean ones.  Its data is a copy of `data`; NULL for
+ * one that is being read.  NULL: out of memory. */
+MapNode *node_new_locked(Map *map, guint level, guint64 index, NodeState state,
+			 const FormatNode *data);
 void node_unhash_locked(Map *map, MapNode *node);
 /* Takes a clean, dirty or frozen node out of the map (a frozen one lives on detached). */
 void node_drop_locked(Map *map, MapNode *node);

@@ -186,7 +186,9 @@ static void zero_whole_apply(Map *map, const ZeroStep *step)
 static void zero_leaf_apply(Map *map, const ZeroStep *step)
 {
 	MapNode *leaf = node_find_locked(map, 0, step->first >> FORMAT_FANOUT_SHIFT);
+	MapShard *shard = map_shard(map, leaf->key);
 
+	g_mutex_lock(&shard->lock);
 	for (guint64 block = step->first; block < step->first + step->count; block++) {
 		FormatPointer *pointer = &leaf->data.pointers[block & (FORMAT_FANOUT - 1)];
 
@@ -196,6 +198,7 @@ static void zero_leaf_apply(Map *map, const ZeroStep *step)
 		map->data_slots--;
 		memset(pointer, 0, sizeof *pointer);
 	}
+	g_mutex_unlock(&shard->lock);
 	node_prune_locked(map, leaf);
 }
 
@@ -228,17 +231,18 @@ static void dead_leaf_free_locked(Map *map, guint64 index, const MapEntry *entry
 static int dead_inner_open_locked(Map *map, guint level, guint64 index, const MapEntry *entry,
 				  const FormatNode *data)
 {
-	MapNode *node = node_new_locked(map, level, index, NODE_DIRTY);
+	FormatNode dead = {0};
+	MapNode *node;
 
-	if (!node)
-		return -ENOMEM;
-	memset(&node->data, 0, sizeof node->data);
 	for (guint i = 0; data && i < FORMAT_FANOUT; i++) {
 		MapEntry e = entry_decode(&data->pointers[i]);
 
 		e.dead = e.slot != 0;
-		entry_encode(&e, &node->data.pointers[i]);
+		entry_encode(&e, &dead.pointers[i]);
 	}
+	node = node_new_locked(map, level, index, NODE_DIRTY, &dead);
+	if (!node)
+		return -ENOMEM;
 	node->slot = entry->slot;
 	node_replace_locked(map, node);
 	return MAP_RESTART;
@@ -259,12 +263,11 @@ static gboolean dead_unchanged_locked(Map *map, guint level, guint64 index, cons
 int dead_resolve_locked(Map *map, guint level, guint64 index)
 {
 	MapEntry entry = pointer_get_locked(map, level, index);
-	guint epoch = map->epoch;
+	guint epoch = epoch_enter_locked(map);
 	const FormatNode *data;
 	FormatNode old;
 	int r;
 
-	g_atomic_int_inc(&map->readers[epoch]);
 	g_mutex_unlock(&map->lock);
 	r = node_read(map, level, index, &entry, &old);
 	g_mutex_lock(&map->lock);

@@ -48,26 +48,43 @@ static int lookup_locked(Map *map, guint64 first, guint n, MapEntry *entries, gb
 	return 0;
 }
 
+/* Blocks of one leaf that is in memory: needs its shard alone. */
+static gboolean lookup_quick(Map *map, guint64 first, guint n, MapEntry *entries, guint *ret_epoch)
+{
+	guint at = (guint)(first & (FORMAT_FANOUT - 1));
+	MapShard *shard = map_shard(map, node_key(0, first >> FORMAT_FANOUT_SHIFT));
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = NULL;
+	MapNode *leaf;
+
+	if (at + n > FORMAT_FANOUT)
+		return FALSE;
+	locker = g_mutex_locker_new(&shard->lock);
+	leaf = node_find_locked(map, 0, first >> FORMAT_FANOUT_SHIFT);
+	if (!leaf || !leaf->readable)
+		return FALSE;
+	node_touch(leaf);
+	shard->hits++;
+	for (guint i = 0; i < n; i++)
+		entries[i] = entry_decode(&leaf->data.pointers[at + i]);
+	*ret_epoch = epoch_enter(map, shard);
+	return TRUE;
+}
+
 int map_lookup(Map *map, guint64 first, guint n, MapEntry *entries, gboolean nowait,
 	       guint *ret_epoch)
 {
 	int r;
 
+	if (lookup_quick(map, first, n, entries, ret_epoch))
+		return 0;
 	g_mutex_lock(&map->lock);
 	do
 		r = lookup_locked(map, first, n, entries, nowait);
 	while (r == MAP_RESTART);
-	if (!r) {
-		*ret_epoch = map->epoch;
-		g_atomic_int_inc(&map->readers[map->epoch]);
-	}
+	if (!r)
+		*ret_epoch = epoch_enter_locked(map);
 	g_mutex_unlock(&map->lock);
 	return r;
-}
-
-void map_lookup_end(Map *map, guint epoch)
-{
-	g_atomic_int_add(&map->readers[epoch], -1);
 }
 
 static guint64 stash_take_locked(Map *map)
@@ -147,10 +164,10 @@ static int node_thaw_copy_locked(Map *map, MapNode *frozen)
 {
 	MapNode *node;
 
-	node = node_new_locked(map, key_level(frozen->key), key_index(frozen->key), NODE_DIRTY);
+	node = node_new_locked(map, key_level(frozen->key), key_index(frozen->key), NODE_DIRTY,
+			       &frozen->data);
 	if (!node)
 		return -ENOMEM;
-	node->data = frozen->data;
 	node->slot = frozen->slot;
 	node_unhash_locked(map, frozen);
 	node_replace_locked(map, node);
@@ -159,11 +176,11 @@ static int node_thaw_copy_locked(Map *map, MapNode *frozen)
 
 static int node_create_locked(Map *map, guint level, guint64 index)
 {
-	MapNode *node = node_new_locked(map, level, index, NODE_DIRTY);
+	static const FormatNode empty;
+	MapNode *node = node_new_locked(map, level, index, NODE_DIRTY, &empty);
 
 	if (!node)
 		return -ENOMEM;
-	memset(&node->data, 0, sizeof node->data);
 	node_replace_locked(map, node);
 	return 0;
 }
@@ -223,31 +240,52 @@ int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait)
 	return r;
 }
 
-void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, const guint32 *crcs)
+/* Puts the blocks that are in one leaf into it; moves runs and crcs on. */
+static void leaf_write(Map *map, guint64 first, guint n, const SlotRun **runs, guint32 *used,
+		       const guint32 *crcs)
 {
-	MapNode *leaf = NULL;
-	guint32 used = 0;
+	MapNode *leaf = node_find_locked(map, 0, first >> FORMAT_FANOUT_SHIFT);
 
 	for (guint i = 0; i < n; i++) {
-		guint64 block = first + i;
-		MapEntry entry = {.slot = runs->slot + used, .crc = crcs[i],
+		FormatPointer *pointer = &leaf->data.pointers[(first + i) & (FORMAT_FANOUT - 1)];
+		MapEntry entry = {.slot = (*runs)->slot + *used, .crc = crcs[i],
 				  .birth = map->generation};
-		FormatPointer *pointer;
 
-		if (!leaf || (block & (FORMAT_FANOUT - 1)) == 0)
-			leaf = node_find_locked(map, 0, block >> FORMAT_FANOUT_SHIFT);
-		pointer = &leaf->data.pointers[block & (FORMAT_FANOUT - 1)];
 		if (!entry_is_null(pointer))
 			slots_lose(map->slots, entry_decode(pointer).slot, 1);
 		else
 			map->data_slots++;
 		entry_encode(&entry, pointer);
-		if (++used == runs->count) {
-			slots_gain(map->slots, runs->slot, runs->count);
-			runs++;
-			used = 0;
+		if (++*used == (*runs)->count) {
+			slots_gain(map->slots, (*runs)->slot, (*runs)->count);
+			(*runs)++;
+			*used = 0;
 		}
 	}
+}
+
+void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, const guint32 *crcs)
+{
+	guint64 last = first + n - 1;
+	MapShard *a = map_shard(map, node_key(0, first >> FORMAT_FANOUT_SHIFT));
+	MapShard *b = map_shard(map, node_key(0, last >> FORMAT_FANOUT_SHIFT));
+	guint32 used = 0;
+
+	/* Both at once, so that no reader sees half of a write over two leaves. */
+	g_mutex_lock(&MIN(a, b)->lock);
+	if (a != b)
+		g_mutex_lock(&MAX(a, b)->lock);
+	while (n) {
+		guint piece = MIN(n, FORMAT_FANOUT - (guint)(first & (FORMAT_FANOUT - 1)));
+
+		leaf_write(map, first, piece, &runs, &used, crcs);
+		first += piece;
+		crcs += piece;
+		n -= piece;
+	}
+	if (a != b)
+		g_mutex_unlock(&MAX(a, b)->lock);
+	g_mutex_unlock(&MIN(a, b)->lock);
 }
 
 /* Payload that recovery would have to verify is bounded, so that an open after a crash is quick. */
@@ -291,10 +329,19 @@ void map_get_info(Map *map, MapInfo *ret_info)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
 
+	guint64 hits = map->hits;
+
+	for (guint i = 0; i < MAP_SHARDS; i++) {
+		MapShard *shard = &map->shards[i].shard;
+
+		g_mutex_lock(&shard->lock);
+		hits += shard->hits;
+		g_mutex_unlock(&shard->lock);
+	}
 	*ret_info = (MapInfo){
 		.nodes = map->clean.n + map->dirty.n + map->frozen.n,
 		.dirty = map->dirty.n + map->frozen.n,
-		.hits = map->hits,
+		.hits = hits,
 		.misses = map->misses,
 		.data_slots = map->data_slots,
 		.node_slots = map->node_slots,

@@ -17,10 +17,12 @@
  * map_reclaim() frees what is below little by little, as part of ordinary checkpoints.  It marks
  * only what is clean on disk: dirty and frozen nodes are taken apart at once.
  *
- * Threading: one lock, never held over I/O.  A lookup takes it for a moment; a change holds it from
+ * Threading: one lock, never held over I/O, and below it a lock for each shard of the node cache: a
+ * lookup in a leaf that is in memory takes that alone.  A change holds the map's lock from
  * map_change_begin() (or map_zero_begin()) to map_change_end(), and the caller appends the journal
  * record in between, so that the journal, the map and the allocator's lists change in one order
- * and a freeze cuts all three at one point.  Below it: the journal's and the allocator's locks.
+ * and a freeze cuts all three at one point.  Below it: the shards', the journal's and the
+ * allocator's locks.
  *
  * Readers: between map_lookup() and map_lookup_end() the slots that were looked up keep their
  * content: map_drain() waits for such readers before a checkpoint frees what it replaced.
