@@ -3,8 +3,8 @@
  * The parts of one open volume, as checkpoint, recovery and the volume's face share them, and its
  * one way to fail.
  *
- * Lock order: a range of blocks (ranges.h); the flush lock of volume.c; the map's lock; a
- * shard's, the journal's, the allocator's.  No lock but the range's is held over I/O on behalf of a request
+ * Lock order: a range of blocks (ranges.h); the flush lock of volume.c; the map's lock; a shard's,
+ * the journal's, the allocator's.  No lock but the range's is held over I/O on behalf of a request
  * (the allocator's grow lock, while the backing grows, is the exception).
  */
 #pragma once
