@@ -7,7 +7,7 @@
  */
 #include "common/check.h"
 #include "common/codec.h"
-#include "common/journal.h"
+#include "common/journal-ring.h"
 #include "common/superblock.h"
 
 #include <errno.h>
@@ -310,19 +310,21 @@ static gboolean visit_record(const Record *record, gpointer data)
 
 static int check_journal(Check *check)
 {
+	g_autoptr(JournalRing) ring = NULL;
+	gboolean damaged;
 	JournalPlace head;
-	int r = journal_walk(check->backing, check->sb, visit_mark, check, &head);
+	int r = journal_ring_read(check->backing, check->sb, &ring);
 
-	if (!r)
-		r = journal_walk(check->backing, check->sb, visit_record, check, &head);
-	if (r == -EUCLEAN) {
+	if (r)
+		return r;
+	head = journal_ring_walk(ring, visit_mark, check, &damaged);
+	if (damaged)
 		found(check, "journal record %" G_GUINT64_FORMAT ": it was flushed, and is damaged",
 		      head.sequence);
-		r = 0;
-	}
-	if (!r && check->sb->clean && check->result->records)
+	journal_ring_walk(ring, visit_record, check, NULL);
+	if (check->sb->clean && check->result->records)
 		found(check, "the journal has records though the volume was closed in order");
-	return r;
+	return 0;
 }
 
 static int check_all(Check *check)

@@ -68,12 +68,3 @@ guint64 journal_used(Journal *journal);
 
 /* More than half of the ring is in use. */
 gboolean journal_wants_checkpoint(Journal *journal);
-
-/* Walks the records in a ring that nobody writes: calls `visit` for each from `place` on, until
- * one is not valid, is of an older generation than the one before or than the fence asks, or
- * `visit` returns FALSE (that record does not count then).  *ret_head is where the first that does
- * not count would be.  0; -EUCLEAN where a durable-mark further on says that there were more, so
- * that a record that was flushed is damaged; or a negative errno (the ring cannot be read). */
-typedef gboolean (*JournalVisit)(const Record *record, gpointer data);
-int journal_walk(Backing *backing, const Superblock *sb, JournalVisit visit, gpointer data,
-		 JournalPlace *ret_head);

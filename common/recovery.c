@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/recovery.h"
+#include "common/journal-ring.h"
 #include "common/logging.h"
 
 #include <errno.h>
@@ -161,36 +162,49 @@ static int write_fence(Replay *replay, JournalPlace head)
 	return r ? r : superblock_store(engine->backing, &engine->superblock, &next);
 }
 
-static gboolean replay_journal(Engine *engine, Replay *replay, const Superblock *sb, GError **error)
+/* Finds how far the journal counts, and takes the slots of what does. */
+static gboolean find_end(Replay *replay, const JournalRing *ring, JournalPlace *ret_head,
+			 GError **error)
 {
-	JournalPlace head;
-	int r = journal_walk(engine->backing, sb, visit_mark, replay, &head);
+	const char *name = replay->engine->name;
+	gboolean damaged;
+	JournalPlace head = journal_ring_walk(ring, visit_mark, replay, &damaged);
 
-	if (!r)
-		r = journal_walk(engine->backing, sb, visit_verify, replay, &head);
-	if (r == -EUCLEAN)
+	if (damaged)
 		return error_set(error, STORAGEOS_ERROR_CORRUPT,
 				 "%s: journal record %" G_GUINT64_FORMAT
 				 " was flushed, and is damaged: opening would lose it and what follows",
-				 engine->name, head.sequence);
-	if (r || replay->problem)
-		return error_set_errno(error, r ? r : replay->problem, "%s: read the journal",
-				       engine->name);
+				 name, head.sequence);
+	head = journal_ring_walk(ring, visit_verify, replay, NULL);
+	if (replay->problem)
+		return error_set_errno(error, replay->problem, "%s: read the journal", name);
 	replay->end = head.sequence;
-	if (!engine->read_only) {
-		r = write_fence(replay, head);
-		if (r)
-			return error_set_errno(error, r, "%s: write superblock", engine->name);
-	}
+	*ret_head = head;
+	return TRUE;
+}
+
+static gboolean replay_journal(Engine *engine, Replay *replay, const Superblock *sb, GError **error)
+{
+	g_autoptr(JournalRing) ring = NULL;
+	JournalPlace head;
+	int r = journal_ring_read(engine->backing, sb, &ring);
+
+	if (r)
+		return error_set_errno(error, r, "%s: read the journal", engine->name);
+	if (!find_end(replay, ring, &head, error))
+		return FALSE;
+	r = engine->read_only ? 0 : write_fence(replay, head);
+	if (r)
+		return error_set_errno(error, r, "%s: write superblock", engine->name);
 	engine->generation = engine->superblock.current.generation + 1;
 	map_set_generation(engine->map, engine->generation);
 	journal_start(engine->journal, sb->journal_position, head, engine->generation);
 	r = map_fill_reserve(engine->map, sb->reserve_slot);
 	if (r && r != -ENOSPC)
 		return error_set_errno(error, r, "%s: reserve space", engine->name);
-	r = journal_walk(engine->backing, sb, visit_apply, replay, &head);
-	if (r || replay->problem)
-		return error_set_errno(error, r ? r : replay->problem,
+	journal_ring_walk(ring, visit_apply, replay, NULL);
+	if (replay->problem)
+		return error_set_errno(error, replay->problem,
 				       "%s: replay the journal after %" G_GUINT64_FORMAT " records",
 				       engine->name, replay->records);
 	return TRUE;

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The journal as an open finds it: a copy of the ring, to be walked record by record (see
+ * journal.h).  Nobody writes the ring meanwhile.
+ */
+#pragma once
+
+#include "common/journal.h"
+
+typedef struct JournalRing JournalRing;
+
+/* Reads the whole ring (4 to 64 MiB of memory).  0, -ENOMEM, or why it cannot be read. */
+int journal_ring_read(Backing *backing, const Superblock *sb, JournalRing **ret_ring);
+void journal_ring_free(JournalRing *ring);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(JournalRing, journal_ring_free)
+
+/* FALSE: this record, and what follows, does not count. */
+typedef gboolean (*JournalVisit)(const Record *record, gpointer data);
+
+/* Calls `visit` for each record from the superblock's place on, until one is not valid, is of an
+ * older generation than the one before or than the fence asks, or is refused.  Returns where the
+ * first that does not count would be.  *ret_damaged (may be NULL): a durable-mark further on says
+ * that there were more, so that a record that was flushed is damaged. */
+JournalPlace journal_ring_walk(const JournalRing *ring, JournalVisit visit, gpointer data,
+			       gboolean *ret_damaged);
