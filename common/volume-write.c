@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #define NO_SPACE_TRIES 3
+#define PLACES_TRIED 12 /* for a payload on a full disk; a checkpoint with every fourth */
 
 /* One piece on its way. */
 typedef struct {
@@ -69,7 +70,7 @@ static int place_payload(Piece *piece)
 	Volume *volume = piece->volume;
 	int r = 0;
 
-	for (guint attempt = 0; attempt < NO_SPACE_TRIES; attempt++) {
+	for (guint attempt = 0; attempt < PLACES_TRIED; attempt++) {
 		MapInfo info;
 
 		r = slots_alloc(volume->engine.slots, piece->n, piece->runs, &piece->n_runs);
@@ -83,7 +84,8 @@ static int place_payload(Piece *piece)
 		if (r != -ENOSPC || piece->nowait)
 			return r == -ENOSPC ? -EAGAIN : r;
 		map_get_info(volume->engine.map, &info);
-		if (info.pending_bytes && checkpointer_run(volume->checkpointer))
+		if (attempt % 4 == 0 && info.pending_bytes &&
+		    checkpointer_run(volume->checkpointer))
 			return r;
 	}
 	return r;
