@@ -93,13 +93,6 @@ static void judge(Attachment *attachment, const char *holder)
 	}
 }
 
-static gboolean link_leads_to(const Places *places, const char *device)
-{
-	g_autofree char *target = g_file_read_link(places->link, NULL);
-
-	return device && !g_strcmp0(target, device);
-}
-
 static void add_what_is_remembered(const Places *places, const State *state, Attachment *attachment)
 {
 	struct stat st;
@@ -107,7 +100,7 @@ static void add_what_is_remembered(const Places *places, const State *state, Att
 	if (state && attachment->health != ATTACHMENT_NONE &&
 	    state->frontend == attachment->frontend)
 		attachment->reason = g_strdup(state->reason);
-	if (link_leads_to(places, attachment->device))
+	if (places_link_leads_to(places, attachment->device))
 		attachment->link = g_strdup(places->link);
 	attachment->litter = !lstat(places->link, &st) || !lstat(places->state_file, &st);
 	/* It works, but not under the name that people use. */

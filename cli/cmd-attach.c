@@ -218,14 +218,25 @@ static gboolean attach_locked(const Config *config, const VolumeName *name, cons
 	return attach_anew(places, &facts, wanted, error);
 }
 
+/* For the unit that brings back what a crash took away, but not what was detached meanwhile. */
+static gboolean is_remembered(const Places *places)
+{
+	g_autoptr(State) state = state_read(places);
+
+	if (!state)
+		cli_say("attach %s: it was not attached", places->text);
+	return state != NULL;
+}
+
 static gboolean attach(const Config *config, const VolumeName *name, Frontend wanted,
-		       GError **error)
+		       gboolean only_again, GError **error)
 {
 	g_autoptr(Places) places = places_new(config, name);
 	gboolean done;
 
 	autofd lock = places_lock(places, error);
-	done = lock >= 0 && attach_locked(config, name, places, wanted, error);
+	done = lock >= 0 && ((only_again && !is_remembered(places)) ||
+			     attach_locked(config, name, places, wanted, error));
 	if (!done)
 		g_prefix_error(error, "attach %s: ", places->text);
 	return done;
@@ -234,7 +245,9 @@ static gboolean attach(const Config *config, const VolumeName *name, Frontend wa
 static int run(int argc, char **argv)
 {
 	g_autofree char *frontend = NULL;
+	gboolean only_again = FALSE;
 	const GOptionEntry options[] = {
+		{"again", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &only_again, NULL, NULL},
 		{"frontend", 0, 0, G_OPTION_ARG_STRING, &frontend,
 		 "auto, tcmu or fuse (default: the configuration's)", "FRONTEND"},
 		G_OPTION_ENTRY_NULL,
@@ -254,7 +267,7 @@ static int run(int argc, char **argv)
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("attach: %s", error->message);
-	return attach(cli.config, name, wanted, &error) ? CLI_DONE : cli_failed(error);
+	return attach(cli.config, name, wanted, only_again, &error) ? CLI_DONE : cli_failed(error);
 }
 
 const Verb verb_attach = {"attach", "NAME [--frontend auto|tcmu|fuse]",

@@ -12,6 +12,7 @@
 #include "cli/loop-device.h"
 #include "cli/mounts.h"
 #include "cli/process.h"
+#include "cli/service.h"
 #include "common/autofd.h"
 #include "common/error.h"
 #include "common/files.h"
@@ -54,14 +55,23 @@ static gboolean load_module(const RuntimeProbe *probe, ProbeModule module, GErro
 	       process_run(argv, MODPROBE_SECONDS, error);
 }
 
-static gboolean start_server(const Places *places, const RuntimeProbe *probe, GError **error)
+static gboolean start_daemon(const Places *places, const RuntimeProbe *probe, GError **error)
 {
 	const char *const argv[] = {probe->fuse_program, "--pid-file",	places->pid_file,
 				    places->text,	 places->mount, NULL};
 
-	cli_progress("attach %s: starting " SERVER, places->text);
 	return files_make_directory(places->mount, error) &&
 	       process_run(argv, START_SECONDS, error);
+}
+
+/* A process of ours would end with the session or the service that started it. */
+static gboolean start_server(const Places *places, const RuntimeProbe *probe, GError **error)
+{
+	g_autofree char *unit = service_name(SERVER, places->text);
+
+	cli_progress("attach %s: starting " SERVER, places->text);
+	return service_available(SERVER) ? service_start(unit, START_SECONDS, error)
+					 : start_daemon(places, probe, error);
 }
 
 char *frontend_fuse_attach(const Places *places, const RuntimeProbe *probe, const Facts *facts,

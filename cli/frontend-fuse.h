@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Attaching over FUSE: storageos-fuse shows the volume as a file, a loop device makes that a block
- * device.
+ * device.  Where systemd runs the server is the unit storageos-fuse@, elsewhere a daemon.
  */
 #pragma once
 

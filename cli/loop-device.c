@@ -142,6 +142,11 @@ char *loop_device_find(const char *file, const char *hint)
 	return NULL;
 }
 
+char *loop_device_file(const char *name)
+{
+	return g_str_has_prefix(name, "loop") ? loop_attribute(name, "backing_file") : NULL;
+}
+
 /* ---- detaching */
 
 static gboolean is_free(const char *device)

@@ -14,6 +14,9 @@ char *loop_device_attach(const char *file, guint32 block_size, GError **error);
  * path of a device, may be NULL: it counts if its file has that name).  NULL if there is none. */
 char *loop_device_find(const char *file, const char *hint);
 
+/* The file that the loop device of that name ("loop3") is over, or NULL.  Free the result. */
+char *loop_device_file(const char *name);
+
 /* Detaches it and waits until it is free: BUSY where something still has it open.  `claim`, if not
  * -1, is a descriptor by which the caller has it exclusively (device-use.h); it is closed. */
 gboolean loop_device_detach(const char *device, int claim, GError **error);

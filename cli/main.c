@@ -12,6 +12,9 @@ static const Verb *const verbs[] = {
 	&verb_attach, &verb_detach, &verb_status, &verb_check,	&verb_probe,
 };
 
+/* For units and rules, not for people. */
+static const Verb *const hidden_verbs[] = {&verb_serve, &verb_udev};
+
 static void print_help(void)
 {
 	puts("Usage: storageos [--config FILE] VERB [ARGUMENT]...\n\nVerbs:");
@@ -36,6 +39,9 @@ static int run_verb(int argc, char **argv)
 	for (guint i = 0; i < G_N_ELEMENTS(verbs); i++)
 		if (!strcmp(argv[0], verbs[i]->name))
 			return verbs[i]->run(argc, argv);
+	for (guint i = 0; i < G_N_ELEMENTS(hidden_verbs); i++)
+		if (!strcmp(argv[0], hidden_verbs[i]->name))
+			return hidden_verbs[i]->run(argc, argv);
 	return cli_usage("there is no verb '%s' (see: storageos --help)", argv[0]);
 }
 

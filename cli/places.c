@@ -7,12 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/process.h"
 #include "common/error.h"
 #include "common/files.h"
 
 #define DEVICE_POOL "_device"
 #define STATE_SUFFIX ".json"
 #define LOCK_SECONDS 120
+#define UDEV_SECONDS 15
 
 /* A block device's path as a name: "/dev/sdb" is "dev:sdb". */
 static char *name_of_device(const char *path)
@@ -93,7 +95,7 @@ int places_lock(const Places *places, GError **error)
 	return files_lock(places->lock_file, LOCK_SECONDS, error);
 }
 
-gboolean places_link(const Places *places, const char *device, GError **error)
+static gboolean make_link(const Places *places, const char *device, GError **error)
 {
 	g_autofree char *temporary = g_strdup_printf("%s.%d", places->link, (int)getpid());
 
@@ -108,6 +110,31 @@ gboolean places_link(const Places *places, const char *device, GError **error)
 		return FALSE;
 	}
 	return TRUE;
+}
+
+gboolean places_link_leads_to(const Places *places, const char *device)
+{
+	g_autofree char *target = g_file_read_link(places->link, NULL);
+	g_autofree char *directory = g_path_get_dirname(places->link);
+	g_autofree char *path = target ? g_canonicalize_filename(target, directory) : NULL;
+
+	return device && !g_strcmp0(path, device);
+}
+
+/* Once all that has happened so far is dealt with the rule has made the link; and no event of a
+ * device that is gone comes later to take it away. */
+static void wait_for_udev(void)
+{
+	static const char *const argv[] = {"udevadm", "settle", "--timeout=10", NULL};
+
+	if (!access("/run/udev/control", F_OK))
+		process_run(argv, UDEV_SECONDS, NULL);
+}
+
+gboolean places_link(const Places *places, const char *device, GError **error)
+{
+	wait_for_udev();
+	return places_link_leads_to(places, device) || make_link(places, device, error);
 }
 
 void places_remove(const Places *places)
@@ -130,6 +157,27 @@ static VolumeName *name_of_key(const char *key)
 
 	return volume_name_parse(g_str_has_prefix(text, DEVICE_POOL "/") ? strchr(text, '/') : text,
 				 NULL);
+}
+
+VolumeName *places_volume_of_file(const Config *config, const char *file)
+{
+	g_autofree char *run = real_path(config->run_directory);
+	g_autofree char *mounts = g_build_filename(run, "mnt/", NULL);
+	g_autofree char *mount = g_path_get_dirname(file);
+	g_autofree char *key = NULL;
+	g_autoptr(VolumeName) name = NULL;
+	g_autoptr(Places) places = NULL;
+	char *slash;
+
+	if (!g_str_has_prefix(mount, mounts))
+		return NULL;
+	key = g_strdup(mount + strlen(mounts));
+	slash = strchr(key, '/');
+	if (slash)
+		*slash = ':';
+	name = slash ? name_of_key(key) : NULL;
+	places = name ? places_new(config, name) : NULL;
+	return places && !strcmp(places->file, file) ? g_steal_pointer(&name) : NULL;
 }
 
 GPtrArray *places_known(const Config *config)

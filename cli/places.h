@@ -31,11 +31,19 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Places, places_free)
  * the descriptor to close, or -1.  Waits for others that do so, two minutes at most. */
 int places_lock(const Places *places, GError **error);
 
-/* Lets /dev/storageos/POOL/NAME lead to the device; replaces what was there. */
+/* Lets /dev/storageos/POOL/NAME lead to the device.  Where udev runs this is for its rule to do,
+ * which is waited for, 10 s at most; where it does not, or has no such rule, the link is made here
+ * and replaces what was there. */
 gboolean places_link(const Places *places, const char *device, GError **error);
+
+/* Whether it does. */
+gboolean places_link_leads_to(const Places *places, const char *device);
 
 /* Removes link, state and empty directories. */
 void places_remove(const Places *places);
+
+/* Whose `file` that is, or NULL.  Looks at the name only. */
+VolumeName *places_volume_of_file(const Config *config, const char *file);
 
 /* The names of all volumes that there is a state file of; free with g_ptr_array_unref(). */
 GPtrArray *places_known(const Config *config);

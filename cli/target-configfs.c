@@ -194,6 +194,72 @@ char *target_loopback_device(const char *target)
 	return device && !access(device, F_OK) ? g_steal_pointer(&device) : NULL;
 }
 
+/* ---- from a disk to its volume */
+
+/* "3:0:1:0": host, channel, target, LUN. */
+static char *scsi_address(const char *disk)
+{
+	g_autofree char *link = g_build_filename("/sys/block", disk, "device", NULL);
+	g_autofree char *target = g_file_read_link(link, NULL);
+
+	return target ? g_path_get_basename(target) : NULL;
+}
+
+/* What the LUN's directory leads to. */
+static char *volume_of_lun(const char *lun)
+{
+	g_autoptr(GDir) dir = g_dir_open(lun, 0, NULL);
+	char *volume = NULL;
+	const char *entry;
+
+	while (!volume && dir && (entry = g_dir_read_name(dir))) {
+		g_autofree char *link = g_build_filename(lun, entry, NULL);
+		g_autofree char *info =
+			g_file_test(link, G_FILE_TEST_IS_SYMLINK) ? read_text(link, "info") : NULL;
+
+		volume = info ? volume_of_info(info) : NULL;
+	}
+	return volume;
+}
+
+/* Of those portal groups that the kernel gave the address up to its last colon. */
+static char *volume_in_target(const char *target, const char *address)
+{
+	g_autoptr(GDir) groups = g_dir_open(target, 0, NULL);
+	const char *lun_number = strrchr(address, ':') + 1;
+	gsize length = (gsize)(lun_number - address) - 1;
+	char *volume = NULL;
+	const char *name;
+
+	while (!volume && groups && (name = g_dir_read_name(groups))) {
+		g_autofree char *group = g_build_filename(target, name, NULL);
+		g_autofree char *given = read_text(group, "address");
+		g_autofree char *lun = g_strdup_printf("%s/lun/lun_%s", group, lun_number);
+
+		if (given && strlen(given) == length && !strncmp(given, address, length))
+			volume = volume_of_lun(lun);
+	}
+	return volume;
+}
+
+char *target_volume_of_disk(const char *disk)
+{
+	g_autofree char *address = scsi_address(disk);
+	g_autoptr(GDir) targets = NULL;
+	char *volume = NULL;
+	const char *name;
+
+	if (!address || !strchr(address, ':'))
+		return NULL;
+	targets = g_dir_open(LOOPBACK, 0, NULL);
+	while (!volume && targets && (name = g_dir_read_name(targets))) {
+		g_autofree char *target = g_build_filename(LOOPBACK, name, NULL);
+
+		volume = volume_in_target(target, address);
+	}
+	return volume;
+}
+
 /* ---- removing: in a child process, on the stack, see process_call() */
 
 #define PATH_ROOM 1024

@@ -25,6 +25,10 @@ gboolean target_loopback_has_lun(const char *target, const char *backstore);
 /* "/dev/sdb", or NULL as long as there is none.  Free the result. */
 char *target_loopback_device(const char *target);
 
+/* The volume ("POOL/NAME" or a path) that the SCSI disk of that name ("sdb") shows as a LUN of a
+ * loopback target, ours or anybody's; or NULL.  Free the result. */
+char *target_volume_of_disk(const char *disk);
+
 /* For one whose server is dead: fails the commands that wait for it and lets no more through, so
  * that removing it waits for nothing.  `device` may be NULL. */
 void target_abandon(const char *backstore, const char *device);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * serve: for the unit storageos-fuse@, not for people.  Becomes a storageos-fuse that serves the
+ * volume where `attach` looks for it.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/places.h"
+#include "common/error.h"
+#include "common/files.h"
+
+#define SERVER "storageos-fuse"
+
+/* Returns where it fails. */
+static void become_server(const Places *places, GError **error)
+{
+	g_autofree char *states = g_path_get_dirname(places->pid_file);
+
+	if (!files_make_directory(states, error) || !files_make_directory(places->mount, error))
+		return;
+	execlp(SERVER, SERVER, "--pid-file", places->pid_file, places->text, places->mount, NULL);
+	error_set_errno(error, errno, "start " SERVER);
+}
+
+static int run(int argc, char **argv)
+{
+	g_autoptr(VolumeName) name = NULL;
+	g_autoptr(Places) places = NULL;
+	g_autoptr(GError) error = NULL;
+	g_auto(Cli) cli = {0};
+	int status;
+
+	if (!cli_start(&cli, &verb_serve, NULL, 1, 1, argc, argv, &status))
+		return status;
+	name = volume_name_parse(cli.arguments[0], &error);
+	if (!name)
+		return cli_usage("serve: %s", error->message);
+	places = places_new(cli.config, name);
+	become_server(places, &error);
+	g_prefix_error(&error, "serve %s: ", places->text);
+	return cli_failed(error);
+}
+
+const Verb verb_serve = {"serve", "NAME", "serve a volume over FUSE, for its unit", run};

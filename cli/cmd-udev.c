@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * udev: for the udev rule, not for people.  Says which volume a block device shows, whoever made
+ * it: `attach`, targetcli by hand, or the configuration that is restored at boot.
+ *
+ *     STORAGEOS_VOLUME=default/db
+ *     STORAGEOS_LINK=storageos/default/db        below /dev
+ *
+ * Nothing is printed for any other device.  It runs in udev's time: reads /sys, configfs and the
+ * configuration, and neither the volume nor its file system, whose server may be dead.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/loop-device.h"
+#include "cli/places.h"
+#include "cli/target-configfs.h"
+
+#define DEV "/dev/"
+
+static VolumeName *volume_of(const Config *config, const char *disk)
+{
+	g_autofree char *text = target_volume_of_disk(disk);
+	g_autofree char *file = text ? NULL : loop_device_file(disk);
+
+	if (text)
+		return volume_name_parse(text, NULL);
+	return file ? places_volume_of_file(config, file) : NULL;
+}
+
+static int run(int argc, char **argv)
+{
+	g_autofree char *disk = NULL, *text = NULL;
+	g_autoptr(VolumeName) name = NULL;
+	g_autoptr(Places) places = NULL;
+	g_auto(Cli) cli = {0};
+	int status;
+
+	if (!cli_start(&cli, &verb_udev, NULL, 1, 1, argc, argv, &status))
+		return status;
+	disk = g_path_get_basename(cli.arguments[0]);
+	name = volume_of(cli.config, disk);
+	if (!name)
+		return CLI_DONE;
+	places = places_new(cli.config, name);
+	text = volume_name_format(name);
+	printf("STORAGEOS_VOLUME=%s\n", text);
+	/* udev makes links below /dev only. */
+	if (g_str_has_prefix(places->link, DEV))
+		printf("STORAGEOS_LINK=%s\n", places->link + strlen(DEV));
+	return CLI_DONE;
+}
+
+const Verb verb_udev = {"udev", "DEVICE", "which volume a block device shows", run};

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The project's units, where systemd runs.
+ */
+#pragma once
+
+#include <glib.h>
+
+/* "storageos-fuse@default-db.service" for the template "storageos-fuse" and the volume
+ * "default/db": escaped as systemd-escape(1) does.  Free the result. */
+char *service_name(const char *service, const char *volume);
+
+/* Whether a process for the volume can be left to systemd: it runs here, the unit's template is
+ * installed, and the configuration is the one that units read. */
+gboolean service_available(const char *service);
+
+/* Starts the unit and waits until it has started. */
+gboolean service_start(const char *unit, guint seconds, GError **error);
