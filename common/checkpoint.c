@@ -29,6 +29,7 @@ struct Checkpointer {
 	guint64 made;
 	int result; /* of the last one */
 	guint64 settle_asked, settle_done;
+	LoggingLimit reclaim_failures;
 };
 
 static void cut_journal(gpointer data)
@@ -138,8 +139,9 @@ static gboolean reclaim(Checkpointer *cp)
 		int r = map_reclaim(cp->engine->map);
 
 		if (r < 0 && r != -ENOSPC && r != -ENOMEM)
-			log_warning("volume %s: free discarded blocks: %s", cp->engine->name,
-				    g_strerror(-r));
+			logging_write_limited(&cp->reclaim_failures, LOGGING_WARNING,
+					      "volume %s: free discarded blocks: %s",
+					      cp->engine->name, g_strerror(-r));
 		if (r <= 0)
 			return FALSE;
 		if (is_due(cp))

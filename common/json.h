@@ -33,6 +33,34 @@ static inline gint64 json_get_number(Json *object, const char *key)
 	return json_object_get_int64(value);
 }
 
+static inline gboolean json_get_flag(Json *object, const char *key)
+{
+	Json *value;
+
+	return json_object_object_get_ex(object, key, &value) &&
+	       json_object_is_type(value, json_type_boolean) && json_object_get_boolean(value);
+}
+
+/* Of that type, or NULL; borrowed.  `object` may be NULL, here and above. */
+static inline Json *json_get_typed(Json *object, const char *key, json_type type)
+{
+	Json *value;
+
+	return json_object_object_get_ex(object, key, &value) && json_object_is_type(value, type)
+		       ? value
+		       : NULL;
+}
+
+static inline Json *json_get_object(Json *object, const char *key)
+{
+	return json_get_typed(object, key, json_type_object);
+}
+
+static inline Json *json_get_list(Json *object, const char *key)
+{
+	return json_get_typed(object, key, json_type_array);
+}
+
 static inline void json_add_text(Json *object, const char *key, const char *text)
 {
 	if (text)

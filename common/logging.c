@@ -3,6 +3,9 @@
 
 #include <stdio.h>
 
+#define LIMIT_LINES 10
+#define LIMIT_SECONDS 5
+
 static void sink_stderr(LoggingLevel level, const char *line)
 {
 	(void)level;
@@ -22,15 +25,58 @@ void logging_set_level(LoggingLevel level)
 	current_level = level;
 }
 
-void logging_write(LoggingLevel level, const char *format, ...)
+G_GNUC_PRINTF(2, 0)
+static void write_line(LoggingLevel level, const char *format, va_list args)
 {
 	char line[1024]; /* cut, not allocated: a log line must not fail for want of memory */
+
+	vsnprintf(line, sizeof line, format, args);
+	current_sink(level, line);
+}
+
+void logging_write(LoggingLevel level, const char *format, ...)
+{
 	va_list args;
 
 	if (level > current_level)
 		return;
 	va_start(args, format);
-	vsnprintf(line, sizeof line, format, args);
+	write_line(level, format, args);
 	va_end(args);
-	current_sink(level, line);
+}
+
+/* Whether one more may be written; *ret_dropped is how many were not, once it may again. */
+static gboolean limit_allows(LoggingLimit *limit, guint *ret_dropped)
+{
+	static GMutex lock;
+	gint64 now = g_get_monotonic_time();
+	gboolean allowed;
+
+	*ret_dropped = 0;
+	g_mutex_lock(&lock);
+	if (!limit->begun || now - limit->begun >= LIMIT_SECONDS * G_USEC_PER_SEC) {
+		*ret_dropped = limit->dropped;
+		*limit = (LoggingLimit){.begun = now};
+	}
+	allowed = limit->written < LIMIT_LINES;
+	if (allowed)
+		limit->written++;
+	else
+		limit->dropped++;
+	g_mutex_unlock(&lock);
+	return allowed;
+}
+
+void logging_write_limited(LoggingLimit *limit, LoggingLevel level, const char *format, ...)
+{
+	guint dropped;
+	va_list args;
+
+	if (level > current_level || !limit_allows(limit, &dropped))
+		return;
+	if (dropped)
+		logging_write(level, "%u lines like the next one were not logged", dropped);
+	va_start(args, format);
+	write_line(level, format, args);
+	va_end(args);
 }

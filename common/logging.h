@@ -24,6 +24,17 @@ void logging_set_level(LoggingLevel level);
 
 void logging_write(LoggingLevel level, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
+/* For lines that requests cause, so that a bad disk or a guest does not fill the log: 10 in 5
+ * seconds, then none; the next one says how many there would have been.  One for each place, and
+ * for each volume where there are several; zero at first. */
+typedef struct {
+	gint64 begun;
+	guint written, dropped;
+} LoggingLimit;
+
+void logging_write_limited(LoggingLimit *limit, LoggingLevel level, const char *format, ...)
+	G_GNUC_PRINTF(3, 4);
+
 #define log_error(...) logging_write(LOGGING_ERROR, __VA_ARGS__)
 #define log_warning(...) logging_write(LOGGING_WARNING, __VA_ARGS__)
 #define log_info(...) logging_write(LOGGING_INFO, __VA_ARGS__)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "common/logging.h"
 #include "common/map.h"
 
 #define MAP_RESTART 1
@@ -80,6 +81,7 @@ struct Map {
 	guint64 data_slots, node_slots;
 	guint64 dead_first, dead_end;
 	guint64 hits, misses;
+	LoggingLimit damaged;
 
 	guint64 stash[MAP_STASH]; /* a ring of slots for nodes */
 	guint stash_first, stash_n;

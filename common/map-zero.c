@@ -7,7 +7,6 @@
  * alike.
  */
 #include "common/map-private.h"
-#include "common/logging.h"
 
 #include <errno.h>
 
@@ -277,9 +276,11 @@ int dead_resolve_locked(Map *map, guint level, guint64 index)
 	if (r && r != -EBADMSG)
 		return r;
 	if (r)
-		log_warning("%s: node %u/%" G_GUINT64_FORMAT " of discarded blocks is damaged; "
-			    "the space below it stays in use",
-			    map->backing->name, level, index);
+		logging_write_limited(&map->damaged, LOGGING_WARNING,
+				      "%s: node %u/%" G_GUINT64_FORMAT
+				      " of discarded blocks is damaged; the space below it stays "
+				      "in use",
+				      map->backing->name, level, index);
 	data = r ? NULL : &old;
 	r = slots_reserve(map->slots, FORMAT_FANOUT + 2 * FORMAT_LEVELS_MAX);
 	if (r)
@@ -310,9 +311,10 @@ static int dead_find_locked(Map *map, guint *ret_level, guint64 *ret_index)
 		}
 		r = node_get_locked(map, level, index, FALSE, &node);
 		if (r == -EBADMSG) {
-			log_warning("%s: node %u/%" G_GUINT64_FORMAT " is damaged; space discarded "
-				    "below it stays in use",
-				    map->backing->name, level, index);
+			logging_write_limited(&map->damaged, LOGGING_WARNING,
+					      "%s: node %u/%" G_GUINT64_FORMAT
+					      " is damaged; space discarded below it stays in use",
+					      map->backing->name, level, index);
 			map->dead_first = node_end(map, level, index);
 			return ZERO_SKIPPED;
 		}

@@ -6,16 +6,11 @@
 
 #include "common/checkpoint.h"
 #include "common/engine.h"
+#include "common/logging.h"
 #include "common/ranges.h"
 #include "common/volume.h"
 
 #define VOLUME_VECTOR 520 /* pieces of memory of one read or write that need no allocation */
-
-typedef struct {
-	guint64 reads, writes, zeroes, flushes;
-	guint64 bytes_read, bytes_written, bytes_zeroed;
-	guint64 checksum_errors;
-} VolumeCounters;
 
 struct Volume {
 	Engine engine;
@@ -27,7 +22,8 @@ struct Volume {
 	guint8 uuid[16];
 	Checkpointer *checkpointer; /* NULL: read only */
 	Ranges ranges;
-	VolumeCounters counters; /* atomic, one by one */
+	guint64 checksum_errors; /* atomic */
+	LoggingLimit bad_blocks;
 	GList link;              /* of the open volumes, who share the node cache */
 
 	GMutex flush_lock;
@@ -38,11 +34,6 @@ struct Volume {
 	guint64 flushed_changes;         /* what `changes` was when the last good flush began */
 	guint64 changes;                 /* atomic: acknowledged changes */
 };
-
-static inline void count(guint64 *counter, guint64 n)
-{
-	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
-}
 
 /* -EINVAL unless [offset, offset + length) is aligned and inside. */
 int volume_check_range(const Volume *volume, guint64 offset, guint64 length);

@@ -7,7 +7,6 @@
  * A mismatch is looked up and read once more, by itself: then it is a medium error.
  */
 #include "common/volume-private.h"
-#include "common/logging.h"
 
 #include <errno.h>
 
@@ -36,10 +35,11 @@ guint32 volume_block_crc(const Volume *volume, guint64 block, IovCursor *cursor)
 
 static int bad_block(Volume *volume, guint64 block, guint64 slot, guint64 *ret_offset)
 {
-	count(&volume->counters.checksum_errors, 1);
-	log_error("volume %s: block %" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT
-		  "): checksum mismatch",
-		  volume->engine.name, block, slot);
+	__atomic_fetch_add(&volume->checksum_errors, 1, __ATOMIC_RELAXED);
+	logging_write_limited(&volume->bad_blocks, LOGGING_ERROR,
+			      "volume %s: block %" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT
+			      "): checksum mismatch",
+			      volume->engine.name, block, slot);
 	if (ret_offset)
 		*ret_offset = blocks_to_bytes(block);
 	return -EBADMSG;
@@ -200,8 +200,6 @@ static int read_all(Volume *volume, const struct iovec *iov, int n_iov, guint64 
 
 	if (r)
 		return r;
-	count(&volume->counters.reads, 1);
-	count(&volume->counters.bytes_read, length);
 	while (length && !r) {
 		gsize piece = MIN(length, VOLUME_ATOMIC_MAX);
 

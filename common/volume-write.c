@@ -100,7 +100,7 @@ static int acknowledge(Volume *volume, guint64 ticket)
 		engine_fail(&volume->engine, "write journal: the backing refused");
 		return r;
 	}
-	count(&volume->changes, 1);
+	__atomic_fetch_add(&volume->changes, 1, __ATOMIC_RELEASE);
 	checkpointer_note_change(volume->checkpointer);
 	if (journal_wants_checkpoint(volume->engine.journal) ||
 	    map_wants_checkpoint(volume->engine.map))
@@ -268,8 +268,6 @@ static int write_all(Volume *volume, const struct iovec *iov, int n_iov, guint64
 		r = volume_check_writable(volume);
 	if (r)
 		return r;
-	count(&volume->counters.writes, 1);
-	count(&volume->counters.bytes_written, length);
 	while (length && !r) {
 		gsize piece = MIN(length, VOLUME_ATOMIC_MAX);
 
@@ -381,8 +379,6 @@ int volume_zero(Volume *volume, guint64 offset, guint64 length)
 		r = volume_check_writable(volume);
 	if (r || !length)
 		return r;
-	count(&volume->counters.zeroes, 1);
-	count(&volume->counters.bytes_zeroed, length);
 	ranges_hold(&volume->ranges, &hold, block_of(offset), block_of(offset + length - 1), FALSE);
 	r = zero_held(volume, offset, length);
 	ranges_release(&volume->ranges, &hold);
@@ -450,8 +446,6 @@ int volume_compare_and_write(Volume *volume, const struct iovec *expected, int e
 		r = throttle(volume, FALSE);
 	if (r || !length)
 		return r;
-	count(&volume->counters.writes, 1);
-	count(&volume->counters.bytes_written, length);
 	ranges_hold(&volume->ranges, &hold, block_of(offset), block_of(offset + length - 1), FALSE);
 	r = compare_held(volume, iov_cursor(expected, expected_count), offset, length, ret_offset);
 	if (!r)

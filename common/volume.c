@@ -3,7 +3,6 @@
  * Formatting, opening, closing, flushing, and what is known of a volume.
  */
 #include "common/volume-private.h"
-#include "common/logging.h"
 #include "common/recovery.h"
 
 #include <errno.h>
@@ -295,7 +294,6 @@ int volume_flush(Volume *volume)
 		return 0;
 	if (r)
 		return r;
-	count(&volume->counters.flushes, 1);
 	while (volume->flush_done < ticket && volume->flushed_changes < changes) {
 		if (engine_has_failed(&volume->engine))
 			return -ESHUTDOWN;
@@ -326,18 +324,6 @@ static void format_uuid(const guint8 *u, char *text)
 				   i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);
 }
 
-static void copy_counters(const VolumeCounters *c, VolumeInfo *info)
-{
-	info->reads = __atomic_load_n(&c->reads, __ATOMIC_RELAXED);
-	info->writes = __atomic_load_n(&c->writes, __ATOMIC_RELAXED);
-	info->zeroes = __atomic_load_n(&c->zeroes, __ATOMIC_RELAXED);
-	info->flushes = __atomic_load_n(&c->flushes, __ATOMIC_RELAXED);
-	info->bytes_read = __atomic_load_n(&c->bytes_read, __ATOMIC_RELAXED);
-	info->bytes_written = __atomic_load_n(&c->bytes_written, __ATOMIC_RELAXED);
-	info->bytes_zeroed = __atomic_load_n(&c->bytes_zeroed, __ATOMIC_RELAXED);
-	info->checksum_errors = __atomic_load_n(&c->checksum_errors, __ATOMIC_RELAXED);
-}
-
 void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 {
 	Engine *engine = &volume->engine;
@@ -361,10 +347,10 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 		.journal_used = journal_used(engine->journal),
 		.checkpoints =
 			volume->checkpointer ? checkpointer_count(volume->checkpointer) : 0,
+		.checksum_errors = __atomic_load_n(&volume->checksum_errors, __ATOMIC_RELAXED),
 		.cache_nodes = map.nodes,
 		.cache_hits = map.hits,
 		.cache_misses = map.misses,
 	};
 	format_uuid(volume->uuid, ret_info->uuid);
-	copy_counters(&volume->counters, ret_info);
 }

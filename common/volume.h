@@ -65,11 +65,9 @@ typedef struct {
 	guint64 backing_bytes;   /* taken from the file system below */
 	guint64 journal_size;    /* of the ring, bytes */
 	guint64 journal_used;    /* of the ring, bytes */
-	guint64 reads, writes, zeroes, flushes;    /* requests since open */
-	guint64 bytes_read, bytes_written, bytes_zeroed;
 	guint64 checkpoints;                       /* since open */
 	guint64 checksum_errors;                   /* since open */
-	guint64 cache_nodes, cache_hits, cache_misses;
+	guint64 cache_nodes, cache_hits, cache_misses; /* of the map's nodes, since open */
 } VolumeInfo;
 
 typedef enum {

@@ -179,14 +179,40 @@ struct Task {
 	int (*run)(const Task *task); /* 0 if it has replied, else what to reply, as in volume.h */
 	fuse_req_t req;
 	guint64 offset, length;
+	MetricsKind kind;
+	gint64 begun; /* as metrics_begin() gave it */
 };
+
+static Task task_begin(fuse_req_t req, MetricsKind kind, guint64 offset, guint64 length)
+{
+	return (Task){
+		.req = req,
+		.offset = offset,
+		.length = length,
+		.kind = kind,
+		.begun = metrics_begin(&filesystem_of(req)->metrics),
+	};
+}
+
+/* Counts what was answered, or answers with the error.  `fs` since the request is gone by then. */
+static void task_end(const Task *task, Filesystem *fs, int r)
+{
+	if (r) {
+		logging_write_limited(&fs->failures, LOGGING_ERROR,
+				      "volume '%s': %s of %" G_GUINT64_FORMAT
+				      " bytes at %" G_GUINT64_FORMAT " failed: %s",
+				      fs->label, metrics_kind_name(task->kind), task->length,
+				      task->offset, g_strerror(-r));
+		fuse_reply_err(task->req, errno_of(r));
+	}
+	metrics_end(&fs->metrics, task->kind, task->begun, task->length, r != 0);
+}
 
 static void task_run(const Task *task)
 {
-	int r = task->run(task);
+	Filesystem *fs = filesystem_of(task->req);
 
-	if (r)
-		fuse_reply_err(task->req, errno_of(r));
+	task_end(task, fs, task->run(task));
 }
 
 static void task_run_item(WorkItem *item)
@@ -252,40 +278,51 @@ static int task_zero(const Task *task)
 static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		    struct fuse_file_info *fi)
 {
-	Task task = {
-		.run = task_read,
-		.req = req,
-		.offset = (guint64)offset,
-		.length = inside(filesystem_of(req), offset, MIN(size, REQUEST_MAX)),
-	};
+	Filesystem *fs = filesystem_of(req);
+	Task task = task_begin(req, METRICS_READ, (guint64)offset,
+			       inside(fs, offset, MIN(size, REQUEST_MAX)));
 	int r = task_read_with(&task, volume_read_nowait);
 
 	(void)ino, (void)fi;
+	task.run = task_read;
 	if (r == -EAGAIN)
 		task_push(&task);
-	else if (r)
-		fuse_reply_err(req, errno_of(r));
+	else
+		task_end(&task, fs, r);
 }
 
 static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
 		     struct fuse_file_info *fi)
 {
 	Filesystem *fs = filesystem_of(req);
-	gsize length = inside(fs, offset, size);
-	int r = length == 0 && size > 0 ? -ENOSPC
-					: file_write(fs->volume, data, length, (guint64)offset);
+	Task task = task_begin(req, METRICS_WRITE, (guint64)offset, inside(fs, offset, size));
+	int r;
 
 	(void)ino, (void)fi;
-	if (r)
-		fuse_reply_err(req, errno_of(r));
+	if (!task.length && size > 0)
+		r = -ENOSPC;
 	else
-		fuse_reply_write(req, length);
+		r = file_write(fs->volume, data, task.length, task.offset);
+	if (!r)
+		fuse_reply_write(req, task.length);
+	task_end(&task, fs, r);
 }
 
 static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
+	Task task = task_begin(req, METRICS_FLUSH, 0, 0);
+
 	(void)ino, (void)datasync, (void)fi;
-	task_push(&(Task){.run = task_flush, .req = req});
+	task.run = task_flush;
+	task_push(&task);
+}
+
+static void push_zero(fuse_req_t req, guint64 offset, guint64 length)
+{
+	Task task = task_begin(req, METRICS_DISCARD, offset, length);
+
+	task.run = task_zero;
+	task_push(&task);
 }
 
 static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
@@ -301,8 +338,7 @@ static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	else if (cut && !(mode & FALLOC_FL_KEEP_SIZE))
 		fuse_reply_err(req, EFBIG);
 	else
-		task_push(&(Task){
-			.run = task_zero, .req = req, .offset = (guint64)offset, .length = size});
+		push_zero(req, (guint64)offset, size);
 }
 
 static void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,

@@ -17,6 +17,8 @@
  */
 #pragma once
 
+#include "common/logging.h"
+#include "common/metrics.h"
 #include "common/volume.h"
 #include "common/workers.h"
 #include "fuse-fallback/libfuse.h"
@@ -24,6 +26,9 @@
 typedef struct {
 	Volume *volume;
 	char *name;		      /* of the file */
+	const char *label;	      /* of the volume, for messages */
+	Metrics metrics;
+	LoggingLimit failures;
 	Workers *workers;	      /* do what sleeps for the disk */
 	void (*ready)(gpointer data); /* called once, when the kernel is first answered */
 	gpointer ready_data;

@@ -16,6 +16,7 @@
 
 #include "common/error.h"
 #include "common/logging.h"
+#include "common/monitor.h"
 #include "fuse-fallback/filesystem.h"
 #include "fuse-fallback/mountpoint.h"
 #include "fuse-fallback/protect.h"
@@ -27,6 +28,7 @@ typedef struct {
 	const ServeRequest *request;
 	char *label; /* POOL/NAME, for messages */
 	Filesystem fs;
+	Monitor *monitor;
 	struct fuse_session *session;
 	gboolean mounted, answered;
 } Server;
@@ -105,6 +107,8 @@ static gboolean open_volume(Server *server, GError **error)
 	server->fs.volume = pool_volume_open(request->config, request->volume, 0, error);
 	if (!server->fs.volume)
 		return FALSE;
+	server->monitor = monitor_new(request->config, request->volume, "fuse", server->fs.volume,
+				      &server->fs.metrics);
 	server->fs.workers = workers_new("storageos-disk", DISK_THREADS, error);
 	return server->fs.workers != NULL;
 }
@@ -165,7 +169,7 @@ gboolean serve(const ServeRequest *request, GError **error)
 	Server server = {
 		.request = request,
 		.label = label,
-		.fs = {.name = file, .ready = on_ready, .started = g_get_real_time() / 1000000},
+		.fs = {.name = file, .label = label, .ready = on_ready, .started = g_get_real_time() / 1000000},
 	};
 	gboolean done, closed;
 
@@ -176,6 +180,7 @@ gboolean serve(const ServeRequest *request, GError **error)
 	done = run(&server, error);
 	workers_free(server.fs.workers);
 	end_session(&server);
+	monitor_free(server.monitor);
 	closed = volume_close(server.fs.volume, done ? error : NULL);
 	if (done && closed)
 		log_info("volume '%s': closed", label);

@@ -7,6 +7,7 @@
 
 #include "common/error.h"
 #include "common/logging.h"
+#include "common/monitor.h"
 #include "common/workers.h"
 #include "handler/sense.h"
 
@@ -21,8 +22,10 @@ struct Task {
 	Device *device;
 	RunnerCommand *cmd;
 	Request request;
+	gint64 begun; /* as metrics_begin() gave it */
 	gint64 deadline;
-	gboolean allocated; /* not one of the device's own */
+	gboolean carried_out; /* but for the flush that it may want */
+	gboolean allocated;   /* not one of the device's own */
 };
 
 struct Device {
@@ -43,9 +46,10 @@ struct Device {
 	Task *free_tasks;
 	Task *flush_waiting;
 	gboolean flush_queued;
-	gint64 last_message;
-	guint messages_dropped;
 
+	LoggingLimit failures;
+	Metrics metrics;
+	Monitor *monitor; /* NULL until the volume is there */
 	Task tasks[TASKS];
 };
 
@@ -91,46 +95,37 @@ static void task_free(Task *task)
 
 /* ---- results */
 
-/* One line a second at most: a disk that fails does so for every request. */
 static void log_failure(Device *device, const Request *request, int result)
 {
-	gint64 now = g_get_monotonic_time();
-	guint dropped;
-
-	g_mutex_lock(&device->lock);
-	if (device->last_message && now - device->last_message < G_USEC_PER_SEC) {
-		device->messages_dropped++;
-		g_mutex_unlock(&device->lock);
-		return;
-	}
-	device->last_message = now;
-	dropped = device->messages_dropped;
-	device->messages_dropped = 0;
-	g_mutex_unlock(&device->lock);
-	log_error("%s: %s of %" G_GUINT64_FORMAT " bytes at %" G_GUINT64_FORMAT
-		  " failed: %s (%u more failures were not logged)",
-		  device->name, request_name(request->kind), request->length, request->offset,
-		  g_strerror(-result), dropped);
+	logging_write_limited(&device->failures, LOGGING_ERROR,
+			      "%s: %s of %" G_GUINT64_FORMAT " bytes at %" G_GUINT64_FORMAT
+			      " failed: %s",
+			      device->name, request_name(request->kind), request->length,
+			      request->offset, g_strerror(-result));
 }
 
-/* The status for a result, with the sense data in its place.  `position` is the volume's. */
-static RunnerStatus conclude(Device *device, RunnerCommand *cmd, const Request *request, int result,
-			     guint64 position)
+/* The status for a result, with the sense data in its place.  `position` is the volume's.  The task
+ * is not in use any more. */
+static RunnerStatus conclude(Task *task, int result, guint64 position)
 {
+	Device *device = task->device;
+	const Request *request = &task->request;
 	SenseDirection direction = request_reads(request->kind) ? SENSE_READING : SENSE_WRITING;
+	guint8 *sense = runner_command_sense(task->cmd);
 	guint64 information = 0;
 
-	if (!result)
-		return RUNNER_OK;
+	metrics_end(&device->metrics, request_metrics_kind(request->kind), task->begun,
+		    request->length, result && result != -EILSEQ);
 	if (result == -ESHUTDOWN)
 		g_atomic_int_set(&device->failed, TRUE);
 	if (result == -EBADMSG)
 		information = position / device->block_size;
 	if (result == -EILSEQ)
 		information = position - request->offset;
-	else
+	else if (result)
 		log_failure(device, request, result);
-	return sense_from_result(result, direction, information, runner_command_sense(cmd));
+	task_free(task);
+	return result ? sense_from_result(result, direction, information, sense) : RUNNER_OK;
 }
 
 /* Nothing of the task or under a lock is in use any more when the runner is called: from there the
@@ -138,12 +133,10 @@ static RunnerStatus conclude(Device *device, RunnerCommand *cmd, const Request *
  * last command has been completed. */
 static void task_complete(Task *task, int result, guint64 position)
 {
-	Device *device = task->device;
-	RunnerDevice *handle = device->handle;
+	RunnerDevice *handle = task->device->handle;
 	RunnerCommand *cmd = task->cmd;
-	RunnerStatus status = conclude(device, cmd, &task->request, result, position);
+	RunnerStatus status = conclude(task, result, position);
 
-	task_free(task);
 	runner_complete(handle, cmd, status);
 }
 
@@ -185,18 +178,19 @@ static void flush_later(Task *task)
 
 /* ---- the other requests */
 
-static int execute(Device *device, const Request *request, gint64 deadline, guint64 *ret_position)
+static int execute(Task *task, guint64 *ret_position)
 {
-	if (g_get_monotonic_time() > deadline)
+	if (g_get_monotonic_time() > task->deadline)
 		return -ETIMEDOUT;
-	return request_execute(request, device_volume(device), deadline, ret_position);
+	return request_execute(&task->request, device_volume(task->device), task->deadline,
+			       ret_position);
 }
 
 static void task_run(WorkItem *item)
 {
 	Task *task = (Task *)item;
 	guint64 position = 0;
-	int result = execute(task->device, &task->request, task->deadline, &position);
+	int result = task->carried_out ? 0 : execute(task, &position);
 
 	if (!result && task->request.durable)
 		flush_later(task);
@@ -204,22 +198,17 @@ static void task_run(WorkItem *item)
 		task_complete(task, result, position);
 }
 
-static void task_queue(Task *task, RunnerCommand *cmd, const Request *request)
+static void task_queue(Task *task)
 {
-	Device *device = task->device;
-
-	task->cmd = cmd;
-	task->request = *request;
-	task->deadline = g_get_monotonic_time() + DEVICE_DEADLINE;
-	task->item.run = task_run;
-	if (request->kind == REQUEST_FLUSH)
+	if (task->request.kind == REQUEST_FLUSH)
 		flush_later(task);
 	else
-		workers_push(device->workers, &task->item);
+		workers_push(task->device->workers, &task->item);
 }
 
 /* A task for the command, or NULL and why not. */
-static Task *task_for(Device *device, RunnerCommand *cmd, RunnerStatus *ret_status)
+static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request,
+		      RunnerStatus *ret_status)
 {
 	Task *task;
 
@@ -229,43 +218,56 @@ static Task *task_for(Device *device, RunnerCommand *cmd, RunnerStatus *ret_stat
 		return NULL;
 	}
 	task = task_new(device);
-	if (!task)
+	if (!task) {
 		*ret_status = RUNNER_NO_RESOURCE;
+		return NULL;
+	}
+	task->cmd = cmd;
+	task->request = *request;
+	task->begun = metrics_begin(&device->metrics);
+	task->deadline = g_get_monotonic_time() + DEVICE_DEADLINE;
+	task->carried_out = FALSE;
+	task->item.run = task_run;
 	return task;
 }
 
 RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *request)
 {
 	RunnerStatus status = RUNNER_OK;
-	Task *task = task_for(device, cmd, &status);
+	Task *task = task_for(device, cmd, request, &status);
 
 	if (task)
-		task_queue(task, cmd, request);
+		task_queue(task);
 	return status;
 }
 
 RunnerStatus device_run(Device *device, RunnerCommand *cmd, const Request *request)
 {
-	const Request nothing = {.kind = REQUEST_NOTHING, .durable = request->durable};
 	RunnerStatus status = RUNNER_OK;
-	Task *task = task_for(device, cmd, &status);
+	Task *task = task_for(device, cmd, request, &status);
 	guint64 position = 0;
 	int result;
 
 	if (!task)
 		return status;
-	result = execute(device, request, g_get_monotonic_time() + DEVICE_DEADLINE, &position);
-	if (result) {
-		task_free(task);
-		return conclude(device, cmd, request, result, position);
-	}
-	task_queue(task, cmd, &nothing);
+	result = execute(task, &position);
+	if (result)
+		return conclude(task, result, position);
+	task->carried_out = TRUE;
+	task_queue(task);
 	return RUNNER_OK;
 }
 
 gboolean device_failed(Device *device)
 {
 	return g_atomic_int_get(&device->failed);
+}
+
+static void watch(Device *device, Volume *volume)
+{
+	device->monitor = monitor_new(opening_config(device->opening),
+				      opening_volume_name(device->opening), "tcmu", volume,
+				      &device->metrics);
 }
 
 /* ---- a volume that is not there yet */
@@ -294,6 +296,7 @@ static gpointer waiter_run(gpointer data)
 
 		if (volume) {
 			log_info("%s: the volume is there now", device->name);
+			watch(device, volume);
 			g_atomic_pointer_set(&device->volume, volume);
 			return NULL;
 		}
@@ -324,8 +327,10 @@ static gboolean open_or_wait(Device *device, gboolean may_wait, GError **error)
 	g_autoptr(GError) reason = NULL;
 
 	device->volume = opening_try(device->opening, &reason);
-	if (device->volume)
+	if (device->volume) {
+		watch(device, device->volume);
 		return TRUE;
+	}
 	if (!may_wait || !opening_may_come(reason)) {
 		g_propagate_error(error, g_steal_pointer(&reason));
 		return FALSE;
@@ -401,6 +406,7 @@ void device_close(Device *device)
 		workers_free(device->workers); /* before the flusher: these queue flushes */
 	if (device->flusher)
 		workers_free(device->flusher);
+	monitor_free(device->monitor);
 	if (!volume_close(device->volume, &error))
 		log_error("%s: close: %s", device->name, error ? error->message : "failed");
 	g_mutex_clear(&device->lock);

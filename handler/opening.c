@@ -45,6 +45,11 @@ const char *opening_name(const Opening *opening)
 	return opening->name;
 }
 
+const VolumeName *opening_volume_name(const Opening *opening)
+{
+	return opening->cfgstring->volume;
+}
+
 const Config *opening_config(const Opening *opening)
 {
 	return opening->config;

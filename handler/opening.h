@@ -23,6 +23,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Opening, opening_free)
 
 /* "POOL/NAME". */
 const char *opening_name(const Opening *opening);
+const VolumeName *opening_volume_name(const Opening *opening);
 const Config *opening_config(const Opening *opening);
 
 /* Opens the volume, and makes it before if it is not there, the cfgstring says `create`, and the

@@ -32,6 +32,26 @@ const char *request_name(RequestKind kind)
 	return "?";
 }
 
+MetricsKind request_metrics_kind(RequestKind kind)
+{
+	switch (kind) {
+	case REQUEST_READ:
+		return METRICS_READ;
+	case REQUEST_WRITE:
+	case REQUEST_WRITE_SAME:
+		return METRICS_WRITE;
+	case REQUEST_NOTHING: /* an UNMAP of no blocks */
+	case REQUEST_ZERO:
+	case REQUEST_DISCARD:
+		return METRICS_DISCARD;
+	case REQUEST_COMPARE_AND_WRITE:
+		return METRICS_COMPARE_AND_WRITE;
+	case REQUEST_FLUSH:
+		return METRICS_FLUSH;
+	}
+	return METRICS_FLUSH;
+}
+
 gboolean request_reads(RequestKind kind)
 {
 	return kind == REQUEST_READ;

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "common/metrics.h"
 #include "common/volume.h"
 
 typedef enum {
@@ -33,6 +34,9 @@ const char *request_name(RequestKind kind);
 
 /* Whether it is the volume's content that it asks for, rather than a change. */
 gboolean request_reads(RequestKind kind);
+
+/* What it counts as. */
+MetricsKind request_metrics_kind(RequestKind kind);
 
 /* Carries it out; a result of volume.h, with *ret_position as told there.
  *

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/control-address.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/autofd.h"
+#include "common/control.h"
+#include "common/error.h"
+#include "common/files.h"
+#include "common/names.h"
+
+char *control_name(const VolumeName *volume)
+{
+	g_autofree char *text = volume_name_format(volume);
+	g_autofree char *digest = NULL;
+
+	g_strdelimit(text, "/", ':');
+	if (strlen(text) <= NAME_LENGTH_MAX)
+		return g_steal_pointer(&text);
+	digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
+	return g_strdup_printf("%.40s~%.20s", text, digest);
+}
+
+static char *directory_path(const Config *config)
+{
+	return g_build_filename(config->run_directory, "control", NULL);
+}
+
+int control_directory_open(const Config *config)
+{
+	g_autofree char *path = directory_path(config);
+
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+int control_directory_make(const Config *config, GError **error)
+{
+	g_autofree char *path = directory_path(config);
+	autofd fd = -1;
+
+	if (!files_make_directory(config->run_directory, error))
+		return -1;
+	if ((mkdir(path, 0700) && errno != EEXIST) || (fd = control_directory_open(config)) < 0) {
+		error_set_errno(error, errno, "make the directory");
+		return -1;
+	}
+	return autofd_steal(&fd);
+}
+
+void control_address(int directory, const char *name, struct sockaddr_un *ret_address)
+{
+	*ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	g_snprintf(ret_address->sun_path, sizeof ret_address->sun_path, "/proc/self/fd/%d/%s",
+		   directory, name);
+}
+
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+GPtrArray *control_list(const Config *config)
+{
+	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+	g_autofree char *path = directory_path(config);
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir)))
+		g_ptr_array_add(names, g_strdup(name));
+	g_ptr_array_sort(names, compare_names);
+	return names;
+}

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server's half.  One thread, in poll() on the listener, an eventfd that ends it, and the
+ * clients; no call in it waits for a client.
+ */
+#include "common/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/autofd.h"
+#include "common/control-address.h"
+#include "common/error.h"
+
+#define JSON_DEPTH 8
+#define BACKLOG 16
+
+typedef struct {
+	int fd; /* -1: free */
+	gint64 last; /* when anything moved last, monotonic microseconds */
+	char in[CONTROL_REQUEST_MAX];
+	gsize in_used;
+	char *out; /* the answer that is being sent, or NULL */
+	gsize out_length, out_sent;
+	gboolean last_answer; /* disconnect once it is sent */
+} Client;
+
+struct Control {
+	int directory, listener, stop;
+	char *name;
+	ControlHandler handler;
+	gpointer data;
+	GThread *thread;
+	Client clients[CONTROL_CLIENTS];
+};
+
+/* ---- answers */
+
+static char *answer_text(Json *data, const char *problem, gsize *ret_length)
+{
+	g_autoptr(Json) answer = json_object_new_object();
+	const char *text;
+	char *line;
+
+	json_add_number(answer, "version", CONTROL_VERSION);
+	json_add_flag(answer, "ok", data != NULL);
+	if (data)
+		json_object_object_add(answer, "data", json_object_get(data));
+	else
+		json_add_text(answer, "error", problem);
+	text = json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN |
+							      JSON_C_TO_STRING_NOSLASHESCAPE);
+	*ret_length = text ? strlen(text) + 1 : 0;
+	line = text ? g_try_malloc(*ret_length) : NULL;
+	if (line) {
+		memcpy(line, text, *ret_length - 1);
+		line[*ret_length - 1] = '\n';
+	}
+	return line;
+}
+
+static Json *parse(const char *line, gsize length)
+{
+	struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH);
+	Json *request;
+
+	if (!tokener)
+		return NULL;
+	request = json_tokener_parse_ex(tokener, line, (int)length);
+	if (request && (json_tokener_get_error(tokener) != json_tokener_success ||
+			!json_object_is_type(request, json_type_object))) {
+		json_object_put(request);
+		request = NULL;
+	}
+	json_tokener_free(tokener);
+	return request;
+}
+
+static Json *carry_out(Control *control, const char *line, gsize length, GError **error)
+{
+	g_autoptr(Json) request = parse(line, length);
+	const char *command = json_get_text(request, "command");
+	gint64 version = json_get_number(request, "version");
+
+	if (!request || !command) {
+		error_set(error, STORAGEOS_ERROR_INVALID,
+			  "a request is a JSON object with `version` and `command`, on one line");
+		return NULL;
+	}
+	if (version < 1 || version > CONTROL_VERSION) {
+		error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+			  "version %" G_GINT64_FORMAT " is asked for; this server speaks 1 to %d",
+			  version, CONTROL_VERSION);
+		return NULL;
+	}
+	return control->handler(control->data, command, request, error);
+}
+
+/* ---- clients */
+
+static void client_close(Client *client)
+{
+	if (client->fd >= 0)
+		close(client->fd);
+	g_free(client->out);
+	*client = (Client){.fd = -1};
+}
+
+static void client_answer(Client *client, Json *data, const GError *error)
+{
+	client->out = answer_text(data, error ? error->message : "failed", &client->out_length);
+	client->out_sent = 0;
+	if (!client->out)
+		client_close(client);
+}
+
+static void client_send(Client *client)
+{
+	while (client->out) {
+		ssize_t n = send(client->fd, client->out + client->out_sent,
+				 client->out_length - client->out_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n < 0) {
+			client_close(client);
+			return;
+		}
+		client->last = g_get_monotonic_time();
+		client->out_sent += (gsize)n;
+		if (client->out_sent < client->out_length)
+			continue;
+		g_clear_pointer(&client->out, g_free);
+		if (client->last_answer)
+			client_close(client);
+	}
+}
+
+/* Carries out the first request that is there whole; FALSE if none is. */
+static gboolean client_serve_one(Control *control, Client *client)
+{
+	char *end = memchr(client->in, '\n', client->in_used);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Json) data = NULL;
+	gsize length;
+
+	if (!end && client->in_used < sizeof client->in)
+		return FALSE;
+	if (!end) {
+		error_set(&error, STORAGEOS_ERROR_INVALID, "a request has %u bytes at most",
+			  CONTROL_REQUEST_MAX);
+		client->last_answer = TRUE;
+		client->in_used = 0;
+	} else {
+		length = (gsize)(end - client->in);
+		data = carry_out(control, client->in, length, &error);
+		client->in_used -= length + 1;
+		memmove(client->in, end + 1, client->in_used);
+	}
+	client_answer(client, data, error);
+	client_send(client);
+	return TRUE;
+}
+
+/* The next request is looked at when the last one's answer has gone. */
+static void client_serve(Control *control, Client *client)
+{
+	while (client->fd >= 0 && !client->out && client_serve_one(control, client))
+		;
+}
+
+static void client_receive(Client *client)
+{
+	ssize_t n = recv(client->fd, client->in + client->in_used,
+			 sizeof client->in - client->in_used, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (n <= 0) {
+		client_close(client);
+		return;
+	}
+	client->last = g_get_monotonic_time();
+	client->in_used += (gsize)n;
+}
+
+/* The directory keeps others out already. */
+static gboolean is_allowed(int fd)
+{
+	struct ucred peer;
+	socklen_t length = sizeof peer;
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) &&
+	       (peer.uid == 0 || peer.uid == geteuid());
+}
+
+/* A free place, or that of the longest idle. */
+static Client *client_place(Control *control)
+{
+	Client *oldest = &control->clients[0];
+
+	for (guint i = 0; i < CONTROL_CLIENTS; i++) {
+		if (control->clients[i].fd < 0)
+			return &control->clients[i];
+		if (control->clients[i].last < oldest->last)
+			oldest = &control->clients[i];
+	}
+	client_close(oldest);
+	return oldest;
+}
+
+static void client_accept(Control *control)
+{
+	int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	Client *client;
+
+	if (fd < 0)
+		return;
+	if (!is_allowed(fd)) {
+		close(fd);
+		return;
+	}
+	client = client_place(control);
+	client->fd = fd;
+	client->last = g_get_monotonic_time();
+}
+
+/* ---- the thread */
+
+/* Whoever moves nothing for long is cut off; the time until the next one is due, milliseconds. */
+static int expire_clients(Control *control)
+{
+	gint64 now = g_get_monotonic_time(), next = -1;
+
+	for (guint i = 0; i < CONTROL_CLIENTS; i++) {
+		Client *client = &control->clients[i];
+		gint64 left = client->last + CONTROL_SECONDS * G_USEC_PER_SEC - now;
+
+		if (client->fd < 0)
+			continue;
+		if (left <= 0)
+			client_close(client);
+		else if (next < 0 || left < next)
+			next = left;
+	}
+	return next < 0 ? -1 : (int)(next / 1000) + 1;
+}
+
+static void client_event(Control *control, Client *client, short events)
+{
+	if (events & POLLOUT)
+		client_send(client);
+	else if (events)
+		client_receive(client);
+	client_serve(control, client);
+}
+
+/* FALSE when it is to end.  A client's slot in `fds` is its own, plus two. */
+static gboolean serve_once(Control *control)
+{
+	struct pollfd fds[2 + CONTROL_CLIENTS] = {{control->stop, POLLIN, 0},
+						  {control->listener, POLLIN, 0}};
+	int timeout = expire_clients(control);
+
+	for (guint i = 0; i < CONTROL_CLIENTS; i++) {
+		const Client *client = &control->clients[i];
+
+		fds[2 + i] = (struct pollfd){client->fd, client->out ? POLLOUT : POLLIN, 0};
+	}
+	if (poll(fds, G_N_ELEMENTS(fds), timeout) < 0 && errno != EINTR)
+		return FALSE;
+	if (fds[0].revents)
+		return FALSE;
+	for (guint i = 0; i < CONTROL_CLIENTS; i++)
+		if (fds[2 + i].revents)
+			client_event(control, &control->clients[i], fds[2 + i].revents);
+	if (fds[1].revents & POLLIN)
+		client_accept(control);
+	return TRUE;
+}
+
+static gpointer thread_run(gpointer data)
+{
+	while (serve_once(data))
+		;
+	return NULL;
+}
+
+/* The host's signals are for its own threads. */
+static GThread *thread_start(Control *control, GError **error)
+{
+	sigset_t all, before;
+	GThread *thread;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	thread = g_thread_try_new("storageos-ctl", thread_run, control, error);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return thread;
+}
+
+/* ---- making and removing the socket */
+
+static gboolean is_answered(const struct sockaddr_un *address)
+{
+	autofd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd >= 0 && !connect(fd, (const struct sockaddr *)address, sizeof *address);
+}
+
+static gboolean listen_there(Control *control, GError **error)
+{
+	struct sockaddr_un address;
+	struct stat st;
+
+	control_address(control->directory, control->name, &address);
+	if (is_answered(&address))
+		return error_set(error, STORAGEOS_ERROR_BUSY, "another process answers there");
+	if (!fstatat(control->directory, control->name, &st, AT_SYMLINK_NOFOLLOW) &&
+	    S_ISSOCK(st.st_mode))
+		unlinkat(control->directory, control->name, 0);
+	control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* The socket's own mode becomes the file's: the process's umask is not ours to set. */
+	if (control->listener < 0 || fchmod(control->listener, 0600) ||
+	    bind(control->listener, (struct sockaddr *)&address, sizeof address) ||
+	    listen(control->listener, BACKLOG))
+		return error_set_errno(error, errno, "listen");
+	return TRUE;
+}
+
+static gboolean open_parts(Control *control, const Config *config, GError **error)
+{
+	control->directory = control_directory_make(config, error);
+	if (control->directory < 0)
+		return FALSE;
+	control->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (control->stop < 0)
+		return error_set_errno(error, errno, "eventfd");
+	if (!listen_there(control, error))
+		return FALSE;
+	control->thread = thread_start(control, error);
+	return control->thread != NULL;
+}
+
+Control *control_new(const Config *config, const char *name, ControlHandler handler, gpointer data,
+		     GError **error)
+{
+	Control *control = g_try_new0(Control, 1);
+
+	if (!control) {
+		error_set_errno(error, ENOMEM, "control socket");
+		return NULL;
+	}
+	control->directory = control->listener = control->stop = -1;
+	control->name = g_strdup(name);
+	control->handler = handler;
+	control->data = data;
+	for (guint i = 0; i < CONTROL_CLIENTS; i++)
+		control->clients[i].fd = -1;
+	if (open_parts(control, config, error))
+		return control;
+	g_prefix_error(error, "control socket %s/control/%s: ", config->run_directory, name);
+	control_free(control);
+	return NULL;
+}
+
+static void close_if_open(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void control_free(Control *control)
+{
+	if (!control)
+		return;
+	if (control->thread) {
+		eventfd_write(control->stop, 1);
+		g_thread_join(control->thread);
+		unlinkat(control->directory, control->name, 0);
+	}
+	for (guint i = 0; i < CONTROL_CLIENTS; i++)
+		client_close(&control->clients[i]);
+	close_if_open(control->listener);
+	close_if_open(control->stop);
+	close_if_open(control->directory);
+	g_free(control->name);
+	g_free(control);
+}

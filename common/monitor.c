@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/monitor.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "common/control.h"
+#include "common/error.h"
+#include "common/logging.h"
+
+struct Monitor {
+	char *volume_name;
+	const char *frontend;
+	Volume *volume;
+	const Metrics *metrics;
+	gint64 begun; /* monotonic microseconds */
+	Control *control;
+};
+
+static const char *state_name(VolumeState state)
+{
+	switch (state) {
+	case VOLUME_OK:
+		return "ok";
+	case VOLUME_FAILED:
+		return "failed";
+	case VOLUME_READ_ONLY:
+		return "read-only";
+	}
+	return "?";
+}
+
+static void add_identity(Monitor *monitor, const VolumeInfo *info, Json *data)
+{
+	g_autofree char *failure = volume_failure(monitor->volume);
+
+	json_add_text(data, "volume", monitor->volume_name);
+	json_add_text(data, "uuid", info->uuid);
+	json_add_text(data, "frontend", monitor->frontend);
+	json_add_number(data, "pid", (guint64)getpid());
+	json_add_text(data, "program_version", STORAGEOS_VERSION);
+	json_add_text(data, "state", state_name(info->state));
+	json_add_text(data, "failure", failure);
+	json_add_number(data, "served_seconds",
+			(guint64)((g_get_monotonic_time() - monitor->begun) / G_USEC_PER_SEC));
+	json_add_number(data, "in_flight",
+			__atomic_load_n(&monitor->metrics->in_flight, __ATOMIC_RELAXED));
+}
+
+static Json *operations_to_json(const Metrics *metrics)
+{
+	Json *object = json_object_new_object();
+
+	for (MetricsKind kind = 0; kind < METRICS_KINDS; kind++)
+		json_object_object_add(object, metrics_kind_name(kind),
+				       metrics_to_json(&metrics->operations[kind]));
+	return object;
+}
+
+static Json *space_to_json(const VolumeInfo *info)
+{
+	Json *object = json_object_new_object();
+
+	json_add_number(object, "size", info->size);
+	json_add_number(object, "allocated", info->backing_bytes);
+	json_add_number(object, "data", info->data_bytes);
+	json_add_number(object, "metadata", info->metadata_bytes);
+	json_add_number(object, "reclaimable", info->pending_bytes);
+	return object;
+}
+
+static Json *cache_to_json(const VolumeInfo *info)
+{
+	Json *object = json_object_new_object();
+
+	json_add_number(object, "nodes", info->cache_nodes);
+	json_add_number(object, "hits", info->cache_hits);
+	json_add_number(object, "misses", info->cache_misses);
+	return object;
+}
+
+static Json *journal_to_json(const VolumeInfo *info)
+{
+	Json *object = json_object_new_object();
+
+	json_add_number(object, "size", info->journal_size);
+	json_add_number(object, "used", info->journal_used);
+	return object;
+}
+
+static Json *stats(Monitor *monitor)
+{
+	Json *data = json_object_new_object();
+	VolumeInfo info;
+
+	volume_get_info(monitor->volume, &info);
+	add_identity(monitor, &info, data);
+	json_object_object_add(data, "operations", operations_to_json(monitor->metrics));
+	json_object_object_add(data, "space", space_to_json(&info));
+	json_object_object_add(data, "cache", cache_to_json(&info));
+	json_object_object_add(data, "journal", journal_to_json(&info));
+	json_add_number(data, "checkpoints", info.checkpoints);
+	json_add_number(data, "generation", info.generation);
+	json_add_number(data, "checksum_errors", info.checksum_errors);
+	return data;
+}
+
+static Json *handle(gpointer data, const char *command, Json *request, GError **error)
+{
+	(void)request;
+	if (!strcmp(command, "stats"))
+		return stats(data);
+	error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "no command '%.40s'", command);
+	return NULL;
+}
+
+Monitor *monitor_new(const Config *config, const VolumeName *name, const char *frontend,
+		     Volume *volume, const Metrics *metrics)
+{
+	Monitor *monitor = g_new0(Monitor, 1);
+	g_autofree char *socket = control_name(name);
+	g_autoptr(GError) error = NULL;
+
+	monitor->volume_name = volume_name_format(name);
+	monitor->frontend = frontend;
+	monitor->volume = volume;
+	monitor->metrics = metrics;
+	monitor->begun = g_get_monotonic_time();
+	monitor->control = control_new(config, socket, handle, monitor, &error);
+	if (monitor->control)
+		return monitor;
+	log_warning("volume %s: it cannot be watched: %s", monitor->volume_name,
+		    error ? error->message : "failed");
+	monitor_free(monitor);
+	return NULL;
+}
+
+void monitor_free(Monitor *monitor)
+{
+	if (!monitor)
+		return;
+	control_free(monitor->control);
+	g_free(monitor->volume_name);
+	g_free(monitor);
+}

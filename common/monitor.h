@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A served volume, as it can be watched from outside: answers the control socket's command `stats`
+ * with what the front end has counted (metrics.h) and what the engine knows (volume.h).
+ *
+ * The answer's data, all sizes in bytes, all times in nanoseconds unless a name says otherwise:
+ *
+ *     volume, uuid, frontend ("tcmu", "fuse"), pid, program_version
+ *     state ("ok", "failed", "read-only"), failure (only if failed)
+ *     served_seconds, in_flight (requests begun and not answered)
+ *     operations: {read, write, discard, compare_and_write, flush: see metrics_to_json()}
+ *     space: {size, allocated, data, metadata, reclaimable}
+ *     cache: {nodes, hits, misses}      of the map's nodes, looked up
+ *     journal: {size, used}
+ *     checkpoints, generation, checksum_errors
+ *
+ * The counters begin when the volume is opened by this process.
+ */
+#pragma once
+
+#include "common/metrics.h"
+#include "common/pool.h"
+
+typedef struct Monitor Monitor;
+
+/* `volume` and `metrics` live longer than the monitor.  A volume is served also where its control
+ * socket cannot be made: that is logged, and the result NULL. */
+Monitor *monitor_new(const Config *config, const VolumeName *name, const char *frontend,
+		     Volume *volume, const Metrics *metrics);
+
+/* NULL is allowed. */
+void monitor_free(Monitor *monitor);
