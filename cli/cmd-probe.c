@@ -1,101 +1,262 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * probe: what this machine, or another root, offers; which front end `attach` uses there and why;
+ * the one next step.  The exit status says which front end.
+ */
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "common/runtime-probe.h"
+#include "cli/probe-json.h"
+#include "common/files.h"
+#include "common/units.h"
 
-typedef struct {
-	Frontend chosen;
-	gboolean possible;
-	char *reason;
-	char *next_step;
-} Verdict;
+/* Beside CLI_FAILED and CLI_USAGE. */
+enum { PROBE_TCMU = 0, PROBE_FUSE_ONLY = 3, PROBE_NEITHER = 4 };
 
-static void verdict_clear(Verdict *verdict)
+static void verdict_clear(ProbeVerdict *verdict)
 {
 	g_free(verdict->reason);
 	g_free(verdict->next_step);
+	g_clear_pointer(&verdict->warnings, g_ptr_array_unref);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Verdict, verdict_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProbeVerdict, verdict_clear)
 
-static void print_json(const RuntimeProbe *probe, const Verdict *verdict)
+/* ---- text */
+
+G_GNUC_PRINTF(2, 3)
+static void line(const char *name, const char *format, ...)
 {
-	g_autoptr(Json) object = json_object_new_object();
-	Json *modules = json_object_new_object();
-	Json *runner = json_object_new_object();
+	va_list args;
 
-	json_add_text(object, "kernel", probe->kernel);
-	json_add_text(object, "platform", probe->platform);
+	printf("%-18s ", name);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+}
+
+static const char *or_not_installed(const char *program)
+{
+	return program ? program : "not installed";
+}
+
+static void print_platform(const RuntimeProbe *probe)
+{
+	const CompatibilityRow *row = probe->row;
+	g_autofree char *which = probe->n_kernels > 1
+					 ? g_strdup_printf(" (of %u; --kernel names another)",
+							   probe->n_kernels)
+					 : g_strdup("");
+
+	line("platform", "%s", probe->platform->name);
+	if (row->tcmu == COMPATIBILITY_LOOK)
+		line("table row", "%s", row->name);
+	else
+		line("table row", "%s (LIO %s, TCMU %s)", row->name, compatibility_name(row->lio),
+		     compatibility_name(row->tcmu));
+	if (probe->page_size)
+		line("kernel", "%s%s, pages of %u KiB", probe->kernel->release, which,
+		     (guint)(probe->page_size >> 10));
+	else
+		line("kernel", "%s%s", probe->kernel->release, which);
+}
+
+/* Why a module is missing, as far as the kernel's configuration tells. */
+static const char *missing_words(KernelOption option)
+{
+	switch (option) {
+	case KERNEL_OPTION_OFF:
+		return "missing (the kernel was built without)";
+	case KERNEL_OPTION_MODULE:
+		return "missing (built, and not installed)";
+	case KERNEL_OPTION_UNKNOWN:
+	case KERNEL_OPTION_BUILT_IN:
+		break;
+	}
+	return "missing";
+}
+
+static void print_modules(const RuntimeProbe *probe)
+{
 	for (guint i = 0; i < PROBE_MODULES; i++)
-		json_add_text(modules, probe_module_name((ProbeModule)i),
-			      module_state_name(probe->modules[i]));
-	json_object_object_add(object, "modules", modules);
-	json_add_flag(object, "configfs_mounted", probe->configfs_mounted);
-	json_add_flag(object, "tcmu_netlink", probe->tcmu_netlink);
-	json_add_text(runner, "program", probe->runner_program);
-	json_add_flag(runner, "bus", probe->runner.bus);
-	json_add_flag(runner, "running", probe->runner.running);
-	json_add_flag(runner, "answers", probe->runner.answers);
-	json_add_flag(runner, "subtype", probe->runner.subtype);
-	json_add_text(runner, "problem", probe->runner.problem);
-	json_object_object_add(object, "tcmu_runner", runner);
-	json_add_text(object, "targetcli", probe->targetcli_program);
-	json_add_text(object, "storageos_fuse", probe->fuse_program);
-	json_add_text(object, "frontend",
-		      verdict->possible ? frontend_name(verdict->chosen) : "none");
-	json_add_text(object, "reason", verdict->reason);
-	json_add_text(object, "next_step", verdict->next_step);
-	cli_print_json(object);
+		line(probe_module_name((ProbeModule)i), "%s",
+		     probe->modules[i] == MODULE_MISSING ? missing_words(probe->options[i])
+							 : module_state_name(probe->modules[i]));
+	if (!probe->running)
+		return;
+	line("configfs mounted", "%s", probe->configfs ? probe->configfs : "no");
+	line("TCM-USER netlink", "%s", probe->tcmu.netlink ? "yes" : "no");
 }
 
-static const char *runner_words(const RuntimeProbe *probe)
+static const char *runner_state(const RuntimeProbe *probe)
 {
+	if (!probe->running)
+		return "";
 	if (!probe->runner.running)
-		return probe->runner_program ? "installed, not running" : "not installed";
+		return ", not running";
 	if (!probe->runner.answers)
-		return "running, does not answer on D-Bus";
-	return probe->runner.subtype ? "running, lists storageos"
-				     : "running, does not list storageos";
+		return ", running, does not answer on D-Bus";
+	return probe->runner.subtype ? ", running, lists storageos"
+				     : ", running, does not list storageos";
 }
 
-static void print_text(const RuntimeProbe *probe, const Verdict *verdict)
+static const char *plugin_state(const RuntimeProbe *probe)
 {
-	printf("%-18s %s\n", "platform", probe->platform);
-	printf("%-18s %s\n", "kernel", probe->kernel);
-	for (guint i = 0; i < PROBE_MODULES; i++)
-		printf("%-18s %s\n", probe_module_name((ProbeModule)i),
-		       module_state_name(probe->modules[i]));
-	printf("%-18s %s\n", "configfs mounted", probe->configfs_mounted ? "yes" : "no");
-	printf("%-18s %s\n", "TCM-USER netlink", probe->tcmu_netlink ? "yes" : "no");
-	printf("%-18s %s\n", "tcmu-runner", runner_words(probe));
-	printf("%-18s %s\n", "targetcli",
-	       probe->targetcli_program ? probe->targetcli_program : "not installed");
-	printf("%-18s %s\n", "storageos-fuse",
-	       probe->fuse_program ? probe->fuse_program : "not installed");
-	printf("%-18s %s (%s)\n", "front end",
-	       verdict->possible ? frontend_name(verdict->chosen) : "none", verdict->reason);
-	if (verdict->next_step)
-		printf("%-18s %s\n", "for TCMU", verdict->next_step);
+	switch (probe->runner_plugin) {
+	case RUNNER_PLUGIN_UNSEEN:
+		return "";
+	case RUNNER_PLUGIN_ABSENT:
+		return ", not loaded";
+	case RUNNER_PLUGIN_CURRENT:
+		return ", loaded";
+	case RUNNER_PLUGIN_REPLACED:
+		return ", an older one is loaded";
+	}
+	return "";
+}
+
+static void print_runner(const RuntimeProbe *probe)
+{
+	const RunnerProgram *files = &probe->runner_files;
+	const char *generation = runner_generation_name(files->generation);
+
+	if (!probe->runner_program) {
+		line("tcmu-runner", "not installed");
+		return;
+	}
+	line("tcmu-runner", "%s (ABI %s)%s", files->version ? files->version : "version not known",
+	     generation ? generation : "not known", runner_state(probe));
+	line("plugin", "%s%s", or_not_installed(files->plugin), plugin_state(probe));
+}
+
+static void print_fuse(const RuntimeProbe *probe)
+{
+	line("storageos-fuse", "%s", or_not_installed(probe->fuse_program));
+	line("FUSE programs", "%s", or_not_installed(probe->fusermount_program));
+	if (probe->running)
+		line("devices", "/dev/fuse %s, /dev/loop-control %s",
+		     probe->fuse_device ? "yes" : "no", probe->loop_device ? "yes" : "no");
+}
+
+static void print_users(const RuntimeProbe *probe)
+{
+	const TcmuUsers *tcmu = &probe->tcmu;
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	g_string_append_printf(text, "%u device%s, %u of them ours", tcmu->devices,
+			       tcmu->devices == 1 ? "" : "s", tcmu->own_devices);
+	if (tcmu->subtypes)
+		g_string_append_printf(text, " (others: %s)", tcmu->subtypes);
+	for (guint i = 0; i < tcmu->users->len; i++) {
+		const TcmuUser *user = g_ptr_array_index(tcmu->users, i);
+
+		g_string_append_printf(text, "%s process %u (%s)", i ? "," : "; served by",
+				       user->pid, user->command);
+	}
+	line("TCMU in use", "%s", text->str);
+}
+
+static char *limit_text(guint64 bytes)
+{
+	return bytes == MEMORY_UNLIMITED ? g_strdup("no limit") : size_format(bytes);
+}
+
+static void print_memory(const RuntimeProbe *probe, const Config *config)
+{
+	g_autofree char *cgroup = limit_text(probe->memory.cgroup);
+	g_autofree char *locked = limit_text(probe->memory.locked);
+	g_autofree char *cache = size_format(config->node_cache);
+
+	line("memory", "control group %s, locked %s, node_cache %s", cgroup, locked, cache);
+}
+
+static void print_text(const RuntimeProbe *probe, const Config *config, const ProbeVerdict *verdict)
+{
+	print_platform(probe);
+	print_modules(probe);
+	print_runner(probe);
+	line("targetcli", "%s", or_not_installed(probe->targetcli_program));
+	print_fuse(probe);
+	if (probe->running) {
+		print_users(probe);
+		print_memory(probe, config);
+	} else {
+		line("machine", "not running: loaded, mounted, running are not known");
+	}
+	for (guint i = 0; i < verdict->warnings->len; i++)
+		line("warning", "%s", (const char *)g_ptr_array_index(verdict->warnings, i));
+	line("front end", "%s (%s)", verdict->possible ? frontend_name(verdict->chosen) : "none",
+	     verdict->reason);
+	line("next step", "%s", verdict->next_step ? verdict->next_step : "none");
+}
+
+/* ---- the verb */
+
+/* What `attach` is told in another root is what its configuration says. */
+static Frontend frontend_in_root(const RuntimeProbe *probe)
+{
+	g_autofree char *text =
+		root_read(probe->root, CONFIG_DEFAULT_FILE, FILES_TEXT_MAX, NULL, NULL);
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	g_autofree char *value = NULL;
+	Frontend frontend;
+
+	if (text && g_key_file_load_from_data(file, text, (gsize)-1, G_KEY_FILE_NONE, NULL))
+		value = g_key_file_get_string(file, "storageos", "frontend", NULL);
+	return value && frontend_parse(value, &frontend) ? frontend : FRONTEND_AUTO;
+}
+
+static void judge(const RuntimeProbe *probe, const Config *config, ProbeVerdict *verdict)
+{
+	Frontend wanted = probe->running ? config->frontend : frontend_in_root(probe);
+
+	verdict->possible =
+		runtime_probe_choose(probe, wanted, &verdict->chosen, &verdict->reason);
+	verdict->next_step = runtime_probe_next_step(probe, wanted);
+	verdict->warnings = runtime_probe_warnings(probe, config);
+}
+
+static int exit_status(const ProbeVerdict *verdict)
+{
+	if (!verdict->possible)
+		return PROBE_NEITHER;
+	return verdict->chosen == FRONTEND_TCMU ? PROBE_TCMU : PROBE_FUSE_ONLY;
 }
 
 static int run(int argc, char **argv)
 {
+	g_autofree char *root = NULL;
+	g_autofree char *kernel = NULL;
+	const GOptionEntry options[] = {
+		{"root", 0, 0, G_OPTION_ARG_FILENAME, &root,
+		 "Another root: an image's, a container's host's", "DIR"},
+		{"kernel", 0, 0, G_OPTION_ARG_STRING, &kernel,
+		 "Which kernel of a root (default: the newest)", "RELEASE"},
+		G_OPTION_ENTRY_NULL,
+	};
 	g_autoptr(RuntimeProbe) probe = NULL;
-	g_auto(Verdict) verdict = {0};
+	g_autoptr(GError) error = NULL;
+	g_auto(ProbeVerdict) verdict = {0};
 	g_auto(Cli) cli = {0};
 	int status;
 
-	if (!cli_start(&cli, &verb_probe, NULL, 0, 0, argc, argv, &status))
+	if (!cli_start(&cli, &verb_probe, options, 0, 0, argc, argv, &status))
 		return status;
-	probe = runtime_probe_new();
-	verdict.possible =
-		runtime_probe_choose(probe, cli.config->frontend, &verdict.chosen, &verdict.reason);
-	verdict.next_step = runtime_probe_next_step(probe);
-	if (cli.json)
-		print_json(probe, &verdict);
+	if (root || kernel)
+		probe = runtime_probe_new_at(root ? root : "/", kernel, &error);
 	else
-		print_text(probe, &verdict);
-	return CLI_DONE;
+		probe = runtime_probe_new();
+	if (!probe) {
+		g_prefix_error(&error, "probe: ");
+		return cli_failed(error);
+	}
+	judge(probe, cli.config, &verdict);
+	if (cli.json)
+		probe_print_json(probe, cli.config, &verdict);
+	else
+		print_text(probe, cli.config, &verdict);
+	return exit_status(&verdict);
 }
 
-const Verb verb_probe = {"probe", "", "what this machine offers, and which front end follows", run};
+const Verb verb_probe = {"probe", "[--root DIR] [--kernel RELEASE]",
+			 "what this machine offers, and which front end follows", run};

@@ -1,16 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which distribution this is, and what people do there to get what is missing.  For advice only.
+ * Which distribution a root holds, and for which cloud its kernel was built.  It says what people
+ * call the platform, and what they do there to get what is missing; never what the kernel can.
  */
 #pragma once
 
 #include <glib.h>
 
-/* "Ubuntu 18.04, kernel for AWS"; free the result. */
-char *platform_name(const char *kernel_release);
+#include "common/root.h"
 
-/* What to do on a kernel that lacks TCMU, or NULL where nothing helps or is known. */
-char *platform_kernel_advice(const char *kernel_release);
+/* Where packages come from. */
+typedef enum {
+	PACKAGES_OTHER,
+	PACKAGES_APT,
+	PACKAGES_DNF, /* and yum */
+	PACKAGES_ZYPPER,
+	PACKAGES_APK,
+	PACKAGES_PACMAN,
+} Packages;
 
-/* How one installs what upstream calls `program`. */
-char *platform_install_advice(const char *program);
+typedef struct {
+	char *id;      /* "ubuntu"; "" where nothing is known */
+	char *version; /* "18.04", or "" */
+	char *name;    /* "Ubuntu 18.04, kernel for AWS" */
+	char *flavour; /* of the kernel's release: "aws", "generic", or "" */
+	char *problem; /* why os-release could not be used, or NULL */
+	Packages packages;
+	gboolean digitalocean;
+} Platform;
+
+/* Never NULL.  What os-release says is cut to a length and to printable characters. */
+Platform *platform_detect(const Root *root, const char *kernel_release);
+void platform_free(Platform *platform);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Platform, platform_free)
+
+/* How one installs what upstream calls `program` ("tcmu-runner", "targetcli"), or a package of
+ * ours.  Free the result. */
+char *platform_install_step(const Platform *platform, const char *program);

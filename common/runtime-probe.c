@@ -4,63 +4,166 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/platform.h"
-
 #define RUNNER_SECONDS 5
 
-static const char *const module_names[PROBE_MODULES] = {
-	[PROBE_TARGET_CORE_MOD] = "target_core_mod",
-	[PROBE_TARGET_CORE_USER] = "target_core_user",
-	[PROBE_TCM_LOOP] = "tcm_loop",
-	[PROBE_UIO] = "uio",
-	[PROBE_CONFIGFS] = "configfs",
-	[PROBE_FUSE] = "fuse",
-	[PROBE_LOOP] = "loop",
+/* Modules, and what the configuration of kernels calls them. */
+static const struct {
+	const char *name, *options;
+} modules[PROBE_MODULES] = {
+	[PROBE_TARGET_CORE_MOD] = {"target_core_mod", "TARGET_CORE"},
+	[PROBE_TARGET_CORE_USER] = {"target_core_user", "TCM_USER2 TCM_USER"},
+	[PROBE_TCM_LOOP] = {"tcm_loop", "LOOPBACK_TARGET"},
+	[PROBE_UIO] = {"uio", "UIO"},
+	[PROBE_CONFIGFS] = {"configfs", "CONFIGFS_FS"},
+	[PROBE_FUSE] = {"fuse", "FUSE_FS"},
+	[PROBE_LOOP] = {"loop", "BLK_DEV_LOOP"},
 };
 
 const char *probe_module_name(ProbeModule module)
 {
-	return module_names[module];
+	return modules[module].name;
 }
 
+/* ---- programs */
+
 /* Administrators' programs are looked for also where a user's PATH does not go. */
-static char *find_program(const char *name)
+static const char *const program_places[] = {"/usr/sbin", "/usr/bin", "/usr/local/sbin",
+					     "/usr/local/bin", "/sbin", "/bin"};
+
+static char *find_program(const RuntimeProbe *probe, const char *name)
 {
-	static const char *const places[] = {"/usr/sbin", "/usr/local/sbin", "/sbin"};
-	char *found = g_find_program_in_path(name);
+	char *found = probe->running ? g_find_program_in_path(name) : NULL;
 
-	for (guint i = 0; !found && i < G_N_ELEMENTS(places); i++) {
-		g_autofree char *path = g_build_filename(places[i], name, NULL);
+	for (guint i = 0; !found && i < G_N_ELEMENTS(program_places); i++) {
+		g_autofree char *path = g_build_filename(program_places[i], name, NULL);
+		struct stat st;
 
-		if (g_file_test(path, G_FILE_TEST_IS_EXECUTABLE))
+		if (root_stat(probe->root, path, &st) && S_ISREG(st.st_mode) && (st.st_mode & 0111))
 			found = g_steal_pointer(&path);
 	}
 	return found;
 }
 
 /* The variable is for tests and for trying out a build. */
-static char *find_fuse_program(void)
+static char *find_fuse_program(const RuntimeProbe *probe)
 {
-	const char *named = g_getenv("STORAGEOS_FUSE");
+	const char *named = probe->running ? g_getenv("STORAGEOS_FUSE") : NULL;
 
-	return named && *named ? find_program(named) : find_program("storageos-fuse");
+	return find_program(probe, named && *named ? named : "storageos-fuse");
+}
+
+static void find_programs(RuntimeProbe *probe)
+{
+	probe->runner_program = find_program(probe, "tcmu-runner");
+	probe->targetcli_program = find_program(probe, "targetcli");
+	probe->fuse_program = find_fuse_program(probe);
+	probe->fusermount_program = find_program(probe, "fusermount3");
+	if (!probe->fusermount_program)
+		probe->fusermount_program = find_program(probe, "fusermount");
+}
+
+/* ---- pages */
+
+static guint64 page_size(const RuntimeProbe *probe)
+{
+	static const struct {
+		const char *option;
+		guint64 bytes;
+	} sizes[] = {
+		{"ARM64_64K_PAGES", 65536}, {"ARM64_16K_PAGES", 16384}, {"ARM64_4K_PAGES", 4096},
+		{"PPC_64K_PAGES", 65536},   {"PPC_4K_PAGES", 4096},	{"PAGE_SIZE_64KB", 65536},
+		{"PAGE_SIZE_16KB", 16384},  {"PAGE_SIZE_4KB", 4096},	{"X86_64", 4096},
+		{"S390", 4096},
+	};
+
+	if (probe->running)
+		return (guint64)sysconf(_SC_PAGESIZE);
+	for (guint i = 0; i < G_N_ELEMENTS(sizes); i++)
+		if (kernel_config_option(probe->kernel->config, sizes[i].option) ==
+		    KERNEL_OPTION_BUILT_IN)
+			return sizes[i].bytes;
+	return 0;
+}
+
+/* ---- the whole */
+
+static gboolean is_device(const RuntimeProbe *probe, const char *path)
+{
+	struct stat st;
+
+	return root_stat(probe->root, path, &st) && S_ISCHR(st.st_mode);
+}
+
+/* What files tell, of any root. */
+static void look_at_files(RuntimeProbe *probe)
+{
+	probe->platform = platform_detect(probe->root, probe->kernel->release);
+	probe->row = compatibility_row(probe->platform);
+	for (guint i = 0; i < PROBE_MODULES; i++) {
+		probe->modules[i] =
+			kernel_module_state(probe->kernel, modules[i].name, modules[i].options);
+		probe->options[i] = kernel_module_option(probe->kernel, modules[i].options);
+	}
+	find_programs(probe);
+	probe->page_size = page_size(probe);
+}
+
+/* What the running machine tells. */
+static void look_at_machine(RuntimeProbe *probe)
+{
+	probe->configfs = kernel_configfs();
+	probe->fuse_device = is_device(probe, "/dev/fuse");
+	probe->loop_device = is_device(probe, "/dev/loop-control");
+	tcmu_users_find(&probe->tcmu);
+	runner_status_query(RUNNER_SECONDS, &probe->runner);
+	runner_process_examine(probe->runner.pid, &probe->runner_process);
+	memory_limits_read(0, &probe->memory);
+	if (probe->runner.pid)
+		memory_limits_read((pid_t)probe->runner.pid, &probe->runner_memory);
+}
+
+/* The runner that runs counts, not the one that lies in the search path. */
+static void look_at_runner(RuntimeProbe *probe)
+{
+	const RunnerProcess *process = &probe->runner_process;
+
+	if (process->program) {
+		g_free(probe->runner_program);
+		probe->runner_program = g_strdup(process->program);
+	}
+	runner_program_examine(probe->root, probe->runner_program, process->directory,
+			       &probe->runner_files);
+	probe->runner_plugin = runner_process_plugin(probe->runner.pid, process,
+						     probe->runner_files.plugin);
 }
 
 RuntimeProbe *runtime_probe_new(void)
 {
-	g_autoptr(RuntimeProbe) probe = g_new0(RuntimeProbe, 1);
-	g_autofree char *configfs = kernel_configfs();
+	RuntimeProbe *probe = g_new0(RuntimeProbe, 1);
 
-	probe->kernel = kernel_release();
-	probe->platform = platform_name(probe->kernel);
-	for (guint i = 0; i < PROBE_MODULES; i++)
-		probe->modules[i] = kernel_module_state(module_names[i]);
-	probe->configfs_mounted = configfs != NULL;
-	probe->tcmu_netlink = kernel_has_tcmu_netlink();
-	probe->runner_program = find_program("tcmu-runner");
-	probe->targetcli_program = find_program("targetcli");
-	probe->fuse_program = find_fuse_program();
-	runner_status_query(RUNNER_SECONDS, &probe->runner);
+	probe->running = TRUE;
+	probe->n_kernels = 1;
+	probe->root = root_open("/", NULL);
+	probe->kernel = kernel_running(probe->root);
+	look_at_files(probe);
+	look_at_machine(probe);
+	look_at_runner(probe);
+	return probe;
+}
+
+RuntimeProbe *runtime_probe_new_at(const char *directory, const char *release, GError **error)
+{
+	g_autoptr(RuntimeProbe) probe = g_new0(RuntimeProbe, 1);
+	g_autoptr(GPtrArray) kernels = NULL;
+
+	probe->root = root_open(directory, error);
+	probe->kernel = probe->root ? kernel_find(probe->root, release, error) : NULL;
+	if (!probe->kernel)
+		return NULL;
+	kernels = kernel_list(probe->root);
+	probe->n_kernels = kernels->len;
+	look_at_files(probe);
+	look_at_runner(probe);
 	return g_steal_pointer(&probe);
 }
 
@@ -68,134 +171,34 @@ void runtime_probe_free(RuntimeProbe *probe)
 {
 	if (!probe)
 		return;
-	g_free(probe->kernel);
-	g_free(probe->platform);
+	kernel_free(probe->kernel);
+	platform_free(probe->platform);
+	g_free(probe->configfs);
 	g_free(probe->runner_program);
 	g_free(probe->targetcli_program);
 	g_free(probe->fuse_program);
+	g_free(probe->fusermount_program);
 	runner_status_clear(&probe->runner);
+	runner_program_clear(&probe->runner_files);
+	runner_process_clear(&probe->runner_process);
+	tcmu_users_clear(&probe->tcmu);
+	root_close(probe->root);
 	g_free(probe);
 }
 
-/* Those of the needed modules that pass, with commas between; NULL if none does. */
-static char *modules_that(const RuntimeProbe *probe, const ProbeModule *needed, guint n,
-			  gboolean (*test)(ModuleState state))
+static gboolean has(const RuntimeProbe *probe, ProbeModule module)
 {
-	g_autoptr(GString) list = g_string_new(NULL);
-
-	for (guint i = 0; i < n; i++)
-		if (test(probe->modules[needed[i]]))
-			g_string_append_printf(list, "%s%s", list->len ? ", " : "",
-					       module_names[needed[i]]);
-	return list->len ? g_strdup(list->str) : NULL;
+	return probe->modules[module] != MODULE_MISSING;
 }
 
-static gboolean is_missing(ModuleState state)
+gboolean runtime_probe_has_lio(const RuntimeProbe *probe)
 {
-	return state == MODULE_MISSING;
+	return has(probe, PROBE_CONFIGFS) && has(probe, PROBE_TARGET_CORE_MOD) &&
+	       has(probe, PROBE_TCM_LOOP);
 }
 
-static gboolean is_not_active(ModuleState state)
+gboolean runtime_probe_has_tcmu(const RuntimeProbe *probe)
 {
-	return !module_is_active(state);
-}
-
-static char *module_obstacle(const RuntimeProbe *probe, const ProbeModule *needed, guint n,
-			     ProbeDepth depth)
-{
-	g_autofree char *missing = modules_that(probe, needed, n, is_missing);
-	g_autofree char *inactive = modules_that(probe, needed, n, is_not_active);
-
-	if (missing)
-		return g_strdup_printf("kernel %s does not have %s", probe->kernel, missing);
-	if (depth == PROBE_READY && inactive)
-		return g_strdup_printf("kernel %s cannot load %s", probe->kernel, inactive);
-	return NULL;
-}
-
-static char *runner_obstacle(const RunnerStatus *runner, ProbeDepth depth)
-{
-	if (!runner->bus)
-		return g_strdup_printf("there is no D-Bus system bus, which tcmu-runner needs (%s)",
-				       runner->problem ? runner->problem : "not running");
-	if (!runner->running)
-		return depth == PROBE_READY ? g_strdup("tcmu-runner does not run") : NULL;
-	if (!runner->answers)
-		return g_strdup_printf("tcmu-runner does not answer on D-Bus (%s)",
-				       runner->problem ? runner->problem : "no reason given");
-	if (!runner->subtype)
-		return g_strdup("tcmu-runner does not list the subtype " RUNNER_SUBTYPE);
-	return NULL;
-}
-
-char *runtime_probe_tcmu_obstacle(const RuntimeProbe *probe, ProbeDepth depth)
-{
-	static const ProbeModule needed[] = {PROBE_CONFIGFS, PROBE_TARGET_CORE_MOD, PROBE_UIO,
-					     PROBE_TARGET_CORE_USER, PROBE_TCM_LOOP};
-	char *obstacle = module_obstacle(probe, needed, G_N_ELEMENTS(needed), depth);
-
-	if (obstacle)
-		return obstacle;
-	if (depth == PROBE_READY && !probe->configfs_mounted)
-		return g_strdup("configfs is not mounted");
-	if (!probe->tcmu_netlink && module_is_active(probe->modules[PROBE_TARGET_CORE_USER]))
-		return g_strdup("the kernel has no netlink family TCM-USER");
-	if (!probe->runner_program && !probe->runner.running)
-		return g_strdup("tcmu-runner is not installed");
-	if (!probe->targetcli_program)
-		return g_strdup("targetcli is not installed");
-	return runner_obstacle(&probe->runner, depth);
-}
-
-char *runtime_probe_fuse_obstacle(const RuntimeProbe *probe)
-{
-	static const ProbeModule needed[] = {PROBE_FUSE, PROBE_LOOP};
-
-	if (!probe->fuse_program)
-		return g_strdup("storageos-fuse is not installed");
-	return module_obstacle(probe, needed, G_N_ELEMENTS(needed), PROBE_POSSIBLE);
-}
-
-static gboolean kernel_lacks_tcmu(const RuntimeProbe *probe)
-{
-	return probe->modules[PROBE_TARGET_CORE_MOD] == MODULE_MISSING ||
-	       probe->modules[PROBE_TARGET_CORE_USER] == MODULE_MISSING ||
-	       probe->modules[PROBE_TCM_LOOP] == MODULE_MISSING;
-}
-
-char *runtime_probe_next_step(const RuntimeProbe *probe)
-{
-	if (kernel_lacks_tcmu(probe))
-		return platform_kernel_advice(probe->kernel);
-	if (!probe->runner_program)
-		return platform_install_advice("tcmu-runner");
-	if (!probe->targetcli_program)
-		return platform_install_advice("targetcli");
-	if (probe->runner.running && probe->runner.answers && !probe->runner.subtype)
-		return g_strdup("install handler_storageos.so in tcmu-runner's plugin directory "
-				"and restart tcmu-runner");
-	return NULL;
-}
-
-gboolean runtime_probe_choose(const RuntimeProbe *probe, Frontend wanted, Frontend *ret_chosen,
-			      char **ret_reason)
-{
-	g_autofree char *tcmu = runtime_probe_tcmu_obstacle(probe, PROBE_POSSIBLE);
-	g_autofree char *fuse = runtime_probe_fuse_obstacle(probe);
-	gboolean possible;
-
-	*ret_chosen = wanted == FRONTEND_AUTO ? (tcmu ? FRONTEND_FUSE : FRONTEND_TCMU) : wanted;
-	possible = *ret_chosen == FRONTEND_TCMU ? !tcmu : !fuse;
-	if (wanted != FRONTEND_AUTO)
-		*ret_reason =
-			g_strdup_printf("frontend=%s is asked for%s%s", frontend_name(wanted),
-					possible ? "" : ", but ",
-					possible ? "" : (wanted == FRONTEND_TCMU ? tcmu : fuse));
-	else if (!tcmu)
-		*ret_reason = g_strdup("the kernel and tcmu-runner offer TCMU");
-	else if (possible)
-		*ret_reason = g_strdup_printf("no TCMU: %s", tcmu);
-	else
-		*ret_reason = g_strdup_printf("no TCMU: %s; no FUSE: %s", tcmu, fuse);
-	return possible;
+	return has(probe, PROBE_TARGET_CORE_MOD) && has(probe, PROBE_TARGET_CORE_USER) &&
+	       has(probe, PROBE_UIO);
 }

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What this machine offers, and which front end follows from it.
+ * What a machine offers, and which front end follows from it.
  *
  * TCMU is chosen where the kernel has it, the runner is installed and has our plugin, and
  * targetcli is there; FUSE where something of that is missing; the reason names the first thing
  * missing.  Decided by looking, never by the distribution's name, which only chooses the advice.
+ *
+ * The machine is the one that runs, or a root directory of one that does not: then only its files
+ * speak, nothing of it is executed or written, and the choice is the one that `attach` would make
+ * once it runs.
  *
  * Bounded in time: a few seconds if nothing on the machine answers.  Changes nothing: what is
  * merely not loaded or not running yet counts as there in PROBE_POSSIBLE.
@@ -13,9 +17,16 @@
 
 #include <glib.h>
 
+#include "common/compatibility.h"
 #include "common/config.h"
 #include "common/kernel-modules.h"
+#include "common/memory-limits.h"
+#include "common/platform.h"
+#include "common/root.h"
 #include "common/runner-bus.h"
+#include "common/runner-process.h"
+#include "common/runner-program.h"
+#include "common/tcmu-users.h"
 
 typedef enum {
 	PROBE_TARGET_CORE_MOD,
@@ -34,32 +45,62 @@ typedef enum {
 } ProbeDepth;
 
 typedef struct {
-	char *kernel;
-	char *platform; /* the distribution and what is special about its kernel */
+	Root *root;
+	gboolean running; /* the machine runs; otherwise what only that could tell is not known */
+	Kernel *kernel;
+	guint n_kernels; /* in the root */
+	Platform *platform;
+	const CompatibilityRow *row;
 	ModuleState modules[PROBE_MODULES];
-	gboolean configfs_mounted;
-	gboolean tcmu_netlink;
+	KernelOption options[PROBE_MODULES];
+	char *configfs;		 /* where it is mounted, or NULL */
 	char *runner_program;	 /* NULL: not installed */
 	char *targetcli_program; /* NULL: not installed */
 	char *fuse_program;	 /* storageos-fuse; NULL: not installed */
+	char *fusermount_program; /* or NULL */
+	gboolean fuse_device;	 /* /dev/fuse */
+	gboolean loop_device;	 /* /dev/loop-control */
 	RunnerStatus runner;
+	RunnerProgram runner_files;
+	RunnerProcess runner_process;
+	RunnerPlugin runner_plugin;
+	TcmuUsers tcmu;
+	guint64 page_size;    /* bytes; 0: not known */
+	MemoryLimits memory;  /* of this process */
+	MemoryLimits runner_memory;
 } RuntimeProbe;
 
+/* The machine that runs. */
 RuntimeProbe *runtime_probe_new(void);
+
+/* What lies in a root directory, with the kernel of that release, or with NULL its only or newest
+ * one.  NOT_FOUND, IO. */
+RuntimeProbe *runtime_probe_new_at(const char *directory, const char *release, GError **error);
+
 void runtime_probe_free(RuntimeProbe *probe);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RuntimeProbe, runtime_probe_free)
 
 const char *probe_module_name(ProbeModule module);
 
+/* What the kernel has, loaded or not. */
+gboolean runtime_probe_has_lio(const RuntimeProbe *probe);
+gboolean runtime_probe_has_tcmu(const RuntimeProbe *probe);
+
+/* --- What follows (runtime-choice.c) ---------------------------------------------------------- */
+
 /* Why a front end cannot be used, or NULL if it can.  Free the result. */
 char *runtime_probe_tcmu_obstacle(const RuntimeProbe *probe, ProbeDepth depth);
 char *runtime_probe_fuse_obstacle(const RuntimeProbe *probe);
-
-/* What to do so that TCMU could be used, where that is known and there is something to do; or
- * NULL.  Free the result. */
-char *runtime_probe_next_step(const RuntimeProbe *probe);
 
 /* What `attach` will use if `wanted`, and in a line why.  FALSE if nothing can be used, with the
  * reason all the same. */
 gboolean runtime_probe_choose(const RuntimeProbe *probe, Frontend wanted, Frontend *ret_chosen,
 			      char **ret_reason);
+
+/* The one next step towards `wanted` (with FRONTEND_AUTO: towards TCMU where there is a way, but
+ * first to anything at all), or NULL where nothing is to be done or nothing helps.  Free the
+ * result. */
+char *runtime_probe_next_step(const RuntimeProbe *probe, Frontend wanted);
+
+/* What may go wrong all the same, a line each; free with g_ptr_array_unref(). */
+GPtrArray *runtime_probe_warnings(const RuntimeProbe *probe, const Config *config);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What `probe` found and what follows from it, as JSON.  What is not known has no member.
+ */
+#pragma once
+
+#include "common/config.h"
+#include "common/runtime-probe.h"
+
+typedef struct {
+	Frontend chosen;
+	gboolean possible;
+	char *reason;
+	char *next_step;     /* or NULL */
+	GPtrArray *warnings; /* of text */
+} ProbeVerdict;
+
+void probe_print_json(const RuntimeProbe *probe, const Config *config, const ProbeVerdict *verdict);

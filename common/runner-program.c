@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/runner-program.h"
+
+#include <string.h>
+
+#include "common/elf-image.h"
+
+#define PROGRAM_MAX ((gsize)64 << 20)
+
+static const struct {
+	const char *name, *versions;
+} generations[] = {
+	[RUNNER_GENERATION_UNKNOWN] = {NULL, "not known"},
+	[RUNNER_GENERATION_A] = {"A", "1.1"},
+	[RUNNER_GENERATION_B] = {"B", "1.2"},
+	[RUNNER_GENERATION_C] = {"C", "1.3"},
+	[RUNNER_GENERATION_D] = {"D", "1.4"},
+	[RUNNER_GENERATION_E] = {"E", "1.5.0 to 1.5.2"},
+	[RUNNER_GENERATION_F] = {"F", "1.5.3"},
+	[RUNNER_GENERATION_G] = {"G", "1.5.4 and later"},
+};
+
+const char *runner_generation_name(RunnerGeneration generation)
+{
+	return generations[generation].name;
+}
+
+gboolean runner_generation_is_served(RunnerGeneration generation)
+{
+	return generation == RUNNER_GENERATION_G;
+}
+
+const char *runner_generation_versions(RunnerGeneration generation)
+{
+	return generations[generation].versions;
+}
+
+/* ---- the program and its library */
+
+typedef struct {
+	ElfImage program, library;
+	char *program_data, *library_data;
+} Images;
+
+static void images_clear(Images *images)
+{
+	g_free(images->program_data);
+	g_free(images->library_data);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Images, images_clear)
+
+static char *read_image(const Root *root, const char *path, ElfImage *ret_image)
+{
+	gsize length = 0;
+	char *data = root_read(root, path, PROGRAM_MAX, &length, NULL);
+
+	ret_image->data = (const guint8 *)data;
+	ret_image->length = length;
+	return data;
+}
+
+/* Directories of libraries: their own, and one for each machine type. */
+static GPtrArray *library_directories(const Root *root)
+{
+	static const char *const places[] = {"/usr/lib64", "/lib64", "/usr/local/lib64",
+					     "/usr/lib", "/lib", "/usr/local/lib"};
+	GPtrArray *directories = g_ptr_array_new_with_free_func(g_free);
+
+	for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
+		g_autoptr(GPtrArray) names = root_list(root, places[i]);
+
+		g_ptr_array_add(directories, g_strdup(places[i]));
+		for (guint j = 0; j < names->len; j++)
+			if (strstr(g_ptr_array_index(names, j), "-linux-gnu"))
+				g_ptr_array_add(directories,
+						g_build_filename(places[i],
+								 g_ptr_array_index(names, j),
+								 NULL));
+	}
+	return directories;
+}
+
+static void load_library(const Root *root, const GPtrArray *directories, Images *images)
+{
+	g_autofree char *name = elf_image_needs(&images->program, "libtcmu.so");
+
+	for (guint i = 0; name && !images->library_data && i < directories->len; i++) {
+		g_autofree char *path =
+			g_build_filename(g_ptr_array_index(directories, i), name, NULL);
+
+		images->library_data = read_image(root, path, &images->library);
+	}
+}
+
+/* What a plugin sees: the program's symbols and the library's. */
+static gboolean has(const Images *images, const char *symbol)
+{
+	return elf_image_exports(&images->program, symbol) ||
+	       elf_image_exports(&images->library, symbol);
+}
+
+/* The same test, symbol by symbol, as the plugin makes in the running runner (handler/runner-abi.c).
+ */
+static RunnerGeneration find_generation(const Images *images)
+{
+	if (!has(images, "tcmur_register_handler"))
+		return RUNNER_GENERATION_UNKNOWN;
+	if (has(images, "tcmur_cmd_complete")) {
+		if (!has(images, "tcmu_notify_cmd_timed_out"))
+			return RUNNER_GENERATION_E;
+		return has(images, "tcmur_handle_caw") ? RUNNER_GENERATION_F : RUNNER_GENERATION_G;
+	}
+	if (has(images, "__tcmu_set_sense_data") || has(images, "__tcmu_sense_set_data"))
+		return RUNNER_GENERATION_D;
+	if (has(images, "tcmur_handle_writesame"))
+		return RUNNER_GENERATION_C;
+	if (has(images, "tcmu_err_message"))
+		return RUNNER_GENERATION_B;
+	return has(images, "errp") ? RUNNER_GENERATION_A : RUNNER_GENERATION_UNKNOWN;
+}
+
+/* "1.5.4", "v1.4.0-106.gd17d24e" */
+static gboolean is_version(const char *text)
+{
+	guint dots = 0;
+
+	text += *text == 'v';
+	if (!g_ascii_isdigit(*text))
+		return FALSE;
+	for (; g_ascii_isdigit(*text) || *text == '.'; text++)
+		if (*text == '.' && (!g_ascii_isdigit(text[1]) || ++dots > 2))
+			return FALSE;
+	return dots == 2 && (!*text || (*text == '-' && strlen(text) < 40 && !strchr(text, ' ')));
+}
+
+static gboolean is_handler_directory(const char *text)
+{
+	return *text == '/' && g_str_has_suffix(text, "/tcmu-runner") &&
+	       strstr(text, "lib") != NULL;
+}
+
+/* ---- plugins */
+
+static char *usual_directory(const Root *root, const GPtrArray *directories)
+{
+	for (guint i = 0; i < directories->len; i++) {
+		g_autofree char *path =
+			g_build_filename(g_ptr_array_index(directories, i), "tcmu-runner", NULL);
+
+		if (root_has_directory(root, path))
+			return g_steal_pointer(&path);
+	}
+	return NULL;
+}
+
+/* The runner loads everything there that is called handler_*, whatever follows. */
+static void look_for_plugins(const Root *root, RunnerProgram *program)
+{
+	g_autoptr(GPtrArray) names = root_list(root, program->directory);
+
+	for (guint i = 0; i < names->len; i++) {
+		const char *name = g_ptr_array_index(names, i);
+		char *path;
+
+		if (!g_str_has_prefix(name, "handler_") || !strstr(name, "storageos"))
+			continue;
+		path = g_build_filename(program->directory, name, NULL);
+		if (!strcmp(name, RUNNER_PLUGIN) && root_has_file(root, path))
+			program->plugin = path;
+		else
+			g_ptr_array_add(program->copies, path);
+	}
+}
+
+static char *find_program(const Root *root)
+{
+	static const char *const places[] = {"/usr/bin/tcmu-runner", "/usr/sbin/tcmu-runner",
+					     "/usr/local/bin/tcmu-runner",
+					     "/usr/local/sbin/tcmu-runner", "/bin/tcmu-runner",
+					     "/sbin/tcmu-runner"};
+
+	for (guint i = 0; i < G_N_ELEMENTS(places); i++)
+		if (root_has_file(root, places[i]))
+			return g_strdup(places[i]);
+	return NULL;
+}
+
+void runner_program_examine(const Root *root, const char *program, const char *directory,
+			    RunnerProgram *ret_program)
+{
+	g_autoptr(GPtrArray) directories = library_directories(root);
+	g_auto(Images) images = {0};
+
+	memset(ret_program, 0, sizeof *ret_program);
+	ret_program->copies = g_ptr_array_new_with_free_func(g_free);
+	ret_program->program = program ? g_strdup(program) : find_program(root);
+	if (!ret_program->program)
+		return;
+	images.program_data = read_image(root, ret_program->program, &images.program);
+	load_library(root, directories, &images);
+	ret_program->generation = find_generation(&images);
+	ret_program->version = elf_image_find_text(&images.program, is_version);
+	ret_program->directory = directory ? g_strdup(directory)
+					   : elf_image_find_text(&images.program,
+								 is_handler_directory);
+	if (!ret_program->directory || !root_has_directory(root, ret_program->directory)) {
+		g_free(ret_program->directory);
+		ret_program->directory = usual_directory(root, directories);
+	}
+	if (ret_program->directory)
+		look_for_plugins(root, ret_program);
+}
+
+void runner_program_clear(RunnerProgram *program)
+{
+	g_clear_pointer(&program->program, g_free);
+	g_clear_pointer(&program->version, g_free);
+	g_clear_pointer(&program->directory, g_free);
+	g_clear_pointer(&program->plugin, g_free);
+	g_clear_pointer(&program->copies, g_ptr_array_unref);
+}

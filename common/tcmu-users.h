@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who serves TCMU devices on this machine.
+ *
+ * The kernel tells every process on the multicast group of the netlink family TCM-USER of each new
+ * device, takes the first answer, and lets every process open a device's ring.  It knows nothing of
+ * owners: two daemons that serve the same device corrupt it, and one that does not know a device may
+ * answer for the one that does.  So there should be one, and who else is there is to be told.
+ *
+ * Looking at other users' processes takes root; without, some may remain unseen.
+ */
+#pragma once
+
+#include <glib.h>
+
+typedef struct {
+	guint32 pid;
+	char *command;
+	gboolean listens; /* on the multicast group */
+	char *device;	  /* "/dev/uio0", of which it has the ring open, or NULL */
+} TcmuUser;
+
+typedef struct {
+	gboolean netlink; /* the family is registered */
+	guint32 group;	  /* its multicast group; 0: not known */
+	guint devices;	  /* of TCMU in the kernel */
+	guint own_devices; /* those that are ours */
+	char *subtypes;	  /* of the others, "rbd, qcow"; or NULL */
+	GPtrArray *users; /* of TcmuUser */
+} TcmuUsers;
+
+/* Bounded by the number of processes and their files. */
+void tcmu_users_find(TcmuUsers *ret_users);
+void tcmu_users_clear(TcmuUsers *users);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(TcmuUsers, tcmu_users_clear)
+
+/* The same in given directories instead of /proc and /sys, and for a given group. */
+void tcmu_users_scan(const char *proc, const char *sys, TcmuUsers *users);
+
+/* The first user that is not the process `runner` (0: any), or NULL. */
+const TcmuUser *tcmu_users_other(const TcmuUsers *users, guint32 runner);
