@@ -64,7 +64,7 @@ unpack_source() { # DIRECTORY
 	if git -C "$root" rev-parse --verify -q HEAD >/dev/null 2>&1; then
 		git -C "$root" diff --quiet HEAD -- || echo "$program: changes that are not committed are left out" >&2
 		SOURCE_DATE_EPOCH=$(git -C "$root" log -1 --format=%ct)
-		git -C "$root" archive HEAD | tar -x -C "$1"
+		git -C "$root" -c tar.umask=0022 archive HEAD | tar -x -C "$1"
 	else
 		SOURCE_DATE_EPOCH=$(date +%s -d "$(sed -n '/^ -- /{s/.*>  //p;q}' "$root/packaging/debian/changelog")")
 		tar -c -C "$root" --exclude='./build*' . | tar -x -C "$1"
