@@ -4,6 +4,7 @@
 #include "cli/attachment.h"
 #include "cli/cli.h"
 #include "cli/facts.h"
+#include "cli/sample.h"
 #include "common/error.h"
 #include "common/units.h"
 
@@ -17,7 +18,7 @@ static void add_facts(Json *object, const Facts *facts)
 	json_add_text(object, "open_in", facts->holder);
 }
 
-/* What only the engine knows; it has to open the volume for that, which nobody else may have. */
+/* What only the engine knows.  Of a volume that nobody has open it is told by opening it. */
 static void add_engine_info(Json *object, const VolumeInfo *info)
 {
 	json_add_number(object, "generation", info->generation);
@@ -63,6 +64,7 @@ static gboolean collect(const Config *config, const VolumeName *name, Json *obje
 	g_autoptr(Places) places = places_new(config, name);
 	g_autoptr(Attachment) attachment = NULL;
 	g_autoptr(GError) local = NULL;
+	g_autoptr(Sample) sample = NULL;
 	g_auto(Facts) facts = {0};
 	VolumeInfo info;
 	Volume *volume;
@@ -73,8 +75,14 @@ static gboolean collect(const Config *config, const VolumeName *name, Json *obje
 	json_add_text(object, "volume", places->text);
 	add_facts(object, &facts);
 	attachment_to_json(attachment, object);
-	if (facts.holder)
+	if (facts.holder) {
+		sample = sample_take(config, name, NULL);
+		if (sample)
+			sample_add_state(sample, object);
+		if (sample)
+			sample_add_engine_info(sample, object);
 		return TRUE;
+	}
 	volume = pool_volume_open(config, name, VOLUME_OPEN_READ_ONLY, &local);
 	if (!volume) {
 		/* Opened since we looked; otherwise the volume's state is what was asked for. */

@@ -4,9 +4,12 @@
 #include "cli/attachment.h"
 #include "cli/cli.h"
 #include "cli/facts.h"
+#include "cli/sample.h"
 
-static void print_line(const Places *places, const Attachment *attachment)
+/* `sample` of what serves it, or NULL. */
+static void print_line(const Places *places, const Attachment *attachment, const Sample *sample)
 {
+	const char *failure = sample ? sample_failure(sample) : NULL;
 	gboolean ours =
 		attachment->health == ATTACHMENT_WORKING || attachment->health == ATTACHMENT_BROKEN;
 
@@ -18,6 +21,8 @@ static void print_line(const Places *places, const Attachment *attachment)
 		       attachment->device);
 	if (attachment->problem)
 		printf(": %s", attachment->problem);
+	if (failure)
+		printf(": FAILED, can only be read: %s", failure);
 	if (ours && attachment->reason)
 		printf("; chosen because: %s", attachment->reason);
 	putchar('\n');
@@ -31,6 +36,7 @@ static gboolean show(const Config *config, const VolumeName *name, gboolean name
 	g_autoptr(Places) places = places_new(config, name);
 	g_autoptr(Attachment) attachment = NULL;
 	g_autoptr(GError) local = NULL;
+	g_autoptr(Sample) sample = NULL;
 	g_auto(Facts) facts = {0};
 	Json *object;
 
@@ -43,13 +49,16 @@ static gboolean show(const Config *config, const VolumeName *name, gboolean name
 		if (!named || (error && *error))
 			return FALSE;
 	}
+	sample = sample_take(config, name, NULL);
 	if (!list) {
-		print_line(places, attachment);
+		print_line(places, attachment, sample);
 		return TRUE;
 	}
 	object = json_object_new_object();
 	json_add_text(object, "volume", places->text);
 	attachment_to_json(attachment, object);
+	if (sample)
+		sample_add_state(sample, object);
 	json_object_array_add(list, object);
 	return TRUE;
 }
@@ -114,4 +123,5 @@ static int run(int argc, char **argv)
 	return CLI_DONE;
 }
 
-const Verb verb_status = {"status", "[NAME]", "what is attached, how and why", run};
+const Verb verb_status = {"status", "[NAME]", "what is attached, how and why, and in what state",
+			  run};

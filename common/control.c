@@ -22,7 +22,7 @@
 #define BACKLOG 16
 
 typedef struct {
-	int fd; /* -1: free */
+	int fd;	     /* -1: free */
 	gint64 last; /* when anything moved last, monotonic microseconds */
 	char in[CONTROL_REQUEST_MAX];
 	gsize in_used;
@@ -123,8 +123,9 @@ static void client_answer(Client *client, Json *data, const GError *error)
 static void client_send(Client *client)
 {
 	while (client->out) {
-		ssize_t n = send(client->fd, client->out + client->out_sent,
-				 client->out_length - client->out_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n =
+			send(client->fd, client->out + client->out_sent,
+			     client->out_length - client->out_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -9,10 +9,8 @@
 #define FIRST_BITS 10 /* 1024 ns end the first bucket */
 
 static const char *const kind_names[METRICS_KINDS] = {
-	[METRICS_READ] = "read",
-	[METRICS_WRITE] = "write",
-	[METRICS_DISCARD] = "discard",
-	[METRICS_COMPARE_AND_WRITE] = "compare_and_write",
+	[METRICS_READ] = "read",       [METRICS_WRITE] = "write",
+	[METRICS_DISCARD] = "discard", [METRICS_COMPARE_AND_WRITE] = "compare_and_write",
 	[METRICS_FLUSH] = "flush",
 };
 
@@ -142,8 +140,7 @@ static Json *histogram_to_json(const MetricsOperation *operation)
 		if (!n)
 			continue;
 		pair = json_object_new_array();
-		json_object_array_add(pair,
-				      json_object_new_int64((gint64)metrics_bucket_limit(i)));
+		json_object_array_add(pair, json_object_new_int64((gint64)metrics_bucket_limit(i)));
 		json_object_array_add(pair, json_object_new_int64((gint64)n));
 		json_object_array_add(list, pair);
 	}

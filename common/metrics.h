@@ -46,8 +46,7 @@ const char *metrics_kind_name(MetricsKind kind);
 
 /* Returns what metrics_end() wants as `begun`. */
 gint64 metrics_begin(Metrics *metrics);
-void metrics_end(Metrics *metrics, MetricsKind kind, gint64 begun, guint64 bytes,
-		 gboolean failed);
+void metrics_end(Metrics *metrics, MetricsKind kind, gint64 begun, guint64 bytes, gboolean failed);
 
 /* The bucket for a latency, and the longest latency that belongs there. */
 guint metrics_bucket(guint64 nanoseconds);

@@ -265,9 +265,9 @@ gboolean device_failed(Device *device)
 
 static void watch(Device *device, Volume *volume)
 {
-	device->monitor = monitor_new(opening_config(device->opening),
-				      opening_volume_name(device->opening), "tcmu", volume,
-				      &device->metrics);
+	device->monitor =
+		monitor_new(opening_config(device->opening), opening_volume_name(device->opening),
+			    "tcmu", volume, &device->metrics);
 }
 
 /* ---- a volume that is not there yet */

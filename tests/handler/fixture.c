@@ -12,10 +12,12 @@ static char *pool;
 static gboolean setup_pool(void)
 {
 	g_autofree char *config = test_path(".conf");
-	g_autofree char *text = NULL;
+	g_autofree char *text = NULL, *run = NULL;
 
 	pool = test_path(".pool");
-	text = g_strdup_printf("[pool default]\npath=%s\n", pool);
+	run = test_path(".run");
+	text = g_strdup_printf("[storageos]\nrun_directory=%s\n[pool default]\npath=%s\n", run,
+			       pool);
 	g_setenv("STORAGEOS_CONFIG", config, TRUE);
 	return g_file_set_contents(config, text, -1, NULL) && pool_create("default", pool, NULL);
 }

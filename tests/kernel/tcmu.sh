@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The plugin in the packaged tcmu-runner, in a real kernel: made by targetcli, used as disks.
 . "$(dirname "$0")/guest.sh"
-need_built "$STORAGEOS_PLUGIN"
+need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
+need jq jq
 need tcmu-runner tcmu-runner
 need targetcli targetcli-fb
 need sg_unmap sg3-utils
@@ -112,6 +113,14 @@ load_run() { # MEGABYTES
 }
 
 check "fio verifies what it wrote at queue depth 32" load_run 32
+stats=$("$STORAGEOS" stats load --json)
+is "stats are the runner's own" "$(jq -r '.[0] | .frontend + " " + (.pid | tostring)' <<<"$stats")" \
+	"tcmu $(pidof tcmu-runner)"
+is "stats tell of what fio wrote and read" "$(jq '.[0].operations | .write.bytes >= 33554432 and
+	.read.bytes >= 33554432 and .write.errors == 0 and .read.errors == 0' <<<"$stats")" true
+is "stats tell of every volume that the runner serves" \
+	"$("$STORAGEOS" stats --json | jq -r '[.[].volume] | join(" ")')" \
+	"default/db default/load default/web"
 
 writes_done() {
 	awk '{ print $5 }' "/sys/block/${load##*/}/stat"
@@ -135,6 +144,7 @@ check "the runner is killed under it" runner_kill
 before=$(writes_done)
 check "the runner comes back" runner_start
 check "with all three volumes" runner_logged 'storageos/load;create: open'
+is "which it tells of again" "$("$STORAGEOS" stats --json | jq length)" 3
 check "the initiator goes on" wait_for 30 writes_above $((before + 100))
 check "the runner ends in order under it, when told to" runner_stop
 before=$(writes_done)

@@ -106,8 +106,8 @@ static void test_threads(const void *data)
 
 static void test_json(const void *data)
 {
-	static MetricsOperation operation = {.bytes = 12, .errors = 3, .nanoseconds = 40000,
-					     .longest = 30000};
+	static MetricsOperation operation = {
+		.bytes = 12, .errors = 3, .nanoseconds = 40000, .longest = 30000};
 	MetricsOperation got, since;
 	g_autoptr(Json) object = NULL;
 

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/sample.h"
+#include "common/error.h"
+
+#define HEADING_EVERY 20 /* lines, as iostat's users know it */
+
+typedef struct {
+	const Config *config;
+	const VolumeName *name; /* NULL: all that are served */
+	gboolean json, prometheus;
+	GPtrArray *last; /* samples, for --watch */
+	guint lines;
+} Watching;
+
+static int not_taken(const VolumeName *name, GError *error)
+{
+	g_autofree char *text = volume_name_format(name);
+	gboolean attachable = g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND);
+
+	cli_say("stats of volume '%s': %s%s%s", text, error->message,
+		attachable ? "; see: storageos attach " : "", attachable ? text : "");
+	return CLI_FAILED;
+}
+
+/* What could not be asked is said; NULL if that is all there is to say. */
+static GPtrArray *take(const Watching *watching, int *ret_status)
+{
+	g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) samples = NULL;
+	g_autoptr(GError) error = NULL;
+	Sample *sample;
+
+	*ret_status = CLI_DONE;
+	if (!watching->name) {
+		samples = sample_take_all(watching->config, problems);
+		for (guint i = 0; i < problems->len; i++) {
+			cli_say("stats: %s", (char *)g_ptr_array_index(problems, i));
+			*ret_status = CLI_FAILED;
+		}
+		return g_steal_pointer(&samples);
+	}
+	sample = sample_take(watching->config, watching->name, &error);
+	if (sample) {
+		samples = g_ptr_array_new_with_free_func((GDestroyNotify)sample_free);
+		g_ptr_array_add(samples, sample);
+		return g_steal_pointer(&samples);
+	}
+	*ret_status = not_taken(watching->name, error);
+	return NULL;
+}
+
+static Json *to_json(const GPtrArray *samples)
+{
+	Json *list = json_object_new_array();
+
+	for (guint i = 0; i < samples->len; i++) {
+		const Sample *sample = g_ptr_array_index(samples, i);
+
+		json_object_array_add(list, json_object_get(sample->data));
+	}
+	return list;
+}
+
+static void print_once(const Watching *watching, const GPtrArray *samples)
+{
+	g_autoptr(Json) list = to_json(samples);
+
+	if (watching->json) {
+		cli_print_json(list);
+	} else if (watching->prometheus) {
+		sample_print_prometheus(samples);
+	} else {
+		for (guint i = 0; i < samples->len; i++)
+			sample_print(g_ptr_array_index(samples, i));
+		if (!samples->len)
+			cli_say("stats: no volume is served");
+	}
+}
+
+/* The sample before, of the same server: another one has begun to count anew. */
+static const Sample *earlier(const Watching *watching, const Sample *sample)
+{
+	gint64 pid = json_get_number(sample->data, "pid");
+
+	for (guint i = 0; watching->last && i < watching->last->len; i++) {
+		const Sample *candidate = g_ptr_array_index(watching->last, i);
+
+		if (!strcmp(sample_volume(candidate), sample_volume(sample)) &&
+		    json_get_number(candidate->data, "pid") == pid &&
+		    json_get_number(candidate->data, "served_seconds") <=
+			    json_get_number(sample->data, "served_seconds"))
+			return candidate;
+	}
+	return NULL;
+}
+
+static void print_changes(Watching *watching, const GPtrArray *samples)
+{
+	if (watching->json) {
+		g_autoptr(Json) list = to_json(samples);
+
+		puts(json_object_to_json_string_ext(list, JSON_C_TO_STRING_PLAIN |
+								  JSON_C_TO_STRING_NOSLASHESCAPE));
+		return;
+	}
+	for (guint i = 0; i < samples->len; i++) {
+		const Sample *sample = g_ptr_array_index(samples, i);
+
+		if (watching->lines++ % HEADING_EVERY == 0)
+			sample_print_heading();
+		sample_print_change(sample, earlier(watching, sample));
+	}
+}
+
+/* Until it was done `count` times (0: for ever), or the one volume is not served any more. */
+static int watch(Watching *watching, guint interval, guint count)
+{
+	int status = CLI_DONE;
+
+	for (guint i = 0; !count || i < count; i++) {
+		GPtrArray *samples;
+
+		if (i)
+			g_usleep((gulong)interval * G_USEC_PER_SEC);
+		samples = take(watching, &status);
+		if (!samples)
+			break;
+		print_changes(watching, samples);
+		fflush(stdout);
+		g_clear_pointer(&watching->last, g_ptr_array_unref);
+		watching->last = samples;
+	}
+	g_clear_pointer(&watching->last, g_ptr_array_unref);
+	return status;
+}
+
+static int print(const Watching *watching)
+{
+	g_autoptr(GPtrArray) samples = NULL;
+	int status;
+
+	samples = take(watching, &status);
+	if (samples)
+		print_once(watching, samples);
+	return status;
+}
+
+static int run(int argc, char **argv)
+{
+	gboolean prometheus = FALSE, watched = FALSE;
+	int interval = 1, count = 0, status;
+	const GOptionEntry options[] = {
+		{"prometheus", 0, 0, G_OPTION_ARG_NONE, &prometheus,
+		 "Print Prometheus's text format", NULL},
+		{"watch", 0, 0, G_OPTION_ARG_NONE, &watched,
+		 "Print what happens in each interval, as iostat does", NULL},
+		{"interval", 0, 0, G_OPTION_ARG_INT, &interval, "For --watch (default: 1)",
+		 "SECONDS"},
+		{"count", 0, 0, G_OPTION_ARG_INT, &count, "For --watch (default: without end)",
+		 "TIMES"},
+		G_OPTION_ENTRY_NULL,
+	};
+	g_autoptr(VolumeName) name = NULL;
+	g_autoptr(GError) error = NULL;
+	g_auto(Cli) cli = {0};
+	Watching watching = {0};
+
+	if (!cli_start(&cli, &verb_stats, options, 0, 1, argc, argv, &status))
+		return status;
+	if (prometheus && (cli.json || watched))
+		return cli_usage("stats: --prometheus goes with neither --json nor --watch");
+	if (interval < 1 || interval > 86400 || count < 0)
+		return cli_usage("stats: an interval of 1 to 86400 seconds, and a count, are "
+				 "wanted");
+	if (cli.n_arguments) {
+		name = volume_name_parse(cli.arguments[0], &error);
+		if (!name)
+			return cli_usage("stats: %s", error->message);
+	}
+	watching = (Watching){
+		.config = cli.config, .name = name, .json = cli.json, .prometheus = prometheus};
+	return watched ? watch(&watching, (guint)interval, (guint)count) : print(&watching);
+}
+
+const Verb verb_stats = {"stats", "[NAME] [--watch] [--prometheus]",
+			 "what served volumes do, and how fast", run};

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names and units after https://prometheus.io/docs/practices/naming/: seconds, bytes, _total for
+ * what only grows.  All samples of one metric stand together, as the format wants it.
+ */
+#include "cli/sample.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NANOSECONDS 1e9
+
+/* A number of the answer: the member `key` of the member `object` (NULL: of the answer itself). */
+static const struct {
+	const char *name, *type, *help, *object, *key;
+} gauges[] = {
+	{"served_seconds", "gauge", "Time since this process opened the volume.", NULL,
+	 "served_seconds"},
+	{"in_flight", "gauge", "Requests begun and not answered.", NULL, "in_flight"},
+	{"size_bytes", "gauge", "Size of the volume.", "space", "size"},
+	{"allocated_bytes", "gauge", "Space that the volume takes of the file system below.",
+	 "space", "allocated"},
+	{"data_bytes", "gauge", "Blocks that hold data.", "space", "data"},
+	{"metadata_bytes", "gauge", "Map, bitmaps, journal and superblocks.", "space", "metadata"},
+	{"reclaimable_bytes", "gauge", "Replaced blocks that the next checkpoint frees.", "space",
+	 "reclaimable"},
+	{"cache_nodes", "gauge", "Nodes of the map in memory.", "cache", "nodes"},
+	{"cache_hits_total", "counter", "Lookups of map nodes found in memory.", "cache", "hits"},
+	{"cache_misses_total", "counter", "Lookups of map nodes read from the disk.", "cache",
+	 "misses"},
+	{"journal_size_bytes", "gauge", "Size of the journal.", "journal", "size"},
+	{"journal_used_bytes", "gauge", "Journal since the last checkpoint.", "journal", "used"},
+	{"checkpoints_total", "counter", "Checkpoints made.", NULL, "checkpoints"},
+	{"checksum_errors_total", "counter", "Blocks whose checksum did not match.", NULL,
+	 "checksum_errors"},
+};
+
+/* Names of volumes need no escaping but a block device's path may. */
+static char *label_value(const char *text)
+{
+	GString *s = g_string_new(NULL);
+
+	for (; *text; text++) {
+		if (*text == '\n')
+			g_string_append(s, "\\n");
+		else if (*text == '"' || *text == '\\')
+			g_string_append_printf(s, "\\%c", *text);
+		else
+			g_string_append_c(s, *text);
+	}
+	return g_string_free(s, FALSE);
+}
+
+static void print_head(const char *name, const char *type, const char *help)
+{
+	printf("# HELP storageos_%s %s\n# TYPE storageos_%s %s\n", name, help, name, type);
+}
+
+static void print_info(const GPtrArray *samples)
+{
+	print_head("volume_info", "gauge", "Always 1; what the volume is.");
+	for (guint i = 0; i < samples->len; i++) {
+		const Sample *sample = g_ptr_array_index(samples, i);
+		g_autofree char *volume = label_value(sample_volume(sample));
+		const char *uuid = json_get_text(sample->data, "uuid");
+		const char *frontend = json_get_text(sample->data, "frontend");
+
+		printf("storageos_volume_info{volume=\"%s\",uuid=\"%s\",frontend=\"%s\"} 1\n",
+		       volume, uuid ? uuid : "", frontend ? frontend : "");
+	}
+	print_head("volume_failed", "gauge", "1 where the volume has failed and can only be read.");
+	for (guint i = 0; i < samples->len; i++) {
+		const Sample *sample = g_ptr_array_index(samples, i);
+		g_autofree char *volume = label_value(sample_volume(sample));
+
+		printf("storageos_volume_failed{volume=\"%s\"} %d\n", volume,
+		       !g_strcmp0(json_get_text(sample->data, "state"), "failed"));
+	}
+}
+
+static void print_gauges(const GPtrArray *samples)
+{
+	for (guint g = 0; g < G_N_ELEMENTS(gauges); g++) {
+		print_head(gauges[g].name, gauges[g].type, gauges[g].help);
+		for (guint i = 0; i < samples->len; i++) {
+			const Sample *sample = g_ptr_array_index(samples, i);
+			g_autofree char *volume = label_value(sample_volume(sample));
+			Json *object = gauges[g].object
+					       ? json_get_object(sample->data, gauges[g].object)
+					       : sample->data;
+
+			printf("storageos_%s{volume=\"%s\"} %" G_GINT64_FORMAT "\n", gauges[g].name,
+			       volume, json_get_number(object, gauges[g].key));
+		}
+	}
+}
+
+typedef void (*OperationPrinter)(const char *labels, const MetricsOperation *operation);
+
+static void print_operations(const GPtrArray *samples, OperationPrinter print)
+{
+	for (guint i = 0; i < samples->len; i++) {
+		const Sample *sample = g_ptr_array_index(samples, i);
+		g_autofree char *volume = label_value(sample_volume(sample));
+
+		for (MetricsKind kind = 0; kind < METRICS_KINDS; kind++) {
+			g_autofree char *labels = g_strdup_printf("volume=\"%s\",operation=\"%s\"",
+								  volume, metrics_kind_name(kind));
+
+			print(labels, &sample->operations[kind]);
+		}
+	}
+}
+
+static void print_errors(const char *labels, const MetricsOperation *operation)
+{
+	printf("storageos_operation_errors_total{%s} %" G_GUINT64_FORMAT "\n", labels,
+	       operation->errors);
+}
+
+static void print_bytes(const char *labels, const MetricsOperation *operation)
+{
+	printf("storageos_operation_bytes_total{%s} %" G_GUINT64_FORMAT "\n", labels,
+	       operation->bytes);
+}
+
+/* Powers of two only: dashboards need no more, and each bucket is a time series. */
+static void print_histogram(const char *labels, const MetricsOperation *operation)
+{
+	guint64 seen = 0;
+
+	for (guint b = 0; b < METRICS_BUCKETS; b++) {
+		guint64 limit = metrics_bucket_limit(b);
+
+		seen += operation->buckets[b];
+		if ((limit & (limit - 1)) == 0)
+			printf("storageos_operation_duration_seconds_bucket{%s,le=\"%.9g\"} "
+			       "%" G_GUINT64_FORMAT "\n",
+			       labels, (double)limit / NANOSECONDS, seen);
+	}
+	printf("storageos_operation_duration_seconds_bucket{%s,le=\"+Inf\"} %" G_GUINT64_FORMAT
+	       "\n",
+	       labels, seen);
+	printf("storageos_operation_duration_seconds_sum{%s} %.9f\n", labels,
+	       (double)operation->nanoseconds / NANOSECONDS);
+	printf("storageos_operation_duration_seconds_count{%s} %" G_GUINT64_FORMAT "\n", labels,
+	       seen);
+}
+
+void sample_print_prometheus(const GPtrArray *samples)
+{
+	print_info(samples);
+	print_gauges(samples);
+	print_head("operation_errors_total", "counter", "Requests that failed.");
+	print_operations(samples, print_errors);
+	print_head("operation_bytes_total", "counter", "Bytes of requests that succeeded.");
+	print_operations(samples, print_bytes);
+	print_head("operation_duration_seconds", "histogram",
+		   "Time from a request's arrival to its answer.");
+	print_operations(samples, print_histogram);
+}

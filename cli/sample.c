@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/sample.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/control.h"
+#include "common/error.h"
+#include "common/units.h"
+
+#define ANSWER_SECONDS 5
+#define NANOSECONDS 1e9
+
+static Sample *sample_new(Json *data)
+{
+	Sample *sample = g_new0(Sample, 1);
+	Json *operations = json_get_object(data, "operations");
+
+	sample->data = data;
+	sample->taken = g_get_monotonic_time();
+	for (MetricsKind kind = 0; kind < METRICS_KINDS; kind++)
+		metrics_from_json(json_get_object(operations, metrics_kind_name(kind)),
+				  &sample->operations[kind]);
+	return sample;
+}
+
+void sample_free(Sample *sample)
+{
+	if (!sample)
+		return;
+	json_object_put(sample->data);
+	g_free(sample);
+}
+
+static Sample *take(const Config *config, const char *socket, GError **error)
+{
+	g_autoptr(Json) request = json_object_new_object();
+	Json *data;
+
+	json_add_text(request, "command", "stats");
+	data = control_call(config, socket, request, ANSWER_SECONDS, error);
+	return data ? sample_new(data) : NULL;
+}
+
+Sample *sample_take(const Config *config, const VolumeName *name, GError **error)
+{
+	g_autofree char *socket = control_name(name);
+
+	return take(config, socket, error);
+}
+
+/* A socket that nobody answers on is what a killed server left. */
+GPtrArray *sample_take_all(const Config *config, GPtrArray *problems)
+{
+	GPtrArray *samples = g_ptr_array_new_with_free_func((GDestroyNotify)sample_free);
+	g_autoptr(GPtrArray) sockets = control_list(config);
+
+	for (guint i = 0; i < sockets->len; i++) {
+		const char *socket = g_ptr_array_index(sockets, i);
+		g_autoptr(GError) error = NULL;
+		Sample *sample = take(config, socket, &error);
+
+		if (sample)
+			g_ptr_array_add(samples, sample);
+		else if (!g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
+			g_ptr_array_add(problems,
+					g_strdup_printf("%s: %s", socket, error->message));
+	}
+	return samples;
+}
+
+const char *sample_volume(const Sample *sample)
+{
+	const char *name = json_get_text(sample->data, "volume");
+
+	return name ? name : "?";
+}
+
+static guint64 number(const Sample *sample, const char *object, const char *key)
+{
+	return (guint64)json_get_number(json_get_object(sample->data, object), key);
+}
+
+const char *sample_failure(const Sample *sample)
+{
+	return json_get_text(sample->data, "failure");
+}
+
+void sample_add_state(const Sample *sample, Json *object)
+{
+	static const char *const numbers[] = {"served_seconds", "in_flight", "checksum_errors"};
+
+	json_add_text(object, "state", json_get_text(sample->data, "state"));
+	json_add_text(object, "failure", sample_failure(sample));
+	for (guint i = 0; i < G_N_ELEMENTS(numbers); i++)
+		json_add_number(object, numbers[i],
+				(guint64)json_get_number(sample->data, numbers[i]));
+}
+
+void sample_add_engine_info(const Sample *sample, Json *object)
+{
+	json_add_number(object, "generation", (guint64)json_get_number(sample->data, "generation"));
+	json_add_number(object, "data_bytes", number(sample, "space", "data"));
+	json_add_number(object, "metadata_bytes", number(sample, "space", "metadata"));
+	json_add_number(object, "journal_size", number(sample, "journal", "size"));
+	json_add_number(object, "journal_used", number(sample, "journal", "used"));
+}
+
+/* ---- for people */
+
+/* "12us", "3.4ms", "1.20s"; at most 6 characters. */
+static const char *duration(guint64 ns, char *text, gsize room)
+{
+	if (ns < 10000000)
+		g_snprintf(text, room, "%.3gms", (double)ns / 1e6);
+	else if (ns < 1000000000)
+		g_snprintf(text, room, "%.0fms", (double)ns / 1e6);
+	else
+		g_snprintf(text, room, "%.1fs", (double)ns / 1e9);
+	if (ns < 1000000)
+		g_snprintf(text, room, "%.0fus", (double)ns / 1e3);
+	return text;
+}
+
+static double percent(guint64 part, guint64 whole)
+{
+	return whole ? 100. * (double)part / (double)whole : 0;
+}
+
+static void print_operation(const char *name, const MetricsOperation *operation)
+{
+	static const double shares[] = {.5, .95, .99, .999};
+	guint64 count = metrics_count(operation);
+	g_autofree char *bytes = size_format(operation->bytes);
+	char text[16];
+
+	printf("  %-18s %12" G_GUINT64_FORMAT " %10s %8" G_GUINT64_FORMAT, name, count, bytes,
+	       operation->errors);
+	printf(" %8s", duration(count ? operation->nanoseconds / count : 0, text, sizeof text));
+	for (guint i = 0; i < G_N_ELEMENTS(shares); i++)
+		printf(" %8s",
+		       duration(metrics_percentile(operation, shares[i]), text, sizeof text));
+	printf(" %8s\n", duration(operation->longest, text, sizeof text));
+}
+
+static void print_space(const Sample *sample)
+{
+	static const char *const keys[] = {"size", "allocated", "data", "metadata", "reclaimable"};
+
+	printf("  %-18s", "space");
+	for (guint i = 0; i < G_N_ELEMENTS(keys); i++) {
+		g_autofree char *size = size_format(number(sample, "space", keys[i]));
+
+		printf("%s %s %s", i ? "," : "", keys[i], size);
+	}
+	putchar('\n');
+}
+
+static void print_rest(const Sample *sample)
+{
+	guint64 hits = number(sample, "cache", "hits");
+	guint64 lookups = hits + number(sample, "cache", "misses");
+	guint64 used = number(sample, "journal", "used"), size = number(sample, "journal", "size");
+	g_autofree char *used_text = size_format(used);
+	g_autofree char *size_text = size_format(size);
+
+	printf("  %-18s %" G_GUINT64_FORMAT " nodes, %.1f%% of %" G_GUINT64_FORMAT " lookups hit\n",
+	       "map cache", number(sample, "cache", "nodes"), percent(hits, lookups), lookups);
+	printf("  %-18s %s of %s used (%.0f%%)\n", "journal", used_text, size_text,
+	       percent(used, size));
+	printf("  %-18s %" G_GINT64_FORMAT "\n", "checkpoints",
+	       json_get_number(sample->data, "checkpoints"));
+	printf("  %-18s %" G_GINT64_FORMAT "\n", "checksum errors",
+	       json_get_number(sample->data, "checksum_errors"));
+}
+
+void sample_print(const Sample *sample)
+{
+	const char *state = json_get_text(sample->data, "state");
+	const char *frontend = json_get_text(sample->data, "frontend");
+	const char *failure = json_get_text(sample->data, "failure");
+	gint64 seconds = json_get_number(sample->data, "served_seconds");
+
+	printf("%s: %s%s%s; over %s by process %" G_GINT64_FORMAT " for %" G_GINT64_FORMAT
+	       ":%02d:%02d; %" G_GINT64_FORMAT " in flight\n",
+	       sample_volume(sample), state ? state : "?", failure ? ": " : "",
+	       failure ? failure : "", frontend ? frontend : "?",
+	       json_get_number(sample->data, "pid"), seconds / 3600, (int)(seconds / 60 % 60),
+	       (int)(seconds % 60), json_get_number(sample->data, "in_flight"));
+	printf("  %-18s %12s %10s %8s %8s %8s %8s %8s %8s %8s\n", "", "requests", "bytes", "errors",
+	       "mean", "50%", "95%", "99%", "99.9%", "max");
+	for (MetricsKind kind = 0; kind < METRICS_KINDS; kind++)
+		print_operation(metrics_kind_name(kind), &sample->operations[kind]);
+	print_space(sample);
+	print_rest(sample);
+}
+
+/* ---- what changes, a line each time, after iostat */
+
+void sample_print_heading(void)
+{
+	printf("%-24s %8s %8s %8s %8s %8s %8s %8s %8s %8s %7s %5s\n", "volume", "r/s", "rMiB/s",
+	       "r_50%", "r_99%", "w/s", "wMiB/s", "w_50%", "w_99%", "f/s", "aqu-sz", "jrnl%");
+}
+
+static void print_rate(const MetricsOperation *change, double seconds)
+{
+	char text[16];
+
+	printf(" %8.0f %8.1f", (double)metrics_count(change) / seconds,
+	       (double)change->bytes / (double)MIB / seconds);
+	printf(" %8s", duration(metrics_percentile(change, .5), text, sizeof text));
+	printf(" %8s", duration(metrics_percentile(change, .99), text, sizeof text));
+}
+
+/* The mean number of requests in flight is what they took together, by the time (Little's law). */
+void sample_print_change(const Sample *sample, const Sample *earlier)
+{
+	static const MetricsOperation none;
+	MetricsOperation change[METRICS_KINDS];
+	gint64 served = json_get_number(sample->data, "served_seconds");
+	double seconds = earlier ? (double)(sample->taken - earlier->taken) / G_USEC_PER_SEC
+				 : (double)served;
+	guint64 together = 0;
+
+	seconds = MAX(seconds, 1e-3);
+	for (MetricsKind kind = 0; kind < METRICS_KINDS; kind++) {
+		change[kind] = metrics_since(&sample->operations[kind],
+					     earlier ? &earlier->operations[kind] : &none);
+		together += change[kind].nanoseconds;
+	}
+	printf("%-24s", sample_volume(sample));
+	print_rate(&change[METRICS_READ], seconds);
+	print_rate(&change[METRICS_WRITE], seconds);
+	printf(" %8.0f %7.2f %5.0f\n", (double)metrics_count(&change[METRICS_FLUSH]) / seconds,
+	       (double)together / NANOSECONDS / seconds,
+	       percent(number(sample, "journal", "used"), number(sample, "journal", "size")));
+}

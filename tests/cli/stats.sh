@@ -1,0 +1,125 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What a served volume tells of itself: stats, in every form, and what status and info add.
+. "$(dirname "$0")/../lib.sh"
+need jq jq
+need python3 python3
+need_root
+need_built "$STORAGEOS" "$STORAGEOS_FUSE"
+own_config
+
+stat_of() { "$STORAGEOS" stats db --json | jq -r ".[0] | .$1"; }
+metric() { # NAME{LABELS}: its value in Prometheus's format
+	"$STORAGEOS" stats --prometheus | awk -v m="$1" '$1 == m { print $2 }'
+}
+serve() {
+	"$STORAGEOS_FUSE" --pid-file "$WORK/pid" "$1" "$WORK/mnt"
+}
+all() { "$STORAGEOS" stats "$@" 2>&1; }
+
+is "nothing is served: says so" "$(all)" "storageos: stats: no volume is served"
+is "nothing is served: no metrics, but their heads" \
+	"$("$STORAGEOS" stats --prometheus | grep -vc '^#')" 0
+must "create" "$STORAGEOS" create db --size 64M
+refuses "stats of what is not served" "nobody serves it; see: storageos attach default/db" \
+	"$STORAGEOS" stats db
+mkdir "$WORK/mnt"
+cleanup unmount_for_certain "$WORK/mnt"
+must "serve" serve db
+
+# ---- what is counted is what was done
+
+dd if=/dev/urandom of="$WORK/mnt/db" bs=64k count=32 oflag=direct conv=notrunc,fsync status=none
+dd if="$WORK/mnt/db" of=/dev/null bs=32k count=8 iflag=direct status=none
+fallocate --punch-hole --offset 0 --length 1M "$WORK/mnt/db"
+is "writes" "$(stat_of operations.write.count)" 32
+is "bytes written" "$(stat_of operations.write.bytes)" $((2 << 20))
+is "reads" "$(stat_of operations.read.count)" 8
+is "bytes read" "$(stat_of operations.read.bytes)" $((256 << 10))
+is "discards" "$(stat_of operations.discard.count)" 1
+is "bytes discarded" "$(stat_of operations.discard.bytes)" $((1 << 20))
+like "flushes" "$(stat_of operations.flush.count)" '^[1-9]$'
+is "no errors" "$(stat_of 'operations | map(.errors) | add')" 0
+is "percentiles rise" "$(stat_of 'operations.write.latency_ns |
+	.p50 > 0 and .p50 <= .p95 and .p95 <= .p99 and .p99 <= .p999 and .p999 <= .max')" true
+is "the histogram holds every request" \
+	"$(stat_of 'operations.write | (.latency_ns.histogram | map(.[1]) | add) == .count')" true
+is "nothing in flight" "$(stat_of in_flight)" 0
+is "front end" "$(stat_of frontend)" fuse
+is "process" "$(stat_of pid)" "$(<"$WORK/pid")"
+is "size" "$(stat_of space.size)" $((64 << 20))
+is "data" "$(stat_of space.data)" $((1 << 20))
+is "the rest is there" "$(stat_of 'volume as $v | [.cache.hits, .cache.misses, .cache.nodes, .journal.size,
+	.journal.used, .checkpoints, .generation, .checksum_errors, .space.metadata,
+	.space.allocated, .space.reclaimable] | all(type == "number" and . >= 0)')" true
+
+# A write behind the end of the volume fails, and is counted so.
+dd if=/dev/zero of="$WORK/mnt/db" bs=4k count=1 seek=16384 oflag=direct conv=notrunc status=none \
+	2>/dev/null
+is "an error is counted" "$(stat_of operations.write.errors)" 1
+
+# ---- the other forms
+
+text=$("$STORAGEOS" stats db)
+like "text: the volume" "$text" '^default/db: ok; over fuse by process [0-9]+'
+like "text: writes" "$text" '^  write +33 +2 MiB +1 '
+like "text: space" "$text" 'size 64 MiB, allocated .*, data 1 MiB'
+is "prometheus: writes" \
+	"$(metric 'storageos_operation_duration_seconds_count{volume="default/db",operation="write"}')" 33
+is "prometheus: bytes" \
+	"$(metric 'storageos_operation_bytes_total{volume="default/db",operation="read"}')" 262144
+is "prometheus: size" "$(metric 'storageos_size_bytes{volume="default/db"}')" $((64 << 20))
+"$STORAGEOS" stats --prometheus >"$WORK/metrics"
+cat >"$WORK/parse.py" <<-'END'
+	import sys
+	from prometheus_client.parser import text_string_to_metric_families as parse
+	families = {f.name: f for f in parse(open(sys.argv[1]).read())}
+	assert families["storageos_operation_duration_seconds"].type == "histogram"
+	assert families["storageos_checkpoints"].type == "counter"
+	assert all(f.documentation and f.samples for f in families.values())
+	buckets = [s for s in families["storageos_operation_duration_seconds"].samples
+	           if s.name.endswith("_bucket") and s.labels["operation"] == "write"]
+	values = [s.value for s in buckets]
+	assert values == sorted(values) and values[-1] == 33 and buckets[-1].labels["le"] == "+Inf"
+	END
+check "prometheus: its own parser takes it" /usr/bin/python3 "$WORK/parse.py" "$WORK/metrics"
+is "watch: a heading and a line each time" \
+	"$("$STORAGEOS" stats db --watch --count 2 | grep -c -e '^volume  *r/s' -e '^default/db ')" 3
+(sleep 0.5; dd if=/dev/zero of="$WORK/mnt/db" bs=4k count=100 oflag=direct conv=notrunc status=none) &
+like "watch: what happens in the interval" \
+	"$("$STORAGEOS" stats db --watch --interval 2 --count 2 | tail -n 1)" \
+	'^default/db +0 +0\.0 +0us +0us +(49|50|51) '
+wait $!
+is "watch: JSON, a line each time" \
+	"$("$STORAGEOS" stats --watch --count 2 --json | jq -r '.[0].volume' | sort | uniq -c | xargs)" \
+	"2 default/db"
+is "usage: prometheus and JSON" "$("$STORAGEOS" stats --prometheus --json 2>/dev/null; echo $?)" 2
+is "usage: an interval of nothing" "$("$STORAGEOS" stats --watch --interval 0 2>/dev/null; echo $?)" 2
+
+# ---- what status and info add
+
+is "info: state" "$("$STORAGEOS" info db --json | jq -r .state)" ok
+is "info: data" "$("$STORAGEOS" info db --json | jq -r .data_bytes)" "$(stat_of space.data)"
+
+# ---- several volumes; a server that dies; one that ends
+
+must "create another" "$STORAGEOS" create other --size 8M
+mkdir "$WORK/mnt2"
+cleanup unmount_for_certain "$WORK/mnt2"
+must "serve another" "$STORAGEOS_FUSE" other "$WORK/mnt2"
+is "all that are served, by name" "$("$STORAGEOS" stats --json | jq -r '[.[].volume] | join(" ")')" \
+	"default/db default/other"
+pid=$(<"$WORK/pid")
+kill -9 "$pid"
+must "killed" wait_for 10 gone "$pid"
+refuses "stats of one whose server was killed" 'nobody serves it' "$STORAGEOS" stats db
+is "the other one is still told of" "$("$STORAGEOS" stats --json | jq -r '[.[].volume] | join(" ")')" \
+	default/other
+must "serve again" serve db
+pid=$(<"$WORK/pid")
+is "counters begin anew" "$(stat_of operations.write.count)" 0
+must "end" unmount "$WORK/mnt"
+must "ended" wait_for 10 gone "$pid"
+is "its socket is gone" "$(ls "$WORK/run/control")" default:other
+must "end the other" unmount "$WORK/mnt2"
+finish
