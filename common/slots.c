@@ -155,23 +155,27 @@ static guint32 take_from_word(Slots *slots, Group *group, guint64 number, guint 
 	return got;
 }
 
-/* Sweeps warm slots from the cursor on; what is asked for is there, or all that is warm. */
-static guint32 take_warm(Slots *slots, guint32 want, SlotRun *runs, guint *n_runs)
+/* Sweeps warm slots from the cursor on; what is asked for is there, or all that is warm.
+ * `written`: only of words whose free slots all have space below them. */
+static guint32 take_warm(Slots *slots, guint32 want, gboolean written, SlotRun *runs, guint *n_runs)
 {
 	guint32 got = 0;
 
-	while (got < want && slots->warm_free) {
+	/* The group of the cursor comes twice: the words before the cursor are looked at last. */
+	for (guint64 visited = 0; got < want && slots->warm_free && visited <= slots->n_groups;
+	     visited++) {
 		Group *group;
 
 		if (slots->cursor_group >= slots->n_groups)
 			slots->cursor_group = 0;
 		group = slots->groups[slots->cursor_group];
 		while (got < want && group->warm_free && slots->cursor_word < WORDS) {
-			if (~group->used[slots->cursor_word] &&
-			    !word_is_cold(group, slots->cursor_word))
-				got += take_from_word(slots, group, slots->cursor_group,
-						      slots->cursor_word, want - got, runs,
-						      n_runs);
+			guint word = slots->cursor_word;
+
+			if (~group->used[word] && !word_is_cold(group, word) &&
+			    (!written || word_is_written(group, word)))
+				got += take_from_word(slots, group, slots->cursor_group, word,
+						      want - got, runs, n_runs);
 			if (got < want)
 				slots->cursor_word++;
 		}
@@ -211,7 +215,7 @@ int slots_alloc(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_runs)
 	while (!r) {
 		guint64 had = slots->n_groups;
 
-		got += take_warm(slots, n - got, runs, &n_runs);
+		got += take_warm(slots, n - got, FALSE, runs, &n_runs);
 		if (got == n)
 			break;
 		if (warm_one(slots))
@@ -226,6 +230,20 @@ int slots_alloc(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_runs)
 	else
 		*ret_n_runs = n_runs;
 	return r;
+}
+
+int slots_alloc_written(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_runs)
+{
+	guint n_runs = 0;
+	gboolean enough;
+
+	g_mutex_lock(&slots->lock);
+	enough = take_warm(slots, n, TRUE, runs, &n_runs) == n;
+	for (guint i = 0; i < n_runs && !enough; i++)
+		give_back_locked(slots, runs[i], FALSE); /* still written, every one */
+	g_mutex_unlock(&slots->lock);
+	*ret_n_runs = n_runs;
+	return enough ? 0 : -ENOSPC;
 }
 
 /* Takes a wholly free word of one group, the first from `word` on.  *ret_written: the file system
@@ -281,7 +299,7 @@ static gboolean take_some(Slots *slots, SlotRun *ret_run, gboolean *ret_written)
 	SlotRun one;
 	guint n_runs = 0, word;
 
-	if (!take_warm(slots, 1, &one, &n_runs))
+	if (!take_warm(slots, 1, FALSE, &one, &n_runs))
 		return FALSE;
 	group = slots->groups[slot_group(one.slot)];
 	word = (guint)(slot_index(one.slot) - FORMAT_FIRST_INDEX) / 64;

@@ -26,7 +26,8 @@
  * slots_gain, slots_lose, slots_reserve, slots_freeze and slots_thaw among each other (the map's
  * lock), and that only one thread calls write_bitmaps, thaw and trim.
  *
- * Memory: one bit a slot, and the lists: at most the slots changed between two checkpoints.
+ * Memory: one bit a slot and two for each 64, and the lists: at most the slots changed between two
+ * checkpoints.
  */
 #pragma once
 
@@ -47,6 +48,10 @@ gboolean slots_load(Slots *slots, guint64 groups, guint64 checkpoint, GError **e
 /* Takes `n` slots (at most FORMAT_RECORD_BLOCKS_MAX) in as few runs as free space allows; `runs`
  * has room for `n`.  Grows the backing where need be.  0, -ENOSPC, -ENOMEM, -EIO. */
 int slots_alloc(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_runs);
+
+/* The same where the backing is known to have space below, or -ENOSPC: for a full disk, on which
+ * others would be tried in vain. */
+int slots_alloc_written(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_runs);
 
 /* Takes up to 64 neighbouring slots (at least 1) for nodes, which the file system below has space
  * for, so that a checkpoint never meets a full disk.  `hint`: a slot to try first, or 0. */

@@ -63,8 +63,8 @@ static int write_payload(Piece *piece)
 	return 0;
 }
 
-/* Takes slots and writes the payload there.  Where the backing is full, slots elsewhere may still
- * have space below them, and a checkpoint may free some. */
+/* Takes slots and writes the payload there.  Where the backing is full, slots that have been written
+ * before still have space below them, others may, and a checkpoint may free some. */
 static int place_payload(Piece *piece)
 {
 	Volume *volume = piece->volume;
@@ -73,7 +73,10 @@ static int place_payload(Piece *piece)
 	for (guint attempt = 0; attempt < PLACES_TRIED; attempt++) {
 		MapInfo info;
 
-		r = slots_alloc(volume->engine.slots, piece->n, piece->runs, &piece->n_runs);
+		r = attempt % 2 ? slots_alloc_written(volume->engine.slots, piece->n, piece->runs,
+						      &piece->n_runs)
+				: slots_alloc(volume->engine.slots, piece->n, piece->runs,
+					      &piece->n_runs);
 		if (!r) {
 			r = write_payload(piece);
 			if (!r)
