@@ -98,31 +98,52 @@ static gboolean over_tcmu(Attaching *attaching, GError **error)
 	return TRUE;
 }
 
-static gboolean over_fuse(Attaching *attaching, const char *why_not_tcmu, GError **error)
+/* `why_not_tcmu`: in words, or NULL where FUSE was asked for. */
+static gboolean over_fuse(Attaching *attaching, const RuntimeProbe *probe, const char *why_not_tcmu,
+			  GError **error)
 {
-	g_autoptr(RuntimeProbe) probe = runtime_probe_new();
-
 	attaching->device = frontend_fuse_attach(attaching->places, probe, attaching->facts, error);
 	if (!attaching->device) {
 		if (why_not_tcmu)
-			g_prefix_error(error, "no TCMU (%s), and over FUSE: ", why_not_tcmu);
+			g_prefix_error(error, "%s; and over FUSE: ", why_not_tcmu);
 		return FALSE;
 	}
 	attaching->frontend = FRONTEND_FUSE;
-	attaching->reason = why_not_tcmu ? g_strdup_printf("no TCMU: %s", why_not_tcmu)
-					 : g_strdup("it was asked for");
+	attaching->reason = g_strdup(why_not_tcmu ? why_not_tcmu : "it was asked for");
 	return TRUE;
 }
 
+/* What was chosen by looking may fail when it is done: then FUSE, unless that was ruled out. */
+static gboolean over_tcmu_or_fuse(Attaching *attaching, GError **error)
+{
+	g_autoptr(RuntimeProbe) probe = NULL;
+	g_autoptr(GError) tcmu = NULL;
+	g_autofree char *why = NULL;
+
+	if (over_tcmu(attaching, &tcmu))
+		return TRUE;
+	if (attaching->wanted == FRONTEND_TCMU) {
+		g_propagate_error(error, g_steal_pointer(&tcmu));
+		return FALSE;
+	}
+	probe = runtime_probe_new();
+	why = g_strdup_printf("no TCMU: %s", tcmu->message);
+	return over_fuse(attaching, probe, why, error);
+}
+
+/* As `probe` says. */
 static gboolean make(Attaching *attaching, GError **error)
 {
-	g_autoptr(GError) tcmu = NULL;
+	g_autoptr(RuntimeProbe) probe = runtime_probe_new();
+	gboolean automatic = attaching->wanted == FRONTEND_AUTO;
+	g_autofree char *reason = NULL;
+	Frontend chosen;
 
-	if (attaching->wanted == FRONTEND_TCMU)
-		return over_tcmu(attaching, error);
-	if (attaching->wanted == FRONTEND_FUSE)
-		return over_fuse(attaching, NULL, error);
-	return over_tcmu(attaching, &tcmu) || over_fuse(attaching, tcmu->message, error);
+	if (!runtime_probe_choose(probe, attaching->wanted, &chosen, &reason))
+		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "%s", reason);
+	return chosen == FRONTEND_TCMU
+		       ? over_tcmu_or_fuse(attaching, error)
+		       : over_fuse(attaching, probe, automatic ? reason : NULL, error);
 }
 
 static gboolean remember(const Places *places, const Facts *facts, Frontend frontend,

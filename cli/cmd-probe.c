@@ -43,10 +43,10 @@ static const char *or_not_installed(const char *program)
 static void print_platform(const RuntimeProbe *probe)
 {
 	const CompatibilityRow *row = probe->row;
-	g_autofree char *which = probe->n_kernels > 1
-					 ? g_strdup_printf(" (of %u; --kernel names another)",
-							   probe->n_kernels)
-					 : g_strdup("");
+	g_autofree char *which =
+		probe->n_kernels > 1
+			? g_strdup_printf(" (of %u; --kernel names another)", probe->n_kernels)
+			: g_strdup("");
 
 	line("platform", "%s", probe->platform->name);
 	if (row->tcmu == COMPATIBILITY_LOOK)
@@ -210,8 +210,7 @@ static void judge(const RuntimeProbe *probe, const Config *config, ProbeVerdict 
 {
 	Frontend wanted = probe->running ? config->frontend : frontend_in_root(probe);
 
-	verdict->possible =
-		runtime_probe_choose(probe, wanted, &verdict->chosen, &verdict->reason);
+	verdict->possible = runtime_probe_choose(probe, wanted, &verdict->chosen, &verdict->reason);
 	verdict->next_step = runtime_probe_next_step(probe, wanted);
 	verdict->warnings = runtime_probe_warnings(probe, config);
 }

@@ -7,7 +7,13 @@
 #define UBUNTU_EXTRA "install linux-image-extra-%s (on newer kernels linux-modules-extra-%s)"
 #define UBUNTU_LIO_ONLY "linux-image-extra-%s brings LIO only"
 
-typedef enum { KERNEL_ANY, KERNEL_STANDARD, KERNEL_DIGITALOCEAN, KERNEL_AWS, KERNEL_GKE } KernelKind;
+typedef enum {
+	KERNEL_ANY,
+	KERNEL_STANDARD,
+	KERNEL_DIGITALOCEAN,
+	KERNEL_AWS,
+	KERNEL_GKE
+} KernelKind;
 
 /* Which platforms a row is for: the first that fits is taken. */
 typedef struct {
@@ -17,6 +23,7 @@ typedef struct {
 	CompatibilityRow row;
 } TableRow;
 
+/* clang-format off */
 static const TableRow table[] = {
 	{"rhel", 7, 8, KERNEL_ANY,
 	 {"RHEL 7 and 8", COMPATIBILITY_YES, COMPATIBILITY_YES, NULL, FALSE}},
@@ -48,6 +55,7 @@ static const TableRow table[] = {
 	{"debian", 9, 12, KERNEL_ANY,
 	 {"Debian 9 to 12", COMPATIBILITY_YES, COMPATIBILITY_YES, NULL, FALSE}},
 };
+/* clang-format on */
 
 static const CompatibilityRow azure = {"Ubuntu on Azure", COMPATIBILITY_YES, COMPATIBILITY_YES,
 				       NULL, FALSE};

@@ -97,7 +97,8 @@ gboolean elf_image_exports(const ElfImage *image, const char *symbol)
 		return FALSE;
 	for (guint64 i = 0; i < table.n_entries; i++) {
 		memcpy(&entry, table.entries + i * sizeof entry, sizeof entry);
-		if (entry.st_shndx != SHN_UNDEF && !strcmp(string_at(&table, entry.st_name), symbol))
+		if (entry.st_shndx != SHN_UNDEF &&
+		    !strcmp(string_at(&table, entry.st_name), symbol))
 			return TRUE;
 	}
 	return FALSE;

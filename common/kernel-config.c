@@ -15,8 +15,7 @@ struct KernelConfig {
 /* The text of a gzip file, or NULL: also where it is longer than TEXT_MAX. */
 static char *unpack(const char *packed, gsize length)
 {
-	g_autoptr(GZlibDecompressor) gzip =
-		g_zlib_decompressor_new(G_ZLIB_COMPRESSOR_FORMAT_GZIP);
+	g_autoptr(GZlibDecompressor) gzip = g_zlib_decompressor_new(G_ZLIB_COMPRESSOR_FORMAT_GZIP);
 	g_autofree char *text = g_malloc(TEXT_MAX + 1);
 	gsize in = 0, out = 0;
 

@@ -167,8 +167,8 @@ static gboolean is_kernel(const Root *root, const char *directory, const char *n
 	return FALSE;
 }
 
-/* What there is the configuration of alone: a kernel with everything built in, if not what a removed
- * one left. */
+/* What there is the configuration of alone: a kernel with everything built in, if not what a
+ * removed one left. */
 static void add_configured(const Root *root, GPtrArray *releases)
 {
 	g_autoptr(GPtrArray) names = root_list(root, "/boot");

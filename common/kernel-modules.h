@@ -32,10 +32,10 @@ typedef struct {
 	char *release;
 	gboolean running;
 	KernelConfig *config;
-	char *directory;    /* of its modules in the root, or NULL */
-	char *loadable;	    /* modules.dep, or NULL */
-	char *built_in;	    /* modules.builtin, or NULL */
-	gboolean may_load;  /* modules can be loaded at all */
+	char *directory;   /* of its modules in the root, or NULL */
+	char *loadable;	   /* modules.dep, or NULL */
+	char *built_in;	   /* modules.builtin, or NULL */
+	gboolean may_load; /* modules can be loaded at all */
 } Kernel;
 
 /* The kernel that runs; `root` is that of the running system.  Never NULL. */

@@ -14,8 +14,8 @@
 #define MEMORY_UNLIMITED G_MAXUINT64
 
 typedef struct {
-	guint64 locked; /* RLIMIT_MEMLOCK, bytes */
-	guint64 cgroup; /* the least limit of its control group and those above, bytes */
+	guint64 locked;	 /* RLIMIT_MEMLOCK, bytes */
+	guint64 cgroup;	 /* the least limit of its control group and those above, bytes */
 	guint64 machine; /* that there is, bytes */
 } MemoryLimits;
 

@@ -94,10 +94,9 @@ static const char *cloud_words(const Platform *platform)
 /* The machine says so, or cloud-init remembers, or the provider's agent is there. */
 static gboolean is_digitalocean(const Root *root)
 {
-	static const char *const places[] = {"/sys/class/dmi/id/sys_vendor",
-					     "/run/cloud-init/result.json",
-					     "/var/lib/cloud/data/result.json",
-					     "/var/lib/cloud/instance/datasource"};
+	static const char *const places[] = {
+		"/sys/class/dmi/id/sys_vendor", "/run/cloud-init/result.json",
+		"/var/lib/cloud/data/result.json", "/var/lib/cloud/instance/datasource"};
 
 	for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
 		g_autofree char *text = root_read(root, places[i], OS_RELEASE_MAX, NULL, NULL);
@@ -114,10 +113,10 @@ static const struct {
 	const char *id;
 	Packages packages;
 } families[] = {
-	{"debian", PACKAGES_APT},   {"ubuntu", PACKAGES_APT},	 {"rhel", PACKAGES_DNF},
-	{"fedora", PACKAGES_DNF},   {"centos", PACKAGES_DNF},	 {"amzn", PACKAGES_DNF},
-	{"suse", PACKAGES_ZYPPER},  {"opensuse", PACKAGES_ZYPPER}, {"sles", PACKAGES_ZYPPER},
-	{"alpine", PACKAGES_APK},   {"arch", PACKAGES_PACMAN},
+	{"debian", PACKAGES_APT},  {"ubuntu", PACKAGES_APT},	  {"rhel", PACKAGES_DNF},
+	{"fedora", PACKAGES_DNF},  {"centos", PACKAGES_DNF},	  {"amzn", PACKAGES_DNF},
+	{"suse", PACKAGES_ZYPPER}, {"opensuse", PACKAGES_ZYPPER}, {"sles", PACKAGES_ZYPPER},
+	{"alpine", PACKAGES_APK},  {"arch", PACKAGES_PACMAN},
 };
 
 /* By the distribution itself, or one that it says it is like. */
@@ -139,7 +138,8 @@ static const char *install_command(const Platform *platform)
 	case PACKAGES_APT:
 		return "apt-get install";
 	case PACKAGES_DNF:
-		return !strcmp(platform->version, "7") || g_str_has_prefix(platform->version, "7.") ||
+		return !strcmp(platform->version, "7") ||
+				       g_str_has_prefix(platform->version, "7.") ||
 				       !strcmp(platform->version, "2")
 			       ? "yum install"
 			       : "dnf install";

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The walk.  Every component is opened by itself (O_PATH, O_NOFOLLOW) in the directory before it;
- * a link is read and put in front of what is still to go.  The directories passed stay open, so that
+ * a link is read and put in front of what is still to go.  The directories passed stay open, so
+ * that
  * ".." goes back to where the walk came from, and no further than the root: whatever is moved or
  * replaced meanwhile.
  *
@@ -30,10 +31,10 @@ struct Root {
 typedef struct {
 	int directories[DEPTH_MAX]; /* that the walk passed, [0] the root's own */
 	guint depth;
-	char *rest;		    /* still to go */
+	char *rest; /* still to go */
 	guint links;
-	int file;		    /* where it ended, if that is no directory; O_PATH */
-	char name[NAME_MAX + 1];    /* of that file in the last directory */
+	int file;		 /* where it ended, if that is no directory; O_PATH */
+	char name[NAME_MAX + 1]; /* of that file in the last directory */
 } Walk;
 
 Root *root_open(const char *directory, GError **error)

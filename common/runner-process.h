@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcmu-runner as it runs: from which files, and whether those are still the ones that are installed.
- * It looks for plugins once, when it starts, so what was installed since has no effect yet.
+ * tcmu-runner as it runs: from which files, and whether those are still the ones that are
+ * installed. It looks for plugins once, when it starts, so what was installed since has no effect
+ * yet.
  *
  * Looking at another user's process takes root; without, nothing is said.
  */
@@ -19,10 +20,10 @@ typedef enum {
 } RunnerPlugin;
 
 typedef struct {
-	char *program;	  /* or NULL */
+	char *program;	   /* or NULL */
 	gboolean outdated; /* the program was replaced since it was started */
-	char *directory;  /* of plugins, where it was told one (--handler-path), or NULL */
-	gint64 started;	  /* seconds since 1970; 0: not known */
+	char *directory;   /* of plugins, where it was told one (--handler-path), or NULL */
+	gint64 started;	   /* seconds since 1970; 0: not known */
 } RunnerProcess;
 
 void runner_process_examine(guint32 pid, RunnerProcess *ret_process);

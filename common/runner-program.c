@@ -63,7 +63,7 @@ static char *read_image(const Root *root, const char *path, ElfImage *ret_image)
 static GPtrArray *library_directories(const Root *root)
 {
 	static const char *const places[] = {"/usr/lib64", "/lib64", "/usr/local/lib64",
-					     "/usr/lib", "/lib", "/usr/local/lib"};
+					     "/usr/lib",   "/lib",   "/usr/local/lib"};
 	GPtrArray *directories = g_ptr_array_new_with_free_func(g_free);
 
 	for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
@@ -99,7 +99,8 @@ static gboolean has(const Images *images, const char *symbol)
 	       elf_image_exports(&images->library, symbol);
 }
 
-/* The same test, symbol by symbol, as the plugin makes in the running runner (handler/runner-abi.c).
+/* The same test, symbol by symbol, as the plugin makes in the running runner
+ * (handler/runner-abi.c).
  */
 static RunnerGeneration find_generation(const Images *images)
 {
@@ -174,10 +175,10 @@ static void look_for_plugins(const Root *root, RunnerProgram *program)
 
 static char *find_program(const Root *root)
 {
-	static const char *const places[] = {"/usr/bin/tcmu-runner", "/usr/sbin/tcmu-runner",
-					     "/usr/local/bin/tcmu-runner",
-					     "/usr/local/sbin/tcmu-runner", "/bin/tcmu-runner",
-					     "/sbin/tcmu-runner"};
+	static const char *const places[] = {
+		"/usr/bin/tcmu-runner",	      "/usr/sbin/tcmu-runner",
+		"/usr/local/bin/tcmu-runner", "/usr/local/sbin/tcmu-runner",
+		"/bin/tcmu-runner",	      "/sbin/tcmu-runner"};
 
 	for (guint i = 0; i < G_N_ELEMENTS(places); i++)
 		if (root_has_file(root, places[i]))
@@ -200,9 +201,9 @@ void runner_program_examine(const Root *root, const char *program, const char *d
 	load_library(root, directories, &images);
 	ret_program->generation = find_generation(&images);
 	ret_program->version = elf_image_find_text(&images.program, is_version);
-	ret_program->directory = directory ? g_strdup(directory)
-					   : elf_image_find_text(&images.program,
-								 is_handler_directory);
+	ret_program->directory =
+		directory ? g_strdup(directory)
+			  : elf_image_find_text(&images.program, is_handler_directory);
 	if (!ret_program->directory || !root_has_directory(root, ret_program->directory)) {
 		g_free(ret_program->directory);
 		ret_program->directory = usual_directory(root, directories);

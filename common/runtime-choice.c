@@ -81,9 +81,9 @@ static char *runner_files_obstacle(const RunnerProgram *files)
 {
 	if (generation_is_not_served(files))
 		return g_strdup_printf("the plugin is not made for tcmu-runner %s",
-				       files->version ? files->version
-						      : runner_generation_versions(
-								files->generation));
+				       files->version
+					       ? files->version
+					       : runner_generation_versions(files->generation));
 	if (plugin_is_missing(files))
 		return g_strdup_printf(RUNNER_PLUGIN " is not in %s", files->directory);
 	return NULL;
@@ -342,13 +342,11 @@ static void warn_of_others(const RuntimeProbe *probe, GPtrArray *warnings)
 			warn(warnings,
 			     "process %u (%s) %s: a second TCMU daemon can corrupt volumes",
 			     user->pid, user->command,
-			     user->device ? "has a TCMU device open"
-					  : "listens for TCMU devices");
+			     user->device ? "has a TCMU device open" : "listens for TCMU devices");
 	}
 }
 
-static void warn_of_limit(GPtrArray *warnings, const char *whose, guint64 limit,
-			  guint64 node_cache)
+static void warn_of_limit(GPtrArray *warnings, const char *whose, guint64 limit, guint64 node_cache)
 {
 	g_autofree char *text = NULL;
 	g_autofree char *need = NULL;

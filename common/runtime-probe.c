@@ -27,8 +27,8 @@ const char *probe_module_name(ProbeModule module)
 /* ---- programs */
 
 /* Administrators' programs are looked for also where a user's PATH does not go. */
-static const char *const program_places[] = {"/usr/sbin", "/usr/bin", "/usr/local/sbin",
-					     "/usr/local/bin", "/sbin", "/bin"};
+static const char *const program_places[] = {"/usr/sbin",      "/usr/bin", "/usr/local/sbin",
+					     "/usr/local/bin", "/sbin",	   "/bin"};
 
 static char *find_program(const RuntimeProbe *probe, const char *name)
 {
@@ -70,10 +70,11 @@ static guint64 page_size(const RuntimeProbe *probe)
 		const char *option;
 		guint64 bytes;
 	} sizes[] = {
-		{"ARM64_64K_PAGES", 65536}, {"ARM64_16K_PAGES", 16384}, {"ARM64_4K_PAGES", 4096},
-		{"PPC_64K_PAGES", 65536},   {"PPC_4K_PAGES", 4096},	{"PAGE_SIZE_64KB", 65536},
-		{"PAGE_SIZE_16KB", 16384},  {"PAGE_SIZE_4KB", 4096},	{"X86_64", 4096},
-		{"S390", 4096},
+		{"ARM64_64K_PAGES", 65536}, {"ARM64_16K_PAGES", 16384},
+		{"ARM64_4K_PAGES", 4096},   {"PPC_64K_PAGES", 65536},
+		{"PPC_4K_PAGES", 4096},	    {"PAGE_SIZE_64KB", 65536},
+		{"PAGE_SIZE_16KB", 16384},  {"PAGE_SIZE_4KB", 4096},
+		{"X86_64", 4096},	    {"S390", 4096},
 	};
 
 	if (probe->running)
@@ -133,8 +134,8 @@ static void look_at_runner(RuntimeProbe *probe)
 	}
 	runner_program_examine(probe->root, probe->runner_program, process->directory,
 			       &probe->runner_files);
-	probe->runner_plugin = runner_process_plugin(probe->runner.pid, process,
-						     probe->runner_files.plugin);
+	probe->runner_plugin =
+		runner_process_plugin(probe->runner.pid, process, probe->runner_files.plugin);
 }
 
 RuntimeProbe *runtime_probe_new(void)

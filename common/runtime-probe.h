@@ -53,20 +53,20 @@ typedef struct {
 	const CompatibilityRow *row;
 	ModuleState modules[PROBE_MODULES];
 	KernelOption options[PROBE_MODULES];
-	char *configfs;		 /* where it is mounted, or NULL */
-	char *runner_program;	 /* NULL: not installed */
-	char *targetcli_program; /* NULL: not installed */
-	char *fuse_program;	 /* storageos-fuse; NULL: not installed */
+	char *configfs;		  /* where it is mounted, or NULL */
+	char *runner_program;	  /* NULL: not installed */
+	char *targetcli_program;  /* NULL: not installed */
+	char *fuse_program;	  /* storageos-fuse; NULL: not installed */
 	char *fusermount_program; /* or NULL */
-	gboolean fuse_device;	 /* /dev/fuse */
-	gboolean loop_device;	 /* /dev/loop-control */
+	gboolean fuse_device;	  /* /dev/fuse */
+	gboolean loop_device;	  /* /dev/loop-control */
 	RunnerStatus runner;
 	RunnerProgram runner_files;
 	RunnerProcess runner_process;
 	RunnerPlugin runner_plugin;
 	TcmuUsers tcmu;
-	guint64 page_size;    /* bytes; 0: not known */
-	MemoryLimits memory;  /* of this process */
+	guint64 page_size;   /* bytes; 0: not known */
+	MemoryLimits memory; /* of this process */
 	MemoryLimits runner_memory;
 } RuntimeProbe;
 

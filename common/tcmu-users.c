@@ -99,8 +99,7 @@ static void ask_family(TcmuUsers *users)
 	if (length < (ssize_t)heads || answer.header.nlmsg_type != GENL_ID_CTRL)
 		return;
 	users->netlink = TRUE;
-	users->group =
-		find_group((Attributes){answer.bytes + heads, (gsize)length - heads});
+	users->group = find_group((Attributes){answer.bytes + heads, (gsize)length - heads});
 }
 
 /* ---- devices */
@@ -133,8 +132,8 @@ static void add_device(TcmuUsers *users, GHashTable *rings, const char *uio, con
 	} else if (!users->subtypes || !strstr(users->subtypes, subtype)) {
 		g_autofree char *before = users->subtypes;
 
-		users->subtypes = g_strconcat(before ? before : "", before ? ", " : "", subtype,
-					      NULL);
+		users->subtypes =
+			g_strconcat(before ? before : "", before ? ", " : "", subtype, NULL);
 	}
 }
 
@@ -189,7 +188,7 @@ static char *read_link(const char *path)
 	ssize_t length = readlink(path, target, sizeof target);
 
 	return length > 0 && length < (ssize_t)sizeof target ? g_strndup(target, (gsize)length)
-							       : NULL;
+							     : NULL;
 }
 
 /* The file shows the sockets of the process's own network alone. */
@@ -229,8 +228,7 @@ static char *command_of(const Scan *scan, const char *pid)
 	g_autofree char *path = g_build_filename(scan->proc, pid, "comm", NULL);
 	char *name = read_text(path);
 
-	return name ? g_strcanon(name,
-				 G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-_.:+/", '_')
+	return name ? g_strcanon(name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-_.:+/", '_')
 		    : g_strdup("?");
 }
 

@@ -2,10 +2,11 @@
 /*
  * Who serves TCMU devices on this machine.
  *
- * The kernel tells every process on the multicast group of the netlink family TCM-USER of each new
- * device, takes the first answer, and lets every process open a device's ring.  It knows nothing of
- * owners: two daemons that serve the same device corrupt it, and one that does not know a device may
- * answer for the one that does.  So there should be one, and who else is there is to be told.
+ * The kernel tells every process on the multicast group of the netlink family TCM-USER of each
+ * device that comes or goes, takes the first answer, and gives a device's ring to whoever opens it
+ * first.  It knows nothing of owners: a daemon may answer for a device that it does not serve, and
+ * one that starts resets the rings of devices that another is serving.  So there should be one, and
+ * who else is there is to be told.
  *
  * Looking at other users' processes takes root; without, some may remain unseen.
  */
@@ -21,12 +22,12 @@ typedef struct {
 } TcmuUser;
 
 typedef struct {
-	gboolean netlink; /* the family is registered */
-	guint32 group;	  /* its multicast group; 0: not known */
-	guint devices;	  /* of TCMU in the kernel */
+	gboolean netlink;  /* the family is registered */
+	guint32 group;	   /* its multicast group; 0: not known */
+	guint devices;	   /* of TCMU in the kernel */
 	guint own_devices; /* those that are ours */
-	char *subtypes;	  /* of the others, "rbd, qcow"; or NULL */
-	GPtrArray *users; /* of TcmuUser */
+	char *subtypes;	   /* of the others, "rbd, qcow"; or NULL */
+	GPtrArray *users;  /* of TcmuUser */
 } TcmuUsers;
 
 /* Bounded by the number of processes and their files. */
