@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A volume exported over iSCSI, as docs/operations.md tells, and used by an initiator.
+. "$(dirname "$0")/guest.sh"
+need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
+need tcmu-runner tcmu-runner
+need targetcli targetcli-fb
+need iscsid open-iscsi
+enter_guest --timeout 300
+
+target=iqn.2026-01.com.example:db
+client=iqn.2026-01.com.example:client
+
+plugin_install
+must "the runner starts" runner_start
+must "iSCSI in the kernel" modprobe -a iscsi_target_mod iscsi_tcp
+must "storageos makes the volume" "$STORAGEOS" create db --size 128M
+must "targetcli takes it" targetcli \
+	'/backstores/user:storageos create name=db size=128M cfgstring=default/db'
+must "a target" targetcli /iscsi create "$target"
+must "a LUN" targetcli "/iscsi/$target/tpg1/luns" create /backstores/user:storageos/db
+must "the initiator may use it" targetcli "/iscsi/$target/tpg1/acls" create "$client"
+
+must "a network" ip link set lo up
+mkdir -p /etc/iscsi && echo "InitiatorName=$client" >/etc/iscsi/initiatorname.iscsi
+must "the initiator's daemon" iscsid
+cleanup iscsiadm -k 0
+
+disk() { # the SCSI disk of the session, once it is there
+	local found
+	found=$(ls -d /sys/class/iscsi_session/session*/device/target*/*/block/* 2>/dev/null) &&
+		echo "/dev/${found##*/}"
+}
+
+login() {
+	iscsiadm -m node -T "$target" -p 127.0.0.1 --login && wait_for 20 disk
+}
+
+logout() {
+	iscsiadm -m node -T "$target" -p 127.0.0.1 --logout
+}
+
+must "the target is found" iscsiadm -m discovery -t sendtargets -p 127.0.0.1
+must "the initiator logs in" login
+is "the disk has the volume's size" "$(blockdev --getsize64 "$(disk)")" $((128 << 20))
+mkdir "$WORK/mnt"
+cleanup unmount_for_certain "$WORK/mnt"
+must "a file system" mkfs.ext4 -q "$(disk)"
+must "is mounted" mount -o discard "$(disk)" "$WORK/mnt"
+must "takes files" tree_fill "$WORK/mnt" 32
+sum=$(tree_checksum "$WORK/mnt")
+must "is unmounted" umount "$WORK/mnt"
+check "is sound" e2fsck -fn "$(disk)"
+must "the initiator logs out" logout
+must "and in again" login
+must "the file system is mounted again" mount "$(disk)" "$WORK/mnt"
+is "with the same files" "$(tree_checksum "$WORK/mnt")" "$sum"
+like "status tells that somebody else made the LUN" "$("$STORAGEOS" status db)" 'served elsewhere'
+refuses "the volume is not deleted meanwhile" "is open|in use|attached|has it" \
+	"$STORAGEOS" delete db
+must "is unmounted again" umount "$WORK/mnt"
+must "the initiator logs out again" logout
+must "the target goes" targetcli /iscsi delete "$target"
+must "the backstore goes" targetcli /backstores/user:storageos delete db
+check "the volume is whole" "$STORAGEOS" check db
+finish
