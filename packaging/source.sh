@@ -10,6 +10,7 @@ program=${0##*/}
 die() { echo "$program: $*" >&2; exit 1; }
 
 # Sets: output, check, install.
+# shellcheck disable=SC2034 # some are for the callers
 take_arguments() {
 	output=build-packages check=no install=yes
 	while [ $# -gt 0 ]; do
@@ -52,7 +53,7 @@ install_needed() { # PACKAGE...
 	mapfile -t missing < <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null |
 		sed -n 's/^installed //p' | sort | comm -13 - <(printf '%s\n' "$@" | sort))
 	[ ${#missing[@]} -gt 0 ] || return 0
-	[ $install = yes ] || die "not installed: ${missing[*]}"
+	[ "$install" = yes ] || die "not installed: ${missing[*]}"
 	quietly apt-get -q -o DPkg::Lock::Timeout=300 update
 	quietly apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "${missing[@]}"
 }

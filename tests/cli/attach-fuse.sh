@@ -25,8 +25,8 @@ kill_server() { local p; p=$(state pid); kill -9 "$p" && wait_for 10 gone "$p"; 
 take_away() {
 	local device
 	umount -l "$WORK/mnt" 2>/dev/null
-	for v in db other; do "$STORAGEOS" detach $v; done
-	for p in $(cat "$WORK"/run/state/*.pid 2>/dev/null); do kill -9 "$p"; done
+	for v in db other; do "$STORAGEOS" detach "$v"; done
+	cat "$WORK"/run/state/*.pid 2>/dev/null | xargs -r kill -9
 	losetup -n -O NAME,BACK-FILE | grep -F "$WORK" | while read -r device _; do losetup -d "$device"; done
 	unmount_for_certain "$mount"
 }
@@ -93,7 +93,7 @@ is "the mount is gone" "$(mounted "$mount" && echo yes)" ""
 check "the link is gone" test ! -L "$link"
 is "status: detached" "$(state state)" detached
 is "nothing is left in the run directory but the lock" \
-	"$(cd "$WORK/run" && find . -type f | xargs)" ./lock/default:db
+	"$(cd "$WORK/run" && find . -type f -printf '%p')" ./lock/default:db
 check "detaching what is not attached succeeds" "$STORAGEOS" detach db
 check "the volume is whole" "$STORAGEOS" check db
 must "attach again" attach db

@@ -49,6 +49,7 @@ is "front end" "$(stat_of frontend)" fuse
 is "process" "$(stat_of pid)" "$(<"$WORK/pid")"
 is "size" "$(stat_of space.size)" $((64 << 20))
 is "data" "$(stat_of space.data)" $((1 << 20))
+# shellcheck disable=SC2016 # the variable is jq's
 is "the rest is there" "$(stat_of 'volume as $v | [.cache.hits, .cache.misses, .cache.nodes, .journal.size,
 	.journal.used, .checkpoints, .generation, .checksum_errors, .space.metadata,
 	.space.allocated, .space.reclaimable] | all(type == "number" and . >= 0)')" true

@@ -134,5 +134,5 @@ for i in {1..8}; do
 done | grep -c won >"$WORK/winners"
 is "of eight that create the same volume one wins" "$(<"$WORK/winners")" 1
 check "it is whole" "$STORAGEOS" check race
-is "nothing else is left" "$(ls -A "$POOL" | sort | xargs)" ".storageos-pool db.vol race.vol"
+is "nothing else is left" "$(cd "$POOL" && find . -mindepth 1 -printf '%P\n' | sort | xargs)" ".storageos-pool db.vol race.vol"
 finish

@@ -40,6 +40,7 @@ serve_again() {
 
 serve_found() {
 	SERVER=$(cat "$WORK/pid")
+	# shellcheck disable=SC2034 # the tests use it
 	FILE=$MOUNT/$SERVED
 	cleanup stop "$SERVER"
 }

@@ -14,7 +14,10 @@ state() { "$STORAGEOS" status "$1" --json | jq -r ".[0].$2"; }
 attach() { "$STORAGEOS" attach "$@" 2>"$WORK/said"; }
 runner_dead() { ! pidof tcmu-runner; }
 kill_runner() { kill -9 "$(pidof tcmu-runner)" && wait_for 10 runner_dead; }
-left() { ls "$CONFIGFS/core" | grep -c '^user_'; ls "$CONFIGFS/loopback" | grep -c '^naa\.'; }
+left() {
+	find "$CONFIGFS/core" -mindepth 1 -maxdepth 1 -name 'user_*' | wc -l
+	find "$CONFIGFS/loopback" -mindepth 1 -maxdepth 1 -name 'naa.*' | wc -l
+}
 data() { dd if="$link" bs=1M count=8 iflag=direct status=none | sha256sum; }
 
 must "make a volume" "$STORAGEOS" create db --size 256M
@@ -78,7 +81,7 @@ is "no backstore and no target are left" "$(left)" $'0\n0'
 check "nor the link" test ! -L "$link"
 is "status: detached" "$(state db state)" detached
 like "detaching what is not attached succeeds and says so" \
-	"$("$STORAGEOS" detach db 2>&1 && echo done)" 'it is not attached'
+	"$("$STORAGEOS" detach db 2>&1 && echo "done")" 'it is not attached'
 check "the volume is whole" "$STORAGEOS" check db
 
 # ---- the runner dies, then detach

@@ -244,7 +244,7 @@ target_cycle() { # COMMAND...: saves, clears, runs the command, restores
 	saveconfig $WORK/target.json
 	clearconfig confirm=True
 	END
-	[ -z "$(ls -d "$CONFIGFS"/core/user_*/* 2>/dev/null | grep -v hba_)" ] || { echo "not cleared"; return 1; }
+	[ -z "$(find "$CONFIGFS/core" -mindepth 2 -maxdepth 2 -path '*/user_*' -type d)" ] || { echo "not cleared"; return 1; }
 	"$@" || return
 	targetcli restoreconfig "$WORK/target.json" && wait_for 20 device_ready load &&
 		wait_for 20 device_ready db && wait_for 20 device_ready web

@@ -20,6 +20,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 ALL_TCMU="target_core_mod target_core_user tcm_loop uio configfs"
+# shellcheck disable=SC2034 # the tests use it
 LIO="target_core_mod tcm_loop configfs"
 FUSE="fuse loop"
 
@@ -60,6 +61,7 @@ make_stubs() {
 	local module
 	mkdir "$WORK/stubs" || return
 	for module in $ALL_TCMU $FUSE; do
+		# shellcheck disable=SC2028 # the escapes are for the compiler
 		echo "static const char info[] __attribute__((section(\".modinfo\"), used)) =
 			\"license=GPL\\0name=$module\";" |
 			gcc -c -x c -o "$WORK/stubs/$module.ko" - &&

@@ -112,7 +112,7 @@ touch "$WORK/outside/modules/9.9.9/modules.dep"
 good links
 for target in "$WORK/outside" ../../outside ../../../../../../../../..$WORK/outside; do
 	ln -sfn "$target/os-release" "$R/etc/os-release"
-	rm -rf "$R/usr/local"
+	rm -rf "${R:?}/usr/local"
 	mkdir "$R/usr/local"
 	ln -sfn "$target/bin" "$R/usr/local/bin"
 	rm -f "$R/usr/bin/tcmu-runner"
@@ -138,7 +138,7 @@ is "and by a relative path" "$(<"$WORK/said")" tcmu
 good loops
 ln -s loop2 "$R/loop1"
 ln -s loop1 "$R/loop2"
-rm -rf "$R/usr/bin" "$R/usr/sbin"
+rm -rf "${R:?}/usr/bin" "$R/usr/sbin"
 ln -s ../loop1 "$R/usr/bin"
 expect "directories that are loops of links" "Debian 9 to 12" none "apt-get install tcmu-runner"
 deep=$R/usr/sbin
