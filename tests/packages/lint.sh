@@ -1,0 +1,147 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What the tools of the field say of scripts, man pages, units, the udev rule, the AppArmor profile,
+# and that bash completes volumes.
+. "$(dirname "$0")/../lib.sh"
+need shellcheck shellcheck
+need man man-db
+need systemd-analyze systemd
+need apparmor_parser apparmor
+need_root
+need_built "$STORAGEOS"
+
+# ---- scripts
+
+scripts() {
+	local file
+	find . -name 'build*' -prune -o -name .git -prune -o -type f -print | while read -r file; do
+		head -n 2 "$file" | tr -d '\0' | grep -qaE '^#!/bin/(ba)?sh|^# shellcheck shell=' ||
+			sed -n 2p "$file" | grep -qa 'shellcheck shell=' || continue
+		echo "$file"
+	done
+}
+cd "$ROOT" || give_up "no $ROOT"
+scripts >"$WORK/scripts"
+like "the scripts of the project are found" "$(wc -l <"$WORK/scripts")" '^[4-9][0-9]|^[0-9]{3}'
+# SC1091 a library's path is not known to it     SC2317 functions are called by their names, by lib.sh
+# SC2119, SC2120 functions whose arguments can be left out     SC2015 A && B || C: C also after B
+check "shellcheck finds nothing" \
+	xargs -a "$WORK/scripts" -n 6 -P 2 shellcheck -x -P SCRIPTDIR -e SC1091,SC2015,SC2119,SC2120,SC2317
+
+# ---- man pages
+
+for page in docs/man/*; do
+	is "man finds nothing wrong in $(basename "$page")" \
+		"$(MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null)" ""
+done
+
+# ---- units
+
+# Where they will be, with what they start: a copy of what is installed, on top of /.
+in_namespace() { # SCRIPT: in a mount namespace with the units and the rule in /run
+	unshare --mount --propagation private bash -c "
+		set -e
+		mount -t tmpfs none /run
+		mkdir -p /run/systemd/system /run/udev/rules.d
+		cp packaging/systemd/*.service /run/systemd/system
+		sed -i 's,/usr/bin/storageos,$STORAGEOS,; /^Documentation=/d' /run/systemd/system/*.service
+		mkdir -p /run/systemd/system/tcmu-runner.service.d
+		cp packaging/systemd/tcmu-runner.conf /run/systemd/system/tcmu-runner.service.d/
+		cp packaging/udev/*.rules /run/udev/rules.d
+		$1"
+}
+for unit in storageos-fuse@default-db storageos-attach@default-db storageos-recover@default-db tcmu-runner; do
+	is "systemd finds nothing wrong in $unit" \
+		"$(in_namespace "systemd-analyze verify --man=no $unit.service" 2>&1)" ""
+done
+refuses "which it would" 'Unknown key' in_namespace \
+	"echo Restarts=no >>/run/systemd/system/storageos-fuse@.service
+	systemd-analyze verify --man=no storageos-fuse@default-db.service 2>&1 | grep . && exit 1"
+# As in docs/design.md: 10 is no sandbox at all.
+check "the sandbox of storageos-fuse@ is tight" systemd-analyze security --offline=true \
+	--threshold=36 packaging/systemd/storageos-fuse@.service
+for unit in attach recover; do
+	check "so is that of storageos-$unit@" systemd-analyze security --offline=true \
+		--threshold=49 "packaging/systemd/storageos-$unit@.service"
+done
+for page in $(sed -n 's/^Documentation=//p' packaging/systemd/*.service | tr ' ' '\n' | sort -u); do
+	name=${page#man:}
+	section=${name##*(}
+	check "$page is there" test -e "docs/man/${name%(*}.${section%)}"
+done
+
+# ---- udev: `udevadm verify` came after Debian 12, but every user of rules reads them all, and says
+# what it cannot read
+
+rules_messages() {
+	in_namespace "${1-}
+		udevadm test --action=add /sys/class/mem/null 2>&1" | grep -F storageos.rules |
+		grep -v 'Reading rules file'
+}
+is "udev reads the rule" "$(rules_messages)" ""
+like "and would say what it cannot" \
+	"$(rules_messages 'sed -i s/IMPORT/IMPART/ /run/udev/rules.d/*')" "Invalid key|invalid rule"
+
+# ---- the rest
+
+check "apparmor_parser reads the profile" apparmor_parser --skip-kernel-load --skip-cache \
+	packaging/apparmor/usr.bin.storageos-fuse
+check "systemd-tmpfiles makes the directories" systemd-tmpfiles --create --root="$WORK/root" \
+	"$ROOT/packaging/systemd/tmpfiles.conf"
+is "with their modes" "$(stat -c '%a %U' "$WORK/root/run/storageos" "$WORK/root/var/lib/storageos" | sort -u)" \
+	"755 root"
+is "a module that is not there keeps systemd-modules-load from nothing" \
+	"$(unshare --mount --propagation private bash -c '
+		mount -t tmpfs none /run && mkdir /run/modules-load.d &&
+		echo no_such_module >/run/modules-load.d/storageos.conf &&
+		/lib/systemd/systemd-modules-load /run/modules-load.d/storageos.conf 2>&1
+		echo "status $?"')" "Failed to find module 'no_such_module'"$'\n'"status 0"
+
+# ---- bash completion
+
+own_config
+must "a volume" "$STORAGEOS" create db --size 1M
+must "and another" "$STORAGEOS" create dump --size 1M
+must "and a pool" "$STORAGEOS" pool create fast "$WORK/fast"
+must "with one" "$STORAGEOS" create fast/log --size 1M
+ln -s "$STORAGEOS" "$WORK/storageos"
+complete_line() { # WORD...: what can stand for the last
+	PATH=$WORK:$PATH bash -c '
+		. /usr/share/bash-completion/bash_completion && . "$0" || exit
+		COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=${#COMP_LINE}
+		_storageos
+		printf "%s\n" "${COMPREPLY[@]}" | sort | xargs' "$ROOT/packaging/completion/storageos" "$@"
+}
+like "bash completes verbs" "$(complete_line storageos at)" '^attach$'
+like "of which it knows all" "$(complete_line storageos '')" 'attach.* create .*info.* probe '
+is "volumes" "$(complete_line storageos attach d)" "db default/db default/dump dump"
+is "volumes of other pools" "$(complete_line storageos info f)" "fast/log"
+is "also behind options" "$(complete_line storageos --config "$STORAGEOS_CONFIG" detach du)" dump
+is "pools" "$(complete_line storageos list '')" "default fast"
+like "options" "$(complete_line storageos attach --)" '^--config --frontend --help --json$'
+is "and their values" "$(complete_line storageos attach --frontend '')" "auto fuse tcmu"
+is "what pool takes" "$(complete_line storageos pool '')" "create list"
+
+# ---- fstab
+
+printf '%s\n' '# by hand' '/dev/sda1 / ext4 defaults 0 1' \
+	'/dev/storageos/default/my-db /srv/my\040db xfs discard,x-systemd.device-timeout=20% 0 2' \
+	'/dev/storageos/fast/log:part1 /srv/log ext4 nofail 0 2' \
+	'/dev/storageos/_device/dev:sdb /srv/raw ext4 noauto 0 0' \
+	'/dev/storageos/default/swap none swap sw 0 0' >"$WORK/fstab"
+check "the generator reads fstab" env STORAGEOS_FSTAB="$WORK/fstab" \
+	packaging/systemd/storageos-generator "$WORK/units"
+is "and makes a drop-in for each mount of a volume" "$(cd "$WORK/units" && echo ./*)" \
+	'./srv-log.mount.d ./srv-my\x20db.mount.d ./srv-raw.mount.d'
+is "which does not hold up the boot" "$(cat "$WORK"/units/srv-my*/50-storageos.conf)" \
+'[Unit]
+After=tcmu-runner.service rtslib-fb-targetctl.service target.service
+After=storageos-attach@default-my\x2ddb.service
+Before=remote-fs.target
+[Mount]
+Options=discard,x-systemd.device-timeout=20%%,nofail'
+is "but leaves options as they are where it would not" "$(tail -n 1 "$WORK/units/srv-log.mount.d/50-storageos.conf")" \
+	'After=storageos-attach@fast-log.service'
+is "a block device that is a volume goes by its path" \
+	"$(tail -n 1 "$WORK/units/srv-raw.mount.d/50-storageos.conf")" 'After=storageos-attach@-dev-sdb.service'
+finish
