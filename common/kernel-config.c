@@ -17,20 +17,21 @@ static char *unpack(const char *packed, gsize length)
 {
 	g_autoptr(GZlibDecompressor) gzip = g_zlib_decompressor_new(G_ZLIB_COMPRESSOR_FORMAT_GZIP);
 	g_autofree char *text = g_malloc(TEXT_MAX + 1);
+	GConverterResult result = G_CONVERTER_CONVERTED;
 	gsize in = 0, out = 0;
 
-	while (TRUE) {
-		gsize n_read, n_written;
-		GConverterResult result = g_converter_convert(
-			G_CONVERTER(gzip), packed + in, length - in, text + out, TEXT_MAX - out,
-			G_CONVERTER_INPUT_AT_END, &n_read, &n_written, NULL);
+	while (result != G_CONVERTER_FINISHED) {
+		gsize n_read = 0, n_written = 0;
 
+		if (out == TEXT_MAX)
+			return NULL;
+		result = g_converter_convert(G_CONVERTER(gzip), packed + in, length - in,
+					     text + out, TEXT_MAX - out, G_CONVERTER_INPUT_AT_END,
+					     &n_read, &n_written, NULL);
 		if (result == G_CONVERTER_ERROR)
 			return NULL;
 		in += n_read;
 		out += n_written;
-		if (result == G_CONVERTER_FINISHED)
-			break;
 	}
 	text[out] = '\0';
 	return g_realloc(g_steal_pointer(&text), out + 1);

@@ -167,9 +167,13 @@ static const char *package_of(const Platform *platform, const char *program)
 	return program;
 }
 
-char *platform_install_step(const Platform *platform, const char *program)
+char *platform_install_step(const Platform *platform, const char *const *programs)
 {
-	return g_strdup_printf("%s %s", install_command(platform), package_of(platform, program));
+	GString *step = g_string_new(install_command(platform));
+
+	for (guint i = 0; programs[i]; i++)
+		g_string_append_printf(step, " %s", package_of(platform, programs[i]));
+	return g_string_free(step, FALSE);
 }
 
 /* ---- the whole */

@@ -34,6 +34,6 @@ Platform *platform_detect(const Root *root, const char *kernel_release);
 void platform_free(Platform *platform);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Platform, platform_free)
 
-/* How one installs what upstream calls `program` ("tcmu-runner", "targetcli"), or a package of
- * ours.  Free the result. */
-char *platform_install_step(const Platform *platform, const char *program);
+/* How one installs what upstream calls by these names ("tcmu-runner", "targetcli"), and packages of
+ * ours; NULL at the end.  Free the result. */
+char *platform_install_step(const Platform *platform, const char *const *programs);

@@ -186,24 +186,29 @@ static char *find_program(const Root *root)
 	return NULL;
 }
 
+static void examine_program(const Root *root, const GPtrArray *directories, RunnerProgram *program)
+{
+	g_auto(Images) images = {0};
+
+	images.program_data = read_image(root, program->program, &images.program);
+	load_library(root, directories, &images);
+	program->generation = find_generation(&images);
+	program->version = elf_image_find_text(&images.program, is_version);
+	if (!program->directory)
+		program->directory = elf_image_find_text(&images.program, is_handler_directory);
+}
+
 void runner_program_examine(const Root *root, const char *program, const char *directory,
 			    RunnerProgram *ret_program)
 {
 	g_autoptr(GPtrArray) directories = library_directories(root);
-	g_auto(Images) images = {0};
 
 	memset(ret_program, 0, sizeof *ret_program);
 	ret_program->copies = g_ptr_array_new_with_free_func(g_free);
 	ret_program->program = program ? g_strdup(program) : find_program(root);
-	if (!ret_program->program)
-		return;
-	images.program_data = read_image(root, ret_program->program, &images.program);
-	load_library(root, directories, &images);
-	ret_program->generation = find_generation(&images);
-	ret_program->version = elf_image_find_text(&images.program, is_version);
-	ret_program->directory =
-		directory ? g_strdup(directory)
-			  : elf_image_find_text(&images.program, is_handler_directory);
+	ret_program->directory = g_strdup(directory);
+	if (ret_program->program)
+		examine_program(root, directories, ret_program);
 	if (!ret_program->directory || !root_has_directory(root, ret_program->directory)) {
 		g_free(ret_program->directory);
 		ret_program->directory = usual_directory(root, directories);

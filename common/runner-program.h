@@ -25,7 +25,7 @@ typedef enum {
 } RunnerGeneration;
 
 typedef struct {
-	char *program; /* NULL: not installed; all below is then empty */
+	char *program; /* NULL: not installed */
 	char *version; /* or NULL: not known */
 	RunnerGeneration generation;
 	char *directory;   /* that it loads plugins from, or NULL: there is none */

@@ -222,24 +222,38 @@ static char *restart_step(const RuntimeProbe *probe)
 	return g_strdup_printf("systemctl restart tcmu-runner%s", served ? served : "");
 }
 
-static char *runner_step(const RuntimeProbe *probe)
+/* Everything that packages bring, in one step. */
+static char *install_step(const RuntimeProbe *probe)
 {
 	const RunnerProgram *files = &probe->runner_files;
+	const char *wanted[4] = {NULL};
+	guint n = 0;
 
 	if (!probe->runner_program)
-		return platform_install_step(probe->platform, "tcmu-runner");
-	if (generation_is_not_served(files))
+		wanted[n++] = "tcmu-runner";
+	if (!probe->targetcli_program)
+		wanted[n++] = "targetcli";
+	if (plugin_is_missing(files) || (!probe->runner_program && !files->plugin))
+		wanted[n++] = "tcmu-handler-storageos";
+	return n ? platform_install_step(probe->platform, wanted) : NULL;
+}
+
+static char *runner_step(const RuntimeProbe *probe)
+{
+	const TcmuUser *other = tcmu_users_other(&probe->tcmu, 0);
+	char *step;
+
+	if (generation_is_not_served(&probe->runner_files))
 		return g_strdup_printf("upgrade tcmu-runner to %s",
 				       runner_generation_versions(RUNNER_GENERATION_G));
-	if (!probe->targetcli_program)
-		return platform_install_step(probe->platform, "targetcli");
-	if (plugin_is_missing(files))
-		return platform_install_step(probe->platform, "tcmu-handler-storageos");
+	step = install_step(probe);
+	if (step)
+		return step;
 	if (probe->running && !probe->runner.bus)
 		return g_strdup("start D-Bus");
-	if (!probe->runner.running && tcmu_users_other(&probe->tcmu, 0))
-		return g_strdup_printf("end process %u, or use it instead",
-				       tcmu_users_other(&probe->tcmu, 0)->pid);
+	if (!probe->runner.running && other)
+		return g_strdup_printf("end process %u (%s), so that tcmu-runner can serve TCMU",
+				       other->pid, other->command);
 	return restart_step(probe);
 }
 
@@ -258,10 +272,11 @@ static char *tcmu_step(const RuntimeProbe *probe)
 
 static char *fuse_step(const RuntimeProbe *probe)
 {
+	const char *const package[] = {"storageos-fuse", NULL};
 	g_autofree char *missing = modules_that(probe, for_fuse, is_missing);
 
 	if (!probe->fuse_program)
-		return platform_install_step(probe->platform, "storageos-fuse");
+		return platform_install_step(probe->platform, package);
 	if (missing)
 		return g_strdup_printf("missing %s: use a kernel that has them", missing);
 	return NULL;

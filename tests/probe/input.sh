@@ -140,14 +140,14 @@ ln -s loop2 "$R/loop1"
 ln -s loop1 "$R/loop2"
 rm -rf "${R:?}/usr/bin" "$R/usr/sbin"
 ln -s ../loop1 "$R/usr/bin"
-expect "directories that are loops of links" "Debian 9 to 12" none "apt-get install tcmu-runner"
+expect "directories that are loops of links" "Debian 9 to 12" none "apt-get install tcmu-runner targetcli-fb"
 deep=$R/usr/sbin
 for _ in {1..80}; do deep=$deep/d; done
 mkdir -p "$deep"
 cp "$WORK/programs/targetcli" "$deep/tcmu-runner"
 rmdir "$R/usr/local" 2>/dev/null
 ln -s "${deep#"$R"}" "$R/usr/local"
-expect "a directory that is too deep" "Debian 9 to 12" none "apt-get install tcmu-runner"
+expect "a directory that is too deep" "Debian 9 to 12" none "apt-get install tcmu-runner targetcli-fb"
 
 # ---- indexes and programs
 

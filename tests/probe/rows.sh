@@ -180,8 +180,8 @@ missing_program fusermount3 none tcmu
 
 root nothing-installed rhel 8.4 "Red Hat Enterprise Linux"
 kernel 4.18.0-305.el8.x86_64 --modules "$ALL_TCMU $FUSE"
-expect "nothing is installed: the first step is the runner" "RHEL 7 and 8" none \
-	"dnf install tcmu-runner"
+expect "nothing is installed: one step for all packages" "RHEL 7 and 8" none \
+	"dnf install tcmu-runner targetcli tcmu-handler-storageos"
 root nothing-installed-16 ubuntu 16.04 Ubuntu
 kernel 4.4.0-210-generic "${ubuntu_small[@]}"
 expect "nothing is installed and TCMU is not to be had: storageos-fuse" "Ubuntu 16.04, standard" \

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/tcmu-users.h"
+
+#include <unistd.h>
+
+#include "tests/harness.h"
+
+#define HEAD                                                                                       \
+	"sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    "      \
+	"Inode\n"
+/* Group 5 is bit 4 of the mask. */
+#define LINE(protocol, groups, inode)                                                              \
+	"0000000012345678 " protocol "  4711       " groups                                        \
+	" 0        0        0     2        0        " inode "\n"
+
+/* Directories that look like /proc and /sys. */
+typedef struct {
+	char *proc, *sys;
+	TcmuUsers users;
+} Machine;
+
+static void put(const char *directory, const char *path, const char *text)
+{
+	g_autofree char *full = g_build_filename(directory, path, NULL);
+	g_autofree char *parent = g_path_get_dirname(full);
+
+	g_mkdir_with_parents(parent, 0755);
+	CHECK(g_file_set_contents(full, text, -1, NULL));
+}
+
+static void put_link(const char *directory, const char *path, const char *target)
+{
+	g_autofree char *full = g_build_filename(directory, path, NULL);
+	g_autofree char *parent = g_path_get_dirname(full);
+
+	g_mkdir_with_parents(parent, 0755);
+	CHECK_INT(symlink(target, full), 0);
+}
+
+static void machine_init(Machine *machine, guint32 group)
+{
+	machine->proc = test_path("-proc");
+	machine->sys = test_path("-sys");
+	machine->users.group = group;
+	put(machine->proc, "uptime", "1 1\n");
+}
+
+static void machine_clear(Machine *machine)
+{
+	tcmu_users_clear(&machine->users);
+	g_free(machine->proc);
+	g_free(machine->sys);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Machine, machine_clear)
+
+static void add_process(const Machine *machine, const char *pid, const char *command,
+			const char *namespace, const char *sockets)
+{
+	g_autofree char *comm = g_strconcat(pid, "/comm", NULL);
+	g_autofree char *ns = g_strconcat(pid, "/ns/net", NULL);
+	g_autofree char *netlink = g_strconcat(pid, "/net/netlink", NULL);
+	g_autofree char *fd = g_strconcat(pid, "/fd/0", NULL);
+
+	put(machine->proc, comm, command);
+	put_link(machine->proc, ns, namespace);
+	put(machine->proc, netlink, sockets);
+	put_link(machine->proc, fd, "/dev/null");
+}
+
+static void add_file(const Machine *machine, const char *pid, const char *number,
+		     const char *target)
+{
+	g_autofree char *path = g_strconcat(pid, "/fd/", number, NULL);
+
+	put_link(machine->proc, path, target);
+}
+
+static const TcmuUser *user(const Machine *machine, guint32 pid)
+{
+	for (guint i = 0; i < machine->users.users->len; i++) {
+		const TcmuUser *one = g_ptr_array_index(machine->users.users, i);
+
+		if (one->pid == pid)
+			return one;
+	}
+	return NULL;
+}
+
+static void test_listeners(const void *data G_GNUC_UNUSED)
+{
+	static const char sockets[] =
+		HEAD LINE("16 ", "00000010", "77") LINE("16 ", "0000000f", "78")
+			LINE("0  ", "00000010", "79") LINE("16 ", "00000000", "80");
+	g_auto(Machine) machine = {0};
+
+	machine_init(&machine, 5);
+	add_process(&machine, "10", "tcmu-runner\n", "net:[1]", sockets);
+	add_file(&machine, "10", "3", "socket:[77]");
+	add_process(&machine, "11", "other\n", "net:[1]", sockets);
+	add_file(&machine, "11", "3", "socket:[78]");
+	add_file(&machine, "11", "4", "socket:[79]");
+	add_file(&machine, "11", "5", "socket:[80]");
+	add_process(&machine, "12", "in a \033box\n", "net:[2]",
+		    HEAD LINE("16 ", "00000030", "99"));
+	add_file(&machine, "12", "7", "socket:[99]");
+	tcmu_users_scan(machine.proc, machine.sys, &machine.users);
+	CHECK_UINT(machine.users.users->len, 2);
+	REQUIRE(user(&machine, 10) && user(&machine, 12));
+	CHECK(user(&machine, 10)->listens);
+	CHECK_STR(user(&machine, 10)->command, "tcmu-runner");
+	test_row("in another network");
+	CHECK(user(&machine, 12)->listens);
+	CHECK_STR(user(&machine, 12)->command, "in_a__box");
+	CHECK_UINT(tcmu_users_other(&machine.users, 10)->pid, 12);
+	CHECK_UINT(tcmu_users_other(&machine.users, 12)->pid, 10);
+	CHECK(tcmu_users_other(&machine.users, 0) != NULL);
+}
+
+static void test_devices(const void *data G_GNUC_UNUSED)
+{
+	g_auto(Machine) machine = {0};
+
+	machine_init(&machine, 0);
+	put(machine.sys, "class/uio/uio0/name", "tcm-user/0/a/storageos/default/a\n");
+	put(machine.sys, "class/uio/uio1/name", "tcm-user/1/b/rbd/pool/b;x=/y\n");
+	put(machine.sys, "class/uio/uio2/name", "tcm-user/2/c/rbd\n");
+	put(machine.sys, "class/uio/uio3/name", "some_card\n");
+	put(machine.sys, "class/uio/uio4/name", "tcm-user/x\n");
+	put(machine.sys, "class/uio/uio5/name", "tcm-user/3/d/qcow/d\n");
+	add_process(&machine, "20", "runner\n", "net:[1]", HEAD);
+	add_file(&machine, "20", "3", "/dev/uio1");
+	add_process(&machine, "21", "card\n", "net:[1]", HEAD);
+	add_file(&machine, "21", "3", "/dev/uio3");
+	tcmu_users_scan(machine.proc, machine.sys, &machine.users);
+	CHECK_UINT(machine.users.devices, 4);
+	CHECK_UINT(machine.users.own_devices, 1);
+	REQUIRE(machine.users.subtypes);
+	CHECK_CONTAINS(machine.users.subtypes, "rbd");
+	CHECK_CONTAINS(machine.users.subtypes, "qcow");
+	CHECK_UINT(strlen(machine.users.subtypes), strlen("rbd, qcow"));
+	CHECK_UINT(machine.users.users->len, 1);
+	REQUIRE(user(&machine, 20));
+	CHECK_STR(user(&machine, 20)->device, "/dev/uio1");
+	CHECK(!user(&machine, 20)->listens);
+}
+
+/* Processes end while they are looked at, others may not be looked at. */
+static void test_odd(const void *data G_GNUC_UNUSED)
+{
+	g_auto(Machine) machine = {0};
+
+	machine_init(&machine, 5);
+	put(machine.proc, "30/comm", "no fd\n");
+	put_link(machine.proc, "31/ns/net", "net:[3]");
+	put(machine.proc, "31/net/netlink", "garbage\n16 16\n\n" LINE("16 ", "zz", "1") "a b c");
+	put_link(machine.proc, "32/fd/3", "socket:[1]");
+	put(machine.proc, "33", "a file\n");
+	tcmu_users_scan(machine.proc, machine.sys, &machine.users);
+	CHECK_UINT(machine.users.users->len, 0);
+	CHECK(!tcmu_users_other(&machine.users, 0));
+}
+
+static void test_nothing(const void *data G_GNUC_UNUSED)
+{
+	g_auto(Machine) machine = {0};
+
+	machine.proc = test_path("-none");
+	machine.sys = test_path("-none");
+	machine.users.group = 40;
+	tcmu_users_scan(machine.proc, machine.sys, &machine.users);
+	CHECK_UINT(machine.users.users->len, 0);
+	CHECK_UINT(machine.users.devices, 0);
+}
+
+int main(int argc, char **argv)
+{
+	test_add("who is on the multicast group is a user, in any network", test_listeners, NULL);
+	test_add("TCMU devices are told from other uio, ours from others", test_devices, NULL);
+	test_add("what is half there is passed over", test_odd, NULL);
+	test_add("no /proc and no /sys", test_nothing, NULL);
+	return test_run(argc, argv);
+}
