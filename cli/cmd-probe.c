@@ -132,7 +132,10 @@ static void print_runner(const RuntimeProbe *probe)
 static void print_fuse(const RuntimeProbe *probe)
 {
 	line("storageos-fuse", "%s", or_not_installed(probe->fuse_program));
-	line("FUSE programs", "%s", or_not_installed(probe->fusermount_program));
+	line("libfuse", "%s%s, fusermount %s",
+	     probe->fuse_library ? probe->fuse_library : "not known",
+	     probe->fuse_library && !probe->fuse_library_found ? " (not found)" : "",
+	     or_not_installed(probe->fusermount_program));
 	if (probe->running)
 		line("devices", "/dev/fuse %s, /dev/loop-control %s",
 		     probe->fuse_device ? "yes" : "no", probe->loop_device ? "yes" : "no");

@@ -145,6 +145,9 @@ static void add_fuse(Json *object, const RuntimeProbe *probe)
 {
 	json_add_text(object, "targetcli", probe->targetcli_program);
 	json_add_text(object, "storageos_fuse", probe->fuse_program);
+	json_add_text(object, "libfuse", probe->fuse_library);
+	if (probe->fuse_library)
+		json_add_flag(object, "libfuse_found", probe->fuse_library_found);
 	json_add_text(object, "fusermount", probe->fusermount_program);
 	if (!probe->running)
 		return;

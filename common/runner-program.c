@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/elf-image.h"
+#include "common/libraries.h"
 
 #define PROGRAM_MAX ((gsize)64 << 20)
 
@@ -59,37 +60,13 @@ static char *read_image(const Root *root, const char *path, ElfImage *ret_image)
 	return data;
 }
 
-/* Directories of libraries: their own, and one for each machine type. */
-static GPtrArray *library_directories(const Root *root)
-{
-	static const char *const places[] = {"/usr/lib64", "/lib64", "/usr/local/lib64",
-					     "/usr/lib",   "/lib",   "/usr/local/lib"};
-	GPtrArray *directories = g_ptr_array_new_with_free_func(g_free);
-
-	for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
-		g_autoptr(GPtrArray) names = root_list(root, places[i]);
-
-		g_ptr_array_add(directories, g_strdup(places[i]));
-		for (guint j = 0; j < names->len; j++)
-			if (strstr(g_ptr_array_index(names, j), "-linux-gnu"))
-				g_ptr_array_add(directories,
-						g_build_filename(places[i],
-								 g_ptr_array_index(names, j),
-								 NULL));
-	}
-	return directories;
-}
-
-static void load_library(const Root *root, const GPtrArray *directories, Images *images)
+static void load_library(const Root *root, Images *images)
 {
 	g_autofree char *name = elf_image_needs(&images->program, "libtcmu.so");
+	g_autofree char *path = name ? libraries_find(root, name) : NULL;
 
-	for (guint i = 0; name && !images->library_data && i < directories->len; i++) {
-		g_autofree char *path =
-			g_build_filename(g_ptr_array_index(directories, i), name, NULL);
-
+	if (path)
 		images->library_data = read_image(root, path, &images->library);
-	}
 }
 
 /* What a plugin sees: the program's symbols and the library's. */
@@ -142,8 +119,10 @@ static gboolean is_handler_directory(const char *text)
 
 /* ---- plugins */
 
-static char *usual_directory(const Root *root, const GPtrArray *directories)
+static char *usual_directory(const Root *root)
 {
+	g_autoptr(GPtrArray) directories = libraries_directories(root);
+
 	for (guint i = 0; i < directories->len; i++) {
 		g_autofree char *path =
 			g_build_filename(g_ptr_array_index(directories, i), "tcmu-runner", NULL);
@@ -186,12 +165,12 @@ static char *find_program(const Root *root)
 	return NULL;
 }
 
-static void examine_program(const Root *root, const GPtrArray *directories, RunnerProgram *program)
+static void examine_program(const Root *root, RunnerProgram *program)
 {
 	g_auto(Images) images = {0};
 
 	images.program_data = read_image(root, program->program, &images.program);
-	load_library(root, directories, &images);
+	load_library(root, &images);
 	program->generation = find_generation(&images);
 	program->version = elf_image_find_text(&images.program, is_version);
 	if (!program->directory)
@@ -201,17 +180,15 @@ static void examine_program(const Root *root, const GPtrArray *directories, Runn
 void runner_program_examine(const Root *root, const char *program, const char *directory,
 			    RunnerProgram *ret_program)
 {
-	g_autoptr(GPtrArray) directories = library_directories(root);
-
 	memset(ret_program, 0, sizeof *ret_program);
 	ret_program->copies = g_ptr_array_new_with_free_func(g_free);
 	ret_program->program = program ? g_strdup(program) : find_program(root);
 	ret_program->directory = g_strdup(directory);
 	if (ret_program->program)
-		examine_program(root, directories, ret_program);
+		examine_program(root, ret_program);
 	if (!ret_program->directory || !root_has_directory(root, ret_program->directory)) {
 		g_free(ret_program->directory);
-		ret_program->directory = usual_directory(root, directories);
+		ret_program->directory = usual_directory(root);
 	}
 	if (ret_program->directory)
 		look_for_plugins(root, ret_program);

@@ -399,6 +399,11 @@ GPtrArray *runtime_probe_warnings(const RuntimeProbe *probe, const Config *confi
 	warn_of_modules(probe, warnings);
 	warn_of_plugin(probe, warnings);
 	warn_of_others(probe, warnings);
+	if (probe->fuse_library && !probe->fuse_library_found)
+		warn(warnings,
+		     "storageos-fuse is linked against %s, which is not in the usual "
+		     "places",
+		     probe->fuse_library);
 	if (probe->page_size > 4096)
 		warn(warnings,
 		     "pages of %u KiB: volumes stay as they are (blocks of 4 KiB), but each TCMU "

@@ -4,7 +4,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/elf-image.h"
+#include "common/libraries.h"
+
 #define RUNNER_SECONDS 5
+#define PROGRAM_MAX ((gsize)64 << 20)
 
 /* Modules, and what the configuration of kernels calls them. */
 static const struct {
@@ -52,11 +56,26 @@ static char *find_fuse_program(const RuntimeProbe *probe)
 	return find_program(probe, named && *named ? named : "storageos-fuse");
 }
 
+static void look_at_fuse_library(RuntimeProbe *probe)
+{
+	gsize length = 0;
+	g_autofree char *data =
+		root_read(probe->root, probe->fuse_program, PROGRAM_MAX, &length, NULL);
+	const ElfImage image = {(const guint8 *)data, length};
+	g_autofree char *found = NULL;
+
+	probe->fuse_library = elf_image_needs(&image, "libfuse");
+	found = probe->fuse_library ? libraries_find(probe->root, probe->fuse_library) : NULL;
+	probe->fuse_library_found = found != NULL;
+}
+
 static void find_programs(RuntimeProbe *probe)
 {
 	probe->runner_program = find_program(probe, "tcmu-runner");
 	probe->targetcli_program = find_program(probe, "targetcli");
 	probe->fuse_program = find_fuse_program(probe);
+	if (probe->fuse_program)
+		look_at_fuse_library(probe);
 	probe->fusermount_program = find_program(probe, "fusermount3");
 	if (!probe->fusermount_program)
 		probe->fusermount_program = find_program(probe, "fusermount");
@@ -178,6 +197,7 @@ void runtime_probe_free(RuntimeProbe *probe)
 	g_free(probe->runner_program);
 	g_free(probe->targetcli_program);
 	g_free(probe->fuse_program);
+	g_free(probe->fuse_library);
 	g_free(probe->fusermount_program);
 	runner_status_clear(&probe->runner);
 	runner_program_clear(&probe->runner_files);

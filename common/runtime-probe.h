@@ -53,10 +53,12 @@ typedef struct {
 	const CompatibilityRow *row;
 	ModuleState modules[PROBE_MODULES];
 	KernelOption options[PROBE_MODULES];
-	char *configfs;		  /* where it is mounted, or NULL */
-	char *runner_program;	  /* NULL: not installed */
-	char *targetcli_program;  /* NULL: not installed */
-	char *fuse_program;	  /* storageos-fuse; NULL: not installed */
+	char *configfs;		 /* where it is mounted, or NULL */
+	char *runner_program;	 /* NULL: not installed */
+	char *targetcli_program; /* NULL: not installed */
+	char *fuse_program;	 /* storageos-fuse; NULL: not installed */
+	char *fuse_library;	 /* name of the libfuse that it is linked against, or NULL */
+	gboolean fuse_library_found;
 	char *fusermount_program; /* or NULL */
 	gboolean fuse_device;	  /* /dev/fuse */
 	gboolean loop_device;	  /* /dev/loop-control */

@@ -13,7 +13,7 @@
 #       --packed                      the files are .ko.xz
 #       --no-config                   it has left no configuration
 #   software LIBDIR [WITHOUT]...      tcmu-runner, libtcmu, our plugin, targetcli, storageos-fuse,
-#                                     fusermount3, but those
+#                                     libfuse, fusermount3, but those
 #   probe [OPTION]...                 of $R: its JSON in $SAID, its exit status in $STATUS
 #   said FILTER                       what jq makes of it
 #   expect NAME ROW FRONT-END STEP    what it must say of $R; STEP "none" for none
@@ -73,7 +73,7 @@ make_stubs || give_up "cannot make stub modules"
 make_programs() {
 	local file
 	mkdir "$WORK/programs" || return
-	for file in /usr/bin/tcmu-runner /usr/lib/*/libtcmu.so.2 "$STORAGEOS_FUSE" "$STORAGEOS_PLUGIN"; do
+	for file in /usr/bin/tcmu-runner /usr/lib/*/libtcmu.so.2 /usr/lib/*/libfuse3.so.3 "$STORAGEOS_FUSE" "$STORAGEOS_PLUGIN"; do
 		cp -L "$file" "$WORK/programs/" || return
 	done
 	printf '#!/bin/sh\necho "%s" >>"%s"\n' executed "$WORK/executed" >"$WORK/programs/targetcli" &&
@@ -140,7 +140,7 @@ software() {
 	mkdir -p "$lib/tcmu-runner"
 	ln "$WORK/programs/tcmu-runner" "$WORK/programs/fusermount3" "$WORK/programs/storageos-fuse" \
 		"$WORK/programs/targetcli" "$R/usr/bin/" &&
-		ln "$WORK/programs/libtcmu.so.2" "$lib/" &&
+		ln "$WORK/programs/libtcmu.so.2" "$WORK/programs/libfuse3.so.3" "$lib/" &&
 		ln "$WORK/programs/handler_storageos.so" "$lib/tcmu-runner/" || give_up "no programs"
 	while [ $# -gt 0 ]; do
 		find "$R/usr" -name "$1" ! -type d -delete

@@ -177,6 +177,9 @@ missing_program targetcli "apt-get install targetcli-fb" fuse
 missing_program handler_storageos.so "apt-get install tcmu-handler-storageos" fuse
 missing_program storageos-fuse none tcmu
 missing_program fusermount3 none tcmu
+missing_program libfuse3.so.3 none tcmu
+is "a libfuse that is not there is a warning" "$(said '.warnings | join("; ")')" \
+	"storageos-fuse is linked against libfuse3.so.3, which is not in the usual places"
 
 root nothing-installed rhel 8.4 "Red Hat Enterprise Linux"
 kernel 4.18.0-305.el8.x86_64 --modules "$ALL_TCMU $FUSE"
