@@ -1,0 +1,219 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The Debian packages: the same bytes when built twice, clean, what is in them, and what happens
+# when they are installed, upgraded, removed and purged.
+# shellcheck disable=SC2016 # what is in single quotes is for dpkg-query, or a shell inside
+. "$(dirname "$0")/../lib.sh"
+need lintian lintian
+need dh debhelper
+need_root
+
+# In a mount namespace of its own, so that what is mounted goes with it.
+if [ -z "${STORAGEOS_OWN_NAMESPACE-}" ]; then
+	tap_finished=yes
+	STORAGEOS_OWN_NAMESPACE=yes unshare --mount --propagation private bash "$0"
+	exit
+fi
+
+multiarch=$(dpkg-architecture -q DEB_HOST_MULTIARCH)
+arch=$(dpkg --print-architecture)
+out=$WORK/out
+version=$(dpkg-parsechangelog -l "$ROOT/packaging/debian/changelog" -S Version)
+packages=(storageos storageos-fuse tcmu-handler-storageos)
+deb_of() { echo "$out/$1_${version}_$arch.deb"; }
+
+# ---- building
+
+must "make-deb makes packages" "$ROOT/packaging/make-deb" --no-install --output "$out"
+check "they are three" ls "$(deb_of storageos)" "$(deb_of storageos-fuse)" "$(deb_of tcmu-handler-storageos)"
+# A build elsewhere, of a copy, at another time.
+must "a copy of the source" git clone -q "$ROOT" "$WORK/somewhere/else"
+must "make-deb makes them again" "$WORK/somewhere/else/packaging/make-deb" --no-install --output "$WORK/again"
+for file in "$out"/*.deb "$out"/*.tar.xz; do
+	check "the same bytes again: ${file##*/}" cmp "$file" "$WORK/again/${file##*/}"
+done
+check "lintian finds neither error nor warning" \
+	lintian --allow-root --fail-on error,warning "$out"/*.changes
+is "no lintian tag is overridden" "$(find "$ROOT/packaging/debian" -name '*lintian-overrides*')" ""
+
+# ---- what is in them
+
+for package in "${packages[@]}"; do
+	must "unpack $package" dpkg-deb -R "$(deb_of "$package")" "$WORK/$package"
+done
+# Files with mode, owner and name, but documents.
+contents() {
+	dpkg-deb -c "$(deb_of "$1")" | grep -v -e '^d' -e /usr/share/doc/ |
+		awk '{ print $1, $2, substr($0, index($0, "./") + 1) }'
+}
+is "what is in storageos" "$(contents storageos)" \
+"-rw-r--r-- root/root /lib/systemd/system/storageos-attach@.service
+-rw-r--r-- root/root /lib/systemd/system/storageos-fuse@.service
+-rw-r--r-- root/root /lib/systemd/system/storageos-recover@.service
+-rwxr-xr-x root/root /lib/systemd/system-generators/storageos-generator
+-rw-r--r-- root/root /lib/udev/rules.d/65-storageos.rules
+-rwxr-xr-x root/root /usr/bin/storageos
+-rw-r--r-- root/root /usr/lib/modules-load.d/storageos.conf
+-rw-r--r-- root/root /usr/lib/tmpfiles.d/storageos.conf
+-rwxr-xr-x root/root /usr/libexec/storageos/in-use
+-rwxr-xr-x root/root /usr/libexec/storageos/plugin-installed
+-rwxr-xr-x root/root /usr/libexec/storageos/refuse-removal
+-rw-r--r-- root/root /usr/share/bash-completion/completions/storageos
+-rw-r--r-- root/root /usr/share/man/man1/storageos.1.gz
+-rw-r--r-- root/root /usr/share/man/man5/storageos-volume.5.gz
+-rw-r--r-- root/root /usr/share/man/man5/storageos.conf.5.gz
+-rw-r--r-- root/root /usr/share/man/man7/storageos-cfgstring.7.gz"
+is "what is in storageos-fuse" "$(contents storageos-fuse)" \
+"-rw-r--r-- root/root /etc/apparmor.d/usr.bin.storageos-fuse
+-rwxr-xr-x root/root /usr/bin/storageos-fuse
+-rw-r--r-- root/root /usr/share/man/man8/storageos-fuse.8.gz"
+is "what is in tcmu-handler-storageos" "$(contents tcmu-handler-storageos)" \
+"-rw-r--r-- root/root /lib/systemd/system/tcmu-runner.service.d/storageos.conf
+-rw-r--r-- root/root /usr/lib/$multiarch/storageos/handler_storageos.so
+lrwxrwxrwx root/root /usr/lib/$multiarch/tcmu-runner/handler_storageos.so -> ../storageos/handler_storageos.so"
+
+field() { dpkg-deb -f "$(deb_of "$1")" "$2"; }
+like "the plugin needs a runner that it works with" "$(field tcmu-handler-storageos Depends)" \
+	'(^|, )tcmu-runner \(>= 1\.5\.4\)(,|$)'
+like "and the command line of its version" "$(field tcmu-handler-storageos Depends)" \
+	"(^|, )storageos \(= $version\)"
+like "so does the server" "$(field storageos-fuse Depends)" "(^|, )storageos \(= $version\)"
+is "the command line recommends both, and needs neither" \
+	"$(field storageos Recommends) $(field storageos Depends | grep -c -e fuse -e tcmu)" \
+	"storageos-fuse (= $version), tcmu-handler-storageos (= $version) 0"
+
+hardened() { # FILE
+	readelf -hW "$1" | grep -q 'Type: *DYN' && readelf -dW "$1" | grep -q BIND_NOW &&
+		readelf -lW "$1" | grep -q GNU_RELRO && readelf -lW "$1" | grep -q 'GNU_STACK.*RW ' &&
+		nm -D "$1" | grep -q __stack_chk_fail && nm -D "$1" | grep -q _chk@
+}
+plugin=$WORK/tcmu-handler-storageos/usr/lib/$multiarch/storageos/handler_storageos.so
+for file in "$WORK/storageos/usr/bin/storageos" "$WORK/storageos-fuse/usr/bin/storageos-fuse" "$plugin"; do
+	check "hardened in every way: ${file##*/}" hardened "$file"
+done
+is "the plugin shows one symbol" "$(nm -D --defined-only "$plugin" | awk '{ print $3 }')" handler_init
+is "no configuration is shipped that the command line would change" \
+	"$(cat "$WORK"/*/DEBIAN/conffiles | xargs)" /etc/apparmor.d/usr.bin.storageos-fuse
+
+# ---- a root to install into: this machine's, with every change in memory
+
+root=$WORK/root
+if ! mkdir "$WORK/layer" "$root" || ! mount -t tmpfs none "$WORK/layer" ||
+	! mkdir "$WORK/layer/upper" "$WORK/layer/work" ||
+	! mount -t overlay -o "lowerdir=/,upperdir=$WORK/layer/upper,workdir=$WORK/layer/work" none "$root"; then
+	skip "install, upgrade, remove, purge" "this kernel has no overlay file system for /"
+	finish
+fi
+cleanup umount -R "$root"
+mount --rbind /dev "$root/dev" && mount -t tmpfs none "$root/sys" && mount -t tmpfs none "$root/run" &&
+	mkdir "$root/debs"
+rm -rf "$root/etc/storageos" "$root/var/lib/storageos" "$root/var/lib/man-db/auto-update"
+cp "$out"/*_"$arch".deb "$root/debs" && rm -f "$root"/debs/*dbgsym*
+
+# As process 1 of a namespace, so that /proc tells of this root and not of another system's.
+inside() {
+	unshare --pid --fork --mount-proc="$root/proc" chroot "$root" env -i HOME=/root LC_ALL=C.UTF-8 \
+		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+}
+dpkg_does() {
+	inside dpkg --force-unsafe-io "$@"
+}
+handlers() { (cd "$root/usr/lib/$multiarch/tcmu-runner" && echo handler_storageos*); }
+state() { inside dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null | tr -d ' '; }
+
+# A backstore of ours, and one of another handler, as configfs would show them.
+store() { # HBA NAME CONFIG
+	mkdir -p "$root/sys/kernel/config/target/core/$1/$2"
+	echo "Status: ACTIVATED  Config: $3 Size: 1048576" >"$root/sys/kernel/config/target/core/$1/$2/info"
+}
+no_stores() { rm -rf "$root/sys/kernel"; }
+
+# A tcmu-runner that runs while dpkg works; what systemctl is told is kept.
+mkdir -p "$root/run/systemd/system"
+for command in systemctl deb-systemd-invoke; do
+	printf '#!/bin/sh\necho %s "$@" >>/run/told\n' $command >"$root/usr/local/bin/$command"
+	chmod +x "$root/usr/local/bin/$command"
+done
+cp "$root/bin/sleep" "$root/run/tcmu-runner"
+with_runner() { # DPKG ARGUMENT...
+	inside sh -c '/run/tcmu-runner 300 & runner=$!; dpkg --force-unsafe-io "$@"; status=$?
+		kill $runner; exit $status' sh "$@"
+}
+
+refuses "the plugin is not installed without what it needs" 'dependency problems' \
+	dpkg_does -i "/debs/tcmu-handler-storageos_${version}_$arch.deb"
+dpkg_does --purge tcmu-handler-storageos >/dev/null 2>&1
+said=$(dpkg_does -i -R /debs 2>&1)
+is "they are installed" "$(state storageos) $(state storageos-fuse) $(state tcmu-handler-storageos)" "ii ii ii"
+is "with no runner there is nothing to say" "$(grep -c storageos: <<<"$said")" 0
+is "there is one plugin" "$(handlers)" handler_storageos.so
+check "which can be read" inside test -s "/usr/lib/$multiarch/tcmu-runner/handler_storageos.so"
+check "the pool default is there, and takes a volume" inside storageos create db --size 1M
+check "another pool is made" inside storageos pool create fast /srv/fast
+check "and takes one" inside storageos create fast/log --size 1M
+
+# ---- an upgrade
+
+newer=$WORK/newer
+mkdir "$newer"
+for package in "${packages[@]}"; do
+	sed -i "s/^Version: .*/Version: $version.1/; s/(= $version)/(= $version.1)/g" "$WORK/$package/DEBIAN/control"
+	dpkg-deb -b --root-owner-group "$WORK/$package" "$newer" >/dev/null
+done
+mkdir "$root/newer" && cp "$newer"/*.deb "$root/newer"
+config=$(cat "$root/etc/storageos/storageos.conf")
+store user_0 db storageos/default/db
+store user_1 disk qcow/srv/disk.qcow2
+rm -f "$root/run/told"
+said=$(with_runner -i -R /newer 2>&1)
+is "they are upgraded while volumes are attached" \
+	"$(inside dpkg-query -W -f '${Version} ' "${packages[@]}")" "$version.1 $version.1 $version.1 "
+like "a runner that serves LUNs is not restarted, and it is said" "$said" 'serves LUNs \(db disk\), so it was not restarted'
+like "and what to do" "$said" '^ *systemctl restart tcmu-runner$'
+is "systemd was told nothing but to read its units" "$(sort -u "$root/run/told")" "systemctl daemon-reload"
+is "there is one plugin" "$(handlers)" handler_storageos.so
+is "the configuration is as it was" "$(cat "$root/etc/storageos/storageos.conf")" "$config"
+check "so are the volumes" inside storageos check db
+
+no_stores
+said=$(with_runner -i "/newer/tcmu-handler-storageos_$version.1_$arch.deb" 2>&1)
+like "a runner that serves nothing is restarted, and it is said" "$said" 'serves nothing: restarting it'
+like "so that it has the plugin" "$(cat "$root/run/told")" 'deb-systemd-invoke try-restart tcmu-runner'
+cp "$plugin" "$root/usr/lib/$multiarch/tcmu-runner/handler_storageos.so.bak"
+like "a second copy that somebody left is named" \
+	"$(dpkg_does -i "/newer/tcmu-handler-storageos_$version.1_$arch.deb" 2>&1)" \
+	'handler_storageos.so.bak is a second copy'
+rm "$root/usr/lib/$multiarch/tcmu-runner/handler_storageos.so.bak"
+
+# ---- removal
+
+store user_0 db 'storageos/default/db;create'
+refuses "removal is refused while a volume is attached" 'serves volumes: default/db$' \
+	dpkg_does -r tcmu-handler-storageos
+refuses "and says what to do" '^ *storageos detach default/db$' dpkg_does -r tcmu-handler-storageos
+like "the package is as it was" "$(state tcmu-handler-storageos) $(handlers)" '^.i handler_storageos.so$'
+no_stores
+store user_1 disk qcow/srv/disk.qcow2
+check "another handler's LUNs keep nobody from it" dpkg_does -r tcmu-handler-storageos
+check "no plugin is left" test ! -e "$root/usr/lib/$multiarch/tcmu-runner/handler_storageos.so"
+check "nor anything like it" test ! -e "$root/usr/lib/$multiarch/storageos"
+check "the others are removed" dpkg_does -r storageos-fuse storageos
+check "the configuration stays" test -s "$root/etc/storageos/storageos.conf"
+check "the volumes stay" test -s "$root/var/lib/storageos/volumes/db.vol"
+mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
+link=$root/etc/systemd/system/multi-user.target.wants/storageos-attach@default-db.service
+ln -s /lib/systemd/system/storageos-attach@.service "$link"
+check "they are purged" dpkg_does -P "${packages[@]}"
+check "the configuration is gone" test ! -e "$root/etc/storageos"
+check "so is what attached at boot" test ! -L "$link"
+check "the volumes stay" test -s "$root/var/lib/storageos/volumes/db.vol"
+check "those of other pools, too" test -s "$root/srv/fast/log.vol"
+rm "$root/var/lib/storageos/volumes/db.vol"
+check "installed once more" dpkg_does -i "/debs/storageos_${version}_$arch.deb"
+check "purged without a volume" dpkg_does -P storageos
+check "leaves nothing" test ! -e "$root/var/lib/storageos"
+mkdir -p "$root/var/lib/storageos/volumes"
+check "installed on a mount point whose file system is not there" \
+	dpkg_does -i "/debs/storageos_${version}_$arch.deb"
+is "it makes no pool of it" "$(ls -A "$root/var/lib/storageos/volumes")" ""
+finish
