@@ -1,0 +1,93 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A life with the packages over FUSE, on linux-image-cloud-amd64, which has no TCMU: attached by
+# their unit, in fstab; rebooted, killed, cut from power, upgraded under load, removed, purged.
+. "$(dirname "$0")/life.sh"
+
+server() { value '.[0].pid' status db; }
+
+phase_install() {
+	must "apt finds the packages" apt_do update
+	must "install ours" apt_install storageos jq
+	note "$(grep -A5 '^storageos:' "$APT_SAID")"
+	note "$(storageos probe)"
+	is "probe chooses FUSE" "$(value .frontend probe)" fuse
+	like "and names the module that is missing" "$(value .reason probe)" 'target_core'
+
+	must "make a volume" storageos create db --size 1G
+	must "attach it now and at boot" systemctl enable --now storageos-attach@default-db
+	must "it is there" wait_for 10 test -b /dev/storageos/default/db
+	is "over FUSE" "$(value '.[0].frontend' status db)" fuse
+	check "by the server's unit" systemctl is-active storageos-fuse@default-db
+	must "make a file system on it" mkfs.ext4 -q /dev/storageos/default/db
+	must "mount it by fstab" in_fstab db
+	fill db
+}
+
+served_again() { # PID of the one before
+	[ "$(value '.[0].state' status db)" = attached ] && [ "$(server)" != "$1" ]
+}
+
+phase_boot() {
+	check "the boot was clean" boot_was_clean
+	is_back db
+	check "by its unit" systemctl is-active storageos-attach@default-db
+	is "over FUSE" "$(value '.[0].frontend' status db)" fuse
+	write_more db
+
+	local before
+	before=$(server)
+	must "unmount" umount /srv/db
+	must "kill -9 storageos-fuse" kill -9 "$before"
+	check "systemd brings the volume back" wait_for 90 served_again "$before"
+	must "mount" mount /srv/db
+	has_more db
+
+	before=$(server)
+	must "kill -9 storageos-fuse under the mounted file system" kill -9 "$before"
+	must "let go of what is dead" umount -l /srv/db
+	check "systemd brings the volume back" wait_for 90 served_again "$before"
+	must "mount" mount /srv/db
+	has_more db
+	start_load /srv/db
+	check "there is load" load_goes_on
+	cut_power
+}
+
+phase_power_cut() {
+	check "the boot was clean" boot_was_clean
+	is_back db
+	has_more db
+
+	local before
+	start_load /srv/db
+	before=$(server)
+	must "a newer version appears" newer_packages
+	must "upgrade under load" apt_do upgrade
+	note "$(grep -A5 '^storageos' "$APT_SAID")"
+	like "the version is the newer one" "$(dpkg-query -W storageos-fuse)" 'newer$'
+	is "the server was left alone" "$(server)" "$before"
+	check "the load goes on" load_goes_on
+	refuses "removal is refused, and the volume is named" 'serves volumes:.*default/db' \
+		apt_do remove storageos-fuse
+	refuses "with everything of ours, too" 'serves volumes:.*default/db' apt_do purge "${OURS[@]}"
+	check "the load goes on" load_goes_on
+	check "and ends without an error" stop_load
+	is "the rest is as it was" "$(tree_checksum /srv/db/tree)" "$(kept db)"
+	must "packages are whole" apt_install "${OURS[@]}"
+}
+
+phase_remove() {
+	check "the boot was clean" boot_was_clean
+	is_back db
+	must "unmount" umount /srv/db
+	sed -i '/storageos/d' /etc/fstab
+	check "detach by the unit" systemctl disable --now storageos-attach@default-db
+	is "it is detached" "$(value '.[0].state' status db)" detached
+	check "its name is gone" wait_for 10 test ! -L /dev/storageos/default/db
+	check "no server is left" eval '! systemctl is-active storageos-fuse@default-db'
+	check "the volume is whole" storageos check db
+	purge_and_install_again fuse
+}
+
+run_phases cloud-amd64 install:600 boot:500 power_cut:400 remove:400

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# What the lives with the packages have in common, in the machine; on top of machine.sh:
+#
+#   in_fstab NAME              the volume's file system on /srv/NAME, by a plain line in fstab
+#   fill NAME                  files on it, and remembers what they are
+#   is_back NAME               it is mounted, by itself, with what was filled in
+#   write_more NAME, has_more NAME   the same once more, synchronised
+#   start_load DIRECTORY | load_goes_on | stop_load   writes there, with an fsync for each file
+#   purge_and_install_again FRONTEND   with `db` detached: nothing is left but the volumes, and then
+#                              everything is there again
+. "$(dirname "${BASH_SOURCE[0]}")/machine.sh"
+
+VOLUMES=/var/lib/storageos/volumes
+OURS=(storageos storageos-fuse tcmu-handler-storageos)
+
+in_fstab() {
+	mkdir -p "/srv/$1"
+	echo "/dev/storageos/default/$1 /srv/$1 ext4 defaults 0 2" >>/etc/fstab
+	systemctl daemon-reload
+	mount "/srv/$1"
+}
+
+fill() {
+	must "fill $1" tree_fill "/srv/$1/tree" 24
+	keep "$1" "$(tree_checksum "/srv/$1/tree")"
+}
+
+mounted() {
+	[ "$(findmnt -n -o SOURCE "/srv/$1")" = "$(readlink -f "/dev/storageos/default/$1")" ]
+}
+
+is_back() {
+	check "/srv/$1 is mounted by itself" wait_for 60 mounted "$1"
+	is "and $1 has its data" "$(tree_checksum "/srv/$1/tree")" "$(kept "$1")"
+}
+
+write_more() {
+	must "write more to $1" tree_fill "/srv/$1/more" 8
+	sync -f "/srv/$1"
+	keep "$1-more" "$(tree_checksum "/srv/$1/more")"
+}
+
+has_more() {
+	is "what was synchronised is there" "$(tree_checksum "/srv/$1/more")" "$(kept "$1-more")"
+}
+
+start_load() {
+	mkdir -p "$1/load"
+	rm -f /run/load-*
+	echo 0 >/run/load-count
+	(
+		i=0
+		until [ -e /run/load-stop ]; do
+			dd if=/dev/urandom of="$1/load/$((i % 8))" bs=256k count=4 conv=fsync status=none ||
+				{ touch /run/load-failed; exit 1; }
+			i=$((i + 1))
+			echo $i >/run/load-count
+		done
+	) >/dev/null 2>&1 &
+	load=$!
+}
+
+load_beyond() {
+	[ "$(cat /run/load-count)" -gt "$1" ]
+}
+
+load_goes_on() {
+	wait_for 60 load_beyond $(($(cat /run/load-count) + 2)) && [ ! -e /run/load-failed ]
+}
+
+stop_load() {
+	touch /run/load-stop
+	wait "$load"
+}
+
+left_of_ours() {
+	find / -xdev \( -path /proc -o -path /srv -o -path /run -o -path /var/log -o -path /sys \
+		-o -path "$VOLUMES" -o -path /var/lib/systemd \) -prune -o -name '*storageos*' -print
+}
+
+purge_and_install_again() {
+	echo '# mine' >>/etc/storageos/storageos.conf
+	check "remove" apt_do remove "${OURS[@]}"
+	check "configuration stays" grep -q '^# mine' /etc/storageos/storageos.conf
+	check "and volumes" test -s $VOLUMES/db.vol
+	check "purge" apt_do purge "${OURS[@]}"
+	check "configuration is gone" test ! -e /etc/storageos
+	check "volumes never" test -s $VOLUMES/db.vol
+	is "nothing else is left of ours" "$(left_of_ours)" /var/lib/storageos
+	is "no unit either" "$(systemctl list-unit-files --no-legend 'storageos*')" ''
+	must "install again" apt_install storageos
+	if [ "$1" = tcmu ]; then
+		must "start the runner with it" systemctl restart tcmu-runner
+	fi
+	must "enter the pool again" storageos pool create default $VOLUMES
+	must "attach" storageos attach db
+	is "over the same front end" "$(value '.[0].frontend' status db)" "$1"
+	must "mount" mount /dev/storageos/default/db /mnt
+	is "the data is there" "$(tree_checksum /mnt/tree)" "$(kept db)"
+	check "unmount" umount /mnt
+	check "detach" storageos detach db
+}

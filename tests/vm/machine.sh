@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# For tests in a whole machine: a fresh Debian, booted with Debian's own kernel in qemu.  The same
+# file runs here, where it boots the machine for each of its phases, and there, in the phase.  On top
+# of tests/lib.sh:
+#
+#     #!/bin/bash
+#     # What this proves, in a sentence.
+#     . "$(dirname "$0")/machine.sh"
+#     phase_install() { must "install" apt-get -y install storageos; }
+#     phase_boot() { check "it is there" test -b /dev/storageos/default/db; }
+#     run_phases amd64 install:300 boot:200
+#
+#   run_phases FLAVOUR PHASE:SECONDS...   boots a machine with linux-image-FLAVOUR, fresh for the
+#                      first phase, then rebooted for each: its function runs when the boot is
+#                      complete; ends the test.  After a failure that ended a phase the others are
+#                      not run.
+#
+# In the machine:
+#   keep NAME VALUE | kept NAME    what a later phase has to know
+#   cut_power                      the phase ends with a loss of power, not with a reboot
+#   apt_install PACKAGE... | apt_do ARGUMENT...   apt-get, with its output in $APT_SAID
+#   newer_packages                 lets apt see our packages' higher version
+#   boot_was_clean                 every unit has started, or it says which has not
+#   value FILTER [VERB ARGUMENT...]  what jq finds in `storageos VERB ... --json`
+#
+# $STORAGEOS_VM is the directory with the machines of make-images (in the build directory otherwise).
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+VM_TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+: "${STORAGEOS_VM:=$STORAGEOS_BUILD/vm}"
+export DEBIAN_FRONTEND=noninteractive
+APT_SAID=/run/apt-said
+KEPT=/var/lib/vm-test
+
+# ---- here
+
+# A job is this test with the libraries, and which phase of it.
+make_job() { # PHASE
+	local tree=$WORK/job
+	rm -rf "$tree"
+	mkdir -p "$tree/tests/vm" && cp "$ROOT/tests/lib.sh" "$tree/tests/" &&
+		cp "$VM_TESTS"/*.sh "$tree/tests/vm/" || return
+	echo "STORAGEOS_PHASE=$1 exec bash 'tests/vm/$(basename "$0")'" >"$tree/job"
+	tar -C "$tree" -cf "$WORK/job.tar" .
+}
+
+# The machine's results become ours, with its phase in their names, as they come.
+take_results() { # PHASE
+	local line name
+	planned=no status=125
+	while IFS= read -r line; do
+		name="$1: ${line#*ok * - }"
+		case $line in
+		'ok '*' # SKIP '*) skip "${name%% # SKIP *}" "${line##* # SKIP }" ;;
+		'ok '*) ok "$name" ;;
+		'not ok '*) not_ok "$name" ;;
+		1..*) planned=yes ;;
+		'# qemu-run ended with '*) status=${line##* } ;;
+		*) note "${line#\# }" ;;
+		esac
+	done
+}
+
+run_phase() { # FLAVOUR PHASE SECONDS
+	local planned status
+	make_job "$2" || give_up "cannot make the job"
+	take_results "$2" < <(
+		"$VM_TESTS/qemu-run" --timeout "$3" "$WORK/disk" "$STORAGEOS_VM/$1.vmlinuz" \
+			"$STORAGEOS_VM/$1.initrd" "$STORAGEOS_VM/packages.disk" "$WORK/job.tar" 2>&1
+		echo "# qemu-run ended with $?"
+	)
+	[ "$planned" = yes ] || give_up "$2 did not come to its end (status $status)"
+	[ "$status" -lt 124 ] || give_up "$2: the machine did not go down (status $status)"
+}
+
+run_phases() {
+	local flavour=$1 phase
+	shift
+	[ -z "${STORAGEOS_PHASE-}" ] || do_phase
+	need_root
+	need qemu-system-x86_64 qemu-system-x86
+	need_built "$STORAGEOS_VM/$flavour.disk" "$STORAGEOS_VM/packages.disk"
+	cp --sparse=always "$STORAGEOS_VM/$flavour.disk" "$WORK/disk" || give_up "no room for a disk"
+	for phase; do
+		run_phase "$flavour" "${phase%:*}" "${phase#*:}"
+	done
+	finish
+}
+
+# ---- in the machine
+
+do_phase() {
+	mkdir -p "$KEPT"
+	note "kernel $(uname -r)"
+	"phase_$STORAGEOS_PHASE"
+	[ "$tap_failed" = 0 ] || note "$(journalctl -b --no-pager -n 120)"
+	finish
+}
+
+keep() { echo "$2" >"$KEPT/$1"; }
+kept() { cat "$KEPT/$1"; }
+cut_power() { touch /run/power-cut; }
+
+apt_do() {
+	apt-get -q -y -o Dpkg::Use-Pty=0 "$@" >"$APT_SAID" 2>&1 || { cat "$APT_SAID"; return 1; }
+}
+
+apt_install() { apt_do install "$@"; }
+
+newer_packages() {
+	echo 'deb [trusted=yes] file:/srv/packages/newer ./' >>/etc/apt/sources.list
+	apt_do update
+}
+
+boot_was_clean() {
+	systemctl is-system-running --wait && return
+	systemctl --failed --no-legend --plain
+	return 1
+}
+
+value() {
+	local filter=$1
+	shift
+	storageos "$@" --json | jq -r "$filter"
+}

@@ -1,0 +1,117 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A life with the packages over TCMU, on linux-image-amd64: installed beside a tcmu-runner that
+# serves somebody else, a disk made with targetcli and one attached by its unit, both in fstab;
+# rebooted, cut from power, upgraded under load, removed, purged.
+. "$(dirname "$0")/life.sh"
+
+restart=(systemctl restart tcmu-runner)
+runner_pid() { systemctl show -P MainPID tcmu-runner; }
+plugins() { find / -xdev -path '*/tcmu-runner/*' -name 'handler_storageos*' | wc -l; }
+
+# Somebody else's, who has it in use for as long as this machine lives.
+other_lun() {
+	mkdir -p /srv/other && truncate -s 64M /srv/other/disk &&
+		targetcli "/backstores/user:fbo create name=other size=64M cfgstring=/srv/other/disk"
+}
+
+phase_install() {
+	must "apt finds the packages" apt_do update
+	must "install the packaged runner and targetcli" apt_install tcmu-runner targetcli-fb jq
+	must "the runner runs" systemctl is-active tcmu-runner
+	must "it serves somebody" other_lun
+	local runner
+	runner=$(runner_pid)
+
+	must "install ours" apt_install storageos
+	note "$(grep -A5 '^storageos:' "$APT_SAID")"
+	is "which brings the plugin" "$(plugins)" 1
+	check "and storageos-fuse" command -v storageos-fuse
+	is "the runner was left alone" "$(runner_pid)" "$runner"
+	like "which is said, with what to do" "$(cat "$APT_SAID")" "${restart[*]}"
+	like "probe says the same" "$(value .next_step probe)" "${restart[*]}"
+	must "do it" "${restart[@]}"
+	note "$(storageos probe)"
+	like "probe knows the platform" "$(storageos probe)" 'Debian 9 to 12'
+	is "and chooses TCMU" "$(value .frontend probe)" tcmu
+
+	must "make a disk with targetcli" targetcli \
+		'/backstores/user:storageos create name=db size=1G cfgstring=default/db;create'
+	must "a target for it" targetcli /loopback create naa.5001405000000001
+	must "with the disk as its LUN" targetcli \
+		/loopback/naa.5001405000000001/luns create /backstores/user:storageos/db
+	must "udev gives it its name" wait_for 30 test -b /dev/storageos/default/db
+	must "save the target's configuration" targetcli saveconfig
+
+	must "make another volume" storageos create web --size 1G
+	must "attach it now and at boot" systemctl enable --now storageos-attach@default-web
+	must "it is there" wait_for 10 test -b /dev/storageos/default/web
+	is "over TCMU" "$(value '.[0].frontend' status web)" tcmu
+	for name in db web; do
+		must "make a file system on $name" mkfs.ext4 -q "/dev/storageos/default/$name"
+		must "mount it by fstab" in_fstab "$name"
+		fill "$name"
+	done
+}
+
+phase_boot() {
+	check "the boot was clean" boot_was_clean
+	is_back db
+	is_back web
+	check "web by its unit" systemctl is-active storageos-attach@default-web
+	is "over TCMU" "$(value '.[0].frontend' status web)" tcmu
+	write_more db
+	start_load /srv/web
+	check "there is load" load_goes_on
+	cut_power
+}
+
+phase_power_cut() {
+	check "the boot was clean" boot_was_clean
+	is_back db
+	is_back web
+	has_more db
+
+	local runner
+	start_load /srv/db
+	runner=$(runner_pid)
+	must "a newer version appears" newer_packages
+	must "upgrade under load" apt_do upgrade
+	note "$(grep -A5 '^storageos:' "$APT_SAID")"
+	like "the version is the newer one" "$(dpkg-query -W tcmu-handler-storageos)" 'newer$'
+	is "the runner was left alone" "$(runner_pid)" "$runner"
+	like "which is said, with what to do" "$(cat "$APT_SAID")" "${restart[*]}"
+	is "there is one plugin" "$(plugins)" 1
+	check "the load goes on" load_goes_on
+	check "do what was said" "${restart[@]}"
+	check "the load goes on" load_goes_on
+
+	refuses "removal is refused, and the volumes are named" 'serves volumes:.*default/db' \
+		apt_do remove tcmu-handler-storageos
+	refuses "with everything of ours, too" 'serves volumes:.*default/db' apt_do purge "${OURS[@]}"
+	check "the load goes on" load_goes_on
+	check "and ends without an error" stop_load
+	has_more db
+	is "web is as it was" "$(tree_checksum /srv/web/tree)" "$(kept web)"
+	must "packages are whole" apt_install "${OURS[@]}"
+}
+
+phase_remove() {
+	check "the boot was clean" boot_was_clean
+	is_back db
+	is_back web
+	must "unmount" umount /srv/db /srv/web
+	sed -i '/storageos/d' /etc/fstab
+	check "detach by the unit" systemctl disable --now storageos-attach@default-web
+	is "it is detached" "$(value '.[0].state' status web)" detached
+	must "delete the target" targetcli /loopback delete naa.5001405000000001
+	must "and the disk" targetcli /backstores/user:storageos delete db
+	check "its name is gone" wait_for 10 test ! -L /dev/storageos/default/db
+	check "db is whole" storageos check db
+	check "web is whole" storageos check web
+	must "save the target's configuration" targetcli saveconfig
+	purge_and_install_again tcmu
+	is "there is one plugin" "$(plugins)" 1
+}
+
+run_phases amd64 install:600 boot:300 power_cut:400 remove:500
