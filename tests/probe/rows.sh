@@ -17,6 +17,7 @@ row() { # ROW ID VERSION NAME LIBDIR RELEASE HAS FRONT-END STEP OPTION...
 	[ "$id" != ubuntu ] || [ -z "${DIGITALOCEAN-}" ] || digitalocean
 	expect "$what: $row: $frontend" "$row" "$frontend" "$step"
 	is "$what: what it has" "$(said '"LIO \(.lio), TCMU \(.tcmu)"')" "$has"
+	"$STORAGEOS" probe --root "$R" >>"$WORK/printed"
 }
 
 digitalocean() {
@@ -201,6 +202,16 @@ expect "the configuration there asks for FUSE" "Debian 9 to 12" fuse none
 printf '[storageos]\nfrontend=tcmu\n' >"$R/etc/storageos/storageos.conf"
 rm "$R/usr/bin/targetcli"
 expect "it asks for TCMU, which lacks targetcli" "Debian 9 to 12" none "apt-get install targetcli-fb"
+
+# ---- the document
+
+# Every line that docs/install.md shows of probe's output was printed above (but two steps that other
+# tests are for), and every row is there.
+documented() { grep -E '^    (platform|table row|front end|next step)  ' "$ROOT/docs/install.md" | sed 's/^    //'; }
+is "docs/install.md shows what probe prints" \
+	"$(documented | grep -v 'upgrade tcmu-runner\|restart tcmu-runner' | grep -vxFf "$WORK/printed")" ""
+is "of every row of the table" \
+	"$(grep '^table row' "$WORK/printed" | sort -u | grep -vxFf <(documented))" ""
 
 check "nothing in any of these roots was executed" test ! -e "$WORK/executed"
 finish
