@@ -1,0 +1,166 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The RPM packages: clean, what is in them, and what happens when rpm installs, upgrades and erases
+# them, with all of its own checks.
+. "$(dirname "$0")/../lib.sh"
+need rpmbuild rpm
+need rpmlint rpmlint
+need_root
+
+# In a mount namespace of its own, so that what is mounted goes with it.
+if [ -z "${STORAGEOS_OWN_NAMESPACE-}" ]; then
+	tap_finished=yes
+	STORAGEOS_OWN_NAMESPACE=yes unshare --mount --propagation private bash "$0"
+	exit
+fi
+
+out=$WORK/out
+isa=$(rpm -E '%{_isa}')
+names=(storageos storageos-fuse tcmu-handler-storageos)
+
+must "make-rpm makes packages" "$ROOT/packaging/make-rpm" --no-install --output "$out"
+release=$(sed -n 's/^Version: *//p' "$ROOT/packaging/rpm/storageos.spec")-1
+rpm_of() { echo "$out/$1-$release.$(uname -m).rpm"; }
+check "they are three, and the source" ls "$(rpm_of storageos)" "$(rpm_of storageos-fuse)" \
+	"$(rpm_of tcmu-handler-storageos)" "$out/storageos-$release.src.rpm"
+said=$(rpmlint -c "$ROOT/packaging/rpm/rpmlint.toml" "$out"/*.rpm "$ROOT/packaging/rpm/storageos.spec" 2>&1)
+like "rpmlint finds neither error nor warning" "$said" ' 0 errors, 0 warnings'
+
+# ---- what is in them
+
+query() { # PACKAGE FORMAT
+	rpm -qp --nosignature --qf "$2" "$(rpm_of "$1")"
+}
+contents() { # everything but links to build IDs and documents
+	query "$1" '[%{FILEMODES:perms} %{FILEUSERNAME}:%{FILEGROUPNAME} %{FILENAMES} %{FILELINKTOS}\n]' |
+		grep -v -e '\.build-id' -e /usr/share/doc/ -e /usr/share/licenses/ | sed 's/ *$//'
+}
+is "what is in storageos" "$(contents storageos)" \
+"drwxr-xr-x root:root /etc/storageos
+-rwxr-xr-x root:root /usr/bin/storageos
+-rw-r--r-- root:root /usr/lib/modules-load.d/storageos.conf
+-rwxr-xr-x root:root /usr/lib/systemd/system-generators/storageos-generator
+-rw-r--r-- root:root /usr/lib/systemd/system/storageos-attach@.service
+-rw-r--r-- root:root /usr/lib/systemd/system/storageos-fuse@.service
+-rw-r--r-- root:root /usr/lib/systemd/system/storageos-recover@.service
+-rw-r--r-- root:root /usr/lib/tmpfiles.d/storageos.conf
+-rw-r--r-- root:root /usr/lib/udev/rules.d/65-storageos.rules
+drwxr-xr-x root:root /usr/libexec/storageos
+-rwxr-xr-x root:root /usr/libexec/storageos/in-use
+-rwxr-xr-x root:root /usr/libexec/storageos/plugin-installed
+-rwxr-xr-x root:root /usr/libexec/storageos/refuse-removal
+-rw-r--r-- root:root /usr/share/bash-completion/completions/storageos
+-rw-r--r-- root:root /usr/share/man/man1/storageos.1.gz
+-rw-r--r-- root:root /usr/share/man/man5/storageos-volume.5.gz
+-rw-r--r-- root:root /usr/share/man/man5/storageos.conf.5.gz
+-rw-r--r-- root:root /usr/share/man/man7/storageos-cfgstring.7.gz
+drwxr-xr-x root:root /var/lib/storageos"
+is "what is in storageos-fuse" "$(contents storageos-fuse)" \
+"-rwxr-xr-x root:root /usr/bin/storageos-fuse
+-rw-r--r-- root:root /usr/share/man/man8/storageos-fuse.8.gz"
+is "what is in tcmu-handler-storageos" "$(contents tcmu-handler-storageos)" \
+"drwxr-xr-x root:root /usr/lib/systemd/system/tcmu-runner.service.d
+-rw-r--r-- root:root /usr/lib/systemd/system/tcmu-runner.service.d/storageos.conf
+drwxr-xr-x root:root /usr/lib64/storageos
+-rwxr-xr-x root:root /usr/lib64/storageos/handler_storageos.so
+drwxr-xr-x root:root /usr/lib64/tcmu-runner
+lrwxrwxrwx root:root /usr/lib64/tcmu-runner/handler_storageos.so ../storageos/handler_storageos.so"
+
+# What each needs but libraries, and rpm itself.
+needs() { # PACKAGE
+	query "$1" '[%{REQUIRENEVRS}\n]' | grep -v -e '^lib' -e '^rtld' -e '^rpmlib' | sort -u | xargs
+}
+is "what storageos needs" "$(needs storageos)" "/bin/sh kmod"
+is "what storageos-fuse needs" "$(needs storageos-fuse)" "/bin/sh storageos$isa = $release"
+is "what tcmu-handler-storageos needs" "$(needs tcmu-handler-storageos)" \
+	"/bin/sh storageos$isa = $release tcmu-runner >= 1.5.4"
+is "what storageos recommends" "$(query storageos '[%{RECOMMENDNEVRS}\n]' | xargs)" \
+	"storageos-fuse$isa = $release tcmu-handler-storageos$isa = $release"
+scriptlets() { query "$1" '%|PREIN?{prein }|%|POSTIN?{postin }|%|PREUN?{preun }|%|POSTUN?{postun }|'; }
+is "the scriptlets" "$(for name in "${names[@]}"; do echo "$name: $(scriptlets "$name")"; done)" \
+"storageos: postin preun 
+storageos-fuse: preun 
+tcmu-handler-storageos: postin preun "
+is "none of them touches a service" \
+	"$(for name in "${names[@]}"; do rpm -qp --nosignature --scripts "$(rpm_of "$name")"; done | grep -c systemctl)" 0
+is "on RHEL 8 the unit that runs once has no Restart=, which its systemd refuses" \
+	"$(rpmspec --load "$ROOT/packaging/rpm/debian.macros" --define 'rhel 8' -P \
+		"$ROOT/packaging/rpm/storageos.spec" | grep -c '/\^Restart/d.*storageos-attach@.service')" 1
+is "but elsewhere" "$(rpmspec --load "$ROOT/packaging/rpm/debian.macros" --define 'rhel 9' -P \
+	"$ROOT/packaging/rpm/storageos.spec" | grep -c '/\^Restart/d')" 0
+
+# ---- an empty root
+
+empty=$WORK/empty
+mkdir "$empty"
+in_empty() { rpm --root "$empty" "$@"; }
+refuses "an empty root lacks what they need" 'tcmu-runner >= 1.5.4 is needed' \
+	in_empty -i "$out"/*."$(uname -m)".rpm
+# Stands for a system: provides every library, the runner, a shell.
+stand_in() { # NAME VERSION FILE...
+	cat >"$WORK/$1.spec" <<-END
+	Name: $1
+	Version: $2
+	Release: 1
+	Summary: stands for a system
+	License: Apache-2.0
+	$(printf 'Provides: %s\n' kmod 'tcmu-runner = 1.5.4' /bin/sh)
+	$(for name in "${names[@]}"; do query "$name" '[%{REQUIRENAME}\n]'; done |
+		grep -e '^lib' -e '^rtld' | sort -u | sed 's/^/Provides: /')
+	%description
+	Stands for a system.
+	%files
+	END
+	rpmbuild -bb --define "_topdir $WORK/stand-in" --define "_rpmdir $WORK" "$WORK/$1.spec" >"$WORK/log" 2>&1
+}
+must "something that stands for a system" stand_in system 1
+check "is installed" in_empty -i "$WORK/$(uname -m)/system-1-1.$(uname -m).rpm"
+check "then they are installed, with all of rpm's checks but scriptlets, for which there is no shell" \
+	in_empty -i --noscripts "$out"/*."$(uname -m)".rpm
+is "rpm -V finds every file as it was packaged" "$(in_empty -V "${names[@]}" 2>&1)" ""
+is "there is one plugin" "$(cd "$empty/usr/lib64/tcmu-runner" && echo handler_*)" handler_storageos.so
+check "which can be read" test -s "$empty/usr/lib64/tcmu-runner/handler_storageos.so"
+is "nothing is left of the unpacking" "$(find "$empty/usr" -name '*;*')" ""
+check "they are erased" in_empty -e --noscripts "${names[@]}"
+is "every file, and every directory of theirs" "$(find "$empty" -path "$empty/var/lib/rpm" -prune -o -name '*storageos*' -print)" ""
+
+# ---- scriptlets: in this machine's root with every change in memory, and no package known to rpm
+
+root=$WORK/root
+if ! mkdir "$WORK/layer" "$root" || ! mount -t tmpfs none "$WORK/layer" ||
+	! mkdir "$WORK/layer/upper" "$WORK/layer/work" ||
+	! mount -t overlay -o "lowerdir=/,upperdir=$WORK/layer/upper,workdir=$WORK/layer/work" none "$root"; then
+	skip "scriptlets" "this kernel has no overlay file system for /"
+	finish
+fi
+cleanup umount -R "$root"
+mount --rbind /dev "$root/dev" && mount -t tmpfs none "$root/sys" && mount -t tmpfs none "$root/run"
+rm -rf "$root/etc/storageos" "$root/var/lib/storageos" "$root/var/lib/rpm"
+mkdir -p "$root/packages" && cp "$out"/*."$(uname -m)".rpm "$WORK/$(uname -m)"/system-*.rpm "$root/packages"
+inside() {
+	unshare --pid --fork --mount-proc="$root/proc" chroot "$root" env -i HOME=/root LC_ALL=C.UTF-8 \
+		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+}
+store() { # NAME CONFIG: a backstore, as configfs would show it
+	mkdir -p "$root/sys/kernel/config/target/core/user_0/$1"
+	echo "Config: $2 Size: 1" >"$root/sys/kernel/config/target/core/user_0/$1/info"
+}
+check "they are installed with their scriptlets" inside sh -c 'rpm -i /packages/*.rpm'
+check "the pool default is there, and takes a volume" inside storageos create db --size 1M
+check "another pool is made" inside storageos pool create fast /srv/fast
+config=$(cat "$root/etc/storageos/storageos.conf")
+store db storageos/default/db
+check "they are installed again, as in an upgrade, while a volume is attached" \
+	inside sh -c 'rpm -U --replacepkgs /packages/*storageos*.rpm'
+is "there is one plugin" "$(cd "$root/usr/lib64/tcmu-runner" && echo handler_storageos*)" handler_storageos.so
+is "the configuration is as it was" "$(cat "$root/etc/storageos/storageos.conf")" "$config"
+refuses "erasing is refused while a volume is attached" 'serves volumes: default/db$' \
+	inside rpm -e tcmu-handler-storageos
+refuses "and says what to do" '^ *storageos detach default/db$' inside rpm -e tcmu-handler-storageos
+check "the plugin is still there" inside test -s /usr/lib64/tcmu-runner/handler_storageos.so
+rm -rf "$root/sys/kernel"
+check "then they are erased" inside rpm -e "${names[@]}"
+check "the plugin is gone" test ! -e "$root/usr/lib64/tcmu-runner"
+check "the configuration stays" test -s "$root/etc/storageos/storageos.conf"
+check "and so do volumes" test -s "$root/var/lib/storageos/volumes/db.vol"
+finish
