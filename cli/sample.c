@@ -90,7 +90,7 @@ void sample_add_state(const Sample *sample, Json *object)
 {
 	static const char *const numbers[] = {"served_seconds", "in_flight", "checksum_errors"};
 
-	json_add_text(object, "state", json_get_text(sample->data, "state"));
+	json_add_text(object, "volume_state", json_get_text(sample->data, "state"));
 	json_add_text(object, "failure", sample_failure(sample));
 	for (guint i = 0; i < G_N_ELEMENTS(numbers); i++)
 		json_add_number(object, numbers[i],

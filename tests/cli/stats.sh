@@ -99,7 +99,7 @@ is "usage: an interval of nothing" "$("$STORAGEOS" stats --watch --interval 0 2>
 
 # ---- what status and info add
 
-is "info: state" "$("$STORAGEOS" info db --json | jq -r .state)" ok
+is "info: state" "$("$STORAGEOS" info db --json | jq -r .volume_state)" ok
 is "info: data" "$("$STORAGEOS" info db --json | jq -r .data_bytes)" "$(stat_of space.data)"
 
 # ---- several volumes; a server that dies; one that ends
