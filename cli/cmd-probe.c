@@ -156,7 +156,8 @@ static void print_users(const RuntimeProbe *probe)
 		g_string_append_printf(text, "%s process %u (%s)", i ? "," : "; served by",
 				       user->pid, user->command);
 	}
-	line("TCMU in use", "%s", text->str);
+	line("TCMU in use", "%s%s", text->str,
+	     tcmu->complete ? "" : " (only root sees all who serve it)");
 }
 
 static char *limit_text(guint64 bytes)

@@ -106,6 +106,7 @@ static void add_users(Json *object, const RuntimeProbe *probe)
 
 	json_add_number(tcmu, "devices", probe->tcmu.devices);
 	json_add_number(tcmu, "own_devices", probe->tcmu.own_devices);
+	json_add_flag(tcmu, "complete", probe->tcmu.complete);
 	json_add_text(tcmu, "other_subtypes", probe->tcmu.subtypes);
 	for (guint i = 0; i < probe->tcmu.users->len; i++) {
 		const TcmuUser *user = g_ptr_array_index(probe->tcmu.users, i);

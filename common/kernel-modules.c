@@ -205,9 +205,18 @@ static gboolean is_listed(const GPtrArray *releases, const char *release)
 	return FALSE;
 }
 
+/* The host of a container may show which of its kernels runs; an image does not. */
+static char *running_release(const Root *root)
+{
+	char *release = root_read(root, "/proc/sys/kernel/osrelease", 256, NULL, NULL);
+
+	return release ? g_strchomp(release) : NULL;
+}
+
 Kernel *kernel_find(const Root *root, const char *release, GError **error)
 {
 	g_autoptr(GPtrArray) releases = kernel_list(root);
+	g_autofree char *runs = running_release(root);
 	g_autofree char *all = NULL;
 
 	if (!releases->len) {
@@ -216,6 +225,8 @@ Kernel *kernel_find(const Root *root, const char *release, GError **error)
 			  root_directory(root));
 		return NULL;
 	}
+	if (!release && runs && is_listed(releases, runs))
+		release = runs;
 	if (!release || is_listed(releases, release))
 		return kernel_new(root, release ? release : g_ptr_array_index(releases, 0), FALSE);
 	g_ptr_array_add(releases, NULL);

@@ -41,8 +41,8 @@ typedef struct {
 /* The kernel that runs; `root` is that of the running system.  Never NULL. */
 Kernel *kernel_running(const Root *root);
 
-/* The kernel of that release in a root, or with NULL the only one, or the newest.  NOT_FOUND with
- * those that are there.  `root` must stay. */
+/* The kernel of that release in a root, or with NULL the one that its /proc says to run, or the
+ * newest.  NOT_FOUND with those that are there.  `root` must stay. */
 Kernel *kernel_find(const Root *root, const char *release, GError **error);
 
 /* The releases of all kernels in a root, the newest first, those without modules last; free with

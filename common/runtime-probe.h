@@ -75,8 +75,8 @@ typedef struct {
 /* The machine that runs. */
 RuntimeProbe *runtime_probe_new(void);
 
-/* What lies in a root directory, with the kernel of that release, or with NULL its only or newest
- * one.  NOT_FOUND, IO. */
+/* What lies in a root directory, with the kernel of that release, or with NULL the one
+ * that runs there, or its newest.  NOT_FOUND, IO. */
 RuntimeProbe *runtime_probe_new_at(const char *directory, const char *release, GError **error);
 
 void runtime_probe_free(RuntimeProbe *probe);

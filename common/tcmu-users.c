@@ -296,6 +296,7 @@ void tcmu_users_scan(const char *proc, const char *sys, TcmuUsers *users)
 void tcmu_users_find(TcmuUsers *ret_users)
 {
 	memset(ret_users, 0, sizeof *ret_users);
+	ret_users->complete = geteuid() == 0;
 	ask_family(ret_users);
 	tcmu_users_scan("/proc", "/sys", ret_users);
 }

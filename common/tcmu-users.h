@@ -8,7 +8,9 @@
  * one that starts resets the rings of devices that another is serving.  So there should be one, and
  * who else is there is to be told.
  *
- * Looking at other users' processes takes root; without, some may remain unseen.
+ * Looking at other users' processes takes root; without, some may remain unseen.  Nor does the
+ * kernel show who is on a group beyond the 32nd, unless a module is loaded for it, which is not
+ * done: then open rings alone tell.
  */
 #pragma once
 
@@ -27,6 +29,7 @@ typedef struct {
 	guint devices;	   /* of TCMU in the kernel */
 	guint own_devices; /* those that are ours */
 	char *subtypes;	   /* of the others, "rbd, qcow"; or NULL */
+	gboolean complete; /* looked at as root */
 	GPtrArray *users;  /* of TcmuUser */
 } TcmuUsers;
 

@@ -33,7 +33,8 @@ is "what is loaded is told" "$(said .modules.configfs)" \
 is "configfs is mounted" "$(said .configfs)" /sys/kernel/config
 is "the netlink family comes with the module" "$(said .tcmu_netlink)" false
 is "the runner is installed and does not run" \
-	"$(said '.tcmu_runner | "\(.program) \(.generation) \(.running)"')" "/usr/bin/tcmu-runner G false"
+	"$(said '.tcmu_runner | "\(.program) \(.generation) \(.running)"')" \
+		"/usr/bin/tcmu-runner G false"
 is "the plugin is missing, so FUSE" "$(said '"\(.frontend) \(.next_step)"') $STATUS" \
 	"fuse apt-get install tcmu-handler-storageos 3"
 
@@ -46,7 +47,8 @@ disown
 must "start the runner without the plugin" wait_for 30 runner_has_name
 cp "$STORAGEOS_PLUGIN" "$(handler_directory)/"
 probe
-is "it does not list the subtype" "$(said '.tcmu_runner | "\(.running) \(.subtype) \(.loaded_plugin)"')" \
+is "it does not list the subtype" \
+	"$(said '.tcmu_runner | "\(.running) \(.subtype) \(.loaded_plugin)"')" \
 	"true false absent"
 is "so FUSE, and it must be restarted" "$(said '"\(.frontend) \(.next_step)"') $STATUS" \
 	"fuse systemctl restart tcmu-runner 3"
@@ -58,7 +60,8 @@ must "wait for its name to go" wait_for 10 runner_has_no_name
 plugin_install
 rmmod tcm_loop target_core_user
 probe
-is "all can be had: TCMU" "$(said '"\(.frontend) \(.next_step // "none") \(.lio) \(.tcmu)"') $STATUS" \
+is "all can be had: TCMU" \
+	"$(said '"\(.frontend) \(.next_step // "none") \(.lio) \(.tcmu)"') $STATUS" \
 	"tcmu none true true 0"
 must "make a volume" "$STORAGEOS" create db --size 64M
 must "attach it" "$STORAGEOS" attach db
@@ -74,7 +77,8 @@ is "served by the runner alone" \
 	"$(said '.tcmu_in_use.users | map("\(.pid) \(.command) \(.listens) \(.is_runner)") | join(";")')" \
 	"$(pidof tcmu-runner) tcmu-runner true true"
 like "whose ring it has open" "$(said '.tcmu_in_use.users[0].device')" '^/dev/uio[0-9]+$'
-is "TCMU, and nothing to do" "$(said '"\(.frontend) \(.next_step // "none")"') $STATUS" "tcmu none 0"
+is "TCMU, and nothing to do" "$(said '"\(.frontend) \(.next_step // "none")"') $STATUS" \
+	"tcmu none 0"
 is "no warning of other daemons or of the plugin" "$(warnings | grep -c 'daemon\|plugin')" 0
 text=$("$STORAGEOS" probe)
 note "$text"
@@ -109,7 +113,8 @@ other=$!
 disown
 must "a second daemon listens for TCMU devices" wait_for 20 grep -q listening "$WORK/listening"
 probe
-is "it is seen" "$(said ".tcmu_in_use.users[] | select(.pid == $other) | \"\(.listens) \(.is_runner)\"")" \
+is "it is seen" \
+	"$(said ".tcmu_in_use.users[] | select(.pid == $other) | \"\(.listens) \(.is_runner)\"")" \
 	"true false"
 like "and is a warning" "$(warnings)" \
 	"process $other \(python3[0-9.]*\) listens for TCMU devices: a second TCMU daemon can corrupt"
@@ -140,8 +145,10 @@ like "a second copy is a warning" "$(warnings)" "$plugin.dpkg-new is loaded, too
 mv "$plugin.dpkg-new" "$plugin"
 probe
 is "the runner has the old one" "$(said .tcmu_runner.loaded_plugin)" replaced
-like "which is a warning" "$(warnings)" 'still has the plugin that was replaced since it was started'
-is "TCMU goes on, and the step says what a restart means" "$(said '"\(.frontend): \(.next_step)"')" \
+like "which is a warning" "$(warnings)" \
+	'still has the plugin that was replaced since it was started'
+is "TCMU goes on, and the step says what a restart means" \
+	"$(said '"\(.frontend): \(.next_step)"')" \
 	"tcmu: systemctl restart tcmu-runner (it serves 1 device, whose I/O waits meanwhile)"
 must "detach" "$STORAGEOS" detach db
 must "end the runner" kill "$(pidof tcmu-runner)"
@@ -154,7 +161,8 @@ modprobe -a fuse loop
 echo 1 >/proc/sys/kernel/modules_disabled
 probe
 is "a machine that loads no more modules: FUSE" "$(said .frontend) $STATUS" "fuse 3"
-like "for that reason" "$(said .reason)" 'may not load .*target_core_user.* \(kernel.modules_disabled'
+like "for that reason" "$(said .reason)" \
+	'may not load .*target_core_user.* \(kernel.modules_disabled'
 must "attach" "$STORAGEOS" attach db
 is "agrees" "$(reason_of db)" "$(said '"\(.frontend): \(.reason)"')"
 check "detach" "$STORAGEOS" detach db

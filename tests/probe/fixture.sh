@@ -73,10 +73,12 @@ make_stubs || give_up "cannot make stub modules"
 make_programs() {
 	local file
 	mkdir "$WORK/programs" || return
-	for file in /usr/bin/tcmu-runner /usr/lib/*/libtcmu.so.2 /usr/lib/*/libfuse3.so.3 "$STORAGEOS_FUSE" "$STORAGEOS_PLUGIN"; do
+	for file in /usr/bin/tcmu-runner /usr/lib/*/libtcmu.so.2 /usr/lib/*/libfuse3.so.3 \
+		"$STORAGEOS_FUSE" "$STORAGEOS_PLUGIN"; do
 		cp -L "$file" "$WORK/programs/" || return
 	done
-	printf '#!/bin/sh\necho "%s" >>"%s"\n' executed "$WORK/executed" >"$WORK/programs/targetcli" &&
+	printf '#!/bin/sh\necho "%s" >>"%s"\n' executed "$WORK/executed" \
+		>"$WORK/programs/targetcli" &&
 		chmod +x "$WORK/programs/targetcli" &&
 		cp "$WORK/programs/targetcli" "$WORK/programs/fusermount3"
 }
@@ -117,7 +119,8 @@ kernel() {
 		ln "$WORK/stubs/$module.$suffix" "$to/kernel/$(directory_of "$module")/"
 	done
 	depmod -b "$R" "$release" || give_up "depmod"
-	[ $config = no ] || kernel_config "$modules $left_out" "$built_in" >"$R/boot/config-$release"
+	[ $config = no ] || kernel_config "$modules $left_out" "$built_in" \
+		>"$R/boot/config-$release"
 }
 
 kernel_config() { # MODULES BUILT-IN
@@ -138,10 +141,12 @@ software() {
 	local lib=$R/$1
 	shift
 	mkdir -p "$lib/tcmu-runner"
-	ln "$WORK/programs/tcmu-runner" "$WORK/programs/fusermount3" "$WORK/programs/storageos-fuse" \
+	ln "$WORK/programs/tcmu-runner" "$WORK/programs/fusermount3" \
+		"$WORK/programs/storageos-fuse" \
 		"$WORK/programs/targetcli" "$R/usr/bin/" &&
 		ln "$WORK/programs/libtcmu.so.2" "$WORK/programs/libfuse3.so.3" "$lib/" &&
-		ln "$WORK/programs/handler_storageos.so" "$lib/tcmu-runner/" || give_up "no programs"
+		ln "$WORK/programs/handler_storageos.so" "$lib/tcmu-runner/" ||
+		give_up "no programs"
 	while [ $# -gt 0 ]; do
 		find "$R/usr" -name "$1" ! -type d -delete
 		shift

@@ -50,6 +50,13 @@ probe --kernel 6.1.0-9-amd64
 is "or the one that is named" "$(said '"\(.kernel) \(.frontend)"') $STATUS" \
 	"6.1.0-9-amd64 fuse 3"
 like "and its step" "$(said .next_step)" '^missing .*: reinstall linux-image-6.1.0-9-amd64$'
+mkdir -p "$R/proc/sys/kernel"
+echo 5.10.0-30-amd64 >"$R/proc/sys/kernel/osrelease"
+probe
+is "a root whose /proc names the kernel that runs" "$(said .kernel)" 5.10.0-30-amd64
+echo 5.10.0-31-amd64 >"$R/proc/sys/kernel/osrelease"
+probe
+is "or one that is not there" "$(said .kernel)" 6.1.0-50-amd64
 fails "a kernel that is not there" \
 	"there is no kernel 4.4 in $R \(there is: 6.1.0-50-amd64, 6.1.0-9-amd64, 5.10.0-30-amd64, " \
 	--root "$R" --kernel 4.4
@@ -90,9 +97,11 @@ rm "$file" && head -c 65000 /dev/urandom >"$file"
 probe
 is "os-release of random bytes" "$(said '"\(.row.name) | \(.frontend)"') | $STATUS" \
 	"any other | tcmu | 0"
-printf 'NAME="\033]0;owned\a\033[2J\nID="debian\nVERSION_ID=%s\n' "$(printf '9%.0s' {1..5000})" >"$file"
+printf 'NAME="\033]0;owned\a\033[2J\nID="debian\nVERSION_ID=%s\n' "$(printf '9%.0s' {1..5000})" \
+	>"$file"
 "$STORAGEOS" probe --root "$R" >"$WORK/text"
-is "no control character of it reaches the terminal" "$(tr -d '[:print:]\n' <"$WORK/text" | wc -c)" 0
+is "no control character of it reaches the terminal" \
+	"$(tr -d '[:print:]\n' <"$WORK/text" | wc -c)" 0
 is "and no line is longer than a few hundred characters" \
 	"$(awk 'length > 400' "$WORK/text" | wc -l)" 0
 printf 'ID="ubuntu"  \r\nVERSION_ID='"'18.04'"'\r\n# NAME=x\nNAME=Ubuntu' >"$file"
@@ -140,14 +149,16 @@ ln -s loop2 "$R/loop1"
 ln -s loop1 "$R/loop2"
 rm -rf "${R:?}/usr/bin" "$R/usr/sbin"
 ln -s ../loop1 "$R/usr/bin"
-expect "directories that are loops of links" "Debian 9 to 12" none "apt-get install tcmu-runner targetcli-fb"
+expect "directories that are loops of links" "Debian 9 to 12" none \
+	"apt-get install tcmu-runner targetcli-fb"
 deep=$R/usr/sbin
 for _ in {1..80}; do deep=$deep/d; done
 mkdir -p "$deep"
 cp "$WORK/programs/targetcli" "$deep/tcmu-runner"
 rmdir "$R/usr/local" 2>/dev/null
 ln -s "${deep#"$R"}" "$R/usr/local"
-expect "a directory that is too deep" "Debian 9 to 12" none "apt-get install tcmu-runner targetcli-fb"
+expect "a directory that is too deep" "Debian 9 to 12" none \
+	"apt-get install tcmu-runner targetcli-fb"
 
 # ---- indexes and programs
 

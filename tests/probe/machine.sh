@@ -28,7 +28,8 @@ is "/dev/loop-control" "$(said .dev_loop_control)" \
 is "configfs" "$(said .configfs_mounted)" \
 	"$(grep -qw configfs /proc/mounts && echo true || echo false)"
 # shellcheck disable=SC1091
-is "the distribution" "$(said .platform | grep -cF "$(. /etc/os-release && echo "$NAME $VERSION_ID")")" 1
+is "the distribution" \
+	"$(said .platform | grep -cF "$(. /etc/os-release && echo "$NAME $VERSION_ID")")" 1
 for module in $(said '.modules | to_entries[] | select(.value == "loaded") | .key'); do
 	check "$module is loaded" grep -q "^$module " /proc/modules
 done
@@ -41,7 +42,8 @@ for module in fuse loop; do
 	fi
 done
 text=$("$STORAGEOS" probe)
-is "for people: the same front end" "$(awk '/^front end/ { print $3 }' <<<"$text")" "$(said .frontend)"
+is "for people: the same front end" "$(awk '/^front end/ { print $3 }' <<<"$text")" \
+	"$(said .frontend)"
 is "for people: the same status" "$("$STORAGEOS" probe >/dev/null; echo $?)" $STATUS
 is "the status says which front end" "$STATUS" \
 	"$(said '{"tcmu": 0, "fuse": 3, "none": 4}[.frontend]')"
@@ -70,7 +72,8 @@ agree() { # WHAT
 	check "$1: attach" "$STORAGEOS" attach db
 	is "$1: with the front end that probe names" \
 		"$("$STORAGEOS" status db --json | jq -r '.[0].frontend')" "$(said .frontend)"
-	is "$1: for the reason that it gives" "$("$STORAGEOS" status db --json | jq -r '.[0].reason')" \
+	is "$1: for the reason that it gives" \
+		"$("$STORAGEOS" status db --json | jq -r '.[0].reason')" \
 		"$(said '.reason | if . == "the kernel and tcmu-runner offer TCMU"
 			then "the kernel and tcmu-runner offer it" else . end')"
 	check "$1: detach" "$STORAGEOS" detach db

@@ -28,15 +28,17 @@ digitalocean() {
 
 both="LIO true, TCMU true" lio="LIO true, TCMU false" neither="LIO false, TCMU false"
 ubuntu_small=(--built-in "$FUSE configfs" --left-out "target_core_mod tcm_loop")
-ubuntu_small_18=(--built-in "$FUSE configfs" --left-out "target_core_mod target_core_user tcm_loop uio")
+left_out=(--left-out "target_core_mod target_core_user tcm_loop uio")
+ubuntu_small_18=(--built-in "$FUSE configfs" "${left_out[@]}")
+missing="missing target_core_mod, uio, target_core_user, tcm_loop:"
 
 # ---- the table
 
 for version in 7.9 8.4; do
 	release=3.10.0-1160.el7.x86_64
 	[ $version = 7.9 ] || release=4.18.0-305.el8.x86_64
-	row "RHEL 7 and 8" rhel $version "Red Hat Enterprise Linux" $RPM $release "$both" tcmu none \
-		--modules "$ALL_TCMU $FUSE" --packed
+	row "RHEL 7 and 8" rhel $version "Red Hat Enterprise Linux" $RPM $release "$both" \
+		tcmu none --modules "$ALL_TCMU $FUSE" --packed
 done
 row "CentOS 7" centos 7 "CentOS Linux" $RPM 3.10.0-1160.el7.x86_64 "$both" tcmu none \
 	--modules "target_core_mod target_core_user tcm_loop uio $FUSE" --built-in configfs --packed
@@ -49,7 +51,8 @@ ubuntu_18() { # ROW
 			"${ubuntu_small_18[@]}"
 	done
 	row "$1" ubuntu 18.04 Ubuntu $DEB 4.15.0-20-generic "$both" tcmu none \
-		--modules "target_core_mod target_core_user tcm_loop uio" --built-in "$FUSE configfs"
+		--modules "target_core_mod target_core_user tcm_loop uio" \
+		--built-in "$FUSE configfs"
 }
 
 ubuntu_16() { # ROW
@@ -73,10 +76,12 @@ row "Ubuntu 16.04, AWS-optimised kernel" ubuntu 16.04 Ubuntu $DEB 4.4.0-1128-aws
 
 for version in 16.04 18.04 22.04; do
 	row "Ubuntu on Azure" ubuntu $version Ubuntu $DEB 5.4.0-1080-azure "$both" tcmu none \
-		--modules "target_core_mod target_core_user tcm_loop uio" --built-in "$FUSE configfs"
+		--modules "target_core_mod target_core_user tcm_loop uio" \
+		--built-in "$FUSE configfs"
 done
 
-row "Ubuntu 18.04, GKE-optimised kernel" ubuntu 18.04 Ubuntu $DEB 4.15.0-1034-gke "$both" tcmu none \
+row "Ubuntu 18.04, GKE-optimised kernel" ubuntu 18.04 Ubuntu $DEB 4.15.0-1034-gke "$both" \
+	tcmu none \
 	--modules "target_core_mod target_core_user tcm_loop uio" --built-in "$FUSE configfs"
 row "Ubuntu 16.04, GKE-optimised kernel" ubuntu 16.04 Ubuntu $DEB 4.4.0-1033-gke "$neither" fuse \
 	"no LIO modules for this kernel" --built-in "$FUSE"
@@ -87,8 +92,8 @@ ubuntu_16 "Ubuntu 16.04 on DigitalOcean"
 DIGITALOCEAN=
 
 while read -r version release; do
-	row "Debian 9 to 12" debian "$version" "Debian GNU/Linux" $DEB "$release" "$both" tcmu none \
-		--modules "$ALL_TCMU $FUSE"
+	row "Debian 9 to 12" debian "$version" "Debian GNU/Linux" $DEB "$release" "$both" \
+		tcmu none --modules "$ALL_TCMU $FUSE"
 done <<-END
 	9 4.9.0-19-amd64
 	10 4.19.0-27-amd64
@@ -104,17 +109,17 @@ row "RHEL 7 and 8" rhel 8.4 "Red Hat Enterprise Linux" $RPM 4.18.0-305.el8.x86_6
 	"missing target_core_user: install kernel-modules-4.18.0-305.el8.x86_64 (or kernel-modules-extra-4.18.0-305.el8.x86_64)" \
 	--modules "$LIO uio $FUSE" --left-out target_core_user
 row "Debian 9 to 12" debian 12 "Debian GNU/Linux" $DEB 6.1.0-mine "$neither" fuse \
-	"missing target_core_mod, uio, target_core_user, tcm_loop: use a kernel that has them" \
+	"$missing use a kernel that has them" \
 	--built-in "configfs $FUSE"
 row "Amazon Linux 2" amzn 2 "Amazon Linux" $RPM 5.10.210-201.amzn2.x86_64 "$both" tcmu none \
 	--modules "$ALL_TCMU $FUSE"
 row "Ubuntu 16.04, standard" ubuntu 16.04 Ubuntu $DEB 4.15.0-142-generic "$both" tcmu none \
 	--modules "target_core_mod target_core_user tcm_loop uio" --built-in "$FUSE configfs"
 row "Ubuntu 16.04, standard" ubuntu 16.04 Ubuntu $DEB 4.15.0-142-generic "$neither" fuse \
-	"missing target_core_mod, uio, target_core_user, tcm_loop: install linux-modules-extra-4.15.0-142-generic" \
+	"$missing install linux-modules-extra-4.15.0-142-generic" \
 	"${ubuntu_small_18[@]}"
 row "Ubuntu 18.04, standard" ubuntu 18.04 Ubuntu $DEB 4.15.0-99-generic "$neither" fuse \
-	"missing target_core_mod, uio, target_core_user, tcm_loop: use a kernel that has them" \
+	"$missing use a kernel that has them" \
 	--built-in "$FUSE configfs"
 
 # ---- not in the table
@@ -122,23 +127,23 @@ row "Ubuntu 18.04, standard" ubuntu 18.04 Ubuntu $DEB 4.15.0-99-generic "$neithe
 row "any other" fedora 40 "Fedora Linux" $RPM 6.8.5-301.fc40.x86_64 "$both" tcmu none \
 	--modules "$ALL_TCMU $FUSE" --packed
 row "any other" fedora 40 "Fedora Linux" $RPM 6.8.5-301.fc40.x86_64 "$neither" fuse \
-	"missing target_core_mod, uio, target_core_user, tcm_loop: install kernel-modules-6.8.5-301.fc40.x86_64 (or kernel-modules-extra-6.8.5-301.fc40.x86_64)" \
-	--modules "$FUSE" --built-in configfs --left-out "target_core_mod target_core_user tcm_loop uio"
+	"$missing install kernel-modules-6.8.5-301.fc40.x86_64 (or kernel-modules-extra-6.8.5-301.fc40.x86_64)" \
+	--modules "$FUSE" --built-in configfs "${left_out[@]}"
 row "any other" rocky 9.3 "Rocky Linux" $RPM 5.14.0-362.el9.x86_64 "$both" tcmu none \
 	--modules "$ALL_TCMU $FUSE" --packed
 row "any other" sles 15.5 SLES $RPM 5.14.21-150500.53-default "$neither" fuse \
-	"missing target_core_mod, uio, target_core_user, tcm_loop: install kernel-default (kernel-default-base has fewer modules)" \
-	--modules "$FUSE" --built-in configfs --left-out "target_core_mod target_core_user tcm_loop uio"
+	"$missing install kernel-default (kernel-default-base has fewer modules)" \
+	--modules "$FUSE" --built-in configfs "${left_out[@]}"
 row "any other" arch "" "Arch Linux" usr/lib 6.9.1-arch1-1 "$both" tcmu none \
 	--modules "$ALL_TCMU $FUSE"
 row "any other" alpine 3.20 "Alpine Linux" usr/lib 6.6.32-0-virt "$neither" fuse \
-	"missing target_core_mod, uio, target_core_user, tcm_loop: use the kernel linux-lts" \
+	"$missing use the kernel linux-lts" \
 	--modules "$FUSE" --built-in configfs
 row "any other" ubuntu 22.04 Ubuntu $DEB 5.15.0-1040-aws "$neither" fuse \
-	"missing target_core_mod, uio, target_core_user, tcm_loop: install linux-modules-extra-5.15.0-1040-aws" \
+	"$missing install linux-modules-extra-5.15.0-1040-aws" \
 	"${ubuntu_small_18[@]}"
 row "any other" ubuntu 22.04 Ubuntu $DEB 5.15.0-1040-kvm "$neither" fuse \
-	"missing target_core_mod, uio, target_core_user, tcm_loop: use the generic kernel (linux-image-generic)" \
+	"$missing use the generic kernel (linux-image-generic)" \
 	--built-in "$FUSE configfs"
 row "any other" ubuntu 18.04 Ubuntu $DEB 5.4.0-1100-gcp "$both" tcmu none \
 	--modules "target_core_mod target_core_user tcm_loop uio" --built-in "$FUSE configfs"
@@ -201,13 +206,16 @@ printf '[storageos]\nfrontend=fuse\n' >"$R/etc/storageos/storageos.conf"
 expect "the configuration there asks for FUSE" "Debian 9 to 12" fuse none
 printf '[storageos]\nfrontend=tcmu\n' >"$R/etc/storageos/storageos.conf"
 rm "$R/usr/bin/targetcli"
-expect "it asks for TCMU, which lacks targetcli" "Debian 9 to 12" none "apt-get install targetcli-fb"
+expect "it asks for TCMU, which lacks targetcli" "Debian 9 to 12" none \
+	"apt-get install targetcli-fb"
 
 # ---- the document
 
 # Every line that docs/install.md shows of probe's output was printed above (but two steps that other
 # tests are for), and every row is there.
-documented() { grep -E '^    (platform|table row|front end|next step)  ' "$ROOT/docs/install.md" | sed 's/^    //'; }
+documented() {
+	sed -nE 's/^    ((platform|table row|front end|next step)  .*)/\1/p' "$ROOT/docs/install.md"
+}
 is "docs/install.md shows what probe prints" \
 	"$(documented | grep -v 'upgrade tcmu-runner\|restart tcmu-runner' | grep -vxFf "$WORK/printed")" ""
 is "of every row of the table" \

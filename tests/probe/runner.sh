@@ -25,7 +25,8 @@ fake_runner() { # VERSION "PROGRAM-SYMBOL..." "LIBRARY-SYMBOL..." SONAME
 		echo "const char *const texts[] = { \"$1\", \"tcmu-runner %s\", \"127.0.0.1\" };"
 		for symbol in $2; do echo "int $symbol(void) { return 1; }"; done
 		for symbol in tcmur_handle_caw tcmur_cmd_complete tcmu_notify_cmd_timed_out errp; do
-			[[ " $2 " == *" $symbol "* ]] || echo "__attribute__((visibility(\"hidden\"), \
+			[[ " $2 " == *" $symbol "* ]] ||
+				echo "__attribute__((visibility(\"hidden\"), \
 				used)) int $symbol(void) { return 2; }"
 		done
 		echo "int main(void) { return tcmulib_initialize(); }"
@@ -64,7 +65,8 @@ generation D 1.4.1 "$old $shims tcmur_dev_update_size" "tcmu_err_message __tcmu_
 generation D 1.4.0-106.gd17d24e "$old $shims" "tcmu_err_message __tcmu_sense_set_data" libtcmu.so.2
 generation E 1.5.2 "$new $shims" "tcmu_err_message __tcmu_sense_set_data" libtcmu.so.2
 generation F 1.5.3 "$new $shims tcmu_notify_cmd_timed_out" "tcmu_err_message" libtcmu.so.2
-generation G 1.6.2 "$new tcmu_notify_cmd_timed_out" "tcmu_dev_set_write_protect_enabled" libtcmu.so.2
+generation G 1.6.2 "$new tcmu_notify_cmd_timed_out" "tcmu_dev_set_write_protect_enabled" \
+	libtcmu.so.2
 
 # ---- the packaged one
 
@@ -72,7 +74,8 @@ good packaged
 probe
 is "the packaged tcmu-runner" "$(said '.tcmu_runner | "\(.version) \(.generation) \(.served)"')" \
 	"$(dpkg-query -W -f '${Version}' tcmu-runner | sed 's/-.*//') G true"
-is "where it looks for plugins is read from it" "$(said .tcmu_runner.plugin_directory)" "/$DEB/tcmu-runner"
+is "where it looks for plugins is read from it" "$(said .tcmu_runner.plugin_directory)" \
+	"/$DEB/tcmu-runner"
 is "and ours is there" "$(said .tcmu_runner.plugin)" "/$DEB/tcmu-runner/handler_storageos.so"
 is "alone" "$(said '.tcmu_runner.plugin_copies | length'), $(said '.warnings | length')" "0, 0"
 
@@ -88,7 +91,8 @@ probe
 is "second copies are found, and nothing else" \
 	"$(said '.tcmu_runner.plugin_copies | map(split("/")[-1]) | join(" ")')" \
 	"handler_old_storageos.so handler_storageos-1.so handler_storageos.so.bak handler_storageos.so.dpkg-new"
-is "and each is a warning" "$(said '.warnings | map(select(test("is loaded, too.*remove it"))) | length')" 4
+is "and each is a warning" \
+	"$(said '.warnings | map(select(test("is loaded, too.*remove it"))) | length')" 4
 is "TCMU is chosen all the same" "$(said .frontend)" tcmu
 rm "$R/$DEB/tcmu-runner/handler_storageos.so"
 probe
