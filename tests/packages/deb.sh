@@ -24,10 +24,11 @@ deb_of() { echo "$out/$1_${version}_$arch.deb"; }
 
 # ---- building
 
-must "make-deb makes packages" "$ROOT/packaging/make-deb" --no-install --output "$out"
+must "a copy of the source" git clone -q "$ROOT" "$WORK/here"
+must "make-deb makes packages" "$WORK/here/packaging/make-deb" --no-install --output "$out"
 check "they are three" ls "$(deb_of storageos)" "$(deb_of storageos-fuse)" "$(deb_of tcmu-handler-storageos)"
-# A build elsewhere, of a copy, at another time.
-must "a copy of the source" git clone -q "$ROOT" "$WORK/somewhere/else"
+# A build elsewhere, at another time.
+must "another copy" git clone -q "$WORK/here" "$WORK/somewhere/else"
 must "make-deb makes them again" "$WORK/somewhere/else/packaging/make-deb" --no-install --output "$WORK/again"
 for file in "$out"/*.deb "$out"/*.tar.xz; do
 	check "the same bytes again: ${file##*/}" cmp "$file" "$WORK/again/${file##*/}"
