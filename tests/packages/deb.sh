@@ -150,6 +150,8 @@ is "with no runner there is nothing to say" "$(grep -c storageos: <<<"$said")" 0
 is "there is one plugin" "$(handlers)" handler_storageos.so
 check "which can be read" inside test -s "/usr/lib/$multiarch/tcmu-runner/handler_storageos.so"
 check "the pool default is there, and takes a volume" inside storageos create db --size 1M
+cp "$ROOT/packaging/debian/tests/command-line" "$root/debs/"
+check "the packages' own test passes" inside /debs/command-line
 check "another pool is made" inside storageos pool create fast /srv/fast
 check "and takes one" inside storageos create fast/log --size 1M
 
