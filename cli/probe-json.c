@@ -19,6 +19,7 @@ static void add_platform(Json *object, const RuntimeProbe *probe)
 	if (!probe->running)
 		json_add_text(object, "root", root_directory(probe->root));
 	json_add_flag(object, "running", probe->running);
+	json_add_flag(object, "bare", probe->bare);
 	json_add_text(object, "platform", probe->platform->name);
 	json_add_text(row, "name", probe->row->name);
 	json_add_text(row, "lio", compatibility_name(probe->row->lio));

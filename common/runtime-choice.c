@@ -65,9 +65,9 @@ static char *module_obstacle(const RuntimeProbe *probe, Needed needed, ProbeDept
 
 /* ---- TCMU */
 
-static gboolean plugin_is_missing(const RunnerProgram *files)
+static gboolean plugin_is_missing(const RuntimeProbe *probe)
 {
-	return files->directory && !files->plugin;
+	return !probe->bare && probe->runner_files.directory && !probe->runner_files.plugin;
 }
 
 static gboolean generation_is_not_served(const RunnerProgram *files)
@@ -77,14 +77,16 @@ static gboolean generation_is_not_served(const RunnerProgram *files)
 }
 
 /* A runner that is still to be started: what its files promise. */
-static char *runner_files_obstacle(const RunnerProgram *files)
+static char *runner_files_obstacle(const RuntimeProbe *probe)
 {
+	const RunnerProgram *files = &probe->runner_files;
+
 	if (generation_is_not_served(files))
 		return g_strdup_printf("the plugin is not made for tcmu-runner %s",
 				       files->version
 					       ? files->version
 					       : runner_generation_versions(files->generation));
-	if (plugin_is_missing(files))
+	if (plugin_is_missing(probe))
 		return g_strdup_printf(RUNNER_PLUGIN " is not in %s", files->directory);
 	return NULL;
 }
@@ -111,7 +113,7 @@ static char *runner_obstacle(const RuntimeProbe *probe, ProbeDepth depth)
 	if (!runner->running) {
 		obstacle = other_daemon_obstacle(probe);
 		if (!obstacle)
-			obstacle = runner_files_obstacle(&probe->runner_files);
+			obstacle = runner_files_obstacle(probe);
 		if (!obstacle && depth == PROBE_READY)
 			obstacle = g_strdup("tcmu-runner does not run");
 		return obstacle;
@@ -134,9 +136,9 @@ char *runtime_probe_tcmu_obstacle(const RuntimeProbe *probe, ProbeDepth depth)
 	if (probe->running && !probe->tcmu.netlink &&
 	    module_is_active(probe->modules[PROBE_TARGET_CORE_USER]))
 		return g_strdup("the kernel has no netlink family TCM-USER");
-	if (!probe->runner_program && !probe->runner.running)
+	if (!probe->bare && !probe->runner_program && !probe->runner.running)
 		return g_strdup("tcmu-runner is not installed");
-	if (!probe->targetcli_program)
+	if (!probe->bare && !probe->targetcli_program)
 		return g_strdup("targetcli is not installed");
 	return runner_obstacle(probe, depth);
 }
@@ -159,7 +161,7 @@ char *runtime_probe_fuse_obstacle(const RuntimeProbe *probe)
 {
 	char *obstacle;
 
-	if (!probe->fuse_program)
+	if (!probe->bare && !probe->fuse_program)
 		return g_strdup("storageos-fuse is not installed");
 	obstacle = module_obstacle(probe, for_fuse, PROBE_POSSIBLE);
 	return obstacle ? obstacle : device_obstacle(probe);
@@ -182,7 +184,8 @@ gboolean runtime_probe_choose(const RuntimeProbe *probe, Frontend wanted, Fronte
 					possible ? "" : ", but ",
 					possible ? "" : (wanted == FRONTEND_TCMU ? tcmu : fuse));
 	else if (!tcmu)
-		*ret_reason = g_strdup("the kernel and tcmu-runner offer TCMU");
+		*ret_reason = g_strdup(probe->bare ? "the kernel offers TCMU"
+						   : "the kernel and tcmu-runner offer TCMU");
 	else if (possible)
 		*ret_reason = g_strdup_printf("no TCMU: %s", tcmu);
 	else
@@ -229,11 +232,13 @@ static char *install_step(const RuntimeProbe *probe)
 	const char *wanted[4] = {NULL};
 	guint n = 0;
 
+	if (probe->bare)
+		return NULL;
 	if (!probe->runner_program)
 		wanted[n++] = "tcmu-runner";
 	if (!probe->targetcli_program)
 		wanted[n++] = "targetcli";
-	if (plugin_is_missing(files) || (!probe->runner_program && !files->plugin))
+	if (plugin_is_missing(probe) || (!probe->runner_program && !files->plugin))
 		wanted[n++] = "tcmu-handler-storageos";
 	return n ? platform_install_step(probe->platform, wanted) : NULL;
 }
@@ -275,7 +280,7 @@ static char *fuse_step(const RuntimeProbe *probe)
 	const char *const package[] = {"storageos-fuse", NULL};
 	g_autofree char *missing = modules_that(probe, for_fuse, is_missing);
 
-	if (!probe->fuse_program)
+	if (!probe->bare && !probe->fuse_program)
 		return platform_install_step(probe->platform, package);
 	if (missing)
 		return g_strdup_printf("missing %s: use a kernel that has them", missing);
@@ -329,6 +334,15 @@ static void warn_of_modules(const RuntimeProbe *probe, GPtrArray *warnings)
 		     "the modules of kernel %s are not here: this is a container, or the kernel "
 		     "was upgraded since it was started",
 		     kernel->release);
+}
+
+static void warn_of_nothing(const RuntimeProbe *probe, GPtrArray *warnings)
+{
+	const char *const ours[] = {"storageos", NULL};
+	g_autofree char *step = platform_install_step(probe->platform, ours);
+
+	if (probe->bare)
+		warn(warnings, "nothing of storageos is installed there: %s", step);
 }
 
 static void warn_of_plugin(const RuntimeProbe *probe, GPtrArray *warnings)
@@ -396,6 +410,7 @@ GPtrArray *runtime_probe_warnings(const RuntimeProbe *probe, const Config *confi
 
 	if (probe->platform->problem)
 		warn(warnings, "the distribution is not known: %s", probe->platform->problem);
+	warn_of_nothing(probe, warnings);
 	warn_of_modules(probe, warnings);
 	warn_of_plugin(probe, warnings);
 	warn_of_others(probe, warnings);

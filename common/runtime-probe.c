@@ -157,6 +157,13 @@ static void look_at_runner(RuntimeProbe *probe)
 		runner_process_plugin(probe->runner.pid, process, probe->runner_files.plugin);
 }
 
+static gboolean is_bare(const RuntimeProbe *probe)
+{
+	g_autofree char *ours = find_program(probe, "storageos");
+
+	return !probe->running && !ours && !probe->fuse_program && !probe->runner_files.plugin;
+}
+
 RuntimeProbe *runtime_probe_new(void)
 {
 	RuntimeProbe *probe = g_new0(RuntimeProbe, 1);
@@ -184,6 +191,7 @@ RuntimeProbe *runtime_probe_new_at(const char *directory, const char *release, G
 	probe->n_kernels = kernels->len;
 	look_at_files(probe);
 	look_at_runner(probe);
+	probe->bare = is_bare(probe);
 	return g_steal_pointer(&probe);
 }
 

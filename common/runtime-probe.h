@@ -8,7 +8,7 @@
  *
  * The machine is the one that runs, or a root directory of one that does not: then only its files
  * speak, nothing of it is executed or written, and the choice is the one that `attach` would make
- * once it runs.
+ * once it runs; where nothing of ours is installed, once it is.
  *
  * Bounded in time: a few seconds if nothing on the machine answers.  Changes nothing: what is
  * merely not loaded or not running yet counts as there in PROBE_POSSIBLE.
@@ -47,6 +47,7 @@ typedef enum {
 typedef struct {
 	Root *root;
 	gboolean running; /* the machine runs; otherwise what only that could tell is not known */
+	gboolean bare;	  /* a root with nothing of ours: what packages bring is taken as there */
 	Kernel *kernel;
 	guint n_kernels; /* in the root */
 	Platform *platform;

@@ -12,8 +12,8 @@
 #       --left-out "M..."             it was built with them, in a package that is not installed
 #       --packed                      the files are .ko.xz
 #       --no-config                   it has left no configuration
-#   software LIBDIR [WITHOUT]...      tcmu-runner, libtcmu, our plugin, targetcli, storageos-fuse,
-#                                     libfuse, fusermount3, but those
+#   software LIBDIR [WITHOUT]...      tcmu-runner, libtcmu, targetcli, libfuse, fusermount3, and ours:
+#                                     plugin, storageos-fuse, storageos; but those
 #   probe [OPTION]...                 of $R: its JSON in $SAID, its exit status in $STATUS
 #   said FILTER                       what jq makes of it
 #   expect NAME ROW FRONT-END STEP    what it must say of $R; STEP "none" for none
@@ -74,7 +74,7 @@ make_programs() {
 	local file
 	mkdir "$WORK/programs" || return
 	for file in /usr/bin/tcmu-runner /usr/lib/*/libtcmu.so.2 /usr/lib/*/libfuse3.so.3 \
-		"$STORAGEOS_FUSE" "$STORAGEOS_PLUGIN"; do
+		"$STORAGEOS_FUSE" "$STORAGEOS_PLUGIN" "$STORAGEOS"; do
 		cp -L "$file" "$WORK/programs/" || return
 	done
 	printf '#!/bin/sh\necho "%s" >>"%s"\n' executed "$WORK/executed" \
@@ -142,7 +142,7 @@ software() {
 	shift
 	mkdir -p "$lib/tcmu-runner"
 	ln "$WORK/programs/tcmu-runner" "$WORK/programs/fusermount3" \
-		"$WORK/programs/storageos-fuse" \
+		"$WORK/programs/storageos-fuse" "$WORK/programs/storageos" \
 		"$WORK/programs/targetcli" "$R/usr/bin/" &&
 		ln "$WORK/programs/libtcmu.so.2" "$WORK/programs/libfuse3.so.3" "$lib/" &&
 		ln "$WORK/programs/handler_storageos.so" "$lib/tcmu-runner/" ||

@@ -13,8 +13,9 @@ row() { # ROW ID VERSION NAME LIBDIR RELEASE HAS FRONT-END STEP OPTION...
 	what="$name $version, $release"
 	root "root-$tap_count" "$id" "$version" "$name"
 	kernel "$release" "$@"
-	software "$lib"
 	[ "$id" != ubuntu ] || [ -z "${DIGITALOCEAN-}" ] || digitalocean
+	expect "$what, before anything is installed" "$row" "$frontend" "$step"
+	software "$lib"
 	expect "$what: $row: $frontend" "$row" "$frontend" "$step"
 	is "$what: what it has" "$(said '"LIO \(.lio), TCMU \(.tcmu)"')" "$has"
 	"$STORAGEOS" probe --root "$R" >>"$WORK/printed"
@@ -187,14 +188,21 @@ missing_program libfuse3.so.3 none tcmu
 is "a libfuse that is not there is a warning" "$(said '.warnings | join("; ")')" \
 	"storageos-fuse is linked against libfuse3.so.3, which is not in the usual places"
 
-root nothing-installed rhel 8.4 "Red Hat Enterprise Linux"
+root only-ours rhel 8.4 "Red Hat Enterprise Linux"
 kernel 4.18.0-305.el8.x86_64 --modules "$ALL_TCMU $FUSE"
-expect "nothing is installed: one step for all packages" "RHEL 7 and 8" none \
+software $RPM tcmu-runner targetcli handler_storageos.so storageos-fuse
+expect "the command line alone: one step for all packages" "RHEL 7 and 8" none \
 	"dnf install tcmu-runner targetcli tcmu-handler-storageos"
-root nothing-installed-16 ubuntu 16.04 Ubuntu
+root only-ours-16 ubuntu 16.04 Ubuntu
 kernel 4.4.0-210-generic "${ubuntu_small[@]}"
-expect "nothing is installed and TCMU is not to be had: storageos-fuse" "Ubuntu 16.04, standard" \
-	none "apt-get install storageos-fuse"
+software $DEB tcmu-runner targetcli handler_storageos.so storageos-fuse
+expect "the same where TCMU is not to be had: storageos-fuse" "Ubuntu 16.04, standard" none \
+	"apt-get install storageos-fuse"
+root nothing debian 12 "Debian GNU/Linux"
+kernel 6.1.0-50-amd64 --modules "$ALL_TCMU $FUSE"
+expect "nothing at all is installed: what will be used once it is" "Debian 9 to 12" tcmu none
+is "and that it is not is a warning" "$(said '.warnings | join("; ")')" \
+	"nothing of storageos is installed there: apt-get install storageos"
 
 # ---- the configuration there
 
