@@ -88,7 +88,7 @@ static gboolean parse_options(const Verb *verb, const GOptionEntry *own, Cli *cl
 		{"json", 0, 0, G_OPTION_ARG_NONE, &cli->json, "Print JSON", NULL},
 		{G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &cli->arguments, NULL,
 		 verb->arguments},
-		G_OPTION_ENTRY_NULL,
+		{0},
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
 

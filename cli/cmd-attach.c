@@ -271,7 +271,7 @@ static int run(int argc, char **argv)
 		{"again", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &only_again, NULL, NULL},
 		{"frontend", 0, 0, G_OPTION_ARG_STRING, &frontend,
 		 "auto, tcmu or fuse (default: the configuration's)", "FRONTEND"},
-		G_OPTION_ENTRY_NULL,
+		{0},
 	};
 	g_autoptr(VolumeName) name = NULL;
 	g_autoptr(GError) error = NULL;

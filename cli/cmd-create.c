@@ -33,7 +33,7 @@ static int run(int argc, char **argv)
 		 "Logical block size, 512 (default) or 4096", "BYTES"},
 		{"force", 0, 0, G_OPTION_ARG_NONE, &force, "Overwrite what a block device may hold",
 		 NULL},
-		G_OPTION_ENTRY_NULL,
+		{0},
 	};
 	VolumeParameters parameters = {0};
 	g_autoptr(VolumeName) name = NULL;

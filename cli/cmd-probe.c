@@ -235,7 +235,7 @@ static int run(int argc, char **argv)
 		 "Another root: an image's, a container's host's", "DIR"},
 		{"kernel", 0, 0, G_OPTION_ARG_STRING, &kernel,
 		 "Which kernel of a root (default: the newest)", "RELEASE"},
-		G_OPTION_ENTRY_NULL,
+		{0},
 	};
 	g_autoptr(RuntimeProbe) probe = NULL;
 	g_autoptr(GError) error = NULL;

@@ -162,7 +162,7 @@ static int run(int argc, char **argv)
 		 "SECONDS"},
 		{"count", 0, 0, G_OPTION_ARG_INT, &count, "For --watch (default: without end)",
 		 "TIMES"},
-		G_OPTION_ENTRY_NULL,
+		{0},
 	};
 	g_autoptr(VolumeName) name = NULL;
 	g_autoptr(GError) error = NULL;

@@ -116,7 +116,7 @@ gboolean places_link_leads_to(const Places *places, const char *device)
 {
 	g_autofree char *target = g_file_read_link(places->link, NULL);
 	g_autofree char *directory = g_path_get_dirname(places->link);
-	g_autofree char *path = target ? g_canonicalize_filename(target, directory) : NULL;
+	g_autofree char *path = target ? files_absolute(target, directory) : NULL;
 
 	return device && !g_strcmp0(path, device);
 }

@@ -177,3 +177,22 @@ int files_lock(const char *path, guint seconds, GError **error)
 	}
 	return autofd_steal(&fd);
 }
+
+char *files_absolute(const char *path, const char *directory)
+{
+	g_autofree char *current = directory ? g_strdup(directory) : g_get_current_dir();
+	g_autofree char *whole =
+		*path == '/' ? g_strdup(path) : g_strconcat(current, "/", path, NULL);
+	g_auto(GStrv) parts = g_strsplit(whole, "/", -1);
+	g_autoptr(GString) result = g_string_new(NULL);
+
+	for (char **part = parts; *part; part++) {
+		const char *last = strrchr(result->str, '/');
+
+		if (!strcmp(*part, ".."))
+			g_string_truncate(result, last ? (gsize)(last - result->str) : 0);
+		else if (**part && strcmp(*part, ".") != 0)
+			g_string_append_printf(result, "/%s", *part);
+	}
+	return g_strdup(result->len ? result->str : "/");
+}

@@ -32,6 +32,10 @@ gboolean files_write(const char *path, const char *data, gsize length, mode_t mo
  * Both lie in the same directory. */
 gboolean files_publish(const char *temporary, const char *path, GError **error);
 
+/* `path` without "." and "..", double and trailing slashes, from `directory` (the working directory
+ * if NULL) on if it is relative.  Looks at the text only; free the result. */
+char *files_absolute(const char *path, const char *directory);
+
 /* Makes what was created, renamed and removed in the directory that `path` lies in durable. */
 gboolean files_sync_parent(const char *path, GError **error);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/files.h"
 #include "common/logging.h"
 #include "fuse-fallback/background.h"
 #include "fuse-fallback/serve.h"
@@ -53,7 +54,7 @@ static gboolean options_parse(Options *options, int *argc, char ***argv, GError 
 		{"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Print the version", NULL},
 		{G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->arguments, NULL,
 		 "NAME DIRECTORY"},
-		G_OPTION_ENTRY_NULL,
+		{0},
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("- serve a volume as a file");
 
@@ -109,8 +110,8 @@ static gboolean run(const Options *options, GError **error)
 	volume = volume_name_parse(options->arguments[0], error);
 	if (!volume)
 		return FALSE;
-	mountpoint = g_canonicalize_filename(options->arguments[1], NULL);
-	pid_file = options->pid_file ? g_canonicalize_filename(options->pid_file, NULL) : NULL;
+	mountpoint = files_absolute(options->arguments[1], NULL);
+	pid_file = options->pid_file ? files_absolute(options->pid_file, NULL) : NULL;
 	if (!options->foreground && !enter_background(error))
 		return FALSE;
 	/* Nothing keeps the directory busy that it was started in. */

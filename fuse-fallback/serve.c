@@ -44,6 +44,7 @@ static void on_ready(gpointer data)
 		server->request->ready();
 }
 
+#if LIBFUSE_HAS_LOG
 G_GNUC_PRINTF(2, 0)
 static void log_libfuse(enum fuse_log_level level, const char *format, va_list args)
 {
@@ -55,6 +56,16 @@ static void log_libfuse(enum fuse_log_level level, const char *format, va_list a
 						  : LOGGING_DEBUG,
 		      "libfuse: %s", g_strchomp(line));
 }
+
+static void take_libfuse_log(void)
+{
+	fuse_set_log_func(log_libfuse);
+}
+#else
+static void take_libfuse_log(void)
+{
+}
+#endif
 
 static void block_signals(int how)
 {
@@ -113,21 +124,13 @@ static gboolean open_volume(Server *server, GError **error)
 	return server->fs.workers != NULL;
 }
 
-/* One thread for each processor, each with a queue of its own to the kernel; more are slower. */
+/* One thread for each processor; more are slower. */
 static gboolean answer_requests(Server *server, GError **error)
 {
-	struct fuse_loop_config *loop = fuse_loop_cfg_create();
-	guint threads = CLAMP(g_get_num_processors(), 2, 16);
 	int r;
 
-	if (!loop)
-		return error_set_errno(error, ENOMEM, "libfuse");
-	fuse_loop_cfg_set_clone_fd(loop, TRUE);
-	fuse_loop_cfg_set_max_threads(loop, threads);
-	fuse_loop_cfg_set_idle_threads(loop, threads);
 	block_signals(SIG_UNBLOCK);
-	r = fuse_session_loop_mt(server->session, loop);
-	fuse_loop_cfg_destroy(loop);
+	r = libfuse_loop(server->session, CLAMP(g_get_num_processors(), 2, 16));
 	/* A signal's number comes back as the reason why it ended. */
 	if (r < 0)
 		return error_set_errno(error, r, "requests from the kernel");
@@ -175,7 +178,7 @@ gboolean serve(const ServeRequest *request, GError **error)
 
 	server.fs.ready_data = &server;
 	block_signals(SIG_BLOCK);
-	fuse_set_log_func(log_libfuse);
+	take_libfuse_log();
 	protect_process(label);
 	done = run(&server, error);
 	workers_free(server.fs.workers);

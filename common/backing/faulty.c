@@ -179,7 +179,7 @@ static void apply_by_chance(Image *image, const Change *change, guint64 random)
 			apply_torn(image, change, random >> 2);
 			break;
 		}
-		G_GNUC_FALLTHROUGH;
+		/* fall through */
 	default:
 		apply(image, change);
 	}
@@ -470,7 +470,7 @@ static void flip_image(Image *image, guint64 offset, guint bit)
 	IovCursor cursor = iov_cursor(&iov, 1);
 
 	pages_read(image->pages, &cursor, offset, 1);
-	byte ^= 1u << bit;
+	byte = (guint8)(byte ^ 1u << bit);
 	write_image(image, &byte, offset, 1);
 }
 

@@ -15,12 +15,28 @@ typedef struct {
 	guint64 limit;
 } MemoryBacking;
 
+/* Locks held to the end of a scope, which GLib has from 2.62 on. */
+typedef GRWLock ReaderHold, WriterHold;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ReaderHold, g_rw_lock_reader_unlock)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(WriterHold, g_rw_lock_writer_unlock)
+
+static ReaderHold *reader_hold(GRWLock *lock)
+{
+	g_rw_lock_reader_lock(lock);
+	return lock;
+}
+
+static WriterHold *writer_hold(GRWLock *lock)
+{
+	g_rw_lock_writer_lock(lock);
+	return lock;
+}
+
 static int memory_preadv(Backing *backing, const struct iovec *iov, int count, guint64 offset,
 			 BackingFlags flags)
 {
 	MemoryBacking *memory = (MemoryBacking *)backing;
-	g_autoptr(GRWLockReaderLocker) locker G_GNUC_UNUSED =
-		g_rw_lock_reader_locker_new(&memory->lock);
+	g_autoptr(ReaderHold) hold G_GNUC_UNUSED = reader_hold(&memory->lock);
 	IovCursor cursor = iov_cursor(iov, count);
 	gsize length = iov_length(iov, count);
 
@@ -35,8 +51,7 @@ static int memory_pwritev(Backing *backing, const struct iovec *iov, int count, 
 			  BackingFlags flags)
 {
 	MemoryBacking *memory = (MemoryBacking *)backing;
-	g_autoptr(GRWLockWriterLocker) locker G_GNUC_UNUSED =
-		g_rw_lock_writer_locker_new(&memory->lock);
+	g_autoptr(WriterHold) hold G_GNUC_UNUSED = writer_hold(&memory->lock);
 	IovCursor cursor = iov_cursor(iov, count);
 	gsize length = iov_length(iov, count);
 
@@ -55,8 +70,7 @@ static int memory_flush(Backing *backing)
 static int memory_punch(Backing *backing, guint64 offset, guint64 length)
 {
 	MemoryBacking *memory = (MemoryBacking *)backing;
-	g_autoptr(GRWLockWriterLocker) locker G_GNUC_UNUSED =
-		g_rw_lock_writer_locker_new(&memory->lock);
+	g_autoptr(WriterHold) hold G_GNUC_UNUSED = writer_hold(&memory->lock);
 
 	if (offset >= memory->size)
 		return 0;
@@ -66,8 +80,7 @@ static int memory_punch(Backing *backing, guint64 offset, guint64 length)
 static guint64 memory_size(Backing *backing)
 {
 	MemoryBacking *memory = (MemoryBacking *)backing;
-	g_autoptr(GRWLockReaderLocker) locker G_GNUC_UNUSED =
-		g_rw_lock_reader_locker_new(&memory->lock);
+	g_autoptr(ReaderHold) hold G_GNUC_UNUSED = reader_hold(&memory->lock);
 
 	return memory->size;
 }
@@ -75,8 +88,7 @@ static guint64 memory_size(Backing *backing)
 static int memory_grow(Backing *backing, guint64 size)
 {
 	MemoryBacking *memory = (MemoryBacking *)backing;
-	g_autoptr(GRWLockWriterLocker) locker G_GNUC_UNUSED =
-		g_rw_lock_writer_locker_new(&memory->lock);
+	g_autoptr(WriterHold) hold G_GNUC_UNUSED = writer_hold(&memory->lock);
 
 	if (size > memory->limit)
 		return -ENOSPC;
@@ -94,8 +106,7 @@ static gboolean memory_lock(Backing *backing, gboolean exclusive, GError **error
 static guint64 memory_allocated(Backing *backing)
 {
 	MemoryBacking *memory = (MemoryBacking *)backing;
-	g_autoptr(GRWLockReaderLocker) locker G_GNUC_UNUSED =
-		g_rw_lock_reader_locker_new(&memory->lock);
+	g_autoptr(ReaderHold) hold G_GNUC_UNUSED = reader_hold(&memory->lock);
 
 	return pages_allocated(memory->pages);
 }

@@ -153,7 +153,7 @@ static int punch_page(Pages *pages, guint64 number, guint64 offset, guint64 end)
 
 	if (!page)
 		return 0;
-	if (!(page->present & ~units_inside(start, length))) {
+	if (!((guint16)(page->present & ~units_inside(start, length)))) {
 		pages->units -= __builtin_popcount(page->present);
 		g_hash_table_remove(pages->table, &number);
 		return 0;
@@ -162,7 +162,7 @@ static int punch_page(Pages *pages, guint64 number, guint64 offset, guint64 end)
 	if (!page)
 		return -ENOMEM;
 	memset(page->bytes + start, 0, length);
-	set_present(pages, page, page->present & ~units_inside(start, length));
+	set_present(pages, page, (guint16)(page->present & ~units_inside(start, length)));
 	return 0;
 }
 

@@ -133,7 +133,7 @@ static void do_compare_and_write(Stretch *s, gsize offset, gsize length)
 	data = g_malloc(length);
 	test_random_fill(&s->random, data, length);
 	memcpy(s->buffer, s->flat + offset, length);
-	s->buffer[byte] ^= differ ? 0x10 : 0;
+	s->buffer[byte] = (guint8)(s->buffer[byte] ^ (differ ? 0x10 : 0));
 	expected = (struct iovec){.iov_base = s->buffer, .iov_len = length};
 	wanted = (struct iovec){.iov_base = data, .iov_len = length};
 	CHECK_INT(volume_compare_and_write(s->volume, &expected, 1, &wanted, 1, s->start + offset,

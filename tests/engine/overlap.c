@@ -256,7 +256,7 @@ static void note_order(History *h, GHashTable *order, GHashTable *seen, guint in
 		test_row("sector %u: write %u over %u", index, above, below);
 		CHECK(!g_hash_table_contains(order, &other));
 		if (!g_hash_table_contains(order, &this))
-			g_hash_table_add(order, g_memdup2(&this, sizeof this));
+			g_hash_table_add(order, g_memdup(&this, sizeof this));
 	}
 }
 

@@ -187,7 +187,7 @@ static void case_nothing(Backing *backing, const Kind *kind)
 static void check_punched(Backing *backing, const guint8 *before, guint64 offset, guint64 length,
 			  int result)
 {
-	g_autofree guint8 *data = g_malloc(SIZE), *expected = g_memdup2(before, SIZE);
+	g_autofree guint8 *data = g_malloc(SIZE), *expected = g_memdup(before, SIZE);
 
 	if (!result)
 		memset(expected + offset, 0, length);
