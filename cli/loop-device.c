@@ -15,6 +15,17 @@
 #include "common/error.h"
 #include "common/logging.h"
 
+/* Linux 5.8 */
+#ifndef LOOP_CONFIGURE
+#define LOOP_CONFIGURE 0x4C0A
+struct loop_config {
+	__u32 fd;
+	__u32 block_size;
+	struct loop_info64 info;
+	__u64 reserved[8];
+};
+#endif
+
 #define LOOP_MAJOR 7
 #define ATTEMPTS 32
 #define DETACH_SECONDS 10
