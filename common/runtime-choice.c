@@ -359,7 +359,6 @@ static void warn_of_plugin(const RuntimeProbe *probe, GPtrArray *warnings)
 		     probe->runner_files.plugin ? "replaced" : "removed");
 }
 
-/* The runner itself, and whoever it hands devices to, are no others. */
 static void warn_of_others(const RuntimeProbe *probe, GPtrArray *warnings)
 {
 	const GPtrArray *users = probe->tcmu.users;
@@ -367,7 +366,7 @@ static void warn_of_others(const RuntimeProbe *probe, GPtrArray *warnings)
 	for (guint i = 0; users && i < users->len; i++) {
 		const TcmuUser *user = g_ptr_array_index(users, i);
 
-		if (user->pid != probe->runner.pid)
+		if (user->pid != probe->runner.pid && !user->ours)
 			warn(warnings,
 			     "process %u (%s) %s: a second TCMU daemon can corrupt volumes",
 			     user->pid, user->command,

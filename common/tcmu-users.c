@@ -232,6 +232,17 @@ static char *command_of(const Scan *scan, const char *pid)
 		    : g_strdup("?");
 }
 
+/* Another container has process numbers of its own; a service's sandbox has not. */
+static gboolean shares_processes(const Scan *scan, const char *pid)
+{
+	g_autofree char *theirs = g_build_filename(scan->proc, pid, "ns/pid", NULL);
+	g_autofree char *mine = g_build_filename(scan->proc, "self/ns/pid", NULL);
+	g_autofree char *their_name = read_link(theirs);
+	g_autofree char *my_name = read_link(mine);
+
+	return my_name && !g_strcmp0(their_name, my_name);
+}
+
 static void look_at_process(Scan *scan, const char *pid)
 {
 	g_autofree char *path = g_build_filename(scan->proc, pid, "fd", NULL);
@@ -252,6 +263,7 @@ static void look_at_process(Scan *scan, const char *pid)
 		return;
 	found.pid = (guint32)strtoul(pid, NULL, 10);
 	found.command = command_of(scan, pid);
+	found.ours = !strcmp(found.command, "tcmu-runner") && shares_processes(scan, pid);
 	user = g_new(TcmuUser, 1);
 	*user = found;
 	g_ptr_array_add(scan->users->users, user);
@@ -306,7 +318,7 @@ const TcmuUser *tcmu_users_other(const TcmuUsers *users, guint32 runner)
 	for (guint i = 0; users->users && i < users->users->len; i++) {
 		const TcmuUser *user = g_ptr_array_index(users->users, i);
 
-		if (!runner || user->pid != runner)
+		if (user->pid != runner && !user->ours)
 			return user;
 	}
 	return NULL;

@@ -21,6 +21,8 @@ typedef struct {
 	char *command;
 	gboolean listens; /* on the multicast group */
 	char *device;	  /* "/dev/uio0", of which it has the ring open, or NULL */
+	gboolean ours;	  /* a tcmu-runner outside containers: the one that we would start, of
+			   * which there is never a second (it locks), starting up or ending */
 } TcmuUser;
 
 typedef struct {
@@ -41,5 +43,5 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(TcmuUsers, tcmu_users_clear)
 /* The same in given directories instead of /proc and /sys, and for a given group. */
 void tcmu_users_scan(const char *proc, const char *sys, TcmuUsers *users);
 
-/* The first user that is not the process `runner` (0: any), or NULL. */
+/* The first user that is neither the process `runner` (0: none) nor `ours`, or NULL. */
 const TcmuUser *tcmu_users_other(const TcmuUsers *users, guint32 runner);

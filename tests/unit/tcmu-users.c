@@ -160,6 +160,32 @@ static void test_odd(const void *data G_GNUC_UNUSED)
 	CHECK(!tcmu_users_other(&machine.users, 0));
 }
 
+/* A tcmu-runner that is starting up, or ending, has no name on the bus and is no second daemon. */
+static void test_runner(const void *data G_GNUC_UNUSED)
+{
+	static const char sockets[] =
+		HEAD LINE("16 ", "00000010", "77") LINE("16 ", "00000010", "78");
+	g_auto(Machine) machine = {0};
+
+	machine_init(&machine, 5);
+	put_link(machine.proc, "self/ns/pid", "pid:[1]");
+	add_process(&machine, "10", "tcmu-runner\n", "net:[1]", sockets);
+	add_file(&machine, "10", "3", "socket:[77]");
+	put_link(machine.proc, "10/ns/pid", "pid:[1]");
+	tcmu_users_scan(machine.proc, machine.sys, &machine.users);
+	REQUIRE(user(&machine, 10));
+	CHECK(user(&machine, 10)->ours);
+	CHECK(!tcmu_users_other(&machine.users, 0));
+	test_row("one in a container");
+	g_ptr_array_set_size(machine.users.users, 0);
+	add_process(&machine, "11", "tcmu-runner\n", "net:[1]", sockets);
+	add_file(&machine, "11", "3", "socket:[78]");
+	put_link(machine.proc, "11/ns/pid", "pid:[2]");
+	tcmu_users_scan(machine.proc, machine.sys, &machine.users);
+	REQUIRE(tcmu_users_other(&machine.users, 0));
+	CHECK_UINT(tcmu_users_other(&machine.users, 0)->pid, 11);
+}
+
 static void test_nothing(const void *data G_GNUC_UNUSED)
 {
 	g_auto(Machine) machine = {0};
@@ -176,6 +202,8 @@ int main(int argc, char **argv)
 {
 	test_add("who is on the multicast group is a user, in any network", test_listeners, NULL);
 	test_add("TCMU devices are told from other uio, ours from others", test_devices, NULL);
+	test_add("tcmu-runner itself is no second daemon, unless in a container", test_runner,
+		 NULL);
 	test_add("what is half there is passed over", test_odd, NULL);
 	test_add("no /proc and no /sys", test_nothing, NULL);
 	return test_run(argc, argv);
