@@ -125,21 +125,25 @@ is "what pool takes" "$(complete_line storageos pool '')" "create list"
 # ---- fstab
 
 printf '%s\n' '# by hand' '/dev/sda1 / ext4 defaults 0 1' \
-	'/dev/storageos/default/my-db /srv/my\040db xfs discard,x-systemd.device-timeout=20% 0 2' \
+	'/dev/storageos/default/my-db /srv/my\040db xfs discard,x-systemd.device-timeout=20 0 2' \
 	'/dev/storageos/fast/log:part1 /srv/log ext4 nofail 0 2' \
 	'/dev/storageos/_device/dev:sdb /srv/raw ext4 noauto 0 0' \
 	'/dev/storageos/default/swap none swap sw 0 0' >"$WORK/fstab"
 check "the generator reads fstab" env STORAGEOS_FSTAB="$WORK/fstab" \
-	packaging/systemd/storageos-generator "$WORK/units"
+	packaging/systemd/storageos-generator "$WORK/units" "$WORK/early"
 is "and makes a drop-in for each mount of a volume" "$(cd "$WORK/units" && echo ./*)" \
 	'./srv-log.mount.d ./srv-my\x20db.mount.d ./srv-raw.mount.d'
-is "which does not hold up the boot" "$(cat "$WORK"/units/srv-my*/50-storageos.conf)" \
+is "after which it is unmounted before what serves it ends" \
+	"$(cat "$WORK"/units/srv-my*/50-storageos.conf)" \
 '[Unit]
 After=tcmu-runner.service rtslib-fb-targetctl.service target.service
 After=storageos-attach@default-my\x2ddb.service
-Before=remote-fs.target
-[Mount]
-Options=discard,x-systemd.device-timeout=20%%,nofail'
+Before=remote-fs.target'
+is "the boot does not wait where it would in vain" "$(cd "$WORK/early" && echo *)" 'srv-my\x20db.mount'
+unit=$(cat "$WORK/early"/*.mount)
+like "the mount is as in fstab" "$unit" '^Where=/srv/my db$'
+like "with nofail" "$unit" '^Options=discard,nofail$'
+is "so that it is no part of local-fs.target" "$(grep -c '^Before=' <<<"$unit")" 0
 is "but leaves options as they are where it would not" "$(tail -n 1 "$WORK/units/srv-log.mount.d/50-storageos.conf")" \
 	'After=storageos-attach@fast-log.service'
 is "a block device that is a volume goes by its path" \
