@@ -92,6 +92,8 @@ run_phases() {
 # ---- in the machine
 
 do_phase() {
+	# Only what is installed is there.
+	unset STORAGEOS STORAGEOS_FUSE STORAGEOS_PLUGIN STORAGEOS_BUILD STORAGEOS_VM
 	mkdir -p "$KEPT"
 	note "kernel $(uname -r)"
 	"phase_$STORAGEOS_PHASE"
