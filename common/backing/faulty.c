@@ -175,11 +175,11 @@ static void apply_by_chance(Image *image, const Change *change, guint64 random)
 	case 0:
 		break;
 	case 1:
-		if (change->kind == CHANGE_WRITE) {
+		if (change->kind == CHANGE_WRITE)
 			apply_torn(image, change, random >> 2);
-			break;
-		}
-		/* fall through */
+		else
+			apply(image, change);
+		break;
 	default:
 		apply(image, change);
 	}

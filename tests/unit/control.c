@@ -263,7 +263,6 @@ static void test_bad_clients(const void *data)
 
 static void test_silent_client_is_cut_off(const void *data)
 {
-	g_autofree char *line = NULL;
 	Control *control = start();
 	gint64 begun = g_get_monotonic_time();
 	struct pollfd p = {-1, POLLIN, 0};

@@ -68,8 +68,8 @@ static void test_texts(const void *data G_GNUC_UNUSED)
 
 static void examine(const ElfImage *image)
 {
-	g_autofree char *needed = elf_image_needs(image, "lib");
-	g_autofree char *text = elf_image_find_text(image, is_wanted);
+	g_autofree char *needed G_GNUC_UNUSED = elf_image_needs(image, "lib");
+	g_autofree char *text G_GNUC_UNUSED = elf_image_find_text(image, is_wanted);
 
 	elf_image_exports(image, "no_such_symbol");
 }
