@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A configuration: loaded or refused with a reason; the default pool is there in any case, and a
+ * pool that is added is found afterwards. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/config.h"
+#include "tests/fuzz/fuzz.h"
+
+static char *path_of_file(void)
+{
+	return g_strdup_printf("%s/storageos-fuzz-config.%d", g_get_tmp_dir(), (int)getpid());
+}
+
+static void add_a_pool(const char *path)
+{
+	g_autoptr(Config) config = NULL;
+
+	if (!config_add_pool(path, "another", "/srv/another", NULL))
+		return;
+	config = config_load(path, NULL);
+	fuzz_assert(config && config_find_pool(config, "another"));
+}
+
+int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
+{
+	g_autofree char *path = path_of_file();
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Config) config = NULL;
+	FILE *file = fopen(path, "we");
+
+	fuzz_assert(file && fwrite(data, 1, size, file) == size && !fclose(file));
+	config = config_load(path, &error);
+	fuzz_assert(!config == (error != NULL));
+	if (config) {
+		fuzz_assert(config_find_pool(config, CONFIG_DEFAULT_POOL));
+		fuzz_assert(config->node_cache >= 1 << 20);
+		add_a_pool(path);
+	}
+	unlink(path);
+	return 0;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A journal record of any content, its checksum made right: what is accepted is as long as it says,
+ * and so are its parts. */
+#include <string.h>
+
+#include "common/codec.h"
+#include "tests/fuzz/fuzz.h"
+
+#define SEED 7
+#define SEQUENCE 3
+
+static void make_right(guint8 *bytes, gsize size)
+{
+	FormatRecord *header = (FormatRecord *)bytes;
+	gsize length = size < sizeof *header ? 0 : GUINT32_FROM_LE(header->length);
+
+	if (length < sizeof *header || length > size)
+		return;
+	header->magic = GUINT32_TO_LE(FORMAT_RECORD_MAGIC);
+	header->sequence = GUINT64_TO_LE(SEQUENCE);
+	header->crc = GUINT32_TO_LE(
+		crc32c(codec_seed(SEED, place_of_record(SEQUENCE)), bytes + 4, length - 4));
+}
+
+int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
+{
+	g_autofree guint8 *bytes = g_malloc(size ? size : 1);
+	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
+	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
+	Record record;
+	guint32 length;
+	guint64 blocks = 0;
+
+	memcpy(bytes, data, size);
+	make_right(bytes, size);
+	length = record_decode(bytes, size, SEED, SEQUENCE, &record, runs, crcs);
+	fuzz_assert(length <= size);
+	if (!length)
+		return 0;
+	fuzz_assert(length % FORMAT_RECORD_ALIGN == 0 && record.sequence == SEQUENCE);
+	if (record.kind != FORMAT_RECORD_WRITE)
+		return 0;
+	fuzz_assert(record.blocks <= FORMAT_RECORD_BLOCKS_MAX && record.n_runs <= record.blocks);
+	for (guint i = 0; i < record.n_runs; i++) {
+		fuzz_assert(record.runs[i].count > 0);
+		fuzz_assert(slot_index(record.runs[i].slot) >= FORMAT_FIRST_INDEX);
+		fuzz_assert(slot_index(record.runs[i].slot) + record.runs[i].count - 1 <=
+			    FORMAT_LAST_INDEX);
+		blocks += record.runs[i].count;
+	}
+	fuzz_assert(blocks == record.blocks);
+	return 0;
+}
