@@ -4,7 +4,7 @@
 # What the lives with the packages have in common, in the machine; on top of machine.sh:
 #
 #   in_fstab NAME              the volume's file system on /srv/NAME, by a plain line in fstab
-#   fill NAME                  files on it, and remembers what they are
+#   fill NAME                  files on it, which nobody synchronises, and remembers what they are
 #   is_back NAME               it is mounted, by itself, with what was filled in
 #   write_more NAME, has_more NAME   the same once more, synchronised
 #   start_load DIRECTORY | load_goes_on | stop_load   writes there, with an fsync for each file
@@ -90,9 +90,11 @@ purge_and_install_again() {
 	check "volumes never" test -s $VOLUMES/db.vol
 	is "nothing else is left of ours" "$(left_of_ours)" /var/lib/storageos
 	is "no unit either" "$(systemctl list-unit-files --no-legend 'storageos*')" ''
-	must "install again" apt_install storageos
 	if [ "$1" = tcmu ]; then
+		must "install again" apt_install storageos tcmu-handler-storageos
 		must "start the runner with it" systemctl restart tcmu-runner
+	else
+		must "install again" apt_install --no-install-recommends storageos storageos-fuse
 	fi
 	must "enter the pool again" storageos pool create default $VOLUMES
 	must "attach" storageos attach db

@@ -50,8 +50,9 @@ phase_install() {
 	for name in db web; do
 		must "make a file system on $name" mkfs.ext4 -q "/dev/storageos/default/$name"
 		must "mount it by fstab" in_fstab "$name"
-		fill "$name"
 	done
+	fill db
+	fill web
 }
 
 phase_boot() {
