@@ -105,6 +105,7 @@ if ! mkdir "$WORK/layer" "$root" || ! mount -t tmpfs none "$WORK/layer" ||
 	skip "install, upgrade, remove, purge" "this kernel has no overlay file system for /"
 	finish
 fi
+cleanup umount "$WORK/layer"
 cleanup umount -R "$root"
 mount --rbind /dev "$root/dev" && mount -t tmpfs none "$root/sys" && mount -t tmpfs none "$root/run" &&
 	mkdir "$root/debs"

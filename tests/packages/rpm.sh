@@ -133,6 +133,7 @@ if ! mkdir "$WORK/layer" "$root" || ! mount -t tmpfs none "$WORK/layer" ||
 	skip "scriptlets" "this kernel has no overlay file system for /"
 	finish
 fi
+cleanup umount "$WORK/layer"
 cleanup umount -R "$root"
 mount --rbind /dev "$root/dev" && mount -t tmpfs none "$root/sys" && mount -t tmpfs none "$root/run"
 rm -rf "$root/etc/storageos" "$root/var/lib/storageos" "$root/var/lib/rpm"
