@@ -123,6 +123,19 @@ static const struct {
 
 /* ---- the file */
 
+/* Without blanks around it.  (GLib returns a text with its error where an escape is none.) */
+static char *get_text(GKeyFile *file, const char *group, const char *key, GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+	g_autofree char *text = g_key_file_get_string(file, group, key, &problem);
+
+	if (problem) {
+		g_propagate_error(error, g_steal_pointer(&problem));
+		return NULL;
+	}
+	return g_strstrip(g_steal_pointer(&text));
+}
+
 static gboolean load_key(Config *config, GKeyFile *file, const char *key, GError **error)
 {
 	g_autofree char *text = NULL;
@@ -130,10 +143,9 @@ static gboolean load_key(Config *config, GKeyFile *file, const char *key, GError
 	for (guint i = 0; i < G_N_ELEMENTS(keys); i++) {
 		if (strcmp(key, keys[i].name))
 			continue;
-		text = g_key_file_get_string(file, GROUP_MAIN, key, error);
+		text = get_text(file, GROUP_MAIN, key, error);
 		if (!text)
 			return FALSE;
-		g_strstrip(text);
 		if (keys[i].read(config, text, error))
 			return TRUE;
 		g_prefix_error(error, "key '%s' of [" GROUP_MAIN "]: ", key);
@@ -194,10 +206,9 @@ static gboolean load_pool(Config *config, GKeyFile *file, const char *group, GEr
 				 "group [%s]: '%s' is no name for a pool (" NAME_RULE ")", group,
 				 name);
 	warn_of_unknown_pool_keys(config, file, group);
-	path = g_key_file_get_string(file, group, "path", error);
+	path = get_text(file, group, "path", error);
 	if (!path)
 		return FALSE;
-	g_strstrip(path);
 	pool = find_pool(config, name);
 	if (!pool)
 		pool = add_pool(config, name, "/");
