@@ -91,4 +91,4 @@ phase_remove() {
 	purge_and_install_again fuse
 }
 
-run_phases cloud-amd64 install:600 boot:500 power_cut:400 remove:400
+run_phases cloud-amd64 install:700 boot:600 power_cut:600 remove:600

@@ -76,11 +76,12 @@ stop_load() {
 }
 
 left_of_ours() {
-	find / -xdev \( -path /proc -o -path /srv -o -path /run -o -path /var/log -o -path /sys \
-		-o -path "$VOLUMES" -o -path /var/lib/systemd \) -prune -o -name '*storageos*' -print
+	find / -xdev \( -path /proc -o -path /srv -o -path /run -o -path /sys -o -path /var/log \
+		-o -path /var/tmp -o -path "$VOLUMES" -o -path /var/lib/systemd \) -prune -o -name '*storageos*' -print
 }
 
 purge_and_install_again() {
+	mkdir -p /etc/storageos
 	echo '# mine' >>/etc/storageos/storageos.conf
 	check "remove" apt_do remove "${OURS[@]}"
 	check "configuration stays" grep -q '^# mine' /etc/storageos/storageos.conf
@@ -96,7 +97,6 @@ purge_and_install_again() {
 	else
 		must "install again" apt_install --no-install-recommends storageos storageos-fuse
 	fi
-	must "enter the pool again" storageos pool create default $VOLUMES
 	must "attach" storageos attach db
 	is "over the same front end" "$(value '.[0].frontend' status db)" "$1"
 	must "mount" mount /dev/storageos/default/db /mnt

@@ -115,4 +115,4 @@ phase_remove() {
 	is "there is one plugin" "$(plugins)" 1
 }
 
-run_phases amd64 install:600 boot:300 power_cut:400 remove:500
+run_phases amd64 install:900 boot:500 power_cut:700 remove:800
