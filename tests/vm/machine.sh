@@ -18,7 +18,7 @@
 #                      not run.
 #
 # In the machine:
-#   keep NAME VALUE | kept NAME    what a later phase has to know
+#   keep NAME VALUE | kept NAME    what a later phase has to know, also after a power cut
 #   cut_power                      the phase ends with a loss of power, not with a reboot
 #   apt_install PACKAGE... | apt_do ARGUMENT...   apt-get, with its output in $APT_SAID
 #   newer_packages                 lets apt see our packages' higher version
@@ -101,7 +101,7 @@ do_phase() {
 	finish
 }
 
-keep() { echo "$2" >"$KEPT/$1"; }
+keep() { echo "$2" >"$KEPT/$1" && sync -f "$KEPT"; }
 kept() { cat "$KEPT/$1"; }
 cut_power() { touch /run/power-cut; }
 
