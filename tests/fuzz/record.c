@@ -11,7 +11,7 @@
 
 static void make_right(guint8 *bytes, gsize size)
 {
-	FormatRecord *header = (FormatRecord *)bytes;
+	FormatRecord *header = (void *)bytes;
 	gsize length = size < sizeof *header ? 0 : GUINT32_FROM_LE(header->length);
 
 	if (length < sizeof *header || length > size)
