@@ -48,7 +48,7 @@ device=$WORK/dev/small/db
 dd if=/dev/zero of="$device" bs=1M count=400 oflag=direct conv=notrunc status=none 2>"$WORK/err"
 like "writing more than there is ends with the error of a full disk" "$(<"$WORK/err")" \
 	'No space left on device|Input/output error'
-is "the volume has not failed" "$("$STORAGEOS" status small/db --json | jq -r '.[0].state')" ok
+is "the volume has not failed" "$("$STORAGEOS" status small/db --json | jq -r '.[0].volume_state')" ok
 truncate -s 1G "$WORK/small.img"
 must "the disk grows" losetup -c "$LOOP"
 must "the file system grows" xfs_growfs "$WORK/small"

@@ -29,11 +29,16 @@ static void run_file(const void *data)
 int main(int argc, char **argv)
 {
 	g_autoptr(GDir) dir = argc > 1 ? g_dir_open(argv[1], 0, NULL) : NULL;
+	g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
 	const char *name;
 
 	logging_set_sink(no_log);
-	while (dir && (name = g_dir_read_name(dir)))
-		test_add(name, run_file, g_build_filename(argv[1], name, NULL));
+	while (dir && (name = g_dir_read_name(dir))) {
+		char *path = g_build_filename(argv[1], name, NULL);
+
+		g_ptr_array_add(paths, path);
+		test_add(name, run_file, path);
+	}
 	if (!dir) {
 		printf("Bail out! no directory of inputs\n");
 		return 1;
