@@ -3,7 +3,8 @@
  * Between the disk's form of things (format.h) and the engine's.  Pure: no I/O, no state.
  *
  * Decoding checks in this order: magic, version, bounds, checksum, coherence (a superblock's
- * checksum comes before its version); what it accepts is within its bounds.  A decode that fails leaves its outputs untouched.
+ * checksum comes before its version); what it accepts is within its bounds.  A decode that fails
+ * leaves its outputs untouched.
  */
 #pragma once
 
