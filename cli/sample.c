@@ -108,17 +108,17 @@ void sample_add_engine_info(const Sample *sample, Json *object)
 
 /* ---- for people */
 
-/* "12us", "3.4ms", "1.20s"; at most 6 characters. */
+/* "12us", "3.4ms", "120ms", "1.2s". */
 static const char *duration(guint64 ns, char *text, gsize room)
 {
-	if (ns < 10000000)
+	if (ns < 1000000)
+		g_snprintf(text, room, "%.0fus", (double)ns / 1e3);
+	else if (ns < 10000000)
 		g_snprintf(text, room, "%.3gms", (double)ns / 1e6);
 	else if (ns < 1000000000)
 		g_snprintf(text, room, "%.0fms", (double)ns / 1e6);
 	else
 		g_snprintf(text, room, "%.1fs", (double)ns / 1e9);
-	if (ns < 1000000)
-		g_snprintf(text, room, "%.0fus", (double)ns / 1e3);
 	return text;
 }
 
