@@ -20,6 +20,8 @@
 #include <glib.h>
 #include <sys/uio.h>
 
+#include "common/lock.h"
+
 typedef struct Backing Backing;
 
 typedef enum {
@@ -79,34 +81,42 @@ struct Backing {
 static inline int backing_preadv(Backing *b, const struct iovec *iov, int count, guint64 offset,
 				 BackingFlags flags)
 {
+	lock_check_io();
 	return b->ops->preadv(b, iov, count, offset, flags);
 }
 
 static inline int backing_pwritev(Backing *b, const struct iovec *iov, int count, guint64 offset,
 				  BackingFlags flags)
 {
+	lock_check_io();
 	return b->ops->pwritev(b, iov, count, offset, flags);
 }
 
 static inline int backing_pread(Backing *b, void *data, gsize length, guint64 offset)
 {
 	struct iovec iov = {.iov_base = data, .iov_len = length};
+
+	lock_check_io();
 	return b->ops->preadv(b, &iov, 1, offset, BACKING_WAIT);
 }
 
 static inline int backing_pwrite(Backing *b, const void *data, gsize length, guint64 offset)
 {
 	struct iovec iov = {.iov_base = (void *)data, .iov_len = length};
+
+	lock_check_io();
 	return b->ops->pwritev(b, &iov, 1, offset, BACKING_WAIT);
 }
 
 static inline int backing_flush(Backing *b)
 {
+	lock_check_io();
 	return b->ops->flush(b);
 }
 
 static inline int backing_punch(Backing *b, guint64 offset, guint64 length)
 {
+	lock_check_io();
 	return b->ops->punch(b, offset, length);
 }
 
@@ -117,6 +127,7 @@ static inline guint64 backing_size(Backing *b)
 
 static inline int backing_grow(Backing *b, guint64 size)
 {
+	lock_check_io();
 	return b->ops->grow(b, size);
 }
 

@@ -23,7 +23,7 @@ void engine_clear(Engine *engine)
 	backing_free(engine->backing);
 	g_free(engine->name);
 	g_free(engine->failure);
-	g_mutex_clear(&engine->failure_lock);
+	lock_clear(&engine->failure_lock);
 }
 
 void engine_fail(Engine *engine, const char *format, ...)
@@ -34,13 +34,13 @@ void engine_fail(Engine *engine, const char *format, ...)
 	va_start(args, format);
 	g_vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	g_mutex_lock(&engine->failure_lock);
+	lock_take(&engine->failure_lock);
 	if (!engine->failure) {
 		engine->failure = g_strdup(text);
 		log_error("volume %s has FAILED: %s; it can only be read until it is opened anew",
 			  engine->name, text);
 	}
-	g_mutex_unlock(&engine->failure_lock);
+	lock_drop(&engine->failure_lock);
 	g_atomic_int_set(&engine->failed, TRUE);
 	journal_fail(engine->journal);
 }

@@ -3,9 +3,8 @@
  * The parts of one open volume, as checkpoint, recovery and the volume's face share them, and its
  * one way to fail.
  *
- * Lock order: a range of blocks (ranges.h); the flush lock of volume.c; the map's lock; a shard's,
- * the journal's, the allocator's.  No lock but the range's is held over I/O on behalf of a request
- * (the allocator's grow lock, while the backing grows, is the exception).
+ * Lock order: common/lock.h.  No lock but the range's is held over I/O on behalf of a request (the
+ * allocator's grow lock, while the backing grows, is the exception).
  */
 #pragma once
 
@@ -28,7 +27,7 @@ typedef struct {
 	guint64 durable_generation; /* atomic: of the last durable checkpoint */
 
 	gint failed; /* atomic */
-	GMutex failure_lock;
+	Lock failure_lock;
 	char *failure; /* why; under failure_lock */
 } Engine;
 

@@ -4,13 +4,13 @@
 void ranges_init(Ranges *ranges)
 {
 	*ranges = (Ranges){0};
-	g_mutex_init(&ranges->lock);
+	lock_init(&ranges->lock, LOCK_RANGES);
 	g_cond_init(&ranges->released);
 }
 
 void ranges_clear(Ranges *ranges)
 {
-	g_mutex_clear(&ranges->lock);
+	lock_clear(&ranges->lock);
 	g_cond_clear(&ranges->released);
 }
 
@@ -37,11 +37,15 @@ static void remove_locked(Ranges *ranges, RangeHold *hold)
 gboolean ranges_hold(Ranges *ranges, RangeHold *hold, guint64 first, guint64 last,
 		     gboolean nowait)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&ranges->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
 
+	lock_note(LOCK_RANGE, hold);
+	locker = lock_hold(&ranges->lock);
 	*hold = (RangeHold){.first = first, .last = last, .prev = ranges->tail};
-	if (nowait && must_wait(hold))
+	if (nowait && must_wait(hold)) {
+		lock_forget(hold);
 		return FALSE;
+	}
 	if (ranges->tail)
 		ranges->tail->next = hold;
 	else
@@ -49,16 +53,17 @@ gboolean ranges_hold(Ranges *ranges, RangeHold *hold, guint64 first, guint64 las
 	ranges->tail = hold;
 	ranges->waiting++;
 	while (must_wait(hold))
-		g_cond_wait(&ranges->released, &ranges->lock);
+		lock_wait(&ranges->released, &ranges->lock);
 	ranges->waiting--;
 	return TRUE;
 }
 
 void ranges_release(Ranges *ranges, RangeHold *hold)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&ranges->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&ranges->lock);
 
 	remove_locked(ranges, hold);
+	lock_forget(hold);
 	if (ranges->waiting)
 		g_cond_broadcast(&ranges->released);
 }

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include <glib.h>
+#include "common/lock.h"
 
 typedef struct RangeHold RangeHold;
 
@@ -18,7 +18,7 @@ struct RangeHold {
 };
 
 typedef struct {
-	GMutex lock;
+	Lock lock;
 	GCond released;
 	RangeHold *head, *tail; /* in order of arrival */
 	guint waiting;

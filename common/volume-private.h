@@ -26,7 +26,7 @@ struct Volume {
 	LoggingLimit bad_blocks;
 	GList link;              /* of the open volumes, who share the node cache */
 
-	GMutex flush_lock;
+	Lock flush_lock;
 	GCond flushed;
 	gboolean flushing;
 	guint64 flush_begun, flush_done; /* tickets */

@@ -15,7 +15,7 @@
 #define NODE_MEMORY ((guint64)4096 + 128) /* what one node of the cache takes */
 
 /* The open volumes of the process share one node cache. */
-static GMutex cache_lock;
+static Lock cache_lock = {.level = LOCK_CACHE};
 static guint64 cache_bytes = 64 * MIB;
 static GQueue cache_volumes = G_QUEUE_INIT;
 
@@ -29,29 +29,29 @@ static void cache_share_locked(void)
 
 void volume_set_cache_size(guint64 bytes)
 {
-	g_mutex_lock(&cache_lock);
+	lock_take(&cache_lock);
 	cache_bytes = MAX(bytes, CACHE_MIN);
 	cache_share_locked();
-	g_mutex_unlock(&cache_lock);
+	lock_drop(&cache_lock);
 }
 
 static void cache_join(Volume *volume)
 {
-	g_mutex_lock(&cache_lock);
+	lock_take(&cache_lock);
 	volume->link.data = volume;
 	g_queue_push_tail_link(&cache_volumes, &volume->link);
 	cache_share_locked();
-	g_mutex_unlock(&cache_lock);
+	lock_drop(&cache_lock);
 }
 
 static void cache_leave(Volume *volume)
 {
-	g_mutex_lock(&cache_lock);
+	lock_take(&cache_lock);
 	if (volume->link.data) {
 		g_queue_unlink(&cache_volumes, &volume->link);
 		cache_share_locked();
 	}
-	g_mutex_unlock(&cache_lock);
+	lock_drop(&cache_lock);
 }
 
 static gboolean random_bytes(void *to, gsize length, GError **error)
@@ -149,7 +149,7 @@ static void volume_free(Volume *volume)
 	cache_leave(volume);
 	engine_clear(&volume->engine);
 	ranges_clear(&volume->ranges);
-	g_mutex_clear(&volume->flush_lock);
+	lock_clear(&volume->flush_lock);
 	g_cond_clear(&volume->flushed);
 	g_free(volume);
 }
@@ -191,8 +191,8 @@ Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, G
 	volume->engine.backing = backing;
 	volume->engine.name = g_strdup(name);
 	volume->engine.read_only = (flags & VOLUME_OPEN_READ_ONLY) != 0;
-	g_mutex_init(&volume->engine.failure_lock);
-	g_mutex_init(&volume->flush_lock);
+	lock_init(&volume->engine.failure_lock, LOCK_FAILURE);
+	lock_init(&volume->flush_lock, LOCK_FLUSH);
 	g_cond_init(&volume->flushed);
 	ranges_init(&volume->ranges);
 	if (open_engine(volume, error)) {
@@ -251,7 +251,7 @@ int volume_check_range(const Volume *volume, guint64 offset, guint64 length)
 
 char *volume_failure(Volume *volume)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&volume->engine.failure_lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&volume->engine.failure_lock);
 
 	return g_strdup(volume->engine.failure);
 }
@@ -265,7 +265,7 @@ static void flush_locked(Volume *volume)
 	int r;
 
 	volume->flushing = TRUE;
-	g_mutex_unlock(&volume->flush_lock);
+	lock_drop(&volume->flush_lock);
 	changes = __atomic_load_n(&volume->changes, __ATOMIC_ACQUIRE);
 	written = journal_written(engine->journal);
 	r = backing_flush(engine->backing);
@@ -274,7 +274,7 @@ static void flush_locked(Volume *volume)
 	else
 		journal_mark_durable(engine->journal, written);
 	checkpointer_note_flush(volume->checkpointer);
-	g_mutex_lock(&volume->flush_lock);
+	lock_take(&volume->flush_lock);
 	volume->flushing = FALSE;
 	volume->flush_done = ticket;
 	volume->flush_result = r;
@@ -285,7 +285,7 @@ static void flush_locked(Volume *volume)
 
 int volume_flush(Volume *volume)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&volume->flush_lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&volume->flush_lock);
 	guint64 changes = __atomic_load_n(&volume->changes, __ATOMIC_ACQUIRE);
 	guint64 ticket = volume->flush_begun + 1; /* one that begins after this */
 	int r = volume_check_writable(volume);
@@ -298,7 +298,7 @@ int volume_flush(Volume *volume)
 		if (engine_has_failed(&volume->engine))
 			return -ESHUTDOWN;
 		if (volume->flushing)
-			g_cond_wait(&volume->flushed, &volume->flush_lock);
+			lock_wait(&volume->flushed, &volume->flush_lock);
 		else
 			flush_locked(volume);
 	}
