@@ -6,8 +6,8 @@ need fio fio
 need mkfs.xfs xfsprogs
 need jq jq
 need losetup mount
-ACKNOWLEDGED=$STORAGEOS_BUILD/tests/fuse/acknowledged
-need_built "$ACKNOWLEDGED"
+STAMPS=$STORAGEOS_BUILD/tests/deaths/stamps
+need_built "$STAMPS"
 DISK=$WORK/disk
 mkdir "$DISK"
 cd "$WORK" || give_up "no $WORK" # where fio leaves its files
@@ -60,16 +60,16 @@ fio_verify() { # FIO-OPTION...
 
 check "fio verifies at queue depth 32" fio_verify
 check "blkdiscard" blkdiscard --length $((128 << 20)) "$DEVICE"
-"$ACKNOWLEDGED" write "$DEVICE" "$WORK/record" 30 >"$WORK/load" &
+"$STAMPS" load "$DEVICE" "$WORK/record" 1 30 128 >"$WORK/load" &
 writer=$!
 sleep 2
 kill_server
 wait $writer
 note "$(cat "$WORK/load")"
-like "the load ran until the kill" "$(cat "$WORK/load")" '^[1-9][0-9]+ writes, then: (In|So|Tr)'
+like "the load ran until the kill" "$(cat "$WORK/load")" '^[1-9][0-9]+ requests, then: (In|So|Tr)'
 like "status tells the truth" "$("$STORAGEOS" status db 2>&1)" "does not run|not mounted"
 must "attach after the kill" attach db
-check "all that was acknowledged is there" "$ACKNOWLEDGED" verify "$DEVICE" "$WORK/record"
+check "all that was acknowledged is there" "$STAMPS" verify "$DEVICE" "$WORK/record"
 check "fio finds what it wrote before" fio_verify --verify_only
 kill_server
 check "detach after a kill cleans up" detach db

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# What the tests have in common that kill a server again and again (tests/deaths/stamps.c tells how
+# the disk is looked at).  On top of tests/lib.sh, which is sourced before:
+#
+#   DEATHS       how many kills: from the environment (STORAGEOS_DEATHS), or what the test says
+#   seeded N     draws, and prints, what all random instants come from (STORAGEOS_TEST_SEED); N: the
+#                kills where STORAGEOS_DEATHS does not say
+#   draw N       a random number below N in $DRAWN
+#   pause N      sleeps that many milliseconds
+#   load_start DISK        stamps it in the background
+#   load_end STATUS        waits for that; fails if it did not end with this status
+#   disk_verify DISK       everything acknowledged is there, and nothing else
+#   since START            milliseconds since then, of `now`
+#   fine TEXT COMMAND...   as check, but a result only where it fails: for what is done very often
+
+STAMPS=$STORAGEOS_BUILD/tests/deaths/stamps
+RECORD=$WORK/record
+
+seeded() {
+	# shellcheck disable=SC2034 # the tests use it
+	DEATHS=${STORAGEOS_DEATHS:-$1}
+	SEED=${STORAGEOS_TEST_SEED:-$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}
+	note "seed $SEED"
+	RANDOM=$((SEED % 32768))
+}
+
+draw() {
+	DRAWN=$(((RANDOM << 15 | RANDOM) % $1))
+}
+
+pause() {
+	sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"
+}
+
+now() {
+	local seconds=${EPOCHREALTIME%.*} rest=${EPOCHREALTIME#*.}
+	NOW=$((seconds * 1000 + 10#$rest / 1000))
+}
+
+since() {
+	now
+	# shellcheck disable=SC2034 # the tests use it
+	ELAPSED=$((NOW - $1))
+}
+
+load_start() {
+	draw 1000000
+	"$STAMPS" load "$1" "$RECORD" $((SEED + DRAWN)) 60 >"$WORK/load" 2>&1 &
+	LOAD=$!
+}
+
+load_end() {
+	local status
+	wait "$LOAD"
+	status=$?
+	[ $status = "$1" ] && return
+	echo "the load ended with status $status: $(cat "$WORK/load")"
+	return 1
+}
+
+load_stop() {
+	[ -z "${LOAD-}" ] || stop "$LOAD"
+}
+
+disk_verify() {
+	"$STAMPS" verify "$1" "$RECORD"
+}
+
+fine() {
+	local name=$1
+	shift
+	"$@" >"$WORK/.fine" 2>&1 </dev/null && return
+	not_ok "$name" "'$*' failed:"$'\n'"$(cat "$WORK/.fine")"
+	give_up "cannot go on after: $name; seed $SEED"
+}

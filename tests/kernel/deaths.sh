@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Nothing that was acknowledged is lost when tcmu-runner is killed under load, however often: while
+# it serves, makes checkpoints, or opens after the kill before.  STORAGEOS_DEATHS: how often.
+. "$(dirname "$0")/guest.sh"
+. "$ROOT/tests/deaths/deaths.sh"
+need_built "$STORAGEOS_PLUGIN" "$STORAGEOS" "$STAMPS"
+need tcmu-runner tcmu-runner
+need targetcli targetcli-fb
+enter_guest --timeout $((300 + ${STORAGEOS_DEATHS:-0} * 10)) \
+	--env "STORAGEOS_DEATHS=${STORAGEOS_DEATHS-}" --env "STORAGEOS_TEST_SEED=${STORAGEOS_TEST_SEED-}"
+seeded 20
+cleanup load_stop
+
+plugin_install
+# With so few nodes in memory checkpoints never stop.
+sed -i 's/^\[storageos\]$/&\nnode_cache=1MiB/' /etc/storageos/storageos.conf
+must "tcmu-runner offers the backstore" runner_start
+must "targetcli makes a volume" targetcli \
+	'/backstores/user:storageos create name=db size=4G cfgstring=db;create'
+must "it is attached" lun_add db 1
+DISK=$(device_of db)
+kills=0 requests=0
+
+runner_spawn() {
+	tcmu-runner >/dev/null 2>&1 &
+	echo $! >"$WORK/runner.pid"
+	disown
+}
+
+# Kills it while it opens, or just after.
+killed_opening() {
+	runner_spawn
+	draw 1500
+	pause "$DRAWN"
+	runner_kill
+	kills=$((kills + 1))
+}
+
+# The kernel keeps what is under way for the next runner; no new requests are made meanwhile.
+killed_serving() {
+	load_start "$DISK"
+	draw 700
+	pause $((100 + DRAWN))
+	runner_kill
+	kills=$((kills + 1))
+	kill -TERM "$LOAD"
+}
+
+whole() {
+	runner_kill
+	kills=$((kills + 1))
+	"$STORAGEOS" check db && runner_spawn
+}
+
+round() { # NUMBER
+	killed_serving
+	draw 3
+	[ "$DRAWN" -gt 0 ] || killed_opening
+	runner_spawn
+	fine "round $1: the load ends in order" load_end 0
+	fine "round $1: everything acknowledged is there, and nothing else" disk_verify "$DISK"
+	requests=$((requests + $(cut -d' ' -f1 "$WORK/load")))
+	[ $(($1 % 8)) != 7 ] || fine "round $1: the volume is whole" whole
+}
+
+for ((i = 0; kills < DEATHS; i++)); do
+	round $i
+done
+ok "$kills kills: everything acknowledged is there, and nothing else"
+note "$kills kills under $requests requests"
+targetcli clearconfig confirm=True >/dev/null
+check "the runner ends in order" runner_stop
+check "the volume is whole" "$STORAGEOS" check db
+finish
