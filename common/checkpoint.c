@@ -20,6 +20,7 @@ struct Checkpointer {
 	GThread *thread;
 	gint changes, flushes; /* atomic; only how they move counts */
 	gint kicked;  /* atomic */
+	gint full;    /* atomic: a request needs what was discarded */
 
 	GMutex lock;
 	GCond wake;   /* for the thread */
@@ -114,6 +115,8 @@ static gboolean is_due(Checkpointer *cp)
 	return journal_wants_checkpoint(cp->engine->journal) || map_wants_checkpoint(cp->engine->map);
 }
 
+static gboolean reclaim(Checkpointer *cp);
+
 /* Makes a checkpoint for all who asked before it begins. */
 static void make_one(Checkpointer *cp)
 {
@@ -122,6 +125,8 @@ static void make_one(Checkpointer *cp)
 	g_mutex_lock(&cp->lock);
 	cp->begun = cp->asked;
 	g_mutex_unlock(&cp->lock);
+	if (g_atomic_int_compare_and_exchange(&cp->full, TRUE, FALSE) && !cp->engine->frozen)
+		reclaim(cp);
 	r = checkpoint_make(cp->engine, FALSE);
 	g_mutex_lock(&cp->lock);
 	cp->finished = cp->begun;
@@ -316,15 +321,27 @@ void checkpointer_kick(Checkpointer *cp)
 	g_mutex_unlock(&cp->lock);
 }
 
-int checkpointer_run(Checkpointer *cp)
+static int run(Checkpointer *cp, gint64 until)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&cp->lock);
 	guint64 ticket = ++cp->asked;
 
 	g_cond_signal(&cp->wake);
 	while (cp->finished < ticket)
-		g_cond_wait(&cp->done, &cp->lock);
+		if (!g_cond_wait_until(&cp->done, &cp->lock, until))
+			return -EIO;
 	return cp->result;
+}
+
+int checkpointer_run(Checkpointer *cp)
+{
+	return run(cp, G_MAXINT64);
+}
+
+int checkpointer_make_room(Checkpointer *cp)
+{
+	g_atomic_int_set(&cp->full, TRUE);
+	return run(cp, g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND);
 }
 
 int checkpointer_throttle(Checkpointer *cp)

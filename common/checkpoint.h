@@ -35,6 +35,10 @@ void checkpointer_kick(Checkpointer *checkpointer);
 /* Makes one that begins after the call, and waits for it: 0, or why it failed. */
 int checkpointer_run(Checkpointer *checkpointer);
 
+/* For a request that met a full backing: frees a part of what was discarded, and makes a
+ * checkpoint.  Waits 25 s at most.  0, -EIO (too long), or why the checkpoint failed. */
+int checkpointer_make_room(Checkpointer *checkpointer);
+
 /* Waits while the map is crowded, 25 s at most.  0, -ENOSPC (checkpoints meet a full backing),
  * -EIO (too long), -ESHUTDOWN. */
 int checkpointer_throttle(Checkpointer *checkpointer);

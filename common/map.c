@@ -347,5 +347,6 @@ void map_get_info(Map *map, MapInfo *ret_info)
 		.node_slots = map->node_slots,
 		.pending_bytes = slots_pending_bytes(map->slots),
 		.lost_bytes = slots_lost_bytes(map->slots),
+		.reclaimable = map->dead_first < map->dead_end,
 	};
 }

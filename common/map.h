@@ -90,6 +90,7 @@ typedef struct {
 	guint64 nodes, dirty, hits, misses;
 	guint64 data_slots, node_slots;
 	guint64 pending_bytes, lost_bytes;
+	gboolean reclaimable; /* dead pointers may be left */
 } MapInfo;
 
 void map_get_info(Map *map, MapInfo *ret_info);

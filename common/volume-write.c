@@ -12,7 +12,7 @@
 #include <errno.h>
 
 #define NO_SPACE_TRIES 3
-#define PLACES_TRIED 12 /* for a payload on a full disk; a checkpoint with every fourth */
+#define PLACES_TRIED 12 /* for a payload on a full disk; room is made with every fourth */
 
 /* One piece on its way. */
 typedef struct {
@@ -63,16 +63,26 @@ static int write_payload(Piece *piece)
 	return 0;
 }
 
+/* The backing is full.  Frees some of what was replaced or discarded, if anything was; FALSE if it
+ * cannot. */
+static gboolean make_room(Volume *volume)
+{
+	MapInfo info;
+
+	map_get_info(volume->engine.map, &info);
+	return !(info.pending_bytes || info.reclaimable) ||
+	       !checkpointer_make_room(volume->checkpointer);
+}
+
 /* Takes slots and writes the payload there.  Where the backing is full, slots that have been written
- * before still have space below them, others may, and a checkpoint may free some. */
+ * before still have space below them, others may, and room can be made as long as something that
+ * was discarded is left. */
 static int place_payload(Piece *piece)
 {
 	Volume *volume = piece->volume;
 	int r = 0;
 
 	for (guint attempt = 0; attempt < PLACES_TRIED; attempt++) {
-		MapInfo info;
-
 		r = attempt % 2 ? slots_alloc_written(volume->engine.slots, piece->n, piece->runs,
 						      &piece->n_runs)
 				: slots_alloc(volume->engine.slots, piece->n, piece->runs,
@@ -86,9 +96,7 @@ static int place_payload(Piece *piece)
 		}
 		if (r != -ENOSPC || piece->nowait)
 			return r == -ENOSPC ? -EAGAIN : r;
-		map_get_info(volume->engine.map, &info);
-		if (attempt % 4 == 0 && info.pending_bytes &&
-		    checkpointer_run(volume->checkpointer))
+		if (attempt % 4 == 0 && !make_room(volume))
 			return r;
 	}
 	return r;
@@ -160,7 +168,7 @@ static int write_blocks(Piece *piece)
 		r = commit_payload(piece);
 		if (r != -ENOSPC) /* of slots for nodes: a checkpoint may free some */
 			break;
-		if (checkpointer_run(piece->volume->checkpointer))
+		if (checkpointer_make_room(piece->volume->checkpointer))
 			break;
 	}
 	/* A record that could not be committed keeps its slots: the volume has FAILED. */
@@ -327,7 +335,7 @@ static int zero_blocks(Volume *volume, guint64 first, guint64 end)
 	do {
 		r = zero_step(volume, &first, end, &ticket);
 		if (r == -ENOSPC && attempt++ < NO_SPACE_TRIES &&
-		    !checkpointer_run(volume->checkpointer))
+		    !checkpointer_make_room(volume->checkpointer))
 			r = 1;
 	} while (r == 1);
 	if (ticket) {

@@ -259,6 +259,36 @@ static void test_full_disk(const void *data)
 	backing_free(backing);
 }
 
+/* What was discarded is released in the background, which may take long; a write that needs it does
+ * not wait for that to come round. */
+static void test_full_disk_discard_then_write(const void *data)
+{
+	g_autoptr(Backing) backing = faulty_volume(blocks_to_bytes(FULL_BLOCKS));
+	g_autofree guint8 *values = g_malloc0(FULL_BLOCKS);
+	TestRandom random = test_random_new(test_seed());
+	Volume *volume = backing_open_volume(backing);
+
+	(void)data;
+	REQUIRE(volume);
+	scatter(volume, &random, values, 3000);
+	CHECK_INT(volume_checkpoint(volume), 0);
+	backing_faulty_fill_up(backing, 0);
+	while (scatter(volume, &random, values, 100))
+		;
+	backing_faulty_delay(backing, FAULTY_READ, 20000);
+	CHECK_INT(volume_discard(volume, 0, blocks_to_bytes(FULL_BLOCKS) / 2), 0);
+	CHECK_INT(volume_checkpoint(volume), 0);
+	memset(values, 0, FULL_BLOCKS / 2);
+	for (guint64 i = 0; i < 500; i++) { /* holes: nothing else becomes free */
+		values[i] = 7;
+		CHECK_INT(volume_put_value(volume, 7, BLOCK_SIZE, blocks_to_bytes(i)), 0);
+	}
+	backing_faulty_delay(backing, FAULTY_READ, 0);
+	check_values(volume, values);
+	close_volume(volume);
+	backing_check(backing);
+}
+
 /* --- A failed flush, and the next open ---------------------------------------------------------
  */
 
@@ -358,6 +388,7 @@ int main(int argc, char **argv)
 		 test_mark_fails, NULL);
 	test_add("on a full disk: checkpoints, discards, writes to what they free, opening, closing",
 		 test_full_disk, NULL);
+	test_add("on a full disk: a write right after a discard", test_full_disk_discard_then_write, NULL);
 	test_add("what the next open shows after a failed flush is durable once it flushed",
 		 test_open_after_failed_flush, NULL);
 	test_add("a flushed record that is damaged is an error, not the journal's end",
