@@ -22,7 +22,7 @@ struct Checkpointer {
 	gint kicked;  /* atomic */
 	gint full;    /* atomic: a request needs what was discarded */
 
-	GMutex lock;
+	Lock lock;
 	GCond wake;   /* for the thread */
 	GCond done;   /* for those who wait for it */
 	gboolean stop;
@@ -122,18 +122,18 @@ static void make_one(Checkpointer *cp)
 {
 	int r;
 
-	g_mutex_lock(&cp->lock);
+	lock_take(&cp->lock);
 	cp->begun = cp->asked;
-	g_mutex_unlock(&cp->lock);
+	lock_drop(&cp->lock);
 	if (g_atomic_int_compare_and_exchange(&cp->full, TRUE, FALSE) && !cp->engine->frozen)
 		reclaim(cp);
 	r = checkpoint_make(cp->engine, FALSE);
-	g_mutex_lock(&cp->lock);
+	lock_take(&cp->lock);
 	cp->finished = cp->begun;
 	cp->result = r;
 	cp->made += r == 0;
 	g_cond_broadcast(&cp->done);
-	g_mutex_unlock(&cp->lock);
+	lock_drop(&cp->lock);
 }
 
 /* Frees what dead pointers are over, with checkpoints in between as it adds up.  Whether
@@ -157,14 +157,14 @@ static gboolean reclaim(Checkpointer *cp)
 
 static gboolean is_asked(Checkpointer *cp)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&cp->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 
 	return cp->asked != cp->begun;
 }
 
 static gboolean is_stopping(Checkpointer *cp)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&cp->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 
 	return cp->stop;
 }
@@ -183,19 +183,19 @@ static void settle(Checkpointer *cp)
 {
 	guint64 ticket;
 
-	g_mutex_lock(&cp->lock);
+	lock_take(&cp->lock);
 	ticket = cp->settle_asked;
-	g_mutex_unlock(&cp->lock);
+	lock_drop(&cp->lock);
 	while (reclaim(cp) && goes_on(cp))
 		;
 	make_one(cp);
 	make_one(cp); /* what the reclaiming itself replaced */
 	while (goes_on(cp) && slots_trim(cp->engine->slots, 0, TRIM_AT_ONCE))
 		;
-	g_mutex_lock(&cp->lock);
+	lock_take(&cp->lock);
 	cp->settle_done = ticket;
 	g_cond_broadcast(&cp->done);
-	g_mutex_unlock(&cp->lock);
+	lock_drop(&cp->lock);
 }
 
 /* A load that flushes after every few writes waits for the file system's metadata whenever it gets
@@ -222,15 +222,15 @@ static gboolean wait_for_work(Checkpointer *cp, gboolean *ret_settle)
 	gint64 until = g_get_monotonic_time() + TICK;
 	gboolean go_on;
 
-	g_mutex_lock(&cp->lock);
+	lock_take(&cp->lock);
 	while (!cp->stop && cp->asked == cp->begun && cp->settle_asked == cp->settle_done &&
 	       !g_atomic_int_get(&cp->kicked))
-		if (!g_cond_wait_until(&cp->wake, &cp->lock, until))
+		if (!lock_wait_until(&cp->wake, &cp->lock, until))
 			break;
 	g_atomic_int_set(&cp->kicked, FALSE);
 	*ret_settle = cp->settle_asked != cp->settle_done;
 	go_on = !cp->stop;
-	g_mutex_unlock(&cp->lock);
+	lock_drop(&cp->lock);
 	return go_on;
 }
 
@@ -285,7 +285,7 @@ Checkpointer *checkpointer_new(Engine *engine, GError **error)
 		return NULL;
 	}
 	cp->engine = engine;
-	g_mutex_init(&cp->lock);
+	lock_init(&cp->lock, LOCK_CHECKPOINTER);
 	g_cond_init(&cp->wake);
 	g_cond_init(&cp->done);
 	cp->thread = g_thread_try_new("storageos-cp", checkpointer_main, cp, error);
@@ -300,13 +300,13 @@ void checkpointer_free(Checkpointer *cp)
 {
 	if (!cp)
 		return;
-	g_mutex_lock(&cp->lock);
+	lock_take(&cp->lock);
 	cp->stop = TRUE;
 	g_cond_signal(&cp->wake);
-	g_mutex_unlock(&cp->lock);
+	lock_drop(&cp->lock);
 	if (cp->thread)
 		g_thread_join(cp->thread);
-	g_mutex_clear(&cp->lock);
+	lock_clear(&cp->lock);
 	g_cond_clear(&cp->wake);
 	g_cond_clear(&cp->done);
 	g_free(cp);
@@ -316,19 +316,19 @@ void checkpointer_kick(Checkpointer *cp)
 {
 	if (!g_atomic_int_compare_and_exchange(&cp->kicked, FALSE, TRUE))
 		return;
-	g_mutex_lock(&cp->lock);
+	lock_take(&cp->lock);
 	g_cond_signal(&cp->wake);
-	g_mutex_unlock(&cp->lock);
+	lock_drop(&cp->lock);
 }
 
 static int run(Checkpointer *cp, gint64 until)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&cp->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 	guint64 ticket = ++cp->asked;
 
 	g_cond_signal(&cp->wake);
 	while (cp->finished < ticket)
-		if (!g_cond_wait_until(&cp->done, &cp->lock, until))
+		if (!lock_wait_until(&cp->done, &cp->lock, until))
 			return -EIO;
 	return cp->result;
 }
@@ -352,37 +352,37 @@ int checkpointer_throttle(Checkpointer *cp)
 		if (engine_has_failed(cp->engine))
 			return -ESHUTDOWN;
 		checkpointer_kick(cp);
-		g_mutex_lock(&cp->lock);
+		lock_take(&cp->lock);
 		if (map_is_crowded(cp->engine->map) && cp->result != -ENOSPC)
-			g_cond_wait_until(&cp->done, &cp->lock,
+			lock_wait_until(&cp->done, &cp->lock,
 					  g_get_monotonic_time() + 20 * G_TIME_SPAN_MILLISECOND);
 		if (cp->result == -ENOSPC || g_get_monotonic_time() > until) {
 			int r = cp->result == -ENOSPC ? -ENOSPC : -EIO;
 
-			g_mutex_unlock(&cp->lock);
+			lock_drop(&cp->lock);
 			return r;
 		}
-		g_mutex_unlock(&cp->lock);
+		lock_drop(&cp->lock);
 	}
 	return 0;
 }
 
 gboolean checkpointer_settle(Checkpointer *cp, guint seconds)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&cp->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 	gint64 until = g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND;
 	guint64 ticket = ++cp->settle_asked;
 
 	g_cond_signal(&cp->wake);
 	while (cp->settle_done < ticket)
-		if (!g_cond_wait_until(&cp->done, &cp->lock, until))
+		if (!lock_wait_until(&cp->done, &cp->lock, until))
 			return FALSE;
 	return TRUE;
 }
 
 guint64 checkpointer_count(Checkpointer *cp)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&cp->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 
 	return cp->made;
 }

@@ -14,7 +14,7 @@
 
 void map_freeze(Map *map, guint64 next, void (*cut)(gpointer data), gpointer data)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 
 	map->frozen = map->dirty;
 	map->dirty = (NodeList){0};
@@ -83,10 +83,10 @@ static int write_batch(Map *map, MapNode **nodes, guint n)
 			    BACKING_WAIT);
 	if (r)
 		return r;
-	g_mutex_lock(&map->lock);
+	lock_take(&map->lock);
 	for (guint i = 0; i < n; i++)
 		publish_locked(map, nodes[i], crc[i]);
-	g_mutex_unlock(&map->lock);
+	lock_drop(&map->lock);
 	return 0;
 }
 
@@ -145,28 +145,28 @@ int map_write_frozen(Map *map)
 	guint64 n = 0;
 	int r;
 
-	g_mutex_lock(&map->lock);
+	lock_take(&map->lock);
 	nodes = g_try_new(MapNode *, MAX(map->frozen.n, 1));
 	for (MapNode *node = map->frozen.head; node && nodes; node = node->next)
 		if (!node->written)
 			nodes[n++] = node;
-	g_mutex_unlock(&map->lock);
+	lock_drop(&map->lock);
 	if (!nodes)
 		return -ENOMEM;
 	qsort(nodes, n, sizeof *nodes, compare_nodes);
 	r = write_sorted(map, nodes, n);
 	if (r)
 		return r;
-	g_mutex_lock(&map->lock);
+	lock_take(&map->lock);
 	thaw_nodes_locked(map);
 	pressure_update_locked(map);
-	g_mutex_unlock(&map->lock);
+	lock_drop(&map->lock);
 	return 0;
 }
 
 void map_frozen_state(Map *map, Superblock *sb)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 
 	sb->map_root = map->frozen_root;
 	sb->data_slots = map->frozen_data_slots;
@@ -183,10 +183,10 @@ void map_drain(Map *map)
 		MapShard *shard = &map->shards[i].shard;
 		guint before;
 
-		g_mutex_lock(&shard->lock);
+		lock_take(&shard->lock);
 		before = shard->epoch;
 		shard->epoch = !before;
-		g_mutex_unlock(&shard->lock);
+		lock_drop(&shard->lock);
 		while (g_atomic_int_get(&shard->readers[before]) > 0)
 			g_usleep(200);
 	}
@@ -194,7 +194,7 @@ void map_drain(Map *map)
 
 void map_thaw(Map *map)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 
 	slots_thaw(map->slots);
 }

@@ -35,7 +35,7 @@ guint epoch_enter(Map *map, MapShard *shard)
 guint epoch_enter_locked(Map *map)
 {
 	MapShard *shard = &map->shards[0].shard;
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&shard->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&shard->lock);
 
 	return epoch_enter(map, shard);
 }
@@ -102,9 +102,9 @@ Map *map_new(Backing *backing, Slots *slots, const Superblock *sb, GError **erro
 	map->dead_first = sb->dead_first;
 	map->dead_end = sb->dead_end;
 	map->limit = 256;
-	g_mutex_init(&map->lock);
+	lock_init(&map->lock, LOCK_MAP);
 	for (guint i = 0; i < MAP_SHARDS; i++)
-		g_mutex_init(&map->shards[i].shard.lock);
+		lock_init(&map->shards[i].shard.lock, LOCK_SHARD);
 	g_cond_init(&map->loaded);
 	return map;
 }
@@ -116,9 +116,9 @@ void map_free(Map *map)
 	free_list(&map->clean);
 	free_list(&map->dirty);
 	free_list(&map->frozen);
-	g_mutex_clear(&map->lock);
+	lock_clear(&map->lock);
 	for (guint i = 0; i < MAP_SHARDS; i++)
-		g_mutex_clear(&map->shards[i].shard.lock);
+		lock_clear(&map->shards[i].shard.lock);
 	g_cond_clear(&map->loaded);
 	g_free(map->buckets);
 	g_free(map);
@@ -126,7 +126,7 @@ void map_free(Map *map)
 
 void map_set_limit(Map *map, guint64 nodes)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 
 	map->limit = MAX(nodes, 256);
 	node_evict_locked(map);
@@ -148,11 +148,11 @@ void node_unhash_locked(Map *map, MapNode *node)
 	MapNode **at = bucket(map, node->key);
 	MapShard *shard = map_shard(map, node->key);
 
-	g_mutex_lock(&shard->lock);
+	lock_take(&shard->lock);
 	while (*at != node)
 		at = &(*at)->hash_next;
 	*at = node->hash_next;
-	g_mutex_unlock(&shard->lock);
+	lock_drop(&shard->lock);
 	node->detached = TRUE;
 }
 
@@ -211,10 +211,10 @@ MapNode *node_new_locked(Map *map, guint level, guint64 index, NodeState state,
 	if (data)
 		node->data = *data;
 	shard = map_shard(map, node->key);
-	g_mutex_lock(&shard->lock);
+	lock_take(&shard->lock);
 	node->hash_next = *at;
 	*at = node;
-	g_mutex_unlock(&shard->lock);
+	lock_drop(&shard->lock);
 	return node;
 }
 
@@ -285,9 +285,9 @@ static int node_load_locked(Map *map, guint level, guint64 index, const MapEntry
 	map->loading++;
 	node->slot = entry->slot;
 	epoch = epoch_enter_locked(map);
-	g_mutex_unlock(&map->lock);
+	lock_drop(&map->lock);
 	r = node_read(map, level, index, entry, &node->data);
-	g_mutex_lock(&map->lock);
+	lock_take(&map->lock);
 	map_lookup_end(map, epoch);
 	map->loading--;
 	g_cond_broadcast(&map->loaded);
@@ -300,9 +300,9 @@ static int node_load_locked(Map *map, guint level, guint64 index, const MapEntry
 		g_free(node);
 		return r;
 	}
-	g_mutex_lock(&shard->lock);
+	lock_take(&shard->lock);
 	node->readable = TRUE;
-	g_mutex_unlock(&shard->lock);
+	lock_drop(&shard->lock);
 	node->state = NODE_CLEAN;
 	node_touch(node);
 	list_push(&map->clean, node);
@@ -323,7 +323,7 @@ int node_get_locked(Map *map, guint level, guint64 index, gboolean nowait, MapNo
 	if (node && nowait)
 		return -EAGAIN;
 	if (node) {
-		g_cond_wait(&map->loaded, &map->lock);
+		lock_wait(&map->loaded, &map->lock);
 		return MAP_RESTART;
 	}
 	if (level < map->levels - 1) {

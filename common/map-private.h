@@ -50,7 +50,7 @@ typedef struct {
  * that readers do not wait for each other; whoever changes a chain of the hash, or a leaf's data,
  * holds the map's lock and the shard's. */
 typedef struct {
-	GMutex lock;
+	Lock lock;
 	guint epoch;
 	gint readers[2]; /* that entered in either epoch; decreased without the lock */
 	guint64 hits;
@@ -69,7 +69,7 @@ struct Map {
 	guint64 blocks;
 	guint levels;
 
-	GMutex lock;
+	Lock lock;
 	GCond loaded;
 	guint64 limit;
 	guint64 generation;

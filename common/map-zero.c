@@ -127,13 +127,13 @@ int map_zero_begin(Map *map, guint64 *first, guint64 end, guint64 *ret_first, gu
 	guint64 from = *first;
 	int r = ZERO_SKIPPED;
 
-	g_mutex_lock(&map->lock);
+	lock_take(&map->lock);
 	while (*first < end && (r == ZERO_SKIPPED || r == MAP_RESTART)) {
 		from = *first;
 		r = zero_look_locked(map, first, end);
 	}
 	if (r != ZERO_FOUND) {
-		g_mutex_unlock(&map->lock);
+		lock_drop(&map->lock);
 		return r;
 	}
 	*ret_first = from;
@@ -187,7 +187,7 @@ static void zero_leaf_apply(Map *map, const ZeroStep *step)
 	MapNode *leaf = node_find_locked(map, 0, step->first >> FORMAT_FANOUT_SHIFT);
 	MapShard *shard = map_shard(map, leaf->key);
 
-	g_mutex_lock(&shard->lock);
+	lock_take(&shard->lock);
 	for (guint64 block = step->first; block < step->first + step->count; block++) {
 		FormatPointer *pointer = &leaf->data.pointers[block & (FORMAT_FANOUT - 1)];
 
@@ -197,7 +197,7 @@ static void zero_leaf_apply(Map *map, const ZeroStep *step)
 		map->data_slots--;
 		memset(pointer, 0, sizeof *pointer);
 	}
-	g_mutex_unlock(&shard->lock);
+	lock_drop(&shard->lock);
 	node_prune_locked(map, leaf);
 }
 
@@ -267,9 +267,9 @@ int dead_resolve_locked(Map *map, guint level, guint64 index)
 	FormatNode old;
 	int r;
 
-	g_mutex_unlock(&map->lock);
+	lock_drop(&map->lock);
 	r = node_read(map, level, index, &entry, &old);
-	g_mutex_lock(&map->lock);
+	lock_take(&map->lock);
 	map_lookup_end(map, epoch);
 	if (!dead_unchanged_locked(map, level, index, &entry))
 		return MAP_RESTART;
@@ -354,7 +354,7 @@ static int reclaim_locked(Map *map)
 
 int map_reclaim(Map *map)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 	int r = reclaim_locked(map);
 
 	pressure_update_locked(map);

@@ -9,7 +9,7 @@
 
 void map_set_generation(Map *map, guint64 generation)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 
 	map->generation = generation;
 }
@@ -53,12 +53,12 @@ static gboolean lookup_quick(Map *map, guint64 first, guint n, MapEntry *entries
 {
 	guint at = (guint)(first & (FORMAT_FANOUT - 1));
 	MapShard *shard = map_shard(map, node_key(0, first >> FORMAT_FANOUT_SHIFT));
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = NULL;
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
 	MapNode *leaf;
 
 	if (at + n > FORMAT_FANOUT)
 		return FALSE;
-	locker = g_mutex_locker_new(&shard->lock);
+	locker = lock_hold(&shard->lock);
 	leaf = node_find_locked(map, 0, first >> FORMAT_FANOUT_SHIFT);
 	if (!leaf || !leaf->readable)
 		return FALSE;
@@ -77,13 +77,13 @@ int map_lookup(Map *map, guint64 first, guint n, MapEntry *entries, gboolean now
 
 	if (lookup_quick(map, first, n, entries, ret_epoch))
 		return 0;
-	g_mutex_lock(&map->lock);
+	lock_take(&map->lock);
 	do
 		r = lookup_locked(map, first, n, entries, nowait);
 	while (r == MAP_RESTART);
 	if (!r)
 		*ret_epoch = epoch_enter_locked(map);
-	g_mutex_unlock(&map->lock);
+	lock_drop(&map->lock);
 	return r;
 }
 
@@ -101,9 +101,9 @@ static int stash_refill_locked(Map *map, guint64 hint)
 	SlotRun run;
 	int r;
 
-	g_mutex_unlock(&map->lock);
+	lock_drop(&map->lock);
 	r = slots_alloc_nodes(map->slots, hint, &run);
-	g_mutex_lock(&map->lock);
+	lock_take(&map->lock);
 	if (r)
 		return r;
 	if (map->stash_n + run.count > MAP_STASH) { /* others refilled as well */
@@ -132,7 +132,7 @@ int stash_check_locked(Map *map, gboolean reserve, gboolean nowait)
 
 int map_fill_reserve(Map *map, guint64 hint)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 
 	while (map->stash_n < MAP_STASH_LOW) {
 		int r = stash_refill_locked(map, hint);
@@ -227,7 +227,7 @@ int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait)
 	guint64 last = (first + n - 1) >> FORMAT_FANOUT_SHIFT;
 	int r;
 
-	g_mutex_lock(&map->lock);
+	lock_take(&map->lock);
 	do {
 		r = path_dirty_locked(map, 0, leaf, FALSE, nowait);
 		if (!r && last != leaf)
@@ -236,7 +236,7 @@ int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait)
 			r = slots_reserve(map->slots, n);
 	} while (r == MAP_RESTART);
 	if (r)
-		g_mutex_unlock(&map->lock);
+		lock_drop(&map->lock);
 	return r;
 }
 
@@ -272,9 +272,9 @@ void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, con
 	guint32 used = 0;
 
 	/* Both at once, so that no reader sees half of a write over two leaves. */
-	g_mutex_lock(&MIN(a, b)->lock);
+	lock_take(&MIN(a, b)->lock);
 	if (a != b)
-		g_mutex_lock(&MAX(a, b)->lock);
+		lock_take(&MAX(a, b)->lock);
 	while (n) {
 		guint piece = MIN(n, FORMAT_FANOUT - (guint)(first & (FORMAT_FANOUT - 1)));
 
@@ -284,8 +284,8 @@ void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, con
 		n -= piece;
 	}
 	if (a != b)
-		g_mutex_unlock(&MAX(a, b)->lock);
-	g_mutex_unlock(&MIN(a, b)->lock);
+		lock_drop(&MAX(a, b)->lock);
+	lock_drop(&MIN(a, b)->lock);
 }
 
 /* Payload that recovery would have to verify is bounded, so that an open after a crash is quick. */
@@ -305,7 +305,7 @@ void pressure_update_locked(Map *map)
 void map_change_end(Map *map)
 {
 	pressure_update_locked(map);
-	g_mutex_unlock(&map->lock);
+	lock_drop(&map->lock);
 }
 
 gboolean map_wants_checkpoint(Map *map)
@@ -320,23 +320,23 @@ gboolean map_is_crowded(Map *map)
 
 gboolean map_is_changed(Map *map)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 
 	return map->dirty.n > 0 || slots_lost_bytes(map->slots) > 0;
 }
 
 void map_get_info(Map *map, MapInfo *ret_info)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 
 	guint64 hits = map->hits;
 
 	for (guint i = 0; i < MAP_SHARDS; i++) {
 		MapShard *shard = &map->shards[i].shard;
 
-		g_mutex_lock(&shard->lock);
+		lock_take(&shard->lock);
 		hits += shard->hits;
-		g_mutex_unlock(&shard->lock);
+		lock_drop(&shard->lock);
 	}
 	*ret_info = (MapInfo){
 		.nodes = map->clean.n + map->dirty.n + map->frozen.n,

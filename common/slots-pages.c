@@ -141,9 +141,9 @@ void slots_freeze(Slots *slots)
 	slots->frozen_lost = slots->lost;
 	slots->gained = gained;
 	slots->lost = lost;
-	g_mutex_lock(&slots->lock);
+	lock_take(&slots->lock);
 	slots->frozen_groups = slots->n_groups;
-	g_mutex_unlock(&slots->lock);
+	lock_drop(&slots->lock);
 }
 
 static int compare_runs(const void *a, const void *b)
@@ -222,9 +222,9 @@ int slots_write_bitmaps(Slots *slots, guint64 generation)
 		Group *group;
 		int r;
 
-		g_mutex_lock(&slots->lock); /* the array may move while the backing grows */
+		lock_take(&slots->lock); /* the array may move while the backing grows */
 		group = slots->groups[g];
-		g_mutex_unlock(&slots->lock);
+		lock_drop(&slots->lock);
 		if (group->has_page && !group->must_write &&
 		    list_group(&slots->frozen_gained, gained) != g &&
 		    list_group(&slots->frozen_lost, lost) != g)
@@ -238,7 +238,7 @@ int slots_write_bitmaps(Slots *slots, guint64 generation)
 
 void slots_thaw(Slots *slots)
 {
-	g_mutex_lock(&slots->lock);
+	lock_take(&slots->lock);
 	for (guint64 g = 0; g < slots->frozen_groups; g++) {
 		Group *group = slots->groups[g];
 
@@ -253,7 +253,7 @@ void slots_thaw(Slots *slots)
 		give_back_locked(slots, unpack(slots->frozen_lost.runs[i]), FALSE);
 	slots->frozen_gained.n = slots->frozen_lost.n = 0;
 	slots->frozen_gained.slots = slots->frozen_lost.slots = 0;
-	g_mutex_unlock(&slots->lock);
+	lock_drop(&slots->lock);
 }
 
 guint64 slots_frozen_groups(const Slots *slots)

@@ -36,7 +36,7 @@ struct Slots {
 	guint64 seed;
 	gboolean read_only;
 
-	GMutex lock; /* everything below but the lists */
+	Lock lock; /* everything below but the lists */
 	Group **groups;
 	guint64 n_groups;
 	guint64 warm_free;
@@ -46,7 +46,7 @@ struct Slots {
 	guint64 whole_from;     /* no wholly free word (group * WORDS + word) before this ... */
 	gboolean whole_skipped; /* ... or only such as met a full disk */
 
-	GMutex grow_lock; /* held while the backing grows; taken before `lock` */
+	Lock grow_lock; /* held while the backing grows; taken before `lock` */
 
 	List gained, lost;               /* since the last freeze */
 	List frozen_gained, frozen_lost; /* of the running checkpoint */

@@ -36,9 +36,9 @@ static gboolean trim_words(Slots *slots, guint64 number, guint word, guint n)
 	SlotRun run = {(number << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + word * 64, n * 64};
 	int r;
 
-	g_mutex_unlock(&slots->lock);
+	lock_drop(&slots->lock);
 	r = backing_punch(slots->backing, slots_offset(slots, run.slot), n * WORD_BYTES);
-	g_mutex_lock(&slots->lock);
+	lock_take(&slots->lock);
 	for (guint i = 0; i < n; i++)
 		give_back_locked(slots, (SlotRun){run.slot + i * 64, 64}, !r);
 	return !r;
@@ -68,7 +68,7 @@ guint64 slots_trim(Slots *slots, guint64 keep, guint64 limit)
 {
 	guint64 trimmed = 0;
 
-	g_mutex_lock(&slots->lock);
+	lock_take(&slots->lock);
 	for (guint64 i = 0; i < slots->n_groups && trimmed < limit; i++) {
 		guint64 number = slots->trim_group % slots->n_groups;
 		Group *group = slots->groups[number];
@@ -86,13 +86,13 @@ guint64 slots_trim(Slots *slots, guint64 keep, guint64 limit)
 		}
 		slots->trim_group = number + 1;
 	}
-	g_mutex_unlock(&slots->lock);
+	lock_drop(&slots->lock);
 	return trimmed;
 }
 
 guint64 slots_warm_bytes(Slots *slots)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&slots->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
 
 	return slots->warm_free * FORMAT_SLOT_SIZE;
 }
@@ -126,11 +126,11 @@ static void give_back_written(Slots *slots, SlotRun run)
 	Group *group = slots->groups[slot_group(run.slot)];
 	guint word = (guint)(slot_index(run.slot) - FORMAT_FIRST_INDEX) / 64;
 
-	g_mutex_lock(&slots->lock);
+	lock_take(&slots->lock);
 	give_back_locked(slots, run, FALSE);
 	for (guint i = 0; i < run.count / 64; i++)
 		word_set_written(group, word + i, TRUE);
-	g_mutex_unlock(&slots->lock);
+	lock_drop(&slots->lock);
 }
 
 int slots_warm_up(Slots *slots)
@@ -141,9 +141,9 @@ int slots_warm_up(Slots *slots)
 	int r = 0;
 	guint n;
 
-	g_mutex_lock(&slots->lock);
+	lock_take(&slots->lock);
 	n = take_cold_words(slots, WORDS_AT_ONCE / 4, &run);
-	g_mutex_unlock(&slots->lock);
+	lock_drop(&slots->lock);
 	offset = slots_offset(slots, run.slot);
 	for (guint i = 0; i < n && !r; i++, offset += WORD_BYTES)
 		r = backing_pwrite(slots->backing, zeros, WORD_BYTES, offset);

@@ -26,8 +26,8 @@ Slots *slots_new(Backing *backing, guint64 groups_offset, guint64 seed, gboolean
 	slots->offset = groups_offset;
 	slots->seed = seed;
 	slots->read_only = read_only;
-	g_mutex_init(&slots->lock);
-	g_mutex_init(&slots->grow_lock);
+	lock_init(&slots->lock, LOCK_SLOTS);
+	lock_init(&slots->grow_lock, LOCK_GROW);
 	return slots;
 }
 
@@ -39,8 +39,8 @@ void slots_free(Slots *slots)
 		g_free(slots->groups[g]);
 	g_free(slots->groups);
 	lists_clear(slots);
-	g_mutex_clear(&slots->lock);
-	g_mutex_clear(&slots->grow_lock);
+	lock_clear(&slots->lock);
+	lock_clear(&slots->grow_lock);
 	g_free(slots);
 }
 
@@ -95,7 +95,7 @@ int group_add_locked(Slots *slots, Group *group)
  * meet a full disk there. */
 static int grow(Slots *slots, guint64 had)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&slots->grow_lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->grow_lock);
 	static const guint8 zeros[2 * FORMAT_SLOT_SIZE];
 	g_autofree Group *group = NULL;
 	guint64 size, end;
@@ -117,11 +117,11 @@ static int grow(Slots *slots, guint64 had)
 		r = backing_pwrite(slots->backing, zeros, sizeof zeros, page_offset(slots, had, 0));
 	if (r)
 		return r;
-	g_mutex_lock(&slots->lock);
+	lock_take(&slots->lock);
 	r = group_add_locked(slots, group);
 	if (!r)
 		g_steal_pointer(&group);
-	g_mutex_unlock(&slots->lock);
+	lock_drop(&slots->lock);
 	return r;
 }
 
@@ -211,7 +211,7 @@ int slots_alloc(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_runs)
 	guint32 got = 0;
 	int r = 0;
 
-	g_mutex_lock(&slots->lock);
+	lock_take(&slots->lock);
 	while (!r) {
 		guint64 had = slots->n_groups;
 
@@ -220,11 +220,11 @@ int slots_alloc(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_runs)
 			break;
 		if (warm_one(slots))
 			continue;
-		g_mutex_unlock(&slots->lock);
+		lock_drop(&slots->lock);
 		r = grow(slots, had);
-		g_mutex_lock(&slots->lock);
+		lock_take(&slots->lock);
 	}
-	g_mutex_unlock(&slots->lock);
+	lock_drop(&slots->lock);
 	if (r)
 		slots_give_back(slots, runs, n_runs, FALSE);
 	else
@@ -237,11 +237,11 @@ int slots_alloc_written(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_run
 	guint n_runs = 0;
 	gboolean enough;
 
-	g_mutex_lock(&slots->lock);
+	lock_take(&slots->lock);
 	enough = take_warm(slots, n, TRUE, runs, &n_runs) == n;
 	for (guint i = 0; i < n_runs && !enough; i++)
 		give_back_locked(slots, runs[i], FALSE); /* still written, every one */
-	g_mutex_unlock(&slots->lock);
+	lock_drop(&slots->lock);
 	*ret_n_runs = n_runs;
 	return enough ? 0 : -ENOSPC;
 }
@@ -315,7 +315,7 @@ static int take_for_nodes(Slots *slots, guint64 hint, gboolean some, SlotRun *re
 {
 	int r = 0;
 
-	g_mutex_lock(&slots->lock);
+	lock_take(&slots->lock);
 	while (!r) {
 		guint64 had = slots->n_groups;
 
@@ -323,11 +323,11 @@ static int take_for_nodes(Slots *slots, guint64 hint, gboolean some, SlotRun *re
 		    take_whole_word(slots, hint, ret_run, ret_written) ||
 		    take_some(slots, ret_run, ret_written))
 			break;
-		g_mutex_unlock(&slots->lock);
+		lock_drop(&slots->lock);
 		r = grow(slots, had);
-		g_mutex_lock(&slots->lock);
+		lock_take(&slots->lock);
 	}
-	g_mutex_unlock(&slots->lock);
+	lock_drop(&slots->lock);
 	return r;
 }
 
@@ -376,7 +376,7 @@ int slots_take(Slots *slots, const SlotRun *run)
 		r = grow(slots, slots->n_groups);
 	if (r)
 		return r;
-	g_mutex_lock(&slots->lock);
+	lock_take(&slots->lock);
 	group = slots->groups[slot_group(run->slot)];
 	for (guint32 i = 0; i < run->count && !r; i++)
 		if (group->used[(bit + i) / 64] >> ((bit + i) % 64) & 1)
@@ -388,7 +388,7 @@ int slots_take(Slots *slots, const SlotRun *run)
 		group->warm_free--;
 		slots->warm_free--;
 	}
-	g_mutex_unlock(&slots->lock);
+	lock_drop(&slots->lock);
 	return r;
 }
 
@@ -431,7 +431,7 @@ static void unwritten_locked(Slots *slots, SlotRun run, gboolean full)
 
 void slots_give_back(Slots *slots, const SlotRun *runs, guint n_runs, gboolean full)
 {
-	g_mutex_lock(&slots->lock);
+	lock_take(&slots->lock);
 	for (guint i = 0; i < n_runs; i++) {
 		give_back_locked(slots, runs[i], full);
 		unwritten_locked(slots, runs[i], full);
@@ -440,12 +440,12 @@ void slots_give_back(Slots *slots, const SlotRun *runs, guint n_runs, gboolean f
 		slots->cursor_group = slot_group(runs->slot);
 		slots->cursor_word = (guint)(slot_index(runs->slot) - FORMAT_FIRST_INDEX) / 64;
 	}
-	g_mutex_unlock(&slots->lock);
+	lock_drop(&slots->lock);
 }
 
 guint64 slots_groups(Slots *slots)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&slots->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
 
 	return slots->n_groups;
 }
