@@ -96,9 +96,12 @@ static int write_same(Volume *volume, const Request *request, gint64 deadline,
 	g_autofree guint8 *pattern = NULL;
 	gsize block = iov_length(request->iov, (int)request->count);
 	IovCursor cursor = iov_cursor(request->iov, (int)request->count);
+	guint64 size = volume_size(volume);
 
 	if (!block || PATTERN_SIZE % block || request->length % block)
 		return -EINVAL;
+	if (request->offset > size || request->length > size - request->offset)
+		return -EINVAL; /* nothing of it, rather than what comes before the end */
 	pattern = g_try_malloc(PATTERN_SIZE);
 	if (!pattern)
 		return -ENOMEM;

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SCSI commands of any content, as the runner hands them to the plugin, on a volume of 1 MiB beside
+ * an array that says what is in it.  The input is a list of commands:
+ *
+ *     16 bytes  CDB
+ *     u16       bytes of data, in units of 16
+ *     u16       bytes in each piece of memory that holds them
+ *     u8        bit 0: the address is folded into the volume and a little beyond
+ *     u8        n, and n bytes: the data, or the parameter list, again and again
+ *
+ * A command that lies in the volume and is what it says succeeds and does it; every other one is
+ * refused and changes nothing.  The stand-in leaves out the runner's own checks.
+ */
+#include <string.h>
+
+#include "common/bytes.h"
+#include "common/pool.h"
+#include "common/units.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/handler/runner.h"
+#include "tests/harness.h"
+
+#define SIZE MIB
+#define HEADER 22
+#define COMMANDS 12
+#define DATA_MAX ((gsize)G_MAXUINT16 * 16)
+#define UNMAP_HEADER 8
+#define UNMAP_DESCRIPTOR 16
+#define CHECK_CONDITION 2
+
+int handler_init(void);
+
+typedef struct {
+	const guint8 *cdb;
+	guint64 offset;
+	guint8 *data;
+	gsize length;
+	gsize piece;
+} Scsi;
+
+static Dev device;
+static guint8 *model, *memory, *whole;
+
+static void setup(void)
+{
+	g_autofree char *config = test_path(".conf"), *pool = test_path(".pool");
+	g_autofree char *run = test_path(".run");
+	g_autofree char *text = g_strdup_printf(
+		"[storageos]\nrun_directory=%s\n[pool default]\npath=%s\n", run, pool);
+
+	g_setenv("STORAGEOS_CONFIG", config, TRUE);
+	fuzz_assert(g_file_set_contents(config, text, -1, NULL) &&
+		    pool_create("default", pool, NULL) && !handler_init());
+	device = (Dev){.uio_name = "uio7",
+		       .cfgstring = "storageos/fuzz;create",
+		       .num_lbas = SIZE / SECTOR_SIZE,
+		       .block_size = SECTOR_SIZE,
+		       .max_xfer_len = 128};
+	fuzz_assert(!runner_handler->open(&device, false));
+	model = g_malloc(SIZE);
+	whole = g_malloc(SIZE);
+	memory = g_malloc(DATA_MAX + 1);
+}
+
+static guint64 be(const guint8 *bytes, guint n)
+{
+	guint64 value = 0;
+
+	while (n--)
+		value = value << 8 | *bytes++;
+	return value;
+}
+
+static guint64 address(const guint8 *cdb)
+{
+	switch (cdb[0] >> 5) {
+	case 0:
+		return be(cdb + 1, 3) & 0x1fffff;
+	case 4:
+		return be(cdb + 2, 8);
+	default:
+		return be(cdb + 2, 4);
+	}
+}
+
+static gboolean is_inside(guint64 offset, guint64 length)
+{
+	return !((offset | length) % SECTOR_SIZE) && offset <= SIZE && length <= SIZE - offset;
+}
+
+static void prepare(Command *command, const Scsi *scsi)
+{
+	command_init(command, &device, scsi->cdb[0], scsi->data, scsi->length, scsi->piece);
+	memcpy(command->cdb, scsi->cdb, sizeof command->cdb);
+}
+
+/* What was answered, in the end, is what it must be. */
+static gboolean ends_well(Command *command, int answer, gboolean wanted)
+{
+	int status = command_finish(command, answer);
+
+	fuzz_assert(status >= 0);
+	fuzz_assert((status == 0) == wanted);
+	if (status == CHECK_CONDITION)
+		fuzz_assert((command->lib.sense_buf[0] & 0x70) == 0x70);
+	return !status;
+}
+
+static void do_read(const Scsi *scsi)
+{
+	Command command;
+
+	prepare(&command, scsi);
+	if (ends_well(&command,
+		      runner_handler->read(&device, command.handle, command.iov,
+					   command.lib.iov_cnt, scsi->length, (off_t)scsi->offset),
+		      is_inside(scsi->offset, scsi->length)))
+		fuzz_assert(!memcmp(scsi->data, model + scsi->offset, scsi->length));
+}
+
+static void do_write(const Scsi *scsi)
+{
+	Command command;
+
+	if (scsi->cdb[0] == 0x04)
+		memset(scsi->data, 0, scsi->length); /* FORMAT UNIT */
+	prepare(&command, scsi);
+	if (ends_well(&command,
+		      runner_handler->write(&device, command.handle, command.iov,
+					    command.lib.iov_cnt, scsi->length, (off_t)scsi->offset),
+		      is_inside(scsi->offset, scsi->length)))
+		memcpy(model + scsi->offset, scsi->data, scsi->length);
+}
+
+static void do_flush(const Scsi *scsi)
+{
+	Command command;
+
+	prepare(&command, scsi);
+	ends_well(&command, runner_handler->flush(&device, command.handle), TRUE);
+}
+
+/* A parameter list: its lengths are the guest's word, too. */
+static void do_unmap(const Scsi *scsi)
+{
+	gsize end = scsi->length < UNMAP_HEADER ? 0 : MIN(scsi->length, 2 + be(scsi->data, 2));
+	guint done = 0;
+
+	for (gsize at = UNMAP_HEADER; at + UNMAP_DESCRIPTOR <= end && done < COMMANDS; done++) {
+		guint64 offset = be(scsi->data + at, 8) * SECTOR_SIZE;
+		guint64 length = be(scsi->data + at + 8, 4) * SECTOR_SIZE;
+		Command command;
+
+		prepare(&command, scsi);
+		if (ends_well(&command,
+			      runner_handler->unmap(&device, command.handle, offset, length),
+			      !length || is_inside(offset, length)) &&
+		    length)
+			memset(model + offset, 0, length);
+		at += UNMAP_DESCRIPTOR;
+	}
+}
+
+/* The block is of any size here, for which the runner has a check. */
+static void do_write_same(const Scsi *scsi)
+{
+	guint64 length = be(scsi->cdb + (scsi->cdb[0] == 0x93 ? 10 : 7),
+			    scsi->cdb[0] == 0x93 ? 4 : 2) * SECTOR_SIZE;
+	gsize block = scsi->length;
+	gboolean wanted = block && 64 * KIB % block == 0 && length % block == 0 &&
+			  is_inside(scsi->offset, length);
+	Command command;
+	int answer;
+
+	prepare(&command, scsi);
+	if (scsi->cdb[1] & 0x08)
+		answer = runner_handler->unmap(&device, command.handle, scsi->offset, length);
+	else
+		answer = runner_handler->writesame(&device, command.handle, scsi->offset, length,
+						   command.iov, command.lib.iov_cnt);
+	if (ends_well(&command, answer, wanted))
+		for (guint64 at = 0; at < length; at += block)
+			memcpy(model + scsi->offset + at, scsi->data, block);
+}
+
+/* Half of the data to compare with, half to write: made equal to what is there, or not. */
+static void do_compare_and_write(const Scsi *scsi)
+{
+	guint64 length = scsi->cdb[13] * (guint64)SECTOR_SIZE;
+	gboolean valid = is_inside(scsi->offset, length) && scsi->length >= 2 * length;
+	gboolean same;
+	Command command;
+
+	if (valid && scsi->cdb[15] & 1)
+		memcpy(scsi->data, model + scsi->offset, length);
+	same = valid && !memcmp(scsi->data, model + scsi->offset, length);
+	prepare(&command, scsi);
+	if (ends_well(&command,
+		      runner_handler->caw(&device, command.handle, scsi->offset, length,
+					  command.iov, command.lib.iov_cnt),
+		      same))
+		memcpy(model + scsi->offset, scsi->data + length, length);
+	else if (valid)
+		fuzz_assert(command.status == CHECK_CONDITION &&
+			    (command.lib.sense_buf[2] & 0xf) == 0xe);
+}
+
+static void run(const Scsi *scsi)
+{
+	switch (scsi->cdb[0]) {
+	case 0x08: /* READ */
+	case 0x28:
+	case 0xa8:
+	case 0x88:
+		do_read(scsi);
+		break;
+	case 0x04: /* FORMAT UNIT, WRITE, WRITE AND VERIFY */
+	case 0x0a:
+	case 0x2a:
+	case 0xaa:
+	case 0x8a:
+	case 0x2e:
+	case 0xae:
+	case 0x8e:
+		do_write(scsi);
+		break;
+	case 0x35: /* SYNCHRONIZE CACHE */
+	case 0x91:
+		do_flush(scsi);
+		break;
+	case 0x42: /* UNMAP */
+		do_unmap(scsi);
+		break;
+	case 0x41: /* WRITE SAME */
+	case 0x93:
+		do_write_same(scsi);
+		break;
+	case 0x89: /* COMPARE AND WRITE */
+		do_compare_and_write(scsi);
+		break;
+	default: /* never gets to a handler */
+		break;
+	}
+}
+
+static void repeat(const guint8 *in, gsize n, gsize length)
+{
+	gsize done = n ? MIN(n, length) : 0;
+
+	memcpy(memory, in, done);
+	if (!n)
+		memset(memory, 0, length);
+	for (gsize more; n && done < length; done += more) {
+		more = MIN(done, length - done);
+		memcpy(memory + done, memory, more);
+	}
+}
+
+/* Takes one command from the input; returns how long it was. */
+static gsize take(const guint8 *in, gsize size, Scsi *scsi)
+{
+	gsize n = MIN(in[21], size - HEADER);
+	guint64 lba = address(in);
+
+	if (in[20] & 1)
+		lba %= SIZE / SECTOR_SIZE + 64;
+	*scsi = (Scsi){.cdb = in,
+		       .offset = lba * SECTOR_SIZE,
+		       .data = memory,
+		       .length = get_le16(in + 16) * (gsize)16};
+	/* The command has room for 64 pieces, COMPARE AND WRITE for 16 in each half. */
+	scsi->piece = MAX(get_le16(in + 18), scsi->length / 8 + 1);
+	repeat(in + HEADER, n, scsi->length);
+	return HEADER + n;
+}
+
+static void erase(void)
+{
+	static const guint8 cdb[16] = {0x42};
+	Command command;
+
+	command_init(&command, &device, cdb[0], NULL, 0, 0);
+	fuzz_assert(!command_finish(&command,
+				    runner_handler->unmap(&device, command.handle, 0, SIZE)));
+	memset(model, 0, SIZE);
+}
+
+int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
+{
+	static const guint8 read_all[16] = {0x28};
+	Scsi scsi;
+
+	if (!model)
+		setup();
+	erase();
+	for (guint i = 0; i < COMMANDS && size >= HEADER; i++) {
+		gsize length = take(data, size, &scsi);
+
+		run(&scsi);
+		data += length;
+		size -= length;
+	}
+	do_read(&(Scsi){.cdb = read_all, .data = whole, .length = SIZE});
+	return 0;
+}
