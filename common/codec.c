@@ -55,7 +55,8 @@ static gboolean geometry_valid(const Superblock *sb)
 	       sb->size % SECTOR_SIZE == 0 &&
 	       (sb->logical_block_size == SECTOR_SIZE || sb->logical_block_size == BLOCK_SIZE) &&
 	       sb->size % sb->logical_block_size == 0 && sb->journal_size >= FORMAT_JOURNAL_MIN &&
-	       sb->journal_size <= FORMAT_JOURNAL_MAX && sb->journal_size % BLOCK_SIZE == 0 &&
+	       sb->journal_size <= FORMAT_JOURNAL_MAX &&
+	       sb->journal_size % FORMAT_JOURNAL_UNIT == 0 &&
 	       sb->groups_offset == FORMAT_JOURNAL_OFFSET + sb->journal_size &&
 	       sb->groups <= (guint64)1 << (FORMAT_SLOT_BITS - FORMAT_GROUP_SHIFT);
 }

@@ -29,8 +29,9 @@
 #define FORMAT_SUPERBLOCK_A ((guint64)0)
 #define FORMAT_SUPERBLOCK_B ((guint64)64 << 10)
 #define FORMAT_JOURNAL_OFFSET ((guint64)1 << 20)
-#define FORMAT_JOURNAL_MIN ((guint64)4 << 20)
+#define FORMAT_JOURNAL_MIN ((guint64)64 << 10)
 #define FORMAT_JOURNAL_MAX ((guint64)64 << 20)
+#define FORMAT_JOURNAL_UNIT FORMAT_JOURNAL_MIN /* its size is a multiple of that */
 
 #define FORMAT_SLOT_SIZE 4096u
 #define FORMAT_GROUP_SHIFT 15

@@ -9,7 +9,7 @@
 
 typedef struct JournalRing JournalRing;
 
-/* Reads the whole ring (4 to 64 MiB of memory).  0, -ENOMEM, or why it cannot be read. */
+/* Reads the whole ring (64 KiB to 64 MiB of memory).  0, -ENOMEM, or why it cannot be read. */
 int journal_ring_read(Backing *backing, const Superblock *sb, JournalRing **ret_ring);
 void journal_ring_free(JournalRing *ring);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(JournalRing, journal_ring_free)

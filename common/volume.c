@@ -90,10 +90,10 @@ static gboolean superblock_new(const VolumeParameters *p, Superblock *sb, const 
 				 " is no multiple of the block size, %u (512 or 4096)",
 				 name, p->size, sb->logical_block_size);
 	if (sb->journal_size < FORMAT_JOURNAL_MIN || sb->journal_size > FORMAT_JOURNAL_MAX ||
-	    sb->journal_size % MIB)
+	    sb->journal_size % FORMAT_JOURNAL_UNIT)
 		return error_set(error, STORAGEOS_ERROR_INVALID,
 				 "%s: journal of %" G_GUINT64_FORMAT
-				 " bytes (4 to 64 MiB, in whole MiB)",
+				 " bytes (64 KiB to 64 MiB, in units of 64 KiB)",
 				 name, sb->journal_size);
 	sb->levels = codec_levels(p->size);
 	sb->groups_offset = FORMAT_JOURNAL_OFFSET + sb->journal_size;

@@ -44,7 +44,8 @@ typedef struct Volume Volume;
 typedef struct {
 	guint64 size;               /* bytes, a multiple of 512, within VOLUME_SIZE_MIN..MAX */
 	guint32 logical_block_size; /* what the volume shows to its users: 512 or 4096; 0 = 512 */
-	guint64 journal_size;       /* bytes, 4..64 MiB; 0 = by the volume's size */
+	guint64 journal_size;       /* bytes, a multiple of 64 KiB, 64 KiB..64 MiB; 0 = by the
+				     * volume's size, at least 4 MiB, which is what to use */
 } VolumeParameters;
 
 typedef enum {

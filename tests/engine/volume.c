@@ -52,6 +52,8 @@ static const struct {
 	{64 * TIB, 0, 0, TRUE},
 	{64 * TIB - SECTOR_SIZE, 0, 64 * MIB, TRUE},
 	{GIB, 512, 4 * MIB, TRUE},
+	{GIB, 0, 64 * KIB, TRUE},
+	{GIB, 0, 3 * MIB + 64 * KIB, TRUE},
 	{0, 0, 0, FALSE},
 	{MIB - SECTOR_SIZE, 0, 0, FALSE},
 	{64 * TIB + SECTOR_SIZE, 0, 0, FALSE},
@@ -59,7 +61,8 @@ static const struct {
 	{MIB + 100, 0, 0, FALSE},
 	{MIB + SECTOR_SIZE, 4096, 0, FALSE},
 	{GIB, 1024, 0, FALSE},
-	{GIB, 0, 3 * MIB, FALSE},
+	{GIB, 0, 60 * KIB, FALSE},
+	{GIB, 0, 96 * KIB, FALSE},
 	{GIB, 0, 65 * MIB, FALSE},
 	{GIB, 0, G_MAXUINT64, FALSE},
 };
