@@ -7,6 +7,9 @@
 #include "common/control.h"
 #include "common/error.h"
 #include "common/logging.h"
+#include "common/scrub.h"
+
+#define SCRUB_STOP_MILLISECONDS 1000 /* for the answer to tell how it ended */
 
 struct Monitor {
 	char *volume_name;
@@ -14,6 +17,7 @@ struct Monitor {
 	Volume *volume;
 	const Metrics *metrics;
 	gint64 begun; /* monotonic microseconds */
+	Scrub *scrub; /* the last one that was asked for; of the socket's thread */
 	Control *control;
 };
 
@@ -105,11 +109,65 @@ static Json *stats(Monitor *monitor)
 	return data;
 }
 
+static gboolean is_scrubbing(const Monitor *monitor)
+{
+	ScrubStatus status = {0};
+
+	if (monitor->scrub)
+		scrub_get_status(monitor->scrub, &status);
+	return status.running;
+}
+
+static Json *scrub_begin(Monitor *monitor, Json *request, GError **error)
+{
+	gboolean running = is_scrubbing(monitor);
+	guint64 rate = json_get_typed(request, "rate", json_type_int)
+			       ? (guint64)MAX(json_get_number(request, "rate"), 0)
+			       : SCRUB_RATE;
+	Json *data;
+
+	if (!running) {
+		g_clear_pointer(&monitor->scrub, scrub_free);
+		monitor->scrub = scrub_start(monitor->volume, rate, error);
+		if (!monitor->scrub)
+			return NULL;
+	}
+	data = scrub_to_json(monitor->scrub);
+	json_add_flag(data, "started", !running);
+	return data;
+}
+
+static Json *scrub_end(Monitor *monitor, GError **error)
+{
+	if (!is_scrubbing(monitor)) {
+		error_set(error, STORAGEOS_ERROR_INVALID, "it is not being scrubbed");
+		return NULL;
+	}
+	scrub_stop(monitor->scrub);
+	scrub_wait(monitor->scrub, SCRUB_STOP_MILLISECONDS);
+	return scrub_to_json(monitor->scrub);
+}
+
+static Json *scrub(Monitor *monitor, Json *request, GError **error)
+{
+	const char *action = json_get_text(request, "action");
+
+	if (!g_strcmp0(action, "start"))
+		return scrub_begin(monitor, request, error);
+	if (!g_strcmp0(action, "stop"))
+		return scrub_end(monitor, error);
+	if (!g_strcmp0(action, "status"))
+		return monitor->scrub ? scrub_to_json(monitor->scrub) : json_object_new_object();
+	error_set(error, STORAGEOS_ERROR_INVALID, "`action` is start, stop or status");
+	return NULL;
+}
+
 static Json *handle(gpointer data, const char *command, Json *request, GError **error)
 {
-	(void)request;
 	if (!strcmp(command, "stats"))
 		return stats(data);
+	if (!strcmp(command, "scrub"))
+		return scrub(data, request, error);
 	error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "no command '%.40s'", command);
 	return NULL;
 }
@@ -140,6 +198,7 @@ void monitor_free(Monitor *monitor)
 	if (!monitor)
 		return;
 	control_free(monitor->control);
+	scrub_free(monitor->scrub);
 	g_free(monitor->volume_name);
 	g_free(monitor);
 }

@@ -15,6 +15,11 @@
  *     checkpoints, generation, checksum_errors
  *
  * The counters begin when the volume is opened by this process.
+ *
+ * And the command `scrub`, with `action`: "start" (`rate`: bytes a second, 0: no limit; SCRUB_RATE
+ * if there is none), "stop", "status".  The answer is scrub_to_json(), empty if there was none yet;
+ * of "start" with `started`: FALSE where one was running already, which goes on.  It ends with the
+ * monitor.
  */
 #pragma once
 
@@ -28,5 +33,5 @@ typedef struct Monitor Monitor;
 Monitor *monitor_new(const Config *config, const VolumeName *name, const char *frontend,
 		     Volume *volume, const Metrics *metrics);
 
-/* NULL is allowed. */
+/* Ends what runs, promptly.  NULL is allowed. */
 void monitor_free(Monitor *monitor);

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whoever serves the volume is asked to scrub it, and then how far it is; a volume that nobody
+ * serves is opened here.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "common/control.h"
+#include "common/error.h"
+#include "common/scrub.h"
+#include "common/units.h"
+
+#define ANSWER_SECONDS 5
+#define LOOK_EVERY 250 /* milliseconds */
+
+typedef struct {
+	const Config *config;
+	const VolumeName *name;
+	char *text;
+	char *socket;
+	guint64 rate;
+	gboolean rate_given, json;
+} Scrubbing;
+
+static void scrubbing_clear(Scrubbing *scrubbing)
+{
+	g_free(scrubbing->text);
+	g_free(scrubbing->socket);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Scrubbing, scrubbing_clear)
+
+static void show_progress(const Scrubbing *scrubbing, Json *status)
+{
+	Json *fraction = json_get_typed(status, "fraction", json_type_double);
+	g_autofree char *done =
+		size_format(blocks_to_bytes((guint64)json_get_number(status, "blocks")));
+
+	cli_progress("scrub %s: %.0f %%, %s, %" G_GINT64_FORMAT " errors", scrubbing->text,
+		     fraction ? json_object_get_double(fraction) * 100 : 0., done,
+		     json_get_number(status, "errors"));
+}
+
+/* ---- the result */
+
+static void print_lost(const Scrubbing *scrubbing, Json *status)
+{
+	Json *lost = json_get_list(status, "lost");
+
+	for (gsize i = 0; lost && i < json_object_array_length(lost); i++) {
+		Json *range = json_object_array_get_idx(lost, i);
+		gint64 offset = json_get_number(range, "offset");
+
+		printf("%s: lost: bytes %" G_GINT64_FORMAT "-%" G_GINT64_FORMAT "\n",
+		       scrubbing->text, offset, offset + json_get_number(range, "length") - 1);
+	}
+}
+
+static void print_text(const Scrubbing *scrubbing, Json *status)
+{
+	gint64 blocks = json_get_number(status, "blocks");
+	gint64 ended = json_get_number(status, "ended");
+	gboolean running = json_get_flag(status, "running");
+	g_autofree char *data = size_format(blocks_to_bytes((guint64)blocks));
+	const char *problem = json_get_text(status, "problem");
+
+	if (!json_get_number(status, "begun")) {
+		printf("%s: is not being scrubbed\n", scrubbing->text);
+		return;
+	}
+	print_lost(scrubbing, status);
+	printf("%s: %s%s%s; %" G_GINT64_FORMAT " blocks (%s) and %" G_GINT64_FORMAT
+	       " copies of metadata verified in %" G_GINT64_FORMAT " s, %" G_GINT64_FORMAT
+	       " errors, %" G_GINT64_FORMAT " copies repaired\n",
+	       scrubbing->text,
+	       running				? "is being scrubbed" :
+	       json_get_flag(status, "whole") ? "scrubbed" :
+						  "scrub ended early",
+	       problem ? ": " : "", problem ? problem : "", blocks, data,
+	       json_get_number(status, "copies"),
+	       (running ? g_get_real_time() / G_USEC_PER_SEC : ended) -
+		       json_get_number(status, "begun"),
+	       json_get_number(status, "errors"), json_get_number(status, "repaired"));
+}
+
+static void print_status(const Scrubbing *scrubbing, Json *status)
+{
+	cli_progress_end();
+	json_add_text(status, "volume", scrubbing->text);
+	if (scrubbing->json)
+		cli_print_json(status);
+	else
+		print_text(scrubbing, status);
+}
+
+static int print_result(const Scrubbing *scrubbing, Json *status)
+{
+	print_status(scrubbing, status);
+	return json_get_flag(status, "whole") && !json_get_number(status, "errors") ? CLI_DONE
+										    : CLI_FAILED;
+}
+
+static int failed(const Scrubbing *scrubbing, GError *error)
+{
+	g_prefix_error(&error, "scrub %s: ", scrubbing->text);
+	cli_failed(error);
+	g_error_free(error);
+	return CLI_FAILED;
+}
+
+/* ---- where it is served */
+
+static Json *ask(const Scrubbing *scrubbing, const char *action, GError **error)
+{
+	g_autoptr(Json) request = json_object_new_object();
+
+	json_add_text(request, "command", "scrub");
+	json_add_text(request, "action", action);
+	if (scrubbing->rate_given)
+		json_add_number(request, "rate", scrubbing->rate);
+	return control_call(scrubbing->config, scrubbing->socket, request, ANSWER_SECONDS, error);
+}
+
+static int follow(const Scrubbing *scrubbing, Json *begun)
+{
+	g_autoptr(Json) status = json_object_get(begun);
+	GError *error = NULL;
+
+	if (!json_get_flag(status, "started"))
+		cli_say("scrub %s: it is being scrubbed already; this is how far it is",
+			scrubbing->text);
+	while (json_get_flag(status, "running")) {
+		Json *next;
+
+		show_progress(scrubbing, status);
+		g_usleep(LOOK_EVERY * 1000);
+		next = ask(scrubbing, "status", &error);
+		if (!next) {
+			g_prefix_error(&error, "it ended early, with its server: ");
+			return failed(scrubbing, error);
+		}
+		json_object_put(status);
+		status = next;
+	}
+	return print_result(scrubbing, status);
+}
+
+/* ---- where it is not */
+
+static Volume *open_volume(const Scrubbing *scrubbing, GError **error)
+{
+	volume_set_cache_size(scrubbing->config->node_cache);
+	return pool_volume_open(scrubbing->config, scrubbing->name, 0, error);
+}
+
+static int scrub_here(const Scrubbing *scrubbing)
+{
+	GError *error = NULL;
+	Volume *volume = open_volume(scrubbing, &error);
+	g_autoptr(Json) status = NULL;
+	Scrub *scrub;
+
+	if (!volume)
+		return failed(scrubbing, error);
+	scrub = scrub_start(volume, scrubbing->rate, &error);
+	if (!scrub) {
+		volume_close(volume, NULL);
+		return failed(scrubbing, error);
+	}
+	while (!scrub_wait(scrub, LOOK_EVERY)) {
+		g_autoptr(Json) now = scrub_to_json(scrub);
+
+		show_progress(scrubbing, now);
+	}
+	status = scrub_to_json(scrub);
+	scrub_free(scrub);
+	if (!volume_close(volume, &error))
+		return failed(scrubbing, error);
+	return print_result(scrubbing, status);
+}
+
+/* ---- the verb */
+
+static int tell(const Scrubbing *scrubbing, const char *action)
+{
+	GError *error = NULL;
+	g_autoptr(Json) status = ask(scrubbing, action, &error);
+
+	if (!status)
+		return failed(scrubbing, error);
+	print_status(scrubbing, status);
+	return CLI_DONE;
+}
+
+static int scrub(const Scrubbing *scrubbing, gboolean background)
+{
+	GError *error = NULL;
+	g_autoptr(Json) status = ask(scrubbing, "start", &error);
+
+	if (status) {
+		if (!background)
+			return follow(scrubbing, status);
+		print_status(scrubbing, status);
+		return CLI_DONE;
+	}
+	if (background || !g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
+		return failed(scrubbing, error);
+	g_error_free(error);
+	return scrub_here(scrubbing);
+}
+
+static gboolean parse_rate(const char *text, Scrubbing *scrubbing)
+{
+	if (!text)
+		return TRUE;
+	scrubbing->rate_given = TRUE;
+	return size_parse(text, &scrubbing->rate);
+}
+
+static int run(int argc, char **argv)
+{
+	gboolean status_only = FALSE, stop = FALSE, background = FALSE;
+	g_autofree char *rate = NULL;
+	const GOptionEntry options[] = {
+		{"rate", 0, 0, G_OPTION_ARG_STRING, &rate,
+		 "At most so many bytes in a second (default: 64M where it is served; 0: no limit)",
+		 "SIZE"},
+		{"background", 0, 0, G_OPTION_ARG_NONE, &background,
+		 "Begin, and do not wait for the end (of a volume that is served)", NULL},
+		{"status", 0, 0, G_OPTION_ARG_NONE, &status_only, "How far it is", NULL},
+		{"stop", 0, 0, G_OPTION_ARG_NONE, &stop, "End it early", NULL},
+		{0},
+	};
+	g_autoptr(VolumeName) name = NULL;
+	g_autoptr(GError) error = NULL;
+	g_auto(Scrubbing) scrubbing = {0};
+	g_auto(Cli) cli = {0};
+	int status;
+
+	if (!cli_start(&cli, &verb_scrub, options, 1, 1, argc, argv, &status))
+		return status;
+	name = volume_name_parse(cli.arguments[0], &error);
+	if (!name)
+		return cli_usage("scrub: %s", error->message);
+	if (status_only + stop + background > 1)
+		return cli_usage("scrub: one of --status, --stop and --background");
+	if (!parse_rate(rate, &scrubbing))
+		return cli_usage("scrub: a rate is a size as 50M, not '%s'", rate);
+	scrubbing.config = cli.config;
+	scrubbing.name = name;
+	scrubbing.json = cli.json;
+	scrubbing.text = volume_name_format(name);
+	scrubbing.socket = control_name(name);
+	if (status_only || stop)
+		return tell(&scrubbing, stop ? "stop" : "status");
+	return scrub(&scrubbing, background);
+}
+
+const Verb verb_scrub = {"scrub", "NAME [--rate SIZE] [--status] [--stop]",
+			 "verify a volume, served or not, and mend it", run};

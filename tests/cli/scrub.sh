@@ -1,0 +1,103 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# storageos scrub: of a volume that is served, in the background and followed, and of one that is not.
+. "$(dirname "$0")/../lib.sh"
+need jq jq
+need python3 python3
+need_root
+need_built "$STORAGEOS" "$STORAGEOS_FUSE"
+[ -c /dev/fuse ] || skip_all "this kernel has no FUSE"
+own_config
+
+scrub() { "$STORAGEOS" scrub db "$@"; }
+of() { jq -r ".$1"; }
+serve() {
+	"$STORAGEOS_FUSE" --pid-file "$WORK/pid" db "$WORK/mnt"
+}
+# put NUMBER: fills block NUMBER of the served volume with its own pattern.
+pattern() { printf "%04d" "$1" | head -c 4 | { read -r p; yes "$p" | head -c 4096; }; }
+put() { pattern "$1" | dd of="$WORK/mnt/db" bs=4k seek="$1" oflag=direct iflag=fullblock conv=notrunc status=none; }
+# rot NUMBER: changes a byte of that block, where it lies in the volume's file.
+rot() {
+	pattern "$1" >"$WORK/pattern"
+	python3 - "$POOL/db.vol" "$WORK/pattern" <<-'END'
+	import mmap, sys
+	pattern = open(sys.argv[2], "rb").read()
+	with open(sys.argv[1], "r+b") as f:
+	    at = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ).find(pattern)
+	    assert at > 0
+	    f.seek(at + 1000)
+	    f.write(b"#")
+	END
+}
+running() { [ "$(scrub --status --json | of running)" = true ]; }
+not_running() { ! running; }
+
+must "create" "$STORAGEOS" create db --size 256M
+
+# ---- one that nobody serves
+
+like "nobody serves it: an empty one" "$(scrub)" \
+	'^default/db: scrubbed; 0 blocks .*, 0 errors, 0 copies repaired$'
+refuses "in the background it must be served" 'nobody serves it' scrub --background
+refuses "so for its status" 'nobody serves it' scrub --status
+
+# ---- one that is served
+
+mkdir "$WORK/mnt"
+cleanup unmount_for_certain "$WORK/mnt"
+must "serve" serve
+is "status before the first" "$(scrub --status)" "default/db: is not being scrubbed"
+refuses "nothing to stop" 'it is not being scrubbed' scrub --stop
+dd if=/dev/urandom of="$WORK/mnt/db" bs=1M count=40 seek=8 oflag=direct conv=notrunc,fsync status=none
+for i in 0 1 5 600 40000; do put $i; done
+scrub --rate 0 --json >"$WORK/first"
+is "it is whole" "$(of whole <"$WORK/first")" true
+is "every block" "$(of blocks <"$WORK/first")" $((40 * 256 + 5))
+is "no error" "$(of errors <"$WORK/first")" 0
+is "nothing was repaired" "$(of repaired <"$WORK/first")" 0
+like "it read nodes" "$(of copies <"$WORK/first")" '^[1-9][0-9]+$'
+
+must "in the background, slowly" scrub --background --rate 1M
+must "it is running" running
+like "status says so" "$(scrub --status)" '^default/db: is being scrubbed; [0-9]+ blocks '
+like "status has a fraction" "$(scrub --status --json | of fraction)" '^0\.?[0-9]*$'
+is "the volume is served meanwhile" \
+	"$(dd if="$WORK/mnt/db" bs=4k count=1 skip=600 iflag=direct status=none | sha256sum)" \
+	"$(pattern 600 | sha256sum)"
+like "another one follows the first" "$(timeout 2 "$STORAGEOS" scrub db 2>&1)" 'being scrubbed already'
+must "it is still running" running
+like "stop" "$(scrub --stop)" '^default/db: scrub ended early; '
+must "it has ended" not_running
+start=$SECONDS
+must "at a rate" scrub --rate 20M
+like "of 20 MiB a second" $((SECONDS - start)) '^[1-4]$'
+
+# ---- rot
+
+must "rot in block 5" rot 5
+must "rot in block 40000" rot 40000
+scrub --rate 0 >"$WORK/lost"
+is "its status tells" $? 1
+is "lost blocks are listed" "$(sed -n 's/.*lost: //p' "$WORK/lost" | xargs)" \
+	"bytes 20480-24575 bytes 163840000-163844095"
+like "and counted" "$(tail -n 1 "$WORK/lost")" ' 2 errors, '
+put 5
+put 40000
+must "what is written anew is whole" scrub --rate 0
+
+# ---- the server ends
+
+must "slowly again" scrub --background --rate 1M
+pid=$(<"$WORK/pid")
+start=$SECONDS
+must "the server ends" unmount "$WORK/mnt"
+must "promptly" wait_for 10 gone "$pid"
+like "in time" $((SECONDS - start)) '^[0-4]$'
+must "it is whole" "$STORAGEOS" check db
+
+# ---- usage
+
+is "a rate that is none" "$(scrub --rate fast 2>/dev/null; echo $?)" 2
+is "two things at once" "$(scrub --stop --status 2>/dev/null; echo $?)" 2
+finish
