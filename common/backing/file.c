@@ -45,17 +45,24 @@ static gboolean beyond_end(Backing *backing, guint64 offset, guint64 length)
 	return offset > size || length > size - offset;
 }
 
+/* Whatever has no meaning of its own in backing.h is an I/O error.  Taken over as they are, a file
+ * system's errors would say what is not so: -EBADMSG that our checksum does not match, -ENXIO that
+ * the backing ends here, -EAGAIN that the caller did not want to wait. */
 static int error_of_system_call(void)
 {
 	switch (errno) {
 	case EDQUOT:
 	case EFBIG:
+	case ENOSPC:
 		return -ENOSPC;
 	case ENODEV: /* a block device before Linux 4.9, asked to punch */
 	case ENOSYS:
+	case EOPNOTSUPP:
 		return -EOPNOTSUPP;
+	case ENOMEM:
+		return -ENOMEM;
 	default:
-		return -errno;
+		return -EIO;
 	}
 }
 
@@ -121,6 +128,8 @@ static int file_preadv(Backing *backing, const struct iovec *iov, int count, gui
 			g_atomic_int_set(&file->no_nowait_read, TRUE);
 			return -EAGAIN;
 		}
+		if (done < 0 && nowait && errno == EAGAIN)
+			return -EAGAIN;
 		if (done < 0)
 			return error_of_system_call();
 		if ((gsize)done == length)
@@ -156,6 +165,8 @@ static int file_pwritev(Backing *backing, const struct iovec *iov, int count, gu
 			g_atomic_int_set(&file->no_nowait_write, TRUE);
 			return -EAGAIN;
 		}
+		if (done < 0 && nowait && errno == EAGAIN)
+			return -EAGAIN;
 		if (done < 0)
 			return error_of_system_call();
 		if ((gsize)done == length)
@@ -175,7 +186,7 @@ static int file_flush(Backing *backing)
 
 	while (fdatasync(file->fd) < 0)
 		if (errno != EINTR)
-			return -errno;
+			return errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO;
 	return 0;
 }
 
@@ -363,7 +374,9 @@ static gboolean open_path(FileBacking *file, const char *path, BackingFileFlags 
 		how |= O_CREAT | O_EXCL;
 	if (file->block && !(flags & BACKING_FILE_READ_ONLY))
 		how |= O_EXCL;
-	file->fd = open(path, how, 0600);
+	do
+		file->fd = open(path, how, 0600);
+	while (file->fd < 0 && errno == EINTR);
 	if (file->fd < 0 && file->block && errno == EBUSY)
 		return set_busy(path, st, error);
 	if (file->fd < 0)

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/faults/inject.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+static gint armed; /* atomic: the kinds, 0 for none */
+static int error_number;
+static gboolean for_ever;
+static guint64 calls, strikes_at, total; /* atomic */
+
+void inject_begin(const Injection *injection, guint64 point)
+{
+	error_number = injection->err;
+	for_ever = injection->for_ever;
+	__atomic_store_n(&calls, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&strikes_at, point, __ATOMIC_SEQ_CST);
+	g_atomic_int_set(&armed, (gint)injection->kinds);
+}
+
+guint64 inject_end(void)
+{
+	g_atomic_int_set(&armed, 0);
+	return __atomic_load_n(&calls, __ATOMIC_SEQ_CST);
+}
+
+guint64 inject_total(void)
+{
+	return __atomic_load_n(&total, __ATOMIC_SEQ_CST);
+}
+
+/* Whether this call is to fail; errno is set then, unless the transfer is to be short. */
+static gboolean strikes(InjectKind kind)
+{
+	guint64 number;
+
+	if (!(g_atomic_int_get(&armed) & (gint)kind))
+		return FALSE;
+	number = __atomic_fetch_add(&calls, 1, __ATOMIC_SEQ_CST);
+	if (for_ever ? number < strikes_at : number != strikes_at)
+		return FALSE;
+	__atomic_fetch_add(&total, 1, __ATOMIC_SEQ_CST);
+	if (error_number > 0)
+		errno = error_number;
+	return TRUE;
+}
+
+/* ---- memory */
+
+EXPORT gpointer g_try_malloc(gsize size)
+{
+	return strikes(INJECT_MEMORY) || !size ? NULL : malloc(size);
+}
+
+EXPORT gpointer g_try_malloc0(gsize size)
+{
+	return strikes(INJECT_MEMORY) || !size ? NULL : calloc(1, size);
+}
+
+EXPORT gpointer g_try_malloc_n(gsize n, gsize size)
+{
+	return strikes(INJECT_MEMORY) || !n || !size ? NULL : reallocarray(NULL, n, size);
+}
+
+EXPORT gpointer g_try_malloc0_n(gsize n, gsize size)
+{
+	return strikes(INJECT_MEMORY) || !n || !size ? NULL : calloc(n, size);
+}
+
+EXPORT gpointer g_try_realloc(gpointer memory, gsize size)
+{
+	return strikes(INJECT_MEMORY) ? NULL : realloc(memory, size);
+}
+
+EXPORT gpointer g_try_realloc_n(gpointer memory, gsize n, gsize size)
+{
+	return strikes(INJECT_MEMORY) ? NULL : reallocarray(memory, n, size);
+}
+
+EXPORT int posix_memalign(void **memory, size_t alignment, size_t size)
+{
+	*memory = strikes(INJECT_MEMORY) ? NULL : aligned_alloc(alignment, size);
+	return *memory ? 0 : ENOMEM;
+}
+
+/* ---- threads */
+
+EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+			  void *(*function)(void *), void *data)
+{
+	int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) = NULL;
+	void *symbol = dlsym(RTLD_NEXT, "pthread_create");
+
+	memcpy(&real, &symbol, sizeof real);
+	return strikes(INJECT_THREAD) ? EAGAIN : real(thread, attributes, function, data);
+}
+
+/* ---- descriptors */
+
+EXPORT int open(const char *path, int flags, ...)
+{
+	va_list args;
+	int mode;
+
+	va_start(args, flags);
+	mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(args, int) : 0;
+	va_end(args);
+	return strikes(INJECT_OPEN) ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+EXPORT int socket(int domain, int type, int protocol)
+{
+	return strikes(INJECT_OPEN) ? -1 : (int)syscall(SYS_socket, domain, type, protocol);
+}
+
+EXPORT int eventfd(unsigned int count, int flags)
+{
+	return strikes(INJECT_OPEN) ? -1 : (int)syscall(SYS_eventfd2, count, flags);
+}
+
+EXPORT int pipe2(int fds[2], int flags)
+{
+	return strikes(INJECT_OPEN) ? -1 : (int)syscall(SYS_pipe2, fds, flags);
+}
+
+/* ---- transfers */
+
+/* What a short transfer does of so much: at least a byte, never whole sectors only. */
+static size_t part_of(size_t length)
+{
+	return length > 1 ? length / 3 + 1 : length;
+}
+
+EXPORT ssize_t pread(int fd, void *data, size_t length, off_t offset)
+{
+	if (strikes(INJECT_READ)) {
+		if (error_number != INJECT_SHORT)
+			return -1;
+		length = part_of(length);
+	}
+	return syscall(SYS_pread64, fd, data, length, offset);
+}
+
+EXPORT ssize_t pwrite(int fd, const void *data, size_t length, off_t offset)
+{
+	if (strikes(INJECT_WRITE)) {
+		if (error_number != INJECT_SHORT)
+			return -1;
+		length = part_of(length);
+	}
+	return syscall(SYS_pwrite64, fd, data, length, offset);
+}
+
+static ssize_t vector(long number, int fd, const struct iovec *iov, int count, off_t offset,
+		      int flags, gboolean part)
+{
+	struct iovec first = {iov->iov_base, part_of(iov->iov_len)};
+
+	if (part)
+		return syscall(number, fd, &first, 1, offset, 0, flags);
+	return syscall(number, fd, iov, count, offset, 0, flags);
+}
+
+EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+	gboolean struck = strikes(INJECT_READ);
+
+	if (struck && error_number != INJECT_SHORT)
+		return -1;
+	return vector(SYS_preadv2, fd, iov, count, offset, flags, struck);
+}
+
+EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+	gboolean struck = strikes(INJECT_WRITE);
+
+	if (struck && error_number != INJECT_SHORT)
+		return -1;
+	return vector(SYS_pwritev2, fd, iov, count, offset, flags, struck);
+}
+
+/* ---- the rest; tests of the plugin bring an fdatasync() of their own */
+
+#ifndef INJECT_WITHOUT_FDATASYNC
+EXPORT int fdatasync(int fd)
+{
+	(void)fd;
+	return strikes(INJECT_FLUSH) ? -1 : 0;
+}
+#endif
+
+EXPORT int fsync(int fd)
+{
+	(void)fd;
+	return strikes(INJECT_FLUSH) ? -1 : 0;
+}
+
+EXPORT int ftruncate(int fd, off_t size)
+{
+	return strikes(INJECT_SPACE) ? -1 : (int)syscall(SYS_ftruncate, fd, size);
+}
+
+EXPORT int fallocate(int fd, int mode, off_t offset, off_t length)
+{
+	return strikes(INJECT_SPACE) ? -1 : (int)syscall(SYS_fallocate, fd, mode, offset, length);
+}
+
+EXPORT int flock(int fd, int operation)
+{
+	return strikes(INJECT_LOCK) ? -1 : (int)syscall(SYS_flock, fd, operation);
+}
