@@ -298,13 +298,16 @@ static gpointer thread_run(gpointer data)
 /* The host's signals are for its own threads. */
 static GThread *thread_start(Control *control, GError **error)
 {
+	g_autoptr(GError) failure = NULL;
 	sigset_t all, before;
 	GThread *thread;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	thread = g_thread_try_new("storageos-ctl", thread_run, control, error);
+	thread = g_thread_try_new("storageos-ctl", thread_run, control, &failure);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!thread)
+		error_set(error, STORAGEOS_ERROR_IO, "start a thread: %s", failure->message);
 	return thread;
 }
 

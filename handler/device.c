@@ -324,7 +324,7 @@ static void waiter_stop(Device *device)
 
 static gboolean open_or_wait(Device *device, gboolean may_wait, GError **error)
 {
-	g_autoptr(GError) reason = NULL;
+	g_autoptr(GError) reason = NULL, failure = NULL;
 
 	device->volume = opening_try(device->opening, &reason);
 	if (device->volume) {
@@ -336,8 +336,9 @@ static gboolean open_or_wait(Device *device, gboolean may_wait, GError **error)
 		return FALSE;
 	}
 	log_warning("%s: not ready, waiting for the volume: %s", device->name, reason->message);
-	device->waiter = g_thread_try_new("storageos-open", waiter_run, device, error);
-	return device->waiter != NULL;
+	device->waiter = g_thread_try_new("storageos-open", waiter_run, device, &failure);
+	return device->waiter ||
+	       error_set(error, STORAGEOS_ERROR_IO, "start a thread: %s", failure->message);
 }
 
 static guint worker_count(const Config *config)
