@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/journal.h"
+#include "common/lock.h"
 
 #include <errno.h>
 
 #define STAGE_SIZE ((guint64)256 << 10)
-#define WAIT_SECONDS 25
+#define WAIT (200 * G_TIME_SPAN_MILLISECOND)
 
 /* What a lap's end may waste; always kept free beside what is reserved. */
 #define MARGIN ((guint64)2 * FORMAT_RECORD_LENGTH_MAX)
@@ -14,7 +15,7 @@ struct Journal {
 	guint64 size;
 	guint64 seed;
 
-	GMutex lock;
+	Lock lock;
 	GCond changed; /* written, tail or failed */
 	guint64 tail, written, head, reserved;
 	guint64 sequence; /* of the next record */
@@ -40,7 +41,7 @@ Journal *journal_new(Backing *backing, guint64 size, guint64 seed, GError **erro
 	journal->backing = backing;
 	journal->size = size;
 	journal->seed = seed;
-	g_mutex_init(&journal->lock);
+	lock_init(&journal->lock, LOCK_JOURNAL);
 	g_cond_init(&journal->changed);
 	return journal;
 }
@@ -49,7 +50,7 @@ void journal_free(Journal *journal)
 {
 	if (!journal)
 		return;
-	g_mutex_clear(&journal->lock);
+	lock_clear(&journal->lock);
 	g_cond_clear(&journal->changed);
 	g_free(journal->stage);
 	g_free(journal);
@@ -62,7 +63,7 @@ static void update_wants(Journal *journal)
 
 void journal_start(Journal *journal, guint64 tail, JournalPlace head, guint64 generation)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 
 	journal->tail = tail;
 	journal->written = journal->head = head.position;
@@ -86,7 +87,7 @@ static void write_staged(Journal *journal)
 	int r = 0;
 
 	journal->writing = TRUE;
-	g_mutex_unlock(&journal->lock);
+	lock_drop(&journal->lock);
 	while (from < to && !r) {
 		guint64 length = MIN(to - from, STAGE_SIZE - from % STAGE_SIZE);
 
@@ -95,7 +96,7 @@ static void write_staged(Journal *journal)
 				   FORMAT_JOURNAL_OFFSET + from % journal->size);
 		from += length;
 	}
-	g_mutex_lock(&journal->lock);
+	lock_take(&journal->lock);
 	journal->writing = FALSE;
 	if (r) {
 		journal->failed = TRUE;
@@ -106,28 +107,31 @@ static void write_staged(Journal *journal)
 	g_cond_broadcast(&journal->changed);
 }
 
-/* Waits for room once; the lock is held, and dropped meanwhile.  FALSE: too long. */
+/* Waits for room once; the lock is held, and dropped meanwhile.  FALSE: too long.  What waits for a
+ * write alone waits as long as that takes. */
 static gboolean wait_for_room(Journal *journal, gint64 *deadline)
 {
-	if (journal->head > journal->written && !journal->writing) {
+	if (journal->writing) {
+		lock_wait(&journal->changed, &journal->lock);
+		return TRUE;
+	}
+	if (journal->head > journal->written) {
 		write_staged(journal); /* one thread may stage much before it commits */
 		return TRUE;
 	}
 	if (!*deadline)
-		*deadline = g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND;
-	return g_cond_wait_until(&journal->changed, &journal->lock, *deadline);
+		*deadline = g_get_monotonic_time() + WAIT;
+	return lock_wait_until(&journal->changed, &journal->lock, *deadline);
 }
 
 int journal_reserve(Journal *journal, guint32 length, gboolean nowait)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 	gint64 deadline = 0;
 
 	while (!journal->failed && !has_room(journal, length)) {
-		if (nowait)
+		if (nowait || !wait_for_room(journal, &deadline))
 			return -EAGAIN;
-		if (!wait_for_room(journal, &deadline))
-			return -EIO;
 	}
 	if (journal->failed)
 		return -ESHUTDOWN;
@@ -137,7 +141,7 @@ int journal_reserve(Journal *journal, guint32 length, gboolean nowait)
 
 void journal_unreserve(Journal *journal, guint32 length)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 
 	journal->reserved -= length;
 	g_cond_broadcast(&journal->changed);
@@ -185,7 +189,7 @@ static guint64 append_locked(Journal *journal, Record *record)
 
 guint64 journal_append(Journal *journal, Record *record)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 	guint64 ticket = append_locked(journal, record);
 
 	journal->reserved -= record_length(record->kind, record->n_runs, record->blocks);
@@ -197,7 +201,7 @@ static int commit_locked(Journal *journal, guint64 ticket)
 {
 	while (journal->written < ticket && !journal->failed) {
 		if (journal->writing)
-			g_cond_wait(&journal->changed, &journal->lock);
+			lock_wait(&journal->changed, &journal->lock);
 		else
 			write_staged(journal);
 	}
@@ -206,14 +210,14 @@ static int commit_locked(Journal *journal, guint64 ticket)
 
 int journal_commit(Journal *journal, guint64 ticket)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 
 	return commit_locked(journal, ticket);
 }
 
 void journal_mark_durable(Journal *journal, guint64 sequence)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 	Record record = {.kind = FORMAT_RECORD_DURABLE, .first = sequence};
 
 	if (journal->failed || !has_room(journal, sizeof(FormatRecord)))
@@ -224,7 +228,7 @@ void journal_mark_durable(Journal *journal, guint64 sequence)
 /* In one step: a durable-mark, which the map's lock does not hold back, must not get in between. */
 JournalPlace journal_cut(Journal *journal, guint64 generation)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 
 	journal->generation = generation;
 	return (JournalPlace){journal->head, journal->sequence};
@@ -232,7 +236,7 @@ JournalPlace journal_cut(Journal *journal, guint64 generation)
 
 void journal_release(Journal *journal, guint64 tail)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 
 	journal->tail = tail;
 	update_wants(journal);
@@ -241,7 +245,7 @@ void journal_release(Journal *journal, guint64 tail)
 
 guint64 journal_written(Journal *journal)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 
 	return journal->written_sequence;
 }
@@ -253,7 +257,7 @@ gboolean journal_wants_checkpoint(Journal *journal)
 
 void journal_fail(Journal *journal)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 
 	journal->failed = TRUE;
 	g_cond_broadcast(&journal->changed);
@@ -261,7 +265,7 @@ void journal_fail(Journal *journal)
 
 guint64 journal_used(Journal *journal)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&journal->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 
 	return journal->head - journal->tail;
 }

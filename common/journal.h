@@ -37,8 +37,9 @@ void journal_free(Journal *journal);
 /* The ring is in use from `tail` on; the next record goes to `head`. */
 void journal_start(Journal *journal, guint64 tail, JournalPlace head, guint64 generation);
 
-/* Reserves room for a record of that length; waits for a checkpoint to release some, 25 s at most.
- * 0, -EAGAIN (nowait), -EIO (the wait was too long), -ESHUTDOWN (the journal failed). */
+/* Reserves room for a record of that length; waits for a checkpoint to release some, but not for
+ * long: the caller knows how to find out why it takes so long.
+ * 0, -EAGAIN (nowait, or none within 0.2 s), -ESHUTDOWN (the journal failed). */
 int journal_reserve(Journal *journal, guint32 length, gboolean nowait);
 void journal_unreserve(Journal *journal, guint32 length);
 

@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #define NO_SPACE_TRIES 3
+#define WAIT_SECONDS 25 /* for the journal; below the kernel's command timeout */
 #define PLACES_TRIED 12 /* for a payload on a full disk; room is made with every fourth */
 
 /* One piece on its way. */
@@ -119,12 +120,21 @@ static int acknowledge(Volume *volume, guint64 ticket)
 	return 0;
 }
 
-/* Room in the journal.  That it cannot be written may have shown where no request was waiting for
- * it (a durable-mark): the volume is FAILED at the latest now. */
+/* Room in the journal.  Where there is none for long, a checkpoint that begins now makes some, or
+ * says why not: the backing is full.  That the journal cannot be written may have shown where no
+ * request was waiting for it (a durable-mark): the volume is FAILED at the latest now. */
 static int reserve_record(Volume *volume, guint32 length, gboolean nowait)
 {
+	gint64 until = g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND;
 	int r = journal_reserve(volume->engine.journal, length, nowait);
 
+	while (r == -EAGAIN && !nowait) {
+		r = checkpointer_run(volume->checkpointer);
+		if (!r && g_get_monotonic_time() > until)
+			r = -EIO;
+		if (!r)
+			r = journal_reserve(volume->engine.journal, length, FALSE);
+	}
 	if (r == -ESHUTDOWN)
 		engine_fail(&volume->engine, "write journal: the backing refused");
 	return r;
