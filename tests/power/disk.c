@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/power/disk.h"
+
+#include <errno.h>
+
+#define SECTOR 512u
+
+typedef enum { ENTRY_WRITE, ENTRY_PUNCH, ENTRY_GROW, ENTRY_FLUSH } EntryKind;
+
+/* What a write wrote; dead processes' recordings share it. */
+typedef struct {
+	gint references;
+	guint8 bytes[];
+} Data;
+
+typedef struct {
+	EntryKind kind;
+	guint64 offset; /* a growth: the new size; a flush: how many entries it covers */
+	guint64 length;
+	Data *data; /* of a write */
+} Entry;
+
+struct Disk {
+	gboolean plain; /* nothing is entered into the log */
+	GMutex mutex;	/* all below */
+	Image *start, *visible;
+	guint64 forgotten; /* entries before the log's first */
+	GArray *log;	   /* of Entry */
+	guint64 ticks;
+};
+
+typedef struct {
+	Backing base;
+	Disk *disk;
+} DiskBacking;
+
+static void data_unref(Data *data)
+{
+	if (data && g_atomic_int_dec_and_test(&data->references))
+		g_free(data);
+}
+
+static void entry_clear(gpointer entry)
+{
+	data_unref(((Entry *)entry)->data);
+}
+
+Disk *disk_new(Image *start)
+{
+	Disk *disk = g_new0(Disk, 1);
+
+	g_mutex_init(&disk->mutex);
+	disk->start = image_clone(start);
+	disk->visible = image_clone(start);
+	disk->log = g_array_new(FALSE, FALSE, sizeof(Entry));
+	g_array_set_clear_func(disk->log, entry_clear);
+	return disk;
+}
+
+Disk *disk_new_plain(Image *start)
+{
+	Disk *disk = disk_new(start);
+
+	disk->plain = TRUE;
+	return disk;
+}
+
+void disk_free(Disk *disk)
+{
+	if (!disk)
+		return;
+	image_free(disk->start);
+	image_free(disk->visible);
+	g_array_unref(disk->log);
+	g_mutex_clear(&disk->mutex);
+	g_free(disk);
+}
+
+static Disk *disk_of(Backing *backing)
+{
+	return ((DiskBacking *)backing)->disk;
+}
+
+static guint64 position_locked(const Disk *disk)
+{
+	return disk->forgotten + disk->log->len;
+}
+
+/* What is left of a write: the part inside the size. */
+static void put(Image *image, const guint8 *data, guint64 offset, gsize length)
+{
+	if (offset < image_size(image))
+		image_write(image, data, offset, MIN(length, image_size(image) - offset));
+}
+
+static void apply(Image *image, const Entry *entry)
+{
+	switch (entry->kind) {
+	case ENTRY_WRITE:
+		put(image, entry->data->bytes, entry->offset, entry->length);
+		break;
+	case ENTRY_PUNCH:
+		if (entry->offset < image_size(image))
+			image_punch(image, entry->offset,
+				    MIN(entry->length, image_size(image) - entry->offset));
+		break;
+	case ENTRY_GROW:
+		image_grow(image, entry->offset);
+		break;
+	case ENTRY_FLUSH:
+		break;
+	}
+}
+
+static void enter_locked(Disk *disk, Entry entry)
+{
+	apply(disk->visible, &entry);
+	if (!disk->plain)
+		g_array_append_val(disk->log, entry);
+}
+
+/* Without remembering. */
+static void write_plain_locked(Disk *disk, IovCursor *cursor, guint64 offset, gsize length)
+{
+	while (length) {
+		gsize piece = length;
+		const void *data = iov_next(cursor, &piece);
+
+		image_write(disk->visible, data, offset, piece);
+		offset += piece;
+		length -= piece;
+	}
+}
+
+static int disk_preadv(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+		       BackingFlags flags)
+{
+	Disk *disk = disk_of(backing);
+	IovCursor cursor = iov_cursor(iov, count);
+	gsize length = iov_length(iov, count);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
+
+	(void)flags;
+	if (offset > image_size(disk->visible) || length > image_size(disk->visible) - offset)
+		return -ENXIO;
+	image_read(disk->visible, &cursor, offset, length);
+	return 0;
+}
+
+static int disk_pwritev(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+			BackingFlags flags)
+{
+	Disk *disk = disk_of(backing);
+	IovCursor cursor = iov_cursor(iov, count);
+	gsize length = iov_length(iov, count);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
+	Data *data;
+
+	(void)flags;
+	if (offset > image_size(disk->visible) || length > image_size(disk->visible) - offset)
+		return -ENOSPC;
+	if (disk->plain) {
+		write_plain_locked(disk, &cursor, offset, length);
+		return 0;
+	}
+	data = g_malloc(sizeof *data + length);
+	data->references = 1;
+	iov_copy_out(&cursor, data->bytes, length);
+	enter_locked(disk, (Entry){ENTRY_WRITE, offset, length, data});
+	return 0;
+}
+
+/* Others may write while it runs, and are not covered. */
+static int disk_flush(Backing *backing)
+{
+	Disk *disk = disk_of(backing);
+	guint64 covers = disk_now(disk).position;
+
+	g_thread_yield();
+	g_mutex_lock(&disk->mutex);
+	enter_locked(disk, (Entry){ENTRY_FLUSH, covers, 0, NULL});
+	g_mutex_unlock(&disk->mutex);
+	return 0;
+}
+
+static int disk_punch(Backing *backing, guint64 offset, guint64 length)
+{
+	Disk *disk = disk_of(backing);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
+
+	enter_locked(disk, (Entry){ENTRY_PUNCH, offset, length, NULL});
+	return 0;
+}
+
+static guint64 disk_size(Backing *backing)
+{
+	Disk *disk = disk_of(backing);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
+
+	return image_size(disk->visible);
+}
+
+static int disk_grow(Backing *backing, guint64 size)
+{
+	Disk *disk = disk_of(backing);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
+
+	if (size > image_size(disk->visible))
+		enter_locked(disk, (Entry){ENTRY_GROW, size, 0, NULL});
+	return 0;
+}
+
+/* Whoever has the pointer is the one user. */
+static gboolean disk_lock(Backing *backing, gboolean exclusive, GError **error)
+{
+	(void)backing, (void)exclusive, (void)error;
+	return TRUE;
+}
+
+static void disk_backing_free(Backing *backing)
+{
+	g_free(backing->name);
+	g_free(backing);
+}
+
+static const BackingOps disk_ops = {
+	.kind = "recording",
+	.preadv = disk_preadv,
+	.pwritev = disk_pwritev,
+	.flush = disk_flush,
+	.punch = disk_punch,
+	.size = disk_size,
+	.grow = disk_grow,
+	.lock = disk_lock,
+	.allocated = disk_size,
+	.free = disk_backing_free,
+};
+
+Backing *disk_backing(Disk *disk)
+{
+	DiskBacking *backing = g_new0(DiskBacking, 1);
+
+	backing->base.ops = &disk_ops;
+	backing->base.name = g_strdup("disk");
+	backing->disk = disk;
+	return &backing->base;
+}
+
+Moment disk_now(Disk *disk)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
+
+	return (Moment){position_locked(disk), ++disk->ticks};
+}
+
+Image *disk_visible(Disk *disk)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
+
+	return image_clone(disk->visible);
+}
+
+void disk_forget(Disk *disk)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
+
+	image_free(disk->start);
+	disk->start = image_clone(disk->visible);
+	disk->forgotten += disk->log->len;
+	g_array_set_size(disk->log, 0);
+}
+
+guint64 disk_forgotten(Disk *disk)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
+
+	return disk->forgotten;
+}
+
+guint64 disk_last_write(Disk *disk, guint64 from, guint64 to)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
+
+	for (guint i = disk->log->len; i-- > 0;) {
+		const Entry *entry = &g_array_index(disk->log, Entry, i);
+
+		if (entry->kind == ENTRY_WRITE && entry->offset >= from && entry->offset < to)
+			return entry->offset + entry->length;
+	}
+	return 0;
+}
+
+/* --- Cuts ------------------------------------------------------------------------------------- */
+
+struct Cutter {
+	Disk *disk;
+	Image *durable;
+	guint64 covered; /* entries before this one are in it */
+	guint64 cut;
+	guint changes; /* from `covered` to `cut`, flushes not counted */
+};
+
+Cutter *cutter_new(Disk *disk)
+{
+	Cutter *cutter = g_new0(Cutter, 1);
+
+	cutter->disk = disk;
+	cutter->durable = image_clone(disk->start);
+	cutter->covered = cutter->cut = disk->forgotten;
+	return cutter;
+}
+
+void cutter_free(Cutter *cutter)
+{
+	image_free(cutter->durable);
+	g_free(cutter);
+}
+
+static const Entry *entry_at(const Cutter *cutter, guint64 position)
+{
+	return &g_array_index(cutter->disk->log, Entry, position - cutter->disk->forgotten);
+}
+
+guint cutter_go(Cutter *cutter, guint64 cut)
+{
+	guint64 covers = cutter->covered;
+
+	for (; cutter->cut < cut; cutter->cut++)
+		if (entry_at(cutter, cutter->cut)->kind == ENTRY_FLUSH)
+			covers = MAX(covers, entry_at(cutter, cutter->cut)->offset);
+	for (; cutter->covered < covers; cutter->covered++)
+		apply(cutter->durable, entry_at(cutter, cutter->covered));
+	cutter->changes = 0;
+	for (guint64 i = cutter->covered; i < cut; i++)
+		cutter->changes += entry_at(cutter, i)->kind != ENTRY_FLUSH;
+	return cutter->changes;
+}
+
+/* Leaves of a write what tearing may leave. */
+static void apply_torn(Image *image, const Entry *entry, guint64 random)
+{
+	guint64 sectors = entry->length / SECTOR + 1, edge = (random >> 8) % sectors, number = 0;
+	guint how = (guint)(random % 3);
+
+	for (gsize done = 0, piece; done < entry->length; done += piece, number++) {
+		guint64 at = entry->offset + done;
+
+		piece = MIN(entry->length - done, SECTOR - at % SECTOR);
+		if (how == 0 ? number < edge : how == 1 ? number >= edge : mix(random, number) & 1)
+			put(image, entry->data->bytes + done, at, piece);
+	}
+}
+
+/* Of 16: not there, torn, and else whole.  A power cut favours nobody, but a bug may need most of
+ * the writes to be there, or hardly any. */
+static const struct {
+	guint8 absent, torn;
+} chances[4] = {{4, 4}, {1, 1}, {12, 2}, {2, 12}};
+
+static void apply_by_chance(Image *image, const Entry *entry, guint64 random, guint kind)
+{
+	guint roll = (guint)(random % 16);
+
+	if (roll < chances[kind].absent)
+		return;
+	if (roll < chances[kind].absent + chances[kind].torn && entry->kind == ENTRY_WRITE)
+		apply_torn(image, entry, random >> 4);
+	else
+		apply(image, entry);
+}
+
+Image *cutter_make(Cutter *cutter, guint64 choice)
+{
+	Image *image = image_clone(cutter->durable);
+	guint number = 0;
+
+	for (guint64 i = cutter->covered; i < cutter->cut; i++) {
+		const Entry *entry = entry_at(cutter, i);
+
+		if (entry->kind == ENTRY_FLUSH)
+			continue;
+		if (choice == CHOICE_ALL)
+			apply(image, entry);
+		else if (choice & CHOICE_CHANCE)
+			apply_by_chance(image, entry, mix(choice, i), (guint)(choice & 3));
+		else if (number < CHOICE_MASK_BITS && choice >> number & 1)
+			apply(image, entry);
+		number++;
+	}
+	return image;
+}
+
+Disk *cutter_die(Cutter *cutter)
+{
+	Disk *disk = disk_new(cutter->durable);
+
+	disk->forgotten = cutter->covered;
+	disk->ticks = cutter->disk->ticks;
+	for (guint64 i = cutter->covered; i < cutter->cut; i++) {
+		Entry entry = *entry_at(cutter, i);
+
+		if (entry.data)
+			g_atomic_int_inc(&entry.data->references);
+		enter_locked(disk, entry);
+	}
+	return disk;
+}

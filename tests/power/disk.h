@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A disk that remembers what was done to it, and every disk that a loss of power could have left.
+ *
+ * A *recording* is the content at its start, all of it durable, and every write, punch, growth and
+ * flush since, in order.  A *cut* is a number of entries: those happened, the others did not.  Of
+ * what happened, all that a flush covered is on the disk (entries that were there when the flush
+ * began, if it ended before the cut).  Of the rest each write is there whole, not at all, or torn:
+ * its head, its tail, or any of its sectors of 512 bytes; a *choice*, one number, says which.  A
+ * write beyond a growth that is not there is lost.
+ *
+ * Threading: the disk's backing as every backing; a recording does not change while it is cut.
+ */
+#pragma once
+
+#include "common/backing.h"
+#include "tests/power/image.h"
+
+typedef struct Disk Disk;
+
+/* Starts a recording on a copy of `start`. */
+Disk *disk_new(Image *start);
+
+/* A disk that does not remember. */
+Disk *disk_new_plain(Image *start);
+void disk_free(Disk *disk); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Disk, disk_free)
+
+/* To be freed by whoever it is given to; the disk outlives it. */
+Backing *disk_backing(Disk *disk);
+
+/* Entries so far: where a cut would be now; and a number that is higher at each call, on any
+ * thread. */
+typedef struct {
+	guint64 position;
+	guint64 tick;
+} Moment;
+Moment disk_now(Disk *disk);
+
+/* What reads see now. */
+Image *disk_visible(Disk *disk);
+
+/* Forgets what happened so far: what it left is the start, and all of it durable (so right after a
+ * flush only).  Cuts go on being counted from the first entry, and none is made before this one. */
+void disk_forget(Disk *disk);
+guint64 disk_forgotten(Disk *disk);
+
+/* The end of the last write between these places in the backing; 0: none. */
+guint64 disk_last_write(Disk *disk, guint64 from, guint64 to);
+
+/* --- Cuts ------------------------------------------------------------------------------------- */
+
+/* Makes the disks of one recording.  Cuts must not go down. */
+typedef struct Cutter Cutter;
+
+Cutter *cutter_new(Disk *disk);
+void cutter_free(Cutter *cutter);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Cutter, cutter_free)
+
+/* Goes to that cut.  Returns how many writes, punches and growths are there that no flush covers.
+ */
+guint cutter_go(Cutter *cutter, guint64 cut);
+
+/* The first 48 of those that no flush covers are there whole if the choice has their bit, ... */
+#define CHOICE_MASKS ((guint64)1 << 62)
+#define CHOICE_MASK_BITS 48u
+/* ... each of them is whole, torn or not there by chance, a kind of chance for each of four ... */
+#define CHOICE_CHANCE ((guint64)2 << 62)
+/* ... all are there: not the power was lost, but the process died. */
+#define CHOICE_ALL G_MAXUINT64
+
+Image *cutter_make(Cutter *cutter, guint64 choice);
+
+/* The process dies at this cut: all that happened is visible, and what no flush covered may still
+ * be lost later on.  The recording goes on where this one was cut. */
+Disk *cutter_die(Cutter *cutter);

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Power cuts, all of them up to a bound: every sequence of up to three operations, cut after each
+ * write, punch, growth and flush of the last one and after each operation, on a small volume.
+ *
+ * A sequence is named by a digit, which is how the volume was before, and a letter for each
+ * operation (see below); a disk by a sequence and how it was cut (trial.h).  `--replay NAME` makes
+ * one disk again and tries it.
+ */
+#include "common/format.h"
+#include "tests/power/session.h"
+#include "tests/power/trial.h"
+
+/* Two leaves of the map, of which the second has few blocks, and a last block that is cut off. */
+#define VOLUME_SIZE (MIB + 32 * KIB + SECTOR_SIZE)
+#define JOURNAL_SIZE FORMAT_JOURNAL_MIN
+#define SECTORS ((guint)(VOLUME_SIZE / SECTOR_SIZE))
+#define BEFORE 1000 /* sectors that are written at the start */
+#define LENGTH 3
+
+/* Of the sequences with a sanitizer. */
+#define STRIDE_INSTRUMENTED 101
+
+/* Fewer distinct disks in a test, and something is not tried any more that was. */
+#define DISTINCT_MIN 50000
+
+/* --- Operations ------------------------------------------------------------------------------- */
+
+static guint64 journal_head(Session *session)
+{
+	return disk_last_write(session->disk, FORMAT_JOURNAL_OFFSET,
+			       FORMAT_JOURNAL_OFFSET + JOURNAL_SIZE);
+}
+
+/* Writes until the journal's ring is about to wrap (its last `goal` bytes are left), or has. */
+static void go_round(Session *session, guint64 goal, gboolean wrap)
+{
+	guint64 end = FORMAT_JOURNAL_OFFSET + JOURNAL_SIZE - goal, head = 0, before;
+	VolumeInfo info;
+
+	for (guint i = 0; !session->failed; i++) {
+		before = head;
+		session_write(session, 0, i % 4 * 8, 8);
+		head = journal_head(session);
+		if (wrap ? head < before : head >= end)
+			return;
+		if (i % 64 != 63)
+			continue;
+		volume_get_info(session->volume, &info);
+		if (info.journal_used < info.journal_size / 3)
+			continue;
+		/* By ourselves, since the checkpoint thread's time is not ours to say. */
+		session_checkpoint(session, 0);
+		disk_forget(session->disk);
+	}
+}
+
+static void write_sector(Session *session)
+{
+	session_write(session, 0, 27, 1);
+}
+
+static void write_block(Session *session)
+{
+	session_write(session, 0, 1200, 8);
+}
+
+static void write_unaligned(Session *session)
+{
+	session_write(session, 0, 2041, 21);
+}
+
+static void write_long(Session *session)
+{
+	session_write(session, 0, 3, 2048);
+}
+
+static void overwrite(Session *session)
+{
+	session_write(session, 0, 24, 16);
+}
+
+static void write_end(Session *session)
+{
+	session_write(session, 0, SECTORS - 2, 2);
+}
+
+static void zero(Session *session)
+{
+	session_zero(session, 0, 21, 100);
+}
+
+static void discard(Session *session)
+{
+	session_discard(session, 0, 16, 240);
+}
+
+static void discard_all(Session *session)
+{
+	session_discard(session, 0, 0, SECTORS);
+}
+
+static void flush(Session *session)
+{
+	session_flush(session, 0);
+}
+
+static void compare_and_write(Session *session)
+{
+	session_compare_and_write(session, 0, 30, 5);
+}
+
+static void checkpoint(Session *session)
+{
+	session_checkpoint(session, 0);
+}
+
+static void wrap_journal(Session *session)
+{
+	go_round(session, 0, TRUE);
+}
+
+static const struct {
+	char letter; /* in the names of sequences */
+	void (*run)(Session *session);
+} operations[] = {
+	{'s', write_sector},	  /* one sector of a block that is there */
+	{'b', write_block},	  /* one block that is not there */
+	{'u', write_unaligned},	  /* three blocks, over two leaves of the map, by halves */
+	{'m', write_long},	  /* 1 MiB that begins inside a block */
+	{'o', overwrite},	  /* two blocks that are there */
+	{'e', write_end},	  /* the last sectors */
+	{'z', zero},		  /* by halves */
+	{'d', discard},		  /* whole blocks */
+	{'D', discard_all},	  /* the whole volume */
+	{'f', flush},		  /**/
+	{'c', compare_and_write}, /* over two blocks */
+	{'k', checkpoint},	  /**/
+	{'w', wrap_journal},	  /* writes until the journal begins anew */
+	{'r', session_reopen},	  /* closes in order */
+	{'x', session_die},	  /* the process dies, and the next one opens the volume */
+};
+#define N_OPERATIONS G_N_ELEMENTS(operations)
+#define N_SEQUENCES (N_OPERATIONS * N_OPERATIONS * N_OPERATIONS)
+
+static void run_operation(Session *session, char letter)
+{
+	for (guint i = 0; i < N_OPERATIONS; i++)
+		if (operations[i].letter == letter)
+			operations[i].run(session);
+}
+
+/* --- What was before -------------------------------------------------------------------------- */
+
+typedef struct {
+	const char *name;
+	gboolean crashed; /* it has records to be replayed */
+	Image *image;
+	History *history;
+} Start;
+
+static Start starts[] = {
+	{.name = "a volume that was closed"},
+	{.name = "a volume that crashed", .crashed = TRUE},
+};
+
+static void prepare(Start *start)
+{
+	g_autoptr(Image) image = session_format(VOLUME_SIZE, JOURNAL_SIZE);
+	g_autoptr(History) nothing = history_new(SECTORS, 1);
+	Session session;
+
+	session_start(&session, image, nothing, 1);
+	session_write(&session, 0, 0, BEFORE);
+	session_checkpoint(&session, 0);
+	go_round(&session, 600, FALSE);
+	session_write(&session, 0, 8, 30);
+	session_flush(&session, 0);
+	if (!start->crashed)
+		session_reopen(&session);
+	if (!start->crashed)
+		CHECK(volume_close(g_steal_pointer(&session.volume), NULL));
+	start->image = disk_visible(session.disk);
+	start->history = history_from(session.history, history_now(session.history));
+	image_hash(start->image);
+	session_end(&session);
+}
+
+/* --- Sequences -------------------------------------------------------------------------------- */
+
+typedef struct {
+	Trials *trials;
+	Start *start;
+	guint64 seed;
+	guint64 stride; /* every so many-th sequence, ... */
+	guint64 first;	/* ... from this one on */
+	gint next;	/* atomic: of those that are left */
+} Sweep;
+
+/* The recording of a sequence.  *ret_from: where the first operation began that no shorter sequence
+ * has, as far as is easily said: sequences that go on with the first operation cut those before. */
+static gboolean record(Session *session, const Start *start, const char *letters, guint64 *ret_from)
+{
+	guint64 from = 0;
+
+	session_start(session, start->image, start->history, 1);
+	for (guint i = 0; letters[i] && !session->failed; i++) {
+		if (i && letters[i] != operations->letter)
+			from = disk_now(session->disk).position;
+		run_operation(session, letters[i]);
+	}
+	*ret_from = MAX(from, disk_forgotten(session->disk));
+	return !session->failed;
+}
+
+static void sweep_sequence(Sweep *sweep, guint64 number)
+{
+	char name[LENGTH + 2] = {(char)('0' + (sweep->start - starts))};
+	Recording recording = {.name = name};
+	guint64 seed = mix(sweep->seed, number), from;
+	Session session;
+
+	for (guint i = LENGTH; i > 0; i--, number /= N_OPERATIONS)
+		name[i] = operations[number % N_OPERATIONS].letter;
+	if (record(&session, sweep->start, name + 1, &from)) {
+		recording.disk = session.disk;
+		recording.history = session.history;
+		trial_sweep(sweep->trials, &recording, from, disk_now(session.disk).position, seed);
+	}
+	session_end(&session);
+}
+
+static gpointer sweep_main(gpointer data)
+{
+	Sweep *sweep = data;
+
+	while (!trials_enough(sweep->trials)) {
+		guint64 number = (guint)g_atomic_int_add(&sweep->next, 1);
+
+		number = number * sweep->stride + sweep->first;
+		if (number >= N_SEQUENCES)
+			break;
+		sweep_sequence(sweep, number);
+	}
+	return NULL;
+}
+
+/* Once through the sequences. */
+static void sweep_all(Trials *trials, Start *start, guint64 round)
+{
+	Sweep sweep = {.trials = trials, .start = start, .seed = mix(test_seed(), round)};
+
+	sweep.stride = test_is_instrumented() ? STRIDE_INSTRUMENTED : 1;
+	sweep.first = sweep.seed % sweep.stride;
+	trials_work(trials, sweep_main, &sweep);
+}
+
+static void test_sequences(const void *data)
+{
+	Start *start = (Start *)data;
+	g_autoptr(Trials) trials = trials_new("test-power-exhaustive");
+	guint64 round = 0;
+
+	prepare(start);
+	while (!test_failed() && trials_go_on(trials, round))
+		sweep_all(trials, start, round++);
+	trials_report(trials, test_is_instrumented() ? 100 : DISTINCT_MIN);
+}
+
+/* --- One of them again ------------------------------------------------------------------------ */
+
+static const char *replay;
+
+static void test_replay(const void *data)
+{
+	g_autoptr(Trials) trials = trials_new("test-power-exhaustive");
+	g_autofree char *name = g_strndup(replay, strcspn(replay, ":"));
+	Recording recording = {.name = name};
+	guint number = (guint)(*name - '0');
+	Session session;
+	guint64 from;
+
+	(void)data;
+	if (!CHECK(number < G_N_ELEMENTS(starts)) || !CHECK(strlen(name) == LENGTH + 1))
+		return;
+	prepare(&starts[number]);
+	if (record(&session, &starts[number], name + 1, &from)) {
+		recording.disk = session.disk;
+		recording.history = session.history;
+		trial_replay(trials, &recording, replay + strlen(name));
+	}
+	session_end(&session);
+}
+
+int main(int argc, char **argv)
+{
+	replay = trials_parse(&argc, argv);
+	if (replay)
+		test_add("the disk that is asked for", test_replay, NULL);
+	for (guint i = 0; i < G_N_ELEMENTS(starts) && !replay; i++) {
+		g_autofree char *name =
+			g_strdup_printf("sequences of %d operations: %s", LENGTH, starts[i].name);
+
+		test_add(name, test_sequences, &starts[i]);
+	}
+	return test_run(argc, argv);
+}

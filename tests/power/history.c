@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/power/history.h"
+
+#include "common/bytes.h"
+
+#define SECTORS_PER_BLOCK (BLOCK_SIZE / SECTOR_SIZE)
+#define NEVER G_MAXUINT64
+
+struct History {
+	GMutex mutex;
+	guint n_sectors, n_threads;
+	guint32 *before, *now;
+	guint8 *owners; /* of each sector */
+	GArray *ops;	/* of Op */
+	guint32 numbers;
+};
+
+History *history_new(guint n_sectors, guint n_threads)
+{
+	History *history = g_new0(History, 1);
+
+	g_mutex_init(&history->mutex);
+	history->n_sectors = n_sectors;
+	history->n_threads = n_threads;
+	history->before = g_new0(guint32, n_sectors);
+	history->now = g_new0(guint32, n_sectors);
+	history->owners = g_new0(guint8, n_sectors);
+	history->ops = g_array_new(FALSE, FALSE, sizeof(Op));
+	return history;
+}
+
+void history_free(History *history)
+{
+	g_mutex_clear(&history->mutex);
+	g_free(history->before);
+	g_free(history->now);
+	g_free(history->owners);
+	g_array_unref(history->ops);
+	g_free(history);
+}
+
+void history_set_threads(History *history, guint n_threads)
+{
+	history->n_threads = n_threads;
+}
+
+guint history_sectors(const History *history)
+{
+	return history->n_sectors;
+}
+
+void history_own(History *history, guint thread, guint first, guint count)
+{
+	memset(history->owners + first, (int)thread, count);
+}
+
+static const Op *op_at(const History *history, guint i)
+{
+	return &g_array_index(history->ops, Op, i);
+}
+
+static guint32 value_of(const Op *op)
+{
+	return op->kind == OP_WRITE ? op->number : 0;
+}
+
+static void apply(guint32 *state, const Op *op)
+{
+	for (guint i = 0; op->kind != OP_FLUSH && i < op->count; i++)
+		state[op->first + i] = value_of(op);
+}
+
+History *history_from(const History *history, const guint32 *content)
+{
+	History *next = history_new(history->n_sectors, 1);
+
+	memcpy(next->before, content, history->n_sectors * sizeof *content);
+	memcpy(next->now, content, history->n_sectors * sizeof *content);
+	next->numbers = history->numbers;
+	return next;
+}
+
+History *history_until(const History *history, guint64 cut)
+{
+	History *until = history_from(history, history->before);
+
+	until->n_threads = history->n_threads;
+	memcpy(until->owners, history->owners, history->n_sectors);
+	for (guint i = 0; i < history->ops->len; i++) {
+		Op op = *op_at(history, i);
+
+		if (op.begun.position >= cut)
+			continue;
+		if (op.ended.position > cut)
+			op.ended = (Moment){NEVER, NEVER};
+		apply(until->now, &op);
+		g_array_append_val(until->ops, op);
+	}
+	return until;
+}
+
+const guint32 *history_now(const History *history)
+{
+	return history->now;
+}
+
+guint history_begin(History *history, Disk *disk, OpKind kind, guint thread, guint first,
+		    guint count, guint32 *ret_number)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&history->mutex);
+	Op op = {.kind = kind,
+		 .thread = thread,
+		 .first = first,
+		 .count = count,
+		 .begun = disk_now(disk),
+		 .ended = {NEVER, NEVER}};
+
+	if (kind == OP_WRITE)
+		op.number = ++history->numbers;
+	apply(history->now, &op);
+	if (ret_number)
+		*ret_number = op.number;
+	g_array_append_val(history->ops, op);
+	return history->ops->len - 1;
+}
+
+void history_end(History *history, Disk *disk, guint op)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&history->mutex);
+
+	g_array_index(history->ops, Op, op).ended = disk_now(disk);
+}
+
+/* Changes that ended before this tick are durable at that cut: the last good flush began then. */
+static guint64 sure_tick(const History *history, guint64 cut)
+{
+	guint64 tick = 0;
+
+	for (guint i = 0; i < history->ops->len; i++)
+		if (op_at(history, i)->kind == OP_FLUSH && op_at(history, i)->ended.position <= cut)
+			tick = MAX(tick, op_at(history, i)->begun.tick);
+	return tick;
+}
+
+static gboolean is_change_of(const Op *op, guint thread, guint64 cut)
+{
+	return op->thread == thread && op->kind != OP_FLUSH && op->begun.position < cut;
+}
+
+static gboolean is_sure(const Op *op, guint64 sure, guint64 cut, gboolean all)
+{
+	return op->ended.tick < sure || (all && op->ended.position <= cut);
+}
+
+guint64 history_hash(const History *history, guint64 cut)
+{
+	guint64 sure = sure_tick(history, cut), hash = 0;
+
+	for (guint i = 0; i < history->ops->len; i++) {
+		const Op *op = op_at(history, i);
+
+		if (op->kind == OP_FLUSH || op->begun.position >= cut)
+			continue;
+		hash = mix(hash, (guint64)op->kind << 60 | (guint64)op->first << 32 | op->count);
+		hash = mix(hash, is_sure(op, sure, cut, FALSE));
+	}
+	return hash;
+}
+
+/* The check of one thread's sectors against its prefixes, one operation after the other. */
+typedef struct {
+	const History *history;
+	guint thread;
+	const guint32 *content;
+	guint32 *state;	 /* what the prefix would have left */
+	guint different; /* sectors of the thread in which the content differs from that */
+	guint first_different;
+} Prefix;
+
+static gboolean is_different(const Prefix *prefix, guint sector)
+{
+	return prefix->history->owners[sector] == prefix->thread &&
+	       prefix->state[sector] != prefix->content[sector];
+}
+
+static void prefix_start(Prefix *prefix)
+{
+	for (guint i = 0; i < prefix->history->n_sectors; i++)
+		prefix->different += is_different(prefix, i);
+}
+
+static void prefix_apply(Prefix *prefix, const Op *op)
+{
+	for (guint i = op->first; i < op->first + op->count; i++) {
+		prefix->different -= is_different(prefix, i);
+		prefix->state[i] = value_of(op);
+		prefix->different += is_different(prefix, i);
+	}
+}
+
+/* A zero that is not made at once: each sector is as before it, or zero. */
+static gboolean is_part(const Prefix *prefix, const Op *op)
+{
+	guint part = 0;
+	gboolean whole = op->first % SECTORS_PER_BLOCK == 0 && op->count % SECTORS_PER_BLOCK == 0 &&
+			 op->count * SECTOR_SIZE <= VOLUME_ATOMIC_MAX;
+
+	if (op->kind != OP_ZERO || whole)
+		return FALSE;
+	for (guint i = op->first; i < op->first + op->count; i++)
+		part += is_different(prefix, i) && !prefix->content[i];
+	return part == prefix->different;
+}
+
+/* What of a thread is there: operations by their place among all of them. */
+typedef struct {
+	gboolean found;
+	guint least; /* the thread's operations before this one are there for certain ... */
+	guint most;  /* ... and those from this one on may be missing, for certain none before */
+} Survived;
+
+static Survived find_prefix(Prefix *prefix, guint64 cut, guint64 sure, gboolean all)
+{
+	const History *history = prefix->history;
+	Survived survived = {FALSE, 0, 0};
+	guint low = 0; /* operations before this one must be there */
+
+	for (guint i = 0; i < history->ops->len; i++)
+		if (is_change_of(op_at(history, i), prefix->thread, cut) &&
+		    is_sure(op_at(history, i), sure, cut, all))
+			low = i + 1;
+	prefix_start(prefix);
+	for (guint i = 0;; i++) {
+		gboolean end = i == history->ops->len;
+		const Op *op = end ? NULL : op_at(history, i);
+		gboolean change = !end && is_change_of(op, prefix->thread, cut);
+
+		if (!end && !change)
+			continue;
+		if (i >= low && (!prefix->different || (change && is_part(prefix, op)))) {
+			survived.least = survived.found ? survived.least : i;
+			survived.most = i;
+			survived.found = TRUE;
+		}
+		if (end)
+			return survived;
+		prefix_apply(prefix, op);
+	}
+}
+
+static char *describe(const Prefix *prefix, guint64 cut)
+{
+	guint sector = 0, n = 0;
+
+	while (sector + 1 < prefix->history->n_sectors && !is_different(prefix, sector))
+		sector++;
+	for (guint i = 0; i < prefix->history->ops->len; i++)
+		n += is_change_of(op_at(prefix->history, i), prefix->thread, cut);
+	return g_strdup_printf(
+		"not a prefix of thread %u's %u changes that has all that was sure: "
+		"sector %u holds %u, after all of them it held %u (and %u sectors more)",
+		prefix->thread, n, sector, prefix->content[sector], prefix->state[sector],
+		MAX(prefix->different, 1) - 1);
+}
+
+/* If one operation is there, so must be every one that was acknowledged before it began. */
+static gboolean check_order(const History *history, guint64 cut, const Survived *survived,
+			    char **ret_why)
+{
+	guint64 there = 0; /* the last of those that are there for certain began then */
+
+	for (guint i = 0; i < history->ops->len; i++)
+		if (op_at(history, i)->kind != OP_FLUSH &&
+		    i < survived[op_at(history, i)->thread].least)
+			there = MAX(there, op_at(history, i)->begun.tick);
+	for (guint i = 0; i < history->ops->len; i++) {
+		const Op *op = op_at(history, i);
+
+		if (op->kind == OP_FLUSH || op->begun.position >= cut || op->ended.tick >= there ||
+		    i < survived[op->thread].most)
+			continue;
+		*ret_why = g_strdup_printf("operation %u of thread %u is missing, and one that "
+					   "began after it was acknowledged is there",
+					   i, op->thread);
+		return FALSE;
+	}
+	return TRUE;
+}
+
+gboolean history_check(const History *history, guint64 cut, gboolean all, const guint32 *content,
+		       char **ret_why)
+{
+	g_autofree Survived *survived = g_new0(Survived, history->n_threads);
+	g_autofree guint32 *state = g_new(guint32, history->n_sectors);
+	guint64 sure = sure_tick(history, cut);
+
+	for (guint thread = 0; thread < history->n_threads; thread++) {
+		Prefix prefix = {
+			.history = history, .thread = thread, .content = content, .state = state};
+
+		memcpy(state, history->before, history->n_sectors * sizeof *state);
+		survived[thread] = find_prefix(&prefix, cut, sure, all);
+		if (!survived[thread].found) {
+			*ret_why = describe(&prefix, cut);
+			return FALSE;
+		}
+	}
+	return history->n_threads < 2 || check_order(history, cut, survived, ret_why);
+}
+
+/* --- Sectors ---------------------------------------------------------------------------------- */
+
+void stamp_fill(guint8 *data, guint32 number, guint first, guint count)
+{
+	for (guint i = 0; i < count; i++)
+		for (guint k = 0; k < SECTOR_SIZE; k += 8) {
+			put_le32(data + i * SECTOR_SIZE + k, number);
+			put_le32(data + i * SECTOR_SIZE + k + 4, first + i);
+		}
+}
+
+/* All its words are the same, and that one says that it belongs here. */
+static gboolean is_stamp(const guint8 *sector, guint number)
+{
+	guint64 word = get_le64(sector);
+
+	return !memcmp(sector, sector + 8, SECTOR_SIZE - 8) &&
+	       (!word || ((guint32)word && word >> 32 == number));
+}
+
+gboolean stamp_read(Volume *volume, guint n_sectors, guint32 *numbers, char **ret_why)
+{
+	const guint step = 256;
+	g_autofree guint8 *data = g_malloc(step * SECTOR_SIZE);
+
+	for (guint first = 0; first < n_sectors; first += step) {
+		guint n = MIN(step, n_sectors - first);
+		struct iovec iov = {data, n * SECTOR_SIZE};
+		int r = volume_read(volume, &iov, 1, (guint64)first * SECTOR_SIZE, NULL);
+
+		if (r) {
+			*ret_why = g_strdup_printf("read sectors %u-%u: %s", first, first + n - 1,
+						   g_strerror(-r));
+			return FALSE;
+		}
+		for (guint i = 0; i < n; i++) {
+			if (!is_stamp(data + i * SECTOR_SIZE, first + i)) {
+				*ret_why = g_strdup_printf("sector %u holds what was never written "
+							   "there",
+							   first + i);
+				return FALSE;
+			}
+			numbers[first + i] = get_le32(data + i * SECTOR_SIZE);
+		}
+	}
+	return TRUE;
+}

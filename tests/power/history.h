@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What was asked of a volume, what was acknowledged and when, and so what a volume may hold after a
+ * loss of power.
+ *
+ * Every write puts its own number into each of its sectors, so what a volume holds is described by
+ * one number for each sector: 0 for zeros.  Each operation belongs to a *thread*, and each sector
+ * to one thread that alone changes it.  So of each thread a prefix must be there, in the order of
+ * its operations, that has at least what was durable; and no thread may have an operation of which
+ * another thread lacks one that was acknowledged before this one began (I1, I3).
+ *
+ * Threading: one lock.
+ */
+#pragma once
+
+#include "common/units.h"
+#include "common/volume.h"
+#include "tests/power/disk.h"
+
+typedef enum {
+	OP_WRITE,
+	OP_ZERO,  /* in pieces where it is long or ends inside a block */
+	OP_FLUSH, /* what makes durable all that was acknowledged before */
+} OpKind;
+
+typedef struct {
+	OpKind kind;
+	guint thread;
+	guint first, count; /* sectors */
+	guint32 number;	    /* of a write */
+	Moment begun;
+	Moment ended; /* position G_MAXUINT64: not yet, or it failed */
+} Op;
+
+typedef struct History History;
+
+/* A volume of so many sectors, all zeros. */
+History *history_new(guint n_sectors, guint n_threads);
+void history_free(History *history);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(History, history_free)
+
+/* How many threads there are from now on; before anything was asked. */
+void history_set_threads(History *history, guint n_threads);
+
+guint history_sectors(const History *history);
+
+/* [first, first + count) is that thread's; at first everything is thread 0's. */
+void history_own(History *history, guint thread, guint first, guint count);
+
+/* Notes that an operation begins; its handle, for history_end() when it succeeded.  A write's
+ * number is *ret_number (which may be NULL). */
+guint history_begin(History *history, Disk *disk, OpKind kind, guint thread, guint first,
+		    guint count, guint32 *ret_number);
+void history_end(History *history, Disk *disk, guint op);
+
+/* For a volume of the same size that holds `content`, all of it of thread 0. */
+History *history_from(const History *history, const guint32 *content);
+
+/* What it said at that cut. */
+History *history_until(const History *history, guint64 cut);
+
+/* What the sectors hold after all that was begun. */
+const guint32 *history_now(const History *history);
+
+/* A random number for what history_check() would allow at that cut. */
+guint64 history_hash(const History *history, guint64 cut);
+
+/* Behind everything. */
+#define CUT_NONE (G_MAXUINT64 - 1)
+
+/* Whether a volume may hold that after a cut; else why not (free it).  `all`: the process died, not
+ * the machine: everything acknowledged must be there (I2). */
+gboolean history_check(const History *history, guint64 cut, gboolean all, const guint32 *content,
+		       char **ret_why);
+
+/* --- Sectors ---------------------------------------------------------------------------------- */
+
+/* Fills sectors [first, first + count) with a number. */
+void stamp_fill(guint8 *data, guint32 number, guint first, guint count);
+
+/* Reads the numbers of all sectors; FALSE, with why (free it), if the volume cannot be read or a
+ * sector is none that was ever written there (I4). */
+gboolean stamp_read(Volume *volume, guint n_sectors, guint32 *numbers, char **ret_why);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/power/session.h"
+
+#include <sys/random.h>
+
+#include "tests/harness.h"
+
+/* In place of the C library's: what a volume takes its UUID and its seed from.  So a disk that was
+ * made once can be made again, bit by bit. */
+ssize_t getrandom(void *buffer, size_t length, unsigned int flags)
+{
+	TestRandom random = test_random_new(length);
+
+	(void)flags;
+	test_random_fill(&random, buffer, length);
+	return (ssize_t)length;
+}
+
+Image *session_format(guint64 size, guint64 journal_size)
+{
+	const VolumeParameters parameters = {.size = size, .journal_size = journal_size};
+	g_autoptr(Image) empty = image_new();
+	g_autoptr(Disk) disk = disk_new(empty);
+	g_autoptr(Backing) backing = disk_backing(disk);
+
+	CHECK(volume_format(backing, &parameters, NULL));
+	return disk_visible(disk);
+}
+
+static void open_volume(Session *session)
+{
+	g_autoptr(GError) error = NULL;
+
+	session->volume = volume_open(disk_backing(session->disk), "test", 0, &error);
+	session->failed |= !CHECK_NO_ERROR(error);
+}
+
+void session_start(Session *session, Image *start, const History *history, guint n_threads)
+{
+	*session = (Session){.disk = disk_new(start)};
+	session->history = history_from(history, history_now(history));
+	history_set_threads(session->history, n_threads);
+	open_volume(session);
+}
+
+void session_end(Session *session)
+{
+	if (session->volume)
+		volume_abandon(session->volume);
+	g_clear_pointer(&session->history, history_free);
+	g_clear_pointer(&session->disk, disk_free);
+}
+
+/* Notes that the operation ended. */
+static void end(Session *session, guint op, int result)
+{
+	if (CHECK_INT(result, 0))
+		history_end(session->history, session->disk, op);
+	else
+		session->failed = TRUE;
+}
+
+void session_write(Session *session, guint thread, guint first, guint count)
+{
+	g_autofree guint8 *data = g_malloc(count * SECTOR_SIZE);
+	struct iovec iov = {data, count * SECTOR_SIZE};
+	guint32 number;
+	guint op = history_begin(session->history, session->disk, OP_WRITE, thread, first, count,
+				 &number);
+
+	stamp_fill(data, number, first, count);
+	end(session, op,
+	    volume_write(session->volume, &iov, 1, (guint64)first * SECTOR_SIZE, NULL));
+}
+
+void session_compare_and_write(Session *session, guint thread, guint first, guint count)
+{
+	g_autofree guint8 *data = g_malloc(count * SECTOR_SIZE);
+	g_autofree guint8 *expected = g_malloc0(count * SECTOR_SIZE);
+	struct iovec iov = {data, count * SECTOR_SIZE}, want = {expected, count * SECTOR_SIZE};
+	const guint32 *now = history_now(session->history);
+	guint32 number;
+	guint op;
+
+	for (guint i = 0; i < count; i++)
+		if (now[first + i])
+			stamp_fill(expected + i * SECTOR_SIZE, now[first + i], first + i, 1);
+	op = history_begin(session->history, session->disk, OP_WRITE, thread, first, count,
+			   &number);
+	stamp_fill(data, number, first, count);
+	end(session, op,
+	    volume_compare_and_write(session->volume, &want, 1, &iov, 1,
+				     (guint64)first * SECTOR_SIZE, NULL));
+}
+
+void session_zero(Session *session, guint thread, guint first, guint count)
+{
+	guint op =
+		history_begin(session->history, session->disk, OP_ZERO, thread, first, count, NULL);
+
+	end(session, op,
+	    volume_zero(session->volume, (guint64)first * SECTOR_SIZE,
+			(guint64)count * SECTOR_SIZE));
+}
+
+void session_discard(Session *session, guint thread, guint first, guint count)
+{
+	guint op =
+		history_begin(session->history, session->disk, OP_ZERO, thread, first, count, NULL);
+
+	end(session, op,
+	    volume_discard(session->volume, (guint64)first * SECTOR_SIZE,
+			   (guint64)count * SECTOR_SIZE));
+}
+
+static guint begin_flush(Session *session, guint thread)
+{
+	return history_begin(session->history, session->disk, OP_FLUSH, thread, 0, 0, NULL);
+}
+
+void session_flush(Session *session, guint thread)
+{
+	guint op = begin_flush(session, thread);
+
+	end(session, op, volume_flush(session->volume));
+}
+
+void session_checkpoint(Session *session, guint thread)
+{
+	guint op = begin_flush(session, thread);
+
+	end(session, op, volume_checkpoint(session->volume));
+}
+
+void session_reopen(Session *session)
+{
+	g_autoptr(GError) error = NULL;
+	guint op = begin_flush(session, 0);
+
+	volume_close(session->volume, &error);
+	CHECK_NO_ERROR(error);
+	end(session, op, error ? -1 : 0);
+	open_volume(session);
+}
+
+void session_die(Session *session)
+{
+	volume_abandon(session->volume);
+	open_volume(session);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One volume in use on a disk that records: requests go to the volume and into its history.
+ *
+ * Threading: as the volume; opening and closing alone.
+ */
+#pragma once
+
+#include "tests/power/history.h"
+
+typedef struct {
+	Disk *disk;
+	History *history;
+	Volume *volume;
+	gboolean failed; /* a request did not succeed, with a check that failed */
+} Session;
+
+/* A new, empty volume; always the same one, down to its UUID. */
+Image *session_format(guint64 size, guint64 journal_size);
+
+/* Starts a recording on a copy of `start`, which holds what `history` says now, and opens it.  The
+ * recording begins before the volume is opened. */
+void session_start(Session *session, Image *start, const History *history, guint n_threads);
+
+/* Ends the process that had the volume, if it is still open, and frees all. */
+void session_end(Session *session);
+
+/* Sectors. */
+void session_write(Session *session, guint thread, guint first, guint count);
+void session_compare_and_write(Session *session, guint thread, guint first, guint count);
+void session_zero(Session *session, guint thread, guint first, guint count);
+void session_discard(Session *session, guint thread, guint first, guint count);
+void session_flush(Session *session, guint thread);
+void session_checkpoint(Session *session, guint thread);
+void session_reopen(Session *session); /* closes in order */
+void session_die(Session *session);    /* the process dies; the next one opens the volume */
