@@ -6,7 +6,7 @@
  * claim their slots, too.
  */
 #include "common/check.h"
-#include "common/codec.h"
+#include "common/bitmap-pages.h"
 #include "common/journal-ring.h"
 #include "common/superblock.h"
 
@@ -28,6 +28,7 @@ typedef struct {
 	CheckProgress progress;
 	gpointer data;
 	guint64 data_slots, node_slots;
+	guint64 digest; /* of the bitmap pages */
 	guint64 durable; /* records before this sequence are on disk */
 	guint8 buffer[FORMAT_RECORD_BLOCKS_MAX * BLOCK_SIZE];
 } Check;
@@ -98,27 +99,54 @@ static void verify_blocks(Check *check, guint64 block, guint64 slot, guint n, co
 	}
 }
 
-/* Reads a node; FALSE, with a finding, if it is damaged. */
-static gboolean read_node(Check *check, guint level, guint64 index, const MapEntry *entry,
+/* Reads a node from one slot; FALSE, with a finding, if it is damaged there. */
+static gboolean read_copy(Check *check, guint level, guint64 index, guint64 slot, guint32 crc,
 			  FormatNode *node)
 {
-	int r = backing_pread(check->backing, node, sizeof *node, slot_offset(check, entry->slot));
-	guint32 crc = 0;
+	int r = backing_pread(check->backing, node, sizeof *node, slot_offset(check, slot));
 
-	check->result->nodes++;
-	if (!r) {
-		crc = crc32c(codec_seed(check->sb->seed, place_of_node(level, index)), node,
-			     sizeof *node);
-		if (crc == entry->crc)
-			return TRUE;
-	}
+	if (!r && crc32c(codec_seed(check->sb->seed, place_of_node(level, index)), node,
+			 sizeof *node) == crc)
+		return TRUE;
 	found(check,
 	      "node %u/%" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT "), over blocks %" G_GUINT64_FORMAT
 	      "-%" G_GUINT64_FORMAT ": %s",
-	      level, index, entry->slot, index << FORMAT_FANOUT_SHIFT * (level + 1),
+	      level, index, slot, index << FORMAT_FANOUT_SHIFT * (level + 1),
 	      ((index + 1) << FORMAT_FANOUT_SHIFT * (level + 1)) - 1,
 	      r ? g_strerror(-r) : "checksum mismatch");
 	return FALSE;
+}
+
+/* Reads a node, and verifies its copy; FALSE if neither is what it should be. */
+static gboolean read_node(Check *check, guint level, guint64 index, const MapEntry *entry,
+			  FormatNode *node)
+{
+	g_autofree FormatNode *copy = level ? g_try_new(FormatNode, 1) : NULL;
+	gboolean good = read_copy(check, level, index, entry->slot, entry->crc, node);
+
+	check->result->nodes++;
+	if (!copy || !read_copy(check, level, index, entry->slot + FORMAT_COPY_DISTANCE, entry->crc,
+				copy))
+		return good;
+	*node = *copy;
+	return TRUE;
+}
+
+/* The slots of a node; FALSE, with a finding, if they cannot be its own. */
+static gboolean claim_node(Check *check, guint level, guint64 index, guint64 slot)
+{
+	guint64 block = index << FORMAT_FANOUT_SHIFT * (level + 1);
+
+	if (level && !slot_has_copy(slot)) {
+		found(check,
+		      "node over block %" G_GUINT64_FORMAT ": slot %" G_GUINT64_FORMAT
+		      " is no place for a node with a copy",
+		      block, slot);
+		return FALSE;
+	}
+	return claim(check, slot, "node over block", block) &&
+	       (!level || claim(check, slot + FORMAT_COPY_DISTANCE, "copy of the node over block",
+				block));
 }
 
 /* Claims what a leaf points to and verifies it, neighbours together. */
@@ -160,10 +188,9 @@ static void check_node(Check *check, guint level, guint64 index, MapEntry entry,
 {
 	g_autofree FormatNode *node = NULL;
 
-	if (!entry.slot || !claim(check, entry.slot, "node over block",
-				  index << FORMAT_FANOUT_SHIFT * (level + 1)))
+	if (!entry.slot || !claim_node(check, level, index, entry.slot))
 		return;
-	check->node_slots++;
+	check->node_slots += level ? 2 : 1;
 	node = g_try_new(FormatNode, 1);
 	if (!node) {
 		found(check, "out of memory");
@@ -181,28 +208,27 @@ static void check_node(Check *check, guint level, guint64 index, MapEntry entry,
 			   entry_decode(&node->pointers[i]), dead);
 }
 
-/* Reads a group's two bitmap pages and keeps the one that counts. */
+/* Reads a group's bitmap pages and keeps the one that counts. */
 static int load_group(Check *check, guint64 number)
 {
-	g_autofree FormatBitmap *pages = g_try_new(FormatBitmap, 2);
+	BitmapPlace place = {check->backing, check->sb->groups_offset, check->sb->seed};
+	g_autofree BitmapChoice *choice = g_try_new(BitmapChoice, 1);
 	CheckGroup *group = g_try_new0(CheckGroup, 1);
-	guint64 best = 0, generation;
-	int r = pages && group ? 0 : -ENOMEM;
+	int r = choice && group ? 0 : -ENOMEM;
 
 	check->groups[number] = group;
 	if (!r)
-		r = backing_pread(check->backing, pages, 2 * sizeof *pages,
-				  slot_offset(check, number << FORMAT_GROUP_SHIFT));
+		r = bitmap_choose(&place, number, check->sb->checkpoint, TRUE, choice);
 	if (r)
 		return r;
-	for (guint i = 0; i < 2; i++)
-		if (bitmap_verify(&pages[i], check->sb->seed, number, &generation) &&
-		    generation <= check->sb->checkpoint && generation > best) {
-			best = generation;
-			group->disk = pages[i];
-		}
-	if (!best)
-		found(check, "bitmap of group %" G_GUINT64_FORMAT ": neither copy is valid", number);
+	if (!choice->found)
+		found(check, "bitmap of group %" G_GUINT64_FORMAT ": no copy is valid", number);
+	for (guint copy = 0; copy < 2; copy++)
+		if (choice->damaged & 1u << copy)
+			found(check, "bitmap of group %" G_GUINT64_FORMAT ": copy %u is damaged",
+			      number, copy + 1);
+	check->digest += choice->term;
+	group->disk = choice->page;
 	for (guint i = 0; i < FORMAT_BITMAP_BITS / 8; i++)
 		check->used += (guint)__builtin_popcount(group->disk.bits[i]);
 	return 0;
@@ -218,6 +244,8 @@ static int load_groups(Check *check)
 	check->n_groups = check->sb->groups;
 	for (guint64 g = 0; g < check->n_groups && !r; g++)
 		r = load_group(check, g);
+	if (!r && check->digest != check->sb->bitmap_digest)
+		found(check, "a bitmap page is not the one of the checkpoint");
 	return r;
 }
 
@@ -288,8 +316,14 @@ static gboolean visit_record(const Record *record, gpointer data)
 
 	if (record->kind != FORMAT_RECORD_WRITE && record->kind != FORMAT_RECORD_ZERO)
 		return TRUE;
-	if (record->first > blocks || record->blocks > blocks - record->first)
+	if (record->first > blocks || record->blocks > blocks - record->first) {
+		if (record->sequence < check->durable)
+			found(check,
+			      "journal record %" G_GUINT64_FORMAT
+			      ": it was flushed, and names blocks that are not there",
+			      record->sequence);
 		return FALSE;
+	}
 	whole = payload_is_whole(check, record);
 	if (!whole && record->sequence >= check->durable)
 		return FALSE; /* torn by a crash: recovery ends here */

@@ -27,7 +27,7 @@ struct Checkpointer {
 	GCond done;   /* for those who wait for it */
 	gboolean stop;
 	guint64 asked, begun, finished; /* tickets */
-	guint64 made;
+	guint64 attempts, made;
 	int result; /* of the last one */
 	guint64 settle_asked, settle_done;
 	LoggingLimit reclaim_failures;
@@ -52,6 +52,7 @@ static void describe(Engine *engine, guint64 generation, gboolean clean, Superbl
 	*sb = engine->superblock.current;
 	map_frozen_state(engine->map, sb);
 	sb->groups = slots_frozen_groups(engine->slots);
+	sb->bitmap_digest = slots_frozen_digest(engine->slots);
 	sb->compatible = 0;
 	sb->generation = sb->checkpoint = generation;
 	sb->journal_position = engine->cut.position;
@@ -60,13 +61,17 @@ static void describe(Engine *engine, guint64 generation, gboolean clean, Superbl
 	sb->clean = clean;
 }
 
+static int failed_for_good(Engine *engine, int r, const char *what)
+{
+	engine_fail(engine, "checkpoint: %s: %s", what,
+		    r == -EUCLEAN ? "bitmap and map disagree" : g_strerror(-r));
+	return -EIO;
+}
+
 /* What cannot be made good later makes the volume FAILED. */
 static int failed(Engine *engine, int r, const char *what)
 {
-	if (r != -ENOSPC && r != -ENOMEM)
-		engine_fail(engine, "checkpoint: %s: %s", what,
-			    r == -EUCLEAN ? "bitmap and map disagree" : g_strerror(-r));
-	return r;
+	return r == -ENOSPC || r == -ENOMEM ? r : failed_for_good(engine, r, what);
 }
 
 /* Brings the frozen state to the disk. */
@@ -83,11 +88,11 @@ static int finish(Engine *engine, gboolean clean)
 		return failed(engine, r, "write bitmaps");
 	r = backing_flush(engine->backing);
 	if (r)
-		return failed(engine, r == -ENOSPC ? -EIO : r, "flush");
+		return failed_for_good(engine, r, "flush");
 	describe(engine, generation, clean, &next);
 	r = superblock_store(engine->backing, &engine->superblock, &next);
 	if (r)
-		return failed(engine, r == -ENOSPC ? -EIO : r, "write superblock");
+		return failed_for_good(engine, r, "write superblock");
 	journal_release(engine->journal, engine->cut.position);
 	map_drain(engine->map);
 	map_thaw(engine->map);
@@ -131,6 +136,7 @@ static void make_one(Checkpointer *cp)
 	lock_take(&cp->lock);
 	cp->finished = cp->begun;
 	cp->result = r;
+	cp->attempts++;
 	cp->made += r == 0;
 	g_cond_broadcast(&cp->done);
 	lock_drop(&cp->lock);
@@ -278,6 +284,7 @@ static gpointer checkpointer_main(gpointer data)
 
 Checkpointer *checkpointer_new(Engine *engine, GError **error)
 {
+	g_autoptr(GError) problem = NULL;
 	Checkpointer *cp = g_try_new0(Checkpointer, 1);
 
 	if (!cp) {
@@ -288,8 +295,10 @@ Checkpointer *checkpointer_new(Engine *engine, GError **error)
 	lock_init(&cp->lock, LOCK_CHECKPOINTER);
 	g_cond_init(&cp->wake);
 	g_cond_init(&cp->done);
-	cp->thread = g_thread_try_new("storageos-cp", checkpointer_main, cp, error);
+	cp->thread = g_thread_try_new("storageos-cp", checkpointer_main, cp, &problem);
 	if (!cp->thread) {
+		error_set(error, STORAGEOS_ERROR_IO, "%s: start a thread: %s", engine->name,
+			  problem->message);
 		checkpointer_free(cp);
 		return NULL;
 	}
@@ -344,6 +353,21 @@ int checkpointer_make_room(Checkpointer *cp)
 	return run(cp, g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND);
 }
 
+/* Waits for the end of an attempt at a checkpoint, or a moment.  Its result, 0 if there was none. */
+static int wait_for_attempt(Checkpointer *cp)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
+	gint64 until = g_get_monotonic_time() + 20 * G_TIME_SPAN_MILLISECOND;
+	guint64 before;
+
+	checkpointer_kick(cp);
+	locker = lock_hold(&cp->lock);
+	before = cp->attempts;
+	if (map_is_crowded(cp->engine->map))
+		lock_wait_until(&cp->done, &cp->lock, until);
+	return cp->attempts == before ? 0 : cp->result;
+}
+
 int checkpointer_throttle(Checkpointer *cp)
 {
 	gint64 until = g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND;
@@ -351,18 +375,10 @@ int checkpointer_throttle(Checkpointer *cp)
 	while (map_is_crowded(cp->engine->map)) {
 		if (engine_has_failed(cp->engine))
 			return -ESHUTDOWN;
-		checkpointer_kick(cp);
-		lock_take(&cp->lock);
-		if (map_is_crowded(cp->engine->map) && cp->result != -ENOSPC)
-			lock_wait_until(&cp->done, &cp->lock,
-					  g_get_monotonic_time() + 20 * G_TIME_SPAN_MILLISECOND);
-		if (cp->result == -ENOSPC || g_get_monotonic_time() > until) {
-			int r = cp->result == -ENOSPC ? -ENOSPC : -EIO;
-
-			lock_drop(&cp->lock);
-			return r;
-		}
-		lock_drop(&cp->lock);
+		if (wait_for_attempt(cp) == -ENOSPC)
+			return -ENOSPC;
+		if (g_get_monotonic_time() > until)
+			return -EIO;
 	}
 	return 0;
 }

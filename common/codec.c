@@ -46,6 +46,13 @@ void superblock_encode(const Superblock *sb, FormatSuperblock *out)
 	out->data_slots = GUINT64_TO_LE(sb->data_slots);
 	out->node_slots = GUINT64_TO_LE(sb->node_slots);
 	out->reserve_slot = GUINT64_TO_LE(sb->reserve_slot);
+	for (guint i = 0; i < FORMAT_RESERVE_PAIRS; i++)
+		out->reserve_pairs[i] = GUINT64_TO_LE(sb->reserve_pairs[i]);
+	out->bitmap_digest = GUINT64_TO_LE(sb->bitmap_digest);
+	out->scrub_time = GUINT64_TO_LE(sb->scrub_time);
+	out->scrub_blocks = GUINT64_TO_LE(sb->scrub_blocks);
+	out->scrub_errors = GUINT64_TO_LE(sb->scrub_errors);
+	out->scrub_repaired = GUINT64_TO_LE(sb->scrub_repaired);
 	out->crc = GUINT32_TO_LE(crc32c(0, out, G_STRUCT_OFFSET(FormatSuperblock, crc)));
 }
 
@@ -64,7 +71,8 @@ static gboolean geometry_valid(const Superblock *sb)
 static gboolean state_coherent(const Superblock *sb)
 {
 	return sb->levels == codec_levels(sb->size) && sb->checkpoint <= sb->generation &&
-	       (!sb->map_root.slot || slot_is_usable(sb->map_root.slot, sb->groups)) &&
+	       (!sb->map_root.slot ||
+		node_slot_is_usable(sb->levels - 1, sb->map_root.slot, sb->groups)) &&
 	       sb->journal_position % FORMAT_RECORD_ALIGN == 0 &&
 	       sb->dead_first <= sb->dead_end && sb->dead_end <= blocks_covering(sb->size);
 }
@@ -95,8 +103,15 @@ static void superblock_fields(const FormatSuperblock *in, Superblock *sb)
 		.data_slots = GUINT64_FROM_LE(in->data_slots),
 		.node_slots = GUINT64_FROM_LE(in->node_slots),
 		.reserve_slot = GUINT64_FROM_LE(in->reserve_slot),
+		.bitmap_digest = GUINT64_FROM_LE(in->bitmap_digest),
+		.scrub_time = GUINT64_FROM_LE(in->scrub_time),
+		.scrub_blocks = GUINT64_FROM_LE(in->scrub_blocks),
+		.scrub_errors = GUINT64_FROM_LE(in->scrub_errors),
+		.scrub_repaired = GUINT64_FROM_LE(in->scrub_repaired),
 	};
 	memcpy(sb->uuid, in->uuid, sizeof sb->uuid);
+	for (guint i = 0; i < FORMAT_RESERVE_PAIRS; i++)
+		sb->reserve_pairs[i] = GUINT64_FROM_LE(in->reserve_pairs[i]);
 }
 
 gboolean superblock_decode(const FormatSuperblock *in, Superblock *ret_sb, const char *name,
@@ -152,6 +167,16 @@ gboolean bitmap_verify(const FormatBitmap *page, guint64 seed, guint64 group,
 		return FALSE;
 	*ret_generation = GUINT64_FROM_LE(page->generation);
 	return TRUE;
+}
+
+/* splitmix64's finalizer: terms that differ in a bit have nothing in common. */
+guint64 bitmap_term(const FormatBitmap *page, guint64 group)
+{
+	guint64 x = (guint64)GUINT32_FROM_LE(page->crc) << 32 ^ group * 0x9e3779b97f4a7c15u;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+	return x ^ x >> 31;
 }
 
 guint32 record_length(guint16 kind, guint n_runs, guint64 blocks)

@@ -41,7 +41,9 @@ typedef struct {
 	guint64 fence_sequence, fence_generation;
 	guint64 dead_first, dead_end;
 	guint64 data_slots, node_slots;
-	guint64 reserve_slot;
+	guint64 reserve_slot, reserve_pairs[FORMAT_RESERVE_PAIRS];
+	guint64 bitmap_digest;
+	guint64 scrub_time, scrub_blocks, scrub_errors, scrub_repaired;
 } Superblock;
 
 /* `count` slots from `slot` on; within one group. */
@@ -140,6 +142,18 @@ static inline gboolean slot_is_usable(guint64 slot, guint64 groups)
 	return slot_group(slot) < groups && index >= FORMAT_FIRST_INDEX && index <= FORMAT_LAST_INDEX;
 }
 
+/* Whether an inner node may be there, so that its copy's slot is slot + FORMAT_COPY_DISTANCE. */
+static inline gboolean slot_has_copy(guint64 slot)
+{
+	return (slot_index(slot) - FORMAT_FIRST_INDEX) / FORMAT_COPY_DISTANCE % 2 == 0;
+}
+
+/* Whether a pointer from the disk to a node of that level names a slot that there can be. */
+static inline gboolean node_slot_is_usable(guint level, guint64 slot, guint64 groups)
+{
+	return slot_is_usable(slot, groups) && (level == 0 || slot_has_copy(slot));
+}
+
 void superblock_encode(const Superblock *sb, FormatSuperblock *out);
 
 /* `name` is for the message. */
@@ -152,6 +166,9 @@ void bitmap_seal(FormatBitmap *page, guint64 seed, guint64 group, guint64 genera
 /* Whether it is whole and belongs to that group. */
 gboolean bitmap_verify(const FormatBitmap *page, guint64 seed, guint64 group,
 		       guint64 *ret_generation);
+
+/* What a sealed page adds to the digest of all that count, modulo 2^64. */
+guint64 bitmap_term(const FormatBitmap *page, guint64 group);
 
 /* The record's length on disk. */
 guint32 record_length(guint16 kind, guint n_runs, guint64 blocks);

@@ -8,7 +8,7 @@ gboolean engine_init(Engine *engine, const Superblock *sb, GError **error)
 				  error);
 	if (!engine->slots)
 		return FALSE;
-	engine->map = map_new(engine->backing, engine->slots, sb, error);
+	engine->map = map_new(engine->backing, engine->slots, sb, engine->read_only, error);
 	if (!engine->map)
 		return FALSE;
 	engine->journal = journal_new(engine->backing, sb->journal_size, sb->seed, error);

@@ -25,6 +25,7 @@ typedef struct {
 	gboolean frozen;    /* a checkpoint was begun: its cut is the place below */
 	JournalPlace cut;
 	guint64 durable_generation; /* atomic: of the last durable checkpoint */
+	gboolean superblock_mended; /* by recovery */
 
 	gint failed; /* atomic */
 	Lock failure_lock;

@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The on-disk format, version 1: every structure of it, and nothing else.  docs/disk-format.md is
+ * The on-disk format, version 2: every structure of it, and nothing else.  docs/disk-format.md is
  * the normative text.  All integers are little-endian; only codec.c reads or writes these types,
  * the rest of the engine has its own.
  *
- *   0             64 KiB         1 MiB            groups_offset (1 MiB + journal size)
- *   +-------------+--------------+----------------+-------------------------------------------+
- *   | superblock A| superblock B | journal ring   | allocation groups of 128 MiB              |
- *   +-------------+--------------+----------------+-------------------------------------------+
+ *   0             64 KiB         512 KiB       1 MiB          groups_offset
+ *   +-------------+--------------+-------------+--------------+-------------------------------+
+ *   | superblock A| superblock B | bitmap      | journal ring | allocation groups of 128 MiB  |
+ *   |             |              | copies      |              |                               |
+ *   +-------------+--------------+-------------+--------------+-------------------------------+
  *
- *   group:  slot 0       1          2 ... 32641         32642 ... 32767
- *           +----------+----------+-------------------+-------------------+
- *           | bitmap A | bitmap B | slots that the    | reserved          |
- *           |          |          | bitmap speaks of  |                   |
- *           +----------+----------+-------------------+-------------------+
+ *   group:  slot 0       1          2            3            4 ... 32643        32644 ... 32767
+ *           +----------+----------+------------+------------+------------------+--------------+
+ *           | bitmap A | bitmap B | copy of the next group's  | slots that the   | reserved     |
+ *           |          |          | bitmap A   | bitmap B   | bitmap speaks of |              |
+ *           +----------+----------+------------+------------+------------------+--------------+
+ *
+ * What all else hangs on is kept twice, apart: superblocks; bitmap pages, whose copies lie one
+ * group before (the first group's at 512 KiB); inner nodes of the map, whose copy lies
+ * FORMAT_COPY_DISTANCE slots behind.
  *
  * A slot's number is group << 15 | index in the group; its bytes begin at
  * groups_offset + number * 4096.  Number 0 is a bitmap's home, so it serves as "none".
@@ -23,7 +28,7 @@
 #include <glib.h>
 
 #define FORMAT_MAGIC "STORAGOS"
-#define FORMAT_VERSION 1u
+#define FORMAT_VERSION 2u
 
 #define FORMAT_SUPERBLOCK_SIZE 4096u
 #define FORMAT_SUPERBLOCK_A ((guint64)0)
@@ -39,14 +44,22 @@
 #define FORMAT_GROUP_BYTES ((guint64)FORMAT_GROUP_SLOTS * FORMAT_SLOT_SIZE)
 #define FORMAT_BITMAP_A 0u
 #define FORMAT_BITMAP_B 1u
-#define FORMAT_FIRST_INDEX 2u
+#define FORMAT_BITMAP_COPIES 2u /* index of the next group's A, copied; its B follows */
+#define FORMAT_FIRST_COPIES ((guint64)512 << 10) /* those of group 0, bytes */
+#define FORMAT_FIRST_INDEX 4u
 #define FORMAT_BITMAP_BITS 32640u /* usable slots of a group */
 #define FORMAT_LAST_INDEX (FORMAT_FIRST_INDEX + FORMAT_BITMAP_BITS - 1)
 #define FORMAT_SLOT_BITS 40
 
+/* Bits of a bitmap come in stripes: a slot of an even stripe may hold an inner node, whose copy is
+ * at the same place of the stripe that follows. */
+#define FORMAT_COPY_DISTANCE 3264u
+
 #define FORMAT_FANOUT 256u
 #define FORMAT_FANOUT_SHIFT 8
 #define FORMAT_LEVELS_MAX 5 /* 64 TiB is 2^34 blocks */
+
+#define FORMAT_RESERVE_PAIRS 64u
 
 /* Feature bits.  An unknown incompatible bit: do not open.  An unknown read-only-compatible bit:
  * open for reading only.  An unknown compatible bit: ignore, and clear it when writing. */
@@ -94,8 +107,12 @@ typedef struct {
 	guint64 dead_end;            /* ... [dead_first, dead_end) */
 	guint64 data_slots;          /* mapped by the map, dead ones included */
 	guint64 node_slots;          /* of the map, dead ones included */
-	guint64 reserve_slot;        /* where the space kept for metadata was; a hint */
-	guint8 reserved[3860];
+	guint64 reserve_slot;        /* where the space kept for leaves was; a hint */
+	guint64 reserve_pairs[FORMAT_RESERVE_PAIRS]; /* slots kept for inner nodes, with their copies' */
+	guint64 bitmap_digest;       /* of the bitmap pages that count: bitmap_term() of each, added */
+	guint64 scrub_time;          /* when the last scrub ended, seconds of Unix time; 0: never */
+	guint64 scrub_blocks, scrub_errors, scrub_repaired; /* what it verified, found, and mended */
+	guint8 reserved[3308];
 	guint32 crc; /* of everything before it */
 } FormatSuperblock;
 
@@ -105,7 +122,7 @@ typedef struct {
 	guint32 crc; /* of everything behind it, seeded with the volume's seed and the group */
 	guint32 magic;
 	guint64 generation;
-	guint8 bits[FORMAT_BITMAP_BITS / 8]; /* bit i (of byte i / 8): index i + 2 is in use */
+	guint8 bits[FORMAT_BITMAP_BITS / 8]; /* bit i (of byte i / 8): index i + 4 is in use */
 } FormatBitmap;
 
 #define FORMAT_BITMAP_MAGIC 0x4d424f53u /* "SOBM" */
@@ -151,4 +168,6 @@ G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatBitmap, bits) == 16);
 G_STATIC_ASSERT(sizeof(FormatRecord) == 48);
 G_STATIC_ASSERT(FORMAT_RECORD_LENGTH_MAX % FORMAT_RECORD_ALIGN == 0);
 G_STATIC_ASSERT(FORMAT_BITMAP_BITS % 64 == 0);
+G_STATIC_ASSERT(FORMAT_COPY_DISTANCE % 64 == 0);
+G_STATIC_ASSERT(FORMAT_BITMAP_BITS % (2 * FORMAT_COPY_DISTANCE) == 0);
 G_STATIC_ASSERT(FORMAT_LAST_INDEX < FORMAT_GROUP_SLOTS);

@@ -34,6 +34,8 @@ void map_freeze(Map *map, guint64 next, void (*cut)(gpointer data), gpointer dat
 	map->frozen_dead_first = map->dead_first;
 	map->frozen_dead_end = map->dead_end;
 	slots_freeze(map->slots);
+	map->frozen_lost_pairs = map->lost_pairs;
+	map->lost_pairs.n = 0;
 	map->generation = next;
 	cut(data);
 	pressure_update_locked(map);
@@ -71,7 +73,7 @@ static int write_batch(Map *map, MapNode **nodes, guint n)
 {
 	struct iovec iov[BATCH];
 	guint32 crc[BATCH];
-	int r;
+	int r = 0;
 
 	for (guint i = 0; i < n; i++) {
 		guint64 place = place_of_node(key_level(nodes[i]->key), key_index(nodes[i]->key));
@@ -79,8 +81,11 @@ static int write_batch(Map *map, MapNode **nodes, guint n)
 		crc[i] = crc32c(codec_seed(map->seed, place), &nodes[i]->data, FORMAT_SLOT_SIZE);
 		iov[i] = (struct iovec){&nodes[i]->data, FORMAT_SLOT_SIZE};
 	}
-	r = backing_pwritev(map->backing, iov, (int)n, slots_offset(map->slots, nodes[0]->slot),
-			    BACKING_WAIT);
+	for (guint copy = 0; copy < node_copies(key_level(nodes[0]->key)) && !r; copy++)
+		r = backing_pwritev(map->backing, iov, (int)n,
+				    slots_offset(map->slots,
+						 nodes[0]->slot + copy * FORMAT_COPY_DISTANCE),
+				    BACKING_WAIT);
 	if (r)
 		return r;
 	lock_take(&map->lock);
@@ -167,14 +172,19 @@ int map_write_frozen(Map *map)
 void map_frozen_state(Map *map, Superblock *sb)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	const Stash *leaves = &map->stashes[STASH_LEAVES], *inner = &map->stashes[STASH_INNER];
 
 	sb->map_root = map->frozen_root;
 	sb->data_slots = map->frozen_data_slots;
 	sb->node_slots = map->frozen_node_slots;
 	sb->dead_first = map->frozen_dead_first;
 	sb->dead_end = map->frozen_dead_end;
-	if (map->stash_n)
-		sb->reserve_slot = map->stash[map->stash_first];
+	if (leaves->n)
+		sb->reserve_slot = leaves->slots[leaves->first];
+	for (guint i = 0; i < FORMAT_RESERVE_PAIRS; i++)
+		sb->reserve_pairs[i] = i < inner->n ?
+					       inner->slots[(inner->first + i) % MAP_STASH] :
+					       0;
 }
 
 void map_drain(Map *map)
@@ -195,6 +205,10 @@ void map_drain(Map *map)
 void map_thaw(Map *map)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	PairList *pairs = &map->frozen_lost_pairs;
 
 	slots_thaw(map->slots);
+	for (guint i = 0; i < pairs->n; i++)
+		stash_take_pair_locked(map, pairs->slots[i]);
+	pairs->n = 0;
 }

@@ -80,7 +80,8 @@ static void free_list(NodeList *list)
 	}
 }
 
-Map *map_new(Backing *backing, Slots *slots, const Superblock *sb, GError **error)
+Map *map_new(Backing *backing, Slots *slots, const Superblock *sb, gboolean read_only,
+	     GError **error)
 {
 	Map *map = g_try_new0(Map, 1);
 
@@ -93,6 +94,7 @@ Map *map_new(Backing *backing, Slots *slots, const Superblock *sb, GError **erro
 	}
 	map->backing = backing;
 	map->slots = slots;
+	map->read_only = read_only;
 	map->seed = sb->seed;
 	map->blocks = blocks_covering(sb->size);
 	map->levels = sb->levels;
@@ -241,34 +243,66 @@ void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *en
 }
 
 /* What a node from the disk says is bounded before it is used. */
-static gboolean node_is_sane(Map *map, const FormatNode *data)
+static gboolean node_is_sane(Map *map, guint level, const FormatNode *data)
 {
 	guint64 groups = slots_groups(map->slots);
+	guint below = level ? level - 1 : 0;
 
 	for (guint i = 0; i < FORMAT_FANOUT; i++) {
 		MapEntry e = entry_decode(&data->pointers[i]);
 
-		if (!entry_is_null(&data->pointers[i]) && !slot_is_usable(e.slot, groups))
+		if (!entry_is_null(&data->pointers[i]) && !node_slot_is_usable(below, e.slot, groups))
 			return FALSE;
 	}
 	return TRUE;
 }
 
-int node_read(Map *map, guint level, guint64 index, const MapEntry *entry, FormatNode *out)
+/* One of the copies of a node. */
+static int copy_read(Map *map, guint level, guint64 index, const MapEntry *entry, guint copy,
+		     FormatNode *out)
 {
 	guint32 start = codec_seed(map->seed, place_of_node(level, index));
+	guint64 offset = slots_offset(map->slots, entry->slot + copy * FORMAT_COPY_DISTANCE);
 
 	/* Once more, as the disk may have had a bad moment. */
 	for (guint attempt = 0; attempt < 2; attempt++) {
-		int r = backing_pread(map->backing, out, sizeof *out,
-				      slots_offset(map->slots, entry->slot));
+		int r = backing_pread(map->backing, out, sizeof *out, offset);
 
 		if (r)
 			return r == -ENXIO ? -EBADMSG : r;
 		if (crc32c(start, out, sizeof *out) == entry->crc)
-			return node_is_sane(map, out) ? 0 : -EBADMSG;
+			return node_is_sane(map, level, out) ? 0 : -EBADMSG;
 	}
 	return -EBADMSG;
+}
+
+/* The first copy is damaged; `good` is what the other says. */
+static void node_mend(Map *map, guint level, guint64 index, const MapEntry *entry,
+		      const FormatNode *good)
+{
+	gboolean mended = !map->read_only &&
+			  !backing_pwrite(map->backing, good, sizeof *good,
+					  slots_offset(map->slots, entry->slot));
+
+	if (mended)
+		__atomic_fetch_add(&map->mended, 1, __ATOMIC_RELAXED);
+	logging_write_limited(&map->damaged, LOGGING_WARNING,
+			      "%s: node %u/%" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT
+			      ") is damaged; its copy is used%s",
+			      map->backing->name, level, index, entry->slot,
+			      mended ? ", and it was written anew" : "");
+}
+
+int node_read(Map *map, guint level, guint64 index, const MapEntry *entry, FormatNode *out)
+{
+	int r = copy_read(map, level, index, entry, 0, out);
+
+	if ((r != -EBADMSG && r != -EIO) || level == 0)
+		return r;
+	if (copy_read(map, level, index, entry, 1, out))
+		return r;
+	node_mend(map, level, index, entry, out);
+	return 0;
 }
 
 /* Reads a node that its parent points to and that is not in the cache. */

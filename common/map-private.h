@@ -13,9 +13,8 @@
 #define MAP_BUCKETS 8192u
 #define MAP_SHARDS 32u
 #define MAP_CLEAN_MIN 256u     /* clean nodes that stay however many are dirty */
-#define MAP_STASH 1024u        /* slots for nodes kept ready, at most */
-#define MAP_STASH_RESERVE 192u /* of them only for zeroing, so that space can always be freed */
-#define MAP_STASH_LOW (MAP_STASH_RESERVE + 64u)
+#define MAP_PAIRS_LOW 128u     /* pairs of slots in the stash: more are fetched when it has less */
+#define MAP_STASH 512u /* slots of each kind for nodes kept ready, at most */
 
 typedef enum { NODE_LOADING, NODE_CLEAN, NODE_DIRTY, NODE_FROZEN } NodeState;
 
@@ -45,6 +44,22 @@ typedef struct {
 	gboolean whole;       /* pointers to nodes die; else pointers in a leaf go */
 	guint64 first, count; /* nodes, or blocks of one leaf */
 } ZeroStep;
+
+/* Slots kept ready for nodes, a ring: for leaves single ones, for inner nodes such as have one for
+ * the copy. */
+typedef enum { STASH_LEAVES, STASH_INNER } StashKind;
+
+typedef struct {
+	guint64 slots[MAP_STASH];
+	guint first, n;
+} Stash;
+
+/* Pairs that inner nodes gave up: once they are free they go back to the stash if that is low.  On a
+ * full disk others, that have space below, would be hard to find. */
+typedef struct {
+	guint64 slots[MAP_PAIRS_LOW];
+	guint n;
+} PairList;
 
 /* A part of the hash.  Who looks up blocks of one leaf that is in memory takes this lock alone, so
  * that readers do not wait for each other; whoever changes a chain of the hash, or a leaf's data,
@@ -83,8 +98,11 @@ struct Map {
 	guint64 hits, misses;
 	LoggingLimit damaged;
 
-	guint64 stash[MAP_STASH]; /* a ring of slots for nodes */
-	guint stash_first, stash_n;
+	Stash stashes[2]; /* by StashKind */
+	PairList lost_pairs, frozen_lost_pairs;
+	gboolean replaying;
+	gboolean read_only;
+	guint64 mended; /* atomic */
 
 	gint wants, crowded; /* atomic; see map_wants_checkpoint() */
 
@@ -114,6 +132,29 @@ static inline guint64 key_index(guint64 key)
 static inline guint node_shift(guint level)
 {
 	return FORMAT_FANOUT_SHIFT * (level + 1);
+}
+
+/* The slots that a node takes: an inner one is kept twice. */
+static inline guint node_copies(guint level)
+{
+	return level ? 2 : 1;
+}
+
+static inline void node_gain_locked(Map *map, guint level, guint64 slot)
+{
+	slots_gain(map->slots, slot, 1);
+	if (level)
+		slots_gain(map->slots, slot + FORMAT_COPY_DISTANCE, 1);
+}
+
+static inline void node_lose_locked(Map *map, guint level, guint64 slot)
+{
+	slots_lose(map->slots, slot, 1);
+	if (!level)
+		return;
+	slots_lose(map->slots, slot + FORMAT_COPY_DISTANCE, 1);
+	if (map->lost_pairs.n < MAP_PAIRS_LOW)
+		map->lost_pairs.slots[map->lost_pairs.n++] = slot;
 }
 
 /* The shard that a key is in. */
@@ -147,7 +188,8 @@ void node_evict_locked(Map *map);
  * (a hole); MAP_RESTART; or a negative errno, the lock still held. */
 int node_get_locked(Map *map, guint level, guint64 index, gboolean nowait, MapNode **ret_node);
 
-/* Reads and verifies a node's 4 KiB; no lock. */
+/* Reads and verifies a node's 4 KiB, from its copy where need be, and then writes the other anew; no
+ * lock, but its slots cannot be given to others meanwhile. */
 int node_read(Map *map, guint level, guint64 index, const MapEntry *entry, FormatNode *out);
 
 /* The pointer to node (level, index), whose parent is in memory or which is the root. */
@@ -172,5 +214,11 @@ void node_prune_locked(Map *map, MapNode *node);
  * it had is lost.  Room in the lists was made. */
 void node_replace_locked(Map *map, MapNode *node);
 
-/* Sees to it that the stash suffices for one change.  0, MAP_RESTART, or a negative errno. */
+/* Puts a pair into the stash, if it is free and the stash is low. */
+void stash_take_pair_locked(Map *map, guint64 slot);
+
+/* Whether the stashes suffice for one change, with what is kept for zeroing or without. */
+gboolean stash_suffices_locked(const Map *map, gboolean reserve);
+
+/* Sees to it that the stashes suffice for one change.  0, MAP_RESTART, or a negative errno. */
 int stash_check_locked(Map *map, gboolean reserve, gboolean nowait);

@@ -46,8 +46,8 @@ void node_prune_locked(Map *map, MapNode *node)
 		guint level = key_level(node->key);
 		guint64 index = key_index(node->key);
 
-		slots_lose(map->slots, node->slot, 1);
-		map->node_slots--;
+		node_lose_locked(map, level, node->slot);
+		map->node_slots -= node_copies(level);
 		pointer_set_locked(map, level, index, &hole);
 		node_drop_locked(map, node);
 		node = level == map->levels - 1 ?
@@ -90,7 +90,7 @@ static int zero_in_leaf_locked(Map *map, guint64 index, guint64 *first, guint64 
 	}
 	r = path_dirty_locked(map, 0, index, TRUE, FALSE);
 	if (!r)
-		r = slots_reserve(map->slots, FORMAT_FANOUT + FORMAT_LEVELS_MAX);
+		r = slots_reserve(map->slots, FORMAT_FANOUT + 2 * FORMAT_LEVELS_MAX);
 	if (r)
 		return r;
 	map->step = (ZeroStep){0, FALSE, *first, stop - *first};
@@ -253,7 +253,7 @@ static gboolean dead_unchanged_locked(Map *map, guint level, guint64 index, cons
 	MapNode *parent = node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
 	MapEntry now;
 
-	if (!parent || parent->state != NODE_DIRTY || map->stash_n < 2 * FORMAT_LEVELS_MAX)
+	if (!parent || parent->state != NODE_DIRTY || !stash_suffices_locked(map, TRUE))
 		return FALSE;
 	now = pointer_get_locked(map, level, index);
 	return now.dead && now.slot == was->slot;
@@ -282,7 +282,7 @@ int dead_resolve_locked(Map *map, guint level, guint64 index)
 				      "in use",
 				      map->backing->name, level, index);
 	data = r ? NULL : &old;
-	r = slots_reserve(map->slots, FORMAT_FANOUT + 2 * FORMAT_LEVELS_MAX);
+	r = slots_reserve(map->slots, FORMAT_FANOUT + 4 * FORMAT_LEVELS_MAX);
 	if (r)
 		return r;
 	if (level > 0)
@@ -347,7 +347,7 @@ static int reclaim_locked(Map *map)
 	if (r < 0)
 		return r;
 	parent = node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
-	if (parent && !slots_reserve(map->slots, FORMAT_LEVELS_MAX))
+	if (parent && !slots_reserve(map->slots, 2 * FORMAT_LEVELS_MAX))
 		node_prune_locked(map, parent);
 	return 1;
 }

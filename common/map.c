@@ -14,6 +14,13 @@ void map_set_generation(Map *map, guint64 generation)
 	map->generation = generation;
 }
 
+void map_set_replaying(Map *map, gboolean replaying)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+
+	map->replaying = replaying;
+}
+
 /* Copies what one leaf says of blocks [first, first + n). */
 static int lookup_leaf_locked(Map *map, guint64 first, guint n, MapEntry *entries, gboolean nowait)
 {
@@ -87,73 +94,132 @@ int map_lookup(Map *map, guint64 first, guint n, MapEntry *entries, gboolean now
 	return r;
 }
 
-static guint64 stash_take_locked(Map *map)
-{
-	guint64 slot = map->stash[map->stash_first];
+/* What only zeroing may take, so that space can always be freed; and when more is fetched. */
+static const struct {
+	guint reserve, low;
+} stash_limits[] = {
+	[STASH_LEAVES] = {192, 256},
+	[STASH_INNER] = {64, MAP_PAIRS_LOW},
+};
 
-	map->stash_first = (map->stash_first + 1) % MAP_STASH;
-	map->stash_n--;
+#define STASH_NEED (2 * FORMAT_LEVELS_MAX) /* of each kind for one change, at most */
+
+static guint64 stash_take_locked(Map *map, StashKind kind)
+{
+	Stash *stash = &map->stashes[kind];
+	guint64 slot = stash->slots[stash->first];
+
+	stash->first = (stash->first + 1) % MAP_STASH;
+	stash->n--;
 	return slot;
 }
 
-static int stash_refill_locked(Map *map, guint64 hint)
+static int stash_alloc(Map *map, StashKind kind, guint64 hint, SlotRun *run)
 {
+	return kind == STASH_INNER ? slots_alloc_pairs(map->slots, run) :
+				     slots_alloc_nodes(map->slots, hint, run);
+}
+
+static int stash_refill_locked(Map *map, StashKind kind, guint64 hint)
+{
+	Stash *stash = &map->stashes[kind];
 	SlotRun run;
 	int r;
 
 	lock_drop(&map->lock);
-	r = slots_alloc_nodes(map->slots, hint, &run);
+	r = stash_alloc(map, kind, hint, &run);
 	lock_take(&map->lock);
 	if (r)
 		return r;
-	if (map->stash_n + run.count > MAP_STASH) { /* others refilled as well */
-		slots_give_back(map->slots, &run, 1, FALSE);
+	if (stash->n + run.count > MAP_STASH) { /* others refilled as well */
+		if (kind == STASH_INNER)
+			slots_give_back_pairs(map->slots, &run);
+		else
+			slots_give_back(map->slots, &run, 1, FALSE);
 		return MAP_RESTART;
 	}
 	for (guint32 i = 0; i < run.count; i++)
-		map->stash[(map->stash_first + map->stash_n++) % MAP_STASH] = run.slot + i;
+		stash->slots[(stash->first + stash->n++) % MAP_STASH] = run.slot + i;
 	return MAP_RESTART;
+}
+
+/* A map of one level has no inner nodes. */
+static guint stash_kinds(const Map *map)
+{
+	return map->levels > 1 ? STASH_INNER + 1 : STASH_LEAVES + 1;
+}
+
+gboolean stash_suffices_locked(const Map *map, gboolean reserve)
+{
+	for (guint kind = 0; kind < stash_kinds(map); kind++)
+		if (map->stashes[kind].n <
+		    STASH_NEED + (reserve || map->replaying ? 0 : stash_limits[kind].reserve))
+			return FALSE;
+	return TRUE;
 }
 
 int stash_check_locked(Map *map, gboolean reserve, gboolean nowait)
 {
-	guint need = 2 * FORMAT_LEVELS_MAX;
-	int r;
+	for (StashKind kind = 0; kind < stash_kinds(map); kind++) {
+		int r;
 
-	if (map->stash_n >= MAP_STASH_LOW || (nowait && map->stash_n >= MAP_STASH_RESERVE + need))
-		return 0;
-	if (nowait)
-		return -EAGAIN;
-	r = stash_refill_locked(map, 0);
-	if (r == -ENOSPC && map->stash_n >= (reserve ? 0 : MAP_STASH_RESERVE) + need)
-		return 0;
-	return r;
+		if (map->stashes[kind].n >= stash_limits[kind].low)
+			continue;
+		if (nowait)
+			return stash_suffices_locked(map, FALSE) ? 0 : -EAGAIN;
+		r = stash_refill_locked(map, kind, 0);
+		if (r != -ENOSPC || !stash_suffices_locked(map, reserve))
+			return r;
+	}
+	return 0;
 }
 
-int map_fill_reserve(Map *map, guint64 hint)
+void stash_take_pair_locked(Map *map, guint64 slot)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	Stash *stash = &map->stashes[STASH_INNER];
 
-	while (map->stash_n < MAP_STASH_LOW) {
-		int r = stash_refill_locked(map, hint);
+	if (stash->n < MAP_PAIRS_LOW && slots_take_pair(map->slots, slot))
+		stash->slots[(stash->first + stash->n++) % MAP_STASH] = slot;
+}
+
+static int fill_stash_locked(Map *map, StashKind kind, guint64 hint)
+{
+	const Stash *stash = &map->stashes[kind];
+
+	while (stash->n < stash_limits[kind].low) {
+		int r = stash_refill_locked(map, kind, hint);
 
 		if (r < 0)
 			return r;
-		hint = map->stash[(map->stash_first + map->stash_n - 1) % MAP_STASH];
+		hint = stash->slots[(stash->first + stash->n - 1) % MAP_STASH];
 	}
 	return 0;
+}
+
+int map_fill_reserve(Map *map, const Superblock *sb)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	int r;
+
+	for (guint i = 0; i < FORMAT_RESERVE_PAIRS; i++)
+		stash_take_pair_locked(map, sb->reserve_pairs[i]);
+	r = fill_stash_locked(map, STASH_LEAVES, sb->reserve_slot);
+	if (map->levels > 1 && (!r || r == -ENOSPC))
+		r = fill_stash_locked(map, STASH_INNER, 0);
+	return r;
 }
 
 void node_replace_locked(Map *map, MapNode *node)
 {
 	MapEntry entry = {.birth = map->generation};
+	guint level = key_level(node->key);
 
 	if (node->slot)
-		slots_lose(map->slots, node->slot, 1);
+		node_lose_locked(map, level, node->slot);
 	else
-		map->node_slots++;
-	entry.slot = node->slot = stash_take_locked(map);
-	slots_gain(map->slots, node->slot, 1);
+		map->node_slots += node_copies(level);
+	entry.slot = node->slot = stash_take_locked(map, level ? STASH_INNER : STASH_LEAVES);
+	node_gain_locked(map, level, node->slot);
 	pointer_set_locked(map, key_level(node->key), key_index(node->key), &entry);
 	node->state = NODE_DIRTY;
 	list_push(&map->dirty, node);
@@ -196,7 +262,7 @@ static int node_dirty_locked(Map *map, guint level, guint64 index, gboolean nowa
 		return r;
 	if (node && node->state == NODE_DIRTY)
 		return 0;
-	r = slots_reserve(map->slots, 1);
+	r = slots_reserve(map->slots, node_copies(level));
 	if (r)
 		return r;
 	if (node && node->state == NODE_FROZEN)
@@ -348,5 +414,6 @@ void map_get_info(Map *map, MapInfo *ret_info)
 		.pending_bytes = slots_pending_bytes(map->slots),
 		.lost_bytes = slots_lost_bytes(map->slots),
 		.reclaimable = map->dead_first < map->dead_end,
+		.mended = __atomic_load_n(&map->mended, __ATOMIC_RELAXED),
 	};
 }

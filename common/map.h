@@ -5,7 +5,8 @@
  * is the one that covers blocks [index * 256^(level+1), (index+1) * 256^(level+1)).
  *
  * Nodes are read when they are needed, verified by the checksum in their parent, and kept in a
- * cache of bounded size.  A change makes the nodes from the root to the leaf *dirty*: each gets its
+ * cache of bounded size.  Inner nodes are kept twice: where one does not verify, the other is used
+ * and the first written anew.  A change makes the nodes from the root to the leaf *dirty*: each gets its
  * next slot at once, and its parent's pointer names it; the checksum there follows when the node is
  * written by a checkpoint.  Dirty nodes stay in memory until then.
  *
@@ -38,8 +39,10 @@
 
 typedef struct Map Map;
 
-/* An empty map, or the one at sb's root.  `sb` gives geometry, root, counts and dead interval. */
-Map *map_new(Backing *backing, Slots *slots, const Superblock *sb, GError **error);
+/* An empty map, or the one at sb's root.  `sb` gives geometry, root, counts and dead interval.
+ * `read_only`: a damaged copy of a node is left as it is. */
+Map *map_new(Backing *backing, Slots *slots, const Superblock *sb, gboolean read_only,
+	     GError **error);
 void map_free(Map *map);
 
 /* How many nodes it may hold (256 at least); may change at any time. */
@@ -47,6 +50,9 @@ void map_set_limit(Map *map, guint64 nodes);
 
 /* What is changed from now on is born in this generation. */
 void map_set_generation(Map *map, guint64 generation);
+
+/* While the journal is replayed, changes may use what is kept for zeroing: they did before. */
+void map_set_replaying(Map *map, gboolean replaying);
 
 /* Looks up `n` blocks (at most FORMAT_RECORD_BLOCKS_MAX) at one instant; holes have slot 0.
  * 0 (then *ret_epoch is for map_lookup_end), -EAGAIN (nowait), -EBADMSG (a node is damaged),
@@ -74,8 +80,8 @@ void map_zero_apply(Map *map);
  * negative errno. */
 int map_reclaim(Map *map);
 
-/* Fills up the slots that are kept for nodes.  `hint` as for slots_alloc_nodes.  0 or -errno. */
-int map_fill_reserve(Map *map, guint64 hint);
+/* Fills up the slots that are kept for nodes; `sb` says where they were.  0 or -errno. */
+int map_fill_reserve(Map *map, const Superblock *sb);
 
 /* A checkpoint's four steps, by one thread.  map_freeze() calls `cut` with the lock held, at the
  * instant that divides what belongs to the checkpoint from what does not; what is changed later is
@@ -91,6 +97,7 @@ typedef struct {
 	guint64 data_slots, node_slots;
 	guint64 pending_bytes, lost_bytes;
 	gboolean reclaimable; /* dead pointers may be left */
+	guint64 mended;       /* damaged copies of nodes written anew, since open */
 } MapInfo;
 
 void map_get_info(Map *map, MapInfo *ret_info);

@@ -106,6 +106,7 @@ static Json *stats(Monitor *monitor)
 	json_add_number(data, "checkpoints", info.checkpoints);
 	json_add_number(data, "generation", info.generation);
 	json_add_number(data, "checksum_errors", info.checksum_errors);
+	json_add_number(data, "copies_repaired", info.copies_repaired);
 	return data;
 }
 

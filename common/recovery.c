@@ -178,6 +178,12 @@ static gboolean find_end(Replay *replay, const JournalRing *ring, JournalPlace *
 	head = journal_ring_walk(ring, visit_verify, replay, NULL);
 	if (replay->problem)
 		return error_set_errno(error, replay->problem, "%s: read the journal", name);
+	if (head.sequence < replay->durable)
+		return error_set(error, STORAGEOS_ERROR_CORRUPT,
+				 "%s: journal record %" G_GUINT64_FORMAT
+				 " was flushed, and names blocks or slots that are not there: opening "
+				 "would lose it and what follows",
+				 name, head.sequence);
 	replay->end = head.sequence;
 	*ret_head = head;
 	return TRUE;
@@ -196,13 +202,21 @@ static gboolean replay_journal(Engine *engine, Replay *replay, const Superblock 
 	r = engine->read_only ? 0 : write_fence(replay, head);
 	if (r)
 		return error_set_errno(error, r, "%s: write superblock", engine->name);
+	/* Of a volume that was not closed a crash may have torn one. */
+	if (sb->clean && engine->superblock.valid < 2 && !engine->read_only) {
+		engine->superblock_mended = TRUE;
+		log_warning("volume %s: a copy of the superblock was damaged, and is written anew",
+			    engine->name);
+	}
 	engine->generation = engine->superblock.current.generation + 1;
 	map_set_generation(engine->map, engine->generation);
 	journal_start(engine->journal, sb->journal_position, head, engine->generation);
-	r = map_fill_reserve(engine->map, sb->reserve_slot);
+	r = map_fill_reserve(engine->map, sb);
 	if (r && r != -ENOSPC)
 		return error_set_errno(error, r, "%s: reserve space", engine->name);
+	map_set_replaying(engine->map, TRUE);
 	journal_ring_walk(ring, visit_apply, replay, NULL);
+	map_set_replaying(engine->map, FALSE);
 	if (replay->problem)
 		return error_set_errno(error, replay->problem,
 				       "%s: replay the journal after %" G_GUINT64_FORMAT " records",
@@ -216,7 +230,7 @@ gboolean recovery_run(Engine *engine, GError **error)
 	Replay replay = {.engine = engine};
 	gboolean done;
 
-	if (!slots_load(engine->slots, sb.groups, sb.checkpoint, error))
+	if (!slots_load(engine->slots, &sb, error))
 		return FALSE;
 	replay.buffer = g_try_malloc(VERIFY_BYTES);
 	if (!replay.buffer)

@@ -3,6 +3,8 @@
  * What is on disk: the two lists of changes since a checkpoint, and the bitmap pages that a
  * checkpoint makes of the pages before and of them.
  */
+#include "common/bitmap-pages.h"
+#include "common/logging.h"
 #include "common/slots-private.h"
 
 #include <errno.h>
@@ -60,58 +62,102 @@ static void list_add(List *list, guint64 slot, guint32 count)
 	list->runs[list->n++] = pack((SlotRun){slot, count});
 }
 
-/* Picks the newer of two pages that is not above the checkpoint. */
-static gboolean group_pick(Slots *slots, Group *group, guint64 number, guint64 checkpoint,
-			   const FormatBitmap *pages)
+static BitmapPlace place_of(const Slots *slots)
 {
-	guint64 best = 0;
-
-	for (guint home = 0; home < 2; home++) {
-		guint64 generation;
-
-		if (!bitmap_verify(&pages[home], slots->seed, number, &generation))
-			continue;
-		if (generation > checkpoint) {
-			group->must_write = TRUE;
-		} else if (!group->has_page || generation > best) {
-			group->has_page = TRUE;
-			group->home = (guint8)home;
-			best = generation;
-		}
-	}
-	if (!group->has_page)
-		return FALSE;
-	for (guint w = 0; w < WORDS; w++)
-		group->used[w] = get_le64(pages[group->home].bits + w * 8);
-	return TRUE;
+	return (BitmapPlace){slots->backing, slots->offset, slots->seed};
 }
 
-gboolean slots_load(Slots *slots, guint64 groups, guint64 checkpoint, GError **error)
+/* Sees to it that the page is there twice. */
+static void mend(Slots *slots, guint64 number, const BitmapChoice *choice)
 {
-	g_autofree FormatBitmap *pages = g_try_new(FormatBitmap, 2);
+	BitmapPlace place = place_of(slots);
 
-	for (guint64 g = 0; g < groups; g++) {
-		g_autofree Group *group = g_try_new0(Group, 1);
-		int r = pages && group ? 0 : -ENOMEM;
-
-		if (!r)
-			r = backing_pread(slots->backing, pages, 2 * sizeof *pages,
-					  page_offset(slots, g, 0));
-		if (r)
-			return error_set_errno(error, r,
-					       "%s: read bitmap of group %" G_GUINT64_FORMAT,
-					       slots->backing->name, g);
-		if (!group_pick(slots, group, g, checkpoint, pages))
-			return error_set(error, STORAGEOS_ERROR_CORRUPT,
-					 "%s: bitmap of group %" G_GUINT64_FORMAT
-					 ": neither copy is valid",
-					 slots->backing->name, g);
-		group->unknown = TRUE;
-		if (group_add_locked(slots, group))
-			return error_set_errno(error, ENOMEM, "%s: allocator",
-					       slots->backing->name);
-		g_steal_pointer(&group);
+	if (!choice->damaged)
+		return;
+	if (slots->read_only || bitmap_mend(&place, number, choice)) {
+		log_warning("%s: bitmap of group %" G_GUINT64_FORMAT
+			    ": a copy is damaged; the other is used",
+			    slots->backing->name, number);
+		return;
 	}
+	slots->mended++;
+	log_warning("%s: bitmap of group %" G_GUINT64_FORMAT
+		    ": a copy was damaged, and is written anew",
+		    slots->backing->name, number);
+}
+
+static int load_group(Slots *slots, guint64 number, guint64 checkpoint, gboolean thorough,
+		      BitmapChoice *choice)
+{
+	BitmapPlace place = place_of(slots);
+	g_autofree Group *group = g_try_new0(Group, 1);
+	int r = group ? bitmap_choose(&place, number, checkpoint, thorough, choice) : -ENOMEM;
+
+	if (!r && !choice->found)
+		r = -EBADMSG;
+	if (r)
+		return r;
+	for (guint w = 0; w < WORDS; w++)
+		group->used[w] = get_le64(choice->page.bits + w * 8);
+	group->has_page = TRUE;
+	group->home = (guint8)choice->home;
+	group->term = choice->term;
+	group->must_write = choice->future;
+	group->unknown = TRUE;
+	r = group_add_locked(slots, group);
+	if (!r)
+		g_steal_pointer(&group);
+	return r;
+}
+
+/* Forgets what was loaded. */
+static void unload(Slots *slots)
+{
+	for (guint64 g = 0; g < slots->n_groups; g++)
+		g_free(slots->groups[g]);
+	slots->n_groups = slots->warm_free = slots->digest = 0;
+}
+
+/* 0, and whether all of it is what the digest says; or a negative errno at group *ret_at. */
+static int load_groups(Slots *slots, const Superblock *sb, gboolean thorough, guint64 *ret_at)
+{
+	g_autofree BitmapChoice *choice = g_try_new(BitmapChoice, 1);
+	int r = choice ? 0 : -ENOMEM;
+
+	for (guint64 g = 0; g < sb->groups && !r; g++) {
+		*ret_at = g;
+		r = load_group(slots, g, sb->checkpoint, thorough, choice);
+		if (r)
+			break;
+		slots->digest += choice->term;
+		mend(slots, g, choice); /* what it overwrites is not valid, or older */
+	}
+	return r;
+}
+
+gboolean slots_load(Slots *slots, const Superblock *sb, GError **error)
+{
+	gboolean thorough = !sb->clean;
+	guint64 at = 0;
+	int r = load_groups(slots, sb, thorough, &at);
+
+	if (!thorough && (r == -EBADMSG || (!r && slots->digest != sb->bitmap_digest))) {
+		unload(slots);
+		r = load_groups(slots, sb, TRUE, &at);
+	}
+	if (r == -EBADMSG)
+		return error_set(error, STORAGEOS_ERROR_CORRUPT,
+				 "%s: bitmap of group %" G_GUINT64_FORMAT
+				 ": no copy is valid; `storageos check --repair` makes it anew",
+				 slots->backing->name, at);
+	if (r)
+		return error_set_errno(error, r, "%s: read bitmap of group %" G_GUINT64_FORMAT,
+				       slots->backing->name, at);
+	if (slots->digest != sb->bitmap_digest)
+		return error_set(error, STORAGEOS_ERROR_CORRUPT,
+				 "%s: a bitmap page is older than the checkpoint; `storageos check "
+				 "--repair` makes them anew",
+				 slots->backing->name);
 	return TRUE;
 }
 
@@ -178,28 +224,25 @@ static gboolean apply_runs(FormatBitmap *page, guint64 number, const List *list,
 static int write_page(Slots *slots, Group *group, guint64 number, guint64 generation,
 		      gsize *gained, gsize *lost)
 {
+	BitmapPlace place = place_of(slots);
 	FormatBitmap page;
-	guint64 unused;
-	int r;
+	int r = 0;
 
 	memset(&page, 0, sizeof page);
-	if (group->has_page) {
-		r = backing_pread(slots->backing, &page, sizeof page,
-				  page_offset(slots, number, group->home));
-		if (r)
-			return r;
-		if (!bitmap_verify(&page, slots->seed, number, &unused))
-			return -EBADMSG;
-	}
+	if (group->has_page)
+		r = bitmap_read(&place, number, group->home, group->term, &page);
+	if (r)
+		return r;
 	if (!apply_runs(&page, number, &slots->frozen_gained, gained, TRUE) ||
 	    !apply_runs(&page, number, &slots->frozen_lost, lost, FALSE))
 		return -EUCLEAN;
 	bitmap_seal(&page, slots->seed, number, generation);
-	r = backing_pwrite(slots->backing, &page, sizeof page,
-			   page_offset(slots, number, !group->home));
-	if (!r)
-		group->next = TRUE;
-	return r;
+	r = bitmap_write(&place, number, !group->home, &page);
+	if (r)
+		return r;
+	group->next = TRUE;
+	group->next_term = bitmap_term(&page, number);
+	return 0;
 }
 
 static guint64 list_group(const List *list, gsize at)
@@ -211,6 +254,7 @@ int slots_write_bitmaps(Slots *slots, guint64 generation)
 {
 	gsize gained = 0, lost = 0;
 
+	slots->frozen_digest = slots->digest;
 	/* A slot can be gained and then lost between two freezes, never the other way round, so
 	 * the order within each list does not matter. */
 	if (slots->frozen_gained.n)
@@ -232,6 +276,7 @@ int slots_write_bitmaps(Slots *slots, guint64 generation)
 		r = write_page(slots, group, g, generation, &gained, &lost);
 		if (r)
 			return r;
+		slots->frozen_digest += group->next_term - group->term;
 	}
 	return 0;
 }
@@ -245,10 +290,12 @@ void slots_thaw(Slots *slots)
 		if (!group->next)
 			continue;
 		group->home = !group->home;
+		group->term = group->next_term;
 		group->has_page = TRUE;
 		group->next = FALSE;
 		group->must_write = FALSE;
 	}
+	slots->digest = slots->frozen_digest;
 	for (gsize i = 0; i < slots->frozen_lost.n; i++)
 		give_back_locked(slots, unpack(slots->frozen_lost.runs[i]), FALSE);
 	slots->frozen_gained.n = slots->frozen_lost.n = 0;
@@ -259,6 +306,16 @@ void slots_thaw(Slots *slots)
 guint64 slots_frozen_groups(const Slots *slots)
 {
 	return slots->frozen_groups;
+}
+
+guint64 slots_frozen_digest(const Slots *slots)
+{
+	return slots->frozen_digest;
+}
+
+guint64 slots_mended(const Slots *slots)
+{
+	return slots->mended;
 }
 
 guint64 slots_pending_bytes(Slots *slots)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What slots.c (giving out slots), slots-pages.c (the lists of changes and the pages on disk) and
- * slots-trim.c (space below) share.  Functions ending in _locked want the allocator's lock held.
+ * What slots.c (giving out slots), slots-pairs.c (two at once), slots-pages.c (the lists of changes
+ * and the pages on disk) and slots-trim.c (space below) share.  Functions ending in _locked want the allocator's lock held.
  */
 #pragma once
 
@@ -21,6 +21,7 @@ typedef struct {
 	gboolean unknown;   /* cold words of it may have space below */
 	gboolean next;      /* the running checkpoint wrote the other home */
 	gboolean must_write; /* the other home holds a page that must never count */
+	guint64 term, next_term; /* of the page that counts, and of the running checkpoint's */
 } Group;
 
 /* Runs packed as in a journal record: slot | count << 40. */
@@ -43,6 +44,7 @@ struct Slots {
 	guint64 cursor_group;
 	guint cursor_word;
 	guint64 trim_group; /* slots_trim goes on here */
+	guint64 pair_cursor; /* group * WORDS + word */
 	guint64 whole_from;     /* no wholly free word (group * WORDS + word) before this ... */
 	gboolean whole_skipped; /* ... or only such as met a full disk */
 
@@ -51,6 +53,8 @@ struct Slots {
 	List gained, lost;               /* since the last freeze */
 	List frozen_gained, frozen_lost; /* of the running checkpoint */
 	guint64 frozen_groups;           /* n_groups when it began */
+	guint64 digest, frozen_digest;   /* the checkpoint thread's */
+	guint64 mended;
 };
 
 static inline guint64 page_offset(const Slots *slots, guint64 group, guint home)
@@ -107,5 +111,9 @@ int group_add_locked(Slots *slots, Group *group);
 
 /* Makes slots free that were taken; `cold`: and the wholly free words among them cold. */
 void give_back_locked(Slots *slots, SlotRun run, gboolean cold);
+
+/* Adds a group of fresh slots behind the `had` that the caller saw; 0 also if somebody else did.
+ * -ENOSPC, -ENOMEM, -EIO.  The lock is not held. */
+int slots_grow(Slots *slots, guint64 had);
 
 void lists_clear(Slots *slots);

@@ -91,12 +91,12 @@ int group_add_locked(Slots *slots, Group *group)
 	return 0;
 }
 
-/* Adds a group of fresh slots.  Its pages' homes are written now, so that a checkpoint does not
- * meet a full disk there. */
-static int grow(Slots *slots, guint64 had)
+/* Adds a group of fresh slots.  Its pages' homes, and the copies of the next group's, are written
+ * now, so that a checkpoint does not meet a full disk there. */
+int slots_grow(Slots *slots, guint64 had)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->grow_lock);
-	static const guint8 zeros[2 * FORMAT_SLOT_SIZE];
+	static const guint8 zeros[FORMAT_FIRST_INDEX * FORMAT_SLOT_SIZE];
 	g_autofree Group *group = NULL;
 	guint64 size, end;
 	int r;
@@ -221,7 +221,7 @@ int slots_alloc(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_runs)
 		if (warm_one(slots))
 			continue;
 		lock_drop(&slots->lock);
-		r = grow(slots, had);
+		r = slots_grow(slots, had);
 		lock_take(&slots->lock);
 	}
 	lock_drop(&slots->lock);
@@ -324,7 +324,7 @@ static int take_for_nodes(Slots *slots, guint64 hint, gboolean some, SlotRun *re
 		    take_some(slots, ret_run, ret_written))
 			break;
 		lock_drop(&slots->lock);
-		r = grow(slots, had);
+		r = slots_grow(slots, had);
 		lock_take(&slots->lock);
 	}
 	lock_drop(&slots->lock);
@@ -373,7 +373,7 @@ int slots_take(Slots *slots, const SlotRun *run)
 	int r = 0;
 
 	while (slot_group(run->slot) >= slots->n_groups && !r)
-		r = grow(slots, slots->n_groups);
+		r = slots_grow(slots, slots->n_groups);
 	if (r)
 		return r;
 	lock_take(&slots->lock);

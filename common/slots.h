@@ -41,9 +41,9 @@ Slots *slots_new(Backing *backing, guint64 groups_offset, guint64 seed, gboolean
 		 GError **error);
 void slots_free(Slots *slots);
 
-/* Reads the pages of `groups` groups as of the checkpoint of that generation.  A page that a later
- * one left half done is noted, and overwritten by the next checkpoint. */
-gboolean slots_load(Slots *slots, guint64 groups, guint64 checkpoint, GError **error);
+/* Reads the pages of all groups as of the superblock's checkpoint.  A page that a later one left half
+ * done is noted, and overwritten by the next checkpoint; a damaged copy is written anew. */
+gboolean slots_load(Slots *slots, const Superblock *sb, GError **error);
 
 /* Takes `n` slots (at most FORMAT_RECORD_BLOCKS_MAX) in as few runs as free space allows; `runs`
  * has room for `n`.  Grows the backing where need be.  0, -ENOSPC, -ENOMEM, -EIO. */
@@ -56,6 +56,16 @@ int slots_alloc_written(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_run
 /* Takes up to 64 neighbouring slots (at least 1) for nodes, which the file system below has space
  * for, so that a checkpoint never meets a full disk.  `hint`: a slot to try first, or 0. */
 int slots_alloc_nodes(Slots *slots, guint64 hint, SlotRun *ret_run);
+
+/* The same for inner nodes: each slot of the run comes with the one FORMAT_COPY_DISTANCE behind it.
+ * -ENOSPC also where slots are free, but no two so far from each other. */
+int slots_alloc_pairs(Slots *slots, SlotRun *ret_run);
+
+/* Takes that slot and its copy's, if there are such, and both are free. */
+gboolean slots_take_pair(Slots *slots, guint64 slot);
+
+/* Gives back such a run, with the copies. */
+void slots_give_back_pairs(Slots *slots, const SlotRun *run);
 
 /* Takes slots that a journal record names, while it is replayed.  -EUCLEAN if one is taken. */
 int slots_take(Slots *slots, const SlotRun *run);
@@ -94,6 +104,12 @@ guint64 slots_warm_bytes(Slots *slots);
 /* Groups that there are, and that have a page once the checkpoint that runs is durable. */
 guint64 slots_groups(Slots *slots);
 guint64 slots_frozen_groups(const Slots *slots);
+
+/* Of the pages of the checkpoint that runs, once they are written. */
+guint64 slots_frozen_digest(const Slots *slots);
+
+/* Damaged copies of pages that were written anew. */
+guint64 slots_mended(const Slots *slots);
 
 /* Pending-free; and what was lost, and gained, since the last slots_freeze().  Ordered as
  * slots_lose is. */

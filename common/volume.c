@@ -339,7 +339,8 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 		.generation = __atomic_load_n(&engine->durable_generation, __ATOMIC_RELAXED),
 		.data_bytes = map.data_slots * FORMAT_SLOT_SIZE,
 		.metadata_bytes = volume->groups_offset +
-				  (map.node_slots + 2 * slots_groups(engine->slots)) *
+				  (map.node_slots +
+				   FORMAT_FIRST_INDEX * slots_groups(engine->slots)) *
 					  FORMAT_SLOT_SIZE,
 		.pending_bytes = map.pending_bytes,
 		.backing_bytes = backing_allocated(engine->backing),
@@ -348,6 +349,8 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 		.checkpoints =
 			volume->checkpointer ? checkpointer_count(volume->checkpointer) : 0,
 		.checksum_errors = __atomic_load_n(&volume->checksum_errors, __ATOMIC_RELAXED),
+		.copies_repaired = map.mended + slots_mended(engine->slots) +
+				   engine->superblock_mended,
 		.cache_nodes = map.nodes,
 		.cache_hits = map.hits,
 		.cache_misses = map.misses,

@@ -68,6 +68,7 @@ typedef struct {
 	guint64 journal_used;    /* of the ring, bytes */
 	guint64 checkpoints;                       /* since open */
 	guint64 checksum_errors;                   /* since open */
+	guint64 copies_repaired; /* damaged copies of metadata written anew, since open */
 	guint64 cache_nodes, cache_hits, cache_misses; /* of the map's nodes, since open */
 } VolumeInfo;
 

@@ -51,7 +51,7 @@ is "size" "$(stat_of space.size)" $((64 << 20))
 is "data" "$(stat_of space.data)" $((1 << 20))
 # shellcheck disable=SC2016 # the variable is jq's
 is "the rest is there" "$(stat_of 'volume as $v | [.cache.hits, .cache.misses, .cache.nodes, .journal.size,
-	.journal.used, .checkpoints, .generation, .checksum_errors, .space.metadata,
+	.journal.used, .checkpoints, .generation, .checksum_errors, .copies_repaired, .space.metadata,
 	.space.allocated, .space.reclaimable] | all(type == "number" and . >= 0)')" true
 
 # A write behind the end of the volume fails, and is counted so.

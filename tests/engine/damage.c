@@ -9,6 +9,7 @@
 #include "common/check.h"
 #include "common/error.h"
 #include "common/logging.h"
+#include "common/superblock.h"
 #include "common/units.h"
 #include "tests/engine/support.h"
 
@@ -237,6 +238,98 @@ static void test_superblocks(const void *data)
 	}
 }
 
+/* Where what is kept twice lies: the root, which is an inner node here, and its copy; the page of
+ * the first group's bitmap that counts, and its copy; a superblock. */
+static guint find_twice(Backing *backing, guint64 *places)
+{
+	SuperblockPair pair;
+	guint64 root, page = 0;
+	guint8 bytes[2 * BLOCK_SIZE];
+
+	if (!CHECK(superblock_load(backing, &pair, NULL)))
+		return 0;
+	CHECK_UINT(pair.current.levels, 2);
+	root = pair.current.groups_offset + pair.current.map_root.slot * FORMAT_SLOT_SIZE;
+	CHECK_INT(backing_pread(backing, bytes, sizeof bytes, pair.current.groups_offset), 0);
+	if (get_le64(bytes + BLOCK_SIZE + 8) > get_le64(bytes + 8))
+		page = BLOCK_SIZE;
+	places[0] = root;
+	places[1] = root + FORMAT_COPY_DISTANCE * FORMAT_SLOT_SIZE;
+	places[2] = pair.current.groups_offset + page;
+	places[3] = FORMAT_FIRST_COPIES + page;
+	places[4] = FORMAT_SUPERBLOCK_A;
+	places[5] = FORMAT_SUPERBLOCK_B;
+	return 6;
+}
+
+/* Either copy may be damaged, and nothing is lost; what is noticed is written anew and counted. */
+static void test_copies(const void *data)
+{
+	g_autoptr(Backing) origin = new_backing();
+	guint64 places[6];
+	guint n = find_twice(origin, places);
+
+	(void)data;
+	for (guint i = 0; i < n; i++) {
+		g_autoptr(Backing) backing = backing_faulty_crash(origin, G_MAXUINT64);
+		guint8 before[BLOCK_SIZE], now[BLOCK_SIZE];
+		VolumeInfo info;
+		Volume *volume;
+
+		test_row("place %u, byte %" G_GUINT64_FORMAT, i, places[i]);
+		CHECK_INT(backing_pread(backing, before, sizeof before, places[i]), 0);
+		CHECK(before[4] || before[5] || before[6]);
+		for (guint bit = 0; bit < 20; bit++)
+			backing_faulty_flip(backing, places[i] + 97 * bit, bit % 8);
+		if (i < 4)
+			CHECK(count_findings(backing) > 0);
+		volume = backing_open_volume(backing);
+		if (!volume)
+			continue;
+		CHECK_UINT(read_blocks(volume), 0);
+		volume_get_info(volume, &info);
+		/* A node's copy is looked at by nobody who can do without. */
+		CHECK_UINT(info.copies_repaired, i != 1);
+		CHECK_INT(backing_pread(backing, now, sizeof now, places[i]), 0);
+		if (i == 0 || i == 2 || i == 3)
+			CHECK_MEM(now, before, sizeof now);
+		close_volume(volume);
+	}
+}
+
+/* A page that was valid once does not pass for the one that counts. */
+static void test_stale_bitmap(const void *data)
+{
+	g_autoptr(Backing) backing = new_backing();
+	g_autoptr(GError) error = NULL;
+	guint64 places[6];
+	guint8 old[2][2 * BLOCK_SIZE];
+	Volume *volume;
+
+	(void)data;
+	REQUIRE(find_twice(backing, places) == 6);
+	CHECK_INT(backing_pread(backing, old[0], sizeof old[0], FORMAT_FIRST_COPIES), 0);
+	CHECK_INT(backing_pread(backing, old[1], sizeof old[1], STARTS), 0);
+	CHECK_MEM(old[0], old[1], sizeof old[0]);
+	volume = backing_open_volume(backing);
+	REQUIRE(volume);
+	for (guint i = 0; i < 3; i++) {
+		CHECK_INT(volume_put_value(volume, 1, MIB, i * MIB), 0);
+		CHECK_INT(volume_checkpoint(volume), 0);
+	}
+	close_volume(volume);
+	CHECK_INT(backing_pwrite(backing, old[1], sizeof old[1], STARTS), 0);
+	volume = backing_open_volume(backing); /* from the copies */
+	REQUIRE(volume);
+	check_value(volume, 1, 3 * MIB, 0);
+	close_volume(volume);
+	CHECK_INT(backing_pwrite(backing, old[0], sizeof old[0], FORMAT_FIRST_COPIES), 0);
+	CHECK_INT(backing_pwrite(backing, old[1], sizeof old[1], STARTS), 0);
+	CHECK(count_findings(backing) > 0);
+	CHECK(!volume_open(backing_borrow(backing), "test", 0, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, "bitmap");
+}
+
 static void test_no_volume(const void *data)
 {
 	g_autoptr(Backing) backing = backing_faulty_new(0);
@@ -317,6 +410,8 @@ int main(int argc, char **argv)
 	test_add("a changed bit anywhere never makes wrong data", test_anywhere, NULL);
 	test_add("a changed bit of a leaf is an error", test_leaf, NULL);
 	test_add("one superblock is enough", test_superblocks, NULL);
+	test_add("inner nodes, bitmaps and superblocks are there twice", test_copies, NULL);
+	test_add("an older bitmap page does not pass for the newest", test_stale_bitmap, NULL);
 	test_add("what is no volume is not opened", test_no_volume, NULL);
 	test_add("a backing that was cut", test_cut, NULL);
 	test_add("damaged payload in the journal, flushed", test_flushed_payload, NULL);
