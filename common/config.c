@@ -241,6 +241,15 @@ static gboolean parse(GKeyFile *file, const char *path, GError **error)
 				  G_KEY_FILE_KEEP_COMMENTS | G_KEY_FILE_KEEP_TRANSLATIONS, error);
 }
 
+/* What may pass by (no memory, no descriptor left) is not the configuration's fault. */
+static StorageosError code_of(const GError *error)
+{
+	if (g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_IO) ||
+	    g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NO_SPACE))
+		return (StorageosError)error->code;
+	return STORAGEOS_ERROR_INVALID;
+}
+
 static gboolean load_file(Config *config, gboolean must_exist, GError **error)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
@@ -251,8 +260,8 @@ static gboolean load_file(Config *config, gboolean must_exist, GError **error)
 		if (!must_exist &&
 		    g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
 			return TRUE;
-		return error_set(error, STORAGEOS_ERROR_INVALID, "configuration %s: %s",
-				 config->file, local->message);
+		return error_set(error, code_of(local), "configuration %s: %s", config->file,
+				 local->message);
 	}
 	groups = g_key_file_get_groups(file, NULL);
 	for (guint i = 0; groups[i]; i++)

@@ -15,7 +15,7 @@
 #include <glib.h>
 
 typedef enum {
-	INJECT_MEMORY = 1 << 0, /* g_try_*(), posix_memalign() */
+	INJECT_MEMORY = 1 << 0, /* g_try_*(), posix_memalign() of more than 64 KiB */
 	INJECT_THREAD = 1 << 1, /* pthread_create(), which GLib and libfuse use */
 	INJECT_OPEN = 1 << 2,	/* what gives a descriptor: open, socket, eventfd, pipe */
 	INJECT_READ = 1 << 3,	/* pread, preadv2 */

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plugin PLUGIN [WORD...]: a device is attached, used and detached again and again, with a volume
+ * that is made for it, and the n-th time the n-th call that can fail fails.  The process belongs to
+ * others: it lives on, and keeps neither a descriptor nor a thread of ours.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "tests/faults/inject.h"
+#include "tests/handler/fixture.h"
+#include "tests/harness.h"
+
+#define POINTS_MAX 2000
+#define FEWER 3 /* points of a build with sanitizers: one in so many */
+#define READY_SECONDS 20
+
+typedef struct {
+	Injection injection;
+	int answers[3]; /* what an open may be refused with, negative; up to 0 */
+	guint stride;	/* one point in so many, on average */
+} Fault;
+
+#define ALL_CALLS                                                                                  \
+	(INJECT_OPEN | INJECT_READ | INJECT_WRITE | INJECT_FLUSH | INJECT_SPACE | INJECT_LOCK)
+
+static const Fault faults[] = {
+	{{"no memory once", INJECT_MEMORY, ENOMEM, FALSE}, {-ENOSPC}, 1},
+	{{"no memory for ever", INJECT_MEMORY, ENOMEM, TRUE}, {-ENOSPC}, 3},
+	{{"no thread once", INJECT_THREAD, EAGAIN, FALSE}, {-EIO}, 1},
+	{{"no thread for ever", INJECT_THREAD, EAGAIN, TRUE}, {-EIO}, 1},
+	{{"EMFILE once", INJECT_OPEN, EMFILE, FALSE}, {-EIO}, 1},
+	{{"EMFILE for ever", INJECT_OPEN, EMFILE, TRUE}, {-EIO}, 1},
+	{{"EIO once", ALL_CALLS, EIO, FALSE}, {-EIO}, 3},
+	{{"ENOSPC for ever", INJECT_WRITE | INJECT_SPACE, ENOSPC, TRUE}, {-ENOSPC, -EIO}, 4},
+	{{"EINTR once", ALL_CALLS & ~INJECT_OPEN, EINTR, FALSE}, {0}, 6},
+};
+
+static guint64 attachments;
+
+static guint64 step(TestRandom *random, guint stride)
+{
+	if (g_getenv("STORAGEOS_TEST_LONG"))
+		return 1;
+	if (test_is_instrumented())
+		stride *= FEWER;
+	return 1 + test_random_below(random, 2 * stride - 1);
+}
+
+static guint count_entries(const char *path)
+{
+	g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
+	guint n = 0;
+
+	while (directory && g_dir_read_name(directory))
+		n++;
+	return n;
+}
+
+static void check_answer(const Fault *fault, int answer)
+{
+	for (guint i = 0; i < G_N_ELEMENTS(fault->answers); i++)
+		if (fault->answers[i] && answer == fault->answers[i])
+			return;
+	CHECK_INT(answer, 0);
+}
+
+/* Every command is answered; how depends. */
+static void use(Dev *dev, gboolean good)
+{
+	g_autofree guint8 *data = g_malloc0(64 << 10), *back = g_malloc(64 << 10);
+	int status[4];
+
+	memset(data, 'x', 64 << 10);
+	status[0] = run_write(dev, data, 64 << 10, 4096);
+	status[1] = run_flush(dev);
+	status[2] = run_unmap(dev, 0x42, data, 4096, 4096);
+	status[3] = run_read(dev, back, 64 << 10, 4096);
+	for (guint i = 0; i < G_N_ELEMENTS(status); i++) {
+		CHECK(status[i] != -1);
+		if (good)
+			CHECK_INT(status[i], STS_OK);
+	}
+	if (!good)
+		return;
+	CHECK_ZERO(back, 4096);
+	CHECK_MEM(back + 4096, data, (64 << 10) - 4096);
+}
+
+/* A new volume, made by attaching, used and detached. */
+static gboolean attach_once(const Fault *fault, guint64 point)
+{
+	g_autofree char *path = fixture_path("faults", ".vol");
+	guint descriptors = count_entries("/proc/self/fd");
+	guint threads = count_entries("/proc/self/task");
+	guint64 count;
+	int answer;
+	Dev dev;
+
+	unlink(path);
+	test_row("%s at call %" G_GUINT64_FORMAT, fault->injection.name, point);
+	dev_init(&dev, "storageos/faults;create", SIZE);
+	inject_begin(&fault->injection, point);
+	answer = runner_handler->open(&dev, false);
+	if (!answer) {
+		use(&dev, !fault->answers[0]);
+		runner_handler->close(&dev);
+	}
+	count = inject_end();
+	check_answer(fault, answer);
+	CHECK_UINT(count_entries("/proc/self/fd"), descriptors);
+	CHECK_UINT(count_entries("/proc/self/task"), threads);
+	if (CHECK(dev_open(&dev, "faults"))) {
+		use(&dev, TRUE);
+		runner_handler->close(&dev);
+	}
+	attachments++;
+	return count > point;
+}
+
+static void test_attach(const void *data)
+{
+	const Fault *fault = data;
+	TestRandom random = test_random_new(test_seed());
+	guint64 point = step(&random, fault->stride) - 1, before = attachments,
+		faults_before = inject_total();
+	Dev dev;
+
+	REQUIRE(dev_open(&dev, "faults")); /* what is made once for the process is made now */
+	runner_handler->close(&dev);
+	while (point < POINTS_MAX && !test_failed() && attach_once(fault, point))
+		point += step(&random, fault->stride);
+	CHECK(point < POINTS_MAX);
+	test_note("%" G_GUINT64_FORMAT " attachments, %" G_GUINT64_FORMAT " faults",
+		  attachments - before, inject_total() - faults_before);
+}
+
+static gboolean becomes_ready(Dev *dev)
+{
+	gint64 end = g_get_monotonic_time() + READY_SECONDS * G_USEC_PER_SEC;
+	guint8 block[512];
+
+	while (g_get_monotonic_time() < end) {
+		if (run_read(dev, block, sizeof block, 0) == STS_OK)
+			return TRUE;
+		g_usleep(50000);
+	}
+	return FALSE;
+}
+
+/* A device that was served before, attached by a runner that was started anew: what passes by is
+ * waited for. */
+static void test_attach_again(const void *data)
+{
+	static const Injection once = {"EIO once", INJECT_READ | INJECT_LOCK, EIO, FALSE};
+	static const Injection no_thread = {"no thread", INJECT_THREAD, EAGAIN, FALSE};
+	Dev dev;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "again"));
+	runner_handler->close(&dev);
+	enabled_text = "1\n";
+	for (guint64 point = 0; point < 3; point++) {
+		test_row("EIO at call %" G_GUINT64_FORMAT, point);
+		dev_init(&dev, "storageos/again", SIZE);
+		inject_begin(&once, point);
+		CHECK_INT(runner_handler->open(&dev, false), 0);
+		CHECK(becomes_ready(&dev));
+		inject_end();
+		runner_handler->close(&dev);
+	}
+	enabled_text = NULL;
+	test_row("no thread");
+	dev_init(&dev, "storageos/again", SIZE);
+	inject_begin(&no_thread, 100);
+	CHECK_INT(runner_handler->open(&dev, false), 0);
+	CHECK(inject_end() > 4); /* workers, a flusher, a checkpointer, a control socket */
+	runner_handler->close(&dev);
+}
+
+static void test_count(const void *data)
+{
+	(void)data;
+	CHECK(attachments > 0 && inject_total() > 0);
+	test_note("%" G_GUINT64_FORMAT " attachments, %" G_GUINT64_FORMAT " faults injected",
+		  attachments, inject_total());
+}
+
+int main(int argc, char **argv)
+{
+	if (!fixture_init(argc, argv))
+		return 1;
+	for (guint i = 0; i < G_N_ELEMENTS(faults); i++) {
+		g_autofree char *name = g_strdup_printf("attach: %s", faults[i].injection.name);
+
+		test_add(name, test_attach, &faults[i]);
+	}
+	test_add("what passes by is waited for", test_attach_again, NULL);
+	test_add("all of them together", test_count, NULL);
+	return test_run(argc - 1, argv + 1);
+}
