@@ -141,16 +141,23 @@ int map_zero_begin(Map *map, guint64 *first, guint64 end, guint64 *ret_first, gu
 	return 1;
 }
 
-/* Takes what is cached below a dying node out of the cache; nothing of it is pinned. */
-static void drop_below_locked(Map *map, guint level, guint64 index)
+static void drop_leaves_locked(Map *map, guint64 first, guint64 count)
 {
-	MapNode *next;
-
-	if (level == 0) {
+	for (guint64 index = first; index < first + count; index++) {
 		MapNode *leaf = node_find_locked(map, 0, index);
 
 		if (leaf)
 			node_drop_locked(map, leaf);
+	}
+}
+
+/* Takes dying nodes, and what is cached below them, out of the cache; nothing of it is pinned. */
+static void drop_below_locked(Map *map, const ZeroStep *step)
+{
+	MapNode *next;
+
+	if (step->level == 0) {
+		drop_leaves_locked(map, step->first, step->count);
 		return;
 	}
 	for (guint i = 0; i < MAP_BUCKETS; i++)
@@ -158,20 +165,21 @@ static void drop_below_locked(Map *map, guint level, guint64 index)
 			guint l = key_level(node->key);
 
 			next = node->hash_next;
-			if (l <= level &&
-			    key_index(node->key) >> (FORMAT_FANOUT_SHIFT * (level - l)) == index)
+			if (l <= step->level && (key_index(node->key) >>
+						 (FORMAT_FANOUT_SHIFT * (step->level - l))) -
+								step->first < step->count)
 				node_drop_locked(map, node);
 		}
 }
 
 static void zero_whole_apply(Map *map, const ZeroStep *step)
 {
+	drop_below_locked(map, step);
 	for (guint64 index = step->first; index < step->first + step->count; index++) {
 		MapEntry entry = pointer_get_locked(map, step->level, index);
 
 		if (!entry.slot || entry.dead)
 			continue;
-		drop_below_locked(map, step->level, index);
 		entry.dead = TRUE;
 		pointer_set_locked(map, step->level, index, &entry);
 	}
