@@ -129,7 +129,7 @@ static int reserve_record(Volume *volume, guint32 length, gboolean nowait)
 	int r = journal_reserve(volume->engine.journal, length, nowait);
 
 	while (r == -EAGAIN && !nowait) {
-		r = checkpointer_run(volume->checkpointer);
+		r = checkpointer_make_room(volume->checkpointer);
 		if (!r && g_get_monotonic_time() > until)
 			r = -EIO;
 		if (!r)
