@@ -37,6 +37,8 @@ typedef struct {
 static const Fault faults[] = {
 	{{"no memory once", INJECT_MEMORY, ENOMEM, FALSE}, FALSE, 1},
 	{{"no memory for ever", INJECT_MEMORY, ENOMEM, TRUE}, FALSE, 3},
+	{{"no thread once", INJECT_THREAD, EAGAIN, FALSE}, FALSE, 1},
+	{{"no thread for ever", INJECT_THREAD, EAGAIN, TRUE}, FALSE, 2},
 	{{"EMFILE once", INJECT_OPEN, EMFILE, FALSE}, FALSE, 1},
 	{{"EIO once", ALL_CALLS & ~INJECT_OPEN, EIO, FALSE}, FALSE, 2},
 	{{"ENOSPC for ever", INJECT_WRITE | INJECT_SPACE, ENOSPC, TRUE}, FALSE, 4},

@@ -2,8 +2,8 @@
 /*
  * The sweep: a volume's life is lived again and again, and the n-th time the n-th call that can
  * fail fails, once or from then on: operations of the backing; the system calls below a file;
- * memory.  Each table tells of how many points one is tried; a build with sanitizers, which looks
- * for leaks meanwhile, tries fewer; with STORAGEOS_TEST_LONG set every one is.
+ * memory; threads.  Each table tells of how many points one is tried; a build with sanitizers,
+ * which looks for leaks meanwhile, tries fewer; with STORAGEOS_TEST_LONG set every one is.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -49,6 +49,7 @@ static const Failure failures[] = {
 	{"ENOSPC when growing", FAULTY_GROW, ENOSPC, TRUE, FALSE, &space_only, 1},
 	{"EIO once, reading", FAULTY_READ, EIO, FALSE, FALSE, &reading, 1},
 	{"EIO for ever, reading", FAULTY_READ, EIO, TRUE, FALSE, &reading, 1},
+	{"ENOMEM of a flush", FAULTY_FLUSH, ENOMEM, FALSE, FALSE, &flushing, 1},
 	{"ENOMEM once", FAULTY_WRITE, ENOMEM, FALSE, FALSE, &memory_below, 2},
 };
 
@@ -84,6 +85,8 @@ static const Fault injections[] = {
 	{{"no locks on this file system", INJECT_LOCK, ENOLCK, FALSE}, &start, 1},
 	{{"no memory once", INJECT_MEMORY, ENOMEM, FALSE}, &memory, 1},
 	{{"no memory for ever", INJECT_MEMORY, ENOMEM, TRUE}, &memory, 1},
+	{{"no thread once", INJECT_THREAD, EAGAIN, FALSE}, &start, 1},
+	{{"no thread for ever", INJECT_THREAD, EAGAIN, TRUE}, &start, 1},
 };
 
 static void no_log(LoggingLevel level, const char *line)
