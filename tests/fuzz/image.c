@@ -21,7 +21,7 @@
 
 #define SIZE (2 * MIB)
 #define WRITTEN (256 * KIB) /* from the start; block i holds bytes i + 1 */
-#define IMAGE_SLOTS 400u    /* of the first group, that the sound volume reaches to */
+#define IMAGE_SLOTS 4000u   /* of the first group, that the sound volume reaches to */
 
 typedef struct {
 	guint64 offset;
@@ -60,7 +60,7 @@ static void keep(Backing *memory)
 /* Half of it is in the map, all of it once more in the journal. */
 static void make_sound(void)
 {
-	const VolumeParameters parameters = {.size = SIZE};
+	const VolumeParameters parameters = {.size = SIZE, .journal_size = FORMAT_JOURNAL_MIN};
 	Backing *memory = backing_memory_new(0);
 	Volume *volume;
 

@@ -13,6 +13,8 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 	g_autoptr(GError) error = NULL;
 
 	memcpy(&in, data, MIN(size, sizeof in));
+	if (GUINT32_FROM_LE(in.version) < FORMAT_VERSION) /* a seed from before */
+		in.version = GUINT32_TO_LE(FORMAT_VERSION);
 	in.crc = GUINT32_TO_LE(crc32c(0, &in, G_STRUCT_OFFSET(FormatSuperblock, crc)));
 	memset(&sb, 0, sizeof sb);
 	memset(&again, 0, sizeof again);

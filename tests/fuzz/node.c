@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A map of any shape, all of whose checksums are right: pointers to nodes that others point to as
+ * well, to nodes that lead back up, to bitmaps, to what does not exist, dead ones anywhere.
+ *
+ *     u8        levels of the map (modulo 5, and 1)
+ *     u8        the root; as a pointer's place below
+ *     u8        bit 0: the bitmap tells what the tree has; else that everything is free
+ *               bit 1: dead pointers may be everywhere
+ *     16 times  a node: 4 pointers of u8 index, u8 place, u8 flags, u8 birth
+ *
+ *     place     0: a hole; 1 to 16: the node; to 31: a block; from there on: where nothing may be
+ *
+ * Opening, reading, checking and writing end; before anything is written, a block reads as the
+ * tree has it, or not at all.
+ */
+#include <string.h>
+
+#include "common/backing/memory.h"
+#include "common/check.h"
+#include "common/codec.h"
+#include "common/volume.h"
+#include "tests/engine/support.h"
+#include "tests/fuzz/fuzz.h"
+
+#define SEED 3
+#define CHECKPOINT 9
+#define HEAD 3
+#define NODES 16u
+#define POINTERS 4u
+#define POINTER 4
+#define PLACES 31u /* nodes, then blocks */
+#define TARGETS 48
+
+typedef struct {
+	const guint8 *input; /* of HEAD + NODES * POINTERS * POINTER bytes */
+	guint levels;
+	FormatNode nodes[NODES];
+	enum { UNSEEN, BUILDING, BUILT } state[NODES];
+	guint64 targets[TARGETS]; /* blocks that some pointer leads to, or nearly */
+	guint n_targets;
+} Tree;
+
+/* The slot that an input's byte names. */
+static guint64 slot_of(guint8 place)
+{
+	static const guint64 odd[] = {1, 2, 3, FORMAT_GROUP_SLOTS - 1, FORMAT_LAST_INDEX,
+				      FORMAT_GROUP_SLOTS + 4, (guint64)1 << 39,
+				      FORMAT_FIRST_INDEX + FORMAT_COPY_DISTANCE};
+
+	if (place <= PLACES)
+		return place ? FORMAT_FIRST_INDEX + place - 1 : 0;
+	return odd[place % G_N_ELEMENTS(odd)];
+}
+
+static guint32 data_crc(guint64 block, guint64 slot)
+{
+	guint8 bytes[BLOCK_SIZE];
+
+	memset(bytes, (int)slot, sizeof bytes);
+	return crc32c(codec_seed(SEED, place_of_block(block)), bytes, sizeof bytes);
+}
+
+static guint32 build(Tree *tree, guint level, guint64 index, guint8 place);
+
+static void build_pointer(Tree *tree, guint level, guint64 index, FormatNode *node,
+			  const guint8 *in)
+{
+	guint64 child = index << FORMAT_FANOUT_SHIFT | in[0];
+	MapEntry entry = {.slot = slot_of(in[1]), .birth = in[3] % (CHECKPOINT + 2)};
+
+	if (!entry.slot)
+		return;
+	entry.dead = (in[2] & 1) != 0 && level > 0;
+	if (level)
+		entry.crc = build(tree, level - 1, child, in[1]);
+	else
+		entry.crc = data_crc(child, entry.slot);
+	entry.crc ^= in[2] >> 7; /* now and then it is wrong */
+	entry_encode(&entry, &node->pointers[in[0]]);
+	if (!level && tree->n_targets < TARGETS)
+		tree->targets[tree->n_targets++] = child;
+}
+
+/* Builds a node, unless it is there already; the checksum for who points to it from this place. */
+static guint32 build(Tree *tree, guint level, guint64 index, guint8 place)
+{
+	guint n = place - 1u;
+
+	if (n >= NODES || tree->state[n] == BUILDING)
+		return 0;
+	if (tree->state[n] == UNSEEN) {
+		tree->state[n] = BUILDING;
+		for (guint i = 0; i < POINTERS; i++)
+			build_pointer(tree, level, index, &tree->nodes[n],
+				      tree->input + HEAD + (n * POINTERS + i) * POINTER);
+		tree->state[n] = BUILT;
+	}
+	return crc32c(codec_seed(SEED, place_of_node(level, index)), &tree->nodes[n],
+		      sizeof tree->nodes[n]);
+}
+
+static void put(Backing *backing, const void *data, guint64 offset)
+{
+	fuzz_assert(!backing_pwrite(backing, data, FORMAT_SLOT_SIZE, offset));
+}
+
+static void put_slots(const Tree *tree, Backing *backing, const Superblock *sb)
+{
+	guint8 bytes[BLOCK_SIZE];
+
+	for (guint place = 1; place <= PLACES; place++) {
+		guint64 offset = sb->groups_offset + slot_of((guint8)place) * FORMAT_SLOT_SIZE;
+
+		memset(bytes, (int)slot_of((guint8)place), sizeof bytes);
+		put(backing, place <= NODES ? (const void *)&tree->nodes[place - 1] : bytes,
+		    offset);
+		if (place <= NODES)
+			put(backing, &tree->nodes[place - 1],
+			    offset + (guint64)FORMAT_COPY_DISTANCE * FORMAT_SLOT_SIZE);
+	}
+}
+
+static void put_bitmap(const Tree *tree, Backing *backing, Superblock *sb)
+{
+	FormatBitmap page;
+
+	memset(&page, 0, sizeof page);
+	for (guint place = 1; place <= PLACES && tree->input[2] & 1; place++) {
+		guint64 bit = slot_of((guint8)place) - FORMAT_FIRST_INDEX;
+
+		page.bits[bit / 8] |= (guint8)(1u << (bit % 8));
+		bit += FORMAT_COPY_DISTANCE;
+		if (place <= NODES)
+			page.bits[bit / 8] |= (guint8)(1u << (bit % 8));
+	}
+	bitmap_seal(&page, SEED, 0, CHECKPOINT);
+	sb->bitmap_digest = bitmap_term(&page, 0);
+	put(backing, &page, sb->groups_offset + FORMAT_BITMAP_A * FORMAT_SLOT_SIZE);
+	put(backing, &page, FORMAT_FIRST_COPIES);
+}
+
+static Backing *make_volume(Tree *tree)
+{
+	static const guint64 sizes[] = {MIB, 256 * MIB, 64 * GIB, 16 * 1024 * GIB,
+					64 * 1024 * GIB};
+	guint8 root = tree->input[1] % (NODES + 1);
+	Superblock sb = {.size = sizes[tree->levels - 1],
+			 .levels = tree->levels,
+			 .logical_block_size = SECTOR_SIZE,
+			 .journal_size = FORMAT_JOURNAL_MIN,
+			 .groups_offset = FORMAT_JOURNAL_OFFSET + FORMAT_JOURNAL_MIN,
+			 .groups = 1,
+			 .seed = SEED,
+			 .generation = CHECKPOINT,
+			 .checkpoint = CHECKPOINT,
+			 .journal_sequence = 1,
+			 .fence_sequence = 1,
+			 .fence_generation = CHECKPOINT + 1};
+	Backing *backing = backing_memory_new(0);
+	FormatSuperblock raw;
+
+	fuzz_assert(backing && !backing_grow(backing, sb.groups_offset + FORMAT_GROUP_BYTES));
+	sb.map_root.crc = build(tree, tree->levels - 1, 0, root);
+	sb.map_root.slot = slot_of(root);
+	if (tree->input[2] & 2)
+		sb.dead_end = blocks_covering(sb.size);
+	put_slots(tree, backing, &sb);
+	put_bitmap(tree, backing, &sb);
+	superblock_encode(&sb, &raw);
+	put(backing, &raw, FORMAT_SUPERBLOCK_A);
+	put(backing, &raw, FORMAT_SUPERBLOCK_B);
+	return backing;
+}
+
+/* The pointer that the tree has for a block: a hole, or where it is; FALSE if the way there is not
+ * sound. */
+static gboolean find(const Tree *tree, guint64 block, guint64 *ret_slot)
+{
+	guint8 place = tree->input[1] % (NODES + 1);
+
+	*ret_slot = 0;
+	for (guint level = tree->levels; level-- > 0 && place;) {
+		const FormatPointer *pointer;
+		MapEntry entry;
+
+		if (place > NODES)
+			return FALSE;
+		pointer = &tree->nodes[place - 1].pointers[block >> FORMAT_FANOUT_SHIFT * level &
+							   (FORMAT_FANOUT - 1)];
+		entry = entry_decode(pointer);
+		if (!entry.slot || entry.dead)
+			return TRUE;
+		if (level == 0)
+			*ret_slot = entry.slot;
+		else if (entry.slot > slot_of(PLACES) || entry.slot < FORMAT_FIRST_INDEX)
+			return FALSE;
+		else
+			place = (guint8)(entry.slot - FORMAT_FIRST_INDEX + 1);
+	}
+	return TRUE;
+}
+
+static void read_targets(const Tree *tree, Volume *volume)
+{
+	guint8 bytes[BLOCK_SIZE], wanted[BLOCK_SIZE];
+
+	for (guint i = 0; i < tree->n_targets; i++) {
+		guint64 slot;
+
+		if (volume_get(volume, bytes, BLOCK_SIZE, blocks_to_bytes(tree->targets[i])))
+			continue;
+		fuzz_assert(find(tree, tree->targets[i], &slot));
+		if (slot > slot_of(NODES) || !slot) { /* else the block's bytes are a node's */
+			memset(wanted, (int)slot, BLOCK_SIZE);
+			fuzz_assert(!memcmp(bytes, wanted, BLOCK_SIZE));
+		}
+	}
+}
+
+static void change(const Tree *tree, Volume *volume)
+{
+	for (guint i = 0; i < tree->n_targets; i++) {
+		guint64 offset = blocks_to_bytes(tree->targets[i]);
+
+		if (i % 3 == 0)
+			volume_discard(volume, offset & ~(MIB - 1), MIB);
+		else
+			volume_put_value(volume, 7, BLOCK_SIZE, offset);
+	}
+	volume_checkpoint(volume);
+	volume_discard(volume, 0, volume_size(volume));
+	volume_checkpoint(volume);
+}
+
+int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
+{
+	guint8 input[HEAD + NODES * POINTERS * POINTER] = {0};
+	g_autoptr(CheckResult) result = NULL;
+	g_autoptr(Backing) backing = NULL;
+	g_autofree Tree *tree = g_new0(Tree, 1);
+	Volume *volume;
+
+	memcpy(input, data, MIN(size, sizeof input));
+	tree->input = input;
+	tree->levels = 1 + input[0] % FORMAT_LEVELS_MAX;
+	backing = make_volume(tree);
+	result = check_run(backing, NULL, NULL, NULL);
+	volume = volume_open(backing_borrow(backing), "fuzz", VOLUME_OPEN_READ_ONLY, NULL);
+	if (volume) {
+		read_targets(tree, volume);
+		volume_close(volume, NULL);
+	}
+	volume = volume_open(backing_borrow(backing), "fuzz", 0, NULL);
+	if (volume) {
+		change(tree, volume);
+		volume_close(volume, NULL);
+	}
+	return 0;
+}
