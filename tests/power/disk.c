@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #define SECTOR 512u
+#define SLOW_MICROSECONDS 50
 
 typedef enum { ENTRY_WRITE, ENTRY_PUNCH, ENTRY_GROW, ENTRY_FLUSH } EntryKind;
 
@@ -22,7 +23,11 @@ typedef struct {
 
 struct Disk {
 	gboolean plain; /* nothing is entered into the log */
-	GMutex mutex;	/* all below */
+	gboolean slow;
+	GCond held_changed;
+	guint hold_flush; /* flushes until one is held; 0: none will be */
+	gboolean held;
+	GMutex mutex; /* all below */
 	Image *start, *visible;
 	guint64 forgotten; /* entries before the log's first */
 	GArray *log;	   /* of Entry */
@@ -50,6 +55,7 @@ Disk *disk_new(Image *start)
 	Disk *disk = g_new0(Disk, 1);
 
 	g_mutex_init(&disk->mutex);
+	g_cond_init(&disk->held_changed);
 	disk->start = image_clone(start);
 	disk->visible = image_clone(start);
 	disk->log = g_array_new(FALSE, FALSE, sizeof(Entry));
@@ -73,6 +79,7 @@ void disk_free(Disk *disk)
 	image_free(disk->visible);
 	g_array_unref(disk->log);
 	g_mutex_clear(&disk->mutex);
+	g_cond_clear(&disk->held_changed);
 	g_free(disk);
 }
 
@@ -132,6 +139,17 @@ static void write_plain_locked(Disk *disk, IovCursor *cursor, guint64 offset, gs
 	}
 }
 
+void disk_slow_down(Disk *disk)
+{
+	disk->slow = TRUE;
+}
+
+static void pass_time(const Disk *disk)
+{
+	if (disk->slow)
+		g_usleep(SLOW_MICROSECONDS);
+}
+
 static int disk_preadv(Backing *backing, const struct iovec *iov, int count, guint64 offset,
 		       BackingFlags flags)
 {
@@ -153,10 +171,12 @@ static int disk_pwritev(Backing *backing, const struct iovec *iov, int count, gu
 	Disk *disk = disk_of(backing);
 	IovCursor cursor = iov_cursor(iov, count);
 	gsize length = iov_length(iov, count);
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = NULL;
 	Data *data;
 
 	(void)flags;
+	pass_time(disk);
+	locker = g_mutex_locker_new(&disk->mutex);
 	if (offset > image_size(disk->visible) || length > image_size(disk->visible) - offset)
 		return -ENOSPC;
 	if (disk->plain) {
@@ -170,14 +190,52 @@ static int disk_pwritev(Backing *backing, const struct iovec *iov, int count, gu
 	return 0;
 }
 
+void disk_hold_flush(Disk *disk, guint n)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
+
+	disk->hold_flush = n;
+}
+
+gboolean disk_await_hold(Disk *disk)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
+	gint64 until = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+
+	while (!disk->held)
+		if (!g_cond_wait_until(&disk->held_changed, &disk->mutex, until))
+			return FALSE;
+	return TRUE;
+}
+
+void disk_release(Disk *disk)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
+
+	disk->hold_flush = 0;
+	disk->held = FALSE;
+	g_cond_broadcast(&disk->held_changed);
+}
+
+static void hold_locked(Disk *disk)
+{
+	if (!disk->hold_flush || --disk->hold_flush)
+		return;
+	disk->held = TRUE;
+	g_cond_broadcast(&disk->held_changed);
+	while (disk->held)
+		g_cond_wait(&disk->held_changed, &disk->mutex);
+}
+
 /* Others may write while it runs, and are not covered. */
 static int disk_flush(Backing *backing)
 {
 	Disk *disk = disk_of(backing);
 	guint64 covers = disk_now(disk).position;
 
-	g_thread_yield();
+	pass_time(disk);
 	g_mutex_lock(&disk->mutex);
+	hold_locked(disk);
 	enter_locked(disk, (Entry){ENTRY_FLUSH, covers, 0, NULL});
 	g_mutex_unlock(&disk->mutex);
 	return 0;
@@ -288,6 +346,49 @@ guint64 disk_last_write(Disk *disk, guint64 from, guint64 to)
 			return entry->offset + entry->length;
 	}
 	return 0;
+}
+
+gboolean disk_save(Disk *disk, FILE *file)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
+	gboolean good = image_save(disk->start, file) &&
+			fwrite(&disk->forgotten, sizeof disk->forgotten, 1, file) == 1 &&
+			fwrite(&disk->log->len, sizeof disk->log->len, 1, file) == 1;
+
+	for (guint i = 0; good && i < disk->log->len; i++) {
+		const Entry *entry = &g_array_index(disk->log, Entry, i);
+
+		good = fwrite(entry, sizeof *entry, 1, file) == 1 &&
+		       (!entry->data || fwrite(entry->data->bytes, entry->length, 1, file) == 1);
+	}
+	return good;
+}
+
+Disk *disk_load(FILE *file)
+{
+	g_autoptr(Image) start = image_load(file);
+	g_autoptr(Disk) disk = start ? disk_new(start) : NULL;
+	guint n;
+
+	if (!disk || fread(&disk->forgotten, sizeof disk->forgotten, 1, file) != 1 ||
+	    fread(&n, sizeof n, 1, file) != 1)
+		return NULL;
+	while (n--) {
+		Entry entry;
+
+		if (fread(&entry, sizeof entry, 1, file) != 1)
+			return NULL;
+		if (entry.data) {
+			entry.data = g_malloc(sizeof(Data) + entry.length);
+			entry.data->references = 1;
+		}
+		if (entry.data && fread(entry.data->bytes, entry.length, 1, file) != 1) {
+			data_unref(entry.data);
+			return NULL;
+		}
+		enter_locked(disk, entry);
+	}
+	return g_steal_pointer(&disk);
 }
 
 /* --- Cuts ------------------------------------------------------------------------------------- */

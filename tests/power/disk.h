@@ -26,6 +26,15 @@ Disk *disk_new_plain(Image *start);
 void disk_free(Disk *disk); /* NULL is allowed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Disk, disk_free)
 
+/* From now on each write and flush takes a while, in which others go on. */
+void disk_slow_down(Disk *disk);
+
+/* Holds the flush number `n` from now on (1: the next one) while it runs; waits until that is so
+ * (FALSE after ten seconds in vain); lets it go on. */
+void disk_hold_flush(Disk *disk, guint n);
+gboolean disk_await_hold(Disk *disk);
+void disk_release(Disk *disk);
+
 /* To be freed by whoever it is given to; the disk outlives it. */
 Backing *disk_backing(Disk *disk);
 
@@ -47,6 +56,10 @@ guint64 disk_forgotten(Disk *disk);
 
 /* The end of the last write between these places in the backing; 0: none. */
 guint64 disk_last_write(Disk *disk, guint64 from, guint64 to);
+
+/* To a file and from there, all but what was forgotten; FALSE (NULL) if that fails. */
+gboolean disk_save(Disk *disk, FILE *file);
+Disk *disk_load(FILE *file);
 
 /* --- Cuts ------------------------------------------------------------------------------------- */
 

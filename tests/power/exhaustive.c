@@ -19,10 +19,10 @@
 #define LENGTH 3
 
 /* Of the sequences with a sanitizer. */
-#define STRIDE_INSTRUMENTED 101
+#define STRIDE_INSTRUMENTED 199
 
 /* Fewer distinct disks in a test, and something is not tried any more that was. */
-#define DISTINCT_MIN 50000
+#define DISTINCT_MIN 25000
 
 /* --- Operations ------------------------------------------------------------------------------- */
 
@@ -67,7 +67,7 @@ static void write_block(Session *session)
 
 static void write_unaligned(Session *session)
 {
-	session_write(session, 0, 2041, 21);
+	session_write(session, 0, 2041, SECTORS - 2041);
 }
 
 static void write_long(Session *session)
@@ -78,11 +78,6 @@ static void write_long(Session *session)
 static void overwrite(Session *session)
 {
 	session_write(session, 0, 24, 16);
-}
-
-static void write_end(Session *session)
-{
-	session_write(session, 0, SECTORS - 2, 2);
 }
 
 static void zero(Session *session)
@@ -115,6 +110,50 @@ static void checkpoint(Session *session)
 	session_checkpoint(session, 0);
 }
 
+static gpointer flush_main(gpointer session)
+{
+	flush(session);
+	return NULL;
+}
+
+static gpointer checkpoint_main(gpointer session)
+{
+	checkpoint(session);
+	return NULL;
+}
+
+/* Writes while the backing's `n`-th flush on behalf of another thread's operation runs. */
+static void write_during(Session *session, GThreadFunc operation, guint n)
+{
+	GThread *other;
+
+	disk_hold_flush(session->disk, n);
+	other = g_thread_new("other", operation, session);
+	if (CHECK(disk_await_hold(session->disk))) {
+		overwrite(session);
+		write_long(session);
+	}
+	disk_release(session->disk);
+	g_thread_join(other);
+}
+
+static void write_during_flush(Session *session)
+{
+	write_sector(session); /* else there is nothing to flush */
+	write_during(session, flush_main, 1);
+}
+
+static void write_during_checkpoint(Session *session)
+{
+	write_during(session, checkpoint_main, 1);
+}
+
+/* The new superblock is written, and may be on the disk or not. */
+static void write_during_switch(Session *session)
+{
+	write_during(session, checkpoint_main, 2);
+}
+
 static void wrap_journal(Session *session)
 {
 	go_round(session, 0, TRUE);
@@ -124,21 +163,24 @@ static const struct {
 	char letter; /* in the names of sequences */
 	void (*run)(Session *session);
 } operations[] = {
-	{'s', write_sector},	  /* one sector of a block that is there */
-	{'b', write_block},	  /* one block that is not there */
-	{'u', write_unaligned},	  /* three blocks, over two leaves of the map, by halves */
-	{'m', write_long},	  /* 1 MiB that begins inside a block */
-	{'o', overwrite},	  /* two blocks that are there */
-	{'e', write_end},	  /* the last sectors */
-	{'z', zero},		  /* by halves */
-	{'d', discard},		  /* whole blocks */
-	{'D', discard_all},	  /* the whole volume */
-	{'f', flush},		  /**/
-	{'c', compare_and_write}, /* over two blocks */
-	{'k', checkpoint},	  /**/
-	{'w', wrap_journal},	  /* writes until the journal begins anew */
-	{'r', session_reopen},	  /* closes in order */
-	{'x', session_die},	  /* the process dies, and the next one opens the volume */
+	{'s', write_sector},	/* one sector of a block that is there */
+	{'b', write_block},	/* one block that is not there */
+	{'u', write_unaligned}, /* from inside a block, over two leaves of the map, to the volume's
+				   end */
+	{'m', write_long},	/* 1 MiB that begins inside a block */
+	{'o', overwrite},	/* two blocks that are there */
+	{'z', zero},		/* by halves */
+	{'d', discard},		/* whole blocks */
+	{'D', discard_all},	/* the whole volume */
+	{'f', flush},		/**/
+	{'c', compare_and_write},	/* over two blocks */
+	{'k', checkpoint},		/**/
+	{'F', write_during_flush},	/* writes while a flush runs, ... */
+	{'K', write_during_checkpoint}, /* ... while a checkpoint does, ... */
+	{'L', write_during_switch},	/* ... and while it switches to the new superblock */
+	{'w', wrap_journal},		/* writes until the journal begins anew */
+	{'r', session_reopen},		/* closes in order */
+	{'x', session_die},		/* the process dies, and the next one opens the volume */
 };
 #define N_OPERATIONS G_N_ELEMENTS(operations)
 #define N_SEQUENCES (N_OPERATIONS * N_OPERATIONS * N_OPERATIONS)
@@ -155,13 +197,14 @@ static void run_operation(Session *session, char letter)
 typedef struct {
 	const char *name;
 	gboolean crashed; /* it has records to be replayed */
+	guint stride;	  /* every so many-th sequence */
 	Image *image;
 	History *history;
 } Start;
 
 static Start starts[] = {
-	{.name = "a volume that was closed"},
-	{.name = "a volume that crashed", .crashed = TRUE},
+	{.name = "a volume that was closed", .stride = 1},
+	{.name = "a volume that crashed", .crashed = TRUE, .stride = 3},
 };
 
 static void prepare(Start *start)
@@ -240,7 +283,8 @@ static gpointer sweep_main(gpointer data)
 		number = number * sweep->stride + sweep->first;
 		if (number >= N_SEQUENCES)
 			break;
-		sweep_sequence(sweep, number);
+		/* In mixed order, so that a part of them is a sample. */
+		sweep_sequence(sweep, number * 1237 % N_SEQUENCES);
 	}
 	return NULL;
 }
@@ -250,7 +294,7 @@ static void sweep_all(Trials *trials, Start *start, guint64 round)
 {
 	Sweep sweep = {.trials = trials, .start = start, .seed = mix(test_seed(), round)};
 
-	sweep.stride = test_is_instrumented() ? STRIDE_INSTRUMENTED : 1;
+	sweep.stride = test_is_instrumented() ? STRIDE_INSTRUMENTED : start->stride;
 	sweep.first = sweep.seed % sweep.stride;
 	trials_work(trials, sweep_main, &sweep);
 }
@@ -258,7 +302,7 @@ static void sweep_all(Trials *trials, Start *start, guint64 round)
 static void test_sequences(const void *data)
 {
 	Start *start = (Start *)data;
-	g_autoptr(Trials) trials = trials_new("test-power-exhaustive");
+	g_autoptr(Trials) trials = trials_new("test-power-exhaustive", 0);
 	guint64 round = 0;
 
 	prepare(start);
@@ -273,7 +317,7 @@ static const char *replay;
 
 static void test_replay(const void *data)
 {
-	g_autoptr(Trials) trials = trials_new("test-power-exhaustive");
+	g_autoptr(Trials) trials = trials_new("test-power-exhaustive", 0);
 	g_autofree char *name = g_strndup(replay, strcspn(replay, ":"));
 	Recording recording = {.name = name};
 	guint number = (guint)(*name - '0');

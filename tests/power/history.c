@@ -269,14 +269,16 @@ static gboolean check_order(const History *history, guint64 cut, const Survived 
 {
 	guint64 there = 0; /* the last of those that are there for certain began then */
 
-	for (guint i = 0; i < history->ops->len; i++)
-		if (op_at(history, i)->kind != OP_FLUSH &&
-		    i < survived[op_at(history, i)->thread].least)
-			there = MAX(there, op_at(history, i)->begun.tick);
 	for (guint i = 0; i < history->ops->len; i++) {
 		const Op *op = op_at(history, i);
 
-		if (op->kind == OP_FLUSH || op->begun.position >= cut || op->ended.tick >= there ||
+		if (is_change_of(op, op->thread, cut) && i < survived[op->thread].least)
+			there = MAX(there, op->begun.tick);
+	}
+	for (guint i = 0; i < history->ops->len; i++) {
+		const Op *op = op_at(history, i);
+
+		if (!is_change_of(op, op->thread, cut) || op->ended.tick >= there ||
 		    i < survived[op->thread].most)
 			continue;
 		*ret_why = g_strdup_printf("operation %u of thread %u is missing, and one that "
@@ -306,6 +308,43 @@ gboolean history_check(const History *history, guint64 cut, gboolean all, const 
 		}
 	}
 	return history->n_threads < 2 || check_order(history, cut, survived, ret_why);
+}
+
+/* --- Files ------------------------------------------------------------------------------------ */
+
+typedef struct {
+	guint n_sectors, n_threads, n_ops;
+	guint32 numbers;
+} FileHead;
+
+gboolean history_save(const History *history, FILE *file)
+{
+	const FileHead head = {history->n_sectors, history->n_threads, history->ops->len,
+			       history->numbers};
+
+	return fwrite(&head, sizeof head, 1, file) == 1 &&
+	       fwrite(history->before, sizeof(guint32), head.n_sectors, file) == head.n_sectors &&
+	       fwrite(history->now, sizeof(guint32), head.n_sectors, file) == head.n_sectors &&
+	       fwrite(history->owners, 1, head.n_sectors, file) == head.n_sectors &&
+	       fwrite(history->ops->data, sizeof(Op), head.n_ops, file) == head.n_ops;
+}
+
+History *history_load(FILE *file)
+{
+	g_autoptr(History) history = NULL;
+	FileHead head;
+
+	if (fread(&head, sizeof head, 1, file) != 1)
+		return NULL;
+	history = history_new(head.n_sectors, head.n_threads);
+	history->numbers = head.numbers;
+	g_array_set_size(history->ops, head.n_ops);
+	if (fread(history->before, sizeof(guint32), head.n_sectors, file) != head.n_sectors ||
+	    fread(history->now, sizeof(guint32), head.n_sectors, file) != head.n_sectors ||
+	    fread(history->owners, 1, head.n_sectors, file) != head.n_sectors ||
+	    fread(history->ops->data, sizeof(Op), head.n_ops, file) != head.n_ops)
+		return NULL;
+	return g_steal_pointer(&history);
 }
 
 /* --- Sectors ---------------------------------------------------------------------------------- */

@@ -73,6 +73,10 @@ guint64 history_hash(const History *history, guint64 cut);
 gboolean history_check(const History *history, guint64 cut, gboolean all, const guint32 *content,
 		       char **ret_why);
 
+/* To a file and from there; FALSE (NULL) if that fails. */
+gboolean history_save(const History *history, FILE *file);
+History *history_load(FILE *file);
+
 /* --- Sectors ---------------------------------------------------------------------------------- */
 
 /* Fills sectors [first, first + count) with a number. */

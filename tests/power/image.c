@@ -240,3 +240,36 @@ guint64 image_hash(Image *image)
 		g_array_set_size(image->unsummed, 0);
 	return mix(image->sum, image->size);
 }
+
+gboolean image_save(const Image *image, FILE *file)
+{
+	const guint64 end = G_MAXUINT64;
+	gboolean good = fwrite(&image->size, sizeof image->size, 1, file) == 1;
+
+	for (guint64 number = 0; good && number < (guint64)image->n_chunks * CHUNK_PAGES;
+	     number++) {
+		const Page *page = find(image, number);
+
+		if (page)
+			good = fwrite(&number, sizeof number, 1, file) == 1 &&
+			       fwrite(page->bytes, PAGE_BYTES, 1, file) == 1;
+	}
+	return good && fwrite(&end, sizeof end, 1, file) == 1;
+}
+
+Image *image_load(FILE *file)
+{
+	g_autoptr(Image) image = image_new();
+	guint8 bytes[PAGE_BYTES];
+	guint64 number;
+
+	if (fread(&number, sizeof number, 1, file) != 1)
+		return NULL;
+	image_grow(image, number);
+	while (fread(&number, sizeof number, 1, file) == 1 && number < image_size(image)) {
+		if (fread(bytes, PAGE_BYTES, 1, file) != 1)
+			return NULL;
+		image_write(image, bytes, number * PAGE_BYTES, PAGE_BYTES);
+	}
+	return number == G_MAXUINT64 ? g_steal_pointer(&image) : NULL;
+}

@@ -9,6 +9,8 @@
  */
 #pragma once
 
+#include <stdio.h>
+
 #include "common/bytes.h"
 
 typedef struct Image Image;
@@ -32,6 +34,10 @@ void image_punch(Image *image, guint64 offset, guint64 length);
 
 /* Depends on the content and the size alone: pages of zeros are as good as none. */
 guint64 image_hash(Image *image);
+
+/* To a file and from there; FALSE (NULL) if that fails. */
+gboolean image_save(const Image *image, FILE *file);
+Image *image_load(FILE *file);
 
 /* A random number for each pair of numbers. */
 static inline guint64 mix(guint64 a, guint64 b)

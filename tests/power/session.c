@@ -73,20 +73,26 @@ void session_write(Session *session, guint thread, guint first, guint count)
 	    volume_write(session->volume, &iov, 1, (guint64)first * SECTOR_SIZE, NULL));
 }
 
+/* What the sectors should hold.  Free the result. */
+static guint8 *stamps_now(Session *session, guint first, guint count)
+{
+	guint8 *data = g_malloc0(count * SECTOR_SIZE);
+	const guint32 *now = history_now(session->history) + first;
+
+	for (guint i = 0; i < count; i++)
+		if (now[i])
+			stamp_fill(data + i * SECTOR_SIZE, now[i], first + i, 1);
+	return data;
+}
+
 void session_compare_and_write(Session *session, guint thread, guint first, guint count)
 {
 	g_autofree guint8 *data = g_malloc(count * SECTOR_SIZE);
-	g_autofree guint8 *expected = g_malloc0(count * SECTOR_SIZE);
+	g_autofree guint8 *expected = stamps_now(session, first, count);
 	struct iovec iov = {data, count * SECTOR_SIZE}, want = {expected, count * SECTOR_SIZE};
-	const guint32 *now = history_now(session->history);
 	guint32 number;
-	guint op;
-
-	for (guint i = 0; i < count; i++)
-		if (now[first + i])
-			stamp_fill(expected + i * SECTOR_SIZE, now[first + i], first + i, 1);
-	op = history_begin(session->history, session->disk, OP_WRITE, thread, first, count,
-			   &number);
+	guint op = history_begin(session->history, session->disk, OP_WRITE, thread, first, count,
+				 &number);
 	stamp_fill(data, number, first, count);
 	end(session, op,
 	    volume_compare_and_write(session->volume, &want, 1, &iov, 1,
@@ -111,6 +117,18 @@ void session_discard(Session *session, guint thread, guint first, guint count)
 	end(session, op,
 	    volume_discard(session->volume, (guint64)first * SECTOR_SIZE,
 			   (guint64)count * SECTOR_SIZE));
+}
+
+void session_verify(Session *session, guint first, guint count)
+{
+	g_autofree guint8 *data = g_malloc(count * SECTOR_SIZE);
+	g_autofree guint8 *expected = stamps_now(session, first, count);
+	struct iovec iov = {data, count * SECTOR_SIZE};
+
+	session->failed |= !CHECK_INT(volume_read(session->volume, &iov, 1,
+						  (guint64)first * SECTOR_SIZE, NULL),
+				      0) ||
+			   !CHECK_MEM(data, expected, count * SECTOR_SIZE);
 }
 
 static guint begin_flush(Session *session, guint thread)

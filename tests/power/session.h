@@ -32,5 +32,6 @@ void session_zero(Session *session, guint thread, guint first, guint count);
 void session_discard(Session *session, guint thread, guint first, guint count);
 void session_flush(Session *session, guint thread);
 void session_checkpoint(Session *session, guint thread);
-void session_reopen(Session *session); /* closes in order */
-void session_die(Session *session);    /* the process dies; the next one opens the volume */
+void session_verify(Session *session, guint first, guint count); /* reads, and compares */
+void session_reopen(Session *session);				 /* closes in order */
+void session_die(Session *session); /* the process dies; the next one opens the volume */

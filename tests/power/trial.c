@@ -19,7 +19,8 @@
 
 struct Trials {
 	const char *program;
-	GMutex mutex; /* all below */
+	guint64 enough; /* 0: all */
+	GMutex mutex;	/* all below */
 	Set *distinct, *seen;
 	guint64 n_distinct; /* disks of different content */
 	guint64 opened;	    /* those, and such of which something else was wanted */
@@ -66,11 +67,12 @@ const char *trials_parse(int *argc, char **argv)
 	return option_replay;
 }
 
-Trials *trials_new(const char *program)
+Trials *trials_new(const char *program, guint64 disks)
 {
 	Trials *trials = g_new0(Trials, 1);
 
 	trials->program = program;
+	trials->enough = option_disks ? (guint64)option_disks : disks;
 	g_mutex_init(&trials->mutex);
 	trials->distinct = set_new();
 	trials->seen = set_new();
@@ -92,22 +94,27 @@ static guint64 count_distinct(Trials *trials)
 	return trials->n_distinct;
 }
 
-static gboolean has_failed(Trials *trials)
+static guint64 count_failures(Trials *trials)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&trials->mutex);
 
-	return trials->failures >= FAILURES_MAX && !option_keep_going;
+	return trials->failures;
+}
+
+gboolean trials_failed(Trials *trials)
+{
+	return count_failures(trials) > 0;
 }
 
 gboolean trials_enough(Trials *trials)
 {
-	return has_failed(trials) ||
-	       (option_disks && count_distinct(trials) >= (guint64)option_disks);
+	return (count_failures(trials) >= FAILURES_MAX && !option_keep_going) ||
+	       (trials->enough && count_distinct(trials) >= trials->enough);
 }
 
 gboolean trials_go_on(Trials *trials, guint64 round)
 {
-	return option_disks ? !trials_enough(trials) : round == 0;
+	return trials->enough ? !trials_enough(trials) : round == 0;
 }
 
 void trials_work(Trials *trials, GThreadFunc work, gpointer data)
@@ -132,7 +139,7 @@ void trials_report(Trials *trials, guint64 least)
 		  " written and opened again): %" G_GUINT64_FORMAT " failed",
 		  trials->n_distinct, trials->opened, trials->again, trials->died, trials->went_on,
 		  trials->failures);
-	CHECK(trials->n_distinct >= (option_disks ? (guint64)option_disks : least));
+	CHECK(trials->n_distinct >= (trials->enough ? trials->enough : least));
 }
 
 /* --- One disk --------------------------------------------------------------------------------- */
@@ -430,8 +437,8 @@ static void sweep_subsets(Trials *trials, const Recording *recording, Cutter *cu
 		trial_run(trials, recording, cutter, cut, CHOICE_MASKS | mask);
 }
 
-static void sweep_cut(Trials *trials, const Recording *recording, Cutter *cutter, guint64 cut,
-		      guint64 random)
+void trial_cut(Trials *trials, const Recording *recording, Cutter *cutter, guint64 cut,
+	       guint64 random)
 {
 	guint n = cutter_go(cutter, cut);
 
@@ -439,9 +446,9 @@ static void sweep_cut(Trials *trials, const Recording *recording, Cutter *cutter
 		sweep_subsets(trials, recording, cutter, cut, n);
 	else
 		trial_run(trials, recording, cutter, cut, choose(mix(random, 0) | 1, n));
-	if (n)
+	if (n && random & 1)
 		trial_run(trials, recording, cutter, cut, choose(mix(random, 1) & ~(guint64)1, n));
-	if (random % DIE == 0)
+	if (mix(random, 2) % DIE == 0)
 		trial_run(trials, recording, cutter, cut, CHOICE_ALL);
 }
 
@@ -450,7 +457,7 @@ void trial_sweep(Trials *trials, const Recording *recording, guint64 from, guint
 	g_autoptr(Cutter) cutter = cutter_new(recording->disk);
 
 	for (guint64 cut = from; cut <= to && !trials_enough(trials); cut++)
-		sweep_cut(trials, recording, cutter, cut, mix(seed, cut));
+		trial_cut(trials, recording, cutter, cut, mix(seed, cut));
 }
 
 /* --- Again ------------------------------------------------------------------------------------ */

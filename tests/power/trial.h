@@ -33,8 +33,9 @@ typedef struct Trials Trials;
  * Also sets up logging and memory for this kind of test. */
 const char *trials_parse(int *argc, char **argv);
 
-/* `program` is for the line to replay a disk with. */
-Trials *trials_new(const char *program);
+/* `program` is for the line to replay a disk with; `disks`: what is enough unless it was asked for,
+ * 0: once through all that is tried. */
+Trials *trials_new(const char *program, guint64 disks);
 void trials_free(Trials *trials);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Trials, trials_free)
 
@@ -43,6 +44,9 @@ gboolean trials_enough(Trials *trials);
 
 /* Whether to go once more through all that is tried; `round`: how often that was done. */
 gboolean trials_go_on(Trials *trials, guint64 round);
+
+/* TRUE as soon as a disk failed. */
+gboolean trials_failed(Trials *trials);
 
 /* Runs `work` in as many threads as there should be. */
 void trials_work(Trials *trials, GThreadFunc work, gpointer data);
@@ -63,8 +67,12 @@ typedef struct {
 void trial_run(Trials *trials, const Recording *recording, Cutter *cutter, guint64 cut,
 	       guint64 choice);
 
-/* Tries cuts of all kinds in [from, to]: where few entries are not flushed all their subsets, else
- * a random one, and one by chance. */
+/* Goes to a cut and tries disks of all kinds there: where few entries are not flushed all their
+ * subsets, else a random one, and at every second cut one by chance. */
+void trial_cut(Trials *trials, const Recording *recording, Cutter *cutter, guint64 cut,
+	       guint64 random);
+
+/* The same at all cuts in [from, to]. */
 void trial_sweep(Trials *trials, const Recording *recording, guint64 from, guint64 to,
 		 guint64 seed);
 

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Power cuts of long random workloads: many threads use one volume at once, its checkpoint thread
+ * beside them, and what they did is recorded and cut.  Then the process dies, and the next workload
+ * goes on with the same volume.
+ *
+ * Each thread has stretches of sectors of its own, which begin and end inside blocks.  What many
+ * threads do cannot be done again: a recording of which a disk fails is kept in a file, whose name
+ * is the first part of the disk's (trial.h), in the directory $STORAGEOS_POWER_KEEP or /var/tmp.
+ */
+#include "tests/power/recording.h"
+#include "tests/power/session.h"
+#include "tests/power/trial.h"
+
+#define VOLUME_SIZE (5 * MIB + SECTOR_SIZE)
+#define SECTORS ((guint)(VOLUME_SIZE / SECTOR_SIZE))
+#define THREADS 5
+#define OPERATIONS 30 /* of each thread in one recording */
+#define STRETCHES 60
+#define LONG_STRETCH 2100 /* one may be written by 1 MiB at once */
+
+#define DISKS 8000 /* distinct ones */
+#define DISKS_INSTRUMENTED 300
+
+typedef struct {
+	guint thread, first, count; /* sectors */
+} Stretch;
+
+static Stretch stretches[STRETCHES];
+
+/* Deals the sectors out, in stretches of very different lengths. */
+static void deal(History *history, TestRandom *random)
+{
+	guint first = 0, rest = SECTORS - THREADS / 2 * LONG_STRETCH;
+
+	for (guint i = 0; i < STRETCHES; i++) {
+		guint left = STRETCHES - i,
+		      count = 1 + (guint)test_random_below(random, 2 * rest / left);
+
+		count = left == 1 ? SECTORS - first : MIN(count, rest - left);
+		rest -= MIN(rest, count);
+		if (i % (STRETCHES / 2) == STRETCHES / 4)
+			count += LONG_STRETCH;
+		stretches[i] = (Stretch){(guint)test_random_below(random, THREADS), first, count};
+		if (i % (STRETCHES / 2) == STRETCHES / 4)
+			stretches[i].thread = i % THREADS;
+		history_own(history, stretches[i].thread, first, count);
+		first += count;
+	}
+}
+
+typedef struct {
+	Session *session;
+	guint thread;
+	guint64 seed;
+} Worker;
+
+/* A part of one of the thread's stretches, short ones rather than long ones. */
+static void choose_part(const Worker *worker, TestRandom *random, guint *ret_first,
+			guint *ret_count)
+{
+	const Stretch *stretch;
+	guint most;
+
+	do
+		stretch = &stretches[test_random_below(random, STRETCHES)];
+	while (stretch->thread != worker->thread);
+	most = test_random_below(random, 12) ? MIN(stretch->count, 40) : MIN(stretch->count, 2048);
+	*ret_count = 1 + (guint)test_random_below(random, most);
+	if (test_random_below(random, 4) == 0)
+		*ret_count = most;
+	*ret_first =
+		stretch->first + (guint)test_random_below(random, stretch->count - *ret_count + 1);
+}
+
+static void work_once(const Worker *worker, TestRandom *random)
+{
+	Session *session = worker->session;
+	guint first, count, what = (guint)test_random_below(random, 40);
+
+	choose_part(worker, random, &first, &count);
+	if (what < 22)
+		session_write(session, worker->thread, first, count);
+	else if (what < 25)
+		session_compare_and_write(session, worker->thread, first, count);
+	else if (what < 28)
+		session_zero(session, worker->thread, first, count);
+	else if (what < 31)
+		session_discard(session, worker->thread, first, count);
+	else if (what < 34)
+		session_verify(session, first, count);
+	else if (what < 39)
+		session_flush(session, worker->thread);
+	else
+		session_checkpoint(session, worker->thread);
+}
+
+static gpointer work(gpointer data)
+{
+	const Worker *worker = data;
+	TestRandom random = test_random_new(worker->seed);
+
+	for (guint i = 0; i < OPERATIONS && !worker->session->failed; i++)
+		work_once(worker, &random);
+	return NULL;
+}
+
+/* One workload, and the end of its process. */
+static void record(Session *session, guint64 seed)
+{
+	Worker workers[THREADS];
+	GThread *threads[THREADS];
+
+	disk_slow_down(session->disk);
+	for (guint i = 0; i < THREADS; i++) {
+		workers[i] = (Worker){session, i, mix(seed, i)};
+		threads[i] = g_thread_new("worker", work, &workers[i]);
+	}
+	for (guint i = 0; i < THREADS; i++)
+		g_thread_join(threads[i]);
+	volume_abandon(g_steal_pointer(&session->volume));
+}
+
+/* --- Cuts ------------------------------------------------------------------------------------- */
+
+typedef struct {
+	Trials *trials;
+	Recording recording;
+	guint64 seed, end;
+	gint next; /* atomic: cut */
+} Sweep;
+
+static gpointer sweep_main(gpointer data)
+{
+	Sweep *sweep = data;
+	g_autoptr(Cutter) cutter = cutter_new(sweep->recording.disk);
+
+	while (!trials_enough(sweep->trials)) {
+		guint64 cut = (guint)g_atomic_int_add(&sweep->next, 1);
+
+		if (cut > sweep->end)
+			break;
+		trial_cut(sweep->trials, &sweep->recording, cutter, cut, mix(sweep->seed, cut));
+	}
+	return NULL;
+}
+
+static void sweep(Trials *trials, Session *session, guint64 seed)
+{
+	const char *directory = g_getenv("STORAGEOS_POWER_KEEP");
+	g_autofree char *path = g_strdup_printf("%s/storageos-power-%" G_GINT64_MODIFIER "x",
+						directory ? directory : "/var/tmp", mix(seed, 1));
+	Sweep all = {
+		.trials = trials,
+		.recording = {.name = path, .disk = session->disk, .history = session->history},
+		.seed = seed,
+		.end = disk_now(session->disk).position};
+
+	trials_work(trials, sweep_main, &all);
+	if (trials_failed(trials))
+		CHECK(recording_save(path, session->disk, session->history));
+}
+
+/* The next workload on the volume of the last one. */
+static void start_next(Session *session, Image **image, History **history, TestRandom *random)
+{
+	session_start(session, *image, *history, THREADS);
+	deal(session->history, random);
+}
+
+static void test_workloads(const void *data)
+{
+	const guint64 *journal_size = data;
+	g_autoptr(Trials) trials = trials_new("test-power-random",
+					      test_is_instrumented() ? DISKS_INSTRUMENTED : DISKS);
+	g_autoptr(Image) image = session_format(VOLUME_SIZE, *journal_size);
+	g_autoptr(History) history = history_new(SECTORS, 1);
+	TestRandom random = test_random_new(test_seed());
+
+	for (guint64 round = 0; trials_go_on(trials, round) && !test_failed(); round++) {
+		Session session;
+		guint64 seed = test_random(&random);
+
+		start_next(&session, &image, &history, &random);
+		record(&session, seed);
+		if (!session.failed)
+			sweep(trials, &session, seed);
+		image_free(image);
+		history_free(history);
+		image = disk_visible(session.disk);
+		history = history_from(session.history, history_now(session.history));
+		session_end(&session);
+	}
+	trials_report(trials, 0);
+}
+
+/* --- One of them again ------------------------------------------------------------------------ */
+
+static const char *replay;
+
+static void test_replay(const void *data)
+{
+	g_autoptr(Trials) trials = trials_new("test-power-random", 0);
+	g_autofree char *path = g_strndup(replay, strcspn(replay, ":"));
+	Recording recording = {.name = path};
+
+	(void)data;
+	REQUIRE(recording_load(path, &recording.disk, &recording.history));
+	trial_replay(trials, &recording, replay + strlen(path));
+	history_free(recording.history);
+	disk_free(recording.disk);
+}
+
+int main(int argc, char **argv)
+{
+	static const guint64 small = 64 * KIB, common = 4 * MIB;
+
+	replay = trials_parse(&argc, argv);
+	if (replay) {
+		test_add("the disk that is asked for", test_replay, NULL);
+		return test_run(argc, argv);
+	}
+	test_add("many threads, and checkpoints all the time", test_workloads, &small);
+	test_add("many threads", test_workloads, &common);
+	return test_run(argc, argv);
+}
