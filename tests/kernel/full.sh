@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The file system below a LUN fills up: initiators see that there is no space, in the sense data that
+# says so, and only where they write; when space is back, writes go on.
+. "$(dirname "$0")/guest.sh"
+. "$ROOT/tests/faults/space.sh"
+need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
+need jq jq
+need tcmu-runner tcmu-runner
+need targetcli targetcli-fb
+need sg_raw sg3-utils
+enter_guest --timeout 200 --disk 96M
+
+plugin_install
+must "tcmu-runner offers the backstore" runner_start
+must "targetcli makes a volume" targetcli \
+	'/backstores/user:storageos create name=db size=256M cfgstring=db;create'
+must "it is attached" lun_add db 1
+disk=$(device_of db)
+sg=$(sg_of "$disk")
+
+# WRITE(10), of 1 MiB; the initiator's own layers do not see it.  $WORK is what is full.
+put() { # PIECE
+	local lba
+	lba=$(printf '%08x' $(($1 * 2048)))
+	dd if="$MODEL" bs=1M skip="$1" count=1 of=/run/piece status=none
+	sg_raw -s $((1 << 20)) -i /run/piece "$sg" 2a 00 \
+		"${lba:0:2}" "${lba:2:2}" "${lba:4:2}" "${lba:6:2}" 00 08 00 00 >>/run/sg 2>&1
+}
+
+told() { # how often the initiator was told 07h/27h/07h
+	tr -s ' \n' ' ' </run/sg | grep -oE 'Data Protect[^:]*: Space allocation failed write protect' | wc -l
+}
+
+zeros() { # OFFSET LENGTH
+	dd if="$disk" iflag=direct,skip_bytes,count_bytes bs=64k skip="$1" count="$2" status=none |
+		cmp --bytes="$2" - /dev/zero
+}
+
+state() {
+	"$STORAGEOS" stats db --json | jq -r '.[0].state'
+}
+
+# Past the page cache, which remembers what was there.
+same() {
+	sync && echo 1 >/proc/sys/vm/drop_caches && model_same "$disk"
+}
+
+model_new "$WORK/model" 16
+model_write 0 8 put
+is "pieces are written" "${#WRITTEN[@]} $REFUSED" "8 0"
+must "the file system is used up" space_use_up "$WORK"
+model_write 8 14 put
+note "${#WRITTEN[@]} pieces written, $REFUSED refused, $SLOWEST ms at most"
+check "writes are refused" test $REFUSED -ge 4
+is "with 07h/27h/07h, each of them" "$(told)" "$REFUSED"
+refuses "users of the disk see that there is no space" 'No space left on device' \
+	dd if="$MODEL" of="$disk" bs=1M skip=15 seek=15 count=1 oflag=direct
+check "what was written can be read" same
+check "SYNCHRONIZE CACHE succeeds" sg_sync "$sg"
+check "UNMAP succeeds" sg_unmap --lba=0 --num=2048 "$sg"
+check "what was unmapped reads as zeros" zeros 0 $((1 << 20))
+unset 'WRITTEN[0]'
+is "the volume is well" "$(state)" ok
+
+must "space is back" space_give_back "$WORK"
+REFUSED=0
+model_write 0 16 put
+is "and writes go on" "${#WRITTEN[@]} $REFUSED" "16 0"
+check "SYNCHRONIZE CACHE succeeds" sg_sync "$sg"
+check "all is there" same
+is "the volume is well" "$(state)" ok
+check "the runner ends" runner_stop
+check "and leaves a whole volume" "$STORAGEOS" check db
+finish
