@@ -8,6 +8,8 @@
 #define TICK (250 * G_TIME_SPAN_MILLISECOND)
 #define IDLE (2 * G_TIME_SPAN_SECOND) /* without a change */
 #define WAIT_SECONDS 25
+#define CROWDED 100 /* of map_pressure() */
+#define SLOWEST (30 * G_TIME_SPAN_MILLISECOND) /* for a change, while there is room */
 #define RECLAIM_STEPS 256       /* dead nodes before the thread looks up */
 #define KEEP_IDLE (16 * MIB)    /* warm space kept for new writes */
 #define KEEP_BUSY (1024 * MIB)
@@ -353,17 +355,17 @@ int checkpointer_make_room(Checkpointer *cp)
 	return run(cp, g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND);
 }
 
-/* Waits for the end of an attempt at a checkpoint, or a moment.  Its result, 0 if there was none. */
-static int wait_for_attempt(Checkpointer *cp)
+/* Waits for the end of an attempt at a checkpoint, or so long.  Its result, 0 if there was none. */
+static int wait_for_attempt(Checkpointer *cp, gint64 microseconds)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
-	gint64 until = g_get_monotonic_time() + 20 * G_TIME_SPAN_MILLISECOND;
+	gint64 until = g_get_monotonic_time() + microseconds;
 	guint64 before;
 
 	checkpointer_kick(cp);
 	locker = lock_hold(&cp->lock);
 	before = cp->attempts;
-	if (map_is_crowded(cp->engine->map))
+	if (map_pressure(cp->engine->map))
 		lock_wait_until(&cp->done, &cp->lock, until);
 	return cp->attempts == before ? 0 : cp->result;
 }
@@ -371,11 +373,15 @@ static int wait_for_attempt(Checkpointer *cp)
 int checkpointer_throttle(Checkpointer *cp)
 {
 	gint64 until = g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND;
+	guint pressure = map_pressure(cp->engine->map);
 
-	while (map_is_crowded(cp->engine->map)) {
+	/* The nearer it is the slower, so that nobody has to stop for the rest of a checkpoint. */
+	if (pressure > 0 && pressure < CROWDED)
+		wait_for_attempt(cp, pressure * SLOWEST / CROWDED);
+	while (map_pressure(cp->engine->map) >= CROWDED) {
 		if (engine_has_failed(cp->engine))
 			return -ESHUTDOWN;
-		if (wait_for_attempt(cp) == -ENOSPC)
+		if (wait_for_attempt(cp, SLOWEST) == -ENOSPC)
 			return -ENOSPC;
 		if (g_get_monotonic_time() > until)
 			return -EIO;

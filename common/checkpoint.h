@@ -39,7 +39,8 @@ int checkpointer_run(Checkpointer *checkpointer);
  * checkpoint.  Waits 25 s at most.  0, -EIO (too long), or why the checkpoint failed. */
 int checkpointer_make_room(Checkpointer *checkpointer);
 
-/* Waits while the map is crowded, 25 s at most.  0, -ENOSPC (checkpoints meet a full backing),
+/* Before a change: waits while the map is crowded, 25 s at most; a little, 30 ms at most, when it
+ * soon will be.  0, -ENOSPC (checkpoints meet a full backing),
  * -EIO (too long), -ESHUTDOWN. */
 int checkpointer_throttle(Checkpointer *checkpointer);
 

@@ -104,7 +104,7 @@ struct Map {
 	gboolean read_only;
 	guint64 mended; /* atomic */
 
-	gint wants, crowded; /* atomic; see map_wants_checkpoint() */
+	gint wants, pressure; /* atomic; see map_wants_checkpoint() */
 
 	ZeroStep step;
 

@@ -354,18 +354,28 @@ void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, con
 	lock_drop(&MIN(a, b)->lock);
 }
 
-/* Payload that recovery would have to verify is bounded, so that an open after a crash is quick. */
-#define WANTS_BYTES (256 * MIB)
-#define CROWDED_BYTES (1024 * MIB)
+/* Payload that recovery would have to verify is bounded, so that an open after a crash is quick: to
+ * what two intervals between freezes write. */
+#define WANTS_BYTES (64 * MIB)
+#define WANTS_LOST_BYTES (256 * MIB)
+#define CROWDED_BYTES (256 * MIB)
+
+/* In percent of the last quarter of the way to `most`. */
+static guint64 pressure_of(guint64 value, guint64 most)
+{
+	guint64 from = most - most / 4;
+
+	return value <= from ? 0 : MIN((value - from) * 100 / (most - from), 100);
+}
 
 void pressure_update_locked(Map *map)
 {
 	guint64 gained = slots_gained_bytes(map->slots);
+	guint64 nodes = pressure_of(map->dirty.n + map->frozen.n, map->limit * 3 / 4);
 
 	g_atomic_int_set(&map->wants, map->dirty.n > map->limit * 3 / 8 || gained > WANTS_BYTES ||
-					      slots_lost_bytes(map->slots) > WANTS_BYTES);
-	g_atomic_int_set(&map->crowded, map->dirty.n + map->frozen.n > map->limit * 3 / 4 ||
-						gained > CROWDED_BYTES);
+					      slots_lost_bytes(map->slots) > WANTS_LOST_BYTES);
+	g_atomic_int_set(&map->pressure, (gint)MAX(nodes, pressure_of(gained, CROWDED_BYTES)));
 }
 
 void map_change_end(Map *map)
@@ -379,9 +389,9 @@ gboolean map_wants_checkpoint(Map *map)
 	return g_atomic_int_get(&map->wants);
 }
 
-gboolean map_is_crowded(Map *map)
+guint map_pressure(Map *map)
 {
-	return g_atomic_int_get(&map->crowded);
+	return (guint)g_atomic_int_get(&map->pressure);
 }
 
 gboolean map_is_changed(Map *map)

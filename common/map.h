@@ -29,7 +29,7 @@
  * content: map_drain() waits for such readers before a checkpoint frees what it replaced.
  *
  * Memory: the limit of map_set_limit(), which dirty and frozen nodes may exceed by what is under
- * way; callers keep them below three quarters of it by map_is_crowded().
+ * way; callers keep them below three quarters of it by map_pressure().
  */
 #pragma once
 
@@ -102,11 +102,12 @@ typedef struct {
 
 void map_get_info(Map *map, MapInfo *ret_info);
 
-/* Time for a checkpoint: dirty nodes take three eighths of the limit, or 256 MiB were written or
- * replaced since the last. */
+/* Time for a checkpoint: dirty nodes take three eighths of the limit, 64 MiB were written or
+ * 256 MiB replaced since the last. */
 gboolean map_wants_checkpoint(Map *map);
-/* High time: dirty and frozen nodes take three quarters, or 1 GiB was written.  Changes should
- * wait for the checkpoint. */
-gboolean map_is_crowded(Map *map);
+/* How near dirty and frozen nodes are to three quarters of the limit, or what was written since the
+ * last freeze to 256 MiB: 0 (well below) to 100 (changes must wait for the checkpoint), in percent
+ * of the last quarter of the way.  In between they should slow down. */
+guint map_pressure(Map *map);
 /* Something changed since the last freeze that only a checkpoint makes permanent. */
 gboolean map_is_changed(Map *map);

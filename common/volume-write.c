@@ -255,7 +255,7 @@ static int throttle(Volume *volume, gboolean nowait)
 {
 	int r = volume_check_writable(volume);
 
-	if (r || !map_is_crowded(volume->engine.map))
+	if (r || !map_pressure(volume->engine.map))
 		return r;
 	return nowait ? -EAGAIN : checkpointer_throttle(volume->checkpointer);
 }

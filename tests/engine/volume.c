@@ -377,68 +377,6 @@ static void test_discard_all(const void *data)
 	place_check(place);
 }
 
-/* Random writes until so much of the ring is in use. */
-static void fill_journal(Volume *volume, guint64 bytes, guint64 range)
-{
-	TestRandom random = test_random_new(test_seed());
-	guint8 block[BLOCK_SIZE] = {1};
-	VolumeInfo info = {0};
-
-	for (guint i = 0; info.journal_used < bytes && i < 200000; i++) {
-		guint64 at = test_random_below(&random, range / BLOCK_SIZE) * BLOCK_SIZE;
-
-		CHECK_INT(volume_put(volume, block, sizeof block, at), 0);
-		if (i % 100 == 0)
-			volume_get_info(volume, &info);
-	}
-	CHECK(info.journal_used >= bytes);
-}
-
-/* In a file, the journal as full as it gets before a checkpoint begins. */
-static void test_reopen_half_journal(const void *data)
-{
-	g_autoptr(Place) place = place_new_file();
-	Volume *volume;
-	gint64 start;
-
-	(void)data;
-	REQUIRE(place_format(place, 64 * GIB, 0));
-	volume = place_open(place);
-	fill_journal(volume, 3 * MIB, GIB);
-	volume_abandon(volume);
-	start = g_get_monotonic_time();
-	volume = place_open(place);
-	test_note("open in %" G_GINT64_FORMAT " ms", milliseconds_since(start));
-	check_within(start, 2000);
-	close_volume(volume);
-}
-
-/* Full to the brim, since the checkpoint that would release some of it hangs in a flush. */
-static void test_reopen_full_journal(const void *data)
-{
-	g_autoptr(Backing) backing = backing_faulty_new(0);
-	g_autoptr(Backing) left = NULL;
-	const VolumeParameters p = {.size = 64 * GIB, .journal_size = 4 * MIB};
-	Volume *volume;
-	gint64 start;
-
-	(void)data;
-	if (skip_instrumented())
-		return;
-	REQUIRE(volume_format(backing, &p, NULL));
-	volume = backing_open_volume(backing);
-	backing_faulty_delay(backing, FAULTY_FLUSH, 5 * G_USEC_PER_SEC);
-	fill_journal(volume, 38 * MIB / 10, 64 * MIB);
-	left = backing_faulty_crash(backing, G_MAXUINT64);
-	backing_faulty_delay(backing, FAULTY_FLUSH, 0);
-	volume_abandon(volume);
-	start = g_get_monotonic_time();
-	volume = backing_open_volume(left);
-	test_note("open in %" G_GINT64_FORMAT " ms", milliseconds_since(start));
-	check_within(start, 2000);
-	close_volume(volume);
-}
-
 static guint64 resident(void)
 {
 	unsigned long pages = 0;
@@ -618,9 +556,6 @@ int main(int argc, char **argv)
 	test_add("compare-and-write tells the first byte that differs", test_compare, NULL);
 	test_add("discarded space goes back to the file system", test_discard_gives_back, NULL);
 	test_add("discarding all of 1 TiB is immediate", test_discard_all, NULL);
-	test_add("opening after a kill is quick, journal half full", test_reopen_half_journal,
-		 NULL);
-	test_add("opening after a kill is quick, journal full", test_reopen_full_journal, NULL);
 	test_add("read-only writes nothing, and shows what is to be replayed", test_read_only,
 		 NULL);
 	test_add("what is known of a volume", test_info, NULL);
