@@ -206,7 +206,7 @@ static void test_replay(const void *data)
 
 	(void)data;
 	REQUIRE(recording_load(path, &recording.disk, &recording.history));
-	trial_replay(trials, &recording, replay + strlen(path));
+	trial_replay(trials, &recording, replay + strlen(path), TRUE);
 	history_free(recording.history);
 	disk_free(recording.disk);
 }

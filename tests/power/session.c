@@ -150,6 +150,13 @@ void session_checkpoint(Session *session, guint thread)
 	end(session, op, volume_checkpoint(session->volume));
 }
 
+/* What the checkpoint thread does behind a checkpoint, on its own time, is done before the next. */
+void session_checkpoint_and_wait(Session *session, guint thread)
+{
+	session_checkpoint(session, thread);
+	session_checkpoint(session, thread);
+}
+
 void session_reopen(Session *session)
 {
 	g_autoptr(GError) error = NULL;

@@ -32,6 +32,9 @@ void session_zero(Session *session, guint thread, guint first, guint count);
 void session_discard(Session *session, guint thread, guint first, guint count);
 void session_flush(Session *session, guint thread);
 void session_checkpoint(Session *session, guint thread);
+/* Two of them, after which the checkpoint thread has nothing to do: what follows is the same each
+ * time. */
+void session_checkpoint_and_wait(Session *session, guint thread);
 void session_verify(Session *session, guint first, guint count); /* reads, and compares */
 void session_reopen(Session *session);				 /* closes in order */
 void session_die(Session *session); /* the process dies; the next one opens the volume */

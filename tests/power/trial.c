@@ -150,6 +150,7 @@ typedef struct {
 	const Recording *from;
 	guint64 cut, choice;
 	gboolean again; /* it is to be cut again */
+	guint64 hash;	/* of its content */
 	char *name;	/* owned */
 } Trial;
 
@@ -164,20 +165,20 @@ static void G_GNUC_PRINTF(2, 3) fail(const Trial *trial, const char *format, ...
 	g_mutex_lock(&trial->trials->mutex);
 	trial->trials->failures++;
 	g_mutex_unlock(&trial->trials->mutex);
-	FAIL("%s --replay %s: %s", trial->trials->program, trial->name, why);
+	FAIL("%s --replay %s@%" G_GINT64_MODIFIER "x: %s", trial->trials->program, trial->name,
+	     trial->hash, why);
 }
 
 /* Counts a disk.  FALSE if nothing new would be learnt from it. */
-static gboolean is_new(const Trial *trial, Image *image)
+static gboolean is_new(const Trial *trial)
 {
 	Trials *trials = trial->trials;
-	guint64 hash = image_hash(image);
 	guint64 wanted = history_hash(trial->from->history, trial->cut);
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&trials->mutex);
 
-	if (!set_add(trials->seen, mix(hash, wanted)))
+	if (!set_add(trials->seen, mix(trial->hash, wanted)))
 		return FALSE;
-	trials->n_distinct += set_add(trials->distinct, hash);
+	trials->n_distinct += set_add(trials->distinct, trial->hash);
 	trials->opened++;
 	trials->again += trial->from->depth > 0;
 	return TRUE;
@@ -402,13 +403,13 @@ static void trial_image(const Trial *trial, Cutter *cutter, Image *image)
 
 static Trial trial_new(Trials *trials, const Recording *recording, guint64 cut, guint64 choice)
 {
-	return (Trial){trials,
-		       recording,
-		       cut,
-		       choice,
-		       is_cut_again(recording->depth, cut, choice),
-		       g_strdup_printf("%s:%" G_GUINT64_FORMAT ":%" G_GINT64_MODIFIER "x",
-				       recording->name, cut, choice)};
+	return (Trial){.trials = trials,
+		       .from = recording,
+		       .cut = cut,
+		       .choice = choice,
+		       .again = is_cut_again(recording->depth, cut, choice),
+		       .name = g_strdup_printf("%s:%" G_GUINT64_FORMAT ":%" G_GINT64_MODIFIER "x",
+					       recording->name, cut, choice)};
 }
 
 void trial_run(Trials *trials, const Recording *recording, Cutter *cutter, guint64 cut,
@@ -417,12 +418,13 @@ void trial_run(Trials *trials, const Recording *recording, Cutter *cutter, guint
 	Trial trial = trial_new(trials, recording, cut, choice);
 	g_autoptr(Image) image = cutter_make(cutter, choice);
 
+	trial.hash = image_hash(image);
 	if (choice == CHOICE_ALL) {
 		g_mutex_lock(&trials->mutex);
 		trials->died++;
 		g_mutex_unlock(&trials->mutex);
 	}
-	if (choice == CHOICE_ALL || is_new(&trial, image))
+	if (choice == CHOICE_ALL || is_new(&trial))
 		trial_image(&trial, cutter, image);
 	g_free(trial.name);
 }
@@ -476,27 +478,41 @@ static gboolean parse_pair(const char **path, guint64 *cut, guint64 *choice)
 	return TRUE;
 }
 
-void trial_replay(Trials *trials, const Recording *recording, const char *path)
+/* The hash behind a path's end, if there is one, is that of the image. */
+static gboolean is_wanted(const char *end, guint64 hash)
+{
+	return *end != '@' || g_ascii_strtoull(end + 1, NULL, 16) == hash;
+}
+
+gboolean trial_replay(Trials *trials, const Recording *recording, const char *path, gboolean anyway)
 {
 	g_autoptr(Cutter) cutter = cutter_new(recording->disk);
 	g_autoptr(Image) image = NULL;
 	Recording next = {0};
 	guint64 cut = 0, choice = 0;
+	gboolean done = TRUE;
 	Trial trial;
 
 	if (!CHECK(parse_pair(&path, &cut, &choice)) ||
-	    !CHECK(cut >= disk_forgotten(recording->disk)) ||
-	    !CHECK(cut <= disk_now(recording->disk).position))
-		return;
+	    !CHECK(cut >= disk_forgotten(recording->disk)))
+		return TRUE;
+	if (cut > disk_now(recording->disk).position && !anyway)
+		return FALSE;
+	if (!CHECK(cut <= disk_now(recording->disk).position))
+		return TRUE;
 	cutter_go(cutter, cut);
 	image = cutter_make(cutter, choice);
+	if (!anyway && !is_wanted(path, image_hash(image)))
+		return FALSE;
 	trial = trial_new(trials, recording, cut, choice);
 	trial.again = TRUE;
-	test_note("%s: hash %" G_GINT64_MODIFIER "x", trial.name, image_hash(image));
+	trial.hash = image_hash(image);
+	test_note("%s@%" G_GINT64_MODIFIER "x", trial.name, trial.hash);
 	if (check_whole(&trial, image, "as it was left") && recover(&trial, cutter, image, &next) &&
-	    *path)
-		trial_replay(trials, &next, path);
+	    *path == ':')
+		done = trial_replay(trials, &next, path, anyway);
 	disk_free(next.disk);
 	g_clear_pointer(&next.history, history_free);
 	g_free(trial.name);
+	return done;
 }

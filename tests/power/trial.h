@@ -9,10 +9,10 @@
  *
  * How a disk is named, so that it can be made again:
  *
- *     NAME:CUT:CHOICE[:CUT:CHOICE]...
+ *     NAME:CUT:CHOICE[:CUT:CHOICE]...@HASH
  *
- * The name says how the recording is made (the test program's matter), each further pair where that
- * disk's own recovery was cut.
+ * The hash is that of its content.  The name says how the recording is made (the test program's
+ * matter), each further pair where that disk's own recovery was cut.
  *
  * Threading: a Trials is for any number of threads; a recording for one at a time.
  */
@@ -76,5 +76,7 @@ void trial_cut(Trials *trials, const Recording *recording, Cutter *cutter, guint
 void trial_sweep(Trials *trials, const Recording *recording, guint64 from, guint64 to,
 		 guint64 seed);
 
-/* Makes one disk again, and tries it: `path` is ":CUT:CHOICE..." */
-void trial_replay(Trials *trials, const Recording *recording, const char *path);
+/* Makes one disk again, and tries it: `path` is ":CUT:CHOICE...@HASH", of which the hash may be
+ * missing.  FALSE, and it was not tried, if its content has another hash, unless `anyway`. */
+gboolean trial_replay(Trials *trials, const Recording *recording, const char *path,
+		      gboolean anyway);
