@@ -28,9 +28,9 @@ typedef enum {
 	LOCK_FLUSH,	   /* who flushes, and who waits for it */
 	LOCK_CHECKPOINTER, /* what the checkpoint thread is asked for */
 	LOCK_MAP,
-	LOCK_SHARD,   /* of the map's node cache */
+	LOCK_SHARD, /* of the map's node cache */
 	LOCK_JOURNAL,
-	LOCK_GROW,    /* while the backing grows */
+	LOCK_GROW, /* while the backing grows */
 	LOCK_SLOTS,
 	LOCK_FAILURE, /* why a volume has failed */
 } LockLevel;

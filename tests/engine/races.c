@@ -24,10 +24,10 @@ struct Race {
 	Backing *backing; /* owned */
 	Volume *volume;
 	gint64 end;
-	guint64 blocks;	    /* that are used */
-	guint64 stride;	    /* blocks from one to the next */
-	guint64 times[BLOCKS_MAX]; /* atomic: what was acknowledged for a block */
-	guint64 begun[BLOCKS_MAX]; /* atomic: what may be in it at most */
+	guint64 blocks;		     /* that are used */
+	guint64 stride;		     /* blocks from one to the next */
+	guint64 times[BLOCKS_MAX];   /* atomic: what was acknowledged for a block */
+	guint64 begun[BLOCKS_MAX];   /* atomic: what may be in it at most */
 	guint64 rounds[THREADS_MAX]; /* atomic: that each side made */
 };
 
@@ -230,8 +230,7 @@ static void read_slowly(Race *race, TestRandom *random, guint number)
  * block; in a slow read all of that may happen twice. */
 static void test_read_against_reuse(const void *data)
 {
-	static const Side sides[] = {write_each, checkpoint, read_slowly, read_slowly,
-				     read_slowly};
+	static const Side sides[] = {write_each, checkpoint, read_slowly, read_slowly, read_slowly};
 	VolumeInfo info;
 	Race race;
 
@@ -481,7 +480,8 @@ static void test_compare_against_write(const void *data)
 
 /* ---- reclaiming against writing to the same leaf */
 
-/* All of it is discarded; while what is below is slowly taken apart, the same leaves are written. */
+/* All of it is discarded; while what is below is slowly taken apart, the same leaves are written.
+ */
 static void discard_all_and_rewrite(Race *race, TestRandom *random, guint number)
 {
 	(void)number;
@@ -544,7 +544,8 @@ static void test_eviction_against_lookup(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("a read against overwriting and the reuse of slots", test_read_against_reuse, NULL);
+	test_add("a read against overwriting and the reuse of slots", test_read_against_reuse,
+		 NULL);
 	test_add("a checkpoint against writes", test_checkpoint_against_write, NULL);
 	test_add("a discard against reads", test_discard_against_read, NULL);
 	test_add("flushes against flushes: what was flushed is durable", test_two_flushes, NULL);

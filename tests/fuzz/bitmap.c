@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A group's four bitmap pages, of any age, some of them damaged or another's: the one that counts is
- * the newest that is whole and not newer than the checkpoint, it is found again by its term, and
+ * A group's four bitmap pages, of any age, some of them damaged or another's: the one that counts
+ * is the newest that is whole and not newer than the checkpoint, it is found again by its term, and
  * once the damaged copies are mended nothing is left to mend.
  *
  *     u8        bit 0: which group

@@ -44,8 +44,13 @@ typedef struct {
 /* The slot that an input's byte names. */
 static guint64 slot_of(guint8 place)
 {
-	static const guint64 odd[] = {1, 2, 3, FORMAT_GROUP_SLOTS - 1, FORMAT_LAST_INDEX,
-				      FORMAT_GROUP_SLOTS + 4, (guint64)1 << 39,
+	static const guint64 odd[] = {1,
+				      2,
+				      3,
+				      FORMAT_GROUP_SLOTS - 1,
+				      FORMAT_LAST_INDEX,
+				      FORMAT_GROUP_SLOTS + 4,
+				      (guint64)1 << 39,
 				      FORMAT_FIRST_INDEX + FORMAT_COPY_DISTANCE};
 
 	if (place <= PLACES)
@@ -142,8 +147,7 @@ static void put_bitmap(const Tree *tree, Backing *backing, Superblock *sb)
 
 static Backing *make_volume(Tree *tree)
 {
-	static const guint64 sizes[] = {MIB, 256 * MIB, 64 * GIB, 16 * 1024 * GIB,
-					64 * 1024 * GIB};
+	static const guint64 sizes[] = {MIB, 256 * MIB, 64 * GIB, 16 * 1024 * GIB, 64 * 1024 * GIB};
 	guint8 root = tree->input[1] % (NODES + 1);
 	Superblock sb = {.size = sizes[tree->levels - 1],
 			 .levels = tree->levels,

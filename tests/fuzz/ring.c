@@ -114,7 +114,8 @@ static void walk(Ring *ring, const JournalRing *journal, gboolean refuse)
 	end = journal_ring_walk(journal, visit, ring, &damaged);
 	fuzz_assert(end.position >= sb->journal_position);
 	fuzz_assert(end.position - sb->journal_position < 2 * (guint64)RING);
-	fuzz_assert(end.sequence >= sb->journal_sequence + ring->visited - (guint)(refuse && ring->visited));
+	fuzz_assert(end.sequence >=
+		    sb->journal_sequence + ring->visited - (guint)(refuse && ring->visited));
 	fuzz_assert(damaged == TRUE || damaged == FALSE);
 }
 

@@ -165,8 +165,9 @@ static void do_unmap(const Scsi *scsi)
 /* The block is of any size here, for which the runner has a check. */
 static void do_write_same(const Scsi *scsi)
 {
-	guint64 length = be(scsi->cdb + (scsi->cdb[0] == 0x93 ? 10 : 7),
-			    scsi->cdb[0] == 0x93 ? 4 : 2) * SECTOR_SIZE;
+	guint64 length =
+		be(scsi->cdb + (scsi->cdb[0] == 0x93 ? 10 : 7), scsi->cdb[0] == 0x93 ? 4 : 2) *
+		SECTOR_SIZE;
 	gsize block = scsi->length;
 	gboolean wanted = block && 64 * KIB % block == 0 && length % block == 0 &&
 			  is_inside(scsi->offset, length);
@@ -281,8 +282,8 @@ static void erase(void)
 	Command command;
 
 	command_init(&command, &device, cdb[0], NULL, 0, 0);
-	fuzz_assert(!command_finish(&command,
-				    runner_handler->unmap(&device, command.handle, 0, SIZE)));
+	fuzz_assert(
+		!command_finish(&command, runner_handler->unmap(&device, command.handle, 0, SIZE)));
 	memset(model, 0, SIZE);
 }
 
