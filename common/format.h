@@ -18,7 +18,7 @@
  *
  * What all else hangs on is kept twice, apart: superblocks; bitmap pages, whose copies lie one
  * group before (the first group's at 512 KiB); inner nodes of the map, whose copy lies
- * FORMAT_COPY_DISTANCE slots behind.
+ * FORMAT_COPY_DISTANCE slots behind; the journal's newest durable-mark, which stands at 128 KiB, too.
  *
  * A slot's number is group << 15 | index in the group; its bytes begin at
  * groups_offset + number * 4096.  Number 0 is a bitmap's home, so it serves as "none".
@@ -33,6 +33,7 @@
 #define FORMAT_SUPERBLOCK_SIZE 4096u
 #define FORMAT_SUPERBLOCK_A ((guint64)0)
 #define FORMAT_SUPERBLOCK_B ((guint64)64 << 10)
+#define FORMAT_MARK_OFFSET ((guint64)128 << 10) /* the newest durable-mark, once more */
 #define FORMAT_JOURNAL_OFFSET ((guint64)1 << 20)
 #define FORMAT_JOURNAL_MIN ((guint64)64 << 10)
 #define FORMAT_JOURNAL_MAX ((guint64)64 << 20)

@@ -5,6 +5,7 @@
 
 struct JournalRing {
 	Superblock sb;
+	guint8 mark[sizeof(FormatRecord)]; /* the one outside the ring; zeros if it cannot be read */
 	guint8 bytes[];
 };
 
@@ -16,6 +17,8 @@ int journal_ring_read(Backing *backing, const Superblock *sb, JournalRing **ret_
 	if (!ring)
 		return -ENOMEM;
 	ring->sb = *sb;
+	if (backing_pread(backing, ring->mark, sizeof ring->mark, FORMAT_MARK_OFFSET))
+		memset(ring->mark, 0, sizeof ring->mark);
 	r = backing_pread(backing, ring->bytes, sb->journal_size, FORMAT_JOURNAL_OFFSET);
 	if (!r)
 		*ret_ring = g_steal_pointer(&ring);
@@ -49,27 +52,34 @@ static gboolean is_fenced_off(const Superblock *sb, const Record *record)
 	return record->sequence >= sb->fence_sequence && record->generation < sb->fence_generation;
 }
 
-/* Whether a durable-mark behind the end of a walk says that more was on disk. */
+/* Whether there is a durable-mark that says that the record at `end` was on disk. */
+static gboolean is_mark_behind(const Superblock *sb, const guint8 *raw, gsize available,
+			       guint64 generation, guint64 end)
+{
+	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
+	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
+	guint64 sequence = get_le64(raw + G_STRUCT_OFFSET(FormatRecord, sequence));
+	Record record;
+
+	return get_le32(raw + G_STRUCT_OFFSET(FormatRecord, magic)) == FORMAT_RECORD_MAGIC &&
+	       sequence > end &&
+	       record_decode(raw, available, sb->seed, sequence, &record, runs, crcs) &&
+	       record.kind == FORMAT_RECORD_DURABLE && record.first > end &&
+	       record.generation >= generation && !is_fenced_off(sb, &record);
+}
+
+/* Whether a durable-mark, behind the end of a walk or in its other home, says that more was on
+ * disk. */
 static gboolean ends_too_early(const JournalRing *ring, guint64 generation, guint64 end)
 {
 	const Superblock *sb = &ring->sb;
-	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
-	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
-	Record record;
 
+	if (is_mark_behind(sb, ring->mark, sizeof ring->mark, generation, end))
+		return TRUE;
 	for (guint64 at = 0; at + sizeof(FormatRecord) <= sb->journal_size;
-	     at += FORMAT_RECORD_ALIGN) {
-		const guint8 *raw = ring->bytes + at;
-		guint64 sequence = get_le64(raw + G_STRUCT_OFFSET(FormatRecord, sequence));
-
-		if (get_le32(raw + G_STRUCT_OFFSET(FormatRecord, magic)) == FORMAT_RECORD_MAGIC &&
-		    sequence > end &&
-		    record_decode(raw, sb->journal_size - at, sb->seed, sequence, &record, runs,
-				  crcs) &&
-		    record.kind == FORMAT_RECORD_DURABLE && record.first > end &&
-		    record.generation >= generation && !is_fenced_off(sb, &record))
+	     at += FORMAT_RECORD_ALIGN)
+		if (is_mark_behind(sb, ring->bytes + at, sb->journal_size - at, generation, end))
 			return TRUE;
-	}
 	return FALSE;
 }
 
@@ -97,4 +107,24 @@ JournalPlace journal_ring_walk(const JournalRing *ring, JournalVisit visit, gpoi
 	if (ret_damaged)
 		*ret_damaged = ends_too_early(ring, generation, head.sequence);
 	return head;
+}
+
+void journal_ring_scan(const JournalRing *ring, guint64 after, JournalVisit visit, gpointer data)
+{
+	const Superblock *sb = &ring->sb;
+	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
+	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
+	Record record;
+
+	for (guint64 at = 0; at + sizeof(FormatRecord) <= sb->journal_size;
+	     at += FORMAT_RECORD_ALIGN) {
+		const guint8 *raw = ring->bytes + at;
+		guint64 sequence = get_le64(raw + G_STRUCT_OFFSET(FormatRecord, sequence));
+
+		if (sequence > after &&
+		    record_decode(raw, sb->journal_size - at, sb->seed, sequence, &record, runs,
+				  crcs) &&
+		    !is_fenced_off(sb, &record) && !visit(&record, data))
+			break;
+	}
 }

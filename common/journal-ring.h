@@ -17,9 +17,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(JournalRing, journal_ring_free)
 /* FALSE: this record, and what follows, does not count. */
 typedef gboolean (*JournalVisit)(const Record *record, gpointer data);
 
+/* Calls `visit` for each record anywhere in the ring that is whole and of a sequence behind `after`,
+ * and not fenced off: what a walk that ended too early did not get to, in no order. */
+void journal_ring_scan(const JournalRing *ring, guint64 after, JournalVisit visit, gpointer data);
+
 /* Calls `visit` for each record from the superblock's place on, until one is not valid, is of an
  * older generation than the one before or than the fence asks, or is refused.  Returns where the
- * first that does not count would be.  *ret_damaged (may be NULL): a durable-mark further on says
- * that there were more, so that a record that was flushed is damaged. */
+ * first that does not count would be.  *ret_damaged (may be NULL): a durable-mark, further on or in
+ * its other home, says that there were more, so that a record that was flushed is damaged. */
 JournalPlace journal_ring_walk(const JournalRing *ring, JournalVisit visit, gpointer data,
 			       gboolean *ret_damaged);

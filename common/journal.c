@@ -215,14 +215,27 @@ int journal_commit(Journal *journal, guint64 ticket)
 	return commit_locked(journal, ticket);
 }
 
-void journal_mark_durable(Journal *journal, guint64 sequence)
+/* Appends and commits it; its bytes in `raw`.  FALSE: there is no room, or it cannot be written. */
+static gboolean append_mark(Journal *journal, guint64 sequence, guint8 *raw)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 	Record record = {.kind = FORMAT_RECORD_DURABLE, .first = sequence};
 
-	if (journal->failed || !has_room(journal, sizeof(FormatRecord)))
-		return;
-	commit_locked(journal, append_locked(journal, &record));
+	if (journal->failed || !has_room(journal, sizeof(FormatRecord)) ||
+	    commit_locked(journal, append_locked(journal, &record)))
+		return FALSE;
+	record_encode(&record, journal->seed, raw);
+	return TRUE;
+}
+
+void journal_mark_durable(Journal *journal, guint64 sequence)
+{
+	guint8 raw[sizeof(FormatRecord)];
+
+	/* Once more, away from the records that it speaks of: what takes these may take the mark
+	 * beside them, too.  If that fails there still is the one. */
+	if (append_mark(journal, sequence, raw))
+		backing_pwrite(journal->backing, raw, sizeof raw, FORMAT_MARK_OFFSET);
 }
 
 /* In one step: a durable-mark, which the map's lock does not hold back, must not get in between. */

@@ -53,7 +53,8 @@ int journal_commit(Journal *journal, guint64 ticket);
 /* Every record before this sequence is written. */
 guint64 journal_written(Journal *journal);
 
-/* Notes in the ring, if there is room, that every record before the sequence is on disk. */
+/* Notes in the ring, if there is room, and in the mark's other home that every record before the
+ * sequence is on disk.  By one thread at a time. */
 void journal_mark_durable(Journal *journal, guint64 sequence);
 
 /* Records carry that generation from now on; returns where the first of them goes. */

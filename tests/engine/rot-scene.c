@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/engine/rot-scene.h"
+
+#include <errno.h>
+
+#define WORDS (BLOCK_SIZE / 8)
+
+/* MiB of the volume: a leaf each; the last two are below the second inner node. */
+static const guint leaves[SCENE_LEAVES] = {0, 1, 100, 255, 256, 271};
+/* Neighbours among them, and the ends of a leaf. */
+static const guint blocks[SCENE_BLOCKS] = {0, 1, 2, 7, 100, 255};
+
+static guint64 block_of_place(guint place)
+{
+	return (guint64)leaves[place / SCENE_BLOCKS] * 256 + blocks[place % SCENE_BLOCKS];
+}
+
+static guint64 word_of(guint64 block, guint32 number, guint i)
+{
+	return number ? (block << 32 | number) * 0x9e3779b97f4a7c15u + i : 0;
+}
+
+static void fill(guint8 *to, guint64 block, guint32 number)
+{
+	for (guint i = 0; i < WORDS; i++) {
+		guint64 word = word_of(block, number, i);
+
+		memcpy(to + i * 8, &word, 8);
+	}
+}
+
+int scene_write(Volume *volume, guint place, guint32 number)
+{
+	guint8 block[BLOCK_SIZE];
+
+	fill(block, block_of_place(place), number);
+	return volume_put(volume, block, sizeof block, blocks_to_bytes(block_of_place(place)));
+}
+
+/* ---- a life */
+
+typedef struct {
+	Volume *volume;
+	guint32 now[SCENE_PLACES];
+	guint32 number;
+	TestRandom random;
+	Scene *scene; /* where states are entered; NULL: not yet */
+} Life;
+
+static void enter_state(Life *life)
+{
+	Scene *scene = life->scene;
+
+	if (scene && scene->n_states < SCENE_STATES)
+		memcpy(scene->states[scene->n_states++], life->now, sizeof life->now);
+}
+
+static void write_places(Life *life, guint first, guint n)
+{
+	guint8 bytes[3 * BLOCK_SIZE];
+	guint64 block = block_of_place(first);
+
+	life->number++;
+	for (guint i = 0; i < n; i++) {
+		fill(bytes + i * BLOCK_SIZE, block + i, life->number);
+		life->now[first + i] = life->number;
+	}
+	CHECK_INT(volume_put(life->volume, bytes, n * BLOCK_SIZE, blocks_to_bytes(block)), 0);
+	enter_state(life);
+}
+
+static void zero_places(Life *life, guint leaf)
+{
+	/* The first four places, and what lies between. */
+	CHECK_INT(volume_zero(life->volume, leaves[leaf] * MIB, 8 * BLOCK_SIZE), 0);
+	memset(life->now + leaf * SCENE_BLOCKS, 0, 4 * sizeof *life->now);
+	enter_state(life);
+}
+
+static void change(Life *life, guint n)
+{
+	for (guint i = 0; i < n; i++) {
+		guint leaf = (guint)test_random_below(&life->random, SCENE_LEAVES);
+		guint what = (guint)test_random_below(&life->random, 8);
+
+		if (what == 0)
+			zero_places(life, leaf);
+		else if (what < 4) /* three neighbours, one write */
+			write_places(life, leaf * SCENE_BLOCKS, 3);
+		else
+			write_places(life, leaf * SCENE_BLOCKS + what - 2, 1);
+	}
+}
+
+static void flush(Life *life)
+{
+	CHECK_INT(volume_flush(life->volume), 0);
+	if (life->scene) {
+		life->scene->n_states = 0;
+		enter_state(life);
+	}
+}
+
+/* The most that a volume has behind it: changes, flushed and not, after an open after a close. */
+static void live(Life *life, Backing *backing, gboolean unclean)
+{
+	life->volume = backing_open_volume(backing);
+	for (guint place = 0; place < SCENE_PLACES; place += place % 6 ? 1 : 3)
+		write_places(life, place, place % 6 ? 1 : 3);
+	for (guint i = 0; i < 4; i++) {
+		CHECK_INT(volume_checkpoint(life->volume), 0);
+		change(life, 12);
+		flush(life);
+	}
+	close_volume(life->volume);
+	if (!unclean)
+		return;
+	life->volume = backing_open_volume(backing);
+	change(life, 12);
+	flush(life);
+	change(life, 4);
+	flush(life);
+	change(life, 8);
+	volume_abandon(life->volume);
+}
+
+Scene *scene_new(const char *name, gboolean unclean)
+{
+	const VolumeParameters p = {.size = SCENE_SIZE, .journal_size = SCENE_JOURNAL};
+	g_autoptr(Backing) backing = rot_recorder_new();
+	Scene *scene = g_new0(Scene, 1);
+	Life life = {.random = test_random_new(test_seed()), .scene = scene};
+
+	scene->name = name;
+	CHECK(volume_format(backing, &p, NULL));
+	live(&life, backing, unclean);
+	if (!unclean) { /* all of it is in the last checkpoint */
+		scene->n_states = 0;
+		enter_state(&life);
+	}
+	scene->image = rot_recorder_image(backing);
+	return scene;
+}
+
+void scene_free(Scene *scene)
+{
+	if (!scene)
+		return;
+	rot_image_free(scene->image);
+	g_free(scene);
+}
+
+/* ---- what is read */
+
+static gboolean is_filled(const guint8 *bytes, guint64 block, guint32 number)
+{
+	for (guint i = 0; i < WORDS; i++) {
+		guint64 word;
+
+		memcpy(&word, bytes + i * 8, 8);
+		if (word != word_of(block, number, i))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* The states in which this place reads as it does. */
+static guint64 states_of(const Scene *scene, guint place, const guint8 *bytes)
+{
+	guint64 block = block_of_place(place), states = 0;
+	guint32 tried = 0;
+	gboolean same = FALSE;
+
+	for (guint s = 0; s < scene->n_states; s++) {
+		if (s == 0 || scene->states[s][place] != tried) {
+			tried = scene->states[s][place];
+			same = is_filled(bytes, block, tried);
+		}
+		if (same)
+			states |= (guint64)1 << s;
+	}
+	return states;
+}
+
+static gboolean is_zero(const guint8 *bytes, gsize length)
+{
+	return bytes[0] == 0 && !memcmp(bytes, bytes + 1, length - 1);
+}
+
+typedef struct {
+	const Scene *scene;
+	Volume *volume;
+	const guint32 *news;
+	Sight sight;
+} Looking;
+
+static void judge_place(Looking *looking, guint place, const guint8 *bytes)
+{
+	const Scene *scene = looking->scene;
+	guint32 anew = looking->news ? looking->news[place] : 0;
+	guint64 states;
+
+	if (anew) {
+		if (!is_filled(bytes, block_of_place(place), anew))
+			FAIL("block %" G_GUINT64_FORMAT " is not what was written since",
+			     block_of_place(place));
+		return;
+	}
+	states = states_of(scene, place, bytes);
+	if (!(looking->sight.allowed & states))
+		FAIL("block %" G_GUINT64_FORMAT " is %s", block_of_place(place),
+		     states			   ? "of another time than the rest" :
+		     is_zero(bytes, BLOCK_SIZE) ? "zeros" :
+						  "not what was written");
+	looking->sight.allowed &= states;
+}
+
+/* One block that could not be read with others: itself, or an error that names it. */
+static void look_at_block(Looking *looking, guint64 block, gint place)
+{
+	guint8 bytes[BLOCK_SIZE];
+	struct iovec iov = {bytes, sizeof bytes};
+	guint64 at = 1;
+	int r = volume_read(looking->volume, &iov, 1, blocks_to_bytes(block), &at);
+
+	if (r) {
+		CHECK_INT(r, -EBADMSG);
+		CHECK_UINT(at, blocks_to_bytes(block));
+		looking->sight.errors++;
+		if (place >= 0)
+			looking->sight.lost[place] = TRUE;
+	} else if (place >= 0) {
+		judge_place(looking, (guint)place, bytes);
+	} else if (!is_zero(bytes, sizeof bytes)) {
+		FAIL("block %" G_GUINT64_FORMAT " was never written, and is not zeros", block);
+	}
+}
+
+static gint find_place(guint64 block)
+{
+	for (guint i = 0; i < SCENE_LEAVES; i++)
+		for (guint j = 0; block / 256 == leaves[i] && j < SCENE_BLOCKS; j++)
+			if (block % 256 == blocks[j])
+				return (gint)(i * SCENE_BLOCKS + j);
+	return -1;
+}
+
+/* [block, block + n), together where that can be read. */
+static void look_at(Looking *looking, guint64 block, guint n)
+{
+	static __thread guint8 bytes[MIB];
+	struct iovec iov = {bytes, n * BLOCK_SIZE};
+	guint64 at = 1;
+	int r = volume_read(looking->volume, &iov, 1, blocks_to_bytes(block), &at);
+
+	if (r) {
+		CHECK_INT(r, -EBADMSG);
+		CHECK(at >= blocks_to_bytes(block) && at < blocks_to_bytes(block + n));
+	}
+	for (guint i = 0; i < n; i++) {
+		gint place = find_place(block + i);
+
+		if (r)
+			look_at_block(looking, block + i, place);
+		else if (place >= 0)
+			judge_place(looking, (guint)place, bytes + i * BLOCK_SIZE);
+		else if (!is_zero(bytes + i * BLOCK_SIZE, BLOCK_SIZE))
+			FAIL("block %" G_GUINT64_FORMAT " was never written, and is not zeros",
+			     block + i);
+	}
+}
+
+Sight scene_read(const Scene *scene, Volume *volume, guint64 allowed, const guint32 *news,
+		 gboolean all)
+{
+	Looking looking = {scene, volume, news, {.allowed = allowed}};
+
+	for (guint leaf = 0, i = 0; leaf < SCENE_SIZE / MIB; leaf++) {
+		gboolean written = i < SCENE_LEAVES && leaves[i] == leaf;
+
+		i += written;
+		if (written || all)
+			look_at(&looking, (guint64)leaf * 256, 256);
+		else
+			look_at(&looking, (guint64)leaf * 256 + leaf % 256, 1);
+	}
+	return looking.sight;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A small volume with a life behind it, and the oracle that judges what is read of it once its
+ * backing was damaged: right data or an error that names the place, never other data (I4).
+ *
+ * The map has three levels.  Blocks are written in a few places that are far from each other; each
+ * write fills its blocks with its own number.  What is right is what one of the *states* says that
+ * may be found: the last, and where the journal was not replayed yet, any from the last flush on,
+ * but the same for all blocks that can be read (I3).
+ */
+#pragma once
+
+#include "common/units.h"
+#include "tests/engine/rot-image.h"
+#include "tests/engine/support.h"
+
+#define SCENE_SIZE (272 * MIB)
+#define SCENE_JOURNAL (64 * KIB)
+#define SCENE_LEAVES 6u
+#define SCENE_BLOCKS 6u /* in each of these leaves */
+#define SCENE_PLACES (SCENE_LEAVES * SCENE_BLOCKS)
+#define SCENE_STATES 64u
+
+typedef struct {
+	const char *name;
+	RotImage *image; /* owned */
+	guint32 states[SCENE_STATES][SCENE_PLACES]; /* 0: reads as zeros */
+	guint n_states;                             /* all from the last flush on */
+} Scene;
+
+/* After four checkpoints and a close in order; `unclean`: opened once more, and changed, flushed,
+ * changed, and then its process died. */
+Scene *scene_new(const char *name, gboolean unclean);
+void scene_free(Scene *scene); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Scene, scene_free)
+
+/* What one reading found. */
+typedef struct {
+	guint64 allowed;           /* a bit for each state that may be the one */
+	guint errors;              /* blocks that could not be read */
+	guint8 lost[SCENE_PLACES]; /* of the places: could not be read */
+} Sight;
+
+/* Reads all that was ever written with what is around it, and a little of every other leaf (`all`:
+ * all of that, too), and checks it.  `news` (may be NULL): places that were written anew since, with
+ * this number. */
+Sight scene_read(const Scene *scene, Volume *volume, guint64 allowed, const guint32 *news,
+		 gboolean all);
+
+/* Writes `number` to a place. */
+int scene_write(Volume *volume, guint place, guint32 number);
+
+static inline guint64 scene_all_states(const Scene *scene)
+{
+	return scene->n_states == 64 ? ~(guint64)0 : ((guint64)1 << scene->n_states) - 1;
+}
