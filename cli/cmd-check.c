@@ -1,10 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "common/backing/file.h"
-#include "common/check.h"
+#include "common/error.h"
+#include "common/repair.h"
 #include "common/units.h"
+
+/* Exit status of --repair, after those of every verb. */
+enum { CHECK_MENDED = 3, CHECK_LEFT = 4 };
+
+typedef struct {
+	const Config *config;
+	const VolumeName *name;
+	char *text;
+	gboolean json, repair, yes, cut_journal;
+} Checking;
 
 static void show_progress(double fraction, gpointer data)
 {
@@ -17,31 +29,57 @@ static void show_progress(double fraction, gpointer data)
 	cli_progress("check %s: %.0f %%", (const char *)data, fraction * 100);
 }
 
-static CheckResult *check(const Config *config, const VolumeName *name, char *text, GError **error)
+static Backing *open_backing(const Checking *checking, BackingFileFlags flags, GError **error)
 {
-	g_autofree char *path = pool_volume_path(config, name, error);
-	g_autoptr(Backing) backing =
-		path ? backing_file_open(path, BACKING_FILE_READ_ONLY, error) : NULL;
+	g_autofree char *path = pool_volume_path(checking->config, checking->name, error);
+
+	return path ? backing_file_open(path, flags, error) : NULL;
+}
+
+static CheckResult *check(const Checking *checking, GError **error)
+{
+	g_autoptr(Backing) backing = open_backing(checking, BACKING_FILE_READ_ONLY, error);
 	CheckResult *result = NULL;
 
 	if (backing)
-		result = check_run(backing, show_progress, text, error);
+		result = check_run(backing, show_progress, checking->text, error);
 	cli_progress_end();
 	return result;
 }
 
-static void print_json(const char *text, const CheckResult *result)
-{
-	g_autoptr(Json) object = json_object_new_object();
-	Json *messages = json_object_new_array();
+/* ---- what was found */
 
-	json_add_text(object, "volume", text);
+static void add_lines(Json *object, const char *key, const GPtrArray *lines)
+{
+	Json *list = json_object_new_array();
+
+	for (guint i = 0; i < lines->len; i++)
+		json_object_array_add(list,
+				      json_object_new_string(g_ptr_array_index(lines, i)));
+	json_object_object_add(object, key, list);
+}
+
+static void add_lost(Json *object, const GArray *lost)
+{
+	Json *list = json_object_new_array();
+
+	for (guint i = 0; i < lost->len; i++) {
+		const CheckRange *range = &g_array_index(lost, CheckRange, i);
+		Json *item = json_object_new_object();
+
+		json_add_number(item, "offset", blocks_to_bytes(range->first));
+		json_add_number(item, "length", blocks_to_bytes(range->end - range->first));
+		json_object_array_add(list, item);
+	}
+	json_object_object_add(object, "lost", list);
+}
+
+static void add_result(Json *object, const CheckResult *result)
+{
 	json_add_flag(object, "whole", !result->errors);
 	json_add_number(object, "errors", result->errors);
-	for (guint i = 0; i < result->messages->len; i++)
-		json_object_array_add(
-			messages, json_object_new_string(g_ptr_array_index(result->messages, i)));
-	json_object_object_add(object, "messages", messages);
+	add_lines(object, "messages", result->messages);
+	add_lost(object, result->lost);
 	json_add_flag(object, "clean", result->clean);
 	json_add_number(object, "generation", result->generation);
 	json_add_number(object, "nodes", result->nodes);
@@ -51,18 +89,24 @@ static void print_json(const char *text, const CheckResult *result)
 	json_add_number(object, "free_slots", result->free_slots);
 	json_add_number(object, "used_slots", result->used_slots);
 	json_add_number(object, "metadata_slots", result->metadata_slots);
-	cli_print_json(object);
 }
 
-static void print_text(const char *text, const CheckResult *result)
+static void print_result(const Checking *checking, const CheckResult *result)
 {
 	g_autofree char *data = size_format(blocks_to_bytes(result->blocks));
+	const char *text = checking->text;
 
 	for (guint i = 0; i < result->messages->len; i++)
 		printf("%s: %s\n", text, (const char *)g_ptr_array_index(result->messages, i));
 	if (result->errors > result->messages->len)
 		printf("%s: and %" G_GUINT64_FORMAT " more\n", text,
 		       result->errors - result->messages->len);
+	for (guint i = 0; i < result->lost->len; i++) {
+		const CheckRange *range = &g_array_index(result->lost, CheckRange, i);
+
+		printf("%s: lost: bytes %" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT "\n", text,
+		       blocks_to_bytes(range->first), blocks_to_bytes(range->end) - 1);
+	}
 	printf("%s: %s; %" G_GUINT64_FORMAT " blocks (%s) and %" G_GUINT64_FORMAT
 	       " map nodes verified, %" G_GUINT64_FORMAT
 	       " journal records, generation %" G_GUINT64_FORMAT "%s\n",
@@ -71,31 +115,162 @@ static void print_text(const char *text, const CheckResult *result)
 	       result->clean ? "" : ", not closed in order (the next open recovers)");
 }
 
+static int failed(const Checking *checking, GError *error)
+{
+	g_prefix_error(&error, "check %s: ", checking->text);
+	cli_failed(error);
+	g_error_free(error);
+	return CLI_FAILED;
+}
+
+static int run_check(const Checking *checking)
+{
+	GError *error = NULL;
+	g_autoptr(CheckResult) result = check(checking, &error);
+	g_autoptr(Json) object = NULL;
+
+	if (!result)
+		return failed(checking, error);
+	if (checking->json) {
+		object = json_object_new_object();
+		json_add_text(object, "volume", checking->text);
+		add_result(object, result);
+		cli_print_json(object);
+	} else {
+		print_result(checking, result);
+	}
+	return result->errors ? CLI_FAILED : CLI_DONE;
+}
+
+/* ---- repairing */
+
+/* The plan is for people, and goes where the question does. */
+static void say_plan(const Checking *checking, const RepairPlan *plan)
+{
+	const struct {
+		const GPtrArray *lines;
+		const char *what;
+	} parts[] = {{plan->actions, "will"}, {plan->left, "cannot be mended"},
+		     {plan->given_up, plan->may_cut ? "--cut-journal would give up"
+						    : "gives up"}};
+
+	for (guint i = 0; i < G_N_ELEMENTS(parts); i++)
+		for (guint j = 0; j < parts[i].lines->len; j++)
+			cli_say("%s: %s: %s", checking->text, parts[i].what,
+				(const char *)g_ptr_array_index(parts[i].lines, j));
+	for (guint i = 0; i < plan->check->lost->len; i++) {
+		const CheckRange *range = &g_array_index(plan->check->lost, CheckRange, i);
+
+		cli_say("%s: lost, and stays an error: bytes %" G_GUINT64_FORMAT
+			"-%" G_GUINT64_FORMAT,
+			checking->text, blocks_to_bytes(range->first),
+			blocks_to_bytes(range->end) - 1);
+	}
+}
+
+static gboolean is_agreed(const Checking *checking)
+{
+	char answer[16] = "";
+
+	if (checking->yes)
+		return TRUE;
+	if (!isatty(STDIN_FILENO)) {
+		cli_say("check %s: nobody can be asked here, so nothing is done; --yes does it",
+			checking->text);
+		return FALSE;
+	}
+	fputs("Do that? [y/N] ", stderr);
+	return fgets(answer, sizeof answer, stdin) && (*answer == 'y' || *answer == 'Y');
+}
+
+/* Opening replays the journal, closing makes a checkpoint. */
+static gboolean replay(const Checking *checking, GError **error)
+{
+	Volume *volume = pool_volume_open(checking->config, checking->name, 0, error);
+
+	return volume && volume_close(volume, error);
+}
+
+static int print_repaired(const Checking *checking, const RepairPlan *plan, gboolean done)
+{
+	GError *error = NULL;
+	g_autoptr(CheckResult) result = check(checking, &error);
+	g_autoptr(Json) object = json_object_new_object();
+
+	if (!result)
+		return failed(checking, error);
+	json_add_text(object, "volume", checking->text);
+	json_add_flag(object, "repaired", done);
+	add_lines(object, "actions", plan->actions);
+	add_lines(object, "left", plan->left);
+	add_lines(object, "given_up", plan->given_up);
+	add_result(object, result);
+	if (checking->json)
+		cli_print_json(object);
+	else
+		print_result(checking, result);
+	if (!done)
+		return CLI_FAILED;
+	if (result->errors)
+		return CHECK_LEFT;
+	return plan->check->errors || plan->actions->len > (guint)plan->replay ? CHECK_MENDED
+									       : CLI_DONE;
+}
+
+static int run_repair(const Checking *checking)
+{
+	GError *error = NULL;
+	Backing *backing = open_backing(checking, 0, &error);
+	g_autoptr(RepairPlan) plan = NULL;
+	gboolean done = TRUE;
+
+	if (backing)
+		plan = repair_plan(backing, checking->cut_journal ? REPAIR_CUT_JOURNAL : 0,
+				   show_progress, checking->text, &error);
+	cli_progress_end();
+	if (plan)
+		say_plan(checking, plan);
+	if (plan && plan->actions->len)
+		done = is_agreed(checking) && repair_carry_out(plan, &error);
+	backing_free(backing); /* and its lock: what follows opens it anew */
+	if (!error && plan && done && plan->replay)
+		replay(checking, &error);
+	if (error)
+		return failed(checking, error);
+	return print_repaired(checking, plan, done);
+}
+
 static int run(int argc, char **argv)
 {
-	g_autoptr(CheckResult) result = NULL;
+	Checking checking = {0};
+	const GOptionEntry options[] = {
+		{"repair", 0, 0, G_OPTION_ARG_NONE, &checking.repair,
+		 "Mend what can be mended without guessing; says first what it will do", NULL},
+		{"yes", 0, 0, G_OPTION_ARG_NONE, &checking.yes, "For --repair: do not ask", NULL},
+		{"cut-journal", 0, 0, G_OPTION_ARG_NONE, &checking.cut_journal,
+		 "For --repair: give up a damaged journal record, and what follows it", NULL},
+		{0},
+	};
 	g_autoptr(VolumeName) name = NULL;
 	g_autoptr(GError) error = NULL;
 	g_autofree char *text = NULL;
 	g_auto(Cli) cli = {0};
 	int status;
 
-	if (!cli_start(&cli, &verb_check, NULL, 1, 1, argc, argv, &status))
+	if (!cli_start(&cli, &verb_check, options, 1, 1, argc, argv, &status))
 		return status;
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("check: %s", error->message);
+	if ((checking.yes || checking.cut_journal) && !checking.repair)
+		return cli_usage("check: --yes and --cut-journal go with --repair");
 	text = volume_name_format(name);
-	result = check(cli.config, name, text, &error);
-	if (!result) {
-		g_prefix_error(&error, "check %s: ", text);
-		return cli_failed(error);
-	}
-	if (cli.json)
-		print_json(text, result);
-	else
-		print_text(text, result);
-	return result->errors ? CLI_FAILED : CLI_DONE;
+	checking.config = cli.config;
+	checking.name = name;
+	checking.text = text;
+	checking.json = cli.json;
+	return checking.repair ? run_repair(&checking) : run_check(&checking);
 }
 
-const Verb verb_check = {"check", "NAME", "prove that a volume that nobody has open is whole", run};
+const Verb verb_check = {"check", "NAME [--repair [--yes] [--cut-journal]]",
+			 "prove that a volume that nobody has open is whole", run};

@@ -31,7 +31,8 @@ static void print_help(void)
 	     "  --help         this, or with a verb more about it\n"
 	     "  --version      the version\n"
 	     "\n"
-	     "Exit status: 0 done, 1 failed, 2 usage; of probe 0 TCMU, 3 FUSE, 4 neither.");
+	     "Exit status: 0 done, 1 failed, 2 usage; of probe 0 TCMU, 3 FUSE, 4 neither;\n"
+	     "of check --repair 3 mended, 4 damage is left.");
 }
 
 static int run_verb(int argc, char **argv)

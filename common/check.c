@@ -5,33 +5,9 @@
  * what the bitmap on disk says.  At last the journal's records are walked as recovery would, and
  * claim their slots, too.
  */
-#include "common/check.h"
-#include "common/bitmap-pages.h"
-#include "common/journal-ring.h"
-#include "common/superblock.h"
+#include "common/check-private.h"
 
 #include <errno.h>
-
-typedef struct {
-	FormatBitmap disk;
-	guint8 claimed[FORMAT_BITMAP_BITS / 8];
-} CheckGroup;
-
-typedef struct {
-	Backing *backing;
-	SuperblockPair pair;
-	const Superblock *sb;
-	CheckResult *result;
-	CheckGroup **groups;
-	guint64 n_groups;
-	guint64 used, claimed; /* by the bitmaps; so far */
-	CheckProgress progress;
-	gpointer data;
-	guint64 data_slots, node_slots;
-	guint64 digest; /* of the bitmap pages */
-	guint64 durable; /* records before this sequence are on disk */
-	guint8 buffer[FORMAT_RECORD_BLOCKS_MAX * BLOCK_SIZE];
-} Check;
 
 static void G_GNUC_PRINTF(2, 3) found(Check *check, const char *format, ...)
 {
@@ -42,6 +18,19 @@ static void G_GNUC_PRINTF(2, 3) found(Check *check, const char *format, ...)
 	va_start(args, format);
 	g_ptr_array_add(check->result->messages, g_strdup_vprintf(format, args));
 	va_end(args);
+}
+
+/* Blocks that cannot be read any more. */
+static void lose(Check *check, guint64 first, guint64 n)
+{
+	GArray *lost = check->result->lost;
+	CheckRange range = {first, MIN(first + n, blocks_covering(check->sb->size))};
+	CheckRange *last = lost->len ? &g_array_index(lost, CheckRange, lost->len - 1) : NULL;
+
+	if (last && last->end == first)
+		last->end = range.end;
+	else if (lost->len < CHECK_MESSAGES)
+		g_array_append_val(lost, range);
 }
 
 static guint64 slot_offset(const Check *check, guint64 slot)
@@ -58,6 +47,7 @@ static gboolean claim(Check *check, guint64 slot, const char *what, guint64 wher
 	if (!slot_is_usable(slot, check->n_groups)) {
 		found(check, "%s %" G_GUINT64_FORMAT ": slot %" G_GUINT64_FORMAT " does not exist",
 		      what, where, slot);
+		check->refused++;
 		return FALSE;
 	}
 	byte = &check->groups[slot_group(slot)]->claimed[bit / 8];
@@ -65,6 +55,7 @@ static gboolean claim(Check *check, guint64 slot, const char *what, guint64 wher
 		found(check,
 		      "%s %" G_GUINT64_FORMAT ": slot %" G_GUINT64_FORMAT " is used twice", what,
 		      where, slot);
+		check->refused++;
 		return FALSE;
 	}
 	*byte |= mask;
@@ -85,17 +76,20 @@ static void verify_blocks(Check *check, guint64 block, guint64 slot, guint n, co
 	if (r) {
 		found(check, "block %" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT "): %s", block,
 		      slot, g_strerror(-r));
+		lose(check, block, n);
 		return;
 	}
 	for (guint i = 0; i < n; i++) {
 		guint32 crc = crc32c(codec_seed(check->sb->seed, place_of_block(block + i)),
 				     check->buffer + i * BLOCK_SIZE, BLOCK_SIZE);
 
-		if (crc != crcs[i])
-			found(check,
-			      "block %" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT
-			      "): checksum 0x%08x, computed 0x%08x",
-			      block + i, slot + i, crcs[i], crc);
+		if (crc == crcs[i])
+			continue;
+		found(check,
+		      "block %" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT
+		      "): checksum 0x%08x, computed 0x%08x",
+		      block + i, slot + i, crcs[i], crc);
+		lose(check, block + i, 1);
 	}
 }
 
@@ -122,14 +116,18 @@ static gboolean read_node(Check *check, guint level, guint64 index, const MapEnt
 			  FormatNode *node)
 {
 	g_autofree FormatNode *copy = level ? g_try_new(FormatNode, 1) : NULL;
-	gboolean good = read_copy(check, level, index, entry->slot, entry->crc, node);
+	CheckCopy pair = {entry->slot, entry->slot + FORMAT_COPY_DISTANCE, level, index};
+	gboolean good = read_copy(check, level, index, pair.whole, entry->crc, node);
+	gboolean copy_good = copy && read_copy(check, level, index, pair.damaged, entry->crc, copy);
 
 	check->result->nodes++;
-	if (!copy || !read_copy(check, level, index, entry->slot + FORMAT_COPY_DISTANCE, entry->crc,
-				copy))
-		return good;
-	*node = *copy;
-	return TRUE;
+	if (!good && copy_good) {
+		pair = (CheckCopy){pair.damaged, pair.whole, level, index};
+		*node = *copy;
+	}
+	if (copy && good != copy_good)
+		g_array_append_val(check->copies, pair);
+	return good || copy_good;
 }
 
 /* The slots of a node; FALSE, with a finding, if they cannot be its own. */
@@ -197,8 +195,13 @@ static void check_node(Check *check, guint level, guint64 index, MapEntry entry,
 		return;
 	}
 	dead = dead || entry.dead;
-	if (!read_node(check, level, index, &entry, node))
+	if (!read_node(check, level, index, &entry, node)) {
+		check->lost_nodes++;
+		if (!dead)
+			lose(check, index << FORMAT_FANOUT_SHIFT * (level + 1),
+			     (guint64)1 << FORMAT_FANOUT_SHIFT * (level + 1));
 		return;
+	}
 	if (level == 0) {
 		check_leaf(check, index, node, dead);
 		return;
@@ -229,6 +232,9 @@ static int load_group(Check *check, guint64 number)
 			      number, copy + 1);
 	check->digest += choice->term;
 	group->disk = choice->page;
+	group->found = choice->found;
+	group->home = choice->home;
+	group->damaged = choice->damaged;
 	for (guint i = 0; i < FORMAT_BITMAP_BITS / 8; i++)
 		check->used += (guint)__builtin_popcount(group->disk.bits[i]);
 	return 0;
@@ -255,6 +261,7 @@ static void compare_groups(Check *check)
 	for (guint64 g = 0; g < check->n_groups; g++) {
 		CheckGroup *group = check->groups[g];
 
+		memcpy(group->mapped, group->claimed, sizeof group->mapped);
 		for (guint bit = 0; bit < FORMAT_BITMAP_BITS; bit++) {
 			guint8 mask = (guint8)(1u << (bit % 8));
 			gboolean used = (group->disk.bits[bit / 8] & mask) != 0;
@@ -262,6 +269,8 @@ static void compare_groups(Check *check)
 
 			if (used == ((group->claimed[bit / 8] & mask) != 0))
 				continue;
+			group->leaked += used;
+			group->missing += !used;
 			if (used)
 				found(check,
 				      "slot %" G_GUINT64_FORMAT
@@ -328,6 +337,8 @@ static gboolean visit_record(const Record *record, gpointer data)
 	if (!whole && record->sequence >= check->durable)
 		return FALSE; /* torn by a crash: recovery ends here */
 	if (!whole)
+		lose(check, record->first, record->blocks);
+	if (!whole)
 		found(check,
 		      "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
 		      "-%" G_GUINT64_FORMAT ": flushed payload is damaged",
@@ -345,17 +356,17 @@ static gboolean visit_record(const Record *record, gpointer data)
 static int check_journal(Check *check)
 {
 	g_autoptr(JournalRing) ring = NULL;
-	gboolean damaged;
-	JournalPlace head;
 	int r = journal_ring_read(check->backing, check->sb, &ring);
 
 	if (r)
 		return r;
-	head = journal_ring_walk(ring, visit_mark, check, &damaged);
-	if (damaged)
+	check->end = journal_ring_walk(ring, visit_mark, check, &check->cut_short);
+	if (!check->cut_short)
+		check->end = journal_ring_walk(ring, visit_record, check, NULL);
+	check->cut_short = check->cut_short || check->end.sequence < check->durable;
+	if (check->cut_short)
 		found(check, "journal record %" G_GUINT64_FORMAT ": it was flushed, and is damaged",
-		      head.sequence);
-	journal_ring_walk(ring, visit_record, check, NULL);
+		      check->end.sequence);
 	if (check->sb->clean && check->result->records)
 		found(check, "the journal has records though the volume was closed in order");
 	return 0;
@@ -383,38 +394,68 @@ static int check_all(Check *check)
 	return check_journal(check);
 }
 
-CheckResult *check_run(Backing *backing, CheckProgress progress, gpointer data, GError **error)
+static CheckResult *result_new(void)
 {
-	g_autoptr(CheckResult) result = g_new0(CheckResult, 1);
-	Check *check;
-	int r = 0;
+	CheckResult *result = g_new0(CheckResult, 1);
 
 	result->messages = g_ptr_array_new_with_free_func(g_free);
-	check = g_try_new0(Check, 1);
+	result->lost = g_array_new(FALSE, FALSE, sizeof(CheckRange));
+	return result;
+}
+
+static Check *check_new(Backing *backing)
+{
+	Check *check = g_try_new0(Check, 1);
+
+	if (!check)
+		return NULL;
+	check->backing = backing;
+	check->result = result_new();
+	check->copies = g_array_new(FALSE, FALSE, sizeof(CheckCopy));
+	check->sb = &check->pair.current;
+	return check;
+}
+
+void check_free(Check *check)
+{
+	if (!check)
+		return;
+	for (guint64 g = 0; g < check->n_groups; g++)
+		g_free(check->groups[g]);
+	g_free(check->groups);
+	g_array_unref(check->copies);
+	check_result_free(check->result);
+	g_free(check);
+}
+
+Check *check_walk(Backing *backing, gboolean exclusive, CheckProgress progress, gpointer data,
+		  GError **error)
+{
+	g_autoptr(Check) check = check_new(backing);
+	int r;
+
 	if (!check) {
 		error_set_errno(error, ENOMEM, "%s: check", backing->name);
 		return NULL;
 	}
-	check->backing = backing;
-	check->result = result;
 	check->progress = progress;
 	check->data = data;
-	check->sb = &check->pair.current;
-	if (!backing_lock(backing, FALSE, error) ||
-	    !superblock_load(backing, &check->pair, error)) {
-		g_free(check);
+	if (!backing_lock(backing, exclusive, error) ||
+	    !superblock_load(backing, &check->pair, error))
 		return NULL;
-	}
 	r = check_all(check);
-	for (guint64 g = 0; g < check->n_groups; g++)
-		g_free(check->groups[g]);
-	g_free(check->groups);
-	g_free(check);
 	if (r) {
 		error_set_errno(error, r, "%s: check", backing->name);
 		return NULL;
 	}
-	return g_steal_pointer(&result);
+	return g_steal_pointer(&check);
+}
+
+CheckResult *check_run(Backing *backing, CheckProgress progress, gpointer data, GError **error)
+{
+	g_autoptr(Check) check = check_walk(backing, FALSE, progress, data, error);
+
+	return check ? g_steal_pointer(&check->result) : NULL;
 }
 
 void check_result_free(CheckResult *result)
@@ -422,5 +463,6 @@ void check_result_free(CheckResult *result)
 	if (!result)
 		return;
 	g_ptr_array_unref(result->messages);
+	g_array_unref(result->lost);
 	g_free(result);
 }

@@ -8,9 +8,15 @@
 
 #include "common/backing.h"
 
+/* Blocks [first, end). */
+typedef struct {
+	guint64 first, end;
+} CheckRange;
+
 typedef struct {
 	guint64 errors;          /* findings, all of them; only the first CHECK_MESSAGES are kept */
 	GPtrArray *messages;     /* of char *, each naming what and where */
+	GArray *lost;            /* of CheckRange, the first CHECK_MESSAGES: cannot be read any more */
 	guint64 nodes;           /* read and verified */
 	guint64 blocks;          /* read and verified, those of the journal's records included */
 	guint64 dead_blocks;     /* discarded, their space not yet released */

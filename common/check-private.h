@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What check.c (finding) and repair.c (mending) share: everything that is known of a volume once it
+ * was walked.
+ */
+#pragma once
+
+#include "common/bitmap-pages.h"
+#include "common/check.h"
+#include "common/journal-ring.h"
+#include "common/superblock.h"
+
+typedef struct {
+	FormatBitmap disk;
+	guint8 claimed[FORMAT_BITMAP_BITS / 8]; /* by the map, then by the journal, too */
+	guint8 mapped[FORMAT_BITMAP_BITS / 8];  /* by the map alone */
+	gboolean found;   /* a page on disk counts ... */
+	guint home;       /* ... the one of this home ... */
+	guint damaged;    /* ... of which these copies, a bit each, are not it */
+	guint64 missing;  /* slots that the map refers to and the page has as free */
+	guint64 leaked;   /* the other way round */
+} CheckGroup;
+
+/* A damaged copy of a node whose other copy is whole. */
+typedef struct {
+	guint64 whole, damaged; /* slots */
+	guint level;
+	guint64 index;
+} CheckCopy;
+
+typedef struct {
+	Backing *backing;
+	SuperblockPair pair;
+	const Superblock *sb;
+	CheckResult *result;
+	CheckGroup **groups;
+	guint64 n_groups;
+	guint64 used, claimed; /* by the bitmaps; so far */
+	CheckProgress progress;
+	gpointer data;
+	guint64 data_slots, node_slots;
+	guint64 digest;      /* of the bitmap pages */
+	guint64 durable;     /* records before this sequence are on disk */
+	GArray *copies;      /* of CheckCopy */
+	guint64 lost_nodes;  /* of which no copy is whole */
+	guint64 refused;     /* claims: slots that are used twice, or do not exist */
+	gboolean cut_short;  /* a flushed record is damaged ... */
+	JournalPlace end;    /* ... the one here: the first that does not count */
+	guint8 buffer[FORMAT_RECORD_BLOCKS_MAX * BLOCK_SIZE];
+} Check;
+
+/* Locks the backing and walks all of it.  NULL as check_run(). */
+Check *check_walk(Backing *backing, gboolean exclusive, CheckProgress progress, gpointer data,
+		  GError **error);
+void check_free(Check *check); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Check, check_free)

@@ -1,0 +1,130 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# storageos check --repair: what it says, asks, does, and how it ends.
+. "$(dirname "$0")/../lib.sh"
+need jq jq
+need python3 python3
+need_root
+need_built "$STORAGEOS" "$STORAGEOS_FUSE"
+[ -c /dev/fuse ] || skip_all "this kernel has no FUSE"
+own_config
+
+vol=$POOL/db.vol
+repair() { "$STORAGEOS" check db --repair "$@"; }
+status() { "$@" >"$WORK/said" 2>&1 </dev/null; echo $?; }
+flip() { # OFFSET...: changes a bit of these bytes of the volume's file
+	python3 - "$vol" "$@" <<-'END'
+	import sys
+	with open(sys.argv[1], "r+b") as f:
+	    for at in map(int, sys.argv[2:]):
+	        f.seek(at)
+	        byte = f.read(1)[0]
+	        f.seek(at)
+	        f.write(bytes([byte ^ 4]))
+	END
+}
+put() { # CHARACTER BLOCK
+	head -c 4096 /dev/zero | tr '\0' "$1" |
+		dd of="$WORK/mnt/db" bs=4k seek="$2" oflag=direct iflag=fullblock conv=notrunc status=none
+}
+find_block() { # CHARACTER: where it lies in the file
+	python3 -c 'import mmap, sys
+f = open(sys.argv[1], "rb")
+print(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ).find(sys.argv[2].encode() * 4096))' "$vol" "$1"
+}
+serve() { "$STORAGEOS_FUSE" --pid-file "$WORK/pid" db "$WORK/mnt"; }
+end() {
+	local pid
+	pid=$(<"$WORK/pid")
+	unmount "$WORK/mnt" && wait_for 10 gone "$pid"
+}
+
+must "create" "$STORAGEOS" create db --size 512M
+mkdir "$WORK/mnt"
+cleanup unmount_for_certain "$WORK/mnt"
+must "serve" serve
+for block in 0 1000 100000; do put a $block; done
+put x 5
+refuses "one that is served" 'is in use by|open' repair --yes
+must "end" end
+
+# ---- nothing to do
+
+is "whole: status" "$(status repair)" 0
+like "whole: says so" "$(<"$WORK/said")" '^default/db: whole; '
+is "usage: --yes without --repair" "$(status "$STORAGEOS" check db --yes)" 2
+is "usage: --cut-journal without --repair" "$(status "$STORAGEOS" check db --cut-journal)" 2
+
+# ---- what is kept twice
+
+flip 60 $((512 * 1024 + 100)) $((512 * 1024 + 4096 + 100))
+cp --sparse=always "$vol" "$WORK/damaged"
+is "damaged: nobody can be asked: status" "$(status repair)" 1
+like "it says what it would do" "$(<"$WORK/said")" 'will: write superblock A anew'
+like "all of it" "$(<"$WORK/said")" 'will: write copy 2 of the bitmap of group 0 anew'
+like "and how it is done" "$(<"$WORK/said")" '--yes does it'
+check "nothing was written" cmp "$vol" "$WORK/damaged"
+is "asked, and refused: status" "$(status script -qec "$STORAGEOS check db --repair" /dev/null)" 1
+check "nothing was written still" cmp "$vol" "$WORK/damaged"
+answer() { (sleep 1; echo y) | script -qec "$STORAGEOS check db --repair" /dev/null; }
+answer >"$WORK/said" 2>&1
+is "asked, and agreed: status" $? 3
+like "it asked" "$(<"$WORK/said")" 'Do that\? \[y/N\]'
+check "all is whole" "$STORAGEOS" check db
+is "again: nothing to do" "$(status repair --yes)" 0
+
+# ---- bitmaps
+
+group=$(python3 -c 'import struct; print(struct.unpack("<Q", open("'"$vol"'", "rb").read(96)[88:96])[0])')
+flip $((512 * 1024 + 100)) $((512 * 1024 + 4096 + 100)) $((group + 100)) $((group + 4096 + 100))
+refuses "no bitmap page is whole: it is not opened" 'bitmap' "$STORAGEOS_FUSE" db "$WORK/mnt"
+repair --yes --json >"$WORK/json" 2>/dev/null
+is "bitmaps made of the map: status" $? 3
+is "and what was done" "$(jq -r '.repaired, .whole, .errors, (.left | length)' "$WORK/json" | xargs)" \
+	"true true 0 0"
+like "an action" "$(jq -r '.actions[]' "$WORK/json")" '^make the bitmap of group 0 of the map: '
+
+# ---- blocks that are lost
+
+flip "$(find_block x)"
+is "a lost block: status" "$(status repair --yes)" 4
+like "it is listed" "$(<"$WORK/said")" '^default/db: lost: bytes 20480-24575$'
+is "check lists it" "$("$STORAGEOS" check db --json | jq -c .lost)" '[{"offset":20480,"length":4096}]'
+must "it is served all the same" serve
+is "the block stays an error" "$(status dd if="$WORK/mnt/db" bs=4k count=1 skip=5 iflag=direct)" 1
+is "its neighbours are right" \
+	"$(dd if="$WORK/mnt/db" bs=4k count=1 skip=1000 iflag=direct status=none | tr -d a | wc -c)" 0
+put y 5
+must "ended" end
+is "written anew it is whole" "$(status repair)" 0
+
+# ---- what a crash left, and a journal that is damaged
+
+must "serve" serve
+for i in 1 2 3 4; do
+	put $i $i
+	sync "$WORK/mnt/db"
+done
+kill -9 "$(<"$WORK/pid")"
+must "the server is killed" wait_for 10 gone "$(<"$WORK/pid")"
+unmount_for_certain "$WORK/mnt"
+cp --sparse=always "$vol" "$WORK/killed"
+is "not closed, and not damaged: status" "$(status repair --yes)" 0
+like "it is replayed" "$(<"$WORK/said")" 'will: replay the 4 records of the journal'
+is "and closed" "$("$STORAGEOS" check db --json | jq .clean)" true
+cp --sparse=always "$WORK/killed" "$vol"
+position=$(python3 -c 'import struct; d = open("'"$vol"'", "rb").read(168)
+size, at = struct.unpack("<Q", d[80:88])[0], struct.unpack("<Q", d[160:168])[0]
+print((1 << 20) + at % size + 115)')
+flip "$position"
+refuses "a flushed record is damaged: it is not opened" 'was flushed, and is damaged' \
+	"$STORAGEOS_FUSE" db "$WORK/mnt"
+is "that is not mended unasked: status" "$(status repair --yes)" 4
+like "it says what it would take" "$(<"$WORK/said")" '--cut-journal would give up: record [0-9]+: write of bytes 12288-16383'
+is "with --cut-journal: status" "$(status repair --yes --cut-journal)" 3
+check "it is whole" "$STORAGEOS" check db
+must "and is served" serve
+is "what came before is there" \
+	"$(dd if="$WORK/mnt/db" bs=4k count=1 skip=1 iflag=direct status=none | tr -d 1 | wc -c)" 0
+must "to the end" end
+finish
