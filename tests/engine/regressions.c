@@ -377,6 +377,37 @@ static void test_unreadable_superblock(const void *data)
 	}
 }
 
+/* --- Discarded space that a crash left to be freed ------------------------------------------------ */
+
+/* Reading slowly keeps the nodes below dead pointers from being taken apart before the crash: the
+ * superblock alone tells the next open where they are. */
+static void test_discarded_before_crash(const void *data)
+{
+	g_autoptr(Backing) backing = faulty_volume(64 * MIB);
+	g_autoptr(Backing) left = NULL;
+	Volume *volume = backing_open_volume(backing);
+	VolumeInfo info;
+
+	(void)data;
+	REQUIRE(volume);
+	for (guint64 i = 0; i < 64; i++)
+		CHECK_INT(volume_put_value(volume, 3, BLOCK_SIZE, i * MIB), 0);
+	CHECK_INT(volume_checkpoint(volume), 0);
+	backing_faulty_delay(backing, FAULTY_READ, 50000);
+	CHECK_INT(volume_discard(volume, 0, 64 * MIB), 0);
+	CHECK_INT(volume_checkpoint(volume), 0);
+	left = backing_faulty_crash(backing, 0);
+	backing_faulty_delay(backing, FAULTY_READ, 0);
+	volume_abandon(volume);
+	volume = backing_open_volume(left);
+	REQUIRE(volume);
+	CHECK(volume_settle(volume, 20));
+	volume_get_info(volume, &info);
+	CHECK_UINT(info.data_bytes, 0);
+	close_volume(volume);
+	backing_check(left);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("flushes beside checkpoints: what was flushed survives",
@@ -393,6 +424,8 @@ int main(int argc, char **argv)
 		 test_open_after_failed_flush, NULL);
 	test_add("a flushed record that is damaged is an error, not the journal's end",
 		 test_damaged_flushed_record, NULL);
+	test_add("what was discarded before a crash is freed after it", test_discarded_before_crash,
+		 NULL);
 	test_add("damage to either superblock is no loss", test_one_superblock, NULL);
 	test_add("a superblock that cannot be read is not passed over", test_unreadable_superblock,
 		 NULL);
