@@ -16,7 +16,7 @@
 
 #define LEAVES 8000 /* that change: what the node cache allows */
 #define FILLERS 16
-#define FILL_TIME (3 * G_TIME_SPAN_SECOND)
+#define FILL_TIME (2 * G_TIME_SPAN_SECOND)
 #define QUIET (G_TIME_SPAN_SECOND / 2) /* nothing moves for so long: it is held up */
 #define LEAF_BLOCKS 256
 
