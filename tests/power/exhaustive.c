@@ -167,18 +167,17 @@ static const struct {
 	char letter; /* in the names of sequences */
 	void (*run)(Session *session);
 } operations[] = {
-	{'s', write_sector},	/* one sector of a block that is there */
-	{'b', write_block},	/* one block that is not there */
-	{'u', write_unaligned}, /* from inside a block, over two leaves of the map, to the volume's
-				   end */
-	{'m', write_long},	/* 1 MiB that begins inside a block */
-	{'o', overwrite},	/* two blocks that are there */
-	{'z', zero},		/* by halves */
-	{'d', discard},		/* whole blocks */
-	{'D', discard_all},	/* the whole volume */
-	{'f', flush},		/**/
+	{'s', write_sector},		/* one sector of a block that is there */
+	{'b', write_block},		/* one block that is not there */
+	{'u', write_unaligned},		/* over two leaves of the map, to the volume's end */
+	{'m', write_long},		/* 1 MiB that begins inside a block */
+	{'o', overwrite},		/* two blocks that are there */
+	{'z', zero},			/* by halves */
+	{'d', discard},			/* whole blocks */
+	{'D', discard_all},		/* the whole volume */
+	{'f', flush},			/* of what was acknowledged */
 	{'c', compare_and_write},	/* over two blocks */
-	{'k', checkpoint},		/**/
+	{'k', checkpoint},		/* two of them */
 	{'F', write_during_flush},	/* writes while a flush runs, ... */
 	{'K', write_during_checkpoint}, /* ... while a checkpoint does, ... */
 	{'L', write_during_switch},	/* ... and while it switches to the new superblock */
@@ -201,7 +200,7 @@ static void run_operation(Session *session, char letter)
 typedef struct {
 	const char *name;
 	gboolean crashed; /* it has records to be replayed */
-	guint stride;	  /* every so many-th sequence */
+	guint stride;	  /* every so many-th sequence, from a random one on */
 	Image *image;
 	History *history;
 } Start;
