@@ -71,6 +71,7 @@ static gboolean geometry_valid(const Superblock *sb)
 static gboolean state_coherent(const Superblock *sb)
 {
 	return sb->levels == codec_levels(sb->size) && sb->checkpoint <= sb->generation &&
+	       !sb->map_root.dead &&
 	       (!sb->map_root.slot ||
 		node_slot_is_usable(sb->levels - 1, sb->map_root.slot, sb->groups)) &&
 	       sb->journal_position % FORMAT_RECORD_ALIGN == 0 &&

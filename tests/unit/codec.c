@@ -85,6 +85,11 @@ static void root_is_copy(Superblock *sb)
 {
 	sb->map_root.slot = FORMAT_FIRST_INDEX + FORMAT_COPY_DISTANCE;
 }
+static void root_is_dead(Superblock *sb)
+{
+	sb->map_root.slot = FORMAT_FIRST_INDEX, sb->map_root.dead = TRUE;
+}
+
 static void odd_position(Superblock *sb)
 {
 	sb->journal_position = 4;
@@ -128,6 +133,7 @@ static const struct {
 	{"root in a bitmap", root_in_bitmap, STORAGEOS_ERROR_CORRUPT, "contradicts"},
 	{"root in no group", root_beyond, STORAGEOS_ERROR_CORRUPT, "contradicts"},
 	{"root where copies are", root_is_copy, STORAGEOS_ERROR_CORRUPT, "contradicts"},
+	{"root that was discarded", root_is_dead, STORAGEOS_ERROR_CORRUPT, "contradicts"},
 	{"journal position", odd_position, STORAGEOS_ERROR_CORRUPT, "contradicts"},
 	{"dead interval backwards", dead_backwards, STORAGEOS_ERROR_CORRUPT, "contradicts"},
 	{"dead interval beyond the end", dead_beyond, STORAGEOS_ERROR_CORRUPT, "contradicts"},
