@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/files.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,6 +58,15 @@ char *files_read(const char *path, gsize max, gsize *ret_length, GError **error)
 	return g_steal_pointer(&data);
 }
 
+/* 0 or an errno. */
+static int flush(int fd)
+{
+	while (fsync(fd))
+		if (errno != EINTR)
+			return errno;
+	return 0;
+}
+
 static int write_all(int fd, const char *data, gsize length)
 {
 	while (length) {
@@ -69,7 +79,7 @@ static int write_all(int fd, const char *data, gsize length)
 		data += n;
 		length -= (gsize)n;
 	}
-	return fsync(fd) ? errno : 0;
+	return flush(fd);
 }
 
 /* What is to be replaced keeps its mode and owner, as far as we may. */
@@ -134,10 +144,9 @@ gboolean files_sync_parent(const char *path, GError **error)
 {
 	g_autofree char *parent = g_path_get_dirname(path);
 	autofd fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int err = fd < 0 ? errno : flush(fd);
 
-	if (fd < 0 || fsync(fd))
-		return error_set_errno(error, errno, "flush directory %s", parent);
-	return TRUE;
+	return !err || error_set_errno(error, err, "flush directory %s", parent);
 }
 
 gboolean files_make_directory(const char *path, GError **error)

@@ -64,11 +64,13 @@ static void no_log(LoggingLevel level, const char *line)
 	(void)level, (void)line;
 }
 
-static guint64 step(TestRandom *random, guint stride)
+static guint64 step(TestRandom *random, const Fault *fault)
 {
+	guint stride = fault->stride;
+
 	if (g_getenv("STORAGEOS_TEST_LONG"))
 		return 1;
-	if (test_is_instrumented())
+	if (test_is_instrumented() && !(fault->injection.kinds & (INJECT_MEMORY | INJECT_THREAD)))
 		stride *= FEWER;
 	return 1 + test_random_below(random, 2 * stride - 1);
 }
@@ -157,14 +159,14 @@ static void test_start(const void *data)
 {
 	const Fault *fault = data;
 	TestRandom random = test_random_new(test_seed());
-	guint64 point = step(&random, fault->stride) - 1, before = starts, before_total = total;
+	guint64 point = step(&random, fault) - 1, before = starts, before_total = total;
 
 	if (access("/dev/fuse", R_OK | W_OK) || geteuid()) {
 		test_skip("FUSE and root are needed to serve");
 		return;
 	}
 	while (point < POINTS_MAX && !test_failed() && serve_once(fault, point))
-		point += step(&random, fault->stride);
+		point += step(&random, fault);
 	CHECK(point < POINTS_MAX);
 	test_note("%" G_GUINT64_FORMAT " starts, %" G_GUINT64_FORMAT " faults", starts - before,
 		  total - before_total);

@@ -94,13 +94,14 @@ static void no_log(LoggingLevel level, const char *line)
 	(void)level, (void)line;
 }
 
-static guint64 step(TestRandom *random, guint stride)
+/* `all`: sanitizers look at all of them, too. */
+static guint64 step(TestRandom *random, guint stride, gboolean all)
 {
 	if (!stride)
 		return POINTS_MAX;
 	if (g_getenv("STORAGEOS_TEST_LONG"))
 		return 1;
-	if (test_is_instrumented())
+	if (test_is_instrumented() && !all)
 		stride *= FEWER;
 	return 1 + test_random_below(random, 2 * stride - 1);
 }
@@ -141,10 +142,10 @@ static void test_failure(const void *data)
 	const Failure *failure = data;
 	TestRandom random = test_random_new(test_seed());
 	guint64 lives_before = lives, faults_before = faults;
-	guint64 point = step(&random, failure->stride) - 1;
+	guint64 point = step(&random, failure->stride, FALSE) - 1;
 
 	while (point < POINTS_MAX && !test_failed() && live_with_failure(failure, point, FALSE))
-		point += step(&random, failure->stride);
+		point += step(&random, failure->stride, FALSE);
 	CHECK(point < POINTS_MAX);
 	test_note("%" G_GUINT64_FORMAT " lives, %" G_GUINT64_FORMAT " faults", lives - lives_before,
 		  faults - faults_before);
@@ -172,12 +173,13 @@ static gboolean live_with_injection(const Fault *fault, guint64 point, gboolean 
 static void test_injection(const void *data)
 {
 	const Fault *fault = data;
+	const gboolean all = (fault->injection.kinds & (INJECT_MEMORY | INJECT_THREAD)) != 0;
 	TestRandom random = test_random_new(test_seed());
 	guint64 lives_before = lives, before = inject_total();
-	guint64 point = fault->stride ? step(&random, fault->stride) - 1 : 0;
+	guint64 point = fault->stride ? step(&random, fault->stride, all) - 1 : 0;
 
 	while (point < POINTS_MAX && !test_failed() && live_with_injection(fault, point, FALSE))
-		point += step(&random, fault->stride);
+		point += step(&random, fault->stride, all);
 	CHECK(point < POINTS_MAX || !fault->stride);
 	faults += inject_total() - before;
 	test_note("%" G_GUINT64_FORMAT " lives, %" G_GUINT64_FORMAT " faults", lives - lives_before,
