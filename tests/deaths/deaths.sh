@@ -9,8 +9,9 @@
 #                kills where STORAGEOS_DEATHS does not say
 #   draw N       a random number below N in $DRAWN
 #   pause N      sleeps that many milliseconds
-#   load_start DISK        stamps it in the background
+#   load_start DISK        stamps it in the background; returns when the load is there
 #   load_end STATUS        waits for that; fails if it did not end with this status
+#   load_requests          how many it made
 #   disk_verify DISK       everything acknowledged is there, and nothing else
 #   since START            milliseconds since then, of `now`
 #   fine TEXT COMMAND...   as check, but a result only where it fails: for what is done very often
@@ -49,6 +50,12 @@ load_start() {
 	draw 1000000
 	"$STAMPS" load "$1" "$RECORD" $((SEED + DRAWN)) 60 >"$WORK/load" 2>&1 &
 	LOAD=$!
+	wait_for 20 grep -q loading "$WORK/load"
+}
+
+# How many requests it made.
+load_requests() {
+	tail -n 1 "$WORK/load" | cut -d' ' -f1
 }
 
 load_end() {
@@ -73,5 +80,5 @@ fine() {
 	shift
 	"$@" >"$WORK/.fine" 2>&1 </dev/null && return
 	not_ok "$name" "'$*' failed:"$'\n'"$(cat "$WORK/.fine")"
-	give_up "cannot go on after: $name; seed $SEED"
+	give_up "cannot go on after: $name; seed $SEED, ${kills-0} kills"
 }

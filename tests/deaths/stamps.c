@@ -10,6 +10,9 @@
  * and these are zeros before the first load.  RECORD is a file, made by the first load and gone on
  * with by the next: what is known of the disk must outlive whoever serves it.
  *
+ * The load prints `loading` as soon as it has opened the disk and heeds SIGTERM, and at its end how
+ * many requests it made.
+ *
  * Each sector that is written carries the volume's number, its own and the sequence of its
  * request.  Threads (so many requests are under way at once) write, zero, discard and flush, in
  * sizes from one sector to half a mebibyte, and read what they wrote.  A sector has one writer,
@@ -313,6 +316,8 @@ static int load(const Disk *disk, guint32 seed)
 	int failure = 0;
 	gboolean wrong = FALSE;
 
+	printf("loading\n");
+	fflush(stdout);
 	for (guint i = 0; i < THREADS; i++) {
 		guint32 seeds[] = {seed, i};
 

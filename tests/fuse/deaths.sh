@@ -41,7 +41,7 @@ killed_opening() {
 }
 
 killed_serving() { # DISK
-	load_start "$1"
+	load_start "$1" || return
 	draw 700
 	pause $((30 + DRAWN))
 	kill_server
@@ -61,7 +61,7 @@ round() { # NUMBER
 	[ "$DRAWN" -gt 0 ] || killed_opening
 	fine "round $1: it opens" opened
 	fine "round $1: everything acknowledged is there, and nothing else" disk_verify "$FILE"
-	requests=$((requests + $(cut -d' ' -f1 "$WORK/load")))
+	requests=$((requests + $(load_requests)))
 	[ $(($1 % 8)) != 7 ] || whole "$1"
 }
 

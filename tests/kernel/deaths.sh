@@ -39,7 +39,7 @@ killed_opening() {
 
 # The kernel keeps what is under way for the next runner; no new requests are made meanwhile.
 killed_serving() {
-	load_start "$DISK"
+	load_start "$DISK" || return
 	draw 700
 	pause $((100 + DRAWN))
 	runner_kill
@@ -54,13 +54,13 @@ whole() {
 }
 
 round() { # NUMBER
-	killed_serving
+	fine "round $1: the load runs until the kill" killed_serving
 	draw 3
 	[ "$DRAWN" -gt 0 ] || killed_opening
 	runner_spawn
 	fine "round $1: the load ends in order" load_end 0
 	fine "round $1: everything acknowledged is there, and nothing else" disk_verify "$DISK"
-	requests=$((requests + $(cut -d' ' -f1 "$WORK/load")))
+	requests=$((requests + $(load_requests)))
 	[ $(($1 % 8)) != 7 ] || fine "round $1: the volume is whole" whole
 }
 
