@@ -72,7 +72,8 @@ void trial_run(Trials *trials, const Recording *recording, Cutter *cutter, guint
 void trial_cut(Trials *trials, const Recording *recording, Cutter *cutter, guint64 cut,
 	       guint64 random);
 
-/* The same at all cuts in [from, to]. */
+/* The same at `to` and at a sample of the cuts in [from, to), or at all of them if --disks is
+ * given. */
 void trial_sweep(Trials *trials, const Recording *recording, guint64 from, guint64 to,
 		 guint64 seed);
 
