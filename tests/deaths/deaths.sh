@@ -48,6 +48,7 @@ since() {
 
 load_start() {
 	draw 1000000
+	: >"$WORK/load" # what is waited for must not be there from before
 	"$STAMPS" load "$1" "$RECORD" $((SEED + DRAWN)) 60 >"$WORK/load" 2>&1 &
 	LOAD=$!
 	wait_for 20 grep -q loading "$WORK/load"

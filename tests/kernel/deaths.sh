@@ -7,7 +7,7 @@
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS" "$STAMPS"
 need tcmu-runner tcmu-runner
 need targetcli targetcli-fb
-enter_guest --timeout $((300 + ${STORAGEOS_DEATHS:-0} * 10)) \
+enter_guest --timeout $((400 + ${STORAGEOS_DEATHS:-0} * 10)) \
 	--env "STORAGEOS_DEATHS=${STORAGEOS_DEATHS-}" --env "STORAGEOS_TEST_SEED=${STORAGEOS_TEST_SEED-}"
 seeded 20
 cleanup load_stop
