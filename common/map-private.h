@@ -204,7 +204,7 @@ int path_dirty_locked(Map *map, guint level, guint64 index, gboolean reserve, gb
  * node a dirty one with dead pointers is left.  As path_dirty_locked; always restarts. */
 int dead_resolve_locked(Map *map, guint level, guint64 index);
 
-/* Sets `wants` and `crowded` by what there is. */
+/* Sets `wants` and `pressure` by what there is. */
 void pressure_update_locked(Map *map);
 
 /* Removes a dirty node that has become empty, and its parents that become so. */
