@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/attachment.h"
 #include "cli/cli.h"
@@ -26,6 +27,10 @@ static void add_engine_info(Json *object, const VolumeInfo *info)
 	json_add_number(object, "metadata_bytes", info->metadata_bytes);
 	json_add_number(object, "journal_size", info->journal_size);
 	json_add_number(object, "journal_used", info->journal_used);
+	json_add_number(object, "scrub_time", info->scrub_time);
+	json_add_number(object, "scrub_blocks", info->scrub_blocks);
+	json_add_number(object, "scrub_errors", info->scrub_errors);
+	json_add_number(object, "scrub_repaired", info->scrub_repaired);
 }
 
 static gboolean is_size(const char *key)
@@ -39,11 +44,23 @@ static gboolean is_size(const char *key)
 	return FALSE;
 }
 
+static void print_time(const char *label, gint64 seconds)
+{
+	g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(seconds);
+	g_autofree char *text = time && seconds ? g_date_time_format(time, "%F %T %z") : NULL;
+
+	printf("%-20s %s\n", label, text ? text : "never");
+}
+
 static void print_member(const char *key, Json *value)
 {
 	g_autofree char *label = g_strdelimit(g_strdup(key), "_", ' ');
 	g_autofree char *size = size_format((guint64)json_object_get_int64(value));
 
+	if (!strcmp(key, "scrub_time")) {
+		print_time(label, json_object_get_int64(value));
+		return;
+	}
 	printf("%-20s %s", label, json_object_get_string(value));
 	if (is_size(key))
 		printf("  (%s)", size);

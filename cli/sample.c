@@ -104,6 +104,10 @@ void sample_add_engine_info(const Sample *sample, Json *object)
 	json_add_number(object, "metadata_bytes", number(sample, "space", "metadata"));
 	json_add_number(object, "journal_size", number(sample, "journal", "size"));
 	json_add_number(object, "journal_used", number(sample, "journal", "used"));
+	json_add_number(object, "scrub_time", number(sample, "scrub", "time"));
+	json_add_number(object, "scrub_blocks", number(sample, "scrub", "blocks"));
+	json_add_number(object, "scrub_errors", number(sample, "scrub", "errors"));
+	json_add_number(object, "scrub_repaired", number(sample, "scrub", "repaired"));
 }
 
 /* ---- for people */

@@ -32,7 +32,7 @@ const char *sample_failure(const Sample *sample);
 void sample_add_state(const Sample *sample, Json *object);
 
 /* Adds what only the engine knows, as `info` tells it: generation, data_bytes, metadata_bytes,
- * journal_size, journal_used. */
+ * journal_size, journal_used, and scrub_ time, blocks, errors, repaired. */
 void sample_add_engine_info(const Sample *sample, Json *object);
 
 /* All of it, for people. */

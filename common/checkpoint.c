@@ -32,6 +32,8 @@ struct Checkpointer {
 	guint64 attempts, made;
 	int result; /* of the last one */
 	guint64 settle_asked, settle_done;
+	CheckpointerCall call; /* NULL: none */
+	gpointer call_data;
 	LoggingLimit reclaim_failures;
 };
 
@@ -51,6 +53,8 @@ static void freeze(Engine *engine)
 
 static void describe(Engine *engine, guint64 generation, gboolean clean, Superblock *sb)
 {
+	EngineScrub scrub = engine_get_scrub(engine);
+
 	*sb = engine->superblock.current;
 	map_frozen_state(engine->map, sb);
 	sb->groups = slots_frozen_groups(engine->slots);
@@ -61,6 +65,10 @@ static void describe(Engine *engine, guint64 generation, gboolean clean, Superbl
 	sb->journal_sequence = sb->fence_sequence = engine->cut.sequence;
 	sb->fence_generation = generation + 1;
 	sb->clean = clean;
+	sb->scrub_time = scrub.time;
+	sb->scrub_blocks = scrub.blocks;
+	sb->scrub_errors = scrub.errors;
+	sb->scrub_repaired = scrub.repaired;
 }
 
 static int failed_for_good(Engine *engine, int r, const char *what)
@@ -232,7 +240,7 @@ static gboolean wait_for_work(Checkpointer *cp, gboolean *ret_settle)
 
 	lock_take(&cp->lock);
 	while (!cp->stop && cp->asked == cp->begun && cp->settle_asked == cp->settle_done &&
-	       !g_atomic_int_get(&cp->kicked))
+	       !cp->call && !g_atomic_int_get(&cp->kicked))
 		if (!lock_wait_until(&cp->wake, &cp->lock, until))
 			break;
 	g_atomic_int_set(&cp->kicked, FALSE);
@@ -240,6 +248,23 @@ static gboolean wait_for_work(Checkpointer *cp, gboolean *ret_settle)
 	go_on = !cp->stop;
 	lock_drop(&cp->lock);
 	return go_on;
+}
+
+/* Does what checkpointer_call() asks for. */
+static void answer_call(Checkpointer *cp)
+{
+	CheckpointerCall call;
+
+	lock_take(&cp->lock);
+	call = cp->call;
+	lock_drop(&cp->lock);
+	if (!call)
+		return;
+	call(cp->engine, cp->call_data);
+	lock_take(&cp->lock);
+	cp->call = NULL;
+	g_cond_broadcast(&cp->done);
+	lock_drop(&cp->lock);
 }
 
 /* Between checkpoints: space. */
@@ -266,6 +291,7 @@ static gpointer checkpointer_main(gpointer data)
 		guint flushes = (guint)g_atomic_int_get(&cp->flushes);
 		gboolean idle;
 
+		answer_call(cp);
 		if (changes != seen)
 			changed_at = g_get_monotonic_time();
 		idle = g_get_monotonic_time() - changed_at >= IDLE;
@@ -342,6 +368,17 @@ static int run(Checkpointer *cp, gint64 until)
 		if (!lock_wait_until(&cp->done, &cp->lock, until))
 			return -EIO;
 	return cp->result;
+}
+
+void checkpointer_call(Checkpointer *cp, CheckpointerCall call, gpointer data)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+
+	cp->call = call;
+	cp->call_data = data;
+	g_cond_signal(&cp->wake);
+	while (cp->call)
+		lock_wait(&cp->done, &cp->lock);
 }
 
 int checkpointer_run(Checkpointer *cp)

@@ -44,6 +44,11 @@ int checkpointer_make_room(Checkpointer *checkpointer);
  * -EIO (too long), -ESHUTDOWN. */
 int checkpointer_throttle(Checkpointer *checkpointer);
 
+/* Has the thread run `call` between checkpoints, and waits for its end: what it looks at of pages and
+ * superblocks is not written meanwhile.  By one thread at a time, and before checkpointer_free(). */
+typedef void (*CheckpointerCall)(Engine *engine, gpointer data);
+void checkpointer_call(Checkpointer *checkpointer, CheckpointerCall call, gpointer data);
+
 /* Waits until what was discarded is free and given back, for `seconds` at most. */
 gboolean checkpointer_settle(Checkpointer *checkpointer, guint seconds);
 

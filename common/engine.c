@@ -44,3 +44,21 @@ void engine_fail(Engine *engine, const char *format, ...)
 	g_atomic_int_set(&engine->failed, TRUE);
 	journal_fail(engine->journal);
 }
+
+EngineScrub engine_get_scrub(const Engine *engine)
+{
+	return (EngineScrub){
+		.time = __atomic_load_n(&engine->scrub.time, __ATOMIC_RELAXED),
+		.blocks = __atomic_load_n(&engine->scrub.blocks, __ATOMIC_RELAXED),
+		.errors = __atomic_load_n(&engine->scrub.errors, __ATOMIC_RELAXED),
+		.repaired = __atomic_load_n(&engine->scrub.repaired, __ATOMIC_RELAXED),
+	};
+}
+
+void engine_set_scrub(Engine *engine, const EngineScrub *scrub)
+{
+	__atomic_store_n(&engine->scrub.time, scrub->time, __ATOMIC_RELAXED);
+	__atomic_store_n(&engine->scrub.blocks, scrub->blocks, __ATOMIC_RELAXED);
+	__atomic_store_n(&engine->scrub.errors, scrub->errors, __ATOMIC_RELAXED);
+	__atomic_store_n(&engine->scrub.repaired, scrub->repaired, __ATOMIC_RELAXED);
+}

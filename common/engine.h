@@ -13,6 +13,11 @@
 #include "common/slots.h"
 #include "common/superblock.h"
 
+/* The last scrub that went to its end; as in the superblock. */
+typedef struct {
+	guint64 time, blocks, errors, repaired;
+} EngineScrub;
+
 typedef struct {
 	Backing *backing; /* owned */
 	char *name;       /* for messages; owned */
@@ -26,6 +31,8 @@ typedef struct {
 	JournalPlace cut;
 	guint64 durable_generation; /* atomic: of the last durable checkpoint */
 	gboolean superblock_mended; /* by recovery */
+	guint64 scrub_mended;       /* atomic: copies written anew by scrubs, since open */
+	EngineScrub scrub;          /* atomic, each by itself: what the next checkpoint keeps */
 
 	gint failed; /* atomic */
 	Lock failure_lock;
@@ -39,6 +46,9 @@ void engine_clear(Engine *engine);
 /* The volume is FAILED from now on: reads go on, all else ends with -ESHUTDOWN.  The first reason
  * stays, and is logged. */
 void engine_fail(Engine *engine, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+EngineScrub engine_get_scrub(const Engine *engine);
+void engine_set_scrub(Engine *engine, const EngineScrub *scrub);
 
 static inline gboolean engine_has_failed(Engine *engine)
 {

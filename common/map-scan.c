@@ -119,18 +119,23 @@ static int find_place(Verifying *v, guint *ret_epoch)
 	return 1;
 }
 
-/* Its slot cannot become another's meanwhile: a reader's epoch was entered. */
-static void verify_copy(Verifying *v, gboolean repair, MapNodeCount *count)
+/* Its slots cannot become another's meanwhile: a reader's epoch was entered. */
+static void verify_copies(Verifying *v, gboolean repair, MapNodeCount *count)
 {
-	count->copies++;
-	if (copy_is_whole(v, v->entry.slot))
-		return;
-	take_from_cache(v);
+	guint n = v->level ? 2 : 1, damaged = 0;
+
+	for (guint i = 0; i < n; i++)
+		damaged |= (guint)!copy_is_whole(v, v->entry.slot + i * FORMAT_COPY_DISTANCE) << i;
+	count->copies += n;
+	if (damaged && !v->known)
+		take_from_cache(v);
 	count->lost += !v->known;
-	if (v->known && repair &&
-	    !backing_pwrite(v->map->backing, &v->whole, sizeof v->whole,
-			    slots_offset(v->map->slots, v->entry.slot)))
-		count->repaired++;
+	for (guint i = 0; v->known && repair && i < n; i++)
+		if (damaged >> i & 1 &&
+		    !backing_pwrite(v->map->backing, &v->whole, sizeof v->whole,
+				    slots_offset(v->map->slots,
+						 v->entry.slot + i * FORMAT_COPY_DISTANCE)))
+			count->repaired++;
 }
 
 int map_verify_node(Map *map, guint level, guint64 index, gboolean repair, MapNodeCount *count)
@@ -141,7 +146,7 @@ int map_verify_node(Map *map, guint level, guint64 index, gboolean repair, MapNo
 
 	if (r <= 0)
 		return r;
-	verify_copy(&v, repair, count);
+	verify_copies(&v, repair, count);
 	map_lookup_end(map, epoch);
 	return 0;
 }

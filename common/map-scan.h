@@ -20,8 +20,8 @@ typedef struct {
 	guint64 lost;     /* nodes of which nothing is whole */
 } MapNodeCount;
 
-/* Reads node (level, index) from the backing and verifies it; with `repair`, one that is damaged is
- * written anew from what the cache has of it.  A node that a
+/* Reads every copy of node (level, index) from the backing and verifies it; with `repair`, one that
+ * is damaged is written anew from the other, or from what the cache has of it.  A node that a
  * checkpoint is going to write elsewhere, and one that is not there, counts as nothing.  Adds to
  * *count.  0 or a negative errno (not for damage). */
 int map_verify_node(Map *map, guint level, guint64 index, gboolean repair, MapNodeCount *count);

@@ -92,6 +92,17 @@ static Json *journal_to_json(const VolumeInfo *info)
 	return object;
 }
 
+static Json *scrub_result_to_json(const VolumeInfo *info)
+{
+	Json *object = json_object_new_object();
+
+	json_add_number(object, "time", info->scrub_time);
+	json_add_number(object, "blocks", info->scrub_blocks);
+	json_add_number(object, "errors", info->scrub_errors);
+	json_add_number(object, "repaired", info->scrub_repaired);
+	return object;
+}
+
 static Json *stats(Monitor *monitor)
 {
 	Json *data = json_object_new_object();
@@ -103,6 +114,7 @@ static Json *stats(Monitor *monitor)
 	json_object_object_add(data, "space", space_to_json(&info));
 	json_object_object_add(data, "cache", cache_to_json(&info));
 	json_object_object_add(data, "journal", journal_to_json(&info));
+	json_object_object_add(data, "scrub", scrub_result_to_json(&info));
 	json_add_number(data, "checkpoints", info.checkpoints);
 	json_add_number(data, "generation", info.generation);
 	json_add_number(data, "checksum_errors", info.checksum_errors);

@@ -12,6 +12,7 @@
  *     space: {size, allocated, data, metadata, reclaimable}
  *     cache: {nodes, hits, misses}      of the map's nodes, looked up
  *     journal: {size, used}
+ *     scrub: {time, blocks, errors, repaired}   the last one that went to its end; time 0: never
  *     checkpoints, generation, checksum_errors
  *
  * The counters begin when the volume is opened by this process.

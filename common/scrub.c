@@ -13,6 +13,8 @@
 #include "common/map-scan.h"
 #include "common/volume-private.h"
 
+#define GROUPS_AT_ONCE 64u /* that a checkpoint may have to wait for */
+
 struct Scrub {
 	Volume *volume;
 	GThread *thread;
@@ -40,6 +42,7 @@ static void note_progress(Scrub *scrub, guint64 blocks, const MapNodeCount *node
 	status->blocks += blocks;
 	status->copies += nodes->copies;
 	status->repaired += nodes->repaired;
+	__atomic_fetch_add(&scrub->volume->engine.scrub_mended, nodes->repaired, __ATOMIC_RELAXED);
 	status->errors += nodes->lost;
 	status->fraction = MIN(1., (double)status->blocks / (double)MAX(scrub->expected, 1));
 	g_mutex_unlock(&scrub->lock);
@@ -191,7 +194,80 @@ static int verify_map(Scrub *scrub)
 	return 0;
 }
 
+/* ---- bitmaps and superblocks: between checkpoints, by the thread that writes them */
+
+typedef struct {
+	guint64 group; /* the next one to look at */
+	gboolean repair, more;
+	MapNodeCount count;
+} Roots;
+
+static void verify_groups(Engine *engine, gpointer data)
+{
+	Roots *roots = data;
+	const Superblock *sb = &engine->superblock.current;
+
+	for (guint i = 0; i < GROUPS_AT_ONCE && roots->group < sb->groups; i++, roots->group++) {
+		guint repaired = 0;
+		int damaged = slots_verify_page(engine->slots, roots->group, sb->checkpoint,
+						roots->repair, &repaired);
+
+		roots->count.copies += 2;
+		roots->count.repaired += repaired;
+		roots->count.lost += damaged < 0 || damaged == 2;
+	}
+	roots->more = roots->group < sb->groups;
+}
+
+/* The good one is not touched: should the power go meanwhile, it still is. */
+static void verify_superblocks(Engine *engine, gpointer data)
+{
+	Roots *roots = data;
+	g_autoptr(GError) error = NULL;
+	SuperblockPair disk, bad = engine->superblock;
+
+	roots->count.copies += 2;
+	if (superblock_load(engine->backing, &disk, &error)) {
+		if (disk.valid == 2)
+			return;
+		bad.home = !disk.home;
+	}
+	if (roots->repair && !superblock_rewrite(engine->backing, &bad))
+		roots->count.repaired++;
+}
+
+static int verify_roots(Scrub *scrub)
+{
+	Volume *volume = scrub->volume;
+	Engine *engine = &volume->engine;
+	Roots roots = {.repair = !engine->read_only && !engine_has_failed(engine), .more = TRUE};
+	int r = 0;
+
+	while (volume->checkpointer && roots.more && !r) {
+		checkpointer_call(volume->checkpointer, verify_groups, &roots);
+		if (!roots.more)
+			checkpointer_call(volume->checkpointer, verify_superblocks, &roots);
+		note_progress(scrub, 0, &roots.count);
+		if (!pace(scrub, blocks_to_bytes(roots.count.copies)))
+			r = -ECANCELED;
+		roots.count = (MapNodeCount){0};
+	}
+	return r;
+}
+
 /* ---- the thread */
+
+/* So that `info` tells it, from the next checkpoint on after a restart, too. */
+static void keep_result(Scrub *scrub)
+{
+	const ScrubStatus *status = &scrub->status; /* which nobody changes any more */
+	EngineScrub result = {(guint64)(g_get_real_time() / G_USEC_PER_SEC), status->blocks,
+			      status->errors, status->repaired};
+
+	engine_set_scrub(&scrub->volume->engine, &result);
+	volume_checkpoint(scrub->volume);
+}
+
 
 static void end(Scrub *scrub, int r)
 {
@@ -212,12 +288,19 @@ static gpointer scrub_main(gpointer data)
 {
 	Scrub *scrub = data;
 	sigset_t all;
+	int r;
 
 	sigfillset(&all); /* the host's signals are for its own threads */
 	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	r = verify_roots(scrub);
 	/* So that what was written is where it can be looked at.  If it fails, less is. */
-	volume_checkpoint(scrub->volume);
-	end(scrub, verify_map(scrub));
+	if (!r)
+		volume_checkpoint(scrub->volume);
+	if (!r)
+		r = verify_map(scrub);
+	if (!r)
+		keep_result(scrub);
+	end(scrub, r);
 	return NULL;
 }
 

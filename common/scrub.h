@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Scrubbing: reading all of a volume, while it is served, to find what rots before somebody needs
- * it.  Begins with a checkpoint, so that everything is in its place; then verifies every mapped block
- * and every node of the map where they lie.  A node that is damaged there, while the cache has it
- * still, is written anew; blocks that are lost stay errors and are listed.
+ * it.  Verifies superblocks and bitmaps; then, after a checkpoint, so that everything is in its place,
+ * every copy of the map's nodes, and every mapped block.  A damaged copy is written anew from a whole
+ * one, or from memory; blocks that are lost stay errors and are listed.  The result of one that went
+ * to the end is kept in the volume (VolumeInfo), and made durable by a checkpoint.
  *
  * One thread of its own, which reads no more than `rate` bytes in a second and takes no lock over
  * I/O that requests take.  What the kernel has in memory of the backing is verified there, not on
@@ -31,8 +32,8 @@ typedef struct {
 	gint64 ended;     /* the same; 0 while it is running */
 	double fraction;  /* how far it is: 0..1, about */
 	guint64 blocks;   /* verified, lost ones included */
-	guint64 copies;   /* of nodes: verified */
-	guint64 errors;   /* blocks and nodes that are lost */
+	guint64 copies;   /* of nodes, bitmaps, superblocks: verified */
+	guint64 errors;   /* blocks, nodes, bitmaps that are lost */
 	guint64 repaired; /* copies written anew */
 	int problem;      /* negative errno that ended it, or 0 */
 } ScrubStatus;

@@ -313,6 +313,29 @@ guint64 slots_frozen_digest(const Slots *slots)
 	return slots->frozen_digest;
 }
 
+int slots_verify_page(Slots *slots, guint64 number, guint64 checkpoint, gboolean repair,
+		      guint *ret_repaired)
+{
+	BitmapPlace place = {slots->backing, slots->offset, slots->seed};
+	g_autofree BitmapChoice *choice = g_try_new(BitmapChoice, 1);
+	guint damaged;
+	guint64 term;
+	int r = choice ? bitmap_choose(&place, number, checkpoint, TRUE, choice) : -ENOMEM;
+
+	*ret_repaired = 0;
+	if (r)
+		return r;
+	lock_take(&slots->lock); /* the array may move while the backing grows */
+	term = slots->groups[number]->term;
+	lock_drop(&slots->lock);
+	if (!choice->found || choice->term != term)
+		return 2;
+	damaged = (guint)__builtin_popcount(choice->damaged);
+	if (damaged && repair && !bitmap_mend(&place, number, choice))
+		*ret_repaired = damaged;
+	return (int)damaged;
+}
+
 guint64 slots_mended(const Slots *slots)
 {
 	return slots->mended;

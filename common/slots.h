@@ -111,6 +111,12 @@ guint64 slots_frozen_digest(const Slots *slots);
 /* Damaged copies of pages that were written anew. */
 guint64 slots_mended(const Slots *slots);
 
+/* Reads both copies of the page that counts for a group that the checkpoint knows and verifies them;
+ * with `repair`, a damaged one is written anew.  By the thread that writes pages.  How many of them
+ * are damaged (2: the page is lost), *ret_repaired of them not any more; or a negative errno. */
+int slots_verify_page(Slots *slots, guint64 group, guint64 checkpoint, gboolean repair,
+		      guint *ret_repaired);
+
 /* Pending-free; and what was lost, and gained, since the last slots_freeze().  Ordered as
  * slots_lose is. */
 guint64 slots_pending_bytes(Slots *slots);

@@ -175,6 +175,8 @@ static gboolean open_engine(Volume *volume, GError **error)
 	volume->groups_offset = sb->groups_offset;
 	memcpy(volume->uuid, sb->uuid, sizeof volume->uuid);
 	engine->durable_generation = sb->checkpoint;
+	engine_set_scrub(engine, &(EngineScrub){sb->scrub_time, sb->scrub_blocks, sb->scrub_errors,
+						sb->scrub_repaired});
 	cache_join(volume);
 	return recovery_run(engine, error);
 }
@@ -327,6 +329,7 @@ static void format_uuid(const guint8 *u, char *text)
 void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 {
 	Engine *engine = &volume->engine;
+	EngineScrub scrub = engine_get_scrub(engine);
 	MapInfo map;
 
 	map_get_info(engine->map, &map);
@@ -350,10 +353,15 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 			volume->checkpointer ? checkpointer_count(volume->checkpointer) : 0,
 		.checksum_errors = __atomic_load_n(&volume->checksum_errors, __ATOMIC_RELAXED),
 		.copies_repaired = map.mended + slots_mended(engine->slots) +
-				   engine->superblock_mended,
+				   engine->superblock_mended +
+				   __atomic_load_n(&engine->scrub_mended, __ATOMIC_RELAXED),
 		.cache_nodes = map.nodes,
 		.cache_hits = map.hits,
 		.cache_misses = map.misses,
+		.scrub_time = scrub.time,
+		.scrub_blocks = scrub.blocks,
+		.scrub_errors = scrub.errors,
+		.scrub_repaired = scrub.repaired,
 	};
 	format_uuid(volume->uuid, ret_info->uuid);
 }

@@ -70,6 +70,8 @@ typedef struct {
 	guint64 checksum_errors;                   /* since open */
 	guint64 copies_repaired; /* damaged copies of metadata written anew, since open */
 	guint64 cache_nodes, cache_hits, cache_misses; /* of the map's nodes, since open */
+	guint64 scrub_time; /* when the last scrub ended that saw all: Unix time; 0: never */
+	guint64 scrub_blocks, scrub_errors, scrub_repaired; /* what it verified, found, mended */
 } VolumeInfo;
 
 typedef enum {

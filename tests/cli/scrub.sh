@@ -34,6 +34,7 @@ running() { [ "$(scrub --status --json | of running)" = true ]; }
 not_running() { ! running; }
 
 must "create" "$STORAGEOS" create db --size 256M
+is "info: never scrubbed" "$("$STORAGEOS" info db --json | of scrub_time)" 0
 
 # ---- one that nobody serves
 
@@ -82,6 +83,9 @@ is "its status tells" $? 1
 is "lost blocks are listed" "$(sed -n 's/.*lost: //p' "$WORK/lost" | xargs)" \
 	"bytes 20480-24575 bytes 163840000-163844095"
 like "and counted" "$(tail -n 1 "$WORK/lost")" ' 2 errors, '
+is "info tells" "$("$STORAGEOS" info db --json | jq -c '[.scrub_time > 0, .scrub_blocks, .scrub_errors, .scrub_repaired]')" \
+	"[true,$((40 * 256 + 5)),2,0]"
+like "stats tells" "$("$STORAGEOS" stats db --json | jq -c '.[0].scrub.errors')" '^2$'
 put 5
 put 40000
 must "what is written anew is whole" scrub --rate 0
@@ -94,7 +98,13 @@ start=$SECONDS
 must "the server ends" unmount "$WORK/mnt"
 must "promptly" wait_for 10 gone "$pid"
 like "in time" $((SECONDS - start)) '^[0-4]$'
+is "the last result that was whole is kept" \
+	"$("$STORAGEOS" info db --json | jq -c '[.scrub_time > 0, .scrub_errors]')" "[true,0]"
+like "as text" "$("$STORAGEOS" info db)" '^scrub time +20[0-9][0-9]-'
 must "it is whole" "$STORAGEOS" check db
+must "serve once more" serve
+is "kept over a restart" "$("$STORAGEOS" info db --json | of scrub_errors)" 0
+must "end" unmount "$WORK/mnt"
 
 # ---- usage
 

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Scrubbing an open volume: what rots under it is found, mended where something says what it was, and
+ * counted; it goes on while the volume is used, and ends when it is told to.
+ */
+#include "common/backing/faulty.h"
+#include "common/bitmap-pages.h"
+#include "common/logging.h"
+#include "common/scrub.h"
+#include "common/superblock.h"
+#include "common/units.h"
+#include "tests/engine/support.h"
+
+#define SIZE (272 * MIB)
+#define PLACES 12
+
+static void no_log(LoggingLevel level, const char *line)
+{
+	(void)level, (void)line;
+}
+
+static guint64 place_of(guint i)
+{
+	return i * (24 * MIB + 5 * BLOCK_SIZE);
+}
+
+static Backing *new_backing(void)
+{
+	const VolumeParameters p = {.size = SIZE, .journal_size = 64 * KIB};
+	Backing *backing = backing_faulty_new(0);
+	Volume *volume;
+
+	CHECK(volume_format(backing, &p, NULL));
+	volume = backing_open_volume(backing);
+	for (guint i = 0; volume && i < PLACES; i++)
+		CHECK_INT(volume_put_value(volume, (guint8)(1 + i), BLOCK_SIZE, place_of(i)), 0);
+	close_volume(volume);
+	return backing;
+}
+
+static Superblock superblock_of(Backing *backing)
+{
+	SuperblockPair pair = {0};
+
+	CHECK(superblock_load(backing, &pair, NULL));
+	return pair.current;
+}
+
+/* The node over block 0 of that level. */
+static MapEntry first_node(Backing *backing, guint level)
+{
+	Superblock sb = superblock_of(backing);
+	MapEntry entry = sb.map_root;
+
+	for (guint at = sb.levels - 1; at > level; at--) {
+		FormatNode node;
+
+		CHECK_INT(backing_pread(backing, &node, sizeof node,
+					sb.groups_offset + entry.slot * FORMAT_SLOT_SIZE),
+			  0);
+		entry = entry_decode(&node.pointers[0]);
+	}
+	return entry;
+}
+
+static void flip_slot(Backing *backing, guint64 slot)
+{
+	backing_faulty_flip(backing,
+			    superblock_of(backing).groups_offset + slot * FORMAT_SLOT_SIZE + 1234,
+			    3);
+}
+
+static void rot_superblock(Backing *backing)
+{
+	backing_faulty_flip(backing, FORMAT_SUPERBLOCK_B + 60, 1);
+}
+
+static void rot_bitmaps(Backing *backing)
+{
+	backing_faulty_flip(backing, FORMAT_FIRST_COPIES + 100, 0);
+	backing_faulty_flip(backing, FORMAT_FIRST_COPIES + 4096 + 100, 0);
+}
+
+static void rot_node(Backing *backing)
+{
+	flip_slot(backing, first_node(backing, 1).slot);
+}
+
+static void rot_copy(Backing *backing)
+{
+	flip_slot(backing, first_node(backing, 2).slot + FORMAT_COPY_DISTANCE);
+}
+
+static void rot_leaf(Backing *backing)
+{
+	flip_slot(backing, first_node(backing, 0).slot);
+}
+
+static void rot_node_and_copy(Backing *backing)
+{
+	rot_node(backing);
+	flip_slot(backing, first_node(backing, 1).slot + FORMAT_COPY_DISTANCE);
+}
+
+static void rot_nothing(Backing *backing)
+{
+	(void)backing;
+}
+
+static void rot_block(Backing *backing)
+{
+	Superblock sb = superblock_of(backing);
+	FormatNode leaf;
+
+	CHECK_INT(backing_pread(backing, &leaf, sizeof leaf,
+				sb.groups_offset +
+					first_node(backing, 0).slot * FORMAT_SLOT_SIZE),
+		  0);
+	flip_slot(backing, entry_decode(&leaf.pointers[0]).slot);
+}
+
+typedef struct {
+	const char *name;
+	void (*rot)(Backing *backing);
+	guint64 repaired, errors;
+	guint64 blocks; /* that can be verified */
+	guint64 lost;	/* blocks */
+	gboolean read;	/* everything before, so that it is in the cache */
+} Row;
+
+static const Row rows[] = {
+	{"nothing", rot_nothing, 0, 0, PLACES, 0, FALSE},
+	{"a superblock", rot_superblock, 1, 0, PLACES, 0, FALSE},
+	{"a bitmap's copy", rot_bitmaps, 1, 0, PLACES, 0, FALSE},
+	{"a node", rot_node, 1, 0, PLACES, 0, TRUE},
+	{"a node's copy", rot_copy, 1, 0, PLACES, 0, FALSE},
+	{"a node and its copy, in the cache", rot_node_and_copy, 2, 0, PLACES, 0, TRUE},
+	{"a leaf that is in the cache", rot_leaf, 1, 0, PLACES, 0, TRUE},
+	{"a leaf", rot_leaf, 0, 1, PLACES - 1, 256, FALSE},
+	{"a node and its copy", rot_node_and_copy, 0, 1, 1, 65536, FALSE},
+	{"a block", rot_block, 0, 1, PLACES, 1, FALSE},
+};
+
+static guint64 count_lost(Scrub *scrub)
+{
+	g_autoptr(GArray) lost = scrub_get_lost(scrub);
+	guint64 n = 0;
+
+	for (guint i = 0; i < lost->len; i++)
+		n += g_array_index(lost, ScrubRange, i).end -
+		     g_array_index(lost, ScrubRange, i).first;
+	return n;
+}
+
+static void scrub_whole(Volume *volume, ScrubStatus *ret_status, guint64 *ret_lost)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Scrub) scrub = scrub_start(volume, 0, &error);
+
+	CHECK_NO_ERROR(error);
+	REQUIRE(scrub);
+	CHECK(scrub_wait(scrub, 60000));
+	scrub_get_status(scrub, ret_status);
+	*ret_lost = count_lost(scrub);
+	CHECK(!ret_status->running && ret_status->whole);
+	CHECK_INT(ret_status->problem, 0);
+}
+
+static void check_kept(Volume *volume, const Row *row)
+{
+	VolumeInfo info;
+
+	volume_get_info(volume, &info);
+	CHECK(info.scrub_time > 1500000000);
+	CHECK_UINT(info.scrub_blocks, row->blocks);
+	CHECK_UINT(info.scrub_errors, row->errors);
+	CHECK_UINT(info.scrub_repaired, row->repaired);
+}
+
+static void test_found(const void *data)
+{
+	const Row *row = data;
+	g_autoptr(Backing) backing = new_backing();
+	Volume *volume = backing_open_volume(backing);
+	ScrubStatus status = {0};
+	guint64 lost = 0;
+
+	REQUIRE(volume);
+	CHECK_INT(volume_checkpoint(volume), 0);
+	for (guint i = 0; row->read && i < PLACES; i++)
+		check_value(volume, (guint8)(1 + i), BLOCK_SIZE, place_of(i));
+	row->rot(backing);
+	scrub_whole(volume, &status, &lost);
+	CHECK_UINT(status.repaired, row->repaired);
+	CHECK_UINT(status.errors, row->errors);
+	CHECK_UINT(status.blocks, row->blocks);
+	CHECK_UINT(lost, row->lost);
+	check_kept(volume, row);
+	if (!row->errors) {
+		scrub_whole(volume, &status, &lost);
+		CHECK_UINT(status.repaired, 0);
+		CHECK_UINT(status.errors, 0);
+	}
+	close_volume(volume);
+	if (!row->errors)
+		backing_check(backing);
+	volume = backing_open_volume(backing);
+	REQUIRE(volume);
+	if (row->errors)
+		check_kept(volume, row);
+	volume_abandon(volume);
+}
+
+typedef struct {
+	Volume *volume;
+	gint stop; /* atomic */
+} Writer;
+
+static gpointer write_on(gpointer data)
+{
+	Writer *writer = data;
+
+	for (guint i = 0; !g_atomic_int_get(&writer->stop); i++) {
+		CHECK_INT(volume_put_value(writer->volume, (guint8)i, 3 * BLOCK_SIZE,
+					   (guint64)(i % 500) * 64 * KIB),
+			  0);
+		if (i % 16 == 0)
+			CHECK_INT(volume_discard(writer->volume, (guint64)(i % 7) * MIB, MIB), 0);
+		if (i % 64 == 0)
+			CHECK_INT(volume_checkpoint(writer->volume), 0);
+	}
+	return NULL;
+}
+
+/* Blocks and nodes move all the time: none of that is an error. */
+static void test_under_load(const void *data)
+{
+	g_autoptr(Backing) backing = new_backing();
+	Writer writer = {.volume = backing_open_volume(backing)};
+	guint64 lost = 0;
+	GThread *thread;
+
+	(void)data;
+	REQUIRE(writer.volume);
+	thread = g_thread_new("writer", write_on, &writer);
+	for (guint i = 0; i < (test_is_instrumented() ? 5 : 20) && !test_failed(); i++) {
+		ScrubStatus status = {0};
+
+		scrub_whole(writer.volume, &status, &lost);
+		CHECK_UINT(status.errors, 0);
+		CHECK_UINT(status.repaired, 0);
+	}
+	g_atomic_int_set(&writer.stop, TRUE);
+	g_thread_join(thread);
+	close_volume(writer.volume);
+	backing_check(backing);
+}
+
+static void test_stopped(const void *data)
+{
+	g_autoptr(Backing) backing = new_backing();
+	Volume *volume = backing_open_volume(backing);
+	gint64 begun = g_get_monotonic_time();
+	ScrubStatus status;
+	VolumeInfo info;
+	Scrub *scrub;
+
+	(void)data;
+	REQUIRE(volume);
+	scrub = scrub_start(volume, 4096, NULL);
+	REQUIRE(scrub);
+	CHECK(!scrub_wait(scrub, 100));
+	scrub_stop(scrub);
+	CHECK(scrub_wait(scrub, 10000));
+	scrub_get_status(scrub, &status);
+	CHECK(!status.whole);
+	CHECK_INT(status.problem, 0);
+	scrub_free(scrub);
+	CHECK(g_get_monotonic_time() - begun < 10 * G_USEC_PER_SEC);
+	volume_get_info(volume, &info);
+	CHECK_UINT(info.scrub_time, 0); /* it has not seen all */
+	close_volume(volume);
+}
+
+int main(int argc, char **argv)
+{
+	logging_set_sink(no_log);
+	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autofree char *name = g_strdup_printf("scrub: %s", rows[i].name);
+
+		test_add(name, test_found, &rows[i]);
+	}
+	test_add("scrub: under writes, discards and checkpoints", test_under_load, NULL);
+	test_add("scrub: stopped", test_stopped, NULL);
+	return test_run(argc, argv);
+}
