@@ -98,7 +98,7 @@ static gboolean run_with(const Script *script, const Failure *failure, Backing *
 static void test_sweep(const void *data)
 {
 	const Script *script = data;
-	const guint stride = test_is_instrumented() ? 13 : 1; /* a sample, or all */
+	const guint stride = test_is_instrumented() ? 37 : 3; /* a sample; tests/faults has all */
 	TestRandom random = test_random_new(test_seed());
 	Content before;
 	g_autoptr(Backing) start = script_prepare(script, &before);

@@ -12,7 +12,7 @@
 #include "tests/engine/support.h"
 
 #define SCRIPT_VOLUME_SIZE (4 * MIB)
-#define SCRIPT_JOURNAL_SIZE (4 * MIB)
+#define SCRIPT_JOURNAL_SIZE (1 * MIB)
 #define SCRIPT_SECTORS (SCRIPT_VOLUME_SIZE / SECTOR_SIZE)
 #define SCRIPT_STEPS_MAX 60
 
