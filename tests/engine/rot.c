@@ -206,7 +206,7 @@ static guint64 stride_for(guint64 n, guint64 sample)
 	if (stride_wanted())
 		return stride_wanted();
 	if (test_is_instrumented())
-		sample /= 8;
+		sample /= 16;
 	return MAX(n / sample, 1);
 }
 
@@ -309,7 +309,7 @@ static void test_flip(const void *data)
 	make_scenes();
 	for (guint i = 0; i < 2; i++) {
 		note_reads(scenes[i]);
-		flip_bits(scenes[i], &random, 1500);
+		flip_bits(scenes[i], &random, 800);
 	}
 }
 
@@ -351,7 +351,7 @@ static void test_cut(const void *data)
 	make_scenes();
 	for (guint i = 0; i < 2; i++) {
 		note_reads(scenes[i]);
-		cut_everywhere(scenes[i], &random, 700);
+		cut_everywhere(scenes[i], &random, 400);
 	}
 }
 
@@ -392,7 +392,7 @@ static void test_swap(const void *data)
 	(void)data;
 	make_scenes();
 	for (guint i = 0; i < 2; i++)
-		swap_pairs(scenes[i], &random, 700);
+		swap_pairs(scenes[i], &random, 400);
 }
 
 /* ---- every older version */

@@ -19,8 +19,8 @@
 #define STRETCHES 60
 #define LONG_STRETCH 2100 /* one may be written by 1 MiB at once */
 
-#define DISKS 8000 /* distinct ones */
-#define DISKS_INSTRUMENTED 300
+#define DISKS 4000 /* distinct ones */
+#define DISKS_INSTRUMENTED 100
 
 typedef struct {
 	guint thread, first, count; /* sectors */
