@@ -240,14 +240,28 @@ static int load_group(Check *check, guint64 number)
 	return 0;
 }
 
+/* The groups of which a page can be in the backing: the copies of one lie in the group before. */
+static guint64 groups_in_backing(const Check *check)
+{
+	guint64 size = backing_size(check->backing), from = check->sb->groups_offset;
+
+	return size > from ? (size - from) / FORMAT_GROUP_BYTES + 2 : 1;
+}
+
 static int load_groups(Check *check)
 {
+	guint64 n = MIN(check->sb->groups, groups_in_backing(check));
 	int r = 0;
 
-	check->groups = g_try_new0(CheckGroup *, MAX(check->sb->groups, 1));
+	check->groups = g_try_new0(CheckGroup *, MAX(n, 1));
 	if (!check->groups)
 		return -ENOMEM;
-	check->n_groups = check->sb->groups;
+	check->n_groups = n;
+	if (check->n_groups < check->sb->groups) {
+		check->refused++;
+		found(check, "the backing ends before group %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT,
+		      check->n_groups, check->sb->groups);
+	}
 	for (guint64 g = 0; g < check->n_groups && !r; g++)
 		r = load_group(check, g);
 	if (!r && check->digest != check->sb->bitmap_digest)

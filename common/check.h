@@ -2,7 +2,7 @@
 /*
  * Proves from the backing alone that a volume is whole: every checksum of every node and block,
  * every slot in exactly one place (I5), the bitmaps against the map, the journal's records.
- * Reads only, and keeps to the memory of one bit per slot and a path of nodes.
+ * Reads only, and keeps to the memory of three bits per slot and a path of nodes.
  */
 #pragma once
 
