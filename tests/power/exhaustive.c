@@ -205,8 +205,8 @@ typedef struct {
 } Start;
 
 static Start starts[] = {
-	{.name = "a volume that was closed", .stride = 1, .least = 75000},
-	{.name = "a volume that crashed", .crashed = TRUE, .stride = 5, .least = 8000},
+	{.name = "a volume that was closed", .stride = 2, .least = 35000},
+	{.name = "a volume that crashed", .crashed = TRUE, .stride = 10, .least = 4000},
 };
 
 static void prepare(Start *start)
