@@ -47,6 +47,18 @@ static guint64 walk_one(const JournalRing *ring, JournalPlace *place, Record *re
 	return length && record->kind == FORMAT_RECORD_WRAP ? rest : length;
 }
 
+/* The first place from `at` on where a record may begin: one that has the magic number; the ring's
+ * size if there is none. */
+static guint64 next_candidate(const JournalRing *ring, guint64 at)
+{
+	const guint8 *magic = ring->bytes + G_STRUCT_OFFSET(FormatRecord, magic);
+
+	for (; at + sizeof(FormatRecord) <= ring->sb.journal_size; at += FORMAT_RECORD_ALIGN)
+		if (get_le32(magic + at) == FORMAT_RECORD_MAGIC)
+			return at;
+	return ring->sb.journal_size;
+}
+
 static gboolean is_fenced_off(const Superblock *sb, const Record *record)
 {
 	return record->sequence >= sb->fence_sequence && record->generation < sb->fence_generation;
@@ -76,8 +88,8 @@ static gboolean ends_too_early(const JournalRing *ring, guint64 generation, guin
 
 	if (is_mark_behind(sb, ring->mark, sizeof ring->mark, generation, end))
 		return TRUE;
-	for (guint64 at = 0; at + sizeof(FormatRecord) <= sb->journal_size;
-	     at += FORMAT_RECORD_ALIGN)
+	for (guint64 at = next_candidate(ring, 0); at < sb->journal_size;
+	     at = next_candidate(ring, at + FORMAT_RECORD_ALIGN))
 		if (is_mark_behind(sb, ring->bytes + at, sb->journal_size - at, generation, end))
 			return TRUE;
 	return FALSE;
@@ -116,8 +128,8 @@ void journal_ring_scan(const JournalRing *ring, guint64 after, JournalVisit visi
 	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
 	Record record;
 
-	for (guint64 at = 0; at + sizeof(FormatRecord) <= sb->journal_size;
-	     at += FORMAT_RECORD_ALIGN) {
+	for (guint64 at = next_candidate(ring, 0); at < sb->journal_size;
+	     at = next_candidate(ring, at + FORMAT_RECORD_ALIGN)) {
 		const guint8 *raw = ring->bytes + at;
 		guint64 sequence = get_le64(raw + G_STRUCT_OFFSET(FormatRecord, sequence));
 
