@@ -28,6 +28,8 @@ typedef struct {
 	guint64 index;
 } CheckCopy;
 
+#define CHECK_BUFFER ((gsize)FORMAT_RECORD_BLOCKS_MAX * BLOCK_SIZE)
+
 typedef struct {
 	Backing *backing;
 	SuperblockPair pair;
@@ -46,7 +48,7 @@ typedef struct {
 	guint64 refused;     /* claims: slots that are used twice, or do not exist */
 	gboolean cut_short;  /* a flushed record is damaged ... */
 	JournalPlace end;    /* ... the one here: the first that does not count */
-	guint8 buffer[FORMAT_RECORD_BLOCKS_MAX * BLOCK_SIZE];
+	guint8 *buffer;      /* of CHECK_BUFFER bytes */
 } Check;
 
 /* Locks the backing and walks all of it.  NULL as check_run(). */

@@ -269,6 +269,31 @@ static int load_groups(Check *check)
 	return r;
 }
 
+/* Bits [bit, bit + 8) of a group, which are not all as they should be. */
+static void compare_byte(Check *check, guint64 number, guint bit)
+{
+	CheckGroup *group = check->groups[number];
+	guint used = group->disk.bits[bit / 8], wrong = used ^ group->claimed[bit / 8];
+	guint64 slot = (number << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + bit;
+
+	for (; wrong; wrong >>= 1, used >>= 1, slot++) {
+		if (!(wrong & 1))
+			continue;
+		group->leaked += used & 1;
+		group->missing += !(used & 1);
+		if (used & 1)
+			found(check,
+			      "slot %" G_GUINT64_FORMAT
+			      ": in use by the bitmap, but nothing refers to it",
+			      slot);
+		else
+			found(check,
+			      "slot %" G_GUINT64_FORMAT
+			      ": free by the bitmap, but the map refers to it",
+			      slot);
+	}
+}
+
 /* What is claimed must be what the bitmaps say (I5). */
 static void compare_groups(Check *check)
 {
@@ -276,26 +301,9 @@ static void compare_groups(Check *check)
 		CheckGroup *group = check->groups[g];
 
 		memcpy(group->mapped, group->claimed, sizeof group->mapped);
-		for (guint bit = 0; bit < FORMAT_BITMAP_BITS; bit++) {
-			guint8 mask = (guint8)(1u << (bit % 8));
-			gboolean used = (group->disk.bits[bit / 8] & mask) != 0;
-			guint64 slot = (g << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + bit;
-
-			if (used == ((group->claimed[bit / 8] & mask) != 0))
-				continue;
-			group->leaked += used;
-			group->missing += !used;
-			if (used)
-				found(check,
-				      "slot %" G_GUINT64_FORMAT
-				      ": in use by the bitmap, but nothing refers to it",
-				      slot);
-			else
-				found(check,
-				      "slot %" G_GUINT64_FORMAT
-				      ": free by the bitmap, but the map refers to it",
-				      slot);
-		}
+		for (guint bit = 0; bit < FORMAT_BITMAP_BITS; bit += 8)
+			if (group->disk.bits[bit / 8] != group->claimed[bit / 8])
+				compare_byte(check, g, bit);
 	}
 	check->result->used_slots = check->used;
 	check->result->free_slots = check->n_groups * FORMAT_BITMAP_BITS - check->used;
@@ -419,11 +427,13 @@ static CheckResult *result_new(void)
 
 static Check *check_new(Backing *backing)
 {
-	Check *check = g_try_new0(Check, 1);
+	g_autofree guint8 *buffer = g_try_malloc(CHECK_BUFFER);
+	Check *check = buffer ? g_try_new0(Check, 1) : NULL;
 
 	if (!check)
 		return NULL;
 	check->backing = backing;
+	check->buffer = g_steal_pointer(&buffer);
 	check->result = result_new();
 	check->copies = g_array_new(FALSE, FALSE, sizeof(CheckCopy));
 	check->sb = &check->pair.current;
@@ -439,6 +449,7 @@ void check_free(Check *check)
 	g_free(check->groups);
 	g_array_unref(check->copies);
 	check_result_free(check->result);
+	g_free(check->buffer);
 	g_free(check);
 }
 
