@@ -9,30 +9,33 @@ typedef struct {
 	Backing base;
 	GMutex lock;
 	RotImage *image; /* of a copy; not owned ... */
-	guint64 shown;   /* ... and how much of it is there, from its start */
-	GHashTable *own; /* unit + 1 -> its bytes, where they are not the image's */
+	guint64 shown;	 /* ... and how much of it is there, from its start */
 	guint64 size;
-	GHashTable *versions; /* of a recorder: unit + 1 -> GPtrArray */
+	guint8 *own[ROT_UNITS_MAX]; /* of each unit its bytes, where they are not the image's */
+	GArray *owned;		    /* guint64: the units that `own` has */
+	GPtrArray *spare;	    /* for the next ones: making a copy new again frees nothing */
+	GPtrArray **versions;	    /* of a recorder; else NULL */
 	gboolean note;
 } RotBacking;
 
-static guint8 *own_unit(const RotBacking *rot, guint64 unit)
+/* The unit's bytes, to be changed; `whole`: all of them. */
+static guint8 *make_own(RotBacking *rot, guint64 unit, gboolean whole)
 {
-	return g_hash_table_lookup(rot->own, GSIZE_TO_POINTER(unit + 1));
-}
-
-/* The unit's bytes, to be changed. */
-static guint8 *make_own(RotBacking *rot, guint64 unit)
-{
-	guint8 *bytes = own_unit(rot, unit);
-	guint64 offset = unit * ROT_UNIT;
+	guint8 *bytes = rot->own[unit];
+	guint64 offset = unit * ROT_UNIT, shown = 0;
 
 	if (bytes)
 		return bytes;
-	bytes = g_malloc0(ROT_UNIT);
-	if (offset < rot->shown)
-		memcpy(bytes, rot->image->bytes + offset, MIN(ROT_UNIT, rot->shown - offset));
-	g_hash_table_insert(rot->own, GSIZE_TO_POINTER(unit + 1), bytes);
+	bytes = rot->spare->len ? g_ptr_array_remove_index_fast(rot->spare, rot->spare->len - 1)
+				: g_malloc(ROT_UNIT);
+	if (!whole && offset < rot->shown) {
+		shown = MIN(ROT_UNIT, rot->shown - offset);
+		memcpy(bytes, rot->image->bytes + offset, shown);
+	}
+	if (!whole)
+		memset(bytes + shown, 0, ROT_UNIT - shown);
+	rot->own[unit] = bytes;
+	g_array_append_val(rot->owned, unit);
 	return bytes;
 }
 
@@ -42,11 +45,10 @@ static void keep_version(RotBacking *rot, guint64 unit, const guint8 *bytes)
 
 	if (!rot->versions)
 		return;
-	list = g_hash_table_lookup(rot->versions, GSIZE_TO_POINTER(unit + 1));
+	list = rot->versions[unit];
 	if (!list) {
-		list = g_ptr_array_new_with_free_func(g_free);
+		list = rot->versions[unit] = g_ptr_array_new_with_free_func(g_free);
 		g_ptr_array_add(list, g_malloc0(ROT_UNIT)); /* before it was written */
-		g_hash_table_insert(rot->versions, GSIZE_TO_POINTER(unit + 1), list);
 	}
 	if (memcmp(list->pdata[list->len - 1], bytes, ROT_UNIT))
 		g_ptr_array_add(list, memcpy(g_malloc(ROT_UNIT), bytes, ROT_UNIT));
@@ -54,10 +56,8 @@ static void keep_version(RotBacking *rot, guint64 unit, const guint8 *bytes)
 
 static void note_read(RotBacking *rot, guint64 offset, gsize length)
 {
-	guint64 first = offset / ROT_UNIT, end = (offset + length + ROT_UNIT - 1) / ROT_UNIT;
-
-	if (rot->note && rot->image && first < rot->image->n_units)
-		memset(rot->image->read + first, 1, MIN(end, rot->image->n_units) - first);
+	if (rot->note && rot->image && offset < rot->image->size)
+		memset(rot->image->read + offset, 1, MIN(length, rot->image->size - offset));
 }
 
 static int rot_preadv(Backing *backing, const struct iovec *iov, int count, guint64 offset,
@@ -74,7 +74,7 @@ static int rot_preadv(Backing *backing, const struct iovec *iov, int count, guin
 	note_read(rot, offset, length);
 	while (length) {
 		gsize piece = MIN(length, ROT_UNIT - offset % ROT_UNIT);
-		const guint8 *own = own_unit(rot, offset / ROT_UNIT);
+		const guint8 *own = rot->own[offset / ROT_UNIT];
 
 		if (own)
 			iov_copy_in(&to, own + offset % ROT_UNIT, piece);
@@ -101,7 +101,7 @@ static int rot_pwritev(Backing *backing, const struct iovec *iov, int count, gui
 		return -ENOSPC;
 	while (length) {
 		gsize piece = MIN(length, ROT_UNIT - offset % ROT_UNIT);
-		guint8 *own = make_own(rot, offset / ROT_UNIT);
+		guint8 *own = make_own(rot, offset / ROT_UNIT, piece == ROT_UNIT);
 
 		iov_copy_out(&from, own + offset % ROT_UNIT, piece);
 		keep_version(rot, offset / ROT_UNIT, own);
@@ -136,6 +136,8 @@ static int rot_grow(Backing *backing, guint64 size)
 	RotBacking *rot = (RotBacking *)backing;
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&rot->lock);
 
+	if (size > (guint64)ROT_UNITS_MAX * ROT_UNIT)
+		return -ENOSPC;
 	rot->size = MAX(rot->size, size);
 	return 0;
 }
@@ -155,9 +157,15 @@ static void rot_free(Backing *backing)
 {
 	RotBacking *rot = (RotBacking *)backing;
 
-	g_hash_table_unref(rot->own);
-	if (rot->versions)
-		g_hash_table_unref(rot->versions);
+	for (guint64 unit = 0; unit < ROT_UNITS_MAX; unit++) {
+		g_free(rot->own[unit]);
+		if (rot->versions && rot->versions[unit])
+			g_ptr_array_unref(rot->versions[unit]);
+	}
+	g_free(rot->versions);
+	g_array_unref(rot->owned);
+	g_ptr_array_set_free_func(rot->spare, g_free);
+	g_ptr_array_unref(rot->spare);
 	g_mutex_clear(&rot->lock);
 	g_free(backing->name);
 	g_free(rot);
@@ -184,7 +192,8 @@ static RotBacking *rot_new(RotImage *image)
 	rot->base.name = g_strdup("image");
 	rot->image = image;
 	rot->size = rot->shown = image ? image->size : 0;
-	rot->own = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	rot->owned = g_array_new(FALSE, FALSE, sizeof(guint64));
+	rot->spare = g_ptr_array_new();
 	g_mutex_init(&rot->lock);
 	return rot;
 }
@@ -193,7 +202,7 @@ Backing *rot_recorder_new(void)
 {
 	RotBacking *rot = rot_new(NULL);
 
-	rot->versions = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_ptr_array_unref);
+	rot->versions = g_new0(GPtrArray *, ROT_UNITS_MAX);
 	return &rot->base;
 }
 
@@ -201,20 +210,18 @@ RotImage *rot_recorder_image(Backing *recorder)
 {
 	RotBacking *rot = (RotBacking *)recorder;
 	RotImage *image = g_new0(RotImage, 1);
-	GHashTableIter iter;
-	gpointer key, value;
 
 	image->size = rot->size;
 	image->n_units = (rot->size + ROT_UNIT - 1) / ROT_UNIT;
 	image->bytes = g_malloc0(image->n_units * ROT_UNIT);
 	image->versions = g_new0(GPtrArray *, image->n_units);
-	image->read = g_malloc0(image->n_units);
-	g_hash_table_iter_init(&iter, rot->own);
-	while (g_hash_table_iter_next(&iter, &key, &value))
-		memcpy(image->bytes + (GPOINTER_TO_SIZE(key) - 1) * ROT_UNIT, value, ROT_UNIT);
-	g_hash_table_iter_init(&iter, rot->versions);
-	while (g_hash_table_iter_next(&iter, &key, &value))
-		image->versions[GPOINTER_TO_SIZE(key) - 1] = g_ptr_array_ref(value);
+	image->read = g_malloc0(image->size);
+	for (guint64 unit = 0; unit < image->n_units; unit++) {
+		if (rot->own[unit])
+			memcpy(image->bytes + unit * ROT_UNIT, rot->own[unit], ROT_UNIT);
+		if (rot->versions[unit])
+			image->versions[unit] = g_ptr_array_ref(rot->versions[unit]);
+	}
 	return image;
 }
 
@@ -235,14 +242,28 @@ Backing *rot_copy_new(RotImage *image)
 	return &rot_new(image)->base;
 }
 
+void rot_copy_renew(Backing *copy)
+{
+	RotBacking *rot = (RotBacking *)copy;
+
+	for (guint i = 0; i < rot->owned->len; i++) {
+		guint64 unit = g_array_index(rot->owned, guint64, i);
+
+		g_ptr_array_add(rot->spare, g_steal_pointer(&rot->own[unit]));
+	}
+	g_array_set_size(rot->owned, 0);
+	rot->size = rot->shown = rot->image->size;
+}
+
 void rot_copy_flip(Backing *copy, guint64 offset, guint bit)
 {
-	make_own((RotBacking *)copy, offset / ROT_UNIT)[offset % ROT_UNIT] ^= (guint8)(1u << bit);
+	make_own((RotBacking *)copy, offset / ROT_UNIT, FALSE)[offset % ROT_UNIT] ^=
+		(guint8)(1u << bit);
 }
 
 void rot_copy_put(Backing *copy, guint64 unit, const guint8 *bytes)
 {
-	memcpy(make_own((RotBacking *)copy, unit), bytes, ROT_UNIT);
+	memcpy(make_own((RotBacking *)copy, unit, TRUE), bytes, ROT_UNIT);
 }
 
 void rot_copy_cut(Backing *copy, guint64 size)
@@ -251,7 +272,7 @@ void rot_copy_cut(Backing *copy, guint64 size)
 
 	rot->size = rot->shown = size;
 	if (size % ROT_UNIT)
-		make_own(rot, size / ROT_UNIT); /* zeros behind the cut, once it grows */
+		make_own(rot, size / ROT_UNIT, FALSE); /* zeros behind the cut, once it grows */
 }
 
 void rot_copy_note(Backing *copy)

@@ -3,14 +3,17 @@
 
 #include <errno.h>
 
+#include "common/superblock.h"
+
 #define WORDS (BLOCK_SIZE / 8)
+#define PIECE 16u /* blocks that are read together, at most */
 
-/* MiB of the volume: a leaf each; the last two are below the second inner node. */
-static const guint leaves[SCENE_LEAVES] = {0, 1, 100, 255, 256, 271};
+/* MiB of the volume: a leaf each; the last is below the second inner node. */
+static const guint leaves[SCENE_LEAVES] = {0, 1, 256};
 /* Neighbours among them, and the ends of a leaf. */
-static const guint blocks[SCENE_BLOCKS] = {0, 1, 2, 7, 100, 255};
+static const guint blocks[SCENE_BLOCKS] = {0, 1, 2, 255};
 
-static guint64 block_of_place(guint place)
+guint64 scene_block(guint place)
 {
 	return (guint64)leaves[place / SCENE_BLOCKS] * 256 + blocks[place % SCENE_BLOCKS];
 }
@@ -33,8 +36,8 @@ int scene_write(Volume *volume, guint place, guint32 number)
 {
 	guint8 block[BLOCK_SIZE];
 
-	fill(block, block_of_place(place), number);
-	return volume_put(volume, block, sizeof block, blocks_to_bytes(block_of_place(place)));
+	fill(block, scene_block(place), number);
+	return volume_put(volume, block, sizeof block, blocks_to_bytes(scene_block(place)));
 }
 
 /* ---- a life */
@@ -58,7 +61,7 @@ static void enter_state(Life *life)
 static void write_places(Life *life, guint first, guint n)
 {
 	guint8 bytes[3 * BLOCK_SIZE];
-	guint64 block = block_of_place(first);
+	guint64 block = scene_block(first);
 
 	life->number++;
 	for (guint i = 0; i < n; i++) {
@@ -71,9 +74,9 @@ static void write_places(Life *life, guint first, guint n)
 
 static void zero_places(Life *life, guint leaf)
 {
-	/* The first four places, and what lies between. */
+	/* The first three places, and holes behind. */
 	CHECK_INT(volume_zero(life->volume, leaves[leaf] * MIB, 8 * BLOCK_SIZE), 0);
-	memset(life->now + leaf * SCENE_BLOCKS, 0, 4 * sizeof *life->now);
+	memset(life->now + leaf * SCENE_BLOCKS, 0, 3 * sizeof *life->now);
 	enter_state(life);
 }
 
@@ -88,7 +91,7 @@ static void change(Life *life, guint n)
 		else if (what < 4) /* three neighbours, one write */
 			write_places(life, leaf * SCENE_BLOCKS, 3);
 		else
-			write_places(life, leaf * SCENE_BLOCKS + what - 2, 1);
+			write_places(life, leaf * SCENE_BLOCKS + what - 4, 1);
 	}
 }
 
@@ -101,26 +104,50 @@ static void flush(Life *life)
 	}
 }
 
+/* The journal of the volume, which is closed, goes on this many bytes before the ring's end: as
+ * after a thousand records more. */
+static void approach_end(Backing *backing, guint64 left)
+{
+	SuperblockPair pair;
+	Superblock next;
+
+	REQUIRE(superblock_load(backing, &pair, NULL));
+	next = pair.current;
+	next.generation++;
+	next.journal_position += 2 * SCENE_JOURNAL - left - next.journal_position % SCENE_JOURNAL;
+	CHECK_INT(superblock_store(backing, &pair, &next), 0);
+}
+
 /* The most that a volume has behind it: changes, flushed and not, after an open after a close. */
 static void live(Life *life, Backing *backing, gboolean unclean)
 {
+	approach_end(backing, 2000);
 	life->volume = backing_open_volume(backing);
-	for (guint place = 0; place < SCENE_PLACES; place += place % 6 ? 1 : 3)
-		write_places(life, place, place % 6 ? 1 : 3);
+	for (guint place = 0; place < SCENE_PLACES; place += place % SCENE_BLOCKS ? 1 : 3)
+		write_places(life, place, place % SCENE_BLOCKS ? 1 : 3);
 	for (guint i = 0; i < 4; i++) {
 		CHECK_INT(volume_checkpoint(life->volume), 0);
 		change(life, 12);
 		flush(life);
 	}
+	/* At last everything is there, or there would be less to damage. */
+	for (guint leaf = 0; leaf < SCENE_LEAVES; leaf++)
+		write_places(life, leaf * SCENE_BLOCKS, 3);
 	close_volume(life->volume);
 	if (!unclean)
 		return;
+	/* A record of 64 bytes; 48 are left, and taken by a wrap. */
+	approach_end(backing, 112);
 	life->volume = backing_open_volume(backing);
-	change(life, 12);
+	write_places(life, 3, 1);
+	write_places(life, 0, 3);
+	change(life, 3);
+	flush(life);
+	zero_places(life, 1);
+	change(life, 2);
 	flush(life);
 	change(life, 4);
-	flush(life);
-	change(life, 8);
+	zero_places(life, 2);
 	volume_abandon(life->volume);
 }
 
@@ -167,7 +194,7 @@ static gboolean is_filled(const guint8 *bytes, guint64 block, guint32 number)
 /* The states in which this place reads as it does. */
 static guint64 states_of(const Scene *scene, guint place, const guint8 *bytes)
 {
-	guint64 block = block_of_place(place), states = 0;
+	guint64 block = scene_block(place), states = 0;
 	guint32 tried = 0;
 	gboolean same = FALSE;
 
@@ -201,17 +228,17 @@ static void judge_place(Looking *looking, guint place, const guint8 *bytes)
 	guint64 states;
 
 	if (anew) {
-		if (!is_filled(bytes, block_of_place(place), anew))
+		if (!is_filled(bytes, scene_block(place), anew))
 			FAIL("block %" G_GUINT64_FORMAT " is not what was written since",
-			     block_of_place(place));
+			     scene_block(place));
 		return;
 	}
 	states = states_of(scene, place, bytes);
 	if (!(looking->sight.allowed & states))
-		FAIL("block %" G_GUINT64_FORMAT " is %s", block_of_place(place),
-		     states			   ? "of another time than the rest" :
-		     is_zero(bytes, BLOCK_SIZE) ? "zeros" :
-						  "not what was written");
+		FAIL("block %" G_GUINT64_FORMAT " is %s", scene_block(place),
+		     states			  ? "of another time than the rest"
+		     : is_zero(bytes, BLOCK_SIZE) ? "zeros"
+						  : "not what was written");
 	looking->sight.allowed &= states;
 }
 
@@ -248,7 +275,7 @@ static gint find_place(guint64 block)
 /* [block, block + n), together where that can be read. */
 static void look_at(Looking *looking, guint64 block, guint n)
 {
-	static __thread guint8 bytes[MIB];
+	guint8 bytes[PIECE * BLOCK_SIZE];
 	struct iovec iov = {bytes, n * BLOCK_SIZE};
 	guint64 at = 1;
 	int r = volume_read(looking->volume, &iov, 1, blocks_to_bytes(block), &at);
@@ -271,18 +298,24 @@ static void look_at(Looking *looking, guint64 block, guint n)
 }
 
 Sight scene_read(const Scene *scene, Volume *volume, guint64 allowed, const guint32 *news,
-		 gboolean all)
+		 SceneExtent extent)
 {
 	Looking looking = {scene, volume, news, {.allowed = allowed}};
 
 	for (guint leaf = 0, i = 0; leaf < SCENE_SIZE / MIB; leaf++) {
 		gboolean written = i < SCENE_LEAVES && leaves[i] == leaf;
+		guint64 first = (guint64)leaf * 256;
 
 		i += written;
-		if (written || all)
-			look_at(&looking, (guint64)leaf * 256, 256);
-		else
-			look_at(&looking, (guint64)leaf * 256 + leaf % 256, 1);
+		if (extent == SCENE_WHOLE || (written && extent == SCENE_MOST)) {
+			for (guint j = 0; j < 256; j += PIECE)
+				look_at(&looking, first + j, PIECE);
+		} else if (written) {
+			look_at(&looking, first, 4);
+			look_at(&looking, first + 254, 2);
+		} else if (extent == SCENE_MOST || leaf % 8 == 0) {
+			look_at(&looking, first + leaf % 256, 1);
+		}
 	}
 	return looking.sight;
 }

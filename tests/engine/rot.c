@@ -2,15 +2,20 @@
 /*
  * Rot, enumerated: every bit of a small volume's backing is flipped, one at a time; it is cut
  * everywhere; every pair of its blocks is swapped; every older version of each of its blocks is put
- * back.  After each: check, open for reading, open for writing, read everything, write, read again.
- * What is read is right, or an error that names the place (I4); whatever cannot be read is found by
- * check; nothing crashes or hangs.
+ * back.  What is read is right, or an error that names the place (I4); whatever cannot be read is
+ * found by check; nothing crashes or hangs.
+ *
+ * After each damage: check, open for reading, read of everything that was ever written
+ * (rot-scene.h, SCENE_FEW).  After some the volume is used as well: more is read, it is opened for
+ * writing, read, written, read again, closed, and read once more.  That is ten times as dear, and
+ * done for each swap and each older version; for one bit of each byte; for one length in eight.
  *
  * Two volumes: one that was closed, and one whose process died with records in its journal, flushed
  * ones and others.
  *
- * All of it takes hours: STORAGEOS_ROT=1 does that, STORAGEOS_ROT=N one case in N, with a test's name
- * as argument that one alone.  Without it each test takes a sample.  The seed decides which.
+ * All of it takes most of an hour: STORAGEOS_ROT=1 does that, STORAGEOS_ROT=N one case in N,
+ * STORAGEOS_ROT=I/N (1/N ... N/N) a part of all, with a test's name as argument that one alone.
+ * Without it each test takes a sample.  The seed decides which.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -19,12 +24,15 @@
 
 #include "common/check.h"
 #include "common/error.h"
+#include "common/journal-ring.h"
 #include "common/logging.h"
+#include "common/superblock.h"
 #include "tests/engine/rot-scene.h"
 
 #define CASE_SECONDS 60 /* no case may take longer; each takes milliseconds */
-#define NEWS_ROUNDS 5u
-#define NEWS 1000000u   /* the number of what is written after an open */
+#define PART_CASES 64u	/* that go together into one part of all */
+#define NEWS_ROUNDS 8u
+#define NEWS 1000000u /* the number of what is written after an open */
 
 static void no_log(LoggingLevel level, const char *line)
 {
@@ -42,9 +50,16 @@ typedef struct {
 	const guint8 *bytes; /* PUT */
 } Damage;
 
+/* The cases of a test. */
 typedef struct {
-	guint64 cases, noticed, refused, lost;
-} Tally;
+	const Scene *scene;
+	Backing *copy; /* made new for each */
+	TestRandom random;
+	guint64 of, met;       /* cases that there are, and that were come across */
+	guint64 stride;	       /* one in so many is taken */
+	guint64 part, n_parts; /* 0 ... n_parts - 1 */
+	guint64 cases, used, noticed, refused, lost;
+} Sweep;
 
 static char now_at[200];
 
@@ -72,36 +87,59 @@ static void begin_case(const Scene *scene, const Damage *damage)
 	alarm(CASE_SECONDS);
 }
 
-static Backing *damaged(const Scene *scene, const Damage *damage)
+static void do_damage(Sweep *sweep, const Damage *damage)
 {
-	Backing *copy = rot_copy_new(scene->image);
-	const guint8 *bytes = scene->image->bytes;
+	const guint8 *bytes = sweep->scene->image->bytes;
 
+	rot_copy_renew(sweep->copy);
 	switch (damage->kind) {
 	case FLIP:
-		rot_copy_flip(copy, damage->at, (guint)damage->other);
+		rot_copy_flip(sweep->copy, damage->at, (guint)damage->other);
 		break;
 	case PUT:
-		rot_copy_put(copy, damage->at, damage->bytes);
+		rot_copy_put(sweep->copy, damage->at, damage->bytes);
 		break;
 	case SWAP:
-		rot_copy_put(copy, damage->at, bytes + damage->other * ROT_UNIT);
-		rot_copy_put(copy, damage->other, bytes + damage->at * ROT_UNIT);
+		rot_copy_put(sweep->copy, damage->at, bytes + damage->other * ROT_UNIT);
+		rot_copy_put(sweep->copy, damage->other, bytes + damage->at * ROT_UNIT);
 		break;
 	case CUT:
-		rot_copy_cut(copy, damage->at);
+		rot_copy_cut(sweep->copy, damage->at);
 		break;
 	}
-	return copy;
+}
+
+static CheckResult *checked(Backing *backing)
+{
+	return check_run(backing, NULL, NULL, NULL);
 }
 
 /* Whether check has something to say. */
-static gboolean is_noticed(Backing *backing)
+static gboolean is_noticed(const CheckResult *result)
 {
-	g_autoptr(GError) error = NULL;
-	g_autoptr(CheckResult) result = check_run(backing, NULL, NULL, &error);
-
 	return !result || result->errors;
+}
+
+static gboolean is_listed(const CheckResult *result, guint64 block)
+{
+	for (guint i = 0; result && i < result->lost->len; i++) {
+		const CheckRange *range = &g_array_index(result->lost, CheckRange, i);
+
+		if (range->first <= block && block < range->end)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* What cannot be read, check lists. */
+static void check_lists_lost(const CheckResult *result, const Sight *sight)
+{
+	CHECK(is_noticed(result) || !sight->errors);
+	for (guint place = 0; place < SCENE_PLACES; place++)
+		if (sight->lost[place] && !is_listed(result, scene_block(place)))
+			FAIL("block %" G_GUINT64_FORMAT
+			     " cannot be read, and check does not list it",
+			     scene_block(place));
 }
 
 static void check_names_place(const GError *error)
@@ -115,24 +153,25 @@ static void check_names_place(const GError *error)
 	FAIL("the error names no place: %s", error->message);
 }
 
-static Volume *try_open(Backing *backing, VolumeOpenFlags flags, gboolean noticed, Tally *tally)
+static Volume *try_open(Sweep *sweep, VolumeOpenFlags flags, gboolean noticed)
 {
 	g_autoptr(GError) error = NULL;
-	Volume *volume = volume_open(backing_borrow(backing), "test", flags, &error);
+	Volume *volume = volume_open(backing_borrow(sweep->copy), "test", flags, &error);
 
 	if (volume)
 		return volume;
 	check_names_place(error);
 	if (!noticed)
 		FAIL("open says '%s', check nothing", error->message);
-	tally->refused++;
+	sweep->refused += flags == VOLUME_OPEN_READ_ONLY;
 	return NULL;
 }
 
 /* Writes to every other place, again and again, so that many slots that count as free are taken;
  * what was written, and the rest, reads as it should. */
-static void write_on(const Scene *scene, Backing *backing, Volume *volume, const Sight *before)
+static void write_on(Sweep *sweep, Volume *volume, const Sight *before)
 {
+	const Scene *scene = sweep->scene;
 	guint32 news[SCENE_PLACES] = {0};
 	Sight after;
 
@@ -141,218 +180,240 @@ static void write_on(const Scene *scene, Backing *backing, Volume *volume, const
 			if (!scene_write(volume, place, NEWS + round))
 				news[place] = NEWS + round;
 	volume_checkpoint(volume);
-	after = scene_read(scene, volume, before->allowed, news, FALSE);
+	after = scene_read(scene, volume, before->allowed, news, SCENE_MOST);
 	for (guint place = 0; place < SCENE_PLACES; place++)
 		CHECK(!after.lost[place] || before->lost[place]);
 	if (!volume_close(volume, NULL))
 		return;
-	volume = volume_open(backing_borrow(backing), "test", VOLUME_OPEN_READ_ONLY, NULL);
+	volume = volume_open(backing_borrow(sweep->copy), "test", VOLUME_OPEN_READ_ONLY, NULL);
 	if (!CHECK(volume != NULL))
 		return;
-	scene_read(scene, volume, before->allowed, news, FALSE);
+	scene_read(scene, volume, before->allowed, news, SCENE_FEW);
 	volume_abandon(volume);
 }
 
-static void run_case(const Scene *scene, const Damage *damage, Tally *tally)
+/* `use`: it is not only read. */
+static void run_case(Sweep *sweep, const Damage *damage, gboolean use)
 {
-	g_autoptr(Backing) backing = damaged(scene, damage);
-	gboolean noticed;
+	const Scene *scene = sweep->scene;
+	g_autoptr(CheckResult) result = NULL;
 	Volume *volume;
 	Sight sight;
 
 	begin_case(scene, damage);
-	noticed = is_noticed(backing);
-	tally->cases++;
-	tally->noticed += noticed;
-	volume = try_open(backing, VOLUME_OPEN_READ_ONLY, noticed, tally);
+	do_damage(sweep, damage);
+	result = checked(sweep->copy);
+	sweep->cases++;
+	sweep->used += use;
+	sweep->noticed += is_noticed(result);
+	volume = try_open(sweep, VOLUME_OPEN_READ_ONLY, is_noticed(result));
 	if (volume) {
-		sight = scene_read(scene, volume, scene_all_states(scene), NULL, FALSE);
-		CHECK(noticed || !sight.errors);
+		sight = scene_read(scene, volume, scene_all_states(scene), NULL,
+				   use ? SCENE_MOST : SCENE_FEW);
+		sweep->lost += sight.errors != 0;
+		check_lists_lost(result, &sight);
 		volume_abandon(volume);
 	}
-	volume = try_open(backing, 0, noticed, tally);
+	volume = use ? try_open(sweep, 0, is_noticed(result)) : NULL;
 	if (volume) {
-		sight = scene_read(scene, volume, scene_all_states(scene), NULL, FALSE);
-		tally->lost += sight.errors != 0;
-		CHECK(noticed || !sight.errors);
-		write_on(scene, backing, volume, &sight);
+		sight = scene_read(scene, volume, scene_all_states(scene), NULL, SCENE_FEW);
+		check_lists_lost(result, &sight);
+		write_on(sweep, volume, &sight);
 	}
-	alarm(0);
 }
 
 /* ---- the two volumes, and how much of everything */
 
-static Scene *scenes[2];
+static Scene *scenes[2]; /* made when first asked for */
 
-/* What was asked for, or 0. */
-static guint64 stride_wanted(void)
+/* Of `of` cases about `sample` are taken, unless something else is asked for. */
+static Sweep sweep_begin(const Scene *scene, guint64 of, guint64 sample)
 {
-	const char *text = g_getenv("STORAGEOS_ROT");
+	const char *wanted = g_getenv("STORAGEOS_ROT");
+	Sweep sweep = {
+		.scene = scene,
+		.copy = rot_copy_new(scene->image),
+		.random = test_random_new(test_seed()),
+		.of = of,
+		.stride = MAX(of / (test_is_instrumented() ? sample / 16 : sample), 1),
+		.n_parts = 1,
+	};
+	char *rest;
 
-	return text ? g_ascii_strtoull(text, NULL, 10) : 0;
-}
-
-static void make_scenes(void)
-{
-	if (!scenes[0]) {
-		scenes[0] = scene_new("closed", FALSE);
-		scenes[1] = scene_new("died", TRUE);
+	if (!wanted)
+		return sweep;
+	sweep.stride = MAX(g_ascii_strtoull(wanted, &rest, 10), 1);
+	if (*rest == '/') { /* one part of all */
+		sweep.part = sweep.stride - 1;
+		sweep.n_parts = MAX(g_ascii_strtoull(rest + 1, NULL, 10), 1);
+		sweep.stride = 1;
 	}
+	return sweep;
 }
 
-/* Every how many of `n` cases to take, so that about `sample` remain. */
-static guint64 stride_for(guint64 n, guint64 sample)
+/* Whether the next case is to be run; none is once one failed. */
+static gboolean sweep_takes(Sweep *sweep)
 {
-	if (stride_wanted())
-		return stride_wanted();
-	if (test_is_instrumented())
-		sample /= 16;
-	return MAX(n / sample, 1);
+	guint64 number = sweep->met++;
+
+	if (sweep->stride > 1)
+		return test_random_below(&sweep->random, sweep->stride) == 0 && !test_failed();
+	return number / PART_CASES % sweep->n_parts == sweep->part && !test_failed();
 }
 
-/* Whether the next case is of the sample; about one in `stride`. */
-static gboolean is_taken(TestRandom *random, guint64 stride)
+static void sweep_end(Sweep *sweep)
 {
-	return stride == 1 || test_random_below(random, stride) == 0;
+	alarm(0);
+	backing_free(sweep->copy);
+	test_note("%s: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " cases, %" G_GUINT64_FORMAT
+		  " of them used as well; check noticed %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT
+		  " not opened, blocks lost in %" G_GUINT64_FORMAT,
+		  sweep->scene->name, sweep->cases, sweep->of, sweep->used, sweep->noticed,
+		  sweep->refused, sweep->lost);
 }
 
-static void tell(const Scene *scene, guint64 of, const Tally *tally)
-{
-	test_note("%s: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " cases; check noticed "
-		  "%" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT " opens refused, blocks lost in "
-		  "%" G_GUINT64_FORMAT,
-		  scene->name, tally->cases, of, tally->noticed, tally->refused, tally->lost);
-}
-
-/* Notes in the image which units anything reads at all. */
+/* Notes in the image which bytes anything reads at all. */
 static void note_reads(const Scene *scene)
 {
 	g_autoptr(Backing) copy = rot_copy_new(scene->image);
+	g_autoptr(CheckResult) result = NULL;
 	Volume *volume;
 
 	rot_copy_note(copy);
-	CHECK(!is_noticed(copy));
+	result = checked(copy);
+	CHECK(!is_noticed(result));
 	volume = volume_open(backing_borrow(copy), "test", VOLUME_OPEN_READ_ONLY, NULL);
 	REQUIRE(volume);
-	scene_read(scene, volume, scene_all_states(scene), NULL, TRUE);
+	scene_read(scene, volume, scene_all_states(scene), NULL, SCENE_WHOLE);
 	volume_abandon(volume);
 	volume = volume_open(backing_borrow(copy), "test", 0, NULL);
 	REQUIRE(volume);
-	scene_read(scene, volume, scene_all_states(scene), NULL, TRUE);
+	scene_read(scene, volume, scene_all_states(scene), NULL, SCENE_WHOLE);
 	volume_close(volume, NULL);
+}
+
+/* Of a test's data: 0 or 1. */
+static const Scene *the_scene(const void *data)
+{
+	guint i = GPOINTER_TO_UINT(data);
+
+	if (!scenes[i]) {
+		scenes[i] = scene_new(i ? "died" : "closed", i);
+		note_reads(scenes[i]);
+	}
+	return scenes[i];
+}
+
+static gboolean note_kind(const Record *record, gpointer data)
+{
+	*(guint *)data |= 1u << record->kind;
+	return TRUE;
+}
+
+/* Records of every kind are to be replayed. */
+static void check_kinds(Backing *copy)
+{
+	g_autoptr(JournalRing) ring = NULL;
+	SuperblockPair pair;
+	guint kinds = 0;
+
+	REQUIRE(superblock_load(copy, &pair, NULL));
+	REQUIRE(!journal_ring_read(copy, &pair.current, &ring));
+	journal_ring_scan(ring, pair.current.journal_sequence - 1, note_kind, &kinds);
+	CHECK_UINT(kinds, 1u << FORMAT_RECORD_WRITE | 1u << FORMAT_RECORD_ZERO |
+				  1u << FORMAT_RECORD_DURABLE | 1u << FORMAT_RECORD_WRAP);
 }
 
 static void test_sound(const void *data)
 {
-	(void)data;
-	make_scenes();
-	for (guint i = 0; i < 2; i++) {
-		const Scene *scene = scenes[i];
-		g_autoptr(Backing) copy = rot_copy_new(scene->image);
-		Volume *volume = volume_open(backing_borrow(copy), "test", 0, NULL);
-		guint64 written = 0, versions = 0, read = 0;
-		Sight sight;
+	const Scene *scene = the_scene(data);
+	const RotImage *image = scene->image;
+	g_autoptr(Backing) copy = rot_copy_new(scene->image);
+	guint64 written = 0, versions = 0, read = 0;
+	Volume *volume;
+	Sight sight;
 
-		test_row("%s", scene->name);
-		REQUIRE(volume);
-		sight = scene_read(scene, volume, scene_all_states(scene), NULL, TRUE);
-		CHECK_UINT(sight.errors, 0);
-		CHECK(sight.allowed >> (scene->n_states - 1) & 1); /* nothing happened: the last */
-		volume_abandon(volume);
-		note_reads(scene);
-		for (guint64 unit = 0; unit < scene->image->n_units; unit++) {
-			const GPtrArray *list = scene->image->versions[unit];
+	if (scene == scenes[1])
+		check_kinds(copy);
+	volume = volume_open(backing_borrow(copy), "test", 0, NULL);
+	REQUIRE(volume);
+	sight = scene_read(scene, volume, scene_all_states(scene), NULL, SCENE_WHOLE);
+	CHECK_UINT(sight.errors, 0);
+	CHECK(sight.allowed >> (scene->n_states - 1) & 1); /* nothing happened: the last */
+	volume_abandon(volume);
+	for (guint64 unit = 0; unit < image->n_units; unit++) {
+		const GPtrArray *list = image->versions[unit];
 
-			written += list && list->len > 1;
-			versions += list ? list->len : 0;
-			read += scene->image->read[unit];
-		}
-		test_note("%s: %" G_GUINT64_FORMAT " blocks of the backing written, in "
-			  "%" G_GUINT64_FORMAT " versions; %" G_GUINT64_FORMAT " are ever read; "
-			  "%u states may be found",
-			  scene->name, written, versions, read, scene->n_states);
+		written += list && list->len > 1;
+		versions += list && list->len > 1 ? list->len : 0;
 	}
+	for (guint64 at = 0; at < image->size; at++)
+		read += image->read[at];
+	test_note("%s: %" G_GUINT64_FORMAT " blocks of the backing written, in "
+		  "%" G_GUINT64_FORMAT " versions; %" G_GUINT64_FORMAT " bytes are ever read; "
+		  "%u states may be found",
+		  scene->name, written, versions, read, scene->n_states);
 }
 
 /* ---- every bit */
 
-/* Every bit of what anything reads is tried, and one of the rest, unit by unit: what nothing reads can
- * do nothing. */
-static void flip_bits(const Scene *scene, TestRandom *random, guint64 sample)
+/* How many bits of this byte are flipped: all that anything reads, and of the rest one of each
+ * unit: what nothing reads can do nothing. */
+static guint bits_to_flip(const RotImage *image, guint64 at)
 {
-	const RotImage *image = scene->image;
-	guint64 bits = 0, stride;
-	Tally tally = {0};
-
-	for (guint64 unit = 0; unit < image->n_units; unit++)
-		bits += image->read[unit] ? ROT_UNIT * 8 : 1;
-	stride = stride_for(bits, sample);
-	for (guint64 unit = 0; unit < image->n_units && !test_failed(); unit++) {
-		gboolean dense = image->read[unit];
-
-		for (guint64 bit = 0; bit < (dense ? ROT_UNIT * 8 : 1) && !test_failed(); bit++) {
-			guint64 at = dense ? bit : test_random_below(random, ROT_UNIT * 8);
-			Damage damage = {FLIP, unit * ROT_UNIT + at / 8, at % 8, NULL};
-
-			if (is_taken(random, stride))
-				run_case(scene, &damage, &tally);
-		}
-	}
-	tell(scene, bits, &tally);
+	if (image->read[at])
+		return 8;
+	return at % ROT_UNIT == ROT_UNIT - 1;
 }
 
 static void test_flip(const void *data)
 {
-	TestRandom random = test_random_new(test_seed());
+	const Scene *scene = the_scene(data);
+	const RotImage *image = scene->image;
+	Sweep sweep;
+	guint64 bits = 0;
 
-	(void)data;
-	make_scenes();
-	for (guint i = 0; i < 2; i++) {
-		note_reads(scenes[i]);
-		flip_bits(scenes[i], &random, 800);
-	}
+	for (guint64 at = 0; at < image->size; at++)
+		bits += bits_to_flip(image, at);
+	sweep = sweep_begin(scene, bits, 12000);
+	for (guint64 at = 0; at < image->size; at++)
+		for (guint bit = 0; bit < bits_to_flip(image, at); bit++) {
+			Damage damage = {FLIP, at, bit, NULL};
+
+			if (sweep_takes(&sweep))
+				run_case(&sweep, &damage, bit == at % 8);
+		}
+	sweep_end(&sweep);
 }
 
 /* ---- every length */
 
-/* Bytes between two lengths that are tried: in what is metadata, every one. */
+/* Bytes between two lengths that are tried: every one in what was written and is read. */
 static guint64 cut_step(const RotImage *image, guint64 at)
 {
-	guint64 unit = at / ROT_UNIT;
+	const GPtrArray *versions = image->versions[at / ROT_UNIT];
 
-	return image->versions[unit] && image->versions[unit]->len > 1 && image->read[unit]
-		       ? 1
-		       : SECTOR_SIZE - at % SECTOR_SIZE;
-}
-
-static void cut_everywhere(const Scene *scene, TestRandom *random, guint64 sample)
-{
-	const RotImage *image = scene->image;
-	guint64 lengths = 0, stride;
-	Tally tally = {0};
-
-	for (guint64 at = 0; at < image->size; at += cut_step(image, at))
-		lengths++;
-	stride = stride_for(lengths, sample);
-	for (guint64 at = 0; at < image->size && !test_failed(); at += cut_step(image, at)) {
-		Damage damage = {CUT, at, 0, NULL};
-
-		if (is_taken(random, stride))
-			run_case(scene, &damage, &tally);
-	}
-	tell(scene, lengths, &tally);
+	return versions && versions->len > 1 && image->read[at] ? 1
+								: SECTOR_SIZE - at % SECTOR_SIZE;
 }
 
 static void test_cut(const void *data)
 {
-	TestRandom random = test_random_new(test_seed());
+	const Scene *scene = the_scene(data);
+	const RotImage *image = scene->image;
+	Sweep sweep;
+	guint64 lengths = 0, n = 0;
 
-	(void)data;
-	make_scenes();
-	for (guint i = 0; i < 2; i++) {
-		note_reads(scenes[i]);
-		cut_everywhere(scenes[i], &random, 400);
+	for (guint64 at = 0; at < image->size; at += cut_step(image, at))
+		lengths++;
+	sweep = sweep_begin(scene, lengths, 2500);
+	for (guint64 at = 0; at < image->size; at += cut_step(image, at), n++) {
+		Damage damage = {CUT, at, 0, NULL};
+
+		if (sweep_takes(&sweep))
+			run_case(&sweep, &damage, n % 8 == 0);
 	}
+	sweep_end(&sweep);
 }
 
 /* ---- every pair */
@@ -367,82 +428,74 @@ static GArray *written_units(const RotImage *image)
 	return units;
 }
 
-static void swap_pairs(const Scene *scene, TestRandom *random, guint64 sample)
+static void test_swap(const void *data)
 {
+	const Scene *scene = the_scene(data);
 	g_autoptr(GArray) units = written_units(scene->image);
 	guint64 pairs = (guint64)units->len * (units->len - 1) / 2;
-	guint64 stride = stride_for(pairs, sample);
-	Tally tally = {0};
+	Sweep sweep = sweep_begin(scene, pairs, 700);
 
 	for (guint i = 0; i < units->len; i++)
-		for (guint j = i + 1; j < units->len && !test_failed(); j++) {
+		for (guint j = i + 1; j < units->len; j++) {
 			Damage damage = {SWAP, g_array_index(units, guint64, i),
 					 g_array_index(units, guint64, j), NULL};
 
-			if (is_taken(random, stride))
-				run_case(scene, &damage, &tally);
+			if (sweep_takes(&sweep))
+				run_case(&sweep, &damage, TRUE);
 		}
-	tell(scene, pairs, &tally);
-}
-
-static void test_swap(const void *data)
-{
-	TestRandom random = test_random_new(test_seed());
-
-	(void)data;
-	make_scenes();
-	for (guint i = 0; i < 2; i++)
-		swap_pairs(scenes[i], &random, 400);
+	sweep_end(&sweep);
 }
 
 /* ---- every older version */
 
-static void put_versions(const Scene *scene, TestRandom *random, guint64 sample)
+static void test_put_back(const void *data)
 {
+	const Scene *scene = the_scene(data);
 	g_autoptr(GArray) units = written_units(scene->image);
-	guint64 versions = 0, stride;
-	Tally tally = {0};
+	Sweep sweep;
+	guint64 versions = 0;
 
 	for (guint i = 0; i < units->len; i++)
 		versions += scene->image->versions[g_array_index(units, guint64, i)]->len - 1;
-	stride = stride_for(versions, sample);
+	sweep = sweep_begin(scene, versions, 700);
 	for (guint i = 0; i < units->len; i++) {
 		guint64 unit = g_array_index(units, guint64, i);
 		const GPtrArray *list = scene->image->versions[unit];
 
-		for (guint v = 0; v + 1 < list->len && !test_failed(); v++) {
+		for (guint v = 0; v + 1 < list->len; v++) {
 			Damage damage = {PUT, unit, v, list->pdata[v]};
 
-			if (is_taken(random, stride))
-				run_case(scene, &damage, &tally);
+			if (sweep_takes(&sweep))
+				run_case(&sweep, &damage, TRUE);
 		}
 	}
-	tell(scene, versions, &tally);
-}
-
-static void test_put_back(const void *data)
-{
-	TestRandom random = test_random_new(test_seed());
-
-	(void)data;
-	make_scenes();
-	for (guint i = 0; i < 2; i++)
-		put_versions(scenes[i], &random, 700);
+	sweep_end(&sweep);
 }
 
 int main(int argc, char **argv)
 {
+	static const struct {
+		const char *name;
+		TestFunction run;
+	} tests[] = {
+		{"nothing is damaged, and all is right", test_sound},
+		{"a bit is flipped", test_flip},
+		{"the backing is cut", test_cut},
+		{"two blocks are swapped", test_swap},
+		{"an older version of a block is back", test_put_back},
+	};
 	int status;
 
 	logging_set_sink(no_log);
 	mallopt(M_MMAP_THRESHOLD, 64 * MIB); /* much time goes into faulting in fresh memory */
 	mallopt(M_TRIM_THRESHOLD, G_MAXINT);
 	signal(SIGALRM, took_too_long);
-	test_add("rot: nothing is damaged, and all is right", test_sound, NULL);
-	test_add("rot: a bit is flipped", test_flip, NULL);
-	test_add("rot: the backing is cut", test_cut, NULL);
-	test_add("rot: two blocks are swapped", test_swap, NULL);
-	test_add("rot: an older version of a block is back", test_put_back, NULL);
+	for (guint i = 0; i < G_N_ELEMENTS(tests) * 2; i++) {
+		g_autofree char *name = g_strdup_printf("rot: %s: %s", i % 2 ? "died" : "closed",
+							tests[i / 2].name);
+
+		test_add(name, tests[i / 2].run, GUINT_TO_POINTER(i % 2));
+	}
 	status = test_run(argc, argv);
 	for (guint i = 0; i < 2; i++)
 		scene_free(scenes[i]);
