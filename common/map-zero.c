@@ -141,25 +141,32 @@ int map_zero_begin(Map *map, guint64 *first, guint64 end, guint64 *ret_first, gu
 	return 1;
 }
 
-static void drop_leaves_locked(Map *map, guint64 first, guint64 count)
+/* Nodes of that level at or below the step's. */
+static guint64 nodes_below(const ZeroStep *step, guint level)
 {
-	for (guint64 index = first; index < first + count; index++) {
-		MapNode *leaf = node_find_locked(map, 0, index);
+	return step->count << (FORMAT_FANOUT_SHIFT * (step->level - level));
+}
 
-		if (leaf)
-			node_drop_locked(map, leaf);
+/* Drops what is cached of them by looking each one up. */
+static void drop_each_locked(Map *map, const ZeroStep *step)
+{
+	for (guint level = 0; level <= step->level; level++) {
+		guint64 first = step->first << (FORMAT_FANOUT_SHIFT * (step->level - level));
+
+		for (guint64 i = 0; i < nodes_below(step, level); i++) {
+			MapNode *node = node_find_locked(map, level, first + i);
+
+			if (node)
+				node_drop_locked(map, node);
+		}
 	}
 }
 
-/* Takes dying nodes, and what is cached below them, out of the cache; nothing of it is pinned. */
-static void drop_below_locked(Map *map, const ZeroStep *step)
+/* The same by looking at everything that is cached. */
+static void drop_all_locked(Map *map, const ZeroStep *step)
 {
 	MapNode *next;
 
-	if (step->level == 0) {
-		drop_leaves_locked(map, step->first, step->count);
-		return;
-	}
 	for (guint i = 0; i < MAP_BUCKETS; i++)
 		for (MapNode *node = map->buckets[i]; node; node = next) {
 			guint l = key_level(node->key);
@@ -170,6 +177,15 @@ static void drop_below_locked(Map *map, const ZeroStep *step)
 								step->first < step->count)
 				node_drop_locked(map, node);
 		}
+}
+
+/* Takes dying nodes, and what is cached below them, out of the cache; nothing of it is pinned. */
+static void drop_below_locked(Map *map, const ZeroStep *step)
+{
+	if (nodes_below(step, 0) < MAP_BUCKETS)
+		drop_each_locked(map, step);
+	else
+		drop_all_locked(map, step);
 }
 
 static void zero_whole_apply(Map *map, const ZeroStep *step)
