@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/tcmu-users.h"
 
+#include <errno.h>
+#include <linux/genetlink.h>
+#include <linux/netlink.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/harness.h"
@@ -186,6 +191,140 @@ static void test_runner(const void *data G_GNUC_UNUSED)
 	CHECK_UINT(tcmu_users_other(&machine.users, 0)->pid, 11);
 }
 
+/* ---- what the kernel says of the family: its answer is the test's */
+
+static guint8 answer[1024];
+static gssize answer_length; /* -1: none comes */
+
+ssize_t recv(int fd, void *data, size_t length, int flags)
+{
+	(void)fd, (void)flags;
+	if (answer_length < 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	length = MIN(length, (size_t)answer_length);
+	memcpy(data, answer, length);
+	return (ssize_t)length;
+}
+
+static void append(const void *data, gsize length)
+{
+	memcpy(answer + answer_length, data, length);
+	answer_length += (gssize)NLA_ALIGN(length);
+}
+
+static void begin_answer(guint16 type)
+{
+	const struct nlmsghdr header = {.nlmsg_type = type};
+	const struct genlmsghdr generic = {.cmd = CTRL_CMD_NEWFAMILY};
+
+	memset(answer, 0, sizeof answer);
+	answer_length = 0;
+	append(&header, sizeof header);
+	append(&generic, sizeof generic);
+}
+
+static gssize begin_attribute(guint16 type)
+{
+	const struct nlattr head = {.nla_type = type};
+	gssize at = answer_length;
+
+	append(&head, sizeof head);
+	return at;
+}
+
+static void end_attribute(gssize at)
+{
+	const guint16 length = (guint16)(answer_length - at);
+
+	memcpy(answer + at, &length, sizeof length);
+}
+
+static void add_attribute(guint16 type, const void *data, gsize length)
+{
+	const struct nlattr head = {.nla_type = type, .nla_len = (guint16)(NLA_HDRLEN + length)};
+
+	append(&head, sizeof head);
+	append(data, length);
+}
+
+static void add_group(const char *name, guint32 number, gsize number_length)
+{
+	gssize at = begin_attribute(1 | NLA_F_NESTED);
+
+	add_attribute(CTRL_ATTR_MCAST_GRP_ID, &number, number_length);
+	add_attribute(CTRL_ATTR_MCAST_GRP_NAME, name, strlen(name) + 1);
+	end_attribute(at);
+}
+
+/* Two groups, as no kernel has them yet. */
+static void answer_of_kernel(const char *name, gsize number_length)
+{
+	const guint16 family = 30;
+	gssize groups;
+
+	begin_answer(GENL_ID_CTRL);
+	add_attribute(CTRL_ATTR_FAMILY_NAME, "TCM-USER", 9);
+	add_attribute(CTRL_ATTR_FAMILY_ID, &family, sizeof family);
+	groups = begin_attribute(CTRL_ATTR_MCAST_GROUPS);
+	add_group("other", 9, sizeof(guint32));
+	add_group(name, 40, number_length);
+	end_attribute(groups);
+}
+
+static void check_family(const char *row, gboolean netlink, guint32 group)
+{
+	g_auto(TcmuUsers) users = {0};
+
+	test_row("%s", row);
+	tcmu_users_find(&users);
+	CHECK_INT(users.netlink, netlink);
+	CHECK_UINT(users.group, group);
+	CHECK_INT(users.complete, geteuid() == 0);
+}
+
+static void test_family(const void *data G_GNUC_UNUSED)
+{
+	gssize whole;
+
+	answer_of_kernel("config", sizeof(guint32));
+	check_family("there", TRUE, 40);
+	whole = answer_length;
+	for (answer_length = whole - 1; answer_length >= 0; answer_length--) {
+		g_auto(TcmuUsers) users = {0};
+
+		test_row("cut off at %zd of %zd bytes", answer_length, whole);
+		tcmu_users_find(&users);
+		CHECK_INT(users.netlink, answer_length >= (gssize)(NLMSG_HDRLEN + GENL_HDRLEN));
+		CHECK_UINT(users.group, 0);
+	}
+	check_family("no answer", FALSE, 0);
+	answer_of_kernel("configs", sizeof(guint32));
+	check_family("no group of that name", TRUE, 0);
+	answer_of_kernel("config", sizeof(guint16));
+	check_family("a number of another length", TRUE, 0);
+	begin_answer(GENL_ID_CTRL);
+	check_family("no groups", TRUE, 0);
+	begin_attribute(CTRL_ATTR_MCAST_GROUPS);
+	check_family("an attribute of no length", TRUE, 0);
+	begin_answer(NLMSG_ERROR);
+	check_family("no such family", FALSE, 0);
+}
+
+/* As where a process has all the files that it may have. */
+static void test_no_socket(const void *data G_GNUC_UNUSED)
+{
+	struct rlimit before, none;
+
+	answer_of_kernel("config", sizeof(guint32));
+	CHECK_INT(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), 0);
+	check_family("no socket", FALSE, 0);
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 static void test_nothing(const void *data G_GNUC_UNUSED)
 {
 	g_auto(Machine) machine = {0};
@@ -206,5 +345,7 @@ int main(int argc, char **argv)
 		 NULL);
 	test_add("what is half there is passed over", test_odd, NULL);
 	test_add("no /proc and no /sys", test_nothing, NULL);
+	test_add("the group is the one that the kernel names", test_family, NULL);
+	test_add("without a socket nothing is known of it", test_no_socket, NULL);
 	return test_run(argc, argv);
 }
