@@ -131,7 +131,7 @@ printf '%s\n' '# by hand' '/dev/sda1 / ext4 defaults 0 1' \
 	'/dev/storageos/default/swap none swap sw 0 0' >"$WORK/fstab"
 check "the generator reads fstab" env STORAGEOS_FSTAB="$WORK/fstab" \
 	packaging/systemd/storageos-generator "$WORK/units" "$WORK/early"
-is "and makes a drop-in for each mount of a volume" "$(cd "$WORK/units" && echo ./*)" \
+is "and makes a drop-in for each mount of a volume" "$(cd "$WORK/units" && echo ./*.mount.d)" \
 	'./srv-log.mount.d ./srv-my\x20db.mount.d ./srv-raw.mount.d'
 is "after which it is unmounted before what serves it ends" \
 	"$(cat "$WORK"/units/srv-my*/50-storageos.conf)" \
@@ -139,6 +139,10 @@ is "after which it is unmounted before what serves it ends" \
 After=tcmu-runner.service rtslib-fb-targetctl.service target.service
 After=storageos-attach@default-my\x2ddb.service
 Before=remote-fs.target'
+is "a device is waited for as long as it is attached, if the line does not tell how long" \
+	"$(cd "$WORK/units" && grep -H Job ./*.device.d/*)" \
+'./dev-storageos-_device-dev:sdb.device.d/50-storageos.conf:JobRunningTimeoutSec=5min
+./dev-storageos-fast-log:part1.device.d/50-storageos.conf:JobRunningTimeoutSec=5min'
 is "the boot does not wait where it would in vain" "$(cd "$WORK/early" && echo *)" 'srv-my\x20db.mount'
 unit=$(cat "$WORK/early"/*.mount)
 like "the mount is as in fstab" "$unit" '^Where=/srv/my db$'

@@ -92,6 +92,12 @@ run_phases() {
 # ---- in the machine
 
 do_phase() {
+	# One that ends early has its journal shown, too.
+	give_up() {
+		note "$(journalctl -b --no-pager -n 120)"
+		echo "Bail out! $*"
+		exit 1
+	}
 	# Only what is installed is there.
 	unset STORAGEOS STORAGEOS_FUSE STORAGEOS_PLUGIN STORAGEOS_BUILD STORAGEOS_VM
 	mkdir -p "$KEPT"

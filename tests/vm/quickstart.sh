@@ -30,7 +30,7 @@ quickstart() {
 	in_root /root/storageos/packaging/quickstart "$1" 256M >"$SAID" 2>&1
 	local status=$?
 	cat "$SAID"
-	return $status
+	return "$status"
 }
 
 report() { sed -n "s/^$1  *//p" "$SAID"; }
