@@ -466,7 +466,8 @@ Check *check_walk(Backing *backing, gboolean exclusive, CheckProgress progress, 
 	check->progress = progress;
 	check->data = data;
 	if (!backing_lock(backing, exclusive, error) ||
-	    !superblock_load(backing, &check->pair, error))
+	    !superblock_load(backing, &check->pair, error) ||
+	    !superblock_fits(backing, check->sb, error))
 		return NULL;
 	r = check_all(check);
 	if (r) {

@@ -47,6 +47,19 @@ gboolean superblock_load(Backing *backing, SuperblockPair *ret_pair, GError **er
 	return TRUE;
 }
 
+gboolean superblock_fits(Backing *backing, const Superblock *sb, GError **error)
+{
+	guint64 size = backing_size(backing);
+
+	if (size >= sb->groups_offset)
+		return TRUE;
+	return error_set(error, STORAGEOS_ERROR_CORRUPT,
+			 "%s: ends at byte %" G_GUINT64_FORMAT
+			 ", before the journal does, at byte %" G_GUINT64_FORMAT
+			 ": all blocks are gone",
+			 backing->name, size, sb->groups_offset);
+}
+
 int superblock_rewrite(Backing *backing, const SuperblockPair *pair)
 {
 	FormatSuperblock raw;

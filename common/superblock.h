@@ -21,6 +21,9 @@ typedef struct {
  * the newer. */
 gboolean superblock_load(Backing *backing, SuperblockPair *ret_pair, GError **error);
 
+/* CORRUPT where the backing was cut before its first group: there is no block in it. */
+gboolean superblock_fits(Backing *backing, const Superblock *sb, GError **error);
+
 /* Writes the current one once more where it is; durable with the next flush. */
 int superblock_rewrite(Backing *backing, const SuperblockPair *pair);
 

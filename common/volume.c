@@ -160,7 +160,8 @@ static gboolean open_engine(Volume *volume, GError **error)
 	const Superblock *sb = &engine->superblock.current;
 
 	if (!backing_lock(engine->backing, !engine->read_only, error) ||
-	    !superblock_load(engine->backing, &engine->superblock, error))
+	    !superblock_load(engine->backing, &engine->superblock, error) ||
+	    !superblock_fits(engine->backing, sb, error))
 		return FALSE;
 	if ((sb->ro_compatible & ~FORMAT_RO_COMPATIBLE_KNOWN) && !engine->read_only)
 		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,

@@ -353,20 +353,26 @@ static void test_no_volume(const void *data)
 	CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, NULL);
 }
 
+static Backing *cut_at(Backing *origin, guint64 end)
+{
+	Backing *backing = backing_faulty_new(0);
+	g_autofree guint8 *bytes = g_malloc(end);
+
+	CHECK_INT(backing_pread(origin, bytes, end, 0), 0);
+	CHECK_INT(backing_grow(backing, end), 0);
+	CHECK_INT(backing_pwrite(backing, bytes, end, 0), 0);
+	return backing;
+}
+
 /* The file was cut: what is gone is an error, the rest is there. */
 static void test_cut(const void *data)
 {
 	g_autoptr(Backing) origin = new_backing();
-	g_autoptr(Backing) backing = backing_faulty_new(0);
-	guint64 end = find_slot(origin, value_of(BLOCKS / 2));
-	g_autofree guint8 *bytes = g_malloc(end);
+	g_autoptr(Backing) backing = cut_at(origin, find_slot(origin, value_of(BLOCKS / 2)));
 	g_autoptr(GError) error = NULL;
 	Volume *volume;
 
 	(void)data;
-	CHECK_INT(backing_pread(origin, bytes, end, 0), 0);
-	CHECK_INT(backing_grow(backing, end), 0);
-	CHECK_INT(backing_pwrite(backing, bytes, end, 0), 0);
 	CHECK(count_findings(backing) > 0);
 	volume = volume_open(backing_borrow(backing), "test", 0, &error);
 	if (volume) {
@@ -374,6 +380,27 @@ static void test_cut(const void *data)
 		volume_close(volume, NULL);
 	} else {
 		CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, NULL);
+	}
+}
+
+/* Nothing is left then, and nobody is to look for a bitmap, or for a device. */
+static void test_cut_in_journal(const void *data)
+{
+	static const guint64 lengths[] = {68 * KIB, 128 * KIB, 520 * KIB, MIB, MIB + 4095};
+	g_autoptr(Backing) origin = new_backing();
+
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(lengths); i++) {
+		g_autoptr(Backing) backing = cut_at(origin, lengths[i]);
+		g_autoptr(GError) opened = NULL, checked = NULL;
+		g_autofree char *place = g_strdup_printf(
+			"ends at byte %" G_GUINT64_FORMAT ", before the journal does", lengths[i]);
+
+		test_row("%" G_GUINT64_FORMAT, lengths[i]);
+		CHECK(!volume_open(backing_borrow(backing), "test", 0, &opened));
+		CHECK_ERROR(opened, STORAGEOS_ERROR_CORRUPT, place);
+		CHECK(!check_run(backing, NULL, NULL, &checked));
+		CHECK_ERROR(checked, STORAGEOS_ERROR_CORRUPT, place);
 	}
 }
 
@@ -414,6 +441,7 @@ int main(int argc, char **argv)
 	test_add("an older bitmap page does not pass for the newest", test_stale_bitmap, NULL);
 	test_add("what is no volume is not opened", test_no_volume, NULL);
 	test_add("a backing that was cut", test_cut, NULL);
+	test_add("a backing that was cut in its journal", test_cut_in_journal, NULL);
 	test_add("damaged payload in the journal, flushed", test_flushed_payload, NULL);
 	return test_run(argc, argv);
 }
