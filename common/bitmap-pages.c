@@ -43,6 +43,7 @@ static gboolean consider(const BitmapPlace *place, guint64 group, guint64 checkp
 
 	if (!bitmap_verify(page, place->seed, group, &generation))
 		return FALSE;
+	choice->newest = MAX(choice->newest, generation);
 	if (generation > checkpoint) {
 		choice->future = TRUE;
 	} else if (!choice->found || generation > *best) {

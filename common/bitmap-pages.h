@@ -24,6 +24,7 @@ typedef struct {
 	guint home;	   /* FORMAT_BITMAP_A or _B */
 	guint damaged;	   /* bit c: of that home, copy c is not what it should be */
 	gboolean future;   /* somewhere is a page of a checkpoint that never completed */
+	guint64 newest;    /* generation of the newest valid page that was read */
 	guint64 term;	   /* for the digest; 0 if there is none */
 } BitmapChoice;
 

@@ -42,6 +42,8 @@ typedef struct {
 	gpointer data;
 	guint64 data_slots, node_slots;
 	guint64 digest;      /* of the bitmap pages */
+	guint64 newest;      /* the highest generation of one ... */
+	guint64 newest_at;   /* ... and its group */
 	guint64 durable;     /* records before this sequence are on disk */
 	GArray *copies;      /* of CheckCopy */
 	guint64 lost_nodes;  /* of which no copy is whole */

@@ -231,6 +231,10 @@ static int load_group(Check *check, guint64 number)
 			found(check, "bitmap of group %" G_GUINT64_FORMAT ": copy %u is damaged",
 			      number, copy + 1);
 	check->digest += choice->term;
+	if (choice->newest > check->newest) {
+		check->newest = choice->newest;
+		check->newest_at = number;
+	}
 	group->disk = choice->page;
 	group->found = choice->found;
 	group->home = choice->home;
@@ -397,10 +401,7 @@ static int check_journal(Check *check)
 static int check_all(Check *check)
 {
 	const Superblock *sb = check->sb;
-	int r = load_groups(check);
 
-	if (r)
-		return r;
 	/* One damaged superblock is no finding: it is what a crash leaves that tore the write of it,
 	 * right after opening too, and the next checkpoint writes it anew. */
 	check_node(check, sb->levels - 1, 0, sb->map_root, FALSE);
@@ -469,7 +470,11 @@ Check *check_walk(Backing *backing, gboolean exclusive, CheckProgress progress, 
 	    !superblock_load(backing, &check->pair, error) ||
 	    !superblock_fits(backing, check->sb, error))
 		return NULL;
-	r = check_all(check);
+	r = load_groups(check);
+	if (!superblock_is_newest(backing->name, check->sb, check->newest_at, check->newest, error))
+		return NULL;
+	if (!r)
+		r = check_all(check);
 	if (r) {
 		error_set_errno(error, r, "%s: check", backing->name);
 		return NULL;

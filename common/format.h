@@ -119,6 +119,10 @@ typedef struct {
 
 #define FORMAT_FLAG_CLEAN 0x1u /* closed in order; nothing to replay */
 
+/* Of a superblock of generation g, stamps (births, bitmap pages, records) of up to g + 2 may be on
+ * disk. */
+#define FORMAT_STAMPS_AHEAD 2u
+
 typedef struct {
 	guint32 crc; /* of everything behind it, seeded with the volume's seed and the group */
 	guint32 magic;

@@ -142,15 +142,14 @@ static int rewrite_ring(Replay *replay, const Superblock *sb, JournalPlace head)
 
 /* The fence: see recovery.h.  It takes the place of the older superblock.  The newer one may be in
  * the page cache alone, left by a process that died before its flush: first make it durable, or a
- * loss of power could leave neither.
- * Stamps of up to the superblock's generation + 2 may be on disk. */
+ * loss of power could leave neither. */
 static int write_fence(Replay *replay, JournalPlace head)
 {
 	Engine *engine = replay->engine;
 	Superblock next = engine->superblock.current;
 	int r = rewrite_ring(replay, &engine->superblock.current, head);
 
-	next.generation += 2;
+	next.generation += FORMAT_STAMPS_AHEAD;
 	next.fence_sequence = head.sequence;
 	next.fence_generation = next.generation + 1;
 	next.clean = FALSE;

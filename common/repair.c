@@ -235,7 +235,7 @@ static int take_generations(Check *check, const RepairWork *work)
 {
 	Superblock next = *check->sb;
 
-	next.generation += 2;
+	next.generation += FORMAT_STAMPS_AHEAD;
 	next.compatible = 0;
 	if (work->cut) {
 		next.fence_sequence = check->end.sequence;

@@ -6,6 +6,7 @@
 #include "common/bitmap-pages.h"
 #include "common/logging.h"
 #include "common/slots-private.h"
+#include "common/superblock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -118,15 +119,20 @@ static void unload(Slots *slots)
 	slots->n_groups = slots->warm_free = slots->digest = 0;
 }
 
-/* 0, and whether all of it is what the digest says; or a negative errno at group *ret_at. */
-static int load_groups(Slots *slots, const Superblock *sb, gboolean thorough, guint64 *ret_at)
+/* 0, and the digest of all of it; or a negative errno at group *ret_at, whose newest page is of
+ * generation *ret_newest: -EBADMSG also where the superblock cannot be as old as it is. */
+static int load_groups(Slots *slots, const Superblock *sb, gboolean thorough, guint64 *ret_at,
+		       guint64 *ret_newest)
 {
-	g_autofree BitmapChoice *choice = g_try_new(BitmapChoice, 1);
+	g_autofree BitmapChoice *choice = g_try_new0(BitmapChoice, 1);
 	int r = choice ? 0 : -ENOMEM;
 
 	for (guint64 g = 0; g < sb->groups && !r; g++) {
 		*ret_at = g;
 		r = load_group(slots, g, sb->checkpoint, thorough, choice);
+		*ret_newest = choice->newest;
+		if (choice->newest > sb->generation + FORMAT_STAMPS_AHEAD)
+			r = -EBADMSG;
 		if (r)
 			break;
 		slots->digest += choice->term;
@@ -138,13 +144,15 @@ static int load_groups(Slots *slots, const Superblock *sb, gboolean thorough, gu
 gboolean slots_load(Slots *slots, const Superblock *sb, GError **error)
 {
 	gboolean thorough = !sb->clean;
-	guint64 at = 0;
-	int r = load_groups(slots, sb, thorough, &at);
+	guint64 at = 0, newest = 0;
+	int r = load_groups(slots, sb, thorough, &at, &newest);
 
 	if (!thorough && (r == -EBADMSG || (!r && slots->digest != sb->bitmap_digest))) {
 		unload(slots);
-		r = load_groups(slots, sb, TRUE, &at);
+		r = load_groups(slots, sb, TRUE, &at, &newest);
 	}
+	if (!superblock_is_newest(slots->backing->name, sb, at, newest, error))
+		return FALSE;
 	if (r == -EBADMSG)
 		return error_set(error, STORAGEOS_ERROR_CORRUPT,
 				 "%s: bitmap of group %" G_GUINT64_FORMAT

@@ -60,6 +60,18 @@ gboolean superblock_fits(Backing *backing, const Superblock *sb, GError **error)
 			 backing->name, size, sb->groups_offset);
 }
 
+gboolean superblock_is_newest(const char *name, const Superblock *sb, guint64 group,
+			      guint64 generation, GError **error)
+{
+	if (generation <= sb->generation + FORMAT_STAMPS_AHEAD)
+		return TRUE;
+	return error_set(error, STORAGEOS_ERROR_CORRUPT,
+			 "%s: the superblocks are older (generation %" G_GUINT64_FORMAT
+			 ") than the bitmap of group %" G_GUINT64_FORMAT " (%" G_GUINT64_FORMAT
+			 "): a part of the backing is of another time",
+			 name, sb->generation, group, generation);
+}
+
 int superblock_rewrite(Backing *backing, const SuperblockPair *pair)
 {
 	FormatSuperblock raw;

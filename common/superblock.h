@@ -24,6 +24,11 @@ gboolean superblock_load(Backing *backing, SuperblockPair *ret_pair, GError **er
 /* CORRUPT where the backing was cut before its first group: there is no block in it. */
 gboolean superblock_fits(Backing *backing, const Superblock *sb, GError **error);
 
+/* CORRUPT where a stamp of `generation`, found in the bitmap of this group, says that a superblock
+ * was written since: both are older ones that are back, and so would be what they lead to. */
+gboolean superblock_is_newest(const char *name, const Superblock *sb, guint64 group,
+			      guint64 generation, GError **error);
+
 /* Writes the current one once more where it is; durable with the next flush. */
 int superblock_rewrite(Backing *backing, const SuperblockPair *pair);
 

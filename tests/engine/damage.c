@@ -364,6 +364,31 @@ static Backing *cut_at(Backing *origin, guint64 end)
 	return backing;
 }
 
+/* All that lies before the journal is older, both superblocks too: as where a part of a backing was
+ * restored.  Nothing of it is damaged, and all of it is wrong. */
+static void test_stale_head(const void *data)
+{
+	g_autoptr(Backing) backing = new_backing();
+	g_autofree guint8 *head = g_malloc(MIB);
+	g_autoptr(GError) opened = NULL, checked = NULL;
+	Volume *volume;
+
+	(void)data;
+	CHECK_INT(backing_pread(backing, head, MIB, 0), 0);
+	volume = backing_open_volume(backing);
+	REQUIRE(volume);
+	for (guint i = 0; i < 4; i++) {
+		CHECK_INT(volume_put_value(volume, (guint8)(1 + i), BLOCK_SIZE, place_of(3)), 0);
+		CHECK_INT(volume_checkpoint(volume), 0);
+	}
+	close_volume(volume);
+	CHECK_INT(backing_pwrite(backing, head, MIB, 0), 0);
+	CHECK(!volume_open(backing_borrow(backing), "test", VOLUME_OPEN_READ_ONLY, &opened));
+	CHECK_ERROR(opened, STORAGEOS_ERROR_CORRUPT, "superblocks are older");
+	CHECK(!check_run(backing, NULL, NULL, &checked));
+	CHECK_ERROR(checked, STORAGEOS_ERROR_CORRUPT, "superblocks are older");
+}
+
 /* The file was cut: what is gone is an error, the rest is there. */
 static void test_cut(const void *data)
 {
@@ -439,6 +464,7 @@ int main(int argc, char **argv)
 	test_add("one superblock is enough", test_superblocks, NULL);
 	test_add("inner nodes, bitmaps and superblocks are there twice", test_copies, NULL);
 	test_add("an older bitmap page does not pass for the newest", test_stale_bitmap, NULL);
+	test_add("older superblocks do not pass for the newest", test_stale_head, NULL);
 	test_add("what is no volume is not opened", test_no_volume, NULL);
 	test_add("a backing that was cut", test_cut, NULL);
 	test_add("a backing that was cut in its journal", test_cut_in_journal, NULL);
