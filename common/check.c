@@ -343,19 +343,32 @@ static gboolean payload_is_whole(Check *check, const Record *record)
 	return TRUE;
 }
 
+/* As recovery has it: where not, the journal ends. */
+static gboolean record_is_bounded(const Check *check, const Record *record)
+{
+	guint64 blocks = blocks_covering(check->sb->size);
+	guint64 size = backing_size(check->backing);
+
+	if (record->first > blocks || record->blocks > blocks - record->first)
+		return FALSE;
+	for (guint i = 0; i < record->n_runs; i++)
+		if (slot_offset(check, record->runs[i].slot + record->runs[i].count) > size)
+			return FALSE;
+	return TRUE;
+}
+
 static gboolean visit_record(const Record *record, gpointer data)
 {
 	Check *check = data;
-	guint64 blocks = blocks_covering(check->sb->size);
 	gboolean whole;
 
 	if (record->kind != FORMAT_RECORD_WRITE && record->kind != FORMAT_RECORD_ZERO)
 		return TRUE;
-	if (record->first > blocks || record->blocks > blocks - record->first) {
+	if (!record_is_bounded(check, record)) {
 		if (record->sequence < check->durable)
 			found(check,
 			      "journal record %" G_GUINT64_FORMAT
-			      ": it was flushed, and names blocks that are not there",
+			      ": it was flushed, and names blocks or slots that are not there",
 			      record->sequence);
 		return FALSE;
 	}

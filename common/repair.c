@@ -59,6 +59,15 @@ static void plan_copies(RepairPlan *plan)
 				    copy + 1, g);
 }
 
+/* Whether an open takes them as they are. */
+static gboolean bitmaps_load(const Check *check)
+{
+	for (guint64 g = 0; g < check->n_groups; g++)
+		if (!check->groups[g]->found)
+			return FALSE;
+	return check->n_groups == check->sb->groups && check->digest == check->sb->bitmap_digest;
+}
+
 static gboolean bitmaps_are_wrong(const Check *check)
 {
 	for (guint64 g = 0; g < check->n_groups; g++)
@@ -82,7 +91,8 @@ static void plan_bitmaps(RepairPlan *plan)
 	if (!bitmaps_are_wrong(check))
 		return;
 	if (check->lost_nodes || check->refused) {
-		add(plan->left, "bitmaps cannot be made of a map that is not whole");
+		add(plan->left, "bitmaps cannot be made of a map that is not whole%s",
+		    bitmaps_load(check) ? "" : ": the volume cannot be opened");
 		return;
 	}
 	plan->work->pages = TRUE;
@@ -141,7 +151,8 @@ static void plan_replay(RepairPlan *plan)
 {
 	const Check *check = plan->work->check;
 
-	plan->replay = !check->sb->clean && !plan->may_cut;
+	plan->replay = !check->sb->clean && !plan->may_cut &&
+		       (plan->work->pages || bitmaps_load(check));
 	if (plan->replay)
 		add(plan->actions,
 		    "replay the %" G_GUINT64_FORMAT

@@ -127,4 +127,18 @@ must "and is served" serve
 is "what came before is there" \
 	"$(dd if="$WORK/mnt/db" bs=4k count=1 skip=1 iflag=direct status=none | tr -d 1 | wc -c)" 0
 must "to the end" end
+
+# ---- the file is cut
+
+cp --sparse=always "$WORK/killed" "$vol"
+truncate -s $((group + 4 * 4096)) "$vol"
+refuses "all slots are gone, and flushed records name some: it is not opened" 'slots that are not there' \
+	"$STORAGEOS_FUSE" db "$WORK/mnt"
+is "that stays: status" "$(status repair --yes)" 4
+like "and is said" "$(<"$WORK/said")" 'cannot be mended: journal record [0-9]+ was flushed'
+truncate -s 2M "$vol"
+refuses "the journal is cut: it is not opened" 'ends at byte 2097152, before the journal does' \
+	"$STORAGEOS_FUSE" db "$WORK/mnt"
+is "nor mended: status" "$(status repair --yes)" 1
+like "check says the same" "$(<"$WORK/said")" 'ends at byte 2097152, before the journal does'
 finish

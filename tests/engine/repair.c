@@ -406,6 +406,51 @@ static void test_cut_journal(const void *data)
 	CHECK_UINT(read_places(backing, 1), (1u << PLACES) - 1);
 }
 
+/* An open would refuse: it is not what ends a repair, and what is left is said. */
+static void test_unclean_not_opened(const void *data)
+{
+	g_autoptr(Backing) backing = new_backing(FALSE);
+	g_autoptr(RepairPlan) plan = NULL;
+
+	(void)data;
+	damage_bitmaps(backing);
+	damage_leaf(backing);
+	plan = plan_for(backing, 0);
+	REQUIRE(plan);
+	CHECK(has_line(plan->left, "not whole: the volume cannot be opened"));
+	CHECK(!plan->replay);
+	CHECK(repair_carry_out(plan, NULL));
+	CHECK_UINT(read_places(backing, 4), 0);
+}
+
+/* The backing was cut, and of what was flushed since the checkpoint the slots are gone. */
+static void test_cut_backing(const void *data)
+{
+	g_autoptr(Backing) origin = new_backing(FALSE);
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	g_autoptr(RepairPlan) plan = NULL;
+	g_autoptr(GError) error = NULL;
+	SuperblockPair pair;
+	g_autofree guint8 *bytes = NULL;
+	guint64 end;
+
+	(void)data;
+	load(origin, &pair);
+	end = slot_at(&pair, FORMAT_FIRST_INDEX);
+	bytes = g_malloc(end);
+	CHECK_INT(backing_pread(origin, bytes, end, 0), 0);
+	CHECK_INT(backing_grow(backing, end), 0);
+	CHECK_INT(backing_pwrite(backing, bytes, end, 0), 0);
+	CHECK(!volume_open(backing_borrow(backing), "test", 0, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, "slots that are not there");
+	plan = plan_for(backing, 0);
+	REQUIRE(plan);
+	CHECK(plan->may_cut);
+	CHECK(!plan->replay);
+	CHECK(has_line(plan->left, "was flushed, and is damaged"));
+	CHECK(has_line(plan->given_up, "write of bytes "));
+}
+
 /* ---- interrupted */
 
 static void check_left(Backing *backing, const Row *row, guint32 readable, guint64 errors)
@@ -480,6 +525,8 @@ int main(int argc, char **argv)
 	test_add("repair: what a crash left is said", test_unclean, NULL);
 	test_add("repair: bitmaps, with records to be replayed", test_unclean_bitmaps, NULL);
 	test_add("repair: the journal is ended early, if that is wanted", test_cut_journal, NULL);
+	test_add("repair: what cannot be opened is not replayed", test_unclean_not_opened, NULL);
+	test_add("repair: the slots of flushed records are cut off", test_cut_backing, NULL);
 	test_add("repair: interrupted at every operation", test_interrupted, NULL);
 	return test_run(argc, argv);
 }
