@@ -151,13 +151,8 @@ gboolean files_sync_parent(const char *path, GError **error)
 
 gboolean files_make_directory(const char *path, GError **error)
 {
-	struct stat st;
-
-	if (g_mkdir_with_parents(path, 0755))
-		return error_set_errno(error, errno, "make directory %s", path);
-	if (stat(path, &st))
-		return error_set_errno(error, errno, "look at %s", path);
-	return S_ISDIR(st.st_mode) || error_set_errno(error, ENOTDIR, "%s", path);
+	return !g_mkdir_with_parents(path, 0755) ||
+	       error_set_errno(error, errno, "make directory %s", path);
 }
 
 int files_lock(const char *path, guint seconds, GError **error)

@@ -5,13 +5,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -57,6 +60,14 @@ static gboolean strikes(InjectKind kind)
 	if (error_number > 0)
 		errno = error_number;
 	return TRUE;
+}
+
+/* The definition that this one hides; a pointer to a function is no pointer to data. */
+static void find_next(const char *name, gpointer ret_function)
+{
+	void *symbol = dlsym(RTLD_NEXT, name);
+
+	memcpy(ret_function, &symbol, sizeof symbol);
 }
 
 /* ---- memory */
@@ -106,9 +117,8 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 			  void *(*function)(void *), void *data)
 {
 	int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) = NULL;
-	void *symbol = dlsym(RTLD_NEXT, "pthread_create");
 
-	memcpy(&real, &symbol, sizeof real);
+	find_next("pthread_create", &real);
 	return strikes(INJECT_THREAD) ? EAGAIN : real(thread, attributes, function, data);
 }
 
@@ -194,6 +204,126 @@ EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset
 	if (struck && error_number != INJECT_SHORT)
 		return -1;
 	return vector(SYS_pwritev2, fd, iov, count, offset, flags, struck);
+}
+
+EXPORT ssize_t read(int fd, void *data, size_t length)
+{
+	if (strikes(INJECT_RECEIVE)) {
+		if (error_number != INJECT_SHORT)
+			return -1;
+		length = part_of(length);
+	}
+	return syscall(SYS_read, fd, data, length);
+}
+
+EXPORT ssize_t write(int fd, const void *data, size_t length)
+{
+	if (strikes(INJECT_SEND)) {
+		if (error_number != INJECT_SHORT)
+			return -1;
+		length = part_of(length);
+	}
+	return syscall(SYS_write, fd, data, length);
+}
+
+/* ---- sockets */
+
+EXPORT ssize_t recv(int fd, void *data, size_t length, int flags)
+{
+	if (strikes(INJECT_RECEIVE)) {
+		if (error_number != INJECT_SHORT)
+			return -1;
+		length = part_of(length);
+	}
+	return syscall(SYS_recvfrom, fd, data, length, flags, NULL, NULL);
+}
+
+EXPORT ssize_t send(int fd, const void *data, size_t length, int flags)
+{
+	if (strikes(INJECT_SEND)) {
+		if (error_number != INJECT_SHORT)
+			return -1;
+		length = part_of(length);
+	}
+	return syscall(SYS_sendto, fd, data, length, flags, NULL, 0);
+}
+
+/* glibc's own types for an address: of other types these would be no definitions of its functions.
+ */
+EXPORT int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
+{
+	return strikes(INJECT_SOCKET) ? -1
+				      : (int)syscall(SYS_bind, fd, address.__sockaddr__, length);
+}
+
+EXPORT int listen(int fd, int backlog)
+{
+	return strikes(INJECT_SOCKET) ? -1 : (int)syscall(SYS_listen, fd, backlog);
+}
+
+EXPORT int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
+{
+	return strikes(INJECT_SOCKET) ? -1
+				      : (int)syscall(SYS_connect, fd, address.__sockaddr__, length);
+}
+
+EXPORT int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
+{
+	return strikes(INJECT_SOCKET)
+		       ? -1
+		       : (int)syscall(SYS_accept4, fd, address.__sockaddr__, length, flags);
+}
+
+EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+	return strikes(INJECT_SOCKET)
+		       ? -1
+		       : (int)syscall(SYS_getsockopt, fd, level, name, value, length);
+}
+
+EXPORT int fchmod(int fd, mode_t mode)
+{
+	return strikes(INJECT_SOCKET) ? -1 : (int)syscall(SYS_fchmod, fd, mode);
+}
+
+EXPORT int poll(struct pollfd *fds, nfds_t n, int milliseconds)
+{
+	const struct timespec timeout = {milliseconds / 1000, milliseconds % 1000 * 1000000};
+
+	return strikes(INJECT_POLL) ? -1
+				    : (int)syscall(SYS_ppoll, fds, n,
+						   milliseconds < 0 ? NULL : &timeout, NULL, 0);
+}
+
+/* ---- names */
+
+EXPORT int rename(const char *from, const char *to)
+{
+	return strikes(INJECT_NAME) ? -1
+				    : (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+EXPORT int renameat2(int from_directory, const char *from, int to_directory, const char *to,
+		     unsigned int flags)
+{
+	return strikes(INJECT_NAME)
+		       ? -1
+		       : (int)syscall(SYS_renameat2, from_directory, from, to_directory, to, flags);
+}
+
+EXPORT int link(const char *from, const char *to)
+{
+	return strikes(INJECT_NAME) ? -1
+				    : (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+/* The kernel's structure is not everywhere the C library's. */
+EXPORT int fstat(int fd, struct stat *st)
+{
+	int (*real)(int, struct stat *) = NULL;
+
+	find_next("fstat64", &real);
+	return strikes(INJECT_STAT) ? -1 : real(fd, st);
 }
 
 /* ---- the rest; tests of the plugin bring an fdatasync() of their own */

@@ -15,14 +15,20 @@
 #include <glib.h>
 
 typedef enum {
-	INJECT_MEMORY = 1 << 0, /* g_try_*(), posix_memalign() of more than 64 KiB */
-	INJECT_THREAD = 1 << 1, /* pthread_create(), which GLib and libfuse use */
-	INJECT_OPEN = 1 << 2,	/* what gives a descriptor: open, socket, eventfd, pipe */
-	INJECT_READ = 1 << 3,	/* pread, preadv2 */
-	INJECT_WRITE = 1 << 4,	/* pwrite, pwritev2 */
-	INJECT_FLUSH = 1 << 5,	/* fdatasync, fsync */
-	INJECT_SPACE = 1 << 6,	/* ftruncate, fallocate */
-	INJECT_LOCK = 1 << 7,	/* flock */
+	INJECT_MEMORY = 1 << 0,	 /* g_try_*(), posix_memalign() of more than 64 KiB */
+	INJECT_THREAD = 1 << 1,	 /* pthread_create(), which GLib and libfuse use */
+	INJECT_OPEN = 1 << 2,	 /* what gives a descriptor: open, socket, eventfd, pipe */
+	INJECT_READ = 1 << 3,	 /* pread, preadv2 */
+	INJECT_WRITE = 1 << 4,	 /* pwrite, pwritev2 */
+	INJECT_FLUSH = 1 << 5,	 /* fdatasync, fsync */
+	INJECT_SPACE = 1 << 6,	 /* ftruncate, fallocate */
+	INJECT_LOCK = 1 << 7,	 /* flock */
+	INJECT_RECEIVE = 1 << 8, /* read, recv */
+	INJECT_SEND = 1 << 9,	 /* write, send */
+	INJECT_NAME = 1 << 10,	 /* rename, renameat2, link */
+	INJECT_STAT = 1 << 11,	 /* fstat */
+	INJECT_SOCKET = 1 << 12, /* bind, listen, connect, accept4, getsockopt, fchmod */
+	INJECT_POLL = 1 << 13,	 /* poll */
 } InjectKind;
 
 #define INJECT_SHORT (-1) /* a transfer of a part, with success */
