@@ -20,6 +20,7 @@
 
 #define JSON_DEPTH 8
 #define BACKLOG 16
+#define REST_MICROSECONDS 100000
 
 typedef struct {
 	int fd;	     /* -1: free */
@@ -34,6 +35,7 @@ typedef struct {
 struct Control {
 	int directory, listener, stop;
 	char *name;
+	gboolean bound; /* the socket's name is ours */
 	ControlHandler handler;
 	gpointer data;
 	GThread *thread;
@@ -218,13 +220,23 @@ static Client *client_place(Control *control)
 	return oldest;
 }
 
+/* Where the process has no descriptor or memory left, what was to be done is still there to be
+ * done: it must not go round and round. */
+static void rest(void)
+{
+	g_usleep(REST_MICROSECONDS);
+}
+
 static void client_accept(Control *control)
 {
 	int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	Client *client;
 
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			rest();
 		return;
+	}
 	if (!is_allowed(fd)) {
 		close(fd);
 		return;
@@ -270,14 +282,18 @@ static gboolean serve_once(Control *control)
 	struct pollfd fds[2 + CONTROL_CLIENTS] = {{control->stop, POLLIN, 0},
 						  {control->listener, POLLIN, 0}};
 	int timeout = expire_clients(control);
+	eventfd_t stopped;
 
 	for (guint i = 0; i < CONTROL_CLIENTS; i++) {
 		const Client *client = &control->clients[i];
 
 		fds[2 + i] = (struct pollfd){client->fd, client->out ? POLLOUT : POLLIN, 0};
 	}
-	if (poll(fds, G_N_ELEMENTS(fds), timeout) < 0 && errno != EINTR)
-		return FALSE;
+	if (poll(fds, G_N_ELEMENTS(fds), timeout) < 0) {
+		if (errno != EINTR)
+			rest();
+		return eventfd_read(control->stop, &stopped) != 0;
+	}
 	if (fds[0].revents)
 		return FALSE;
 	for (guint i = 0; i < CONTROL_CLIENTS; i++)
@@ -334,10 +350,10 @@ static gboolean listen_there(Control *control, GError **error)
 	control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* The socket's own mode becomes the file's: the process's umask is not ours to set. */
 	if (control->listener < 0 || fchmod(control->listener, 0600) ||
-	    bind(control->listener, (struct sockaddr *)&address, sizeof address) ||
-	    listen(control->listener, BACKLOG))
+	    bind(control->listener, (struct sockaddr *)&address, sizeof address))
 		return error_set_errno(error, errno, "listen");
-	return TRUE;
+	control->bound = TRUE;
+	return !listen(control->listener, BACKLOG) || error_set_errno(error, errno, "listen");
 }
 
 static gboolean open_parts(Control *control, const Config *config, GError **error)
@@ -389,8 +405,9 @@ void control_free(Control *control)
 	if (control->thread) {
 		eventfd_write(control->stop, 1);
 		g_thread_join(control->thread);
-		unlinkat(control->directory, control->name, 0);
 	}
+	if (control->bound)
+		unlinkat(control->directory, control->name, 0);
 	for (guint i = 0; i < CONTROL_CLIENTS; i++)
 		client_close(&control->clients[i]);
 	close_if_open(control->listener);
