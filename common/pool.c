@@ -24,6 +24,7 @@
 
 #define SUFFIX ".vol"
 #define TEMPORARY_SUFFIX ".new"
+#define EDGE MIB /* of a device, where whatever holds it has its mark */
 #define MARKER_FORMAT 1
 #define MARKER_SIZE_MAX 4096
 #define DEVICE_PATH_MAX 200
@@ -344,8 +345,8 @@ static gboolean range_is_zero(Backing *backing, guint64 offset, gsize length, ch
 static gboolean device_is_empty(Backing *backing, GError **error)
 {
 	guint64 size = backing_size(backing);
-	gsize edge = (gsize)MIN(size, MIB);
-	g_autofree char *buffer = g_try_malloc(MIB);
+	gsize edge = (gsize)MIN(size, EDGE);
+	g_autofree char *buffer = g_try_malloc(EDGE);
 
 	if (!buffer)
 		return error_set_errno(error, ENOMEM, "read %s", backing->name);
@@ -404,7 +405,7 @@ Volume *pool_volume_open(const Config *config, const VolumeName *name, VolumeOpe
 	return volume_open(backing, text, flags, error);
 }
 
-static gboolean wipe_superblocks(Backing *backing, GError **error)
+static gboolean has_superblock(Backing *backing, GError **error)
 {
 	static const guint64 homes[] = {FORMAT_SUPERBLOCK_A, FORMAT_SUPERBLOCK_B};
 	guint8 block[FORMAT_SUPERBLOCK_SIZE];
@@ -415,11 +416,25 @@ static gboolean wipe_superblocks(Backing *backing, GError **error)
 		err = backing_pread(backing, block, sizeof block, homes[i]);
 		found |= !err && !memcmp(block, FORMAT_MAGIC, strlen(FORMAT_MAGIC));
 	}
-	if (!err && !found)
-		return error_set(error, STORAGEOS_ERROR_NOT_FOUND, "%s holds none", backing->name);
-	memset(block, 0, sizeof block);
-	for (guint i = 0; i < G_N_ELEMENTS(homes) && !err; i++)
-		err = backing_pwrite(backing, block, sizeof block, homes[i]);
+	if (err)
+		return error_set_errno(error, err, "read %s", backing->name);
+	return found || error_set(error, STORAGEOS_ERROR_NOT_FOUND, "%s holds none", backing->name);
+}
+
+/* Both ends, where a device is looked at before it is used; at the first are the superblocks. */
+static gboolean wipe_device(Backing *backing, GError **error)
+{
+	guint64 size = backing_size(backing);
+	gsize edge = (gsize)MIN(size, EDGE);
+	g_autofree char *zeros = g_try_malloc0(EDGE);
+	int err = zeros ? 0 : -ENOMEM;
+
+	if (!has_superblock(backing, error))
+		return FALSE;
+	if (!err)
+		err = backing_pwrite(backing, zeros, edge, 0);
+	if (!err)
+		err = backing_pwrite(backing, zeros, edge, size - edge);
 	if (!err)
 		err = backing_flush(backing);
 	return !err || error_set_errno(error, err, "wipe %s", backing->name);
@@ -432,7 +447,7 @@ gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError
 	gboolean done = backing && backing_lock(backing, TRUE, error);
 
 	if (done && !name->pool)
-		done = wipe_superblocks(backing, error);
+		done = wipe_device(backing, error);
 	else if (done)
 		done = !unlink(path) || error_set_errno(error, errno, "remove %s", path);
 	if (done && name->pool)

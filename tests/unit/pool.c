@@ -2,11 +2,14 @@
 #include "common/pool.h"
 
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "common/backing/file.h"
 #include "common/error.h"
 #include "common/units.h"
 #include "tests/harness.h"
+#include "tests/loop-device.h"
 
 #define NAME_63 "a23456789012345678901234567890123456789012345678901234567890123"
 
@@ -366,6 +369,192 @@ static void test_device_path_must_be_one(const void *data)
 	CHECK_STR(text, "precious");
 }
 
+/* ---- volumes on devices */
+
+typedef struct {
+	char *file, *path; /* below, and the device */
+	int fd;
+	VolumeName name;
+} Device;
+
+/* FALSE, and the test is skipped, where there can be none. */
+static gboolean device_init(Device *device, guint64 size)
+{
+	device->file = test_path(".disk");
+	CHECK(g_file_set_contents(device->file, "", 0, NULL));
+	CHECK_INT(truncate(device->file, (off_t)size), 0);
+	device->fd = loop_device_new(device->file, &device->path);
+	if (device->fd < 0)
+		test_skip("no loop device can be made");
+	device->name.name = device->path;
+	return device->fd >= 0;
+}
+
+static void device_clear(Device *device)
+{
+	if (device->fd >= 0)
+		close(device->fd);
+	g_free(device->file);
+	g_free(device->path);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Device, device_clear)
+
+static void device_put(const Device *device, const char *text, guint64 offset)
+{
+	CHECK_INT(pwrite(device->fd, text, strlen(text), (off_t)offset), (gint64)strlen(text));
+	CHECK_INT(fsync(device->fd), 0);
+}
+
+static void test_device_life(const void *data)
+{
+	const VolumeParameters parameters = {.size = MIB};
+	g_autoptr(Config) config = new_config(TRUE);
+	g_auto(Device) device = {0};
+	g_autoptr(GError) error = NULL;
+	Volume *volume;
+
+	(void)data;
+	if (!device_init(&device, 16 * MIB))
+		return;
+	CHECK(!pool_volume_delete(config, &device.name, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "holds none");
+	g_clear_error(&error);
+	CHECK(pool_volume_create(config, &device.name, &parameters, FALSE, &error));
+	CHECK_NO_ERROR(error);
+	volume = pool_volume_open(config, &device.name, 0, &error);
+	REQUIRE(volume);
+	CHECK_UINT(volume_size(volume), MIB);
+	CHECK(!pool_volume_delete(config, &device.name, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY, "delete volume '/dev/loop");
+	g_clear_error(&error);
+	CHECK(volume_close(volume, NULL));
+	test_row("it is not empty any more");
+	CHECK(!pool_volume_create(config, &device.name, &parameters, FALSE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, "is not empty: bytes 0 to 1048576");
+	test_row("deleted");
+	device_put(&device, "data", 16 * MIB - 5);
+	CHECK(pool_volume_delete(config, &device.name, NULL));
+	CHECK(!pool_volume_open(config, &device.name, 0, NULL));
+	g_clear_error(&error);
+	CHECK(pool_volume_create(config, &device.name, &parameters, FALSE, &error));
+	CHECK_NO_ERROR(error);
+}
+
+/* Partition tables, file systems and members of arrays have their marks at either end. */
+static void test_device_holds_something(const void *data)
+{
+	static const guint64 places[] = {0, 100, MIB - 5, 15 * MIB, 16 * MIB - 5};
+	const VolumeParameters parameters = {.size = MIB};
+	g_autoptr(Config) config = new_config(TRUE);
+
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
+		g_auto(Device) device = {0};
+		g_autoptr(GError) error = NULL;
+		char text[6] = "";
+
+		test_row("at byte %d", (int)places[i]);
+		if (!device_init(&device, 16 * MIB))
+			return;
+		device_put(&device, "other", places[i]);
+		CHECK(!pool_volume_create(config, &device.name, &parameters, FALSE, &error));
+		CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, "is not empty");
+		CHECK_INT(pread(device.fd, text, 5, (off_t)places[i]), 5);
+		CHECK_STR(text, "other");
+		CHECK(pool_volume_create(config, &device.name, &parameters, TRUE, NULL));
+	}
+}
+
+static void test_device_too_small(const void *data)
+{
+	const VolumeParameters parameters = {.size = MIB};
+	g_autoptr(Config) config = new_config(TRUE);
+	g_auto(Device) device = {0};
+	g_autoptr(GError) error = NULL;
+
+	(void)data;
+	if (!device_init(&device, 32 * KIB))
+		return;
+	CHECK(!pool_volume_create(config, &device.name, &parameters, FALSE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NO_SPACE, "create volume '/dev/loop");
+	g_clear_error(&error);
+	CHECK(!pool_volume_delete(config, &device.name, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "delete volume '/dev/loop");
+}
+
+/* ---- what a creation that died leaves */
+
+static gint64 later; /* seconds */
+
+/* The clock of all that is linked here. */
+time_t time(time_t *ret_now)
+{
+	time_t now = (time_t)(g_get_real_time() / G_USEC_PER_SEC + later);
+
+	if (ret_now)
+		*ret_now = now;
+	return now;
+}
+
+static void test_dead_creations(const void *data)
+{
+	static const struct {
+		const char *name;
+		gboolean goes;
+	} files[] = {
+		{".v.vol.0123456789abcdef.new", TRUE},
+		{".held.vol.0123456789abcdef.new", FALSE},
+		{"seen.new", FALSE},
+		{".other", FALSE},
+	};
+	g_autoptr(Config) config = new_config(TRUE);
+	const char *directory = config_find_pool(config, "p")->path;
+	const VolumeParameters parameters = {.size = MIB};
+	VolumeName name = {(char *)"p", (char *)"v"}, next = {(char *)"p", (char *)"w"};
+	g_autofree char *is_directory = g_build_filename(directory, ".dir.new", NULL);
+	g_autofree char *held_path = g_build_filename(directory, files[1].name, NULL);
+	g_autoptr(Backing) held = NULL;
+
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
+		g_autofree char *path = g_build_filename(directory, files[i].name, NULL);
+
+		CHECK(g_file_set_contents(path, "x", -1, NULL));
+	}
+	CHECK_INT(mkdir(is_directory, 0700), 0);
+	held = backing_file_open(held_path, 0, NULL);
+	REQUIRE(held && backing_lock(held, TRUE, NULL));
+	CHECK(pool_volume_create(config, &name, &parameters, FALSE, NULL));
+	CHECK_UINT(entries(directory), 7); /* all are young */
+	later = 120;
+	CHECK(pool_volume_create(config, &next, &parameters, FALSE, NULL));
+	later = 0;
+	for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
+		g_autofree char *path = g_build_filename(directory, files[i].name, NULL);
+
+		test_row("%s", files[i].name);
+		CHECK_INT(access(path, F_OK) != 0, files[i].goes);
+	}
+	CHECK_UINT(entries(directory), 7);
+}
+
+static void test_pool_refused(const void *data)
+{
+	g_autofree char *file = test_path(".file");
+	g_autofree char *below = g_build_filename(file, "x", NULL);
+	g_autoptr(GError) bad_name = NULL, relative = NULL, no_directory = NULL;
+
+	(void)data;
+	CHECK(pool_name_valid("p") && !pool_name_valid("P"));
+	CHECK(g_file_set_contents(file, "", 0, NULL));
+	CHECK(!pool_create("P", "/nonexistent/pool", &bad_name));
+	CHECK_ERROR(bad_name, STORAGEOS_ERROR_INVALID, "'P' is no name for a pool");
+	CHECK(!pool_create("p", "x/y", &relative));
+	CHECK_ERROR(relative, STORAGEOS_ERROR_INVALID, "'x/y' is not an absolute path");
+	CHECK(!pool_create("p", below, &no_directory));
+	CHECK_ERROR(no_directory, STORAGEOS_ERROR_NOT_FOUND, below);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("names are taken apart", test_names, NULL);
@@ -382,5 +571,12 @@ int main(int argc, char **argv)
 	test_add("of many creators one wins", test_one_creator_wins, NULL);
 	test_add("a path that is no block device is left alone", test_device_path_must_be_one,
 		 NULL);
+	test_add("a volume on a device is made, opened, held and deleted", test_device_life, NULL);
+	test_add("a device that holds something is left alone, unless forced",
+		 test_device_holds_something, NULL);
+	test_add("a device that is too small is refused", test_device_too_small, NULL);
+	test_add("what a creation left that died is removed by the next one", test_dead_creations,
+		 NULL);
+	test_add("a pool's name and directory are looked at first", test_pool_refused, NULL);
 	return test_run(argc, argv);
 }
