@@ -290,7 +290,9 @@ static gboolean file_lock(Backing *backing, gboolean exclusive, GError **error)
 			       ? set_busy(backing->name, &st, error)
 			       : error_set_errno(error, errno, "%s: lock", backing->name);
 	/* Between our opening and our locking its owner may have deleted or grown it. */
-	if (fstat(file->fd, &st) < 0 || !st.st_nlink)
+	if (fstat(file->fd, &st) < 0)
+		return error_set_errno(error, errno, "%s: stat", backing->name);
+	if (!st.st_nlink)
 		return error_set(error, STORAGEOS_ERROR_NOT_FOUND, "%s was deleted meanwhile",
 				 backing->name);
 	result = look_at_size(file);

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -270,6 +272,31 @@ static void test_block_exclusive(const void *data)
 	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, device);
 }
 
+/* It may be made longer below us; we cannot make it so. */
+static void test_block_size(const void *data)
+{
+	g_autofree char *path = new_file(4 * MIB), *device = NULL;
+	g_autoptr(Backing) backing = NULL;
+	int fd = loop_device_new(path, &device);
+
+	(void)data;
+	if (fd < 0) {
+		test_skip("no loop device can be made");
+		return;
+	}
+	backing = open_or_fail(device, 0);
+	CHECK_UINT(backing_size(backing), 4 * MIB);
+	CHECK_UINT(backing_allocated(backing), 4 * MIB);
+	CHECK_INT(backing_grow(backing, 3 * MIB), 0);
+	CHECK_INT(backing_grow(backing, 6 * MIB), -ENOSPC);
+	CHECK_INT(truncate(path, 8 * MIB), 0);
+	CHECK_INT(ioctl(fd, LOOP_SET_CAPACITY), 0);
+	CHECK_INT(backing_grow(backing, 6 * MIB), 0);
+	CHECK_UINT(backing_size(backing), 8 * MIB);
+	CHECK_INT(backing_grow(backing, 9 * MIB), -ENOSPC);
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("what was written is there after opening anew", test_reopen, NULL);
@@ -284,5 +311,6 @@ int main(int argc, char **argv)
 	test_add("a file that was cut behind our back reads as zeros", test_truncated, NULL);
 	test_add("the process's own file size limit is no signal", test_process_limit, NULL);
 	test_add("a block device is opened for writing once", test_block_exclusive, NULL);
+	test_add("a block device is as long as it is", test_block_size, NULL);
 	return test_run(argc, argv);
 }
