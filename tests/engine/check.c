@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Volumes that are wrong though every checksum is right, as a bug of ours would leave them: check
+ * names each, an open and reads go on or refuse, and repair mends what is no guess.
+ */
+#include <errno.h>
+
+#include "common/backing/faulty.h"
+#include "common/check.h"
+#include "common/error.h"
+#include "common/logging.h"
+#include "common/repair.h"
+#include "common/superblock.h"
+#include "common/units.h"
+#include "tests/engine/support.h"
+
+#define SIZE (272 * MIB) /* three levels of nodes */
+#define LEVELS 3
+#define BLOCKS 8u /* at the volume's start, in neighbouring slots */
+#define LAST (SIZE - BLOCK_SIZE)
+
+static void no_log(LoggingLevel level, const char *line)
+{
+	(void)level, (void)line;
+}
+
+/* Closed; or its process died with a flushed record of the last block in the journal. */
+static Backing *new_backing(gboolean closed)
+{
+	const VolumeParameters p = {.size = SIZE, .journal_size = 64 * KIB};
+	Backing *backing = backing_faulty_new(0);
+	Volume *volume;
+
+	CHECK(volume_format(backing, &p, NULL));
+	volume = backing_open_volume(backing);
+	for (guint i = 0; volume && i < BLOCKS; i++)
+		CHECK_INT(volume_put_value(volume, (guint8)(1 + i), BLOCK_SIZE, i * BLOCK_SIZE), 0);
+	close_volume(volume);
+	if (closed)
+		return backing;
+	volume = backing_open_volume(backing);
+	CHECK_INT(volume_put_value(volume, 99, BLOCK_SIZE, LAST), 0);
+	CHECK_INT(volume_flush(volume), 0);
+	volume_abandon(volume);
+	return backing;
+}
+
+/* ---- changing it, with checksums that are right */
+
+typedef struct {
+	SuperblockPair pair;
+	Superblock *sb;
+	guint64 homes[LEVELS];	  /* where the nodes over block 0 are */
+	MapEntry entries[LEVELS]; /* what refers to them */
+	FormatNode nodes[LEVELS];
+} Tree;
+
+static guint64 offset_of(const Tree *tree, guint64 slot)
+{
+	return tree->sb->groups_offset + slot * FORMAT_SLOT_SIZE;
+}
+
+static void tree_read(Backing *backing, Tree *tree)
+{
+	CHECK(superblock_load(backing, &tree->pair, NULL));
+	tree->sb = &tree->pair.current;
+	CHECK_UINT(tree->sb->levels, LEVELS);
+	for (guint level = LEVELS; level-- > 0;) {
+		tree->entries[level] = level == LEVELS - 1
+					       ? tree->sb->map_root
+					       : entry_decode(&tree->nodes[level + 1].pointers[0]);
+		tree->homes[level] = tree->entries[level].slot;
+		CHECK_INT(backing_pread(backing, &tree->nodes[level], sizeof(FormatNode),
+					offset_of(tree, tree->homes[level])),
+			  0);
+	}
+}
+
+/* The nodes to where they were, and the superblock as it is now. */
+static void tree_write(Backing *backing, Tree *tree)
+{
+	for (guint level = 0; level < LEVELS; level++) {
+		tree->entries[level].crc =
+			crc32c(codec_seed(tree->sb->seed, place_of_node(level, 0)),
+			       &tree->nodes[level], sizeof(FormatNode));
+		for (guint copy = 0; copy < (level ? 2 : 1); copy++)
+			CHECK_INT(backing_pwrite(
+					  backing, &tree->nodes[level], sizeof(FormatNode),
+					  offset_of(tree, tree->homes[level] +
+								  copy * FORMAT_COPY_DISTANCE)),
+				  0);
+		if (level < LEVELS - 1)
+			entry_encode(&tree->entries[level], &tree->nodes[level + 1].pointers[0]);
+	}
+	if (tree->sb->map_root.slot)
+		tree->sb->map_root = tree->entries[LEVELS - 1];
+	CHECK_INT(superblock_rewrite(backing, &tree->pair), 0);
+}
+
+static MapEntry block_entry(const Tree *tree, guint i)
+{
+	return entry_decode(&tree->nodes[0].pointers[i]);
+}
+
+static void set_block(Tree *tree, guint i, MapEntry entry)
+{
+	entry_encode(&entry, &tree->nodes[0].pointers[i]);
+}
+
+/* ---- what is wrong */
+
+static void nothing(Tree *tree)
+{
+	(void)tree;
+}
+
+static void block_twice(Tree *tree)
+{
+	set_block(tree, 5, block_entry(tree, 2));
+}
+
+static void block_nowhere(Tree *tree)
+{
+	MapEntry entry = block_entry(tree, 5);
+
+	entry.slot = tree->sb->groups * ((guint64)1 << FORMAT_GROUP_SHIFT) + 100;
+	set_block(tree, 5, entry);
+}
+
+static void block_on_bitmap(Tree *tree)
+{
+	MapEntry entry = block_entry(tree, 5);
+
+	entry.slot = 1;
+	set_block(tree, 5, entry);
+}
+
+static void block_of_the_future(Tree *tree)
+{
+	MapEntry entry = block_entry(tree, 5);
+
+	entry.birth = tree->sb->checkpoint + 1;
+	set_block(tree, 5, entry);
+}
+
+static void block_forgotten(Tree *tree)
+{
+	set_block(tree, 5, (MapEntry){0});
+}
+
+static void block_on_free_slot(Tree *tree)
+{
+	MapEntry entry = block_entry(tree, 5);
+
+	entry.slot = FORMAT_FIRST_INDEX + 20000;
+	set_block(tree, 5, entry);
+}
+
+static void inner_without_copy(Tree *tree)
+{
+	tree->entries[1].slot += FORMAT_COPY_DISTANCE;
+}
+
+static void inner_nowhere(Tree *tree)
+{
+	tree->entries[1].slot = tree->sb->groups << FORMAT_GROUP_SHIFT | 100;
+}
+
+static void leaf_is_root(Tree *tree)
+{
+	tree->entries[0].slot = tree->homes[2];
+}
+
+static void counts(Tree *tree)
+{
+	tree->sb->data_slots++;
+}
+
+static void bitmaps_of_another_time(Tree *tree)
+{
+	tree->sb->bitmap_digest++;
+}
+
+static void closed_with_records(Tree *tree)
+{
+	tree->sb->clean = TRUE;
+}
+
+static void records_beyond_the_end(Tree *tree)
+{
+	tree->sb->size = LAST;
+}
+
+static void checkpoint_of_nothing(Tree *tree)
+{
+	tree->sb->map_root = (MapEntry){0};
+}
+
+typedef struct {
+	const char *name;
+	gboolean closed;
+	void (*change)(Tree *tree);
+	const char *finding;	   /* NULL: none */
+	guint64 errors;		   /* 0: some */
+	const char *action, *left; /* of the plan, or NULL */
+} Row;
+
+static const Row rows[] = {
+	{"nothing", TRUE, nothing, NULL, 0, NULL, NULL},
+	{"nothing, with records", FALSE, nothing, NULL, 0, NULL, NULL},
+	{"two blocks in one slot", TRUE, block_twice, "block 5: slot", 0, NULL, "are used twice"},
+	{"a slot that does not exist", TRUE, block_nowhere, "does not exist", 0, NULL,
+	 "do not exist"},
+	{"a slot that is a bitmap's", TRUE, block_on_bitmap, "slot 1 does not exist", 0, NULL,
+	 "do not exist"},
+	{"a block that is born later", TRUE, block_of_the_future, "after the checkpoint", 1, NULL,
+	 NULL},
+	{"a slot of nobody", TRUE, block_forgotten,
+	 "in use by the bitmap, but nothing refers to it", 2, "bitmap", NULL},
+	{"a free slot", TRUE, block_on_free_slot, "free by the bitmap, but the map refers to it", 0,
+	 "bitmap", NULL},
+	{"a node that has no place for its copy", TRUE, inner_without_copy,
+	 "is no place for a node with a copy", 0, NULL, NULL},
+	{"a node that is not there", TRUE, inner_nowhere, "does not exist", 0, NULL,
+	 "do not exist"},
+	{"a leaf in the root's slot", TRUE, leaf_is_root, "is used twice", 0, NULL,
+	 "are used twice"},
+	{"wrong counts", TRUE, counts, "the superblock counts", 1, "counts", NULL},
+	{"bitmaps of another time", TRUE, bitmaps_of_another_time, "not the one of the checkpoint",
+	 1, NULL, NULL},
+	{"closed, with records", FALSE, closed_with_records,
+	 "the journal has records though the volume was closed", 1, NULL, NULL},
+	{"records of blocks that are not there", FALSE, records_beyond_the_end,
+	 "names blocks that are not there", 0, NULL, NULL},
+	{"no map", TRUE, checkpoint_of_nothing, "nothing refers to it", 0, "bitmap", NULL},
+};
+
+static gboolean has(const GPtrArray *texts, const char *part)
+{
+	for (guint i = 0; i < texts->len; i++)
+		if (strstr(g_ptr_array_index(texts, i), part))
+			return TRUE;
+	return FALSE;
+}
+
+static void note_all(const char *what, const GPtrArray *texts)
+{
+	for (guint i = 0; i < MIN(texts->len, 5); i++)
+		test_note("%s: %s", what, (const char *)g_ptr_array_index(texts, i));
+}
+
+/* Whatever it says: a block is right, an error, or where the map has none a hole. */
+static void open_and_read(Backing *backing, const Row *row)
+{
+	g_autoptr(GError) error = NULL;
+	Volume *volume = volume_open(backing_borrow(backing), "test", 0, &error);
+	guint8 block[BLOCK_SIZE], right[BLOCK_SIZE], hole[BLOCK_SIZE] = {0};
+
+	if (!volume) {
+		CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, NULL);
+		return;
+	}
+	for (guint i = 0; i < BLOCKS; i++) {
+		int r = volume_get(volume, block, sizeof block, i * BLOCK_SIZE);
+		gboolean may_be_hole = row->change == checkpoint_of_nothing ||
+				       (row->change == block_forgotten && i == 5);
+
+		memset(right, (int)(1 + i), sizeof right);
+		if (r)
+			CHECK(r == -EBADMSG || r == -EIO);
+		else if (!may_be_hole || memcmp(block, hole, sizeof block) != 0)
+			CHECK_MEM(block, right, sizeof block);
+	}
+	volume_put_value(volume, 77, BLOCK_SIZE, MIB);
+	volume_close(volume, NULL);
+}
+
+static void test_finding(const void *data)
+{
+	const Row *row = data;
+	g_autoptr(Backing) backing = new_backing(row->closed);
+	g_autoptr(CheckResult) result = NULL;
+	g_autoptr(GError) error = NULL;
+	Tree tree;
+
+	tree_read(backing, &tree);
+	row->change(&tree);
+	tree_write(backing, &tree);
+	result = check_run(backing, NULL, NULL, &error);
+	CHECK_NO_ERROR(error);
+	REQUIRE(result);
+	CHECK_INT(result->errors > 0, row->finding != NULL);
+	if (row->finding && !CHECK(has(result->messages, row->finding)))
+		note_all("found", result->messages);
+	if (row->errors && !CHECK_UINT(result->errors, row->errors))
+		note_all("found", result->messages);
+	open_and_read(backing, row);
+}
+
+static guint64 count_lost(const CheckResult *result)
+{
+	guint64 n = 0;
+
+	for (guint i = 0; i < result->lost->len; i++)
+		n += g_array_index(result->lost, CheckRange, i).end -
+		     g_array_index(result->lost, CheckRange, i).first;
+	return n;
+}
+
+static void test_repair(const void *data)
+{
+	const Row *row = data;
+	g_autoptr(Backing) backing = new_backing(row->closed);
+	g_autoptr(RepairPlan) plan = NULL;
+	g_autoptr(CheckResult) after = NULL;
+	g_autoptr(GError) error = NULL;
+	Tree tree;
+
+	tree_read(backing, &tree);
+	row->change(&tree);
+	tree_write(backing, &tree);
+	plan = repair_plan(backing, 0, NULL, NULL, &error);
+	CHECK_NO_ERROR(error);
+	REQUIRE(plan);
+	if (row->action && !CHECK(has(plan->actions, row->action)))
+		note_all("action", plan->actions);
+	if (row->left && !CHECK(has(plan->left, row->left)))
+		note_all("left", plan->left);
+	CHECK(repair_carry_out(plan, &error));
+	CHECK_NO_ERROR(error);
+	after = check_run(backing, NULL, NULL, NULL);
+	REQUIRE(after);
+	CHECK(after->errors <= plan->check->errors);
+	if (row->action)
+		CHECK_UINT(after->errors, count_lost(after));
+	open_and_read(backing, row);
+}
+
+/* ---- much of it */
+
+static void note_progress(double fraction, gpointer data)
+{
+	double *last = data;
+
+	CHECK(fraction >= *last && fraction <= 1);
+	*last = fraction;
+}
+
+static void test_many(const void *data)
+{
+	const VolumeParameters p = {.size = SIZE, .journal_size = 64 * KIB};
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	g_autoptr(CheckResult) good = NULL, bad = NULL;
+	double fraction = 0;
+	Volume *volume;
+	Tree tree;
+
+	(void)data;
+	CHECK(volume_format(backing, &p, NULL));
+	volume = backing_open_volume(backing);
+	for (guint i = 0; volume && i < 40; i++)
+		CHECK_INT(volume_put_value(volume, 7, MIB, i * MIB), 0);
+	close_volume(volume);
+	good = check_run(backing, note_progress, &fraction, NULL);
+	REQUIRE(good);
+	CHECK_UINT(good->errors, 0);
+	CHECK(fraction > .3);
+	test_row("none of them is referred to any more");
+	tree_read(backing, &tree);
+	tree.sb->map_root = (MapEntry){0};
+	CHECK_INT(superblock_rewrite(backing, &tree.pair), 0);
+	bad = check_run(backing, NULL, NULL, NULL);
+	REQUIRE(bad);
+	CHECK(bad->errors > 40 * 256);
+	CHECK_UINT(bad->messages->len, CHECK_MESSAGES);
+}
+
+int main(int argc, char **argv)
+{
+	logging_set_sink(no_log);
+	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autofree char *name = g_strdup_printf("check: %s", rows[i].name);
+		g_autofree char *repair = g_strdup_printf("repair: %s", rows[i].name);
+
+		test_add(name, test_finding, &rows[i]);
+		test_add(repair, test_repair, &rows[i]);
+	}
+	test_add("check: all findings are counted, not all are kept", test_many, NULL);
+	return test_run(argc, argv);
+}
