@@ -50,6 +50,9 @@ typedef struct {
 	guint64 refused;     /* claims: slots that are used twice, or do not exist */
 	gboolean cut_short;  /* a flushed record is damaged ... */
 	JournalPlace end;    /* ... the one here: the first that does not count */
+	/* The path to where it is, one of each level, and the copy of the last: what is not walked for
+	 * want of memory would pass for free. */
+	FormatNode nodes[FORMAT_LEVELS_MAX], copy;
 	guint8 *buffer;      /* of CHECK_BUFFER bytes */
 } Check;
 

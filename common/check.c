@@ -115,17 +115,17 @@ static gboolean read_copy(Check *check, guint level, guint64 index, guint64 slot
 static gboolean read_node(Check *check, guint level, guint64 index, const MapEntry *entry,
 			  FormatNode *node)
 {
-	g_autofree FormatNode *copy = level ? g_try_new(FormatNode, 1) : NULL;
 	CheckCopy pair = {entry->slot, entry->slot + FORMAT_COPY_DISTANCE, level, index};
 	gboolean good = read_copy(check, level, index, pair.whole, entry->crc, node);
-	gboolean copy_good = copy && read_copy(check, level, index, pair.damaged, entry->crc, copy);
+	gboolean copy_good =
+		level && read_copy(check, level, index, pair.damaged, entry->crc, &check->copy);
 
 	check->result->nodes++;
 	if (!good && copy_good) {
 		pair = (CheckCopy){pair.damaged, pair.whole, level, index};
-		*node = *copy;
+		*node = check->copy;
 	}
-	if (copy && good != copy_good)
+	if (level && good != copy_good)
 		g_array_append_val(check->copies, pair);
 	return good || copy_good;
 }
@@ -184,16 +184,11 @@ static void check_leaf(Check *check, guint64 index, const FormatNode *leaf, gboo
 
 static void check_node(Check *check, guint level, guint64 index, MapEntry entry, gboolean dead)
 {
-	g_autofree FormatNode *node = NULL;
+	FormatNode *node = &check->nodes[level];
 
 	if (!entry.slot || !claim_node(check, level, index, entry.slot))
 		return;
 	check->node_slots += level ? 2 : 1;
-	node = g_try_new(FormatNode, 1);
-	if (!node) {
-		found(check, "out of memory");
-		return;
-	}
 	dead = dead || entry.dead;
 	if (!read_node(check, level, index, &entry, node)) {
 		check->lost_nodes++;
