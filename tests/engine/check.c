@@ -231,7 +231,7 @@ static const Row rows[] = {
 	{"closed, with records", FALSE, closed_with_records,
 	 "the journal has records though the volume was closed", 1, NULL, NULL},
 	{"records of blocks that are not there", FALSE, records_beyond_the_end,
-	 "names blocks that are not there", 0, NULL, NULL},
+	 "names blocks or slots that are not there", 0, NULL, NULL},
 	{"no map", TRUE, checkpoint_of_nothing, "nothing refers to it", 0, "bitmap", NULL},
 };
 
