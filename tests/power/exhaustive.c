@@ -242,9 +242,11 @@ typedef struct {
 	gint next;	/* atomic: of those that are left */
 } Sweep;
 
-/* The recording of a sequence.  *ret_from: where the first operation began that no shorter sequence
- * has, as far as is easily said: sequences that go on with the first operation cut those before. */
-static gboolean record(Session *session, const Start *start, const char *letters, guint64 *ret_from)
+/* The recording of a sequence, which ends at *ret_to.  *ret_from: where the first operation began
+ * that no shorter sequence has, as far as is easily said: sequences that go on with the first
+ * operation cut those before. */
+static gboolean record(Session *session, const Start *start, const char *letters, guint64 *ret_from,
+		       guint64 *ret_to)
 {
 	guint64 from = 0;
 
@@ -255,6 +257,8 @@ static gboolean record(Session *session, const Start *start, const char *letters
 		run_operation(session, letters[i]);
 	}
 	*ret_from = MAX(from, disk_forgotten(session->disk));
+	*ret_to = disk_now(session->disk).position;
+	session_stop(session);
 	return !session->failed;
 }
 
@@ -262,15 +266,15 @@ static void sweep_sequence(Sweep *sweep, guint64 number)
 {
 	char name[LENGTH + 2] = {(char)('0' + (sweep->start - starts))};
 	Recording recording = {.name = name};
-	guint64 seed = mix(sweep->seed, number), from;
+	guint64 seed = mix(sweep->seed, number), from, to;
 	Session session;
 
 	for (guint i = LENGTH; i > 0; i--, number /= N_OPERATIONS)
 		name[i] = operations[number % N_OPERATIONS].letter;
-	if (record(&session, sweep->start, name + 1, &from)) {
+	if (record(&session, sweep->start, name + 1, &from, &to)) {
 		recording.disk = session.disk;
 		recording.history = session.history;
-		trial_sweep(sweep->trials, &recording, from, disk_now(session.disk).position, seed);
+		trial_sweep(sweep->trials, &recording, from, to, seed);
 	}
 	session_end(&session);
 }
@@ -324,7 +328,7 @@ static void test_replay(const void *data)
 	Recording recording = {.name = name};
 	guint number = (guint)(*name - '0');
 	Session session;
-	guint64 from;
+	guint64 from, to;
 
 	(void)data;
 	if (!CHECK(number < G_N_ELEMENTS(starts)) || !CHECK(strlen(name) == LENGTH + 1))
@@ -332,7 +336,7 @@ static void test_replay(const void *data)
 	prepare(&starts[number]);
 	for (guint attempt = 1, done = FALSE; !done; attempt++) {
 		done = TRUE;
-		if (record(&session, &starts[number], name + 1, &from)) {
+		if (record(&session, &starts[number], name + 1, &from, &to)) {
 			recording.disk = session.disk;
 			recording.history = session.history;
 			done = trial_replay(trials, &recording, replay + strlen(name),

@@ -118,7 +118,7 @@ static void record(Session *session, guint64 seed)
 	}
 	for (guint i = 0; i < THREADS; i++)
 		g_thread_join(threads[i]);
-	volume_abandon(g_steal_pointer(&session->volume));
+	session_stop(session);
 }
 
 /* --- Cuts ------------------------------------------------------------------------------------- */

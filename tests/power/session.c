@@ -43,10 +43,15 @@ void session_start(Session *session, Image *start, const History *history, guint
 	open_volume(session);
 }
 
-void session_end(Session *session)
+void session_stop(Session *session)
 {
 	if (session->volume)
-		volume_abandon(session->volume);
+		volume_abandon(g_steal_pointer(&session->volume));
+}
+
+void session_end(Session *session)
+{
+	session_stop(session);
 	g_clear_pointer(&session->history, history_free);
 	g_clear_pointer(&session->disk, disk_free);
 }

@@ -22,7 +22,11 @@ Image *session_format(guint64 size, guint64 journal_size);
  * recording begins before the volume is opened. */
 void session_start(Session *session, Image *start, const History *history, guint n_threads);
 
-/* Ends the process that had the volume, if it is still open, and frees all. */
+/* Ends the process that has the volume, if it is still open; until then its checkpoint thread may
+ * write at any time, and nothing can be cut. */
+void session_stop(Session *session);
+
+/* The same, and frees all. */
 void session_end(Session *session);
 
 /* Sectors. */
