@@ -480,9 +480,10 @@ Image *cutter_make(Cutter *cutter, guint64 choice)
 
 		if (entry->kind == ENTRY_FLUSH)
 			continue;
-		if (choice == CHOICE_ALL)
-			apply(image, entry);
-		else if (choice & CHOICE_CHANCE)
+		if ((choice & CHOICE_ALL_BUT(0)) == CHOICE_ALL_BUT(0)) {
+			if (choice != CHOICE_ALL_BUT(number))
+				apply(image, entry);
+		} else if (choice & CHOICE_CHANCE)
 			apply_by_chance(image, entry, mix(choice, i), (guint)(choice & 3));
 		else if (number < CHOICE_MASK_BITS && choice >> number & 1)
 			apply(image, entry);

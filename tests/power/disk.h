@@ -79,6 +79,8 @@ guint cutter_go(Cutter *cutter, guint64 cut);
 #define CHOICE_MASK_BITS 48u
 /* ... each of them is whole, torn or not there by chance, a kind of chance for each of four ... */
 #define CHOICE_CHANCE ((guint64)2 << 62)
+/* ... all are there but the one of this number, ... */
+#define CHOICE_ALL_BUT(number) ((guint64)3 << 62 | (number))
 /* ... all are there: not the power was lost, but the process died. */
 #define CHOICE_ALL G_MAXUINT64
 

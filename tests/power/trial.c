@@ -359,12 +359,15 @@ static int compare_cuts(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* A choice for `n` entries: for each second one a subset. */
+/* A choice for `n` entries: for each fourth one all but one of them, for each fourth one a subset.
+ */
 static guint64 choose(guint64 random, guint n)
 {
 	guint64 mask = n >= CHOICE_MASK_BITS ? ((guint64)1 << CHOICE_MASK_BITS) - 1
 					     : ((guint64)1 << n) - 1;
 
+	if (random & 1 && random & 2 && n)
+		return CHOICE_ALL_BUT((random >> 8) % n);
 	if (random & 1 && n <= CHOICE_MASK_BITS)
 		return CHOICE_MASKS | (random >> 8 & mask);
 	return CHOICE_CHANCE | random >> 8;
