@@ -18,7 +18,7 @@ typedef struct {
 	EntryKind kind;
 	guint64 offset; /* a growth: the new size; a flush: how many entries it covers */
 	guint64 length;
-	Data *data; /* of a write */
+	Data *data; /* of a write; NULL: zeros */
 } Entry;
 
 struct Disk {
@@ -28,7 +28,8 @@ struct Disk {
 	guint hold_flush; /* flushes until one is held; 0: none will be */
 	gboolean held;
 	GMutex mutex; /* all below */
-	Image *start, *visible;
+	Image *start; /* of one that remembers */
+	Image *visible;
 	guint64 forgotten; /* entries before the log's first */
 	GArray *log;	   /* of Entry */
 	guint64 ticks;
@@ -38,6 +39,32 @@ typedef struct {
 	Backing base;
 	Disk *disk;
 } DiskBacking;
+
+static gboolean is_all_zeros(IovCursor cursor, gsize length)
+{
+	while (length) {
+		gsize piece = length;
+		const void *from = iov_next(&cursor, &piece);
+
+		if (!is_zeros(from, piece))
+			return FALSE;
+		length -= piece;
+	}
+	return TRUE;
+}
+
+/* NULL for zeros, of which a recovery writes many. */
+static Data *data_new(IovCursor *cursor, gsize length)
+{
+	Data *data;
+
+	if (is_all_zeros(*cursor, length))
+		return NULL;
+	data = g_malloc(sizeof *data + length);
+	data->references = 1;
+	iov_copy_out(cursor, data->bytes, length);
+	return data;
+}
 
 static void data_unref(Data *data)
 {
@@ -50,24 +77,25 @@ static void entry_clear(gpointer entry)
 	data_unref(((Entry *)entry)->data);
 }
 
-Disk *disk_new(Image *start)
+Disk *disk_new_plain(Image *start)
 {
 	Disk *disk = g_new0(Disk, 1);
 
+	disk->plain = TRUE;
 	g_mutex_init(&disk->mutex);
 	g_cond_init(&disk->held_changed);
-	disk->start = image_clone(start);
 	disk->visible = image_clone(start);
 	disk->log = g_array_new(FALSE, FALSE, sizeof(Entry));
 	g_array_set_clear_func(disk->log, entry_clear);
 	return disk;
 }
 
-Disk *disk_new_plain(Image *start)
+Disk *disk_new(Image *start)
 {
-	Disk *disk = disk_new(start);
+	Disk *disk = disk_new_plain(start);
 
-	disk->plain = TRUE;
+	disk->plain = FALSE;
+	disk->start = image_clone(start);
 	return disk;
 }
 
@@ -93,23 +121,32 @@ static guint64 position_locked(const Disk *disk)
 	return disk->forgotten + disk->log->len;
 }
 
-/* What is left of a write: the part inside the size. */
-static void put(Image *image, const guint8 *data, guint64 offset, gsize length)
+static void punch(Image *image, guint64 offset, guint64 length)
 {
 	if (offset < image_size(image))
-		image_write(image, data, offset, MIN(length, image_size(image) - offset));
+		image_punch(image, offset, MIN(length, image_size(image) - offset));
+}
+
+/* What is left of a write, or of a part of one: what lies inside the size. */
+static void put(Image *image, const Entry *entry, guint64 offset, gsize length)
+{
+	const Data *data = entry->data;
+
+	if (!data)
+		punch(image, offset, length);
+	else if (offset < image_size(image))
+		image_write(image, data->bytes + (offset - entry->offset), offset,
+			    MIN(length, image_size(image) - offset));
 }
 
 static void apply(Image *image, const Entry *entry)
 {
 	switch (entry->kind) {
 	case ENTRY_WRITE:
-		put(image, entry->data->bytes, entry->offset, entry->length);
+		put(image, entry, entry->offset, entry->length);
 		break;
 	case ENTRY_PUNCH:
-		if (entry->offset < image_size(image))
-			image_punch(image, entry->offset,
-				    MIN(entry->length, image_size(image) - entry->offset));
+		punch(image, entry->offset, entry->length);
 		break;
 	case ENTRY_GROW:
 		image_grow(image, entry->offset);
@@ -172,7 +209,6 @@ static int disk_pwritev(Backing *backing, const struct iovec *iov, int count, gu
 	IovCursor cursor = iov_cursor(iov, count);
 	gsize length = iov_length(iov, count);
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = NULL;
-	Data *data;
 
 	(void)flags;
 	pass_time(disk);
@@ -183,10 +219,7 @@ static int disk_pwritev(Backing *backing, const struct iovec *iov, int count, gu
 		write_plain_locked(disk, &cursor, offset, length);
 		return 0;
 	}
-	data = g_malloc(sizeof *data + length);
-	data->references = 1;
-	iov_copy_out(&cursor, data->bytes, length);
-	enter_locked(disk, (Entry){ENTRY_WRITE, offset, length, data});
+	enter_locked(disk, (Entry){ENTRY_WRITE, offset, length, data_new(&cursor, length)});
 	return 0;
 }
 
@@ -448,7 +481,7 @@ static void apply_torn(Image *image, const Entry *entry, guint64 random)
 
 		piece = MIN(entry->length - done, SECTOR - at % SECTOR);
 		if (how == 0 ? number < edge : how == 1 ? number >= edge : mix(random, number) & 1)
-			put(image, entry->data->bytes + done, at, piece);
+			put(image, entry, at, piece);
 	}
 }
 

@@ -166,13 +166,21 @@ void image_read(const Image *image, IovCursor *to, guint64 offset, gsize length)
 	}
 }
 
+gboolean is_zeros(const void *data, gsize length)
+{
+	const guint8 *bytes = data;
+
+	return length < 8 ? !memcmp(bytes, "\0\0\0\0\0\0\0", length)
+			  : !get_le64(bytes) && !memcmp(bytes, bytes + 8, length - 8);
+}
+
 /* A recovery writes much once more as it is, and zeros to where nothing is. */
 static gboolean is_there(const Image *image, const guint8 *data, guint64 offset, gsize length)
 {
-	static const guint8 zeros[PAGE_BYTES];
 	const Page *page = find(image, offset / PAGE_BYTES);
 
-	return !memcmp(page ? page->bytes + offset % PAGE_BYTES : zeros, data, length);
+	return page ? !memcmp(page->bytes + offset % PAGE_BYTES, data, length)
+		    : is_zeros(data, length);
 }
 
 void image_write(Image *image, const void *data, guint64 offset, gsize length)

@@ -39,6 +39,8 @@ guint64 image_hash(Image *image);
 gboolean image_save(const Image *image, FILE *file);
 Image *image_load(FILE *file);
 
+gboolean is_zeros(const void *data, gsize length);
+
 /* A random number for each pair of numbers. */
 static inline guint64 mix(guint64 a, guint64 b)
 {

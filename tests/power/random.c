@@ -19,7 +19,7 @@
 #define STRETCHES 60
 #define LONG_STRETCH 2100 /* one may be written by 1 MiB at once */
 
-#define DISKS 1500 /* distinct ones */
+#define DISKS 4000 /* distinct ones */
 #define DISKS_INSTRUMENTED 100
 
 typedef struct {
