@@ -381,6 +381,13 @@ guint64 disk_last_write(Disk *disk, guint64 from, guint64 to)
 	return 0;
 }
 
+guint64 disk_written_at(Disk *disk, guint64 position)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
+
+	return g_array_index(disk->log, Entry, position - disk->forgotten).offset;
+}
+
 gboolean disk_save(Disk *disk, FILE *file)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);

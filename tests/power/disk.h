@@ -57,6 +57,9 @@ guint64 disk_forgotten(Disk *disk);
 /* The end of the last write between these places in the backing; 0: none. */
 guint64 disk_last_write(Disk *disk, guint64 from, guint64 to);
 
+/* Where in the backing the entry at this position, a write, begins. */
+guint64 disk_written_at(Disk *disk, guint64 position);
+
 /* To a file and from there, all but what was forgotten; FALSE (NULL) if that fails. */
 gboolean disk_save(Disk *disk, FILE *file);
 Disk *disk_load(FILE *file);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/power/session.h"
 
+#include <errno.h>
 #include <sys/random.h>
 
 #include "tests/harness.h"
@@ -65,17 +66,35 @@ static void end(Session *session, guint op, int result)
 		session->failed = TRUE;
 }
 
-void session_write(Session *session, guint thread, guint first, guint count)
+typedef int (*WriteFunction)(Volume *volume, const struct iovec *iov, int n_iov, guint64 offset,
+			     guint64 *ret_offset);
+
+/* FALSE if it would have to wait. */
+static gboolean write_by(Session *session, WriteFunction function, guint thread, guint first,
+			 guint count)
 {
 	g_autofree guint8 *data = g_malloc(count * SECTOR_SIZE);
 	struct iovec iov = {data, count * SECTOR_SIZE};
 	guint32 number;
 	guint op = history_begin(session->history, session->disk, OP_WRITE, thread, first, count,
 				 &number);
+	int r;
 
 	stamp_fill(data, number, first, count);
-	end(session, op,
-	    volume_write(session->volume, &iov, 1, (guint64)first * SECTOR_SIZE, NULL));
+	r = function(session->volume, &iov, 1, (guint64)first * SECTOR_SIZE, NULL);
+	if (r != -EAGAIN)
+		end(session, op, r);
+	return r != -EAGAIN;
+}
+
+void session_write(Session *session, guint thread, guint first, guint count)
+{
+	session->failed |= !CHECK(write_by(session, volume_write, thread, first, count));
+}
+
+gboolean session_write_nowait(Session *session, guint thread, guint first, guint count)
+{
+	return write_by(session, volume_write_nowait, thread, first, count);
 }
 
 /* What the sectors should hold.  Free the result. */

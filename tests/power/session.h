@@ -31,6 +31,8 @@ void session_end(Session *session);
 
 /* Sectors. */
 void session_write(Session *session, guint thread, guint first, guint count);
+/* FALSE if it would have to wait: it was not done, and nothing may follow on this thread. */
+gboolean session_write_nowait(Session *session, guint thread, guint first, guint count);
 void session_compare_and_write(Session *session, guint thread, guint first, guint count);
 void session_zero(Session *session, guint thread, guint first, guint count);
 void session_discard(Session *session, guint thread, guint first, guint count);
