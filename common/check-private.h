@@ -47,8 +47,10 @@ typedef struct {
 	guint64 durable;     /* records before this sequence are on disk */
 	GArray *copies;      /* of CheckCopy */
 	guint64 lost_nodes;  /* of which no copy is whole */
+	GArray *lost_below;  /* of CheckRange: below those, not dead; the first CHECK_MESSAGES */
 	guint64 refused;     /* claims: slots that are used twice, or do not exist */
-	gboolean cut_short;  /* a flushed record is damaged ... */
+	gboolean cut_short;  /* a flushed record is damaged, or one cannot be replayed: ... */
+	gboolean stuck;      /* (it would change what is below a lost node) */
 	JournalPlace end;    /* ... the one here: the first that does not count */
 	/* The path to where it is, one of each level, and the copy of the last: what is not walked for
 	 * want of memory would pass for free. */

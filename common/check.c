@@ -33,6 +33,18 @@ static void lose(Check *check, guint64 first, guint64 n)
 		g_array_append_val(lost, range);
 }
 
+/* All that is below it. */
+static void lose_node(Check *check, guint level, guint64 index)
+{
+	guint shift = FORMAT_FANOUT_SHIFT * (level + 1);
+	CheckRange range = {index << shift,
+			    MIN((index + 1) << shift, blocks_covering(check->sb->size))};
+
+	lose(check, range.first, range.end - range.first);
+	if (check->lost_below->len < CHECK_MESSAGES)
+		g_array_append_val(check->lost_below, range);
+}
+
 static guint64 slot_offset(const Check *check, guint64 slot)
 {
 	return check->sb->groups_offset + slot * FORMAT_SLOT_SIZE;
@@ -193,8 +205,7 @@ static void check_node(Check *check, guint level, guint64 index, MapEntry entry,
 	if (!read_node(check, level, index, &entry, node)) {
 		check->lost_nodes++;
 		if (!dead)
-			lose(check, index << FORMAT_FANOUT_SHIFT * (level + 1),
-			     (guint64)1 << FORMAT_FANOUT_SHIFT * (level + 1));
+			lose_node(check, level, index);
 		return;
 	}
 	if (level == 0) {
@@ -352,6 +363,26 @@ static gboolean record_is_bounded(const Check *check, const Record *record)
 	return TRUE;
 }
 
+/* Whether the record changes what is below a lost node, which a replay would have to read.  To let go
+ * of all that is below one it need not, but for the root. */
+static gboolean is_stuck(Check *check, const Record *record)
+{
+	guint64 end = record->first + record->blocks;
+	guint64 blocks = blocks_covering(check->sb->size);
+
+	for (guint i = 0; i < check->lost_below->len; i++) {
+		CheckRange *range = &g_array_index(check->lost_below, CheckRange, i);
+
+		if (record->first >= range->end || end <= range->first)
+			continue;
+		if (record->kind != FORMAT_RECORD_ZERO || record->first > range->first ||
+		    end < range->end || range->end - range->first == blocks)
+			return TRUE;
+		range->end = range->first; /* from here on it is a hole */
+	}
+	return FALSE;
+}
+
 static gboolean visit_record(const Record *record, gpointer data)
 {
 	Check *check = data;
@@ -365,6 +396,14 @@ static gboolean visit_record(const Record *record, gpointer data)
 			      "journal record %" G_GUINT64_FORMAT
 			      ": it was flushed, and names blocks or slots that are not there",
 			      record->sequence);
+		return FALSE;
+	}
+	if (is_stuck(check, record)) {
+		check->stuck = TRUE;
+		found(check,
+		      "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
+		      "-%" G_GUINT64_FORMAT ": the map's node over them is lost",
+		      record->sequence, record->first, record->first + record->blocks - 1);
 		return FALSE;
 	}
 	whole = payload_is_whole(check, record);
@@ -397,8 +436,8 @@ static int check_journal(Check *check)
 	check->end = journal_ring_walk(ring, visit_mark, check, &check->cut_short);
 	if (!check->cut_short)
 		check->end = journal_ring_walk(ring, visit_record, check, NULL);
-	check->cut_short = check->cut_short || check->end.sequence < check->durable;
-	if (check->cut_short)
+	check->cut_short = check->cut_short || check->end.sequence < check->durable || check->stuck;
+	if (check->cut_short && !check->stuck)
 		found(check, "journal record %" G_GUINT64_FORMAT ": it was flushed, and is damaged",
 		      check->end.sequence);
 	if (check->sb->clean && check->result->records)
@@ -445,6 +484,7 @@ static Check *check_new(Backing *backing)
 	check->buffer = g_steal_pointer(&buffer);
 	check->result = result_new();
 	check->copies = g_array_new(FALSE, FALSE, sizeof(CheckCopy));
+	check->lost_below = g_array_new(FALSE, FALSE, sizeof(CheckRange));
 	check->sb = &check->pair.current;
 	return check;
 }
@@ -457,6 +497,7 @@ void check_free(Check *check)
 		g_free(check->groups[g]);
 	g_free(check->groups);
 	g_array_unref(check->copies);
+	g_array_unref(check->lost_below);
 	check_result_free(check->result);
 	g_free(check->buffer);
 	g_free(check);

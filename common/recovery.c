@@ -14,6 +14,7 @@ typedef struct {
 	guint64 records;
 	guint8 *buffer;
 	int problem;
+	Record at; /* the one that has it */
 } Replay;
 
 static gboolean visit_mark(const Record *record, gpointer data)
@@ -115,6 +116,7 @@ static gboolean visit_apply(const Record *record, gpointer data)
 			map_change_end(map);
 		}
 	}
+	replay->at = *record;
 	replay->records++;
 	return !replay->problem;
 }
@@ -216,6 +218,13 @@ static gboolean replay_journal(Engine *engine, Replay *replay, const Superblock 
 	map_set_replaying(engine->map, TRUE);
 	journal_ring_walk(ring, visit_apply, replay, NULL);
 	map_set_replaying(engine->map, FALSE);
+	if (replay->problem == -EBADMSG)
+		return error_set(error, STORAGEOS_ERROR_CORRUPT,
+				 "%s: journal record %" G_GUINT64_FORMAT
+				 " of blocks %" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT
+				 ": the map's node over them is lost",
+				 engine->name, replay->at.sequence, replay->at.first,
+				 replay->at.first + replay->at.blocks - 1);
 	if (replay->problem)
 		return error_set_errno(error, replay->problem,
 				       "%s: replay the journal after %" G_GUINT64_FORMAT " records",

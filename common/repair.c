@@ -131,12 +131,12 @@ static gboolean plan_journal(RepairPlan *plan, RepairFlags flags, GError **error
 	r = journal_ring_read(check->backing, check->sb, &ring);
 	if (r)
 		return error_set_errno(error, r, "%s: read the journal", check->backing->name);
-	journal_ring_scan(ring, check->end.sequence, tell_record, plan->given_up);
+	journal_ring_scan(ring, check->end.sequence - 1, tell_record, plan->given_up);
 	if (plan->may_cut) {
-		add(plan->left,
-		    "journal record %" G_GUINT64_FORMAT
-		    " was flushed, and is damaged: the volume cannot be opened",
-		    check->end.sequence);
+		add(plan->left, "journal record %" G_GUINT64_FORMAT " %s: the volume cannot be opened",
+		    check->end.sequence,
+		    check->stuck ? "changes blocks under a node that is lost"
+				 : "was flushed, and is damaged");
 		return TRUE;
 	}
 	plan->work->cut = TRUE;

@@ -10,9 +10,9 @@
  *     - bitmaps that are not what the map says (slots leaked, slots missing, a page of another time)
  *       are made of the map, and so are the superblock's counts; not where nodes of the map are lost
  *       (slots below them would pass for free) or two claim one slot
- *     - REPAIR_CUT_JOURNAL: where a record that was flushed is damaged, so that open refuses, the
- *       journal is ended there.  That gives up what the records behind it did: older content comes
- *       back.
+ *     - REPAIR_CUT_JOURNAL: where a record that was flushed is damaged, or changes what is below a
+ *       node that is lost, so that open refuses, the journal is ended there.  That gives up what it
+ *       and the records behind it did: older content comes back.
  *
  *     - what a crash left: records to be replayed, a torn tail.  An open does that; the plan only says
  *       so, and whether one is wanted (`replay`).

@@ -423,6 +423,31 @@ static void test_unclean_not_opened(const void *data)
 	CHECK_UINT(read_places(backing, 4), 0);
 }
 
+/* A record is to change what lies below a leaf that is lost. */
+static void test_record_over_lost(const void *data)
+{
+	g_autoptr(Backing) backing = new_backing(FALSE);
+	g_autoptr(RepairPlan) plan = NULL;
+	g_autoptr(GError) error = NULL;
+
+	(void)data;
+	damage_leaf(backing);
+	CHECK(!volume_open(backing_borrow(backing), "test", 0, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, "of blocks 0-0: the map's node over them is lost");
+	plan = plan_for(backing, 0);
+	REQUIRE(plan);
+	CHECK(plan->may_cut);
+	CHECK(!plan->replay);
+	CHECK(has_line(plan->left, "under a node that is lost: the volume cannot be opened"));
+	CHECK_UINT(plan->given_up->len, 4);
+	CHECK_UINT(count_lost(plan->check->lost), 256);
+	g_clear_pointer(&plan, repair_plan_free);
+	repair(backing, REPAIR_CUT_JOURNAL);
+	CHECK_UINT(read_places(backing, 0), (1u << PLACES) - 2);
+	use(backing);
+	CHECK_UINT(read_places(backing, 0), (1u << PLACES) - 2);
+}
+
 /* The backing was cut, and of what was flushed since the checkpoint the slots are gone. */
 static void test_cut_backing(const void *data)
 {
@@ -526,6 +551,7 @@ int main(int argc, char **argv)
 	test_add("repair: bitmaps, with records to be replayed", test_unclean_bitmaps, NULL);
 	test_add("repair: the journal is ended early, if that is wanted", test_cut_journal, NULL);
 	test_add("repair: what cannot be opened is not replayed", test_unclean_not_opened, NULL);
+	test_add("repair: a record over a leaf that is lost", test_record_over_lost, NULL);
 	test_add("repair: the slots of flushed records are cut off", test_cut_backing, NULL);
 	test_add("repair: interrupted at every operation", test_interrupted, NULL);
 	return test_run(argc, argv);

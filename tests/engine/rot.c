@@ -26,6 +26,7 @@
 #include "common/error.h"
 #include "common/journal-ring.h"
 #include "common/logging.h"
+#include "common/repair.h"
 #include "common/superblock.h"
 #include "tests/engine/rot-scene.h"
 
@@ -192,11 +193,26 @@ static void write_on(Sweep *sweep, Volume *volume, const Sight *before)
 	volume_abandon(volume);
 }
 
+/* What repair would say: it wants a replay only of what opens, and an end of the journal only of what
+ * does not. */
+static void check_plan(Sweep *sweep, gboolean opened)
+{
+	g_autoptr(RepairPlan) plan = repair_plan(sweep->copy, 0, NULL, NULL, NULL);
+
+	if (!plan)
+		CHECK(!opened);
+	else if (opened)
+		CHECK(!plan->may_cut);
+	else
+		CHECK(!plan->replay);
+}
+
 /* `use`: it is not only read. */
 static void run_case(Sweep *sweep, const Damage *damage, gboolean use)
 {
 	const Scene *scene = sweep->scene;
 	g_autoptr(CheckResult) result = NULL;
+	gboolean opened;
 	Volume *volume;
 	Sight sight;
 
@@ -207,6 +223,7 @@ static void run_case(Sweep *sweep, const Damage *damage, gboolean use)
 	sweep->used += use;
 	sweep->noticed += is_noticed(result);
 	volume = try_open(sweep, VOLUME_OPEN_READ_ONLY, is_noticed(result));
+	opened = volume != NULL;
 	if (volume) {
 		sight = scene_read(scene, volume, scene_all_states(scene), NULL,
 				   use ? SCENE_MOST : SCENE_FEW);
@@ -214,6 +231,8 @@ static void run_case(Sweep *sweep, const Damage *damage, gboolean use)
 		check_lists_lost(result, &sight);
 		volume_abandon(volume);
 	}
+	if (use)
+		check_plan(sweep, opened);
 	volume = use ? try_open(sweep, 0, is_noticed(result)) : NULL;
 	if (volume) {
 		sight = scene_read(scene, volume, scene_all_states(scene), NULL, SCENE_FEW);
