@@ -208,6 +208,25 @@ static BitmapPlace bitmap_place(const Check *check)
 	return (BitmapPlace){check->backing, check->sb->groups_offset, check->sb->seed};
 }
 
+static guint64 slot_end(const Check *check, guint64 slot)
+{
+	return check->sb->groups_offset + (slot + 1) * FORMAT_SLOT_SIZE;
+}
+
+/* A backing that was cut is to hold again what is written into it. */
+static int make_room(const Check *check)
+{
+	guint64 end = backing_size(check->backing), size = end;
+
+	if (check->n_groups)
+		end = MAX(end, slot_end(check, ((check->n_groups - 1) << FORMAT_GROUP_SHIFT) +
+						       FORMAT_FIRST_INDEX - 1));
+	for (guint i = 0; i < check->copies->len; i++)
+		end = MAX(end, slot_end(check,
+					g_array_index(check->copies, CheckCopy, i).damaged));
+	return end > size ? backing_grow(check->backing, end) : 0;
+}
+
 static int mend_node(const Check *check, const CheckCopy *copy)
 {
 	FormatNode node;
@@ -299,7 +318,9 @@ gboolean repair_carry_out(RepairPlan *plan, GError **error)
 
 	if (plan->actions->len == (guint)plan->replay)
 		return TRUE;
-	r = mend_copies(check);
+	r = make_room(check);
+	if (!r)
+		r = mend_copies(check);
 	if (!r)
 		r = take_generations(check, work);
 	if (!r && work->pages)

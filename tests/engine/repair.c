@@ -448,24 +448,51 @@ static void test_record_over_lost(const void *data)
 	CHECK_UINT(read_places(backing, 0), (1u << PLACES) - 2);
 }
 
-/* The backing was cut, and of what was flushed since the checkpoint the slots are gone. */
-static void test_cut_backing(const void *data)
+/* What is left of it before slot `end`. */
+static Backing *cut_at(Backing *origin, guint64 end)
 {
-	g_autoptr(Backing) origin = new_backing(FALSE);
-	g_autoptr(Backing) backing = backing_faulty_new(0);
-	g_autoptr(RepairPlan) plan = NULL;
-	g_autoptr(GError) error = NULL;
-	SuperblockPair pair;
+	Backing *backing = backing_faulty_new(0);
 	g_autofree guint8 *bytes = NULL;
-	guint64 end;
+	SuperblockPair pair;
 
-	(void)data;
 	load(origin, &pair);
-	end = slot_at(&pair, FORMAT_FIRST_INDEX);
+	end = slot_at(&pair, end);
 	bytes = g_malloc(end);
 	CHECK_INT(backing_pread(origin, bytes, end, 0), 0);
 	CHECK_INT(backing_grow(backing, end), 0);
 	CHECK_INT(backing_pwrite(backing, bytes, end, 0), 0);
+	return backing;
+}
+
+/* Copies that are written anew lie behind the end. */
+static void test_cut_copies(const void *data)
+{
+	g_autoptr(Backing) origin = new_backing(TRUE);
+	g_autoptr(Backing) backing = cut_at(origin, 0);
+	g_autoptr(RepairPlan) plan = plan_for(backing, 0);
+	g_autoptr(GError) error = NULL;
+
+	(void)data;
+	REQUIRE(plan);
+	CHECK(has_line(plan->actions, "write copy 1 of the bitmap of group 0 anew"));
+	CHECK(repair_carry_out(plan, &error));
+	CHECK_NO_ERROR(error);
+	g_clear_pointer(&plan, repair_plan_free);
+	plan = plan_for(backing, 0);
+	REQUIRE(plan);
+	CHECK_UINT(plan->actions->len, 0);
+	CHECK_UINT(count_lost(plan->check->lost), blocks_covering(SIZE));
+}
+
+/* The backing was cut, and of what was flushed since the checkpoint the slots are gone. */
+static void test_cut_backing(const void *data)
+{
+	g_autoptr(Backing) origin = new_backing(FALSE);
+	g_autoptr(Backing) backing = cut_at(origin, FORMAT_FIRST_INDEX);
+	g_autoptr(RepairPlan) plan = NULL;
+	g_autoptr(GError) error = NULL;
+
+	(void)data;
 	CHECK(!volume_open(backing_borrow(backing), "test", 0, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, "slots that are not there");
 	plan = plan_for(backing, 0);
@@ -552,6 +579,7 @@ int main(int argc, char **argv)
 	test_add("repair: the journal is ended early, if that is wanted", test_cut_journal, NULL);
 	test_add("repair: what cannot be opened is not replayed", test_unclean_not_opened, NULL);
 	test_add("repair: a record over a leaf that is lost", test_record_over_lost, NULL);
+	test_add("repair: copies are cut off", test_cut_copies, NULL);
 	test_add("repair: the slots of flushed records are cut off", test_cut_backing, NULL);
 	test_add("repair: interrupted at every operation", test_interrupted, NULL);
 	return test_run(argc, argv);
