@@ -246,9 +246,12 @@ allocated() {
 	du -k "$1" | cut -f1
 }
 
-# alive PID: whether it runs (one that has ended and was not waited for does not).
+# alive PID: whether it runs (one that has ended and was not waited for does not).  Of one that is
+# being killed the first thread may have ended before others, which have its files open still.
 alive() {
-	[ -r "/proc/$1/stat" ] && [ "$(sed 's/.*) //' "/proc/$1/stat" | cut -c1)" != Z ]
+	local tasks=("/proc/$1/task"/*)
+	[ -r "/proc/$1/stat" ] &&
+		{ [ ${#tasks[@]} -gt 1 ] || [ "$(sed 's/.*) //' "/proc/$1/stat" | cut -c1)" != Z ]; }
 }
 
 gone() {
