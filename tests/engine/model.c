@@ -286,6 +286,43 @@ static void test_file(const void *data)
 	run_model(place, data);
 }
 
+/* More than one call of the system takes, empty ones among them. */
+static guint make_pieces(struct iovec *iov, guint8 *data, gsize length, gsize step)
+{
+	guint n = 0;
+
+	for (gsize at = 0; at < length; at += step) {
+		iov[n++] = (struct iovec){data + at, MIN(step, length - at)};
+		if (n % 5 == 0)
+			iov[n++] = (struct iovec){NULL, 0};
+	}
+	return n;
+}
+
+static void test_many_pieces(const void *data)
+{
+	static guint8 wanted[MIB + 3 * SECTOR_SIZE], got[sizeof wanted];
+	static struct iovec iov[2 * sizeof wanted / 200];
+	TestRandom random = test_random_new(test_seed());
+
+	(void)data;
+	for (guint i = 0; i < 2; i++) {
+		g_autoptr(Place) place = i ? place_new_file() : place_new_memory();
+		Volume *volume = place_format(place, 8 * MIB, 0) ? place_open(place) : NULL;
+		int n;
+
+		REQUIRE(volume);
+		test_random_fill(&random, wanted, sizeof wanted);
+		n = (int)make_pieces(iov, wanted, sizeof wanted, 300);
+		CHECK_INT(volume_write(volume, iov, n, 5 * SECTOR_SIZE, NULL), 0);
+		n = (int)make_pieces(iov, got, sizeof got, 700);
+		CHECK_INT(volume_read(volume, iov, n, 5 * SECTOR_SIZE, NULL), 0);
+		CHECK_MEM(got, wanted, sizeof got);
+		close_volume(volume);
+		place_check(place);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	for (guint i = 0; i < G_N_ELEMENTS(shapes); i++) {
@@ -295,5 +332,6 @@ int main(int argc, char **argv)
 		test_add(memory, test_memory, &shapes[i]);
 		test_add(file, test_file, &shapes[i]);
 	}
+	test_add("a request of thousands of pieces", test_many_pieces, NULL);
 	return test_run(argc, argv);
 }
