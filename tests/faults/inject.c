@@ -62,12 +62,13 @@ static gboolean strikes(InjectKind kind)
 	return TRUE;
 }
 
-/* The definition that this one hides; a pointer to a function is no pointer to data. */
-static void find_next(const char *name, gpointer ret_function)
+/* The definition that this one hides, looked up once; any thread may be the first. */
+static void find_next(const char *name, gpointer function)
 {
-	void *symbol = dlsym(RTLD_NEXT, name);
+	void **at = function;
 
-	memcpy(ret_function, &symbol, sizeof symbol);
+	if (!__atomic_load_n(at, __ATOMIC_ACQUIRE))
+		__atomic_store_n(at, dlsym(RTLD_NEXT, name), __ATOMIC_RELEASE);
 }
 
 /* ---- memory */
@@ -116,7 +117,7 @@ EXPORT int posix_memalign(void **memory, size_t alignment, size_t size)
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 			  void *(*function)(void *), void *data)
 {
-	int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) = NULL;
+	static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 
 	find_next("pthread_create", &real);
 	return strikes(INJECT_THREAD) ? EAGAIN : real(thread, attributes, function, data);
@@ -206,46 +207,59 @@ EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset
 	return vector(SYS_pwritev2, fd, iov, count, offset, flags, struck);
 }
 
+/* The C library's own, as a thread may be cancelled in them: libfuse's are. */
 EXPORT ssize_t read(int fd, void *data, size_t length)
 {
+	static ssize_t (*real)(int, void *, size_t);
+
 	if (strikes(INJECT_RECEIVE)) {
 		if (error_number != INJECT_SHORT)
 			return -1;
 		length = part_of(length);
 	}
-	return syscall(SYS_read, fd, data, length);
+	find_next("read", &real);
+	return real(fd, data, length);
 }
 
 EXPORT ssize_t write(int fd, const void *data, size_t length)
 {
+	static ssize_t (*real)(int, const void *, size_t);
+
 	if (strikes(INJECT_SEND)) {
 		if (error_number != INJECT_SHORT)
 			return -1;
 		length = part_of(length);
 	}
-	return syscall(SYS_write, fd, data, length);
+	find_next("write", &real);
+	return real(fd, data, length);
 }
 
 /* ---- sockets */
 
 EXPORT ssize_t recv(int fd, void *data, size_t length, int flags)
 {
+	static ssize_t (*real)(int, void *, size_t, int);
+
 	if (strikes(INJECT_RECEIVE)) {
 		if (error_number != INJECT_SHORT)
 			return -1;
 		length = part_of(length);
 	}
-	return syscall(SYS_recvfrom, fd, data, length, flags, NULL, NULL);
+	find_next("recv", &real);
+	return real(fd, data, length, flags);
 }
 
 EXPORT ssize_t send(int fd, const void *data, size_t length, int flags)
 {
+	static ssize_t (*real)(int, const void *, size_t, int);
+
 	if (strikes(INJECT_SEND)) {
 		if (error_number != INJECT_SHORT)
 			return -1;
 		length = part_of(length);
 	}
-	return syscall(SYS_sendto, fd, data, length, flags, NULL, 0);
+	find_next("send", &real);
+	return real(fd, data, length, flags);
 }
 
 /* glibc's own types for an address: of other types these would be no definitions of its functions.
@@ -288,11 +302,10 @@ EXPORT int fchmod(int fd, mode_t mode)
 
 EXPORT int poll(struct pollfd *fds, nfds_t n, int milliseconds)
 {
-	const struct timespec timeout = {milliseconds / 1000, milliseconds % 1000 * 1000000};
+	static int (*real)(struct pollfd *, nfds_t, int);
 
-	return strikes(INJECT_POLL) ? -1
-				    : (int)syscall(SYS_ppoll, fds, n,
-						   milliseconds < 0 ? NULL : &timeout, NULL, 0);
+	find_next("poll", &real);
+	return strikes(INJECT_POLL) ? -1 : real(fds, n, milliseconds);
 }
 
 /* ---- names */
@@ -320,7 +333,7 @@ EXPORT int link(const char *from, const char *to)
 /* The kernel's structure is not everywhere the C library's. */
 EXPORT int fstat(int fd, struct stat *st)
 {
-	int (*real)(int, struct stat *) = NULL;
+	static int (*real)(int, struct stat *);
 
 	find_next("fstat64", &real);
 	return strikes(INJECT_STAT) ? -1 : real(fd, st);
