@@ -106,6 +106,37 @@ must "serve once more" serve
 is "kept over a restart" "$("$STORAGEOS" info db --json | of scrub_errors)" 0
 must "end" unmount "$WORK/mnt"
 
+# ---- what is kept twice
+
+flip() { # OFFSET...: changes a bit of these bytes of the volume's file
+	python3 - "$POOL/db.vol" "$@" <<-'END'
+	import sys
+	with open(sys.argv[1], "r+b") as f:
+	    for at in map(int, sys.argv[2:]):
+	        f.seek(at)
+	        byte = f.read(1)[0]
+	        f.seek(at)
+	        f.write(bytes([byte ^ 4]))
+	END
+}
+repaired() { "$STORAGEOS" stats db --json | jq .[0].copies_repaired; }
+must "its server is gone" wait_for 10 gone "$(<"$WORK/pid")"
+flip 60 $((512 * 1024 + 100)) $((512 * 1024 + 4096 + 100))
+must "serve with a damaged superblock, and a bitmap page's copy" serve
+is "the superblock was used around, written anew and counted" "$(repaired)" 1
+scrub --rate 0 --json >"$WORK/mended"
+is "scrub finds the page and writes it anew" "$(jq -c '[.whole, .errors, .repaired]' <"$WORK/mended")" \
+	"[true,0,1]"
+is "which is counted, too" "$(repaired)" 2
+is "and kept" "$("$STORAGEOS" info db --json | of scrub_repaired)" 1
+pid=$(<"$WORK/pid")
+must "end of that" unmount "$WORK/mnt"
+must "promptly" wait_for 10 gone "$pid"
+must "all is whole" "$STORAGEOS" check db
+flip $((512 * 1024 + 100)) $((512 * 1024 + 4096 + 100))
+is "nobody serves it: mended, too" "$(scrub --json | jq -c '[.whole, .errors, .repaired]')" "[true,0,1]"
+must "whole again" "$STORAGEOS" check db
+
 # ---- usage
 
 is "a rate that is none" "$(scrub --rate fast 2>/dev/null; echo $?)" 2
