@@ -27,11 +27,13 @@ RUNNER_LOG=/var/log/tcmu-runner.log
 
 enter_guest() {
 	[ -z "${STORAGEOS_GUEST-}" ] || return 0
-	local script status
+	local script status writable=()
 	script=$(realpath "$0")
 	cd / || give_up "no /"
+	# Programs that count what they run keep the counts where they were built.
+	[ -z "${STORAGEOS_COVERAGE-}" ] || writable=(--rw "$STORAGEOS_BUILD")
 	"$KERNEL_TESTS/uml-run" --env STORAGEOS_GUEST=yes --env "STORAGEOS_BUILD=$STORAGEOS_BUILD" \
-		"$@" -- bash "$script" 2>"$WORK/messages"
+		"${writable[@]}" "$@" -- bash "$script" 2>"$WORK/messages"
 	status=$?
 	[ ! -s "$WORK/messages" ] || note "$(cat "$WORK/messages")"
 	case $status in
