@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Scrubbing an open volume: what rots under it is found, mended where something says what it was, and
- * counted; it goes on while the volume is used, and ends when it is told to.
+ * Scrubbing an open volume: what rots under it is found, mended where something says what it was,
+ * and counted; it goes on while the volume is used, and ends when it is told to.
  */
 #include "common/backing/faulty.h"
 #include "common/bitmap-pages.h"
@@ -65,9 +65,8 @@ static MapEntry first_node(Backing *backing, guint level)
 
 static void flip_slot(Backing *backing, guint64 slot)
 {
-	backing_faulty_flip(backing,
-			    superblock_of(backing).groups_offset + slot * FORMAT_SLOT_SIZE + 1234,
-			    3);
+	backing_faulty_flip(
+		backing, superblock_of(backing).groups_offset + slot * FORMAT_SLOT_SIZE + 1234, 3);
 }
 
 static void rot_superblock(Backing *backing)
@@ -113,8 +112,7 @@ static void rot_block(Backing *backing)
 	FormatNode leaf;
 
 	CHECK_INT(backing_pread(backing, &leaf, sizeof leaf,
-				sb.groups_offset +
-					first_node(backing, 0).slot * FORMAT_SLOT_SIZE),
+				sb.groups_offset + first_node(backing, 0).slot * FORMAT_SLOT_SIZE),
 		  0);
 	flip_slot(backing, entry_decode(&leaf.pointers[0]).slot);
 }
@@ -211,6 +209,44 @@ static void test_found(const void *data)
 	volume_abandon(volume);
 }
 
+static void test_neighbours(const void *data)
+{
+	g_autoptr(Backing) backing = new_backing();
+	Volume *volume = backing_open_volume(backing);
+	g_autoptr(Json) json = NULL;
+	g_autoptr(GArray) lost = NULL;
+	Json *list, *range;
+	FormatNode leaf;
+	Scrub *scrub;
+
+	(void)data;
+	REQUIRE(volume);
+	for (guint i = 0; i < 5; i++)
+		CHECK_INT(volume_put_value(volume, 99, BLOCK_SIZE, i * BLOCK_SIZE), 0);
+	CHECK_INT(volume_checkpoint(volume), 0);
+	CHECK_INT(backing_pread(backing, &leaf, sizeof leaf,
+				superblock_of(backing).groups_offset +
+					first_node(backing, 0).slot * FORMAT_SLOT_SIZE),
+		  0);
+	for (guint i = 1; i < 4; i++)
+		flip_slot(backing, entry_decode(&leaf.pointers[i]).slot);
+	scrub = scrub_start(volume, 0, NULL);
+	REQUIRE(scrub);
+	CHECK(scrub_wait(scrub, 60000));
+	lost = scrub_get_lost(scrub);
+	CHECK_UINT(lost->len, 1);
+	json = scrub_to_json(scrub);
+	CHECK(!json_get_flag(json, "running") && json_get_flag(json, "whole"));
+	CHECK_INT(json_get_number(json, "errors"), 3);
+	list = json_get_typed(json, "lost", json_type_array);
+	REQUIRE(list && json_object_array_length(list) == 1);
+	range = json_object_array_get_idx(list, 0);
+	CHECK_INT(json_get_number(range, "offset"), BLOCK_SIZE);
+	CHECK_INT(json_get_number(range, "length"), 3 * BLOCK_SIZE);
+	scrub_free(scrub);
+	close_volume(volume);
+}
+
 typedef struct {
 	Volume *volume;
 	gint stop; /* atomic */
@@ -290,6 +326,7 @@ int main(int argc, char **argv)
 
 		test_add(name, test_found, &rows[i]);
 	}
+	test_add("scrub: neighbours that are lost are one range", test_neighbours, NULL);
 	test_add("scrub: under writes, discards and checkpoints", test_under_load, NULL);
 	test_add("scrub: stopped", test_stopped, NULL);
 	return test_run(argc, argv);
