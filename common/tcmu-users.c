@@ -123,13 +123,21 @@ static char *subtype_of(const char *name)
 	return g_strdup(parts[3]);
 }
 
+/* Whole, not as a part of another. */
+static gboolean has_subtype(const char *list, const char *subtype)
+{
+	g_auto(GStrv) subtypes = g_strsplit(list, ", ", 0);
+
+	return g_strv_contains((const char *const *)subtypes, subtype);
+}
+
 static void add_device(TcmuUsers *users, GHashTable *rings, const char *uio, const char *subtype)
 {
 	users->devices++;
 	g_hash_table_add(rings, g_strconcat("/dev/", uio, NULL));
 	if (!strcmp(subtype, RUNNER_SUBTYPE)) {
 		users->own_devices++;
-	} else if (!users->subtypes || !strstr(users->subtypes, subtype)) {
+	} else if (!users->subtypes || !has_subtype(users->subtypes, subtype)) {
 		g_autofree char *before = users->subtypes;
 
 		users->subtypes =

@@ -132,17 +132,19 @@ static void test_devices(const void *data G_GNUC_UNUSED)
 	put(machine.sys, "class/uio/uio3/name", "some_card\n");
 	put(machine.sys, "class/uio/uio4/name", "tcm-user/x\n");
 	put(machine.sys, "class/uio/uio5/name", "tcm-user/3/d/qcow/d\n");
+	put(machine.sys, "class/uio/uio6/name", "tcm-user/4/e/bd/e\n");
+	put(machine.sys, "class/uio/uio7/name", "tcm-user/5/f/qcow/f\n");
 	add_process(&machine, "20", "runner\n", "net:[1]", HEAD);
 	add_file(&machine, "20", "3", "/dev/uio1");
 	add_process(&machine, "21", "card\n", "net:[1]", HEAD);
 	add_file(&machine, "21", "3", "/dev/uio3");
 	tcmu_users_scan(machine.proc, machine.sys, &machine.users);
-	CHECK_UINT(machine.users.devices, 4);
+	CHECK_UINT(machine.users.devices, 6);
 	CHECK_UINT(machine.users.own_devices, 1);
 	REQUIRE(machine.users.subtypes);
 	CHECK_CONTAINS(machine.users.subtypes, "rbd");
 	CHECK_CONTAINS(machine.users.subtypes, "qcow");
-	CHECK_UINT(strlen(machine.users.subtypes), strlen("rbd, qcow"));
+	CHECK_UINT(strlen(machine.users.subtypes), strlen("rbd, qcow, bd")); /* in any order */
 	CHECK_UINT(machine.users.users->len, 1);
 	REQUIRE(user(&machine, 20));
 	CHECK_STR(user(&machine, 20)->device, "/dev/uio1");
