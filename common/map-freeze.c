@@ -3,7 +3,7 @@
  * The map's part of a checkpoint: dirty nodes are frozen at one instant and written level by level,
  * leaves first, since a node holds its children's checksums.  A node's checksum goes into its
  * frozen parent and, where that was copied meanwhile and still points to the same slot, into the
- * copy as well.
+ * copy as well; nobody needs the frozen node after that.
  */
 #include "common/map-private.h"
 
@@ -22,7 +22,6 @@ void map_freeze(Map *map, guint64 next, void (*cut)(gpointer data), gpointer dat
 		guint level = key_level(node->key);
 
 		node->state = NODE_FROZEN;
-		node->written = FALSE;
 		node->parent = level == map->levels - 1 ?
 				       NULL :
 				       node_find_locked(map, level + 1,
@@ -54,7 +53,6 @@ static void publish_locked(Map *map, MapNode *node, guint32 crc)
 	guint64 index = key_index(node->key);
 	MapNode *now;
 
-	node->written = TRUE;
 	if (!node->parent) {
 		map->frozen_root.crc = crc;
 		if (map->root.slot == node->slot)
@@ -66,6 +64,20 @@ static void publish_locked(Map *map, MapNode *node, guint32 crc)
 	now = node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
 	if (now && now != node->parent)
 		pointer_checksum(&now->data.pointers[index & (FORMAT_FANOUT - 1)], node->slot, crc);
+}
+
+/* A node that is on its way to the disk, and known to its parent, is clean if it still is the
+ * map's. */
+static void thaw_locked(Map *map, MapNode *node)
+{
+	list_remove(&map->frozen, node);
+	if (node->detached) {
+		g_free(node);
+		return;
+	}
+	node->state = NODE_CLEAN;
+	node_touch(node);
+	list_push(&map->clean, node);
 }
 
 /* Writes neighbours in the backing at once. */
@@ -89,8 +101,12 @@ static int write_batch(Map *map, MapNode **nodes, guint n)
 	if (r)
 		return r;
 	lock_take(&map->lock);
-	for (guint i = 0; i < n; i++)
+	for (guint i = 0; i < n; i++) {
 		publish_locked(map, nodes[i], crc[i]);
+		thaw_locked(map, nodes[i]);
+	}
+	node_evict_locked(map);
+	pressure_update_locked(map);
 	lock_drop(&map->lock);
 	return 0;
 }
@@ -126,47 +142,20 @@ static int write_sorted(Map *map, MapNode **nodes, guint64 n)
 	return 0;
 }
 
-/* All frozen nodes are on their way to the disk: those that still are the map's are clean. */
-static void thaw_nodes_locked(Map *map)
-{
-	while (map->frozen.head) {
-		MapNode *node = map->frozen.head;
-
-		list_remove(&map->frozen, node);
-		if (node->detached) {
-			g_free(node);
-			continue;
-		}
-		node->state = NODE_CLEAN;
-		node_touch(node);
-		list_push(&map->clean, node);
-	}
-	node_evict_locked(map);
-}
-
 int map_write_frozen(Map *map)
 {
 	g_autofree MapNode **nodes = NULL;
 	guint64 n = 0;
-	int r;
 
 	lock_take(&map->lock);
 	nodes = g_try_new(MapNode *, MAX(map->frozen.n, 1));
 	for (MapNode *node = map->frozen.head; node && nodes; node = node->next)
-		if (!node->written)
-			nodes[n++] = node;
+		nodes[n++] = node;
 	lock_drop(&map->lock);
 	if (!nodes)
 		return -ENOMEM;
 	qsort(nodes, n, sizeof *nodes, compare_nodes);
-	r = write_sorted(map, nodes, n);
-	if (r)
-		return r;
-	lock_take(&map->lock);
-	thaw_nodes_locked(map);
-	pressure_update_locked(map);
-	lock_drop(&map->lock);
-	return 0;
+	return write_sorted(map, nodes, n);
 }
 
 void map_frozen_state(Map *map, Superblock *sb)
@@ -207,7 +196,12 @@ void map_thaw(Map *map)
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 	PairList *pairs = &map->frozen_lost_pairs;
 
-	slots_thaw(map->slots);
+	slots_switch(map->slots);
+	while (slots_thaw(map->slots)) { /* requests get in between */
+		lock_drop(&map->lock);
+		g_usleep(50);
+		lock_take(&map->lock);
+	}
 	for (guint i = 0; i < pairs->n; i++)
 		stash_take_pair_locked(map, pairs->slots[i]);
 	pairs->n = 0;

@@ -30,7 +30,6 @@ struct MapNode {
 	gboolean referenced; /* since the clock's hand passed; atomic */
 	gboolean readable;   /* `data` is there; written under the shard's lock */
 	gboolean detached;   /* no longer the node of its key: freed when it is done with */
-	gboolean written;    /* frozen: on its way to the disk, checksum known to its parent */
 	FormatNode data;
 };
 

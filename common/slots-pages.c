@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define THAW_RUNS 4096 /* at once */
 #define LIST_RUN_MAX (((guint64)1 << 24) - 1)
 
 static void list_clear(List *list)
@@ -289,7 +290,7 @@ int slots_write_bitmaps(Slots *slots, guint64 generation)
 	return 0;
 }
 
-void slots_thaw(Slots *slots)
+void slots_switch(Slots *slots)
 {
 	lock_take(&slots->lock);
 	for (guint64 g = 0; g < slots->frozen_groups; g++) {
@@ -304,11 +305,22 @@ void slots_thaw(Slots *slots)
 		group->must_write = FALSE;
 	}
 	slots->digest = slots->frozen_digest;
-	for (gsize i = 0; i < slots->frozen_lost.n; i++)
-		give_back_locked(slots, unpack(slots->frozen_lost.runs[i]), FALSE);
-	slots->frozen_gained.n = slots->frozen_lost.n = 0;
-	slots->frozen_gained.slots = slots->frozen_lost.slots = 0;
+	slots->frozen_gained.n = slots->frozen_gained.slots = 0;
 	lock_drop(&slots->lock);
+}
+
+gboolean slots_thaw(Slots *slots)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
+	List *lost = &slots->frozen_lost;
+
+	for (guint i = 0; i < THAW_RUNS && lost->n; i++) {
+		SlotRun run = unpack(lost->runs[--lost->n]);
+
+		lost->slots -= run.count;
+		give_back_locked(slots, run, FALSE);
+	}
+	return lost->n > 0;
 }
 
 guint64 slots_frozen_groups(const Slots *slots)

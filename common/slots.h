@@ -24,7 +24,7 @@
  *
  * Threading: every function may be called from any thread, except that the caller orders
  * slots_gain, slots_lose, slots_reserve, slots_freeze and slots_thaw among each other (the map's
- * lock), and that only one thread calls write_bitmaps, thaw and trim.
+ * lock), and that only one thread calls write_bitmaps, switch, thaw and trim.
  *
  * Memory: one bit a slot and two for each 64, and the lists: at most the slots changed between two
  * checkpoints.
@@ -88,8 +88,12 @@ void slots_freeze(Slots *slots);
  * pages (an invariant broke). */
 int slots_write_bitmaps(Slots *slots, guint64 generation);
 
-/* The checkpoint is durable: its pages count, what it lost is free. */
-void slots_thaw(Slots *slots);
+/* The checkpoint is durable: its pages count. */
+void slots_switch(Slots *slots);
+
+/* And what it lost is free: a part of it, so that the caller's lock is not held for long.  TRUE: there
+ * is more. */
+gboolean slots_thaw(Slots *slots);
 
 /* Gives warm, wholly free words back to the backing until at most `keep` bytes of them are left
  * warm, `limit` bytes at most in this call.  Returns how many bytes were given back. */
