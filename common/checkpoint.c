@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/checkpoint.h"
 #include "common/logging.h"
+#include "common/waits.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -362,12 +363,14 @@ static int run(Checkpointer *cp, gint64 until)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 	guint64 ticket = ++cp->asked;
+	gint64 start = g_get_monotonic_time();
+	gboolean in_time = TRUE;
 
 	g_cond_signal(&cp->wake);
-	while (cp->finished < ticket)
-		if (!lock_wait_until(&cp->done, &cp->lock, until))
-			return -EIO;
-	return cp->result;
+	while (cp->finished < ticket && in_time)
+		in_time = lock_wait_until(&cp->done, &cp->lock, until);
+	waits_add(start);
+	return in_time ? cp->result : -EIO;
 }
 
 void checkpointer_call(Checkpointer *cp, CheckpointerCall call, gpointer data)
@@ -396,14 +399,15 @@ int checkpointer_make_room(Checkpointer *cp)
 static int wait_for_attempt(Checkpointer *cp, gint64 microseconds)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
-	gint64 until = g_get_monotonic_time() + microseconds;
+	gint64 start = g_get_monotonic_time();
 	guint64 before;
 
 	checkpointer_kick(cp);
 	locker = lock_hold(&cp->lock);
 	before = cp->attempts;
 	if (map_pressure(cp->engine->map))
-		lock_wait_until(&cp->done, &cp->lock, until);
+		lock_wait_until(&cp->done, &cp->lock, start + microseconds);
+	waits_add(start);
 	return cp->attempts == before ? 0 : cp->result;
 }
 

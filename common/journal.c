@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/journal.h"
 #include "common/lock.h"
+#include "common/waits.h"
 
 #include <errno.h>
 
@@ -111,6 +112,9 @@ static void write_staged(Journal *journal)
  * write alone waits as long as that takes. */
 static gboolean wait_for_room(Journal *journal, gint64 *deadline)
 {
+	gboolean in_time;
+	gint64 start;
+
 	if (journal->writing) {
 		lock_wait(&journal->changed, &journal->lock);
 		return TRUE;
@@ -119,9 +123,12 @@ static gboolean wait_for_room(Journal *journal, gint64 *deadline)
 		write_staged(journal); /* one thread may stage much before it commits */
 		return TRUE;
 	}
+	start = g_get_monotonic_time();
 	if (!*deadline)
-		*deadline = g_get_monotonic_time() + WAIT;
-	return lock_wait_until(&journal->changed, &journal->lock, *deadline);
+		*deadline = start + WAIT;
+	in_time = lock_wait_until(&journal->changed, &journal->lock, *deadline);
+	waits_add(start);
+	return in_time;
 }
 
 int journal_reserve(Journal *journal, guint32 length, gboolean nowait)

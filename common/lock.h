@@ -80,6 +80,15 @@ static inline void lock_take(Lock *lock)
 	g_mutex_lock(&lock->mutex);
 }
 
+/* FALSE: somebody else holds it. */
+static inline gboolean lock_try(Lock *lock)
+{
+	if (!g_mutex_trylock(&lock->mutex))
+		return FALSE;
+	lock_note(lock->level, lock);
+	return TRUE;
+}
+
 static inline void lock_drop(Lock *lock)
 {
 	g_mutex_unlock(&lock->mutex);

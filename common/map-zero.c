@@ -7,6 +7,7 @@
  * alike.
  */
 #include "common/map-private.h"
+#include "common/waits.h"
 
 #include <errno.h>
 
@@ -127,7 +128,7 @@ int map_zero_begin(Map *map, guint64 *first, guint64 end, guint64 *ret_first, gu
 	guint64 from = *first;
 	int r = ZERO_SKIPPED;
 
-	lock_take(&map->lock);
+	waits_take(&map->lock);
 	while (*first < end && (r == ZERO_SKIPPED || r == MAP_RESTART)) {
 		from = *first;
 		r = zero_look_locked(map, first, end);

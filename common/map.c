@@ -4,6 +4,7 @@
  * decided under the lock is decided on what is in memory.
  */
 #include "common/map-private.h"
+#include "common/waits.h"
 
 #include <errno.h>
 
@@ -293,7 +294,7 @@ int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait)
 	guint64 last = (first + n - 1) >> FORMAT_FANOUT_SHIFT;
 	int r;
 
-	lock_take(&map->lock);
+	waits_take(&map->lock);
 	do {
 		r = path_dirty_locked(map, 0, leaf, FALSE, nowait);
 		if (!r && last != leaf)

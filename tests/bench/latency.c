@@ -6,7 +6,8 @@
  * checkpoint after the other, or none.  "Paced" threads think about a millisecond between requests,
  * so that what is measured is what a request waits for and not how the processors are shared; the
  * others never pause, and the volume makes its checkpoints when it wants.  The table shows, for
- * each kind of request, the medians of the rounds' percentiles, in milliseconds.
+ * each kind of request, the medians of the rounds' percentiles, in milliseconds; the last two
+ * columns are what a request waited for the engine (common/waits.h), and not for the disk below.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,12 +15,17 @@
 #include "common/backing/file.h"
 #include "common/units.h"
 #include "common/volume.h"
+#include "common/waits.h"
 #include "tests/harness.h"
 
 #define THREADS 8
 #define ROUNDS_MAX 99
 #define SAMPLES_MAX 4000000u
-#define MARK 50.0 /* ms: the 99.9th percentile where threads are paced, of all but flushes */
+
+/* ms: the 99.9th percentile of what all but flushes wait for the engine, and, where threads are paced,
+ * of all that they take.  Large requests at full speed are held to none: they wait because the disk
+ * takes no more bytes in a second, in one place or another. */
+#define MARK 50.0
 
 enum { WRITE, READ, DISCARD, FLUSH, KINDS };
 
@@ -43,9 +49,9 @@ static const Load loads[] = {
 	{"full speed, 1 MiB", 0, FALSE, FALSE, TRUE},
 };
 
-/* Microseconds of the requests of one kind, of all threads. */
+/* Microseconds of the requests of one kind, of all threads: in all, and waiting for the engine. */
 typedef struct {
-	guint32 *samples;
+	guint32 *samples, *waits;
 	gint n; /* atomic */
 } Times;
 
@@ -59,12 +65,14 @@ typedef struct {
 	guint64 seed;
 } Round;
 
-static void note_time(Times *times, gint64 start)
+static void note_time(Times *times, gint64 start, guint64 waited)
 {
 	gint at = g_atomic_int_add(&times->n, 1);
 
-	if (at < (gint)SAMPLES_MAX)
-		times->samples[at] = (guint32)(g_get_monotonic_time() - start);
+	if (at >= (gint)SAMPLES_MAX)
+		return;
+	times->samples[at] = (guint32)(g_get_monotonic_time() - start);
+	times->waits[at] = (guint32)(waits_total() - waited);
 }
 
 static int request(Round *round, TestRandom *random, guint8 *buffer, guint kind)
@@ -108,10 +116,11 @@ static gpointer run_requests(gpointer data)
 	while (g_get_monotonic_time() < round->end) {
 		guint kind = random_kind(round->load, &random);
 		gint64 start = g_get_monotonic_time();
+		guint64 waited = waits_total();
 
 		if (request(round, &random, buffer, kind))
 			g_atomic_int_inc(&round->errors);
-		note_time(&round->times[kind], start);
+		note_time(&round->times[kind], start, waited);
 		if (round->load->paced)
 			g_usleep((gulong)(500 + test_random_below(&random, 1000)));
 	}
@@ -143,12 +152,12 @@ static int compare_doubles(const void *a, const void *b)
 }
 
 /* In milliseconds; the samples are sorted. */
-static double percentile(const Times *times, guint n, double part)
+static double percentile(const guint32 *samples, guint n, double part)
 {
-	return n ? times->samples[(guint)((n - 1) * part)] / 1000.0 : 0;
+	return n ? samples[(guint)((n - 1) * part)] / 1000.0 : 0;
 }
 
-enum { P50, P99, P999, MOST, COLUMNS };
+enum { P50, P99, P999, MOST, WAIT_P999, WAIT_MOST, COLUMNS };
 
 /* Of all rounds, for each kind. */
 typedef struct {
@@ -184,10 +193,13 @@ static void run_round(Volume *volume, const Load *load, double seconds, Times *t
 		double(*columns)[ROUNDS_MAX] = result->columns[k];
 
 		qsort(times[k].samples, n, sizeof *times[k].samples, compare_times);
-		columns[P50][result->rounds] = percentile(&times[k], n, 0.5);
-		columns[P99][result->rounds] = percentile(&times[k], n, 0.99);
-		columns[P999][result->rounds] = percentile(&times[k], n, 0.999);
-		columns[MOST][result->rounds] = percentile(&times[k], n, 1);
+		qsort(times[k].waits, n, sizeof *times[k].waits, compare_times);
+		columns[P50][result->rounds] = percentile(times[k].samples, n, 0.5);
+		columns[P99][result->rounds] = percentile(times[k].samples, n, 0.99);
+		columns[P999][result->rounds] = percentile(times[k].samples, n, 0.999);
+		columns[MOST][result->rounds] = percentile(times[k].samples, n, 1);
+		columns[WAIT_P999][result->rounds] = percentile(times[k].waits, n, 0.999);
+		columns[WAIT_MOST][result->rounds] = percentile(times[k].waits, n, 1);
 		result->requests[k] += n;
 	}
 	result->rounds++;
@@ -210,10 +222,11 @@ static gboolean show(const Load *load, Result *result)
 			      compare_doubles);
 			middle[c] = &result->columns[k][c][result->rounds / 2];
 		}
-		printf("  %-42s %10" G_GUINT64_FORMAT " %9.3f %9.3f %9.3f %9.3f", kinds[k],
-		       result->requests[k] / result->rounds, *middle[P50], *middle[P99],
-		       *middle[P999], *middle[MOST]);
-		if (load->paced && k != FLUSH && *middle[P999] > MARK) {
+		printf("  %-42s %10" G_GUINT64_FORMAT, kinds[k],
+		       result->requests[k] / result->rounds);
+		for (guint c = 0; c < COLUMNS; c++)
+			printf(" %9.3f", *middle[c]);
+		if (k != FLUSH && !load->large && *middle[load->paced ? P999 : WAIT_P999] > MARK) {
 			printf("  above the mark");
 			good = FALSE;
 		}
@@ -257,10 +270,10 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	for (guint k = 0; k < KINDS; k++)
-		times[k].samples = g_new(guint32, SAMPLES_MAX);
+		times[k] = (Times){g_new(guint32, SAMPLES_MAX), g_new(guint32, SAMPLES_MAX), 0};
 	volume = make_volume(path, size);
-	printf("%-44s %10s %9s %9s %9s %9s\n", "milliseconds, medians of the rounds", "requests",
-	       "50 %", "99 %", "99.9 %", "most");
+	printf("%-44s %10s %9s %9s %9s %9s %9s %9s\n", "milliseconds, medians of the rounds",
+	       "requests", "50 %", "99 %", "99.9 %", "most", "99.9 % *", "most *");
 	for (guint i = 0; i < G_N_ELEMENTS(loads); i++) {
 		g_autofree Result *result = g_new0(Result, 1);
 
@@ -268,7 +281,10 @@ int main(int argc, char **argv)
 			run_round(volume, &loads[i], seconds, times, result);
 		good = show(&loads[i], result) && good;
 	}
-	for (guint k = 0; k < KINDS; k++)
+	printf("* waiting for the engine\n");
+	for (guint k = 0; k < KINDS; k++) {
 		g_free(times[k].samples);
+		g_free(times[k].waits);
+	}
 	return volume_close(volume, NULL) && good ? 0 : 1;
 }
