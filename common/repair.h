@@ -41,7 +41,8 @@ typedef struct {
 } RepairPlan;
 
 /* Locks the backing, which stays the caller's and outlives the plan, for writing.  NULL with *error
- * where nothing can be done: no superblock is whole, it is open elsewhere, it cannot be read. */
+ * where nothing can be done: no superblock is whole, it is open elsewhere, it cannot be read, or only
+ * a later version may write it. */
 RepairPlan *repair_plan(Backing *backing, RepairFlags flags, CheckProgress progress, gpointer data,
 			GError **error);
 void repair_plan_free(RepairPlan *plan);

@@ -375,6 +375,31 @@ static void test_many(const void *data)
 	CHECK_UINT(bad->messages->len, CHECK_MESSAGES);
 }
 
+/* Features of a later version: some forbid writing, some forbid nothing. */
+static void test_later_features(const void *data)
+{
+	g_autoptr(Backing) backing = new_backing(TRUE);
+	g_autoptr(GError) error = NULL, no_repair = NULL;
+	g_autoptr(CheckResult) result = NULL;
+	Volume *volume;
+	Tree tree;
+
+	(void)data;
+	tree_read(backing, &tree);
+	tree.sb->ro_compatible |= (guint32)1 << 31;
+	CHECK_INT(superblock_rewrite(backing, &tree.pair), 0);
+	CHECK(!volume_open(backing_borrow(backing), "test", 0, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_UNSUPPORTED, "feature");
+	volume = volume_open(backing_borrow(backing), "test", VOLUME_OPEN_READ_ONLY, NULL);
+	REQUIRE(volume);
+	check_value(volume, 3, BLOCK_SIZE, 2 * BLOCK_SIZE);
+	close_volume(volume);
+	result = check_run(backing, NULL, NULL, NULL);
+	CHECK(result && !result->errors);
+	CHECK(!repair_plan(backing, 0, NULL, NULL, &no_repair));
+	CHECK_ERROR(no_repair, STORAGEOS_ERROR_UNSUPPORTED, "feature");
+}
+
 int main(int argc, char **argv)
 {
 	logging_set_sink(no_log);
@@ -385,6 +410,8 @@ int main(int argc, char **argv)
 		test_add(name, test_finding, &rows[i]);
 		test_add(repair, test_repair, &rows[i]);
 	}
+	test_add("what only a later version may write is read, and not mended", test_later_features,
+		 NULL);
 	test_add("check: all findings are counted, not all are kept", test_many, NULL);
 	return test_run(argc, argv);
 }
