@@ -10,7 +10,11 @@
 #define IDLE (2 * G_TIME_SPAN_SECOND) /* without a change */
 #define WAIT_SECONDS 25
 #define CROWDED 100 /* of map_pressure() */
-#define SLOWEST (30 * G_TIME_SPAN_MILLISECOND) /* for a change, while there is room */
+#define LOOK (10 * G_TIME_SPAN_MILLISECOND) /* of a change that waits, at what there is */
+#define SLOWEST (30 * G_TIME_SPAN_MILLISECOND) /* for so much, while there is room */
+#define SLOWEST_BYTES (64 * KIB)
+#define AHEAD G_TIME_SPAN_MILLISECOND /* of its turn a change may be */
+#define EXPECTED (G_TIME_SPAN_SECOND / 2) /* of the first checkpoint */
 #define RECLAIM_STEPS 256       /* dead nodes before the thread looks up */
 #define KEEP_IDLE (16 * MIB)    /* warm space kept for new writes */
 #define KEEP_BUSY (1024 * MIB)
@@ -31,6 +35,10 @@ struct Checkpointer {
 	gboolean stop;
 	guint64 asked, begun, finished; /* tickets */
 	guint64 attempts, made;
+	gint64 began;    /* when the one that runs did; 0: none does */
+	gint64 expected; /* how long one takes, by those before */
+	double line, allowed; /* where the line of changes ends, and how far it has moved up */
+	gint64 allowed_at;    /* then */
 	int result; /* of the last one */
 	guint64 settle_asked, settle_done;
 	CheckpointerCall call; /* NULL: none */
@@ -112,7 +120,8 @@ static int finish(Engine *engine, gboolean clean)
 	return 0;
 }
 
-int checkpoint_make(Engine *engine, gboolean clean)
+/* Up to the freeze. */
+static int begin(Engine *engine)
 {
 	int r = 0;
 
@@ -120,10 +129,16 @@ int checkpoint_make(Engine *engine, gboolean clean)
 		return -ESHUTDOWN;
 	if (engine->frozen) /* one that met a full backing */
 		r = finish(engine, FALSE);
-	if (r)
-		return r;
-	freeze(engine);
-	return finish(engine, clean);
+	if (!r)
+		freeze(engine);
+	return r;
+}
+
+int checkpoint_make(Engine *engine, gboolean clean)
+{
+	int r = begin(engine);
+
+	return r ? r : finish(engine, clean);
 }
 
 static gboolean is_due(Checkpointer *cp)
@@ -132,6 +147,15 @@ static gboolean is_due(Checkpointer *cp)
 }
 
 static gboolean reclaim(Checkpointer *cp);
+
+/* The freeze has made room: whoever waits may go on. */
+static void note_freeze(Checkpointer *cp)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+
+	cp->began = g_get_monotonic_time();
+	g_cond_broadcast(&cp->done);
+}
 
 /* Makes a checkpoint for all who asked before it begins. */
 static void make_one(Checkpointer *cp)
@@ -143,8 +167,15 @@ static void make_one(Checkpointer *cp)
 	lock_drop(&cp->lock);
 	if (g_atomic_int_compare_and_exchange(&cp->full, TRUE, FALSE) && !cp->engine->frozen)
 		reclaim(cp);
-	r = checkpoint_make(cp->engine, FALSE);
+	r = begin(cp->engine);
+	if (!r) {
+		note_freeze(cp);
+		r = finish(cp->engine, FALSE);
+	}
 	lock_take(&cp->lock);
+	if (!r)
+		cp->expected = (cp->expected + g_get_monotonic_time() - cp->began) / 2;
+	cp->began = 0;
 	cp->finished = cp->begun;
 	cp->result = r;
 	cp->attempts++;
@@ -321,6 +352,7 @@ Checkpointer *checkpointer_new(Engine *engine, GError **error)
 		return NULL;
 	}
 	cp->engine = engine;
+	cp->expected = EXPECTED;
 	lock_init(&cp->lock, LOCK_CHECKPOINTER);
 	g_cond_init(&cp->wake);
 	g_cond_init(&cp->done);
@@ -395,39 +427,82 @@ int checkpointer_make_room(Checkpointer *cp)
 	return run(cp, g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND);
 }
 
-/* Waits for the end of an attempt at a checkpoint, or so long.  Its result, 0 if there was none. */
-static int wait_for_attempt(Checkpointer *cp, gint64 microseconds)
-{
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
-	gint64 start = g_get_monotonic_time();
-	guint64 before;
+/* A change that came while the map is under pressure.  They stand in line, and what is left before
+ * they would have to stop is given out at such a pace that it lasts until the checkpoint that runs is
+ * done, by what those before took; the further it goes beyond that, the slower.  As that may be wrong,
+ * each waits `least` at least near the end; and none `most` and more while there is room: better a few
+ * that stop than many that crawl. */
+typedef struct {
+	double place; /* in the line */
+	gint64 start, most;
+} Change;
 
-	checkpointer_kick(cp);
-	locker = lock_hold(&cp->lock);
-	before = cp->attempts;
-	if (map_pressure(cp->engine->map))
-		lock_wait_until(&cp->done, &cp->lock, start + microseconds);
-	waits_add(start);
-	return cp->attempts == before ? 0 : cp->result;
+static double pace_locked(const Checkpointer *cp, guint pressure, gint64 now)
+{
+	gint64 elapsed = cp->began ? now - cp->began : 0;
+	gint64 left = MAX(cp->expected - elapsed, elapsed / 4);
+
+	return (double)(CROWDED - pressure) / (double)MAX(left, 1);
 }
 
-int checkpointer_throttle(Checkpointer *cp)
+static void line_move_locked(Checkpointer *cp, double pace, gint64 now)
 {
-	gint64 until = g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND;
-	guint pressure = map_pressure(cp->engine->map);
+	cp->allowed = MIN(cp->allowed + (double)(now - cp->allowed_at) * pace, cp->line);
+	cp->allowed_at = now;
+}
 
-	/* The nearer it is the slower, so that nobody has to stop for the rest of a checkpoint. */
-	if (pressure > 0 && pressure < CROWDED)
-		wait_for_attempt(cp, pressure * SLOWEST / CROWDED);
-	while (map_pressure(cp->engine->map) >= CROWDED) {
-		if (engine_has_failed(cp->engine))
-			return -ESHUTDOWN;
-		if (wait_for_attempt(cp, SLOWEST) == -ENOSPC)
-			return -ENOSPC;
-		if (g_get_monotonic_time() > until)
-			return -EIO;
-	}
+/* How long to wait before the next look; 0: the change may go on. */
+static gint64 time_to_turn_locked(Checkpointer *cp, const Change *change)
+{
+	gint64 now = g_get_monotonic_time();
+	guint pressure = map_pressure(cp->engine->map);
+	double pace = pace_locked(cp, pressure, now), part = (double)pressure / CROWDED;
+	double least = part * part * part * part * SLOWEST, turn;
+
+	line_move_locked(cp, pace, now);
+	if (pressure >= CROWDED)
+		return LOOK;
+	turn = (double)(now - change->start) + (change->place - cp->allowed) / pace - AHEAD;
+	turn = CLAMP(turn, least, (double)change->most);
+	if (pressure && change->start + (gint64)turn > now)
+		return MIN(change->start + (gint64)turn - now, LOOK);
+	cp->allowed = MAX(cp->allowed, change->place - AHEAD * pace);
 	return 0;
+}
+
+static Change line_up_locked(Checkpointer *cp, guint64 bytes)
+{
+	Change change = {.start = g_get_monotonic_time(),
+			 .most = SLOWEST * (gint64)MAX(bytes / SLOWEST_BYTES, 1)};
+
+	line_move_locked(cp, pace_locked(cp, map_pressure(cp->engine->map), change.start),
+			 change.start);
+	change.place = cp->line += map_cost(cp->engine->map, bytes);
+	return change;
+}
+
+int checkpointer_throttle(Checkpointer *cp, guint64 bytes)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+	Change change = line_up_locked(cp, bytes);
+	gint64 end = change.start + WAIT_SECONDS * G_TIME_SPAN_SECOND, wait;
+	guint64 before = cp->attempts;
+	int r = 0;
+
+	while (!r && (wait = time_to_turn_locked(cp, &change)) > 0) {
+		g_atomic_int_set(&cp->kicked, TRUE);
+		g_cond_signal(&cp->wake);
+		lock_wait_until(&cp->done, &cp->lock, g_get_monotonic_time() + wait);
+		if (engine_has_failed(cp->engine))
+			r = -ESHUTDOWN;
+		else if (cp->attempts != before && cp->result == -ENOSPC &&
+			 map_pressure(cp->engine->map) >= CROWDED)
+			r = -ENOSPC;
+		else if (g_get_monotonic_time() > end)
+			r = -EIO;
+	}
+	waits_add(change.start);
+	return r;
 }
 
 gboolean checkpointer_settle(Checkpointer *cp, guint seconds)

@@ -39,10 +39,10 @@ int checkpointer_run(Checkpointer *checkpointer);
  * checkpoint.  Waits 25 s at most.  0, -EIO (too long), or why the checkpoint failed. */
 int checkpointer_make_room(Checkpointer *checkpointer);
 
-/* Before a change: waits while the map is crowded, 25 s at most; a little, 30 ms at most, when it
- * soon will be.  0, -ENOSPC (checkpoints meet a full backing),
- * -EIO (too long), -ESHUTDOWN. */
-int checkpointer_throttle(Checkpointer *checkpointer);
+/* Before a change of so many bytes, while the map is under pressure: waits for the change's turn, and
+ * while the map is crowded, 25 s at most.  0, -ENOSPC (it is crowded, and checkpoints meet a full
+ * backing), -EIO (too long), -ESHUTDOWN. */
+int checkpointer_throttle(Checkpointer *checkpointer, guint64 bytes);
 
 /* Has the thread run `call` between checkpoints, and waits for its end: what it looks at of pages and
  * superblocks is not written meanwhile.  By one thread at a time, and before checkpointer_free(). */

@@ -107,7 +107,9 @@ void map_get_info(Map *map, MapInfo *ret_info);
 gboolean map_wants_checkpoint(Map *map);
 /* How near dirty and frozen nodes are to three quarters of the limit, or what was written since the
  * last freeze to 256 MiB: 0 (well below) to 100 (changes must wait for the checkpoint), in percent
- * of the last quarter of the way.  In between they should slow down. */
+ * of the last quarter of the way, or from 64 MiB on.  In between they should slow down. */
 guint map_pressure(Map *map);
+/* How much a change of so many bytes adds to it, about: of 100, and more than 0. */
+double map_cost(Map *map, guint64 bytes);
 /* Something changed since the last freeze that only a checkpoint makes permanent. */
 gboolean map_is_changed(Map *map);

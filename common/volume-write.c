@@ -251,20 +251,20 @@ static int write_held(Volume *volume, IovCursor *from, guint64 offset, gsize len
 	return write_vector(&piece, many, start.count + 2, from, offset, length);
 }
 
-static int throttle(Volume *volume, gboolean nowait)
+static int throttle(Volume *volume, guint64 bytes, gboolean nowait)
 {
 	int r = volume_check_writable(volume);
 
 	if (r || !map_pressure(volume->engine.map))
 		return r;
-	return nowait ? -EAGAIN : checkpointer_throttle(volume->checkpointer);
+	return nowait ? -EAGAIN : checkpointer_throttle(volume->checkpointer, bytes);
 }
 
 static int write_piece(Volume *volume, IovCursor *from, guint64 offset, gsize length,
 		       gboolean nowait, guint64 *ret_offset)
 {
 	RangeHold hold;
-	int r = throttle(volume, nowait);
+	int r = throttle(volume, length, nowait);
 
 	if (r)
 		return r;
@@ -317,7 +317,7 @@ static int zero_step(Volume *volume, guint64 *first, guint64 end, guint64 *ticke
 	Engine *engine = &volume->engine;
 	Record record = {.kind = FORMAT_RECORD_ZERO};
 	guint32 length = record_length(record.kind, 0, 0);
-	int r = throttle(volume, FALSE);
+	int r = throttle(volume, 0, FALSE);
 
 	if (r && r != -ENOSPC)
 		return r;
@@ -464,7 +464,7 @@ int volume_compare_and_write(Volume *volume, const struct iovec *expected, int e
 	if (iov_length(expected, expected_count) != length || length > VOLUME_ATOMIC_MAX)
 		r = -EINVAL;
 	if (!r && length)
-		r = throttle(volume, FALSE);
+		r = throttle(volume, length, FALSE);
 	if (r || !length)
 		return r;
 	ranges_hold(&volume->ranges, &hold, block_of(offset), block_of(offset + length - 1), FALSE);
