@@ -49,5 +49,8 @@ int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags fl
 int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize length,
 		      BackingFlags flags, guint64 *ret_offset);
 
+/* A node over [first, first + n) is damaged: -EBADMSG, and the first block of these that is lost. */
+int volume_bad_node(Volume *volume, guint64 first, guint n, guint64 *ret_offset);
+
 /* The checksum of the next block of memory; moves on. */
 guint32 volume_block_crc(const Volume *volume, guint64 block, IovCursor *cursor);

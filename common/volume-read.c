@@ -45,6 +45,20 @@ static int bad_block(Volume *volume, guint64 block, guint64 slot, guint64 *ret_o
 	return -EBADMSG;
 }
 
+int volume_bad_node(Volume *volume, guint64 first, guint n, guint64 *ret_offset)
+{
+	guint64 second = (first | (FORMAT_FANOUT - 1)) + 1; /* leaf begins here */
+	MapEntry entries[FORMAT_FANOUT];
+	guint epoch;
+
+	if (second < first + n && !map_lookup(volume->engine.map, first, (guint)(second - first),
+					      entries, FALSE, &epoch)) {
+		map_lookup_end(volume->engine.map, epoch);
+		first = second;
+	}
+	return bad_block(volume, first, 0, ret_offset);
+}
+
 static int read_slot(Volume *volume, guint64 block, const MapEntry *entry, guint8 *to,
 		     BackingFlags flags)
 {
@@ -183,7 +197,7 @@ int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize lengt
 	int r = map_lookup(volume->engine.map, first, n, entries, flags == BACKING_NOWAIT, &epoch);
 
 	if (r == -EBADMSG)
-		return bad_block(volume, first, 0, ret_offset);
+		return volume_bad_node(volume, first, n, ret_offset);
 	if (r)
 		return r;
 	r = read_entries(&reading, entries, offset, length);

@@ -184,7 +184,9 @@ static int write_blocks(Piece *piece)
 	/* A record that could not be committed keeps its slots: the volume has FAILED. */
 	if (r && r != -ESHUTDOWN)
 		slots_give_back(engine->slots, piece->runs, piece->n_runs, FALSE);
-	return r;
+	return r == -EBADMSG ? volume_bad_node(piece->volume, piece->first, piece->n,
+					       piece->ret_offset) :
+			       r;
 }
 
 /* Completes the blocks at the edges: `edge` has room for two. */

@@ -193,21 +193,49 @@ static void test_anywhere(const void *data)
 	CHECK(damaged > seen / 2);
 }
 
+/* Where the leaf is in the backing that has a pointer, 16 bytes, for its block 10 alone: the one of
+ * place_of(2).  In this volume a leaf has one, for block 5 * i of its 256. */
+static guint64 find_leaf(Backing *backing)
+{
+	guint8 slot[BLOCK_SIZE];
+
+	for (guint64 at = STARTS; at < STARTS + 8 * MIB; at += BLOCK_SIZE) {
+		CHECK_INT(backing_pread(backing, slot, sizeof slot, at), 0);
+		if (slot[10 * 16] && !slot[0] && !slot[20 * 16] && !slot[15 * 16])
+			return at;
+	}
+	FAIL("there is no such leaf");
+	return 0;
+}
+
 static void test_leaf(const void *data)
 {
 	g_autoptr(Backing) backing = new_backing();
-	guint8 slot[BLOCK_SIZE];
-	guint64 end = STARTS + 8 * MIB;
-	guint bad = 0;
+	guint64 at = find_leaf(backing);
 
 	(void)data;
-	/* A leaf of this volume has one pointer, 16 bytes, at block 5 * i of its 256. */
-	for (guint64 at = STARTS; at < end && !bad; at += BLOCK_SIZE) {
-		CHECK_INT(backing_pread(backing, slot, sizeof slot, at), 0);
-		if (slot[10 * 16] && !slot[0] && !slot[20 * 16] && !slot[15 * 16])
-			bad = damage(backing, at + 10 * 16 + 9, 0);
-	}
-	CHECK_UINT(bad, 1);
+	CHECK_UINT(damage(backing, at + 10 * 16 + 9, 0), 1);
+}
+
+/* A request over two leaves, of which the second is damaged. */
+static void test_second_leaf(const void *data)
+{
+	g_autoptr(Backing) backing = new_backing();
+	g_autofree guint8 *bytes = g_malloc0(16 * BLOCK_SIZE);
+	guint64 leaf = place_of(2) / MIB * MIB, from = leaf - 6 * BLOCK_SIZE, where = 1;
+	struct iovec iov = {bytes, 16 * BLOCK_SIZE};
+	Volume *volume;
+
+	(void)data;
+	CHECK_INT(backing_pwrite(backing, bytes, SECTOR_SIZE, find_leaf(backing)), 0);
+	volume = backing_open_volume(backing);
+	REQUIRE(volume);
+	CHECK_INT(volume_read(volume, &iov, 1, from, &where), -EBADMSG);
+	CHECK_UINT(where, leaf);
+	where = 1;
+	CHECK_INT(volume_write(volume, &iov, 1, from, &where), -EBADMSG);
+	CHECK_UINT(where, leaf);
+	close_volume(volume);
 }
 
 static void test_superblocks(const void *data)
@@ -461,6 +489,7 @@ int main(int argc, char **argv)
 	test_add("a block in another's place is an error", test_misdirected, NULL);
 	test_add("a changed bit anywhere never makes wrong data", test_anywhere, NULL);
 	test_add("a changed bit of a leaf is an error", test_leaf, NULL);
+	test_add("of two leaves, the one that is damaged is named", test_second_leaf, NULL);
 	test_add("one superblock is enough", test_superblocks, NULL);
 	test_add("inner nodes, bitmaps and superblocks are there twice", test_copies, NULL);
 	test_add("an older bitmap page does not pass for the newest", test_stale_bitmap, NULL);
