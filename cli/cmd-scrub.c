@@ -75,7 +75,7 @@ static void print_text(const Scrubbing *scrubbing, Json *status)
 	       " errors, %" G_GINT64_FORMAT " copies repaired\n",
 	       scrubbing->text,
 	       running				? "is being scrubbed" :
-	       json_get_flag(status, "whole") ? "scrubbed" :
+	       json_get_flag(status, "complete") ? "scrubbed" :
 						  "scrub ended early",
 	       problem ? ": " : "", problem ? problem : "", blocks, data,
 	       json_get_number(status, "copies"),
@@ -97,7 +97,7 @@ static void print_status(const Scrubbing *scrubbing, Json *status)
 static int print_result(const Scrubbing *scrubbing, Json *status)
 {
 	print_status(scrubbing, status);
-	return json_get_flag(status, "whole") && !json_get_number(status, "errors") ? CLI_DONE
+	return json_get_flag(status, "complete") && !json_get_number(status, "errors") ? CLI_DONE
 										    : CLI_FAILED;
 }
 

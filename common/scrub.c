@@ -275,7 +275,7 @@ static void end(Scrub *scrub, int r)
 
 	g_mutex_lock(&scrub->lock);
 	status->running = FALSE;
-	status->whole = !r;
+	status->complete = !r;
 	status->problem = r == -ECANCELED ? 0 : r;
 	status->ended = g_get_real_time() / G_USEC_PER_SEC;
 	if (!r)
@@ -404,7 +404,7 @@ Json *scrub_to_json(Scrub *scrub)
 
 	scrub_get_status(scrub, &status);
 	json_add_flag(object, "running", status.running);
-	json_add_flag(object, "whole", status.whole);
+	json_add_flag(object, "complete", status.complete);
 	json_add_number(object, "rate", status.rate);
 	json_add_number(object, "begun", (guint64)status.begun);
 	json_add_number(object, "ended", (guint64)status.ended);

@@ -26,7 +26,7 @@ typedef struct {
 
 typedef struct {
 	gboolean running;
-	gboolean whole;   /* it went to the end */
+	gboolean complete; /* it went to the end */
 	guint64 rate;     /* bytes a second; 0: no limit */
 	gint64 begun;     /* seconds since 1970 */
 	gint64 ended;     /* the same; 0 while it is running */
@@ -60,6 +60,6 @@ gboolean scrub_wait(Scrub *scrub, guint milliseconds);
 GArray *scrub_get_lost(Scrub *scrub);
 
 /* As the control socket and `storageos scrub --json` tell it:
- *     running, whole, rate, begun, ended, fraction, blocks, copies, errors, repaired,
+ *     running, complete, rate, begun, ended, fraction, blocks, copies, errors, repaired,
  *     problem (only if it could not go on), lost: [{offset, length}...] (bytes of the volume) */
 Json *scrub_to_json(Scrub *scrub);

@@ -53,7 +53,7 @@ refuses "nothing to stop" 'it is not being scrubbed' scrub --stop
 dd if=/dev/urandom of="$WORK/mnt/db" bs=1M count=40 seek=8 oflag=direct conv=notrunc,fsync status=none
 for i in 0 1 5 600 40000; do put $i; done
 scrub --rate 0 --json >"$WORK/first"
-is "it is whole" "$(of whole <"$WORK/first")" true
+is "it saw all" "$(of complete <"$WORK/first")" true
 is "every block" "$(of blocks <"$WORK/first")" $((40 * 256 + 5))
 is "no error" "$(of errors <"$WORK/first")" 0
 is "nothing was repaired" "$(of repaired <"$WORK/first")" 0
@@ -125,7 +125,7 @@ flip 60 $((512 * 1024 + 100)) $((512 * 1024 + 4096 + 100))
 must "serve with a damaged superblock, and a bitmap page's copy" serve
 is "the superblock was used around, written anew and counted" "$(repaired)" 1
 scrub --rate 0 --json >"$WORK/mended"
-is "scrub finds the page and writes it anew" "$(jq -c '[.whole, .errors, .repaired]' <"$WORK/mended")" \
+is "scrub finds the page and writes it anew" "$(jq -c '[.complete, .errors, .repaired]' <"$WORK/mended")" \
 	"[true,0,1]"
 is "which is counted, too" "$(repaired)" 2
 is "and kept" "$("$STORAGEOS" info db --json | of scrub_repaired)" 1
@@ -134,7 +134,7 @@ must "end of that" unmount "$WORK/mnt"
 must "promptly" wait_for 10 gone "$pid"
 must "all is whole" "$STORAGEOS" check db
 flip $((512 * 1024 + 100)) $((512 * 1024 + 4096 + 100))
-is "nobody serves it: mended, too" "$(scrub --json | jq -c '[.whole, .errors, .repaired]')" "[true,0,1]"
+is "nobody serves it: mended, too" "$(scrub --json | jq -c '[.complete, .errors, .repaired]')" "[true,0,1]"
 must "whole again" "$STORAGEOS" check db
 
 # ---- usage

@@ -160,7 +160,7 @@ static void scrub_whole(Volume *volume, ScrubStatus *ret_status, guint64 *ret_lo
 	CHECK(scrub_wait(scrub, 60000));
 	scrub_get_status(scrub, ret_status);
 	*ret_lost = count_lost(scrub);
-	CHECK(!ret_status->running && ret_status->whole);
+	CHECK(!ret_status->running && ret_status->complete);
 	CHECK_INT(ret_status->problem, 0);
 }
 
@@ -236,7 +236,7 @@ static void test_neighbours(const void *data)
 	lost = scrub_get_lost(scrub);
 	CHECK_UINT(lost->len, 1);
 	json = scrub_to_json(scrub);
-	CHECK(!json_get_flag(json, "running") && json_get_flag(json, "whole"));
+	CHECK(!json_get_flag(json, "running") && json_get_flag(json, "complete"));
 	CHECK_INT(json_get_number(json, "errors"), 3);
 	list = json_get_typed(json, "lost", json_type_array);
 	REQUIRE(list && json_object_array_length(list) == 1);
@@ -309,7 +309,7 @@ static void test_stopped(const void *data)
 	scrub_stop(scrub);
 	CHECK(scrub_wait(scrub, 10000));
 	scrub_get_status(scrub, &status);
-	CHECK(!status.whole);
+	CHECK(!status.complete);
 	CHECK_INT(status.problem, 0);
 	scrub_free(scrub);
 	CHECK(g_get_monotonic_time() - begun < 10 * G_USEC_PER_SEC);

@@ -130,8 +130,8 @@ static gboolean scrub(Backing *backing, GError **error)
 		CHECK(scrub_wait(scrubbing, 60000));
 		scrub_get_status(scrubbing, &status);
 		CHECK(!status.running);
-		CHECK_INT(status.whole, !status.problem);
-		if (status.whole)
+		CHECK_INT(status.complete, !status.problem);
+		if (status.complete)
 			CHECK(status.errors >= 1);
 		scrub_free(scrubbing);
 	}
