@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Little-endian integers at any address, and vectors of memory.
+ * Integers at any address, and vectors of memory.
  *
  * An IovCursor walks a caller's iovec array without changing it, so that one request can be cut
  * into pieces that no allocation is needed for.
@@ -48,6 +48,27 @@ static inline void put_le64(void *p, guint64 v)
 {
 	v = GUINT64_TO_LE(v);
 	memcpy(p, &v, sizeof v);
+}
+
+/* Big-endian, of `bytes` bytes: as SCSI has them. */
+static inline guint64 get_be(const void *p, guint bytes)
+{
+	const guint8 *at = (const guint8 *)p;
+	guint64 v = 0;
+
+	while (bytes--)
+		v = v << 8 | *at++;
+	return v;
+}
+
+static inline void put_be(void *p, guint64 v, guint bytes)
+{
+	guint8 *at = (guint8 *)p;
+
+	while (bytes--) {
+		at[bytes] = (guint8)v;
+		v >>= 8;
+	}
 }
 
 typedef struct {

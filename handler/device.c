@@ -24,8 +24,7 @@ struct Task {
 	Request request;
 	gint64 begun; /* as metrics_begin() gave it */
 	gint64 deadline;
-	gboolean carried_out; /* but for the flush that it may want */
-	gboolean allocated;   /* not one of the device's own */
+	gboolean allocated; /* not one of the device's own */
 };
 
 struct Device {
@@ -40,7 +39,6 @@ struct Device {
 	Workers *workers;
 	Workers *flusher; /* of one thread */
 	WorkItem flush_item;
-	gint failed; /* atomic */
 
 	GMutex lock; /* held for a few instructions; never while anything is called */
 	Task *free_tasks;
@@ -116,8 +114,6 @@ static RunnerStatus conclude(Task *task, int result, guint64 position)
 
 	metrics_end(&device->metrics, request_metrics_kind(request->kind), task->begun,
 		    request->length, result && result != -EILSEQ);
-	if (result == -ESHUTDOWN)
-		g_atomic_int_set(&device->failed, TRUE);
 	if (result == -EBADMSG)
 		information = position / device->block_size;
 	if (result == -EILSEQ)
@@ -190,7 +186,7 @@ static void task_run(WorkItem *item)
 {
 	Task *task = (Task *)item;
 	guint64 position = 0;
-	int result = task->carried_out ? 0 : execute(task, &position);
+	int result = execute(task, &position);
 
 	if (!result && task->request.durable)
 		flush_later(task);
@@ -226,7 +222,6 @@ static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request
 	task->request = *request;
 	task->begun = metrics_begin(&device->metrics);
 	task->deadline = g_get_monotonic_time() + DEVICE_DEADLINE;
-	task->carried_out = FALSE;
 	task->item.run = task_run;
 	return task;
 }
@@ -239,28 +234,6 @@ RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *re
 	if (task)
 		task_queue(task);
 	return status;
-}
-
-RunnerStatus device_run(Device *device, RunnerCommand *cmd, const Request *request)
-{
-	RunnerStatus status = RUNNER_OK;
-	Task *task = task_for(device, cmd, request, &status);
-	guint64 position = 0;
-	int result;
-
-	if (!task)
-		return status;
-	result = execute(task, &position);
-	if (result)
-		return conclude(task, result, position);
-	task->carried_out = TRUE;
-	task_queue(task);
-	return RUNNER_OK;
-}
-
-gboolean device_failed(Device *device)
-{
-	return g_atomic_int_get(&device->failed);
 }
 
 static void watch(Device *device, Volume *volume)

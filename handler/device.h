@@ -16,8 +16,8 @@
  * middle of something.  Nobody would try again to open it, so it does that itself, once a second,
  * where the volume may come back; until then every command is answered "not ready, becoming ready".
  *
- * Threading: device_submit() and device_run() from any thread, those that complete requests
- * included; the others alone.
+ * Threading: device_submit() from any thread, those that complete requests included; the others
+ * alone.
  */
 #pragma once
 
@@ -38,10 +38,3 @@ void device_close(Device *device);
 
 /* Queues; the request will be completed.  Anything but RUNNER_OK: it will not, and has failed. */
 RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *request);
-
-/* Carries it out in the caller's thread, where a failure has to be known at once; on success it is
- * completed by another thread, later. */
-RunnerStatus device_run(Device *device, RunnerCommand *cmd, const Request *request);
-
-/* Whether requests other than reads fail by now, whatever they are. */
-gboolean device_failed(Device *device);

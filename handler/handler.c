@@ -4,8 +4,8 @@
  *
  * The runner calls in from one thread for each device, and from whichever thread completes a
  * command (the next step of compound ones).  All that a callback does is to queue: nothing here
- * waits for a disk but opening, closing, and WRITE SAME with the UNMAP bit.  device.h tells what
- * happens then, runner-abi.h what the versions of the runner differ in.
+ * waits for a disk but opening and closing.  device.h tells what happens then, runner-abi.h what
+ * the versions of the runner differ in.
  *
  * This process belongs to others.  So: no exit, no abort, no allocation that aborts and is sized by
  * input, no signal or exit handler, no g_log(); no environment is changed.
@@ -14,59 +14,46 @@
  *     READ, the read of compound ones  read        read
  *     WRITE (FUA: then a flush)        write       write
  *     FORMAT UNIT                      write       zero: the space of the volume goes back
- *     SYNCHRONIZE CACHE                flush       flush
- *     UNMAP                            unmap       discard
- *     WRITE SAME                       write_same  zero, or writes of the pattern
- *     WRITE SAME, UNMAP bit            unmap       the same, at once
- *     COMPARE AND WRITE                caw         compare and write, atomic against all else
+ *     SYNCHRONIZE CACHE                execute     flush
+ *     UNMAP                            execute     discards
+ *     WRITE SAME                       execute     zero, or writes of the pattern
+ *     COMPARE AND WRITE                execute     compare and write, atomic against all else
  */
-#include <pthread.h>
 #include <errno.h>
 #include <string.h>
 
+#include "common/bytes.h"
 #include "common/error.h"
 #include "common/logging.h"
 #include "common/units.h"
 #include "handler/cfgstring.h"
 #include "handler/device.h"
+#include "handler/sense.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
 #define CDB_FORMAT_UNIT 0x04
 #define CDB_WRITE_10 0x2a
+#define CDB_SYNCHRONIZE_CACHE_10 0x35
 #define CDB_WRITE_AND_VERIFY_10 0x2e
 #define CDB_WRITE_SAME_10 0x41
+#define CDB_UNMAP 0x42
 #define CDB_COMPARE_AND_WRITE 0x89
 #define CDB_WRITE_16 0x8a
 #define CDB_WRITE_AND_VERIFY_16 0x8e
+#define CDB_SYNCHRONIZE_CACHE_16 0x91
 #define CDB_WRITE_SAME_16 0x93
 #define CDB_WRITE_12 0xaa
 #define CDB_WRITE_AND_VERIFY_12 0xae
 #define CDB_FUA 0x08
+#define CDB_PROTECT 0xe0
+#define CDB_ANCHOR 0x10
+#define CDB_NO_DATA 0x01
 
 /* What a transfer may be, where the device was left at the kernel's default: 64 KiB is too little
  * to be fast. */
 #define TRANSFER_BYTES (1u << 20)
 #define KERNEL_TRANSFER_BLOCKS 128
-
-/* A device's thread is cancelled when the device goes away; not while it holds our locks.  Lives
- * as long as the variable of this type. */
-typedef int CancelGuard;
-
-static CancelGuard cancel_guard(void)
-{
-	int before;
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-	return before;
-}
-
-static void cancel_guard_clear(CancelGuard *guard)
-{
-	pthread_setcancelstate(*guard, NULL);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CancelGuard, cancel_guard_clear)
 
 /* ---- devices */
 
@@ -167,11 +154,9 @@ static int handle_reconfig(RunnerDevice *dev, const RunnerReconfig *change)
 
 /* ---- commands */
 
-static int submit(RunnerDevice *dev, RunnerCommand *cmd, const Request *request)
+static RunnerStatus submit(RunnerDevice *dev, RunnerCommand *cmd, const Request *request)
 {
-	G_GNUC_UNUSED g_auto(CancelGuard) guard = cancel_guard();
-
-	return (int)device_submit(runner_device_private(dev), cmd, request);
+	return device_submit(runner_device_private(dev), cmd, request);
 }
 
 /* Whether what a CDB writes must be on the disk when it is answered.  The runner leaves FUA to the
@@ -193,8 +178,8 @@ static gboolean cdb_durable(const guint8 *cdb)
 	}
 }
 
-static int handle_read(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov, size_t count,
-		       size_t length, off_t offset)
+static RunnerStatus handle_read(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov,
+				size_t count, size_t length, off_t offset)
 {
 	const Request request = {.kind = REQUEST_READ,
 				 .iov = iov,
@@ -205,8 +190,8 @@ static int handle_read(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov,
 	return submit(dev, cmd, &request);
 }
 
-static int handle_write(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov, size_t count,
-			size_t length, off_t offset)
+static RunnerStatus handle_write(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov,
+				 size_t count, size_t length, off_t offset)
 {
 	const guint8 *cdb = runner_command_cdb(cmd);
 	/* The runner formats by writing zeros to all of the device, from end to end. */
@@ -221,72 +206,95 @@ static int handle_write(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov
 	return submit(dev, cmd, &request);
 }
 
-static int handle_flush(RunnerDevice *dev, RunnerCommand *cmd)
+/* What the runner carries out wrong, or not without waiting, is ours. */
+static RunnerStatus handle_command(RunnerDevice *dev, RunnerCommand *cmd)
 {
-	const Request request = {.kind = REQUEST_FLUSH};
-
-	return submit(dev, cmd, &request);
+	(void)dev;
+	switch (runner_command_cdb(cmd)[0]) {
+	case CDB_SYNCHRONIZE_CACHE_10:
+	case CDB_SYNCHRONIZE_CACHE_16:
+	case CDB_UNMAP:
+	case CDB_WRITE_SAME_10:
+	case CDB_WRITE_SAME_16:
+	case CDB_COMPARE_AND_WRITE:
+		return RUNNER_LATER;
+	default:
+		return RUNNER_NOT_HANDLED;
+	}
 }
 
-/* A WRITE SAME whose UNMAP bit is set comes as an unmap, and so without its data.  The promise that
- * the range then reads as that data is kept here, and as the runner drops what is reported later
- * than at once, it is carried out at once. */
-static int write_same_unmap(RunnerDevice *dev, RunnerCommand *cmd, guint64 offset, guint64 length)
+static RunnerStatus refuse(RunnerCommand *cmd, SenseCode code)
 {
-	G_GNUC_UNUSED g_auto(CancelGuard) guard = cancel_guard();
-	gsize count;
-	const struct iovec *iov = runner_command_data(cmd, &count);
-	const Request request = {.kind = REQUEST_WRITE_SAME,
-				 .iov = iov,
-				 .count = count,
-				 .offset = offset,
-				 .length = length};
-
-	return (int)device_run(runner_device_private(dev), cmd, &request);
+	return sense_set(runner_command_sense(cmd), code, NULL);
 }
 
-/* The runner (E to G) answers an UNMAP with GOOD whatever its descriptors are completed with, and
- * handle_cmd cannot take it over, as that must answer at once.  What fails is logged; on a volume
- * that has failed, it is refused here, where the runner still listens. */
-static int handle_unmap(RunnerDevice *dev, RunnerCommand *cmd, guint64 offset, guint64 length)
+static RunnerStatus submit_range(RunnerDevice *dev, RunnerCommand *cmd, Request *request,
+				 guint64 lba, guint64 blocks)
+{
+	guint64 all = runner_device_blocks(dev);
+
+	if (lba > all || blocks > all - lba)
+		return refuse(cmd, sense_out_of_range);
+	request->offset = lba * request->block_size;
+	request->length = blocks * request->block_size;
+	return submit(dev, cmd, request);
+}
+
+static RunnerStatus execute_unmap(RunnerDevice *dev, RunnerCommand *cmd, Request *request)
+{
+	request->kind = REQUEST_UNMAP;
+	if (runner_command_cdb(cmd)[1] & CDB_NO_DATA) /* the bit ANCHOR */
+		return refuse(cmd, sense_invalid_cdb);
+	if (!request_unmap_is_valid(request))
+		return refuse(cmd, sense_invalid_parameter_list);
+	return submit(dev, cmd, request);
+}
+
+/* The bit UNMAP changes nothing: what is zero takes no space anyway. */
+static RunnerStatus execute_write_same(RunnerDevice *dev, RunnerCommand *cmd, Request *request)
 {
 	const guint8 *cdb = runner_command_cdb(cmd);
-	const Request request = {.kind = length ? REQUEST_DISCARD : REQUEST_NOTHING,
-				 .offset = offset,
-				 .length = length};
+	gboolean longer = cdb[0] == CDB_WRITE_SAME_16;
+	guint64 blocks = longer ? get_be(cdb + 10, 4) : get_be(cdb + 7, 2);
 
-	if (cdb[0] == CDB_WRITE_SAME_10 || cdb[0] == CDB_WRITE_SAME_16)
-		return write_same_unmap(dev, cmd, offset, length);
-	if (device_failed(runner_device_private(dev)))
-		return RUNNER_HARDWARE_ERROR;
-	return submit(dev, cmd, &request);
-}
-
-static int handle_write_same(RunnerDevice *dev, RunnerCommand *cmd, guint64 offset, guint64 length,
-			     struct iovec *iov, size_t count)
-{
-	const Request request = {.kind = REQUEST_WRITE_SAME,
-				 .iov = iov,
-				 .count = count,
-				 .offset = offset,
-				 .length = length};
-
-	return submit(dev, cmd, &request);
+	request->kind = REQUEST_WRITE_SAME;
+	if (cdb[1] & (CDB_PROTECT | CDB_ANCHOR | CDB_NO_DATA) || !blocks ||
+	    iov_length(request->iov, (int)request->count) != request->block_size)
+		return refuse(cmd, sense_invalid_cdb);
+	return submit_range(dev, cmd, request, get_be(cdb + 2, longer ? 8 : 4), blocks);
 }
 
 /* The engine's is atomic against every other request; the runner's own would hold a lock of the
  * whole device, in the one thread that takes commands in. */
-static int handle_compare_and_write(RunnerDevice *dev, RunnerCommand *cmd, guint64 offset,
-				    guint64 length, struct iovec *iov, size_t count)
+static RunnerStatus execute_compare(RunnerDevice *dev, RunnerCommand *cmd, Request *request)
 {
-	const Request request = {.kind = REQUEST_COMPARE_AND_WRITE,
-				 .durable = cdb_durable(runner_command_cdb(cmd)),
-				 .iov = iov,
-				 .count = count,
-				 .offset = offset,
-				 .length = length};
+	const guint8 *cdb = runner_command_cdb(cmd);
+	guint64 blocks = cdb[13];
 
-	return submit(dev, cmd, &request);
+	request->kind = REQUEST_COMPARE_AND_WRITE;
+	request->durable = cdb_durable(cdb);
+	if (cdb[1] & CDB_PROTECT ||
+	    iov_length(request->iov, (int)request->count) != 2 * blocks * request->block_size)
+		return refuse(cmd, sense_invalid_cdb);
+	return submit_range(dev, cmd, request, get_be(cdb + 2, 8), blocks);
+}
+
+static RunnerStatus handle_execute(RunnerDevice *dev, RunnerCommand *cmd)
+{
+	Request request = {.kind = REQUEST_FLUSH, .block_size = runner_device_block_size(dev)};
+
+	request.iov = runner_command_data(cmd, &request.count);
+	switch (runner_command_cdb(cmd)[0]) {
+	case CDB_UNMAP:
+		return execute_unmap(dev, cmd, &request);
+	case CDB_WRITE_SAME_10:
+	case CDB_WRITE_SAME_16:
+		return execute_write_same(dev, cmd, &request);
+	case CDB_COMPARE_AND_WRITE:
+		return execute_compare(dev, cmd, &request);
+	default:
+		return submit(dev, cmd, &request); /* SYNCHRONIZE CACHE */
+	}
 }
 
 static const RunnerCallbacks callbacks = {
@@ -300,10 +308,8 @@ static const RunnerCallbacks callbacks = {
 	.close = handle_close,
 	.read = handle_read,
 	.write = handle_write,
-	.flush = handle_flush,
-	.unmap = handle_unmap,
-	.write_same = handle_write_same,
-	.compare_and_write = handle_compare_and_write,
+	.command = handle_command,
+	.execute = handle_execute,
 };
 
 /* The one exported symbol.  The runner skips a plugin for which this is not 0, and never unloads

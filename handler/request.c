@@ -8,12 +8,12 @@
 #define PATTERN_SIZE (64u << 10)
 #define PATTERN_PIECES (VOLUME_ATOMIC_MAX / PATTERN_SIZE)
 #define COMPARE_PIECES 16
+#define UNMAP_HEADER 8
+#define UNMAP_DESCRIPTOR 16
 
 const char *request_name(RequestKind kind)
 {
 	switch (kind) {
-	case REQUEST_NOTHING:
-		return "nothing";
 	case REQUEST_READ:
 		return "read";
 	case REQUEST_WRITE:
@@ -22,8 +22,8 @@ const char *request_name(RequestKind kind)
 		return "flush";
 	case REQUEST_ZERO:
 		return "zero";
-	case REQUEST_DISCARD:
-		return "discard";
+	case REQUEST_UNMAP:
+		return "unmap";
 	case REQUEST_WRITE_SAME:
 		return "write same";
 	case REQUEST_COMPARE_AND_WRITE:
@@ -40,9 +40,8 @@ MetricsKind request_metrics_kind(RequestKind kind)
 	case REQUEST_WRITE:
 	case REQUEST_WRITE_SAME:
 		return METRICS_WRITE;
-	case REQUEST_NOTHING: /* an UNMAP of no blocks */
 	case REQUEST_ZERO:
-	case REQUEST_DISCARD:
+	case REQUEST_UNMAP:
 		return METRICS_DISCARD;
 	case REQUEST_COMPARE_AND_WRITE:
 		return METRICS_COMPARE_AND_WRITE;
@@ -113,6 +112,48 @@ static int write_same(Volume *volume, const Request *request, gint64 deadline,
 	return write_pattern(volume, pattern, request, deadline, ret_position);
 }
 
+gboolean request_unmap_is_valid(const Request *request)
+{
+	guint8 header[UNMAP_HEADER];
+	gsize length = iov_length(request->iov, (int)request->count);
+	IovCursor cursor = iov_cursor(request->iov, (int)request->count);
+	guint64 descriptors;
+
+	if (length < sizeof header)
+		return FALSE;
+	iov_copy_out(&cursor, header, sizeof header);
+	descriptors = get_be(header + 2, 2);
+	return descriptors % UNMAP_DESCRIPTOR == 0 && descriptors <= length - sizeof header &&
+	       descriptors / UNMAP_DESCRIPTOR <= REQUEST_UNMAP_DESCRIPTORS &&
+	       get_be(header, 2) >= sizeof header - 2 + descriptors;
+}
+
+static int unmap(Volume *volume, const Request *request, gint64 deadline)
+{
+	guint8 descriptor[UNMAP_DESCRIPTOR], header[UNMAP_HEADER];
+	IovCursor cursor = iov_cursor(request->iov, (int)request->count);
+	guint64 blocks = volume_size(volume) / request->block_size;
+	guint64 left;
+	int result = 0;
+
+	iov_copy_out(&cursor, header, sizeof header);
+	for (left = get_be(header + 2, 2); left && !result; left -= UNMAP_DESCRIPTOR) {
+		guint64 lba, n;
+
+		iov_copy_out(&cursor, descriptor, sizeof descriptor);
+		lba = get_be(descriptor, 8);
+		n = get_be(descriptor + 8, 4);
+		if (lba > blocks || n > blocks - lba)
+			return -EINVAL;
+		if (g_get_monotonic_time() > deadline)
+			return -EIO;
+		if (n)
+			result = volume_discard(volume, lba * request->block_size,
+						n * request->block_size);
+	}
+	return result;
+}
+
 /* The runner takes one block only, so that the data is in a few pieces of memory at most. */
 static int compare_and_write(Volume *volume, const Request *request, guint64 *ret_position)
 {
@@ -134,8 +175,6 @@ int request_execute(const Request *request, Volume *volume, gint64 deadline, gui
 	if (request->count > G_MAXINT)
 		return -EINVAL;
 	switch (request->kind) {
-	case REQUEST_NOTHING:
-		return 0;
 	case REQUEST_READ:
 		return volume_read(volume, request->iov, (int)request->count, request->offset,
 				   ret_position);
@@ -146,8 +185,8 @@ int request_execute(const Request *request, Volume *volume, gint64 deadline, gui
 		return volume_flush(volume);
 	case REQUEST_ZERO:
 		return volume_zero(volume, request->offset, request->length);
-	case REQUEST_DISCARD:
-		return volume_discard(volume, request->offset, request->length);
+	case REQUEST_UNMAP:
+		return unmap(volume, request, deadline);
 	case REQUEST_WRITE_SAME:
 		return write_same(volume, request, deadline, ret_position);
 	case REQUEST_COMPARE_AND_WRITE:

@@ -9,12 +9,11 @@
 #include "common/volume.h"
 
 typedef enum {
-	REQUEST_NOTHING, /* done already, or nothing to do */
 	REQUEST_READ,
 	REQUEST_WRITE,
 	REQUEST_FLUSH,
 	REQUEST_ZERO,
-	REQUEST_DISCARD,
+	REQUEST_UNMAP,		   /* the data is a checked parameter list of an UNMAP */
 	REQUEST_WRITE_SAME,	   /* the data is one block, for all of the range */
 	REQUEST_COMPARE_AND_WRITE, /* the data is `length` bytes to compare, then as many to write
 				    */
@@ -25,8 +24,9 @@ typedef struct {
 	gboolean durable; /* flush afterwards: left to the caller of request_execute() */
 	const struct iovec *iov;
 	gsize count;
-	guint64 offset; /* bytes */
-	guint64 length; /* bytes */
+	guint32 block_size; /* of the device */
+	guint64 offset;	    /* bytes */
+	guint64 length;	    /* bytes */
 } Request;
 
 /* For messages. */
@@ -37,6 +37,11 @@ gboolean request_reads(RequestKind kind);
 
 /* What it counts as. */
 MetricsKind request_metrics_kind(RequestKind kind);
+
+/* Whether the data is the parameter list of an UNMAP: 8 bytes, and then as many descriptors of 16
+ * bytes as they say. */
+#define REQUEST_UNMAP_DESCRIPTORS 256
+gboolean request_unmap_is_valid(const Request *request);
 
 /* Carries it out; a result of volume.h, with *ret_position as told there.
  *

@@ -11,6 +11,12 @@
  *   - lock, unlock, get_lock_tag, report_event, _is_dbus_handler must be zero: never filled
  *   - an undefined symbol keeps the plugin from being loaded at all: dlsym() only (resolve())
  *   - tcmu_dev_set_private() belongs to the runner from 1.5.0 on: tcmur_dev_set_private()
+ *   - a command that handle_cmd keeps, to complete it later, crashes the runner, since what is to
+ * be called then was not set: RUNNER_LATER goes through the one callback that is told nothing but
+ *     the command, flush (the tunnel, below)
+ *   - UNMAP calls a callback that is not there (C, D) or loses its errors (E to G), WRITE SAME with
+ *     UNMAP calls it as well, COMPARE AND WRITE holds a lock of the device: all of them go that way
+ *   - a device without the callback unmap says that it cannot unmap: hook_unmap(), never called
  *   - a struct tcmur_cmd lies right behind the CDB, at any alignment: read with memcpy()
  *   - a granularity alignment of 0 makes WRITE SAME with UNMAP divide by zero and the whole daemon
  *     die: runner_device_set_limits() always sets it
@@ -23,6 +29,7 @@
 #include "handler/runner-abi.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "common/error.h"
@@ -56,7 +63,7 @@ static const char *const generation_names[] = {
 /* Where each member of struct tcmur_handler is.  Zero for the whole row: not served. */
 typedef struct {
 	guint8 check_config, reconfig, open, close;
-	guint8 write, read, flush, unmap, write_same, compare_and_write;
+	guint8 handle_cmd, write, read, flush, unmap;
 } Layout;
 
 /* name, subtype and description are at 0, 8 and 16 in all of them. */
@@ -65,19 +72,24 @@ static const Layout layouts[] = {
 			  .reconfig = 40,
 			  .open = 48,
 			  .close = 56,
+			  .handle_cmd = 72,
 			  .read = 80,
 			  .write = 88,
 			  .flush = 96,
-			  .unmap = 104,
-			  .write_same = 112,
-			  .compare_and_write = 120},
+			  .unmap = 104},
 };
 
 /* nr_threads (at 64) stays 0 in every generation: callbacks are called by the device's own thread
- * and commands are completed later, which is the one model that C to G have in common.  handle_cmd
- * (at 72) stays NULL: it would cost two more locks for each command, and a command that it keeps
- * and completes later crashes the runner. */
+ * and commands are completed later, which is the one model that C to G have in common. */
 static guint64 handler_block[32];
+
+/* What the statuses are there (TCMU_STS_*). */
+static const int wire_statuses[] = {
+	[RUNNER_OK] = 0,	  [RUNNER_SENSE_SET] = 2,    [RUNNER_BUSY] = 3,
+	[RUNNER_NO_RESOURCE] = 1, [RUNNER_NOT_HANDLED] = -1, [RUNNER_LATER] = -1,
+};
+
+static const RunnerCallbacks *plugin;
 
 /* The runner's functions. */
 static struct {
@@ -197,6 +209,158 @@ static void log_connect(void)
 	logging_set_sink(log_sink);
 }
 
+/* ---- commands */
+
+void runner_complete(RunnerDevice *dev, RunnerCommand *cmd, RunnerStatus status)
+{
+	runner.cmd_complete(dev, cmd, wire_statuses[status]);
+}
+
+/* struct tcmur_cmd begins with a pointer to struct tcmulib_cmd, whose first 128 bytes are the same
+ * everywhere: CDB at 8, vector at 16, its count at 24, sense buffer at 32. */
+static char *lib_command(const RunnerCommand *cmd)
+{
+	char *lib;
+
+	memcpy(&lib, (const void *)cmd, sizeof lib);
+	return lib;
+}
+
+static guint8 *command_cdb(const RunnerCommand *cmd)
+{
+	guint8 *cdb;
+
+	memcpy(&cdb, lib_command(cmd) + 8, sizeof cdb);
+	return cdb;
+}
+
+const guint8 *runner_command_cdb(const RunnerCommand *cmd)
+{
+	return command_cdb(cmd);
+}
+
+/* As the runner finds it: it keeps no more than that of a CDB. */
+gsize runner_command_cdb_length(const RunnerCommand *cmd)
+{
+	static const guint8 lengths[] = {6, 10, 10, 0, 16, 12, 0, 0}; /* by the opcode's group */
+	const guint8 *cdb = command_cdb(cmd);
+
+	return cdb[0] == 0x7f ? 8u + cdb[7] : lengths[cdb[0] >> 5];
+}
+
+guint8 *runner_command_sense(const RunnerCommand *cmd)
+{
+	return (guint8 *)lib_command(cmd) + 32;
+}
+
+const struct iovec *runner_command_data(const RunnerCommand *cmd, gsize *ret_count)
+{
+	const struct iovec *iov;
+
+	memcpy(&iov, lib_command(cmd) + 16, sizeof iov);
+	memcpy(ret_count, lib_command(cmd) + 24, sizeof *ret_count);
+	return iov;
+}
+
+/* ---- callbacks
+ *
+ * The tunnel.  From C to G alike, a command goes through the device's dispatch thread so:
+ *
+ *     a unit attention that is pending, or FORMAT UNIT being under way, ends it
+ *     handle_cmd          ends it, or returns "not handled"
+ *     switch (cdb[0])     INQUIRY, READ CAPACITY and so on: answered at once
+ *     in recovery: BUSY; not this node's turn (ALUA): sense data
+ *     switch (cdb[0])     SYNCHRONIZE CACHE (10) and (16): done = the plain completion; flush()
+ *
+ * Neither of the two switches looks at more than the operation code of a SYNCHRONIZE CACHE, and
+ * between handle_cmd and flush() nothing looks into the sense buffer; CDB and sense buffer are the
+ * command's own memory, not the ring's.  So what is to be carried out later gets the operation
+ * code of SYNCHRONIZE CACHE (10), and flush() gets the whole command, to complete when it likes.
+ * SYNCHRONIZE CACHE goes that way itself: flush() is never called but through here. */
+
+#define TUNNEL_OPCODE 0x35
+#define TUNNEL_STASH (RUNNER_SENSE_SIZE - 1) /* in the sense buffer: the true operation code */
+
+/* A device's thread is cancelled when the device goes away; not while it holds our locks.  Lives
+ * as long as the variable of this type. */
+typedef int CancelGuard;
+
+static CancelGuard cancel_guard(void)
+{
+	int before;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+	return before;
+}
+
+static void cancel_guard_clear(CancelGuard *guard)
+{
+	pthread_setcancelstate(*guard, NULL);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CancelGuard, cancel_guard_clear)
+
+static int hook_command(RunnerDevice *dev, RunnerCommand *cmd)
+{
+	G_GNUC_UNUSED g_auto(CancelGuard) guard = cancel_guard();
+	RunnerStatus status = plugin->command(dev, cmd);
+
+	if (status == RUNNER_LATER) {
+		guint8 *cdb = command_cdb(cmd);
+
+		runner_command_sense(cmd)[TUNNEL_STASH] = cdb[0];
+		cdb[0] = TUNNEL_OPCODE;
+	}
+	return wire_statuses[status];
+}
+
+static int hook_flush(RunnerDevice *dev, RunnerCommand *cmd)
+{
+	G_GNUC_UNUSED g_auto(CancelGuard) guard = cancel_guard();
+
+	command_cdb(cmd)[0] = runner_command_sense(cmd)[TUNNEL_STASH];
+	return wire_statuses[plugin->execute(dev, cmd)];
+}
+
+static int hook_read(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov, size_t count,
+		     size_t length, off_t offset)
+{
+	G_GNUC_UNUSED g_auto(CancelGuard) guard = cancel_guard();
+
+	return wire_statuses[plugin->read(dev, cmd, iov, count, length, offset)];
+}
+
+static int hook_write(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov, size_t count,
+		      size_t length, off_t offset)
+{
+	G_GNUC_UNUSED g_auto(CancelGuard) guard = cancel_guard();
+
+	return wire_statuses[plugin->write(dev, cmd, iov, count, length, offset)];
+}
+
+static int hook_unmap(RunnerDevice *dev, RunnerCommand *cmd, guint64 offset, guint64 length)
+{
+	(void)dev;
+	(void)cmd;
+	(void)offset;
+	(void)length;
+	return wire_statuses[RUNNER_NOT_HANDLED];
+}
+
+typedef int (*TransferHook)(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov, size_t count,
+			    size_t length, off_t offset);
+
+static const struct {
+	int (*command)(RunnerDevice *dev, RunnerCommand *cmd);
+	TransferHook read, write;
+	int (*flush)(RunnerDevice *dev, RunnerCommand *cmd);
+	int (*unmap)(RunnerDevice *dev, RunnerCommand *cmd, guint64 offset, guint64 length);
+} hooks = {.command = hook_command,
+	   .read = hook_read,
+	   .write = hook_write,
+	   .flush = hook_flush,
+	   .unmap = hook_unmap};
+
 /* ---- registration */
 
 static void store(guint offset, gconstpointer value)
@@ -213,12 +377,11 @@ static void handler_fill(const RunnerCallbacks *callbacks, const Layout *layout)
 	store(layout->reconfig, &callbacks->reconfig);
 	store(layout->open, &callbacks->open);
 	store(layout->close, &callbacks->close);
-	store(layout->read, &callbacks->read);
-	store(layout->write, &callbacks->write);
-	store(layout->flush, &callbacks->flush);
-	store(layout->unmap, &callbacks->unmap);
-	store(layout->write_same, &callbacks->write_same);
-	store(layout->compare_and_write, &callbacks->compare_and_write);
+	store(layout->handle_cmd, &hooks.command);
+	store(layout->read, &hooks.read);
+	store(layout->write, &hooks.write);
+	store(layout->flush, &hooks.flush);
+	store(layout->unmap, &hooks.unmap);
 }
 
 gboolean runner_abi_register(const RunnerCallbacks *callbacks, GError **error)
@@ -234,6 +397,7 @@ gboolean runner_abi_register(const RunnerCallbacks *callbacks, GError **error)
 				 generation_names[generation]);
 	if (!resolve(error))
 		return FALSE;
+	plugin = callbacks;
 	handler_fill(callbacks, &layouts[generation]);
 	if (runner.register_handler(handler_block) != 0)
 		return error_set(error, STORAGEOS_ERROR_EXISTS,
@@ -242,45 +406,6 @@ gboolean runner_abi_register(const RunnerCallbacks *callbacks, GError **error)
 				 generation_names[generation], callbacks->subtype);
 	log_info("registered with %s", generation_names[generation]);
 	return TRUE;
-}
-
-/* ---- commands */
-
-void runner_complete(RunnerDevice *dev, RunnerCommand *cmd, RunnerStatus status)
-{
-	runner.cmd_complete(dev, cmd, (int)status);
-}
-
-/* struct tcmur_cmd begins with a pointer to struct tcmulib_cmd, whose first 128 bytes are the same
- * everywhere: CDB at 8, vector at 16, its count at 24, sense buffer at 32. */
-static char *lib_command(const RunnerCommand *cmd)
-{
-	char *lib;
-
-	memcpy(&lib, (const void *)cmd, sizeof lib);
-	return lib;
-}
-
-const guint8 *runner_command_cdb(const RunnerCommand *cmd)
-{
-	const guint8 *cdb;
-
-	memcpy(&cdb, lib_command(cmd) + 8, sizeof cdb);
-	return cdb;
-}
-
-guint8 *runner_command_sense(const RunnerCommand *cmd)
-{
-	return (guint8 *)lib_command(cmd) + 32;
-}
-
-const struct iovec *runner_command_data(const RunnerCommand *cmd, gsize *ret_count)
-{
-	const struct iovec *iov;
-
-	memcpy(&iov, lib_command(cmd) + 16, sizeof iov);
-	memcpy(ret_count, lib_command(cmd) + 24, sizeof *ret_count);
-	return iov;
 }
 
 /* ---- devices */

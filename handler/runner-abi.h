@@ -28,20 +28,16 @@
 typedef struct RunnerDevice RunnerDevice;
 typedef struct RunnerCommand RunnerCommand;
 
-/* How a command ends, and what a callback returns.  The numbers are those of generations D to G
- * (TCMU_STS_*).  A callback returns RUNNER_OK where it has queued the command, and anything else
- * where the command has failed and will not be completed. */
+/* How a command ends.  What is wrong with it is always told by sense data of the plugin's own
+ * (sense.h): the numbers that the runner has for that differ between generations. */
 typedef enum {
-	RUNNER_OK = 0,
-	RUNNER_NO_RESOURCE = 1, /* TASK SET FULL: the initiator sends it again */
-	RUNNER_SENSE_SET = 2,	/* CHECK CONDITION, with what is in the command's sense buffer */
-	RUNNER_BUSY = 3,
-	RUNNER_WRITE_ERROR = 4,	    /* 3/0C00 */
-	RUNNER_READ_ERROR = 5,	    /* 3/1100 */
-	RUNNER_INVALID_CDB = 8,	    /* 5/2400 */
-	RUNNER_TIMEOUT = 11,	    /* BUSY */
-	RUNNER_HARDWARE_ERROR = 13, /* 4/4400 */
-	RUNNER_RANGE = 14,	    /* 5/2100 */
+	RUNNER_OK,
+	RUNNER_SENSE_SET,   /* CHECK CONDITION, with what is in the command's sense buffer */
+	RUNNER_BUSY,	    /* BUSY */
+	RUNNER_NO_RESOURCE, /* TASK SET FULL: the initiator sends it again */
+	/* And, from `command` only: */
+	RUNNER_NOT_HANDLED, /* the runner carries it out, with `read` and `write` */
+	RUNNER_LATER,	    /* `execute` queues it */
 } RunnerStatus;
 
 /* What a device's owner wants changed (struct tcmulib_cfg_info: the same from C to G). */
@@ -72,20 +68,24 @@ typedef struct {
 	int (*open)(RunnerDevice *dev, bool reopen);			  /* 0 or -errno */
 	void (*close)(RunnerDevice *dev);
 
-	/* Bytes throughout.  The vectors stay valid until the command is completed. */
-	int (*read)(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov, size_t count,
-		    size_t length, off_t offset);
-	int (*write)(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov, size_t count,
-		     size_t length, off_t offset);
-	int (*flush)(RunnerDevice *dev, RunnerCommand *cmd);
-	int (*unmap)(RunnerDevice *dev, RunnerCommand *cmd, guint64 offset, guint64 length);
+	/* The rest is called by the device's dispatch thread, which must not sleep and is not
+	 * cancelled meanwhile.
+	 *
+	 * Sees every command first: ends it at once with what it returns, or leaves it to the
+	 * runner, or says RUNNER_LATER: then `execute` is called for it next, unless the runner has
+	 * a reason to answer it itself (BUSY, during a recovery).  So it keeps nothing for then.
+	 * A READ or WRITE that is left to the runner comes back as `read` or `write`, within the
+	 * device and of the length of its data. */
+	RunnerStatus (*command)(RunnerDevice *dev, RunnerCommand *cmd);
 
-	/* One block of data in the vector, for all of [offset, offset + length). */
-	int (*write_same)(RunnerDevice *dev, RunnerCommand *cmd, guint64 offset, guint64 length,
-			  struct iovec *iov, size_t count);
-	/* `length` bytes to compare with and then as many to write, in one vector. */
-	int (*compare_and_write)(RunnerDevice *dev, RunnerCommand *cmd, guint64 offset,
-				 guint64 length, struct iovec *iov, size_t count);
+	/* These return RUNNER_OK where they have queued the command, which is then ended by
+	 * runner_complete(), and anything else where it has failed and is not.  Vectors, CDB and
+	 * sense buffer stay valid until then.  Bytes throughout. */
+	RunnerStatus (*execute)(RunnerDevice *dev, RunnerCommand *cmd);
+	RunnerStatus (*read)(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov, size_t count,
+			     size_t length, off_t offset);
+	RunnerStatus (*write)(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov,
+			      size_t count, size_t length, off_t offset);
 } RunnerCallbacks;
 
 /* Finds out which generation this process is and registers with it.  FALSE with UNSUPPORTED where
@@ -94,16 +94,21 @@ gboolean runner_abi_register(const RunnerCallbacks *callbacks, GError **error);
 
 /* Ends a command that was queued.  Hold no lock: the runner may call the next step of a compound
  * command, or the device's removal, before this returns.  Never from within the callback that
- * queued it: C and D deadlock (UNMAP), and FORMAT UNIT recurses until the stack is used up. */
+ * queued it: C and D deadlock for some commands, and others recurse until the stack is used up. */
 void runner_complete(RunnerDevice *dev, RunnerCommand *cmd, RunnerStatus status);
 
-/* A command's CDB, and its sense buffer of RUNNER_SENSE_SIZE bytes (not zeroed by the runner). */
-#define RUNNER_SENSE_SIZE 96
+/* A command's CDB as the initiator sent it, and how long it is: 6, 10, 12 or 16 bytes, or up to 263
+ * for operation code 7Fh.  (Commands of the reserved and vendor's groups never get here.) */
 const guint8 *runner_command_cdb(const RunnerCommand *cmd);
-guint8 *runner_command_sense(const RunnerCommand *cmd);
+gsize runner_command_cdb_length(const RunnerCommand *cmd);
 
-/* The data of the SCSI command that `cmd` is a part of. */
+/* All of its data: what came with it, or room for what is asked for; NULL and 0 for none. */
 const struct iovec *runner_command_data(const RunnerCommand *cmd, gsize *ret_count);
+
+/* Its sense buffer, of RUNNER_SENSE_SIZE bytes; not zeroed.  Not to be touched by `command`, unless
+ * it returns RUNNER_SENSE_SET. */
+#define RUNNER_SENSE_SIZE 96
+guint8 *runner_command_sense(const RunnerCommand *cmd);
 
 /* A pointer of the plugin's own, kept with the device. */
 void *runner_device_private(RunnerDevice *dev);

@@ -4,27 +4,23 @@
 #include <errno.h>
 #include <string.h>
 
-typedef struct {
-	guint8 key, asc, ascq;
-} SenseCode;
+#include "common/bytes.h"
 
+const SenseCode sense_invalid_cdb = {0x5, 0x24, 0x00};
+const SenseCode sense_invalid_parameter_list = {0x5, 0x26, 0x00};
+const SenseCode sense_parameter_list_length = {0x5, 0x1a, 0x00};
+const SenseCode sense_out_of_range = {0x5, 0x21, 0x00};
 static const SenseCode becoming_ready = {0x2, 0x04, 0x01};
+static const SenseCode write_error = {0x3, 0x0c, 0x00};
 static const SenseCode unrecovered_read_error = {0x3, 0x11, 0x00};
+static const SenseCode internal_target_failure = {0x4, 0x44, 0x00};
 static const SenseCode space_allocation_failed = {0x7, 0x27, 0x07};
 static const SenseCode miscompare = {0xe, 0x1d, 0x00};
-
-static void put_be(guint8 *to, guint64 value, int bytes)
-{
-	for (int i = bytes - 1; i >= 0; i--) {
-		to[i] = (guint8)value;
-		value >>= 8;
-	}
-}
 
 /* Fixed format, unless the information does not fit in there: then with descriptors, which
  * initiators of such large disks know.  The runner hands out its sense buffer as malloc() gave it:
  * so all of it is zeroed first. */
-static RunnerStatus sense_fill(guint8 *sense, SenseCode code, const guint64 *information)
+RunnerStatus sense_set(guint8 *sense, SenseCode code, const guint64 *information)
 {
 	memset(sense, 0, RUNNER_SENSE_SIZE);
 	if (information && *information > G_MAXUINT32) {
@@ -58,25 +54,25 @@ RunnerStatus sense_from_result(int result, SenseDirection direction, guint64 inf
 	case 0:
 		return RUNNER_OK;
 	case EBADMSG:
-		return sense_fill(sense, unrecovered_read_error, &information);
+		return sense_set(sense, unrecovered_read_error, &information);
 	case ENODEV:
-		return sense_fill(sense, becoming_ready, NULL);
+		return sense_set(sense, becoming_ready, NULL);
 	case ENOSPC:
-		return sense_fill(sense, space_allocation_failed, NULL);
+		return sense_set(sense, space_allocation_failed, NULL);
 	case EILSEQ:
-		return sense_fill(sense, miscompare, &information);
+		return sense_set(sense, miscompare, &information);
 	case EIO:
-		return direction == SENSE_READING ? RUNNER_READ_ERROR : RUNNER_WRITE_ERROR;
+		return sense_set(sense,
+				 direction == SENSE_READING ? unrecovered_read_error : write_error,
+				 NULL);
 	case EINVAL:
-		return RUNNER_RANGE;
+		return sense_set(sense, sense_out_of_range, NULL);
 	case ENOMEM:
 		return RUNNER_NO_RESOURCE;
 	case ETIMEDOUT:
-		return RUNNER_TIMEOUT;
 	case EAGAIN:
 		return RUNNER_BUSY;
-	case ESHUTDOWN:
-		return RUNNER_HARDWARE_ERROR;
 	}
-	return RUNNER_HARDWARE_ERROR; /* what the engine does not promise to answer */
+	/* -ESHUTDOWN, and what the engine does not promise to answer. */
+	return sense_set(sense, internal_target_failure, NULL);
 }

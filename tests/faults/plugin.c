@@ -76,7 +76,7 @@ static void use(Dev *dev, gboolean good)
 	memset(data, 'x', 64 << 10);
 	status[0] = run_write(dev, data, 64 << 10, 4096);
 	status[1] = run_flush(dev);
-	status[2] = run_unmap(dev, 0x42, data, 4096, 4096);
+	status[2] = run_unmap(dev, 4096, 4096);
 	status[3] = run_read(dev, back, 64 << 10, 4096);
 	for (guint i = 0; i < G_N_ELEMENTS(status); i++) {
 		CHECK(status[i] != -1);

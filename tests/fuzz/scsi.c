@@ -63,24 +63,15 @@ static void setup(void)
 	memory = g_malloc(DATA_MAX + 1);
 }
 
-static guint64 be(const guint8 *bytes, guint n)
-{
-	guint64 value = 0;
-
-	while (n--)
-		value = value << 8 | *bytes++;
-	return value;
-}
-
 static guint64 address(const guint8 *cdb)
 {
 	switch (cdb[0] >> 5) {
 	case 0:
-		return be(cdb + 1, 3) & 0x1fffff;
+		return get_be(cdb + 1, 3) & 0x1fffff;
 	case 4:
-		return be(cdb + 2, 8);
+		return get_be(cdb + 2, 8);
 	default:
-		return be(cdb + 2, 4);
+		return get_be(cdb + 2, 4);
 	}
 }
 
@@ -133,75 +124,76 @@ static void do_write(const Scsi *scsi)
 		memcpy(model + scsi->offset, scsi->data, scsi->length);
 }
 
+/* As a command of its own, or as the runner's handle_cmd gets it. */
+static gboolean send_ends_well(Command *command, const Scsi *scsi, gboolean wanted)
+{
+	prepare(command, scsi);
+	return ends_well(command, command_begin(command), wanted);
+}
+
 static void do_flush(const Scsi *scsi)
 {
 	Command command;
 
-	prepare(&command, scsi);
-	ends_well(&command, runner_handler->flush(&device, command.handle), TRUE);
+	send_ends_well(&command, scsi, TRUE);
 }
 
 /* A parameter list: its lengths are the guest's word, too. */
-static void do_unmap(const Scsi *scsi)
+static gboolean unmap_is_right(const Scsi *scsi)
 {
-	gsize end = scsi->length < UNMAP_HEADER ? 0 : MIN(scsi->length, 2 + be(scsi->data, 2));
-	guint done = 0;
+	gsize left = scsi->length < UNMAP_HEADER ? 0 : get_be(scsi->data + 2, 2);
 
-	for (gsize at = UNMAP_HEADER; at + UNMAP_DESCRIPTOR <= end && done < COMMANDS; done++) {
-		guint64 offset = be(scsi->data + at, 8) * SECTOR_SIZE;
-		guint64 length = be(scsi->data + at + 8, 4) * SECTOR_SIZE;
-		Command command;
-
-		prepare(&command, scsi);
-		if (ends_well(&command,
-			      runner_handler->unmap(&device, command.handle, offset, length),
-			      !length || is_inside(offset, length)) &&
-		    length)
-			memset(model + offset, 0, length);
-		at += UNMAP_DESCRIPTOR;
-	}
+	return !(scsi->cdb[1] & 1) && scsi->length >= UNMAP_HEADER + left &&
+	       left % UNMAP_DESCRIPTOR == 0 && left <= 256 * UNMAP_DESCRIPTOR &&
+	       get_be(scsi->data, 2) >= UNMAP_HEADER - 2 + left && scsi->length >= UNMAP_HEADER;
 }
 
-/* The block is of any size here, for which the runner has a check. */
+static void do_unmap(const Scsi *scsi)
+{
+	gboolean wanted = unmap_is_right(scsi);
+	gsize left = wanted ? get_be(scsi->data + 2, 2) : 0;
+	const guint8 *at = scsi->data + UNMAP_HEADER;
+	Command command;
+
+	for (; left && wanted; left -= UNMAP_DESCRIPTOR, at += UNMAP_DESCRIPTOR) {
+		guint64 lba = get_be(at, 8), blocks = get_be(at + 8, 4);
+
+		wanted = lba <= SIZE / SECTOR_SIZE && blocks <= SIZE / SECTOR_SIZE - lba;
+		if (wanted)
+			memset(model + lba * SECTOR_SIZE, 0, blocks * SECTOR_SIZE);
+	}
+	send_ends_well(&command, scsi, wanted);
+}
+
 static void do_write_same(const Scsi *scsi)
 {
-	guint64 length =
-		be(scsi->cdb + (scsi->cdb[0] == 0x93 ? 10 : 7), scsi->cdb[0] == 0x93 ? 4 : 2) *
-		SECTOR_SIZE;
-	gsize block = scsi->length;
-	gboolean wanted = block && 64 * KIB % block == 0 && length % block == 0 &&
-			  is_inside(scsi->offset, length);
+	gboolean longer = scsi->cdb[0] == 0x93;
+	guint64 lba = get_be(scsi->cdb + 2, longer ? 8 : 4);
+	guint64 blocks = get_be(scsi->cdb + (longer ? 10 : 7), longer ? 4 : 2);
+	gboolean wanted = !(scsi->cdb[1] & 0xf1) && blocks && scsi->length == SECTOR_SIZE &&
+			  lba <= SIZE / SECTOR_SIZE && blocks <= SIZE / SECTOR_SIZE - lba;
 	Command command;
-	int answer;
 
-	prepare(&command, scsi);
-	if (scsi->cdb[1] & 0x08)
-		answer = runner_handler->unmap(&device, command.handle, scsi->offset, length);
-	else
-		answer = runner_handler->writesame(&device, command.handle, scsi->offset, length,
-						   command.iov, command.lib.iov_cnt);
-	if (ends_well(&command, answer, wanted))
-		for (guint64 at = 0; at < length; at += block)
-			memcpy(model + scsi->offset + at, scsi->data, block);
+	if (send_ends_well(&command, scsi, wanted))
+		for (; blocks--; lba++)
+			memcpy(model + lba * SECTOR_SIZE, scsi->data, SECTOR_SIZE);
 }
 
 /* Half of the data to compare with, half to write: made equal to what is there, or not. */
 static void do_compare_and_write(const Scsi *scsi)
 {
-	guint64 length = scsi->cdb[13] * (guint64)SECTOR_SIZE;
-	gboolean valid = is_inside(scsi->offset, length) && scsi->length >= 2 * length;
+	guint64 lba = get_be(scsi->cdb + 2, 8), blocks = scsi->cdb[13];
+	guint64 offset = lba * SECTOR_SIZE, length = blocks * SECTOR_SIZE;
+	gboolean valid = !(scsi->cdb[1] & 0xe0) && scsi->length == 2 * length &&
+			 lba <= SIZE / SECTOR_SIZE && blocks <= SIZE / SECTOR_SIZE - lba;
 	gboolean same;
 	Command command;
 
 	if (valid && scsi->cdb[15] & 1)
-		memcpy(scsi->data, model + scsi->offset, length);
-	same = valid && !memcmp(scsi->data, model + scsi->offset, length);
-	prepare(&command, scsi);
-	if (ends_well(&command,
-		      runner_handler->caw(&device, command.handle, scsi->offset, length,
-					  command.iov, command.lib.iov_cnt),
-		      same))
-		memcpy(model + scsi->offset, scsi->data + length, length);
+		memcpy(scsi->data, model + offset, length);
+	same = valid && !memcmp(scsi->data, model + offset, length);
+	if (send_ends_well(&command, scsi, same))
+		memcpy(model + offset, scsi->data + length, length);
 	else if (valid)
 		fuzz_assert(command.status == CHECK_CONDITION &&
 			    (command.lib.sense_buf[2] & 0xf) == 0xe);
@@ -278,12 +270,10 @@ static gsize take(const guint8 *in, gsize size, Scsi *scsi)
 
 static void erase(void)
 {
-	static const guint8 cdb[16] = {0x42};
-	Command command;
+	guint8 list[24] = {0, 22, 0, 16};
 
-	command_init(&command, &device, cdb[0], NULL, 0, 0);
-	fuzz_assert(
-		!command_finish(&command, runner_handler->unmap(&device, command.handle, 0, SIZE)));
+	put_be(list + 16, SIZE / SECTOR_SIZE, 4);
+	fuzz_assert(!run_range(&device, 0x42, list, sizeof list, 0, sizeof list));
 	memset(model, 0, SIZE);
 }
 

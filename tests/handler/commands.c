@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/bytes.h"
 #include "common/units.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
@@ -37,7 +38,9 @@ static void test_read_write(const void *data)
 	CHECK_INT(run_read(&dev, out, MIB, 512), STS_OK);
 	CHECK_MEM(out, in, MIB);
 	CHECK_INT(run_flush(&dev), STS_OK);
-	CHECK_INT(run_read(&dev, out, 4096, SIZE - 512), STS_RANGE);
+	command_init(&command, &dev, 0x28, out, 4096, 0);
+	command_set_range(&command, SIZE / 512 - 1, 8);
+	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2100);
 	runner_handler->close(&dev);
 }
 
@@ -146,7 +149,7 @@ static void test_flushes_share(const void *data)
 	calls = g_atomic_int_get(&fdatasync_calls);
 	for (guint i = 0; i < FLUSHES; i++) {
 		command_init(&commands[i], &dev, 0x35, NULL, 0, 0);
-		CHECK_INT(runner_handler->flush(&dev, commands[i].handle), 0);
+		CHECK_INT(command_begin(&commands[i]), 0);
 	}
 	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);
 	CHECK_INT(g_atomic_int_get(&commands[FLUSHES - 1].completed), 0); /* reads do not wait */
@@ -159,11 +162,7 @@ static void test_flushes_share(const void *data)
 
 static int run_same(Dev *dev, guint8 *block, guint64 offset, guint64 length)
 {
-	Command command;
-
-	command_init(&command, dev, 0x93, block, 512, 0);
-	return command_finish(&command, runner_handler->writesame(dev, command.handle, offset,
-								  length, command.iov, 1));
+	return run_range(dev, 0x93, block, 512, offset / 512, length / 512);
 }
 
 static gboolean all_are(const guint8 *data, gsize length, guint8 byte)
@@ -191,6 +190,16 @@ static void test_same(const void *data)
 	runner_handler->close(&dev);
 }
 
+static int run_same_unmap(Dev *dev, guint8 opcode, guint8 *block, guint64 offset, guint64 length)
+{
+	Command command;
+
+	command_init(&command, dev, opcode, block, 512, 0);
+	command_set_range(&command, offset / 512, length / 512);
+	command.cdb[1] |= 0x08;
+	return command_send(&command);
+}
+
 static void test_unmap(const void *data)
 {
 	Dev dev;
@@ -202,10 +211,10 @@ static void test_unmap(const void *data)
 	memset(y, 'y', sizeof y);
 	REQUIRE(dev_open(&dev, "unmap"));
 	CHECK_INT(run_same(&dev, x, 0, MIB), STS_OK);
-	CHECK_INT(run_unmap(&dev, 0x42, zero, 4096, 8192), STS_OK);
-	CHECK_INT(run_unmap(&dev, 0x42, zero, 0, 0), STS_OK);
-	CHECK_INT(run_unmap(&dev, 0x93, zero, 20480, 4096), STS_OK);
-	CHECK_INT(run_unmap(&dev, 0x41, y, 40960, 4096), STS_OK);
+	CHECK_INT(run_unmap(&dev, 4096, 8192), STS_OK);
+	CHECK_INT(run_unmap(&dev, 0, 0), STS_OK);
+	CHECK_INT(run_same_unmap(&dev, 0x93, zero, 20480, 4096), STS_OK);
+	CHECK_INT(run_same_unmap(&dev, 0x41, y, 40960, 4096), STS_OK);
 	CHECK_INT(run_read(&dev, out, MIB, 0), STS_OK);
 	CHECK(all_are(out, 4096, 'x'));
 	CHECK_ZERO(out + 4096, 8192);
@@ -214,6 +223,29 @@ static void test_unmap(const void *data)
 	CHECK(all_are(out + 24576, 16384, 'x'));
 	CHECK(all_are(out + 40960, 4096, 'y')); /* its UNMAP bit does not change what is read */
 	CHECK(all_are(out + 45056, MIB - 45056, 'x'));
+	runner_handler->close(&dev);
+}
+
+static void test_unmap_refuses(const void *data)
+{
+	/* A header, and descriptors of which the second is beyond the end. */
+	guint8 list[40] = {0, 38, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 8};
+	Dev dev;
+	Command command;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "refuses"));
+	put_be(list + 24, SIZE / 512, 8);
+	put_be(list + 32, 1, 4);
+	command_init(&command, &dev, 0x42, list, sizeof list, 7);
+	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2100);
+	command_init(&command, &dev, 0x42, list, 30, 0); /* cut off */
+	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2600);
+	command_init(&command, &dev, 0x42, list, 4, 0);
+	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2600);
+	command_init(&command, &dev, 0x42, list, sizeof list, 0);
+	command.cdb[1] = 0x01;
+	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2400);
 	runner_handler->close(&dev);
 }
 
@@ -248,20 +280,19 @@ static void test_compare(const void *data)
 	memset(both, 0, 512);
 	memset(both + 512, 'n', 512);
 	command_init(&command, &dev, 0x89, both, sizeof both, 300); /* halves end within a piece */
-	CHECK_INT(command_finish(&command, runner_handler->caw(&dev, command.handle, 8192, 512,
-							       command.iov, command.lib.iov_cnt)),
-		  STS_OK);
+	command_set_range(&command, 16, 1);
+	CHECK_INT(command_send(&command), STS_OK);
 	CHECK_INT(run_read(&dev, out, sizeof out, 8192), STS_OK);
 	CHECK(all_are(out, sizeof out, 'n'));
 
 	memset(both, 'n', 512);
 	both[77] = 'm';
 	command_init(&command, &dev, 0x89, both, sizeof both, 0);
-	CHECK_INT(command_finish(&command, runner_handler->caw(&dev, command.handle, 8192, 512,
-							       command.iov, command.lib.iov_cnt)),
-		  STS_SENSE);
-	CHECK_UINT(command.lib.sense_buf[2], 0xe);
+	command_set_range(&command, 16, 1);
+	CHECK_SENSE(&command, command_send(&command), 0xe, 0x1d00);
 	CHECK_UINT(command.lib.sense_buf[6], 77);
+	command_set_range(&command, 16, 2); /* more than there is data for */
+	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2400);
 	runner_handler->close(&dev);
 }
 
@@ -316,6 +347,8 @@ static void test_corrupt(const void *data)
 
 static void test_failed_flush(const void *data)
 {
+	static const guint8 opcodes[] = {0x35, 0x2a, 0x42};
+	guint8 list[512] = {0, 22, 0, 16, [19] = 8}; /* an UNMAP's, of 8 blocks at 0 */
 	Dev dev;
 	guint8 block[4096] = {7}, out[4096];
 	Command command;
@@ -324,13 +357,13 @@ static void test_failed_flush(const void *data)
 	REQUIRE(dev_open(&dev, "failed"));
 	CHECK_INT(run_write(&dev, block, sizeof block, 0), STS_OK);
 	g_atomic_int_set(&fdatasync_error, EIO);
-	CHECK(run_flush(&dev) > 0);
+	CHECK_INT(run_flush(&dev), STS_SENSE);
 	g_atomic_int_set(&fdatasync_error, 0);
-	CHECK_INT(run_flush(&dev), STS_HW_ERR);
-	CHECK_INT(run_write(&dev, block, sizeof block, 0), STS_HW_ERR);
-	/* At once: the runner does not listen later. */
-	command_init(&command, &dev, 0x42, block, 512, 0);
-	CHECK_INT(runner_handler->unmap(&dev, command.handle, 0, 4096), STS_HW_ERR);
+	for (guint i = 0; i < G_N_ELEMENTS(opcodes); i++) {
+		test_row("opcode %02x", opcodes[i]);
+		command_init(&command, &dev, opcodes[i], list, sizeof list, 0);
+		CHECK_SENSE(&command, command_send(&command), 0x4, 0x4400);
+	}
 	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);
 	CHECK_MEM(out, block, sizeof out);
 	CHECK(log_has("default/failed: flush"));
@@ -351,7 +384,7 @@ static void test_late(const void *data)
 	g_atomic_int_set(&clock_skew, 25);
 	status = run_write(&dev, block, sizeof block, 0);
 	g_atomic_int_set(&clock_skew, 0);
-	CHECK_INT(status, STS_TIMEOUT);
+	CHECK_INT(status, STS_BUSY);
 	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);
 	CHECK_ZERO(out, sizeof out);
 	runner_handler->close(&dev);
@@ -368,6 +401,7 @@ int main(int argc, char **argv)
 	test_add("flushes share, and reads pass them", test_flushes_share, NULL);
 	test_add("WRITE SAME repeats its block", test_same, NULL);
 	test_add("UNMAP zeroes, WRITE SAME with UNMAP keeps its promise", test_unmap, NULL);
+	test_add("UNMAP is refused where it is wrong", test_unmap_refuses, NULL);
 	test_add("FORMAT UNIT zeroes", test_format, NULL);
 	test_add("COMPARE AND WRITE compares, then writes", test_compare, NULL);
 	test_add("a corrupt block is a medium error with its LBA", test_corrupt, NULL);

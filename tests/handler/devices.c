@@ -22,7 +22,7 @@ static void test_registered(const void *data)
 	CHECK_STR(handler->subtype, "storageos");
 	CHECK(handler->name && handler->cfg_desc);
 	CHECK_INT(handler->nr_threads, 0);
-	CHECK(!handler->handle_cmd);
+	CHECK(handler->unmap != NULL); /* no INQUIRY says that it can unmap, otherwise */
 	for (guint i = 0; i < G_N_ELEMENTS(handler->unused); i++)
 		CHECK(!handler->unused[i]); /* lock, unlock, report_event, ... */
 }
@@ -172,7 +172,7 @@ static void test_waits(const void *data)
 	CHECK_UINT(command.lib.sense_buf[2], 0x2);
 	CHECK_UINT(command.lib.sense_buf[12], 0x04);
 	CHECK_UINT(command.lib.sense_buf[13], 0x01);
-	CHECK_INT(run_unmap(&dev, 0x93, block, 0, 512), STS_SENSE);
+	CHECK_INT(run_unmap(&dev, 0, 512), STS_SENSE);
 	CHECK_INT(run_flush(&dev), STS_SENSE);
 	CHECK(!rename(away, path));
 	CHECK(becomes_ready(&dev));

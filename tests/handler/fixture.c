@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/bytes.h"
 #include "common/pool.h"
 #include "tests/harness.h"
 
@@ -60,10 +61,20 @@ char *fixture_path(const char *name, const char *suffix)
 	return g_strdup_printf("%s/%s%s", pool, name, suffix);
 }
 
-int run_unmap(Dev *dev, guint8 opcode, guint8 *block, guint64 offset, guint64 length)
+int run_unmap(Dev *dev, guint64 offset, guint64 length)
 {
-	Command command;
+	guint8 list[24] = {0, 22, 0, 16};
 
-	command_init(&command, dev, opcode, block, 512, 0);
-	return command_finish(&command, runner_handler->unmap(dev, command.handle, offset, length));
+	put_be(list + 8, offset / dev->block_size, 8);
+	put_be(list + 16, length / dev->block_size, 4);
+	return run_range(dev, 0x42, list, sizeof list, 0, sizeof list);
+}
+
+guint command_sense(const Command *command)
+{
+	const guint8 *sense = command->lib.sense_buf;
+
+	if ((sense[0] & 0x7f) == 0x72)
+		return (guint)(sense[1] << 16 | sense[2] << 8 | sense[3]);
+	return (guint)(sense[2] << 16 | sense[12] << 8 | sense[13]);
 }

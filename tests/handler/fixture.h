@@ -8,15 +8,6 @@
 
 #define SIZE ((guint64)64 << 20) /* of every device, unless a test says otherwise */
 
-/* Statuses, as the runner numbers them. */
-enum {
-	STS_OK = 0,
-	STS_SENSE = 2,
-	STS_TIMEOUT = 11,
-	STS_HW_ERR = 13,
-	STS_RANGE = 14,
-};
-
 /* Loads the plugin that argv[1] names and makes the pool; argv + 1 is then for test_run().  FALSE
  * where that cannot be done: says so. */
 gboolean fixture_init(int argc, char **argv);
@@ -32,5 +23,13 @@ gboolean dev_open(Dev *dev, const char *name);
 /* Whether the plugin has logged that. */
 gboolean log_has(const char *text);
 
-/* A command of this opcode that the runner makes an unmap of. */
-int run_unmap(Dev *dev, guint8 opcode, guint8 *block, guint64 offset, guint64 length);
+/* An UNMAP of one range, in bytes. */
+int run_unmap(Dev *dev, guint64 offset, guint64 length);
+
+/* Whether the command ended with that: sense key, additional sense code and qualifier. */
+#define CHECK_SENSE(command, status, key, code)                                                    \
+	do {                                                                                       \
+		CHECK_INT(status, STS_SENSE);                                                      \
+		CHECK_UINT(command_sense(command), (guint)(key) << 16 | (code));                   \
+	} while (0)
+guint command_sense(const Command *command);

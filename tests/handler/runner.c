@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/bytes.h"
 #include "tests/harness.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -293,30 +294,103 @@ int command_finish(Command *command, int answer)
 	return answer ? answer : command_wait(command);
 }
 
-int run_read(Dev *dev, void *data, gsize length, guint64 offset)
+void command_set_range(Command *command, guint64 lba, guint64 blocks)
+{
+	guint8 *cdb = command->cdb;
+
+	switch (cdb[0] >> 5) {
+	case 0:
+		put_be(cdb + 1, lba, 3);
+		cdb[4] = (guint8)blocks;
+		break;
+	case 4:
+		put_be(cdb + 2, lba, 8);
+		put_be(cdb + 10, blocks, 4);
+		break;
+	case 5:
+		put_be(cdb + 2, lba, 4);
+		put_be(cdb + 6, blocks, 4);
+		break;
+	default:
+		put_be(cdb + 2, lba, 4);
+		put_be(cdb + 7, blocks, 2);
+	}
+}
+
+static guint64 command_lba(const Command *command)
+{
+	const guint8 *cdb = command->cdb;
+
+	switch (cdb[0] >> 5) {
+	case 0:
+		return get_be(cdb + 1, 3) & 0x1fffff;
+	case 4:
+		return get_be(cdb + 2, 8);
+	default:
+		return get_be(cdb + 2, 4);
+	}
+}
+
+/* The data path, for a command that handle_cmd left to it. */
+static int dispatch(Command *c)
+{
+	off_t offset = (off_t)(command_lba(c) * c->dev->block_size);
+	gsize length = iov_length(c->iov, (int)c->lib.iov_cnt);
+
+	switch (c->cdb[0]) {
+	case 0x08:
+	case 0x28:
+	case 0xa8:
+	case 0x88:
+		return runner_handler->read(c->dev, c->handle, c->iov, c->lib.iov_cnt, length,
+					    offset);
+	case 0x0a:
+	case 0x2a:
+	case 0xaa:
+	case 0x8a:
+		return runner_handler->write(c->dev, c->handle, c->iov, c->lib.iov_cnt, length,
+					     offset);
+	case 0x35:
+	case 0x91:
+		return runner_handler->flush(c->dev, c->handle);
+	}
+	return STS_INVALID;
+}
+
+int command_begin(Command *command)
+{
+	int answer = runner_handler->handle_cmd(command->dev, command->handle);
+
+	return answer == STS_NOT_HANDLED ? dispatch(command) : answer;
+}
+
+int command_send(Command *command)
+{
+	return command_finish(command, command_begin(command));
+}
+
+int run_range(Dev *dev, guint8 opcode, void *data, gsize length, guint64 lba, guint64 blocks)
 {
 	Command command;
 
-	command_init(&command, dev, 0x28, data, length, 0);
-	return command_finish(&command,
-			      runner_handler->read(dev, command.handle, command.iov,
-						   command.lib.iov_cnt, length, (off_t)offset));
+	command_init(&command, dev, opcode, data, length, 0);
+	command_set_range(&command, lba, blocks);
+	return command_send(&command);
+}
+
+int run_read(Dev *dev, void *data, gsize length, guint64 offset)
+{
+	return run_range(dev, 0x28, data, length, offset / dev->block_size,
+			 length / dev->block_size);
 }
 
 int run_write(Dev *dev, const void *data, gsize length, guint64 offset)
 {
-	Command command;
-
-	command_init(&command, dev, 0x2a, (void *)data, length, 0);
-	return command_finish(&command,
-			      runner_handler->write(dev, command.handle, command.iov,
-						    command.lib.iov_cnt, length, (off_t)offset));
+	return run_range(dev, 0x2a, (void *)data, length, offset / dev->block_size,
+			 length / dev->block_size);
 }
 
 int run_flush(Dev *dev)
 {
-	Command command;
-
-	command_init(&command, dev, 0x35, NULL, 0, 0);
-	return command_finish(&command, runner_handler->flush(dev, command.handle));
+	return run_range(dev, 0x35, NULL, 0, 0, 0);
 }

@@ -11,6 +11,16 @@
 
 typedef struct tcmu_device Dev;
 
+/* Statuses, as the runner numbers them. */
+enum {
+	STS_NOT_HANDLED = -1,
+	STS_OK = 0,
+	STS_NO_RESOURCE = 1,
+	STS_SENSE = 2,
+	STS_BUSY = 3,
+	STS_INVALID = 7,
+};
+
 struct tcmulib_cmd {
 	guint16 cmd_id;
 	guint8 *cdb;
@@ -38,16 +48,12 @@ typedef struct {
 	int (*open)(Dev *dev, bool reopen);
 	void (*close)(Dev *dev);
 	int nr_threads;
-	void *handle_cmd;
+	int (*handle_cmd)(Dev *dev, void *cmd);
 	int (*read)(Dev *dev, void *cmd, struct iovec *iov, size_t count, size_t length, off_t at);
 	int (*write)(Dev *dev, void *cmd, struct iovec *iov, size_t count, size_t length, off_t at);
 	int (*flush)(Dev *dev, void *cmd);
 	int (*unmap)(Dev *dev, void *cmd, guint64 offset, guint64 length);
-	int (*writesame)(Dev *dev, void *cmd, guint64 offset, guint64 length, struct iovec *iov,
-			 size_t count);
-	int (*caw)(Dev *dev, void *cmd, guint64 offset, guint64 length, struct iovec *iov,
-		   size_t count);
-	void *unused[9];
+	void *unused[11];
 } Handler;
 
 /* What the plugin registered. */
@@ -97,7 +103,17 @@ int command_wait(Command *command);
 /* What the plugin answered, at once or later. */
 int command_finish(Command *command, int answer);
 
+/* Puts an address and a number of blocks into the CDB, where its operation code has them. */
+void command_set_range(Command *command, guint64 lba, guint64 blocks);
+
+/* As the runner sends a command to the plugin: to handle_cmd, and then, unless that ended it, to
+ * read, write or flush.  STS_OK: it will be completed.  STS_INVALID: it is none of these. */
+int command_begin(Command *command);
+/* And what it was answered in the end. */
+int command_send(Command *command);
+
 /* The whole life of one. */
+int run_range(Dev *dev, guint8 opcode, void *data, gsize length, guint64 lba, guint64 blocks);
 int run_read(Dev *dev, void *data, gsize length, guint64 offset);
 int run_write(Dev *dev, const void *data, gsize length, guint64 offset);
 int run_flush(Dev *dev);

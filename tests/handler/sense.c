@@ -14,14 +14,9 @@ typedef struct {
 
 static const StatusRow status_rows[] = {
 	{"success", 0, SENSE_READING, RUNNER_OK},
-	{"a read that failed", -EIO, SENSE_READING, RUNNER_READ_ERROR},
-	{"a write that failed", -EIO, SENSE_WRITING, RUNNER_WRITE_ERROR},
-	{"beyond the end", -EINVAL, SENSE_READING, RUNNER_RANGE},
 	{"out of memory", -ENOMEM, SENSE_WRITING, RUNNER_NO_RESOURCE},
-	{"a volume that has failed", -ESHUTDOWN, SENSE_WRITING, RUNNER_HARDWARE_ERROR},
-	{"too late", -ETIMEDOUT, SENSE_WRITING, RUNNER_TIMEOUT},
-	{"something unheard of", -ENOTTY, SENSE_WRITING, RUNNER_HARDWARE_ERROR},
-	{"something that is not an errno", 5, SENSE_WRITING, RUNNER_HARDWARE_ERROR},
+	{"too late", -ETIMEDOUT, SENSE_WRITING, RUNNER_BUSY},
+	{"not now", -EAGAIN, SENSE_WRITING, RUNNER_BUSY},
 };
 
 static void test_statuses(const void *data)
@@ -34,7 +29,7 @@ static void test_statuses(const void *data)
 
 		test_row("%s", row->name);
 		CHECK_INT(sense_from_result(row->result, row->direction, 1, sense), row->status);
-		CHECK_ZERO(sense, sizeof sense); /* the runner fills it for these */
+		CHECK_ZERO(sense, sizeof sense); /* these need none */
 	}
 }
 
@@ -56,6 +51,11 @@ static const SenseRow sense_rows[] = {
 								0,    1,   0,	 0,    0, 2}},
 	{"no volume yet", -ENODEV, 7, {0x70, 0, 0x2, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x04, 0x01}},
 	{"no space", -ENOSPC, 7, {0x70, 0, 0x7, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x27, 0x07}},
+	{"a read that failed", -EIO, 7, {0x70, 0, 0x3, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x11, 0x00}},
+	{"beyond the end", -EINVAL, 7, {0x70, 0, 0x5, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x21, 0x00}},
+	{"FAILED", -ESHUTDOWN, 7, {0x70, 0, 0x4, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x44, 0x00}},
+	{"unheard of", -ENOTTY, 7, {0x70, 0, 0x4, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x44, 0x00}},
+	{"not an errno", 5, 7, {0x70, 0, 0x4, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x44, 0x00}},
 	{"miscompare", -EILSEQ, 511, {0xf0, 0, 0xe, 0, 0, 1, 255, 10, 0, 0, 0, 0, 0x1d, 0x00}},
 };
 
@@ -75,9 +75,20 @@ static void test_sense(const void *data)
 	}
 }
 
+static void test_direction(const void *data)
+{
+	guint8 sense[RUNNER_SENSE_SIZE];
+
+	(void)data;
+	CHECK_INT(sense_from_result(-EIO, SENSE_WRITING, 0, sense), RUNNER_SENSE_SET);
+	CHECK_UINT(sense[2], 0x3);
+	CHECK_UINT(sense[12], 0x0c);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("results become the statuses that the runner knows", test_statuses, NULL);
 	test_add("sense data says what and where, and nothing of what was there", test_sense, NULL);
+	test_add("a write that failed is a write error", test_direction, NULL);
 	return test_run(argc, argv);
 }
