@@ -8,34 +8,6 @@
 
 #define PROGRAM_MAX ((gsize)64 << 20)
 
-static const struct {
-	const char *name, *versions;
-} generations[] = {
-	[RUNNER_GENERATION_UNKNOWN] = {NULL, "not known"},
-	[RUNNER_GENERATION_A] = {"A", "1.1"},
-	[RUNNER_GENERATION_B] = {"B", "1.2"},
-	[RUNNER_GENERATION_C] = {"C", "1.3"},
-	[RUNNER_GENERATION_D] = {"D", "1.4"},
-	[RUNNER_GENERATION_E] = {"E", "1.5.0 to 1.5.2"},
-	[RUNNER_GENERATION_F] = {"F", "1.5.3"},
-	[RUNNER_GENERATION_G] = {"G", "1.5.4 and later"},
-};
-
-const char *runner_generation_name(RunnerGeneration generation)
-{
-	return generations[generation].name;
-}
-
-gboolean runner_generation_is_served(RunnerGeneration generation)
-{
-	return generation == RUNNER_GENERATION_G;
-}
-
-const char *runner_generation_versions(RunnerGeneration generation)
-{
-	return generations[generation].versions;
-}
-
 /* ---- the program and its library */
 
 typedef struct {
@@ -70,31 +42,12 @@ static void load_library(const Root *root, Images *images)
 }
 
 /* What a plugin sees: the program's symbols and the library's. */
-static gboolean has(const Images *images, const char *symbol)
+static gboolean has(const char *symbol, gconstpointer data)
 {
+	const Images *images = data;
+
 	return elf_image_exports(&images->program, symbol) ||
 	       elf_image_exports(&images->library, symbol);
-}
-
-/* The same test, symbol by symbol, as the plugin makes in the running runner
- * (handler/runner-abi.c).
- */
-static RunnerGeneration find_generation(const Images *images)
-{
-	if (!has(images, "tcmur_register_handler"))
-		return RUNNER_GENERATION_UNKNOWN;
-	if (has(images, "tcmur_cmd_complete")) {
-		if (!has(images, "tcmu_notify_cmd_timed_out"))
-			return RUNNER_GENERATION_E;
-		return has(images, "tcmur_handle_caw") ? RUNNER_GENERATION_F : RUNNER_GENERATION_G;
-	}
-	if (has(images, "__tcmu_set_sense_data") || has(images, "__tcmu_sense_set_data"))
-		return RUNNER_GENERATION_D;
-	if (has(images, "tcmur_handle_writesame"))
-		return RUNNER_GENERATION_C;
-	if (has(images, "tcmu_err_message"))
-		return RUNNER_GENERATION_B;
-	return has(images, "errp") ? RUNNER_GENERATION_A : RUNNER_GENERATION_UNKNOWN;
 }
 
 /* "1.5.4", "v1.4.0-106.gd17d24e" */
@@ -171,7 +124,7 @@ static void examine_program(const Root *root, RunnerProgram *program)
 
 	images.program_data = read_image(root, program->program, &images.program);
 	load_library(root, &images);
-	program->generation = find_generation(&images);
+	program->generation = runner_generation_tell(has, &images);
 	program->version = elf_image_find_text(&images.program, is_version);
 	if (!program->directory)
 		program->directory = elf_image_find_text(&images.program, is_handler_directory);

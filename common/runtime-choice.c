@@ -250,7 +250,7 @@ static char *runner_step(const RuntimeProbe *probe)
 
 	if (generation_is_not_served(&probe->runner_files))
 		return g_strdup_printf("upgrade tcmu-runner to %s",
-				       runner_generation_versions(RUNNER_GENERATION_G));
+				       RUNNER_VERSIONS_SERVED);
 	step = install_step(probe);
 	if (step)
 		return step;

@@ -1,236 +1,86 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything here was measured on the versions themselves; offsets are those of LP64 (x86-64 and
- * aarch64 agree).
+ * Everything here was measured on the versions themselves.  Traps, and where they are dealt with:
  *
- * Traps, and where they are dealt with:
  *   - the order of read and write in the structure changed with 1.5.0, and what lies behind them
- *     with almost every version: layouts[]
+ *     with almost every version: runner-layout.h
  *   - the runner keeps the pointer to the structure, and later versions read further than earlier
  *     ones: a static, zeroed block, larger than any version's structure (handler_block)
- *   - lock, unlock, get_lock_tag, report_event, _is_dbus_handler must be zero: never filled
- *   - an undefined symbol keeps the plugin from being loaded at all: dlsym() only (resolve())
- *   - tcmu_dev_set_private() belongs to the runner from 1.5.0 on: tcmur_dev_set_private()
+ *   - an undefined symbol keeps the plugin from being loaded at all: dlsym() only
+ *     (runner-abi-tables.c)
+ *   - statuses were SCSI's before 1.4, with sense data of the handler's own, and are numbers of the
+ *     runner's from then on: a table, and sense data of our own for all of them
+ *   - a command is completed by the function that it points to (C, D) or by one of the runner's
+ *     (E to G), and C tells the kernel only when the last command of a device has been completed,
+ *     so that a queue that is never empty stands still: runner_complete()
+ *   - a struct tcmur_cmd lies right behind the CDB, at any alignment: read with memcpy()
+ *   - open() of C has no second argument, what is found there is anything: hook_open()
+ *   - C sets the unmap granularity after open(), where no handler can change it any more: the
+ *     command INQUIRY has to be answered by the plugin to be right
  *   - a command that handle_cmd keeps, to complete it later, crashes the runner, since what is to
  * be called then was not set: RUNNER_LATER goes through the one callback that is told nothing but
  *     the command, flush (the tunnel, below)
  *   - UNMAP calls a callback that is not there (C, D) or loses its errors (E to G), WRITE SAME with
- *     UNMAP calls it as well, COMPARE AND WRITE holds a lock of the device: all of them go that way
+ *     UNMAP calls it as well, COMPARE AND WRITE holds a lock of the device, lengths are cut to 32
+ *     bits: all of them go that way
  *   - a device without the callback unmap says that it cannot unmap: hook_unmap(), never called
- *   - a struct tcmur_cmd lies right behind the CDB, at any alignment: read with memcpy()
  *   - a granularity alignment of 0 makes WRITE SAME with UNMAP divide by zero and the whole daemon
  *     die: runner_device_set_limits() always sets it
+ *   - a device's thread is cancelled when the device goes: not within a callback (CancelGuard)
  *   - a device that is in the kernel already when the runner starts is opened as a new one is, and
  *     nothing opens it again if that fails: runner_device_served_before() tells them apart, and
  *     device.c waits for the volume of such a device
- *   - log messages are cut at 255 bytes: log_sink() sends longer ones in pieces
+ *   - log messages are cut at 255 bytes: longer ones are sent in pieces (runner-abi-tables.c)
  *   - the subtype is found by a prefix compare: the callbacks compare the whole word (cfgstring.c)
  */
-#include "handler/runner-abi.h"
+#include "handler/runner-abi-tables.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <string.h>
 
 #include "common/error.h"
 #include "common/logging.h"
 
-G_STATIC_ASSERT(sizeof(void *) == 8);
-G_STATIC_ASSERT(G_STRUCT_OFFSET(RunnerReconfig, value) == 8);
+G_STATIC_ASSERT(G_STRUCT_OFFSET(RunnerReconfig, kind) == RUNNER_CFG_INFO_TYPE);
+G_STATIC_ASSERT(G_STRUCT_OFFSET(RunnerReconfig, value) == RUNNER_CFG_INFO_DATA);
 
-typedef enum {
-	GENERATION_NONE,
-	GENERATION_A,
-	GENERATION_B,
-	GENERATION_C,
-	GENERATION_D,
-	GENERATION_E,
-	GENERATION_F,
-	GENERATION_G,
-} Generation;
+/* nr_threads stays 0 in every generation: callbacks are called by the device's own thread and
+ * commands are completed later, which is the one model that C to G have in common. */
+static guint64 handler_block[RUNNER_HANDLER_SIZE / sizeof(guint64)];
 
-static const char *const generation_names[] = {
-	[GENERATION_NONE] = "not a known tcmu-runner",
-	[GENERATION_A] = "tcmu-runner 1.1 (generation A)",
-	[GENERATION_B] = "tcmu-runner 1.2 (generation B)",
-	[GENERATION_C] = "tcmu-runner 1.3 (generation C)",
-	[GENERATION_D] = "tcmu-runner 1.4 (generation D)",
-	[GENERATION_E] = "tcmu-runner 1.5.0 to 1.5.2 (generation E)",
-	[GENERATION_F] = "tcmu-runner 1.5.3 (generation F)",
-	[GENERATION_G] = "tcmu-runner 1.5.4 or later (generation G)",
-};
-
-/* Where each member of struct tcmur_handler is.  Zero for the whole row: not served. */
-typedef struct {
-	guint8 check_config, reconfig, open, close;
-	guint8 handle_cmd, write, read, flush, unmap;
-} Layout;
-
-/* name, subtype and description are at 0, 8 and 16 in all of them. */
-static const Layout layouts[] = {
-	[GENERATION_G] = {.check_config = 32,
-			  .reconfig = 40,
-			  .open = 48,
-			  .close = 56,
-			  .handle_cmd = 72,
-			  .read = 80,
-			  .write = 88,
-			  .flush = 96,
-			  .unmap = 104},
-};
-
-/* nr_threads (at 64) stays 0 in every generation: callbacks are called by the device's own thread
- * and commands are completed later, which is the one model that C to G have in common. */
-static guint64 handler_block[32];
-
-/* What the statuses are there (TCMU_STS_*). */
-static const int wire_statuses[] = {
-	[RUNNER_OK] = 0,	  [RUNNER_SENSE_SET] = 2,    [RUNNER_BUSY] = 3,
-	[RUNNER_NO_RESOURCE] = 1, [RUNNER_NOT_HANDLED] = -1, [RUNNER_LATER] = -1,
-};
-
+static const RunnerConventions *conventions;
+static RunnerFunctions runner;
 static const RunnerCallbacks *plugin;
-
-/* The runner's functions. */
-static struct {
-	int (*register_handler)(void *handler);
-	void (*cmd_complete)(RunnerDevice *dev, void *cmd, int status);
-	void *(*get_private)(RunnerDevice *dev);
-	void (*set_private)(RunnerDevice *dev, void *data);
-	char *(*get_cfgstring)(RunnerDevice *dev);
-	const char *(*get_uio_name)(RunnerDevice *dev);
-	guint64 (*get_num_lbas)(RunnerDevice *dev);
-	guint32 (*get_block_size)(RunnerDevice *dev);
-	guint32 (*get_max_xfer_len)(RunnerDevice *dev);
-	void (*set_max_xfer_len)(RunnerDevice *dev, guint32 blocks);
-	void (*set_opt_unmap_gran)(RunnerDevice *dev, guint32 blocks, bool split);
-	void (*set_unmap_gran_align)(RunnerDevice *dev, guint32 blocks);
-	void (*set_write_cache_enabled)(RunnerDevice *dev, bool enabled);
-	void (*set_solid_state_media)(RunnerDevice *dev, bool enabled);
-} runner;
-
-typedef void (*MessageFunction)(RunnerDevice *dev, const char *function, int line,
-				const char *format, ...);
-static MessageFunction messages[LOGGING_DEBUG + 1];
-
-static gboolean has(const char *symbol)
-{
-	return dlsym(RTLD_DEFAULT, symbol) != NULL;
-}
-
-/* Exact to the commit in which a layout changed, as the symbols came and went with it. */
-static Generation generation_detect(void)
-{
-	if (!has("tcmur_register_handler"))
-		return GENERATION_NONE;
-	if (has("tcmur_cmd_complete")) {
-		if (!has("tcmu_notify_cmd_timed_out"))
-			return GENERATION_E;
-		return has("tcmur_handle_caw") ? GENERATION_F : GENERATION_G;
-	}
-	if (has("__tcmu_set_sense_data") || has("__tcmu_sense_set_data"))
-		return GENERATION_D;
-	if (has("tcmur_handle_writesame"))
-		return GENERATION_C;
-	if (has("tcmu_err_message"))
-		return GENERATION_B;
-	return has("errp") ? GENERATION_A : GENERATION_NONE;
-}
-
-static gboolean resolve(GError **error)
-{
-	const struct {
-		const char *name;
-		void *function;
-	} wanted[] = {
-		{"tcmur_register_handler", &runner.register_handler},
-		{"tcmur_cmd_complete", &runner.cmd_complete},
-		{"tcmur_dev_get_private", &runner.get_private},
-		{"tcmur_dev_set_private", &runner.set_private},
-		{"tcmu_dev_get_cfgstring", &runner.get_cfgstring},
-		{"tcmu_dev_get_uio_name", &runner.get_uio_name},
-		{"tcmu_dev_get_num_lbas", &runner.get_num_lbas},
-		{"tcmu_dev_get_block_size", &runner.get_block_size},
-		{"tcmu_dev_get_max_xfer_len", &runner.get_max_xfer_len},
-		{"tcmu_dev_set_max_xfer_len", &runner.set_max_xfer_len},
-		{"tcmu_dev_set_opt_unmap_gran", &runner.set_opt_unmap_gran},
-		{"tcmu_dev_set_unmap_gran_align", &runner.set_unmap_gran_align},
-		{"tcmu_dev_set_write_cache_enabled", &runner.set_write_cache_enabled},
-		{"tcmu_dev_set_solid_state_media", &runner.set_solid_state_media},
-	};
-
-	for (guint i = 0; i < G_N_ELEMENTS(wanted); i++) {
-		void *address = dlsym(RTLD_DEFAULT, wanted[i].name);
-
-		if (!address)
-			return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
-					 "this tcmu-runner lacks the function %s", wanted[i].name);
-		memcpy(wanted[i].function, &address, sizeof address);
-	}
-	return TRUE;
-}
-
-/* ---- log */
-
-/* The runner cuts a message of its own 255 bytes, its prefix included, and with it the newline. */
-#define LOG_PIECE 200
-
-static void log_sink(LoggingLevel level, const char *line)
-{
-	MessageFunction message = messages[MIN(level, LOGGING_DEBUG)];
-	const char *lead = "";
-
-	do {
-		int n = (int)strnlen(line, LOG_PIECE);
-
-		message(NULL, "storageos", 0, "%s%.*s\n", lead, n, line);
-		line += n;
-		lead = "... ";
-	} while (*line);
-}
-
-/* Without one of its functions (not seen in C to G) lines go to standard error, as before. */
-static void log_connect(void)
-{
-	static const char *const names[] = {
-		[LOGGING_ERROR] = "tcmu_err_message",
-		[LOGGING_WARNING] = "tcmu_warn_message",
-		[LOGGING_INFO] = "tcmu_info_message",
-		[LOGGING_DEBUG] = "tcmu_dbg_message",
-	};
-
-	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
-		void *address = dlsym(RTLD_DEFAULT, names[i]);
-
-		if (!address)
-			return;
-		memcpy(&messages[i], &address, sizeof address);
-	}
-	logging_set_sink(log_sink);
-}
 
 /* ---- commands */
 
-void runner_complete(RunnerDevice *dev, RunnerCommand *cmd, RunnerStatus status)
-{
-	runner.cmd_complete(dev, cmd, wire_statuses[status]);
-}
-
-/* struct tcmur_cmd begins with a pointer to struct tcmulib_cmd, whose first 128 bytes are the same
- * everywhere: CDB at 8, vector at 16, its count at 24, sense buffer at 32. */
+/* The struct tcmulib_cmd. */
 static char *lib_command(const RunnerCommand *cmd)
 {
-	char *lib;
+	char *lib = (char *)cmd;
 
-	memcpy(&lib, (const void *)cmd, sizeof lib);
+	if (conventions->wraps_commands)
+		memcpy(&lib, (const char *)cmd + RUNNER_TCMUR_CMD_LIB_CMD, sizeof lib);
 	return lib;
+}
+
+/* The device stays until this returns: closing it waits for the thread that completes. */
+void runner_complete(RunnerDevice *dev, RunnerCommand *cmd, RunnerStatus status)
+{
+	void (*complete)(RunnerDevice *, RunnerCommand *, int) = runner.cmd_complete;
+
+	if (!conventions->completes_itself)
+		memcpy(&complete, lib_command(cmd) + RUNNER_CMD_DONE, sizeof complete);
+	complete(dev, cmd, conventions->statuses[status]);
+	if (conventions->waits_until_idle)
+		runner.processing_complete(dev);
 }
 
 static guint8 *command_cdb(const RunnerCommand *cmd)
 {
 	guint8 *cdb;
 
-	memcpy(&cdb, lib_command(cmd) + 8, sizeof cdb);
+	memcpy(&cdb, lib_command(cmd) + RUNNER_CMD_CDB, sizeof cdb);
 	return cdb;
 }
 
@@ -250,15 +100,15 @@ gsize runner_command_cdb_length(const RunnerCommand *cmd)
 
 guint8 *runner_command_sense(const RunnerCommand *cmd)
 {
-	return (guint8 *)lib_command(cmd) + 32;
+	return (guint8 *)lib_command(cmd) + RUNNER_CMD_SENSE;
 }
 
 const struct iovec *runner_command_data(const RunnerCommand *cmd, gsize *ret_count)
 {
 	const struct iovec *iov;
 
-	memcpy(&iov, lib_command(cmd) + 16, sizeof iov);
-	memcpy(ret_count, lib_command(cmd) + 24, sizeof *ret_count);
+	memcpy(&iov, lib_command(cmd) + RUNNER_CMD_IOVEC, sizeof iov);
+	memcpy(ret_count, lib_command(cmd) + RUNNER_CMD_IOV_CNT, sizeof *ret_count);
 	return iov;
 }
 
@@ -266,16 +116,18 @@ const struct iovec *runner_command_data(const RunnerCommand *cmd, gsize *ret_cou
  *
  * The tunnel.  From C to G alike, a command goes through the device's dispatch thread so:
  *
- *     a unit attention that is pending, or FORMAT UNIT being under way, ends it
- *     handle_cmd          ends it, or returns "not handled"
+ *     a unit attention that is pending, or a FORMAT UNIT under way, ends it
+ *     handle_cmd()        ends it, or returns "not handled"
  *     switch (cdb[0])     INQUIRY, READ CAPACITY and so on: answered at once
- *     in recovery: BUSY; not this node's turn (ALUA): sense data
- *     switch (cdb[0])     SYNCHRONIZE CACHE (10) and (16): done = the plain completion; flush()
+ *     a recovery under way (BUSY), or the lock of a clustered handler, ends it
+ *     switch (cdb[0])     SYNCHRONIZE CACHE (10) and (16): sets what is to be called when it is
+ *                         completed, calls flush(), and takes 0 for "will be completed"
  *
- * Neither of the two switches looks at more than the operation code of a SYNCHRONIZE CACHE, and
- * between handle_cmd and flush() nothing looks into the sense buffer; CDB and sense buffer are the
- * command's own memory, not the ring's.  So what is to be carried out later gets the operation
- * code of SYNCHRONIZE CACHE (10), and flush() gets the whole command, to complete when it likes.
+ * For a SYNCHRONIZE CACHE none of that looks at more than the operation code, nor into the sense
+ * buffer or at the data; and CDB and sense buffer are the command's own memory, copied from the
+ * ring.  So what is to be carried out later gets the operation code of SYNCHRONIZE CACHE (10), and
+ * flush() gets the whole command, to complete it when it likes.  (The other way, "handled later" as
+ * the result of handle_cmd(), would be the runner's own; but it does not set what is to be called.)
  * SYNCHRONIZE CACHE goes that way itself: flush() is never called but through here. */
 
 #define TUNNEL_OPCODE 0x35
@@ -300,10 +152,17 @@ static void cancel_guard_clear(CancelGuard *guard)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CancelGuard, cancel_guard_clear)
 
+static int hook_open(RunnerDevice *dev, bool reopen)
+{
+	return plugin->open(dev, conventions->tells_reopen && reopen);
+}
+
+/* From 1.4.1 on commands get here while the device is closed, between the two halves of a recovery
+ * (after the command timeout that a user may set). */
 static int hook_command(RunnerDevice *dev, RunnerCommand *cmd)
 {
 	G_GNUC_UNUSED g_auto(CancelGuard) guard = cancel_guard();
-	RunnerStatus status = plugin->command(dev, cmd);
+	RunnerStatus status = runner.get_private(dev) ? plugin->command(dev, cmd) : RUNNER_BUSY;
 
 	if (status == RUNNER_LATER) {
 		guint8 *cdb = command_cdb(cmd);
@@ -311,7 +170,7 @@ static int hook_command(RunnerDevice *dev, RunnerCommand *cmd)
 		runner_command_sense(cmd)[TUNNEL_STASH] = cdb[0];
 		cdb[0] = TUNNEL_OPCODE;
 	}
-	return wire_statuses[status];
+	return conventions->statuses[status];
 }
 
 static int hook_flush(RunnerDevice *dev, RunnerCommand *cmd)
@@ -319,7 +178,7 @@ static int hook_flush(RunnerDevice *dev, RunnerCommand *cmd)
 	G_GNUC_UNUSED g_auto(CancelGuard) guard = cancel_guard();
 
 	command_cdb(cmd)[0] = runner_command_sense(cmd)[TUNNEL_STASH];
-	return wire_statuses[plugin->execute(dev, cmd)];
+	return conventions->statuses[plugin->execute(dev, cmd)];
 }
 
 static int hook_read(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov, size_t count,
@@ -327,7 +186,7 @@ static int hook_read(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov, s
 {
 	G_GNUC_UNUSED g_auto(CancelGuard) guard = cancel_guard();
 
-	return wire_statuses[plugin->read(dev, cmd, iov, count, length, offset)];
+	return conventions->statuses[plugin->read(dev, cmd, iov, count, length, offset)];
 }
 
 static int hook_write(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov, size_t count,
@@ -335,7 +194,7 @@ static int hook_write(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov, 
 {
 	G_GNUC_UNUSED g_auto(CancelGuard) guard = cancel_guard();
 
-	return wire_statuses[plugin->write(dev, cmd, iov, count, length, offset)];
+	return conventions->statuses[plugin->write(dev, cmd, iov, count, length, offset)];
 }
 
 static int hook_unmap(RunnerDevice *dev, RunnerCommand *cmd, guint64 offset, guint64 length)
@@ -344,18 +203,20 @@ static int hook_unmap(RunnerDevice *dev, RunnerCommand *cmd, guint64 offset, gui
 	(void)cmd;
 	(void)offset;
 	(void)length;
-	return wire_statuses[RUNNER_NOT_HANDLED];
+	return conventions->statuses[RUNNER_NOT_HANDLED];
 }
 
 typedef int (*TransferHook)(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov, size_t count,
 			    size_t length, off_t offset);
 
 static const struct {
+	int (*open)(RunnerDevice *dev, bool reopen);
 	int (*command)(RunnerDevice *dev, RunnerCommand *cmd);
 	TransferHook read, write;
 	int (*flush)(RunnerDevice *dev, RunnerCommand *cmd);
 	int (*unmap)(RunnerDevice *dev, RunnerCommand *cmd, guint64 offset, guint64 length);
-} hooks = {.command = hook_command,
+} hooks = {.open = hook_open,
+	   .command = hook_command,
 	   .read = hook_read,
 	   .write = hook_write,
 	   .flush = hook_flush,
@@ -368,14 +229,14 @@ static void store(guint offset, gconstpointer value)
 	memcpy((char *)handler_block + offset, value, sizeof(void *));
 }
 
-static void handler_fill(const RunnerCallbacks *callbacks, const Layout *layout)
+static void handler_fill(const RunnerCallbacks *callbacks, const RunnerLayout *layout)
 {
-	store(0, &callbacks->name);
-	store(8, &callbacks->subtype);
-	store(16, &callbacks->description);
+	store(layout->name, &callbacks->name);
+	store(layout->subtype, &callbacks->subtype);
+	store(layout->cfg_desc, &callbacks->description);
 	store(layout->check_config, &callbacks->check_config);
 	store(layout->reconfig, &callbacks->reconfig);
-	store(layout->open, &callbacks->open);
+	store(layout->open, &hooks.open);
 	store(layout->close, &callbacks->close);
 	store(layout->handle_cmd, &hooks.command);
 	store(layout->read, &hooks.read);
@@ -386,25 +247,19 @@ static void handler_fill(const RunnerCallbacks *callbacks, const Layout *layout)
 
 gboolean runner_abi_register(const RunnerCallbacks *callbacks, GError **error)
 {
-	Generation generation = generation_detect();
+	g_autofree char *name = NULL;
 
-	/* The log's functions have one prototype from C on, and another one in B. */
-	if (generation >= GENERATION_C)
-		log_connect();
-	if (generation >= (int)G_N_ELEMENTS(layouts) || !layouts[generation].open)
-		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
-				 "this is %s; tcmu-runner 1.5.4 or later is needed",
-				 generation_names[generation]);
-	if (!resolve(error))
+	conventions = runner_conventions_find(&runner, &name, error);
+	if (!conventions)
 		return FALSE;
 	plugin = callbacks;
-	handler_fill(callbacks, &layouts[generation]);
+	handler_fill(callbacks, &conventions->layout);
 	if (runner.register_handler(handler_block) != 0)
 		return error_set(error, STORAGEOS_ERROR_EXISTS,
 				 "%s refused the handler: is another one for '%s' in its "
 				 "directory? (it loads every file whose name starts with handler_)",
-				 generation_names[generation], callbacks->subtype);
-	log_info("registered with %s", generation_names[generation]);
+				 name, callbacks->subtype);
+	log_info("registered with %s", name);
 	return TRUE;
 }
 
@@ -425,22 +280,34 @@ const char *runner_device_cfgstring(RunnerDevice *dev)
 	return runner.get_cfgstring(dev);
 }
 
-/* The UIO device is called tcm-user/HBA/NAME/CFGSTRING; in configfs the device counts as enabled
- * only when its first open() has returned. */
-gboolean runner_device_served_before(RunnerDevice *dev)
+/* Not all generations say what the UIO device is called; all have it open.  Its name is
+ * tcm-user/HBA/NAME/CFGSTRING. */
+char *runner_device_directory(RunnerDevice *dev)
 {
-	g_autofree char *path = g_strdup_printf("/sys/class/uio/%s/name", runner.get_uio_name(dev));
-	g_autofree char *text = NULL, *enable = NULL, *enabled = NULL;
+	g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", runner.get_fd(dev));
+	g_autofree char *node = g_file_read_link(link, NULL);
+	g_autofree char *path = NULL, *text = NULL;
 	g_auto(GStrv) parts = NULL;
 
+	if (!node || !g_str_has_prefix(node, "/dev/"))
+		return NULL;
+	path = g_strdup_printf("/sys/class/uio/%s/name", node + strlen("/dev/"));
 	if (!g_file_get_contents(path, &text, NULL, NULL))
-		return FALSE;
+		return NULL;
 	parts = g_strsplit(text, "/", 4);
 	if (g_strv_length(parts) != 4 || strcmp(parts[0], "tcm-user") != 0)
-		return FALSE;
-	enable = g_strdup_printf("/sys/kernel/config/target/core/user_%s/%s/enable", parts[1],
-				 parts[2]);
-	return g_file_get_contents(enable, &enabled, NULL, NULL) && enabled[0] == '1';
+		return NULL;
+	return g_strdup_printf("/sys/kernel/config/target/core/user_%s/%s", parts[1], parts[2]);
+}
+
+/* In configfs the device counts as enabled only when its first open() has returned. */
+gboolean runner_device_served_before(RunnerDevice *dev)
+{
+	g_autofree char *directory = runner_device_directory(dev);
+	g_autofree char *enable = directory ? g_build_filename(directory, "enable", NULL) : NULL;
+	g_autofree char *enabled = NULL;
+
+	return enable && g_file_get_contents(enable, &enabled, NULL, NULL) && enabled[0] == '1';
 }
 
 guint64 runner_device_blocks(RunnerDevice *dev)
@@ -466,7 +333,8 @@ void runner_device_set_limits(RunnerDevice *dev, const RunnerLimits *limits)
 	 * the runner set it, since 1.5.0 and 1.5.1 do not accept more than they started with. */
 	runner.set_opt_unmap_gran(dev, limits->unmap_granularity, false);
 	runner.set_unmap_gran_align(dev, MAX(limits->unmap_granularity, 1));
-	runner.set_solid_state_media(dev, true);
+	if (runner.set_solid_state_media)
+		runner.set_solid_state_media(dev, true);
 }
 
 void runner_device_set_write_cache(RunnerDevice *dev)

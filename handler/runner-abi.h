@@ -4,16 +4,17 @@
  *
  * The plugin is built without tcmu-runner's headers and linked with none of its libraries, so that
  * one binary can serve every version: symbols are looked up in the running process, the handler
- * structure is a block of bytes filled at the offsets of the version that is found.  Which version
- * that is shows in the symbols that it exports; a *generation* is a span of versions with the same
- * layout and conventions:
+ * structure is a block of bytes filled at the offsets of the generation that is found
+ * (common/runner-generation.h):
  *
  *     A  1.0.5 to 1.1.3        D  1.4.0, 1.4.1         G  1.5.4 and later
  *     B  1.2.0                 E  1.5.0 to 1.5.2
  *     C  1.3.0                 F  1.5.3
  *
- * Served so far: G.  The others are refused by name.  To serve another one: a row in the table of
- * layouts, and, before D, the conversion of statuses (they are SAM statuses there).
+ * Served: C to G, with their release candidates and the snapshots that distributions made of them.
+ * A and B are refused by name: a handler does all of SCSI by itself there.  To serve another one: a
+ * column in the table of layouts (runner-layout.h) and a row in that of conventions
+ * (runner-abi-tables.c).
  *
  * Threading: runner_abi_register() first and alone; everything else from any thread.
  */
@@ -23,8 +24,8 @@
 #include <stdbool.h>
 #include <sys/uio.h>
 
-/* The runner's device (struct tcmu_device) and command (struct tcmur_cmd); never looked into from
- * outside of this module. */
+/* The runner's device (struct tcmu_device) and command (struct tcmulib_cmd or tcmur_cmd); never
+ * looked into from outside of this module. */
 typedef struct RunnerDevice RunnerDevice;
 typedef struct RunnerCommand RunnerCommand;
 
@@ -117,6 +118,9 @@ void runner_device_set_private(RunnerDevice *dev, void *data);
 const char *runner_device_cfgstring(RunnerDevice *dev);
 guint64 runner_device_blocks(RunnerDevice *dev);
 guint32 runner_device_block_size(RunnerDevice *dev);
+
+/* The device's directory in configfs, or NULL.  Free the result. */
+char *runner_device_directory(RunnerDevice *dev);
 
 /* Whether the device was in use before this process started: it is the runner that is new.  (Both
  * ways it calls open() alike.) */

@@ -52,8 +52,7 @@ static void setup(void)
 	g_setenv("STORAGEOS_CONFIG", config, TRUE);
 	fuzz_assert(g_file_set_contents(config, text, -1, NULL) &&
 		    pool_create("default", pool, NULL) && !handler_init());
-	device = (Dev){.uio_name = "uio7",
-		       .cfgstring = "storageos/fuzz;create",
+	device = (Dev){.cfgstring = "storageos/fuzz;create",
 		       .num_lbas = SIZE / SECTOR_SIZE,
 		       .block_size = SECTOR_SIZE,
 		       .max_xfer_len = 128};

@@ -25,8 +25,7 @@ static gboolean setup_pool(void)
 
 void dev_init(Dev *dev, const char *cfgstring, guint64 size)
 {
-	*dev = (Dev){
-		.uio_name = "uio7", .num_lbas = size / 512, .block_size = 512, .max_xfer_len = 128};
+	*dev = (Dev){.num_lbas = size / 512, .block_size = 512, .max_xfer_len = 128};
 	g_strlcpy(dev->cfgstring, cfgstring, sizeof dev->cfgstring);
 }
 

@@ -2,8 +2,8 @@
 /*
  * generation PLUGIN NAME
  *
- * A process that exports what one generation of the runner exports and ours does not serve: the
- * plugin must load, say what it found, and refuse.
+ * A process that exports what tells one generation of the runner, which we do not serve or which
+ * lacks what we need: the plugin must load, say what it found, and refuse.
  */
 #include <dlfcn.h>
 #include <glib.h>
@@ -26,27 +26,12 @@ SYMBOL(errp)
 SYMBOL(dbgp)
 #elif GENERATION == 'B'
 SYMBOL(tcmu_err_message)
-#elif GENERATION == 'C'
-SYMBOL(tcmur_handle_writesame)
-#elif GENERATION == 'D'
-SYMBOL(tcmur_handle_writesame)
-SYMBOL(tcmur_handle_caw)
-SYMBOL(__tcmu_set_sense_data)
-#elif GENERATION == 'E'
-SYMBOL(tcmur_handle_writesame)
-SYMBOL(tcmur_handle_caw)
-SYMBOL(__tcmu_sense_set_data)
-SYMBOL(tcmur_cmd_complete)
-#elif GENERATION == 'F'
-SYMBOL(tcmur_handle_writesame)
-SYMBOL(tcmur_handle_caw)
-SYMBOL(__tcmu_sense_set_data)
-SYMBOL(tcmur_cmd_complete)
-SYMBOL(tcmu_notify_cmd_timed_out)
 #elif GENERATION == 'G'
 /* The symbols that tell it, but not the functions that are needed. */
 SYMBOL(tcmur_cmd_complete)
 SYMBOL(tcmu_notify_cmd_timed_out)
+#elif GENERATION == 'C'
+SYMBOL(tcmur_handle_writesame)
 #endif
 
 static char *load_and_listen(const char *plugin, int *ret_result)

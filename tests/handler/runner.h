@@ -62,7 +62,6 @@ extern Handler *runner_handler;
 struct tcmu_device {
 	void *private_data;
 	char cfgstring[256];
-	const char *uio_name;
 	guint64 num_lbas;
 	guint32 block_size;
 	guint32 max_xfer_len, opt_unmap_gran, unmap_gran_align;

@@ -75,7 +75,7 @@ lrwxrwxrwx root/root /usr/lib/$multiarch/tcmu-runner/handler_storageos.so -> ../
 
 field() { dpkg-deb -f "$(deb_of "$1")" "$2"; }
 like "the plugin needs a runner that it works with" "$(field tcmu-handler-storageos Depends)" \
-	'(^|, )tcmu-runner \(>= 1\.5\.4\)(,|$)'
+	'(^|, )tcmu-runner \(>= 1\.3\.0\)(,|$)'
 like "and the command line of its version" "$(field tcmu-handler-storageos Depends)" \
 	"(^|, )storageos \(= $version\)"
 like "so does the server" "$(field storageos-fuse Depends)" "(^|, )storageos \(= $version\)"

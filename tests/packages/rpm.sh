@@ -73,7 +73,7 @@ needs() { # PACKAGE
 is "what storageos needs" "$(needs storageos)" "/bin/sh kmod"
 is "what storageos-fuse needs" "$(needs storageos-fuse)" "/bin/sh storageos$isa = $release"
 is "what tcmu-handler-storageos needs" "$(needs tcmu-handler-storageos)" \
-	"/bin/sh storageos$isa = $release tcmu-runner >= 1.5.4"
+	"/bin/sh storageos$isa = $release tcmu-runner >= 1.3.0"
 is "what storageos recommends" "$(query storageos '[%{RECOMMENDNEVRS}\n]' | xargs)" \
 	"storageos-fuse$isa = $release tcmu-handler-storageos$isa = $release"
 scriptlets() { query "$1" '%|PREIN?{prein }|%|POSTIN?{postin }|%|PREUN?{preun }|%|POSTUN?{postun }|'; }
@@ -94,7 +94,7 @@ is "but elsewhere" "$(rpmspec --load "$ROOT/packaging/rpm/debian.macros" --defin
 empty=$WORK/empty
 mkdir "$empty"
 in_empty() { rpm --root "$empty" "$@"; }
-refuses "an empty root lacks what they need" 'tcmu-runner >= 1.5.4 is needed' \
+refuses "an empty root lacks what they need" 'tcmu-runner >= 1.3.0 is needed' \
 	in_empty -i "$out"/*."$(uname -m)".rpm
 # Stands for a system: provides every library, the runner, a shell.
 stand_in() { # NAME VERSION FILE...

@@ -44,12 +44,12 @@ generation() { # NAME VERSION "PROGRAM-SYMBOL..." "LIBRARY-SYMBOL..." SONAME
 	cp "$WORK/build-$2/$5" "$R/$DEB/"
 	probe
 	is "it is $2, generation $1" "$(said '.tcmu_runner | "\(.version) \(.generation)"')" "$2 $1"
-	if [ "$1" = G ]; then
+	if [[ $1 == [C-G] ]]; then
 		is "which the plugin serves" "$(said .frontend)" tcmu
 	else
 		is "which the plugin does not serve" "$(said .frontend)" fuse
 		like "it says so" "$(said .reason)" "the plugin is not made for tcmu-runner $2"
-		is "and what to do" "$(said .next_step)" "upgrade tcmu-runner to 1.5.4 and later"
+		is "and what to do" "$(said .next_step)" "upgrade tcmu-runner to 1.3.0 and later"
 	fi
 }
 

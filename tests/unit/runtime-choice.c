@@ -134,8 +134,8 @@ static void not_started(Machine *machine)
 static void old_runner(Machine *machine)
 {
 	not_started(machine);
-	machine->probe.runner_files.generation = RUNNER_GENERATION_E;
-	machine->probe.runner_files.version = (char *)"1.5.2";
+	machine->probe.runner_files.generation = RUNNER_GENERATION_B;
+	machine->probe.runner_files.version = (char *)"1.2.0";
 }
 
 static void old_runner_unnamed(Machine *machine)
@@ -279,11 +279,11 @@ static const Row rows[] = {
 	 "start D-Bus"},
 	{"the runner does not run", not_started, NULL, "tcmu-runner does not run", NULL, NULL},
 	{"a runner that is too old", old_runner,
-	 SAME("the plugin is not made for tcmu-runner 1.5.2"), NULL,
-	 "upgrade tcmu-runner to 1.5.4 and later"},
+	 SAME("the plugin is not made for tcmu-runner 1.2.0"), NULL,
+	 "upgrade tcmu-runner to " RUNNER_VERSIONS_SERVED},
 	{"one that does not say its version", old_runner_unnamed,
-	 SAME("the plugin is not made for tcmu-runner 1.5.0 to 1.5.2"), NULL,
-	 "upgrade tcmu-runner to 1.5.4 and later"},
+	 SAME("the plugin is not made for tcmu-runner 1.2"), NULL,
+	 "upgrade tcmu-runner to " RUNNER_VERSIONS_SERVED},
 	{"no plugin", no_plugin, SAME(RUNNER_PLUGIN " is not in /usr/lib/tcmu-runner"), NULL,
 	 "apt-get install tcmu-handler-storageos"},
 	{"another daemon", other_listens,
