@@ -103,10 +103,10 @@ static gboolean attach_once(const Fault *fault, guint64 point)
 	test_row("%s at call %" G_GUINT64_FORMAT, fault->injection.name, point);
 	dev_init(&dev, "storageos/faults;create", SIZE);
 	inject_begin(&fault->injection, point);
-	answer = runner_handler->open(&dev, false);
+	answer = dev_add(&dev);
 	if (!answer) {
 		use(&dev, !fault->answers[0]);
-		runner_handler->close(&dev);
+		dev_remove(&dev);
 	}
 	count = inject_end();
 	check_answer(fault, answer);
@@ -114,7 +114,7 @@ static gboolean attach_once(const Fault *fault, guint64 point)
 	CHECK_UINT(count_entries("/proc/self/task"), threads);
 	if (CHECK(dev_open(&dev, "faults"))) {
 		use(&dev, TRUE);
-		runner_handler->close(&dev);
+		dev_remove(&dev);
 	}
 	attachments++;
 	return count > point;
@@ -129,7 +129,7 @@ static void test_attach(const void *data)
 	Dev dev;
 
 	REQUIRE(dev_open(&dev, "faults")); /* what is made once for the process is made now */
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 	while (point < POINTS_MAX && !test_failed() && attach_once(fault, point))
 		point += step(&random, fault);
 	CHECK(point < POINTS_MAX);
@@ -160,24 +160,24 @@ static void test_attach_again(const void *data)
 
 	(void)data;
 	REQUIRE(dev_open(&dev, "again"));
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 	enabled_text = "1\n";
 	for (guint64 point = 0; point < 3; point++) {
 		test_row("EIO at call %" G_GUINT64_FORMAT, point);
 		dev_init(&dev, "storageos/again", SIZE);
 		inject_begin(&once, point);
-		CHECK_INT(runner_handler->open(&dev, false), 0);
+		CHECK_INT(dev_add(&dev), 0);
 		CHECK(becomes_ready(&dev));
 		inject_end();
-		runner_handler->close(&dev);
+		dev_remove(&dev);
 	}
 	enabled_text = NULL;
 	test_row("no thread");
 	dev_init(&dev, "storageos/again", SIZE);
 	inject_begin(&no_thread, 100);
-	CHECK_INT(runner_handler->open(&dev, false), 0);
+	CHECK_INT(dev_add(&dev), 0);
 	CHECK(inject_end() > 4); /* workers, a flusher, a checkpointer, a control socket */
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 }
 
 static void test_count(const void *data)

@@ -18,8 +18,8 @@
 #include "common/pool.h"
 #include "common/units.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/handler/runner.h"
 #include "tests/harness.h"
+#include "tests/runner-host/host.h"
 
 #define SIZE MIB
 #define HEADER 22
@@ -32,7 +32,7 @@
 int handler_init(void);
 
 typedef struct {
-	const guint8 *cdb;
+	guint8 cdb[16]; /* its address folded, where the input asks for that */
 	guint64 offset;
 	guint8 *data;
 	gsize length;
@@ -56,7 +56,7 @@ static void setup(void)
 		       .num_lbas = SIZE / SECTOR_SIZE,
 		       .block_size = SECTOR_SIZE,
 		       .max_xfer_len = 128};
-	fuzz_assert(!runner_handler->open(&device, false));
+	fuzz_assert(!dev_add(&device));
 	model = g_malloc(SIZE);
 	whole = g_malloc(SIZE);
 	memory = g_malloc(DATA_MAX + 1);
@@ -74,6 +74,23 @@ static guint64 address(const guint8 *cdb)
 	}
 }
 
+/* Into the volume, and a little beyond. */
+static void fold(guint8 *cdb)
+{
+	guint64 lba = address(cdb) % (SIZE / SECTOR_SIZE + 64);
+
+	switch (cdb[0] >> 5) {
+	case 0:
+		put_be(cdb + 1, lba, 3);
+		break;
+	case 4:
+		put_be(cdb + 2, lba, 8);
+		break;
+	default:
+		put_be(cdb + 2, lba, 4);
+	}
+}
+
 static gboolean is_inside(guint64 offset, guint64 length)
 {
 	return !((offset | length) % SECTOR_SIZE) && offset <= SIZE && length <= SIZE - offset;
@@ -85,15 +102,17 @@ static void prepare(Command *command, const Scsi *scsi)
 	memcpy(command->cdb, scsi->cdb, sizeof command->cdb);
 }
 
-/* What was answered, in the end, is what it must be. */
-static gboolean ends_well(Command *command, int answer, gboolean wanted)
+/* Sends it; what was answered, in the end, is what it must be. */
+static gboolean send_ends_well(Command *command, const Scsi *scsi, gboolean wanted)
 {
-	int status = command_finish(command, answer);
+	int status;
 
+	prepare(command, scsi);
+	status = command_send(command);
 	fuzz_assert(status >= 0);
 	fuzz_assert((status == 0) == wanted);
 	if (status == CHECK_CONDITION)
-		fuzz_assert((command->lib.sense_buf[0] & 0x70) == 0x70);
+		fuzz_assert((command->sense[0] & 0x70) == 0x70);
 	return !status;
 }
 
@@ -101,11 +120,7 @@ static void do_read(const Scsi *scsi)
 {
 	Command command;
 
-	prepare(&command, scsi);
-	if (ends_well(&command,
-		      runner_handler->read(&device, command.handle, command.iov,
-					   command.lib.iov_cnt, scsi->length, (off_t)scsi->offset),
-		      is_inside(scsi->offset, scsi->length)))
+	if (send_ends_well(&command, scsi, is_inside(scsi->offset, scsi->length)))
 		fuzz_assert(!memcmp(scsi->data, model + scsi->offset, scsi->length));
 }
 
@@ -115,19 +130,8 @@ static void do_write(const Scsi *scsi)
 
 	if (scsi->cdb[0] == 0x04)
 		memset(scsi->data, 0, scsi->length); /* FORMAT UNIT */
-	prepare(&command, scsi);
-	if (ends_well(&command,
-		      runner_handler->write(&device, command.handle, command.iov,
-					    command.lib.iov_cnt, scsi->length, (off_t)scsi->offset),
-		      is_inside(scsi->offset, scsi->length)))
+	if (send_ends_well(&command, scsi, is_inside(scsi->offset, scsi->length)))
 		memcpy(model + scsi->offset, scsi->data, scsi->length);
-}
-
-/* As a command of its own, or as the runner's handle_cmd gets it. */
-static gboolean send_ends_well(Command *command, const Scsi *scsi, gboolean wanted)
-{
-	prepare(command, scsi);
-	return ends_well(command, command_begin(command), wanted);
 }
 
 static void do_flush(const Scsi *scsi)
@@ -194,8 +198,7 @@ static void do_compare_and_write(const Scsi *scsi)
 	if (send_ends_well(&command, scsi, same))
 		memcpy(model + offset, scsi->data + length, length);
 	else if (valid)
-		fuzz_assert(command.status == CHECK_CONDITION &&
-			    (command.lib.sense_buf[2] & 0xf) == 0xe);
+		fuzz_assert(command.status == CHECK_CONDITION && (command.sense[2] & 0xf) == 0xe);
 }
 
 static void run(const Scsi *scsi)
@@ -253,14 +256,12 @@ static void repeat(const guint8 *in, gsize n, gsize length)
 static gsize take(const guint8 *in, gsize size, Scsi *scsi)
 {
 	gsize n = MIN(in[21], size - HEADER);
-	guint64 lba = address(in);
 
+	*scsi = (Scsi){.data = memory, .length = get_le16(in + 16) * (gsize)16};
+	memcpy(scsi->cdb, in, sizeof scsi->cdb);
 	if (in[20] & 1)
-		lba %= SIZE / SECTOR_SIZE + 64;
-	*scsi = (Scsi){.cdb = in,
-		       .offset = lba * SECTOR_SIZE,
-		       .data = memory,
-		       .length = get_le16(in + 16) * (gsize)16};
+		fold(scsi->cdb);
+	scsi->offset = address(scsi->cdb) * SECTOR_SIZE;
 	/* The command has room for 64 pieces, COMPARE AND WRITE for 16 in each half. */
 	scsi->piece = MAX(get_le16(in + 18), scsi->length / 8 + 1);
 	repeat(in + HEADER, n, scsi->length);
@@ -278,7 +279,6 @@ static void erase(void)
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
-	static const guint8 read_all[16] = {0x28};
 	Scsi scsi;
 
 	if (!model)
@@ -291,6 +291,6 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 		data += length;
 		size -= length;
 	}
-	do_read(&(Scsi){.cdb = read_all, .data = whole, .length = SIZE});
+	do_read(&(Scsi){.cdb = {0x28}, .data = whole, .length = SIZE});
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * commands PLUGIN [WORD...]: what SCSI commands do, and how their failures are told.
+ * What SCSI commands do, and how their failures are told.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "common/units.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
+#include "tests/runner-host/space.h"
 
 static void fill(void *data, gsize length, guint64 seed)
 {
@@ -30,9 +31,8 @@ static void test_read_write(const void *data)
 	REQUIRE(dev_open(&dev, "rw"));
 	fill(in, MIB, 1);
 	command_init(&command, &dev, 0x2a, in, MIB, 16384);
-	CHECK_INT(command_finish(&command, runner_handler->write(&dev, command.handle, command.iov,
-								 command.lib.iov_cnt, MIB, 512)),
-		  STS_OK);
+	command_set_range(&command, 1, MIB / 512);
+	CHECK_INT(command_send(&command), STS_OK);
 	CHECK(command.by != g_thread_self()); /* never from within the callback */
 	CHECK_INT(command.completed, 1);
 	CHECK_INT(run_read(&dev, out, MIB, 512), STS_OK);
@@ -41,7 +41,7 @@ static void test_read_write(const void *data)
 	command_init(&command, &dev, 0x28, out, 4096, 0);
 	command_set_range(&command, SIZE / 512 - 1, 8);
 	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2100);
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 }
 
 #define MANY 600 /* more than a device has requests of its own */
@@ -59,14 +59,14 @@ static void test_many(const void *data)
 		Command *c = &commands[i];
 
 		command_init(c, &dev, 0x2a, blocks + i * 4096, 4096, 0);
-		CHECK_INT(runner_handler->write(&dev, c->handle, c->iov, 1, 4096, (off_t)i * 4096),
-			  0);
+		command_set_range(c, i * 8, 8);
+		command_begin(c);
 	}
 	for (guint i = 0; i < MANY; i++)
 		CHECK_INT(command_wait(&commands[i]), STS_OK);
 	CHECK_INT(run_read(&dev, out, MANY * 4096, 0), STS_OK);
 	CHECK_MEM(out, blocks, MANY * 4096);
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 	for (guint i = 0; i < MANY; i++)
 		CHECK_INT(commands[i].completed, 1);
 }
@@ -80,9 +80,7 @@ static gboolean next_step(Command *command)
 
 	if (command->status || --*left <= 0)
 		return FALSE;
-	CHECK_INT(runner_handler->write(command->dev, command->handle, command->iov, 1, 4096,
-					*left % 64 * 4096),
-		  0);
+	command_next_write(command, (guint64)*left % 64 * 4096);
 	return TRUE;
 }
 
@@ -98,10 +96,9 @@ static void test_steps(const void *data)
 	command_init(&command, &dev, 0x04, block, sizeof block, 0);
 	command.done = next_step;
 	command.data = &left;
-	CHECK_INT(runner_handler->write(&dev, command.handle, command.iov, 1, 4096, 0), 0);
-	CHECK_INT(command_wait(&command), STS_OK);
+	CHECK_INT(command_send(&command), STS_OK);
 	CHECK_INT(left, 0);
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 }
 
 static void test_fua(const void *data)
@@ -116,7 +113,8 @@ static void test_fua(const void *data)
 	guint8 block[512] = {1};
 
 	(void)data;
-	REQUIRE(dev_open(&dev, "fua"));
+	dev_init(&dev, "storageos/fua;create", 8 * SIZE); /* what is FUA elsewhere is an address */
+	REQUIRE(dev_add(&dev) == 0);
 	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
 		Command command;
 		int calls = g_atomic_int_get(&fdatasync_calls);
@@ -124,13 +122,10 @@ static void test_fua(const void *data)
 		test_row("opcode %02x, byte 1 %02x", rows[i].opcode, rows[i].byte_1);
 		command_init(&command, &dev, rows[i].opcode, block, sizeof block, 0);
 		command.cdb[1] = rows[i].byte_1;
-		CHECK_INT(command_finish(&command,
-					 runner_handler->write(&dev, command.handle, command.iov, 1,
-							       sizeof block, 0)),
-			  STS_OK);
+		CHECK_INT(command_send(&command), STS_OK);
 		CHECK_INT(g_atomic_int_get(&fdatasync_calls) > calls, rows[i].flushed);
 	}
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 }
 
 #define FLUSHES 40
@@ -149,7 +144,7 @@ static void test_flushes_share(const void *data)
 	calls = g_atomic_int_get(&fdatasync_calls);
 	for (guint i = 0; i < FLUSHES; i++) {
 		command_init(&commands[i], &dev, 0x35, NULL, 0, 0);
-		CHECK_INT(command_begin(&commands[i]), 0);
+		command_begin(&commands[i]);
 	}
 	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);
 	CHECK_INT(g_atomic_int_get(&commands[FLUSHES - 1].completed), 0); /* reads do not wait */
@@ -157,7 +152,7 @@ static void test_flushes_share(const void *data)
 		CHECK_INT(command_wait(&commands[i]), STS_OK);
 	g_atomic_int_set(&fdatasync_delay, 0);
 	CHECK(g_atomic_int_get(&fdatasync_calls) - calls <= 6);
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 }
 
 static int run_same(Dev *dev, guint8 *block, guint64 offset, guint64 length)
@@ -187,7 +182,7 @@ static void test_same(const void *data)
 	CHECK_ZERO(out + MIB, 1536);
 	CHECK(all_are(out + MIB + 1536, 3 * MIB + 512 - MIB - 1536, 'x'));
 	CHECK_ZERO(out + 3 * MIB + 512, MIB - 512);
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 }
 
 static int run_same_unmap(Dev *dev, guint8 opcode, guint8 *block, guint64 offset, guint64 length)
@@ -223,7 +218,7 @@ static void test_unmap(const void *data)
 	CHECK(all_are(out + 24576, 16384, 'x'));
 	CHECK(all_are(out + 40960, 4096, 'y')); /* its UNMAP bit does not change what is read */
 	CHECK(all_are(out + 45056, MIB - 45056, 'x'));
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 }
 
 static void test_unmap_refuses(const void *data)
@@ -246,7 +241,7 @@ static void test_unmap_refuses(const void *data)
 	command_init(&command, &dev, 0x42, list, sizeof list, 0);
 	command.cdb[1] = 0x01;
 	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2400);
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 }
 
 static void test_format(const void *data)
@@ -261,12 +256,10 @@ static void test_format(const void *data)
 	CHECK_INT(run_write(&dev, block, MIB, 0), STS_OK);
 	memset(block, 0, MIB);
 	command_init(&command, &dev, 0x04, block, MIB, 0);
-	CHECK_INT(command_finish(&command, runner_handler->write(&dev, command.handle, command.iov,
-								 1, MIB, 0)),
-		  STS_OK);
+	CHECK_INT(command_send(&command), STS_OK);
 	CHECK_INT(run_read(&dev, out, MIB, 0), STS_OK);
 	CHECK_ZERO(out, MIB);
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 }
 
 static void test_compare(const void *data)
@@ -290,10 +283,10 @@ static void test_compare(const void *data)
 	command_init(&command, &dev, 0x89, both, sizeof both, 0);
 	command_set_range(&command, 16, 1);
 	CHECK_SENSE(&command, command_send(&command), 0xe, 0x1d00);
-	CHECK_UINT(command.lib.sense_buf[6], 77);
+	CHECK_UINT(command.sense[6], 77);
 	command_set_range(&command, 16, 2); /* more than there is data for */
 	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2400);
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 }
 
 /* ---- failures */
@@ -329,20 +322,19 @@ static void test_corrupt(const void *data)
 	fill(block, sizeof block, 4);
 	CHECK_INT(run_write(&dev, block, sizeof block, 0x400 * 512), STS_OK);
 	CHECK_INT(run_flush(&dev), STS_OK);
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 	spoil("corrupt", block);
 	dev_init(&dev, "storageos/corrupt", SIZE);
-	REQUIRE(runner_handler->open(&dev, false) == 0);
+	REQUIRE(dev_add(&dev) == 0);
 	command_init(&command, &dev, 0x28, out, sizeof out, 0);
-	CHECK_INT(command_finish(&command, runner_handler->read(&dev, command.handle, command.iov,
-								1, sizeof out, 0x400 * 512 - 4096)),
-		  STS_SENSE);
-	CHECK_MEM(command.lib.sense_buf, wanted, sizeof wanted);
-	CHECK_ZERO(command.lib.sense_buf + 18, 96 - 18);
+	command_set_range(&command, 0x400 - 8, sizeof out / 512);
+	CHECK_INT(command_send(&command), STS_SENSE);
+	CHECK_MEM(command.sense, wanted, sizeof wanted);
+	CHECK_ZERO(command.sense + 18, 96 - 18);
 	CHECK_INT(run_write(&dev, block, sizeof block, 0x400 * 512), STS_OK);
 	CHECK_INT(run_read(&dev, out, sizeof block, 0x400 * 512), STS_OK);
 	CHECK_MEM(out, block, sizeof block);
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 }
 
 static void test_failed_flush(const void *data)
@@ -367,33 +359,61 @@ static void test_failed_flush(const void *data)
 	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);
 	CHECK_MEM(out, block, sizeof out);
 	CHECK(log_has("default/failed: flush"));
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 	REQUIRE(dev_open(&dev, "failed"));
 	CHECK_INT(run_flush(&dev), STS_OK);
-	runner_handler->close(&dev);
+	dev_remove(&dev);
+}
+
+static void test_no_space(const void *data)
+{
+	g_autofree guint8 *block = g_malloc(MIB), *out = g_malloc(MIB);
+	guint64 offset;
+	Command command;
+	int status = STS_OK;
+	Dev dev;
+
+	(void)data;
+	fill(block, MIB, 5);
+	dev_init(&dev, "storageos/space;create", 8 * SIZE);
+	REQUIRE(dev_add(&dev) == 0);
+	g_atomic_int_set(&no_space, TRUE);
+	for (offset = 0; offset < 8 * SIZE && !status; offset += MIB) {
+		command_init(&command, &dev, 0x2a, block, MIB, 0);
+		command_set_range(&command, offset / 512, MIB / 512);
+		status = command_send(&command);
+	}
+	CHECK_SENSE(&command, status, 0x7, 0x2707);
+	CHECK_INT(run_read(&dev, out, MIB, 0), STS_OK);
+	CHECK_MEM(out, block, MIB);
+	CHECK_INT(run_flush(&dev), STS_OK);
+	g_atomic_int_set(&no_space, FALSE);
+	CHECK_INT(run_write(&dev, block, MIB, offset - MIB), STS_OK);
+	CHECK_INT(run_read(&dev, out, MIB, offset - MIB), STS_OK);
+	CHECK_MEM(out, block, MIB);
+	dev_remove(&dev);
 }
 
 static void test_late(const void *data)
 {
 	Dev dev;
 	guint8 block[4096] = {7}, out[4096] = {1};
-	int status;
+	Command command;
 
 	(void)data;
 	REQUIRE(dev_open(&dev, "late"));
+	command_init(&command, &dev, 0x2a, block, sizeof block, 0);
 	g_atomic_int_set(&clock_skew, 25);
-	status = run_write(&dev, block, sizeof block, 0);
+	CHECK(command_dispatch(&command)); /* by a thread of another time than those that work */
+	CHECK_INT(command_wait(&command), STS_BUSY);
 	g_atomic_int_set(&clock_skew, 0);
-	CHECK_INT(status, STS_BUSY);
 	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);
 	CHECK_ZERO(out, sizeof out);
-	runner_handler->close(&dev);
+	dev_remove(&dev);
 }
 
-int main(int argc, char **argv)
+void commands_tests(void)
 {
-	if (!fixture_init(argc, argv))
-		return 1;
 	test_add("what is written is read", test_read_write, NULL);
 	test_add("many commands at once all end, once", test_many, NULL);
 	test_add("a completion may send the next command", test_steps, NULL);
@@ -406,6 +426,6 @@ int main(int argc, char **argv)
 	test_add("COMPARE AND WRITE compares, then writes", test_compare, NULL);
 	test_add("a corrupt block is a medium error with its LBA", test_corrupt, NULL);
 	test_add("after a failed flush reads go on and all else fails", test_failed_flush, NULL);
+	test_add("out of space is told as that, and passes", test_no_space, NULL);
 	test_add("what waited too long is not begun", test_late, NULL);
-	return test_run(argc - 1, argv + 1);
 }

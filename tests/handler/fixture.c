@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/bytes.h"
 #include "common/pool.h"
 #include "tests/harness.h"
 
@@ -35,19 +34,19 @@ gboolean dev_open(Dev *dev, const char *name)
 	g_autofree char *cfgstring = g_strdup_printf("storageos/%s;create", name);
 
 	dev_init(dev, cfgstring, SIZE);
-	return CHECK_INT(runner_handler->open(dev, false), 0);
+	return CHECK_INT(dev_add(dev), 0);
 }
 
 gboolean log_has(const char *text)
 {
-	g_autofree char *log = runner_log_text();
+	g_autofree char *log = host_log_text();
 
 	return strstr(log, text) != NULL;
 }
 
 gboolean fixture_init(int argc, char **argv)
 {
-	if (argc < 2 || !runner_load(argv[1]) || !setup_pool()) {
+	if (argc < 2 || !host_load(argv[1]) || !setup_pool()) {
 		printf("Bail out! no plugin, or no pool\n");
 		return FALSE;
 	}
@@ -60,18 +59,9 @@ char *fixture_path(const char *name, const char *suffix)
 	return g_strdup_printf("%s/%s%s", pool, name, suffix);
 }
 
-int run_unmap(Dev *dev, guint64 offset, guint64 length)
-{
-	guint8 list[24] = {0, 22, 0, 16};
-
-	put_be(list + 8, offset / dev->block_size, 8);
-	put_be(list + 16, length / dev->block_size, 4);
-	return run_range(dev, 0x42, list, sizeof list, 0, sizeof list);
-}
-
 guint command_sense(const Command *command)
 {
-	const guint8 *sense = command->lib.sense_buf;
+	const guint8 *sense = command->sense;
 
 	if ((sense[0] & 0x7f) == 0x72)
 		return (guint)(sense[1] << 16 | sense[2] << 8 | sense[3]);

@@ -4,7 +4,8 @@
  */
 #pragma once
 
-#include "tests/handler/runner.h"
+#include "tests/runner-host/host.h"
+#include "tests/runner-host/system.h"
 
 #define SIZE ((guint64)64 << 20) /* of every device, unless a test says otherwise */
 
@@ -23,9 +24,6 @@ gboolean dev_open(Dev *dev, const char *name);
 /* Whether the plugin has logged that. */
 gboolean log_has(const char *text);
 
-/* An UNMAP of one range, in bytes. */
-int run_unmap(Dev *dev, guint64 offset, guint64 length);
-
 /* Whether the command ended with that: sense key, additional sense code and qualifier. */
 #define CHECK_SENSE(command, status, key, code)                                                    \
 	do {                                                                                       \
@@ -33,3 +31,8 @@ int run_unmap(Dev *dev, guint64 offset, guint64 length);
 		CHECK_UINT(command_sense(command), (guint)(key) << 16 | (code));                   \
 	} while (0)
 guint command_sense(const Command *command);
+
+/* The tests of each file here. */
+void commands_tests(void);
+void devices_tests(void);
+void lifecycle_tests(void);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plugin-VERSION PLUGIN [WORD...]: the plugin in a process that looks like that version of
+ * tcmu-runner (tests/runner-host).
+ */
+#include "tests/handler/fixture.h"
+#include "tests/harness.h"
+
+int main(int argc, char **argv)
+{
+	if (!fixture_init(argc, argv))
+		return 1;
+	lifecycle_tests();
+	commands_tests();
+	devices_tests();
+	return test_run(argc - 1, argv + 1);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the plugin meets of the system: this process's functions take precedence.
+ */
+#pragma once
+
+#include <glib.h>
+
+extern const char *enabled_text; /* what configfs says of every device; NULL: there is none */
+extern gint clock_skew;		 /* seconds that every thread but the main one is ahead; atomic */
+extern gint clock_cancels;	 /* whether asking for the time is a cancellation point; atomic */
+extern gint fdatasync_calls;	 /* atomic */
+extern gint fdatasync_error;	 /* errno to fail with; atomic */
+extern gint fdatasync_delay;	 /* us; atomic */
