@@ -6,6 +6,7 @@
  *
  * A mismatch is looked up and read once more, by itself: then it is a medium error.
  */
+#include "common/map-scan.h"
 #include "common/volume-private.h"
 
 #include <errno.h>
@@ -234,4 +235,65 @@ int volume_read_nowait(Volume *volume, const struct iovec *iov, int n_iov, guint
 		       guint64 *ret_offset)
 {
 	return read_all(volume, iov, n_iov, offset, BACKING_NOWAIT, ret_offset);
+}
+
+/* Leaves of the map that one question of volume_extent() may look at: 256 MiB. */
+#define EXTENT_LEAVES 256
+
+/* How many blocks from `block` on, in its leaf, are mapped, or not, as the first is. */
+static int leaf_extent(Volume *volume, guint64 block, gboolean *ret_mapped, guint *ret_n)
+{
+	MapEntry entries[FORMAT_FANOUT];
+	guint in_leaf = (guint)(FORMAT_FANOUT - (block & (FORMAT_FANOUT - 1))), n = 1, epoch;
+	guint max = (guint)MIN(in_leaf, blocks_covering(volume->size) - block);
+	int r = map_lookup(volume->engine.map, block, max, entries, FALSE, &epoch);
+
+	if (r)
+		return r;
+	map_lookup_end(volume->engine.map, epoch);
+	while (n < max && !entries[n].slot == !entries->slot)
+		n++;
+	*ret_mapped = entries->slot != 0;
+	*ret_n = n;
+	return 0;
+}
+
+/* Moves *block on over leaves that there are not, to the end of the volume at most. */
+static int skip_hole(Volume *volume, guint64 *block)
+{
+	guint64 end, last = blocks_covering(volume->size);
+	int r = *block < last ? map_next_leaf(volume->engine.map, block, &end) : 0;
+
+	if (!r || *block > last)
+		*block = last;
+	return MIN(r, 0);
+}
+
+int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length)
+{
+	guint64 first = block_of(offset), block = first, last = blocks_covering(volume->size);
+	gboolean mapped = FALSE, here;
+	int r = volume_check_range(volume, offset, SECTOR_SIZE);
+
+	for (guint i = 0; !r && block < last && i < EXTENT_LEAVES; i++) {
+		guint n;
+
+		r = leaf_extent(volume, block, &here, &n);
+		if (r)
+			break;
+		if (block == first)
+			mapped = here;
+		else if (here != mapped)
+			break;
+		block += n;
+		if (block & (FORMAT_FANOUT - 1) && block < last)
+			break; /* it changes inside the leaf */
+		if (!mapped)
+			r = skip_hole(volume, &block);
+	}
+	if (r)
+		return r == -EBADMSG ? bad_block(volume, block, 0, NULL) : r;
+	*ret_mapped = mapped;
+	*ret_length = MIN(blocks_to_bytes(block), volume->size) - offset;
+	return 0;
 }

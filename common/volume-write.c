@@ -476,3 +476,61 @@ int volume_compare_and_write(Volume *volume, const struct iovec *expected, int e
 	ranges_release(&volume->ranges, &hold);
 	return r;
 }
+
+static void or_into(guint8 *to, IovCursor *from, gsize length)
+{
+	for (gsize at = 0; at < length;) {
+		gsize n = length - at;
+		const guint8 *bits = iov_next(from, &n);
+
+		for (gsize i = 0; i < n; i++)
+			to[at + i] |= bits[i];
+		at += n;
+	}
+}
+
+/* A piece of up to VOLUME_ATOMIC_MAX; `whole` has room for it. */
+static int or_piece(Volume *volume, IovCursor *from, guint8 *whole, guint64 offset, gsize length,
+		    guint64 *ret_offset)
+{
+	struct iovec iov = {whole, length};
+	IovCursor to = iov_cursor(&iov, 1), result = to;
+	RangeHold hold;
+	int r = throttle(volume, length, FALSE);
+
+	if (r)
+		return r;
+	ranges_hold(&volume->ranges, &hold, block_of(offset), block_of(offset + length - 1), FALSE);
+	r = volume_read_piece(volume, &to, offset, length, BACKING_WAIT, ret_offset);
+	if (!r) {
+		or_into(whole, from, length);
+		r = write_held(volume, &result, offset, length, FALSE, ret_offset);
+	}
+	ranges_release(&volume->ranges, &hold);
+	return r;
+}
+
+int volume_or(Volume *volume, const struct iovec *iov, int count, guint64 offset,
+	      guint64 *ret_offset)
+{
+	gsize length = iov_length(iov, count);
+	IovCursor from = iov_cursor(iov, count);
+	g_autofree guint8 *whole = NULL;
+	int r = volume_check_range(volume, offset, length);
+
+	if (!r)
+		r = volume_check_writable(volume);
+	if (r || !length)
+		return r;
+	whole = g_try_malloc(MIN(length, VOLUME_ATOMIC_MAX));
+	if (!whole)
+		return -ENOMEM;
+	while (length && !r) {
+		gsize piece = MIN(length, VOLUME_ATOMIC_MAX);
+
+		r = or_piece(volume, &from, whole, offset, piece, ret_offset);
+		offset += piece;
+		length -= piece;
+	}
+	return r;
+}

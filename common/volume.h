@@ -133,6 +133,16 @@ int volume_compare_and_write(Volume *volume, const struct iovec *expected, int e
 			     const struct iovec *data, int data_count, guint64 offset,
 			     guint64 *ret_offset);
 
+/* Sets in the volume every bit that is set in the data.  Each 1 MiB is one step against every other
+ * call. */
+int volume_or(Volume *volume, const struct iovec *iov, int count, guint64 offset,
+	      guint64 *ret_offset);
+
+/* Whether the block of the volume that holds `offset` is mapped, and how far from `offset` on, at
+ * least, that is so; a hole is told whole.  Looks at a bounded part of the map: what is mapped may
+ * go on as such behind *ret_length. */
+int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length);
+
 /* Makes a checkpoint now and waits for it. */
 int volume_checkpoint(Volume *volume);
 
