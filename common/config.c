@@ -110,6 +110,16 @@ static gboolean read_workers(Config *config, const char *text, GError **error)
 	return TRUE;
 }
 
+static gboolean read_sanitize_rate(Config *config, const char *text, GError **error)
+{
+	guint64 bytes = 0;
+
+	if (strcmp(text, "0") != 0 && (!size_parse(text, &bytes) || bytes < MIB))
+		return bad_value(text, "a size of 1 MiB at least, or 0", error);
+	config->sanitize_rate = bytes;
+	return TRUE;
+}
+
 static const struct {
 	const char *name;
 	gboolean (*read)(Config *config, const char *text, GError **error);
@@ -119,6 +129,7 @@ static const struct {
 	{"device_directory", read_device_directory},
 	{"node_cache", read_node_cache},
 	{"workers", read_workers},
+	{"sanitize_rate", read_sanitize_rate},
 };
 
 /* ---- the file */

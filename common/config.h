@@ -9,6 +9,8 @@
  *     device_directory=/dev/storageos
  *     node_cache=64MiB               for a process, 1 MiB at least
  *     workers=0                      threads per volume in the plugin; 0: by the machine
+ *     sanitize_rate=0                bytes in a second that SANITIZE overwrites, 1 MiB at least; 0:
+ *                                    as fast as it goes
  *     [pool NAME]
  *     path=DIRECTORY
  *
@@ -39,6 +41,7 @@ typedef struct {
 	char *device_directory;
 	guint64 node_cache;     /* bytes */
 	guint workers;
+	guint64 sanitize_rate;  /* bytes in a second; 0: no limit */
 	GPtrArray *pools;       /* of ConfigPool, the default one first */
 } Config;
 

@@ -9,7 +9,9 @@
 #include "common/logging.h"
 #include "common/monitor.h"
 #include "common/workers.h"
-#include "handler/sense.h"
+#include "handler/identity.h"
+#include "handler/sanitizer.h"
+#include "handler/space.h"
 
 /* The kernel queues 128 commands to a device unless it was told otherwise; an UNMAP counts four. */
 #define TASKS 256
@@ -29,8 +31,11 @@ struct Task {
 
 struct Device {
 	RunnerDevice *handle;
-	const char *name; /* the opening's */
-	guint32 block_size;
+	ScsiUnit unit;
+	Sanitizer *sanitizer;
+	gint active;	     /* requests under way; atomic */
+	gint64 space_looked; /* when last, microseconds; atomic */
+	const char *name;    /* the opening's */
 	Opening *opening;
 	Volume *volume; /* atomic; NULL until the waiter has got it */
 	GThread *waiter;
@@ -98,8 +103,8 @@ static void log_failure(Device *device, const Request *request, int result)
 	logging_write_limited(&device->failures, LOGGING_ERROR,
 			      "%s: %s of %" G_GUINT64_FORMAT " bytes at %" G_GUINT64_FORMAT
 			      " failed: %s",
-			      device->name, request_name(request->kind), request->length,
-			      request->offset, g_strerror(-result));
+			      device->name, request_name(request), request->length, request->offset,
+			      g_strerror(-result));
 }
 
 /* The status for a result, with the sense data in its place.  `position` is the volume's.  The task
@@ -108,20 +113,23 @@ static RunnerStatus conclude(Task *task, int result, guint64 position)
 {
 	Device *device = task->device;
 	const Request *request = &task->request;
-	SenseDirection direction = request_reads(request->kind) ? SENSE_READING : SENSE_WRITING;
+	SenseDirection direction = request_reads(request) ? SENSE_READING : SENSE_WRITING;
 	guint8 *sense = runner_command_sense(task->cmd);
 	guint64 information = 0;
+	RunnerStatus status;
 
-	metrics_end(&device->metrics, request_metrics_kind(request->kind), task->begun,
-		    request->length, result && result != -EILSEQ);
+	metrics_end(&device->metrics, request_metrics_kind(request), task->begun, request->length,
+		    result && result != -EILSEQ);
 	if (result == -EBADMSG)
-		information = position / device->block_size;
+		information = position / device->unit.block_size;
 	if (result == -EILSEQ)
 		information = position - request->offset;
 	else if (result)
 		log_failure(device, request, result);
+	status = result ? sense_from_result(result, direction, information, sense) : RUNNER_OK;
 	task_free(task);
-	return result ? sense_from_result(result, direction, information, sense) : RUNNER_OK;
+	g_atomic_int_dec_and_test(&device->active);
+	return status;
 }
 
 /* Nothing of the task or under a lock is in use any more when the runner is called: from there the
@@ -172,6 +180,40 @@ static void flush_later(Task *task)
 		workers_push(device->flusher, &device->flush_item);
 }
 
+/* ---- space */
+
+/* How often it is looked at, where there are writes. */
+#define SPACE_INTERVAL (5 * G_USEC_PER_SEC)
+
+static void get_space(gpointer data, ScsiSpace *ret_space)
+{
+	Device *device = data;
+	Volume *volume = device_volume(device);
+	g_autofree char *path = pool_volume_path(opening_config(device->opening),
+						 opening_volume_name(device->opening), NULL);
+	VolumeInfo info;
+
+	if (!path || !volume)
+		return;
+	volume_get_info(volume, &info);
+	space_get(path, info.backing_bytes, ret_space);
+}
+
+static void look_at_space(Device *device)
+{
+	gint64 now = g_get_monotonic_time();
+	gint64 before = __atomic_load_n(&device->space_looked, __ATOMIC_RELAXED);
+	ScsiSpace space = {0};
+
+	if ((before && now - before < SPACE_INTERVAL) ||
+	    !__atomic_compare_exchange_n(&device->space_looked, &before, now, FALSE,
+					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return;
+	get_space(device, &space);
+	if (space.available || space.used)
+		scsi_unit_note_space(&device->unit, &space);
+}
+
 /* ---- the other requests */
 
 static int execute(Task *task, guint64 *ret_position)
@@ -188,6 +230,8 @@ static void task_run(WorkItem *item)
 	guint64 position = 0;
 	int result = execute(task, &position);
 
+	if (!request_reads(&task->request))
+		look_at_space(task->device);
 	if (!result && task->request.durable)
 		flush_later(task);
 	else
@@ -220,20 +264,67 @@ static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request
 	}
 	task->cmd = cmd;
 	task->request = *request;
+	g_atomic_int_inc(&device->active);
 	task->begun = metrics_begin(&device->metrics);
 	task->deadline = g_get_monotonic_time() + DEVICE_DEADLINE;
 	task->item.run = task_run;
 	return task;
 }
 
+static gboolean is_idle(gpointer data)
+{
+	Device *device = data;
+
+	return !g_atomic_int_get(&device->active);
+}
+
+static void answer(gpointer data, RunnerCommand *cmd, RunnerStatus status)
+{
+	Device *device = data;
+
+	runner_complete(device->handle, cmd, status);
+}
+
+static RunnerStatus sanitize(Device *device, RunnerCommand *cmd, const Request *request)
+{
+	const ScsiCommand command = {
+		.cdb = runner_command_cdb(cmd), .iov = request->iov, .count = request->count};
+	Sanitize asked;
+
+	if (!scsi_sanitize_parse(&command, device->unit.block_size, &asked))
+		return sense_refuse(runner_command_sense(cmd), sense_invalid_cdb);
+	return sanitizer_begin(device->sanitizer, device_volume(device), cmd, &asked);
+}
+
 RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *request)
 {
 	RunnerStatus status = RUNNER_OK;
-	Task *task = task_for(device, cmd, request, &status);
+	Task *task;
 
+	if (request->kind == REQUEST_SANITIZE && device_volume(device))
+		return sanitize(device, cmd, request);
+	task = task_for(device, cmd, request, &status);
 	if (task)
 		task_queue(task);
 	return status;
+}
+
+ScsiUnit *device_unit(Device *device)
+{
+	return &device->unit;
+}
+
+gboolean device_is_ready(Device *device)
+{
+	return device_volume(device) != NULL;
+}
+
+static void identify(gpointer data, ScsiIdentity *ret_identity)
+{
+	Device *device = data;
+	g_autofree char *directory = runner_device_directory(device->handle);
+
+	identity_read(directory, ret_identity);
 }
 
 static void watch(Device *device, Volume *volume)
@@ -329,12 +420,28 @@ static gboolean start_workers(Device *device, const Config *config, GError **err
 	return device->flusher != NULL;
 }
 
+static gboolean start_sanitizer(Device *device)
+{
+	const SanitizerOwner owner = {.unit = &device->unit,
+				      .rate = opening_config(device->opening)->sanitize_rate,
+				      .deadline = DEVICE_DEADLINE,
+				      .name = device->name,
+				      .is_idle = is_idle,
+				      .answer = answer,
+				      .data = device};
+
+	device->sanitizer = sanitizer_new(&owner);
+	return device->sanitizer != NULL;
+}
+
 static gboolean open_parts(Device *device, const OpeningDevice *opening, GError **error)
 {
 	device->opening = opening_new(opening, error);
 	if (!device->opening)
 		return FALSE;
 	device->name = opening_name(device->opening);
+	if (!start_sanitizer(device))
+		return error_set(error, STORAGEOS_ERROR_NO_SPACE, "out of memory");
 	return start_workers(device, opening_config(device->opening), error) &&
 	       open_or_wait(device, opening->served_before, error);
 }
@@ -352,7 +459,12 @@ Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError *
 	g_mutex_init(&device->lock);
 	g_cond_init(&device->stop);
 	device->handle = handle;
-	device->block_size = opening->block_size;
+	device->unit = (ScsiUnit){.blocks = opening->size / opening->block_size,
+				  .block_size = opening->block_size,
+				  .max_transfer = runner_device_max_transfer(handle),
+				  .identify = identify,
+				  .get_space = get_space,
+				  .data = device};
 	for (guint i = 0; i < TASKS; i++) {
 		device->tasks[i].next = device->free_tasks;
 		device->free_tasks = &device->tasks[i];
@@ -376,6 +488,7 @@ void device_close(Device *device)
 	if (!device)
 		return;
 	waiter_stop(device);
+	sanitizer_free(device->sanitizer);
 	if (device->workers)
 		workers_free(device->workers); /* before the flusher: these queue flushes */
 	if (device->flusher)

@@ -24,6 +24,7 @@
 #include "handler/opening.h"
 #include "handler/request.h"
 #include "handler/runner-abi.h"
+#include "handler/scsi.h"
 
 #define DEVICE_DEADLINE (20 * G_USEC_PER_SEC)
 
@@ -35,6 +36,12 @@ Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError *
 
 /* Ends the threads and closes the volume; nothing may be queued any more. */
 void device_close(Device *device);
+
+/* The unit that it is to initiators. */
+ScsiUnit *device_unit(Device *device);
+
+/* Whether there is a volume. */
+gboolean device_is_ready(Device *device);
 
 /* Queues; the request will be completed.  Anything but RUNNER_OK: it will not, and has failed. */
 RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *request);

@@ -10,45 +10,19 @@
  * This process belongs to others.  So: no exit, no abort, no allocation that aborts and is sized by
  * input, no signal or exit handler, no g_log(); no environment is changed.
  *
- *     command                          callback    becomes
- *     READ, the read of compound ones  read        read
- *     WRITE (FUA: then a flush)        write       write
- *     FORMAT UNIT                      write       zero: the space of the volume goes back
- *     SYNCHRONIZE CACHE                execute     flush
- *     UNMAP                            execute     discards
- *     WRITE SAME                       execute     zero, or writes of the pattern
- *     COMPARE AND WRITE                execute     compare and write, atomic against all else
+ * What a command asks for is scsi.h's to know; plain reads and writes are left to the runner, which
+ * calls back for them.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "common/bytes.h"
 #include "common/error.h"
 #include "common/logging.h"
 #include "common/units.h"
 #include "handler/cfgstring.h"
 #include "handler/device.h"
-#include "handler/sense.h"
 
 #define EXPORT __attribute__((visibility("default")))
-
-#define CDB_FORMAT_UNIT 0x04
-#define CDB_WRITE_10 0x2a
-#define CDB_SYNCHRONIZE_CACHE_10 0x35
-#define CDB_WRITE_AND_VERIFY_10 0x2e
-#define CDB_WRITE_SAME_10 0x41
-#define CDB_UNMAP 0x42
-#define CDB_COMPARE_AND_WRITE 0x89
-#define CDB_WRITE_16 0x8a
-#define CDB_WRITE_AND_VERIFY_16 0x8e
-#define CDB_SYNCHRONIZE_CACHE_16 0x91
-#define CDB_WRITE_SAME_16 0x93
-#define CDB_WRITE_12 0xaa
-#define CDB_WRITE_AND_VERIFY_12 0xae
-#define CDB_FUA 0x08
-#define CDB_PROTECT 0xe0
-#define CDB_ANCHOR 0x10
-#define CDB_NO_DATA 0x01
 
 /* What a transfer may be, where the device was left at the kernel's default: 64 KiB is too little
  * to be fast. */
@@ -102,6 +76,7 @@ static int handle_open(RunnerDevice *dev, bool reopen)
 		return -error_to_errno(error);
 	}
 	set_limits(dev, block_size); /* what is set before open returns stays */
+	device_unit(device)->max_transfer = runner_device_max_transfer(dev);
 	/* Initiators would not flush otherwise: there is no cache unless the handler says so. */
 	runner_device_set_write_cache(dev);
 	runner_device_set_private(dev, device);
@@ -159,25 +134,6 @@ static RunnerStatus submit(RunnerDevice *dev, RunnerCommand *cmd, const Request 
 	return device_submit(runner_device_private(dev), cmd, request);
 }
 
-/* Whether what a CDB writes must be on the disk when it is answered.  The runner leaves FUA to the
- * handler.  (The same bit means UNMAP in a WRITE SAME and is part of the LBA in a WRITE(6).) */
-static gboolean cdb_durable(const guint8 *cdb)
-{
-	switch (cdb[0]) {
-	case CDB_WRITE_10:
-	case CDB_WRITE_12:
-	case CDB_WRITE_16:
-	case CDB_COMPARE_AND_WRITE:
-		return (cdb[1] & CDB_FUA) != 0;
-	case CDB_WRITE_AND_VERIFY_10:
-	case CDB_WRITE_AND_VERIFY_12:
-	case CDB_WRITE_AND_VERIFY_16:
-		return TRUE; /* what is verified is the medium */
-	default:
-		return FALSE;
-	}
-}
-
 static RunnerStatus handle_read(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov,
 				size_t count, size_t length, off_t offset)
 {
@@ -193,11 +149,7 @@ static RunnerStatus handle_read(RunnerDevice *dev, RunnerCommand *cmd, struct io
 static RunnerStatus handle_write(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov,
 				 size_t count, size_t length, off_t offset)
 {
-	const guint8 *cdb = runner_command_cdb(cmd);
-	/* The runner formats by writing zeros to all of the device, from end to end. */
-	RequestKind kind = cdb[0] == CDB_FORMAT_UNIT ? REQUEST_ZERO : REQUEST_WRITE;
-	const Request request = {.kind = kind,
-				 .durable = cdb_durable(cdb),
+	const Request request = {.kind = REQUEST_WRITE,
 				 .iov = iov,
 				 .count = count,
 				 .offset = (guint64)offset,
@@ -206,95 +158,31 @@ static RunnerStatus handle_write(RunnerDevice *dev, RunnerCommand *cmd, struct i
 	return submit(dev, cmd, &request);
 }
 
-/* What the runner carries out wrong, or not without waiting, is ours. */
+static RunnerStatus parse(Device *device, RunnerCommand *cmd, Request *ret_request)
+{
+	ScsiCommand command = {.cdb = runner_command_cdb(cmd), .sense = runner_command_sense(cmd)};
+
+	command.iov = runner_command_data(cmd, &command.count);
+	return scsi_command(device_unit(device), &command, device_is_ready(device), ret_request);
+}
+
 static RunnerStatus handle_command(RunnerDevice *dev, RunnerCommand *cmd)
 {
-	(void)dev;
-	switch (runner_command_cdb(cmd)[0]) {
-	case CDB_SYNCHRONIZE_CACHE_10:
-	case CDB_SYNCHRONIZE_CACHE_16:
-	case CDB_UNMAP:
-	case CDB_WRITE_SAME_10:
-	case CDB_WRITE_SAME_16:
-	case CDB_COMPARE_AND_WRITE:
-		return RUNNER_LATER;
-	default:
-		return RUNNER_NOT_HANDLED;
-	}
+	Request request;
+
+	return parse(runner_device_private(dev), cmd, &request);
 }
 
-static RunnerStatus refuse(RunnerCommand *cmd, SenseCode code)
-{
-	return sense_set(runner_command_sense(cmd), code, NULL);
-}
-
-static RunnerStatus submit_range(RunnerDevice *dev, RunnerCommand *cmd, Request *request,
-				 guint64 lba, guint64 blocks)
-{
-	guint64 all = runner_device_blocks(dev);
-
-	if (lba > all || blocks > all - lba)
-		return refuse(cmd, sense_out_of_range);
-	request->offset = lba * request->block_size;
-	request->length = blocks * request->block_size;
-	return submit(dev, cmd, request);
-}
-
-static RunnerStatus execute_unmap(RunnerDevice *dev, RunnerCommand *cmd, Request *request)
-{
-	request->kind = REQUEST_UNMAP;
-	if (runner_command_cdb(cmd)[1] & CDB_NO_DATA) /* the bit ANCHOR */
-		return refuse(cmd, sense_invalid_cdb);
-	if (!request_unmap_is_valid(request))
-		return refuse(cmd, sense_invalid_parameter_list);
-	return submit(dev, cmd, request);
-}
-
-/* The bit UNMAP changes nothing: what is zero takes no space anyway. */
-static RunnerStatus execute_write_same(RunnerDevice *dev, RunnerCommand *cmd, Request *request)
-{
-	const guint8 *cdb = runner_command_cdb(cmd);
-	gboolean longer = cdb[0] == CDB_WRITE_SAME_16;
-	guint64 blocks = longer ? get_be(cdb + 10, 4) : get_be(cdb + 7, 2);
-
-	request->kind = REQUEST_WRITE_SAME;
-	if (cdb[1] & (CDB_PROTECT | CDB_ANCHOR | CDB_NO_DATA) || !blocks ||
-	    iov_length(request->iov, (int)request->count) != request->block_size)
-		return refuse(cmd, sense_invalid_cdb);
-	return submit_range(dev, cmd, request, get_be(cdb + 2, longer ? 8 : 4), blocks);
-}
-
-/* The engine's is atomic against every other request; the runner's own would hold a lock of the
- * whole device, in the one thread that takes commands in. */
-static RunnerStatus execute_compare(RunnerDevice *dev, RunnerCommand *cmd, Request *request)
-{
-	const guint8 *cdb = runner_command_cdb(cmd);
-	guint64 blocks = cdb[13];
-
-	request->kind = REQUEST_COMPARE_AND_WRITE;
-	request->durable = cdb_durable(cdb);
-	if (cdb[1] & CDB_PROTECT ||
-	    iov_length(request->iov, (int)request->count) != 2 * blocks * request->block_size)
-		return refuse(cmd, sense_invalid_cdb);
-	return submit_range(dev, cmd, request, get_be(cdb + 2, 8), blocks);
-}
-
+/* Nothing was kept of the command, so it is parsed once more. */
 static RunnerStatus handle_execute(RunnerDevice *dev, RunnerCommand *cmd)
 {
-	Request request = {.kind = REQUEST_FLUSH, .block_size = runner_device_block_size(dev)};
+	Device *device = runner_device_private(dev);
+	Request request = {.kind = REQUEST_NOTHING};
+	RunnerStatus status = parse(device, cmd, &request);
 
-	request.iov = runner_command_data(cmd, &request.count);
-	switch (runner_command_cdb(cmd)[0]) {
-	case CDB_UNMAP:
-		return execute_unmap(dev, cmd, &request);
-	case CDB_WRITE_SAME_10:
-	case CDB_WRITE_SAME_16:
-		return execute_write_same(dev, cmd, &request);
-	case CDB_COMPARE_AND_WRITE:
-		return execute_compare(dev, cmd, &request);
-	default:
-		return submit(dev, cmd, &request); /* SYNCHRONIZE CACHE */
-	}
+	if (status == RUNNER_LATER || status == RUNNER_OK)
+		return device_submit(device, cmd, &request);
+	return status == RUNNER_NOT_HANDLED ? RUNNER_BUSY : status;
 }
 
 static const RunnerCallbacks callbacks = {

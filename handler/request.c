@@ -7,53 +7,44 @@
 
 #define PATTERN_SIZE (64u << 10)
 #define PATTERN_PIECES (VOLUME_ATOMIC_MAX / PATTERN_SIZE)
-#define COMPARE_PIECES 16
-#define UNMAP_HEADER 8
-#define UNMAP_DESCRIPTOR 16
+#define COMPARE_PIECES 80 /* of 255 blocks in pages, and a few more */
+#define VERIFY_SIZE (256u << 10)
 
-const char *request_name(RequestKind kind)
+static const struct {
+	const char *name;
+	MetricsKind metrics;
+	gboolean reads;
+} kinds[] = {
+	[REQUEST_NOTHING] = {"nothing", METRICS_DISCARD, FALSE},
+	[REQUEST_READ] = {"read", METRICS_READ, TRUE},
+	[REQUEST_WRITE] = {"write", METRICS_WRITE, FALSE},
+	[REQUEST_FLUSH] = {"flush", METRICS_FLUSH, FALSE},
+	[REQUEST_ZERO] = {"zero", METRICS_DISCARD, FALSE},
+	[REQUEST_WRITE_SAME] = {"write same", METRICS_WRITE, FALSE},
+	[REQUEST_COMPARE_AND_WRITE] = {"compare and write", METRICS_COMPARE_AND_WRITE, FALSE},
+	[REQUEST_VERIFY] = {"verify", METRICS_READ, TRUE},
+	[REQUEST_COMPARE] = {"compare", METRICS_READ, TRUE},
+	[REQUEST_COMPARE_SAME] = {"compare with one block", METRICS_READ, TRUE},
+	[REQUEST_WRITE_AND_VERIFY] = {"write and verify", METRICS_WRITE, FALSE},
+	[REQUEST_OR] = {"or", METRICS_WRITE, FALSE},
+	[REQUEST_SANITIZE] = {"sanitize", METRICS_DISCARD, FALSE},
+};
+
+const char *request_name(const Request *request)
 {
-	switch (kind) {
-	case REQUEST_READ:
-		return "read";
-	case REQUEST_WRITE:
-		return "write";
-	case REQUEST_FLUSH:
-		return "flush";
-	case REQUEST_ZERO:
-		return "zero";
-	case REQUEST_UNMAP:
-		return "unmap";
-	case REQUEST_WRITE_SAME:
-		return "write same";
-	case REQUEST_COMPARE_AND_WRITE:
-		return "compare and write";
-	}
-	return "?";
+	return request->kind == REQUEST_CALL ? request->call->name : kinds[request->kind].name;
 }
 
-MetricsKind request_metrics_kind(RequestKind kind)
+MetricsKind request_metrics_kind(const Request *request)
 {
-	switch (kind) {
-	case REQUEST_READ:
-		return METRICS_READ;
-	case REQUEST_WRITE:
-	case REQUEST_WRITE_SAME:
-		return METRICS_WRITE;
-	case REQUEST_ZERO:
-	case REQUEST_UNMAP:
-		return METRICS_DISCARD;
-	case REQUEST_COMPARE_AND_WRITE:
-		return METRICS_COMPARE_AND_WRITE;
-	case REQUEST_FLUSH:
-		return METRICS_FLUSH;
-	}
-	return METRICS_FLUSH;
+	return request->kind == REQUEST_CALL ? request->call->metrics
+					     : kinds[request->kind].metrics;
 }
 
-gboolean request_reads(RequestKind kind)
+gboolean request_reads(const Request *request)
 {
-	return kind == REQUEST_READ;
+	return request->kind == REQUEST_CALL ? request->call->metrics == METRICS_READ
+					     : kinds[request->kind].reads;
 }
 
 static gboolean all_zero(const guint8 *data, gsize length)
@@ -112,62 +103,116 @@ static int write_same(Volume *volume, const Request *request, gint64 deadline,
 	return write_pattern(volume, pattern, request, deadline, ret_position);
 }
 
-gboolean request_unmap_is_valid(const Request *request)
-{
-	guint8 header[UNMAP_HEADER];
-	gsize length = iov_length(request->iov, (int)request->count);
-	IovCursor cursor = iov_cursor(request->iov, (int)request->count);
-	guint64 descriptors;
-
-	if (length < sizeof header)
-		return FALSE;
-	iov_copy_out(&cursor, header, sizeof header);
-	descriptors = get_be(header + 2, 2);
-	return descriptors % UNMAP_DESCRIPTOR == 0 && descriptors <= length - sizeof header &&
-	       descriptors / UNMAP_DESCRIPTOR <= REQUEST_UNMAP_DESCRIPTORS &&
-	       get_be(header, 2) >= sizeof header - 2 + descriptors;
-}
-
-static int unmap(Volume *volume, const Request *request, gint64 deadline)
-{
-	guint8 descriptor[UNMAP_DESCRIPTOR], header[UNMAP_HEADER];
-	IovCursor cursor = iov_cursor(request->iov, (int)request->count);
-	guint64 blocks = volume_size(volume) / request->block_size;
-	guint64 left;
-	int result = 0;
-
-	iov_copy_out(&cursor, header, sizeof header);
-	for (left = get_be(header + 2, 2); left && !result; left -= UNMAP_DESCRIPTOR) {
-		guint64 lba, n;
-
-		iov_copy_out(&cursor, descriptor, sizeof descriptor);
-		lba = get_be(descriptor, 8);
-		n = get_be(descriptor + 8, 4);
-		if (lba > blocks || n > blocks - lba)
-			return -EINVAL;
-		if (g_get_monotonic_time() > deadline)
-			return -EIO;
-		if (n)
-			result = volume_discard(volume, lba * request->block_size,
-						n * request->block_size);
-	}
-	return result;
-}
-
-/* The runner takes one block only, so that the data is in a few pieces of memory at most. */
 static int compare_and_write(Volume *volume, const Request *request, guint64 *ret_position)
 {
-	struct iovec expected[COMPARE_PIECES], data[COMPARE_PIECES];
+	struct iovec few[2 * COMPARE_PIECES];
+	g_autofree struct iovec *many = NULL;
+	struct iovec *expected = few, *data;
 	IovCursor cursor = iov_cursor(request->iov, (int)request->count);
 	gsize expected_length, data_length;
-	int n_expected =
-		iov_take(&cursor, request->length, expected, COMPARE_PIECES, &expected_length);
-	int n_data = iov_take(&cursor, request->length, data, COMPARE_PIECES, &data_length);
+	int max = COMPARE_PIECES, n_expected, n_data;
 
+	if (request->count >= COMPARE_PIECES) {
+		max = (int)request->count + 1;
+		expected = many = g_try_new(struct iovec, 2 * (gsize)max);
+		if (!many)
+			return -ENOMEM;
+	}
+	data = expected + max;
+	n_expected = iov_take(&cursor, request->length, expected, max, &expected_length);
+	n_data = iov_take(&cursor, request->length, data, max, &data_length);
 	if (expected_length != request->length || data_length != request->length)
 		return -EINVAL;
 	return volume_compare_and_write(volume, expected, n_expected, data, n_data, request->offset,
 					ret_position);
+}
+
+/* ---- verifying */
+
+/* Where `have` differs from what is next, or `length`. */
+static gsize first_difference(IovCursor *expected, const guint8 *have, gsize length)
+{
+	for (gsize at = 0; at < length;) {
+		gsize n = length - at;
+		const guint8 *want = iov_next(expected, &n);
+
+		if (!want)
+			return at;
+		for (gsize i = 0; memcmp(have + at, want, n) && i < n; i++)
+			if (have[at + i] != want[i])
+				return at + i;
+		at += n;
+	}
+	return length;
+}
+
+/* As above, where one block is expected again and again. */
+static gsize first_difference_same(const Request *request, const guint8 *have, gsize length)
+{
+	gsize block = iov_length(request->iov, (int)request->count), same = block;
+
+	for (gsize at = 0; at < length; at += block) {
+		IovCursor expected = iov_cursor(request->iov, (int)request->count);
+
+		same = first_difference(&expected, have + at, block);
+		if (same < block)
+			return at + same;
+	}
+	return length;
+}
+
+/* Reads all of the range, and compares it with the data of the request, as that says. */
+static int verify(Volume *volume, const Request *request, gint64 deadline, guint64 *ret_position)
+{
+	g_autofree guint8 *have = g_try_malloc(VERIFY_SIZE);
+	IovCursor expected = iov_cursor(request->iov, (int)request->count);
+	gsize piece;
+
+	if (!have)
+		return -ENOMEM;
+	for (guint64 done = 0; done < request->length; done += piece) {
+		struct iovec iov = {have, MIN(request->length - done, VERIFY_SIZE)};
+		gsize same;
+		int r;
+
+		piece = same = iov.iov_len;
+		if (g_get_monotonic_time() > deadline)
+			return -EIO;
+		r = volume_read(volume, &iov, 1, request->offset + done, ret_position);
+		if (r)
+			return r;
+		if (request->kind == REQUEST_COMPARE_SAME)
+			same = first_difference_same(request, have, piece);
+		else if (request->kind != REQUEST_VERIFY)
+			same = first_difference(&expected, have, piece);
+		if (same < piece) {
+			*ret_position = request->offset + done + same;
+			return -EILSEQ;
+		}
+	}
+	return 0;
+}
+
+static int write_and_verify(Volume *volume, const Request *request, gint64 deadline,
+			    guint64 *ret_position)
+{
+	int r = volume_write(volume, request->iov, (int)request->count, request->offset,
+			     ret_position);
+
+	if (!r)
+		r = volume_flush(volume);
+	return r ? r : verify(volume, request, deadline, ret_position);
+}
+
+/* One block's worth of a range, whose length it divides. */
+static int compare_same(Volume *volume, const Request *request, gint64 deadline,
+			guint64 *ret_position)
+{
+	gsize block = iov_length(request->iov, (int)request->count);
+
+	if (!block || VERIFY_SIZE % block || request->length % block)
+		return -EINVAL;
+	return verify(volume, request, deadline, ret_position);
 }
 
 int request_execute(const Request *request, Volume *volume, gint64 deadline, guint64 *ret_position)
@@ -175,6 +220,8 @@ int request_execute(const Request *request, Volume *volume, gint64 deadline, gui
 	if (request->count > G_MAXINT)
 		return -EINVAL;
 	switch (request->kind) {
+	case REQUEST_NOTHING:
+		return 0;
 	case REQUEST_READ:
 		return volume_read(volume, request->iov, (int)request->count, request->offset,
 				   ret_position);
@@ -185,12 +232,24 @@ int request_execute(const Request *request, Volume *volume, gint64 deadline, gui
 		return volume_flush(volume);
 	case REQUEST_ZERO:
 		return volume_zero(volume, request->offset, request->length);
-	case REQUEST_UNMAP:
-		return unmap(volume, request, deadline);
 	case REQUEST_WRITE_SAME:
 		return write_same(volume, request, deadline, ret_position);
 	case REQUEST_COMPARE_AND_WRITE:
 		return compare_and_write(volume, request, ret_position);
+	case REQUEST_VERIFY:
+	case REQUEST_COMPARE:
+		return verify(volume, request, deadline, ret_position);
+	case REQUEST_COMPARE_SAME:
+		return compare_same(volume, request, deadline, ret_position);
+	case REQUEST_WRITE_AND_VERIFY:
+		return write_and_verify(volume, request, deadline, ret_position);
+	case REQUEST_OR:
+		return volume_or(volume, request->iov, (int)request->count, request->offset,
+				 ret_position);
+	case REQUEST_CALL:
+		return request->call->run(request, volume, deadline, ret_position);
+	case REQUEST_SANITIZE:
+		break;
 	}
 	return -EINVAL;
 }

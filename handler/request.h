@@ -9,43 +9,55 @@
 #include "common/volume.h"
 
 typedef enum {
+	REQUEST_NOTHING, /* done already, or nothing to do */
 	REQUEST_READ,
 	REQUEST_WRITE,
 	REQUEST_FLUSH,
 	REQUEST_ZERO,
-	REQUEST_UNMAP,		   /* the data is a checked parameter list of an UNMAP */
 	REQUEST_WRITE_SAME,	   /* the data is one block, for all of the range */
 	REQUEST_COMPARE_AND_WRITE, /* the data is `length` bytes to compare, then as many to write
 				    */
+	REQUEST_VERIFY,		   /* read and forgotten */
+	REQUEST_COMPARE,	   /* with the data; -EILSEQ as for COMPARE AND WRITE */
+	REQUEST_COMPARE_SAME,	   /* with the data: one block, for all of the range */
+	REQUEST_WRITE_AND_VERIFY,  /* written, flushed and compared */
+	REQUEST_OR,		   /* the data is or'ed to what is there, 1 MiB at a time */
+	REQUEST_CALL,		   /* what `call` does, with the data as its parameters or answer */
+	REQUEST_SANITIZE,	   /* the device's own */
 } RequestKind;
 
+typedef struct Request Request;
+
 typedef struct {
+	const char *name;
+	MetricsKind metrics;
+	int (*run)(const Request *request, Volume *volume, gint64 deadline, guint64 *ret_position);
+} RequestCall;
+
+struct Request {
 	RequestKind kind;
 	gboolean durable; /* flush afterwards: left to the caller of request_execute() */
 	const struct iovec *iov;
 	gsize count;
-	guint32 block_size; /* of the device */
 	guint64 offset;	    /* bytes */
 	guint64 length;	    /* bytes */
-} Request;
+	guint32 block_size; /* of the device */
+	const RequestCall *call;
+	gpointer data; /* of the call's */
+};
 
 /* For messages. */
-const char *request_name(RequestKind kind);
+const char *request_name(const Request *request);
 
 /* Whether it is the volume's content that it asks for, rather than a change. */
-gboolean request_reads(RequestKind kind);
+gboolean request_reads(const Request *request);
 
 /* What it counts as. */
-MetricsKind request_metrics_kind(RequestKind kind);
-
-/* Whether the data is the parameter list of an UNMAP: 8 bytes, and then as many descriptors of 16
- * bytes as they say. */
-#define REQUEST_UNMAP_DESCRIPTORS 256
-gboolean request_unmap_is_valid(const Request *request);
+MetricsKind request_metrics_kind(const Request *request);
 
 /* Carries it out; a result of volume.h, with *ret_position as told there.
  *
  * Takes as long as the volume's backing does.  Of those that take more steps than one (WRITE SAME
- * of data other than zeros) no step is begun after `deadline` (of g_get_monotonic_time()), and the
- * answer is then -EIO. */
+ * of data other than zeros, comparing) no step is begun after `deadline` (of
+ * g_get_monotonic_time()), and the answer is then -EIO. */
 int request_execute(const Request *request, Volume *volume, gint64 deadline, guint64 *ret_position);

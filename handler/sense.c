@@ -6,11 +6,22 @@
 
 #include "common/bytes.h"
 
+const SenseCode sense_becoming_ready = {0x2, 0x04, 0x01};
+const SenseCode sense_sanitize_in_progress = {0x2, 0x04, 0x1b};
+const SenseCode sense_sanitize_failed = {0x3, 0x31, 0x03};
+const SenseCode sense_parameter_list_length = {0x5, 0x1a, 0x00};
+const SenseCode sense_invalid_opcode = {0x5, 0x20, 0x00};
+const SenseCode sense_out_of_range = {0x5, 0x21, 0x00};
 const SenseCode sense_invalid_cdb = {0x5, 0x24, 0x00};
 const SenseCode sense_invalid_parameter_list = {0x5, 0x26, 0x00};
-const SenseCode sense_parameter_list_length = {0x5, 0x1a, 0x00};
-const SenseCode sense_out_of_range = {0x5, 0x21, 0x00};
-static const SenseCode becoming_ready = {0x2, 0x04, 0x01};
+const SenseCode sense_too_many_targets = {0x5, 0x26, 0x06};
+const SenseCode sense_unsupported_target = {0x5, 0x26, 0x07};
+const SenseCode sense_too_many_segments = {0x5, 0x26, 0x08};
+const SenseCode sense_unsupported_segment = {0x5, 0x26, 0x09};
+const SenseCode sense_saving_not_supported = {0x5, 0x39, 0x00};
+const SenseCode sense_soft_threshold = {0x6, 0x38, 0x07};
+const SenseCode sense_write_protected = {0x7, 0x27, 0x02};
+const SenseCode sense_copy_target_unreachable = {0xa, 0x0d, 0x02};
 static const SenseCode write_error = {0x3, 0x0c, 0x00};
 static const SenseCode unrecovered_read_error = {0x3, 0x11, 0x00};
 static const SenseCode internal_target_failure = {0x4, 0x44, 0x00};
@@ -47,6 +58,32 @@ RunnerStatus sense_set(guint8 *sense, SenseCode code, const guint64 *information
 	return RUNNER_SENSE_SET;
 }
 
+RunnerStatus sense_refuse(guint8 *sense, SenseCode code)
+{
+	return sense_set(sense, code, NULL);
+}
+
+#define KEY_SPECIFIC_VALID 0x80
+#define FIELD_IN_CDB 0x40
+
+static RunnerStatus set_key_specific(guint8 *sense, SenseCode code, guint8 flags, guint16 value)
+{
+	sense_set(sense, code, NULL);
+	sense[15] = KEY_SPECIFIC_VALID | flags;
+	put_be(sense + 16, value, 2);
+	return RUNNER_SENSE_SET;
+}
+
+RunnerStatus sense_set_cdb_field(guint8 *sense, guint byte)
+{
+	return set_key_specific(sense, sense_invalid_cdb, FIELD_IN_CDB, (guint16)byte);
+}
+
+RunnerStatus sense_set_progress(guint8 *sense, SenseCode code, guint16 progress)
+{
+	return set_key_specific(sense, code, 0, progress);
+}
+
 RunnerStatus sense_from_result(int result, SenseDirection direction, guint64 information,
 			       guint8 *sense)
 {
@@ -56,7 +93,7 @@ RunnerStatus sense_from_result(int result, SenseDirection direction, guint64 inf
 	case EBADMSG:
 		return sense_set(sense, unrecovered_read_error, &information);
 	case ENODEV:
-		return sense_set(sense, becoming_ready, NULL);
+		return sense_set(sense, sense_becoming_ready, NULL);
 	case ENOSPC:
 		return sense_set(sense, space_allocation_failed, NULL);
 	case EILSEQ:

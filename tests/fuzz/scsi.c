@@ -7,10 +7,12 @@
  *     u16       bytes of data, in units of 16
  *     u16       bytes in each piece of memory that holds them
  *     u8        bit 0: the address is folded into the volume and a little beyond
+ *               bit 1: as much data as the blocks take that the CDB tells of
+ *               bit 2: what is compared is what is there
  *     u8        n, and n bytes: the data, or the parameter list, again and again
  *
- * A command that lies in the volume and is what it says succeeds and does it; every other one is
- * refused and changes nothing.  The stand-in leaves out the runner's own checks.
+ * A command that succeeds does all that it says, one that is refused changes nothing; and what is
+ * plainly right is not refused.
  */
 #include <string.h>
 
@@ -22,18 +24,17 @@
 #include "tests/runner-host/host.h"
 
 #define SIZE MIB
+#define BLOCKS (SIZE / SECTOR_SIZE)
 #define HEADER 22
 #define COMMANDS 12
 #define DATA_MAX ((gsize)G_MAXUINT16 * 16)
 #define UNMAP_HEADER 8
 #define UNMAP_DESCRIPTOR 16
-#define CHECK_CONDITION 2
 
 int handler_init(void);
 
 typedef struct {
-	guint8 cdb[16]; /* its address folded, where the input asks for that */
-	guint64 offset;
+	guint8 cdb[16];
 	guint8 *data;
 	gsize length;
 	gsize piece;
@@ -41,6 +42,7 @@ typedef struct {
 
 static Dev device;
 static guint8 *model, *memory, *whole;
+static gboolean write_protected; /* perhaps */
 
 static void setup(void)
 {
@@ -59,8 +61,10 @@ static void setup(void)
 	fuzz_assert(!dev_add(&device));
 	model = g_malloc(SIZE);
 	whole = g_malloc(SIZE);
-	memory = g_malloc(DATA_MAX + 1);
+	memory = g_malloc0(DATA_MAX + 64);
 }
+
+/* ---- where a CDB has its fields */
 
 static guint64 address(const guint8 *cdb)
 {
@@ -74,11 +78,8 @@ static guint64 address(const guint8 *cdb)
 	}
 }
 
-/* Into the volume, and a little beyond. */
-static void fold(guint8 *cdb)
+static void set_address(guint8 *cdb, guint64 lba)
 {
-	guint64 lba = address(cdb) % (SIZE / SECTOR_SIZE + 64);
-
 	switch (cdb[0] >> 5) {
 	case 0:
 		put_be(cdb + 1, lba, 3);
@@ -91,152 +92,222 @@ static void fold(guint8 *cdb)
 	}
 }
 
-static gboolean is_inside(guint64 offset, guint64 length)
+static guint64 count(const guint8 *cdb)
 {
-	return !((offset | length) % SECTOR_SIZE) && offset <= SIZE && length <= SIZE - offset;
-}
-
-static void prepare(Command *command, const Scsi *scsi)
-{
-	command_init(command, &device, scsi->cdb[0], scsi->data, scsi->length, scsi->piece);
-	memcpy(command->cdb, scsi->cdb, sizeof command->cdb);
-}
-
-/* Sends it; what was answered, in the end, is what it must be. */
-static gboolean send_ends_well(Command *command, const Scsi *scsi, gboolean wanted)
-{
-	int status;
-
-	prepare(command, scsi);
-	status = command_send(command);
-	fuzz_assert(status >= 0);
-	fuzz_assert((status == 0) == wanted);
-	if (status == CHECK_CONDITION)
-		fuzz_assert((command->sense[0] & 0x70) == 0x70);
-	return !status;
-}
-
-static void do_read(const Scsi *scsi)
-{
-	Command command;
-
-	if (send_ends_well(&command, scsi, is_inside(scsi->offset, scsi->length)))
-		fuzz_assert(!memcmp(scsi->data, model + scsi->offset, scsi->length));
-}
-
-static void do_write(const Scsi *scsi)
-{
-	Command command;
-
-	if (scsi->cdb[0] == 0x04)
-		memset(scsi->data, 0, scsi->length); /* FORMAT UNIT */
-	if (send_ends_well(&command, scsi, is_inside(scsi->offset, scsi->length)))
-		memcpy(model + scsi->offset, scsi->data, scsi->length);
-}
-
-static void do_flush(const Scsi *scsi)
-{
-	Command command;
-
-	send_ends_well(&command, scsi, TRUE);
-}
-
-/* A parameter list: its lengths are the guest's word, too. */
-static gboolean unmap_is_right(const Scsi *scsi)
-{
-	gsize left = scsi->length < UNMAP_HEADER ? 0 : get_be(scsi->data + 2, 2);
-
-	return !(scsi->cdb[1] & 1) && scsi->length >= UNMAP_HEADER + left &&
-	       left % UNMAP_DESCRIPTOR == 0 && left <= 256 * UNMAP_DESCRIPTOR &&
-	       get_be(scsi->data, 2) >= UNMAP_HEADER - 2 + left && scsi->length >= UNMAP_HEADER;
-}
-
-static void do_unmap(const Scsi *scsi)
-{
-	gboolean wanted = unmap_is_right(scsi);
-	gsize left = wanted ? get_be(scsi->data + 2, 2) : 0;
-	const guint8 *at = scsi->data + UNMAP_HEADER;
-	Command command;
-
-	for (; left && wanted; left -= UNMAP_DESCRIPTOR, at += UNMAP_DESCRIPTOR) {
-		guint64 lba = get_be(at, 8), blocks = get_be(at + 8, 4);
-
-		wanted = lba <= SIZE / SECTOR_SIZE && blocks <= SIZE / SECTOR_SIZE - lba;
-		if (wanted)
-			memset(model + lba * SECTOR_SIZE, 0, blocks * SECTOR_SIZE);
+	if (cdb[0] == 0x89)
+		return cdb[13];
+	if (cdb[0] == 0x9c)
+		return get_be(cdb + 12, 2);
+	switch (cdb[0] >> 5) {
+	case 0:
+		return cdb[4] ? cdb[4] : 256;
+	case 4:
+		return get_be(cdb + 10, 4);
+	case 5:
+		return get_be(cdb + 6, 4);
+	default:
+		return get_be(cdb + 7, 2);
 	}
-	send_ends_well(&command, scsi, wanted);
 }
 
-static void do_write_same(const Scsi *scsi)
+/* How much data the command has, of those whose data are blocks; 0 for others. */
+static guint64 blocks_of_data(const guint8 *cdb)
 {
-	gboolean longer = scsi->cdb[0] == 0x93;
-	guint64 lba = get_be(scsi->cdb + 2, longer ? 8 : 4);
-	guint64 blocks = get_be(scsi->cdb + (longer ? 10 : 7), longer ? 4 : 2);
-	gboolean wanted = !(scsi->cdb[1] & 0xf1) && blocks && scsi->length == SECTOR_SIZE &&
-			  lba <= SIZE / SECTOR_SIZE && blocks <= SIZE / SECTOR_SIZE - lba;
-	Command command;
-
-	if (send_ends_well(&command, scsi, wanted))
-		for (; blocks--; lba++)
-			memcpy(model + lba * SECTOR_SIZE, scsi->data, SECTOR_SIZE);
-}
-
-/* Half of the data to compare with, half to write: made equal to what is there, or not. */
-static void do_compare_and_write(const Scsi *scsi)
-{
-	guint64 lba = get_be(scsi->cdb + 2, 8), blocks = scsi->cdb[13];
-	guint64 offset = lba * SECTOR_SIZE, length = blocks * SECTOR_SIZE;
-	gboolean valid = !(scsi->cdb[1] & 0xe0) && scsi->length == 2 * length &&
-			 lba <= SIZE / SECTOR_SIZE && blocks <= SIZE / SECTOR_SIZE - lba;
-	gboolean same;
-	Command command;
-
-	if (valid && scsi->cdb[15] & 1)
-		memcpy(scsi->data, model + offset, length);
-	same = valid && !memcmp(scsi->data, model + offset, length);
-	if (send_ends_well(&command, scsi, same))
-		memcpy(model + offset, scsi->data + length, length);
-	else if (valid)
-		fuzz_assert(command.status == CHECK_CONDITION && (command.sense[2] & 0xf) == 0xe);
-}
-
-static void run(const Scsi *scsi)
-{
-	switch (scsi->cdb[0]) {
+	switch (cdb[0]) {
 	case 0x08: /* READ */
 	case 0x28:
 	case 0xa8:
 	case 0x88:
-		do_read(scsi);
-		break;
-	case 0x04: /* FORMAT UNIT, WRITE, WRITE AND VERIFY */
-	case 0x0a:
+	case 0x0a: /* WRITE */
 	case 0x2a:
 	case 0xaa:
 	case 0x8a:
+	case 0x9c: /* WRITE ATOMIC */
+	case 0x2e: /* WRITE AND VERIFY */
+	case 0xae:
+	case 0x8e:
+	case 0x8b: /* ORWRITE */
+		return count(cdb);
+	case 0x89: /* COMPARE AND WRITE */
+		return 2 * count(cdb);
+	case 0x41: /* WRITE SAME */
+		return 1;
+	case 0x93:
+		return cdb[1] & 1 ? 0 : 1;
+	case 0x2f: /* VERIFY */
+	case 0xaf:
+	case 0x8f:
+		return (cdb[1] & 6) == 2 ? count(cdb) : (cdb[1] & 6) == 6;
+	default:
+		return 0;
+	}
+}
+
+/* ---- what a command does to the array */
+
+static gboolean is_inside(guint64 lba, guint64 blocks)
+{
+	return lba <= BLOCKS && blocks <= BLOCKS - lba;
+}
+
+static guint8 *place(guint64 lba, guint64 blocks)
+{
+	fuzz_assert(is_inside(lba, blocks));
+	return model + lba * SECTOR_SIZE;
+}
+
+static void do_write_same(const Scsi *scsi)
+{
+	static const guint8 zeros[SECTOR_SIZE];
+	guint64 lba = address(scsi->cdb), blocks = count(scsi->cdb);
+	const guint8 *block = blocks_of_data(scsi->cdb) ? scsi->data : zeros;
+
+	fuzz_assert(lba <= BLOCKS);
+	for (blocks = blocks ? blocks : BLOCKS - lba; blocks; blocks--, lba++)
+		memcpy(place(lba, 1), block, SECTOR_SIZE);
+}
+
+static void do_unmap(const Scsi *scsi)
+{
+	gsize list = get_be(scsi->cdb + 7, 2), left = list ? get_be(scsi->data + 2, 2) : 0;
+	const guint8 *at = scsi->data + UNMAP_HEADER;
+
+	left = MIN(left, list ? list - UNMAP_HEADER : 0);
+	for (; left >= UNMAP_DESCRIPTOR; left -= UNMAP_DESCRIPTOR, at += UNMAP_DESCRIPTOR) {
+		guint64 lba = get_be(at, 8), blocks = get_be(at + 8, 4);
+
+		memset(place(lba, blocks), 0, blocks * SECTOR_SIZE);
+	}
+}
+
+static void do_copy(const Scsi *scsi)
+{
+	gsize left = get_be(scsi->data + 8, 4);
+	const guint8 *at = scsi->data + 16 + get_be(scsi->data + 2, 2);
+
+	for (; get_be(scsi->cdb + 10, 4) && left >= 28; left -= 28, at += 28) {
+		guint64 blocks = get_be(at + 10, 2);
+
+		memmove(place(get_be(at + 20, 8), blocks), place(get_be(at + 12, 8), blocks),
+			blocks * SECTOR_SIZE);
+	}
+}
+
+static void do_sanitize(const Scsi *scsi)
+{
+	guint8 passes = scsi->data[0] & 0x1f, flip = scsi->data[0] & 0x80 && passes % 2 == 0;
+	gsize length = get_be(scsi->data + 2, 2);
+
+	if ((scsi->cdb[1] & 0x1f) == 0x1f)
+		return; /* leaves a failure, of which there is none */
+	for (gsize i = 0; i < SIZE; i++)
+		model[i] = (scsi->cdb[1] & 0x1f) == 1
+				   ? scsi->data[4 + i % SECTOR_SIZE % length] ^ (flip ? 0xff : 0)
+				   : 0;
+}
+
+static void apply(const Scsi *scsi)
+{
+	guint64 lba = address(scsi->cdb), blocks = count(scsi->cdb);
+	gsize bytes = blocks * SECTOR_SIZE;
+
+	switch (scsi->cdb[0]) {
+	case 0x08: /* READ, VERIFY that compares */
+	case 0x28:
+	case 0xa8:
+	case 0x88:
+	case 0x2f:
+	case 0xaf:
+	case 0x8f:
+		if (blocks_of_data(scsi->cdb) == blocks)
+			fuzz_assert(!memcmp(scsi->data, place(lba, blocks), bytes));
+		break;
+	case 0x0a: /* WRITE, WRITE ATOMIC, WRITE AND VERIFY */
+	case 0x2a:
+	case 0xaa:
+	case 0x8a:
+	case 0x9c:
 	case 0x2e:
 	case 0xae:
 	case 0x8e:
-		do_write(scsi);
+		memcpy(place(lba, blocks), scsi->data, bytes);
 		break;
-	case 0x35: /* SYNCHRONIZE CACHE */
-	case 0x91:
-		do_flush(scsi);
+	case 0x8b:
+		for (gsize i = 0; i < bytes; i++)
+			place(lba, blocks)[i] |= scsi->data[i];
 		break;
-	case 0x42: /* UNMAP */
-		do_unmap(scsi);
+	case 0x89:
+		fuzz_assert(!memcmp(scsi->data, place(lba, blocks), bytes));
+		memcpy(place(lba, blocks), scsi->data + bytes, bytes);
 		break;
-	case 0x41: /* WRITE SAME */
+	case 0x41:
 	case 0x93:
 		do_write_same(scsi);
 		break;
-	case 0x89: /* COMPARE AND WRITE */
-		do_compare_and_write(scsi);
+	case 0x42:
+		do_unmap(scsi);
 		break;
-	default: /* never gets to a handler */
+	case 0x04:
+		memset(model, 0, SIZE);
+		break;
+	case 0x48:
+		do_sanitize(scsi);
+		break;
+	case 0x83:
+		do_copy(scsi);
+		break;
+	default: /* changes nothing */
 		break;
 	}
+}
+
+/* Blocks inside of the volume, with no bits set that could be wrong. */
+static gboolean is_plainly_right(const Scsi *scsi)
+{
+	const guint8 *cdb = scsi->cdb;
+	static const guint8 opcodes[] = {0x28, 0xa8, 0x88, 0x2a, 0xaa, 0x8a, 0x2e, 0xae,
+					 0x8e, 0x8b, 0x41, 0x93, 0x2f, 0xaf, 0x8f};
+	static const guint8 groups[8] = {0, 6, 6, 0, 14, 10}; /* where the group number is */
+	guint group = groups[cdb[0] >> 5];
+	guint control = group == 6 ? 9 : group + 1;
+
+	return memchr(opcodes, cdb[0], sizeof opcodes) && !cdb[1] && !cdb[control] &&
+	       !(cdb[group] & ~0x3f) && is_inside(address(cdb), count(cdb)) &&
+	       scsi->length == blocks_of_data(cdb) * SECTOR_SIZE;
+}
+
+/* ---- commands */
+
+static int send_command(Command *command, const Scsi *scsi)
+{
+	command_init(command, &device, scsi->cdb[0], scsi->data, scsi->length, scsi->piece);
+	memcpy(command->cdb, scsi->cdb, sizeof command->cdb);
+	return command_send(command);
+}
+
+/* The one attention that there is tells of the disk below, which is nothing to us. */
+static int send(Command *command, const Scsi *scsi)
+{
+	int status = send_command(command, scsi);
+
+	if (status == STS_SENSE && (command->sense[2] & 0xf) == 0x6)
+		status = send_command(command, scsi);
+	return status;
+}
+
+static void run(const Scsi *scsi)
+{
+	Command command;
+	int status = send(&command, scsi);
+
+	fuzz_assert(status >= 0);
+	fuzz_assert(status == STS_OK || !is_plainly_right(scsi) || write_protected);
+	if (status == STS_SENSE)
+		fuzz_assert((command.sense[0] & 0x70) == 0x70);
+	if (status == STS_OK)
+		apply(scsi);
+	if (status == STS_OK && (scsi->cdb[0] == 0x15 || scsi->cdb[0] == 0x55))
+		write_protected = TRUE; /* or not: it may be, from now on */
 }
 
 static void repeat(const guint8 *in, gsize n, gsize length)
@@ -255,35 +326,60 @@ static void repeat(const guint8 *in, gsize n, gsize length)
 /* Takes one command from the input; returns how long it was. */
 static gsize take(const guint8 *in, gsize size, Scsi *scsi)
 {
-	gsize n = MIN(in[21], size - HEADER);
+	gsize n = MIN(in[21], size - HEADER), length = get_le16(in + 16) * (gsize)16;
 
-	*scsi = (Scsi){.data = memory, .length = get_le16(in + 16) * (gsize)16};
 	memcpy(scsi->cdb, in, sizeof scsi->cdb);
+	if (scsi->cdb[0] == 0x48)
+		scsi->cdb[1] &= 0x7f; /* it goes on when it was answered */
 	if (in[20] & 1)
-		fold(scsi->cdb);
-	scsi->offset = address(scsi->cdb) * SECTOR_SIZE;
-	/* The command has room for 64 pieces, COMPARE AND WRITE for 16 in each half. */
-	scsi->piece = MAX(get_le16(in + 18), scsi->length / 8 + 1);
-	repeat(in + HEADER, n, scsi->length);
+		set_address(scsi->cdb, address(in) % (BLOCKS + 64));
+	if (in[20] & 2)
+		length = MIN(blocks_of_data(scsi->cdb) * SECTOR_SIZE, DATA_MAX);
+	scsi->data = memory;
+	scsi->length = length;
+	/* The command has room for 64 pieces. */
+	scsi->piece = MAX(get_le16(in + 18), length / 60 + 1);
+	memset(memory, 0, 64); /* where there is less than a header */
+	repeat(in + HEADER, n, length);
+	if (in[20] & 4 && is_inside(address(scsi->cdb), count(scsi->cdb)))
+		memcpy(memory, model + address(scsi->cdb) * SECTOR_SIZE,
+		       MIN(length, count(scsi->cdb) * SECTOR_SIZE));
 	return HEADER + n;
 }
 
-static void erase(void)
+static void must(const guint8 *cdb, const guint8 *data, gsize length)
 {
+	Scsi scsi = {.data = memory, .length = length};
+	Command command;
+
+	memcpy(scsi.cdb, cdb, sizeof scsi.cdb);
+	memcpy(memory, data, length);
+	fuzz_assert(send(&command, &scsi) == STS_OK);
+}
+
+/* As it was at first: writable, and empty. */
+static void restore(void)
+{
+	static const guint8 select[16] = {0x15, 0x10, [4] = 16}, unmap[16] = {0x42, [8] = 24};
+	static const guint8 page[16] = {0,    0, 0,    0, 0x0a, 0x0a, 0x02,
+					0x10, 0, 0x40, 0, 0,	255,  255};
 	guint8 list[24] = {0, 22, 0, 16};
 
-	put_be(list + 16, SIZE / SECTOR_SIZE, 4);
-	fuzz_assert(!run_range(&device, 0x42, list, sizeof list, 0, sizeof list));
+	put_be(list + 16, BLOCKS, 4);
+	must(select, page, sizeof page);
+	must(unmap, list, sizeof list);
+	write_protected = FALSE;
 	memset(model, 0, SIZE);
 }
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
+	static Scsi read_all = {.cdb = {0x28, [7] = BLOCKS >> 8}, .length = SIZE};
 	Scsi scsi;
 
 	if (!model)
 		setup();
-	erase();
+	restore();
 	for (guint i = 0; i < COMMANDS && size >= HEADER; i++) {
 		gsize length = take(data, size, &scsi);
 
@@ -291,6 +387,7 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 		data += length;
 		size -= length;
 	}
-	do_read(&(Scsi){.cdb = {0x28}, .data = whole, .length = SIZE});
+	read_all.data = whole;
+	run(&read_all);
 	return 0;
 }

@@ -107,10 +107,10 @@ static void test_fua(const void *data)
 		guint8 opcode, byte_1;
 		gboolean flushed;
 	} rows[] = {{0x2a, 0x08, TRUE},	 {0xaa, 0x08, TRUE},  {0x8a, 0x08, TRUE},
-		    {0x2a, 0x00, FALSE}, {0x0a, 0x08, FALSE}, {0x83, 0x08, FALSE},
-		    {0x8e, 0x00, TRUE}};
+		    {0x2a, 0x00, FALSE}, {0x0a, 0x08, FALSE}, {0x8b, 0x08, TRUE},
+		    {0x9c, 0x08, TRUE},	 {0x2e, 0x00, TRUE},  {0x8e, 0x00, TRUE}};
 	Dev dev;
-	guint8 block[512] = {1};
+	guint8 block[4096] = {1};
 
 	(void)data;
 	dev_init(&dev, "storageos/fua;create", 8 * SIZE); /* what is FUA elsewhere is an address */
@@ -120,7 +120,9 @@ static void test_fua(const void *data)
 		int calls = g_atomic_int_get(&fdatasync_calls);
 
 		test_row("opcode %02x, byte 1 %02x", rows[i].opcode, rows[i].byte_1);
-		command_init(&command, &dev, rows[i].opcode, block, sizeof block, 0);
+		command_init(&command, &dev, rows[i].opcode, block,
+			     rows[i].opcode == 0x9c ? sizeof block : 512, 0);
+		command_set_range(&command, 0, rows[i].opcode == 0x9c ? 8 : 1);
 		command.cdb[1] = rows[i].byte_1;
 		CHECK_INT(command_send(&command), STS_OK);
 		CHECK_INT(g_atomic_int_get(&fdatasync_calls) > calls, rows[i].flushed);
@@ -233,11 +235,17 @@ static void test_unmap_refuses(const void *data)
 	put_be(list + 24, SIZE / 512, 8);
 	put_be(list + 32, 1, 4);
 	command_init(&command, &dev, 0x42, list, sizeof list, 7);
+	command.cdb[8] = sizeof list;
 	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2100);
-	command_init(&command, &dev, 0x42, list, 30, 0); /* cut off */
-	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2600);
+	command_init(&command, &dev, 0x42, list, 30, 0); /* a descriptor that is cut off is none */
+	command.cdb[8] = 30;
+	CHECK_INT(command_send(&command), STS_OK);
 	command_init(&command, &dev, 0x42, list, 4, 0);
-	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2600);
+	command.cdb[8] = 4;
+	CHECK_SENSE(&command, command_send(&command), 0x5, 0x1a00);
+	command_init(&command, &dev, 0x42, list, 30, 0);
+	command.cdb[8] = sizeof list; /* less than that was sent */
+	CHECK_SENSE(&command, command_send(&command), 0x5, 0x1a00);
 	command_init(&command, &dev, 0x42, list, sizeof list, 0);
 	command.cdb[1] = 0x01;
 	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2400);
@@ -341,6 +349,7 @@ static void test_failed_flush(const void *data)
 {
 	static const guint8 opcodes[] = {0x35, 0x2a, 0x42};
 	guint8 list[512] = {0, 22, 0, 16, [19] = 8}; /* an UNMAP's, of 8 blocks at 0 */
+	const gsize lengths[] = {0, sizeof list, 24};
 	Dev dev;
 	guint8 block[4096] = {7}, out[4096];
 	Command command;
@@ -353,7 +362,8 @@ static void test_failed_flush(const void *data)
 	g_atomic_int_set(&fdatasync_error, 0);
 	for (guint i = 0; i < G_N_ELEMENTS(opcodes); i++) {
 		test_row("opcode %02x", opcodes[i]);
-		command_init(&command, &dev, opcodes[i], list, sizeof list, 0);
+		command_init(&command, &dev, opcodes[i], list, lengths[i], 0);
+		command.cdb[8] = opcodes[i] == 0x42 ? 24 : opcodes[i] == 0x2a;
 		CHECK_SENSE(&command, command_send(&command), 0x4, 0x4400);
 	}
 	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);

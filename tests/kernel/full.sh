@@ -50,6 +50,11 @@ model_new "$WORK/model" 16
 model_write 0 8 put
 is "pieces are written" "${#WRITTEN[@]} $REFUSED" "8 0"
 must "the file system is used up" space_use_up "$WORK"
+sleep 5.2 # it is looked at so often, where there are writes
+put 0
+: >/run/sg
+refuses "the initiator is told that space is scarce" 'soft threshold reached' sg_turs -v "$sg"
+check "once" sg_turs "$sg"
 model_write 8 14 put
 note "${#WRITTEN[@]} pieces written, $REFUSED refused, $SLOWEST ms at most"
 check "writes are refused" test $REFUSED -ge 4

@@ -47,6 +47,7 @@ static void test_defaults(const void *data)
 	CHECK_STR(config->run_directory, "/run/storageos");
 	CHECK_STR(config->device_directory, "/dev/storageos");
 	CHECK_UINT(config->node_cache, 64 * MIB);
+	CHECK_UINT(config->sanitize_rate, 0);
 	CHECK_UINT(config->workers, 0);
 	REQUIRE(CHECK_UINT(config->pools->len, 1));
 	CHECK_STR(config_find_pool(config, "default")->path, "/var/lib/storageos/volumes");
@@ -62,6 +63,7 @@ static void test_values(const void *data)
 					"run_directory=/tmp/run\n"
 					"device_directory=/tmp/dev\n"
 					"node_cache=1.5GiB\n"
+					"sanitize_rate=8MiB\n"
 					"workers=3\n"
 					"[pool fast]\n"
 					"path=/fast\n"
@@ -75,6 +77,7 @@ static void test_values(const void *data)
 	CHECK_STR(config->run_directory, "/tmp/run");
 	CHECK_STR(config->device_directory, "/tmp/dev");
 	CHECK_UINT(config->node_cache, GIB + GIB / 2);
+	CHECK_UINT(config->sanitize_rate, 8 * MIB);
 	CHECK_UINT(config->workers, 3);
 	REQUIRE(CHECK_UINT(config->pools->len, 2));
 	CHECK_STR(((ConfigPool *)g_ptr_array_index(config->pools, 0))->name, "default");
@@ -88,6 +91,7 @@ static const struct {
 	{"[storageos]\nfrontend=iscsi\n", "key 'frontend' of [storageos]: 'iscsi'"},
 	{"[storageos]\nnode_cache=tiny\n", "key 'node_cache' of [storageos]: 'tiny'"},
 	{"[storageos]\nnode_cache=1023KiB\n", "1 MiB at least"},
+	{"[storageos]\nsanitize_rate=1\n", "1 MiB at least, or 0"},
 	{"[storageos]\nworkers=-1\n", "key 'workers' of [storageos]: '-1'"},
 	{"[storageos]\nworkers=257\n", "key 'workers'"},
 	{"[storageos]\nrun_directory=here\n", "'here' is not an absolute path"},

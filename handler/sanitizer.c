@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "handler/sanitizer.h"
+
+#include <errno.h>
+
+#include "common/logging.h"
+
+#define PIECE VOLUME_ATOMIC_MAX
+#define PIECE_PARTS (PIECE / SANITIZE_PATTERN_MAX)
+#define PAUSE (10 * 1000) /* us */
+
+struct Sanitizer {
+	SanitizerOwner owner;
+	GThread *thread;
+	gint stop; /* atomic */
+
+	/* Of the one that runs. */
+	Volume *volume;
+	RunnerCommand *cmd; /* until it is answered */
+	Sanitize sanitize;
+	gint64 begun;
+	guint64 written;
+};
+
+Sanitizer *sanitizer_new(const SanitizerOwner *owner)
+{
+	Sanitizer *s = g_try_new0(Sanitizer, 1);
+
+	if (s)
+		s->owner = *owner;
+	return s;
+}
+
+void sanitizer_free(Sanitizer *s)
+{
+	if (!s)
+		return;
+	g_atomic_int_set(&s->stop, TRUE);
+	if (s->thread)
+		g_thread_join(s->thread);
+	g_free(s);
+}
+
+static void answer(Sanitizer *s, RunnerStatus status)
+{
+	RunnerCommand *cmd = g_steal_pointer(&s->cmd);
+
+	if (cmd)
+		s->owner.answer(s->owner.data, cmd, status);
+}
+
+static guint16 progress(const Sanitizer *s)
+{
+	return (guint16)g_atomic_int_get(&s->owner.unit->progress);
+}
+
+/* -ECANCELED: the device goes away. */
+static int go_on(Sanitizer *s)
+{
+	gint64 now = g_get_monotonic_time();
+
+	if (g_atomic_int_get(&s->stop))
+		return -ECANCELED;
+	if (s->cmd && now - s->begun > s->owner.deadline)
+		answer(s, sense_set_progress(runner_command_sense(s->cmd),
+					     sense_sanitize_in_progress, progress(s)));
+	return 0;
+}
+
+static int pause_for(Sanitizer *s, gint64 microseconds)
+{
+	gint64 end = g_get_monotonic_time() + microseconds;
+	int r = go_on(s);
+
+	while (!r && g_get_monotonic_time() < end) {
+		g_usleep((gulong)CLAMP(end - g_get_monotonic_time(), 1, PAUSE));
+		r = go_on(s);
+	}
+	return r;
+}
+
+static int wait_until_idle(Sanitizer *s)
+{
+	int r = go_on(s);
+
+	while (!r && !s->owner.is_idle(s->owner.data))
+		r = pause_for(s, PAUSE);
+	return r;
+}
+
+/* Until what was there is on no disk any more. */
+static int erase(Sanitizer *s)
+{
+	int r = volume_discard(s->volume, 0, volume_size(s->volume));
+
+	if (!r)
+		r = volume_flush(s->volume);
+	while (!r) {
+		r = go_on(s);
+		if (!r && volume_settle(s->volume, 1))
+			return 0;
+	}
+	return r;
+}
+
+static int write_piece(Sanitizer *s, guint8 *pattern, guint64 offset, guint64 length)
+{
+	struct iovec iov[PIECE_PARTS];
+	int n = 0;
+
+	for (; length; n++) {
+		iov[n].iov_base = pattern;
+		iov[n].iov_len = MIN(length, SANITIZE_PATTERN_MAX);
+		length -= iov[n].iov_len;
+	}
+	return volume_write(s->volume, iov, n, offset, NULL);
+}
+
+/* So that the average stays below the rate. */
+static int keep_to_rate(Sanitizer *s, gint64 since)
+{
+	gint64 due = since;
+
+	if (s->owner.rate)
+		due += (gint64)(s->written * G_USEC_PER_SEC / s->owner.rate);
+	return pause_for(s, due - g_get_monotonic_time());
+}
+
+static int overwrite(Sanitizer *s, guint pass)
+{
+	guint64 size = volume_size(s->volume), all = size * s->sanitize.passes;
+	gint64 since = g_get_monotonic_time();
+	guint64 length;
+	int r = 0;
+
+	s->written = 0;
+	if (s->sanitize.invert && pass)
+		for (guint i = 0; i < SANITIZE_PATTERN_MAX; i++)
+			s->sanitize.pattern[i] = (guint8)~s->sanitize.pattern[i];
+	for (guint64 at = 0; at < size && !r; at += length) {
+		length = MIN(size - at, PIECE);
+		r = write_piece(s, s->sanitize.pattern, at, length);
+		s->written += length;
+		g_atomic_int_set(&s->owner.unit->progress,
+				 (gint)(((double)pass * (double)size + (double)s->written) /
+					(double)all * G_MAXUINT16));
+		if (!r)
+			r = keep_to_rate(s, since);
+	}
+	return r ? r : volume_flush(s->volume);
+}
+
+static int carry_out(Sanitizer *s)
+{
+	int r = wait_until_idle(s);
+
+	if (!r)
+		r = erase(s);
+	if (s->sanitize.kind == SANITIZE_OVERWRITE)
+		for (guint pass = 0; pass < s->sanitize.passes && !r; pass++)
+			r = overwrite(s, pass);
+	return r;
+}
+
+static gpointer run(gpointer data)
+{
+	Sanitizer *s = data;
+	ScsiUnit *unit = s->owner.unit;
+	int r;
+
+	if (s->sanitize.immediate)
+		answer(s, RUNNER_OK);
+	r = carry_out(s);
+	if (r && r != -ECANCELED)
+		log_error("%s: sanitize failed: %s", s->owner.name, g_strerror(-r));
+	if (r == -ECANCELED)
+		log_warning("%s: sanitize is not finished: the device goes away", s->owner.name);
+	g_atomic_int_set(&unit->exit_restricted, !s->sanitize.unrestricted);
+	g_atomic_int_set(&unit->state, r ? SCSI_SANITIZE_FAILED : SCSI_NORMAL);
+	if (s->cmd)
+		answer(s, r ? sense_refuse(runner_command_sense(s->cmd), sense_sanitize_failed)
+			    : RUNNER_OK);
+	return NULL;
+}
+
+RunnerStatus sanitizer_begin(Sanitizer *s, Volume *volume, RunnerCommand *cmd,
+			     const Sanitize *sanitize)
+{
+	ScsiUnit *unit = s->owner.unit;
+	gint before = g_atomic_int_get(&unit->state);
+
+	if (s->thread)
+		g_thread_join(s->thread); /* it has ended, or will, at once: its state was left */
+	s->volume = volume;
+	s->cmd = cmd;
+	s->sanitize = *sanitize;
+	s->begun = g_get_monotonic_time();
+	g_atomic_int_set(&unit->progress, 0);
+	g_atomic_int_set(&unit->state, SCSI_SANITIZING);
+	s->thread = g_thread_try_new("storageos-sanitize", run, s, NULL);
+	if (s->thread)
+		return RUNNER_OK;
+	g_atomic_int_set(&unit->state, before);
+	return RUNNER_NO_RESOURCE;
+}

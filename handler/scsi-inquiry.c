@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * INQUIRY.  The page of designators (83h) is left to the runner, which names the unit as the kernel
+ * does, and knows its target ports.
+ */
+#include "handler/scsi-private.h"
+
+#include "common/units.h"
+
+#define EVPD 0x01
+#define STANDARD_LENGTH 96
+
+#define VPD_SUPPORTED 0x00
+#define VPD_SERIAL 0x80
+#define VPD_DESIGNATORS 0x83
+#define VPD_BLOCK_LIMITS 0xb0
+#define VPD_CHARACTERISTICS 0xb1
+#define VPD_PROVISIONING 0xb2
+
+static guint64 allocation_of(const ScsiCommand *command)
+{
+	return get_be(command->cdb + 3, 2);
+}
+
+static void put_text(guint8 *to, const char *text, gsize length)
+{
+	gsize n = MIN(strlen(text), length);
+
+	memset(to, ' ', length);
+	memcpy(to, text, n);
+}
+
+static RunnerStatus standard(ScsiUnit *unit, const ScsiCommand *command)
+{
+	static const guint16 versions[] = {0x00a0, 0x0460, 0x04c0}; /* SAM-5, SPC-4, SBC-3 */
+	guint8 data[STANDARD_LENGTH] = {0};
+	ScsiIdentity identity = {.serial = ""};
+
+	unit->identify(unit->data, &identity);
+	data[2] = 0x06; /* SPC-4 */
+	data[3] = 0x02; /* format of this */
+	data[4] = STANDARD_LENGTH - 5;
+	data[5] = (guint8)(0x08 | (identity.tpgs & 3) << 4); /* third-party copy; ALUA */
+	data[7] = 0x02;					     /* queues commands */
+	put_text(data + 8, SCSI_VENDOR, 8);
+	put_text(data + 16, SCSI_PRODUCT, 16);
+	put_text(data + 32, STORAGEOS_VERSION, 4);
+	for (guint i = 0; i < G_N_ELEMENTS(versions); i++)
+		put_be(data + 58 + 2 * i, versions[i], 2);
+	return scsi_answer(command, data, sizeof data, allocation_of(command));
+}
+
+/* Page code, length, and then the page, of which the first four bytes are the header. */
+static RunnerStatus page(const ScsiCommand *command, guint8 *data, gsize length)
+{
+	data[1] = command->cdb[2];
+	put_be(data + 2, length - 4, 2);
+	return scsi_answer(command, data, length, allocation_of(command));
+}
+
+static RunnerStatus supported_pages(const ScsiCommand *command)
+{
+	static const guint8 supported[] = {VPD_SUPPORTED,    VPD_SERIAL,	  VPD_DESIGNATORS,
+					   VPD_BLOCK_LIMITS, VPD_CHARACTERISTICS, VPD_PROVISIONING};
+	guint8 data[4 + sizeof supported] = {0};
+
+	memcpy(data + 4, supported, sizeof supported);
+	return page(command, data, sizeof data);
+}
+
+static RunnerStatus serial(ScsiUnit *unit, const ScsiCommand *command)
+{
+	guint8 data[4 + SCSI_SERIAL_MAX] = {0};
+	ScsiIdentity identity = {.serial = ""};
+	gsize length;
+
+	unit->identify(unit->data, &identity);
+	length = strlen(identity.serial);
+	memcpy(data + 4, identity.serial, length);
+	return page(command, data, 4 + length);
+}
+
+static RunnerStatus block_limits(const ScsiUnit *unit, const ScsiCommand *command)
+{
+	guint8 data[64] = {0};
+	guint32 granularity = BLOCK_SIZE / unit->block_size;
+
+	data[5] = (guint8)scsi_max_compare(unit);
+	put_be(data + 6, granularity, 2); /* optimal granularity of transfers */
+	put_be(data + 8, unit->max_transfer, 4);
+	put_be(data + 12, scsi_max_atomic(unit), 4); /* optimal: one record of the volume */
+	put_be(data + 20, G_MAXUINT32, 4);	     /* of UNMAP: no limit */
+	put_be(data + 24, SCSI_MAX_UNMAP_DESCRIPTORS, 4);
+	put_be(data + 28, granularity, 4);
+	put_be(data + 32, (guint32)1 << 31, 4); /* aligned at 0 */
+	put_be(data + 36, scsi_max_write_same(unit), 8);
+	put_be(data + 44, scsi_max_atomic(unit), 4);
+	put_be(data + 48, scsi_atomic_unit(unit), 4); /* where they begin */
+	put_be(data + 52, scsi_atomic_unit(unit), 4); /* and how long they are */
+	return page(command, data, sizeof data);
+}
+
+static RunnerStatus characteristics(const ScsiCommand *command)
+{
+	guint8 data[64] = {0};
+
+	put_be(data + 4, 1, 2);	   /* does not rotate */
+	data[7] = 1 << 6 | 1 << 4; /* after an erase blocks can be read: they are zeros */
+	return page(command, data, sizeof data);
+}
+
+/* Zeros are read from what is not mapped; UNMAP and both WRITE SAME unmap; thin. */
+static RunnerStatus provisioning(const ScsiUnit *unit, const ScsiCommand *command)
+{
+	guint8 data[8] = {0};
+
+	data[4] = scsi_threshold_exponent(unit);
+	data[5] = 0xe0 | 1 << 2;
+	data[6] = 2;
+	return page(command, data, sizeof data);
+}
+
+RunnerStatus scsi_inquiry(ScsiUnit *unit, const ScsiCommand *command, Request *request)
+{
+	const guint8 *cdb = command->cdb;
+
+	(void)request;
+	if (!(cdb[1] & EVPD))
+		return cdb[2] ? sense_set_cdb_field(command->sense, 2) : standard(unit, command);
+	switch (cdb[2]) {
+	case VPD_SUPPORTED:
+		return supported_pages(command);
+	case VPD_SERIAL:
+		return serial(unit, command);
+	case VPD_DESIGNATORS:
+		return RUNNER_NOT_HANDLED;
+	case VPD_BLOCK_LIMITS:
+		return block_limits(unit, command);
+	case VPD_CHARACTERISTICS:
+		return characteristics(command);
+	case VPD_PROVISIONING:
+		return provisioning(unit, command);
+	default:
+		return sense_set_cdb_field(command->sense, 2);
+	}
+}

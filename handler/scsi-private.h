@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What scsi.c (a command's way), scsi-table.c (the commands) and the scsi-*.c that carry them out
+ * share.
+ */
+#pragma once
+
+#include "common/bytes.h"
+#include "handler/scsi.h"
+
+#define SCSI_NO_ACTION (-1)
+#define SCSI_CDB_MAX 16
+
+typedef enum {
+	SCSI_ALWAYS = 1 << 0,  /* allowed whatever state the unit is in */
+	SCSI_WRITES = 1 << 1,  /* refused where the unit is write protected */
+	SCSI_DATA_IN = 1 << 2, /* its answer is in the buffer, which is zeroed before */
+	SCSI_KERNEL = 1 << 3,  /* never gets here */
+} ScsiFlags;
+
+typedef RunnerStatus (*ScsiRun)(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+
+typedef struct {
+	guint8 opcode;
+	gint16 action; /* SCSI_NO_ACTION: it has none */
+	guint8 flags;
+	guint16 timeout; /* recommended, seconds */
+	ScsiRun run;
+	guint8 usage[SCSI_CDB_MAX]; /* the bits that mean something */
+} ScsiRow;
+
+extern const ScsiRow scsi_table[];
+extern const guint scsi_table_length;
+
+/* The row for an opcode and a service action; NULL. */
+const ScsiRow *scsi_find(guint8 opcode, gint action);
+/* Whether any row of the opcode has a service action. */
+gboolean scsi_has_actions(guint8 opcode);
+guint scsi_cdb_length(guint8 opcode);
+
+/* ---- data */
+
+/* How much there is of it. */
+gsize scsi_data_length(const ScsiCommand *command);
+
+/* Copies the answer, as much of it as the initiator asked for (`allocation`) and the buffer holds.
+ */
+RunnerStatus scsi_answer(const ScsiCommand *command, const void *answer, gsize length,
+			 guint64 allocation);
+
+/* Copies the first `length` bytes of data-out. */
+gboolean scsi_take(const ScsiCommand *command, void *to, gsize length);
+
+/* ---- the commands */
+
+/* Left to the runner. */
+RunnerStatus scsi_leave(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+/* GOOD: nothing needs to be done. */
+RunnerStatus scsi_nothing(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+
+RunnerStatus scsi_start_stop(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+
+/* scsi-inquiry.c */
+RunnerStatus scsi_inquiry(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+
+/* scsi-mode.c */
+RunnerStatus scsi_mode_sense(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_mode_select(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+
+/* scsi-opcodes.c */
+RunnerStatus scsi_report_opcodes(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_report_functions(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+
+/* scsi-capacity.c */
+RunnerStatus scsi_read_capacity_10(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_read_capacity_16(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_lba_status(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+
+/* scsi-data.c */
+RunnerStatus scsi_read_write(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_write_atomic(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_write_verify(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_verify(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_or_write(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_compare_and_write(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_write_same(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_prefetch(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_synchronize(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+
+/* scsi-erase.c */
+RunnerStatus scsi_unmap(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_format(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_sanitize(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_sanitize_exit(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+
+/* scsi-log.c */
+RunnerStatus scsi_log_sense(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_request_sense(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_defects_10(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_defects_12(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+
+/* scsi-copy.c */
+RunnerStatus scsi_extended_copy(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_copy_status(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+RunnerStatus scsi_copy_parameters(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+
+/* ---- limits, in blocks */
+
+guint32 scsi_max_atomic(const ScsiUnit *unit);
+/* Atomic writes are of whole physical blocks. */
+guint32 scsi_atomic_unit(const ScsiUnit *unit);
+guint32 scsi_max_compare(const ScsiUnit *unit);
+guint32 scsi_max_write_same(const ScsiUnit *unit);
+/* Space is counted in sets of 2^this blocks: 1 MiB. */
+guint8 scsi_threshold_exponent(const ScsiUnit *unit);
+#define SCSI_THRESHOLD_SET ((guint64)1 << 20)
+#define SCSI_MAX_UNMAP_DESCRIPTORS 256u

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SANITIZE, over a volume in memory: what is left of it, and when it is answered.
+ */
+#include <errno.h>
+
+#include "common/backing/faulty.h"
+#include "common/units.h"
+#include "handler/sanitizer.h"
+#include "tests/harness.h"
+
+#define SIZE (8 * MIB)
+#define SECONDS_20 (20 * G_USEC_PER_SEC)
+
+typedef struct {
+	ScsiUnit unit;
+	Volume *volume;
+	Backing *faulty;
+	Sanitizer *sanitizer;
+	gint busy, answers; /* atomic */
+	RunnerStatus status;
+	guint8 sense[RUNNER_SENSE_SIZE];
+} Scene;
+
+/* The command is the scene. */
+guint8 *runner_command_sense(const RunnerCommand *cmd)
+{
+	return ((Scene *)cmd)->sense;
+}
+
+static gboolean is_idle(gpointer data)
+{
+	return !g_atomic_int_get(&((Scene *)data)->busy);
+}
+
+static void answer(gpointer data, RunnerCommand *cmd, RunnerStatus status)
+{
+	Scene *scene = data;
+
+	CHECK((gpointer)cmd == data);
+	scene->status = status;
+	g_atomic_int_inc(&scene->answers);
+}
+
+static void put(Scene *scene, guint8 value)
+{
+	g_autofree guint8 *memory = g_malloc(SIZE);
+	struct iovec iov = {memory, SIZE};
+
+	memset(memory, value, SIZE);
+	CHECK_INT(volume_write(scene->volume, &iov, 1, 0, NULL), 0);
+}
+
+static gboolean holds(Scene *scene, guint8 even, guint8 odd)
+{
+	g_autofree guint8 *memory = g_malloc(SIZE);
+	struct iovec iov = {memory, SIZE};
+
+	CHECK_INT(volume_read(scene->volume, &iov, 1, 0, NULL), 0);
+	for (gsize i = 0; i < SIZE; i += 2)
+		if (memory[i] != even || memory[i + 1] != odd)
+			return FALSE;
+	return TRUE;
+}
+
+static Scene *scene_new(guint64 rate, gint64 deadline)
+{
+	const VolumeParameters parameters = {.size = SIZE};
+	Scene *scene = g_new0(Scene, 1);
+	const SanitizerOwner owner = {.unit = &scene->unit,
+				      .rate = rate,
+				      .deadline = deadline,
+				      .name = "test",
+				      .is_idle = is_idle,
+				      .answer = answer,
+				      .data = scene};
+
+	scene->faulty = backing_faulty_new(0);
+	CHECK(volume_format(scene->faulty, &parameters, NULL));
+	scene->volume = volume_open(scene->faulty, "test", 0, NULL);
+	scene->sanitizer = sanitizer_new(&owner);
+	put(scene, 'a');
+	return scene;
+}
+
+static void scene_free(Scene *scene)
+{
+	sanitizer_free(scene->sanitizer);
+	volume_close(scene->volume, NULL);
+	g_free(scene);
+}
+
+static void begin(Scene *scene, const Sanitize *sanitize)
+{
+	CHECK_INT(
+		sanitizer_begin(scene->sanitizer, scene->volume, (RunnerCommand *)scene, sanitize),
+		RUNNER_OK);
+}
+
+/* Waits for that, 20 s at most. */
+#define WAIT_FOR(condition)                                                                        \
+	do {                                                                                       \
+		for (guint i = 0; i < 2000 && !(condition); i++)                                   \
+			g_usleep(10000);                                                           \
+		CHECK(condition);                                                                  \
+	} while (0)
+
+static gint state(Scene *scene)
+{
+	return g_atomic_int_get(&scene->unit.state);
+}
+
+static void test_erase(const void *data)
+{
+	const Sanitize erase = {.kind = SANITIZE_BLOCK_ERASE};
+	Scene *scene = scene_new(0, SECONDS_20);
+	VolumeInfo info;
+
+	(void)data;
+	g_atomic_int_set(&scene->busy, TRUE);
+	begin(scene, &erase);
+	CHECK_INT(state(scene), SCSI_SANITIZING);
+	g_usleep(50000);
+	CHECK(holds(scene, 'a', 'a')); /* not before everything else has ended */
+	g_atomic_int_set(&scene->busy, FALSE);
+	WAIT_FOR(g_atomic_int_get(&scene->answers));
+	CHECK_INT(scene->status, RUNNER_OK);
+	CHECK_INT(state(scene), SCSI_NORMAL);
+	CHECK(holds(scene, 0, 0));
+	volume_get_info(scene->volume, &info);
+	CHECK_UINT(info.data_bytes, 0);
+	scene_free(scene);
+}
+
+static void test_overwrite(const void *data)
+{
+	Sanitize overwrite = {
+		.kind = SANITIZE_OVERWRITE, .passes = 2, .invert = TRUE, .immediate = TRUE};
+	Scene *scene = scene_new(0, SECONDS_20);
+
+	(void)data;
+	for (guint i = 0; i < SANITIZE_PATTERN_MAX; i++)
+		overwrite.pattern[i] = i % 2 ? 0x0f : 0x01;
+	begin(scene, &overwrite);
+	WAIT_FOR(state(scene) == SCSI_NORMAL);
+	CHECK_INT(g_atomic_int_get(&scene->answers), 1);
+	CHECK_INT(scene->status, RUNNER_OK);
+	CHECK(holds(scene, 0xfe, 0xf0));
+	begin(scene, &overwrite); /* and once more */
+	WAIT_FOR(state(scene) == SCSI_NORMAL);
+	CHECK_INT(g_atomic_int_get(&scene->answers), 2);
+	scene_free(scene);
+}
+
+/* One that takes longer than a command may is answered, and goes on. */
+static void test_slow(const void *data)
+{
+	const Sanitize overwrite = {.kind = SANITIZE_OVERWRITE, .passes = 1, .pattern = "x"};
+	Scene *scene = scene_new(4 * MIB, G_USEC_PER_SEC / 2);
+
+	(void)data;
+	begin(scene, &overwrite);
+	WAIT_FOR(g_atomic_int_get(&scene->answers));
+	CHECK_INT(scene->status, RUNNER_SENSE_SET);
+	CHECK_UINT(scene->sense[2], 0x2);
+	CHECK_UINT(scene->sense[12] << 8 | scene->sense[13], 0x041b);
+	CHECK_INT(state(scene), SCSI_SANITIZING);
+	WAIT_FOR(g_atomic_int_get(&scene->unit.progress) > 0x4000);
+	CHECK_INT(state(scene), SCSI_SANITIZING);
+	scene_free(scene); /* ends it */
+}
+
+static void test_failure(const void *data)
+{
+	const Sanitize erase = {.kind = SANITIZE_BLOCK_ERASE};
+	Scene *scene = scene_new(0, SECONDS_20);
+
+	(void)data;
+	backing_faulty_fail(scene->faulty, FAULTY_FLUSH, 0, EIO, TRUE, FALSE);
+	begin(scene, &erase);
+	WAIT_FOR(g_atomic_int_get(&scene->answers));
+	CHECK_INT(scene->status, RUNNER_SENSE_SET);
+	CHECK_UINT(scene->sense[12] << 8 | scene->sense[13], 0x3103);
+	CHECK_INT(state(scene), SCSI_SANITIZE_FAILED);
+	CHECK(g_atomic_int_get(&scene->unit.exit_restricted));
+	scene_free(scene);
+}
+
+int main(int argc, char **argv)
+{
+	test_add("a block erase leaves zeros, and no space taken", test_erase, NULL);
+	test_add("an overwrite inverts its pattern with each pass", test_overwrite, NULL);
+	test_add("one that takes long is answered meanwhile", test_slow, NULL);
+	test_add("one that fails leaves the unit failed", test_failure, NULL);
+	return test_run(argc, argv);
+}
