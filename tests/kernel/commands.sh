@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# sg3_utils' programs against a loopback LUN: each does what its manual says.
+. "$(dirname "$0")/guest.sh"
+need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
+need tcmu-runner tcmu-runner
+need targetcli targetcli-fb
+need sg_opcodes sg3-utils
+enter_guest --timeout 300
+
+plugin_install
+must "the runner starts" runner_start
+must "targetcli makes a volume" targetcli \
+	'/backstores/user:storageos create name=disk size=64M cfgstring=disk;create'
+must "it is attached" lun_add disk 1
+disk=$(device_of disk)
+sg=$(sg_of "$disk")
+blocks=131072
+
+pattern() { # CHARACTER COUNT: so many blocks of it
+	head -c $((512 * $2)) /dev/zero | tr '\0' "$1"
+}
+
+put() { # LBA CHARACTER COUNT
+	pattern "$2" "$3" | dd of="$disk" bs=512 seek="$1" oflag=direct iflag=fullblock conv=notrunc \
+		status=none
+}
+
+holds() { # LBA CHARACTER COUNT
+	dd if="$disk" iflag=direct,skip_bytes,count_bytes bs=64k skip=$(($1 * 512)) \
+		count=$(($3 * 512)) status=none of="$WORK/have" && pattern "$2" "$3" >"$WORK/want" &&
+		cmp "$WORK/have" "$WORK/want"
+}
+
+# ---- what it says of itself
+
+inquiry=$(sg_inq "$sg")
+like "INQUIRY names the vendor" "$inquiry" 'Vendor identification: STORAGOS'
+like "and the standards" "$(sg_inq -d "$sg")" 'SBC-3'
+serial=$(sed 's/.*: //' "$(backstore_state disk)/wwn/vpd_unit_serial")
+like "the serial number is the backstore's" "$(sg_vpd -p sn "$sg")" "$serial"
+like "the designator is made of it, as the kernel does" "$(sg_vpd -p di "$sg")" \
+	"0x6001405$(tr -d - <<<"$serial" | head -c 9)"
+like "the pages are listed" "$(sg_vpd "$sg")" '[Ll]ogical block provisioning'
+limits=$(sg_vpd -p bl "$sg")
+like "a comparison may have 255 blocks" "$limits" 'Maximum compare and write length: 255 '
+like "an atomic write 1 MiB" "$limits" 'Maximum atomic transfer length: 2048'
+like "it does not rotate" "$(sg_vpd -p bdc "$sg")" 'Non-rotating'
+like "it is thin" "$(sg_vpd -p lbpv "$sg")" 'Provisioning type: 2'
+like "it has physical blocks of 4 KiB" "$(sg_readcap -l "$sg")" 'per physical block.*=3|\[so physical block length=4096'
+like "it has a write cache" "$(sg_modes -p 8 "$sg" | tr '\n' ' ')" '08 12 04'
+like "and honours FUA and DPO" "$(sg_modes -p 8 "$sg")" 'DpoFua=1'
+check "a mode page that is not there is refused" eval "! sg_modes -p 7 '$sg'"
+like "software write protection can be turned on" "$(sg_modes -c 1 -p 0xa "$sg" | tr '\n' ' ')" \
+	'0a 0a 00 00 08'
+like "log pages are listed" "$(sg_logs "$sg")" '0x0c'
+like "one tells of the space" "$(sg_logs -p 0xc "$sg")" 'Available'
+like "the commands are listed, with times" "$(sg_opcodes -R "$sg")" 'Compare and write'
+opcode=$(sg_opcodes --opcode=0x89 "$sg")
+like "and each by itself" "$opcode" 'Usage data: 89 fa ff'
+like "and what is not there is not" "$(sg_opcodes --opcode=0xc1 "$sg")" 'NOT supported'
+like "functions of task management are listed" "$(sg_opcodes -t "$sg")" 'Abort task'
+check "it is ready" sg_turs "$sg"
+like "it has no sense data" "$(sg_requests "$sg" 2>&1)" 'No Sense'
+
+# ---- what is mapped
+
+check "UNMAP of everything" sg_unmap --force --all="0,$blocks" "$sg"
+like "nothing is mapped then" "$(sg_get_lba_status "$sg")" \
+	'LBA: 0x0* +blocks: +131072 +deallocated'
+must "blocks are written" put 800 x 64
+like "then they are" "$(sg_get_lba_status --lba=800 "$sg")" 'LBA: 0x0*320 +blocks: +64 +mapped'
+like "and the next ones are not" "$(sg_get_lba_status --lba=864 "$sg")" \
+	'LBA: 0x0*360 .*deallocated'
+check "UNMAP of a part of a physical block" sg_unmap --lba=801 --num=3 "$sg"
+check "zeroes that" holds 801 '\0' 3
+check "and nothing before it" holds 800 x 1
+check "nor behind it" holds 804 x 60
+
+# ---- compare, verify
+
+for c in a b x; do
+	pattern $c 200 >"$WORK/$c"
+done
+must "a pattern is written" put 2000 a 200
+cat "$WORK/a" "$WORK/b" >"$WORK/a-to-b"
+check "COMPARE AND WRITE of 200 blocks" sg_compare_and_write --in="$WORK/a-to-b" --lba=2000 \
+	--num=200 --xferlen=204800 "$sg"
+check "writes them" holds 2000 b 200
+sg_compare_and_write --in="$WORK/a-to-b" --lba=2000 --num=200 --xferlen=204800 "$sg" >"$WORK/out" 2>&1
+is "again it miscompares" "$?" 14
+check "VERIFY(10) without data" sg_verify --lba=2000 --count=200 "$sg"
+check "VERIFY(16) with it" sg_verify --16 --lba=2000 --count=100 --ndo=51200 --in="$WORK/b" "$sg"
+sg_verify --16 --lba=2000 --count=100 --ndo=51200 --in="$WORK/a" "$sg" >"$WORK/out" 2>&1
+is "VERIFY of something else miscompares" "$?" 14
+check "WRITE AND VERIFY(16)" sg_write_verify --16 --lba=3000 --num=50 --ilen=25600 \
+	--in="$WORK/a" "$sg"
+check "writes" holds 3000 a 50
+
+# ---- the same block, at once, copied
+
+check "WRITE SAME(16) without data" sg_write_same --16 --ndob --lba=2010 --num=20 "$sg"
+check "writes zeros" holds 2010 '\0' 20
+check "and nothing else" eval "holds 2000 b 10 && holds 2030 b 170"
+check "WRITE ATOMIC(16)" sg_write_x --atomic=0 --in="$WORK/x" --lba=4096 --num=64 "$sg"
+check "writes" holds 4096 x 64
+refuses "not from the middle of a physical block" 'Illegal|field' \
+	sg_write_x --atomic=0 --in="$WORK/x" --lba=4097 --num=8 "$sg"
+like "copying has limits" "$(sg_copy_results --params "$sg")" 'Maximum segment descriptor count: 16'
+check "EXTENDED COPY" sg_xcopy if="$sg" of="$sg" bs=512 skip=4096 seek=6000 count=64
+check "copies" holds 6000 x 64
+
+# ---- all gone
+
+must "blocks are written again" put 0 x 64
+check "SANITIZE with a pattern" sg_sanitize --overwrite --pattern="$WORK/a" --ipl=512 --quick \
+	--wait "$sg"
+check "overwrites everything" eval "holds 0 a 64 && holds $((blocks - 64)) a 64"
+check "SANITIZE: block erase" sg_sanitize --block --quick --wait "$sg"
+check "leaves zeros" holds 0 '\0' 64
+like "and nothing mapped" "$(sg_get_lba_status "$sg")" 'blocks: +131072 +deallocated'
+check "the runner has outlived all of these" runner_alive
+
+targetcli clearconfig confirm=True >/dev/null
+check "and ends in order" runner_stop
+finish

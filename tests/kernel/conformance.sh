@@ -1,0 +1,114 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# libiscsi's conformance suite against a LUN that the kernel exports over iSCSI: what fails and what
+# is skipped is what the kernel or the suite itself decides.
+. "$(dirname "$0")/guest.sh"
+need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
+need tcmu-runner tcmu-runner
+need targetcli targetcli-fb
+need iscsi-test-cu libiscsi-bin
+enter_guest --timeout 580
+
+target=iqn.2026-01.com.example:conformance
+initiator=iqn.2007-10.com.github:sahlberg:libiscsi:iscsi-test
+url=iscsi://127.0.0.1/$target
+
+# What does not pass, and why not.
+fails=(
+	# The kernel sets no residual for TCMU.
+	iSCSIResiduals.{Read10Invalid,{Read,Write,WriteVerify}{10,12,16}Residuals}
+	# It hands out all of the buffer, however short the answer is.
+	Inquiry.{AllocLength,BlockLimits}
+	# Its iSCSI target ends the connection where a status is wanted.
+	iSCSIdatasn.iSCSIDataSnInvalid
+	# The suite asks for LBA n+1 and wants to be told of n+8, where physical blocks are of eight.
+	GetLBAStatus.UnmapSingle
+	# It writes the same block of FFh, may it be unmapped or not, and wants to read zeros.
+	WriteSame10.UnmapUntilEnd
+)
+skips=(
+	# For removable media.
+	NoMedia.NoMediaSBC PreventAllow.{2ITNexuses,ColdReset,Eject,ITNexusLoss,LUNReset,Logout}
+	PreventAllow.{Simple,WarmReset} StartStopUnit.{NoLoej,PwrCnd,Simple}
+	# For a LUN that the target has write-protected.
+	ReadOnly.ReadOnlySBC
+	# The kernel refuses these resets.
+	Reserve6.Target{Cold,Warm}Reset
+)
+
+plugin_install
+# Where the kernel keeps reservations that are to outlive it.
+mkdir -p /etc/rtslib-fb-target/{pr,alua} /var/target/{pr,alua}
+must "the runner starts" runner_start
+must "iSCSI in the kernel" modprobe iscsi_target_mod
+must "targetcli makes a volume" targetcli \
+	'/backstores/user:storageos create name=disk size=100M cfgstring=disk;create'
+# One that takes 27 s at least to be overwritten: a test looks at it meanwhile, until after 22 s.
+sed -i 's/^\[storageos\]/&\nsanitize_rate=1.2MiB/' /etc/storageos/storageos.conf
+must "and one that is sanitized slowly" targetcli \
+	'/backstores/user:storageos create name=slow size=32M cfgstring=slow;create'
+must "a target" targetcli /iscsi create "$target"
+for lun in disk slow; do
+	must "a LUN" targetcli "/iscsi/$target/tpg1/luns" create "/backstores/user:storageos/$lun"
+done
+for acl in "$initiator" "$initiator-2"; do
+	must "the suite may use it" targetcli "/iscsi/$target/tpg1/acls" create "$acl"
+done
+
+# Suites get a process each: the suite that follows starts with a new session, and nothing hangs at
+# what the one before has left (libiscsi 1.19 calls itself for ever in Sanitize.BlockEraseReserved
+# otherwise).  So do the tests of Sanitize.
+run() { # NAME LUN [URL]: prints what it prints
+	stdbuf -oL timeout 400 iscsi-test-cu --dataloss --allow-sanitize -V --test="ALL.$1" \
+		"$url/$2" "${@:3}" 2>&1
+}
+
+# NAME and RESULT of each test, from what was printed.  What says that it was skipped, at any time,
+# was.
+results() {
+	awk '
+	function close_test() {
+		if (name) print suite "." name, failed ? "failed" : skipped ? "skipped" : passed ? "passed" : "no result"
+		name = ""; failed = skipped = passed = 0
+	}
+	/^Suite: / { close_test(); suite = $2 }
+	/^ *Test: / { close_test(); name = $2 }
+	/\[SKIPPED\]/ { skipped = 1 }
+	/(^|\.\.\.)FAILED/ { failed = 1 }
+	/(^|\.\.\.)passed/ { passed = 1 }
+	/^Run Summary/ { close_test() }
+	END { close_test() }'
+}
+
+run Sanitize.Reset 1 >"$WORK/Reset.log" &
+slow=$!
+iscsi-test-cu --list | sed -n 's/^ALL\.\([A-Za-z0-9]*\)$/\1/p' >"$WORK/suites"
+while read -r suite; do
+	case $suite in
+	Sanitize)
+		iscsi-test-cu --list | sed -n 's/^ALL\.\(Sanitize\..*\)$/\1/p' | grep -v Reset |
+			while read -r test; do run "$test" 0; done
+		;;
+	MultipathIO) run "$suite" 0 "$url/0" ;;
+	*) run "$suite" 0 ;;
+	esac >"$WORK/$suite.log" </dev/null
+done <"$WORK/suites"
+wait $slow
+cat "$WORK"/*.log | results | sort -u >"$WORK/results"
+names() { # RESULT
+	sed -n "s/ $1\$//p" "$WORK/results"
+}
+
+like "every test of the suite has a result" "$(wc -l <"$WORK/results") $(names 'no result' | wc -l)" \
+	'^230 0$'
+check "200 pass" [ "$(names passed | wc -l)" -ge 200 ]
+is "what fails is what the kernel or the suite decides" "$(names failed)" \
+	"$(printf '%s\n' "${fails[@]}" | sort)"
+is "what is skipped, too" "$(names skipped)" "$(printf '%s\n' "${skips[@]}" | sort)"
+note "$(cut -d' ' -f2- "$WORK/results" | sort | uniq -c)"
+for test in $(names failed); do
+	[[ " ${fails[*]} " == *" $test "* ]] ||
+		note "$(sed -n "/Test: ${test#*.} /,/^  Test:/p" "$WORK/${test%%.*}.log")"
+done
+check "the runner has outlived all of it" runner_alive
+finish
