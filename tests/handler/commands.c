@@ -413,6 +413,7 @@ static void test_late(const void *data)
 	(void)data;
 	REQUIRE(dev_open(&dev, "late"));
 	command_init(&command, &dev, 0x2a, block, sizeof block, 0);
+	command_set_range(&command, 0, sizeof block / 512);
 	g_atomic_int_set(&clock_skew, 25);
 	CHECK(command_dispatch(&command)); /* by a thread of another time than those that work */
 	CHECK_INT(command_wait(&command), STS_BUSY);

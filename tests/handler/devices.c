@@ -276,6 +276,7 @@ static void test_cancel(const void *data)
 	(void)data;
 	REQUIRE(dev_open(&dev, "cancel"));
 	command_init(&command, &dev, 0x2a, block, sizeof block, 0);
+	command_set_range(&command, 0, 1);
 	REQUIRE(!pthread_create(&thread, NULL, submit_cancelled, &command));
 	pthread_join(thread, &result);
 	g_atomic_int_set(&clock_cancels, FALSE);
