@@ -5,9 +5,13 @@
  * The process that is killed is a child.  From some instant on its flushes never return, so that
  * the checkpoint that would release the journal hangs, while requests go on until the journal or
  * what else bounds them holds them up.
+ *
+ * STORAGEOS_TEST_LONG=1: with so much on disk before that discards alone fill the journal.  In
+ * memory (TMPDIR=/dev/shm) that takes 10 GiB; on a disk, minutes.
  */
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,29 +21,41 @@
 #define LEAVES 8000 /* that change: what the node cache allows */
 #define FILLERS 16
 #define FILL_TIME (2 * G_TIME_SPAN_SECOND)
+#define FILL_TIME_LONG (60 * G_TIME_SPAN_SECOND)
 #define QUIET (G_TIME_SPAN_SECOND / 2) /* nothing moves for so long: it is held up */
 #define LEAF_BLOCKS 256
 
 typedef enum {
-	SMALL, /* write one block, discard it: many records */
-	LARGE, /* write 1 MiB: much payload that nobody flushed */
+	SMALL,	    /* write one block, discard it: many records */
+	LARGE,	    /* write 1 MiB: much payload that nobody flushed */
+	HOLES,	    /* discard block after block of leaves that are full */
+	LONELY,	    /* discard the only block of a leaf, which is the only one of its parent */
+	LEAVES_DIE, /* discard a leaf */
+	INNER_DIE,  /* discard all below an inner node */
 } Filling;
 
 typedef struct {
 	const char *name;
 	guint64 size, journal;
 	Filling filling;
+	guint64 leaves, leaves_long; /* of those that are discarded; 0: writes come before */
 } Row;
 
 static const Row rows[] = {
-	{"1 GiB, a small journal that is full", GIB, 4 * MIB, SMALL},
-	{"1 GiB, small requests", GIB, 64 * MIB, SMALL},
-	{"64 TiB, small requests", 64 * TIB, 64 * MIB, SMALL},
-	{"64 TiB, large requests", 64 * TIB, 64 * MIB, LARGE},
+	{"1 GiB, a small journal that is full", GIB, 4 * MIB, SMALL, 0, 0},
+	{"1 GiB, small requests", GIB, 64 * MIB, SMALL, 0, 0},
+	{"64 TiB, small requests", 64 * TIB, 64 * MIB, SMALL, 0, 0},
+	{"64 TiB, large requests", 64 * TIB, 64 * MIB, LARGE, 0, 0},
+	{"64 TiB, discards of blocks", 64 * TIB, 64 * MIB, HOLES, 200, 5600},
+	{"8 GiB, discards of blocks", 8 * GIB, 64 * MIB, HOLES, 200, 5600},
+	{"64 TiB, discards of lonely blocks", 64 * TIB, 64 * MIB, LONELY, 10000, 250000},
+	{"64 TiB, discards of leaves", 64 * TIB, 64 * MIB, LEAVES_DIE, 10000, 250000},
+	{"64 TiB, discards of inner nodes", 64 * TIB, 64 * MIB, INNER_DIE, 10000, 250000},
 };
 
 static gboolean hang;	 /* in the child: flushes never return */
 static guint64 requests; /* atomic: done by the child */
+static guint64 discards; /* atomic: begun by it */
 static gint fillers;	 /* atomic */
 
 static gboolean flush_gate(guint64 offset, guint64 length, gpointer data)
@@ -58,6 +74,53 @@ static guint64 random_place(const Row *row, TestRandom *random)
 	guint64 leaf = test_random_below(random, n) * (leaves / n);
 
 	return (leaf * LEAF_BLOCKS + test_random_below(random, LEAF_BLOCKS)) * BLOCK_SIZE;
+}
+
+static gboolean is_long(void)
+{
+	return g_getenv("STORAGEOS_TEST_LONG") != NULL;
+}
+
+static guint64 row_leaves(const Row *row)
+{
+	return is_long() ? row->leaves_long : row->leaves;
+}
+
+/* Where a row's leaf begins: they lie all over the volume. */
+static guint64 leaf_offset(const Row *row, guint64 number)
+{
+	guint64 leaves = row->size / (LEAF_BLOCKS * BLOCK_SIZE);
+
+	return number * (leaves / row_leaves(row)) * LEAF_BLOCKS * BLOCK_SIZE;
+}
+
+/* FALSE: all is discarded. */
+static gboolean discard_next(const Row *row, Volume *volume)
+{
+	guint64 n = __atomic_fetch_add(&discards, 1, __ATOMIC_RELAXED), leaves = row_leaves(row);
+	guint64 leaf = leaf_offset(row, n % leaves), parent = LEAF_BLOCKS * MIB;
+
+	if (n >= leaves * (row->filling == HOLES ? LEAF_BLOCKS : 1))
+		return FALSE;
+	if (row->filling == HOLES)
+		volume_discard(volume, leaf + n / leaves * BLOCK_SIZE, BLOCK_SIZE);
+	else if (row->filling == LONELY)
+		volume_discard(volume, leaf, BLOCK_SIZE);
+	else if (row->filling == LEAVES_DIE)
+		volume_discard(volume, leaf, MIB);
+	else
+		volume_discard(volume, leaf / parent * parent, parent);
+	return TRUE;
+}
+
+static gpointer discard_all(gpointer data)
+{
+	const Row *row = ((gpointer *)data)[0];
+	Volume *volume = ((gpointer *)data)[1];
+
+	while (discard_next(row, volume))
+		__atomic_fetch_add(&requests, 1, __ATOMIC_RELAXED);
+	return NULL;
 }
 
 static gpointer fill_for_ever(gpointer data)
@@ -85,7 +148,8 @@ static gpointer fill_for_ever(gpointer data)
 /* Nothing has moved for a while, or it is enough. */
 static void wait_until_held_up(void)
 {
-	gint64 moved = g_get_monotonic_time(), end = moved + FILL_TIME;
+	gint64 moved = g_get_monotonic_time();
+	gint64 end = moved + (is_long() ? FILL_TIME_LONG : FILL_TIME);
 	guint64 seen = 0, now;
 
 	while (g_get_monotonic_time() < MIN(moved + QUIET, end)) {
@@ -97,24 +161,35 @@ static void wait_until_held_up(void)
 	}
 }
 
-/* In the child: leaves all over the volume that are on disk, then what is to be replayed. */
+/* Leaves all over the volume that are on disk. */
+static void prepare(const Row *row, Volume *volume)
+{
+	TestRandom random = test_random_new(test_seed() + FILLERS);
+	g_autofree guint8 *bytes = g_malloc0(MIB);
+	guint64 length = row->filling == HOLES ? MIB : BLOCK_SIZE;
+
+	memset(bytes, 1, MIB);
+	for (guint64 i = 0; i < row_leaves(row); i++)
+		volume_put(volume, bytes, length, leaf_offset(row, i));
+	for (guint i = 0; !row->leaves && i < LEAVES; i++)
+		volume_put(volume, bytes, length, random_place(row, &random));
+	volume_checkpoint(volume);
+}
+
+/* In the child: what is to be replayed, over what is on disk. */
 static void fill(const Row *row, Place *place, int ready)
 {
 	Volume *volume = volume_open(backing_borrow_gated(place_backing(place), flush_gate, NULL),
 				     "test", 0, NULL);
-	TestRandom random = test_random_new(test_seed() + FILLERS);
 	gpointer arguments[] = {(gpointer)row, volume};
-	guint8 block[BLOCK_SIZE] = {1};
 	VolumeInfo info;
 
 	if (!volume)
 		_exit(1);
-	for (guint i = 0; i < LEAVES; i++)
-		volume_put(volume, block, sizeof block, random_place(row, &random));
-	volume_checkpoint(volume);
+	prepare(row, volume);
 	g_atomic_int_set(&hang, TRUE);
 	for (guint i = 0; i < FILLERS; i++)
-		g_thread_new("fill", fill_for_ever, arguments);
+		g_thread_new("fill", row->leaves ? discard_all : fill_for_ever, arguments);
 	wait_until_held_up();
 	volume_get_info(volume, &info);
 	if (write(ready, &info, sizeof info) == sizeof info)
@@ -143,24 +218,38 @@ static gboolean fill_and_kill(const Row *row, Place *place, VolumeInfo *ret_info
 	return CHECK_INT(got, sizeof *ret_info) && CHECK(WIFSIGNALED(status));
 }
 
+/* Milliseconds of processor time of this process. */
+static gint64 processor_time(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+	       (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+}
+
 static void test_row_opens(const void *data)
 {
 	const Row *row = data;
 	g_autoptr(Place) place = place_new_file();
 	VolumeInfo info;
 	Volume *volume;
-	gint64 start, took;
+	gint64 start, took, used;
 
 	REQUIRE(place_format(place, row->size, row->journal));
 	REQUIRE(fill_and_kill(row, place, &info));
+	used = processor_time();
 	start = g_get_monotonic_time();
 	volume = place_open(place);
 	REQUIRE(volume);
 	took = (g_get_monotonic_time() - start) / 1000;
-	test_note("%" G_GUINT64_FORMAT " KiB of journal: open in %" G_GINT64_FORMAT " ms",
-		  info.journal_used / KIB, took);
+	used = processor_time() - used;
+	test_note("%" G_GUINT64_FORMAT " KiB of journal: open in %" G_GINT64_FORMAT
+		  " ms, %" G_GINT64_FORMAT " ms of a processor",
+		  info.journal_used / KIB, took, used);
+	/* Where others keep the machine busy, the clock says little. */
 	if (!test_is_instrumented())
-		CHECK(took < 2000);
+		CHECK(took < 2000 || used < 1000);
 	close_volume(volume);
 	place_check(place);
 }
