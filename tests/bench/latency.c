@@ -22,9 +22,8 @@
 #define ROUNDS_MAX 99
 #define SAMPLES_MAX 4000000u
 
-/* ms: the 99.9th percentile of what all but flushes wait for the engine, and, where threads are paced,
- * of all that they take.  Large requests at full speed are held to none: they wait because the disk
- * takes no more bytes in a second, in one place or another. */
+/* ms: the 99.9th percentile of what all but flushes wait for the engine.  Large requests at full speed
+ * are not held to it: they wait because the disk takes no more bytes in a second. */
 #define MARK 50.0
 
 enum { WRITE, READ, DISCARD, FLUSH, KINDS };
@@ -226,7 +225,7 @@ static gboolean show(const Load *load, Result *result)
 		       result->requests[k] / result->rounds);
 		for (guint c = 0; c < COLUMNS; c++)
 			printf(" %9.3f", *middle[c]);
-		if (k != FLUSH && !load->large && *middle[load->paced ? P999 : WAIT_P999] > MARK) {
+		if (k != FLUSH && !load->large && *middle[WAIT_P999] > MARK) {
 			printf("  above the mark");
 			good = FALSE;
 		}
