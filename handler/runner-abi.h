@@ -103,7 +103,7 @@ void runner_complete(RunnerDevice *dev, RunnerCommand *cmd, RunnerStatus status)
 const guint8 *runner_command_cdb(const RunnerCommand *cmd);
 gsize runner_command_cdb_length(const RunnerCommand *cmd);
 
-/* All of its data: what came with it, or room for what is asked for; NULL and 0 for none. */
+/* All of its data: what came with it, or room for what is asked for; *ret_count 0: none. */
 const struct iovec *runner_command_data(const RunnerCommand *cmd, gsize *ret_count);
 
 /* Its sense buffer, of RUNNER_SENSE_SIZE bytes; not zeroed.  Not to be touched by `command`, unless
