@@ -13,9 +13,9 @@
  * Two volumes: one that was closed, and one whose process died with records in its journal, flushed
  * ones and others.
  *
- * All of it takes most of an hour: STORAGEOS_ROT=1 does that, STORAGEOS_ROT=N one case in N,
- * STORAGEOS_ROT=I/N (1/N ... N/N) a part of all, with a test's name as argument that one alone.
- * Without it each test takes a sample.  The seed decides which.
+ * All of it takes a quarter of an hour of one processor: STORAGEOS_ROT=1 does that, STORAGEOS_ROT=N
+ * one case in N, STORAGEOS_ROT=I/N (1/N ... N/N) a part of all, with a test's name as argument that
+ * one alone.  Without it each test takes a sample.  The seed decides which.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -193,8 +193,8 @@ static void write_on(Sweep *sweep, Volume *volume, const Sight *before)
 	volume_abandon(volume);
 }
 
-/* What repair would say: it wants a replay only of what opens, and an end of the journal only of what
- * does not. */
+/* What repair would say: it wants a replay only of what opens, and an end of the journal only of
+ * what does not. */
 static void check_plan(Sweep *sweep, gboolean opened)
 {
 	g_autoptr(RepairPlan) plan = repair_plan(sweep->copy, 0, NULL, NULL, NULL);
