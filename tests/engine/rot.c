@@ -13,7 +13,7 @@
  * Two volumes: one that was closed, and one whose process died with records in its journal, flushed
  * ones and others.
  *
- * All of it takes a quarter of an hour of one processor: STORAGEOS_ROT=1 does that, STORAGEOS_ROT=N
+ * All of it takes 20 minutes of one processor: STORAGEOS_ROT=1 does that, STORAGEOS_ROT=N
  * one case in N, STORAGEOS_ROT=I/N (1/N ... N/N) a part of all, with a test's name as argument that
  * one alone.  Without it each test takes a sample.  The seed decides which.
  */
