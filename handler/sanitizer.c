@@ -8,6 +8,7 @@
 #define PIECE VOLUME_ATOMIC_MAX
 #define PIECE_PARTS (PIECE / SANITIZE_PATTERN_MAX)
 #define PAUSE (10 * 1000) /* us */
+#define PATIENCE 64	  /* s: no checkpoints take longer */
 
 struct Sanitizer {
 	SanitizerOwner owner;
@@ -95,9 +96,10 @@ static int erase(Sanitizer *s)
 
 	if (!r)
 		r = volume_flush(s->volume);
-	while (!r) {
+	/* Each call asks anew, so that one that does not wait for long enough asks for ever. */
+	for (guint seconds = 1; !r; seconds = MIN(2 * seconds, PATIENCE)) {
 		r = go_on(s);
-		if (!r && volume_settle(s->volume, 1))
+		if (!r && volume_settle(s->volume, seconds))
 			return 0;
 	}
 	return r;

@@ -170,6 +170,21 @@ static void test_slow(const void *data)
 	scene_free(scene); /* ends it */
 }
 
+/* Freeing the space takes two checkpoints, more than a second here. */
+static void test_slow_disk(const void *data)
+{
+	const Sanitize erase = {.kind = SANITIZE_BLOCK_ERASE};
+	Scene *scene = scene_new(0, SECONDS_20);
+
+	(void)data;
+	backing_faulty_delay(scene->faulty, FAULTY_FLUSH, 400000);
+	begin(scene, &erase);
+	WAIT_FOR(g_atomic_int_get(&scene->answers));
+	CHECK_INT(scene->status, RUNNER_OK);
+	backing_faulty_delay(scene->faulty, FAULTY_FLUSH, 0);
+	scene_free(scene);
+}
+
 static void test_failure(const void *data)
 {
 	const Sanitize erase = {.kind = SANITIZE_BLOCK_ERASE};
@@ -191,6 +206,7 @@ int main(int argc, char **argv)
 	test_add("a block erase leaves zeros, and no space taken", test_erase, NULL);
 	test_add("an overwrite inverts its pattern with each pass", test_overwrite, NULL);
 	test_add("one that takes long is answered meanwhile", test_slow, NULL);
+	test_add("one ends on a disk that is slow", test_slow_disk, NULL);
 	test_add("one that fails leaves the unit failed", test_failure, NULL);
 	return test_run(argc, argv);
 }
