@@ -25,6 +25,7 @@ static gint armed; /* atomic: the kinds, 0 for none */
 static int error_number;
 static gboolean for_ever;
 static guint64 calls, strikes_at, total; /* atomic */
+static __thread gboolean is_suspended;
 
 void inject_begin(const Injection *injection, guint64 point)
 {
@@ -41,6 +42,11 @@ guint64 inject_end(void)
 	return __atomic_load_n(&calls, __ATOMIC_SEQ_CST);
 }
 
+void inject_suspend(gboolean suspended)
+{
+	is_suspended = suspended;
+}
+
 guint64 inject_total(void)
 {
 	return __atomic_load_n(&total, __ATOMIC_SEQ_CST);
@@ -51,7 +57,7 @@ static gboolean strikes(InjectKind kind)
 {
 	guint64 number;
 
-	if (!(g_atomic_int_get(&armed) & (gint)kind))
+	if (is_suspended || !(g_atomic_int_get(&armed) & (gint)kind))
 		return FALSE;
 	number = __atomic_fetch_add(&calls, 1, __ATOMIC_SEQ_CST);
 	if (for_ever ? number < strikes_at : number != strikes_at)

@@ -47,5 +47,8 @@ void inject_begin(const Injection *injection, guint64 point);
 /* Ends it.  How many calls of these kinds there were. */
 guint64 inject_end(void);
 
+/* Calls of this thread are neither counted nor made to fail meanwhile. */
+void inject_suspend(gboolean suspended);
+
 /* How many calls were made to fail since the program began. */
 guint64 inject_total(void);

@@ -192,6 +192,7 @@ int main(int argc, char **argv)
 {
 	if (!fixture_init(argc, argv))
 		return 1;
+	host_own_calls = inject_suspend;
 	for (guint i = 0; i < G_N_ELEMENTS(faults); i++) {
 		g_autofree char *name = g_strdup_printf("attach: %s", faults[i].injection.name);
 

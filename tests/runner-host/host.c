@@ -347,6 +347,8 @@ static int call_open(Dev *dev)
 #endif
 }
 
+void (*host_own_calls)(gboolean begin);
+
 int dev_add(Dev *dev)
 {
 	g_autofree char *reason = NULL;
@@ -367,7 +369,11 @@ int dev_add(Dev *dev)
 		dev->opt_unmap_gran = dev->max_xfer_len;
 		dev->unmap_gran_align = 0;
 	}
+	if (host_own_calls)
+		host_own_calls(TRUE);
 	CHECK(!pthread_create(&dev->thread, NULL, dispatch_thread, dev));
+	if (host_own_calls)
+		host_own_calls(FALSE);
 	pthread_setname_np(dev->thread, HOST_THREAD);
 	return 0;
 }

@@ -73,6 +73,10 @@ gboolean host_check_config(const char *cfgstring, char **reason);
 /* Everything logged so far; free the result. */
 char *host_log_text(void);
 
+/* Called around what the host needs for itself, so that tests which make calls fail leave that
+ * alone.  May be NULL. */
+extern void (*host_own_calls)(gboolean begin);
+
 /* ---- devices */
 
 #define HOST_THREAD "host-dispatch" /* the name of a device's */
