@@ -214,6 +214,19 @@ random_file() {
 	head -c "$2" /dev/urandom >"$1"
 }
 
+# flip_bits FILE OFFSET...: changes a bit of each of these bytes.
+flip_bits() {
+	python3 - "$@" <<-'END'
+	import sys
+	with open(sys.argv[1], "r+b") as f:
+	    for at in map(int, sys.argv[2:]):
+	        f.seek(at)
+	        byte = f.read(1)[0]
+	        f.seek(at)
+	        f.write(bytes([byte ^ 4]))
+	END
+}
+
 # checksum FILE...: one line for each, comparable between directories.
 checksum() {
 	local file

@@ -12,17 +12,7 @@ own_config
 vol=$POOL/db.vol
 repair() { "$STORAGEOS" check db --repair "$@"; }
 status() { "$@" >"$WORK/said" 2>&1 </dev/null; echo $?; }
-flip() { # OFFSET...: changes a bit of these bytes of the volume's file
-	python3 - "$vol" "$@" <<-'END'
-	import sys
-	with open(sys.argv[1], "r+b") as f:
-	    for at in map(int, sys.argv[2:]):
-	        f.seek(at)
-	        byte = f.read(1)[0]
-	        f.seek(at)
-	        f.write(bytes([byte ^ 4]))
-	END
-}
+flip() { flip_bits "$vol" "$@"; } # OFFSET...
 put() { # CHARACTER BLOCK
 	head -c 4096 /dev/zero | tr '\0' "$1" |
 		dd of="$WORK/mnt/db" bs=4k seek="$2" oflag=direct iflag=fullblock conv=notrunc status=none

@@ -108,17 +108,7 @@ must "end" unmount "$WORK/mnt"
 
 # ---- what is kept twice
 
-flip() { # OFFSET...: changes a bit of these bytes of the volume's file
-	python3 - "$POOL/db.vol" "$@" <<-'END'
-	import sys
-	with open(sys.argv[1], "r+b") as f:
-	    for at in map(int, sys.argv[2:]):
-	        f.seek(at)
-	        byte = f.read(1)[0]
-	        f.seek(at)
-	        f.write(bytes([byte ^ 4]))
-	END
-}
+flip() { flip_bits "$POOL/db.vol" "$@"; } # OFFSET...
 repaired() { "$STORAGEOS" stats db --json | jq .[0].copies_repaired; }
 must "its server is gone" wait_for 10 gone "$(<"$WORK/pid")"
 flip 60 $((512 * 1024 + 100)) $((512 * 1024 + 4096 + 100))
