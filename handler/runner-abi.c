@@ -89,15 +89,6 @@ const guint8 *runner_command_cdb(const RunnerCommand *cmd)
 	return command_cdb(cmd);
 }
 
-/* As the runner finds it: it keeps no more than that of a CDB. */
-gsize runner_command_cdb_length(const RunnerCommand *cmd)
-{
-	static const guint8 lengths[] = {6, 10, 10, 0, 16, 12, 0, 0}; /* by the opcode's group */
-	const guint8 *cdb = command_cdb(cmd);
-
-	return cdb[0] == 0x7f ? 8u + cdb[7] : lengths[cdb[0] >> 5];
-}
-
 guint8 *runner_command_sense(const RunnerCommand *cmd)
 {
 	return (guint8 *)lib_command(cmd) + RUNNER_CMD_SENSE;

@@ -98,10 +98,9 @@ gboolean runner_abi_register(const RunnerCallbacks *callbacks, GError **error);
  * queued it: C and D deadlock for some commands, and others recurse until the stack is used up. */
 void runner_complete(RunnerDevice *dev, RunnerCommand *cmd, RunnerStatus status);
 
-/* A command's CDB as the initiator sent it, and how long it is: 6, 10, 12 or 16 bytes, or up to 263
- * for operation code 7Fh.  (Commands of the reserved and vendor's groups never get here.) */
+/* A command's CDB as the initiator sent it: 6, 10, 12 or 16 bytes by its operation code, or up to 263
+ * for 7Fh.  (Commands of the reserved and vendor's groups never get here.) */
 const guint8 *runner_command_cdb(const RunnerCommand *cmd);
-gsize runner_command_cdb_length(const RunnerCommand *cmd);
 
 /* All of its data: what came with it, or room for what is asked for; *ret_count 0: none. */
 const struct iovec *runner_command_data(const RunnerCommand *cmd, gsize *ret_count);
