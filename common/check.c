@@ -433,6 +433,7 @@ static int check_journal(Check *check)
 
 	if (r)
 		return r;
+	check->durable = journal_ring_durable(ring);
 	check->end = journal_ring_walk(ring, visit_mark, check, &check->cut_short);
 	if (!check->cut_short)
 		check->end = journal_ring_walk(ring, visit_record, check, NULL);

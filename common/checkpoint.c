@@ -112,6 +112,7 @@ static int finish(Engine *engine, gboolean clean)
 	r = superblock_store(engine->backing, &engine->superblock, &next);
 	if (r)
 		return failed_for_good(engine, r, "write superblock");
+	journal_mark_checkpoint(engine->journal, engine->cut.sequence, engine->generation);
 	journal_release(engine->journal, engine->cut.position);
 	map_drain(engine->map);
 	map_thaw(engine->map);

@@ -18,7 +18,8 @@
  *
  * What all else hangs on is kept twice, apart: superblocks; bitmap pages, whose copies lie one
  * group before (the first group's at 512 KiB); inner nodes of the map, whose copy lies
- * FORMAT_COPY_DISTANCE slots behind; the journal's newest durable-mark, which stands at 128 KiB, too.
+ * FORMAT_COPY_DISTANCE slots behind; the journal's newest durable-mark, which stands at 128 and at
+ * 132 KiB, too.  At 256 KiB there is one of the newest checkpoint.
  *
  * A slot's number is group << 15 | index in the group; its bytes begin at
  * groups_offset + number * 4096.  Number 0 is a bitmap's home, so it serves as "none".
@@ -33,7 +34,10 @@
 #define FORMAT_SUPERBLOCK_SIZE 4096u
 #define FORMAT_SUPERBLOCK_A ((guint64)0)
 #define FORMAT_SUPERBLOCK_B ((guint64)64 << 10)
-#define FORMAT_MARK_OFFSET ((guint64)128 << 10) /* the newest durable-mark, once more */
+#define FORMAT_MARKS_OFFSET ((guint64)128 << 10) /* the newest durable-mark, once more */
+#define FORMAT_MARKS 2u				 /* times, in blocks that follow each other */
+#define FORMAT_MARK_DISTANCE 4096u
+#define FORMAT_CHECKPOINT_MARK_OFFSET ((guint64)256 << 10)
 #define FORMAT_JOURNAL_OFFSET ((guint64)1 << 20)
 #define FORMAT_JOURNAL_MIN ((guint64)64 << 10)
 #define FORMAT_JOURNAL_MAX ((guint64)64 << 20)
@@ -51,6 +55,7 @@
 #define FORMAT_BITMAP_BITS 32640u /* usable slots of a group */
 #define FORMAT_LAST_INDEX (FORMAT_FIRST_INDEX + FORMAT_BITMAP_BITS - 1)
 #define FORMAT_SLOT_BITS 40
+#define FORMAT_GROUPS_MAX ((guint64)1 << (FORMAT_SLOT_BITS - FORMAT_GROUP_SHIFT))
 
 /* Bits of a bitmap come in stripes: a slot of an even stripe may hold an inner node, whose copy is
  * at the same place of the stripe that follows. */

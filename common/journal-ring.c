@@ -5,9 +5,21 @@
 
 struct JournalRing {
 	Superblock sb;
-	guint8 mark[sizeof(FormatRecord)]; /* the one outside the ring; zeros if it cannot be read */
+	guint8 marks[FORMAT_MARKS + 1][sizeof(FormatRecord)]; /* those outside the ring; zeros
+								* where one cannot be read */
 	guint8 bytes[];
 };
+
+static void read_mark(JournalRing *ring, Backing *backing, guint number)
+{
+	guint8 *mark = ring->marks[number];
+	guint64 offset = number < FORMAT_MARKS
+				 ? FORMAT_MARKS_OFFSET + (guint64)number * FORMAT_MARK_DISTANCE
+				 : FORMAT_CHECKPOINT_MARK_OFFSET;
+
+	if (backing_pread(backing, mark, sizeof *ring->marks, offset))
+		memset(mark, 0, sizeof *ring->marks);
+}
 
 int journal_ring_read(Backing *backing, const Superblock *sb, JournalRing **ret_ring)
 {
@@ -17,8 +29,8 @@ int journal_ring_read(Backing *backing, const Superblock *sb, JournalRing **ret_
 	if (!ring)
 		return -ENOMEM;
 	ring->sb = *sb;
-	if (backing_pread(backing, ring->mark, sizeof ring->mark, FORMAT_MARK_OFFSET))
-		memset(ring->mark, 0, sizeof ring->mark);
+	for (guint i = 0; i < G_N_ELEMENTS(ring->marks); i++)
+		read_mark(ring, backing, i);
 	r = backing_pread(backing, ring->bytes, sb->journal_size, FORMAT_JOURNAL_OFFSET);
 	if (!r)
 		*ret_ring = g_steal_pointer(&ring);
@@ -64,30 +76,49 @@ static gboolean is_fenced_off(const Superblock *sb, const Record *record)
 	return record->sequence >= sb->fence_sequence && record->generation < sb->fence_generation;
 }
 
-/* Whether there is a durable-mark that says that the record at `end` was on disk. */
-static gboolean is_mark_behind(const Superblock *sb, const guint8 *raw, gsize available,
-			       guint64 generation, guint64 end)
+/* Whether there is a durable-mark that counts. */
+static gboolean decode_mark(const Superblock *sb, const guint8 *raw, gsize available, Record *ret)
 {
 	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
 	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
 	guint64 sequence = get_le64(raw + G_STRUCT_OFFSET(FormatRecord, sequence));
-	Record record;
 
 	return get_le32(raw + G_STRUCT_OFFSET(FormatRecord, magic)) == FORMAT_RECORD_MAGIC &&
-	       sequence > end &&
-	       record_decode(raw, available, sb->seed, sequence, &record, runs, crcs) &&
-	       record.kind == FORMAT_RECORD_DURABLE && record.first > end &&
-	       record.generation >= generation && !is_fenced_off(sb, &record);
+	       record_decode(raw, available, sb->seed, sequence, ret, runs, crcs) &&
+	       ret->kind == FORMAT_RECORD_DURABLE && !is_fenced_off(sb, ret);
 }
 
-/* Whether a durable-mark, behind the end of a walk or in its other home, says that more was on
+/* Whether it says that the record at `end` was on disk. */
+static gboolean is_mark_behind(const Superblock *sb, const guint8 *raw, gsize available,
+			       guint64 generation, guint64 end)
+{
+	Record record;
+
+	return get_le64(raw + G_STRUCT_OFFSET(FormatRecord, sequence)) > end &&
+	       decode_mark(sb, raw, available, &record) && record.first > end &&
+	       record.generation >= generation;
+}
+
+guint64 journal_ring_durable(const JournalRing *ring)
+{
+	guint64 durable = 0;
+	Record record;
+
+	for (guint i = 0; i < G_N_ELEMENTS(ring->marks); i++)
+		if (decode_mark(&ring->sb, ring->marks[i], sizeof ring->marks[i], &record))
+			durable = MAX(durable, record.first);
+	return durable;
+}
+
+/* Whether a durable-mark, behind the end of a walk or in another home, says that more was on
  * disk. */
 static gboolean ends_too_early(const JournalRing *ring, guint64 generation, guint64 end)
 {
 	const Superblock *sb = &ring->sb;
 
-	if (is_mark_behind(sb, ring->mark, sizeof ring->mark, generation, end))
-		return TRUE;
+	for (guint i = 0; i < G_N_ELEMENTS(ring->marks); i++)
+		if (is_mark_behind(sb, ring->marks[i], sizeof ring->marks[i], generation, end))
+			return TRUE;
 	for (guint64 at = next_candidate(ring, 0); at < sb->journal_size;
 	     at = next_candidate(ring, at + FORMAT_RECORD_ALIGN))
 		if (is_mark_behind(sb, ring->bytes + at, sb->journal_size - at, generation, end))

@@ -14,6 +14,10 @@ int journal_ring_read(Backing *backing, const Superblock *sb, JournalRing **ret_
 void journal_ring_free(JournalRing *ring);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(JournalRing, journal_ring_free)
 
+/* Every record before this sequence was on disk, by the durable-marks outside the ring; 0 if none of
+ * them counts. */
+guint64 journal_ring_durable(const JournalRing *ring);
+
 /* FALSE: this record, and what follows, does not count. */
 typedef gboolean (*JournalVisit)(const Record *record, gpointer data);
 
@@ -24,6 +28,6 @@ void journal_ring_scan(const JournalRing *ring, guint64 after, JournalVisit visi
 /* Calls `visit` for each record from the superblock's place on, until one is not valid, is of an
  * older generation than the one before or than the fence asks, or is refused.  Returns where the
  * first that does not count would be.  *ret_damaged (may be NULL): a durable-mark, further on or in
- * its other home, says that there were more, so that a record that was flushed is damaged. */
+ * another home, says that there were more, so that a record that was flushed is damaged. */
 JournalPlace journal_ring_walk(const JournalRing *ring, JournalVisit visit, gpointer data,
 			       gboolean *ret_damaged);

@@ -237,12 +237,28 @@ static gboolean append_mark(Journal *journal, guint64 sequence, guint8 *raw)
 
 void journal_mark_durable(Journal *journal, guint64 sequence)
 {
-	guint8 raw[sizeof(FormatRecord)];
+	guint8 raw[FORMAT_MARK_DISTANCE + sizeof(FormatRecord)] = {0};
 
 	/* Once more, away from the records that it speaks of: what takes these may take the mark
 	 * beside them, too.  If that fails there still is the one. */
-	if (append_mark(journal, sequence, raw))
-		backing_pwrite(journal->backing, raw, sizeof raw, FORMAT_MARK_OFFSET);
+	if (!append_mark(journal, sequence, raw))
+		return;
+	memcpy(raw + FORMAT_MARK_DISTANCE, raw, sizeof(FormatRecord));
+	backing_pwrite(journal->backing, raw, sizeof raw, FORMAT_MARKS_OFFSET);
+}
+
+void journal_mark_checkpoint(Journal *journal, guint64 sequence, guint64 generation)
+{
+	const Record record = {
+		.kind = FORMAT_RECORD_DURABLE,
+		.sequence = sequence,
+		.generation = generation,
+		.first = sequence,
+	};
+	guint8 raw[sizeof(FormatRecord)];
+
+	record_encode(&record, journal->seed, raw);
+	backing_pwrite(journal->backing, raw, sizeof raw, FORMAT_CHECKPOINT_MARK_OFFSET);
 }
 
 /* In one step: a durable-mark, which the map's lock does not hold back, must not get in between. */

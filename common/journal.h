@@ -53,9 +53,13 @@ int journal_commit(Journal *journal, guint64 ticket);
 /* Every record before this sequence is written. */
 guint64 journal_written(Journal *journal);
 
-/* Notes in the ring, if there is room, and in the mark's other home that every record before the
+/* Notes in the ring, if there is room, and in the mark's other homes that every record before the
  * sequence is on disk.  By one thread at a time. */
 void journal_mark_durable(Journal *journal, guint64 sequence);
+
+/* Notes, away from the superblocks, that one of `generation` - 1 is on disk, whose replay begins at
+ * this sequence.  By the thread that makes checkpoints. */
+void journal_mark_checkpoint(Journal *journal, guint64 sequence, guint64 generation);
 
 /* Records carry that generation from now on; returns where the first of them goes. */
 JournalPlace journal_cut(Journal *journal, guint64 generation);

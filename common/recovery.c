@@ -171,6 +171,7 @@ static gboolean find_end(Replay *replay, const JournalRing *ring, JournalPlace *
 	gboolean damaged;
 	JournalPlace head = journal_ring_walk(ring, visit_mark, replay, &damaged);
 
+	replay->durable = MAX(replay->durable, journal_ring_durable(ring));
 	if (damaged)
 		return error_set(error, STORAGEOS_ERROR_CORRUPT,
 				 "%s: journal record %" G_GUINT64_FORMAT

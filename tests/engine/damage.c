@@ -417,6 +417,61 @@ static void test_stale_head(const void *data)
 	CHECK_ERROR(checked, STORAGEOS_ERROR_CORRUPT, "superblocks are older");
 }
 
+static void zero(Backing *backing, guint64 offset, gsize length)
+{
+	g_autofree guint8 *zeros = g_malloc0(length);
+
+	CHECK_INT(backing_pwrite(backing, zeros, length, offset), 0);
+}
+
+/* Both superblocks are those of before a checkpoint, which nobody flushed before, and what it wrote
+ * is damaged: that looks as if the checkpoint never was. */
+static void test_forgotten_checkpoint(const void *data)
+{
+	g_autoptr(Backing) backing = new_backing();
+	guint8 a[FORMAT_SUPERBLOCK_SIZE], b[FORMAT_SUPERBLOCK_SIZE], block[BLOCK_SIZE];
+	Volume *volume = backing_open_volume(backing);
+
+	(void)data;
+	REQUIRE(volume);
+	CHECK_INT(backing_pread(backing, a, sizeof a, FORMAT_SUPERBLOCK_A), 0);
+	CHECK_INT(backing_pread(backing, b, sizeof b, FORMAT_SUPERBLOCK_B), 0);
+	CHECK_INT(volume_put_value(volume, 0xa1, BLOCK_SIZE, 0), 0);
+	close_volume(volume);
+	CHECK_INT(backing_pwrite(backing, a, sizeof a, FORMAT_SUPERBLOCK_A), 0);
+	CHECK_INT(backing_pwrite(backing, b, sizeof b, FORMAT_SUPERBLOCK_B), 0);
+	backing_faulty_flip(backing, find_slot(backing, 0xa1) + 5, 5);
+	CHECK(count_findings(backing) > 0);
+	volume = volume_open(backing_borrow(backing), "test", VOLUME_OPEN_READ_ONLY, NULL);
+	if (!volume)
+		return;
+	CHECK_INT(volume_get(volume, block, sizeof block, 0), -EBADMSG);
+	volume_abandon(volume);
+}
+
+/* The journal is gone, and with it any one block that says what was in it. */
+static void test_forgotten_flush(const void *data)
+{
+	g_autoptr(Backing) origin = new_backing();
+	Volume *volume = backing_open_volume(origin);
+
+	(void)data;
+	REQUIRE(volume);
+	CHECK_INT(volume_put_value(volume, 0xa1, BLOCK_SIZE, 0), 0);
+	CHECK_INT(volume_flush(volume), 0);
+	for (guint i = 0; i < FORMAT_MARKS; i++) {
+		g_autoptr(Backing) left = backing_faulty_crash(origin, G_MAXUINT64);
+		g_autoptr(GError) error = NULL;
+
+		zero(left, FORMAT_JOURNAL_OFFSET, 4 * MIB);
+		zero(left, FORMAT_MARKS_OFFSET + i * FORMAT_MARK_DISTANCE, FORMAT_MARK_DISTANCE);
+		CHECK(!volume_open(backing_borrow(left), "test", 0, &error));
+		CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, "was flushed, and is damaged");
+		CHECK(count_findings(left) > 0);
+	}
+	volume_abandon(volume);
+}
+
 /* The file was cut: what is gone is an error, the rest is there. */
 static void test_cut(const void *data)
 {
@@ -494,6 +549,10 @@ int main(int argc, char **argv)
 	test_add("inner nodes, bitmaps and superblocks are there twice", test_copies, NULL);
 	test_add("an older bitmap page does not pass for the newest", test_stale_bitmap, NULL);
 	test_add("older superblocks do not pass for the newest", test_stale_head, NULL);
+	test_add("older superblocks do not make a checkpoint forgotten", test_forgotten_checkpoint,
+		 NULL);
+	test_add("a journal that is gone is not taken for an empty one", test_forgotten_flush,
+		 NULL);
 	test_add("what is no volume is not opened", test_no_volume, NULL);
 	test_add("a backing that was cut", test_cut, NULL);
 	test_add("a backing that was cut in its journal", test_cut_in_journal, NULL);
