@@ -36,7 +36,8 @@ typedef struct {
 	const Superblock *sb;
 	CheckResult *result;
 	CheckGroup **groups;
-	guint64 n_groups;
+	guint64 n_groups; /* that the checkpoint has, and the backing ... */
+	guint64 n_places; /* ... has room for: the others are there once the journal claims there */
 	guint64 used, claimed; /* by the bitmaps; so far */
 	CheckProgress progress;
 	gpointer data;
@@ -50,8 +51,9 @@ typedef struct {
 	GArray *lost_below;  /* of CheckRange: below those, not dead; the first CHECK_MESSAGES */
 	guint64 refused;     /* claims: slots that are used twice, or do not exist */
 	gboolean cut_short;  /* a flushed record is damaged, or one cannot be replayed: ... */
-	gboolean stuck;      /* (it would change what is below a lost node) */
+	const char *stuck;   /* (what it does, if that is why; else NULL) */
 	JournalPlace end;    /* ... the one here: the first that does not count */
+	int problem;         /* what ended the walk of the journal; 0, or a negative errno */
 	/* The path to where it is, one of each level, and the copy of the last: what is not walked for
 	 * want of memory would pass for free. */
 	FormatNode nodes[FORMAT_LEVELS_MAX], copy;

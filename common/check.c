@@ -53,16 +53,16 @@ static guint64 slot_offset(const Check *check, guint64 slot)
 /* FALSE, with a finding, if the slot does not exist or is somebody else's. */
 static gboolean claim(Check *check, guint64 slot, const char *what, guint64 where)
 {
-	guint64 bit = slot_index(slot) - FORMAT_FIRST_INDEX;
+	guint64 bit = slot_index(slot) - FORMAT_FIRST_INDEX, group = slot_group(slot);
 	guint8 mask = (guint8)(1u << (bit % 8)), *byte;
 
-	if (!slot_is_usable(slot, check->n_groups)) {
+	if (!slot_is_usable(slot, check->n_places) || !check->groups[group]) {
 		found(check, "%s %" G_GUINT64_FORMAT ": slot %" G_GUINT64_FORMAT " does not exist",
 		      what, where, slot);
 		check->refused++;
 		return FALSE;
 	}
-	byte = &check->groups[slot_group(slot)]->claimed[bit / 8];
+	byte = &check->groups[group]->claimed[bit / 8];
 	if (*byte & mask) {
 		found(check,
 		      "%s %" G_GUINT64_FORMAT ": slot %" G_GUINT64_FORMAT " is used twice", what,
@@ -255,18 +255,19 @@ static guint64 groups_in_backing(const Check *check)
 {
 	guint64 size = backing_size(check->backing), from = check->sb->groups_offset;
 
-	return size > from ? (size - from) / FORMAT_GROUP_BYTES + 2 : 1;
+	return MIN(size > from ? (size - from) / FORMAT_GROUP_BYTES + 2 : 1, FORMAT_GROUPS_MAX);
 }
 
 static int load_groups(Check *check)
 {
-	guint64 n = MIN(check->sb->groups, groups_in_backing(check));
+	guint64 n = groups_in_backing(check);
 	int r = 0;
 
-	check->groups = g_try_new0(CheckGroup *, MAX(n, 1));
+	check->groups = g_try_new0(CheckGroup *, n);
 	if (!check->groups)
 		return -ENOMEM;
-	check->n_groups = n;
+	check->n_places = n;
+	check->n_groups = MIN(check->sb->groups, n);
 	if (check->n_groups < check->sb->groups) {
 		check->refused++;
 		found(check, "the backing ends before group %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT,
@@ -328,7 +329,6 @@ static gboolean visit_mark(const Record *record, gpointer data)
 	return TRUE;
 }
 
-/* A record's payload may lie in groups that the checkpoint does not know yet. */
 static gboolean payload_is_whole(Check *check, const Record *record)
 {
 	guint64 block = record->first;
@@ -383,6 +383,22 @@ static gboolean is_stuck(Check *check, const Record *record)
 	return FALSE;
 }
 
+/* Which may be in groups that the checkpoint does not know yet. */
+static gboolean claim_runs(Check *check, const Record *record)
+{
+	for (guint i = 0; i < record->n_runs; i++) {
+		const SlotRun *run = &record->runs[i];
+		CheckGroup **group = &check->groups[slot_group(run->slot)];
+
+		if (!*group && !(*group = g_try_new0(CheckGroup, 1)))
+			check->problem = -ENOMEM;
+		for (guint32 j = 0; j < run->count && !check->problem; j++)
+			if (!claim(check, run->slot + j, "journal record", record->sequence))
+				check->stuck = "names slots that are in use";
+	}
+	return !check->problem && !check->stuck;
+}
+
 static gboolean visit_record(const Record *record, gpointer data)
 {
 	Check *check = data;
@@ -398,17 +414,17 @@ static gboolean visit_record(const Record *record, gpointer data)
 			      record->sequence);
 		return FALSE;
 	}
+	whole = payload_is_whole(check, record);
+	if (!whole && record->sequence >= check->durable)
+		return FALSE; /* torn by a crash: recovery ends here */
 	if (is_stuck(check, record)) {
-		check->stuck = TRUE;
+		check->stuck = "changes blocks under a node that is lost";
 		found(check,
 		      "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
 		      "-%" G_GUINT64_FORMAT ": the map's node over them is lost",
 		      record->sequence, record->first, record->first + record->blocks - 1);
 		return FALSE;
 	}
-	whole = payload_is_whole(check, record);
-	if (!whole && record->sequence >= check->durable)
-		return FALSE; /* torn by a crash: recovery ends here */
 	if (!whole)
 		lose(check, record->first, record->blocks);
 	if (!whole)
@@ -416,13 +432,10 @@ static gboolean visit_record(const Record *record, gpointer data)
 		      "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
 		      "-%" G_GUINT64_FORMAT ": flushed payload is damaged",
 		      record->sequence, record->first, record->first + record->blocks - 1);
+	if (!claim_runs(check, record))
+		return FALSE;
 	check->result->records++;
 	check->result->blocks += record->kind == FORMAT_RECORD_WRITE ? record->blocks : 0;
-	for (guint i = 0; i < record->n_runs; i++)
-		for (guint32 j = 0; j < record->runs[i].count; j++)
-			if (slot_group(record->runs[i].slot) < check->n_groups)
-				claim(check, record->runs[i].slot + j, "journal record",
-				      record->sequence);
 	return TRUE;
 }
 
@@ -443,7 +456,7 @@ static int check_journal(Check *check)
 		      check->end.sequence);
 	if (check->sb->clean && check->result->records)
 		found(check, "the journal has records though the volume was closed in order");
-	return 0;
+	return check->problem;
 }
 
 static int check_all(Check *check)
@@ -494,7 +507,7 @@ void check_free(Check *check)
 {
 	if (!check)
 		return;
-	for (guint64 g = 0; g < check->n_groups; g++)
+	for (guint64 g = 0; g < check->n_places; g++)
 		g_free(check->groups[g]);
 	g_free(check->groups);
 	g_array_unref(check->copies);

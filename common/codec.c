@@ -65,7 +65,7 @@ static gboolean geometry_valid(const Superblock *sb)
 	       sb->journal_size <= FORMAT_JOURNAL_MAX &&
 	       sb->journal_size % FORMAT_JOURNAL_UNIT == 0 &&
 	       sb->groups_offset == FORMAT_JOURNAL_OFFSET + sb->journal_size &&
-	       sb->groups <= (guint64)1 << (FORMAT_SLOT_BITS - FORMAT_GROUP_SHIFT);
+	       sb->groups <= FORMAT_GROUPS_MAX;
 }
 
 static gboolean state_coherent(const Superblock *sb)

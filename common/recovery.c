@@ -178,6 +178,11 @@ static gboolean find_end(Replay *replay, const JournalRing *ring, JournalPlace *
 				 " was flushed, and is damaged: opening would lose it and what follows",
 				 name, head.sequence);
 	head = journal_ring_walk(ring, visit_verify, replay, NULL);
+	if (replay->problem == -EUCLEAN)
+		return error_set(error, STORAGEOS_ERROR_CORRUPT,
+				 "%s: journal record %" G_GUINT64_FORMAT
+				 " names slots that are in use: is the superblock an older one?",
+				 name, head.sequence);
 	if (replay->problem)
 		return error_set_errno(error, replay->problem, "%s: read the journal", name);
 	if (head.sequence < replay->durable)

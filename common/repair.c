@@ -135,8 +135,7 @@ static gboolean plan_journal(RepairPlan *plan, RepairFlags flags, GError **error
 	if (plan->may_cut) {
 		add(plan->left, "journal record %" G_GUINT64_FORMAT " %s: the volume cannot be opened",
 		    check->end.sequence,
-		    check->stuck ? "changes blocks under a node that is lost"
-				 : "was flushed, and is damaged");
+		    check->stuck ? check->stuck : "was flushed, and is damaged");
 		return TRUE;
 	}
 	plan->work->cut = TRUE;

@@ -103,7 +103,7 @@ int slots_grow(Slots *slots, guint64 had)
 
 	if (slots->n_groups > had) /* somebody else did; only growers change it */
 		return 0;
-	if (had >= (guint64)1 << (FORMAT_SLOT_BITS - FORMAT_GROUP_SHIFT))
+	if (had >= FORMAT_GROUPS_MAX)
 		return -ENOSPC;
 	group = g_try_new0(Group, 1);
 	if (!group)

@@ -17,279 +17,22 @@
  * one case in N, STORAGEOS_ROT=I/N (1/N ... N/N) a part of all, with a test's name as argument that
  * one alone.  Without it each test takes a sample.  The seed decides which.
  */
-#include <errno.h>
 #include <malloc.h>
-#include <signal.h>
-#include <unistd.h>
 
 #include "common/check.h"
-#include "common/error.h"
 #include "common/journal-ring.h"
 #include "common/logging.h"
-#include "common/repair.h"
 #include "common/superblock.h"
-#include "tests/engine/rot-scene.h"
-
-#define CASE_SECONDS 60 /* no case may take longer; each takes milliseconds */
-#define PART_CASES 64u	/* that go together into one part of all */
-#define NEWS_ROUNDS 8u
-#define NEWS 1000000u /* the number of what is written after an open */
+#include "tests/engine/rot-sweep.h"
 
 static void no_log(LoggingLevel level, const char *line)
 {
 	(void)level, (void)line;
 }
 
-/* ---- one case */
-
-typedef enum { FLIP, PUT, SWAP, CUT } DamageKind;
-
-typedef struct {
-	DamageKind kind;
-	guint64 at;	     /* FLIP, CUT: byte; else unit */
-	guint64 other;	     /* FLIP: bit; SWAP: unit; PUT: version */
-	const guint8 *bytes; /* PUT */
-} Damage;
-
-/* The cases of a test. */
-typedef struct {
-	const Scene *scene;
-	Backing *copy; /* made new for each */
-	TestRandom random;
-	guint64 of, met;       /* cases that there are, and that were come across */
-	guint64 stride;	       /* one in so many is taken */
-	guint64 part, n_parts; /* 0 ... n_parts - 1 */
-	guint64 cases, used, noticed, refused, lost;
-} Sweep;
-
-static char now_at[200];
-
-static void took_too_long(int signal)
-{
-	static const char text[] = "Bail out! a case hangs: ";
-
-	(void)signal;
-	if (write(STDOUT_FILENO, text, sizeof text - 1) < 0 ||
-	    write(STDOUT_FILENO, now_at, strlen(now_at)) < 0 || write(STDOUT_FILENO, "\n", 1) < 0)
-		_exit(4);
-	_exit(3);
-}
-
-static void begin_case(const Scene *scene, const Damage *damage)
-{
-	static const char *const names[] = {"flip", "put back", "swap", "cut"};
-
-	g_snprintf(now_at, sizeof now_at,
-		   "%s: %s %" G_GUINT64_FORMAT " (unit %" G_GUINT64_FORMAT "), %" G_GUINT64_FORMAT,
-		   scene->name, names[damage->kind], damage->at,
-		   damage->kind == FLIP || damage->kind == CUT ? damage->at / ROT_UNIT : damage->at,
-		   damage->other);
-	test_row("%s", now_at);
-	alarm(CASE_SECONDS);
-}
-
-static void do_damage(Sweep *sweep, const Damage *damage)
-{
-	const guint8 *bytes = sweep->scene->image->bytes;
-
-	rot_copy_renew(sweep->copy);
-	switch (damage->kind) {
-	case FLIP:
-		rot_copy_flip(sweep->copy, damage->at, (guint)damage->other);
-		break;
-	case PUT:
-		rot_copy_put(sweep->copy, damage->at, damage->bytes);
-		break;
-	case SWAP:
-		rot_copy_put(sweep->copy, damage->at, bytes + damage->other * ROT_UNIT);
-		rot_copy_put(sweep->copy, damage->other, bytes + damage->at * ROT_UNIT);
-		break;
-	case CUT:
-		rot_copy_cut(sweep->copy, damage->at);
-		break;
-	}
-}
-
-static CheckResult *checked(Backing *backing)
-{
-	return check_run(backing, NULL, NULL, NULL);
-}
-
-/* Whether check has something to say. */
-static gboolean is_noticed(const CheckResult *result)
-{
-	return !result || result->errors;
-}
-
-static gboolean is_listed(const CheckResult *result, guint64 block)
-{
-	for (guint i = 0; result && i < result->lost->len; i++) {
-		const CheckRange *range = &g_array_index(result->lost, CheckRange, i);
-
-		if (range->first <= block && block < range->end)
-			return TRUE;
-	}
-	return FALSE;
-}
-
-/* What cannot be read, check lists. */
-static void check_lists_lost(const CheckResult *result, const Sight *sight)
-{
-	CHECK(is_noticed(result) || !sight->errors);
-	for (guint place = 0; place < SCENE_PLACES; place++)
-		if (sight->lost[place] && !is_listed(result, scene_block(place)))
-			FAIL("block %" G_GUINT64_FORMAT
-			     " cannot be read, and check does not list it",
-			     scene_block(place));
-}
-
-static void check_names_place(const GError *error)
-{
-	static const char *const places[] = {"superblock", "journal", "bitmap", "node",
-					     "no storageos volume"};
-
-	for (guint i = 0; i < G_N_ELEMENTS(places); i++)
-		if (strstr(error->message, places[i]))
-			return;
-	FAIL("the error names no place: %s", error->message);
-}
-
-static Volume *try_open(Sweep *sweep, VolumeOpenFlags flags, gboolean noticed)
-{
-	g_autoptr(GError) error = NULL;
-	Volume *volume = volume_open(backing_borrow(sweep->copy), "test", flags, &error);
-
-	if (volume)
-		return volume;
-	check_names_place(error);
-	if (!noticed)
-		FAIL("open says '%s', check nothing", error->message);
-	sweep->refused += flags == VOLUME_OPEN_READ_ONLY;
-	return NULL;
-}
-
-/* Writes to every other place, again and again, so that many slots that count as free are taken;
- * what was written, and the rest, reads as it should. */
-static void write_on(Sweep *sweep, Volume *volume, const Sight *before)
-{
-	const Scene *scene = sweep->scene;
-	guint32 news[SCENE_PLACES] = {0};
-	Sight after;
-
-	for (guint round = 0; round < NEWS_ROUNDS; round++)
-		for (guint place = 0; place < SCENE_PLACES; place += 2)
-			if (!scene_write(volume, place, NEWS + round))
-				news[place] = NEWS + round;
-	volume_checkpoint(volume);
-	after = scene_read(scene, volume, before->allowed, news, SCENE_MOST);
-	for (guint place = 0; place < SCENE_PLACES; place++)
-		CHECK(!after.lost[place] || before->lost[place]);
-	if (!volume_close(volume, NULL))
-		return;
-	volume = volume_open(backing_borrow(sweep->copy), "test", VOLUME_OPEN_READ_ONLY, NULL);
-	if (!CHECK(volume != NULL))
-		return;
-	scene_read(scene, volume, before->allowed, news, SCENE_FEW);
-	volume_abandon(volume);
-}
-
-/* What repair would say: it wants a replay only of what opens, and an end of the journal only of
- * what does not. */
-static void check_plan(Sweep *sweep, gboolean opened)
-{
-	g_autoptr(RepairPlan) plan = repair_plan(sweep->copy, 0, NULL, NULL, NULL);
-
-	if (!plan)
-		CHECK(!opened);
-	else if (opened)
-		CHECK(!plan->may_cut);
-	else
-		CHECK(!plan->replay);
-}
-
-/* `use`: it is not only read. */
-static void run_case(Sweep *sweep, const Damage *damage, gboolean use)
-{
-	const Scene *scene = sweep->scene;
-	g_autoptr(CheckResult) result = NULL;
-	gboolean opened;
-	Volume *volume;
-	Sight sight;
-
-	begin_case(scene, damage);
-	do_damage(sweep, damage);
-	result = checked(sweep->copy);
-	sweep->cases++;
-	sweep->used += use;
-	sweep->noticed += is_noticed(result);
-	volume = try_open(sweep, VOLUME_OPEN_READ_ONLY, is_noticed(result));
-	opened = volume != NULL;
-	if (volume) {
-		sight = scene_read(scene, volume, scene_all_states(scene), NULL,
-				   use ? SCENE_MOST : SCENE_FEW);
-		sweep->lost += sight.errors != 0;
-		check_lists_lost(result, &sight);
-		volume_abandon(volume);
-	}
-	if (use)
-		check_plan(sweep, opened);
-	volume = use ? try_open(sweep, 0, is_noticed(result)) : NULL;
-	if (volume) {
-		sight = scene_read(scene, volume, scene_all_states(scene), NULL, SCENE_FEW);
-		check_lists_lost(result, &sight);
-		write_on(sweep, volume, &sight);
-	}
-}
-
-/* ---- the two volumes, and how much of everything */
+/* ---- the two volumes */
 
 static Scene *scenes[2]; /* made when first asked for */
-
-/* Of `of` cases about `sample` are taken, unless something else is asked for. */
-static Sweep sweep_begin(const Scene *scene, guint64 of, guint64 sample)
-{
-	const char *wanted = g_getenv("STORAGEOS_ROT");
-	Sweep sweep = {
-		.scene = scene,
-		.copy = rot_copy_new(scene->image),
-		.random = test_random_new(test_seed()),
-		.of = of,
-		.stride = MAX(of / (test_is_instrumented() ? sample / 16 : sample), 1),
-		.n_parts = 1,
-	};
-	char *rest;
-
-	if (!wanted)
-		return sweep;
-	sweep.stride = MAX(g_ascii_strtoull(wanted, &rest, 10), 1);
-	if (*rest == '/') { /* one part of all */
-		sweep.part = sweep.stride - 1;
-		sweep.n_parts = MAX(g_ascii_strtoull(rest + 1, NULL, 10), 1);
-		sweep.stride = 1;
-	}
-	return sweep;
-}
-
-/* Whether the next case is to be run; none is once one failed. */
-static gboolean sweep_takes(Sweep *sweep)
-{
-	guint64 number = sweep->met++;
-
-	if (sweep->stride > 1)
-		return test_random_below(&sweep->random, sweep->stride) == 0 && !test_failed();
-	return number / PART_CASES % sweep->n_parts == sweep->part && !test_failed();
-}
-
-static void sweep_end(Sweep *sweep)
-{
-	alarm(0);
-	backing_free(sweep->copy);
-	test_note("%s: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " cases, %" G_GUINT64_FORMAT
-		  " of them used as well; check noticed %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT
-		  " not opened, blocks lost in %" G_GUINT64_FORMAT,
-		  sweep->scene->name, sweep->cases, sweep->of, sweep->used, sweep->noticed,
-		  sweep->refused, sweep->lost);
-}
 
 /* Notes in the image which bytes anything reads at all. */
 static void note_reads(const Scene *scene)
@@ -299,8 +42,8 @@ static void note_reads(const Scene *scene)
 	Volume *volume;
 
 	rot_copy_note(copy);
-	result = checked(copy);
-	CHECK(!is_noticed(result));
+	result = check_run(copy, NULL, NULL, NULL);
+	CHECK(result && !result->errors);
 	volume = volume_open(backing_borrow(copy), "test", VOLUME_OPEN_READ_ONLY, NULL);
 	REQUIRE(volume);
 	scene_read(scene, volume, scene_all_states(scene), NULL, SCENE_WHOLE);
@@ -372,6 +115,62 @@ static void test_sound(const void *data)
 		  "%" G_GUINT64_FORMAT " versions; %" G_GUINT64_FORMAT " bytes are ever read; "
 		  "%u states may be found",
 		  scene->name, written, versions, read, scene->n_states);
+}
+
+/* ---- one damage */
+
+typedef enum { FLIP, PUT, SWAP, CUT } DamageKind;
+
+typedef struct {
+	DamageKind kind;
+	guint64 at;	     /* FLIP, CUT: byte; else unit */
+	guint64 other;	     /* FLIP: bit; SWAP: unit; PUT: version */
+	const guint8 *bytes; /* PUT */
+} Damage;
+
+static void name_case(Sweep *sweep, const Damage *damage)
+{
+	static const char *const names[] = {"flip", "put back", "swap", "cut"};
+
+	sweep_name(sweep,
+		   "%s %" G_GUINT64_FORMAT " (unit %" G_GUINT64_FORMAT "), %" G_GUINT64_FORMAT,
+		   names[damage->kind], damage->at,
+		   damage->kind == FLIP || damage->kind == CUT ? damage->at / ROT_UNIT : damage->at,
+		   damage->other);
+}
+
+static void do_damage(Sweep *sweep, const Damage *damage)
+{
+	const guint8 *bytes = sweep->scene->image->bytes;
+
+	rot_copy_renew(sweep->copy);
+	switch (damage->kind) {
+	case FLIP:
+		rot_copy_flip(sweep->copy, damage->at, (guint)damage->other);
+		break;
+	case PUT:
+		rot_copy_put(sweep->copy, damage->at, damage->bytes);
+		break;
+	case SWAP:
+		rot_copy_put(sweep->copy, damage->at, bytes + damage->other * ROT_UNIT);
+		rot_copy_put(sweep->copy, damage->other, bytes + damage->at * ROT_UNIT);
+		break;
+	case CUT:
+		rot_copy_cut(sweep->copy, damage->at);
+		break;
+	}
+}
+
+/* `use`: it is not only read. */
+static void run_case(Sweep *sweep, const Damage *damage, gboolean use)
+{
+	name_case(sweep, damage);
+	do_damage(sweep, damage);
+	sweep_judge(sweep, use ? SWEEP_WRITE : SWEEP_READ);
+	if (!use)
+		return;
+	do_damage(sweep, damage);
+	sweep_judge(sweep, SWEEP_MEND);
 }
 
 /* ---- every bit */
@@ -491,6 +290,84 @@ static void test_put_back(const void *data)
 	sweep_end(&sweep);
 }
 
+/* ---- several blocks at once */
+
+#define SEVERAL 10u /* blocks, at most */
+
+static const char *damage_unit(Sweep *sweep, guint64 unit, const GArray *units, guint how)
+{
+	const GPtrArray *versions = sweep->scene->image->versions[unit];
+	guint8 bytes[ROT_UNIT] = {0};
+	guint64 other;
+
+	switch (how) {
+	case 0:
+		rot_copy_put(sweep->copy, unit, bytes);
+		return "zeros";
+	case 1:
+		test_random_fill(&sweep->random, bytes, sizeof bytes);
+		rot_copy_put(sweep->copy, unit, bytes);
+		return "garbage";
+	case 2:
+		other = test_random_below(&sweep->random, versions->len);
+		rot_copy_put(sweep->copy, unit, versions->pdata[other]);
+		return "older";
+	default:
+		other = g_array_index(units, guint64,
+				      test_random_below(&sweep->random, units->len));
+		rot_copy_put(sweep->copy, unit, sweep->scene->image->bytes + other * ROT_UNIT);
+		return "another's";
+	}
+}
+
+/* Where the marks beside the ring are gone together with records in it, nothing is left that tells
+ * of what was flushed since the last checkpoint. */
+static gboolean is_beyond_promise(gboolean marks, gboolean ring)
+{
+	return marks && ring;
+}
+
+/* Damages some of the blocks, any or such that follow each other, in one way or in several.  FALSE:
+ * more than anything could notice. */
+static gboolean damage_several(Sweep *sweep, const GArray *units)
+{
+	TestRandom *random = &sweep->random;
+	guint n = 2 + (guint)test_random_below(random, SEVERAL - 1);
+	guint first = (guint)test_random_below(random, units->len);
+	guint way = (guint)test_random_below(random, 8);
+	gboolean neighbours = test_random_below(random, 4) == 0, marks = FALSE, ring = FALSE;
+	g_autoptr(GString) what = g_string_new(NULL);
+
+	rot_copy_renew(sweep->copy);
+	for (guint i = 0; i < n; i++) {
+		guint at = neighbours ? (first + i) % units->len
+				      : (guint)test_random_below(random, units->len);
+		guint64 unit = g_array_index(units, guint64, at);
+		guint how = way < 4 ? way : (guint)test_random_below(random, 4);
+
+		marks |=
+			unit * ROT_UNIT - FORMAT_MARKS_OFFSET < FORMAT_MARKS * FORMAT_MARK_DISTANCE;
+		ring |= unit * ROT_UNIT - FORMAT_JOURNAL_OFFSET < SCENE_JOURNAL;
+		g_string_append_printf(what, "%" G_GUINT64_FORMAT " %s, ", unit,
+				       damage_unit(sweep, unit, units, how));
+	}
+	sweep_name(sweep, "%s", what->str);
+	return !is_beyond_promise(marks, ring);
+}
+
+static void test_several(const void *data)
+{
+	const Scene *scene = the_scene(data);
+	g_autoptr(GArray) units = written_units(scene->image);
+	const guint64 cases = 400000;
+	Sweep sweep = sweep_begin(scene, cases, 2000);
+
+	for (guint64 i = 0; i < cases; i++)
+		if (sweep_takes(&sweep) && damage_several(&sweep, units))
+			sweep_judge(&sweep, i % 2 ? SWEEP_WRITE : SWEEP_MEND);
+	sweep_end(&sweep);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -502,13 +379,13 @@ int main(int argc, char **argv)
 		{"the backing is cut", test_cut},
 		{"two blocks are swapped", test_swap},
 		{"an older version of a block is back", test_put_back},
+		{"several blocks are damaged", test_several},
 	};
 	int status;
 
 	logging_set_sink(no_log);
 	mallopt(M_MMAP_THRESHOLD, 64 * MIB); /* much time goes into faulting in fresh memory */
 	mallopt(M_TRIM_THRESHOLD, G_MAXINT);
-	signal(SIGALRM, took_too_long);
 	for (guint i = 0; i < G_N_ELEMENTS(tests) * 2; i++) {
 		g_autofree char *name = g_strdup_printf("rot: %s: %s", i % 2 ? "died" : "closed",
 							tests[i / 2].name);
