@@ -506,13 +506,19 @@ int checkpointer_throttle(Checkpointer *cp, guint64 bytes)
 	return r;
 }
 
-gboolean checkpointer_settle(Checkpointer *cp, guint seconds)
+guint64 checkpointer_settle(Checkpointer *cp)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+
+	g_cond_signal(&cp->wake);
+	return ++cp->settle_asked;
+}
+
+gboolean checkpointer_settled(Checkpointer *cp, guint64 ticket, guint seconds)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 	gint64 until = g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND;
-	guint64 ticket = ++cp->settle_asked;
 
-	g_cond_signal(&cp->wake);
 	while (cp->settle_done < ticket)
 		if (!lock_wait_until(&cp->done, &cp->lock, until))
 			return FALSE;

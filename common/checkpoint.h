@@ -49,8 +49,10 @@ int checkpointer_throttle(Checkpointer *checkpointer, guint64 bytes);
 typedef void (*CheckpointerCall)(Engine *engine, gpointer data);
 void checkpointer_call(Checkpointer *checkpointer, CheckpointerCall call, gpointer data);
 
-/* Waits until what was discarded is free and given back, for `seconds` at most. */
-gboolean checkpointer_settle(Checkpointer *checkpointer, guint seconds);
+/* Asks that what was discarded is freed and given back; a ticket to wait for that with, for `seconds`
+ * at most. */
+guint64 checkpointer_settle(Checkpointer *checkpointer);
+gboolean checkpointer_settled(Checkpointer *checkpointer, guint64 ticket, guint seconds);
 
 guint64 checkpointer_count(Checkpointer *checkpointer);
 

@@ -315,9 +315,14 @@ int volume_checkpoint(Volume *volume)
 	return volume->checkpointer ? checkpointer_run(volume->checkpointer) : -EROFS;
 }
 
-gboolean volume_settle(Volume *volume, guint seconds)
+guint64 volume_settle(Volume *volume)
 {
-	return volume->checkpointer && checkpointer_settle(volume->checkpointer, seconds);
+	return volume->checkpointer ? checkpointer_settle(volume->checkpointer) : 0;
+}
+
+gboolean volume_settled(Volume *volume, guint64 ticket, guint seconds)
+{
+	return volume->checkpointer && checkpointer_settled(volume->checkpointer, ticket, seconds);
 }
 
 static void format_uuid(const guint8 *u, char *text)

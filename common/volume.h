@@ -146,6 +146,7 @@ int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 
 /* Makes a checkpoint now and waits for it. */
 int volume_checkpoint(Volume *volume);
 
-/* Waits until the space of everything that was discarded went back to the backing, for
- * `seconds` at most.  FALSE if it took longer. */
-gboolean volume_settle(Volume *volume, guint seconds);
+/* Asks that the space of everything that was discarded until now goes back to the backing.  Returns a
+ * ticket to wait for that with, for `seconds` at most, as often as one likes; FALSE: not yet. */
+guint64 volume_settle(Volume *volume);
+gboolean volume_settled(Volume *volume, guint64 ticket, guint seconds);

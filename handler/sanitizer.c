@@ -8,7 +8,6 @@
 #define PIECE VOLUME_ATOMIC_MAX
 #define PIECE_PARTS (PIECE / SANITIZE_PATTERN_MAX)
 #define PAUSE (10 * 1000) /* us */
-#define PATIENCE 64	  /* s: no checkpoints take longer */
 
 struct Sanitizer {
 	SanitizerOwner owner;
@@ -93,15 +92,16 @@ static int wait_until_idle(Sanitizer *s)
 static int erase(Sanitizer *s)
 {
 	int r = volume_discard(s->volume, 0, volume_size(s->volume));
+	guint64 ticket;
 
 	if (!r)
 		r = volume_flush(s->volume);
-	/* Each call asks anew, so that one that does not wait for long enough asks for ever. */
-	for (guint seconds = 1; !r; seconds = MIN(2 * seconds, PATIENCE)) {
+	if (r)
+		return r;
+	ticket = volume_settle(s->volume);
+	do
 		r = go_on(s);
-		if (!r && volume_settle(s->volume, seconds))
-			return 0;
-	}
+	while (!r && !volume_settled(s->volume, ticket, 1));
 	return r;
 }
 

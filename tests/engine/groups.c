@@ -49,7 +49,7 @@ static void test_only_lost(const void *data)
 		REQUIRE(volume && fill(volume));
 		CHECK_INT(volume_discard(volume, holes[i] + BLOCK_SIZE, 20 * MIB - BLOCK_SIZE), 0);
 		CHECK_INT(volume_put_value(volume, 0, BLOCK_SIZE, holes[i]), 0);
-		CHECK(volume_settle(volume, 20));
+		CHECK(volume_settled(volume, volume_settle(volume), 20));
 		check_all(volume, holes[i], end);
 		close_volume(volume);
 		backing_check(memory);

@@ -386,7 +386,7 @@ static void open_use_close(Race *race, TestRandom *random, guint number)
 	for (guint64 block = 150; block < 150 + test_random_below(random, 3); block++)
 		write_next(race, block);
 	if (test_random_below(random, 2))
-		volume_settle(race->volume, 0); /* asked for, and not waited for */
+		volume_settle(race->volume); /* asked for, and not waited for */
 	g_usleep((gulong)test_random_below(random, 3000));
 	close_volume(race->volume);
 	race->volume = backing_open_volume(race->backing);
@@ -505,7 +505,7 @@ static void test_reclaim_against_write(const void *data)
 	backing_faulty_delay(race.backing, FAULTY_READ, 500);
 	race_run(&race, sides, G_N_ELEMENTS(sides));
 	no_delays(&race);
-	CHECK(volume_settle(race.volume, 20));
+	CHECK(volume_settled(race.volume, volume_settle(race.volume), 20));
 	for (guint64 block = 0; block < race.blocks; block++)
 		mapped += get(&race.times[block]) != 0;
 	volume_get_info(race.volume, &info);

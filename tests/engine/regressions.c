@@ -401,7 +401,7 @@ static void test_discarded_before_crash(const void *data)
 	volume_abandon(volume);
 	volume = backing_open_volume(left);
 	REQUIRE(volume);
-	CHECK(volume_settle(volume, 20));
+	CHECK(volume_settled(volume, volume_settle(volume), 20));
 	volume_get_info(volume, &info);
 	CHECK_UINT(info.data_bytes, 0);
 	close_volume(volume);
