@@ -350,6 +350,13 @@ static gboolean wait_a_second(Device *device)
 	return go_on;
 }
 
+static void give_up(Device *device, const char *name, const GError *error)
+{
+	log_error("%s: not served until tcmu-runner is started again: %s", name,
+		  error ? error->message : "failed");
+	g_atomic_int_set(&device->unit.state, SCSI_LOST);
+}
+
 static gpointer waiter_run(gpointer data)
 {
 	Device *device = data;
@@ -365,8 +372,7 @@ static gpointer waiter_run(gpointer data)
 			return NULL;
 		}
 		if (!opening_may_come(error)) {
-			log_error("%s: the volume will not be waited for any longer: %s",
-				  device->name, error ? error->message : "failed");
+			give_up(device, device->name, error);
 			return NULL;
 		}
 	}
@@ -449,6 +455,7 @@ static gboolean open_parts(Device *device, const OpeningDevice *opening, GError 
 Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError **error)
 {
 	Device *device = g_try_new0(Device, 1);
+	g_autoptr(GError) reason = NULL;
 	sigset_t all, before;
 	gboolean ok;
 
@@ -473,10 +480,15 @@ Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError *
 	/* No thread that is made here may take a signal: the runner's handlers end threads. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	ok = open_parts(device, opening, error);
+	ok = open_parts(device, opening, &reason);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (ok)
 		return device;
+	if (opening->served_before) {
+		give_up(device, opening->cfgstring, reason);
+		return device;
+	}
+	g_propagate_error(error, g_steal_pointer(&reason));
 	device_close(device);
 	return NULL;
 }

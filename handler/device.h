@@ -15,6 +15,8 @@
  * A device that the runner finds when it starts was served before, and its initiators may be in the
  * middle of something.  Nobody would try again to open it, so it does that itself, once a second,
  * where the volume may come back; until then every command is answered "not ready, becoming ready".
+ * Where it may not, the device is open all the same, so that its commands are answered ("not ready,
+ * manual intervention required") and do not wait for nobody.
  *
  * Threading: device_submit() from any thread, those that complete requests included; the others
  * alone.
@@ -31,7 +33,7 @@
 typedef struct Device Device;
 
 /* Opens the volume that is named, or makes it (opening.h).  Takes as long as the volume's recovery
- * does. */
+ * does.  NULL only for a device that was not served before, and where memory is short. */
 Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError **error);
 
 /* Ends the threads and closes the volume; nothing may be queued any more. */

@@ -205,6 +205,8 @@ static RunnerStatus check_state(ScsiUnit *unit, const ScsiRow *row, const ScsiCo
 		if (row->opcode != 0x48)
 			return sense_refuse(command->sense, sense_sanitize_failed);
 		break;
+	case SCSI_LOST:
+		return sense_refuse(command->sense, sense_intervention_required);
 	default:
 		break;
 	}

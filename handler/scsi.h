@@ -51,7 +51,12 @@ typedef struct {
 	guint8 pattern[SANITIZE_PATTERN_MAX];
 } Sanitize;
 
-typedef enum { SCSI_NORMAL, SCSI_SANITIZING, SCSI_SANITIZE_FAILED } ScsiState;
+typedef enum {
+	SCSI_NORMAL,
+	SCSI_SANITIZING,
+	SCSI_SANITIZE_FAILED,
+	SCSI_LOST, /* there is no volume, and there will not be one */
+} ScsiState;
 
 /* One logical unit.  Who owns it sets what is above the line, and zeroes the rest. */
 typedef struct {

@@ -7,6 +7,7 @@
 #include "common/bytes.h"
 
 const SenseCode sense_becoming_ready = {0x2, 0x04, 0x01};
+const SenseCode sense_intervention_required = {0x2, 0x04, 0x03};
 const SenseCode sense_sanitize_in_progress = {0x2, 0x04, 0x1b};
 const SenseCode sense_sanitize_failed = {0x3, 0x31, 0x03};
 const SenseCode sense_parameter_list_length = {0x5, 0x1a, 0x00};

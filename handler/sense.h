@@ -22,6 +22,7 @@ typedef struct {
 } SenseCode;
 
 extern const SenseCode sense_becoming_ready;
+extern const SenseCode sense_intervention_required;
 extern const SenseCode sense_sanitize_in_progress;
 extern const SenseCode sense_sanitize_failed;
 extern const SenseCode sense_parameter_list_length;
