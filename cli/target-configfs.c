@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "cli/process.h"
-#include "common/autofd.h"
 #include "common/error.h"
+#include "common/files.h"
 #include "common/logging.h"
 #include "common/pool.h"
 #include "common/runner-bus.h"
@@ -101,18 +101,9 @@ char *target_backstore_find_volume(const char *volume)
 	return directory ? g_path_get_basename(directory) : NULL;
 }
 
-/* FALSE and errno. */
-static gboolean write_text(const char *directory, const char *name, const char *text)
-{
-	g_autofree char *path = g_build_filename(directory, name, NULL);
-	autofd fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-}
-
 gboolean target_backstore_set_serial(const char *backstore, const char *serial, GError **error)
 {
-	return write_text(backstore, "wwn/vpd_unit_serial", serial) ||
+	return files_set_attribute(backstore, "wwn/vpd_unit_serial", serial) ||
 	       error_set_errno(error, errno, "set the unit serial of %s", backstore);
 }
 
@@ -134,8 +125,8 @@ static void silence(const char *device)
 	g_autofree char *disks = g_build_filename(sys, "scsi_disk", NULL);
 	g_autofree char *disk = scsi_disk(disks);
 
-	if (!disk || !write_text(disk, "cache_type", "temporary write through") ||
-	    !write_text(sys, "state", "offline"))
+	if (!disk || !files_set_attribute(disk, "cache_type", "temporary write through") ||
+	    !files_set_attribute(sys, "state", "offline"))
 		log_debug("%s: cannot be silenced: %s", device, g_strerror(errno));
 }
 
@@ -143,9 +134,10 @@ void target_abandon(const char *backstore, const char *device)
 {
 	if (device)
 		silence(device);
-	/* Older kernels have no actions: there the commands run into their time-out of 30 s. */
-	if (!write_text(backstore, "action/block_dev", "1") ||
-	    !write_text(backstore, "action/reset_ring", "2"))
+	/* Older kernels have no actions: there the commands run into their time-out of 30 s, which
+	 * the plugin leaves on. */
+	if (!files_set_attribute(backstore, "action/block_dev", "1") ||
+	    !files_set_attribute(backstore, "action/reset_ring", "2"))
 		log_debug("%s: cannot reset its ring: %s", backstore, g_strerror(errno));
 }
 

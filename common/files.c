@@ -140,6 +140,14 @@ gboolean files_publish(const char *temporary, const char *path, GError **error)
 	return files_sync_parent(path, error);
 }
 
+gboolean files_set_attribute(const char *directory, const char *name, const char *value)
+{
+	g_autofree char *path = g_build_filename(directory, name, NULL);
+	autofd fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value);
+}
+
 gboolean files_sync_parent(const char *path, GError **error)
 {
 	g_autofree char *parent = g_path_get_dirname(path);

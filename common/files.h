@@ -28,6 +28,10 @@ typedef enum {
 gboolean files_write(const char *path, const char *data, gsize length, mode_t mode, FilesWrite how,
 		     GError **error);
 
+/* Gives what the kernel shows as a file (in /sys, in configfs) a value, in one write.  FALSE and
+ * errno where the kernel refuses. */
+gboolean files_set_attribute(const char *directory, const char *name, const char *value);
+
 /* Renames a file where nothing has the new name yet (EXISTS otherwise) and makes that durable.
  * Both lie in the same directory. */
 gboolean files_publish(const char *temporary, const char *path, GError **error);

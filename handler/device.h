@@ -8,9 +8,9 @@
  * one flush of the volume.
  *
  * Every request ends: it takes one pass through the engine, which sleeps for the disk only, and
- * one that was not begun within DEVICE_DEADLINE is answered BUSY and not begun at all.  (The kernel
- * gives a command up after 30 s; a write that landed later than that might land upon what the
- * initiator has written since.)
+ * one that was not begun within DEVICE_DEADLINE is answered BUSY and not begun at all.  (Where the
+ * kernel's time-out of 30 s is on, timeout.h, a write that landed later than that might land upon
+ * what the initiator has written since.)
  *
  * A device that the runner finds when it starts was served before, and its initiators may be in the
  * middle of something.  Nobody would try again to open it, so it does that itself, once a second,

@@ -21,6 +21,7 @@
 #include "common/units.h"
 #include "handler/cfgstring.h"
 #include "handler/device.h"
+#include "handler/timeout.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -52,6 +53,13 @@ static void set_limits(RunnerDevice *dev, guint32 block_size)
 	runner_device_set_limits(dev, &limits);
 }
 
+static void wait_for_runners(RunnerDevice *dev)
+{
+	g_autofree char *directory = runner_device_directory(dev);
+
+	timeout_disable(directory);
+}
+
 /* Runs in the main thread, on which the kernel's netlink and D-Bus wait: an open takes as long as
  * the volume's recovery and no longer.  Never a positive result: versions before 1.3 would take it
  * for success. */
@@ -75,6 +83,8 @@ static int handle_open(RunnerDevice *dev, bool reopen)
 		log_error("open %s: %s", cfgstring, error ? error->message : "failed");
 		return -error_to_errno(error);
 	}
+	if (!opening.served_before)
+		wait_for_runners(dev);
 	set_limits(dev, block_size); /* what is set before open returns stays */
 	device_unit(device)->max_transfer = runner_device_max_transfer(dev);
 	/* Initiators would not flush otherwise: there is no cache unless the handler says so. */

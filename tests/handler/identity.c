@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What configfs tells, from directories that look like it; and how much space there is.
+ * What configfs tells and is told, in directories that look like it; and how much space there is.
  */
 #include <glib/gstdio.h>
 #include <sys/statvfs.h>
 
 #include "handler/identity.h"
 #include "handler/space.h"
+#include "handler/timeout.h"
 #include "tests/harness.h"
 
 static void put(const char *directory, const char *name, const char *text)
@@ -60,6 +61,34 @@ static void test_nothing(const void *data)
 	CHECK_UINT(strlen(identity.serial), SCSI_SERIAL_MAX);
 }
 
+static const struct {
+	const char *name, *before, *action, *after;
+} time_outs[] = {
+	{"the kernel's", "30\n", "action/reset_ring", "0"},
+	{"somebody's", "60\n", "action/reset_ring", "60\n"},
+	{"off", "0\n", "action/reset_ring", "0\n"},
+	{"of an old kernel", "30\n", "action/other", "30\n"},
+};
+
+static void test_time_out(const void *data)
+{
+	(void)data;
+	timeout_disable(NULL);
+	for (guint i = 0; i < G_N_ELEMENTS(time_outs); i++) {
+		g_autofree char *suffix = g_strdup_printf(".configfs-%u", i);
+		g_autofree char *directory = test_path(suffix), *text = NULL;
+		g_autofree char *path = g_build_filename(directory, "attrib/cmd_time_out", NULL);
+
+		test_row("%s", time_outs[i].name);
+		timeout_disable(directory); /* there is nothing */
+		put(directory, "attrib/cmd_time_out", time_outs[i].before);
+		put(directory, time_outs[i].action, "");
+		timeout_disable(directory);
+		REQUIRE(g_file_get_contents(path, &text, NULL, NULL));
+		CHECK(g_str_has_prefix(text, time_outs[i].after));
+	}
+}
+
 static void test_space(const void *data)
 {
 	g_autofree char *file = test_path(".vol"), *none = test_path(".none");
@@ -79,6 +108,8 @@ int main(int argc, char **argv)
 {
 	test_add("the serial number, and how the access state is changed", test_identity, NULL);
 	test_add("nothing, and too much", test_nothing, NULL);
+	test_add("the kernel's time-out is switched off, unless it is somebody's", test_time_out,
+		 NULL);
 	test_add("the space of the file system", test_space, NULL);
 	return test_run(argc, argv);
 }

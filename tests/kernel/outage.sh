@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Initiators wait for a runner that is gone, and hear of a volume that does not come back.
+# STORAGEOS_OUTAGE: for how many seconds it is gone, with sd's own time-out of 30 s.
+. "$(dirname "$0")/guest.sh"
+need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
+need tcmu-runner tcmu-runner
+need targetcli targetcli-fb
+need mkfs.ext4 e2fsprogs
+enter_guest --timeout $((300 + ${STORAGEOS_OUTAGE:-0})) --env "STORAGEOS_OUTAGE=${STORAGEOS_OUTAGE-}"
+
+plugin_install
+must "tcmu-runner offers the backstore" runner_start
+must "targetcli makes a volume" targetcli \
+	'/backstores/user:storageos create name=db size=1G cfgstring=db;create'
+is "the kernel gives no command up" "$(cat "$(backstore_state db)/attrib/cmd_time_out")" 0
+must "it is attached" lun_add db 1
+DISK=$(device_of db)
+SYS=/sys/block/${DISK##*/}/device
+must "a file system on it" mkfs.ext4 -q "$DISK" 512M
+mkdir "$WORK/mnt"
+must "it is mounted" mount "$DISK" "$WORK/mnt"
+cleanup unmount_for_certain "$WORK/mnt"
+
+# In a short outage the initiator aborts its commands earlier instead: after 3 s, a flush after 6.
+[ -n "$STORAGEOS_OUTAGE" ] || echo 3 >"$SYS/timeout"
+
+# ---- one request of each kind waits for the next runner
+
+WAITING=()
+waits() { # NAME COMMAND...
+	local name=$1
+	shift
+	("$@" >"$WORK/$name.log" 2>&1; echo $? >"$WORK/$name.status") &
+	WAITING+=("$name")
+}
+
+# It is still under way: what waits in the page cache has not been asked for.
+all_wait() {
+	local name
+	for name in "${WAITING[@]}"; do
+		[ ! -e "$WORK/$name.status" ] || { echo "$name: $(cat "$WORK/$name.log")"; return 1; }
+	done
+}
+
+ended_well() {
+	[ "$(cat "$WORK/$1.status")" = 0 ] || { cat "$WORK/$1.log"; return 1; }
+}
+
+must "the runner is killed" runner_kill
+waits flush sync "$DISK"
+waits write dd if=/dev/urandom of="$DISK" bs=64k count=1 seek=10000 oflag=direct
+waits read dd if="$DISK" of=/dev/null bs=64k count=1 skip=12000 iflag=direct
+waits zeros blkdiscard -f -z -o 700M -l 1M "$DISK"
+waits discard blkdiscard -f -o 800M -l 1M "$DISK"
+waits file dd if=/dev/zero of="$WORK/mnt/file" bs=64k count=10 conv=fsync
+sleep "${STORAGEOS_OUTAGE:-8}"
+check "all that was asked for waits" all_wait
+must "the next runner is there" runner_start
+for name in "${WAITING[@]}"; do
+	wait_for 60 test -s "$WORK/$name.status"
+	check "$name: done, by the next runner" ended_well "$name"
+done
+is "the disk is in use" "$(cat "$SYS/state")" running
+check "the file system can be written" dd if=/dev/zero of="$WORK/mnt/after" bs=64k count=10 conv=fsync
+must "unmount" unmount "$WORK/mnt"
+check "ext4 is sound" e2fsck -fn "$DISK"
+
+# ---- a volume that does not come back
+
+fails_at_once() {
+	local start=$SECONDS
+	! dd if="$DISK" of=/dev/null bs=4k count=1 iflag=direct && [ $((SECONDS - start)) -lt 10 ]
+}
+
+must "another volume" "$STORAGEOS" create other --size 2G
+must "the runner is killed once more" runner_kill
+mv "$POOL/db.vol" "$POOL/away" && mv "$POOL/other.vol" "$POOL/db.vol"
+must "the next runner is there again" runner_start
+check "the log says what is wrong" runner_logged 'the device has 1073741824 bytes, the volume .* 2147483648'
+check "a read fails, and waits for nothing" fails_at_once
+must "the runner ends in order" runner_stop
+mv "$POOL/away" "$POOL/db.vol"
+must "a runner finds the right one" runner_start
+check "the file system is what it was" e2fsck -fn "$DISK"
+finish
