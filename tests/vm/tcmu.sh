@@ -7,6 +7,7 @@
 
 restart=(systemctl restart tcmu-runner)
 runner_pid() { systemctl show -P MainPID tcmu-runner; }
+other_runner() { [ "$(runner_pid)" != 0 ] && [ "$(runner_pid)" != "$1" ]; }
 plugins() { find / -xdev -path '*/tcmu-runner/*' -name 'handler_storageos*' | wc -l; }
 
 # Somebody else's, who has it in use for as long as this machine lives.
@@ -85,6 +86,10 @@ phase_power_cut() {
 	is "there is one plugin" "$(plugins)" 1
 	check "the load goes on" load_goes_on
 	check "do what was said" "${restart[@]}"
+	check "the load goes on" load_goes_on
+	runner=$(runner_pid)
+	check "kill -9 tcmu-runner" kill -9 "$runner"
+	check "its unit starts another" wait_for 30 other_runner "$runner"
 	check "the load goes on" load_goes_on
 
 	refuses "removal is refused, and the volumes are named" 'serves volumes:.*default/db' \
