@@ -403,7 +403,7 @@ static int run(Checkpointer *cp, gint64 until)
 	while (cp->finished < ticket && in_time)
 		in_time = lock_wait_until(&cp->done, &cp->lock, until);
 	waits_add(start);
-	return in_time ? cp->result : -EIO;
+	return in_time ? cp->result : -ETIMEDOUT;
 }
 
 void checkpointer_call(Checkpointer *cp, CheckpointerCall call, gpointer data)
@@ -500,7 +500,7 @@ int checkpointer_throttle(Checkpointer *cp, guint64 bytes)
 			 map_pressure(cp->engine->map) >= CROWDED)
 			r = -ENOSPC;
 		else if (g_get_monotonic_time() > end)
-			r = -EIO;
+			r = -ETIMEDOUT;
 	}
 	waits_add(change.start);
 	return r;

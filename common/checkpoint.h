@@ -36,12 +36,12 @@ void checkpointer_kick(Checkpointer *checkpointer);
 int checkpointer_run(Checkpointer *checkpointer);
 
 /* For a request that met a full backing: frees a part of what was discarded, and makes a
- * checkpoint.  Waits 25 s at most.  0, -EIO (too long), or why the checkpoint failed. */
+ * checkpoint.  Waits 25 s at most.  0, -ETIMEDOUT, or why the checkpoint failed. */
 int checkpointer_make_room(Checkpointer *checkpointer);
 
 /* Before a change of so many bytes, while the map is under pressure: waits for the change's turn, and
  * while the map is crowded, 25 s at most.  0, -ENOSPC (it is crowded, and checkpoints meet a full
- * backing), -EIO (too long), -ESHUTDOWN. */
+ * backing), -ETIMEDOUT, -ESHUTDOWN. */
 int checkpointer_throttle(Checkpointer *checkpointer, guint64 bytes);
 
 /* Has the thread run `call` between checkpoints, and waits for its end: what it looks at of pages and

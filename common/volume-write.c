@@ -12,7 +12,7 @@
 #include <errno.h>
 
 #define NO_SPACE_TRIES 3
-#define WAIT_SECONDS 25 /* for the journal; below the kernel's command timeout */
+#define WAIT_SECONDS 25 /* for the journal; below an initiator's time-out of 30 */
 #define PLACES_TRIED 12 /* for a payload on a full disk; room is made with every fourth */
 
 /* One piece on its way. */
@@ -131,7 +131,7 @@ static int reserve_record(Volume *volume, guint32 length, gboolean nowait)
 	while (r == -EAGAIN && !nowait) {
 		r = checkpointer_make_room(volume->checkpointer);
 		if (!r && g_get_monotonic_time() > until)
-			r = -EIO;
+			r = -ETIMEDOUT;
 		if (!r)
 			r = journal_reserve(volume->engine.journal, length, FALSE);
 	}

@@ -25,6 +25,7 @@
  *   -ENOSPC     the backing is full; goes on by itself when space is back
  *   -ENOMEM     as it says
  *   -EILSEQ     compare_and_write: they differ; *ret_offset tells where
+ *   -ETIMEDOUT  the backing is slow: it waited 25 s for a checkpoint.  May be done again
  *   -EAGAIN     _nowait only: would sleep (nothing was done)
  *   -ESHUTDOWN  the volume has FAILED (a flush failed, or an invariant broke): reads go on, all
  *               else fails until it is opened anew

@@ -40,16 +40,21 @@ static int change_in_sector(Volume *volume, guint64 start, gsize at, gsize size,
 		else
 			memset(after + at, 0, size);
 		r = volume_compare_and_write(volume, &expected, 1, &wanted, 1, start, NULL);
-	} while (r == -EILSEQ);
+	} while (r == -EILSEQ || r == -ETIMEDOUT);
 	return r;
 }
 
+/* Nobody here gives a request up: a slow disk is waited for as any other is. */
 static int change_sectors(Volume *volume, guint64 start, guint64 length, const guint8 *data)
 {
 	struct iovec iov = {.iov_base = (void *)data, .iov_len = length};
+	int r;
 
-	return data ? volume_write(volume, &iov, 1, start, NULL)
-		    : volume_zero(volume, start, length);
+	do {
+		r = data ? volume_write(volume, &iov, 1, start, NULL)
+			 : volume_zero(volume, start, length);
+	} while (r == -ETIMEDOUT);
+	return r;
 }
 
 /* A part of a sector, whole sectors, a part of a sector: whichever of these there are. */

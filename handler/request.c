@@ -65,7 +65,7 @@ static int write_pattern(Volume *volume, guint8 *pattern, const Request *request
 		int n = 0, result;
 
 		if (g_get_monotonic_time() > deadline)
-			return -EIO;
+			return -ETIMEDOUT;
 		done += left;
 		for (; left; n++) {
 			iov[n].iov_base = pattern;
@@ -177,7 +177,7 @@ static int verify(Volume *volume, const Request *request, gint64 deadline, guint
 
 		piece = same = iov.iov_len;
 		if (g_get_monotonic_time() > deadline)
-			return -EIO;
+			return -ETIMEDOUT;
 		r = volume_read(volume, &iov, 1, request->offset + done, ret_position);
 		if (r)
 			return r;

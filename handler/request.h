@@ -59,5 +59,5 @@ MetricsKind request_metrics_kind(const Request *request);
  *
  * Takes as long as the volume's backing does.  Of those that take more steps than one (WRITE SAME
  * of data other than zeros, comparing) no step is begun after `deadline` (of
- * g_get_monotonic_time()), and the answer is then -EIO. */
+ * g_get_monotonic_time()), and the answer is then -ETIMEDOUT: they may be done again. */
 int request_execute(const Request *request, Volume *volume, gint64 deadline, guint64 *ret_position);

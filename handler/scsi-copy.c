@@ -188,8 +188,8 @@ static int copy_segment(const Request *request, Volume *volume, const Segment *s
 
 		if (!r)
 			r = volume_write(volume, &iov, 1, to, ret_position);
-		if (r)
-			return r;
+		if (r) /* done again it might copy its own copy: so it is an error */
+			return r == -ETIMEDOUT ? -EIO : r;
 		from += iov.iov_len;
 		to += iov.iov_len;
 		left -= iov.iov_len;

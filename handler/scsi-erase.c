@@ -51,7 +51,7 @@ static int unmap(const Request *request, Volume *volume, gint64 deadline, guint6
 			continue;
 		}
 		if (g_get_monotonic_time() > deadline)
-			return -EIO;
+			return -ETIMEDOUT;
 		r = discard(request, volume, all);
 		all = range;
 	}

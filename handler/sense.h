@@ -8,7 +8,7 @@
  *     -EILSEQ     MISCOMPARE, with the offset of the first byte that differs
  *     -ESHUTDOWN  HARDWARE ERROR, internal target failure
  *     -EINVAL     ILLEGAL REQUEST, logical block address out of range
- *     -ETIMEDOUT  BUSY (it waited for too long and was not begun)
+ *     -ETIMEDOUT  BUSY (it waited for too long; it may be done again, whatever was done of it)
  *     -ENOMEM     TASK SET FULL
  *     -ENODEV     NOT READY, becoming ready (there is no volume yet)
  *     else        HARDWARE ERROR

@@ -3,7 +3,7 @@
  * The error sweep: each script is run again and again, and the n-th time the n-th operation on the
  * backing fails, once or from then on.  Requests may fail, with the right error; reads go on;
  * nothing that succeeded is lost; and the volume can be opened again.  After that, what is special
- * to a failed flush and to a full backing.
+ * to a failed flush, to a full backing, and to a slow one (STORAGEOS_TEST_LONG=1: 25 s).
  */
 #include <errno.h>
 #include <malloc.h>
@@ -312,6 +312,48 @@ static void test_format_full(const void *data)
 	CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, NULL);
 }
 
+/* ---- slow */
+
+static gint stuck; /* whether flushes are; atomic */
+
+static gboolean gate(guint64 offset, guint64 length, gpointer data)
+{
+	(void)offset, (void)data;
+	while (!length && g_atomic_int_get(&stuck))
+		g_usleep(10000);
+	return TRUE;
+}
+
+/* A write waits for a checkpoint that does not come to its end: that is no error of the disk's. */
+static void test_slow(const void *data)
+{
+	g_autoptr(Place) place = place_new_memory();
+	g_autoptr(Backing) real = place_backing(place);
+	gint64 begun = g_get_monotonic_time();
+	Volume *volume;
+	guint64 at = 0;
+	int r = 0;
+
+	(void)data;
+	if (!g_getenv("STORAGEOS_TEST_LONG"))
+		return;
+	volume_set_cache_size(MIB); /* 256 nodes, one for each write */
+	REQUIRE(place_format(place, GIB, 4 * MIB));
+	volume = volume_open(backing_borrow_gated(real, gate, NULL), "test", 0, NULL);
+	REQUIRE(volume);
+	g_atomic_int_set(&stuck, TRUE);
+	for (; at < GIB && !r; at += MIB)
+		r = volume_put_value(volume, 1, BLOCK_SIZE, at);
+	CHECK_INT(r, -ETIMEDOUT);
+	CHECK(g_get_monotonic_time() - begun > 25 * G_USEC_PER_SEC);
+	g_atomic_int_set(&stuck, FALSE);
+	CHECK_INT(volume_put_value(volume, 1, BLOCK_SIZE, at - MIB), 0);
+	CHECK_INT(volume_flush(volume), 0);
+	close_volume(volume);
+	backing_check(real);
+	volume_set_cache_size(64 * MIB);
+}
+
 int main(int argc, char **argv)
 {
 	logging_set_sink(no_log);
@@ -328,5 +370,6 @@ int main(int argc, char **argv)
 	test_add("writes go on when space is back", test_space_comes_back, NULL);
 	test_add("discard and write in a full backing", test_full_and_busy, NULL);
 	test_add("no space for a new volume", test_format_full, NULL);
+	test_add("what waited for too long may be done again", test_slow, NULL);
 	return test_run(argc, argv);
 }
