@@ -14,7 +14,8 @@
 #   load_requests          how many it made
 #   disk_verify DISK       everything acknowledged is there, and nothing else
 #   since START            milliseconds since then, of `now`
-#   fine TEXT COMMAND...   as check, but a result only where it fails: for what is done very often
+#   fine TEXT COMMAND...   as check, but a result only where it fails: for what is done very often;
+#                then also what the test's function `evidence` prints, if it has one
 
 STAMPS=$STORAGEOS_BUILD/tests/deaths/stamps
 RECORD=$WORK/record
@@ -81,5 +82,6 @@ fine() {
 	shift
 	"$@" >"$WORK/.fine" 2>&1 </dev/null && return
 	not_ok "$name" "'$*' failed:"$'\n'"$(cat "$WORK/.fine")"
+	[ "$(type -t evidence)" != function ] || note "$(evidence 2>&1)"
 	give_up "cannot go on after: $name; seed $SEED, ${kills-0} kills"
 }

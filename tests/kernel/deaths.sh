@@ -20,7 +20,7 @@ must "targetcli makes a volume" targetcli \
 	'/backstores/user:storageos create name=db size=4G cfgstring=db;create'
 must "it is attached" lun_add db 1
 DISK=$(device_of db)
-kills=0 requests=0
+kills=0 requests=0 longest=0
 
 runner_spawn() {
 	tcmu-runner >/dev/null 2>&1 &
@@ -43,8 +43,25 @@ killed_serving() {
 	draw 700
 	pause $((100 + DRAWN))
 	runner_kill
+	now
+	killed=$NOW
 	kills=$((kills + 1))
 	kill -TERM "$LOAD"
+}
+
+# Of the requests that were under way each was answered by a later runner.
+answered() {
+	load_end 0 || return
+	since "$killed"
+	[ "$ELAPSED" -le "$longest" ] || longest=$ELAPSED
+}
+
+evidence() {
+	since "$killed"
+	echo "$ELAPSED ms after the kill the disk is $(cat "/sys/block/${DISK##*/}/device/state")"
+	runner_alive && echo "a runner runs" || echo "no runner runs"
+	dmesg | tail -n 60
+	tail -n 60 "$RUNNER_LOG"
 }
 
 whole() {
@@ -58,7 +75,7 @@ round() { # NUMBER
 	draw 3
 	[ "$DRAWN" -gt 0 ] || killed_opening
 	runner_spawn
-	fine "round $1: the load ends in order" load_end 0
+	fine "round $1: the load ends in order" answered
 	fine "round $1: everything acknowledged is there, and nothing else" disk_verify "$DISK"
 	requests=$((requests + $(load_requests)))
 	[ $(($1 % 8)) != 7 ] || fine "round $1: the volume is whole" whole
@@ -66,9 +83,11 @@ round() { # NUMBER
 
 for ((i = 0; kills < DEATHS; i++)); do
 	round $i
+	[ -z "$STORAGEOS_DEATHS" ] || [ $((i % 50)) != 49 ] ||
+		note "$kills kills under $requests requests so far, $SECONDS s"
 done
 ok "$kills kills: everything acknowledged is there, and nothing else"
-note "$kills kills under $requests requests"
+note "$kills kills under $requests requests, answered after $longest ms at most"
 targetcli clearconfig confirm=True >/dev/null
 check "the runner ends in order" runner_stop
 check "the volume is whole" "$STORAGEOS" check db
