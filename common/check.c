@@ -172,6 +172,9 @@ static void check_leaf(Check *check, guint64 index, const FormatNode *leaf, gboo
 
 		check->data_slots += e.slot != 0;
 		check->result->dead_blocks += e.slot && dead;
+		if (e.slot && block + i >= blocks_covering(check->sb->size))
+			found(check, "block %" G_GUINT64_FORMAT ": lies behind the volume's end",
+			      block + i);
 		if (e.slot && e.birth > check->sb->checkpoint)
 			found(check,
 			      "block %" G_GUINT64_FORMAT ": born in generation %" G_GUINT64_FORMAT

@@ -40,6 +40,8 @@ struct Checkpointer {
 	double line, allowed; /* where the line of changes ends, and how far it has moved up */
 	gint64 allowed_at;    /* then */
 	int result; /* of the last one */
+	guint64 resize_to; /* with the next one; 0: as it is */
+	int resize_result; /* of the last time */
 	guint64 settle_asked, settle_done;
 	CheckpointerCall call; /* NULL: none */
 	gpointer call_data;
@@ -68,6 +70,8 @@ static void describe(Engine *engine, guint64 generation, gboolean clean, Superbl
 	map_frozen_state(engine->map, sb);
 	sb->groups = slots_frozen_groups(engine->slots);
 	sb->bitmap_digest = slots_frozen_digest(engine->slots);
+	sb->size = engine->next_size;
+	sb->levels = codec_levels(sb->size);
 	sb->compatible = 0;
 	sb->generation = sb->checkpoint = generation;
 	sb->journal_position = engine->cut.position;
@@ -93,6 +97,20 @@ static int failed(Engine *engine, int r, const char *what)
 	return r == -ENOSPC || r == -ENOMEM ? r : failed_for_good(engine, r, what);
 }
 
+/* Where the size changes both copies say so before any request may use it: the other one would take
+ * a record of blocks that it does not know for a damaged one. */
+static int switch_superblock(Engine *engine, const Superblock *next)
+{
+	gboolean resized = next->size != engine->superblock.current.size;
+	int r = superblock_store(engine->backing, &engine->superblock, next);
+
+	if (!r && resized)
+		r = backing_flush(engine->backing);
+	if (!r)
+		__atomic_store_n(&engine->size, next->size, __ATOMIC_RELEASE);
+	return r;
+}
+
 /* Brings the frozen state to the disk. */
 static int finish(Engine *engine, gboolean clean)
 {
@@ -109,7 +127,7 @@ static int finish(Engine *engine, gboolean clean)
 	if (r)
 		return failed_for_good(engine, r, "flush");
 	describe(engine, generation, clean, &next);
-	r = superblock_store(engine->backing, &engine->superblock, &next);
+	r = switch_superblock(engine, &next);
 	if (r)
 		return failed_for_good(engine, r, "write superblock");
 	journal_mark_checkpoint(engine->journal, engine->cut.sequence, engine->generation);
@@ -121,8 +139,21 @@ static int finish(Engine *engine, gboolean clean)
 	return 0;
 }
 
-/* Up to the freeze. */
-static int begin(Engine *engine)
+/* From the checkpoint that begins now on. */
+static int resize(Engine *engine, guint64 size)
+{
+	int r = map_resize(engine->map, size);
+
+	if (r)
+		return r;
+	__atomic_store_n(&engine->next_size, size, __ATOMIC_RELAXED);
+	if (size < engine_size(engine))
+		__atomic_store_n(&engine->size, size, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* Up to the freeze.  With `size` (0: none) the volume gets that; *ret_resize says whether it will. */
+static int begin(Engine *engine, guint64 size, int *ret_resize)
 {
 	int r = 0;
 
@@ -130,14 +161,17 @@ static int begin(Engine *engine)
 		return -ESHUTDOWN;
 	if (engine->frozen) /* one that met a full backing */
 		r = finish(engine, FALSE);
-	if (!r)
-		freeze(engine);
-	return r;
+	if (r)
+		return r;
+	if (size)
+		*ret_resize = resize(engine, size);
+	freeze(engine);
+	return 0;
 }
 
 int checkpoint_make(Engine *engine, gboolean clean)
 {
-	int r = begin(engine);
+	int r = begin(engine, 0, NULL);
 
 	return r ? r : finish(engine, clean);
 }
@@ -161,14 +195,17 @@ static void note_freeze(Checkpointer *cp)
 /* Makes a checkpoint for all who asked before it begins. */
 static void make_one(Checkpointer *cp)
 {
-	int r;
+	int r, resized = 0;
+	guint64 size;
 
 	lock_take(&cp->lock);
 	cp->begun = cp->asked;
+	size = cp->resize_to;
+	cp->resize_to = 0;
 	lock_drop(&cp->lock);
 	if (g_atomic_int_compare_and_exchange(&cp->full, TRUE, FALSE) && !cp->engine->frozen)
 		reclaim(cp);
-	r = begin(cp->engine);
+	r = begin(cp->engine, size, &resized);
 	if (!r) {
 		note_freeze(cp);
 		r = finish(cp->engine, FALSE);
@@ -179,6 +216,8 @@ static void make_one(Checkpointer *cp)
 	cp->began = 0;
 	cp->finished = cp->begun;
 	cp->result = r;
+	if (size)
+		cp->resize_result = resized;
 	cp->attempts++;
 	cp->made += r == 0;
 	g_cond_broadcast(&cp->done);
@@ -392,9 +431,9 @@ void checkpointer_kick(Checkpointer *cp)
 	lock_drop(&cp->lock);
 }
 
-static int run(Checkpointer *cp, gint64 until)
+/* -ETIMEDOUT: it goes on. */
+static int run_locked(Checkpointer *cp, gint64 until)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 	guint64 ticket = ++cp->asked;
 	gint64 start = g_get_monotonic_time();
 	gboolean in_time = TRUE;
@@ -419,13 +458,27 @@ void checkpointer_call(Checkpointer *cp, CheckpointerCall call, gpointer data)
 
 int checkpointer_run(Checkpointer *cp)
 {
-	return run(cp, G_MAXINT64);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+
+	return run_locked(cp, G_MAXINT64);
 }
 
 int checkpointer_make_room(Checkpointer *cp)
 {
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+
 	g_atomic_int_set(&cp->full, TRUE);
-	return run(cp, g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND);
+	return run_locked(cp, g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND);
+}
+
+int checkpointer_resize(Checkpointer *cp, guint64 size, guint seconds)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+	int r;
+
+	cp->resize_to = MAX(size, cp->resize_to);
+	r = run_locked(cp, g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND);
+	return r ? r : cp->resize_result;
 }
 
 /* A change that came while the map is under pressure.  They stand in line, and what is left before

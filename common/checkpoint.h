@@ -13,6 +13,10 @@
  * frozen state as it is, and the next attempt goes on with it; anything else, and any failed
  * flush, makes the volume FAILED.
  *
+ * The volume's size is part of it.  A larger one is for requests when the superblock is durable: the
+ * journal never names blocks that the superblock before it does not know.  A smaller one is before the
+ * freeze: the map knows no others any more.
+ *
  * A Checkpointer is the thread that makes them in the background: when the journal is half full,
  * when much was replaced or written, when the volume is idle, when asked.  In between it frees
  * what was discarded and gives unused space back to the file system.
@@ -34,6 +38,11 @@ void checkpointer_kick(Checkpointer *checkpointer);
 
 /* Makes one that begins after the call, and waits for it: 0, or why it failed. */
 int checkpointer_run(Checkpointer *checkpointer);
+
+/* Makes one with which the volume gets that size (map_resize), and waits for it, `seconds` at most.
+ * 0; -ETIMEDOUT: it goes on; -ENOSPC of a checkpoint that met a full backing: the next that does not
+ * brings the size along; or why it stays as it is. */
+int checkpointer_resize(Checkpointer *checkpointer, guint64 size, guint seconds);
 
 /* For a request that met a full backing: frees a part of what was discarded, and makes a
  * checkpoint.  Waits 25 s at most.  0, -ETIMEDOUT, or why the checkpoint failed. */

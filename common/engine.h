@@ -30,6 +30,8 @@ typedef struct {
 	gboolean frozen;    /* a checkpoint was begun: its cut is the place below */
 	JournalPlace cut;
 	guint64 durable_generation; /* atomic: of the last durable checkpoint */
+	guint64 size;		    /* atomic: bytes that requests may reach; see checkpoint.h */
+	guint64 next_size;	    /* atomic: of the next superblock; the checkpoint thread's */
 	gboolean superblock_mended; /* by recovery */
 	guint64 scrub_mended;       /* atomic: copies written anew by scrubs, since open */
 	EngineScrub scrub;          /* atomic, each by itself: what the next checkpoint keeps */
@@ -49,6 +51,12 @@ void engine_fail(Engine *engine, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 EngineScrub engine_get_scrub(const Engine *engine);
 void engine_set_scrub(Engine *engine, const EngineScrub *scrub);
+
+/* What requests may reach. */
+static inline guint64 engine_size(const Engine *engine)
+{
+	return __atomic_load_n(&engine->size, __ATOMIC_ACQUIRE);
+}
 
 static inline gboolean engine_has_failed(Engine *engine)
 {

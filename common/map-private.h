@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What map.c (lookup and change), map-nodes.c (the cache), map-zero.c (holes) and map-freeze.c
- * (checkpoints) share.  Functions ending in _locked want the map's lock held; those that may drop
+ * What map.c (lookup and change), map-nodes.c (the cache), map-zero.c (holes), map-freeze.c
+ * (checkpoints) and map-resize.c share.  Functions ending in _locked want the map's lock held; those that may drop
  * it meanwhile return MAP_RESTART if they did: whatever was looked up before is void then.
  */
 #pragma once
@@ -215,6 +215,9 @@ void node_replace_locked(Map *map, MapNode *node);
 
 /* Puts a pair into the stash, if it is free and the stash is low. */
 void stash_take_pair_locked(Map *map, guint64 slot);
+
+/* Fills one up, from `hint` on: 0, or a negative errno. */
+int stash_fill_locked(Map *map, StashKind kind, guint64 hint);
 
 /* Whether the stashes suffice for one change, with what is kept for zeroing or without. */
 gboolean stash_suffices_locked(const Map *map, gboolean reserve);

@@ -183,7 +183,7 @@ void stash_take_pair_locked(Map *map, guint64 slot)
 		stash->slots[(stash->first + stash->n++) % MAP_STASH] = slot;
 }
 
-static int fill_stash_locked(Map *map, StashKind kind, guint64 hint)
+int stash_fill_locked(Map *map, StashKind kind, guint64 hint)
 {
 	const Stash *stash = &map->stashes[kind];
 
@@ -204,9 +204,9 @@ int map_fill_reserve(Map *map, const Superblock *sb)
 
 	for (guint i = 0; i < FORMAT_RESERVE_PAIRS; i++)
 		stash_take_pair_locked(map, sb->reserve_pairs[i]);
-	r = fill_stash_locked(map, STASH_LEAVES, sb->reserve_slot);
+	r = stash_fill_locked(map, STASH_LEAVES, sb->reserve_slot);
 	if (map->levels > 1 && (!r || r == -ENOSPC))
-		r = fill_stash_locked(map, STASH_INNER, 0);
+		r = stash_fill_locked(map, STASH_INNER, 0);
 	return r;
 }
 

@@ -83,6 +83,11 @@ int map_reclaim(Map *map);
 /* Fills up the slots that are kept for nodes; `sb` says where they were.  0 or -errno. */
 int map_fill_reserve(Map *map, const Superblock *sb);
 
+/* Makes it cover a volume of so many bytes, from the next freeze on, by the thread that freezes and
+ * while nothing is frozen; levels follow.  0; -ENOTEMPTY: something is mapped, or was discarded and is
+ * not free yet, behind the new end; -ENOSPC, -ENOMEM, -EBADMSG, -EIO: all stays as it is. */
+int map_resize(Map *map, guint64 size);
+
 /* A checkpoint's four steps, by one thread.  map_freeze() calls `cut` with the lock held, at the
  * instant that divides what belongs to the checkpoint from what does not; what is changed later is
  * born in generation `next`. */

@@ -148,7 +148,7 @@ static int verify_path(Scrub *scrub, guint64 block, MapNodeCount *count)
 	gboolean repair = !engine->read_only && !engine_has_failed(engine);
 	int r = 0;
 
-	for (guint level = codec_levels(scrub->volume->size); level-- > 0 && !r;) {
+	for (guint level = codec_levels(volume_size(scrub->volume)); level-- > 0 && !r;) {
 		guint64 index = block >> FORMAT_FANOUT_SHIFT * (level + 1);
 
 		if (scrub->entered[level] == index + 1)
@@ -161,7 +161,7 @@ static int verify_path(Scrub *scrub, guint64 block, MapNodeCount *count)
 
 static int verify_leaf(Scrub *scrub, guint64 block)
 {
-	guint64 end = MIN(block + FORMAT_FANOUT, blocks_covering(scrub->volume->size));
+	guint64 end = MIN(block + FORMAT_FANOUT, blocks_covering(volume_size(scrub->volume)));
 	MapNodeCount nodes = {0};
 	guint64 blocks = 0;
 	int r = verify_path(scrub, block, &nodes);
@@ -181,7 +181,7 @@ static int verify_map(Scrub *scrub)
 
 	while ((r = map_next_leaf(scrub->volume->engine.map, &block, &end)) != 0) {
 		if (r == -EBADMSG) {
-			note_lost(scrub, block, MIN(end, blocks_covering(scrub->volume->size)), 1);
+			note_lost(scrub, block, MIN(end, blocks_covering(volume_size(scrub->volume))), 1);
 			block = end;
 			continue;
 		}

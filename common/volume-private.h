@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What volume.c (opening, closing, flushing, information), volume-read.c and volume-write.c share.
+ * What volume.c (opening, closing, flushing, information), volume-read.c, volume-write.c and
+ * volume-resize.c share.
  */
 #pragma once
 
@@ -14,7 +15,6 @@
 
 struct Volume {
 	Engine engine;
-	guint64 size;
 	guint64 seed;
 	guint64 journal_size;
 	guint64 groups_offset;
@@ -34,6 +34,10 @@ struct Volume {
 	guint64 flushed_changes;         /* what `changes` was when the last good flush began */
 	guint64 changes;                 /* atomic: acknowledged changes */
 };
+
+/* INVALID unless a volume may have that size. */
+gboolean volume_check_size(guint64 size, guint32 logical_block_size, const char *name,
+			   GError **error);
 
 /* -EINVAL unless [offset, offset + length) is aligned and inside. */
 int volume_check_range(const Volume *volume, guint64 offset, guint64 length);

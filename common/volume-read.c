@@ -245,7 +245,7 @@ static int leaf_extent(Volume *volume, guint64 block, gboolean *ret_mapped, guin
 {
 	MapEntry entries[FORMAT_FANOUT];
 	guint in_leaf = (guint)(FORMAT_FANOUT - (block & (FORMAT_FANOUT - 1))), n = 1, epoch;
-	guint max = (guint)MIN(in_leaf, blocks_covering(volume->size) - block);
+	guint max = (guint)MIN(in_leaf, blocks_covering(volume_size(volume)) - block);
 	int r = map_lookup(volume->engine.map, block, max, entries, FALSE, &epoch);
 
 	if (r)
@@ -261,7 +261,7 @@ static int leaf_extent(Volume *volume, guint64 block, gboolean *ret_mapped, guin
 /* Moves *block on over leaves that there are not, to the end of the volume at most. */
 static int skip_hole(Volume *volume, guint64 *block)
 {
-	guint64 end, last = blocks_covering(volume->size);
+	guint64 end, last = blocks_covering(volume_size(volume));
 	int r = *block < last ? map_next_leaf(volume->engine.map, block, &end) : 0;
 
 	if (!r || *block > last)
@@ -271,7 +271,7 @@ static int skip_hole(Volume *volume, guint64 *block)
 
 int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length)
 {
-	guint64 first = block_of(offset), block = first, last = blocks_covering(volume->size);
+	guint64 first = block_of(offset), block = first, last = blocks_covering(volume_size(volume));
 	gboolean mapped = FALSE, here;
 	int r = volume_check_range(volume, offset, SECTOR_SIZE);
 
@@ -294,6 +294,6 @@ int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 
 	if (r)
 		return r == -EBADMSG ? bad_block(volume, block, 0, NULL) : r;
 	*ret_mapped = mapped;
-	*ret_length = MIN(blocks_to_bytes(block), volume->size) - offset;
+	*ret_length = MIN(blocks_to_bytes(block), volume_size(volume)) - offset;
 	return 0;
 }

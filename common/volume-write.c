@@ -380,7 +380,7 @@ static int zero_held(Volume *volume, guint64 offset, guint64 length)
 	guint64 first = blocks_covering(offset), last = block_of(end);
 	int r = 0;
 
-	if (end == volume->size) /* the rest of a last block that is cut off is nobody's */
+	if (end == volume_size(volume)) /* the rest of a last block that is cut off is nobody's */
 		last = blocks_covering(end);
 	if (first > last)
 		return zero_part(volume, offset, length);

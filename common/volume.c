@@ -61,6 +61,23 @@ static gboolean random_bytes(void *to, gsize length, GError **error)
 	return TRUE;
 }
 
+gboolean volume_check_size(guint64 size, guint32 logical_block_size, const char *name,
+			   GError **error)
+{
+	if (size < VOLUME_SIZE_MIN || size > VOLUME_SIZE_MAX)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "%s: size %" G_GUINT64_FORMAT
+				 " is out of range (1 MiB to 64 TiB)",
+				 name, size);
+	if ((logical_block_size != SECTOR_SIZE && logical_block_size != BLOCK_SIZE) ||
+	    size % logical_block_size)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "%s: size %" G_GUINT64_FORMAT
+				 " is no multiple of the block size, %u (512 or 4096)",
+				 name, size, logical_block_size);
+	return TRUE;
+}
+
 /* The superblock of a new volume. */
 static gboolean superblock_new(const VolumeParameters *p, Superblock *sb, const char *name,
 			       GError **error)
@@ -78,17 +95,8 @@ static gboolean superblock_new(const VolumeParameters *p, Superblock *sb, const 
 	};
 	if (!sb->journal_size)
 		sb->journal_size = p->size < JOURNAL_LARGE_FROM ? JOURNAL_SMALL : JOURNAL_LARGE;
-	if (p->size < VOLUME_SIZE_MIN || p->size > VOLUME_SIZE_MAX)
-		return error_set(error, STORAGEOS_ERROR_INVALID,
-				 "%s: size %" G_GUINT64_FORMAT
-				 " is out of range (1 MiB to 64 TiB)",
-				 name, p->size);
-	if ((sb->logical_block_size != SECTOR_SIZE && sb->logical_block_size != BLOCK_SIZE) ||
-	    p->size % sb->logical_block_size)
-		return error_set(error, STORAGEOS_ERROR_INVALID,
-				 "%s: size %" G_GUINT64_FORMAT
-				 " is no multiple of the block size, %u (512 or 4096)",
-				 name, p->size, sb->logical_block_size);
+	if (!volume_check_size(p->size, sb->logical_block_size, name, error))
+		return FALSE;
 	if (sb->journal_size < FORMAT_JOURNAL_MIN || sb->journal_size > FORMAT_JOURNAL_MAX ||
 	    sb->journal_size % FORMAT_JOURNAL_UNIT)
 		return error_set(error, STORAGEOS_ERROR_INVALID,
@@ -169,7 +177,7 @@ static gboolean open_engine(Volume *volume, GError **error)
 				 engine->name);
 	if (!engine_init(engine, sb, error))
 		return FALSE;
-	volume->size = sb->size;
+	engine->size = engine->next_size = sb->size;
 	volume->seed = sb->seed;
 	volume->logical_block_size = sb->logical_block_size;
 	volume->journal_size = sb->journal_size;
@@ -237,7 +245,7 @@ void volume_abandon(Volume *volume)
 
 guint64 volume_size(const Volume *volume)
 {
-	return volume->size;
+	return engine_size(&volume->engine);
 }
 
 guint32 volume_logical_block_size(const Volume *volume)
@@ -247,9 +255,11 @@ guint32 volume_logical_block_size(const Volume *volume)
 
 int volume_check_range(const Volume *volume, guint64 offset, guint64 length)
 {
+	guint64 size = volume_size(volume);
+
 	if ((offset | length) & (SECTOR_SIZE - 1))
 		return -EINVAL;
-	return offset > volume->size || length > volume->size - offset ? -EINVAL : 0;
+	return offset > size || length > size - offset ? -EINVAL : 0;
 }
 
 char *volume_failure(Volume *volume)
@@ -343,7 +353,7 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 		.state = engine->read_only	    ? VOLUME_READ_ONLY :
 			 engine_has_failed(engine) ? VOLUME_FAILED :
 						      VOLUME_OK,
-		.size = volume->size,
+		.size = volume_size(volume),
 		.logical_block_size = volume->logical_block_size,
 		.generation = __atomic_load_n(&engine->durable_generation, __ATOMIC_RELAXED),
 		.data_bytes = map.data_slots * FORMAT_SLOT_SIZE,

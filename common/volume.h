@@ -144,6 +144,29 @@ int volume_or(Volume *volume, const struct iovec *iov, int count, guint64 offset
  * go on as such behind *ret_length. */
 int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length);
 
+typedef enum {
+	VOLUME_RESIZE_SHRINK = 1 << 0,	/* it may become smaller: then no other call may be running */
+	VOLUME_RESIZE_DISCARD = 1 << 1, /* and what is mapped behind the new end is discarded */
+} VolumeResizeFlags;
+
+/* Gives the volume another size (as VolumeParameters has it), durable when it returns TRUE; after a
+ * crash it has the old one or the new one, and with either all that was acknowledged.  What is new
+ * reads as zeros.  Growing is for a volume in use: each other call sees the one size or the other.
+ * Waits `seconds` at most.
+ *
+ * Errors: INVALID (no size); BUSY (smaller, and not with VOLUME_RESIZE_SHRINK; or it takes longer, and
+ * goes on); EXISTS (data is mapped behind the new end: the message says how much and where);
+ * NO_SPACE, IO, CORRUPT: it may have the new size after the next checkpoint that succeeds. */
+gboolean volume_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
+		       GError **error);
+
+/* What is mapped behind `offset`, which may lie inside a block (that counts if what is behind the
+ * offset is not zeros).  0, or as the data path.  Reads the map there: of a TiB of data 4 GiB. */
+typedef struct {
+	guint64 bytes, first, end; /* how much, and between where and where; 0: nothing */
+} VolumeMapped;
+int volume_mapped_behind(Volume *volume, guint64 offset, VolumeMapped *ret_mapped);
+
 /* Makes a checkpoint now and waits for it. */
 int volume_checkpoint(Volume *volume);
 
