@@ -7,6 +7,9 @@
  * a large volume lies space that is only ever discarded.  Between the phases, while no request
  * runs, the volume is checkpointed, closed or abandoned (as the death of the process would), and
  * opened again: nothing that was acknowledged may be missing (I2).
+ *
+ * While requests run the volume grows, and between the phases, now and then, it gets its first size
+ * again, and with it loses what was written behind that.
  */
 #include <errno.h>
 
@@ -17,6 +20,7 @@
 #define PHASES 6
 #define REQUEST_MAX (2 * MIB)
 #define STRETCH_MAX (3 * MIB)
+#define RESIZE_SECONDS 60
 
 typedef struct {
 	const char *name;
@@ -191,6 +195,38 @@ static void check_stretches(Model *model, const char *when)
 	test_row(NULL);
 }
 
+static void resize(Model *model, guint64 size, VolumeResizeFlags flags)
+{
+	g_autoptr(GError) error = NULL;
+
+	test_row("to %" G_GUINT64_FORMAT " bytes", size);
+	CHECK(volume_resize(model->volume, size, flags, RESIZE_SECONDS, &error));
+	CHECK_NO_ERROR(error);
+	CHECK_UINT(volume_size(model->volume), size);
+	test_row(NULL);
+}
+
+/* By little or by much; what is new is zeros. */
+static void grow(Model *model)
+{
+	guint64 size = volume_size(model->volume), room = VOLUME_SIZE_MAX - size;
+	guint64 limit = (guint64)1 << (10 + test_random_below(&model->random, 37));
+	guint64 by = sectors(test_random_below(&model->random, MIN(limit, room) / SECTOR_SIZE + 1));
+
+	resize(model, size + by, 0);
+	if (by) {
+		check_value(model->volume, 0, MIN(by, MIB), size);
+		check_value(model->volume, 0, MIN(by, MIB), size + by - MIN(by, MIB));
+		CHECK_INT(volume_put_value(model->volume, 'n', MIN(by, MIB), size), 0);
+	}
+}
+
+static void shrink(Model *model)
+{
+	if (test_random_below(&model->random, 2))
+		resize(model, model->size, VOLUME_RESIZE_SHRINK | VOLUME_RESIZE_DISCARD);
+}
+
 static void run_phase(Model *model)
 {
 	GThread *threads[THREADS];
@@ -202,9 +238,11 @@ static void run_phase(Model *model)
 		s->requests = model->requests / (test_is_instrumented() ? 4 : 1);
 		threads[i] = g_thread_new("requests", run_stretch, s);
 	}
+	grow(model);
 	for (guint i = 0; i < THREADS; i++)
 		g_thread_join(threads[i]);
 	check_stretches(model, "after its phase");
+	shrink(model);
 }
 
 /* Closes in one of the ways that there are, and opens again. */

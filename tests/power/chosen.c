@@ -108,7 +108,7 @@ static Volume *open_disk(Disk *disk)
 /* The number in a sector. */
 static guint32 number_at(Volume *volume, guint sector)
 {
-	g_autofree guint32 *content = g_new0(guint32, SECTORS);
+	g_autofree guint32 *content = g_new0(guint32, SECTORS + 1);
 	g_autofree char *why = NULL;
 
 	if (!stamp_read(volume, SECTORS, content, &why))

@@ -12,10 +12,13 @@
 #include "tests/power/session.h"
 #include "tests/power/trial.h"
 
-/* Two leaves of the map, of which the second has few blocks, and a last block that is cut off. */
+/* Two leaves of the map, of which the second has few blocks, and a last block that is cut off.  It
+ * can become smaller, with one leaf and no root over it, and larger. */
 #define VOLUME_SIZE (MIB + 32 * KIB + SECTOR_SIZE)
 #define JOURNAL_SIZE FORMAT_JOURNAL_MIN
 #define SECTORS ((guint)(VOLUME_SIZE / SECTOR_SIZE))
+#define SECTORS_MIN ((guint)(MIB / SECTOR_SIZE))
+#define SECTORS_MAX (SECTORS + 83)
 #define BEFORE 280 /* sectors that are written at the start */
 #define LENGTH 3
 
@@ -69,12 +72,12 @@ static void write_block(Session *session)
 
 static void write_unaligned(Session *session)
 {
-	session_write(session, 0, 2041, SECTORS - 2041);
+	session_write(session, 0, 2041, session_size(session) - 2041);
 }
 
 static void write_long(Session *session)
 {
-	session_write(session, 0, 3, 2048);
+	session_write(session, 0, 3, MIN(2048, session_size(session) - 3));
 }
 
 static void overwrite(Session *session)
@@ -94,7 +97,7 @@ static void discard(Session *session)
 
 static void discard_all(Session *session)
 {
-	session_discard(session, 0, 0, SECTORS);
+	session_discard(session, 0, 0, session_size(session));
 }
 
 static void flush(Session *session)
@@ -110,6 +113,16 @@ static void compare_and_write(Session *session)
 static void checkpoint(Session *session)
 {
 	session_checkpoint_and_wait(session, 0);
+}
+
+static void grow(Session *session)
+{
+	session_resize(session, session_size(session) < SECTORS ? SECTORS : SECTORS_MAX);
+}
+
+static void shrink(Session *session)
+{
+	session_resize(session, session_size(session) > SECTORS ? SECTORS : SECTORS_MIN);
 }
 
 static gpointer flush_main(gpointer session)
@@ -137,6 +150,20 @@ static void write_during(Session *session, GThreadFunc operation, guint n)
 	}
 	disk_release(session->disk);
 	g_thread_join(other);
+}
+
+static gpointer grow_main(gpointer session)
+{
+	grow(session);
+	return NULL;
+}
+
+/* Where it has its largest size already, this is a shrinking and a growing one. */
+static void write_during_growth(Session *session)
+{
+	if (session_size(session) == SECTORS_MAX)
+		shrink(session);
+	write_during(session, grow_main, 2);
 }
 
 static void write_during_flush(Session *session)
@@ -179,6 +206,9 @@ static const struct {
 	{'F', write_during_flush},	/* writes while a flush runs, ... */
 	{'K', write_during_checkpoint}, /* ... while a checkpoint does, ... */
 	{'L', write_during_switch},	/* ... and while it switches to the new superblock */
+	{'g', grow},			/* to the next of three sizes */
+	{'h', shrink},			/* the same, back, with what is there */
+	{'G', write_during_growth},	/* writes while the new size is being switched to */
 	{'w', wrap_journal},		/* writes until the journal begins anew */
 	{'r', session_reopen},		/* closes in order */
 	{'x', session_die},		/* the process dies, and the next one opens the volume */
@@ -211,9 +241,10 @@ static Start starts[] = {
 static void prepare(Start *start)
 {
 	g_autoptr(Image) image = session_format(VOLUME_SIZE, JOURNAL_SIZE);
-	g_autoptr(History) nothing = history_new(SECTORS, 1);
+	g_autoptr(History) nothing = history_new(SECTORS_MAX, 1);
 	Session session;
 
+	history_set_size(nothing, SECTORS);
 	session_start(&session, image, nothing, 1);
 	session_write(&session, 0, 0, BEFORE);
 	session_checkpoint_and_wait(&session, 0);
@@ -249,7 +280,7 @@ static gboolean record(Session *session, const Start *start, const char *letters
 {
 	guint64 from = 0;
 
-	session_start(session, start->image, start->history, 1);
+	session_start(session, start->image, start->history, 2);
 	for (guint i = 0; letters[i] && !session->failed; i++) {
 		if (i && letters[i] != operations->letter)
 			from = disk_now(session->disk).position;

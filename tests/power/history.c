@@ -8,9 +8,9 @@
 
 struct History {
 	GMutex mutex;
-	guint n_sectors, n_threads;
+	guint n_numbers, n_threads;
 	guint32 *before, *now;
-	guint8 *owners; /* of each sector */
+	guint8 *owners; /* of what each number is of */
 	GArray *ops;	/* of Op */
 	guint32 numbers;
 };
@@ -20,11 +20,12 @@ History *history_new(guint n_sectors, guint n_threads)
 	History *history = g_new0(History, 1);
 
 	g_mutex_init(&history->mutex);
-	history->n_sectors = n_sectors;
+	history->n_numbers = n_sectors + 1;
 	history->n_threads = n_threads;
-	history->before = g_new0(guint32, n_sectors);
-	history->now = g_new0(guint32, n_sectors);
-	history->owners = g_new0(guint8, n_sectors);
+	history->before = g_new0(guint32, history->n_numbers);
+	history->now = g_new0(guint32, history->n_numbers);
+	history->owners = g_new0(guint8, history->n_numbers);
+	history_set_size(history, n_sectors);
 	history->ops = g_array_new(FALSE, FALSE, sizeof(Op));
 	return history;
 }
@@ -42,11 +43,22 @@ void history_free(History *history)
 void history_set_threads(History *history, guint n_threads)
 {
 	history->n_threads = n_threads;
+	history->owners[history->n_numbers - 1] = (guint8)(n_threads - 1);
 }
 
 guint history_sectors(const History *history)
 {
-	return history->n_sectors;
+	return history->n_numbers - 1;
+}
+
+guint history_numbers(const History *history)
+{
+	return history->n_numbers;
+}
+
+void history_set_size(History *history, guint sectors)
+{
+	history->before[history->n_numbers - 1] = history->now[history->n_numbers - 1] = sectors;
 }
 
 void history_own(History *history, guint thread, guint first, guint count)
@@ -61,7 +73,7 @@ static const Op *op_at(const History *history, guint i)
 
 static guint32 value_of(const Op *op)
 {
-	return op->kind == OP_WRITE ? op->number : 0;
+	return op->kind == OP_ZERO ? 0 : op->number;
 }
 
 static void apply(guint32 *state, const Op *op)
@@ -72,10 +84,10 @@ static void apply(guint32 *state, const Op *op)
 
 History *history_from(const History *history, const guint32 *content)
 {
-	History *next = history_new(history->n_sectors, 1);
+	History *next = history_new(history_sectors(history), 1);
 
-	memcpy(next->before, content, history->n_sectors * sizeof *content);
-	memcpy(next->now, content, history->n_sectors * sizeof *content);
+	memcpy(next->before, content, history->n_numbers * sizeof *content);
+	memcpy(next->now, content, history->n_numbers * sizeof *content);
 	next->numbers = history->numbers;
 	return next;
 }
@@ -85,7 +97,7 @@ History *history_until(const History *history, guint64 cut)
 	History *until = history_from(history, history->before);
 
 	until->n_threads = history->n_threads;
-	memcpy(until->owners, history->owners, history->n_sectors);
+	memcpy(until->owners, history->owners, history->n_numbers);
 	for (guint i = 0; i < history->ops->len; i++) {
 		Op op = *op_at(history, i);
 
@@ -104,24 +116,38 @@ const guint32 *history_now(const History *history)
 	return history->now;
 }
 
+static guint begin_locked(History *history, Disk *disk, Op op)
+{
+	op.begun = disk_now(disk);
+	op.ended = (Moment){NEVER, NEVER};
+	apply(history->now, &op);
+	g_array_append_val(history->ops, op);
+	return history->ops->len - 1;
+}
+
 guint history_begin(History *history, Disk *disk, OpKind kind, guint thread, guint first,
 		    guint count, guint32 *ret_number)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&history->mutex);
-	Op op = {.kind = kind,
-		 .thread = thread,
-		 .first = first,
-		 .count = count,
-		 .begun = disk_now(disk),
-		 .ended = {NEVER, NEVER}};
+	Op op = {.kind = kind, .thread = thread, .first = first, .count = count};
 
 	if (kind == OP_WRITE)
 		op.number = ++history->numbers;
-	apply(history->now, &op);
 	if (ret_number)
 		*ret_number = op.number;
-	g_array_append_val(history->ops, op);
-	return history->ops->len - 1;
+	return begin_locked(history, disk, op);
+}
+
+guint history_begin_resize(History *history, Disk *disk, guint sectors)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&history->mutex);
+
+	return begin_locked(history, disk,
+			    (Op){.kind = OP_RESIZE,
+				 .thread = history->n_threads - 1,
+				 .first = history_sectors(history),
+				 .count = 1,
+				 .number = sectors});
 }
 
 void history_end(History *history, Disk *disk, guint op)
@@ -149,7 +175,8 @@ static gboolean is_change_of(const Op *op, guint thread, guint64 cut)
 
 static gboolean is_sure(const Op *op, guint64 sure, guint64 cut, gboolean all)
 {
-	return op->ended.tick < sure || (all && op->ended.position <= cut);
+	return op->ended.tick < sure ||
+	       ((all || op->kind == OP_RESIZE) && op->ended.position <= cut);
 }
 
 guint64 history_hash(const History *history, guint64 cut)
@@ -162,7 +189,8 @@ guint64 history_hash(const History *history, guint64 cut)
 		if (op->kind == OP_FLUSH || op->begun.position >= cut)
 			continue;
 		hash = mix(hash, (guint64)op->kind << 60 | (guint64)op->first << 32 | op->count);
-		hash = mix(hash, is_sure(op, sure, cut, FALSE));
+		hash = mix(hash, (guint64)is_sure(op, sure, cut, FALSE) << 32 |
+					 (op->kind == OP_RESIZE ? op->number : 0));
 	}
 	return hash;
 }
@@ -185,7 +213,7 @@ static gboolean is_different(const Prefix *prefix, guint sector)
 
 static void prefix_start(Prefix *prefix)
 {
-	for (guint i = 0; i < prefix->history->n_sectors; i++)
+	for (guint i = 0; i < prefix->history->n_numbers; i++)
 		prefix->different += is_different(prefix, i);
 }
 
@@ -252,7 +280,7 @@ static char *describe(const Prefix *prefix, guint64 cut)
 {
 	guint sector = 0, n = 0;
 
-	while (sector + 1 < prefix->history->n_sectors && !is_different(prefix, sector))
+	while (sector + 1 < prefix->history->n_numbers && !is_different(prefix, sector))
 		sector++;
 	for (guint i = 0; i < prefix->history->ops->len; i++)
 		n += is_change_of(op_at(prefix->history, i), prefix->thread, cut);
@@ -293,14 +321,14 @@ gboolean history_check(const History *history, guint64 cut, gboolean all, const 
 		       char **ret_why)
 {
 	g_autofree Survived *survived = g_new0(Survived, history->n_threads);
-	g_autofree guint32 *state = g_new(guint32, history->n_sectors);
+	g_autofree guint32 *state = g_new(guint32, history->n_numbers);
 	guint64 sure = sure_tick(history, cut);
 
 	for (guint thread = 0; thread < history->n_threads; thread++) {
 		Prefix prefix = {
 			.history = history, .thread = thread, .content = content, .state = state};
 
-		memcpy(state, history->before, history->n_sectors * sizeof *state);
+		memcpy(state, history->before, history->n_numbers * sizeof *state);
 		survived[thread] = find_prefix(&prefix, cut, sure, all);
 		if (!survived[thread].found) {
 			*ret_why = describe(&prefix, cut);
@@ -313,19 +341,19 @@ gboolean history_check(const History *history, guint64 cut, gboolean all, const 
 /* --- Files ------------------------------------------------------------------------------------ */
 
 typedef struct {
-	guint n_sectors, n_threads, n_ops;
+	guint n_numbers, n_threads, n_ops;
 	guint32 numbers;
 } FileHead;
 
 gboolean history_save(const History *history, FILE *file)
 {
-	const FileHead head = {history->n_sectors, history->n_threads, history->ops->len,
+	const FileHead head = {history->n_numbers, history->n_threads, history->ops->len,
 			       history->numbers};
 
 	return fwrite(&head, sizeof head, 1, file) == 1 &&
-	       fwrite(history->before, sizeof(guint32), head.n_sectors, file) == head.n_sectors &&
-	       fwrite(history->now, sizeof(guint32), head.n_sectors, file) == head.n_sectors &&
-	       fwrite(history->owners, 1, head.n_sectors, file) == head.n_sectors &&
+	       fwrite(history->before, sizeof(guint32), head.n_numbers, file) == head.n_numbers &&
+	       fwrite(history->now, sizeof(guint32), head.n_numbers, file) == head.n_numbers &&
+	       fwrite(history->owners, 1, head.n_numbers, file) == head.n_numbers &&
 	       fwrite(history->ops->data, sizeof(Op), head.n_ops, file) == head.n_ops;
 }
 
@@ -336,12 +364,12 @@ History *history_load(FILE *file)
 
 	if (fread(&head, sizeof head, 1, file) != 1)
 		return NULL;
-	history = history_new(head.n_sectors, head.n_threads);
+	history = history_new(head.n_numbers - 1, head.n_threads);
 	history->numbers = head.numbers;
 	g_array_set_size(history->ops, head.n_ops);
-	if (fread(history->before, sizeof(guint32), head.n_sectors, file) != head.n_sectors ||
-	    fread(history->now, sizeof(guint32), head.n_sectors, file) != head.n_sectors ||
-	    fread(history->owners, 1, head.n_sectors, file) != head.n_sectors ||
+	if (fread(history->before, sizeof(guint32), head.n_numbers, file) != head.n_numbers ||
+	    fread(history->now, sizeof(guint32), head.n_numbers, file) != head.n_numbers ||
+	    fread(history->owners, 1, head.n_numbers, file) != head.n_numbers ||
 	    fread(history->ops->data, sizeof(Op), head.n_ops, file) != head.n_ops)
 		return NULL;
 	return g_steal_pointer(&history);
@@ -371,9 +399,13 @@ gboolean stamp_read(Volume *volume, guint n_sectors, guint32 *numbers, char **re
 {
 	const guint step = 256;
 	g_autofree guint8 *data = g_malloc(step * SECTOR_SIZE);
+	guint size = (guint)(volume_size(volume) / SECTOR_SIZE);
 
-	for (guint first = 0; first < n_sectors; first += step) {
-		guint n = MIN(step, n_sectors - first);
+	memset(numbers, 0, n_sectors * sizeof *numbers);
+	numbers[n_sectors] = size;
+	size = MIN(size, n_sectors);
+	for (guint first = 0; first < size; first += step) {
+		guint n = MIN(step, size - first);
 		struct iovec iov = {data, n * SECTOR_SIZE};
 		int r = volume_read(volume, &iov, 1, (guint64)first * SECTOR_SIZE, NULL);
 

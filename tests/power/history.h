@@ -4,7 +4,8 @@
  * loss of power.
  *
  * Every write puts its own number into each of its sectors, so what a volume holds is described by
- * one number for each sector: 0 for zeros.  Each operation belongs to a *thread*, and each sector
+ * one number for each sector: 0 for zeros, and where there is none; and one behind them, its size in
+ * sectors.  Each operation belongs to a *thread*, and each sector
  * to one thread that alone changes it.  So of each thread a prefix must be there, in the order of
  * its operations, that has at least what was durable; and no thread may have an operation of which
  * another thread lacks one that was acknowledged before this one began (I1, I3).
@@ -21,28 +22,35 @@ typedef enum {
 	OP_WRITE,
 	OP_ZERO,  /* in pieces where it is long or ends inside a block */
 	OP_FLUSH, /* what makes durable all that was acknowledged before */
+	OP_RESIZE, /* durable as soon as it is acknowledged */
 } OpKind;
 
 typedef struct {
 	OpKind kind;
 	guint thread;
 	guint first, count; /* sectors */
-	guint32 number;	    /* of a write */
+	guint32 number;	    /* of a write; the new size, sectors */
 	Moment begun;
 	Moment ended; /* position G_MAXUINT64: not yet, or it failed */
 } Op;
 
 typedef struct History History;
 
-/* A volume of so many sectors, all zeros. */
+/* A volume of so many sectors, or that can become so large; all zeros. */
 History *history_new(guint n_sectors, guint n_threads);
 void history_free(History *history);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(History, history_free)
 
-/* How many threads there are from now on; before anything was asked. */
+/* How many threads there are from now on; before anything was asked.  The size is the last one's. */
 void history_set_threads(History *history, guint n_threads);
 
 guint history_sectors(const History *history);
+
+/* How many numbers describe it. */
+guint history_numbers(const History *history);
+
+/* How large it is at the start, where that is less; sectors. */
+void history_set_size(History *history, guint sectors);
 
 /* [first, first + count) is that thread's; at first everything is thread 0's. */
 void history_own(History *history, guint thread, guint first, guint count);
@@ -51,15 +59,16 @@ void history_own(History *history, guint thread, guint first, guint count);
  * number is *ret_number (which may be NULL). */
 guint history_begin(History *history, Disk *disk, OpKind kind, guint thread, guint first,
 		    guint count, guint32 *ret_number);
+guint history_begin_resize(History *history, Disk *disk, guint sectors);
 void history_end(History *history, Disk *disk, guint op);
 
-/* For a volume of the same size that holds `content`, all of it of thread 0. */
+/* For the same volume, when it holds `content`, all of it of thread 0. */
 History *history_from(const History *history, const guint32 *content);
 
 /* What it said at that cut. */
 History *history_until(const History *history, guint64 cut);
 
-/* What the sectors hold after all that was begun. */
+/* Its numbers after all that was begun. */
 const guint32 *history_now(const History *history);
 
 /* A random number for what history_check() would allow at that cut. */
@@ -82,6 +91,6 @@ History *history_load(FILE *file);
 /* Fills sectors [first, first + count) with a number. */
 void stamp_fill(guint8 *data, guint32 number, guint first, guint count);
 
-/* Reads the numbers of all sectors; FALSE, with why (free it), if the volume cannot be read or a
+/* Reads all numbers of a volume of up to so many sectors; FALSE, with why (free it), if the volume cannot be read or a
  * sector is none that was ever written there (I4). */
 gboolean stamp_read(Volume *volume, guint n_sectors, guint32 *numbers, char **ret_why);

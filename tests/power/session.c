@@ -6,6 +6,8 @@
 
 #include "tests/harness.h"
 
+#define RESIZE_SECONDS 60
+
 /* In place of the C library's: what a volume takes its UUID and its seed from.  So a disk that was
  * made once can be made again, bit by bit. */
 ssize_t getrandom(void *buffer, size_t length, unsigned int flags)
@@ -172,6 +174,30 @@ void session_checkpoint(Session *session, guint thread)
 	guint op = begin_flush(session, thread);
 
 	end(session, op, volume_checkpoint(session->volume));
+}
+
+guint session_size(const Session *session)
+{
+	return (guint)(volume_size(session->volume) / SECTOR_SIZE);
+}
+
+void session_resize(Session *session, guint sectors)
+{
+	guint before = session_size(session);
+	guint ops[3], n = 0;
+	gboolean done;
+
+	if (sectors == before)
+		return;
+	if (sectors < before)
+		ops[n++] = history_begin(session->history, session->disk, OP_ZERO, 0, sectors,
+					 before - sectors, NULL);
+	ops[n++] = history_begin_resize(session->history, session->disk, sectors);
+	ops[n++] = begin_flush(session, 0);
+	done = volume_resize(session->volume, (guint64)sectors * SECTOR_SIZE,
+			     VOLUME_RESIZE_SHRINK | VOLUME_RESIZE_DISCARD, RESIZE_SECONDS, NULL);
+	for (guint i = 0; i < n; i++)
+		end(session, ops[i], done ? 0 : -EIO);
 }
 
 /* What the checkpoint thread does behind a checkpoint, on its own time, is done before the next. */

@@ -10,7 +10,7 @@
 #include "tests/power/set.h"
 
 #define SUBSETS_MAX 3 /* entries of which all subsets are tried */
-#define CUTS_OF_16 6  /* so many of 16 cuts are made in a sweep, unless more disks are asked for */
+#define CUTS_OF_16 4  /* so many of 16 cuts are made in a sweep, unless more disks are asked for */
 #define FAILURES_MAX 5
 #define AGAIN 12     /* of so many disks the power is cut again on one, ... */
 #define CUTS_AGAIN 2 /* ... so many times, ... */
@@ -272,7 +272,7 @@ static gboolean shut(Volume *volume, Disk *disk, History *history)
 /* Changes the volume, as `how` says, and ends it: closed, or abandoned. */
 static gboolean change(Volume *volume, const Recording *next, guint64 how)
 {
-	guint sectors = history_sectors(next->history);
+	guint sectors = (guint)(volume_size(volume) / SECTOR_SIZE);
 	guint first = (guint)(how >> 8) % 64, count = 1 + (guint)(how >> 16) % 24;
 	gboolean good = put(volume, next->disk, next->history, first, count);
 
@@ -293,7 +293,7 @@ static gboolean change(Volume *volume, const Recording *next, guint64 how)
 static gboolean go_on(const Trial *trial, Volume *volume, const Recording *next)
 {
 	guint64 how = mix(trial->cut, trial->choice);
-	g_autofree guint32 *content = g_new(guint32, history_sectors(next->history));
+	g_autofree guint32 *content = g_new(guint32, history_numbers(next->history));
 	g_autoptr(Image) image = NULL;
 	g_autoptr(Disk) disk = NULL;
 	gboolean good;
@@ -328,7 +328,7 @@ static gboolean recover(const Trial *trial, Cutter *cutter, Image *image, Record
 {
 	const History *history = trial->from->history;
 	gboolean died = trial->choice == CHOICE_ALL;
-	g_autofree guint32 *content = g_new(guint32, history_sectors(history));
+	g_autofree guint32 *content = g_new(guint32, history_numbers(history));
 	Volume *volume;
 
 	next->disk = died	    ? cutter_die(cutter)
