@@ -8,6 +8,7 @@
  * Making a hole goes in steps (map.h), each with a record of its own.
  */
 #include "common/volume-private.h"
+#include "common/wanted.h"
 
 #include <errno.h>
 
@@ -153,6 +154,10 @@ static int commit_payload(Piece *piece)
 	if (r)
 		return r;
 	r = map_change_begin(engine->map, piece->first, piece->n, piece->nowait);
+	if (!r && !wanted_still()) {
+		map_change_end(engine->map);
+		r = -ECANCELED;
+	}
 	if (r) {
 		journal_unreserve(engine->journal, length);
 		return r;
@@ -327,6 +332,10 @@ static int zero_step(Volume *volume, guint64 *first, guint64 end, guint64 *ticke
 	if (r)
 		return r;
 	r = map_zero_begin(engine->map, first, end, &record.first, &record.blocks);
+	if (r == 1 && !wanted_still()) {
+		map_change_end(engine->map);
+		r = -ECANCELED;
+	}
 	if (r != 1) {
 		journal_unreserve(engine->journal, length);
 		return r;

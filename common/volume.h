@@ -27,6 +27,7 @@
  *   -EILSEQ     compare_and_write: they differ; *ret_offset tells where
  *   -ETIMEDOUT  the backing is slow: it waited 25 s for a checkpoint.  May be done again
  *   -EAGAIN     _nowait only: would sleep (nothing was done)
+ *   -ECANCELED  nobody waits for the change any more (wanted.h)
  *   -ESHUTDOWN  the volume has FAILED (a flush failed, or an invariant broke): reads go on, all
  *               else fails until it is opened anew
  * `ret_offset` may be NULL; it is untouched otherwise.  A write or zero that fails may have

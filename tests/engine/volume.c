@@ -12,6 +12,7 @@
 #include "common/backing/faulty.h"
 #include "common/error.h"
 #include "common/units.h"
+#include "common/wanted.h"
 #include "tests/engine/support.h"
 
 static gint64 milliseconds_since(gint64 start)
@@ -280,6 +281,37 @@ static void test_nowait(const void *data)
 	iov.iov_len = MIB;
 	CHECK_INT(volume_read_nowait(volume, &iov, 1, 8 * MIB, NULL), 0); /* a hole */
 	close_volume(volume);
+}
+
+static void test_unwanted(const void *data)
+{
+	const gint dropped = TRUE;
+	Place *place;
+	Volume *volume = new_volume(&place, 8 * MIB);
+	guint8 block[BLOCK_SIZE];
+	struct iovec iov = {block, sizeof block};
+
+	(void)data;
+	REQUIRE(volume);
+	memset(block, 1, sizeof block);
+	CHECK_INT(volume_put_value(volume, 1, 2 * MIB, 0), 0);
+	wanted_until(&dropped);
+	CHECK_INT(volume_put_value(volume, 2, MIB, 0), -ECANCELED);
+	CHECK_INT(volume_put_value(volume, 2, SECTOR_SIZE, SECTOR_SIZE), -ECANCELED);
+	CHECK_INT(volume_put_value(volume, 2, BLOCK_SIZE, 5 * MIB), -ECANCELED);
+	CHECK_INT(volume_zero(volume, 0, 8 * MIB), -ECANCELED);
+	CHECK_INT(volume_zero(volume, SECTOR_SIZE, SECTOR_SIZE), -ECANCELED);
+	CHECK_INT(volume_or(volume, &iov, 1, 0, NULL), -ECANCELED);
+	CHECK_INT(volume_compare_and_write(volume, &iov, 1, &iov, 1, 0, NULL), -ECANCELED);
+	CHECK_INT(volume_flush(volume), 0);
+	CHECK_INT(volume_checkpoint(volume), 0);
+	check_value(volume, 1, 2 * MIB, 0);
+	check_value(volume, 0, 6 * MIB, 2 * MIB);
+	wanted_until(NULL);
+	CHECK_INT(volume_put_value(volume, 3, MIB, 4 * MIB), 0);
+	close_volume(volume);
+	CHECK(place_check(place));
+	place_free(place);
 }
 
 static void test_compare(const void *data)
@@ -553,6 +585,7 @@ int main(int argc, char **argv)
 	test_add("requests for nothing succeed", test_nothing, NULL);
 	test_add("a volume is open once, and it is said where", test_exclusive, NULL);
 	test_add("without waiting: done, or nothing done", test_nowait, NULL);
+	test_add("what nobody waits for changes nothing", test_unwanted, NULL);
 	test_add("compare-and-write tells the first byte that differs", test_compare, NULL);
 	test_add("discarded space goes back to the file system", test_discard_gives_back, NULL);
 	test_add("discarding all of 1 TiB is immediate", test_discard_all, NULL);
