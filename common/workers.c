@@ -104,6 +104,22 @@ void workers_push(Workers *workers, WorkItem *item)
 		g_cond_signal(&workers->wake);
 }
 
+gboolean workers_cancel(Workers *workers, WorkItem *item)
+{
+	WorkItem *before = NULL, *at;
+
+	g_mutex_lock(&workers->mutex);
+	for (at = workers->head; at && at != item; at = at->next)
+		before = at;
+	if (at) {
+		*(before ? &before->next : &workers->head) = item->next;
+		if (workers->tail == item)
+			workers->tail = before;
+	}
+	g_mutex_unlock(&workers->mutex);
+	return at != NULL;
+}
+
 void workers_free(Workers *workers)
 {
 	if (!workers)

@@ -22,4 +22,8 @@ struct WorkItem {
 /* NULL if not even one thread could be made. */
 Workers *workers_new(const char *name, guint threads, GError **error);
 void workers_push(Workers *workers, WorkItem *item);
+
+/* Takes it off the queue again.  FALSE: it is not there, a thread has it. */
+gboolean workers_cancel(Workers *workers, WorkItem *item);
+
 void workers_free(Workers *workers);

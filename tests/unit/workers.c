@@ -146,6 +146,34 @@ static void test_drain(const void *data)
 	CHECK_UINT(order->len, 50);
 }
 
+static void test_cancel(const void *data)
+{
+	Workers *workers = workers_new("test", 1, NULL);
+	WorkItem gate = {.run = wait_at_gate};
+	Job jobs[4];
+
+	(void)data;
+	REQUIRE(workers);
+	reset();
+	workers_push(workers, &gate);
+	wait_until_waiting(1);
+	CHECK(!workers_cancel(workers, &gate)); /* a thread has it */
+	for (guint i = 0; i < 4; i++) {
+		jobs[i] = (Job){.item.run = run_job, .number = i};
+		workers_push(workers, &jobs[i].item);
+	}
+	CHECK(workers_cancel(workers, &jobs[1].item));
+	CHECK(workers_cancel(workers, &jobs[3].item));
+	CHECK(workers_cancel(workers, &jobs[0].item));
+	CHECK(!workers_cancel(workers, &jobs[0].item));
+	workers_push(workers, &jobs[0].item); /* behind the last */
+	open_gate();
+	workers_free(workers);
+	REQUIRE(order->len == 2);
+	CHECK_UINT(g_array_index(order, guint, 0), 2);
+	CHECK_UINT(g_array_index(order, guint, 1), 0);
+}
+
 static void test_push_from_worker(const void *data)
 {
 	Workers *workers = workers_new("test", 3, NULL);
@@ -226,6 +254,7 @@ int main(int argc, char **argv)
 	test_add("one thread runs items in order of arrival", test_order, NULL);
 	test_add("as many items run at once as there are threads", test_parallel, NULL);
 	test_add("free runs what is queued", test_drain, NULL);
+	test_add("what is queued can be cancelled", test_cancel, NULL);
 	test_add("an item may push itself again", test_push_from_worker, NULL);
 	test_add("many threads push", test_many_pushers, NULL);
 	test_add("workers have signals blocked, the host has not", test_signals, NULL);
