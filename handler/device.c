@@ -8,52 +8,35 @@
 #include "common/error.h"
 #include "common/logging.h"
 #include "common/monitor.h"
-#include "common/workers.h"
+#include "common/wanted.h"
+#include "handler/arrival.h"
+#include "handler/aside.h"
 #include "handler/identity.h"
 #include "handler/sanitizer.h"
 #include "handler/space.h"
+#include "handler/tasks.h"
 
-/* The kernel queues 128 commands to a device unless it was told otherwise; an UNMAP counts four. */
-#define TASKS 256
-
-/* A queued request. */
-typedef struct Task Task;
-struct Task {
-	WorkItem item; /* first */
-	Task *next;    /* in the list of free ones, or of those that wait for the flush */
-	Device *device;
-	RunnerCommand *cmd;
-	Request request;
-	gint64 begun; /* as metrics_begin() gave it */
-	gint64 deadline;
-	gboolean allocated; /* not one of the device's own */
-};
+/* Of the runner's main thread, with a disk that does not answer: a checkpoint may take a while. */
+static const AsidePatience close_patience = {10 * G_TIME_SPAN_SECOND,
+					     100 * G_TIME_SPAN_MILLISECOND};
 
 struct Device {
 	RunnerDevice *handle;
 	ScsiUnit unit;
 	Sanitizer *sanitizer;
-	gint active;	     /* requests under way; atomic */
 	gint64 space_looked; /* when last, microseconds; atomic */
 	const char *name;    /* the opening's */
 	Opening *opening;
-	Volume *volume; /* atomic; NULL until the waiter has got it */
-	GThread *waiter;
-	gboolean stopping; /* under the lock */
-	GCond stop;
+	Arrival *arrival;
+	Volume *volume; /* atomic; NULL until it has come */
 	Workers *workers;
 	Workers *flusher; /* of one thread */
 	WorkItem flush_item;
 
-	GMutex lock; /* held for a few instructions; never while anything is called */
-	Task *free_tasks;
-	Task *flush_waiting;
-	gboolean flush_queued;
-
 	LoggingLimit failures;
 	Metrics metrics;
 	Monitor *monitor; /* NULL until the volume is there */
-	Task tasks[TASKS];
+	Tasks tasks;
 };
 
 static Volume *device_volume(Device *device)
@@ -61,62 +44,29 @@ static Volume *device_volume(Device *device)
 	return g_atomic_pointer_get(&device->volume);
 }
 
-/* ---- tasks */
-
-static Task *task_new(Device *device)
+static Device *device_of(const Task *task)
 {
-	Task *task;
-
-	g_mutex_lock(&device->lock);
-	task = device->free_tasks;
-	if (task)
-		device->free_tasks = task->next;
-	g_mutex_unlock(&device->lock);
-	if (!task) {
-		task = g_try_new0(Task, 1);
-		if (!task)
-			return NULL;
-		task->allocated = TRUE;
-	}
-	task->device = device;
-	return task;
-}
-
-static void task_free(Task *task)
-{
-	Device *device = task->device;
-
-	if (task->allocated) {
-		g_free(task);
-		return;
-	}
-	g_mutex_lock(&device->lock);
-	task->next = device->free_tasks;
-	device->free_tasks = task;
-	g_mutex_unlock(&device->lock);
+	return (void *)((char *)task->tasks - G_STRUCT_OFFSET(Device, tasks));
 }
 
 /* ---- results */
 
 static void log_failure(Device *device, const Request *request, int result)
 {
-	logging_write_limited(&device->failures, LOGGING_ERROR,
-			      "%s: %s of %" G_GUINT64_FORMAT " bytes at %" G_GUINT64_FORMAT
-			      " failed: %s",
-			      device->name, request_name(request), request->length, request->offset,
-			      g_strerror(-result));
+	logging_write_limited(
+		&device->failures, LOGGING_ERROR,
+		"%s: %s of %" G_GUINT64_FORMAT " bytes at %" G_GUINT64_FORMAT " failed: %s",
+		device->name, request_name(request), request->length, request->offset,
+		result == -ETIMEDOUT ? "not done in time, answered busy" : g_strerror(-result));
 }
 
-/* The status for a result, with the sense data in its place.  `position` is the volume's.  The task
- * is not in use any more. */
-static RunnerStatus conclude(Task *task, int result, guint64 position)
+/* The status for a result, with the sense data in its place.  `position` is the volume's. */
+static RunnerStatus conclude(Device *device, const Task *task, int result, guint64 position)
 {
-	Device *device = task->device;
 	const Request *request = &task->request;
 	SenseDirection direction = request_reads(request) ? SENSE_READING : SENSE_WRITING;
 	guint8 *sense = runner_command_sense(task->cmd);
 	guint64 information = 0;
-	RunnerStatus status;
 
 	metrics_end(&device->metrics, request_metrics_kind(request), task->begun, request->length,
 		    result && result != -EILSEQ);
@@ -126,10 +76,7 @@ static RunnerStatus conclude(Task *task, int result, guint64 position)
 		information = position - request->offset;
 	else if (result)
 		log_failure(device, request, result);
-	status = result ? sense_from_result(result, direction, information, sense) : RUNNER_OK;
-	task_free(task);
-	g_atomic_int_dec_and_test(&device->active);
-	return status;
+	return result ? sense_from_result(result, direction, information, sense) : RUNNER_OK;
 }
 
 /* Nothing of the task or under a lock is in use any more when the runner is called: from there the
@@ -137,11 +84,25 @@ static RunnerStatus conclude(Task *task, int result, guint64 position)
  * last command has been completed. */
 static void task_complete(Task *task, int result, guint64 position)
 {
-	RunnerDevice *handle = task->device->handle;
+	Device *device = device_of(task);
+	RunnerDevice *handle = device->handle;
 	RunnerCommand *cmd = task->cmd;
-	RunnerStatus status = conclude(task, result, position);
+	RunnerStatus status = RUNNER_OK;
+	gboolean ours = task_claim(task, result);
 
-	runner_complete(handle, cmd, status);
+	if (ours)
+		status = conclude(device, task, result, position);
+	task_free(task);
+	if (ours)
+		runner_complete(handle, cmd, status);
+}
+
+/* Called by the watch. */
+static void answer_late(gpointer data, const Task *task)
+{
+	Device *device = data;
+
+	runner_complete(device->handle, task->cmd, conclude(device, task, -ETIMEDOUT, 0));
 }
 
 /* ---- flushes */
@@ -149,34 +110,18 @@ static void task_complete(Task *task, int result, guint64 position)
 static void flush_run(WorkItem *item)
 {
 	Device *device = (void *)((char *)item - G_STRUCT_OFFSET(Device, flush_item));
-	Task *task, *next;
-	int result;
+	Task *task = tasks_take_flushes(&device->tasks), *next;
+	int result = volume_flush(device_volume(device));
 
-	g_mutex_lock(&device->lock);
-	task = device->flush_waiting;
-	device->flush_waiting = NULL;
-	device->flush_queued = FALSE;
-	g_mutex_unlock(&device->lock);
-
-	result = volume_flush(device_volume(device));
 	for (; task; task = next) {
 		next = task->next;
 		task_complete(task, result, 0);
 	}
 }
 
-static void flush_later(Task *task)
+static void flush_later(Device *device, Task *task)
 {
-	Device *device = task->device;
-	gboolean queued;
-
-	g_mutex_lock(&device->lock);
-	task->next = device->flush_waiting;
-	device->flush_waiting = task;
-	queued = device->flush_queued;
-	device->flush_queued = TRUE;
-	g_mutex_unlock(&device->lock);
-	if (!queued)
+	if (tasks_wait_for_flush(task))
 		workers_push(device->flusher, &device->flush_item);
 }
 
@@ -216,40 +161,48 @@ static void look_at_space(Device *device)
 
 /* ---- the other requests */
 
-static int execute(Task *task, guint64 *ret_position)
+static int execute(Device *device, Task *task, guint64 *ret_position)
 {
+	int result = task_begin(task);
+
+	if (result)
+		return result;
 	if (g_get_monotonic_time() > task->deadline)
 		return -ETIMEDOUT;
-	return request_execute(&task->request, device_volume(task->device), task->deadline,
-			       ret_position);
+	wanted_until(&task->dropped);
+	result = request_execute(&task->own, device_volume(device), task->deadline, ret_position);
+	wanted_until(NULL);
+	return result;
 }
 
 static void task_run(WorkItem *item)
 {
 	Task *task = (Task *)item;
+	Device *device = device_of(task);
 	guint64 position = 0;
-	int result = execute(task, &position);
+	int result = execute(device, task, &position);
 
 	if (!request_reads(&task->request))
-		look_at_space(task->device);
+		look_at_space(device);
 	if (!result && task->request.durable)
-		flush_later(task);
+		flush_later(device, task);
 	else
 		task_complete(task, result, position);
 }
 
-static void task_queue(Task *task)
+static void task_queue(Device *device, Task *task)
 {
 	if (task->request.kind == REQUEST_FLUSH)
-		flush_later(task);
+		flush_later(device, task);
 	else
-		workers_push(task->device->workers, &task->item);
+		workers_push(device->workers, &task->item);
 }
 
 /* A task for the command, or NULL and why not. */
 static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request,
 		      RunnerStatus *ret_status)
 {
+	Task wanted = {.item.run = task_run, .cmd = cmd, .request = *request};
 	Task *task;
 
 	if (!device_volume(device)) {
@@ -257,25 +210,30 @@ static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request
 			sense_from_result(-ENODEV, SENSE_READING, 0, runner_command_sense(cmd));
 		return NULL;
 	}
-	task = task_new(device);
-	if (!task) {
-		*ret_status = RUNNER_NO_RESOURCE;
-		return NULL;
-	}
-	task->cmd = cmd;
-	task->request = *request;
-	g_atomic_int_inc(&device->active);
-	task->begun = metrics_begin(&device->metrics);
-	task->deadline = g_get_monotonic_time() + DEVICE_DEADLINE;
-	task->item.run = task_run;
-	return task;
+	wanted.begun = metrics_begin(&device->metrics);
+	wanted.deadline = g_get_monotonic_time() + DEVICE_DEADLINE;
+	task = tasks_take(&device->tasks, &wanted);
+	if (task)
+		return task;
+	metrics_end(&device->metrics, request_metrics_kind(request), wanted.begun, request->length,
+		    TRUE);
+	*ret_status = RUNNER_NO_RESOURCE;
+	return NULL;
 }
 
 static gboolean is_idle(gpointer data)
 {
 	Device *device = data;
 
-	return !g_atomic_int_get(&device->active);
+	return tasks_are_idle(&device->tasks);
+}
+
+static gboolean tick(gpointer data)
+{
+	Device *device = data;
+
+	sanitizer_tick(device->sanitizer);
+	return g_atomic_int_get(&device->unit.state) == SCSI_SANITIZING;
 }
 
 static void answer(gpointer data, RunnerCommand *cmd, RunnerStatus status)
@@ -289,11 +247,14 @@ static RunnerStatus sanitize(Device *device, RunnerCommand *cmd, const Request *
 {
 	const ScsiCommand command = {
 		.cdb = runner_command_cdb(cmd), .iov = request->iov, .count = request->count};
+	RunnerStatus status;
 	Sanitize asked;
 
 	if (!scsi_sanitize_parse(&command, device->unit.block_size, &asked))
 		return sense_refuse(runner_command_sense(cmd), sense_invalid_cdb);
-	return sanitizer_begin(device->sanitizer, device_volume(device), cmd, &asked);
+	status = sanitizer_begin(device->sanitizer, device_volume(device), cmd, &asked);
+	tasks_wake(&device->tasks);
+	return status;
 }
 
 RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *request)
@@ -305,7 +266,7 @@ RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *re
 		return sanitize(device, cmd, request);
 	task = task_for(device, cmd, request, &status);
 	if (task)
-		task_queue(task);
+		task_queue(device, task);
 	return status;
 }
 
@@ -327,27 +288,16 @@ static void identify(gpointer data, ScsiIdentity *ret_identity)
 	identity_read(directory, ret_identity);
 }
 
-static void watch(Device *device, Volume *volume)
+/* ---- open and close */
+
+static void volume_came(gpointer data, Volume *volume)
 {
+	Device *device = data;
+
 	device->monitor =
 		monitor_new(opening_config(device->opening), opening_volume_name(device->opening),
 			    "tcmu", volume, &device->metrics);
-}
-
-/* ---- a volume that is not there yet */
-
-/* FALSE when the device is closed. */
-static gboolean wait_a_second(Device *device)
-{
-	gint64 end = g_get_monotonic_time() + G_USEC_PER_SEC;
-	gboolean go_on;
-
-	g_mutex_lock(&device->lock);
-	while (!device->stopping && g_cond_wait_until(&device->stop, &device->lock, end))
-		;
-	go_on = !device->stopping;
-	g_mutex_unlock(&device->lock);
-	return go_on;
+	g_atomic_pointer_set(&device->volume, volume);
 }
 
 static void give_up(Device *device, const char *name, const GError *error)
@@ -357,58 +307,19 @@ static void give_up(Device *device, const char *name, const GError *error)
 	g_atomic_int_set(&device->unit.state, SCSI_LOST);
 }
 
-static gpointer waiter_run(gpointer data)
+static void volume_lost(gpointer data, const GError *error)
 {
 	Device *device = data;
 
-	while (wait_a_second(device)) {
-		g_autoptr(GError) error = NULL;
-		Volume *volume = opening_try(device->opening, &error);
-
-		if (volume) {
-			log_info("%s: the volume is there now", device->name);
-			watch(device, volume);
-			g_atomic_pointer_set(&device->volume, volume);
-			return NULL;
-		}
-		if (!opening_may_come(error)) {
-			give_up(device, device->name, error);
-			return NULL;
-		}
-	}
-	return NULL;
+	give_up(device, device->name, error);
 }
 
-static void waiter_stop(Device *device)
+static gboolean await_volume(Device *device, GError **error)
 {
-	if (!device->waiter)
-		return;
-	g_mutex_lock(&device->lock);
-	device->stopping = TRUE;
-	g_cond_signal(&device->stop);
-	g_mutex_unlock(&device->lock);
-	g_thread_join(device->waiter);
-}
+	const ArrivalOwner owner = {
+		.opening = device->opening, .came = volume_came, .lost = volume_lost, .data = device};
 
-/* ---- open and close */
-
-static gboolean open_or_wait(Device *device, gboolean may_wait, GError **error)
-{
-	g_autoptr(GError) reason = NULL, failure = NULL;
-
-	device->volume = opening_try(device->opening, &reason);
-	if (device->volume) {
-		watch(device, device->volume);
-		return TRUE;
-	}
-	if (!may_wait || !opening_may_come(reason)) {
-		g_propagate_error(error, g_steal_pointer(&reason));
-		return FALSE;
-	}
-	log_warning("%s: not ready, waiting for the volume: %s", device->name, reason->message);
-	device->waiter = g_thread_try_new("storageos-open", waiter_run, device, &failure);
-	return device->waiter ||
-	       error_set(error, STORAGEOS_ERROR_IO, "start a thread: %s", failure->message);
+	return arrival_begin(&owner, &device->arrival, error) != ARRIVAL_FAILED;
 }
 
 static guint worker_count(const Config *config)
@@ -424,6 +335,15 @@ static gboolean start_workers(Device *device, const Config *config, GError **err
 	device->flusher = workers_new("storageos-sync", 1, error);
 	device->flush_item.run = flush_run;
 	return device->flusher != NULL;
+}
+
+static gboolean start_tasks(Device *device, GError **error)
+{
+	const TasksOwner owner = {
+		.late = answer_late, .tick = tick, .data = device, .workers = device->workers};
+
+	return tasks_start(&device->tasks, &owner) ||
+	       error_set(error, STORAGEOS_ERROR_IO, "start a thread");
 }
 
 static gboolean start_sanitizer(Device *device)
@@ -449,7 +369,7 @@ static gboolean open_parts(Device *device, const OpeningDevice *opening, GError 
 	if (!start_sanitizer(device))
 		return error_set(error, STORAGEOS_ERROR_NO_SPACE, "out of memory");
 	return start_workers(device, opening_config(device->opening), error) &&
-	       open_or_wait(device, opening->served_before, error);
+	       start_tasks(device, error) && await_volume(device, error);
 }
 
 Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError **error)
@@ -463,8 +383,7 @@ Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError *
 		error_set(error, STORAGEOS_ERROR_NO_SPACE, "out of memory");
 		return NULL;
 	}
-	g_mutex_init(&device->lock);
-	g_cond_init(&device->stop);
+	tasks_init(&device->tasks);
 	device->handle = handle;
 	device->unit = (ScsiUnit){.blocks = opening->size / opening->block_size,
 				  .block_size = opening->block_size,
@@ -472,10 +391,6 @@ Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError *
 				  .identify = identify,
 				  .get_space = get_space,
 				  .data = device};
-	for (guint i = 0; i < TASKS; i++) {
-		device->tasks[i].next = device->free_tasks;
-		device->free_tasks = &device->tasks[i];
-	}
 
 	/* No thread that is made here may take a signal: the runner's handlers end threads. */
 	sigfillset(&all);
@@ -493,13 +408,14 @@ Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError *
 	return NULL;
 }
 
-void device_close(Device *device)
+/* All of it but the watch; each step waits for threads, which wait for the disk. */
+static void close_parts(Aside *aside, gpointer data)
 {
 	g_autoptr(GError) error = NULL;
+	Device *device = data;
 
-	if (!device)
-		return;
-	waiter_stop(device);
+	(void)aside;
+	arrival_free(device->arrival);
 	sanitizer_free(device->sanitizer);
 	if (device->workers)
 		workers_free(device->workers); /* before the flusher: these queue flushes */
@@ -508,8 +424,33 @@ void device_close(Device *device)
 	monitor_free(device->monitor);
 	if (!volume_close(device->volume, &error))
 		log_error("%s: close: %s", device->name, error ? error->message : "failed");
-	g_mutex_clear(&device->lock);
-	g_cond_clear(&device->stop);
+	tasks_clear(&device->tasks);
 	opening_free(device->opening);
 	g_free(device);
+}
+
+/* What does not end in time is left to itself: it has no business with the runner's device any
+ * more. */
+void device_close(Device *device)
+{
+	g_autofree char *name = NULL;
+	AsidePatience patience = close_patience;
+	Aside *aside;
+
+	if (!device)
+		return;
+	name = g_strdup(device->name);
+	tasks_stop(&device->tasks);
+	if (!tasks_are_idle(&device->tasks)) /* every command has been answered, one of them late */
+		patience.first = patience.others;
+	aside = aside_start(device->opening ? opening_group(device->opening) : "", close_parts,
+			    device, NULL);
+	if (!aside) {
+		close_parts(NULL, device);
+	} else if (aside_wait(aside, patience)) {
+		aside_free(aside);
+	} else {
+		log_warning("%s: it is still being closed: does its disk answer?", name);
+		aside_leave(aside);
+	}
 }

@@ -7,16 +7,16 @@
  * themselves, so that reads do not wait behind them; all that are waiting when it comes round share
  * one flush of the volume.
  *
- * Every request ends: it takes one pass through the engine, which sleeps for the disk only, and
- * one that was not begun within DEVICE_DEADLINE is answered BUSY and not begun at all.  (Where the
- * kernel's time-out of 30 s is on, timeout.h, a write that landed later than that might land upon
- * what the initiator has written since.)
+ * Every request is answered.  One that was not begun within DEVICE_DEADLINE is answered BUSY and
+ * not begun at all; one whose thread the kernel keeps, as the disk below does not answer, is
+ * answered so in its place (tasks.h).  (Where the kernel's time-out of 30 s is on, timeout.h, a
+ * write that landed later than that might land upon what the initiator has written since.)
  *
- * A device that the runner finds when it starts was served before, and its initiators may be in the
- * middle of something.  Nobody would try again to open it, so it does that itself, once a second,
- * where the volume may come back; until then every command is answered "not ready, becoming ready".
- * Where it may not, the device is open all the same, so that its commands are answered ("not ready,
- * manual intervention required") and do not wait for nobody.
+ * Opening and closing wait for a disk, too, and the runner's main thread for them: a few seconds,
+ * then they go on aside (arrival.h, aside.h).  Until there is a volume every command is answered
+ * "not ready, becoming ready".  Where there will be none a device that was served before is open all
+ * the same, so that its commands are answered ("not ready, manual intervention required") and do not
+ * wait for nobody.
  *
  * Threading: device_submit() from any thread, those that complete requests included; the others
  * alone.
@@ -32,11 +32,12 @@
 
 typedef struct Device Device;
 
-/* Opens the volume that is named, or makes it (opening.h).  Takes as long as the volume's recovery
- * does.  NULL only for a device that was not served before, and where memory is short. */
+/* Opens the volume that is named, or makes it (opening.h), or waits for it (arrival.h).  NULL only
+ * for a device that was not served before, and where memory is short. */
 Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError **error);
 
-/* Ends the threads and closes the volume; nothing may be queued any more. */
+/* Ends the threads and closes the volume, or leaves that to itself where the disk does not answer;
+ * every command has been answered.  `handle` is not in use any more. */
 void device_close(Device *device);
 
 /* The unit that it is to initiators. */

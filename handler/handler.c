@@ -4,8 +4,8 @@
  *
  * The runner calls in from one thread for each device, and from whichever thread completes a
  * command (the next step of compound ones).  All that a callback does is to queue: nothing here
- * waits for a disk but opening and closing.  device.h tells what happens then, runner-abi.h what
- * the versions of the runner differ in.
+ * waits for a disk but opening and closing, and these only for a while.  device.h tells what
+ * happens then, runner-abi.h what the versions of the runner differ in.
  *
  * This process belongs to others.  So: no exit, no abort, no allocation that aborts and is sized by
  * input, no signal or exit handler, no g_log(); no environment is changed.
@@ -61,8 +61,8 @@ static void wait_for_runners(RunnerDevice *dev)
 }
 
 /* Runs in the main thread, on which the kernel's netlink and D-Bus wait: an open takes as long as
- * the volume's recovery and no longer.  Never a positive result: versions before 1.3 would take it
- * for success. */
+ * the volume's recovery, and where that is too long it goes on aside.  Never a positive result:
+ * versions before 1.3 would take it for success. */
 static int handle_open(RunnerDevice *dev, bool reopen)
 {
 	g_autoptr(GError) error = NULL;

@@ -55,7 +55,19 @@ const Config *opening_config(const Opening *opening)
 	return opening->config;
 }
 
-static Volume *open_or_create(const Opening *opening, GError **error)
+const char *opening_group(const Opening *opening)
+{
+	const VolumeName *name = opening->cfgstring->volume;
+
+	return name->pool ? name->pool : name->name;
+}
+
+gboolean opening_is_again(const Opening *opening)
+{
+	return opening->served_before;
+}
+
+static Volume *open_or_create(const Opening *opening, gboolean first, GError **error)
 {
 	const VolumeName *name = opening->cfgstring->volume;
 	g_autoptr(GError) reason = NULL;
@@ -63,7 +75,7 @@ static Volume *open_or_create(const Opening *opening, GError **error)
 
 	if (volume)
 		return volume;
-	if (!opening->cfgstring->create || opening->served_before ||
+	if (!opening->cfgstring->create || opening->served_before || !first ||
 	    !g_error_matches(reason, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND)) {
 		g_propagate_error(error, g_steal_pointer(&reason));
 		return NULL;
@@ -93,9 +105,9 @@ static gboolean check_fits(const Opening *opening, const Volume *volume, GError 
 	return TRUE;
 }
 
-Volume *opening_try(const Opening *opening, GError **error)
+Volume *opening_try(const Opening *opening, gboolean first, GError **error)
 {
-	Volume *volume = open_or_create(opening, error);
+	Volume *volume = open_or_create(opening, first, error);
 
 	if (!volume || check_fits(opening, volume, error))
 		return volume;
@@ -108,4 +120,14 @@ gboolean opening_may_come(const GError *error)
 	return g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND) ||
 	       g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_BUSY) ||
 	       g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_IO);
+}
+
+gboolean opening_pool_is_away(const Opening *opening)
+{
+	const char *name = opening->cfgstring->volume->pool;
+	const ConfigPool *pool = name ? config_find_pool(opening->config, name) : NULL;
+	g_autoptr(GError) error = NULL;
+
+	return pool && !pool_check(pool, &error) &&
+	       g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND);
 }

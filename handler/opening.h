@@ -26,10 +26,19 @@ const char *opening_name(const Opening *opening);
 const VolumeName *opening_volume_name(const Opening *opening);
 const Config *opening_config(const Opening *opening);
 
-/* Opens the volume, and makes it before if it is not there, the cfgstring says `create`, and the
- * device is new.  INVALID where it is of another size than the device.  Takes as long as the
- * volume's recovery does. */
-Volume *opening_try(const Opening *opening, GError **error);
+/* What it shares its disk with: the pool, or the block device itself. */
+const char *opening_group(const Opening *opening);
+
+/* Opens the volume, and makes it before if it is not there, the cfgstring says `create`, the device
+ * is new and it is `first` tried now.  INVALID where it is of another size than the device.  Takes
+ * as long as the volume's recovery does. */
+Volume *opening_try(const Opening *opening, gboolean first, GError **error);
+
+/* Whether the device has been served before. */
+gboolean opening_is_again(const Opening *opening);
+
+/* Whether the pool is known, and its file system is not there: not mounted yet. */
+gboolean opening_pool_is_away(const Opening *opening);
 
 /* Whether what failed may work later, with nobody doing anything about the device: the pool is not
  * mounted yet, somebody has the volume open, the disk is not there. */

@@ -47,6 +47,12 @@ gboolean request_reads(const Request *request)
 					     : kinds[request->kind].reads;
 }
 
+gboolean request_returns_data(const Request *request)
+{
+	return request->kind == REQUEST_READ ||
+	       (request->kind == REQUEST_CALL && request->call->metrics == METRICS_READ);
+}
+
 static gboolean all_zero(const guint8 *data, gsize length)
 {
 	return !data[0] && !memcmp(data, data + 1, length - 1);

@@ -52,6 +52,9 @@ const char *request_name(const Request *request);
 /* Whether it is the volume's content that it asks for, rather than a change. */
 gboolean request_reads(const Request *request);
 
+/* Whether its data is the answer, rather than what was sent. */
+gboolean request_returns_data(const Request *request);
+
 /* What it counts as. */
 MetricsKind request_metrics_kind(const Request *request);
 

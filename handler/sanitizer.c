@@ -16,9 +16,9 @@ struct Sanitizer {
 
 	/* Of the one that runs. */
 	Volume *volume;
-	RunnerCommand *cmd; /* until it is answered */
+	RunnerCommand *cmd; /* until it is answered; atomic */
 	Sanitize sanitize;
-	gint64 begun;
+	gint64 due; /* when it is answered at the latest */
 	guint64 written;
 };
 
@@ -41,12 +41,17 @@ void sanitizer_free(Sanitizer *s)
 	g_free(s);
 }
 
-static void answer(Sanitizer *s, RunnerStatus status)
+/* The command, for who answers it; NULL: somebody has. */
+static RunnerCommand *take_command(Sanitizer *s)
 {
-	RunnerCommand *cmd = g_steal_pointer(&s->cmd);
+	RunnerCommand *cmd = g_atomic_pointer_get(&s->cmd);
 
-	if (cmd)
-		s->owner.answer(s->owner.data, cmd, status);
+	return cmd && g_atomic_pointer_compare_and_exchange(&s->cmd, cmd, NULL) ? cmd : NULL;
+}
+
+static void answer(Sanitizer *s, RunnerCommand *cmd, RunnerStatus status)
+{
+	s->owner.answer(s->owner.data, cmd, status);
 }
 
 static guint16 progress(const Sanitizer *s)
@@ -54,16 +59,25 @@ static guint16 progress(const Sanitizer *s)
 	return (guint16)g_atomic_int_get(&s->owner.unit->progress);
 }
 
+void sanitizer_tick(Sanitizer *s)
+{
+	RunnerCommand *cmd;
+
+	if (!g_atomic_pointer_get(&s->cmd) || g_get_monotonic_time() < s->due)
+		return;
+	cmd = take_command(s);
+	if (cmd)
+		answer(s, cmd,
+		       sense_set_progress(runner_command_sense(cmd), sense_sanitize_in_progress,
+					  progress(s)));
+}
+
 /* -ECANCELED: the device goes away. */
 static int go_on(Sanitizer *s)
 {
-	gint64 now = g_get_monotonic_time();
-
 	if (g_atomic_int_get(&s->stop))
 		return -ECANCELED;
-	if (s->cmd && now - s->begun > s->owner.deadline)
-		answer(s, sense_set_progress(runner_command_sense(s->cmd),
-					     sense_sanitize_in_progress, progress(s)));
+	sanitizer_tick(s);
 	return 0;
 }
 
@@ -168,10 +182,11 @@ static gpointer run(gpointer data)
 {
 	Sanitizer *s = data;
 	ScsiUnit *unit = s->owner.unit;
+	RunnerCommand *cmd = s->sanitize.immediate ? take_command(s) : NULL;
 	int r;
 
-	if (s->sanitize.immediate)
-		answer(s, RUNNER_OK);
+	if (cmd)
+		answer(s, cmd, RUNNER_OK);
 	r = carry_out(s);
 	if (r && r != -ECANCELED)
 		log_error("%s: sanitize failed: %s", s->owner.name, g_strerror(-r));
@@ -179,9 +194,11 @@ static gpointer run(gpointer data)
 		log_warning("%s: sanitize is not finished: the device goes away", s->owner.name);
 	g_atomic_int_set(&unit->exit_restricted, !s->sanitize.unrestricted);
 	g_atomic_int_set(&unit->state, r ? SCSI_SANITIZE_FAILED : SCSI_NORMAL);
-	if (s->cmd)
-		answer(s, r ? sense_refuse(runner_command_sense(s->cmd), sense_sanitize_failed)
-			    : RUNNER_OK);
+	cmd = take_command(s);
+	if (cmd)
+		answer(s, cmd,
+		       r ? sense_refuse(runner_command_sense(cmd), sense_sanitize_failed)
+			 : RUNNER_OK);
 	return NULL;
 }
 
@@ -194,14 +211,15 @@ RunnerStatus sanitizer_begin(Sanitizer *s, Volume *volume, RunnerCommand *cmd,
 	if (s->thread)
 		g_thread_join(s->thread); /* it has ended, or will, at once: its state was left */
 	s->volume = volume;
-	s->cmd = cmd;
 	s->sanitize = *sanitize;
-	s->begun = g_get_monotonic_time();
+	s->due = g_get_monotonic_time() + s->owner.deadline;
+	g_atomic_pointer_set(&s->cmd, cmd);
 	g_atomic_int_set(&unit->progress, 0);
 	g_atomic_int_set(&unit->state, SCSI_SANITIZING);
 	s->thread = g_thread_try_new("storageos-sanitize", run, s, NULL);
 	if (s->thread)
 		return RUNNER_OK;
 	g_atomic_int_set(&unit->state, before);
+	take_command(s); /* the caller answers */
 	return RUNNER_NO_RESOURCE;
 }

@@ -28,6 +28,9 @@ typedef struct {
 
 Sanitizer *sanitizer_new(const SanitizerOwner *owner);
 
+/* Answers its command where that is due, though its own thread may wait for the disk. */
+void sanitizer_tick(Sanitizer *sanitizer);
+
 /* Stops what is under way; then its command has been answered. */
 void sanitizer_free(Sanitizer *sanitizer);
 

@@ -10,7 +10,7 @@
 #include "common/units.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
-#include "tests/runner-host/space.h"
+#include "tests/runner-host/disk.h"
 
 static void fill(void *data, gsize length, guint64 seed)
 {

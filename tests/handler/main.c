@@ -13,5 +13,6 @@ int main(int argc, char **argv)
 	lifecycle_tests();
 	commands_tests();
 	devices_tests();
+	hangs_tests();
 	return test_run(argc - 1, argv + 1);
 }

@@ -17,6 +17,8 @@
 #   runner_logged REGEX              whether it has logged that since runner_start
 #   backstore_state NAME             its directory in configfs, nothing if there is none
 #   lun_add NAME NUMBER              a loopback target with the backstore as its LUN
+#   volumes_add NUMBER SIZE VOLUME...  makes these volumes, as backstores of their names (without the
+#                                    pool) and as the LUNs of one loopback target, in one go
 #   device_of NAME                   the block device that shows the backstore
 #   sg_of DEVICE                     its /dev/sg*
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
@@ -134,6 +136,22 @@ lun_add() {
 	/loopback/$wwn/luns create /backstores/user:storageos/$1
 	END
 	wait_for 20 device_ready "$1"
+}
+
+volumes_add() {
+	local wwn=naa.500140500000000$1 size=$2 volume
+	shift 2
+	{
+		echo "/loopback create $wwn"
+		for volume; do
+			echo "/backstores/user:storageos create name=${volume#*/} size=$size cfgstring=$volume;create"
+			echo "/loopback/$wwn/luns create /backstores/user:storageos/${volume#*/}"
+		done
+	} >"$WORK/.volumes"
+	targetcli <"$WORK/.volumes" >/dev/null || return
+	for volume; do
+		wait_for 20 device_ready "${volume#*/}" || return
+	done
 }
 
 sg_of() {

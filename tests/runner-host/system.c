@@ -14,6 +14,8 @@
 const char *enabled_text;
 gint clock_skew, clock_cancels, fdatasync_calls, fdatasync_error, fdatasync_delay;
 
+void (*fdatasync_hook)(int fd);
+
 EXPORT int fdatasync(int fd);
 
 int fdatasync(int fd)
@@ -21,6 +23,8 @@ int fdatasync(int fd)
 	int error = g_atomic_int_get(&fdatasync_error);
 
 	g_atomic_int_inc(&fdatasync_calls);
+	if (fdatasync_hook)
+		fdatasync_hook(fd);
 	if (g_atomic_int_get(&fdatasync_delay))
 		g_usleep((gulong)g_atomic_int_get(&fdatasync_delay));
 	if (error) {

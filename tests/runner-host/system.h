@@ -12,3 +12,4 @@ extern gint clock_cancels;	 /* whether asking for the time is a cancellation poi
 extern gint fdatasync_calls;	 /* atomic */
 extern gint fdatasync_error;	 /* errno to fail with; atomic */
 extern gint fdatasync_delay;	 /* us; atomic */
+extern void (*fdatasync_hook)(int fd); /* called first; NULL: nothing is */

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "handler/tasks.h"
+
+#include <errno.h>
+
+#include "common/bytes.h"
+
+enum { QUEUED, COPYING, RUNNING, ANSWERED };
+
+static gboolean move(Task *task, gint from, gint to)
+{
+	return g_atomic_int_compare_and_exchange(&task->state, from, to);
+}
+
+/* ---- those under way, the oldest first */
+
+static void link_locked(Tasks *tasks, Task *task)
+{
+	task->older = tasks->newest;
+	task->newer = NULL;
+	*(tasks->newest ? &tasks->newest->newer : &tasks->oldest) = task;
+	tasks->newest = task;
+	task->linked = TRUE;
+	if (tasks->asleep)
+		g_cond_signal(&tasks->wake);
+}
+
+static void unlink_locked(Tasks *tasks, Task *task)
+{
+	*(task->older ? &task->older->newer : &tasks->oldest) = task->newer;
+	*(task->newer ? &task->newer->older : &tasks->newest) = task->older;
+	task->linked = FALSE;
+}
+
+static void free_locked(Tasks *tasks, Task *task)
+{
+	task->next = tasks->free;
+	tasks->free = task;
+}
+
+/* ---- the watch */
+
+static gboolean remove_flush_locked(Tasks *tasks, const Task *task)
+{
+	Task **at = &tasks->flush_waiting;
+
+	while (*at && *at != task)
+		at = &(*at)->next;
+	if (!*at)
+		return FALSE;
+	*at = task->next;
+	return TRUE;
+}
+
+/* The next one whose time is over.  Nobody else answers it then; who has it keeps it. */
+static Task *next_late_locked(Tasks *tasks, gint64 now)
+{
+	for (Task *task = tasks->oldest; task && task->deadline < now; task = task->newer)
+		if (move(task, QUEUED, ANSWERED) || move(task, RUNNING, ANSWERED))
+			return task;
+	return NULL;
+}
+
+/* What is answered is a copy: the thread that has the task may give it back at any moment. */
+static gboolean answer_one_late(Tasks *tasks, gint64 now)
+{
+	gboolean begun = TRUE;
+	Task *task, copy = {0};
+
+	g_mutex_lock(&tasks->lock);
+	task = next_late_locked(tasks, now);
+	if (task) {
+		g_atomic_int_set(&task->dropped, TRUE);
+		copy.cmd = task->cmd;
+		copy.request = task->request;
+		copy.begun = task->begun;
+		unlink_locked(tasks, task);
+		begun = !remove_flush_locked(tasks, task) &&
+			!workers_cancel(tasks->owner.workers, &task->item);
+	}
+	g_mutex_unlock(&tasks->lock);
+	if (!task)
+		return FALSE;
+	if (!begun)
+		task_free(task);
+	tasks->owner.late(tasks->owner.data, &copy);
+	return TRUE;
+}
+
+/* Sleeps for a second, or until there is anything to watch.  FALSE: stop. */
+static gboolean watch_wait(Tasks *tasks, gboolean busy)
+{
+	gboolean go_on;
+
+	g_mutex_lock(&tasks->lock);
+	tasks->asleep = !tasks->oldest && !busy;
+	while (tasks->asleep && !tasks->stop && !tasks->woken && !tasks->oldest)
+		g_cond_wait(&tasks->wake, &tasks->lock);
+	if (!tasks->asleep && !tasks->stop)
+		g_cond_wait_until(&tasks->wake, &tasks->lock,
+				  g_get_monotonic_time() + G_USEC_PER_SEC);
+	tasks->asleep = tasks->woken = FALSE;
+	go_on = !tasks->stop;
+	g_mutex_unlock(&tasks->lock);
+	return go_on;
+}
+
+static gpointer watch_run(gpointer data)
+{
+	Tasks *tasks = data;
+	gboolean busy = FALSE;
+
+	while (watch_wait(tasks, busy)) {
+		while (answer_one_late(tasks, g_get_monotonic_time()))
+			;
+		busy = tasks->owner.tick(tasks->owner.data);
+	}
+	return NULL;
+}
+
+void tasks_wake(Tasks *tasks)
+{
+	g_mutex_lock(&tasks->lock);
+	tasks->woken = TRUE;
+	g_cond_signal(&tasks->wake);
+	g_mutex_unlock(&tasks->lock);
+}
+
+void tasks_init(Tasks *tasks)
+{
+	g_mutex_init(&tasks->lock);
+	g_cond_init(&tasks->wake);
+}
+
+void tasks_clear(Tasks *tasks)
+{
+	g_mutex_clear(&tasks->lock);
+	g_cond_clear(&tasks->wake);
+}
+
+gboolean tasks_start(Tasks *tasks, const TasksOwner *owner)
+{
+	tasks->owner = *owner;
+	for (guint i = 0; i < TASKS; i++)
+		free_locked(tasks, &tasks->tasks[i]);
+	tasks->watch = g_thread_try_new("storageos-late", watch_run, tasks, NULL);
+	return tasks->watch != NULL;
+}
+
+void tasks_stop(Tasks *tasks)
+{
+	g_mutex_lock(&tasks->lock);
+	tasks->stop = TRUE;
+	g_cond_signal(&tasks->wake);
+	g_mutex_unlock(&tasks->lock);
+	if (tasks->watch)
+		g_thread_join(tasks->watch);
+	tasks->watch = NULL;
+}
+
+/* ---- a task's life */
+
+gboolean tasks_are_idle(Tasks *tasks)
+{
+	return !g_atomic_int_get(&tasks->active);
+}
+
+Task *tasks_take(Tasks *tasks, const Task *wanted)
+{
+	gboolean allocated = FALSE;
+	Task *task;
+
+	g_mutex_lock(&tasks->lock);
+	task = tasks->free;
+	if (task) {
+		tasks->free = task->next;
+	} else {
+		g_mutex_unlock(&tasks->lock);
+		task = g_try_new(Task, 1);
+		if (!task)
+			return NULL;
+		allocated = TRUE;
+		g_mutex_lock(&tasks->lock);
+	}
+	*task = *wanted;
+	task->tasks = tasks;
+	task->allocated = allocated;
+	link_locked(tasks, task);
+	g_mutex_unlock(&tasks->lock);
+	g_atomic_int_inc(&tasks->active);
+	return task;
+}
+
+static int copy_data(Task *task)
+{
+	const Request *request = &task->request;
+	gsize length = iov_length(request->iov, (int)request->count);
+	IovCursor from = iov_cursor(request->iov, (int)request->count);
+
+	task->own = *request;
+	task->own.iov = &task->data;
+	task->own.count = length ? 1 : 0;
+	if (!length)
+		return 0;
+	task->data.iov_base = g_try_malloc(length);
+	if (!task->data.iov_base)
+		return -ENOMEM;
+	task->data.iov_len = length;
+	if (request->kind !=
+	    REQUEST_READ) /* an answer may be shorter than its buffer, which is zeros */
+		iov_copy_out(&from, task->data.iov_base, length);
+	return 0;
+}
+
+int task_begin(Task *task)
+{
+	int r;
+
+	if (!move(task, QUEUED, COPYING))
+		return -ECANCELED;
+	r = task->request.count > G_MAXINT ? -EINVAL : copy_data(task);
+	g_atomic_int_set(&task->state, RUNNING);
+	return r;
+}
+
+gboolean task_claim(Task *task, int result)
+{
+	const Request *request = &task->request;
+	IovCursor to = iov_cursor(request->iov, (int)request->count);
+
+	if (!move(task, RUNNING, ANSWERED) && !move(task, QUEUED, ANSWERED))
+		return FALSE;
+	if (!result && task->data.iov_base && request_returns_data(request))
+		iov_copy_in(&to, task->data.iov_base, task->data.iov_len);
+	return TRUE;
+}
+
+void task_free(Task *task)
+{
+	Tasks *tasks = task->tasks;
+	gboolean allocated = task->allocated;
+
+	g_free(task->data.iov_base);
+	g_mutex_lock(&tasks->lock);
+	if (task->linked)
+		unlink_locked(tasks, task);
+	if (!allocated)
+		free_locked(tasks, task);
+	g_mutex_unlock(&tasks->lock);
+	if (allocated)
+		g_free(task);
+	g_atomic_int_dec_and_test(&tasks->active);
+}
+
+/* ---- flushes */
+
+gboolean tasks_wait_for_flush(Task *task)
+{
+	Tasks *tasks = task->tasks;
+	gboolean first;
+
+	g_mutex_lock(&tasks->lock);
+	task->next = tasks->flush_waiting;
+	tasks->flush_waiting = task;
+	first = !tasks->flush_queued;
+	tasks->flush_queued = TRUE;
+	g_mutex_unlock(&tasks->lock);
+	return first;
+}
+
+Task *tasks_take_flushes(Tasks *tasks)
+{
+	Task *task;
+
+	g_mutex_lock(&tasks->lock);
+	task = tasks->flush_waiting;
+	tasks->flush_waiting = NULL;
+	tasks->flush_queued = FALSE;
+	g_mutex_unlock(&tasks->lock);
+	return task;
+}

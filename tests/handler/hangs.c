@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A disk that does not answer: what the kernel keeps of our threads, it keeps.  Commands are
+ * answered in time all the same, and what was answered so touches neither the initiator's memory
+ * nor the volume afterwards.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/pool.h"
+#include "tests/handler/fixture.h"
+#include "tests/harness.h"
+#include "tests/runner-host/disk.h"
+
+#define BLOCK 4096
+#define LATE 25 /* s: beyond a command's time */
+
+static gboolean kept_for_long(guint n)
+{
+	gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+
+	while (disk_kept() < n && g_get_monotonic_time() < end)
+		g_usleep(1000);
+	return disk_kept() >= n;
+}
+
+static void begin(Command *command, Dev *dev, guint8 opcode, void *data, gsize length, guint64 lba)
+{
+	command_init(command, dev, opcode, data, length, 0);
+	command_set_range(command, lba, length / 512);
+	command_begin(command);
+}
+
+/* Its time passes, and the thread that has it is kept. */
+static int answer_late(Command *command)
+{
+	int status;
+
+	g_atomic_int_set(&clock_skew, LATE);
+	status = command_wait(command);
+	g_atomic_int_set(&clock_skew, 0);
+	return status;
+}
+
+static void test_read(const void *data)
+{
+	guint8 block[BLOCK], out[BLOCK], other[BLOCK];
+	Command command;
+	Dev dev;
+
+	(void)data;
+	memset(block, 'b', BLOCK);
+	memset(other, 'o', BLOCK);
+	REQUIRE(dev_open(&dev, "reading"));
+	CHECK_INT(run_write(&dev, block, BLOCK, 0), STS_OK);
+	disk_hang("reading.vol");
+	begin(&command, &dev, 0x28, out, BLOCK, 0);
+	CHECK(kept_for_long(1));
+	CHECK_INT(answer_late(&command), STS_BUSY);
+	memcpy(out, other, BLOCK); /* it is another command's now */
+	disk_hang(NULL);
+	CHECK_INT(run_read(&dev, block, BLOCK, 0), STS_OK);
+	dev_remove(&dev);
+	CHECK_MEM(out, other, BLOCK);
+}
+
+static void test_write(const void *data)
+{
+	guint8 before[BLOCK], data_out[2 * BLOCK], out[2 * BLOCK], wanted[2 * BLOCK] = {0};
+	Command whole, part;
+	Dev dev;
+
+	(void)data;
+	memset(before, 'b', BLOCK);
+	memset(data_out, 'w', sizeof data_out);
+	memcpy(wanted, before, BLOCK);
+	REQUIRE(dev_open(&dev, "writing"));
+	CHECK_INT(run_write(&dev, before, BLOCK, 0), STS_OK);
+	disk_hang("writing.vol");
+	begin(&whole, &dev, 0x2a, data_out, 2 * BLOCK, 0);
+	begin(&part, &dev, 0x2a, data_out, BLOCK / 2, 3);
+	CHECK(kept_for_long(1));
+	CHECK_INT(answer_late(&whole), STS_BUSY);
+	CHECK_INT(answer_late(&part), STS_BUSY);
+	memset(data_out, 'x', sizeof data_out);
+	disk_hang(NULL);
+	CHECK_INT(run_flush(&dev), STS_OK);
+	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);
+	CHECK_MEM(out, wanted, sizeof out);
+	CHECK_INT(run_write(&dev, data_out, sizeof data_out, 0), STS_OK);
+	dev_remove(&dev);
+	REQUIRE(dev_open(&dev, "writing"));
+	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);
+	CHECK_MEM(out, data_out, sizeof out);
+	dev_remove(&dev);
+}
+
+/* What changes, and what only looks. */
+static const guint8 opcodes[] = {0x28, 0x2a, 0x35, 0x42, 0x89, 0x93, 0x8b, 0x2e, 0x2f};
+
+static void begin_any(Command *command, Dev *dev, guint8 opcode, guint8 *memory)
+{
+	static const guint8 list[24] = {0, 22, 0, 16, [19] = 8};
+
+	switch (opcode) {
+	case 0x42:
+		memcpy(memory, list, sizeof list);
+		command_init(command, dev, opcode, memory, sizeof list, 0);
+		command_set_range(command, 0, sizeof list);
+		break;
+	case 0x89:
+		command_init(command, dev, opcode, memory, 2 * BLOCK, 0);
+		command_set_range(command, 0, BLOCK / 512);
+		break;
+	case 0x93:
+		command_init(command, dev, opcode, memory, 512, 0);
+		command_set_range(command, 0, 64);
+		break;
+	case 0x35:
+		command_init(command, dev, opcode, NULL, 0, 0);
+		break;
+	case 0x2f:
+		command_init(command, dev, opcode, NULL, 0, 0);
+		command_set_range(command, 0, BLOCK / 512);
+		break;
+	default:
+		command_init(command, dev, opcode, memory, BLOCK, 0);
+		command_set_range(command, 0, BLOCK / 512);
+	}
+	command_begin(command);
+}
+
+/* Many more commands than threads; another volume goes on. */
+static void test_all(const void *data)
+{
+	enum { N = 12 * G_N_ELEMENTS(opcodes) };
+	g_autofree Command *commands = g_new0(Command, N);
+	g_autofree guint8 *memory = g_malloc0((gsize)N * 2 * BLOCK);
+	guint8 block[BLOCK] = {1}, out[BLOCK];
+	Dev dev, other;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "all"));
+	REQUIRE(dev_open(&other, "other"));
+	CHECK_INT(run_write(&dev, block, BLOCK, 0), STS_OK);
+	CHECK_INT(run_write(&dev, block, BLOCK, BLOCK), STS_OK);
+	disk_hang("all.vol");
+	for (guint i = 0; i < N; i++)
+		begin_any(&commands[i], &dev, opcodes[i % G_N_ELEMENTS(opcodes)],
+			  memory + (gsize)i * 2 * BLOCK);
+	CHECK(kept_for_long(1));
+	CHECK_INT(run_write(&other, block, BLOCK, 0), STS_OK);
+	CHECK_INT(run_flush(&other), STS_OK);
+	CHECK_INT(run_read(&other, out, BLOCK, 0), STS_OK);
+	CHECK_MEM(out, block, BLOCK);
+	for (guint i = 0; i < N; i++) {
+		test_row("command %u, opcode %02x", i, commands[i].cdb[0]);
+		CHECK_INT(answer_late(&commands[i]), STS_BUSY);
+	}
+	disk_hang(NULL);
+	CHECK_INT(run_read(&dev, out, BLOCK, 0), STS_OK);
+	CHECK_MEM(out, block, BLOCK);
+	dev_remove(&other);
+	dev_remove(&dev);
+}
+
+static gboolean becomes_ready(Dev *dev)
+{
+	guint8 block[512];
+
+	for (int i = 0; i < 100; i++) {
+		if (run_read(dev, block, sizeof block, 0) == STS_OK)
+			return TRUE;
+		g_usleep(100000);
+	}
+	return FALSE;
+}
+
+/* Removed while it hangs, and added again: the old one keeps the volume until the disk answers. */
+static void test_remove(const void *data)
+{
+	guint8 block[BLOCK] = {1}, out[BLOCK];
+	gint64 start;
+	Command command;
+	Dev dev;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "removed"));
+	CHECK_INT(run_write(&dev, block, BLOCK, 0), STS_OK);
+	disk_hang("removed.vol");
+	begin(&command, &dev, 0x2a, out, BLOCK, 0);
+	CHECK(kept_for_long(1));
+	CHECK_INT(answer_late(&command), STS_BUSY);
+	start = g_get_monotonic_time();
+	dev_remove(&dev);
+	CHECK(g_get_monotonic_time() - start < 3 * G_USEC_PER_SEC);
+	CHECK(log_has("default/removed: it is still being closed"));
+	enabled_text = "1\n";
+	REQUIRE(dev_open(&dev, "removed"));
+	enabled_text = NULL;
+	CHECK_INT(run_read(&dev, out, BLOCK, 0), STS_SENSE);
+	disk_hang(NULL);
+	CHECK(becomes_ready(&dev));
+	CHECK_INT(run_read(&dev, out, BLOCK, 0), STS_OK);
+	CHECK_MEM(out, block, BLOCK);
+	dev_remove(&dev);
+}
+
+/* The main thread waits for one of a pool, and for the next ones no more. */
+static void test_open(const void *data)
+{
+	guint8 block[BLOCK] = {1};
+	gint64 start;
+	Command command;
+	Dev dev, next;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "opening"));
+	CHECK_INT(run_write(&dev, block, BLOCK, 0), STS_OK);
+	dev_remove(&dev);
+	disk_hang("opening.vol");
+	start = g_get_monotonic_time();
+	enabled_text = "1\n";
+	REQUIRE(dev_open(&dev, "opening"));
+	enabled_text = NULL;
+	CHECK(g_get_monotonic_time() - start < 9 * G_USEC_PER_SEC);
+	command_init(&command, &dev, 0x35, NULL, 0, 0);
+	CHECK_SENSE(&command, command_send(&command), 0x2, 0x0401);
+	start = g_get_monotonic_time();
+	dev_init(&next, "storageos/opening", SIZE);
+	CHECK(dev_add(&next) < 0);
+	CHECK(g_get_monotonic_time() - start < 5 * G_USEC_PER_SEC);
+	disk_hang(NULL);
+	CHECK(becomes_ready(&dev));
+	dev_remove(&dev);
+}
+
+static void test_open_new(const void *data)
+{
+	gint64 start = g_get_monotonic_time();
+	Dev dev;
+
+	(void)data;
+	if (!g_str_has_prefix(host_name, "1.5.4"))
+		return; /* it takes ten seconds */
+	REQUIRE(dev_open(&dev, "new"));
+	dev_remove(&dev);
+	disk_hang("new.vol");
+	dev_init(&dev, "storageos/new", SIZE);
+	CHECK_INT(dev_add(&dev), -EIO);
+	CHECK(log_has("default/new is still being opened"));
+	CHECK(g_get_monotonic_time() - start < 15 * G_USEC_PER_SEC);
+	disk_hang(NULL);
+	enabled_text = "1\n";
+	REQUIRE(dev_open(&dev, "new")); /* as soon as what was still being opened is closed */
+	enabled_text = NULL;
+	CHECK(becomes_ready(&dev));
+	dev_remove(&dev);
+}
+
+/* A target that is restored before the pool is mounted. */
+static void test_pool_away(const void *data)
+{
+	g_autofree char *marker = fixture_path(POOL_MARKER, "");
+	g_autofree char *away = fixture_path("marker", ".away");
+	g_autofree char *none = fixture_path("none", ".vol");
+	guint8 block[BLOCK] = {1}, out[BLOCK];
+	Dev dev, other;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "mounted"));
+	CHECK_INT(run_write(&dev, block, BLOCK, 0), STS_OK);
+	dev_remove(&dev);
+	CHECK(!rename(marker, away));
+	REQUIRE(dev_open(&dev, "mounted"));
+	REQUIRE(dev_open(&other, "none"));
+	CHECK(log_has("default/none: not ready, waiting"));
+	CHECK_INT(run_read(&dev, out, BLOCK, 0), STS_SENSE);
+	CHECK(!rename(away, marker));
+	CHECK(becomes_ready(&dev));
+	CHECK_INT(run_read(&dev, out, BLOCK, 0), STS_OK);
+	CHECK_MEM(out, block, BLOCK);
+	g_usleep(1500000);
+	CHECK_INT(run_read(&other, out, BLOCK, 0), STS_SENSE);
+	CHECK(!g_file_test(none, G_FILE_TEST_EXISTS)); /* though its cfgstring says create */
+	dev_remove(&other);
+	dev_remove(&dev);
+}
+
+void hangs_tests(void)
+{
+	test_add("a read that was answered late leaves the memory alone", test_read, NULL);
+	test_add("a write that was answered late changes nothing", test_write, NULL);
+	test_add("every command is answered, and other volumes go on", test_all, NULL);
+	test_add("a device whose disk hangs can be removed, and comes back", test_remove, NULL);
+	test_add("a device whose disk hangs is opened aside", test_open, NULL);
+	test_add("a new device whose disk hangs is refused", test_open_new, NULL);
+	test_add("a pool that is not there yet is waited for", test_pool_away, NULL);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/runner-host/disk.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "tests/runner-host/system.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+gint no_space;
+
+static GMutex lock;
+static GCond changed;
+static const char *hangs; /* the files that do */
+static guint kept;
+
+void disk_hang(const char *suffix)
+{
+	g_mutex_lock(&lock);
+	hangs = suffix;
+	g_cond_broadcast(&changed);
+	g_mutex_unlock(&lock);
+}
+
+guint disk_kept(void)
+{
+	guint n;
+
+	g_mutex_lock(&lock);
+	n = kept;
+	g_mutex_unlock(&lock);
+	return n;
+}
+
+static void keep(int fd)
+{
+	char link[64], path[4096] = "";
+
+	g_mutex_lock(&lock);
+	if (hangs) {
+		g_snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+		if (readlink(link, path, sizeof path - 1) < 0)
+			path[0] = 0;
+	}
+	kept++;
+	while (hangs && g_str_has_suffix(path, hangs))
+		g_cond_wait(&changed, &lock);
+	kept--;
+	g_mutex_unlock(&lock);
+}
+
+/* For those of system.c. */
+__attribute__((constructor)) static void keep_flushes(void)
+{
+	fdatasync_hook = keep;
+}
+
+EXPORT int ftruncate(int fd, off_t size);
+
+int ftruncate(int fd, off_t size)
+{
+	if (g_atomic_int_get(&no_space)) {
+		errno = ENOSPC;
+		return -1;
+	}
+	keep(fd);
+	return (int)syscall(SYS_ftruncate, fd, size);
+}
+
+EXPORT ssize_t pread(int fd, void *data, size_t length, off_t offset);
+
+ssize_t pread(int fd, void *data, size_t length, off_t offset)
+{
+	keep(fd);
+	return syscall(SYS_pread64, fd, data, length, offset);
+}
+
+EXPORT ssize_t pwrite(int fd, const void *data, size_t length, off_t offset);
+
+ssize_t pwrite(int fd, const void *data, size_t length, off_t offset)
+{
+	keep(fd);
+	return syscall(SYS_pwrite64, fd, data, length, offset);
+}
+
+EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+
+ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+	keep(fd);
+	return syscall(SYS_preadv2, fd, iov, (long)count, (long)offset, 0L, (long)flags);
+}
+
+EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+
+ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+	keep(fd);
+	return syscall(SYS_pwritev2, fd, iov, (long)count, (long)offset, 0L, (long)flags);
+}
