@@ -62,6 +62,16 @@ static void freeze(Engine *engine)
 	engine->frozen = TRUE;
 }
 
+static void describe_size(guint64 size, Superblock *sb)
+{
+	if (size > sb->size && !sb->grown_from)
+		sb->grown_from = sb->size;
+	else if (size <= sb->grown_from)
+		sb->grown_from = 0;
+	sb->size = size;
+	sb->levels = codec_levels(size);
+}
+
 static void describe(Engine *engine, guint64 generation, gboolean clean, Superblock *sb)
 {
 	EngineScrub scrub = engine_get_scrub(engine);
@@ -70,8 +80,7 @@ static void describe(Engine *engine, guint64 generation, gboolean clean, Superbl
 	map_frozen_state(engine->map, sb);
 	sb->groups = slots_frozen_groups(engine->slots);
 	sb->bitmap_digest = slots_frozen_digest(engine->slots);
-	sb->size = engine->next_size;
-	sb->levels = codec_levels(sb->size);
+	describe_size(engine->next_size, sb);
 	sb->compatible = 0;
 	sb->generation = sb->checkpoint = generation;
 	sb->journal_position = engine->cut.position;

@@ -53,6 +53,7 @@ void superblock_encode(const Superblock *sb, FormatSuperblock *out)
 	out->scrub_blocks = GUINT64_TO_LE(sb->scrub_blocks);
 	out->scrub_errors = GUINT64_TO_LE(sb->scrub_errors);
 	out->scrub_repaired = GUINT64_TO_LE(sb->scrub_repaired);
+	out->grown_from = GUINT64_TO_LE(sb->grown_from);
 	out->crc = GUINT32_TO_LE(crc32c(0, out, G_STRUCT_OFFSET(FormatSuperblock, crc)));
 }
 
@@ -109,6 +110,7 @@ static void superblock_fields(const FormatSuperblock *in, Superblock *sb)
 		.scrub_blocks = GUINT64_FROM_LE(in->scrub_blocks),
 		.scrub_errors = GUINT64_FROM_LE(in->scrub_errors),
 		.scrub_repaired = GUINT64_FROM_LE(in->scrub_repaired),
+		.grown_from = GUINT64_FROM_LE(in->grown_from),
 	};
 	memcpy(sb->uuid, in->uuid, sizeof sb->uuid);
 	for (guint i = 0; i < FORMAT_RESERVE_PAIRS; i++)

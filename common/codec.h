@@ -44,6 +44,7 @@ typedef struct {
 	guint64 reserve_slot, reserve_pairs[FORMAT_RESERVE_PAIRS];
 	guint64 bitmap_digest;
 	guint64 scrub_time, scrub_blocks, scrub_errors, scrub_repaired;
+	guint64 grown_from;
 } Superblock;
 
 /* `count` slots from `slot` on; within one group. */

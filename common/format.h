@@ -118,7 +118,8 @@ typedef struct {
 	guint64 bitmap_digest;       /* of the bitmap pages that count: bitmap_term() of each, added */
 	guint64 scrub_time;          /* when the last scrub ended, seconds of Unix time; 0: never */
 	guint64 scrub_blocks, scrub_errors, scrub_repaired; /* what it verified, found, and mended */
-	guint8 reserved[3308];
+	guint64 grown_from;          /* the least size that it grew from; 0: none */
+	guint8 reserved[3300];
 	guint32 crc; /* of everything before it */
 } FormatSuperblock;
 

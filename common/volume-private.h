@@ -18,6 +18,7 @@ struct Volume {
 	guint64 seed;
 	guint64 journal_size;
 	guint64 groups_offset;
+	guint64 grown_from; /* when it was opened: the least size that it grew from; 0: none */
 	guint32 logical_block_size;
 	guint8 uuid[16];
 	Checkpointer *checkpointer; /* NULL: read only */

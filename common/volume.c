@@ -179,6 +179,7 @@ static gboolean open_engine(Volume *volume, GError **error)
 		return FALSE;
 	engine->size = engine->next_size = sb->size;
 	volume->seed = sb->seed;
+	volume->grown_from = sb->grown_from;
 	volume->logical_block_size = sb->logical_block_size;
 	volume->journal_size = sb->journal_size;
 	volume->groups_offset = sb->groups_offset;
@@ -246,6 +247,11 @@ void volume_abandon(Volume *volume)
 guint64 volume_size(const Volume *volume)
 {
 	return engine_size(&volume->engine);
+}
+
+gboolean volume_had_size(const Volume *volume, guint64 size)
+{
+	return volume->grown_from && size >= volume->grown_from && size < volume_size(volume);
 }
 
 guint32 volume_logical_block_size(const Volume *volume)

@@ -161,6 +161,10 @@ typedef enum {
 gboolean volume_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
 		       GError **error);
 
+/* Whether the volume, when it was opened, was larger than `size`, and may have had that size once: one
+ * between the least that it ever grew from (since it was last made smaller) and its own. */
+gboolean volume_had_size(const Volume *volume, guint64 size);
+
 /* What is mapped behind `offset`, which may lie inside a block (that counts if what is behind the
  * offset is not zeros).  0, or as the data path.  Reads the map there: of a TiB of data 4 GiB. */
 typedef struct {

@@ -4,6 +4,7 @@
  */
 #include "common/check.h"
 #include "common/backing/faulty.h"
+#include "common/backing/memory.h"
 #include "common/error.h"
 #include "common/logging.h"
 #include "common/units.h"
@@ -265,6 +266,32 @@ static void test_shrink(const void *data)
 		}
 }
 
+/* What was set up for it before it grew may say so later. */
+static void test_former_sizes(const void *data)
+{
+	g_autoptr(Backing) backing = backing_memory_new(0);
+	const VolumeParameters p = {.size = 4 * MIB};
+	Volume *volume;
+
+	(void)data;
+	CHECK(volume_format(backing, &p, NULL));
+	volume = backing_open_volume(backing);
+	resize(volume, 6 * MIB, 0);
+	resize(volume, 8 * MIB, 0);
+	close_volume(volume);
+	volume = backing_open_volume(backing);
+	CHECK(volume_had_size(volume, 4 * MIB));
+	CHECK(volume_had_size(volume, 6 * MIB));
+	CHECK(!volume_had_size(volume, 2 * MIB));
+	CHECK(!volume_had_size(volume, 9 * MIB));
+	resize(volume, 3 * MIB, SHRINK);
+	close_volume(volume);
+	volume = backing_open_volume(backing);
+	CHECK(!volume_had_size(volume, 2 * MIB));
+	CHECK(!volume_had_size(volume, 4 * MIB));
+	close_volume(volume);
+}
+
 static void test_refusals(const void *data)
 {
 	g_autoptr(Place) place = place_new_memory();
@@ -440,6 +467,7 @@ int main(int argc, char **argv)
 	test_add("growing keeps what was there, and what is new is zeros", test_grow, NULL);
 	test_add("growing while it is used", test_grow_under_load, NULL);
 	test_add("what was cut off does not come back", test_shrink, NULL);
+	test_add("it is known which sizes it may have had", test_former_sizes, NULL);
 	test_add("what is refused", test_refusals, NULL);
 	test_add("power cuts while it grows", test_crash, growing);
 	test_add("power cuts while it grows by no level", test_crash, same_levels);
