@@ -22,17 +22,32 @@ mkdir "$WORK/mnt"
 must "it is mounted" mount "$DISK" "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"
 
-# In a short outage the initiator aborts its commands earlier instead: after 3 s, a flush after 6.
-[ -n "$STORAGEOS_OUTAGE" ] || echo 3 >"$SYS/timeout"
+# In a short outage the initiator aborts its commands earlier instead, after 3 s, a flush after 6; and
+# however slow this machine is, it goes on sending them again.
+hurry() {
+	echo 3 >"$SYS/timeout" && echo -1 | tee "$SYS"/scsi_disk/*/max_retries
+}
+[ -n "$STORAGEOS_OUTAGE" ] || must "the initiator hurries" hurry
 
 # ---- one request of each kind waits for the next runner
 
-WAITING=()
 waits() { # NAME COMMAND...
 	local name=$1
 	shift
 	("$@" >"$WORK/$name.log" 2>&1; echo $? >"$WORK/$name.status") &
 	WAITING+=("$name")
+}
+
+# One of each kind; none is answered before there is somebody who can.
+ask() {
+	WAITING=()
+	rm -f "$WORK"/*.status
+	waits flush sync "$DISK"
+	waits write dd if=/dev/urandom of="$DISK" bs=64k count=1 seek=10000 oflag=direct
+	waits read dd if="$DISK" of=/dev/null bs=64k count=1 skip=12000 iflag=direct
+	waits zeros blkdiscard -f -z -o 700M -l 1M "$DISK"
+	waits discard blkdiscard -f -o 800M -l 1M "$DISK"
+	waits file dd if=/dev/zero of="$WORK/mnt/file" bs=64k count=10 conv=fsync
 }
 
 # It is still under way: what waits in the page cache has not been asked for.
@@ -47,21 +62,33 @@ ended_well() {
 	[ "$(cat "$WORK/$1.status")" = 0 ] || { cat "$WORK/$1.log"; return 1; }
 }
 
+all_end_well() { # WHEN
+	local name
+	for name in "${WAITING[@]}"; do
+		wait_for 60 test -s "$WORK/$name.status"
+		check "$name: done, $1" ended_well "$name"
+	done
+	is "the disk is in use" "$(cat "$SYS/state")" running
+}
+
 must "the runner is killed" runner_kill
-waits flush sync "$DISK"
-waits write dd if=/dev/urandom of="$DISK" bs=64k count=1 seek=10000 oflag=direct
-waits read dd if="$DISK" of=/dev/null bs=64k count=1 skip=12000 iflag=direct
-waits zeros blkdiscard -f -z -o 700M -l 1M "$DISK"
-waits discard blkdiscard -f -o 800M -l 1M "$DISK"
-waits file dd if=/dev/zero of="$WORK/mnt/file" bs=64k count=10 conv=fsync
+ask
 sleep "${STORAGEOS_OUTAGE:-8}"
 check "all that was asked for waits" all_wait
 must "the next runner is there" runner_start
-for name in "${WAITING[@]}"; do
-	wait_for 60 test -s "$WORK/$name.status"
-	check "$name: done, by the next runner" ended_well "$name"
-done
-is "the disk is in use" "$(cat "$SYS/state")" running
+all_end_well "by the next runner"
+
+# ---- the volume comes later than the runner
+
+must "the runner is killed again" runner_kill
+mv "$POOL/db.vol" "$POOL/away"
+must "the next runner is there, too" runner_start
+check "the log says that it waits for the volume" runner_logged 'not ready, waiting for the volume'
+ask
+sleep "${STORAGEOS_OUTAGE:-4}"
+check "all that was asked for waits" all_wait
+mv "$POOL/away" "$POOL/db.vol"
+all_end_well "with the volume"
 check "the file system can be written" dd if=/dev/zero of="$WORK/mnt/after" bs=64k count=10 conv=fsync
 must "unmount" unmount "$WORK/mnt"
 check "ext4 is sound" e2fsck -fn "$DISK"
