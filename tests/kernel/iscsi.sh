@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A volume exported over iSCSI, as docs/operations.md tells, and used by an initiator.
+# A volume exported over iSCSI, as docs/operations.md tells, and used by an initiator, which waits
+# while the runner is gone (STORAGEOS_OUTAGE: for so many seconds).
 . "$(dirname "$0")/guest.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
 need tcmu-runner tcmu-runner
 need targetcli targetcli-fb
 need iscsid open-iscsi
-enter_guest --timeout 300
+enter_guest --timeout $((300 + ${STORAGEOS_OUTAGE:-0})) --env "STORAGEOS_OUTAGE=${STORAGEOS_OUTAGE-}"
 
 target=iqn.2026-01.com.example:db
 client=iqn.2026-01.com.example:client
@@ -58,6 +59,15 @@ is "with the same files" "$(tree_checksum "$WORK/mnt")" "$sum"
 like "status tells that somebody else made the LUN" "$("$STORAGEOS" status db)" 'served elsewhere'
 refuses "the volume is not deleted meanwhile" "is open|in use|attached|has it" \
 	"$STORAGEOS" delete db
+
+must "the runner is killed" runner_kill
+dd if=/dev/urandom of="$WORK/mnt/late" bs=64k count=10 conv=fsync 2>"$WORK/dd.log" &
+late=$!
+sleep "${STORAGEOS_OUTAGE:-5}"
+check "a file that is synced waits" alive $late
+must "the next runner is there" runner_start
+check "and is written" wait $late
+check "the file system is used as before" dd if=/dev/zero of="$WORK/mnt/file" bs=64k count=10 conv=fsync
 must "is unmounted again" umount "$WORK/mnt"
 must "the initiator logs out again" logout
 must "the target goes" targetcli /iscsi delete "$target"
