@@ -90,7 +90,8 @@ static int handle_open(RunnerDevice *dev, bool reopen)
 	/* Initiators would not flush otherwise: there is no cache unless the handler says so. */
 	runner_device_set_write_cache(dev);
 	runner_device_set_private(dev, device);
-	log_info("%s: open", cfgstring);
+	if (device_is_ready(device))
+		log_info("%s: open", cfgstring);
 	return 0;
 }
 
