@@ -9,6 +9,7 @@
 #include "common/logging.h"
 #include "common/scrub.h"
 
+#define RESIZE_SECONDS 2	     /* until an answer */
 #define SCRUB_STOP_MILLISECONDS 1000 /* for the answer to tell how it ended */
 
 struct Monitor {
@@ -175,12 +176,39 @@ static Json *scrub(Monitor *monitor, Json *request, GError **error)
 	return NULL;
 }
 
+/* To become smaller is refused; so is what is no size. */
+static Json *resize(Monitor *monitor, Json *request, GError **error)
+{
+	guint64 before = volume_size(monitor->volume);
+	guint64 size = (guint64)MAX(json_get_number(request, "size"), 0);
+	g_autoptr(GError) problem = NULL;
+	gboolean done = volume_resize(monitor->volume, size, 0, RESIZE_SECONDS, &problem);
+	Json *data;
+
+	if (!done &&
+	    (size < before || !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_BUSY))) {
+		g_propagate_error(error, g_steal_pointer(&problem));
+		return NULL;
+	}
+	if (done && size != before)
+		log_info("volume %s: has %" G_GUINT64_FORMAT " bytes now, had %" G_GUINT64_FORMAT,
+			 monitor->volume_name, size, before);
+	data = json_object_new_object();
+	json_add_number(data, "before", before);
+	json_add_number(data, "size", volume_size(monitor->volume));
+	json_add_text(data, "frontend", monitor->frontend);
+	json_add_flag(data, "done", done);
+	return data;
+}
+
 static Json *handle(gpointer data, const char *command, Json *request, GError **error)
 {
 	if (!strcmp(command, "stats"))
 		return stats(data);
 	if (!strcmp(command, "scrub"))
 		return scrub(data, request, error);
+	if (!strcmp(command, "resize"))
+		return resize(data, request, error);
 	error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "no command '%.40s'", command);
 	return NULL;
 }

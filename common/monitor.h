@@ -21,6 +21,10 @@
  * if there is none), "stop", "status".  The answer is scrub_to_json(), empty if there was none yet;
  * of "start" with `started`: FALSE where one was running already, which goes on.  It ends with the
  * monitor.
+ *
+ * And the command `resize`, with `size`, to grow it (volume_resize).  The answer: `before`, `size`,
+ * `frontend`, and `done`, which is FALSE where it takes longer: then it goes on, and is asked for
+ * again.  A LUN keeps its size until its backstore's attribute is set.
  */
 #pragma once
 

@@ -25,6 +25,7 @@ struct Device {
 	ScsiUnit unit;
 	Sanitizer *sanitizer;
 	gint64 space_looked; /* when last, microseconds; atomic */
+	guint64 attribute;   /* the size that the kernel has of it, bytes */
 	const char *name;    /* the opening's */
 	Opening *opening;
 	Arrival *arrival;
@@ -288,6 +289,33 @@ static void identify(gpointer data, ScsiIdentity *ret_identity)
 	identity_read(directory, ret_identity);
 }
 
+/* ---- its size */
+
+#define RESIZE_SECONDS 3 /* the main thread waits */
+
+static void take_size(Device *device, const Volume *volume, gboolean tell)
+{
+	guint64 blocks = volume_size(volume) / device->unit.block_size;
+
+	if (scsi_unit_blocks(&device->unit) != blocks)
+		scsi_unit_resize(&device->unit, blocks, tell);
+}
+
+gboolean device_resize(Device *device, guint64 size, GError **error)
+{
+	Volume *volume = device_volume(device);
+
+	if (size == device->attribute)
+		return TRUE;
+	if (!volume)
+		return error_set(error, STORAGEOS_ERROR_BUSY, "the volume is not there yet");
+	if (!volume_resize(volume, size, 0, RESIZE_SECONDS, error))
+		return FALSE;
+	device->attribute = size;
+	take_size(device, volume, FALSE); /* the runner tells of it */
+	return TRUE;
+}
+
 /* ---- open and close */
 
 static void volume_came(gpointer data, Volume *volume)
@@ -297,6 +325,7 @@ static void volume_came(gpointer data, Volume *volume)
 	device->monitor =
 		monitor_new(opening_config(device->opening), opening_volume_name(device->opening),
 			    "tcmu", volume, &device->metrics);
+	take_size(device, volume, opening_is_again(device->opening));
 	g_atomic_pointer_set(&device->volume, volume);
 }
 
@@ -385,6 +414,7 @@ Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError *
 	}
 	tasks_init(&device->tasks);
 	device->handle = handle;
+	device->attribute = opening->size;
 	device->unit = (ScsiUnit){.blocks = opening->size / opening->block_size,
 				  .block_size = opening->block_size,
 				  .max_transfer = runner_device_max_transfer(handle),

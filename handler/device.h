@@ -18,8 +18,8 @@
  * the same, so that its commands are answered ("not ready, manual intervention required") and do not
  * wait for nobody.
  *
- * Threading: device_submit() from any thread, those that complete requests included; the others
- * alone.
+ * Threading: device_submit() from any thread, those that complete requests included;
+ * device_resize() beside it; the others alone.
  */
 #pragma once
 
@@ -39,6 +39,13 @@ Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError *
 /* Ends the threads and closes the volume, or leaves that to itself where the disk does not answer;
  * every command has been answered.  `handle` is not in use any more. */
 void device_close(Device *device);
+
+/* Its kernel attribute is to be `size` bytes: grows the volume if that is smaller, and from then on
+ * the unit has that size.  The size that the attribute has is accepted whatever the volume's is,
+ * and changes nothing: restoring a target sets what was saved.  Waits some seconds at most. Errors:
+ * INVALID, BUSY (smaller than the volume; it takes longer, and goes on; there is no volume), and of
+ * the volume. */
+gboolean device_resize(Device *device, guint64 size, GError **error);
 
 /* The unit that it is to initiators. */
 ScsiUnit *device_unit(Device *device);

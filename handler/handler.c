@@ -103,6 +103,25 @@ static void handle_close(RunnerDevice *dev)
 	device_close(device);
 }
 
+/* As any attribute.  The kernel has the new size when the answer is 0, and the runner tells
+ * initiators. */
+static int resize(RunnerDevice *dev, guint64 size)
+{
+	Device *device = runner_device_private(dev);
+	g_autoptr(GError) error = NULL;
+
+	if (!device)
+		return -EBUSY;
+	if (device_resize(device, size, &error)) {
+		log_info("%s: has %" G_GUINT64_FORMAT " bytes now", runner_device_cfgstring(dev),
+			 scsi_unit_blocks(device_unit(device)) * device_unit(device)->block_size);
+		return 0;
+	}
+	log_error("%s: it does not get %" G_GUINT64_FORMAT " bytes: %s",
+		  runner_device_cfgstring(dev), size, error ? error->message : "failed");
+	return -error_to_errno(error);
+}
+
 /* restoreconfig sets every attribute that was saved, this one included. */
 static gboolean names_same_volume(const char *one, const char *other)
 {
@@ -130,9 +149,7 @@ static int handle_reconfig(RunnerDevice *dev, const RunnerReconfig *change)
 			       ? 0
 			       : -EOPNOTSUPP;
 	case RUNNER_RECONFIG_SIZE:
-		log_error("%s: a size cannot be changed while the device is there",
-			  runner_device_cfgstring(dev));
-		return -EOPNOTSUPP;
+		return resize(dev, change->value.size);
 	default:
 		return -EOPNOTSUPP;
 	}
@@ -177,11 +194,23 @@ static RunnerStatus parse(Device *device, RunnerCommand *cmd, Request *ret_reque
 	return scsi_command(device_unit(device), &command, device_is_ready(device), ret_request);
 }
 
+/* The runner has set what the kernel's attribute is, where that was accepted or when the device was
+ * opened, and the unit may be larger. */
+static void keep_size(RunnerDevice *dev, Device *device)
+{
+	guint64 blocks = scsi_unit_blocks(device_unit(device));
+
+	if (runner_device_blocks(dev) != blocks)
+		runner_device_set_blocks(dev, blocks);
+}
+
 static RunnerStatus handle_command(RunnerDevice *dev, RunnerCommand *cmd)
 {
+	Device *device = runner_device_private(dev);
 	Request request;
 
-	return parse(runner_device_private(dev), cmd, &request);
+	keep_size(dev, device);
+	return parse(device, cmd, &request);
 }
 
 /* Nothing was kept of the command, so it is parsed once more. */

@@ -91,7 +91,7 @@ static gboolean check_fits(const Opening *opening, const Volume *volume, GError 
 {
 	const VolumeParameters *wanted = &opening->parameters;
 
-	if (volume_size(volume) != wanted->size)
+	if (volume_size(volume) != wanted->size && !volume_had_size(volume, wanted->size))
 		return error_set(error, STORAGEOS_ERROR_INVALID,
 				 "the device has %" G_GUINT64_FORMAT " bytes, the volume %s has "
 				 "%" G_GUINT64_FORMAT "; give targetcli the volume's size",
@@ -105,14 +105,27 @@ static gboolean check_fits(const Opening *opening, const Volume *volume, GError 
 	return TRUE;
 }
 
+/* A configuration that was saved before the volume grew. */
+static void note_size(const Opening *opening, const Volume *volume)
+{
+	if (volume_size(volume) != opening->parameters.size)
+		log_warning("%s: the device was made with %" G_GUINT64_FORMAT
+			    " bytes, and has the volume's %" G_GUINT64_FORMAT,
+			    opening->name, opening->parameters.size, volume_size(volume));
+}
+
 Volume *opening_try(const Opening *opening, gboolean first, GError **error)
 {
 	Volume *volume = open_or_create(opening, first, error);
 
-	if (!volume || check_fits(opening, volume, error))
-		return volume;
-	volume_close(volume, NULL);
-	return NULL;
+	if (!volume)
+		return NULL;
+	if (!check_fits(opening, volume, error)) {
+		volume_close(volume, NULL);
+		return NULL;
+	}
+	note_size(opening, volume);
+	return volume;
 }
 
 gboolean opening_may_come(const GError *error)

@@ -30,8 +30,9 @@ const Config *opening_config(const Opening *opening);
 const char *opening_group(const Opening *opening);
 
 /* Opens the volume, and makes it before if it is not there, the cfgstring says `create`, the device
- * is new and it is `first` tried now.  INVALID where it is of another size than the device.  Takes
- * as long as the volume's recovery does. */
+ * is new and it is `first` tried now.  INVALID where it is of another size than the device;
+ * but where it has grown from that, the device is to get its size: what was saved of the target is
+ * older.  Takes as long as the volume's recovery does. */
 Volume *opening_try(const Opening *opening, gboolean first, GError **error);
 
 /* Whether the device has been served before. */

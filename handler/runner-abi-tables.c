@@ -71,6 +71,7 @@ static const struct {
 	{"tcmu_get_dev_cfgstring", "tcmu_dev_get_cfgstring", FALSE, &found.get_cfgstring},
 	{"tcmu_get_dev_fd", "tcmu_dev_get_fd", FALSE, &found.get_fd},
 	{"tcmu_get_dev_num_lbas", "tcmu_dev_get_num_lbas", FALSE, &found.get_num_lbas},
+	{"tcmu_set_dev_num_lbas", "tcmu_dev_set_num_lbas", FALSE, &found.set_num_lbas},
 	{"tcmu_get_dev_block_size", "tcmu_dev_get_block_size", FALSE, &found.get_block_size},
 	{"tcmu_get_dev_max_xfer_len", "tcmu_dev_get_max_xfer_len", FALSE, &found.get_max_xfer_len},
 	{"tcmu_set_dev_max_xfer_len", "tcmu_dev_set_max_xfer_len", FALSE, &found.set_max_xfer_len},

@@ -32,6 +32,7 @@ typedef struct {
 	char *(*get_cfgstring)(RunnerDevice *dev);
 	int (*get_fd)(RunnerDevice *dev); /* of the UIO device */
 	guint64 (*get_num_lbas)(RunnerDevice *dev);
+	void (*set_num_lbas)(RunnerDevice *dev, guint64 blocks);
 	guint32 (*get_block_size)(RunnerDevice *dev);
 	guint32 (*get_max_xfer_len)(RunnerDevice *dev);
 	void (*set_max_xfer_len)(RunnerDevice *dev, guint32 blocks);

@@ -306,6 +306,11 @@ guint64 runner_device_blocks(RunnerDevice *dev)
 	return runner.get_num_lbas(dev);
 }
 
+void runner_device_set_blocks(RunnerDevice *dev, guint64 blocks)
+{
+	runner.set_num_lbas(dev, blocks);
+}
+
 guint32 runner_device_block_size(RunnerDevice *dev)
 {
 	return runner.get_block_size(dev);

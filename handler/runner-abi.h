@@ -115,7 +115,10 @@ void *runner_device_private(RunnerDevice *dev);
 void runner_device_set_private(RunnerDevice *dev, void *data);
 
 const char *runner_device_cfgstring(RunnerDevice *dev);
+/* How many the runner takes it to have, by the kernel's attribute; READ and WRITE that it lets through
+ * end there.  Setting it changes nothing else. */
 guint64 runner_device_blocks(RunnerDevice *dev);
+void runner_device_set_blocks(RunnerDevice *dev, guint64 blocks);
 guint32 runner_device_block_size(RunnerDevice *dev);
 
 /* The device's directory in configfs, or NULL.  Free the result. */

@@ -11,7 +11,7 @@ RunnerStatus scsi_read_capacity_10(ScsiUnit *unit, const ScsiCommand *command, R
 	guint8 data[8];
 
 	(void)request;
-	put_be(data, MIN(unit->blocks - 1, G_MAXUINT32), 4);
+	put_be(data, MIN(scsi_unit_blocks(unit) - 1, G_MAXUINT32), 4);
 	put_be(data + 4, unit->block_size, 4);
 	return scsi_answer(command, data, sizeof data, sizeof data);
 }
@@ -22,7 +22,7 @@ RunnerStatus scsi_read_capacity_16(ScsiUnit *unit, const ScsiCommand *command, R
 	guint8 data[32] = {0};
 
 	(void)request;
-	put_be(data, unit->blocks - 1, 8);
+	put_be(data, scsi_unit_blocks(unit) - 1, 8);
 	put_be(data + 8, unit->block_size, 4);
 	data[13] = (guint8)g_bit_nth_msf(BLOCK_SIZE / unit->block_size, -1);
 	data[14] = 0x80 | 0x40;
@@ -79,7 +79,7 @@ RunnerStatus scsi_lba_status(ScsiUnit *unit, const ScsiCommand *command, Request
 {
 	guint64 lba = get_be(command->cdb + 2, 8);
 
-	if (lba >= unit->blocks)
+	if (lba >= scsi_unit_blocks(unit))
 		return sense_refuse(command->sense, sense_out_of_range);
 	request->kind = REQUEST_CALL;
 	request->call = &lba_status_call;

@@ -52,9 +52,11 @@ static Blocks blocks_of(const guint8 *cdb)
 static RunnerStatus check_blocks(const ScsiUnit *unit, const ScsiCommand *command,
 				 const Blocks *blocks)
 {
+	guint64 all = scsi_unit_blocks(unit);
+
 	if (blocks->flags & PROTECT)
 		return sense_set_cdb_field(command->sense, 1);
-	if (blocks->lba > unit->blocks || blocks->count > unit->blocks - blocks->lba)
+	if (blocks->lba > all || blocks->count > all - blocks->lba)
 		return sense_refuse(command->sense, sense_out_of_range);
 	return RUNNER_OK;
 }
@@ -193,7 +195,7 @@ RunnerStatus scsi_write_same(ScsiUnit *unit, const ScsiCommand *command, Request
 	if (blocks.flags & ANCHOR) /* nothing can be anchored: B2h says so */
 		return sense_set_cdb_field(command->sense, 1);
 	if (!blocks.count)
-		blocks.count = unit->blocks - blocks.lba;
+		blocks.count = scsi_unit_blocks(unit) - blocks.lba;
 	if (blocks.count > scsi_max_write_same(unit))
 		return sense_set_cdb_field(command->sense, blocks.count_byte);
 	status = prepare(unit, command, request, &blocks, no_data ? 0 : 1);

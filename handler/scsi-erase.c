@@ -69,7 +69,7 @@ static RunnerStatus unmap_check_ranges(const ScsiUnit *unit, const ScsiCommand *
 	for (; length; length -= UNMAP_DESCRIPTOR) {
 		UnmapRange range = unmap_range(&list);
 
-		if (range.lba > unit->blocks || range.count > unit->blocks - range.lba)
+		if (range.lba > scsi_unit_blocks(unit) || range.count > scsi_unit_blocks(unit) - range.lba)
 			return sense_refuse(command->sense, sense_out_of_range);
 	}
 	return RUNNER_OK;
@@ -126,7 +126,7 @@ RunnerStatus scsi_format(ScsiUnit *unit, const ScsiCommand *command, Request *re
 			return sense_refuse(command->sense, sense_invalid_parameter_list);
 	}
 	request->kind = REQUEST_ZERO;
-	request->length = unit->blocks * unit->block_size;
+	request->length = scsi_unit_blocks(unit) * unit->block_size;
 	return RUNNER_LATER;
 }
 

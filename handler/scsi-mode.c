@@ -85,11 +85,11 @@ static gboolean add_pages(ScsiUnit *unit, const guint8 *cdb, Answer *answer)
 static gsize descriptor(const ScsiUnit *unit, guint8 *to, gboolean is_long)
 {
 	if (is_long) {
-		put_be(to, unit->blocks, 8);
+		put_be(to, scsi_unit_blocks(unit), 8);
 		put_be(to + 12, unit->block_size, 4);
 		return 16;
 	}
-	put_be(to, MIN(unit->blocks, G_MAXUINT32), 4);
+	put_be(to, MIN(scsi_unit_blocks(unit), G_MAXUINT32), 4);
 	put_be(to + 5, unit->block_size, 3);
 	return 8;
 }

@@ -163,11 +163,25 @@ void scsi_unit_note_space(ScsiUnit *unit, const ScsiSpace *space)
 						  THRESHOLD_REACHED);
 }
 
-static gboolean take_attention(ScsiUnit *unit)
+void scsi_unit_resize(ScsiUnit *unit, guint64 blocks, gboolean tell)
 {
-	return g_atomic_int_get(&unit->threshold) == THRESHOLD_REACHED &&
-	       g_atomic_int_compare_and_exchange(&unit->threshold, THRESHOLD_REACHED,
-						 THRESHOLD_TOLD);
+	__atomic_store_n(&unit->blocks, blocks, __ATOMIC_RELAXED);
+	if (tell)
+		g_atomic_int_set(&unit->size_changed, TRUE);
+}
+
+static gboolean take(gint *what, gint from, gint to)
+{
+	return g_atomic_int_get(what) == from && g_atomic_int_compare_and_exchange(what, from, to);
+}
+
+/* NULL: there is none. */
+static const SenseCode *take_attention(ScsiUnit *unit)
+{
+	if (take(&unit->size_changed, TRUE, FALSE))
+		return &sense_capacity_changed;
+	return take(&unit->threshold, THRESHOLD_REACHED, THRESHOLD_TOLD) ? &sense_soft_threshold
+									 : NULL;
 }
 
 /* ---- the way */
@@ -222,6 +236,7 @@ RunnerStatus scsi_command(ScsiUnit *unit, const ScsiCommand *command, gboolean r
 {
 	const guint8 *cdb = command->cdb;
 	const ScsiRow *row = scsi_find(cdb[0], action_of(cdb));
+	const SenseCode *attention;
 	RunnerStatus status = RUNNER_OK;
 	guint bad;
 
@@ -238,8 +253,9 @@ RunnerStatus scsi_command(ScsiUnit *unit, const ScsiCommand *command, gboolean r
 	if (bad)
 		return sense_set_cdb_field(command->sense, bad);
 	if (!(row->flags & SCSI_ALWAYS)) {
-		if (take_attention(unit))
-			return sense_refuse(command->sense, sense_soft_threshold);
+		attention = take_attention(unit);
+		if (attention)
+			return sense_refuse(command->sense, *attention);
 		status = check_state(unit, row, command, ready);
 	}
 	if (status)

@@ -60,7 +60,7 @@ typedef enum {
 
 /* One logical unit.  Who owns it sets what is above the line, and zeroes the rest. */
 typedef struct {
-	guint64 blocks;
+	guint64 blocks;	      /* atomic; scsi_unit_resize() */
 	guint32 block_size;   /* bytes */
 	guint32 max_transfer; /* blocks */
 	void (*identify)(gpointer data, ScsiIdentity *ret_identity);
@@ -72,6 +72,7 @@ typedef struct {
 	gint progress;	      /* of SANITIZE, in 65536ths */
 	gint exit_restricted; /* a failed SANITIZE can only be done again */
 	gint write_protected; /* SWP of the control mode page */
+	gint size_changed;    /* and it was not told yet */
 	gint threshold;	      /* ScsiThreshold */
 	gint threshold_count; /* where it is, in threshold sets */
 	gint copy_list;	      /* of the last EXTENDED COPY whose status is kept: identifier + 1 */
@@ -99,6 +100,14 @@ gboolean scsi_sanitize_parse(const ScsiCommand *command, guint32 block_size,
  * `ready`: there is a volume. */
 RunnerStatus scsi_command(ScsiUnit *unit, const ScsiCommand *command, gboolean ready,
 			  Request *ret_request);
+
+static inline guint64 scsi_unit_blocks(const ScsiUnit *unit)
+{
+	return __atomic_load_n(&unit->blocks, __ATOMIC_RELAXED);
+}
+
+/* It is larger from now on.  `tell`: one command after that is answered with a unit attention. */
+void scsi_unit_resize(ScsiUnit *unit, guint64 blocks, gboolean tell);
 
 /* Tells how much space is left: where it falls below the threshold, one command after that is
  * answered with a unit attention; and again when it falls after having risen. */

@@ -37,3 +37,4 @@ void commands_tests(void);
 void devices_tests(void);
 void hangs_tests(void);
 void lifecycle_tests(void);
+void resize_tests(void);

@@ -14,5 +14,6 @@ int main(int argc, char **argv)
 	commands_tests();
 	devices_tests();
 	hangs_tests();
+	resize_tests();
 	return test_run(argc - 1, argv + 1);
 }

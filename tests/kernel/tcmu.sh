@@ -228,9 +228,9 @@ check "the runner has outlived all of these" runner_alive
 
 control=$(backstore_state load)/attrib/dev_size
 resize() {
-	echo $((512 << 20)) >"$control"
+	echo $((128 << 20)) >"$control"
 }
-refuses "another size is refused while the device is there" '.' resize
+refuses "a smaller size is refused while the device is there" '.' resize
 is "and it keeps its own" "$(cat "$control")" $((256 << 20))
 
 # ---- the target's configuration is saved, cleared and restored

@@ -125,7 +125,12 @@ EXPORT(int, GET(fd), Dev *dev)
 
 EXPORT(guint64, GET(num_lbas), Dev *dev)
 {
-	return dev->num_lbas;
+	return dev_blocks(dev);
+}
+
+EXPORT(void, SET(num_lbas), Dev *dev, guint64 blocks)
+{
+	dev_set_blocks(dev, blocks);
 }
 
 EXPORT(guint32, GET(block_size), Dev *dev)

@@ -73,13 +73,29 @@ static inline int status_to_scsi(int status, guint8 *sense)
 #endif
 }
 
-/* CAPACITY DATA HAS CHANGED. */
-static inline int unit_attention(guint8 *sense)
+static inline int refuse(guint8 *sense, guint8 key, guint8 asc, guint8 ascq)
 {
-	fill_sense(sense, 0x6, 0x2a, 0x09);
+	fill_sense(sense, key, asc, ascq);
 #if GENERATION == 'C'
 	return SAM_STAT_CHECK_CONDITION;
 #else
 	return TCMU_STS_PASSTHROUGH_ERR;
 #endif
+}
+
+/* CAPACITY DATA HAS CHANGED. */
+static inline int unit_attention(guint8 *sense)
+{
+	return refuse(sense, 0x6, 0x2a, 0x09);
+}
+
+/* The runner's; the plugin sets it, too. */
+static inline guint64 dev_blocks(Dev *dev)
+{
+	return __atomic_load_n(&dev->num_lbas, __ATOMIC_RELAXED);
+}
+
+static inline void dev_set_blocks(Dev *dev, guint64 blocks)
+{
+	__atomic_store_n(&dev->num_lbas, blocks, __ATOMIC_RELAXED);
 }

@@ -214,9 +214,12 @@ static guint64 cdb_lba(const guint8 *cdb)
 
 static int transfer(Dev *dev, struct tcmulib_cmd *lib, rw_fn function)
 {
-	off_t offset = (off_t)(cdb_lba(lib->cdb) * dev->block_size);
+	guint64 lba = cdb_lba(lib->cdb);
+	off_t offset = (off_t)(lba * dev->block_size);
 	gsize length = iov_length(lib->iovec, (int)lib->iov_cnt);
 
+	if (lba + length / dev->block_size > dev_blocks(dev))
+		return refuse(lib->sense_buf, 0x5, 0x21, 0x00);
 	set_done(lib);
 	return function(dev, handle_of(lib), lib->iovec, lib->iov_cnt, length, offset);
 }
@@ -255,10 +258,9 @@ static int generic_handle(Dev *dev, struct tcmulib_cmd *lib, gboolean *ret_queue
 	gboolean recovering = g_atomic_int_get(&dev->recovering);
 	int status;
 
-	if (dev->unit_attention && lib->cdb[0] != 0x12 && lib->cdb[0] != 0x03) {
-		dev->unit_attention = FALSE;
+	if (lib->cdb[0] != 0x12 && lib->cdb[0] != 0x03 &&
+	    g_atomic_int_compare_and_exchange(&dev->unit_attention, TRUE, FALSE))
 		return unit_attention(lib->sense_buf);
-	}
 	if (recovering && REFUSES_AT_ONCE)
 		return IS_BUSY;
 	status = host_handler->handle_cmd(dev, handle_of(lib));
@@ -405,12 +407,12 @@ int dev_reconfig(Dev *dev, int type, const char *cfgstring, guint64 size)
 		change.data.dev_cfgstring = (char *)cfgstring;
 	else if (type == TCMULIB_CFG_DEV_SIZE)
 		change.data.dev_size = size;
-	if (type == TCMULIB_CFG_DEV_SIZE && dev->num_lbas * dev->block_size == size)
+	if (type == TCMULIB_CFG_DEV_SIZE && dev_blocks(dev) * dev->block_size == size)
 		return 0;
 	result = host_handler->reconfig(dev, &change);
 	if (!result && type == TCMULIB_CFG_DEV_SIZE) {
-		dev->num_lbas = size / dev->block_size;
-		dev->unit_attention = TRUE;
+		dev_set_blocks(dev, size / dev->block_size);
+		g_atomic_int_set(&dev->unit_attention, TRUE);
 	}
 	return result;
 }

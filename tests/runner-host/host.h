@@ -11,8 +11,8 @@
  * at once, but for generation C, where the runner tells it when the last command of a device has
  * been completed
  *
- * Left out are the runner's own checks of READ and WRITE (the plugin's are tested), and of what it
- * answers itself all but TEST UNIT READY and INQUIRY.  What the plugin must not do is a failed
+ * Left out are the runner's own checks of READ and WRITE but that they end inside of the device (the
+ * plugin's are tested), and of what it answers itself all but TEST UNIT READY and INQUIRY.  What the plugin must not do is a failed
  * check.
  *
  * Threading: devices are added and removed by one thread; commands are sent by any.
@@ -56,7 +56,7 @@ struct tcmu_device {
 	pthread_cond_t changed;
 	Command *queue, *told_late;
 	int in_flight;
-	gboolean unit_attention;
+	gint unit_attention; /* atomic */
 	gint gone; /* atomic */
 };
 
