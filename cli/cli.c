@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/units.h"
 
 static gboolean progress_shown;
 
@@ -62,6 +63,15 @@ int cli_usage(const char *format, ...)
 	say(format, args);
 	va_end(args);
 	return CLI_USAGE;
+}
+
+gboolean cli_volume_size(const char *verb, const char *text, guint64 *ret_size)
+{
+	if (size_parse(text, ret_size) && *ret_size >= VOLUME_SIZE_MIN &&
+	    *ret_size <= VOLUME_SIZE_MAX && *ret_size % SECTOR_SIZE == 0)
+		return TRUE;
+	cli_usage("%s: '%s' is no size for a volume (1MiB to 64TiB, as in 512M, 10G)", verb, text);
+	return FALSE;
 }
 
 void cli_print_json(Json *object)

@@ -42,6 +42,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Cli, cli_clear)
 int cli_failed(const GError *error);
 int cli_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
+/* Reads a size that a volume may have.  FALSE: it is none, and the error is printed. */
+gboolean cli_volume_size(const char *verb, const char *text, guint64 *ret_size);
+
 /* A line for the user on standard error, "storageos: ...". */
 void cli_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
@@ -53,5 +56,5 @@ void cli_progress_end(void);
 
 /* The verbs. */
 extern const Verb verb_create, verb_list, verb_info, verb_delete, verb_pool, verb_attach,
-	verb_detach, verb_stats, verb_status, verb_check, verb_scrub, verb_probe, verb_serve,
-	verb_udev;
+	verb_detach, verb_stats, verb_status, verb_check, verb_scrub, verb_resize, verb_probe,
+	verb_serve, verb_udev;

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
-#include "common/units.h"
 
 static gboolean read_parameters(const char *size, gint block_size, VolumeParameters *parameters)
 {
-	if (!size_parse(size, &parameters->size) || parameters->size < VOLUME_SIZE_MIN ||
-	    parameters->size > VOLUME_SIZE_MAX || parameters->size % 512) {
-		cli_usage("create: '%s' is no size for a volume (1MiB to 64TiB, as in 512M, 10G)",
-			  size);
+	if (!cli_volume_size("create", size, &parameters->size))
 		return FALSE;
-	}
 	if (block_size != 512 && block_size != 4096) {
 		cli_usage("create: a block size of %d is not 512 or 4096", block_size);
 		return FALSE;

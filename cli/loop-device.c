@@ -29,6 +29,7 @@ struct loop_config {
 #define LOOP_MAJOR 7
 #define ATTEMPTS 32
 #define DETACH_SECONDS 10
+#define GROW_SECONDS 10
 
 /* ---- attaching */
 
@@ -122,6 +123,37 @@ char *loop_device_attach(const char *file, guint32 block_size, GError **error)
 	}
 	error_set_errno(error, err, "set up a loop device over %s", file);
 	return NULL;
+}
+
+/* ---- growing */
+
+/* The size that the server of the file tells, not the one that the kernel remembers, as far as the
+ * kernel can be told so. */
+static guint64 file_size(int fd)
+{
+	struct statx now;
+
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_SIZE, &now) ? 0
+										    : now.stx_size;
+}
+
+gboolean loop_device_grow(const char *device, const char *file, guint64 size, GError **error)
+{
+	gint64 end = g_get_monotonic_time() + GROW_SECONDS * G_USEC_PER_SEC;
+	autofd loop = open(device, O_RDWR | O_CLOEXEC);
+	autofd fd = open(file, O_RDONLY | O_CLOEXEC);
+
+	if (loop < 0 || fd < 0)
+		return error_set_errno(error, errno, "open %s", loop < 0 ? device : file);
+	while (file_size(fd) != size) {
+		if (g_get_monotonic_time() > end)
+			return error_set(error, STORAGEOS_ERROR_IO,
+					 "%s does not get the new size within %d s", file,
+					 GROW_SECONDS);
+		g_usleep(20000);
+	}
+	return !ioctl(loop, LOOP_SET_CAPACITY, 0UL) ||
+	       error_set_errno(error, errno, "grow %s", device);
 }
 
 /* ---- finding */

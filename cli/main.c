@@ -8,8 +8,9 @@
 #include "cli/cli.h"
 
 static const Verb *const verbs[] = {
-	&verb_create, &verb_list,   &verb_info,	 &verb_delete, &verb_pool,  &verb_attach,
-	&verb_detach, &verb_status, &verb_stats, &verb_check,  &verb_scrub, &verb_probe,
+	&verb_create, &verb_list,   &verb_info,	  &verb_resize, &verb_delete,
+	&verb_pool,   &verb_attach, &verb_detach, &verb_status, &verb_stats,
+	&verb_check,  &verb_scrub,  &verb_probe,
 };
 
 /* For units and rules, not for people. */

@@ -20,6 +20,7 @@
 
 /* Removing waits for commands in flight, which the kernel gives up after 30 s. */
 #define REMOVE_SECONDS 90
+#define ORDER_SECONDS 60
 
 static char *read_text(const char *directory, const char *name)
 {
@@ -94,9 +95,14 @@ static gboolean has_volume(const char *directory, const char *name, const char *
 	return !g_strcmp0(volume, wanted);
 }
 
+char *target_backstore_of_volume(const char *volume)
+{
+	return find_backstore(has_volume, volume);
+}
+
 char *target_backstore_find_volume(const char *volume)
 {
-	g_autofree char *directory = find_backstore(has_volume, volume);
+	g_autofree char *directory = target_backstore_of_volume(volume);
 
 	return directory ? g_path_get_basename(directory) : NULL;
 }
@@ -105,6 +111,40 @@ gboolean target_backstore_set_serial(const char *backstore, const char *serial, 
 {
 	return files_set_attribute(backstore, "wwn/vpd_unit_serial", serial) ||
 	       error_set_errno(error, errno, "set the unit serial of %s", backstore);
+}
+
+/* One write, in a child process: it returns when somebody has answered. */
+typedef struct {
+	const char *path, *text;
+} Order;
+
+static int carry_out(gconstpointer data)
+{
+	const Order *order = data;
+	gsize length = strlen(order->text);
+	int fd = open(order->path, O_WRONLY | O_CLOEXEC), err = 0;
+
+	if (fd < 0 || write(fd, order->text, length) != (ssize_t)length)
+		err = errno ? errno : EIO;
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+static gboolean order_bounded(const char *path, const char *text, GError **error)
+{
+	const Order order = {path, text};
+	int err = process_call(carry_out, &order, ORDER_SECONDS);
+
+	return !err || error_set_errno(error, err, "write %s to %s", text, path);
+}
+
+gboolean target_backstore_set_size(const char *backstore, guint64 size, GError **error)
+{
+	g_autofree char *path = g_build_filename(backstore, "attrib/dev_size", NULL);
+	g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, size);
+
+	return order_bounded(path, text, error);
 }
 
 /* The directory in /sys of the SCSI disk's driver, which has one entry in `disks`. */
@@ -250,6 +290,23 @@ char *target_volume_of_disk(const char *disk)
 		volume = volume_in_target(target, address);
 	}
 	return volume;
+}
+
+gboolean target_rescan(const char *volume, GError **error)
+{
+	g_autoptr(GDir) dir = g_dir_open("/sys/block", 0, NULL);
+	gboolean done = TRUE;
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename("/sys/block", name, "device/rescan", NULL);
+		g_autofree char *shown =
+			g_str_has_prefix(name, "sd") ? target_volume_of_disk(name) : NULL;
+
+		if (!g_strcmp0(shown, volume))
+			done = order_bounded(path, "1", done ? error : NULL) && done;
+	}
+	return done;
 }
 
 /* ---- removing: in a child process, on the stack, see process_call() */

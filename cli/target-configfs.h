@@ -14,6 +14,17 @@ char *target_backstore_find(const char *name);
  * or a path), or NULL.  Free the result. */
 char *target_backstore_find_volume(const char *volume);
 
+/* Its directory, or NULL.  Free the result. */
+char *target_backstore_of_volume(const char *volume);
+
+/* Tells it the size, in bytes, that its volume has; what uses it learns it by a rescan.  Bounded in
+ * time. */
+gboolean target_backstore_set_size(const char *backstore, guint64 size, GError **error);
+
+/* Has the kernel ask each SCSI disk of this machine that shows the volume how large it is.  Bounded in
+ * time; FALSE with the first that failed. */
+gboolean target_rescan(const char *volume, GError **error);
+
 gboolean target_backstore_set_serial(const char *backstore, const char *serial, GError **error);
 
 /* The loopback target's directory, or NULL.  Free the result. */

@@ -6,7 +6,7 @@
  *     /NAME      mode 0600, the volume's size
  *
  * The file can be read, written, synced, and holes punched or ranges zeroed in it, at any offset;
- * its size is fixed.  At its end it behaves as a disk does: reads end there, a write is cut there
+ * its size is the volume's, which may grow.  At its end it behaves as a disk does: reads end there, a write is cut there
  * and fails with ENOSPC where nothing is left of it.  Truncating it is refused (EPERM; EFBIG to
  * make it longer); permissions and owner are fixed, times are not kept.
  *

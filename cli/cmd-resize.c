@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whoever serves the volume is asked to grow it, and then what shows it to users is told: the loop
+ * device over FUSE, the backstore over TCMU and the disks that come of it.  All of it can be done
+ * again, and is, where the volume has the size already: an interrupted one is finished so.
+ *
+ * A volume that nobody serves is opened here; only then it can become smaller.
+ */
+#include <stdio.h>
+
+#include "cli/attachment.h"
+#include "cli/cli.h"
+#include "cli/facts.h"
+#include "cli/loop-device.h"
+#include "cli/places.h"
+#include "cli/target-configfs.h"
+#include "common/autofd.h"
+#include "common/control.h"
+#include "common/error.h"
+#include "common/units.h"
+
+#define ANSWER_SECONDS 30
+#define DONE_SECONDS 3600
+
+typedef struct {
+	const Config *config;
+	const VolumeName *name;
+	const Places *places;
+	guint64 size, before;
+	gboolean force;
+	VolumeMapped cut_off; /* what was */
+	char *frontend;	      /* that serves it; NULL: nobody */
+} Resizing;
+
+static void resizing_clear(Resizing *resizing)
+{
+	g_free(resizing->frontend);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Resizing, resizing_clear)
+
+/* ---- where it is served */
+
+static gboolean show_loop_device(const Resizing *resizing, GError **error)
+{
+	g_autofree char *loop = loop_device_find(resizing->places->file, NULL);
+
+	return !loop || loop_device_grow(loop, resizing->places->file, resizing->size, error);
+}
+
+static gboolean show_lun(const Resizing *resizing, GError **error)
+{
+	g_autofree char *backstore = target_backstore_of_volume(resizing->places->text);
+
+	if (!backstore)
+		return error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+				 "there is no backstore of it in configfs");
+	return target_backstore_set_size(backstore, resizing->size, error) &&
+	       target_rescan(resizing->places->text, error);
+}
+
+/* The volume has its size; so must have what shows it. */
+static gboolean show(const Resizing *resizing, GError **error)
+{
+	gboolean done = g_str_equal(resizing->frontend, "tcmu") ? show_lun(resizing, error)
+								: show_loop_device(resizing, error);
+
+	if (!done)
+		g_prefix_error(error, "the volume has its new size, its device has not: ");
+	return done;
+}
+
+/* FALSE with NOT_FOUND: nobody serves it. */
+static gboolean ask(Resizing *resizing, GError **error)
+{
+	g_autofree char *socket = control_name(resizing->name);
+	gboolean done = FALSE;
+
+	while (!done) {
+		g_autoptr(Json) request = json_object_new_object();
+		g_autoptr(Json) answer = NULL;
+
+		json_add_text(request, "command", "resize");
+		json_add_number(request, "size", resizing->size);
+		answer = control_call(resizing->config, socket, request, ANSWER_SECONDS, error);
+		if (!answer)
+			return FALSE;
+		if (!resizing->frontend)
+			resizing->frontend = g_strdup(json_get_text(answer, "frontend"));
+		done = json_get_flag(answer, "done");
+		if (!done)
+			cli_progress("resize %s: waiting for the disk", resizing->places->text);
+	}
+	if (resizing->frontend)
+		return TRUE;
+	return error_set(error, STORAGEOS_ERROR_IO, "an answer that makes no sense");
+}
+
+/* ---- where it is not */
+
+static gboolean resize_open(Resizing *resizing, Volume *volume, GError **error)
+{
+	VolumeResizeFlags flags = VOLUME_RESIZE_SHRINK;
+
+	if (resizing->force) {
+		flags |= VOLUME_RESIZE_DISCARD;
+		/* What cannot be counted can be cut off. */
+		if (resizing->size < volume_size(volume))
+			volume_mapped_behind(volume, resizing->size, &resizing->cut_off);
+	}
+	if (volume_resize(volume, resizing->size, flags, DONE_SECONDS, error))
+		return TRUE;
+	if (error && g_error_matches(*error, STORAGEOS_ERROR, STORAGEOS_ERROR_EXISTS)) {
+		g_autofree char *why = g_strdup((*error)->message);
+
+		g_clear_error(error);
+		error_set(error, STORAGEOS_ERROR_EXISTS, "%s; --force to do it", why);
+	}
+	return FALSE;
+}
+
+static gboolean resize_here(Resizing *resizing, GError **error)
+{
+	gboolean done, closed;
+	Volume *volume;
+
+	volume_set_cache_size(resizing->config->node_cache);
+	volume = pool_volume_open(resizing->config, resizing->name, 0, error);
+	if (!volume)
+		return FALSE;
+	cli_progress("resize %s", resizing->places->text);
+	done = resize_open(resizing, volume, error);
+	closed = volume_close(volume, done ? error : NULL);
+	return done && closed;
+}
+
+/* ---- both */
+
+/* What is attached but broken has nobody who holds the volume, yet its device may be in use. */
+static gboolean may_shrink(const Resizing *resizing, const Facts *facts, GError **error)
+{
+	g_autoptr(Attachment) attachment = attachment_inspect(resizing->places, facts->holder);
+
+	if (facts->holder)
+		return error_set(error, STORAGEOS_ERROR_BUSY,
+				 "it is in use by %s, and can become smaller only when it is "
+				 "detached",
+				 facts->holder);
+	return attachment->health == ATTACHMENT_NONE ||
+	       error_set(error, STORAGEOS_ERROR_BUSY,
+			 "it is attached (%s), and can become smaller only when it is detached",
+			 attachment->problem ? attachment->problem : "working");
+}
+
+static gboolean resize_locked(Resizing *resizing, GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+	g_auto(Facts) facts = {0};
+
+	if (!facts_read(resizing->config, resizing->name, &facts, error))
+		return FALSE;
+	resizing->before = facts.size;
+	if (resizing->size < facts.size && !may_shrink(resizing, &facts, error))
+		return FALSE;
+	if (ask(resizing, &problem))
+		return show(resizing, error);
+	if (g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
+		return resize_here(resizing, error);
+	g_propagate_error(error, g_steal_pointer(&problem));
+	return FALSE;
+}
+
+static void print(const Resizing *resizing, gboolean as_json)
+{
+	g_autoptr(Json) object = json_object_new_object();
+	g_autofree char *size = size_format(resizing->size);
+	g_autofree char *before = size_format(resizing->before);
+	g_autofree char *cut_off = size_format(resizing->cut_off.bytes);
+
+	cli_progress_end();
+	if (!as_json) {
+		printf("%s: %s, was %s%s%s%s\n", resizing->places->text, size, before,
+		       resizing->cut_off.bytes ? "; " : "", resizing->cut_off.bytes ? cut_off : "",
+		       resizing->cut_off.bytes ? " of data cut off" : "");
+		return;
+	}
+	json_add_text(object, "volume", resizing->places->text);
+	json_add_number(object, "size", resizing->size);
+	json_add_number(object, "before", resizing->before);
+	json_add_number(object, "cut_off", resizing->cut_off.bytes);
+	json_add_text(object, "frontend", resizing->frontend);
+	cli_print_json(object);
+}
+
+static gboolean resize(Resizing *resizing, GError **error)
+{
+	autofd lock = places_lock(resizing->places, error);
+	gboolean done = lock >= 0 && resize_locked(resizing, error);
+
+	if (!done)
+		g_prefix_error(error, "resize %s: ", resizing->places->text);
+	return done;
+}
+
+static int run(int argc, char **argv)
+{
+	gboolean force = FALSE;
+	const GOptionEntry options[] = {
+		{"force", 0, 0, G_OPTION_ARG_NONE, &force, "Cut off what is behind the new end",
+		 NULL},
+		{0},
+	};
+	g_autoptr(VolumeName) name = NULL;
+	g_autoptr(Places) places = NULL;
+	g_autoptr(GError) error = NULL;
+	g_auto(Resizing) resizing = {0};
+	g_auto(Cli) cli = {0};
+	int status;
+
+	if (!cli_start(&cli, &verb_resize, options, 2, 2, argc, argv, &status))
+		return status;
+	name = volume_name_parse(cli.arguments[0], &error);
+	if (!name)
+		return cli_usage("resize: %s", error->message);
+	if (!cli_volume_size(verb_resize.name, cli.arguments[1], &resizing.size))
+		return CLI_USAGE;
+	places = places_new(cli.config, name);
+	resizing.config = cli.config;
+	resizing.name = name;
+	resizing.places = places;
+	resizing.force = force;
+	if (!resize(&resizing, &error))
+		return cli_failed(error);
+	print(&resizing, cli.json);
+	return CLI_DONE;
+}
+
+const Verb verb_resize = {"resize", "NAME SIZE [--force]",
+			  "grow a volume, in use or not; shrink it", run};

@@ -1,0 +1,141 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A LUN grows in use: by targetcli, by `storageos resize`, under a mounted file system; it keeps its
+# size over a runner that dies in the middle, and over a target that was saved before.
+#
+# STORAGEOS_RESIZES=N: dies N times (2), and mounts xfs, too.
+. "$(dirname "$0")/guest.sh"
+need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
+need jq jq
+need tcmu-runner tcmu-runner
+need targetcli targetcli-fb
+need sg_raw sg3-utils
+need fio fio
+need mkfs.xfs xfsprogs
+need mkfs.ext4 e2fsprogs
+enter_guest --env "STORAGEOS_RESIZES=${STORAGEOS_RESIZES-}" --timeout 500
+plugin_install
+must "the runner" runner_start
+
+MIB=$((1 << 20))
+resize() { "$STORAGEOS" resize "$@"; }
+size_of() { blockdev --getsize64 "$1"; }
+volume_size() { "$STORAGEOS" info db --json | jq .size; }
+attribute() { cat "$(backstore_state default:db)/attrib/dev_size"; }
+set_size() { targetcli /backstores/user:storageos/default:db set attribute "dev_size=$1"; }
+rescan() { echo 1 >"/sys/block/${db##*/}/device/rescan"; }
+ready() { sg_raw -v "$(sg_of "$db")" 00 00 00 00 00 00 2>&1; }
+data() { dd if="$db" bs=1M skip="$1" count=4 iflag=direct status=none | sha256sum; } # MIB
+
+# ---- by the attribute
+
+must "a volume" "$STORAGEOS" create db --size 200M
+must "is attached" "$STORAGEOS" attach db --frontend tcmu
+db=$(readlink "$WORK/dev/default/db")
+targetcli saveconfig "$WORK/old.json" >/dev/null
+must "a pattern up to its end" dd if=/dev/urandom of="$db" bs=1M seek=196 count=4 oflag=direct status=none
+pattern=$(data 196)
+check "targetcli sets a larger size" set_size $((300 * MIB + 512))
+is "the volume has it" "$(volume_size)" $((300 * MIB + 512))
+is "the initiator does not know it yet" "$(size_of "$db")" $((200 * MIB))
+like "it is told: unit attention, capacity data has changed" "$(ready)" '[Cc]apacity data has changed'
+like "and once" "$(ready)" 'Good'
+check "a rescan" rescan
+is "shows the size" "$(size_of "$db")" $((300 * MIB + 512))
+is "what was there is there" "$(data 196)" "$pattern"
+is "what is new is zeros" "$(dd if="$db" bs=1M skip=200 status=none | tr -d '\0' | wc -c)" 0
+check "it can be written up to the end" dd if=/dev/urandom of="$db" bs=512 count=1 \
+	seek=$(((300 * MIB) / 512)) oflag=direct status=none
+refuses "a smaller size is refused" 'dev_size' set_size $((100 * MIB))
+check "the log says why" runner_logged 'does not get 104857600 bytes: .*to become smaller it has to be detached'
+refuses "one that is no multiple of a block" 'dev_size' set_size $((301 * MIB + 513))
+check "the log says that, too" runner_logged 'size 315621889 is no multiple of the block size'
+is "the attribute is what it was" "$(attribute)" $((300 * MIB + 512))
+
+# ---- by the command, under a mounted file system
+
+mkdir "$WORK/mnt"
+cleanup unmount_for_certain "$WORK/mnt"
+load() {
+	fio --name=load --filename="$WORK/mnt/load" --direct=1 --ioengine=libaio --iodepth=8 \
+		--rw=randwrite --bsrange=4k-64k --size=8M --verify=crc32c --verify_fatal=1 --verify_state_save=0 \
+		--randrepeat=0 --output="$WORK/fio.log" || { cat "$WORK/fio.log"; return 1; }
+}
+load_on() { while [ ! -e "$WORK/enough" ]; do load || return; done; }
+load_runs() { [ -s "$WORK/mnt/load" ]; }
+file_system_size() { df -B1 --output=size "$WORK/mnt" | tail -n 1; }
+
+grow_mounted() { # TYPE MIB COMMAND...
+	local type=$1 size=$2 sum
+	shift 2
+	must "$type: mkfs" "mkfs.$type" -q "$db"
+	must "$type: mount" mount "$db" "$WORK/mnt"
+	rm -f "$WORK/enough"
+	check "$type: files" tree_fill "$WORK/mnt/keep" 10
+	sum=$(tree_checksum "$WORK/mnt/keep")
+	load_on >"$WORK/fio.out" 2>&1 &
+	fio=$!
+	check "$type: a load is running" wait_for 30 load_runs
+	check "$type: grow to $size MiB" resize db "${size}M"
+	is "$type: the disk has it" "$(size_of "$db")" $((size * MIB))
+	is "$type: and the kernel" "$(attribute)" $((size * MIB))
+	check "$type: so gets the file system" "$@"
+	check "$type: it has grown" test "$(file_system_size)" -gt $((size * MIB * 85 / 100))
+	touch "$WORK/enough"
+	wait $fio
+	is "$type: the load found what it wrote" "$?" 0
+	check "$type: more files" tree_fill "$WORK/mnt/more" 10
+	is "$type: the files are as they were" "$(tree_checksum "$WORK/mnt/keep")" "$sum"
+	check "$type: umount" unmount "$WORK/mnt"
+}
+
+grow_mounted ext4 1024 resize2fs "$db"
+check "ext4 is sound" e2fsck -fn "$db"
+if [ -n "$STORAGEOS_RESIZES" ]; then
+	grow_mounted xfs 2048 xfs_growfs "$WORK/mnt"
+	check "xfs is sound" xfs_repair -n "$db"
+fi
+is "resize tells" "$(resize db 70G --json | jq -c '[.size, .frontend]')" "[$((70 << 30)),\"tcmu\"]"
+is "so does stats" "$("$STORAGEOS" stats db --json | jq '.[0].space.size')" $((70 << 30))
+refuses "it does not become smaller in use" \
+	'it is in use by process [0-9]+ \(tcmu-runner\), and can become smaller only when it is detached' \
+	"$STORAGEOS" resize db 1G --force
+
+# ---- the runner dies in the middle
+
+size=$((70 << 10)) kept=$(data 0)
+for ((i = 1; i <= ${STORAGEOS_RESIZES:-2}; i++)); do
+	before=$size size=$((size + 100))
+	"$STORAGEOS" resize db ${size}M >/dev/null 2>&1 &
+	resizing=$!
+	sleep "0.$(printf %02d $((i * 7 % 40)))"
+	runner_kill
+	must "kill $i: the runner comes back" runner_start
+	wait $resizing
+	like "kill $i: the volume has the old size or the new" "$(volume_size)" "^($((before * MIB))|$((size * MIB)))$"
+	check "kill $i: it grows all the same" resize db ${size}M
+	is "kill $i: the disk has it" "$(size_of "$db")" $((size * MIB))
+done
+is "the data is there" "$(data 0)" "$kept"
+
+# ---- the target was saved before
+
+must "clear the target" targetcli clearconfig confirm=True
+must "restore what was saved at first, without an error" eval \
+	'! targetcli restoreconfig "$WORK/old.json" | grep -i error'
+must "the disk is there" wait_for 20 device_ready default:db
+db=$(device_of default:db)
+is "with the volume's size" "$(size_of "$db")" $((size * MIB))
+check "the log tells" runner_logged 'was made with 209715200 bytes, and has the volume'
+is "with the data" "$(data 0)" "$kept"
+check "its end can be read" dd if="$db" of=/dev/null bs=1M skip=$((size - 1)) iflag=direct status=none
+check "it can grow" resize db $((size + 1))M
+is "the disk has it" "$(size_of "$db")" $(((size + 1) * MIB))
+is "and the kernel" "$(attribute)" $(((size + 1) * MIB))
+
+must "clear the target" targetcli clearconfig confirm=True
+refuses "smaller, with nobody there: what is written is not lost" 'would cut off .* --force to do it' \
+	"$STORAGEOS" resize db 32M
+check "the volume is whole" "$STORAGEOS" check db
+check "the runner ends in order" runner_stop
+finish
