@@ -34,18 +34,35 @@ int fdatasync(int fd)
 	return (int)syscall(SYS_fdatasync, fd);
 }
 
+/* Microseconds that this thread's clock is ahead. */
+static gint64 skew(void)
+{
+	gboolean main_thread = getpid() == (pid_t)syscall(SYS_gettid);
+
+	return main_thread ? 0 : g_atomic_int_get(&clock_skew) * G_USEC_PER_SEC;
+}
+
 EXPORT gint64 g_get_monotonic_time(void);
 
 gint64 g_get_monotonic_time(void)
 {
 	struct timespec now;
-	gboolean main_thread = getpid() == (pid_t)syscall(SYS_gettid);
 
 	if (g_atomic_int_get(&clock_cancels))
 		pthread_testcancel();
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (gint64)now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000 +
-	       (main_thread ? 0 : g_atomic_int_get(&clock_skew) * G_USEC_PER_SEC);
+	return (gint64)now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000 + skew();
+}
+
+EXPORT gboolean g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end);
+
+/* Nobody sleeps longer for what the clock said. */
+gboolean g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end)
+{
+	gboolean (*real)(GCond *, GMutex *, gint64);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "g_cond_wait_until");
+	return real(cond, mutex, end - skew());
 }
 
 EXPORT char *g_file_read_link(const char *path, GError **error);
