@@ -24,6 +24,7 @@ typedef enum {
 	LIFE_READ,
 	LIFE_FLUSH,
 	LIFE_CHECKPOINT,
+	LIFE_RESIZE, /* to `first` */
 	LIFE_DIE,
 	LIFE_CLOSE,
 } StepKind;
@@ -35,15 +36,21 @@ typedef struct {
 
 /* A leaf is 2048 sectors, a block 8. */
 static const Step steps[] = {
-	{LIFE_FORMAT, 0, 0},	  {LIFE_OPEN, 0, 0},	  {LIFE_WRITE, 0, 8},
-	{LIFE_WRITE, 21, 3},	  {LIFE_WRITE, 2040, 21}, {LIFE_FLUSH, 0, 0},
-	{LIFE_WRITE, 4096, 2048}, {LIFE_ZERO, 2048, 8},	  {LIFE_ZERO, 3, 100},
-	{LIFE_COMPARE, 2048, 8},  {LIFE_FLUSH, 0, 0},	  {LIFE_CHECKPOINT, 0, 0},
-	{LIFE_WRITE, 0, 16},	  {LIFE_READ, 0, 0},	  {LIFE_WRITE, 4000, 2100},
-	{LIFE_DIE, 0, 0},	  {LIFE_OPEN, 0, 0},	  {LIFE_READ, 0, 0},
-	{LIFE_WRITE, 100, 9},	  {LIFE_FLUSH, 0, 0},	  {LIFE_ZERO, 2048, 4096},
-	{LIFE_CHECKPOINT, 0, 0},  {LIFE_WRITE, 6100, 40}, {LIFE_CLOSE, 0, 0},
-	{LIFE_OPEN, 0, 0},	  {LIFE_READ, 0, 0},	  {LIFE_WRITE, 30, 2},
+	{LIFE_FORMAT, 0, 0},	 {LIFE_OPEN, 0, 0},
+	{LIFE_WRITE, 0, 8},	 {LIFE_RESIZE, LIFE_SECTORS, 0},
+	{LIFE_WRITE, 21, 3},	 {LIFE_WRITE, 2040, 21},
+	{LIFE_FLUSH, 0, 0},	 {LIFE_WRITE, 4096, 2048},
+	{LIFE_ZERO, 2048, 8},	 {LIFE_ZERO, 3, 100},
+	{LIFE_COMPARE, 2048, 8}, {LIFE_FLUSH, 0, 0},
+	{LIFE_CHECKPOINT, 0, 0}, {LIFE_WRITE, 0, 16},
+	{LIFE_READ, 0, 0},	 {LIFE_WRITE, 4000, 2100},
+	{LIFE_DIE, 0, 0},	 {LIFE_OPEN, 0, 0},
+	{LIFE_READ, 0, 0},	 {LIFE_WRITE, 100, 9},
+	{LIFE_FLUSH, 0, 0},	 {LIFE_ZERO, 2048, 4096},
+	{LIFE_RESIZE, 2048, 0},	 {LIFE_RESIZE, LIFE_SECTORS, 0},
+	{LIFE_CHECKPOINT, 0, 0}, {LIFE_WRITE, 6100, 40},
+	{LIFE_CLOSE, 0, 0},	 {LIFE_OPEN, 0, 0},
+	{LIFE_READ, 0, 0},	 {LIFE_WRITE, 30, 2},
 	{LIFE_CLOSE, 0, 0},
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(steps) < 32); /* a set is 32 bits; bit 0 is for zeros */
@@ -53,6 +60,8 @@ struct Life {
 	LifeRules rules;
 	Volume *volume;
 	gboolean formatted, slow;
+	guint64 sizes[G_N_ELEMENTS(steps)]; /* that it may have */
+	guint n_sizes;
 	guint32 now[LIFE_SECTORS], durable[LIFE_SECTORS];
 	guint8 data[LIFE_SIZE];
 };
@@ -81,12 +90,24 @@ static gboolean check_sector(const guint8 *data, guint sector, guint32 allowed)
 	       FAIL("sector %u is mixed, or of another place", sector);
 }
 
+static gboolean check_size(const Life *life, guint64 size)
+{
+	for (guint i = 0; i < life->n_sizes; i++)
+		if (life->sizes[i] == size)
+			return TRUE;
+	return FAIL("the volume has %" G_GUINT64_FORMAT " bytes", size);
+}
+
 static void check_content(Life *life, Volume *volume, const guint32 *allowed)
 {
+	guint64 size = volume_size(volume);
 	int r;
 
-	memset(life->data, 0xff, sizeof life->data);
-	r = volume_get(volume, life->data, sizeof life->data, 0);
+	if (!check_size(life, size))
+		return;
+	memset(life->data, 0xff, size);
+	memset(life->data + size, 0, sizeof life->data - size);
+	r = volume_get(volume, life->data, size, 0);
 	if (life->rules.reads && r == life->rules.result)
 		return;
 	if (!CHECK_INT(r, 0))
@@ -130,7 +151,7 @@ static gboolean check_refusal(const Life *life, const GError *error)
 
 static gboolean try_format(const Life *life)
 {
-	const VolumeParameters parameters = {.size = LIFE_SIZE, .journal_size = 64 * KIB};
+	const VolumeParameters parameters = {.size = VOLUME_SIZE_MIN, .journal_size = 64 * KIB};
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Backing) backing = NULL;
 
@@ -208,6 +229,7 @@ static int do_request(Life *life, const Step *step, guint number)
 		return volume_flush(life->volume);
 	case LIFE_CHECKPOINT:
 		return volume_checkpoint(life->volume);
+	case LIFE_RESIZE:
 	case LIFE_FORMAT:
 	case LIFE_OPEN:
 	case LIFE_READ:
@@ -239,11 +261,37 @@ static void check_result(Life *life, const Step *step, int result, gboolean fail
 		CHECK(failed);
 }
 
+/* What is cut off is zeros, from then on and where it is not there. */
+static void resize(Life *life, const Step *step)
+{
+	const Step cut = {LIFE_ZERO, step->first, LIFE_SECTORS - step->first};
+	const guint64 size = (guint64)step->first * SECTOR_SIZE;
+	gboolean failed = has_failed(life);
+	g_autoptr(GError) error = NULL;
+
+	if (volume_resize(life->volume, size, VOLUME_RESIZE_SHRINK | VOLUME_RESIZE_DISCARD,
+			  HANG_SECONDS / 2, &error)) {
+		note_change(life, &cut, 0, 0);
+		note_durable(life);
+		life->n_sizes = 0;
+	} else {
+		note_change(life, &cut, 0, -1);
+		if (!failed && !g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_BUSY))
+			check_refusal(life, error);
+		CHECK(life->rules.result != 0);
+	}
+	life->sizes[life->n_sizes++] = size;
+}
+
 static void request(Life *life, const Step *step, guint number)
 {
 	gboolean failed = has_failed(life);
-	int result = do_request(life, step, number);
+	guint64 end = (guint64)(step->first + step->count) * SECTOR_SIZE;
+	int result;
 
+	if (end > volume_size(life->volume)) /* it did not grow */
+		return;
+	result = do_request(life, step, number);
 	check_result(life, step, result, failed);
 	if (step->count)
 		note_change(life, step, number, result);
@@ -271,6 +319,9 @@ static gboolean live(Life *life, const Step *step, guint number)
 		return TRUE;
 	case LIFE_CLOSE:
 		close_it(life);
+		return TRUE;
+	case LIFE_RESIZE:
+		resize(life, step);
 		return TRUE;
 	case LIFE_WRITE:
 	case LIFE_ZERO:
@@ -303,6 +354,7 @@ Life *life_new(const LifeGround *ground, const LifeRules *rules)
 	life->rules = *rules;
 	for (guint i = 0; i < LIFE_SECTORS; i++)
 		life->now[i] = life->durable[i] = 1;
+	life->sizes[life->n_sizes++] = VOLUME_SIZE_MIN;
 	signal(SIGALRM, on_alarm);
 	return life;
 }
