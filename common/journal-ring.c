@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "common/large.h"
+
 struct JournalRing {
 	Superblock sb;
 	guint8 marks[FORMAT_MARKS + 1][sizeof(FormatRecord)]; /* those outside the ring; zeros
@@ -23,7 +25,7 @@ static void read_mark(JournalRing *ring, Backing *backing, guint number)
 
 int journal_ring_read(Backing *backing, const Superblock *sb, JournalRing **ret_ring)
 {
-	g_autofree JournalRing *ring = g_try_malloc(sizeof *ring + sb->journal_size);
+	g_autoptr(JournalRing) ring = large_alloc(sizeof *ring + sb->journal_size);
 	int r;
 
 	if (!ring)
@@ -39,7 +41,8 @@ int journal_ring_read(Backing *backing, const Superblock *sb, JournalRing **ret_
 
 void journal_ring_free(JournalRing *ring)
 {
-	g_free(ring);
+	if (ring)
+		large_free(ring, sizeof *ring + ring->sb.journal_size);
 }
 
 /* The record at a place of a ring that is in memory; follows a wrap.  Its length with what was

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/recovery.h"
 #include "common/journal-ring.h"
+#include "common/large.h"
 #include "common/logging.h"
 
 #include <errno.h>
@@ -246,11 +247,11 @@ gboolean recovery_run(Engine *engine, GError **error)
 
 	if (!slots_load(engine->slots, &sb, error))
 		return FALSE;
-	replay.buffer = g_try_malloc(VERIFY_BYTES);
+	replay.buffer = large_alloc(VERIFY_BYTES);
 	if (!replay.buffer)
 		return error_set_errno(error, ENOMEM, "%s: replay", engine->name);
 	done = replay_journal(engine, &replay, &sb, error);
-	g_free(replay.buffer);
+	large_free(replay.buffer, VERIFY_BYTES);
 	if (done && !sb.clean)
 		log_info("volume %s was not closed in order: replayed %" G_GUINT64_FORMAT
 			 " journal records",

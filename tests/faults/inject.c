@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -116,6 +117,18 @@ EXPORT int posix_memalign(void **memory, size_t alignment, size_t size)
 
 	*memory = fails ? NULL : memalign(alignment, size);
 	return *memory ? 0 : ENOMEM;
+}
+
+EXPORT void *mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset)
+{
+	static void *(*real)(void *, size_t, int, int, int, off_t);
+
+	find_next("mmap", &real);
+	if (flags & MAP_ANONYMOUS && strikes(INJECT_MEMORY)) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	return real(at, length, protection, flags, fd, offset);
 }
 
 /* ---- threads */

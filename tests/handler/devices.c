@@ -3,11 +3,13 @@
  * Registration, opening and closing, and what a guest in somebody else's process must not do.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/units.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
 
@@ -294,6 +296,40 @@ static void test_cancel(const void *data)
 	dev_remove(&dev);
 }
 
+/* What malloc() has given out, of all threads. */
+static gsize memory_used(void)
+{
+	return mallinfo2().uordblks;
+}
+
+static void open_and_close(Dev *devs, guint n)
+{
+	for (guint i = 0; i < n; i++) {
+		g_autofree char *name = g_strdup_printf("many%u", i);
+
+		REQUIRE(dev_open(&devs[i], name));
+	}
+	for (guint i = 0; i < n; i++)
+		dev_remove(&devs[i]);
+}
+
+static void test_nothing_kept(const void *data)
+{
+	enum { N = 20 };
+	static Dev devs[N];
+	gsize before;
+
+	(void)data;
+	if (test_is_instrumented()) {
+		test_skip("malloc() is another one in this build");
+		return;
+	}
+	open_and_close(devs, N); /* what is made once is made now */
+	before = memory_used();
+	open_and_close(devs, N);
+	CHECK(memory_used() < before + N * KIB);
+}
+
 static void test_long_lines(const void *data)
 {
 	g_autofree char *name = g_strnfill(200, 'y');
@@ -321,5 +357,6 @@ void devices_tests(void)
 	test_add("it waits where that can help", test_gives_up, NULL);
 	test_add("our threads take no signals", test_signals, NULL);
 	test_add("a thread that is cancelled ends outside of callbacks", test_cancel, NULL);
+	test_add("devices that went keep no memory", test_nothing_kept, NULL);
 	test_add("long lines reach the log whole", test_long_lines, NULL);
 }
