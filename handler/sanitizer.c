@@ -105,9 +105,12 @@ static int wait_until_idle(Sanitizer *s)
 /* Until what was there is on no disk any more. */
 static int erase(Sanitizer *s)
 {
-	int r = volume_discard(s->volume, 0, volume_size(s->volume));
 	guint64 ticket;
+	int r;
 
+	do
+		r = volume_discard(s->volume, 0, volume_size(s->volume));
+	while (r == -ETIMEDOUT && !go_on(s));
 	if (!r)
 		r = volume_flush(s->volume);
 	if (r)
@@ -156,6 +159,8 @@ static int overwrite(Sanitizer *s, guint pass)
 	for (guint64 at = 0; at < size && !r; at += length) {
 		length = MIN(size - at, PIECE);
 		r = write_piece(s, s->sanitize.pattern, at, length);
+		if (r == -ETIMEDOUT) /* once more */
+			length = 0, r = 0;
 		s->written += length;
 		g_atomic_int_set(&s->owner.unit->progress,
 				 (gint)(((double)pass * (double)size + (double)s->written) /
