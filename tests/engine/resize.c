@@ -2,11 +2,12 @@
 /*
  * A volume that gets another size: in use, cut short by a crash at every operation, and back.
  */
-#include "common/check.h"
 #include "common/backing/faulty.h"
 #include "common/backing/memory.h"
+#include "common/check.h"
 #include "common/error.h"
 #include "common/logging.h"
+#include "common/superblock.h"
 #include "common/units.h"
 #include "tests/engine/support.h"
 
@@ -337,6 +338,34 @@ static void test_refusals(const void *data)
 	backing_check(backing);
 }
 
+/* A superblock that says less than the map does. */
+static void test_found(const void *data)
+{
+	g_autoptr(Place) place = place_new_memory();
+	g_autoptr(Backing) backing = place_backing(place);
+	g_autoptr(CheckResult) result = NULL;
+	SuperblockPair pair;
+	Superblock less;
+	Volume *volume;
+
+	(void)data;
+	REQUIRE(place_format(place, 2 * MIB, 0));
+	volume = place_open(place);
+	REQUIRE(volume);
+	CHECK_INT(volume_put_value(volume, 'x', 2 * BLOCK_SIZE, MIB + 3 * BLOCK_SIZE), 0);
+	close_volume(volume);
+	REQUIRE(superblock_load(backing, &pair, NULL));
+	less = pair.current;
+	less.size = MIB + 4 * BLOCK_SIZE;
+	less.generation++;
+	CHECK_INT(superblock_store(backing, &pair, &less), 0);
+	result = check_run(backing, NULL, NULL, NULL);
+	REQUIRE(result);
+	CHECK_UINT(result->errors, 1);
+	CHECK_STR(g_ptr_array_index(result->messages, 0),
+		  "block 260: lies behind the volume's end");
+}
+
 /* ---- crashes */
 
 #define SMALL (MIB + ODD)
@@ -469,6 +498,7 @@ int main(int argc, char **argv)
 	test_add("what was cut off does not come back", test_shrink, NULL);
 	test_add("it is known which sizes it may have had", test_former_sizes, NULL);
 	test_add("what is refused", test_refusals, NULL);
+	test_add("check finds what is mapped behind the end", test_found, NULL);
 	test_add("power cuts while it grows", test_crash, growing);
 	test_add("power cuts while it grows by no level", test_crash, same_levels);
 	test_add("power cuts while it shrinks", test_crash, shrinking);

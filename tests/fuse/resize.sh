@@ -90,7 +90,7 @@ use() { # TYPE MKFS-OPTION...
 		must "ext4: grow it unmounted" grow_unmounted
 		has_grown ext4 $((70 << 30))
 	fi
-	check "$type: files where nothing was" tree_fill "$DISK/more" 200
+	check "$type: files where nothing was" tree_fill "$DISK/more" 80
 	more=$(tree_checksum "$DISK/more")
 	check "$type: umount" unmount "$DISK"
 	check "$type: detach" "$STORAGEOS" detach "$type"

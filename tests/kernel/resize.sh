@@ -68,6 +68,7 @@ file_system_size() { df -B1 --output=size "$WORK/mnt" | tail -n 1; }
 grow_mounted() { # TYPE MIB COMMAND...
 	local type=$1 size=$2 sum
 	shift 2
+	wipefs -aq "$db"
 	must "$type: mkfs" "mkfs.$type" -q "$db"
 	must "$type: mount" mount "$db" "$WORK/mnt"
 	rm -f "$WORK/enough"
