@@ -49,7 +49,8 @@ thaw() {
 cleanup thaw
 
 must "tcmu-runner offers the backstore" runner_start
-must "volumes in each, and another one" volumes_add 1 64M ice/ice mud/mud default/warm
+must "volumes in each, and another one" backstores_add 64M ice/ice mud/mud default/warm
+must "their LUNs" luns_add 1 ice mud warm
 ice=$(device_of ice) mud=$(device_of mud) warm=$(device_of warm)
 ice_sg=$(sg_of "$ice") mud_sg=$(sg_of "$mud")
 
@@ -69,11 +70,11 @@ echo 3 >/proc/sys/vm/drop_caches
 
 # ---- nothing answers
 
-count() { # DEVICE requests|done
+requests() { # DEVICE request|done: how many were made, or answered, since it is there
 	printf '%d\n' "$(cat "/sys/block/${1##*/}/device/io$2_cnt")"
 }
 open_requests() { # DEVICE
-	echo $(($(count "$1" request) - $(count "$1" done)))
+	echo $(($(requests "$1" request) - $(requests "$1" "done")))
 }
 commands=()
 command_on() { # SG SG_RAW-ARGUMENT...
@@ -89,7 +90,7 @@ printf '\0\026\0\020\0\0\0\0\0\0\0\0\0\0\100\0\0\0\0\10\0\0\0\0' >"$WORK/list"
 
 must "the disks stop answering" freeze
 frozen=$SECONDS
-before=$(count "$ice" done)
+before=$(requests "$ice" "done")
 block=(00 00 00 50 00 00 00 08 00) # LBA 5000h, 8 blocks
 command_on "$ice_sg" -s 4096 -i "$WORK/block" 2a 00 "${block[@]:1}"     # WRITE
 command_on "$ice_sg" -s 4096 -i "$WORK/block" 2a 08 "${block[@]:1}"     # with FUA
@@ -141,7 +142,7 @@ note "its slowest request: $slowest ms"
 check "none of its requests waits long" test "$slowest" -lt 5000
 
 answered() {
-	[ "$(count "$ice" done)" -ge $((before + 15)) ]
+	[ "$(requests "$ice" "done")" -ge $((before + 15)) ]
 }
 check "commands on ice are answered" wait_for $((26 - SECONDS + issued)) answered
 check "the runner lives" runner_alive

@@ -17,8 +17,10 @@
 #   runner_logged REGEX              whether it has logged that since runner_start
 #   backstore_state NAME             its directory in configfs, nothing if there is none
 #   lun_add NAME NUMBER              a loopback target with the backstore as its LUN
-#   volumes_add NUMBER SIZE VOLUME...  makes these volumes, as backstores of their names (without the
-#                                    pool) and as the LUNs of one loopback target, in one go
+#   backstores_add SIZE VOLUME...    makes these volumes as backstores of their names (without the
+#                                    pool), in one go; $CONTROL: what else they are made with
+#   luns_make NUMBER NAME...         one loopback target with these backstores as its LUNs
+#   luns_add NUMBER NAME...          the same, and each of them has its disk when it returns
 #   device_of NAME                   the block device that shows the backstore
 #   sg_of DEVICE                     its /dev/sg*
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
@@ -138,19 +140,32 @@ lun_add() {
 	wait_for 20 device_ready "$1"
 }
 
-volumes_add() {
-	local wwn=naa.500140500000000$1 size=$2 volume
-	shift 2
+backstores_add() {
+	local size=$1 volume
+	shift
+	for volume; do
+		echo "/backstores/user:storageos create name=${volume#*/} size=$size" \
+			"cfgstring=$volume;create ${CONTROL-}"
+	done >"$WORK/.backstores"
+	targetcli <"$WORK/.backstores"
+}
+
+luns_make() {
+	local wwn=naa.500140500000000$1
+	shift
 	{
 		echo "/loopback create $wwn"
-		for volume; do
-			echo "/backstores/user:storageos create name=${volume#*/} size=$size cfgstring=$volume;create"
-			echo "/loopback/$wwn/luns create /backstores/user:storageos/${volume#*/}"
-		done
-	} >"$WORK/.volumes"
-	targetcli <"$WORK/.volumes" >/dev/null || return
-	for volume; do
-		wait_for 20 device_ready "${volume#*/}" || return
+		printf "/loopback/$wwn/luns create /backstores/user:storageos/%s\n" "$@"
+	} >"$WORK/.luns"
+	targetcli <"$WORK/.luns" >/dev/null
+}
+
+luns_add() {
+	local name
+	luns_make "$@" || return
+	shift
+	for name; do
+		wait_for 20 device_ready "$name" || return
 	done
 }
 
