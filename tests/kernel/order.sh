@@ -1,0 +1,127 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# At boot the target is restored, tcmu-runner starts and a pool's file system is mounted, in any order:
+# the LUN is not ready until all three are there, then it is, with its data; and nothing is made in the
+# place where the pool was to be mounted.
+. "$(dirname "$0")/guest.sh"
+need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
+need tcmu-runner tcmu-runner
+need targetctl targetcli-fb
+need sg_raw sg3-utils
+enter_guest --timeout 400
+
+plugin_install
+must "a module" modprobe loop
+pool=$WORK/late
+mkdir "$pool"
+truncate -s 128M "$WORK/late.disk"
+must "a disk" loop_attach "$WORK/late.disk"
+pool_mount() {
+	mount "$LOOP" "$pool"
+}
+cleanup unmount_for_certain "$pool"
+must "a file system" mkfs.ext4 -q "$LOOP"
+must "is mounted" pool_mount
+must "has a pool" "$STORAGEOS" pool create late "$pool"
+must "with a volume" "$STORAGEOS" create late/db --size 64M
+must "is not mounted yet" umount "$pool"
+
+# What targetcli saves of a volume that it made with `;create`, and its LUN.
+cat >"$WORK/saved.json" <<'END'
+{ "fabric_modules": [],
+  "storage_objects": [
+    { "plugin": "user", "name": "db", "config": "storageos/late/db;create", "size": 67108864,
+      "hw_max_sectors": null, "attributes": {},
+      "wwn": "2d3ab2b2-9d8c-4a8f-8f4f-0c8d6d1a0001" } ],
+  "targets": [
+    { "fabric": "loopback", "wwn": "naa.5001405000000001",
+      "tpgs": [
+        { "luns": [ { "index": 0, "storage_object": "/backstores/user/db" } ] } ] } ] }
+END
+
+restore() {
+	targetctl restore "$WORK/saved.json" >"$WORK/restore" 2>&1 &
+	RESTORE=$!
+}
+restored() {
+	wait "$RESTORE" && [ ! -s "$WORK/restore" ] || { cat "$WORK/restore"; return 1; }
+}
+not_ready() {
+	local said
+	wait_for 20 device_known || { echo "there is no disk"; return 1; }
+	said=$(sg_turs -v "$SG" 2>&1)
+	grep -qi 'becoming ready' <<<"$said" || { echo "$said"; return 1; }
+}
+device_known() {
+	local sg
+	for sg in /sys/class/scsi_generic/sg*; do
+		[ "$(cat "$sg/device/vendor" 2>/dev/null)" = 'STORAGOS' ] || continue
+		SG=/dev/${sg##*/}
+		return
+	done
+	return 1
+}
+is_ready() {
+	sg_turs "$SG"
+}
+data() {
+	dd if="$(device_of db)" bs=1M count=4 iflag=direct status=none | sha256sum
+}
+nothing_made() {
+	[ -z "$(ls -A "$pool")" ]
+}
+down() {
+	targetctl clear && runner_stop && umount "$pool"
+}
+
+# ---- the target, then the runner, then the pool: no runner has been there yet
+
+restore
+must "the runner starts after the target is restored" runner_start
+check "the target is restored" restored
+check "the LUN is not ready" not_ready
+check "the log says why" runner_logged 'late/db: not ready, waiting.*is its file system mounted'
+check "nothing is made where the pool is not mounted" nothing_made
+must "the pool is mounted" pool_mount
+check "the LUN becomes ready by itself" wait_for 20 is_ready
+must "the disk is there" wait_for 30 device_ready db
+random_file "$WORK/data" $((4 << 20))
+must "it takes data" dd if="$WORK/data" of="$(device_of db)" bs=1M oflag=direct conv=fsync
+sum=$(data)
+is "and has them" "$sum" "$(sha256sum <"$WORK/data")"
+must "all goes down" down
+
+# ---- the runner, then the target, then the pool
+
+must "the runner starts first" runner_start
+restore
+check "the target is restored" restored
+check "the LUN is not ready" not_ready
+check "nothing is made where the pool is not mounted" nothing_made
+must "the pool is mounted" pool_mount
+check "the LUN becomes ready" wait_for 20 is_ready
+must "the disk is there" wait_for 30 device_ready db
+is "with its data" "$(data)" "$sum"
+must "all goes down" down
+
+# ---- the pool, then the runner, then the target; and the pool once more, under the LUN
+
+must "the pool is mounted" pool_mount
+must "the runner starts" runner_start
+restore
+check "the target is restored" restored
+must "the disk is there" wait_for 30 device_ready db
+is "with its data" "$(data)" "$sum"
+must "the runner is killed" runner_kill
+must "the pool goes" umount "$pool"
+must "the runner comes back without it" runner_start
+check "the LUN is not ready" not_ready
+check "nothing is made" nothing_made
+must "the pool comes back" pool_mount
+check "the LUN becomes ready" wait_for 20 is_ready
+is "with its data" "$(data)" "$sum"
+is "one volume is in the pool" "$(ls "$pool"/*.vol)" "$pool/db.vol"
+check "all goes down" down
+must "the pool is mounted" pool_mount
+check "the volume is whole" "$STORAGEOS" check late/db
+finish
