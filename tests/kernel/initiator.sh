@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# For tests in which volumes are used over iSCSI: the target in a network namespace of its own, the
+# initiator (open-iscsi, whose kernel's part knows the first namespace alone) outside of it.  After
+# plugin_install of guest.sh, which is sourced before:
+#
+#   target_start             the namespace, the link to it, iSCSI in the kernel, the initiator's daemon
+#   in_target COMMAND...     runs it in the target's namespace: a portal listens where it is made
+#   target_export NAME...    an iSCSI target with these backstores, which the initiator may use
+#   initiator_login NAME...  returns when there is a disk for each of these (device_of of guest.sh)
+#   initiator_logout
+#   verifier_start NAME DIRECTORY|DEVICE   fio writes there and verifies what it wrote, again and again
+#   verifier_end NAME        it stops; fails if anything was not as it was written
+#   verifier_goes_on NAME    it has done something since the last time that this was asked, or does
+#                            so within 30 s
+
+TARGET=iqn.2026-01.com.example:target
+INITIATOR=iqn.2026-01.com.example:initiator
+PORTAL=10.99.0.1
+
+in_target() {
+	nsenter --net=/run/netns/target "$@"
+}
+
+network_start() {
+	modprobe -a veth iscsi_target_mod iscsi_tcp && ip netns add target &&
+		ip link add outside type veth peer name inside netns target &&
+		ip address add 10.99.0.2/24 dev outside && ip link set outside up &&
+		in_target ip address add $PORTAL/24 dev inside &&
+		in_target ip link set inside up && in_target ip link set lo up
+}
+
+target_start() {
+	network_start || return
+	mkdir -p /etc/iscsi && echo "InitiatorName=$INITIATOR" >/etc/iscsi/initiatorname.iscsi
+	iscsid && cleanup iscsiadm -k 0
+}
+
+target_export() {
+	local name
+	{
+		echo "/iscsi create $TARGET"
+		for name; do
+			echo "/iscsi/$TARGET/tpg1/luns create /backstores/user:storageos/$name"
+		done
+		echo "/iscsi/$TARGET/tpg1/acls create $INITIATOR"
+	} >"$WORK/.target"
+	in_target targetcli <"$WORK/.target" >/dev/null
+}
+
+initiator_login() {
+	local name
+	iscsiadm -m discovery -t sendtargets -p $PORTAL && iscsiadm -m node -T $TARGET --login || return
+	cleanup iscsiadm -m node -T $TARGET --logout
+	for name; do
+		wait_for 20 device_ready "$name" || return
+	done
+}
+
+initiator_logout() {
+	iscsiadm -m node -T $TARGET --logout
+}
+
+# ---- load
+
+verifier_once() { # NAME WHERE OPTION...
+	local name=$1 where=(--filename="$2")
+	[ ! -d "$2" ] || where=(--directory="$2")
+	shift 2
+	fio --name="$name" "${where[@]}" --ioengine=libaio --iodepth=8 --rw=randwrite \
+		--bsrange=4k-64k --size=4M --verify=crc32c --verify_fatal=1 --randrepeat=0 "$@" \
+		--output="$WORK/$name.fio" || { cat "$WORK/$name.fio"; return 1; }
+}
+
+# By turns past the page cache, and through it with flushes.
+verifier_run() {
+	while [ ! -e "$WORK/$1.enough" ]; do
+		verifier_once "$1" "$2" --direct=1 || return
+		echo >>"$WORK/$1.rounds"
+		[ ! -e "$WORK/$1.enough" ] || break
+		verifier_once "$1" "$2" --fsync=32 || return
+		echo >>"$WORK/$1.rounds"
+	done
+}
+
+declare -A verifiers verifier_rounds
+
+verifier_start() {
+	rm -f "$WORK/$1.enough"
+	: >"$WORK/$1.rounds"
+	verifier_run "$1" "$2" >"$WORK/$1.said" 2>&1 &
+	verifiers[$1]=$!
+	verifier_rounds[$1]=0
+	cleanup touch "$WORK/$1.enough"
+}
+
+verifier_end() {
+	touch "$WORK/$1.enough"
+	wait "${verifiers[$1]}" && return
+	cat "$WORK/$1.said"
+	return 1
+}
+
+verifier_has_gone_on() {
+	[ "$(wc -l <"$WORK/$1.rounds")" -gt "${verifier_rounds[$1]}" ]
+}
+
+verifier_goes_on() {
+	wait_for 30 verifier_has_gone_on "$1"
+	verifier_has_gone_on "$1" || return
+	verifier_rounds[$1]=$(wc -l <"$WORK/$1.rounds")
+}
