@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What map.c (lookup and change), map-nodes.c (the cache), map-zero.c (holes), map-freeze.c
- * (checkpoints) and map-resize.c share.  Functions ending in _locked want the map's lock held; those that may drop
- * it meanwhile return MAP_RESTART if they did: whatever was looked up before is void then.
+ * (checkpoints) and map-resize.c share.  Functions ending in _locked want the map's lock held; those
+ * that may drop it meanwhile return MAP_RESTART if they did: whatever was looked up before is void
+ * then.
  */
 #pragma once
 

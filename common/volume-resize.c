@@ -11,8 +11,6 @@
 
 #include <errno.h>
 
-#define SETTLE_SECONDS 60 /* at a time */
-
 /* ---- what is there */
 
 static gboolean is_zero(const guint8 *data, gsize length)
@@ -109,18 +107,17 @@ static gboolean refuse_to_lose(Volume *volume, guint64 size, GError **error)
 }
 
 /* Makes a hole of everything behind the new end, and frees its space. */
-static gboolean cut_off(Volume *volume, guint64 size, GError **error)
+static gboolean cut_off(Volume *volume, guint64 size, guint seconds, GError **error)
 {
 	int r = volume_zero(volume, size, volume_size(volume) - size);
-	guint64 ticket;
 
 	if (r)
 		return error_set_errno(error, r, "%s: discard what lies behind the new end",
 				       volume->engine.name);
-	ticket = volume_settle(volume);
-	while (!volume_settled(volume, ticket, SETTLE_SECONDS))
-		;
-	return TRUE;
+	return volume_settled(volume, volume_settle(volume), seconds) ||
+	       error_set(error, STORAGEOS_ERROR_BUSY,
+			 "%s: it takes longer than %u s to free what lies behind the new end",
+			 volume->engine.name, seconds);
 }
 
 static gboolean shrink(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
@@ -133,7 +130,7 @@ static gboolean shrink(Volume *volume, guint64 size, VolumeResizeFlags flags, gu
 				 volume->engine.name, volume_size(volume));
 	if (!(flags & VOLUME_RESIZE_DISCARD) && !refuse_to_lose(volume, size, error))
 		return FALSE;
-	return cut_off(volume, size, error) && change(volume, size, seconds, error);
+	return cut_off(volume, size, seconds, error) && change(volume, size, seconds, error);
 }
 
 gboolean volume_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,

@@ -153,7 +153,7 @@ typedef enum {
 /* Gives the volume another size (as VolumeParameters has it), durable when it returns TRUE; after a
  * crash it has the old one or the new one, and with either all that was acknowledged.  What is new
  * reads as zeros.  Growing is for a volume in use: each other call sees the one size or the other.
- * Waits `seconds` at most.
+ * Waits `seconds` at most for each part of it.
  *
  * Errors: INVALID (no size); BUSY (smaller, and not with VOLUME_RESIZE_SHRINK; or it takes longer, and
  * goes on); EXISTS (data is mapped behind the new end: the message says how much and where);
