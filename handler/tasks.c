@@ -206,8 +206,8 @@ static int copy_data(Task *task)
 	if (!task->data.iov_base)
 		return -ENOMEM;
 	task->data.iov_len = length;
-	if (request->kind !=
-	    REQUEST_READ) /* an answer may be shorter than its buffer, which is zeros */
+	/* Of an answer, too: it may be shorter than its buffer, which is zeros. */
+	if (request->kind != REQUEST_READ)
 		iov_copy_out(&from, task->data.iov_base, length);
 	return 0;
 }

@@ -80,7 +80,7 @@ commands=()
 command_on() { # SG SG_RAW-ARGUMENT...
 	local sg=$1
 	shift
-	sg_raw --timeout=25 "$sg" "$@" >"$WORK/command.${#commands[@]}" 2>&1 &
+	sg_raw --timeout=29 "$sg" "$@" >"$WORK/command.${#commands[@]}" 2>&1 &
 	commands+=($!)
 }
 
@@ -123,6 +123,8 @@ at_once() { # SG: what needs no disk
 }
 check "INQUIRY, TEST UNIT READY and the like are answered at once on ice" at_once "$ice_sg"
 check "and in mud" at_once "$mud_sg"
+is "stats tell of all of them" "$(timeout 20 "$STORAGEOS" stats --json | jq -r '[.[].volume] | join(" ")')" \
+	"default/warm ice/ice mud/mud"
 fio --name=warm --filename="$warm" --direct=1 --ioengine=libaio --iodepth=4 --rw=randwrite \
 	--bsrange=4k-64k --size=32M --io_size=1G --time_based --runtime=5 --verify=crc32c \
 	--verify_backlog=32 --verify_fatal=1 --fsync=16 --output-format=json \

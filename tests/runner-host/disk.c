@@ -2,6 +2,8 @@
 #include "tests/runner-host/disk.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -21,7 +23,7 @@ static guint kept;
 void disk_hang(const char *suffix)
 {
 	g_mutex_lock(&lock);
-	hangs = suffix;
+	g_atomic_pointer_set(&hangs, suffix);
 	g_cond_broadcast(&changed);
 	g_mutex_unlock(&lock);
 }
@@ -36,16 +38,9 @@ guint disk_kept(void)
 	return n;
 }
 
-static void keep(int fd)
+static void keep_path(const char *path)
 {
-	char link[64], path[4096] = "";
-
 	g_mutex_lock(&lock);
-	if (hangs) {
-		g_snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-		if (readlink(link, path, sizeof path - 1) < 0)
-			path[0] = 0;
-	}
 	kept++;
 	while (hangs && g_str_has_suffix(path, hangs))
 		g_cond_wait(&changed, &lock);
@@ -53,10 +48,38 @@ static void keep(int fd)
 	g_mutex_unlock(&lock);
 }
 
+static void keep(int fd)
+{
+	char link[64], path[4096] = "";
+
+	if (g_atomic_pointer_get(&hangs)) {
+		g_snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+		if (readlink(link, path, sizeof path - 1) < 0)
+			path[0] = 0;
+	}
+	keep_path(path);
+}
+
 /* For those of system.c. */
 __attribute__((constructor)) static void keep_flushes(void)
 {
 	fdatasync_hook = keep;
+}
+
+EXPORT int open(const char *path, int flags, ...);
+
+int open(const char *path, int flags, ...)
+{
+	mode_t mode = 0;
+	va_list arguments;
+
+	if (flags & O_CREAT) {
+		va_start(arguments, flags);
+		mode = va_arg(arguments, mode_t);
+		va_end(arguments);
+	}
+	keep_path(path);
+	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
 
 EXPORT int ftruncate(int fd, off_t size);

@@ -8,8 +8,8 @@
 
 extern gint no_space; /* whether no file can be made larger; atomic */
 
-/* From now on no call returns that reads, writes or flushes a file whose path ends so; NULL: all go
- * on, and do then what they were called for. */
+/* From now on no call returns that opens, reads, writes or flushes a file whose path ends so; NULL:
+ * all go on, and do then what they were called for. */
 void disk_hang(const char *suffix);
 
 /* How many calls are kept. */
