@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common/checkpoint.h"
+#include "common/checkpointer.h"
 #include "common/engine.h"
 #include "common/logging.h"
 #include "common/ranges.h"
