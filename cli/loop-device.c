@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,7 +30,6 @@ struct loop_config {
 #define LOOP_MAJOR 7
 #define ATTEMPTS 32
 #define DETACH_SECONDS 10
-#define GROW_SECONDS 10
 
 /* ---- attaching */
 
@@ -127,33 +127,31 @@ char *loop_device_attach(const char *file, guint32 block_size, GError **error)
 
 /* ---- growing */
 
-/* The size that the server of the file tells, not the one that the kernel remembers, as far as the
- * kernel can be told so. */
-static guint64 file_size(int fd)
+/* The kernel reads no further than to the size that it has noted of the file.  What stat() asks the
+ * file's server for it does not note where a write ends meanwhile, and so perhaps never; what it
+ * was told itself it does. */
+static gboolean note_size(int fd, const char *file, guint64 size, GError **error)
 {
-	struct statx now;
-
-	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_SIZE, &now) ? 0
-										    : now.stx_size;
+	return !ftruncate(fd, (off_t)size) ||
+	       error_set_errno(error, errno, "note the size of %s", file);
 }
 
 gboolean loop_device_grow(const char *device, const char *file, guint64 size, GError **error)
 {
-	gint64 end = g_get_monotonic_time() + GROW_SECONDS * G_USEC_PER_SEC;
 	autofd loop = open(device, O_RDWR | O_CLOEXEC);
-	autofd fd = open(file, O_RDONLY | O_CLOEXEC);
+	autofd fd = open(file, O_RDWR | O_CLOEXEC);
+	guint64 now = 0;
 
 	if (loop < 0 || fd < 0)
 		return error_set_errno(error, errno, "open %s", loop < 0 ? device : file);
-	while (file_size(fd) != size) {
-		if (g_get_monotonic_time() > end)
-			return error_set(error, STORAGEOS_ERROR_IO,
-					 "%s does not get the new size within %d s", file,
-					 GROW_SECONDS);
-		g_usleep(20000);
-	}
-	return !ioctl(loop, LOOP_SET_CAPACITY, 0UL) ||
-	       error_set_errno(error, errno, "grow %s", device);
+	if (!note_size(fd, file, size, error))
+		return FALSE;
+	if (ioctl(loop, LOOP_SET_CAPACITY, 0UL) || ioctl(loop, BLKGETSIZE64, &now))
+		return error_set_errno(error, errno, "grow %s", device);
+	return now == size ||
+	       error_set(error, STORAGEOS_ERROR_IO,
+			 "%s has %" G_GUINT64_FORMAT " bytes, not %" G_GUINT64_FORMAT, device, now,
+			 size);
 }
 
 /* ---- finding */

@@ -10,8 +10,8 @@
  * ("/dev/loop3"), or NULL. */
 char *loop_device_attach(const char *file, guint32 block_size, GError **error);
 
-/* Has it take the size of its file when that has come to be `size`, which is waited for, 10 s at
- * most.  What uses the device sees it at once. */
+/* Has it take the size of its file, which the file's server has made `size`.  What uses the device sees
+ * it at once. */
 gboolean loop_device_grow(const char *device, const char *file, guint64 size, GError **error);
 
 /* The one over `file`, or over what was that file before its file system went away (`hint`, the

@@ -6,9 +6,10 @@
  *     /NAME      mode 0600, the volume's size
  *
  * The file can be read, written, synced, and holes punched or ranges zeroed in it, at any offset;
- * its size is the volume's, which may grow.  At its end it behaves as a disk does: reads end there, a write is cut there
- * and fails with ENOSPC where nothing is left of it.  Truncating it is refused (EPERM; EFBIG to
- * make it longer); permissions and owner are fixed, times are not kept.
+ * its size is the volume's, which may grow.  At its end it behaves as a disk does: reads end there, a
+ * write is cut there and fails with ENOSPC where nothing is left of it.  Truncating it is refused
+ * (EPERM; EFBIG to make it longer) but to the size that it has, which is how the kernel is told of a
+ * new one; permissions and owner are fixed, times are not kept.
  *
  * Every open file uses direct I/O (the kernel keeps no page of it), writes in parallel.  Closing
  * makes nothing durable; fsync does.

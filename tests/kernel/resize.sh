@@ -122,8 +122,8 @@ is "the data is there" "$(data 0)" "$kept"
 # ---- the target was saved before
 
 must "clear the target" targetcli clearconfig confirm=True
-must "restore what was saved at first, without an error" eval \
-	'! targetcli restoreconfig "$WORK/old.json" | grep -i error'
+restore() { ! targetcli restoreconfig "$WORK/old.json" | grep -i error; }
+must "restore what was saved at first, without an error" restore
 must "the disk is there" wait_for 20 device_ready default:db
 db=$(device_of default:db)
 is "with the volume's size" "$(size_of "$db")" $((size * MIB))
