@@ -29,7 +29,7 @@ static void begin(Command *command, Dev *dev, guint8 opcode, void *data, gsize l
 {
 	command_init(command, dev, opcode, data, length, 0);
 	command_set_range(command, lba, length / 512);
-	command_begin(command);
+	CHECK(command_dispatch(command)); /* by this thread, whose time is another one */
 }
 
 /* Its time passes, and the thread that has it is kept. */
@@ -128,7 +128,7 @@ static void begin_any(Command *command, Dev *dev, guint8 opcode, guint8 *memory)
 		command_init(command, dev, opcode, memory, BLOCK, 0);
 		command_set_range(command, 0, BLOCK / 512);
 	}
-	command_begin(command);
+	CHECK(command_dispatch(command));
 }
 
 /* Many more commands than threads; another volume goes on. */
