@@ -11,7 +11,7 @@ rmmod tcm_loop target_core_user
 
 link=$WORK/dev/default/db
 state() { "$STORAGEOS" status "$1" --json | jq -r ".[0].$2"; }
-attach() { "$STORAGEOS" attach "$@" 2>"$WORK/said"; }
+attach() { "$STORAGEOS" attach "$@" 2>"$WORK/said" || { sed 's/^/# /' "$WORK/said" >&2; false; }; }
 runner_dead() { ! pidof tcmu-runner; }
 kill_runner() { kill -9 "$(pidof tcmu-runner)" && wait_for 10 runner_dead; }
 left() {

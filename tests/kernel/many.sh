@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Many volumes at once, made, used and removed; and volumes that come and go beside load.  The runner
-# has afterwards what it had before.  STORAGEOS_VOLUMES: how many (50); STORAGEOS_SECONDS: how long
+# has afterwards what it had before.  STORAGEOS_VOLUMES: how many (16); STORAGEOS_SECONDS: how long
 # some come and go (8).
 . "$(dirname "$0")/guest.sh"
 . "$(dirname "$0")/initiator.sh"
@@ -10,7 +10,7 @@ need tcmu-runner tcmu-runner
 need targetcli targetcli-fb
 need python3 python3
 need fio fio
-volumes=${STORAGEOS_VOLUMES:-50}
+volumes=${STORAGEOS_VOLUMES:-16}
 enter_guest --timeout 500 --env "STORAGEOS_VOLUMES=$volumes" \
 	--env "STORAGEOS_SECONDS=${STORAGEOS_SECONDS-}"
 
@@ -118,7 +118,7 @@ is "volumes come and go beside it" "$([ $SECONDS -ge $end ] || cat "$WORK/said")
 note "$times times"
 check "the load goes on" verifier_goes_on load
 check "and is as it was written" verifier_end load
-check "the runner has what it had before" wait_for 10 has_taken "$before"
+check "the runner has what it had before" wait_for 40 has_taken "$before"
 targetcli clearconfig confirm=True >/dev/null
 
 # ---- many at once
@@ -142,7 +142,7 @@ is "each is as it was written" "$(use verify 1)" "$volumes"
 start=$SECONDS
 check "all are removed" volumes remove 1 "$volumes"
 note "in $((SECONDS - start)) s: $(taken), $(resident) KiB"
-check "the runner has what it had before" wait_for 10 has_taken "$before"
+check "the runner has what it had before" wait_for 40 has_taken "$before"
 check "and little more memory" test $(($(resident) - memory)) -lt $((volumes * 768))
 whole() { # one in ten
 	local i

@@ -234,8 +234,8 @@ typedef struct {
 } Start;
 
 static Start starts[] = {
-	{.name = "a volume that was closed", .least = 75000},
-	{.name = "a volume that crashed", .crashed = TRUE, .least = 60000},
+	{.name = "a volume that was closed", .least = 52000},
+	{.name = "a volume that crashed", .crashed = TRUE, .least = 48000},
 };
 
 static void prepare(Start *start)

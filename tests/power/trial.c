@@ -10,7 +10,7 @@
 #include "tests/power/set.h"
 
 #define SUBSETS_MAX 3 /* entries of which all subsets are tried */
-#define CUTS_OF_16 4  /* so many of 16 cuts are made in a sweep, unless more disks are asked for */
+#define CUTS_OF_16 2  /* so many of 16 cuts are made in a sweep, unless more disks are asked for */
 #define FAILURES_MAX 5
 #define AGAIN 12     /* of so many disks the power is cut again on one, ... */
 #define CUTS_AGAIN 2 /* ... so many times, ... */
