@@ -23,7 +23,7 @@ typedef struct {
 
 #define CDB_MAX 16
 
-#define PATIENCE 20 /* s */
+#define PATIENCE 60 /* s */
 
 static struct timespec deadline(void)
 {
