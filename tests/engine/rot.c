@@ -193,7 +193,7 @@ static void test_flip(const void *data)
 
 	for (guint64 at = 0; at < image->size; at++)
 		bits += bits_to_flip(image, at);
-	sweep = sweep_begin(scene, bits, 12000);
+	sweep = sweep_begin(scene, bits, 6000);
 	for (guint64 at = 0; at < image->size; at++)
 		for (guint bit = 0; bit < bits_to_flip(image, at); bit++) {
 			Damage damage = {FLIP, at, bit, NULL};
@@ -224,7 +224,7 @@ static void test_cut(const void *data)
 
 	for (guint64 at = 0; at < image->size; at += cut_step(image, at))
 		lengths++;
-	sweep = sweep_begin(scene, lengths, 2500);
+	sweep = sweep_begin(scene, lengths, 1500);
 	for (guint64 at = 0; at < image->size; at += cut_step(image, at), n++) {
 		Damage damage = {CUT, at, 0, NULL};
 
@@ -360,7 +360,7 @@ static void test_several(const void *data)
 	const Scene *scene = the_scene(data);
 	g_autoptr(GArray) units = written_units(scene->image);
 	const guint64 cases = 400000;
-	Sweep sweep = sweep_begin(scene, cases, 2000);
+	Sweep sweep = sweep_begin(scene, cases, 1500);
 
 	for (guint64 i = 0; i < cases; i++)
 		if (sweep_takes(&sweep) && damage_several(&sweep, units))
