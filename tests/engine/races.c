@@ -241,8 +241,13 @@ static void test_read_against_reuse(const void *data)
 	REQUIRE(race.volume);
 	for (guint64 block = 0; block < race.blocks; block++)
 		write_next(&race, block);
-	race_run(&race, sides, G_N_ELEMENTS(sides));
-	volume_get_info(race.volume, &info);
+	/* On a busy machine there are few checkpoints in one race. */
+	for (guint i = 0; i < 10; i++) {
+		race_run(&race, sides, G_N_ELEMENTS(sides));
+		volume_get_info(race.volume, &info);
+		if (info.checkpoints > 5)
+			break;
+	}
 	CHECK(info.checkpoints > 5);
 	CHECK_UINT(info.checksum_errors, 0);
 	race_end(&race);
