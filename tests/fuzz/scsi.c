@@ -14,6 +14,7 @@
  * A command that succeeds does all that it says, one that is refused changes nothing; and what is
  * plainly right is not refused.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/bytes.h"
@@ -44,6 +45,12 @@ static Dev device;
 static guint8 *model, *memory, *whole;
 static gboolean write_protected; /* perhaps */
 
+/* No thread of its is left to the process's end. */
+static void teardown(void)
+{
+	dev_remove(&device);
+}
+
 static void setup(void)
 {
 	g_autofree char *config = test_path(".conf"), *pool = test_path(".pool");
@@ -58,7 +65,7 @@ static void setup(void)
 		       .num_lbas = SIZE / SECTOR_SIZE,
 		       .block_size = SECTOR_SIZE,
 		       .max_xfer_len = 128};
-	fuzz_assert(!dev_add(&device));
+	fuzz_assert(!dev_add(&device) && !atexit(teardown));
 	model = g_malloc(SIZE);
 	whole = g_malloc(SIZE);
 	memory = g_malloc0(DATA_MAX + 64);
