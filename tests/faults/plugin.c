@@ -111,6 +111,9 @@ static gboolean attach_once(const Fault *fault, guint64 point)
 	count = inject_end();
 	check_answer(fault, answer);
 	CHECK_UINT(count_entries("/proc/self/fd"), descriptors);
+	/* A thread that was joined may be there for a moment. */
+	for (guint i = 0; i < 500 && count_entries("/proc/self/task") > threads; i++)
+		g_usleep(10000);
 	CHECK_UINT(count_entries("/proc/self/task"), threads);
 	if (CHECK(dev_open(&dev, "faults"))) {
 		use(&dev, TRUE);
