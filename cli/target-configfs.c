@@ -18,7 +18,7 @@
 #define LOOPBACK "/sys/kernel/config/target/loopback"
 #define PORTAL_GROUP "tpgt_1"
 
-/* Removing waits for commands in flight, which the kernel gives up after 30 s. */
+/* Removing waits for commands in flight, which the plugin answers within 20 s. */
 #define REMOVE_SECONDS 90
 #define ORDER_SECONDS 60
 

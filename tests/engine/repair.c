@@ -32,15 +32,9 @@ static guint64 place_of(guint i)
 /* A volume with some blocks in it, closed or not: then with records in its journal, flushed. */
 static Backing *new_backing(gboolean closed)
 {
-	const VolumeParameters p = {.size = SIZE, .journal_size = 64 * KIB};
-	Backing *backing = backing_faulty_new(0);
+	Backing *backing = backing_new_filled(SIZE, PLACES, place_of);
 	Volume *volume;
 
-	CHECK(volume_format(backing, &p, NULL));
-	volume = backing_open_volume(backing);
-	for (guint i = 0; volume && i < PLACES; i++)
-		CHECK_INT(volume_put_value(volume, (guint8)(1 + i), BLOCK_SIZE, place_of(i)), 0);
-	close_volume(volume);
 	CHECK_INT(backing_flush(backing), 0);
 	if (closed)
 		return backing;

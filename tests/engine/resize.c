@@ -441,17 +441,21 @@ static void test_crash(const void *data)
 	CHECK(point > 5);
 }
 
+static Volume *open_new(Backing *backing, guint64 size)
+{
+	const VolumeParameters parameters = {.size = size};
+
+	return CHECK(volume_format(backing, &parameters, NULL)) ? backing_open_volume(backing) : NULL;
+}
+
 /* What stands in the way goes, and then it gets its size. */
 static void test_full(const void *data)
 {
-	const VolumeParameters parameters = {.size = MIB};
 	g_autoptr(Backing) backing = backing_faulty_new(0);
 	g_autoptr(GError) error = NULL;
-	Volume *volume;
+	Volume *volume = open_new(backing, MIB);
 
 	(void)data;
-	REQUIRE(volume_format(backing, &parameters, NULL));
-	volume = backing_open_volume(backing);
 	REQUIRE(volume);
 	CHECK_INT(volume_put_value(volume, 'a', MIB, 0), 0);
 	backing_faulty_fill_up(backing, 0);
@@ -469,14 +473,11 @@ static void test_full(const void *data)
 /* It is not waited for longer than that, and goes on. */
 static void test_slow(const void *data)
 {
-	const VolumeParameters parameters = {.size = MIB};
 	g_autoptr(Backing) backing = backing_faulty_new(0);
 	g_autoptr(GError) error = NULL;
-	Volume *volume;
+	Volume *volume = open_new(backing, MIB);
 
 	(void)data;
-	REQUIRE(volume_format(backing, &parameters, NULL));
-	volume = backing_open_volume(backing);
 	REQUIRE(volume);
 	backing_faulty_delay(backing, FAULTY_FLUSH, 1500000);
 	CHECK(!volume_resize(volume, 2 * MIB, 0, 1, &error));

@@ -24,20 +24,6 @@ static guint64 place_of(guint i)
 	return i * (24 * MIB + 5 * BLOCK_SIZE);
 }
 
-static Backing *new_backing(void)
-{
-	const VolumeParameters p = {.size = SIZE, .journal_size = 64 * KIB};
-	Backing *backing = backing_faulty_new(0);
-	Volume *volume;
-
-	CHECK(volume_format(backing, &p, NULL));
-	volume = backing_open_volume(backing);
-	for (guint i = 0; volume && i < PLACES; i++)
-		CHECK_INT(volume_put_value(volume, (guint8)(1 + i), BLOCK_SIZE, place_of(i)), 0);
-	close_volume(volume);
-	return backing;
-}
-
 static Superblock superblock_of(Backing *backing)
 {
 	SuperblockPair pair = {0};
@@ -178,7 +164,7 @@ static void check_kept(Volume *volume, const Row *row)
 static void test_found(const void *data)
 {
 	const Row *row = data;
-	g_autoptr(Backing) backing = new_backing();
+	g_autoptr(Backing) backing = backing_new_filled(SIZE, PLACES, place_of);
 	Volume *volume = backing_open_volume(backing);
 	ScrubStatus status = {0};
 	guint64 lost = 0;
@@ -211,7 +197,7 @@ static void test_found(const void *data)
 
 static void test_neighbours(const void *data)
 {
-	g_autoptr(Backing) backing = new_backing();
+	g_autoptr(Backing) backing = backing_new_filled(SIZE, PLACES, place_of);
 	Volume *volume = backing_open_volume(backing);
 	g_autoptr(Json) json = NULL;
 	g_autoptr(GArray) lost = NULL;
@@ -271,7 +257,7 @@ static gpointer write_on(gpointer data)
 /* Blocks and nodes move all the time: none of that is an error. */
 static void test_under_load(const void *data)
 {
-	g_autoptr(Backing) backing = new_backing();
+	g_autoptr(Backing) backing = backing_new_filled(SIZE, PLACES, place_of);
 	Writer writer = {.volume = backing_open_volume(backing)};
 	guint64 lost = 0;
 	GThread *thread;
@@ -294,7 +280,7 @@ static void test_under_load(const void *data)
 
 static void test_stopped(const void *data)
 {
-	g_autoptr(Backing) backing = new_backing();
+	g_autoptr(Backing) backing = backing_new_filled(SIZE, PLACES, place_of);
 	Volume *volume = backing_open_volume(backing);
 	gint64 begun = g_get_monotonic_time();
 	ScrubStatus status;

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "common/backing/faulty.h"
 #include "common/backing/file.h"
 #include "common/backing/memory.h"
 #include "common/bytes.h"
 #include "common/check.h"
+#include "common/units.h"
 
 typedef struct {
 	Backing base;
@@ -177,6 +179,20 @@ Volume *place_open(Place *place)
 Volume *backing_open_volume(Backing *backing)
 {
 	return open_in(backing_borrow(backing));
+}
+
+Backing *backing_new_filled(guint64 size, guint n, guint64 (*place)(guint i))
+{
+	const VolumeParameters p = {.size = size, .journal_size = 64 * KIB};
+	Backing *backing = backing_faulty_new(0);
+	Volume *volume;
+
+	CHECK(volume_format(backing, &p, NULL));
+	volume = backing_open_volume(backing);
+	for (guint i = 0; volume && i < n; i++)
+		CHECK_INT(volume_put_value(volume, (guint8)(1 + i), BLOCK_SIZE, place(i)), 0);
+	close_volume(volume);
+	return backing;
 }
 
 gboolean backing_check(Backing *backing)

@@ -68,15 +68,8 @@ static guint64 find_block(Backing *backing, guint8 value)
 /* Closed; a node's copy and a block are damaged, a bitmap's copy and a superblock too. */
 static Backing *new_backing(void)
 {
-	const VolumeParameters p = {.size = SIZE, .journal_size = 64 * KIB};
-	Backing *backing = backing_faulty_new(0);
-	Volume *volume;
+	Backing *backing = backing_new_filled(SIZE, PLACES, place_of);
 
-	CHECK(volume_format(backing, &p, NULL));
-	volume = backing_open_volume(backing);
-	for (guint i = 0; volume && i < PLACES; i++)
-		CHECK_INT(volume_put_value(volume, (guint8)(1 + i), BLOCK_SIZE, place_of(i)), 0);
-	close_volume(volume);
 	backing_faulty_flip(backing, find_block(backing, 1 + LOST) + 7, 1);
 	backing_faulty_flip(backing, slot_of_first(backing, 1) + 1234, 3);
 	backing_faulty_flip(backing, FORMAT_FIRST_COPIES + 100, 0);

@@ -135,18 +135,6 @@ static void test_reconfig(const void *data)
 
 /* ---- a runner that was started anew */
 
-static gboolean becomes_ready(Dev *dev)
-{
-	guint8 block[512];
-
-	for (int i = 0; i < 100; i++) {
-		if (run_read(dev, block, sizeof block, 0) == STS_OK)
-			return TRUE;
-		g_usleep(100000);
-	}
-	return FALSE;
-}
-
 static void test_waits(const void *data)
 {
 	g_autofree char *path = fixture_path("waits", ".vol");
@@ -169,7 +157,7 @@ static void test_waits(const void *data)
 	CHECK_INT(run_unmap(&dev, 0, 512), STS_SENSE);
 	CHECK_INT(run_flush(&dev), STS_SENSE);
 	CHECK(!rename(away, path));
-	CHECK(becomes_ready(&dev));
+	CHECK(dev_becomes_ready(&dev));
 	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);
 	CHECK_MEM(out, block, sizeof out);
 	dev_remove(&dev);

@@ -37,6 +37,18 @@ gboolean dev_open(Dev *dev, const char *name)
 	return CHECK_INT(dev_add(dev), 0);
 }
 
+gboolean dev_becomes_ready(Dev *dev)
+{
+	guint8 block[512];
+
+	for (int i = 0; i < 100; i++) {
+		if (run_read(dev, block, sizeof block, 0) == STS_OK)
+			return TRUE;
+		g_usleep(100000);
+	}
+	return FALSE;
+}
+
 gboolean log_has(const char *text)
 {
 	g_autofree char *log = host_log_text();

@@ -21,6 +21,9 @@ void dev_init(Dev *dev, const char *cfgstring, guint64 size);
 /* Opens a volume of the default pool; makes it if it is not there. */
 gboolean dev_open(Dev *dev, const char *name);
 
+/* Whether it can be read within ten seconds. */
+gboolean dev_becomes_ready(Dev *dev);
+
 /* Whether the plugin has logged that. */
 gboolean log_has(const char *text);
 

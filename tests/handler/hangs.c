@@ -165,18 +165,6 @@ static void test_all(const void *data)
 	dev_remove(&dev);
 }
 
-static gboolean becomes_ready(Dev *dev)
-{
-	guint8 block[512];
-
-	for (int i = 0; i < 100; i++) {
-		if (run_read(dev, block, sizeof block, 0) == STS_OK)
-			return TRUE;
-		g_usleep(100000);
-	}
-	return FALSE;
-}
-
 /* Removed while it hangs, and added again: the old one keeps the volume until the disk answers. */
 static void test_remove(const void *data)
 {
@@ -201,7 +189,7 @@ static void test_remove(const void *data)
 	enabled_text = NULL;
 	CHECK_INT(run_read(&dev, out, BLOCK, 0), STS_SENSE);
 	disk_hang(NULL);
-	CHECK(becomes_ready(&dev));
+	CHECK(dev_becomes_ready(&dev));
 	CHECK_INT(run_read(&dev, out, BLOCK, 0), STS_OK);
 	CHECK_MEM(out, block, BLOCK);
 	dev_remove(&dev);
@@ -232,7 +220,7 @@ static void test_open(const void *data)
 	CHECK(dev_add(&next) < 0);
 	CHECK(g_get_monotonic_time() - start < 5 * G_USEC_PER_SEC);
 	disk_hang(NULL);
-	CHECK(becomes_ready(&dev));
+	CHECK(dev_becomes_ready(&dev));
 	dev_remove(&dev);
 }
 
@@ -255,7 +243,7 @@ static void test_open_new(const void *data)
 	enabled_text = "1\n";
 	REQUIRE(dev_open(&dev, "new")); /* as soon as what was still being opened is closed */
 	enabled_text = NULL;
-	CHECK(becomes_ready(&dev));
+	CHECK(dev_becomes_ready(&dev));
 	dev_remove(&dev);
 }
 
@@ -278,7 +266,7 @@ static void test_pool_away(const void *data)
 	CHECK(log_has("default/none: not ready, waiting"));
 	CHECK_INT(run_read(&dev, out, BLOCK, 0), STS_SENSE);
 	CHECK(!rename(away, marker));
-	CHECK(becomes_ready(&dev));
+	CHECK(dev_becomes_ready(&dev));
 	CHECK_INT(run_read(&dev, out, BLOCK, 0), STS_OK);
 	CHECK_MEM(out, block, BLOCK);
 	g_usleep(1500000);
