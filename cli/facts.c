@@ -11,12 +11,7 @@
 
 static void facts_of_superblock(const Superblock *superblock, Facts *facts)
 {
-	const guint8 *u = superblock->uuid;
-
-	g_snprintf(facts->uuid, sizeof facts->uuid,
-		   "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0],
-		   u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13],
-		   u[14], u[15]);
+	uuid_format(superblock->uuid, facts->uuid);
 	facts->size = superblock->size;
 	facts->logical_block_size = superblock->logical_block_size;
 }
@@ -31,6 +26,7 @@ static gboolean read_superblock(const char *path, Facts *facts, GError **error)
 		return FALSE;
 	facts_of_superblock(&pair.current, facts);
 	facts->allocated = backing_allocated(backing);
+	facts->place = backing_place(backing);
 	return TRUE;
 }
 

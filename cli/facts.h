@@ -5,12 +5,14 @@
  */
 #pragma once
 
+#include "common/codec.h"
 #include "common/config.h"
 #include "common/pool.h"
 
 typedef struct {
 	char *path; /* of its file or device */
-	char uuid[37];
+	char uuid[UUID_TEXT];
+	BackingPlace place; /* of what the path leads to now */
 	guint64 size;
 	guint32 logical_block_size;
 	guint64 allocated; /* bytes that it takes of the file system below */

@@ -32,6 +32,11 @@ typedef enum {
 	BACKING_NOWAIT = 1,
 } BackingFlags;
 
+/* Which file or block device it is, whatever its path leads to by now. */
+typedef struct {
+	guint64 device, inode; /* of a file stat()'s; of a block device its own number, and 0 */
+} BackingPlace;
+
 typedef struct {
 	const char *kind; /* "file", "block", "memory", ... */
 
@@ -68,6 +73,9 @@ typedef struct {
 
 	/* Bytes that it takes of the space below, as far as is known. */
 	guint64 (*allocated)(Backing *backing);
+
+	/* NULL: it is neither file nor block device. */
+	BackingPlace (*place)(Backing *backing);
 
 	void (*free)(Backing *backing);
 } BackingOps;
@@ -139,6 +147,17 @@ static inline gboolean backing_lock(Backing *b, gboolean exclusive, GError **err
 static inline guint64 backing_allocated(Backing *b)
 {
 	return b->ops->allocated(b);
+}
+
+/* Zeros where it is neither file nor block device. */
+static inline BackingPlace backing_place(Backing *b)
+{
+	return b->ops->place ? b->ops->place(b) : (BackingPlace){0};
+}
+
+static inline gboolean backing_place_equal(const BackingPlace *a, const BackingPlace *b)
+{
+	return a->device == b->device && a->inode == b->inode;
 }
 
 /* Releases the lock, too.  NULL is allowed. */

@@ -16,6 +16,13 @@ guint codec_levels(guint64 size)
 	return levels;
 }
 
+void uuid_format(const guint8 uuid[16], char ret_text[UUID_TEXT])
+{
+	for (guint i = 0; i < 16; i++)
+		ret_text += g_snprintf(ret_text, 4, "%s%02x",
+				       i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
+}
+
 void superblock_encode(const Superblock *sb, FormatSuperblock *out)
 {
 	memset(out, 0, sizeof *out);

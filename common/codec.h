@@ -155,6 +155,9 @@ static inline gboolean node_slot_is_usable(guint level, guint64 slot, guint64 gr
 	return slot_is_usable(slot, groups) && (level == 0 || slot_has_copy(slot));
 }
 
+#define UUID_TEXT 37 /* bytes of a UUID as text, lower case, its end included */
+void uuid_format(const guint8 uuid[16], char ret_text[UUID_TEXT]);
+
 void superblock_encode(const Superblock *sb, FormatSuperblock *out);
 
 /* `name` is for the message. */

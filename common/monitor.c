@@ -41,6 +41,8 @@ static void add_identity(Monitor *monitor, const VolumeInfo *info, Json *data)
 
 	json_add_text(data, "volume", monitor->volume_name);
 	json_add_text(data, "uuid", info->uuid);
+	json_add_number(data, "device", info->place.device);
+	json_add_number(data, "inode", info->place.inode);
 	json_add_text(data, "frontend", monitor->frontend);
 	json_add_number(data, "pid", (guint64)getpid());
 	json_add_text(data, "program_version", STORAGEOS_VERSION);

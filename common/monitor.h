@@ -5,7 +5,7 @@
  *
  * The answer's data, all sizes in bytes, all times in nanoseconds unless a name says otherwise:
  *
- *     volume, uuid, frontend ("tcmu", "fuse"), pid, program_version
+ *     volume, uuid, device, inode (of the file that is open, see BackingPlace), frontend ("tcmu", "fuse"), pid, program_version
  *     state ("ok", "failed", "read-only"), failure (only if failed)
  *     served_seconds, in_flight (requests begun and not answered)
  *     operations: {read, write, discard, compare_and_write, flush: see metrics_to_json()}

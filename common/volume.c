@@ -341,13 +341,6 @@ gboolean volume_settled(Volume *volume, guint64 ticket, guint seconds)
 	return volume->checkpointer && checkpointer_settled(volume->checkpointer, ticket, seconds);
 }
 
-static void format_uuid(const guint8 *u, char *text)
-{
-	for (guint i = 0; i < 16; i++)
-		text += g_snprintf(text, 4, "%s%02x",
-				   i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);
-}
-
 void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 {
 	Engine *engine = &volume->engine;
@@ -369,6 +362,7 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 					  FORMAT_SLOT_SIZE,
 		.pending_bytes = map.pending_bytes,
 		.backing_bytes = backing_allocated(engine->backing),
+		.place = backing_place(engine->backing),
 		.journal_size = volume->journal_size,
 		.journal_used = journal_used(engine->journal),
 		.checkpoints =
@@ -385,5 +379,5 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 		.scrub_errors = scrub.errors,
 		.scrub_repaired = scrub.repaired,
 	};
-	format_uuid(volume->uuid, ret_info->uuid);
+	uuid_format(volume->uuid, ret_info->uuid);
 }

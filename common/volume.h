@@ -66,6 +66,7 @@ typedef struct {
 	guint64 metadata_bytes;  /* nodes, bitmaps, journal, superblocks */
 	guint64 pending_bytes;   /* replaced, waiting for the next checkpoint */
 	guint64 backing_bytes;   /* taken from the file system below */
+	BackingPlace place;      /* of the backing */
 	guint64 journal_size;    /* of the ring, bytes */
 	guint64 journal_used;    /* of the ring, bytes */
 	guint64 checkpoints;                       /* since open */

@@ -309,6 +309,20 @@ static guint64 file_allocated(Backing *backing)
 	return (guint64)st.st_blocks * 512;
 }
 
+BackingPlace backing_file_place(const struct stat *st)
+{
+	return S_ISBLK(st->st_mode) ? (BackingPlace){st->st_rdev, 0}
+				    : (BackingPlace){st->st_dev, st->st_ino};
+}
+
+static BackingPlace file_place(Backing *backing)
+{
+	struct stat st;
+
+	return fstat(((FileBacking *)backing)->fd, &st) ? (BackingPlace){0}
+							: backing_file_place(&st);
+}
+
 static void file_free(Backing *backing)
 {
 	FileBacking *file = (FileBacking *)backing;
@@ -330,6 +344,7 @@ static const BackingOps file_ops = {
 	.grow = file_grow,
 	.lock = file_lock,
 	.allocated = file_allocated,
+	.place = file_place,
 	.free = file_free,
 };
 
@@ -343,6 +358,7 @@ static const BackingOps block_ops = {
 	.grow = file_grow,
 	.lock = file_lock,
 	.allocated = file_allocated,
+	.place = file_place,
 	.free = file_free,
 };
 

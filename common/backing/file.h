@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <sys/stat.h>
+
 #include "common/backing.h"
 
 typedef enum {
@@ -19,3 +21,6 @@ typedef enum {
 /* NULL with *error set: NOT_FOUND, EXISTS, INVALID (neither file nor block device), IO.
  * Does not lock. */
 Backing *backing_file_open(const char *path, BackingFileFlags flags, GError **error);
+
+/* Of the file or block device that stat() has told of. */
+BackingPlace backing_file_place(const struct stat *st);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -195,6 +196,31 @@ static void test_lock_sees_growth(const void *data)
 	CHECK_UINT(backing_size(early), MIB);
 }
 
+static BackingPlace place_of_path(const char *path)
+{
+	struct stat st;
+
+	CHECK_INT(stat(path, &st), 0);
+	return backing_file_place(&st);
+}
+
+static void test_place(const void *data)
+{
+	g_autofree char *path = new_file(MIB), *other = new_file(MIB);
+	g_autoptr(Backing) backing = open_or_fail(path, 0);
+	BackingPlace place, now;
+
+	(void)data;
+	place = backing_place(backing);
+	now = place_of_path(path);
+	CHECK(place.inode && backing_place_equal(&place, &now));
+	CHECK_INT(rename(other, path), 0);
+	now = place_of_path(path);
+	CHECK(!backing_place_equal(&place, &now));
+	now = backing_place(backing);
+	CHECK(backing_place_equal(&place, &now));
+}
+
 static void test_truncated(const void *data)
 {
 	g_autofree char *path = new_file(MIB);
@@ -308,6 +334,8 @@ int main(int argc, char **argv)
 	test_add("readers share, a writer does not", test_lock_shared, NULL);
 	test_add("a file that was deleted before it was locked", test_lock_deleted, NULL);
 	test_add("a file that grew before it was locked", test_lock_sees_growth, NULL);
+	test_add("a backing is the file that was opened, whatever its path leads to", test_place,
+		 NULL);
 	test_add("a file that was cut behind our back reads as zeros", test_truncated, NULL);
 	test_add("the process's own file size limit is no signal", test_process_limit, NULL);
 	test_add("a block device is opened for writing once", test_block_exclusive, NULL);
