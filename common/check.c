@@ -5,6 +5,7 @@
  * what the bitmap on disk says.  At last the journal's records are walked as recovery would, and
  * claim their slots, too.
  */
+#include "common/bounds.h"
 #include "common/check-private.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@ static void G_GNUC_PRINTF(2, 3) found(Check *check, const char *format, ...)
 static void lose(Check *check, guint64 first, guint64 n)
 {
 	GArray *lost = check->result->lost;
-	CheckRange range = {first, MIN(first + n, blocks_covering(check->sb->size))};
+	CheckRange range = {first, min_u64(first + n, blocks_covering(check->sb->size))};
 	CheckRange *last = lost->len ? &g_array_index(lost, CheckRange, lost->len - 1) : NULL;
 
 	if (last && last->end == first)
@@ -38,7 +39,7 @@ static void lose_node(Check *check, guint level, guint64 index)
 {
 	guint shift = FORMAT_FANOUT_SHIFT * (level + 1);
 	CheckRange range = {index << shift,
-			    MIN((index + 1) << shift, blocks_covering(check->sb->size))};
+			    min_u64((index + 1) << shift, blocks_covering(check->sb->size))};
 
 	lose(check, range.first, range.end - range.first);
 	if (check->lost_below->len < CHECK_MESSAGES)

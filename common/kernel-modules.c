@@ -279,8 +279,11 @@ KernelOption kernel_module_option(const Kernel *kernel, const char *options)
 	g_auto(GStrv) names = g_strsplit(options, " ", 0);
 	KernelOption best = KERNEL_OPTION_UNKNOWN;
 
-	for (guint i = 0; names[i]; i++)
-		best = MAX(best, kernel_config_option(kernel->config, names[i]));
+	for (guint i = 0; names[i]; i++) {
+		KernelOption option = kernel_config_option(kernel->config, names[i]);
+
+		best = MAX(best, option);
+	}
 	return best;
 }
 

@@ -6,6 +6,7 @@
  * that a crash does not lose track of it.  Nothing of it needs the journal: dead and freed read
  * alike.
  */
+#include "common/bounds.h"
 #include "common/map-private.h"
 #include "common/waits.h"
 
@@ -22,7 +23,7 @@ static guint64 node_first(guint level, guint64 index)
 
 static guint64 node_end(const Map *map, guint level, guint64 index)
 {
-	return MIN((index + 1) << node_shift(level), map->blocks);
+	return min_u64((index + 1) << node_shift(level), map->blocks);
 }
 
 static gboolean node_is_pinned(const MapNode *node)
@@ -76,7 +77,7 @@ static int zero_whole_locked(Map *map, guint level, guint64 index, guint64 *firs
 
 static int zero_in_leaf_locked(Map *map, guint64 index, guint64 *first, guint64 end)
 {
-	guint64 stop = MIN(end, node_end(map, 0, index));
+	guint64 stop = min_u64(end, node_end(map, 0, index));
 	gboolean mapped = FALSE;
 	MapNode *leaf;
 	int r = node_get_locked(map, 0, index, FALSE, &leaf);
@@ -109,7 +110,7 @@ static int zero_look_locked(Map *map, guint64 *first, guint64 end)
 		int r;
 
 		if (!entry.slot || entry.dead) {
-			*first = MIN(end, node_end(map, level, index));
+			*first = min_u64(end, node_end(map, level, index));
 			return ZERO_SKIPPED;
 		}
 		if (level < map->levels - 1 && *first == node_first(level, index) &&
@@ -202,9 +203,9 @@ static void zero_whole_apply(Map *map, const ZeroStep *step)
 	}
 	if (map->dead_first == map->dead_end)
 		map->dead_first = G_MAXUINT64;
-	map->dead_first = MIN(map->dead_first, node_first(step->level, step->first));
-	map->dead_end = MAX(map->dead_end,
-			    node_end(map, step->level, step->first + step->count - 1));
+	map->dead_first = min_u64(map->dead_first, node_first(step->level, step->first));
+	map->dead_end =
+		max_u64(map->dead_end, node_end(map, step->level, step->first + step->count - 1));
 }
 
 static void zero_leaf_apply(Map *map, const ZeroStep *step)

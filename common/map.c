@@ -3,6 +3,7 @@
  * Lookup and change.  Whatever has to read drops the lock and starts over, so that all that is
  * decided under the lock is decided on what is in memory.
  */
+#include "common/bounds.h"
 #include "common/map-private.h"
 #include "common/waits.h"
 
@@ -394,7 +395,8 @@ void pressure_update_locked(Map *map)
 	g_atomic_int_set(&map->wants, map->dirty.n > map->limit * 3 / 8 ||
 					      slots_gained_bytes(map->slots) > WANTS_BYTES ||
 					      slots_lost_bytes(map->slots) > WANTS_LOST_BYTES);
-	g_atomic_int_set(&map->pressure, (gint)MAX(pressure_of_nodes(map), pressure_of_bytes(map)));
+	g_atomic_int_set(&map->pressure,
+			 (gint)max_u64(pressure_of_nodes(map), pressure_of_bytes(map)));
 }
 
 double map_cost(Map *map, guint64 bytes)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/memory-limits.h"
+#include "common/bounds.h"
 
 #include <linux/capability.h>
 #include <stdlib.h>
@@ -37,7 +38,7 @@ static guint64 least_limit(const char *hierarchy, const char *group, const char 
 		g_autofree char *path = g_build_filename(hierarchy, at, file, NULL);
 		char *slash = strrchr(at, '/');
 
-		least = MIN(least, read_limit(path));
+		least = min_u64(least, read_limit(path));
 		if (!slash)
 			return least;
 		*slash = '\0';
@@ -69,7 +70,7 @@ static guint64 cgroup_limit(const char *directory, const char *cgroups)
 	guint64 least = MEMORY_UNLIMITED;
 
 	for (guint i = 0; lines && lines[i]; i++)
-		least = MIN(least, limit_of_line(cgroups, lines[i]));
+		least = min_u64(least, limit_of_line(cgroups, lines[i]));
 	return least;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/metrics.h"
+#include "common/bounds.h"
 
 #include <string.h>
 #include <time.h>
@@ -113,7 +114,7 @@ guint64 metrics_percentile(const MetricsOperation *operation, double share)
 		if (n)
 			limit = metrics_bucket_limit(i);
 	}
-	return operation->longest ? MIN(limit, get(&operation->longest)) : limit;
+	return operation->longest ? min_u64(limit, get(&operation->longest)) : limit;
 }
 
 MetricsOperation metrics_since(const MetricsOperation *later, const MetricsOperation *earlier)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/bounds.h"
 #include "common/control.h"
 #include "common/error.h"
 #include "common/logging.h"
@@ -138,7 +139,7 @@ static Json *scrub_begin(Monitor *monitor, Json *request, GError **error)
 {
 	gboolean running = is_scrubbing(monitor);
 	guint64 rate = json_get_typed(request, "rate", json_type_int)
-			       ? (guint64)MAX(json_get_number(request, "rate"), 0)
+			       ? (guint64)max_i64(json_get_number(request, "rate"), 0)
 			       : SCRUB_RATE;
 	Json *data;
 
@@ -182,7 +183,7 @@ static Json *scrub(Monitor *monitor, Json *request, GError **error)
 static Json *resize(Monitor *monitor, Json *request, GError **error)
 {
 	guint64 before = volume_size(monitor->volume);
-	guint64 size = (guint64)MAX(json_get_number(request, "size"), 0);
+	guint64 size = (guint64)max_i64(json_get_number(request, "size"), 0);
 	g_autoptr(GError) problem = NULL;
 	gboolean done = volume_resize(monitor->volume, size, 0, RESIZE_SECONDS, &problem);
 	Json *data;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/recovery.h"
+#include "common/bounds.h"
 #include "common/journal-ring.h"
 #include "common/large.h"
 #include "common/logging.h"
@@ -172,7 +173,7 @@ static gboolean find_end(Replay *replay, const JournalRing *ring, JournalPlace *
 	gboolean damaged;
 	JournalPlace head = journal_ring_walk(ring, visit_mark, replay, &damaged);
 
-	replay->durable = MAX(replay->durable, journal_ring_durable(ring));
+	replay->durable = max_u64(replay->durable, journal_ring_durable(ring));
 	if (damaged)
 		return error_set(error, STORAGEOS_ERROR_CORRUPT,
 				 "%s: journal record %" G_GUINT64_FORMAT

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#include "common/bounds.h"
 #include "common/check-private.h"
 #include "common/error.h"
 
@@ -227,11 +228,11 @@ static int make_room(const Check *check)
 	guint64 end = backing_size(check->backing), size = end;
 
 	if (check->n_groups)
-		end = MAX(end, slot_end(check, ((check->n_groups - 1) << FORMAT_GROUP_SHIFT) +
-						       FORMAT_FIRST_INDEX - 1));
+		end = max_u64(end, slot_end(check, ((check->n_groups - 1) << FORMAT_GROUP_SHIFT) +
+							   FORMAT_FIRST_INDEX - 1));
 	for (guint i = 0; i < check->copies->len; i++)
-		end = MAX(end, slot_end(check,
-					g_array_index(check->copies, CheckCopy, i).damaged));
+		end = max_u64(end,
+			      slot_end(check, g_array_index(check->copies, CheckCopy, i).damaged));
 	return end > size ? backing_grow(check->backing, end) : 0;
 }
 

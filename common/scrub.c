@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "common/bounds.h"
 #include "common/error.h"
 #include "common/map-scan.h"
 #include "common/volume-private.h"
@@ -161,7 +162,7 @@ static int verify_path(Scrub *scrub, guint64 block, MapNodeCount *count)
 
 static int verify_leaf(Scrub *scrub, guint64 block)
 {
-	guint64 end = MIN(block + FORMAT_FANOUT, blocks_covering(volume_size(scrub->volume)));
+	guint64 end = min_u64(block + FORMAT_FANOUT, blocks_covering(volume_size(scrub->volume)));
 	MapNodeCount nodes = {0};
 	guint64 blocks = 0;
 	int r = verify_path(scrub, block, &nodes);
@@ -181,7 +182,8 @@ static int verify_map(Scrub *scrub)
 
 	while ((r = map_next_leaf(scrub->volume->engine.map, &block, &end)) != 0) {
 		if (r == -EBADMSG) {
-			note_lost(scrub, block, MIN(end, blocks_covering(volume_size(scrub->volume))), 1);
+			note_lost(scrub, block,
+				  min_u64(end, blocks_covering(volume_size(scrub->volume))), 1);
 			block = end;
 			continue;
 		}

@@ -6,6 +6,7 @@
  *
  * A mismatch is looked up and read once more, by itself: then it is a medium error.
  */
+#include "common/bounds.h"
 #include "common/map-scan.h"
 #include "common/volume-private.h"
 
@@ -245,7 +246,7 @@ static int leaf_extent(Volume *volume, guint64 block, gboolean *ret_mapped, guin
 {
 	MapEntry entries[FORMAT_FANOUT];
 	guint in_leaf = (guint)(FORMAT_FANOUT - (block & (FORMAT_FANOUT - 1))), n = 1, epoch;
-	guint max = (guint)MIN(in_leaf, blocks_covering(volume_size(volume)) - block);
+	guint max = (guint)min_u64(in_leaf, blocks_covering(volume_size(volume)) - block);
 	int r = map_lookup(volume->engine.map, block, max, entries, FALSE, &epoch);
 
 	if (r)
@@ -294,6 +295,6 @@ int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 
 	if (r)
 		return r == -EBADMSG ? bad_block(volume, block, 0, NULL) : r;
 	*ret_mapped = mapped;
-	*ret_length = MIN(blocks_to_bytes(block), volume_size(volume)) - offset;
+	*ret_length = min_u64(blocks_to_bytes(block), volume_size(volume)) - offset;
 	return 0;
 }

@@ -7,6 +7,7 @@
  * The bytes of a last block that is cut off are zeros: who writes the block completes it by what is
  * there, from a hole on, and what is cut off is zeroed before.
  */
+#include "common/bounds.h"
 #include "common/volume-private.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@ static gboolean is_zero(const guint8 *data, gsize length)
 static int look_at_edge(Volume *volume, guint64 offset, VolumeMapped *mapped)
 {
 	guint8 block[BLOCK_SIZE];
-	guint64 end = MIN(blocks_to_bytes(blocks_covering(offset)), volume_size(volume));
+	guint64 end = min_u64(blocks_to_bytes(blocks_covering(offset)), volume_size(volume));
 	gsize from = offset & (BLOCK_SIZE - 1), length = (gsize)(end - offset);
 	int r = length ? volume_read_block(volume, block_of(offset), block, BACKING_WAIT, NULL) : 0;
 

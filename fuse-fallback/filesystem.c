@@ -11,6 +11,7 @@
  */
 #include "fuse-fallback/filesystem.h"
 
+#include "common/bounds.h"
 #include "fuse-fallback/file.h"
 
 #include <errno.h>
@@ -377,7 +378,7 @@ static void fs_statfs(fuse_req_t req, fuse_ino_t ino)
 	(void)ino;
 	volume_get_info(filesystem_of(req)->volume, &info);
 	out.f_blocks = blocks_covering(info.size);
-	out.f_bfree = out.f_blocks - MIN(out.f_blocks, blocks_covering(info.data_bytes));
+	out.f_bfree = out.f_blocks - min_u64(out.f_blocks, blocks_covering(info.data_bytes));
 	out.f_bavail = out.f_bfree;
 	out.f_files = 1;
 	fuse_reply_statfs(req, &out);

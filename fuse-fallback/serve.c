@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "common/bounds.h"
 #include "common/error.h"
 #include "common/logging.h"
 #include "common/monitor.h"
@@ -130,7 +131,7 @@ static gboolean answer_requests(Server *server, GError **error)
 	int r;
 
 	block_signals(SIG_UNBLOCK);
-	r = libfuse_loop(server->session, CLAMP(g_get_num_processors(), 2, 16));
+	r = libfuse_loop(server->session, (guint)clamp_u64(g_get_num_processors(), 2, 16));
 	/* A signal's number comes back as the reason why it ended. */
 	if (r < 0)
 		return error_set_errno(error, r, "requests from the kernel");

@@ -353,7 +353,9 @@ static gboolean await_volume(Device *device, GError **error)
 
 static guint worker_count(const Config *config)
 {
-	return config->workers ? config->workers : CLAMP(2 * g_get_num_processors(), 4, 16);
+	guint processors = g_get_num_processors();
+
+	return config->workers ? config->workers : CLAMP(2 * processors, 4, 16);
 }
 
 static gboolean start_workers(Device *device, const Config *config, GError **error)

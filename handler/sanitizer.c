@@ -3,16 +3,21 @@
 
 #include <errno.h>
 
+#include "common/bounds.h"
 #include "common/logging.h"
 
 #define PIECE VOLUME_ATOMIC_MAX
 #define PIECE_PARTS (PIECE / SANITIZE_PATTERN_MAX)
 #define PAUSE (10 * 1000) /* us */
+#define NEVER 9e18 /* us */
 
 struct Sanitizer {
 	SanitizerOwner owner;
 	GThread *thread;
-	gint stop; /* atomic */
+
+	GMutex lock;
+	GCond stopped;
+	gboolean stop; /* under the lock */
 
 	/* Of the one that runs. */
 	Volume *volume;
@@ -26,8 +31,11 @@ Sanitizer *sanitizer_new(const SanitizerOwner *owner)
 {
 	Sanitizer *s = g_try_new0(Sanitizer, 1);
 
-	if (s)
-		s->owner = *owner;
+	if (!s)
+		return NULL;
+	s->owner = *owner;
+	g_mutex_init(&s->lock);
+	g_cond_init(&s->stopped);
 	return s;
 }
 
@@ -35,9 +43,14 @@ void sanitizer_free(Sanitizer *s)
 {
 	if (!s)
 		return;
-	g_atomic_int_set(&s->stop, TRUE);
+	g_mutex_lock(&s->lock);
+	s->stop = TRUE;
+	g_cond_signal(&s->stopped);
+	g_mutex_unlock(&s->lock);
 	if (s->thread)
 		g_thread_join(s->thread);
+	g_mutex_clear(&s->lock);
+	g_cond_clear(&s->stopped);
 	g_free(s);
 }
 
@@ -72,24 +85,35 @@ void sanitizer_tick(Sanitizer *s)
 					  progress(s)));
 }
 
-/* -ECANCELED: the device goes away. */
-static int go_on(Sanitizer *s)
+/* Sleeps for a pause, but not beyond `end`.  -ECANCELED: the device goes away. */
+static int rest(Sanitizer *s, gint64 end)
 {
-	if (g_atomic_int_get(&s->stop))
+	gint64 until = min_i64(end, g_get_monotonic_time() + PAUSE);
+	gboolean stop;
+
+	g_mutex_lock(&s->lock);
+	while (!s->stop && g_cond_wait_until(&s->stopped, &s->lock, until))
+		;
+	stop = s->stop;
+	g_mutex_unlock(&s->lock);
+	if (stop)
 		return -ECANCELED;
 	sanitizer_tick(s);
 	return 0;
 }
 
-static int pause_for(Sanitizer *s, gint64 microseconds)
+/* At once. */
+static int go_on(Sanitizer *s)
 {
-	gint64 end = g_get_monotonic_time() + microseconds;
+	return rest(s, 0);
+}
+
+static int pause_until(Sanitizer *s, gint64 end)
+{
 	int r = go_on(s);
 
-	while (!r && g_get_monotonic_time() < end) {
-		g_usleep((gulong)CLAMP(end - g_get_monotonic_time(), 1, PAUSE));
-		r = go_on(s);
-	}
+	while (!r && g_get_monotonic_time() < end)
+		r = rest(s, end);
 	return r;
 }
 
@@ -98,7 +122,7 @@ static int wait_until_idle(Sanitizer *s)
 	int r = go_on(s);
 
 	while (!r && !s->owner.is_idle(s->owner.data))
-		r = pause_for(s, PAUSE);
+		r = rest(s, G_MAXINT64);
 	return r;
 }
 
@@ -116,10 +140,10 @@ static int erase(Sanitizer *s)
 	if (r)
 		return r;
 	ticket = volume_settle(s->volume);
-	do
-		r = go_on(s);
-	while (!r && !volume_settled(s->volume, ticket, 1));
-	return r;
+	r = go_on(s);
+	while (!r && !volume_settled(s->volume, ticket, 0))
+		r = rest(s, G_MAXINT64);
+	return r ? r : volume_flush(s->volume); /* of a volume that has failed it is settled, too */
 }
 
 static int write_piece(Sanitizer *s, guint8 *pattern, guint64 offset, guint64 length)
@@ -138,11 +162,11 @@ static int write_piece(Sanitizer *s, guint8 *pattern, guint64 offset, guint64 le
 /* So that the average stays below the rate. */
 static int keep_to_rate(Sanitizer *s, gint64 since)
 {
-	gint64 due = since;
+	double due = (double)since;
 
 	if (s->owner.rate)
-		due += (gint64)(s->written * G_USEC_PER_SEC / s->owner.rate);
-	return pause_for(s, due - g_get_monotonic_time());
+		due += (double)s->written * G_USEC_PER_SEC / (double)s->owner.rate;
+	return pause_until(s, due < NEVER ? (gint64)due : G_MAXINT64);
 }
 
 static int overwrite(Sanitizer *s, guint pass)

@@ -2,6 +2,7 @@
 /*
  * How large the unit is, and what of it is mapped.  A physical block is one of the volume's, 4 KiB.
  */
+#include "common/bounds.h"
 #include "handler/scsi-private.h"
 
 #include "common/units.h"
@@ -11,7 +12,7 @@ RunnerStatus scsi_read_capacity_10(ScsiUnit *unit, const ScsiCommand *command, R
 	guint8 data[8];
 
 	(void)request;
-	put_be(data, MIN(scsi_unit_blocks(unit) - 1, G_MAXUINT32), 4);
+	put_be(data, min_u64(scsi_unit_blocks(unit) - 1, G_MAXUINT32), 4);
 	put_be(data + 4, unit->block_size, 4);
 	return scsi_answer(command, data, sizeof data, sizeof data);
 }
@@ -50,7 +51,7 @@ static int lba_status(const Request *request, Volume *volume, gint64 deadline,
 {
 	guint8 data[STATUS_HEADER + STATUS_DESCRIPTORS * STATUS_DESCRIPTOR] = {0};
 	IovCursor cursor = iov_cursor(request->iov, (int)request->count);
-	gsize room = MIN(iov_length(request->iov, (int)request->count), request->length);
+	gsize room = min_u64(iov_length(request->iov, (int)request->count), request->length);
 	guint max = (guint)MIN(STATUS_DESCRIPTORS,
 			       MAX(room, STATUS_HEADER + STATUS_DESCRIPTOR) / STATUS_DESCRIPTOR);
 	guint64 at = request->offset, end = volume_size(volume), length;

@@ -8,6 +8,7 @@
  * erase is a block erase: there is no key to throw away, and what is asked for is that the data be
  * gone.
  */
+#include "common/bounds.h"
 #include "handler/scsi-private.h"
 
 #include <errno.h>
@@ -89,7 +90,7 @@ RunnerStatus scsi_unmap(ScsiUnit *unit, const ScsiCommand *command, Request *req
 	    !scsi_take(command, header, sizeof header))
 		return sense_refuse(command->sense, sense_parameter_list_length);
 	/* What is left of a descriptor that is cut off is not looked at (SBC). */
-	length = MIN((gsize)get_be(header + 2, 2), list - sizeof header);
+	length = min_u64((gsize)get_be(header + 2, 2), list - sizeof header);
 	length -= length % UNMAP_DESCRIPTOR;
 	if (length / UNMAP_DESCRIPTOR > SCSI_MAX_UNMAP_DESCRIPTORS)
 		return sense_refuse(command->sense, sense_invalid_parameter_list);

@@ -3,6 +3,7 @@
  * INQUIRY.  The page of designators (83h) is left to the runner, which names the unit as the kernel
  * does, and knows its target ports.
  */
+#include "common/bounds.h"
 #include "handler/scsi-private.h"
 
 #include "common/units.h"
@@ -24,7 +25,7 @@ static guint64 allocation_of(const ScsiCommand *command)
 
 static void put_text(guint8 *to, const char *text, gsize length)
 {
-	gsize n = MIN(strlen(text), length);
+	gsize n = min_u64(strlen(text), length);
 
 	memset(to, ' ', length);
 	memcpy(to, text, n);

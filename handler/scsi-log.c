@@ -3,6 +3,7 @@
  * LOG SENSE (supported pages, logical block provisioning, informational exceptions), REQUEST SENSE,
  * and the lists of defects, which are empty.
  */
+#include "common/bounds.h"
 #include "handler/scsi-private.h"
 
 #define LOG_SUPPORTED 0x00
@@ -87,7 +88,7 @@ RunnerStatus scsi_log_sense(ScsiUnit *unit, const ScsiCommand *command, Request 
 		request->call = &provisioning_call;
 		request->data = unit;
 		request->offset = pointer;
-		request->length = MIN(allocation, scsi_data_length(command));
+		request->length = min_u64(allocation, scsi_data_length(command));
 		return RUNNER_LATER;
 	default:
 		return sense_set_cdb_field(command->sense, 2);

@@ -4,6 +4,7 @@
  * software; it lasts until the device is closed.  There is always a write cache, for initiators
  * flush it: turned off, every write would be one.
  */
+#include "common/bounds.h"
 #include "handler/scsi-private.h"
 
 #define DBD 0x08
@@ -89,7 +90,7 @@ static gsize descriptor(const ScsiUnit *unit, guint8 *to, gboolean is_long)
 		put_be(to + 12, unit->block_size, 4);
 		return 16;
 	}
-	put_be(to, MIN(scsi_unit_blocks(unit), G_MAXUINT32), 4);
+	put_be(to, min_u64(scsi_unit_blocks(unit), G_MAXUINT32), 4);
 	put_be(to + 5, unit->block_size, 3);
 	return 8;
 }
@@ -127,7 +128,7 @@ static RunnerStatus answer_pages(const ScsiCommand *command, const Answer *answe
 				 guint64 allocation)
 {
 	IovCursor cursor = iov_cursor(command->iov, (int)command->count);
-	gsize room = MIN(scsi_data_length(command), allocation);
+	gsize room = min_u64(scsi_data_length(command), allocation);
 	gsize length = MIN(answer->length, room);
 
 	iov_copy_in(&cursor, answer->data, length);

@@ -3,6 +3,7 @@
  * The way of a command, up to who carries it out.  The order of the checks is SAM's and SPC's: the
  * opcode, the CDB's fields, the unit's state, what is wrong with this command alone.
  */
+#include "common/bounds.h"
 #include "handler/scsi-private.h"
 
 #include "common/units.h"
@@ -66,7 +67,7 @@ RunnerStatus scsi_answer(const ScsiCommand *command, const void *answer, gsize l
 			 guint64 allocation)
 {
 	IovCursor cursor = iov_cursor(command->iov, (int)command->count);
-	gsize room = MIN(scsi_data_length(command), allocation);
+	gsize room = min_u64(scsi_data_length(command), allocation);
 
 	iov_copy_in(&cursor, answer, MIN(length, room));
 	return RUNNER_OK;
@@ -128,7 +129,7 @@ guint32 scsi_atomic_unit(const ScsiUnit *unit)
 /* The field has eight bits. */
 guint32 scsi_max_compare(const ScsiUnit *unit)
 {
-	return MIN(scsi_max_atomic(unit), G_MAXUINT8);
+	return (guint32)min_u64(scsi_max_atomic(unit), G_MAXUINT8);
 }
 
 /* What is written of any pattern long before the command has to end. */

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "common/backing/faulty.h"
+#include "common/bounds.h"
 #include "common/check.h"
 #include "common/error.h"
 #include "common/logging.h"
@@ -52,7 +53,7 @@ static Backing *new_backing(void)
 static guint64 find_slot(Backing *backing, guint8 value)
 {
 	guint8 slot[BLOCK_SIZE];
-	guint64 end = MIN(backing_size(backing), STARTS + 16 * MIB);
+	guint64 end = min_u64(backing_size(backing), STARTS + 16 * MIB);
 
 	for (guint64 at = STARTS; at < end; at += BLOCK_SIZE) {
 		CHECK_INT(backing_pread(backing, slot, sizeof slot, at), 0);
@@ -177,7 +178,7 @@ static void test_anywhere(const void *data)
 	TestRandom random = test_random_new(test_seed());
 	guint8 slot[BLOCK_SIZE], zeros[BLOCK_SIZE] = {0};
 	guint damaged = 0, seen = 0;
-	guint64 end = MIN(backing_size(origin), STARTS + 8 * MIB);
+	guint64 end = min_u64(backing_size(origin), STARTS + 8 * MIB);
 
 	(void)data;
 	for (guint64 at = STARTS; at < end && !test_failed(); at += BLOCK_SIZE) {

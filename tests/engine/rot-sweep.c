@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "common/bounds.h"
 #include "common/check.h"
 #include "common/error.h"
 #include "common/repair.h"
@@ -34,7 +35,7 @@ Sweep sweep_begin(const Scene *scene, guint64 of, guint64 sample)
 		.copy = rot_copy_new(scene->image),
 		.random = test_random_new(test_seed()),
 		.of = of,
-		.stride = MAX(of / (test_is_instrumented() ? sample / 16 : sample), 1),
+		.stride = max_u64(of / (test_is_instrumented() ? sample / 16 : sample), 1),
 		.n_parts = 1,
 	};
 	char *rest;
@@ -42,10 +43,10 @@ Sweep sweep_begin(const Scene *scene, guint64 of, guint64 sample)
 	signal(SIGALRM, took_too_long);
 	if (!wanted)
 		return sweep;
-	sweep.stride = MAX(g_ascii_strtoull(wanted, &rest, 10), 1);
+	sweep.stride = max_u64(g_ascii_strtoull(wanted, &rest, 10), 1);
 	if (*rest == '/') { /* one part of all */
 		sweep.part = sweep.stride - 1;
-		sweep.n_parts = MAX(g_ascii_strtoull(rest + 1, NULL, 10), 1);
+		sweep.n_parts = max_u64(g_ascii_strtoull(rest + 1, NULL, 10), 1);
 		sweep.stride = 1;
 	}
 	return sweep;

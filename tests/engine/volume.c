@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/backing/faulty.h"
+#include "common/bounds.h"
 #include "common/error.h"
 #include "common/units.h"
 #include "common/wanted.h"
@@ -443,7 +444,7 @@ static void test_memory_bounded(const void *data)
 		if (i % 1000 == 0) {
 			volume_get_info(volume, &info);
 			CHECK(info.cache_nodes * BLOCK_SIZE <= 16 * MIB);
-			most = MAX(most, resident());
+			most = max_u64(most, resident());
 		}
 	}
 	test_note("resident memory grew by %" G_GUINT64_FORMAT " KiB", (most - before) / KIB);

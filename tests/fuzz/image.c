@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/backing/memory.h"
+#include "common/bounds.h"
 #include "common/bytes.h"
 #include "common/check.h"
 #include "common/codec.h"
@@ -88,8 +89,9 @@ static void make_right(Block *block)
 		put_le32(bytes,
 			 crc32c(codec_seed(seed, place_of_bitmap(0)), bytes + 4, BLOCK_SIZE - 4));
 	else if (get_le32(bytes + 12) == FORMAT_RECORD_MAGIC)
-		put_le32(bytes, crc32c(codec_seed(seed, place_of_record(get_le64(bytes + 16))),
-				       bytes + 4, CLAMP(get_le32(bytes + 8), 8, BLOCK_SIZE) - 4));
+		put_le32(bytes,
+			 crc32c(codec_seed(seed, place_of_record(get_le64(bytes + 16))), bytes + 4,
+				clamp_u64(get_le32(bytes + 8), 8, BLOCK_SIZE) - 4));
 }
 
 /* TRUE if a checksum was made to fit. */
@@ -147,7 +149,7 @@ static void use(Backing *memory, gboolean trusted)
 	if (!volume)
 		return;
 	read_all(volume, trusted);
-	volume_discard(volume, 0, MIN(64 * KIB, volume_size(volume)));
+	volume_discard(volume, 0, min_u64(64 * KIB, volume_size(volume)));
 	volume_put_value(volume, 200, 8 * KIB, 4096);
 	volume_flush(volume);
 	volume_close(volume, NULL);

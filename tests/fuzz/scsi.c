@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/bounds.h"
 #include "common/bytes.h"
 #include "common/pool.h"
 #include "common/units.h"
@@ -341,16 +342,16 @@ static gsize take(const guint8 *in, gsize size, Scsi *scsi)
 	if (in[20] & 1)
 		set_address(scsi->cdb, address(in) % (BLOCKS + 64));
 	if (in[20] & 2)
-		length = MIN(blocks_of_data(scsi->cdb) * SECTOR_SIZE, DATA_MAX);
+		length = min_u64(blocks_of_data(scsi->cdb) * SECTOR_SIZE, DATA_MAX);
 	scsi->data = memory;
 	scsi->length = length;
 	/* The command has room for 64 pieces. */
-	scsi->piece = MAX(get_le16(in + 18), length / 60 + 1);
+	scsi->piece = max_u64(get_le16(in + 18), length / 60 + 1);
 	memset(memory, 0, 64); /* where there is less than a header */
 	repeat(in + HEADER, n, length);
 	if (in[20] & 4 && is_inside(address(scsi->cdb), count(scsi->cdb)))
 		memcpy(memory, model + address(scsi->cdb) * SECTOR_SIZE,
-		       MIN(length, count(scsi->cdb) * SECTOR_SIZE));
+		       min_u64(length, count(scsi->cdb) * SECTOR_SIZE));
 	return HEADER + n;
 }
 

@@ -135,9 +135,11 @@ static void begin_any(Command *command, Dev *dev, guint8 opcode, guint8 *memory)
  * that is, is made even if it is answered before (an UNMAP has only the journal to wait for). */
 static void keep_all_threads(Command *reads, guint n, Dev *dev, guint8 *memory)
 {
+	guint workers = 2 * g_get_num_processors();
+
 	for (guint i = 0; i < n; i++)
 		begin_any(&reads[i], dev, 0x28, memory + (gsize)i * 2 * BLOCK);
-	CHECK(kept_for_long(MIN(n, CLAMP(2 * g_get_num_processors(), 4, 16))));
+	CHECK(kept_for_long(MIN(n, CLAMP(workers, 4, 16))));
 }
 
 /* Many more commands than threads; another volume goes on. */

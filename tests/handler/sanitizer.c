@@ -2,7 +2,9 @@
 /*
  * SANITIZE, over a volume in memory: what is left of it, and when it is answered.
  */
+#include <dlfcn.h>
 #include <errno.h>
+#include <time.h>
 
 #include "common/backing/faulty.h"
 #include "common/units.h"
@@ -21,6 +23,38 @@ typedef struct {
 	RunnerStatus status;
 	guint8 sense[RUNNER_SENSE_SIZE];
 } Scene;
+
+/* ---- the clock */
+
+#define EXPORT __attribute__((visibility("default")))
+
+static gint clock_jumps; /* how far it jumps ahead with each reading, us; atomic */
+static gint clock_ahead; /* how far it has, us; atomic */
+
+EXPORT gint64 g_get_monotonic_time(void);
+
+gint64 g_get_monotonic_time(void)
+{
+	gint ahead = g_atomic_int_add(&clock_ahead, g_atomic_int_get(&clock_jumps));
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (gint64)now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000 + ahead;
+}
+
+EXPORT gboolean g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end);
+
+/* Nobody sleeps longer for what the clock said.  Weak: the thread sanitizer's builds have another
+ * one (tests/tsan.c). */
+__attribute__((weak)) gboolean g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end)
+{
+	gboolean (*real)(GCond *, GMutex *, gint64);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "g_cond_wait_until");
+	return real(cond, mutex, end - g_atomic_int_get(&clock_ahead));
+}
+
+/* ---- */
 
 /* The command is the scene. */
 guint8 *runner_command_sense(const RunnerCommand *cmd)
@@ -170,6 +204,52 @@ static void test_slow(const void *data)
 	scene_free(scene); /* ends it */
 }
 
+/* With each reading the clock may be on the other side of what is waited for. */
+static void test_clock(const void *data)
+{
+	const Sanitize overwrite = {.kind = SANITIZE_OVERWRITE, .passes = 12, .pattern = "x"};
+	Scene *scene = scene_new(20 * MIB, SECONDS_20);
+
+	(void)data;
+	g_atomic_int_set(&clock_jumps, 5000);
+	begin(scene, &overwrite);
+	WAIT_FOR(state(scene) == SCSI_NORMAL);
+	g_atomic_int_set(&clock_jumps, 0);
+	if (!test_failed()) /* else it sleeps for good */
+		scene_free(scene);
+}
+
+/* However long the pause that the rate wants: here a week. */
+static void test_end_of_pause(const void *data)
+{
+	const Sanitize overwrite = {.kind = SANITIZE_OVERWRITE, .passes = 1, .pattern = "x"};
+	Scene *scene = scene_new(1, G_USEC_PER_SEC / 10);
+	gint64 begun;
+
+	(void)data;
+	begin(scene, &overwrite);
+	WAIT_FOR(g_atomic_int_get(&scene->unit.progress) > 0);
+	WAIT_FOR(g_atomic_int_get(&scene->answers)); /* by the thread that pauses */
+	begun = g_get_monotonic_time();
+	scene_free(scene);
+	CHECK(g_get_monotonic_time() - begun < 5 * G_USEC_PER_SEC);
+}
+
+/* Of a volume that has failed meanwhile nothing gets free: that must not be answered as done. */
+static void test_failure_late(const void *data)
+{
+	const Sanitize erase = {.kind = SANITIZE_BLOCK_ERASE};
+	Scene *scene = scene_new(0, SECONDS_20);
+
+	(void)data;
+	backing_faulty_fail(scene->faulty, FAULTY_FLUSH, 1, EIO, TRUE, FALSE);
+	begin(scene, &erase);
+	WAIT_FOR(g_atomic_int_get(&scene->answers));
+	CHECK_INT(scene->status, RUNNER_SENSE_SET);
+	CHECK_UINT(scene->sense[12] << 8 | scene->sense[13], 0x3103);
+	scene_free(scene);
+}
+
 /* Freeing the space takes two checkpoints, more than a second here. */
 static void test_slow_disk(const void *data)
 {
@@ -206,6 +286,9 @@ int main(int argc, char **argv)
 	test_add("a block erase leaves zeros, and no space taken", test_erase, NULL);
 	test_add("an overwrite inverts its pattern with each pass", test_overwrite, NULL);
 	test_add("one that takes long is answered meanwhile", test_slow, NULL);
+	test_add("no jump of the clock keeps one from going on", test_clock, NULL);
+	test_add("its pauses end with the device", test_end_of_pause, NULL);
+	test_add("one fails where the volume does after the flush", test_failure_late, NULL);
 	test_add("one ends on a disk that is slow", test_slow_disk, NULL);
 	test_add("one that fails leaves the unit failed", test_failure, NULL);
 	return test_run(argc, argv);

@@ -28,6 +28,22 @@ like "the scripts of the project are found" "$(wc -l <"$WORK/scripts")" '^[4-9][
 check "shellcheck finds nothing" \
 	xargs -a "$WORK/scripts" -n 6 -P 2 shellcheck -x -P SCRIPTDIR -e SC1091,SC2015,SC2119,SC2120,SC2317
 
+# ---- macros
+
+is "no macro that evaluates its arguments twice is given a call" \
+	"$(tests/packages/evaluated-twice cli common fuse-fallback handler tests)" ""
+mkdir "$WORK/twice"
+cat >"$WORK/twice/a.c" <<'END'
+#define SQUARE(x) ((x) * (x))
+int a = MIN(b, c + sizeof(d)); /* MAX(e(), f) */
+int g = CLAMP(b,
+	      h(c), 1);
+int i = SQUARE(j++);
+END
+is "which would be found" "$(tests/packages/evaluated-twice "$WORK/twice" | sed "s,$WORK/,,")" \
+'twice/a.c:3: int g = CLAMP(b,
+twice/a.c:5: int i = SQUARE(j++);'
+
 # ---- man pages
 
 for page in docs/man/*; do

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/power/disk.h"
+#include "common/bounds.h"
 
 #include <errno.h>
 
@@ -124,7 +125,7 @@ static guint64 position_locked(const Disk *disk)
 static void punch(Image *image, guint64 offset, guint64 length)
 {
 	if (offset < image_size(image))
-		image_punch(image, offset, MIN(length, image_size(image) - offset));
+		image_punch(image, offset, min_u64(length, image_size(image) - offset));
 }
 
 /* What is left of a write, or of a part of one: what lies inside the size. */
@@ -136,7 +137,7 @@ static void put(Image *image, const Entry *entry, guint64 offset, gsize length)
 		punch(image, offset, length);
 	else if (offset < image_size(image))
 		image_write(image, data->bytes + (offset - entry->offset), offset,
-			    MIN(length, image_size(image) - offset));
+			    min_u64(length, image_size(image) - offset));
 }
 
 static void apply(Image *image, const Entry *entry)
@@ -468,7 +469,7 @@ guint cutter_go(Cutter *cutter, guint64 cut)
 
 	for (; cutter->cut < cut; cutter->cut++)
 		if (entry_at(cutter, cutter->cut)->kind == ENTRY_FLUSH)
-			covers = MAX(covers, entry_at(cutter, cutter->cut)->offset);
+			covers = max_u64(covers, entry_at(cutter, cutter->cut)->offset);
 	for (; cutter->covered < covers; cutter->covered++)
 		apply(cutter->durable, entry_at(cutter, cutter->covered));
 	cutter->changes = 0;

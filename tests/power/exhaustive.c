@@ -8,6 +8,7 @@
  * operation (see below); a disk by a sequence and how it was cut (trial.h).  `--replay NAME` makes
  * one disk again and tries it.
  */
+#include "common/bounds.h"
 #include "common/format.h"
 #include "tests/power/session.h"
 #include "tests/power/trial.h"
@@ -77,7 +78,7 @@ static void write_unaligned(Session *session)
 
 static void write_long(Session *session)
 {
-	session_write(session, 0, 3, MIN(2048, session_size(session) - 3));
+	session_write(session, 0, 3, (guint)min_u64(2048, session_size(session) - 3));
 }
 
 static void overwrite(Session *session)
@@ -286,7 +287,7 @@ static gboolean record(Session *session, const Start *start, const char *letters
 			from = disk_now(session->disk).position;
 		run_operation(session, letters[i]);
 	}
-	*ret_from = MAX(from, disk_forgotten(session->disk));
+	*ret_from = max_u64(from, disk_forgotten(session->disk));
 	*ret_to = disk_now(session->disk).position;
 	session_stop(session);
 	return !session->failed;

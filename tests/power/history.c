@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/power/history.h"
 
+#include "common/bounds.h"
 #include "common/bytes.h"
 
 #define SECTORS_PER_BLOCK (BLOCK_SIZE / SECTOR_SIZE)
@@ -164,7 +165,7 @@ static guint64 sure_tick(const History *history, guint64 cut)
 
 	for (guint i = 0; i < history->ops->len; i++)
 		if (op_at(history, i)->kind == OP_FLUSH && op_at(history, i)->ended.position <= cut)
-			tick = MAX(tick, op_at(history, i)->begun.tick);
+			tick = max_u64(tick, op_at(history, i)->begun.tick);
 	return tick;
 }
 

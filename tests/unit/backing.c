@@ -11,6 +11,7 @@
 #include "common/backing/faulty.h"
 #include "common/backing/file.h"
 #include "common/backing/memory.h"
+#include "common/bounds.h"
 #include "common/bytes.h"
 #include "common/units.h"
 #include "tests/harness.h"
@@ -124,7 +125,7 @@ static int cut(TestRandom *random, guint8 *data, gsize length, struct iovec *iov
 	int n = 0;
 
 	for (; n < max - 1 && length; n++) {
-		gsize piece = MIN(test_random_below(random, 600), length);
+		gsize piece = min_u64(test_random_below(random, 600), length);
 
 		iov[n] = (struct iovec){.iov_base = data, .iov_len = piece};
 		data += piece;
