@@ -18,6 +18,7 @@
 #include "cli/frontend-tcmu.h"
 #include "cli/process.h"
 #include "common/autofd.h"
+#include "common/claim.h"
 #include "common/error.h"
 
 static const char *words(Frontend frontend)
@@ -236,7 +237,8 @@ static gboolean attach_locked(const Config *config, const VolumeName *name, cons
 	case ATTACHMENT_NONE:
 		break;
 	}
-	return attach_anew(places, &facts, wanted, error);
+	return claim_check(config, facts.uuid, places->text, error) &&
+	       attach_anew(places, &facts, wanted, error);
 }
 
 /* For the unit that brings back what a crash took away, but not what was detached meanwhile. */

@@ -14,12 +14,14 @@
 #include <unistd.h>
 
 #include "common/backing/file.h"
+#include "common/claim.h"
 #include "common/error.h"
 #include "common/files.h"
 #include "common/format.h"
 #include "common/json.h"
 #include "common/logging.h"
 #include "common/names.h"
+#include "common/superblock.h"
 #include "common/units.h"
 
 #define SUFFIX ".vol"
@@ -388,21 +390,76 @@ gboolean pool_volume_create(const Config *config, const VolumeName *name,
 
 /* ---- opening, deleting */
 
+static Backing *open_backing(const Config *config, const VolumeName *name, BackingFileFlags flags,
+			     GError **error)
+{
+	g_autofree char *path = existing_path(config, name, error);
+	Backing *backing = path ? backing_file_open(path, flags, error) : NULL;
+
+	if (!backing)
+		fail("open", name, error);
+	return backing;
+}
+
 Volume *pool_volume_open(const Config *config, const VolumeName *name, VolumeOpenFlags flags,
 			 GError **error)
 {
-	g_autofree char *path = existing_path(config, name, error);
 	g_autofree char *text = volume_name_format(name);
-	Backing *backing = NULL;
+	Backing *backing = open_backing(
+		config, name, flags & VOLUME_OPEN_READ_ONLY ? BACKING_FILE_READ_ONLY : 0, error);
 
-	if (path)
-		backing = backing_file_open(
-			path, flags & VOLUME_OPEN_READ_ONLY ? BACKING_FILE_READ_ONLY : 0, error);
-	if (!backing) {
+	return backing ? volume_open(backing, text, flags, error) : NULL;
+}
+
+/* Of a volume that somebody serves, also what as. */
+static void explain_busy(const Config *config, const char *uuid, GError **error)
+{
+	g_autofree char *as = claim_holder_as(config, uuid);
+	g_autofree char *text = as && error ? g_strdup((*error)->message) : NULL;
+
+	if (!text)
+		return;
+	g_clear_error(error);
+	error_set(error, STORAGEOS_ERROR_BUSY, "%s: it is %s already", text, as);
+}
+
+/* The lock of the volume's file first: its UUID may change before, and who has that file is told
+ * before who has its UUID. */
+static Claim *claim_backing(const Config *config, Backing *backing, const char *text,
+			    const char *as, GError **error)
+{
+	gboolean locked = backing_lock(backing, TRUE, error);
+	char uuid[UUID_TEXT];
+	SuperblockPair pair;
+
+	if (!superblock_load(backing, &pair, locked ? error : NULL))
+		return NULL;
+	uuid_format(pair.current.uuid, uuid);
+	if (locked)
+		return claim_take(config, uuid, text, as, error);
+	explain_busy(config, uuid, error);
+	return NULL;
+}
+
+Volume *pool_volume_serve(const Config *config, const VolumeName *name, const char *as,
+			  GError **error)
+{
+	g_autofree char *text = volume_name_format(name);
+	g_autoptr(Backing) backing = open_backing(config, name, 0, error);
+	g_autoptr(Claim) claim = NULL;
+	Volume *volume;
+
+	if (!backing)
+		return NULL;
+	claim = claim_backing(config, backing, text, as, error);
+	if (!claim) {
 		fail("open", name, error);
 		return NULL;
 	}
-	return volume_open(backing, text, flags, error);
+	volume = volume_open(g_steal_pointer(&backing), text, 0, error);
+	if (volume)
+		volume_keep(volume, g_steal_pointer(&claim), (GDestroyNotify)claim_release);
+	return volume;
 }
 
 static gboolean has_superblock(Backing *backing, GError **error)

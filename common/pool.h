@@ -55,5 +55,11 @@ gboolean pool_volume_create(const Config *config, const VolumeName *name,
 Volume *pool_volume_open(const Config *config, const VolumeName *name, VolumeOpenFlags flags,
 			 GError **error);
 
+/* The same, to serve it: takes the claim to its UUID (claim.h), and has it until the volume is closed.
+ * BUSY where a copy of it is served, too.  `as`: what it is served as, for the messages of others;
+ * may be NULL. */
+Volume *pool_volume_serve(const Config *config, const VolumeName *name, const char *as,
+			  GError **error);
+
 /* Deletes one that nobody has open (BUSY otherwise); a block device loses its superblocks. */
 gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError **error);

@@ -26,6 +26,8 @@ struct Volume {
 	Ranges ranges;
 	guint64 checksum_errors; /* atomic */
 	LoggingLimit bad_blocks;
+	gpointer held;           /* as long as it is open; NULL: nothing */
+	GDestroyNotify release;  /* of that */
 	GList link;              /* of the open volumes, who share the node cache */
 
 	Lock flush_lock;

@@ -159,6 +159,8 @@ static void volume_free(Volume *volume)
 	ranges_clear(&volume->ranges);
 	lock_clear(&volume->flush_lock);
 	g_cond_clear(&volume->flushed);
+	if (volume->held)
+		volume->release(volume->held);
 	g_free(volume);
 }
 
@@ -216,6 +218,12 @@ Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, G
 	}
 	volume_free(volume);
 	return NULL;
+}
+
+void volume_keep(Volume *volume, gpointer held, GDestroyNotify release)
+{
+	volume->held = held;
+	volume->release = release;
 }
 
 gboolean volume_close(Volume *volume, GError **error)

@@ -95,6 +95,9 @@ gboolean volume_format(Backing *backing, const VolumeParameters *parameters, GEr
  * CORRUPT, UNSUPPORTED (a newer format), IO, NO_SPACE. */
 Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, GError **error);
 
+/* Has `release(held)` called when the volume is gone and nothing more is written; once. */
+void volume_keep(Volume *volume, gpointer held, GDestroyNotify release);
+
 /* Checkpoints and closes; no call may be running.  The volume is gone either way; FALSE says that
  * the last checkpoint failed, and that what was not flushed may be lost.  NULL is allowed. */
 gboolean volume_close(Volume *volume, GError **error);

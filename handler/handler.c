@@ -68,7 +68,10 @@ static int handle_open(RunnerDevice *dev, bool reopen)
 	g_autoptr(GError) error = NULL;
 	const char *cfgstring = runner_device_cfgstring(dev);
 	guint32 block_size = runner_device_block_size(dev);
+	g_autofree char *directory = runner_device_directory(dev);
+	g_autofree char *backstore = directory ? g_path_get_basename(directory) : NULL;
 	const OpeningDevice opening = {.cfgstring = cfgstring,
+				       .backstore = backstore,
 				       .size = runner_device_blocks(dev) * block_size,
 				       .block_size = block_size,
 				       .served_before = reopen || runner_device_served_before(dev)};

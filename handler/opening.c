@@ -6,6 +6,7 @@
 
 struct Opening {
 	CfgString *cfgstring;
+	char *as; /* what its volume is served as; NULL: not known */
 	Config *config;
 	char *name;
 	VolumeParameters parameters; /* of the device, and so of a volume that is made for it */
@@ -19,6 +20,8 @@ Opening *opening_new(const OpeningDevice *device, GError **error)
 	opening->parameters.size = device->size;
 	opening->parameters.logical_block_size = device->block_size;
 	opening->served_before = device->served_before;
+	if (device->backstore)
+		opening->as = g_strconcat("the backstore ", device->backstore, NULL);
 	opening->cfgstring = cfgstring_parse(device->cfgstring, error);
 	if (!opening->cfgstring)
 		return NULL;
@@ -37,6 +40,7 @@ void opening_free(Opening *opening)
 	cfgstring_free(opening->cfgstring);
 	config_free(opening->config);
 	g_free(opening->name);
+	g_free(opening->as);
 	g_free(opening);
 }
 
@@ -71,7 +75,7 @@ static Volume *open_or_create(const Opening *opening, gboolean first, GError **e
 {
 	const VolumeName *name = opening->cfgstring->volume;
 	g_autoptr(GError) reason = NULL;
-	Volume *volume = pool_volume_open(opening->config, name, 0, &reason);
+	Volume *volume = pool_volume_serve(opening->config, name, opening->as, &reason);
 
 	if (volume)
 		return volume;
@@ -84,7 +88,7 @@ static Volume *open_or_create(const Opening *opening, gboolean first, GError **e
 		return NULL;
 	log_info("%s: made a new volume of %" G_GUINT64_FORMAT " bytes, as its cfgstring says",
 		 opening->name, opening->parameters.size);
-	return pool_volume_open(opening->config, name, 0, error);
+	return pool_volume_serve(opening->config, name, opening->as, error);
 }
 
 static gboolean check_fits(const Opening *opening, const Volume *volume, GError **error)

@@ -9,6 +9,7 @@
 
 typedef struct {
 	const char *cfgstring;
+	const char *backstore; /* its name; NULL: not known */
 	guint64 size;		/* the device's, bytes */
 	guint32 block_size;	/* the device's */
 	gboolean served_before; /* the device has been served before: its volume must be there */

@@ -47,7 +47,8 @@ is "the histogram holds every request" \
 is "nothing in flight" "$(stat_of in_flight)" 0
 is "front end" "$(stat_of frontend)" fuse
 is "process" "$(stat_of pid)" "$(<"$WORK/pid")"
-is "the file that is open" "$(stat_of '"\(.device) \(.inode)"')" "$(stat -c '%d %i' "$POOL/db.vol")"
+is "the file that is open: its device" "$(stat_of device)" "$(stat -c %d "$POOL/db.vol")"
+is "and its inode" "$(stat_of inode)" "$(stat -c %i "$POOL/db.vol")"
 is "size" "$(stat_of space.size)" $((64 << 20))
 is "data" "$(stat_of space.data)" $((1 << 20))
 # shellcheck disable=SC2016 # the variable is jq's

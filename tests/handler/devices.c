@@ -75,6 +75,37 @@ static void test_open_compares(const void *data)
 	dev_remove(&dev);
 }
 
+static gboolean copy_volume(const char *from, const char *to)
+{
+	g_autofree char *source = fixture_path(from, ".vol"), *copy = fixture_path(to, ".vol");
+	g_autofree char *content = NULL;
+	gsize length;
+
+	return CHECK(g_file_get_contents(source, &content, &length, NULL)) &&
+	       CHECK(g_file_set_contents(copy, content, (gssize)length, NULL));
+}
+
+/* Two disks of one serial number are one disk to initiators. */
+static void test_copy(const void *data)
+{
+	Dev dev, copy;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "first"));
+	dev_remove(&dev);
+	REQUIRE(copy_volume("first", "second"));
+	REQUIRE(dev_open(&dev, "first"));
+	dev_init(&copy, "storageos/second", SIZE);
+	CHECK_INT(dev_add(&copy), -EBUSY);
+	CHECK(log_has("open volume 'default/second': it has the UUID of default/first, which process"));
+	CHECK(log_has("uuid=new)"));
+	dev_remove(&dev);
+	CHECK_INT(dev_add(&copy), 0);
+	dev_init(&dev, "storageos/first", SIZE);
+	CHECK_INT(dev_add(&dev), -EBUSY);
+	dev_remove(&copy);
+}
+
 /* What 1.3 sets after open(), and cannot be set then, and what its candidates do not have. */
 static gboolean is_1_3(void)
 {
@@ -338,6 +369,7 @@ void devices_tests(void)
 	test_add("check_config looks at syntax only", test_check_config, NULL);
 	test_add("open refuses what is not there", test_open_refuses, NULL);
 	test_add("open refuses another size, block size, process", test_open_compares, NULL);
+	test_add("of a volume and its copy one is open", test_copy, NULL);
 	test_add("open sets the limits", test_limits, NULL);
 	test_add("a device may have blocks of 4096 bytes", test_large_blocks, NULL);
 	test_add("reconfig answers what it cannot do", test_reconfig, NULL);
