@@ -8,7 +8,7 @@ static Json *texts(const GPtrArray *list)
 	Json *array = json_object_new_array();
 
 	for (guint i = 0; i < list->len; i++)
-		json_object_array_add(array, json_object_new_string(g_ptr_array_index(list, i)));
+		json_object_array_add(array, json_text_new(g_ptr_array_index(list, i)));
 	return array;
 }
 

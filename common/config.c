@@ -134,17 +134,36 @@ static const struct {
 
 /* ---- the file */
 
-/* Without blanks around it.  (GLib returns a text with its error where an escape is none.) */
+/* As GLib reads a string of a key file, but for that the text may be of any bytes: a path is no
+ * text. NULL where an escape is none. */
+static char *unescape(const char *value)
+{
+	static const char letters[] = "sntr\\", meanings[] = " \n\t\r\\";
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	for (; *value; value++) {
+		const char *letter = *value == '\\' ? value + 1 : NULL;
+
+		if (letter && (!*letter || !strchr(letters, *letter)))
+			return NULL;
+		g_string_append_c(text,
+				  letter ? meanings[strchr(letters, *letter) - letters] : *value);
+		if (letter)
+			value++;
+	}
+	return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+/* Without blanks around it. */
 static char *get_text(GKeyFile *file, const char *group, const char *key, GError **error)
 {
-	g_autoptr(GError) problem = NULL;
-	g_autofree char *text = g_key_file_get_string(file, group, key, &problem);
+	g_autofree char *value = g_key_file_get_value(file, group, key, error);
+	char *text = value ? unescape(value) : NULL;
 
-	if (problem) {
-		g_propagate_error(error, g_steal_pointer(&problem));
-		return NULL;
-	}
-	return g_strstrip(g_steal_pointer(&text));
+	if (value && !text)
+		error_set(error, STORAGEOS_ERROR_INVALID,
+			  "key '%s' of [%s]: '%s' has an escape that is none", key, group, value);
+	return text ? g_strstrip(text) : NULL;
 }
 
 static gboolean load_key(Config *config, GKeyFile *file, const char *key, GError **error)

@@ -3,12 +3,15 @@
  * json-c with this project's clean-up, and the few things done with it everywhere.
  *
  * The _get_ functions check the type: what is missing or of another type gives NULL, 0 or FALSE.
- * The _add_ functions leave a member out where its text is NULL.
+ * The _add_ functions leave a member out where its text is NULL.  JSON is UTF-8: of any other text
+ * each byte that is no part of a character becomes \xNN.
  */
 #pragma once
 
 #include <glib.h>
 #include <json-c/json.h>
+
+#include "common/text.h"
 
 typedef struct json_object Json;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Json, json_object_put)
@@ -61,10 +64,17 @@ static inline Json *json_get_list(Json *object, const char *key)
 	return json_get_typed(object, key, json_type_array);
 }
 
+static inline Json *json_text_new(const char *text)
+{
+	g_autofree char *printable = g_utf8_validate(text, -1, NULL) ? NULL : text_printable(text);
+
+	return json_object_new_string(printable ? printable : text);
+}
+
 static inline void json_add_text(Json *object, const char *key, const char *text)
 {
 	if (text)
-		json_object_object_add(object, key, json_object_new_string(text));
+		json_object_object_add(object, key, json_text_new(text));
 }
 
 static inline void json_add_number(Json *object, const char *key, guint64 number)

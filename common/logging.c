@@ -3,13 +3,17 @@
 
 #include <stdio.h>
 
+#include "common/text.h"
+
 #define LIMIT_LINES 10
 #define LIMIT_SECONDS 5
 
 static void sink_stderr(LoggingLevel level, const char *line)
 {
+	g_autofree char *printable = text_printable(line);
+
 	(void)level;
-	fprintf(stderr, "storageos: %s\n", line);
+	fprintf(stderr, "storageos: %s\n", printable);
 }
 
 static LoggingSink current_sink = sink_stderr;

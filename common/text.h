@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Text from outside (arguments, paths, lines of other programs) as it may be shown: on a terminal,
+ * in a log, in JSON and over D-Bus, which take UTF-8 only.
+ */
+#pragma once
+
+#include <glib.h>
+
+/* The text with each byte that is no part of a UTF-8 character, and each control character's,
+ * written as \xNN: "d\xffb", "\x1b[2J".  The rest stays as it is.  Free the result. */
+char *text_printable(const char *text);
+
+/* Whether it is UTF-8 without control characters, so that text_printable() would change nothing. */
+gboolean text_is_printable(const char *text);
