@@ -6,9 +6,12 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/output.h"
+#include "common/text.h"
 #include "common/units.h"
 
 static gboolean progress_shown;
+static char *did;
 
 void cli_progress(const char *format, ...)
 {
@@ -35,9 +38,10 @@ G_GNUC_PRINTF(1, 0)
 static void say(const char *format, va_list args)
 {
 	g_autofree char *line = g_strdup_vprintf(format, args);
+	g_autofree char *printable = text_printable(g_strdelimit(g_strchomp(line), "\n\r\t", ' '));
 
 	cli_progress_end();
-	fprintf(stderr, "storageos: %s\n", g_strdelimit(g_strchomp(line), "\n\r", ' '));
+	fprintf(stderr, "storageos: %s\n", printable);
 }
 
 void cli_say(const char *format, ...)
@@ -81,6 +85,48 @@ void cli_print_json(Json *object)
 	fputs(text, stdout);
 }
 
+void cli_did(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	g_free(did);
+	did = g_strdup_vprintf(format, args);
+	va_end(args);
+}
+
+void cli_report(const Cli *cli, Json *object, const char *format, ...)
+{
+	g_autoptr(Json) owned = object;
+	va_list args;
+
+	va_start(args, format);
+	g_free(did);
+	did = g_strdup_vprintf(format, args);
+	va_end(args);
+	cli_progress_end();
+	if (cli->quiet)
+		return;
+	if (cli->json)
+		cli_print_json(owned);
+	else
+		puts(did);
+}
+
+int cli_end(int status)
+{
+	g_autofree char *line = g_steal_pointer(&did);
+	g_autoptr(GError) error = NULL;
+
+	if (output_end(&error))
+		return status;
+	if (!line && output_reader_left())
+		output_die_of_reader();
+	cli_say("%s%s%s", line ? line : "",
+		line ? "; this is done, and could not be printed: " : "", error->message);
+	return CLI_FAILED;
+}
+
 /* What this program starts reads the same configuration. */
 static void hand_down(const char *config_file)
 {
@@ -89,24 +135,47 @@ static void hand_down(const char *config_file)
 	g_setenv("STORAGEOS_CONFIG", path ? path : config_file, TRUE);
 }
 
+typedef struct {
+	char *config_file;
+	gboolean help;
+} CommonOptions;
+
 static gboolean parse_options(const Verb *verb, const GOptionEntry *own, Cli *cli,
-			      char **ret_config_file, int *argc, char ***argv, GError **error)
+			      CommonOptions *options, int *argc, char ***argv, GError **error)
 {
 	const GOptionEntry common[] = {
-		{"config", 0, 0, G_OPTION_ARG_FILENAME, ret_config_file,
+		{"config", 0, 0, G_OPTION_ARG_FILENAME, &options->config_file,
 		 "Configuration (default: $STORAGEOS_CONFIG or " CONFIG_DEFAULT_FILE ")", "FILE"},
 		{"json", 0, 0, G_OPTION_ARG_NONE, &cli->json, "Print JSON", NULL},
-		{G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &cli->arguments, NULL,
+		{"quiet", 'q', 0, G_OPTION_ARG_NONE, &cli->quiet, "Do not print what has been done",
+		 NULL},
+		{"help", 'h', 0, G_OPTION_ARG_NONE, &options->help, "This", NULL},
+		{G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &cli->arguments, NULL,
 		 verb->arguments},
 		{0},
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
 
+	g_option_context_set_help_enabled(context, FALSE);
 	g_option_context_set_summary(context, verb->summary);
 	if (own)
 		g_option_context_add_main_entries(context, own, NULL);
 	g_option_context_add_main_entries(context, common, NULL);
-	return g_option_context_parse(context, argc, argv, error);
+	if (!g_option_context_parse(context, argc, argv, error))
+		return FALSE;
+	if (options->help)
+		output_help(context);
+	return TRUE;
+}
+
+static gboolean count_arguments(Cli *cli, const Verb *verb, guint min, guint max)
+{
+	cli->n_arguments = cli->arguments ? g_strv_length(cli->arguments) : 0;
+	if (cli->n_arguments >= min && cli->n_arguments <= max)
+		return TRUE;
+	cli_usage("%s: too %s arguments (usage: storageos %s %s)", verb->name,
+		  cli->n_arguments < min ? "few" : "many", verb->name, verb->arguments);
+	return FALSE;
 }
 
 gboolean cli_start(Cli *ret_cli, const Verb *verb, const GOptionEntry *own, guint min, guint max,
@@ -115,21 +184,21 @@ gboolean cli_start(Cli *ret_cli, const Verb *verb, const GOptionEntry *own, guin
 	g_autofree char *program = g_strconcat("storageos ", verb->name, NULL);
 	g_autofree char *config_file = NULL;
 	g_autoptr(GError) error = NULL;
+	CommonOptions options = {0};
 	g_auto(Cli) cli = {0};
 
 	g_set_prgname(program);
 	*ret_status = CLI_USAGE;
-	if (!parse_options(verb, own, &cli, &config_file, &argc, &argv, &error)) {
+	if (!parse_options(verb, own, &cli, &options, &argc, &argv, &error)) {
 		cli_usage("%s: %s (see: storageos %s --help)", verb->name, error->message,
 			  verb->name);
 		return FALSE;
 	}
-	cli.n_arguments = cli.arguments ? g_strv_length(cli.arguments) : 0;
-	if (cli.n_arguments < min || cli.n_arguments > max) {
-		cli_usage("%s: too %s arguments (usage: storageos %s %s)", verb->name,
-			  cli.n_arguments < min ? "few" : "many", verb->name, verb->arguments);
+	config_file = options.config_file;
+	if (options.help)
+		*ret_status = CLI_DONE;
+	if (options.help || !count_arguments(&cli, verb, min, max))
 		return FALSE;
-	}
 	if (config_file)
 		hand_down(config_file);
 	cli.config = config_load(config_file, &error);

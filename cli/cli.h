@@ -3,7 +3,8 @@
  * What every verb of `storageos` shares: options, the configuration, errors, output.
  *
  * A verb is one file, cmd-VERB.c, with one function.  It prints data on standard output and
- * everything else on standard error; an error is one line.
+ * everything else on standard error; an error is one line.  It returns the exit status, and prints
+ * to stdio: whether that was taken is asked once, by cli_end().
  */
 #pragma once
 
@@ -25,14 +26,15 @@ typedef struct {
 /* A verb's command line, taken apart. */
 typedef struct {
 	Config *config;
-	gboolean json;
+	gboolean json, quiet;
 	char **arguments; /* what is no option, NULL at the end */
 	guint n_arguments;
 } Cli;
 
-/* Reads the options (`own`, may be NULL, and those of every verb: --config, --json if `json`) and
- * the configuration; `min` to `max` arguments may be left.  On FALSE the error is printed and
- * *ret_status is what the verb returns. */
+/* Reads the options (`own`, may be NULL, and those of every verb: --config, --json, --quiet,
+ * --help) and the configuration; `min` to `max` arguments may be left.  On FALSE the error, or the
+ * help, is printed and *ret_status is what the verb returns.  Arguments are bytes, in every locale:
+ * of `own` use G_OPTION_ARG_FILENAME for text, which GLib leaves alone. */
 gboolean cli_start(Cli *ret_cli, const Verb *verb, const GOptionEntry *own, guint min, guint max,
 		   int argc, char **argv, int *ret_status);
 void cli_clear(Cli *cli);
@@ -49,6 +51,18 @@ gboolean cli_volume_size(const char *verb, const char *text, guint64 *ret_size);
 void cli_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 void cli_print_json(Json *object);
+
+/* What a verb that changes something has done, in one line without the program's name.  It is data:
+ * printed on standard output, or `object` where JSON is wanted, or neither with --quiet.  Where
+ * that cannot be printed cli_end() says the line on standard error.  Takes the object. */
+void cli_report(const Cli *cli, Json *object, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+/* The same line, for what prints its data itself. */
+void cli_did(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* The last thing of the program: whether standard output has taken everything.  Returns the exit
+ * status, `status` or CLI_FAILED. */
+int cli_end(int status);
 
 /* On a terminal: what is being done, in a line that the next one replaces.  Nothing elsewhere. */
 void cli_progress(const char *format, ...) G_GNUC_PRINTF(1, 2);

@@ -173,6 +173,7 @@ static void report(const Places *places, const char *how, Frontend frontend, con
 				reason ? ", because: " : "", reason ? reason : "");
 	g_autoptr(Json) object = json_wanted ? json_object_new_object() : NULL;
 
+	cli_did("attach %s: %s as %s", places->text, how, places->link);
 	cli_say("%s", line);
 	syslog(LOG_INFO, "%s", line);
 	if (!object) {
@@ -271,7 +272,7 @@ static int run(int argc, char **argv)
 	gboolean only_again = FALSE;
 	const GOptionEntry options[] = {
 		{"again", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &only_again, NULL, NULL},
-		{"frontend", 0, 0, G_OPTION_ARG_STRING, &frontend,
+		{"frontend", 0, 0, G_OPTION_ARG_FILENAME, &frontend,
 		 "auto, tcmu or fuse (default: the configuration's)", "FRONTEND"},
 		{0},
 	};

@@ -55,7 +55,7 @@ static void add_lines(Json *object, const char *key, const GPtrArray *lines)
 
 	for (guint i = 0; i < lines->len; i++)
 		json_object_array_add(list,
-				      json_object_new_string(g_ptr_array_index(lines, i)));
+				      json_text_new(g_ptr_array_index(lines, i)));
 	json_object_object_add(object, key, list);
 }
 
@@ -199,6 +199,8 @@ static int print_repaired(const Checking *checking, const RepairPlan *plan, gboo
 
 	if (!result)
 		return failed(checking, error);
+	if (done && plan->actions->len)
+		cli_did("check %s: repaired", checking->text);
 	json_add_text(object, "volume", checking->text);
 	json_add_flag(object, "repaired", done);
 	add_lines(object, "actions", plan->actions);

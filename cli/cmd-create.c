@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
+#include "cli/facts.h"
+#include "common/units.h"
 
 static gboolean read_parameters(const char *size, gint block_size, VolumeParameters *parameters)
 {
@@ -17,13 +19,29 @@ static gboolean read_parameters(const char *size, gint block_size, VolumeParamet
 	return TRUE;
 }
 
+static void report(const Cli *cli, const VolumeName *name, guint64 size)
+{
+	g_autofree char *text = volume_name_format(name);
+	g_autofree char *size_text = size_format(size);
+	Json *object = json_object_new_object();
+	g_auto(Facts) facts = {0};
+
+	/* Somebody may have deleted it by now. */
+	facts_read(cli->config, name, &facts, NULL);
+	json_add_text(object, "volume", text);
+	json_add_text(object, "uuid", facts.path ? facts.uuid : NULL);
+	json_add_text(object, "path", facts.path);
+	json_add_number(object, "size", size);
+	cli_report(cli, object, "%s: created, %s", text, size_text);
+}
+
 static int run(int argc, char **argv)
 {
 	g_autofree char *size = NULL;
 	gboolean force = FALSE;
 	gint block_size = 512;
 	const GOptionEntry options[] = {
-		{"size", 's', 0, G_OPTION_ARG_STRING, &size, "Its size, 1MiB to 64TiB", "SIZE"},
+		{"size", 's', 0, G_OPTION_ARG_FILENAME, &size, "Its size, 1MiB to 64TiB", "SIZE"},
 		{"block-size", 0, 0, G_OPTION_ARG_INT, &block_size,
 		 "Logical block size, 512 (default) or 4096", "BYTES"},
 		{"force", 0, 0, G_OPTION_ARG_NONE, &force, "Overwrite what a block device may hold",
@@ -48,6 +66,7 @@ static int run(int argc, char **argv)
 		return cli_usage("create: %s", error->message);
 	if (!pool_volume_create(cli.config, name, &parameters, force, &error))
 		return cli_failed(error);
+	report(&cli, name, parameters.size);
 	return CLI_DONE;
 }
 

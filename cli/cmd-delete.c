@@ -26,9 +26,20 @@ static gboolean delete_locked(const Config *config, const VolumeName *name, GErr
 	return lock >= 0 && delete_detached(config, name, places, error);
 }
 
+static void report(const Cli *cli, const VolumeName *name, const char *path)
+{
+	g_autofree char *text = volume_name_format(name);
+	Json *object = json_object_new_object();
+
+	json_add_text(object, "volume", text);
+	json_add_text(object, "path", path);
+	cli_report(cli, object, "%s: deleted", text);
+}
+
 static int run(int argc, char **argv)
 {
 	g_autoptr(VolumeName) name = NULL;
+	g_autofree char *path = NULL;
 	g_autoptr(GError) error = NULL;
 	g_auto(Cli) cli = {0};
 	int status;
@@ -38,7 +49,11 @@ static int run(int argc, char **argv)
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("delete: %s", error->message);
-	return delete_locked(cli.config, name, &error) ? CLI_DONE : cli_failed(error);
+	path = pool_volume_path(cli.config, name, NULL);
+	if (!delete_locked(cli.config, name, &error))
+		return cli_failed(error);
+	report(&cli, name, path);
+	return CLI_DONE;
 }
 
 const Verb verb_delete = {"delete", "NAME", "delete a volume that is not attached", run};

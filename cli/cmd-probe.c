@@ -233,7 +233,7 @@ static int run(int argc, char **argv)
 	const GOptionEntry options[] = {
 		{"root", 0, 0, G_OPTION_ARG_FILENAME, &root,
 		 "Another root: an image's, a container's host's", "DIR"},
-		{"kernel", 0, 0, G_OPTION_ARG_STRING, &kernel,
+		{"kernel", 0, 0, G_OPTION_ARG_FILENAME, &kernel,
 		 "Which kernel of a root (default: the newest)", "RELEASE"},
 		{0},
 	};

@@ -169,26 +169,21 @@ static gboolean resize_locked(Resizing *resizing, GError **error)
 	return FALSE;
 }
 
-static void print(const Resizing *resizing, gboolean as_json)
+static void report(const Cli *cli, const Resizing *resizing)
 {
-	g_autoptr(Json) object = json_object_new_object();
+	Json *object = json_object_new_object();
 	g_autofree char *size = size_format(resizing->size);
 	g_autofree char *before = size_format(resizing->before);
 	g_autofree char *cut_off = size_format(resizing->cut_off.bytes);
 
-	cli_progress_end();
-	if (!as_json) {
-		printf("%s: %s, was %s%s%s%s\n", resizing->places->text, size, before,
-		       resizing->cut_off.bytes ? "; " : "", resizing->cut_off.bytes ? cut_off : "",
-		       resizing->cut_off.bytes ? " of data cut off" : "");
-		return;
-	}
 	json_add_text(object, "volume", resizing->places->text);
 	json_add_number(object, "size", resizing->size);
 	json_add_number(object, "before", resizing->before);
 	json_add_number(object, "cut_off", resizing->cut_off.bytes);
 	json_add_text(object, "frontend", resizing->frontend);
-	cli_print_json(object);
+	cli_report(cli, object, "%s: %s, was %s%s%s%s", resizing->places->text, size, before,
+		   resizing->cut_off.bytes ? "; " : "", resizing->cut_off.bytes ? cut_off : "",
+		   resizing->cut_off.bytes ? " of data cut off" : "");
 }
 
 static gboolean resize(Resizing *resizing, GError **error)
@@ -230,7 +225,7 @@ static int run(int argc, char **argv)
 	resizing.force = force;
 	if (!resize(&resizing, &error))
 		return cli_failed(error);
-	print(&resizing, cli.json);
+	report(&cli, &resizing);
 	return CLI_DONE;
 }
 

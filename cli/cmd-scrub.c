@@ -96,6 +96,11 @@ static void print_status(const Scrubbing *scrubbing, Json *status)
 
 static int print_result(const Scrubbing *scrubbing, Json *status)
 {
+	if (json_get_flag(status, "complete"))
+		cli_did("scrub %s: scrubbed, %" G_GINT64_FORMAT " errors, %" G_GINT64_FORMAT
+			" copies repaired",
+			scrubbing->text, json_get_number(status, "errors"),
+			json_get_number(status, "repaired"));
 	print_status(scrubbing, status);
 	return json_get_flag(status, "complete") && !json_get_number(status, "errors") ? CLI_DONE
 										    : CLI_FAILED;
@@ -189,6 +194,8 @@ static int tell(const Scrubbing *scrubbing, const char *action)
 
 	if (!status)
 		return failed(scrubbing, error);
+	if (!strcmp(action, "stop"))
+		cli_did("scrub %s: stopped", scrubbing->text);
 	print_status(scrubbing, status);
 	return CLI_DONE;
 }
@@ -201,6 +208,7 @@ static int scrub(const Scrubbing *scrubbing, gboolean background)
 	if (status) {
 		if (!background)
 			return follow(scrubbing, status);
+		cli_did("scrub %s: begun", scrubbing->text);
 		print_status(scrubbing, status);
 		return CLI_DONE;
 	}
@@ -223,7 +231,7 @@ static int run(int argc, char **argv)
 	gboolean status_only = FALSE, stop = FALSE, background = FALSE;
 	g_autofree char *rate = NULL;
 	const GOptionEntry options[] = {
-		{"rate", 0, 0, G_OPTION_ARG_STRING, &rate,
+		{"rate", 0, 0, G_OPTION_ARG_FILENAME, &rate,
 		 "At most so many bytes in a second (default: 64M where it is served; 0: no limit)",
 		 "SIZE"},
 		{"background", 0, 0, G_OPTION_ARG_NONE, &background,

@@ -10,6 +10,7 @@
 #include "cli/places.h"
 #include "common/error.h"
 #include "common/files.h"
+#include "common/output.h"
 
 #define SERVER "storageos-fuse"
 
@@ -20,6 +21,7 @@ static void become_server(const Places *places, GError **error)
 
 	if (!files_make_directory(states, error) || !files_make_directory(places->mount, error))
 		return;
+	output_child();
 	execlp(SERVER, SERVER, "--pid-file", places->pid_file, places->text, places->mount, NULL);
 	error_set_errno(error, errno, "start " SERVER);
 }

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/sample.h"
 #include "common/error.h"
+#include "common/output.h"
 
 #define HEADING_EVERY 20 /* lines, as iostat's users know it */
 
@@ -130,9 +131,10 @@ static int watch(Watching *watching, guint interval, guint count)
 		if (!samples)
 			break;
 		print_changes(watching, samples);
-		fflush(stdout);
 		g_clear_pointer(&watching->last, g_ptr_array_unref);
 		watching->last = samples;
+		if (!output_flush(NULL))
+			break; /* nobody reads that any more; cli_end() says so */
 	}
 	g_clear_pointer(&watching->last, g_ptr_array_unref);
 	return status;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "common/output.h"
 
 static const Verb *const verbs[] = {
 	&verb_create, &verb_list,   &verb_info,	  &verb_resize, &verb_delete,
@@ -16,7 +17,7 @@ static const Verb *const verbs[] = {
 /* For units and rules, not for people. */
 static const Verb *const hidden_verbs[] = {&verb_serve, &verb_udev};
 
-static void print_help(void)
+static int print_help(void)
 {
 	puts("Usage: storageos [--config FILE] VERB [ARGUMENT]...\n\nVerbs:");
 	for (guint i = 0; i < G_N_ELEMENTS(verbs); i++) {
@@ -29,47 +30,82 @@ static void print_help(void)
 	     "  --config FILE  configuration (default: $STORAGEOS_CONFIG or " CONFIG_DEFAULT_FILE
 	     ")\n"
 	     "  --json         data as JSON, with every verb that prints data\n"
-	     "  --help         this, or with a verb more about it\n"
+	     "  --help         this, or with a verb more about it, as `help VERB`\n"
 	     "  --version      the version\n"
 	     "\n"
 	     "Exit status: 0 done, 1 failed, 2 usage; of probe 0 TCMU, 3 FUSE, 4 neither;\n"
 	     "of check --repair 3 mended, 4 damage is left.");
+	return CLI_DONE;
+}
+
+static const Verb *find_verb(const char *name)
+{
+	for (guint i = 0; i < G_N_ELEMENTS(verbs); i++)
+		if (!strcmp(name, verbs[i]->name))
+			return verbs[i];
+	for (guint i = 0; i < G_N_ELEMENTS(hidden_verbs); i++)
+		if (!strcmp(name, hidden_verbs[i]->name))
+			return hidden_verbs[i];
+	cli_usage("there is no verb '%s' (see: storageos --help)", name);
+	return NULL;
 }
 
 static int run_verb(int argc, char **argv)
 {
-	for (guint i = 0; i < G_N_ELEMENTS(verbs); i++)
-		if (!strcmp(argv[0], verbs[i]->name))
-			return verbs[i]->run(argc, argv);
-	for (guint i = 0; i < G_N_ELEMENTS(hidden_verbs); i++)
-		if (!strcmp(argv[0], hidden_verbs[i]->name))
-			return hidden_verbs[i]->run(argc, argv);
-	return cli_usage("there is no verb '%s' (see: storageos --help)", argv[0]);
+	const Verb *verb = find_verb(argv[0]);
+
+	return verb ? verb->run(argc, argv) : CLI_USAGE;
+}
+
+static int help(const char *name)
+{
+	char option[] = "--help";
+	char *argv[] = {(char *)name, option, NULL};
+
+	return name ? run_verb(2, argv) : print_help();
+}
+
+static int print_version(void)
+{
+	puts("storageos " STORAGEOS_VERSION);
+	return CLI_DONE;
+}
+
+static int run(int argc, char **argv)
+{
+	static const char *const helps[] = {"--help", "-h", "help", NULL};
+	static const char *const versions[] = {"--version", "-V", "version", NULL};
+	int next = 1;
+
+	for (; next < argc && g_str_has_prefix(argv[next], "--config"); next++) {
+		const char *file = argv[next] + strlen("--config");
+
+		if (*file == '=')
+			file++;
+		else if (!*file)
+			file = ++next < argc ? argv[next] : "";
+		else
+			break;
+		if (!*file)
+			return cli_usage("--config needs a file");
+		g_setenv("STORAGEOS_CONFIG", file, TRUE);
+	}
+	if (next >= argc)
+		return cli_usage("a verb is wanted (see: storageos --help)");
+	if (g_strv_contains(helps, argv[next]))
+		return help(argv[next + 1]);
+	if (g_strv_contains(versions, argv[next]))
+		return print_version();
+	if (*argv[next] == '-')
+		return cli_usage("unknown option '%s' (see: storageos --help)", argv[next]);
+	return run_verb(argc - next, argv + next);
 }
 
 int main(int argc, char **argv)
 {
-	int next = 1;
+	int status;
 
-	if (next + 1 < argc && !strcmp(argv[next], "--config")) {
-		g_setenv("STORAGEOS_CONFIG", argv[next + 1], TRUE);
-		next += 2;
-	} else if (next < argc && g_str_has_prefix(argv[next], "--config=")) {
-		g_setenv("STORAGEOS_CONFIG", strchr(argv[next], '=') + 1, TRUE);
-		next++;
-	}
-	if (next >= argc)
-		return cli_usage("a verb is wanted (see: storageos --help)");
-	if (!strcmp(argv[next], "--help") || !strcmp(argv[next], "-h") ||
-	    !strcmp(argv[next], "help")) {
-		print_help();
-		return CLI_DONE;
-	}
-	if (!strcmp(argv[next], "--version")) {
-		puts("storageos " STORAGEOS_VERSION);
-		return CLI_DONE;
-	}
-	if (*argv[next] == '-')
-		return cli_usage("unknown option '%s' (see: storageos --help)", argv[next]);
-	return run_verb(argc - next, argv + next);
+	output_begin();
+	status = run(argc, argv);
+	return cli_end(status);
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/output.h"
 
 #define PAUSE_US 20000
 #define OUTPUT_KEPT 4096
@@ -123,6 +124,7 @@ gboolean process_wait_end(pid_t pid, gint64 start_time, guint seconds)
 static void in_own_group(gpointer data)
 {
 	(void)data;
+	output_child();
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(STDOUT_FILENO, STDERR_FILENO);
@@ -225,6 +227,7 @@ gboolean process_run(const char *const argv[], guint seconds, GError **error)
 static void in_own_session(gpointer data)
 {
 	(void)data;
+	output_child();
 	setsid();
 	umask(022);
 	if (chdir("/"))

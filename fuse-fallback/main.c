@@ -12,6 +12,8 @@
 #include "common/error.h"
 #include "common/files.h"
 #include "common/logging.h"
+#include "common/output.h"
+#include "common/text.h"
 #include "fuse-fallback/background.h"
 #include "fuse-fallback/serve.h"
 
@@ -19,7 +21,7 @@
 
 typedef struct {
 	char *config, *pid_file;
-	gboolean foreground, version;
+	gboolean foreground, version, help;
 	char **arguments;
 } Options;
 
@@ -51,18 +53,24 @@ static gboolean options_parse(Options *options, int *argc, char ***argv, GError 
 		 "Stay in the foreground, log to standard error", NULL},
 		{"pid-file", 0, 0, G_OPTION_ARG_FILENAME, &options->pid_file,
 		 "Write the number of the serving process there", "FILE"},
-		{"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Print the version", NULL},
+		{"version", 'V', 0, G_OPTION_ARG_NONE, &options->version, "Print the version",
+		 NULL},
+		{"help", 'h', 0, G_OPTION_ARG_NONE, &options->help, "Print this", NULL},
 		{G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->arguments, NULL,
 		 "NAME DIRECTORY"},
 		{0},
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("- serve a volume as a file");
 
+	g_option_context_set_help_enabled(context, FALSE); /* it would end the program */
 	g_option_context_set_description(context, description);
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, argc, argv, error))
 		return FALSE;
-	if (!options->version && (!options->arguments || g_strv_length(options->arguments) != 2))
+	if (options->help)
+		output_help(context);
+	if (!options->help && !options->version &&
+	    (!options->arguments || g_strv_length(options->arguments) != 2))
 		return error_set(error, STORAGEOS_ERROR_INVALID,
 				 "a volume and a directory are wanted; see --help");
 	return TRUE;
@@ -72,13 +80,17 @@ static void sink_syslog(LoggingLevel level, const char *line)
 {
 	static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
 
-	syslog(priorities[level], "%s", line);
+	g_autofree char *printable = text_printable(line);
+
+	syslog(priorities[level], "%s", printable);
 }
 
 static void sink_stderr(LoggingLevel level, const char *line)
 {
+	g_autofree char *printable = text_printable(line);
+
 	(void)level;
-	fprintf(stderr, "storageos-fuse: %s\n", line);
+	fprintf(stderr, "storageos-fuse: %s\n", printable);
 }
 
 static gboolean enter_background(GError **error)
@@ -125,25 +137,46 @@ static gboolean run(const Options *options, GError **error)
 	return served;
 }
 
+static int serve_volume(const Options *options)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *printable = NULL, *line = NULL;
+
+	if (run(options, &error))
+		return EXIT_SUCCESS;
+	printable = text_printable(error->message);
+	line = g_strdup_printf("storageos-fuse: %s", printable);
+	if (!background_fail(line))
+		log_error("%s", error->message);
+	return EXIT_FAILURE;
+}
+
+static void say(const GError *error)
+{
+	g_autofree char *text = text_printable(error->message);
+
+	fprintf(stderr, "storageos-fuse: %s\n", text);
+}
+
 int main(int argc, char **argv)
 {
 	g_auto(Options) options = {0};
 	g_autoptr(GError) error = NULL;
-	g_autofree char *line = NULL;
 
+	output_begin();
 	logging_set_sink(sink_stderr);
 	if (!options_parse(&options, &argc, &argv, &error)) {
-		fprintf(stderr, "storageos-fuse: %s\n", error->message);
+		say(error);
 		return EXIT_USAGE;
 	}
-	if (options.version) {
+	if (!options.help && !options.version)
+		return serve_volume(&options);
+	if (options.version)
 		printf("storageos-fuse %s\n", STORAGEOS_VERSION);
+	if (output_end(&error))
 		return EXIT_SUCCESS;
-	}
-	if (run(&options, &error))
-		return EXIT_SUCCESS;
-	line = g_strdup_printf("storageos-fuse: %s", error->message);
-	if (!background_fail(line))
-		log_error("%s", error->message);
+	if (output_reader_left())
+		output_die_of_reader();
+	say(error);
 	return EXIT_FAILURE;
 }

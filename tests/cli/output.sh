@@ -1,0 +1,147 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What is printed and cannot be written is a failure, of every verb and however the output is broken;
+# what was done all the same is said on standard error.
+. "$(dirname "$0")/../lib.sh"
+need jq jq
+need_root
+[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
+[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
+need_built "$STORAGEOS" "$STORAGEOS_FUSE"
+own_config
+sed -i 's/^\[storageos\]/&\nfrontend=fuse/' "$STORAGEOS_CONFIG"
+
+take_away() {
+	"$STORAGEOS" detach served
+	unmount_for_certain "$WORK/run/mnt/default/served"
+}
+cleanup take_away
+
+# A pipe that nobody reads any more.
+mkfifo "$WORK/pipe"
+to_full() { "$@" >/dev/full; }
+to_closed() { "$@" >&-; }
+to_broken() { (exec 3<>"$WORK/pipe" 4>"$WORK/pipe" 3>&-; exec "$@" >&4 4>&-); }
+# The same where whoever starts it has SIGPIPE ignored, as a daemon may.
+to_ignored() { (trap '' PIPE; to_broken "$@"); }
+declare -A reason=([full]='No space left on device' [closed]='it is closed' [ignored]='Broken pipe'
+	[broken]='Broken pipe')
+
+# A verb that shows something: 1 and a line on standard error; a reader that has gone kills it.
+shows() { # COMMAND...
+	local way status wanted
+	for way in full closed ignored broken; do
+		wanted=1
+		[ $way != broken ] || wanted=141
+		"to_$way" "$@" 2>"$WORK/err" </dev/null
+		status=$?
+		is "${*##*/} to $way: status" $status $wanted
+		[ $way = broken ] ||
+			is "${*##*/} to $way: says so" "$(tail -1 "$WORK/err" | sed 's/^storageos[a-z-]*: //')" \
+				"standard output: ${reason[$way]}"
+	done
+}
+# A verb that does something: always 1, and says that it is done.
+does() { # WAY LINE COMMAND...
+	local way=$1 line=$2
+	shift 2
+	"to_$way" "$@" 2>"$WORK/err" </dev/null
+	is "${*##*/} to $way: status" $? 1
+	is "${*##*/} to $way: says what was done" "$(tail -1 "$WORK/err")" \
+		"storageos: $line; this is done, and could not be printed: standard output: ${reason[$way]}"
+}
+
+must "create" "$STORAGEOS" create db --size 64M
+must "create another" "$STORAGEOS" create served --size 64M
+must "attach it" "$STORAGEOS" attach served
+
+while read -r line; do
+	# shellcheck disable=SC2086
+	shows "$STORAGEOS" $line
+done <<-'END'
+	--help
+	help
+	help create
+	--version
+	-V
+	version
+	create --help
+	list --help
+	info --help
+	resize --help
+	delete --help
+	pool --help
+	attach --help
+	detach --help
+	status --help
+	stats --help
+	check --help
+	scrub --help
+	probe --help
+	list
+	list --json
+	info db
+	info db --json
+	pool list
+	pool list --json
+	status
+	status --json
+	stats
+	stats --json
+	stats served
+	stats --prometheus
+	stats --watch --count 2
+	check db
+	check db --json
+	scrub served --status
+	probe
+	probe --json
+END
+shows "$STORAGEOS_FUSE" --help
+shows "$STORAGEOS_FUSE" --version
+
+for way in full closed broken; do
+	does $way "default/new: created, 1 GiB" "$STORAGEOS" create new --size 1G
+	does $way "default/new: 2 GiB, was 1 GiB" "$STORAGEOS" resize new 2G
+	does $way "scrub default/new: scrubbed, 0 errors, 0 copies repaired" "$STORAGEOS" scrub new
+	flip_bits "$POOL/new.vol" 100
+	does $way "check default/new: repaired" "$STORAGEOS" check new --repair --yes
+	does $way "attach default/new: attached as $WORK/dev/default/new" "$STORAGEOS" attach new
+	check "the device is there" test -b "$WORK/dev/default/new"
+	does $way "attach default/new: is attached already as $WORK/dev/default/new" "$STORAGEOS" attach new
+	must "detach it" "$STORAGEOS" detach new
+	does $way "default/new: deleted" "$STORAGEOS" delete new
+	is "it is gone" "$(ls "$POOL")" "db.vol
+served.vol"
+done
+
+# What fails says why it failed, and nothing is printed: the output does not matter.
+for way in full closed broken; do
+	"to_$way" "$STORAGEOS" info none 2>"$WORK/err"
+	is "a failure to $way: status" $? 1
+	is "a failure to $way: one line" "$(wc -l <"$WORK/err")" 1
+	"to_$way" "$STORAGEOS" list --colour 2>"$WORK/err"
+	is "a wrong command line to $way: status" $? 2
+	"to_$way" "$STORAGEOS" detach db 2>"$WORK/err"
+	is "what prints nothing to $way: status" $? 0
+done
+
+# Standard error may be broken, too: the status tells.
+is "a failure without standard error" "$("$STORAGEOS" info none 2>/dev/full; echo $?)" 1
+is "an output that fails without standard error" "$("$STORAGEOS" list >/dev/full 2>/dev/full; echo $?)" 1
+is "both closed" "$("$STORAGEOS" list >&- 2>&-; echo $?)" 1
+
+# The recipe of the manual keeps the good file.
+recipe=$(sed -n '/^    d=.*node-exporter/,/^$/s/^    //p' "$ROOT/docs/operations.md")
+mkdir "$WORK/collector"
+echo good >"$WORK/collector/storageos.prom"
+like "the manual's recipe" "$recipe" 'stats --prometheus'
+PATH=${STORAGEOS%/*}:$PATH bash -c "d=$WORK/collector; ${recipe#*$'\n'}"
+like "it replaces the file" "$(<"$WORK/collector/storageos.prom")" '^storageos_volume_info'
+mount -t tmpfs -o size=4k tmpfs "$WORK/collector" && cleanup unmount_for_certain "$WORK/collector"
+echo good >"$WORK/collector/storageos.prom"
+PATH=${STORAGEOS%/*}:$PATH bash -c "d=$WORK/collector; ${recipe#*$'\n'}" 2>"$WORK/err"
+is "on a full disk it keeps the old one" "$(<"$WORK/collector/storageos.prom")" good
+like "and says why" "$(<"$WORK/err")" 'standard output: No space left on device'
+is "and leaves nothing else" "$(ls "$WORK/collector")" storageos.prom
+finish
