@@ -16,6 +16,7 @@ typedef enum {
 	SCSI_WRITES = 1 << 1,  /* refused where the unit is write protected */
 	SCSI_DATA_IN = 1 << 2, /* its answer is in the buffer, which is zeroed before */
 	SCSI_KERNEL = 1 << 3,  /* never gets here */
+	SCSI_LUN = 1 << 4, /* bits 7 to 5 of byte 1 may be anything: in SCSI-2 they were the LUN */
 } ScsiFlags;
 
 typedef RunnerStatus (*ScsiRun)(ScsiUnit *unit, const ScsiCommand *command, Request *request);
@@ -58,6 +59,7 @@ RunnerStatus scsi_leave(ScsiUnit *unit, const ScsiCommand *command, Request *req
 /* GOOD: nothing needs to be done. */
 RunnerStatus scsi_nothing(ScsiUnit *unit, const ScsiCommand *command, Request *request);
 
+RunnerStatus scsi_send_diagnostic(ScsiUnit *unit, const ScsiCommand *command, Request *request);
 RunnerStatus scsi_start_stop(ScsiUnit *unit, const ScsiCommand *command, Request *request);
 
 /* scsi-inquiry.c */

@@ -3,6 +3,12 @@
  * Every command that a unit answers, the kernel's included, sorted by opcode (scsi.c relies on it):
  * opcode, service action, flags, time it may take (s), who carries it out, and the bits of the CDB
  * that mean something (less the service action).  The last byte, CONTROL, is not looked up here.
+ *
+ * LUN: in SCSI-2 bits 7 to 5 of byte 1 were the number of the unit, in every CDB.  Initiators still
+ * set them until they know that a target is newer: Linux in the first INQUIRY to each, which for
+ * another unit than 0 means that it gets no disk where that is refused.  They are let pass wherever
+ * nothing else has become of them; in READ(10) and its kind, FORMAT UNIT and WRITE SAME they ask
+ * for protection information.
  */
 #include "handler/scsi-private.h"
 
@@ -11,6 +17,7 @@
 #define WRITES SCSI_WRITES
 #define IN SCSI_DATA_IN
 #define KERNEL SCSI_KERNEL
+#define LUN SCSI_LUN
 
 /* Bytes in a row. */
 #define X2 0xff, 0xff
@@ -23,25 +30,25 @@
 /* clang-format off */
 const ScsiRow scsi_table[] = {
 	/* TEST UNIT READY */
-	{0x00, NONE, 0, 10, scsi_nothing,
+	{0x00, NONE, LUN, 10, scsi_nothing,
 	 {0x00, O4}},
 	/* REQUEST SENSE */
-	{0x03, NONE, ALWAYS | IN, 10, scsi_request_sense,
+	{0x03, NONE, ALWAYS | IN | LUN, 10, scsi_request_sense,
 	 {0x03, 0x01, O2, 0xff}},
 	/* FORMAT UNIT */
 	{0x04, NONE, WRITES, 120, scsi_format,
 	 {0x04, 0xff, O2, 0}},
 	/* READ(6) */
-	{0x08, NONE, 0, 30, scsi_read_write,
+	{0x08, NONE, LUN, 30, scsi_read_write,
 	 {0x08, 0x1f, X2, 0xff}},
 	/* WRITE(6) */
-	{0x0a, NONE, WRITES, 30, scsi_read_write,
+	{0x0a, NONE, WRITES | LUN, 30, scsi_read_write,
 	 {0x0a, 0x1f, X2, 0xff}},
 	/* INQUIRY */
-	{0x12, NONE, ALWAYS | IN, 10, scsi_inquiry,
+	{0x12, NONE, ALWAYS | IN | LUN, 10, scsi_inquiry,
 	 {0x12, 0x01, X2, 0xff}},
 	/* MODE SELECT(6) */
-	{0x15, NONE, 0, 10, scsi_mode_select,
+	{0x15, NONE, LUN, 10, scsi_mode_select,
 	 {0x15, 0x11, O2, 0xff}},
 	/* RESERVE(6) */
 	{0x16, NONE, KERNEL, 10, scsi_leave,
@@ -50,16 +57,16 @@ const ScsiRow scsi_table[] = {
 	{0x17, NONE, KERNEL, 10, scsi_leave,
 	 {0x17, O4}},
 	/* MODE SENSE(6) */
-	{0x1a, NONE, IN, 10, scsi_mode_sense,
+	{0x1a, NONE, IN | LUN, 10, scsi_mode_sense,
 	 {0x1a, 0x08, X2, 0xff}},
 	/* START STOP UNIT */
-	{0x1b, NONE, 0, 10, scsi_start_stop,
+	{0x1b, NONE, LUN, 10, scsi_start_stop,
 	 {0x1b, 0x01, 0, 0x0f, 0xf7}},
 	/* SEND DIAGNOSTIC */
-	{0x1d, NONE, 0, 10, scsi_nothing,
+	{0x1d, NONE, LUN, 10, scsi_send_diagnostic,
 	 {0x1d, 0x04, O2, 0}},
 	/* READ CAPACITY(10) */
-	{0x25, NONE, IN, 10, scsi_read_capacity_10,
+	{0x25, NONE, IN | LUN, 10, scsi_read_capacity_10,
 	 {0x25, O8}},
 	/* READ(10) */
 	{0x28, NONE, 0, 30, scsi_read_write,
@@ -74,13 +81,13 @@ const ScsiRow scsi_table[] = {
 	{0x2f, NONE, 0, 30, scsi_verify,
 	 {0x2f, 0xf6, X4, 0x3f, X2}},
 	/* PRE-FETCH(10) */
-	{0x34, NONE, 0, 10, scsi_prefetch,
+	{0x34, NONE, LUN, 10, scsi_prefetch,
 	 {0x34, 0x02, X4, 0x3f, X2}},
 	/* SYNCHRONIZE CACHE(10) */
-	{0x35, NONE, 0, 60, scsi_synchronize,
+	{0x35, NONE, LUN, 60, scsi_synchronize,
 	 {0x35, 0x02, X4, 0x3f, X2}},
 	/* READ DEFECT DATA(10) */
-	{0x37, NONE, IN, 10, scsi_defects_10,
+	{0x37, NONE, IN | LUN, 10, scsi_defects_10,
 	 {0x37, 0, 0x1f, O4, X2}},
 	/* WRITE SAME(10) */
 	{0x41, NONE, WRITES, 60, scsi_write_same,
@@ -101,10 +108,10 @@ const ScsiRow scsi_table[] = {
 	{0x48, 0x1f, 0, 600, scsi_sanitize_exit,
 	 {0x48, O4, O2, X2}},
 	/* LOG SENSE */
-	{0x4d, NONE, IN, 10, scsi_log_sense,
+	{0x4d, NONE, IN | LUN, 10, scsi_log_sense,
 	 {0x4d, 0, X2, 0, X4}},
 	/* MODE SELECT(10) */
-	{0x55, NONE, 0, 10, scsi_mode_select,
+	{0x55, NONE, LUN, 10, scsi_mode_select,
 	 {0x55, 0x11, O4, 0, X2}},
 	/* RESERVE(10) */
 	{0x56, NONE, KERNEL, 10, scsi_leave,
@@ -113,7 +120,7 @@ const ScsiRow scsi_table[] = {
 	{0x57, NONE, KERNEL, 10, scsi_leave,
 	 {0x57, O4, O2, X2}},
 	/* MODE SENSE(10) */
-	{0x5a, NONE, IN, 10, scsi_mode_sense,
+	{0x5a, NONE, IN | LUN, 10, scsi_mode_sense,
 	 {0x5a, 0x18, X2, O2, 0, X2}},
 	/* PERSISTENT RESERVE IN */
 	{0x5e, 0x00, KERNEL, 10, scsi_leave,
@@ -214,7 +221,7 @@ const ScsiRow scsi_table[] = {
 	{0xaf, NONE, 0, 30, scsi_verify,
 	 {0xaf, 0xf6, X8, 0x3f}},
 	/* READ DEFECT DATA(12) */
-	{0xb7, NONE, IN, 10, scsi_defects_12,
+	{0xb7, NONE, IN | LUN, 10, scsi_defects_12,
 	 {0xb7, 0x1f, X8, 0}},
 };
 /* clang-format on */

@@ -99,6 +99,22 @@ RunnerStatus scsi_nothing(ScsiUnit *unit, const ScsiCommand *command, Request *r
 	return RUNNER_OK;
 }
 
+#define SELF_TEST 0x04
+#define SELF_TEST_CODE 0xe0
+
+/* The default self-test alone, whatever LUN an initiator of SCSI-2 has put there; without it these
+ * bits ask for others, of which nothing would be told. */
+RunnerStatus scsi_send_diagnostic(ScsiUnit *unit, const ScsiCommand *command, Request *request)
+{
+	guint8 flags = command->cdb[1];
+
+	(void)unit;
+	(void)request;
+	if (flags & SELF_TEST_CODE && !(flags & SELF_TEST))
+		return sense_set_cdb_field(command->sense, 1);
+	return RUNNER_OK;
+}
+
 #define START 0x01
 #define LOAD_EJECT 0x02
 
@@ -193,6 +209,8 @@ static gint action_of(const guint8 *cdb)
 	return cdb[1] & 0x1f;
 }
 
+#define LUN_BITS 0xe0
+
 /* The first byte of the CDB with a bit that means nothing; 0: none. */
 static guint reserved_byte(const ScsiRow *row, const guint8 *cdb)
 {
@@ -203,6 +221,8 @@ static guint reserved_byte(const ScsiRow *row, const guint8 *cdb)
 
 		if (i == 1 && row->action != SCSI_NO_ACTION)
 			known |= 0x1f;
+		if (i == 1 && row->flags & SCSI_LUN)
+			known |= LUN_BITS;
 		if (cdb[i] & (guint8)~known)
 			return i;
 	}
