@@ -9,7 +9,7 @@
 #include "common/output.h"
 
 static const Verb *const verbs[] = {
-	&verb_create, &verb_list,   &verb_info,	  &verb_resize, &verb_delete,
+	&verb_create, &verb_list,   &verb_info,	  &verb_resize, &verb_set, &verb_delete,
 	&verb_pool,   &verb_attach, &verb_detach, &verb_status, &verb_stats,
 	&verb_check,  &verb_scrub,  &verb_probe,
 };

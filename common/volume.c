@@ -61,6 +61,15 @@ static gboolean random_bytes(void *to, gsize length, GError **error)
 	return TRUE;
 }
 
+static gboolean random_uuid(guint8 uuid[16], GError **error)
+{
+	if (!random_bytes(uuid, 16, error))
+		return FALSE;
+	uuid[6] = (guint8)((uuid[6] & 0x0f) | 0x40); /* RFC 4122, version 4 */
+	uuid[8] = (guint8)((uuid[8] & 0x3f) | 0x80);
+	return TRUE;
+}
+
 gboolean volume_check_size(guint64 size, guint32 logical_block_size, const char *name,
 			   GError **error)
 {
@@ -105,12 +114,7 @@ static gboolean superblock_new(const VolumeParameters *p, Superblock *sb, const 
 				 name, sb->journal_size);
 	sb->levels = codec_levels(p->size);
 	sb->groups_offset = FORMAT_JOURNAL_OFFSET + sb->journal_size;
-	if (!random_bytes(&sb->seed, sizeof sb->seed, error) ||
-	    !random_bytes(sb->uuid, sizeof sb->uuid, error))
-		return FALSE;
-	sb->uuid[6] = (guint8)((sb->uuid[6] & 0x0f) | 0x40); /* RFC 4122, version 4 */
-	sb->uuid[8] = (guint8)((sb->uuid[8] & 0x3f) | 0x80);
-	return TRUE;
+	return random_bytes(&sb->seed, sizeof sb->seed, error) && random_uuid(sb->uuid, error);
 }
 
 static int write_zeros(Backing *backing, guint64 offset, guint64 end)
@@ -337,6 +341,32 @@ int volume_flush(Volume *volume)
 int volume_checkpoint(Volume *volume)
 {
 	return volume->checkpointer ? checkpointer_run(volume->checkpointer) : -EROFS;
+}
+
+/* Superblocks that are made from now on have it. */
+static void set_uuid(Engine *engine, gpointer uuid)
+{
+	memcpy(engine->superblock.current.uuid, uuid, 16);
+}
+
+/* A checkpoint ends with one superblock durable and the other on its way: the next one sees to that. */
+gboolean volume_renew_uuid(Volume *volume, GError **error)
+{
+	int r = volume_check_writable(volume);
+	guint8 uuid[16];
+
+	if (!r && !random_uuid(uuid, error))
+		return FALSE;
+	if (!r) {
+		checkpointer_call(volume->checkpointer, set_uuid, uuid);
+		r = checkpointer_run(volume->checkpointer);
+	}
+	if (!r)
+		r = checkpointer_run(volume->checkpointer);
+	if (r)
+		return error_set_errno(error, r, "%s: change the UUID", volume->engine.name);
+	memcpy(volume->uuid, uuid, sizeof uuid);
+	return TRUE;
 }
 
 guint64 volume_settle(Volume *volume)

@@ -165,6 +165,12 @@ typedef enum {
 gboolean volume_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
 		       GError **error);
 
+/* Gives it a new UUID, for a copy: no two volumes that are served may have one.  Durable when it returns
+ * TRUE; after a crash it has the old one or the new one.  Whoever knows the volume by its UUID does not
+ * any more, so nobody may be using it.  IO, NO_SPACE: it may have the new one after the next checkpoint
+ * that succeeds. */
+gboolean volume_renew_uuid(Volume *volume, GError **error);
+
 /* Whether the volume, when it was opened, was larger than `size`, and may have had that size once: one
  * between the least that it ever grew from (since it was last made smaller) and its own. */
 gboolean volume_had_size(const Volume *volume, guint64 size);

@@ -38,7 +38,7 @@ exits "a name that climbs" 2 'is no volume' "$STORAGEOS" delete ../../etc/passwd
 exits "a bad front end" 2 "'iscsi' is not one of" "$STORAGEOS" attach db --frontend iscsi
 exits "half a pool verb" 2 'pool: usage' "$STORAGEOS" pool create x
 exits "a bad pool name" 2 'no name for a pool' "$STORAGEOS" pool create X "$WORK/x"
-for verb in create list info delete pool attach detach status stats check probe; do
+for verb in create list info set delete pool attach detach status stats check probe; do
 	is "$verb --help" "$(status_of "$STORAGEOS" $verb --help)" 0
 	like "--help lists $verb" "$("$STORAGEOS" --help)" "^  $verb "
 done

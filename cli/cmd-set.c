@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changes what a volume is, while nobody uses it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/attachment.h"
+#include "cli/cli.h"
+#include "cli/facts.h"
+#include "common/autofd.h"
+#include "common/error.h"
+
+#define NEW_UUID "uuid=new"
+
+/* What is attached but broken has nobody who holds the volume, yet its device may be in use. */
+static gboolean is_detached(const Places *places, const Facts *facts, GError **error)
+{
+	g_autoptr(Attachment) attachment = attachment_inspect(places, facts->holder);
+
+	return attachment->health == ATTACHMENT_NONE ||
+	       error_set(error, STORAGEOS_ERROR_BUSY,
+			 "it is in use (%s), and gets another UUID only when it is detached",
+			 attachment->problem ? attachment->problem : "attached");
+}
+
+/* NULL on failure; free the result. */
+static char *renew(const Config *config, const VolumeName *name, GError **error)
+{
+	Volume *volume = pool_volume_open(config, name, 0, error);
+	gboolean done, closed;
+	VolumeInfo info;
+
+	if (!volume)
+		return NULL;
+	done = volume_renew_uuid(volume, error);
+	volume_get_info(volume, &info);
+	closed = volume_close(volume, done ? error : NULL);
+	return done && closed ? g_strdup(info.uuid) : NULL;
+}
+
+static void print(const Places *places, const char *before, const char *uuid, gboolean as_json)
+{
+	g_autoptr(Json) object = json_object_new_object();
+
+	if (!as_json) {
+		printf("%s: UUID %s, was %s\n", places->text, uuid, before);
+		return;
+	}
+	json_add_text(object, "volume", places->text);
+	json_add_text(object, "uuid", uuid);
+	json_add_text(object, "before", before);
+	cli_print_json(object);
+}
+
+static gboolean set(const Config *config, const VolumeName *name, gboolean as_json, GError **error)
+{
+	g_autoptr(Places) places = places_new(config, name);
+	g_autofree char *uuid = NULL;
+	g_auto(Facts) facts = {0};
+
+	autofd lock = places_lock(places, error);
+	if (lock >= 0 && facts_read(config, name, &facts, error) &&
+	    is_detached(places, &facts, error))
+		uuid = renew(config, name, error);
+	if (!uuid) {
+		g_prefix_error(error, "set %s: ", places->text);
+		return FALSE;
+	}
+	print(places, facts.uuid, uuid, as_json);
+	return TRUE;
+}
+
+static int run(int argc, char **argv)
+{
+	g_autoptr(VolumeName) name = NULL;
+	g_autoptr(GError) error = NULL;
+	g_auto(Cli) cli = {0};
+	int status;
+
+	if (!cli_start(&cli, &verb_set, NULL, 2, 2, argc, argv, &status))
+		return status;
+	name = volume_name_parse(cli.arguments[0], &error);
+	if (!name)
+		return cli_usage("set: %s", error->message);
+	if (strcmp(cli.arguments[1], NEW_UUID) != 0)
+		return cli_usage("set: '%s' cannot be set (only: " NEW_UUID ")", cli.arguments[1]);
+	return set(cli.config, name, cli.json, &error) ? CLI_DONE : cli_failed(error);
+}
+
+const Verb verb_set = {"set", "NAME " NEW_UUID, "give a copy of a volume an identity of its own", run};
