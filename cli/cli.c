@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -55,7 +56,10 @@ void cli_say(const char *format, ...)
 
 int cli_failed(const GError *error)
 {
-	cli_say("%s", error->message);
+	gboolean denied = strstr(error->message, g_strerror(EACCES)) ||
+			  strstr(error->message, g_strerror(EPERM));
+
+	cli_say("%s%s", error->message, denied && geteuid() ? " (run as root)" : "");
 	return CLI_FAILED;
 }
 
@@ -178,6 +182,42 @@ static gboolean count_arguments(Cli *cli, const Verb *verb, guint min, guint max
 	return FALSE;
 }
 
+/* Who may neither read nor make the sockets of what is served, nor see whose locks those are. */
+static gboolean may_see(const Config *config)
+{
+	g_autofree char *sockets = g_build_filename(config->run_directory, "control", NULL);
+	g_autofree char *directory = g_strdup(config->run_directory);
+
+	if (!geteuid())
+		return TRUE;
+	if (eaccess(sockets, R_OK | X_OK) && errno != ENOENT)
+		return FALSE;
+	while (eaccess(directory, F_OK) && errno == ENOENT && strcmp(directory, "/") != 0) {
+		char *parent = g_path_get_dirname(directory);
+
+		g_free(directory);
+		directory = parent;
+	}
+	return !eaccess(directory, W_OK | X_OK);
+}
+
+/* What they tell does not depend on it. */
+static gboolean is_for_anyone(const Verb *verb)
+{
+	return verb == &verb_probe || verb == &verb_udev || verb == &verb_serve;
+}
+
+static gboolean load_config(Cli *cli, const Verb *verb, const char *file, GError **error)
+{
+	if (file)
+		hand_down(file);
+	cli->config = config_load(file, error);
+	if (!cli->config || is_for_anyone(verb) || may_see(cli->config))
+		return cli->config != NULL;
+	return error_set_errno(error, EACCES, "%s: look into %s", verb->name,
+			       cli->config->run_directory);
+}
+
 gboolean cli_start(Cli *ret_cli, const Verb *verb, const GOptionEntry *own, guint min, guint max,
 		   int argc, char **argv, int *ret_status)
 {
@@ -199,10 +239,7 @@ gboolean cli_start(Cli *ret_cli, const Verb *verb, const GOptionEntry *own, guin
 		*ret_status = CLI_DONE;
 	if (options.help || !count_arguments(&cli, verb, min, max))
 		return FALSE;
-	if (config_file)
-		hand_down(config_file);
-	cli.config = config_load(config_file, &error);
-	if (!cli.config) {
+	if (!load_config(&cli, verb, config_file, &error)) {
 		*ret_status = cli_failed(error);
 		return FALSE;
 	}

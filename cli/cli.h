@@ -33,7 +33,8 @@ typedef struct {
 
 /* Reads the options (`own`, may be NULL, and those of every verb: --config, --json, --quiet,
  * --help) and the configuration; `min` to `max` arguments may be left.  On FALSE the error, or the
- * help, is printed and *ret_status is what the verb returns.  Arguments are bytes, in every locale:
+ * help, is printed and *ret_status is what the verb returns; so where the caller may not see what
+ * is served, since to them every volume would look detached.  Arguments are bytes, in every locale:
  * of `own` use G_OPTION_ARG_FILENAME for text, which GLib leaves alone. */
 gboolean cli_start(Cli *ret_cli, const Verb *verb, const GOptionEntry *own, guint min, guint max,
 		   int argc, char **argv, int *ret_status);

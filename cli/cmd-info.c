@@ -93,11 +93,13 @@ static gboolean collect(const Config *config, const VolumeName *name, Json *obje
 	add_facts(object, &facts);
 	attachment_to_json(attachment, object);
 	if (facts.holder) {
-		sample = sample_take(config, name, NULL);
+		sample = sample_take(config, name, &local);
 		if (sample)
 			sample_add_state(sample, object);
 		if (sample)
 			sample_add_engine_info(sample, object);
+		else if (!g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
+			json_add_text(object, "error", local->message);
 		return TRUE;
 	}
 	volume = pool_volume_open(config, name, VOLUME_OPEN_READ_ONLY, &local);

@@ -7,9 +7,9 @@
 #include "common/error.h"
 #include "common/units.h"
 
-/* One volume's line, or its object in `list`.  One that cannot be read is listed with the reason.
- */
-static void show(const Config *config, const VolumeName *name, Json *list)
+/* One volume's line, or its object in `list`.  One that cannot be read is listed with the reason,
+ * and FALSE. */
+static gboolean show(const Config *config, const VolumeName *name, Json *list)
 {
 	g_autofree char *text = volume_name_format(name);
 	g_autoptr(Places) places = places_new(config, name);
@@ -32,7 +32,7 @@ static void show(const Config *config, const VolumeName *name, Json *list)
 	attachment_to_json(attachment, object);
 	if (list) {
 		json_object_array_add(list, object);
-		return;
+		return readable;
 	}
 	json_object_put(object);
 	if (readable)
@@ -40,18 +40,22 @@ static void show(const Config *config, const VolumeName *name, Json *list)
 		       attachment_health_name(attachment->health));
 	else
 		printf("%-30s %10s %10s  %s\n", text, "?", "?", error->message);
+	return readable;
 }
 
-static gboolean show_pool(const Config *config, const ConfigPool *pool, Json *list, GError **error)
+static int show_pool(const Config *config, const ConfigPool *pool, Json *list)
 {
-	g_autoptr(GPtrArray) names = pool_list(pool, error);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) names = pool_list(pool, &error);
+	int status = names ? CLI_DONE : cli_failed(error);
 
 	for (guint i = 0; names && i < names->len; i++) {
 		const VolumeName name = {pool->name, g_ptr_array_index(names, i)};
 
-		show(config, &name, list);
+		if (!show(config, &name, list))
+			status = CLI_FAILED;
 	}
-	return names != NULL;
+	return status;
 }
 
 /* A pool whose file system is not mounted keeps nobody from seeing the others. */
@@ -59,12 +63,9 @@ static int show_all(const Config *config, Json *list)
 {
 	int status = CLI_DONE;
 
-	for (guint i = 0; i < config->pools->len; i++) {
-		g_autoptr(GError) error = NULL;
-
-		if (!show_pool(config, g_ptr_array_index(config->pools, i), list, &error))
-			status = cli_failed(error);
-	}
+	for (guint i = 0; i < config->pools->len; i++)
+		if (show_pool(config, g_ptr_array_index(config->pools, i), list))
+			status = CLI_FAILED;
 	return status;
 }
 
@@ -90,10 +91,7 @@ static int run(int argc, char **argv)
 		list = json_object_new_array();
 	else
 		printf("%-30s %10s %10s  %s\n", "VOLUME", "SIZE", "ALLOCATED", "STATE");
-	if (!pool)
-		status = show_all(cli.config, list);
-	else if (!show_pool(cli.config, pool, list, &error))
-		status = cli_failed(error);
+	status = pool ? show_pool(cli.config, pool, list) : show_all(cli.config, list);
 	if (list)
 		cli_print_json(list);
 	return status;

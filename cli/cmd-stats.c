@@ -66,7 +66,7 @@ static Json *to_json(const GPtrArray *samples)
 	return list;
 }
 
-static void print_once(const Watching *watching, const GPtrArray *samples)
+static void print_once(const Watching *watching, const GPtrArray *samples, int status)
 {
 	g_autoptr(Json) list = to_json(samples);
 
@@ -77,7 +77,7 @@ static void print_once(const Watching *watching, const GPtrArray *samples)
 	} else {
 		for (guint i = 0; i < samples->len; i++)
 			sample_print(g_ptr_array_index(samples, i));
-		if (!samples->len)
+		if (!samples->len && status == CLI_DONE)
 			cli_say("stats: no volume is served");
 	}
 }
@@ -147,7 +147,7 @@ static int print(const Watching *watching)
 
 	samples = take(watching, &status);
 	if (samples)
-		print_once(watching, samples);
+		print_once(watching, samples, status);
 	return status;
 }
 

@@ -53,9 +53,12 @@ Sample *sample_take(const Config *config, const VolumeName *name, GError **error
 GPtrArray *sample_take_all(const Config *config, GPtrArray *problems)
 {
 	GPtrArray *samples = g_ptr_array_new_with_free_func((GDestroyNotify)sample_free);
-	g_autoptr(GPtrArray) sockets = control_list(config);
+	g_autoptr(GError) unseen = NULL;
+	g_autoptr(GPtrArray) sockets = control_list(config, &unseen);
 
-	for (guint i = 0; i < sockets->len; i++) {
+	if (!sockets)
+		g_ptr_array_add(problems, g_strdup(unseen->message));
+	for (guint i = 0; sockets && i < sockets->len; i++) {
 		const char *socket = g_ptr_array_index(sockets, i);
 		g_autoptr(GError) error = NULL;
 		Sample *sample = take(config, socket, &error);

@@ -62,15 +62,20 @@ static int compare_names(gconstpointer a, gconstpointer b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-GPtrArray *control_list(const Config *config)
+GPtrArray *control_list(const Config *config, GError **error)
 {
-	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 	g_autofree char *path = directory_path(config);
-	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	g_autoptr(GError) problem = NULL;
+	g_autoptr(GDir) dir = g_dir_open(path, 0, &problem);
 	const char *name;
 
+	if (!dir && !g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+		error_set(error, STORAGEOS_ERROR_IO, "%s", problem->message);
+		return NULL;
+	}
 	while (dir && (name = g_dir_read_name(dir)))
 		g_ptr_array_add(names, g_strdup(name));
 	g_ptr_array_sort(names, compare_names);
-	return names;
+	return g_steal_pointer(&names);
 }

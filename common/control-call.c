@@ -38,6 +38,7 @@ static gboolean wait_for(int fd, short events, gint64 deadline, GError **error)
 static int connect_to(const Config *config, const char *name, gint64 deadline, GError **error)
 {
 	autofd directory = control_directory_open(config);
+	int err = directory < 0 ? errno : 0;
 	autofd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un address;
 
@@ -46,13 +47,15 @@ static int connect_to(const Config *config, const char *name, gint64 deadline, G
 		return -1;
 	}
 	control_address(directory, name, &address);
-	while (directory < 0 || connect(fd, (struct sockaddr *)&address, sizeof address)) {
-		if (directory < 0 || errno == ENOENT || errno == ECONNREFUSED) {
+	while (err || connect(fd, (struct sockaddr *)&address, sizeof address)) {
+		if (err)
+			errno = err;
+		if (errno == ENOENT || errno == ECONNREFUSED) {
 			error_set(error, STORAGEOS_ERROR_NOT_FOUND, "nobody serves it");
 			return -1;
 		}
-		if (errno != EINTR && (errno != EAGAIN || !time_left(deadline))) {
-			error_set_errno(error, errno, "connect");
+		if (err || (errno != EINTR && (errno != EAGAIN || !time_left(deadline)))) {
+			error_set_errno(error, errno, "connect to who serves it");
 			return -1;
 		}
 		g_usleep(10000); /* its queue of callers is full */

@@ -47,8 +47,9 @@ Control *control_new(const Config *config, const char *name, ControlHandler hand
  * NULL is allowed. */
 void control_free(Control *control);
 
-/* The names of the sockets that there are, answering or not; free with g_ptr_array_unref(). */
-GPtrArray *control_list(const Config *config);
+/* The names of the sockets that there are, answering or not; free with g_ptr_array_unref().  NULL
+ * where that cannot be seen. */
+GPtrArray *control_list(const Config *config, GError **error);
 
 /* Sends `request`, whose `version` is added, and returns the answer's `data`.  Takes `seconds` at
  * most.  NOT_FOUND: nobody serves there; INVALID: the server refused, and says why; IO, CORRUPT. */

@@ -108,7 +108,7 @@ static gboolean is_served(void)
 static void test_call(const void *data)
 {
 	Control *control = start();
-	g_autoptr(GPtrArray) names = control_list(&config);
+	g_autoptr(GPtrArray) names = control_list(&config, NULL);
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Json) much = NULL;
 

@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Who may not see what is served is told so, and not that nothing is; in every verb, as text and JSON.
+. "$(dirname "$0")/../lib.sh"
+need jq jq
+need setpriv util-linux
+need_root
+[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
+need_built "$STORAGEOS" "$STORAGEOS_FUSE"
+own_config
+chmod 755 "$WORK"
+
+# The program where anybody may run it, whoever may enter the build directory.
+cp "$STORAGEOS" "$WORK/storageos"
+as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$WORK/storageos" "$@"; }
+# Root without root's right to read everything, as in some containers.
+without_rights() { setpriv --inh-caps=-all --bounding-set=-all "$WORK/storageos" "$@"; }
+tells() { # NAME REGEX COMMAND...
+	local name=$1 regex=$2 status
+	shift 2
+	"$@" >"$WORK/out" 2>"$WORK/err" </dev/null
+	status=$?
+	is "$name: status" $status 1
+	is "$name: prints nothing" "$(<"$WORK/out")" ""
+	is "$name: one line" "$(wc -l <"$WORK/err")" 1
+	like "$name: says why" "$(<"$WORK/err")" "$regex"
+}
+
+must "create" "$STORAGEOS" create db --size 64M
+mkdir "$WORK/mnt"
+cleanup unmount_for_certain "$WORK/mnt"
+must "serve it" "$STORAGEOS_FUSE" db "$WORK/mnt"
+
+# Whatever its file's mode is, and whether the run directory can be entered.
+for mode in 600 644; do
+	chmod $mode "$POOL/db.vol"
+	for line in list "list --json" "list default" status "status --json" "status db" stats "stats --json" \
+		"stats db" "stats --prometheus" "stats --watch --count 1" "info db" "info db --json" "check db" \
+		"scrub db" "scrub db --status" "attach db" "detach db" "delete db" "resize db 128M" \
+		"create new --size 64M" "pool list" "pool list --json"; do
+		# shellcheck disable=SC2086
+		tells "$line, file of mode $mode" "^storageos: ${line%% *}: look into $WORK/run: Permission denied \(run as root\)$" \
+			as_nobody $line
+	done
+done
+like "probe is for anybody" "$(as_nobody probe >/dev/null; echo $?)" '^[034]$'
+check "and help" as_nobody list --help
+chmod 600 "$STORAGEOS_CONFIG"
+tells "a configuration that is root's" "$STORAGEOS_CONFIG: Permission denied \(run as root\)$" as_nobody list
+chmod 644 "$STORAGEOS_CONFIG"
+
+# A run directory of one's own is seen whole.
+mkdir "$WORK/mine" "$WORK/mine/pool"
+printf '[storageos]\nrun_directory=%s/mine/run\n[pool default]\npath=%s/mine/pool\n' "$WORK" "$WORK" \
+	>"$WORK/mine/conf"
+cp "$POOL/.storageos-pool" "$WORK/mine/pool/"
+chown -R 65534:65534 "$WORK/mine"
+check "what is one's own: create" as_nobody --config "$WORK/mine/conf" create db --size 64M
+is "what is one's own: list" "$(as_nobody --config "$WORK/mine/conf" list --json | jq -r '.[].volume')" default/db
+is "what is one's own: stats" "$(as_nobody --config "$WORK/mine/conf" stats --json | jq -c .)" "[]"
+
+# Root that may not read what is another user's.
+chown -R 65534:65534 "$WORK/run" "$POOL/db.vol"
+chmod 600 "$POOL/db.vol"
+for line in stats "stats --json" "stats --prometheus"; do
+	# shellcheck disable=SC2086
+	without_rights $line >"$WORK/out" 2>"$WORK/err"
+	is "$line of what cannot be read: status" $? 1
+	like "$line of what cannot be read" "$(<"$WORK/err")" "$WORK/run/control.*Permission denied"
+done
+is "stats db of what cannot be read" "$(without_rights stats db 2>&1; echo $?)" \
+	"storageos: stats of volume 'default/db': connect to who serves it: Permission denied
+1"
+is "list of what cannot be read" "$(without_rights list >"$WORK/out"; echo $?)" 1
+like "it is shown with the reason" "$(<"$WORK/out")" '^default/db +\? .*Permission denied'
+is "list --json of what cannot be read" \
+	"$(without_rights list --json >"$WORK/out"; echo $?; jq -r '.[].error' "$WORK/out" | grep -o 'Permission denied')" \
+	"1
+Permission denied"
+finish
