@@ -79,11 +79,14 @@ gint64 metrics_begin(Metrics *metrics)
 
 void metrics_end(Metrics *metrics, MetricsKind kind, gint64 begun, guint64 bytes, gboolean failed)
 {
-	MetricsOperation *operation = &metrics->operations[kind];
 	gint64 elapsed = now() - begun;
 	guint64 nanoseconds = elapsed > 0 ? (guint64)elapsed : 0;
+	MetricsOperation *operation;
 
 	add(&metrics->in_flight, (guint64)-1);
+	if (kind == METRICS_UNCOUNTED)
+		return;
+	operation = &metrics->operations[kind];
 	if (failed)
 		add(&operation->errors, 1);
 	else

@@ -23,6 +23,7 @@ typedef enum {
 	METRICS_DISCARD, /* and what writes zeros without sending them */
 	METRICS_COMPARE_AND_WRITE,
 	METRICS_FLUSH,
+	METRICS_UNCOUNTED, /* what asks about a volume: only of those in flight */
 } MetricsKind;
 #define METRICS_KINDS (METRICS_FLUSH + 1)
 

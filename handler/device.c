@@ -24,6 +24,7 @@ struct Device {
 	RunnerDevice *handle;
 	ScsiUnit unit;
 	Sanitizer *sanitizer;
+	gint64 sanitize_begun; /* as metrics_begin() gave it */
 	gint64 space_looked; /* when last, microseconds; atomic */
 	guint64 attribute;   /* the size that the kernel has of it, bytes */
 	const char *name;    /* the opening's */
@@ -57,7 +58,7 @@ static void log_failure(Device *device, const Request *request, int result)
 	logging_write_limited(
 		&device->failures, LOGGING_ERROR,
 		"%s: %s of %" G_GUINT64_FORMAT " bytes at %" G_GUINT64_FORMAT " failed: %s",
-		device->name, request_name(request), request->length, request->offset,
+		device->name, request_name(request), request_bytes(request), request->offset,
 		result == -ETIMEDOUT ? "not done in time, answered busy" : g_strerror(-result));
 }
 
@@ -69,8 +70,8 @@ static RunnerStatus conclude(Device *device, const Task *task, int result, guint
 	guint8 *sense = runner_command_sense(task->cmd);
 	guint64 information = 0;
 
-	metrics_end(&device->metrics, request_metrics_kind(request), task->begun, request->length,
-		    result && result != -EILSEQ);
+	metrics_end(&device->metrics, request_metrics_kind(request), task->begun,
+		    request_bytes(request), result && result != -EILSEQ);
 	if (result == -EBADMSG)
 		information = position / device->unit.block_size;
 	if (result == -EILSEQ)
@@ -216,8 +217,7 @@ static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request
 	task = tasks_take(&device->tasks, &wanted);
 	if (task)
 		return task;
-	metrics_end(&device->metrics, request_metrics_kind(request), wanted.begun, request->length,
-		    TRUE);
+	metrics_end(&device->metrics, request_metrics_kind(request), wanted.begun, 0, TRUE);
 	*ret_status = RUNNER_NO_RESOURCE;
 	return NULL;
 }
@@ -237,10 +237,19 @@ static gboolean tick(gpointer data)
 	return g_atomic_int_get(&device->unit.state) == SCSI_SANITIZING;
 }
 
+/* When it is answered, also where it goes on then. */
+static void count_sanitize(Device *device, gboolean done)
+{
+	metrics_end(&device->metrics, METRICS_DISCARD, device->sanitize_begun,
+		    volume_size(device_volume(device)), !done);
+}
+
 static void answer(gpointer data, RunnerCommand *cmd, RunnerStatus status)
 {
 	Device *device = data;
 
+	count_sanitize(device, status == RUNNER_OK ||
+				       g_atomic_int_get(&device->unit.state) == SCSI_SANITIZING);
 	runner_complete(device->handle, cmd, status);
 }
 
@@ -253,7 +262,10 @@ static RunnerStatus sanitize(Device *device, RunnerCommand *cmd, const Request *
 
 	if (!scsi_sanitize_parse(&command, device->unit.block_size, &asked))
 		return sense_refuse(runner_command_sense(cmd), sense_invalid_cdb);
+	device->sanitize_begun = metrics_begin(&device->metrics);
 	status = sanitizer_begin(device->sanitizer, device_volume(device), cmd, &asked);
+	if (status)
+		count_sanitize(device, FALSE);
 	tasks_wake(&device->tasks);
 	return status;
 }

@@ -15,7 +15,7 @@ static const struct {
 	MetricsKind metrics;
 	gboolean reads;
 } kinds[] = {
-	[REQUEST_NOTHING] = {"nothing", METRICS_DISCARD, FALSE},
+	[REQUEST_NOTHING] = {"nothing", METRICS_UNCOUNTED, FALSE},
 	[REQUEST_READ] = {"read", METRICS_READ, TRUE},
 	[REQUEST_WRITE] = {"write", METRICS_WRITE, FALSE},
 	[REQUEST_FLUSH] = {"flush", METRICS_FLUSH, FALSE},
@@ -41,21 +41,20 @@ MetricsKind request_metrics_kind(const Request *request)
 					     : kinds[request->kind].metrics;
 }
 
+guint64 request_bytes(const Request *request)
+{
+	return request->kind == REQUEST_CALL ? request->bytes : request->length;
+}
+
 gboolean request_reads(const Request *request)
 {
-	return request->kind == REQUEST_CALL ? request->call->metrics == METRICS_READ
-					     : kinds[request->kind].reads;
+	return request->kind == REQUEST_CALL ? request->call->answers : kinds[request->kind].reads;
 }
 
 gboolean request_returns_data(const Request *request)
 {
 	return request->kind == REQUEST_READ ||
-	       (request->kind == REQUEST_CALL && request->call->metrics == METRICS_READ);
-}
-
-static gboolean all_zero(const guint8 *data, gsize length)
-{
-	return !data[0] && !memcmp(data, data + 1, length - 1);
+	       (request->kind == REQUEST_CALL && request->call->answers);
 }
 
 /* Writes the pattern again and again: 1 MiB at a time, of which every piece is the same memory. */
@@ -102,8 +101,6 @@ static int write_same(Volume *volume, const Request *request, gint64 deadline,
 	if (!pattern)
 		return -ENOMEM;
 	iov_copy_out(&cursor, pattern, block);
-	if (all_zero(pattern, block))
-		return volume_zero(volume, request->offset, request->length);
 	for (gsize filled = block; filled < PATTERN_SIZE; filled += block)
 		memcpy(pattern + filled, pattern, block);
 	return write_pattern(volume, pattern, request, deadline, ret_position);

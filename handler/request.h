@@ -31,6 +31,7 @@ typedef struct Request Request;
 typedef struct {
 	const char *name;
 	MetricsKind metrics;
+	gboolean answers; /* its data is the answer, rather than what was sent */
 	int (*run)(const Request *request, Volume *volume, gint64 deadline, guint64 *ret_position);
 } RequestCall;
 
@@ -43,6 +44,7 @@ struct Request {
 	guint64 length;	    /* bytes */
 	guint32 block_size; /* of the device */
 	const RequestCall *call;
+	guint64 bytes; /* of the volume, that a call changes */
 	gpointer data; /* of the call's */
 };
 
@@ -55,8 +57,10 @@ gboolean request_reads(const Request *request);
 /* Whether its data is the answer, rather than what was sent. */
 gboolean request_returns_data(const Request *request);
 
-/* What it counts as. */
+/* What it counts as, and how many bytes of the volume that are: what is read (verified, too),
+ * written or discarded, whatever data comes with the command. */
 MetricsKind request_metrics_kind(const Request *request);
+guint64 request_bytes(const Request *request);
 
 /* Carries it out; a result of volume.h, with *ret_position as told there.
  *

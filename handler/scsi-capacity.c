@@ -74,7 +74,7 @@ static int lba_status(const Request *request, Volume *volume, gint64 deadline,
 	return 0;
 }
 
-static const RequestCall lba_status_call = {"get LBA status", METRICS_READ, lba_status};
+static const RequestCall lba_status_call = {"get LBA status", METRICS_UNCOUNTED, TRUE, lba_status};
 
 RunnerStatus scsi_lba_status(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {

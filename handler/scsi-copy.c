@@ -223,7 +223,16 @@ static int copy(const Request *request, Volume *volume, gint64 deadline, guint64
 	return r;
 }
 
-static const RequestCall copy_call = {"extended copy", METRICS_WRITE, copy};
+static guint64 blocks_of(const List *list)
+{
+	guint64 blocks = 0;
+
+	for (guint i = 0; i < list->n_segments; i++)
+		blocks += list_segment(list, i).blocks;
+	return blocks;
+}
+
+static const RequestCall copy_call = {"extended copy", METRICS_WRITE, FALSE, copy};
 
 RunnerStatus scsi_extended_copy(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
@@ -242,6 +251,7 @@ RunnerStatus scsi_extended_copy(ScsiUnit *unit, const ScsiCommand *command, Requ
 		return status;
 	request->kind = REQUEST_CALL;
 	request->call = &copy_call;
+	request->bytes = blocks_of(&list) * unit->block_size;
 	request->data = unit;
 	request->length = length;
 	return RUNNER_LATER;

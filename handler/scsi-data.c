@@ -183,7 +183,20 @@ RunnerStatus scsi_compare_and_write(ScsiUnit *unit, const ScsiCommand *command, 
 	return later(request, REQUEST_COMPARE_AND_WRITE, is_durable(&blocks));
 }
 
-/* Without blocks it is the rest of the unit. */
+static gboolean data_is_zero(const ScsiCommand *command)
+{
+	for (gsize i = 0; i < command->count; i++) {
+		const guint8 *data = command->iov[i].iov_base;
+		gsize length = command->iov[i].iov_len;
+
+		if (length && (data[0] || memcmp(data, data + 1, length - 1) != 0))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* Without blocks it is the rest of the unit.  Zeros are unmapped, whether that is asked for or not.
+ */
 RunnerStatus scsi_write_same(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
 	Blocks blocks = blocks_of(command->cdb);
@@ -199,7 +212,9 @@ RunnerStatus scsi_write_same(ScsiUnit *unit, const ScsiCommand *command, Request
 	if (blocks.count > scsi_max_write_same(unit))
 		return sense_set_cdb_field(command->sense, blocks.count_byte);
 	status = prepare(unit, command, request, &blocks, no_data ? 0 : 1);
-	return status ? status : later(request, no_data ? REQUEST_ZERO : REQUEST_WRITE_SAME, FALSE);
+	if (status)
+		return status;
+	return later(request, data_is_zero(command) ? REQUEST_ZERO : REQUEST_WRITE_SAME, FALSE);
 }
 
 /* The page cache of the file system below is what could be filled; CONDITION MET would promise that

@@ -59,19 +59,21 @@ static int unmap(const Request *request, Volume *volume, gint64 deadline, guint6
 	return r ? r : discard(request, volume, all);
 }
 
-static const RequestCall unmap_call = {"unmap", METRICS_DISCARD, unmap};
+static const RequestCall unmap_call = {"unmap", METRICS_DISCARD, FALSE, unmap};
 
 static RunnerStatus unmap_check_ranges(const ScsiUnit *unit, const ScsiCommand *command,
-				       gsize length)
+				       gsize length, guint64 *ret_blocks)
 {
 	IovCursor list = iov_cursor(command->iov, (int)command->count);
 
+	*ret_blocks = 0;
 	iov_advance(&list, UNMAP_HEADER);
 	for (; length; length -= UNMAP_DESCRIPTOR) {
 		UnmapRange range = unmap_range(&list);
 
 		if (range.lba > scsi_unit_blocks(unit) || range.count > scsi_unit_blocks(unit) - range.lba)
 			return sense_refuse(command->sense, sense_out_of_range);
+		*ret_blocks += range.count;
 	}
 	return RUNNER_OK;
 }
@@ -81,6 +83,7 @@ RunnerStatus scsi_unmap(ScsiUnit *unit, const ScsiCommand *command, Request *req
 	gsize list = (gsize)get_be(command->cdb + 7, 2), length;
 	guint8 header[UNMAP_HEADER];
 	RunnerStatus status;
+	guint64 blocks;
 
 	if (command->cdb[1] & ANCHOR)
 		return sense_set_cdb_field(command->sense, 1);
@@ -94,11 +97,12 @@ RunnerStatus scsi_unmap(ScsiUnit *unit, const ScsiCommand *command, Request *req
 	length -= length % UNMAP_DESCRIPTOR;
 	if (length / UNMAP_DESCRIPTOR > SCSI_MAX_UNMAP_DESCRIPTORS)
 		return sense_refuse(command->sense, sense_invalid_parameter_list);
-	status = unmap_check_ranges(unit, command, length);
+	status = unmap_check_ranges(unit, command, length, &blocks);
 	if (status)
 		return status;
 	request->kind = length ? REQUEST_CALL : REQUEST_NOTHING;
 	request->call = &unmap_call;
+	request->bytes = blocks * unit->block_size;
 	request->length = length;
 	return RUNNER_LATER;
 }

@@ -66,7 +66,7 @@ static int provisioning(const Request *request, Volume *volume, gint64 deadline,
 	return 0;
 }
 
-static const RequestCall provisioning_call = {"log sense", METRICS_READ, provisioning};
+static const RequestCall provisioning_call = {"log sense", METRICS_UNCOUNTED, TRUE, provisioning};
 
 RunnerStatus scsi_log_sense(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {

@@ -41,3 +41,4 @@ void devices_tests(void);
 void hangs_tests(void);
 void lifecycle_tests(void);
 void resize_tests(void);
+void stats_tests(void);

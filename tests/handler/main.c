@@ -15,5 +15,6 @@ int main(int argc, char **argv)
 	devices_tests();
 	hangs_tests();
 	resize_tests();
+	stats_tests();
 	return test_run(argc - 1, argv + 1);
 }

@@ -526,6 +526,7 @@ static void test_extended_copy(const void *data)
 	fill(disk, 0, 2 * MIB, 'a');
 	copy_list(disk->data, 7, 9001, 3000);
 	CHECK_UINT(send(disk, copy, 76), 0);
+	CHECK_UINT(request_bytes(&disk->request), 3000 * 512);
 	CHECK(holds(disk, 9000 * 512, 512, 0));
 	CHECK(holds(disk, 9001 * 512, 3000 * 512, 'a'));
 	CHECK(holds(disk, 12001 * 512, 512, 0));
