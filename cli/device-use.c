@@ -14,6 +14,7 @@
 #include "cli/process.h"
 #include "common/autofd.h"
 #include "common/error.h"
+#include "common/fd.h"
 
 /* The numbers of a device or partition with this directory in /sys. */
 static dev_t device_number(const char *sys)
@@ -152,7 +153,7 @@ char *device_use_find(const char *device)
 
 int device_use_claim(const char *device, GError **error)
 {
-	autofd fd = open(device, O_RDONLY | O_EXCL | O_CLOEXEC);
+	autofd fd = fd_open(device, O_RDONLY | O_EXCL, 0);
 	int err = fd < 0 ? errno : 0;
 	g_autofree char *use = device_use_find(device);
 

@@ -14,6 +14,7 @@
 
 #include "common/autofd.h"
 #include "common/error.h"
+#include "common/fd.h"
 #include "common/logging.h"
 
 /* Linux 5.8 */
@@ -36,7 +37,7 @@ struct loop_config {
 /* The one that the kernel says is free; its node may be missing where no udev runs. */
 static char *free_device(GError **error)
 {
-	autofd control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	autofd control = fd_open("/dev/loop-control", O_RDWR, 0);
 	int number = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
 	char *path;
 
@@ -99,7 +100,7 @@ static void warn_without_direct_io(const char *device, const char *file)
 
 char *loop_device_attach(const char *file, guint32 block_size, GError **error)
 {
-	autofd fd = open(file, O_RDWR | O_CLOEXEC);
+	autofd fd = fd_open(file, O_RDWR, 0);
 	int err = EBUSY;
 
 	if (fd < 0) {
@@ -112,7 +113,7 @@ char *loop_device_attach(const char *file, guint32 block_size, GError **error)
 
 		if (!device)
 			return NULL;
-		autofd loop = open(device, O_RDWR | O_CLOEXEC);
+		autofd loop = fd_open(device, O_RDWR, 0);
 		err = loop < 0 ? errno : configure(loop, fd, file, block_size);
 		if (err) {
 			g_usleep(10000);
@@ -138,8 +139,8 @@ static gboolean note_size(int fd, const char *file, guint64 size, GError **error
 
 gboolean loop_device_grow(const char *device, const char *file, guint64 size, GError **error)
 {
-	autofd loop = open(device, O_RDWR | O_CLOEXEC);
-	autofd fd = open(file, O_RDWR | O_CLOEXEC);
+	autofd loop = fd_open(device, O_RDWR, 0);
+	autofd fd = fd_open(file, O_RDWR, 0);
 	guint64 now = 0;
 
 	if (loop < 0 || fd < 0)
@@ -201,7 +202,7 @@ static gboolean is_free(const char *device)
 gboolean loop_device_detach(const char *device, int claim, GError **error)
 {
 	gint64 end = g_get_monotonic_time() + DETACH_SECONDS * G_USEC_PER_SEC;
-	int loop = claim >= 0 ? claim : open(device, O_RDWR | O_CLOEXEC);
+	int loop = claim >= 0 ? claim : fd_open(device, O_RDWR, 0);
 	int err;
 
 	if (loop < 0)

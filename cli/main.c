@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "common/output.h"
+#include "common/program.h"
 
 static const Verb *const verbs[] = {
 	&verb_create, &verb_list,   &verb_info,	  &verb_resize, &verb_set, &verb_delete,
@@ -105,6 +106,7 @@ int main(int argc, char **argv)
 {
 	int status;
 
+	program_begin();
 	output_begin();
 	status = run(argc, argv);
 	return cli_end(status);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/fd.h"
 #include "common/output.h"
 
 #define PAUSE_US 20000
@@ -254,8 +255,11 @@ int process_call(int (*function)(gconstpointer data), gconstpointer data, guint 
 
 	if (pid < 0)
 		return errno;
-	if (!pid)
+	if (!pid) {
+		fd_close_from(0); /* nobody waits for what it never lets go of */
+		fd_fill_stdio();
 		_exit(function(data));
+	}
 	while (waitpid(pid, &status, WNOHANG) == 0) {
 		if (g_get_monotonic_time() > end) {
 			kill(pid, SIGKILL);

@@ -9,6 +9,7 @@
 
 #include "cli/process.h"
 #include "common/error.h"
+#include "common/fd.h"
 #include "common/files.h"
 #include "common/logging.h"
 #include "common/pool.h"
@@ -122,7 +123,7 @@ static int carry_out(gconstpointer data)
 {
 	const Order *order = data;
 	gsize length = strlen(order->text);
-	int fd = open(order->path, O_WRONLY | O_CLOEXEC), err = 0;
+	int fd = fd_open(order->path, O_WRONLY, 0), err = 0;
 
 	if (fd < 0 || write(fd, order->text, length) != (ssize_t)length)
 		err = errno ? errno : EIO;
@@ -366,7 +367,7 @@ static void remove_nexus(const char *group)
 	int fd;
 
 	g_snprintf(path, sizeof path, "%s/nexus", group);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
+	fd = fd_open(path, O_WRONLY, 0);
 	if (fd < 0)
 		return;
 	/* Fails where there is none; then there is nothing to remove. */

@@ -2,7 +2,7 @@
 /*
  * File descriptors that close themselves at the end of their scope, as g_autoptr does for memory:
  *
- *     autofd fd = open(path, O_RDONLY | O_CLOEXEC);
+ *     autofd fd = fd_open(path, O_RDONLY, 0);
  *     if (fd < 0)
  *             return error_set_errno(error, errno, "open %s", path);
  *

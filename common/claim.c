@@ -13,6 +13,7 @@
 #include "common/autofd.h"
 #include "common/backing/holder.h"
 #include "common/error.h"
+#include "common/fd.h"
 #include "common/files.h"
 #include "common/json.h"
 
@@ -50,7 +51,7 @@ static gboolean has_its_name(int fd, const char *path)
 /* The descriptor; -1 and EWOULDBLOCK where somebody holds it. */
 static int try_once(const char *path)
 {
-	autofd fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	autofd fd = fd_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
 		return -1;
@@ -88,7 +89,7 @@ static void write_note(int fd, const char *volume, const char *as)
 /* What the holder has noted; NULL where nobody holds it. */
 static Json *read_note(const char *path)
 {
-	autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	autofd fd = fd_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	g_autofree char *text = NULL;
 	Json *note;
 

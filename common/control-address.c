@@ -9,6 +9,7 @@
 #include "common/autofd.h"
 #include "common/control.h"
 #include "common/error.h"
+#include "common/fd.h"
 #include "common/files.h"
 #include "common/names.h"
 
@@ -33,7 +34,7 @@ int control_directory_open(const Config *config)
 {
 	g_autofree char *path = directory_path(config);
 
-	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd_open(path, O_PATH | O_DIRECTORY, 0);
 }
 
 int control_directory_make(const Config *config, GError **error)

@@ -17,6 +17,7 @@
 #include "common/autofd.h"
 #include "common/control-address.h"
 #include "common/error.h"
+#include "common/fd.h"
 
 #define JSON_DEPTH 8
 #define BACKLOG 16
@@ -229,7 +230,8 @@ static void rest(void)
 
 static void client_accept(Control *control)
 {
-	int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = fd_above_stdio(
+		accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
 	Client *client;
 
 	if (fd < 0) {
@@ -331,7 +333,8 @@ static GThread *thread_start(Control *control, GError **error)
 
 static gboolean is_answered(const struct sockaddr_un *address)
 {
-	autofd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	autofd fd = fd_above_stdio(
+		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 
 	return fd >= 0 && !connect(fd, (const struct sockaddr *)address, sizeof *address);
 }
@@ -347,7 +350,8 @@ static gboolean listen_there(Control *control, GError **error)
 	if (!fstatat(control->directory, control->name, &st, AT_SYMLINK_NOFOLLOW) &&
 	    S_ISSOCK(st.st_mode))
 		unlinkat(control->directory, control->name, 0);
-	control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	control->listener = fd_above_stdio(
+		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 	/* The socket's own mode becomes the file's: the process's umask is not ours to set. */
 	if (control->listener < 0 || fchmod(control->listener, 0600) ||
 	    bind(control->listener, (struct sockaddr *)&address, sizeof address))
@@ -361,7 +365,7 @@ static gboolean open_parts(Control *control, const Config *config, GError **erro
 	control->directory = control_directory_make(config, error);
 	if (control->directory < 0)
 		return FALSE;
-	control->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	control->stop = fd_above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (control->stop < 0)
 		return error_set_errno(error, errno, "eventfd");
 	if (!listen_there(control, error))

@@ -10,6 +10,7 @@
 
 #include "common/autofd.h"
 #include "common/error.h"
+#include "common/fd.h"
 
 static gboolean read_all(int fd, char *data, gsize length, const char *path, GError **error)
 {
@@ -31,7 +32,7 @@ static gboolean read_all(int fd, char *data, gsize length, const char *path, GEr
 char *files_read(const char *path, gsize max, gsize *ret_length, GError **error)
 {
 	/* O_NONBLOCK: what is no regular file must not make us wait before we know. */
-	autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	autofd fd = fd_open(path, O_RDONLY | O_NONBLOCK, 0);
 	g_autofree char *data = NULL;
 	struct stat st;
 
@@ -106,7 +107,7 @@ gboolean files_write(const char *path, const char *data, gsize length, mode_t mo
 		     GError **error)
 {
 	g_autofree char *temporary = g_strconcat(path, ".XXXXXX", NULL);
-	autofd fd = g_mkstemp_full(temporary, O_WRONLY | O_CLOEXEC, (int)mode);
+	autofd fd = fd_above_stdio(g_mkstemp_full(temporary, O_WRONLY | O_CLOEXEC, (int)mode));
 	int err;
 
 	if (fd < 0)
@@ -143,7 +144,7 @@ gboolean files_publish(const char *temporary, const char *path, GError **error)
 gboolean files_set_attribute(const char *directory, const char *name, const char *value)
 {
 	g_autofree char *path = g_build_filename(directory, name, NULL);
-	autofd fd = open(path, O_WRONLY | O_CLOEXEC);
+	autofd fd = fd_open(path, O_WRONLY, 0);
 
 	return fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value);
 }
@@ -151,7 +152,7 @@ gboolean files_set_attribute(const char *directory, const char *name, const char
 gboolean files_sync_parent(const char *path, GError **error)
 {
 	g_autofree char *parent = g_path_get_dirname(path);
-	autofd fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autofd fd = fd_open(parent, O_RDONLY | O_DIRECTORY, 0);
 	int err = fd < 0 ? errno : flush(fd);
 
 	return !err || error_set_errno(error, err, "flush directory %s", parent);
@@ -166,10 +167,10 @@ gboolean files_make_directory(const char *path, GError **error)
 int files_lock(const char *path, guint seconds, GError **error)
 {
 	gint64 end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
-	autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	autofd fd = fd_open(path, O_RDONLY | O_NOFOLLOW, 0);
 
 	if (fd < 0 && errno == ENOENT)
-		fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		fd = fd_open(path, O_RDONLY | O_CREAT | O_NOFOLLOW, 0600);
 	if (fd < 0) {
 		error_set_errno(error, errno, "open %s", path);
 		return -1;

@@ -18,6 +18,7 @@
 
 #include "common/autofd.h"
 #include "common/error.h"
+#include "common/fd.h"
 
 #define DEPTH_MAX 64
 #define LINKS_MAX 40
@@ -39,7 +40,7 @@ typedef struct {
 
 Root *root_open(const char *directory, GError **error)
 {
-	autofd fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	autofd fd = fd_open(directory, O_PATH | O_DIRECTORY, 0);
 	Root *root;
 
 	if (fd < 0 || faccessat(fd, ".", R_OK | X_OK, 0)) {
@@ -127,7 +128,7 @@ static gboolean walk_is_at_end(const Walk *walk)
 /* Into what `name` is in the last directory. */
 static int walk_into(Walk *walk, const char *name)
 {
-	autofd fd = openat(walk->directories[walk->depth], name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	autofd fd = fd_openat(walk->directories[walk->depth], name, O_PATH | O_NOFOLLOW, 0);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st))
@@ -211,8 +212,8 @@ static int open_file(const Walk *walk)
 		errno = EINVAL;
 		return -1;
 	}
-	fd = openat(walk->directories[walk->depth], walk->name,
-		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	fd = fd_openat(walk->directories[walk->depth], walk->name,
+		       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
 	if (fd < 0 || fstat(fd, &opened))
 		return -1;
 	if (opened.st_ino != seen.st_ino || opened.st_dev != seen.st_dev) {
@@ -287,7 +288,7 @@ GPtrArray *root_list(const Root *root, const char *path)
 
 	if (walk_to(root, path, &walk) || walk.file >= 0)
 		return names;
-	fd = openat(walk.directories[walk.depth], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = fd_openat(walk.directories[walk.depth], ".", O_RDONLY | O_DIRECTORY, 0);
 	directory = fd < 0 ? NULL : fdopendir(fd);
 	if (!directory) {
 		if (fd >= 0)

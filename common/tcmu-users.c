@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/autofd.h"
+#include "common/fd.h"
 #include "common/runner-bus.h"
 
 #define TCMU_FAMILY "TCM-USER"
@@ -89,7 +90,8 @@ static void ask_family(TcmuUsers *users)
 		guint8 bytes[8192];
 	} answer;
 	const gsize heads = NLMSG_HDRLEN + GENL_HDRLEN;
-	autofd fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+	autofd fd = fd_above_stdio(
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC));
 	ssize_t length;
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) ||

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/fd.h"
 
 static int report_fd = -1;
 
@@ -59,7 +60,7 @@ gboolean background_start(GError **error)
 	int fds[2];
 	pid_t child;
 
-	if (pipe2(fds, O_CLOEXEC))
+	if (fd_pipe(fds))
 		return error_set_errno(error, errno, "pipe");
 	child = fork();
 	if (child < 0) {
@@ -94,10 +95,10 @@ void background_ready(void)
 
 	if (report_fd < 0)
 		return;
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	null = fd_open("/dev/null", O_RDWR, 0);
 	for (int fd = 0; null >= 0 && fd <= 2; fd++)
 		dup2(null, fd);
-	if (null > 2)
+	if (null >= 0)
 		close(null);
 	report("", 1);
 }

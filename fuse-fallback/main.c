@@ -13,6 +13,7 @@
 #include "common/files.h"
 #include "common/logging.h"
 #include "common/output.h"
+#include "common/program.h"
 #include "common/text.h"
 #include "fuse-fallback/background.h"
 #include "fuse-fallback/serve.h"
@@ -97,6 +98,7 @@ static gboolean enter_background(GError **error)
 {
 	if (!background_start(error))
 		return FALSE;
+	program_leave_terminal();
 	openlog("storageos-fuse", LOG_PID, LOG_DAEMON);
 	logging_set_sink(sink_syslog);
 	return TRUE;
@@ -142,6 +144,7 @@ static int serve_volume(const Options *options)
 	g_autoptr(GError) error = NULL;
 	g_autofree char *printable = NULL, *line = NULL;
 
+	program_begin_serving();
 	if (run(options, &error))
 		return EXIT_SUCCESS;
 	printable = text_printable(error->message);
@@ -163,6 +166,7 @@ int main(int argc, char **argv)
 	g_auto(Options) options = {0};
 	g_autoptr(GError) error = NULL;
 
+	program_begin();
 	output_begin();
 	logging_set_sink(sink_stderr);
 	if (!options_parse(&options, &argc, &argv, &error)) {

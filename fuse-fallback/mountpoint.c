@@ -15,7 +15,7 @@
 static char *mounted_type(const char *path)
 {
 	g_autofree char *type = NULL;
-	FILE *mounts = setmntent("/proc/self/mounts", "r");
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
 	struct mntent *entry;
 
 	if (!mounts)

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/fd.h"
 #include "common/logging.h"
 
 /* Linux 5.6 */
@@ -39,7 +40,7 @@ static void lock_memory(const char *volume)
 static void exempt_from_oom_killer(const char *volume)
 {
 	static const char score[] = "-1000";
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	int fd = fd_open("/proc/self/oom_score_adj", O_WRONLY, 0);
 
 	if (fd < 0 || write(fd, score, sizeof score - 1) < 0)
 		warn(volume, "cannot exempt the process from the OOM killer");

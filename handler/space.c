@@ -7,10 +7,11 @@
 #include <unistd.h>
 
 #include "common/autofd.h"
+#include "common/fd.h"
 
 static gboolean block_device_space(const char *path, guint64 used, ScsiSpace *ret_space)
 {
-	autofd fd = open(path, O_RDONLY | O_CLOEXEC);
+	autofd fd = fd_open(path, O_RDONLY, 0);
 	off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
 
 	if (size < 0)

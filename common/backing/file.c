@@ -19,6 +19,7 @@
 #include "common/backing/holder.h"
 #include "common/bytes.h"
 #include "common/error.h"
+#include "common/fd.h"
 
 #define LOCK_ATTEMPTS 10
 #define LOCK_PAUSE_US 30000
@@ -384,7 +385,7 @@ static gboolean look_at_path(const char *path, BackingFileFlags flags, struct st
 static gboolean open_path(FileBacking *file, const char *path, BackingFileFlags flags,
 			  const struct stat *st, GError **error)
 {
-	int how = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	int how = O_NOCTTY | O_NONBLOCK;
 	int result;
 
 	how |= flags & BACKING_FILE_READ_ONLY ? O_RDONLY : O_RDWR;
@@ -393,7 +394,7 @@ static gboolean open_path(FileBacking *file, const char *path, BackingFileFlags 
 	if (file->block && !(flags & BACKING_FILE_READ_ONLY))
 		how |= O_EXCL;
 	do
-		file->fd = open(path, how, 0600);
+		file->fd = fd_open(path, how, 0600);
 	while (file->fd < 0 && errno == EINTR);
 	if (file->fd < 0 && file->block && errno == EBUSY)
 		return set_busy(path, st, error);

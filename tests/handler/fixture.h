@@ -37,6 +37,7 @@ guint command_sense(const Command *command);
 
 /* The tests of each file here. */
 void commands_tests(void);
+void descriptors_tests(void);
 void devices_tests(void);
 void hangs_tests(void);
 void lifecycle_tests(void);

@@ -12,6 +12,7 @@ int main(int argc, char **argv)
 		return 1;
 	lifecycle_tests();
 	commands_tests();
+	descriptors_tests();
 	devices_tests();
 	hangs_tests();
 	resize_tests();
