@@ -40,6 +40,21 @@ make_work_directory() {
 	trap 'exit 143' INT TERM HUP
 }
 
+# Sets: work, as well, but always the same path, since rpm writes it into what it makes; builds that
+# want it wait for each other.
+make_fixed_work_directory() {
+	work=/var/tmp/storageos-package
+	until [ "$(stat -c %i "$work" 2>/dev/null)" = "$(stat -Lc %i /dev/fd/9 2>/dev/null)" ] && [ -e "$work" ]; do
+		mkdir -m 700 "$work" 2>/dev/null || { [ -O "$work" ] && [ -d "$work" ] && [ ! -L "$work" ]; } ||
+			die "$work is somebody else's"
+		exec 9<"$work" || continue
+		flock -w 3600 9 || die "another build has had $work for an hour"
+	done
+	find "$work" -mindepth 1 -delete # of one that was killed
+	trap 'rm -rf "$work"' EXIT
+	trap 'exit 143' INT TERM HUP
+}
+
 # Runs a step; what it said is shown where it fails.
 quietly() {
 	"$@" >"$work/log" 2>&1 </dev/null || {

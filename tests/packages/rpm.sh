@@ -18,11 +18,20 @@ out=$WORK/out
 isa=$(rpm -E '%{_isa}')
 names=(storageos storageos-fuse tcmu-handler-storageos)
 
-must "make-rpm makes packages" "$ROOT/packaging/make-rpm" --no-install --output "$out"
+must "a copy of the source" git clone -q "$ROOT" "$WORK/here"
+must "make-rpm makes packages" "$WORK/here/packaging/make-rpm" --no-install --output "$out"
 release=$(sed -n 's/^Version: *//p' "$ROOT/packaging/rpm/storageos.spec")-1
 rpm_of() { echo "$out/$1-$release.$(uname -m).rpm"; }
 check "they are three, and the source" ls "$(rpm_of storageos)" "$(rpm_of storageos-fuse)" \
 	"$(rpm_of tcmu-handler-storageos)" "$out/storageos-$release.src.rpm"
+# A build elsewhere, at another time, of another user's making.
+must "another copy" git clone -q "$WORK/here" "$WORK/somewhere/else"
+mkdir "$WORK/tmp"
+must "make-rpm makes them again" env TMPDIR="$WORK/tmp" HOME="$WORK/somewhere" HOSTNAME=elsewhere \
+	"$WORK/somewhere/else/packaging/make-rpm" --no-install --output "$WORK/again"
+for file in "$out"/*.rpm; do
+	check "the same bytes again: ${file##*/}" cmp "$file" "$WORK/again/${file##*/}"
+done
 said=$(rpmlint -c "$ROOT/packaging/rpm/rpmlint.toml" "$out"/*.rpm "$ROOT/packaging/rpm/storageos.spec" 2>&1)
 like "rpmlint finds neither error nor warning" "$said" ' 0 errors, 0 warnings'
 
