@@ -4,6 +4,8 @@
  * the one next step.  The exit status says which front end.
  */
 #include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
 
 #include "cli/cli.h"
 #include "cli/probe-json.h"
@@ -226,6 +228,24 @@ static int exit_status(const ProbeVerdict *verdict)
 	return verdict->chosen == FRONTEND_TCMU ? PROBE_TCMU : PROBE_FUSE_ONLY;
 }
 
+/* That one is there, whatever /lib/modules has. */
+static gboolean runs(const char *kernel)
+{
+	struct utsname name;
+
+	return !uname(&name) && !strcmp(name.release, kernel);
+}
+
+static int failed(const char *root, const GError *error)
+{
+	struct utsname name;
+	gboolean known = !root && !uname(&name);
+
+	cli_say("probe: %s%s%s", error->message, known ? "; the one that runs is " : "",
+		known ? name.release : "");
+	return CLI_FAILED;
+}
+
 static int run(int argc, char **argv)
 {
 	g_autofree char *root = NULL;
@@ -245,14 +265,12 @@ static int run(int argc, char **argv)
 
 	if (!cli_start(&cli, &verb_probe, options, 0, 0, argc, argv, &status))
 		return status;
-	if (root || kernel)
+	if (root || (kernel && !runs(kernel)))
 		probe = runtime_probe_new_at(root ? root : "/", kernel, &error);
 	else
 		probe = runtime_probe_new();
-	if (!probe) {
-		g_prefix_error(&error, "probe: ");
-		return cli_failed(error);
-	}
+	if (!probe)
+		return failed(root, error);
 	judge(probe, cli.config, &verdict);
 	if (cli.json)
 		probe_print_json(probe, cli.config, &verdict);

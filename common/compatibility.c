@@ -67,17 +67,20 @@ static gboolean has_flavour(const Platform *platform, const char *flavour)
 	return !strcmp(platform->flavour, flavour);
 }
 
+static gboolean is_standard(const Platform *platform)
+{
+	return has_flavour(platform, "generic") || has_flavour(platform, "lowlatency");
+}
+
 static gboolean kernel_fits(const Platform *platform, KernelKind kernel)
 {
-	gboolean standard = has_flavour(platform, "generic") || has_flavour(platform, "lowlatency");
-
 	switch (kernel) {
 	case KERNEL_ANY:
 		return TRUE;
 	case KERNEL_STANDARD:
-		return standard && !platform->digitalocean;
+		return is_standard(platform) && !platform->digitalocean;
 	case KERNEL_DIGITALOCEAN:
-		return standard && platform->digitalocean;
+		return is_standard(platform) && platform->digitalocean;
 	case KERNEL_AWS:
 		return has_flavour(platform, "aws");
 	case KERNEL_GKE:
@@ -117,8 +120,12 @@ const char *compatibility_name(Compatibility compatibility)
 /* ---- advice */
 
 /* The package with the modules that this kernel was built with, and that are not here. */
-static char *package_step(const Platform *platform, const CompatibilityNeed *need)
+static char *package_step(const CompatibilityRow *row, const Platform *platform,
+			  const CompatibilityNeed *need)
 {
+	/* Where the table knows of no extra package they are in the kernel's own. */
+	if (!strcmp(platform->id, "ubuntu") && row->tcmu == COMPATIBILITY_YES)
+		return g_strdup_printf("reinstall linux-modules-%s", need->release);
 	if (!strcmp(platform->id, "ubuntu"))
 		return g_strdup_printf("install linux-modules-extra-%s", need->release);
 	switch (platform->packages) {
@@ -155,14 +162,15 @@ static const char *other_kernel_step(const Platform *platform)
 	return "use a kernel that has them";
 }
 
-static char *general_step(const Platform *platform, const CompatibilityNeed *need)
+static char *general_step(const CompatibilityRow *row, const Platform *platform,
+			  const CompatibilityNeed *need)
 {
 	g_autofree char *step = need->built == KERNEL_OPTION_MODULE
-					? package_step(platform, need)
+					? package_step(row, platform, need)
 					: g_strdup(other_kernel_step(platform));
 
 	if (need->built == KERNEL_OPTION_UNKNOWN) {
-		g_autofree char *package = package_step(platform, need);
+		g_autofree char *package = package_step(row, platform, need);
 
 		return g_strdup_printf("missing %s: %s, or %s", need->missing, package, step);
 	}
@@ -176,13 +184,13 @@ static char *row_step(const CompatibilityRow *row, const char *release)
 	return g_strjoinv(release, parts);
 }
 
-/* Kernels of later releases come to Ubuntu 16.04, too, and with them what it never had; and no
- * package helps where a kernel was built without. */
+/* Kernels of later releases come to Ubuntu 16.04, too, and with them what it never had, but for
+ * those of clouds; and no package helps where a kernel was built without. */
 static gboolean differs_from_table(const CompatibilityRow *row, const Platform *platform,
 				   const CompatibilityNeed *need)
 {
 	return (row->tcmu == COMPATIBILITY_NO && need->built == KERNEL_OPTION_MODULE &&
-		!strcmp(platform->id, "ubuntu")) ||
+		!strcmp(platform->id, "ubuntu") && is_standard(platform)) ||
 	       (row->tcmu == COMPATIBILITY_EXTRA && need->built == KERNEL_OPTION_OFF);
 }
 
@@ -192,10 +200,10 @@ char *compatibility_step(const CompatibilityRow *row, const Platform *platform,
 	if (!need->missing)
 		return NULL;
 	if (differs_from_table(row, platform, need))
-		return general_step(platform, need);
+		return general_step(row, platform, need);
 	if (row->advice_brings_lio_only && need->lio)
 		return NULL;
 	if (row->advice)
 		return row_step(row, need->release);
-	return row->tcmu == COMPATIBILITY_NO ? NULL : general_step(platform, need);
+	return row->tcmu == COMPATIBILITY_NO ? NULL : general_step(row, platform, need);
 }

@@ -221,8 +221,8 @@ Kernel *kernel_find(const Root *root, const char *release, GError **error)
 
 	if (!releases->len) {
 		error_set(error, STORAGEOS_ERROR_NOT_FOUND,
-			  "there is no kernel in %s (nothing in lib/modules, no boot/config-*)",
-			  root_directory(root));
+			  "there is no kernel %s%sin %s (nothing in lib/modules, no boot/config-*)",
+			  release ? release : "", release ? " " : "", root_directory(root));
 		return NULL;
 	}
 	if (!release && runs && is_listed(releases, runs))

@@ -195,17 +195,32 @@ gboolean runtime_probe_choose(const RuntimeProbe *probe, Frontend wanted, Fronte
 
 /* ---- the next step */
 
+/* Where no module can be found, since the index of them is not there; NULL where it is. */
+static char *index_step(const RuntimeProbe *probe)
+{
+	const Kernel *kernel = probe->kernel;
+
+	if (!kernel->directory || kernel->loadable)
+		return NULL;
+	if (probe->running)
+		return g_strdup_printf("depmod %s", kernel->release);
+	return g_strdup_printf("depmod --basedir %s %s", root_directory(probe->root),
+			       kernel->release);
+}
+
 static char *kernel_step(const RuntimeProbe *probe, Needed needed, const char *missing)
 {
 	CompatibilityNeed need = {.release = probe->kernel->release,
 				  .lio = runtime_probe_has_lio(probe),
 				  .missing = missing};
+	char *step;
 
 	for (guint i = 0; i < needed.n; i++)
 		if (probe->modules[needed.modules[i]] == MODULE_MISSING)
 			need.built = need.built ? MIN(need.built, probe->options[needed.modules[i]])
 						: probe->options[needed.modules[i]];
-	return compatibility_step(probe->row, probe->platform, &need);
+	step = need.built == KERNEL_OPTION_OFF ? NULL : index_step(probe);
+	return step ? step : compatibility_step(probe->row, probe->platform, &need);
 }
 
 /* Of a plugin that is there and not loaded, or loaded and no longer there. */
@@ -279,12 +294,14 @@ static char *fuse_step(const RuntimeProbe *probe)
 {
 	const char *const package[] = {"storageos-fuse", NULL};
 	g_autofree char *missing = modules_that(probe, for_fuse, is_missing);
+	char *step;
 
 	if (!probe->bare && !probe->fuse_program)
 		return platform_install_step(probe->platform, package);
-	if (missing)
-		return g_strdup_printf("missing %s: use a kernel that has them", missing);
-	return NULL;
+	if (!missing)
+		return NULL;
+	step = index_step(probe);
+	return step ? step : g_strdup_printf("missing %s: use a kernel that has them", missing);
 }
 
 char *runtime_probe_next_step(const RuntimeProbe *probe, Frontend wanted)
@@ -325,10 +342,11 @@ static gboolean modules_may_be_elsewhere(const RuntimeProbe *probe)
 static void warn_of_modules(const RuntimeProbe *probe, GPtrArray *warnings)
 {
 	const Kernel *kernel = probe->kernel;
+	g_autofree char *index = index_step(probe);
 
-	if (kernel->directory && !kernel->loadable)
-		warn(warnings, "there is no %s/modules.dep, so no module can be found: depmod %s",
-		     kernel->directory, kernel->release);
+	if (index)
+		warn(warnings, "there is no %s/modules.dep, so no module can be found: %s",
+		     kernel->directory, index);
 	else if (!kernel->directory && modules_may_be_elsewhere(probe))
 		warn(warnings,
 		     "the modules of kernel %s are not here: this is a container, or the kernel "

@@ -60,6 +60,9 @@ is "or one that is not there" "$(said .kernel)" 6.1.0-50-amd64
 fails "a kernel that is not there" \
 	"there is no kernel 4.4 in $R \(there is: 6.1.0-50-amd64, 6.1.0-9-amd64, 5.10.0-30-amd64, " \
 	--root "$R" --kernel 4.4
+fails "another kernel of this machine" "there is no kernel 9.9.9 in / .*; the one that runs is $(uname -r)$" \
+	--kernel 9.9.9
+is "the one that runs is there" "$("$STORAGEOS" probe --kernel "$(uname -r)" --json | jq -r .kernel)" "$(uname -r)"
 fails "a kernel that climbs" "there is no kernel \.\./.* in $R" \
 	--root "$R" --kernel ../../../../etc
 
@@ -167,7 +170,19 @@ to=$R/lib/modules/6.1.0-50-amd64
 rm "$to/modules.dep"
 probe
 is "without an index modprobe finds nothing" "$(said '[.modules[]] | unique | join(",")')" missing
-like "and depmod is advised" "$(said '.warnings | join(" ")')" 'no /lib/modules/.*: depmod 6.1.0-50'
+like "and depmod is advised" "$(said '.warnings | join(" ")')" 'no /lib/modules/.*: depmod --basedir .* 6.1.0-50'
+is "as the step, too" "$(said .next_step)" "depmod --basedir $R 6.1.0-50-amd64"
+check "which is what helps" eval "$(said .next_step)"
+probe
+is "then everything is there" "$(said '"\(.frontend) \(.next_step)"') $STATUS" "tcmu null 0"
+# FUSE is there, and what TCMU lacks no index brings.
+rm "$to/modules.dep"
+for module in $FUSE; do echo "kernel/$(directory_of "$module")/$module.ko"; done >"$to/modules.builtin"
+sed -i 's/^CONFIG_TCM_USER2=.*/# CONFIG_TCM_USER2 is not set/' "$R/boot/config-6.1.0-50-amd64"
+probe
+like "no index brings what the kernel was built without" "$(said .next_step)" '^missing .*: use a kernel that has them$'
+: >"$to/modules.builtin"
+sed -i 's/^# CONFIG_TCM_USER2 is not set/CONFIG_TCM_USER2=m/' "$R/boot/config-6.1.0-50-amd64"
 depmod -b "$R" 6.1.0-50-amd64
 rm "$to/kernel/drivers/target/target_core_user.ko"
 probe

@@ -74,6 +74,15 @@ row "Ubuntu 18.04, AWS-optimised kernel" ubuntu 18.04 Ubuntu $DEB 4.15.0-1021-aw
 	"for TCMU use the generic kernel" --built-in "$FUSE configfs"
 row "Ubuntu 16.04, AWS-optimised kernel" ubuntu 16.04 Ubuntu $DEB 4.4.0-1128-aws "$neither" fuse \
 	"the generic kernel brings LIO, not TCMU" --built-in "$FUSE configfs"
+# A configuration that says =m makes no package where the table knows of none.
+row "Ubuntu 18.04, AWS-optimised kernel" ubuntu 18.04 Ubuntu $DEB 4.15.0-1021-aws "$neither" fuse \
+	"for TCMU use the generic kernel" "${ubuntu_small_18[@]}"
+row "Ubuntu 16.04, AWS-optimised kernel" ubuntu 16.04 Ubuntu $DEB 4.4.0-1128-aws "$neither" fuse \
+	"the generic kernel brings LIO, not TCMU" "${ubuntu_small_18[@]}"
+row "Ubuntu 16.04, GKE-optimised kernel" ubuntu 16.04 Ubuntu $DEB 4.4.0-1033-gke "$neither" fuse \
+	"no LIO modules for this kernel" "${ubuntu_small_18[@]}"
+row "Ubuntu 18.04, GKE-optimised kernel" ubuntu 18.04 Ubuntu $DEB 4.15.0-1034-gke "$neither" fuse \
+	"$missing reinstall linux-modules-4.15.0-1034-gke" "${ubuntu_small_18[@]}"
 
 for version in 16.04 18.04 22.04; do
 	row "Ubuntu on Azure" ubuntu $version Ubuntu $DEB 5.4.0-1080-azure "$both" tcmu none \
