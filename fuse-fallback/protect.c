@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -16,6 +17,8 @@
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
 #endif
+
+#define STACK ((rlim_t)8 << 20)
 
 static void warn(const char *volume, const char *what)
 {
@@ -37,6 +40,68 @@ static void lock_memory(const char *volume)
 		warn(volume, "cannot lock memory");
 }
 
+/* At least so much.  What the C library gives threads of a stack it has asked before. */
+static const struct {
+	const char *name;
+	int resource;
+	rlim_t least;
+} limits[] = {
+	{"processor time", RLIMIT_CPU, RLIM_INFINITY},
+	{"address space", RLIMIT_AS, RLIM_INFINITY},
+	{"data", RLIMIT_DATA, RLIM_INFINITY},
+	{"stack", RLIMIT_STACK, STACK},
+	{"descriptors", RLIMIT_NOFILE, 1024},
+};
+
+/* The hard limit may be there to stay: then up to that. */
+static gboolean lift_limit(int resource, rlim_t least)
+{
+	struct rlimit limit;
+
+	if (getrlimit(resource, &limit) || limit.rlim_cur >= least)
+		return TRUE;
+	limit.rlim_cur = least;
+	if (limit.rlim_max >= least)
+		return !setrlimit(resource, &limit);
+	if (!setrlimit(resource, &(struct rlimit){least, least}))
+		return TRUE;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(resource, &limit);
+	errno = EPERM;
+	return FALSE;
+}
+
+static void set_stack_of_threads(void)
+{
+	pthread_attr_t attributes;
+	struct rlimit limit = {.rlim_cur = STACK};
+
+	getrlimit(RLIMIT_STACK, &limit);
+	if (pthread_attr_init(&attributes))
+		return;
+	if (!pthread_attr_setstacksize(&attributes, MIN(limit.rlim_cur, STACK)))
+		pthread_setattr_default_np(&attributes);
+	pthread_attr_destroy(&attributes);
+}
+
+static void lift_limits(const char *volume)
+{
+	struct rlimit size;
+
+	for (guint i = 0; i < G_N_ELEMENTS(limits); i++) {
+		g_autofree char *what =
+			g_strconcat("cannot lift the limit of ", limits[i].name, NULL);
+
+		if (!lift_limit(limits[i].resource, limits[i].least))
+			warn(volume, what);
+	}
+	set_stack_of_threads();
+	if (!getrlimit(RLIMIT_FSIZE, &size) && size.rlim_cur != RLIM_INFINITY)
+		log_warning("volume '%s': no file may be larger than %" G_GUINT64_FORMAT
+			    " bytes (ulimit -f): writes beyond that fail", volume,
+			    (guint64)size.rlim_cur);
+}
+
 static void exempt_from_oom_killer(const char *volume)
 {
 	static const char score[] = "-1000";
@@ -50,6 +115,7 @@ static void exempt_from_oom_killer(const char *volume)
 
 void protect_process(const char *volume)
 {
+	lift_limits(volume);
 	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
 		warn(volume, "cannot mark the process as an I/O flusher");
 	exempt_from_oom_killer(volume);
