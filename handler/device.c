@@ -298,7 +298,7 @@ static void identify(gpointer data, ScsiIdentity *ret_identity)
 	Device *device = data;
 	g_autofree char *directory = runner_device_directory(device->handle);
 
-	identity_read(directory, ret_identity);
+	identity_read(directory, runner_deals_with_implicit_groups(), ret_identity);
 }
 
 /* ---- its size */

@@ -23,38 +23,72 @@ static void read_serial(const char *directory, ScsiIdentity *identity)
 		g_strlcpy(identity->serial, text + strlen(SERIAL_LABEL), sizeof identity->serial);
 }
 
-/* Bit 0: implicitly, bit 1: explicitly. */
-static guint8 parse_access(const char *text)
-{
-	g_autofree char *lower = g_ascii_strdown(text, -1);
+/* ---- target port groups: as tcmu-runner's alua.c and target.c look at them */
 
-	return (guint8)((strstr(lower, "implicit") ? 1 : 0) | (strstr(lower, "explicit") ? 2 : 0));
+#define DEFAULT_GROUP "default_tg_pt_gp"
+
+/* FABRIC/WWN/tpgt_N/lun_M, of which the fabric iSCSI has another name in configfs.  *ret_enabled is
+ * set where the port is; FALSE: that cannot be told. */
+static gboolean check_port(const char *targets, const char *member, gboolean *ret_enabled)
+{
+	g_auto(GStrv) parts = g_strsplit(member, "/", 0);
+	g_autofree char *path = NULL, *enabled = NULL;
+
+	if (g_strv_length(parts) != 4)
+		return FALSE;
+	path = g_build_filename(targets, !strcmp(parts[0], "iSCSI") ? "iscsi" : parts[0], parts[1],
+				parts[2], NULL);
+	enabled = read_file(path, "enable");
+	if (!enabled)
+		return FALSE;
+	*ret_enabled |= enabled[0] != '0';
+	return TRUE;
 }
 
-/* The first group that has ports: initiators see the device through them. */
-static void read_access(const char *directory, ScsiIdentity *identity)
+static gboolean check_type(const char *type, gboolean implicit)
+{
+	return !g_strcmp0(type, "None") || (implicit && !g_strcmp0(type, "Implicit"));
+}
+
+static gboolean check_group(const char *targets, const char *group, gboolean implicit,
+			    gboolean *ret_enabled)
+{
+	g_autofree char *type = read_file(group, "alua_access_type");
+	g_autofree char *members = read_file(group, "members");
+	g_auto(GStrv) ports = NULL;
+
+	if (!check_type(type, implicit))
+		return FALSE;
+	ports = g_strsplit(members ? members : "", "\n", 0);
+	for (guint i = 0; ports[i]; i++)
+		if (ports[i][0] && !check_port(targets, ports[i], ret_enabled))
+			return FALSE;
+	return TRUE;
+}
+
+static ScsiPorts read_ports(const char *directory, gboolean implicit)
 {
 	g_autofree char *path = g_build_filename(directory, "alua", NULL);
+	g_autofree char *targets = g_build_filename(directory, "../../..", NULL);
 	g_autoptr(GDir) groups = g_dir_open(path, 0, NULL);
+	gboolean enabled = FALSE;
 	const char *name;
 
 	while (groups && (name = g_dir_read_name(groups))) {
 		g_autofree char *group = g_build_filename(path, name, NULL);
-		g_autofree char *members = read_file(group, "members");
-		g_autofree char *type = read_file(group, "alua_access_type");
 
-		if (!members || !members[0] || !type)
-			continue;
-		identity->tpgs = parse_access(type);
-		return;
+		if (strcmp(name, DEFAULT_GROUP) != 0 &&
+		    !check_group(targets, group, implicit, &enabled))
+			return SCSI_PORTS_UNSUPPORTED;
 	}
+	return enabled ? SCSI_PORTS_ALUA : SCSI_PORTS_NONE;
 }
 
-void identity_read(const char *directory, ScsiIdentity *ret_identity)
+void identity_read(const char *directory, gboolean implicit, ScsiIdentity *ret_identity)
 {
 	memset(ret_identity, 0, sizeof *ret_identity);
 	if (!directory)
 		return;
 	read_serial(directory, ret_identity);
-	read_access(directory, ret_identity);
+	ret_identity->ports = read_ports(directory, implicit);
 }

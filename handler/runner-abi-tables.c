@@ -29,7 +29,8 @@ static const int tcmu_statuses[] = {
 static const RunnerConventions conventions[] = {
 	[RUNNER_GENERATION_C] = {.layout = {RUNNER_HANDLER_LAYOUT(IN_C)},
 				 .statuses = sam_statuses,
-				 .waits_until_idle = TRUE},
+				 .waits_until_idle = TRUE,
+				 .wants_locks = TRUE},
 	[RUNNER_GENERATION_D] = {.layout = {RUNNER_HANDLER_LAYOUT(IN_D)},
 				 .statuses = tcmu_statuses,
 				 .tells_reopen = TRUE},

@@ -20,6 +20,7 @@ typedef struct {
 	gboolean tells_reopen;	   /* open() has its second argument */
 	gboolean completes_itself; /* by a function; else the command says what is to be called */
 	gboolean waits_until_idle; /* before it tells the kernel what has been completed */
+	gboolean wants_locks;	   /* of handlers, for target port groups of the type Implicit */
 } RunnerConventions;
 
 /* The runner's functions, as all generations have them; some have other names in some. */

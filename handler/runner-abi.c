@@ -30,6 +30,10 @@
  *   - a device that is in the kernel already when the runner starts is opened as a new one is, and
  *     nothing opens it again if that fails: runner_device_served_before() tells them apart, and
  *     device.c waits for the volume of such a device
+ *   - a target port group of the type that they have at first, "Implicit and Explicit", is an error
+ * to it, after it has noted that reads and writes need a lock that nobody takes: they all fail
+ * then. It looks at groups for INQUIRY and REPORT TARGET PORT GROUPS, which are answered without it
+ *     where there is such a group (identity.h)
  *   - log messages are cut at 255 bytes: longer ones are sent in pieces (runner-abi-tables.c)
  *   - the subtype is found by a prefix compare: the callbacks compare the whole word (cfgstring.c)
  */
@@ -289,6 +293,11 @@ char *runner_device_directory(RunnerDevice *dev)
 	if (g_strv_length(parts) != 4 || strcmp(parts[0], "tcm-user") != 0)
 		return NULL;
 	return g_strdup_printf("/sys/kernel/config/target/core/user_%s/%s", parts[1], parts[2]);
+}
+
+gboolean runner_deals_with_implicit_groups(void)
+{
+	return !conventions->wants_locks;
 }
 
 /* In configfs the device counts as enabled only when its first open() has returned. */

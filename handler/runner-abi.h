@@ -124,6 +124,10 @@ guint32 runner_device_block_size(RunnerDevice *dev);
 /* The device's directory in configfs, or NULL.  Free the result. */
 char *runner_device_directory(RunnerDevice *dev);
 
+/* Whether it deals with target port groups whose state is changed implicitly, of a handler without
+ * locks; if not, looking at one is an error to it. */
+gboolean runner_deals_with_implicit_groups(void);
+
 /* Whether the device was in use before this process started: it is the runner that is new.  (Both
  * ways it calls open() alike.) */
 gboolean runner_device_served_before(RunnerDevice *dev);

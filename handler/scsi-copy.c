@@ -32,8 +32,6 @@
 /* How long a status is kept. */
 #define KEEP_SECONDS 3
 
-#define NAA_LENGTH 16
-
 typedef struct {
 	guint8 bytes[HEADER + LIST_MAX];
 	guint n_targets, n_segments;
@@ -67,33 +65,15 @@ static Segment list_segment(const List *list, guint i)
 
 /* ---- the list */
 
-/* The designator that the kernel and the runner make of a serial number: its hexadecimal digits
- * behind 6001405h. */
-static void naa_of(const char *serial, guint8 *naa)
-{
-	guint nibble = 7;
-
-	memset(naa, 0, NAA_LENGTH);
-	put_be(naa, 0x60014050, 4);
-	for (; *serial && nibble < 2 * NAA_LENGTH; serial++) {
-		int digit = g_ascii_xdigit_value(*serial);
-
-		if (digit < 0)
-			continue;
-		naa[nibble / 2] |= (guint8)(nibble % 2 ? digit : digit << 4);
-		nibble++;
-	}
-}
-
 static gboolean target_is_unit(const ScsiUnit *unit, const guint8 *target)
 {
 	ScsiIdentity identity = {.serial = ""};
-	guint8 naa[NAA_LENGTH];
+	guint8 naa[SCSI_NAA_LENGTH];
 
 	unit->identify(unit->data, &identity);
-	naa_of(identity.serial, naa);
+	scsi_naa_of(identity.serial, naa);
 	return identity.serial[0] && (target[4] & 0x0f) == 1 && (target[5] & 0x3f) == 3 &&
-	       target[7] == NAA_LENGTH && !memcmp(target + 8, naa, sizeof naa);
+	       target[7] == SCSI_NAA_LENGTH && !memcmp(target + 8, naa, sizeof naa);
 }
 
 static RunnerStatus check_targets(const ScsiUnit *unit, const List *list, guint8 *sense)

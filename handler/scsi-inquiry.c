@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * INQUIRY.  The page of designators (83h) is left to the runner, which names the unit as the kernel
- * does, and knows its target ports.
+ * does, and knows its target ports; but where it must not be asked, the unit is named here, the
+ * same way, and the ports are left out.
  */
 #include "common/bounds.h"
 #include "handler/scsi-private.h"
@@ -10,6 +11,7 @@
 
 #define EVPD 0x01
 #define STANDARD_LENGTH 96
+#define TPGS_IMPLICIT 0x10
 
 #define VPD_SUPPORTED 0x00
 #define VPD_SERIAL 0x80
@@ -41,7 +43,9 @@ static RunnerStatus standard(ScsiUnit *unit, const ScsiCommand *command)
 	data[2] = 0x06; /* SPC-4 */
 	data[3] = 0x02; /* format of this */
 	data[4] = STANDARD_LENGTH - 5;
-	data[5] = (guint8)(0x08 | (identity.tpgs & 3) << 4); /* third-party copy; ALUA */
+	data[5] = 0x08; /* third-party copy */
+	if (identity.ports == SCSI_PORTS_ALUA)
+		data[5] |= TPGS_IMPLICIT;
 	data[7] = 0x02;					     /* queues commands */
 	put_text(data + 8, SCSI_VENDOR, 8);
 	put_text(data + 16, SCSI_PRODUCT, 16);
@@ -80,6 +84,65 @@ static RunnerStatus serial(ScsiUnit *unit, const ScsiCommand *command)
 	memcpy(data + 4, identity.serial, length);
 	return page(command, data, 4 + length);
 }
+
+/* ---- designators */
+
+#define CODE_BINARY 1
+#define CODE_ASCII 2
+#define KIND_VENDOR 1
+#define KIND_NAA 3
+#define DESIGNATOR_MAX 252u
+
+void scsi_naa_of(const char *serial, guint8 *naa)
+{
+	guint nibble = 7;
+
+	memset(naa, 0, SCSI_NAA_LENGTH);
+	put_be(naa, 0x60014050, 4);
+	for (; *serial && nibble < 2 * SCSI_NAA_LENGTH; serial++) {
+		int digit = g_ascii_xdigit_value(*serial);
+
+		if (digit < 0)
+			continue;
+		naa[nibble / 2] |= (guint8)(nibble % 2 ? digit : digit << 4);
+		nibble++;
+	}
+}
+
+static gsize put_designator(guint8 *to, guint8 code_set, guint8 kind, const void *value,
+			    gsize length)
+{
+	to[0] = code_set;
+	to[1] = kind;
+	to[3] = (guint8)length;
+	memcpy(to + 4, value, length);
+	return 4 + length;
+}
+
+static RunnerStatus designators(const ScsiCommand *command, const ScsiIdentity *identity)
+{
+	guint8 data[4 + 2 * (4 + DESIGNATOR_MAX)] = {0}, naa[SCSI_NAA_LENGTH];
+	char vendor[DESIGNATOR_MAX] = "LIO-ORG ";
+	gsize length = 4;
+
+	g_strlcat(vendor, identity->serial, sizeof vendor);
+	length +=
+		put_designator(data + length, CODE_ASCII, KIND_VENDOR, vendor, strlen(vendor) + 1);
+	scsi_naa_of(identity->serial, naa);
+	length += put_designator(data + length, CODE_BINARY, KIND_NAA, naa, sizeof naa);
+	return page(command, data, length);
+}
+
+static RunnerStatus designators_or_runner(ScsiUnit *unit, const ScsiCommand *command)
+{
+	ScsiIdentity identity = {.serial = ""};
+
+	unit->identify(unit->data, &identity);
+	return identity.ports == SCSI_PORTS_UNSUPPORTED ? designators(command, &identity)
+							: RUNNER_NOT_HANDLED;
+}
+
+/* ---- */
 
 static RunnerStatus block_limits(const ScsiUnit *unit, const ScsiCommand *command)
 {
@@ -121,6 +184,22 @@ static RunnerStatus provisioning(const ScsiUnit *unit, const ScsiCommand *comman
 	return page(command, data, sizeof data);
 }
 
+/* INQUIRY says that it is answered, or it is refused. */
+RunnerStatus scsi_report_groups(ScsiUnit *unit, const ScsiCommand *command, Request *request)
+{
+	(void)request;
+	return scsi_has_groups(unit) ? RUNNER_NOT_HANDLED
+				     : sense_refuse(command->sense, sense_invalid_opcode);
+}
+
+gboolean scsi_has_groups(const ScsiUnit *unit)
+{
+	ScsiIdentity identity = {.serial = ""};
+
+	unit->identify(unit->data, &identity);
+	return identity.ports == SCSI_PORTS_ALUA;
+}
+
 RunnerStatus scsi_inquiry(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
 	const guint8 *cdb = command->cdb;
@@ -134,7 +213,7 @@ RunnerStatus scsi_inquiry(ScsiUnit *unit, const ScsiCommand *command, Request *r
 	case VPD_SERIAL:
 		return serial(unit, command);
 	case VPD_DESIGNATORS:
-		return RUNNER_NOT_HANDLED;
+		return designators_or_runner(unit, command);
 	case VPD_BLOCK_LIMITS:
 		return block_limits(unit, command);
 	case VPD_CHARACTERISTICS:

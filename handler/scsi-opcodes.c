@@ -38,13 +38,21 @@ static gsize put_descriptor(guint8 *to, const ScsiRow *row, gboolean timeouts)
 	return 8 + put_timeouts(to + 8, row);
 }
 
-static RunnerStatus report_all(const ScsiCommand *command, gboolean timeouts)
+/* The one command that is not always supported. */
+static gboolean is_groups(const ScsiRow *row)
 {
+	return row->run == scsi_report_groups;
+}
+
+static RunnerStatus report_all(const ScsiUnit *unit, const ScsiCommand *command, gboolean timeouts)
+{
+	gboolean groups = scsi_has_groups(unit);
 	guint8 data[ANSWER_MAX] = {0};
 	gsize length = 4;
 
 	for (guint i = 0; i < scsi_table_length; i++)
-		length += put_descriptor(data + length, &scsi_table[i], timeouts);
+		if (groups || !is_groups(&scsi_table[i]))
+			length += put_descriptor(data + length, &scsi_table[i], timeouts);
 	put_be(data, length - 4, 4);
 	return scsi_answer(command, data, length, get_be(command->cdb + 6, 4));
 }
@@ -79,11 +87,12 @@ RunnerStatus scsi_report_opcodes(ScsiUnit *unit, const ScsiCommand *command, Req
 	guint action = (guint)get_be(cdb + 4, 2);
 	const ScsiRow *row = scsi_find(cdb[3], (gint)action);
 
-	(void)unit;
 	(void)request;
+	if (row && is_groups(row) && !scsi_has_groups(unit))
+		row = NULL;
 	switch (cdb[2] & 7) {
 	case REPORT_ALL:
-		return report_all(command, timeouts);
+		return report_all(unit, command, timeouts);
 	case REPORT_OPCODE:
 		if (has_actions)
 			return sense_set_cdb_field(command->sense, 3);

@@ -197,7 +197,7 @@ const ScsiRow scsi_table[] = {
 	{0xa0, NONE, KERNEL, 10, scsi_leave,
 	 {0xa0, 0, 0xff, O2, 0, X4, 0}},
 	/* REPORT TARGET PORT GROUPS */
-	{0xa3, 0x0a, ALWAYS | IN, 10, scsi_leave,
+	{0xa3, 0x0a, ALWAYS | IN, 10, scsi_report_groups,
 	 {0xa3, 0xe0, O4, X4, 0}},
 	/* REPORT SUPPORTED OPERATION CODES */
 	{0xa3, 0x0c, ALWAYS | IN, 10, scsi_report_opcodes,
@@ -205,9 +205,6 @@ const ScsiRow scsi_table[] = {
 	/* REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS */
 	{0xa3, 0x0d, ALWAYS | IN, 10, scsi_report_functions,
 	 {0xa3, 0, 0x80, O2, 0, X4, 0}},
-	/* SET TARGET PORT GROUPS */
-	{0xa4, 0x0a, 0, 10, scsi_leave,
-	 {0xa4, O4, 0, X4, 0}},
 	/* READ(12) */
 	{0xa8, NONE, 0, 30, scsi_read_write,
 	 {0xa8, 0xfa, X8, 0x3f}},

@@ -25,10 +25,18 @@
 #define SCSI_PRODUCT "StorageOS volume"
 #define SCSI_SERIAL_MAX 250
 
+/* Target port groups (ALUA), which are the runner's to tell of. */
+typedef enum {
+	SCSI_PORTS_NONE,	/* there are none that it tells of */
+	SCSI_PORTS_ALUA,	/* there are, and it answers REPORT TARGET PORT GROUPS */
+	SCSI_PORTS_UNSUPPORTED, /* it must not be asked: it would fail, and all reads and writes,
+				   too */
+} ScsiPorts;
+
 /* What is known of the unit outside of the volume, and may change at any time. */
 typedef struct {
 	char serial[SCSI_SERIAL_MAX + 1]; /* the kernel's; empty: not known */
-	guint8 tpgs;			  /* how its ALUA state is changed; INQUIRY's field */
+	ScsiPorts ports;
 } ScsiIdentity;
 
 /* The space that the volume's file system has left, and what the volume takes of it; bytes. */

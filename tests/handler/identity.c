@@ -19,27 +19,53 @@ static void put(const char *directory, const char *name, const char *text)
 	CHECK(g_file_set_contents(path, text, -1, NULL));
 }
 
+#define LOOPBACK "loopback/naa.1/tpgt_1/lun_0"
+#define ISCSI "iSCSI/iqn.2026-01.com.example:a/tpgt_1/lun_0"
+#define ISCSI_OFF "iSCSI/iqn.2026-01.com.example:b/tpgt_2/lun_0"
+#define ENABLE_ON "iscsi/iqn.2026-01.com.example:a/tpgt_1/enable"
+#define ENABLE_OFF "iscsi/iqn.2026-01.com.example:b/tpgt_2/enable"
+
+/* One group besides the default one, which is of a type that nobody deals with. */
 static const struct {
-	const char *type;
-	guint8 tpgs;
-} types[] = {{"None", 0}, {"Implicit", 1}, {"Explicit", 2}, {"Implicit and Explicit", 3}};
+	const char *name, *type, *members;
+	gboolean implicit;
+	ScsiPorts ports;
+} groups[] = {
+	{"no other group", NULL, NULL, TRUE, SCSI_PORTS_NONE},
+	{"as a group is made", "Implicit and Explicit", "", TRUE, SCSI_PORTS_UNSUPPORTED},
+	{"explicit", "Explicit", ISCSI, TRUE, SCSI_PORTS_UNSUPPORTED},
+	{"implicit", "Implicit", ISCSI, TRUE, SCSI_PORTS_ALUA},
+	{"implicit, to 1.3", "Implicit", ISCSI, FALSE, SCSI_PORTS_UNSUPPORTED},
+	{"none, to 1.3", "None", ISCSI, FALSE, SCSI_PORTS_ALUA},
+	{"empty", "None", "", TRUE, SCSI_PORTS_NONE},
+	{"a port that is not enabled", "None", ISCSI_OFF, TRUE, SCSI_PORTS_NONE},
+	{"one of two ports", "None", ISCSI_OFF "\n" ISCSI "\n", TRUE, SCSI_PORTS_ALUA},
+	{"loopback", "None", LOOPBACK, TRUE, SCSI_PORTS_UNSUPPORTED},
+	{"loopback, too", "None", ISCSI "\n" LOOPBACK, TRUE, SCSI_PORTS_UNSUPPORTED},
+	{"what is no port", "None", "x", TRUE, SCSI_PORTS_UNSUPPORTED},
+};
 
 static void test_identity(const void *data)
 {
 	(void)data;
-	for (guint i = 0; i < G_N_ELEMENTS(types); i++) {
-		g_autofree char *directory = test_path(".configfs");
+	for (guint i = 0; i < G_N_ELEMENTS(groups); i++) {
+		g_autofree char *configfs = test_path(".configfs");
+		g_autofree char *device = g_build_filename(configfs, "core/user_0/disk", NULL);
 		ScsiIdentity identity;
 
-		test_row("%s", types[i].type);
-		put(directory, "wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: 12-ab\n");
-		put(directory, "alua/none/members", "");
-		put(directory, "alua/none/alua_access_type", "Implicit and Explicit\n");
-		put(directory, "alua/some/members", "loopback/naa.1/tpgt_1/lun_0\n");
-		put(directory, "alua/some/alua_access_type", types[i].type);
-		identity_read(directory, &identity);
+		test_row("%s", groups[i].name);
+		put(configfs, ENABLE_ON, "1\n");
+		put(configfs, ENABLE_OFF, "0\n");
+		put(device, "wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: 12-ab\n");
+		put(device, "alua/default_tg_pt_gp/members", LOOPBACK "\n" ISCSI "\n");
+		put(device, "alua/default_tg_pt_gp/alua_access_type", "Implicit and Explicit\n");
+		if (groups[i].type) {
+			put(device, "alua/some/members", groups[i].members);
+			put(device, "alua/some/alua_access_type", groups[i].type);
+		}
+		identity_read(device, groups[i].implicit, &identity);
 		CHECK_STR(identity.serial, "12-ab");
-		CHECK_UINT(identity.tpgs, types[i].tpgs);
+		CHECK_INT(identity.ports, groups[i].ports);
 	}
 }
 
@@ -51,13 +77,13 @@ static void test_nothing(const void *data)
 	ScsiIdentity identity = {.serial = "left"};
 
 	(void)data;
-	identity_read(NULL, &identity);
+	identity_read(NULL, TRUE, &identity);
 	CHECK_STR(identity.serial, "");
-	identity_read(directory, &identity);
+	identity_read(directory, TRUE, &identity);
 	CHECK_STR(identity.serial, "");
-	CHECK_UINT(identity.tpgs, 0);
+	CHECK_INT(identity.ports, SCSI_PORTS_NONE);
 	put(directory, "wwn/vpd_unit_serial", text);
-	identity_read(directory, &identity);
+	identity_read(directory, TRUE, &identity);
 	CHECK_UINT(strlen(identity.serial), SCSI_SERIAL_MAX);
 }
 
@@ -106,7 +132,8 @@ static void test_space(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("the serial number, and how the access state is changed", test_identity, NULL);
+	test_add("the serial number, and what the runner makes of target port groups",
+		 test_identity, NULL);
 	test_add("nothing, and too much", test_nothing, NULL);
 	test_add("the kernel's time-out is switched off, unless it is somebody's", test_time_out,
 		 NULL);

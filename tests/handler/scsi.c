@@ -29,7 +29,7 @@ static gint64 patience = 60 * G_USEC_PER_SEC;
 static void identify(gpointer data, ScsiIdentity *ret_identity)
 {
 	(void)data;
-	*ret_identity = (ScsiIdentity){.serial = SERIAL, .tpgs = 3};
+	*ret_identity = (ScsiIdentity){.serial = SERIAL, .ports = SCSI_PORTS_ALUA};
 }
 
 static void get_space(gpointer data, ScsiSpace *ret_space)
@@ -203,7 +203,7 @@ static const struct {
 	guint64 value;
 } fields[] = {
 	{"INQUIRY: version", {0x12, [4] = 96}, 2, 1, 6},
-	{"INQUIRY: third-party copy, ALUA", {0x12, [4] = 96}, 5, 1, 0x38},
+	{"INQUIRY: third-party copy, ALUA", {0x12, [4] = 96}, 5, 1, 0x18},
 	{"INQUIRY: SBC-3", {0x12, [4] = 96}, 62, 2, 0x04c0},
 	{"INQUIRY: serial", {0x12, 1, 0x80, 0, 96}, 2, 2, sizeof SERIAL - 1},
 	{"limits: compare and write", {0x12, 1, 0xb0, 0, 64}, 5, 1, 255},

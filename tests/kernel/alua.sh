@@ -1,0 +1,88 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Target port groups: INQUIRY says what REPORT TARGET PORT GROUPS answers, and a group of the type that
+# groups are made with keeps nobody from reading and writing.
+. "$(dirname "$0")/guest.sh"
+. "$(dirname "$0")/initiator.sh"
+need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
+need tcmu-runner tcmu-runner
+need targetcli targetcli-fb
+need iscsid open-iscsi
+need sg_rtpg sg3-utils
+need ip iproute2
+enter_guest --timeout 300
+
+plugin_install
+# Where the kernel keeps what is to outlive it.
+mkdir -p /etc/rtslib-fb-target/{pr,alua} /var/target/{pr,alua}
+must "the runner starts" runner_start
+must "volumes" backstores_add 16M local remote
+
+tpgs() {
+	sg_inq "$SG" | grep -o 'TPGS=[0-3]'
+}
+names_unit() {
+	sg_vpd -p di "$SG" | grep -A 2 'NAA' | grep -o '0x6001405[0-9a-f]*'
+}
+io() {
+	dd if=/dev/urandom of="$DISK" bs=4k count=4 oflag=direct conv=fsync status=none &&
+		dd if="$DISK" of=/dev/null bs=4k count=4 iflag=direct status=none && sg_unmap --force --lba=0 --num=8 "$SG"
+}
+group_make() { # BACKSTORE: as targetcli does
+	GROUP=$(backstore_state "$1")/alua/paths
+	mkdir "$GROUP" && echo 7 >"$GROUP/tg_pt_gp_id"
+}
+
+told() { # the kernel has told the initiator that the groups have changed
+	sg_turs "$SG" >/dev/null 2>&1
+	wait_for 10 sg_turs "$SG"
+}
+
+# ---- over loopback, in the group that each port is in at first
+
+must "a loopback LUN" lun_add local 1
+DISK=$(device_of local) SG=$(sg_of "$(device_of local)")
+is "over loopback INQUIRY tells of no groups" "$(tpgs)" TPGS=0
+refuses "and none are reported" 'Illegal request|not supported' sg_rtpg "$SG"
+check "reads and writes" io
+name=$(names_unit)
+like "the unit has a name" "$name" '^0x6001405[0-9a-f]{25}$'
+must "another group" group_make local
+is "is of the type that the runner cannot deal with" "$(cat "$GROUP/alua_access_type")" 'Implicit and Explicit'
+is "INQUIRY tells of none" "$(tpgs)" TPGS=0
+refuses "and none are reported" 'Illegal request|not supported' sg_rtpg "$SG"
+is "the unit has the same name" "$(names_unit)" "$name"
+check "reads, writes and discards go on" io
+check "the port is put into the group" eval "echo paths >'$CONFIGFS'/loopback/naa.*/tpgt_1/lun/lun_0/alua_tg_pt_gp"
+check "which the initiator is told" told
+is "INQUIRY tells of none" "$(tpgs)" TPGS=0
+refuses "and none are reported" 'Illegal request|not supported' sg_rtpg "$SG"
+is "the unit has the same name" "$(names_unit)" "$name"
+check "reads, writes and discards go on" io
+
+# ---- over iSCSI
+
+must "a network, and the initiator's daemon" target_start
+must "a target" target_export remote
+must "the initiator logs in" initiator_login remote
+DISK=$(device_of remote) SG=$(sg_of "$(device_of remote)")
+is "over iSCSI INQUIRY tells of no groups" "$(tpgs)" TPGS=0
+refuses "and none are reported" 'Illegal request|not supported' sg_rtpg "$SG"
+name=$(names_unit)
+must "another group" group_make remote
+check "the port is put into it" eval "echo paths >'$CONFIGFS/iscsi/$TARGET/tpgt_1/lun/lun_0/alua_tg_pt_gp'"
+check "which the initiator is told" told
+is "INQUIRY tells of none" "$(tpgs)" TPGS=0
+refuses "and none are reported" 'Illegal request|not supported' sg_rtpg "$SG"
+is "the unit has the same name" "$(names_unit)" "$name"
+check "reads, writes and discards go on" io
+must "the group gets a type that is dealt with" eval "echo 1 >'$GROUP/alua_access_type'"
+is "INQUIRY tells of it" "$(tpgs)" TPGS=1
+like "it is reported" "$(sg_rtpg -d "$SG")" 'target port group id : 0x7'
+is "the unit has the same name" "$(names_unit)" "$name"
+like "its port, too" "$(sg_vpd -p di "$SG")" 'Target port group: 0x7'
+check "reads, writes and discards go on" io
+must "it gets the other type again" eval "echo 3 >'$GROUP/alua_access_type'"
+refuses "none are reported" 'Illegal request|not supported' sg_rtpg "$SG"
+check "reads, writes and discards go on" io
+finish
