@@ -7,6 +7,7 @@
 
 #include "cli/frontend-fuse.h"
 #include "cli/frontend-tcmu.h"
+#include "cli/links.h"
 
 const char *attachment_health_name(AttachmentHealth health)
 {
@@ -100,14 +101,28 @@ static void add_what_is_remembered(const Places *places, const State *state, Att
 	if (state && attachment->health != ATTACHMENT_NONE &&
 	    state->frontend == attachment->frontend)
 		attachment->reason = g_strdup(state->reason);
-	if (places_link_leads_to(places, attachment->device))
+	if (links_lead_to(places, attachment->device))
 		attachment->link = g_strdup(places->link);
 	attachment->litter = !lstat(places->link, &st) || !lstat(places->state_file, &st);
-	/* It works, but not under the name that people use. */
-	if (attachment->health == ATTACHMENT_WORKING && !attachment->link) {
-		attachment->health = ATTACHMENT_BROKEN;
-		attachment->problem = g_strdup_printf("there is no link %s", places->link);
-	}
+}
+
+/* The name that people use leads to what the volume has now, or there is none. */
+static void judge_link(const Places *places, Attachment *attachment)
+{
+	g_autofree char *target = g_file_read_link(places->link, NULL);
+
+	if (attachment->health == ATTACHMENT_WORKING && !attachment->link)
+		attachment->problem =
+			target ? g_strdup_printf("the link %s leads to another device, %s",
+						 places->link, target)
+			       : g_strdup_printf("there is no link %s", places->link);
+	else if (attachment->health == ATTACHMENT_NONE && target)
+		attachment->problem = g_strdup_printf(
+			"it is not attached, but the link %s is there, and leads to %s",
+			places->link, target);
+	else
+		return;
+	attachment->health = ATTACHMENT_BROKEN;
 }
 
 Attachment *attachment_inspect(const Places *places, const char *holder)
@@ -119,6 +134,7 @@ Attachment *attachment_inspect(const Places *places, const char *holder)
 	frontend_tcmu_look(places, &attachment->tcmu);
 	judge(attachment, holder);
 	add_what_is_remembered(places, state, attachment);
+	judge_link(places, attachment);
 	return attachment;
 }
 
@@ -143,7 +159,8 @@ void attachment_to_json(const Attachment *attachment, Json *object)
 	json_add_text(object, "state", attachment_health_name(attachment->health));
 	json_add_text(object, "problem", attachment->problem);
 	if (attachment->health == ATTACHMENT_WORKING || attachment->health == ATTACHMENT_BROKEN) {
-		json_add_text(object, "frontend", frontend_name(attachment->frontend));
+		if (attachment->frontend != FRONTEND_AUTO)
+			json_add_text(object, "frontend", frontend_name(attachment->frontend));
 		json_add_text(object, "reason", attachment->reason);
 		json_add_text(object, "device", attachment->device);
 		json_add_text(object, "link", attachment->link);

@@ -38,7 +38,7 @@ typedef struct {
 
 typedef struct {
 	AttachmentHealth health;
-	Frontend frontend; /* TCMU or FUSE; of no meaning for NONE */
+	Frontend frontend; /* TCMU or FUSE; AUTO: not known */
 	char *problem;
 	char *device;
 	char *link;	 /* /dev/storageos/..., where it leads to the device */

@@ -16,7 +16,9 @@
 #include "cli/facts.h"
 #include "cli/frontend-fuse.h"
 #include "cli/frontend-tcmu.h"
+#include "cli/links.h"
 #include "cli/process.h"
+#include "cli/take-down.h"
 #include "common/autofd.h"
 #include "common/claim.h"
 #include "common/error.h"
@@ -38,11 +40,7 @@ static gboolean clear_away(const Places *places, const Attachment *attachment, G
 				 "it is broken (%s) and still in use: %s (end that, then attach "
 				 "again)",
 				 attachment->problem, use);
-	if (!frontend_fuse_detach(places, &attachment->fuse, -1, error) ||
-	    !frontend_tcmu_detach(places, &attachment->tcmu, error))
-		return FALSE;
-	places_remove(places);
-	return TRUE;
+	return take_down(places, attachment, -1, error);
 }
 
 /* A runner that died is started again, and takes its devices up again while they stay in use. */
@@ -188,12 +186,14 @@ static void report(const Places *places, const char *how, Frontend frontend, con
 	cli_print_json(object);
 }
 
-static gboolean attach_anew(const Places *places, const Facts *facts, Frontend wanted,
-			    GError **error)
+static gboolean attach_anew(const Config *config, const Places *places, const Facts *facts,
+			    Frontend wanted, GError **error)
 {
 	g_auto(Attaching) attaching = {.places = places, .facts = facts, .wanted = wanted};
 
-	if (!make(&attaching, error) || !places_link(places, attaching.device, error) ||
+	/* A link that was left must not lead to what is made now. */
+	links_sweep(config);
+	if (!make(&attaching, error) || !links_make(places, attaching.device, error) ||
 	    !remember(places, facts, attaching.frontend, attaching.reason, error))
 		return FALSE;
 	report(places, "attached", attaching.frontend, attaching.device, attaching.reason);
@@ -205,7 +205,7 @@ static gboolean repair_link(const Places *places, const Facts *facts, const Atta
 {
 	const char *reason = attachment->reason ? attachment->reason : "not known";
 
-	if (!places_link(places, attachment->device, error) ||
+	if (!links_make(places, attachment->device, error) ||
 	    !remember(places, facts, attachment->frontend, reason, error))
 		return FALSE;
 	report(places, "attached again", attachment->frontend, attachment->device,
@@ -239,7 +239,7 @@ static gboolean attach_locked(const Config *config, const VolumeName *name, cons
 		break;
 	}
 	return claim_check(config, facts.uuid, places->text, error) &&
-	       attach_anew(places, &facts, wanted, error);
+	       attach_anew(config, places, &facts, wanted, error);
 }
 
 /* For the unit that brings back what a crash took away, but not what was detached meanwhile. */

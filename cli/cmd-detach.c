@@ -5,8 +5,7 @@
 #include "cli/cli.h"
 #include "cli/device-use.h"
 #include "cli/facts.h"
-#include "cli/frontend-fuse.h"
-#include "cli/frontend-tcmu.h"
+#include "cli/take-down.h"
 #include "common/autofd.h"
 #include "common/error.h"
 
@@ -26,7 +25,8 @@ static gboolean claim(const Attachment *attachment, int *ret_claim, GError **err
 	return !use || error_set(error, STORAGEOS_ERROR_BUSY, "it is in use: %s", use);
 }
 
-static gboolean take_down(const Places *places, const Attachment *attachment, GError **error)
+static gboolean claim_and_take_down(const Places *places, const Attachment *attachment,
+				    GError **error)
 {
 	autofd claimed = -1;
 
@@ -34,11 +34,7 @@ static gboolean take_down(const Places *places, const Attachment *attachment, GE
 		return FALSE;
 	if (claimed >= 0 && fsync(claimed))
 		return error_set_errno(error, errno, "flush %s", attachment->device);
-	if (!frontend_tcmu_detach(places, &attachment->tcmu, error) ||
-	    !frontend_fuse_detach(places, &attachment->fuse, autofd_steal(&claimed), error))
-		return FALSE;
-	places_remove(places);
-	return TRUE;
+	return take_down(places, attachment, autofd_steal(&claimed), error);
 }
 
 static gboolean detach_locked(const Config *config, const VolumeName *name, const Places *places,
@@ -53,7 +49,7 @@ static gboolean detach_locked(const Config *config, const VolumeName *name, cons
 	if (attachment->health == ATTACHMENT_FOREIGN)
 		return error_set(error, STORAGEOS_ERROR_BUSY, "%s", attachment->problem);
 	if (attachment->health != ATTACHMENT_NONE)
-		return take_down(places, attachment, error);
+		return claim_and_take_down(places, attachment, error);
 	if (!facts.path) {
 		facts_read(config, name, &facts, error);
 		return FALSE;

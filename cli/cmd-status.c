@@ -14,7 +14,7 @@ static void print_line(const Places *places, const Attachment *attachment, const
 		attachment->health == ATTACHMENT_WORKING || attachment->health == ATTACHMENT_BROKEN;
 
 	printf("%s: %s", places->text, attachment_health_name(attachment->health));
-	if (ours)
+	if (ours && attachment->frontend != FRONTEND_AUTO)
 		printf(" over %s", attachment->frontend == FRONTEND_TCMU ? "TCMU" : "FUSE");
 	if (ours && attachment->device)
 		printf(" as %s (%s)", attachment->link ? attachment->link : attachment->device,

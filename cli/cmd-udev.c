@@ -6,28 +6,18 @@
  *     STORAGEOS_VOLUME=default/db
  *     STORAGEOS_LINK=storageos/default/db        below /dev
  *
- * Nothing is printed for any other device.  It runs in udev's time: reads /sys, configfs and the
- * configuration, and neither the volume nor its file system, whose server may be dead.
+ * Nothing is printed for any other device, and no link of a volume that is being detached.  It runs in
+ * udev's time: reads /sys, configfs and the configuration, and neither the volume nor its file system,
+ * whose server may be dead.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/loop-device.h"
-#include "cli/places.h"
-#include "cli/target-configfs.h"
+#include "cli/links.h"
+#include "cli/shown-volume.h"
 
 #define DEV "/dev/"
-
-static VolumeName *volume_of(const Config *config, const char *disk)
-{
-	g_autofree char *text = target_volume_of_disk(disk);
-	g_autofree char *file = text ? NULL : loop_device_file(disk);
-
-	if (text)
-		return volume_name_parse(text, NULL);
-	return file ? places_volume_of_file(config, file) : NULL;
-}
 
 static int run(int argc, char **argv)
 {
@@ -40,14 +30,14 @@ static int run(int argc, char **argv)
 	if (!cli_start(&cli, &verb_udev, NULL, 1, 1, argc, argv, &status))
 		return status;
 	disk = g_path_get_basename(cli.arguments[0]);
-	name = volume_of(cli.config, disk);
+	name = shown_volume(cli.config, disk);
 	if (!name)
 		return CLI_DONE;
 	places = places_new(cli.config, name);
 	text = volume_name_format(name);
 	printf("STORAGEOS_VOLUME=%s\n", text);
 	/* udev makes links below /dev only. */
-	if (g_str_has_prefix(places->link, DEV))
+	if (g_str_has_prefix(places->link, DEV) && !links_are_withdrawn(places))
 		printf("STORAGEOS_LINK=%s\n", places->link + strlen(DEV));
 	return CLI_DONE;
 }

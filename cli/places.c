@@ -7,14 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/process.h"
 #include "common/error.h"
 #include "common/files.h"
 
 #define DEVICE_POOL "_device"
 #define STATE_SUFFIX ".json"
 #define LOCK_SECONDS 120
-#define UDEV_SECONDS 15
 
 /* A block device's path as a name: "/dev/sdb" is "dev:sdb". */
 static char *name_of_device(const char *path)
@@ -61,6 +59,7 @@ Places *places_new(const Config *config, const VolumeName *name)
 	places->state_file = g_strdup_printf("%s/state/%s" STATE_SUFFIX, run, places->key);
 	places->pid_file = g_strdup_printf("%s/state/%s.pid", run, places->key);
 	places->lock_file = g_strdup_printf("%s/lock/%s", run, places->key);
+	places->mark_file = g_strdup_printf("%s/state/%s.withdrawn", run, places->key);
 	places->target_name = target_name(places->key);
 	return places;
 }
@@ -77,6 +76,7 @@ void places_free(Places *places)
 	g_free(places->state_file);
 	g_free(places->pid_file);
 	g_free(places->lock_file);
+	g_free(places->mark_file);
 	g_free(places->target_name);
 	g_free(places);
 }
@@ -95,46 +95,9 @@ int places_lock(const Places *places, GError **error)
 	return files_lock(places->lock_file, LOCK_SECONDS, error);
 }
 
-static gboolean make_link(const Places *places, const char *device, GError **error)
+int places_try_lock(const Places *places)
 {
-	g_autofree char *temporary = g_strdup_printf("%s.%d", places->link, (int)getpid());
-
-	if (!make_parent(places->link, error))
-		return FALSE;
-	unlink(temporary);
-	if (symlink(device, temporary))
-		return error_set_errno(error, errno, "link %s", temporary);
-	if (rename(temporary, places->link)) {
-		error_set_errno(error, errno, "link %s", places->link);
-		unlink(temporary);
-		return FALSE;
-	}
-	return TRUE;
-}
-
-gboolean places_link_leads_to(const Places *places, const char *device)
-{
-	g_autofree char *target = g_file_read_link(places->link, NULL);
-	g_autofree char *directory = g_path_get_dirname(places->link);
-	g_autofree char *path = target ? files_absolute(target, directory) : NULL;
-
-	return device && !g_strcmp0(path, device);
-}
-
-/* Once all that has happened so far is dealt with the rule has made the link; and no event of a
- * device that is gone comes later to take it away. */
-static void wait_for_udev(void)
-{
-	static const char *const argv[] = {"udevadm", "settle", "--timeout=10", NULL};
-
-	if (!access("/run/udev/control", F_OK))
-		process_run(argv, UDEV_SECONDS, NULL);
-}
-
-gboolean places_link(const Places *places, const char *device, GError **error)
-{
-	wait_for_udev();
-	return places_link_leads_to(places, device) || make_link(places, device, error);
+	return make_parent(places->lock_file, NULL) ? files_lock(places->lock_file, 0, NULL) : -1;
 }
 
 void places_remove(const Places *places)
@@ -148,6 +111,7 @@ void places_remove(const Places *places)
 	rmdir(mounts);
 	unlink(places->pid_file);
 	unlink(places->state_file);
+	unlink(places->mark_file);
 }
 
 /* The other way round from the key to the name; NULL for what is no key. */
@@ -159,25 +123,46 @@ static VolumeName *name_of_key(const char *key)
 				 NULL);
 }
 
+/* "POOL/NAME" as it stands below one of our directories. */
+static VolumeName *name_of_path(const char *path)
+{
+	g_autofree char *key = g_strdup(path);
+	char *slash = strchr(key, '/');
+
+	if (!slash)
+		return NULL;
+	*slash = ':';
+	return name_of_key(key);
+}
+
 VolumeName *places_volume_of_file(const Config *config, const char *file)
 {
 	g_autofree char *run = real_path(config->run_directory);
 	g_autofree char *mounts = g_build_filename(run, "mnt/", NULL);
 	g_autofree char *mount = g_path_get_dirname(file);
-	g_autofree char *key = NULL;
 	g_autoptr(VolumeName) name = NULL;
 	g_autoptr(Places) places = NULL;
-	char *slash;
 
 	if (!g_str_has_prefix(mount, mounts))
 		return NULL;
-	key = g_strdup(mount + strlen(mounts));
-	slash = strchr(key, '/');
-	if (slash)
-		*slash = ':';
-	name = slash ? name_of_key(key) : NULL;
+	name = name_of_path(mount + strlen(mounts));
 	places = name ? places_new(config, name) : NULL;
 	return places && !strcmp(places->file, file) ? g_steal_pointer(&name) : NULL;
+}
+
+VolumeName *places_volume_of_link(const Config *config, const char *link)
+{
+	g_autofree char *links = g_build_filename(config->device_directory, "/", NULL);
+	g_autofree char *path = NULL;
+	char *partition;
+
+	if (!g_str_has_prefix(link, links))
+		return NULL;
+	path = g_strdup(link + strlen(links));
+	partition = g_strrstr(path, ":part");
+	if (partition && partition[strlen(":part")])
+		*partition = '\0';
+	return name_of_path(path);
 }
 
 GPtrArray *places_known(const Config *config)

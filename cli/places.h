@@ -20,6 +20,7 @@ typedef struct {
 	char *state_file;  /* see state.h */
 	char *pid_file;	   /* of storageos-fuse */
 	char *lock_file;   /* held by who attaches or detaches it */
+	char *mark_file;   /* of who withdraws its links, see links.h */
 	char *target_name; /* of the loopback target: naa.5001405 and 9 digits that the key gives */
 } Places;
 
@@ -31,19 +32,18 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Places, places_free)
  * the descriptor to close, or -1.  Waits for others that do so, two minutes at most. */
 int places_lock(const Places *places, GError **error);
 
-/* Lets /dev/storageos/POOL/NAME lead to the device.  Where udev runs this is for its rule to do,
- * which is waited for, 10 s at most; where it does not, or has no such rule, the link is made here
- * and replaces what was there. */
-gboolean places_link(const Places *places, const char *device, GError **error);
+/* The same without waiting. */
+int places_try_lock(const Places *places);
 
-/* Whether it does. */
-gboolean places_link_leads_to(const Places *places, const char *device);
-
-/* Removes link, state and empty directories. */
+/* Removes link, state, mark and empty directories. */
 void places_remove(const Places *places);
 
 /* Whose `file` that is, or NULL.  Looks at the name only. */
 VolumeName *places_volume_of_file(const Config *config, const char *file);
+
+/* Whose link, or link of a partition, a path in the device directory is, or NULL.  Looks at the name
+ * only. */
+VolumeName *places_volume_of_link(const Config *config, const char *link);
 
 /* The names of all volumes that there is a state file of; free with g_ptr_array_unref(). */
 GPtrArray *places_known(const Config *config);

@@ -84,6 +84,31 @@ like "detaching what is not attached succeeds and says so" \
 	"$("$STORAGEOS" detach db 2>&1 && echo "done")" 'it is not attached'
 check "the volume is whole" "$STORAGEOS" check db
 
+# ---- a volume whose closing hangs
+
+modprobe loop
+truncate -s 128M "$WORK/slow.img"
+mkfs.ext4 -q "$WORK/slow.img"
+mkdir "$WORK/slow"
+must "a pool on a disk of its own" mount -o loop "$WORK/slow.img" "$WORK/slow"
+cleanup umount -l "$WORK/slow"
+cleanup fsfreeze -u "$WORK/slow"
+must "it is a pool" "$STORAGEOS" pool create slow "$WORK/slow"
+must "with a volume" "$STORAGEOS" create slow/a --size 64M
+must "which is attached" attach slow/a
+must "and written to" dd if="$WORK/data" of="$WORK/dev/slow/a" bs=1M oflag=direct conv=fsync
+disk=$(basename "$(readlink "$WORK/dev/slow/a")")
+disk_gone() { [ ! -e "/sys/block/$disk" ]; }
+must "its disk does not answer any more" fsfreeze -f "$WORK/slow"
+"$STORAGEOS" detach slow/a >"$WORK/said" 2>&1 &
+detaching=$!
+check "detach takes the SCSI disk away" wait_for 120 disk_gone
+check "when the link has gone" test ! -L "$WORK/dev/slow/a"
+wait $detaching
+is "and succeeds" "$? $(<"$WORK/said")" "0 "
+must "the disk answers again" fsfreeze -u "$WORK/slow"
+is "no backstore and no target are left" "$(left)" $'0\n0'
+
 # ---- the runner dies, then detach
 
 must "attach again" attach db

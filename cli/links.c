@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/links.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/process.h"
+#include "cli/shown-volume.h"
+#include "common/autofd.h"
+#include "common/error.h"
+#include "common/files.h"
+#include "common/logging.h"
+
+#define UDEV_SECONDS 15
+#define PARTITION ":part"
+#define MARK_MAX 64
+
+/* ---- udev */
+
+static gboolean udev_runs(void)
+{
+	return !access("/run/udev/control", F_OK);
+}
+
+/* Once all that has happened so far is dealt with the rule has made the link; and no event of a
+ * device that is gone comes later to take it away. */
+static void wait_for_udev(void)
+{
+	static const char *const argv[] = {"udevadm", "settle", "--timeout=10", NULL};
+
+	if (udev_runs())
+		process_run(argv, UDEV_SECONDS, NULL);
+}
+
+/* Has the rule look at the device and its partitions again. */
+static void tell_udev(const char *device)
+{
+	g_autofree char *disk = g_path_get_basename(device);
+	g_autofree char *sys = g_build_filename("/sys/block", disk, NULL);
+	g_autoptr(GDir) dir = udev_runs() ? g_dir_open(sys, 0, NULL) : NULL;
+	const char *entry;
+
+	if (!dir)
+		return;
+	files_set_attribute(sys, "uevent", "change");
+	while ((entry = g_dir_read_name(dir))) {
+		g_autofree char *partition = g_build_filename(sys, entry, NULL);
+
+		if (g_str_has_prefix(entry, disk))
+			files_set_attribute(partition, "uevent", "change");
+	}
+	wait_for_udev();
+}
+
+/* ---- making */
+
+static char *target_of(const char *link)
+{
+	g_autofree char *target = g_file_read_link(link, NULL);
+	g_autofree char *directory = g_path_get_dirname(link);
+
+	return target ? files_absolute(target, directory) : NULL;
+}
+
+gboolean links_lead_to(const Places *places, const char *device)
+{
+	g_autofree char *path = target_of(places->link);
+
+	return device && !g_strcmp0(path, device);
+}
+
+static gboolean make_link(const Places *places, const char *device, GError **error)
+{
+	g_autofree char *temporary = g_strdup_printf("%s.%d", places->link, (int)getpid());
+	g_autofree char *directory = g_path_get_dirname(places->link);
+
+	if (!files_make_directory(directory, error))
+		return FALSE;
+	unlink(temporary);
+	if (symlink(device, temporary))
+		return error_set_errno(error, errno, "link %s", temporary);
+	if (rename(temporary, places->link)) {
+		error_set_errno(error, errno, "link %s", places->link);
+		unlink(temporary);
+		return FALSE;
+	}
+	return TRUE;
+}
+
+gboolean links_make(const Places *places, const char *device, GError **error)
+{
+	if (!unlink(places->mark_file))
+		tell_udev(device);
+	wait_for_udev();
+	return links_lead_to(places, device) || make_link(places, device, error);
+}
+
+/* ---- taking away */
+
+/* The mark tells by whom, and counts as long as he lives: whoever dies leaves no volume without
+ * links. */
+static gboolean set_mark(const Places *places, GError **error)
+{
+	g_autofree char *text = g_strdup_printf("%d %" G_GINT64_FORMAT "\n", (int)getpid(),
+						process_start_time(getpid()));
+
+	return files_write(places->mark_file, text, strlen(text), 0644, FILES_REPLACE, error);
+}
+
+gboolean links_are_withdrawn(const Places *places)
+{
+	g_autofree char *text = files_read(places->mark_file, MARK_MAX, NULL, NULL);
+	gint64 start;
+	int pid;
+
+	return text && sscanf(text, "%d %" G_GINT64_FORMAT, &pid, &start) == 2 &&
+	       process_is_alive(pid, start);
+}
+
+/* "db:part1" of "db". */
+static gboolean is_partition_of(const char *entry, const char *base)
+{
+	gsize length = strlen(base);
+
+	return !strncmp(entry, base, length) && g_str_has_prefix(entry + length, PARTITION);
+}
+
+static gboolean remove_links(const Places *places, GError **error)
+{
+	g_autofree char *directory = g_path_get_dirname(places->link);
+	g_autofree char *base = g_path_get_basename(places->link);
+	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
+	const char *entry;
+
+	while (dir && (entry = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename(directory, entry, NULL);
+
+		if (strcmp(entry, base) && !is_partition_of(entry, base))
+			continue;
+		if (unlink(path) && errno != ENOENT)
+			return error_set_errno(error, errno, "remove %s", path);
+	}
+	return TRUE;
+}
+
+gboolean links_withdraw(const Places *places, GError **error)
+{
+	if (!set_mark(places, error))
+		return FALSE;
+	/* What the rule has asked before there was a mark. */
+	wait_for_udev();
+	if (remove_links(places, error))
+		return TRUE;
+	unlink(places->mark_file);
+	return FALSE;
+}
+
+void links_restore(const Places *places, const char *device)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!links_make(places, device, &error))
+		log_warning("%s: %s", places->text, error->message);
+}
+
+/* ---- those that lead astray */
+
+/* The disk of a device or partition: "loop3" of "/dev/loop3p1". */
+static char *disk_of(const char *device)
+{
+	g_autofree char *name = g_path_get_basename(device);
+	g_autofree char *sys = g_build_filename("/sys/class/block", name, NULL);
+	g_autofree char *mark = g_build_filename(sys, "partition", NULL);
+	g_autofree char *path = access(mark, F_OK) ? NULL : realpath(sys, NULL);
+	g_autofree char *parent = path ? g_path_get_dirname(path) : NULL;
+
+	return parent ? g_path_get_basename(parent) : g_steal_pointer(&name);
+}
+
+static gboolean leads_astray(const Config *config, const VolumeName *name, const char *link)
+{
+	g_autofree char *device = target_of(link);
+	g_autofree char *disk = device ? disk_of(device) : NULL;
+	g_autoptr(VolumeName) shown = disk ? shown_volume(config, disk) : NULL;
+	g_autofree char *shown_text = shown ? volume_name_format(shown) : NULL;
+	g_autofree char *text = volume_name_format(name);
+
+	return device && g_strcmp0(text, shown_text);
+}
+
+static void sweep_link(const Config *config, const char *link)
+{
+	g_autoptr(VolumeName) name = places_volume_of_link(config, link);
+	g_autoptr(Places) places = NULL;
+
+	/* Nobody's lock is taken for what is in order. */
+	if (!name || !leads_astray(config, name, link))
+		return;
+	places = places_new(config, name);
+	autofd lock = places_try_lock(places);
+	if (lock >= 0 && leads_astray(config, name, link) && !unlink(link))
+		log_warning("removed %s, which led to a device that is not the volume's", link);
+}
+
+void links_sweep(const Config *config)
+{
+	g_autoptr(GDir) pools = g_dir_open(config->device_directory, 0, NULL);
+	const char *pool, *entry;
+
+	while (pools && (pool = g_dir_read_name(pools))) {
+		g_autofree char *directory = g_build_filename(config->device_directory, pool, NULL);
+		g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
+
+		while (dir && (entry = g_dir_read_name(dir))) {
+			g_autofree char *link = g_build_filename(directory, entry, NULL);
+
+			sweep_link(config, link);
+		}
+	}
+}
