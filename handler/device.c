@@ -25,6 +25,7 @@ struct Device {
 	ScsiUnit unit;
 	Sanitizer *sanitizer;
 	gint64 sanitize_begun; /* as metrics_begin() gave it */
+	gint space_looking;    /* whether somebody does; atomic */
 	gint64 space_looked; /* when last, microseconds; atomic */
 	guint64 attribute;   /* the size that the kernel has of it, bytes */
 	const char *name;    /* the opening's */
@@ -146,6 +147,7 @@ static void get_space(gpointer data, ScsiSpace *ret_space)
 	space_get(path, info.backing_bytes, ret_space);
 }
 
+/* After the answer, for the disk may take its time; then one thread waits for it, and no other. */
 static void look_at_space(Device *device)
 {
 	gint64 now = g_get_monotonic_time();
@@ -153,12 +155,13 @@ static void look_at_space(Device *device)
 	ScsiSpace space = {0};
 
 	if ((before && now - before < SPACE_INTERVAL) ||
-	    !__atomic_compare_exchange_n(&device->space_looked, &before, now, FALSE,
-					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+	    !g_atomic_int_compare_and_exchange(&device->space_looking, FALSE, TRUE))
 		return;
+	__atomic_store_n(&device->space_looked, now, __ATOMIC_RELAXED);
 	get_space(device, &space);
 	if (space.available || space.used)
 		scsi_unit_note_space(&device->unit, &space);
+	g_atomic_int_set(&device->space_looking, FALSE);
 }
 
 /* ---- the other requests */
@@ -181,15 +184,17 @@ static void task_run(WorkItem *item)
 {
 	Task *task = (Task *)item;
 	Device *device = device_of(task);
+	gboolean reads = request_reads(&task->request);
 	guint64 position = 0;
 	int result = execute(device, task, &position);
 
-	if (!request_reads(&task->request))
-		look_at_space(device);
 	if (!result && task->request.durable)
 		flush_later(device, task);
 	else
 		task_complete(task, result, position);
+	/* The device may be closing by now: that waits for this thread. */
+	if (!reads)
+		look_at_space(device);
 }
 
 static void task_queue(Device *device, Task *task)

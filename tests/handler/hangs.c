@@ -287,8 +287,34 @@ static void test_pool_away(const void *data)
 	dev_remove(&dev);
 }
 
+/* Every five seconds a write has the space looked at, which waits for the disk: after its answer,
+ * and as long as that takes for nobody else. */
+static void test_space(const void *data)
+{
+	guint8 block[BLOCK] = {1};
+	gint asked;
+	Dev dev;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "looked-at"));
+	asked = g_atomic_int_get(&space_asked);
+	g_atomic_int_set(&space_hangs, TRUE);
+	CHECK_INT(run_write(&dev, block, BLOCK, 0), STS_OK);
+	for (guint i = 0; i < 5000 && g_atomic_int_get(&space_asked) == asked; i++)
+		g_usleep(1000);
+	CHECK_INT(g_atomic_int_get(&space_asked), asked + 1);
+	g_atomic_int_set(&clock_skew, 6); /* it is time for the next look */
+	for (guint i = 0; i < 40; i++)
+		CHECK_INT(run_write(&dev, block, BLOCK, 0), STS_OK);
+	CHECK_INT(g_atomic_int_get(&space_asked), asked + 1);
+	g_atomic_int_set(&clock_skew, 0);
+	g_atomic_int_set(&space_hangs, FALSE);
+	dev_remove(&dev);
+}
+
 void hangs_tests(void)
 {
+	test_add("no answer waits for a look at the space", test_space, NULL);
 	test_add("a read that was answered late leaves the memory alone", test_read, NULL);
 	test_add("a write that was answered late changes nothing", test_write, NULL);
 	test_add("every command is answered, and other volumes go on", test_all, NULL);

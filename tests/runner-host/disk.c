@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/runner-host/disk.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -13,7 +15,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-gint no_space;
+gint no_space, space_asked, space_hangs;
 
 static GMutex lock;
 static GCond changed;
@@ -124,4 +126,17 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int f
 {
 	keep(fd);
 	return syscall(SYS_pwritev2, fd, iov, (long)count, (long)offset, 0L, (long)flags);
+}
+
+EXPORT int statvfs(const char *path, struct statvfs *fs);
+
+int statvfs(const char *path, struct statvfs *fs)
+{
+	int (*real)(const char *, struct statvfs *);
+
+	g_atomic_int_inc(&space_asked);
+	while (g_atomic_int_get(&space_hangs))
+		g_usleep(1000);
+	*(void **)&real = dlsym(RTLD_NEXT, "statvfs64");
+	return real(path, fs);
 }

@@ -14,3 +14,7 @@ void disk_hang(const char *suffix);
 
 /* How many calls are kept. */
 guint disk_kept(void);
+
+/* Asking how much space a file system has. */
+extern gint space_asked; /* how often; atomic */
+extern gint space_hangs; /* whether that does not return; atomic */
