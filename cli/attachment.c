@@ -8,6 +8,8 @@
 #include "cli/frontend-fuse.h"
 #include "cli/frontend-tcmu.h"
 #include "cli/links.h"
+#include "cli/served.h"
+#include "common/error.h"
 
 const char *attachment_health_name(AttachmentHealth health)
 {
@@ -62,9 +64,9 @@ static void judge_fuse(Attachment *attachment)
 	attachment->server = attachment->fuse.server;
 }
 
-static void judge_tcmu(Attachment *attachment, const char *holder)
+static void judge_tcmu(Attachment *attachment)
 {
-	const char *problem = tcmu_problem(&attachment->tcmu, holder);
+	const char *problem = tcmu_problem(&attachment->tcmu, attachment->facts.holder);
 
 	attachment->frontend = FRONTEND_TCMU;
 	attachment->health = problem ? ATTACHMENT_BROKEN : ATTACHMENT_WORKING;
@@ -73,13 +75,14 @@ static void judge_tcmu(Attachment *attachment, const char *holder)
 	attachment->server = attachment->tcmu.runner;
 }
 
-static void judge(Attachment *attachment, const char *holder)
+static void judge(Attachment *attachment)
 {
+	const char *holder = attachment->facts.holder;
 	const FuseParts *fuse = &attachment->fuse;
 	const TcmuParts *tcmu = &attachment->tcmu;
 
 	if (tcmu->backstore || tcmu->target) {
-		judge_tcmu(attachment, holder);
+		judge_tcmu(attachment);
 	} else if (fuse->mounted || fuse->server || fuse->loop) {
 		judge_fuse(attachment);
 	} else if (tcmu->foreign) {
@@ -125,16 +128,44 @@ static void judge_link(const Places *places, Attachment *attachment)
 	attachment->health = ATTACHMENT_BROKEN;
 }
 
-Attachment *attachment_inspect(const Places *places, const char *holder)
+/* Whatever else is wrong with it is of less interest. */
+static void judge_identity(const Places *places, Attachment *attachment)
+{
+	char *difference = served_difference(places->text, &attachment->facts,
+					     attachment->facts_error, attachment->sample);
+
+	if (!difference)
+		return;
+	attachment->replaced = TRUE;
+	g_free(attachment->problem);
+	attachment->problem = difference;
+	if (attachment->health != ATTACHMENT_FOREIGN)
+		attachment->health = ATTACHMENT_BROKEN;
+}
+
+static void look_at_server(const Places *places, Attachment *attachment)
+{
+	GError **error = &attachment->sample_error;
+
+	attachment->sample = sample_take(places->config, places->name, error);
+	if (g_error_matches(*error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
+		g_clear_error(error);
+}
+
+Attachment *attachment_inspect(const Places *places)
 {
 	Attachment *attachment = g_new0(Attachment, 1);
 	g_autoptr(State) state = state_read(places);
 
+	/* What is attached can be told of even if the volume's file cannot be read any more. */
+	facts_read(places->config, places->name, &attachment->facts, &attachment->facts_error);
 	frontend_fuse_look(places, state, &attachment->fuse);
 	frontend_tcmu_look(places, &attachment->tcmu);
-	judge(attachment, holder);
+	judge(attachment);
 	add_what_is_remembered(places, state, attachment);
 	judge_link(places, attachment);
+	look_at_server(places, attachment);
+	judge_identity(places, attachment);
 	return attachment;
 }
 
@@ -142,6 +173,10 @@ void attachment_free(Attachment *attachment)
 {
 	if (!attachment)
 		return;
+	facts_clear(&attachment->facts);
+	g_clear_error(&attachment->facts_error);
+	sample_free(attachment->sample);
+	g_clear_error(&attachment->sample_error);
 	g_free(attachment->problem);
 	g_free(attachment->device);
 	g_free(attachment->link);

@@ -6,7 +6,9 @@
  */
 #pragma once
 
+#include "cli/facts.h"
 #include "cli/places.h"
+#include "cli/sample.h"
 #include "cli/state.h"
 #include "common/json.h"
 
@@ -45,12 +47,16 @@ typedef struct {
 	char *reason;	 /* why that front end was chosen; NULL: not known */
 	pid_t server;	 /* that serves it, 0: none */
 	gboolean litter; /* link or state file are there though nothing is attached */
+	gboolean replaced; /* what is served is not what the name means now; `problem` says it */
 	FuseParts fuse;
 	TcmuParts tcmu;
+	Facts facts;	     /* of what the name means now */
+	GError *facts_error; /* why they are not known; NULL: they are */
+	Sample *sample;	     /* of what is served, or NULL */
+	GError *sample_error; /* why not; NULL: nothing is served */
 } Attachment;
 
-/* `holder`: who has the volume open (facts.h), or NULL. */
-Attachment *attachment_inspect(const Places *places, const char *holder);
+Attachment *attachment_inspect(const Places *places);
 void attachment_free(Attachment *attachment);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Attachment, attachment_free)
 

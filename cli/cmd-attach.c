@@ -148,8 +148,7 @@ static gboolean make(Attaching *attaching, GError **error)
 static gboolean remember(const Places *places, const Facts *facts, Frontend frontend,
 			 const char *reason, GError **error)
 {
-	g_autofree char *holder = facts_holder(facts->path);
-	g_autoptr(Attachment) now = attachment_inspect(places, holder);
+	g_autoptr(Attachment) now = attachment_inspect(places);
 	State state = {.frontend = frontend,
 		       .reason = (char *)reason,
 		       .device = now->device,
@@ -186,13 +185,13 @@ static void report(const Places *places, const char *how, Frontend frontend, con
 	cli_print_json(object);
 }
 
-static gboolean attach_anew(const Config *config, const Places *places, const Facts *facts,
-			    Frontend wanted, GError **error)
+static gboolean attach_anew(const Places *places, const Facts *facts, Frontend wanted,
+			    GError **error)
 {
 	g_auto(Attaching) attaching = {.places = places, .facts = facts, .wanted = wanted};
 
 	/* A link that was left must not lead to what is made now. */
-	links_sweep(config);
+	links_sweep(places->config);
 	if (!make(&attaching, error) || !links_make(places, attaching.device, error) ||
 	    !remember(places, facts, attaching.frontend, attaching.reason, error))
 		return FALSE;
@@ -213,15 +212,17 @@ static gboolean repair_link(const Places *places, const Facts *facts, const Atta
 	return TRUE;
 }
 
-static gboolean attach_locked(const Config *config, const VolumeName *name, const Places *places,
-			      Frontend wanted, GError **error)
+static gboolean attach_locked(const Places *places, Frontend wanted, GError **error)
 {
-	g_autoptr(Attachment) attachment = NULL;
-	g_auto(Facts) facts = {0};
+	g_autoptr(Attachment) attachment = attachment_inspect(places);
+	const Facts *facts = &attachment->facts;
 
-	if (!facts_read(config, name, &facts, error))
+	if (attachment->replaced)
+		return error_set(error, STORAGEOS_ERROR_BUSY, "%s", attachment->problem);
+	if (attachment->facts_error) {
+		g_propagate_error(error, g_error_copy(attachment->facts_error));
 		return FALSE;
-	attachment = attachment_inspect(places, facts.holder);
+	}
 	switch (attachment->health) {
 	case ATTACHMENT_WORKING:
 		report(places, "is attached already", attachment->frontend, attachment->device,
@@ -230,16 +231,16 @@ static gboolean attach_locked(const Config *config, const VolumeName *name, cons
 	case ATTACHMENT_FOREIGN:
 		return error_set(error, STORAGEOS_ERROR_BUSY, "%s", attachment->problem);
 	case ATTACHMENT_BROKEN:
-		if (revive(places, &facts, attachment) || device_works(attachment))
-			return repair_link(places, &facts, attachment, error);
+		if (revive(places, facts, attachment) || device_works(attachment))
+			return repair_link(places, facts, attachment, error);
 		if (!clear_away(places, attachment, error))
 			return FALSE;
 		break;
 	case ATTACHMENT_NONE:
 		break;
 	}
-	return claim_check(config, facts.uuid, places->text, error) &&
-	       attach_anew(config, places, &facts, wanted, error);
+	return claim_check(places->config, facts->uuid, places->text, error) &&
+	       attach_anew(places, facts, wanted, error);
 }
 
 /* For the unit that brings back what a crash took away, but not what was detached meanwhile. */
@@ -260,7 +261,7 @@ static gboolean attach(const Config *config, const VolumeName *name, Frontend wa
 
 	autofd lock = places_lock(places, error);
 	done = lock >= 0 && ((only_again && !is_remembered(places)) ||
-			     attach_locked(config, name, places, wanted, error));
+			     attach_locked(places, wanted, error));
 	if (!done)
 		g_prefix_error(error, "attach %s: ", places->text);
 	return done;

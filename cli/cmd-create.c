@@ -29,7 +29,7 @@ static void report(const Cli *cli, const VolumeName *name, guint64 size)
 	/* Somebody may have deleted it by now. */
 	facts_read(cli->config, name, &facts, NULL);
 	json_add_text(object, "volume", text);
-	json_add_text(object, "uuid", facts.path ? facts.uuid : NULL);
+	json_add_text(object, "uuid", *facts.uuid ? facts.uuid : NULL);
 	json_add_text(object, "path", facts.path);
 	json_add_number(object, "size", size);
 	cli_report(cli, object, "%s: created, %s", text, size_text);

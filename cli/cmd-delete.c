@@ -8,7 +8,7 @@
 static gboolean delete_detached(const Config *config, const VolumeName *name, const Places *places,
 				GError **error)
 {
-	g_autoptr(Attachment) attachment = attachment_inspect(places, NULL);
+	g_autoptr(Attachment) attachment = attachment_inspect(places);
 
 	if (attachment->health == ATTACHMENT_WORKING || attachment->health == ATTACHMENT_BROKEN)
 		return error_set(error, STORAGEOS_ERROR_BUSY,

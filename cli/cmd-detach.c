@@ -37,21 +37,16 @@ static gboolean claim_and_take_down(const Places *places, const Attachment *atta
 	return take_down(places, attachment, autofd_steal(&claimed), error);
 }
 
-static gboolean detach_locked(const Config *config, const VolumeName *name, const Places *places,
-			      GError **error)
+static gboolean detach_locked(const Places *places, GError **error)
 {
-	g_autoptr(Attachment) attachment = NULL;
-	g_auto(Facts) facts = {0};
+	g_autoptr(Attachment) attachment = attachment_inspect(places);
 
-	/* What is attached can be detached even if the volume's file cannot be read any more. */
-	facts_read(config, name, &facts, NULL);
-	attachment = attachment_inspect(places, facts.holder);
 	if (attachment->health == ATTACHMENT_FOREIGN)
 		return error_set(error, STORAGEOS_ERROR_BUSY, "%s", attachment->problem);
 	if (attachment->health != ATTACHMENT_NONE)
 		return claim_and_take_down(places, attachment, error);
-	if (!facts.path) {
-		facts_read(config, name, &facts, error);
+	if (attachment->facts_error) {
+		g_propagate_error(error, g_error_copy(attachment->facts_error));
 		return FALSE;
 	}
 	if (attachment->litter)
@@ -66,7 +61,7 @@ static gboolean detach(const Config *config, const VolumeName *name, GError **er
 	gboolean done;
 
 	autofd lock = places_lock(places, error);
-	done = lock >= 0 && detach_locked(config, name, places, error);
+	done = lock >= 0 && detach_locked(places, error);
 	if (!done)
 		g_prefix_error(error, "detach %s: ", places->text);
 	cli_progress_end();

@@ -76,30 +76,34 @@ static void print_text(Json *object)
 		print_member(json_object_iter_peek_name(&at), json_object_iter_peek_value(&at));
 }
 
+/* What its server tells; not where it serves something else. */
+static void add_server(Json *object, const Attachment *attachment)
+{
+	if (attachment->sample && !attachment->replaced) {
+		sample_add_state(attachment->sample, object);
+		sample_add_engine_info(attachment->sample, object);
+	} else if (attachment->sample_error) {
+		json_add_text(object, "error", attachment->sample_error->message);
+	}
+}
+
 static gboolean collect(const Config *config, const VolumeName *name, Json *object, GError **error)
 {
 	g_autoptr(Places) places = places_new(config, name);
-	g_autoptr(Attachment) attachment = NULL;
+	g_autoptr(Attachment) attachment = attachment_inspect(places);
 	g_autoptr(GError) local = NULL;
-	g_autoptr(Sample) sample = NULL;
-	g_auto(Facts) facts = {0};
 	VolumeInfo info;
 	Volume *volume;
 
-	if (!facts_read(config, name, &facts, error))
+	if (attachment->facts_error) {
+		g_propagate_error(error, g_error_copy(attachment->facts_error));
 		return FALSE;
-	attachment = attachment_inspect(places, facts.holder);
+	}
 	json_add_text(object, "volume", places->text);
-	add_facts(object, &facts);
+	add_facts(object, &attachment->facts);
 	attachment_to_json(attachment, object);
-	if (facts.holder) {
-		sample = sample_take(config, name, &local);
-		if (sample)
-			sample_add_state(sample, object);
-		if (sample)
-			sample_add_engine_info(sample, object);
-		else if (!g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
-			json_add_text(object, "error", local->message);
+	if (attachment->facts.holder) {
+		add_server(object, attachment);
 		return TRUE;
 	}
 	volume = pool_volume_open(config, name, VOLUME_OPEN_READ_ONLY, &local);

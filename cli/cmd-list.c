@@ -13,19 +13,18 @@ static gboolean show(const Config *config, const VolumeName *name, Json *list)
 {
 	g_autofree char *text = volume_name_format(name);
 	g_autoptr(Places) places = places_new(config, name);
-	g_autoptr(Attachment) attachment = NULL;
-	g_autoptr(GError) error = NULL;
-	g_auto(Facts) facts = {0};
+	g_autoptr(Attachment) attachment = attachment_inspect(places);
+	const Facts *facts = &attachment->facts;
+	const GError *error = attachment->facts_error;
+	gboolean readable = !error;
+	g_autofree char *size = size_format(facts->size);
+	g_autofree char *allocated = size_format(facts->allocated);
 	Json *object = json_object_new_object();
-	gboolean readable = facts_read(config, name, &facts, &error);
-	g_autofree char *size = size_format(facts.size);
-	g_autofree char *allocated = size_format(facts.allocated);
 
-	attachment = attachment_inspect(places, facts.holder);
 	json_add_text(object, "volume", text);
 	if (readable) {
-		json_add_number(object, "size", facts.size);
-		json_add_number(object, "allocated", facts.allocated);
+		json_add_number(object, "size", facts->size);
+		json_add_number(object, "allocated", facts->allocated);
 	} else {
 		json_add_text(object, "error", error->message);
 	}

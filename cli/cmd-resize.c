@@ -13,6 +13,7 @@
 #include "cli/facts.h"
 #include "cli/loop-device.h"
 #include "cli/places.h"
+#include "cli/served.h"
 #include "cli/target-configfs.h"
 #include "common/autofd.h"
 #include "common/control.h"
@@ -136,15 +137,16 @@ static gboolean resize_here(Resizing *resizing, GError **error)
 /* ---- both */
 
 /* What is attached but broken has nobody who holds the volume, yet its device may be in use. */
-static gboolean may_shrink(const Resizing *resizing, const Facts *facts, GError **error)
+static gboolean may_shrink(const Resizing *resizing, GError **error)
 {
-	g_autoptr(Attachment) attachment = attachment_inspect(resizing->places, facts->holder);
+	g_autoptr(Attachment) attachment = attachment_inspect(resizing->places);
+	const char *holder = attachment->facts.holder;
 
-	if (facts->holder)
+	if (holder)
 		return error_set(error, STORAGEOS_ERROR_BUSY,
 				 "it is in use by %s, and can become smaller only when it is "
 				 "detached",
-				 facts->holder);
+				 holder);
 	return attachment->health == ATTACHMENT_NONE ||
 	       error_set(error, STORAGEOS_ERROR_BUSY,
 			 "it is attached (%s), and can become smaller only when it is detached",
@@ -156,10 +158,11 @@ static gboolean resize_locked(Resizing *resizing, GError **error)
 	g_autoptr(GError) problem = NULL;
 	g_auto(Facts) facts = {0};
 
-	if (!facts_read(resizing->config, resizing->name, &facts, error))
+	if (!served_check(resizing->config, resizing->name, error) ||
+	    !facts_read(resizing->config, resizing->name, &facts, error))
 		return FALSE;
 	resizing->before = facts.size;
-	if (resizing->size < facts.size && !may_shrink(resizing, &facts, error))
+	if (resizing->size < facts.size && !may_shrink(resizing, error))
 		return FALSE;
 	if (ask(resizing, &problem))
 		return show(resizing, error);

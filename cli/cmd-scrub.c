@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/served.h"
 #include "common/control.h"
 #include "common/error.h"
 #include "common/scrub.h"
@@ -260,6 +261,8 @@ static int run(int argc, char **argv)
 	scrubbing.json = cli.json;
 	scrubbing.text = volume_name_format(name);
 	scrubbing.socket = control_name(name);
+	if (!served_check(cli.config, name, &error))
+		return failed(&scrubbing, g_steal_pointer(&error));
 	if (status_only || stop)
 		return tell(&scrubbing, stop ? "stop" : "status");
 	return scrub(&scrubbing, background);

@@ -14,9 +14,9 @@
 #define NEW_UUID "uuid=new"
 
 /* What is attached but broken has nobody who holds the volume, yet its device may be in use. */
-static gboolean is_detached(const Places *places, const Facts *facts, GError **error)
+static gboolean is_detached(const Places *places, GError **error)
 {
-	g_autoptr(Attachment) attachment = attachment_inspect(places, facts->holder);
+	g_autoptr(Attachment) attachment = attachment_inspect(places);
 
 	return attachment->health == ATTACHMENT_NONE ||
 	       error_set(error, STORAGEOS_ERROR_BUSY,
@@ -61,7 +61,7 @@ static gboolean set(const Config *config, const VolumeName *name, gboolean as_js
 
 	autofd lock = places_lock(places, error);
 	if (lock >= 0 && facts_read(config, name, &facts, error) &&
-	    is_detached(places, &facts, error))
+	    is_detached(places, error))
 		uuid = renew(config, name, error);
 	if (!uuid) {
 		g_prefix_error(error, "set %s: ", places->text);

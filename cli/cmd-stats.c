@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/sample.h"
+#include "cli/served.h"
 #include "common/error.h"
 #include "common/output.h"
 
@@ -27,6 +28,28 @@ static int not_taken(const VolumeName *name, GError *error)
 	return CLI_FAILED;
 }
 
+/* Of what the name means, or of nothing. */
+static Sample *take_one(const Config *config, const VolumeName *name, GError **error)
+{
+	g_autoptr(Sample) sample = sample_take(config, name, error);
+
+	return sample && served_check_sample(config, name, sample, error) ? g_steal_pointer(&sample)
+									  : NULL;
+}
+
+/* What is served under a name that means something else by now is said, and told of nevertheless. */
+static void note_replaced(const Config *config, const GPtrArray *samples, GPtrArray *problems)
+{
+	for (guint i = 0; i < samples->len; i++) {
+		const Sample *sample = g_ptr_array_index(samples, i);
+		g_autoptr(VolumeName) name = volume_name_parse(sample_volume(sample), NULL);
+		g_autoptr(GError) error = NULL;
+
+		if (name && !served_check_sample(config, name, sample, &error))
+			g_ptr_array_add(problems, g_strdup(error->message));
+	}
+}
+
 /* What could not be asked is said; NULL if that is all there is to say. */
 static GPtrArray *take(const Watching *watching, int *ret_status)
 {
@@ -38,13 +61,14 @@ static GPtrArray *take(const Watching *watching, int *ret_status)
 	*ret_status = CLI_DONE;
 	if (!watching->name) {
 		samples = sample_take_all(watching->config, problems);
+		note_replaced(watching->config, samples, problems);
 		for (guint i = 0; i < problems->len; i++) {
 			cli_say("stats: %s", (char *)g_ptr_array_index(problems, i));
 			*ret_status = CLI_FAILED;
 		}
 		return g_steal_pointer(&samples);
 	}
-	sample = sample_take(watching->config, watching->name, &error);
+	sample = take_one(watching->config, watching->name, &error);
 	if (sample) {
 		samples = g_ptr_array_new_with_free_func((GDestroyNotify)sample_free);
 		g_ptr_array_add(samples, sample);

@@ -34,22 +34,17 @@ static gboolean show(const Config *config, const VolumeName *name, gboolean name
 		     GError **error)
 {
 	g_autoptr(Places) places = places_new(config, name);
-	g_autoptr(Attachment) attachment = NULL;
-	g_autoptr(GError) local = NULL;
-	g_autoptr(Sample) sample = NULL;
-	g_auto(Facts) facts = {0};
+	g_autoptr(Attachment) attachment = attachment_inspect(places);
+	const Sample *sample = attachment->sample;
 	Json *object;
 
 	/* Of a volume whose pool is away the attachment can still be told. */
-	facts_read(config, name, &facts, &local);
-	attachment = attachment_inspect(places, facts.holder);
 	if (attachment->health == ATTACHMENT_NONE) {
-		if (named && local)
-			g_propagate_error(error, g_steal_pointer(&local));
+		if (named && attachment->facts_error)
+			g_propagate_error(error, g_error_copy(attachment->facts_error));
 		if (!named || (error && *error))
 			return FALSE;
 	}
-	sample = sample_take(config, name, NULL);
 	if (!list) {
 		print_line(places, attachment, sample);
 		return TRUE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/facts.h"
 
-#include <string.h>
+#include <errno.h>
 #include <sys/stat.h>
 
 #include "common/backing/file.h"
@@ -26,7 +26,6 @@ static gboolean read_superblock(const char *path, Facts *facts, GError **error)
 		return FALSE;
 	facts_of_superblock(&pair.current, facts);
 	facts->allocated = backing_allocated(backing);
-	facts->place = backing_place(backing);
 	return TRUE;
 }
 
@@ -37,28 +36,28 @@ char *facts_holder(const char *path)
 	return stat(path, &st) ? NULL : holder_find(&st);
 }
 
+static gboolean read_file(Facts *facts, GError **error)
+{
+	struct stat st;
+
+	if (stat(facts->path, &st))
+		return errno == ENOENT ? error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+						   "there is none (no %s)", facts->path)
+				       : error_set_errno(error, errno, "look at %s", facts->path);
+	facts->place = backing_file_place(&st);
+	facts->holder = holder_find(&st);
+	return read_superblock(facts->path, facts, error);
+}
+
 gboolean facts_read(const Config *config, const VolumeName *name, Facts *ret_facts, GError **error)
 {
 	g_autofree char *text = volume_name_format(name);
-	g_auto(Facts) facts = {0};
-	struct stat st;
 
-	facts.path = pool_volume_path(config, name, error);
-	if (!facts.path) {
-		g_prefix_error(error, "volume '%s': ", text);
-		return FALSE;
-	}
-	if (stat(facts.path, &st))
-		return error_set(error, STORAGEOS_ERROR_NOT_FOUND,
-				 "volume '%s': there is none (no %s)", text, facts.path);
-	if (!read_superblock(facts.path, &facts, error)) {
-		g_prefix_error(error, "volume '%s': ", text);
-		return FALSE;
-	}
-	facts.holder = facts_holder(facts.path);
-	*ret_facts = facts;
-	memset(&facts, 0, sizeof facts);
-	return TRUE;
+	ret_facts->path = pool_volume_path(config, name, error);
+	if (ret_facts->path && read_file(ret_facts, error))
+		return TRUE;
+	g_prefix_error(error, "volume '%s': ", text);
+	return FALSE;
 }
 
 void facts_clear(Facts *facts)

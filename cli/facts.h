@@ -19,6 +19,8 @@ typedef struct {
 	char *holder;	   /* "process 12 (tcmu-runner)" that has it open, or NULL */
 } Facts;
 
+/* On FALSE *ret_facts has what could be told nevertheless; it is to be cleared either way.  NOT_FOUND:
+ * there is no such volume, or its pool is not there. */
 gboolean facts_read(const Config *config, const VolumeName *name, Facts *ret_facts, GError **error);
 /* "process 12 (tcmu-runner)" that has the volume at this path open, or NULL.  Free the result. */
 char *facts_holder(const char *path);

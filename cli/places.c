@@ -51,7 +51,9 @@ Places *places_new(const Config *config, const VolumeName *name)
 	g_autofree char *file = g_path_get_basename(name->name);
 	g_autofree char *run = real_path(config->run_directory);
 
+	places->config = config;
 	places->text = volume_name_format(name);
+	places->name = volume_name_parse(places->text, NULL);
 	places->key = g_strconcat(pool, ":", base, NULL);
 	places->link = g_build_filename(config->device_directory, pool, base, NULL);
 	places->mount = g_build_filename(run, "mnt", pool, base, NULL);
@@ -68,6 +70,7 @@ void places_free(Places *places)
 {
 	if (!places)
 		return;
+	volume_name_free(places->name);
 	g_free(places->text);
 	g_free(places->key);
 	g_free(places->link);

@@ -12,6 +12,8 @@
 #include "common/pool.h"
 
 typedef struct {
+	const Config *config; /* outlives it */
+	VolumeName *name;
 	char *text;	   /* "POOL/NAME", or the path of a block device */
 	char *key;	   /* the same as one word: the backstore's name, too */
 	char *link;	   /* /dev/storageos/POOL/NAME */

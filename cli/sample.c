@@ -79,6 +79,17 @@ const char *sample_volume(const Sample *sample)
 	return name ? name : "?";
 }
 
+BackingPlace sample_place(const Sample *sample)
+{
+	return (BackingPlace){(guint64)json_get_number(sample->data, "device"),
+			      (guint64)json_get_number(sample->data, "inode")};
+}
+
+const char *sample_uuid(const Sample *sample)
+{
+	return json_get_text(sample->data, "uuid");
+}
+
 static guint64 number(const Sample *sample, const char *object, const char *key)
 {
 	return (guint64)json_get_number(json_get_object(sample->data, object), key);

@@ -25,6 +25,10 @@ GPtrArray *sample_take_all(const Config *config, GPtrArray *problems);
 
 const char *sample_volume(const Sample *sample);
 
+/* What is served; zeros where its server does not tell.  Borrowed, or NULL. */
+BackingPlace sample_place(const Sample *sample);
+const char *sample_uuid(const Sample *sample);
+
 /* Why the volume has failed and can only be read; NULL if it has not.  Borrowed. */
 const char *sample_failure(const Sample *sample);
 

@@ -18,7 +18,7 @@ static gboolean take_down_parts(const Places *places, const Attachment *attachme
 /* Only where the device is still the volume's. */
 static void restore_links(const Places *places)
 {
-	g_autoptr(Attachment) now = attachment_inspect(places, NULL);
+	g_autoptr(Attachment) now = attachment_inspect(places);
 
 	if (now->device)
 		links_restore(places, now->device);

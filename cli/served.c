@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/served.h"
+
+#include "common/error.h"
+
+/* Of a server that does not tell its place yet, the UUID has to do. */
+static gboolean is_same(const Facts *facts, const Sample *sample)
+{
+	BackingPlace served = sample_place(sample);
+	gboolean place_known = served.device || served.inode;
+
+	return (!place_known || backing_place_equal(&facts->place, &served)) &&
+	       (!*facts->uuid || !g_strcmp0(facts->uuid, sample_uuid(sample)));
+}
+
+char *served_difference(const char *volume, const Facts *facts, const GError *problem,
+			const Sample *sample)
+{
+	const char *uuid = sample ? sample_uuid(sample) : NULL;
+
+	if (!sample || !uuid)
+		return NULL;
+	if (facts->place.device)
+		return is_same(facts, sample)
+			       ? NULL
+			       : g_strdup_printf(
+					 "%s is still served from a file that is no longer %s "
+					 "(UUID %s); detach it first",
+					 volume, facts->path, uuid);
+	if (!g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
+		return NULL;
+	return g_strdup_printf(
+		"%s is still served from a file that is not there any more (UUID %s): "
+		"%s; detach it first",
+		volume, uuid, problem->message);
+}
+
+gboolean served_check_sample(const Config *config, const VolumeName *name, const Sample *sample,
+			     GError **error)
+{
+	g_autofree char *text = volume_name_format(name);
+	g_autofree char *difference = NULL;
+	g_autoptr(GError) problem = NULL;
+	g_auto(Facts) facts = {0};
+
+	facts_read(config, name, &facts, &problem);
+	difference = served_difference(text, &facts, problem, sample);
+	return !difference || error_set(error, STORAGEOS_ERROR_BUSY, "%s", difference);
+}
+
+gboolean served_check(const Config *config, const VolumeName *name, GError **error)
+{
+	g_autoptr(Sample) sample = sample_take(config, name, NULL);
+
+	return !sample || served_check_sample(config, name, sample, error);
+}

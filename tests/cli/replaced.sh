@@ -1,0 +1,111 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What is still served under a name that means another file by now, or none, is told by every verb and
+# changed by none; detach ends it.
+. "$(dirname "$0")/../lib.sh"
+need jq jq
+need_root
+[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
+[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
+need_built "$STORAGEOS" "$STORAGEOS_FUSE"
+own_config
+sed -i '/^\[storageos\]/a frontend=fuse' "$STORAGEOS_CONFIG"
+
+file=$POOL/db.vol
+link=$WORK/dev/default/db
+state() { "$STORAGEOS" status db --json | jq -r ".[0].$1"; }
+mark() { dd if="$link" bs=4k count=1 iflag=direct status=none | tr -d '\0'; }
+write_mark() { # TEXT
+	printf '%-4096s' "$1" | tr ' ' '\0' | dd of="$link" bs=4k count=1 oflag=direct conv=fsync status=none
+}
+uuid_of() { "$STORAGEOS" info db --json | jq -r .uuid; }
+
+take_away() {
+	unmount_for_certain "$POOL"
+	"$STORAGEOS" detach db
+	cat "$WORK"/run/state/*.pid | xargs -r kill -9
+	losetup -n -O NAME,BACK-FILE | grep -F "$WORK" | while read -r device _; do losetup -d "$device"; done
+	unmount_for_certain "$WORK/run/mnt/default/db"
+}
+cleanup take_away
+
+fresh() { # MARK
+	rm -f "$POOL"/*.vol
+	must "make a volume" "$STORAGEOS" create db --size 64M
+	must "attach it" "$STORAGEOS" attach db
+	must "mark it" write_mark "$1"
+	uuid=$(uuid_of)
+	device=$(readlink "$link")
+}
+
+# told CASE REGEX: every verb refuses, naming what is served, and what is served stays as it is.
+told() {
+	local what="default/db is still served from a file that is $2 \(UUID $uuid\).*; detach it first"
+	refuses "$1: attach" "$what" "$STORAGEOS" attach db
+	refuses "$1: resize" "$what" "$STORAGEOS" resize db 128M
+	refuses "$1: scrub" "$what" "$STORAGEOS" scrub db
+	refuses "$1: scrub --status" "$what" "$STORAGEOS" scrub db --status
+	refuses "$1: stats of it" "$what" "$STORAGEOS" stats db
+	refuses "$1: stats of all" "$what" "$STORAGEOS" stats
+	refuses "$1: set" '.' "$STORAGEOS" set db uuid=new
+	refuses "$1: delete" '.' "$STORAGEOS" delete db
+	is "$1: status: broken" "$(state state)" broken
+	like "$1: and says so" "$(state problem)" "$what"
+	is "$1: the device is what it was" "$(readlink "$link") $(mark) $(blockdev --getsize64 "$device")" \
+		"$device old $((64 << 20))"
+}
+
+# ---- another file has the name
+
+fresh old
+mv "$file" "$POOL/aside.vol"
+must "somebody puts another in its place" "$STORAGEOS" create db --size 32M
+told "replaced" "no longer $file"
+is "info is of what the name means" "$("$STORAGEOS" info db --json | jq -r '"\(.size) \(.state)"')" \
+	"$((32 << 20)) broken"
+check "detach ends it" "$STORAGEOS" detach db
+must "attach" "$STORAGEOS" attach db
+is "then attach is of what the name means" "$(blockdev --getsize64 "$link")" $((32 << 20))
+must "detach" "$STORAGEOS" detach db
+check "what was served is whole" "$STORAGEOS" check aside
+
+# ---- the file is overwritten where it is
+
+fresh new
+must "detach" "$STORAGEOS" detach db
+must "a backup" cp --sparse=always "$file" "$WORK/backup"
+fresh old
+must "it is put back over the volume in use" cp "$WORK/backup" "$file"
+refuses "overwritten: attach" "is still served from a file that is no longer" "$STORAGEOS" attach db
+refuses "overwritten: resize" "is still served from a file that is no longer" "$STORAGEOS" resize db 128M
+check "detach ends it" "$STORAGEOS" detach db
+
+# ---- deleted, and made anew
+
+fresh old
+rm "$file"
+told "deleted" "not there any more"
+must "a new one" "$STORAGEOS" create db --size 32M
+told "made anew" "no longer $file"
+check "detach ends it" "$STORAGEOS" detach db
+check "the new one can be attached" "$STORAGEOS" attach db
+is "and has the new one's size" "$(blockdev --getsize64 "$link")" $((32 << 20))
+must "detach" "$STORAGEOS" detach db
+
+# ---- another disk is mounted over the pool
+
+fresh old
+must "a disk over the pool" mount -t tmpfs -o size=64M tmpfs "$POOL"
+told "covered" "not there any more"
+own_config
+sed -i '/^\[storageos\]/a frontend=fuse' "$STORAGEOS_CONFIG"
+told "covered by a pool" "not there any more"
+must "which has a volume of that name" "$STORAGEOS" create db --size 32M
+told "covered by its namesake" "no longer $file"
+check "detach ends it" "$STORAGEOS" detach db
+must "the disk goes" umount "$POOL"
+check "attach" "$STORAGEOS" attach db
+is "what was served is there" "$(mark)" old
+check "detach" "$STORAGEOS" detach db
+check "and whole" "$STORAGEOS" check db
+finish
