@@ -6,8 +6,8 @@
  * backing/faulty (a wrapper for tests).  An RBD image must fit in behind the same table.
  *
  * Promise: what pwritev() returned 0 for is seen by every later preadv(), survives the death of
- * this process (file, block device), and survives the loss of power after a later flush() that
- * returned 0.  Without that flush each sector of it may be old or new after a loss of power.
+ * this process (file, block device), and survives the loss of power after a later backing_flush()
+ * that returned 0.  Without that flush each sector of it may be old or new after a loss of power.
  *
  * Threading: every operation may run in any number of threads at once, on overlapping ranges too;
  * then each sector of the result is from one of them.  Only backing_free() must be alone.
@@ -50,9 +50,8 @@ typedef struct {
 	int (*pwritev)(Backing *backing, const struct iovec *iov, int count, guint64 offset,
 		       BackingFlags flags);
 
-	/* Everything written, grown and punched before the call survives power loss after it
-	 * returned 0.  After an error nothing is known of what was written since the last success,
-	 * whatever a later flush says. */
+	/* For backing_flush() alone, which calls it from one thread at a time, and never again after
+	 * an error, whichever that is. */
 	int (*flush)(Backing *backing);
 
 	/* Gives the space of [offset, offset + length) back; it reads as zeros from then on.
@@ -68,7 +67,8 @@ typedef struct {
 
 	/* Takes the one writer's lock (exclusive TRUE), or a reader's, for the life of the
 	 * backing.  FALSE with STORAGEOS_ERROR_BUSY where somebody else holds it; the message says
-	 * which process. */
+	 * which process.  For the writer: what the disk refused of what others wrote before is no
+	 * error of a flush from then on. */
 	gboolean (*lock)(Backing *backing, gboolean exclusive, GError **error);
 
 	/* Bytes that it takes of the space below, as far as is known. */
@@ -77,14 +77,36 @@ typedef struct {
 	/* NULL: it is neither file nor block device. */
 	BackingPlace (*place)(Backing *backing);
 
-	void (*free)(Backing *backing);
+	void (*free)(Backing *backing); /* but for what backing_init() made */
 } BackingOps;
+
+/* backing.c's own. */
+typedef struct {
+	Lock lock;
+	GCond ended;
+	gboolean running;
+	guint64 begun, ended_with; /* tickets: the last that was begun, that has ended */
+	int error;		   /* of the last; no other follows one that failed */
+} BackingFlushes;
 
 /* First member of every implementation. */
 struct Backing {
 	const BackingOps *ops;
 	char *name; /* for messages: the path; owned */
+	BackingFlushes flushes;
 };
+
+/* For implementations: makes the first member of what they allocated (all zero). */
+void backing_init(Backing *backing, const BackingOps *ops, const char *name);
+
+/* Everything written, grown and punched before the call survives power loss after it returned 0.
+ *
+ * It is the one way to flush, for requests, checkpoints and all else: Linux reports to one flush of
+ * a descriptor only that the disk refused something, and keeps as clean what was refused.  So
+ * flushes do not overlap, all who wait share the next one that begins, and after one that failed each
+ * later one fails with the same error without asking the disk: of what was written since the last
+ * success nothing is known any more.  A backing that is opened anew begins anew. */
+int backing_flush(Backing *backing);
 
 static inline int backing_preadv(Backing *b, const struct iovec *iov, int count, guint64 offset,
 				 BackingFlags flags)
@@ -114,12 +136,6 @@ static inline int backing_pwrite(Backing *b, const void *data, gsize length, gui
 
 	lock_check_io();
 	return b->ops->pwritev(b, &iov, 1, offset, BACKING_WAIT);
-}
-
-static inline int backing_flush(Backing *b)
-{
-	lock_check_io();
-	return b->ops->flush(b);
 }
 
 static inline int backing_punch(Backing *b, guint64 offset, guint64 length)
@@ -161,10 +177,5 @@ static inline gboolean backing_place_equal(const BackingPlace *a, const BackingP
 }
 
 /* Releases the lock, too.  NULL is allowed. */
-static inline void backing_free(Backing *b)
-{
-	if (b)
-		b->ops->free(b);
-}
-
+void backing_free(Backing *backing);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Backing, backing_free)

@@ -61,20 +61,6 @@ static int failed(Engine *engine, int r, const char *what)
 	return r == -ENOSPC || r == -ENOMEM ? r : failed_for_good(engine, r, what);
 }
 
-/* Where the size changes both copies say so before any request may use it: the other one would take
- * a record of blocks that it does not know for a damaged one. */
-static int switch_superblock(Engine *engine, const Superblock *next)
-{
-	gboolean resized = next->size != engine->superblock.current.size;
-	int r = superblock_store(engine->backing, &engine->superblock, next);
-
-	if (!r && resized)
-		r = backing_flush(engine->backing);
-	if (!r)
-		__atomic_store_n(&engine->size, next->size, __ATOMIC_RELEASE);
-	return r;
-}
-
 int checkpoint_finish(Engine *engine, gboolean clean)
 {
 	guint64 generation = engine->generation - 1;
@@ -89,10 +75,13 @@ int checkpoint_finish(Engine *engine, gboolean clean)
 	r = backing_flush(engine->backing);
 	if (r)
 		return failed_for_good(engine, r, "flush");
+	if (engine_has_failed(engine))
+		return -ESHUTDOWN;
 	describe(engine, generation, clean, &next);
-	r = switch_superblock(engine, &next);
+	r = superblock_store(engine->backing, &engine->superblock, &next);
 	if (r)
 		return failed_for_good(engine, r, "write superblock");
+	__atomic_store_n(&engine->size, next.size, __ATOMIC_RELEASE);
 	journal_mark_checkpoint(engine->journal, engine->cut.sequence, engine->generation);
 	journal_release(engine->journal, engine->cut.position);
 	map_drain(engine->map);

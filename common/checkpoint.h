@@ -5,16 +5,18 @@
  *     freeze    one instant divides map, allocator's lists and journal; requests go on
  *     write     frozen nodes bottom-up, then the bitmap pages that changed
  *     flush     all of that, and every payload before the cut, is on disk
- *     switch    the other superblock names the new root; flush
+ *     switch    the other superblock names the new root; flush; so does the second; flush
  *     release   the journal's tail moves up; what was replaced is free, once no reader that
  *               could have looked it up is left
  *
  * An error before the switch leaves the checkpoint before in force.  -ENOSPC and -ENOMEM leave the
  * frozen state as it is, and the next attempt goes on with it; anything else, and any failed
- * flush, makes the volume FAILED.
+ * flush, makes the volume FAILED.  One that has FAILED meanwhile switches no superblock.  What was
+ * replaced is used anew, and the journal's tail moved, only when both superblocks are on disk:
+ * damage to either is no loss at any time.
  *
- * The volume's size is part of it.  A larger one is for requests when the superblock is durable: the
- * journal never names blocks that the superblock before it does not know.  A smaller one is before the
+ * The volume's size is part of it.  A larger one is for requests when both superblocks are durable: the
+ * journal never names blocks that one of them does not know.  A smaller one is before the
  * freeze: the map knows no others any more.
  *
  * Threading: one thread at a time: the Checkpointer's (checkpointer.h) while there is one.

@@ -49,6 +49,8 @@ static const char *level_name(LockLevel level)
 		return "grow";
 	case LOCK_SLOTS:
 		return "slots";
+	case LOCK_BACKING:
+		return "backing";
 	case LOCK_FAILURE:
 		return "failure";
 	}

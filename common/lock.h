@@ -25,13 +25,14 @@ typedef enum {
 	LOCK_CACHE = 1,	   /* the open volumes that share the node cache */
 	LOCK_RANGE,	   /* a range of blocks that a request holds: no mutex */
 	LOCK_RANGES,	   /* the list of these */
-	LOCK_FLUSH,	   /* who flushes, and who waits for it */
+	LOCK_FLUSH,	   /* requests' flushes, who makes one and who waits for it */
 	LOCK_CHECKPOINTER, /* what the checkpoint thread is asked for */
 	LOCK_MAP,
 	LOCK_SHARD, /* of the map's node cache */
 	LOCK_JOURNAL,
 	LOCK_GROW, /* while the backing grows */
 	LOCK_SLOTS,
+	LOCK_BACKING, /* who flushes it, and who waits for that */
 	LOCK_FAILURE, /* why a volume has failed */
 } LockLevel;
 

@@ -334,7 +334,5 @@ gboolean repair_carry_out(RepairPlan *plan, GError **error)
 		r = take_generations(check, work);
 	if (!r && work->pages)
 		r = make_pages(check);
-	if (!r)
-		r = backing_flush(check->backing); /* the second copy of the superblock */
 	return r ? error_set_errno(error, r, "%s: repair", check->backing->name) : TRUE;
 }

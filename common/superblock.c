@@ -80,21 +80,24 @@ int superblock_rewrite(Backing *backing, const SuperblockPair *pair)
 	return backing_pwrite(backing, &raw, sizeof raw, homes[pair->home]);
 }
 
+static int write_durably(Backing *backing, const FormatSuperblock *raw, guint home)
+{
+	int r = backing_pwrite(backing, raw, sizeof *raw, homes[home]);
+
+	return r ? r : backing_flush(backing);
+}
+
 int superblock_store(Backing *backing, SuperblockPair *pair, const Superblock *next)
 {
 	FormatSuperblock raw;
 	int r;
 
 	superblock_encode(next, &raw);
-	r = backing_pwrite(backing, &raw, sizeof raw, homes[!pair->home]);
-	if (!r)
-		r = backing_flush(backing);
+	r = write_durably(backing, &raw, !pair->home);
 	if (r)
 		return r;
-	/* It counts.  The other copy follows without haste, so that damage to either is no loss; if
-	 * that fails there still is the one. */
-	backing_pwrite(backing, &raw, sizeof raw, homes[pair->home]);
+	/* It counts, whatever becomes of the other. */
 	pair->home = !pair->home;
 	pair->current = *next;
-	return 0;
+	return write_durably(backing, &raw, !pair->home);
 }

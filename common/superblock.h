@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two superblocks of a volume in its backing: the older is written and made durable before the
- * other follows, and the valid one of the higher generation counts, so that a torn write leaves the
- * one before, and damage to one copy the other.
+ * The two superblocks of a volume in its backing: the older is written and made durable, then the
+ * other in the same way, and the valid one of the higher generation counts, so that a torn write
+ * leaves the one before, and damage to one copy the other.
  *
  * Threading: none of its own; one caller at a time.
  */
@@ -32,6 +32,7 @@ gboolean superblock_is_newest(const char *name, const Superblock *sb, guint64 gr
 /* Writes the current one once more where it is; durable with the next flush. */
 int superblock_rewrite(Backing *backing, const SuperblockPair *pair);
 
-/* Writes `next` over the older copy, with the generation that it has, and makes it durable.  The
- * pair holds it afterwards.  0 or a negative errno: then nothing is known of that copy. */
+/* Writes `next` over the older copy, with the generation that it has, and makes it durable; then over
+ * the other.  After 0 either alone says all of it.  After a negative errno the pair holds `next` if
+ * it is in the first, and nothing is known of the copy that was being written. */
 int superblock_store(Backing *backing, SuperblockPair *pair, const Superblock *next);

@@ -128,7 +128,7 @@ static int write_zeros(Backing *backing, guint64 offset, guint64 end)
 }
 
 /* The journal first, the superblocks last, so that a half made volume is none. */
-static int write_format(Backing *backing, Superblock *sb)
+static int write_format(Backing *backing, const Superblock *sb)
 {
 	SuperblockPair pair = {.home = 1};
 	int r = backing_grow(backing, sb->groups_offset);
@@ -137,9 +137,6 @@ static int write_format(Backing *backing, Superblock *sb)
 		r = write_zeros(backing, 0, sb->groups_offset);
 	if (!r)
 		r = backing_flush(backing);
-	if (!r)
-		r = superblock_store(backing, &pair, sb);
-	sb->generation++;
 	return r ? r : superblock_store(backing, &pair, sb);
 }
 

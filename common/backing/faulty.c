@@ -53,6 +53,7 @@ typedef struct {
 	gboolean doomed; /* the log holds such entries */
 	guint64 counts[KINDS];
 	Fault fault;
+	int untold; /* positive errno that a flush has yet to tell of; 0: none */
 	guint64 space; /* bytes of new units that are left; G_MAXUINT64: no end */
 } FaultyBacking;
 
@@ -260,7 +261,8 @@ static int faulty_pwritev(Backing *backing, const struct iovec *iov, int count, 
 	return result ? result : part < length ? -ENOSPC : 0;
 }
 
-static void flush_failed_locked(FaultyBacking *faulty)
+/* The disk refuses all that no flush has covered. */
+static void refuse_locked(FaultyBacking *faulty)
 {
 	for (guint i = 0; i < faulty->log->len; i++) {
 		Change *change = &g_array_index(faulty->log, Change, i);
@@ -281,8 +283,11 @@ static int faulty_flush(Backing *backing)
 	pass_delay(faulty, FAULTY_FLUSH, BACKING_WAIT);
 	locker = g_mutex_locker_new(&faulty->mutex);
 	result = begin_locked(faulty, FAULTY_FLUSH, &torn);
+	if (!result)
+		result = -faulty->untold;
+	faulty->untold = 0;
 	if (result) {
-		flush_failed_locked(faulty);
+		refuse_locked(faulty);
 		return result;
 	}
 	for (guint i = 0; i < faulty->log->len; i++) {
@@ -345,7 +350,12 @@ static int faulty_grow(Backing *backing, guint64 size)
 /* Whoever has the pointer is the one user. */
 static gboolean faulty_lock(Backing *backing, gboolean exclusive, GError **error)
 {
-	(void)backing, (void)exclusive, (void)error;
+	FaultyBacking *faulty = (FaultyBacking *)backing;
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&faulty->mutex);
+
+	(void)error;
+	if (exclusive)
+		faulty->untold = 0;
 	return TRUE;
 }
 
@@ -365,7 +375,6 @@ static void faulty_free(Backing *backing)
 	pages_free(faulty->durable.pages);
 	g_array_unref(faulty->log);
 	g_mutex_clear(&faulty->mutex);
-	g_free(backing->name);
 	g_free(faulty);
 }
 
@@ -387,8 +396,7 @@ static Backing *faulty_new(guint64 limit, Pages *content, guint64 size)
 {
 	FaultyBacking *faulty = g_new0(FaultyBacking, 1);
 
-	faulty->base.ops = &faulty_ops;
-	faulty->base.name = g_strdup("faulty");
+	backing_init(&faulty->base, &faulty_ops, "faulty");
 	faulty->limit = limit;
 	g_mutex_init(&faulty->mutex);
 	faulty->visible = (Image){.pages = content, .size = size};
@@ -423,6 +431,15 @@ void backing_faulty_fail(Backing *backing, FaultyKind kinds, guint64 after, int 
 
 	faulty->fault = (Fault){
 		.kinds = kinds, .after = after, .err = err, .for_ever = for_ever, .torn = torn};
+}
+
+void backing_faulty_refuse(Backing *backing, int err)
+{
+	FaultyBacking *faulty = (FaultyBacking *)backing;
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&faulty->mutex);
+
+	refuse_locked(faulty);
+	faulty->untold = err;
 }
 
 void backing_faulty_fill_up(Backing *backing, guint64 bytes)

@@ -181,6 +181,7 @@ static int file_pwritev(Backing *backing, const struct iovec *iov, int count, gu
 	return 0;
 }
 
+/* Whatever it fails with. */
 static int file_flush(Backing *backing)
 {
 	FileBacking *file = (FileBacking *)backing;
@@ -296,6 +297,10 @@ static gboolean file_lock(Backing *backing, gboolean exclusive, GError **error)
 	if (!st.st_nlink)
 		return error_set(error, STORAGEOS_ERROR_NOT_FOUND, "%s was deleted meanwhile",
 				 backing->name);
+	/* Linux keeps an error of writing back until somebody asks, whoever wrote: here, so that it
+	 * is not told the first flush.  Nobody relies on what others wrote and did not flush. */
+	if (exclusive)
+		file_flush(backing);
 	result = look_at_size(file);
 	return !result || error_set_errno(error, result, "%s: find its size", backing->name);
 }
@@ -331,7 +336,6 @@ static void file_free(Backing *backing)
 	if (file->fd >= 0)
 		close(file->fd);
 	g_mutex_clear(&file->growing);
-	g_free(backing->name);
 	g_free(file);
 }
 
@@ -415,8 +419,7 @@ Backing *backing_file_open(const char *path, BackingFileFlags flags, GError **er
 	file = g_new0(FileBacking, 1);
 	backing = &file->base;
 	file->block = S_ISBLK(st.st_mode);
-	backing->ops = file->block ? &block_ops : &file_ops;
-	backing->name = g_strdup(path);
+	backing_init(backing, file->block ? &block_ops : &file_ops, path);
 	g_mutex_init(&file->growing);
 	file->fd = -1;
 	if (!open_path(file, path, flags, &st, error))

@@ -117,7 +117,6 @@ static void memory_free(Backing *backing)
 
 	pages_free(memory->pages);
 	g_rw_lock_clear(&memory->lock);
-	g_free(backing->name);
 	g_free(memory);
 }
 
@@ -138,8 +137,7 @@ Backing *backing_memory_new(guint64 limit)
 {
 	MemoryBacking *memory = g_new0(MemoryBacking, 1);
 
-	memory->base.ops = &memory_ops;
-	memory->base.name = g_strdup("memory");
+	backing_init(&memory->base, &memory_ops, "memory");
 	g_rw_lock_init(&memory->lock);
 	memory->pages = pages_new();
 	memory->limit = limit ? limit : SIZE_MAX_BYTES;

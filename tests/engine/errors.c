@@ -145,18 +145,18 @@ static void check_failed(Volume *volume)
 	check_value(volume, 0, MIB, 8 * MIB);
 }
 
-static void test_failed_flush(const void *data)
+static void fail_flush(int err)
 {
 	g_autoptr(GError) error = NULL;
 	Volume *volume;
 	g_autoptr(Backing) backing = new_backing(16 * MIB, &volume);
 
-	(void)data;
+	test_row("%s", g_strerror(err));
 	REQUIRE(volume);
 	CHECK_INT(volume_put_value(volume, 1, BLOCK_SIZE, 0), 0);
 	CHECK_INT(volume_flush(volume), 0);
 	CHECK_INT(volume_put_value(volume, 2, BLOCK_SIZE, 0), 0);
-	backing_faulty_fail(backing, FAULTY_FLUSH, 0, EIO, FALSE, FALSE);
+	backing_faulty_fail(backing, FAULTY_FLUSH, 0, err, FALSE, FALSE);
 	CHECK_INT(volume_flush(volume), -EIO);
 	check_failed(volume);
 	CHECK(!volume_close(volume, &error));
@@ -167,6 +167,16 @@ static void test_failed_flush(const void *data)
 	CHECK_INT(volume_put_value(volume, 3, BLOCK_SIZE, BLOCK_SIZE), 0);
 	CHECK_INT(volume_flush(volume), 0);
 	close_volume(volume);
+}
+
+static void test_failed_flush(const void *data)
+{
+	static const int errors[] = {EIO,  ENOSPC, EDQUOT, EREMOTEIO, ENOMEM, ETIMEDOUT,
+				     EROFS, EAGAIN, EINVAL, EOPNOTSUPP};
+
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(errors); i++)
+		fail_flush(errors[i]);
 }
 
 static void test_failed_checkpoint(const void *data)

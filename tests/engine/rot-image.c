@@ -167,7 +167,6 @@ static void rot_free(Backing *backing)
 	g_ptr_array_set_free_func(rot->spare, g_free);
 	g_ptr_array_unref(rot->spare);
 	g_mutex_clear(&rot->lock);
-	g_free(backing->name);
 	g_free(rot);
 }
 
@@ -188,8 +187,7 @@ static RotBacking *rot_new(RotImage *image)
 {
 	RotBacking *rot = g_new0(RotBacking, 1);
 
-	rot->base.ops = &rot_ops;
-	rot->base.name = g_strdup("image");
+	backing_init(&rot->base, &rot_ops, "image");
 	rot->image = image;
 	rot->size = rot->shown = image ? image->size : 0;
 	rot->owned = g_array_new(FALSE, FALSE, sizeof(guint64));

@@ -44,9 +44,12 @@ static int borrowed_pwritev(Backing *backing, const struct iovec *iov, int count
 	return backing_pwritev(real_of(backing), iov, count, offset, flags);
 }
 
+/* As a descriptor of its own: that a flush failed is forgotten with it. */
 static int borrowed_flush(Backing *backing)
 {
-	return passes(backing, 0, 0) ? backing_flush(real_of(backing)) : -EIO;
+	Backing *real = real_of(backing);
+
+	return passes(backing, 0, 0) ? real->ops->flush(real) : -EIO;
 }
 
 static int borrowed_punch(Backing *backing, guint64 offset, guint64 length)
@@ -78,7 +81,6 @@ static guint64 borrowed_allocated(Backing *backing)
 
 static void borrowed_free(Backing *backing)
 {
-	g_free(backing->name);
 	g_free(backing);
 }
 
@@ -99,8 +101,7 @@ Backing *backing_borrow_gated(Backing *real, BackingGate gate, gpointer data)
 {
 	BorrowedBacking *borrowed = g_new0(BorrowedBacking, 1);
 
-	borrowed->base.ops = &borrowed_ops;
-	borrowed->base.name = g_strdup(real->name);
+	backing_init(&borrowed->base, &borrowed_ops, real->name);
 	borrowed->real = real;
 	borrowed->gate = gate;
 	borrowed->data = data;

@@ -311,7 +311,6 @@ static gboolean disk_lock(Backing *backing, gboolean exclusive, GError **error)
 
 static void disk_backing_free(Backing *backing)
 {
-	g_free(backing->name);
 	g_free(backing);
 }
 
@@ -332,8 +331,7 @@ Backing *disk_backing(Disk *disk)
 {
 	DiskBacking *backing = g_new0(DiskBacking, 1);
 
-	backing->base.ops = &disk_ops;
-	backing->base.name = g_strdup("disk");
+	backing_init(&backing->base, &disk_ops, "disk");
 	backing->disk = disk;
 	return &backing->base;
 }

@@ -244,6 +244,12 @@ static void test_fail_torn(const void *data)
 	CHECK(partial > 10);
 }
 
+/* As Linux does it: each is asked. */
+static int flush(Backing *backing)
+{
+	return backing->ops->flush(backing);
+}
+
 /* A flush that failed leaves its writes to chance, and a later one that succeeds does not change
  * that; but what it flushed itself is safe, and not undone by an older write. */
 static void test_failed_flush(const void *data)
@@ -255,9 +261,9 @@ static void test_failed_flush(const void *data)
 	put(backing, 1, 512, 0);
 	put(backing, 1, 512, 4096);
 	backing_faulty_fail(backing, FAULTY_FLUSH, 0, EIO, FALSE, FALSE);
-	CHECK_INT(backing_flush(backing), -EIO);
+	CHECK_INT(flush(backing), -EIO);
 	put(backing, 2, 512, 4096);
-	CHECK_INT(backing_flush(backing), 0);
+	CHECK_INT(flush(backing), 0);
 	CHECK_INT(get(backing, 0), 1);
 	CHECK_INT(get_after_crash(backing, EVERYTHING, 0), 1);
 	CHECK_INT(get_after_crash(backing, 0, 0), 0);
@@ -267,6 +273,29 @@ static void test_failed_flush(const void *data)
 		CHECK_INT(get_after_crash(backing, seed, 4096), 2);
 	}
 	CHECK(landed > 5 && landed < 95);
+}
+
+/* What the disk refuses between two flushes is told one of them, or the next writer's lock. */
+static void test_refused(const void *data)
+{
+	g_autoptr(Backing) backing = new_faulty();
+
+	(void)data;
+	put(backing, 1, 512, 0);
+	CHECK_INT(flush(backing), 0);
+	put(backing, 2, 512, 0);
+	backing_faulty_refuse(backing, ENOSPC);
+	put(backing, 3, 512, 4096);
+	CHECK_INT(get(backing, 0), 2);
+	CHECK_INT(flush(backing), -ENOSPC);
+	put(backing, 4, 512, 8192);
+	CHECK_INT(flush(backing), 0);
+	CHECK_INT(get_after_crash(backing, 0, 0), 1);
+	CHECK_INT(get_after_crash(backing, 0, 4096), 0);
+	CHECK_INT(get_after_crash(backing, 0, 8192), 4);
+	backing_faulty_refuse(backing, EIO);
+	CHECK(backing_lock(backing, TRUE, NULL));
+	CHECK_INT(flush(backing), 0);
 }
 
 static void test_count(const void *data)
@@ -400,6 +429,7 @@ int main(int argc, char **argv)
 	test_add("operations fail from N on until it is lifted", test_fail_for_ever, NULL);
 	test_add("a write that fails may be done in part", test_fail_torn, NULL);
 	test_add("a flush that failed leaves its writes to chance", test_failed_flush, NULL);
+	test_add("one flush is told what the disk refused", test_refused, NULL);
 	test_add("operations are counted by kind", test_count, NULL);
 	test_add("a full backing takes what needs no new space", test_fill_up, NULL);
 	test_add("operations take as long as asked", test_delay, NULL);
