@@ -53,11 +53,15 @@ done
 
 # ---- units
 
-# Where they will be, with what they start: a copy of what is installed, on top of /.
+# Where they will be, with what they start: a copy of what is installed, on top of /.  What this
+# machine has of them does not count, be it installed or its administrator's.
 in_namespace() { # SCRIPT: in a mount namespace with the units and the rule in /run
 	unshare --mount --propagation private bash -c "
 		set -e
 		mount -t tmpfs none /run
+		for d in /etc/systemd/system /etc/udev/rules.d /usr/lib/udev/rules.d; do
+			[ ! -d \$d ] || mount -t tmpfs none \$d
+		done
 		mkdir -p /run/systemd/system /run/udev/rules.d
 		cp packaging/systemd/*.service /run/systemd/system
 		sed -i 's,/usr/bin/storageos,$STORAGEOS,; /^Documentation=/d' /run/systemd/system/*.service
