@@ -28,6 +28,13 @@
 # Clean-up: `cleanup COMMAND ARG...` puts a command on a stack that is run, last first, however the
 # test ends (its end, a signal, a timeout).
 #
+# Time: whatever a test waits for has a limit in seconds, as for an idle machine with two processors;
+# `limit SECONDS` is what that means on this one (see tests/time-factor), and a limit that is met says
+# what it was.  $STORAGEOS_TIME_FACTOR is the factor; it is measured where it is not set.
+#   wait_for SECONDS COMMAND...  tries the command until it succeeds; fails at the limit
+#   within SECONDS COMMAND...    runs it, and kills it at the limit
+#   in_time NAME BEGUN SECONDS   ok if no more than that has passed since $SECONDS was BEGUN
+#
 # Set for the test
 #   $ROOT             the top of the source tree
 #   $STORAGEOS_BUILD  the build directory (from the environment; `build` in the tree otherwise)
@@ -43,8 +50,13 @@ export STORAGEOS=$STORAGEOS_BUILD/cli/storageos
 export STORAGEOS_FUSE=$STORAGEOS_BUILD/fuse-fallback/storageos-fuse
 export STORAGEOS_PLUGIN=$STORAGEOS_BUILD/handler/handler_storageos.so
 
+if [ -z "${STORAGEOS_TIME_FACTOR-}" ]; then
+	STORAGEOS_TIME_FACTOR=$("$ROOT/tests/time-factor") || STORAGEOS_TIME_FACTOR=1.0
+	export STORAGEOS_TIME_FACTOR
+fi
+
 tap_count=0 tap_failed=0 tap_finished=no
-cleanup_stack=()
+cleanup_stack=() waiting_for='' checking=''
 
 # ---- results
 
@@ -78,9 +90,11 @@ skip_all() {
 check() {
 	local name=$1 status
 	shift
+	checking=$name
 	# In this shell, so that functions can set variables and call cleanup.
 	"$@" >"$WORK/.output" 2>&1 </dev/null
 	status=$?
+	checking=
 	if [ $status = 0 ]; then
 		ok "$name"
 	else
@@ -154,11 +168,68 @@ run_cleanups() {
 	fi
 	exit $status
 }
+# Whoever stops a test has waited too long for it: what was it doing?  `check` may have the output of
+# what it runs go elsewhere, just then.
+tap_output=$(readlink /proc/$$/fd/1)
+stopped() {
+	local at=$BASH_COMMAND
+	[ ! -w "$tap_output" ] || exec >>"$tap_output"
+	echo "Bail out! stopped by a signal after result $tap_count${checking:+ ($checking)}," \
+		"${waiting_for:+waiting for }${waiting_for:-at: $at}"
+	exit 143
+}
 trap run_cleanups EXIT
-trap 'echo "Bail out! stopped by a signal"; exit 143' INT TERM HUP
+trap stopped INT TERM HUP
 
 WORK=$(mktemp -d -p "${SCRATCH:-${TMPDIR:-/var/tmp}}" storageos-test.XXXXXX) || give_up "no \$WORK"
 cleanup rm -rf --one-file-system "$WORK"
+
+# ---- time
+
+# limit SECONDS: in whole seconds, rounded up.
+limit() {
+	local tenths=${STORAGEOS_TIME_FACTOR/./}
+	[[ $STORAGEOS_TIME_FACTOR == *.* ]] || tenths=${tenths}0
+	echo $((($1 * tenths + 9) / 10))
+}
+
+limit_text() { # SECONDS
+	echo "its limit of $(limit "$1") s ($1 s, time factor $STORAGEOS_TIME_FACTOR)"
+}
+
+wait_for() {
+	local seconds=$1 end
+	end=$((SECONDS + $(limit "$1")))
+	shift
+	waiting_for="$*"
+	until "$@" >/dev/null 2>&1 </dev/null; do
+		if [ $SECONDS -gt $end ]; then
+			echo "'$waiting_for' did not succeed within $(limit_text "$seconds")" >&2
+			waiting_for=
+			return 1
+		fi
+		sleep 0.1
+	done
+	waiting_for=
+}
+
+within() {
+	local seconds=$1 status
+	shift
+	timeout --kill-after=5 "$(limit "$seconds")" "$@"
+	status=$?
+	[ $status != 124 ] || echo "'$*' did not end within $(limit_text "$seconds")" >&2
+	return $status
+}
+
+in_time() {
+	local took=$((SECONDS - $2))
+	if [ $took -le "$(limit "$3")" ]; then
+		ok "$1"
+	else
+		not_ok "$1" "it took $took s: $(limit_text "$3") was met"
+	fi
+}
 
 # ---- what the test needs
 
@@ -180,16 +251,6 @@ need_built() {
 }
 
 # ---- helpers
-
-# wait_for SECONDS COMMAND...: tries the command until it succeeds; fails after so many seconds.
-wait_for() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@" >/dev/null 2>&1 </dev/null; do
-		[ $SECONDS -le $end ] || return 1
-		sleep 0.1
-	done
-}
 
 # A configuration and a default pool of the test's own, in $WORK, which every program then uses.
 own_config() {

@@ -10,7 +10,8 @@
 #     enter_guest --timeout 300
 #     ...                          from here on inside the guest
 #
-#   enter_guest [UML-RUN OPTION]...  goes there, once; outside it does not return
+#   enter_guest [UML-RUN OPTION]...  goes there, once; outside it does not return; --timeout is a limit
+#                                    as in tests/lib.sh
 #   plugin_install                   a pool, its configuration in /etc, the plugin where tcmu-runner
 #                                    looks for it, and the modules
 #   runner_start | runner_kill | runner_stop | runner_alive    tcmu-runner; its log is $RUNNER_LOG
@@ -31,18 +32,28 @@ RUNNER_LOG=/var/log/tcmu-runner.log
 
 enter_guest() {
 	[ -z "${STORAGEOS_GUEST-}" ] || return 0
-	local script status writable=()
+	local script status seconds=600 options=()
 	script=$(realpath "$0")
 	cd / || give_up "no /"
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--timeout) seconds=$2 && shift ;;
+		*) options+=("$1") ;;
+		esac
+		shift
+	done
 	# Programs that count what they run keep the counts where they were built.
-	[ -z "${STORAGEOS_COVERAGE-}" ] || writable=(--rw "$STORAGEOS_BUILD")
+	[ -z "${STORAGEOS_COVERAGE-}" ] || options+=(--rw "$STORAGEOS_BUILD")
+	# At its limit the test is told to end, and tells what it waited for; if it can.
 	"$KERNEL_TESTS/uml-run" --env STORAGEOS_GUEST=yes --env "STORAGEOS_BUILD=$STORAGEOS_BUILD" \
-		"${writable[@]}" "$@" -- bash "$script" 2>"$WORK/messages"
+		--env "STORAGEOS_TIME_FACTOR=$STORAGEOS_TIME_FACTOR" --timeout $(($(limit "$seconds") + 30)) \
+		"${options[@]}" -- timeout --kill-after=15 "$(limit "$seconds")" bash "$script" \
+		2>"$WORK/messages"
 	status=$?
 	[ ! -s "$WORK/messages" ] || note "$(cat "$WORK/messages")"
 	case $status in
 	77) skip_all "user-mode Linux cannot be run here" ;;
-	124) give_up "the guest took too long" ;;
+	124 | 137) give_up "the guest met $(limit_text "$seconds")" ;;
 	125) give_up "the guest died" ;;
 	esac
 	tap_finished=yes # the guest's lib.sh has printed the results and the plan
