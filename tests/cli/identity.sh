@@ -15,7 +15,7 @@ uuid_of() { "$STORAGEOS" info "$1" --json | jq -r .uuid; }
 pid_of() { "$STORAGEOS" status "$1" --json | jq -r '.[0].pid'; }
 detach_all() {
 	local v
-	for v in a b; do "$STORAGEOS" detach $v; done
+	for v in a b; do "$STORAGEOS" detach "$v"; done
 	cat "$WORK"/run/state/*.pid | xargs -r kill -9
 	losetup -n -O NAME,BACK-FILE | grep -F "$WORK" | while read -r v _; do losetup -d "$v"; done
 	umount -l "$WORK/run/mnt/default"/*

@@ -58,7 +58,7 @@ must "and exported" target_export "${volumes[@]}"
 must "the target is found" iscsiadm -m discovery -t sendtargets -p $PORTAL
 must "the initiator scans by hand" iscsiadm -m node -T $TARGET -o update -n node.session.scan -v manual
 login() {
-	iscsiadm -m node -T $TARGET --login
+	iscsiadm -m node -T "$TARGET" --login
 }
 look() { # SCAN
 	local host

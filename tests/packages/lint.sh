@@ -138,7 +138,7 @@ is "volumes" "$(complete_line storageos attach d)" "db default/db default/dump d
 is "volumes of other pools" "$(complete_line storageos info f)" "fast/log"
 is "also behind options" "$(complete_line storageos --config "$STORAGEOS_CONFIG" detach du)" dump
 is "pools" "$(complete_line storageos list '')" "default fast"
-like "options" "$(complete_line storageos attach --)" '^--config --frontend --help --json$'
+like "options" "$(complete_line storageos attach --)" '^--config --frontend --help --json --quiet$'
 is "and their values" "$(complete_line storageos attach --frontend '')" "auto fuse tcmu"
 is "what pool takes" "$(complete_line storageos pool '')" "create list"
 
