@@ -306,7 +306,7 @@ void checkpointer_kick(Checkpointer *cp)
 }
 
 /* -ETIMEDOUT: it goes on. */
-static int run_locked(Checkpointer *cp, gint64 until)
+static int run_unlocking(Checkpointer *cp, gint64 until)
 {
 	guint64 ticket = ++cp->asked;
 	gint64 start = g_get_monotonic_time();
@@ -334,7 +334,7 @@ int checkpointer_run(Checkpointer *cp)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 
-	return run_locked(cp, G_MAXINT64);
+	return run_unlocking(cp, G_MAXINT64);
 }
 
 int checkpointer_make_room(Checkpointer *cp)
@@ -342,7 +342,7 @@ int checkpointer_make_room(Checkpointer *cp)
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 
 	g_atomic_int_set(&cp->full, TRUE);
-	return run_locked(cp, g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND);
+	return run_unlocking(cp, g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND);
 }
 
 int checkpointer_resize(Checkpointer *cp, guint64 size, guint seconds)
@@ -351,7 +351,7 @@ int checkpointer_resize(Checkpointer *cp, guint64 size, guint seconds)
 	int r;
 
 	cp->resize_to = MAX(size, cp->resize_to);
-	r = run_locked(cp, g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND);
+	r = run_unlocking(cp, g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND);
 	return r ? r : cp->resize_result;
 }
 

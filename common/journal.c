@@ -82,7 +82,7 @@ static gboolean has_room(const Journal *journal, guint32 length)
 }
 
 /* Writes what is staged; the lock is held, and dropped meanwhile. */
-static void write_staged(Journal *journal)
+static void write_staged_unlocking(Journal *journal)
 {
 	guint64 from = journal->written, to = journal->head, sequence = journal->sequence;
 	int r = 0;
@@ -110,7 +110,7 @@ static void write_staged(Journal *journal)
 
 /* Waits for room once; the lock is held, and dropped meanwhile.  FALSE: too long.  What waits for a
  * write alone waits as long as that takes. */
-static gboolean wait_for_room(Journal *journal, gint64 *deadline)
+static gboolean wait_for_room_unlocking(Journal *journal, gint64 *deadline)
 {
 	gboolean in_time;
 	gint64 start;
@@ -120,7 +120,7 @@ static gboolean wait_for_room(Journal *journal, gint64 *deadline)
 		return TRUE;
 	}
 	if (journal->head > journal->written) {
-		write_staged(journal); /* one thread may stage much before it commits */
+		write_staged_unlocking(journal); /* one thread may stage much before it commits */
 		return TRUE;
 	}
 	start = g_get_monotonic_time();
@@ -137,7 +137,7 @@ int journal_reserve(Journal *journal, guint32 length, gboolean nowait)
 	gint64 deadline = 0;
 
 	while (!journal->failed && !has_room(journal, length)) {
-		if (nowait || !wait_for_room(journal, &deadline))
+		if (nowait || !wait_for_room_unlocking(journal, &deadline))
 			return -EAGAIN;
 	}
 	if (journal->failed)
@@ -204,13 +204,13 @@ guint64 journal_append(Journal *journal, Record *record)
 	return ticket;
 }
 
-static int commit_locked(Journal *journal, guint64 ticket)
+static int commit_unlocking(Journal *journal, guint64 ticket)
 {
 	while (journal->written < ticket && !journal->failed) {
 		if (journal->writing)
 			lock_wait(&journal->changed, &journal->lock);
 		else
-			write_staged(journal);
+			write_staged_unlocking(journal);
 	}
 	return journal->written < ticket ? -ESHUTDOWN : 0;
 }
@@ -219,7 +219,7 @@ int journal_commit(Journal *journal, guint64 ticket)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 
-	return commit_locked(journal, ticket);
+	return commit_unlocking(journal, ticket);
 }
 
 /* Appends and commits it; its bytes in `raw`.  FALSE: there is no room, or it cannot be written. */
@@ -229,7 +229,7 @@ static gboolean append_mark(Journal *journal, guint64 sequence, guint8 *raw)
 	Record record = {.kind = FORMAT_RECORD_DURABLE, .first = sequence};
 
 	if (journal->failed || !has_room(journal, sizeof(FormatRecord)) ||
-	    commit_locked(journal, append_locked(journal, &record)))
+	    commit_unlocking(journal, append_locked(journal, &record)))
 		return FALSE;
 	record_encode(&record, journal->seed, raw);
 	return TRUE;

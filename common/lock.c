@@ -8,6 +8,7 @@ void lock_init(Lock *lock, LockLevel level)
 {
 	g_mutex_init(&lock->mutex);
 	lock->level = level;
+	lock->turn = 0;
 }
 
 void lock_clear(Lock *lock)
@@ -101,6 +102,26 @@ void lock_check_wait(const Lock *lock)
 	for (guint i = 0; i < n_held; i++)
 		if (held[i].what != lock && held[i].level != LOCK_RANGE)
 			broken("the thread sleeps", lock->level);
+}
+
+void lock_check_held(const Lock *lock)
+{
+	for (guint i = 0; i < n_held; i++)
+		if (held[i].what == lock)
+			return;
+	broken("a lock is not held", lock->level);
+}
+
+guint64 lock_turn(const Lock *lock)
+{
+	lock_check_held(lock);
+	return lock->turn;
+}
+
+void lock_check_turn(const Lock *lock, guint64 turn)
+{
+	if (lock_turn(lock) != turn)
+		broken("a lock was dropped meanwhile", lock->level);
 }
 
 void lock_check_io(void)

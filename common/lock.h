@@ -7,7 +7,9 @@
  *   - a lock is taken while one of its own level or of a later one is held (two shards may be, in
  *     the order of their addresses),
  *   - a thread sleeps for a condition while it holds another lock,
- *   - the backing is called while one is held that is not allowed to be (lock_check_io).
+ *   - the backing is called while one is held that is not allowed to be (lock_check_io),
+ *   - a lock was dropped between two places that rely on it (lock_check_turn),
+ *   - one is not held where it must be (lock_check_held).
  * That is for tests.  In any other build a Lock is a GMutex, and nothing is noted.
  *
  * Threading: as a GMutex.
@@ -39,6 +41,7 @@ typedef enum {
 typedef struct {
 	GMutex mutex;
 	LockLevel level;
+	guint64 turn; /* how often it was taken; see lock_turn() */
 } Lock;
 
 void lock_init(Lock *lock, LockLevel level);
@@ -54,6 +57,20 @@ void lock_check_wait(const Lock *lock);
 
 /* Nothing is held that must not be while the backing works: only ranges, and LOCK_GROW. */
 void lock_check_io(void);
+
+/* This thread holds it. */
+void lock_check_held(const Lock *lock);
+
+/* Stands for the time from when this thread took the lock to when it drops it, or sleeps. */
+guint64 lock_turn(const Lock *lock);
+
+/* It is still that turn: nobody else can have had the lock. */
+void lock_check_turn(const Lock *lock, guint64 turn);
+
+static inline void lock_begin_turn(Lock *lock)
+{
+	lock->turn++;
+}
 #else
 static inline void lock_note(LockLevel level, gconstpointer what)
 {
@@ -73,12 +90,33 @@ static inline void lock_check_wait(const Lock *lock)
 static inline void lock_check_io(void)
 {
 }
+
+static inline void lock_check_held(const Lock *lock)
+{
+	(void)lock;
+}
+
+static inline guint64 lock_turn(const Lock *lock)
+{
+	return lock->turn;
+}
+
+static inline void lock_check_turn(const Lock *lock, guint64 turn)
+{
+	(void)lock, (void)turn;
+}
+
+static inline void lock_begin_turn(Lock *lock)
+{
+	(void)lock;
+}
 #endif
 
 static inline void lock_take(Lock *lock)
 {
 	lock_note(lock->level, lock);
 	g_mutex_lock(&lock->mutex);
+	lock_begin_turn(lock);
 }
 
 /* FALSE: somebody else holds it. */
@@ -87,6 +125,7 @@ static inline gboolean lock_try(Lock *lock)
 	if (!g_mutex_trylock(&lock->mutex))
 		return FALSE;
 	lock_note(lock->level, lock);
+	lock_begin_turn(lock);
 	return TRUE;
 }
 
@@ -100,13 +139,18 @@ static inline void lock_wait(GCond *cond, Lock *lock)
 {
 	lock_check_wait(lock);
 	g_cond_wait(cond, &lock->mutex);
+	lock_begin_turn(lock);
 }
 
 /* FALSE: the time (g_get_monotonic_time) came first. */
 static inline gboolean lock_wait_until(GCond *cond, Lock *lock, gint64 until)
 {
+	gboolean in_time;
+
 	lock_check_wait(lock);
-	return g_cond_wait_until(cond, &lock->mutex, until);
+	in_time = g_cond_wait_until(cond, &lock->mutex, until);
+	lock_begin_turn(lock);
+	return in_time;
 }
 
 /* Held to the end of the scope:

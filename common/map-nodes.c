@@ -306,7 +306,7 @@ int node_read(Map *map, guint level, guint64 index, const MapEntry *entry, Forma
 }
 
 /* Reads a node that its parent points to and that is not in the cache. */
-static int node_load_locked(Map *map, guint level, guint64 index, const MapEntry *entry)
+static int node_load_unlocking(Map *map, guint level, guint64 index, const MapEntry *entry)
 {
 	MapNode *node = node_new_locked(map, level, index, NODE_LOADING, NULL);
 	MapShard *shard = map_shard(map, node_key(level, index));
@@ -343,7 +343,7 @@ static int node_load_locked(Map *map, guint level, guint64 index, const MapEntry
 	return MAP_RESTART;
 }
 
-int node_get_locked(Map *map, guint level, guint64 index, gboolean nowait, MapNode **ret_node)
+int node_get_unlocking(Map *map, guint level, guint64 index, gboolean nowait, MapNode **ret_node)
 {
 	MapNode *node = node_find_locked(map, level, index);
 	MapEntry entry;
@@ -362,7 +362,7 @@ int node_get_locked(Map *map, guint level, guint64 index, gboolean nowait, MapNo
 	}
 	if (level < map->levels - 1) {
 		MapNode *parent;
-		int r = node_get_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT, nowait,
+		int r = node_get_unlocking(map, level + 1, index >> FORMAT_FANOUT_SHIFT, nowait,
 					&parent);
 
 		if (r || !parent)
@@ -373,5 +373,5 @@ int node_get_locked(Map *map, guint level, guint64 index, gboolean nowait, MapNo
 		return 0;
 	if (nowait)
 		return -EAGAIN;
-	return node_load_locked(map, level, index, &entry);
+	return node_load_unlocking(map, level, index, &entry);
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What map.c (lookup and change), map-nodes.c (the cache), map-zero.c (holes), map-freeze.c
- * (checkpoints) and map-resize.c share.  Functions ending in _locked want the map's lock held; those
- * that may drop it meanwhile return MAP_RESTART if they did: whatever was looked up before is void
- * then.
+ * (checkpoints) and map-resize.c share.
+ *
+ * Functions ending in _locked want the map's lock held, and keep it.  Those ending in _unlocking want it
+ * held, hold it when they return, and may drop it meanwhile: a checkpoint may begin then, and what was
+ * dirty is frozen.  0: they kept it.  MAP_RESTART, or a negative errno: all that was looked up, decided
+ * or made dirty before is void, and the caller begins anew, or gives up.
  */
 #pragma once
 
@@ -61,6 +64,13 @@ typedef struct {
 	guint n;
 } PairList;
 
+/* One change, from its first attempt to its last. */
+typedef struct {
+	gboolean reserve; /* may use what is kept for zeroing */
+	gboolean nowait;
+	gboolean full[2]; /* by StashKind: more was asked for, and met a full backing */
+} MapChange;
+
 /* A part of the hash.  Who looks up blocks of one leaf that is in memory takes this lock alone, so
  * that readers do not wait for each other; whoever changes a chain of the hash, or a leaf's data,
  * holds the map's lock and the shard's. */
@@ -95,6 +105,7 @@ struct Map {
 	guint64 loading;
 	guint64 data_slots, node_slots;
 	guint64 dead_first, dead_end;
+	guint64 deaths; /* how often pointers have died since open */
 	guint64 hits, misses;
 	LoggingLimit damaged;
 
@@ -185,8 +196,9 @@ void node_drop_locked(Map *map, MapNode *node);
 void node_evict_locked(Map *map);
 
 /* Gets the node, reading it if need be.  0 with *ret_node, which is NULL where the tree has none
- * (a hole); MAP_RESTART; or a negative errno, the lock still held. */
-int node_get_locked(Map *map, guint level, guint64 index, gboolean nowait, MapNode **ret_node);
+ * (a hole). */
+int node_get_unlocking(Map *map, guint level, guint64 index, gboolean nowait,
+		       MapNode **ret_node) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Reads and verifies a node's 4 KiB, from its copy where need be, and then writes the other anew; no
  * lock, but its slots cannot be given to others meanwhile. */
@@ -196,13 +208,13 @@ int node_read(Map *map, guint level, guint64 index, const MapEntry *entry, Forma
 MapEntry pointer_get_locked(Map *map, guint level, guint64 index);
 void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *entry);
 
-/* Makes every node from the root to (level, index) dirty, making those that are missing.  0,
- * MAP_RESTART, or a negative errno with the lock held.  `reserve`: may use the reserve. */
-int path_dirty_locked(Map *map, guint level, guint64 index, gboolean reserve, gboolean nowait);
+/* Makes every node from the root to (level, index) dirty, making those that are missing. */
+int path_dirty_unlocking(Map *map, guint level, guint64 index,
+			 MapChange *change) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Takes apart the dead node (level, index), whose parent is dirty: a leaf is freed, of an inner
- * node a dirty one with dead pointers is left.  As path_dirty_locked; always restarts. */
-int dead_resolve_locked(Map *map, guint level, guint64 index);
+ * node a dirty one with dead pointers is left.  Never 0. */
+int dead_resolve_unlocking(Map *map, guint level, guint64 index) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Sets `wants` and `pressure` by what there is. */
 void pressure_update_locked(Map *map);
@@ -217,11 +229,8 @@ void node_replace_locked(Map *map, MapNode *node);
 /* Puts a pair into the stash, if it is free and the stash is low. */
 void stash_take_pair_locked(Map *map, guint64 slot);
 
-/* Fills one up, from `hint` on: 0, or a negative errno. */
-int stash_fill_locked(Map *map, StashKind kind, guint64 hint);
+/* Fills one up, from `hint` on: 0, or a negative errno.  The lock is not held. */
+int stash_fill(Map *map, StashKind kind, guint64 hint);
 
 /* Whether the stashes suffice for one change, with what is kept for zeroing or without. */
 gboolean stash_suffices_locked(const Map *map, gboolean reserve);
-
-/* Sees to it that the stashes suffice for one change.  0, MAP_RESTART, or a negative errno. */
-int stash_check_locked(Map *map, gboolean reserve, gboolean nowait);

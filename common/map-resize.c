@@ -10,13 +10,13 @@
 
 /* Whether nothing is mapped behind `last`, as the nodes on the way to it tell, which are in memory
  * afterwards.  0, -ENOTEMPTY, MAP_RESTART, or a negative errno. */
-static int ends_at_locked(Map *map, guint64 last)
+static int ends_at_unlocking(Map *map, guint64 last)
 {
 	for (guint level = map->levels; level-- > 0;) {
 		guint64 index = last >> node_shift(level);
 		guint64 child = last >> (node_shift(level) - FORMAT_FANOUT_SHIFT);
 		MapNode *node;
-		int r = node_get_locked(map, level, index, FALSE, &node);
+		int r = node_get_unlocking(map, level, index, FALSE, &node);
 
 		if (r || !node)
 			return r;
@@ -76,18 +76,12 @@ static int add_roots_locked(Map *map, guint levels)
 	return r;
 }
 
-/* A map of one level keeps no slots for inner nodes. */
 static int grow_locked(Map *map, guint levels)
 {
 	guint before = map->levels;
 	gboolean suffices;
-	int r = 0;
+	int r;
 
-	if (levels == before)
-		return 0;
-	r = stash_fill_locked(map, STASH_INNER, 0);
-	if (r && r != -ENOSPC)
-		return r;
 	map->levels = levels;
 	suffices = stash_suffices_locked(map, FALSE);
 	map->levels = before;
@@ -97,32 +91,52 @@ static int grow_locked(Map *map, guint levels)
 	return r ? r : add_roots_locked(map, levels);
 }
 
-static int shrink_locked(Map *map, guint64 blocks, guint levels)
+/* By the only thread that changes the number of levels.  A map of one level keeps no slots for inner
+ * nodes. */
+static int grow(Map *map, guint64 blocks, guint levels)
 {
+	int r = levels == map->levels ? 0 : stash_fill(map, STASH_INNER, 0);
+
+	if (r && r != -ENOSPC)
+		return r;
+	lock_take(&map->lock);
+	r = levels == map->levels ? 0 : grow_locked(map, levels);
+	if (!r)
+		map->blocks = blocks;
+	lock_drop(&map->lock);
+	return r;
+}
+
+static int shrink(Map *map, guint64 blocks, guint levels)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	guint64 turn;
 	int r;
 
-	do
-		r = ends_at_locked(map, blocks - 1);
-	while (r == MAP_RESTART);
+	do {
+		turn = lock_turn(&map->lock);
+		r = ends_at_unlocking(map, blocks - 1);
+	} while (r == MAP_RESTART);
 	if (!r && map->dead_first < map->dead_end)
 		r = -ENOTEMPTY;
 	if (!r)
 		r = slots_reserve(map->slots, 2 * FORMAT_LEVELS_MAX);
-	if (!r)
-		remove_roots_locked(map, levels);
-	return r;
+	if (r)
+		return r;
+	lock_check_turn(&map->lock, turn);
+	remove_roots_locked(map, levels);
+	map->blocks = blocks;
+	return 0;
 }
 
 int map_resize(Map *map, guint64 size)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 	guint64 blocks = blocks_covering(size);
 	guint levels = codec_levels(size);
-	int r = blocks < map->blocks ? shrink_locked(map, blocks, levels)
-				     : grow_locked(map, levels);
+	int r = blocks < map->blocks ? shrink(map, blocks, levels) : grow(map, blocks, levels);
 
-	if (!r)
-		map->blocks = blocks;
+	lock_take(&map->lock);
 	pressure_update_locked(map);
+	lock_drop(&map->lock);
 	return r;
 }

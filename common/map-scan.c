@@ -14,14 +14,14 @@ static guint next_pointer(const FormatNode *data, guint from)
 }
 
 /* One node on the way down to *block.  1: go on below it; 0: *block moved on, begin anew; or what
- * node_get_locked() says. */
+ * node_get_unlocking() says. */
 static int step_down(Map *map, guint level, guint64 *block, guint64 *ret_end)
 {
 	guint shift = node_shift(level), below = shift - FORMAT_FANOUT_SHIFT;
 	guint64 index = *block >> shift, child = *block >> below;
 	MapNode *node;
 	guint at;
-	int r = node_get_locked(map, level, index, FALSE, &node);
+	int r = node_get_unlocking(map, level, index, FALSE, &node);
 
 	*ret_end = (index + 1) << shift;
 	if (r)
@@ -34,7 +34,7 @@ static int step_down(Map *map, guint level, guint64 *block, guint64 *ret_end)
 }
 
 /* Goes down to the leaf over *block; results as map_next_leaf(), -EAGAIN: begin anew. */
-static int go_down_locked(Map *map, guint64 *block, guint64 *ret_end)
+static int go_down_unlocking(Map *map, guint64 *block, guint64 *ret_end)
 {
 	for (guint level = map->levels - 1; level > 0; level--) {
 		int r = step_down(map, level, block, ret_end);
@@ -51,7 +51,7 @@ int map_next_leaf(Map *map, guint64 *block, guint64 *ret_end)
 
 	lock_take(&map->lock);
 	while (r == -EAGAIN)
-		r = *block < map->blocks ? go_down_locked(map, block, ret_end) : 0;
+		r = *block < map->blocks ? go_down_unlocking(map, block, ret_end) : 0;
 	lock_drop(&map->lock);
 	return r;
 }
@@ -106,7 +106,7 @@ static int find_place(Verifying *v, guint *ret_epoch)
 	int r = MAP_RESTART;
 
 	while (r == MAP_RESTART && v->level < map->levels - 1)
-		r = node_get_locked(map, v->level + 1, v->index >> FORMAT_FANOUT_SHIFT, FALSE,
+		r = node_get_unlocking(map, v->level + 1, v->index >> FORMAT_FANOUT_SHIFT, FALSE,
 				    &node);
 	if (v->level < map->levels - 1 && (r || !node))
 		return r == -EBADMSG ? 0 : r; /* its parent is what is lost */

@@ -14,6 +14,7 @@
 
 #define ZERO_FOUND 2
 #define ZERO_SKIPPED 0
+#define RECLAIM_MORE 2
 #define RECLAIM_LOOKS 4096 /* before the lock is let go */
 
 static guint64 node_first(guint level, guint64 index)
@@ -59,10 +60,11 @@ void node_prune_locked(Map *map, MapNode *node)
 }
 
 /* The nodes side by side, under one dirty parent, that can be declared dead together. */
-static int zero_whole_locked(Map *map, guint level, guint64 index, guint64 *first, guint64 end)
+static int zero_whole_unlocking(Map *map, guint level, guint64 index, guint64 *first, guint64 end,
+				MapChange *change)
 {
 	guint64 parent = index >> FORMAT_FANOUT_SHIFT, next = index + 1;
-	int r = path_dirty_locked(map, level + 1, parent, TRUE, FALSE);
+	int r = path_dirty_unlocking(map, level + 1, parent, change);
 
 	if (r)
 		return r;
@@ -75,12 +77,13 @@ static int zero_whole_locked(Map *map, guint level, guint64 index, guint64 *firs
 	return ZERO_FOUND;
 }
 
-static int zero_in_leaf_locked(Map *map, guint64 index, guint64 *first, guint64 end)
+static int zero_in_leaf_unlocking(Map *map, guint64 index, guint64 *first, guint64 end,
+				  MapChange *change)
 {
 	guint64 stop = min_u64(end, node_end(map, 0, index));
 	gboolean mapped = FALSE;
 	MapNode *leaf;
-	int r = node_get_locked(map, 0, index, FALSE, &leaf);
+	int r = node_get_unlocking(map, 0, index, FALSE, &leaf);
 
 	if (r)
 		return r;
@@ -90,7 +93,7 @@ static int zero_in_leaf_locked(Map *map, guint64 index, guint64 *first, guint64 
 		*first = stop;
 		return ZERO_SKIPPED;
 	}
-	r = path_dirty_locked(map, 0, index, TRUE, FALSE);
+	r = path_dirty_unlocking(map, 0, index, change);
 	if (!r)
 		r = slots_reserve(map->slots, FORMAT_FANOUT + 2 * FORMAT_LEVELS_MAX);
 	if (r)
@@ -101,7 +104,7 @@ static int zero_in_leaf_locked(Map *map, guint64 index, guint64 *first, guint64 
 }
 
 /* Looks from the root down for something to do at *first. */
-static int zero_look_locked(Map *map, guint64 *first, guint64 end)
+static int zero_look_unlocking(Map *map, guint64 *first, guint64 end, MapChange *change)
 {
 	for (guint level = map->levels - 1;; level--) {
 		guint64 index = *first >> node_shift(level);
@@ -115,10 +118,10 @@ static int zero_look_locked(Map *map, guint64 *first, guint64 end)
 		}
 		if (level < map->levels - 1 && *first == node_first(level, index) &&
 		    node_end(map, level, index) <= end && !node_is_pinned(node))
-			return zero_whole_locked(map, level, index, first, end);
+			return zero_whole_unlocking(map, level, index, first, end, change);
 		if (level == 0)
-			return zero_in_leaf_locked(map, index, first, end);
-		r = node_get_locked(map, level, index, FALSE, &node);
+			return zero_in_leaf_unlocking(map, index, first, end, change);
+		r = node_get_unlocking(map, level, index, FALSE, &node);
 		if (r)
 			return r;
 	}
@@ -126,18 +129,21 @@ static int zero_look_locked(Map *map, guint64 *first, guint64 end)
 
 int map_zero_begin(Map *map, guint64 *first, guint64 end, guint64 *ret_first, guint64 *ret_n)
 {
-	guint64 from = *first;
+	MapChange change = {.reserve = TRUE};
+	guint64 from = *first, turn = 0;
 	int r = ZERO_SKIPPED;
 
 	waits_take(&map->lock);
 	while (*first < end && (r == ZERO_SKIPPED || r == MAP_RESTART)) {
+		turn = lock_turn(&map->lock);
 		from = *first;
-		r = zero_look_locked(map, first, end);
+		r = zero_look_unlocking(map, first, end, &change);
 	}
 	if (r != ZERO_FOUND) {
 		lock_drop(&map->lock);
 		return r;
 	}
+	lock_check_turn(&map->lock, turn);
 	*ret_first = from;
 	*ret_n = *first - from;
 	return 1;
@@ -201,6 +207,7 @@ static void zero_whole_apply(Map *map, const ZeroStep *step)
 		entry.dead = TRUE;
 		pointer_set_locked(map, step->level, index, &entry);
 	}
+	map->deaths++;
 	if (map->dead_first == map->dead_end)
 		map->dead_first = G_MAXUINT64;
 	map->dead_first = min_u64(map->dead_first, node_first(step->level, step->first));
@@ -285,7 +292,7 @@ static gboolean dead_unchanged_locked(Map *map, guint level, guint64 index, cons
 	return now.dead && now.slot == was->slot;
 }
 
-int dead_resolve_locked(Map *map, guint level, guint64 index)
+int dead_resolve_unlocking(Map *map, guint level, guint64 index)
 {
 	MapEntry entry = pointer_get_locked(map, level, index);
 	guint epoch = epoch_enter_locked(map);
@@ -317,9 +324,25 @@ int dead_resolve_locked(Map *map, guint level, guint64 index)
 	return MAP_RESTART;
 }
 
-/* Moves the interval's start to the next dead pointer, whose place it returns with ZERO_FOUND. */
-static int dead_find_locked(Map *map, guint *ret_level, guint64 *ret_index)
+/* The interval's start moves over a node that cannot be read, unless pointers died meanwhile: they may
+ * be before its end. */
+static void dead_skip_locked(Map *map, guint level, guint64 index, guint64 deaths)
 {
+	if (map->deaths != deaths)
+		return;
+	logging_write_limited(&map->damaged, LOGGING_WARNING,
+			      "%s: node %u/%" G_GUINT64_FORMAT
+			      " is damaged; space discarded below it stays in use",
+			      map->backing->name, level, index);
+	map->dead_first = node_end(map, level, index);
+}
+
+/* Moves the interval's start to the next dead pointer, whose place it returns with ZERO_FOUND.
+ * ZERO_SKIPPED: look again. */
+static int dead_find_unlocking(Map *map, guint *ret_level, guint64 *ret_index)
+{
+	guint64 deaths = map->deaths;
+
 	for (guint level = map->levels - 1;; level--) {
 		guint64 index = map->dead_first >> node_shift(level);
 		MapEntry entry = pointer_get_locked(map, level, index);
@@ -335,21 +358,16 @@ static int dead_find_locked(Map *map, guint *ret_level, guint64 *ret_index)
 			map->dead_first = node_end(map, level, index);
 			return ZERO_SKIPPED;
 		}
-		r = node_get_locked(map, level, index, FALSE, &node);
-		if (r == -EBADMSG) {
-			logging_write_limited(&map->damaged, LOGGING_WARNING,
-					      "%s: node %u/%" G_GUINT64_FORMAT
-					      " is damaged; space discarded below it stays in use",
-					      map->backing->name, level, index);
-			map->dead_first = node_end(map, level, index);
-			return ZERO_SKIPPED;
-		}
+		r = node_get_unlocking(map, level, index, FALSE, &node);
+		if (r == -EBADMSG)
+			dead_skip_locked(map, level, index, deaths);
 		if (r)
-			return r;
+			return r == -EBADMSG ? ZERO_SKIPPED : r;
 	}
 }
 
-static int reclaim_locked(Map *map)
+/* RECLAIM_MORE: something may be left; 0: nothing is. */
+static int reclaim_unlocking(Map *map, MapChange *change)
 {
 	guint level = 0, looks = 0;
 	guint64 index = 0;
@@ -357,7 +375,7 @@ static int reclaim_locked(Map *map)
 	int r = ZERO_SKIPPED;
 
 	while (map->dead_first < map->dead_end && r != ZERO_FOUND && looks++ < RECLAIM_LOOKS) {
-		r = dead_find_locked(map, &level, &index);
+		r = dead_find_unlocking(map, &level, &index);
 		if (r < 0)
 			return r;
 	}
@@ -366,23 +384,28 @@ static int reclaim_locked(Map *map)
 		return 0;
 	}
 	if (r != ZERO_FOUND)
-		return 1;
-	r = path_dirty_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT, TRUE, FALSE);
-	if (!r)
-		r = dead_resolve_locked(map, level, index);
+		return RECLAIM_MORE;
+	r = path_dirty_unlocking(map, level + 1, index >> FORMAT_FANOUT_SHIFT, change);
+	if (r)
+		return r;
+	r = dead_resolve_unlocking(map, level, index);
 	if (r < 0)
 		return r;
 	parent = node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
 	if (parent && !slots_reserve(map->slots, 2 * FORMAT_LEVELS_MAX))
 		node_prune_locked(map, parent);
-	return 1;
+	return RECLAIM_MORE;
 }
 
 int map_reclaim(Map *map)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
-	int r = reclaim_locked(map);
+	MapChange change = {.reserve = TRUE};
+	int r;
 
+	do
+		r = reclaim_unlocking(map, &change);
+	while (r == MAP_RESTART);
 	pressure_update_locked(map);
-	return r;
+	return r == RECLAIM_MORE ? 1 : r;
 }

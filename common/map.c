@@ -24,11 +24,12 @@ void map_set_replaying(Map *map, gboolean replaying)
 }
 
 /* Copies what one leaf says of blocks [first, first + n). */
-static int lookup_leaf_locked(Map *map, guint64 first, guint n, MapEntry *entries, gboolean nowait)
+static int lookup_leaf_unlocking(Map *map, guint64 first, guint n, MapEntry *entries,
+				 gboolean nowait)
 {
 	guint at = (guint)(first & (FORMAT_FANOUT - 1));
 	MapNode *leaf;
-	int r = node_get_locked(map, 0, first >> FORMAT_FANOUT_SHIFT, nowait, &leaf);
+	int r = node_get_unlocking(map, 0, first >> FORMAT_FANOUT_SHIFT, nowait, &leaf);
 
 	if (r)
 		return r;
@@ -42,11 +43,11 @@ static int lookup_leaf_locked(Map *map, guint64 first, guint n, MapEntry *entrie
 	return 0;
 }
 
-static int lookup_locked(Map *map, guint64 first, guint n, MapEntry *entries, gboolean nowait)
+static int lookup_unlocking(Map *map, guint64 first, guint n, MapEntry *entries, gboolean nowait)
 {
 	while (n) {
 		guint piece = MIN(n, FORMAT_FANOUT - (guint)(first & (FORMAT_FANOUT - 1)));
-		int r = lookup_leaf_locked(map, first, piece, entries, nowait);
+		int r = lookup_leaf_unlocking(map, first, piece, entries, nowait);
 
 		if (r)
 			return r;
@@ -88,7 +89,7 @@ int map_lookup(Map *map, guint64 first, guint n, MapEntry *entries, gboolean now
 		return 0;
 	lock_take(&map->lock);
 	do
-		r = lookup_locked(map, first, n, entries, nowait);
+		r = lookup_unlocking(map, first, n, entries, nowait);
 	while (r == MAP_RESTART);
 	if (!r)
 		*ret_epoch = epoch_enter_locked(map);
@@ -122,7 +123,8 @@ static int stash_alloc(Map *map, StashKind kind, guint64 hint, SlotRun *run)
 				     slots_alloc_nodes(map->slots, hint, run);
 }
 
-static int stash_refill_locked(Map *map, StashKind kind, guint64 hint)
+/* Never 0. */
+static int stash_refill_unlocking(Map *map, StashKind kind, guint64 hint)
 {
 	Stash *stash = &map->stashes[kind];
 	SlotRun run;
@@ -151,27 +153,40 @@ static guint stash_kinds(const Map *map)
 	return map->levels > 1 ? STASH_INNER + 1 : STASH_LEAVES + 1;
 }
 
+static gboolean kind_suffices_locked(const Map *map, StashKind kind, gboolean reserve)
+{
+	guint kept = reserve || map->replaying ? 0 : stash_limits[kind].reserve;
+
+	return map->stashes[kind].n >= STASH_NEED + kept;
+}
+
 gboolean stash_suffices_locked(const Map *map, gboolean reserve)
 {
 	for (guint kind = 0; kind < stash_kinds(map); kind++)
-		if (map->stashes[kind].n <
-		    STASH_NEED + (reserve || map->replaying ? 0 : stash_limits[kind].reserve))
+		if (!kind_suffices_locked(map, kind, reserve))
 			return FALSE;
 	return TRUE;
 }
 
-int stash_check_locked(Map *map, gboolean reserve, gboolean nowait)
+/* Sees to it that the stashes suffice for one attempt.  More is asked for once: on a full backing what
+ * is there must do. */
+static int stash_check_unlocking(Map *map, MapChange *change)
 {
 	for (StashKind kind = 0; kind < stash_kinds(map); kind++) {
 		int r;
 
 		if (map->stashes[kind].n >= stash_limits[kind].low)
 			continue;
-		if (nowait)
-			return stash_suffices_locked(map, FALSE) ? 0 : -EAGAIN;
-		r = stash_refill_locked(map, kind, 0);
-		if (r != -ENOSPC || !stash_suffices_locked(map, reserve))
+		if (change->nowait || change->full[kind]) {
+			if (kind_suffices_locked(map, kind, change->reserve))
+				continue;
+			return change->nowait ? -EAGAIN : -ENOSPC;
+		}
+		r = stash_refill_unlocking(map, kind, 0);
+		if (r != -ENOSPC)
 			return r;
+		change->full[kind] = TRUE;
+		return MAP_RESTART;
 	}
 	return 0;
 }
@@ -184,12 +199,13 @@ void stash_take_pair_locked(Map *map, guint64 slot)
 		stash->slots[(stash->first + stash->n++) % MAP_STASH] = slot;
 }
 
-int stash_fill_locked(Map *map, StashKind kind, guint64 hint)
+int stash_fill(Map *map, StashKind kind, guint64 hint)
 {
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 	const Stash *stash = &map->stashes[kind];
 
 	while (stash->n < stash_limits[kind].low) {
-		int r = stash_refill_locked(map, kind, hint);
+		int r = stash_refill_unlocking(map, kind, hint);
 
 		if (r < 0)
 			return r;
@@ -200,14 +216,15 @@ int stash_fill_locked(Map *map, StashKind kind, guint64 hint)
 
 int map_fill_reserve(Map *map, const Superblock *sb)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 	int r;
 
+	lock_take(&map->lock);
 	for (guint i = 0; i < FORMAT_RESERVE_PAIRS; i++)
 		stash_take_pair_locked(map, sb->reserve_pairs[i]);
-	r = stash_fill_locked(map, STASH_LEAVES, sb->reserve_slot);
+	lock_drop(&map->lock);
+	r = stash_fill(map, STASH_LEAVES, sb->reserve_slot);
 	if (map->levels > 1 && (!r || r == -ENOSPC))
-		r = stash_fill_locked(map, STASH_INNER, 0);
+		r = stash_fill(map, STASH_INNER, 0);
 	return r;
 }
 
@@ -254,11 +271,11 @@ static int node_create_locked(Map *map, guint level, guint64 index)
 }
 
 /* Makes one node dirty whose parent is. */
-static int node_dirty_locked(Map *map, guint level, guint64 index, gboolean nowait)
+static int node_dirty_unlocking(Map *map, guint level, guint64 index, gboolean nowait)
 {
 	MapNode *node;
 	MapEntry entry;
-	int r = node_get_locked(map, level, index, nowait, &node);
+	int r = node_get_unlocking(map, level, index, nowait, &node);
 
 	if (r)
 		return r;
@@ -276,35 +293,40 @@ static int node_dirty_locked(Map *map, guint level, guint64 index, gboolean nowa
 	}
 	entry = pointer_get_locked(map, level, index);
 	if (entry.dead)
-		return nowait ? -EAGAIN : dead_resolve_locked(map, level, index);
+		return nowait ? -EAGAIN : dead_resolve_unlocking(map, level, index);
 	return node_create_locked(map, level, index);
 }
 
-int path_dirty_locked(Map *map, guint level, guint64 index, gboolean reserve, gboolean nowait)
+int path_dirty_unlocking(Map *map, guint level, guint64 index, MapChange *change)
 {
-	int r = stash_check_locked(map, reserve, nowait);
+	int r = stash_check_unlocking(map, change);
 
 	for (guint l = map->levels; l-- > level && !r;)
-		r = node_dirty_locked(map, l, index >> (FORMAT_FANOUT_SHIFT * (l - level)), nowait);
+		r = node_dirty_unlocking(map, l, index >> (FORMAT_FANOUT_SHIFT * (l - level)),
+					 change->nowait);
 	return r;
 }
 
 int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait)
 {
 	guint64 leaf = first >> FORMAT_FANOUT_SHIFT;
-	guint64 last = (first + n - 1) >> FORMAT_FANOUT_SHIFT;
+	guint64 last = (first + n - 1) >> FORMAT_FANOUT_SHIFT, turn;
+	MapChange change = {.nowait = nowait};
 	int r;
 
 	waits_take(&map->lock);
 	do {
-		r = path_dirty_locked(map, 0, leaf, FALSE, nowait);
+		turn = lock_turn(&map->lock);
+		r = path_dirty_unlocking(map, 0, leaf, &change);
 		if (!r && last != leaf)
-			r = path_dirty_locked(map, 0, last, FALSE, nowait);
+			r = path_dirty_unlocking(map, 0, last, &change);
 		if (!r)
 			r = slots_reserve(map->slots, n);
 	} while (r == MAP_RESTART);
 	if (r)
 		lock_drop(&map->lock);
+	else
+		lock_check_turn(&map->lock, turn);
 	return r;
 }
 

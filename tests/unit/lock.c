@@ -97,6 +97,44 @@ static void work_under_a_lock(void)
 	lock_check_io();
 }
 
+static void rely_on_one_turn(void)
+{
+	guint64 turn;
+
+	lock_take(&map);
+	turn = lock_turn(&map);
+	lock_check_held(&map);
+	lock_check_turn(&map, turn);
+	lock_drop(&map);
+}
+
+static void rely_over_a_drop(void)
+{
+	guint64 turn;
+
+	lock_take(&map);
+	turn = lock_turn(&map);
+	lock_drop(&map);
+	lock_take(&map);
+	lock_check_turn(&map, turn);
+}
+
+static void rely_over_a_sleep(void)
+{
+	guint64 turn;
+
+	lock_take(&map);
+	turn = lock_turn(&map);
+	lock_wait_until(&cond, &map, g_get_monotonic_time());
+	lock_check_turn(&map, turn);
+}
+
+static void need_what_is_not_held(void)
+{
+	lock_take(&map);
+	lock_check_held(&journal);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -112,6 +150,10 @@ static const struct {
 	{"dropping what is not held", drop_what_is_not_held, TRUE},
 	{"a sleep with a second lock held", sleep_with_another, TRUE},
 	{"the backing under a lock", work_under_a_lock, TRUE},
+	{"one turn of a lock", rely_on_one_turn, FALSE},
+	{"a lock that was dropped in between", rely_over_a_drop, TRUE},
+	{"a lock that was slept on in between", rely_over_a_sleep, TRUE},
+	{"a lock that is needed and not held", need_what_is_not_held, TRUE},
 };
 
 static void child(void (*run)(void))

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What may happen while a change has let go of the map's lock: to read a node, or to fetch slots for
+ * nodes, where the backing may be full.  Each operation of the backing that a change makes is such a
+ * window; in each of them in turn others get in between, up to a checkpoint.
+ *
+ * Whatever came of the change: all that was acknowledged is there, now, after the death of the
+ * process, and opened again; and `check` finds nothing.
+ */
+#include "common/backing/faulty.h"
+#include "common/codec.h"
+#include "common/logging.h"
+#include "common/units.h"
+#include "tests/engine/support.h"
+
+#include <errno.h>
+
+#define LEAF 256u /* blocks */
+#define BLOCKS (6 * LEAF)
+#define SIZE (1 * GIB)
+#define LONG (60 * G_TIME_SPAN_SECOND)
+#define SHORT (20 * G_TIME_SPAN_MILLISECOND)
+
+typedef void (*Action)(Volume *volume, guint8 *values);
+typedef int (*Request)(Volume *volume, guint8 *values);
+
+typedef struct {
+	const char *name;
+	Request run; /* what is to be in each block if it returns 0 goes into `values` */
+} RequestKind;
+
+/* Of one case. */
+static struct {
+	gint at;	   /* atomic: operations until the window; below 0: it was there */
+	gboolean of_thread; /* the window is in the checkpoint thread, else in the request's */
+	gboolean full;	   /* nothing gets slots for nodes */
+	Action action;
+	guint8 *values; /* what the action leaves goes there */
+	GThread *thread;
+	gint switched; /* atomic: superblocks written */
+	gint acted;    /* atomic */
+} window;
+
+static _Thread_local gboolean in_request, is_other;
+static Volume *volume;
+static BackingOps window_ops;
+static const BackingOps *plain;
+
+static gpointer others_main(gpointer data)
+{
+	(void)data;
+	is_other = TRUE;
+	window.action(volume, window.values);
+	g_atomic_int_set(&window.acted, TRUE);
+	if (!window.of_thread)
+		CHECK_INT(volume_checkpoint(volume), 0);
+	return NULL;
+}
+
+/* Others act, up to a checkpoint.  They may have to wait for what the window interrupts, but not where
+ * slots are fetched. */
+static void open_window(gboolean fetching)
+{
+	gint before = g_atomic_int_get(&window.switched);
+	gint64 until = g_get_monotonic_time() + (fetching ? LONG : SHORT);
+
+	window.thread = g_thread_new("others", others_main, NULL);
+	while (window.of_thread ? !g_atomic_int_get(&window.acted)
+				: g_atomic_int_get(&window.switched) == before) {
+		if (g_get_monotonic_time() > until) {
+			CHECK(!fetching);
+			return;
+		}
+		g_usleep(100);
+	}
+}
+
+static gboolean is_in_window(void)
+{
+	return window.of_thread ? !in_request && !is_other : in_request;
+}
+
+static void pass_window(gboolean fetching)
+{
+	if (is_in_window() && g_atomic_int_add(&window.at, -1) == 0)
+		open_window(fetching);
+}
+
+static int window_preadv(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+			 BackingFlags flags)
+{
+	pass_window(FALSE);
+	return plain->preadv(backing, iov, count, offset, flags);
+}
+
+/* Slots for nodes are written with zeros, and nothing else here is. */
+static gboolean is_for_nodes(const struct iovec *iov)
+{
+	const guint8 *data = iov->iov_base;
+
+	return iov->iov_len >= BLOCK_SIZE && !data[0] && !memcmp(data, data + 1, BLOCK_SIZE - 1);
+}
+
+static int window_pwritev(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+			  BackingFlags flags)
+{
+	gboolean fetching = is_for_nodes(iov);
+
+	pass_window(fetching);
+	if (window.full && fetching && is_in_window())
+		return -ENOSPC;
+	if (offset == FORMAT_SUPERBLOCK_A || offset == FORMAT_SUPERBLOCK_B)
+		g_atomic_int_inc(&window.switched);
+	return plain->pwritev(backing, iov, count, offset, flags);
+}
+
+static Volume *open_with_windows(Backing *real)
+{
+	Backing *backing = backing_borrow(real);
+
+	plain = backing->ops;
+	window_ops = *plain;
+	window_ops.preadv = window_preadv;
+	window_ops.pwritev = window_pwritev;
+	backing->ops = &window_ops;
+	return volume_open(backing, "test", 0, NULL);
+}
+
+static gboolean holds(Volume *v, const guint8 *values)
+{
+	for (guint64 i = 0; i < BLOCKS; i++)
+		if (!check_value(v, values[i], BLOCK_SIZE, blocks_to_bytes(i)))
+			return FALSE;
+	return TRUE;
+}
+
+/* As it is found when the process dies, or at a loss of power. */
+static void check_left(Backing *backing, guint64 seed, const guint8 *values)
+{
+	g_autoptr(Backing) left = backing_faulty_crash(backing, seed);
+	Volume *v = backing_check(left) ? backing_open_volume(left) : NULL;
+
+	if (!v)
+		return;
+	holds(v, values);
+	close_volume(v);
+	backing_check(left);
+}
+
+/* ---- requests, each of whole blocks */
+
+static int put(Volume *v, guint8 *values, guint8 value, guint first, guint n)
+{
+	int r = volume_put_value(v, value, n * BLOCK_SIZE, blocks_to_bytes(first));
+
+	if (!r)
+		memset(values + first, value, n);
+	return r;
+}
+
+static int discard(Volume *v, guint8 *values, guint first, guint n)
+{
+	int r = volume_discard(v, blocks_to_bytes(first), blocks_to_bytes(n));
+
+	if (!r)
+		memset(values + first, 0, n);
+	return r;
+}
+
+static int write_two_leaves(Volume *v, guint8 *values)
+{
+	return put(v, values, 9, LEAF - 4, 8);
+}
+
+static int write_two_new_leaves(Volume *v, guint8 *values)
+{
+	return put(v, values, 9, 5 * LEAF - 2, 4);
+}
+
+static int write_one_leaf(Volume *v, guint8 *values)
+{
+	return put(v, values, 9, 2 * LEAF + 7, 3);
+}
+
+static int compare_and_write(Volume *v, guint8 *values)
+{
+	guint8 before[4 * BLOCK_SIZE], after[4 * BLOCK_SIZE];
+	const struct iovec expected = {before, sizeof before}, data = {after, sizeof after};
+	guint first = LEAF - 2;
+	int r;
+
+	for (guint i = 0; i < 4; i++)
+		memset(before + i * BLOCK_SIZE, values[first + i], BLOCK_SIZE);
+	memset(after, 11, sizeof after);
+	r = volume_compare_and_write(v, &expected, 1, &data, 1, blocks_to_bytes(first), NULL);
+	if (!r)
+		memset(values + first, 11, 4);
+	return r;
+}
+
+static int discard_in_leaves(Volume *v, guint8 *values)
+{
+	return discard(v, values, LEAF - 6, 12);
+}
+
+static int discard_leaves(Volume *v, guint8 *values)
+{
+	return discard(v, values, LEAF, 2 * LEAF);
+}
+
+/* Leaves that are dead are in the way of it. */
+static int discard_and_write(Volume *v, guint8 *values)
+{
+	int r = discard(v, values, LEAF, 2 * LEAF);
+
+	return r ? r : put(v, values, 12, 2 * LEAF - 3, 6);
+}
+
+static const RequestKind requests[] = {
+	{"a write over two leaves", write_two_leaves},
+	{"a write to two leaves that are not there", write_two_new_leaves},
+	{"a write in one leaf", write_one_leaf},
+	{"a compare-and-write over two leaves", compare_and_write},
+	{"a discard inside of two leaves", discard_in_leaves},
+	{"a discard of whole leaves", discard_leaves},
+	{"a discard, and a write over what it left", discard_and_write},
+};
+
+/* ---- what others do, beside the blocks of all requests */
+
+static void do_nothing(Volume *v, guint8 *values)
+{
+	(void)v, (void)values;
+}
+
+static void change_neighbours(Volume *v, guint8 *values)
+{
+	CHECK_INT(put(v, values, 21, 10, 5), 0);
+	CHECK_INT(put(v, values, 22, 3 * LEAF + 10, 5), 0);
+	CHECK_INT(discard(v, values, 30, 5), 0);
+	CHECK_INT(discard(v, values, 3 * LEAF + 30, 5), 0);
+}
+
+static const Action actions[] = {do_nothing, change_neighbours};
+
+/* ---- one window */
+
+/* Everything is there once, at level 1 in two nodes; five leaves are there. */
+static Backing *make_start(guint8 *values)
+{
+	const VolumeParameters parameters = {.size = SIZE, .journal_size = 256 * KIB};
+	Backing *backing = backing_faulty_new(0);
+	Volume *v;
+
+	CHECK(volume_format(backing, &parameters, NULL));
+	v = backing_open_volume(backing);
+	memset(values, 0, BLOCKS);
+	for (guint i = 0; v && i < 4; i++)
+		CHECK_INT(put(v, values, (guint8)(1 + i), i * LEAF, LEAF), 0);
+	CHECK_INT(volume_put_value(v, 5, BLOCK_SIZE, SIZE - BLOCK_SIZE), 0);
+	close_volume(v);
+	return backing;
+}
+
+/* Takes the stashes below what makes a change fetch more. */
+static void change_before(guint n)
+{
+	for (guint64 i = 0; i < n; i++)
+		CHECK_INT(volume_put_value(volume, 7, BLOCK_SIZE, (64 + i) * MIB), 0);
+}
+
+/* FALSE if the request was over before the window. */
+static gboolean run_window(Backing *start, const guint8 *before, const RequestKind *kind, guint n)
+{
+	g_autoptr(Backing) backing = backing_faulty_crash(start, G_MAXUINT64);
+	guint8 values[BLOCKS];
+	int r;
+
+	memcpy(values, before, sizeof values);
+	window.values = values;
+	window.thread = NULL;
+	volume = open_with_windows(backing);
+	if (!CHECK(volume != NULL))
+		return FALSE;
+	if (window.full) /* or it would read nodes, and begin anew, behind the window that counts */
+		holds(volume, values);
+	change_before(n);
+	in_request = TRUE;
+	r = kind->run(volume, values);
+	in_request = FALSE;
+	if (window.thread)
+		g_thread_join(window.thread);
+	CHECK(!r || (window.full && r == -ENOSPC));
+	holds(volume, values);
+	CHECK_INT(volume_flush(volume), 0);
+	check_left(backing, G_MAXUINT64, values);
+	close_volume(volume);
+	check_left(backing, 0, values);
+	return window.thread != NULL;
+}
+
+static void test_request(const void *data)
+{
+	const RequestKind *kind = data;
+	guint8 before[BLOCKS];
+	g_autoptr(Backing) start = make_start(before);
+	guint windows = 0;
+
+	window.of_thread = FALSE;
+	for (guint n = 0; n < 2; n++)
+		for (guint full = 0; full < 2; full++)
+			for (guint a = 0; a < G_N_ELEMENTS(actions); a++) {
+				gint at = 0;
+
+				do {
+					test_row("%u before, %s, action %u, window %d", n,
+						 full ? "full" : "not full", a, at);
+					window.full = full != 0;
+					window.action = actions[a];
+					g_atomic_int_set(&window.at, at);
+					at += at < (test_is_instrumented() ? 2 : 6) ? 1 : at;
+					windows++;
+				} while (run_window(start, before, kind, n) && !test_failed());
+			}
+	test_note("%u windows", windows);
+}
+
+/* ---- windows of the checkpoint thread */
+
+static void change_what_died(Volume *v, guint8 *values)
+{
+	CHECK_INT(put(v, values, 31, 2 * LEAF - 3, 6), 0);
+	CHECK_INT(discard(v, values, 0, LEAF), 0);
+	CHECK_INT(put(v, values, 32, 4, 2), 0);
+}
+
+static void reclaim_all(void)
+{
+	CHECK(volume_settled(volume, volume_settle(volume), 60));
+}
+
+static void grow_a_level(void)
+{
+	g_autoptr(GError) error = NULL;
+
+	CHECK(volume_resize(volume, 65 * GIB, 0, 60, &error));
+	CHECK_NO_ERROR(error);
+}
+
+/* FALSE if the thread was done before the window. */
+static gboolean run_thread_window(Backing *start, const guint8 *before, void (*work)(void), gint at)
+{
+	g_autoptr(Backing) backing = backing_faulty_crash(start, G_MAXUINT64);
+	guint8 values[BLOCKS];
+
+	memcpy(values, before, sizeof values);
+	window.values = values;
+	window.thread = NULL;
+	window.action = change_what_died;
+	g_atomic_int_set(&window.at, G_MININT);
+	g_atomic_int_set(&window.acted, FALSE);
+	volume = open_with_windows(backing);
+	if (!CHECK(volume != NULL))
+		return FALSE;
+	in_request = TRUE;
+	CHECK_INT(discard(volume, values, LEAF, 2 * LEAF), 0);
+	g_atomic_int_set(&window.at, at);
+	work();
+	g_atomic_int_set(&window.at, G_MININT);
+	if (window.thread)
+		g_thread_join(window.thread);
+	in_request = FALSE;
+	reclaim_all();
+	holds(volume, values);
+	check_left(backing, G_MAXUINT64, values);
+	close_volume(volume);
+	check_left(backing, 0, values);
+	return window.thread != NULL;
+}
+
+static void test_thread(const void *data)
+{
+	void (*work)(void) = data ? grow_a_level : reclaim_all;
+	guint8 before[BLOCKS];
+	g_autoptr(Backing) start = make_start(before);
+	gint at = 0;
+
+	window.of_thread = TRUE;
+	for (guint full = 0; full < 2; full++) {
+		at = 0;
+		do {
+			test_row("%s, window %d", full ? "full" : "not full", at);
+			window.full = full != 0;
+			at += at < (test_is_instrumented() ? 4 : 16) ? 1 : at;
+		} while (run_thread_window(start, before, work, at - 1) && !test_failed());
+	}
+	window.full = FALSE;
+}
+
+/* ---- a node that is lost on the way to what is dead, and what dies meanwhile before it */
+
+#define LOST_LEAF 44u /* of the second node of level 1: the only one there */
+
+static gboolean is_lost_node(const struct iovec *iov)
+{
+	const FormatNode *node = iov->iov_base;
+
+	return iov->iov_len == sizeof *node && !entry_is_null(&node->pointers[LOST_LEAF]) &&
+	       entry_is_null(&node->pointers[0]) && entry_is_null(&node->pointers[LOST_LEAF - 1]) &&
+	       entry_is_null(&node->pointers[LOST_LEAF + 1]);
+}
+
+static void discard_first_leaf(Volume *v, guint8 *values)
+{
+	CHECK_INT(discard(v, values, 0, LEAF), 0);
+}
+
+static int losing_preadv(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+			 BackingFlags flags)
+{
+	int r = plain->preadv(backing, iov, count, offset, flags);
+
+	if (r || in_request || !is_lost_node(iov))
+		return r;
+	pass_window(FALSE);
+	return -ENXIO;
+}
+
+static void test_lost_node(const void *data)
+{
+	guint8 values[BLOCKS];
+	g_autoptr(Backing) backing = make_start(values);
+	VolumeInfo info;
+
+	(void)data;
+	volume = backing_open_volume(backing);
+	REQUIRE(volume != NULL);
+	CHECK_INT(volume_put_value(volume, 6, BLOCK_SIZE, (256 + LOST_LEAF) * MIB), 0);
+	CHECK_INT(volume_checkpoint(volume), 0);
+	CHECK_INT(discard(volume, values, LEAF, LEAF), 0);
+	CHECK_INT(volume_discard(volume, SIZE - MIB, MIB), 0);
+	volume_abandon(volume); /* the replay leaves both dead */
+	window.of_thread = TRUE;
+	window.full = FALSE;
+	window.action = discard_first_leaf;
+	window.values = values;
+	window.thread = NULL;
+	g_atomic_int_set(&window.acted, FALSE);
+	g_atomic_int_set(&window.at, 0);
+	in_request = TRUE;
+	volume = open_with_windows(backing);
+	REQUIRE(volume != NULL);
+	window_ops.preadv = losing_preadv;
+	reclaim_all();
+	if (CHECK(window.thread != NULL))
+		g_thread_join(window.thread);
+	reclaim_all();
+	in_request = FALSE;
+	volume_get_info(volume, &info);
+	CHECK_UINT(info.data_bytes, (2 * LEAF + 1) * BLOCK_SIZE);
+	holds(volume, values);
+	close_volume(volume);
+	backing_check(backing);
+}
+
+static void no_log(LoggingLevel level, const char *line)
+{
+	(void)level, (void)line;
+}
+
+int main(int argc, char **argv)
+{
+	logging_set_sink(no_log);
+	for (guint i = 0; i < G_N_ELEMENTS(requests); i++)
+		test_add(requests[i].name, test_request, &requests[i]);
+	test_add("freeing what was discarded", test_thread, NULL);
+	test_add("growing by a level", test_thread, "");
+	test_add("a lost node on the way to what is freed", test_lost_node, NULL);
+	return test_run(argc, argv);
+}
