@@ -16,6 +16,7 @@
 #include "common/error.h"
 #include "common/fd.h"
 #include "common/logging.h"
+#include "common/text.h"
 
 /* Linux 5.8 */
 #ifndef LOOP_CONFIGURE
@@ -73,7 +74,8 @@ static int configure(int loop, int file, const char *path, guint32 block_size)
 	struct loop_config config = {.fd = (guint32)file, .block_size = block_size};
 
 	config.info.lo_flags = LO_FLAGS_DIRECT_IO | LO_FLAGS_PARTSCAN;
-	g_strlcpy((char *)config.info.lo_file_name, path, sizeof config.info.lo_file_name);
+	memcpy(config.info.lo_file_name, path,
+	       text_whole_length(path, strnlen(path, sizeof config.info.lo_file_name - 1)));
 	if (!ioctl(loop, LOOP_CONFIGURE, &config))
 		return 0;
 	return errno == EINVAL || errno == ENOTTY || errno == ENOSYS

@@ -159,10 +159,16 @@ static const char *last_line(Output *output)
 {
 	char *newline;
 
+	char *start = output->text;
+
 	output->text[output->length] = '\0';
 	g_strchomp(output->text);
 	newline = strrchr(output->text, '\n');
-	return newline ? newline + 1 : output->text;
+	if (newline)
+		return newline + 1;
+	while (((guint8)*start & 0xc0) == 0x80) /* the rest of a character that was dropped */
+		start++;
+	return start;
 }
 
 /* Waits for the child, taking its output, until it has ended or the time is over. */

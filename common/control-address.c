@@ -12,6 +12,7 @@
 #include "common/fd.h"
 #include "common/files.h"
 #include "common/names.h"
+#include "common/text.h"
 
 char *control_name(const VolumeName *volume)
 {
@@ -22,7 +23,8 @@ char *control_name(const VolumeName *volume)
 	if (strlen(text) <= NAME_LENGTH_MAX)
 		return g_steal_pointer(&text);
 	digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
-	return g_strdup_printf("%.40s~%.20s", text, digest);
+	text[text_whole_length(text, 40)] = '\0';
+	return g_strdup_printf("%s~%.20s", text, digest);
 }
 
 static char *directory_path(const Config *config)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/engine.h"
 #include "common/logging.h"
+#include "common/text.h"
 
 gboolean engine_init(Engine *engine, const Superblock *sb, GError **error)
 {
@@ -32,7 +33,8 @@ void engine_fail(Engine *engine, const char *format, ...)
 	char text[512];
 
 	va_start(args, format);
-	g_vsnprintf(text, sizeof text, format, args);
+	if (g_vsnprintf(text, sizeof text, format, args) >= (int)sizeof text)
+		text[text_whole_length(text, sizeof text - 1)] = '\0';
 	va_end(args);
 	lock_take(&engine->failure_lock);
 	if (!engine->failure) {

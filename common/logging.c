@@ -34,7 +34,8 @@ static void write_line(LoggingLevel level, const char *format, va_list args)
 {
 	char line[1024]; /* cut, not allocated: a log line must not fail for want of memory */
 
-	vsnprintf(line, sizeof line, format, args);
+	if (vsnprintf(line, sizeof line, format, args) >= (int)sizeof line)
+		line[text_whole_length(line, sizeof line - 1)] = '\0';
 	current_sink(level, line);
 }
 

@@ -9,6 +9,7 @@
 #include "common/error.h"
 #include "common/logging.h"
 #include "common/scrub.h"
+#include "common/text.h"
 
 #define RESIZE_SECONDS 2	     /* until an answer */
 #define SCRUB_STOP_MILLISECONDS 1000 /* for the answer to tell how it ended */
@@ -206,13 +207,16 @@ static Json *resize(Monitor *monitor, Json *request, GError **error)
 
 static Json *handle(gpointer data, const char *command, Json *request, GError **error)
 {
+	g_autofree char *shown = NULL;
+
 	if (!strcmp(command, "stats"))
 		return stats(data);
 	if (!strcmp(command, "scrub"))
 		return scrub(data, request, error);
 	if (!strcmp(command, "resize"))
 		return resize(data, request, error);
-	error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "no command '%.40s'", command);
+	shown = text_excerpt(command, 40);
+	error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "no command '%s'", shown);
 	return NULL;
 }
 

@@ -22,6 +22,7 @@
 #include "common/logging.h"
 #include "common/names.h"
 #include "common/superblock.h"
+#include "common/text.h"
 #include "common/units.h"
 
 #define SUFFIX ".vol"
@@ -30,6 +31,7 @@
 #define MARKER_FORMAT 1
 #define MARKER_SIZE_MAX 4096
 #define DEVICE_PATH_MAX 200
+#define EXCERPT_MAX 150 /* bytes of what is no name, in a message */
 
 gboolean pool_name_valid(const char *name)
 {
@@ -49,13 +51,16 @@ static VolumeName *volume_name_new(const char *pool, const char *name)
 
 static VolumeName *device_name_parse(const char *text, GError **error)
 {
+	g_autofree char *shown = NULL;
+
 	/* Characters that end a cfgstring or a part of it; "//", "/." and a '/' at the end give one
 	 * device two names. */
 	if (strnlen(text, DEVICE_PATH_MAX + 1) <= DEVICE_PATH_MAX && !strpbrk(text, ":,; \t\n") &&
 	    !strstr(text, "//") && !strstr(text, "/.") && !g_str_has_suffix(text, "/"))
 		return volume_name_new(NULL, text);
+	shown = text_excerpt(text, DEVICE_PATH_MAX);
 	error_set(error, STORAGEOS_ERROR_INVALID,
-		  "'%.*s' is not the plain absolute path of a block device", DEVICE_PATH_MAX, text);
+		  "'%s' is not the plain absolute path of a block device", shown);
 	return NULL;
 }
 
@@ -63,6 +68,7 @@ VolumeName *volume_name_parse(const char *text, GError **error)
 {
 	const char *slash = strchr(text, '/');
 	char pool[NAME_LENGTH_MAX + 2] = CONFIG_DEFAULT_POOL;
+	g_autofree char *shown = NULL;
 
 	if (slash == text)
 		return device_name_parse(text, error);
@@ -71,9 +77,9 @@ VolumeName *volume_name_parse(const char *text, GError **error)
 		g_strlcpy(pool, text, MIN(sizeof pool, (gsize)(slash - text) + 1));
 	if (name_valid(pool) && name_valid(slash ? slash + 1 : text))
 		return volume_name_new(pool, slash ? slash + 1 : text);
+	shown = text_excerpt(text, EXCERPT_MAX);
 	error_set(error, STORAGEOS_ERROR_INVALID,
-		  "'%.150s' is no volume's name: write NAME or POOL/NAME (each " NAME_RULE ")",
-		  text);
+		  "'%s' is no volume's name: write NAME or POOL/NAME (each " NAME_RULE ")", shown);
 	return NULL;
 }
 
@@ -151,9 +157,12 @@ gboolean pool_create(const char *name, const char *directory, GError **error)
 	g_autoptr(GError) local = NULL;
 	g_autofree char *text = NULL;
 
-	if (!name_valid(name))
+	if (!name_valid(name)) {
+		g_autofree char *shown = text_excerpt(name, EXCERPT_MAX);
+
 		return error_set(error, STORAGEOS_ERROR_INVALID,
-				 "'%.100s' is no name for a pool (" NAME_RULE ")", name);
+				 "'%s' is no name for a pool (" NAME_RULE ")", shown);
+	}
 	if (!g_path_is_absolute(directory))
 		return error_set(error, STORAGEOS_ERROR_INVALID, "'%s' is not an absolute path",
 				 directory);

@@ -37,3 +37,32 @@ gboolean text_is_printable(const char *text)
 		text += length;
 	return !*text;
 }
+
+static gsize length_by_first(guint8 byte)
+{
+	return byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+}
+
+gsize text_whole_length(const char *text, gsize length)
+{
+	gsize following = 0, first;
+
+	while (following < MIN(length, 3) && ((guint8)text[length - 1 - following] & 0xc0) == 0x80)
+		following++;
+	if (following == length)
+		return length;
+	first = length - 1 - following;
+	return length_by_first((guint8)text[first]) > following + 1 ? first : length;
+}
+
+char *text_excerpt(const char *text, gsize max)
+{
+	gsize length = strnlen(text, max + 1);
+	g_autofree char *start = NULL, *printable = NULL;
+
+	if (length <= max)
+		return text_printable(text);
+	start = g_strndup(text, text_whole_length(text, max));
+	printable = text_printable(start);
+	return g_strconcat(printable, "...", NULL);
+}

@@ -13,3 +13,11 @@ char *text_printable(const char *text);
 
 /* Whether it is UTF-8 without control characters, so that text_printable() would change nothing. */
 gboolean text_is_printable(const char *text);
+
+/* How many of the first `length` bytes are whole characters: up to 3 fewer, where the last one
+ * would be cut. */
+gsize text_whole_length(const char *text, gsize length);
+
+/* As text_printable(), of the first `max` bytes of it, in whole characters; "..." behind it where
+ * that is not all. */
+char *text_excerpt(const char *text, gsize max);

@@ -14,6 +14,7 @@
 
 #include "common/error.h"
 #include "common/fd.h"
+#include "common/text.h"
 
 static int report_fd = -1;
 
@@ -43,7 +44,7 @@ G_GNUC_NORETURN static void wait_for_child(int fd, pid_t child)
 
 	if (used > 0 && report[0] == '\0')
 		_exit(EXIT_SUCCESS);
-	report[used] = '\0';
+	report[used == sizeof report - 1 ? text_whole_length(report, used) : used] = '\0';
 	waitpid(child, &status, 0);
 	if (used > 0)
 		fprintf(stderr, "%s\n", report);

@@ -18,6 +18,7 @@
 #include "common/error.h"
 #include "common/logging.h"
 #include "common/monitor.h"
+#include "common/text.h"
 #include "fuse-fallback/filesystem.h"
 #include "fuse-fallback/mountpoint.h"
 #include "fuse-fallback/protect.h"
@@ -51,7 +52,8 @@ static void log_libfuse(enum fuse_log_level level, const char *format, va_list a
 {
 	char line[512];
 
-	vsnprintf(line, sizeof line, format, args);
+	if (vsnprintf(line, sizeof line, format, args) >= (int)sizeof line)
+		line[text_whole_length(line, sizeof line - 1)] = '\0';
 	logging_write(level <= FUSE_LOG_ERR	  ? LOGGING_ERROR
 		      : level <= FUSE_LOG_WARNING ? LOGGING_WARNING
 						  : LOGGING_DEBUG,

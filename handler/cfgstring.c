@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/text.h"
 
 static gboolean parse_key(CfgString *cfgstring, const char *text, GError **error)
 {
@@ -46,6 +47,7 @@ static CfgString *parse(const char *text, GError **error)
 
 CfgString *cfgstring_parse(const char *text, GError **error)
 {
+	g_autofree char *shown = NULL;
 	CfgString *cfgstring = NULL;
 
 	if (strlen(text) > CFGSTRING_MAX) {
@@ -54,9 +56,11 @@ CfgString *cfgstring_parse(const char *text, GError **error)
 		return NULL;
 	}
 	cfgstring = parse(text, error);
-	if (!cfgstring)
-		g_prefix_error(error, "cfgstring '%s': ", text);
-	return cfgstring;
+	if (cfgstring)
+		return cfgstring;
+	shown = text_excerpt(text, CFGSTRING_MAX);
+	g_prefix_error(error, "cfgstring '%s': ", shown);
+	return NULL;
 }
 
 void cfgstring_free(CfgString *cfgstring)

@@ -18,6 +18,7 @@
 
 #include "common/error.h"
 #include "common/logging.h"
+#include "common/text.h"
 #include "common/units.h"
 #include "handler/cfgstring.h"
 #include "handler/device.h"
@@ -38,10 +39,13 @@ static bool handle_check_config(const char *cfgstring, char **reason)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(CfgString) parsed = cfgstring_parse(cfgstring, &error);
+	g_autofree char *printable = NULL;
 
-	if (!parsed)
-		*reason = strdup(error ? error->message : "not a valid cfgstring");
-	return parsed != NULL;
+	if (parsed)
+		return true;
+	printable = text_printable(error ? error->message : "not a valid cfgstring");
+	*reason = strdup(printable); /* of anything but UTF-8 D-Bus would make "[Invalid UTF-8]" */
+	return false;
 }
 
 static void set_limits(RunnerDevice *dev, guint32 block_size)

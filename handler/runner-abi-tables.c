@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "common/logging.h"
 #include "common/runner-generation.h"
+#include "common/text.h"
 
 G_STATIC_ASSERT(sizeof(void *) == 8);
 
@@ -128,6 +129,8 @@ static void log_sink(LoggingLevel level, const char *line)
 	do {
 		int n = (int)strnlen(line, LOG_PIECE);
 
+		if (line[n])
+			n = (int)text_whole_length(line, (gsize)n);
 		message(NULL, "storageos", 0, "%s%.*s\n", lead, n, line);
 		line += n;
 		lead = "... ";

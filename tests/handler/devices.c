@@ -33,6 +33,52 @@ static void test_check_config(const void *data)
 	free(reason);
 }
 
+/* `shift` bytes, and characters of four. */
+static char *long_name(const char *start, guint shift, guint characters)
+{
+	GString *name = g_string_new(start);
+
+	while (shift--)
+		g_string_append_c(name, 'x');
+	while (characters--)
+		g_string_append(name, "\U0001f4be");
+	return g_string_free(name, FALSE);
+}
+
+/* As D-Bus and whoever reads the log want it, wherever a text is cut. */
+static void test_utf8(const void *data)
+{
+	(void)data;
+	for (guint shift = 0; shift < 4; shift++) {
+		g_autofree char *name = long_name("storageos/", shift, 50);
+		g_autofree char *device = long_name("storageos//dev/", shift, 40);
+		g_autofree char *log = NULL;
+		char *reason = NULL;
+		Dev dev;
+
+		test_row("%u", shift);
+		CHECK(!host_check_config(name, &reason));
+		CHECK(reason && g_utf8_validate(reason, -1, NULL));
+		CHECK(reason && !strstr(reason, "\\x"));
+		free(reason);
+		dev_init(&dev, device, SIZE);
+		CHECK(dev_add(&dev) < 0);
+		log = host_log_text();
+		CHECK(g_utf8_validate(log, -1, NULL));
+	}
+}
+
+static void test_not_utf8(const void *data)
+{
+	char *reason = NULL;
+
+	(void)data;
+	CHECK(!host_check_config("storageos/d\xff", &reason));
+	CHECK(reason && g_utf8_validate(reason, -1, NULL));
+	CHECK_CONTAINS(reason, "d\\xff");
+	free(reason);
+}
+
 static void test_open_refuses(const void *data)
 {
 	Dev dev;
@@ -365,6 +411,8 @@ static void test_long_lines(const void *data)
 
 void devices_tests(void)
 {
+	test_add("what is refused and logged is UTF-8, wherever it is cut", test_utf8, NULL);
+	test_add("and where it was none", test_not_utf8, NULL);
 	test_add("the structure is filled where the runner looks", test_registered, NULL);
 	test_add("check_config looks at syntax only", test_check_config, NULL);
 	test_add("open refuses what is not there", test_open_refuses, NULL);

@@ -28,6 +28,13 @@ like "the scripts of the project are found" "$(wc -l <"$WORK/scripts")" '^[4-9][
 check "shellcheck finds nothing" \
 	xargs -a "$WORK/scripts" -n 6 -P 2 shellcheck -x -P SCRIPTDIR -e SC1091,SC2015,SC2119,SC2120,SC2317
 
+# ---- formats
+
+# A precision counts bytes: common/text.h cuts between characters.
+is "no format cuts a text but a digest" \
+	"$(grep -rnE '%\.([0-9]+|\*)s' --include='*.[ch]' cli common fuse-fallback handler |
+		grep -vE 'digest|"%s%\.\*s\\n", lead, n, line')" ""
+
 # ---- macros
 
 is "no macro that evaluates its arguments twice is given a call" \

@@ -61,11 +61,30 @@ static void test_long_line_is_cut(const void *data)
 	CHECK_UINT(strlen(last), 1023);
 }
 
+/* Wherever the cut falls, it falls between characters. */
+static void test_cut_between_characters(const void *data)
+{
+	GString *text = g_string_new(NULL);
+
+	(void)data;
+	for (guint i = 0; i < 1000; i++)
+		g_string_append(text, "\U0001f4be");
+	for (guint i = 0; i < 4; i++) {
+		test_row("%u", i);
+		log_info("%s", text->str);
+		CHECK(g_utf8_validate(last, -1, NULL));
+		CHECK(strlen(last) >= 1020);
+		g_string_prepend_c(text, 'x');
+	}
+	g_string_free(text, TRUE);
+}
+
 int main(int argc, char **argv)
 {
 	logging_set_sink(sink);
 	test_add("a storm of lines is cut to ten", test_limit, NULL);
 	test_add("the next line says how many were left out", test_says_how_many, NULL);
 	test_add("a long line is cut", test_long_line_is_cut, NULL);
+	test_add("between characters", test_cut_between_characters, NULL);
 	return test_run(argc, argv);
 }

@@ -58,9 +58,49 @@ static void test_json(const void *data)
 	}
 }
 
+/* One character of one byte, of two, of three, of four. */
+#define ALL "x\u00e9\u20ac\U0001f4be"
+
+static void test_whole_length(const void *data)
+{
+	static const gsize whole[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10};
+
+	(void)data;
+	for (gsize length = 0; length < G_N_ELEMENTS(whole); length++) {
+		test_row("%" G_GSIZE_FORMAT, length);
+		CHECK_UINT(text_whole_length(ALL, length), whole[length]);
+	}
+	CHECK_UINT(text_whole_length("\x80\x80\x80\x80", 4), 4); /* no character at all */
+	CHECK_UINT(text_whole_length("\x80", 1), 1);
+	CHECK_UINT(text_whole_length("a\xff", 2), 1);
+}
+
+static void test_excerpt(const void *data)
+{
+	static const struct {
+		gsize max;
+		const char *text;
+	} excerpts[] = {{20, ALL},	   {10, ALL},	{9, "x\u00e9\u20ac..."},
+			{5, "x\u00e9..."}, {2, "x..."}, {0, "..."}};
+	g_autofree char *bytes = text_excerpt("a\xff\xffz", 3);
+
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(excerpts); i++) {
+		g_autofree char *text = text_excerpt(ALL, excerpts[i].max);
+
+		test_row("%" G_GSIZE_FORMAT, excerpts[i].max);
+		CHECK_STR(text, excerpts[i].text);
+	}
+	test_row(NULL);
+	CHECK(g_utf8_validate(bytes, -1, NULL));
+	CHECK(g_str_has_prefix(bytes, "a\\xff"));
+}
+
 int main(int argc, char **argv)
 {
 	test_add("bytes that may not be shown are written as numbers", test_printable, NULL);
 	test_add("JSON is UTF-8 whatever the text is", test_json, NULL);
+	test_add("a text is cut between characters", test_whole_length, NULL);
+	test_add("an excerpt says that it is one", test_excerpt, NULL);
 	return test_run(argc, argv);
 }
