@@ -103,8 +103,9 @@ static gboolean check_fits(const Opening *opening, const Volume *volume, GError 
 	if (volume_logical_block_size(volume) != wanted->logical_block_size)
 		return error_set(error, STORAGEOS_ERROR_INVALID,
 				 "the device has blocks of %u bytes, the volume %s of %u; "
-				 "set hw_block_size",
+				 "give targetcli control=hw_block_size=%u",
 				 wanted->logical_block_size, opening->name,
+				 volume_logical_block_size(volume),
 				 volume_logical_block_size(volume));
 	return TRUE;
 }

@@ -21,8 +21,11 @@ cleanup take_away
 mkfifo "$WORK/pipe"
 to_full() { "$@" >/dev/full; }
 to_closed() { "$@" >&-; }
-# shellcheck disable=SC2094
-to_broken() { (exec 3<>"$WORK/pipe" 4>"$WORK/pipe" 3>&-; exec "$@" >&4 4>&-); }
+to_broken() (
+	exec 3<>"$WORK/pipe"
+	exec 4>"$WORK/pipe" 3>&-
+	exec "$@" >&4 4>&-
+)
 # The same where whoever starts it has SIGPIPE ignored, as a daemon may.
 to_ignored() { (trap '' PIPE; to_broken "$@"); }
 declare -A reason=([full]='No space left on device' [closed]='it is closed' [ignored]='Broken pipe'

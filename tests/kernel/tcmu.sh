@@ -56,6 +56,24 @@ must "targetcli makes a second one" targetcli \
 must "that is attached, too" lun_add web 2
 web=$(device_of web)
 
+# ---- blocks of 4096 bytes
+
+must "a volume of 4096-byte blocks" "$STORAGEOS" create big --size 64M --block-size 4096
+refuses "targetcli does not make it with 512" failed \
+	targetcli '/backstores/user:storageos create name=big size=64M cfgstring=default/big'
+check "the log says what to give" runner_logged 'give targetcli control=hw_block_size=4096'
+example=$(sed -n 's/\\(aq/'"'"'/g; s/10G/64M/; s/default\/big;/default\/bigger;/; s/name=big/name=bigger/
+	s/^targetcli .\(.*control=.*\).$/\1/p' "$ROOT/docs/man/storageos-cfgstring.7")
+for line in '/backstores/user:storageos create name=big size=64M cfgstring=default/big control=hw_block_size=4096' \
+	"$example"; do
+	must "as the manual says: ${line##* name=}" targetcli "$line"
+done
+is "the backstore has them" "$(cat "$(backstore_state bigger)"/attrib/hw_block_size)" 4096
+is "and the volume that it made" "$("$STORAGEOS" info bigger --json | jq .logical_block_size)" 4096
+for name in big bigger; do
+	targetcli /backstores/user:storageos delete $name >/dev/null && "$STORAGEOS" delete -q $name
+done
+
 # ---- file systems
 
 use_file_system() { # TYPE DEVICE MKFS-OPTION...

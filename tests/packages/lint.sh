@@ -155,7 +155,8 @@ printf '%s\n' '# by hand' '/dev/sda1 / ext4 defaults 0 1' \
 	'/dev/storageos/default/my-db /srv/my\040db xfs discard,x-systemd.device-timeout=20 0 2' \
 	'/dev/storageos/fast/log:part1 /srv/log ext4 nofail 0 2' \
 	'/dev/storageos/_device/dev:sdb /srv/raw ext4 noauto 0 0' \
-	'/dev/storageos/default/swap none swap sw 0 0' >"$WORK/fstab"
+	'/dev/storageos/default/swap none swap sw,pri=5 0 0' \
+	'/dev/storageos/default/later none swap noauto 0 0' >"$WORK/fstab"
 check "the generator reads fstab" env STORAGEOS_FSTAB="$WORK/fstab" \
 	packaging/systemd/storageos-generator "$WORK/units" "$WORK/early"
 is "and makes a drop-in for each mount of a volume" "$(cd "$WORK/units" && echo ./*.mount.d)" \
@@ -169,8 +170,11 @@ Before=remote-fs.target'
 is "a device is waited for as long as it is attached, if the line does not tell how long" \
 	"$(cd "$WORK/units" && grep -H Job ./*.device.d/*)" \
 './dev-storageos-_device-dev:sdb.device.d/50-storageos.conf:JobRunningTimeoutSec=5min
+./dev-storageos-default-later.device.d/50-storageos.conf:JobRunningTimeoutSec=5min
+./dev-storageos-default-swap.device.d/50-storageos.conf:JobRunningTimeoutSec=5min
 ./dev-storageos-fast-log:part1.device.d/50-storageos.conf:JobRunningTimeoutSec=5min'
-is "the boot does not wait where it would in vain" "$(cd "$WORK/early" && echo *)" 'srv-my\x20db.mount'
+is "the boot does not wait where it would in vain" "$(cd "$WORK/early" && echo *)" \
+	'dev-storageos-default-swap.swap srv-my\x20db.mount'
 unit=$(cat "$WORK/early"/*.mount)
 like "the mount is as in fstab" "$unit" '^Where=/srv/my db$'
 like "with nofail" "$unit" '^Options=discard,nofail$'
@@ -179,4 +183,65 @@ is "but leaves options as they are where it would not" "$(tail -n 1 "$WORK/units
 	'After=storageos-attach@fast-log.service'
 is "a block device that is a volume goes by its path" \
 	"$(tail -n 1 "$WORK/units/srv-raw.mount.d/50-storageos.conf")" 'After=storageos-attach@-dev-sdb.service'
+is "swap is used after the volume is attached, and given back before it is not" \
+	"$(cat "$WORK/units/dev-storageos-default-swap.swap.d/50-storageos.conf")" \
+'[Unit]
+After=tcmu-runner.service rtslib-fb-targetctl.service target.service
+After=storageos-attach@default-swap.service'
+unit=$(<"$WORK/early/dev-storageos-default-swap.swap")
+like "swap is as in fstab" "$unit" '^What=/dev/storageos/default/swap$'
+like "with its options" "$unit" '^Options=sw,pri=5$'
+like "and does not come before swap.target, which early services wait for" "$unit" '^DefaultDependencies=no$'
+check "it is a unit that systemd takes" systemd-analyze verify --man=no "$WORK/early/dev-storageos-default-swap.swap"
+
+# Other names of what lies on a volume are known while it is attached.
+fake=$WORK/fake
+mkdir -p "$fake/dev/storageos/default" "$fake/dev/disk"/by-{uuid,label,partuuid} "$fake/dev/mapper" \
+	"$fake"/sys/{class/block,devices/sda,devices/sdb/sdb1,devices/dm-0/slaves}
+touch "$fake"/dev/{sda,sdb,sdb1,dm-0} "$fake/sys/devices/sdb/sdb1/partition"
+for block in sda sdb sdb/sdb1 dm-0; do ln -s "../../devices/$block" "$fake/sys/class/block/${block##*/}"; done
+ln -s ../../sdb/sdb1 "$fake/sys/devices/dm-0/slaves/sdb1"
+ln -s ../../sdb "$fake/dev/storageos/default/db"
+ln -s ../../sda "$fake/dev/disk/by-uuid/1111"
+ln -s ../../sdb "$fake/dev/disk/by-uuid/2222"
+ln -s ../../sdb1 "$fake/dev/disk/by-partuuid/3333"
+ln -s ../../sdb "$fake/dev/disk/by-label/my\\x20data"
+ln -s ../dm-0 "$fake/dev/mapper/vg-lv"
+by_other_names() {
+	env STORAGEOS_FSTAB="$fake/fstab" STORAGEOS_DEV="$fake/dev" STORAGEOS_SYS="$fake/sys" \
+		packaging/systemd/storageos-generator "$fake/units" "$fake/early" 2>&1
+}
+while IFS=$'\t' read -r line unit warned; do
+	rm -rf "$fake"/{units,early,fstab}
+	mkdir "$fake/units" "$fake/early"
+	echo "$line" >"$fake/fstab"
+	said=$(by_other_names)
+	case $unit in
+	none) is "'$line' is not on a volume" "$(ls "$fake/units" "$fake/early")$said" "$(ls "$fake/units" "$fake/early")" ;;
+	*) is "'$line' is ordered" "$(tail -n 1 "$fake/units/$unit.d/50-storageos.conf")" \
+		'After=storageos-attach@default-db.service' ;;
+	esac
+	is "'$line': nothing takes its unit's place" "$(ls "$fake/early")" ""
+	case $warned in
+	yes) like "'$line': a warning says by which name" "$said" 'in vain. Name it by /dev/storageos/default/db' ;;
+	no) is "'$line': no warning" "$said" "" ;;
+	esac
+done <<-'END'
+	UUID=1111 /srv/a ext4 defaults 0 2	none	no
+	UUID=9999 /srv/a ext4 defaults 0 2	none	no
+	/dev/sda /srv/a ext4 defaults 0 2	none	no
+	tmpfs /tmp tmpfs defaults 0 0	none	no
+	server:/export /srv/nfs nfs defaults 0 0	none	no
+	UUID=2222 /srv/a ext4 defaults 0 2	srv-a.mount	yes
+	UUID="2222" /srv/a ext4 defaults 0 2	srv-a.mount	yes
+	UUID=2222 /srv/a ext4 nofail 0 2	srv-a.mount	no
+	UUID=2222 /srv/a ext4 _netdev 0 2	srv-a.mount	no
+	PARTUUID=3333 /srv/a ext4 defaults 0 2	srv-a.mount	yes
+	LABEL="my\040data" /srv/a ext4 noauto 0 2	srv-a.mount	no
+	/dev/disk/by-uuid/2222 /srv/a ext4 defaults 0 2	srv-a.mount	yes
+	/dev/mapper/vg-lv /srv/a ext4 defaults 0 2	srv-a.mount	yes
+	/dev/sdb1 /srv/a ext4 defaults 0 2	srv-a.mount	yes
+END
+echo 'UUID=2222 none swap sw 0 0' >"$fake/fstab"
+like "swap by its UUID: a warning" "$(by_other_names)" 'UUID=2222 is on the volume /dev/storageos/default/db'
 finish
