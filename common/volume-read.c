@@ -4,7 +4,9 @@
  * straight into the caller's memory, and every block is verified there.  Blocks of which only a
  * part is wanted go over a block on the stack, since the checksum covers all of it.
  *
- * A mismatch is looked up and read once more, by itself: then it is a medium error.
+ * What a block was looked up to be is read, however often it is read: looked up anew, it might be of a
+ * write that the blocks beside it are not of.  A mismatch is read once more, by itself: then it is a
+ * medium error.
  */
 #include "common/bounds.h"
 #include "common/map-scan.h"
@@ -74,29 +76,37 @@ static int read_slot(Volume *volume, guint64 block, const MapEntry *entry, guint
 	return volume_block_crc(volume, block, &cursor) == entry->crc ? 0 : -EBADMSG;
 }
 
+/* One whole block, as it was looked up: what is in its slot stays until map_lookup_end(). */
+static int read_entry(Volume *volume, guint64 block, const MapEntry *entry, guint8 *to,
+		      BackingFlags flags, guint64 *ret_offset)
+{
+	if (!entry->slot) {
+		memset(to, 0, BLOCK_SIZE);
+		return 0;
+	}
+	for (guint attempt = 0; attempt < 2; attempt++) {
+		int r = read_slot(volume, block, entry, to, flags);
+
+		if (r != -EBADMSG)
+			return r;
+	}
+	return bad_block(volume, block, entry->slot, ret_offset);
+}
+
 int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags flags,
 		      guint64 *ret_offset)
 {
 	MapEntry entry;
 	guint epoch;
-	int r = 0;
+	int r = map_lookup(volume->engine.map, block, 1, &entry, flags == BACKING_NOWAIT, &epoch);
 
-	for (guint attempt = 0; attempt < 2; attempt++) {
-		r = map_lookup(volume->engine.map, block, 1, &entry, flags == BACKING_NOWAIT,
-			       &epoch);
-		if (r == -EBADMSG)
-			return bad_block(volume, block, 0, ret_offset);
-		if (r)
-			return r;
-		if (entry.slot)
-			r = read_slot(volume, block, &entry, to, flags);
-		else
-			memset(to, 0, BLOCK_SIZE);
-		map_lookup_end(volume->engine.map, epoch);
-		if (r != -EBADMSG)
-			return r;
-	}
-	return bad_block(volume, block, entry.slot, ret_offset);
+	if (r == -EBADMSG)
+		return bad_block(volume, block, 0, ret_offset);
+	if (r)
+		return r;
+	r = read_entry(volume, block, &entry, to, flags, ret_offset);
+	map_lookup_end(volume->engine.map, epoch);
+	return r;
 }
 
 /* Reads whole blocks in neighbouring slots; moves the caller's cursor on. */
@@ -125,8 +135,8 @@ static int read_run(Reading *reading, guint64 block, guint n, const MapEntry *en
 		    volume_block_crc(volume, block + i, &verify) == entries[i].crc)
 			continue;
 		verify = at;
-		r = volume_read_block(volume, block + i, whole, reading->flags,
-				      reading->ret_offset);
+		r = read_entry(volume, block + i, &entries[i], whole, reading->flags,
+			       reading->ret_offset);
 		if (r)
 			return r;
 		iov_copy_in(&verify, whole, BLOCK_SIZE);
@@ -139,13 +149,9 @@ static int read_part(Reading *reading, guint64 block, const MapEntry *entry, gsi
 		     gsize length)
 {
 	guint8 whole[BLOCK_SIZE];
-	int r;
+	int r = read_entry(reading->volume, block, entry, whole, reading->flags,
+			   reading->ret_offset);
 
-	if (!entry->slot) {
-		iov_zero(reading->to, length);
-		return 0;
-	}
-	r = volume_read_block(reading->volume, block, whole, reading->flags, reading->ret_offset);
 	if (!r)
 		iov_copy_in(reading->to, whole + from, length);
 	return r;
