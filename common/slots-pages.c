@@ -106,9 +106,11 @@ static int load_group(Slots *slots, guint64 number, guint64 checkpoint, gboolean
 	group->term = choice->term;
 	group->must_write = choice->future;
 	group->unknown = TRUE;
+	lock_take(&slots->lock);
 	r = group_add_locked(slots, group);
 	if (!r)
 		g_steal_pointer(&group);
+	lock_drop(&slots->lock);
 	return r;
 }
 
@@ -276,7 +278,7 @@ int slots_write_bitmaps(Slots *slots, guint64 generation)
 		int r;
 
 		lock_take(&slots->lock); /* the array may move while the backing grows */
-		group = slots->groups[g];
+		group = group_locked(slots, g);
 		lock_drop(&slots->lock);
 		if (group->has_page && !group->must_write &&
 		    list_group(&slots->frozen_gained, gained) != g &&
@@ -294,7 +296,7 @@ void slots_switch(Slots *slots)
 {
 	lock_take(&slots->lock);
 	for (guint64 g = 0; g < slots->frozen_groups; g++) {
-		Group *group = slots->groups[g];
+		Group *group = group_locked(slots, g);
 
 		if (!group->next)
 			continue;
@@ -346,7 +348,7 @@ int slots_verify_page(Slots *slots, guint64 number, guint64 checkpoint, gboolean
 	if (r)
 		return r;
 	lock_take(&slots->lock); /* the array may move while the backing grows */
-	term = slots->groups[number]->term;
+	term = group_locked(slots, number)->term;
 	lock_drop(&slots->lock);
 	if (!choice->found || choice->term != term)
 		return 2;

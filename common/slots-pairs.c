@@ -31,7 +31,7 @@ static void take_bits(Slots *slots, Group *group, guint word, guint64 mask)
 static gboolean take_of_word(Slots *slots, guint64 number, guint word, PairKind kind,
 			     SlotRun *ret_run, gboolean *ret_written)
 {
-	Group *group = slots->groups[number];
+	Group *group = group_locked(slots, number);
 	guint64 first = group->used[word], second = group->used[word + STRIPE_WORDS];
 	guint64 used = first | second, rest;
 	guint bit, length;
@@ -61,7 +61,7 @@ gboolean slots_take_pair(Slots *slots, guint64 slot)
 
 	if (!node_slot_is_usable(1, slot, slots->n_groups))
 		return FALSE;
-	group = slots->groups[slot_group(slot)];
+	group = group_locked(slots, slot_group(slot));
 	if ((group->used[word] | group->used[word + STRIPE_WORDS]) & mask)
 		return FALSE;
 	take_bits(slots, group, word, mask);
@@ -77,7 +77,7 @@ static gboolean take_from_cursor(Slots *slots, guint64 groups, PairKind kind, Sl
 	guint word = (guint)(slots->pair_cursor % WORDS);
 
 	for (guint64 i = 0; i <= groups && slots->n_groups; i++, at++, word = 0) {
-		const Group *group = slots->groups[at % slots->n_groups];
+		const Group *group = group_locked(slots, at % slots->n_groups);
 
 		if (!group->n_cold && group->warm_free < 2)
 			continue;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What slots.c (giving out slots), slots-pairs.c (two at once), slots-pages.c (the lists of changes
- * and the pages on disk) and slots-trim.c (space below) share.  Functions ending in _locked want the allocator's lock held.
+ * and the pages on disk) and slots-trim.c (space below) share.  Functions ending in _locked want the
+ * allocator's lock held, those in _unlocking drop it meanwhile, too: what is free may have changed.
  */
 #pragma once
 
@@ -56,6 +57,13 @@ struct Slots {
 	guint64 digest, frozen_digest;   /* the checkpoint thread's */
 	guint64 mended;
 };
+
+/* The array moves while the backing grows; the groups stay where they are. */
+static inline Group *group_locked(const Slots *slots, guint64 number)
+{
+	lock_check_held(&slots->lock);
+	return slots->groups[number];
+}
 
 static inline guint64 page_offset(const Slots *slots, guint64 group, guint home)
 {

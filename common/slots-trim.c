@@ -30,8 +30,8 @@ static guint take_trimmable(Slots *slots, Group *group, gboolean cold, guint *wo
 	return n;
 }
 
-/* Punches the words that take_trimmable() took, and makes them free again.  The lock is held. */
-static gboolean trim_words(Slots *slots, guint64 number, guint word, guint n)
+/* Punches the words that take_trimmable() took, and makes them free again. */
+static gboolean trim_words_unlocking(Slots *slots, guint64 number, guint word, guint n)
 {
 	SlotRun run = {(number << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + word * 64, n * 64};
 	int r;
@@ -46,9 +46,9 @@ static gboolean trim_words(Slots *slots, guint64 number, guint word, guint n)
 
 /* Words that were free when the volume was opened, and such as met a full disk, are cold but may
  * have space below: gives it back. */
-static guint64 trim_unknown(Slots *slots, guint64 number)
+static guint64 trim_unknown_unlocking(Slots *slots, guint64 number)
 {
-	Group *group = slots->groups[number];
+	Group *group = group_locked(slots, number);
 	guint64 trimmed = 0;
 	guint word = 0, n;
 
@@ -56,7 +56,7 @@ static guint64 trim_unknown(Slots *slots, guint64 number)
 		return 0;
 	group->unknown = FALSE;
 	while ((n = take_trimmable(slots, group, TRUE, &word)) > 0) {
-		if (!trim_words(slots, number, word, n))
+		if (!trim_words_unlocking(slots, number, word, n))
 			break; /* the backing cannot */
 		trimmed += n * WORD_BYTES;
 		word += n;
@@ -71,14 +71,14 @@ guint64 slots_trim(Slots *slots, guint64 keep, guint64 limit)
 	lock_take(&slots->lock);
 	for (guint64 i = 0; i < slots->n_groups && trimmed < limit; i++) {
 		guint64 number = slots->trim_group % slots->n_groups;
-		Group *group = slots->groups[number];
+		Group *group = group_locked(slots, number);
 		guint word = 0, n;
 
-		trimmed += trim_unknown(slots, number);
+		trimmed += trim_unknown_unlocking(slots, number);
 		while (group->warm_free >= 64 && trimmed < limit &&
 		       slots->warm_free * FORMAT_SLOT_SIZE > keep &&
 		       (n = take_trimmable(slots, group, FALSE, &word)) > 0) {
-			if (!trim_words(slots, number, word, n))
+			if (!trim_words_unlocking(slots, number, word, n))
 				limit = 0; /* the backing cannot */
 			else
 				trimmed += n * WORD_BYTES;
@@ -101,7 +101,7 @@ guint64 slots_warm_bytes(Slots *slots)
 static guint take_cold_words(Slots *slots, guint max, SlotRun *ret_run)
 {
 	for (guint64 g = 0; g < slots->n_groups; g++) {
-		Group *group = slots->groups[g];
+		Group *group = group_locked(slots, g);
 		guint word = 0, n = 0;
 
 		if (!group->n_cold)
@@ -123,10 +123,11 @@ static guint take_cold_words(Slots *slots, guint max, SlotRun *ret_run)
 
 static void give_back_written(Slots *slots, SlotRun run)
 {
-	Group *group = slots->groups[slot_group(run.slot)];
 	guint word = (guint)(slot_index(run.slot) - FORMAT_FIRST_INDEX) / 64;
+	Group *group;
 
 	lock_take(&slots->lock);
+	group = group_locked(slots, slot_group(run.slot));
 	give_back_locked(slots, run, FALSE);
 	for (guint i = 0; i < run.count / 64; i++)
 		word_set_written(group, word + i, TRUE);
@@ -144,11 +145,11 @@ int slots_warm_up(Slots *slots)
 	lock_take(&slots->lock);
 	n = take_cold_words(slots, WORDS_AT_ONCE / 4, &run);
 	lock_drop(&slots->lock);
+	if (!n)
+		return -ENOSPC;
 	offset = slots_offset(slots, run.slot);
 	for (guint i = 0; i < n && !r; i++, offset += WORD_BYTES)
 		r = backing_pwrite(slots->backing, zeros, WORD_BYTES, offset);
-	if (!n)
-		return -ENOSPC;
 	if (r)
 		slots_give_back(slots, &run, 1, TRUE);
 	else

@@ -168,7 +168,7 @@ static guint32 take_warm(Slots *slots, guint32 want, gboolean written, SlotRun *
 
 		if (slots->cursor_group >= slots->n_groups)
 			slots->cursor_group = 0;
-		group = slots->groups[slots->cursor_group];
+		group = group_locked(slots, slots->cursor_group);
 		while (got < want && group->warm_free && slots->cursor_word < WORDS) {
 			guint word = slots->cursor_word;
 
@@ -191,7 +191,7 @@ static guint32 take_warm(Slots *slots, guint32 want, gboolean written, SlotRun *
 static gboolean warm_one(Slots *slots)
 {
 	for (guint64 g = 0; g < slots->n_groups; g++) {
-		Group *group = slots->groups[g];
+		Group *group = group_locked(slots, g);
 
 		for (guint i = 0; group->n_cold && i < G_N_ELEMENTS(group->cold); i++) {
 			if (!group->cold[i])
@@ -251,7 +251,7 @@ int slots_alloc_written(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_run
 static gboolean take_whole_word_of(Slots *slots, guint64 number, guint word, SlotRun *ret_run,
 				   gboolean *ret_written)
 {
-	Group *group = slots->groups[number];
+	Group *group = group_locked(slots, number);
 	guint n_runs = 0;
 
 	if (!group->n_cold && group->warm_free < 64)
@@ -301,7 +301,7 @@ static gboolean take_some(Slots *slots, SlotRun *ret_run, gboolean *ret_written)
 
 	if (!take_warm(slots, 1, FALSE, &one, &n_runs))
 		return FALSE;
-	group = slots->groups[slot_group(one.slot)];
+	group = group_locked(slots, slot_group(one.slot));
 	word = (guint)(slot_index(one.slot) - FORMAT_FIRST_INDEX) / 64;
 	*ret_run = one;
 	/* In a word that is full now, it may be this very slot that was not. */
@@ -372,12 +372,12 @@ int slots_take(Slots *slots, const SlotRun *run)
 	Group *group;
 	int r = 0;
 
-	while (slot_group(run->slot) >= slots->n_groups && !r)
-		r = slots_grow(slots, slots->n_groups);
+	for (guint64 had; !r && (had = slots_groups(slots)) <= slot_group(run->slot);)
+		r = slots_grow(slots, had);
 	if (r)
 		return r;
 	lock_take(&slots->lock);
-	group = slots->groups[slot_group(run->slot)];
+	group = group_locked(slots, slot_group(run->slot));
 	for (guint32 i = 0; i < run->count && !r; i++)
 		if (group->used[(bit + i) / 64] >> ((bit + i) % 64) & 1)
 			r = -EUCLEAN;
@@ -395,7 +395,7 @@ int slots_take(Slots *slots, const SlotRun *run)
 void give_back_locked(Slots *slots, SlotRun run, gboolean cold)
 {
 	guint64 number = slot_group(run.slot);
-	Group *group = slots->groups[number];
+	Group *group = group_locked(slots, number);
 	guint bit = (guint)slot_index(run.slot) - FORMAT_FIRST_INDEX;
 
 	set_bits(group, bit, run.count, FALSE);
@@ -414,7 +414,7 @@ void give_back_locked(Slots *slots, SlotRun run, gboolean cold)
 static void unwritten_locked(Slots *slots, SlotRun run, gboolean full)
 {
 	guint64 number = slot_group(run.slot);
-	Group *group = slots->groups[number];
+	Group *group = group_locked(slots, number);
 	guint bit = (guint)slot_index(run.slot) - FORMAT_FIRST_INDEX;
 	guint last = (bit + run.count - 1) / 64;
 
