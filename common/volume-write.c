@@ -53,8 +53,7 @@ static int write_payload(Piece *piece)
 			piece->crcs[i] = volume_block_crc(piece->volume, piece->first + i, &crc_at);
 		while (left) {
 			int n = iov_take(&at, left, part, VOLUME_VECTOR, &done);
-			int r = backing_pwritev(engine->backing, part, n, offset,
-						piece->nowait ? BACKING_NOWAIT : BACKING_WAIT);
+			int r = backing_pwritev(engine->backing, part, n, offset, BACKING_WAIT);
 
 			if (r)
 				return r;
@@ -171,19 +170,17 @@ static int commit_payload(Piece *piece)
 static int write_blocks(Piece *piece)
 {
 	Engine *engine = &piece->volume->engine;
-	gboolean taken = FALSE;
-	int r = 0;
+	int r = place_payload(piece);
 
+	if (r)
+		return r;
 	for (guint attempt = 0; attempt < NO_SPACE_TRIES; attempt++) {
-		if (!taken)
-			r = place_payload(piece);
-		if (r)
-			return r;
-		taken = TRUE;
 		r = commit_payload(piece);
 		if (r != -ENOSPC) /* of slots for nodes: a checkpoint may free some */
 			break;
-		if (checkpointer_make_room(piece->volume->checkpointer))
+		if (piece->nowait)
+			r = -EAGAIN;
+		if (piece->nowait || checkpointer_make_room(piece->volume->checkpointer))
 			break;
 	}
 	/* A record that could not be committed keeps its slots: the volume has FAILED. */

@@ -117,7 +117,10 @@ int volume_read(Volume *volume, const struct iovec *iov, int count, guint64 offs
 int volume_write(Volume *volume, const struct iovec *iov, int count, guint64 offset,
 		 guint64 *ret_offset);
 
-/* The same where nothing needs to sleep, else -EAGAIN.  A write up to VOLUME_ATOMIC_MAX only. */
+/* The same where nothing needs to be waited for, else -EAGAIN.  A write, up to VOLUME_ATOMIC_MAX only,
+ * still takes the time that the file system below takes to put it into its page cache: that has no way of
+ * not waiting that all of them know.  It waits for nothing of the engine: a checkpoint, room in the
+ * journal, another request's blocks, a node or the rest of a block that has to be read. */
 int volume_read_nowait(Volume *volume, const struct iovec *iov, int count, guint64 offset,
 		       guint64 *ret_offset);
 int volume_write_nowait(Volume *volume, const struct iovec *iov, int count, guint64 offset,

@@ -85,6 +85,15 @@ int file_write(Volume *volume, const void *data, gsize size, guint64 offset)
 	return change(volume, offset, size, data);
 }
 
+int file_write_nowait(Volume *volume, const void *data, gsize size, guint64 offset)
+{
+	struct iovec iov = {.iov_base = (void *)data, .iov_len = size};
+
+	if (offset % SECTOR_SIZE || size % SECTOR_SIZE)
+		return -EAGAIN;
+	return volume_write_nowait(volume, &iov, 1, offset, NULL);
+}
+
 int file_zero(Volume *volume, guint64 offset, guint64 length)
 {
 	return change(volume, offset, length, NULL);

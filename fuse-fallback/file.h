@@ -24,7 +24,12 @@ typedef int (*FileReader)(Volume *volume, const struct iovec *iov, int count, gu
 int file_read(Volume *volume, FileReader reader, guint8 *room, gsize size, guint64 offset,
 	      const guint8 **ret_data);
 
+typedef int (*FileWriter)(Volume *volume, const void *data, gsize size, guint64 offset);
+
 int file_write(Volume *volume, const void *data, gsize size, guint64 offset);
+
+/* The same where the engine need not wait (volume_write_nowait), else -EAGAIN; also of part of a sector. */
+int file_write_nowait(Volume *volume, const void *data, gsize size, guint64 offset);
 
 /* Makes [offset, offset + length) read as zeros. */
 int file_zero(Volume *volume, guint64 offset, guint64 length);

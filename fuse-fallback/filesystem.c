@@ -4,10 +4,11 @@
  * state of an open file.  Operations that are not here are answered with ENOSYS by libfuse, which
  * the kernel remembers: so a close (FLUSH) or an opendir costs no request after the first.
  *
- * libfuse's threads are few, so they do not sleep for the disk: a read of what is not in memory, a
- * flush and a discard are done by workers, which are many.  Writes are done at once: they go to the
- * page cache, and from where libfuse received them, without a copy.  A read goes into a buffer that
- * its thread keeps.
+ * libfuse's threads are few, so they do not wait: a read of what is not in memory, a flush and a
+ * discard are done by other threads, which are many.  A write goes to the page cache at once, and from
+ * where libfuse received it, without a copy, if the engine has nothing to wait for and libfuse's other
+ * threads are not all in one; otherwise others do it, on a copy.  A read goes into a buffer that its
+ * thread keeps.
  */
 #include "fuse-fallback/filesystem.h"
 
@@ -176,10 +177,11 @@ static guint64 inside(Filesystem *fs, off_t offset, guint64 length)
 typedef struct Task Task;
 
 struct Task {
-	WorkItem item;
 	int (*run)(const Task *task); /* 0 if it has replied, else what to reply, as in volume.h */
+	SleepersKind by;
 	fuse_req_t req;
 	guint64 offset, length;
+	const guint8 *data; /* of a write */
 	MetricsKind kind;
 	gint64 begun; /* as metrics_begin() gave it */
 };
@@ -216,26 +218,18 @@ static void task_run(const Task *task)
 	task_end(task, fs, task->run(task));
 }
 
-static void task_run_item(WorkItem *item)
+static void task_run_copy(gpointer task, const guint8 *data)
 {
-	Task *task = (Task *)item; /* its first member */
-
+	((Task *)task)->data = data;
 	task_run(task);
-	g_free(task);
 }
 
-/* Hands it to a worker; where there is no memory for that it is done here. */
+/* Hands it to others; where there is no memory for that it is done here. */
 static void task_push(const Task *task)
 {
-	Task *copy = g_try_new(Task, 1);
-
-	if (!copy) {
+	if (!sleepers_hand_over(filesystem_of(task->req)->sleepers, task->by, task_run_copy, task,
+				sizeof *task, task->data, task->data ? task->length : 0))
 		task_run(task);
-		return;
-	}
-	*copy = *task;
-	copy->item.run = task_run_item;
-	workers_push(filesystem_of(task->req)->workers, &copy->item);
 }
 
 static int task_read_with(const Task *task, FileReader reader)
@@ -254,6 +248,20 @@ static int task_read_with(const Task *task, FileReader reader)
 static int task_read(const Task *task)
 {
 	return task_read_with(task, volume_read);
+}
+
+static int task_write_with(const Task *task, FileWriter writer)
+{
+	int r = writer(filesystem_of(task->req)->volume, task->data, task->length, task->offset);
+
+	if (!r)
+		fuse_reply_write(task->req, task->length);
+	return r;
+}
+
+static int task_write(const Task *task)
+{
+	return task_write_with(task, file_write);
 }
 
 static int task_flush(const Task *task)
@@ -286,6 +294,7 @@ static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 
 	(void)ino, (void)fi;
 	task.run = task_read;
+	task.by = SLEEPERS_READ;
 	if (r == -EAGAIN)
 		task_push(&task);
 	else
@@ -297,16 +306,22 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 {
 	Filesystem *fs = filesystem_of(req);
 	Task task = task_begin(req, METRICS_WRITE, (guint64)offset, inside(fs, offset, size));
-	int r;
+	int r = -EAGAIN;
 
 	(void)ino, (void)fi;
-	if (!task.length && size > 0)
+	task.run = task_write;
+	task.by = SLEEPERS_CHANGE;
+	task.data = (const guint8 *)data;
+	if (!task.length && size > 0) {
 		r = -ENOSPC;
+	} else if (sleepers_try_write(fs->sleepers)) {
+		r = task_write_with(&task, file_write_nowait);
+		sleepers_end_write(fs->sleepers);
+	}
+	if (r == -EAGAIN)
+		task_push(&task);
 	else
-		r = file_write(fs->volume, data, task.length, task.offset);
-	if (!r)
-		fuse_reply_write(req, task.length);
-	task_end(&task, fs, r);
+		task_end(&task, fs, r);
 }
 
 static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -315,6 +330,7 @@ static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 
 	(void)ino, (void)datasync, (void)fi;
 	task.run = task_flush;
+	task.by = SLEEPERS_FLUSH;
 	task_push(&task);
 }
 
@@ -323,6 +339,7 @@ static void push_zero(fuse_req_t req, guint64 offset, guint64 length)
 	Task task = task_begin(req, METRICS_DISCARD, offset, length);
 
 	task.run = task_zero;
+	task.by = SLEEPERS_CHANGE;
 	task_push(&task);
 }
 

@@ -14,15 +14,17 @@
  * Every open file uses direct I/O (the kernel keeps no page of it), writes in parallel.  Closing
  * makes nothing durable; fsync does.
  *
- * All operations run in any number of libfuse's threads at once.
+ * All operations run in any number of libfuse's threads at once, and those do not wait: not for a
+ * checkpoint, nor for the disk.  However long writes, discards or flushes take, reads are answered, as
+ * far as the disk answers them, up to where writes that wait have 64 MiB (sleepers.h).
  */
 #pragma once
 
 #include "common/logging.h"
 #include "common/metrics.h"
 #include "common/volume.h"
-#include "common/workers.h"
 #include "fuse-fallback/libfuse.h"
+#include "fuse-fallback/sleepers.h"
 
 typedef struct {
 	Volume *volume;
@@ -30,7 +32,7 @@ typedef struct {
 	const char *label;	      /* of the volume, for messages */
 	Metrics metrics;
 	LoggingLimit failures;
-	Workers *workers;	      /* do what sleeps for the disk */
+	Sleepers *sleepers;	      /* do what waits */
 	void (*ready)(gpointer data); /* called once, when the kernel is first answered */
 	gpointer ready_data;
 	gint64 started; /* seconds; what the times of both are */

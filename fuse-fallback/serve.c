@@ -23,15 +23,13 @@
 #include "fuse-fallback/mountpoint.h"
 #include "fuse-fallback/protect.h"
 
-/* Requests that sleep for the disk at once. */
-#define DISK_THREADS 16
-
 typedef struct {
 	const ServeRequest *request;
 	char *label; /* POOL/NAME, for messages */
 	Filesystem fs;
 	Monitor *monitor;
 	struct fuse_session *session;
+	guint threads; /* that take requests */
 	gboolean mounted, answered;
 } Server;
 
@@ -123,17 +121,16 @@ static gboolean open_volume(Server *server, GError **error)
 		return FALSE;
 	server->monitor = monitor_new(request->config, request->volume, "fuse", server->fs.volume,
 				      &server->fs.metrics);
-	server->fs.workers = workers_new("storageos-disk", DISK_THREADS, error);
-	return server->fs.workers != NULL;
+	server->fs.sleepers = sleepers_new(server->threads, error);
+	return server->fs.sleepers != NULL;
 }
 
-/* One thread for each processor; more are slower. */
 static gboolean answer_requests(Server *server, GError **error)
 {
 	int r;
 
 	block_signals(SIG_UNBLOCK);
-	r = libfuse_loop(server->session, (guint)clamp_u64(g_get_num_processors(), 2, 16));
+	r = libfuse_loop(server->session, server->threads);
 	/* A signal's number comes back as the reason why it ended. */
 	if (r < 0)
 		return error_set_errno(error, r, "requests from the kernel");
@@ -168,6 +165,12 @@ static gboolean run(Server *server, GError **error)
 	return FALSE;
 }
 
+/* One for each processor, as more are slower, and one more for while these write (sleepers.h). */
+static guint threads_wanted(void)
+{
+	return (guint)clamp_u64(g_get_num_processors(), 1, 16) + 1;
+}
+
 gboolean serve(const ServeRequest *request, GError **error)
 {
 	g_autofree char *label = volume_name_format(request->volume);
@@ -175,6 +178,7 @@ gboolean serve(const ServeRequest *request, GError **error)
 	Server server = {
 		.request = request,
 		.label = label,
+		.threads = threads_wanted(),
 		.fs = {.name = file, .label = label, .ready = on_ready, .started = g_get_real_time() / 1000000},
 	};
 	gboolean done, closed;
@@ -184,7 +188,7 @@ gboolean serve(const ServeRequest *request, GError **error)
 	take_libfuse_log();
 	protect_process(label);
 	done = run(&server, error);
-	workers_free(server.fs.workers);
+	sleepers_free(server.fs.sleepers);
 	end_session(&server);
 	monitor_free(server.monitor);
 	closed = volume_close(server.fs.volume, done ? error : NULL);

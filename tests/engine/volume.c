@@ -271,11 +271,17 @@ static void test_nowait(const void *data)
 	bytes[0] = 2;
 	CHECK_INT(volume_write_nowait(volume, &iov, 1, 0, NULL), 0);
 	backing_faulty_delay(backing, FAULTY_READ | FAULTY_WRITE, 1000);
+	CHECK_INT(volume_read_nowait(volume, &iov, 1, 0, NULL), -EAGAIN);
+	iov.iov_len = SECTOR_SIZE; /* the rest of the block would have to be read */
 	bytes[0] = 3;
 	CHECK_INT(volume_write_nowait(volume, &iov, 1, 0, NULL), -EAGAIN);
-	CHECK_INT(volume_read_nowait(volume, &iov, 1, 0, NULL), -EAGAIN);
 	CHECK_INT(volume_get(volume, bytes, BLOCK_SIZE, 0), 0);
 	CHECK_INT(bytes[0], 2);
+	iov.iov_len = BLOCK_SIZE;
+	bytes[0] = 4;
+	CHECK_INT(volume_write_nowait(volume, &iov, 1, 0, NULL), 0);
+	CHECK_INT(volume_get(volume, bytes, BLOCK_SIZE, 0), 0);
+	CHECK_INT(bytes[0], 4);
 	backing_faulty_delay(backing, FAULTY_READ | FAULTY_WRITE, 0);
 	iov.iov_len = 2 * MIB;
 	CHECK_INT(volume_write_nowait(volume, &iov, 1, 0, NULL), -EAGAIN);
