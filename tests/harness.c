@@ -5,6 +5,7 @@
 #include <CUnit/TestDB.h>
 #include <CUnit/TestRun.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -69,6 +70,59 @@ gboolean test_check(gboolean ok, const char *file, int line, const char *format,
 	vsnprintf(message, sizeof message, format, args);
 	va_end(args);
 	return check_message(ok, file, line, message);
+}
+
+double test_time_factor(void)
+{
+	static double factor; /* 0: not known yet */
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&mutex);
+	g_autofree char *measured = NULL;
+	const char *text = g_getenv("STORAGEOS_TIME_FACTOR");
+
+	if (factor > 0)
+		return factor;
+	if ((!text || !*text) &&
+	    g_spawn_command_line_sync(TIME_FACTOR_PROGRAM, &measured, NULL, NULL, NULL))
+		text = measured;
+	factor = text ? MAX(g_ascii_strtod(text, NULL), 1) : 1;
+	return factor;
+}
+
+gint64 test_time_limit(double seconds)
+{
+	return (gint64)(seconds * test_time_factor() * G_USEC_PER_SEC);
+}
+
+gboolean test_check_within(gint64 begun, double seconds, const char *file, int line)
+{
+	gint64 took = g_get_monotonic_time() - begun, limit = test_time_limit(seconds);
+
+	return test_check(took <= limit, file, line,
+			  "it took %" G_GINT64_FORMAT " ms, and has %" G_GINT64_FORMAT
+			  " (%g s, time factor %.1f)",
+			  took / 1000, limit / 1000, seconds, test_time_factor());
+}
+
+static char alarm_text[512];
+
+static void on_alarm(int number)
+{
+	(void)number;
+	_exit(write(STDOUT_FILENO, alarm_text, strlen(alarm_text)) < 0 ? 2 : 1);
+}
+
+void test_alarm(double seconds, const char *what)
+{
+	double limit = (double)test_time_limit(seconds) / G_USEC_PER_SEC;
+
+	alarm(0);
+	if (seconds <= 0)
+		return;
+	g_snprintf(alarm_text, sizeof alarm_text,
+		   "\nBail out! %s met its limit of %.0f s (%g s, time factor %.1f)\n", what, limit,
+		   seconds, test_time_factor());
+	signal(SIGALRM, on_alarm);
+	alarm((unsigned int)limit + 1);
 }
 
 gboolean test_check_int(gint64 actual, gint64 expected, const char *file, int line,

@@ -45,6 +45,31 @@ gboolean test_failed(void);
  * tests take samples. */
 gboolean test_is_instrumented(void);
 
+/* --- Time: as for two idle processors, and longer on a slower or busy machine ----------------- */
+
+/* By how much: of the environment (STORAGEOS_TIME_FACTOR), or else measured when first asked for,
+ * by tests/time-factor.  1 at least. */
+double test_time_factor(void);
+
+/* A limit on this machine, in microseconds. */
+gint64 test_time_limit(double seconds);
+
+/* It has not taken longer since `begun`, of g_get_monotonic_time(). */
+#define CHECK_WITHIN(begun, seconds) test_check_within(begun, seconds, __FILE__, __LINE__)
+
+/* Tries the condition, an expression, every millisecond, until it holds; no check by itself. */
+#define WAIT_WITHIN(seconds, condition)                                                            \
+	do {                                                                                       \
+		const gint64 wait_end = g_get_monotonic_time() + test_time_limit(seconds);         \
+                                                                                                   \
+		while (!(condition) && g_get_monotonic_time() < wait_end)                          \
+			g_usleep(1000);                                                            \
+	} while (0)
+
+/* Ends the process as failed, and says what took too long, unless this is called again within the
+ * limit.  0 seconds: no more.  `what` is copied.  Takes SIGALRM; for one thread at a time. */
+void test_alarm(double seconds, const char *what);
+
 /* A diagnostic line. */
 void test_note(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
@@ -91,6 +116,7 @@ char *test_path(const char *suffix);
 
 gboolean test_check(gboolean ok, const char *file, int line, const char *format, ...)
 	G_GNUC_PRINTF(4, 5);
+gboolean test_check_within(gint64 begun, double seconds, const char *file, int line);
 gboolean test_check_int(gint64 actual, gint64 expected, const char *file, int line,
 			const char *what);
 gboolean test_check_uint(guint64 actual, guint64 expected, const char *file, int line,

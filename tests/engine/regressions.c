@@ -145,9 +145,9 @@ static void test_read_over_two_leaves(const void *data)
 	volume_set_cache_size(MIB); /* 256 nodes: the replay makes more than that dirty */
 	volume = volume_open(backing_borrow(backing), "small", VOLUME_OPEN_READ_ONLY, &error);
 	REQUIRE(volume);
-	alarm(20); /* it went on for ever */
+	test_alarm(20, "a replay that fills the cache"); /* it went on for ever */
 	check_value(volume, 5, 2 * BLOCK_SIZE, GIB - BLOCK_SIZE);
-	alarm(0);
+	test_alarm(0, NULL);
 	close_volume(volume);
 	volume_set_cache_size(64 * MIB);
 }

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/engine/rot-sweep.h"
 
-#include <signal.h>
-#include <unistd.h>
-
 #include "common/bounds.h"
 #include "common/check.h"
 #include "common/error.h"
@@ -13,19 +10,6 @@
 #define PART_CASES 64u	/* that go together into one part of all */
 #define NEWS_ROUNDS 8u
 #define NEWS 1000000u /* the number of what is written after an open */
-
-static char now[200];
-
-static void took_too_long(int signal)
-{
-	static const char text[] = "Bail out! a case hangs: ";
-
-	(void)signal;
-	if (write(STDOUT_FILENO, text, sizeof text - 1) < 0 ||
-	    write(STDOUT_FILENO, now, strlen(now)) < 0 || write(STDOUT_FILENO, "\n", 1) < 0)
-		_exit(4);
-	_exit(3);
-}
 
 Sweep sweep_begin(const Scene *scene, guint64 of, guint64 sample)
 {
@@ -40,7 +24,6 @@ Sweep sweep_begin(const Scene *scene, guint64 of, guint64 sample)
 	};
 	char *rest;
 
-	signal(SIGALRM, took_too_long);
 	if (!wanted)
 		return sweep;
 	sweep.stride = max_u64(g_ascii_strtoull(wanted, &rest, 10), 1);
@@ -63,7 +46,7 @@ gboolean sweep_takes(Sweep *sweep)
 
 void sweep_end(Sweep *sweep)
 {
-	alarm(0);
+	test_alarm(0, NULL);
 	backing_free(sweep->copy);
 	test_note("%s: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " cases, %" G_GUINT64_FORMAT
 		  " of them used as well; check noticed %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT
@@ -74,15 +57,15 @@ void sweep_end(Sweep *sweep)
 
 void sweep_name(Sweep *sweep, const char *format, ...)
 {
-	g_autofree char *what = NULL;
+	g_autofree char *what = NULL, *now = NULL;
 	va_list list;
 
 	va_start(list, format);
 	what = g_strdup_vprintf(format, list);
 	va_end(list);
-	g_snprintf(now, sizeof now, "%s: %s", sweep->scene->name, what);
+	now = g_strdup_printf("%s: %s", sweep->scene->name, what);
 	test_row("%s", now);
-	alarm(CASE_SECONDS);
+	test_alarm(CASE_SECONDS, now);
 }
 
 /* ---- what a damaged volume is held to */

@@ -2,7 +2,6 @@
 #include "tests/faults/life.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -13,7 +12,7 @@
 #include "common/error.h"
 
 #define HANG_SECONDS 120
-#define SLOW G_TIME_SPAN_SECOND
+#define SLOW 1 /* s */
 
 typedef enum {
 	LIFE_FORMAT,
@@ -336,16 +335,6 @@ static gboolean live(Life *life, const Step *step, guint number)
 
 /* ---- a life */
 
-static void on_alarm(int number)
-{
-	static const char text[] = "\nBail out! a step of a life has not ended in two minutes\n";
-
-	(void)number;
-	if (write(STDOUT_FILENO, text, sizeof text - 1) < 0)
-		_exit(2);
-	_exit(1);
-}
-
 Life *life_new(const LifeGround *ground, const LifeRules *rules)
 {
 	Life *life = g_new0(Life, 1);
@@ -355,7 +344,6 @@ Life *life_new(const LifeGround *ground, const LifeRules *rules)
 	for (guint i = 0; i < LIFE_SECTORS; i++)
 		life->now[i] = life->durable[i] = 1;
 	life->sizes[life->n_sizes++] = VOLUME_SIZE_MIN;
-	signal(SIGALRM, on_alarm);
 	return life;
 }
 
@@ -366,13 +354,13 @@ void life_run(Life *life)
 	for (guint i = 0; i < G_N_ELEMENTS(steps) && goes_on; i++) {
 		gint64 begun = g_get_monotonic_time();
 
-		alarm(HANG_SECONDS);
+		test_alarm(HANG_SECONDS, "a step of a life");
 		goes_on = live(life, &steps[i], i + 1);
-		life->slow |= g_get_monotonic_time() - begun > SLOW;
+		life->slow |= g_get_monotonic_time() - begun > test_time_limit(SLOW);
 	}
 	if (life->volume)
 		close_it(life);
-	alarm(HANG_SECONDS);
+	test_alarm(HANG_SECONDS, "a step of a life");
 }
 
 /* Opens and uses it, twice checked. */
@@ -429,7 +417,7 @@ void life_check(Life *life)
 	check_volume(life, &life->ground, life->now);
 	if (lost)
 		check_volume(life, &(LifeGround){.faulty = lost}, life->durable);
-	alarm(0);
+	test_alarm(0, NULL);
 }
 
 gboolean life_was_slow(const Life *life)
@@ -441,7 +429,7 @@ void life_free(Life *life)
 {
 	if (!life)
 		return;
-	alarm(0);
+	test_alarm(0, NULL);
 	if (life->volume)
 		volume_abandon(life->volume);
 	g_free(life);

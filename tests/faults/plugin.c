@@ -112,8 +112,7 @@ static gboolean attach_once(const Fault *fault, guint64 point)
 	check_answer(fault, answer);
 	CHECK_UINT(count_entries("/proc/self/fd"), descriptors);
 	/* A thread that was joined may be there for a moment. */
-	for (guint i = 0; i < 500 && count_entries("/proc/self/task") > threads; i++)
-		g_usleep(10000);
+	WAIT_WITHIN(5, count_entries("/proc/self/task") <= threads);
 	CHECK_UINT(count_entries("/proc/self/task"), threads);
 	if (CHECK(dev_open(&dev, "faults"))) {
 		use(&dev, TRUE);
@@ -142,7 +141,7 @@ static void test_attach(const void *data)
 
 static gboolean becomes_ready(Dev *dev)
 {
-	gint64 end = g_get_monotonic_time() + READY_SECONDS * G_USEC_PER_SEC;
+	gint64 end = g_get_monotonic_time() + test_time_limit(READY_SECONDS);
 	guint8 block[512];
 
 	while (g_get_monotonic_time() < end) {

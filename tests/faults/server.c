@@ -87,7 +87,7 @@ G_GNUC_NORETURN static void serve_and_tell(const Fault *fault, guint64 point, in
 	GError *error = NULL;
 	Report report = {0};
 
-	alarm(HANG_SECONDS);
+	test_alarm(HANG_SECONDS, "the life of a server");
 	inject_begin(&fault->injection, point);
 	report.struck = inject_total();
 	report.served = serve(&request, &error);

@@ -39,9 +39,10 @@ gboolean dev_open(Dev *dev, const char *name)
 
 gboolean dev_becomes_ready(Dev *dev)
 {
+	const gint64 end = g_get_monotonic_time() + test_time_limit(10);
 	guint8 block[512];
 
-	for (int i = 0; i < 100; i++) {
+	while (g_get_monotonic_time() < end) {
 		if (run_read(dev, block, sizeof block, 0) == STS_OK)
 			return TRUE;
 		g_usleep(100000);

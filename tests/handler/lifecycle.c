@@ -18,12 +18,9 @@
 
 /* ---- completions */
 
-static gboolean comes(const Command *command, gint64 within)
+static gboolean comes(const Command *command, double seconds)
 {
-	gint64 end = g_get_monotonic_time() + within;
-
-	while (!g_atomic_int_get(&command->completed) && g_get_monotonic_time() < end)
-		g_usleep(1000);
+	WAIT_WITHIN(seconds, g_atomic_int_get(&command->completed));
 	return g_atomic_int_get(&command->completed) != 0;
 }
 
@@ -37,13 +34,13 @@ static void test_answers(const void *data)
 	(void)data;
 	REQUIRE(dev_open(&dev, "answers"));
 	CHECK_INT(run_write(&dev, block, sizeof block, 0), STS_OK);
-	g_atomic_int_set(&fdatasync_delay, 500000);
+	g_atomic_int_set(&fdatasync_delay, (gint)test_time_limit(0.5));
 	command_init(&flush, &dev, 0x35, NULL, 0, 0);
 	command_begin(&flush);
 	command_init(&read, &dev, 0x28, out, sizeof out, 0);
 	command_set_range(&read, 0, sizeof out / 512);
 	command_begin(&read);
-	CHECK(comes(&read, 300000));
+	CHECK(comes(&read, 0.3));
 	CHECK_INT(g_atomic_int_get(&flush.completed), 0);
 	g_atomic_int_set(&fdatasync_delay, 0);
 	CHECK_INT(command_wait(&flush), STS_OK);

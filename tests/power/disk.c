@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "tests/harness.h"
+
 #define SECTOR 512u
 #define SLOW_MICROSECONDS 50
 
@@ -234,7 +236,7 @@ void disk_hold_flush(Disk *disk, guint n)
 gboolean disk_await_hold(Disk *disk)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
-	gint64 until = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+	gint64 until = g_get_monotonic_time() + test_time_limit(10);
 
 	while (!disk->held)
 		if (!g_cond_wait_until(&disk->held_changed, &disk->mutex, until))
