@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/error.h"
@@ -75,11 +76,42 @@ int cli_usage(const char *format, ...)
 
 gboolean cli_volume_size(const char *verb, const char *text, guint64 *ret_size)
 {
-	if (size_parse(text, ret_size) && *ret_size >= VOLUME_SIZE_MIN &&
-	    *ret_size <= VOLUME_SIZE_MAX && *ret_size % SECTOR_SIZE == 0)
-		return TRUE;
-	cli_usage("%s: '%s' is no size for a volume (1MiB to 64TiB, as in 512M, 10G)", verb, text);
-	return FALSE;
+	guint64 size, next;
+
+	if (!size_parse(text, &size) || size < VOLUME_SIZE_MIN || size > VOLUME_SIZE_MAX) {
+		cli_usage("%s: '%s' is no size for a volume (1MiB to 64TiB, as in 512M, 10G)", verb,
+			  text);
+		return FALSE;
+	}
+	if (size % SECTOR_SIZE) {
+		next = size - size % SECTOR_SIZE + SECTOR_SIZE;
+		cli_usage("%s: '%s' is %" G_GUINT64_FORMAT
+			  " bytes, and no multiple of %u (the next "
+			  "one is %" G_GUINT64_FORMAT ")",
+			  verb, text, size, SECTOR_SIZE, next);
+		return FALSE;
+	}
+	*ret_size = size;
+	return TRUE;
+}
+
+void cli_warn_of_promise(const char *verb, const char *path, guint64 size, guint64 allocated)
+{
+	g_autofree char *directory = g_path_get_dirname(path);
+	g_autofree char *size_text = size_format(size), *free_text = NULL;
+	struct statvfs fs;
+	guint64 room;
+
+	if (g_str_has_prefix(path, "/dev/") || statvfs(directory, &fs))
+		return;
+	room = (guint64)fs.f_bavail * fs.f_frsize;
+	if (size <= room + allocated)
+		return;
+	free_text = size_format(room);
+	cli_say("%s: %s are promised, and the file system of %s has %s free: writes fail where it "
+		"is "
+		"full",
+		verb, size_text, directory, free_text);
 }
 
 void cli_print_json(Json *object)

@@ -48,6 +48,10 @@ int cli_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
 /* Reads a size that a volume may have.  FALSE: it is none, and the error is printed. */
 gboolean cli_volume_size(const char *verb, const char *text, guint64 *ret_size);
 
+/* Warns where the volume in that file may take more than the file system has, beside what it has
+ * `allocated`. */
+void cli_warn_of_promise(const char *verb, const char *path, guint64 size, guint64 allocated);
+
 /* A line for the user on standard error, "storageos: ...". */
 void cli_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
 

@@ -3,20 +3,31 @@
 #include "cli/facts.h"
 #include "common/units.h"
 
-static gboolean read_parameters(const char *size, gint block_size, VolumeParameters *parameters)
+static gboolean read_parameters(const char *size, const char *block_size,
+				VolumeParameters *parameters)
 {
+	guint64 bytes = 512;
+
 	if (!cli_volume_size("create", size, &parameters->size))
 		return FALSE;
-	if (block_size != 512 && block_size != 4096) {
-		cli_usage("create: a block size of %d is not 512 or 4096", block_size);
+	if (block_size && (!size_parse(block_size, &bytes) || (bytes != 512 && bytes != 4096))) {
+		cli_usage("create: a block size of %s is not 512 or 4096", block_size);
 		return FALSE;
 	}
-	if (parameters->size % (guint)block_size) {
-		cli_usage("create: the size is not a multiple of the block size of %d", block_size);
+	if (parameters->size % bytes) {
+		cli_usage("create: the size is not a multiple of the block size of "
+			  "%" G_GUINT64_FORMAT,
+			  bytes);
 		return FALSE;
 	}
-	parameters->logical_block_size = (guint32)block_size;
+	parameters->logical_block_size = (guint32)bytes;
 	return TRUE;
+}
+
+/* It would be NAME.vol.vol, a volume called NAME.vol. */
+static gboolean is_file_name(const VolumeName *name)
+{
+	return name->pool && g_str_has_suffix(name->name, ".vol");
 }
 
 static void report(const Cli *cli, const VolumeName *name, guint64 size)
@@ -32,17 +43,18 @@ static void report(const Cli *cli, const VolumeName *name, guint64 size)
 	json_add_text(object, "uuid", *facts.uuid ? facts.uuid : NULL);
 	json_add_text(object, "path", facts.path);
 	json_add_number(object, "size", size);
+	if (facts.path)
+		cli_warn_of_promise("create", facts.path, size, facts.allocated);
 	cli_report(cli, object, "%s: created, %s", text, size_text);
 }
 
 static int run(int argc, char **argv)
 {
-	g_autofree char *size = NULL;
+	g_autofree char *size = NULL, *block_size = NULL;
 	gboolean force = FALSE;
-	gint block_size = 512;
 	const GOptionEntry options[] = {
 		{"size", 's', 0, G_OPTION_ARG_FILENAME, &size, "Its size, 1MiB to 64TiB", "SIZE"},
-		{"block-size", 0, 0, G_OPTION_ARG_INT, &block_size,
+		{"block-size", 0, 0, G_OPTION_ARG_FILENAME, &block_size,
 		 "Logical block size, 512 (default) or 4096", "BYTES"},
 		{"force", 0, 0, G_OPTION_ARG_NONE, &force, "Overwrite what a block device may hold",
 		 NULL},
@@ -64,6 +76,9 @@ static int run(int argc, char **argv)
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("create: %s", error->message);
+	if (is_file_name(name))
+		return cli_usage("create: '%s' is a file's name: write the volume's, without .vol",
+				 cli.arguments[0]);
 	if (!pool_volume_create(cli.config, name, &parameters, force, &error))
 		return cli_failed(error);
 	report(&cli, name, parameters.size);

@@ -11,6 +11,7 @@
 #include "cli/attachment.h"
 #include "cli/cli.h"
 #include "cli/facts.h"
+#include "cli/fileio-export.h"
 #include "cli/loop-device.h"
 #include "cli/places.h"
 #include "cli/served.h"
@@ -28,6 +29,7 @@ typedef struct {
 	const VolumeName *name;
 	const Places *places;
 	guint64 size, before;
+	gboolean more; /* `size` is that much more than before, until that is known */
 	gboolean force;
 	VolumeMapped cut_off; /* what was */
 	char *frontend;	      /* that serves it; NULL: nobody */
@@ -153,15 +155,30 @@ static gboolean may_shrink(const Resizing *resizing, GError **error)
 			 attachment->problem ? attachment->problem : "working");
 }
 
+/* What was asked for, once the volume's size is known. */
+static gboolean settle_size(Resizing *resizing, guint64 before, GError **error)
+{
+	resizing->before = before;
+	if (resizing->more)
+		resizing->size += before;
+	resizing->more = FALSE;
+	return resizing->size <= VOLUME_SIZE_MAX ||
+	       error_set(error, STORAGEOS_ERROR_INVALID,
+			 "%" G_GUINT64_FORMAT " bytes are more than a volume's 64 TiB",
+			 resizing->size);
+}
+
 static gboolean resize_locked(Resizing *resizing, GError **error)
 {
 	g_autoptr(GError) problem = NULL;
 	g_auto(Facts) facts = {0};
 
 	if (!served_check(resizing->config, resizing->name, error) ||
-	    !facts_read(resizing->config, resizing->name, &facts, error))
+	    !facts_read(resizing->config, resizing->name, &facts, error) ||
+	    !settle_size(resizing, facts.size, error))
 		return FALSE;
-	resizing->before = facts.size;
+	if (resizing->size > facts.size)
+		cli_warn_of_promise("resize", facts.path, resizing->size, facts.allocated);
 	if (resizing->size < facts.size && !may_shrink(resizing, error))
 		return FALSE;
 	if (ask(resizing, &problem))
@@ -172,11 +189,23 @@ static gboolean resize_locked(Resizing *resizing, GError **error)
 	return FALSE;
 }
 
+/* fileio asks for a file's size once, when the backstore is made. */
+static void warn_of_export(const Resizing *resizing)
+{
+	g_autofree char *backstore = fileio_export_find(resizing->places->text);
+
+	if (backstore)
+		cli_say("resize %s: the fileio backstore %s still has the old size: delete it with "
+			"its "
+			"LUNs, and make it anew",
+			resizing->places->text, backstore);
+}
+
 static void report(const Cli *cli, const Resizing *resizing)
 {
 	Json *object = json_object_new_object();
-	g_autofree char *size = size_format(resizing->size);
-	g_autofree char *before = size_format(resizing->before);
+	g_autofree char *size = size_format_exactly(resizing->size);
+	g_autofree char *before = size_format_exactly(resizing->before);
 	g_autofree char *cut_off = size_format(resizing->cut_off.bytes);
 
 	json_add_text(object, "volume", resizing->places->text);
@@ -199,6 +228,20 @@ static gboolean resize(Resizing *resizing, GError **error)
 	return done;
 }
 
+/* "20G", or "+2G" for so much more. */
+static gboolean parse_size(const char *text, Resizing *resizing)
+{
+	resizing->more = *text == '+';
+	if (!resizing->more)
+		return cli_volume_size(verb_resize.name, text, &resizing->size);
+	if (size_parse(text + 1, &resizing->size) && resizing->size % SECTOR_SIZE == 0 &&
+	    resizing->size <= VOLUME_SIZE_MAX)
+		return TRUE;
+	cli_usage("resize: '%s' is no size to add (a multiple of %u bytes, as in +512M, +10G)",
+		  text, SECTOR_SIZE);
+	return FALSE;
+}
+
 static int run(int argc, char **argv)
 {
 	gboolean force = FALSE;
@@ -219,7 +262,7 @@ static int run(int argc, char **argv)
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("resize: %s", error->message);
-	if (!cli_volume_size(verb_resize.name, cli.arguments[1], &resizing.size))
+	if (!parse_size(cli.arguments[1], &resizing))
 		return CLI_USAGE;
 	places = places_new(cli.config, name);
 	resizing.config = cli.config;
@@ -228,9 +271,10 @@ static int run(int argc, char **argv)
 	resizing.force = force;
 	if (!resize(&resizing, &error))
 		return cli_failed(error);
+	warn_of_export(&resizing);
 	report(&cli, &resizing);
 	return CLI_DONE;
 }
 
-const Verb verb_resize = {"resize", "NAME SIZE [--force]",
+const Verb verb_resize = {"resize", "NAME [+]SIZE [--force]",
 			  "grow a volume, in use or not; shrink it", run};

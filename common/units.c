@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The shift for a unit as people write it ("", "K", "KiB", "kb" ...), -1 if it is none. */
+/* The shift for a unit as people write it ("", "K", "Ki", "KiB", "kb" ...), -1 if it is none. */
 static int unit_shift(const char *unit)
 {
 	static const char letters[] = "kmgtpe";
@@ -18,7 +18,8 @@ static int unit_shift(const char *unit)
 	if (!letter)
 		return -1;
 	unit++;
-	if (*unit && g_ascii_strcasecmp(unit, "iB") && g_ascii_strcasecmp(unit, "B"))
+	if (*unit && g_ascii_strcasecmp(unit, "i") && g_ascii_strcasecmp(unit, "iB") &&
+	    g_ascii_strcasecmp(unit, "B"))
 		return -1;
 	return (int)(letter - letters + 1) * 10;
 }
@@ -52,7 +53,7 @@ gboolean size_parse(const char *text, guint64 *ret_bytes)
 	return TRUE;
 }
 
-char *size_format(guint64 bytes)
+static char *format(guint64 bytes, int decimals)
 {
 	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 	double value = (double)bytes;
@@ -62,7 +63,15 @@ char *size_format(guint64 bytes)
 		value /= 1024;
 		i++;
 	}
-	if (value == floor(value))
-		return g_strdup_printf("%.0f %s", value, units[i]);
-	return g_strdup_printf("%.1f %s", value, units[i]);
+	return g_strdup_printf("%.*f %s", value == floor(value) ? 0 : decimals, value, units[i]);
+}
+
+char *size_format(guint64 bytes)
+{
+	return format(bytes, 1);
+}
+
+char *size_format_exactly(guint64 bytes)
+{
+	return format(bytes, 2);
 }

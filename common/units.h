@@ -35,9 +35,12 @@ static inline guint64 blocks_covering(guint64 bytes)
 	return (bytes >> BLOCK_SHIFT) + ((bytes & (BLOCK_SIZE - 1)) != 0);
 }
 
-/* Reads "4096", "10G", "1.5T", "64MiB", "512 K" (all binary) into bytes.  FALSE, and *ret_bytes
- * untouched, for anything else, a negative number or more than 2^63 - 1 bytes. */
+/* Reads "4096", "10G", "10Gi", "1.5T", "64MiB", "512 K" (all binary) into bytes.  FALSE, and
+ * *ret_bytes untouched, for anything else, a negative number or more than 2^63 - 1 bytes. */
 gboolean size_parse(const char *text, guint64 *ret_bytes);
 
 /* "10 GiB", "1.5 TiB", "512 B": at most one decimal.  Free the result. */
 char *size_format(guint64 bytes);
+
+/* The same with two decimals, where sizes are compared: "1.75 GiB". */
+char *size_format_exactly(guint64 bytes);

@@ -49,11 +49,11 @@ is "to the size that it has" "$(resize db 21G)" "default/db: 21 GiB, was 21 GiB"
 must "write near the end" with_file db put $((20 << 10)) 3
 must "and behind the new end" with_file db put $((15 << 10)) 2
 refuses "data would be cut off: how much, and where" \
-	'^storageos: resize default/db: it would cut off 5 MiB of data between 15 GiB and 20.0 GiB \(bytes 16106127360 to 21477982207\); --force to do it$' \
+	'^storageos: resize default/db: it would cut off 5 MiB of data between 15 GiB and 20.00 GiB \(bytes 16106127360 to 21477982207\); --force to do it$' \
 	"$STORAGEOS" resize db 10G
 is "nothing has happened" "$(size_of db)" $((21 << 30))
-is "where there is no data it is none" "$(resize db $(((20 << 30) + (3 << 20))))" "default/db: 20.0 GiB, was 21 GiB"
-is "with --force it is cut off" "$(resize db 10G --force)" "default/db: 10 GiB, was 20.0 GiB; 5 MiB of data cut off"
+is "where there is no data it is none" "$(resize db $(((20 << 30) + (3 << 20))))" "default/db: 20.00 GiB, was 21 GiB"
+is "with --force it is cut off" "$(resize db 10G --force)" "default/db: 10 GiB, was 20.00 GiB; 5 MiB of data cut off"
 is "it has that size" "$(size_of db)" $((10 << 30))
 whole "it is whole" db
 is "what lies before the end is there" "$(with_file db sum 62 2)" "$kept"

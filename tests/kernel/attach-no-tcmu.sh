@@ -4,6 +4,7 @@
 . "$(dirname "$0")/guest.sh"
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 need tcmu-runner tcmu-runner
+need targetcli targetcli-fb
 need mkfs.ext4 e2fsprogs
 enter_guest --timeout 300 --no-tcmu
 own_config
@@ -40,4 +41,16 @@ check "the volume is whole" "$STORAGEOS" check db
 refuses "TCMU where it is asked for fails, and says why" 'does not have target_core_user' \
 	"$STORAGEOS" attach db --frontend tcmu
 check "and leaves nothing" test ! -e "$link"
+
+# ---- exported by fileio, which keeps the size that a file had
+
+modprobe -a target_core_file tcm_loop sd_mod || give_up "no fileio"
+mkdir "$WORK/export"
+cleanup umount -l "$WORK/export"
+must "serve it" "$STORAGEOS_FUSE" db "$WORK/export"
+must "a fileio backstore" targetcli "/backstores/fileio create name=exported file_or_dev=$WORK/export/db write_back=false"
+cleanup targetcli /backstores/fileio delete exported
+like "resize says what is left to be done" "$("$STORAGEOS" resize db +64M 2>&1)" \
+	'the fileio backstore exported still has the old size: delete it with its LUNs, and make it anew'
+like "which is so" "$(targetcli /backstores/fileio/exported info)" '^size: 268435456$'
 finish

@@ -50,7 +50,7 @@ static const char *const bad[] = {
 	"99999999999999999999999999",
 	"1G ",
 	"1\n",
-	"10Gi",
+	"10Gx",
 	"1KiBs",
 };
 

@@ -1,0 +1,63 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Sizes as people write them are taken, others refused with what is wrong; what is promised and not there
+# is a warning.
+. "$(dirname "$0")/../lib.sh"
+need jq jq
+need_root
+need_built "$STORAGEOS"
+own_config
+size_of() { "$STORAGEOS" info "$1" --json | jq "$2"; }
+
+while read -r text bytes; do
+	check "create --size $text" "$STORAGEOS" create v --size "$text"
+	is "$text is so many bytes" "$(size_of v .size)" "$bytes"
+	"$STORAGEOS" delete -q v
+done <<-'END'
+	10Gi 10737418240
+	10GiB 10737418240
+	10G 10737418240
+	512mi 536870912
+	1.5M 1572864
+	2097152 2097152
+END
+while IFS='|' read -r text regex; do
+	refuses "create --size $text" "$regex" "$STORAGEOS" create v --size "$text"
+	is "create --size $text is usage" "$("$STORAGEOS" create v --size "$text" 2>/dev/null; echo $?)" 2
+done <<-'END'
+	1.3M|'1.3M' is 1363148 bytes, and no multiple of 512 \(the next one is 1363456\)
+	1048577|no multiple of 512 \(the next one is 1049088\)
+	10Gx|is no size for a volume
+	1Gii|is no size for a volume
+	-1G|is no size for a volume
+	1k|is no size for a volume \(1MiB to 64TiB
+END
+for text in 4k 4K 4KiB 4096 512; do
+	check "--block-size $text" "$STORAGEOS" create v --size 1M --block-size $text
+	is "--block-size $text is so many bytes" "$(size_of v .logical_block_size)" "$([ $text = 512 ] && echo 512 || echo 4096)"
+	"$STORAGEOS" delete -q v
+done
+refuses "--block-size 8k" "a block size of 8k is not 512 or 4096" "$STORAGEOS" create v --size 1M --block-size 8k
+refuses "a file's name for a volume's" "'v.vol' is a file's name: write the volume's, without .vol" \
+	"$STORAGEOS" create v.vol --size 1M
+
+must "create" "$STORAGEOS" create db --size 1.5G
+is "resize says both sizes" "$("$STORAGEOS" resize db 1.75G)" "default/db: 1.75 GiB, was 1.50 GiB"
+is "so much more" "$("$STORAGEOS" resize db +256M)" "default/db: 2 GiB, was 1.75 GiB"
+is "the size is that" "$(size_of db .size)" $((2 << 30))
+refuses "more than there can be" 'are more than a volume.s 64 TiB' "$STORAGEOS" resize db +64T
+refuses "no size to add" "'\+x' is no size to add" "$STORAGEOS" resize db +x
+refuses "none that a disk can have" "'\+100' is no size to add" "$STORAGEOS" resize db +100
+
+# ---- what is promised
+
+mkdir "$WORK/small"
+mount -t tmpfs -o size=64M tmpfs "$WORK/small" || give_up "no tmpfs"
+cleanup unmount_for_certain "$WORK/small"
+must "a pool on a small file system" "$STORAGEOS" pool create -q small "$WORK/small"
+like "create of more than there is: a warning" "$("$STORAGEOS" create small/db --size 1G 2>&1 >/dev/null)" \
+	"^storageos: create: 1 GiB are promised, and the file system of $WORK/small has [0-9.]+ MiB free: writes fail where it is full$"
+like "resize, too" "$("$STORAGEOS" resize small/db 64T 2>&1 >/dev/null)" 'resize: 64 TiB are promised'
+is "it is done all the same" "$(size_of small/db .size)" $((64 << 40))
+is "no warning where there is room" "$("$STORAGEOS" create small/little --size 8M 2>&1)" "small/little: created, 8 MiB"
+finish
