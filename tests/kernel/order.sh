@@ -104,6 +104,32 @@ must "the disk is there" wait_for 30 device_ready db
 is "with its data" "$(data)" "$sum"
 must "all goes down" down
 
+# ---- the target as soon as the runner is on the bus, which is what systemd takes for its start: while
+# it starts the kernel refuses backstores
+
+bus_has_runner() {
+	gdbus call --system --dest org.freedesktop.DBus --object-path /org/freedesktop/DBus \
+		--method org.freedesktop.DBus.NameHasOwner org.kernel.TCMUService1 2>/dev/null | grep -q true
+}
+wait_for_bus() {
+	local end=$((SECONDS + 30))
+	until bus_has_runner; do
+		[ "$SECONDS" -lt "$end" ] || return
+	done
+}
+must "the pool is mounted" pool_mount
+for round in 1 2 3; do
+	tcmu-runner >/dev/null 2>&1 &
+	echo $! >"$WORK/runner.pid"
+	disown
+	must "the runner comes onto the bus" wait_for_bus
+	restore
+	check "the target is restored, round $round" restored
+	check "the disk is there" wait_for 30 device_ready db
+	must "target and runner go" eval 'targetctl clear && runner_stop'
+done
+must "the pool goes" umount "$pool"
+
 # ---- the pool, then the runner, then the target; and the pool once more, under the LUN
 
 must "the pool is mounted" pool_mount

@@ -69,7 +69,9 @@ is "what is in storageos-fuse" "$(contents storageos-fuse)" \
 -rwxr-xr-x root/root /usr/bin/storageos-fuse
 -rw-r--r-- root/root /usr/share/man/man8/storageos-fuse.8.gz"
 is "what is in tcmu-handler-storageos" "$(contents tcmu-handler-storageos)" \
-"-rw-r--r-- root/root /lib/systemd/system/tcmu-runner.service.d/storageos.conf
+"-rw-r--r-- root/root /lib/systemd/system/rtslib-fb-targetctl.service.d/storageos.conf
+-rw-r--r-- root/root /lib/systemd/system/target.service.d/storageos.conf
+-rw-r--r-- root/root /lib/systemd/system/tcmu-runner.service.d/storageos.conf
 -rw-r--r-- root/root /usr/lib/$multiarch/storageos/handler_storageos.so
 lrwxrwxrwx root/root /usr/lib/$multiarch/tcmu-runner/handler_storageos.so -> ../storageos/handler_storageos.so"
 

@@ -74,10 +74,15 @@ in_namespace() { # SCRIPT: in a mount namespace with the units and the rule in /
 		sed -i 's,/usr/bin/storageos,$STORAGEOS,; /^Documentation=/d' /run/systemd/system/*.service
 		mkdir -p /run/systemd/system/tcmu-runner.service.d
 		cp packaging/systemd/tcmu-runner.conf /run/systemd/system/tcmu-runner.service.d/
+		for unit in rtslib-fb-targetctl target; do
+			mkdir -p /run/systemd/system/\$unit.service.d
+			cp packaging/systemd/target-restore.conf /run/systemd/system/\$unit.service.d/
+		done
 		cp packaging/udev/*.rules /run/udev/rules.d
 		$1"
 }
-for unit in storageos-fuse@default-db storageos-attach@default-db storageos-recover@default-db tcmu-runner; do
+for unit in storageos-fuse@default-db storageos-attach@default-db storageos-recover@default-db tcmu-runner \
+	rtslib-fb-targetctl; do
 	is "systemd finds nothing wrong in $unit" \
 		"$(in_namespace "systemd-analyze verify --man=no $unit.service" 2>&1)" ""
 done

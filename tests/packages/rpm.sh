@@ -68,7 +68,11 @@ is "what is in storageos-fuse" "$(contents storageos-fuse)" \
 "-rwxr-xr-x root:root /usr/bin/storageos-fuse
 -rw-r--r-- root:root /usr/share/man/man8/storageos-fuse.8.gz"
 is "what is in tcmu-handler-storageos" "$(contents tcmu-handler-storageos)" \
-"drwxr-xr-x root:root /usr/lib/systemd/system/tcmu-runner.service.d
+"drwxr-xr-x root:root /usr/lib/systemd/system/rtslib-fb-targetctl.service.d
+-rw-r--r-- root:root /usr/lib/systemd/system/rtslib-fb-targetctl.service.d/storageos.conf
+drwxr-xr-x root:root /usr/lib/systemd/system/target.service.d
+-rw-r--r-- root:root /usr/lib/systemd/system/target.service.d/storageos.conf
+drwxr-xr-x root:root /usr/lib/systemd/system/tcmu-runner.service.d
 -rw-r--r-- root:root /usr/lib/systemd/system/tcmu-runner.service.d/storageos.conf
 drwxr-xr-x root:root /usr/lib64/storageos
 -rwxr-xr-x root:root /usr/lib64/storageos/handler_storageos.so
