@@ -47,6 +47,7 @@ struct Checkpointer {
 	guint64 settle_asked, settle_done;
 	CheckpointerCall call; /* NULL: none */
 	gpointer call_data;
+	guint64 calls, calls_done;
 	LoggingLimit reclaim_failures;
 };
 
@@ -209,6 +210,7 @@ static void answer_call(Checkpointer *cp)
 	call(cp->engine, cp->call_data);
 	lock_take(&cp->lock);
 	cp->call = NULL;
+	cp->calls_done++;
 	g_cond_broadcast(&cp->done);
 	lock_drop(&cp->lock);
 }
@@ -322,11 +324,15 @@ static int run_unlocking(Checkpointer *cp, gint64 until)
 void checkpointer_call(Checkpointer *cp, CheckpointerCall call, gpointer data)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+	guint64 ticket;
 
+	while (cp->call) /* somebody else's */
+		lock_wait(&cp->done, &cp->lock);
 	cp->call = call;
 	cp->call_data = data;
+	ticket = ++cp->calls;
 	g_cond_signal(&cp->wake);
-	while (cp->call)
+	while (cp->calls_done < ticket)
 		lock_wait(&cp->done, &cp->lock);
 }
 

@@ -40,7 +40,7 @@ int checkpointer_make_room(Checkpointer *checkpointer);
 int checkpointer_throttle(Checkpointer *checkpointer, guint64 bytes);
 
 /* Has the thread run `call` between checkpoints, and waits for its end: what it looks at of pages and
- * superblocks is not written meanwhile.  By one thread at a time, and before checkpointer_free(). */
+ * superblocks is not written meanwhile. */
 typedef void (*CheckpointerCall)(Engine *engine, gpointer data);
 void checkpointer_call(Checkpointer *checkpointer, CheckpointerCall call, gpointer data);
 

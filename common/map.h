@@ -80,6 +80,10 @@ void map_zero_apply(Map *map);
  * negative errno. */
 int map_reclaim(Map *map);
 
+/* Erases what is in a group's slots (slots_erase), of a map in which nothing is mapped, or discarded and
+ * not free yet, any more: else -EBUSY.  By the thread that freezes, while nothing is changed. */
+int map_erase(Map *map, guint64 group);
+
 /* Fills up the slots that are kept for nodes; `sb` says where they were.  0 or -errno. */
 int map_fill_reserve(Map *map, const Superblock *sb);
 

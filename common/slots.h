@@ -105,6 +105,17 @@ guint64 slots_trim(Slots *slots, guint64 keep, guint64 limit);
 int slots_warm_up(Slots *slots);
 guint64 slots_warm_bytes(Slots *slots);
 
+/* The slots of one group, a bit for each that its bitmap speaks of. */
+typedef struct {
+	guint64 words[FORMAT_BITMAP_BITS / 64];
+} SlotBits;
+
+/* Leaves nothing but zeros in a group's slots, free or not.  What is in `kept` keeps its space; of the
+ * rest it goes back to the backing where that can be.  By the thread that trims, while nobody else takes
+ * slots.  Behind the last group there is what the backing has there.  1; 0: the backing ends before;
+ * or a negative errno. */
+int slots_erase(Slots *slots, guint64 group, const SlotBits *kept);
+
 /* Groups that there are, and that have a page once the checkpoint that runs is durable. */
 guint64 slots_groups(Slots *slots);
 guint64 slots_frozen_groups(const Slots *slots);

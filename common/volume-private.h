@@ -49,6 +49,9 @@ int volume_check_range(const Volume *volume, guint64 offset, guint64 length);
 /* Whether changes are allowed: 0, -ESHUTDOWN, -EROFS for a read-only one. */
 int volume_check_writable(Volume *volume);
 
+/* Zeroes [offset, offset + length), whose range is held. */
+int volume_zero_held(Volume *volume, guint64 offset, guint64 length);
+
 /* Reads and verifies one whole block at its newest place. */
 int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags flags,
 		      guint64 *ret_offset);

@@ -380,7 +380,7 @@ static int zero_part(Volume *volume, guint64 offset, gsize length)
 	return entry.slot ? write_held(volume, &from, offset, length, FALSE, NULL) : 0;
 }
 
-static int zero_held(Volume *volume, guint64 offset, guint64 length)
+int volume_zero_held(Volume *volume, guint64 offset, guint64 length)
 {
 	guint64 end = offset + length;
 	guint64 first = blocks_covering(offset), last = block_of(end);
@@ -409,7 +409,7 @@ int volume_zero(Volume *volume, guint64 offset, guint64 length)
 	if (r || !length)
 		return r;
 	ranges_hold(&volume->ranges, &hold, block_of(offset), block_of(offset + length - 1), FALSE);
-	r = zero_held(volume, offset, length);
+	r = volume_zero_held(volume, offset, length);
 	ranges_release(&volume->ranges, &hold);
 	return r;
 }

@@ -131,6 +131,13 @@ int volume_write_nowait(Volume *volume, const struct iovec *iov, int count, guin
 int volume_zero(Volume *volume, guint64 offset, guint64 length);
 int volume_discard(Volume *volume, guint64 offset, guint64 length);
 
+/* Zeroes all of it, and leaves no byte of what the volume ever held in the backing, as far as the backing
+ * shows: what the disk below keeps of overwritten or given back space is not reached.  Durable when it
+ * returns 0.  Changes wait until it has ended; after an error the volume may be all zeros, and still be
+ * in the backing.  Takes as long as the backing takes for all of its space; a caller that does not want
+ * to wait for that any more (wanted.h) gets -ECANCELED. */
+int volume_erase(Volume *volume);
+
 /* Returns when everything that was acknowledged before the call would survive a loss of power.
  * Concurrent flushes share one. */
 int volume_flush(Volume *volume);

@@ -5,6 +5,7 @@
 
 #include "common/bounds.h"
 #include "common/logging.h"
+#include "common/wanted.h"
 
 #define PIECE VOLUME_ATOMIC_MAX
 #define PIECE_PARTS (PIECE / SANITIZE_PATTERN_MAX)
@@ -44,7 +45,7 @@ void sanitizer_free(Sanitizer *s)
 	if (!s)
 		return;
 	g_mutex_lock(&s->lock);
-	s->stop = TRUE;
+	g_atomic_int_set(&s->stop, TRUE);
 	g_cond_signal(&s->stopped);
 	g_mutex_unlock(&s->lock);
 	if (s->thread)
@@ -126,26 +127,6 @@ static int wait_until_idle(Sanitizer *s)
 	return r;
 }
 
-/* Until what was there is on no disk any more. */
-static int erase(Sanitizer *s)
-{
-	guint64 ticket;
-	int r;
-
-	do
-		r = volume_discard(s->volume, 0, volume_size(s->volume));
-	while (r == -ETIMEDOUT && !go_on(s));
-	if (!r)
-		r = volume_flush(s->volume);
-	if (r)
-		return r;
-	ticket = volume_settle(s->volume);
-	r = go_on(s);
-	while (!r && !volume_settled(s->volume, ticket, 0))
-		r = rest(s, G_MAXINT64);
-	return r ? r : volume_flush(s->volume); /* of a volume that has failed it is settled, too */
-}
-
 static int write_piece(Sanitizer *s, guint8 *pattern, guint64 offset, guint64 length)
 {
 	struct iovec iov[PIECE_PARTS];
@@ -200,7 +181,7 @@ static int carry_out(Sanitizer *s)
 	int r = wait_until_idle(s);
 
 	if (!r)
-		r = erase(s);
+		r = volume_erase(s->volume);
 	if (s->sanitize.kind == SANITIZE_OVERWRITE)
 		for (guint pass = 0; pass < s->sanitize.passes && !r; pass++)
 			r = overwrite(s, pass);
@@ -216,6 +197,7 @@ static gpointer run(gpointer data)
 
 	if (cmd)
 		answer(s, cmd, RUNNER_OK);
+	wanted_until(&s->stop);
 	r = carry_out(s);
 	if (r && r != -ECANCELED)
 		log_error("%s: sanitize failed: %s", s->owner.name, g_strerror(-r));

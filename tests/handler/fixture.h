@@ -39,6 +39,7 @@ guint command_sense(const Command *command);
 void commands_tests(void);
 void descriptors_tests(void);
 void devices_tests(void);
+void erasing_tests(void);
 void hangs_tests(void);
 void lifecycle_tests(void);
 void resize_tests(void);

@@ -14,6 +14,7 @@ int main(int argc, char **argv)
 	commands_tests();
 	descriptors_tests();
 	devices_tests();
+	erasing_tests();
 	hangs_tests();
 	resize_tests();
 	stats_tests();
