@@ -78,7 +78,8 @@ GPtrArray *control_list(const Config *config, GError **error)
 		return NULL;
 	}
 	while (dir && (name = g_dir_read_name(dir)))
-		g_ptr_array_add(names, g_strdup(name));
+		if (*name != '.') /* one that is being made */
+			g_ptr_array_add(names, g_strdup(name));
 	g_ptr_array_sort(names, compare_names);
 	return g_steal_pointer(&names);
 }

@@ -6,21 +6,19 @@
 #include "common/control.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/autofd.h"
-#include "common/control-address.h"
+#include "common/control-listener.h"
 #include "common/error.h"
 #include "common/fd.h"
+#include "common/logging.h"
 
 #define JSON_DEPTH 8
-#define BACKLOG 16
 #define REST_MICROSECONDS 100000
 
 typedef struct {
@@ -34,9 +32,9 @@ typedef struct {
 } Client;
 
 struct Control {
-	int directory, listener, stop;
+	ControlListener listener;
+	int stop;
 	char *name;
-	gboolean bound; /* the socket's name is ours */
 	ControlHandler handler;
 	gpointer data;
 	GThread *thread;
@@ -231,7 +229,7 @@ static void rest(void)
 static void client_accept(Control *control)
 {
 	int fd = fd_above_stdio(
-		accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
+		accept4(control->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
 	Client *client;
 
 	if (fd < 0) {
@@ -250,10 +248,11 @@ static void client_accept(Control *control)
 
 /* ---- the thread */
 
-/* Whoever moves nothing for long is cut off; the time until the next one is due, milliseconds. */
-static int expire_clients(Control *control)
+/* Whoever moves nothing for long is cut off; the time until the next one is due, milliseconds, or
+ * `longest`. */
+static int expire_clients(Control *control, int longest)
 {
-	gint64 now = g_get_monotonic_time(), next = -1;
+	gint64 now = g_get_monotonic_time(), next = (gint64)longest * 1000;
 
 	for (guint i = 0; i < CONTROL_CLIENTS; i++) {
 		Client *client = &control->clients[i];
@@ -263,10 +262,10 @@ static int expire_clients(Control *control)
 			continue;
 		if (left <= 0)
 			client_close(client);
-		else if (next < 0 || left < next)
+		else if (left < next)
 			next = left;
 	}
-	return next < 0 ? -1 : (int)(next / 1000) + 1;
+	return (int)(next / 1000) + 1;
 }
 
 static void client_event(Control *control, Client *client, short events)
@@ -281,9 +280,10 @@ static void client_event(Control *control, Client *client, short events)
 /* FALSE when it is to end.  A client's slot in `fds` is its own, plus two. */
 static gboolean serve_once(Control *control)
 {
+	int look = control_listener_look(&control->listener);
 	struct pollfd fds[2 + CONTROL_CLIENTS] = {{control->stop, POLLIN, 0},
-						  {control->listener, POLLIN, 0}};
-	int timeout = expire_clients(control);
+						  {control->listener.fd, POLLIN, 0}};
+	int timeout = expire_clients(control, look);
 	eventfd_t stopped;
 
 	for (guint i = 0; i < CONTROL_CLIENTS; i++) {
@@ -329,47 +329,19 @@ static GThread *thread_start(Control *control, GError **error)
 	return thread;
 }
 
-/* ---- making and removing the socket */
+/* ---- beginning and ending */
 
-static gboolean is_answered(const struct sockaddr_un *address)
-{
-	autofd fd = fd_above_stdio(
-		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-
-	return fd >= 0 && !connect(fd, (const struct sockaddr *)address, sizeof *address);
-}
-
-static gboolean listen_there(Control *control, GError **error)
-{
-	struct sockaddr_un address;
-	struct stat st;
-
-	control_address(control->directory, control->name, &address);
-	if (is_answered(&address))
-		return error_set(error, STORAGEOS_ERROR_BUSY, "another process answers there");
-	if (!fstatat(control->directory, control->name, &st, AT_SYMLINK_NOFOLLOW) &&
-	    S_ISSOCK(st.st_mode))
-		unlinkat(control->directory, control->name, 0);
-	control->listener = fd_above_stdio(
-		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-	/* The socket's own mode becomes the file's: the process's umask is not ours to set. */
-	if (control->listener < 0 || fchmod(control->listener, 0600) ||
-	    bind(control->listener, (struct sockaddr *)&address, sizeof address))
-		return error_set_errno(error, errno, "listen");
-	control->bound = TRUE;
-	return !listen(control->listener, BACKLOG) || error_set_errno(error, errno, "listen");
-}
-
+/* A name that cannot be had now is for the thread to take later. */
 static gboolean open_parts(Control *control, const Config *config, GError **error)
 {
-	control->directory = control_directory_make(config, error);
-	if (control->directory < 0)
-		return FALSE;
+	g_autoptr(GError) problem = NULL;
+
+	control_listener_init(&control->listener, config, control->name);
 	control->stop = fd_above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (control->stop < 0)
 		return error_set_errno(error, errno, "eventfd");
-	if (!listen_there(control, error))
-		return FALSE;
+	if (!control_listener_take(&control->listener, &problem))
+		log_warning("it cannot be watched: %s (tried again until it can)", problem->message);
 	control->thread = thread_start(control, error);
 	return control->thread != NULL;
 }
@@ -383,7 +355,7 @@ Control *control_new(const Config *config, const char *name, ControlHandler hand
 		error_set_errno(error, ENOMEM, "control socket");
 		return NULL;
 	}
-	control->directory = control->listener = control->stop = -1;
+	control->stop = -1;
 	control->name = g_strdup(name);
 	control->handler = handler;
 	control->data = data;
@@ -396,12 +368,6 @@ Control *control_new(const Config *config, const char *name, ControlHandler hand
 	return NULL;
 }
 
-static void close_if_open(int fd)
-{
-	if (fd >= 0)
-		close(fd);
-}
-
 void control_free(Control *control)
 {
 	if (!control)
@@ -410,13 +376,11 @@ void control_free(Control *control)
 		eventfd_write(control->stop, 1);
 		g_thread_join(control->thread);
 	}
-	if (control->bound)
-		unlinkat(control->directory, control->name, 0);
 	for (guint i = 0; i < CONTROL_CLIENTS; i++)
 		client_close(&control->clients[i]);
-	close_if_open(control->listener);
-	close_if_open(control->stop);
-	close_if_open(control->directory);
+	control_listener_clear(&control->listener);
+	if (control->stop >= 0)
+		close(control->stop);
 	g_free(control->name);
 	g_free(control);
 }

@@ -125,4 +125,20 @@ must "end" unmount "$WORK/mnt"
 must "ended" wait_for 10 gone "$pid"
 is "its socket is gone" "$(ls "$WORK/run/control")" default:other
 must "end the other" unmount "$WORK/mnt2"
+
+# ---- a volume that is made while the deleted one of its name is still served
+
+must "serve" serve db
+pid=$(<"$WORK/pid")
+must "the volume's file is removed" rm "$POOL/db.vol"
+must "another of that name" "$STORAGEOS" create db --size 16M
+must "is served, too" "$STORAGEOS_FUSE" --pid-file "$WORK/pid2" db "$WORK/mnt2"
+new=$(<"$WORK/pid2")
+is "stats are those of what the name means now" "$(stat_of pid) $(stat_of space.size)" "$new $((16 << 20))"
+must "end the old one" unmount "$WORK/mnt"
+must "ended" wait_for 10 gone "$pid"
+is "stats are still those of the new one" "$(stat_of pid)" "$new"
+must "end the new one" unmount "$WORK/mnt2"
+must "ended, too" wait_for 10 gone "$new"
+is "no socket is left" "$(ls -A "$WORK/run/control")" ""
 finish

@@ -51,13 +51,18 @@ static Json *handle(gpointer data, const char *command, Json *request, GError **
 	return NULL;
 }
 
-static Control *start(void)
+static Control *start_saying(const char *what)
 {
 	g_autoptr(GError) error = NULL;
-	Control *control = control_new(&config, NAME, handle, (gpointer) "hello", &error);
+	Control *control = control_new(&config, NAME, handle, (gpointer)what, &error);
 
 	CHECK_NO_ERROR(error);
 	return control;
+}
+
+static Control *start(void)
+{
+	return start_saying("hello");
 }
 
 static Json *call(const char *command, GError **error)
@@ -154,16 +159,70 @@ static void test_nobody_there(const void *data)
 	control_free(control);
 }
 
+/* Whether the server that says so answers, now or within its next looks. */
+static gboolean answers(const char *what, guint seconds)
+{
+	gint64 end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+
+	do {
+		g_autoptr(Json) answer = call("echo", NULL);
+
+		if (answer && !g_strcmp0(json_get_text(answer, "said"), what))
+			return TRUE;
+		g_usleep(20000);
+	} while (g_get_monotonic_time() < end);
+	return FALSE;
+}
+
+/* What the first serves had the name before: its file was deleted, say. */
 static void test_second_server(const void *data)
 {
-	Control *control = start();
-	g_autoptr(GError) error = NULL;
+	Control *first = start_saying("first"), *second = start_saying("second");
 
 	(void)data;
+	REQUIRE(first && second);
+	CHECK(answers("second", 0));
+	g_usleep(500000); /* in which the first has looked */
+	CHECK(answers("second", 0));
+	control_free(first);
+	CHECK(answers("second", 0));
+	control_free(second);
+	CHECK(!call("echo", NULL));
+}
+
+static void test_name_comes_back(const void *data)
+{
+	Control *first = start_saying("first"), *second = start_saying("second");
+	g_autofree char *path = g_strdup_printf("%s/control/" NAME, config.run_directory);
+	g_autofree char *directory = g_path_get_dirname(path);
+
+	(void)data;
+	REQUIRE(first && second);
+	CHECK(answers("second", 0));
+	control_free(second);
+	CHECK(answers("first", 30));
+	CHECK(!unlink(path));
+	CHECK(answers("first", 30));
+	CHECK(!unlink(path));
+	CHECK(!rmdir(directory));
+	CHECK(answers("first", 30));
+	control_free(first);
+	CHECK(access(path, F_OK));
+}
+
+static void test_not_at_first(const void *data)
+{
+	g_autofree char *path = g_strdup_printf("%s/control", config.run_directory);
+	Control *control;
+
+	(void)data;
+	rmdir(path);
+	REQUIRE(g_file_set_contents(path, "no directory", -1, NULL));
+	control = start();
 	REQUIRE(control);
-	CHECK(!control_new(&config, NAME, handle, NULL, &error));
-	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY, "another process");
-	CHECK(is_served());
+	CHECK(!call("echo", NULL));
+	CHECK(!unlink(path));
+	CHECK(answers("hello", 30));
 	control_free(control);
 }
 
@@ -346,7 +405,9 @@ int main(int argc, char **argv)
 	config.run_directory = test_path("run");
 	test_add("a command is carried out and answered", test_call, NULL);
 	test_add("a socket comes and goes with its server", test_nobody_there, NULL);
-	test_add("a second server for a volume is refused", test_second_server, NULL);
+	test_add("the newest server of a name has it", test_second_server, NULL);
+	test_add("a name that was lost is taken again", test_name_comes_back, NULL);
+	test_add("a socket that cannot be had is made later", test_not_at_first, NULL);
 	test_add("nonsense is answered with an error", test_nonsense, NULL);
 	test_add("requests in pieces and together", test_in_pieces_and_together, NULL);
 	test_add("a request without an end", test_too_long, NULL);
