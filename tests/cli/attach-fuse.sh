@@ -133,7 +133,8 @@ must "unmount" unmount "$WORK/mnt"
 # ---- parts that others took away
 
 must "somebody detaches the loop device" losetup -d "$(readlink "$link")"
-wait_for 5 test "$(loops)" = 0
+no_loops() { [ "$(loops)" = 0 ]; }
+wait_for 5 no_loops
 is "status: broken" "$(state state)" broken
 like "and what is wrong" "$(state problem)" 'loop device is gone'
 is "attach comes back" "$(attach db)" "$link"
@@ -202,12 +203,13 @@ refuses "once" 'holds none' "$STORAGEOS" delete "$LOOP"
 
 mkdir "$WORK/elsewhere"
 must "somebody serves it himself" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" other "$WORK/elsewhere"
+server=$(<"$WORK/pid")
 cleanup unmount_for_certain "$WORK/elsewhere"
 like "status tells who" "$("$STORAGEOS" status other)" 'served elsewhere: process [0-9]+ \(storageos-fuse\)'
 refuses "attach says who has it" 'process [0-9]+ \(storageos-fuse\) has it open' \
 	"$STORAGEOS" attach other
 refuses "detach leaves it alone" 'has it open' "$STORAGEOS" detach other
-must "he ends it" stop "$(<"$WORK/pid")"
+must "he ends it" stop "$server"
 check "then it can be attached" attach other
 check "and detached" "$STORAGEOS" detach other
 finish

@@ -16,9 +16,10 @@ combinations=("<&-" ">&-" "2>&-" "<&- >&-" "<&- 2>&-" ">&- 2>&-" "<&- >&- 2>&-")
 
 # with CLOSED COMMAND...: its status counts for nothing, since it may not be able to say what it has to.
 with() {
-	local closed=$1
+	local closed=$1 seconds
 	shift
-	(eval "exec $closed"; exec timeout -k 5 60 "$@") 3>&- 4>&- </dev/null >"$WORK/out" 2>"$WORK/err"
+	seconds=$(limit 60)
+	(eval "exec $closed"; exec timeout -k 5 "$seconds" "$@") 3>&- 4>&- </dev/null >"$WORK/out" 2>"$WORK/err"
 	return 0
 }
 
@@ -136,7 +137,7 @@ exec 9<&-
 check "the lock is free, too" wait_for 5 free
 must "end" end
 # shellcheck disable=SC2086
-start_with_pipe() { timeout 30 cat < <("$STORAGEOS_FUSE" --pid-file "$WORK/pid" db "$WORK/mnt" 7>&1); }
+start_with_pipe() { within 30 cat < <("$STORAGEOS_FUSE" --pid-file "$WORK/pid" db "$WORK/mnt" 7>&1); }
 check "who waits for the end of a pipe that it was given waits no longer than it starts" start_with_pipe
 server=$(<"$WORK/pid")
 must "end" end

@@ -22,12 +22,8 @@ find_block() { # CHARACTER: where it lies in the file
 f = open(sys.argv[1], "rb")
 print(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ).find(sys.argv[2].encode() * 4096))' "$vol" "$1"
 }
-serve() { "$STORAGEOS_FUSE" --pid-file "$WORK/pid" db "$WORK/mnt"; }
-end() {
-	local pid
-	pid=$(<"$WORK/pid")
-	unmount "$WORK/mnt" && wait_for 10 gone "$pid"
-}
+serve() { "$STORAGEOS_FUSE" --pid-file "$WORK/pid" db "$WORK/mnt" && server=$(<"$WORK/pid"); }
+end() { unmount "$WORK/mnt" && wait_for 10 gone "$server"; }
 
 must "create" "$STORAGEOS" create db --size 512M
 mkdir "$WORK/mnt"
@@ -95,8 +91,8 @@ for i in 1 2 3 4; do
 	put $i $i
 	sync "$WORK/mnt/db"
 done
-kill -9 "$(<"$WORK/pid")"
-must "the server is killed" wait_for 10 gone "$(<"$WORK/pid")"
+kill -9 "$server"
+must "the server is killed" wait_for 10 gone "$server"
 unmount_for_certain "$WORK/mnt"
 cp --sparse=always "$vol" "$WORK/killed"
 is "not closed, and not damaged: status" "$(status repair --yes)" 0

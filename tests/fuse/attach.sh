@@ -62,6 +62,7 @@ check "fio verifies at queue depth 32" fio_verify
 check "blkdiscard" blkdiscard --length $((128 << 20)) "$DEVICE"
 "$STAMPS" load "$DEVICE" "$WORK/record" 1 30 128 >"$WORK/load" &
 writer=$!
+wait_for 20 grep -q loading "$WORK/load"
 sleep 2
 kill_server
 wait $writer

@@ -45,7 +45,7 @@ use_on() { # TYPE
 	check "$1: writes are refused" test $REFUSED -ge 6
 	is "$1: all of them for want of space" \
 		"$(grep -v -e records -e copied "$WORK/dd" | grep -vc 'No space left on device')" 0
-	check "$1: each at once" test $SLOWEST -lt 3000
+	check "$1: each at once" test $SLOWEST -lt "$(limit 3)000"
 	check "$1: what was written can be read" model_same "$FILE"
 	check "$1: a flush succeeds" sync "$FILE"
 	check "$1: so does punching a hole" \

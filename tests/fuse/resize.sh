@@ -132,7 +132,7 @@ check "the size that it has" resize raw 100M
 # The kernel drops what it asked of a file's attributes while a write ended: it must be told.
 writes_on() {
 	exec fio --name=writes --filename="$LINK" --direct=1 --ioengine=libaio --iodepth=16 --rw=randwrite \
-		--bs=4k --offset=64M --size=32M --time_based --runtime=60 --output="$WORK/fio.log"
+		--bs=4k --offset=64M --size=32M --time_based --runtime=600 --output="$WORK/fio.log"
 }
 end_can_be_read() { # MIB
 	dd if="$LINK" of=/dev/null bs=4k skip=$(($1 * 256 - 1)) count=1 iflag=direct status=none
@@ -140,7 +140,10 @@ end_can_be_read() { # MIB
 writes_on >"$WORK/fio.out" 2>&1 &
 fio=$!
 cleanup stop $fio
-sleep 0.5
+writes() { "$STORAGEOS" stats raw --json | jq '.[0].operations.write.count'; }
+before=$(writes)
+written_to() { [ "$(writes)" -gt "$before" ]; }
+must "there are writes" wait_for 20 written_to
 for size in {101..116}; do
 	resize raw "${size}M" >/dev/null && end_can_be_read "$size" || break
 done

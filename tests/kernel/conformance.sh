@@ -62,7 +62,7 @@ done
 # what the one before has left (libiscsi 1.19 calls itself for ever in Sanitize.BlockEraseReserved
 # otherwise).  So do the tests of Sanitize.
 run() { # NAME LUN [URL]: prints what it prints
-	stdbuf -oL timeout 400 iscsi-test-cu --dataloss --allow-sanitize -V --test="ALL.$1" \
+	stdbuf -oL timeout "$(limit 400)" iscsi-test-cu --dataloss --allow-sanitize -V --test="ALL.$1" \
 		"$url/$2" "${@:3}" 2>&1
 }
 

@@ -115,15 +115,14 @@ waiting() {
 	[ "$(open_requests "$ice")" -ge 15 ] && [ "$(open_requests "$mud")" -ge 10 ]
 }
 must "commands wait for them" wait_for 20 waiting
-issued=$SECONDS
 
 at_once() { # SG: what needs no disk
-	timeout 20 sg_inq "$1" && timeout 20 sg_turs "$1" && timeout 20 sg_readcap -l "$1" &&
-		timeout 20 sg_modes -p 8 "$1" && timeout 20 sg_requests "$1"
+	within 20 sg_inq "$1" && within 20 sg_turs "$1" && within 20 sg_readcap -l "$1" &&
+		within 20 sg_modes -p 8 "$1" && within 20 sg_requests "$1"
 }
 check "INQUIRY, TEST UNIT READY and the like are answered at once on ice" at_once "$ice_sg"
 check "and in mud" at_once "$mud_sg"
-is "stats tell of all of them" "$(timeout 20 "$STORAGEOS" stats --json | jq -r '[.[].volume] | join(" ")')" \
+is "stats tell of all of them" "$(within 20 "$STORAGEOS" stats --json | jq -r '[.[].volume] | join(" ")')" \
 	"default/warm ice/ice mud/mud"
 fio --name=warm --filename="$warm" --direct=1 --ioengine=libaio --iodepth=4 --rw=randwrite \
 	--bsrange=4k-64k --size=32M --io_size=1G --time_based --runtime=5 --verify=crc32c \
@@ -131,7 +130,7 @@ fio --name=warm --filename="$warm" --direct=1 --ioengine=libaio --iodepth=4 --rw
 	--output="$WORK/warm.json" >/dev/null &
 warm_load=$!
 other_made() {
-	timeout 20 targetcli <<-END
+	within 20 targetcli <<-END
 	/backstores/user:storageos create name=other size=64M cfgstring=other;create
 	/backstores/user:storageos delete other
 	END
@@ -141,12 +140,12 @@ wait $warm_load
 is "another volume goes on: fio verifies it" "$?" 0
 slowest=$(jq '[.jobs[0].write.clat_ns.max, .jobs[0].read.clat_ns.max] | max / 1e6 | floor' "$WORK/warm.json")
 note "its slowest request: $slowest ms"
-check "none of its requests waits long" test "$slowest" -lt 5000
+check "none of its requests waits long" test "$slowest" -lt "$(limit 5)000"
 
 answered() {
 	[ "$(requests "$ice" "done")" -ge $((before + 15)) ]
 }
-check "commands on ice are answered" wait_for $((26 - SECONDS + issued)) answered
+check "commands on ice are answered" wait_for 26 answered
 check "the runner lives" runner_alive
 
 # ---- the runner is stopped and started while nothing answers
@@ -164,7 +163,7 @@ note "after $((SECONDS - stopping)) s; the disks have not answered for $((SECOND
 check "it starts" runner_start
 check "ice is not ready" wait_for 10 runner_logged 'ice/ice: not ready'
 check "nor is mud" wait_for 10 runner_logged 'mud/mud: not ready'
-check "the other volume is there" timeout 20 dd if="$warm" of=/dev/null bs=1M count=4 iflag=direct status=none
+check "the other volume is there" within 20 dd if="$warm" of=/dev/null bs=1M count=4 iflag=direct status=none
 
 for command in "${commands[@]}"; do
 	wait "$command"

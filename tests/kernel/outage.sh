@@ -97,7 +97,7 @@ check "ext4 is sound" e2fsck -fn "$DISK"
 
 fails_at_once() {
 	local start=$SECONDS
-	! dd if="$DISK" of=/dev/null bs=4k count=1 iflag=direct && [ $((SECONDS - start)) -lt 10 ]
+	! dd if="$DISK" of=/dev/null bs=4k count=1 iflag=direct && [ $((SECONDS - start)) -lt "$(limit 10)" ]
 }
 
 must "another volume" "$STORAGEOS" create other --size 2G

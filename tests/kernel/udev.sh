@@ -65,11 +65,11 @@ is "is none of ours" "$(property "$LOOP" STORAGEOS_VOLUME)" ""
 
 device=$(readlink -f $link)
 must "kill -9 storageos-fuse" kill -9 "$(storageos status db --json | jq -r '.[0].pid')"
-is "what a loop device was is told at once" "$(timeout 2 storageos udev "$device" | head -n 1)" \
+is "what a loop device was is told at once" "$(within 2 storageos udev "$device" | head -n 1)" \
 	STORAGEOS_VOLUME=default/db
 check "detach" storageos detach db
 must "kill -9 tcmu-runner" runner_kill
-is "so is a disk of a dead runner" "$(timeout 2 storageos udev "$(device_of db)" | tail -n 1)" \
+is "so is a disk of a dead runner" "$(within 2 storageos udev "$(device_of db)" | tail -n 1)" \
 	STORAGEOS_LINK=storageos/fast/db
 must "the runner comes back" runner_start
 is "nothing is said of a device that there is not" "$(storageos udev sdzz)$(storageos udev loop99)" ""

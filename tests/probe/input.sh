@@ -14,7 +14,7 @@ good() { # NAME: a whole Debian 12 in $R
 fails() { # NAME REGEX OPTION...
 	local name=$1 regex=$2 said status
 	shift 2
-	said=$(timeout 10 "$STORAGEOS" probe "$@" 2>&1 </dev/null)
+	said=$(within 10 "$STORAGEOS" probe "$@" 2>&1 </dev/null)
 	status=$?
 	is "$name: status" $status 1
 	like "$name: says why" "$said" "^storageos: probe: $regex"
