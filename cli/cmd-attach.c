@@ -12,6 +12,7 @@
 
 #include "cli/attachment.h"
 #include "cli/cli.h"
+#include "cli/trouble.h"
 #include "cli/device-use.h"
 #include "cli/facts.h"
 #include "cli/frontend-fuse.h"
@@ -215,8 +216,11 @@ static gboolean repair_link(const Places *places, const Facts *facts, const Atta
 static gboolean attach_locked(const Places *places, Frontend wanted, GError **error)
 {
 	g_autoptr(Attachment) attachment = attachment_inspect(places);
+	g_autofree char *trouble = trouble_find(attachment, places->text);
 	const Facts *facts = &attachment->facts;
 
+	if (trouble)
+		cli_say("attach %s: %s", places->text, trouble);
 	if (attachment->replaced)
 		return error_set(error, STORAGEOS_ERROR_BUSY, "%s", attachment->problem);
 	if (attachment->facts_error) {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -33,6 +34,11 @@ static Backing *open_backing(const Checking *checking, BackingFileFlags flags, G
 {
 	g_autofree char *path = pool_volume_path(checking->config, checking->name, error);
 
+	if (path && access(path, F_OK) && errno == ENOENT) {
+		error_set(error, STORAGEOS_ERROR_NOT_FOUND, "there is none (no %s); see: storageos list",
+			  path);
+		return NULL;
+	}
 	return path ? backing_file_open(path, flags, error) : NULL;
 }
 

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/facts.h"
 #include "cli/sample.h"
+#include "cli/trouble.h"
 #include "common/error.h"
 #include "common/units.h"
 
@@ -44,27 +45,45 @@ static gboolean is_size(const char *key)
 	return FALSE;
 }
 
-static void print_time(const char *label, gint64 seconds)
+static gboolean in_bytes;
+
+static void print_size(const char *label, guint64 bytes)
 {
+	g_autofree char *size = size_format_exactly(bytes);
+
+	if (in_bytes)
+		printf("%-20s %" G_GUINT64_FORMAT "\n", label, bytes);
+	else
+		printf("%-20s %s  (%" G_GUINT64_FORMAT " bytes)\n", label, size, bytes);
+}
+
+/* What the scrub_ members are, in one line. */
+static void print_scrub(Json *object)
+{
+	gint64 seconds = json_get_number(object, "scrub_time");
 	g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(seconds);
 	g_autofree char *text = time && seconds ? g_date_time_format(time, "%F %T %z") : NULL;
 
-	printf("%-20s %s\n", label, text ? text : "never");
-}
-
-static void print_member(const char *key, Json *value)
-{
-	g_autofree char *label = g_strdelimit(g_strdup(key), "_", ' ');
-	g_autofree char *size = size_format((guint64)json_object_get_int64(value));
-
-	if (!strcmp(key, "scrub_time")) {
-		print_time(label, json_object_get_int64(value));
+	if (!text) {
+		printf("%-20s never\n", "last scrub");
 		return;
 	}
-	printf("%-20s %s", label, json_object_get_string(value));
-	if (is_size(key))
-		printf("  (%s)", size);
-	putchar('\n');
+	printf("%-20s %s, %" G_GINT64_FORMAT " blocks, %" G_GINT64_FORMAT
+	       " errors, %" G_GINT64_FORMAT " copies repaired\n",
+	       "last scrub", text, json_get_number(object, "scrub_blocks"),
+	       json_get_number(object, "scrub_errors"), json_get_number(object, "scrub_repaired"));
+}
+
+static void print_member(const char *key, Json *value, Json *object)
+{
+	g_autofree char *label = g_strdelimit(g_strdup(key), "_", ' ');
+
+	if (!strcmp(key, "scrub_time"))
+		print_scrub(object);
+	else if (is_size(key))
+		print_size(label, (guint64)json_object_get_int64(value));
+	else if (!g_str_has_prefix(key, "scrub_"))
+		printf("%-20s %s\n", label, json_object_get_string(value));
 }
 
 static void print_text(Json *object)
@@ -73,7 +92,8 @@ static void print_text(Json *object)
 	struct json_object_iterator end = json_object_iter_end(object);
 
 	for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at))
-		print_member(json_object_iter_peek_name(&at), json_object_iter_peek_value(&at));
+		print_member(json_object_iter_peek_name(&at), json_object_iter_peek_value(&at),
+			     object);
 }
 
 /* What its server tells; not where it serves something else. */
@@ -92,6 +112,7 @@ static gboolean collect(const Config *config, const VolumeName *name, Json *obje
 	g_autoptr(Places) places = places_new(config, name);
 	g_autoptr(Attachment) attachment = attachment_inspect(places);
 	g_autoptr(GError) local = NULL;
+	g_autofree char *trouble = NULL;
 	VolumeInfo info;
 	Volume *volume;
 
@@ -102,6 +123,8 @@ static gboolean collect(const Config *config, const VolumeName *name, Json *obje
 	json_add_text(object, "volume", places->text);
 	add_facts(object, &attachment->facts);
 	attachment_to_json(attachment, object);
+	trouble = trouble_find(attachment, places->text);
+	json_add_text(object, "trouble", trouble);
 	if (attachment->facts.holder) {
 		add_server(object, attachment);
 		return TRUE;
@@ -119,13 +142,17 @@ static gboolean collect(const Config *config, const VolumeName *name, Json *obje
 
 static int run(int argc, char **argv)
 {
+	const GOptionEntry options[] = {
+		{"bytes", 0, 0, G_OPTION_ARG_NONE, &in_bytes, "Sizes in bytes alone", NULL},
+		{0},
+	};
 	g_autoptr(Json) object = json_object_new_object();
 	g_autoptr(VolumeName) name = NULL;
 	g_autoptr(GError) error = NULL;
 	g_auto(Cli) cli = {0};
 	int status;
 
-	if (!cli_start(&cli, &verb_info, NULL, 1, 1, argc, argv, &status))
+	if (!cli_start(&cli, &verb_info, options, 1, 1, argc, argv, &status))
 		return status;
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
@@ -141,4 +168,4 @@ static int run(int argc, char **argv)
 	return CLI_DONE;
 }
 
-const Verb verb_info = {"info", "NAME", "everything about a volume", run};
+const Verb verb_info = {"info", "NAME [--bytes]", "everything about a volume", run};

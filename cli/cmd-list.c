@@ -1,99 +1,206 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
 
 #include "cli/attachment.h"
 #include "cli/cli.h"
-#include "cli/facts.h"
+#include "cli/table.h"
+#include "cli/trouble.h"
 #include "common/error.h"
+#include "common/text.h"
 #include "common/units.h"
 
-/* One volume's line, or its object in `list`.  One that cannot be read is listed with the reason,
- * and FALSE. */
-static gboolean show(const Config *config, const VolumeName *name, Json *list)
+#define SUFFIX ".vol"
+
+static const char *const headings[] = {"VOLUME", "SIZE", "USED", "USED%", "STATE", NULL};
+static const gboolean right[] = {FALSE, TRUE, TRUE, TRUE, FALSE};
+
+typedef struct {
+	const Config *config;
+	Json *objects; /* what is wanted as JSON, or NULL */
+	Table *table;
+	GPtrArray *pools; /* lines for below the table */
+	int status;
+} Listing;
+
+typedef struct {
+	guint64 volumes, size, allocated;
+} Sum;
+
+static void add_row(const Listing *listing, const Attachment *attachment, const char *text,
+		    const char *trouble)
 {
-	g_autofree char *text = volume_name_format(name);
-	g_autoptr(Places) places = places_new(config, name);
-	g_autoptr(Attachment) attachment = attachment_inspect(places);
 	const Facts *facts = &attachment->facts;
-	const GError *error = attachment->facts_error;
-	gboolean readable = !error;
-	g_autofree char *size = size_format(facts->size);
-	g_autofree char *allocated = size_format(facts->allocated);
+	const char *state = attachment_health_name(attachment->health);
+
+	if (attachment->facts_error)
+		table_add(listing->table, g_strdup(text), g_strdup("?"), g_strdup("?"),
+			  g_strdup("?"), text_printable(attachment->facts_error->message));
+	else
+		table_add(listing->table, g_strdup(text), size_format(facts->size),
+			  size_format(facts->allocated),
+			  g_strdup_printf("%.0f %%",
+					  100. * (double)facts->allocated / (double)facts->size),
+			  g_strdup_printf("%s%s%s", state, trouble ? "; " : "",
+					  trouble ? trouble : ""));
+}
+
+static void add_object(const Listing *listing, const Attachment *attachment, const char *text,
+		       const char *trouble)
+{
 	Json *object = json_object_new_object();
 
 	json_add_text(object, "volume", text);
-	if (readable) {
-		json_add_number(object, "size", facts->size);
-		json_add_number(object, "allocated", facts->allocated);
+	if (attachment->facts_error) {
+		json_add_text(object, "error", attachment->facts_error->message);
 	} else {
-		json_add_text(object, "error", error->message);
+		json_add_number(object, "size", attachment->facts.size);
+		json_add_number(object, "allocated", attachment->facts.allocated);
 	}
 	attachment_to_json(attachment, object);
-	if (list) {
-		json_object_array_add(list, object);
-		return readable;
-	}
-	json_object_put(object);
-	if (readable)
-		printf("%-30s %10s %10s  %s\n", text, size, allocated,
-		       attachment_health_name(attachment->health));
-	else
-		printf("%-30s %10s %10s  %s\n", text, "?", "?", error->message);
-	return readable;
+	json_add_text(object, "trouble", trouble);
+	json_object_array_add(listing->objects, object);
 }
 
-static int show_pool(const Config *config, const ConfigPool *pool, Json *list)
+/* One that cannot be read is listed with the reason, and is a failure. */
+static void list_volume(Listing *listing, const VolumeName *name, Sum *sum)
+{
+	g_autofree char *text = volume_name_format(name);
+	g_autoptr(Places) places = places_new(listing->config, name);
+	g_autoptr(Attachment) attachment = attachment_inspect(places);
+	g_autofree char *trouble = trouble_find(attachment, text);
+
+	sum->volumes++;
+	sum->size += attachment->facts.size;
+	sum->allocated += attachment->facts.allocated;
+	if (attachment->facts_error)
+		listing->status = CLI_FAILED;
+	if (listing->objects)
+		add_object(listing, attachment, text, trouble);
+	else
+		add_row(listing, attachment, text, trouble);
+}
+
+/* What the pool's file system has, beside what is promised. */
+static char *pool_line(const ConfigPool *pool, const Sum *sum)
+{
+	g_autofree char *size = size_format(sum->size), *used = size_format(sum->allocated);
+	g_autofree char *whole = NULL, *room = NULL;
+	struct statvfs fs;
+
+	if (statvfs(pool->path, &fs) || !fs.f_blocks)
+		return NULL;
+	whole = size_format((guint64)fs.f_blocks * fs.f_frsize);
+	room = size_format((guint64)fs.f_bavail * fs.f_frsize);
+	return g_strdup_printf("pool %s: %" G_GUINT64_FORMAT " volume%s of %s use %s; %s of %s are "
+			       "free (%.0f %%)",
+			       pool->name, sum->volumes, sum->volumes == 1 ? "" : "s", size, used,
+			       room, whole, 100. * (double)fs.f_bavail / (double)fs.f_blocks);
+}
+
+static gboolean is_volume(const char *file, const GPtrArray *names)
+{
+	g_autofree char *name = g_strndup(file, strlen(file) - strlen(SUFFIX));
+
+	return g_ptr_array_find_with_equal_func((GPtrArray *)names, name, g_str_equal, NULL);
+}
+
+/* Files in the pool that look like volumes and are none: "DB.vol", "db copy.vol", links. */
+static void say_strangers(const ConfigPool *pool, const GPtrArray *names)
+{
+	g_autoptr(GDir) dir = g_dir_open(pool->path, 0, NULL);
+	g_autofree char *example = NULL;
+	const char *file;
+	guint found = 0;
+
+	while (dir && (file = g_dir_read_name(dir)))
+		if (*file != '.' && g_str_has_suffix(file, SUFFIX) && !is_volume(file, names) &&
+		    !found++)
+			example = g_strdup(file);
+	if (found)
+		cli_say("list: %u file%s in %s %s: '%s'%s (a volume is a regular file "
+			"NAME.vol, its name lower-case letters, digits, '.', '_' and '-')",
+			found, found == 1 ? "" : "s", pool->path,
+			found == 1 ? "is no volume" : "are no volumes", example,
+			found == 1 ? "" : " and others");
+}
+
+static void list_pool(Listing *listing, const ConfigPool *pool)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GPtrArray) names = pool_list(pool, &error);
-	int status = names ? CLI_DONE : cli_failed(error);
+	Sum sum = {0};
+	char *line;
 
-	for (guint i = 0; names && i < names->len; i++) {
+	if (!names) {
+		listing->status = cli_failed(error);
+		return;
+	}
+	for (guint i = 0; i < names->len; i++) {
 		const VolumeName name = {pool->name, g_ptr_array_index(names, i)};
 
-		if (!show(config, &name, list))
-			status = CLI_FAILED;
+		list_volume(listing, &name, &sum);
 	}
-	return status;
+	say_strangers(pool, names);
+	line = pool_line(pool, &sum);
+	if (line)
+		g_ptr_array_add(listing->pools, line);
 }
 
-/* A pool whose file system is not mounted keeps nobody from seeing the others. */
-static int show_all(const Config *config, Json *list)
+static void print(const Listing *listing)
 {
-	int status = CLI_DONE;
+	if (listing->objects) {
+		cli_print_json(listing->objects);
+		return;
+	}
+	table_print(listing->table);
+	for (guint i = 0; i < listing->pools->len; i++)
+		puts(g_ptr_array_index(listing->pools, i));
+}
 
-	for (guint i = 0; i < config->pools->len; i++)
-		if (show_pool(config, g_ptr_array_index(config->pools, i), list))
-			status = CLI_FAILED;
-	return status;
+static const ConfigPool *find_pool(const Config *config, const char *text, GError **error)
+{
+	const ConfigPool *pool = config_find_pool(config, text);
+	g_autoptr(VolumeName) name = pool ? NULL : volume_name_parse(text, NULL);
+
+	if (name && strchr(text, '/'))
+		error_set(error, STORAGEOS_ERROR_INVALID,
+			  "list: it takes a pool; for one volume: storageos info %s", text);
+	else if (!pool)
+		error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+			  "list: no pool '%s' in %s (storageos pool list tells which there are)",
+			  text, config->file);
+	return pool && pool_check(pool, error) ? pool : NULL;
 }
 
 static int run(int argc, char **argv)
 {
+	g_autoptr(GPtrArray) pools = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(Table) table = table_new(headings, right);
 	g_autoptr(GError) error = NULL;
-	g_autoptr(Json) list = NULL;
+	g_autoptr(Json) objects = NULL;
 	const ConfigPool *pool = NULL;
 	g_auto(Cli) cli = {0};
+	Listing listing;
 	int status;
 
 	if (!cli_start(&cli, &verb_list, NULL, 0, 1, argc, argv, &status))
 		return status;
 	if (cli.n_arguments) {
-		pool = config_find_pool(cli.config, cli.arguments[0]);
+		pool = find_pool(cli.config, cli.arguments[0], &error);
 		if (!pool)
-			error_set(&error, STORAGEOS_ERROR_NOT_FOUND, "list: no pool '%s' in %s",
-				  cli.arguments[0], cli.config->file);
-		if (!pool || !pool_check(pool, &error))
 			return cli_failed(error);
 	}
-	if (cli.json)
-		list = json_object_new_array();
-	else
-		printf("%-30s %10s %10s  %s\n", "VOLUME", "SIZE", "ALLOCATED", "STATE");
-	status = pool ? show_pool(cli.config, pool, list) : show_all(cli.config, list);
-	if (list)
-		cli_print_json(list);
-	return status;
+	objects = cli.json ? json_object_new_array() : NULL;
+	listing = (Listing){cli.config, objects, table, pools, CLI_DONE};
+	/* A pool whose file system is not mounted keeps nobody from seeing the others. */
+	for (guint i = 0; !pool && i < cli.config->pools->len; i++)
+		list_pool(&listing, g_ptr_array_index(cli.config->pools, i));
+	if (pool)
+		list_pool(&listing, pool);
+	print(&listing);
+	return listing.status;
 }
 
 const Verb verb_list = {"list", "[POOL]", "the volumes of a pool, or of all", run};

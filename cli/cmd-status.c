@@ -5,9 +5,11 @@
 #include "cli/cli.h"
 #include "cli/facts.h"
 #include "cli/sample.h"
+#include "cli/trouble.h"
 
 /* `sample` of what serves it, or NULL. */
-static void print_line(const Places *places, const Attachment *attachment, const Sample *sample)
+static void print_line(const Places *places, const Attachment *attachment, const Sample *sample,
+		       const char *trouble)
 {
 	const char *failure = sample ? sample_failure(sample) : NULL;
 	gboolean ours =
@@ -23,6 +25,8 @@ static void print_line(const Places *places, const Attachment *attachment, const
 		printf(": %s", attachment->problem);
 	if (failure)
 		printf(": FAILED, can only be read: %s", failure);
+	if (trouble)
+		printf("; %s", trouble);
 	if (ours && attachment->reason)
 		printf("; chosen because: %s", attachment->reason);
 	putchar('\n');
@@ -35,6 +39,7 @@ static gboolean show(const Config *config, const VolumeName *name, gboolean name
 {
 	g_autoptr(Places) places = places_new(config, name);
 	g_autoptr(Attachment) attachment = attachment_inspect(places);
+	g_autofree char *trouble = trouble_find(attachment, places->text);
 	const Sample *sample = attachment->sample;
 	Json *object;
 
@@ -46,7 +51,7 @@ static gboolean show(const Config *config, const VolumeName *name, gboolean name
 			return FALSE;
 	}
 	if (!list) {
-		print_line(places, attachment, sample);
+		print_line(places, attachment, sample, trouble);
 		return TRUE;
 	}
 	object = json_object_new_object();
@@ -54,6 +59,7 @@ static gboolean show(const Config *config, const VolumeName *name, gboolean name
 	attachment_to_json(attachment, object);
 	if (sample)
 		sample_add_state(sample, object);
+	json_add_text(object, "trouble", trouble);
 	json_object_array_add(list, object);
 	return TRUE;
 }

@@ -16,6 +16,8 @@ typedef struct {
 	guint64 size;
 	guint32 logical_block_size;
 	guint64 allocated; /* bytes that it takes of the file system below */
+	guint64 missing_from; /* where its file ends too early; 0: it does not */
+	guint64 scrub_errors; /* of the last scrub that went to its end */
 	char *holder;	   /* "process 12 (tcmu-runner)" that has it open, or NULL */
 } Facts;
 

@@ -277,7 +277,8 @@ static char *existing_path(const Config *config, const VolumeName *name, GError 
 		return NULL;
 	if (name->pool ? lstat(path, &st) : stat(path, &st)) {
 		if (errno == ENOENT)
-			error_set(error, STORAGEOS_ERROR_NOT_FOUND, "there is none (no %s)", path);
+			error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+				  "there is none (no %s); see: storageos list", path);
 		else
 			error_set_errno(error, errno, "look at %s", path);
 		return NULL;

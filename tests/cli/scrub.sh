@@ -103,7 +103,7 @@ must "promptly" wait_for 10 gone "$server"
 in_time "in time" $start 4
 is "the last result that was whole is kept" \
 	"$("$STORAGEOS" info db --json | jq -c '[.scrub_time > 0, .scrub_errors]')" "[true,0]"
-like "as text" "$("$STORAGEOS" info db)" '^scrub time +20[0-9][0-9]-'
+like "as text" "$("$STORAGEOS" info db)" '^last scrub +20[0-9][0-9]-.*, [0-9]+ blocks, 0 errors, 0 copies repaired$'
 must "it is whole" "$STORAGEOS" check db
 must "serve once more" serve
 is "kept over a restart" "$("$STORAGEOS" info db --json | of scrub_errors)" 0

@@ -63,7 +63,7 @@ exits "create in a pool that is not known" 1 "no pool 'nope'" "$STORAGEOS" creat
 check "create with 4096-byte blocks" "$STORAGEOS" create big --size 64T --block-size 4096
 is "list: both" "$("$STORAGEOS" list --json | jq -r '.[].volume' | xargs)" \
 	"default/big default/db"
-like "list: for people" "$("$STORAGEOS" list)" '^default/db +10 GiB +[0-9.]+ MiB +detached$'
+like "list: for people" "$("$STORAGEOS" list)" '^default/db +10 GiB +[0-9.]+ MiB +0 % +detached$'
 like "list POOL" "$("$STORAGEOS" list default)" '^default/big +64 TiB'
 exits "list of an unknown pool" 1 "no pool 'nope'" "$STORAGEOS" list nope
 is "info: size and block size" \

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/trouble.h"
+
+static const char *plural(gint64 number)
+{
+	return number == 1 ? "" : "s";
+}
+
+char *trouble_find(const Attachment *attachment, const char *volume)
+{
+	const Facts *facts = &attachment->facts;
+	gint64 mismatches = attachment->sample
+				    ? json_get_number(attachment->sample->data, "checksum_errors")
+				    : 0;
+
+	if (attachment->facts_error)
+		return NULL;
+	if (facts->missing_from)
+		return g_strdup_printf("its file ends at byte %" G_GUINT64_FORMAT
+				       "; what is behind it is lost (see: storageos check %s)",
+				       facts->missing_from, volume);
+	if (mismatches)
+		return g_strdup_printf("%" G_GINT64_FORMAT
+				       " checksum error%s since it is served (see: "
+				       "storageos scrub %s --status)",
+				       mismatches, plural(mismatches), volume);
+	if (facts->scrub_errors)
+		return g_strdup_printf("the last scrub found %" G_GUINT64_FORMAT
+				       " error%s (see: storageos scrub %s)",
+				       facts->scrub_errors, plural((gint64)facts->scrub_errors),
+				       volume);
+	return NULL;
+}

@@ -1,0 +1,95 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What list, info and status show of volumes: readable at any length of name, with what is wrong.
+. "$(dirname "$0")/../lib.sh"
+need jq jq
+need python3 python3
+need_root
+need_built "$STORAGEOS" "$STORAGEOS_FUSE"
+own_config
+
+must "create" "$STORAGEOS" create db --size 64M
+long=$(printf 'long-%.0s' {1..12})end
+must "create one of a long name" "$STORAGEOS" create "$long" --size 1G
+
+# ---- list
+
+listed=$("$STORAGEOS" list)
+is "columns stand below their headings" \
+	"$(awk '!/^pool/ { print match($0, / (STATE|detached)$/) }' <<<"$listed" | sort -u | wc -l)" 1
+like "a volume" "$listed" '^default/db +64 MiB +[0-9.]+ MiB +[0-9]+ %  detached$'
+like "what the pool has" "$listed" \
+	'^pool default: 2 volumes of 1.1 GiB use [0-9.]+ MiB; [0-9.]+ [GTM]iB of [0-9.]+ [GTM]iB are free \([0-9]+ %\)$'
+is "one is one" "$("$STORAGEOS" delete -q "$long"; "$STORAGEOS" list | grep -o 'default: 1 volume of')" "default: 1 volume of"
+is "nothing else is said" "$("$STORAGEOS" list 2>&1 >/dev/null)" ""
+touch "$POOL/DB.vol" "$POOL/db copy.vol" "$POOL/notes.txt"
+ln -s db.vol "$POOL/link.vol"
+like "what is no volume is said, in a line" "$("$STORAGEOS" list 2>&1 >/dev/null)" \
+	"^storageos: list: 3 files in $POOL are no volumes: '(DB|db copy|link).vol' and others \(a volume is a regular file NAME.vol, "
+is "and no failure" "$("$STORAGEOS" list >/dev/null 2>&1; echo $?)" 0
+rm "$POOL/DB.vol" "$POOL/link.vol"
+like "one is named" "$("$STORAGEOS" list 2>&1 >/dev/null)" "1 file in $POOL is no volume: 'db copy.vol' \("
+rm "$POOL/db copy.vol"
+refuses "a volume in a pool's place" "^storageos: list: it takes a pool; for one volume: storageos info default/db$" \
+	"$STORAGEOS" list default/db
+for verb in check info delete attach detach scrub status; do
+	refuses "$verb of none" "default/none.*there is none \(no $POOL/none.vol\); see: storageos list$" \
+		"$STORAGEOS" $verb none
+done
+refuses "resize of none" "there is none \(no $POOL/none.vol\); see: storageos list$" "$STORAGEOS" resize none 1G
+
+# ---- info
+
+like "sizes for people first" "$("$STORAGEOS" info db)" '^size +64 MiB  \(67108864 bytes\)$'
+like "or bytes alone" "$("$STORAGEOS" info db --bytes)" '^size +67108864$'
+like "never scrubbed" "$("$STORAGEOS" info db)" '^last scrub +never$'
+is "in one line" "$("$STORAGEOS" info db | grep -c scrub)" 1
+must "scrub" "$STORAGEOS" scrub db
+like "scrubbed" "$("$STORAGEOS" info db)" '^last scrub +20.*, 0 blocks, 0 errors, 0 copies repaired$'
+is "nothing is wrong" "$("$STORAGEOS" info db --json | jq .trouble)" null
+
+# ---- what is wrong
+
+mkdir "$WORK/mnt"
+cleanup unmount_for_certain "$WORK/mnt"
+random_file "$WORK/data" $((8 << 20))
+put() { dd if="$WORK/data" of="$WORK/mnt/db" bs=1M count=8 conv=notrunc,fsync status=none; }
+shows() { # NAME REGEX: in list, info, status and their JSON
+	local verb
+	like "list: $1" "$("$STORAGEOS" list | grep '^default/db')" "$2"
+	is "list --json: $1" "$("$STORAGEOS" list --json | jq -r '.[0].trouble' | grep -cE "$2")" 1
+	like "info: $1" "$("$STORAGEOS" info db | grep '^trouble')" "$2"
+	like "status: $1" "$("$STORAGEOS" status db)" "$2"
+	is "status --json: $1" "$("$STORAGEOS" status db --json | jq -r '.[0].trouble' | grep -cE "$2")" 1
+}
+must "serve" "$STORAGEOS_FUSE" db "$WORK/mnt"
+must "write" put
+must "and flush to the end" unmount "$WORK/mnt"
+wait_for 10 "$STORAGEOS" check db
+cp --sparse=always "$POOL/db.vol" "$WORK/whole.vol"
+# A block of the data is not what was written.
+flip_bits "$POOL/db.vol" "$(python3 - "$WORK/data" "$POOL/db.vol" <<-'END'
+	import sys
+	data, volume = (open(name, "rb").read() for name in sys.argv[1:])
+	print(volume.index(data[1000 * 4096:1001 * 4096]))
+END
+)"
+must "serve it" "$STORAGEOS_FUSE" db "$WORK/mnt"
+refuses "reading fails" 'error' dd if="$WORK/mnt/db" of=/dev/null bs=4k iflag=direct
+shows "a checksum error" '[12] checksum errors? since it is served \(see: storageos scrub default/db --status\)'
+must "end" unmount "$WORK/mnt"
+wait_for 10 "$STORAGEOS" info db
+"$STORAGEOS" scrub db >/dev/null
+shows "what a scrub found" 'the last scrub found [12] errors? \(see: storageos scrub default/db\)'
+
+cp --sparse=always "$WORK/whole.vol" "$POOL/db.vol"
+truncate -s 100M "$POOL/db.vol"
+shows "a file that was cut" 'its file ends at byte 104857600; what is behind it is lost \(see: storageos check default/db\)'
+if [ -c /dev/loop-control ]; then
+	cleanup "$STORAGEOS" detach db
+	like "attach says it, too" "$("$STORAGEOS" attach db --frontend fuse 2>&1)" 'attach default/db: its file ends at byte 104857600'
+	"$STORAGEOS" detach db
+else
+	skip "attach says it, too" "no loop devices"
+fi
+finish
