@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # libiscsi's conformance suite against a LUN that the kernel exports over iSCSI: what fails and what
-# is skipped is what the kernel or the suite itself decides.
+# is skipped is what the kernel or the suite itself decides.  STORAGEOS_BLOCK=4096: with logical blocks
+# of that size.
 . "$(dirname "$0")/guest.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
 need tcmu-runner tcmu-runner
 need targetcli targetcli-fb
 need iscsi-test-cu libiscsi-bin
-enter_guest --timeout 580
+enter_guest --timeout 580 --env "STORAGEOS_BLOCK=${STORAGEOS_BLOCK-}"
 
 target=iqn.2026-01.com.example:conformance
 initiator=iqn.2007-10.com.github:sahlberg:libiscsi:iscsi-test
@@ -36,17 +37,38 @@ skips=(
 	Reserve6.Target{Cold,Warm}Reset
 )
 
+passes=200
+control=''
+if [ "${STORAGEOS_BLOCK:-512}" = 4096 ]; then
+	passes=185
+	control=' control=hw_block_size=4096'
+	fails=(
+		"${fails[@]/GetLBAStatus.UnmapSingle/}"
+		# It sends 512 bytes for a block (libiscsi 1.20 does not).
+		ProutReserve.Access{EA,EAAR,EARO,WE,WEAR,WERO} {Read,Write}10.Async
+		iSCSITMF.AbortTaskSimpleAsync
+		# It zeroes 256 blocks and compares 257, of which another test has written the last.
+		MultipathIO.CompareAndWrite
+	)
+	skips+=(
+		# For logical blocks that are smaller than physical ones.
+		{CompareAndWrite,WriteSame1{0,6}}.InvalidDataOutSize WriteSame1{0,6}.UnmapUnaligned
+		WriteAtomic16.VPD
+	)
+fi
+
 plugin_install
 # Where the kernel keeps reservations that are to outlive it.
 mkdir -p /etc/rtslib-fb-target/{pr,alua} /var/target/{pr,alua}
 must "the runner starts" runner_start
 must "iSCSI in the kernel" modprobe iscsi_target_mod
 must "targetcli makes a volume" targetcli \
-	'/backstores/user:storageos create name=disk size=100M cfgstring=disk;create'
-# One that takes 27 s at least to be overwritten: a test looks at it meanwhile, until after 22 s.
+	"/backstores/user:storageos create name=disk size=100M cfgstring=disk;create$control"
+# One that takes 27 s at least to be overwritten: Sanitize.Reset looks at it meanwhile, until after 22 s,
+# and takes it for a failure that it is done.
 sed -i 's/^\[storageos\]/&\nsanitize_rate=1.2MiB/' /etc/storageos/storageos.conf
 must "and one that is sanitized slowly" targetcli \
-	'/backstores/user:storageos create name=slow size=32M cfgstring=slow;create'
+	"/backstores/user:storageos create name=slow size=32M cfgstring=slow;create$control"
 must "a target" targetcli /iscsi create "$target"
 for lun in disk slow; do
 	must "a LUN" targetcli "/iscsi/$target/tpg1/luns" create "/backstores/user:storageos/$lun"
@@ -104,9 +126,9 @@ names() { # RESULT
 
 like "every test of the suite has a result" "$(wc -l <"$WORK/results") $(names 'no result' | wc -l)" \
 	'^230 0$'
-check "200 pass" [ "$(names passed | wc -l)" -ge 200 ]
+check "$passes pass" [ "$(names passed | wc -l)" -ge $passes ]
 is "what fails is what the kernel or the suite decides" "$(names failed)" \
-	"$(printf '%s\n' "${fails[@]}" | sort)"
+	"$(printf '%s\n' "${fails[@]}" | sed '/^$/d' | sort)"
 is "what is skipped, too" "$(names skipped)" "$(printf '%s\n' "${skips[@]}" | sort)"
 note "$(cut -d' ' -f2- "$WORK/results" | sort | uniq -c)"
 for test in $(names failed); do
