@@ -25,6 +25,7 @@ struct Device {
 	ScsiUnit unit;
 	Sanitizer *sanitizer;
 	gint64 sanitize_begun; /* as metrics_begin() gave it */
+	gint used;	       /* atomic */
 	gint space_looking;    /* whether somebody does; atomic */
 	gint64 space_looked; /* when last, microseconds; atomic */
 	guint64 attribute;   /* the size that the kernel has of it, bytes */
@@ -288,6 +289,17 @@ RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *re
 	return status;
 }
 
+void device_note_use(Device *device)
+{
+	if (!g_atomic_int_get(&device->used))
+		g_atomic_int_set(&device->used, TRUE);
+}
+
+gboolean device_is_in_use(Device *device)
+{
+	return g_atomic_int_get(&device->used);
+}
+
 ScsiUnit *device_unit(Device *device)
 {
 	return &device->unit;
@@ -434,6 +446,7 @@ Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError *
 	tasks_init(&device->tasks);
 	device->handle = handle;
 	device->attribute = opening->size;
+	device->used = opening->served_before;
 	device->unit = (ScsiUnit){.blocks = opening->size / opening->block_size,
 				  .block_size = opening->block_size,
 				  .max_transfer = runner_device_max_transfer(handle),

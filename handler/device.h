@@ -47,6 +47,10 @@ void device_close(Device *device);
  * the volume. */
 gboolean device_resize(Device *device, guint64 size, GError **error);
 
+/* Somebody has sent it a command, or has before this process was there. */
+void device_note_use(Device *device);
+gboolean device_is_in_use(Device *device);
+
 /* The unit that it is to initiators. */
 ScsiUnit *device_unit(Device *device);
 

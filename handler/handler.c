@@ -139,18 +139,35 @@ static gboolean names_same_volume(const char *one, const char *other)
 	       !strcmp(a->volume->name, b->volume->name);
 }
 
+/* There is always a cache, and MODE SENSE says so.  The kernel's attribute is 0 from the start,
+ * whatever we tell initiators, and restoreconfig sets what was saved, before anybody uses the
+ * device: refused, each restore would end with an error, and taken at its word, each restored
+ * device would flush after every write.  Who sets it later means it, and is told that it is not so.
+ */
+static int set_write_cache(RunnerDevice *dev, bool on)
+{
+	Device *device = runner_device_private(dev);
+	const char *name = runner_device_cfgstring(dev);
+
+	if (on)
+		return 0;
+	if (!device || !device_is_in_use(device)) {
+		log_info("%s: the write cache is on whatever the attribute says; initiators flush "
+			 "it",
+			 name);
+		return 0;
+	}
+	log_error("%s: the write cache cannot be turned off: initiators flush it, or set FUA",
+		  name);
+	return -EOPNOTSUPP;
+}
+
 /* Called in the main thread while commands run. */
 static int handle_reconfig(RunnerDevice *dev, const RunnerReconfig *change)
 {
 	switch (change->kind) {
 	case RUNNER_RECONFIG_WRITE_CACHE:
-		/* The kernel's attribute is 0 from the start, whatever we tell initiators, and
-		 * restoreconfig sets what was saved: taken at its word, each restored device would
-		 * flush after every write.  So there is always a cache, and initiators flush it. */
-		if (!change->value.write_cache)
-			log_info("%s: the write cache stays on; initiators flush it",
-				 runner_device_cfgstring(dev));
-		return 0;
+		return set_write_cache(dev, change->value.write_cache);
 	case RUNNER_RECONFIG_STRING:
 		return names_same_volume(runner_device_cfgstring(dev), change->value.string)
 			       ? 0
@@ -217,6 +234,7 @@ static RunnerStatus handle_command(RunnerDevice *dev, RunnerCommand *cmd)
 	Request request;
 
 	keep_size(dev, device);
+	device_note_use(device);
 	return parse(device, cmd, &request);
 }
 

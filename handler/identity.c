@@ -84,6 +84,14 @@ static ScsiPorts read_ports(const char *directory, gboolean implicit)
 	return enabled ? SCSI_PORTS_ALUA : SCSI_PORTS_NONE;
 }
 
+/* The kernel's attributes for them; one that is not there is of a kernel that always has them. */
+static gboolean is_off(const char *directory, const char *attribute)
+{
+	g_autofree char *text = read_file(directory, attribute);
+
+	return text && text[0] == '0';
+}
+
 void identity_read(const char *directory, gboolean implicit, ScsiIdentity *ret_identity)
 {
 	memset(ret_identity, 0, sizeof *ret_identity);
@@ -91,4 +99,6 @@ void identity_read(const char *directory, gboolean implicit, ScsiIdentity *ret_i
 		return;
 	read_serial(directory, ret_identity);
 	ret_identity->ports = read_ports(directory, implicit);
+	ret_identity->no_reservations =
+		is_off(directory, "attrib/emulate_pr") || is_off(directory, "attrib/pgr_support");
 }

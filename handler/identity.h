@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What configfs tells of a device: the serial number that its owner gave it, and what the runner
- * makes of its target port groups.  Files of the kernel's, in memory: reading them takes no time
- * worth speaking of.
+ * What configfs tells of a device: the serial number that its owner gave it, what the runner makes
+ * of its target port groups, and whether the kernel has reservations.  Files of the kernel's, in
+ * memory: reading them takes no time worth speaking of.
  */
 #pragma once
 

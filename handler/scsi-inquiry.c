@@ -187,17 +187,13 @@ static RunnerStatus provisioning(const ScsiUnit *unit, const ScsiCommand *comman
 /* INQUIRY says that it is answered, or it is refused. */
 RunnerStatus scsi_report_groups(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
-	(void)request;
-	return scsi_has_groups(unit) ? RUNNER_NOT_HANDLED
-				     : sense_refuse(command->sense, sense_invalid_opcode);
-}
-
-gboolean scsi_has_groups(const ScsiUnit *unit)
-{
 	ScsiIdentity identity = {.serial = ""};
 
+	(void)request;
 	unit->identify(unit->data, &identity);
-	return identity.ports == SCSI_PORTS_ALUA;
+	return identity.ports == SCSI_PORTS_ALUA
+		       ? RUNNER_NOT_HANDLED
+		       : sense_refuse(command->sense, sense_invalid_opcode);
 }
 
 RunnerStatus scsi_inquiry(ScsiUnit *unit, const ScsiCommand *command, Request *request)

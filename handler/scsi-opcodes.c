@@ -38,20 +38,30 @@ static gsize put_descriptor(guint8 *to, const ScsiRow *row, gboolean timeouts)
 	return 8 + put_timeouts(to + 8, row);
 }
 
-/* The one command that is not always supported. */
-static gboolean is_groups(const ScsiRow *row)
+/* Commands that are not always supported: of target port groups, and those of reservations. */
+static gboolean is_supported(const ScsiRow *row, const ScsiIdentity *identity)
 {
-	return row->run == scsi_report_groups;
+	switch (row->opcode) {
+	case 0x16:
+	case 0x17:
+	case 0x56:
+	case 0x57:
+	case 0x5e:
+	case 0x5f:
+		return !identity->no_reservations;
+	default:
+		return row->run != scsi_report_groups || identity->ports == SCSI_PORTS_ALUA;
+	}
 }
 
-static RunnerStatus report_all(const ScsiUnit *unit, const ScsiCommand *command, gboolean timeouts)
+static RunnerStatus report_all(const ScsiCommand *command, const ScsiIdentity *identity,
+			       gboolean timeouts)
 {
-	gboolean groups = scsi_has_groups(unit);
 	guint8 data[ANSWER_MAX] = {0};
 	gsize length = 4;
 
 	for (guint i = 0; i < scsi_table_length; i++)
-		if (groups || !is_groups(&scsi_table[i]))
+		if (is_supported(&scsi_table[i], identity))
 			length += put_descriptor(data + length, &scsi_table[i], timeouts);
 	put_be(data, length - 4, 4);
 	return scsi_answer(command, data, length, get_be(command->cdb + 6, 4));
@@ -86,13 +96,15 @@ RunnerStatus scsi_report_opcodes(ScsiUnit *unit, const ScsiCommand *command, Req
 	gboolean timeouts = (cdb[2] & RCTD) != 0, has_actions = scsi_has_actions(cdb[3]);
 	guint action = (guint)get_be(cdb + 4, 2);
 	const ScsiRow *row = scsi_find(cdb[3], (gint)action);
+	ScsiIdentity identity = {.serial = ""};
 
 	(void)request;
-	if (row && is_groups(row) && !scsi_has_groups(unit))
+	unit->identify(unit->data, &identity);
+	if (row && !is_supported(row, &identity))
 		row = NULL;
 	switch (cdb[2] & 7) {
 	case REPORT_ALL:
-		return report_all(unit, command, timeouts);
+		return report_all(command, &identity, timeouts);
 	case REPORT_OPCODE:
 		if (has_actions)
 			return sense_set_cdb_field(command->sense, 3);

@@ -65,8 +65,6 @@ RunnerStatus scsi_start_stop(ScsiUnit *unit, const ScsiCommand *command, Request
 /* scsi-inquiry.c */
 RunnerStatus scsi_inquiry(ScsiUnit *unit, const ScsiCommand *command, Request *request);
 RunnerStatus scsi_report_groups(ScsiUnit *unit, const ScsiCommand *command, Request *request);
-/* Whether there are target port groups to tell of. */
-gboolean scsi_has_groups(const ScsiUnit *unit);
 /* The designator that the kernel and the runner make of a serial number: its hexadecimal digits
  * behind 6001405h; SCSI_NAA_LENGTH bytes. */
 #define SCSI_NAA_LENGTH 16

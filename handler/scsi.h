@@ -37,6 +37,7 @@ typedef enum {
 typedef struct {
 	char serial[SCSI_SERIAL_MAX + 1]; /* the kernel's; empty: not known */
 	ScsiPorts ports;
+	gboolean no_reservations; /* they are switched off: the kernel refuses their commands */
 } ScsiIdentity;
 
 /* The space that the volume's file system has left, and what the volume takes of it; bytes. */

@@ -210,6 +210,42 @@ static void test_reconfig(const void *data)
 	dev_remove(&dev);
 }
 
+static gboolean says_write_cache(Dev *dev)
+{
+	guint8 pages[64];
+	Command command;
+
+	command_init(&command, dev, 0x1a, pages, sizeof pages, 0);
+	command.cdb[1] = 0x08;
+	command.cdb[2] = 0x08;
+	command.cdb[4] = sizeof pages;
+	CHECK_INT(command_send(&command), STS_OK);
+	return (pages[6] & 0x04) != 0;
+}
+
+/* It cannot be turned off: of a device that is in use that is an error, in words, too. */
+static void test_write_cache(const void *data)
+{
+	Dev dev;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "cached"));
+	CHECK_INT(dev_reconfig(&dev, 2, NULL, 0), 0); /* as restoreconfig does, before anybody */
+	CHECK(log_has("cached;create: the write cache is on whatever"));
+	CHECK(says_write_cache(&dev));
+	CHECK_INT(dev_reconfig(&dev, 2, NULL, 0), -EOPNOTSUPP);
+	CHECK(log_has("cached;create: the write cache cannot be turned off"));
+	CHECK_INT(dev_reconfig(&dev, 2, NULL, 1), 0);
+	CHECK(says_write_cache(&dev));
+	dev_remove(&dev);
+	dev_init(&dev, "storageos/cached", SIZE);
+	enabled_text = "1\n"; /* in use, and its runner is new */
+	REQUIRE(dev_add(&dev) == 0);
+	CHECK_INT(dev_reconfig(&dev, 2, NULL, 0), -EOPNOTSUPP);
+	enabled_text = NULL;
+	dev_remove(&dev);
+}
+
 /* ---- a runner that was started anew */
 
 static void test_waits(const void *data)
@@ -411,6 +447,7 @@ static void test_long_lines(const void *data)
 
 void devices_tests(void)
 {
+	test_add("the write cache is not said to be off", test_write_cache, NULL);
 	test_add("what is refused and logged is UTF-8, wherever it is cut", test_utf8, NULL);
 	test_add("and where it was none", test_not_utf8, NULL);
 	test_add("the structure is filled where the runner looks", test_registered, NULL);

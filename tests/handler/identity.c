@@ -69,6 +69,33 @@ static void test_identity(const void *data)
 	}
 }
 
+static const struct {
+	const char *emulate_pr, *pgr_support;
+	gboolean off;
+} reservations[] = {{NULL, NULL, FALSE},
+		    {"1\n", "1\n", FALSE},
+		    {"1\n", NULL, FALSE},
+		    {"0\n", "1\n", TRUE},
+		    {"1\n", "0\n", TRUE}};
+
+static void test_reservations(const void *data)
+{
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(reservations); i++) {
+		g_autofree char *directory = test_path(".configfs");
+		ScsiIdentity identity;
+
+		test_row("%u", i);
+		put(directory, "attrib/other", "0");
+		if (reservations[i].emulate_pr)
+			put(directory, "attrib/emulate_pr", reservations[i].emulate_pr);
+		if (reservations[i].pgr_support)
+			put(directory, "attrib/pgr_support", reservations[i].pgr_support);
+		identity_read(directory, TRUE, &identity);
+		CHECK_INT(identity.no_reservations, reservations[i].off);
+	}
+}
+
 static void test_nothing(const void *data)
 {
 	g_autofree char *directory = test_path(".configfs");
@@ -134,6 +161,7 @@ int main(int argc, char **argv)
 {
 	test_add("the serial number, and what the runner makes of target port groups",
 		 test_identity, NULL);
+	test_add("whether there are reservations", test_reservations, NULL);
 	test_add("nothing, and too much", test_nothing, NULL);
 	test_add("the kernel's time-out is switched off, unless it is somebody's", test_time_out,
 		 NULL);

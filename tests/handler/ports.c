@@ -11,11 +11,13 @@
 #define DATA_MAX 4096
 
 static ScsiPorts ports;
+static gboolean no_reservations;
 
 static void identify(gpointer data, ScsiIdentity *ret_identity)
 {
 	(void)data;
-	*ret_identity = (ScsiIdentity){.serial = SERIAL, .ports = ports};
+	*ret_identity = (ScsiIdentity){
+		.serial = SERIAL, .ports = ports, .no_reservations = no_reservations};
 }
 
 static guint8 answer[DATA_MAX], sense[RUNNER_SENSE_SIZE];
@@ -96,10 +98,33 @@ static void test_designators(const void *data)
 	CHECK_ZERO(answer + 36 + sizeof naa, 64);
 }
 
+/* The kernel carries them out, and refuses them where they are switched off. */
+static void test_reservations(const void *data)
+{
+	static const guint8 reserve[16] = {0xa3, 0x0c, 1, 0x16, [9] = 64};
+	static const guint8 enlist[16] = {0xa3, 0x0c, 2, 0x5f, [9] = 64};
+
+	(void)data;
+	for (guint off = 0; off < 2; off++) {
+		test_row("%s", off ? "off" : "on");
+		no_reservations = (gboolean)off;
+		CHECK_INT(list_has(0x16, 0), !off);
+		CHECK_INT(list_has(0x57, 0), !off);
+		CHECK_INT(list_has(0x5e, 3), !off);
+		CHECK_INT(list_has(0x5f, 7), !off);
+		CHECK_INT(ask(reserve), RUNNER_OK);
+		CHECK_UINT(answer[1], off ? 1 : 3);
+		CHECK_INT(ask(enlist), RUNNER_OK);
+		CHECK_UINT(answer[1], off ? 1 : 3);
+	}
+	no_reservations = FALSE;
+}
+
 int main(int argc, char **argv)
 {
 	test_add("of target port groups as much is told as is answered", test_told, NULL);
 	test_add("where the runner is not asked the unit has its names all the same",
 		 test_designators, NULL);
+	test_add("reservations are told of where there are any", test_reservations, NULL);
 	return test_run(argc, argv);
 }

@@ -119,6 +119,19 @@ check "overwrites everything" eval "holds 0 a 64 && holds $((blocks - 64)) a 64"
 check "SANITIZE: block erase" sg_sanitize --block --quick --wait "$sg"
 check "leaves zeros" holds 0 '\0' 64
 like "and nothing mapped" "$(sg_get_lba_status "$sg")" 'blocks: +131072 +deallocated'
+# ---- attributes
+
+attributes=$(backstore_state disk)/attrib
+set_attribute() { # NAME VALUE
+	echo "$2" >"$attributes/$1"
+}
+refuses "the write cache of a disk in use cannot be turned off" 'not supported' set_attribute emulate_write_cache 0
+check "the log says why" runner_logged 'the write cache cannot be turned off'
+like "it is on" "$(sg_modes -p 8 "$sg" | tr '\n' ' ')" '08 12 04'
+like "reservations are among the commands" "$(sg_opcodes "$sg")" 'Persistent reserve'
+must "they are switched off" set_attribute emulate_pr 0
+is "and are not any more" "$(sg_opcodes "$sg" | grep -c -i reserve)" 0
+
 check "the runner has outlived all of these" runner_alive
 
 targetcli clearconfig confirm=True >/dev/null

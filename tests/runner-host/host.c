@@ -407,6 +407,8 @@ int dev_reconfig(Dev *dev, int type, const char *cfgstring, guint64 size)
 		change.data.dev_cfgstring = (char *)cfgstring;
 	else if (type == TCMULIB_CFG_DEV_SIZE)
 		change.data.dev_size = size;
+	else if (type == TCMULIB_CFG_WRITE_CACHE)
+		change.data.write_cache = size != 0;
 	if (type == TCMULIB_CFG_DEV_SIZE && dev_blocks(dev) * dev->block_size == size)
 		return 0;
 	result = host_handler->reconfig(dev, &change);
