@@ -24,12 +24,6 @@ static gboolean read_parameters(const char *size, const char *block_size,
 	return TRUE;
 }
 
-/* It would be NAME.vol.vol, a volume called NAME.vol. */
-static gboolean is_file_name(const VolumeName *name)
-{
-	return name->pool && g_str_has_suffix(name->name, ".vol");
-}
-
 static void report(const Cli *cli, const VolumeName *name, guint64 size)
 {
 	g_autofree char *text = volume_name_format(name);
@@ -76,10 +70,8 @@ static int run(int argc, char **argv)
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("create: %s", error->message);
-	if (is_file_name(name))
-		return cli_usage("create: '%s' is a file's name: write the volume's, without .vol",
-				 cli.arguments[0]);
-	if (!pool_volume_create(cli.config, name, &parameters, force, &error))
+	if (!pool_volume_create(cli.config, name, &parameters, force ? POOL_CREATE_FORCE : 0,
+				&error))
 		return cli_failed(error);
 	report(&cli, name, parameters.size);
 	return CLI_DONE;

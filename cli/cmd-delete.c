@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "common/autofd.h"
 #include "common/error.h"
+#include "common/registry.h"
 
 /* What is attached but broken has nobody who holds the volume, yet its device may be in use. */
 static gboolean delete_detached(const Config *config, const VolumeName *name, const Places *places,
@@ -36,24 +37,46 @@ static void report(const Cli *cli, const VolumeName *name, const char *path)
 	cli_report(cli, object, "%s: deleted", text);
 }
 
+/* Also of one that is gone: then it is all that there is to do. */
+static gboolean forget(const Config *config, const VolumeName *name, gboolean deleted,
+		       GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+
+	if (!name->pool || registry_forget(config, name, &problem)) {
+		g_clear_error(error);
+		return TRUE;
+	}
+	return deleted;
+}
+
 static int run(int argc, char **argv)
 {
+	gboolean forgotten = FALSE, deleted;
+	const GOptionEntry options[] = {
+		{"forget", 0, 0, G_OPTION_ARG_NONE, &forgotten,
+		 "Let ;create make one of that name again", NULL},
+		{0},
+	};
 	g_autoptr(VolumeName) name = NULL;
 	g_autofree char *path = NULL;
 	g_autoptr(GError) error = NULL;
 	g_auto(Cli) cli = {0};
 	int status;
 
-	if (!cli_start(&cli, &verb_delete, NULL, 1, 1, argc, argv, &status))
+	if (!cli_start(&cli, &verb_delete, options, 1, 1, argc, argv, &status))
 		return status;
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("delete: %s", error->message);
 	path = pool_volume_path(cli.config, name, NULL);
-	if (!delete_locked(cli.config, name, &error))
+	deleted = delete_locked(cli.config, name, &error);
+	if (forgotten && (deleted || g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND)))
+		deleted = forget(cli.config, name, deleted, &error);
+	if (!deleted)
 		return cli_failed(error);
 	report(&cli, name, path);
 	return CLI_DONE;
 }
 
-const Verb verb_delete = {"delete", "NAME", "delete a volume that is not attached", run};
+const Verb verb_delete = {"delete", "NAME [--forget]", "delete a volume that is not attached", run};

@@ -1,36 +1,166 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/attachment.h"
 #include "cli/cli.h"
+#include "cli/target-configfs.h"
+#include "common/autofd.h"
 #include "common/error.h"
+#include "common/names.h"
+#include "common/registry.h"
 
-static char *absolute(const char *path)
+/* ---- create */
+
+/* To the end, or not at all. */
+static gboolean create_uninterrupted(const Config *config, const char *name, const char *directory,
+				     GError **error)
 {
-	g_autofree char *here = g_get_current_dir();
+	sigset_t signals, before;
+	gboolean done;
 
-	return g_path_is_absolute(path) ? g_strdup(path) : g_build_filename(here, path, NULL);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &signals, &before);
+	done = pool_create(config, name, directory, error);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!done)
+		g_prefix_error(error, "create pool '%s': ", name);
+	return done;
 }
 
-/* The marker before the entry: a pool that is known but has no marker helps nobody. */
-static gboolean create(const Config *config, const char *name, const char *directory,
-		       GError **error)
+static int create(const Cli *cli, const char *name, const char *directory)
 {
-	const ConfigPool *known = config_find_pool(config, name);
-	g_autofree char *path = absolute(directory);
-	gboolean same = known && !strcmp(known->path, path);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Config) now = NULL;
+	const ConfigPool *pool;
+	Json *object;
 
-	/* The default pool's entry is only there as long as nobody asks for another place. */
-	if (known && !same && strcmp(name, CONFIG_DEFAULT_POOL))
-		return error_set(error, STORAGEOS_ERROR_EXISTS,
-				 "create pool '%s': it is at %s already (%s)", name, known->path,
-				 config->file);
-	if (!pool_create(name, path, error) ||
-	    (!same && !config_add_pool(config->file, name, path, error))) {
-		g_prefix_error(error, "create pool '%s': ", name);
-		return FALSE;
+	if (!pool_name_valid(name))
+		return cli_usage("pool create: '%s' is no name for a pool (" NAME_RULE ")", name);
+	if (!create_uninterrupted(cli->config, name, directory, &error))
+		return cli_failed(error);
+	now = config_load_again(cli->config, &error);
+	pool = now ? config_find_pool(now, name) : NULL;
+	if (!pool)
+		return cli_failed(error);
+	object = json_object_new_object();
+	json_add_text(object, "pool", name);
+	json_add_text(object, "directory", pool->path);
+	json_add_text(object, "uuid", pool->uuid);
+	cli_report(cli, object, "%s: pool in %s", name, pool->path);
+	return CLI_DONE;
+}
+
+/* ---- delete */
+
+static gboolean is_unused(const Config *config, const VolumeName *name, GError **error)
+{
+	g_autoptr(Places) places = places_new(config, name);
+	g_autoptr(Attachment) attachment = attachment_inspect(places);
+
+	return attachment->health == ATTACHMENT_NONE ||
+	       error_set(error, STORAGEOS_ERROR_BUSY, "its volume %s is in use (%s)", places->text,
+			 attachment->problem ? attachment->problem
+					     : attachment_health_name(attachment->health));
+}
+
+static gboolean are_unused(const Config *config, const char *pool, GPtrArray *names, GError **error)
+{
+	for (guint i = 0; i < names->len; i++) {
+		const VolumeName *name = g_ptr_array_index(names, i);
+
+		if (!g_strcmp0(name->pool, pool) && !is_unused(config, name, error))
+			return FALSE;
 	}
 	return TRUE;
+}
+
+static GPtrArray *parse_names(GPtrArray *texts)
+{
+	GPtrArray *names = g_ptr_array_new_with_free_func((GDestroyNotify)volume_name_free);
+
+	for (guint i = 0; i < texts->len; i++) {
+		VolumeName *name = volume_name_parse(g_ptr_array_index(texts, i), NULL);
+
+		if (name)
+			g_ptr_array_add(names, name);
+	}
+	return names;
+}
+
+/* Also volumes whose pool is away now. */
+static gboolean is_pool_unused(const Config *config, const ConfigPool *pool, GPtrArray *volumes,
+			       GError **error)
+{
+	g_autoptr(GPtrArray) registered = registry_list(config);
+	g_autoptr(GPtrArray) remembered = places_known(config);
+	g_autoptr(GPtrArray) texts = target_volumes();
+	g_autoptr(GPtrArray) exported = parse_names(texts);
+
+	for (guint i = 0; volumes && i < volumes->len; i++) {
+		const VolumeName name = {pool->name, g_ptr_array_index(volumes, i)};
+
+		if (!is_unused(config, &name, error))
+			return FALSE;
+	}
+	return are_unused(config, pool->name, registered, error) &&
+	       are_unused(config, pool->name, remembered, error) &&
+	       are_unused(config, pool->name, exported, error);
+}
+
+static gboolean remove_entry(const Config *config, const ConfigPool *pool, GPtrArray *volumes,
+			     GError **error)
+{
+	autofd lock = config_lock(config, error);
+
+	return lock >= 0 && is_pool_unused(config, pool, volumes, error) &&
+	       config_remove_pool(config, pool->name, error);
+}
+
+static int delete(const Cli *cli, const char *name)
+{
+	const ConfigPool *pool = config_find_pool(cli->config, name);
+	g_autoptr(GPtrArray) volumes = pool ? pool_list(pool, NULL) : NULL;
+	guint n = volumes ? volumes->len : 0;
+	g_autoptr(GError) error = NULL;
+	Json *object;
+
+	if (!pool || !pool->listed)
+		error_set(&error, STORAGEOS_ERROR_NOT_FOUND, "there is no such pool in %s",
+			  cli->config->file);
+	else
+		remove_entry(cli->config, pool, volumes, &error);
+	if (error) {
+		g_prefix_error(&error, "delete pool '%s': ", name);
+		return cli_failed(error);
+	}
+	object = json_object_new_object();
+	json_add_text(object, "pool", name);
+	json_add_text(object, "directory", pool->path);
+	json_add_number(object, "volumes", n);
+	cli_report(cli, object,
+		   "%s: not in %s any more; %s stays as it is, with its %u volume%s (storageos pool "
+		   "create %s %s brings it back)",
+		   name, cli->config->file, pool->path, n, n == 1 ? "" : "s", name, pool->path);
+	return CLI_DONE;
+}
+
+/* ---- list */
+
+/* Why it cannot be used, or what is missing though it can; NULL: nothing. */
+static char *find_problem(const ConfigPool *pool, gboolean usable, const GError *error)
+{
+	if (!usable)
+		return g_strdup(error->message);
+	return pool->uuid ? NULL
+			  : g_strdup_printf("the configuration does not say which pool is to be "
+					    "there; it does after: storageos pool create %s %s",
+					    pool->name, pool->path);
 }
 
 static void list(const Config *config, Json *objects)
@@ -40,19 +170,21 @@ static void list(const Config *config, Json *objects)
 	for (guint i = 0; i < config->pools->len; i++) {
 		const ConfigPool *pool = g_ptr_array_index(config->pools, i);
 		g_autoptr(GError) error = NULL;
-		gboolean usable = pool_check(pool, &error);
+		g_autofree char *uuid = pool_uuid(pool, &error);
+		g_autofree char *problem = find_problem(pool, uuid != NULL, error);
 		Json *object;
 
 		if (!objects) {
-			printf("%-20s %-12s %s\n", pool->name, usable ? "ready" : "not there",
-			       pool->path);
+			printf("%-20s %-12s %s%s%s\n", pool->name, uuid ? "ready" : "not there",
+			       pool->path, problem ? ": " : "", problem ? problem : "");
 			continue;
 		}
 		object = json_object_new_object();
 		json_add_text(object, "pool", pool->name);
 		json_add_text(object, "directory", pool->path);
-		json_add_flag(object, "ready", usable);
-		json_add_text(object, "problem", usable ? NULL : error->message);
+		json_add_text(object, "uuid", uuid ? uuid : pool->uuid);
+		json_add_flag(object, "ready", uuid != NULL);
+		json_add_text(object, "problem", problem);
 		json_object_array_add(objects, object);
 	}
 }
@@ -60,21 +192,15 @@ static void list(const Config *config, Json *objects)
 static int run(int argc, char **argv)
 {
 	g_autoptr(Json) objects = NULL;
-	g_autoptr(GError) error = NULL;
 	g_auto(Cli) cli = {0};
 	int status;
 
 	if (!cli_start(&cli, &verb_pool, NULL, 1, 3, argc, argv, &status))
 		return status;
-	if (!strcmp(cli.arguments[0], "create") && cli.n_arguments == 3) {
-		if (!pool_name_valid(cli.arguments[1]))
-			return cli_usage("pool create: '%s' is no name for a pool (lower-case "
-					 "letters, digits, '.', '_' and '-')",
-					 cli.arguments[1]);
-		return create(cli.config, cli.arguments[1], cli.arguments[2], &error)
-			       ? CLI_DONE
-			       : cli_failed(error);
-	}
+	if (!strcmp(cli.arguments[0], "create") && cli.n_arguments == 3)
+		return create(&cli, cli.arguments[1], cli.arguments[2]);
+	if (!strcmp(cli.arguments[0], "delete") && cli.n_arguments == 2)
+		return delete(&cli, cli.arguments[1]);
 	if (!strcmp(cli.arguments[0], "list") && cli.n_arguments == 1) {
 		objects = cli.json ? json_object_new_array() : NULL;
 		list(cli.config, objects);
@@ -85,4 +211,5 @@ static int run(int argc, char **argv)
 	return cli_usage("pool: usage: storageos pool %s", verb_pool.arguments);
 }
 
-const Verb verb_pool = {"pool", "create NAME DIRECTORY | list", "make and show pools", run};
+const Verb verb_pool = {"pool", "create NAME DIRECTORY | delete NAME | list",
+			"make, show and take out pools", run};

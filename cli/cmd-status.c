@@ -5,7 +5,9 @@
 #include "cli/cli.h"
 #include "cli/facts.h"
 #include "cli/sample.h"
+#include "cli/target-configfs.h"
 #include "cli/trouble.h"
+#include "common/registry.h"
 
 /* `sample` of what serves it, or NULL. */
 static void print_line(const Places *places, const Attachment *attachment, const Sample *sample,
@@ -32,6 +34,41 @@ static void print_line(const Places *places, const Attachment *attachment, const
 	putchar('\n');
 }
 
+/* One that there was and whose file is not there: its pool is away, or it was removed by other means
+ * than `delete`.  FALSE: there never was one, as far as is known. */
+static gboolean show_missing(const Config *config, const VolumeName *name, const GError *why,
+			     Json *list)
+{
+	g_autofree char *text = volume_name_format(name);
+	g_autofree char *history = NULL, *problem = NULL;
+	RegistryEntry entry;
+	Json *object;
+
+	if (!name->pool || !registry_find(config, name, &entry, NULL) || entry.deleted)
+		return FALSE;
+	history = registry_describe(&entry);
+	problem = g_strdup_printf("%s; %s", why->message, history);
+	if (!list) {
+		printf("%s: missing: %s\n", text, problem);
+		return TRUE;
+	}
+	object = json_object_new_object();
+	json_add_text(object, "volume", text);
+	json_add_text(object, "state", "missing");
+	json_add_text(object, "problem", problem);
+	json_object_array_add(list, object);
+	return TRUE;
+}
+
+/* A backstore whose volume cannot be opened. */
+static void add_reason(Attachment *attachment, const GError *why)
+{
+	g_autofree char *problem = g_steal_pointer(&attachment->problem);
+
+	attachment->problem = g_strdup_printf("%s; its volume is not there: %s", problem,
+					      why->message);
+}
+
 /* Adds to `list`, or prints where that is NULL.  With `named` also what is detached; then it is an
  * error if there is no such volume. */
 static gboolean show(const Config *config, const VolumeName *name, gboolean named, Json *list,
@@ -47,9 +84,13 @@ static gboolean show(const Config *config, const VolumeName *name, gboolean name
 	if (attachment->health == ATTACHMENT_NONE) {
 		if (named && attachment->facts_error)
 			g_propagate_error(error, g_error_copy(attachment->facts_error));
+		if (!named && attachment->facts_error)
+			return show_missing(config, name, attachment->facts_error, list);
 		if (!named || (error && *error))
 			return FALSE;
 	}
+	if (attachment->health == ATTACHMENT_FOREIGN && attachment->facts_error)
+		add_reason(attachment, attachment->facts_error);
 	if (!list) {
 		print_line(places, attachment, sample, trouble);
 		return TRUE;
@@ -72,12 +113,21 @@ static void add_name(GHashTable *seen, GPtrArray *names, const VolumeName *name)
 		g_ptr_array_add(names, volume_name_parse(text, NULL));
 }
 
-/* Every volume that could be attached: those of the pools, and those that were attached. */
+static void add_names(GHashTable *seen, GPtrArray *names, GPtrArray *more)
+{
+	for (guint i = 0; i < more->len; i++)
+		add_name(seen, names, g_ptr_array_index(more, i));
+}
+
+/* Every volume that could be attached: those of the pools, those that were attached, those that there
+ * were, and those that somebody has made a backstore for. */
 static GPtrArray *all_names(const Config *config)
 {
 	GPtrArray *names = g_ptr_array_new_with_free_func((GDestroyNotify)volume_name_free);
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autoptr(GPtrArray) known = places_known(config);
+	g_autoptr(GPtrArray) registered = registry_list(config);
+	g_autoptr(GPtrArray) exported = target_volumes();
 
 	for (guint i = 0; i < config->pools->len; i++) {
 		const ConfigPool *pool = g_ptr_array_index(config->pools, i);
@@ -89,8 +139,14 @@ static GPtrArray *all_names(const Config *config)
 			add_name(seen, names, &name);
 		}
 	}
-	for (guint i = 0; i < known->len; i++)
-		add_name(seen, names, g_ptr_array_index(known, i));
+	add_names(seen, names, known);
+	add_names(seen, names, registered);
+	for (guint i = 0; i < exported->len; i++) {
+		g_autoptr(VolumeName) name = volume_name_parse(g_ptr_array_index(exported, i), NULL);
+
+		if (name)
+			add_name(seen, names, name);
+	}
 	return names;
 }
 

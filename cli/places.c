@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,22 +19,6 @@ static char *name_of_device(const char *path)
 	return g_strdelimit(g_strdup(path + 1), "/", ':');
 }
 
-/* As the kernel shows paths: without symbolic links, as far as the path exists. */
-static char *real_path(const char *path)
-{
-	char *found = realpath(path, NULL);
-	char *copy = g_strdup(found);
-	g_autofree char *base = NULL, *parent = NULL, *real_parent = NULL;
-
-	free(found);
-	if (copy || !strcmp(path, "/"))
-		return copy ? copy : g_strdup(path);
-	base = g_path_get_basename(path);
-	parent = g_path_get_dirname(path);
-	real_parent = real_path(parent);
-	return g_build_filename(real_parent, base, NULL);
-}
-
 static char *target_name(const char *key)
 {
 	g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, key, -1);
@@ -49,7 +32,7 @@ Places *places_new(const Config *config, const VolumeName *name)
 	const char *pool = name->pool ? name->pool : DEVICE_POOL;
 	g_autofree char *base = name->pool ? g_strdup(name->name) : name_of_device(name->name);
 	g_autofree char *file = g_path_get_basename(name->name);
-	g_autofree char *run = real_path(config->run_directory);
+	g_autofree char *run = files_real_path(config->run_directory);
 
 	places->config = config;
 	places->text = volume_name_format(name);
@@ -140,7 +123,7 @@ static VolumeName *name_of_path(const char *path)
 
 VolumeName *places_volume_of_file(const Config *config, const char *file)
 {
-	g_autofree char *run = real_path(config->run_directory);
+	g_autofree char *run = files_real_path(config->run_directory);
 	g_autofree char *mounts = g_build_filename(run, "mnt/", NULL);
 	g_autofree char *mount = g_path_get_dirname(file);
 	g_autoptr(VolumeName) name = NULL;

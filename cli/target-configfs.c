@@ -38,10 +38,10 @@ static gboolean is_directory(const char *path)
 
 /* ---- backstores */
 
-typedef gboolean (*BackstoreTest)(const char *directory, const char *name, const char *wanted);
+typedef gboolean (*BackstoreTest)(const char *directory, const char *name, gpointer data);
 
 /* The first backstore over TCMU that passes; its directory. */
-static char *find_backstore(BackstoreTest test, const char *wanted)
+static char *find_backstore(BackstoreTest test, gpointer data)
 {
 	g_autoptr(GDir) hbas = g_dir_open(CORE, 0, NULL);
 	const char *hba, *name;
@@ -54,14 +54,14 @@ static char *find_backstore(BackstoreTest test, const char *wanted)
 		while (stores && (name = g_dir_read_name(stores))) {
 			g_autofree char *directory = g_build_filename(path, name, NULL);
 
-			if (is_directory(directory) && test(directory, name, wanted))
+			if (is_directory(directory) && test(directory, name, data))
 				return g_steal_pointer(&directory);
 		}
 	}
 	return NULL;
 }
 
-static gboolean has_name(const char *directory, const char *name, const char *wanted)
+static gboolean has_name(const char *directory, const char *name, gpointer wanted)
 {
 	(void)directory;
 	return !strcmp(name, wanted);
@@ -69,7 +69,7 @@ static gboolean has_name(const char *directory, const char *name, const char *wa
 
 char *target_backstore_find(const char *name)
 {
-	return find_backstore(has_name, name);
+	return find_backstore(has_name, (gpointer)name);
 }
 
 /* "... Config: storageos/default/db;create Size: ..." */
@@ -87,7 +87,7 @@ static char *volume_of_info(const char *info)
 	return volume ? volume_name_format(volume) : NULL;
 }
 
-static gboolean has_volume(const char *directory, const char *name, const char *wanted)
+static gboolean has_volume(const char *directory, const char *name, gpointer wanted)
 {
 	g_autofree char *info = read_text(directory, "info");
 	g_autofree char *volume = info ? volume_of_info(info) : NULL;
@@ -96,9 +96,29 @@ static gboolean has_volume(const char *directory, const char *name, const char *
 	return !g_strcmp0(volume, wanted);
 }
 
+/* Takes every one, and so passes none. */
+static gboolean add_volume(const char *directory, const char *name, gpointer volumes)
+{
+	g_autofree char *info = read_text(directory, "info");
+	char *volume = info ? volume_of_info(info) : NULL;
+
+	(void)name;
+	if (volume)
+		g_ptr_array_add(volumes, volume);
+	return FALSE;
+}
+
+GPtrArray *target_volumes(void)
+{
+	GPtrArray *volumes = g_ptr_array_new_with_free_func(g_free);
+
+	g_free(find_backstore(add_volume, volumes));
+	return volumes;
+}
+
 char *target_backstore_of_volume(const char *volume)
 {
-	return find_backstore(has_volume, volume);
+	return find_backstore(has_volume, (gpointer)volume);
 }
 
 char *target_backstore_find_volume(const char *volume)

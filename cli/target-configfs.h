@@ -17,6 +17,10 @@ char *target_backstore_find_volume(const char *volume);
 /* Its directory, or NULL.  Free the result. */
 char *target_backstore_of_volume(const char *volume);
 
+/* The volumes that TCMU backstores of our subtype name, each once or more; free with
+ * g_ptr_array_unref(). */
+GPtrArray *target_volumes(void);
+
 /* Tells it the size, in bytes, that its volume has; what uses it learns it by a rescan.  Bounded in
  * time. */
 gboolean target_backstore_set_size(const char *backstore, guint64 size, GError **error);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/config.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "common/autofd.h"
+#include "common/config-text.h"
 #include "common/error.h"
 #include "common/files.h"
 #include "common/logging.h"
@@ -12,9 +11,7 @@
 #include "common/units.h"
 
 #define GROUP_MAIN "storageos"
-#define GROUP_POOL "pool "
 #define WORKERS_MAX 256
-#define LOCK_SECONDS 10
 
 static const char *const frontend_names[] = {
 	[FRONTEND_AUTO] = "auto",
@@ -43,6 +40,7 @@ static void config_pool_free(gpointer data)
 
 	g_free(pool->name);
 	g_free(pool->path);
+	g_free(pool->uuid);
 	g_free(pool);
 }
 
@@ -53,8 +51,11 @@ void config_free(Config *config)
 	g_free(config->file);
 	g_free(config->run_directory);
 	g_free(config->device_directory);
+	g_free(config->state_directory);
 	if (config->pools)
 		g_ptr_array_unref(config->pools);
+	if (config->warnings)
+		g_ptr_array_unref(config->warnings);
 	g_free(config);
 }
 
@@ -88,6 +89,11 @@ static gboolean read_run_directory(Config *config, const char *text, GError **er
 static gboolean read_device_directory(Config *config, const char *text, GError **error)
 {
 	return read_directory(&config->device_directory, text, error);
+}
+
+static gboolean read_state_directory(Config *config, const char *text, GError **error)
+{
+	return read_directory(&config->state_directory, text, error);
 }
 
 static gboolean read_node_cache(Config *config, const char *text, GError **error)
@@ -127,6 +133,7 @@ static const struct {
 	{"frontend", read_frontend},
 	{"run_directory", read_run_directory},
 	{"device_directory", read_device_directory},
+	{"state_directory", read_state_directory},
 	{"node_cache", read_node_cache},
 	{"workers", read_workers},
 	{"sanitize_rate", read_sanitize_rate},
@@ -134,36 +141,14 @@ static const struct {
 
 /* ---- the file */
 
-/* As GLib reads a string of a key file, but for that the text may be of any bytes: a path is no
- * text. NULL where an escape is none. */
-static char *unescape(const char *value)
+G_GNUC_PRINTF(2, 3)
+static void warn(Config *config, const char *format, ...)
 {
-	static const char letters[] = "sntr\\", meanings[] = " \n\t\r\\";
-	g_autoptr(GString) text = g_string_new(NULL);
+	va_list args;
 
-	for (; *value; value++) {
-		const char *letter = *value == '\\' ? value + 1 : NULL;
-
-		if (letter && (!*letter || !strchr(letters, *letter)))
-			return NULL;
-		g_string_append_c(text,
-				  letter ? meanings[strchr(letters, *letter) - letters] : *value);
-		if (letter)
-			value++;
-	}
-	return g_string_free(g_steal_pointer(&text), FALSE);
-}
-
-/* Without blanks around it. */
-static char *get_text(GKeyFile *file, const char *group, const char *key, GError **error)
-{
-	g_autofree char *value = g_key_file_get_value(file, group, key, error);
-	char *text = value ? unescape(value) : NULL;
-
-	if (value && !text)
-		error_set(error, STORAGEOS_ERROR_INVALID,
-			  "key '%s' of [%s]: '%s' has an escape that is none", key, group, value);
-	return text ? g_strstrip(text) : NULL;
+	va_start(args, format);
+	g_ptr_array_add(config->warnings, g_strdup_vprintf(format, args));
+	va_end(args);
 }
 
 static gboolean load_key(Config *config, GKeyFile *file, const char *key, GError **error)
@@ -173,7 +158,7 @@ static gboolean load_key(Config *config, GKeyFile *file, const char *key, GError
 	for (guint i = 0; i < G_N_ELEMENTS(keys); i++) {
 		if (strcmp(key, keys[i].name))
 			continue;
-		text = get_text(file, GROUP_MAIN, key, error);
+		text = config_text_get(file, GROUP_MAIN, key, error);
 		if (!text)
 			return FALSE;
 		if (keys[i].read(config, text, error))
@@ -181,7 +166,7 @@ static gboolean load_key(Config *config, GKeyFile *file, const char *key, GError
 		g_prefix_error(error, "key '%s' of [" GROUP_MAIN "]: ", key);
 		return FALSE;
 	}
-	log_warning("%s: unknown key '%s' in [" GROUP_MAIN "]", config->file, key);
+	warn(config, "unknown key '%s' in [" GROUP_MAIN "]", key);
 	return TRUE;
 }
 
@@ -200,8 +185,8 @@ static void warn_of_unknown_pool_keys(Config *config, GKeyFile *file, const char
 	g_auto(GStrv) found = g_key_file_get_keys(file, group, NULL, NULL);
 
 	for (guint i = 0; found && found[i]; i++)
-		if (strcmp(found[i], "path"))
-			log_warning("%s: unknown key '%s' in [%s]", config->file, found[i], group);
+		if (strcmp(found[i], "path") != 0 && strcmp(found[i], "uuid") != 0)
+			warn(config, "unknown key '%s' in [%s]", found[i], group);
 }
 
 static ConfigPool *find_pool(const Config *config, const char *name)
@@ -225,9 +210,29 @@ static ConfigPool *add_pool(Config *config, const char *name, const char *path)
 	return pool;
 }
 
+/* A key that need not be there. */
+static gboolean load_pool_uuid(ConfigPool *pool, GKeyFile *file, const char *group, GError **error)
+{
+	g_autofree char *text = NULL;
+
+	if (!g_key_file_has_key(file, group, "uuid", NULL))
+		return TRUE;
+	text = config_text_get(file, group, "uuid", error);
+	if (!text)
+		return FALSE;
+	if (!g_uuid_string_is_valid(text)) {
+		bad_value(text, "a UUID", error);
+		g_prefix_error(error, "key 'uuid' of [%s]: ", group);
+		return FALSE;
+	}
+	g_free(pool->uuid);
+	pool->uuid = g_ascii_strdown(text, -1);
+	return TRUE;
+}
+
 static gboolean load_pool(Config *config, GKeyFile *file, const char *group, GError **error)
 {
-	const char *name = group + strlen(GROUP_POOL);
+	const char *name = group + strlen(CONFIG_GROUP_POOL);
 	g_autofree char *path = NULL;
 	ConfigPool *pool;
 
@@ -236,14 +241,15 @@ static gboolean load_pool(Config *config, GKeyFile *file, const char *group, GEr
 				 "group [%s]: '%s' is no name for a pool (" NAME_RULE ")", group,
 				 name);
 	warn_of_unknown_pool_keys(config, file, group);
-	path = get_text(file, group, "path", error);
+	path = config_text_get(file, group, "path", error);
 	if (!path)
 		return FALSE;
 	pool = find_pool(config, name);
 	if (!pool)
 		pool = add_pool(config, name, "/");
+	pool->listed = TRUE;
 	if (read_directory(&pool->path, path, error))
-		return TRUE;
+		return load_pool_uuid(pool, file, group, error);
 	g_prefix_error(error, "key 'path' of [%s]: ", group);
 	return FALSE;
 }
@@ -252,23 +258,10 @@ static gboolean load_group(Config *config, GKeyFile *file, const char *group, GE
 {
 	if (!strcmp(group, GROUP_MAIN))
 		return load_main(config, file, error);
-	if (g_str_has_prefix(group, GROUP_POOL))
+	if (g_str_has_prefix(group, CONFIG_GROUP_POOL))
 		return load_pool(config, file, group, error);
-	log_warning("%s: unknown group [%s]", config->file, group);
+	warn(config, "unknown group [%s]", group);
 	return TRUE;
-}
-
-static gboolean parse(GKeyFile *file, const char *path, GError **error)
-{
-	gsize length;
-	g_autofree char *text = files_read(path, FILES_TEXT_MAX, &length, error);
-
-	if (!text)
-		return FALSE;
-	/* An empty file says nothing, but for GKeyFile it is an error. */
-	return !length || g_key_file_load_from_data(
-				  file, text, length,
-				  G_KEY_FILE_KEEP_COMMENTS | G_KEY_FILE_KEEP_TRANSLATIONS, error);
 }
 
 /* What may pass by (no memory, no descriptor left) is not the configuration's fault. */
@@ -280,14 +273,16 @@ static StorageosError code_of(const GError *error)
 	return STORAGEOS_ERROR_INVALID;
 }
 
-static gboolean load_file(Config *config, gboolean must_exist, GError **error)
+static gboolean load_file(Config *config, GError **error)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
 	g_autoptr(GError) local = NULL;
+	g_autofree char *text = NULL;
 	g_auto(GStrv) groups = NULL;
 
-	if (!parse(file, config->file, &local)) {
-		if (!must_exist &&
+	text = files_read(config->file, FILES_TEXT_MAX, NULL, &local);
+	if (!text || !config_text_parse(text, file, config->warnings, &local)) {
+		if (!config->named &&
 		    g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
 			return TRUE;
 		return error_set(error, code_of(local), "configuration %s: %s", config->file,
@@ -301,78 +296,48 @@ static gboolean load_file(Config *config, gboolean must_exist, GError **error)
 	return TRUE;
 }
 
-Config *config_load(const char *file, GError **error)
+static Config *load(const char *file, gboolean named, GError **error)
 {
 	g_autoptr(Config) config = g_new0(Config, 1);
+
+	config->file = g_strdup(file);
+	config->named = named;
+	config->frontend = FRONTEND_AUTO;
+	config->run_directory = g_strdup("/run/storageos");
+	config->device_directory = g_strdup("/dev/storageos");
+	config->state_directory = g_strdup("/var/lib/storageos");
+	config->warnings = g_ptr_array_new_with_free_func(g_free);
+	config->node_cache = 64 * MIB;
+	config->pools = g_ptr_array_new_with_free_func(config_pool_free);
+	add_pool(config, CONFIG_DEFAULT_POOL, CONFIG_DEFAULT_POOL_PATH);
+	return load_file(config, error) ? g_steal_pointer(&config) : NULL;
+}
+
+Config *config_load_quietly(const char *file, GError **error)
+{
 	const char *named = file ? file : g_getenv("STORAGEOS_CONFIG");
 
 	if (named && !*named)
 		named = NULL;
-	config->file = g_strdup(named ? named : CONFIG_DEFAULT_FILE);
-	config->frontend = FRONTEND_AUTO;
-	config->run_directory = g_strdup("/run/storageos");
-	config->device_directory = g_strdup("/dev/storageos");
-	config->node_cache = 64 * MIB;
-	config->pools = g_ptr_array_new_with_free_func(config_pool_free);
-	add_pool(config, CONFIG_DEFAULT_POOL, CONFIG_DEFAULT_POOL_PATH);
-	if (!load_file(config, named != NULL, error))
-		return NULL;
-	return g_steal_pointer(&config);
+	return load(named ? named : CONFIG_DEFAULT_FILE, named != NULL, error);
+}
+
+Config *config_load_again(const Config *config, GError **error)
+{
+	return load(config->file, config->named, error);
+}
+
+Config *config_load(const char *file, GError **error)
+{
+	Config *config = config_load_quietly(file, error);
+
+	for (guint i = 0; config && i < config->warnings->len; i++)
+		log_warning("%s: %s", config->file,
+			    (const char *)g_ptr_array_index(config->warnings, i));
+	return config;
 }
 
 const ConfigPool *config_find_pool(const Config *config, const char *name)
 {
 	return find_pool(config, name);
-}
-
-/* ---- changing the file */
-
-/* What the name leads to in the end: a rename onto a link would cut it off from its file. */
-static char *real_path(const char *file)
-{
-	char *path = realpath(file, NULL);
-	char *copy = g_strdup(path ? path : file);
-
-	free(path);
-	return copy;
-}
-
-static gboolean rewrite_with_pool(const char *path, const char *name, const char *directory,
-				  GError **error)
-{
-	g_autoptr(GKeyFile) file = g_key_file_new();
-	g_autofree char *group = g_strconcat(GROUP_POOL, name, NULL);
-	g_autoptr(GError) local = NULL;
-	g_autofree char *text = NULL;
-	gsize length;
-
-	if (!parse(file, path, &local) &&
-	    !g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND)) {
-		g_propagate_error(error, g_steal_pointer(&local));
-		return FALSE;
-	}
-	g_key_file_set_string(file, group, "path", directory);
-	text = g_key_file_to_data(file, &length, NULL);
-	return files_write(path, text, length, 0644, FILES_REPLACE, error);
-}
-
-gboolean config_add_pool(const char *file, const char *name, const char *path, GError **error)
-{
-	g_autofree char *target = real_path(file);
-	g_autofree char *parent = g_path_get_dirname(target);
-	gboolean done;
-
-	if (!name_valid(name) || !g_path_is_absolute(path))
-		return error_set(error, STORAGEOS_ERROR_INVALID,
-				 "pool '%s' at '%s': a valid name and an absolute path are needed",
-				 name, path);
-	if (!files_make_directory(parent, error))
-		return FALSE;
-	autofd lock = files_lock(parent, LOCK_SECONDS, error);
-	if (lock < 0)
-		return FALSE;
-	done = rewrite_with_pool(target, name, path, error);
-	if (!done)
-		g_prefix_error(error, "configuration %s: ", target);
-	return done;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -54,6 +55,13 @@ char *files_read(const char *path, gsize max, gsize *ret_length, GError **error)
 	if (!read_all(fd, data, (gsize)st.st_size, path, error))
 		return NULL;
 	data[st.st_size] = '\0';
+	if (strlen(data) != (gsize)st.st_size) {
+		error_set(error, STORAGEOS_ERROR_CORRUPT,
+			  "%s is no text: it has a zero byte at byte %" G_GSIZE_FORMAT
+			  " (left by a crash of its file system?)",
+			  path, strlen(data));
+		return NULL;
+	}
 	if (ret_length)
 		*ret_length = (gsize)st.st_size;
 	return g_steal_pointer(&data);
@@ -158,10 +166,64 @@ gboolean files_sync_parent(const char *path, GError **error)
 	return !err || error_set_errno(error, err, "flush directory %s", parent);
 }
 
+static gboolean make_one(const char *path, GError **error)
+{
+	struct stat st;
+
+	/* Somebody else has made it meanwhile; or it is a link that leads nowhere. */
+	if (mkdir(path, 0755) && (errno != EEXIST || stat(path, &st)))
+		return error_set_errno(error, errno, "make directory %s", path);
+	return files_sync_parent(path, error);
+}
+
 gboolean files_make_directory(const char *path, GError **error)
 {
-	return !g_mkdir_with_parents(path, 0755) ||
-	       error_set_errno(error, errno, "make directory %s", path);
+	struct stat st;
+
+	for (;;) {
+		g_autofree char *missing = files_first_missing(path);
+
+		if (!missing)
+			break;
+		if (!make_one(missing, error))
+			return FALSE;
+	}
+	if (!stat(path, &st) && S_ISDIR(st.st_mode))
+		return TRUE;
+	return error_set_errno(error, ENOTDIR, "make directory %s", path);
+}
+
+char *files_first_missing(const char *path)
+{
+	g_autofree char *at = g_strdup(path), *missing = NULL;
+	struct stat st;
+
+	while (stat(at, &st) && errno == ENOENT) {
+		char *parent = g_path_get_dirname(at);
+
+		g_free(missing);
+		missing = at;
+		at = parent;
+	}
+	return g_steal_pointer(&missing);
+}
+
+char *files_real_path(const char *path)
+{
+	char *found = realpath(path, NULL);
+	char *copy = g_strdup(found);
+	g_autofree char *absolute = NULL, *base = NULL, *parent = NULL, *real_parent = NULL;
+
+	free(found);
+	if (copy)
+		return copy;
+	absolute = files_absolute(path, NULL);
+	if (!strcmp(absolute, "/"))
+		return g_steal_pointer(&absolute);
+	base = g_path_get_basename(absolute);
+	parent = g_path_get_dirname(absolute);
+	real_parent = files_real_path(parent);
+	return g_build_filename(real_parent, base, NULL);
 }
 
 int files_lock(const char *path, guint seconds, GError **error)

@@ -15,8 +15,9 @@
 
 #define FILES_TEXT_MAX ((gsize)1 << 20)
 
-/* The content of a regular file of at most `max` bytes, with a zero byte behind it.  NULL with
- * NOT_FOUND, INVALID (no regular file, or too long) or IO.  *ret_length may be NULL. */
+/* The text in a regular file of at most `max` bytes, with a zero byte behind it.  NULL with
+ * NOT_FOUND, INVALID (no regular file, or too long), CORRUPT (a zero byte in it, as a crash of its
+ * file system leaves) or IO.  *ret_length may be NULL. */
 char *files_read(const char *path, gsize max, gsize *ret_length, GError **error);
 
 typedef enum {
@@ -40,11 +41,19 @@ gboolean files_publish(const char *temporary, const char *path, GError **error);
  * if NULL) on if it is relative.  Looks at the text only; free the result. */
 char *files_absolute(const char *path, const char *directory);
 
+/* As the kernel shows paths: absolute, without symbolic links, as far as the path exists.  Free the
+ * result. */
+char *files_real_path(const char *path);
+
 /* Makes what was created, renamed and removed in the directory that `path` lies in durable. */
 gboolean files_sync_parent(const char *path, GError **error);
 
-/* Makes a directory and its parents, mode 0755 for those that are new. */
+/* Makes a directory and its parents, mode 0755 for those that are new, and these durable. */
 gboolean files_make_directory(const char *path, GError **error);
+
+/* The first one of `path` and its parents that is not there, which files_make_directory() would make;
+ * NULL: none.  Free the result. */
+char *files_first_missing(const char *path);
 
 /* An exclusive lock between processes by the directory or file `path` (a file is made if need be,
  * and stays); the descriptor to close, or -1: BUSY where it could not be had within `seconds`. */

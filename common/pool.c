@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The order of steps in which a volume appears: the marker is looked at, the file is made under a
- * temporary name (one that no volume can have), formatted and made durable, renamed where nothing
- * has the name yet, and the directory is made durable.  A death in between leaves a temporary
- * file; the next creation in that pool removes it when nobody holds it.
- */
-#include "common/pool.h"
+#include "common/pool-private.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,18 +12,14 @@
 #include "common/error.h"
 #include "common/files.h"
 #include "common/format.h"
-#include "common/json.h"
 #include "common/logging.h"
 #include "common/names.h"
+#include "common/pool-marker.h"
+#include "common/registry.h"
 #include "common/superblock.h"
 #include "common/text.h"
 #include "common/units.h"
 
-#define SUFFIX ".vol"
-#define TEMPORARY_SUFFIX ".new"
-#define EDGE MIB /* of a device, where whatever holds it has its mark */
-#define MARKER_FORMAT 1
-#define MARKER_SIZE_MAX 4096
 #define DEVICE_PATH_MAX 200
 #define EXCERPT_MAX 150 /* bytes of what is no name, in a message */
 
@@ -97,112 +87,68 @@ void volume_name_free(VolumeName *name)
 	g_free(name);
 }
 
-/* ---- markers */
+/* ---- the pool */
 
-static char *marker_encode(const char *name)
+static gboolean set_away(const ConfigPool *pool, GError **error)
 {
-	g_autoptr(Json) marker = json_object_new_object();
-	g_autofree char *uuid = g_uuid_string_random();
-
-	json_add_number(marker, "format", MARKER_FORMAT);
-	json_add_text(marker, "uuid", uuid);
-	json_add_text(marker, "name", name);
-	return json_to_text(marker);
+	if (pool->uuid)
+		return error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+				 "pool '%s': no marker %s/" POOL_MARKER
+				 " (is its file system mounted?)",
+				 pool->name, pool->path);
+	return error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+			 "pool '%s': no marker %s/" POOL_MARKER
+			 " (%s never made: storageos pool create %s %s)",
+			 pool->name, pool->path,
+			 pool->listed ? "is its file system mounted? if it was" : "it was",
+			 pool->name, pool->path);
 }
 
-/* The pool's name according to the marker.  NULL with NOT_FOUND where there is none. */
-static char *marker_read(const char *path, GError **error)
+static gboolean is_wanted(const ConfigPool *pool, const PoolMarker *marker, GError **error)
 {
-	g_autofree char *text = files_read(path, MARKER_SIZE_MAX, NULL, error);
-	g_autoptr(Json) marker = text ? json_tokener_parse(text) : NULL;
-	const char *name, *uuid;
-	Json *format;
-
-	if (!text)
-		return NULL;
-	if (!json_object_is_type(marker, json_type_object) ||
-	    !json_object_object_get_ex(marker, "format", &format) ||
-	    !json_object_is_type(format, json_type_int)) {
-		error_set(error, STORAGEOS_ERROR_CORRUPT, "%s is not a pool's marker", path);
-		return NULL;
-	}
-	if (json_object_get_int64(format) != MARKER_FORMAT) {
-		error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
-			  "%s has format %" G_GINT64_FORMAT ", this program knows %d", path,
-			  json_object_get_int64(format), MARKER_FORMAT);
-		return NULL;
-	}
-	name = json_get_text(marker, "name");
-	uuid = json_get_text(marker, "uuid");
-	if (!name_valid(name) || !uuid || !g_uuid_string_is_valid(uuid)) {
-		error_set(error, STORAGEOS_ERROR_CORRUPT, "%s has no valid name and uuid", path);
-		return NULL;
-	}
-	return g_strdup(name);
+	if (strcmp(marker->name, pool->name) != 0)
+		return error_set(error, STORAGEOS_ERROR_EXISTS,
+				 "pool '%s': %s/" POOL_MARKER " belongs to the pool '%s'", pool->name,
+				 pool->path, marker->name);
+	return !pool->uuid || !strcmp(pool->uuid, marker->uuid) ||
+	       error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+			 "pool '%s': %s has the pool with UUID %s, the configuration wants %s (is its "
+			 "file system mounted?)",
+			 pool->name, pool->path, marker->uuid, pool->uuid);
 }
 
-static gboolean marker_check(const char *path, const char *name, GError **error)
+char *pool_uuid(const ConfigPool *pool, GError **error)
 {
-	g_autofree char *found = marker_read(path, error);
-
-	if (!found)
-		return FALSE;
-	return !strcmp(found, name) ||
-	       error_set(error, STORAGEOS_ERROR_EXISTS, "%s belongs to the pool '%s'", path, found);
-}
-
-gboolean pool_create(const char *name, const char *directory, GError **error)
-{
-	g_autofree char *path = g_build_filename(directory, POOL_MARKER, NULL);
 	g_autoptr(GError) local = NULL;
-	g_autofree char *text = NULL;
+	g_autoptr(PoolMarker) marker = pool_marker_read(pool->path, &local);
 
-	if (!name_valid(name)) {
-		g_autofree char *shown = text_excerpt(name, EXCERPT_MAX);
-
-		return error_set(error, STORAGEOS_ERROR_INVALID,
-				 "'%s' is no name for a pool (" NAME_RULE ")", shown);
-	}
-	if (!g_path_is_absolute(directory))
-		return error_set(error, STORAGEOS_ERROR_INVALID, "'%s' is not an absolute path",
-				 directory);
-	if (!files_make_directory(directory, error))
-		return FALSE;
-	text = marker_encode(name);
-	if (files_write(path, text, strlen(text), 0644, FILES_NEW, &local))
-		return TRUE;
-	if (g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_EXISTS))
-		return marker_check(path, name, error);
-	g_propagate_error(error, g_steal_pointer(&local));
-	return FALSE;
+	if (marker)
+		return is_wanted(pool, marker, error) ? g_strdup(marker->uuid) : NULL;
+	if (g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
+		set_away(pool, error);
+	else
+		g_propagate_prefixed_error(error, g_steal_pointer(&local),
+					   "pool '%s': ", pool->name);
+	return NULL;
 }
 
 gboolean pool_check(const ConfigPool *pool, GError **error)
 {
-	g_autofree char *path = g_build_filename(pool->path, POOL_MARKER, NULL);
-	g_autoptr(GError) local = NULL;
+	g_autofree char *uuid = pool_uuid(pool, error);
 
-	if (marker_check(path, pool->name, &local))
-		return TRUE;
-	if (g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
-		return error_set(error, STORAGEOS_ERROR_NOT_FOUND,
-				 "pool '%s': no marker %s (is its file system mounted? a new pool "
-				 "is made by: storageos pool create %s %s)",
-				 pool->name, path, pool->name, pool->path);
-	g_propagate_prefixed_error(error, g_steal_pointer(&local), "pool '%s': ", pool->name);
-	return FALSE;
+	return uuid != NULL;
 }
 
 /* ---- what is in a pool */
 
 /* The volume's name that a file name stands for, or NULL. */
-static char *volume_of_file(const char *file)
+char *pool_volume_of_file(const char *file)
 {
 	g_autofree char *name = NULL;
 
-	if (!g_str_has_suffix(file, SUFFIX))
+	if (!g_str_has_suffix(file, POOL_VOLUME_SUFFIX))
 		return NULL;
-	name = g_strndup(file, strlen(file) - strlen(SUFFIX));
+	name = g_strndup(file, strlen(file) - strlen(POOL_VOLUME_SUFFIX));
 	return name_valid(name) ? g_steal_pointer(&name) : NULL;
 }
 
@@ -233,7 +179,7 @@ GPtrArray *pool_list(const ConfigPool *pool, GError **error)
 		return NULL;
 	}
 	while ((file = g_dir_read_name(dir))) {
-		g_autofree char *name = volume_of_file(file);
+		g_autofree char *name = pool_volume_of_file(file);
 		g_autofree char *path = g_build_filename(pool->path, file, NULL);
 
 		if (name && is_regular_file(path))
@@ -243,7 +189,7 @@ GPtrArray *pool_list(const ConfigPool *pool, GError **error)
 	return g_steal_pointer(&names);
 }
 
-static const ConfigPool *known_pool(const Config *config, const VolumeName *name, GError **error)
+const ConfigPool *pool_find(const Config *config, const VolumeName *name, GError **error)
 {
 	const ConfigPool *pool = config_find_pool(config, name->pool);
 
@@ -251,7 +197,12 @@ static const ConfigPool *known_pool(const Config *config, const VolumeName *name
 		error_set(error, STORAGEOS_ERROR_NOT_FOUND,
 			  "no pool '%s' in %s (storageos pool list tells which there are)",
 			  name->pool, config->file);
-	return pool && pool_check(pool, error) ? pool : NULL;
+	return pool;
+}
+
+char *pool_file_path(const ConfigPool *pool, const VolumeName *name)
+{
+	return g_strdup_printf("%s/%s" POOL_VOLUME_SUFFIX, pool->path, name->name);
 }
 
 char *pool_volume_path(const Config *config, const VolumeName *name, GError **error)
@@ -260,15 +211,13 @@ char *pool_volume_path(const Config *config, const VolumeName *name, GError **er
 
 	if (!name->pool)
 		return g_strdup(name->name);
-	pool = known_pool(config, name, error);
-	if (!pool)
-		return NULL;
-	return g_strdup_printf("%s/%s" SUFFIX, pool->path, name->name);
+	pool = pool_find(config, name, error);
+	return pool && pool_check(pool, error) ? pool_file_path(pool, name) : NULL;
 }
 
 /* The path of one that is there and is what it should be: a file, and no link to one elsewhere, or
  * a block device. */
-static char *existing_path(const Config *config, const VolumeName *name, GError **error)
+char *pool_existing_path(const Config *config, const VolumeName *name, GError **error)
 {
 	g_autofree char *path = pool_volume_path(config, name, error);
 	struct stat st;
@@ -291,94 +240,8 @@ static char *existing_path(const Config *config, const VolumeName *name, GError 
 	return g_steal_pointer(&path);
 }
 
-/* ---- creating */
-
-/* Temporary files of creations that died.  Those that live are locked, or younger than a minute. */
-static void sweep(const char *directory)
-{
-	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
-	const char *file;
-
-	while (dir && (file = g_dir_read_name(dir))) {
-		g_autofree char *path = g_build_filename(directory, file, NULL);
-		g_autoptr(Backing) backing = NULL;
-		struct stat st;
-
-		if (*file != '.' || !g_str_has_suffix(file, TEMPORARY_SUFFIX) || lstat(path, &st) ||
-		    !S_ISREG(st.st_mode) || st.st_ctime > time(NULL) - 60)
-			continue;
-		backing = backing_file_open(path, 0, NULL);
-		if (backing && backing_lock(backing, TRUE, NULL) && !unlink(path))
-			log_info("removed %s, left over from a creation that died", path);
-	}
-}
-
-static gboolean format_file(const char *path, const VolumeParameters *parameters, GError **error)
-{
-	g_autoptr(Backing) backing = backing_file_open(path, BACKING_FILE_CREATE, error);
-
-	return backing && volume_format(backing, parameters, error);
-}
-
-static gboolean create_file(const char *path, const VolumeParameters *parameters, GError **error)
-{
-	g_autofree char *directory = g_path_get_dirname(path);
-	g_autofree char *base = g_path_get_basename(path);
-	g_autofree char *temporary = NULL;
-
-	if (!access(path, F_OK))
-		return error_set(error, STORAGEOS_ERROR_EXISTS, "%s is there already", path);
-	sweep(directory);
-	temporary = g_strdup_printf("%s/.%s.%08x%08x" TEMPORARY_SUFFIX, directory, base,
-				    g_random_int(), g_random_int());
-	if (format_file(temporary, parameters, error) && files_publish(temporary, path, error))
-		return TRUE;
-	unlink(temporary);
-	return FALSE;
-}
-
-static gboolean range_is_zero(Backing *backing, guint64 offset, gsize length, char *buffer,
-			      GError **error)
-{
-	int err = backing_pread(backing, buffer, length, offset);
-
-	if (err)
-		return error_set_errno(error, err, "read %s", backing->name);
-	if (!length || (!buffer[0] && !memcmp(buffer, buffer + 1, length - 1)))
-		return TRUE;
-	return error_set(error, STORAGEOS_ERROR_EXISTS,
-			 "%s is not empty: bytes %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT
-			 " hold something, a file system perhaps (wipe it, or use --force)",
-			 backing->name, offset, offset + length);
-}
-
-/* Whatever it may hold (file system, partition table, RAID member, a volume) has its mark in the
- * first or the last MiB. */
-static gboolean device_is_empty(Backing *backing, GError **error)
-{
-	guint64 size = backing_size(backing);
-	gsize edge = (gsize)MIN(size, EDGE);
-	g_autofree char *buffer = g_try_malloc(EDGE);
-
-	if (!buffer)
-		return error_set_errno(error, ENOMEM, "read %s", backing->name);
-	return range_is_zero(backing, 0, edge, buffer, error) &&
-	       range_is_zero(backing, size - edge, edge, buffer, error);
-}
-
-static gboolean create_on_device(const Config *config, const VolumeName *name,
-				 const VolumeParameters *parameters, gboolean force, GError **error)
-{
-	g_autofree char *path = existing_path(config, name, error);
-	g_autoptr(Backing) backing = path ? backing_file_open(path, 0, error) : NULL;
-
-	if (!backing || (!force && !device_is_empty(backing, error)))
-		return FALSE;
-	return volume_format(backing, parameters, error);
-}
-
 /* Puts "WHAT volume 'NAME': " in front of an error.  Always FALSE. */
-static gboolean fail(const char *what, const VolumeName *name, GError **error)
+gboolean pool_fail(const char *what, const VolumeName *name, GError **error)
 {
 	g_autofree char *text = volume_name_format(name);
 
@@ -386,28 +249,16 @@ static gboolean fail(const char *what, const VolumeName *name, GError **error)
 	return FALSE;
 }
 
-gboolean pool_volume_create(const Config *config, const VolumeName *name,
-			    const VolumeParameters *parameters, gboolean force, GError **error)
-{
-	g_autofree char *path = NULL;
-
-	if (!name->pool)
-		return create_on_device(config, name, parameters, force, error) ||
-		       fail("create", name, error);
-	path = pool_volume_path(config, name, error);
-	return (path && create_file(path, parameters, error)) || fail("create", name, error);
-}
-
 /* ---- opening, deleting */
 
 static Backing *open_backing(const Config *config, const VolumeName *name, BackingFileFlags flags,
 			     GError **error)
 {
-	g_autofree char *path = existing_path(config, name, error);
+	g_autofree char *path = pool_existing_path(config, name, error);
 	Backing *backing = path ? backing_file_open(path, flags, error) : NULL;
 
 	if (!backing)
-		fail("open", name, error);
+		pool_fail("open", name, error);
 	return backing;
 }
 
@@ -451,6 +302,29 @@ static Claim *claim_backing(const Config *config, Backing *backing, const char *
 	return NULL;
 }
 
+void pool_note(const Config *config, const VolumeName *name, const char *uuid,
+	       const char *uuid_of_pool)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!registry_note(config, name, uuid, uuid_of_pool, &error))
+		log_warning("volume %s/%s: it cannot be noted that there is one: %s", name->pool,
+			    name->name, error->message);
+}
+
+/* Before the first request: what was written to it may not be replaced by an empty one later. */
+static void note_served(const Config *config, const VolumeName *name, Volume *volume)
+{
+	const ConfigPool *pool = name->pool ? config_find_pool(config, name->pool) : NULL;
+	g_autofree char *uuid = pool ? pool_uuid(pool, NULL) : NULL;
+	VolumeInfo info;
+
+	if (!uuid)
+		return;
+	volume_get_info(volume, &info);
+	pool_note(config, name, info.uuid, uuid);
+}
+
 Volume *pool_volume_serve(const Config *config, const VolumeName *name, const char *as,
 			  GError **error)
 {
@@ -463,16 +337,18 @@ Volume *pool_volume_serve(const Config *config, const VolumeName *name, const ch
 		return NULL;
 	claim = claim_backing(config, backing, text, as, error);
 	if (!claim) {
-		fail("open", name, error);
+		pool_fail("open", name, error);
 		return NULL;
 	}
 	volume = volume_open(g_steal_pointer(&backing), text, 0, error);
-	if (volume)
-		volume_keep(volume, g_steal_pointer(&claim), (GDestroyNotify)claim_release);
+	if (!volume)
+		return NULL;
+	volume_keep(volume, g_steal_pointer(&claim), (GDestroyNotify)claim_release);
+	note_served(config, name, volume);
 	return volume;
 }
 
-static gboolean has_superblock(Backing *backing, GError **error)
+gboolean pool_has_superblock(Backing *backing, GError **error)
 {
 	static const guint64 homes[] = {FORMAT_SUPERBLOCK_A, FORMAT_SUPERBLOCK_B};
 	guint8 block[FORMAT_SUPERBLOCK_SIZE];
@@ -492,11 +368,11 @@ static gboolean has_superblock(Backing *backing, GError **error)
 static gboolean wipe_device(Backing *backing, GError **error)
 {
 	guint64 size = backing_size(backing);
-	gsize edge = (gsize)MIN(size, EDGE);
-	g_autofree char *zeros = g_try_malloc0(EDGE);
+	gsize edge = (gsize)MIN(size, POOL_EDGE);
+	g_autofree char *zeros = g_try_malloc0(POOL_EDGE);
 	int err = zeros ? 0 : -ENOMEM;
 
-	if (!has_superblock(backing, error))
+	if (!pool_has_superblock(backing, error))
 		return FALSE;
 	if (!err)
 		err = backing_pwrite(backing, zeros, edge, 0);
@@ -507,9 +383,25 @@ static gboolean wipe_device(Backing *backing, GError **error)
 	return !err || error_set_errno(error, err, "wipe %s", backing->name);
 }
 
+/* Always TRUE. */
+static gboolean note_deleted(const Config *config, const VolumeName *name, Backing *backing)
+{
+	g_autofree char *uuid_of_pool = pool_uuid(config_find_pool(config, name->pool), NULL);
+	g_autoptr(GError) error = NULL;
+	SuperblockPair pair = {0};
+	char uuid[UUID_TEXT];
+
+	superblock_load(backing, &pair, NULL); /* of one that is damaged it is none */
+	uuid_format(pair.current.uuid, uuid);
+	if (uuid_of_pool && !registry_note_deleted(config, name, uuid, uuid_of_pool, &error))
+		log_warning("volume %s/%s: it cannot be noted that it was deleted: %s", name->pool,
+			    name->name, error->message);
+	return TRUE;
+}
+
 gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError **error)
 {
-	g_autofree char *path = existing_path(config, name, error);
+	g_autofree char *path = pool_existing_path(config, name, error);
 	g_autoptr(Backing) backing = path ? backing_file_open(path, 0, error) : NULL;
 	gboolean done = backing && backing_lock(backing, TRUE, error);
 
@@ -518,6 +410,6 @@ gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError
 	else if (done)
 		done = !unlink(path) || error_set_errno(error, errno, "remove %s", path);
 	if (done && name->pool)
-		done = files_sync_parent(path, error);
-	return done || fail("delete", name, error);
+		done = files_sync_parent(path, error) && note_deleted(config, name, backing);
+	return done || pool_fail("delete", name, error);
 }

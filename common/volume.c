@@ -87,6 +87,22 @@ gboolean volume_check_size(guint64 size, guint32 logical_block_size, const char 
 	return TRUE;
 }
 
+gboolean volume_check_parameters(const VolumeParameters *p, const char *name, GError **error)
+{
+	guint64 journal = p->journal_size;
+
+	if (!volume_check_size(p->size, p->logical_block_size ? p->logical_block_size : SECTOR_SIZE,
+			       name, error))
+		return FALSE;
+	return !journal ||
+	       (journal >= FORMAT_JOURNAL_MIN && journal <= FORMAT_JOURNAL_MAX &&
+		journal % FORMAT_JOURNAL_UNIT == 0) ||
+	       error_set(error, STORAGEOS_ERROR_INVALID,
+			 "%s: journal of %" G_GUINT64_FORMAT
+			 " bytes (64 KiB to 64 MiB, in units of 64 KiB)",
+			 name, journal);
+}
+
 /* The superblock of a new volume. */
 static gboolean superblock_new(const VolumeParameters *p, Superblock *sb, const char *name,
 			       GError **error)
@@ -102,16 +118,10 @@ static gboolean superblock_new(const VolumeParameters *p, Superblock *sb, const 
 		.fence_generation = 2,
 		.clean = TRUE,
 	};
+	if (!volume_check_parameters(p, name, error))
+		return FALSE;
 	if (!sb->journal_size)
 		sb->journal_size = p->size < JOURNAL_LARGE_FROM ? JOURNAL_SMALL : JOURNAL_LARGE;
-	if (!volume_check_size(p->size, sb->logical_block_size, name, error))
-		return FALSE;
-	if (sb->journal_size < FORMAT_JOURNAL_MIN || sb->journal_size > FORMAT_JOURNAL_MAX ||
-	    sb->journal_size % FORMAT_JOURNAL_UNIT)
-		return error_set(error, STORAGEOS_ERROR_INVALID,
-				 "%s: journal of %" G_GUINT64_FORMAT
-				 " bytes (64 KiB to 64 MiB, in units of 64 KiB)",
-				 name, sb->journal_size);
 	sb->levels = codec_levels(p->size);
 	sb->groups_offset = FORMAT_JOURNAL_OFFSET + sb->journal_size;
 	return random_bytes(&sb->seed, sizeof sb->seed, error) && random_uuid(sb->uuid, error);
@@ -346,7 +356,6 @@ static void set_uuid(Engine *engine, gpointer uuid)
 	memcpy(engine->superblock.current.uuid, uuid, 16);
 }
 
-/* A checkpoint ends with one superblock durable and the other on its way: the next one sees to that. */
 gboolean volume_renew_uuid(Volume *volume, GError **error)
 {
 	int r = volume_check_writable(volume);
@@ -358,8 +367,6 @@ gboolean volume_renew_uuid(Volume *volume, GError **error)
 		checkpointer_call(volume->checkpointer, set_uuid, uuid);
 		r = checkpointer_run(volume->checkpointer);
 	}
-	if (!r)
-		r = checkpointer_run(volume->checkpointer);
 	if (r)
 		return error_set_errno(error, r, "%s: change the UUID", volume->engine.name);
 	memcpy(volume->uuid, uuid, sizeof uuid);

@@ -85,6 +85,10 @@ typedef enum {
  * the open volumes. */
 void volume_set_cache_size(guint64 bytes);
 
+/* INVALID unless there may be such a volume; the message calls it `name`. */
+gboolean volume_check_parameters(const VolumeParameters *parameters, const char *name,
+				 GError **error);
+
 /* Writes a new, empty volume into `backing` (empty, or whose content may go) and makes it durable.
  * Takes the writer's lock first; the backing stays the caller's.  Well under a second for any
  * size. */

@@ -34,14 +34,16 @@
 /* ---- devices */
 
 /* Any local user may ask for this, over D-Bus, and the runner's main thread answers as root: so it
- * looks at nothing but the text.  The runner releases *reason with free(). */
+ * looks at nothing but the text and the configuration.  The runner asks once more for each device that
+ * it is given, and leaves one that is refused without an answer to initiators: that is for open to
+ * refuse.  The runner releases *reason with free(). */
 static bool handle_check_config(const char *cfgstring, char **reason)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(CfgString) parsed = cfgstring_parse(cfgstring, &error);
 	g_autofree char *printable = NULL;
 
-	if (parsed)
+	if (parsed && (opening_check(parsed, &error) || runner_is_given(cfgstring)))
 		return true;
 	printable = text_printable(error ? error->message : "not a valid cfgstring");
 	*reason = strdup(printable); /* of anything but UTF-8 D-Bus would make "[Invalid UTF-8]" */

@@ -3,6 +3,7 @@
 
 #include "common/error.h"
 #include "common/logging.h"
+#include "common/registry.h"
 
 struct Opening {
 	CfgString *cfgstring;
@@ -84,7 +85,8 @@ static Volume *open_or_create(const Opening *opening, gboolean first, GError **e
 		g_propagate_error(error, g_steal_pointer(&reason));
 		return NULL;
 	}
-	if (!pool_volume_create(opening->config, name, &opening->parameters, FALSE, error))
+	if (!pool_volume_create(opening->config, name, &opening->parameters, POOL_CREATE_ONCE,
+				error))
 		return NULL;
 	log_info("%s: made a new volume of %" G_GUINT64_FORMAT " bytes, as its cfgstring says",
 		 opening->name, opening->parameters.size);
@@ -140,12 +142,39 @@ gboolean opening_may_come(const GError *error)
 	       g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_IO);
 }
 
+/* A default pool that no configuration lists has been made if it has had the volume. */
+static gboolean was_made(const Opening *opening, const ConfigPool *pool)
+{
+	RegistryEntry entry;
+
+	return pool->listed ||
+	       registry_find(opening->config, opening->cfgstring->volume, &entry, NULL);
+}
+
 gboolean opening_pool_is_away(const Opening *opening)
 {
 	const char *name = opening->cfgstring->volume->pool;
 	const ConfigPool *pool = name ? config_find_pool(opening->config, name) : NULL;
 	g_autoptr(GError) error = NULL;
 
-	return pool && !pool_check(pool, &error) &&
+	return pool && was_made(opening, pool) && !pool_check(pool, &error) &&
 	       g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND);
+}
+
+gboolean opening_check(const CfgString *cfgstring, GError **error)
+{
+	const char *name = cfgstring->volume->pool;
+	g_autoptr(Config) config = NULL;
+	const ConfigPool *pool;
+
+	if (!name)
+		return TRUE;
+	config = config_load_quietly(NULL, error);
+	if (!config)
+		return FALSE;
+	pool = config_find_pool(config, name);
+	return (pool && pool->listed) ||
+	       error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+			 "no pool '%s' in %s (storageos pool create %s DIRECTORY makes one)", name,
+			 config->file, name);
 }

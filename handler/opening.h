@@ -17,6 +17,10 @@ typedef struct {
 
 typedef struct Opening Opening;
 
+/* Whether a new device can be opened, as far as the configuration tells: it has to list the pool, which
+ * is not looked at. */
+gboolean opening_check(const CfgString *cfgstring, GError **error);
+
 /* Reads the cfgstring and the configuration, and sets the node cache's size. */
 Opening *opening_new(const OpeningDevice *device, GError **error);
 void opening_free(Opening *opening);
@@ -30,8 +34,8 @@ const Config *opening_config(const Opening *opening);
 /* What it shares its disk with: the pool, or the block device itself. */
 const char *opening_group(const Opening *opening);
 
-/* Opens the volume, and makes it before if it is not there, the cfgstring says `create`, the device
- * is new and it is `first` tried now.  INVALID where it is of another size than the device;
+/* Opens the volume, and makes it before if it is not there and never was (registry.h), the cfgstring
+ * says `create`, the device is new and it is `first` tried now.  INVALID where it is of another size than the device;
  * but where it has grown from that, the device is to get its size: what was saved of the target is
  * older.  Takes as long as the volume's recovery does. */
 Volume *opening_try(const Opening *opening, gboolean first, GError **error);
@@ -39,7 +43,7 @@ Volume *opening_try(const Opening *opening, gboolean first, GError **error);
 /* Whether the device has been served before. */
 gboolean opening_is_again(const Opening *opening);
 
-/* Whether the pool is known, and its file system is not there: not mounted yet. */
+/* Whether the pool is known to have been made, and is not there: not mounted yet. */
 gboolean opening_pool_is_away(const Opening *opening);
 
 /* Whether what failed may work later, with nobody doing anything about the device: the pool is not

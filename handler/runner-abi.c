@@ -275,24 +275,49 @@ const char *runner_device_cfgstring(RunnerDevice *dev)
 	return runner.get_cfgstring(dev);
 }
 
-/* Not all generations say what the UIO device is called; all have it open.  Its name is
- * tcm-user/HBA/NAME/CFGSTRING. */
+/* What the name of a UIO device, "tcm-user/HBA/NAME/CFGSTRING", consists of; NULL where it is none of
+ * TCMU's.  Free with g_strfreev(). */
+static char **split_uio_name(const char *node)
+{
+	g_autofree char *path = g_strdup_printf("/sys/class/uio/%s/name", node);
+	g_autofree char *text = NULL;
+	g_auto(GStrv) parts = NULL;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return NULL;
+	parts = g_strsplit(g_strchomp(text), "/", 4);
+	if (g_strv_length(parts) != 4 || strcmp(parts[0], "tcm-user") != 0)
+		return NULL;
+	return g_steal_pointer(&parts);
+}
+
+/* Some generations have keys of their own behind what they pass on. */
+gboolean runner_is_given(const char *cfgstring)
+{
+	g_autoptr(GDir) nodes = g_dir_open("/sys/class/uio", 0, NULL);
+	const char *node;
+
+	while (nodes && (node = g_dir_read_name(nodes))) {
+		g_auto(GStrv) parts = split_uio_name(node);
+		gsize length = strlen(cfgstring);
+
+		if (parts && g_str_has_prefix(parts[3], cfgstring) &&
+		    (!parts[3][length] || parts[3][length] == ';'))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* Not all generations say what the UIO device is called; all have it open. */
 char *runner_device_directory(RunnerDevice *dev)
 {
 	g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", runner.get_fd(dev));
 	g_autofree char *node = g_file_read_link(link, NULL);
-	g_autofree char *path = NULL, *text = NULL;
-	g_auto(GStrv) parts = NULL;
+	g_auto(GStrv) parts = node && g_str_has_prefix(node, "/dev/")
+				      ? split_uio_name(node + strlen("/dev/"))
+				      : NULL;
 
-	if (!node || !g_str_has_prefix(node, "/dev/"))
-		return NULL;
-	path = g_strdup_printf("/sys/class/uio/%s/name", node + strlen("/dev/"));
-	if (!g_file_get_contents(path, &text, NULL, NULL))
-		return NULL;
-	parts = g_strsplit(text, "/", 4);
-	if (g_strv_length(parts) != 4 || strcmp(parts[0], "tcm-user") != 0)
-		return NULL;
-	return g_strdup_printf("/sys/kernel/config/target/core/user_%s/%s", parts[1], parts[2]);
+	return !parts ? NULL : g_strdup_printf("/sys/kernel/config/target/core/user_%s/%s", parts[1], parts[2]);
 }
 
 gboolean runner_deals_with_implicit_groups(void)

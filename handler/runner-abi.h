@@ -121,6 +121,9 @@ guint64 runner_device_blocks(RunnerDevice *dev);
 void runner_device_set_blocks(RunnerDevice *dev, guint64 blocks);
 guint32 runner_device_block_size(RunnerDevice *dev);
 
+/* Whether the kernel has a device of that cfgstring, served or to be served. */
+gboolean runner_is_given(const char *cfgstring);
+
 /* The device's directory in configfs, or NULL.  Free the result. */
 char *runner_device_directory(RunnerDevice *dev);
 

@@ -256,18 +256,20 @@ need_built() {
 own_config() {
 	export STORAGEOS_CONFIG=$WORK/storageos.conf
 	POOL=$WORK/pool
-	mkdir -p "$POOL" "$WORK/run" "$WORK/dev" || give_up "cannot make $POOL"
+	mkdir -p "$POOL" "$WORK/run" "$WORK/dev" "$WORK/state" || give_up "cannot make $POOL"
+	[ -e "$POOL/.storageos-pool" ] ||
+		printf '{ "format": 1, "uuid": "%s", "name": "default" }\n' \
+			"$(cat /proc/sys/kernel/random/uuid)" >"$POOL/.storageos-pool"
 	cat >"$STORAGEOS_CONFIG" <<-END
 	[storageos]
 	run_directory=$WORK/run
+	state_directory=$WORK/state
 	device_directory=$WORK/dev
 
 	[pool default]
 	path=$POOL
+	uuid=$(sed 's/.*"uuid": "\([^"]*\)".*/\1/' "$POOL/.storageos-pool")
 	END
-	[ -e "$POOL/.storageos-pool" ] ||
-		printf '{ "format": 1, "uuid": "%s", "name": "default" }\n' \
-			"$(cat /proc/sys/kernel/random/uuid)" >"$POOL/.storageos-pool"
 }
 
 # random_file FILE BYTES: fills it with bytes that do not repeat.

@@ -99,6 +99,8 @@ must "a disk over the pool" mount -t tmpfs -o size=64M tmpfs "$POOL"
 told "covered" "not there any more"
 own_config
 sed -i '/^\[storageos\]/a frontend=fuse' "$STORAGEOS_CONFIG"
+# As one that does not say which pool is to be there: it would be refused otherwise.
+sed -i '/^uuid=/d' "$STORAGEOS_CONFIG"
 told "covered by a pool" "not there any more"
 must "which has a volume of that name" "$STORAGEOS" create db --size 32M
 told "covered by its namesake" "no longer $file"

@@ -38,7 +38,7 @@ for text in 4k 4K 4KiB 4096 512; do
 	"$STORAGEOS" delete -q v
 done
 refuses "--block-size 8k" "a block size of 8k is not 512 or 4096" "$STORAGEOS" create v --size 1M --block-size 8k
-refuses "a file's name for a volume's" "'v.vol' is a file's name: write the volume's, without .vol" \
+refuses "a file's name for a volume's" "does not end in '.vol', its file's does: write v" \
 	"$STORAGEOS" create v.vol --size 1M
 
 must "create" "$STORAGEOS" create db --size 1.5G

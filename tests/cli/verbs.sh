@@ -3,7 +3,9 @@
 # Every verb that needs no device: what it does, what it refuses, its exit status, its JSON.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
-need_built "$STORAGEOS"
+need_built "$STORAGEOS" "$STORAGEOS_FUSE"
+mkdir "$WORK/mnt"
+cleanup unmount_for_certain "$WORK/mnt"
 own_config
 
 status_of() { "$@" >"$WORK/out" 2>"$WORK/err" </dev/null; echo $?; }
@@ -51,8 +53,19 @@ printf '[storageos]\nnode_cache=lots\n' >"$WORK/bad.conf"
 exits "a bad configuration names the key" 1 "node_cache.*'lots'" \
 	"$STORAGEOS" --config "$WORK/bad.conf" list
 printf '[storageos]\nfrontent=fuse\n[pool default]\npath=%s\n' "$POOL" >"$WORK/odd.conf"
-exits "an unknown key is a warning" 0 "unknown key 'frontent'" \
-	"$STORAGEOS" pool --config "$WORK/odd.conf" create default "$POOL"
+"$STORAGEOS" pool list --config "$WORK/odd.conf" >/dev/null 2>"$WORK/err"
+like "an unknown key is a warning" "$(<"$WORK/err")" "unknown key 'frontent'"
+printf '; mine\n[storageos]\nworkers=1\nworkers=2\n[pool default]\npath=%s\n' "$POOL" >"$WORK/odd.conf"
+"$STORAGEOS" pool list --config "$WORK/odd.conf" >"$WORK/out" 2>"$WORK/err"
+like "a key that is there twice is a warning" "$(<"$WORK/err")" "key 'workers' is there twice"
+like "a pool whose UUID is not in the configuration is told" "$(<"$WORK/out")" \
+	"^default +ready +$POOL: the configuration does not say .*storageos pool create default $POOL"
+head -c 64 /dev/zero >"$WORK/zeros.conf"
+for verb in "list" "create x --size 1M" "info x" "pool list" "pool create x $WORK/x" "status" "attach x"; do
+	# shellcheck disable=SC2086
+	exits "zeros are no configuration: $verb" 1 'is no text: it has a zero byte' \
+		"$STORAGEOS" --config "$WORK/zeros.conf" $verb
+done
 
 # ---- create, list, info, delete
 
@@ -102,18 +115,42 @@ like "list shows it all the same" "$("$STORAGEOS" list)" '^default/torn +\? +\? 
 like "and the others" "$("$STORAGEOS" list)" '^default/db +10 GiB'
 check "it can be deleted" "$STORAGEOS" delete torn
 
+# ---- what there was
+
+must "a volume" "$STORAGEOS" create gone --size 1M
+rm "$POOL/gone.vol"
+like "one whose file was removed is missing" "$("$STORAGEOS" status)" \
+	"^default/gone: missing: volume 'default/gone': there is none .*; it was made on 20.* UTC \(UUID "
+is "status --json" "$("$STORAGEOS" status --json | jq -r '.[].state')" missing
+exits "delete of what is not there" 1 'there is none' "$STORAGEOS" delete gone
+check "it can be forgotten" "$STORAGEOS" delete gone --forget
+is "then it is not missing" "$("$STORAGEOS" status)" ""
+exits "there is no more to forget" 1 'there is none' "$STORAGEOS" delete gone --forget
+must "a volume" "$STORAGEOS" create gone --size 1M
+must "is deleted" "$STORAGEOS" delete gone
+is "and not missing" "$("$STORAGEOS" status)" ""
+exits "a name with the file's suffix" 1 "does not end in '.vol'.*write gone" \
+	"$STORAGEOS" create gone.vol --size 1M
+
 # ---- pools
 
 check "pool create" "$STORAGEOS" pool create fast "$WORK/fast"
 check "and once more" "$STORAGEOS" pool create fast "$WORK/fast"
 exits "pool create elsewhere under the same name" 1 "it is at $WORK/fast already" \
 	"$STORAGEOS" pool create fast "$WORK/other"
-exits "pool create with another pool's directory" 1 "belongs to the pool 'fast'" \
+exits "pool create with another pool's directory" 1 "is the pool 'fast' already" \
 	"$STORAGEOS" pool create slow "$WORK/fast"
+is "which was not made" "$(ls -d "$WORK/other" 2>&1)" "ls: cannot access '$WORK/other': No such file or directory"
 like "pool list" "$("$STORAGEOS" pool list)" "^fast +ready +$WORK/fast$"
+exits "a pool in a pool" 1 "lies in the pool 'fast'" "$STORAGEOS" pool create in "$WORK/fast/in"
+exits "a pool around one" 1 "lies around the pool" "$STORAGEOS" pool create around "$WORK"
+cd "$WORK/run" || give_up "no run directory"
+exits "no directory at all" 1 "has no name" "$STORAGEOS" pool create none ""
+cd / || give_up "no /"
+is "none of it was written" "$(find "$WORK" -name .storageos-pool | wc -l) $(grep -c '^\[pool' "$STORAGEOS_CONFIG")" "2 2"
 like "the configuration has it" "$(<"$STORAGEOS_CONFIG")" '^\[pool fast\]$'
 check "a volume in it" "$STORAGEOS" create fast/db --size 1M
-(cd "$WORK" && "$STORAGEOS" pool create near near)
+(cd "$WORK" && "$STORAGEOS" pool create near near >/dev/null)
 is "a relative directory becomes an absolute one" \
 	"$("$STORAGEOS" pool list --json | jq -r '.[] | select(.pool == "near").directory')" "$WORK/near"
 
@@ -126,6 +163,30 @@ is "pool list tells it" \
 	"$("$STORAGEOS" pool list --json | jq -r '.[] | select(.pool == "near").ready')" false
 is "list goes on with the others, and fails" "$(status_of "$STORAGEOS" list)" 1
 like "the others are there" "$(<"$WORK/out")" '^fast/db '
+
+exits "the pool is not made in its place" 1 'mount its file system' "$STORAGEOS" pool create near "$WORK/near"
+exits "its marker's absence asks for a mount" 1 'is its file system mounted\?\)$' "$STORAGEOS" list near
+cp "$WORK/fast/.storageos-pool" "$WORK/mounted/.storageos-pool.old"
+sed 's/"uuid": "[0-9a-f]*/"uuid": "00000000/' "$WORK/mounted/.storageos-pool" >"$WORK/near/.storageos-pool"
+exits "another pool of its name is not it" 1 'has the pool with UUID 00000000-.*, the configuration wants ' \
+	"$STORAGEOS" create near/db --size 1M
+rm -r "$WORK/near" && mv "$WORK/mounted" "$WORK/near"
+check "mounted it is there" "$STORAGEOS" create near/db --size 1M
+
+# ---- a pool is taken out of the configuration
+
+exits "no such pool" 1 'there is no such pool' "$STORAGEOS" pool delete nope
+"$STORAGEOS_FUSE" near/db "$WORK/mnt" 2>/dev/null || skip "a pool in use" "no FUSE"
+if mountpoint -q "$WORK/mnt"; then
+	exits "a pool in use" 1 'its volume near/db is in use' "$STORAGEOS" pool delete near
+	umount "$WORK/mnt"
+	wait_for 20 "$STORAGEOS" check near/db
+fi
+like "pool delete says what stays" "$("$STORAGEOS" pool delete near)" "$WORK/near stays as it is, with its 1 volume "
+check "it stays" test -e "$WORK/near/db.vol" -a -e "$WORK/near/.storageos-pool"
+exits "its volumes have no name now" 1 "no pool 'near'" "$STORAGEOS" info near/db
+check "it comes back" "$STORAGEOS" pool create near "$WORK/near"
+check "with its volumes" "$STORAGEOS" info near/db
 
 # ---- two at once
 

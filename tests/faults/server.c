@@ -176,18 +176,19 @@ static gboolean prepare(void)
 {
 	const VolumeParameters parameters = {.size = SIZE, .journal_size = MIB};
 	g_autofree char *file = test_path("conf"), *pool = test_path("pool"),
-			*run = test_path("run"), *text = NULL;
+			*run = test_path("run"), *state = test_path("state"), *text = NULL;
 	Volume *opened;
 
-	text = g_strdup_printf("[storageos]\nrun_directory=%s\n[pool default]\npath=%s\n", run,
-			       pool);
+	text = g_strdup_printf("[storageos]\nrun_directory=%s\nstate_directory=%s\n"
+			       "[pool default]\npath=%s\n",
+			       run, state, pool);
 	mountpoint = test_path("mount");
-	if (!g_file_set_contents(file, text, -1, NULL) || !pool_create("default", pool, NULL) ||
+	if (!g_file_set_contents(file, text, -1, NULL) || !pool_mark("default", pool, NULL, NULL) ||
 	    g_mkdir_with_parents(mountpoint, 0700))
 		return FALSE;
 	config = config_load(file, NULL);
 	volume = volume_name_parse("db", NULL);
-	if (!config || !pool_volume_create(config, volume, &parameters, FALSE, NULL))
+	if (!config || !pool_volume_create(config, volume, &parameters, 0, NULL))
 		return FALSE;
 	opened = pool_volume_open(config, volume, 0, NULL);
 	if (!opened)

@@ -302,23 +302,23 @@ static gboolean prepare(void)
 {
 	const VolumeParameters parameters = {.size = SIZE};
 	g_autofree char *conf = test_path("conf"), *pool = test_path("pool"), *text = NULL;
-	g_autofree char *run = test_path("run");
+	g_autofree char *run = test_path("run"), *state = test_path("state");
 	Volume *opened;
 
 	/* With few nodes in memory it takes few writes to have to wait for a checkpoint. */
-	text = g_strdup_printf("[storageos]\nrun_directory=%s\nnode_cache=1MiB\n"
-			       "[pool default]\npath=%s\n",
-			       run, pool);
+	text = g_strdup_printf("[storageos]\nrun_directory=%s\nstate_directory=%s\n"
+			       "node_cache=1MiB\n[pool default]\npath=%s\n",
+			       run, state, pool);
 	mountpoint = test_path("mount");
 	file = g_build_filename(mountpoint, "db", NULL);
 	backing = g_build_filename(pool, "db.vol", NULL);
 	hangs = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (hangs == MAP_FAILED || !g_file_set_contents(conf, text, -1, NULL) ||
-	    !pool_create("default", pool, NULL) || g_mkdir_with_parents(mountpoint, 0700))
+	    !pool_mark("default", pool, NULL, NULL) || g_mkdir_with_parents(mountpoint, 0700))
 		return FALSE;
 	config = config_load(conf, NULL);
 	volume = volume_name_parse("db", NULL);
-	if (!config || !pool_volume_create(config, volume, &parameters, FALSE, NULL))
+	if (!config || !pool_volume_create(config, volume, &parameters, 0, NULL))
 		return FALSE;
 	opened = pool_volume_open(config, volume, 0, NULL);
 	return opened && !volume_put_value(opened, 1, READS * BLOCK_SIZE, 0) &&

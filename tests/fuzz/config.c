@@ -13,14 +13,19 @@ static char *path_of_file(void)
 	return g_strdup_printf("%s/storageos-fuzz-config.%d", g_get_tmp_dir(), (int)getpid());
 }
 
-static void add_a_pool(const char *path)
+static void add_a_pool(const Config *config)
 {
-	g_autoptr(Config) config = NULL;
+	const ConfigPool pool = {.name = (char *)"another", .path = (char *)"/srv/another"};
+	g_autoptr(Config) now = NULL, without = NULL;
 
-	if (!config_add_pool(path, "another", "/srv/another", NULL))
+	if (!config_add_pool(config, &pool, NULL))
 		return;
-	config = config_load(path, NULL);
-	fuzz_assert(config && config_find_pool(config, "another"));
+	now = config_load_again(config, NULL);
+	fuzz_assert(now && config_find_pool(now, "another"));
+	fuzz_assert(!strcmp(config_find_pool(now, "another")->path, "/srv/another"));
+	fuzz_assert(config_remove_pool(now, "another", NULL));
+	without = config_load_again(config, NULL);
+	fuzz_assert(without && !config_find_pool(without, "another"));
 }
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
@@ -36,7 +41,7 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 	if (config) {
 		fuzz_assert(config_find_pool(config, CONFIG_DEFAULT_POOL));
 		fuzz_assert(config->node_cache >= 1 << 20);
-		add_a_pool(path);
+		add_a_pool(config);
 	}
 	unlink(path);
 	return 0;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/pool-marker.h"
 #include "common/pool.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -12,7 +13,7 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 	g_autofree char *directory =
 		g_strdup_printf("%s/storageos-fuzz-pool.%d", g_get_tmp_dir(), (int)getpid());
 	g_autofree char *path = g_build_filename(directory, POOL_MARKER, NULL);
-	const ConfigPool pool = {(char *)"default", directory};
+	const ConfigPool pool = {.name = (char *)"default", .path = directory};
 	g_autoptr(GError) error = NULL;
 	FILE *file;
 	gboolean there;

@@ -55,13 +55,14 @@ static void teardown(void)
 static void setup(void)
 {
 	g_autofree char *config = test_path(".conf"), *pool = test_path(".pool");
-	g_autofree char *run = test_path(".run");
-	g_autofree char *text = g_strdup_printf(
-		"[storageos]\nrun_directory=%s\n[pool default]\npath=%s\n", run, pool);
+	g_autofree char *run = test_path(".run"), *state = test_path(".state");
+	g_autofree char *text = g_strdup_printf("[storageos]\nrun_directory=%s\n"
+						"state_directory=%s\n[pool default]\npath=%s\n",
+						run, state, pool);
 
 	g_setenv("STORAGEOS_CONFIG", config, TRUE);
 	fuzz_assert(g_file_set_contents(config, text, -1, NULL) &&
-		    pool_create("default", pool, NULL) && !handler_init());
+		    pool_mark("default", pool, NULL, NULL) && !handler_init());
 	device = (Dev){.cfgstring = "storageos/fuzz;create",
 		       .num_lbas = SIZE / SECTOR_SIZE,
 		       .block_size = SECTOR_SIZE,

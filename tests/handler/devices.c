@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/units.h"
 #include "tests/handler/fixture.h"
@@ -26,10 +27,15 @@ static void test_check_config(const void *data)
 	char *reason = NULL;
 
 	(void)data;
-	CHECK(host_check_config("storageos/nowhere/none;create", &reason));
+	CHECK(host_check_config("storageos/default/none;create", &reason));
+	CHECK(host_check_config("storageos//dev/nothing", &reason));
 	CHECK(!reason);
 	CHECK(!host_check_config("storageos/db;bad", &reason));
 	CHECK_CONTAINS(reason, "unknown key 'bad'");
+	free(reason);
+	CHECK(!host_check_config("storageos/nowhere/none;create", &reason));
+	CHECK_CONTAINS(reason, "no pool 'nowhere' in ");
+	CHECK_CONTAINS(reason, "storageos pool create nowhere DIRECTORY");
 	free(reason);
 }
 
@@ -88,10 +94,13 @@ static void test_open_refuses(const void *data)
 	CHECK_INT(dev_add(&dev), -ENOENT);
 	CHECK(log_has("none"));
 	dev_init(&dev, "storageos/nopool/none;create", SIZE);
-	CHECK_INT(dev_add(&dev), -ENOENT);
-	CHECK(log_has("nopool"));
+	CHECK_INT(dev_add(&dev), -EINVAL); /* by check_config */
 	dev_init(&dev, "storageos/tiny;create", 512);
 	CHECK_INT(dev_add(&dev), -EINVAL);
+	CHECK(log_has("create volume 'default/tiny': tiny: size 512 is out of range"));
+	dev_init(&dev, "storageos/named.vol;create", SIZE);
+	CHECK_INT(dev_add(&dev), -EINVAL);
+	CHECK(log_has("its file's does: write named"));
 	dev_init(&dev, "storageos/odd;create", SIZE);
 	dev.block_size = 520;
 	CHECK_INT(dev_add(&dev), -EINVAL);
@@ -150,6 +159,30 @@ static void test_copy(const void *data)
 	dev_init(&dev, "storageos/first", SIZE);
 	CHECK_INT(dev_add(&dev), -EBUSY);
 	dev_remove(&copy);
+}
+
+/* An initiator that is given an empty disk in the place of its own has lost it. */
+static void test_made_once(const void *data)
+{
+	g_autofree char *path = fixture_path("once", ".vol"), *away = fixture_path("once", ".away");
+	guint8 block[512] = {1}, out[512];
+	Dev dev;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "once"));
+	CHECK_INT(run_write(&dev, block, sizeof block, 0), STS_OK);
+	dev_remove(&dev);
+	CHECK(!rename(path, away));
+	dev_init(&dev, "storageos/once;create", SIZE);
+	CHECK_INT(dev_add(&dev), -ENOENT);
+	CHECK(log_has("create volume 'default/once': it was made on "));
+	CHECK(log_has(";create makes a volume once"));
+	CHECK(access(path, F_OK));
+	CHECK(!rename(away, path));
+	REQUIRE(dev_open(&dev, "once"));
+	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);
+	CHECK_MEM(out, block, sizeof out);
+	dev_remove(&dev);
 }
 
 /* What 1.3 sets after open(), and cannot be set then, and what its candidates do not have. */
@@ -451,10 +484,11 @@ void devices_tests(void)
 	test_add("what is refused and logged is UTF-8, wherever it is cut", test_utf8, NULL);
 	test_add("and where it was none", test_not_utf8, NULL);
 	test_add("the structure is filled where the runner looks", test_registered, NULL);
-	test_add("check_config looks at syntax only", test_check_config, NULL);
+	test_add("check_config looks at syntax and configuration", test_check_config, NULL);
 	test_add("open refuses what is not there", test_open_refuses, NULL);
 	test_add("open refuses another size, block size, process", test_open_compares, NULL);
 	test_add("of a volume and its copy one is open", test_copy, NULL);
+	test_add(";create makes a volume once", test_made_once, NULL);
 	test_add("open sets the limits", test_limits, NULL);
 	test_add("a device may have blocks of 4096 bytes", test_large_blocks, NULL);
 	test_add("reconfig answers what it cannot do", test_reconfig, NULL);

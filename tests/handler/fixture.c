@@ -12,14 +12,16 @@ static char *pool;
 static gboolean setup_pool(void)
 {
 	g_autofree char *config = test_path(".conf");
-	g_autofree char *text = NULL, *run = NULL;
+	g_autofree char *text = NULL, *run = NULL, *state = NULL;
 
 	pool = test_path(".pool");
 	run = test_path(".run");
-	text = g_strdup_printf("[storageos]\nrun_directory=%s\n[pool default]\npath=%s\n", run,
-			       pool);
+	state = test_path(".state");
+	text = g_strdup_printf("[storageos]\nrun_directory=%s\nstate_directory=%s\n"
+			       "[pool default]\npath=%s\n",
+			       run, state, pool);
 	g_setenv("STORAGEOS_CONFIG", config, TRUE);
-	return g_file_set_contents(config, text, -1, NULL) && pool_create("default", pool, NULL);
+	return g_file_set_contents(config, text, -1, NULL) && pool_mark("default", pool, NULL, NULL);
 }
 
 void dev_init(Dev *dev, const char *cfgstring, guint64 size)

@@ -152,7 +152,9 @@ is "they are installed" "$(state storageos) $(state storageos-fuse) $(state tcmu
 is "with no runner there is nothing to say" "$(grep -c storageos: <<<"$said")" 0
 is "there is one plugin" "$(handlers)" handler_storageos.so
 check "which can be read" inside test -s "/usr/lib/$multiarch/tcmu-runner/handler_storageos.so"
-check "the pool default is there, and takes a volume" inside storageos create db --size 1M
+is "no pool is made" "$(find "$root/var/lib/storageos" -name .storageos-pool)" ""
+check "the pool default is made" inside storageos pool create default /var/lib/storageos/volumes
+check "and takes a volume" inside storageos create db --size 1M
 cp "$ROOT/packaging/debian/tests/command-line" "$root/debs/"
 check "the packages' own test passes" inside /debs/command-line
 check "another pool is made" inside storageos pool create fast /srv/fast
@@ -167,7 +169,10 @@ for package in "${packages[@]}"; do
 	dpkg-deb -b --root-owner-group "$WORK/$package" "$newer" >/dev/null
 done
 mkdir "$root/newer" && cp "$newer"/*.deb "$root/newer"
-config=$(cat "$root/etc/storageos/storageos.conf")
+# As an earlier package left it: the pool default is made, and not entered.
+without_default() { sed '/^\[pool default\]/,/^uuid=/d' "$root/etc/storageos/storageos.conf" | grep .; }
+config=$(without_default)
+echo "$config" >"$root/etc/storageos/storageos.conf"
 store user_0 db storageos/default/db
 store user_1 disk qcow/srv/disk.qcow2
 rm -f "$root/run/told"
@@ -178,7 +183,8 @@ like "a runner that serves LUNs is not restarted, and it is said" "$said" 'serve
 like "and what to do" "$said" '^ *systemctl restart tcmu-runner$'
 is "systemd was told nothing but to read its units" "$(sort -u "$root/run/told")" "systemctl daemon-reload"
 is "there is one plugin" "$(handlers)" handler_storageos.so
-is "the configuration is as it was" "$(cat "$root/etc/storageos/storageos.conf")" "$config"
+like "the pool default is entered in the configuration" "$(cat "$root/etc/storageos/storageos.conf")" '^\[pool default\]$'
+is "which else is as it was" "$(without_default)" "$config"
 check "so are the volumes" inside storageos check db
 
 no_stores

@@ -152,7 +152,7 @@ is "also behind options" "$(complete_line storageos --config "$STORAGEOS_CONFIG"
 is "pools" "$(complete_line storageos list '')" "default fast"
 like "options" "$(complete_line storageos attach --)" '^--config --frontend --help --json --quiet$'
 is "and their values" "$(complete_line storageos attach --frontend '')" "auto fuse tcmu"
-is "what pool takes" "$(complete_line storageos pool '')" "create list"
+is "what pool takes" "$(complete_line storageos pool '')" "create delete list"
 
 # ---- fstab
 

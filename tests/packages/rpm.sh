@@ -160,7 +160,9 @@ store() { # NAME CONFIG: a backstore, as configfs would show it
 	echo "Config: $2 Size: 1" >"$root/sys/kernel/config/target/core/user_0/$1/info"
 }
 check "they are installed with their scriptlets" inside sh -c 'rpm -i /packages/*.rpm'
-check "the pool default is there, and takes a volume" inside storageos create db --size 1M
+is "no pool is made" "$(find "$root/var/lib/storageos" -name .storageos-pool)" ""
+check "the pool default is made" inside storageos pool create default /var/lib/storageos/volumes
+check "and takes a volume" inside storageos create db --size 1M
 check "another pool is made" inside storageos pool create fast /srv/fast
 config=$(cat "$root/etc/storageos/storageos.conf")
 store db storageos/default/db

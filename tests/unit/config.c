@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/autofd.h"
 #include "common/error.h"
 #include "common/files.h"
 #include "common/logging.h"
@@ -34,6 +35,18 @@ static Config *load(const char *text, GError **error)
 	return config_load(path, error);
 }
 
+/* Adds a pool to the file as it is on disk. */
+static gboolean add_pool(const char *file, const char *name, const char *path, const char *uuid,
+			 GError **error)
+{
+	g_autofree char *run = test_path(".run");
+	Config config = {.file = (char *)file, .run_directory = run};
+	const ConfigPool pool = {.name = (char *)name, .path = (char *)path, .uuid = (char *)uuid};
+
+	autofd lock = config_lock(&config, error);
+	return lock >= 0 && config_add_pool(&config, &pool, error);
+}
+
 /* ---- loading */
 
 static void test_defaults(const void *data)
@@ -51,6 +64,8 @@ static void test_defaults(const void *data)
 	CHECK_UINT(config->workers, 0);
 	REQUIRE(CHECK_UINT(config->pools->len, 1));
 	CHECK_STR(config_find_pool(config, "default")->path, "/var/lib/storageos/volumes");
+	CHECK(!config_find_pool(config, "default")->listed);
+	CHECK_STR(config->state_directory, "/var/lib/storageos");
 	CHECK(!config_find_pool(config, "other"));
 }
 
@@ -58,6 +73,7 @@ static void test_values(const void *data)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Config) config = load("# mine\n"
+					"  ; and this, [pool x]\n"
 					"[storageos]\n"
 					"frontend = fuse\n"
 					"run_directory=/tmp/run\n"
@@ -65,8 +81,10 @@ static void test_values(const void *data)
 					"node_cache=1.5GiB\n"
 					"sanitize_rate=8MiB\n"
 					"workers=3\n"
+					"state_directory=/tmp/state\n"
 					"[pool fast]\n"
 					"path=/fast\n"
+					"uuid=1C1F4BD2-3a0e-4a43-8d2c-0f4a3c2e1b00\n"
 					"[pool default]\n"
 					"path=/slow\n",
 					&error);
@@ -83,6 +101,9 @@ static void test_values(const void *data)
 	CHECK_STR(((ConfigPool *)g_ptr_array_index(config->pools, 0))->name, "default");
 	CHECK_STR(config_find_pool(config, "default")->path, "/slow");
 	CHECK_STR(config_find_pool(config, "fast")->path, "/fast");
+	CHECK_STR(config_find_pool(config, "fast")->uuid, "1c1f4bd2-3a0e-4a43-8d2c-0f4a3c2e1b00");
+	CHECK(!config_find_pool(config, "default")->uuid);
+	CHECK_STR(config->state_directory, "/tmp/state");
 }
 
 static const struct {
@@ -97,6 +118,8 @@ static const struct {
 	{"[storageos]\nrun_directory=here\n", "'here' is not an absolute path"},
 	{"[pool x]\n", "path"},
 	{"[pool x]\npath=relative\n", "key 'path' of [pool x]: 'relative'"},
+	{"[storageos]\nstate_directory=here\n", "'here' is not an absolute path"},
+	{"[pool x]\npath=/x\nuuid=7\n", "key 'uuid' of [pool x]: '7' is not a UUID"},
 	{"[pool Up]\npath=/x\n", "'Up' is no name for a pool"},
 	{"[pool ]\npath=/x\n", "is no name for a pool"},
 	{"no group=1\n", "configuration "},
@@ -133,6 +156,74 @@ static void test_unknown_keys(const void *data)
 	CHECK_CONTAINS(logged->str, "unknown key 'size' in [pool a]");
 	CHECK_CONTAINS(logged->str, "unknown group [other]");
 	g_string_free(logged, TRUE);
+}
+
+static void test_doubles(const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Config) config = NULL;
+
+	(void)data;
+	logged = g_string_new(NULL);
+	logging_set_sink(sink);
+	config = load("[storageos]\nworkers=1\n workers = 2\n[pool a]\npath=/a\n[pool a]\n"
+		      "path=/b\n",
+		      &error);
+	logging_set_sink(NULL);
+	REQUIRE(CHECK_NO_ERROR(error) && config);
+	CHECK_UINT(config->workers, 2);
+	CHECK_STR(config_find_pool(config, "a")->path, "/b");
+	CHECK_CONTAINS(logged->str, "key 'workers' is there twice in [storageos]: the last");
+	CHECK_CONTAINS(logged->str, "[pool a] is there twice");
+	CHECK_CONTAINS(logged->str, "key 'path' is there twice in [pool a]");
+	g_string_free(logged, TRUE);
+}
+
+static void test_quiet(const void *data)
+{
+	g_autofree char *path = write_file("[storageos]\nfrontned=fuse\n");
+	g_autoptr(Config) config = NULL;
+
+	(void)data;
+	logged = g_string_new(NULL);
+	logging_set_sink(sink);
+	config = config_load_quietly(path, NULL);
+	logging_set_sink(NULL);
+	CHECK(config && config->warnings->len == 1);
+	CHECK_STR(logged->str, "");
+	g_string_free(logged, TRUE);
+}
+
+/* What a crash of the file system below leaves of a file. */
+static void test_zero_bytes(const void *data)
+{
+	static const struct {
+		const char *text;
+		gsize length;
+	} files[] = {
+		{"\0\0\0\0", 4},
+		{"[pool a]\npath=/a\n\0", 19},
+		{"\0[pool a]\npath=/a\n", 19},
+		{"\0", 1},
+	};
+
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
+		g_autofree char *path = test_path(".conf");
+		g_autoptr(GError) error = NULL, add_error = NULL;
+		g_autofree char *text = NULL;
+		gsize length;
+
+		test_row("file %u", i);
+		CHECK(g_file_set_contents(path, files[i].text, (gssize)files[i].length, NULL));
+		CHECK(!config_load(path, &error));
+		CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "is no text: it has a zero byte at byte");
+		CHECK(!add_pool(path, "b", "/b", NULL, &add_error));
+		CHECK(add_error && strstr(add_error->message, "zero byte"));
+		CHECK(g_file_get_contents(path, &text, &length, NULL));
+		CHECK_UINT(length, files[i].length);
+		CHECK_MEM(text, files[i].text, length);
+	}
 }
 
 static void test_named_file_must_exist(const void *data)
@@ -203,7 +294,7 @@ static void test_add_keeps_the_rest(const void *data)
 
 	(void)data;
 	CHECK_INT(chmod(path, 0640), 0);
-	CHECK(config_add_pool(path, "fast", "/fast", &error));
+	CHECK(add_pool(path, "fast", "/fast", NULL, &error));
 	CHECK_NO_ERROR(error);
 	text = content(path);
 	CHECK_CONTAINS(text, "# first\n");
@@ -222,7 +313,7 @@ static void test_add_changes(const void *data)
 	g_autofree char *text = NULL;
 
 	(void)data;
-	CHECK(config_add_pool(path, "fast", "/new", NULL));
+	CHECK(add_pool(path, "fast", "/new", NULL, NULL));
 	text = content(path);
 	CHECK_STR(text, "[pool fast]\npath=/new\n");
 }
@@ -235,7 +326,7 @@ static void test_add_makes_the_file(const void *data)
 	g_autofree char *text = NULL;
 
 	(void)data;
-	CHECK(config_add_pool(path, "a", "/a", &error));
+	CHECK(add_pool(path, "a", "/a", NULL, &error));
 	CHECK_NO_ERROR(error);
 	text = content(path);
 	CHECK_STR(text, "[pool a]\npath=/a\n");
@@ -250,7 +341,7 @@ static void test_add_follows_a_link(const void *data)
 
 	(void)data;
 	CHECK_INT(symlink(path, link), 0);
-	CHECK(config_add_pool(link, "a", "/a", NULL));
+	CHECK(add_pool(link, "a", "/a", NULL, NULL));
 	CHECK_INT(lstat(link, &st), 0);
 	CHECK(S_ISLNK(st.st_mode));
 	text = content(path);
@@ -264,13 +355,13 @@ static void test_add_refuses(const void *data)
 	g_autofree char *text = NULL;
 
 	(void)data;
-	CHECK(!config_add_pool(path, "Bad Name", "/a", &error));
+	CHECK(!add_pool(path, "Bad Name", "/a", NULL, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "Bad Name");
 	g_clear_error(&error);
-	CHECK(!config_add_pool(path, "a", "relative", &error));
+	CHECK(!add_pool(path, "a", "relative", NULL, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "relative");
 	g_clear_error(&error);
-	CHECK(!config_add_pool(path, "a", "/a", &error));
+	CHECK(!add_pool(path, "a", "/a", NULL, &error));
 	CHECK(error && strstr(error->message, path));
 	text = content(path);
 	CHECK_STR(text, "not a key file\n");
@@ -278,28 +369,34 @@ static void test_add_refuses(const void *data)
 
 #define ADDERS 8
 
+typedef struct {
+	Config config;
+	char name[8];
+} Adder;
+
 static gpointer add_one(gpointer data)
 {
-	const char *const *arguments = data;
+	const Adder *adder = data;
+	const ConfigPool pool = {.name = (char *)adder->name, .path = (char *)"/x"};
+	autofd lock = config_lock(&adder->config, NULL);
 
-	CHECK(config_add_pool(arguments[0], arguments[1], "/x", NULL));
+	CHECK(lock >= 0 && config_add_pool(&adder->config, &pool, NULL));
 	return NULL;
 }
 
 static void test_add_at_once(const void *data)
 {
 	g_autofree char *path = write_file("");
+	g_autofree char *run = test_path(".run");
 	GThread *threads[ADDERS];
-	const char *arguments[ADDERS][2];
-	char names[ADDERS][8];
+	Adder adders[ADDERS];
 	g_autoptr(Config) config = NULL;
 
 	(void)data;
 	for (guint i = 0; i < ADDERS; i++) {
-		g_snprintf(names[i], sizeof names[i], "p%u", i);
-		arguments[i][0] = path;
-		arguments[i][1] = names[i];
-		threads[i] = g_thread_new(NULL, add_one, arguments[i]);
+		adders[i].config = (Config){.file = path, .run_directory = run};
+		g_snprintf(adders[i].name, sizeof adders[i].name, "p%u", i);
+		threads[i] = g_thread_new(NULL, add_one, &adders[i]);
 	}
 	for (guint i = 0; i < ADDERS; i++)
 		g_thread_join(threads[i]);
@@ -308,12 +405,88 @@ static void test_add_at_once(const void *data)
 	CHECK_UINT(config->pools->len, ADDERS + 1);
 }
 
+static void test_lock_is_its_owners(const void *data)
+{
+	g_autofree char *run = test_path(".run");
+	g_autofree char *lock_file = g_build_filename(run, "lock", "_pools", NULL);
+	const Config config = {.run_directory = run};
+	autofd lock = config_lock(&config, NULL);
+	struct stat st;
+
+	(void)data;
+	CHECK(lock >= 0);
+	CHECK_INT(stat(lock_file, &st), 0);
+	CHECK_UINT(st.st_mode & 07777, 0600);
+}
+
+/* What its owner wrote is his. */
+static void test_edit_keeps_every_line(const void *data)
+{
+	static const char before[] = "; mine\n\n# and this\n[pool b]\n  path = /old  \n; why\n"
+				     "uuid=11111111-1111-4111-8111-111111111111\n\n"
+				     "# of c\n[pool c]\npath=/c\n";
+	g_autofree char *path = write_file(before);
+	Config config = {.file = path};
+	g_autofree char *changed = NULL, *removed = NULL;
+
+	(void)data;
+	CHECK(add_pool(path, "b", "/new", "22222222-2222-4222-8222-222222222222", NULL));
+	changed = content(path);
+	CHECK_STR(changed, "; mine\n\n# and this\n[pool b]\npath=/new\n"
+			   "uuid=22222222-2222-4222-8222-222222222222\n; why\n\n"
+			   "# of c\n[pool c]\npath=/c\n");
+	CHECK(config_remove_pool(&config, "b", NULL));
+	removed = content(path);
+	CHECK_STR(removed, "; mine\n\n# and this\n; why\n\n# of c\n[pool c]\npath=/c\n");
+}
+
+static const char *const written_paths[] = {"/a b", "/a\\b", "/a#b", "/a;b", "/a=b", "/[a]",
+					    "/\xc3\xa4", "/\xff", "/a\\sb", "/a\\"};
+
+static void test_paths_are_read_as_written(const void *data)
+{
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(written_paths); i++) {
+		g_autofree char *path = write_file("");
+		g_autoptr(Config) config = NULL;
+		g_autoptr(GError) error = NULL;
+
+		test_row("%s", written_paths[i]);
+		CHECK(add_pool(path, "p", written_paths[i], NULL, &error));
+		CHECK_NO_ERROR(error);
+		config = config_load(path, NULL);
+		REQUIRE(config && config_find_pool(config, "p"));
+		CHECK_STR(config_find_pool(config, "p")->path, written_paths[i]);
+	}
+}
+
+static const char *const unwritable_paths[] = {"/a ", "/a\t", "/a\n"};
+
+static void test_unreadable_paths_are_not_written(const void *data)
+{
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(unwritable_paths); i++) {
+		g_autofree char *path = write_file("# mine\n");
+		g_autofree char *text = NULL;
+		g_autoptr(GError) error = NULL;
+
+		test_row("'%s'", unwritable_paths[i]);
+		CHECK(!add_pool(path, "p", unwritable_paths[i], NULL, &error));
+		CHECK(error != NULL);
+		text = content(path);
+		CHECK_STR(text, "# mine\n");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	test_add("an empty file gives the defaults", test_defaults, NULL);
 	test_add("every key is read", test_values, NULL);
 	test_add("a bad value is an error that names it", test_bad_values, NULL);
 	test_add("an unknown key is a warning that names it", test_unknown_keys, NULL);
+	test_add("what is there twice is a warning", test_doubles, NULL);
+	test_add("a quiet load keeps its warnings to itself", test_quiet, NULL);
+	test_add("zero bytes are an error, and stay as they are", test_zero_bytes, NULL);
 	test_add("a file that was named must exist", test_named_file_must_exist, NULL);
 	test_add("STORAGEOS_CONFIG names the file", test_variable_names_the_file, NULL);
 	test_add("too long a file is refused unread", test_too_long, NULL);
@@ -325,5 +498,10 @@ int main(int argc, char **argv)
 	test_add("a link to the file stays a link", test_add_follows_a_link, NULL);
 	test_add("nothing is written where it would be wrong", test_add_refuses, NULL);
 	test_add("pools added at the same time are all there", test_add_at_once, NULL);
+	test_add("nobody else can hold up who adds a pool", test_lock_is_its_owners, NULL);
+	test_add("every other line stays as it is", test_edit_keeps_every_line, NULL);
+	test_add("a path is read as it was written", test_paths_are_read_as_written, NULL);
+	test_add("a path that would not be is not written", test_unreadable_paths_are_not_written,
+		 NULL);
 	return test_run(argc, argv);
 }

@@ -7,9 +7,12 @@
 
 #include "common/backing/file.h"
 #include "common/error.h"
+#include "common/format.h"
+#include "common/pool-marker.h"
 #include "common/units.h"
 #include "tests/harness.h"
 #include "tests/loop-device.h"
+#include "tests/unit/pools.h"
 
 #define NAME_63 "a23456789012345678901234567890123456789012345678901234567890123"
 
@@ -104,53 +107,25 @@ static void test_format(const void *data)
 
 /* ---- pools */
 
-/* A configuration whose pool "p" is a new directory, with its marker or without. */
-static Config *new_config(gboolean with_marker)
-{
-	g_autofree char *file = test_path(".conf");
-	g_autofree char *directory = test_path(".pool");
-	g_autoptr(GError) error = NULL;
-	Config *config;
-
-	CHECK_INT(mkdir(directory, 0700), 0);
-	CHECK(config_add_pool(file, "p", directory, &error));
-	CHECK_NO_ERROR(error);
-	if (with_marker)
-		CHECK(pool_create("p", directory, NULL));
-	config = config_load(file, &error);
-	CHECK_NO_ERROR(error);
-	return config;
-}
-
-static guint entries(const char *directory)
-{
-	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
-	guint n = 0;
-
-	while (dir && g_dir_read_name(dir))
-		n++;
-	return n;
-}
-
 static void test_create_pool(const void *data)
 {
 	g_autofree char *directory = test_path("/deep/er");
 	g_autofree char *marker = g_build_filename(directory, POOL_MARKER, NULL);
-	const ConfigPool pool = {(char *)"p", directory};
+	const ConfigPool pool = {.name = (char *)"p", .path = directory};
 	g_autoptr(GError) error = NULL;
 	g_autofree char *text = NULL;
 
 	(void)data;
-	CHECK(pool_create("p", directory, &error));
+	CHECK(pool_mark("p", directory, NULL, &error));
 	CHECK(pool_check(&pool, &error));
 	CHECK_NO_ERROR(error);
 	CHECK(g_file_get_contents(marker, &text, NULL, NULL));
 	CHECK_CONTAINS(text, "\"format\": 1");
 	CHECK_CONTAINS(text, "\"uuid\": \"");
 	CHECK_CONTAINS(text, "\"name\": \"p\"");
-	CHECK(pool_create("p", directory, &error));
+	CHECK(pool_mark("p", directory, NULL, &error));
 	CHECK_NO_ERROR(error);
-	CHECK(!pool_create("q", directory, &error));
+	CHECK(!pool_mark("q", directory, NULL, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, "belongs to the pool 'p'");
 	CHECK_UINT(entries(directory), 1);
 }
@@ -178,7 +153,7 @@ static void test_bad_markers(const void *data)
 {
 	g_autofree char *directory = test_path(".pool");
 	g_autofree char *marker = g_build_filename(directory, POOL_MARKER, NULL);
-	const ConfigPool pool = {(char *)"p", directory};
+	const ConfigPool pool = {.name = (char *)"p", .path = directory};
 
 	(void)data;
 	CHECK_INT(mkdir(directory, 0700), 0);
@@ -201,7 +176,7 @@ static void test_no_marker_no_write(const void *data)
 	g_autoptr(GError) error = NULL;
 
 	(void)data;
-	CHECK(!pool_volume_create(config, &name, &parameters, FALSE, &error));
+	CHECK(!pool_volume_create(config, &name, &parameters, 0, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "no marker");
 	g_clear_error(&error);
 	CHECK(!pool_list(pool, &error));
@@ -236,8 +211,8 @@ static void test_life(const void *data)
 	Volume *volume;
 
 	(void)data;
-	REQUIRE(pool_volume_create(config, &name, &parameters, FALSE, &error));
-	CHECK(!pool_volume_create(config, &name, &parameters, FALSE, &error));
+	REQUIRE(pool_volume_create(config, &name, &parameters, 0, &error));
+	CHECK(!pool_volume_create(config, &name, &parameters, 0, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, "create volume 'p/v': ");
 	g_clear_error(&error);
 	CHECK_UINT(entries(pool->path), 2);
@@ -270,7 +245,7 @@ static void test_failed_creation_leaves_nothing(const void *data)
 	g_autoptr(GError) error = NULL;
 
 	(void)data;
-	CHECK(!pool_volume_create(config, &name, &parameters, FALSE, &error));
+	CHECK(!pool_volume_create(config, &name, &parameters, 0, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "create volume 'p/v': ");
 	CHECK_UINT(entries(config_find_pool(config, "p")->path), 1);
 }
@@ -288,7 +263,7 @@ static void test_links_are_no_volumes(const void *data)
 
 	(void)data;
 	CHECK_INT(symlink(target, link), 0);
-	CHECK(!pool_volume_create(config, &name, &parameters, FALSE, &error));
+	CHECK(!pool_volume_create(config, &name, &parameters, 0, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, NULL);
 	g_clear_error(&error);
 	CHECK(access(target, F_OK));
@@ -331,7 +306,7 @@ static gpointer create_one(gpointer data)
 	const VolumeName name = {(char *)"p", (char *)"v"};
 	const VolumeParameters parameters = {.size = MIB};
 
-	return GINT_TO_POINTER(pool_volume_create(data, &name, &parameters, FALSE, NULL));
+	return GINT_TO_POINTER(pool_volume_create(data, &name, &parameters, 0, NULL));
 }
 
 static void test_one_creator_wins(const void *data)
@@ -360,7 +335,7 @@ static void test_device_path_must_be_one(const void *data)
 
 	(void)data;
 	CHECK(g_file_set_contents(path, "precious", -1, NULL));
-	CHECK(!pool_volume_create(config, &name, &parameters, TRUE, &error));
+	CHECK(!pool_volume_create(config, &name, &parameters, POOL_CREATE_FORCE, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "is not a block device");
 	g_clear_error(&error);
 	CHECK(!pool_volume_delete(config, &name, &error));
@@ -419,7 +394,7 @@ static void test_device_life(const void *data)
 	CHECK(!pool_volume_delete(config, &device.name, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "holds none");
 	g_clear_error(&error);
-	CHECK(pool_volume_create(config, &device.name, &parameters, FALSE, &error));
+	CHECK(pool_volume_create(config, &device.name, &parameters, 0, &error));
 	CHECK_NO_ERROR(error);
 	volume = pool_volume_open(config, &device.name, 0, &error);
 	REQUIRE(volume);
@@ -429,14 +404,14 @@ static void test_device_life(const void *data)
 	g_clear_error(&error);
 	CHECK(volume_close(volume, NULL));
 	test_row("it is not empty any more");
-	CHECK(!pool_volume_create(config, &device.name, &parameters, FALSE, &error));
+	CHECK(!pool_volume_create(config, &device.name, &parameters, 0, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, "is not empty: bytes 0 to 1048576");
 	test_row("deleted");
 	device_put(&device, "data", 16 * MIB - 5);
 	CHECK(pool_volume_delete(config, &device.name, NULL));
 	CHECK(!pool_volume_open(config, &device.name, 0, NULL));
 	g_clear_error(&error);
-	CHECK(pool_volume_create(config, &device.name, &parameters, FALSE, &error));
+	CHECK(pool_volume_create(config, &device.name, &parameters, 0, &error));
 	CHECK_NO_ERROR(error);
 }
 
@@ -457,11 +432,11 @@ static void test_device_holds_something(const void *data)
 		if (!device_init(&device, 16 * MIB))
 			return;
 		device_put(&device, "other", places[i]);
-		CHECK(!pool_volume_create(config, &device.name, &parameters, FALSE, &error));
+		CHECK(!pool_volume_create(config, &device.name, &parameters, 0, &error));
 		CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, "is not empty");
 		CHECK_INT(pread(device.fd, text, 5, (off_t)places[i]), 5);
 		CHECK_STR(text, "other");
-		CHECK(pool_volume_create(config, &device.name, &parameters, TRUE, NULL));
+		CHECK(pool_volume_create(config, &device.name, &parameters, POOL_CREATE_FORCE, NULL));
 	}
 }
 
@@ -475,7 +450,7 @@ static void test_device_too_small(const void *data)
 	(void)data;
 	if (!device_init(&device, 32 * KIB))
 		return;
-	CHECK(!pool_volume_create(config, &device.name, &parameters, FALSE, &error));
+	CHECK(!pool_volume_create(config, &device.name, &parameters, 0, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_NO_SPACE, "create volume '/dev/loop");
 	g_clear_error(&error);
 	CHECK(!pool_volume_delete(config, &device.name, &error));
@@ -496,63 +471,77 @@ time_t time(time_t *ret_now)
 	return now;
 }
 
+#define DIGITS "0123456789abcdef"
+
+/* What is ours has the name that we give, and holds a volume, or nothing as yet. */
+static const struct {
+	const char *name, *content;
+	gsize zeros; /* in front of that */
+	gboolean goes;
+} left_over[] = {
+	{".v.vol." DIGITS ".new", FORMAT_MAGIC, 0, TRUE},
+	{".w.vol." DIGITS ".new", FORMAT_MAGIC, FORMAT_SUPERBLOCK_B, TRUE},
+	{".empty.vol." DIGITS ".new", "", 0, TRUE},
+	{".zeros.vol." DIGITS ".new", "", 3 * MIB + 7, TRUE},
+	{".held.vol." DIGITS ".new", FORMAT_MAGIC, 0, FALSE},
+	{".other.vol." DIGITS ".new", "precious", 0, FALSE},
+	{".deep.vol." DIGITS ".new", "precious", 3 * MIB, FALSE},
+	{".long.vol." DIGITS ".new", "", FORMAT_JOURNAL_OFFSET + FORMAT_JOURNAL_MAX + 1, FALSE},
+	{"seen.vol." DIGITS ".new", FORMAT_MAGIC, 0, FALSE},
+	{".a" DIGITS ".new", FORMAT_MAGIC, 0, FALSE},
+	{".a." DIGITS ".new", FORMAT_MAGIC, 0, FALSE},
+	{".vol." DIGITS ".new", FORMAT_MAGIC, 0, FALSE},
+	{".A.vol." DIGITS ".new", FORMAT_MAGIC, 0, FALSE},
+	{".a.vol.0" DIGITS ".new", FORMAT_MAGIC, 0, FALSE},
+	{".a.vol.0123456789abcde.new", FORMAT_MAGIC, 0, FALSE},
+	{".a.vol.0123456789ABCDEF.new", FORMAT_MAGIC, 0, FALSE},
+	{".a.vol." DIGITS ".new.new", FORMAT_MAGIC, 0, FALSE},
+	{".precious.new", "precious", 0, FALSE},
+	{".new", "precious", 0, FALSE},
+	{".other", FORMAT_MAGIC, 0, FALSE},
+};
+#define N_LEFT_OVER G_N_ELEMENTS(left_over)
+
+static void put_left_over(const char *directory, guint i)
+{
+	g_autofree char *path = g_build_filename(directory, left_over[i].name, NULL);
+	g_autoptr(Backing) backing = backing_file_open(path, BACKING_FILE_CREATE, NULL);
+	gsize length = strlen(left_over[i].content);
+
+	REQUIRE(backing);
+	/* Superblocks are read whole. */
+	CHECK_INT(backing_grow(backing, left_over[i].zeros + (length ? FORMAT_SUPERBLOCK_B + 8 * KIB : 0)), 0);
+	CHECK_INT(backing_pwrite(backing, left_over[i].content, length, left_over[i].zeros), 0);
+}
+
 static void test_dead_creations(const void *data)
 {
-	static const struct {
-		const char *name;
-		gboolean goes;
-	} files[] = {
-		{".v.vol.0123456789abcdef.new", TRUE},
-		{".held.vol.0123456789abcdef.new", FALSE},
-		{"seen.new", FALSE},
-		{".other", FALSE},
-	};
 	g_autoptr(Config) config = new_config(TRUE);
 	const char *directory = config_find_pool(config, "p")->path;
 	const VolumeParameters parameters = {.size = MIB};
 	VolumeName name = {(char *)"p", (char *)"v"}, next = {(char *)"p", (char *)"w"};
-	g_autofree char *is_directory = g_build_filename(directory, ".dir.new", NULL);
-	g_autofree char *held_path = g_build_filename(directory, files[1].name, NULL);
+	g_autofree char *is_directory = g_build_filename(directory, ".d.vol." DIGITS ".new", NULL);
+	g_autofree char *held_path = g_build_filename(directory, left_over[4].name, NULL);
 	g_autoptr(Backing) held = NULL;
 
 	(void)data;
-	for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
-		g_autofree char *path = g_build_filename(directory, files[i].name, NULL);
-
-		CHECK(g_file_set_contents(path, "x", -1, NULL));
-	}
+	for (guint i = 0; i < N_LEFT_OVER; i++)
+		put_left_over(directory, i);
 	CHECK_INT(mkdir(is_directory, 0700), 0);
 	held = backing_file_open(held_path, 0, NULL);
 	REQUIRE(held && backing_lock(held, TRUE, NULL));
-	CHECK(pool_volume_create(config, &name, &parameters, FALSE, NULL));
-	CHECK_UINT(entries(directory), 7); /* all are young */
+	CHECK(pool_volume_create(config, &name, &parameters, 0, NULL));
+	CHECK_UINT(entries(directory), N_LEFT_OVER + 3); /* all are young */
 	later = 120;
-	CHECK(pool_volume_create(config, &next, &parameters, FALSE, NULL));
+	CHECK(pool_volume_create(config, &next, &parameters, 0, NULL));
 	later = 0;
-	for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
-		g_autofree char *path = g_build_filename(directory, files[i].name, NULL);
+	for (guint i = 0; i < N_LEFT_OVER; i++) {
+		g_autofree char *path = g_build_filename(directory, left_over[i].name, NULL);
 
-		test_row("%s", files[i].name);
-		CHECK_INT(access(path, F_OK) != 0, files[i].goes);
+		test_row("%s", left_over[i].name);
+		CHECK_INT(access(path, F_OK) != 0, left_over[i].goes);
 	}
-	CHECK_UINT(entries(directory), 7);
-}
-
-static void test_pool_refused(const void *data)
-{
-	g_autofree char *file = test_path(".file");
-	g_autofree char *below = g_build_filename(file, "x", NULL);
-	g_autoptr(GError) bad_name = NULL, relative = NULL, no_directory = NULL;
-
-	(void)data;
-	CHECK(pool_name_valid("p") && !pool_name_valid("P"));
-	CHECK(g_file_set_contents(file, "", 0, NULL));
-	CHECK(!pool_create("P", "/nonexistent/pool", &bad_name));
-	CHECK_ERROR(bad_name, STORAGEOS_ERROR_INVALID, "'P' is no name for a pool");
-	CHECK(!pool_create("p", "x/y", &relative));
-	CHECK_ERROR(relative, STORAGEOS_ERROR_INVALID, "'x/y' is not an absolute path");
-	CHECK(!pool_create("p", below, &no_directory));
-	CHECK_ERROR(no_directory, STORAGEOS_ERROR_NOT_FOUND, below);
+	CHECK(!access(is_directory, F_OK));
 }
 
 int main(int argc, char **argv)
@@ -577,6 +566,5 @@ int main(int argc, char **argv)
 	test_add("a device that is too small is refused", test_device_too_small, NULL);
 	test_add("what a creation left that died is removed by the next one", test_dead_creations,
 		 NULL);
-	test_add("a pool's name and directory are looked at first", test_pool_refused, NULL);
 	return test_run(argc, argv);
 }

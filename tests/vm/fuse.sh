@@ -15,6 +15,7 @@ phase_install() {
 	is "it chooses FUSE" "$(value .frontend probe)" fuse
 	like "and says what TCMU lacks" "$(value .reason probe)" 'tcmu-runner is not installed'
 
+	must "make the pool" storageos pool create default /var/lib/storageos/volumes
 	must "make a volume" storageos create db --size 1G
 	must "attach it now and at boot" systemctl enable --now storageos-attach@default-db
 	must "it is there" wait_for 10 test -b /dev/storageos/default/db

@@ -36,6 +36,7 @@ phase_install() {
 	like "probe knows the platform" "$(storageos probe)" 'Debian 9 to 12'
 	is "and chooses TCMU" "$(value .frontend probe)" tcmu
 
+	must "make the pool" storageos pool create default /var/lib/storageos/volumes
 	must "make a disk with targetcli" targetcli \
 		'/backstores/user:storageos create name=db size=1G cfgstring=default/db;create'
 	must "a target for it" targetcli /loopback create naa.5001405000000001

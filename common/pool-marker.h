@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The marker by which a directory is known as a pool: `.storageos-pool`, JSON with the members format,
+ * uuid and name.
+ */
+#pragma once
+
+#include <glib.h>
+
+#define POOL_MARKER ".storageos-pool"
+
+typedef struct {
+	char *uuid; /* lower case */
+	char *name;
+} PoolMarker;
+
+/* NULL with NOT_FOUND where there is none, CORRUPT, UNSUPPORTED (a later format) or IO. */
+PoolMarker *pool_marker_read(const char *directory, GError **error);
+void pool_marker_free(PoolMarker *marker);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PoolMarker, pool_marker_free)
+
+/* Writes a new one, durable when it returns TRUE.  EXISTS where there is one already. */
+gboolean pool_marker_write(const char *directory, const char *name, GError **error);

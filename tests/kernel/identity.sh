@@ -1,0 +1,105 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What a name means, with a real runner: a copy is not served beside its original, over TCMU, FUSE or
+# both; a target that is restored gets no empty disk in the place of one that is gone; a pool that the
+# configuration does not have is refused by targetcli.
+. "$(dirname "$0")/guest.sh"
+need_built "$STORAGEOS_PLUGIN" "$STORAGEOS" "$STORAGEOS_FUSE"
+need tcmu-runner tcmu-runner
+need targetcli targetcli-fb
+need jq jq
+enter_guest --timeout 400
+
+plugin_install
+must "modules" modprobe -a loop fuse
+must "tcmu-runner starts" runner_start
+
+create() { # BACKSTORE CFGSTRING
+	targetcli "/backstores/user:storageos create name=$1 size=16M cfgstring=$2"
+}
+delete() {
+	targetcli "/backstores/user:storageos delete $1"
+}
+uuid_of() { "$STORAGEOS" info "$1" --json | jq -r .uuid; }
+
+# ---- what targetcli is told
+
+refuses "a pool that no configuration has is refused, with the step" \
+	"no pool 'never' in /etc/storageos/storageos.conf \(storageos pool create never DIRECTORY" \
+	create x 'never/x;create'
+is "nothing is left of it" "$(backstore_state x)" ""
+must "a volume" create db1 'db;create'
+create db2 'db' >/dev/null 2>&1
+is "a second backstore of it is refused" "$(backstore_state db2)" ""
+check "the log says whose it is" runner_logged \
+	"db.vol is in use by process [0-9]+ \(tcmu-runner\): it is the backstore db1 already"
+targetcli "/backstores/user:storageos create name=tiny size=1 cfgstring=tiny;create" >/dev/null 2>&1
+check "a size that is none is refused by the volume's name" runner_logged \
+	"create volume 'default/tiny': tiny: size 0 is out of range"
+
+# ---- copies
+
+
+must "goes" delete db1
+must "a copy" cp "$POOL/db.vol" "$POOL/copy.vol"
+must "the volume is served again" create db1 db
+create copy copy >/dev/null 2>&1
+is "its copy is not, over TCMU" "$(backstore_state copy)" ""
+check "the log says why" runner_logged \
+	"'default/copy': it has the UUID of default/db, which process [0-9]+ \(tcmu-runner\) serves as the backstore db1"
+check "and the step" runner_logged 'set default/copy uuid=new'
+mkdir "$WORK/mnt"
+refuses "nor over FUSE" 'UUID of default/db, which process .* serves as the backstore db1' \
+	"$STORAGEOS_FUSE" copy "$WORK/mnt"
+refuses "nor by attach" 'UUID of default/db, which process' "$STORAGEOS" attach copy
+must "it goes" delete db1
+must "the copy is served over FUSE" "$STORAGEOS_FUSE" copy "$WORK/mnt"
+cleanup unmount_for_certain "$WORK/mnt"
+create db1 db >/dev/null 2>&1
+is "then its original is not, over TCMU" "$(backstore_state db1)" ""
+check "the log says why" runner_logged "it has the UUID of default/copy, which process [0-9]+ \(storageos-fuse\) serves"
+must "the copy goes" umount "$WORK/mnt"
+must "it gets a UUID" wait_for 20 "$STORAGEOS" set copy uuid=new
+check "both are served" eval 'create db1 db && create copy copy'
+check "and gone" eval 'delete db1 && delete copy'
+
+# ---- ;create, and a target that is restored
+
+must "a disk" create db1 'db;create'
+must "is saved" targetcli saveconfig "$WORK/saved.json"
+must "all goes" targetctl clear
+must "its file is moved away" mv "$POOL/db.vol" "$WORK/db.vol"
+targetctl restore "$WORK/saved.json" >"$WORK/said" 2>&1
+is "a restored target gets no disk in its place" "$(backstore_state db1)" ""
+is "none is made" "$(ls "$POOL")" copy.vol
+check "the log says what there was, and the step" runner_logged \
+	"'default/db': it was made on 20.* \(UUID .*;create makes a volume once \(restore it, or make it"
+like "so does status" "$("$STORAGEOS" status)" "^default/db: missing: .*; it was made on 20"
+must "it is put back" mv "$WORK/db.vol" "$POOL/db.vol"
+must "and restored" targetctl restore "$WORK/saved.json"
+check "it is there" test -n "$(backstore_state db1)"
+must "it goes" targetctl clear
+must "it is deleted" "$STORAGEOS" delete db
+targetctl restore "$WORK/saved.json" >"$WORK/said" 2>&1
+is "one that was deleted is not made by a restore" "$(ls "$POOL")" copy.vol
+check "the log says when" runner_logged 'and deleted on 20'
+must "it is made anew" "$STORAGEOS" create db --size 16M
+must "and restored" targetctl restore "$WORK/saved.json"
+check "it is there" test -n "$(backstore_state db1)"
+must "it goes" targetctl clear
+
+# ---- a pool that goes from the configuration under a device
+
+must "a pool" "$STORAGEOS" pool create fast "$WORK/fast"
+must "with a volume" create fast1 'fast/db;create'
+refuses "it is not taken out of the configuration" 'its volume fast/db is in use' "$STORAGEOS" pool delete fast
+must "the configuration is kept" cp /etc/storageos/storageos.conf "$WORK/kept.conf"
+must "and loses it all the same" sed -i '/^\[pool fast\]/,$d' /etc/storageos/storageos.conf
+must "the runner is killed" runner_kill
+must "and starts again" runner_start
+check "the device is not left without an answer" runner_logged 'fast/db: not served until tcmu-runner is started again'
+must "the configuration is put back" cp "$WORK/kept.conf" /etc/storageos/storageos.conf
+must "the device goes" delete fast1
+check "then the pool is taken out" "$STORAGEOS" pool delete fast
+check "the runner lives" runner_alive
+finish

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/registry.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/error.h"
+#include "common/units.h"
+#include "tests/unit/pools.h"
+
+static void test_made_once(const void *data)
+{
+	g_autoptr(Config) config = new_config(TRUE);
+	const VolumeName name = {(char *)"p", (char *)"v"};
+	const VolumeParameters parameters = {.size = MIB};
+	g_autofree char *path = pool_volume_path(config, &name, NULL);
+	g_autoptr(GError) error = NULL;
+
+	(void)data;
+	test_row("new");
+	CHECK(pool_volume_create(config, &name, &parameters, POOL_CREATE_ONCE, &error));
+	CHECK_NO_ERROR(error);
+	test_row("there");
+	CHECK(!pool_volume_create(config, &name, &parameters, POOL_CREATE_ONCE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, "is there already");
+	g_clear_error(&error);
+	test_row("gone");
+	CHECK_INT(unlink(path), 0);
+	CHECK(!pool_volume_create(config, &name, &parameters, POOL_CREATE_ONCE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "it was made on 20");
+	CHECK_CONTAINS(error->message, "storageos create p/v --size");
+	g_clear_error(&error);
+	test_row("made anew");
+	CHECK(pool_volume_create(config, &name, &parameters, 0, &error));
+	CHECK_NO_ERROR(error);
+	test_row("deleted");
+	CHECK(pool_volume_delete(config, &name, &error));
+	CHECK_NO_ERROR(error);
+	CHECK(!pool_volume_create(config, &name, &parameters, POOL_CREATE_ONCE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, ", and deleted on 20");
+	g_clear_error(&error);
+	test_row("forgotten");
+	CHECK(registry_forget(config, &name, &error));
+	CHECK(pool_volume_create(config, &name, &parameters, POOL_CREATE_ONCE, &error));
+	CHECK_NO_ERROR(error);
+}
+
+/* One that was made by other means, or before there was a registry, is known when it is served. */
+static void test_served_is_known(const void *data)
+{
+	g_autoptr(Config) config = new_config(TRUE);
+	const VolumeName name = {(char *)"p", (char *)"v"}, copy = {(char *)"p", (char *)"c"};
+	const VolumeParameters parameters = {.size = MIB};
+	g_autofree char *path = NULL, *copied = NULL;
+	RegistryEntry entry;
+	VolumeInfo info;
+	Volume *volume;
+
+	(void)data;
+	CHECK(pool_volume_create(config, &name, &parameters, 0, NULL));
+	path = pool_volume_path(config, &name, NULL);
+	copied = pool_volume_path(config, &copy, NULL);
+	CHECK_INT(rename(path, copied), 0);
+	CHECK(!registry_find(config, &copy, &entry, NULL));
+	volume = pool_volume_serve(config, &copy, NULL, NULL);
+	REQUIRE(volume);
+	volume_get_info(volume, &info);
+	CHECK(registry_find(config, &copy, &entry, NULL));
+	CHECK_STR(entry.uuid, info.uuid);
+	volume_close(volume, NULL);
+	CHECK_INT(unlink(copied), 0);
+	CHECK(!pool_volume_create(config, &copy, &parameters, POOL_CREATE_ONCE, NULL));
+}
+
+/* Nothing is known of what there was: none is made that might take its place. */
+static void test_bad_registry(const void *data)
+{
+	static const char *const texts[] = {"", "{}", "[]", "{\"uuid\":\"7\"}", "x"};
+	g_autoptr(Config) config = new_config(TRUE);
+	const VolumeName name = {(char *)"p", (char *)"v"};
+	const VolumeParameters parameters = {.size = MIB};
+	g_autofree char *directory = g_build_filename(config->state_directory, "registry", NULL);
+	g_autofree char *path = g_build_filename(directory, "p:v", NULL);
+	g_autoptr(GPtrArray) names = NULL;
+
+	(void)data;
+	CHECK_INT(g_mkdir_with_parents(directory, 0700), 0);
+	for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
+		g_autoptr(GError) error = NULL;
+
+		test_row("%s", texts[i]);
+		CHECK(g_file_set_contents(path, texts[i], -1, NULL));
+		CHECK(!pool_volume_create(config, &name, &parameters, POOL_CREATE_ONCE, &error));
+		CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, path);
+	}
+	names = registry_list(config);
+	CHECK_UINT(names->len, 0);
+	test_row("cannot be written");
+	CHECK_INT(unlink(path), 0);
+	CHECK_INT(rmdir(directory), 0);
+	CHECK(g_file_set_contents(directory, "", 0, NULL));
+	CHECK(!pool_volume_create(config, &name, &parameters, POOL_CREATE_ONCE, NULL));
+	CHECK_UINT(entries(config_find_pool(config, "p")->path), 1);
+	CHECK(pool_volume_create(config, &name, &parameters, 0, NULL));
+}
+
+int main(int argc, char **argv)
+{
+	test_add("of one name a volume is made once", test_made_once, NULL);
+	test_add("a volume that was served is known", test_served_is_known, NULL);
+	test_add("where it is not known what there was none is made", test_bad_registry, NULL);
+	return test_run(argc, argv);
+}
