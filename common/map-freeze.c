@@ -185,9 +185,11 @@ void map_drain(Map *map)
 		lock_take(&shard->lock);
 		before = shard->epoch;
 		shard->epoch = !before;
-		lock_drop(&shard->lock);
+		g_atomic_int_set(&shard->draining, 1 + (gint)before);
 		while (g_atomic_int_get(&shard->readers[before]) > 0)
-			g_usleep(200);
+			lock_wait(&map->drained, &shard->lock);
+		g_atomic_int_set(&shard->draining, 0);
+		lock_drop(&shard->lock);
 	}
 }
 

@@ -40,9 +40,19 @@ guint epoch_enter_locked(Map *map)
 	return epoch_enter(map, shard);
 }
 
+/* map_drain() says what it waits for before it looks at the readers, and sleeps with the shard's lock: so
+ * either it sees that this was the last one, or it is woken. */
 void map_lookup_end(Map *map, guint epoch)
 {
-	g_atomic_int_add(&map->shards[epoch >> 1].shard.readers[epoch & 1], -1);
+	MapShard *shard = &map->shards[epoch >> 1].shard;
+	gint side = (gint)(epoch & 1);
+
+	if (!g_atomic_int_dec_and_test(&shard->readers[side]) ||
+	    g_atomic_int_get(&shard->draining) != 1 + side)
+		return;
+	lock_take(&shard->lock);
+	g_cond_signal(&map->drained);
+	lock_drop(&shard->lock);
 }
 
 G_STATIC_ASSERT(MAP_BUCKETS == 1u << (64 - 51));
@@ -108,6 +118,7 @@ Map *map_new(Backing *backing, Slots *slots, const Superblock *sb, gboolean read
 	for (guint i = 0; i < MAP_SHARDS; i++)
 		lock_init(&map->shards[i].shard.lock, LOCK_SHARD);
 	g_cond_init(&map->loaded);
+	g_cond_init(&map->drained);
 	return map;
 }
 
@@ -122,6 +133,7 @@ void map_free(Map *map)
 	for (guint i = 0; i < MAP_SHARDS; i++)
 		lock_clear(&map->shards[i].shard.lock);
 	g_cond_clear(&map->loaded);
+	g_cond_clear(&map->drained);
 	g_free(map->buckets);
 	g_free(map);
 }

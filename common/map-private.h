@@ -78,6 +78,7 @@ typedef struct {
 	Lock lock;
 	guint epoch;
 	gint readers[2]; /* that entered in either epoch; decreased without the lock */
+	gint draining;   /* atomic: 1 + the epoch whose last reader map_drain() waits for; 0: none */
 	guint64 hits;
 } MapShard;
 
@@ -96,6 +97,7 @@ struct Map {
 
 	Lock lock;
 	GCond loaded;
+	GCond drained; /* with the lock of the shard that is drained */
 	guint64 limit;
 	guint64 generation;
 	MapEntry root;
