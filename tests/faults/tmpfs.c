@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A file system that is really full: threads fill up a small tmpfs through one volume, while space in it
+ * comes and goes.  What was acknowledged is there, while the volume is open and when it is opened anew,
+ * and `check` finds nothing.
+ *
+ * Each thread has every fourth run of blocks, so that all of them change the same nodes, and writes mostly
+ * over the ends of leaves.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <unistd.h>
+#undef BLOCK_SIZE /* the kernel's */
+
+#include "common/backing/file.h"
+#include "common/logging.h"
+#include "common/units.h"
+#include "tests/engine/support.h"
+
+#define SPACE "24m"
+#define SIZE (1 * GIB)
+#define THREADS 3u
+#define LEAVES 384u   /* whose ends are written to */
+#define RUN 12u	      /* blocks on each side of an end, of each thread */
+#define SLOTS (2 * RUN)
+#define ROUNDS 4
+#define ROUND_TIME (1200 * G_TIME_SPAN_MILLISECOND)
+
+typedef struct {
+	Volume *volume;
+	guint number;
+	guint64 seed;
+	gint64 end;
+	guint8 last[LEAVES][SLOTS], maybe[LEAVES][SLOTS]; /* what a block holds, or that */
+	guint done, refused;
+} Writer;
+
+static void no_log(LoggingLevel level, const char *line)
+{
+	(void)level, (void)line;
+}
+
+/* Blocks 0 to 11 end a leaf's part of the thread, 12 to 23 begin the next one's. */
+static guint64 place_of(const Writer *writer, guint leaf, guint slot)
+{
+	guint64 end = (guint64)(leaf + 1) * 256;
+
+	if (writer->number == 0)
+		return blocks_to_bytes(end - RUN + slot);
+	/* The others are further away from the end, on either side. */
+	return slot < RUN ? blocks_to_bytes(end - (writer->number + 1) * RUN + slot) :
+			    blocks_to_bytes(end + writer->number * RUN + slot - RUN);
+}
+
+static void check_block(Writer *writer, guint leaf, guint slot)
+{
+	guint8 data[BLOCK_SIZE];
+	guint64 at = place_of(writer, leaf, slot);
+
+	if (!CHECK_INT(volume_get(writer->volume, data, sizeof data, at), 0))
+		return;
+	if (!memcmp(data, data + 1, sizeof data - 1) &&
+	    (*data == writer->last[leaf][slot] || *data == writer->maybe[leaf][slot]))
+		return;
+	FAIL("block %" G_GUINT64_FORMAT " holds %u, expected %u or %u", at / BLOCK_SIZE, *data,
+	     writer->last[leaf][slot], writer->maybe[leaf][slot]);
+}
+
+static void change(Writer *writer, TestRandom *random)
+{
+	guint leaf = (guint)test_random_below(random, LEAVES);
+	guint first = (guint)test_random_below(random, SLOTS - 1);
+	guint n = 1 + (guint)test_random_below(random, SLOTS - first);
+	guint8 value = test_random_below(random, 5) ? (guint8)(1 + test_random_below(random, 255)) : 0;
+	int r;
+
+	if (writer->number && first < RUN) /* two pieces of the volume */
+		n = MIN(n, RUN - first);
+	r = value ? volume_put_value(writer->volume, value, n * BLOCK_SIZE,
+				     place_of(writer, leaf, first)) :
+		    volume_discard(writer->volume, place_of(writer, leaf, first), n * BLOCK_SIZE);
+	if (r && CHECK(value && r == -ENOSPC))
+		writer->refused++;
+	writer->done += !r;
+	memset(writer->maybe[leaf] + first, value, n);
+	if (!r)
+		memset(writer->last[leaf] + first, value, n);
+}
+
+static gpointer writer_main(gpointer data)
+{
+	Writer *writer = data;
+	TestRandom random = test_random_new(writer->seed);
+
+	while (g_get_monotonic_time() < writer->end && !test_failed()) {
+		change(writer, &random);
+		if (!test_random_below(&random, 100))
+			CHECK_INT(volume_flush(writer->volume), 0);
+		if (!test_random_below(&random, 10))
+			check_block(writer, (guint)test_random_below(&random, LEAVES),
+				    (guint)test_random_below(&random, SLOTS));
+	}
+	return NULL;
+}
+
+/* Somebody else's file takes all that is left, and gives some of it back. */
+static void hog(const char *directory, gint64 end, TestRandom *random)
+{
+	static const guint8 data[64 * KIB] = {1};
+	g_autofree char *path = g_build_filename(directory, "hog", NULL);
+	int fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+
+	CHECK(fd >= 0);
+	while (fd >= 0 && g_get_monotonic_time() < end && !test_failed()) {
+		off_t size = lseek(fd, 0, SEEK_END);
+		off_t less = (off_t)(test_random_below(random, 200) * 4 * KIB);
+
+		while (write(fd, data, sizeof data) > 0)
+			;
+		g_usleep((gulong)test_random_below(random, 30000));
+		size = lseek(fd, 0, SEEK_END);
+		CHECK(!ftruncate(fd, size > less ? size - less : 0));
+		g_usleep((gulong)test_random_below(random, 10000));
+	}
+	CHECK(!unlink(path));
+	if (fd >= 0)
+		close(fd);
+}
+
+static Volume *open_file(const char *path)
+{
+	g_autoptr(GError) error = NULL;
+	Backing *backing = backing_file_open(path, 0, &error);
+	Volume *volume = backing ? volume_open(backing, "test", 0, &error) : NULL;
+
+	CHECK_NO_ERROR(error);
+	return volume;
+}
+
+static void check_writers(Writer *writers, Volume *volume)
+{
+	for (guint i = 0; i < THREADS && !test_failed(); i++) {
+		writers[i].volume = volume;
+		for (guint leaf = 0; leaf < LEAVES; leaf++)
+			for (guint slot = 0; slot < SLOTS; slot++)
+				check_block(&writers[i], leaf, slot);
+	}
+}
+
+/* Opens, fills up, looks, closes or dies, and looks again. */
+static void run_round(const char *directory, const char *path, Writer *writers, TestRandom *random,
+		      gboolean dies)
+{
+	gint64 end = g_get_monotonic_time() + ROUND_TIME;
+	Volume *volume = open_file(path);
+	g_autoptr(Backing) closed = NULL;
+	GThread *threads[THREADS];
+	g_autofree char *why = NULL;
+
+	REQUIRE(volume != NULL);
+	for (guint i = 0; i < THREADS; i++) {
+		writers[i].volume = volume;
+		writers[i].seed = test_random(random);
+		writers[i].end = end;
+		threads[i] = g_thread_new("writer", writer_main, &writers[i]);
+	}
+	hog(directory, end, random);
+	for (guint i = 0; i < THREADS; i++)
+		g_thread_join(threads[i]);
+	why = volume_failure(volume);
+	CHECK_STR(why, NULL);
+	check_writers(writers, volume);
+	if (dies)
+		volume_abandon(volume);
+	else
+		close_volume(volume);
+	volume = open_file(path);
+	REQUIRE(volume != NULL);
+	check_writers(writers, volume);
+	close_volume(volume);
+	closed = backing_file_open(path, BACKING_FILE_READ_ONLY, NULL);
+	if (CHECK(closed != NULL))
+		backing_check(closed);
+}
+
+static void fill_up(const char *directory)
+{
+	const VolumeParameters parameters = {.size = SIZE, .journal_size = 256 * KIB};
+	g_autofree char *path = g_build_filename(directory, "a.vol", NULL);
+	g_autofree Writer *writers = g_new0(Writer, THREADS);
+	TestRandom random = test_random_new(test_seed());
+	Backing *backing = backing_file_open(path, BACKING_FILE_CREATE, NULL);
+	guint done = 0, refused = 0;
+
+	REQUIRE(backing != NULL);
+	CHECK(volume_format(backing, &parameters, NULL));
+	backing_free(backing);
+	for (guint i = 0; i < THREADS; i++)
+		writers[i].number = i;
+	for (guint round = 0; round < ROUNDS && !test_failed(); round++) {
+		test_row("round %u", round);
+		run_round(directory, path, writers, &random, round % 2);
+	}
+	for (guint i = 0; i < THREADS; i++) {
+		done += writers[i].done;
+		refused += writers[i].refused;
+	}
+	test_note("%u changes made, %u refused", done, refused);
+	CHECK(done > 0 && refused > 0);
+}
+
+static void test_tmpfs(const void *data)
+{
+	g_autofree char *directory = test_path("tmpfs");
+
+	(void)data;
+	REQUIRE(!g_mkdir(directory, 0700));
+	if (!CHECK(!mount("none", directory, "tmpfs", 0, "size=" SPACE)))
+		return;
+	fill_up(directory);
+	CHECK(!umount2(directory, MNT_DETACH));
+	CHECK(!rmdir(directory));
+}
+
+/* Mounts are this process's own, and go with it. */
+static gboolean unshare_mounts(void)
+{
+	return !unshare(CLONE_NEWNS) && !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL);
+}
+
+int main(int argc, char **argv)
+{
+	if (!unshare_mounts()) {
+		printf("Bail out! a mount namespace: %s\n", g_strerror(errno));
+		return 1;
+	}
+	logging_set_sink(no_log);
+	test_add("threads fill up a tmpfs", test_tmpfs, NULL);
+	return test_run(argc, argv);
+}
