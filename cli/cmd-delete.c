@@ -5,6 +5,19 @@
 #include "common/error.h"
 #include "common/registry.h"
 
+/* What cannot be read as a volume may be somebody's last copy, or no volume at all. */
+static gboolean is_whole_volume(const Attachment *attachment, GError **error)
+{
+	const GError *problem = attachment->facts_error;
+
+	if (!problem || g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
+		return TRUE;
+	return error_set(error, STORAGEOS_ERROR_CORRUPT,
+			 "delete %s (--force deletes it all the same)", problem->message);
+}
+
+static gboolean force;
+
 /* What is attached but broken has nobody who holds the volume, yet its device may be in use. */
 static gboolean delete_detached(const Config *config, const VolumeName *name, const Places *places,
 				GError **error)
@@ -15,6 +28,8 @@ static gboolean delete_detached(const Config *config, const VolumeName *name, co
 		return error_set(error, STORAGEOS_ERROR_BUSY,
 				 "delete volume '%s': it is attached (first: storageos detach %s)",
 				 places->text, places->text);
+	if (!force && !is_whole_volume(attachment, error))
+		return FALSE;
 	return pool_volume_delete(config, name, error);
 }
 
@@ -56,6 +71,8 @@ static int run(int argc, char **argv)
 	const GOptionEntry options[] = {
 		{"forget", 0, 0, G_OPTION_ARG_NONE, &forgotten,
 		 "Let ;create make one of that name again", NULL},
+		{"force", 0, 0, G_OPTION_ARG_NONE, &force, "Also what cannot be read as a volume",
+		 NULL},
 		{0},
 	};
 	g_autoptr(VolumeName) name = NULL;
@@ -79,4 +96,5 @@ static int run(int argc, char **argv)
 	return CLI_DONE;
 }
 
-const Verb verb_delete = {"delete", "NAME [--forget]", "delete a volume that is not attached", run};
+const Verb verb_delete = {"delete", "NAME [--force] [--forget]",
+			  "delete a volume that is not attached", run};

@@ -2,6 +2,7 @@
 #include "common/superblock.h"
 
 #include <errno.h>
+#include <string.h>
 
 static const guint64 homes[2] = {FORMAT_SUPERBLOCK_A, FORMAT_SUPERBLOCK_B};
 
@@ -19,6 +20,32 @@ static gboolean load_one(Backing *backing, guint home, Superblock *ret_sb, GErro
 	return superblock_decode(raw, ret_sb, backing->name, error);
 }
 
+/* Whether the four bytes there are a mark of ours. */
+static gboolean has_mark(Backing *backing, guint64 offset, guint32 mark)
+{
+	guint32 found;
+
+	return !backing_pread(backing, &found, sizeof found, offset) &&
+	       GUINT32_FROM_LE(found) == mark;
+}
+
+/* Whether what lies beside them is a volume's: a superblock's first bytes, marks of the journal,
+ * its first record, bitmap pages. */
+static gboolean is_rest_ours(Backing *backing)
+{
+	static const gsize record = G_STRUCT_OFFSET(FormatRecord, magic);
+	static const gsize bitmap = G_STRUCT_OFFSET(FormatBitmap, magic);
+	guint32 superblock;
+
+	memcpy(&superblock, FORMAT_MAGIC, sizeof superblock);
+	superblock = GUINT32_FROM_LE(superblock);
+	return has_mark(backing, homes[0], superblock) || has_mark(backing, homes[1], superblock) ||
+	       has_mark(backing, FORMAT_MARKS_OFFSET + record, FORMAT_RECORD_MAGIC) ||
+	       has_mark(backing, FORMAT_CHECKPOINT_MARK_OFFSET + record, FORMAT_RECORD_MAGIC) ||
+	       has_mark(backing, FORMAT_JOURNAL_OFFSET + record, FORMAT_RECORD_MAGIC) ||
+	       has_mark(backing, FORMAT_FIRST_COPIES + bitmap, FORMAT_BITMAP_MAGIC);
+}
+
 /* A copy that a later format wrote, or that cannot be read now, may be the newer one: to go on with
  * the other could lose what was flushed. */
 static gboolean speaks_for_both(const GError *problem)
@@ -33,6 +60,10 @@ gboolean superblock_load(Backing *backing, SuperblockPair *ret_pair, GError **er
 	gboolean good[2] = {load_one(backing, 0, &sb[0], &first),
 			    load_one(backing, 1, &sb[1], &second)};
 
+	if (!good[0] && !good[1] && !speaks_for_both(first) && !speaks_for_both(second) &&
+	    is_rest_ours(backing))
+		return error_set(error, STORAGEOS_ERROR_CORRUPT, "%s: both superblocks are damaged",
+				 backing->name);
 	if (speaks_for_both(first) || (!good[0] && !good[1] && !speaks_for_both(second))) {
 		g_propagate_error(error, g_steal_pointer(&first));
 		return FALSE;

@@ -49,7 +49,7 @@ is "to the size that it has" "$(resize db 21G)" "default/db: 21 GiB, was 21 GiB"
 must "write near the end" with_file db put $((20 << 10)) 3
 must "and behind the new end" with_file db put $((15 << 10)) 2
 refuses "data would be cut off: how much, and where" \
-	'^storageos: resize default/db: it would cut off 5 MiB of data between 15 GiB and 20.00 GiB \(bytes 16106127360 to 21477982207\); --force to do it$' \
+	'^storageos: resize default/db: it would cut off 5 MiB of data between 15 GiB and 20.0 GiB \(bytes 16106127360 to 21477982207\); --force to do it$' \
 	"$STORAGEOS" resize db 10G
 is "nothing has happened" "$(size_of db)" $((21 << 30))
 is "where there is no data it is none" "$(resize db $(((20 << 30) + (3 << 20))))" "default/db: 20.00 GiB, was 21 GiB"

@@ -106,6 +106,7 @@ exits "delete what is not there" 1 "delete volume 'default/big': there is none" 
 
 # ---- damage
 
+must "a scrub writes its result, so that there is more than superblocks" "$STORAGEOS" scrub db
 cp "$POOL/db.vol" "$POOL/torn.vol"
 dd if=/dev/urandom of="$POOL/torn.vol" bs=4096 count=1 conv=notrunc status=none
 dd if=/dev/urandom of="$POOL/torn.vol" bs=4096 seek=16 count=1 conv=notrunc status=none
@@ -113,7 +114,13 @@ exits "info of a volume without superblocks" 1 "volume 'default/torn'" "$STORAGE
 exits "check of it" 1 'check default/torn' "$STORAGEOS" check torn
 like "list shows it all the same" "$("$STORAGEOS" list)" '^default/torn +\? +\? '
 like "and the others" "$("$STORAGEOS" list)" '^default/db +10 GiB'
-check "it can be deleted" "$STORAGEOS" delete torn
+like "with the reason" "$("$STORAGEOS" list)" '^default/torn .*both superblocks are damaged$'
+exits "deleting it takes more" 1 'torn.*both superblocks are damaged \(--force deletes it all the same\)' \
+	"$STORAGEOS" delete torn
+check "it can be deleted" "$STORAGEOS" delete torn --force
+cp /bin/true "$POOL/other.vol"
+exits "so does what is no volume" 1 'other.*no storageos volume \(--force' "$STORAGEOS" delete other
+rm "$POOL/other.vol"
 
 # ---- what there was
 

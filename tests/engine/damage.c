@@ -262,8 +262,31 @@ static void test_superblocks(const void *data)
 			backing_check(backing);
 		} else {
 			CHECK(!volume);
-			CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, "checksum");
+			CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, "both superblocks are damaged");
 		}
+	}
+}
+
+/* Both are overwritten: whether the rest is a volume's is told by what else has a mark. */
+static void test_no_superblocks(const void *data)
+{
+	static const guint64 places[] = {0, 64 * KIB};
+	g_autoptr(Backing) origin = new_backing();
+	guint8 nothing[FORMAT_SUPERBLOCK_SIZE] = {0};
+
+	(void)data;
+	for (guint empty = 0; empty < 2; empty++) {
+		g_autoptr(Backing) backing = backing_faulty_crash(origin, G_MAXUINT64);
+		g_autoptr(GError) error = NULL;
+
+		test_row("nothing else is there: %u", empty);
+		for (guint i = 0; i < 2; i++)
+			CHECK_INT(backing_pwrite(backing, nothing, sizeof nothing, places[i]), 0);
+		if (empty)
+			CHECK_INT(backing_punch(backing, 0, backing_size(backing)), 0);
+		CHECK(!volume_open(backing_borrow(backing), "test", 0, &error));
+		CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT,
+			    empty ? "no storageos volume" : "both superblocks are damaged");
 	}
 }
 
@@ -547,6 +570,8 @@ int main(int argc, char **argv)
 	test_add("a changed bit of a leaf is an error", test_leaf, NULL);
 	test_add("of two leaves, the one that is damaged is named", test_second_leaf, NULL);
 	test_add("one superblock is enough", test_superblocks, NULL);
+	test_add("a volume without superblocks is told from what is none", test_no_superblocks,
+		 NULL);
 	test_add("inner nodes, bitmaps and superblocks are there twice", test_copies, NULL);
 	test_add("an older bitmap page does not pass for the newest", test_stale_bitmap, NULL);
 	test_add("older superblocks do not pass for the newest", test_stale_head, NULL);
