@@ -10,20 +10,41 @@
 #include "cli/links.h"
 #include "cli/served.h"
 #include "common/error.h"
+#include "common/registry.h"
+#include "common/units.h"
 
-const char *attachment_health_name(AttachmentHealth health)
+#define SPACE_FOR_NOTHING MIB /* what a volume needs for its next writes */
+
+const char *attachment_state_name(AttachmentState state)
 {
-	switch (health) {
-	case ATTACHMENT_NONE:
+	switch (state) {
+	case STATE_DETACHED:
 		return "detached";
-	case ATTACHMENT_WORKING:
+	case STATE_ATTACHED:
 		return "attached";
-	case ATTACHMENT_BROKEN:
+	case STATE_BROKEN:
 		return "broken";
-	case ATTACHMENT_FOREIGN:
-		return "served elsewhere";
+	case STATE_IN_USE:
+		return "in use";
+	case STATE_MISSING:
+		return "missing";
+	case STATE_FAILED:
+		return "FAILED";
+	case STATE_HUNG:
+		return "hung";
+	case STATE_FULL:
+		return "full";
+	case STATE_UNWATCHED:
+		return "unwatched";
 	}
 	return "?";
+}
+
+const char *attachment_via(const Attachment *attachment)
+{
+	return attachment->frontend == FRONTEND_TCMU   ? "TCMU"
+	       : attachment->frontend == FRONTEND_FUSE ? "FUSE"
+						       : NULL;
 }
 
 /* The first part that is missing of those that all have to be there; NULL if none is. */
@@ -40,10 +61,10 @@ static const char *fuse_problem(const FuseParts *parts)
 
 static const char *tcmu_problem(const TcmuParts *parts, const char *holder)
 {
-	if (!parts->runner)
-		return "tcmu-runner does not run any more";
 	if (!parts->backstore)
 		return "its backstore is gone";
+	if (!parts->runner)
+		return "tcmu-runner does not run any more";
 	if (!holder)
 		return "tcmu-runner does not serve it (see tcmu-runner's log)";
 	if (!parts->target || !parts->lun)
@@ -75,6 +96,24 @@ static void judge_tcmu(Attachment *attachment)
 	attachment->server = attachment->tcmu.runner;
 }
 
+/* One that targetcli made, the usual way for LUNs that are exported. */
+static void judge_foreign_backstore(Attachment *attachment)
+{
+	const TcmuParts *tcmu = &attachment->tcmu;
+
+	attachment->health = ATTACHMENT_FOREIGN;
+	attachment->frontend = FRONTEND_TCMU;
+	attachment->device = g_strdup(tcmu->device);
+	attachment->server = tcmu->runner;
+	attachment->problem = g_strdup_printf(
+		"it is in use over TCMU as %s (%s), the backstore %s of targetcli%s", tcmu->foreign,
+		tcmu->device ? tcmu->device : "no disk of this machine", tcmu->foreign,
+		!tcmu->runner ? "; tcmu-runner does not run any more"
+		: !attachment->facts.holder
+			? "; tcmu-runner does not serve it (see tcmu-runner's log)"
+			: "");
+}
+
 static void judge(Attachment *attachment)
 {
 	const char *holder = attachment->facts.holder;
@@ -86,11 +125,7 @@ static void judge(Attachment *attachment)
 	} else if (fuse->mounted || fuse->server || fuse->loop) {
 		judge_fuse(attachment);
 	} else if (tcmu->foreign) {
-		attachment->health = ATTACHMENT_FOREIGN;
-		attachment->frontend = FRONTEND_TCMU;
-		attachment->problem = g_strdup_printf("it is the backstore %s, which was made with "
-						      "targetcli",
-						      tcmu->foreign);
+		judge_foreign_backstore(attachment);
 	} else if (holder) {
 		attachment->health = ATTACHMENT_FOREIGN;
 		attachment->problem = g_strdup_printf("%s has it open", holder);
@@ -126,6 +161,7 @@ static void judge_link(const Places *places, Attachment *attachment)
 	else
 		return;
 	attachment->health = ATTACHMENT_BROKEN;
+	attachment->link_is_wrong = TRUE;
 }
 
 /* Whatever else is wrong with it is of less interest. */
@@ -152,7 +188,89 @@ static void look_at_server(const Places *places, Attachment *attachment)
 		g_clear_error(error);
 }
 
-Attachment *attachment_inspect(const Places *places)
+/* "FAILED since 2026-11-28 20:12:33: flush: Input/output error" */
+static char *describe_failure(const Sample *sample)
+{
+	gint64 since = sample_failed_since(sample);
+	g_autoptr(GDateTime) time = since ? g_date_time_new_from_unix_local(since) : NULL;
+	g_autofree char *text = time ? g_date_time_format(time, " since %F %T") : NULL;
+
+	return g_strdup_printf("it has FAILED%s: %s; it can only be read", text ? text : "",
+			       sample_failure(sample));
+}
+
+static const char *server_name(const Attachment *attachment)
+{
+	return attachment->frontend == FRONTEND_TCMU ? "tcmu-runner" : "storageos-fuse";
+}
+
+/* Of one that has all its parts. */
+static AttachmentState look_closer(const Attachment *attachment, char **ret_problem)
+{
+	const Sample *sample = attachment->sample;
+	const GError *silent = attachment->sample_error;
+
+	if (sample && sample_failure(sample)) {
+		*ret_problem = describe_failure(sample);
+		return STATE_FAILED;
+	}
+	if (g_error_matches(silent, STORAGEOS_ERROR, STORAGEOS_ERROR_IO)) {
+		*ret_problem = g_strdup_printf("%s does not answer: %s", server_name(attachment),
+					       silent->message);
+		return STATE_HUNG;
+	}
+	if (attachment->facts_error) {
+		*ret_problem = g_strdup(attachment->facts_error->message);
+		return g_error_matches(attachment->facts_error, STORAGEOS_ERROR, STORAGEOS_ERROR_IO)
+			       ? STATE_HUNG
+			       : STATE_BROKEN;
+	}
+	if (attachment->facts.available < SPACE_FOR_NOTHING) {
+		*ret_problem = g_strdup("its pool's file system has no space left");
+		return STATE_FULL;
+	}
+	if (!sample) {
+		*ret_problem = g_strdup(silent ? silent->message : "its control socket is gone");
+		return STATE_UNWATCHED;
+	}
+	return STATE_ATTACHED;
+}
+
+/* There was one, and its file is not there: its pool is away, or it was removed by other means than
+ * `delete`.  NULL: there never was one, as far as is known. */
+static char *describe_missing(const Places *places, const GError *why)
+{
+	const VolumeName *name = places->name;
+	g_autofree char *history = NULL;
+	RegistryEntry entry;
+
+	if (!why || !name->pool || !registry_find(places->config, name, &entry, NULL) ||
+	    entry.deleted)
+		return NULL;
+	history = registry_describe(&entry);
+	return g_strdup_printf("%s; %s", why->message, history);
+}
+
+static void name_state(const Places *places, Attachment *attachment)
+{
+	switch (attachment->health) {
+	case ATTACHMENT_NONE:
+		attachment->problem = describe_missing(places, attachment->facts_error);
+		attachment->state = attachment->problem ? STATE_MISSING : STATE_DETACHED;
+		break;
+	case ATTACHMENT_WORKING:
+		attachment->state = look_closer(attachment, &attachment->problem);
+		break;
+	case ATTACHMENT_BROKEN:
+		attachment->state = STATE_BROKEN;
+		break;
+	case ATTACHMENT_FOREIGN:
+		attachment->state = STATE_IN_USE;
+		break;
+	}
+}
+
+static Attachment *look(const Places *places)
 {
 	Attachment *attachment = g_new0(Attachment, 1);
 	g_autoptr(State) state = state_read(places);
@@ -166,7 +284,26 @@ Attachment *attachment_inspect(const Places *places)
 	judge_link(places, attachment);
 	look_at_server(places, attachment);
 	judge_identity(places, attachment);
+	name_state(places, attachment);
 	return attachment;
+}
+
+/* What udev has not done yet may be what is missing. */
+Attachment *attachment_inspect(const Places *places)
+{
+	Attachment *attachment = look(places);
+
+	if (!attachment->link_is_wrong || !links_settle())
+		return attachment;
+	attachment_free(attachment);
+	return look(places);
+}
+
+gboolean attachment_device_works(const Attachment *attachment)
+{
+	return attachment->device && attachment->server &&
+	       (attachment->frontend == FRONTEND_TCMU ? attachment->tcmu.lun
+						      : attachment->fuse.mounted);
 }
 
 void attachment_free(Attachment *attachment)
@@ -191,15 +328,13 @@ void attachment_free(Attachment *attachment)
 
 void attachment_to_json(const Attachment *attachment, Json *object)
 {
-	json_add_text(object, "state", attachment_health_name(attachment->health));
+	json_add_text(object, "state", attachment_state_name(attachment->state));
 	json_add_text(object, "problem", attachment->problem);
-	if (attachment->health == ATTACHMENT_WORKING || attachment->health == ATTACHMENT_BROKEN) {
-		if (attachment->frontend != FRONTEND_AUTO)
-			json_add_text(object, "frontend", frontend_name(attachment->frontend));
-		json_add_text(object, "reason", attachment->reason);
-		json_add_text(object, "device", attachment->device);
-		json_add_text(object, "link", attachment->link);
-		if (attachment->server)
-			json_add_number(object, "pid", (guint64)attachment->server);
-	}
+	if (attachment->frontend != FRONTEND_AUTO)
+		json_add_text(object, "frontend", frontend_name(attachment->frontend));
+	json_add_text(object, "reason", attachment->reason);
+	json_add_text(object, "device", attachment->device);
+	json_add_text(object, "link", attachment->link);
+	if (attachment->server)
+		json_add_number(object, "pid", (guint64)attachment->server);
 }

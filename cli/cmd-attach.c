@@ -41,7 +41,7 @@ static gboolean clear_away(const Places *places, const Attachment *attachment, G
 				 "it is broken (%s) and still in use: %s (end that, then attach "
 				 "again)",
 				 attachment->problem, use);
-	return take_down(places, attachment, -1, error);
+	return take_down(places, attachment, error);
 }
 
 /* A runner that died is started again, and takes its devices up again while they stay in use. */
@@ -58,12 +58,9 @@ static gboolean revive(const Places *places, const Facts *facts, const Attachmen
 }
 
 /* Whether only the link and what is remembered are missing. */
-static gboolean device_works(const Attachment *attachment)
+static gboolean only_link_is_missing(const Attachment *attachment)
 {
-	return attachment->health == ATTACHMENT_BROKEN && attachment->device &&
-	       attachment->server &&
-	       (attachment->frontend == FRONTEND_TCMU ? attachment->tcmu.lun
-						      : attachment->fuse.mounted);
+	return attachment->health == ATTACHMENT_BROKEN && attachment_device_works(attachment);
 }
 
 /* ---- making */
@@ -229,13 +226,16 @@ static gboolean attach_locked(const Places *places, Frontend wanted, GError **er
 	}
 	switch (attachment->health) {
 	case ATTACHMENT_WORKING:
+		if (attachment->state == STATE_FAILED || attachment->state == STATE_HUNG)
+			return error_set(error, STORAGEOS_ERROR_BUSY, "%s (detach it first)",
+					 attachment->problem);
 		report(places, "is attached already", attachment->frontend, attachment->device,
 		       attachment->reason);
 		return TRUE;
 	case ATTACHMENT_FOREIGN:
 		return error_set(error, STORAGEOS_ERROR_BUSY, "%s", attachment->problem);
 	case ATTACHMENT_BROKEN:
-		if (revive(places, facts, attachment) || device_works(attachment))
+		if (revive(places, facts, attachment) || only_link_is_missing(attachment))
 			return repair_link(places, facts, attachment, error);
 		if (!clear_away(places, attachment, error))
 			return FALSE;

@@ -1,41 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <unistd.h>
-
 #include "cli/attachment.h"
 #include "cli/cli.h"
-#include "cli/device-use.h"
-#include "cli/facts.h"
 #include "cli/take-down.h"
 #include "common/autofd.h"
 #include "common/error.h"
-
-/* Sees that nobody uses the device.  Of one that works *ret_claim keeps it so; a broken one is only
- * looked at from outside, since opening it may wait for a server that is dead. */
-static gboolean claim(const Attachment *attachment, int *ret_claim, GError **error)
-{
-	g_autofree char *use = NULL;
-
-	if (!attachment->device)
-		return TRUE;
-	if (attachment->health == ATTACHMENT_WORKING) {
-		*ret_claim = device_use_claim(attachment->device, error);
-		return *ret_claim >= 0;
-	}
-	use = device_use_find(attachment->device);
-	return !use || error_set(error, STORAGEOS_ERROR_BUSY, "it is in use: %s", use);
-}
-
-static gboolean claim_and_take_down(const Places *places, const Attachment *attachment,
-				    GError **error)
-{
-	autofd claimed = -1;
-
-	if (!claim(attachment, &claimed, error))
-		return FALSE;
-	if (claimed >= 0 && fsync(claimed))
-		return error_set_errno(error, errno, "flush %s", attachment->device);
-	return take_down(places, attachment, autofd_steal(&claimed), error);
-}
 
 static gboolean detach_locked(const Places *places, GError **error)
 {
@@ -44,7 +12,7 @@ static gboolean detach_locked(const Places *places, GError **error)
 	if (attachment->health == ATTACHMENT_FOREIGN)
 		return error_set(error, STORAGEOS_ERROR_BUSY, "%s", attachment->problem);
 	if (attachment->health != ATTACHMENT_NONE)
-		return claim_and_take_down(places, attachment, error);
+		return take_down(places, attachment, error);
 	if (attachment->facts_error) {
 		g_propagate_error(error, g_error_copy(attachment->facts_error));
 		return FALSE;

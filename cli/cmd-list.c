@@ -32,7 +32,7 @@ static void add_row(const Listing *listing, const Attachment *attachment, const 
 		    const char *trouble)
 {
 	const Facts *facts = &attachment->facts;
-	const char *state = attachment_health_name(attachment->health);
+	const char *state = attachment_state_name(attachment->state);
 
 	if (attachment->facts_error)
 		table_add(listing->table, g_strdup(text), g_strdup("?"), g_strdup("?"),
@@ -129,7 +129,7 @@ static void say_strangers(const ConfigPool *pool, const GPtrArray *names)
 static void list_pool(Listing *listing, const ConfigPool *pool)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(GPtrArray) names = pool_list(pool, &error);
+	g_autoptr(GPtrArray) names = facts_list(pool, &error);
 	Sum sum = {0};
 	char *line;
 

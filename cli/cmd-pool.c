@@ -66,7 +66,7 @@ static gboolean is_unused(const Config *config, const VolumeName *name, GError *
 	return attachment->health == ATTACHMENT_NONE ||
 	       error_set(error, STORAGEOS_ERROR_BUSY, "its volume %s is in use (%s)", places->text,
 			 attachment->problem ? attachment->problem
-					     : attachment_health_name(attachment->health));
+					     : attachment_state_name(attachment->state));
 }
 
 static gboolean are_unused(const Config *config, const char *pool, GPtrArray *names, GError **error)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/attachment.h"
 #include "cli/cli.h"
@@ -9,100 +10,128 @@
 #include "cli/trouble.h"
 #include "common/registry.h"
 
-/* `sample` of what serves it, or NULL. */
-static void print_line(const Places *places, const Attachment *attachment, const Sample *sample,
-		       const char *trouble)
-{
-	const char *failure = sample ? sample_failure(sample) : NULL;
-	gboolean ours =
-		attachment->health == ATTACHMENT_WORKING || attachment->health == ATTACHMENT_BROKEN;
+typedef enum { COLUMN_NAME, COLUMN_STATE, COLUMN_VIA, COLUMN_DEVICE, COLUMNS } Column;
 
-	printf("%s: %s", places->text, attachment_health_name(attachment->health));
-	if (ours && attachment->frontend != FRONTEND_AUTO)
-		printf(" over %s", attachment->frontend == FRONTEND_TCMU ? "TCMU" : "FUSE");
-	if (ours && attachment->device)
-		printf(" as %s (%s)", attachment->link ? attachment->link : attachment->device,
-		       attachment->device);
-	if (attachment->problem)
-		printf(": %s", attachment->problem);
-	if (failure)
-		printf(": FAILED, can only be read: %s", failure);
-	if (trouble)
-		printf("; %s", trouble);
-	if (ours && attachment->reason)
-		printf("; chosen because: %s", attachment->reason);
-	putchar('\n');
+typedef struct {
+	const char *cells[COLUMNS];
+	Places *places;
+	Attachment *attachment;
+	char *device, *trouble;
+} Row;
+
+static void row_free(gpointer data)
+{
+	Row *row = data;
+
+	places_free(row->places);
+	attachment_free(row->attachment);
+	g_free(row->device);
+	g_free(row->trouble);
+	g_free(row);
 }
 
-/* One that there was and whose file is not there: its pool is away, or it was removed by other means
- * than `delete`.  FALSE: there never was one, as far as is known. */
-static gboolean show_missing(const Config *config, const VolumeName *name, const GError *why,
-			     Json *list)
+/* "/dev/storageos/default/db (/dev/loop3)" */
+static char *describe_device(const Attachment *attachment)
 {
-	g_autofree char *text = volume_name_format(name);
-	g_autofree char *history = NULL, *problem = NULL;
-	RegistryEntry entry;
-	Json *object;
+	if (!attachment->link || !attachment->device)
+		return g_strdup(attachment->device);
+	return g_strdup_printf("%s (%s)", attachment->link, attachment->device);
+}
 
-	if (!name->pool || !registry_find(config, name, &entry, NULL) || entry.deleted)
-		return FALSE;
-	history = registry_describe(&entry);
-	problem = g_strdup_printf("%s; %s", why->message, history);
-	if (!list) {
-		printf("%s: missing: %s\n", text, problem);
-		return TRUE;
+/* NULL: it is not attached, and `named` is not set. */
+static Row *row_new(const Config *config, const VolumeName *name, gboolean named)
+{
+	Row *row = g_new0(Row, 1);
+
+	row->places = places_new(config, name);
+	row->attachment = attachment_inspect(row->places);
+	if (row->attachment->state == STATE_DETACHED && !named) {
+		row_free(row);
+		return NULL;
 	}
-	object = json_object_new_object();
-	json_add_text(object, "volume", text);
-	json_add_text(object, "state", "missing");
-	json_add_text(object, "problem", problem);
-	json_object_array_add(list, object);
-	return TRUE;
+	row->device = describe_device(row->attachment);
+	row->trouble = trouble_find(row->attachment, row->places->text);
+	row->cells[COLUMN_NAME] = row->places->text;
+	row->cells[COLUMN_STATE] = attachment_state_name(row->attachment->state);
+	row->cells[COLUMN_VIA] = attachment_via(row->attachment);
+	row->cells[COLUMN_DEVICE] = row->device;
+	return row;
 }
 
-/* A backstore whose volume cannot be opened. */
-static void add_reason(Attachment *attachment, const GError *why)
-{
-	g_autofree char *problem = g_steal_pointer(&attachment->problem);
+/* ---- for programs */
 
-	attachment->problem = g_strdup_printf("%s; its volume is not there: %s", problem,
-					      why->message);
+static void print_json(const GPtrArray *rows)
+{
+	g_autoptr(Json) list = json_object_new_array();
+
+	for (guint i = 0; i < rows->len; i++) {
+		const Row *row = g_ptr_array_index(rows, i);
+		Json *object = json_object_new_object();
+
+		json_add_text(object, "volume", row->places->text);
+		attachment_to_json(row->attachment, object);
+		if (row->attachment->sample)
+			sample_add_state(row->attachment->sample, object);
+		json_add_text(object, "trouble", row->trouble);
+		json_object_array_add(list, object);
+	}
+	cli_print_json(list);
 }
 
-/* Adds to `list`, or prints where that is NULL.  With `named` also what is detached; then it is an
- * error if there is no such volume. */
-static gboolean show(const Config *config, const VolumeName *name, gboolean named, Json *list,
-		     GError **error)
-{
-	g_autoptr(Places) places = places_new(config, name);
-	g_autoptr(Attachment) attachment = attachment_inspect(places);
-	g_autofree char *trouble = trouble_find(attachment, places->text);
-	const Sample *sample = attachment->sample;
-	Json *object;
+/* ---- for people */
 
+static void print_cells(const char *const cells[COLUMNS], const int widths[COLUMNS])
+{
+	g_autoptr(GString) line = g_string_new(NULL);
+
+	for (Column column = 0; column < COLUMNS; column++)
+		g_string_append_printf(line, "%-*s  ", widths[column],
+				       cells[column] ? cells[column] : "-");
+	puts(g_strchomp(line->str));
+}
+
+static void print_table(const GPtrArray *rows, gboolean verbose)
+{
+	static const char *const heading[COLUMNS] = {"NAME", "STATE", "VIA", "DEVICE"};
+	int widths[COLUMNS];
+
+	if (!rows->len)
+		return;
+	for (Column column = 0; column < COLUMNS; column++) {
+		widths[column] = (int)strlen(heading[column]);
+		for (guint i = 0; i < rows->len; i++) {
+			const char *cell = ((Row *)g_ptr_array_index(rows, i))->cells[column];
+
+			widths[column] = MAX(widths[column], cell ? (int)strlen(cell) : 0);
+		}
+	}
+	print_cells(heading, widths);
+	for (guint i = 0; i < rows->len; i++) {
+		const Row *row = g_ptr_array_index(rows, i);
+
+		print_cells(row->cells, widths);
+		if (row->attachment->problem)
+			printf("    %s\n", row->attachment->problem);
+		if (row->trouble)
+			printf("    %s\n", row->trouble);
+		if (verbose && row->attachment->reason)
+			printf("    chosen because: %s\n", row->attachment->reason);
+	}
+}
+
+/* ---- which */
+
+static gboolean add_named(const Config *config, const VolumeName *name, GPtrArray *rows,
+			  GError **error)
+{
+	Row *row = row_new(config, name, TRUE);
+
+	g_ptr_array_add(rows, row);
+	if (row->attachment->health != ATTACHMENT_NONE || !row->attachment->facts_error)
+		return TRUE;
 	/* Of a volume whose pool is away the attachment can still be told. */
-	if (attachment->health == ATTACHMENT_NONE) {
-		if (named && attachment->facts_error)
-			g_propagate_error(error, g_error_copy(attachment->facts_error));
-		if (!named && attachment->facts_error)
-			return show_missing(config, name, attachment->facts_error, list);
-		if (!named || (error && *error))
-			return FALSE;
-	}
-	if (attachment->health == ATTACHMENT_FOREIGN && attachment->facts_error)
-		add_reason(attachment, attachment->facts_error);
-	if (!list) {
-		print_line(places, attachment, sample, trouble);
-		return TRUE;
-	}
-	object = json_object_new_object();
-	json_add_text(object, "volume", places->text);
-	attachment_to_json(attachment, object);
-	if (sample)
-		sample_add_state(sample, object);
-	json_add_text(object, "trouble", trouble);
-	json_object_array_add(list, object);
-	return TRUE;
+	g_propagate_error(error, g_error_copy(row->attachment->facts_error));
+	return FALSE;
 }
 
 static void add_name(GHashTable *seen, GPtrArray *names, const VolumeName *name)
@@ -113,7 +142,7 @@ static void add_name(GHashTable *seen, GPtrArray *names, const VolumeName *name)
 		g_ptr_array_add(names, volume_name_parse(text, NULL));
 }
 
-static void add_names(GHashTable *seen, GPtrArray *names, GPtrArray *more)
+static void add_names(GHashTable *seen, GPtrArray *names, const GPtrArray *more)
 {
 	for (guint i = 0; i < more->len; i++)
 		add_name(seen, names, g_ptr_array_index(more, i));
@@ -127,11 +156,11 @@ static GPtrArray *all_names(const Config *config)
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autoptr(GPtrArray) known = places_known(config);
 	g_autoptr(GPtrArray) registered = registry_list(config);
-	g_autoptr(GPtrArray) exported = target_volumes();
+	g_autoptr(GPtrArray) backstores = target_volumes();
 
 	for (guint i = 0; i < config->pools->len; i++) {
 		const ConfigPool *pool = g_ptr_array_index(config->pools, i);
-		g_autoptr(GPtrArray) volumes = pool_list(pool, NULL);
+		g_autoptr(GPtrArray) volumes = facts_list(pool, NULL);
 
 		for (guint j = 0; volumes && j < volumes->len; j++) {
 			const VolumeName name = {pool->name, g_ptr_array_index(volumes, j)};
@@ -141,8 +170,9 @@ static GPtrArray *all_names(const Config *config)
 	}
 	add_names(seen, names, known);
 	add_names(seen, names, registered);
-	for (guint i = 0; i < exported->len; i++) {
-		g_autoptr(VolumeName) name = volume_name_parse(g_ptr_array_index(exported, i), NULL);
+	for (guint i = 0; i < backstores->len; i++) {
+		g_autoptr(VolumeName) name =
+			volume_name_parse(g_ptr_array_index(backstores, i), NULL);
 
 		if (name)
 			add_name(seen, names, name);
@@ -150,35 +180,50 @@ static GPtrArray *all_names(const Config *config)
 	return names;
 }
 
+static void add_all(const Config *config, GPtrArray *rows)
+{
+	g_autoptr(GPtrArray) names = all_names(config);
+
+	for (guint i = 0; i < names->len; i++) {
+		Row *row = row_new(config, g_ptr_array_index(names, i), FALSE);
+
+		if (row)
+			g_ptr_array_add(rows, row);
+	}
+}
+
 static int run(int argc, char **argv)
 {
-	g_autoptr(GPtrArray) names = NULL;
+	gboolean verbose = FALSE;
+	const GOptionEntry options[] = {
+		{"verbose", 'v', 0, G_OPTION_ARG_NONE, &verbose,
+		 "Also why each one's front end was chosen", NULL},
+		{0},
+	};
+	g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func(row_free);
 	g_autoptr(VolumeName) name = NULL;
 	g_autoptr(GError) error = NULL;
-	g_autoptr(Json) list = NULL;
 	g_auto(Cli) cli = {0};
 	int status;
 
-	if (!cli_start(&cli, &verb_status, NULL, 0, 1, argc, argv, &status))
+	if (!cli_start(&cli, &verb_status, options, 0, 1, argc, argv, &status))
 		return status;
-	list = cli.json ? json_object_new_array() : NULL;
 	if (cli.n_arguments) {
 		name = volume_name_parse(cli.arguments[0], &error);
 		if (!name)
 			return cli_usage("status: %s", error->message);
-		if (!show(cli.config, name, TRUE, list, &error)) {
+		if (!add_named(cli.config, name, rows, &error)) {
 			g_prefix_error(&error, "status: ");
 			return cli_failed(error);
 		}
 	} else {
-		names = all_names(cli.config);
-		for (guint i = 0; i < names->len; i++)
-			show(cli.config, g_ptr_array_index(names, i), FALSE, list, NULL);
+		add_all(cli.config, rows);
 	}
-	if (list)
-		cli_print_json(list);
+	if (cli.json)
+		print_json(rows);
+	else
+		print_table(rows, verbose);
 	return CLI_DONE;
 }
 
-const Verb verb_status = {"status", "[NAME]", "what is attached, how and why, and in what state",
-			  run};
+const Verb verb_status = {"status", "[NAME] [-v]", "what is attached, how, and in what state", run};

@@ -10,10 +10,13 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "cli/bounded.h"
 #include "cli/mounts.h"
 #include "cli/process.h"
 #include "common/autofd.h"
 #include "common/error.h"
+
+#define OPEN_SECONDS 30
 #include "common/fd.h"
 
 /* The numbers of a device or partition with this directory in /sys. */
@@ -33,8 +36,12 @@ static char *find_mount(const char *sys, const char *name)
 {
 	g_autofree char *path = g_build_filename("/dev", name, NULL);
 	g_autofree char *directory = mounts_of_device(device_number(sys), path);
+	g_autofree char *elsewhere =
+		directory ? NULL : mounts_of_device_elsewhere(device_number(sys), path);
 
-	return directory ? g_strdup_printf("%s is mounted on %s", path, directory) : NULL;
+	if (!directory && !elsewhere)
+		return NULL;
+	return g_strdup_printf("%s is mounted on %s", path, directory ? directory : elsewhere);
 }
 
 static char *find_swap(const char *sys, const char *name)
@@ -48,19 +55,47 @@ static char *find_swap(const char *sys, const char *name)
 	return g_strdup_printf("%sis used as swap", path);
 }
 
+/* "/dev/mapper/vg-lv" of "dm-0"; "/dev/md0". */
+static char *mapper_name(const char *holder)
+{
+	g_autofree char *path = g_build_filename("/sys/block", holder, "dm/name", NULL);
+	g_autofree char *name = NULL;
+
+	if (!g_file_get_contents(path, &name, NULL, NULL))
+		return g_build_filename("/dev", holder, NULL);
+	return g_build_filename("/dev/mapper", g_strchomp(name), NULL);
+}
+
 static char *find_holder(const char *sys, const char *name)
 {
 	g_autofree char *path = g_build_filename(sys, "holders", NULL);
 	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
 	const char *holder = dir ? g_dir_read_name(dir) : NULL;
+	g_autofree char *mapper = holder ? mapper_name(holder) : NULL;
 
-	return holder ? g_strdup_printf("the device %s is stacked on %s", holder, name) : NULL;
+	return holder ? g_strdup_printf("%s is stacked on /dev/%s", mapper, name) : NULL;
+}
+
+/* What a descriptor of another process leads to is asked only where the answer comes from memory: a
+ * file system below /dev may have a server that is dead, and stat() would wait for it for ever.  By
+ * the name first, then by the mount. */
+static gboolean is_on_device_node(const char *pid, const char *fd, const char *target,
+				  MountSet **set)
+{
+	guint64 mount;
+
+	if (!g_str_has_prefix(target, "/dev/") || !mounts_of_descriptor(pid, fd, &mount))
+		return FALSE;
+	if (!*set)
+		*set = mounts_in_memory(pid);
+	return mounts_have(*set, mount);
 }
 
 static gboolean process_has_open(const char *pid, dev_t number)
 {
 	g_autofree char *fds = g_build_filename("/proc", pid, "fd", NULL);
 	g_autoptr(GDir) dir = g_dir_open(fds, 0, NULL);
+	g_autoptr(MountSet) set = NULL;
 	const char *fd;
 
 	while (dir && (fd = g_dir_read_name(dir))) {
@@ -68,35 +103,15 @@ static gboolean process_has_open(const char *pid, dev_t number)
 		g_autofree char *target = g_file_read_link(path, NULL);
 		struct stat st;
 
-		/* By its name first: a stat() may ask a file system whose server is dead. */
-		if (target && g_str_has_prefix(target, "/dev/") && !stat(path, &st) &&
+		if (target && is_on_device_node(pid, fd, target, &set) && !stat(path, &st) &&
 		    S_ISBLK(st.st_mode) && st.st_rdev == number)
 			return TRUE;
 	}
 	return FALSE;
 }
 
-static gboolean is_udev(pid_t pid)
-{
-	static const char *const names[] = {"(systemd-udevd)", "((udev-worker))", "(udevd)"};
-	g_autofree char *process = process_describe(pid);
-
-	for (guint i = 0; i < G_N_ELEMENTS(names); i++)
-		if (g_str_has_suffix(process, names[i]))
-			return TRUE;
-	return FALSE;
-}
-
-/* udev's workers, and the programs that they run, look at every device that changed, without
- * wanting anything of it; and one that reads from a device whose server is dead does not even end
- * before that is taken away. */
-static gboolean only_looks(pid_t pid)
-{
-	pid_t parent = process_parent(pid);
-
-	return is_udev(pid) || (parent > 0 && is_udev(parent));
-}
-
+/* Not udev's, which look at every device that changed, without wanting anything of it; one that
+ * reads from a device whose server is dead does not even end before that is taken away. */
 static pid_t opener(dev_t number)
 {
 	g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
@@ -106,7 +121,7 @@ static pid_t opener(dev_t number)
 		pid_t pid = (pid_t)atoi(entry);
 
 		if (pid > 0 && pid != getpid() && process_has_open(entry, number) &&
-		    !only_looks(pid))
+		    !process_is_of_udev(pid))
 			return pid;
 	}
 	return 0;
@@ -153,7 +168,7 @@ char *device_use_find(const char *device)
 
 int device_use_claim(const char *device, GError **error)
 {
-	autofd fd = fd_open(device, O_RDONLY | O_EXCL, 0);
+	autofd fd = bounded_open(device, O_RDONLY | O_EXCL, OPEN_SECONDS);
 	int err = fd < 0 ? errno : 0;
 	g_autofree char *use = device_use_find(device);
 

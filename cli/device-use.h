@@ -12,5 +12,5 @@
 char *device_use_find(const char *device);
 
 /* Opens it so that nobody can begin to use it (O_EXCL), until the descriptor is closed.  -1 with
- * BUSY and who uses it. */
+ * BUSY and who uses it, or IO where it does not open, or not within 30 s. */
 int device_use_claim(const char *device, GError **error);

@@ -2,12 +2,19 @@
 #include "cli/facts.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
+#include "cli/bounded.h"
 #include "common/backing/file.h"
 #include "common/backing/holder.h"
 #include "common/error.h"
+#include "common/json.h"
 #include "common/superblock.h"
+
+#define ANSWER_SECONDS 10
 
 static void facts_of_superblock(const Superblock *superblock, Facts *facts)
 {
@@ -47,6 +54,14 @@ char *facts_holder(const char *path)
 	return stat(path, &st) ? NULL : holder_find(&st);
 }
 
+static guint64 left_on(const char *path, const struct stat *st)
+{
+	struct statvfs fs;
+
+	return S_ISREG(st->st_mode) && !statvfs(path, &fs) ? (guint64)fs.f_bavail * fs.f_frsize
+							   : G_MAXUINT64;
+}
+
 static gboolean read_file(Facts *facts, GError **error)
 {
 	struct stat st;
@@ -59,15 +74,145 @@ static gboolean read_file(Facts *facts, GError **error)
 				       : error_set_errno(error, errno, "look at %s", facts->path);
 	facts->place = backing_file_place(&st);
 	facts->holder = holder_find(&st);
+	facts->available = left_on(facts->path, &st);
 	return read_superblock(facts->path, S_ISREG(st.st_mode), facts, error);
+}
+
+static gboolean read_here(const Config *config, const VolumeName *name, Facts *facts,
+			  GError **error)
+{
+	facts->path = pool_volume_path(config, name, error);
+	return facts->path && read_file(facts, error);
+}
+
+/* ---- in a child process */
+
+typedef struct {
+	const Config *config;
+	const VolumeName *name;
+} Question;
+
+static void answer(gconstpointer data, int fd)
+{
+	const Question *question = data;
+	g_autoptr(Json) object = json_object_new_object();
+	g_autoptr(GError) error = NULL;
+	g_auto(Facts) facts = {0};
+
+	if (!read_here(question->config, question->name, &facts, &error)) {
+		json_add_text(object, "error", error->message);
+		json_add_number(object, "code", (guint64)error->code);
+	}
+	json_add_text(object, "path", facts.path);
+	json_add_text(object, "uuid", facts.uuid);
+	json_add_number(object, "device", facts.place.device);
+	json_add_number(object, "inode", facts.place.inode);
+	json_add_number(object, "size", facts.size);
+	json_add_number(object, "logical_block_size", facts.logical_block_size);
+	json_add_number(object, "allocated", facts.allocated);
+	json_add_number(object, "missing_from", facts.missing_from);
+	json_add_number(object, "scrub_errors", facts.scrub_errors);
+	json_add_number(object, "available", facts.available);
+	json_add_text(object, "holder", facts.holder);
+	dprintf(fd, "%s", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+}
+
+static gboolean take_answer(Json *object, Facts *facts, GError **error)
+{
+	const char *problem = json_get_text(object, "error");
+	const char *uuid = json_get_text(object, "uuid");
+
+	facts->path = g_strdup(json_get_text(object, "path"));
+	g_strlcpy(facts->uuid, uuid ? uuid : "", sizeof facts->uuid);
+	facts->place = (BackingPlace){(guint64)json_get_number(object, "device"),
+				      (guint64)json_get_number(object, "inode")};
+	facts->size = (guint64)json_get_number(object, "size");
+	facts->logical_block_size = (guint32)json_get_number(object, "logical_block_size");
+	facts->allocated = (guint64)json_get_number(object, "allocated");
+	facts->missing_from = (guint64)json_get_number(object, "missing_from");
+	facts->scrub_errors = (guint64)json_get_number(object, "scrub_errors");
+	facts->available = (guint64)json_get_number(object, "available");
+	facts->holder = g_strdup(json_get_text(object, "holder"));
+	return !problem ||
+	       error_set(error, (StorageosError)json_get_number(object, "code"), "%s", problem);
+}
+
+static void answer_list(gconstpointer data, int fd)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) names = pool_list(data, &error);
+
+	if (names)
+		dprintf(fd, "ok\n");
+	else
+		dprintf(fd, "%d %s", error->code, error->message);
+	for (guint i = 0; names && i < names->len; i++)
+		dprintf(fd, "%s\n", (char *)g_ptr_array_index(names, i));
+}
+
+static GPtrArray *take_list(const char *text, GError **error)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	const char *message = strchr(text, ' ');
+
+	if (strcmp(lines[0], "ok")) {
+		error_set(error, (StorageosError)g_ascii_strtoll(text, NULL, 10), "%s",
+			  message ? message + 1 : "failed");
+		return NULL;
+	}
+	for (char **line = lines + 1; *line; line++)
+		if (**line)
+			g_ptr_array_add(names, g_strdup(*line));
+	return g_steal_pointer(&names);
+}
+
+/* A disk that did not answer once is not asked again for each of its volumes. */
+static gboolean is_silent(const VolumeName *name, gboolean now)
+{
+	static GHashTable *silent;
+	const char *disk = name->pool ? name->pool : name->name;
+
+	if (!silent)
+		silent = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	if (now)
+		g_hash_table_add(silent, g_strdup(disk));
+	return g_hash_table_contains(silent, disk);
+}
+
+static gboolean ask(const Config *config, const VolumeName *name, Facts *facts, GError **error)
+{
+	const Question question = {config, name};
+	g_autofree char *text =
+		is_silent(name, FALSE) ? NULL : bounded_ask(answer, &question, ANSWER_SECONDS);
+	g_autoptr(Json) object = text ? json_tokener_parse(text) : NULL;
+
+	if (object)
+		return take_answer(object, facts, error);
+	is_silent(name, TRUE);
+	return error_set(error, STORAGEOS_ERROR_IO, "its disk does not answer (within %d s)",
+			 ANSWER_SECONDS);
+}
+
+GPtrArray *facts_list(const ConfigPool *pool, GError **error)
+{
+	const VolumeName any = {pool->name, NULL};
+	g_autofree char *text =
+		is_silent(&any, FALSE) ? NULL : bounded_ask(answer_list, pool, ANSWER_SECONDS);
+
+	if (text)
+		return take_list(text, error);
+	is_silent(&any, TRUE);
+	error_set(error, STORAGEOS_ERROR_IO, "pool '%s': its disk does not answer (within %d s)",
+		  pool->name, ANSWER_SECONDS);
+	return NULL;
 }
 
 gboolean facts_read(const Config *config, const VolumeName *name, Facts *ret_facts, GError **error)
 {
 	g_autofree char *text = volume_name_format(name);
 
-	ret_facts->path = pool_volume_path(config, name, error);
-	if (ret_facts->path && read_file(ret_facts, error))
+	if (ask(config, name, ret_facts, error))
 		return TRUE;
 	g_prefix_error(error, "volume '%s': ", text);
 	return FALSE;

@@ -20,15 +20,18 @@
 #define SERVER "storageos-fuse"
 #define START_SECONDS 60
 #define END_SECONDS 60
+#define END_HUNG_SECONDS 5
 #define UNMOUNT_SECONDS 5
+#define ABORT_SECONDS 10
 #define MODPROBE_SECONDS 20
 
-/* The one that was started, if it still runs; otherwise by what it does, where there is at least
- * the directory that every server of ours is given. */
+/* The one that was started, if it still runs and is a server for this directory: a state file may be
+ * of another boot.  Otherwise by what it does, where there is at least the directory. */
 static pid_t find_server(const Places *places, const State *state, gboolean mounted)
 {
 	if (state && state->frontend == FRONTEND_FUSE &&
-	    process_is_alive((pid_t)state->pid, state->start_time))
+	    process_is_alive((pid_t)state->pid, state->start_time) &&
+	    process_is((pid_t)state->pid, SERVER, places->mount))
 		return (pid_t)state->pid;
 	if (!mounted && access(places->mount, F_OK))
 		return 0;
@@ -91,7 +94,7 @@ char *frontend_fuse_attach(const Places *places, const RuntimeProbe *probe, cons
 		device = loop_device_attach(places->file, facts->logical_block_size, error);
 	if (!device) {
 		frontend_fuse_look(places, NULL, &parts);
-		frontend_fuse_detach(places, &parts, -1, NULL);
+		frontend_fuse_detach(places, &parts, FALSE, -1, NULL);
 		g_free(parts.loop);
 	}
 	return device;
@@ -99,7 +102,7 @@ char *frontend_fuse_attach(const Places *places, const RuntimeProbe *probe, cons
 
 /* ---- taking down */
 
-static gboolean unmount(const Places *places, gboolean server_alive, GError **error)
+static gboolean unmount(const Places *places, gboolean served, GError **error)
 {
 	gint64 end = g_get_monotonic_time() + UNMOUNT_SECONDS * G_USEC_PER_SEC;
 
@@ -108,7 +111,7 @@ static gboolean unmount(const Places *places, gboolean server_alive, GError **er
 			return TRUE;
 		if (errno != EBUSY || g_get_monotonic_time() > end) {
 			/* What is dead serves nobody who still has a file of it open. */
-			if (!server_alive && !umount2(places->mount, MNT_DETACH | UMOUNT_NOFOLLOW))
+			if (!served && !umount2(places->mount, MNT_DETACH | UMOUNT_NOFOLLOW))
 				return TRUE;
 			return error_set_errno(error, errno, "unmount %s", places->mount);
 		}
@@ -117,35 +120,46 @@ static gboolean unmount(const Places *places, gboolean server_alive, GError **er
 	return TRUE;
 }
 
-/* The server ends by itself when its file system is unmounted, after it has closed the volume.
- * One that hangs is told to, and in the end killed: what was acknowledged is in the kernel. */
-static gboolean end_server(const FuseParts *parts, GError **error)
+/* Ends every request that waits for the server with an error; the file system itself stays. */
+static int abort_requests(gconstpointer mount)
 {
-	if (process_wait_end(parts->server, parts->server_start, END_SECONDS))
-		return TRUE;
-	kill(parts->server, SIGTERM);
-	if (process_wait_end(parts->server, parts->server_start, 2))
-		return TRUE;
-	kill(parts->server, SIGKILL);
-	return process_wait_end(parts->server, parts->server_start, 5) ||
-	       error_set(error, STORAGEOS_ERROR_BUSY, SERVER " (process %d) does not end",
-			 (int)parts->server);
+	return umount2(mount, MNT_FORCE | UMOUNT_NOFOLLOW) && errno != EBUSY ? errno : 0;
 }
 
-gboolean frontend_fuse_detach(const Places *places, const FuseParts *parts, int claim,
+/* The server ends by itself when its file system is unmounted, after it has closed the volume.
+ * One that hangs is told to, and in the end killed: what was acknowledged is in the kernel. */
+static void end_server(const Places *places, const FuseParts *parts, gboolean hung)
+{
+	guint seconds = hung ? END_HUNG_SECONDS : END_SECONDS;
+
+	cli_progress("detach %s: closing the volume", places->text);
+	if (process_wait_end(parts->server, parts->server_start, seconds))
+		return;
+	process_signal(parts->server, parts->server_start, SIGTERM);
+	if (process_wait_end(parts->server, parts->server_start, 2))
+		return;
+	process_signal(parts->server, parts->server_start, SIGKILL);
+	if (!process_wait_end(parts->server, parts->server_start, 5))
+		cli_say("detach %s: the device is gone, but " SERVER " (process %d) waits for a disk "
+			"that does not answer, and has the volume open until it does",
+			places->text, (int)parts->server);
+}
+
+gboolean frontend_fuse_detach(const Places *places, const FuseParts *parts, gboolean hung, int claim,
 			      GError **error)
 {
-	autofd owned = parts->loop ? -1 : claim;
+	autofd owned = claim;
 
-	if (parts->loop && !loop_device_detach(parts->loop, claim, error))
+	if (hung && parts->mounted)
+		process_call(abort_requests, places->mount, ABORT_SECONDS);
+	if (parts->loop && !loop_device_detach(parts->loop, autofd_steal(&owned), error))
 		return FALSE;
-	(void)owned;
-	if (parts->mounted && !unmount(places, parts->server != 0, error))
+	if (parts->mounted && !unmount(places, parts->server && !hung, error))
 		return FALSE;
 	/* One that has not mounted yet, or whose mount somebody took away with force. */
 	if (parts->server && !parts->mounted)
-		kill(parts->server, SIGTERM);
+		process_signal(parts->server, parts->server_start, SIGTERM);
 	if (parts->server)
-		cli_progress("detach %s: closing the volume", places->text);
-	return !parts->server || end_server(parts, error);
+		end_server(places, parts, hung);
+	return TRUE;
 }

@@ -35,10 +35,14 @@ void frontend_tcmu_look(const Places *places, TcmuParts *ret_parts)
 	}
 	if (!ret_parts->backstore) {
 		ret_parts->foreign = target_backstore_find_volume(places->text);
-		return;
+		if (!ret_parts->foreign)
+			return;
+		g_free(ret_parts->device);
+		ret_parts->device = target_disk_of_volume(places->text);
 	}
 	runner_status_query(RUNNER_QUERY_SECONDS, &runner);
 	ret_parts->runner = runner.running ? (pid_t)runner.pid : 0;
+	ret_parts->runner_answers = runner.answers;
 }
 
 /* ---- what it needs */
@@ -207,18 +211,21 @@ char *frontend_tcmu_attach(const Places *places, const Facts *facts, GError **er
 	}
 	if (!device) {
 		frontend_tcmu_look(places, &parts);
-		frontend_tcmu_detach(places, &parts, NULL);
+		frontend_tcmu_detach(places, &parts, FALSE, NULL);
 	}
 	return device;
 }
 
 /* ---- taking down */
 
-gboolean frontend_tcmu_detach(const Places *places, const TcmuParts *parts, GError **error)
+gboolean frontend_tcmu_detach(const Places *places, const TcmuParts *parts, gboolean hung,
+			      GError **error)
 {
 	cli_progress("detach %s: removing LUN and backstore", places->text);
-	if (parts->backstore && !parts->runner)
-		target_abandon(parts->backstore, parts->device);
+	if (parts->device && (hung || !parts->runner_answers))
+		target_silence(parts->device);
+	if (parts->backstore && !parts->runner_answers)
+		target_abandon(parts->backstore);
 	if (parts->target && !target_loopback_remove(parts->target, error))
 		return FALSE;
 	return !parts->backstore || target_backstore_remove(parts->backstore, error);

@@ -35,6 +35,15 @@ static void wait_for_udev(void)
 		process_run(argv, UDEV_SECONDS, NULL);
 }
 
+gboolean links_settle(void)
+{
+	gboolean pending = !access("/run/udev/queue", F_OK);
+
+	if (pending)
+		wait_for_udev();
+	return pending;
+}
+
 /* Has the rule look at the device and its partitions again. */
 static void tell_udev(const char *device)
 {

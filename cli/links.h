@@ -32,6 +32,9 @@ void links_restore(const Places *places, const char *device);
 /* Whether somebody does so now. */
 gboolean links_are_withdrawn(const Places *places);
 
+/* Waits until udev has done what it has to do, where it has; FALSE where there was nothing. */
+gboolean links_settle(void);
+
 /* Takes away the links of all volumes that lead to a device which shows another one, or nothing:
  * somebody took it away by hand.  Leaves out those that somebody attaches or detaches now. */
 void links_sweep(const Config *config);

@@ -10,9 +10,11 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/autofd.h"
 #include "common/error.h"
 #include "common/fd.h"
 #include "common/output.h"
@@ -35,6 +37,15 @@ static char *proc_file(pid_t pid, const char *name, gsize *ret_length)
 	return g_file_get_contents(path, &text, ret_length, NULL) ? text : NULL;
 }
 
+/* Of one that was killed the first thread has ended, while others may wait for a disk. */
+static gboolean has_threads(pid_t pid)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/task", (int)pid);
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+
+	return dir && g_dir_read_name(dir) && g_dir_read_name(dir);
+}
+
 gint64 process_start_time(pid_t pid)
 {
 	g_autofree char *text = pid > 0 ? proc_file(pid, "stat", NULL) : NULL;
@@ -48,7 +59,7 @@ gint64 process_start_time(pid_t pid)
 			    " %*d %*d %llu",
 			    &state, &start) != 2)
 		return 0;
-	return state == 'Z' || state == 'X' ? 0 : (gint64)start;
+	return (state == 'Z' || state == 'X') && !has_threads(pid) ? 0 : (gint64)start;
 }
 
 gboolean process_is_alive(pid_t pid, gint64 start_time)
@@ -72,12 +83,28 @@ char *process_describe(pid_t pid)
 	return g_strdup_printf("process %d (%s)", (int)pid, name ? g_strchomp(name) : "ended");
 }
 
-static gboolean has_name(pid_t pid, const char *program)
+/* A user may hide whose a process is from stat(), but not from this. */
+static gboolean is_trusted(pid_t pid)
 {
-	g_autofree char *name = proc_file(pid, "comm", NULL);
+	g_autofree char *text = proc_file(pid, "status", NULL);
+	const char *line = text ? strstr(text, "\nUid:") : NULL;
+	guint real, effective;
 
-	/* The kernel keeps 15 characters. */
-	return name && !strncmp(g_strchomp(name), program, 15);
+	return line && sscanf(line, " Uid: %u %u", &real, &effective) == 2 && real == effective &&
+	       (real == 0 || real == geteuid());
+}
+
+/* The executable's, or that of one that was replaced since. */
+static gboolean has_program(pid_t pid, const char *program)
+{
+	static const char replaced[] = " (deleted)";
+	g_autofree char *link = g_strdup_printf("/proc/%d/exe", (int)pid);
+	g_autofree char *path = g_file_read_link(link, NULL);
+	g_autofree char *name = path ? g_path_get_basename(path) : NULL;
+
+	if (name && g_str_has_suffix(name, replaced))
+		name[strlen(name) - strlen(replaced)] = '\0';
+	return !g_strcmp0(name, program);
 }
 
 static gboolean has_argument(pid_t pid, const char *argument)
@@ -91,6 +118,14 @@ static gboolean has_argument(pid_t pid, const char *argument)
 	return FALSE;
 }
 
+/* The arguments come last: they are the process's memory, which only one that we trust has for us
+ * without delay. */
+gboolean process_is(pid_t pid, const char *program, const char *argument)
+{
+	return is_trusted(pid) && has_program(pid, program) && has_argument(pid, argument) &&
+	       process_start_time(pid);
+}
+
 pid_t process_find(const char *program, const char *argument)
 {
 	g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
@@ -99,11 +134,60 @@ pid_t process_find(const char *program, const char *argument)
 	while (dir && (entry = g_dir_read_name(dir))) {
 		pid_t pid = (pid_t)atoi(entry);
 
-		if (pid > 0 && has_name(pid, program) && has_argument(pid, argument) &&
-		    process_start_time(pid))
+		if (pid > 0 && process_is(pid, program, argument))
 			return pid;
 	}
 	return 0;
+}
+
+static gboolean is_udev(pid_t pid)
+{
+	static const char *const names[] = {"systemd-udevd", "(udev-worker)", "udevd"};
+	g_autofree char *name = proc_file(pid, "comm", NULL);
+
+	for (guint i = 0; name && i < G_N_ELEMENTS(names); i++)
+		if (!strcmp(g_strchomp(name), names[i]))
+			return is_trusted(pid);
+	return FALSE;
+}
+
+gboolean process_is_of_udev(pid_t pid)
+{
+	pid_t parent = process_parent(pid);
+
+	return is_udev(pid) || (parent > 0 && is_udev(parent));
+}
+
+/* Linux 5.3; before there is a moment in which another process may get the number. */
+static int open_process(pid_t pid)
+{
+#ifdef SYS_pidfd_open
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+	(void)pid;
+	errno = ENOSYS;
+	return -1;
+#endif
+}
+
+static void send_signal(int fd, pid_t pid, int number)
+{
+#ifdef SYS_pidfd_send_signal
+	if (fd >= 0) {
+		syscall(SYS_pidfd_send_signal, fd, number, NULL, 0);
+		return;
+	}
+#endif
+	(void)fd;
+	kill(pid, number);
+}
+
+void process_signal(pid_t pid, gint64 start_time, int number)
+{
+	autofd fd = fd_above_stdio(open_process(pid));
+
+	if ((fd >= 0 || errno == ENOSYS) && process_is_alive(pid, start_time))
+		send_signal(fd, pid, number);
 }
 
 gboolean process_wait_end(pid_t pid, gint64 start_time, guint seconds)

@@ -20,8 +20,18 @@ pid_t process_parent(pid_t pid);
 /* Its name, for messages: "process 12 (mount)".  Free the result. */
 char *process_describe(pid_t pid);
 
-/* The process of that name with `argument` among its arguments; 0 if there is none. */
+/* Whether it is this program (its executable has that name), run by root or by our own user, with
+ * `argument` among its arguments.  A name that a process gives itself proves nothing. */
+gboolean process_is(pid_t pid, const char *program, const char *argument);
+
+/* The first such process; 0 if there is none. */
 pid_t process_find(const char *program, const char *argument);
+
+/* Whether it is udev's, or a program that udev runs. */
+gboolean process_is_of_udev(pid_t pid);
+
+/* Sends it a signal, if it is still the one that started then. */
+void process_signal(pid_t pid, gint64 start_time, int number);
 
 /* FALSE if it still runs after so long. */
 gboolean process_wait_end(pid_t pid, gint64 start_time, guint seconds);

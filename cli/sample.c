@@ -100,6 +100,11 @@ const char *sample_failure(const Sample *sample)
 	return json_get_text(sample->data, "failure");
 }
 
+gint64 sample_failed_since(const Sample *sample)
+{
+	return json_get_number(sample->data, "failed_since");
+}
+
 void sample_add_state(const Sample *sample, Json *object)
 {
 	static const char *const numbers[] = {"served_seconds", "in_flight", "checksum_errors"};

@@ -32,6 +32,9 @@ const char *sample_uuid(const Sample *sample);
 /* Why the volume has failed and can only be read; NULL if it has not.  Borrowed. */
 const char *sample_failure(const Sample *sample);
 
+/* Since when, Unix time; 0: not known. */
+gint64 sample_failed_since(const Sample *sample);
+
 /* Adds what `status` tells of it: state, failure, served_seconds, in_flight, checksum_errors. */
 void sample_add_state(const Sample *sample, Json *object);
 

@@ -1,18 +1,98 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/take-down.h"
 
+#include <errno.h>
+
+#include "cli/bounded.h"
+#include "cli/cli.h"
+#include "cli/device-use.h"
 #include "cli/frontend-fuse.h"
 #include "cli/frontend-tcmu.h"
 #include "cli/links.h"
 #include "common/autofd.h"
+#include "common/error.h"
 
-static gboolean take_down_parts(const Places *places, const Attachment *attachment, int claim,
-				GError **error)
+#define FLUSH_STALL_SECONDS 30
+#define FLUSH_TOTAL_SECONDS 1800
+
+typedef struct {
+	const Places *places;
+	const Attachment *attachment;
+	int claim;     /* the device, exclusively; -1: it does not answer, or there is none */
+	gboolean hung; /* what serves it does not answer */
+} Taking;
+
+/* ---- nobody uses it */
+
+/* One whose server is dead or silent is only looked at from outside: opening it may wait for that.
+ */
+static gboolean claim(Taking *taking, GError **error)
 {
-	autofd owned = claim;
+	const char *device = taking->attachment->device;
+	g_autoptr(GError) problem = NULL;
+	g_autofree char *use = NULL;
 
-	return frontend_tcmu_detach(places, &attachment->tcmu, error) &&
-	       frontend_fuse_detach(places, &attachment->fuse, autofd_steal(&owned), error);
+	if (!device)
+		return TRUE;
+	if (attachment_device_works(taking->attachment)) {
+		taking->claim = device_use_claim(device, &problem);
+		if (taking->claim >= 0)
+			return TRUE;
+		if (g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_BUSY)) {
+			g_propagate_error(error, g_steal_pointer(&problem));
+			return FALSE;
+		}
+		cli_say("detach %s: %s", taking->places->text, problem->message);
+		taking->hung = TRUE;
+	}
+	use = device_use_find(device);
+	return !use || error_set(error, STORAGEOS_ERROR_BUSY, "it is in use: %s", use);
+}
+
+/* ---- what was written to it */
+
+static void say_lost(const Taking *taking, const char *why)
+{
+	const Attachment *attachment = taking->attachment;
+	gboolean failed = attachment->state == STATE_FAILED;
+
+	cli_say("detach %s: flush of %s: %s%s%s; what was written to it and not flushed before may "
+		"be "
+		"lost",
+		taking->places->text, attachment->device, why, failed ? "; " : "",
+		failed ? attachment->problem : "");
+}
+
+static gboolean flush(Taking *taking, GError **error)
+{
+	const char *device = taking->attachment->device;
+	int err;
+
+	if (taking->claim < 0)
+		return TRUE;
+	cli_progress("detach %s: flushing %s", taking->places->text, device);
+	err = bounded_flush(device, FLUSH_STALL_SECONDS, FLUSH_TOTAL_SECONDS);
+	if (err == EINPROGRESS)
+		return error_set(error, STORAGEOS_ERROR_BUSY,
+				 "flush of %s: goes on after %d s (detach again)", device,
+				 FLUSH_TOTAL_SECONDS);
+	taking->hung = err == ETIMEDOUT;
+	if (taking->hung)
+		say_lost(taking, "its disk does not answer");
+	else if (err)
+		say_lost(taking, g_strerror(err));
+	return TRUE;
+}
+
+/* ---- its parts */
+
+static gboolean take_parts_down(Taking *taking, GError **error)
+{
+	const Attachment *attachment = taking->attachment;
+
+	return frontend_tcmu_detach(taking->places, &attachment->tcmu, taking->hung, error) &&
+	       frontend_fuse_detach(taking->places, &attachment->fuse, taking->hung,
+				    autofd_steal(&taking->claim), error);
 }
 
 /* Only where the device is still the volume's. */
@@ -24,16 +104,23 @@ static void restore_links(const Places *places)
 		links_restore(places, now->device);
 }
 
-gboolean take_down(const Places *places, const Attachment *attachment, int claim, GError **error)
+static gboolean take_down_claimed(Taking *taking, GError **error)
 {
-	autofd owned = claim;
-
-	if (!links_withdraw(places, error))
+	if (!flush(taking, error) || !links_withdraw(taking->places, error))
 		return FALSE;
-	if (take_down_parts(places, attachment, autofd_steal(&owned), error)) {
-		places_remove(places);
+	if (take_parts_down(taking, error)) {
+		places_remove(taking->places);
 		return TRUE;
 	}
-	restore_links(places);
+	restore_links(taking->places);
 	return FALSE;
+}
+
+gboolean take_down(const Places *places, const Attachment *attachment, GError **error)
+{
+	Taking taking = {.places = places, .attachment = attachment, .claim = -1};
+	gboolean done = claim(&taking, error) && take_down_claimed(&taking, error);
+
+	autofd_close(&taking.claim);
+	return done;
 }

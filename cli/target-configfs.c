@@ -179,7 +179,7 @@ static char *scsi_disk(const char *disks)
 
 /* When a disk with a write cache goes, the kernel sends a flush, which a dead server never answers;
  * so it must think that there is no cache.  What it sent before fails, where it is offline. */
-static void silence(const char *device)
+void target_silence(const char *device)
 {
 	g_autofree char *name = g_path_get_basename(device);
 	g_autofree char *sys = g_build_filename("/sys/block", name, "device", NULL);
@@ -191,10 +191,10 @@ static void silence(const char *device)
 		log_debug("%s: cannot be silenced: %s", device, g_strerror(errno));
 }
 
-void target_abandon(const char *backstore, const char *device)
+void target_abandon(const char *backstore)
 {
-	if (device)
-		silence(device);
+	/* The kernel would wait for the server's answer that it has let go. */
+	files_set_attribute(backstore, "attrib/nl_reply_supported", "-1");
 	/* Older kernels have no actions: there the commands run into their time-out of 30 s, which
 	 * the plugin leaves on. */
 	if (!files_set_attribute(backstore, "action/block_dev", "1") ||
@@ -311,6 +311,21 @@ char *target_volume_of_disk(const char *disk)
 		volume = volume_in_target(target, address);
 	}
 	return volume;
+}
+
+char *target_disk_of_volume(const char *volume)
+{
+	g_autoptr(GDir) dir = g_dir_open("/sys/block", 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *shown =
+			g_str_has_prefix(name, "sd") ? target_volume_of_disk(name) : NULL;
+
+		if (!g_strcmp0(shown, volume))
+			return g_build_filename("/dev", name, NULL);
+	}
+	return NULL;
 }
 
 gboolean target_rescan(const char *volume, GError **error)

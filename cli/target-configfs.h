@@ -25,6 +25,9 @@ GPtrArray *target_volumes(void);
  * time. */
 gboolean target_backstore_set_size(const char *backstore, guint64 size, GError **error);
 
+/* The disk of this machine that shows the volume ("/dev/sdb"), the first one; or NULL.  Free the result. */
+char *target_disk_of_volume(const char *volume);
+
 /* Has the kernel ask each SCSI disk of this machine that shows the volume how large it is.  Bounded in
  * time; FALSE with the first that failed. */
 gboolean target_rescan(const char *volume, GError **error);
@@ -44,9 +47,13 @@ char *target_loopback_device(const char *target);
  * loopback target, ours or anybody's; or NULL.  Free the result. */
 char *target_volume_of_disk(const char *disk);
 
-/* For one whose server is dead: fails the commands that wait for it and lets no more through, so
- * that removing it waits for nothing.  `device` may be NULL. */
-void target_abandon(const char *backstore, const char *device);
+/* Fails what a SCSI disk sends, now and from now on, so that removing it waits for no more than the
+ * commands that its server has. */
+void target_silence(const char *device);
+
+/* For a backstore whose server is dead, or does not answer: fails the commands that wait for it, and lets
+ * no more through; removing it waits for nothing. */
+void target_abandon(const char *backstore);
 
 /* Remove them, with everything in them; bounded in time.  What is not there is no error. */
 gboolean target_loopback_remove(const char *target, GError **error);

@@ -3,8 +3,10 @@
  * The client's half of control.h.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/autofd.h"
@@ -36,6 +38,26 @@ static gboolean wait_for(int fd, short events, gint64 deadline, GError **error)
 	return error_set_errno(error, n ? errno : ETIMEDOUT, "wait for an answer");
 }
 
+static gboolean is_socket(int directory, const char *name)
+{
+	struct stat st;
+
+	return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) || S_ISSOCK(st.st_mode);
+}
+
+/* Always -1. */
+static int nobody(const Config *config, int directory, const char *name, GError **error)
+{
+	if (directory < 0 || is_socket(directory, name))
+		error_set(error, STORAGEOS_ERROR_NOT_FOUND, "nobody serves it");
+	else
+		error_set(error, STORAGEOS_ERROR_INVALID,
+			  "%s/control/%s is a file, and not its server's socket (remove it; the "
+			  "socket comes when the server is started again)",
+			  config->run_directory, name);
+	return -1;
+}
+
 static int connect_to(const Config *config, const char *name, gint64 deadline, GError **error)
 {
 	autofd directory = control_directory_open(config);
@@ -52,10 +74,8 @@ static int connect_to(const Config *config, const char *name, gint64 deadline, G
 	while (err || connect(fd, (struct sockaddr *)&address, sizeof address)) {
 		if (err)
 			errno = err;
-		if (errno == ENOENT || errno == ECONNREFUSED) {
-			error_set(error, STORAGEOS_ERROR_NOT_FOUND, "nobody serves it");
-			return -1;
-		}
+		if (errno == ENOENT || errno == ECONNREFUSED)
+			return nobody(config, directory, name, error);
 		if (err || (errno != EINTR && (errno != EAGAIN || !time_left(deadline)))) {
 			error_set_errno(error, errno, "connect to who serves it");
 			return -1;

@@ -39,6 +39,7 @@ void engine_fail(Engine *engine, const char *format, ...)
 	lock_take(&engine->failure_lock);
 	if (!engine->failure) {
 		engine->failure = g_strdup(text);
+		engine->failed_since = g_get_real_time() / G_USEC_PER_SEC;
 		log_error("volume %s has FAILED: %s; it can only be read until it is opened anew",
 			  engine->name, text);
 	}

@@ -39,6 +39,7 @@ typedef struct {
 	gint failed; /* atomic */
 	Lock failure_lock;
 	char *failure; /* why; under failure_lock */
+	gint64 failed_since; /* Unix time; under failure_lock */
 } Engine;
 
 /* Allocates the parts for a superblock that was read. */

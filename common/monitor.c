@@ -50,6 +50,9 @@ static void add_identity(Monitor *monitor, const VolumeInfo *info, Json *data)
 	json_add_text(data, "program_version", STORAGEOS_VERSION);
 	json_add_text(data, "state", state_name(info->state));
 	json_add_text(data, "failure", failure);
+	if (failure)
+		json_add_number(data, "failed_since",
+				(guint64)volume_failed_since(monitor->volume));
 	json_add_number(data, "served_seconds",
 			(guint64)((g_get_monotonic_time() - monitor->begun) / G_USEC_PER_SEC));
 	json_add_number(data, "in_flight",

@@ -6,7 +6,7 @@
  * The answer's data, all sizes in bytes, all times in nanoseconds unless a name says otherwise:
  *
  *     volume, uuid, device, inode (of the file that is open, see BackingPlace), frontend ("tcmu", "fuse"), pid, program_version
- *     state ("ok", "failed", "read-only"), failure (only if failed)
+ *     state ("ok", "failed", "read-only"), failure, failed_since (Unix time; only if failed)
  *     served_seconds, in_flight (requests begun and not answered)
  *     operations: {read, write, discard, compare_and_write, flush: see metrics_to_json()}
  *     space: {size, allocated, data, metadata, reclaimable}

@@ -116,6 +116,9 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info);
 /* Why the volume is FAILED, or NULL.  Free the result. */
 char *volume_failure(Volume *volume);
 
+/* Since when, Unix time; 0: it is not. */
+gint64 volume_failed_since(Volume *volume);
+
 int volume_read(Volume *volume, const struct iovec *iov, int count, guint64 offset,
 		guint64 *ret_offset);
 int volume_write(Volume *volume, const struct iovec *iov, int count, guint64 offset,

@@ -45,8 +45,9 @@ is "with direct I/O" "$(losetup -n -O DIO "$device" | tr -d ' ')" 1
 is "status: attached" "$(state state)" attached
 is "status: over FUSE" "$(state frontend)" fuse
 like "status: by this process" "$(tr '\0' ' ' <"/proc/$(state pid)/cmdline")" "storageos-fuse .*$mount"
-like "status for people" "$("$STORAGEOS" status)" \
-	"^default/db: attached over FUSE as $link \($device\); chosen because: it was asked for"
+like "status for people" "$("$STORAGEOS" status | tr -s ' ')" \
+	"^default/db attached FUSE $link \($device\)\$"
+like "and why so" "$("$STORAGEOS" status -v)" "chosen because: it was asked for"
 like "info says who has it open" "$("$STORAGEOS" info db)" 'open in +process [0-9]+ \(storageos-fuse\)'
 is "info knows its size" "$("$STORAGEOS" info db --json | jq .size)" $((256 << 20))
 random_file "$WORK/data" $((8 << 20))
@@ -194,7 +195,7 @@ must "unless it is forced" "$STORAGEOS" create "$LOOP" --size 1G --force
 name=${LOOP#/dev/}
 is "a block device that is a volume is attached" "$(attach "$LOOP")" "$WORK/dev/_device/dev:$name"
 is "with the volume's size" "$(blockdev --getsize64 "$WORK/dev/_device/dev:$name")" $((1 << 30))
-like "status knows it" "$("$STORAGEOS" status)" "^$LOOP: attached over FUSE"
+like "status knows it" "$("$STORAGEOS" status | tr -s ' ')" "^$LOOP attached FUSE "
 refuses "it cannot be deleted" 'it is attached' "$STORAGEOS" delete "$LOOP"
 check "it is detached" "$STORAGEOS" detach "$LOOP"
 check "and whole" "$STORAGEOS" check "$LOOP"
@@ -205,7 +206,7 @@ mkdir "$WORK/elsewhere"
 must "somebody serves it himself" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" other "$WORK/elsewhere"
 server=$(<"$WORK/pid")
 cleanup unmount_for_certain "$WORK/elsewhere"
-like "status tells who" "$("$STORAGEOS" status other)" 'served elsewhere: process [0-9]+ \(storageos-fuse\)'
+like "status tells who" "$("$STORAGEOS" status other)" 'process [0-9]+ \(storageos-fuse\) has it open'
 refuses "attach says who has it" 'process [0-9]+ \(storageos-fuse\) has it open' \
 	"$STORAGEOS" attach other
 refuses "detach leaves it alone" 'has it open' "$STORAGEOS" detach other

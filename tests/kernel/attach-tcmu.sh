@@ -136,7 +136,7 @@ is "with the data" "$(data)" "$written"
 must "detach" "$STORAGEOS" detach db
 must "somebody makes the backstore himself" targetcli \
 	'/backstores/user:storageos create name=mine size=256M cfgstring=db'
-is "status tells it" "$(state db state)" "served elsewhere"
+is "status tells it" "$(state db state)" "in use"
 refuses "attach says which one it is" 'backstore mine' "$STORAGEOS" attach db
 refuses "detach leaves it alone" 'backstore mine' "$STORAGEOS" detach db
 must "he deletes it" targetcli /backstores/user:storageos delete mine

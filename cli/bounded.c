@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/bounded.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/fd.h"
+
+#define ANSWER_MAX ((gsize)1 << 24)
+
+typedef struct {
+	pid_t pid;
+	int fd; /* our end */
+} Child;
+
+/* In the child *ret_child is what it answers through, and it has nothing else. */
+static pid_t begin(Child *ret_child)
+{
+	int ends[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+		return -1;
+	pid = fork();
+	if (pid) {
+		close(ends[1]);
+		if (pid < 0)
+			close(ends[0]);
+		*ret_child = (Child){pid, ends[0]};
+		return pid;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	dup2(ends[1], 3);
+	fd_close_from(4);
+	for (int fd = 0; fd < 3; fd++)
+		close(fd);
+	fd_fill_stdio();
+	*ret_child = (Child){0, 3};
+	return 0;
+}
+
+/* One that the kernel keeps is nobody's any more. */
+static void end(const Child *child)
+{
+	close(child->fd);
+	kill(child->pid, SIGKILL);
+	waitpid(child->pid, NULL, WNOHANG);
+}
+
+static gboolean wait_until(int fd, gint64 deadline)
+{
+	gint64 left = deadline - g_get_monotonic_time();
+	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	int n;
+
+	do
+		n = poll(&poll_fd, 1, left > 0 ? (int)(left / 1000) + 1 : 0);
+	while (n < 0 && errno == EINTR);
+	return n > 0;
+}
+
+/* ---- text */
+
+char *bounded_ask(void (*function)(gconstpointer data, int fd), gconstpointer data, guint seconds)
+{
+	gint64 deadline = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+	g_autoptr(GString) answer = g_string_new(NULL);
+	char piece[4096];
+	ssize_t n = -1;
+	Child child;
+	pid_t pid = begin(&child);
+
+	if (pid < 0)
+		return NULL;
+	if (!pid) {
+		function(data, child.fd);
+		_exit(0);
+	}
+	while (answer->len < ANSWER_MAX && wait_until(child.fd, deadline) &&
+	       (n = recv(child.fd, piece, sizeof piece, 0)) > 0)
+		g_string_append_len(answer, piece, n);
+	if (!n)
+		waitpid(pid, NULL, 0);
+	else
+		end(&child);
+	if (!n)
+		close(child.fd);
+	return n ? NULL : g_string_free(g_steal_pointer(&answer), FALSE);
+}
+
+/* ---- descriptors */
+
+typedef union {
+	struct cmsghdr header;
+	char room[CMSG_SPACE(sizeof(int))];
+} Ancillary;
+
+static void send_opened(int socket, const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC), err = fd < 0 ? errno : 0;
+	struct iovec iov = {&err, sizeof err};
+	Ancillary ancillary = {0};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (!err) {
+		message.msg_control = &ancillary;
+		message.msg_controllen = sizeof ancillary.room;
+		ancillary.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof fd),
+						    .cmsg_level = SOL_SOCKET,
+						    .cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(&ancillary.header), &fd, sizeof fd);
+	}
+	sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+static int receive_opened(int socket)
+{
+	int fd = -1, err = EIO;
+	struct iovec iov = {&err, sizeof err};
+	Ancillary ancillary = {0};
+	struct msghdr message = {.msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = &ancillary,
+				 .msg_controllen = sizeof ancillary.room};
+
+	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != (ssize_t)sizeof err)
+		err = EIO;
+	else if (!err && message.msg_controllen >= CMSG_LEN(sizeof fd))
+		memcpy(&fd, CMSG_DATA(&ancillary.header), sizeof fd);
+	errno = err;
+	return fd_above_stdio(fd);
+}
+
+int bounded_open(const char *path, int flags, guint seconds)
+{
+	gint64 deadline = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+	Child child;
+	pid_t pid = begin(&child);
+	int fd = -1, err;
+
+	if (pid < 0)
+		return -1;
+	if (!pid) {
+		send_opened(child.fd, path, flags);
+		_exit(0);
+	}
+	if (!wait_until(child.fd, deadline)) {
+		end(&child);
+		errno = ETIMEDOUT;
+		return -1;
+	}
+	fd = receive_opened(child.fd);
+	err = errno;
+	/* Its descriptor is the same one, so it has to have ended. */
+	waitpid(pid, NULL, 0);
+	close(child.fd);
+	errno = err;
+	return fd;
+}
+
+/* ---- flushing */
+
+static void flush(gconstpointer data, int fd)
+{
+	int device = open(data, O_RDONLY | O_CLOEXEC);
+	int err = device < 0 || fsync(device) ? errno : 0;
+
+	dprintf(fd, "%d", err);
+}
+
+/* What it has completed so far: grows while the device answers. */
+static guint64 completed(const char *device)
+{
+	g_autofree char *name = g_path_get_basename(device);
+	g_autofree char *path = g_build_filename("/sys/block", name, "stat", NULL);
+	g_autofree char *text = NULL;
+	guint64 reads = 0, writes = 0, discards = 0, flushes = 0;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return 0;
+	/* Linux counts flushes from 5.5 on. */
+	sscanf(text,
+	       "%" G_GUINT64_FORMAT " %*u %*u %*u %" G_GUINT64_FORMAT
+	       " %*u %*u %*u %*u %*u %*u %" G_GUINT64_FORMAT " %*u %*u %*u %" G_GUINT64_FORMAT,
+	       &reads, &writes, &discards, &flushes);
+	return reads + writes + discards + flushes;
+}
+
+static int read_result(int fd)
+{
+	char text[16] = "";
+
+	return recv(fd, text, sizeof text - 1, 0) > 0 ? (int)g_ascii_strtoll(text, NULL, 10) : EIO;
+}
+
+static int watch_flush(int fd, const char *device, guint stall, guint total)
+{
+	gint64 begun = g_get_monotonic_time(), moved = begun, now = begun;
+	guint64 last = completed(device);
+
+	while (!wait_until(fd, now + G_USEC_PER_SEC / 2)) {
+		guint64 count = completed(device);
+
+		now = g_get_monotonic_time();
+		if (count != last)
+			moved = now;
+		last = count;
+		if (now - moved > stall * G_USEC_PER_SEC)
+			return ETIMEDOUT;
+		if (now - begun > total * G_USEC_PER_SEC)
+			return EINPROGRESS;
+	}
+	return read_result(fd);
+}
+
+int bounded_flush(const char *device, guint stall, guint total)
+{
+	Child child;
+	pid_t pid = begin(&child);
+	int result;
+
+	if (pid < 0)
+		return errno;
+	if (!pid) {
+		flush(device, child.fd);
+		_exit(0);
+	}
+	result = watch_flush(child.fd, device, stall, total);
+	end(&child);
+	return result;
+}

@@ -1,0 +1,207 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The table of states in docs/operations.md, over FUSE: each is made, told by status, and left by the
+# command that its row names, in bounded time; nothing is left behind.
+. "$(dirname "$0")/../lib.sh"
+. "$ROOT/tests/faults/space.sh"
+need jq jq
+need mkfs.ext4 e2fsprogs
+need fsfreeze util-linux
+need_root
+[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
+[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
+need_built "$STORAGEOS" "$STORAGEOS_FUSE"
+own_config
+sed -i '/^\[storageos\]/a frontend=fuse' "$STORAGEOS_CONFIG"
+
+status() { "$STORAGEOS" status "$1" --json | jq -r ".[0].$2"; }
+link_of() { echo "$WORK/dev/$1"; }
+mount_of() { echo "$WORK/run/mnt/$1"; }
+loop_of() { losetup -n -O NAME,BACK-FILE | awk -v f="$(mount_of "$1")/${1#*/}" '$2 == f { print $1 }'; }
+mounted() { grep -q " $1 " /proc/mounts; }
+frozen=()
+
+take_away() {
+	local v device
+	for v in "${frozen[@]}"; do fsfreeze -u "$v"; done
+	cat "$WORK"/run/state/*.pid | xargs -r kill -9
+	losetup -n -O NAME,BACK-FILE | grep -F "$WORK/run" | while read -r device _; do losetup -d "$device"; done
+	awk -v d="$WORK/run/mnt/" 'index($2, d) == 1 { print $2 }' /proc/mounts | while read -r v; do umount -l "$v"; done
+	for v in thin small slow stopped; do unmount_for_certain "$WORK/$v"; done
+	unmount_for_certain "$POOL"
+	unmount_for_certain "$WORK/disk"
+}
+cleanup take_away
+
+# attached VOLUME: a new one, with something in it.
+attached() {
+	must "make $1" "$STORAGEOS" create "$1" --size 64M
+	must "attach it" "$STORAGEOS" attach "$1"
+	must "write to it" dd if=/dev/urandom of="$(link_of "$1")" bs=1M count=2 oflag=direct conv=fsync
+}
+
+# told VOLUME STATE REGEX
+told() {
+	is "$1: status: $2" "$(status "$1" state)" "$2"
+	like "$1: and why" "$(status "$1" problem)" "$3"
+	like "$1: for people" "$("$STORAGEOS" status "$1" 2>&1)" "$3"
+}
+
+# Nothing of it is there any more.
+left() {
+	is "$1: nothing is left" "$(loop_of "$1")$(mounted "$(mount_of "$1")" && echo " mounted")$(
+		ls "$(link_of "$1")" "$WORK/run/state/${1/\//:}".* 2>/dev/null)" ""
+}
+
+# leaves VOLUME SECONDS COMMAND...: it does, in that time; what it says is in $SAID.
+leaves() {
+	local volume=$1 limit=$2 begun=$SECONDS
+	shift 2
+	check "$volume: ${*##*/}" "$@"
+	SAID=$(cat "$WORK/.output")
+	check "$volume: in time ($((SECONDS - begun)) s)" test $((SECONDS - begun)) -le "$limit"
+	is "$volume: status: detached" "$(status "$volume" state)" detached
+	left "$volume"
+}
+
+detach() { leaves "$1" "$2" "$STORAGEOS" detach "$1"; }
+
+# disk_pool NAME FILE: a pool on an ext4 of its own.
+disk_pool() {
+	truncate -s 128M "$2"
+	must "a disk for the pool $1" mkfs.ext4 -q "$2"
+	must "a loop device for it" loop_attach "$2"
+	mkdir "$WORK/$1"
+	must "it is mounted" mount "$LOOP" "$WORK/$1"
+	must "it is a pool" "$STORAGEOS" pool create "$1" "$WORK/$1"
+}
+
+# ---- FAILED: its disk refused to make data durable
+
+mkdir "$WORK/disk"
+must "a file system for a disk that promises more than it has" mount -t tmpfs -o size=60M tmpfs "$WORK/disk"
+disk_pool thin "$WORK/disk/img"
+attached thin/a
+must "it has no more" space_use_up "$WORK/disk"
+refuses "a flush fails" 'error' dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=30 conv=fsync
+told thin/a FAILED 'FAILED since [0-9 :-]+: flush: .*; it can only be read'
+detach thin/a 60
+like "it says what is lost" "$SAID" \
+	'flush of /dev/loop[0-9]+: .*FAILED since .*: flush: .*not flushed before may be lost'
+space_give_back "$WORK/disk"
+
+# ---- its pool was full
+
+must "a small file system" mkdir "$WORK/small"
+must "for a pool" mount -t tmpfs -o size=24M tmpfs "$WORK/small"
+must "it is one" "$STORAGEOS" pool create small "$WORK/small"
+attached small/a
+must "it is used up" space_use_up "$WORK/small"
+dd if=/dev/urandom of="$(link_of small/a)" bs=1M count=20 status=none
+told small/a full 'has no space left'
+detach small/a 60
+like "the first detach works, and says what is lost" "$SAID" 'flush of /dev/loop[0-9]+: .*may be lost'
+space_give_back "$WORK/small"
+check "the volume is whole" "$STORAGEOS" check small/a
+
+# ---- its disk does not answer; its server does not (both take their time, together)
+
+disk_pool slow "$WORK/slow.img"
+attached slow/a
+attached default/stopped
+dd if=/dev/urandom of="$(link_of slow/a)" bs=1M count=2 status=none
+dd if=/dev/urandom of="$(link_of default/stopped)" bs=1M count=2 status=none
+must "its disk does not answer" fsfreeze -f "$WORK/slow"
+frozen+=("$WORK/slow")
+stopped=$(status default/stopped pid)
+must "the other's server does not answer" kill -STOP "$stopped"
+told default/stopped hung 'storageos-fuse does not answer'
+("$STORAGEOS" detach default/stopped >"$WORK/said.stopped" 2>&1; echo $? >"$WORK/status.stopped") &
+begun=$SECONDS
+check "slow/a: detach" "$STORAGEOS" detach slow/a
+SAID=$(cat "$WORK/.output")
+wait_for 120 test -s "$WORK/status.stopped"
+check "both in time ($((SECONDS - begun)) s)" test $((SECONDS - begun)) -le 120
+like "it says why" "$SAID" 'flush of /dev/loop[0-9]+: its disk does not answer'
+like "and who is left" "$SAID" 'storageos-fuse \(process [0-9]+\) waits for a disk'
+is "no device is left" "$(loop_of slow/a)$(mounted "$(mount_of slow/a)" && echo mounted)" ""
+told slow/a "in use" 'process [0-9]+ \(storageos-fuse\) has it open'
+must "the disk answers again" fsfreeze -u "$WORK/slow"
+frozen=()
+free_again() { [ "$(status slow/a state)" = detached ]; }
+check "then that ends, too" wait_for 30 free_again
+left slow/a
+check "the volume is whole" "$STORAGEOS" check slow/a
+is "default/stopped: detach" "$(cat "$WORK/status.stopped")" 0
+like "it says why" "$(cat "$WORK/said.stopped")" 'flush of /dev/loop[0-9]+: its disk does not answer'
+left default/stopped
+check "the volume is whole" "$STORAGEOS" check default/stopped
+
+# ---- parts of it are gone
+
+attached default/a
+server() { status default/a pid; }
+again() { must "attach it" "$STORAGEOS" attach default/a; }
+ended() { gone "$1"; }
+
+p=$(server)
+must "its server is killed" kill -9 "$p"
+wait_for 10 ended "$p"
+told default/a broken 'storageos-fuse does not run any more'
+detach default/a 30
+again
+must "its file system is unmounted with force" umount -l "$(mount_of default/a)"
+told default/a broken 'not mounted any more'
+detach default/a 90
+again
+must "its loop device is detached" losetup -d "$(loop_of default/a)"
+told default/a broken 'loop device is gone'
+detach default/a 30
+again
+must "its link is removed" rm "$(link_of default/a)"
+told default/a broken 'there is no link'
+detach default/a 30
+ln -s /dev/loop999 "$(link_of default/a)" 2>/dev/null ||
+	{ mkdir -p "$WORK/dev/default" && ln -s /dev/loop999 "$(link_of default/a)"; }
+told default/a broken 'it is not attached, but the link .* is there'
+detach default/a 30
+
+# ---- what is served is not what the name means
+
+again
+mv "$POOL/a.vol" "$POOL/aside.vol"
+told default/a broken 'still served from a file that is not there any more'
+check "default/a: detach" "$STORAGEOS" detach default/a
+mv "$POOL/aside.vol" "$POOL/a.vol"
+again
+mv "$POOL/a.vol" "$POOL/aside.vol"
+must "another is made" "$STORAGEOS" create a --size 32M
+told default/a broken 'still served from a file that is no longer'
+detach default/a 30
+mv "$POOL/aside.vol" "$POOL/a.vol"
+again
+must "another disk is mounted over its pool" mount -t tmpfs tmpfs "$POOL"
+told default/a broken 'not there any more.*no marker'
+check "default/a: detach" "$STORAGEOS" detach default/a
+must "the pool is there again" umount "$POOL"
+left default/a
+
+# ---- somebody else serves it, or hides that he does
+
+mkdir "$WORK/elsewhere"
+must "somebody serves it himself" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" a "$WORK/elsewhere"
+cleanup unmount_for_certain "$WORK/elsewhere"
+told default/a "in use" 'process [0-9]+ \(storageos-fuse\) has it open'
+refuses "detach leaves it alone" 'has it open' "$STORAGEOS" detach a
+leaves default/a 30 umount "$WORK/elsewhere"
+again
+mv "$WORK/run/control/default:a" "$WORK/run/control/.away"
+echo >"$WORK/run/control/default:a"
+told default/a unwatched "control/default:a is a file, and not its server's socket"
+check "what is told works" rm "$WORK/run/control/default:a"
+mv "$WORK/run/control/.away" "$WORK/run/control/default:a"
+is "status: attached" "$(status default/a state)" attached
+detach default/a 30
+is "detached is no state to be left" "$("$STORAGEOS" detach default/a 2>&1; echo $?)" \
+	"storageos: detach default/a: it is not attached"$'\n'0
+finish
