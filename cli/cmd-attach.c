@@ -18,6 +18,7 @@
 #include "cli/frontend-fuse.h"
 #include "cli/frontend-tcmu.h"
 #include "cli/links.h"
+#include "cli/loop-device.h"
 #include "cli/process.h"
 #include "cli/take-down.h"
 #include "common/autofd.h"
@@ -150,6 +151,7 @@ static gboolean remember(const Places *places, const Facts *facts, Frontend fron
 	State state = {.frontend = frontend,
 		       .reason = (char *)reason,
 		       .device = now->device,
+		       .sequence = now->device ? loop_device_sequence(now->device) : 0,
 		       .uuid = (char *)facts->uuid,
 		       .pid = now->server,
 		       .start_time = process_start_time(now->server)};

@@ -45,7 +45,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Resizing, resizing_clear)
 
 static gboolean show_loop_device(const Resizing *resizing, GError **error)
 {
-	g_autofree char *loop = loop_device_find(resizing->places->file, NULL);
+	g_autofree char *loop = loop_device_find(resizing->places->file, NULL, 0);
 
 	return !loop || loop_device_grow(loop, resizing->places->file, resizing->size, error);
 }

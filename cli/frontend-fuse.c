@@ -47,7 +47,8 @@ void frontend_fuse_look(const Places *places, const State *state, FuseParts *ret
 	ret_parts->server_start = process_start_time(ret_parts->server);
 	if (!ret_parts->server_start)
 		ret_parts->server = 0;
-	ret_parts->loop = loop_device_find(places->file, state ? state->device : NULL);
+	ret_parts->loop = loop_device_find(places->file, state ? state->device : NULL,
+					   state ? state->sequence : 0);
 }
 
 static gboolean load_module(const RuntimeProbe *probe, ProbeModule module, GError **error)

@@ -168,10 +168,20 @@ static gboolean was_file(const char *backing, const char *file)
 	return !strcmp(backing, inside);
 }
 
-char *loop_device_find(const char *file, const char *hint)
+guint64 loop_device_sequence(const char *device)
+{
+	g_autofree char *name = g_path_get_basename(device);
+	g_autofree char *path = g_build_filename("/sys/block", name, "diskseq", NULL);
+	g_autofree char *text = NULL;
+
+	return g_file_get_contents(path, &text, NULL, NULL) ? g_ascii_strtoull(text, NULL, 10) : 0;
+}
+
+char *loop_device_find(const char *file, const char *hint, guint64 sequence)
 {
 	g_autoptr(GDir) dir = g_dir_open("/sys/block", 0, NULL);
-	g_autofree char *hinted = hint ? g_path_get_basename(hint) : NULL;
+	gboolean same = hint && (!sequence || sequence == loop_device_sequence(hint));
+	g_autofree char *hinted = same ? g_path_get_basename(hint) : NULL;
 	const char *name;
 
 	while (dir && (name = g_dir_read_name(dir))) {

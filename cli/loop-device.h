@@ -14,9 +14,13 @@ char *loop_device_attach(const char *file, guint32 block_size, GError **error);
  * it at once. */
 gboolean loop_device_grow(const char *device, const char *file, guint64 size, GError **error);
 
-/* The one over `file`, or over what was that file before its file system went away (`hint`, the
- * path of a device, may be NULL: it counts if its file has that name).  NULL if there is none. */
-char *loop_device_find(const char *file, const char *hint);
+/* The one over `file`, or over what was that file before its file system went away: the device `hint`
+ * (a path; may be NULL), if its file has that name and it still has this sequence (0: not known).  NULL
+ * if there is none. */
+char *loop_device_find(const char *file, const char *hint, guint64 sequence);
+
+/* A number that the device gets anew each time it is set up; 0 before Linux 5.15. */
+guint64 loop_device_sequence(const char *device);
 
 /* The file that the loop device of that name ("loop3") is over, or NULL.  Free the result. */
 char *loop_device_file(const char *name);

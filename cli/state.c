@@ -8,15 +8,29 @@
 
 #define STATE_SIZE_MAX 65536
 
+/* Numbers of devices and processes mean nothing in another one. */
+static char *boot_id(void)
+{
+	char *text = NULL;
+
+	return g_file_get_contents("/proc/sys/kernel/random/boot_id", &text, NULL, NULL)
+		       ? g_strchomp(text)
+		       : NULL;
+}
+
 gboolean state_write(const Places *places, const State *state, GError **error)
 {
 	g_autoptr(Json) json = json_object_new_object();
+	g_autofree char *boot = boot_id();
 	g_autofree char *text = NULL;
 
 	json_add_text(json, "volume", places->text);
 	json_add_text(json, "frontend", frontend_name(state->frontend));
 	json_add_text(json, "reason", state->reason);
 	json_add_text(json, "device", state->device);
+	if (state->sequence)
+		json_add_number(json, "sequence", state->sequence);
+	json_add_text(json, "boot", boot);
 	json_add_text(json, "uuid", state->uuid);
 	json_add_number(json, "pid", (guint64)state->pid);
 	json_add_number(json, "start_time", (guint64)state->start_time);
@@ -30,6 +44,14 @@ gboolean state_write(const Places *places, const State *state, GError **error)
 	return files_write(places->state_file, text, strlen(text), 0644, FILES_REPLACE, error);
 }
 
+static gboolean is_of_another_boot(Json *json)
+{
+	const char *written = json_get_text(json, "boot");
+	g_autofree char *boot = boot_id();
+
+	return written && boot && strcmp(written, boot);
+}
+
 State *state_read(const Places *places)
 {
 	g_autofree char *text = files_read(places->state_file, STATE_SIZE_MAX, NULL, NULL);
@@ -40,6 +62,9 @@ State *state_read(const Places *places)
 	if (!frontend || !frontend_parse(frontend, &state->frontend))
 		return NULL;
 	state->reason = g_strdup(json_get_text(json, "reason"));
+	if (is_of_another_boot(json))
+		return g_steal_pointer(&state);
+	state->sequence = (guint64)json_get_number(json, "sequence");
 	state->device = g_strdup(json_get_text(json, "device"));
 	state->uuid = g_strdup(json_get_text(json, "uuid"));
 	state->pid = json_get_number(json, "pid");

@@ -14,6 +14,7 @@ typedef struct {
 	Frontend frontend;
 	char *reason;
 	char *device;
+	guint64 sequence; /* of the device: another one of that name has another; 0: not known */
 	char *uuid;
 	gint64 pid;	   /* of what serves it: storageos-fuse or tcmu-runner */
 	gint64 start_time; /* of that process, in clock ticks since boot: a pid comes again */
@@ -21,7 +22,7 @@ typedef struct {
 
 gboolean state_write(const Places *places, const State *state, GError **error);
 
-/* NULL where there is none, or none that makes sense. */
+/* NULL where there is none, or none that makes sense; of another boot only front end and reason. */
 State *state_read(const Places *places);
 void state_free(State *state);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(State, state_free)

@@ -1,0 +1,144 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What other processes do, are called, or have mounted neither holds up attach and detach nor is
+# touched by them.
+. "$(dirname "$0")/../lib.sh"
+need jq jq
+need setpriv util-linux
+need unshare util-linux
+need mkfs.ext4 e2fsprogs
+need_root
+[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
+[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
+need_built "$STORAGEOS" "$STORAGEOS_FUSE"
+own_config
+sed -i '/^\[storageos\]/a frontend=fuse' "$STORAGEOS_CONFIG"
+
+state() { "$STORAGEOS" status "$1" --json | jq -r ".[0].$2"; }
+mount=$WORK/run/mnt/default/db
+started=()
+below=$(mktemp -d /dev/shm/storageos-test.XXXXXX) || skip_all "no /dev/shm"
+
+take_away() {
+	local p device
+	for p in "${started[@]}"; do kill -9 "$p"; done
+	cat "$WORK"/run/state/*.pid | xargs -r kill -9
+	losetup -n -O NAME,BACK-FILE | grep -F "$WORK" | while read -r device _; do losetup -d "$device"; done
+	unmount_for_certain "$mount"
+	unmount_for_certain "$below"
+	rmdir "$below"
+}
+cleanup take_away
+mkfifo "$WORK/never"
+chmod 666 "$WORK/never"
+must "make a volume" "$STORAGEOS" create db --size 64M
+must "and another" "$STORAGEOS" create other --size 64M
+
+# detaches TEXT SECONDS: within that time.
+detaches() {
+	local begun=$SECONDS
+	check "$1: detach" timeout 100 "$STORAGEOS" detach db
+	check "$1: waits for nothing ($((SECONDS - begun)) s)" test $((SECONDS - begun)) -lt "$2"
+}
+
+# ---- a file below /dev whose server does not answer
+
+must "somebody serves a file below /dev" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" other "$below"
+server=$(<"$WORK/pid")
+started+=("$server")
+bash -c 'exec 3<"$1"; read -r _ <>"$2"' bash "$below/other" "$WORK/never" &
+reader=$!
+started+=("$reader")
+has_it_open() { find "/proc/$reader/fd" -lname "$below/other" | grep -q .; }
+must "somebody has it open" wait_for 10 has_it_open
+must "attach" "$STORAGEOS" attach db
+must "the file's server does not answer any more" kill -STOP "$server"
+detaches "a dead file system below /dev" 20
+kill -CONT "$server"
+kill -9 "$reader"
+stop "$server"
+
+# ---- processes that are called like ours
+
+# called NAME AS...: a process of that name, with our directory among its arguments; its number in $P.
+called() {
+	local name=$1
+	shift
+	"$@" bash -c 'echo "$1" >/proc/self/comm; read -r _ <>"$2"' bash "$name" "$WORK/never" "$mount" &
+	P=$!
+	started+=("$P")
+	must "a process is called $name" wait_for 10 grep -qx "$name" "/proc/$P/comm"
+}
+
+chmod 755 "$WORK"
+must "attach" "$STORAGEOS" attach db
+called storageos-fuse setpriv --reuid=65534 --regid=65534 --clear-groups
+detaches "a user's process called storageos-fuse, with our directory among its arguments" 20
+check "which lives" alive "$P"
+called storageos-fuse env
+must "attach" "$STORAGEOS" attach db
+detaches "root's process that is called so" 20
+check "which lives" alive "$P"
+
+# ---- a state file of somebody else
+
+start_of() { sed 's/.*) //' "/proc/$1/stat" | cut -d' ' -f20; }
+sleep 600 &
+P=$!
+started+=("$P")
+forge() {
+	printf '{"volume":"default/db","frontend":"fuse","reason":"?","device":"/dev/loop9","pid":%d,"start_time":%d}\n' \
+		"$P" "$(start_of "$P")" >"$WORK/run/state/default:db.json"
+}
+mkdir -p "$WORK/run/state"
+forge
+is "a state file that names a process does not make it ours" "$(state db state)" detached
+check "detach" "$STORAGEOS" detach db
+check "sends it no signal" alive "$P"
+must "attach" "$STORAGEOS" attach db
+forge
+detaches "a state file that was forged" 20
+check "sends it no signal" alive "$P"
+is "the server has ended, and nothing is left" "$(pgrep -f "^$STORAGEOS_FUSE .*$mount")$(losetup -n -O BACK-FILE | grep -F "$mount")" ""
+
+# ---- a loop device that another has by now
+
+must "attach" "$STORAGEOS" attach db
+must "the file system is taken away" umount -l "$mount"
+device=$(jq -r .device "$WORK/run/state/default:db.json")
+mkdir "$WORK/fs"
+p=$(state db pid)
+must "its server is killed" kill -9 "$p"
+wait_for 10 gone "$p"
+must "its loop device is detached" losetup -d "$device"
+gone_device() { ! losetup "$device"; }
+wait_for 5 gone_device
+
+mkdir "$WORK/fs/m"
+must "another file system" mount -t tmpfs tmpfs "$WORK/fs/m"
+truncate -s 1M "$WORK/fs/m/db"
+must "has a file of that name on that device" losetup "$device" "$WORK/fs/m/db"
+cleanup losetup -d "$device"
+must "and was unmounted" umount -l "$WORK/fs/m"
+check "detach" "$STORAGEOS" detach db
+like "leaves it alone" "$(losetup "$device" 2>&1)" '/db'
+losetup -d "$device"
+
+# ---- users that are not seen from here
+
+must "attach" "$STORAGEOS" attach db
+device=$(readlink "$WORK/dev/default/db")
+must "a file system" mkfs.ext4 -q "$device"
+mkdir "$WORK/mnt"
+unshare --mount --propagation private bash -c 'mount "$1" "$2" && echo yes >"$3" && read -r _ <>"$4"' \
+	bash "$device" "$WORK/mnt" "$WORK/mounted" "$WORK/never" &
+P=$!
+started+=("$P")
+must "is mounted in another mount namespace" wait_for 20 test -s "$WORK/mounted"
+refuses "detach says where, and by whom" \
+	"$device is mounted on $WORK/mnt in the mount namespace [0-9]+ \(process [0-9]+ \(" "$STORAGEOS" detach db
+kill -9 "$P"
+wait "$P" 2>/dev/null
+unused() { timeout 100 "$STORAGEOS" detach db; }
+check "then it goes" wait_for 20 unused
+finish
