@@ -100,18 +100,23 @@ static void judge_tcmu(Attachment *attachment)
 static void judge_foreign_backstore(Attachment *attachment)
 {
 	const TcmuParts *tcmu = &attachment->tcmu;
+	const GError *why = attachment->facts_error;
+	const char *but = "";
 
+	if (!tcmu->runner)
+		but = "; tcmu-runner does not run any more";
+	else if (why)
+		but = "; its volume is not there: ";
+	else if (!attachment->facts.holder)
+		but = "; tcmu-runner does not serve it (see tcmu-runner's log)";
 	attachment->health = ATTACHMENT_FOREIGN;
 	attachment->frontend = FRONTEND_TCMU;
 	attachment->device = g_strdup(tcmu->device);
 	attachment->server = tcmu->runner;
 	attachment->problem = g_strdup_printf(
-		"it is in use over TCMU as %s (%s), the backstore %s of targetcli%s", tcmu->foreign,
-		tcmu->device ? tcmu->device : "no disk of this machine", tcmu->foreign,
-		!tcmu->runner ? "; tcmu-runner does not run any more"
-		: !attachment->facts.holder
-			? "; tcmu-runner does not serve it (see tcmu-runner's log)"
-			: "");
+		"it is in use over TCMU as %s (%s), a backstore of targetcli's%s%s", tcmu->foreign,
+		tcmu->device ? tcmu->device : "no disk of this machine", but,
+		tcmu->runner && why ? why->message : "");
 }
 
 static void judge(Attachment *attachment)

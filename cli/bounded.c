@@ -28,6 +28,8 @@ static pid_t begin(Child *ret_child)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		return -1;
+	ends[0] = fd_above_stdio(ends[0]);
+	ends[1] = fd_above_stdio(ends[1]);
 	pid = fork();
 	if (pid) {
 		close(ends[1]);
@@ -104,7 +106,7 @@ typedef union {
 
 static void send_opened(int socket, const char *path, int flags)
 {
-	int fd = open(path, flags | O_CLOEXEC), err = fd < 0 ? errno : 0;
+	int fd = fd_open(path, flags, 0), err = fd < 0 ? errno : 0;
 	struct iovec iov = {&err, sizeof err};
 	Ancillary ancillary = {0};
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
@@ -169,7 +171,7 @@ int bounded_open(const char *path, int flags, guint seconds)
 
 static void flush(gconstpointer data, int fd)
 {
-	int device = open(data, O_RDONLY | O_CLOEXEC);
+	int device = fd_open(data, O_RDONLY, 0);
 	int err = device < 0 || fsync(device) ? errno : 0;
 
 	dprintf(fd, "%d", err);

@@ -148,8 +148,8 @@ static void add_names(GHashTable *seen, GPtrArray *names, const GPtrArray *more)
 		add_name(seen, names, g_ptr_array_index(more, i));
 }
 
-/* Every volume that could be attached: those of the pools, those that were attached, those that there
- * were, and those that somebody has made a backstore for. */
+/* Every volume that could be attached: those of the pools, those that were attached, those that
+ * there were, and those that somebody has made a backstore for. */
 static GPtrArray *all_names(const Config *config)
 {
 	GPtrArray *names = g_ptr_array_new_with_free_func((GDestroyNotify)volume_name_free);

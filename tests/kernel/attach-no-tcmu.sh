@@ -18,8 +18,8 @@ must "make a volume" "$STORAGEOS" create db --size 256M
 is "attach with no option prints the device" "$("$STORAGEOS" attach db 2>"$WORK/said")" "$link"
 like "says that it is FUSE, and why" "$(<"$WORK/said")" \
 	'attached over FUSE, because: no TCMU: kernel .* does not have target_core_user'
-like "status keeps the reason" "$("$STORAGEOS" status db)" \
-	'attached over FUSE .*no TCMU: kernel .* does not have target_core_user'
+like "status keeps the reason" "$("$STORAGEOS" status db -v | tr -s ' \n' ' ')" \
+	'attached FUSE .*no TCMU: kernel .* does not have target_core_user'
 like "it is a loop device" "$(readlink "$link")" '^/dev/loop'
 is "with direct I/O" "$(losetup -n -O DIO "$(readlink "$link")" | tr -d ' ')" 1
 

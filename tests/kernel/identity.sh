@@ -74,7 +74,7 @@ is "a restored target gets no disk in its place" "$(backstore_state db1)" ""
 is "none is made" "$(ls "$POOL")" copy.vol
 check "the log says what there was, and the step" runner_logged \
 	"'default/db': it was made on 20.* \(UUID .*;create makes a volume once \(restore it, or make it"
-like "so does status" "$("$STORAGEOS" status)" "^default/db: missing: .*; it was made on 20"
+like "so does status" "$("$STORAGEOS" status | tr -s ' \n' ' ')" "default/db missing - - .*; it was made on 20"
 must "it is put back" mv "$WORK/db.vol" "$POOL/db.vol"
 must "and restored" targetctl restore "$WORK/saved.json"
 check "it is there" test -n "$(backstore_state db1)"
