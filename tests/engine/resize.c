@@ -4,12 +4,16 @@
  */
 #include "common/backing/faulty.h"
 #include "common/backing/memory.h"
+#include "common/bytes.h"
 #include "common/check.h"
 #include "common/error.h"
+#include "common/format.h"
 #include "common/logging.h"
 #include "common/superblock.h"
 #include "common/units.h"
 #include "tests/engine/support.h"
+
+#include <errno.h>
 
 #define SECONDS 60
 #define ODD (3 * SECTOR_SIZE)
@@ -488,6 +492,63 @@ static void test_slow(const void *data)
 	backing_check(backing);
 }
 
+/* ---- what was discarded cannot be freed */
+
+static gint lost; /* atomic: nodes cannot be read */
+static const BackingOps *plain;
+
+static int preadv_but_nodes(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+			    BackingFlags flags)
+{
+	int r = plain->preadv(backing, iov, count, offset, flags);
+	const guint8 *data = iov->iov_base;
+
+	if (r || !g_atomic_int_get(&lost) || iov->iov_len != sizeof(FormatNode) ||
+	    get_le32(data + G_STRUCT_OFFSET(FormatBitmap, magic)) == FORMAT_BITMAP_MAGIC)
+		return r;
+	return -EIO;
+}
+
+/* A pointer that is dead covers the new end: it would become the root. */
+static void test_shrink_over_dead(const void *data)
+{
+	const VolumeParameters parameters = {.size = 512 * MIB, .journal_size = 1 * MIB};
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	g_autoptr(GError) error = NULL;
+	Backing *borrowed = backing_borrow(backing);
+	static BackingOps ops;
+	Volume *volume;
+
+	(void)data;
+	plain = borrowed->ops;
+	ops = *plain;
+	ops.preadv = preadv_but_nodes;
+	borrowed->ops = &ops;
+	CHECK(volume_format(backing, &parameters, NULL));
+	volume = volume_open(borrowed, "test", 0, NULL);
+	REQUIRE(volume != NULL);
+	CHECK_INT(volume_put_value(volume, 1, BLOCK_SIZE, 0), 0);
+	CHECK_INT(volume_put_value(volume, 2, BLOCK_SIZE, 200 * MIB), 0);
+	CHECK_INT(volume_checkpoint(volume), 0);
+	g_atomic_int_set(&lost, TRUE);
+	CHECK_INT(volume_discard(volume, 0, 256 * MIB), 0);
+	REQUIRE(!volume_resize(volume, 128 * MIB, FORCE, SECONDS, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY, "cannot be freed now");
+	CHECK_UINT(volume_size(volume), 512 * MIB);
+	CHECK_INT(volume_put_value(volume, 3, BLOCK_SIZE, 300 * MIB), 0);
+	g_atomic_int_set(&lost, FALSE);
+	check_value(volume, 3, BLOCK_SIZE, 300 * MIB);
+	resize(volume, 128 * MIB, FORCE);
+	check_value(volume, 0, MIB, 0);
+	CHECK_INT(volume_put_value(volume, 4, BLOCK_SIZE, 100 * MIB), 0);
+	close_volume(volume);
+	backing_check(backing);
+	volume = backing_open_volume(backing);
+	REQUIRE(volume != NULL);
+	check_value(volume, 4, BLOCK_SIZE, 100 * MIB);
+	close_volume(volume);
+}
+
 int main(int argc, char **argv)
 {
 	static const guint64 growing[] = {SMALL, LARGE}, shrinking[] = {LARGE, SMALL},
@@ -497,6 +558,8 @@ int main(int argc, char **argv)
 	test_add("growing keeps what was there, and what is new is zeros", test_grow, NULL);
 	test_add("growing while it is used", test_grow_under_load, NULL);
 	test_add("what was cut off does not come back", test_shrink, NULL);
+	test_add("nothing is cut off that was discarded and is not free", test_shrink_over_dead,
+		 NULL);
 	test_add("it is known which sizes it may have had", test_former_sizes, NULL);
 	test_add("what is refused", test_refusals, NULL);
 	test_add("check finds what is mapped behind the end", test_found, NULL);
