@@ -189,6 +189,24 @@ static void list(const Config *config, Json *objects)
 	}
 }
 
+/* What is wrong with arguments that none of them takes. */
+static int usage(const Cli *cli)
+{
+	static const struct {
+		const char *name;
+		guint arguments;
+	} parts[] = {{"create", 3}, {"delete", 2}, {"list", 1}};
+
+	for (guint i = 0; i < G_N_ELEMENTS(parts); i++)
+		if (!strcmp(cli->arguments[0], parts[i].name))
+			return cli_usage("pool %s: too %s arguments (usage: storageos pool %s)",
+					 parts[i].name,
+					 cli->n_arguments < parts[i].arguments ? "few" : "many",
+					 verb_pool.arguments);
+	return cli_usage("pool: there is no '%s' (usage: storageos pool %s)", cli->arguments[0],
+			 verb_pool.arguments);
+}
+
 static int run(int argc, char **argv)
 {
 	g_autoptr(Json) objects = NULL;
@@ -208,7 +226,7 @@ static int run(int argc, char **argv)
 			cli_print_json(objects);
 		return CLI_DONE;
 	}
-	return cli_usage("pool: usage: storageos pool %s", verb_pool.arguments);
+	return usage(&cli);
 }
 
 const Verb verb_pool = {"pool", "create NAME DIRECTORY | delete NAME | list",

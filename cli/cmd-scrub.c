@@ -3,6 +3,7 @@
  * Whoever serves the volume is asked to scrub it, and then how far it is; a volume that nobody
  * serves is opened here.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,14 +33,28 @@ static void scrubbing_clear(Scrubbing *scrubbing)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Scrubbing, scrubbing_clear)
 
+/* "12 %, 1.2 GiB, 64 MiB/s, 5 min left"; the rest of it is as fast as what was.  Free the result. */
+static char *progress_text(Json *status)
+{
+	Json *value = json_get_typed(status, "fraction", json_type_double);
+	double fraction = value ? json_object_get_double(value) : 0.;
+	guint64 bytes = blocks_to_bytes((guint64)json_get_number(status, "blocks"));
+	gint64 seconds = g_get_real_time() / G_USEC_PER_SEC - json_get_number(status, "begun");
+	g_autofree char *done = size_format(bytes);
+	g_autofree char *speed = size_format(bytes / (guint64)MAX(seconds, 1));
+	double left = fraction > 0 ? (double)seconds * (1 - fraction) / fraction : 0;
+
+	if (seconds < 1 || fraction <= 0)
+		return g_strdup_printf("%.0f %%, %s", fraction * 100, done);
+	return g_strdup_printf("%.0f %%, %s, %s/s, %.0f %s left", fraction * 100, done, speed,
+			       left < 120 ? left : left / 60, left < 120 ? "s" : "min");
+}
+
 static void show_progress(const Scrubbing *scrubbing, Json *status)
 {
-	Json *fraction = json_get_typed(status, "fraction", json_type_double);
-	g_autofree char *done =
-		size_format(blocks_to_bytes((guint64)json_get_number(status, "blocks")));
+	g_autofree char *text = progress_text(status);
 
-	cli_progress("scrub %s: %.0f %%, %s, %" G_GINT64_FORMAT " errors", scrubbing->text,
-		     fraction ? json_object_get_double(fraction) * 100 : 0., done,
+	cli_progress("scrub %s: %s, %" G_GINT64_FORMAT " errors", scrubbing->text, text,
 		     json_get_number(status, "errors"));
 }
 
@@ -65,15 +80,18 @@ static void print_text(const Scrubbing *scrubbing, Json *status)
 	gboolean running = json_get_flag(status, "running");
 	g_autofree char *data = size_format(blocks_to_bytes((guint64)blocks));
 	const char *problem = json_get_text(status, "problem");
+	g_autofree char *progress = NULL;
 
 	if (!json_get_number(status, "begun")) {
 		printf("%s: is not being scrubbed\n", scrubbing->text);
 		return;
 	}
 	print_lost(scrubbing, status);
+	if (running)
+		progress = progress_text(status);
 	printf("%s: %s%s%s; %" G_GINT64_FORMAT " blocks (%s) and %" G_GINT64_FORMAT
 	       " copies of metadata verified in %" G_GINT64_FORMAT " s, %" G_GINT64_FORMAT
-	       " errors, %" G_GINT64_FORMAT " copies repaired\n",
+	       " errors, %" G_GINT64_FORMAT " copies repaired%s%s\n",
 	       scrubbing->text,
 	       running				? "is being scrubbed" :
 	       json_get_flag(status, "complete") ? "scrubbed" :
@@ -82,7 +100,8 @@ static void print_text(const Scrubbing *scrubbing, Json *status)
 	       json_get_number(status, "copies"),
 	       (running ? g_get_real_time() / G_USEC_PER_SEC : ended) -
 		       json_get_number(status, "begun"),
-	       json_get_number(status, "errors"), json_get_number(status, "repaired"));
+	       json_get_number(status, "errors"), json_get_number(status, "repaired"),
+	       progress ? "; " : "", progress ? progress : "");
 }
 
 static void print_status(const Scrubbing *scrubbing, Json *status)
@@ -128,6 +147,29 @@ static Json *ask(const Scrubbing *scrubbing, const char *action, GError **error)
 	return control_call(scrubbing->config, scrubbing->socket, request, ANSWER_SECONDS, error);
 }
 
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number)
+{
+	interrupted = signal_number;
+}
+
+/* Unless whoever started us has it ignored. */
+static void heed(int signal_number)
+{
+	if (signal(signal_number, on_interrupt) == SIG_IGN)
+		signal(signal_number, SIG_IGN);
+}
+
+/* The server goes on: ended by the signal, as whoever sent it expects, once that is said. */
+static void leave_running(const Scrubbing *scrubbing)
+{
+	cli_say("scrub %s: it goes on in the background; storageos scrub %s --stop ends it",
+		scrubbing->text, scrubbing->text);
+	signal(interrupted, SIG_DFL);
+	raise(interrupted);
+}
+
 static int follow(const Scrubbing *scrubbing, Json *begun)
 {
 	g_autoptr(Json) status = json_object_get(begun);
@@ -136,9 +178,13 @@ static int follow(const Scrubbing *scrubbing, Json *begun)
 	if (!json_get_flag(status, "started"))
 		cli_say("scrub %s: it is being scrubbed already; this is how far it is",
 			scrubbing->text);
+	heed(SIGINT);
+	heed(SIGTERM);
 	while (json_get_flag(status, "running")) {
 		Json *next;
 
+		if (interrupted)
+			leave_running(scrubbing);
 		show_progress(scrubbing, status);
 		g_usleep(LOOK_EVERY * 1000);
 		next = ask(scrubbing, "status", &error);

@@ -80,11 +80,14 @@ static GPtrArray *take(const Watching *watching, int *ret_status)
 
 static Json *to_json(const GPtrArray *samples)
 {
+	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+	g_autofree char *time = g_date_time_format(now, "%FT%TZ");
 	Json *list = json_object_new_array();
 
 	for (guint i = 0; i < samples->len; i++) {
 		const Sample *sample = g_ptr_array_index(samples, i);
 
+		json_add_text(sample->data, "time", time);
 		json_object_array_add(list, json_object_get(sample->data));
 	}
 	return list;

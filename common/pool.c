@@ -41,16 +41,21 @@ static VolumeName *volume_name_new(const char *pool, const char *name)
 
 static VolumeName *device_name_parse(const char *text, GError **error)
 {
-	g_autofree char *shown = NULL;
-
 	/* Characters that end a cfgstring or a part of it; "//", "/." and a '/' at the end give one
 	 * device two names. */
-	if (strnlen(text, DEVICE_PATH_MAX + 1) <= DEVICE_PATH_MAX && !strpbrk(text, ":,; \t\n") &&
-	    !strstr(text, "//") && !strstr(text, "/.") && !g_str_has_suffix(text, "/"))
+	const char *bad = strpbrk(text, ":,; \t\n");
+	g_autofree char *shown = NULL, *why = NULL;
+
+	if (strnlen(text, DEVICE_PATH_MAX + 1) <= DEVICE_PATH_MAX && !bad && !strstr(text, "//") &&
+	    !strstr(text, "/.") && !g_str_has_suffix(text, "/"))
 		return volume_name_new(NULL, text);
 	shown = text_excerpt(text, DEVICE_PATH_MAX);
+	if (bad)
+		why = g_strdup_printf(": it must not contain '%c' (another of the device's names may do, "
+				      "as in /dev/disk/by-id)",
+				      *bad);
 	error_set(error, STORAGEOS_ERROR_INVALID,
-		  "'%s' is not the plain absolute path of a block device", shown);
+		  "'%s' is not the plain absolute path of a block device%s", shown, why ? why : "");
 	return NULL;
 }
 

@@ -71,6 +71,18 @@ follower=$!
 check "another one follows the first" wait_for 10 grep -q 'being scrubbed already' "$WORK/follows"
 stop $follower
 must "it is still running" running
+like "one that is ended says that it goes on" "$(<"$WORK/follows")" \
+	'scrub default/db: it goes on in the background; storageos scrub default/db --stop ends it$'
+env --default-signal=INT "$STORAGEOS" scrub db >"$WORK/follows" 2>&1 &
+follower=$!
+wait_for 10 grep -q 'being scrubbed already' "$WORK/follows"
+kill -INT $follower
+wait $follower
+is "so with Ctrl-C, which ends it" $? 130
+like "and it says so" "$(<"$WORK/follows")" 'it goes on in the background'
+must "which it does" running
+how_far() { scrub --status | grep -qE '; [0-9]+ %, [0-9.]+ [KM]iB, [0-9.]+ [KM]iB/s, [0-9]+ (s|min) left$'; }
+check "status tells percent, speed and what is left" wait_for 20 how_far
 like "stop" "$(scrub --stop)" '^default/db: scrub ended early; '
 must "it has ended" not_running
 start=$SECONDS

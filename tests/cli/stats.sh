@@ -32,6 +32,8 @@ must "serve" serve db
 dd if=/dev/urandom of="$WORK/mnt/db" bs=64k count=32 oflag=direct conv=notrunc,fsync status=none
 dd if="$WORK/mnt/db" of=/dev/null bs=32k count=8 iflag=direct status=none
 fallocate --punch-hole --offset 0 --length 1M "$WORK/mnt/db"
+like "each line of --watch --json has its time" \
+	"$("$STORAGEOS" stats --watch --json --count 1 | jq -r '.[0].time')" '^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z$'
 is "writes" "$(stat_of operations.write.count)" 32
 is "bytes written" "$(stat_of operations.write.bytes)" $((2 << 20))
 is "reads" "$(stat_of operations.read.count)" 8

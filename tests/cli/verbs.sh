@@ -38,7 +38,16 @@ exits "a size that is no multiple of the block size" 2 'not a multiple' \
 exits "a bad name" 2 "'Db' is no volume's name" "$STORAGEOS" create Db --size 1G
 exits "a name that climbs" 2 'is no volume' "$STORAGEOS" delete ../../etc/passwd
 exits "a bad front end" 2 "'iscsi' is not one of" "$STORAGEOS" attach db --frontend iscsi
-exits "half a pool verb" 2 'pool: usage' "$STORAGEOS" pool create x
+exits "half a pool verb" 2 'pool create: too few arguments \(usage: ' "$STORAGEOS" pool create x
+exits "too much of a pool verb" 2 'pool list: too many arguments \(usage: ' "$STORAGEOS" pool list x
+exits "a pool verb that is none" 2 "pool: there is no 'make' \\(usage: " "$STORAGEOS" pool make x
+exits "--config without a file" 2 '--config needs a file' "$STORAGEOS" --config
+exits "--config with an empty one" 2 '--config needs a file' "$STORAGEOS" --config= list
+exits "a device by its path" 2 "must not contain ':' \\(another of the device's names may do, as in /dev/disk/by-id\\)" \
+	"$STORAGEOS" create /dev/disk/by-path/pci-0000:00:1f.2-ata-1 --size 1G
+is "help of a verb" "$("$STORAGEOS" help create)" "$("$STORAGEOS" create --help)"
+is "help of what is none" "$(status_of "$STORAGEOS" help frobnicate)" 2
+for version in -V version; do is "$version" "$("$STORAGEOS" $version)" "$("$STORAGEOS" --version)"; done
 exits "a bad pool name" 2 'no name for a pool' "$STORAGEOS" pool create X "$WORK/x"
 for verb in create list info set delete pool attach detach status stats check probe; do
 	is "$verb --help" "$(status_of "$STORAGEOS" $verb --help)" 0
