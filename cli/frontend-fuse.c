@@ -61,8 +61,10 @@ static gboolean load_module(const RuntimeProbe *probe, ProbeModule module, GErro
 
 static gboolean start_daemon(const Places *places, const RuntimeProbe *probe, GError **error)
 {
-	const char *const argv[] = {probe->fuse_program, "--pid-file",	places->pid_file,
-				    places->text,	 places->mount, NULL};
+	const char *const argv[] = {
+		probe->fuse_program, "--pid-file", places->pid_file, "--attach-lock",
+		places->lock_file,   places->text, places->mount,    NULL,
+	};
 
 	return files_make_directory(places->mount, error) &&
 	       process_run(argv, START_SECONDS, error);

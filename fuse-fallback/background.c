@@ -81,27 +81,31 @@ gboolean background_start(GError **error)
 	return TRUE;
 }
 
-static void report(const void *data, gsize size)
+/* FALSE where the parent is gone. */
+static gboolean report(const void *data, gsize size)
 {
-	/* A parent that is gone (killed) wants no report. */
-	while (write(report_fd, data, size) < 0 && errno == EINTR)
-		;
+	ssize_t n;
+
+	do
+		n = write(report_fd, data, size);
+	while (n < 0 && errno == EINTR);
 	close(report_fd);
 	report_fd = -1;
+	return n > 0;
 }
 
-void background_ready(void)
+gboolean background_ready(void)
 {
 	int null;
 
 	if (report_fd < 0)
-		return;
+		return TRUE;
 	null = fd_open("/dev/null", O_RDWR, 0);
 	for (int fd = 0; null >= 0 && fd <= 2; fd++)
 		dup2(null, fd);
 	if (null >= 0)
 		close(null);
-	report("", 1);
+	return report("", 1);
 }
 
 gboolean background_fail(const char *line)

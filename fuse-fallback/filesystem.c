@@ -151,6 +151,7 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *wanted, int 
 
 static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	Filesystem *fs = filesystem_of(req);
 	/* struct fuse_file_info has no parallel writes before libfuse 3.15, so the kernel's own
 	 * answer is given. */
 	struct fuse_open_out out = {
@@ -158,10 +159,20 @@ static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	};
 
 	(void)fi;
-	if (ino == FILE_INODE)
-		fuse_reply_buf(req, (const char *)&out, sizeof out);
-	else
+	if (ino != FILE_INODE) {
 		fuse_reply_err(req, EISDIR);
+		return;
+	}
+	g_atomic_int_inc(&fs->users);
+	if (fuse_reply_buf(req, (const char *)&out, sizeof out))
+		g_atomic_int_add(&fs->users, -1); /* it was interrupted */
+}
+
+static void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino, (void)fi;
+	g_atomic_int_add(&filesystem_of(req)->users, -1);
+	fuse_reply_err(req, 0);
 }
 
 /* How much of [offset, offset + length) lies inside the volume. */
@@ -407,6 +418,7 @@ const struct fuse_lowlevel_ops filesystem_ops = {
 	.getattr = fs_getattr,
 	.setattr = fs_setattr,
 	.open = fs_open,
+	.release = fs_release,
 	.read = fs_read,
 	.write = fs_write,
 	.fsync = fs_fsync,

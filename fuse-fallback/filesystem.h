@@ -35,6 +35,7 @@ typedef struct {
 	Sleepers *sleepers;	      /* do what waits */
 	void (*ready)(gpointer data); /* called once, when the kernel is first answered */
 	gpointer ready_data;
+	gint users; /* that have the file open; atomic */
 	gint64 started; /* seconds; what the times of both are */
 } Filesystem;
 

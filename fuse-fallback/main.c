@@ -21,7 +21,7 @@
 #define EXIT_USAGE 2
 
 typedef struct {
-	char *config, *pid_file;
+	char *config, *pid_file, *attach_lock;
 	gboolean foreground, version, help;
 	char **arguments;
 } Options;
@@ -41,6 +41,7 @@ static void options_clear(Options *options)
 {
 	g_free(options->config);
 	g_free(options->pid_file);
+	g_free(options->attach_lock);
 	g_strfreev(options->arguments);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
@@ -54,6 +55,8 @@ static gboolean options_parse(Options *options, int *argc, char ***argv, GError 
 		 "Stay in the foreground, log to standard error", NULL},
 		{"pid-file", 0, 0, G_OPTION_ARG_FILENAME, &options->pid_file,
 		 "Write the number of the serving process there", "FILE"},
+		{"attach-lock", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME,
+		 &options->attach_lock, NULL, NULL},
 		{"version", 'V', 0, G_OPTION_ARG_NONE, &options->version, "Print the version",
 		 NULL},
 		{"help", 'h', 0, G_OPTION_ARG_NONE, &options->help, "Print this", NULL},
@@ -133,7 +136,9 @@ static gboolean run(const Options *options, GError **error)
 		return error_set_errno(error, errno, "chdir /");
 	umask(077);
 	served = write_pid_file(pid_file, error) &&
-		 serve(&(ServeRequest){config, volume, mountpoint, background_ready}, error);
+		 serve(&(ServeRequest){config, volume, mountpoint, background_ready,
+				       options->attach_lock},
+		       error);
 	if (pid_file)
 		unlink(pid_file);
 	return served;

@@ -19,6 +19,7 @@
 #include "common/logging.h"
 #include "common/monitor.h"
 #include "common/text.h"
+#include "fuse-fallback/attendance.h"
 #include "fuse-fallback/filesystem.h"
 #include "fuse-fallback/mountpoint.h"
 #include "fuse-fallback/protect.h"
@@ -28,6 +29,7 @@ typedef struct {
 	char *label; /* POOL/NAME, for messages */
 	Filesystem fs;
 	Monitor *monitor;
+	Attendance *attendance;
 	struct fuse_session *session;
 	guint threads; /* that take requests */
 	gboolean mounted, answered;
@@ -40,8 +42,10 @@ static void on_ready(gpointer data)
 	server->answered = TRUE;
 	log_info("volume '%s': served as %s/%s", server->label, server->request->mountpoint,
 		 server->fs.name);
-	if (server->request->ready)
-		server->request->ready();
+	if (server->request->ready && !server->request->ready()) {
+		log_warning("volume '%s': whoever started it is gone: it is closed", server->label);
+		fuse_session_exit(server->session);
+	}
 }
 
 #if LIBFUSE_HAS_LOG
@@ -129,6 +133,12 @@ static gboolean answer_requests(Server *server, GError **error)
 {
 	int r;
 
+	if (server->request->attach_lock) {
+		server->attendance = attendance_watch(server->request->attach_lock,
+						      &server->fs.users, error);
+		if (!server->attendance)
+			return FALSE;
+	}
 	block_signals(SIG_UNBLOCK);
 	r = libfuse_loop(server->session, server->threads);
 	/* A signal's number comes back as the reason why it ended. */
@@ -188,6 +198,7 @@ gboolean serve(const ServeRequest *request, GError **error)
 	take_libfuse_log();
 	protect_process(label);
 	done = run(&server, error);
+	attendance_free(server.attendance);
 	sleepers_free(server.fs.sleepers);
 	end_session(&server);
 	monitor_free(server.monitor);

@@ -11,7 +11,9 @@ typedef struct {
 	const Config *config;
 	const VolumeName *volume;
 	const char *mountpoint; /* absolute */
-	void (*ready)(void);	/* from another thread, once, when the file can be used */
+	/* From another thread, once, when the file can be used; FALSE: it is to end. */
+	gboolean (*ready)(void);
+	const char *attach_lock; /* attendance.h; or NULL */
 } ServeRequest;
 
 /* Returns TRUE after it was told to end (SIGTERM, SIGINT, SIGHUP, or an unmount), the volume was

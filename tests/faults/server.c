@@ -75,15 +75,15 @@ static guint64 step(TestRandom *random, const Fault *fault)
 	return 1 + test_random_below(random, 2 * stride - 1);
 }
 
-static void on_ready(void)
+static gboolean on_ready(void)
 {
-	kill(getpid(), SIGTERM);
+	return !kill(getpid(), SIGTERM);
 }
 
 /* The life of the server's process. */
 G_GNUC_NORETURN static void serve_and_tell(const Fault *fault, guint64 point, int to)
 {
-	const ServeRequest request = {config, volume, mountpoint, on_ready};
+	const ServeRequest request = {config, volume, mountpoint, on_ready, NULL};
 	GError *error = NULL;
 	Report report = {0};
 

@@ -12,7 +12,8 @@ limited() { # ULIMIT-OPTIONS COMMAND...
 	(ulimit $options && exec "$@")
 }
 serve_limited() { # ULIMIT-OPTIONS
-	SERVED=db # shellcheck disable=SC2034
+	# shellcheck disable=SC2034 # server.sh does
+	SERVED=db
 	must "serve with ulimit $1" limited "$1" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" db "$MOUNT"
 	serve_found
 }

@@ -83,10 +83,9 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int f
 
 static int ready_fd = -1;
 
-static void on_ready(void)
+static gboolean on_ready(void)
 {
-	if (write(ready_fd, "r", 1) != 1)
-		_exit(2);
+	return write(ready_fd, "r", 1) == 1;
 }
 
 static void no_log(LoggingLevel level, const char *line)
@@ -107,7 +106,7 @@ static pid_t start_server(void)
 	if (!child) {
 		is_server = TRUE;
 		ready_fd = ends[1];
-		_exit(!serve(&(ServeRequest){config, volume, mountpoint, on_ready}, NULL));
+		_exit(!serve(&(ServeRequest){config, volume, mountpoint, on_ready, NULL}, NULL));
 	}
 	close(ends[1]);
 	CHECK(child > 0 && read(ends[0], &c, 1) == 1);

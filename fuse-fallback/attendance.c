@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fuse-fallback/attendance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "common/autofd.h"
+#include "common/error.h"
+#include "common/fd.h"
+#include "common/logging.h"
+
+#define PAUSE (G_USEC_PER_SEC / 10)
+
+struct Attendance {
+	char *lock_file;
+	const gint *users;
+	GThread *thread;
+	GMutex lock;
+	GCond stopped;
+	gboolean stop;
+};
+
+typedef enum { NOT_YET, CAME, NOBODY } Answer;
+
+/* While the lock is ours nobody attaches or detaches. */
+static Answer look(const Attendance *attendance)
+{
+	autofd fd = fd_open(attendance->lock_file, O_RDONLY | O_NOFOLLOW, 0);
+
+	if (fd < 0 ? errno != ENOENT : flock(fd, LOCK_SH | LOCK_NB) != 0)
+		return NOT_YET;
+	return g_atomic_int_get(attendance->users) ? CAME : NOBODY;
+}
+
+/* FALSE: it is to stop. */
+static gboolean pause_a_little(Attendance *attendance)
+{
+	gint64 until = g_get_monotonic_time() + PAUSE;
+	gboolean stop;
+
+	g_mutex_lock(&attendance->lock);
+	while (!attendance->stop &&
+	       g_cond_wait_until(&attendance->stopped, &attendance->lock, until))
+		;
+	stop = attendance->stop;
+	g_mutex_unlock(&attendance->lock);
+	return !stop;
+}
+
+static gpointer run(gpointer data)
+{
+	Attendance *attendance = data;
+	Answer answer = NOT_YET;
+
+	while (answer == NOT_YET && pause_a_little(attendance))
+		answer = look(attendance);
+	if (answer == NOBODY) {
+		log_warning("whoever attached the volume is gone, and nobody uses it: it is closed");
+		kill(getpid(), SIGTERM);
+	}
+	return NULL;
+}
+
+/* Signals are for the main thread. */
+static GThread *start_thread(Attendance *attendance, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+	sigset_t all, before;
+	GThread *thread;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	thread = g_thread_try_new("storageos-watch", run, attendance, &failure);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!thread)
+		error_set(error, STORAGEOS_ERROR_IO, "start a thread: %s", failure->message);
+	return thread;
+}
+
+Attendance *attendance_watch(const char *lock_file, const gint *users, GError **error)
+{
+	Attendance *attendance = g_new0(Attendance, 1);
+
+	attendance->lock_file = g_strdup(lock_file);
+	attendance->users = users;
+	g_mutex_init(&attendance->lock);
+	g_cond_init(&attendance->stopped);
+	attendance->thread = start_thread(attendance, error);
+	if (attendance->thread)
+		return attendance;
+	attendance_free(attendance);
+	return NULL;
+}
+
+void attendance_free(Attendance *attendance)
+{
+	if (!attendance)
+		return;
+	g_mutex_lock(&attendance->lock);
+	attendance->stop = TRUE;
+	g_cond_signal(&attendance->stopped);
+	g_mutex_unlock(&attendance->lock);
+	if (attendance->thread)
+		g_thread_join(attendance->thread);
+	g_cond_clear(&attendance->stopped);
+	g_mutex_clear(&attendance->lock);
+	g_free(attendance->lock_file);
+	g_free(attendance);
+}
