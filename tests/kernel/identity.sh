@@ -8,6 +8,7 @@ need_built "$STORAGEOS_PLUGIN" "$STORAGEOS" "$STORAGEOS_FUSE"
 need tcmu-runner tcmu-runner
 need targetcli targetcli-fb
 need jq jq
+need sg_turs sg3-utils
 enter_guest --timeout 400
 
 plugin_install
@@ -21,6 +22,12 @@ delete() {
 	targetcli "/backstores/user:storageos delete $1"
 }
 uuid_of() { "$STORAGEOS" info "$1" --json | jq -r .uuid; }
+
+not_ready() { # BACKSTORE: there is a disk, which says so
+	local said
+	said=$(sg_turs -v "$(sg_of "$(device_of "$1")")" 2>&1)
+	grep -qi 'not ready' <<<"$said" || { echo "$said"; return 1; }
+}
 
 # ---- what targetcli is told
 
@@ -47,7 +54,7 @@ create copy copy >/dev/null 2>&1
 is "its copy is not, over TCMU" "$(backstore_state copy)" ""
 check "the log says why" runner_logged \
 	"'default/copy': it has the UUID of default/db, which process [0-9]+ \(tcmu-runner\) serves as the backstore db1"
-check "and the step" runner_logged 'set default/copy uuid=new'
+check "and the step" runner_logged 'a copy gets one of its own by'
 mkdir "$WORK/mnt"
 refuses "nor over FUSE" 'UUID of default/db, which process .* serves as the backstore db1' \
 	"$STORAGEOS_FUSE" copy "$WORK/mnt"
@@ -72,8 +79,8 @@ must "its file is moved away" mv "$POOL/db.vol" "$WORK/db.vol"
 targetctl restore "$WORK/saved.json" >"$WORK/said" 2>&1
 is "a restored target gets no disk in its place" "$(backstore_state db1)" ""
 is "none is made" "$(ls "$POOL")" copy.vol
-check "the log says what there was, and the step" runner_logged \
-	"'default/db': it was made on 20.* \(UUID .*;create makes a volume once \(restore it, or make it"
+check "the log says what there was" runner_logged "'default/db': it was made on 20.* UTC \(UUID "
+check "and why" runner_logged ';create makes a volume once'
 like "so does status" "$("$STORAGEOS" status | tr -s ' \n' ' ')" "default/db missing - - .*; it was made on 20"
 must "it is put back" mv "$WORK/db.vol" "$POOL/db.vol"
 must "and restored" targetctl restore "$WORK/saved.json"
@@ -92,13 +99,16 @@ must "it goes" targetctl clear
 
 must "a pool" "$STORAGEOS" pool create fast "$WORK/fast"
 must "with a volume" create fast1 'fast/db;create'
+must "and a disk" lun_add fast1 7
 refuses "it is not taken out of the configuration" 'its volume fast/db is in use' "$STORAGEOS" pool delete fast
 must "the configuration is kept" cp /etc/storageos/storageos.conf "$WORK/kept.conf"
 must "and loses it all the same" sed -i '/^\[pool fast\]/,$d' /etc/storageos/storageos.conf
 must "the runner is killed" runner_kill
 must "and starts again" runner_start
-check "the device is not left without an answer" runner_logged 'fast/db: not served until tcmu-runner is started again'
+check "the device is not left without an answer" runner_logged "fast/db: not ready, waiting for the volume: .*no pool 'fast'"
+check "its initiators get one" not_ready fast1
 must "the configuration is put back" cp "$WORK/kept.conf" /etc/storageos/storageos.conf
+must "the disk goes" targetcli /loopback delete naa.5001405000000007
 must "the device goes" delete fast1
 check "then the pool is taken out" "$STORAGEOS" pool delete fast
 check "the runner lives" runner_alive
