@@ -16,7 +16,7 @@
 
 /* To the end, or not at all. */
 static gboolean create_uninterrupted(const Config *config, const char *name, const char *directory,
-				     GError **error)
+				     gboolean adopt, GError **error)
 {
 	sigset_t signals, before;
 	gboolean done;
@@ -26,14 +26,14 @@ static gboolean create_uninterrupted(const Config *config, const char *name, con
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &signals, &before);
-	done = pool_create(config, name, directory, error);
+	done = pool_create(config, name, directory, adopt, error);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!done)
 		g_prefix_error(error, "create pool '%s': ", name);
 	return done;
 }
 
-static int create(const Cli *cli, const char *name, const char *directory)
+static int create(const Cli *cli, const char *name, const char *directory, gboolean adopt)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Config) now = NULL;
@@ -42,7 +42,7 @@ static int create(const Cli *cli, const char *name, const char *directory)
 
 	if (!pool_name_valid(name))
 		return cli_usage("pool create: '%s' is no name for a pool (" NAME_RULE ")", name);
-	if (!create_uninterrupted(cli->config, name, directory, &error))
+	if (!create_uninterrupted(cli->config, name, directory, adopt, &error))
 		return cli_failed(error);
 	now = config_load_again(cli->config, &error);
 	pool = now ? config_find_pool(now, name) : NULL;
@@ -209,14 +209,21 @@ static int usage(const Cli *cli)
 
 static int run(int argc, char **argv)
 {
+	gboolean adopt = FALSE;
+	const GOptionEntry options[] = {
+		{"adopt", 0, 0, G_OPTION_ARG_NONE, &adopt,
+		 "create: take a pool that has another name, as on the machine that it came from",
+		 NULL},
+		{0},
+	};
 	g_autoptr(Json) objects = NULL;
 	g_auto(Cli) cli = {0};
 	int status;
 
-	if (!cli_start(&cli, &verb_pool, NULL, 1, 3, argc, argv, &status))
+	if (!cli_start(&cli, &verb_pool, options, 1, 3, argc, argv, &status))
 		return status;
 	if (!strcmp(cli.arguments[0], "create") && cli.n_arguments == 3)
-		return create(&cli, cli.arguments[1], cli.arguments[2]);
+		return create(&cli, cli.arguments[1], cli.arguments[2], adopt);
 	if (!strcmp(cli.arguments[0], "delete") && cli.n_arguments == 2)
 		return delete(&cli, cli.arguments[1]);
 	if (!strcmp(cli.arguments[0], "list") && cli.n_arguments == 1) {
@@ -229,5 +236,5 @@ static int run(int argc, char **argv)
 	return usage(&cli);
 }
 
-const Verb verb_pool = {"pool", "create NAME DIRECTORY | delete NAME | list",
+const Verb verb_pool = {"pool", "create NAME DIRECTORY [--adopt] | delete NAME | list",
 			"make, show and take out pools", run};

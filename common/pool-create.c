@@ -182,37 +182,82 @@ static gboolean check(const Config *config, const char *name, const char *path, 
 
 /* ---- making it */
 
-gboolean pool_mark(const char *name, const char *directory, char **ret_uuid, GError **error)
+static gboolean check_name(const char *name, GError **error)
 {
-	g_autoptr(PoolMarker) marker = NULL;
+	g_autofree char *shown = text_excerpt(name, EXCERPT_MAX);
+
+	return name_valid(name) ||
+	       error_set(error, STORAGEOS_ERROR_INVALID,
+			 "'%s' is no name for a pool (" NAME_RULE ")", shown);
+}
+
+/* The directory's marker, made if need be; NULL on failure. */
+static PoolMarker *mark(const char *name, const char *directory, GError **error)
+{
 	g_autoptr(GError) local = NULL;
 
-	if (!name_valid(name)) {
-		g_autofree char *shown = text_excerpt(name, EXCERPT_MAX);
-
-		return error_set(error, STORAGEOS_ERROR_INVALID,
-				 "'%s' is no name for a pool (" NAME_RULE ")", shown);
+	if (!check_name(name, error))
+		return NULL;
+	if (!g_path_is_absolute(directory)) {
+		error_set(error, STORAGEOS_ERROR_INVALID, "'%s' is not an absolute path", directory);
+		return NULL;
 	}
-	if (!g_path_is_absolute(directory))
-		return error_set(error, STORAGEOS_ERROR_INVALID, "'%s' is not an absolute path",
-				 directory);
 	if (!files_make_directory(directory, error))
+		return NULL;
+	if (pool_marker_write(directory, name, &local) ||
+	    g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_EXISTS))
+		return pool_marker_read(directory, error);
+	g_propagate_error(error, g_steal_pointer(&local));
+	return NULL;
+}
+
+static gboolean is_called(const PoolMarker *marker, const char *name, const char *directory,
+			  GError **error)
+{
+	return !strcmp(marker->name, name) ||
+	       error_set(error, STORAGEOS_ERROR_EXISTS,
+			 "%s belongs to the pool '%s'; to have it here as '%s': storageos pool "
+			 "create %s %s --adopt",
+			 directory, marker->name, name, name, directory);
+}
+
+gboolean pool_mark(const char *name, const char *directory, char **ret_uuid, GError **error)
+{
+	g_autoptr(PoolMarker) marker = mark(name, directory, error);
+
+	if (!marker || !is_called(marker, name, directory, error))
 		return FALSE;
-	if (!pool_marker_write(directory, name, &local) &&
-	    !g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_EXISTS)) {
-		g_propagate_error(error, g_steal_pointer(&local));
-		return FALSE;
-	}
-	marker = pool_marker_read(directory, error);
-	if (!marker)
-		return FALSE;
-	if (strcmp(marker->name, name) != 0)
-		return error_set(error, STORAGEOS_ERROR_EXISTS,
-				 "%s belongs to the pool '%s' (storageos pool create %s %s)",
-				 directory, marker->name, marker->name, directory);
 	if (ret_uuid)
 		*ret_uuid = g_strdup(marker->uuid);
 	return TRUE;
+}
+
+/* A copy of a pool is not a second one. */
+static gboolean is_only_one(const Config *config, const char *name, const PoolMarker *marker,
+			    GError **error)
+{
+	for (guint i = 0; i < config->pools->len; i++) {
+		const ConfigPool *other = g_ptr_array_index(config->pools, i);
+
+		if (strcmp(other->name, name) != 0 && !g_strcmp0(other->uuid, marker->uuid))
+			return error_set(error, STORAGEOS_ERROR_EXISTS,
+					 "it has the UUID of the pool '%s' (%s): a copy?", other->name,
+					 other->path);
+	}
+	return TRUE;
+}
+
+static gboolean enter(const Config *config, const char *name, const char *path, gboolean adopt,
+		      GError **error)
+{
+	g_autoptr(PoolMarker) marker = mark(name, path, error);
+	ConfigPool entry = {.name = (char *)name, .path = (char *)path};
+
+	if (!marker || (!adopt && !is_called(marker, name, path, error)) ||
+	    !is_only_one(config, name, marker, error))
+		return FALSE;
+	entry.uuid = marker->uuid;
+	return config_add_pool(config, &entry, error);
 }
 
 /* `missing`: the first directory that was not there before. */
@@ -231,22 +276,21 @@ static void take_back(const char *path, gboolean marked, const char *missing)
 	}
 }
 
-static gboolean make(const Config *config, const char *name, const char *path, GError **error)
+static gboolean make(const Config *config, const char *name, const char *path, gboolean adopt,
+		     GError **error)
 {
 	g_autofree char *marker = g_build_filename(path, POOL_MARKER, NULL);
 	g_autofree char *missing = files_first_missing(path);
 	gboolean marked = !access(marker, F_OK);
-	ConfigPool entry = {.name = (char *)name, .path = (char *)path};
-	gboolean done = pool_mark(name, path, &entry.uuid, error) &&
-			config_add_pool(config, &entry, error);
+	gboolean done = enter(config, name, path, adopt, error);
 
 	if (!done)
 		take_back(path, marked, missing);
-	g_free(entry.uuid);
 	return done;
 }
 
-gboolean pool_create(const Config *config, const char *name, const char *directory, GError **error)
+gboolean pool_create(const Config *config, const char *name, const char *directory, gboolean adopt,
+		     GError **error)
 {
 	g_autofree char *path = directory_path(directory, error);
 	g_autoptr(Config) now = NULL;
@@ -255,5 +299,5 @@ gboolean pool_create(const Config *config, const char *name, const char *directo
 		return FALSE;
 	autofd lock = config_lock(config, error);
 	now = lock < 0 ? NULL : config_load_again(config, error);
-	return now && check(now, name, path, error) && make(now, name, path, error);
+	return now && check(now, name, path, error) && make(now, name, path, adopt, error);
 }

@@ -111,11 +111,12 @@ static gboolean set_away(const ConfigPool *pool, GError **error)
 
 static gboolean is_wanted(const ConfigPool *pool, const PoolMarker *marker, GError **error)
 {
-	if (strcmp(marker->name, pool->name) != 0)
-		return error_set(error, STORAGEOS_ERROR_EXISTS,
+	if (!pool->uuid)
+		return !strcmp(marker->name, pool->name) ||
+		       error_set(error, STORAGEOS_ERROR_EXISTS,
 				 "pool '%s': %s/" POOL_MARKER " belongs to the pool '%s'", pool->name,
 				 pool->path, marker->name);
-	return !pool->uuid || !strcmp(pool->uuid, marker->uuid) ||
+	return !strcmp(pool->uuid, marker->uuid) ||
 	       error_set(error, STORAGEOS_ERROR_NOT_FOUND,
 			 "pool '%s': %s has the pool with UUID %s, the configuration wants %s (is its "
 			 "file system mounted?)",

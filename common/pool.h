@@ -31,11 +31,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VolumeName, volume_name_free)
 
 /* Makes `directory` (made absolute) the pool `name`: the directory and its parents, the marker, the
  * configuration's entry with the pool's UUID; all that, or nothing is left of it.  A directory that is
- * this pool already is entered as it is.
+ * this pool already is entered as it is; with `adopt` also one that its marker calls otherwise, as on
+ * the machine that it came from.
  *
  * Errors: INVALID (what cannot be a pool's directory; in or around another pool), EXISTS (the directory
  * is another pool, or the pool is elsewhere), NOT_FOUND (it was made there, and is not there now). */
-gboolean pool_create(const Config *config, const char *name, const char *directory, GError **error);
+gboolean pool_create(const Config *config, const char *name, const char *directory, gboolean adopt,
+		     GError **error);
 
 /* The directory and the marker alone, or the marker that is there, unless that has another name.
  * *ret_uuid, to be freed, may be NULL. */

@@ -2,7 +2,9 @@
 #include "common/claim.h"
 
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +16,16 @@
 #define OTHER "1c1f4bd2-3a0e-4a43-8d2c-0f4a3c2e1b01"
 
 static Config config;
+static const char *vanishing; /* what goes before the next lock is taken; NULL: nothing */
+
+/* Of all that is linked here. */
+int flock(int fd, int operation)
+{
+	if (vanishing)
+		CHECK_INT(unlink(vanishing), 0);
+	vanishing = NULL;
+	return (int)syscall(SYS_flock, fd, operation);
+}
 
 static Claim *take(const char *uuid, const char *volume, const char *as)
 {
@@ -106,6 +118,21 @@ static void test_nobody_else_can_hold_it_up(const void *data)
 	CHECK_UINT(st.st_mode & 07777, 0600);
 }
 
+/* Its holder lets go between our opening and our locking. */
+static void test_file_goes(const void *data)
+{
+	g_autofree char *path = path_of(UUID);
+	g_autoptr(Claim) claim = NULL;
+
+	(void)data;
+	CHECK(g_file_set_contents(path, "", 0, NULL));
+	vanishing = path;
+	claim = take(UUID, "default/a", NULL);
+	REQUIRE(claim);
+	CHECK(!vanishing);
+	CHECK(!claim_take(&config, UUID, "default/b", NULL, NULL));
+}
+
 #define THREADS 4
 #define ROUNDS 200
 
@@ -162,6 +189,7 @@ int main(int argc, char **argv)
 	test_add("a claim that was released can be taken", test_released, NULL);
 	test_add("a claim ends with its holder", test_ends_with_its_holder, NULL);
 	test_add("only its owner can open a claim", test_nobody_else_can_hold_it_up, NULL);
+	test_add("a claim is no file that its last holder removes", test_file_goes, NULL);
 	test_add("of threads that take and release it one has it", test_race, NULL);
 	test_add("a run directory that cannot be written is an error", test_unwritable, NULL);
 	return test_run(argc, argv);

@@ -31,7 +31,7 @@ static void test_pool_made(const void *data)
 	g_autoptr(GError) error = NULL;
 
 	(void)data;
-	CHECK(pool_create(config, "p", odd, &error));
+	CHECK(pool_create(config, "p", odd, FALSE, &error));
 	CHECK_NO_ERROR(error);
 	now = config_load_again(config, NULL);
 	REQUIRE(now && config_find_pool(now, "p"));
@@ -39,7 +39,7 @@ static void test_pool_made(const void *data)
 	uuid = pool_uuid(config_find_pool(now, "p"), &error);
 	CHECK_NO_ERROR(error);
 	CHECK_STR(config_find_pool(now, "p")->uuid, uuid);
-	CHECK(pool_create(now, "p", directory, &error)); /* as it is */
+	CHECK(pool_create(now, "p", directory, FALSE, &error)); /* as it is */
 	CHECK_NO_ERROR(error);
 }
 
@@ -52,7 +52,7 @@ static void test_pool_entered(const void *data)
 
 	(void)data;
 	CHECK(!pool->uuid && pool_check(pool, NULL));
-	CHECK(pool_create(config, "p", pool->path, NULL));
+	CHECK(pool_create(config, "p", pool->path, FALSE, NULL));
 	now = config_load_again(config, NULL);
 	REQUIRE(now);
 	CHECK_STR(config_find_pool(now, "p")->uuid, uuid);
@@ -68,7 +68,7 @@ static void test_another_pool_is_none(const void *data)
 	g_autoptr(GError) error = NULL;
 
 	(void)data;
-	CHECK(pool_create(config, "p", directory, NULL));
+	CHECK(pool_create(config, "p", directory, FALSE, NULL));
 	now = config_load_again(config, NULL);
 	CHECK(pool_volume_create(now, &name, &parameters, 0, NULL));
 	test_row("not mounted");
@@ -77,7 +77,7 @@ static void test_another_pool_is_none(const void *data)
 	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "(is its file system mounted?)");
 	CHECK(!strstr(error->message, "pool create"));
 	g_clear_error(&error);
-	CHECK(!pool_create(now, "p", directory, &error));
+	CHECK(!pool_create(now, "p", directory, FALSE, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "is gone: mount its file system");
 	CHECK(access(marker, F_OK));
 	g_clear_error(&error);
@@ -91,7 +91,7 @@ static void test_another_pool_is_none(const void *data)
 	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "the configuration wants");
 	CHECK(!pool_list(config_find_pool(now, "p"), NULL));
 	CHECK(!pool_volume_delete(now, &name, NULL));
-	CHECK(!pool_create(now, "p", directory, NULL));
+	CHECK(!pool_create(now, "p", directory, FALSE, NULL));
 }
 
 static const struct {
@@ -132,7 +132,7 @@ static void test_bad_pools(const void *data)
 	(void)data;
 	link = g_build_filename(top, "link", NULL);
 	file = g_build_filename(top, "file", NULL);
-	CHECK(pool_create(config, "p", known, NULL));
+	CHECK(pool_create(config, "p", known, FALSE, NULL));
 	CHECK(pool_mark("u", unknown, NULL, NULL));
 	CHECK_INT(symlink(known, link), 0);
 	CHECK(g_file_set_contents(file, "", 0, NULL));
@@ -148,11 +148,42 @@ static void test_bad_pools(const void *data)
 		g_autoptr(GError) error = NULL;
 
 		test_row("%s at '%s'", bad_pools[i].name, bad_pools[i].path);
-		CHECK(!pool_create(now, bad_pools[i].name, path, &error));
+		CHECK(!pool_create(now, bad_pools[i].name, path, FALSE, &error));
 		CHECK_ERROR(error, bad_pools[i].code, bad_pools[i].message);
 		after = everything(top, now);
 		CHECK_STR(after, before);
 	}
+}
+
+/* One that came from another machine. */
+static void test_pool_adopted(const void *data)
+{
+	g_autoptr(Config) config = config_with(""), now = NULL;
+	g_autofree char *directory = test_path(".pool"), *copy = test_path(".copy");
+	g_autofree char *marker = g_build_filename(directory, POOL_MARKER, NULL);
+	g_autofree char *copied = g_build_filename(copy, POOL_MARKER, NULL);
+	g_autofree char *uuid = NULL, *text = NULL;
+	g_autoptr(GError) error = NULL;
+
+	(void)data;
+	CHECK(pool_mark("theirs", directory, &uuid, NULL));
+	CHECK(!pool_create(config, "ours", directory, FALSE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, "storageos pool create ours ");
+	g_clear_error(&error);
+	CHECK(pool_create(config, "ours", directory, TRUE, &error));
+	CHECK_NO_ERROR(error);
+	now = config_load_again(config, NULL);
+	REQUIRE(now && config_find_pool(now, "ours"));
+	CHECK_STR(config_find_pool(now, "ours")->uuid, uuid);
+	CHECK(pool_check(config_find_pool(now, "ours"), &error));
+	CHECK_NO_ERROR(error);
+	test_row("a copy of it");
+	CHECK_INT(mkdir(copy, 0700), 0);
+	CHECK(g_file_get_contents(marker, &text, NULL, NULL));
+	CHECK(g_file_set_contents(copied, text, -1, NULL));
+	CHECK(!pool_create(now, "theirs", copy, TRUE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, "it has the UUID of the pool 'ours'");
+	CHECK(!access(copied, F_OK));
 }
 
 /* The last step fails. */
@@ -166,7 +197,7 @@ static void test_failed_pool_leaves_nothing(const void *data)
 	g_free(config->file);
 	config->file = g_strdup("/proc/storageos-no-such.conf");
 	config->named = FALSE;
-	CHECK(!pool_create(config, "p", directory, NULL));
+	CHECK(!pool_create(config, "p", directory, FALSE, NULL));
 	CHECK(access(top, F_OK));
 }
 
@@ -194,6 +225,8 @@ int main(int argc, char **argv)
 	test_add("a pool without a UUID in the configuration gets it", test_pool_entered, NULL);
 	test_add("another pool in its place is none", test_another_pool_is_none, NULL);
 	test_add("what cannot be a pool leaves nothing", test_bad_pools, NULL);
+	test_add("a pool of another name is adopted on demand, and known by its UUID",
+		 test_pool_adopted, NULL);
 	test_add("a pool that cannot be entered leaves nothing", test_failed_pool_leaves_nothing,
 		 NULL);
 	return test_run(argc, argv);
