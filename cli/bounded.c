@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/interrupt.h"
 #include "common/fd.h"
 
 #define ANSWER_MAX ((gsize)1 << 24)
@@ -216,6 +217,8 @@ static int watch_flush(int fd, const char *device, guint stall, guint total)
 		last = count;
 		if (now - moved > stall * G_USEC_PER_SEC)
 			return ETIMEDOUT;
+		if (!interrupt_check(NULL))
+			return EINTR;
 		if (now - begun > total * G_USEC_PER_SEC)
 			return EINPROGRESS;
 	}

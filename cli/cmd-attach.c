@@ -17,6 +17,7 @@
 #include "cli/facts.h"
 #include "cli/frontend-fuse.h"
 #include "cli/frontend-tcmu.h"
+#include "cli/interrupt.h"
 #include "cli/links.h"
 #include "cli/loop-device.h"
 #include "cli/process.h"
@@ -102,8 +103,12 @@ static gboolean over_fuse(Attaching *attaching, const RuntimeProbe *probe, const
 {
 	attaching->device = frontend_fuse_attach(attaching->places, probe, attaching->facts, error);
 	if (!attaching->device) {
-		if (why_not_tcmu)
-			g_prefix_error(error, "%s; and over FUSE: ", why_not_tcmu);
+		if (why_not_tcmu && error && *error) {
+			g_autofree char *reason = g_strdup((*error)->message);
+
+			g_free((*error)->message);
+			(*error)->message = g_strdup_printf("%s (over FUSE; %s)", reason, why_not_tcmu);
+		}
 		return FALSE;
 	}
 	attaching->frontend = FRONTEND_FUSE;
@@ -120,6 +125,8 @@ static gboolean over_tcmu_or_fuse(Attaching *attaching, GError **error)
 
 	if (over_tcmu(attaching, &tcmu))
 		return TRUE;
+	if (!interrupt_check(error))
+		return FALSE;
 	if (attaching->wanted == FRONTEND_TCMU) {
 		g_propagate_error(error, g_steal_pointer(&tcmu));
 		return FALSE;
@@ -185,6 +192,17 @@ static void report(const Places *places, const char *how, Frontend frontend, con
 	cli_print_json(object);
 }
 
+/* Whatever of it is there. */
+static void undo(const Places *places)
+{
+	g_autoptr(Attachment) now = attachment_inspect(places);
+	g_autoptr(GError) error = NULL;
+
+	if ((now->health == ATTACHMENT_WORKING || now->health == ATTACHMENT_BROKEN) &&
+	    !take_down(places, now, &error))
+		cli_say("attach %s: it cannot be undone: %s", places->text, error->message);
+}
+
 static gboolean attach_anew(const Places *places, const Facts *facts, Frontend wanted,
 			    GError **error)
 {
@@ -192,9 +210,12 @@ static gboolean attach_anew(const Places *places, const Facts *facts, Frontend w
 
 	/* A link that was left must not lead to what is made now. */
 	links_sweep(places->config);
-	if (!make(&attaching, error) || !links_make(places, attaching.device, error) ||
-	    !remember(places, facts, attaching.frontend, attaching.reason, error))
+	if (!make(&attaching, error) || !interrupt_check(error) ||
+	    !links_make(places, attaching.device, error) || !interrupt_check(error) ||
+	    !remember(places, facts, attaching.frontend, attaching.reason, error)) {
+		undo(places);
 		return FALSE;
+	}
 	report(places, "attached", attaching.frontend, attaching.device, attaching.reason);
 	return TRUE;
 }
@@ -265,11 +286,13 @@ static gboolean attach(const Config *config, const VolumeName *name, Frontend wa
 	g_autoptr(Places) places = places_new(config, name);
 	gboolean done;
 
-	autofd lock = places_lock(places, error);
-	done = lock >= 0 && ((only_again && !is_remembered(places)) ||
+	gboolean locked = places_lock(places, error);
+	interrupt_hold();
+	done = locked && ((only_again && !is_remembered(places)) ||
 			     attach_locked(places, wanted, error));
 	if (!done)
 		g_prefix_error(error, "attach %s: ", places->text);
+	cli_progress_end();
 	return done;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 #include "cli/facts.h"
+#include "cli/interrupt.h"
 #include "common/units.h"
 
 static gboolean read_parameters(const char *size, const char *block_size,
@@ -70,6 +71,7 @@ static int run(int argc, char **argv)
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("create: %s", error->message);
+	interrupt_hold();
 	if (!pool_volume_create(cli.config, name, &parameters, force ? POOL_CREATE_FORCE : 0,
 				&error))
 		return cli_failed(error);

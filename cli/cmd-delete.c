@@ -38,8 +38,8 @@ static gboolean delete_locked(const Config *config, const VolumeName *name, GErr
 {
 	g_autoptr(Places) places = places_new(config, name);
 
-	autofd lock = places_lock(places, error);
-	return lock >= 0 && delete_detached(config, name, places, error);
+	gboolean locked = places_lock(places, error);
+	return locked && delete_detached(config, name, places, error);
 }
 
 static void report(const Cli *cli, const VolumeName *name, const char *path)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/attachment.h"
 #include "cli/cli.h"
+#include "cli/interrupt.h"
 #include "cli/take-down.h"
 #include "common/autofd.h"
 #include "common/error.h"
@@ -28,8 +29,9 @@ static gboolean detach(const Config *config, const VolumeName *name, GError **er
 	g_autoptr(Places) places = places_new(config, name);
 	gboolean done;
 
-	autofd lock = places_lock(places, error);
-	done = lock >= 0 && detach_locked(places, error);
+	gboolean locked = places_lock(places, error);
+	interrupt_hold();
+	done = locked && detach_locked(places, error);
 	if (!done)
 		g_prefix_error(error, "detach %s: ", places->text);
 	cli_progress_end();

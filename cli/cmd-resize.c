@@ -11,6 +11,7 @@
 #include "cli/attachment.h"
 #include "cli/cli.h"
 #include "cli/facts.h"
+#include "cli/interrupt.h"
 #include "cli/fileio-export.h"
 #include "cli/loop-device.h"
 #include "cli/places.h"
@@ -27,7 +28,7 @@
 typedef struct {
 	const Config *config;
 	const VolumeName *name;
-	const Places *places;
+	Places *places;
 	guint64 size, before;
 	gboolean more; /* `size` is that much more than before, until that is known */
 	gboolean force;
@@ -90,6 +91,10 @@ static gboolean ask(Resizing *resizing, GError **error)
 		if (!resizing->frontend)
 			resizing->frontend = g_strdup(json_get_text(answer, "frontend"));
 		done = json_get_flag(answer, "done");
+		if (!done && !interrupt_check(NULL))
+			return error_set(error, STORAGEOS_ERROR_BUSY,
+					 "interrupted; the volume grows nevertheless: resize it "
+					 "again, and its device has the size, too");
 		if (!done)
 			cli_progress("resize %s: waiting for the disk", resizing->places->text);
 	}
@@ -220,8 +225,10 @@ static void report(const Cli *cli, const Resizing *resizing)
 
 static gboolean resize(Resizing *resizing, GError **error)
 {
-	autofd lock = places_lock(resizing->places, error);
-	gboolean done = lock >= 0 && resize_locked(resizing, error);
+	gboolean locked = places_lock(resizing->places, error), done;
+
+	interrupt_hold();
+	done = locked && resize_locked(resizing, error);
 
 	if (!done)
 		g_prefix_error(error, "resize %s: ", resizing->places->text);

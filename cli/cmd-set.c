@@ -59,8 +59,8 @@ static gboolean set(const Config *config, const VolumeName *name, gboolean as_js
 	g_autofree char *uuid = NULL;
 	g_auto(Facts) facts = {0};
 
-	autofd lock = places_lock(places, error);
-	if (lock >= 0 && facts_read(config, name, &facts, error) &&
+	gboolean locked = places_lock(places, error);
+	if (locked && facts_read(config, name, &facts, error) &&
 	    is_detached(places, error))
 		uuid = renew(config, name, error);
 	if (!uuid) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/interrupt.h"
 #include "cli/loop-device.h"
 #include "cli/mounts.h"
 #include "cli/process.h"
@@ -93,7 +94,7 @@ char *frontend_fuse_attach(const Places *places, const RuntimeProbe *probe, cons
 	}
 	if (!load_module(probe, PROBE_FUSE, error) || !load_module(probe, PROBE_LOOP, error))
 		return NULL;
-	if (start_server(places, probe, error))
+	if (start_server(places, probe, error) && interrupt_check(error))
 		device = loop_device_attach(places->file, facts->logical_block_size, error);
 	if (!device) {
 		frontend_fuse_look(places, NULL, &parts);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/interrupt.h"
 #include "cli/process.h"
 #include "cli/target-configfs.h"
 #include "common/error.h"
@@ -167,7 +168,7 @@ static gboolean create_lun(const Places *places, GError **error)
 				      NULL};
 	const char *const lun[] = {"targetcli", luns, "create", store, "lun=0", NULL};
 
-	return process_run(target, TARGETCLI_SECONDS, error) &&
+	return process_run(target, TARGETCLI_SECONDS, error) && interrupt_check(error) &&
 	       process_run(lun, TARGETCLI_SECONDS, error);
 }
 
@@ -184,6 +185,8 @@ static char *wait_for_device(const Places *places, GError **error)
 				  places->target_name, DEVICE_SECONDS);
 			return NULL;
 		}
+		if (!interrupt_check(error))
+			return NULL;
 		g_usleep(PAUSE_US);
 	}
 	return device;
@@ -204,9 +207,10 @@ char *frontend_tcmu_attach(const Places *places, const Facts *facts, GError **er
 	char *device = NULL;
 
 	cli_progress("attach %s: targetcli makes the backstore", places->text);
-	if (create_backstore(places, facts, error) && set_serial(places, facts, error)) {
+	if (create_backstore(places, facts, error) && interrupt_check(error) &&
+	    set_serial(places, facts, error)) {
 		cli_progress("attach %s: targetcli makes the LUN", places->text);
-		if (create_lun(places, error))
+		if (create_lun(places, error) && interrupt_check(error))
 			device = wait_for_device(places, error);
 	}
 	if (!device) {

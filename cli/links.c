@@ -209,8 +209,7 @@ static void sweep_link(const Config *config, const char *link)
 	if (!name || !leads_astray(config, name, link))
 		return;
 	places = places_new(config, name);
-	autofd lock = places_try_lock(places);
-	if (lock >= 0 && leads_astray(config, name, link) && !unlink(link))
+	if (places_try_lock(places) && leads_astray(config, name, link) && !unlink(link))
 		log_warning("removed %s, which led to a device that is not the volume's", link);
 }
 

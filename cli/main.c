@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/interrupt.h"
 #include "common/output.h"
 #include "common/program.h"
 
@@ -108,6 +109,7 @@ int main(int argc, char **argv)
 
 	program_begin();
 	output_begin();
-	status = run(argc, argv);
-	return cli_end(status);
+	status = cli_end(run(argc, argv));
+	interrupt_release();
+	return status;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/error.h"
@@ -35,6 +36,7 @@ Places *places_new(const Config *config, const VolumeName *name)
 	g_autofree char *run = files_real_path(config->run_directory);
 
 	places->config = config;
+	places->lock = -1;
 	places->text = volume_name_format(name);
 	places->name = volume_name_parse(places->text, NULL);
 	places->key = g_strconcat(pool, ":", base, NULL);
@@ -49,10 +51,19 @@ Places *places_new(const Config *config, const VolumeName *name)
 	return places;
 }
 
+static void unlock(Places *places)
+{
+	if (places->lock < 0)
+		return;
+	unlink(places->lock_file);
+	close(places->lock);
+}
+
 void places_free(Places *places)
 {
 	if (!places)
 		return;
+	unlock(places);
 	volume_name_free(places->name);
 	g_free(places->text);
 	g_free(places->key);
@@ -74,16 +85,35 @@ static gboolean make_parent(const char *path, GError **error)
 	return files_make_directory(parent, error);
 }
 
-int places_lock(const Places *places, GError **error)
+/* Whether the file still has its name: who had the lock before has removed it. */
+static gboolean is_current(int fd, const char *path)
 {
-	if (!make_parent(places->state_file, error) || !make_parent(places->lock_file, error))
-		return -1;
-	return files_lock(places->lock_file, LOCK_SECONDS, error);
+	struct stat st, named;
+
+	return !fstat(fd, &st) && !stat(path, &named) && st.st_ino == named.st_ino &&
+	       st.st_dev == named.st_dev;
 }
 
-int places_try_lock(const Places *places)
+static gboolean lock(Places *places, guint seconds, GError **error)
 {
-	return make_parent(places->lock_file, NULL) ? files_lock(places->lock_file, 0, NULL) : -1;
+	if (!make_parent(places->state_file, error) || !make_parent(places->lock_file, error))
+		return FALSE;
+	while ((places->lock = files_lock(places->lock_file, seconds, error)) >= 0) {
+		if (is_current(places->lock, places->lock_file))
+			return TRUE;
+		close(places->lock);
+	}
+	return FALSE;
+}
+
+gboolean places_lock(Places *places, GError **error)
+{
+	return lock(places, LOCK_SECONDS, error);
+}
+
+gboolean places_try_lock(Places *places)
+{
+	return lock(places, 0, NULL);
 }
 
 void places_remove(const Places *places)

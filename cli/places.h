@@ -22,6 +22,7 @@ typedef struct {
 	char *state_file;  /* see state.h */
 	char *pid_file;	   /* of storageos-fuse */
 	char *lock_file;   /* held by who attaches or detaches it */
+	int lock;	   /* on that, or -1 */
 	char *mark_file;   /* of who withdraws its links, see links.h */
 	char *target_name; /* of the loopback target: naa.5001405 and 9 digits that the key gives */
 } Places;
@@ -30,12 +31,12 @@ Places *places_new(const Config *config, const VolumeName *name);
 void places_free(Places *places);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Places, places_free)
 
-/* Makes the directories and takes the lock under which a volume is attached, detached and deleted;
- * the descriptor to close, or -1.  Waits for others that do so, two minutes at most. */
-int places_lock(const Places *places, GError **error);
+/* Makes the directories and takes the lock under which a volume is attached, detached and deleted, until
+ * places_free(), which leaves no file of it.  Waits for others that do so, two minutes at most. */
+gboolean places_lock(Places *places, GError **error);
 
 /* The same without waiting. */
-int places_try_lock(const Places *places);
+gboolean places_try_lock(Places *places);
 
 /* Removes link, state, mark and empty directories. */
 void places_remove(const Places *places);

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/interrupt.h"
 #include "common/autofd.h"
 #include "common/error.h"
 #include "common/fd.h"
@@ -210,6 +211,7 @@ static void in_own_group(gpointer data)
 {
 	(void)data;
 	output_child();
+	interrupt_child();
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(STDOUT_FILENO, STDERR_FILENO);
@@ -319,6 +321,7 @@ static void in_own_session(gpointer data)
 {
 	(void)data;
 	output_child();
+	interrupt_child();
 	setsid();
 	umask(022);
 	if (chdir("/"))

@@ -76,6 +76,8 @@ static gboolean flush(Taking *taking, GError **error)
 		return error_set(error, STORAGEOS_ERROR_BUSY,
 				 "flush of %s: goes on after %d s (detach again)", device,
 				 FLUSH_TOTAL_SECONDS);
+	if (err == EINTR)
+		return error_set(error, STORAGEOS_ERROR_BUSY, "interrupted; it is still attached");
 	taking->hung = err == ETIMEDOUT;
 	if (taking->hung)
 		say_lost(taking, "its disk does not answer");

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <string.h>
 #include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -23,6 +24,7 @@
 
 #define LOCK_ATTEMPTS 10
 #define LOCK_PAUSE_US 30000
+#define UDEV_ATTEMPTS 200 /* 6 s */
 
 typedef struct {
 	Backing base;
@@ -265,12 +267,26 @@ static gboolean set_busy(const char *path, const struct stat *st, GError **error
 }
 
 /* Somebody that was just killed may take a moment to let go. */
+/* udev holds a block device that has changed, while it looks what is on it. */
+static gboolean udev_has(int fd)
+{
+	struct stat st;
+	g_autofree char *holder =
+		!fstat(fd, &st) && S_ISBLK(st.st_mode) ? holder_find(&st) : NULL;
+
+	return holder && strstr(holder, "udev");
+}
+
 static gboolean try_lock(int fd, int operation)
 {
+	guint attempts = LOCK_ATTEMPTS;
+
 	for (guint attempt = 1; flock(fd, operation | LOCK_NB) < 0; attempt++) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return FALSE;
-		if (attempt == LOCK_ATTEMPTS) {
+		if (attempt == LOCK_ATTEMPTS && udev_has(fd))
+			attempts = UDEV_ATTEMPTS;
+		if (attempt == attempts) {
 			errno = EWOULDBLOCK;
 			return FALSE;
 		}

@@ -93,8 +93,7 @@ is "the loop device is gone" "$(loops)" 0
 is "the mount is gone" "$(mounted "$mount" && echo yes)" ""
 check "the link is gone" test ! -L "$link"
 is "status: detached" "$(state state)" detached
-is "nothing is left in the run directory but the lock" \
-	"$(cd "$WORK/run" && find . -type f -printf '%p')" ./lock/default:db
+is "nothing is left in the run directory" "$(find "$WORK/run/state" "$WORK/run/lock" "$WORK/run/control" -type f)" ""
 check "detaching what is not attached succeeds" "$STORAGEOS" detach db
 check "the volume is whole" "$STORAGEOS" check db
 must "attach again" attach db
@@ -200,7 +199,7 @@ refuses "it cannot be deleted" 'it is attached' "$STORAGEOS" delete "$LOOP"
 check "it is detached" "$STORAGEOS" detach "$LOOP"
 check "and whole" "$STORAGEOS" check "$LOOP"
 check "and deleted" "$STORAGEOS" delete "$LOOP"
-refuses "once" 'holds none' "$STORAGEOS" delete "$LOOP"
+refuses "once" 'no storageos volume' "$STORAGEOS" delete "$LOOP"
 
 mkdir "$WORK/elsewhere"
 must "somebody serves it himself" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" other "$WORK/elsewhere"

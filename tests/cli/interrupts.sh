@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# create and attach that are interrupted at any step are undone or completed, and so is an attach that
+# fails at its last step: no file, server, device, link, state or lock is left of it.
+. "$(dirname "$0")/../lib.sh"
+need jq jq
+need strace strace
+need_root
+[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
+[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
+need_built "$STORAGEOS" "$STORAGEOS_FUSE"
+own_config
+sed -i '/^\[storageos\]/a frontend=fuse' "$STORAGEOS_CONFIG"
+strace -o "$WORK/trace" true 2>/dev/null || skip_all "processes cannot be traced here"
+POINTS=${STORAGEOS_INTERRUPTS:-8}
+
+mount=$WORK/run/mnt/default/db
+link=$WORK/dev/default/db
+state() { "$STORAGEOS" status db --json | jq -r '.[0].state'; }
+take_away() {
+	local device
+	rm -rf "$WORK/dev"
+	"$STORAGEOS" detach db
+	pgrep -f "^$STORAGEOS_FUSE .*$mount" | xargs -r kill -9
+	losetup -n -O NAME,BACK-FILE | grep -F "$WORK" | while read -r device _; do losetup -d "$device"; done
+	unmount_for_certain "$mount"
+}
+cleanup take_away
+
+# What there is of an attachment: nothing of it when it is detached.
+remains() {
+	pgrep -f "^$STORAGEOS_FUSE .*$mount"
+	losetup -n -O BACK-FILE | grep -F "$mount"
+	grep -o " $mount " /proc/mounts
+	find "$WORK/dev" -type l
+	find "$WORK/run/state" "$WORK/run/lock" -type f
+}
+
+# interrupted N SIGNAL COMMAND...: with the signal at its system call number N.
+interrupted() {
+	local at=$1 number=$2
+	shift 2
+	timeout 120 strace -qq -o "$WORK/trace" -e trace=all -e "inject=all:signal=$number:when=$at" \
+		"$@" >"$WORK/out" 2>"$WORK/said"
+}
+
+calls() { # COMMAND...: how many system calls it makes
+	strace -qq -o "$WORK/trace" "$@" >/dev/null 2>&1
+	grep -c '(' "$WORK/trace"
+}
+
+SEED=${STORAGEOS_TEST_SEED:-$RANDOM}
+note "seed $SEED"
+RANDOM=$SEED
+# One random point in each of so many parts of what it does.
+points() { # CALLS
+	local i
+	for ((i = 0; i < POINTS; i++)); do echo $((1 + i * $1 / POINTS + RANDOM % ($1 / POINTS))); done
+}
+signals=(SIGINT SIGTERM SIGHUP)
+
+# ---- create
+
+total=$(calls "$STORAGEOS" create first --size 8M)
+note "create makes $total system calls"
+i=0
+for at in $(points "$total"); do
+	signal=${signals[i++ % 3]}
+	interrupted "$at" "$signal" "$STORAGEOS" create "v$i" --size 8M
+	hidden=$(find "$POOL" -name '.*.new')
+	if [ -e "$POOL/v$i.vol" ]; then
+		check "create, $signal at $at: completed" "$STORAGEOS" check "v$i"
+	else
+		ok "create, $signal at $at: undone"
+	fi
+	is "and no hidden file is left" "$hidden" ""
+done
+
+# ---- attach
+
+must "make a volume" "$STORAGEOS" create db --size 64M
+total=$(calls "$STORAGEOS" attach db)
+must "detach" "$STORAGEOS" detach db
+note "attach makes $total system calls"
+i=0
+for at in $(points "$total"); do
+	signal=${signals[i++ % 3]}
+	interrupted "$at" "$signal" "$STORAGEOS" attach db
+	now=$(state)
+	case $now in
+	attached)
+		ok "attach, $signal at $at: completed"
+		"$STORAGEOS" detach db || not_ok "and can be detached"
+		;;
+	detached) ok "attach, $signal at $at: undone" ;;
+	*) not_ok "attach, $signal at $at" "it is $now: $(<"$WORK/said")"; "$STORAGEOS" detach db ;;
+	esac
+	is "and nothing is left" "$(remains)" ""
+done
+check "the volume is whole" "$STORAGEOS" check db
+
+# ---- the last step fails
+
+rm -rf "$WORK/dev/default"
+mkdir -p "$WORK/dev"
+touch "$WORK/dev/default"
+refuses "attach fails where its link cannot be made" "$WORK/dev/default" "$STORAGEOS" attach db
+is "and nothing is left" "$(remains)" ""
+rm "$WORK/dev/default"
+mv "$WORK/run/state" "$WORK/run/aside"
+mkdir -p "$WORK/run/state/default:db.json"
+refuses "attach fails where it cannot be remembered" 'default:db.json' "$STORAGEOS" attach db
+rmdir "$WORK/run/state/default:db.json" "$WORK/run/state"
+mv "$WORK/run/aside" "$WORK/run/state"
+is "and nothing is left" "$(remains)" ""
+check "then it can be attached" "$STORAGEOS" attach db
+check "and detached" "$STORAGEOS" detach db
+is "and nothing is left" "$(remains)" ""
+finish

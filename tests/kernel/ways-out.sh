@@ -1,0 +1,115 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The table of states in docs/operations.md, over TCMU: each is made, told by status, and left by the
+# command that its row names, in bounded time and with the same runner; nothing is left behind.
+. "$(dirname "$0")/guest.sh"
+. "$ROOT/tests/faults/space.sh"
+need_built "$STORAGEOS" "$STORAGEOS_PLUGIN"
+need jq jq
+need tcmu-runner tcmu-runner
+need targetcli targetcli-fb
+enter_guest --timeout 500
+plugin_install
+modprobe loop
+
+status() { "$STORAGEOS" status "$1" --json | jq -r ".[0].$2"; }
+link_of() { echo "$WORK/dev/$1"; }
+target_of() { sed -n 's/.*"target": "\(.*\)".*/\1/p' "$WORK/run/state/${1/\//:}.json"; }
+
+told() { # VOLUME STATE REGEX
+	is "$1: status: $2" "$(status "$1" state)" "$2"
+	like "$1: and why" "$(status "$1" problem)" "$3"
+}
+
+left() {
+	is "$1: nothing is left" "$(find "$CONFIGFS/core" -mindepth 2 -maxdepth 2 -name "${1/\//:}")$(
+		ls "$(link_of "$1")" "$WORK/run/state/${1/\//:}".* 2>/dev/null)" ""
+}
+
+leaves() { # VOLUME SECONDS COMMAND...
+	local volume=$1 limit=$2 begun=$SECONDS
+	shift 2
+	check "$volume: ${*##*/}" "$@"
+	SAID=$(cat "$WORK/.output")
+	check "$volume: in time ($((SECONDS - begun)) s)" test $((SECONDS - begun)) -le "$limit"
+	is "$volume: status: detached" "$(status "$volume" state)" detached
+	left "$volume"
+}
+
+detach() { leaves "$1" "$2" "$STORAGEOS" detach "$1"; }
+attach() { must "attach $1" "$STORAGEOS" attach "$1"; }
+
+must "make a volume" "$STORAGEOS" create db --size 64M
+attach default/db
+runner=$(pidof tcmu-runner)
+
+# ---- FAILED: its disk refused to make data durable
+
+mkdir "$WORK/disk" "$WORK/thin"
+must "a file system for a disk that promises more than it has" mount -t tmpfs -o size=60M tmpfs "$WORK/disk"
+truncate -s 128M "$WORK/disk/img"
+must "a disk for a pool" mkfs.ext4 -q "$WORK/disk/img"
+must "it is mounted" mount -o loop "$WORK/disk/img" "$WORK/thin"
+cleanup umount -l "$WORK/thin"
+must "it is a pool" "$STORAGEOS" pool create thin "$WORK/thin"
+must "with a volume" "$STORAGEOS" create thin/a --size 64M
+attach thin/a
+must "which is written to" dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=2 oflag=direct conv=fsync
+must "its disk has no more" space_use_up "$WORK/disk"
+refuses "a flush fails" 'rror' dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=30 conv=fsync
+told thin/a FAILED 'FAILED since [0-9 :-]+: flush: .*; it can only be read'
+dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=1 2>/dev/null
+detach thin/a 120
+like "it says what is lost" "$SAID" 'flush of /dev/sd[a-z]+: .*FAILED since .*not flushed before may be lost'
+is "the runner is the same" "$(pidof tcmu-runner)" "$runner"
+is "and serves the others" "$(status default/db state)" attached
+
+# ---- parts of it are gone
+
+must "its LUN is deleted" targetcli /loopback delete "$(target_of default/db)"
+told default/db broken 'its loopback LUN is gone'
+detach default/db 60
+attach default/db
+target=$(target_of default/db)
+rm "$CONFIGFS/loopback/$target"/tpgt_1/lun/lun_0/* 2>/dev/null ||
+	for l in "$CONFIGFS/loopback/$target"/tpgt_1/lun/lun_0/*; do [ ! -L "$l" ] || rm "$l"; done
+must "its backstore is deleted under it" rmdir "$CONFIGFS"/core/user_*/default:db
+told default/db broken 'its backstore is gone'
+detach default/db 60
+attach default/db
+must "the runner is killed" kill -9 "$(pidof tcmu-runner)"
+runner_dead() { ! pidof tcmu-runner; }
+wait_for 20 runner_dead
+told default/db broken 'tcmu-runner does not run any more'
+detach default/db 60
+attach default/db
+runner=$(pidof tcmu-runner)
+kill -STOP "$runner"
+begun=$SECONDS
+check "a runner that does not answer holds up no detach" timeout 400 "$STORAGEOS" detach db
+check "in time ($((SECONDS - begun)) s)" test $((SECONDS - begun)) -le 180
+left default/db
+told default/db "in use" "process $runner \(tcmu-runner\) has it open"
+kill -CONT "$runner"
+free_again() { [ "$(status default/db state)" = detached ]; }
+check "when it answers again it lets go of the volume" wait_for 60 free_again
+attach default/db
+detach default/db 60
+
+# ---- LUNs that targetcli made
+
+must "targetcli makes a backstore" targetcli '/backstores/user:storageos create name=mine size=64M cfgstring=db'
+must "and a LUN" lun_add mine 1
+disk=$(device_of mine)
+told default/db "in use" "it is in use over TCMU as mine \($disk\)"
+is "with its device" "$(status default/db device)" "$disk"
+refuses "detach leaves it alone" "in use over TCMU as mine" "$STORAGEOS" detach db
+must "the runner is killed" kill -9 "$(pidof tcmu-runner)"
+wait_for 20 runner_dead
+told default/db "in use" "as mine .*; tcmu-runner does not run any more"
+must "the runner is started again" runner_start
+served() { [[ $(status default/db problem) != *runner* ]]; }
+check "then it is in use as before" wait_for 30 served
+must "the LUN goes" targetcli /loopback delete naa.5001405000000001
+leaves default/db 60 targetcli /backstores/user:storageos delete mine
+finish
