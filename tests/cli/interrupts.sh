@@ -15,11 +15,10 @@ strace -o "$WORK/trace" true 2>/dev/null || skip_all "processes cannot be traced
 POINTS=${STORAGEOS_INTERRUPTS:-8}
 
 mount=$WORK/run/mnt/default/db
-link=$WORK/dev/default/db
 state() { "$STORAGEOS" status db --json | jq -r '.[0].state'; }
 take_away() {
 	local device
-	rm -rf "$WORK/dev"
+	rm -rf "${WORK:?}/dev"
 	"$STORAGEOS" detach db
 	pgrep -f "^$STORAGEOS_FUSE .*$mount" | xargs -r kill -9
 	losetup -n -O NAME,BACK-FILE | grep -F "$WORK" | while read -r device _; do losetup -d "$device"; done

@@ -64,6 +64,7 @@ stop "$server"
 called() {
 	local name=$1
 	shift
+	# shellcheck disable=SC2016
 	"$@" bash -c 'echo "$1" >/proc/self/comm; read -r _ <>"$2"' bash "$name" "$WORK/never" "$mount" &
 	P=$!
 	started+=("$P")
@@ -73,6 +74,10 @@ called() {
 chmod 755 "$WORK"
 must "attach" "$STORAGEOS" attach db
 called storageos-fuse setpriv --reuid=65534 --regid=65534 --clear-groups
+server=$(state db pid)
+must "the server is killed" kill -9 "$server"
+wait_for 10 gone "$server"
+like "status does not take it for the server" "$(state db problem)" 'storageos-fuse does not run any more'
 detaches "a user's process called storageos-fuse, with our directory among its arguments" 20
 check "which lives" alive "$P"
 called storageos-fuse env
@@ -130,6 +135,7 @@ must "attach" "$STORAGEOS" attach db
 device=$(readlink "$WORK/dev/default/db")
 must "a file system" mkfs.ext4 -q "$device"
 mkdir "$WORK/mnt"
+# shellcheck disable=SC2016
 unshare --mount --propagation private bash -c 'mount "$1" "$2" && echo yes >"$3" && read -r _ <>"$4"' \
 	bash "$device" "$WORK/mnt" "$WORK/mounted" "$WORK/never" &
 P=$!

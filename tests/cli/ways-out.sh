@@ -84,7 +84,7 @@ disk_pool thin "$WORK/disk/img"
 attached thin/a
 must "it has no more" space_use_up "$WORK/disk"
 refuses "a flush fails" 'error' dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=30 conv=fsync
-told thin/a FAILED 'FAILED since [0-9 :-]+: flush: .*; it can only be read'
+told thin/a FAILED 'it has FAILED since [0-9 :-]+: flush: .*; it can only be read'
 detach thin/a 60
 like "it says what is lost" "$SAID" \
 	'flush of /dev/loop[0-9]+: .*FAILED since .*: flush: .*not flushed before may be lost'
@@ -98,7 +98,7 @@ must "it is one" "$STORAGEOS" pool create small "$WORK/small"
 attached small/a
 must "it is used up" space_use_up "$WORK/small"
 dd if=/dev/urandom of="$(link_of small/a)" bs=1M count=20 status=none
-told small/a full 'has no space left'
+told small/a full "its pool's file system has no space left"
 detach small/a 60
 like "the first detach works, and says what is lost" "$SAID" 'flush of /dev/loop[0-9]+: .*may be lost'
 space_give_back "$WORK/small"
@@ -115,7 +115,7 @@ must "its disk does not answer" fsfreeze -f "$WORK/slow"
 frozen+=("$WORK/slow")
 stopped=$(status default/stopped pid)
 must "the other's server does not answer" kill -STOP "$stopped"
-told default/stopped hung 'storageos-fuse does not answer'
+told default/stopped hung 'storageos-fuse does not answer: '
 ("$STORAGEOS" detach default/stopped >"$WORK/said.stopped" 2>&1; echo $? >"$WORK/status.stopped") &
 begun=$SECONDS
 check "slow/a: detach" "$STORAGEOS" detach slow/a
@@ -151,11 +151,11 @@ told default/a broken 'storageos-fuse does not run any more'
 detach default/a 30
 again
 must "its file system is unmounted with force" umount -l "$(mount_of default/a)"
-told default/a broken 'not mounted any more'
+told default/a broken 'the file system of storageos-fuse is not mounted any more'
 detach default/a 90
 again
 must "its loop device is detached" losetup -d "$(loop_of default/a)"
-told default/a broken 'loop device is gone'
+told default/a broken 'its loop device is gone'
 detach default/a 30
 again
 must "its link is removed" rm "$(link_of default/a)"
@@ -170,13 +170,13 @@ detach default/a 30
 
 again
 mv "$POOL/a.vol" "$POOL/aside.vol"
-told default/a broken 'still served from a file that is not there any more'
+told default/a broken 'is still served from a file that is not there any more'
 check "default/a: detach" "$STORAGEOS" detach default/a
 mv "$POOL/aside.vol" "$POOL/a.vol"
 again
 mv "$POOL/a.vol" "$POOL/aside.vol"
 must "another is made" "$STORAGEOS" create a --size 32M
-told default/a broken 'still served from a file that is no longer'
+told default/a broken 'is still served from a file that is no longer'
 detach default/a 30
 mv "$POOL/aside.vol" "$POOL/a.vol"
 again
@@ -199,6 +199,7 @@ mv "$WORK/run/control/default:a" "$WORK/run/control/.away"
 echo >"$WORK/run/control/default:a"
 told default/a unwatched "control/default:a is a file, and not its server's socket"
 check "what is told works" rm "$WORK/run/control/default:a"
+told default/a unwatched 'its control socket is gone'
 mv "$WORK/run/control/.away" "$WORK/run/control/default:a"
 is "status: attached" "$(status default/a state)" attached
 detach default/a 30

@@ -57,7 +57,7 @@ attach thin/a
 must "which is written to" dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=2 oflag=direct conv=fsync
 must "its disk has no more" space_use_up "$WORK/disk"
 refuses "a flush fails" 'rror' dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=30 conv=fsync
-told thin/a FAILED 'FAILED since [0-9 :-]+: flush: .*; it can only be read'
+told thin/a FAILED 'it has FAILED since [0-9 :-]+: flush: .*; it can only be read'
 dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=1 2>/dev/null
 detach thin/a 120
 like "it says what is lost" "$SAID" 'flush of /dev/sd[a-z]+: .*FAILED since .*not flushed before may be lost'
@@ -77,11 +77,24 @@ must "its backstore is deleted under it" rmdir "$CONFIGFS"/core/user_*/default:d
 told default/db broken 'its backstore is gone'
 detach default/db 60
 attach default/db
+must "its disk is taken away" tee "/sys/block/$(basename "$(readlink "$(link_of default/db)")")/device/delete" <<<1
+told default/db broken 'its SCSI device is gone'
+detach default/db 60
+attach default/db
 must "the runner is killed" kill -9 "$(pidof tcmu-runner)"
 runner_dead() { ! pidof tcmu-runner; }
 wait_for 20 runner_dead
 told default/db broken 'tcmu-runner does not run any more'
 detach default/db 60
+attach default/db
+must "the runner is killed" kill -9 "$(pidof tcmu-runner)"
+wait_for 20 runner_dead
+mv "$POOL/db.vol" "$POOL/aside"
+must "its file is another one" "$STORAGEOS" create db --size 96M
+must "the runner is started again" runner_start
+told default/db broken 'tcmu-runner does not serve it'
+detach default/db 60
+mv "$POOL/aside" "$POOL/db.vol"
 attach default/db
 runner=$(pidof tcmu-runner)
 kill -STOP "$runner"
@@ -107,8 +120,11 @@ refuses "detach leaves it alone" "in use over TCMU as mine" "$STORAGEOS" detach 
 must "the runner is killed" kill -9 "$(pidof tcmu-runner)"
 wait_for 20 runner_dead
 told default/db "in use" "as mine .*; tcmu-runner does not run any more"
-must "the runner is started again" runner_start
-served() { [[ $(status default/db problem) != *runner* ]]; }
+mv "$POOL/db.vol" "$POOL/aside"
+must "the runner is started again, and finds no volume" runner_start
+told default/db "in use" "as mine .*; its volume is not there"
+mv "$POOL/aside" "$POOL/db.vol"
+served() { [ "$(status default/db problem)" = "it is in use over TCMU as mine ($disk), a backstore of targetcli's" ]; }
 check "then it is in use as before" wait_for 30 served
 must "the LUN goes" targetcli /loopback delete naa.5001405000000001
 leaves default/db 60 targetcli /backstores/user:storageos delete mine
