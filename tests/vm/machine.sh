@@ -42,7 +42,8 @@ make_job() { # PHASE
 	rm -rf "$tree"
 	mkdir -p "$tree/tests/vm" && cp "$ROOT/tests/lib.sh" "$tree/tests/" &&
 		cp "$VM_TESTS"/*.sh "$tree/tests/vm/" || return
-	echo "STORAGEOS_PHASE=$1 exec bash 'tests/vm/$(basename "$0")'" >"$tree/job"
+	echo "STORAGEOS_PHASE=$1 STORAGEOS_TIME_FACTOR=$STORAGEOS_TIME_FACTOR" \
+		"exec bash 'tests/vm/$(basename "$0")'" >"$tree/job"
 	tar -C "$tree" -cf "$WORK/job.tar" .
 }
 
@@ -67,10 +68,11 @@ run_phase() { # FLAVOUR PHASE SECONDS
 	local planned status
 	make_job "$2" || give_up "cannot make the job"
 	take_results "$2" < <(
-		"$VM_TESTS/qemu-run" --timeout "$3" "$WORK/disk" "$STORAGEOS_VM/$1.vmlinuz" \
+		"$VM_TESTS/qemu-run" --timeout "$(limit "$3")" "$WORK/disk" "$STORAGEOS_VM/$1.vmlinuz" \
 			"$STORAGEOS_VM/$1.initrd" "$STORAGEOS_VM/packages.disk" "$WORK/job.tar" 2>&1
 		echo "# qemu-run ended with $?"
 	)
+	[ "$status" != 124 ] || give_up "$2 met $(limit_text "$3")"
 	[ "$planned" = yes ] || give_up "$2 did not come to its end (status $status)"
 	[ "$status" -lt 124 ] || give_up "$2: the machine did not go down (status $status)"
 }
