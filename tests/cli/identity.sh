@@ -31,7 +31,7 @@ like_both() { # NAME COMMAND...: is refused because of the UUID of a
 		"${@:2}"
 }
 like_both "the copy is not attached beside it" "$STORAGEOS" attach b
-is "nothing of it is left" "$("$STORAGEOS" status b)" "default/b: detached"
+is "nothing of it is left" "$("$STORAGEOS" status b --json | jq -r '.[0].state')" detached
 mkdir "$WORK/mnt"
 like_both "nor served by hand" "$STORAGEOS_FUSE" --foreground b "$WORK/mnt"
 check "it can be checked" "$STORAGEOS" check b
