@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The socket is bound to a name that nobody knows, and then given its own, so that there is always one
- * there.
+ * The socket is bound to a name that nobody knows, and then given its own, so that there is always
+ * one there.
  */
 #include "common/control-listener.h"
 
@@ -18,7 +18,8 @@
 #include "common/fd.h"
 
 #define BACKLOG 16
-#define SHORTEST (G_USEC_PER_SEC / 8) /* until the next look, of one without a name; then twice as long */
+/* Until the next look; of one without a name it is twice as long each time. */
+#define SHORTEST (G_USEC_PER_SEC / 8)
 #define LONGEST (4 * G_USEC_PER_SEC)
 
 void control_listener_init(ControlListener *listener, const Config *config, const char *name)
@@ -63,13 +64,12 @@ void control_listener_clear(ControlListener *listener)
 /* A queue of callers that is full is somebody's, too. */
 static gboolean is_answered(const ControlListener *listener)
 {
-	autofd fd = fd_above_stdio(
-		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+	autofd fd = fd_above_stdio(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 	struct sockaddr_un address;
 
 	control_address(listener->directory, listener->name, &address);
-	return fd >= 0 && (!connect(fd, (const struct sockaddr *)&address, sizeof address) ||
-			   errno == EAGAIN);
+	return fd >= 0 &&
+	       (!connect(fd, (const struct sockaddr *)&address, sizeof address) || errno == EAGAIN);
 }
 
 /* Listens under a name that nobody knows. */
@@ -80,8 +80,8 @@ static gboolean listen_aside(ControlListener *listener, const char *aside, GErro
 
 	control_address(listener->directory, aside, &address);
 	unlinkat(listener->directory, aside, 0);
-	listener->fd = fd_above_stdio(
-		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+	listener->fd =
+		fd_above_stdio(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 	/* The socket's own mode becomes the file's: the process's umask is not ours to set. */
 	if (listener->fd < 0 || fchmod(listener->fd, 0600) ||
 	    bind(listener->fd, (struct sockaddr *)&address, sizeof address))
@@ -163,7 +163,8 @@ int control_listener_look(ControlListener *listener)
 			listener->pause = LONGEST;
 		else
 			listener->pause =
-				had ? SHORTEST : (gint64)min_u64((guint64)listener->pause * 2, LONGEST);
+				had ? SHORTEST
+				    : (gint64)min_u64((guint64)listener->pause * 2, LONGEST);
 		listener->due = now + listener->pause;
 	}
 	return (int)((listener->due - now) / 1000) + 1;

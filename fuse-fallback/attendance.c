@@ -58,7 +58,8 @@ static gpointer run(gpointer data)
 	while (answer == NOT_YET && pause_a_little(attendance))
 		answer = look(attendance);
 	if (answer == NOBODY) {
-		log_warning("whoever attached the volume is gone, and nobody uses it: it is closed");
+		log_warning(
+			"whoever attached the volume is gone, and nobody uses it: it is closed");
 		kill(getpid(), SIGTERM);
 	}
 	return NULL;

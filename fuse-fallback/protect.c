@@ -98,8 +98,8 @@ static void lift_limits(const char *volume)
 	set_stack_of_threads();
 	if (!getrlimit(RLIMIT_FSIZE, &size) && size.rlim_cur != RLIM_INFINITY)
 		log_warning("volume '%s': no file may be larger than %" G_GUINT64_FORMAT
-			    " bytes (ulimit -f): writes beyond that fail", volume,
-			    (guint64)size.rlim_cur);
+			    " bytes (ulimit -f): writes beyond that fail",
+			    volume, (guint64)size.rlim_cur);
 }
 
 static void exempt_from_oom_killer(const char *volume)

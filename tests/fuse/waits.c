@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads are answered whatever everything else waits for: the end of a checkpoint, a file system that takes
- * no writes.  The server is a process of its own, in which calls to the C library do not return while
- * they are told not to.
+ * Reads are answered whatever everything else waits for: the end of a checkpoint, a file system
+ * that takes no writes.  The server is a process of its own, in which calls to the C library do not
+ * return while they are told not to.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +33,7 @@
 static struct {
 	gint writes, flushes; /* do not return */
 	gint kept;	      /* calls that do not */
-} *hangs;
+} * hangs;
 
 static gboolean is_server;
 
@@ -178,7 +178,8 @@ static gpointer use(gpointer data)
 /* Whether all of these have begun something, and nothing of it ends for two seconds. */
 static gboolean wait_until_still(guint kinds)
 {
-	gint64 now = g_get_monotonic_time(), end = now + STILL_SECONDS * G_USEC_PER_SEC, since = now;
+	gint64 now = g_get_monotonic_time(), end = now + STILL_SECONDS * G_USEC_PER_SEC,
+	       since = now;
 	gint before = -1;
 
 	while (now < end && now - since < 2 * G_USEC_PER_SEC) {

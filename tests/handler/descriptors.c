@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the plugin makes of the process that it is in: its standard descriptors may be closed, files may
- * have a limit of size.
+ * What the plugin makes of the process that it is in: its standard descriptors may be closed, files
+ * may have a limit of size.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -50,8 +50,8 @@ static void note_open(gboolean *ret_open)
 		ret_open[fd] = fcntl(fd, F_GETFD) >= 0;
 }
 
-/* How many descriptors are there now that were not there; *ret_bad: of these are inherited, or in the
- * place of standard ones and anything but /dev/null. */
+/* How many descriptors are there now that were not there; *ret_bad: of these are inherited, or in
+ * the place of standard ones and anything but /dev/null. */
 static int look_at_new(const gboolean *before, char (*ret_bad)[300])
 {
 	int n = 0;
