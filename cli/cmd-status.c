@@ -101,8 +101,9 @@ static void print_table(const GPtrArray *rows, gboolean verbose)
 		widths[column] = (int)strlen(heading[column]);
 		for (guint i = 0; i < rows->len; i++) {
 			const char *cell = ((Row *)g_ptr_array_index(rows, i))->cells[column];
+			int width = cell ? (int)strlen(cell) : 0;
 
-			widths[column] = MAX(widths[column], cell ? (int)strlen(cell) : 0);
+			widths[column] = MAX(widths[column], width);
 		}
 	}
 	print_cells(heading, widths);

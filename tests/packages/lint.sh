@@ -148,7 +148,9 @@ like "bash completes verbs" "$(complete_line storageos at)" '^attach$'
 like "of which it knows all" "$(complete_line storageos '')" 'attach.* create .*info.* probe '
 is "volumes" "$(complete_line storageos attach d)" "db default/db default/dump dump"
 is "volumes of other pools" "$(complete_line storageos info f)" "fast/log"
-is "also behind options" "$(complete_line storageos --config "$STORAGEOS_CONFIG" detach du)" dump
+is "also behind options" "$(complete_line storageos --config "$STORAGEOS_CONFIG" check du)" dump
+is "for create pools" "$(complete_line storageos create f)" fast/
+is "for detach what is attached: nothing here" "$(complete_line storageos detach '')" ""
 is "pools" "$(complete_line storageos list '')" "default fast"
 like "options" "$(complete_line storageos attach --)" '^--config --frontend --help --json --quiet$'
 is "and their values" "$(complete_line storageos attach --frontend '')" "auto fuse tcmu"

@@ -59,10 +59,10 @@ drwxr-xr-x root:root /usr/libexec/storageos
 -rwxr-xr-x root:root /usr/libexec/storageos/plugin-installed
 -rwxr-xr-x root:root /usr/libexec/storageos/refuse-removal
 -rw-r--r-- root:root /usr/share/bash-completion/completions/storageos
--rw-r--r-- root:root /usr/share/man/man1/storageos.1.gz
 -rw-r--r-- root:root /usr/share/man/man5/storageos-volume.5.gz
 -rw-r--r-- root:root /usr/share/man/man5/storageos.conf.5.gz
 -rw-r--r-- root:root /usr/share/man/man7/storageos-cfgstring.7.gz
+-rw-r--r-- root:root /usr/share/man/man8/storageos.8.gz
 drwxr-xr-x root:root /var/lib/storageos"
 is "what is in storageos-fuse" "$(contents storageos-fuse)" \
 "-rwxr-xr-x root:root /usr/bin/storageos-fuse
