@@ -198,6 +198,8 @@ static void undo(const Places *places)
 	g_autoptr(Attachment) now = attachment_inspect(places);
 	g_autoptr(GError) error = NULL;
 
+	if (now->health == ATTACHMENT_NONE)
+		places_remove(places);
 	if ((now->health == ATTACHMENT_WORKING || now->health == ATTACHMENT_BROKEN) &&
 	    !take_down(places, now, &error))
 		cli_say("attach %s: it cannot be undone: %s", places->text, error->message);

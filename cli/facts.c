@@ -8,6 +8,7 @@
 #include <sys/statvfs.h>
 
 #include "cli/bounded.h"
+#include "cli/process.h"
 #include "common/backing/file.h"
 #include "common/backing/holder.h"
 #include "common/error.h"
@@ -47,11 +48,23 @@ static gboolean read_superblock(const char *path, gboolean is_file, Facts *facts
 	return TRUE;
 }
 
+/* udev's only look at a block device that has changed; opening it waits for them. */
+static char *find_holder(const struct stat *st)
+{
+	g_autofree char *holder = holder_find(st);
+	int pid;
+
+	if (holder && S_ISBLK(st->st_mode) && sscanf(holder, "process %d", &pid) == 1 &&
+	    process_is_of_udev(pid))
+		return NULL;
+	return g_steal_pointer(&holder);
+}
+
 char *facts_holder(const char *path)
 {
 	struct stat st;
 
-	return stat(path, &st) ? NULL : holder_find(&st);
+	return stat(path, &st) ? NULL : find_holder(&st);
 }
 
 static guint64 left_on(const char *path, const struct stat *st)
@@ -73,7 +86,7 @@ static gboolean read_file(Facts *facts, GError **error)
 						   facts->path)
 				       : error_set_errno(error, errno, "look at %s", facts->path);
 	facts->place = backing_file_place(&st);
-	facts->holder = holder_find(&st);
+	facts->holder = find_holder(&st);
 	facts->available = left_on(facts->path, &st);
 	return read_superblock(facts->path, S_ISREG(st.st_mode), facts, error);
 }

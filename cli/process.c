@@ -276,16 +276,28 @@ static gboolean watch(pid_t pid, Output *output, gint64 end, int *ret_status)
 	return TRUE;
 }
 
+/* "storageos-fuse: ..." begins a line of that program's own. */
+static const char *without_name(const char *line, const char *name)
+{
+	gsize length = strlen(name);
+
+	return g_str_has_prefix(line, name) && g_str_has_prefix(line + length, ": ")
+		       ? line + length + 2
+		       : line;
+}
+
+/* What it said comes first: that is the reason. */
 static gboolean judge(const char *program, int status, Output *output, GError **error)
 {
-	const char *line = last_line(output);
+	g_autofree char *name = g_path_get_basename(program);
+	const char *line = without_name(last_line(output), name);
 
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		return TRUE;
-	return error_set(error, STORAGEOS_ERROR_IO, "%s %s %d%s%s", program,
+	return error_set(error, STORAGEOS_ERROR_IO, "%s%s%s %s %d%s", line, *line ? " (" : "", name,
 			 WIFEXITED(status) ? "ended with status" : "was killed by signal",
 			 WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
-			 *line ? ": " : "", line);
+			 *line ? ")" : "");
 }
 
 static gboolean spawn(const char *const argv[], GPid *ret_pid, int *ret_output, GError **error)

@@ -37,7 +37,7 @@ void process_signal(pid_t pid, gint64 start_time, int number);
 gboolean process_wait_end(pid_t pid, gint64 start_time, guint seconds);
 
 /* Runs a program and waits.  Where it fails, or runs longer than `seconds` (it is killed then, with
- * its children), *error ends with the last line that it printed. */
+ * its children), *error has the last line that it printed. */
 gboolean process_run(const char *const argv[], guint seconds, GError **error);
 
 /* Starts a daemon that does not become one by itself: a session of its own, nothing of ours open.

@@ -201,6 +201,32 @@ check "and whole" "$STORAGEOS" check "$LOOP"
 check "and deleted" "$STORAGEOS" delete "$LOOP"
 refuses "once" 'no storageos volume' "$STORAGEOS" delete "$LOOP"
 
+# looks_at NAME SECONDS: a process of that name holds the device as udev does, for so long.
+looks_at() {
+	rm -f "$WORK/looking"
+	python3 - "$LOOP" "$WORK/looking" "$1" "$2" <<-'END' &
+	import fcntl, sys, time
+	open("/proc/self/comm", "w").write(sys.argv[3])
+	device = open(sys.argv[1], "rb")
+	fcntl.flock(device, fcntl.LOCK_SH)
+	open(sys.argv[2], "w").close()
+	time.sleep(float(sys.argv[4]))
+	END
+	LOOKING=$!
+	cleanup kill -9 $LOOKING
+	must "$1 looks at the device" wait_for 20 test -e "$WORK/looking"
+}
+
+looks_at "(udev-worker)" 2
+check "create waits until udev has looked at the device" "$STORAGEOS" create "$LOOP" --size 1G
+looks_at "(udev-worker)" 2
+check "so does attach" attach "$LOOP"
+check "detach" "$STORAGEOS" detach "$LOOP"
+looks_at somebody 60
+refuses "nobody else is waited for" 'process [0-9]+ \(somebody\) has it open' "$STORAGEOS" attach "$LOOP"
+kill -9 $LOOKING
+check "and deleted" "$STORAGEOS" delete "$LOOP"
+
 mkdir "$WORK/elsewhere"
 must "somebody serves it himself" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" other "$WORK/elsewhere"
 server=$(<"$WORK/pid")

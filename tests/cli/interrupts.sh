@@ -98,6 +98,15 @@ for at in $(points "$total"); do
 done
 check "the volume is whole" "$STORAGEOS" check db
 
+# ---- the first step fails
+
+printf '#!/bin/sh\necho "storageos-fuse: this is why" >&2\nexit 1\n' >"$WORK/storageos-fuse"
+chmod +x "$WORK/storageos-fuse"
+like "attach says why it fails first, then over what" \
+	"$(STORAGEOS_FUSE=$WORK/storageos-fuse "$STORAGEOS" attach db 2>&1)" \
+	'^storageos: attach default/db: this is why \(storageos-fuse ended with status 1\)'
+is "and nothing is left" "$(remains; find "$WORK/run/mnt" -mindepth 1)" ""
+
 # ---- the last step fails
 
 rm -rf "$WORK/dev/default"

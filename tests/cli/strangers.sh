@@ -53,6 +53,7 @@ has_it_open() { find "/proc/$reader/fd" -lname "$below/other" | grep -q .; }
 must "somebody has it open" wait_for 10 has_it_open
 must "attach" "$STORAGEOS" attach db
 must "the file's server does not answer any more" kill -STOP "$server"
+sleep 1.5 # what the kernel remembers of the file is not asked for
 detaches "a dead file system below /dev" 20
 kill -CONT "$server"
 kill -9 "$reader"

@@ -77,7 +77,7 @@ must "its backstore is deleted under it" rmdir "$CONFIGFS"/core/user_*/default:d
 told default/db broken 'its backstore is gone'
 detach default/db 60
 attach default/db
-must "its disk is taken away" tee "/sys/block/$(basename "$(readlink "$(link_of default/db)")")/device/delete" <<<1
+echo 1 >"/sys/block/$(basename "$(readlink "$(link_of default/db)")")/device/delete"
 told default/db broken 'its SCSI device is gone'
 detach default/db 60
 attach default/db
