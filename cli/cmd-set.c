@@ -2,7 +2,6 @@
 /*
  * Changes what a volume is, while nobody uses it.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "cli/attachment.h"
@@ -39,22 +38,19 @@ static char *renew(const Config *config, const VolumeName *name, GError **error)
 	return done && closed ? g_strdup(info.uuid) : NULL;
 }
 
-static void print(const Places *places, const char *before, const char *uuid, gboolean as_json)
+static void report(const Cli *cli, const Places *places, const char *before, const char *uuid)
 {
-	g_autoptr(Json) object = json_object_new_object();
+	Json *object = json_object_new_object();
 
-	if (!as_json) {
-		printf("%s: UUID %s, was %s\n", places->text, uuid, before);
-		return;
-	}
 	json_add_text(object, "volume", places->text);
 	json_add_text(object, "uuid", uuid);
 	json_add_text(object, "before", before);
-	cli_print_json(object);
+	cli_report(cli, object, "%s: UUID %s, was %s", places->text, uuid, before);
 }
 
-static gboolean set(const Config *config, const VolumeName *name, gboolean as_json, GError **error)
+static gboolean set(const Cli *cli, const VolumeName *name, GError **error)
 {
+	const Config *config = cli->config;
 	g_autoptr(Places) places = places_new(config, name);
 	g_autofree char *uuid = NULL;
 	g_auto(Facts) facts = {0};
@@ -67,7 +63,7 @@ static gboolean set(const Config *config, const VolumeName *name, gboolean as_js
 		g_prefix_error(error, "set %s: ", places->text);
 		return FALSE;
 	}
-	print(places, facts.uuid, uuid, as_json);
+	report(cli, places, facts.uuid, uuid);
 	return TRUE;
 }
 
@@ -85,7 +81,7 @@ static int run(int argc, char **argv)
 		return cli_usage("set: %s", error->message);
 	if (strcmp(cli.arguments[1], NEW_UUID) != 0)
 		return cli_usage("set: '%s' cannot be set (only: " NEW_UUID ")", cli.arguments[1]);
-	return set(cli.config, name, cli.json, &error) ? CLI_DONE : cli_failed(error);
+	return set(&cli, name, &error) ? CLI_DONE : cli_failed(error);
 }
 
 const Verb verb_set = {"set", "NAME " NEW_UUID, "give a copy of a volume an identity of its own", run};

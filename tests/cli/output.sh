@@ -46,13 +46,13 @@ shows() { # COMMAND...
 	done
 }
 # A verb that does something: always 1, and says that it is done.
-does() { # WAY LINE COMMAND...
+does() { # WAY REGEX COMMAND...
 	local way=$1 line=$2
 	shift 2
 	"to_$way" "$@" 2>"$WORK/err" </dev/null
 	is "${*##*/} to $way: status" $? 1
-	is "${*##*/} to $way: says what was done" "$(tail -1 "$WORK/err")" \
-		"storageos: $line; this is done, and could not be printed: standard output: ${reason[$way]}"
+	like "${*##*/} to $way: says what was done" "$(tail -1 "$WORK/err")" \
+		"^storageos: $line; this is done, and could not be printed: standard output: ${reason[$way]}$"
 }
 
 must "create" "$STORAGEOS" create db --size 64M
@@ -69,19 +69,6 @@ done <<-'END'
 	--version
 	-V
 	version
-	create --help
-	list --help
-	info --help
-	resize --help
-	delete --help
-	pool --help
-	attach --help
-	detach --help
-	status --help
-	stats --help
-	check --help
-	scrub --help
-	probe --help
 	list
 	list --json
 	info db
@@ -101,6 +88,10 @@ done <<-'END'
 	probe
 	probe --json
 END
+verbs=$("$STORAGEOS" --help | sed -n 's/^  \([a-z][a-z]*\)  *[A-Za-z[].*/\1/p')
+like "there are verbs" "$(wc -w <<<"$verbs")" '^[1-9][0-9]$'
+for verb in $verbs; do shows "$STORAGEOS" "$verb" --help; done
+shows "$STORAGEOS" udev "$(readlink "$WORK/dev/default/served")"
 shows "$STORAGEOS_FUSE" --help
 shows "$STORAGEOS_FUSE" --version
 
@@ -114,7 +105,10 @@ for way in full closed broken; do
 	check "the device is there" test -b "$WORK/dev/default/new"
 	does $way "attach default/new: is attached already as $WORK/dev/default/new" "$STORAGEOS" attach new
 	must "detach it" "$STORAGEOS" detach new
+	does $way "default/new: UUID [0-9a-f-]{36}, was [0-9a-f-]{36}" "$STORAGEOS" set new uuid=new
 	does $way "default/new: deleted" "$STORAGEOS" delete new
+	does $way "fast: pool in $WORK/fast" "$STORAGEOS" pool create fast "$WORK/fast"
+	does $way "fast: not in .*conf any more; $WORK/fast stays as it is, .*" "$STORAGEOS" pool delete fast
 	is "it is gone" "$(ls "$POOL")" "db.vol
 served.vol"
 done
