@@ -11,6 +11,7 @@
 #include "common/wanted.h"
 #include "handler/arrival.h"
 #include "handler/aside.h"
+#include "handler/flusher.h"
 #include "handler/identity.h"
 #include "handler/sanitizer.h"
 #include "handler/space.h"
@@ -437,7 +438,7 @@ Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError *
 	Device *device = g_try_new0(Device, 1);
 	g_autoptr(GError) reason = NULL;
 	sigset_t all, before;
-	gboolean ok;
+	gboolean was_flusher, ok;
 
 	if (!device) {
 		error_set(error, STORAGEOS_ERROR_NO_SPACE, "out of memory");
@@ -457,7 +458,9 @@ Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError *
 	/* No thread that is made here may take a signal: the runner's handlers end threads. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
+	was_flusher = flusher_set(TRUE);
 	ok = open_parts(device, opening, &reason);
+	flusher_set(was_flusher);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (ok)
 		return device;
@@ -497,6 +500,7 @@ void device_close(Device *device)
 {
 	g_autofree char *name = NULL;
 	AsidePatience patience = close_patience;
+	gboolean was_flusher;
 	Aside *aside;
 
 	if (!device)
@@ -505,8 +509,10 @@ void device_close(Device *device)
 	tasks_stop(&device->tasks);
 	if (!tasks_are_idle(&device->tasks)) /* every command has been answered, one of them late */
 		patience.first = patience.others;
+	was_flusher = flusher_set(TRUE);
 	aside = aside_start(device->opening ? opening_group(device->opening) : "", close_parts,
 			    device, NULL);
+	flusher_set(was_flusher);
 	if (!aside) {
 		close_parts(NULL, device);
 	} else if (aside_wait(aside, patience)) {

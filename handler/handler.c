@@ -22,6 +22,7 @@
 #include "common/units.h"
 #include "handler/cfgstring.h"
 #include "handler/device.h"
+#include "handler/flusher.h"
 #include "handler/timeout.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -235,6 +236,7 @@ static RunnerStatus handle_command(RunnerDevice *dev, RunnerCommand *cmd)
 	Device *device = runner_device_private(dev);
 	Request request;
 
+	flusher_stay(); /* the device's own thread */
 	keep_size(dev, device);
 	device_note_use(device);
 	return parse(device, cmd, &request);

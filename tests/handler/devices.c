@@ -8,11 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "common/units.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
 
 /* ---- registration and devices */
 
@@ -289,6 +294,68 @@ static void test_write_cache(const void *data)
 	dev_remove(&dev);
 }
 
+/* ---- threads that write pages back */
+
+static guint64 thread_flags(const char *id)
+{
+	g_autofree char *path = g_strdup_printf("/proc/self/task/%s/stat", id);
+	g_autofree char *text = NULL;
+	g_auto(GStrv) fields = NULL;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return 0;
+	fields = g_strsplit(strrchr(text, ')') + 2, " ", 8); /* the third is first */
+	return fields[6] ? g_ascii_strtoull(fields[6], NULL, 10) : 0;
+}
+
+/* What PR_SET_IO_FLUSHER sets; 0: it cannot. */
+static guint64 flusher_flags(void)
+{
+	g_autofree char *id = g_strdup_printf("%d", getpid());
+	guint64 before = thread_flags(id), flags;
+
+	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
+		return 0;
+	flags = thread_flags(id) & ~before;
+	prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
+	return flags;
+}
+
+/* Only what belongs to the device: the process is somebody else's. */
+static void test_flushers(const void *data)
+{
+	guint64 flags = flusher_flags();
+	guint8 block[512] = {1};
+	g_autoptr(GDir) tasks = NULL;
+	guint ours = 0;
+	const char *id;
+	Dev dev;
+
+	(void)data;
+	if (!flags) {
+		test_skip("the kernel has no such threads, or not for us");
+		return;
+	}
+	REQUIRE(dev_open(&dev, "flushers"));
+	CHECK_INT(run_write(&dev, block, sizeof block, 0), STS_OK);
+	tasks = g_dir_open("/proc/self/task", 0, NULL);
+	while ((id = g_dir_read_name(tasks))) {
+		g_autofree char *path = g_strdup_printf("/proc/self/task/%s/comm", id);
+		g_autofree char *name = NULL;
+		gboolean device;
+
+		if (!g_file_get_contents(path, &name, NULL, NULL))
+			continue;
+		g_strchomp(name);
+		device = g_str_has_prefix(name, "storageos-") || !strcmp(name, HOST_THREAD);
+		test_row("%s", name);
+		CHECK_INT((thread_flags(id) & flags) == flags, device);
+		ours += device;
+	}
+	CHECK(ours >= 6); /* dispatch, workers, flushes, checkpoints, what is late */
+	dev_remove(&dev);
+}
+
 /* ---- a runner that was started anew */
 
 static void test_waits(const void *data)
@@ -490,6 +557,7 @@ static void test_long_lines(const void *data)
 
 void devices_tests(void)
 {
+	test_add("a device's threads write pages back, and nobody else's do", test_flushers, NULL);
 	test_add("the write cache is not said to be off", test_write_cache, NULL);
 	test_add("what is refused and logged is UTF-8, wherever it is cut", test_utf8, NULL);
 	test_add("and where it was none", test_not_utf8, NULL);

@@ -119,6 +119,23 @@ check "overwrites everything" eval "holds 0 a 64 && holds $((blocks - 64)) a 64"
 check "SANITIZE: block erase" sg_sanitize --block --quick --wait "$sg"
 check "leaves zeros" holds 0 '\0' 64
 like "and nothing mapped" "$(sg_get_lba_status "$sg")" 'blocks: +131072 +deallocated'
+# ---- threads: those of the device write pages back, which need not wait for what they do themselves
+
+flushers() { # the names of the runner's threads that the kernel takes for such (PF_MEMALLOC_NOIO)
+	local thread flags
+	for thread in "/proc/$(<"$WORK/runner.pid")/task"/*; do
+		flags=$(sed 's/.*) //' "$thread/stat" | cut -d' ' -f7)
+		[ $((flags & 0x80000)) = 0 ] || cat "$thread/comm"
+	done
+}
+flushers >"$WORK/flushers"
+for name in storageos-io storageos-sync storageos-cp; do
+	check "$name does not wait for its own I/O" grep -q "^$name" "$WORK/flushers"
+done
+check "nor does the device's own thread" grep -qv '^storageos-' "$WORK/flushers"
+runner_flags=$(sed 's/.*) //' "/proc/$(<"$WORK/runner.pid")/stat" | cut -d' ' -f7)
+is "the runner's main thread is left alone" $((runner_flags & 0x80000)) 0
+
 # ---- attributes
 
 attributes=$(backstore_state disk)/attrib
