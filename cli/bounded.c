@@ -27,10 +27,8 @@ static pid_t begin(Child *ret_child)
 	int ends[2];
 	pid_t pid;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+	if (fd_socketpair(ends))
 		return -1;
-	ends[0] = fd_above_stdio(ends[0]);
-	ends[1] = fd_above_stdio(ends[1]);
 	pid = fork();
 	if (pid) {
 		close(ends[1]);

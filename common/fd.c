@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -58,20 +59,34 @@ int fd_openat(int directory, const char *path, int flags, mode_t mode)
 	return fd_above_stdio(openat(directory, path, flags | O_CLOEXEC, mode));
 }
 
+static int both_above_stdio(const int ends[2], int ret_ends[2])
+{
+	autofd first = fd_above_stdio(ends[0]);
+	autofd second = fd_above_stdio(ends[1]);
+
+	if (first < 0 || second < 0)
+		return -1;
+	ret_ends[0] = autofd_steal(&first);
+	ret_ends[1] = autofd_steal(&second);
+	return 0;
+}
+
 int fd_pipe(int ret_ends[2])
 {
 	int ends[2];
 
 	fd_fill_stdio();
-	if (pipe2(ends, O_CLOEXEC))
-		return -1;
-	autofd from = fd_above_stdio(ends[0]);
-	autofd to = fd_above_stdio(ends[1]);
-	if (from < 0 || to < 0)
-		return -1;
-	ret_ends[0] = autofd_steal(&from);
-	ret_ends[1] = autofd_steal(&to);
-	return 0;
+	return pipe2(ends, O_CLOEXEC) ? -1 : both_above_stdio(ends, ret_ends);
+}
+
+int fd_socketpair(int ret_ends[2])
+{
+	int ends[2];
+
+	fd_fill_stdio();
+	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)
+		       ? -1
+		       : both_above_stdio(ends, ret_ends);
 }
 
 /* Before Linux 5.9: one by one, as far as there may be any. */

@@ -27,8 +27,9 @@ int fd_above_stdio(int fd);
 int fd_open(const char *path, int flags, mode_t mode);
 int fd_openat(int directory, const char *path, int flags, mode_t mode);
 
-/* As pipe2(2) with O_CLOEXEC: 0, or -1 and errno. */
+/* As pipe2(2) with O_CLOEXEC, and a pair of connected Unix stream sockets: 0, or -1 and errno. */
 int fd_pipe(int ret_ends[2]);
+int fd_socketpair(int ret_ends[2]);
 
 /* Closes every descriptor from `first` on, whoever opened it: for a process that has just begun, or a child
  * between fork() and the end.  Only system calls. */

@@ -95,6 +95,8 @@ static int open_all(void)
 		return 1;
 	if (fd_pipe(ends) || !is_ours(ends[0]) || !is_ours(ends[1]))
 		return 2;
+	if (fd_socketpair(ends) || !is_ours(ends[0]) || !is_ours(ends[1]))
+		return 4;
 	for (int fd = 0; fd < 3; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
 			return 3;
