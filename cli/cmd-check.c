@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/lines.h"
 #include "common/backing/file.h"
 #include "common/error.h"
 #include "common/repair.h"
@@ -84,6 +85,7 @@ static void add_result(Json *object, const CheckResult *result)
 {
 	json_add_flag(object, "whole", !result->errors);
 	json_add_number(object, "errors", result->errors);
+	json_add_number(object, "copies_damaged", result->copies);
 	add_lines(object, "messages", result->messages);
 	add_lost(object, result->lost);
 	json_add_flag(object, "clean", result->clean);
@@ -97,28 +99,51 @@ static void add_result(Json *object, const CheckResult *result)
 	json_add_number(object, "metadata_slots", result->metadata_slots);
 }
 
-static void print_result(const Checking *checking, const CheckResult *result)
+/* "DAMAGED: 4.0 KiB cannot be read any more" */
+static char *describe_state(const CheckResult *result)
 {
-	g_autofree char *data = size_format(blocks_to_bytes(result->blocks));
-	const char *text = checking->text;
+	g_autofree char *size = NULL;
+	guint64 lost = 0;
 
-	for (guint i = 0; i < result->messages->len; i++)
-		printf("%s: %s\n", text, (const char *)g_ptr_array_index(result->messages, i));
-	if (result->errors > result->messages->len)
-		printf("%s: and %" G_GUINT64_FORMAT " more\n", text,
-		       result->errors - result->messages->len);
 	for (guint i = 0; i < result->lost->len; i++) {
 		const CheckRange *range = &g_array_index(result->lost, CheckRange, i);
 
-		printf("%s: lost: bytes %" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT "\n", text,
-		       blocks_to_bytes(range->first), blocks_to_bytes(range->end) - 1);
+		lost += range->end - range->first;
 	}
-	printf("%s: %s; %" G_GUINT64_FORMAT " blocks (%s) and %" G_GUINT64_FORMAT
-	       " map nodes verified, %" G_GUINT64_FORMAT
-	       " journal records, generation %" G_GUINT64_FORMAT "%s\n",
-	       text, result->errors ? "DAMAGED" : "whole", result->blocks, data, result->nodes,
-	       result->records, result->generation,
-	       result->clean ? "" : ", not closed in order (the next open recovers)");
+	size = size_format(blocks_to_bytes(lost));
+	if (lost)
+		return g_strdup_printf("DAMAGED: %s cannot be read any more", size);
+	if (result->copies && result->copies == result->errors)
+		return g_strdup_printf("DAMAGED, and nothing is lost (damaged copies of what is kept "
+				       "twice: %" G_GUINT64_FORMAT
+				       "; scrub, or check --repair, mends them)",
+				       result->copies);
+	return g_strdup(result->errors ? "DAMAGED" : "whole");
+}
+
+/* Where it is lost first, then why, but of neither so much that the other is not seen. */
+static void print_result(const Checking *checking, const CheckResult *result)
+{
+	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+	g_autofree char *data = size_format(blocks_to_bytes(result->blocks));
+	g_autofree char *state = describe_state(result);
+	guint first = MIN(result->lost->len, LINES_MAX / 2);
+
+	for (guint i = 0; i < result->lost->len; i++) {
+		const CheckRange *range = &g_array_index(result->lost, CheckRange, i);
+
+		g_ptr_array_add(lines, lines_range("lost: bytes", range->first, range->end));
+	}
+	for (guint i = 0; i < result->messages->len; i++)
+		g_ptr_array_insert(lines, (gint)(first + i),
+				   g_strdup(g_ptr_array_index(result->messages, i)));
+	lines_print("%s: %s; %" G_GUINT64_FORMAT " blocks (%s) and %" G_GUINT64_FORMAT
+		    " map nodes verified, %" G_GUINT64_FORMAT
+		    " journal records, generation %" G_GUINT64_FORMAT "%s",
+		    checking->text, state, result->blocks, data, result->nodes, result->records,
+		    result->generation,
+		    result->clean ? "" : ", not closed in order (the next open recovers)");
+	lines_write(checking->text, lines, LINES_MAX - 1, lines_print);
 }
 
 static int failed(const Checking *checking, GError *error)
@@ -150,6 +175,13 @@ static int run_check(const Checking *checking)
 
 /* ---- repairing */
 
+static void say_lines(const Checking *checking, const GPtrArray *lines, const char *what)
+{
+	g_autofree char *name = g_strdup_printf("%s: %s", checking->text, what);
+
+	lines_write(name, lines, LINES_MAX, cli_say);
+}
+
 /* The plan is for people, and goes where the question does. */
 static void say_plan(const Checking *checking, const RepairPlan *plan)
 {
@@ -159,19 +191,17 @@ static void say_plan(const Checking *checking, const RepairPlan *plan)
 	} parts[] = {{plan->actions, "will"}, {plan->left, "cannot be mended"},
 		     {plan->given_up, plan->may_cut ? "--cut-journal would give up"
 						    : "gives up"}};
+	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+	const GArray *lost = plan->check->lost;
 
 	for (guint i = 0; i < G_N_ELEMENTS(parts); i++)
-		for (guint j = 0; j < parts[i].lines->len; j++)
-			cli_say("%s: %s: %s", checking->text, parts[i].what,
-				(const char *)g_ptr_array_index(parts[i].lines, j));
-	for (guint i = 0; i < plan->check->lost->len; i++) {
-		const CheckRange *range = &g_array_index(plan->check->lost, CheckRange, i);
+		say_lines(checking, parts[i].lines, parts[i].what);
+	for (guint i = 0; i < lost->len; i++) {
+		const CheckRange *range = &g_array_index(lost, CheckRange, i);
 
-		cli_say("%s: lost, and stays an error: bytes %" G_GUINT64_FORMAT
-			"-%" G_GUINT64_FORMAT,
-			checking->text, blocks_to_bytes(range->first),
-			blocks_to_bytes(range->end) - 1);
+		g_ptr_array_add(lines, lines_range("bytes", range->first, range->end));
 	}
+	say_lines(checking, lines, "lost, and stays an error");
 }
 
 static gboolean is_agreed(const Checking *checking)

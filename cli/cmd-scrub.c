@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/lines.h"
 #include "cli/served.h"
 #include "common/control.h"
 #include "common/error.h"
@@ -62,15 +63,17 @@ static void show_progress(const Scrubbing *scrubbing, Json *status)
 
 static void print_lost(const Scrubbing *scrubbing, Json *status)
 {
+	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
 	Json *lost = json_get_list(status, "lost");
 
 	for (gsize i = 0; lost && i < json_object_array_length(lost); i++) {
 		Json *range = json_object_array_get_idx(lost, i);
-		gint64 offset = json_get_number(range, "offset");
+		guint64 first = block_of((guint64)json_get_number(range, "offset"));
+		guint64 n = block_of((guint64)json_get_number(range, "length"));
 
-		printf("%s: lost: bytes %" G_GINT64_FORMAT "-%" G_GINT64_FORMAT "\n",
-		       scrubbing->text, offset, offset + json_get_number(range, "length") - 1);
+		g_ptr_array_add(lines, lines_range("lost: bytes", first, first + n));
 	}
+	lines_write(scrubbing->text, lines, LINES_MAX - 1, lines_print);
 }
 
 static void print_text(const Scrubbing *scrubbing, Json *status)
@@ -215,7 +218,7 @@ static int scrub_here(const Scrubbing *scrubbing)
 
 	if (!volume)
 		return failed(scrubbing, error);
-	scrub = scrub_start(volume, scrubbing->rate, &error);
+	scrub = scrub_start(volume, SCRUB_OPENED, scrubbing->rate, &error);
 	if (!scrub) {
 		volume_close(volume, NULL);
 		return failed(scrubbing, error);

@@ -7,6 +7,7 @@
 
 #include "common/bitmap-pages.h"
 #include "common/check.h"
+#include "common/findings.h"
 #include "common/journal-ring.h"
 #include "common/superblock.h"
 
@@ -35,6 +36,8 @@ typedef struct {
 	SuperblockPair pair;
 	const Superblock *sb;
 	CheckResult *result;
+	Findings *found;      /* but for ... */
+	Findings *slots_found; /* ... slots that the bitmaps have otherwise, which follow from the rest */
 	CheckGroup **groups;
 	guint64 n_groups; /* that the checkpoint has, and the backing ... */
 	guint64 n_places; /* ... has room for: the others are there once the journal claims there */
@@ -47,8 +50,9 @@ typedef struct {
 	guint64 newest_at;   /* ... and its group */
 	guint64 durable;     /* records before this sequence are on disk */
 	GArray *copies;      /* of CheckCopy */
+	guint marks;         /* those outside the ring that are damaged: JournalRing's bits */
 	guint64 lost_nodes;  /* of which no copy is whole */
-	GArray *lost_below;  /* of CheckRange: below those, not dead; the first CHECK_MESSAGES */
+	GArray *lost_below;  /* of CheckRange: below those, not dead; the first CHECK_RANGES */
 	guint64 refused;     /* claims: slots that are used twice, or do not exist */
 	gboolean cut_short;  /* a flushed record is damaged, or one cannot be replayed: ... */
 	const char *stuck;   /* (what it does, if that is why; else NULL) */

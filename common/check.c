@@ -10,15 +10,17 @@
 
 #include <errno.h>
 
-static void G_GNUC_PRINTF(2, 3) found(Check *check, const char *format, ...)
+/* A damaged copy of what is kept twice, the other of which is whole. */
+static void G_GNUC_PRINTF(2, 3) found_copy(Check *check, const char *format, ...)
 {
+	g_autofree char *what = NULL;
 	va_list args;
 
-	if (check->result->errors++ >= CHECK_MESSAGES)
-		return;
 	va_start(args, format);
-	g_ptr_array_add(check->result->messages, g_strdup_vprintf(format, args));
+	what = g_strdup_vprintf(format, args);
 	va_end(args);
+	findings_add(check->found, "%s: damaged; nothing is lost", what);
+	check->result->copies++;
 }
 
 /* Blocks that cannot be read any more. */
@@ -30,7 +32,7 @@ static void lose(Check *check, guint64 first, guint64 n)
 
 	if (last && last->end == first)
 		last->end = range.end;
-	else if (lost->len < CHECK_MESSAGES)
+	else if (lost->len < CHECK_RANGES)
 		g_array_append_val(lost, range);
 }
 
@@ -42,7 +44,7 @@ static void lose_node(Check *check, guint level, guint64 index)
 			    min_u64((index + 1) << shift, blocks_covering(check->sb->size))};
 
 	lose(check, range.first, range.end - range.first);
-	if (check->lost_below->len < CHECK_MESSAGES)
+	if (check->lost_below->len < CHECK_RANGES)
 		g_array_append_val(check->lost_below, range);
 }
 
@@ -58,16 +60,13 @@ static gboolean claim(Check *check, guint64 slot, const char *what, guint64 wher
 	guint8 mask = (guint8)(1u << (bit % 8)), *byte;
 
 	if (!slot_is_usable(slot, check->n_places) || !check->groups[group]) {
-		found(check, "%s %" G_GUINT64_FORMAT ": slot %" G_GUINT64_FORMAT " does not exist",
-		      what, where, slot);
+		findings_add_one(check->found, what, where, slot, "does not exist");
 		check->refused++;
 		return FALSE;
 	}
 	byte = &check->groups[group]->claimed[bit / 8];
 	if (*byte & mask) {
-		found(check,
-		      "%s %" G_GUINT64_FORMAT ": slot %" G_GUINT64_FORMAT " is used twice", what,
-		      where, slot);
+		findings_add_one(check->found, what, where, slot, "used twice");
 		check->refused++;
 		return FALSE;
 	}
@@ -87,8 +86,8 @@ static void verify_blocks(Check *check, guint64 block, guint64 slot, guint n, co
 
 	check->result->blocks += n;
 	if (r) {
-		found(check, "block %" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT "): %s", block,
-		      slot, g_strerror(-r));
+		for (guint i = 0; i < n; i++)
+			findings_add_one(check->found, "block", block + i, slot + i, g_strerror(-r));
 		lose(check, block, n);
 		return;
 	}
@@ -98,30 +97,39 @@ static void verify_blocks(Check *check, guint64 block, guint64 slot, guint n, co
 
 		if (crc == crcs[i])
 			continue;
-		found(check,
-		      "block %" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT
-		      "): checksum 0x%08x, computed 0x%08x",
-		      block + i, slot + i, crcs[i], crc);
+		findings_add_one(check->found, "block", block + i, slot + i, "checksum mismatch");
 		lose(check, block + i, 1);
 	}
 }
 
-/* Reads a node from one slot; FALSE, with a finding, if it is damaged there. */
-static gboolean read_copy(Check *check, guint level, guint64 index, guint64 slot, guint32 crc,
-			  FormatNode *node)
+/* Reads a node from one slot: 0, or -EBADMSG, or why it cannot be read. */
+static int read_copy(Check *check, guint level, guint64 index, guint64 slot, guint32 crc,
+		     FormatNode *node)
 {
 	int r = backing_pread(check->backing, node, sizeof *node, slot_offset(check, slot));
 
 	if (!r && crc32c(codec_seed(check->sb->seed, place_of_node(level, index)), node,
-			 sizeof *node) == crc)
-		return TRUE;
-	found(check,
-	      "node %u/%" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT "), over blocks %" G_GUINT64_FORMAT
-	      "-%" G_GUINT64_FORMAT ": %s",
-	      level, index, slot, index << FORMAT_FANOUT_SHIFT * (level + 1),
-	      ((index + 1) << FORMAT_FANOUT_SHIFT * (level + 1)) - 1,
-	      r ? g_strerror(-r) : "checksum mismatch");
-	return FALSE;
+			 sizeof *node) != crc)
+		r = -EBADMSG;
+	return r;
+}
+
+/* "node 1/0 (slot 17), over blocks 0-65535" */
+static char *name_node(guint level, guint64 index, guint64 slot)
+{
+	return g_strdup_printf("node %u/%" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT
+			       "), over blocks %" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT,
+			       level, index, slot, index << FORMAT_FANOUT_SHIFT * (level + 1),
+			       ((index + 1) << FORMAT_FANOUT_SHIFT * (level + 1)) - 1);
+}
+
+/* One of two copies is damaged. */
+static void note_copy(Check *check, const CheckCopy *copy)
+{
+	g_autofree char *name = name_node(copy->level, copy->index, copy->damaged);
+
+	found_copy(check, "%s", name);
+	g_array_append_vals(check->copies, copy, 1);
 }
 
 /* Reads a node, and verifies its copy; FALSE if neither is what it should be. */
@@ -129,18 +137,25 @@ static gboolean read_node(Check *check, guint level, guint64 index, const MapEnt
 			  FormatNode *node)
 {
 	CheckCopy pair = {entry->slot, entry->slot + FORMAT_COPY_DISTANCE, level, index};
-	gboolean good = read_copy(check, level, index, pair.whole, entry->crc, node);
-	gboolean copy_good =
-		level && read_copy(check, level, index, pair.damaged, entry->crc, &check->copy);
+	int r = read_copy(check, level, index, pair.whole, entry->crc, node), other = r;
+	g_autofree char *name = NULL;
 
+	if (level)
+		other = read_copy(check, level, index, pair.damaged, entry->crc, &check->copy);
 	check->result->nodes++;
-	if (!good && copy_good) {
+	if (r && !other) {
 		pair = (CheckCopy){pair.damaged, pair.whole, level, index};
 		*node = check->copy;
 	}
-	if (level && good != copy_good)
-		g_array_append_val(check->copies, pair);
-	return good || copy_good;
+	if (!r != !other)
+		note_copy(check, &pair);
+	if (!r || !other)
+		return TRUE;
+	name = name_node(level, index, entry->slot);
+	findings_add(check->found, "%s: %s%s", name,
+		     r == -EBADMSG ? "checksum mismatch" : g_strerror(-r),
+		     level ? ", and its copy is damaged, too" : "");
+	return FALSE;
 }
 
 /* The slots of a node; FALSE, with a finding, if they cannot be its own. */
@@ -149,10 +164,8 @@ static gboolean claim_node(Check *check, guint level, guint64 index, guint64 slo
 	guint64 block = index << FORMAT_FANOUT_SHIFT * (level + 1);
 
 	if (level && !slot_has_copy(slot)) {
-		found(check,
-		      "node over block %" G_GUINT64_FORMAT ": slot %" G_GUINT64_FORMAT
-		      " is no place for a node with a copy",
-		      block, slot);
+		findings_add_one(check->found, "node over block", block, slot,
+				 "no place for a node with a copy");
 		return FALSE;
 	}
 	return claim(check, slot, "node over block", block) &&
@@ -174,13 +187,11 @@ static void check_leaf(Check *check, guint64 index, const FormatNode *leaf, gboo
 		check->data_slots += e.slot != 0;
 		check->result->dead_blocks += e.slot && dead;
 		if (e.slot && block + i >= blocks_covering(check->sb->size))
-			found(check, "block %" G_GUINT64_FORMAT ": lies behind the volume's end",
-			      block + i);
+			findings_add_one(check->found, "block", block + i, 0,
+					 "lies behind the volume's end");
 		if (e.slot && e.birth > check->sb->checkpoint)
-			found(check,
-			      "block %" G_GUINT64_FORMAT ": born in generation %" G_GUINT64_FORMAT
-			      ", after the checkpoint",
-			      block + i, e.birth);
+			findings_add_one(check->found, "block", block + i, e.slot,
+					 "born after the checkpoint");
 		good = good && !dead;
 		if (n && (!good || e.slot != slot + n)) {
 			verify_blocks(check, start, slot, n, crcs);
@@ -235,11 +246,11 @@ static int load_group(Check *check, guint64 number)
 	if (r)
 		return r;
 	if (!choice->found)
-		found(check, "bitmap of group %" G_GUINT64_FORMAT ": no copy is valid", number);
+		findings_add_one(check->found, "bitmap of group", number, 0, "no copy is valid");
 	for (guint copy = 0; copy < 2; copy++)
 		if (choice->damaged & 1u << copy)
-			found(check, "bitmap of group %" G_GUINT64_FORMAT ": copy %u is damaged",
-			      number, copy + 1);
+			found_copy(check, "bitmap of group %" G_GUINT64_FORMAT ", copy %u", number,
+				   copy + 1);
 	check->digest += choice->term;
 	if (choice->newest > check->newest) {
 		check->newest = choice->newest;
@@ -274,13 +285,13 @@ static int load_groups(Check *check)
 	check->n_groups = MIN(check->sb->groups, n);
 	if (check->n_groups < check->sb->groups) {
 		check->refused++;
-		found(check, "the backing ends before group %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT,
+		findings_add(check->found, "the backing ends before group %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT,
 		      check->n_groups, check->sb->groups);
 	}
 	for (guint64 g = 0; g < check->n_groups && !r; g++)
 		r = load_group(check, g);
 	if (!r && check->digest != check->sb->bitmap_digest)
-		found(check, "a bitmap page is not the one of the checkpoint");
+		findings_add(check->found, "a bitmap page is not the one of the checkpoint");
 	return r;
 }
 
@@ -296,16 +307,9 @@ static void compare_byte(Check *check, guint64 number, guint bit)
 			continue;
 		group->leaked += used & 1;
 		group->missing += !(used & 1);
-		if (used & 1)
-			found(check,
-			      "slot %" G_GUINT64_FORMAT
-			      ": in use by the bitmap, but nothing refers to it",
-			      slot);
-		else
-			found(check,
-			      "slot %" G_GUINT64_FORMAT
-			      ": free by the bitmap, but the map refers to it",
-			      slot);
+		findings_add_one(check->slots_found, "slot", slot, 0,
+				 used & 1 ? "in use by the bitmap, but nothing refers to it"
+					  : "free by the bitmap, but the map refers to it");
 	}
 }
 
@@ -412,7 +416,7 @@ static gboolean visit_record(const Record *record, gpointer data)
 		return TRUE;
 	if (!record_is_bounded(check, record)) {
 		if (record->sequence < check->durable)
-			found(check,
+			findings_add(check->found,
 			      "journal record %" G_GUINT64_FORMAT
 			      ": it was flushed, and names blocks or slots that are not there",
 			      record->sequence);
@@ -423,7 +427,7 @@ static gboolean visit_record(const Record *record, gpointer data)
 		return FALSE; /* torn by a crash: recovery ends here */
 	if (is_stuck(check, record)) {
 		check->stuck = "changes blocks under a node that is lost";
-		found(check,
+		findings_add(check->found,
 		      "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
 		      "-%" G_GUINT64_FORMAT ": the map's node over them is lost",
 		      record->sequence, record->first, record->first + record->blocks - 1);
@@ -432,7 +436,7 @@ static gboolean visit_record(const Record *record, gpointer data)
 	if (!whole)
 		lose(check, record->first, record->blocks);
 	if (!whole)
-		found(check,
+		findings_add(check->found,
 		      "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
 		      "-%" G_GUINT64_FORMAT ": flushed payload is damaged",
 		      record->sequence, record->first, record->first + record->blocks - 1);
@@ -443,6 +447,16 @@ static gboolean visit_record(const Record *record, gpointer data)
 	return TRUE;
 }
 
+static void check_marks(Check *check, JournalRing *ring)
+{
+	check->marks = journal_ring_damaged_marks(ring, check->sb->clean);
+	for (guint i = 0; i < FORMAT_MARKS; i++)
+		if (check->marks & 1u << i)
+			found_copy(check, "durable-mark, copy %u", i + 1);
+	if (check->marks & 1u << FORMAT_MARKS)
+		found_copy(check, "the checkpoint's mark");
+}
+
 static int check_journal(Check *check)
 {
 	g_autoptr(JournalRing) ring = NULL;
@@ -450,16 +464,17 @@ static int check_journal(Check *check)
 
 	if (r)
 		return r;
+	check_marks(check, ring);
 	check->durable = journal_ring_durable(ring);
 	check->end = journal_ring_walk(ring, visit_mark, check, &check->cut_short);
 	if (!check->cut_short)
 		check->end = journal_ring_walk(ring, visit_record, check, NULL);
 	check->cut_short = check->cut_short || check->end.sequence < check->durable || check->stuck;
 	if (check->cut_short && !check->stuck)
-		found(check, "journal record %" G_GUINT64_FORMAT ": it was flushed, and is damaged",
+		findings_add(check->found, "journal record %" G_GUINT64_FORMAT ": it was flushed, and is damaged",
 		      check->end.sequence);
 	if (check->sb->clean && check->result->records)
-		found(check, "the journal has records though the volume was closed in order");
+		findings_add(check->found, "the journal has records though the volume was closed in order");
 	return check->problem;
 }
 
@@ -467,12 +482,12 @@ static int check_all(Check *check)
 {
 	const Superblock *sb = check->sb;
 
-	/* One damaged superblock is no finding: it is what a crash leaves that tore the write of it,
-	 * right after opening too, and the next checkpoint writes it anew. */
+	if (check->pair.other == SUPERBLOCK_DAMAGED)
+		found_copy(check, "superblock %c", "BA"[check->pair.home]);
 	check_node(check, sb->levels - 1, 0, sb->map_root, FALSE);
 	compare_groups(check);
 	if (check->data_slots != sb->data_slots || check->node_slots != sb->node_slots)
-		found(check,
+		findings_add(check->found,
 		      "the superblock counts %" G_GUINT64_FORMAT " blocks and %" G_GUINT64_FORMAT
 		      " nodes, the map has %" G_GUINT64_FORMAT " and %" G_GUINT64_FORMAT,
 		      sb->data_slots, sb->node_slots, check->data_slots, check->node_slots);
@@ -482,11 +497,20 @@ static int check_all(Check *check)
 	return check_journal(check);
 }
 
+/* The lines in the order of what they tell. */
+static void end_findings(Check *check)
+{
+	CheckResult *result = check->result;
+
+	findings_move(check->slots_found, check->found);
+	result->errors = check->found->count;
+	result->messages = g_ptr_array_ref(check->found->lines);
+}
+
 static CheckResult *result_new(void)
 {
 	CheckResult *result = g_new0(CheckResult, 1);
 
-	result->messages = g_ptr_array_new_with_free_func(g_free);
 	result->lost = g_array_new(FALSE, FALSE, sizeof(CheckRange));
 	return result;
 }
@@ -501,6 +525,8 @@ static Check *check_new(Backing *backing)
 	check->backing = backing;
 	check->buffer = g_steal_pointer(&buffer);
 	check->result = result_new();
+	check->found = findings_new();
+	check->slots_found = findings_new();
 	check->copies = g_array_new(FALSE, FALSE, sizeof(CheckCopy));
 	check->lost_below = g_array_new(FALSE, FALSE, sizeof(CheckRange));
 	check->sb = &check->pair.current;
@@ -517,6 +543,8 @@ void check_free(Check *check)
 	g_array_unref(check->copies);
 	g_array_unref(check->lost_below);
 	check_result_free(check->result);
+	findings_free(check->found);
+	findings_free(check->slots_found);
 	g_free(check->buffer);
 	g_free(check);
 }
@@ -546,6 +574,7 @@ Check *check_walk(Backing *backing, gboolean exclusive, CheckProgress progress, 
 		error_set_errno(error, r, "%s: check", backing->name);
 		return NULL;
 	}
+	end_findings(check);
 	return g_steal_pointer(&check);
 }
 
@@ -560,7 +589,8 @@ void check_result_free(CheckResult *result)
 {
 	if (!result)
 		return;
-	g_ptr_array_unref(result->messages);
+	if (result->messages) /* it came to its end */
+		g_ptr_array_unref(result->messages);
 	g_array_unref(result->lost);
 	g_free(result);
 }

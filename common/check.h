@@ -2,7 +2,11 @@
 /*
  * Proves from the backing alone that a volume is whole: every checksum of every node and block,
  * every slot in exactly one place (I5), the bitmaps against the map, the journal's records.
- * Reads only, and keeps to the memory of three bits per slot and a path of nodes.
+ * Reads only, and keeps to the memory of three bits per slot, a path of nodes and what it finds.
+ *
+ * What is kept twice (superblocks, inner nodes, bitmap pages, the durable-mark) and is damaged in one
+ * copy is a finding like any other, though nothing is lost: the volume is not whole, as the next
+ * damage there would lose it.  What a crash leaves of a copy that was being written is none.
  */
 #pragma once
 
@@ -14,9 +18,10 @@ typedef struct {
 } CheckRange;
 
 typedef struct {
-	guint64 errors;          /* findings, all of them; only the first CHECK_MESSAGES are kept */
-	GPtrArray *messages;     /* of char *, each naming what and where */
-	GArray *lost;            /* of CheckRange, the first CHECK_MESSAGES: cannot be read any more */
+	guint64 errors;          /* findings, all of them */
+	guint64 copies;          /* of these, damaged copies of what is kept twice: they lost nothing */
+	GPtrArray *messages;     /* of char *: what and where, neighbours in one line (findings.h) */
+	GArray *lost;            /* of CheckRange, the first CHECK_RANGES: cannot be read any more */
 	guint64 nodes;           /* read and verified */
 	guint64 blocks;          /* read and verified, those of the journal's records included */
 	guint64 dead_blocks;     /* discarded, their space not yet released */
@@ -26,7 +31,7 @@ typedef struct {
 	gboolean clean;          /* closed in order: nothing to replay */
 } CheckResult;
 
-#define CHECK_MESSAGES 1000
+#define CHECK_RANGES 100000u
 
 /* Called now and then with how far it is, 0..1; may be NULL. */
 typedef void (*CheckProgress)(double fraction, gpointer data);

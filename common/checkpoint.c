@@ -72,6 +72,7 @@ int checkpoint_finish(Engine *engine, gboolean clean)
 	r = slots_write_bitmaps(engine->slots, generation);
 	if (r)
 		return failed(engine, r, "write bitmaps");
+	journal_mark_again(engine->journal);
 	r = backing_flush(engine->backing);
 	if (r)
 		return failed_for_good(engine, r, "flush");

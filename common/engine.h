@@ -32,7 +32,7 @@ typedef struct {
 	guint64 durable_generation; /* atomic: of the last durable checkpoint */
 	guint64 size;		    /* atomic: bytes that requests may reach; see checkpoint.h */
 	guint64 next_size;	    /* atomic: of the next superblock; the checkpoint thread's */
-	gboolean superblock_mended; /* by recovery */
+	guint recovery_mended;      /* copies of superblock and marks written anew, when it was opened */
 	guint64 scrub_mended;       /* atomic: copies written anew by scrubs, since open */
 	EngineScrub scrub;          /* atomic, each by itself: what the next checkpoint keeps */
 

@@ -5,22 +5,27 @@
 
 #include "common/large.h"
 
+#define ALL_MARKS (FORMAT_MARKS + 1) /* outside the ring: the checkpoint's is the last */
+
+typedef guint8 RawMark[sizeof(FormatRecord)];
+
 struct JournalRing {
 	Superblock sb;
-	guint8 marks[FORMAT_MARKS + 1][sizeof(FormatRecord)]; /* those outside the ring; zeros
-								* where one cannot be read */
+	RawMark marks[ALL_MARKS]; /* zeros where one cannot be read */
 	guint8 bytes[];
 };
 
-static void read_mark(JournalRing *ring, Backing *backing, guint number)
+static guint64 mark_offset(guint number)
 {
-	guint8 *mark = ring->marks[number];
-	guint64 offset = number < FORMAT_MARKS
-				 ? FORMAT_MARKS_OFFSET + (guint64)number * FORMAT_MARK_DISTANCE
-				 : FORMAT_CHECKPOINT_MARK_OFFSET;
+	return number < FORMAT_MARKS ? FORMAT_MARKS_OFFSET + (guint64)number * FORMAT_MARK_DISTANCE
+				     : FORMAT_CHECKPOINT_MARK_OFFSET;
+}
 
-	if (backing_pread(backing, mark, sizeof *ring->marks, offset))
-		memset(mark, 0, sizeof *ring->marks);
+static void read_marks(Backing *backing, RawMark *marks)
+{
+	for (guint i = 0; i < ALL_MARKS; i++)
+		if (backing_pread(backing, marks[i], sizeof *marks, mark_offset(i)))
+			memset(marks[i], 0, sizeof *marks);
 }
 
 int journal_ring_read(Backing *backing, const Superblock *sb, JournalRing **ret_ring)
@@ -31,8 +36,7 @@ int journal_ring_read(Backing *backing, const Superblock *sb, JournalRing **ret_
 	if (!ring)
 		return -ENOMEM;
 	ring->sb = *sb;
-	for (guint i = 0; i < G_N_ELEMENTS(ring->marks); i++)
-		read_mark(ring, backing, i);
+	read_marks(backing, ring->marks);
 	r = backing_pread(backing, ring->bytes, sb->journal_size, FORMAT_JOURNAL_OFFSET);
 	if (!r)
 		*ret_ring = g_steal_pointer(&ring);
@@ -79,16 +83,82 @@ static gboolean is_fenced_off(const Superblock *sb, const Record *record)
 	return record->sequence >= sb->fence_sequence && record->generation < sb->fence_generation;
 }
 
-/* Whether there is a durable-mark that counts. */
-static gboolean decode_mark(const Superblock *sb, const guint8 *raw, gsize available, Record *ret)
+/* Whether there is a durable-mark. */
+static gboolean is_mark(guint64 seed, const guint8 *raw, gsize available, Record *ret)
 {
 	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
 	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
 	guint64 sequence = get_le64(raw + G_STRUCT_OFFSET(FormatRecord, sequence));
 
 	return get_le32(raw + G_STRUCT_OFFSET(FormatRecord, magic)) == FORMAT_RECORD_MAGIC &&
-	       record_decode(raw, available, sb->seed, sequence, ret, runs, crcs) &&
-	       ret->kind == FORMAT_RECORD_DURABLE && !is_fenced_off(sb, ret);
+	       record_decode(raw, available, seed, sequence, ret, runs, crcs) &&
+	       ret->kind == FORMAT_RECORD_DURABLE;
+}
+
+/* Whether there is one that counts. */
+static gboolean decode_mark(const Superblock *sb, const guint8 *raw, gsize available, Record *ret)
+{
+	return is_mark(sb->seed, raw, available, ret) && !is_fenced_off(sb, ret);
+}
+
+/* The copy of the durable-mark that is newer, if one is valid. */
+static RawMark *newest_mark(guint64 seed, RawMark *marks)
+{
+	RawMark *newest = NULL;
+	guint64 sequence = 0;
+	Record record;
+
+	for (guint i = 0; i < FORMAT_MARKS; i++)
+		if (is_mark(seed, marks[i], sizeof *marks, &record) && record.sequence >= sequence) {
+			newest = &marks[i];
+			sequence = record.sequence;
+		}
+	return newest;
+}
+
+static guint damaged_marks(guint64 seed, RawMark *marks, gboolean settled)
+{
+	static const RawMark blank;
+	RawMark *newest = newest_mark(seed, marks);
+	guint damaged = 0;
+	Record record;
+
+	for (guint i = 0; i < ALL_MARKS; i++) {
+		gboolean is_blank = !memcmp(marks[i], blank, sizeof blank);
+		gboolean differs =
+			newest && i < FORMAT_MARKS && memcmp(marks[i], newest, sizeof *newest);
+
+		if ((!is_blank && !is_mark(seed, marks[i], sizeof *marks, &record)) ||
+		    (settled && differs))
+			damaged |= 1u << i;
+	}
+	return damaged;
+}
+
+guint journal_ring_damaged_marks(JournalRing *ring, gboolean settled)
+{
+	return damaged_marks(ring->sb.seed, ring->marks, settled);
+}
+
+guint journal_damaged_marks(Backing *backing, guint64 seed, gboolean settled)
+{
+	RawMark marks[ALL_MARKS];
+
+	read_marks(backing, marks);
+	return damaged_marks(seed, marks, settled);
+}
+
+int journal_ring_mend_marks(JournalRing *ring, Backing *backing, guint marks)
+{
+	static const RawMark blank;
+	RawMark *newest = newest_mark(ring->sb.seed, ring->marks);
+	int r = 0;
+
+	for (guint i = 0; i < ALL_MARKS && !r; i++)
+		if (marks & 1u << i)
+			r = backing_pwrite(backing, newest && i < FORMAT_MARKS ? *newest : blank,
+					   sizeof blank, mark_offset(i));
+	return r;
 }
 
 /* Whether it says that the record at `end` was on disk. */

@@ -18,6 +18,18 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(JournalRing, journal_ring_free)
  * them counts. */
 guint64 journal_ring_durable(const JournalRing *ring);
 
+/* Which of the marks outside the ring are damaged, a bit each: bit 0 ... the copies of the durable-mark,
+ * bit FORMAT_MARKS the checkpoint's.  `settled`: nobody was writing them, so that copies that differ
+ * are, too; what a crash leaves otherwise may. */
+guint journal_ring_damaged_marks(JournalRing *ring, gboolean settled);
+
+/* The same of a volume that is open; at worst a mark that cannot be read counts as none. */
+guint journal_damaged_marks(Backing *backing, guint64 seed, gboolean settled);
+
+/* Writes these anew: as the newest of the copies, or as zeros, which say nothing.  0 or a negative
+ * errno; durable with the next flush. */
+int journal_ring_mend_marks(JournalRing *ring, Backing *backing, guint marks);
+
 /* FALSE: this record, and what follows, does not count. */
 typedef gboolean (*JournalVisit)(const Record *record, gpointer data);
 

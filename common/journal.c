@@ -26,6 +26,8 @@ struct Journal {
 	gboolean writing;
 	gboolean failed;
 	guint8 *stage; /* the bytes of [written, head), modulo STAGE_SIZE */
+	guint8 mark[sizeof(FormatRecord)]; /* the last one, ... */
+	gboolean mark_missing;		   /* ... that is not in all its homes beside the ring */
 };
 
 Journal *journal_new(Backing *backing, guint64 size, guint64 seed, GError **error)
@@ -235,16 +237,41 @@ static gboolean append_mark(Journal *journal, guint64 sequence, guint8 *raw)
 	return TRUE;
 }
 
-void journal_mark_durable(Journal *journal, guint64 sequence)
+/* Once more, away from the records that it speaks of: what takes these may take the mark beside them,
+ * too.  If that fails there still is the one. */
+static void write_homes(Journal *journal, const guint8 *mark)
 {
 	guint8 raw[FORMAT_MARK_DISTANCE + sizeof(FormatRecord)] = {0};
+	gboolean missing;
 
-	/* Once more, away from the records that it speaks of: what takes these may take the mark
-	 * beside them, too.  If that fails there still is the one. */
-	if (!append_mark(journal, sequence, raw))
-		return;
-	memcpy(raw + FORMAT_MARK_DISTANCE, raw, sizeof(FormatRecord));
-	backing_pwrite(journal->backing, raw, sizeof raw, FORMAT_MARKS_OFFSET);
+	memcpy(raw, mark, sizeof(FormatRecord));
+	memcpy(raw + FORMAT_MARK_DISTANCE, mark, sizeof(FormatRecord));
+	missing = backing_pwrite(journal->backing, raw, sizeof raw, FORMAT_MARKS_OFFSET) != 0;
+	lock_take(&journal->lock);
+	memcpy(journal->mark, mark, sizeof journal->mark);
+	journal->mark_missing = missing;
+	lock_drop(&journal->lock);
+}
+
+void journal_mark_durable(Journal *journal, guint64 sequence)
+{
+	guint8 mark[sizeof(FormatRecord)];
+
+	if (append_mark(journal, sequence, mark))
+		write_homes(journal, mark);
+}
+
+void journal_mark_again(Journal *journal)
+{
+	guint8 mark[sizeof(FormatRecord)];
+	gboolean missing;
+
+	lock_take(&journal->lock);
+	missing = journal->mark_missing;
+	memcpy(mark, journal->mark, sizeof mark);
+	lock_drop(&journal->lock);
+	if (missing)
+		write_homes(journal, mark);
 }
 
 void journal_mark_checkpoint(Journal *journal, guint64 sequence, guint64 generation)

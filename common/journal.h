@@ -57,6 +57,9 @@ guint64 journal_written(Journal *journal);
  * sequence is on disk.  By one thread at a time. */
 void journal_mark_durable(Journal *journal, guint64 sequence);
 
+/* Writes the last mark once more to its other homes, if that failed. */
+void journal_mark_again(Journal *journal);
+
 /* Notes, away from the superblocks, that one of `generation` - 1 is on disk, whose replay begins at
  * this sequence.  By the thread that makes checkpoints. */
 void journal_mark_checkpoint(Journal *journal, guint64 sequence, guint64 generation);

@@ -149,7 +149,7 @@ static Json *scrub_begin(Monitor *monitor, Json *request, GError **error)
 
 	if (!running) {
 		g_clear_pointer(&monitor->scrub, scrub_free);
-		monitor->scrub = scrub_start(monitor->volume, rate, error);
+		monitor->scrub = scrub_start(monitor->volume, 0, rate, error);
 		if (!monitor->scrub)
 			return NULL;
 	}

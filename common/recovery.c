@@ -144,10 +144,25 @@ static int rewrite_ring(Replay *replay, const Superblock *sb, JournalPlace head)
 	return r;
 }
 
+/* Copies of the durable-mark become the same again: a crash leaves one that is older. */
+static int mend_marks(Engine *engine, JournalRing *ring)
+{
+	guint damaged = journal_ring_damaged_marks(ring, engine->superblock.current.clean);
+	int r = journal_ring_mend_marks(ring, engine->backing,
+					journal_ring_damaged_marks(ring, TRUE));
+
+	if (!r && damaged) {
+		engine->recovery_mended += (guint)__builtin_popcount(damaged);
+		log_warning("volume %s: a durable-mark was damaged, and is written anew",
+			    engine->name);
+	}
+	return r;
+}
+
 /* The fence: see recovery.h.  It takes the place of the older superblock.  The newer one may be in
  * the page cache alone, left by a process that died before its flush: first make it durable, or a
  * loss of power could leave neither. */
-static int write_fence(Replay *replay, JournalPlace head)
+static int write_fence(Replay *replay, JournalRing *ring, JournalPlace head)
 {
 	Engine *engine = replay->engine;
 	Superblock next = engine->superblock.current;
@@ -159,6 +174,8 @@ static int write_fence(Replay *replay, JournalPlace head)
 	next.clean = FALSE;
 	next.compatible = 0;
 	if (!r)
+		r = mend_marks(engine, ring);
+	if (!r)
 		r = superblock_rewrite(engine->backing, &engine->superblock);
 	if (!r)
 		r = backing_flush(engine->backing);
@@ -166,7 +183,7 @@ static int write_fence(Replay *replay, JournalPlace head)
 }
 
 /* Finds how far the journal counts, and takes the slots of what does. */
-static gboolean find_end(Replay *replay, const JournalRing *ring, JournalPlace *ret_head,
+static gboolean find_end(Replay *replay, JournalRing *ring, JournalPlace *ret_head,
 			 GError **error)
 {
 	const char *name = replay->engine->name;
@@ -200,6 +217,7 @@ static gboolean find_end(Replay *replay, const JournalRing *ring, JournalPlace *
 
 static gboolean replay_journal(Engine *engine, Replay *replay, const Superblock *sb, GError **error)
 {
+	gboolean damaged = engine->superblock.other == SUPERBLOCK_DAMAGED;
 	g_autoptr(JournalRing) ring = NULL;
 	JournalPlace head;
 	int r = journal_ring_read(engine->backing, sb, &ring);
@@ -208,12 +226,11 @@ static gboolean replay_journal(Engine *engine, Replay *replay, const Superblock 
 		return error_set_errno(error, r, "%s: read the journal", engine->name);
 	if (!find_end(replay, ring, &head, error))
 		return FALSE;
-	r = engine->read_only ? 0 : write_fence(replay, head);
+	r = engine->read_only ? 0 : write_fence(replay, ring, head);
 	if (r)
 		return error_set_errno(error, r, "%s: write superblock", engine->name);
-	/* Of a volume that was not closed a crash may have torn one. */
-	if (sb->clean && engine->superblock.valid < 2 && !engine->read_only) {
-		engine->superblock_mended = TRUE;
+	if (damaged && !engine->read_only) {
+		engine->recovery_mended++;
 		log_warning("volume %s: a copy of the superblock was damaged, and is written anew",
 			    engine->name);
 	}

@@ -40,9 +40,11 @@ static void plan_copies(RepairPlan *plan)
 {
 	const Check *check = plan->work->check;
 
-	plan->work->superblock = check->pair.valid < 2;
+	plan->work->superblock = check->pair.other == SUPERBLOCK_DAMAGED;
 	if (plan->work->superblock)
 		add(plan->actions, "write superblock %c anew", "BA"[check->pair.home]);
+	if (check->marks)
+		add(plan->actions, "write the durable-marks beside the journal anew");
 	for (guint i = 0; i < check->copies->len; i++) {
 		const CheckCopy *copy = &g_array_index(check->copies, CheckCopy, i);
 
@@ -247,12 +249,20 @@ static int mend_node(const Check *check, const CheckCopy *copy)
 				  check->sb->groups_offset + copy->damaged * FORMAT_SLOT_SIZE);
 }
 
+static int mend_marks(const Check *check)
+{
+	g_autoptr(JournalRing) ring = NULL;
+	int r = check->marks ? journal_ring_read(check->backing, check->sb, &ring) : 0;
+
+	return r || !ring ? r : journal_ring_mend_marks(ring, check->backing, check->marks);
+}
+
 /* What is kept twice, from what is whole. */
 static int mend_copies(const Check *check)
 {
 	BitmapPlace place = bitmap_place(check);
 	g_autofree BitmapChoice *choice = g_try_new0(BitmapChoice, 1);
-	int r = choice ? 0 : -ENOMEM;
+	int r = choice ? mend_marks(check) : -ENOMEM;
 
 	for (guint i = 0; i < check->copies->len && !r; i++)
 		r = mend_node(check, &g_array_index(check->copies, CheckCopy, i));

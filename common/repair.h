@@ -6,7 +6,7 @@
  * In two steps, so that somebody can say no: repair_plan() looks and writes nothing, and
  * repair_carry_out() does what the plan says:
  *
- *     - a damaged copy of an inner node, a bitmap page or a superblock is written anew
+ *     - a damaged copy of an inner node, a bitmap page, a superblock or a durable-mark is written anew
  *     - bitmaps that are not what the map says (slots leaked, slots missing, a page of another time)
  *       are made of the map, and so are the superblock's counts; not where nodes of the map are lost
  *       (slots below them would pass for free) or two claim one slot

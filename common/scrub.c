@@ -26,6 +26,7 @@ struct Scrub {
 	GArray *lost; /* of ScrubRange */
 
 	/* The thread's own. */
+	guint64 repaired_before; /* copies, of all that were since the volume was opened */
 	gint64 paced_from; /* monotonic microseconds */
 	guint64 paced_bytes;
 	guint64 expected; /* blocks that there are, about */
@@ -42,7 +43,6 @@ static void note_progress(Scrub *scrub, guint64 blocks, const MapNodeCount *node
 	g_mutex_lock(&scrub->lock);
 	status->blocks += blocks;
 	status->copies += nodes->copies;
-	status->repaired += nodes->repaired;
 	__atomic_fetch_add(&scrub->volume->engine.scrub_mended, nodes->repaired, __ATOMIC_RELAXED);
 	status->errors += nodes->lost;
 	status->fraction = MIN(1., (double)status->blocks / (double)MAX(scrub->expected, 1));
@@ -63,6 +63,15 @@ static void note_lost(Scrub *scrub, guint64 first, guint64 end, guint64 errors)
 	else if (scrub->lost->len < SCRUB_RANGES)
 		g_array_append_val(scrub->lost, range);
 	g_mutex_unlock(&scrub->lock);
+}
+
+/* Also what its own reading, or a request's, came upon first. */
+static guint64 count_repaired(const Scrub *scrub)
+{
+	VolumeInfo info;
+
+	volume_get_info(scrub->volume, &info);
+	return info.copies_repaired - scrub->repaired_before;
 }
 
 /* ---- going on */
@@ -196,7 +205,7 @@ static int verify_map(Scrub *scrub)
 	return 0;
 }
 
-/* ---- bitmaps and superblocks: between checkpoints, by the thread that writes them */
+/* ---- marks; bitmaps and superblocks: between checkpoints, by the thread that writes them */
 
 typedef struct {
 	guint64 group; /* the next one to look at */
@@ -225,17 +234,10 @@ static void verify_groups(Engine *engine, gpointer data)
 static void verify_superblocks(Engine *engine, gpointer data)
 {
 	Roots *roots = data;
-	g_autoptr(GError) error = NULL;
-	SuperblockPair disk, bad = engine->superblock;
 
 	roots->count.copies += 2;
-	if (superblock_load(engine->backing, &disk, &error)) {
-		if (disk.valid == 2)
-			return;
-		bad.home = !disk.home;
-	}
-	if (roots->repair && !superblock_rewrite(engine->backing, &bad))
-		roots->count.repaired++;
+	roots->count.repaired +=
+		superblock_verify(engine->backing, &engine->superblock, roots->repair);
 }
 
 static int verify_roots(Scrub *scrub)
@@ -245,6 +247,10 @@ static int verify_roots(Scrub *scrub)
 	Roots roots = {.repair = !engine->read_only && !engine_has_failed(engine), .more = TRUE};
 	int r = 0;
 
+	if (volume->checkpointer) {
+		roots.count.copies = FORMAT_MARKS + 1;
+		roots.count.repaired = volume_verify_marks(volume, roots.repair);
+	}
 	while (volume->checkpointer && roots.more && !r) {
 		checkpointer_call(volume->checkpointer, verify_groups, &roots);
 		if (!roots.more)
@@ -264,7 +270,7 @@ static void keep_result(Scrub *scrub)
 {
 	const ScrubStatus *status = &scrub->status; /* which nobody changes any more */
 	EngineScrub result = {(guint64)(g_get_real_time() / G_USEC_PER_SEC), status->blocks,
-			      status->errors, status->repaired};
+			      status->errors, count_repaired(scrub)};
 
 	engine_set_scrub(&scrub->volume->engine, &result);
 	volume_checkpoint(scrub->volume);
@@ -274,9 +280,11 @@ static void keep_result(Scrub *scrub)
 static void end(Scrub *scrub, int r)
 {
 	ScrubStatus *status = &scrub->status;
+	guint64 repaired = count_repaired(scrub);
 
 	g_mutex_lock(&scrub->lock);
 	status->running = FALSE;
+	status->repaired = repaired;
 	status->complete = !r;
 	status->problem = r == -ECANCELED ? 0 : r;
 	status->ended = g_get_real_time() / G_USEC_PER_SEC;
@@ -306,7 +314,7 @@ static gpointer scrub_main(gpointer data)
 	return NULL;
 }
 
-Scrub *scrub_start(Volume *volume, guint64 rate, GError **error)
+Scrub *scrub_start(Volume *volume, ScrubFlags flags, guint64 rate, GError **error)
 {
 	Scrub *scrub = g_try_new0(Scrub, 1);
 	g_autoptr(GError) problem = NULL;
@@ -319,6 +327,7 @@ Scrub *scrub_start(Volume *volume, guint64 rate, GError **error)
 	volume_get_info(volume, &info);
 	scrub->volume = volume;
 	scrub->expected = info.data_bytes / BLOCK_SIZE;
+	scrub->repaired_before = flags & SCRUB_OPENED ? 0 : info.copies_repaired;
 	scrub->paced_from = g_get_monotonic_time();
 	scrub->lost = g_array_new(FALSE, FALSE, sizeof(ScrubRange));
 	scrub->status = (ScrubStatus){
@@ -357,9 +366,12 @@ void scrub_free(Scrub *scrub)
 
 void scrub_get_status(Scrub *scrub, ScrubStatus *ret_status)
 {
+	guint64 repaired = count_repaired(scrub);
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&scrub->lock);
 
 	*ret_status = scrub->status;
+	if (scrub->status.running)
+		ret_status->repaired = repaired;
 }
 
 gboolean scrub_wait(Scrub *scrub, guint milliseconds)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Scrubbing: reading all of a volume, while it is served, to find what rots before somebody needs
- * it.  Verifies superblocks and bitmaps; then, after a checkpoint, so that everything is in its place,
+ * it.  Verifies superblocks, durable-marks and bitmaps; then, after a checkpoint, so that everything is in its place,
  * every copy of the map's nodes, and every mapped block.  A damaged copy is written anew from a whole
  * one, or from memory; blocks that are lost stay errors and are listed.  The result of one that went
  * to the end is kept in the volume (VolumeInfo), and made durable by a checkpoint.
@@ -32,17 +32,21 @@ typedef struct {
 	gint64 ended;     /* the same; 0 while it is running */
 	double fraction;  /* how far it is: 0..1, about */
 	guint64 blocks;   /* verified, lost ones included */
-	guint64 copies;   /* of nodes, bitmaps, superblocks: verified */
+	guint64 copies;   /* of nodes, bitmaps, superblocks, durable-marks: verified */
 	guint64 errors;   /* blocks, nodes, bitmaps that are lost */
-	guint64 repaired; /* copies written anew */
+	guint64 repaired; /* copies written anew since it began, by whoever read them first */
 	int problem;      /* negative errno that ended it, or 0 */
 } ScrubStatus;
 
 typedef struct Scrub Scrub;
 
+typedef enum {
+	SCRUB_OPENED = 1 << 0, /* the volume was opened for it: what that has mended counts, too */
+} ScrubFlags;
+
 /* Begins; `volume` outlives it.  Ends by itself; there is one at a time for a volume (the caller
  * sees to it).  Errors: no memory, no thread. */
-Scrub *scrub_start(Volume *volume, guint64 rate, GError **error);
+Scrub *scrub_start(Volume *volume, ScrubFlags flags, guint64 rate, GError **error);
 
 /* Asks it to end soon; returns at once. */
 void scrub_stop(Scrub *scrub);

@@ -6,9 +6,9 @@
 
 static const guint64 homes[2] = {FORMAT_SUPERBLOCK_A, FORMAT_SUPERBLOCK_B};
 
-static gboolean load_one(Backing *backing, guint home, Superblock *ret_sb, GError **error)
+static gboolean load_one(Backing *backing, guint home, FormatSuperblock *raw, Superblock *ret_sb,
+			 GError **error)
 {
-	g_autofree FormatSuperblock *raw = g_new(FormatSuperblock, 1);
 	int r = backing_pread(backing, raw, sizeof *raw, homes[home]);
 
 	if (r == -ENXIO)
@@ -46,6 +46,43 @@ static gboolean is_rest_ours(Backing *backing)
 	       has_mark(backing, FORMAT_FIRST_COPIES + bitmap, FORMAT_BITMAP_MAGIC);
 }
 
+static guint64 generation_of(const FormatSuperblock *raw)
+{
+	return GUINT64_FROM_LE(raw->generation);
+}
+
+/* Whether each of its sectors can be of this volume's superblocks, of about this time: then it was torn
+ * as it was written.  Both copies were the same before, and are again soon after. */
+static gboolean may_be_torn(const FormatSuperblock *raw, const FormatSuperblock *current)
+{
+	static const guint8 zeros[sizeof raw->reserved];
+	guint64 generation = generation_of(raw), now = generation_of(current);
+
+	if (memcmp(raw->magic, current->magic, sizeof raw->magic) || raw->version != current->version ||
+	    raw->seed != current->seed || raw->groups_offset != current->groups_offset ||
+	    raw->journal_size != current->journal_size ||
+	    raw->logical_block_size != current->logical_block_size ||
+	    memcmp(raw->reserved, zeros, sizeof zeros))
+		return FALSE;
+	if (generation == now)
+		return !memcmp(raw, current, SECTOR_SIZE);
+	return generation + FORMAT_STAMPS_AHEAD >= now && generation <= now + FORMAT_STAMPS_AHEAD;
+}
+
+static SuperblockOther judge_other(const FormatSuperblock *raw, gboolean good,
+				   const FormatSuperblock *current)
+{
+	guint64 generation = generation_of(raw), now = generation_of(current);
+
+	if (good && !memcmp(raw, current, sizeof *raw))
+		return SUPERBLOCK_SAME;
+	if (good)
+		return generation < now && generation + FORMAT_STAMPS_AHEAD >= now
+			       ? SUPERBLOCK_LEFT
+			       : SUPERBLOCK_DAMAGED;
+	return may_be_torn(raw, current) ? SUPERBLOCK_LEFT : SUPERBLOCK_DAMAGED;
+}
+
 /* A copy that a later format wrote, or that cannot be read now, may be the newer one: to go on with
  * the other could lose what was flushed. */
 static gboolean speaks_for_both(const GError *problem)
@@ -56,9 +93,11 @@ static gboolean speaks_for_both(const GError *problem)
 gboolean superblock_load(Backing *backing, SuperblockPair *ret_pair, GError **error)
 {
 	g_autoptr(GError) first = NULL, second = NULL;
+	FormatSuperblock raw[2] = {0};
 	Superblock sb[2];
-	gboolean good[2] = {load_one(backing, 0, &sb[0], &first),
-			    load_one(backing, 1, &sb[1], &second)};
+	gboolean good[2] = {load_one(backing, 0, &raw[0], &sb[0], &first),
+			    load_one(backing, 1, &raw[1], &sb[1], &second)};
+	guint home;
 
 	if (!good[0] && !good[1] && !speaks_for_both(first) && !speaks_for_both(second) &&
 	    is_rest_ours(backing))
@@ -72,9 +111,10 @@ gboolean superblock_load(Backing *backing, SuperblockPair *ret_pair, GError **er
 		g_propagate_error(error, g_steal_pointer(&second));
 		return FALSE;
 	}
-	ret_pair->home = good[1] && (!good[0] || sb[1].generation > sb[0].generation);
-	ret_pair->current = sb[ret_pair->home];
-	ret_pair->valid = (guint)good[0] + (guint)good[1];
+	home = good[1] && (!good[0] || sb[1].generation > sb[0].generation);
+	ret_pair->home = home;
+	ret_pair->current = sb[home];
+	ret_pair->other = judge_other(&raw[!home], good[!home], &raw[home]);
 	return TRUE;
 }
 
@@ -131,4 +171,17 @@ int superblock_store(Backing *backing, SuperblockPair *pair, const Superblock *n
 	pair->home = !pair->home;
 	pair->current = *next;
 	return write_durably(backing, &raw, !pair->home);
+}
+
+guint superblock_verify(Backing *backing, const SuperblockPair *pair, gboolean repair)
+{
+	FormatSuperblock right, raw;
+	guint mended = 0;
+
+	superblock_encode(&pair->current, &right);
+	for (guint home = 0; home < G_N_ELEMENTS(homes); home++)
+		if (backing_pread(backing, &raw, sizeof raw, homes[home]) ||
+		    memcmp(&raw, &right, sizeof raw))
+			mended += repair && !write_durably(backing, &right, home);
+	return mended;
 }

@@ -11,10 +11,17 @@
 #include "common/backing.h"
 #include "common/codec.h"
 
+/* What the copy that does not count was when it was read. */
+typedef enum {
+	SUPERBLOCK_SAME,
+	SUPERBLOCK_LEFT, /* the one before, or torn: a crash leaves that */
+	SUPERBLOCK_DAMAGED,
+} SuperblockOther;
+
 typedef struct {
 	Superblock current;
-	guint home;  /* 0 or 1: the copy that `current` was read from or last written to */
-	guint valid; /* copies that were valid when read */
+	guint home; /* 0 or 1: the copy that `current` was read from or last written to */
+	SuperblockOther other;
 } SuperblockPair;
 
 /* Reads the newest.  CORRUPT where neither copy is valid; IO where one cannot be read: it might be
@@ -31,6 +38,10 @@ gboolean superblock_is_newest(const char *name, const Superblock *sb, guint64 gr
 
 /* Writes the current one once more where it is; durable with the next flush. */
 int superblock_rewrite(Backing *backing, const SuperblockPair *pair);
+
+/* Verifies both copies.  With `repair` each that is not the current one is written anew and made
+ * durable, one after the other; returns how many were. */
+guint superblock_verify(Backing *backing, const SuperblockPair *pair, gboolean repair);
 
 /* Writes `next` over the older copy, with the generation that it has, and makes it durable; then over
  * the other.  After 0 either alone says all of it.  After a negative errno the pair holds `next` if

@@ -43,6 +43,10 @@ struct Volume {
 gboolean volume_check_size(guint64 size, guint32 logical_block_size, const char *name,
 			   GError **error);
 
+/* Verifies the durable-marks beside the ring, and with `repair` has those written anew that are damaged.
+ * Returns how many were. */
+guint volume_verify_marks(Volume *volume, gboolean repair);
+
 /* -EINVAL unless [offset, offset + length) is aligned and inside. */
 int volume_check_range(const Volume *volume, guint64 offset, guint64 length);
 

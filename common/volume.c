@@ -2,8 +2,9 @@
 /*
  * Formatting, opening, closing, flushing, and what is known of a volume.
  */
-#include "common/volume-private.h"
+#include "common/journal-ring.h"
 #include "common/recovery.h"
+#include "common/volume-private.h"
 
 #include <errno.h>
 #include <sys/random.h>
@@ -352,6 +353,37 @@ int volume_flush(Volume *volume)
 	return volume->flush_result ? -EIO : 0;
 }
 
+/* While nobody writes them. */
+static guint look_at_marks(Volume *volume)
+{
+	guint damaged;
+
+	lock_take(&volume->flush_lock);
+	while (volume->flushing)
+		lock_wait(&volume->flushed, &volume->flush_lock);
+	volume->flushing = TRUE;
+	lock_drop(&volume->flush_lock);
+	damaged = journal_damaged_marks(volume->engine.backing, volume->seed, TRUE);
+	lock_take(&volume->flush_lock);
+	volume->flushing = FALSE;
+	g_cond_broadcast(&volume->flushed);
+	lock_drop(&volume->flush_lock);
+	return damaged;
+}
+
+guint volume_verify_marks(Volume *volume, gboolean repair)
+{
+	guint damaged = look_at_marks(volume);
+
+	if (!damaged || !repair)
+		return 0;
+	/* A flush writes the copies of the one, a checkpoint the other. */
+	__atomic_add_fetch(&volume->changes, 1, __ATOMIC_RELEASE);
+	if (volume_flush(volume) || volume_checkpoint(volume))
+		return 0;
+	return (guint)__builtin_popcount(damaged & ~look_at_marks(volume));
+}
+
 int volume_checkpoint(Volume *volume)
 {
 	return volume->checkpointer ? checkpointer_run(volume->checkpointer) : -EROFS;
@@ -418,7 +450,7 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 			volume->checkpointer ? checkpointer_count(volume->checkpointer) : 0,
 		.checksum_errors = __atomic_load_n(&volume->checksum_errors, __ATOMIC_RELAXED),
 		.copies_repaired = map.mended + slots_mended(engine->slots) +
-				   engine->superblock_mended +
+				   engine->recovery_mended +
 				   __atomic_load_n(&engine->scrub_mended, __ATOMIC_RELAXED),
 		.cache_nodes = map.nodes,
 		.cache_hits = map.hits,

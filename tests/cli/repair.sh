@@ -41,7 +41,73 @@ like "whole: says so" "$(<"$WORK/said")" '^default/db: whole; '
 is "usage: --yes without --repair" "$(status "$STORAGEOS" check db --yes)" 2
 is "usage: --cut-journal without --repair" "$(status "$STORAGEOS" check db --cut-journal)" 2
 
-# ---- what is kept twice
+# ---- what is kept twice: the same is said of each
+
+find_node() { # BLOCK LEVEL: where the node over it lies in the file; -1: the block
+	python3 - "$vol" "$1" "$2" <<-'END'
+	import struct, sys
+	data = open(sys.argv[1], "rb")
+	block, level = int(sys.argv[2]), int(sys.argv[3])
+	def at(offset, form):
+	    data.seek(offset)
+	    return struct.unpack(form, data.read(struct.calcsize(form)))[0]
+	place = lambda pointer: at(88, "<Q") + (pointer & ((1 << 40) - 1)) * 4096
+	now, node = at(12, "<I") - 1, place(at(128, "<Q"))
+	while now > level:
+	    node = place(at(node + (block >> 8 * now & 255) * 16, "<Q"))
+	    now -= 1
+	print(node)
+	END
+}
+copy_damaged() { # WHAT OFFSET...
+	local what=$1
+	shift
+	flip "$@"
+	is "$what: status" "$(status "$STORAGEOS" check db)" 1
+	like "$what: nothing is lost, and what mends it" "$(head -n 1 "$WORK/said")" \
+		'^default/db: DAMAGED, and nothing is lost \(damaged copies of what is kept twice: 1; scrub, or check --repair, mends them\); '
+	is "$what: and that alone" "$(wc -l <"$WORK/said")" 2
+	is "$what: as JSON" "$("$STORAGEOS" check db --json | jq -c '[.whole, .errors, .copies_damaged, (.lost | length)]')" \
+		'[false,1,1,0]'
+	is "$what: a scrub mends and counts it" "$("$STORAGEOS" scrub db --json | jq -c '[.complete, .errors, .repaired]')" \
+		'[true,0,1]'
+	check "$what: whole again" "$STORAGEOS" check db
+}
+copy_damaged "a superblock" 60
+copy_damaged "the other" $((65536 + 60))
+copy_damaged "a node" "$(($(find_node 0 1) + 500))"
+copy_damaged "its copy" "$(($(find_node 0 1) + 3264 * 4096 + 500))"
+copy_damaged "a bitmap page" $((512 * 1024 + 100)) $((512 * 1024 + 4096 + 100))
+copy_damaged "a durable-mark" $((128 * 1024 + 20))
+copy_damaged "its copy" $((132 * 1024 + 20))
+
+# ---- much of it
+
+serve
+head -c 1048576 /dev/urandom | dd of="$WORK/mnt/db" bs=1M seek=200 oflag=direct iflag=fullblock conv=notrunc status=none
+end
+cp --sparse=always "$vol" "$WORK/sound"
+flip "$(($(find_node 51200 0) + 500))"
+is "a lost leaf: status" "$(status "$STORAGEOS" check db)" 1
+like "the first line says it" "$(head -n 1 "$WORK/said")" '^default/db: DAMAGED: 1 MiB cannot be read any more; '
+like "the second says where" "$(sed -n 2p "$WORK/said")" '^default/db: lost: bytes 209715200-210763775$'
+like "the third says why" "$(sed -n 3p "$WORK/said")" '^default/db: node 0/200 .*: checksum mismatch$'
+like "neighbours are one line" "$(<"$WORK/said")" 'slots [0-9]+-[0-9]+: in use by the bitmap, but nothing refers'
+check "and it is short" test "$(wc -l <"$WORK/said")" -le 12
+cp --sparse=always "$WORK/sound" "$vol"
+for i in {0..29}; do flip "$(find_node $((51200 + i * 2)) -1)"; done
+is "every second block: status" "$(status "$STORAGEOS" check db)" 1
+is "twenty lines, and how many more" "$(wc -l <"$WORK/said")" 21
+is "of which the last" "$(tail -n 1 "$WORK/said")" 'default/db: and 41 more (--json lists all)'
+like "both where and why" "$(<"$WORK/said")" 'block 51200 .*: checksum mismatch'
+is "as JSON all of it" "$("$STORAGEOS" check db --json | jq -c '[.errors, (.messages | length), (.lost | length)]')" '[30,30,30]'
+status "$STORAGEOS" scrub db >/dev/null
+is "scrub lists as much" "$(grep -c 'lost: bytes' "$WORK/said")" 19
+like "and says how many more" "$(<"$WORK/said")" ': and 11 more \(--json lists all\)'
+status repair --yes >/dev/null
+is "so does repair" "$(grep -c 'and stays an error: bytes' "$WORK/said")" 20
+cp --sparse=always "$WORK/sound" "$vol"
+check "as it was" "$STORAGEOS" check db
 
 flip 60 $((512 * 1024 + 100)) $((512 * 1024 + 4096 + 100))
 cp --sparse=always "$vol" "$WORK/damaged"

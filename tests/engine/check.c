@@ -94,7 +94,7 @@ static void tree_write(Backing *backing, Tree *tree)
 	}
 	if (tree->sb->map_root.slot)
 		tree->sb->map_root = tree->entries[LEVELS - 1];
-	CHECK_INT(superblock_rewrite(backing, &tree->pair), 0);
+	superblock_verify(backing, &tree->pair, TRUE);
 }
 
 static MapEntry block_entry(const Tree *tree, guint i)
@@ -208,22 +208,22 @@ typedef struct {
 static const Row rows[] = {
 	{"nothing", TRUE, nothing, NULL, 0, NULL, NULL},
 	{"nothing, with records", FALSE, nothing, NULL, 0, NULL, NULL},
-	{"two blocks in one slot", TRUE, block_twice, "block 5: slot", 0, NULL, "are used twice"},
+	{"two blocks in one slot", TRUE, block_twice, "block 5 (slot", 0, NULL, "are used twice"},
 	{"a slot that does not exist", TRUE, block_nowhere, "does not exist", 0, NULL,
 	 "do not exist"},
-	{"a slot that is a bitmap's", TRUE, block_on_bitmap, "slot 1 does not exist", 0, NULL,
+	{"a slot that is a bitmap's", TRUE, block_on_bitmap, "(slot 1): does not exist", 0, NULL,
 	 "do not exist"},
-	{"a block that is born later", TRUE, block_of_the_future, "after the checkpoint", 1, NULL,
+	{"a block that is born later", TRUE, block_of_the_future, "born after the checkpoint", 1, NULL,
 	 NULL},
 	{"a slot of nobody", TRUE, block_forgotten,
 	 "in use by the bitmap, but nothing refers to it", 2, "bitmap", NULL},
 	{"a free slot", TRUE, block_on_free_slot, "free by the bitmap, but the map refers to it", 0,
 	 "bitmap", NULL},
 	{"a node that has no place for its copy", TRUE, inner_without_copy,
-	 "is no place for a node with a copy", 0, NULL, NULL},
+	 "no place for a node with a copy", 0, NULL, NULL},
 	{"a node that is not there", TRUE, inner_nowhere, "does not exist", 0, NULL,
 	 "do not exist"},
-	{"a leaf in the root's slot", TRUE, leaf_is_root, "is used twice", 0, NULL,
+	{"a leaf in the root's slot", TRUE, leaf_is_root, "used twice", 0, NULL,
 	 "are used twice"},
 	{"wrong counts", TRUE, counts, "the superblock counts", 1, "counts", NULL},
 	{"bitmaps of another time", TRUE, bitmaps_of_another_time, "not the one of the checkpoint",
@@ -368,11 +368,11 @@ static void test_many(const void *data)
 	test_row("none of them is referred to any more");
 	tree_read(backing, &tree);
 	tree.sb->map_root = (MapEntry){0};
-	CHECK_INT(superblock_rewrite(backing, &tree.pair), 0);
+	CHECK_UINT(superblock_verify(backing, &tree.pair, TRUE), 2);
 	bad = check_run(backing, NULL, NULL, NULL);
 	REQUIRE(bad);
 	CHECK(bad->errors > 40 * 256);
-	CHECK_UINT(bad->messages->len, CHECK_MESSAGES);
+	CHECK(bad->messages->len < 100);
 }
 
 /* Features of a later version: some forbid writing, some forbid nothing. */
@@ -387,7 +387,7 @@ static void test_later_features(const void *data)
 	(void)data;
 	tree_read(backing, &tree);
 	tree.sb->ro_compatible |= (guint32)1 << 31;
-	CHECK_INT(superblock_rewrite(backing, &tree.pair), 0);
+	CHECK_UINT(superblock_verify(backing, &tree.pair, TRUE), 2);
 	CHECK(!volume_open(backing_borrow(backing), "test", 0, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_UNSUPPORTED, "feature");
 	volume = volume_open(backing_borrow(backing), "test", VOLUME_OPEN_READ_ONLY, NULL);
@@ -412,6 +412,6 @@ int main(int argc, char **argv)
 	}
 	test_add("what only a later version may write is read, and not mended", test_later_features,
 		 NULL);
-	test_add("check: all findings are counted, not all are kept", test_many, NULL);
+	test_add("check: all findings are counted, neighbours are one line", test_many, NULL);
 	return test_run(argc, argv);
 }

@@ -5,7 +5,9 @@
  */
 #include "common/backing/faulty.h"
 #include "common/bitmap-pages.h"
+#include "common/check.h"
 #include "common/logging.h"
+#include "common/repair.h"
 #include "common/scrub.h"
 #include "common/superblock.h"
 #include "common/units.h"
@@ -136,10 +138,11 @@ static guint64 count_lost(Scrub *scrub)
 	return n;
 }
 
-static void scrub_whole(Volume *volume, ScrubStatus *ret_status, guint64 *ret_lost)
+static void scrub_whole_as(Volume *volume, ScrubFlags flags, ScrubStatus *ret_status,
+			   guint64 *ret_lost)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(Scrub) scrub = scrub_start(volume, 0, &error);
+	g_autoptr(Scrub) scrub = scrub_start(volume, flags, 0, &error);
 
 	CHECK_NO_ERROR(error);
 	REQUIRE(scrub);
@@ -148,6 +151,11 @@ static void scrub_whole(Volume *volume, ScrubStatus *ret_status, guint64 *ret_lo
 	*ret_lost = count_lost(scrub);
 	CHECK(!ret_status->running && ret_status->complete);
 	CHECK_INT(ret_status->problem, 0);
+}
+
+static void scrub_whole(Volume *volume, ScrubStatus *ret_status, guint64 *ret_lost)
+{
+	scrub_whole_as(volume, 0, ret_status, ret_lost);
 }
 
 static void check_kept(Volume *volume, const Row *row)
@@ -195,6 +203,182 @@ static void test_found(const void *data)
 	volume_abandon(volume);
 }
 
+/* ---- one rule for everything that is kept twice */
+
+static void rot_other_superblock(Backing *backing)
+{
+	backing_faulty_flip(backing, FORMAT_SUPERBLOCK_A + 700, 1);
+	backing_faulty_flip(backing, FORMAT_SUPERBLOCK_A + 300, 1);
+}
+
+static void zero_superblock(Backing *backing)
+{
+	static const guint8 zeros[FORMAT_SUPERBLOCK_SIZE];
+
+	CHECK_INT(backing_pwrite(backing, zeros, sizeof zeros, FORMAT_SUPERBLOCK_A), 0);
+}
+
+static void rot_first_bitmaps(Backing *backing)
+{
+	guint64 offset = superblock_of(backing).groups_offset;
+
+	backing_faulty_flip(backing, offset + 100, 0);
+	backing_faulty_flip(backing, offset + 4096 + 100, 0);
+}
+
+static void rot_root(Backing *backing)
+{
+	flip_slot(backing, first_node(backing, 2).slot);
+}
+
+static void rot_node_copy(Backing *backing)
+{
+	flip_slot(backing, first_node(backing, 1).slot + FORMAT_COPY_DISTANCE);
+}
+
+static void rot_mark(Backing *backing)
+{
+	backing_faulty_flip(backing, FORMAT_MARKS_OFFSET + 20, 0);
+}
+
+static void zero_second_mark(Backing *backing)
+{
+	static const guint8 zeros[sizeof(FormatRecord)];
+
+	CHECK_INT(backing_pwrite(backing, zeros, sizeof zeros,
+				 FORMAT_MARKS_OFFSET + FORMAT_MARK_DISTANCE),
+		  0);
+}
+
+static void rot_checkpoint_mark(Backing *backing)
+{
+	backing_faulty_flip(backing, FORMAT_CHECKPOINT_MARK_OFFSET + 33, 0);
+}
+
+typedef struct {
+	const char *name;
+	void (*rot)(Backing *backing);
+} Copy;
+
+static const Copy copies[] = {
+	{"superblock A", rot_other_superblock},
+	{"superblock B", rot_superblock},
+	{"a superblock, zeros", zero_superblock},
+	{"the root", rot_root},
+	{"the root's copy", rot_copy},
+	{"a node", rot_node},
+	{"a node's copy", rot_node_copy},
+	{"a bitmap page", rot_first_bitmaps},
+	{"a bitmap page's copy", rot_bitmaps},
+	{"the durable-mark", rot_mark},
+	{"the durable-mark's copy, zeros", zero_second_mark},
+	{"the checkpoint's mark", rot_checkpoint_mark},
+};
+
+/* Closed in order, with marks, and with a block more. */
+static Backing *new_closed(void)
+{
+	Backing *backing = backing_new_filled(SIZE, PLACES, place_of);
+	Volume *volume = backing_open_volume(backing);
+
+	if (!volume)
+		return backing;
+	CHECK_INT(volume_put_value(volume, 77, BLOCK_SIZE, 5 * BLOCK_SIZE), 0);
+	CHECK_INT(volume_flush(volume), 0);
+	close_volume(volume);
+	backing_check(backing);
+	return backing;
+}
+
+static void check_says(Backing *backing)
+{
+	g_autoptr(CheckResult) result = check_run(backing, NULL, NULL, NULL);
+
+	REQUIRE(result);
+	CHECK_UINT(result->errors, 1);
+	CHECK_UINT(result->copies, 1);
+	CHECK_UINT(result->lost->len, 0);
+	REQUIRE(result->messages->len == 1);
+	CHECK_CONTAINS(g_ptr_array_index(result->messages, 0), "damaged; nothing is lost");
+}
+
+static void mend_by_repair(Backing *backing)
+{
+	g_autoptr(RepairPlan) plan = repair_plan(backing, 0, NULL, NULL, NULL);
+
+	REQUIRE(plan);
+	CHECK_UINT(plan->actions->len, 1);
+	CHECK_UINT(plan->left->len, 0);
+	CHECK(repair_carry_out(plan, NULL));
+}
+
+/* A scrub counts it, whoever came upon it first: the open, its own way down, or a reader. */
+static void mend_by_scrub(Backing *backing, ScrubFlags flags, const Copy *copy)
+{
+	Volume *volume = backing_open_volume(backing);
+	ScrubStatus status = {0};
+	guint64 lost = 0;
+
+	REQUIRE(volume);
+	if (!flags)
+		copy->rot(backing);
+	scrub_whole_as(volume, flags, &status, &lost);
+	CHECK_UINT(status.repaired, 1);
+	CHECK_UINT(status.errors, 0);
+	CHECK_UINT(lost, 0);
+	scrub_whole(volume, &status, &lost);
+	CHECK_UINT(status.repaired, 0);
+	close_volume(volume);
+}
+
+static void test_copy(const void *data)
+{
+	const Copy *copy = data;
+	g_autoptr(Backing) whole = new_closed();
+
+	for (guint way = 0; way < 3 && !test_failed(); way++) {
+		g_autoptr(Backing) backing = backing_faulty_crash(whole, G_MAXUINT64);
+
+		test_row("%s", way == 0 ? "repaired" : way == 1 ? "scrubbed" : "scrubbed in use");
+		if (way < 2) {
+			copy->rot(backing);
+			check_says(backing);
+		}
+		if (way == 0)
+			mend_by_repair(backing);
+		else
+			mend_by_scrub(backing, way == 1 ? SCRUB_OPENED : 0, copy);
+		backing_check(backing);
+	}
+}
+
+/* The good superblock stays as it is, whatever becomes of the power. */
+static gboolean leave_good(guint64 offset, guint64 length, gpointer data)
+{
+	gint *armed = data;
+
+	if (g_atomic_int_get(armed) && offset == FORMAT_SUPERBLOCK_A && length > 0)
+		FAIL("the good superblock is written");
+	return TRUE;
+}
+
+static void test_good_one(const void *data)
+{
+	g_autoptr(Backing) disk = new_closed();
+	gint armed = FALSE;
+	g_autoptr(Backing) backing = backing_borrow_gated(disk, leave_good, &armed);
+	SuperblockPair pair = {0};
+
+	(void)data;
+	CHECK(superblock_load(disk, &pair, NULL));
+	backing_faulty_flip(disk, FORMAT_SUPERBLOCK_B + 60, 1);
+	armed = TRUE;
+	CHECK_UINT(superblock_verify(backing, &pair, FALSE), 0);
+	CHECK_UINT(superblock_verify(backing, &pair, TRUE), 1);
+	CHECK_UINT(superblock_verify(backing, &pair, TRUE), 0);
+	backing_check(disk);
+}
+
 static void test_neighbours(const void *data)
 {
 	g_autoptr(Backing) backing = backing_new_filled(SIZE, PLACES, place_of);
@@ -216,7 +400,7 @@ static void test_neighbours(const void *data)
 		  0);
 	for (guint i = 1; i < 4; i++)
 		flip_slot(backing, entry_decode(&leaf.pointers[i]).slot);
-	scrub = scrub_start(volume, 0, NULL);
+	scrub = scrub_start(volume, 0, 0, NULL);
 	REQUIRE(scrub);
 	CHECK(scrub_wait(scrub, 60000));
 	lost = scrub_get_lost(scrub);
@@ -289,7 +473,7 @@ static void test_stopped(const void *data)
 
 	(void)data;
 	REQUIRE(volume);
-	scrub = scrub_start(volume, 4096, NULL);
+	scrub = scrub_start(volume, 0, 4096, NULL);
 	REQUIRE(scrub);
 	CHECK(!scrub_wait(scrub, 100));
 	scrub_stop(scrub);
@@ -312,6 +496,12 @@ int main(int argc, char **argv)
 
 		test_add(name, test_found, &rows[i]);
 	}
+	for (guint i = 0; i < G_N_ELEMENTS(copies); i++) {
+		g_autofree char *name = g_strdup_printf("one copy of two: %s", copies[i].name);
+
+		test_add(name, test_copy, &copies[i]);
+	}
+	test_add("the good superblock is left alone", test_good_one, NULL);
 	test_add("scrub: neighbours that are lost are one range", test_neighbours, NULL);
 	test_add("scrub: under writes, discards and checkpoints", test_under_load, NULL);
 	test_add("scrub: stopped", test_stopped, NULL);

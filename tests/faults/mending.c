@@ -114,7 +114,7 @@ static gboolean repair(Backing *backing, GError **error)
 static gboolean scrub(Backing *backing, GError **error)
 {
 	Volume *volume = volume_open(backing_borrow(backing), "test", 0, error);
-	Scrub *scrubbing = volume ? scrub_start(volume, 0, error) : NULL;
+	Scrub *scrubbing = volume ? scrub_start(volume, 0, 0, error) : NULL;
 	gboolean done = scrubbing != NULL;
 
 	if (scrubbing) {
@@ -136,7 +136,7 @@ static gboolean scrub(Backing *backing, GError **error)
 static gboolean scrub_read_only(Backing *backing, GError **error)
 {
 	Volume *volume = volume_open(backing_borrow(backing), "test", VOLUME_OPEN_READ_ONLY, error);
-	Scrub *scrubbing = volume ? scrub_start(volume, 0, error) : NULL;
+	Scrub *scrubbing = volume ? scrub_start(volume, 0, 0, error) : NULL;
 	gboolean done = scrubbing != NULL;
 
 	if (scrubbing)
