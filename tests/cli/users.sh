@@ -51,7 +51,7 @@ chmod 644 "$STORAGEOS_CONFIG"
 
 # A run directory of one's own is seen whole.
 mkdir "$WORK/mine" "$WORK/mine/pool"
-printf '[storageos]\nrun_directory=%s/mine/run\n[pool default]\npath=%s/mine/pool\n' "$WORK" "$WORK" \
+printf '[storageos]\nrun_directory=%s/mine/run\nstate_directory=%s/mine/state\n[pool default]\npath=%s/mine/pool\n' "$WORK" "$WORK" "$WORK" \
 	>"$WORK/mine/conf"
 cp "$POOL/.storageos-pool" "$WORK/mine/pool/"
 chown -R 65534:65534 "$WORK/mine"

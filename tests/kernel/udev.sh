@@ -7,7 +7,7 @@ need jq jq
 need_built "$STORAGEOS" "$STORAGEOS_FUSE" "$STORAGEOS_PLUGIN"
 plugin_install
 printf 'device_directory=/dev/storageos\nrun_directory=/run/storageos\n' >"$WORK/standard"
-sed -i -e '/_directory=/d' -e '/^\[storageos\]/r '"$WORK/standard" /etc/storageos/storageos.conf
+sed -i -e '/^\(run\|device\)_directory=/d' -e '/^\[storageos\]/r '"$WORK/standard" /etc/storageos/storageos.conf
 ln -s "$STORAGEOS" /usr/bin/storageos
 ln -s "$STORAGEOS_FUSE" /usr/bin/storageos-fuse
 cp "$ROOT/packaging/udev/65-storageos.rules" /etc/udev/rules.d/
