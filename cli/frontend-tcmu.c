@@ -23,10 +23,24 @@
 /* Sectors of 512 bytes for a request; the default of 128 costs most of the throughput. */
 #define MAX_SECTORS 2048
 
-void frontend_tcmu_look(const Places *places, TcmuParts *ret_parts)
+/* One that does not answer is not asked again for each of many volumes. */
+static void look_at_runner(TcmuParts *parts)
 {
+	static pid_t silent;
 	g_auto(RunnerStatus) runner = {0};
 
+	if (silent && process_start_time(silent)) {
+		parts->runner = silent;
+		return;
+	}
+	runner_status_query(RUNNER_QUERY_SECONDS, &runner);
+	parts->runner = runner.running ? (pid_t)runner.pid : 0;
+	parts->runner_answers = runner.answers;
+	silent = runner.answers ? 0 : parts->runner;
+}
+
+void frontend_tcmu_look(const Places *places, TcmuParts *ret_parts)
+{
 	ret_parts->backstore = target_backstore_find(places->key);
 	ret_parts->target = target_loopback_find(places->target_name);
 	if (ret_parts->target) {
@@ -41,9 +55,7 @@ void frontend_tcmu_look(const Places *places, TcmuParts *ret_parts)
 		g_free(ret_parts->device);
 		ret_parts->device = target_disk_of_volume(places->text);
 	}
-	runner_status_query(RUNNER_QUERY_SECONDS, &runner);
-	ret_parts->runner = runner.running ? (pid_t)runner.pid : 0;
-	ret_parts->runner_answers = runner.answers;
+	look_at_runner(ret_parts);
 }
 
 /* ---- what it needs */

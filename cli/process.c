@@ -159,7 +159,7 @@ gboolean process_is_of_udev(pid_t pid)
 	return is_udev(pid) || (parent > 0 && is_udev(parent));
 }
 
-/* Linux 5.3; before there is a moment in which another process may get the number. */
+/* Linux 5.3; without it there is a moment in which another process may get the number. */
 static int open_process(pid_t pid)
 {
 #ifdef SYS_pidfd_open
@@ -187,7 +187,7 @@ void process_signal(pid_t pid, gint64 start_time, int number)
 {
 	autofd fd = fd_above_stdio(open_process(pid));
 
-	if ((fd >= 0 || errno == ENOSYS) && process_is_alive(pid, start_time))
+	if ((fd >= 0 || errno != ESRCH) && process_is_alive(pid, start_time))
 		send_signal(fd, pid, number);
 }
 

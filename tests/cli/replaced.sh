@@ -69,6 +69,15 @@ is "then attach is of what the name means" "$(blockdev --getsize64 "$link")" $((
 must "detach" "$STORAGEOS" detach db
 check "what was served is whole" "$STORAGEOS" check aside
 
+# ---- a copy of its own has the name: the same UUID, in another file
+
+fresh old
+must "a backup" cp --sparse=always "$file" "$WORK/backup"
+mv "$file" "$POOL/aside.vol"
+must "is put in its place" cp --sparse=always "$WORK/backup" "$file"
+told "replaced by its copy" "no longer $file"
+check "detach ends it" "$STORAGEOS" detach db
+
 # ---- the file is overwritten where it is
 
 fresh new
