@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/autofd.h"
@@ -25,12 +26,16 @@ struct Attendance {
 
 typedef enum { NOT_YET, CAME, NOBODY } Answer;
 
-/* While the lock is ours nobody attaches or detaches. */
+/* While the lock is ours nobody attaches or detaches.  Whoever lets go of it may remove its file, and the
+ * next one makes another: one that was removed meanwhile tells nothing. */
 static Answer look(const Attendance *attendance)
 {
+	struct stat st;
 	autofd fd = fd_open(attendance->lock_file, O_RDONLY | O_NOFOLLOW, 0);
 
 	if (fd < 0 ? errno != ENOENT : flock(fd, LOCK_SH | LOCK_NB) != 0)
+		return NOT_YET;
+	if (fd >= 0 && (fstat(fd, &st) || !st.st_nlink))
 		return NOT_YET;
 	return g_atomic_int_get(attendance->users) ? CAME : NOBODY;
 }
