@@ -24,7 +24,7 @@ void backing_free(Backing *backing)
 }
 
 /* For all who asked before; the lock is held, and dropped meanwhile. */
-static void flush_locked(Backing *backing)
+static void flush_unlocking(Backing *backing)
 {
 	BackingFlushes *flushes = &backing->flushes;
 	guint64 ticket = ++flushes->begun;
@@ -53,7 +53,7 @@ int backing_flush(Backing *backing)
 		if (flushes->running)
 			lock_wait(&flushes->ended, &flushes->lock);
 		else
-			flush_locked(backing);
+			flush_unlocking(backing);
 	}
 	return flushes->error;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Erasing what a map that is empty has left behind: nothing in the groups is anybody's then but the slots
- * that are kept ready for nodes, and these keep their space.
+ * Erasing what a map that is empty has left behind: nothing in the groups is anybody's then but the
+ * slots that are kept ready for nodes, and these keep their space.
  */
 #include "common/map-private.h"
 

@@ -91,8 +91,8 @@ static int grow_locked(Map *map, guint levels)
 	return r ? r : add_roots_locked(map, levels);
 }
 
-/* By the only thread that changes the number of levels.  A map of one level keeps no slots for inner
- * nodes. */
+/* By the only thread that changes the number of levels.  A map of one level keeps no slots for
+ * inner nodes. */
 static int grow(Map *map, guint64 blocks, guint levels)
 {
 	int r = levels == map->levels ? 0 : stash_fill(map, STASH_INNER, 0);

@@ -53,9 +53,9 @@ void node_prune_locked(Map *map, MapNode *node)
 		map->node_slots -= node_copies(level);
 		pointer_set_locked(map, level, index, &hole);
 		node_drop_locked(map, node);
-		node = level == map->levels - 1 ?
-			       NULL :
-			       node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
+		node = level == map->levels - 1
+			       ? NULL
+			       : node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
 	}
 }
 
@@ -180,9 +180,10 @@ static void drop_all_locked(Map *map, const ZeroStep *step)
 			guint l = key_level(node->key);
 
 			next = node->hash_next;
-			if (l <= step->level && (key_index(node->key) >>
-						 (FORMAT_FANOUT_SHIFT * (step->level - l))) -
-								step->first < step->count)
+			if (l <= step->level &&
+			    (key_index(node->key) >> (FORMAT_FANOUT_SHIFT * (step->level - l))) -
+					    step->first <
+				    step->count)
 				node_drop_locked(map, node);
 		}
 }
@@ -324,8 +325,8 @@ int dead_resolve_unlocking(Map *map, guint level, guint64 index)
 	return MAP_RESTART;
 }
 
-/* The interval's start moves over a node that cannot be read, unless pointers died meanwhile: they may
- * be before its end. */
+/* The interval's start moves over a node that cannot be read, unless pointers died meanwhile: they
+ * may be before its end. */
 static void dead_skip_locked(Map *map, guint level, guint64 index, guint64 deaths)
 {
 	if (map->deaths != deaths)

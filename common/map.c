@@ -119,8 +119,8 @@ static guint64 stash_take_locked(Map *map, StashKind kind)
 
 static int stash_alloc(Map *map, StashKind kind, guint64 hint, SlotRun *run)
 {
-	return kind == STASH_INNER ? slots_alloc_pairs(map->slots, run) :
-				     slots_alloc_nodes(map->slots, hint, run);
+	return kind == STASH_INNER ? slots_alloc_pairs(map->slots, run)
+				   : slots_alloc_nodes(map->slots, hint, run);
 }
 
 /* Never 0. */
@@ -168,8 +168,8 @@ gboolean stash_suffices_locked(const Map *map, gboolean reserve)
 	return TRUE;
 }
 
-/* Sees to it that the stashes suffice for one attempt.  More is asked for once: on a full backing what
- * is there must do. */
+/* Sees to it that the stashes suffice for one attempt.  More is asked for once: on a full backing
+ * what is there must do. */
 static int stash_check_unlocking(Map *map, MapChange *change)
 {
 	for (StashKind kind = 0; kind < stash_kinds(map); kind++) {
@@ -338,8 +338,8 @@ static void leaf_write(Map *map, guint64 first, guint n, const SlotRun **runs, g
 
 	for (guint i = 0; i < n; i++) {
 		FormatPointer *pointer = &leaf->data.pointers[(first + i) & (FORMAT_FANOUT - 1)];
-		MapEntry entry = {.slot = (*runs)->slot + *used, .crc = crcs[i],
-				  .birth = map->generation};
+		MapEntry entry = {
+			.slot = (*runs)->slot + *used, .crc = crcs[i], .birth = map->generation};
 
 		if (!entry_is_null(pointer))
 			slots_lose(map->slots, entry_decode(pointer).slot, 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Erasing: what a group's slots hold goes, whoever had them.  Space is given back where the backing can
- * do that, since it reads as zeros then; else what is not zeros is overwritten.
+ * Erasing: what a group's slots hold goes, whoever had them.  Space is given back where the backing
+ * can do that, since it reads as zeros then; else what is not zeros is overwritten.
  */
 #include "common/bounds.h"
 #include "common/large.h"
@@ -53,7 +53,8 @@ static int zero_kept(Slots *slots, guint64 offset, guint64 end)
 	int r = 0;
 
 	for (; offset < end && !r; offset += PIECE)
-		r = backing_pwrite(slots->backing, zeros, (gsize)min_u64(end - offset, PIECE), offset);
+		r = backing_pwrite(slots->backing, zeros, (gsize)min_u64(end - offset, PIECE),
+				   offset);
 	return r;
 }
 
@@ -107,8 +108,8 @@ int slots_erase(Slots *slots, guint64 number, const SlotBits *kept)
 
 	if (start >= backing_size(slots->backing))
 		return 0;
-	r = number < slots_groups(slots) ?
-		    erase_group(slots, number, kept) :
-		    erase_bytes(slots, start, page_offset(slots, number + 1, 0));
+	r = number < slots_groups(slots)
+		    ? erase_group(slots, number, kept)
+		    : erase_bytes(slots, start, page_offset(slots, number + 1, 0));
 	return r ? r : 1;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Erasing.  Everything is made a hole, what was there becomes free (a few checkpoints), and then nothing
- * in the backing is of use but what is kept ready for nodes: all of it is erased, group after group, by the
- * checkpoint thread, which alone would take slots meanwhile.  Its next checkpoint makes that durable.
+ * Erasing.  Everything is made a hole, what was there becomes free (a few checkpoints), and then
+ * nothing in the backing is of use but what is kept ready for nodes: all of it is erased, group
+ * after group, by the checkpoint thread, which alone would take slots meanwhile.  Its next
+ * checkpoint makes that durable.
  */
 #include "common/volume-private.h"
 #include "common/wanted.h"

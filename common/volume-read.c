@@ -4,9 +4,9 @@
  * straight into the caller's memory, and every block is verified there.  Blocks of which only a
  * part is wanted go over a block on the stack, since the checksum covers all of it.
  *
- * What a block was looked up to be is read, however often it is read: looked up anew, it might be of a
- * write that the blocks beside it are not of.  A mismatch is read once more, by itself: then it is a
- * medium error.
+ * What a block was looked up to be is read, however often it is read: looked up anew, it might be
+ * of a write that the blocks beside it are not of.  A mismatch is read once more, by itself: then
+ * it is a medium error.
  */
 #include "common/bounds.h"
 #include "common/map-scan.h"
@@ -278,7 +278,8 @@ static int skip_hole(Volume *volume, guint64 *block)
 
 int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length)
 {
-	guint64 first = block_of(offset), block = first, last = blocks_covering(volume_size(volume));
+	guint64 first = block_of(offset), block = first,
+		last = blocks_covering(volume_size(volume));
 	gboolean mapped = FALSE, here;
 	int r = volume_check_range(volume, offset, SECTOR_SIZE);
 

@@ -303,7 +303,7 @@ char *volume_failure(Volume *volume)
 }
 
 /* Flushes the backing for all who asked before; the flush lock is held, and dropped meanwhile. */
-static void flush_locked(Volume *volume)
+static void flush_unlocking(Volume *volume)
 {
 	Engine *engine = &volume->engine;
 	guint64 ticket = ++volume->flush_begun;
@@ -346,7 +346,7 @@ int volume_flush(Volume *volume)
 		if (volume->flushing)
 			lock_wait(&volume->flushed, &volume->flush_lock);
 		else
-			flush_locked(volume);
+			flush_unlocking(volume);
 	}
 	if (volume->flushed_changes >= changes)
 		return 0;

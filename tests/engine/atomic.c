@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A write of up to 1 MiB is all there or not at all, also for who reads while it is made: whatever a
- * read is, it returns what the volume held at one instant.  And every block that it returns was
+ * A write of up to 1 MiB is all there or not at all, also for who reads while it is made: whatever
+ * a read is, it returns what the volume held at one instant.  And every block that it returns was
  * verified.
  */
 #include "common/backing/faulty.h"
@@ -55,8 +55,8 @@ static const ReadKind kinds[] = {
 static struct {
 	Volume *volume;
 	const ReadKind *kind;
-	gint at;	   /* reads of the backing until the write */
-	gint flip;	   /* reads of the backing until one is damaged; below 0: none is */
+	gint at;   /* reads of the backing until the write */
+	gint flip; /* reads of the backing until one is damaged; below 0: none is */
 	gboolean is_written;
 } scene;
 
@@ -127,7 +127,7 @@ static gboolean read_at_one_instant(const ReadKind *kind, gint at, gint flip)
 	scene.is_written = FALSE;
 	reading = TRUE;
 	CHECK_INT((kind->nowait ? volume_read_nowait : volume_read)(scene.volume, iov, n,
-								     start + kind->from, NULL),
+								    start + kind->from, NULL),
 		  0);
 	reading = FALSE;
 	CHECK(!memcmp(data, data + 1, length - 1));
@@ -156,8 +156,8 @@ static void test_kind(const void *data)
 
 typedef struct {
 	const char *name;
-	guint64 offset, length;	    /* written whole */
-	guint64 at, n;		    /* read */
+	guint64 offset, length; /* written whole */
+	guint64 at, n;		/* read */
 } RaceKind;
 
 static const RaceKind races[] = {
@@ -190,7 +190,8 @@ static gpointer write_numbers(gpointer data)
 
 	for (guint i = 1; !g_atomic_int_get(&race->stop); i++) {
 		memset(memory, (int)(i % NUMBERS), race->kind->length);
-		CHECK_INT(volume_put(race->volume, memory, race->kind->length, race->kind->offset), 0);
+		CHECK_INT(volume_put(race->volume, memory, race->kind->length, race->kind->offset),
+			  0);
 	}
 	return NULL;
 }
@@ -219,7 +220,8 @@ static gpointer look_numbers_up(gpointer data)
 	guint epoch, number;
 
 	while (n && !g_atomic_int_get(&race->stop)) {
-		CHECK_INT(map_lookup(race->volume->engine.map, first, n, entries, FALSE, &epoch), 0);
+		CHECK_INT(map_lookup(race->volume->engine.map, first, n, entries, FALSE, &epoch),
+			  0);
 		map_lookup_end(race->volume->engine.map, epoch);
 		race->looks++;
 		for (number = 0; number < NUMBERS; number++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Erasing: whatever was done to a volume before, nothing that was ever written to it is in its backing
- * afterwards.  Every sector that is written holds a pattern, which all of the backing is searched for.
+ * Erasing: whatever was done to a volume before, nothing that was ever written to it is in its
+ * backing afterwards.  Every sector that is written holds a pattern, which all of the backing is
+ * searched for.
  */
 #include "common/backing/faulty.h"
 #include "common/backing/memory.h"
@@ -72,13 +73,15 @@ static gpointer load_main(gpointer data)
 	TestRandom random = test_random_new(loader->seed);
 	guint64 size = volume_size(loader->volume);
 
-	for (guint i = 0; i < (test_is_instrumented() ? ROUNDS / 4 : ROUNDS) && !test_failed(); i++) {
+	for (guint i = 0; i < (test_is_instrumented() ? ROUNDS / 4 : ROUNDS) && !test_failed();
+	     i++) {
 		guint64 kind = test_random_below(&random, 40);
 		guint64 at = test_random_below(&random, size / BLOCK_SIZE) * BLOCK_SIZE;
 
 		if (kind < 3)
 			CHECK_INT(volume_discard(loader->volume, at,
-						 (1 + test_random_below(&random, (size - at) / BLOCK_SIZE)) *
+						 (1 + test_random_below(&random,
+									(size - at) / BLOCK_SIZE)) *
 							 BLOCK_SIZE),
 				  0);
 		else if (kind < 6)
@@ -133,11 +136,11 @@ static void use_again(Volume *volume, Backing *backing)
 typedef struct {
 	const char *name;
 	guint64 size;
-	guint64 limit;	     /* of the backing, which is of that size from the start; 0: it grows */
-	gboolean no_punch;   /* the backing cannot */
-	gboolean reopened;   /* between the load and erasing */
-	gboolean died;	     /* and not closed before */
-	gboolean full;	     /* erased on a full backing */
+	guint64 limit;	   /* of the backing, which is of that size from the start; 0: it grows */
+	gboolean no_punch; /* the backing cannot */
+	gboolean reopened; /* between the load and erasing */
+	gboolean died;	   /* and not closed before */
+	gboolean full;	   /* erased on a full backing */
 } Row;
 
 static const Row rows[] = {
@@ -149,7 +152,9 @@ static const Row rows[] = {
 	{.name = "one whose process died", .size = 64 * MIB, .reopened = TRUE, .died = TRUE},
 	{.name = "a backing that gives no space back", .size = 64 * MIB, .no_punch = TRUE},
 	{.name = "a device that held something else before", .size = 64 * MIB, .limit = 150 * MIB},
-	{.name = "such a one that gives no space back", .size = 64 * MIB, .limit = 150 * MIB,
+	{.name = "such a one that gives no space back",
+	 .size = 64 * MIB,
+	 .limit = 150 * MIB,
 	 .no_punch = TRUE},
 	{.name = "a full backing", .size = 64 * MIB, .full = TRUE},
 };
@@ -190,8 +195,8 @@ static void test_row_of(const void *data)
 {
 	const Row *row = data;
 	const VolumeParameters parameters = {.size = row->size, .journal_size = 1 * MIB};
-	g_autoptr(Backing) backing = row->limit ? backing_memory_new(row->limit) :
-						  backing_faulty_new(0);
+	g_autoptr(Backing) backing =
+		row->limit ? backing_memory_new(row->limit) : backing_faulty_new(0);
 	TestRandom random = test_random_new(test_seed());
 	Volume *volume;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A checkpoint against a read that hangs, as on a disk that does not answer: it may have to wait, but costs
- * nothing meanwhile.
+ * A checkpoint against a read that hangs, as on a disk that does not answer: it may have to wait,
+ * but costs nothing meanwhile.
  */
 #include "common/backing/faulty.h"
 #include "common/units.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What may happen while a change has let go of the map's lock: to read a node, or to fetch slots for
- * nodes, where the backing may be full.  Each operation of the backing that a change makes is such a
- * window; in each of them in turn others get in between, up to a checkpoint.
+ * What may happen while a change has let go of the map's lock: to read a node, or to fetch slots
+ * for nodes, where the backing may be full.  Each operation of the backing that a change makes is
+ * such a window; in each of them in turn others get in between, up to a checkpoint.
  *
  * Whatever came of the change: all that was acknowledged is there, now, after the death of the
  * process, and opened again; and `check` finds nothing.
@@ -31,9 +31,9 @@ typedef struct {
 
 /* Of one case. */
 static struct {
-	gint at;	   /* atomic: operations until the window; below 0: it was there */
+	gint at;	    /* atomic: operations until the window; below 0: it was there */
 	gboolean of_thread; /* the window is in the checkpoint thread, else in the request's */
-	gboolean full;	   /* nothing gets slots for nodes */
+	gboolean full;	    /* nothing gets slots for nodes */
 	Action action;
 	guint8 *values; /* what the action leaves goes there */
 	GThread *thread;
@@ -57,8 +57,8 @@ static gpointer others_main(gpointer data)
 	return NULL;
 }
 
-/* Others act, up to a checkpoint.  They may have to wait for what the window interrupts, but not where
- * slots are fetched. */
+/* Others act, up to a checkpoint.  They may have to wait for what the window interrupts, but not
+ * where slots are fetched. */
 static void open_window(gboolean fetching)
 {
 	gint before = g_atomic_int_get(&window.switched);
@@ -318,7 +318,9 @@ static void test_request(const void *data)
 					window.full = full != 0;
 					window.action = actions[a];
 					g_atomic_int_set(&window.at, at);
-					at += at < (test_is_instrumented() ? 2 : 6) ? 1 : at * (test_is_instrumented() ? 3 : 1);
+					at += at < (test_is_instrumented() ? 2 : 6)
+						      ? 1
+						      : at * (test_is_instrumented() ? 3 : 1);
 					windows++;
 				} while (run_window(start, before, kind, n) && !test_failed());
 			}
@@ -391,7 +393,9 @@ static void test_thread(const void *data)
 		do {
 			test_row("%s, window %d", full ? "full" : "not full", at);
 			window.full = full != 0;
-			at += at < (test_is_instrumented() ? 4 : 16) ? 1 : at * (test_is_instrumented() ? 3 : 1);
+			at += at < (test_is_instrumented() ? 4 : 16)
+				      ? 1
+				      : at * (test_is_instrumented() ? 3 : 1);
 		} while (run_thread_window(start, before, work, at - 1) && !test_failed());
 	}
 	window.full = FALSE;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A file system that is really full: threads fill up a small tmpfs through one volume, while space in it
- * comes and goes.  What was acknowledged is there, while the volume is open and when it is opened anew,
- * and `check` finds nothing.
+ * A file system that is really full: threads fill up a small tmpfs through one volume, while space
+ * in it comes and goes.  What was acknowledged is there, while the volume is open and when it is
+ * opened anew, and `check` finds nothing.
  *
- * Each thread has every fourth run of blocks, so that all of them change the same nodes, and writes mostly
- * over the ends of leaves.
+ * Each thread has every fourth run of blocks, so that all of them change the same nodes, and writes
+ * mostly over the ends of leaves.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +24,8 @@
 #define SPACE "24m"
 #define SIZE (1 * GIB)
 #define THREADS 3u
-#define LEAVES 384u   /* whose ends are written to */
-#define RUN 12u	      /* blocks on each side of an end, of each thread */
+#define LEAVES 384u /* whose ends are written to */
+#define RUN 12u	    /* blocks on each side of an end, of each thread */
 #define SLOTS (2 * RUN)
 #define ROUNDS 4
 #define ROUND_TIME (1200 * G_TIME_SPAN_MILLISECOND)
@@ -52,8 +52,8 @@ static guint64 place_of(const Writer *writer, guint leaf, guint slot)
 	if (writer->number == 0)
 		return blocks_to_bytes(end - RUN + slot);
 	/* The others are further away from the end, on either side. */
-	return slot < RUN ? blocks_to_bytes(end - (writer->number + 1) * RUN + slot) :
-			    blocks_to_bytes(end + writer->number * RUN + slot - RUN);
+	return slot < RUN ? blocks_to_bytes(end - (writer->number + 1) * RUN + slot)
+			  : blocks_to_bytes(end + writer->number * RUN + slot - RUN);
 }
 
 static void check_block(Writer *writer, guint leaf, guint slot)
@@ -75,14 +75,15 @@ static void change(Writer *writer, TestRandom *random)
 	guint leaf = (guint)test_random_below(random, LEAVES);
 	guint first = (guint)test_random_below(random, SLOTS - 1);
 	guint n = 1 + (guint)test_random_below(random, SLOTS - first);
-	guint8 value = test_random_below(random, 5) ? (guint8)(1 + test_random_below(random, 255)) : 0;
+	guint8 value =
+		test_random_below(random, 5) ? (guint8)(1 + test_random_below(random, 255)) : 0;
 	int r;
 
 	if (writer->number && first < RUN) /* two pieces of the volume */
 		n = MIN(n, RUN - first);
 	r = value ? volume_put_value(writer->volume, value, n * BLOCK_SIZE,
-				     place_of(writer, leaf, first)) :
-		    volume_discard(writer->volume, place_of(writer, leaf, first), n * BLOCK_SIZE);
+				     place_of(writer, leaf, first))
+		  : volume_discard(writer->volume, place_of(writer, leaf, first), n * BLOCK_SIZE);
 	if (r && CHECK(value && r == -ENOSPC))
 		writer->refused++;
 	writer->done += !r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SANITIZE, of a volume in a file, after all kinds of writes: what GOOD says is looked up in the file.
+ * SANITIZE, of a volume in a file, after all kinds of writes: what GOOD says is looked up in the
+ * file.
  */
 #include <string.h>
 
@@ -83,7 +84,8 @@ static void check_content(Dev *dev, gboolean overwritten)
 	for (guint64 at = 0; at < SIZE && !test_failed(); at += SIZE / 64) {
 		send(dev, 0x88, at / SECTOR, data, SIZE / 64 / SECTOR);
 		for (guint64 i = 0; i < SIZE / 64; i += sizeof secret)
-			if (memcmp(data + i, overwritten ? "PATTERN." : "\0\0\0\0\0\0\0", sizeof secret)) {
+			if (memcmp(data + i, overwritten ? "PATTERN." : "\0\0\0\0\0\0\0",
+				   sizeof secret)) {
 				FAIL("byte %" G_GUINT64_FORMAT, at + i);
 				break;
 			}
@@ -105,7 +107,8 @@ static void test_sanitize(const void *data)
 		CHECK_UINT(count_sectors(rows[i].name, secret), 0);
 		check_content(&dev, overwritten);
 		if (overwritten)
-			CHECK(count_sectors(rows[i].name, (const guint8 *)"PATTERN.") >= SIZE / SECTOR);
+			CHECK(count_sectors(rows[i].name, (const guint8 *)"PATTERN.") >=
+			      SIZE / SECTOR);
 		dev_remove(&dev);
 	}
 }

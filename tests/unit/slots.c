@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The allocator.  Compiled with the checks of its locks in any build: whoever looks at a group without
- * the lock under which the array of groups moves ends the process.
+ * The allocator.  Compiled with the checks of its locks in any build: whoever looks at a group
+ * without the lock under which the array of groups moves ends the process.
  */
 #include "common/backing/memory.h"
 #include "common/slots.h"
@@ -97,7 +97,8 @@ static void note_owned(GHashTable *taken, const Owned *owned, gboolean take)
 {
 	note(taken, owned->run, take);
 	if (owned->pair)
-		note(taken, (SlotRun){owned->run.slot + FORMAT_COPY_DISTANCE, owned->run.count}, take);
+		note(taken, (SlotRun){owned->run.slot + FORMAT_COPY_DISTANCE, owned->run.count},
+		     take);
 }
 
 static void give_back(Slots *slots, GHashTable *taken, GArray *all, guint i)
@@ -127,10 +128,10 @@ static void take_some(Slots *slots, TestRandom *random, GHashTable *taken, GArra
 	else if (kind < 7)
 		r = slots_alloc_pairs(slots, runs);
 	else if (all->len)
-		runs[0] = (SlotRun){g_array_index(all, Owned, test_random_below(random, all->len))
-						    .run.slot +
-					    test_random_below(random, 70),
-				    1};
+		runs[0] = (SlotRun){
+			g_array_index(all, Owned, test_random_below(random, all->len)).run.slot +
+				test_random_below(random, 70),
+			1};
 	if (kind == 7 && (!all->len || !slots_take_pair(slots, runs[0].slot)))
 		return;
 	if (!CHECK_INT(r, 0))
