@@ -84,7 +84,8 @@ double test_time_factor(void)
 	if ((!text || !*text) &&
 	    g_spawn_command_line_sync(TIME_FACTOR_PROGRAM, &measured, NULL, NULL, NULL))
 		text = measured;
-	factor = text ? MAX(g_ascii_strtod(text, NULL), 1) : 1;
+	factor = text ? g_ascii_strtod(text, NULL) : 1;
+	factor = MAX(factor, 1);
 	return factor;
 }
 

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/bounds.h"
 #include "common/units.h"
 #include "tests/engine/support.h"
 
@@ -152,7 +153,7 @@ static void wait_until_held_up(void)
 	gint64 end = moved + test_time_limit(is_long() ? FILL_TIME_LONG : FILL_TIME);
 	guint64 seen = 0, now;
 
-	while (g_get_monotonic_time() < MIN(moved + test_time_limit(QUIET), end)) {
+	while (g_get_monotonic_time() < min_i64(moved + test_time_limit(QUIET), end)) {
 		g_usleep(20000);
 		now = __atomic_load_n(&requests, __ATOMIC_RELAXED);
 		if (now != seen)
