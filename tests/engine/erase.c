@@ -5,6 +5,7 @@
  * searched for.
  */
 #include "common/backing/faulty.h"
+#include "common/backing/file.h"
 #include "common/backing/memory.h"
 #include "common/codec.h"
 #include "common/logging.h"
@@ -12,8 +13,10 @@
 #include "common/units.h"
 #include "common/wanted.h"
 #include "tests/engine/support.h"
+#include "tests/loop-device.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #define THREADS 3
 #define ROUNDS 250u /* of each thread */
@@ -344,11 +347,46 @@ static void test_lost_leaf(const void *data)
 	volume_abandon(volume);
 }
 
+/* ---- a real block device */
+
+#define DEVICE_SIZE (150 * MIB)
+
+static void test_device(const void *data)
+{
+	const VolumeParameters parameters = {.size = 64 * MIB, .journal_size = 1 * MIB};
+	g_autofree char *file = test_path("device"), *path = NULL;
+	g_autoptr(Backing) below = backing_file_open(file, BACKING_FILE_CREATE, NULL);
+	TestRandom random = test_random_new(test_seed());
+	Backing *device;
+	Volume *volume;
+	int fd;
+
+	(void)data;
+	REQUIRE(below != NULL);
+	fill_device(below, DEVICE_SIZE);
+	fd = loop_device_new(file, &path);
+	if (fd < 0) {
+		test_skip("no loop device can be made here");
+		return;
+	}
+	device = backing_file_open(path, 0, NULL);
+	if (CHECK(device != NULL) && CHECK(volume_format(device, &parameters, NULL)) &&
+	    CHECK((volume = volume_open(device, "test", 0, NULL)) != NULL)) {
+		load(volume, &random, FALSE);
+		CHECK_INT(volume_erase(volume), 0);
+		close_volume(volume);
+		CHECK_UINT(count_pattern(below), 0);
+	}
+	close(fd);
+	unlink(file);
+}
+
 int main(int argc, char **argv)
 {
 	logging_set_sink(no_log);
 	for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
 		test_add(rows[i].name, test_row_of, &rows[i]);
+	test_add("a block device", test_device, NULL);
 	test_add("a backing that refuses is asked again", test_refused, NULL);
 	test_add("a flush that fails", test_failed_flush, NULL);
 	test_add("one that nobody wants any more", test_unwanted, NULL);
