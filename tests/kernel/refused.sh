@@ -60,8 +60,8 @@ load() { # load|die
 	pid=$!
 	wait_for 60 grep -qv '^storageos' "$WORK/load"
 	! grep -q loading "$WORK/load" || refuse
-	kill $pid
-	wait $pid
+	kill "$pid"
+	wait "$pid"
 	case $? in
 	0) ;;
 	4) failures=$((failures + 1)) ;;
