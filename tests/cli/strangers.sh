@@ -37,7 +37,7 @@ must "and another" "$STORAGEOS" create other --size 64M
 # detaches TEXT SECONDS: within that time.
 detaches() {
 	local begun=$SECONDS
-	check "$1: detach" timeout 100 "$STORAGEOS" detach db
+	check "$1: detach" timeout -k 5 60 "$STORAGEOS" detach db
 	check "$1: waits for nothing ($((SECONDS - begun)) s)" test $((SECONDS - begun)) -lt "$2"
 }
 
@@ -146,6 +146,6 @@ refuses "detach says where, and by whom" \
 	"$device is mounted on $WORK/mnt in the mount namespace [0-9]+ \(process [0-9]+ \(" "$STORAGEOS" detach db
 kill -9 "$P"
 wait "$P" 2>/dev/null
-unused() { timeout 100 "$STORAGEOS" detach db; }
+unused() { timeout -k 5 60 "$STORAGEOS" detach db; }
 check "then it goes" wait_for 20 unused
 finish
