@@ -37,7 +37,8 @@ static Sample *take_one(const Config *config, const VolumeName *name, GError **e
 									  : NULL;
 }
 
-/* What is served under a name that means something else by now is said, and told of nevertheless. */
+/* What is served under a name that means something else by now is said, and told of nevertheless.
+ */
 static void note_replaced(const Config *config, const GPtrArray *samples, GPtrArray *problems)
 {
 	for (guint i = 0; i < samples->len; i++) {
@@ -45,7 +46,8 @@ static void note_replaced(const Config *config, const GPtrArray *samples, GPtrAr
 		g_autoptr(VolumeName) name = volume_name_parse(sample_volume(sample), NULL);
 		g_autoptr(GError) error = NULL;
 
-		if (name && !served_check_sample(config, name, sample, &error))
+		if (name && !served_is_in_place(config, name, sample) &&
+		    !served_check_sample(config, name, sample, &error))
 			g_ptr_array_add(problems, g_strdup(error->message));
 	}
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/served.h"
 
+#include <sys/stat.h>
+
+#include "common/backing/file.h"
 #include "common/error.h"
+#include "common/pool.h"
 
 /* Of a server that does not tell its place yet, the UUID has to do. */
 static gboolean is_same(const Facts *facts, const Sample *sample)
@@ -33,6 +37,18 @@ char *served_difference(const char *volume, const Facts *facts, const GError *pr
 		"%s is still served from a file that is not there any more (UUID %s): "
 		"%s; detach it first",
 		volume, uuid, problem->message);
+}
+
+gboolean served_is_in_place(const Config *config, const VolumeName *name, const Sample *sample)
+{
+	g_autofree char *path = pool_volume_place(config, name);
+	BackingPlace served = sample_place(sample), now;
+	struct stat st;
+
+	if (!served.inode || !path || stat(path, &st))
+		return FALSE;
+	now = backing_file_place(&st);
+	return backing_place_equal(&now, &served);
 }
 
 gboolean served_check_sample(const Config *config, const VolumeName *name, const Sample *sample,

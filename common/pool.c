@@ -211,6 +211,15 @@ char *pool_file_path(const ConfigPool *pool, const VolumeName *name)
 	return g_strdup_printf("%s/%s" POOL_VOLUME_SUFFIX, pool->path, name->name);
 }
 
+char *pool_volume_place(const Config *config, const VolumeName *name)
+{
+	const ConfigPool *pool = name->pool ? pool_find(config, name, NULL) : NULL;
+
+	if (!name->pool)
+		return g_strdup(name->name);
+	return pool ? pool_file_path(pool, name) : NULL;
+}
+
 char *pool_volume_path(const Config *config, const VolumeName *name, GError **error)
 {
 	const ConfigPool *pool;

@@ -57,6 +57,10 @@ GPtrArray *pool_list(const ConfigPool *pool, GError **error);
  * marker but not that the volume is there. */
 char *pool_volume_path(const Config *config, const VolumeName *name, GError **error);
 
+/* Where that would be, whatever the pool's directory is: nothing is read.  NULL if the pool is not
+ * known; free the result. */
+char *pool_volume_place(const Config *config, const VolumeName *name);
+
 typedef enum {
 	POOL_CREATE_FORCE = 1 << 0, /* on a block device that holds something */
 	/* Only if there never was one of that name on this machine (registry.h): NOT_FOUND where there
