@@ -2,6 +2,7 @@
 #include "common/backing/holder.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/sysmacros.h>
 
 /* One line reads "12: FLOCK  ADVISORY  WRITE 1234 fe:01:131 0 EOF"; "12: -> FLOCK ..." waits.  The
@@ -22,8 +23,20 @@ static int line_fits(const char *line, const struct stat *st, int *ret_pid)
 	return makedev(major, minor) == st->st_dev ? 2 : 1;
 }
 
+/* Whether a mounted file system has that device: then it is the one that locks tell, too, and another
+ * file system's file of the same inode number is none of ours. */
+static gboolean is_own_device(dev_t device)
+{
+	g_autofree char *text = NULL;
+	g_autofree char *field = g_strdup_printf(" %u:%u ", major(device), minor(device));
+
+	return g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL) &&
+	       strstr(text, field);
+}
+
 static int find_pid(const struct stat *st)
 {
+	int needed = is_own_device(st->st_dev) ? 2 : 1;
 	g_autofree char *locks = NULL;
 	g_auto(GStrv) lines = NULL;
 	int best = 0, best_pid = 0, pid = 0;
@@ -34,7 +47,7 @@ static int find_pid(const struct stat *st)
 	for (char **line = lines; *line; line++) {
 		int fits = line_fits(*line, st, &pid);
 
-		if (fits > best) {
+		if (fits >= needed && fits > best) {
 			best = fits;
 			best_pid = pid;
 		}

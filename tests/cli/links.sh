@@ -24,6 +24,7 @@ take_away() {
 	losetup -n -O NAME,BACK-FILE | grep -F "$WORK/run" | while read -r device _; do losetup -d "$device"; done
 	for v in slow/a default/b default/c; do unmount_for_certain "$WORK/run/mnt/$v"; done
 	unmount_for_certain "$WORK/slow"
+	unmount_for_certain "$WORK/twin"
 }
 truncate -s 128M "$WORK/slow.img"
 must "a disk for a pool" mkfs.ext4 -q "$WORK/slow.img"
@@ -35,6 +36,19 @@ must "it is a pool" "$STORAGEOS" pool create slow "$WORK/slow"
 for v in slow/a default/b default/c; do
 	must "make $v" "$STORAGEOS" create "$v" --size 64M
 done
+
+# ---- files of one inode number on two file systems
+
+mkdir "$WORK/twin"
+sync -f "$WORK/slow"
+must "a copy of that disk" cp --sparse=always "$WORK/slow.img" "$WORK/twin.img"
+must "is mounted" mount -o loop "$WORK/twin.img" "$WORK/twin"
+exec 8<"$WORK/twin/a.vol"
+must "its file is locked, which has the volume's inode number" flock -n 8
+is "the volume is not in use for that" "$(stat -c %i "$WORK/twin/a.vol") $(state slow/a state)" \
+	"$(stat -c %i "$WORK/slow/a.vol") detached"
+exec 8<&-
+must "unmount" unmount "$WORK/twin"
 
 # ---- a volume whose closing hangs
 
