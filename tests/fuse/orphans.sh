@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Whoever starts a server is killed: before it serves, and after.  No server is left that has a volume open
 # for nobody.
+# shellcheck disable=SC2016 # what is in single quotes is for eval
 . "$(dirname "$0")/server.sh"
 [ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
 sed -i 's/^\[storageos\]$/&\nfrontend=fuse/' "$STORAGEOS_CONFIG"
@@ -28,16 +29,16 @@ interrupt() {
 	for _ in {1..40}; do
 		"$real" db "$MOUNT" >/dev/null 2>&1 &
 		parent=$!
-		until child=$(pgrep -P $parent) || gone $parent; do :; done
+		until child=$(pgrep -P "$parent") || gone "$parent"; do :; done
 		[ -n "$child" ] && kill -STOP "$child"
-		if alive $parent && ! is_mounted "$MOUNT"; then
-			kill -9 $parent
-			wait $parent 2>/dev/null
+		if alive "$parent" && ! is_mounted "$MOUNT"; then
+			kill -9 "$parent"
+			wait "$parent" 2>/dev/null
 			kill -CONT "$child"
 			return 0
 		fi
 		[ -z "$child" ] || kill -CONT "$child"
-		wait $parent 2>/dev/null # it was too quick
+		wait "$parent" 2>/dev/null # it was too quick
 		wait_for 30 mountpoint -q "$MOUNT" && unmount "$MOUNT" && wait_for 30 none || return 1
 	done
 	return 1
