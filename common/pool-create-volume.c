@@ -170,13 +170,14 @@ static gboolean was_never_made(const Config *config, const VolumeName *name, con
 			 history, path, name->pool, name->name);
 }
 
-/* What could be made a second time is taken back. */
+/* What could be made a second time is taken back, and what may have been noted all the same. */
 static gboolean note_made_once(const Config *config, const VolumeName *name, const char *uuid,
 			       const char *uuid_of_pool, const char *path, GError **error)
 {
 	if (registry_note(config, name, uuid, uuid_of_pool, error))
 		return TRUE;
 	unlink(path);
+	registry_forget(config, name, NULL);
 	return FALSE;
 }
 

@@ -92,14 +92,13 @@ static void use(Dev *dev, gboolean good)
 /* A new volume, made by attaching, used and detached. */
 static gboolean attach_once(const Fault *fault, guint64 point)
 {
-	g_autofree char *path = fixture_path("faults", ".vol");
 	guint descriptors = count_entries("/proc/self/fd");
 	guint threads = count_entries("/proc/self/task");
 	guint64 count;
 	int answer;
 	Dev dev;
 
-	unlink(path);
+	fixture_forget("faults");
 	test_row("%s at call %" G_GUINT64_FORMAT, fault->injection.name, point);
 	dev_init(&dev, "storageos/faults;create", SIZE);
 	inject_begin(&fault->injection, point);

@@ -3,16 +3,17 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/pool.h"
 #include "tests/harness.h"
 
-static char *pool;
+static char *pool, *state;
 
 static gboolean setup_pool(void)
 {
 	g_autofree char *config = test_path(".conf");
-	g_autofree char *text = NULL, *run = NULL, *state = NULL;
+	g_autofree char *text = NULL, *run = NULL;
 
 	pool = test_path(".pool");
 	run = test_path(".run");
@@ -72,6 +73,15 @@ gboolean fixture_init(int argc, char **argv)
 char *fixture_path(const char *name, const char *suffix)
 {
 	return g_strdup_printf("%s/%s%s", pool, name, suffix);
+}
+
+void fixture_forget(const char *name)
+{
+	g_autofree char *path = fixture_path(name, ".vol");
+	g_autofree char *entry = g_strdup_printf("%s/registry/default:%s", state, name);
+
+	unlink(path);
+	unlink(entry);
 }
 
 guint command_sense(const Command *command)

@@ -16,6 +16,9 @@ gboolean fixture_init(int argc, char **argv);
 /* The path of a file in the pool's directory; free the result. */
 char *fixture_path(const char *name, const char *suffix);
 
+/* Takes a volume away, and what the machine knows of it: nothing tells that there ever was one. */
+void fixture_forget(const char *name);
+
 void dev_init(Dev *dev, const char *cfgstring, guint64 size);
 
 /* Opens a volume of the default pool; makes it if it is not there. */
