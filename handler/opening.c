@@ -161,17 +161,29 @@ gboolean opening_pool_is_away(const Opening *opening)
 	       g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND);
 }
 
+/* The configuration says something wrong, for good. */
+static gboolean is_refusal(const GError *problem)
+{
+	return !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_IO) &&
+	       !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NO_SPACE);
+}
+
 gboolean opening_check(const CfgString *cfgstring, GError **error)
 {
 	const char *name = cfgstring->volume->pool;
+	g_autoptr(GError) problem = NULL;
 	g_autoptr(Config) config = NULL;
 	const ConfigPool *pool;
 
 	if (!name)
 		return TRUE;
-	config = config_load_quietly(NULL, error);
-	if (!config)
+	config = config_load_quietly(NULL, &problem);
+	if (!config && is_refusal(problem)) {
+		g_propagate_error(error, g_steal_pointer(&problem));
 		return FALSE;
+	}
+	if (!config)
+		return TRUE;
 	pool = config_find_pool(config, name);
 	return (pool && pool->listed) ||
 	       error_set(error, STORAGEOS_ERROR_NOT_FOUND,

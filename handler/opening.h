@@ -18,7 +18,8 @@ typedef struct {
 typedef struct Opening Opening;
 
 /* Whether a new device can be opened, as far as the configuration tells: it has to list the pool, which
- * is not looked at. */
+ * is not looked at.  TRUE also where it cannot be read at this moment (no memory, no descriptor, an error
+ * of the disk): that the opening itself has to say. */
 gboolean opening_check(const CfgString *cfgstring, GError **error);
 
 /* Reads the cfgstring and the configuration, and sets the node cache's size. */
