@@ -36,7 +36,7 @@ static struct {
 	gboolean full;	    /* nothing gets slots for nodes */
 	Action action;
 	guint8 *values; /* what the action leaves goes there */
-	GThread *thread;
+	GThread *thread; /* atomic */
 	gint switched; /* atomic: superblocks written */
 	gint acted;    /* atomic */
 } window;
@@ -64,7 +64,7 @@ static void open_window(gboolean fetching)
 	gint before = g_atomic_int_get(&window.switched);
 	gint64 until = g_get_monotonic_time() + (fetching ? LONG : SHORT);
 
-	window.thread = g_thread_new("others", others_main, NULL);
+	g_atomic_pointer_set(&window.thread, g_thread_new("others", others_main, NULL));
 	while (window.of_thread ? !g_atomic_int_get(&window.acted)
 				: g_atomic_int_get(&window.switched) == before) {
 		if (g_get_monotonic_time() > until) {
@@ -349,6 +349,16 @@ static void grow_a_level(void)
 	CHECK_NO_ERROR(error);
 }
 
+/* No window opens any more; one that is about to has its thread in a moment. */
+static void shut_window(void)
+{
+	if (__atomic_exchange_n(&window.at, G_MININT, __ATOMIC_SEQ_CST) < 0)
+		while (!g_atomic_pointer_get(&window.thread))
+			g_usleep(100);
+	if (window.thread)
+		g_thread_join(window.thread);
+}
+
 /* FALSE if the thread was done before the window. */
 static gboolean run_thread_window(Backing *start, const guint8 *before, void (*work)(void), gint at)
 {
@@ -368,9 +378,7 @@ static gboolean run_thread_window(Backing *start, const guint8 *before, void (*w
 	CHECK_INT(discard(volume, values, LEAF, 2 * LEAF), 0);
 	g_atomic_int_set(&window.at, at);
 	work();
-	g_atomic_int_set(&window.at, G_MININT);
-	if (window.thread)
-		g_thread_join(window.thread);
+	shut_window();
 	in_request = FALSE;
 	reclaim_all();
 	holds(volume, values);
