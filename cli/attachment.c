@@ -184,6 +184,12 @@ static void judge_identity(const Places *places, Attachment *attachment)
 		attachment->health = ATTACHMENT_BROKEN;
 }
 
+gboolean attachment_is_gone(const Attachment *attachment)
+{
+	return attachment->health == ATTACHMENT_NONE ||
+	       (attachment->link_is_wrong && !attachment->device && !attachment->replaced);
+}
+
 static void look_at_server(const Places *places, Attachment *attachment)
 {
 	GError **error = &attachment->sample_error;

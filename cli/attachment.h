@@ -77,6 +77,9 @@ Attachment *attachment_inspect(const Places *places);
 void attachment_free(Attachment *attachment);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Attachment, attachment_free)
 
+/* Whether nothing serves or shows the volume.  A link that was left, to what is others', is nothing of it. */
+gboolean attachment_is_gone(const Attachment *attachment);
+
 /* Whether it has a device that its server answers for. */
 gboolean attachment_device_works(const Attachment *attachment);
 

@@ -63,7 +63,7 @@ static gboolean is_unused(const Config *config, const VolumeName *name, GError *
 	g_autoptr(Places) places = places_new(config, name);
 	g_autoptr(Attachment) attachment = attachment_inspect(places);
 
-	return attachment->health == ATTACHMENT_NONE ||
+	return attachment_is_gone(attachment) ||
 	       error_set(error, STORAGEOS_ERROR_BUSY, "its volume %s is in use (%s)", places->text,
 			 attachment->problem ? attachment->problem
 					     : attachment_state_name(attachment->state));

@@ -154,7 +154,7 @@ static gboolean may_shrink(const Resizing *resizing, GError **error)
 				 "it is in use by %s, and can become smaller only when it is "
 				 "detached",
 				 holder);
-	return attachment->health == ATTACHMENT_NONE ||
+	return attachment_is_gone(attachment) ||
 	       error_set(error, STORAGEOS_ERROR_BUSY,
 			 "it is attached (%s), and can become smaller only when it is detached",
 			 attachment->problem ? attachment->problem : "working");

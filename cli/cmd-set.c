@@ -17,7 +17,7 @@ static gboolean is_detached(const Places *places, GError **error)
 {
 	g_autoptr(Attachment) attachment = attachment_inspect(places);
 
-	return attachment->health == ATTACHMENT_NONE ||
+	return attachment_is_gone(attachment) ||
 	       error_set(error, STORAGEOS_ERROR_BUSY,
 			 "it is in use (%s), and gets another UUID only when it is detached",
 			 attachment->problem ? attachment->problem : "attached");

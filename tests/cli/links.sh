@@ -113,6 +113,8 @@ check "detach" "$STORAGEOS" detach default/b
 must "a link of a volume that is not attached" ln -s "$(readlink "$WORK/dev/default/c")" "$WORK/dev/default/b"
 is "is told" "$(state default/b state)" broken
 like "with where it leads" "$(state default/b problem)" "the link .*/default/b is there, and leads to /dev/loop"
+check "it does not keep the volume from becoming smaller" "$STORAGEOS" resize default/b 16M --force
+check "nor from another UUID" "$STORAGEOS" set default/b uuid=new
 check "detach takes it away" "$STORAGEOS" detach default/b
 check "only it" test ! -L "$WORK/dev/default/b" -a -L "$WORK/dev/default/c"
 is "status: detached" "$(state default/b state)" detached
