@@ -16,14 +16,15 @@
 #define OTHER "1c1f4bd2-3a0e-4a43-8d2c-0f4a3c2e1b01"
 
 static Config config;
-static const char *vanishing; /* what goes before the next lock is taken; NULL: nothing */
+static char *vanishing; /* atomic: what goes before the next lock is taken; NULL: nothing */
 
 /* Of all that is linked here. */
 int flock(int fd, int operation)
 {
-	if (vanishing)
-		CHECK_INT(unlink(vanishing), 0);
-	vanishing = NULL;
+	char *path = g_atomic_pointer_get(&vanishing);
+
+	if (path && g_atomic_pointer_compare_and_exchange(&vanishing, path, NULL))
+		CHECK_INT(unlink(path), 0);
 	return (int)syscall(SYS_flock, fd, operation);
 }
 
