@@ -197,6 +197,12 @@ limit_text() { # SECONDS
 	echo "its limit of $(limit "$1") s ($1 s, time factor $STORAGEOS_TIME_FACTOR)"
 }
 
+# attended VOLUME: its server over FUSE has seen that somebody came for it (attendance.h).  Before that it
+# would end by itself where its loop device is taken away.
+attended() {
+	! grep -qsx storageos-watch /proc/"$("$STORAGEOS" status "$1" --json | jq -r '.[0].pid')"/task/*/comm
+}
+
 wait_for() {
 	local seconds=$1 end
 	end=$((SECONDS + $(limit "$1")))

@@ -99,6 +99,7 @@ check "and has no link" no_link
 
 must "attach it" "$STORAGEOS" attach default/b
 device=$(readlink "$WORK/dev/default/b")
+must "its server has seen it" wait_for 10 attended default/b
 must "somebody detaches the loop device" losetup -d "$device"
 wait_for 5 free_of default/b
 like "status tells" "$(state default/b problem)" 'loop device is gone'

@@ -141,7 +141,10 @@ check "the volume is whole" "$STORAGEOS" check default/stopped
 
 attached default/a
 server() { status default/a pid; }
-again() { must "attach it" "$STORAGEOS" attach default/a; }
+again() {
+	must "attach it" "$STORAGEOS" attach default/a
+	must "its server has seen it" wait_for 10 attended default/a
+}
 has_no_server() { [ "$(status default/a state)" = broken ]; }
 
 p=$(server)
