@@ -17,12 +17,9 @@ gboolean flusher_set(gboolean on)
 	return before;
 }
 
+/* Looks each time: a thread's own variable would be allocated by the C library, which ends the process
+ * where it has no memory for it. */
 void flusher_stay(void)
 {
-	static __thread gboolean done;
-
-	if (done)
-		return;
-	done = TRUE;
 	flusher_set(TRUE);
 }
