@@ -102,7 +102,7 @@ must "with a volume" create fast1 'fast/db;create'
 must "and a disk" lun_add fast1 7
 refuses "it is not taken out of the configuration" 'its volume fast/db is in use' "$STORAGEOS" pool delete fast
 must "the configuration is kept" cp /etc/storageos/storageos.conf "$WORK/kept.conf"
-must "and loses it all the same" sed -i '/^\[pool fast\]/,$d' /etc/storageos/storageos.conf
+must "and loses it all the same" sed -i '/^\[pool fast\]/Q' /etc/storageos/storageos.conf
 must "the runner is killed" runner_kill
 must "and starts again" runner_start
 check "the device is not left without an answer" runner_logged "fast/db: not ready, waiting for the volume: .*no pool 'fast'"
