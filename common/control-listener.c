@@ -72,6 +72,16 @@ static gboolean is_answered(const ControlListener *listener)
 	       (!connect(fd, (const struct sockaddr *)&address, sizeof address) || errno == EAGAIN);
 }
 
+/* The socket of a process that has died.  What is none was put there by somebody, and stays. */
+static void remove_dead(const ControlListener *listener)
+{
+	struct stat st;
+
+	if (!fstatat(listener->directory, listener->name, &st, AT_SYMLINK_NOFOLLOW) &&
+	    S_ISSOCK(st.st_mode))
+		unlinkat(listener->directory, listener->name, 0);
+}
+
 /* Listens under a name that nobody knows. */
 static gboolean listen_aside(ControlListener *listener, const char *aside, GError **error)
 {
@@ -133,7 +143,7 @@ static gboolean take(ControlListener *listener, gboolean by_force, GError **erro
 	if (!by_force && is_answered(listener))
 		return error_set(error, STORAGEOS_ERROR_BUSY, "another server answers there");
 	if (!by_force)
-		unlinkat(listener->directory, listener->name, 0); /* a dead process's */
+		remove_dead(listener);
 	aside = g_strdup_printf(".%d.%d", (int)getpid(), listener->directory);
 	if (listen_aside(listener, aside, error) && give_name(listener, aside, by_force, error))
 		return TRUE;

@@ -210,6 +210,24 @@ static void test_name_comes_back(const void *data)
 	CHECK(access(path, F_OK));
 }
 
+/* It is nobody's server who has died. */
+static void test_file_in_place(const void *data)
+{
+	g_autofree char *path = g_strdup_printf("%s/control/" NAME, config.run_directory);
+	g_autofree char *text = NULL;
+	Control *control = start_saying("hello");
+
+	(void)data;
+	REQUIRE(control);
+	REQUIRE(g_file_set_contents(path, "somebody's", -1, NULL));
+	g_usleep(5 * G_USEC_PER_SEC); /* in which the server has looked */
+	CHECK(g_file_get_contents(path, &text, NULL, NULL));
+	CHECK_STR(text, "somebody's");
+	CHECK(!unlink(path));
+	CHECK(answers("hello", 30));
+	control_free(control);
+}
+
 static void test_not_at_first(const void *data)
 {
 	g_autofree char *path = g_strdup_printf("%s/control", config.run_directory);
@@ -407,6 +425,7 @@ int main(int argc, char **argv)
 	test_add("a socket comes and goes with its server", test_nobody_there, NULL);
 	test_add("the newest server of a name has it", test_second_server, NULL);
 	test_add("a name that was lost is taken again", test_name_comes_back, NULL);
+	test_add("a file in the socket's place stays", test_file_in_place, NULL);
 	test_add("a socket that cannot be had is made later", test_not_at_first, NULL);
 	test_add("nonsense is answered with an error", test_nonsense, NULL);
 	test_add("requests in pieces and together", test_in_pieces_and_together, NULL);
