@@ -29,15 +29,6 @@ char *text_printable(const char *text)
 	return g_string_free(printable, FALSE);
 }
 
-gboolean text_is_printable(const char *text)
-{
-	gsize length;
-
-	while (*text && (length = character_length(text)) > 0)
-		text += length;
-	return !*text;
-}
-
 static gsize length_by_first(guint8 byte)
 {
 	return byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;

@@ -11,9 +11,6 @@
  * written as \xNN: "d\xffb", "\x1b[2J".  The rest stays as it is.  Free the result. */
 char *text_printable(const char *text);
 
-/* Whether it is UTF-8 without control characters, so that text_printable() would change nothing. */
-gboolean text_is_printable(const char *text);
-
 /* How many of the first `length` bytes are whole characters: up to 3 fewer, where the last one
  * would be cut. */
 gsize text_whole_length(const char *text, gsize length);
