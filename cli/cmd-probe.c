@@ -218,7 +218,7 @@ static void judge(const RuntimeProbe *probe, const Config *config, ProbeVerdict 
 
 	verdict->possible = runtime_probe_choose(probe, wanted, &verdict->chosen, &verdict->reason);
 	verdict->next_step = runtime_probe_next_step(probe, wanted);
-	verdict->warnings = runtime_probe_warnings(probe, config);
+	verdict->warnings = runtime_probe_warnings(probe, config->node_cache);
 }
 
 static int exit_status(const ProbeVerdict *verdict)

@@ -13,27 +13,6 @@
 #define GROUP_MAIN "storageos"
 #define WORKERS_MAX 256
 
-static const char *const frontend_names[] = {
-	[FRONTEND_AUTO] = "auto",
-	[FRONTEND_TCMU] = "tcmu",
-	[FRONTEND_FUSE] = "fuse",
-};
-
-gboolean frontend_parse(const char *text, Frontend *ret_frontend)
-{
-	for (guint i = 0; i < G_N_ELEMENTS(frontend_names); i++)
-		if (!strcmp(text, frontend_names[i])) {
-			*ret_frontend = (Frontend)i;
-			return TRUE;
-		}
-	return FALSE;
-}
-
-const char *frontend_name(Frontend frontend)
-{
-	return frontend_names[frontend];
-}
-
 static void config_pool_free(gpointer data)
 {
 	ConfigPool *pool = data;

@@ -26,11 +26,11 @@
 
 #include <glib.h>
 
+#include "common/frontend.h"
+
 #define CONFIG_DEFAULT_FILE "/etc/storageos/storageos.conf"
 #define CONFIG_DEFAULT_POOL "default"
 #define CONFIG_DEFAULT_POOL_PATH "/var/lib/storageos/volumes"
-
-typedef enum { FRONTEND_AUTO, FRONTEND_TCMU, FRONTEND_FUSE } Frontend;
 
 typedef struct {
 	char *name;
@@ -79,6 +79,3 @@ gboolean config_add_pool(const Config *config, const ConfigPool *pool, GError **
 
 /* Takes it out of the file; as above. */
 gboolean config_remove_pool(const Config *config, const char *name, GError **error);
-
-gboolean frontend_parse(const char *text, Frontend *ret_frontend);
-const char *frontend_name(Frontend frontend);

@@ -421,7 +421,7 @@ static void warn_of_memory(const RuntimeProbe *probe, guint64 node_cache, GPtrAr
 			       "memory is short");
 }
 
-GPtrArray *runtime_probe_warnings(const RuntimeProbe *probe, const Config *config)
+GPtrArray *runtime_probe_warnings(const RuntimeProbe *probe, guint64 node_cache)
 {
 	GPtrArray *warnings = g_ptr_array_new_with_free_func(g_free);
 
@@ -442,6 +442,6 @@ GPtrArray *runtime_probe_warnings(const RuntimeProbe *probe, const Config *confi
 		     "request takes whole pages of its device's buffer",
 		     (guint)(probe->page_size >> 10));
 	if (probe->running)
-		warn_of_memory(probe, config->node_cache, warnings);
+		warn_of_memory(probe, node_cache, warnings);
 	return warnings;
 }

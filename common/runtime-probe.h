@@ -18,7 +18,7 @@
 #include <glib.h>
 
 #include "common/compatibility.h"
-#include "common/config.h"
+#include "common/frontend.h"
 #include "common/kernel-modules.h"
 #include "common/memory-limits.h"
 #include "common/platform.h"
@@ -105,5 +105,6 @@ gboolean runtime_probe_choose(const RuntimeProbe *probe, Frontend wanted, Fronte
  * result. */
 char *runtime_probe_next_step(const RuntimeProbe *probe, Frontend wanted);
 
-/* What may go wrong all the same, a line each; free with g_ptr_array_unref(). */
-GPtrArray *runtime_probe_warnings(const RuntimeProbe *probe, const Config *config);
+/* What may go wrong all the same, a line each, where `node_cache` bytes are configured; free with
+ * g_ptr_array_unref(). */
+GPtrArray *runtime_probe_warnings(const RuntimeProbe *probe, guint64 node_cache);

@@ -517,8 +517,6 @@ static const struct {
 
 static void test_warnings(const void *data)
 {
-	Config config = {.node_cache = NODE_CACHE};
-
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(warning_rows); i++) {
 		g_auto(Machine) machine;
@@ -527,7 +525,7 @@ static void test_warnings(const void *data)
 		test_row("%u: %s", i, warning_rows[i].warning ? warning_rows[i].warning : "none");
 		machine_init(&machine);
 		warning_rows[i].differ(&machine);
-		warnings = runtime_probe_warnings(&machine.probe, &config);
+		warnings = runtime_probe_warnings(&machine.probe, NODE_CACHE);
 		CHECK_UINT(warnings->len, warning_rows[i].warning != NULL);
 		if (warnings->len)
 			CHECK_CONTAINS((char *)g_ptr_array_index(warnings, 0),
