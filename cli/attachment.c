@@ -9,9 +9,9 @@
 #include "cli/frontend-tcmu.h"
 #include "cli/links.h"
 #include "cli/served.h"
-#include "common/error.h"
-#include "common/registry.h"
-#include "common/units.h"
+#include "common/base/error.h"
+#include "common/service/registry.h"
+#include "common/base/units.h"
 
 #define SPACE_FOR_NOTHING MIB /* what a volume needs for its next writes */
 

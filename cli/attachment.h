@@ -10,7 +10,7 @@
 #include "cli/places.h"
 #include "cli/sample.h"
 #include "cli/state.h"
-#include "common/json.h"
+#include "common/base/json.h"
 
 typedef enum {
 	ATTACHMENT_NONE, /* nothing of it is there */

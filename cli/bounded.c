@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "cli/interrupt.h"
-#include "common/fd.h"
+#include "common/base/fd.h"
 
 #define ANSWER_MAX ((gsize)1 << 24)
 

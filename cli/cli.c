@@ -7,10 +7,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "common/error.h"
-#include "common/output.h"
-#include "common/text.h"
-#include "common/units.h"
+#include "common/base/error.h"
+#include "common/base/output.h"
+#include "common/base/text.h"
+#include "common/base/units.h"
 
 static gboolean progress_shown;
 static char *did;

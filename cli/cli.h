@@ -10,9 +10,9 @@
 
 #include <glib.h>
 
-#include "common/config.h"
-#include "common/json.h"
-#include "common/pool.h"
+#include "common/service/config.h"
+#include "common/base/json.h"
+#include "common/service/pool.h"
 
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 

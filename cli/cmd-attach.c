@@ -22,9 +22,9 @@
 #include "cli/loop-device.h"
 #include "cli/process.h"
 #include "cli/take-down.h"
-#include "common/autofd.h"
-#include "common/claim.h"
-#include "common/error.h"
+#include "common/base/autofd.h"
+#include "common/service/claim.h"
+#include "common/base/error.h"
 
 static const char *words(Frontend frontend)
 {

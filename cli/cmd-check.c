@@ -6,9 +6,9 @@
 #include "cli/cli.h"
 #include "cli/lines.h"
 #include "common/backing/file.h"
-#include "common/error.h"
-#include "common/repair.h"
-#include "common/units.h"
+#include "common/base/error.h"
+#include "common/check/repair.h"
+#include "common/base/units.h"
 
 /* Exit status of --repair, after those of every verb. */
 enum { CHECK_MENDED = 3, CHECK_LEFT = 4 };

@@ -2,7 +2,7 @@
 #include "cli/cli.h"
 #include "cli/facts.h"
 #include "cli/interrupt.h"
-#include "common/units.h"
+#include "common/base/units.h"
 
 static gboolean read_parameters(const char *size, const char *block_size,
 				VolumeParameters *parameters)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/attachment.h"
 #include "cli/cli.h"
-#include "common/autofd.h"
-#include "common/error.h"
-#include "common/registry.h"
+#include "common/base/autofd.h"
+#include "common/base/error.h"
+#include "common/service/registry.h"
 
 /* What cannot be read as a volume may be somebody's last copy, or no volume at all. */
 static gboolean is_whole_volume(const Attachment *attachment, GError **error)

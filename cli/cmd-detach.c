@@ -3,8 +3,8 @@
 #include "cli/cli.h"
 #include "cli/interrupt.h"
 #include "cli/take-down.h"
-#include "common/autofd.h"
-#include "common/error.h"
+#include "common/base/autofd.h"
+#include "common/base/error.h"
 
 static gboolean detach_locked(const Places *places, GError **error)
 {

@@ -7,8 +7,8 @@
 #include "cli/facts.h"
 #include "cli/sample.h"
 #include "cli/trouble.h"
-#include "common/error.h"
-#include "common/units.h"
+#include "common/base/error.h"
+#include "common/base/units.h"
 
 static void add_facts(Json *object, const Facts *facts)
 {

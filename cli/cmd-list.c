@@ -7,9 +7,9 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "cli/trouble.h"
-#include "common/error.h"
-#include "common/text.h"
-#include "common/units.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
+#include "common/base/units.h"
 
 #define SUFFIX ".vol"
 

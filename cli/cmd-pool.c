@@ -7,10 +7,10 @@
 #include "cli/attachment.h"
 #include "cli/cli.h"
 #include "cli/target-configfs.h"
-#include "common/autofd.h"
-#include "common/error.h"
-#include "common/names.h"
-#include "common/registry.h"
+#include "common/base/autofd.h"
+#include "common/base/error.h"
+#include "common/base/names.h"
+#include "common/service/registry.h"
 
 /* ---- create */
 

@@ -9,8 +9,8 @@
 
 #include "cli/cli.h"
 #include "cli/probe-json.h"
-#include "common/files.h"
-#include "common/units.h"
+#include "common/base/files.h"
+#include "common/base/units.h"
 
 /* Beside CLI_FAILED and CLI_USAGE. */
 enum { PROBE_TCMU = 0, PROBE_FUSE_ONLY = 3, PROBE_NEITHER = 4 };

@@ -17,10 +17,10 @@
 #include "cli/places.h"
 #include "cli/served.h"
 #include "cli/target-configfs.h"
-#include "common/autofd.h"
-#include "common/control.h"
-#include "common/error.h"
-#include "common/units.h"
+#include "common/base/autofd.h"
+#include "common/service/control.h"
+#include "common/base/error.h"
+#include "common/base/units.h"
 
 #define ANSWER_SECONDS 30
 #define DONE_SECONDS 3600

@@ -10,10 +10,10 @@
 #include "cli/cli.h"
 #include "cli/lines.h"
 #include "cli/served.h"
-#include "common/control.h"
-#include "common/error.h"
-#include "common/scrub.h"
-#include "common/units.h"
+#include "common/service/control.h"
+#include "common/base/error.h"
+#include "common/check/scrub.h"
+#include "common/base/units.h"
 
 #define ANSWER_SECONDS 5
 #define LOOK_EVERY 250 /* milliseconds */

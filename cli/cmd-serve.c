@@ -8,9 +8,9 @@
 
 #include "cli/cli.h"
 #include "cli/places.h"
-#include "common/error.h"
-#include "common/files.h"
-#include "common/output.h"
+#include "common/base/error.h"
+#include "common/base/files.h"
+#include "common/base/output.h"
 
 #define SERVER "storageos-fuse"
 

@@ -7,8 +7,8 @@
 #include "cli/attachment.h"
 #include "cli/cli.h"
 #include "cli/facts.h"
-#include "common/autofd.h"
-#include "common/error.h"
+#include "common/base/autofd.h"
+#include "common/base/error.h"
 
 #define NEW_UUID "uuid=new"
 

@@ -5,8 +5,8 @@
 #include "cli/cli.h"
 #include "cli/sample.h"
 #include "cli/served.h"
-#include "common/error.h"
-#include "common/output.h"
+#include "common/base/error.h"
+#include "common/base/output.h"
 
 #define HEADING_EVERY 20 /* lines, as iostat's users know it */
 

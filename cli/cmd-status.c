@@ -8,7 +8,7 @@
 #include "cli/sample.h"
 #include "cli/target-configfs.h"
 #include "cli/trouble.h"
-#include "common/registry.h"
+#include "common/service/registry.h"
 
 typedef enum { COLUMN_NAME, COLUMN_STATE, COLUMN_VIA, COLUMN_DEVICE, COLUMNS } Column;
 

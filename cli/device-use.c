@@ -13,11 +13,11 @@
 #include "cli/bounded.h"
 #include "cli/mounts.h"
 #include "cli/process.h"
-#include "common/autofd.h"
-#include "common/error.h"
+#include "common/base/autofd.h"
+#include "common/base/error.h"
 
 #define OPEN_SECONDS 30
-#include "common/fd.h"
+#include "common/base/fd.h"
 
 /* The numbers of a device or partition with this directory in /sys. */
 static dev_t device_number(const char *sys)

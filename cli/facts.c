@@ -11,9 +11,9 @@
 #include "cli/process.h"
 #include "common/backing/file.h"
 #include "common/backing/holder.h"
-#include "common/error.h"
-#include "common/json.h"
-#include "common/superblock.h"
+#include "common/base/error.h"
+#include "common/base/json.h"
+#include "common/engine/superblock.h"
 
 #define ANSWER_SECONDS 10
 

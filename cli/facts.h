@@ -5,9 +5,9 @@
  */
 #pragma once
 
-#include "common/codec.h"
-#include "common/config.h"
-#include "common/pool.h"
+#include "common/engine/codec.h"
+#include "common/service/config.h"
+#include "common/service/pool.h"
 
 typedef struct {
 	char *path; /* of its file or device */

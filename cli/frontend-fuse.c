@@ -14,9 +14,9 @@
 #include "cli/mounts.h"
 #include "cli/process.h"
 #include "cli/service.h"
-#include "common/autofd.h"
-#include "common/error.h"
-#include "common/files.h"
+#include "common/base/autofd.h"
+#include "common/base/error.h"
+#include "common/base/files.h"
 
 #define SERVER "storageos-fuse"
 #define START_SECONDS 60

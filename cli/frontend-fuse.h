@@ -7,7 +7,7 @@
 
 #include "cli/attachment.h"
 #include "cli/facts.h"
-#include "common/runtime-probe.h"
+#include "common/machine/runtime-probe.h"
 
 void frontend_fuse_look(const Places *places, const State *state, FuseParts *ret_parts);
 

@@ -10,7 +10,7 @@
 #include "cli/interrupt.h"
 #include "cli/process.h"
 #include "cli/target-configfs.h"
-#include "common/error.h"
+#include "common/base/error.h"
 
 #define MODPROBE_SECONDS 20
 #define RUNNER_START_SECONDS 20

@@ -12,7 +12,7 @@
 
 #include "cli/attachment.h"
 #include "cli/facts.h"
-#include "common/runtime-probe.h"
+#include "common/machine/runtime-probe.h"
 
 void frontend_tcmu_look(const Places *places, TcmuParts *ret_parts);
 

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include "common/error.h"
+#include "common/base/error.h"
 
 static gboolean held;
 

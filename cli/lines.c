@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "common/units.h"
+#include "common/base/units.h"
 
 void lines_print(const char *format, ...)
 {

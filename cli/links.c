@@ -9,10 +9,10 @@
 
 #include "cli/process.h"
 #include "cli/shown-volume.h"
-#include "common/autofd.h"
-#include "common/error.h"
-#include "common/files.h"
-#include "common/logging.h"
+#include "common/base/autofd.h"
+#include "common/base/error.h"
+#include "common/base/files.h"
+#include "common/base/logging.h"
 
 #define UDEV_SECONDS 15
 #define PARTITION ":part"

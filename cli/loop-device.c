@@ -12,11 +12,11 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "common/autofd.h"
-#include "common/error.h"
-#include "common/fd.h"
-#include "common/logging.h"
-#include "common/text.h"
+#include "common/base/autofd.h"
+#include "common/base/error.h"
+#include "common/base/fd.h"
+#include "common/base/logging.h"
+#include "common/base/text.h"
 
 /* Linux 5.8 */
 #ifndef LOOP_CONFIGURE

@@ -7,8 +7,8 @@
 
 #include "cli/cli.h"
 #include "cli/interrupt.h"
-#include "common/output.h"
-#include "common/program.h"
+#include "common/base/output.h"
+#include "common/base/program.h"
 
 static const Verb *const verbs[] = {
 	&verb_create, &verb_list,   &verb_info,	  &verb_resize, &verb_set, &verb_delete,

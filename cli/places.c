@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/error.h"
-#include "common/files.h"
+#include "common/base/error.h"
+#include "common/base/files.h"
 
 #define DEVICE_POOL "_device"
 #define STATE_SUFFIX ".json"

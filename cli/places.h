@@ -8,8 +8,8 @@
  */
 #pragma once
 
-#include "common/config.h"
-#include "common/pool.h"
+#include "common/service/config.h"
+#include "common/service/pool.h"
 
 typedef struct {
 	const Config *config; /* outlives it */

@@ -4,8 +4,8 @@
  */
 #pragma once
 
-#include "common/config.h"
-#include "common/runtime-probe.h"
+#include "common/service/config.h"
+#include "common/machine/runtime-probe.h"
 
 typedef struct {
 	Frontend chosen;

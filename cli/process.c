@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 #include "cli/interrupt.h"
-#include "common/autofd.h"
-#include "common/error.h"
-#include "common/fd.h"
-#include "common/output.h"
+#include "common/base/autofd.h"
+#include "common/base/error.h"
+#include "common/base/fd.h"
+#include "common/base/output.h"
 
 #define PAUSE_US 20000
 #define OUTPUT_KEPT 4096

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/control.h"
-#include "common/error.h"
-#include "common/units.h"
+#include "common/service/control.h"
+#include "common/base/error.h"
+#include "common/base/units.h"
 
 #define ANSWER_SECONDS 5
 #define NANOSECONDS 1e9

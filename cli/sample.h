@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a served volume told of itself at one moment (common/monitor.h), and the ways to show it.
+ * What a served volume told of itself at one moment (common/service/monitor.h), and the ways to show it.
  */
 #pragma once
 
-#include "common/config.h"
-#include "common/metrics.h"
-#include "common/pool.h"
+#include "common/service/config.h"
+#include "common/service/metrics.h"
+#include "common/service/pool.h"
 
 typedef struct {
 	Json *data;   /* as the server sent it */

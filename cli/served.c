@@ -4,8 +4,8 @@
 #include <sys/stat.h>
 
 #include "common/backing/file.h"
-#include "common/error.h"
-#include "common/pool.h"
+#include "common/base/error.h"
+#include "common/service/pool.h"
 
 /* Of a server that does not tell its place yet, the UUID has to do. */
 static gboolean is_same(const Facts *facts, const Sample *sample)

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "cli/process.h"
-#include "common/config.h"
-#include "common/error.h"
+#include "common/service/config.h"
+#include "common/base/error.h"
 
 static void append_escaped(GString *text, char c, gboolean first)
 {

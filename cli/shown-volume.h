@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "common/config.h"
-#include "common/pool.h"
+#include "common/service/config.h"
+#include "common/service/pool.h"
 
 /* `disk` as the kernel names it ("sdb", "loop3").  NULL where it shows no volume of ours. */
 VolumeName *shown_volume(const Config *config, const char *disk);

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "common/files.h"
-#include "common/json.h"
+#include "common/base/files.h"
+#include "common/base/json.h"
 
 #define STATE_SIZE_MAX 65536
 

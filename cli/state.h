@@ -8,7 +8,7 @@
 #pragma once
 
 #include "cli/places.h"
-#include "common/config.h"
+#include "common/service/config.h"
 
 typedef struct {
 	Frontend frontend;

@@ -9,8 +9,8 @@
 #include "cli/frontend-fuse.h"
 #include "cli/frontend-tcmu.h"
 #include "cli/links.h"
-#include "common/autofd.h"
-#include "common/error.h"
+#include "common/base/autofd.h"
+#include "common/base/error.h"
 
 #define FLUSH_STALL_SECONDS 30
 #define FLUSH_TOTAL_SECONDS 1800

@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include "cli/process.h"
-#include "common/error.h"
-#include "common/fd.h"
-#include "common/files.h"
-#include "common/logging.h"
-#include "common/pool.h"
-#include "common/runner-bus.h"
+#include "common/base/error.h"
+#include "common/base/fd.h"
+#include "common/base/files.h"
+#include "common/base/logging.h"
+#include "common/service/pool.h"
+#include "common/machine/runner-bus.h"
 
 #define CORE "/sys/kernel/config/target/core"
 #define LOOPBACK "/sys/kernel/config/target/loopback"

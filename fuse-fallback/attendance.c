@@ -8,10 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/autofd.h"
-#include "common/error.h"
-#include "common/fd.h"
-#include "common/logging.h"
+#include "common/base/autofd.h"
+#include "common/base/error.h"
+#include "common/base/fd.h"
+#include "common/base/logging.h"
 
 #define PAUSE (G_USEC_PER_SEC / 10)
 

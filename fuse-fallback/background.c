@@ -12,9 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/error.h"
-#include "common/fd.h"
-#include "common/text.h"
+#include "common/base/error.h"
+#include "common/base/fd.h"
+#include "common/base/text.h"
 
 static int report_fd = -1;
 

@@ -10,8 +10,8 @@
  */
 #pragma once
 
-#include "common/units.h"
-#include "common/volume.h"
+#include "common/base/units.h"
+#include "common/engine/volume.h"
 
 /* The room that a read of `size` bytes at any offset needs. */
 #define FILE_READ_ROOM(size) ((size) + 2 * SECTOR_SIZE)

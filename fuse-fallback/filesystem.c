@@ -12,7 +12,7 @@
  */
 #include "fuse-fallback/filesystem.h"
 
-#include "common/bounds.h"
+#include "common/base/bounds.h"
 #include "fuse-fallback/file.h"
 
 #include <errno.h>

@@ -20,9 +20,9 @@
  */
 #pragma once
 
-#include "common/logging.h"
-#include "common/metrics.h"
-#include "common/volume.h"
+#include "common/base/logging.h"
+#include "common/service/metrics.h"
+#include "common/engine/volume.h"
 #include "fuse-fallback/libfuse.h"
 #include "fuse-fallback/sleepers.h"
 

@@ -9,12 +9,12 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "common/error.h"
-#include "common/files.h"
-#include "common/logging.h"
-#include "common/output.h"
-#include "common/program.h"
-#include "common/text.h"
+#include "common/base/error.h"
+#include "common/base/files.h"
+#include "common/base/logging.h"
+#include "common/base/output.h"
+#include "common/base/program.h"
+#include "common/base/text.h"
 #include "fuse-fallback/background.h"
 #include "fuse-fallback/serve.h"
 

@@ -8,8 +8,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#include "common/error.h"
-#include "common/logging.h"
+#include "common/base/error.h"
+#include "common/base/logging.h"
 
 /* The type of what is mounted on `path` (the last line counts: it is on top), or NULL. */
 static char *mounted_type(const char *path)

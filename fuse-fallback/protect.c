@@ -10,8 +10,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "common/fd.h"
-#include "common/logging.h"
+#include "common/base/fd.h"
+#include "common/base/logging.h"
 
 /* Linux 5.6 */
 #ifndef PR_SET_IO_FLUSHER

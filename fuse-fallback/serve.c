@@ -14,11 +14,11 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include "common/bounds.h"
-#include "common/error.h"
-#include "common/logging.h"
-#include "common/monitor.h"
-#include "common/text.h"
+#include "common/base/bounds.h"
+#include "common/base/error.h"
+#include "common/base/logging.h"
+#include "common/service/monitor.h"
+#include "common/base/text.h"
 #include "fuse-fallback/attendance.h"
 #include "fuse-fallback/filesystem.h"
 #include "fuse-fallback/mountpoint.h"

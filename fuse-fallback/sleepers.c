@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/error.h"
-#include "common/units.h"
+#include "common/base/error.h"
+#include "common/base/units.h"
 
 #define KEPT_MAX ((gsize)64 * MIB)
 

@@ -14,7 +14,7 @@
  */
 #pragma once
 
-#include "common/workers.h"
+#include "common/base/workers.h"
 
 typedef struct Sleepers Sleepers;
 

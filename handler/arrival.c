@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "handler/arrival.h"
 
-#include "common/error.h"
-#include "common/logging.h"
+#include "common/base/error.h"
+#include "common/base/logging.h"
 #include "handler/aside.h"
 
 /* For the first attempt, of the runner's main thread.  A new device ends in an error then. */

@@ -3,7 +3,7 @@
 
 #include <signal.h>
 
-#include "common/error.h"
+#include "common/base/error.h"
 
 struct Aside {
 	GThread *thread;

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "common/error.h"
-#include "common/text.h"
+#include "common/base/error.h"
+#include "common/base/text.h"
 
 static gboolean parse_key(CfgString *cfgstring, const char *text, GError **error)
 {

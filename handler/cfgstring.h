@@ -14,7 +14,7 @@
  */
 #pragma once
 
-#include "common/pool.h"
+#include "common/service/pool.h"
 
 #define CFGSTRING_SUBTYPE "storageos"
 #define CFGSTRING_MAX 255 /* bytes; the kernel's limit */

@@ -5,10 +5,10 @@
 #include <signal.h>
 #include <string.h>
 
-#include "common/error.h"
-#include "common/logging.h"
-#include "common/monitor.h"
-#include "common/wanted.h"
+#include "common/base/error.h"
+#include "common/base/logging.h"
+#include "common/service/monitor.h"
+#include "common/engine/wanted.h"
 #include "handler/arrival.h"
 #include "handler/aside.h"
 #include "handler/flusher.h"

@@ -16,10 +16,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/error.h"
-#include "common/logging.h"
-#include "common/text.h"
-#include "common/units.h"
+#include "common/base/error.h"
+#include "common/base/logging.h"
+#include "common/base/text.h"
+#include "common/base/units.h"
 #include "handler/cfgstring.h"
 #include "handler/device.h"
 #include "handler/flusher.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "handler/opening.h"
 
-#include "common/error.h"
-#include "common/logging.h"
-#include "common/registry.h"
+#include "common/base/error.h"
+#include "common/base/logging.h"
+#include "common/service/registry.h"
 
 struct Opening {
 	CfgString *cfgstring;

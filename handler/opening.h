@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "common/pool.h"
+#include "common/service/pool.h"
 #include "handler/cfgstring.h"
 
 typedef struct {

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 
 #define PATTERN_SIZE (64u << 10)
 #define PATTERN_PIECES (VOLUME_ATOMIC_MAX / PATTERN_SIZE)

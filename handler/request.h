@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "common/metrics.h"
-#include "common/volume.h"
+#include "common/service/metrics.h"
+#include "common/engine/volume.h"
 
 typedef enum {
 	REQUEST_NOTHING, /* done already, or nothing to do */

@@ -4,10 +4,10 @@
 #include <dlfcn.h>
 #include <string.h>
 
-#include "common/error.h"
-#include "common/logging.h"
-#include "common/runner-generation.h"
-#include "common/text.h"
+#include "common/base/error.h"
+#include "common/base/logging.h"
+#include "common/machine/runner-generation.h"
+#include "common/base/text.h"
 
 G_STATIC_ASSERT(sizeof(void *) == 8);
 

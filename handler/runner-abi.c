@@ -42,8 +42,8 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "common/error.h"
-#include "common/logging.h"
+#include "common/base/error.h"
+#include "common/base/logging.h"
 
 G_STATIC_ASSERT(G_STRUCT_OFFSET(RunnerReconfig, kind) == RUNNER_CFG_INFO_TYPE);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(RunnerReconfig, value) == RUNNER_CFG_INFO_DATA);

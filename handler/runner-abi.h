@@ -5,7 +5,7 @@
  * The plugin is built without tcmu-runner's headers and linked with none of its libraries, so that
  * one binary can serve every version: symbols are looked up in the running process, the handler
  * structure is a block of bytes filled at the offsets of the generation that is found
- * (common/runner-generation.h):
+ * (common/machine/runner-generation.h):
  *
  *     A  1.0.5 to 1.1.3        D  1.4.0, 1.4.1         G  1.5.4 and later
  *     B  1.2.0                 E  1.5.0 to 1.5.2

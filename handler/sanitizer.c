@@ -3,9 +3,9 @@
 
 #include <errno.h>
 
-#include "common/bounds.h"
-#include "common/logging.h"
-#include "common/wanted.h"
+#include "common/base/bounds.h"
+#include "common/base/logging.h"
+#include "common/engine/wanted.h"
 
 #define PIECE VOLUME_ATOMIC_MAX
 #define PIECE_PARTS (PIECE / SANITIZE_PATTERN_MAX)

@@ -2,10 +2,10 @@
 /*
  * How large the unit is, and what of it is mapped.  A physical block is one of the volume's, 4 KiB.
  */
-#include "common/bounds.h"
+#include "common/base/bounds.h"
 #include "handler/scsi-private.h"
 
-#include "common/units.h"
+#include "common/base/units.h"
 
 RunnerStatus scsi_read_capacity_10(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {

@@ -8,7 +8,7 @@
  * erase is a block erase: there is no key to throw away, and what is asked for is that the data be
  * gone.
  */
-#include "common/bounds.h"
+#include "common/base/bounds.h"
 #include "handler/scsi-private.h"
 
 #include <errno.h>

@@ -4,10 +4,10 @@
  * does, and knows its target ports; but where it must not be asked, the unit is named here, the
  * same way, and the ports are left out.
  */
-#include "common/bounds.h"
+#include "common/base/bounds.h"
 #include "handler/scsi-private.h"
 
-#include "common/units.h"
+#include "common/base/units.h"
 
 #define EVPD 0x01
 #define STANDARD_LENGTH 96

@@ -3,7 +3,7 @@
  * LOG SENSE (supported pages, logical block provisioning, informational exceptions), REQUEST SENSE,
  * and the lists of defects, which are empty.
  */
-#include "common/bounds.h"
+#include "common/base/bounds.h"
 #include "handler/scsi-private.h"
 
 #define LOG_SUPPORTED 0x00

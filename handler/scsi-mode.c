@@ -4,7 +4,7 @@
  * software; it lasts until the device is closed.  There is always a write cache, for initiators
  * flush it: turned off, every write would be one.
  */
-#include "common/bounds.h"
+#include "common/base/bounds.h"
 #include "handler/scsi-private.h"
 
 #define DBD 0x08

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 #include "handler/scsi.h"
 
 #define SCSI_NO_ACTION (-1)

@@ -3,10 +3,10 @@
  * The way of a command, up to who carries it out.  The order of the checks is SAM's and SPC's: the
  * opcode, the CDB's fields, the unit's state, what is wrong with this command alone.
  */
-#include "common/bounds.h"
+#include "common/base/bounds.h"
 #include "handler/scsi-private.h"
 
-#include "common/units.h"
+#include "common/base/units.h"
 
 /* Space for this many bytes of new data is what the threshold warns of, unless the file system is
  * small: then it is a sixteenth of that. */

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 
 const SenseCode sense_becoming_ready = {0x2, 0x04, 0x01};
 const SenseCode sense_intervention_required = {0x2, 0x04, 0x03};

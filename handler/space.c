@@ -6,8 +6,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "common/autofd.h"
-#include "common/fd.h"
+#include "common/base/autofd.h"
+#include "common/base/fd.h"
 
 static gboolean block_device_space(const char *path, guint64 used, ScsiSpace *ret_space)
 {

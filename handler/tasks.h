@@ -7,7 +7,7 @@
  * its vector, data and sense buffer are somebody else's: the kernel gives that part of the ring to
  * the next command.  So a command is carried out on memory of the task's own: data is copied there
  * before anything can sleep, and back only by who answers.  What was answered in its place changes
- * nothing afterwards (common/wanted.h), and was taken off its queue if it was not begun.
+ * nothing afterwards (common/engine/wanted.h), and was taken off its queue if it was not begun.
  *
  *     QUEUED ---> COPYING ---> RUNNING ---> ANSWERED     one step at a time, by one thread each
  *        '-----------------------'------------^          too late
@@ -19,7 +19,7 @@
  */
 #pragma once
 
-#include "common/workers.h"
+#include "common/base/workers.h"
 #include "handler/request.h"
 #include "handler/runner-abi.h"
 

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/files.h"
-#include "common/logging.h"
+#include "common/base/files.h"
+#include "common/base/logging.h"
 
 #define ATTRIBUTE "attrib/cmd_time_out"
 #define DEFAULT "30" /* s */

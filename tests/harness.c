@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/error.h"
+#include "common/base/error.h"
 
 #define FAILURES_PRINTED 10
 

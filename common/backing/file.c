@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #include "common/backing/holder.h"
-#include "common/bytes.h"
-#include "common/error.h"
-#include "common/fd.h"
+#include "common/base/bytes.h"
+#include "common/base/error.h"
+#include "common/base/fd.h"
 
 #define LOCK_ATTEMPTS 10
 #define LOCK_PAUSE_US 30000

@@ -9,7 +9,7 @@
 
 #include <sys/stat.h>
 
-#include "common/backing.h"
+#include "common/backing/backing.h"
 
 typedef enum {
 	BACKING_FILE_READ_ONLY = 1 << 0,

@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "common/backing/file.h"
-#include "common/units.h"
-#include "common/volume.h"
+#include "common/base/units.h"
+#include "common/engine/volume.h"
 #include "tests/harness.h"
 
 #define DEPTH_MAX 64

@@ -7,15 +7,15 @@
  * so that what is measured is what a request waits for and not how the processors are shared; the
  * others never pause, and the volume makes its checkpoints when it wants.  The table shows, for
  * each kind of request, the medians of the rounds' percentiles, in milliseconds; the last two
- * columns are what a request waited for the engine (common/waits.h), and not for the disk below.
+ * columns are what a request waited for the engine (common/engine/waits.h), and not for the disk below.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/backing/file.h"
-#include "common/units.h"
-#include "common/volume.h"
-#include "common/waits.h"
+#include "common/base/units.h"
+#include "common/engine/volume.h"
+#include "common/engine/waits.h"
 #include "tests/harness.h"
 
 #define THREADS 8

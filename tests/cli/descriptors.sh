@@ -171,6 +171,6 @@ bare() { # FILE...: the lines with such a call, but for those below or behind an
 		{ before = $0 }' "$@"
 }
 # shellcheck disable=SC2046 # words
-is "every descriptor is made by common/fd.h, or goes through it" \
-	"$(cd "$ROOT" && bare $(find common cli handler fuse-fallback -name '*.c' ! -path common/fd.c))" ""
+is "every descriptor is made by common/base/fd.h, or goes through it" \
+	"$(cd "$ROOT" && bare $(find common cli handler fuse-fallback -name '*.c' ! -path common/base/fd.c))" ""
 finish

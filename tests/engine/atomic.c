@@ -4,9 +4,9 @@
  * a read is, it returns what the volume held at one instant.  And every block that it returns was
  * verified.
  */
-#include "common/backing/faulty.h"
-#include "common/backing/memory.h"
-#include "common/volume-private.h"
+#include "tests/backing/faulty.h"
+#include "tests/backing/memory.h"
+#include "common/engine/volume-private.h"
 #include "tests/engine/support.h"
 
 #include <errno.h>

@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <malloc.h>
 
-#include "common/backing/faulty.h"
-#include "common/logging.h"
+#include "tests/backing/faulty.h"
+#include "common/base/logging.h"
 #include "tests/engine/script.h"
 
 #define PROCESS_DIED G_MAXUINT64

@@ -5,13 +5,13 @@
  */
 #include <errno.h>
 
-#include "common/backing/faulty.h"
-#include "common/bounds.h"
-#include "common/check.h"
-#include "common/error.h"
-#include "common/logging.h"
-#include "common/superblock.h"
-#include "common/units.h"
+#include "tests/backing/faulty.h"
+#include "common/base/bounds.h"
+#include "common/check/check.h"
+#include "common/base/error.h"
+#include "common/base/logging.h"
+#include "common/engine/superblock.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 #define SIZE (64 * MIB)

@@ -4,14 +4,14 @@
  * backing afterwards.  Every sector that is written holds a pattern, which all of the backing is
  * searched for.
  */
-#include "common/backing/faulty.h"
+#include "tests/backing/faulty.h"
 #include "common/backing/file.h"
-#include "common/backing/memory.h"
-#include "common/codec.h"
-#include "common/logging.h"
-#include "common/superblock.h"
-#include "common/units.h"
-#include "common/wanted.h"
+#include "tests/backing/memory.h"
+#include "common/engine/codec.h"
+#include "common/base/logging.h"
+#include "common/engine/superblock.h"
+#include "common/base/units.h"
+#include "common/engine/wanted.h"
 #include "tests/engine/support.h"
 #include "tests/loop-device.h"
 

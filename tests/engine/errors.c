@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <malloc.h>
 
-#include "common/backing/faulty.h"
-#include "common/error.h"
-#include "common/logging.h"
+#include "tests/backing/faulty.h"
+#include "common/base/error.h"
+#include "common/base/logging.h"
 #include "tests/engine/script.h"
 
 #define POINTS_MAX 3000

@@ -4,7 +4,7 @@
  */
 #include <errno.h>
 
-#include "common/units.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 #define SIZE (64 * TIB)

@@ -7,10 +7,10 @@
  */
 #include <errno.h>
 
-#include "common/backing/faulty.h"
-#include "common/logging.h"
-#include "common/units.h"
-#include "common/volume-private.h"
+#include "tests/backing/faulty.h"
+#include "common/base/logging.h"
+#include "common/base/units.h"
+#include "common/engine/volume-private.h"
 #include "tests/engine/support.h"
 
 #define SIZE (64 * MIB)

@@ -2,8 +2,8 @@
 /*
  * Volumes over several allocation groups: each group's bitmap follows what happens in it alone.
  */
-#include "common/backing/memory.h"
-#include "common/units.h"
+#include "tests/backing/memory.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 #define SIZE (512 * MIB)

@@ -3,8 +3,8 @@
  * A checkpoint against a read that hangs, as on a disk that does not answer: it may have to wait,
  * but costs nothing meanwhile.
  */
-#include "common/backing/faulty.h"
-#include "common/units.h"
+#include "tests/backing/faulty.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 #include <unistd.h>

@@ -13,7 +13,7 @@
  */
 #include <errno.h>
 
-#include "common/units.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 #define THREADS 4

@@ -10,8 +10,8 @@
  */
 #include <errno.h>
 
-#include "common/bytes.h"
-#include "common/units.h"
+#include "common/base/bytes.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 #define THREADS 4

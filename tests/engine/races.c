@@ -6,8 +6,8 @@
  * Every block holds its number and how often it was written, in each of its words, so that a block
  * that is mixed, misplaced or older than one that was acknowledged shows.
  */
-#include "common/backing/faulty.h"
-#include "common/units.h"
+#include "tests/backing/faulty.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 #include <errno.h>

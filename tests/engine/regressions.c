@@ -2,10 +2,10 @@
 /*
  * Faults that a review of the engine found, each with the story that showed it.
  */
-#include "common/backing/faulty.h"
-#include "common/codec.h"
-#include "common/superblock.h"
-#include "common/units.h"
+#include "tests/backing/faulty.h"
+#include "common/engine/codec.h"
+#include "common/engine/superblock.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 #include <errno.h>

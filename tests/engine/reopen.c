@@ -15,8 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/bounds.h"
-#include "common/units.h"
+#include "common/base/bounds.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 #define LEAVES 8000 /* that change: what the node cache allows */

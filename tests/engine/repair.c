@@ -6,13 +6,13 @@
  */
 #include <errno.h>
 
-#include "common/backing/faulty.h"
-#include "common/bitmap-pages.h"
-#include "common/error.h"
-#include "common/logging.h"
-#include "common/repair.h"
-#include "common/superblock.h"
-#include "common/units.h"
+#include "tests/backing/faulty.h"
+#include "common/engine/bitmap-pages.h"
+#include "common/base/error.h"
+#include "common/base/logging.h"
+#include "common/check/repair.h"
+#include "common/engine/superblock.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 #define SIZE (272 * MIB) /* three levels of nodes */

@@ -2,15 +2,15 @@
 /*
  * A volume that gets another size: in use, cut short by a crash at every operation, and back.
  */
-#include "common/backing/faulty.h"
-#include "common/backing/memory.h"
-#include "common/bytes.h"
-#include "common/check.h"
-#include "common/error.h"
-#include "common/format.h"
-#include "common/logging.h"
-#include "common/superblock.h"
-#include "common/units.h"
+#include "tests/backing/faulty.h"
+#include "tests/backing/memory.h"
+#include "common/base/bytes.h"
+#include "common/check/check.h"
+#include "common/base/error.h"
+#include "common/engine/format.h"
+#include "common/base/logging.h"
+#include "common/engine/superblock.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 
 typedef struct {
 	Backing base;

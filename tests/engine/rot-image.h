@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "common/backing.h"
+#include "common/backing/backing.h"
 
 #define ROT_UNIT 4096u
 #define ROT_UNITS_MAX 65536u /* no backing grows beyond */

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "common/superblock.h"
+#include "common/engine/superblock.h"
 
 #define WORDS (BLOCK_SIZE / 8)
 #define PIECE 16u /* blocks that are read together, at most */

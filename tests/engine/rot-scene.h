@@ -12,7 +12,7 @@
  */
 #pragma once
 
-#include "common/units.h"
+#include "common/base/units.h"
 #include "tests/engine/rot-image.h"
 #include "tests/engine/support.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/engine/rot-sweep.h"
 
-#include "common/bounds.h"
-#include "common/check.h"
-#include "common/error.h"
-#include "common/repair.h"
+#include "common/base/bounds.h"
+#include "common/check/check.h"
+#include "common/base/error.h"
+#include "common/check/repair.h"
 
 #define CASE_SECONDS 60 /* no case may take longer; each takes milliseconds */
 #define PART_CASES 64u	/* that go together into one part of all */

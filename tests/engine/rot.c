@@ -19,10 +19,10 @@
  */
 #include <malloc.h>
 
-#include "common/check.h"
-#include "common/journal-ring.h"
-#include "common/logging.h"
-#include "common/superblock.h"
+#include "common/check/check.h"
+#include "common/engine/journal-ring.h"
+#include "common/base/logging.h"
+#include "common/engine/superblock.h"
 #include "tests/engine/rot-sweep.h"
 
 static void no_log(LoggingLevel level, const char *line)

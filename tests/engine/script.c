@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
-#include "common/backing/faulty.h"
-#include "common/bytes.h"
+#include "tests/backing/faulty.h"
+#include "common/base/bytes.h"
 
 #define JOURNAL_START MIB /* in the backing */
 #define BEFORE 1	  /* the number of what was there before */

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "common/units.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 #define SCRIPT_VOLUME_SIZE (4 * MIB)

@@ -3,14 +3,14 @@
  * Scrubbing an open volume: what rots under it is found, mended where something says what it was,
  * and counted; it goes on while the volume is used, and ends when it is told to.
  */
-#include "common/backing/faulty.h"
-#include "common/bitmap-pages.h"
-#include "common/check.h"
-#include "common/logging.h"
-#include "common/repair.h"
-#include "common/scrub.h"
-#include "common/superblock.h"
-#include "common/units.h"
+#include "tests/backing/faulty.h"
+#include "common/engine/bitmap-pages.h"
+#include "common/check/check.h"
+#include "common/base/logging.h"
+#include "common/check/repair.h"
+#include "common/check/scrub.h"
+#include "common/engine/superblock.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 #define SIZE (272 * MIB)

@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "common/backing/faulty.h"
+#include "tests/backing/faulty.h"
 #include "common/backing/file.h"
-#include "common/backing/memory.h"
-#include "common/bytes.h"
-#include "common/check.h"
-#include "common/units.h"
+#include "tests/backing/memory.h"
+#include "common/base/bytes.h"
+#include "common/check/check.h"
+#include "common/base/units.h"
 
 typedef struct {
 	Backing base;

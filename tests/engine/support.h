@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "common/volume.h"
+#include "common/engine/volume.h"
 #include "tests/harness.h"
 
 /* A backing that passes everything on to `real`, except that freeing it leaves `real` alone: a

@@ -4,11 +4,11 @@
  */
 #include <errno.h>
 
-#include "common/backing/faulty.h"
-#include "common/backing/memory.h"
-#include "common/logging.h"
-#include "common/superblock.h"
-#include "common/units.h"
+#include "tests/backing/faulty.h"
+#include "tests/backing/memory.h"
+#include "common/base/logging.h"
+#include "common/engine/superblock.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 #define SIZE (2 * MIB)

@@ -9,11 +9,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/backing/faulty.h"
-#include "common/bounds.h"
-#include "common/error.h"
-#include "common/units.h"
-#include "common/wanted.h"
+#include "tests/backing/faulty.h"
+#include "common/base/bounds.h"
+#include "common/base/error.h"
+#include "common/base/units.h"
+#include "common/engine/wanted.h"
 #include "tests/engine/support.h"
 
 static gint64 milliseconds_since(gint64 start)

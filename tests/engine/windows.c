@@ -7,10 +7,10 @@
  * Whatever came of the change: all that was acknowledged is there, now, after the death of the
  * process, and opened again; and `check` finds nothing.
  */
-#include "common/backing/faulty.h"
-#include "common/codec.h"
-#include "common/logging.h"
-#include "common/units.h"
+#include "tests/backing/faulty.h"
+#include "common/engine/codec.h"
+#include "common/base/logging.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
  * The control socket, with every call that can fail failing at every place, on both sides; and
  * servers that do not answer as they should.
  */
-#include "common/control.h"
+#include "common/service/control.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -12,9 +12,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/autofd.h"
-#include "common/control-address.h"
-#include "common/error.h"
+#include "common/base/autofd.h"
+#include "common/service/control-address.h"
+#include "common/base/error.h"
 #include "tests/faults/inject.h"
 #include "tests/harness.h"
 

@@ -6,8 +6,8 @@
 
 #include <errno.h>
 
-#include "common/error.h"
-#include "common/units.h"
+#include "common/base/error.h"
+#include "common/base/units.h"
 #include "tests/faults/inject.h"
 #include "tests/harness.h"
 

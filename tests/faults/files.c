@@ -3,15 +3,15 @@
  * Small files, with every call that can fail failing at every place: what has that name afterwards
  * is the old content or the new, whole, and nothing lies beside it.
  */
-#include "common/files.h"
+#include "common/base/files.h"
 
 #include <errno.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/autofd.h"
-#include "common/error.h"
+#include "common/base/autofd.h"
+#include "common/base/error.h"
 #include "tests/faults/inject.h"
 #include "tests/harness.h"
 

@@ -8,10 +8,10 @@
 #include <errno.h>
 #include <malloc.h>
 
-#include "common/backing/faulty.h"
-#include "common/bytes.h"
-#include "common/format.h"
-#include "common/logging.h"
+#include "tests/backing/faulty.h"
+#include "common/base/bytes.h"
+#include "common/engine/format.h"
+#include "common/base/logging.h"
 #include "tests/engine/script.h"
 
 #define POINTS_MAX 3000

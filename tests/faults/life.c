@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "common/backing/faulty.h"
+#include "tests/backing/faulty.h"
 #include "common/backing/file.h"
-#include "common/bytes.h"
-#include "common/check.h"
-#include "common/error.h"
+#include "common/base/bytes.h"
+#include "common/check/check.h"
+#include "common/base/error.h"
 
 #define HANG_SECONDS 120
 #define SLOW 1 /* s */

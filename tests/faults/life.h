@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "common/units.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 /* At its largest. */

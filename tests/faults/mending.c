@@ -6,15 +6,15 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "common/backing/faulty.h"
+#include "tests/backing/faulty.h"
 #include "common/backing/file.h"
-#include "common/check.h"
-#include "common/error.h"
-#include "common/logging.h"
-#include "common/repair.h"
-#include "common/scrub.h"
-#include "common/superblock.h"
-#include "common/units.h"
+#include "common/check/check.h"
+#include "common/base/error.h"
+#include "common/base/logging.h"
+#include "common/check/repair.h"
+#include "common/check/scrub.h"
+#include "common/engine/superblock.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 #include "tests/faults/inject.h"
 

@@ -3,11 +3,11 @@
  * Reading below a root, with every call that looks at a file or reads it failing once: the content
  * or an error, and no descriptor stays open.
  */
-#include "common/root.h"
+#include "common/machine/root.h"
 
 #include <errno.h>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "tests/faults/inject.h"
 #include "tests/harness.h"
 

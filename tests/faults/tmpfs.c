@@ -17,8 +17,8 @@
 #undef BLOCK_SIZE /* the kernel's */
 
 #include "common/backing/file.h"
-#include "common/logging.h"
-#include "common/units.h"
+#include "common/base/logging.h"
+#include "common/base/units.h"
 #include "tests/engine/support.h"
 
 #define SPACE "24m"

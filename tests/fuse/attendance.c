@@ -6,7 +6,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "common/logging.h"
+#include "common/base/logging.h"
 #include "tests/harness.h"
 
 static void no_log(LoggingLevel level, const char *line)

@@ -2,8 +2,8 @@
 /*
  * The bytes of fuse-fallback/file over a volume in memory, against a flat array.
  */
-#include "common/backing/memory.h"
-#include "common/error.h"
+#include "tests/backing/memory.h"
+#include "common/base/error.h"
 #include "fuse-fallback/file.h"
 #include "tests/harness.h"
 

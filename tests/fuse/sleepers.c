@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuse-fallback/sleepers.h"
 
-#include "common/units.h"
+#include "common/base/units.h"
 #include "tests/harness.h"
 
 #define KEPT 64 /* MiB */

@@ -16,9 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/logging.h"
-#include "common/pool.h"
-#include "common/units.h"
+#include "common/base/logging.h"
+#include "common/service/pool.h"
+#include "common/base/units.h"
 #include "fuse-fallback/mountpoint.h"
 #include "fuse-fallback/serve.h"
 #include "tests/engine/support.h"

@@ -11,8 +11,8 @@
  */
 #include <string.h>
 
-#include "common/backing/memory.h"
-#include "common/bitmap-pages.h"
+#include "tests/backing/memory.h"
+#include "common/engine/bitmap-pages.h"
 #include "tests/fuzz/fuzz.h"
 
 #define SEED 11

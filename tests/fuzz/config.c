@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/config.h"
+#include "common/service/config.h"
 #include "tests/fuzz/fuzz.h"
 
 static char *path_of_file(void)

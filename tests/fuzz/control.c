@@ -6,9 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/autofd.h"
-#include "common/control-address.h"
-#include "common/control.h"
+#include "common/base/autofd.h"
+#include "common/service/control-address.h"
+#include "common/service/control.h"
 #include "tests/fuzz/fuzz.h"
 
 #define NAME "fuzz"

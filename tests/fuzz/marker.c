@@ -4,8 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/pool-marker.h"
-#include "common/pool.h"
+#include "common/service/pool-marker.h"
+#include "common/service/pool.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)

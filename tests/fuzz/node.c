@@ -16,10 +16,10 @@
  */
 #include <string.h>
 
-#include "common/backing/memory.h"
-#include "common/check.h"
-#include "common/codec.h"
-#include "common/volume.h"
+#include "tests/backing/memory.h"
+#include "common/check/check.h"
+#include "common/engine/codec.h"
+#include "common/engine/volume.h"
 #include "tests/engine/support.h"
 #include "tests/fuzz/fuzz.h"
 

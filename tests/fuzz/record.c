@@ -3,7 +3,7 @@
  * and so are its parts. */
 #include <string.h>
 
-#include "common/codec.h"
+#include "common/engine/codec.h"
 #include "tests/fuzz/fuzz.h"
 
 #define SEED 7

@@ -4,7 +4,7 @@
  */
 #include <stdio.h>
 
-#include "common/logging.h"
+#include "common/base/logging.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/harness.h"
 

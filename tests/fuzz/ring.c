@@ -11,9 +11,9 @@
  */
 #include <string.h>
 
-#include "common/backing/memory.h"
-#include "common/bytes.h"
-#include "common/journal-ring.h"
+#include "tests/backing/memory.h"
+#include "common/base/bytes.h"
+#include "common/engine/journal-ring.h"
 #include "tests/fuzz/fuzz.h"
 
 #define RING (16u << 10)

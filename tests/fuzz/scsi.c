@@ -17,10 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/bounds.h"
-#include "common/bytes.h"
-#include "common/pool.h"
-#include "common/units.h"
+#include "common/base/bounds.h"
+#include "common/base/bytes.h"
+#include "common/service/pool.h"
+#include "common/base/units.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/harness.h"
 #include "tests/runner-host/host.h"

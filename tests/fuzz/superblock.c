@@ -3,7 +3,7 @@
  * comes out the same when it is encoded again. */
 #include <string.h>
 
-#include "common/codec.h"
+#include "common/engine/codec.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)

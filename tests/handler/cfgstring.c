@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "handler/cfgstring.h"
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "tests/harness.h"
 
 typedef struct {

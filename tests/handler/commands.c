@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/bytes.h"
-#include "common/units.h"
+#include "common/base/bytes.h"
+#include "common/base/units.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
 #include "tests/runner-host/disk.h"

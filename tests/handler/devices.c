@@ -11,7 +11,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "common/units.h"
+#include "common/base/units.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/pool.h"
+#include "common/service/pool.h"
 #include "tests/harness.h"
 
 static char *pool, *state;

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/pool-marker.h"
+#include "common/service/pool-marker.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
 #include "tests/runner-host/disk.h"

@@ -3,7 +3,7 @@
  * Target port groups: what is said of them is what the runner answers, and it is not asked where
  * that would harm the device.
  */
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 #include "handler/scsi.h"
 #include "tests/harness.h"
 

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "common/bytes.h"
-#include "common/control.h"
+#include "common/base/bytes.h"
+#include "common/service/control.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
 #include "tests/runner-host/system.h"

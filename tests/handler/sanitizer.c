@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <time.h>
 
-#include "common/backing/faulty.h"
-#include "common/units.h"
+#include "tests/backing/faulty.h"
+#include "common/base/units.h"
 #include "handler/sanitizer.h"
 #include "tests/harness.h"
 

@@ -4,9 +4,9 @@
  */
 #include <errno.h>
 
-#include "common/backing/memory.h"
-#include "common/bytes.h"
-#include "common/units.h"
+#include "tests/backing/memory.h"
+#include "common/base/bytes.h"
+#include "common/base/units.h"
 #include "handler/scsi.h"
 #include "tests/harness.h"
 

@@ -4,9 +4,9 @@
  */
 #include <string.h>
 
-#include "common/bytes.h"
-#include "common/control.h"
-#include "common/units.h"
+#include "common/base/bytes.h"
+#include "common/service/control.h"
+#include "common/base/units.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
 

@@ -24,8 +24,8 @@
 #include <unistd.h>
 
 #include "common/backing/file.h"
-#include "common/units.h"
-#include "common/volume.h"
+#include "common/base/units.h"
+#include "common/engine/volume.h"
 
 #define THREADS 4u
 #define BLOCKS 1200u	     /* of all threads */

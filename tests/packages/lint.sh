@@ -30,7 +30,7 @@ check "shellcheck finds nothing" \
 
 # ---- formats
 
-# A precision counts bytes: common/text.h cuts between characters.
+# A precision counts bytes: common/base/text.h cuts between characters.
 is "no format cuts a text but a digest" \
 	"$(grep -rnE '%\.([0-9]+|\*)s' --include='*.[ch]' cli common fuse-fallback handler |
 		grep -vE 'digest|"%s%\.\*s\\n", lead, n, line')" ""

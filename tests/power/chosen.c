@@ -2,7 +2,7 @@
 /*
  * Power cuts that the sweeps hardly ever come to, each with the story that leads there.
  */
-#include "common/format.h"
+#include "common/engine/format.h"
 #include "tests/power/session.h"
 #include "tests/power/trial.h"
 

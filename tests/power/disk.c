@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/power/disk.h"
-#include "common/bounds.h"
+#include "common/base/bounds.h"
 
 #include <errno.h>
 

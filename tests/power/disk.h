@@ -13,7 +13,7 @@
  */
 #pragma once
 
-#include "common/backing.h"
+#include "common/backing/backing.h"
 #include "tests/power/image.h"
 
 typedef struct Disk Disk;

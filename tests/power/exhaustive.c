@@ -8,8 +8,8 @@
  * operation (see below); a disk by a sequence and how it was cut (trial.h).  `--replay NAME` makes
  * one disk again and tries it.
  */
-#include "common/bounds.h"
-#include "common/format.h"
+#include "common/base/bounds.h"
+#include "common/engine/format.h"
 #include "tests/power/session.h"
 #include "tests/power/trial.h"
 

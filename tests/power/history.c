@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/power/history.h"
 
-#include "common/bounds.h"
-#include "common/bytes.h"
+#include "common/base/bounds.h"
+#include "common/base/bytes.h"
 
 #define SECTORS_PER_BLOCK (BLOCK_SIZE / SECTOR_SIZE)
 #define NEVER G_MAXUINT64

@@ -14,8 +14,8 @@
  */
 #pragma once
 
-#include "common/units.h"
-#include "common/volume.h"
+#include "common/base/units.h"
+#include "common/engine/volume.h"
 #include "tests/power/disk.h"
 
 typedef enum {

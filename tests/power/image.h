@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 
 typedef struct Image Image;
 

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/logging.h"
+#include "common/check/check.h"
+#include "common/base/logging.h"
 #include "tests/power/set.h"
 
 #define SUBSETS_MAX 3 /* entries of which all subsets are tried */

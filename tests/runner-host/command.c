@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 #include "tests/runner-host/host.h"
 
 void command_init(Command *command, Dev *dev, guint8 opcode, void *data, gsize length, gsize piece)

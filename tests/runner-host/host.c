@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 #include "tests/harness.h"
 
 typedef struct {

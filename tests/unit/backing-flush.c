@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "common/backing.h"
+#include "common/backing/backing.h"
 #include "tests/harness.h"
 
 #define THREADS 8

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The contract of common/backing.h, the same cases over every kind of backing.
+ * The contract of common/backing/backing.h, the same cases over every kind of backing.
  */
-#include "common/backing.h"
+#include "common/backing/backing.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "common/backing/faulty.h"
+#include "tests/backing/faulty.h"
 #include "common/backing/file.h"
-#include "common/backing/memory.h"
-#include "common/bounds.h"
-#include "common/bytes.h"
-#include "common/units.h"
+#include "tests/backing/memory.h"
+#include "common/base/bounds.h"
+#include "common/base/bytes.h"
+#include "common/base/units.h"
 #include "tests/harness.h"
 #include "tests/loop-device.h"
 

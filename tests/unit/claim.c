@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/claim.h"
+#include "common/service/claim.h"
 
 #include <signal.h>
 #include <sys/file.h>
@@ -8,8 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/error.h"
-#include "common/files.h"
+#include "common/base/error.h"
+#include "common/base/files.h"
 #include "tests/harness.h"
 
 #define UUID "1c1f4bd2-3a0e-4a43-8d2c-0f4a3c2e1b00"

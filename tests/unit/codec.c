@@ -3,7 +3,7 @@
  * What is decoded is within its bounds: one row for each way to be wrong, with a checksum that is
  * right.
  */
-#include "common/codec.h"
+#include "common/engine/codec.h"
 #include "tests/harness.h"
 
 #include <string.h>

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/config.h"
+#include "common/service/config.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/autofd.h"
-#include "common/error.h"
-#include "common/files.h"
-#include "common/logging.h"
-#include "common/units.h"
+#include "common/base/autofd.h"
+#include "common/base/error.h"
+#include "common/base/files.h"
+#include "common/base/logging.h"
+#include "common/base/units.h"
 #include "tests/harness.h"
 
 /* ---- what is logged */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/control.h"
+#include "common/service/control.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -9,10 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/autofd.h"
-#include "common/control-address.h"
-#include "common/error.h"
-#include "common/names.h"
+#include "common/base/autofd.h"
+#include "common/service/control-address.h"
+#include "common/base/error.h"
+#include "common/base/names.h"
 #include "tests/harness.h"
 
 #define NAME "default:db"

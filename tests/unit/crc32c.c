@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/crc32c.h"
+#include "common/engine/crc32c.h"
 #include "tests/harness.h"
 
 typedef struct {

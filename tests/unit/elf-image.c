@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/elf-image.h"
+#include "common/machine/elf-image.h"
 
 #include <stdio.h>
 

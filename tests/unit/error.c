@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/error.h"
+#include "common/base/error.h"
 
 #include <errno.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/backing/faulty.h"
+#include "tests/backing/faulty.h"
 
 #include <errno.h>
 
-#include "common/bytes.h"
-#include "common/units.h"
+#include "common/base/bytes.h"
+#include "common/base/units.h"
 #include "tests/harness.h"
 
 #define SIZE (4 * MIB)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/fd.h"
+#include "common/base/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "common/backing/file.h"
-#include "common/files.h"
-#include "common/units.h"
+#include "common/base/files.h"
+#include "common/base/units.h"
 #include "tests/harness.h"
 
 #define COMBINATIONS 8 /* of 0, 1 and 2, which are open or not */

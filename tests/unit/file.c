@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/error.h"
-#include "common/units.h"
+#include "common/base/error.h"
+#include "common/base/units.h"
 #include "tests/harness.h"
 #include "tests/loop-device.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/files.h"
+#include "common/base/files.h"
 
 #include <sys/stat.h>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "tests/harness.h"
 
 static void test_absolute(const void *data)

@@ -3,9 +3,9 @@
  * The journal by itself: what is appended is what a walk finds, over the ring's end and back to its
  * start; room that is not there is waited for, but not for long.
  */
-#include "common/backing/faulty.h"
-#include "common/journal-ring.h"
-#include "common/units.h"
+#include "tests/backing/faulty.h"
+#include "common/engine/journal-ring.h"
+#include "common/base/units.h"
 #include "tests/harness.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/kernel-config.h"
+#include "common/machine/kernel-config.h"
 
 #include <gio/gio.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/kernel-modules.h"
+#include "common/machine/kernel-modules.h"
 
 #include <sys/utsname.h>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "tests/harness.h"
 
 /* A root, and in it what a machine that runs shows. */

@@ -3,7 +3,7 @@
  * The order of the locks, as builds for tests hold every thread to it: compiled with the module's
  * checks in any build.
  */
-#include "common/lock.h"
+#include "common/base/lock.h"
 #include "tests/harness.h"
 
 #include <signal.h>

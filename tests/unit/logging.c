@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/logging.h"
+#include "common/base/logging.h"
 
 #include "tests/harness.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/memory-limits.h"
+#include "common/machine/memory-limits.h"
 
 #include "tests/harness.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/metrics.h"
+#include "common/service/metrics.h"
 
 #include "tests/harness.h"
 

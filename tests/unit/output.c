@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is printed and not taken is told, whenever that is. */
-#include "common/output.h"
+#include "common/base/output.h"
 
 #include <fcntl.h>
 #include <signal.h>

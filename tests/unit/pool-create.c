@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/pool.h"
+#include "common/service/pool.h"
 
 #include <string.h>
 #include <unistd.h>
 
-#include "common/error.h"
-#include "common/pool-marker.h"
-#include "common/units.h"
+#include "common/base/error.h"
+#include "common/service/pool-marker.h"
+#include "common/base/units.h"
 #include "tests/unit/pools.h"
 
 /* What there is in a directory and below, and the configuration's text. */

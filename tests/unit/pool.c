@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/pool.h"
+#include "common/service/pool.h"
 
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/backing/file.h"
-#include "common/error.h"
-#include "common/format.h"
-#include "common/pool-marker.h"
-#include "common/units.h"
+#include "common/base/error.h"
+#include "common/engine/format.h"
+#include "common/service/pool-marker.h"
+#include "common/base/units.h"
 #include "tests/harness.h"
 #include "tests/loop-device.h"
 #include "tests/unit/pools.h"

@@ -6,7 +6,7 @@
 
 #include <sys/stat.h>
 
-#include "common/pool.h"
+#include "common/service/pool.h"
 #include "tests/harness.h"
 
 /* A configuration with these lines behind those that every test has. */

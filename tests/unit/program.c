@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/program.h"
+#include "common/base/program.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/registry.h"
+#include "common/service/registry.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-#include "common/error.h"
-#include "common/units.h"
+#include "common/base/error.h"
+#include "common/base/units.h"
 #include "tests/unit/pools.h"
 
 static void test_made_once(const void *data)

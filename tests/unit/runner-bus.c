@@ -3,7 +3,7 @@
  * A bus of the test's own takes the place of the system's; on it something that answers, or not, as
  * tcmu-runner would.
  */
-#include "common/runner-bus.h"
+#include "common/machine/runner-bus.h"
 
 #include <fcntl.h>
 #include <gio/gio.h>
@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/autofd.h"
+#include "common/base/autofd.h"
 #include "tests/harness.h"
 
 #define NAME "org.kernel.TCMUService1"

@@ -3,7 +3,7 @@
  * The process that is looked at is this program, copied to where a test may replace it, started
  * again as "runner": it maps the files that it is given, as a runner maps its plugins, and waits.
  */
-#include "common/runner-process.h"
+#include "common/machine/runner-process.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -3,8 +3,8 @@
  * The choice by itself, on a machine that is only described: each row changes what matters of one
  * where all is well.
  */
-#include "common/runtime-probe.h"
-#include "common/units.h"
+#include "common/machine/runtime-probe.h"
+#include "common/base/units.h"
 #include "tests/harness.h"
 
 #define NODE_CACHE (64 * MIB)

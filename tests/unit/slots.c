@@ -3,9 +3,9 @@
  * The allocator.  Compiled with the checks of its locks in any build: whoever looks at a group
  * without the lock under which the array of groups moves ends the process.
  */
-#include "common/backing/memory.h"
-#include "common/slots.h"
-#include "common/units.h"
+#include "tests/backing/memory.h"
+#include "common/engine/slots.h"
+#include "common/base/units.h"
 #include "tests/harness.h"
 
 #include <errno.h>

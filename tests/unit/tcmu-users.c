@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/tcmu-users.h"
+#include "common/machine/tcmu-users.h"
 
 #include <errno.h>
 #include <linux/genetlink.h>

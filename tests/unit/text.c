@@ -2,8 +2,8 @@
 /* Text as it may be shown, and as JSON takes it. */
 #include <string.h>
 
-#include "common/json.h"
-#include "common/text.h"
+#include "common/base/json.h"
+#include "common/base/text.h"
 #include "tests/harness.h"
 
 static const struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/workers.h"
+#include "common/base/workers.h"
 
 #include <pthread.h>
 #include <signal.h>

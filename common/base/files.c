@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "common/base/autofd.h"
+#include "common/base/error.h"
+#include "common/base/fd.h"
+
+static gboolean read_all(int fd, char *data, gsize length, const char *path, GError **error)
+{
+	for (gsize done = 0; done < length;) {
+		ssize_t n = read(fd, data + done, length - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_set_errno(error, errno, "read %s", path);
+		if (!n)
+			return error_set(error, STORAGEOS_ERROR_IO, "%s changed while it was read",
+					 path);
+		done += (gsize)n;
+	}
+	return TRUE;
+}
+
+char *files_read(const char *path, gsize max, gsize *ret_length, GError **error)
+{
+	/* O_NONBLOCK: what is no regular file must not make us wait before we know. */
+	autofd fd = fd_open(path, O_RDONLY | O_NONBLOCK, 0);
+	g_autofree char *data = NULL;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st)) {
+		error_set_errno(error, errno, "open %s", path);
+		return NULL;
+	}
+	if (!S_ISREG(st.st_mode) || (guint64)st.st_size > max) {
+		error_set(error, STORAGEOS_ERROR_INVALID,
+			  "%s is not a regular file of %" G_GSIZE_FORMAT " bytes at most", path,
+			  max);
+		return NULL;
+	}
+	data = g_try_malloc((gsize)st.st_size + 1);
+	if (!data) {
+		error_set_errno(error, ENOMEM, "read %s", path);
+		return NULL;
+	}
+	if (!read_all(fd, data, (gsize)st.st_size, path, error))
+		return NULL;
+	data[st.st_size] = '\0';
+	if (strlen(data) != (gsize)st.st_size) {
+		error_set(error, STORAGEOS_ERROR_CORRUPT,
+			  "%s is no text: it has a zero byte at byte %" G_GSIZE_FORMAT
+			  " (left by a crash of its file system?)",
+			  path, strlen(data));
+		return NULL;
+	}
+	if (ret_length)
+		*ret_length = (gsize)st.st_size;
+	return g_steal_pointer(&data);
+}
+
+/* 0 or an errno. */
+static int flush(int fd)
+{
+	while (fsync(fd))
+		if (errno != EINTR)
+			return errno;
+	return 0;
+}
+
+static int write_all(int fd, const char *data, gsize length)
+{
+	while (length) {
+		ssize_t n = write(fd, data, length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno;
+		data += n;
+		length -= (gsize)n;
+	}
+	return flush(fd);
+}
+
+/* What is to be replaced keeps its mode and owner, as far as we may. */
+static void take_over_mode(int fd, const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) || !S_ISREG(st.st_mode))
+		return;
+	if (fchown(fd, st.st_uid, st.st_gid) == 0)
+		fchmod(fd, st.st_mode & 07777);
+}
+
+static gboolean publish_as(const char *temporary, const char *path, FilesWrite how, GError **error)
+{
+	if (how == FILES_NEW)
+		return files_publish(temporary, path, error);
+	if (rename(temporary, path))
+		return error_set_errno(error, errno, "rename %s to %s", temporary, path);
+	return files_sync_parent(path, error);
+}
+
+gboolean files_write(const char *path, const char *data, gsize length, mode_t mode, FilesWrite how,
+		     GError **error)
+{
+	g_autofree char *temporary = g_strconcat(path, ".XXXXXX", NULL);
+	autofd fd = fd_above_stdio(g_mkstemp_full(temporary, O_WRONLY | O_CLOEXEC, (int)mode));
+	int err;
+
+	if (fd < 0)
+		return error_set_errno(error, errno, "create %s", temporary);
+	if (how == FILES_REPLACE)
+		take_over_mode(fd, path);
+	err = write_all(fd, data, length);
+	if (err)
+		error_set_errno(error, err, "write %s", temporary);
+	if (err || !publish_as(temporary, path, how, error)) {
+		unlink(temporary);
+		return FALSE;
+	}
+	return TRUE;
+}
+
+gboolean files_publish(const char *temporary, const char *path, GError **error)
+{
+	int err = renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) ? errno : 0;
+
+	/* File systems without RENAME_NOREPLACE can link, which replaces nothing either. */
+	if (err == EINVAL || err == ENOSYS) {
+		err = link(temporary, path) ? errno : 0;
+		if (!err)
+			unlink(temporary);
+	}
+	if (err == EEXIST)
+		return error_set(error, STORAGEOS_ERROR_EXISTS, "%s is there already", path);
+	if (err)
+		return error_set_errno(error, err, "rename %s to %s", temporary, path);
+	return files_sync_parent(path, error);
+}
+
+gboolean files_set_attribute(const char *directory, const char *name, const char *value)
+{
+	g_autofree char *path = g_build_filename(directory, name, NULL);
+	autofd fd = fd_open(path, O_WRONLY, 0);
+
+	return fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value);
+}
+
+gboolean files_sync_parent(const char *path, GError **error)
+{
+	g_autofree char *parent = g_path_get_dirname(path);
+	autofd fd = fd_open(parent, O_RDONLY | O_DIRECTORY, 0);
+	int err = fd < 0 ? errno : flush(fd);
+
+	return !err || error_set_errno(error, err, "flush directory %s", parent);
+}
+
+static gboolean make_one(const char *path, GError **error)
+{
+	struct stat st;
+
+	/* Somebody else has made it meanwhile; or it is a link that leads nowhere. */
+	if (mkdir(path, 0755) && (errno != EEXIST || stat(path, &st)))
+		return error_set_errno(error, errno, "make directory %s", path);
+	return files_sync_parent(path, error);
+}
+
+gboolean files_make_directory(const char *path, GError **error)
+{
+	struct stat st;
+
+	for (;;) {
+		g_autofree char *missing = files_first_missing(path);
+
+		if (!missing)
+			break;
+		if (!make_one(missing, error))
+			return FALSE;
+	}
+	if (!stat(path, &st) && S_ISDIR(st.st_mode))
+		return TRUE;
+	return error_set_errno(error, ENOTDIR, "make directory %s", path);
+}
+
+char *files_first_missing(const char *path)
+{
+	g_autofree char *at = g_strdup(path), *missing = NULL;
+	struct stat st;
+
+	while (stat(at, &st) && errno == ENOENT) {
+		char *parent = g_path_get_dirname(at);
+
+		g_free(missing);
+		missing = at;
+		at = parent;
+	}
+	return g_steal_pointer(&missing);
+}
+
+char *files_real_path(const char *path)
+{
+	char *found = realpath(path, NULL);
+	char *copy = g_strdup(found);
+	g_autofree char *absolute = NULL, *base = NULL, *parent = NULL, *real_parent = NULL;
+
+	free(found);
+	if (copy)
+		return copy;
+	absolute = files_absolute(path, NULL);
+	if (!strcmp(absolute, "/"))
+		return g_steal_pointer(&absolute);
+	base = g_path_get_basename(absolute);
+	parent = g_path_get_dirname(absolute);
+	real_parent = files_real_path(parent);
+	return g_build_filename(real_parent, base, NULL);
+}
+
+int files_lock(const char *path, guint seconds, GError **error)
+{
+	gint64 end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+	autofd fd = fd_open(path, O_RDONLY | O_NOFOLLOW, 0);
+
+	if (fd < 0 && errno == ENOENT)
+		fd = fd_open(path, O_RDONLY | O_CREAT | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		error_set_errno(error, errno, "open %s", path);
+		return -1;
+	}
+	while (flock(fd, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK && errno != EINTR) {
+			error_set_errno(error, errno, "lock %s", path);
+			return -1;
+		}
+		if (g_get_monotonic_time() >= end) {
+			error_set(error, STORAGEOS_ERROR_BUSY,
+				  "%s is locked by another process for more than %u s", path,
+				  seconds);
+			return -1;
+		}
+		g_usleep(20000);
+	}
+	return autofd_steal(&fd);
+}
+
+char *files_absolute(const char *path, const char *directory)
+{
+	g_autofree char *current = directory ? g_strdup(directory) : g_get_current_dir();
+	g_autofree char *whole =
+		*path == '/' ? g_strdup(path) : g_strconcat(current, "/", path, NULL);
+	g_auto(GStrv) parts = g_strsplit(whole, "/", -1);
+	g_autoptr(GString) result = g_string_new(NULL);
+
+	for (char **part = parts; *part; part++) {
+		const char *last = strrchr(result->str, '/');
+
+		if (!strcmp(*part, ".."))
+			g_string_truncate(result, last ? (gsize)(last - result->str) : 0);
+		else if (**part && strcmp(*part, ".") != 0)
+			g_string_append_printf(result, "/%s", *part);
+	}
+	return g_strdup(result->len ? result->str : "/");
+}

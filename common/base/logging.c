@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/logging.h"
+
+#include <stdio.h>
+
+#include "common/base/text.h"
+
+#define LIMIT_LINES 10
+#define LIMIT_SECONDS 5
+
+static void sink_stderr(LoggingLevel level, const char *line)
+{
+	g_autofree char *printable = text_printable(line);
+
+	(void)level;
+	fprintf(stderr, "storageos: %s\n", printable);
+}
+
+static LoggingSink current_sink = sink_stderr;
+static LoggingLevel current_level = LOGGING_INFO;
+
+void logging_set_sink(LoggingSink sink)
+{
+	current_sink = sink ? sink : sink_stderr;
+}
+
+void logging_set_level(LoggingLevel level)
+{
+	current_level = level;
+}
+
+G_GNUC_PRINTF(2, 0)
+static void write_line(LoggingLevel level, const char *format, va_list args)
+{
+	char line[1024]; /* cut, not allocated: a log line must not fail for want of memory */
+
+	if (vsnprintf(line, sizeof line, format, args) >= (int)sizeof line)
+		line[text_whole_length(line, sizeof line - 1)] = '\0';
+	current_sink(level, line);
+}
+
+void logging_write(LoggingLevel level, const char *format, ...)
+{
+	va_list args;
+
+	if (level > current_level)
+		return;
+	va_start(args, format);
+	write_line(level, format, args);
+	va_end(args);
+}
+
+/* Whether one more may be written; *ret_dropped is how many were not, once it may again. */
+static gboolean limit_allows(LoggingLimit *limit, guint *ret_dropped)
+{
+	static GMutex lock;
+	gint64 now = g_get_monotonic_time();
+	gboolean allowed;
+
+	*ret_dropped = 0;
+	g_mutex_lock(&lock);
+	if (!limit->begun || now - limit->begun >= LIMIT_SECONDS * G_USEC_PER_SEC) {
+		*ret_dropped = limit->dropped;
+		*limit = (LoggingLimit){.begun = now};
+	}
+	allowed = limit->written < LIMIT_LINES;
+	if (allowed)
+		limit->written++;
+	else
+		limit->dropped++;
+	g_mutex_unlock(&lock);
+	return allowed;
+}
+
+void logging_write_limited(LoggingLimit *limit, LoggingLevel level, const char *format, ...)
+{
+	guint dropped;
+	va_list args;
+
+	if (level > current_level || !limit_allows(limit, &dropped))
+		return;
+	if (dropped)
+		logging_write(level, "%u lines like the next one were not logged", dropped);
+	va_start(args, format);
+	write_line(level, format, args);
+	va_end(args);
+}

@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every slot that the map refers to is claimed in a bitmap of our own while the tree is walked from
+ * its root; a second claim is a finding.  What was claimed must then be, group by group, exactly
+ * what the bitmap on disk says.  At last the journal's records are walked as recovery would, and
+ * claim their slots, too.
+ */
+#include "common/base/bounds.h"
+#include "common/check/check-private.h"
+
+#include <errno.h>
+
+/* A damaged copy of what is kept twice, the other of which is whole. */
+static void G_GNUC_PRINTF(2, 3) found_copy(Check *check, const char *format, ...)
+{
+	g_autofree char *what = NULL;
+	va_list args;
+
+	va_start(args, format);
+	what = g_strdup_vprintf(format, args);
+	va_end(args);
+	findings_add(check->found, "%s: damaged; nothing is lost", what);
+	check->result->copies++;
+}
+
+/* Blocks that cannot be read any more. */
+static void lose(Check *check, guint64 first, guint64 n)
+{
+	GArray *lost = check->result->lost;
+	CheckRange range = {first, min_u64(first + n, blocks_covering(check->sb->size))};
+	CheckRange *last = lost->len ? &g_array_index(lost, CheckRange, lost->len - 1) : NULL;
+
+	if (last && last->end == first)
+		last->end = range.end;
+	else if (lost->len < CHECK_RANGES)
+		g_array_append_val(lost, range);
+}
+
+/* All that is below it. */
+static void lose_node(Check *check, guint level, guint64 index)
+{
+	guint shift = FORMAT_FANOUT_SHIFT * (level + 1);
+	CheckRange range = {index << shift,
+			    min_u64((index + 1) << shift, blocks_covering(check->sb->size))};
+
+	lose(check, range.first, range.end - range.first);
+	if (check->lost_below->len < CHECK_RANGES)
+		g_array_append_val(check->lost_below, range);
+}
+
+static guint64 slot_offset(const Check *check, guint64 slot)
+{
+	return check->sb->groups_offset + slot * FORMAT_SLOT_SIZE;
+}
+
+/* FALSE, with a finding, if the slot does not exist or is somebody else's. */
+static gboolean claim(Check *check, guint64 slot, const char *what, guint64 where)
+{
+	guint64 bit = slot_index(slot) - FORMAT_FIRST_INDEX, group = slot_group(slot);
+	guint8 mask = (guint8)(1u << (bit % 8)), *byte;
+
+	if (!slot_is_usable(slot, check->n_places) || !check->groups[group]) {
+		findings_add_one(check->found, what, where, slot, "does not exist");
+		check->refused++;
+		return FALSE;
+	}
+	byte = &check->groups[group]->claimed[bit / 8];
+	if (*byte & mask) {
+		findings_add_one(check->found, what, where, slot, "used twice");
+		check->refused++;
+		return FALSE;
+	}
+	*byte |= mask;
+	check->claimed++;
+	if (check->progress && check->claimed % 4096 == 0)
+		check->progress((double)check->claimed / (double)MAX(check->used, 1),
+				check->data);
+	return TRUE;
+}
+
+/* Reads `n` neighbouring slots and compares the checksums of the blocks from `block` on. */
+static void verify_blocks(Check *check, guint64 block, guint64 slot, guint n, const guint32 *crcs)
+{
+	int r = backing_pread(check->backing, check->buffer, (gsize)n * BLOCK_SIZE,
+			      slot_offset(check, slot));
+
+	check->result->blocks += n;
+	if (r) {
+		for (guint i = 0; i < n; i++)
+			findings_add_one(check->found, "block", block + i, slot + i, g_strerror(-r));
+		lose(check, block, n);
+		return;
+	}
+	for (guint i = 0; i < n; i++) {
+		guint32 crc = crc32c(codec_seed(check->sb->seed, place_of_block(block + i)),
+				     check->buffer + i * BLOCK_SIZE, BLOCK_SIZE);
+
+		if (crc == crcs[i])
+			continue;
+		findings_add_one(check->found, "block", block + i, slot + i, "checksum mismatch");
+		lose(check, block + i, 1);
+	}
+}
+
+/* Reads a node from one slot: 0, or -EBADMSG, or why it cannot be read. */
+static int read_copy(Check *check, guint level, guint64 index, guint64 slot, guint32 crc,
+		     FormatNode *node)
+{
+	int r = backing_pread(check->backing, node, sizeof *node, slot_offset(check, slot));
+
+	if (!r && crc32c(codec_seed(check->sb->seed, place_of_node(level, index)), node,
+			 sizeof *node) != crc)
+		r = -EBADMSG;
+	return r;
+}
+
+/* "node 1/0 (slot 17), over blocks 0-65535" */
+static char *name_node(guint level, guint64 index, guint64 slot)
+{
+	return g_strdup_printf("node %u/%" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT
+			       "), over blocks %" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT,
+			       level, index, slot, index << FORMAT_FANOUT_SHIFT * (level + 1),
+			       ((index + 1) << FORMAT_FANOUT_SHIFT * (level + 1)) - 1);
+}
+
+/* One of two copies is damaged. */
+static void note_copy(Check *check, const CheckCopy *copy)
+{
+	g_autofree char *name = name_node(copy->level, copy->index, copy->damaged);
+
+	found_copy(check, "%s", name);
+	g_array_append_vals(check->copies, copy, 1);
+}
+
+/* Reads a node, and verifies its copy; FALSE if neither is what it should be. */
+static gboolean read_node(Check *check, guint level, guint64 index, const MapEntry *entry,
+			  FormatNode *node)
+{
+	CheckCopy pair = {entry->slot, entry->slot + FORMAT_COPY_DISTANCE, level, index};
+	int r = read_copy(check, level, index, pair.whole, entry->crc, node), other = r;
+	g_autofree char *name = NULL;
+
+	if (level)
+		other = read_copy(check, level, index, pair.damaged, entry->crc, &check->copy);
+	check->result->nodes++;
+	if (r && !other) {
+		pair = (CheckCopy){pair.damaged, pair.whole, level, index};
+		*node = check->copy;
+	}
+	if (!r != !other)
+		note_copy(check, &pair);
+	if (!r || !other)
+		return TRUE;
+	name = name_node(level, index, entry->slot);
+	findings_add(check->found, "%s: %s%s", name,
+		     r == -EBADMSG ? "checksum mismatch" : g_strerror(-r),
+		     level ? ", and its copy is damaged, too" : "");
+	return FALSE;
+}
+
+/* The slots of a node; FALSE, with a finding, if they cannot be its own. */
+static gboolean claim_node(Check *check, guint level, guint64 index, guint64 slot)
+{
+	guint64 block = index << FORMAT_FANOUT_SHIFT * (level + 1);
+
+	if (level && !slot_has_copy(slot)) {
+		findings_add_one(check->found, "node over block", block, slot,
+				 "no place for a node with a copy");
+		return FALSE;
+	}
+	return claim(check, slot, "node over block", block) &&
+	       (!level || claim(check, slot + FORMAT_COPY_DISTANCE, "copy of the node over block",
+				block));
+}
+
+/* Claims what a leaf points to and verifies it, neighbours together. */
+static void check_leaf(Check *check, guint64 index, const FormatNode *leaf, gboolean dead)
+{
+	guint32 crcs[FORMAT_FANOUT];
+	guint64 block = index << FORMAT_FANOUT_SHIFT, start = 0, slot = 0;
+	guint n = 0;
+
+	for (guint i = 0; i < FORMAT_FANOUT; i++) {
+		MapEntry e = entry_decode(&leaf->pointers[i]);
+		gboolean good = e.slot && claim(check, e.slot, "block", block + i);
+
+		check->data_slots += e.slot != 0;
+		check->result->dead_blocks += e.slot && dead;
+		if (e.slot && block + i >= blocks_covering(check->sb->size))
+			findings_add_one(check->found, "block", block + i, 0,
+					 "lies behind the volume's end");
+		if (e.slot && e.birth > check->sb->checkpoint)
+			findings_add_one(check->found, "block", block + i, e.slot,
+					 "born after the checkpoint");
+		good = good && !dead;
+		if (n && (!good || e.slot != slot + n)) {
+			verify_blocks(check, start, slot, n, crcs);
+			n = 0;
+		}
+		if (!good)
+			continue;
+		if (!n) {
+			start = block + i;
+			slot = e.slot;
+		}
+		crcs[n++] = e.crc;
+	}
+	if (n)
+		verify_blocks(check, start, slot, n, crcs);
+}
+
+static void check_node(Check *check, guint level, guint64 index, MapEntry entry, gboolean dead)
+{
+	FormatNode *node = &check->nodes[level];
+
+	if (!entry.slot || !claim_node(check, level, index, entry.slot))
+		return;
+	check->node_slots += level ? 2 : 1;
+	dead = dead || entry.dead;
+	if (!read_node(check, level, index, &entry, node)) {
+		check->lost_nodes++;
+		if (!dead)
+			lose_node(check, level, index);
+		return;
+	}
+	if (level == 0) {
+		check_leaf(check, index, node, dead);
+		return;
+	}
+	for (guint i = 0; i < FORMAT_FANOUT; i++)
+		check_node(check, level - 1, index << FORMAT_FANOUT_SHIFT | i,
+			   entry_decode(&node->pointers[i]), dead);
+}
+
+/* Reads a group's bitmap pages and keeps the one that counts. */
+static int load_group(Check *check, guint64 number)
+{
+	BitmapPlace place = {check->backing, check->sb->groups_offset, check->sb->seed};
+	g_autofree BitmapChoice *choice = g_try_new(BitmapChoice, 1);
+	CheckGroup *group = g_try_new0(CheckGroup, 1);
+	int r = choice && group ? 0 : -ENOMEM;
+
+	check->groups[number] = group;
+	if (!r)
+		r = bitmap_choose(&place, number, check->sb->checkpoint, TRUE, choice);
+	if (r)
+		return r;
+	if (!choice->found)
+		findings_add_one(check->found, "bitmap of group", number, 0, "no copy is valid");
+	for (guint copy = 0; copy < 2; copy++)
+		if (choice->damaged & 1u << copy)
+			found_copy(check, "bitmap of group %" G_GUINT64_FORMAT ", copy %u", number,
+				   copy + 1);
+	check->digest += choice->term;
+	if (choice->newest > check->newest) {
+		check->newest = choice->newest;
+		check->newest_at = number;
+	}
+	group->disk = choice->page;
+	group->found = choice->found;
+	group->home = choice->home;
+	group->damaged = choice->damaged;
+	for (guint i = 0; i < FORMAT_BITMAP_BITS / 8; i++)
+		check->used += (guint)__builtin_popcount(group->disk.bits[i]);
+	return 0;
+}
+
+/* The groups of which a page can be in the backing: the copies of one lie in the group before. */
+static guint64 groups_in_backing(const Check *check)
+{
+	guint64 size = backing_size(check->backing), from = check->sb->groups_offset;
+
+	return MIN(size > from ? (size - from) / FORMAT_GROUP_BYTES + 2 : 1, FORMAT_GROUPS_MAX);
+}
+
+static int load_groups(Check *check)
+{
+	guint64 n = groups_in_backing(check);
+	int r = 0;
+
+	check->groups = g_try_new0(CheckGroup *, n);
+	if (!check->groups)
+		return -ENOMEM;
+	check->n_places = n;
+	check->n_groups = MIN(check->sb->groups, n);
+	if (check->n_groups < check->sb->groups) {
+		check->refused++;
+		findings_add(check->found, "the backing ends before group %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT,
+		      check->n_groups, check->sb->groups);
+	}
+	for (guint64 g = 0; g < check->n_groups && !r; g++)
+		r = load_group(check, g);
+	if (!r && check->digest != check->sb->bitmap_digest)
+		findings_add(check->found, "a bitmap page is not the one of the checkpoint");
+	return r;
+}
+
+/* Bits [bit, bit + 8) of a group, which are not all as they should be. */
+static void compare_byte(Check *check, guint64 number, guint bit)
+{
+	CheckGroup *group = check->groups[number];
+	guint used = group->disk.bits[bit / 8], wrong = used ^ group->claimed[bit / 8];
+	guint64 slot = (number << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + bit;
+
+	for (; wrong; wrong >>= 1, used >>= 1, slot++) {
+		if (!(wrong & 1))
+			continue;
+		group->leaked += used & 1;
+		group->missing += !(used & 1);
+		findings_add_one(check->slots_found, "slot", slot, 0,
+				 used & 1 ? "in use by the bitmap, but nothing refers to it"
+					  : "free by the bitmap, but the map refers to it");
+	}
+}
+
+/* What is claimed must be what the bitmaps say (I5). */
+static void compare_groups(Check *check)
+{
+	for (guint64 g = 0; g < check->n_groups; g++) {
+		CheckGroup *group = check->groups[g];
+
+		memcpy(group->mapped, group->claimed, sizeof group->mapped);
+		for (guint bit = 0; bit < FORMAT_BITMAP_BITS; bit += 8)
+			if (group->disk.bits[bit / 8] != group->claimed[bit / 8])
+				compare_byte(check, g, bit);
+	}
+	check->result->used_slots = check->used;
+	check->result->free_slots = check->n_groups * FORMAT_BITMAP_BITS - check->used;
+}
+
+static gboolean visit_mark(const Record *record, gpointer data)
+{
+	Check *check = data;
+
+	if (record->kind == FORMAT_RECORD_DURABLE)
+		check->durable = MAX(check->durable, record->first);
+	return TRUE;
+}
+
+static gboolean payload_is_whole(Check *check, const Record *record)
+{
+	guint64 block = record->first;
+	const guint32 *crcs = record->crcs;
+
+	for (guint i = 0; i < record->n_runs; i++) {
+		const SlotRun *run = &record->runs[i];
+		gsize length = (gsize)run->count * BLOCK_SIZE;
+
+		if (backing_pread(check->backing, check->buffer, length,
+				  slot_offset(check, run->slot)))
+			return FALSE;
+		for (guint32 j = 0; j < run->count; j++, block++, crcs++)
+			if (crc32c(codec_seed(check->sb->seed, place_of_block(block)),
+				   check->buffer + j * BLOCK_SIZE, BLOCK_SIZE) != *crcs)
+				return FALSE;
+	}
+	return TRUE;
+}
+
+/* As recovery has it: where not, the journal ends. */
+static gboolean record_is_bounded(const Check *check, const Record *record)
+{
+	guint64 blocks = blocks_covering(check->sb->size);
+	guint64 size = backing_size(check->backing);
+
+	if (record->first > blocks || record->blocks > blocks - record->first)
+		return FALSE;
+	for (guint i = 0; i < record->n_runs; i++)
+		if (slot_offset(check, record->runs[i].slot + record->runs[i].count) > size)
+			return FALSE;
+	return TRUE;
+}
+
+/* Whether the record changes what is below a lost node, which a replay would have to read.  To let go
+ * of all that is below one it need not, but for the root. */
+static gboolean is_stuck(Check *check, const Record *record)
+{
+	guint64 end = record->first + record->blocks;
+	guint64 blocks = blocks_covering(check->sb->size);
+
+	for (guint i = 0; i < check->lost_below->len; i++) {
+		CheckRange *range = &g_array_index(check->lost_below, CheckRange, i);
+
+		if (record->first >= range->end || end <= range->first)
+			continue;
+		if (record->kind != FORMAT_RECORD_ZERO || record->first > range->first ||
+		    end < range->end || range->end - range->first == blocks)
+			return TRUE;
+		range->end = range->first; /* from here on it is a hole */
+	}
+	return FALSE;
+}
+
+/* Which may be in groups that the checkpoint does not know yet. */
+static gboolean claim_runs(Check *check, const Record *record)
+{
+	for (guint i = 0; i < record->n_runs; i++) {
+		const SlotRun *run = &record->runs[i];
+		CheckGroup **group = &check->groups[slot_group(run->slot)];
+
+		if (!*group && !(*group = g_try_new0(CheckGroup, 1)))
+			check->problem = -ENOMEM;
+		for (guint32 j = 0; j < run->count && !check->problem; j++)
+			if (!claim(check, run->slot + j, "journal record", record->sequence))
+				check->stuck = "names slots that are in use";
+	}
+	return !check->problem && !check->stuck;
+}
+
+static gboolean visit_record(const Record *record, gpointer data)
+{
+	Check *check = data;
+	gboolean whole;
+
+	if (record->kind != FORMAT_RECORD_WRITE && record->kind != FORMAT_RECORD_ZERO)
+		return TRUE;
+	if (!record_is_bounded(check, record)) {
+		if (record->sequence < check->durable)
+			findings_add(check->found,
+			      "journal record %" G_GUINT64_FORMAT
+			      ": it was flushed, and names blocks or slots that are not there",
+			      record->sequence);
+		return FALSE;
+	}
+	whole = payload_is_whole(check, record);
+	if (!whole && record->sequence >= check->durable)
+		return FALSE; /* torn by a crash: recovery ends here */
+	if (is_stuck(check, record)) {
+		check->stuck = "changes blocks under a node that is lost";
+		findings_add(check->found,
+		      "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
+		      "-%" G_GUINT64_FORMAT ": the map's node over them is lost",
+		      record->sequence, record->first, record->first + record->blocks - 1);
+		return FALSE;
+	}
+	if (!whole)
+		lose(check, record->first, record->blocks);
+	if (!whole)
+		findings_add(check->found,
+		      "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
+		      "-%" G_GUINT64_FORMAT ": flushed payload is damaged",
+		      record->sequence, record->first, record->first + record->blocks - 1);
+	if (!claim_runs(check, record))
+		return FALSE;
+	check->result->records++;
+	check->result->blocks += record->kind == FORMAT_RECORD_WRITE ? record->blocks : 0;
+	return TRUE;
+}
+
+static void check_marks(Check *check, JournalRing *ring)
+{
+	check->marks = journal_ring_damaged_marks(ring, check->sb->clean);
+	for (guint i = 0; i < FORMAT_MARKS; i++)
+		if (check->marks & 1u << i)
+			found_copy(check, "durable-mark, copy %u", i + 1);
+	if (check->marks & 1u << FORMAT_MARKS)
+		found_copy(check, "the checkpoint's mark");
+}
+
+static int check_journal(Check *check)
+{
+	g_autoptr(JournalRing) ring = NULL;
+	int r = journal_ring_read(check->backing, check->sb, &ring);
+
+	if (r)
+		return r;
+	check_marks(check, ring);
+	check->durable = journal_ring_durable(ring);
+	check->end = journal_ring_walk(ring, visit_mark, check, &check->cut_short);
+	if (!check->cut_short)
+		check->end = journal_ring_walk(ring, visit_record, check, NULL);
+	check->cut_short = check->cut_short || check->end.sequence < check->durable || check->stuck;
+	if (check->cut_short && !check->stuck)
+		findings_add(check->found, "journal record %" G_GUINT64_FORMAT ": it was flushed, and is damaged",
+		      check->end.sequence);
+	if (check->sb->clean && check->result->records)
+		findings_add(check->found, "the journal has records though the volume was closed in order");
+	return check->problem;
+}
+
+static int check_all(Check *check)
+{
+	const Superblock *sb = check->sb;
+
+	if (check->pair.other == SUPERBLOCK_DAMAGED)
+		found_copy(check, "superblock %c", "BA"[check->pair.home]);
+	check_node(check, sb->levels - 1, 0, sb->map_root, FALSE);
+	compare_groups(check);
+	if (check->data_slots != sb->data_slots || check->node_slots != sb->node_slots)
+		findings_add(check->found,
+		      "the superblock counts %" G_GUINT64_FORMAT " blocks and %" G_GUINT64_FORMAT
+		      " nodes, the map has %" G_GUINT64_FORMAT " and %" G_GUINT64_FORMAT,
+		      sb->data_slots, sb->node_slots, check->data_slots, check->node_slots);
+	check->result->metadata_slots = check->node_slots;
+	check->result->generation = sb->checkpoint;
+	check->result->clean = sb->clean;
+	return check_journal(check);
+}
+
+/* The lines in the order of what they tell. */
+static void end_findings(Check *check)
+{
+	CheckResult *result = check->result;
+
+	findings_move(check->slots_found, check->found);
+	result->errors = check->found->count;
+	result->messages = g_ptr_array_ref(check->found->lines);
+}
+
+static CheckResult *result_new(void)
+{
+	CheckResult *result = g_new0(CheckResult, 1);
+
+	result->lost = g_array_new(FALSE, FALSE, sizeof(CheckRange));
+	return result;
+}
+
+static Check *check_new(Backing *backing)
+{
+	g_autofree guint8 *buffer = g_try_malloc(CHECK_BUFFER);
+	Check *check = buffer ? g_try_new0(Check, 1) : NULL;
+
+	if (!check)
+		return NULL;
+	check->backing = backing;
+	check->buffer = g_steal_pointer(&buffer);
+	check->result = result_new();
+	check->found = findings_new();
+	check->slots_found = findings_new();
+	check->copies = g_array_new(FALSE, FALSE, sizeof(CheckCopy));
+	check->lost_below = g_array_new(FALSE, FALSE, sizeof(CheckRange));
+	check->sb = &check->pair.current;
+	return check;
+}
+
+void check_free(Check *check)
+{
+	if (!check)
+		return;
+	for (guint64 g = 0; g < check->n_places; g++)
+		g_free(check->groups[g]);
+	g_free(check->groups);
+	g_array_unref(check->copies);
+	g_array_unref(check->lost_below);
+	check_result_free(check->result);
+	findings_free(check->found);
+	findings_free(check->slots_found);
+	g_free(check->buffer);
+	g_free(check);
+}
+
+Check *check_walk(Backing *backing, gboolean exclusive, CheckProgress progress, gpointer data,
+		  GError **error)
+{
+	g_autoptr(Check) check = check_new(backing);
+	int r;
+
+	if (!check) {
+		error_set_errno(error, ENOMEM, "%s: check", backing->name);
+		return NULL;
+	}
+	check->progress = progress;
+	check->data = data;
+	if (!backing_lock(backing, exclusive, error) ||
+	    !superblock_load(backing, &check->pair, error) ||
+	    !superblock_fits(backing, check->sb, error))
+		return NULL;
+	r = load_groups(check);
+	if (!superblock_is_newest(backing->name, check->sb, check->newest_at, check->newest, error))
+		return NULL;
+	if (!r)
+		r = check_all(check);
+	if (r) {
+		error_set_errno(error, r, "%s: check", backing->name);
+		return NULL;
+	}
+	end_findings(check);
+	return g_steal_pointer(&check);
+}
+
+CheckResult *check_run(Backing *backing, CheckProgress progress, gpointer data, GError **error)
+{
+	g_autoptr(Check) check = check_walk(backing, FALSE, progress, data, error);
+
+	return check ? g_steal_pointer(&check->result) : NULL;
+}
+
+void check_result_free(CheckResult *result)
+{
+	if (!result)
+		return;
+	if (result->messages) /* it came to its end */
+		g_ptr_array_unref(result->messages);
+	g_array_unref(result->lost);
+	g_free(result);
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The order of writing: copies in place and a first superblock, which takes two generations as an
+ * open does, so that the third is nobody else's; then pages of that generation into the homes that
+ * do not count; then a superblock of that generation, from which on they do.
+ */
+#include "common/check/repair.h"
+
+#include <errno.h>
+
+#include "common/base/bounds.h"
+#include "common/check/check-private.h"
+#include "common/base/error.h"
+
+struct RepairWork {
+	Check *check;
+	gboolean superblock; /* its other copy is damaged */
+	gboolean pages;	     /* bitmaps are made of the map */
+	gboolean cut;	     /* the journal is ended at check->end */
+};
+
+static void G_GNUC_PRINTF(2, 3) add(GPtrArray *lines, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	g_ptr_array_add(lines, g_strdup_vprintf(format, args));
+	va_end(args);
+}
+
+/* ---- looking */
+
+/* Whether the page on disk is not what the map says. */
+static gboolean differs(const CheckGroup *group)
+{
+	return !group->found || group->missing || group->leaked;
+}
+
+static void plan_copies(RepairPlan *plan)
+{
+	const Check *check = plan->work->check;
+
+	plan->work->superblock = check->pair.other == SUPERBLOCK_DAMAGED;
+	if (plan->work->superblock)
+		add(plan->actions, "write superblock %c anew", "BA"[check->pair.home]);
+	if (check->marks)
+		add(plan->actions, "write the durable-marks beside the journal anew");
+	for (guint i = 0; i < check->copies->len; i++) {
+		const CheckCopy *copy = &g_array_index(check->copies, CheckCopy, i);
+
+		add(plan->actions,
+		    "write node %u/%" G_GUINT64_FORMAT " anew in slot %" G_GUINT64_FORMAT
+		    ", from slot %" G_GUINT64_FORMAT,
+		    copy->level, copy->index, copy->damaged, copy->whole);
+	}
+	for (guint64 g = 0; g < check->n_groups; g++)
+		for (guint copy = 0; copy < 2; copy++)
+			if (check->groups[g]->damaged >> copy & 1)
+				add(plan->actions,
+				    "write copy %u of the bitmap of group %" G_GUINT64_FORMAT
+				    " anew",
+				    copy + 1, g);
+}
+
+/* Whether an open takes them as they are. */
+static gboolean bitmaps_load(const Check *check)
+{
+	for (guint64 g = 0; g < check->n_groups; g++)
+		if (!check->groups[g]->found)
+			return FALSE;
+	return check->n_groups == check->sb->groups && check->digest == check->sb->bitmap_digest;
+}
+
+static gboolean bitmaps_are_wrong(const Check *check)
+{
+	for (guint64 g = 0; g < check->n_groups; g++)
+		if (differs(check->groups[g]))
+			return TRUE;
+	return check->digest != check->sb->bitmap_digest ||
+	       check->data_slots != check->sb->data_slots ||
+	       check->node_slots != check->sb->node_slots;
+}
+
+static void plan_bitmaps(RepairPlan *plan)
+{
+	const Check *check = plan->work->check;
+
+	if (check->refused)
+		add(plan->left, "%" G_GUINT64_FORMAT " slots are used twice, or do not exist",
+		    check->refused);
+	if (check->lost_nodes)
+		add(plan->left, "%" G_GUINT64_FORMAT " nodes of the map are lost",
+		    check->lost_nodes);
+	if (!bitmaps_are_wrong(check))
+		return;
+	if (check->lost_nodes || check->refused) {
+		add(plan->left, "bitmaps cannot be made of a map that is not whole%s",
+		    bitmaps_load(check) ? "" : ": the volume cannot be opened");
+		return;
+	}
+	plan->work->pages = TRUE;
+	add(plan->actions, "write the superblock's digest and counts anew");
+	for (guint64 g = 0; g < check->n_groups; g++)
+		if (differs(check->groups[g]))
+			add(plan->actions,
+			    "make the bitmap of group %" G_GUINT64_FORMAT
+			    " of the map: %" G_GUINT64_FORMAT " slots leaked, %" G_GUINT64_FORMAT
+			    " missing%s",
+			    g, check->groups[g]->leaked, check->groups[g]->missing,
+			    check->groups[g]->found ? "" : ", no page is whole");
+}
+
+static gboolean tell_record(const Record *record, gpointer data)
+{
+	if (record->kind == FORMAT_RECORD_WRITE || record->kind == FORMAT_RECORD_ZERO)
+		add(data,
+		    "record %" G_GUINT64_FORMAT ": %s of bytes %" G_GUINT64_FORMAT
+		    "-%" G_GUINT64_FORMAT,
+		    record->sequence, record->kind == FORMAT_RECORD_WRITE ? "write" : "discard",
+		    blocks_to_bytes(record->first),
+		    blocks_to_bytes(record->first + record->blocks) - 1);
+	return TRUE;
+}
+
+static gboolean plan_journal(RepairPlan *plan, RepairFlags flags, GError **error)
+{
+	Check *check = plan->work->check;
+	g_autoptr(JournalRing) ring = NULL;
+	int r;
+
+	if (!check->cut_short)
+		return TRUE;
+	plan->may_cut = !(flags & REPAIR_CUT_JOURNAL);
+	r = journal_ring_read(check->backing, check->sb, &ring);
+	if (r)
+		return error_set_errno(error, r, "%s: read the journal", check->backing->name);
+	journal_ring_scan(ring, check->end.sequence - 1, tell_record, plan->given_up);
+	if (plan->may_cut) {
+		add(plan->left, "journal record %" G_GUINT64_FORMAT " %s: the volume cannot be opened",
+		    check->end.sequence,
+		    check->stuck ? check->stuck : "was flushed, and is damaged");
+		return TRUE;
+	}
+	plan->work->cut = TRUE;
+	add(plan->actions,
+	    "end the journal before record %" G_GUINT64_FORMAT
+	    ": that one, and what follows, is given up",
+	    check->end.sequence);
+	return TRUE;
+}
+
+static void plan_replay(RepairPlan *plan)
+{
+	const Check *check = plan->work->check;
+
+	plan->replay = !check->sb->clean && !plan->may_cut &&
+		       (plan->work->pages || bitmaps_load(check));
+	if (plan->replay)
+		add(plan->actions,
+		    "replay the %" G_GUINT64_FORMAT
+		    " records of the journal, to where a crash tore it, and close the volume",
+		    plan->check->records);
+}
+
+static RepairPlan *plan_new(Check *check)
+{
+	RepairPlan *plan = g_new0(RepairPlan, 1);
+
+	plan->actions = g_ptr_array_new_with_free_func(g_free);
+	plan->left = g_ptr_array_new_with_free_func(g_free);
+	plan->given_up = g_ptr_array_new_with_free_func(g_free);
+	plan->work = g_new0(RepairWork, 1);
+	plan->work->check = check;
+	plan->check = check->result;
+	return plan;
+}
+
+/* What a later version knows how to write, as open says, too. */
+static gboolean may_write(const Check *check, GError **error)
+{
+	return !(check->sb->ro_compatible & ~FORMAT_RO_COMPATIBLE_KNOWN) ||
+	       error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+			 "%s: has features that allow this program reading only",
+			 check->backing->name);
+}
+
+RepairPlan *repair_plan(Backing *backing, RepairFlags flags, CheckProgress progress, gpointer data,
+			GError **error)
+{
+	Check *check = check_walk(backing, TRUE, progress, data, error);
+	g_autoptr(RepairPlan) plan = check ? plan_new(check) : NULL;
+
+	if (!plan || !may_write(check, error))
+		return NULL;
+	plan_copies(plan);
+	plan_bitmaps(plan);
+	if (!plan_journal(plan, flags, error))
+		return NULL;
+	plan_replay(plan);
+	return g_steal_pointer(&plan);
+}
+
+void repair_plan_free(RepairPlan *plan)
+{
+	if (!plan)
+		return;
+	g_ptr_array_unref(plan->actions);
+	g_ptr_array_unref(plan->left);
+	g_ptr_array_unref(plan->given_up);
+	check_free(plan->work->check);
+	g_free(plan->work);
+	g_free(plan);
+}
+
+/* ---- mending */
+
+static BitmapPlace bitmap_place(const Check *check)
+{
+	return (BitmapPlace){check->backing, check->sb->groups_offset, check->sb->seed};
+}
+
+static guint64 slot_end(const Check *check, guint64 slot)
+{
+	return check->sb->groups_offset + (slot + 1) * FORMAT_SLOT_SIZE;
+}
+
+/* A backing that was cut is to hold again what is written into it. */
+static int make_room(const Check *check)
+{
+	guint64 end = backing_size(check->backing), size = end;
+
+	if (check->n_groups)
+		end = max_u64(end, slot_end(check, ((check->n_groups - 1) << FORMAT_GROUP_SHIFT) +
+							   FORMAT_FIRST_INDEX - 1));
+	for (guint i = 0; i < check->copies->len; i++)
+		end = max_u64(end,
+			      slot_end(check, g_array_index(check->copies, CheckCopy, i).damaged));
+	return end > size ? backing_grow(check->backing, end) : 0;
+}
+
+static int mend_node(const Check *check, const CheckCopy *copy)
+{
+	FormatNode node;
+	int r = backing_pread(check->backing, &node, sizeof node,
+			      check->sb->groups_offset + copy->whole * FORMAT_SLOT_SIZE);
+
+	return r ? r
+		 : backing_pwrite(check->backing, &node, sizeof node,
+				  check->sb->groups_offset + copy->damaged * FORMAT_SLOT_SIZE);
+}
+
+static int mend_marks(const Check *check)
+{
+	g_autoptr(JournalRing) ring = NULL;
+	int r = check->marks ? journal_ring_read(check->backing, check->sb, &ring) : 0;
+
+	return r || !ring ? r : journal_ring_mend_marks(ring, check->backing, check->marks);
+}
+
+/* What is kept twice, from what is whole. */
+static int mend_copies(const Check *check)
+{
+	BitmapPlace place = bitmap_place(check);
+	g_autofree BitmapChoice *choice = g_try_new0(BitmapChoice, 1);
+	int r = choice ? mend_marks(check) : -ENOMEM;
+
+	for (guint i = 0; i < check->copies->len && !r; i++)
+		r = mend_node(check, &g_array_index(check->copies, CheckCopy, i));
+	for (guint64 g = 0; g < check->n_groups && !r; g++) {
+		const CheckGroup *group = check->groups[g];
+
+		if (!group->found || !group->damaged)
+			continue;
+		choice->page = group->disk;
+		choice->home = group->home;
+		choice->damaged = group->damaged;
+		r = bitmap_mend(&place, g, choice);
+	}
+	return r ? r : backing_flush(check->backing);
+}
+
+/* Two generations on, as an open does: the next one is nobody else's, whatever happens. */
+static int take_generations(Check *check, const RepairWork *work)
+{
+	Superblock next = *check->sb;
+
+	next.generation += FORMAT_STAMPS_AHEAD;
+	next.compatible = 0;
+	if (work->cut) {
+		next.fence_sequence = check->end.sequence;
+		next.fence_generation = next.generation + 1;
+		next.clean = FALSE;
+	}
+	return superblock_store(check->backing, &check->pair, &next);
+}
+
+/* Pages of that generation where the map wants others.  Adds up the digest of all. */
+static int write_pages(const Check *check, guint64 generation, guint64 *ret_digest)
+{
+	BitmapPlace place = bitmap_place(check);
+	guint64 digest = 0;
+	int r = 0;
+
+	for (guint64 g = 0; g < check->n_groups && !r; g++) {
+		CheckGroup *group = check->groups[g];
+		FormatBitmap *page = &group->disk;
+
+		if (differs(group)) {
+			memcpy(page->bits, group->mapped, sizeof page->bits);
+			bitmap_seal(page, check->sb->seed, g, generation);
+			r = bitmap_write(&place, g, group->found ? !group->home : 0, page);
+		}
+		digest += bitmap_term(page, g);
+	}
+	*ret_digest = digest;
+	return r ? r : backing_flush(check->backing);
+}
+
+static int make_pages(Check *check)
+{
+	Superblock next = *check->sb;
+	int r;
+
+	next.generation++;
+	next.checkpoint = next.generation;
+	next.data_slots = check->data_slots;
+	next.node_slots = check->node_slots;
+	r = write_pages(check, next.generation, &next.bitmap_digest);
+	return r ? r : superblock_store(check->backing, &check->pair, &next);
+}
+
+gboolean repair_carry_out(RepairPlan *plan, GError **error)
+{
+	RepairWork *work = plan->work;
+	Check *check = work->check;
+	int r;
+
+	if (plan->actions->len == (guint)plan->replay)
+		return TRUE;
+	r = make_room(check);
+	if (!r)
+		r = mend_copies(check);
+	if (!r)
+		r = take_generations(check, work);
+	if (!r && work->pages)
+		r = make_pages(check);
+	return r ? error_set_errno(error, r, "%s: repair", check->backing->name) : TRUE;
+}

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Leaf by leaf: the inner nodes on the way there as they are entered, the leaf, then its blocks,
+ * neighbouring slots together.  A block that does not verify is looked up and read once more, as a
+ * reader does: it may have moved meanwhile.
+ */
+#include "common/check/scrub.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#include "common/base/bounds.h"
+#include "common/base/error.h"
+#include "common/engine/map-scan.h"
+#include "common/engine/volume-private.h"
+
+#define GROUPS_AT_ONCE 64u /* that a checkpoint may have to wait for */
+
+struct Scrub {
+	Volume *volume;
+	GThread *thread;
+	GMutex lock; /* all below */
+	GCond changed;
+	gboolean stop;
+	ScrubStatus status;
+	GArray *lost; /* of ScrubRange */
+
+	/* The thread's own. */
+	guint64 repaired_before; /* copies, of all that were since the volume was opened */
+	gint64 paced_from; /* monotonic microseconds */
+	guint64 paced_bytes;
+	guint64 expected; /* blocks that there are, about */
+	guint64 entered[FORMAT_LEVELS_MAX]; /* of each level the index last looked at, plus one */
+	guint8 buffer[FORMAT_FANOUT * BLOCK_SIZE];
+};
+
+/* ---- what was found */
+
+static void note_progress(Scrub *scrub, guint64 blocks, const MapNodeCount *nodes)
+{
+	ScrubStatus *status = &scrub->status;
+
+	g_mutex_lock(&scrub->lock);
+	status->blocks += blocks;
+	status->copies += nodes->copies;
+	__atomic_fetch_add(&scrub->volume->engine.scrub_mended, nodes->repaired, __ATOMIC_RELAXED);
+	status->errors += nodes->lost;
+	status->fraction = MIN(1., (double)status->blocks / (double)MAX(scrub->expected, 1));
+	g_mutex_unlock(&scrub->lock);
+}
+
+/* Blocks [first, end) are lost; counts as `errors`. */
+static void note_lost(Scrub *scrub, guint64 first, guint64 end, guint64 errors)
+{
+	ScrubRange range = {first, end}, *last;
+
+	g_mutex_lock(&scrub->lock);
+	scrub->status.errors += errors;
+	last = scrub->lost->len ? &g_array_index(scrub->lost, ScrubRange, scrub->lost->len - 1)
+				: NULL;
+	if (last && last->end == first)
+		last->end = end;
+	else if (scrub->lost->len < SCRUB_RANGES)
+		g_array_append_val(scrub->lost, range);
+	g_mutex_unlock(&scrub->lock);
+}
+
+/* Also what its own reading, or a request's, came upon first. */
+static guint64 count_repaired(const Scrub *scrub)
+{
+	VolumeInfo info;
+
+	volume_get_info(scrub->volume, &info);
+	return info.copies_repaired - scrub->repaired_before;
+}
+
+/* ---- going on */
+
+/* Sleeps as the rate wants it after so many bytes more.  FALSE: it is to end. */
+static gboolean pace(Scrub *scrub, guint64 bytes)
+{
+	gboolean go_on;
+	gint64 due;
+
+	g_mutex_lock(&scrub->lock);
+	scrub->paced_bytes += bytes;
+	due = scrub->paced_from;
+	if (scrub->status.rate)
+		due += (gint64)((double)scrub->paced_bytes * G_USEC_PER_SEC /
+				(double)scrub->status.rate);
+	while (!scrub->stop && due > g_get_monotonic_time())
+		if (!g_cond_wait_until(&scrub->changed, &scrub->lock, due))
+			break;
+	go_on = !scrub->stop;
+	g_mutex_unlock(&scrub->lock);
+	return go_on;
+}
+
+/* ---- blocks */
+
+/* Blocks in neighbouring slots, from `block` on. */
+static int verify_run(Scrub *scrub, guint64 block, guint n, const MapEntry *entries)
+{
+	Engine *engine = &scrub->volume->engine;
+	guint8 whole[BLOCK_SIZE];
+	int r = backing_pread(engine->backing, scrub->buffer, (gsize)n * BLOCK_SIZE,
+			      slots_offset(engine->slots, entries->slot));
+
+	for (guint i = 0; i < n; i++) {
+		int result;
+
+		if (!r && crc32c(codec_seed(scrub->volume->seed, place_of_block(block + i)),
+				 scrub->buffer + i * BLOCK_SIZE, BLOCK_SIZE) == entries[i].crc)
+			continue;
+		result = volume_read_block(scrub->volume, block + i, whole, BACKING_WAIT, NULL);
+		if (result && result != -EBADMSG && result != -EIO)
+			return result;
+		if (result)
+			note_lost(scrub, block + i, block + i + 1, 1);
+	}
+	return 0;
+}
+
+/* The blocks of one leaf that are there. */
+static int verify_blocks(Scrub *scrub, guint64 first, guint n, guint64 *ret_blocks)
+{
+	Map *map = scrub->volume->engine.map;
+	MapEntry entries[FORMAT_FANOUT];
+	guint epoch, run;
+	int r = map_lookup(map, first, n, entries, FALSE, &epoch);
+
+	*ret_blocks = 0;
+	if (r == -EBADMSG) {
+		note_lost(scrub, first, first + n, 0); /* counted as a node */
+		return 0;
+	}
+	if (r)
+		return r;
+	for (guint i = 0; i < n && !r; i += run) {
+		run = 1;
+		if (!entries[i].slot)
+			continue;
+		while (i + run < n && entries[i + run].slot == entries[i].slot + run)
+			run++;
+		r = verify_run(scrub, first + i, run, entries + i);
+		*ret_blocks += run;
+	}
+	map_lookup_end(map, epoch);
+	return r;
+}
+
+/* ---- nodes */
+
+/* The nodes over a block, from the root down, that were not looked at yet. */
+static int verify_path(Scrub *scrub, guint64 block, MapNodeCount *count)
+{
+	Engine *engine = &scrub->volume->engine;
+	gboolean repair = !engine->read_only && !engine_has_failed(engine);
+	int r = 0;
+
+	for (guint level = codec_levels(volume_size(scrub->volume)); level-- > 0 && !r;) {
+		guint64 index = block >> FORMAT_FANOUT_SHIFT * (level + 1);
+
+		if (scrub->entered[level] == index + 1)
+			continue;
+		scrub->entered[level] = index + 1;
+		r = map_verify_node(engine->map, level, index, repair, count);
+	}
+	return r;
+}
+
+static int verify_leaf(Scrub *scrub, guint64 block)
+{
+	guint64 end = min_u64(block + FORMAT_FANOUT, blocks_covering(volume_size(scrub->volume)));
+	MapNodeCount nodes = {0};
+	guint64 blocks = 0;
+	int r = verify_path(scrub, block, &nodes);
+
+	if (!r)
+		r = verify_blocks(scrub, block, (guint)(end - block), &blocks);
+	note_progress(scrub, blocks, &nodes);
+	if (!r && !pace(scrub, blocks_to_bytes(blocks + nodes.copies)))
+		r = -ECANCELED;
+	return r;
+}
+
+static int verify_map(Scrub *scrub)
+{
+	guint64 block = 0, end = 0;
+	int r;
+
+	while ((r = map_next_leaf(scrub->volume->engine.map, &block, &end)) != 0) {
+		if (r == -EBADMSG) {
+			note_lost(scrub, block,
+				  min_u64(end, blocks_covering(volume_size(scrub->volume))), 1);
+			block = end;
+			continue;
+		}
+		if (r > 0)
+			r = verify_leaf(scrub, block);
+		if (r)
+			return r;
+		block = (block | (FORMAT_FANOUT - 1)) + 1;
+	}
+	return 0;
+}
+
+/* ---- marks; bitmaps and superblocks: between checkpoints, by the thread that writes them */
+
+typedef struct {
+	guint64 group; /* the next one to look at */
+	gboolean repair, more;
+	MapNodeCount count;
+} Roots;
+
+static void verify_groups(Engine *engine, gpointer data)
+{
+	Roots *roots = data;
+	const Superblock *sb = &engine->superblock.current;
+
+	for (guint i = 0; i < GROUPS_AT_ONCE && roots->group < sb->groups; i++, roots->group++) {
+		guint repaired = 0;
+		int damaged = slots_verify_page(engine->slots, roots->group, sb->checkpoint,
+						roots->repair, &repaired);
+
+		roots->count.copies += 2;
+		roots->count.repaired += repaired;
+		roots->count.lost += damaged < 0 || damaged == 2;
+	}
+	roots->more = roots->group < sb->groups;
+}
+
+/* The good one is not touched: should the power go meanwhile, it still is. */
+static void verify_superblocks(Engine *engine, gpointer data)
+{
+	Roots *roots = data;
+
+	roots->count.copies += 2;
+	roots->count.repaired +=
+		superblock_verify(engine->backing, &engine->superblock, roots->repair);
+}
+
+static int verify_roots(Scrub *scrub)
+{
+	Volume *volume = scrub->volume;
+	Engine *engine = &volume->engine;
+	Roots roots = {.repair = !engine->read_only && !engine_has_failed(engine), .more = TRUE};
+	int r = 0;
+
+	if (volume->checkpointer) {
+		roots.count.copies = FORMAT_MARKS + 1;
+		roots.count.repaired = volume_verify_marks(volume, roots.repair);
+	}
+	while (volume->checkpointer && roots.more && !r) {
+		checkpointer_call(volume->checkpointer, verify_groups, &roots);
+		if (!roots.more)
+			checkpointer_call(volume->checkpointer, verify_superblocks, &roots);
+		note_progress(scrub, 0, &roots.count);
+		if (!pace(scrub, blocks_to_bytes(roots.count.copies)))
+			r = -ECANCELED;
+		roots.count = (MapNodeCount){0};
+	}
+	return r;
+}
+
+/* ---- the thread */
+
+/* So that `info` tells it, from the next checkpoint on after a restart, too. */
+static void keep_result(Scrub *scrub)
+{
+	const ScrubStatus *status = &scrub->status; /* which nobody changes any more */
+	EngineScrub result = {(guint64)(g_get_real_time() / G_USEC_PER_SEC), status->blocks,
+			      status->errors, count_repaired(scrub)};
+
+	engine_set_scrub(&scrub->volume->engine, &result);
+	volume_checkpoint(scrub->volume);
+}
+
+
+static void end(Scrub *scrub, int r)
+{
+	ScrubStatus *status = &scrub->status;
+	guint64 repaired = count_repaired(scrub);
+
+	g_mutex_lock(&scrub->lock);
+	status->running = FALSE;
+	status->repaired = repaired;
+	status->complete = !r;
+	status->problem = r == -ECANCELED ? 0 : r;
+	status->ended = g_get_real_time() / G_USEC_PER_SEC;
+	if (!r)
+		status->fraction = 1;
+	g_cond_broadcast(&scrub->changed);
+	g_mutex_unlock(&scrub->lock);
+}
+
+static gpointer scrub_main(gpointer data)
+{
+	Scrub *scrub = data;
+	sigset_t all;
+	int r;
+
+	sigfillset(&all); /* the host's signals are for its own threads */
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	r = verify_roots(scrub);
+	/* So that what was written is where it can be looked at.  If it fails, less is. */
+	if (!r)
+		volume_checkpoint(scrub->volume);
+	if (!r)
+		r = verify_map(scrub);
+	if (!r)
+		keep_result(scrub);
+	end(scrub, r);
+	return NULL;
+}
+
+Scrub *scrub_start(Volume *volume, ScrubFlags flags, guint64 rate, GError **error)
+{
+	Scrub *scrub = g_try_new0(Scrub, 1);
+	g_autoptr(GError) problem = NULL;
+	VolumeInfo info;
+
+	if (!scrub) {
+		error_set_errno(error, ENOMEM, "%s: scrub", volume->engine.name);
+		return NULL;
+	}
+	volume_get_info(volume, &info);
+	scrub->volume = volume;
+	scrub->expected = info.data_bytes / BLOCK_SIZE;
+	scrub->repaired_before = flags & SCRUB_OPENED ? 0 : info.copies_repaired;
+	scrub->paced_from = g_get_monotonic_time();
+	scrub->lost = g_array_new(FALSE, FALSE, sizeof(ScrubRange));
+	scrub->status = (ScrubStatus){
+		.running = TRUE, .rate = rate, .begun = g_get_real_time() / G_USEC_PER_SEC};
+	g_mutex_init(&scrub->lock);
+	g_cond_init(&scrub->changed);
+	scrub->thread = g_thread_try_new("storageos-scrub", scrub_main, scrub, &problem);
+	if (scrub->thread)
+		return scrub;
+	error_set(error, STORAGEOS_ERROR_IO, "%s: start a thread: %s", volume->engine.name,
+		  problem->message);
+	scrub_free(scrub);
+	return NULL;
+}
+
+void scrub_stop(Scrub *scrub)
+{
+	g_mutex_lock(&scrub->lock);
+	scrub->stop = TRUE;
+	g_cond_broadcast(&scrub->changed);
+	g_mutex_unlock(&scrub->lock);
+}
+
+void scrub_free(Scrub *scrub)
+{
+	if (!scrub)
+		return;
+	scrub_stop(scrub);
+	if (scrub->thread)
+		g_thread_join(scrub->thread);
+	g_array_unref(scrub->lost);
+	g_mutex_clear(&scrub->lock);
+	g_cond_clear(&scrub->changed);
+	g_free(scrub);
+}
+
+void scrub_get_status(Scrub *scrub, ScrubStatus *ret_status)
+{
+	guint64 repaired = count_repaired(scrub);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&scrub->lock);
+
+	*ret_status = scrub->status;
+	if (scrub->status.running)
+		ret_status->repaired = repaired;
+}
+
+gboolean scrub_wait(Scrub *scrub, guint milliseconds)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&scrub->lock);
+	gint64 until = g_get_monotonic_time() + milliseconds * G_TIME_SPAN_MILLISECOND;
+
+	while (scrub->status.running)
+		if (!g_cond_wait_until(&scrub->changed, &scrub->lock, until))
+			break;
+	return !scrub->status.running;
+}
+
+GArray *scrub_get_lost(Scrub *scrub)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&scrub->lock);
+	GArray *copy = g_array_new(FALSE, FALSE, sizeof(ScrubRange));
+
+	if (scrub->lost->len)
+		g_array_append_vals(copy, scrub->lost->data, scrub->lost->len);
+	return copy;
+}
+
+static Json *lost_to_json(const GArray *lost)
+{
+	Json *list = json_object_new_array();
+
+	for (guint i = 0; i < lost->len; i++) {
+		const ScrubRange *range = &g_array_index(lost, ScrubRange, i);
+		Json *object = json_object_new_object();
+
+		json_add_number(object, "offset", blocks_to_bytes(range->first));
+		json_add_number(object, "length", blocks_to_bytes(range->end - range->first));
+		json_object_array_add(list, object);
+	}
+	return list;
+}
+
+Json *scrub_to_json(Scrub *scrub)
+{
+	g_autoptr(GArray) lost = scrub_get_lost(scrub);
+	Json *object = json_object_new_object();
+	ScrubStatus status;
+
+	scrub_get_status(scrub, &status);
+	json_add_flag(object, "running", status.running);
+	json_add_flag(object, "complete", status.complete);
+	json_add_number(object, "rate", status.rate);
+	json_add_number(object, "begun", (guint64)status.begun);
+	json_add_number(object, "ended", (guint64)status.ended);
+	json_object_object_add(object, "fraction", json_object_new_double(status.fraction));
+	json_add_number(object, "blocks", status.blocks);
+	json_add_number(object, "copies", status.copies);
+	json_add_number(object, "errors", status.errors);
+	json_add_number(object, "repaired", status.repaired);
+	if (status.problem)
+		json_add_text(object, "problem", g_strerror(-status.problem));
+	json_object_object_add(object, "lost", lost_to_json(lost));
+	return object;
+}

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/engine/checkpointer.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#include "common/engine/checkpoint.h"
+#include "common/base/logging.h"
+#include "common/engine/waits.h"
+
+#define TICK (250 * G_TIME_SPAN_MILLISECOND)
+#define IDLE (2 * G_TIME_SPAN_SECOND) /* without a change */
+#define WAIT_SECONDS 25
+#define CROWDED 100 /* of map_pressure() */
+#define LOOK (10 * G_TIME_SPAN_MILLISECOND) /* of a change that waits, at what there is */
+#define SLOWEST (30 * G_TIME_SPAN_MILLISECOND) /* for so much, while there is room */
+#define SLOWEST_BYTES (64 * KIB)
+#define AHEAD G_TIME_SPAN_MILLISECOND /* of its turn a change may be */
+#define EXPECTED (G_TIME_SPAN_SECOND / 2) /* of the first checkpoint */
+#define RECLAIM_STEPS 256       /* dead nodes before the thread looks up */
+#define KEEP_IDLE (16 * MIB)    /* warm space kept for new writes */
+#define KEEP_BUSY (1024 * MIB)
+#define TRIM_AT_ONCE (256 * MIB)
+#define SYNC_WARM (16 * MIB)    /* warm space wanted by a load that flushes much */
+#define SYNC_LOST (16 * MIB)    /* what is worth a checkpoint to get it */
+
+struct Checkpointer {
+	Engine *engine;
+	GThread *thread;
+	gint changes, flushes; /* atomic; only how they move counts */
+	gint kicked;  /* atomic */
+	gint full;    /* atomic: a request needs what was discarded */
+
+	Lock lock;
+	GCond wake;   /* for the thread */
+	GCond done;   /* for those who wait for it */
+	gboolean stop;
+	guint64 asked, begun, finished; /* tickets */
+	guint64 attempts, made;
+	gint64 began;    /* when the one that runs did; 0: none does */
+	gint64 expected; /* how long one takes, by those before */
+	double line, allowed; /* where the line of changes ends, and how far it has moved up */
+	gint64 allowed_at;    /* then */
+	int result; /* of the last one */
+	guint64 resize_to; /* with the next one; 0: as it is */
+	int resize_result; /* of the last time */
+	guint64 settle_asked, settle_done;
+	CheckpointerCall call; /* NULL: none */
+	gpointer call_data;
+	guint64 calls, calls_done;
+	LoggingLimit reclaim_failures;
+};
+
+static gboolean is_due(Checkpointer *cp)
+{
+	return journal_wants_checkpoint(cp->engine->journal) || map_wants_checkpoint(cp->engine->map);
+}
+
+static gboolean reclaim(Checkpointer *cp);
+
+/* The freeze has made room: whoever waits may go on. */
+static void note_freeze(Checkpointer *cp)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+
+	cp->began = g_get_monotonic_time();
+	g_cond_broadcast(&cp->done);
+}
+
+/* Makes a checkpoint for all who asked before it begins. */
+static void make_one(Checkpointer *cp)
+{
+	int r, resized = 0;
+	guint64 size;
+
+	lock_take(&cp->lock);
+	cp->begun = cp->asked;
+	size = cp->resize_to;
+	cp->resize_to = 0;
+	lock_drop(&cp->lock);
+	if (g_atomic_int_compare_and_exchange(&cp->full, TRUE, FALSE) && !cp->engine->frozen)
+		reclaim(cp);
+	r = checkpoint_begin(cp->engine, size, &resized);
+	if (!r) {
+		note_freeze(cp);
+		r = checkpoint_finish(cp->engine, FALSE);
+	}
+	lock_take(&cp->lock);
+	if (!r)
+		cp->expected = (cp->expected + g_get_monotonic_time() - cp->began) / 2;
+	cp->began = 0;
+	cp->finished = cp->begun;
+	cp->result = r;
+	if (size)
+		cp->resize_result = resized;
+	cp->attempts++;
+	cp->made += r == 0;
+	g_cond_broadcast(&cp->done);
+	lock_drop(&cp->lock);
+}
+
+/* Frees what dead pointers are over, with checkpoints in between as it adds up.  Whether
+ * something is left. */
+static gboolean reclaim(Checkpointer *cp)
+{
+	for (guint i = 0; i < RECLAIM_STEPS; i++) {
+		int r = map_reclaim(cp->engine->map);
+
+		if (r < 0 && r != -ENOSPC && r != -ENOMEM)
+			logging_write_limited(&cp->reclaim_failures, LOGGING_WARNING,
+					      "volume %s: free discarded blocks: %s",
+					      cp->engine->name, g_strerror(-r));
+		if (r <= 0)
+			return FALSE;
+		if (is_due(cp))
+			return TRUE;
+	}
+	return TRUE;
+}
+
+static gboolean is_asked(Checkpointer *cp)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+
+	return cp->asked != cp->begun;
+}
+
+static gboolean is_stopping(Checkpointer *cp)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+
+	return cp->stop;
+}
+
+/* Whether settling, which may take long, still makes sense; makes the checkpoints that requests
+ * need meanwhile. */
+static gboolean goes_on(Checkpointer *cp)
+{
+	if (is_due(cp) || is_asked(cp))
+		make_one(cp);
+	return !is_stopping(cp) && !engine_has_failed(cp->engine) && !cp->engine->frozen;
+}
+
+/* Frees and gives back everything that can be, now. */
+static void settle(Checkpointer *cp)
+{
+	guint64 ticket;
+
+	lock_take(&cp->lock);
+	ticket = cp->settle_asked;
+	lock_drop(&cp->lock);
+	while (reclaim(cp) && goes_on(cp))
+		;
+	make_one(cp);
+	make_one(cp); /* what the reclaiming itself replaced */
+	while (goes_on(cp) && slots_trim(cp->engine->slots, 0, TRIM_AT_ONCE))
+		;
+	lock_take(&cp->lock);
+	cp->settle_done = ticket;
+	g_cond_broadcast(&cp->done);
+	lock_drop(&cp->lock);
+}
+
+/* A load that flushes after every few writes waits for the file system's metadata whenever it gets
+ * space that was never written.  Keep enough of the other kind ready: what was replaced, or else
+ * zeros written ahead. */
+static void keep_warm(Checkpointer *cp, guint changes, guint flushes)
+{
+	MapInfo info;
+
+	if (flushes < 8 || changes / flushes >= 64 ||
+	    slots_warm_bytes(cp->engine->slots) >= SYNC_WARM)
+		return;
+	map_get_info(cp->engine->map, &info);
+	if (info.lost_bytes >= SYNC_LOST)
+		make_one(cp);
+	while (slots_warm_bytes(cp->engine->slots) < SYNC_WARM)
+		if (slots_warm_up(cp->engine->slots))
+			break;
+}
+
+/* Sleeps until there may be something to do.  FALSE: stop. */
+static gboolean wait_for_work(Checkpointer *cp, gboolean *ret_settle)
+{
+	gint64 until = g_get_monotonic_time() + TICK;
+	gboolean go_on;
+
+	lock_take(&cp->lock);
+	while (!cp->stop && cp->asked == cp->begun && cp->settle_asked == cp->settle_done &&
+	       !cp->call && !g_atomic_int_get(&cp->kicked))
+		if (!lock_wait_until(&cp->wake, &cp->lock, until))
+			break;
+	g_atomic_int_set(&cp->kicked, FALSE);
+	*ret_settle = cp->settle_asked != cp->settle_done;
+	go_on = !cp->stop;
+	lock_drop(&cp->lock);
+	return go_on;
+}
+
+/* Does what checkpointer_call() asks for. */
+static void answer_call(Checkpointer *cp)
+{
+	CheckpointerCall call;
+
+	lock_take(&cp->lock);
+	call = cp->call;
+	lock_drop(&cp->lock);
+	if (!call)
+		return;
+	call(cp->engine, cp->call_data);
+	lock_take(&cp->lock);
+	cp->call = NULL;
+	cp->calls_done++;
+	g_cond_broadcast(&cp->done);
+	lock_drop(&cp->lock);
+}
+
+/* Between checkpoints: space. */
+static void tidy(Checkpointer *cp, gboolean idle)
+{
+	if (reclaim(cp))
+		g_atomic_int_set(&cp->kicked, TRUE); /* no sleep before the rest */
+	if (!is_due(cp))
+		slots_trim(cp->engine->slots, idle ? KEEP_IDLE : KEEP_BUSY, TRIM_AT_ONCE);
+}
+
+static gpointer checkpointer_main(gpointer data)
+{
+	Checkpointer *cp = data;
+	gint64 changed_at = g_get_monotonic_time();
+	guint seen = 0, seen_flushes = 0;
+	gboolean wants_settle;
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	while (wait_for_work(cp, &wants_settle)) {
+		guint changes = (guint)g_atomic_int_get(&cp->changes);
+		guint flushes = (guint)g_atomic_int_get(&cp->flushes);
+		gboolean idle;
+
+		answer_call(cp);
+		if (changes != seen)
+			changed_at = g_get_monotonic_time();
+		idle = g_get_monotonic_time() - changed_at >= IDLE;
+		if (is_asked(cp) || is_due(cp) || cp->engine->frozen ||
+		    (idle && map_is_changed(cp->engine->map)))
+			make_one(cp);
+		if (wants_settle)
+			settle(cp);
+		if (!engine_has_failed(cp->engine) && !cp->engine->frozen) {
+			keep_warm(cp, changes - seen, flushes - seen_flushes);
+			tidy(cp, idle);
+		}
+		seen = changes;
+		seen_flushes = flushes;
+	}
+	return NULL;
+}
+
+Checkpointer *checkpointer_new(Engine *engine, GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+	Checkpointer *cp = g_try_new0(Checkpointer, 1);
+
+	if (!cp) {
+		error_set_errno(error, ENOMEM, "%s: checkpointer", engine->name);
+		return NULL;
+	}
+	cp->engine = engine;
+	cp->expected = EXPECTED;
+	lock_init(&cp->lock, LOCK_CHECKPOINTER);
+	g_cond_init(&cp->wake);
+	g_cond_init(&cp->done);
+	cp->thread = g_thread_try_new("storageos-cp", checkpointer_main, cp, &problem);
+	if (!cp->thread) {
+		error_set(error, STORAGEOS_ERROR_IO, "%s: start a thread: %s", engine->name,
+			  problem->message);
+		checkpointer_free(cp);
+		return NULL;
+	}
+	return cp;
+}
+
+void checkpointer_free(Checkpointer *cp)
+{
+	if (!cp)
+		return;
+	lock_take(&cp->lock);
+	cp->stop = TRUE;
+	g_cond_signal(&cp->wake);
+	lock_drop(&cp->lock);
+	if (cp->thread)
+		g_thread_join(cp->thread);
+	lock_clear(&cp->lock);
+	g_cond_clear(&cp->wake);
+	g_cond_clear(&cp->done);
+	g_free(cp);
+}
+
+void checkpointer_kick(Checkpointer *cp)
+{
+	if (!g_atomic_int_compare_and_exchange(&cp->kicked, FALSE, TRUE))
+		return;
+	lock_take(&cp->lock);
+	g_cond_signal(&cp->wake);
+	lock_drop(&cp->lock);
+}
+
+/* -ETIMEDOUT: it goes on. */
+static int run_unlocking(Checkpointer *cp, gint64 until)
+{
+	guint64 ticket = ++cp->asked;
+	gint64 start = g_get_monotonic_time();
+	gboolean in_time = TRUE;
+
+	g_cond_signal(&cp->wake);
+	while (cp->finished < ticket && in_time)
+		in_time = lock_wait_until(&cp->done, &cp->lock, until);
+	waits_add(start);
+	return in_time ? cp->result : -ETIMEDOUT;
+}
+
+void checkpointer_call(Checkpointer *cp, CheckpointerCall call, gpointer data)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+	guint64 ticket;
+
+	while (cp->call) /* somebody else's */
+		lock_wait(&cp->done, &cp->lock);
+	cp->call = call;
+	cp->call_data = data;
+	ticket = ++cp->calls;
+	g_cond_signal(&cp->wake);
+	while (cp->calls_done < ticket)
+		lock_wait(&cp->done, &cp->lock);
+}
+
+int checkpointer_run(Checkpointer *cp)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+
+	return run_unlocking(cp, G_MAXINT64);
+}
+
+int checkpointer_make_room(Checkpointer *cp)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+
+	g_atomic_int_set(&cp->full, TRUE);
+	return run_unlocking(cp, g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND);
+}
+
+int checkpointer_resize(Checkpointer *cp, guint64 size, guint seconds)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+	int r;
+
+	cp->resize_to = MAX(size, cp->resize_to);
+	r = run_unlocking(cp, g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND);
+	return r ? r : cp->resize_result;
+}
+
+/* A change that came while the map is under pressure.  They stand in line, and what is left before
+ * they would have to stop is given out at such a pace that it lasts until the checkpoint that runs is
+ * done, by what those before took; the further it goes beyond that, the slower.  As that may be wrong,
+ * each waits `least` at least near the end; and none `most` and more while there is room: better a few
+ * that stop than many that crawl. */
+typedef struct {
+	double place; /* in the line */
+	gint64 start, most;
+} Change;
+
+static double pace_locked(const Checkpointer *cp, guint pressure, gint64 now)
+{
+	gint64 elapsed = cp->began ? now - cp->began : 0;
+	gint64 left = MAX(cp->expected - elapsed, elapsed / 4);
+
+	return (double)(CROWDED - pressure) / (double)MAX(left, 1);
+}
+
+static void line_move_locked(Checkpointer *cp, double pace, gint64 now)
+{
+	cp->allowed = MIN(cp->allowed + (double)(now - cp->allowed_at) * pace, cp->line);
+	cp->allowed_at = now;
+}
+
+/* How long to wait before the next look; 0: the change may go on. */
+static gint64 time_to_turn_locked(Checkpointer *cp, const Change *change)
+{
+	gint64 now = g_get_monotonic_time();
+	guint pressure = map_pressure(cp->engine->map);
+	double pace = pace_locked(cp, pressure, now), part = (double)pressure / CROWDED;
+	double least = part * part * part * part * SLOWEST, turn;
+
+	line_move_locked(cp, pace, now);
+	if (pressure >= CROWDED)
+		return LOOK;
+	turn = (double)(now - change->start) + (change->place - cp->allowed) / pace - AHEAD;
+	turn = CLAMP(turn, least, (double)change->most);
+	if (pressure && change->start + (gint64)turn > now)
+		return MIN(change->start + (gint64)turn - now, LOOK);
+	cp->allowed = MAX(cp->allowed, change->place - AHEAD * pace);
+	return 0;
+}
+
+static Change line_up_locked(Checkpointer *cp, guint64 bytes)
+{
+	Change change = {.start = g_get_monotonic_time(),
+			 .most = SLOWEST * (gint64)MAX(bytes / SLOWEST_BYTES, 1)};
+
+	line_move_locked(cp, pace_locked(cp, map_pressure(cp->engine->map), change.start),
+			 change.start);
+	change.place = cp->line += map_cost(cp->engine->map, bytes);
+	return change;
+}
+
+int checkpointer_throttle(Checkpointer *cp, guint64 bytes)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+	Change change = line_up_locked(cp, bytes);
+	gint64 end = change.start + WAIT_SECONDS * G_TIME_SPAN_SECOND, wait;
+	guint64 before = cp->attempts;
+	int r = 0;
+
+	while (!r && (wait = time_to_turn_locked(cp, &change)) > 0) {
+		g_atomic_int_set(&cp->kicked, TRUE);
+		g_cond_signal(&cp->wake);
+		lock_wait_until(&cp->done, &cp->lock, g_get_monotonic_time() + wait);
+		if (engine_has_failed(cp->engine))
+			r = -ESHUTDOWN;
+		else if (cp->attempts != before && cp->result == -ENOSPC &&
+			 map_pressure(cp->engine->map) >= CROWDED)
+			r = -ENOSPC;
+		else if (g_get_monotonic_time() > end)
+			r = -ETIMEDOUT;
+	}
+	waits_add(change.start);
+	return r;
+}
+
+guint64 checkpointer_settle(Checkpointer *cp)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+
+	g_cond_signal(&cp->wake);
+	return ++cp->settle_asked;
+}
+
+gboolean checkpointer_settled(Checkpointer *cp, guint64 ticket, guint seconds)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+	gint64 until = g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND;
+
+	while (cp->settle_done < ticket)
+		if (!lock_wait_until(&cp->done, &cp->lock, until))
+			return FALSE;
+	return TRUE;
+}
+
+guint64 checkpointer_count(Checkpointer *cp)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+
+	return cp->made;
+}
+
+void checkpointer_note_change(Checkpointer *cp)
+{
+	g_atomic_int_inc(&cp->changes);
+}
+
+void checkpointer_note_flush(Checkpointer *cp)
+{
+	g_atomic_int_inc(&cp->flushes);
+}

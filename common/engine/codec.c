@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/engine/codec.h"
+
+#define VOLUME_BYTES_MIN ((guint64)1 << 20)
+#define VOLUME_BYTES_MAX ((guint64)1 << 46)
+
+guint codec_levels(guint64 size)
+{
+	guint64 nodes = blocks_covering(size);
+	guint levels = 0;
+
+	do {
+		nodes = (nodes + FORMAT_FANOUT - 1) >> FORMAT_FANOUT_SHIFT;
+		levels++;
+	} while (nodes > 1);
+	return levels;
+}
+
+void uuid_format(const guint8 uuid[16], char ret_text[UUID_TEXT])
+{
+	for (guint i = 0; i < 16; i++)
+		ret_text += g_snprintf(ret_text, 4, "%s%02x",
+				       i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
+}
+
+void superblock_encode(const Superblock *sb, FormatSuperblock *out)
+{
+	memset(out, 0, sizeof *out);
+	memcpy(out->magic, FORMAT_MAGIC, sizeof out->magic);
+	memcpy(out->uuid, sb->uuid, sizeof out->uuid);
+	out->version = GUINT32_TO_LE(FORMAT_VERSION);
+	out->levels = GUINT32_TO_LE(sb->levels);
+	out->incompatible = GUINT64_TO_LE(sb->incompatible);
+	out->ro_compatible = GUINT64_TO_LE(sb->ro_compatible);
+	out->compatible = GUINT64_TO_LE(sb->compatible);
+	out->size = GUINT64_TO_LE(sb->size);
+	out->logical_block_size = GUINT32_TO_LE(sb->logical_block_size);
+	out->flags = GUINT32_TO_LE(sb->clean ? FORMAT_FLAG_CLEAN : 0);
+	out->journal_offset = GUINT64_TO_LE(FORMAT_JOURNAL_OFFSET);
+	out->journal_size = GUINT64_TO_LE(sb->journal_size);
+	out->groups_offset = GUINT64_TO_LE(sb->groups_offset);
+	out->groups = GUINT64_TO_LE(sb->groups);
+	out->seed = GUINT64_TO_LE(sb->seed);
+	out->generation = GUINT64_TO_LE(sb->generation);
+	out->checkpoint = GUINT64_TO_LE(sb->checkpoint);
+	entry_encode(&sb->map_root, &out->map_root);
+	out->journal_position = GUINT64_TO_LE(sb->journal_position);
+	out->journal_sequence = GUINT64_TO_LE(sb->journal_sequence);
+	out->fence_sequence = GUINT64_TO_LE(sb->fence_sequence);
+	out->fence_generation = GUINT64_TO_LE(sb->fence_generation);
+	out->dead_first = GUINT64_TO_LE(sb->dead_first);
+	out->dead_end = GUINT64_TO_LE(sb->dead_end);
+	out->data_slots = GUINT64_TO_LE(sb->data_slots);
+	out->node_slots = GUINT64_TO_LE(sb->node_slots);
+	out->reserve_slot = GUINT64_TO_LE(sb->reserve_slot);
+	for (guint i = 0; i < FORMAT_RESERVE_PAIRS; i++)
+		out->reserve_pairs[i] = GUINT64_TO_LE(sb->reserve_pairs[i]);
+	out->bitmap_digest = GUINT64_TO_LE(sb->bitmap_digest);
+	out->scrub_time = GUINT64_TO_LE(sb->scrub_time);
+	out->scrub_blocks = GUINT64_TO_LE(sb->scrub_blocks);
+	out->scrub_errors = GUINT64_TO_LE(sb->scrub_errors);
+	out->scrub_repaired = GUINT64_TO_LE(sb->scrub_repaired);
+	out->grown_from = GUINT64_TO_LE(sb->grown_from);
+	out->crc = GUINT32_TO_LE(crc32c(0, out, G_STRUCT_OFFSET(FormatSuperblock, crc)));
+}
+
+static gboolean geometry_valid(const Superblock *sb)
+{
+	return sb->size >= VOLUME_BYTES_MIN && sb->size <= VOLUME_BYTES_MAX &&
+	       sb->size % SECTOR_SIZE == 0 &&
+	       (sb->logical_block_size == SECTOR_SIZE || sb->logical_block_size == BLOCK_SIZE) &&
+	       sb->size % sb->logical_block_size == 0 && sb->journal_size >= FORMAT_JOURNAL_MIN &&
+	       sb->journal_size <= FORMAT_JOURNAL_MAX &&
+	       sb->journal_size % FORMAT_JOURNAL_UNIT == 0 &&
+	       sb->groups_offset == FORMAT_JOURNAL_OFFSET + sb->journal_size &&
+	       sb->groups <= FORMAT_GROUPS_MAX;
+}
+
+static gboolean state_coherent(const Superblock *sb)
+{
+	return sb->levels == codec_levels(sb->size) && sb->checkpoint <= sb->generation &&
+	       !sb->map_root.dead &&
+	       (!sb->map_root.slot ||
+		node_slot_is_usable(sb->levels - 1, sb->map_root.slot, sb->groups)) &&
+	       sb->journal_position % FORMAT_RECORD_ALIGN == 0 &&
+	       sb->dead_first <= sb->dead_end && sb->dead_end <= blocks_covering(sb->size);
+}
+
+static void superblock_fields(const FormatSuperblock *in, Superblock *sb)
+{
+	*sb = (Superblock){
+		.levels = GUINT32_FROM_LE(in->levels),
+		.incompatible = GUINT64_FROM_LE(in->incompatible),
+		.ro_compatible = GUINT64_FROM_LE(in->ro_compatible),
+		.compatible = GUINT64_FROM_LE(in->compatible),
+		.size = GUINT64_FROM_LE(in->size),
+		.logical_block_size = GUINT32_FROM_LE(in->logical_block_size),
+		.clean = (GUINT32_FROM_LE(in->flags) & FORMAT_FLAG_CLEAN) != 0,
+		.journal_size = GUINT64_FROM_LE(in->journal_size),
+		.groups_offset = GUINT64_FROM_LE(in->groups_offset),
+		.groups = GUINT64_FROM_LE(in->groups),
+		.seed = GUINT64_FROM_LE(in->seed),
+		.generation = GUINT64_FROM_LE(in->generation),
+		.checkpoint = GUINT64_FROM_LE(in->checkpoint),
+		.map_root = entry_decode(&in->map_root),
+		.journal_position = GUINT64_FROM_LE(in->journal_position),
+		.journal_sequence = GUINT64_FROM_LE(in->journal_sequence),
+		.fence_sequence = GUINT64_FROM_LE(in->fence_sequence),
+		.fence_generation = GUINT64_FROM_LE(in->fence_generation),
+		.dead_first = GUINT64_FROM_LE(in->dead_first),
+		.dead_end = GUINT64_FROM_LE(in->dead_end),
+		.data_slots = GUINT64_FROM_LE(in->data_slots),
+		.node_slots = GUINT64_FROM_LE(in->node_slots),
+		.reserve_slot = GUINT64_FROM_LE(in->reserve_slot),
+		.bitmap_digest = GUINT64_FROM_LE(in->bitmap_digest),
+		.scrub_time = GUINT64_FROM_LE(in->scrub_time),
+		.scrub_blocks = GUINT64_FROM_LE(in->scrub_blocks),
+		.scrub_errors = GUINT64_FROM_LE(in->scrub_errors),
+		.scrub_repaired = GUINT64_FROM_LE(in->scrub_repaired),
+		.grown_from = GUINT64_FROM_LE(in->grown_from),
+	};
+	memcpy(sb->uuid, in->uuid, sizeof sb->uuid);
+	for (guint i = 0; i < FORMAT_RESERVE_PAIRS; i++)
+		sb->reserve_pairs[i] = GUINT64_FROM_LE(in->reserve_pairs[i]);
+}
+
+gboolean superblock_decode(const FormatSuperblock *in, Superblock *ret_sb, const char *name,
+			   GError **error)
+{
+	guint32 crc = crc32c(0, in, G_STRUCT_OFFSET(FormatSuperblock, crc));
+	guint32 version = GUINT32_FROM_LE(in->version);
+	Superblock sb;
+
+	if (memcmp(in->magic, FORMAT_MAGIC, sizeof in->magic))
+		return error_set(error, STORAGEOS_ERROR_CORRUPT, "%s: no storageos volume", name);
+	/* Before the version: the checksum stays where it is in every version, and a flipped bit
+	 * must not pass for a format of the future. */
+	if (crc != GUINT32_FROM_LE(in->crc))
+		return error_set(error, STORAGEOS_ERROR_CORRUPT,
+				 "%s: superblock checksum 0x%08x, computed 0x%08x", name,
+				 GUINT32_FROM_LE(in->crc), crc);
+	if (version != FORMAT_VERSION)
+		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+				 "%s: format version %u, this program knows %u", name, version,
+				 FORMAT_VERSION);
+	superblock_fields(in, &sb);
+	if (sb.incompatible & ~FORMAT_INCOMPATIBLE_KNOWN)
+		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+				 "%s: uses features 0x%" G_GINT64_MODIFIER
+				 "x that this program does not know",
+				 name, sb.incompatible & ~FORMAT_INCOMPATIBLE_KNOWN);
+	if (!geometry_valid(&sb) || !state_coherent(&sb))
+		return error_set(error, STORAGEOS_ERROR_CORRUPT,
+				 "%s: superblock contradicts itself", name);
+	*ret_sb = sb;
+	return TRUE;
+}
+
+static guint32 bitmap_crc(const FormatBitmap *page, guint64 seed, guint64 group)
+{
+	return crc32c(codec_seed(seed, place_of_bitmap(group)), &page->magic,
+		      sizeof *page - G_STRUCT_OFFSET(FormatBitmap, magic));
+}
+
+void bitmap_seal(FormatBitmap *page, guint64 seed, guint64 group, guint64 generation)
+{
+	page->magic = GUINT32_TO_LE(FORMAT_BITMAP_MAGIC);
+	page->generation = GUINT64_TO_LE(generation);
+	page->crc = GUINT32_TO_LE(bitmap_crc(page, seed, group));
+}
+
+gboolean bitmap_verify(const FormatBitmap *page, guint64 seed, guint64 group,
+		       guint64 *ret_generation)
+{
+	if (GUINT32_FROM_LE(page->magic) != FORMAT_BITMAP_MAGIC ||
+	    GUINT32_FROM_LE(page->crc) != bitmap_crc(page, seed, group))
+		return FALSE;
+	*ret_generation = GUINT64_FROM_LE(page->generation);
+	return TRUE;
+}
+
+/* splitmix64's finalizer: terms that differ in a bit have nothing in common. */
+guint64 bitmap_term(const FormatBitmap *page, guint64 group)
+{
+	guint64 x = (guint64)GUINT32_FROM_LE(page->crc) << 32 ^ group * 0x9e3779b97f4a7c15u;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+	return x ^ x >> 31;
+}
+
+guint32 record_length(guint16 kind, guint n_runs, guint64 blocks)
+{
+	guint32 length = sizeof(FormatRecord);
+
+	if (kind == FORMAT_RECORD_WRITE)
+		length += n_runs * 8 + (guint32)blocks * 4;
+	return (length + FORMAT_RECORD_ALIGN - 1) & ~(FORMAT_RECORD_ALIGN - 1);
+}
+
+static guint32 record_crc(const guint8 *record, guint32 length, guint64 seed, guint64 sequence)
+{
+	return crc32c(codec_seed(seed, place_of_record(sequence)), record + 4, length - 4);
+}
+
+void record_encode(const Record *record, guint64 seed, guint8 *out)
+{
+	guint32 length = record_length(record->kind, record->n_runs, record->blocks);
+	FormatRecord header = {
+		.kind = GUINT16_TO_LE(record->kind),
+		.runs = GUINT16_TO_LE((guint16)record->n_runs),
+		.length = GUINT32_TO_LE(length),
+		.magic = GUINT32_TO_LE(FORMAT_RECORD_MAGIC),
+		.sequence = GUINT64_TO_LE(record->sequence),
+		.generation = GUINT64_TO_LE(record->generation),
+		.first = GUINT64_TO_LE(record->first),
+		.blocks = GUINT64_TO_LE(record->blocks),
+	};
+	guint8 *p = out + sizeof header;
+
+	memcpy(out, &header, sizeof header);
+	if (record->kind == FORMAT_RECORD_WRITE) {
+		for (guint i = 0; i < record->n_runs; i++, p += 8)
+			put_le64(p, record->runs[i].slot |
+					    (guint64)record->runs[i].count << FORMAT_SLOT_BITS);
+		for (guint i = 0; i < record->blocks; i++, p += 4)
+			put_le32(p, record->crcs[i]);
+		memset(p, 0, (gsize)(out + length - p));
+	}
+	put_le32(out, record_crc(out, length, seed, record->sequence));
+}
+
+/* Reads runs and checksums; FALSE unless the runs hold as many slots as there are blocks. */
+static gboolean decode_payload(const guint8 *p, Record *record, SlotRun *runs, guint32 *crcs)
+{
+	guint64 slots = 0;
+
+	for (guint i = 0; i < record->n_runs; i++, p += 8) {
+		guint64 v = get_le64(p);
+
+		runs[i].slot = v & (((guint64)1 << FORMAT_SLOT_BITS) - 1);
+		runs[i].count = (guint32)(v >> FORMAT_SLOT_BITS);
+		slots += runs[i].count;
+		if (!runs[i].count || slot_index(runs[i].slot) < FORMAT_FIRST_INDEX ||
+		    slot_index(runs[i].slot) + runs[i].count - 1 > FORMAT_LAST_INDEX)
+			return FALSE;
+	}
+	for (guint i = 0; i < record->blocks; i++, p += 4)
+		crcs[i] = get_le32(p);
+	record->runs = runs;
+	record->crcs = crcs;
+	return slots == record->blocks;
+}
+
+guint32 record_decode(const guint8 *in, gsize available, guint64 seed, guint64 sequence,
+		      Record *ret_record, SlotRun *runs, guint32 *crcs)
+{
+	FormatRecord header;
+	Record record;
+	guint32 length;
+
+	if (available < sizeof header)
+		return 0;
+	memcpy(&header, in, sizeof header);
+	length = GUINT32_FROM_LE(header.length);
+	record = (Record){
+		.kind = GUINT16_FROM_LE(header.kind),
+		.sequence = GUINT64_FROM_LE(header.sequence),
+		.generation = GUINT64_FROM_LE(header.generation),
+		.first = GUINT64_FROM_LE(header.first),
+		.blocks = GUINT64_FROM_LE(header.blocks),
+		.n_runs = GUINT16_FROM_LE(header.runs),
+	};
+	if (GUINT32_FROM_LE(header.magic) != FORMAT_RECORD_MAGIC || record.sequence != sequence)
+		return 0;
+	if (record.kind == FORMAT_RECORD_WRITE &&
+	    (!record.blocks || record.blocks > FORMAT_RECORD_BLOCKS_MAX ||
+	     record.n_runs > record.blocks))
+		return 0;
+	if (record.kind != FORMAT_RECORD_WRITE && record.n_runs)
+		return 0;
+	if (length != record_length(record.kind, record.n_runs, record.blocks) ||
+	    length > available)
+		return 0;
+	if (GUINT32_FROM_LE(header.crc) != record_crc(in, length, seed, sequence))
+		return 0;
+	if (record.kind == FORMAT_RECORD_WRITE &&
+	    !decode_payload(in + sizeof header, &record, runs, crcs))
+		return 0;
+	*ret_record = record;
+	return length;
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/engine/journal-ring.h"
+
+#include <errno.h>
+
+#include "common/base/large.h"
+
+#define ALL_MARKS (FORMAT_MARKS + 1) /* outside the ring: the checkpoint's is the last */
+
+typedef guint8 RawMark[sizeof(FormatRecord)];
+
+struct JournalRing {
+	Superblock sb;
+	RawMark marks[ALL_MARKS]; /* zeros where one cannot be read */
+	guint8 bytes[];
+};
+
+static guint64 mark_offset(guint number)
+{
+	return number < FORMAT_MARKS ? FORMAT_MARKS_OFFSET + (guint64)number * FORMAT_MARK_DISTANCE
+				     : FORMAT_CHECKPOINT_MARK_OFFSET;
+}
+
+static void read_marks(Backing *backing, RawMark *marks)
+{
+	for (guint i = 0; i < ALL_MARKS; i++)
+		if (backing_pread(backing, marks[i], sizeof *marks, mark_offset(i)))
+			memset(marks[i], 0, sizeof *marks);
+}
+
+int journal_ring_read(Backing *backing, const Superblock *sb, JournalRing **ret_ring)
+{
+	g_autoptr(JournalRing) ring = large_alloc(sizeof *ring + sb->journal_size);
+	int r;
+
+	if (!ring)
+		return -ENOMEM;
+	ring->sb = *sb;
+	read_marks(backing, ring->marks);
+	r = backing_pread(backing, ring->bytes, sb->journal_size, FORMAT_JOURNAL_OFFSET);
+	if (!r)
+		*ret_ring = g_steal_pointer(&ring);
+	return r;
+}
+
+void journal_ring_free(JournalRing *ring)
+{
+	if (ring)
+		large_free(ring, sizeof *ring + ring->sb.journal_size);
+}
+
+/* The record at a place of a ring that is in memory; follows a wrap.  Its length with what was
+ * skipped, 0 if there is none. */
+static guint64 walk_one(const JournalRing *ring, JournalPlace *place, Record *record,
+			SlotRun *runs, guint32 *crcs)
+{
+	const Superblock *sb = &ring->sb;
+	guint64 at = place->position % sb->journal_size, rest = sb->journal_size - at;
+	guint32 length;
+
+	if (rest < sizeof(FormatRecord)) {
+		place->position += rest;
+		return walk_one(ring, place, record, runs, crcs);
+	}
+	length = record_decode(ring->bytes + at, rest, sb->seed, place->sequence, record, runs, crcs);
+	return length && record->kind == FORMAT_RECORD_WRAP ? rest : length;
+}
+
+/* The first place from `at` on where a record may begin: one that has the magic number; the ring's
+ * size if there is none. */
+static guint64 next_candidate(const JournalRing *ring, guint64 at)
+{
+	const guint8 *magic = ring->bytes + G_STRUCT_OFFSET(FormatRecord, magic);
+
+	for (; at + sizeof(FormatRecord) <= ring->sb.journal_size; at += FORMAT_RECORD_ALIGN)
+		if (get_le32(magic + at) == FORMAT_RECORD_MAGIC)
+			return at;
+	return ring->sb.journal_size;
+}
+
+static gboolean is_fenced_off(const Superblock *sb, const Record *record)
+{
+	return record->sequence >= sb->fence_sequence && record->generation < sb->fence_generation;
+}
+
+/* Whether there is a durable-mark. */
+static gboolean is_mark(guint64 seed, const guint8 *raw, gsize available, Record *ret)
+{
+	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
+	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
+	guint64 sequence = get_le64(raw + G_STRUCT_OFFSET(FormatRecord, sequence));
+
+	return get_le32(raw + G_STRUCT_OFFSET(FormatRecord, magic)) == FORMAT_RECORD_MAGIC &&
+	       record_decode(raw, available, seed, sequence, ret, runs, crcs) &&
+	       ret->kind == FORMAT_RECORD_DURABLE;
+}
+
+/* Whether there is one that counts. */
+static gboolean decode_mark(const Superblock *sb, const guint8 *raw, gsize available, Record *ret)
+{
+	return is_mark(sb->seed, raw, available, ret) && !is_fenced_off(sb, ret);
+}
+
+/* The copy of the durable-mark that is newer, if one is valid. */
+static RawMark *newest_mark(guint64 seed, RawMark *marks)
+{
+	RawMark *newest = NULL;
+	guint64 sequence = 0;
+	Record record;
+
+	for (guint i = 0; i < FORMAT_MARKS; i++)
+		if (is_mark(seed, marks[i], sizeof *marks, &record) && record.sequence >= sequence) {
+			newest = &marks[i];
+			sequence = record.sequence;
+		}
+	return newest;
+}
+
+static guint damaged_marks(guint64 seed, RawMark *marks, gboolean settled)
+{
+	static const RawMark blank;
+	RawMark *newest = newest_mark(seed, marks);
+	guint damaged = 0;
+	Record record;
+
+	for (guint i = 0; i < ALL_MARKS; i++) {
+		gboolean is_blank = !memcmp(marks[i], blank, sizeof blank);
+		gboolean differs =
+			newest && i < FORMAT_MARKS && memcmp(marks[i], newest, sizeof *newest);
+
+		if ((!is_blank && !is_mark(seed, marks[i], sizeof *marks, &record)) ||
+		    (settled && differs))
+			damaged |= 1u << i;
+	}
+	return damaged;
+}
+
+guint journal_ring_damaged_marks(JournalRing *ring, gboolean settled)
+{
+	return damaged_marks(ring->sb.seed, ring->marks, settled);
+}
+
+guint journal_damaged_marks(Backing *backing, guint64 seed, gboolean settled)
+{
+	RawMark marks[ALL_MARKS];
+
+	read_marks(backing, marks);
+	return damaged_marks(seed, marks, settled);
+}
+
+int journal_ring_mend_marks(JournalRing *ring, Backing *backing, guint marks)
+{
+	static const RawMark blank;
+	RawMark *newest = newest_mark(ring->sb.seed, ring->marks);
+	int r = 0;
+
+	for (guint i = 0; i < ALL_MARKS && !r; i++)
+		if (marks & 1u << i)
+			r = backing_pwrite(backing, newest && i < FORMAT_MARKS ? *newest : blank,
+					   sizeof blank, mark_offset(i));
+	return r;
+}
+
+/* Whether it says that the record at `end` was on disk. */
+static gboolean is_mark_behind(const Superblock *sb, const guint8 *raw, gsize available,
+			       guint64 generation, guint64 end)
+{
+	Record record;
+
+	return get_le64(raw + G_STRUCT_OFFSET(FormatRecord, sequence)) > end &&
+	       decode_mark(sb, raw, available, &record) && record.first > end &&
+	       record.generation >= generation;
+}
+
+guint64 journal_ring_durable(const JournalRing *ring)
+{
+	guint64 durable = 0;
+	Record record;
+
+	for (guint i = 0; i < G_N_ELEMENTS(ring->marks); i++)
+		if (decode_mark(&ring->sb, ring->marks[i], sizeof ring->marks[i], &record))
+			durable = MAX(durable, record.first);
+	return durable;
+}
+
+/* Whether a durable-mark, behind the end of a walk or in another home, says that more was on
+ * disk. */
+static gboolean ends_too_early(const JournalRing *ring, guint64 generation, guint64 end)
+{
+	const Superblock *sb = &ring->sb;
+
+	for (guint i = 0; i < G_N_ELEMENTS(ring->marks); i++)
+		if (is_mark_behind(sb, ring->marks[i], sizeof ring->marks[i], generation, end))
+			return TRUE;
+	for (guint64 at = next_candidate(ring, 0); at < sb->journal_size;
+	     at = next_candidate(ring, at + FORMAT_RECORD_ALIGN))
+		if (is_mark_behind(sb, ring->bytes + at, sb->journal_size - at, generation, end))
+			return TRUE;
+	return FALSE;
+}
+
+JournalPlace journal_ring_walk(const JournalRing *ring, JournalVisit visit, gpointer data,
+			       gboolean *ret_damaged)
+{
+	const Superblock *sb = &ring->sb;
+	JournalPlace place = {sb->journal_position, sb->journal_sequence}, head = place;
+	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
+	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
+	guint64 generation = 0, length;
+	Record record;
+
+	while (place.position - sb->journal_position < sb->journal_size &&
+	       (length = walk_one(ring, &place, &record, runs, crcs)) > 0) {
+		if (record.generation < generation || is_fenced_off(sb, &record))
+			break;
+		if (record.kind != FORMAT_RECORD_WRAP && !visit(&record, data))
+			break;
+		generation = record.generation;
+		place.position += length;
+		place.sequence++;
+		head = place;
+	}
+	if (ret_damaged)
+		*ret_damaged = ends_too_early(ring, generation, head.sequence);
+	return head;
+}
+
+void journal_ring_scan(const JournalRing *ring, guint64 after, JournalVisit visit, gpointer data)
+{
+	const Superblock *sb = &ring->sb;
+	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
+	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
+	Record record;
+
+	for (guint64 at = next_candidate(ring, 0); at < sb->journal_size;
+	     at = next_candidate(ring, at + FORMAT_RECORD_ALIGN)) {
+		const guint8 *raw = ring->bytes + at;
+		guint64 sequence = get_le64(raw + G_STRUCT_OFFSET(FormatRecord, sequence));
+
+		if (sequence > after &&
+		    record_decode(raw, sb->journal_size - at, sb->seed, sequence, &record, runs,
+				  crcs) &&
+		    !is_fenced_off(sb, &record) && !visit(&record, data))
+			break;
+	}
+}

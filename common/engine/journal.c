@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/engine/journal.h"
+#include "common/base/lock.h"
+#include "common/engine/waits.h"
+
+#include <errno.h>
+
+#define STAGE_SIZE ((guint64)256 << 10)
+#define WAIT (200 * G_TIME_SPAN_MILLISECOND)
+
+/* What a lap's end may waste; always kept free beside what is reserved. */
+#define MARGIN ((guint64)2 * FORMAT_RECORD_LENGTH_MAX)
+
+struct Journal {
+	Backing *backing;
+	guint64 size;
+	guint64 seed;
+
+	Lock lock;
+	GCond changed; /* written, tail or failed */
+	guint64 tail, written, head, reserved;
+	guint64 sequence; /* of the next record */
+	guint64 written_sequence; /* of the first record that is not written */
+	gint wants;       /* atomic: more than half is in use */
+	guint64 generation;
+	gboolean writing;
+	gboolean failed;
+	guint8 *stage; /* the bytes of [written, head), modulo STAGE_SIZE */
+	guint8 mark[sizeof(FormatRecord)]; /* the last one, ... */
+	gboolean mark_missing;		   /* ... that is not in all its homes beside the ring */
+};
+
+Journal *journal_new(Backing *backing, guint64 size, guint64 seed, GError **error)
+{
+	Journal *journal = g_try_new0(Journal, 1);
+
+	if (journal)
+		journal->stage = g_try_malloc(STAGE_SIZE);
+	if (!journal || !journal->stage) {
+		g_free(journal);
+		error_set_errno(error, ENOMEM, "%s: journal", backing->name);
+		return NULL;
+	}
+	journal->backing = backing;
+	journal->size = size;
+	journal->seed = seed;
+	lock_init(&journal->lock, LOCK_JOURNAL);
+	g_cond_init(&journal->changed);
+	return journal;
+}
+
+void journal_free(Journal *journal)
+{
+	if (!journal)
+		return;
+	lock_clear(&journal->lock);
+	g_cond_clear(&journal->changed);
+	g_free(journal->stage);
+	g_free(journal);
+}
+
+static void update_wants(Journal *journal)
+{
+	g_atomic_int_set(&journal->wants, journal->head - journal->tail > journal->size / 2);
+}
+
+void journal_start(Journal *journal, guint64 tail, JournalPlace head, guint64 generation)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
+
+	journal->tail = tail;
+	journal->written = journal->head = head.position;
+	journal->sequence = journal->written_sequence = head.sequence;
+	journal->generation = generation;
+	update_wants(journal);
+}
+
+static gboolean has_room(const Journal *journal, guint32 length)
+{
+	guint64 want = journal->reserved + length + MARGIN;
+
+	return journal->head - journal->tail + want <= journal->size &&
+	       journal->head - journal->written + want <= STAGE_SIZE;
+}
+
+/* Writes what is staged; the lock is held, and dropped meanwhile. */
+static void write_staged_unlocking(Journal *journal)
+{
+	guint64 from = journal->written, to = journal->head, sequence = journal->sequence;
+	int r = 0;
+
+	journal->writing = TRUE;
+	lock_drop(&journal->lock);
+	while (from < to && !r) {
+		guint64 length = MIN(to - from, STAGE_SIZE - from % STAGE_SIZE);
+
+		length = MIN(length, journal->size - from % journal->size);
+		r = backing_pwrite(journal->backing, journal->stage + from % STAGE_SIZE, length,
+				   FORMAT_JOURNAL_OFFSET + from % journal->size);
+		from += length;
+	}
+	lock_take(&journal->lock);
+	journal->writing = FALSE;
+	if (r) {
+		journal->failed = TRUE;
+	} else {
+		journal->written = to;
+		journal->written_sequence = sequence;
+	}
+	g_cond_broadcast(&journal->changed);
+}
+
+/* Waits for room once; the lock is held, and dropped meanwhile.  FALSE: too long.  What waits for a
+ * write alone waits as long as that takes. */
+static gboolean wait_for_room_unlocking(Journal *journal, gint64 *deadline)
+{
+	gboolean in_time;
+	gint64 start;
+
+	if (journal->writing) {
+		lock_wait(&journal->changed, &journal->lock);
+		return TRUE;
+	}
+	if (journal->head > journal->written) {
+		write_staged_unlocking(journal); /* one thread may stage much before it commits */
+		return TRUE;
+	}
+	start = g_get_monotonic_time();
+	if (!*deadline)
+		*deadline = start + WAIT;
+	in_time = lock_wait_until(&journal->changed, &journal->lock, *deadline);
+	waits_add(start);
+	return in_time;
+}
+
+int journal_reserve(Journal *journal, guint32 length, gboolean nowait)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
+	gint64 deadline = 0;
+
+	while (!journal->failed && !has_room(journal, length)) {
+		if (nowait || !wait_for_room_unlocking(journal, &deadline))
+			return -EAGAIN;
+	}
+	if (journal->failed)
+		return -ESHUTDOWN;
+	journal->reserved += length;
+	return 0;
+}
+
+void journal_unreserve(Journal *journal, guint32 length)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
+
+	journal->reserved -= length;
+	g_cond_broadcast(&journal->changed);
+}
+
+static void stage_bytes(Journal *journal, const guint8 *bytes, guint32 length)
+{
+	guint64 at = journal->head % STAGE_SIZE;
+	guint64 first = MIN(length, STAGE_SIZE - at);
+
+	memcpy(journal->stage + at, bytes, first);
+	memcpy(journal->stage, bytes + first, length - first);
+	journal->head += length;
+}
+
+/* Goes to the ring's start if a record of that length does not fit before its end. */
+static void wrap(Journal *journal, guint32 length)
+{
+	guint64 rest = journal->size - journal->head % journal->size;
+	guint8 raw[FORMAT_RECORD_LENGTH_MAX] = {0};
+
+	if (rest >= length)
+		return;
+	if (rest >= sizeof(FormatRecord)) {
+		Record record = {.kind = FORMAT_RECORD_WRAP,
+				 .sequence = journal->sequence++,
+				 .generation = journal->generation};
+		record_encode(&record, journal->seed, raw);
+	}
+	stage_bytes(journal, raw, (guint32)rest);
+}
+
+static guint64 append_locked(Journal *journal, Record *record)
+{
+	guint8 raw[FORMAT_RECORD_LENGTH_MAX];
+	guint32 length = record_length(record->kind, record->n_runs, record->blocks);
+
+	wrap(journal, length);
+	record->sequence = journal->sequence++;
+	record->generation = journal->generation;
+	record_encode(record, journal->seed, raw);
+	stage_bytes(journal, raw, length);
+	return journal->head;
+}
+
+guint64 journal_append(Journal *journal, Record *record)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
+	guint64 ticket = append_locked(journal, record);
+
+	journal->reserved -= record_length(record->kind, record->n_runs, record->blocks);
+	update_wants(journal);
+	return ticket;
+}
+
+static int commit_unlocking(Journal *journal, guint64 ticket)
+{
+	while (journal->written < ticket && !journal->failed) {
+		if (journal->writing)
+			lock_wait(&journal->changed, &journal->lock);
+		else
+			write_staged_unlocking(journal);
+	}
+	return journal->written < ticket ? -ESHUTDOWN : 0;
+}
+
+int journal_commit(Journal *journal, guint64 ticket)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
+
+	return commit_unlocking(journal, ticket);
+}
+
+/* Appends and commits it; its bytes in `raw`.  FALSE: there is no room, or it cannot be written. */
+static gboolean append_mark(Journal *journal, guint64 sequence, guint8 *raw)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
+	Record record = {.kind = FORMAT_RECORD_DURABLE, .first = sequence};
+
+	if (journal->failed || !has_room(journal, sizeof(FormatRecord)) ||
+	    commit_unlocking(journal, append_locked(journal, &record)))
+		return FALSE;
+	record_encode(&record, journal->seed, raw);
+	return TRUE;
+}
+
+/* Once more, away from the records that it speaks of: what takes these may take the mark beside them,
+ * too.  If that fails there still is the one. */
+static void write_homes(Journal *journal, const guint8 *mark)
+{
+	guint8 raw[FORMAT_MARK_DISTANCE + sizeof(FormatRecord)] = {0};
+	gboolean missing;
+
+	memcpy(raw, mark, sizeof(FormatRecord));
+	memcpy(raw + FORMAT_MARK_DISTANCE, mark, sizeof(FormatRecord));
+	missing = backing_pwrite(journal->backing, raw, sizeof raw, FORMAT_MARKS_OFFSET) != 0;
+	lock_take(&journal->lock);
+	memcpy(journal->mark, mark, sizeof journal->mark);
+	journal->mark_missing = missing;
+	lock_drop(&journal->lock);
+}
+
+void journal_mark_durable(Journal *journal, guint64 sequence)
+{
+	guint8 mark[sizeof(FormatRecord)];
+
+	if (append_mark(journal, sequence, mark))
+		write_homes(journal, mark);
+}
+
+void journal_mark_again(Journal *journal)
+{
+	guint8 mark[sizeof(FormatRecord)];
+	gboolean missing;
+
+	lock_take(&journal->lock);
+	missing = journal->mark_missing;
+	memcpy(mark, journal->mark, sizeof mark);
+	lock_drop(&journal->lock);
+	if (missing)
+		write_homes(journal, mark);
+}
+
+void journal_mark_checkpoint(Journal *journal, guint64 sequence, guint64 generation)
+{
+	const Record record = {
+		.kind = FORMAT_RECORD_DURABLE,
+		.sequence = sequence,
+		.generation = generation,
+		.first = sequence,
+	};
+	guint8 raw[sizeof(FormatRecord)];
+
+	record_encode(&record, journal->seed, raw);
+	backing_pwrite(journal->backing, raw, sizeof raw, FORMAT_CHECKPOINT_MARK_OFFSET);
+}
+
+/* In one step: a durable-mark, which the map's lock does not hold back, must not get in between. */
+JournalPlace journal_cut(Journal *journal, guint64 generation)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
+
+	journal->generation = generation;
+	return (JournalPlace){journal->head, journal->sequence};
+}
+
+void journal_release(Journal *journal, guint64 tail)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
+
+	journal->tail = tail;
+	update_wants(journal);
+	g_cond_broadcast(&journal->changed);
+}
+
+guint64 journal_written(Journal *journal)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
+
+	return journal->written_sequence;
+}
+
+gboolean journal_wants_checkpoint(Journal *journal)
+{
+	return g_atomic_int_get(&journal->wants);
+}
+
+void journal_fail(Journal *journal)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
+
+	journal->failed = TRUE;
+	g_cond_broadcast(&journal->changed);
+}
+
+guint64 journal_used(Journal *journal)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
+
+	return journal->head - journal->tail;
+}

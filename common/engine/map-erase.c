@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Erasing what a map that is empty has left behind: nothing in the groups is anybody's then but the
+ * slots that are kept ready for nodes, and these keep their space.
+ */
+#include "common/engine/map-private.h"
+
+#include <errno.h>
+
+/* And what it was is free, and nothing is on its way. */
+static gboolean is_empty_locked(const Map *map)
+{
+	return !map->root.slot && !map->dirty.n && !map->frozen.n &&
+	       !slots_pending_bytes(map->slots) && !slots_gained_bytes(map->slots);
+}
+
+static void keep(SlotBits *kept, guint64 group, guint64 slot)
+{
+	guint bit = (guint)slot_index(slot) - FORMAT_FIRST_INDEX;
+
+	if (slot_group(slot) == group)
+		kept->words[bit / 64] |= (guint64)1 << (bit % 64);
+}
+
+static void keep_stashes_locked(const Map *map, guint64 group, SlotBits *kept)
+{
+	for (StashKind kind = STASH_LEAVES; kind <= STASH_INNER; kind++) {
+		const Stash *stash = &map->stashes[kind];
+
+		for (guint i = 0; i < stash->n; i++) {
+			guint64 slot = stash->slots[(stash->first + i) % MAP_STASH];
+
+			keep(kept, group, slot);
+			if (kind == STASH_INNER)
+				keep(kept, group, slot + FORMAT_COPY_DISTANCE);
+		}
+	}
+}
+
+int map_erase(Map *map, guint64 group)
+{
+	SlotBits kept = {{0}};
+	gboolean empty;
+
+	lock_take(&map->lock);
+	empty = is_empty_locked(map);
+	keep_stashes_locked(map, group, &kept);
+	lock_drop(&map->lock);
+	return empty ? slots_erase(map->slots, group, &kept) : -EBUSY;
+}

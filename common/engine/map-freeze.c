@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The map's part of a checkpoint: dirty nodes are frozen at one instant and written level by level,
+ * leaves first, since a node holds its children's checksums.  A node's checksum goes into its
+ * frozen parent and, where that was copied meanwhile and still points to the same slot, into the
+ * copy as well; nobody needs the frozen node after that.
+ */
+#include "common/engine/map-private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define BATCH 64 /* nodes in one write */
+
+void map_freeze(Map *map, guint64 next, void (*cut)(gpointer data), gpointer data)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+
+	map->frozen = map->dirty;
+	map->dirty = (NodeList){0};
+	for (MapNode *node = map->frozen.head; node; node = node->next) {
+		guint level = key_level(node->key);
+
+		node->state = NODE_FROZEN;
+		node->parent = level == map->levels - 1 ?
+				       NULL :
+				       node_find_locked(map, level + 1,
+							key_index(node->key) >> FORMAT_FANOUT_SHIFT);
+	}
+	map->frozen_root = map->root;
+	map->frozen_data_slots = map->data_slots;
+	map->frozen_node_slots = map->node_slots;
+	map->frozen_dead_first = map->dead_first;
+	map->frozen_dead_end = map->dead_end;
+	slots_freeze(map->slots);
+	map->frozen_lost_pairs = map->lost_pairs;
+	map->lost_pairs.n = 0;
+	map->generation = next;
+	cut(data);
+	pressure_update_locked(map);
+}
+
+static void pointer_checksum(FormatPointer *pointer, guint64 slot, guint32 crc)
+{
+	if (entry_decode(pointer).slot == slot)
+		pointer->crc = GUINT32_TO_LE(crc);
+}
+
+/* Tells those who point to a written node its checksum. */
+static void publish_locked(Map *map, MapNode *node, guint32 crc)
+{
+	guint level = key_level(node->key);
+	guint64 index = key_index(node->key);
+	MapNode *now;
+
+	if (!node->parent) {
+		map->frozen_root.crc = crc;
+		if (map->root.slot == node->slot)
+			map->root.crc = crc;
+		return;
+	}
+	pointer_checksum(&node->parent->data.pointers[index & (FORMAT_FANOUT - 1)], node->slot,
+			 crc);
+	now = node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
+	if (now && now != node->parent)
+		pointer_checksum(&now->data.pointers[index & (FORMAT_FANOUT - 1)], node->slot, crc);
+}
+
+/* A node that is on its way to the disk, and known to its parent, is clean if it still is the
+ * map's. */
+static void thaw_locked(Map *map, MapNode *node)
+{
+	list_remove(&map->frozen, node);
+	if (node->detached) {
+		g_free(node);
+		return;
+	}
+	node->state = NODE_CLEAN;
+	node_touch(node);
+	list_push(&map->clean, node);
+}
+
+/* Writes neighbours in the backing at once. */
+static int write_batch(Map *map, MapNode **nodes, guint n)
+{
+	struct iovec iov[BATCH];
+	guint32 crc[BATCH];
+	int r = 0;
+
+	for (guint i = 0; i < n; i++) {
+		guint64 place = place_of_node(key_level(nodes[i]->key), key_index(nodes[i]->key));
+
+		crc[i] = crc32c(codec_seed(map->seed, place), &nodes[i]->data, FORMAT_SLOT_SIZE);
+		iov[i] = (struct iovec){&nodes[i]->data, FORMAT_SLOT_SIZE};
+	}
+	for (guint copy = 0; copy < node_copies(key_level(nodes[0]->key)) && !r; copy++)
+		r = backing_pwritev(map->backing, iov, (int)n,
+				    slots_offset(map->slots,
+						 nodes[0]->slot + copy * FORMAT_COPY_DISTANCE),
+				    BACKING_WAIT);
+	if (r)
+		return r;
+	lock_take(&map->lock);
+	for (guint i = 0; i < n; i++) {
+		publish_locked(map, nodes[i], crc[i]);
+		thaw_locked(map, nodes[i]);
+	}
+	node_evict_locked(map);
+	pressure_update_locked(map);
+	lock_drop(&map->lock);
+	return 0;
+}
+
+/* By level, then by slot. */
+static int compare_nodes(const void *a, const void *b)
+{
+	const MapNode *x = *(MapNode *const *)a, *y = *(MapNode *const *)b;
+	guint p = key_level(x->key), q = key_level(y->key);
+
+	if (p != q)
+		return p < q ? -1 : 1;
+	return x->slot < y->slot ? -1 : x->slot > y->slot;
+}
+
+static int write_sorted(Map *map, MapNode **nodes, guint64 n)
+{
+	guint64 i = 0;
+
+	while (i < n) {
+		guint count = 1;
+		int r;
+
+		while (i + count < n && count < BATCH &&
+		       nodes[i + count]->slot == nodes[i]->slot + count &&
+		       key_level(nodes[i + count]->key) == key_level(nodes[i]->key))
+			count++;
+		r = write_batch(map, nodes + i, count);
+		if (r)
+			return r;
+		i += count;
+	}
+	return 0;
+}
+
+int map_write_frozen(Map *map)
+{
+	g_autofree MapNode **nodes = NULL;
+	guint64 n = 0;
+
+	lock_take(&map->lock);
+	nodes = g_try_new(MapNode *, MAX(map->frozen.n, 1));
+	for (MapNode *node = map->frozen.head; node && nodes; node = node->next)
+		nodes[n++] = node;
+	lock_drop(&map->lock);
+	if (!nodes)
+		return -ENOMEM;
+	qsort(nodes, n, sizeof *nodes, compare_nodes);
+	return write_sorted(map, nodes, n);
+}
+
+void map_frozen_state(Map *map, Superblock *sb)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	const Stash *leaves = &map->stashes[STASH_LEAVES], *inner = &map->stashes[STASH_INNER];
+
+	sb->map_root = map->frozen_root;
+	sb->data_slots = map->frozen_data_slots;
+	sb->node_slots = map->frozen_node_slots;
+	sb->dead_first = map->frozen_dead_first;
+	sb->dead_end = map->frozen_dead_end;
+	if (leaves->n)
+		sb->reserve_slot = leaves->slots[leaves->first];
+	for (guint i = 0; i < FORMAT_RESERVE_PAIRS; i++)
+		sb->reserve_pairs[i] = i < inner->n ?
+					       inner->slots[(inner->first + i) % MAP_STASH] :
+					       0;
+}
+
+void map_drain(Map *map)
+{
+	for (guint i = 0; i < MAP_SHARDS; i++) {
+		MapShard *shard = &map->shards[i].shard;
+		guint before;
+
+		lock_take(&shard->lock);
+		before = shard->epoch;
+		shard->epoch = !before;
+		g_atomic_int_set(&shard->draining, 1 + (gint)before);
+		while (g_atomic_int_get(&shard->readers[before]) > 0)
+			lock_wait(&map->drained, &shard->lock);
+		g_atomic_int_set(&shard->draining, 0);
+		lock_drop(&shard->lock);
+	}
+}
+
+void map_thaw(Map *map)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	PairList *pairs = &map->frozen_lost_pairs;
+
+	slots_switch(map->slots);
+	while (slots_thaw(map->slots)) { /* requests get in between */
+		lock_drop(&map->lock);
+		g_usleep(50);
+		lock_take(&map->lock);
+	}
+	for (guint i = 0; i < pairs->n; i++)
+		stash_take_pair_locked(map, pairs->slots[i]);
+	pairs->n = 0;
+}

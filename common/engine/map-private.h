@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What map.c (lookup and change), map-nodes.c (the cache), map-zero.c (holes), map-freeze.c
+ * (checkpoints) and map-resize.c share.
+ *
+ * Functions ending in _locked want the map's lock held, and keep it.  Those ending in _unlocking want it
+ * held, hold it when they return, and may drop it meanwhile: a checkpoint may begin then, and what was
+ * dirty is frozen.  0: they kept it.  MAP_RESTART, or a negative errno: all that was looked up, decided
+ * or made dirty before is void, and the caller begins anew, or gives up.
+ */
+#pragma once
+
+#include "common/base/logging.h"
+#include "common/engine/map.h"
+
+#define MAP_RESTART 1
+#define MAP_BUCKETS 8192u
+#define MAP_SHARDS 32u
+#define MAP_CLEAN_MIN 256u     /* clean nodes that stay however many are dirty */
+#define MAP_PAIRS_LOW 128u     /* pairs of slots in the stash: more are fetched when it has less */
+#define MAP_STASH 512u /* slots of each kind for nodes kept ready, at most */
+
+typedef enum { NODE_LOADING, NODE_CLEAN, NODE_DIRTY, NODE_FROZEN } NodeState;
+
+typedef struct MapNode MapNode;
+
+struct MapNode {
+	MapNode *hash_next;
+	MapNode *prev, *next; /* in the list of its state */
+	MapNode *parent;      /* frozen: the frozen node that points to it, NULL for the root */
+	guint64 key;
+	guint64 slot; /* where it is, or will be once it is written */
+	NodeState state;
+	gboolean referenced; /* since the clock's hand passed; atomic */
+	gboolean readable;   /* `data` is there; written under the shard's lock */
+	gboolean detached;   /* no longer the node of its key: freed when it is done with */
+	FormatNode data;
+};
+
+typedef struct {
+	MapNode *head, *tail;
+	guint64 n;
+} NodeList;
+
+typedef struct {
+	guint level;          /* of the nodes or, with whole FALSE, 0 */
+	gboolean whole;       /* pointers to nodes die; else pointers in a leaf go */
+	guint64 first, count; /* nodes, or blocks of one leaf */
+} ZeroStep;
+
+/* Slots kept ready for nodes, a ring: for leaves single ones, for inner nodes such as have one for
+ * the copy. */
+typedef enum { STASH_LEAVES, STASH_INNER } StashKind;
+
+typedef struct {
+	guint64 slots[MAP_STASH];
+	guint first, n;
+} Stash;
+
+/* Pairs that inner nodes gave up: once they are free they go back to the stash if that is low.  On a
+ * full disk others, that have space below, would be hard to find. */
+typedef struct {
+	guint64 slots[MAP_PAIRS_LOW];
+	guint n;
+} PairList;
+
+/* One change, from its first attempt to its last. */
+typedef struct {
+	gboolean reserve; /* may use what is kept for zeroing */
+	gboolean nowait;
+	gboolean full[2]; /* by StashKind: more was asked for, and met a full backing */
+} MapChange;
+
+/* A part of the hash.  Who looks up blocks of one leaf that is in memory takes this lock alone, so
+ * that readers do not wait for each other; whoever changes a chain of the hash, or a leaf's data,
+ * holds the map's lock and the shard's. */
+typedef struct {
+	Lock lock;
+	guint epoch;
+	gint readers[2]; /* that entered in either epoch; decreased without the lock */
+	gint draining;   /* atomic: 1 + the epoch whose last reader map_drain() waits for; 0: none */
+	guint64 hits;
+} MapShard;
+
+/* Each on cache lines of its own. */
+typedef union {
+	MapShard shard;
+	guint8 lines[128];
+} MapShardPadded;
+
+struct Map {
+	Backing *backing;
+	Slots *slots;
+	guint64 seed;
+	guint64 blocks;
+	guint levels;
+
+	Lock lock;
+	GCond loaded;
+	GCond drained; /* with the lock of the shard that is drained */
+	guint64 limit;
+	guint64 generation;
+	MapEntry root;
+	MapNode **buckets;
+	MapShardPadded shards[MAP_SHARDS];
+	NodeList clean, dirty, frozen;
+	guint64 loading;
+	guint64 data_slots, node_slots;
+	guint64 dead_first, dead_end;
+	guint64 deaths; /* how often pointers have died since open */
+	guint64 hits, misses;
+	LoggingLimit damaged;
+
+	Stash stashes[2]; /* by StashKind */
+	PairList lost_pairs, frozen_lost_pairs;
+	gboolean replaying;
+	gboolean read_only;
+	guint64 mended; /* atomic */
+
+	gint wants, pressure; /* atomic; see map_wants_checkpoint() */
+
+	ZeroStep step;
+
+	/* Of the checkpoint that runs. */
+	MapEntry frozen_root;
+	guint64 frozen_data_slots, frozen_node_slots, frozen_dead_first, frozen_dead_end;
+};
+
+static inline guint64 node_key(guint level, guint64 index)
+{
+	return (guint64)level << 56 | index;
+}
+
+static inline guint key_level(guint64 key)
+{
+	return (guint)(key >> 56);
+}
+
+static inline guint64 key_index(guint64 key)
+{
+	return key & (((guint64)1 << 56) - 1);
+}
+
+/* Blocks that a node of that level covers, as a shift. */
+static inline guint node_shift(guint level)
+{
+	return FORMAT_FANOUT_SHIFT * (level + 1);
+}
+
+/* The slots that a node takes: an inner one is kept twice. */
+static inline guint node_copies(guint level)
+{
+	return level ? 2 : 1;
+}
+
+static inline void node_gain_locked(Map *map, guint level, guint64 slot)
+{
+	slots_gain(map->slots, slot, 1);
+	if (level)
+		slots_gain(map->slots, slot + FORMAT_COPY_DISTANCE, 1);
+}
+
+static inline void node_lose_locked(Map *map, guint level, guint64 slot)
+{
+	slots_lose(map->slots, slot, 1);
+	if (!level)
+		return;
+	slots_lose(map->slots, slot + FORMAT_COPY_DISTANCE, 1);
+	if (map->lost_pairs.n < MAP_PAIRS_LOW)
+		map->lost_pairs.slots[map->lost_pairs.n++] = slot;
+}
+
+/* The shard that a key is in. */
+MapShard *map_shard(Map *map, guint64 key);
+
+/* Enters the epoch of the reader's shard, whose lock (or the map's, outside any shard's) is held;
+ * what is returned is for map_lookup_end(). */
+guint epoch_enter(Map *map, MapShard *shard);
+guint epoch_enter_locked(Map *map);
+
+static inline void node_touch(MapNode *node)
+{
+	if (!__atomic_load_n(&node->referenced, __ATOMIC_RELAXED))
+		__atomic_store_n(&node->referenced, TRUE, __ATOMIC_RELAXED);
+}
+
+void list_push(NodeList *list, MapNode *node);
+void list_remove(NodeList *list, MapNode *node);
+
+MapNode *node_find_locked(Map *map, guint level, guint64 index);
+/* A new node in the hash, not in any list; evicts clean ones.  Its data is a copy of `data`; NULL for
+ * one that is being read.  NULL: out of memory. */
+MapNode *node_new_locked(Map *map, guint level, guint64 index, NodeState state,
+			 const FormatNode *data);
+void node_unhash_locked(Map *map, MapNode *node);
+/* Takes a clean, dirty or frozen node out of the map (a frozen one lives on detached). */
+void node_drop_locked(Map *map, MapNode *node);
+void node_evict_locked(Map *map);
+
+/* Gets the node, reading it if need be.  0 with *ret_node, which is NULL where the tree has none
+ * (a hole). */
+int node_get_unlocking(Map *map, guint level, guint64 index, gboolean nowait,
+		       MapNode **ret_node) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Reads and verifies a node's 4 KiB, from its copy where need be, and then writes the other anew; no
+ * lock, but its slots cannot be given to others meanwhile. */
+int node_read(Map *map, guint level, guint64 index, const MapEntry *entry, FormatNode *out);
+
+/* The pointer to node (level, index), whose parent is in memory or which is the root. */
+MapEntry pointer_get_locked(Map *map, guint level, guint64 index);
+void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *entry);
+
+/* Makes every node from the root to (level, index) dirty, making those that are missing. */
+int path_dirty_unlocking(Map *map, guint level, guint64 index,
+			 MapChange *change) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Takes apart the dead node (level, index), whose parent is dirty: a leaf is freed, of an inner
+ * node a dirty one with dead pointers is left.  Never 0. */
+int dead_resolve_unlocking(Map *map, guint level, guint64 index) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Sets `wants` and `pressure` by what there is. */
+void pressure_update_locked(Map *map);
+
+/* Removes a dirty node that has become empty, and its parents that become so. */
+void node_prune_locked(Map *map, MapNode *node);
+
+/* Gives a node that is in no list its next slot, from the stash, and makes it dirty; the slot that
+ * it had is lost.  Room in the lists was made. */
+void node_replace_locked(Map *map, MapNode *node);
+
+/* Puts a pair into the stash, if it is free and the stash is low. */
+void stash_take_pair_locked(Map *map, guint64 slot);
+
+/* Fills one up, from `hint` on: 0, or a negative errno.  The lock is not held. */
+int stash_fill(Map *map, StashKind kind, guint64 hint);
+
+/* Whether the stashes suffice for one change, with what is kept for zeroing or without. */
+gboolean stash_suffices_locked(const Map *map, gboolean reserve);

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * More blocks, or fewer.  A node's place is its level and index, however many levels there are, so
+ * all nodes stay as they are: where more levels are needed a new root has the old one as its first
+ * child; where fewer are, the roots that have but that child go.
+ */
+#include "common/engine/map-private.h"
+
+#include <errno.h>
+
+/* Whether nothing is mapped behind `last`, as the nodes on the way to it tell, which are in memory
+ * afterwards.  0, -ENOTEMPTY, MAP_RESTART, or a negative errno. */
+static int ends_at_unlocking(Map *map, guint64 last)
+{
+	for (guint level = map->levels; level-- > 0;) {
+		guint64 index = last >> node_shift(level);
+		guint64 child = last >> (node_shift(level) - FORMAT_FANOUT_SHIFT);
+		MapNode *node;
+		int r = node_get_unlocking(map, level, index, FALSE, &node);
+
+		if (r || !node)
+			return r;
+		for (guint64 i = (child & (FORMAT_FANOUT - 1)) + 1; i < FORMAT_FANOUT; i++)
+			if (!entry_is_null(&node->data.pointers[i]))
+				return -ENOTEMPTY;
+	}
+	return 0;
+}
+
+/* The roots that go are in memory, and the lists have room. */
+static void remove_roots_locked(Map *map, guint levels)
+{
+	for (; map->levels > levels; map->levels--) {
+		guint level = map->levels - 1;
+		MapNode *node = node_find_locked(map, level, 0);
+
+		if (!map->root.slot)
+			continue;
+		map->root = entry_decode(&node->data.pointers[0]);
+		node_lose_locked(map, level, node->slot);
+		map->node_slots -= node_copies(level);
+		node_drop_locked(map, node);
+	}
+}
+
+/* One level more.  The stash suffices, and the lists have room. */
+static int add_root_locked(Map *map)
+{
+	const MapEntry hole = {0};
+	FormatNode data = {0};
+	MapNode *node;
+
+	if (map->root.slot) {
+		entry_encode(&map->root, &data.pointers[0]);
+		node = node_new_locked(map, map->levels, 0, NODE_DIRTY, &data);
+		if (!node)
+			return -ENOMEM;
+		map->root = hole;
+		map->levels++;
+		node_replace_locked(map, node);
+	} else {
+		map->levels++;
+	}
+	return 0;
+}
+
+static int add_roots_locked(Map *map, guint levels)
+{
+	guint before = map->levels;
+	int r = 0;
+
+	while (map->levels < levels && !r)
+		r = add_root_locked(map);
+	if (r)
+		remove_roots_locked(map, before);
+	return r;
+}
+
+static int grow_locked(Map *map, guint levels)
+{
+	guint before = map->levels;
+	gboolean suffices;
+	int r;
+
+	map->levels = levels;
+	suffices = stash_suffices_locked(map, FALSE);
+	map->levels = before;
+	if (!suffices)
+		return -ENOSPC;
+	r = slots_reserve(map->slots, 4 * FORMAT_LEVELS_MAX);
+	return r ? r : add_roots_locked(map, levels);
+}
+
+/* By the only thread that changes the number of levels.  A map of one level keeps no slots for
+ * inner nodes. */
+static int grow(Map *map, guint64 blocks, guint levels)
+{
+	int r = levels == map->levels ? 0 : stash_fill(map, STASH_INNER, 0);
+
+	if (r && r != -ENOSPC)
+		return r;
+	lock_take(&map->lock);
+	r = levels == map->levels ? 0 : grow_locked(map, levels);
+	if (!r)
+		map->blocks = blocks;
+	lock_drop(&map->lock);
+	return r;
+}
+
+static int shrink(Map *map, guint64 blocks, guint levels)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	guint64 turn;
+	int r;
+
+	do {
+		turn = lock_turn(&map->lock);
+		r = ends_at_unlocking(map, blocks - 1);
+	} while (r == MAP_RESTART);
+	if (!r && map->dead_first < map->dead_end)
+		r = -ENOTEMPTY;
+	if (!r)
+		r = slots_reserve(map->slots, 2 * FORMAT_LEVELS_MAX);
+	if (r)
+		return r;
+	lock_check_turn(&map->lock, turn);
+	remove_roots_locked(map, levels);
+	map->blocks = blocks;
+	return 0;
+}
+
+int map_resize(Map *map, guint64 size)
+{
+	guint64 blocks = blocks_covering(size);
+	guint levels = codec_levels(size);
+	int r = blocks < map->blocks ? shrink(map, blocks, levels) : grow(map, blocks, levels);
+
+	lock_take(&map->lock);
+	pressure_update_locked(map);
+	lock_drop(&map->lock);
+	return r;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/engine/map-scan.h"
+#include "common/engine/map-private.h"
+
+#include <errno.h>
+
+/* The first pointer from `from` on that leads to something. */
+static guint next_pointer(const FormatNode *data, guint from)
+{
+	while (from < FORMAT_FANOUT && (entry_is_null(&data->pointers[from]) ||
+					entry_is_dead(&data->pointers[from])))
+		from++;
+	return from;
+}
+
+/* One node on the way down to *block.  1: go on below it; 0: *block moved on, begin anew; or what
+ * node_get_unlocking() says. */
+static int step_down(Map *map, guint level, guint64 *block, guint64 *ret_end)
+{
+	guint shift = node_shift(level), below = shift - FORMAT_FANOUT_SHIFT;
+	guint64 index = *block >> shift, child = *block >> below;
+	MapNode *node;
+	guint at;
+	int r = node_get_unlocking(map, level, index, FALSE, &node);
+
+	*ret_end = (index + 1) << shift;
+	if (r)
+		return r == MAP_RESTART ? 0 : r;
+	at = node ? next_pointer(&node->data, (guint)(child & (FORMAT_FANOUT - 1))) : FORMAT_FANOUT;
+	if (at == (child & (FORMAT_FANOUT - 1)))
+		return 1;
+	*block = ((index << FORMAT_FANOUT_SHIFT) + at) << below;
+	return 0;
+}
+
+/* Goes down to the leaf over *block; results as map_next_leaf(), -EAGAIN: begin anew. */
+static int go_down_unlocking(Map *map, guint64 *block, guint64 *ret_end)
+{
+	for (guint level = map->levels - 1; level > 0; level--) {
+		int r = step_down(map, level, block, ret_end);
+
+		if (r <= 0)
+			return r ? r : -EAGAIN;
+	}
+	return map->levels > 1 || (map->root.slot && !map->root.dead);
+}
+
+int map_next_leaf(Map *map, guint64 *block, guint64 *ret_end)
+{
+	int r = -EAGAIN;
+
+	lock_take(&map->lock);
+	while (r == -EAGAIN)
+		r = *block < map->blocks ? go_down_unlocking(map, block, ret_end) : 0;
+	lock_drop(&map->lock);
+	return r;
+}
+
+/* ---- verifying a node */
+
+typedef struct {
+	Map *map;
+	guint level;
+	guint64 index;
+	MapEntry entry;
+	FormatNode whole; /* what it should be, once that is known */
+	gboolean known;
+} Verifying;
+
+static gboolean is_whole(const Verifying *v, const FormatNode *node)
+{
+	return crc32c(codec_seed(v->map->seed, place_of_node(v->level, v->index)), node,
+		      sizeof *node) == v->entry.crc;
+}
+
+static gboolean copy_is_whole(Verifying *v, guint64 slot)
+{
+	FormatNode node;
+
+	if (backing_pread(v->map->backing, &node, sizeof node, slots_offset(v->map->slots, slot)) ||
+	    !is_whole(v, &node))
+		return FALSE;
+	v->whole = node;
+	v->known = TRUE;
+	return TRUE;
+}
+
+/* What the cache has of it, if that is what should be on disk. */
+static void take_from_cache(Verifying *v)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&v->map->lock);
+	MapNode *node = node_find_locked(v->map, v->level, v->index);
+
+	if (!node || node->state != NODE_CLEAN || node->slot != v->entry.slot)
+		return;
+	v->whole = node->data;
+	v->known = is_whole(v, &v->whole);
+}
+
+/* Where it is, if it is there and no checkpoint will write it anew; then the epoch was entered. */
+static int find_place(Verifying *v, guint *ret_epoch)
+{
+	Map *map = v->map;
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	MapNode *node = NULL;
+	int r = MAP_RESTART;
+
+	while (r == MAP_RESTART && v->level < map->levels - 1)
+		r = node_get_unlocking(map, v->level + 1, v->index >> FORMAT_FANOUT_SHIFT, FALSE,
+				    &node);
+	if (v->level < map->levels - 1 && (r || !node))
+		return r == -EBADMSG ? 0 : r; /* its parent is what is lost */
+	v->entry = pointer_get_locked(map, v->level, v->index);
+	node = node_find_locked(map, v->level, v->index);
+	if (!v->entry.slot || v->entry.dead ||
+	    (node && (node->state == NODE_DIRTY || node->state == NODE_FROZEN)))
+		return 0;
+	*ret_epoch = epoch_enter_locked(map);
+	return 1;
+}
+
+/* Its slots cannot become another's meanwhile: a reader's epoch was entered. */
+static void verify_copies(Verifying *v, gboolean repair, MapNodeCount *count)
+{
+	guint n = v->level ? 2 : 1, damaged = 0;
+
+	for (guint i = 0; i < n; i++)
+		damaged |= (guint)!copy_is_whole(v, v->entry.slot + i * FORMAT_COPY_DISTANCE) << i;
+	count->copies += n;
+	if (damaged && !v->known)
+		take_from_cache(v);
+	count->lost += !v->known;
+	for (guint i = 0; v->known && repair && i < n; i++)
+		if (damaged >> i & 1 &&
+		    !backing_pwrite(v->map->backing, &v->whole, sizeof v->whole,
+				    slots_offset(v->map->slots,
+						 v->entry.slot + i * FORMAT_COPY_DISTANCE)))
+			count->repaired++;
+}
+
+int map_verify_node(Map *map, guint level, guint64 index, gboolean repair, MapNodeCount *count)
+{
+	Verifying v = {.map = map, .level = level, .index = index};
+	guint epoch = 0;
+	int r = find_place(&v, &epoch);
+
+	if (r <= 0)
+		return r;
+	verify_copies(&v, repair, count);
+	map_lookup_end(map, epoch);
+	return 0;
+}

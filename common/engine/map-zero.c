@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Holes.  Making one costs by the nodes that it touches: a pointer to a whole subtree that is clean
+ * on disk is only marked dead.  What is below is freed later by map_reclaim(), which walks the
+ * interval of blocks that dead pointers may be over; that interval is part of the superblock, so
+ * that a crash does not lose track of it.  Nothing of it needs the journal: dead and freed read
+ * alike.
+ */
+#include "common/base/bounds.h"
+#include "common/engine/map-private.h"
+#include "common/engine/waits.h"
+
+#include <errno.h>
+
+#define ZERO_FOUND 2
+#define ZERO_SKIPPED 0
+#define RECLAIM_MORE 2
+#define RECLAIM_LOOKS 4096 /* before the lock is let go */
+
+static guint64 node_first(guint level, guint64 index)
+{
+	return index << node_shift(level);
+}
+
+static guint64 node_end(const Map *map, guint level, guint64 index)
+{
+	return min_u64((index + 1) << node_shift(level), map->blocks);
+}
+
+static gboolean node_is_pinned(const MapNode *node)
+{
+	return node && (node->state == NODE_DIRTY || node->state == NODE_FROZEN);
+}
+
+static gboolean node_is_empty(const MapNode *node)
+{
+	for (guint i = 0; i < FORMAT_FANOUT; i++)
+		if (!entry_is_null(&node->data.pointers[i]))
+			return FALSE;
+	return TRUE;
+}
+
+/* The caller made room in the lists. */
+void node_prune_locked(Map *map, MapNode *node)
+{
+	const MapEntry hole = {0};
+
+	while (node && node->state == NODE_DIRTY && node_is_empty(node)) {
+		guint level = key_level(node->key);
+		guint64 index = key_index(node->key);
+
+		node_lose_locked(map, level, node->slot);
+		map->node_slots -= node_copies(level);
+		pointer_set_locked(map, level, index, &hole);
+		node_drop_locked(map, node);
+		node = level == map->levels - 1
+			       ? NULL
+			       : node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
+	}
+}
+
+/* The nodes side by side, under one dirty parent, that can be declared dead together. */
+static int zero_whole_unlocking(Map *map, guint level, guint64 index, guint64 *first, guint64 end,
+				MapChange *change)
+{
+	guint64 parent = index >> FORMAT_FANOUT_SHIFT, next = index + 1;
+	int r = path_dirty_unlocking(map, level + 1, parent, change);
+
+	if (r)
+		return r;
+	while (next >> FORMAT_FANOUT_SHIFT == parent && node_first(level, next) < end &&
+	       node_end(map, level, next) <= end &&
+	       !node_is_pinned(node_find_locked(map, level, next)))
+		next++;
+	map->step = (ZeroStep){level, TRUE, index, next - index};
+	*first = node_end(map, level, next - 1);
+	return ZERO_FOUND;
+}
+
+static int zero_in_leaf_unlocking(Map *map, guint64 index, guint64 *first, guint64 end,
+				  MapChange *change)
+{
+	guint64 stop = min_u64(end, node_end(map, 0, index));
+	gboolean mapped = FALSE;
+	MapNode *leaf;
+	int r = node_get_unlocking(map, 0, index, FALSE, &leaf);
+
+	if (r)
+		return r;
+	for (guint64 block = *first; leaf && block < stop && !mapped; block++)
+		mapped = !entry_is_null(&leaf->data.pointers[block & (FORMAT_FANOUT - 1)]);
+	if (!mapped) {
+		*first = stop;
+		return ZERO_SKIPPED;
+	}
+	r = path_dirty_unlocking(map, 0, index, change);
+	if (!r)
+		r = slots_reserve(map->slots, FORMAT_FANOUT + 2 * FORMAT_LEVELS_MAX);
+	if (r)
+		return r;
+	map->step = (ZeroStep){0, FALSE, *first, stop - *first};
+	*first = stop;
+	return ZERO_FOUND;
+}
+
+/* Looks from the root down for something to do at *first. */
+static int zero_look_unlocking(Map *map, guint64 *first, guint64 end, MapChange *change)
+{
+	for (guint level = map->levels - 1;; level--) {
+		guint64 index = *first >> node_shift(level);
+		MapEntry entry = pointer_get_locked(map, level, index);
+		MapNode *node = node_find_locked(map, level, index);
+		int r;
+
+		if (!entry.slot || entry.dead) {
+			*first = min_u64(end, node_end(map, level, index));
+			return ZERO_SKIPPED;
+		}
+		if (level < map->levels - 1 && *first == node_first(level, index) &&
+		    node_end(map, level, index) <= end && !node_is_pinned(node))
+			return zero_whole_unlocking(map, level, index, first, end, change);
+		if (level == 0)
+			return zero_in_leaf_unlocking(map, index, first, end, change);
+		r = node_get_unlocking(map, level, index, FALSE, &node);
+		if (r)
+			return r;
+	}
+}
+
+int map_zero_begin(Map *map, guint64 *first, guint64 end, guint64 *ret_first, guint64 *ret_n)
+{
+	MapChange change = {.reserve = TRUE};
+	guint64 from = *first, turn = 0;
+	int r = ZERO_SKIPPED;
+
+	waits_take(&map->lock);
+	while (*first < end && (r == ZERO_SKIPPED || r == MAP_RESTART)) {
+		turn = lock_turn(&map->lock);
+		from = *first;
+		r = zero_look_unlocking(map, first, end, &change);
+	}
+	if (r != ZERO_FOUND) {
+		lock_drop(&map->lock);
+		return r;
+	}
+	lock_check_turn(&map->lock, turn);
+	*ret_first = from;
+	*ret_n = *first - from;
+	return 1;
+}
+
+/* Nodes of that level at or below the step's. */
+static guint64 nodes_below(const ZeroStep *step, guint level)
+{
+	return step->count << (FORMAT_FANOUT_SHIFT * (step->level - level));
+}
+
+/* Drops what is cached of them by looking each one up. */
+static void drop_each_locked(Map *map, const ZeroStep *step)
+{
+	for (guint level = 0; level <= step->level; level++) {
+		guint64 first = step->first << (FORMAT_FANOUT_SHIFT * (step->level - level));
+
+		for (guint64 i = 0; i < nodes_below(step, level); i++) {
+			MapNode *node = node_find_locked(map, level, first + i);
+
+			if (node)
+				node_drop_locked(map, node);
+		}
+	}
+}
+
+/* The same by looking at everything that is cached. */
+static void drop_all_locked(Map *map, const ZeroStep *step)
+{
+	MapNode *next;
+
+	for (guint i = 0; i < MAP_BUCKETS; i++)
+		for (MapNode *node = map->buckets[i]; node; node = next) {
+			guint l = key_level(node->key);
+
+			next = node->hash_next;
+			if (l <= step->level &&
+			    (key_index(node->key) >> (FORMAT_FANOUT_SHIFT * (step->level - l))) -
+					    step->first <
+				    step->count)
+				node_drop_locked(map, node);
+		}
+}
+
+/* Takes dying nodes, and what is cached below them, out of the cache; nothing of it is pinned. */
+static void drop_below_locked(Map *map, const ZeroStep *step)
+{
+	if (nodes_below(step, 0) < MAP_BUCKETS)
+		drop_each_locked(map, step);
+	else
+		drop_all_locked(map, step);
+}
+
+static void zero_whole_apply(Map *map, const ZeroStep *step)
+{
+	drop_below_locked(map, step);
+	for (guint64 index = step->first; index < step->first + step->count; index++) {
+		MapEntry entry = pointer_get_locked(map, step->level, index);
+
+		if (!entry.slot || entry.dead)
+			continue;
+		entry.dead = TRUE;
+		pointer_set_locked(map, step->level, index, &entry);
+	}
+	map->deaths++;
+	if (map->dead_first == map->dead_end)
+		map->dead_first = G_MAXUINT64;
+	map->dead_first = min_u64(map->dead_first, node_first(step->level, step->first));
+	map->dead_end =
+		max_u64(map->dead_end, node_end(map, step->level, step->first + step->count - 1));
+}
+
+static void zero_leaf_apply(Map *map, const ZeroStep *step)
+{
+	MapNode *leaf = node_find_locked(map, 0, step->first >> FORMAT_FANOUT_SHIFT);
+	MapShard *shard = map_shard(map, leaf->key);
+
+	lock_take(&shard->lock);
+	for (guint64 block = step->first; block < step->first + step->count; block++) {
+		FormatPointer *pointer = &leaf->data.pointers[block & (FORMAT_FANOUT - 1)];
+
+		if (entry_is_null(pointer))
+			continue;
+		slots_lose(map->slots, entry_decode(pointer).slot, 1);
+		map->data_slots--;
+		memset(pointer, 0, sizeof *pointer);
+	}
+	lock_drop(&shard->lock);
+	node_prune_locked(map, leaf);
+}
+
+void map_zero_apply(Map *map)
+{
+	if (map->step.whole)
+		zero_whole_apply(map, &map->step);
+	else
+		zero_leaf_apply(map, &map->step);
+}
+
+/* Frees a dead leaf with all that it points to; room in the lists was made. */
+static void dead_leaf_free_locked(Map *map, guint64 index, const MapEntry *entry,
+				  const FormatNode *data)
+{
+	const MapEntry hole = {0};
+
+	for (guint i = 0; data && i < FORMAT_FANOUT; i++) {
+		if (entry_is_null(&data->pointers[i]))
+			continue;
+		slots_lose(map->slots, entry_decode(&data->pointers[i]).slot, 1);
+		map->data_slots--;
+	}
+	slots_lose(map->slots, entry->slot, 1);
+	map->node_slots--;
+	pointer_set_locked(map, 0, index, &hole);
+}
+
+/* Leaves a dirty node, all of whose pointers are dead. */
+static int dead_inner_open_locked(Map *map, guint level, guint64 index, const MapEntry *entry,
+				  const FormatNode *data)
+{
+	FormatNode dead = {0};
+	MapNode *node;
+
+	for (guint i = 0; data && i < FORMAT_FANOUT; i++) {
+		MapEntry e = entry_decode(&data->pointers[i]);
+
+		e.dead = e.slot != 0;
+		entry_encode(&e, &dead.pointers[i]);
+	}
+	node = node_new_locked(map, level, index, NODE_DIRTY, &dead);
+	if (!node)
+		return -ENOMEM;
+	node->slot = entry->slot;
+	node_replace_locked(map, node);
+	return MAP_RESTART;
+}
+
+/* Whether things still stand as they were before the lock was dropped. */
+static gboolean dead_unchanged_locked(Map *map, guint level, guint64 index, const MapEntry *was)
+{
+	MapNode *parent = node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
+	MapEntry now;
+
+	if (!parent || parent->state != NODE_DIRTY || !stash_suffices_locked(map, TRUE))
+		return FALSE;
+	now = pointer_get_locked(map, level, index);
+	return now.dead && now.slot == was->slot;
+}
+
+int dead_resolve_unlocking(Map *map, guint level, guint64 index)
+{
+	MapEntry entry = pointer_get_locked(map, level, index);
+	guint epoch = epoch_enter_locked(map);
+	const FormatNode *data;
+	FormatNode old;
+	int r;
+
+	lock_drop(&map->lock);
+	r = node_read(map, level, index, &entry, &old);
+	lock_take(&map->lock);
+	map_lookup_end(map, epoch);
+	if (!dead_unchanged_locked(map, level, index, &entry))
+		return MAP_RESTART;
+	if (r && r != -EBADMSG)
+		return r;
+	if (r)
+		logging_write_limited(&map->damaged, LOGGING_WARNING,
+				      "%s: node %u/%" G_GUINT64_FORMAT
+				      " of discarded blocks is damaged; the space below it stays "
+				      "in use",
+				      map->backing->name, level, index);
+	data = r ? NULL : &old;
+	r = slots_reserve(map->slots, FORMAT_FANOUT + 4 * FORMAT_LEVELS_MAX);
+	if (r)
+		return r;
+	if (level > 0)
+		return dead_inner_open_locked(map, level, index, &entry, data);
+	dead_leaf_free_locked(map, index, &entry, data);
+	return MAP_RESTART;
+}
+
+/* The interval's start moves over a node that cannot be read, unless pointers died meanwhile: they
+ * may be before its end. */
+static void dead_skip_locked(Map *map, guint level, guint64 index, guint64 deaths)
+{
+	if (map->deaths != deaths)
+		return;
+	logging_write_limited(&map->damaged, LOGGING_WARNING,
+			      "%s: node %u/%" G_GUINT64_FORMAT
+			      " is damaged; space discarded below it stays in use",
+			      map->backing->name, level, index);
+	map->dead_first = node_end(map, level, index);
+}
+
+/* Moves the interval's start to the next dead pointer, whose place it returns with ZERO_FOUND.
+ * ZERO_SKIPPED: look again. */
+static int dead_find_unlocking(Map *map, guint *ret_level, guint64 *ret_index)
+{
+	guint64 deaths = map->deaths;
+
+	for (guint level = map->levels - 1;; level--) {
+		guint64 index = map->dead_first >> node_shift(level);
+		MapEntry entry = pointer_get_locked(map, level, index);
+		MapNode *node;
+		int r;
+
+		if (entry.dead) {
+			*ret_level = level;
+			*ret_index = index;
+			return ZERO_FOUND;
+		}
+		if (!entry.slot || level == 0) {
+			map->dead_first = node_end(map, level, index);
+			return ZERO_SKIPPED;
+		}
+		r = node_get_unlocking(map, level, index, FALSE, &node);
+		if (r == -EBADMSG)
+			dead_skip_locked(map, level, index, deaths);
+		if (r)
+			return r == -EBADMSG ? ZERO_SKIPPED : r;
+	}
+}
+
+/* RECLAIM_MORE: something may be left; 0: nothing is. */
+static int reclaim_unlocking(Map *map, MapChange *change)
+{
+	guint level = 0, looks = 0;
+	guint64 index = 0;
+	MapNode *parent;
+	int r = ZERO_SKIPPED;
+
+	while (map->dead_first < map->dead_end && r != ZERO_FOUND && looks++ < RECLAIM_LOOKS) {
+		r = dead_find_unlocking(map, &level, &index);
+		if (r < 0)
+			return r;
+	}
+	if (map->dead_first >= map->dead_end) {
+		map->dead_first = map->dead_end = 0;
+		return 0;
+	}
+	if (r != ZERO_FOUND)
+		return RECLAIM_MORE;
+	r = path_dirty_unlocking(map, level + 1, index >> FORMAT_FANOUT_SHIFT, change);
+	if (r)
+		return r;
+	r = dead_resolve_unlocking(map, level, index);
+	if (r < 0)
+		return r;
+	parent = node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
+	if (parent && !slots_reserve(map->slots, 2 * FORMAT_LEVELS_MAX))
+		node_prune_locked(map, parent);
+	return RECLAIM_MORE;
+}
+
+int map_reclaim(Map *map)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	MapChange change = {.reserve = TRUE};
+	int r;
+
+	do
+		r = reclaim_unlocking(map, &change);
+	while (r == MAP_RESTART);
+	pressure_update_locked(map);
+	return r == RECLAIM_MORE ? 1 : r;
+}

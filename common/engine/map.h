@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The map: from block to (slot, checksum, birth), a radix tree of 4 KiB nodes that is never
+ * overwritten in place.  A leaf covers 256 blocks, an inner node 256 nodes; "node (level, index)"
+ * is the one that covers blocks [index * 256^(level+1), (index+1) * 256^(level+1)).
+ *
+ * Nodes are read when they are needed, verified by the checksum in their parent, and kept in a
+ * cache of bounded size.  Inner nodes are kept twice: where one does not verify, the other is used
+ * and the first written anew.  A change makes the nodes from the root to the leaf *dirty*: each gets its
+ * next slot at once, and its parent's pointer names it; the checksum there follows when the node is
+ * written by a checkpoint.  Dirty nodes stay in memory until then.
+ *
+ *     clean --change--> dirty --map_freeze--> frozen --map_write_frozen--> clean
+ *       ^                                        |
+ *       |                                 change: a dirty copy
+ *
+ * A pointer that is *dead* was discarded without looking at what is below: it reads as a hole, and
+ * map_reclaim() frees what is below little by little, as part of ordinary checkpoints.  It marks
+ * only what is clean on disk: dirty and frozen nodes are taken apart at once.
+ *
+ * Threading: one lock, never held over I/O, and below it a lock for each shard of the node cache: a
+ * lookup in a leaf that is in memory takes that alone.  A change holds the map's lock from
+ * map_change_begin() (or map_zero_begin()) to map_change_end(), and the caller appends the journal
+ * record in between, so that the journal, the map and the allocator's lists change in one order
+ * and a freeze cuts all three at one point.  Below it: the shards', the journal's and the
+ * allocator's locks.
+ *
+ * Readers: between map_lookup() and map_lookup_end() the slots that were looked up keep their
+ * content: map_drain() waits for such readers before a checkpoint frees what it replaced.
+ *
+ * Memory: the limit of map_set_limit(), which dirty and frozen nodes may exceed by what is under
+ * way; callers keep them below three quarters of it by map_pressure().
+ */
+#pragma once
+
+#include "common/backing/backing.h"
+#include "common/engine/codec.h"
+#include "common/engine/slots.h"
+
+typedef struct Map Map;
+
+/* An empty map, or the one at sb's root.  `sb` gives geometry, root, counts and dead interval.
+ * `read_only`: a damaged copy of a node is left as it is. */
+Map *map_new(Backing *backing, Slots *slots, const Superblock *sb, gboolean read_only,
+	     GError **error);
+void map_free(Map *map);
+
+/* How many nodes it may hold (256 at least); may change at any time. */
+void map_set_limit(Map *map, guint64 nodes);
+
+/* What is changed from now on is born in this generation. */
+void map_set_generation(Map *map, guint64 generation);
+
+/* While the journal is replayed, changes may use what is kept for zeroing: they did before. */
+void map_set_replaying(Map *map, gboolean replaying);
+
+/* Looks up `n` blocks (at most FORMAT_RECORD_BLOCKS_MAX) at one instant; holes have slot 0.
+ * 0 (then *ret_epoch is for map_lookup_end), -EAGAIN (nowait), -EBADMSG (a node is damaged),
+ * -EIO, -ENOMEM. */
+int map_lookup(Map *map, guint64 first, guint n, MapEntry *entries, gboolean nowait,
+	       guint *ret_epoch);
+void map_lookup_end(Map *map, guint epoch);
+
+/* Prepares a change of `n` blocks (as above).  After 0 the lock is held, and nothing that follows
+ * can fail.  -ENOSPC, -EAGAIN and the errors of map_lookup; then the lock is not held. */
+int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait);
+
+/* Puts the payload into the map: the runs hold `n` slots in order, one checksum each. */
+void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, const guint32 *crcs);
+void map_change_end(Map *map);
+
+/* One step of making [*first, end) a hole.  Returns 1 with the lock held, and a step that
+ * map_zero_apply() takes and that covers blocks [*ret_first, *ret_first + *ret_n); 0 (no lock) if
+ * nothing is mapped there any more; or a negative errno (no lock).  *first moves behind what is
+ * done with.  Goes on from the reserve where the backing is full. */
+int map_zero_begin(Map *map, guint64 *first, guint64 end, guint64 *ret_first, guint64 *ret_n);
+void map_zero_apply(Map *map);
+
+/* Frees a little of what dead pointers are over.  1: there may be more; 0: none is left; or a
+ * negative errno. */
+int map_reclaim(Map *map);
+
+/* Erases what is in a group's slots (slots_erase), of a map in which nothing is mapped, or discarded and
+ * not free yet, any more: else -EBUSY.  By the thread that freezes, while nothing is changed. */
+int map_erase(Map *map, guint64 group);
+
+/* Fills up the slots that are kept for nodes; `sb` says where they were.  0 or -errno. */
+int map_fill_reserve(Map *map, const Superblock *sb);
+
+/* Makes it cover a volume of so many bytes, from the next freeze on, by the thread that freezes and
+ * while nothing is frozen; levels follow.  0; -ENOTEMPTY: something is mapped, or was discarded and is
+ * not free yet, behind the new end; -ENOSPC, -ENOMEM, -EBADMSG, -EIO: all stays as it is. */
+int map_resize(Map *map, guint64 size);
+
+/* A checkpoint's four steps, by one thread.  map_freeze() calls `cut` with the lock held, at the
+ * instant that divides what belongs to the checkpoint from what does not; what is changed later is
+ * born in generation `next`. */
+void map_freeze(Map *map, guint64 next, void (*cut)(gpointer data), gpointer data);
+int map_write_frozen(Map *map); /* may be called again after an error */
+void map_frozen_state(Map *map, Superblock *sb); /* root, counts, dead interval, reserve */
+void map_drain(Map *map); /* waits for readers that began before the call */
+void map_thaw(Map *map);  /* the checkpoint is durable: what it replaced is free */
+
+typedef struct {
+	guint64 nodes, dirty, hits, misses;
+	guint64 data_slots, node_slots;
+	guint64 pending_bytes, lost_bytes;
+	gboolean reclaimable; /* dead pointers may be left */
+	guint64 mended;       /* damaged copies of nodes written anew, since open */
+} MapInfo;
+
+void map_get_info(Map *map, MapInfo *ret_info);
+
+/* Time for a checkpoint: dirty nodes take three eighths of the limit, 64 MiB were written or
+ * 256 MiB replaced since the last. */
+gboolean map_wants_checkpoint(Map *map);
+/* How near dirty and frozen nodes are to three quarters of the limit, or what was written since the
+ * last freeze to 256 MiB: 0 (well below) to 100 (changes must wait for the checkpoint), in percent
+ * of the last quarter of the way, or from 64 MiB on.  In between they should slow down. */
+guint map_pressure(Map *map);
+/* How much a change of so many bytes adds to it, about: of 100, and more than 0. */
+double map_cost(Map *map, guint64 bytes);
+/* Something changed since the last freeze that only a checkpoint makes permanent. */
+gboolean map_is_changed(Map *map);

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/engine/recovery.h"
+#include "common/base/bounds.h"
+#include "common/engine/journal-ring.h"
+#include "common/base/large.h"
+#include "common/base/logging.h"
+
+#include <errno.h>
+
+#define VERIFY_BYTES ((gsize)FORMAT_RECORD_BLOCKS_MAX * BLOCK_SIZE)
+
+typedef struct {
+	Engine *engine;
+	guint64 durable; /* records before this sequence are on disk */
+	guint64 end;     /* first sequence that does not count */
+	guint64 records;
+	guint8 *buffer;
+	int problem;
+	Record at; /* the one that has it */
+} Replay;
+
+static gboolean visit_mark(const Record *record, gpointer data)
+{
+	Replay *replay = data;
+
+	if (record->kind == FORMAT_RECORD_DURABLE)
+		replay->durable = MAX(replay->durable, record->first);
+	return TRUE;
+}
+
+/* Whether the payload of a run is what its record says; if so it is written once more.  A payload
+ * that cannot be read counts as whole: it stays mapped, and reads of it fail, rather than ending
+ * the replay. */
+static gboolean run_is_whole(Replay *replay, const SlotRun *run, guint64 first,
+			     const guint32 *crcs)
+{
+	Engine *engine = replay->engine;
+	guint64 seed = engine->superblock.current.seed;
+	int r = backing_pread(engine->backing, replay->buffer, (gsize)run->count * BLOCK_SIZE,
+			      slots_offset(engine->slots, run->slot));
+
+	if (r == -ENXIO)
+		return FALSE;
+	for (guint32 i = 0; !r && i < run->count; i++)
+		if (crc32c(codec_seed(seed, place_of_block(first + i)),
+			   replay->buffer + i * BLOCK_SIZE, BLOCK_SIZE) != crcs[i])
+			return FALSE;
+	if (!r && !engine->read_only)
+		replay->problem = backing_pwrite(engine->backing, replay->buffer,
+						 (gsize)run->count * BLOCK_SIZE,
+						 slots_offset(engine->slots, run->slot));
+	return !replay->problem;
+}
+
+static gboolean record_is_bounded(Engine *engine, const Record *record)
+{
+	guint64 blocks = blocks_covering(engine->superblock.current.size);
+	guint64 size = backing_size(engine->backing);
+
+	if (record->first > blocks || record->blocks > blocks - record->first)
+		return FALSE;
+	for (guint i = 0; i < record->n_runs; i++)
+		if (slots_offset(engine->slots, record->runs[i].slot + record->runs[i].count) > size)
+			return FALSE;
+	return TRUE;
+}
+
+/* Verifies, and takes the slots of what counts, so that nothing else gets them. */
+static gboolean visit_verify(const Record *record, gpointer data)
+{
+	Replay *replay = data;
+	guint64 block = record->first;
+	const guint32 *crcs = record->crcs;
+
+	if (record->kind != FORMAT_RECORD_WRITE && record->kind != FORMAT_RECORD_ZERO)
+		return TRUE;
+	if (!record_is_bounded(replay->engine, record))
+		return FALSE;
+	for (guint i = 0; record->sequence >= replay->durable && i < record->n_runs; i++) {
+		const SlotRun *run = &record->runs[i];
+
+		if (!run_is_whole(replay, run, block, crcs))
+			return FALSE;
+		block += run->count;
+		crcs += run->count;
+	}
+	for (guint i = 0; i < record->n_runs && !replay->problem; i++)
+		replay->problem = slots_take(replay->engine->slots, &record->runs[i]);
+	return !replay->problem;
+}
+
+static int apply_zero(Map *map, guint64 first, guint64 end)
+{
+	guint64 step_first, step_n;
+	int r;
+
+	while ((r = map_zero_begin(map, &first, end, &step_first, &step_n)) == 1) {
+		map_zero_apply(map);
+		map_change_end(map);
+	}
+	return r;
+}
+
+static gboolean visit_apply(const Record *record, gpointer data)
+{
+	Replay *replay = data;
+	Map *map = replay->engine->map;
+	guint n = (guint)record->blocks;
+
+	if (record->sequence >= replay->end)
+		return FALSE;
+	if (record->kind == FORMAT_RECORD_ZERO)
+		replay->problem = apply_zero(map, record->first, record->first + record->blocks);
+	if (record->kind == FORMAT_RECORD_WRITE) {
+		replay->problem = map_change_begin(map, record->first, n, FALSE);
+		if (!replay->problem) {
+			map_change_write(map, record->first, n, record->runs, record->crcs);
+			map_change_end(map);
+		}
+	}
+	replay->at = *record;
+	replay->records++;
+	return !replay->problem;
+}
+
+/* Writes the ring's records once more, as they are. */
+static int rewrite_ring(Replay *replay, const Superblock *sb, JournalPlace head)
+{
+	Backing *backing = replay->engine->backing;
+	guint64 from = sb->journal_position;
+	int r = 0;
+
+	while (from < head.position && !r) {
+		guint64 at = from % sb->journal_size;
+		guint64 length = MIN(head.position - from, sb->journal_size - at);
+
+		length = MIN(length, VERIFY_BYTES);
+		r = backing_pread(backing, replay->buffer, length, FORMAT_JOURNAL_OFFSET + at);
+		if (!r)
+			r = backing_pwrite(backing, replay->buffer, length,
+					   FORMAT_JOURNAL_OFFSET + at);
+		from += length;
+	}
+	return r;
+}
+
+/* Copies of the durable-mark become the same again: a crash leaves one that is older. */
+static int mend_marks(Engine *engine, JournalRing *ring)
+{
+	guint damaged = journal_ring_damaged_marks(ring, engine->superblock.current.clean);
+	int r = journal_ring_mend_marks(ring, engine->backing,
+					journal_ring_damaged_marks(ring, TRUE));
+
+	if (!r && damaged) {
+		engine->recovery_mended += (guint)__builtin_popcount(damaged);
+		log_warning("volume %s: a durable-mark was damaged, and is written anew",
+			    engine->name);
+	}
+	return r;
+}
+
+/* The fence: see recovery.h.  It takes the place of the older superblock.  The newer one may be in
+ * the page cache alone, left by a process that died before its flush: first make it durable, or a
+ * loss of power could leave neither. */
+static int write_fence(Replay *replay, JournalRing *ring, JournalPlace head)
+{
+	Engine *engine = replay->engine;
+	Superblock next = engine->superblock.current;
+	int r = rewrite_ring(replay, &engine->superblock.current, head);
+
+	next.generation += FORMAT_STAMPS_AHEAD;
+	next.fence_sequence = head.sequence;
+	next.fence_generation = next.generation + 1;
+	next.clean = FALSE;
+	next.compatible = 0;
+	if (!r)
+		r = mend_marks(engine, ring);
+	if (!r)
+		r = superblock_rewrite(engine->backing, &engine->superblock);
+	if (!r)
+		r = backing_flush(engine->backing);
+	return r ? r : superblock_store(engine->backing, &engine->superblock, &next);
+}
+
+/* Finds how far the journal counts, and takes the slots of what does. */
+static gboolean find_end(Replay *replay, JournalRing *ring, JournalPlace *ret_head,
+			 GError **error)
+{
+	const char *name = replay->engine->name;
+	gboolean damaged;
+	JournalPlace head = journal_ring_walk(ring, visit_mark, replay, &damaged);
+
+	replay->durable = max_u64(replay->durable, journal_ring_durable(ring));
+	if (damaged)
+		return error_set(error, STORAGEOS_ERROR_CORRUPT,
+				 "%s: journal record %" G_GUINT64_FORMAT
+				 " was flushed, and is damaged: opening would lose it and what follows",
+				 name, head.sequence);
+	head = journal_ring_walk(ring, visit_verify, replay, NULL);
+	if (replay->problem == -EUCLEAN)
+		return error_set(error, STORAGEOS_ERROR_CORRUPT,
+				 "%s: journal record %" G_GUINT64_FORMAT
+				 " names slots that are in use: is the superblock an older one?",
+				 name, head.sequence);
+	if (replay->problem)
+		return error_set_errno(error, replay->problem, "%s: read the journal", name);
+	if (head.sequence < replay->durable)
+		return error_set(error, STORAGEOS_ERROR_CORRUPT,
+				 "%s: journal record %" G_GUINT64_FORMAT
+				 " was flushed, and names blocks or slots that are not there: opening "
+				 "would lose it and what follows",
+				 name, head.sequence);
+	replay->end = head.sequence;
+	*ret_head = head;
+	return TRUE;
+}
+
+static gboolean replay_journal(Engine *engine, Replay *replay, const Superblock *sb, GError **error)
+{
+	gboolean damaged = engine->superblock.other == SUPERBLOCK_DAMAGED;
+	g_autoptr(JournalRing) ring = NULL;
+	JournalPlace head;
+	int r = journal_ring_read(engine->backing, sb, &ring);
+
+	if (r)
+		return error_set_errno(error, r, "%s: read the journal", engine->name);
+	if (!find_end(replay, ring, &head, error))
+		return FALSE;
+	r = engine->read_only ? 0 : write_fence(replay, ring, head);
+	if (r)
+		return error_set_errno(error, r, "%s: write superblock", engine->name);
+	if (damaged && !engine->read_only) {
+		engine->recovery_mended++;
+		log_warning("volume %s: a copy of the superblock was damaged, and is written anew",
+			    engine->name);
+	}
+	engine->generation = engine->superblock.current.generation + 1;
+	map_set_generation(engine->map, engine->generation);
+	journal_start(engine->journal, sb->journal_position, head, engine->generation);
+	r = map_fill_reserve(engine->map, sb);
+	if (r && r != -ENOSPC)
+		return error_set_errno(error, r, "%s: reserve space", engine->name);
+	map_set_replaying(engine->map, TRUE);
+	journal_ring_walk(ring, visit_apply, replay, NULL);
+	map_set_replaying(engine->map, FALSE);
+	if (replay->problem == -EBADMSG)
+		return error_set(error, STORAGEOS_ERROR_CORRUPT,
+				 "%s: journal record %" G_GUINT64_FORMAT
+				 " of blocks %" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT
+				 ": the map's node over them is lost",
+				 engine->name, replay->at.sequence, replay->at.first,
+				 replay->at.first + replay->at.blocks - 1);
+	if (replay->problem)
+		return error_set_errno(error, replay->problem,
+				       "%s: replay the journal after %" G_GUINT64_FORMAT " records",
+				       engine->name, replay->records);
+	return TRUE;
+}
+
+gboolean recovery_run(Engine *engine, GError **error)
+{
+	const Superblock sb = engine->superblock.current;
+	Replay replay = {.engine = engine};
+	gboolean done;
+
+	if (!slots_load(engine->slots, &sb, error))
+		return FALSE;
+	replay.buffer = large_alloc(VERIFY_BYTES);
+	if (!replay.buffer)
+		return error_set_errno(error, ENOMEM, "%s: replay", engine->name);
+	done = replay_journal(engine, &replay, &sb, error);
+	large_free(replay.buffer, VERIFY_BYTES);
+	if (done && !sb.clean)
+		log_info("volume %s was not closed in order: replayed %" G_GUINT64_FORMAT
+			 " journal records",
+			 engine->name, replay.records);
+	return done;
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is on disk: the two lists of changes since a checkpoint, and the bitmap pages that a
+ * checkpoint makes of the pages before and of them.
+ */
+#include "common/engine/bitmap-pages.h"
+#include "common/base/logging.h"
+#include "common/engine/slots-private.h"
+#include "common/engine/superblock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define THAW_RUNS 4096 /* at once */
+#define LIST_RUN_MAX (((guint64)1 << 24) - 1)
+
+static void list_clear(List *list)
+{
+	g_free(list->runs);
+	*list = (List){0};
+}
+
+static int list_reserve(List *list, gsize entries)
+{
+	gsize capacity = list->capacity ? list->capacity : 1024;
+	guint64 *runs;
+
+	if (list->n + entries <= list->capacity)
+		return 0;
+	while (capacity < list->n + entries)
+		capacity *= 2;
+	runs = g_try_realloc_n(list->runs, capacity, sizeof *runs);
+	if (!runs)
+		return -ENOMEM;
+	list->runs = runs;
+	list->capacity = capacity;
+	return 0;
+}
+
+static inline SlotRun unpack(guint64 v)
+{
+	return (SlotRun){.slot = v & (((guint64)1 << FORMAT_SLOT_BITS) - 1),
+			 .count = (guint32)(v >> FORMAT_SLOT_BITS)};
+}
+
+static inline guint64 pack(SlotRun run)
+{
+	return run.slot | (guint64)run.count << FORMAT_SLOT_BITS;
+}
+
+/* Room was made by slots_reserve(). */
+static void list_add(List *list, guint64 slot, guint32 count)
+{
+	list->slots += count;
+	if (list->n) {
+		SlotRun last = unpack(list->runs[list->n - 1]);
+
+		if (last.slot + last.count == slot && last.count + count <= LIST_RUN_MAX) {
+			last.count += count;
+			list->runs[list->n - 1] = pack(last);
+			return;
+		}
+	}
+	list->runs[list->n++] = pack((SlotRun){slot, count});
+}
+
+static BitmapPlace place_of(const Slots *slots)
+{
+	return (BitmapPlace){slots->backing, slots->offset, slots->seed};
+}
+
+/* Sees to it that the page is there twice. */
+static void mend(Slots *slots, guint64 number, const BitmapChoice *choice)
+{
+	BitmapPlace place = place_of(slots);
+
+	if (!choice->damaged)
+		return;
+	if (slots->read_only || bitmap_mend(&place, number, choice)) {
+		log_warning("%s: bitmap of group %" G_GUINT64_FORMAT
+			    ": a copy is damaged; the other is used",
+			    slots->backing->name, number);
+		return;
+	}
+	slots->mended++;
+	log_warning("%s: bitmap of group %" G_GUINT64_FORMAT
+		    ": a copy was damaged, and is written anew",
+		    slots->backing->name, number);
+}
+
+static int load_group(Slots *slots, guint64 number, guint64 checkpoint, gboolean thorough,
+		      BitmapChoice *choice)
+{
+	BitmapPlace place = place_of(slots);
+	g_autofree Group *group = g_try_new0(Group, 1);
+	int r = group ? bitmap_choose(&place, number, checkpoint, thorough, choice) : -ENOMEM;
+
+	if (!r && !choice->found)
+		r = -EBADMSG;
+	if (r)
+		return r;
+	for (guint w = 0; w < WORDS; w++)
+		group->used[w] = get_le64(choice->page.bits + w * 8);
+	group->has_page = TRUE;
+	group->home = (guint8)choice->home;
+	group->term = choice->term;
+	group->must_write = choice->future;
+	group->unknown = TRUE;
+	lock_take(&slots->lock);
+	r = group_add_locked(slots, group);
+	if (!r)
+		g_steal_pointer(&group);
+	lock_drop(&slots->lock);
+	return r;
+}
+
+/* Forgets what was loaded. */
+static void unload(Slots *slots)
+{
+	for (guint64 g = 0; g < slots->n_groups; g++)
+		g_free(slots->groups[g]);
+	slots->n_groups = slots->warm_free = slots->digest = 0;
+}
+
+/* 0, and the digest of all of it; or a negative errno at group *ret_at, whose newest page is of
+ * generation *ret_newest: -EBADMSG also where the superblock cannot be as old as it is. */
+static int load_groups(Slots *slots, const Superblock *sb, gboolean thorough, guint64 *ret_at,
+		       guint64 *ret_newest)
+{
+	g_autofree BitmapChoice *choice = g_try_new0(BitmapChoice, 1);
+	int r = choice ? 0 : -ENOMEM;
+
+	for (guint64 g = 0; g < sb->groups && !r; g++) {
+		*ret_at = g;
+		r = load_group(slots, g, sb->checkpoint, thorough, choice);
+		*ret_newest = choice->newest;
+		if (choice->newest > sb->generation + FORMAT_STAMPS_AHEAD)
+			r = -EBADMSG;
+		if (r)
+			break;
+		slots->digest += choice->term;
+		mend(slots, g, choice); /* what it overwrites is not valid, or older */
+	}
+	return r;
+}
+
+gboolean slots_load(Slots *slots, const Superblock *sb, GError **error)
+{
+	gboolean thorough = !sb->clean;
+	guint64 at = 0, newest = 0;
+	int r = load_groups(slots, sb, thorough, &at, &newest);
+
+	if (!thorough && (r == -EBADMSG || (!r && slots->digest != sb->bitmap_digest))) {
+		unload(slots);
+		r = load_groups(slots, sb, TRUE, &at, &newest);
+	}
+	if (!superblock_is_newest(slots->backing->name, sb, at, newest, error))
+		return FALSE;
+	if (r == -EBADMSG)
+		return error_set(error, STORAGEOS_ERROR_CORRUPT,
+				 "%s: bitmap of group %" G_GUINT64_FORMAT
+				 ": no copy is valid; `storageos check --repair` makes it anew",
+				 slots->backing->name, at);
+	if (r)
+		return error_set_errno(error, r, "%s: read bitmap of group %" G_GUINT64_FORMAT,
+				       slots->backing->name, at);
+	if (slots->digest != sb->bitmap_digest)
+		return error_set(error, STORAGEOS_ERROR_CORRUPT,
+				 "%s: a bitmap page is older than the checkpoint; `storageos check "
+				 "--repair` makes them anew",
+				 slots->backing->name);
+	return TRUE;
+}
+
+int slots_reserve(Slots *slots, gsize entries)
+{
+	int r = list_reserve(&slots->gained, entries);
+
+	return r ? r : list_reserve(&slots->lost, entries);
+}
+
+void slots_gain(Slots *slots, guint64 slot, guint32 count)
+{
+	list_add(&slots->gained, slot, count);
+}
+
+void slots_lose(Slots *slots, guint64 slot, guint32 count)
+{
+	list_add(&slots->lost, slot, count);
+}
+
+void slots_freeze(Slots *slots)
+{
+	List gained = slots->frozen_gained, lost = slots->frozen_lost;
+
+	/* What was thawed is empty: its memory serves the next lists. */
+	slots->frozen_gained = slots->gained;
+	slots->frozen_lost = slots->lost;
+	slots->gained = gained;
+	slots->lost = lost;
+	lock_take(&slots->lock);
+	slots->frozen_groups = slots->n_groups;
+	lock_drop(&slots->lock);
+}
+
+static int compare_runs(const void *a, const void *b)
+{
+	guint64 x = unpack(*(const guint64 *)a).slot, y = unpack(*(const guint64 *)b).slot;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Applies the runs of one group from *at on; the list is sorted.  FALSE if a bit is that way
+ * already. */
+static gboolean apply_runs(FormatBitmap *page, guint64 number, const List *list, gsize *at,
+			   gboolean used)
+{
+	for (; *at < list->n; (*at)++) {
+		SlotRun run = unpack(list->runs[*at]);
+		guint64 bit = slot_index(run.slot) - FORMAT_FIRST_INDEX;
+
+		if (slot_group(run.slot) != number)
+			break;
+		for (guint32 i = 0; i < run.count; i++, bit++) {
+			guint8 mask = (guint8)(1u << (bit % 8));
+
+			if (((page->bits[bit / 8] & mask) != 0) == used)
+				return FALSE;
+			page->bits[bit / 8] ^= mask;
+		}
+	}
+	return TRUE;
+}
+
+static int write_page(Slots *slots, Group *group, guint64 number, guint64 generation,
+		      gsize *gained, gsize *lost)
+{
+	BitmapPlace place = place_of(slots);
+	FormatBitmap page;
+	int r = 0;
+
+	memset(&page, 0, sizeof page);
+	if (group->has_page)
+		r = bitmap_read(&place, number, group->home, group->term, &page);
+	if (r)
+		return r;
+	if (!apply_runs(&page, number, &slots->frozen_gained, gained, TRUE) ||
+	    !apply_runs(&page, number, &slots->frozen_lost, lost, FALSE))
+		return -EUCLEAN;
+	bitmap_seal(&page, slots->seed, number, generation);
+	r = bitmap_write(&place, number, !group->home, &page);
+	if (r)
+		return r;
+	group->next = TRUE;
+	group->next_term = bitmap_term(&page, number);
+	return 0;
+}
+
+static guint64 list_group(const List *list, gsize at)
+{
+	return at < list->n ? slot_group(unpack(list->runs[at]).slot) : G_MAXUINT64;
+}
+
+int slots_write_bitmaps(Slots *slots, guint64 generation)
+{
+	gsize gained = 0, lost = 0;
+
+	slots->frozen_digest = slots->digest;
+	/* A slot can be gained and then lost between two freezes, never the other way round, so
+	 * the order within each list does not matter. */
+	if (slots->frozen_gained.n)
+		qsort(slots->frozen_gained.runs, slots->frozen_gained.n, sizeof(guint64),
+		      compare_runs);
+	if (slots->frozen_lost.n)
+		qsort(slots->frozen_lost.runs, slots->frozen_lost.n, sizeof(guint64), compare_runs);
+	for (guint64 g = 0; g < slots->frozen_groups; g++) {
+		Group *group;
+		int r;
+
+		lock_take(&slots->lock); /* the array may move while the backing grows */
+		group = group_locked(slots, g);
+		lock_drop(&slots->lock);
+		if (group->has_page && !group->must_write &&
+		    list_group(&slots->frozen_gained, gained) != g &&
+		    list_group(&slots->frozen_lost, lost) != g)
+			continue;
+		r = write_page(slots, group, g, generation, &gained, &lost);
+		if (r)
+			return r;
+		slots->frozen_digest += group->next_term - group->term;
+	}
+	return 0;
+}
+
+void slots_switch(Slots *slots)
+{
+	lock_take(&slots->lock);
+	for (guint64 g = 0; g < slots->frozen_groups; g++) {
+		Group *group = group_locked(slots, g);
+
+		if (!group->next)
+			continue;
+		group->home = !group->home;
+		group->term = group->next_term;
+		group->has_page = TRUE;
+		group->next = FALSE;
+		group->must_write = FALSE;
+	}
+	slots->digest = slots->frozen_digest;
+	slots->frozen_gained.n = slots->frozen_gained.slots = 0;
+	lock_drop(&slots->lock);
+}
+
+gboolean slots_thaw(Slots *slots)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
+	List *lost = &slots->frozen_lost;
+
+	for (guint i = 0; i < THAW_RUNS && lost->n; i++) {
+		SlotRun run = unpack(lost->runs[--lost->n]);
+
+		lost->slots -= run.count;
+		give_back_locked(slots, run, FALSE);
+	}
+	return lost->n > 0;
+}
+
+guint64 slots_frozen_groups(const Slots *slots)
+{
+	return slots->frozen_groups;
+}
+
+guint64 slots_frozen_digest(const Slots *slots)
+{
+	return slots->frozen_digest;
+}
+
+int slots_verify_page(Slots *slots, guint64 number, guint64 checkpoint, gboolean repair,
+		      guint *ret_repaired)
+{
+	BitmapPlace place = {slots->backing, slots->offset, slots->seed};
+	g_autofree BitmapChoice *choice = g_try_new(BitmapChoice, 1);
+	guint damaged;
+	guint64 term;
+	int r = choice ? bitmap_choose(&place, number, checkpoint, TRUE, choice) : -ENOMEM;
+
+	*ret_repaired = 0;
+	if (r)
+		return r;
+	lock_take(&slots->lock); /* the array may move while the backing grows */
+	term = group_locked(slots, number)->term;
+	lock_drop(&slots->lock);
+	if (!choice->found || choice->term != term)
+		return 2;
+	damaged = (guint)__builtin_popcount(choice->damaged);
+	if (damaged && repair && !bitmap_mend(&place, number, choice))
+		*ret_repaired = damaged;
+	return (int)damaged;
+}
+
+guint64 slots_mended(const Slots *slots)
+{
+	return slots->mended;
+}
+
+guint64 slots_pending_bytes(Slots *slots)
+{
+	return (slots->lost.slots + slots->frozen_lost.slots) * FORMAT_SLOT_SIZE;
+}
+
+guint64 slots_lost_bytes(Slots *slots)
+{
+	return slots->lost.slots * FORMAT_SLOT_SIZE;
+}
+
+guint64 slots_gained_bytes(Slots *slots)
+{
+	return slots->gained.slots * FORMAT_SLOT_SIZE;
+}
+
+void lists_clear(Slots *slots)
+{
+	list_clear(&slots->gained);
+	list_clear(&slots->lost);
+	list_clear(&slots->frozen_gained);
+	list_clear(&slots->frozen_lost);
+}

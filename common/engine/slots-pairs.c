@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two slots at once, FORMAT_COPY_DISTANCE apart, for a node and its copy: words of 64 in pairs of
+ * stripes.  A cursor goes round; words that are free as a whole are preferred as long as one is near.
+ */
+#include "common/engine/slots-private.h"
+
+#include <errno.h>
+
+#define STRIPE_WORDS (FORMAT_COPY_DISTANCE / 64)
+#define PAIR_TRIES 128 /* places that are tried before a full disk is believed */
+#define NEAR_GROUPS 64 /* that are searched for a pair of words that are wholly free */
+
+/* PAIR_WARM: what probably has space below.  Only words that are wholly free are ever punched. */
+typedef enum { PAIR_WHOLE, PAIR_ANY, PAIR_WARM } PairKind;
+
+static void take_bits(Slots *slots, Group *group, guint word, guint64 mask)
+{
+	guint n = (guint)__builtin_popcountll(mask);
+
+	if (word_is_cold(group, word))
+		word_warm_up(slots, group, word);
+	group->used[word] |= mask;
+	if (!~group->used[word])
+		word_set_written(group, word, TRUE);
+	group->warm_free = (guint16)(group->warm_free - n);
+	slots->warm_free -= n;
+}
+
+/* Takes the first run of slots of a word that are free together with their copies' slots. */
+static gboolean take_of_word(Slots *slots, guint64 number, guint word, PairKind kind,
+			     SlotRun *ret_run, gboolean *ret_written)
+{
+	Group *group = group_locked(slots, number);
+	guint64 first = group->used[word], second = group->used[word + STRIPE_WORDS];
+	guint64 used = first | second, rest;
+	guint bit, length;
+
+	*ret_written = word_is_written(group, word) && word_is_written(group, word + STRIPE_WORDS);
+	if (kind == PAIR_WHOLE ? used != 0 : !~used)
+		return FALSE;
+	if (kind == PAIR_WARM && !*ret_written && (!first || !second))
+		return FALSE;
+	bit = (guint)__builtin_ctzll(~used);
+	rest = used >> bit;
+	length = rest ? (guint)__builtin_ctzll(rest) : 64 - bit;
+	rest = (length == 64 ? ~(guint64)0 : ((guint64)1 << length) - 1) << bit;
+	take_bits(slots, group, word, rest);
+	take_bits(slots, group, word + STRIPE_WORDS, rest);
+	*ret_run = (SlotRun){(number << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + word * 64 + bit,
+			     length};
+	return TRUE;
+}
+
+gboolean slots_take_pair(Slots *slots, guint64 slot)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
+	guint bit = (guint)slot_index(slot) - FORMAT_FIRST_INDEX, word = bit / 64;
+	guint64 mask = (guint64)1 << (bit % 64);
+	Group *group;
+
+	if (!node_slot_is_usable(1, slot, slots->n_groups))
+		return FALSE;
+	group = group_locked(slots, slot_group(slot));
+	if ((group->used[word] | group->used[word + STRIPE_WORDS]) & mask)
+		return FALSE;
+	take_bits(slots, group, word, mask);
+	take_bits(slots, group, word + STRIPE_WORDS, mask);
+	return TRUE;
+}
+
+/* Goes round once, or over `groups` groups, from the cursor on. */
+static gboolean take_from_cursor(Slots *slots, guint64 groups, PairKind kind, SlotRun *ret_run,
+				 gboolean *ret_written)
+{
+	guint64 at = slots->pair_cursor / WORDS;
+	guint word = (guint)(slots->pair_cursor % WORDS);
+
+	for (guint64 i = 0; i <= groups && slots->n_groups; i++, at++, word = 0) {
+		const Group *group = group_locked(slots, at % slots->n_groups);
+
+		if (!group->n_cold && group->warm_free < 2)
+			continue;
+		for (; word < WORDS; word++) {
+			if (word / STRIPE_WORDS % 2)
+				continue;
+			if (!take_of_word(slots, at % slots->n_groups, word, kind, ret_run,
+					  ret_written))
+				continue;
+			slots->pair_cursor = at % slots->n_groups * WORDS + word;
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+static int take_pairs(Slots *slots, PairKind kind, SlotRun *ret_run, gboolean *ret_written)
+{
+	int r = 0;
+
+	lock_take(&slots->lock);
+	while (!r) {
+		guint64 had = slots->n_groups;
+
+		if ((kind == PAIR_WHOLE && take_from_cursor(slots, MIN(had, NEAR_GROUPS), kind,
+							    ret_run, ret_written)) ||
+		    take_from_cursor(slots, had, kind == PAIR_WARM ? kind : PAIR_ANY, ret_run,
+				     ret_written))
+			break;
+		lock_drop(&slots->lock);
+		r = kind == PAIR_WARM ? -ENOSPC : slots_grow(slots, had);
+		lock_take(&slots->lock);
+	}
+	lock_drop(&slots->lock);
+	return r;
+}
+
+static SlotRun copies_of(const SlotRun *run)
+{
+	return (SlotRun){run->slot + FORMAT_COPY_DISTANCE, run->count};
+}
+
+/* Whoever finds the place written is spared a full disk. */
+static int write_zeros(Slots *slots, const SlotRun *run)
+{
+	static const guint8 zeros[64 * FORMAT_SLOT_SIZE];
+	gsize length = (gsize)run->count * FORMAT_SLOT_SIZE;
+	SlotRun copies = copies_of(run);
+	int r = backing_pwrite(slots->backing, zeros, length, slots_offset(slots, run->slot));
+
+	return r ? r :
+		   backing_pwrite(slots->backing, zeros, length, slots_offset(slots, copies.slot));
+}
+
+static void give_back(Slots *slots, const SlotRun *run, gboolean full)
+{
+	SlotRun both[2] = {*run, copies_of(run)};
+
+	slots_give_back(slots, both, 2, full);
+	if (!full)
+		return;
+	lock_take(&slots->lock);
+	slots->pair_cursor++; /* try another place */
+	lock_drop(&slots->lock);
+}
+
+void slots_give_back_pairs(Slots *slots, const SlotRun *run)
+{
+	give_back(slots, run, FALSE);
+}
+
+int slots_alloc_pairs(Slots *slots, SlotRun *ret_run)
+{
+	PairKind kind = PAIR_WHOLE;
+	int r = -ENOSPC;
+
+	for (guint attempt = 0; attempt < PAIR_TRIES && r == -ENOSPC; attempt++) {
+		gboolean written;
+
+		r = take_pairs(slots, kind, ret_run, &written);
+		if (!r && !written && !slots->read_only) {
+			r = write_zeros(slots, ret_run);
+			if (r)
+				give_back(slots, ret_run, r == -ENOSPC);
+		}
+		kind = attempt % 2 ? PAIR_WHOLE : PAIR_WARM;
+	}
+	return r;
+}

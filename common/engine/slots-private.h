@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What slots.c (giving out slots), slots-pairs.c (two at once), slots-pages.c (the lists of changes
+ * and the pages on disk) and slots-trim.c (space below) share.  Functions ending in _locked want the
+ * allocator's lock held, those in _unlocking drop it meanwhile, too: what is free may have changed.
+ */
+#pragma once
+
+#include "common/engine/slots.h"
+
+#define WORDS (FORMAT_BITMAP_BITS / 64)
+#define WORD_BYTES ((guint64)64 * FORMAT_SLOT_SIZE)
+
+typedef struct {
+	guint64 used[WORDS];
+	guint64 cold[(WORDS + 63) / 64]; /* bit w: word w is cold, and wholly free */
+	guint64 written[(WORDS + 63) / 64]; /* bit w: no free slot of word w was never written */
+	guint16 n_cold;
+	guint16 warm_free; /* free slots in warm words */
+	guint8 home;       /* of the page that counts: FORMAT_BITMAP_A or _B */
+	gboolean has_page;
+	gboolean unknown;   /* cold words of it may have space below */
+	gboolean next;      /* the running checkpoint wrote the other home */
+	gboolean must_write; /* the other home holds a page that must never count */
+	guint64 term, next_term; /* of the page that counts, and of the running checkpoint's */
+} Group;
+
+/* Runs packed as in a journal record: slot | count << 40. */
+typedef struct {
+	guint64 *runs;
+	gsize n, capacity;
+	guint64 slots;
+} List;
+
+struct Slots {
+	Backing *backing;
+	guint64 offset;
+	guint64 seed;
+	gboolean read_only;
+
+	Lock lock; /* everything below but the lists */
+	Group **groups;
+	guint64 n_groups;
+	guint64 warm_free;
+	guint64 cursor_group;
+	guint cursor_word;
+	guint64 trim_group; /* slots_trim goes on here */
+	guint64 pair_cursor; /* group * WORDS + word */
+	guint64 whole_from;     /* no wholly free word (group * WORDS + word) before this ... */
+	gboolean whole_skipped; /* ... or only such as met a full disk */
+
+	Lock grow_lock; /* held while the backing grows; taken before `lock` */
+
+	List gained, lost;               /* since the last freeze */
+	List frozen_gained, frozen_lost; /* of the running checkpoint */
+	guint64 frozen_groups;           /* n_groups when it began */
+	guint64 digest, frozen_digest;   /* the checkpoint thread's */
+	guint64 mended;
+};
+
+/* The array moves while the backing grows; the groups stay where they are. */
+static inline Group *group_locked(const Slots *slots, guint64 number)
+{
+	lock_check_held(&slots->lock);
+	return slots->groups[number];
+}
+
+static inline guint64 page_offset(const Slots *slots, guint64 group, guint home)
+{
+	return slots_offset(slots, group << FORMAT_GROUP_SHIFT | home);
+}
+
+static inline guint word_free(const Group *group, guint word)
+{
+	return 64 - (guint)__builtin_popcountll(group->used[word]);
+}
+
+static inline gboolean word_is_cold(const Group *group, guint word)
+{
+	return group->cold[word / 64] >> (word % 64) & 1;
+}
+
+static inline gboolean word_is_written(const Group *group, guint word)
+{
+	return group->written[word / 64] >> (word % 64) & 1;
+}
+
+static inline void word_set_written(Group *group, guint word, gboolean written)
+{
+	guint64 mask = (guint64)1 << (word % 64);
+
+	if (written)
+		group->written[word / 64] |= mask;
+	else
+		group->written[word / 64] &= ~mask;
+}
+
+static inline void word_warm_up(Slots *slots, Group *group, guint word)
+{
+	group->cold[word / 64] &= ~((guint64)1 << (word % 64));
+	group->n_cold--;
+	group->warm_free = (guint16)(group->warm_free + 64);
+	slots->warm_free += 64;
+}
+
+/* The word is wholly free and warm. */
+static inline void word_cool_down(Slots *slots, Group *group, guint word)
+{
+	group->cold[word / 64] |= (guint64)1 << (word % 64);
+	word_set_written(group, word, FALSE);
+	group->n_cold++;
+	group->warm_free = (guint16)(group->warm_free - 64);
+	slots->warm_free -= 64;
+}
+
+/* Appends a group whose `used` is filled in.  Wholly free words are cold; slots beyond the end of a
+ * backing that cannot grow are never given out.  0 or -ENOMEM. */
+int group_add_locked(Slots *slots, Group *group);
+
+/* Makes slots free that were taken; `cold`: and the wholly free words among them cold. */
+void give_back_locked(Slots *slots, SlotRun run, gboolean cold);
+
+/* Adds a group of fresh slots behind the `had` that the caller saw; 0 also if somebody else did.
+ * -ENOSPC, -ENOMEM, -EIO.  The lock is not held. */
+int slots_grow(Slots *slots, guint64 had);
+
+void lists_clear(Slots *slots);

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The space below: giving back what is free for good, and writing to what will be needed soon.
+ * Slots under work are taken meanwhile, so that nobody else gets them; on disk they are free all
+ * the time.
+ */
+#include "common/engine/slots-private.h"
+
+#include <errno.h>
+
+#define WORDS_AT_ONCE 64u /* 16 MiB */
+
+/* Takes wholly free words that lie side by side, from `word` on: warm ones, or cold ones.  Returns
+ * how many. */
+static guint take_trimmable(Slots *slots, Group *group, gboolean cold, guint *word)
+{
+	guint n = 0;
+
+	while (*word < WORDS && (group->used[*word] || word_is_cold(group, *word) != cold))
+		(*word)++;
+	while (*word + n < WORDS && n < WORDS_AT_ONCE && !group->used[*word + n] &&
+	       word_is_cold(group, *word + n) == cold) {
+		if (cold)
+			word_warm_up(slots, group, *word + n);
+		group->used[*word + n] = ~(guint64)0;
+		group->warm_free = (guint16)(group->warm_free - 64);
+		slots->warm_free -= 64;
+		n++;
+	}
+	return n;
+}
+
+/* Punches the words that take_trimmable() took, and makes them free again. */
+static gboolean trim_words_unlocking(Slots *slots, guint64 number, guint word, guint n)
+{
+	SlotRun run = {(number << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + word * 64, n * 64};
+	int r;
+
+	lock_drop(&slots->lock);
+	r = backing_punch(slots->backing, slots_offset(slots, run.slot), n * WORD_BYTES);
+	lock_take(&slots->lock);
+	for (guint i = 0; i < n; i++)
+		give_back_locked(slots, (SlotRun){run.slot + i * 64, 64}, !r);
+	return !r;
+}
+
+/* Words that were free when the volume was opened, and such as met a full disk, are cold but may
+ * have space below: gives it back. */
+static guint64 trim_unknown_unlocking(Slots *slots, guint64 number)
+{
+	Group *group = group_locked(slots, number);
+	guint64 trimmed = 0;
+	guint word = 0, n;
+
+	if (!group->unknown)
+		return 0;
+	group->unknown = FALSE;
+	while ((n = take_trimmable(slots, group, TRUE, &word)) > 0) {
+		if (!trim_words_unlocking(slots, number, word, n))
+			break; /* the backing cannot */
+		trimmed += n * WORD_BYTES;
+		word += n;
+	}
+	return trimmed;
+}
+
+guint64 slots_trim(Slots *slots, guint64 keep, guint64 limit)
+{
+	guint64 trimmed = 0;
+
+	lock_take(&slots->lock);
+	for (guint64 i = 0; i < slots->n_groups && trimmed < limit; i++) {
+		guint64 number = slots->trim_group % slots->n_groups;
+		Group *group = group_locked(slots, number);
+		guint word = 0, n;
+
+		trimmed += trim_unknown_unlocking(slots, number);
+		while (group->warm_free >= 64 && trimmed < limit &&
+		       slots->warm_free * FORMAT_SLOT_SIZE > keep &&
+		       (n = take_trimmable(slots, group, FALSE, &word)) > 0) {
+			if (!trim_words_unlocking(slots, number, word, n))
+				limit = 0; /* the backing cannot */
+			else
+				trimmed += n * WORD_BYTES;
+			word += n;
+		}
+		slots->trim_group = number + 1;
+	}
+	lock_drop(&slots->lock);
+	return trimmed;
+}
+
+guint64 slots_warm_bytes(Slots *slots)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
+
+	return slots->warm_free * FORMAT_SLOT_SIZE;
+}
+
+/* Takes up to `max` cold words side by side, the lowest; as warm ones, once given back. */
+static guint take_cold_words(Slots *slots, guint max, SlotRun *ret_run)
+{
+	for (guint64 g = 0; g < slots->n_groups; g++) {
+		Group *group = group_locked(slots, g);
+		guint word = 0, n = 0;
+
+		if (!group->n_cold)
+			continue;
+		while (!word_is_cold(group, word))
+			word++;
+		for (; word + n < WORDS && n < max && word_is_cold(group, word + n); n++) {
+			word_warm_up(slots, group, word + n);
+			group->used[word + n] = ~(guint64)0;
+			group->warm_free = (guint16)(group->warm_free - 64);
+			slots->warm_free -= 64;
+		}
+		*ret_run = (SlotRun){(g << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + word * 64,
+				     n * 64};
+		return n;
+	}
+	return 0;
+}
+
+static void give_back_written(Slots *slots, SlotRun run)
+{
+	guint word = (guint)(slot_index(run.slot) - FORMAT_FIRST_INDEX) / 64;
+	Group *group;
+
+	lock_take(&slots->lock);
+	group = group_locked(slots, slot_group(run.slot));
+	give_back_locked(slots, run, FALSE);
+	for (guint i = 0; i < run.count / 64; i++)
+		word_set_written(group, word + i, TRUE);
+	lock_drop(&slots->lock);
+}
+
+int slots_warm_up(Slots *slots)
+{
+	static const guint8 zeros[WORD_BYTES];
+	guint64 offset;
+	SlotRun run;
+	int r = 0;
+	guint n;
+
+	lock_take(&slots->lock);
+	n = take_cold_words(slots, WORDS_AT_ONCE / 4, &run);
+	lock_drop(&slots->lock);
+	if (!n)
+		return -ENOSPC;
+	offset = slots_offset(slots, run.slot);
+	for (guint i = 0; i < n && !r; i++, offset += WORD_BYTES)
+		r = backing_pwrite(slots->backing, zeros, WORD_BYTES, offset);
+	if (r)
+		slots_give_back(slots, &run, 1, TRUE);
+	else
+		give_back_written(slots, run);
+	return r;
+}

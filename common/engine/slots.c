@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A cursor sweeps over the warm free slots, group after group, round and round (next fit), so that
+ * writes go through the backing in one direction.  Only when no warm slot is left does the lowest
+ * cold word become warm; only when no word is left does the backing grow by a group.
+ *
+ * When a volume is opened nobody knows what the file system has space for: words that are wholly
+ * free count as cold, until the first trim punches them.
+ */
+#include "common/engine/slots-private.h"
+
+#include <errno.h>
+
+#define NODE_TRIES 128 /* places that are tried before a full disk is believed */
+
+Slots *slots_new(Backing *backing, guint64 groups_offset, guint64 seed, gboolean read_only,
+		 GError **error)
+{
+	Slots *slots = g_try_new0(Slots, 1);
+
+	if (!slots) {
+		error_set_errno(error, ENOMEM, "%s: allocator", backing->name);
+		return NULL;
+	}
+	slots->backing = backing;
+	slots->offset = groups_offset;
+	slots->seed = seed;
+	slots->read_only = read_only;
+	lock_init(&slots->lock, LOCK_SLOTS);
+	lock_init(&slots->grow_lock, LOCK_GROW);
+	return slots;
+}
+
+void slots_free(Slots *slots)
+{
+	if (!slots)
+		return;
+	for (guint64 g = 0; g < slots->n_groups; g++)
+		g_free(slots->groups[g]);
+	g_free(slots->groups);
+	lists_clear(slots);
+	lock_clear(&slots->lock);
+	lock_clear(&slots->grow_lock);
+	g_free(slots);
+}
+
+guint64 slots_offset(const Slots *slots, guint64 slot)
+{
+	return slots->offset + slot * FORMAT_SLOT_SIZE;
+}
+
+/* Counts a group whose `used` is filled in: wholly free words are cold. */
+static void group_count(Slots *slots, Group *group)
+{
+	for (guint w = 0; w < WORDS; w++) {
+		guint n = word_free(group, w);
+
+		group->warm_free = (guint16)(group->warm_free + n);
+		slots->warm_free += n;
+		if (n == 64)
+			word_cool_down(slots, group, w);
+	}
+}
+
+/* Bits whose slots lie beyond the end of a backing that cannot grow are never given out. */
+static void group_cut(const Slots *slots, Group *group, guint64 number)
+{
+	guint64 end = (backing_size(slots->backing) - slots->offset) / FORMAT_SLOT_SIZE;
+	guint64 first = number << FORMAT_GROUP_SHIFT;
+	guint64 usable = end > first + FORMAT_FIRST_INDEX ? end - first - FORMAT_FIRST_INDEX : 0;
+
+	for (guint64 bit = usable; bit < FORMAT_BITMAP_BITS; bit++)
+		group->used[bit / 64] |= (guint64)1 << (bit % 64);
+}
+
+int group_add_locked(Slots *slots, Group *group)
+{
+	guint64 n = slots->n_groups;
+
+	if ((n & (n - 1)) == 0) {
+		Group **groups = g_try_realloc_n(slots->groups, n ? n * 2 : 1, sizeof *groups);
+
+		if (!groups)
+			return -ENOMEM;
+		slots->groups = groups;
+	}
+	if (!slots->read_only)
+		group_cut(slots, group, n);
+	slots->groups[slots->n_groups++] = group;
+	group_count(slots, group);
+	return 0;
+}
+
+/* Adds a group of fresh slots.  Its pages' homes, and the copies of the next group's, are written
+ * now, so that a checkpoint does not meet a full disk there. */
+int slots_grow(Slots *slots, guint64 had)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->grow_lock);
+	static const guint8 zeros[FORMAT_FIRST_INDEX * FORMAT_SLOT_SIZE];
+	g_autofree Group *group = NULL;
+	guint64 size, end;
+	int r;
+
+	if (slots->n_groups > had) /* somebody else did; only growers change it */
+		return 0;
+	if (had >= FORMAT_GROUPS_MAX)
+		return -ENOSPC;
+	group = g_try_new0(Group, 1);
+	if (!group)
+		return -ENOMEM;
+	end = page_offset(slots, had + 1, 0);
+	size = backing_size(slots->backing);
+	r = size < end && !slots->read_only ? backing_grow(slots->backing, end) : 0;
+	if (r == -ENOSPC && size >= page_offset(slots, had, FORMAT_FIRST_INDEX + 64))
+		r = 0; /* a short group at the end of a device */
+	if (!r && !slots->read_only)
+		r = backing_pwrite(slots->backing, zeros, sizeof zeros, page_offset(slots, had, 0));
+	if (r)
+		return r;
+	lock_take(&slots->lock);
+	r = group_add_locked(slots, group);
+	if (!r)
+		g_steal_pointer(&group);
+	lock_drop(&slots->lock);
+	return r;
+}
+
+/* Takes up to `want` free slots of one word, from bit `from` on, into runs. */
+static guint32 take_from_word(Slots *slots, Group *group, guint64 number, guint word,
+			      guint32 want, SlotRun *runs, guint *n_runs)
+{
+	guint32 got = 0;
+
+	while (got < want && ~group->used[word]) {
+		guint bit = (guint)__builtin_ctzll(~group->used[word]);
+		guint64 rest = group->used[word] >> bit;
+		guint length = rest ? (guint)__builtin_ctzll(rest) : 64 - bit;
+		guint64 slot = (number << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + word * 64 + bit;
+		SlotRun *last = *n_runs ? &runs[*n_runs - 1] : NULL;
+
+		length = MIN(length, want - got);
+		group->used[word] |= (length == 64 ? ~(guint64)0 : ((guint64)1 << length) - 1)
+				     << bit;
+		if (last && last->slot + last->count == slot)
+			last->count += length;
+		else
+			runs[(*n_runs)++] = (SlotRun){slot, length};
+		got += length;
+	}
+	/* Whoever took them writes them, or gives them back by slots_give_back(). */
+	if (!~group->used[word])
+		word_set_written(group, word, TRUE);
+	group->warm_free = (guint16)(group->warm_free - got);
+	slots->warm_free -= got;
+	return got;
+}
+
+/* Sweeps warm slots from the cursor on; what is asked for is there, or all that is warm.
+ * `written`: only of words whose free slots all have space below them. */
+static guint32 take_warm(Slots *slots, guint32 want, gboolean written, SlotRun *runs, guint *n_runs)
+{
+	guint32 got = 0;
+
+	/* The group of the cursor comes twice: the words before the cursor are looked at last. */
+	for (guint64 visited = 0; got < want && slots->warm_free && visited <= slots->n_groups;
+	     visited++) {
+		Group *group;
+
+		if (slots->cursor_group >= slots->n_groups)
+			slots->cursor_group = 0;
+		group = group_locked(slots, slots->cursor_group);
+		while (got < want && group->warm_free && slots->cursor_word < WORDS) {
+			guint word = slots->cursor_word;
+
+			if (~group->used[word] && !word_is_cold(group, word) &&
+			    (!written || word_is_written(group, word)))
+				got += take_from_word(slots, group, slots->cursor_group, word,
+						      want - got, runs, n_runs);
+			if (got < want)
+				slots->cursor_word++;
+		}
+		if (got < want) {
+			slots->cursor_group++;
+			slots->cursor_word = 0;
+		}
+	}
+	return got;
+}
+
+/* Warms up the lowest cold word and puts the cursor there.  FALSE if there is none. */
+static gboolean warm_one(Slots *slots)
+{
+	for (guint64 g = 0; g < slots->n_groups; g++) {
+		Group *group = group_locked(slots, g);
+
+		for (guint i = 0; group->n_cold && i < G_N_ELEMENTS(group->cold); i++) {
+			if (!group->cold[i])
+				continue;
+			slots->cursor_group = g;
+			slots->cursor_word = i * 64 + (guint)__builtin_ctzll(group->cold[i]);
+			word_warm_up(slots, group, slots->cursor_word);
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+int slots_alloc(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_runs)
+{
+	guint n_runs = 0;
+	guint32 got = 0;
+	int r = 0;
+
+	lock_take(&slots->lock);
+	while (!r) {
+		guint64 had = slots->n_groups;
+
+		got += take_warm(slots, n - got, FALSE, runs, &n_runs);
+		if (got == n)
+			break;
+		if (warm_one(slots))
+			continue;
+		lock_drop(&slots->lock);
+		r = slots_grow(slots, had);
+		lock_take(&slots->lock);
+	}
+	lock_drop(&slots->lock);
+	if (r)
+		slots_give_back(slots, runs, n_runs, FALSE);
+	else
+		*ret_n_runs = n_runs;
+	return r;
+}
+
+int slots_alloc_written(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_runs)
+{
+	guint n_runs = 0;
+	gboolean enough;
+
+	lock_take(&slots->lock);
+	enough = take_warm(slots, n, TRUE, runs, &n_runs) == n;
+	for (guint i = 0; i < n_runs && !enough; i++)
+		give_back_locked(slots, runs[i], FALSE); /* still written, every one */
+	lock_drop(&slots->lock);
+	*ret_n_runs = n_runs;
+	return enough ? 0 : -ENOSPC;
+}
+
+/* Takes a wholly free word of one group, the first from `word` on.  *ret_written: the file system
+ * has space for it. */
+static gboolean take_whole_word_of(Slots *slots, guint64 number, guint word, SlotRun *ret_run,
+				   gboolean *ret_written)
+{
+	Group *group = group_locked(slots, number);
+	guint n_runs = 0;
+
+	if (!group->n_cold && group->warm_free < 64)
+		return FALSE;
+	while (word < WORDS && group->used[word])
+		word++;
+	if (word == WORDS)
+		return FALSE;
+	*ret_written = word_is_written(group, word);
+	if (word_is_cold(group, word))
+		word_warm_up(slots, group, word);
+	take_from_word(slots, group, number, word, 64, ret_run, &n_runs);
+	return TRUE;
+}
+
+/* Takes a wholly free word: from the one of `hint` on in its group, or else the lowest that did not
+ * just meet a full disk. */
+static gboolean take_whole_word(Slots *slots, guint64 hint, SlotRun *ret_run,
+				gboolean *ret_written)
+{
+	if (hint && slot_is_usable(hint, slots->n_groups) &&
+	    take_whole_word_of(slots, slot_group(hint),
+			       (guint)(slot_index(hint) - FORMAT_FIRST_INDEX) / 64, ret_run,
+			       ret_written))
+		return TRUE;
+	for (;;) {
+		for (guint64 g = slots->whole_from / WORDS; g < slots->n_groups; g++) {
+			guint word = (guint)(slots->whole_from % WORDS);
+
+			if (take_whole_word_of(slots, g, word, ret_run, ret_written))
+				return TRUE;
+			slots->whole_from = (g + 1) * WORDS;
+		}
+		if (!slots->whole_skipped)
+			return FALSE;
+		slots->whole_skipped = FALSE;
+		slots->whole_from = 0;
+	}
+}
+
+/* A warm slot from a word that is partly used. */
+static gboolean take_some(Slots *slots, SlotRun *ret_run, gboolean *ret_written)
+{
+	const Group *group;
+	SlotRun one;
+	guint n_runs = 0, word;
+
+	if (!take_warm(slots, 1, FALSE, &one, &n_runs))
+		return FALSE;
+	group = group_locked(slots, slot_group(one.slot));
+	word = (guint)(slot_index(one.slot) - FORMAT_FIRST_INDEX) / 64;
+	*ret_run = one;
+	/* In a word that is full now, it may be this very slot that was not. */
+	*ret_written = word_is_written(group, word) && ~group->used[word];
+	return TRUE;
+}
+
+/* Takes slots for nodes; `some`: rather a single one. */
+static int take_for_nodes(Slots *slots, guint64 hint, gboolean some, SlotRun *ret_run,
+			  gboolean *ret_written)
+{
+	int r = 0;
+
+	lock_take(&slots->lock);
+	while (!r) {
+		guint64 had = slots->n_groups;
+
+		if ((some && take_some(slots, ret_run, ret_written)) ||
+		    take_whole_word(slots, hint, ret_run, ret_written) ||
+		    take_some(slots, ret_run, ret_written))
+			break;
+		lock_drop(&slots->lock);
+		r = slots_grow(slots, had);
+		lock_take(&slots->lock);
+	}
+	lock_drop(&slots->lock);
+	return r;
+}
+
+/* On a full disk the slots that have space below them must be found: whole words and single slots
+ * are tried in turn. */
+int slots_alloc_nodes(Slots *slots, guint64 hint, SlotRun *ret_run)
+{
+	static const guint8 zeros[64 * FORMAT_SLOT_SIZE];
+	int r = -ENOSPC;
+
+	for (guint attempt = 0; attempt < NODE_TRIES && r == -ENOSPC; attempt++) {
+		gboolean written;
+
+		r = take_for_nodes(slots, attempt ? 0 : hint, attempt % 2, ret_run, &written);
+		if (r)
+			break;
+		if (!written && !slots->read_only)
+			r = backing_pwrite(slots->backing, zeros,
+					   (gsize)ret_run->count * FORMAT_SLOT_SIZE,
+					   slots_offset(slots, ret_run->slot));
+		if (r)
+			slots_give_back(slots, ret_run, 1, r == -ENOSPC);
+	}
+	return r;
+}
+
+static void set_bits(Group *group, guint bit, guint32 count, gboolean used)
+{
+	for (guint32 i = 0; i < count; i++, bit++) {
+		guint64 mask = (guint64)1 << (bit % 64);
+
+		if (used)
+			group->used[bit / 64] |= mask;
+		else
+			group->used[bit / 64] &= ~mask;
+	}
+}
+
+int slots_take(Slots *slots, const SlotRun *run)
+{
+	guint bit = (guint)slot_index(run->slot) - FORMAT_FIRST_INDEX;
+	Group *group;
+	int r = 0;
+
+	for (guint64 had; !r && (had = slots_groups(slots)) <= slot_group(run->slot);)
+		r = slots_grow(slots, had);
+	if (r)
+		return r;
+	lock_take(&slots->lock);
+	group = group_locked(slots, slot_group(run->slot));
+	for (guint32 i = 0; i < run->count && !r; i++)
+		if (group->used[(bit + i) / 64] >> ((bit + i) % 64) & 1)
+			r = -EUCLEAN;
+	for (guint32 i = 0; i < run->count && !r; i++) {
+		if (word_is_cold(group, (bit + i) / 64))
+			word_warm_up(slots, group, (bit + i) / 64);
+		set_bits(group, bit + i, 1, TRUE);
+		group->warm_free--;
+		slots->warm_free--;
+	}
+	lock_drop(&slots->lock);
+	return r;
+}
+
+void give_back_locked(Slots *slots, SlotRun run, gboolean cold)
+{
+	guint64 number = slot_group(run.slot);
+	Group *group = group_locked(slots, number);
+	guint bit = (guint)slot_index(run.slot) - FORMAT_FIRST_INDEX;
+
+	set_bits(group, bit, run.count, FALSE);
+	group->warm_free = (guint16)(group->warm_free + run.count);
+	slots->warm_free += run.count;
+	for (guint w = bit / 64; w <= (bit + run.count - 1) / 64; w++) {
+		if (group->used[w])
+			continue;
+		slots->whole_from = MIN(slots->whole_from, number * WORDS + w);
+		if (cold)
+			word_cool_down(slots, group, w);
+	}
+}
+
+/* Nobody knows whether the run was written, nor, on a full disk, which part of it. */
+static void unwritten_locked(Slots *slots, SlotRun run, gboolean full)
+{
+	guint64 number = slot_group(run.slot);
+	Group *group = group_locked(slots, number);
+	guint bit = (guint)slot_index(run.slot) - FORMAT_FIRST_INDEX;
+	guint last = (bit + run.count - 1) / 64;
+
+	for (guint w = bit / 64; w <= last; w++)
+		word_set_written(group, w, FALSE);
+	if (!full)
+		return;
+	group->unknown = TRUE;
+	slots->whole_from = MAX(slots->whole_from, number * WORDS + last + 1);
+	slots->whole_skipped = TRUE;
+	slots->cursor_group = number;
+	slots->cursor_word = last + 1;
+}
+
+void slots_give_back(Slots *slots, const SlotRun *runs, guint n_runs, gboolean full)
+{
+	lock_take(&slots->lock);
+	for (guint i = 0; i < n_runs; i++) {
+		give_back_locked(slots, runs[i], full);
+		unwritten_locked(slots, runs[i], full);
+	}
+	if (n_runs && !full) { /* they are the first to be taken again */
+		slots->cursor_group = slot_group(runs->slot);
+		slots->cursor_word = (guint)(slot_index(runs->slot) - FORMAT_FIRST_INDEX) / 64;
+	}
+	lock_drop(&slots->lock);
+}
+
+guint64 slots_groups(Slots *slots)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
+
+	return slots->n_groups;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Erasing.  Everything is made a hole, what was there becomes free (a few checkpoints), and then
+ * nothing in the backing is of use but what is kept ready for nodes: all of it is erased, group
+ * after group, by the checkpoint thread, which alone would take slots meanwhile.  Its next
+ * checkpoint makes that durable.
+ */
+#include "common/engine/volume-private.h"
+#include "common/engine/wanted.h"
+
+#include <errno.h>
+
+typedef struct {
+	guint64 group;
+	int result; /* of map_erase() */
+} Erasing;
+
+static int check_wanted(Volume *volume)
+{
+	if (!wanted_still())
+		return -ECANCELED;
+	return volume_check_writable(volume);
+}
+
+static int discard_all(Volume *volume)
+{
+	int r;
+
+	do
+		r = volume_zero_held(volume, 0, volume_size(volume));
+	while (r == -ETIMEDOUT && !check_wanted(volume));
+	return r;
+}
+
+static int free_all(Volume *volume)
+{
+	guint64 ticket = volume_settle(volume);
+	int r = check_wanted(volume);
+
+	while (!r && !volume_settled(volume, ticket, 1))
+		r = check_wanted(volume);
+	return r ? r : checkpointer_run(volume->checkpointer);
+}
+
+static void erase_group(Engine *engine, gpointer data)
+{
+	Erasing *erasing = data;
+
+	if (engine_has_failed(engine))
+		erasing->result = -ESHUTDOWN;
+	else
+		erasing->result = engine->frozen ? -ENOSPC : map_erase(engine->map, erasing->group);
+}
+
+static int erase_groups(Volume *volume)
+{
+	Erasing erasing = {.result = 1};
+
+	for (; erasing.result == 1; erasing.group++) {
+		int r = check_wanted(volume);
+
+		if (r)
+			return r;
+		checkpointer_call(volume->checkpointer, erase_group, &erasing);
+	}
+	/* Not all could be freed: the backing does not read. */
+	return erasing.result == -EBUSY ? -EIO : erasing.result;
+}
+
+int volume_erase(Volume *volume)
+{
+	RangeHold hold;
+	int r = check_wanted(volume);
+
+	if (r)
+		return r;
+	ranges_hold(&volume->ranges, &hold, 0, G_MAXUINT64, FALSE);
+	r = discard_all(volume);
+	if (!r)
+		r = free_all(volume);
+	if (!r)
+		r = erase_groups(volume);
+	if (!r)
+		r = checkpointer_run(volume->checkpointer);
+	ranges_release(&volume->ranges, &hold);
+	return r;
+}

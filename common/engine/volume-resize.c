@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The size stands in the superblock, and follows from a checkpoint like the map's root
+ * (checkpoint.h).  For a smaller one everything behind the new end is made a hole first, and is
+ * free before the checkpoint begins: there is nothing to cut off any more then.
+ *
+ * The bytes of a last block that is cut off are zeros: who writes the block completes it by what is
+ * there, from a hole on, and what is cut off is zeroed before.
+ */
+#include "common/base/bounds.h"
+#include "common/engine/volume-private.h"
+
+#include <errno.h>
+
+/* ---- what is there */
+
+static gboolean is_zero(const guint8 *data, gsize length)
+{
+	return !length || (!data[0] && !memcmp(data, data + 1, length - 1));
+}
+
+/* The rest of a block from `offset` on. */
+static int look_at_edge(Volume *volume, guint64 offset, VolumeMapped *mapped)
+{
+	guint8 block[BLOCK_SIZE];
+	guint64 end = min_u64(blocks_to_bytes(blocks_covering(offset)), volume_size(volume));
+	gsize from = offset & (BLOCK_SIZE - 1), length = (gsize)(end - offset);
+	int r = length ? volume_read_block(volume, block_of(offset), block, BACKING_WAIT, NULL) : 0;
+
+	if (!r && !is_zero(block + from, length))
+		*mapped = (VolumeMapped){length, offset, end};
+	return r;
+}
+
+int volume_mapped_behind(Volume *volume, guint64 offset, VolumeMapped *ret_mapped)
+{
+	guint64 at = blocks_to_bytes(blocks_covering(offset)), size = volume_size(volume);
+	VolumeMapped mapped = {0};
+	int r = look_at_edge(volume, offset, &mapped);
+
+	while (!r && at < size) {
+		gboolean here;
+		guint64 length;
+
+		r = volume_extent(volume, at, &here, &length);
+		if (!r && here) {
+			mapped.first = mapped.bytes ? mapped.first : at;
+			mapped.bytes += length;
+			mapped.end = at + length;
+		}
+		at += r ? 0 : length;
+	}
+	if (!r)
+		*ret_mapped = mapped;
+	return r;
+}
+
+/* ---- growing */
+
+/* Where the disk is full the map may have changed already: a larger size is seen as soon as it is
+ * durable, a smaller one at once. */
+static gboolean change(Volume *volume, guint64 size, guint seconds, GError **error)
+{
+	gboolean grows = size > volume_size(volume);
+	int r = checkpointer_resize(volume->checkpointer, size, seconds);
+
+	if (!r || (grows && volume_size(volume) == size))
+		return TRUE;
+	if (r == -ETIMEDOUT)
+		return error_set(error, STORAGEOS_ERROR_BUSY,
+				 "%s: it takes longer than %u s to become durable, and goes on",
+				 volume->engine.name, seconds);
+	if (r == -ENOTEMPTY)
+		return error_set(error, STORAGEOS_ERROR_BUSY,
+				 "%s: what lies behind the new end cannot be freed now",
+				 volume->engine.name);
+	return error_set_errno(error, r, "%s: change the size", volume->engine.name);
+}
+
+/* One that goes on, or that met a full disk, first. */
+static gboolean end_pending(Volume *volume, guint seconds, GError **error)
+{
+	guint64 next = __atomic_load_n(&volume->engine.next_size, __ATOMIC_RELAXED);
+
+	return next == volume_size(volume) || change(volume, next, seconds, error);
+}
+
+/* ---- shrinking */
+
+static gboolean refuse_to_lose(Volume *volume, guint64 size, GError **error)
+{
+	VolumeMapped mapped = {0};
+	g_autofree char *bytes = NULL, *first = NULL, *end = NULL;
+	int r = volume_mapped_behind(volume, size, &mapped);
+
+	if (r)
+		return error_set_errno(error, r, "%s: look at what lies behind the new end",
+				       volume->engine.name);
+	if (!mapped.bytes)
+		return TRUE;
+	bytes = size_format(mapped.bytes);
+	first = size_format(mapped.first);
+	end = size_format(mapped.end);
+	return error_set(error, STORAGEOS_ERROR_EXISTS,
+			 "it would cut off %s of data between %s and %s (bytes %" G_GUINT64_FORMAT
+			 " to %" G_GUINT64_FORMAT ")",
+			 bytes, first, end, mapped.first, mapped.end - 1);
+}
+
+/* Makes a hole of everything behind the new end, and frees its space. */
+static gboolean cut_off(Volume *volume, guint64 size, guint seconds, GError **error)
+{
+	int r = volume_zero(volume, size, volume_size(volume) - size);
+
+	if (r)
+		return error_set_errno(error, r, "%s: discard what lies behind the new end",
+				       volume->engine.name);
+	return volume_settled(volume, volume_settle(volume), seconds) ||
+	       error_set(error, STORAGEOS_ERROR_BUSY,
+			 "%s: it takes longer than %u s to free what lies behind the new end",
+			 volume->engine.name, seconds);
+}
+
+static gboolean shrink(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
+		       GError **error)
+{
+	if (!(flags & VOLUME_RESIZE_SHRINK))
+		return error_set(error, STORAGEOS_ERROR_BUSY,
+				 "%s: it is in use, and has %" G_GUINT64_FORMAT
+				 " bytes: to become smaller it has to be detached",
+				 volume->engine.name, volume_size(volume));
+	if (!(flags & VOLUME_RESIZE_DISCARD) && !refuse_to_lose(volume, size, error))
+		return FALSE;
+	return cut_off(volume, size, seconds, error) && change(volume, size, seconds, error);
+}
+
+gboolean volume_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
+		       GError **error)
+{
+	int r = volume_check_writable(volume);
+
+	if (!volume_check_size(size, volume->logical_block_size, volume->engine.name, error))
+		return FALSE;
+	if (r)
+		return error_set_errno(error, r, "%s: change the size", volume->engine.name);
+	if (!end_pending(volume, seconds, error))
+		return FALSE;
+	if (size == volume_size(volume))
+		return TRUE;
+	return size < volume_size(volume) ? shrink(volume, size, flags, seconds, error)
+					  : change(volume, size, seconds, error);
+}

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changing.  A piece of up to 1 MiB is one record: its blocks' range is held, blocks at its edges
+ * that are written only in part are completed by reading, the payload goes to free slots, and then
+ * journal record and map change in one critical section.  When the record is written, the piece is
+ * acknowledged.
+ *
+ * Making a hole goes in steps (map.h), each with a record of its own.
+ */
+#include "common/engine/volume-private.h"
+#include "common/engine/wanted.h"
+
+#include <errno.h>
+
+#define NO_SPACE_TRIES 3
+#define WAIT_SECONDS 25 /* for the journal; below an initiator's time-out of 30 */
+#define PLACES_TRIED 12 /* for a payload on a full disk; room is made with every fourth */
+
+/* One piece on its way. */
+typedef struct {
+	Volume *volume;
+	gboolean nowait;
+	guint64 *ret_offset;
+	guint64 first; /* block */
+	guint n;       /* blocks */
+	struct iovec *payload; /* whole blocks */
+	int n_payload;
+	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
+	guint n_runs;
+	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
+} Piece;
+
+int volume_check_writable(Volume *volume)
+{
+	if (volume->engine.read_only)
+		return -EROFS;
+	return engine_has_failed(&volume->engine) ? -ESHUTDOWN : 0;
+}
+
+/* Writes what the runs have room for; the crcs are computed on the way. */
+static int write_payload(Piece *piece)
+{
+	Engine *engine = &piece->volume->engine;
+	IovCursor crc_at = iov_cursor(piece->payload, piece->n_payload), at = crc_at;
+	struct iovec part[VOLUME_VECTOR];
+	guint i = 0;
+
+	for (guint run = 0; run < piece->n_runs; run++) {
+		guint64 offset = slots_offset(engine->slots, piece->runs[run].slot);
+		gsize left = (gsize)piece->runs[run].count * BLOCK_SIZE, done;
+
+		for (guint32 j = 0; j < piece->runs[run].count; j++, i++)
+			piece->crcs[i] = volume_block_crc(piece->volume, piece->first + i, &crc_at);
+		while (left) {
+			int n = iov_take(&at, left, part, VOLUME_VECTOR, &done);
+			int r = backing_pwritev(engine->backing, part, n, offset, BACKING_WAIT);
+
+			if (r)
+				return r;
+			offset += done;
+			left -= done;
+		}
+	}
+	return 0;
+}
+
+/* The backing is full.  Frees some of what was replaced or discarded, if anything was; FALSE if it
+ * cannot. */
+static gboolean make_room(Volume *volume)
+{
+	MapInfo info;
+
+	map_get_info(volume->engine.map, &info);
+	return !(info.pending_bytes || info.reclaimable) ||
+	       !checkpointer_make_room(volume->checkpointer);
+}
+
+/* Takes slots and writes the payload there.  Where the backing is full, slots that have been written
+ * before still have space below them, others may, and room can be made as long as something that
+ * was discarded is left. */
+static int place_payload(Piece *piece)
+{
+	Volume *volume = piece->volume;
+	int r = 0;
+
+	for (guint attempt = 0; attempt < PLACES_TRIED; attempt++) {
+		r = attempt % 2 ? slots_alloc_written(volume->engine.slots, piece->n, piece->runs,
+						      &piece->n_runs)
+				: slots_alloc(volume->engine.slots, piece->n, piece->runs,
+					      &piece->n_runs);
+		if (!r) {
+			r = write_payload(piece);
+			if (!r)
+				return 0;
+			slots_give_back(volume->engine.slots, piece->runs, piece->n_runs,
+					r == -ENOSPC);
+		}
+		if (r != -ENOSPC || piece->nowait)
+			return r == -ENOSPC ? -EAGAIN : r;
+		if (attempt % 4 == 0 && !make_room(volume))
+			return r;
+	}
+	return r;
+}
+
+/* The caller's ticket is committed, so the change is acknowledged. */
+static int acknowledge(Volume *volume, guint64 ticket)
+{
+	int r = journal_commit(volume->engine.journal, ticket);
+
+	if (r) {
+		engine_fail(&volume->engine, "write journal: the backing refused");
+		return r;
+	}
+	__atomic_fetch_add(&volume->changes, 1, __ATOMIC_RELEASE);
+	checkpointer_note_change(volume->checkpointer);
+	if (journal_wants_checkpoint(volume->engine.journal) ||
+	    map_wants_checkpoint(volume->engine.map))
+		checkpointer_kick(volume->checkpointer);
+	return 0;
+}
+
+/* Room in the journal.  Where there is none for long, a checkpoint that begins now makes some, or
+ * says why not: the backing is full.  That the journal cannot be written may have shown where no
+ * request was waiting for it (a durable-mark): the volume is FAILED at the latest now. */
+static int reserve_record(Volume *volume, guint32 length, gboolean nowait)
+{
+	gint64 until = g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND;
+	int r = journal_reserve(volume->engine.journal, length, nowait);
+
+	while (r == -EAGAIN && !nowait) {
+		r = checkpointer_make_room(volume->checkpointer);
+		if (!r && g_get_monotonic_time() > until)
+			r = -ETIMEDOUT;
+		if (!r)
+			r = journal_reserve(volume->engine.journal, length, FALSE);
+	}
+	if (r == -ESHUTDOWN)
+		engine_fail(&volume->engine, "write journal: the backing refused");
+	return r;
+}
+
+/* Record and map, in one step. */
+static int commit_payload(Piece *piece)
+{
+	Engine *engine = &piece->volume->engine;
+	Record record = {.kind = FORMAT_RECORD_WRITE, .first = piece->first, .blocks = piece->n,
+			 .n_runs = piece->n_runs, .runs = piece->runs, .crcs = piece->crcs};
+	guint32 length = record_length(record.kind, record.n_runs, record.blocks);
+	guint64 ticket;
+	int r = reserve_record(piece->volume, length, piece->nowait);
+
+	if (r)
+		return r;
+	r = map_change_begin(engine->map, piece->first, piece->n, piece->nowait);
+	if (!r && !wanted_still()) {
+		map_change_end(engine->map);
+		r = -ECANCELED;
+	}
+	if (r) {
+		journal_unreserve(engine->journal, length);
+		return r;
+	}
+	ticket = journal_append(engine->journal, &record);
+	map_change_write(engine->map, piece->first, piece->n, piece->runs, piece->crcs);
+	map_change_end(engine->map);
+	return acknowledge(piece->volume, ticket);
+}
+
+static int write_blocks(Piece *piece)
+{
+	Engine *engine = &piece->volume->engine;
+	int r = place_payload(piece);
+
+	if (r)
+		return r;
+	for (guint attempt = 0; attempt < NO_SPACE_TRIES; attempt++) {
+		r = commit_payload(piece);
+		if (r != -ENOSPC) /* of slots for nodes: a checkpoint may free some */
+			break;
+		if (piece->nowait)
+			r = -EAGAIN;
+		if (piece->nowait || checkpointer_make_room(piece->volume->checkpointer))
+			break;
+	}
+	/* A record that could not be committed keeps its slots: the volume has FAILED. */
+	if (r && r != -ESHUTDOWN)
+		slots_give_back(engine->slots, piece->runs, piece->n_runs, FALSE);
+	return r == -EBADMSG ? volume_bad_node(piece->volume, piece->first, piece->n,
+					       piece->ret_offset) :
+			       r;
+}
+
+/* Completes the blocks at the edges: `edge` has room for two. */
+static int read_edges(Piece *piece, guint8 (*edge)[BLOCK_SIZE], gboolean head, gboolean tail)
+{
+	BackingFlags flags = piece->nowait ? BACKING_NOWAIT : BACKING_WAIT;
+	guint64 last = piece->first + piece->n - 1;
+	int r = 0;
+
+	if (head || (tail && piece->n == 1))
+		r = volume_read_block(piece->volume, piece->first, edge[0], flags,
+				      piece->ret_offset);
+	if (!r && tail && piece->n > 1)
+		r = volume_read_block(piece->volume, last, edge[1], flags, piece->ret_offset);
+	return r;
+}
+
+/* Builds the payload in `vec`: what is written, with the rest of the blocks at its edges. */
+static int write_vector(Piece *piece, struct iovec *vec, int max, IovCursor *from, guint64 offset,
+			gsize length)
+{
+	guint8 edge[2][BLOCK_SIZE];
+	gsize before = offset & (BLOCK_SIZE - 1);
+	gsize after = (BLOCK_SIZE - ((offset + length) & (BLOCK_SIZE - 1))) & (BLOCK_SIZE - 1);
+	int n = 0, r = read_edges(piece, edge, before > 0, after > 0);
+	gsize got;
+
+	if (r)
+		return r;
+	if (before)
+		vec[n++] = (struct iovec){edge[0], before};
+	n += iov_take(from, length, vec + n, max - 2, &got);
+	if (got < length)
+		return -E2BIG;
+	if (after)
+		vec[n++] = (struct iovec){edge[piece->n > 1] + BLOCK_SIZE - after, after};
+	piece->payload = vec;
+	piece->n_payload = n;
+	return write_blocks(piece);
+}
+
+/* Writes at most VOLUME_ATOMIC_MAX bytes whose range is held. */
+static int write_held(Volume *volume, IovCursor *from, guint64 offset, gsize length,
+		      gboolean nowait, guint64 *ret_offset)
+{
+	Piece piece;
+	struct iovec vec[VOLUME_VECTOR];
+	g_autofree struct iovec *many = NULL;
+	IovCursor start = *from;
+	int r;
+
+	piece.volume = volume;
+	piece.nowait = nowait;
+	piece.ret_offset = ret_offset;
+	piece.first = block_of(offset);
+	piece.n = (guint)(block_of(offset + length - 1) - piece.first + 1);
+	r = write_vector(&piece, vec, VOLUME_VECTOR, from, offset, length);
+	if (r != -E2BIG)
+		return r;
+	*from = start; /* a vector of very small pieces */
+	many = g_try_new(struct iovec, start.count + 2);
+	if (!many)
+		return -ENOMEM;
+	return write_vector(&piece, many, start.count + 2, from, offset, length);
+}
+
+static int throttle(Volume *volume, guint64 bytes, gboolean nowait)
+{
+	int r = volume_check_writable(volume);
+
+	if (r || !map_pressure(volume->engine.map))
+		return r;
+	return nowait ? -EAGAIN : checkpointer_throttle(volume->checkpointer, bytes);
+}
+
+static int write_piece(Volume *volume, IovCursor *from, guint64 offset, gsize length,
+		       gboolean nowait, guint64 *ret_offset)
+{
+	RangeHold hold;
+	int r = throttle(volume, length, nowait);
+
+	if (r)
+		return r;
+	if (!ranges_hold(&volume->ranges, &hold, block_of(offset), block_of(offset + length - 1),
+			 nowait))
+		return -EAGAIN;
+	r = write_held(volume, from, offset, length, nowait, ret_offset);
+	ranges_release(&volume->ranges, &hold);
+	return r;
+}
+
+static int write_all(Volume *volume, const struct iovec *iov, int n_iov, guint64 offset,
+		     gboolean nowait, guint64 *ret_offset)
+{
+	gsize length = iov_length(iov, n_iov);
+	IovCursor from = iov_cursor(iov, n_iov);
+	int r = volume_check_range(volume, offset, length);
+
+	if (!r && nowait && length > VOLUME_ATOMIC_MAX)
+		r = -EAGAIN;
+	if (!r)
+		r = volume_check_writable(volume);
+	if (r)
+		return r;
+	while (length && !r) {
+		gsize piece = MIN(length, VOLUME_ATOMIC_MAX);
+
+		r = write_piece(volume, &from, offset, piece, nowait, ret_offset);
+		offset += piece;
+		length -= piece;
+	}
+	return r;
+}
+
+int volume_write(Volume *volume, const struct iovec *iov, int n_iov, guint64 offset,
+		 guint64 *ret_offset)
+{
+	return write_all(volume, iov, n_iov, offset, FALSE, ret_offset);
+}
+
+int volume_write_nowait(Volume *volume, const struct iovec *iov, int n_iov, guint64 offset,
+			guint64 *ret_offset)
+{
+	return write_all(volume, iov, n_iov, offset, TRUE, ret_offset);
+}
+
+/* One step of a hole.  1: there may be more; 0: done; *ticket is the last record's. */
+static int zero_step(Volume *volume, guint64 *first, guint64 end, guint64 *ticket)
+{
+	Engine *engine = &volume->engine;
+	Record record = {.kind = FORMAT_RECORD_ZERO};
+	guint32 length = record_length(record.kind, 0, 0);
+	int r = throttle(volume, 0, FALSE);
+
+	if (r && r != -ENOSPC)
+		return r;
+	r = reserve_record(volume, length, FALSE);
+	if (r)
+		return r;
+	r = map_zero_begin(engine->map, first, end, &record.first, &record.blocks);
+	if (r == 1 && !wanted_still()) {
+		map_change_end(engine->map);
+		r = -ECANCELED;
+	}
+	if (r != 1) {
+		journal_unreserve(engine->journal, length);
+		return r;
+	}
+	*ticket = journal_append(engine->journal, &record);
+	map_zero_apply(engine->map);
+	map_change_end(engine->map);
+	return 1;
+}
+
+/* Makes whole blocks [first, end) a hole; the range is held. */
+static int zero_blocks(Volume *volume, guint64 first, guint64 end)
+{
+	guint64 ticket = 0;
+	guint attempt = 0;
+	int r;
+
+	do {
+		r = zero_step(volume, &first, end, &ticket);
+		if (r == -ENOSPC && attempt++ < NO_SPACE_TRIES &&
+		    !checkpointer_make_room(volume->checkpointer))
+			r = 1;
+	} while (r == 1);
+	if (ticket) {
+		int acknowledged = acknowledge(volume, ticket);
+
+		r = r ? r : acknowledged;
+	}
+	return r;
+}
+
+/* Writes zeros to a part of one block, unless it is a hole. */
+static int zero_part(Volume *volume, guint64 offset, gsize length)
+{
+	static const guint8 zeros[BLOCK_SIZE];
+	struct iovec iov = {(void *)zeros, length};
+	IovCursor from = iov_cursor(&iov, 1);
+	MapEntry entry;
+	guint epoch;
+	int r = map_lookup(volume->engine.map, block_of(offset), 1, &entry, FALSE, &epoch);
+
+	if (r)
+		return r;
+	map_lookup_end(volume->engine.map, epoch);
+	return entry.slot ? write_held(volume, &from, offset, length, FALSE, NULL) : 0;
+}
+
+int volume_zero_held(Volume *volume, guint64 offset, guint64 length)
+{
+	guint64 end = offset + length;
+	guint64 first = blocks_covering(offset), last = block_of(end);
+	int r = 0;
+
+	if (end == volume_size(volume)) /* the rest of a last block that is cut off is nobody's */
+		last = blocks_covering(end);
+	if (first > last)
+		return zero_part(volume, offset, length);
+	if (offset < blocks_to_bytes(first))
+		r = zero_part(volume, offset, blocks_to_bytes(first) - offset);
+	if (!r && first < last)
+		r = zero_blocks(volume, first, last);
+	if (!r && end > blocks_to_bytes(last))
+		r = zero_part(volume, blocks_to_bytes(last), end - blocks_to_bytes(last));
+	return r;
+}
+
+int volume_zero(Volume *volume, guint64 offset, guint64 length)
+{
+	RangeHold hold;
+	int r = volume_check_range(volume, offset, length);
+
+	if (!r)
+		r = volume_check_writable(volume);
+	if (r || !length)
+		return r;
+	ranges_hold(&volume->ranges, &hold, block_of(offset), block_of(offset + length - 1), FALSE);
+	r = volume_zero_held(volume, offset, length);
+	ranges_release(&volume->ranges, &hold);
+	return r;
+}
+
+int volume_discard(Volume *volume, guint64 offset, guint64 length)
+{
+	return volume_zero(volume, offset, length);
+}
+
+/* Compares the next bytes of `expected`; the index of the first that differs, or `length`. */
+static gsize compare_bytes(IovCursor *expected, const guint8 *have, gsize length)
+{
+	for (gsize at = 0; at < length;) {
+		gsize n = length - at;
+		const guint8 *want = iov_next(expected, &n);
+
+		for (gsize i = 0; memcmp(have + at, want, n) && i < n; i++)
+			if (have[at + i] != want[i])
+				return at + i;
+		at += n;
+	}
+	return length;
+}
+
+/* 0 if the volume holds what is expected at the offset, -EILSEQ with the place if not. */
+static int compare_held(Volume *volume, IovCursor expected, guint64 offset, gsize length,
+			guint64 *ret_offset)
+{
+	guint8 have[8 * BLOCK_SIZE];
+
+	while (length) {
+		gsize piece = MIN(length, sizeof have), same;
+		struct iovec iov = {have, piece};
+		IovCursor to = iov_cursor(&iov, 1);
+		int r = volume_read_piece(volume, &to, offset, piece, BACKING_WAIT, ret_offset);
+
+		if (r)
+			return r;
+		same = compare_bytes(&expected, have, piece);
+		if (same < piece) {
+			if (ret_offset)
+				*ret_offset = offset + same;
+			return -EILSEQ;
+		}
+		offset += piece;
+		length -= piece;
+	}
+	return 0;
+}
+
+int volume_compare_and_write(Volume *volume, const struct iovec *expected, int expected_count,
+			     const struct iovec *data, int data_count, guint64 offset,
+			     guint64 *ret_offset)
+{
+	gsize length = iov_length(data, data_count);
+	IovCursor from = iov_cursor(data, data_count);
+	RangeHold hold;
+	int r = volume_check_range(volume, offset, length);
+
+	if (iov_length(expected, expected_count) != length || length > VOLUME_ATOMIC_MAX)
+		r = -EINVAL;
+	if (!r && length)
+		r = throttle(volume, length, FALSE);
+	if (r || !length)
+		return r;
+	ranges_hold(&volume->ranges, &hold, block_of(offset), block_of(offset + length - 1), FALSE);
+	r = compare_held(volume, iov_cursor(expected, expected_count), offset, length, ret_offset);
+	if (!r)
+		r = write_held(volume, &from, offset, length, FALSE, ret_offset);
+	ranges_release(&volume->ranges, &hold);
+	return r;
+}
+
+static void or_into(guint8 *to, IovCursor *from, gsize length)
+{
+	for (gsize at = 0; at < length;) {
+		gsize n = length - at;
+		const guint8 *bits = iov_next(from, &n);
+
+		for (gsize i = 0; i < n; i++)
+			to[at + i] |= bits[i];
+		at += n;
+	}
+}
+
+/* A piece of up to VOLUME_ATOMIC_MAX; `whole` has room for it. */
+static int or_piece(Volume *volume, IovCursor *from, guint8 *whole, guint64 offset, gsize length,
+		    guint64 *ret_offset)
+{
+	struct iovec iov = {whole, length};
+	IovCursor to = iov_cursor(&iov, 1), result = to;
+	RangeHold hold;
+	int r = throttle(volume, length, FALSE);
+
+	if (r)
+		return r;
+	ranges_hold(&volume->ranges, &hold, block_of(offset), block_of(offset + length - 1), FALSE);
+	r = volume_read_piece(volume, &to, offset, length, BACKING_WAIT, ret_offset);
+	if (!r) {
+		or_into(whole, from, length);
+		r = write_held(volume, &result, offset, length, FALSE, ret_offset);
+	}
+	ranges_release(&volume->ranges, &hold);
+	return r;
+}
+
+int volume_or(Volume *volume, const struct iovec *iov, int count, guint64 offset,
+	      guint64 *ret_offset)
+{
+	gsize length = iov_length(iov, count);
+	IovCursor from = iov_cursor(iov, count);
+	g_autofree guint8 *whole = NULL;
+	int r = volume_check_range(volume, offset, length);
+
+	if (!r)
+		r = volume_check_writable(volume);
+	if (r || !length)
+		return r;
+	whole = g_try_malloc(MIN(length, VOLUME_ATOMIC_MAX));
+	if (!whole)
+		return -ENOMEM;
+	while (length && !r) {
+		gsize piece = MIN(length, VOLUME_ATOMIC_MAX);
+
+		r = or_piece(volume, &from, whole, offset, piece, ret_offset);
+		offset += piece;
+		length -= piece;
+	}
+	return r;
+}

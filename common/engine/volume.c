@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Formatting, opening, closing, flushing, and what is known of a volume.
+ */
+#include "common/engine/journal-ring.h"
+#include "common/engine/recovery.h"
+#include "common/engine/volume-private.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+#define CACHE_MIN (1 * MIB)
+#define JOURNAL_SMALL (4 * MIB)
+#define JOURNAL_LARGE (8 * MIB)
+#define JOURNAL_LARGE_FROM (1 * GIB)
+#define NODE_MEMORY ((guint64)4096 + 128) /* what one node of the cache takes */
+
+/* The open volumes of the process share one node cache. */
+static Lock cache_lock = {.level = LOCK_CACHE};
+static guint64 cache_bytes = 64 * MIB;
+static GQueue cache_volumes = G_QUEUE_INIT;
+
+static void cache_share_locked(void)
+{
+	guint64 each = cache_bytes / MAX(cache_volumes.length, 1);
+
+	for (GList *l = cache_volumes.head; l; l = l->next)
+		map_set_limit(((Volume *)l->data)->engine.map, MAX(each, CACHE_MIN) / NODE_MEMORY);
+}
+
+void volume_set_cache_size(guint64 bytes)
+{
+	lock_take(&cache_lock);
+	cache_bytes = MAX(bytes, CACHE_MIN);
+	cache_share_locked();
+	lock_drop(&cache_lock);
+}
+
+static void cache_join(Volume *volume)
+{
+	lock_take(&cache_lock);
+	volume->link.data = volume;
+	g_queue_push_tail_link(&cache_volumes, &volume->link);
+	cache_share_locked();
+	lock_drop(&cache_lock);
+}
+
+static void cache_leave(Volume *volume)
+{
+	lock_take(&cache_lock);
+	if (volume->link.data) {
+		g_queue_unlink(&cache_volumes, &volume->link);
+		cache_share_locked();
+	}
+	lock_drop(&cache_lock);
+}
+
+static gboolean random_bytes(void *to, gsize length, GError **error)
+{
+	if (getrandom(to, length, 0) != (gssize)length)
+		return error_set_errno(error, errno, "random number");
+	return TRUE;
+}
+
+static gboolean random_uuid(guint8 uuid[16], GError **error)
+{
+	if (!random_bytes(uuid, 16, error))
+		return FALSE;
+	uuid[6] = (guint8)((uuid[6] & 0x0f) | 0x40); /* RFC 4122, version 4 */
+	uuid[8] = (guint8)((uuid[8] & 0x3f) | 0x80);
+	return TRUE;
+}
+
+gboolean volume_check_size(guint64 size, guint32 logical_block_size, const char *name,
+			   GError **error)
+{
+	if (size < VOLUME_SIZE_MIN || size > VOLUME_SIZE_MAX)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "%s: size %" G_GUINT64_FORMAT
+				 " is out of range (1 MiB to 64 TiB)",
+				 name, size);
+	if ((logical_block_size != SECTOR_SIZE && logical_block_size != BLOCK_SIZE) ||
+	    size % logical_block_size)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "%s: size %" G_GUINT64_FORMAT
+				 " is no multiple of the block size, %u (512 or 4096)",
+				 name, size, logical_block_size);
+	return TRUE;
+}
+
+gboolean volume_check_parameters(const VolumeParameters *p, const char *name, GError **error)
+{
+	guint64 journal = p->journal_size;
+
+	if (!volume_check_size(p->size, p->logical_block_size ? p->logical_block_size : SECTOR_SIZE,
+			       name, error))
+		return FALSE;
+	return !journal ||
+	       (journal >= FORMAT_JOURNAL_MIN && journal <= FORMAT_JOURNAL_MAX &&
+		journal % FORMAT_JOURNAL_UNIT == 0) ||
+	       error_set(error, STORAGEOS_ERROR_INVALID,
+			 "%s: journal of %" G_GUINT64_FORMAT
+			 " bytes (64 KiB to 64 MiB, in units of 64 KiB)",
+			 name, journal);
+}
+
+/* The superblock of a new volume. */
+static gboolean superblock_new(const VolumeParameters *p, Superblock *sb, const char *name,
+			       GError **error)
+{
+	*sb = (Superblock){
+		.size = p->size,
+		.logical_block_size = p->logical_block_size ? p->logical_block_size : SECTOR_SIZE,
+		.journal_size = p->journal_size,
+		.generation = 1,
+		.checkpoint = 1,
+		.journal_sequence = 1,
+		.fence_sequence = 1,
+		.fence_generation = 2,
+		.clean = TRUE,
+	};
+	if (!volume_check_parameters(p, name, error))
+		return FALSE;
+	if (!sb->journal_size)
+		sb->journal_size = p->size < JOURNAL_LARGE_FROM ? JOURNAL_SMALL : JOURNAL_LARGE;
+	sb->levels = codec_levels(p->size);
+	sb->groups_offset = FORMAT_JOURNAL_OFFSET + sb->journal_size;
+	return random_bytes(&sb->seed, sizeof sb->seed, error) && random_uuid(sb->uuid, error);
+}
+
+static int write_zeros(Backing *backing, guint64 offset, guint64 end)
+{
+	static const guint8 zeros[64 * 1024];
+	int r = 0;
+
+	for (; offset < end && !r; offset += sizeof zeros)
+		r = backing_pwrite(backing, zeros, MIN(end - offset, sizeof zeros), offset);
+	return r;
+}
+
+/* The journal first, the superblocks last, so that a half made volume is none. */
+static int write_format(Backing *backing, const Superblock *sb)
+{
+	SuperblockPair pair = {.home = 1};
+	int r = backing_grow(backing, sb->groups_offset);
+
+	if (!r)
+		r = write_zeros(backing, 0, sb->groups_offset);
+	if (!r)
+		r = backing_flush(backing);
+	return r ? r : superblock_store(backing, &pair, sb);
+}
+
+gboolean volume_format(Backing *backing, const VolumeParameters *parameters, GError **error)
+{
+	Superblock sb;
+	int r;
+
+	if (!superblock_new(parameters, &sb, backing->name, error) ||
+	    !backing_lock(backing, TRUE, error))
+		return FALSE;
+	r = write_format(backing, &sb);
+	return r ? error_set_errno(error, r, "%s: write a new volume", backing->name) : TRUE;
+}
+
+static void volume_free(Volume *volume)
+{
+	checkpointer_free(volume->checkpointer);
+	cache_leave(volume);
+	engine_clear(&volume->engine);
+	ranges_clear(&volume->ranges);
+	lock_clear(&volume->flush_lock);
+	g_cond_clear(&volume->flushed);
+	if (volume->held)
+		volume->release(volume->held);
+	g_free(volume);
+}
+
+static gboolean open_engine(Volume *volume, GError **error)
+{
+	Engine *engine = &volume->engine;
+	const Superblock *sb = &engine->superblock.current;
+
+	if (!backing_lock(engine->backing, !engine->read_only, error) ||
+	    !superblock_load(engine->backing, &engine->superblock, error) ||
+	    !superblock_fits(engine->backing, sb, error))
+		return FALSE;
+	if ((sb->ro_compatible & ~FORMAT_RO_COMPATIBLE_KNOWN) && !engine->read_only)
+		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+				 "%s: has features that allow this program reading only",
+				 engine->name);
+	if (!engine_init(engine, sb, error))
+		return FALSE;
+	engine->size = engine->next_size = sb->size;
+	volume->seed = sb->seed;
+	volume->grown_from = sb->grown_from;
+	volume->logical_block_size = sb->logical_block_size;
+	volume->journal_size = sb->journal_size;
+	volume->groups_offset = sb->groups_offset;
+	memcpy(volume->uuid, sb->uuid, sizeof volume->uuid);
+	engine->durable_generation = sb->checkpoint;
+	engine_set_scrub(engine, &(EngineScrub){sb->scrub_time, sb->scrub_blocks, sb->scrub_errors,
+						sb->scrub_repaired});
+	cache_join(volume);
+	return recovery_run(engine, error);
+}
+
+Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, GError **error)
+{
+	Volume *volume = g_try_new0(Volume, 1);
+
+	if (!volume) {
+		backing_free(backing);
+		error_set_errno(error, ENOMEM, "%s: open", name);
+		return NULL;
+	}
+	volume->engine.backing = backing;
+	volume->engine.name = g_strdup(name);
+	volume->engine.read_only = (flags & VOLUME_OPEN_READ_ONLY) != 0;
+	lock_init(&volume->engine.failure_lock, LOCK_FAILURE);
+	lock_init(&volume->flush_lock, LOCK_FLUSH);
+	g_cond_init(&volume->flushed);
+	ranges_init(&volume->ranges);
+	if (open_engine(volume, error)) {
+		if (volume->engine.read_only)
+			return volume;
+		volume->checkpointer = checkpointer_new(&volume->engine, error);
+		if (volume->checkpointer)
+			return volume;
+	}
+	volume_free(volume);
+	return NULL;
+}
+
+void volume_keep(Volume *volume, gpointer held, GDestroyNotify release)
+{
+	volume->held = held;
+	volume->release = release;
+}
+
+gboolean volume_close(Volume *volume, GError **error)
+{
+	gboolean good = TRUE;
+
+	if (!volume)
+		return TRUE;
+	checkpointer_free(volume->checkpointer);
+	volume->checkpointer = NULL;
+	if (!volume->engine.read_only) {
+		int r = checkpoint_make(&volume->engine, TRUE);
+
+		/* On a full backing the journal still has it all; see that it is on disk. */
+		if (r == -ENOSPC || r == -ENOMEM)
+			r = backing_flush(volume->engine.backing);
+		if (r)
+			good = error_set_errno(error, r, "%s: close", volume->engine.name);
+	}
+	volume_free(volume);
+	return good;
+}
+
+void volume_abandon(Volume *volume)
+{
+	volume_free(volume);
+}
+
+guint64 volume_size(const Volume *volume)
+{
+	return engine_size(&volume->engine);
+}
+
+gboolean volume_had_size(const Volume *volume, guint64 size)
+{
+	return volume->grown_from && size >= volume->grown_from && size < volume_size(volume);
+}
+
+guint32 volume_logical_block_size(const Volume *volume)
+{
+	return volume->logical_block_size;
+}
+
+int volume_check_range(const Volume *volume, guint64 offset, guint64 length)
+{
+	guint64 size = volume_size(volume);
+
+	if ((offset | length) & (SECTOR_SIZE - 1))
+		return -EINVAL;
+	return offset > size || length > size - offset ? -EINVAL : 0;
+}
+
+gint64 volume_failed_since(Volume *volume)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&volume->engine.failure_lock);
+
+	return volume->engine.failed_since;
+}
+
+char *volume_failure(Volume *volume)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&volume->engine.failure_lock);
+
+	return g_strdup(volume->engine.failure);
+}
+
+/* Flushes the backing for all who asked before; the flush lock is held, and dropped meanwhile. */
+static void flush_unlocking(Volume *volume)
+{
+	Engine *engine = &volume->engine;
+	guint64 ticket = ++volume->flush_begun;
+	guint64 changes, written;
+	int r;
+
+	volume->flushing = TRUE;
+	lock_drop(&volume->flush_lock);
+	changes = __atomic_load_n(&volume->changes, __ATOMIC_ACQUIRE);
+	written = journal_written(engine->journal);
+	r = backing_flush(engine->backing);
+	if (r)
+		engine_fail(engine, "flush: %s", g_strerror(-r));
+	else
+		journal_mark_durable(engine->journal, written);
+	checkpointer_note_flush(volume->checkpointer);
+	lock_take(&volume->flush_lock);
+	volume->flushing = FALSE;
+	volume->flush_done = ticket;
+	volume->flush_result = r;
+	if (!r)
+		volume->flushed_changes = changes;
+	g_cond_broadcast(&volume->flushed);
+}
+
+int volume_flush(Volume *volume)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&volume->flush_lock);
+	guint64 changes = __atomic_load_n(&volume->changes, __ATOMIC_ACQUIRE);
+	guint64 ticket = volume->flush_begun + 1; /* one that begins after this */
+	int r = volume_check_writable(volume);
+
+	if (r == -EROFS)
+		return 0;
+	if (r)
+		return r;
+	while (volume->flush_done < ticket && volume->flushed_changes < changes) {
+		if (engine_has_failed(&volume->engine))
+			return -ESHUTDOWN;
+		if (volume->flushing)
+			lock_wait(&volume->flushed, &volume->flush_lock);
+		else
+			flush_unlocking(volume);
+	}
+	if (volume->flushed_changes >= changes)
+		return 0;
+	return volume->flush_result ? -EIO : 0;
+}
+
+/* While nobody writes them. */
+static guint look_at_marks(Volume *volume)
+{
+	guint damaged;
+
+	lock_take(&volume->flush_lock);
+	while (volume->flushing)
+		lock_wait(&volume->flushed, &volume->flush_lock);
+	volume->flushing = TRUE;
+	lock_drop(&volume->flush_lock);
+	damaged = journal_damaged_marks(volume->engine.backing, volume->seed, TRUE);
+	lock_take(&volume->flush_lock);
+	volume->flushing = FALSE;
+	g_cond_broadcast(&volume->flushed);
+	lock_drop(&volume->flush_lock);
+	return damaged;
+}
+
+guint volume_verify_marks(Volume *volume, gboolean repair)
+{
+	guint damaged = look_at_marks(volume);
+
+	if (!damaged || !repair)
+		return 0;
+	/* A flush writes the copies of the one, a checkpoint the other. */
+	__atomic_add_fetch(&volume->changes, 1, __ATOMIC_RELEASE);
+	if (volume_flush(volume) || volume_checkpoint(volume))
+		return 0;
+	return (guint)__builtin_popcount(damaged & ~look_at_marks(volume));
+}
+
+int volume_checkpoint(Volume *volume)
+{
+	return volume->checkpointer ? checkpointer_run(volume->checkpointer) : -EROFS;
+}
+
+/* Superblocks that are made from now on have it. */
+static void set_uuid(Engine *engine, gpointer uuid)
+{
+	memcpy(engine->superblock.current.uuid, uuid, 16);
+}
+
+gboolean volume_renew_uuid(Volume *volume, GError **error)
+{
+	int r = volume_check_writable(volume);
+	guint8 uuid[16];
+
+	if (!r && !random_uuid(uuid, error))
+		return FALSE;
+	if (!r) {
+		checkpointer_call(volume->checkpointer, set_uuid, uuid);
+		r = checkpointer_run(volume->checkpointer);
+	}
+	if (r)
+		return error_set_errno(error, r, "%s: change the UUID", volume->engine.name);
+	memcpy(volume->uuid, uuid, sizeof uuid);
+	return TRUE;
+}
+
+guint64 volume_settle(Volume *volume)
+{
+	return volume->checkpointer ? checkpointer_settle(volume->checkpointer) : 0;
+}
+
+gboolean volume_settled(Volume *volume, guint64 ticket, guint seconds)
+{
+	return volume->checkpointer && checkpointer_settled(volume->checkpointer, ticket, seconds);
+}
+
+void volume_get_info(Volume *volume, VolumeInfo *ret_info)
+{
+	Engine *engine = &volume->engine;
+	EngineScrub scrub = engine_get_scrub(engine);
+	MapInfo map;
+
+	map_get_info(engine->map, &map);
+	*ret_info = (VolumeInfo){
+		.state = engine->read_only	    ? VOLUME_READ_ONLY :
+			 engine_has_failed(engine) ? VOLUME_FAILED :
+						      VOLUME_OK,
+		.size = volume_size(volume),
+		.logical_block_size = volume->logical_block_size,
+		.generation = __atomic_load_n(&engine->durable_generation, __ATOMIC_RELAXED),
+		.data_bytes = map.data_slots * FORMAT_SLOT_SIZE,
+		.metadata_bytes = volume->groups_offset +
+				  (map.node_slots +
+				   FORMAT_FIRST_INDEX * slots_groups(engine->slots)) *
+					  FORMAT_SLOT_SIZE,
+		.pending_bytes = map.pending_bytes,
+		.backing_bytes = backing_allocated(engine->backing),
+		.place = backing_place(engine->backing),
+		.journal_size = volume->journal_size,
+		.journal_used = journal_used(engine->journal),
+		.checkpoints =
+			volume->checkpointer ? checkpointer_count(volume->checkpointer) : 0,
+		.checksum_errors = __atomic_load_n(&volume->checksum_errors, __ATOMIC_RELAXED),
+		.copies_repaired = map.mended + slots_mended(engine->slots) +
+				   engine->recovery_mended +
+				   __atomic_load_n(&engine->scrub_mended, __ATOMIC_RELAXED),
+		.cache_nodes = map.nodes,
+		.cache_hits = map.hits,
+		.cache_misses = map.misses,
+		.scrub_time = scrub.time,
+		.scrub_blocks = scrub.blocks,
+		.scrub_errors = scrub.errors,
+		.scrub_repaired = scrub.repaired,
+	};
+	uuid_format(volume->uuid, ret_info->uuid);
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/machine/kernel-modules.h"
+
+#include <mntent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "common/base/error.h"
+
+#define INDEX_MAX ((gsize)32 << 20)
+#define PROC_MAX ((gsize)4 << 20)
+
+const char *module_state_name(ModuleState state)
+{
+	switch (state) {
+	case MODULE_MISSING:
+		return "missing";
+	case MODULE_LOADABLE:
+		return "loadable";
+	case MODULE_LOADED:
+		return "loaded";
+	case MODULE_BUILT_IN:
+		return "built in";
+	}
+	return "?";
+}
+
+/* ---- lines */
+
+static gboolean is_word(const char *at, gsize length, const char *name)
+{
+	if (strlen(name) != length)
+		return FALSE;
+	for (gsize i = 0; i < length; i++)
+		if (at[i] != name[i] && !(at[i] == '-' && name[i] == '_'))
+			return FALSE;
+	return TRUE;
+}
+
+static gboolean first_word_is(const char *line, const char *name)
+{
+	return is_word(line, strcspn(line, " \t\n"), name);
+}
+
+static gboolean last_word_is(const char *line, const char *name)
+{
+	gsize end = strcspn(line, "\n"), start = end;
+
+	while (start && !strchr(" \t", line[start - 1]))
+		start--;
+	return is_word(line + start, end - start, name);
+}
+
+/* "kernel/drivers/target/target_core_user.ko.xz: ..." */
+static gboolean file_is(const char *line, const char *name)
+{
+	gsize end = strcspn(line, ":\n");
+	const char *slash = g_strrstr_len(line, (gssize)end, "/");
+	const char *base = slash ? slash + 1 : line;
+	const char *dot = g_strstr_len(base, (gssize)(line + end - base), ".ko");
+
+	return dot && is_word(base, (gsize)(dot - base), name);
+}
+
+typedef gboolean (*LineTest)(const char *line, const char *name);
+
+/* The first line that passes, or NULL. */
+static const char *find_line(const char *text, LineTest test, const char *name)
+{
+	for (const char *line = text; line && *line; line++) {
+		if (test(line, name))
+			return line;
+		line = strchr(line, '\n');
+		if (!line)
+			break;
+	}
+	return NULL;
+}
+
+static gboolean file_has_line(const Root *root, const char *path, LineTest test, const char *name)
+{
+	g_autofree char *text = root_read(root, path, PROC_MAX, NULL, NULL);
+
+	return find_line(text, test, name) != NULL;
+}
+
+/* ---- kernels */
+
+static const char *const module_directories[] = {"/lib/modules", "/usr/lib/modules"};
+
+static void find_directory(Kernel *kernel)
+{
+	for (guint i = 0; !kernel->directory && i < G_N_ELEMENTS(module_directories); i++) {
+		g_autofree char *path =
+			g_build_filename(module_directories[i], kernel->release, NULL);
+
+		if (root_has_directory(kernel->root, path))
+			kernel->directory = g_steal_pointer(&path);
+	}
+}
+
+static char *read_index(const Kernel *kernel, const char *name)
+{
+	g_autofree char *path =
+		kernel->directory ? g_build_filename(kernel->directory, name, NULL) : NULL;
+
+	return path ? root_read(kernel->root, path, INDEX_MAX, NULL, NULL) : NULL;
+}
+
+static gboolean loading_is_allowed(const Root *root)
+{
+	g_autofree char *text =
+		root_read(root, "/proc/sys/kernel/modules_disabled", 64, NULL, NULL);
+
+	return !text || *text != '1';
+}
+
+static Kernel *kernel_new(const Root *root, const char *release, gboolean running)
+{
+	Kernel *kernel = g_new0(Kernel, 1);
+
+	kernel->root = root;
+	kernel->release = g_strdup(release);
+	kernel->running = running;
+	kernel->may_load = !running || loading_is_allowed(root);
+	kernel->config = kernel_config_load(root, release, running);
+	find_directory(kernel);
+	kernel->loadable = read_index(kernel, "modules.dep");
+	kernel->built_in = read_index(kernel, "modules.builtin");
+	return kernel;
+}
+
+Kernel *kernel_running(const Root *root)
+{
+	struct utsname u;
+
+	return kernel_new(root, uname(&u) ? "unknown" : u.release, TRUE);
+}
+
+static gint newer_first(gconstpointer a, gconstpointer b)
+{
+	return strverscmp(*(const char *const *)b, *(const char *const *)a);
+}
+
+static void add_release(GPtrArray *releases, const char *release)
+{
+	for (guint i = 0; i < releases->len; i++)
+		if (!strcmp(g_ptr_array_index(releases, i), release))
+			return;
+	g_ptr_array_add(releases, g_strdup(release));
+}
+
+/* A directory that a removed kernel left (with what was built for it) is no kernel. */
+static gboolean is_kernel(const Root *root, const char *directory, const char *name)
+{
+	static const char *const marks[] = {"modules.dep", "modules.builtin", "modules.order",
+					    "kernel", "vmlinuz"};
+
+	for (guint i = 0; i < G_N_ELEMENTS(marks); i++) {
+		g_autofree char *path = g_build_filename(directory, name, marks[i], NULL);
+		struct stat st;
+
+		if (root_stat(root, path, &st))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* What there is the configuration of alone: a kernel with everything built in, if not what a
+ * removed one left. */
+static void add_configured(const Root *root, GPtrArray *releases)
+{
+	g_autoptr(GPtrArray) names = root_list(root, "/boot");
+
+	for (guint i = names->len; i > 0; i--) {
+		const char *name = g_ptr_array_index(names, i - 1);
+
+		if (g_str_has_prefix(name, "config-"))
+			add_release(releases, name + strlen("config-"));
+	}
+}
+
+GPtrArray *kernel_list(const Root *root)
+{
+	GPtrArray *releases = g_ptr_array_new_with_free_func(g_free);
+
+	for (guint i = 0; i < G_N_ELEMENTS(module_directories); i++) {
+		g_autoptr(GPtrArray) names = root_list(root, module_directories[i]);
+
+		for (guint j = 0; j < names->len; j++)
+			if (is_kernel(root, module_directories[i], g_ptr_array_index(names, j)))
+				add_release(releases, g_ptr_array_index(names, j));
+	}
+	g_ptr_array_sort(releases, newer_first);
+	add_configured(root, releases);
+	return releases;
+}
+
+static gboolean is_listed(const GPtrArray *releases, const char *release)
+{
+	for (guint i = 0; i < releases->len; i++)
+		if (!strcmp(g_ptr_array_index(releases, i), release))
+			return TRUE;
+	return FALSE;
+}
+
+/* The host of a container may show which of its kernels runs; an image does not. */
+static char *running_release(const Root *root)
+{
+	char *release = root_read(root, "/proc/sys/kernel/osrelease", 256, NULL, NULL);
+
+	return release ? g_strchomp(release) : NULL;
+}
+
+Kernel *kernel_find(const Root *root, const char *release, GError **error)
+{
+	g_autoptr(GPtrArray) releases = kernel_list(root);
+	g_autofree char *runs = running_release(root);
+	g_autofree char *all = NULL;
+
+	if (!releases->len) {
+		error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+			  "there is no kernel %s%sin %s (nothing in lib/modules, no boot/config-*)",
+			  release ? release : "", release ? " " : "", root_directory(root));
+		return NULL;
+	}
+	if (!release && runs && is_listed(releases, runs))
+		release = runs;
+	if (!release || is_listed(releases, release))
+		return kernel_new(root, release ? release : g_ptr_array_index(releases, 0), FALSE);
+	g_ptr_array_add(releases, NULL);
+	all = g_strjoinv(", ", (char **)releases->pdata);
+	error_set(error, STORAGEOS_ERROR_NOT_FOUND, "there is no kernel %s in %s (there is: %s)",
+		  release, root_directory(root), all);
+	return NULL;
+}
+
+void kernel_free(Kernel *kernel)
+{
+	if (!kernel)
+		return;
+	kernel_config_free(kernel->config);
+	g_free(kernel->release);
+	g_free(kernel->directory);
+	g_free(kernel->loadable);
+	g_free(kernel->built_in);
+	g_free(kernel);
+}
+
+/* ---- modules */
+
+/* Where there is neither a list of modules (a container) nor a configuration, what works shows
+ * itself. */
+static gboolean is_active(const Kernel *kernel, const char *name)
+{
+	g_autofree char *sys = g_build_filename("/sys/module", name, NULL);
+
+	return root_has_directory(kernel->root, sys) ||
+	       file_has_line(kernel->root, "/proc/filesystems", last_word_is, name) ||
+	       file_has_line(kernel->root, "/proc/devices", last_word_is, name);
+}
+
+/* An index may be older than what was removed since. */
+static gboolean is_loadable(const Kernel *kernel, const char *name)
+{
+	const char *line = find_line(kernel->loadable, file_is, name);
+	g_autofree char *file = line ? g_strndup(line, strcspn(line, ":\n")) : NULL;
+	g_autofree char *path = NULL;
+
+	if (!file)
+		return FALSE;
+	path = *file == '/' ? g_strdup(file) : g_build_filename(kernel->directory, file, NULL);
+	return root_has_file(kernel->root, path);
+}
+
+KernelOption kernel_module_option(const Kernel *kernel, const char *options)
+{
+	g_auto(GStrv) names = g_strsplit(options, " ", 0);
+	KernelOption best = KERNEL_OPTION_UNKNOWN;
+
+	for (guint i = 0; names[i]; i++) {
+		KernelOption option = kernel_config_option(kernel->config, names[i]);
+
+		best = MAX(best, option);
+	}
+	return best;
+}
+
+ModuleState kernel_module_state(const Kernel *kernel, const char *name, const char *options)
+{
+	if (kernel->running && file_has_line(kernel->root, "/proc/modules", first_word_is, name))
+		return MODULE_LOADED;
+	if ((kernel->running && is_active(kernel, name)) ||
+	    find_line(kernel->built_in, file_is, name) ||
+	    kernel_module_option(kernel, options) == KERNEL_OPTION_BUILT_IN)
+		return MODULE_BUILT_IN;
+	return is_loadable(kernel, name) ? MODULE_LOADABLE : MODULE_MISSING;
+}
+
+/* ---- configfs */
+
+char *kernel_configfs(void)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	char *found = NULL;
+	struct mntent entry;
+	char line[4096];
+
+	while (mounts && !found && getmntent_r(mounts, &entry, line, sizeof line))
+		if (!strcmp(entry.mnt_type, "configfs"))
+			found = g_strdup(entry.mnt_dir);
+	if (mounts)
+		endmntent(mounts);
+	return found;
+}

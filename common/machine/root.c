@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The walk.  Every component is opened by itself (O_PATH, O_NOFOLLOW) in the directory before it;
+ * a link is read and put in front of what is still to go.  The directories passed stay open, so
+ * that
+ * ".." goes back to where the walk came from, and no further than the root: whatever is moved or
+ * replaced meanwhile.
+ *
+ * openat2() with RESOLVE_IN_ROOT does the same in kernels from 5.6 on.  Half of the platforms that
+ * we run on have older ones and need the walk anyhow, so there is this one way, and not two.
+ */
+#include "common/machine/root.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+
+#include "common/base/autofd.h"
+#include "common/base/error.h"
+#include "common/base/fd.h"
+
+#define DEPTH_MAX 64
+#define LINKS_MAX 40
+#define READ_STEP 65536
+
+struct Root {
+	char *directory;
+	int fd;
+};
+
+typedef struct {
+	int directories[DEPTH_MAX]; /* that the walk passed, [0] the root's own */
+	guint depth;
+	char *rest; /* still to go */
+	guint links;
+	int file;		 /* where it ended, if that is no directory; O_PATH */
+	char name[NAME_MAX + 1]; /* of that file in the last directory */
+} Walk;
+
+Root *root_open(const char *directory, GError **error)
+{
+	autofd fd = fd_open(directory, O_PATH | O_DIRECTORY, 0);
+	Root *root;
+
+	if (fd < 0 || faccessat(fd, ".", R_OK | X_OK, 0)) {
+		error_set_errno(error, errno, "open the root directory %s", directory);
+		return NULL;
+	}
+	root = g_new0(Root, 1);
+	root->directory = g_strdup(directory);
+	root->fd = autofd_steal(&fd);
+	return root;
+}
+
+void root_close(Root *root)
+{
+	if (!root)
+		return;
+	close(root->fd);
+	g_free(root->directory);
+	g_free(root);
+}
+
+const char *root_directory(const Root *root)
+{
+	return root->directory;
+}
+
+/* ---- the walk */
+
+static void walk_back_to(Walk *walk, guint depth)
+{
+	for (; walk->depth > depth; walk->depth--)
+		close(walk->directories[walk->depth]);
+}
+
+static void walk_clear(Walk *walk)
+{
+	walk_back_to(walk, 0);
+	if (walk->file >= 0)
+		close(walk->file);
+	g_free(walk->rest);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Walk, walk_clear)
+
+/* Takes the next component off what is still to go: FALSE if there is none.  `ret_name` is "" for
+ * one that no file can have. */
+static gboolean walk_next(Walk *walk, char ret_name[NAME_MAX + 1])
+{
+	const char *start = walk->rest + strspn(walk->rest, "/");
+	gsize length = strcspn(start, "/");
+	char *rest;
+
+	if (!length)
+		return FALSE;
+	g_strlcpy(ret_name, length > NAME_MAX ? "" : start, length > NAME_MAX ? 1 : length + 1);
+	rest = g_strdup(start + length);
+	g_free(walk->rest);
+	walk->rest = rest;
+	return TRUE;
+}
+
+static int walk_link(Walk *walk, int link)
+{
+	char target[PATH_MAX];
+	ssize_t length = readlinkat(link, "", target, sizeof target - 1);
+	char *rest;
+
+	if (length <= 0)
+		return length ? errno : ENOENT;
+	if (++walk->links > LINKS_MAX)
+		return ELOOP;
+	target[length] = '\0';
+	if (*target == '/')
+		walk_back_to(walk, 0);
+	rest = g_strconcat(target, "/", walk->rest, NULL);
+	g_free(walk->rest);
+	walk->rest = rest;
+	return 0;
+}
+
+static gboolean walk_is_at_end(const Walk *walk)
+{
+	return !walk->rest[strspn(walk->rest, "/")];
+}
+
+/* Into what `name` is in the last directory. */
+static int walk_into(Walk *walk, const char *name)
+{
+	autofd fd = fd_openat(walk->directories[walk->depth], name, O_PATH | O_NOFOLLOW, 0);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return errno;
+	if (S_ISLNK(st.st_mode))
+		return walk_link(walk, fd);
+	if (S_ISDIR(st.st_mode)) {
+		if (walk->depth + 1 == DEPTH_MAX)
+			return ENAMETOOLONG;
+		walk->directories[++walk->depth] = autofd_steal(&fd);
+		return 0;
+	}
+	if (!walk_is_at_end(walk))
+		return ENOTDIR;
+	g_strlcpy(walk->name, name, sizeof walk->name);
+	walk->file = autofd_steal(&fd);
+	return 0;
+}
+
+static int walk_step(Walk *walk, const char *name)
+{
+	if (!*name)
+		return ENAMETOOLONG;
+	if (!strcmp(name, "."))
+		return 0;
+	if (!strcmp(name, "..")) {
+		walk_back_to(walk, walk->depth ? walk->depth - 1 : 0);
+		return 0;
+	}
+	return walk_into(walk, name);
+}
+
+/* 0 or an errno; the walk is to be cleared in any case. */
+static int walk_to(const Root *root, const char *path, Walk *walk)
+{
+	char name[NAME_MAX + 1];
+	int err = 0;
+
+	memset(walk, 0, sizeof *walk);
+	walk->directories[0] = root ? root->fd : -1;
+	walk->file = -1;
+	walk->rest = g_strdup(path);
+	while (!err && walk_next(walk, name))
+		err = walk_step(walk, name);
+	return err;
+}
+
+/* ---- what is there */
+
+gboolean root_stat(const Root *root, const char *path, struct stat *ret_stat)
+{
+	g_auto(Walk) walk;
+
+	if (walk_to(root, path, &walk))
+		return FALSE;
+	return !fstat(walk.file >= 0 ? walk.file : walk.directories[walk.depth], ret_stat);
+}
+
+gboolean root_has_file(const Root *root, const char *path)
+{
+	struct stat st;
+
+	return root_stat(root, path, &st) && S_ISREG(st.st_mode);
+}
+
+gboolean root_has_directory(const Root *root, const char *path)
+{
+	struct stat st;
+
+	return root_stat(root, path, &st) && S_ISDIR(st.st_mode);
+}
+
+/* Opens the regular file that the walk ended at, or fails: what took its place since is left alone
+ * as far as one can tell before it is open, and never waited for. */
+static int open_file(const Walk *walk)
+{
+	struct stat seen, opened;
+	autofd fd = -1;
+
+	if (walk->file < 0 || fstat(walk->file, &seen) || !S_ISREG(seen.st_mode)) {
+		errno = EINVAL;
+		return -1;
+	}
+	fd = fd_openat(walk->directories[walk->depth], walk->name,
+		       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+	if (fd < 0 || fstat(fd, &opened))
+		return -1;
+	if (opened.st_ino != seen.st_ino || opened.st_dev != seen.st_dev) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return autofd_steal(&fd);
+}
+
+/* Files of the kernel say nothing of their length: read to the end, as far as `max` allows. */
+static int read_to_end(int fd, gsize max, GByteArray *bytes)
+{
+	g_autofree guint8 *step = g_malloc(READ_STEP);
+	ssize_t n;
+
+	while ((n = read(fd, step, READ_STEP)) != 0) {
+		if (n < 0 && errno != EINTR)
+			return errno;
+		if (n > 0 && bytes->len + (gsize)n > max)
+			return EFBIG;
+		if (n > 0)
+			g_byte_array_append(bytes, step, (guint)n);
+	}
+	return 0;
+}
+
+static char *read_failed(const char *path, gsize max, int err, GError **error)
+{
+	if (err == EINVAL || err == EFBIG)
+		error_set(error, STORAGEOS_ERROR_INVALID,
+			  "%s is not a regular file of %" G_GSIZE_FORMAT " bytes at most", path,
+			  max);
+	else
+		error_set_errno(error, err, "read %s", path);
+	return NULL;
+}
+
+char *root_read(const Root *root, const char *path, gsize max, gsize *ret_length, GError **error)
+{
+	g_autoptr(GByteArray) bytes = g_byte_array_new();
+	g_auto(Walk) walk;
+	int err = walk_to(root, path, &walk);
+	struct stat st;
+	autofd fd = -1;
+
+	if (err)
+		return read_failed(path, max, err, error);
+	fd = open_file(&walk);
+	if (fd < 0 || fstat(fd, &st))
+		return read_failed(path, max, errno, error);
+	err = (guint64)st.st_size > max ? EFBIG : read_to_end(fd, max, bytes);
+	if (err)
+		return read_failed(path, max, err, error);
+	if (ret_length)
+		*ret_length = bytes->len;
+	g_byte_array_append(bytes, (const guint8 *)"", 1);
+	return (char *)g_byte_array_free(g_steal_pointer(&bytes), FALSE);
+}
+
+static gint compare_names(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+GPtrArray *root_list(const Root *root, const char *path)
+{
+	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+	g_auto(Walk) walk;
+	struct dirent *entry;
+	DIR *directory;
+	int fd;
+
+	if (walk_to(root, path, &walk) || walk.file >= 0)
+		return names;
+	fd = fd_openat(walk.directories[walk.depth], ".", O_RDONLY | O_DIRECTORY, 0);
+	directory = fd < 0 ? NULL : fdopendir(fd);
+	if (!directory) {
+		if (fd >= 0)
+			close(fd);
+		return names;
+	}
+	while (names->len < ROOT_NAMES_MAX && (entry = readdir(directory)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			g_ptr_array_add(names, g_strdup(entry->d_name));
+	closedir(directory);
+	g_ptr_array_sort(names, compare_names);
+	return names;
+}

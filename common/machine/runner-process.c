@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/machine/runner-process.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DELETED " (deleted)"
+#define HANDLER_PATH "--handler-path"
+
+static char *proc_file(guint32 pid, const char *name)
+{
+	return g_strdup_printf("/proc/%u/%s", pid, name);
+}
+
+static char *read_proc(guint32 pid, const char *name, gsize *ret_length)
+{
+	g_autofree char *path = proc_file(pid, name);
+	char *text = NULL;
+
+	return g_file_get_contents(path, &text, ret_length, NULL) ? text : NULL;
+}
+
+/* The kernel marks the name of what is no longer there. */
+static void find_program(guint32 pid, RunnerProcess *process)
+{
+	g_autofree char *link = proc_file(pid, "exe");
+	char target[PATH_MAX];
+	ssize_t length = readlink(link, target, sizeof target - 1);
+
+	if (length <= 0)
+		return;
+	target[length] = '\0';
+	process->outdated = g_str_has_suffix(target, DELETED);
+	if (process->outdated)
+		target[strlen(target) - strlen(DELETED)] = '\0';
+	process->program = g_strdup(target);
+}
+
+/* "--handler-path DIR" or "--handler-path=DIR"; words end with a zero byte. */
+static void find_directory(guint32 pid, RunnerProcess *process)
+{
+	gsize length = 0;
+	g_autofree char *words = read_proc(pid, "cmdline", &length);
+	const char *next;
+
+	for (const char *word = words; word && word < words + length; word = next) {
+		next = word + strlen(word) + 1;
+		if (g_str_has_prefix(word, HANDLER_PATH "="))
+			process->directory = g_strdup(word + strlen(HANDLER_PATH "="));
+		else if (!strcmp(word, HANDLER_PATH) && next < words + length)
+			process->directory = g_strdup(next);
+		if (process->directory)
+			return;
+	}
+}
+
+/* Field 22 of stat, behind the name, which may have spaces and parentheses; in ticks since the
+ * machine was started. */
+static void find_start(guint32 pid, RunnerProcess *process)
+{
+	g_autofree char *stat = read_proc(pid, "stat", NULL);
+	const char *at = stat ? strrchr(stat, ')') : NULL;
+	g_autofree char *machine = NULL;
+	const char *booted;
+
+	for (guint i = 0; at && i < 20; i++) {
+		at = strchr(at, ' ');
+		at = at ? at + 1 : NULL;
+	}
+	if (!at || !g_file_get_contents("/proc/stat", &machine, NULL, NULL))
+		return;
+	booted = strstr(machine, "\nbtime ");
+	if (booted)
+		process->started = (gint64)strtoull(booted + strlen("\nbtime "), NULL, 10) +
+				   (gint64)strtoull(at, NULL, 10) / sysconf(_SC_CLK_TCK);
+}
+
+void runner_process_examine(guint32 pid, RunnerProcess *ret_process)
+{
+	memset(ret_process, 0, sizeof *ret_process);
+	if (!pid)
+		return;
+	find_program(pid, ret_process);
+	find_directory(pid, ret_process);
+	find_start(pid, ret_process);
+}
+
+void runner_process_clear(RunnerProcess *process)
+{
+	g_clear_pointer(&process->program, g_free);
+	g_clear_pointer(&process->directory, g_free);
+}
+
+/* Written to in place, which no package does, but people do. */
+static gboolean changed_since(const char *path, gint64 started)
+{
+	struct stat st;
+
+	return started && !stat(path, &st) && (gint64)st.st_mtime > started + 1;
+}
+
+RunnerPlugin runner_process_plugin(guint32 pid, const RunnerProcess *process, const char *path)
+{
+	g_autofree char *maps = pid ? read_proc(pid, "maps", NULL) : NULL;
+	const char *at;
+
+	if (!maps || !*maps)
+		return RUNNER_PLUGIN_UNSEEN;
+	at = strstr(maps, "/" RUNNER_PLUGIN);
+	if (!at)
+		return RUNNER_PLUGIN_ABSENT;
+	at += strlen("/" RUNNER_PLUGIN);
+	if (g_str_has_prefix(at, DELETED) || !path || changed_since(path, process->started))
+		return RUNNER_PLUGIN_REPLACED;
+	return RUNNER_PLUGIN_CURRENT;
+}

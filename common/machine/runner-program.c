@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/machine/runner-program.h"
+
+#include <string.h>
+
+#include "common/machine/elf-image.h"
+#include "common/machine/libraries.h"
+
+#define PROGRAM_MAX ((gsize)64 << 20)
+
+/* ---- the program and its library */
+
+typedef struct {
+	ElfImage program, library;
+	char *program_data, *library_data;
+} Images;
+
+static void images_clear(Images *images)
+{
+	g_free(images->program_data);
+	g_free(images->library_data);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Images, images_clear)
+
+static char *read_image(const Root *root, const char *path, ElfImage *ret_image)
+{
+	gsize length = 0;
+	char *data = root_read(root, path, PROGRAM_MAX, &length, NULL);
+
+	ret_image->data = (const guint8 *)data;
+	ret_image->length = length;
+	return data;
+}
+
+static void load_library(const Root *root, Images *images)
+{
+	g_autofree char *name = elf_image_needs(&images->program, "libtcmu.so");
+	g_autofree char *path = name ? libraries_find(root, name) : NULL;
+
+	if (path)
+		images->library_data = read_image(root, path, &images->library);
+}
+
+/* What a plugin sees: the program's symbols and the library's. */
+static gboolean has(const char *symbol, gconstpointer data)
+{
+	const Images *images = data;
+
+	return elf_image_exports(&images->program, symbol) ||
+	       elf_image_exports(&images->library, symbol);
+}
+
+/* "1.5.4", "v1.4.0-106.gd17d24e" */
+static gboolean is_version(const char *text)
+{
+	guint dots = 0;
+
+	text += *text == 'v';
+	if (!g_ascii_isdigit(*text))
+		return FALSE;
+	for (; g_ascii_isdigit(*text) || *text == '.'; text++)
+		if (*text == '.' && (!g_ascii_isdigit(text[1]) || ++dots > 2))
+			return FALSE;
+	return dots == 2 && (!*text || (*text == '-' && strlen(text) < 40 && !strchr(text, ' ')));
+}
+
+static gboolean is_handler_directory(const char *text)
+{
+	return *text == '/' && g_str_has_suffix(text, "/tcmu-runner") &&
+	       strstr(text, "lib") != NULL;
+}
+
+/* ---- plugins */
+
+static char *usual_directory(const Root *root)
+{
+	g_autoptr(GPtrArray) directories = libraries_directories(root);
+
+	for (guint i = 0; i < directories->len; i++) {
+		g_autofree char *path =
+			g_build_filename(g_ptr_array_index(directories, i), "tcmu-runner", NULL);
+
+		if (root_has_directory(root, path))
+			return g_steal_pointer(&path);
+	}
+	return NULL;
+}
+
+/* The runner loads everything there that is called handler_*, whatever follows. */
+static void look_for_plugins(const Root *root, RunnerProgram *program)
+{
+	g_autoptr(GPtrArray) names = root_list(root, program->directory);
+
+	for (guint i = 0; i < names->len; i++) {
+		const char *name = g_ptr_array_index(names, i);
+		char *path;
+
+		if (!g_str_has_prefix(name, "handler_") || !strstr(name, "storageos"))
+			continue;
+		path = g_build_filename(program->directory, name, NULL);
+		if (!strcmp(name, RUNNER_PLUGIN) && root_has_file(root, path))
+			program->plugin = path;
+		else
+			g_ptr_array_add(program->copies, path);
+	}
+}
+
+static char *find_program(const Root *root)
+{
+	static const char *const places[] = {
+		"/usr/bin/tcmu-runner",	      "/usr/sbin/tcmu-runner",
+		"/usr/local/bin/tcmu-runner", "/usr/local/sbin/tcmu-runner",
+		"/bin/tcmu-runner",	      "/sbin/tcmu-runner"};
+
+	for (guint i = 0; i < G_N_ELEMENTS(places); i++)
+		if (root_has_file(root, places[i]))
+			return g_strdup(places[i]);
+	return NULL;
+}
+
+static void examine_program(const Root *root, RunnerProgram *program)
+{
+	g_auto(Images) images = {0};
+
+	images.program_data = read_image(root, program->program, &images.program);
+	load_library(root, &images);
+	program->generation = runner_generation_tell(has, &images);
+	program->version = elf_image_find_text(&images.program, is_version);
+	if (!program->directory)
+		program->directory = elf_image_find_text(&images.program, is_handler_directory);
+}
+
+void runner_program_examine(const Root *root, const char *program, const char *directory,
+			    RunnerProgram *ret_program)
+{
+	memset(ret_program, 0, sizeof *ret_program);
+	ret_program->copies = g_ptr_array_new_with_free_func(g_free);
+	ret_program->program = program ? g_strdup(program) : find_program(root);
+	ret_program->directory = g_strdup(directory);
+	if (ret_program->program)
+		examine_program(root, ret_program);
+	if (!ret_program->directory || !root_has_directory(root, ret_program->directory)) {
+		g_free(ret_program->directory);
+		ret_program->directory = usual_directory(root);
+	}
+	if (ret_program->directory)
+		look_for_plugins(root, ret_program);
+}
+
+void runner_program_clear(RunnerProgram *program)
+{
+	g_clear_pointer(&program->program, g_free);
+	g_clear_pointer(&program->version, g_free);
+	g_clear_pointer(&program->directory, g_free);
+	g_clear_pointer(&program->plugin, g_free);
+	g_clear_pointer(&program->copies, g_ptr_array_unref);
+}

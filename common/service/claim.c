@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file goes with the claim: whoever has locked one looks whether it still has its name, since
+ * its holder may have removed it meanwhile.
+ */
+#include "common/service/claim.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "common/base/autofd.h"
+#include "common/backing/holder.h"
+#include "common/base/error.h"
+#include "common/base/fd.h"
+#include "common/base/files.h"
+#include "common/base/json.h"
+
+#define ATTEMPTS 10
+#define PAUSE_MICROSECONDS 30000
+#define NOTE_MAX 4096
+
+struct Claim {
+	char *path;
+	int fd;
+};
+
+static char *claim_path(const Config *config, const char *uuid)
+{
+	return g_build_filename(config->run_directory, "identity", uuid, NULL);
+}
+
+static gboolean make_directory(const Config *config)
+{
+	g_autofree char *path = g_build_filename(config->run_directory, "identity", NULL);
+
+	return files_make_directory(config->run_directory, NULL) &&
+	       (!mkdir(path, 0700) || errno == EEXIST);
+}
+
+/* Whether what was locked is what has the name. */
+static gboolean has_its_name(int fd, const char *path)
+{
+	struct stat ours, named;
+
+	return !fstat(fd, &ours) && !lstat(path, &named) && ours.st_dev == named.st_dev &&
+	       ours.st_ino == named.st_ino;
+}
+
+/* The descriptor; -1 and EWOULDBLOCK where somebody holds it. */
+static int try_once(const char *path)
+{
+	autofd fd = fd_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
+		return -1;
+	if (!has_its_name(fd, path)) {
+		errno = EWOULDBLOCK;
+		return -1;
+	}
+	return autofd_steal(&fd);
+}
+
+static int take(const char *path)
+{
+	for (guint attempt = 1;; attempt++) {
+		int fd = try_once(path);
+
+		if (fd >= 0 || (errno != EWOULDBLOCK && errno != EINTR) || attempt == ATTEMPTS)
+			return fd;
+		g_usleep(PAUSE_MICROSECONDS);
+	}
+}
+
+/* For others' messages only, so that nothing depends on it. */
+static void write_note(int fd, const char *volume, const char *as)
+{
+	g_autoptr(Json) note = json_object_new_object();
+	g_autofree char *text = NULL;
+
+	json_add_text(note, "volume", volume);
+	json_add_text(note, "as", as);
+	text = json_to_text(note);
+	if (ftruncate(fd, 0) || pwrite(fd, text, strlen(text), 0) < 0)
+		return;
+}
+
+/* What the holder has noted; NULL where nobody holds it. */
+static Json *read_note(const char *path)
+{
+	autofd fd = fd_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	g_autofree char *text = NULL;
+	Json *note;
+
+	if (fd < 0 || !flock(fd, LOCK_SH | LOCK_NB))
+		return NULL;
+	text = files_read(path, NOTE_MAX, NULL, NULL);
+	note = text ? json_tokener_parse(text) : NULL;
+	return note ? note : json_object_new_object();
+}
+
+char *claim_holder(const Config *config, const char uuid[UUID_TEXT])
+{
+	g_autofree char *path = claim_path(config, uuid);
+	g_autoptr(Json) note = read_note(path);
+	g_autofree char *process = NULL;
+	const char *volume, *as;
+	struct stat st;
+
+	if (!note)
+		return NULL;
+	process = lstat(path, &st) ? NULL : holder_find(&st);
+	volume = json_get_text(note, "volume");
+	as = json_get_text(note, "as");
+	return g_strdup_printf("%s, which %s serves%s%s", volume ? volume : "a volume",
+			       process ? process : "another process", as ? " as " : "",
+			       as ? as : "");
+}
+
+char *claim_holder_as(const Config *config, const char uuid[UUID_TEXT])
+{
+	g_autofree char *path = claim_path(config, uuid);
+	g_autoptr(Json) note = read_note(path);
+
+	return g_strdup(json_get_text(note, "as"));
+}
+
+static gboolean set_busy(const Config *config, const char *uuid, const char *volume, GError **error)
+{
+	g_autofree char *holder = claim_holder(config, uuid);
+
+	return error_set(error, STORAGEOS_ERROR_BUSY,
+			 "it has the UUID of %s (a copy gets one of its own by: storageos set %s "
+			 "uuid=new)",
+			 holder ? holder : "a volume that is served", volume);
+}
+
+gboolean claim_check(const Config *config, const char uuid[UUID_TEXT], const char *volume,
+		     GError **error)
+{
+	g_autofree char *path = claim_path(config, uuid);
+	g_autoptr(Json) note = read_note(path);
+
+	return !note || !g_strcmp0(json_get_text(note, "volume"), volume) ||
+	       set_busy(config, uuid, volume, error);
+}
+
+Claim *claim_take(const Config *config, const char uuid[UUID_TEXT], const char *volume,
+		  const char *as, GError **error)
+{
+	g_autofree char *path = claim_path(config, uuid);
+	Claim *claim;
+	int fd;
+
+	fd = make_directory(config) ? take(path) : -1;
+	if (fd < 0) {
+		if (errno == EWOULDBLOCK)
+			set_busy(config, uuid, volume, error);
+		else
+			error_set(error, STORAGEOS_ERROR_IO, "claim %s: %s", path,
+				  g_strerror(errno));
+		return NULL;
+	}
+	write_note(fd, volume, as);
+	claim = g_new0(Claim, 1);
+	claim->path = g_steal_pointer(&path);
+	claim->fd = fd;
+	return claim;
+}
+
+void claim_release(Claim *claim)
+{
+	if (!claim)
+		return;
+	unlink(claim->path);
+	close(claim->fd);
+	g_free(claim->path);
+	g_free(claim);
+}

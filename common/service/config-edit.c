@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changing the configuration's file: line by line, so that all else stays as its owner wrote it.  What
+ * was made is read before it is written: a value that GKeyFile would not give back is refused.
+ */
+#include "common/base/autofd.h"
+#include "common/service/config-text.h"
+#include "common/service/config.h"
+#include "common/base/error.h"
+#include "common/base/files.h"
+#include "common/base/names.h"
+
+#include <string.h>
+
+#define LOCK_SECONDS 10
+
+int config_lock(const Config *config, GError **error)
+{
+	/* No volume's lock has such a name. */
+	g_autofree char *path = g_build_filename(config->run_directory, "lock", "_pools", NULL);
+	g_autofree char *directory = g_path_get_dirname(path);
+
+	return files_make_directory(directory, error) ? files_lock(path, LOCK_SECONDS, error) : -1;
+}
+
+/* "KEY=VALUE", escaped. */
+static char *format_line(const char *key, const char *value)
+{
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	g_autofree char *escaped = NULL;
+
+	g_key_file_set_string(file, "x", key, value);
+	escaped = g_key_file_get_value(file, "x", key, NULL);
+	return g_strdup_printf("%s=%s", key, escaped);
+}
+
+static void add_line(GString *text, const char *line)
+{
+	g_string_append(text, line);
+	g_string_append_c(text, '\n');
+}
+
+static void add_entry(GString *text, const ConfigPool *pool)
+{
+	g_autofree char *path = format_line("path", pool->path);
+	g_autofree char *uuid = pool->uuid ? format_line("uuid", pool->uuid) : NULL;
+
+	g_string_append_printf(text, "[" CONFIG_GROUP_POOL "%s]\n%s\n", pool->name, path);
+	if (uuid)
+		add_line(text, uuid);
+}
+
+/* Whether a line of the pool's group goes: all that is in its entry, or with `whole` all but comments,
+ * which may be the next group's. */
+static gboolean goes(ConfigLineKind kind, const char *name, gboolean whole)
+{
+	if (kind == CONFIG_LINE_KEY)
+		return whole || !strcmp(name, "path") || !strcmp(name, "uuid");
+	return kind == CONFIG_LINE_GROUP;
+}
+
+/* The text without the group of pool `name`, or with the entry `entry` in its place. */
+static char *replace(const char *before, const char *name, const ConfigPool *entry)
+{
+	g_autofree char *group = g_strconcat(CONFIG_GROUP_POOL, name, NULL);
+	g_autofree char *trimmed = g_strchomp(g_strdup(before));
+	g_auto(GStrv) lines = g_strsplit(trimmed, "\n", -1);
+	g_autoptr(GString) text = g_string_new(NULL);
+	gboolean inside = FALSE, done = !entry;
+
+	for (char **line = lines; *line && *trimmed; line++) {
+		g_autofree char *found = NULL;
+		ConfigLineKind kind = config_line(*line, &found);
+
+		if (kind == CONFIG_LINE_GROUP)
+			inside = !strcmp(found, group);
+		if (!inside || !goes(kind, found, !entry))
+			add_line(text, *line);
+		if (inside && !done)
+			add_entry(text, entry);
+		done |= inside;
+	}
+	if (!done) {
+		if (text->len)
+			g_string_append_c(text, '\n');
+		add_entry(text, entry);
+	}
+	return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+static gboolean reads_as(GKeyFile *file, const char *group, const char *key, const char *wanted)
+{
+	g_autofree char *found = config_text_get(file, group, key, NULL);
+
+	return !g_strcmp0(found, wanted);
+}
+
+static gboolean check_reads_back(const char *text, const ConfigPool *pool, GError **error)
+{
+	g_autofree char *group = g_strconcat(CONFIG_GROUP_POOL, pool->name, NULL);
+	g_autoptr(GKeyFile) file = g_key_file_new();
+
+	if (!config_text_parse(text, file, NULL, error))
+		return FALSE;
+	return (reads_as(file, group, "path", pool->path) &&
+		reads_as(file, group, "uuid", pool->uuid)) ||
+	       error_set(error, STORAGEOS_ERROR_INVALID,
+			 "'%s' cannot stand in a configuration: blanks at its ends, or control "
+			 "characters",
+			 pool->path);
+}
+
+/* The file's text; an empty one where there is none.  A file that cannot be read as a configuration is
+ * an error. */
+static char *read_text(const char *path, GError **error)
+{
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	g_autoptr(GError) local = NULL;
+	g_autofree char *text = files_read(path, FILES_TEXT_MAX, NULL, &local);
+
+	if (text && config_text_parse(text, file, NULL, error))
+		return g_steal_pointer(&text);
+	if (g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
+		return g_strdup("");
+	if (local)
+		g_propagate_error(error, g_steal_pointer(&local));
+	return NULL;
+}
+
+static gboolean rewrite(const Config *config, const char *name, const ConfigPool *entry,
+			GError **error)
+{
+	/* A rename onto a link would cut it off from its file. */
+	g_autofree char *path = files_real_path(config->file);
+	g_autofree char *parent = g_path_get_dirname(path);
+	g_autofree char *before = read_text(path, error);
+	g_autofree char *text = before ? replace(before, name, entry) : NULL;
+
+	if (text && (!entry || check_reads_back(text, entry, error)) &&
+	    files_make_directory(parent, error) &&
+	    files_write(path, text, strlen(text), 0644, FILES_REPLACE, error))
+		return TRUE;
+	g_prefix_error(error, "configuration %s: ", path);
+	return FALSE;
+}
+
+gboolean config_add_pool(const Config *config, const ConfigPool *pool, GError **error)
+{
+	if (!name_valid(pool->name) || !g_path_is_absolute(pool->path))
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "pool '%s' at '%s': a valid name and an absolute path are needed",
+				 pool->name, pool->path);
+	return rewrite(config, pool->name, pool, error);
+}
+
+gboolean config_remove_pool(const Config *config, const char *name, GError **error)
+{
+	return rewrite(config, name, NULL, error);
+}

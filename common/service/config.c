@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/service/config.h"
+
+#include <string.h>
+
+#include "common/service/config-text.h"
+#include "common/base/error.h"
+#include "common/base/files.h"
+#include "common/base/logging.h"
+#include "common/base/names.h"
+#include "common/base/units.h"
+
+#define GROUP_MAIN "storageos"
+#define WORKERS_MAX 256
+
+static void config_pool_free(gpointer data)
+{
+	ConfigPool *pool = data;
+
+	g_free(pool->name);
+	g_free(pool->path);
+	g_free(pool->uuid);
+	g_free(pool);
+}
+
+void config_free(Config *config)
+{
+	if (!config)
+		return;
+	g_free(config->file);
+	g_free(config->run_directory);
+	g_free(config->device_directory);
+	g_free(config->state_directory);
+	if (config->pools)
+		g_ptr_array_unref(config->pools);
+	if (config->warnings)
+		g_ptr_array_unref(config->warnings);
+	g_free(config);
+}
+
+/* ---- values: each reader gets the text and stores what it means */
+
+static gboolean bad_value(const char *text, const char *wanted, GError **error)
+{
+	return error_set(error, STORAGEOS_ERROR_INVALID, "'%s' is not %s", text, wanted);
+}
+
+static gboolean read_frontend(Config *config, const char *text, GError **error)
+{
+	return frontend_parse(text, &config->frontend) ||
+	       bad_value(text, "one of auto, tcmu, fuse", error);
+}
+
+static gboolean read_directory(char **place, const char *text, GError **error)
+{
+	if (!g_path_is_absolute(text))
+		return bad_value(text, "an absolute path", error);
+	g_free(*place);
+	*place = g_strdup(text);
+	return TRUE;
+}
+
+static gboolean read_run_directory(Config *config, const char *text, GError **error)
+{
+	return read_directory(&config->run_directory, text, error);
+}
+
+static gboolean read_device_directory(Config *config, const char *text, GError **error)
+{
+	return read_directory(&config->device_directory, text, error);
+}
+
+static gboolean read_state_directory(Config *config, const char *text, GError **error)
+{
+	return read_directory(&config->state_directory, text, error);
+}
+
+static gboolean read_node_cache(Config *config, const char *text, GError **error)
+{
+	guint64 bytes;
+
+	if (!size_parse(text, &bytes) || bytes < MIB)
+		return bad_value(text, "a size of 1 MiB at least", error);
+	config->node_cache = bytes;
+	return TRUE;
+}
+
+static gboolean read_workers(Config *config, const char *text, GError **error)
+{
+	guint64 workers;
+
+	if (!g_ascii_string_to_unsigned(text, 10, 0, WORKERS_MAX, &workers, NULL))
+		return bad_value(text, "a number from 0 to 256", error);
+	config->workers = (guint)workers;
+	return TRUE;
+}
+
+static gboolean read_sanitize_rate(Config *config, const char *text, GError **error)
+{
+	guint64 bytes = 0;
+
+	if (strcmp(text, "0") != 0 && (!size_parse(text, &bytes) || bytes < MIB))
+		return bad_value(text, "a size of 1 MiB at least, or 0", error);
+	config->sanitize_rate = bytes;
+	return TRUE;
+}
+
+static const struct {
+	const char *name;
+	gboolean (*read)(Config *config, const char *text, GError **error);
+} keys[] = {
+	{"frontend", read_frontend},
+	{"run_directory", read_run_directory},
+	{"device_directory", read_device_directory},
+	{"state_directory", read_state_directory},
+	{"node_cache", read_node_cache},
+	{"workers", read_workers},
+	{"sanitize_rate", read_sanitize_rate},
+};
+
+/* ---- the file */
+
+G_GNUC_PRINTF(2, 3)
+static void warn(Config *config, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	g_ptr_array_add(config->warnings, g_strdup_vprintf(format, args));
+	va_end(args);
+}
+
+static gboolean load_key(Config *config, GKeyFile *file, const char *key, GError **error)
+{
+	g_autofree char *text = NULL;
+
+	for (guint i = 0; i < G_N_ELEMENTS(keys); i++) {
+		if (strcmp(key, keys[i].name))
+			continue;
+		text = config_text_get(file, GROUP_MAIN, key, error);
+		if (!text)
+			return FALSE;
+		if (keys[i].read(config, text, error))
+			return TRUE;
+		g_prefix_error(error, "key '%s' of [" GROUP_MAIN "]: ", key);
+		return FALSE;
+	}
+	warn(config, "unknown key '%s' in [" GROUP_MAIN "]", key);
+	return TRUE;
+}
+
+static gboolean load_main(Config *config, GKeyFile *file, GError **error)
+{
+	g_auto(GStrv) found = g_key_file_get_keys(file, GROUP_MAIN, NULL, error);
+
+	for (guint i = 0; found && found[i]; i++)
+		if (!load_key(config, file, found[i], error))
+			return FALSE;
+	return found != NULL;
+}
+
+static void warn_of_unknown_pool_keys(Config *config, GKeyFile *file, const char *group)
+{
+	g_auto(GStrv) found = g_key_file_get_keys(file, group, NULL, NULL);
+
+	for (guint i = 0; found && found[i]; i++)
+		if (strcmp(found[i], "path") != 0 && strcmp(found[i], "uuid") != 0)
+			warn(config, "unknown key '%s' in [%s]", found[i], group);
+}
+
+static ConfigPool *find_pool(const Config *config, const char *name)
+{
+	for (guint i = 0; i < config->pools->len; i++) {
+		ConfigPool *pool = g_ptr_array_index(config->pools, i);
+
+		if (!strcmp(pool->name, name))
+			return pool;
+	}
+	return NULL;
+}
+
+static ConfigPool *add_pool(Config *config, const char *name, const char *path)
+{
+	ConfigPool *pool = g_new0(ConfigPool, 1);
+
+	pool->name = g_strdup(name);
+	pool->path = g_strdup(path);
+	g_ptr_array_add(config->pools, pool);
+	return pool;
+}
+
+/* A key that need not be there. */
+static gboolean load_pool_uuid(ConfigPool *pool, GKeyFile *file, const char *group, GError **error)
+{
+	g_autofree char *text = NULL;
+
+	if (!g_key_file_has_key(file, group, "uuid", NULL))
+		return TRUE;
+	text = config_text_get(file, group, "uuid", error);
+	if (!text)
+		return FALSE;
+	if (!g_uuid_string_is_valid(text)) {
+		bad_value(text, "a UUID", error);
+		g_prefix_error(error, "key 'uuid' of [%s]: ", group);
+		return FALSE;
+	}
+	g_free(pool->uuid);
+	pool->uuid = g_ascii_strdown(text, -1);
+	return TRUE;
+}
+
+static gboolean load_pool(Config *config, GKeyFile *file, const char *group, GError **error)
+{
+	const char *name = group + strlen(CONFIG_GROUP_POOL);
+	g_autofree char *path = NULL;
+	ConfigPool *pool;
+
+	if (!name_valid(name))
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "group [%s]: '%s' is no name for a pool (" NAME_RULE ")", group,
+				 name);
+	warn_of_unknown_pool_keys(config, file, group);
+	path = config_text_get(file, group, "path", error);
+	if (!path)
+		return FALSE;
+	pool = find_pool(config, name);
+	if (!pool)
+		pool = add_pool(config, name, "/");
+	pool->listed = TRUE;
+	if (read_directory(&pool->path, path, error))
+		return load_pool_uuid(pool, file, group, error);
+	g_prefix_error(error, "key 'path' of [%s]: ", group);
+	return FALSE;
+}
+
+static gboolean load_group(Config *config, GKeyFile *file, const char *group, GError **error)
+{
+	if (!strcmp(group, GROUP_MAIN))
+		return load_main(config, file, error);
+	if (g_str_has_prefix(group, CONFIG_GROUP_POOL))
+		return load_pool(config, file, group, error);
+	warn(config, "unknown group [%s]", group);
+	return TRUE;
+}
+
+/* What may pass by (no memory, no descriptor left) is not the configuration's fault. */
+static StorageosError code_of(const GError *error)
+{
+	if (g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_IO) ||
+	    g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NO_SPACE))
+		return (StorageosError)error->code;
+	return STORAGEOS_ERROR_INVALID;
+}
+
+static gboolean load_file(Config *config, GError **error)
+{
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	g_autoptr(GError) local = NULL;
+	g_autofree char *text = NULL;
+	g_auto(GStrv) groups = NULL;
+
+	text = files_read(config->file, FILES_TEXT_MAX, NULL, &local);
+	if (!text || !config_text_parse(text, file, config->warnings, &local)) {
+		if (!config->named &&
+		    g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
+			return TRUE;
+		return error_set(error, code_of(local), "configuration %s: %s", config->file,
+				 local->message);
+	}
+	groups = g_key_file_get_groups(file, NULL);
+	for (guint i = 0; groups[i]; i++)
+		if (!load_group(config, file, groups[i], &local))
+			return error_set(error, STORAGEOS_ERROR_INVALID, "configuration %s: %s",
+					 config->file, local->message);
+	return TRUE;
+}
+
+static Config *load(const char *file, gboolean named, GError **error)
+{
+	g_autoptr(Config) config = g_new0(Config, 1);
+
+	config->file = g_strdup(file);
+	config->named = named;
+	config->frontend = FRONTEND_AUTO;
+	config->run_directory = g_strdup("/run/storageos");
+	config->device_directory = g_strdup("/dev/storageos");
+	config->state_directory = g_strdup("/var/lib/storageos");
+	config->warnings = g_ptr_array_new_with_free_func(g_free);
+	config->node_cache = 64 * MIB;
+	config->pools = g_ptr_array_new_with_free_func(config_pool_free);
+	add_pool(config, CONFIG_DEFAULT_POOL, CONFIG_DEFAULT_POOL_PATH);
+	return load_file(config, error) ? g_steal_pointer(&config) : NULL;
+}
+
+Config *config_load_quietly(const char *file, GError **error)
+{
+	const char *named = file ? file : g_getenv("STORAGEOS_CONFIG");
+
+	if (named && !*named)
+		named = NULL;
+	return load(named ? named : CONFIG_DEFAULT_FILE, named != NULL, error);
+}
+
+Config *config_load_again(const Config *config, GError **error)
+{
+	return load(config->file, config->named, error);
+}
+
+Config *config_load(const char *file, GError **error)
+{
+	Config *config = config_load_quietly(file, error);
+
+	for (guint i = 0; config && i < config->warnings->len; i++)
+		log_warning("%s: %s", config->file,
+			    (const char *)g_ptr_array_index(config->warnings, i));
+	return config;
+}
+
+const ConfigPool *config_find_pool(const Config *config, const char *name)
+{
+	return find_pool(config, name);
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server's half.  One thread, in poll() on the listener, an eventfd that ends it, and the
+ * clients; no call in it waits for a client.
+ */
+#include "common/service/control.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/service/control-listener.h"
+#include "common/base/error.h"
+#include "common/base/fd.h"
+#include "common/base/logging.h"
+
+#define JSON_DEPTH 8
+#define REST_MICROSECONDS 100000
+
+typedef struct {
+	int fd;	     /* -1: free */
+	gint64 last; /* when anything moved last, monotonic microseconds */
+	char in[CONTROL_REQUEST_MAX];
+	gsize in_used;
+	char *out; /* the answer that is being sent, or NULL */
+	gsize out_length, out_sent;
+	gboolean last_answer; /* disconnect once it is sent */
+} Client;
+
+struct Control {
+	ControlListener listener;
+	int stop;
+	char *name;
+	ControlHandler handler;
+	gpointer data;
+	GThread *thread;
+	Client clients[CONTROL_CLIENTS];
+};
+
+/* ---- answers */
+
+static char *answer_text(Json *data, const char *problem, gsize *ret_length)
+{
+	g_autoptr(Json) answer = json_object_new_object();
+	const char *text;
+	char *line;
+
+	json_add_number(answer, "version", CONTROL_VERSION);
+	json_add_flag(answer, "ok", data != NULL);
+	if (data)
+		json_object_object_add(answer, "data", json_object_get(data));
+	else
+		json_add_text(answer, "error", problem);
+	text = json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN |
+							      JSON_C_TO_STRING_NOSLASHESCAPE);
+	*ret_length = text ? strlen(text) + 1 : 0;
+	line = text ? g_try_malloc(*ret_length) : NULL;
+	if (line) {
+		memcpy(line, text, *ret_length - 1);
+		line[*ret_length - 1] = '\n';
+	}
+	return line;
+}
+
+static Json *parse(const char *line, gsize length)
+{
+	struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH);
+	Json *request;
+
+	if (!tokener)
+		return NULL;
+	request = json_tokener_parse_ex(tokener, line, (int)length);
+	if (request && (json_tokener_get_error(tokener) != json_tokener_success ||
+			!json_object_is_type(request, json_type_object))) {
+		json_object_put(request);
+		request = NULL;
+	}
+	json_tokener_free(tokener);
+	return request;
+}
+
+static Json *carry_out(Control *control, const char *line, gsize length, GError **error)
+{
+	g_autoptr(Json) request = parse(line, length);
+	const char *command = json_get_text(request, "command");
+	gint64 version = json_get_number(request, "version");
+
+	if (!request || !command) {
+		error_set(error, STORAGEOS_ERROR_INVALID,
+			  "a request is a JSON object with `version` and `command`, on one line");
+		return NULL;
+	}
+	if (version < 1 || version > CONTROL_VERSION) {
+		error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+			  "version %" G_GINT64_FORMAT " is asked for; this server speaks 1 to %d",
+			  version, CONTROL_VERSION);
+		return NULL;
+	}
+	return control->handler(control->data, command, request, error);
+}
+
+/* ---- clients */
+
+static void client_close(Client *client)
+{
+	if (client->fd >= 0)
+		close(client->fd);
+	g_free(client->out);
+	*client = (Client){.fd = -1};
+}
+
+static void client_answer(Client *client, Json *data, const GError *error)
+{
+	client->out = answer_text(data, error ? error->message : "failed", &client->out_length);
+	client->out_sent = 0;
+	if (!client->out)
+		client_close(client);
+}
+
+static void client_send(Client *client)
+{
+	while (client->out) {
+		ssize_t n =
+			send(client->fd, client->out + client->out_sent,
+			     client->out_length - client->out_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n < 0) {
+			client_close(client);
+			return;
+		}
+		client->last = g_get_monotonic_time();
+		client->out_sent += (gsize)n;
+		if (client->out_sent < client->out_length)
+			continue;
+		g_clear_pointer(&client->out, g_free);
+		if (client->last_answer)
+			client_close(client);
+	}
+}
+
+/* Carries out the first request that is there whole; FALSE if none is. */
+static gboolean client_serve_one(Control *control, Client *client)
+{
+	char *end = memchr(client->in, '\n', client->in_used);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Json) data = NULL;
+	gsize length;
+
+	if (!end && client->in_used < sizeof client->in)
+		return FALSE;
+	if (!end) {
+		error_set(&error, STORAGEOS_ERROR_INVALID, "a request has %u bytes at most",
+			  CONTROL_REQUEST_MAX);
+		client->last_answer = TRUE;
+		client->in_used = 0;
+	} else {
+		length = (gsize)(end - client->in);
+		data = carry_out(control, client->in, length, &error);
+		client->in_used -= length + 1;
+		memmove(client->in, end + 1, client->in_used);
+	}
+	client_answer(client, data, error);
+	client_send(client);
+	return TRUE;
+}
+
+/* The next request is looked at when the last one's answer has gone. */
+static void client_serve(Control *control, Client *client)
+{
+	while (client->fd >= 0 && !client->out && client_serve_one(control, client))
+		;
+}
+
+static void client_receive(Client *client)
+{
+	ssize_t n = recv(client->fd, client->in + client->in_used,
+			 sizeof client->in - client->in_used, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (n <= 0) {
+		client_close(client);
+		return;
+	}
+	client->last = g_get_monotonic_time();
+	client->in_used += (gsize)n;
+}
+
+/* The directory keeps others out already. */
+static gboolean is_allowed(int fd)
+{
+	struct ucred peer;
+	socklen_t length = sizeof peer;
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) &&
+	       (peer.uid == 0 || peer.uid == geteuid());
+}
+
+/* A free place, or that of the longest idle. */
+static Client *client_place(Control *control)
+{
+	Client *oldest = &control->clients[0];
+
+	for (guint i = 0; i < CONTROL_CLIENTS; i++) {
+		if (control->clients[i].fd < 0)
+			return &control->clients[i];
+		if (control->clients[i].last < oldest->last)
+			oldest = &control->clients[i];
+	}
+	client_close(oldest);
+	return oldest;
+}
+
+/* Where the process has no descriptor or memory left, what was to be done is still there to be
+ * done: it must not go round and round. */
+static void rest(void)
+{
+	g_usleep(REST_MICROSECONDS);
+}
+
+static void client_accept(Control *control)
+{
+	int fd = fd_above_stdio(
+		accept4(control->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
+	Client *client;
+
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			rest();
+		return;
+	}
+	if (!is_allowed(fd)) {
+		close(fd);
+		return;
+	}
+	client = client_place(control);
+	client->fd = fd;
+	client->last = g_get_monotonic_time();
+}
+
+/* ---- the thread */
+
+/* Whoever moves nothing for long is cut off; the time until the next one is due, milliseconds, or
+ * `longest`. */
+static int expire_clients(Control *control, int longest)
+{
+	gint64 now = g_get_monotonic_time(), next = (gint64)longest * 1000;
+
+	for (guint i = 0; i < CONTROL_CLIENTS; i++) {
+		Client *client = &control->clients[i];
+		gint64 left = client->last + CONTROL_SECONDS * G_USEC_PER_SEC - now;
+
+		if (client->fd < 0)
+			continue;
+		if (left <= 0)
+			client_close(client);
+		else if (left < next)
+			next = left;
+	}
+	return (int)(next / 1000) + 1;
+}
+
+static void client_event(Control *control, Client *client, short events)
+{
+	if (events & POLLOUT)
+		client_send(client);
+	else if (events)
+		client_receive(client);
+	client_serve(control, client);
+}
+
+/* FALSE when it is to end.  A client's slot in `fds` is its own, plus two. */
+static gboolean serve_once(Control *control)
+{
+	int look = control_listener_look(&control->listener);
+	struct pollfd fds[2 + CONTROL_CLIENTS] = {{control->stop, POLLIN, 0},
+						  {control->listener.fd, POLLIN, 0}};
+	int timeout = expire_clients(control, look);
+	eventfd_t stopped;
+
+	for (guint i = 0; i < CONTROL_CLIENTS; i++) {
+		const Client *client = &control->clients[i];
+
+		fds[2 + i] = (struct pollfd){client->fd, client->out ? POLLOUT : POLLIN, 0};
+	}
+	if (poll(fds, G_N_ELEMENTS(fds), timeout) < 0) {
+		if (errno != EINTR)
+			rest();
+		return eventfd_read(control->stop, &stopped) != 0;
+	}
+	if (fds[0].revents)
+		return FALSE;
+	for (guint i = 0; i < CONTROL_CLIENTS; i++)
+		if (fds[2 + i].revents)
+			client_event(control, &control->clients[i], fds[2 + i].revents);
+	if (fds[1].revents & POLLIN)
+		client_accept(control);
+	return TRUE;
+}
+
+static gpointer thread_run(gpointer data)
+{
+	while (serve_once(data))
+		;
+	return NULL;
+}
+
+/* The host's signals are for its own threads. */
+static GThread *thread_start(Control *control, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+	sigset_t all, before;
+	GThread *thread;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	thread = g_thread_try_new("storageos-ctl", thread_run, control, &failure);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!thread)
+		error_set(error, STORAGEOS_ERROR_IO, "start a thread: %s", failure->message);
+	return thread;
+}
+
+/* ---- beginning and ending */
+
+/* A name that cannot be had now is for the thread to take later. */
+static gboolean open_parts(Control *control, const Config *config, GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+
+	control_listener_init(&control->listener, config, control->name);
+	control->stop = fd_above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	if (control->stop < 0)
+		return error_set_errno(error, errno, "eventfd");
+	if (!control_listener_take(&control->listener, &problem))
+		log_warning("it cannot be watched: %s (tried again until it can)", problem->message);
+	control->thread = thread_start(control, error);
+	return control->thread != NULL;
+}
+
+Control *control_new(const Config *config, const char *name, ControlHandler handler, gpointer data,
+		     GError **error)
+{
+	Control *control = g_try_new0(Control, 1);
+
+	if (!control) {
+		error_set_errno(error, ENOMEM, "control socket");
+		return NULL;
+	}
+	control->stop = -1;
+	control->name = g_strdup(name);
+	control->handler = handler;
+	control->data = data;
+	for (guint i = 0; i < CONTROL_CLIENTS; i++)
+		control->clients[i].fd = -1;
+	if (open_parts(control, config, error))
+		return control;
+	g_prefix_error(error, "control socket %s/control/%s: ", config->run_directory, name);
+	control_free(control);
+	return NULL;
+}
+
+void control_free(Control *control)
+{
+	if (!control)
+		return;
+	if (control->thread) {
+		eventfd_write(control->stop, 1);
+		g_thread_join(control->thread);
+	}
+	for (guint i = 0; i < CONTROL_CLIENTS; i++)
+		client_close(&control->clients[i]);
+	control_listener_clear(&control->listener);
+	if (control->stop >= 0)
+		close(control->stop);
+	g_free(control->name);
+	g_free(control);
+}

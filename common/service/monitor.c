@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/service/monitor.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/bounds.h"
+#include "common/service/control.h"
+#include "common/base/error.h"
+#include "common/base/logging.h"
+#include "common/check/scrub.h"
+#include "common/base/text.h"
+
+#define RESIZE_SECONDS 2	     /* until an answer */
+#define SCRUB_STOP_MILLISECONDS 1000 /* for the answer to tell how it ended */
+
+struct Monitor {
+	char *volume_name;
+	const char *frontend;
+	Volume *volume;
+	const Metrics *metrics;
+	gint64 begun; /* monotonic microseconds */
+	Scrub *scrub; /* the last one that was asked for; of the socket's thread */
+	Control *control;
+};
+
+static const char *state_name(VolumeState state)
+{
+	switch (state) {
+	case VOLUME_OK:
+		return "ok";
+	case VOLUME_FAILED:
+		return "failed";
+	case VOLUME_READ_ONLY:
+		return "read-only";
+	}
+	return "?";
+}
+
+static void add_identity(Monitor *monitor, const VolumeInfo *info, Json *data)
+{
+	g_autofree char *failure = volume_failure(monitor->volume);
+
+	json_add_text(data, "volume", monitor->volume_name);
+	json_add_text(data, "uuid", info->uuid);
+	json_add_number(data, "device", info->place.device);
+	json_add_number(data, "inode", info->place.inode);
+	json_add_text(data, "frontend", monitor->frontend);
+	json_add_number(data, "pid", (guint64)getpid());
+	json_add_text(data, "program_version", STORAGEOS_VERSION);
+	json_add_text(data, "state", state_name(info->state));
+	json_add_text(data, "failure", failure);
+	if (failure)
+		json_add_number(data, "failed_since",
+				(guint64)volume_failed_since(monitor->volume));
+	json_add_number(data, "served_seconds",
+			(guint64)((g_get_monotonic_time() - monitor->begun) / G_USEC_PER_SEC));
+	json_add_number(data, "in_flight",
+			__atomic_load_n(&monitor->metrics->in_flight, __ATOMIC_RELAXED));
+}
+
+static Json *operations_to_json(const Metrics *metrics)
+{
+	Json *object = json_object_new_object();
+
+	for (MetricsKind kind = 0; kind < METRICS_KINDS; kind++)
+		json_object_object_add(object, metrics_kind_name(kind),
+				       metrics_to_json(&metrics->operations[kind]));
+	return object;
+}
+
+static Json *space_to_json(const VolumeInfo *info)
+{
+	Json *object = json_object_new_object();
+
+	json_add_number(object, "size", info->size);
+	json_add_number(object, "allocated", info->backing_bytes);
+	json_add_number(object, "data", info->data_bytes);
+	json_add_number(object, "metadata", info->metadata_bytes);
+	json_add_number(object, "reclaimable", info->pending_bytes);
+	return object;
+}
+
+static Json *cache_to_json(const VolumeInfo *info)
+{
+	Json *object = json_object_new_object();
+
+	json_add_number(object, "nodes", info->cache_nodes);
+	json_add_number(object, "hits", info->cache_hits);
+	json_add_number(object, "misses", info->cache_misses);
+	return object;
+}
+
+static Json *journal_to_json(const VolumeInfo *info)
+{
+	Json *object = json_object_new_object();
+
+	json_add_number(object, "size", info->journal_size);
+	json_add_number(object, "used", info->journal_used);
+	return object;
+}
+
+static Json *scrub_result_to_json(const VolumeInfo *info)
+{
+	Json *object = json_object_new_object();
+
+	json_add_number(object, "time", info->scrub_time);
+	json_add_number(object, "blocks", info->scrub_blocks);
+	json_add_number(object, "errors", info->scrub_errors);
+	json_add_number(object, "repaired", info->scrub_repaired);
+	return object;
+}
+
+static Json *stats(Monitor *monitor)
+{
+	Json *data = json_object_new_object();
+	VolumeInfo info;
+
+	volume_get_info(monitor->volume, &info);
+	add_identity(monitor, &info, data);
+	json_object_object_add(data, "operations", operations_to_json(monitor->metrics));
+	json_object_object_add(data, "space", space_to_json(&info));
+	json_object_object_add(data, "cache", cache_to_json(&info));
+	json_object_object_add(data, "journal", journal_to_json(&info));
+	json_object_object_add(data, "scrub", scrub_result_to_json(&info));
+	json_add_number(data, "checkpoints", info.checkpoints);
+	json_add_number(data, "generation", info.generation);
+	json_add_number(data, "checksum_errors", info.checksum_errors);
+	json_add_number(data, "copies_repaired", info.copies_repaired);
+	return data;
+}
+
+static gboolean is_scrubbing(const Monitor *monitor)
+{
+	ScrubStatus status = {0};
+
+	if (monitor->scrub)
+		scrub_get_status(monitor->scrub, &status);
+	return status.running;
+}
+
+static Json *scrub_begin(Monitor *monitor, Json *request, GError **error)
+{
+	gboolean running = is_scrubbing(monitor);
+	guint64 rate = json_get_typed(request, "rate", json_type_int)
+			       ? (guint64)max_i64(json_get_number(request, "rate"), 0)
+			       : SCRUB_RATE;
+	Json *data;
+
+	if (!running) {
+		g_clear_pointer(&monitor->scrub, scrub_free);
+		monitor->scrub = scrub_start(monitor->volume, 0, rate, error);
+		if (!monitor->scrub)
+			return NULL;
+	}
+	data = scrub_to_json(monitor->scrub);
+	json_add_flag(data, "started", !running);
+	return data;
+}
+
+static Json *scrub_end(Monitor *monitor, GError **error)
+{
+	if (!is_scrubbing(monitor)) {
+		error_set(error, STORAGEOS_ERROR_INVALID, "it is not being scrubbed");
+		return NULL;
+	}
+	scrub_stop(monitor->scrub);
+	scrub_wait(monitor->scrub, SCRUB_STOP_MILLISECONDS);
+	return scrub_to_json(monitor->scrub);
+}
+
+static Json *scrub(Monitor *monitor, Json *request, GError **error)
+{
+	const char *action = json_get_text(request, "action");
+
+	if (!g_strcmp0(action, "start"))
+		return scrub_begin(monitor, request, error);
+	if (!g_strcmp0(action, "stop"))
+		return scrub_end(monitor, error);
+	if (!g_strcmp0(action, "status"))
+		return monitor->scrub ? scrub_to_json(monitor->scrub) : json_object_new_object();
+	error_set(error, STORAGEOS_ERROR_INVALID, "`action` is start, stop or status");
+	return NULL;
+}
+
+/* To become smaller is refused; so is what is no size. */
+static Json *resize(Monitor *monitor, Json *request, GError **error)
+{
+	guint64 before = volume_size(monitor->volume);
+	guint64 size = (guint64)max_i64(json_get_number(request, "size"), 0);
+	g_autoptr(GError) problem = NULL;
+	gboolean done = volume_resize(monitor->volume, size, 0, RESIZE_SECONDS, &problem);
+	Json *data;
+
+	if (!done &&
+	    (size < before || !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_BUSY))) {
+		g_propagate_error(error, g_steal_pointer(&problem));
+		return NULL;
+	}
+	if (done && size != before)
+		log_info("volume %s: has %" G_GUINT64_FORMAT " bytes now, had %" G_GUINT64_FORMAT,
+			 monitor->volume_name, size, before);
+	data = json_object_new_object();
+	json_add_number(data, "before", before);
+	json_add_number(data, "size", volume_size(monitor->volume));
+	json_add_text(data, "frontend", monitor->frontend);
+	json_add_flag(data, "done", done);
+	return data;
+}
+
+static Json *handle(gpointer data, const char *command, Json *request, GError **error)
+{
+	g_autofree char *shown = NULL;
+
+	if (!strcmp(command, "stats"))
+		return stats(data);
+	if (!strcmp(command, "scrub"))
+		return scrub(data, request, error);
+	if (!strcmp(command, "resize"))
+		return resize(data, request, error);
+	shown = text_excerpt(command, 40);
+	error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "no command '%s'", shown);
+	return NULL;
+}
+
+Monitor *monitor_new(const Config *config, const VolumeName *name, const char *frontend,
+		     Volume *volume, const Metrics *metrics)
+{
+	Monitor *monitor = g_new0(Monitor, 1);
+	g_autofree char *socket = control_name(name);
+	g_autoptr(GError) error = NULL;
+
+	monitor->volume_name = volume_name_format(name);
+	monitor->frontend = frontend;
+	monitor->volume = volume;
+	monitor->metrics = metrics;
+	monitor->begun = g_get_monotonic_time();
+	monitor->control = control_new(config, socket, handle, monitor, &error);
+	if (monitor->control)
+		return monitor;
+	log_warning("volume %s: it cannot be watched: %s", monitor->volume_name,
+		    error ? error->message : "failed");
+	monitor_free(monitor);
+	return NULL;
+}
+
+void monitor_free(Monitor *monitor)
+{
+	if (!monitor)
+		return;
+	control_free(monitor->control);
+	scrub_free(monitor->scrub);
+	g_free(monitor->volume_name);
+	g_free(monitor);
+}

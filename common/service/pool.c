@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/service/pool-private.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/backing/file.h"
+#include "common/service/claim.h"
+#include "common/base/error.h"
+#include "common/base/files.h"
+#include "common/engine/format.h"
+#include "common/base/logging.h"
+#include "common/base/names.h"
+#include "common/service/pool-marker.h"
+#include "common/service/registry.h"
+#include "common/engine/superblock.h"
+#include "common/base/text.h"
+#include "common/base/units.h"
+
+#define DEVICE_PATH_MAX 200
+#define EXCERPT_MAX 150 /* bytes of what is no name, in a message */
+
+gboolean pool_name_valid(const char *name)
+{
+	return name_valid(name);
+}
+
+/* ---- names */
+
+static VolumeName *volume_name_new(const char *pool, const char *name)
+{
+	VolumeName *parsed = g_new0(VolumeName, 1);
+
+	parsed->pool = g_strdup(pool);
+	parsed->name = g_strdup(name);
+	return parsed;
+}
+
+static VolumeName *device_name_parse(const char *text, GError **error)
+{
+	/* Characters that end a cfgstring or a part of it; "//", "/." and a '/' at the end give one
+	 * device two names. */
+	const char *bad = strpbrk(text, ":,; \t\n");
+	g_autofree char *shown = NULL, *why = NULL;
+
+	if (strnlen(text, DEVICE_PATH_MAX + 1) <= DEVICE_PATH_MAX && !bad && !strstr(text, "//") &&
+	    !strstr(text, "/.") && !g_str_has_suffix(text, "/"))
+		return volume_name_new(NULL, text);
+	shown = text_excerpt(text, DEVICE_PATH_MAX);
+	if (bad)
+		why = g_strdup_printf(": it must not contain '%c' (another of the device's names may do, "
+				      "as in /dev/disk/by-id)",
+				      *bad);
+	error_set(error, STORAGEOS_ERROR_INVALID,
+		  "'%s' is not the plain absolute path of a block device%s", shown, why ? why : "");
+	return NULL;
+}
+
+VolumeName *volume_name_parse(const char *text, GError **error)
+{
+	const char *slash = strchr(text, '/');
+	char pool[NAME_LENGTH_MAX + 2] = CONFIG_DEFAULT_POOL;
+	g_autofree char *shown = NULL;
+
+	if (slash == text)
+		return device_name_parse(text, error);
+	/* One character more than a name may have is kept, so that too long a name stays so. */
+	if (slash)
+		g_strlcpy(pool, text, MIN(sizeof pool, (gsize)(slash - text) + 1));
+	if (name_valid(pool) && name_valid(slash ? slash + 1 : text))
+		return volume_name_new(pool, slash ? slash + 1 : text);
+	shown = text_excerpt(text, EXCERPT_MAX);
+	error_set(error, STORAGEOS_ERROR_INVALID,
+		  "'%s' is no volume's name: write NAME or POOL/NAME (each " NAME_RULE ")", shown);
+	return NULL;
+}
+
+char *volume_name_format(const VolumeName *name)
+{
+	return name->pool ? g_strconcat(name->pool, "/", name->name, NULL) : g_strdup(name->name);
+}
+
+void volume_name_free(VolumeName *name)
+{
+	if (!name)
+		return;
+	g_free(name->pool);
+	g_free(name->name);
+	g_free(name);
+}
+
+/* ---- the pool */
+
+static gboolean set_away(const ConfigPool *pool, GError **error)
+{
+	if (pool->uuid)
+		return error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+				 "pool '%s': no marker %s/" POOL_MARKER
+				 " (is its file system mounted?)",
+				 pool->name, pool->path);
+	return error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+			 "pool '%s': no marker %s/" POOL_MARKER
+			 " (%s never made: storageos pool create %s %s)",
+			 pool->name, pool->path,
+			 pool->listed ? "is its file system mounted? if it was" : "it was",
+			 pool->name, pool->path);
+}
+
+static gboolean is_wanted(const ConfigPool *pool, const PoolMarker *marker, GError **error)
+{
+	if (!pool->uuid)
+		return !strcmp(marker->name, pool->name) ||
+		       error_set(error, STORAGEOS_ERROR_EXISTS,
+				 "pool '%s': %s/" POOL_MARKER " belongs to the pool '%s'", pool->name,
+				 pool->path, marker->name);
+	return !strcmp(pool->uuid, marker->uuid) ||
+	       error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+			 "pool '%s': %s has the pool with UUID %s, the configuration wants %s (is its "
+			 "file system mounted?)",
+			 pool->name, pool->path, marker->uuid, pool->uuid);
+}
+
+char *pool_uuid(const ConfigPool *pool, GError **error)
+{
+	g_autoptr(GError) local = NULL;
+	g_autoptr(PoolMarker) marker = pool_marker_read(pool->path, &local);
+
+	if (marker)
+		return is_wanted(pool, marker, error) ? g_strdup(marker->uuid) : NULL;
+	if (g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
+		set_away(pool, error);
+	else
+		g_propagate_prefixed_error(error, g_steal_pointer(&local),
+					   "pool '%s': ", pool->name);
+	return NULL;
+}
+
+gboolean pool_check(const ConfigPool *pool, GError **error)
+{
+	g_autofree char *uuid = pool_uuid(pool, error);
+
+	return uuid != NULL;
+}
+
+/* ---- what is in a pool */
+
+/* The volume's name that a file name stands for, or NULL. */
+char *pool_volume_of_file(const char *file)
+{
+	g_autofree char *name = NULL;
+
+	if (!g_str_has_suffix(file, POOL_VOLUME_SUFFIX))
+		return NULL;
+	name = g_strndup(file, strlen(file) - strlen(POOL_VOLUME_SUFFIX));
+	return name_valid(name) ? g_steal_pointer(&name) : NULL;
+}
+
+static gboolean is_regular_file(const char *path)
+{
+	struct stat st;
+
+	return !lstat(path, &st) && S_ISREG(st.st_mode);
+}
+
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+GPtrArray *pool_list(const ConfigPool *pool, GError **error)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GError) local = NULL;
+	g_autoptr(GDir) dir = NULL;
+	const char *file;
+
+	if (!pool_check(pool, error))
+		return NULL;
+	dir = g_dir_open(pool->path, 0, &local);
+	if (!dir) {
+		error_set(error, STORAGEOS_ERROR_IO, "pool '%s': %s", pool->name, local->message);
+		return NULL;
+	}
+	while ((file = g_dir_read_name(dir))) {
+		g_autofree char *name = pool_volume_of_file(file);
+		g_autofree char *path = g_build_filename(pool->path, file, NULL);
+
+		if (name && is_regular_file(path))
+			g_ptr_array_add(names, g_steal_pointer(&name));
+	}
+	g_ptr_array_sort(names, compare_names);
+	return g_steal_pointer(&names);
+}
+
+const ConfigPool *pool_find(const Config *config, const VolumeName *name, GError **error)
+{
+	const ConfigPool *pool = config_find_pool(config, name->pool);
+
+	if (!pool)
+		error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+			  "no pool '%s' in %s (storageos pool list tells which there are)",
+			  name->pool, config->file);
+	return pool;
+}
+
+char *pool_file_path(const ConfigPool *pool, const VolumeName *name)
+{
+	return g_strdup_printf("%s/%s" POOL_VOLUME_SUFFIX, pool->path, name->name);
+}
+
+char *pool_volume_place(const Config *config, const VolumeName *name)
+{
+	const ConfigPool *pool = name->pool ? pool_find(config, name, NULL) : NULL;
+
+	if (!name->pool)
+		return g_strdup(name->name);
+	return pool ? pool_file_path(pool, name) : NULL;
+}
+
+char *pool_volume_path(const Config *config, const VolumeName *name, GError **error)
+{
+	const ConfigPool *pool;
+
+	if (!name->pool)
+		return g_strdup(name->name);
+	pool = pool_find(config, name, error);
+	return pool && pool_check(pool, error) ? pool_file_path(pool, name) : NULL;
+}
+
+/* The path of one that is there and is what it should be: a file, and no link to one elsewhere, or
+ * a block device. */
+char *pool_existing_path(const Config *config, const VolumeName *name, GError **error)
+{
+	g_autofree char *path = pool_volume_path(config, name, error);
+	struct stat st;
+
+	if (!path)
+		return NULL;
+	if (name->pool ? lstat(path, &st) : stat(path, &st)) {
+		if (errno == ENOENT)
+			error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+				  "there is none (no %s); see: storageos list", path);
+		else
+			error_set_errno(error, errno, "look at %s", path);
+		return NULL;
+	}
+	if (name->pool ? !S_ISREG(st.st_mode) : !S_ISBLK(st.st_mode)) {
+		error_set(error, STORAGEOS_ERROR_INVALID, "%s is not a %s", path,
+			  name->pool ? "regular file" : "block device");
+		return NULL;
+	}
+	return g_steal_pointer(&path);
+}
+
+/* Puts "WHAT volume 'NAME': " in front of an error.  Always FALSE. */
+gboolean pool_fail(const char *what, const VolumeName *name, GError **error)
+{
+	g_autofree char *text = volume_name_format(name);
+
+	g_prefix_error(error, "%s volume '%s': ", what, text);
+	return FALSE;
+}
+
+/* ---- opening, deleting */
+
+static Backing *open_backing(const Config *config, const VolumeName *name, BackingFileFlags flags,
+			     GError **error)
+{
+	g_autofree char *path = pool_existing_path(config, name, error);
+	Backing *backing = path ? backing_file_open(path, flags, error) : NULL;
+
+	if (!backing)
+		pool_fail("open", name, error);
+	return backing;
+}
+
+Volume *pool_volume_open(const Config *config, const VolumeName *name, VolumeOpenFlags flags,
+			 GError **error)
+{
+	g_autofree char *text = volume_name_format(name);
+	Backing *backing = open_backing(
+		config, name, flags & VOLUME_OPEN_READ_ONLY ? BACKING_FILE_READ_ONLY : 0, error);
+
+	return backing ? volume_open(backing, text, flags, error) : NULL;
+}
+
+/* Of a volume that somebody serves, also what as. */
+static void explain_busy(const Config *config, const char *uuid, GError **error)
+{
+	g_autofree char *as = claim_holder_as(config, uuid);
+	g_autofree char *text = as && error ? g_strdup((*error)->message) : NULL;
+
+	if (!text)
+		return;
+	g_clear_error(error);
+	error_set(error, STORAGEOS_ERROR_BUSY, "%s: it is %s already", text, as);
+}
+
+/* The lock of the volume's file first: its UUID may change before, and who has that file is told
+ * before who has its UUID. */
+static Claim *claim_backing(const Config *config, Backing *backing, const char *text,
+			    const char *as, GError **error)
+{
+	gboolean locked = backing_lock(backing, TRUE, error);
+	char uuid[UUID_TEXT];
+	SuperblockPair pair;
+
+	if (!superblock_load(backing, &pair, locked ? error : NULL))
+		return NULL;
+	uuid_format(pair.current.uuid, uuid);
+	if (locked)
+		return claim_take(config, uuid, text, as, error);
+	explain_busy(config, uuid, error);
+	return NULL;
+}
+
+void pool_note(const Config *config, const VolumeName *name, const char *uuid,
+	       const char *uuid_of_pool)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!registry_note(config, name, uuid, uuid_of_pool, &error))
+		log_warning("volume %s/%s: it cannot be noted that there is one: %s", name->pool,
+			    name->name, error->message);
+}
+
+/* Before the first request: what was written to it may not be replaced by an empty one later. */
+static void note_served(const Config *config, const VolumeName *name, Volume *volume)
+{
+	const ConfigPool *pool = name->pool ? config_find_pool(config, name->pool) : NULL;
+	g_autofree char *uuid = pool ? pool_uuid(pool, NULL) : NULL;
+	VolumeInfo info;
+
+	if (!uuid)
+		return;
+	volume_get_info(volume, &info);
+	pool_note(config, name, info.uuid, uuid);
+}
+
+Volume *pool_volume_serve(const Config *config, const VolumeName *name, const char *as,
+			  GError **error)
+{
+	g_autofree char *text = volume_name_format(name);
+	g_autoptr(Backing) backing = open_backing(config, name, 0, error);
+	g_autoptr(Claim) claim = NULL;
+	Volume *volume;
+
+	if (!backing)
+		return NULL;
+	claim = claim_backing(config, backing, text, as, error);
+	if (!claim) {
+		pool_fail("open", name, error);
+		return NULL;
+	}
+	volume = volume_open(g_steal_pointer(&backing), text, 0, error);
+	if (!volume)
+		return NULL;
+	volume_keep(volume, g_steal_pointer(&claim), (GDestroyNotify)claim_release);
+	note_served(config, name, volume);
+	return volume;
+}
+
+gboolean pool_has_superblock(Backing *backing, GError **error)
+{
+	static const guint64 homes[] = {FORMAT_SUPERBLOCK_A, FORMAT_SUPERBLOCK_B};
+	guint8 block[FORMAT_SUPERBLOCK_SIZE];
+	gboolean found = FALSE;
+	int err = 0;
+
+	for (guint i = 0; i < G_N_ELEMENTS(homes) && !err; i++) {
+		err = backing_pread(backing, block, sizeof block, homes[i]);
+		found |= !err && !memcmp(block, FORMAT_MAGIC, strlen(FORMAT_MAGIC));
+	}
+	if (err)
+		return error_set_errno(error, err, "read %s", backing->name);
+	return found || error_set(error, STORAGEOS_ERROR_NOT_FOUND, "%s holds none", backing->name);
+}
+
+/* Both ends, where a device is looked at before it is used; at the first are the superblocks. */
+static gboolean wipe_device(Backing *backing, GError **error)
+{
+	guint64 size = backing_size(backing);
+	gsize edge = (gsize)MIN(size, POOL_EDGE);
+	g_autofree char *zeros = g_try_malloc0(POOL_EDGE);
+	int err = zeros ? 0 : -ENOMEM;
+
+	if (!pool_has_superblock(backing, error))
+		return FALSE;
+	if (!err)
+		err = backing_pwrite(backing, zeros, edge, 0);
+	if (!err)
+		err = backing_pwrite(backing, zeros, edge, size - edge);
+	if (!err)
+		err = backing_flush(backing);
+	return !err || error_set_errno(error, err, "wipe %s", backing->name);
+}
+
+/* Always TRUE. */
+static gboolean note_deleted(const Config *config, const VolumeName *name, Backing *backing)
+{
+	g_autofree char *uuid_of_pool = pool_uuid(config_find_pool(config, name->pool), NULL);
+	g_autoptr(GError) error = NULL;
+	SuperblockPair pair = {0};
+	char uuid[UUID_TEXT];
+
+	superblock_load(backing, &pair, NULL); /* of one that is damaged it is none */
+	uuid_format(pair.current.uuid, uuid);
+	if (uuid_of_pool && !registry_note_deleted(config, name, uuid, uuid_of_pool, &error))
+		log_warning("volume %s/%s: it cannot be noted that it was deleted: %s", name->pool,
+			    name->name, error->message);
+	return TRUE;
+}
+
+gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError **error)
+{
+	g_autofree char *path = pool_existing_path(config, name, error);
+	g_autoptr(Backing) backing = path ? backing_file_open(path, 0, error) : NULL;
+	gboolean done = backing && backing_lock(backing, TRUE, error);
+
+	if (done && !name->pool)
+		done = wipe_device(backing, error);
+	else if (done)
+		done = !unlink(path) || error_set_errno(error, errno, "remove %s", path);
+	if (done && name->pool)
+		done = files_sync_parent(path, error) && note_deleted(config, name, backing);
+	return done || pool_fail("delete", name, error);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/service/registry.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/error.h"
+#include "common/base/files.h"
+#include "common/base/json.h"
+
+#define ENTRY_SIZE_MAX 4096
+
+static char *directory_path(const Config *config)
+{
+	return g_build_filename(config->state_directory, "registry", NULL);
+}
+
+static char *entry_path(const Config *config, const VolumeName *name)
+{
+	return g_strdup_printf("%s/registry/%s:%s", config->state_directory, name->pool, name->name);
+}
+
+static gboolean take_uuid(Json *json, const char *key, char ret_uuid[UUID_TEXT])
+{
+	const char *text = json_get_text(json, key);
+
+	return text && g_uuid_string_is_valid(text) &&
+	       g_strlcpy(ret_uuid, text, UUID_TEXT) < UUID_TEXT;
+}
+
+gboolean registry_find(const Config *config, const VolumeName *name, RegistryEntry *ret_entry,
+		       GError **error)
+{
+	g_autofree char *path = entry_path(config, name);
+	g_autofree char *text = files_read(path, ENTRY_SIZE_MAX, NULL, error);
+	g_autoptr(Json) json = text ? json_tokener_parse(text) : NULL;
+	RegistryEntry entry = {0};
+
+	if (!text)
+		return FALSE;
+	entry.since = json_get_number(json, "since");
+	entry.deleted = json_get_number(json, "deleted");
+	if (!take_uuid(json, "uuid", entry.uuid) || !take_uuid(json, "pool_uuid", entry.pool_uuid))
+		return error_set(error, STORAGEOS_ERROR_CORRUPT,
+				 "%s does not say which volume there was", path);
+	*ret_entry = entry;
+	return TRUE;
+}
+
+static gboolean write_entry(const Config *config, const VolumeName *name,
+			    const RegistryEntry *entry, GError **error)
+{
+	g_autofree char *directory = directory_path(config);
+	g_autofree char *path = entry_path(config, name);
+	g_autofree char *volume = volume_name_format(name);
+	g_autoptr(Json) json = json_object_new_object();
+	g_autofree char *text = NULL;
+
+	json_add_text(json, "volume", volume);
+	json_add_text(json, "uuid", entry->uuid);
+	json_add_text(json, "pool_uuid", entry->pool_uuid);
+	json_add_number(json, "since", (guint64)entry->since);
+	if (entry->deleted)
+		json_add_number(json, "deleted", (guint64)entry->deleted);
+	text = json_to_text(json);
+	return files_make_directory(directory, error) &&
+	       files_write(path, text, strlen(text), 0644, FILES_REPLACE, error);
+}
+
+static gint64 now(void)
+{
+	return g_get_real_time() / G_USEC_PER_SEC;
+}
+
+/* What is to be noted, of what is known. */
+static RegistryEntry new_entry(const char *uuid, const char *pool_uuid, const RegistryEntry *known)
+{
+	RegistryEntry entry = {.since = now()};
+
+	g_strlcpy(entry.uuid, uuid, sizeof entry.uuid);
+	g_strlcpy(entry.pool_uuid, pool_uuid, sizeof entry.pool_uuid);
+	if (!strcmp(known->uuid, entry.uuid))
+		entry.since = known->since;
+	return entry;
+}
+
+gboolean registry_note(const Config *config, const VolumeName *name, const char uuid[UUID_TEXT],
+		       const char *pool_uuid, GError **error)
+{
+	RegistryEntry known = {0}, entry;
+
+	registry_find(config, name, &known, NULL);
+	if (!known.deleted && !strcmp(known.uuid, uuid) && !strcmp(known.pool_uuid, pool_uuid))
+		return TRUE;
+	entry = new_entry(uuid, pool_uuid, &known);
+	return write_entry(config, name, &entry, error);
+}
+
+gboolean registry_note_deleted(const Config *config, const VolumeName *name,
+			       const char uuid[UUID_TEXT], const char *pool_uuid, GError **error)
+{
+	RegistryEntry known = {0}, entry;
+
+	registry_find(config, name, &known, NULL);
+	entry = new_entry(uuid, pool_uuid, &known);
+	entry.deleted = now();
+	return write_entry(config, name, &entry, error);
+}
+
+gboolean registry_forget(const Config *config, const VolumeName *name, GError **error)
+{
+	g_autofree char *path = entry_path(config, name);
+
+	if (unlink(path))
+		return error_set_errno(error, errno, "remove %s", path);
+	return files_sync_parent(path, error);
+}
+
+static char *format_time(gint64 seconds)
+{
+	g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(seconds);
+
+	return time ? g_date_time_format(time, "%F %H:%M UTC") : g_strdup("?");
+}
+
+char *registry_describe(const RegistryEntry *entry)
+{
+	g_autofree char *since = format_time(entry->since);
+	g_autofree char *deleted = entry->deleted ? format_time(entry->deleted) : NULL;
+
+	return g_strdup_printf("it was made on %s (UUID %s)%s%s", since, entry->uuid,
+			       deleted ? ", and deleted on " : "", deleted ? deleted : "");
+}
+
+GPtrArray *registry_list(const Config *config)
+{
+	GPtrArray *names = g_ptr_array_new_with_free_func((GDestroyNotify)volume_name_free);
+	g_autofree char *directory = directory_path(config);
+	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
+	const char *file;
+
+	while (dir && (file = g_dir_read_name(dir))) {
+		g_autofree char *text = g_strdelimit(g_strdup(file), ":", '/');
+		g_autoptr(VolumeName) name = volume_name_parse(text, NULL);
+		RegistryEntry entry;
+
+		if (name && name->pool && registry_find(config, name, &entry, NULL) &&
+		    !entry.deleted)
+			g_ptr_array_add(names, g_steal_pointer(&name));
+	}
+	return names;
+}

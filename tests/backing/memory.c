@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/backing/memory.h"
+
+#include <errno.h>
+
+#include "tests/backing/pages.h"
+
+#define SIZE_MAX_BYTES ((guint64)1 << 62)
+
+typedef struct {
+	Backing base;
+	GRWLock lock; /* all below: readers share, whoever changes something is alone */
+	Pages *pages;
+	guint64 size;
+	guint64 limit;
+} MemoryBacking;
+
+/* Locks held to the end of a scope, which GLib has from 2.62 on. */
+typedef GRWLock ReaderHold, WriterHold;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ReaderHold, g_rw_lock_reader_unlock)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(WriterHold, g_rw_lock_writer_unlock)
+
+static ReaderHold *reader_hold(GRWLock *lock)
+{
+	g_rw_lock_reader_lock(lock);
+	return lock;
+}
+
+static WriterHold *writer_hold(GRWLock *lock)
+{
+	g_rw_lock_writer_lock(lock);
+	return lock;
+}
+
+static int memory_preadv(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+			 BackingFlags flags)
+{
+	MemoryBacking *memory = (MemoryBacking *)backing;
+	g_autoptr(ReaderHold) hold G_GNUC_UNUSED = reader_hold(&memory->lock);
+	IovCursor cursor = iov_cursor(iov, count);
+	gsize length = iov_length(iov, count);
+
+	(void)flags; /* it never sleeps for long */
+	if (offset > memory->size || length > memory->size - offset)
+		return -ENXIO;
+	pages_read(memory->pages, &cursor, offset, length);
+	return 0;
+}
+
+static int memory_pwritev(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+			  BackingFlags flags)
+{
+	MemoryBacking *memory = (MemoryBacking *)backing;
+	g_autoptr(WriterHold) hold G_GNUC_UNUSED = writer_hold(&memory->lock);
+	IovCursor cursor = iov_cursor(iov, count);
+	gsize length = iov_length(iov, count);
+
+	(void)flags;
+	if (offset > memory->size || length > memory->size - offset)
+		return -ENOSPC;
+	return pages_write(memory->pages, &cursor, offset, length);
+}
+
+static int memory_flush(Backing *backing)
+{
+	(void)backing;
+	return 0;
+}
+
+static int memory_punch(Backing *backing, guint64 offset, guint64 length)
+{
+	MemoryBacking *memory = (MemoryBacking *)backing;
+	g_autoptr(WriterHold) hold G_GNUC_UNUSED = writer_hold(&memory->lock);
+
+	if (offset >= memory->size)
+		return 0;
+	return pages_punch(memory->pages, offset, MIN(length, memory->size - offset));
+}
+
+static guint64 memory_size(Backing *backing)
+{
+	MemoryBacking *memory = (MemoryBacking *)backing;
+	g_autoptr(ReaderHold) hold G_GNUC_UNUSED = reader_hold(&memory->lock);
+
+	return memory->size;
+}
+
+static int memory_grow(Backing *backing, guint64 size)
+{
+	MemoryBacking *memory = (MemoryBacking *)backing;
+	g_autoptr(WriterHold) hold G_GNUC_UNUSED = writer_hold(&memory->lock);
+
+	if (size > memory->limit)
+		return -ENOSPC;
+	memory->size = MAX(memory->size, size);
+	return 0;
+}
+
+/* Whoever has the pointer is the one user. */
+static gboolean memory_lock(Backing *backing, gboolean exclusive, GError **error)
+{
+	(void)backing, (void)exclusive, (void)error;
+	return TRUE;
+}
+
+static guint64 memory_allocated(Backing *backing)
+{
+	MemoryBacking *memory = (MemoryBacking *)backing;
+	g_autoptr(ReaderHold) hold G_GNUC_UNUSED = reader_hold(&memory->lock);
+
+	return pages_allocated(memory->pages);
+}
+
+static void memory_free(Backing *backing)
+{
+	MemoryBacking *memory = (MemoryBacking *)backing;
+
+	pages_free(memory->pages);
+	g_rw_lock_clear(&memory->lock);
+	g_free(memory);
+}
+
+static const BackingOps memory_ops = {
+	.kind = "memory",
+	.preadv = memory_preadv,
+	.pwritev = memory_pwritev,
+	.flush = memory_flush,
+	.punch = memory_punch,
+	.size = memory_size,
+	.grow = memory_grow,
+	.lock = memory_lock,
+	.allocated = memory_allocated,
+	.free = memory_free,
+};
+
+Backing *backing_memory_new(guint64 limit)
+{
+	MemoryBacking *memory = g_new0(MemoryBacking, 1);
+
+	backing_init(&memory->base, &memory_ops, "memory");
+	g_rw_lock_init(&memory->lock);
+	memory->pages = pages_new();
+	memory->limit = limit ? limit : SIZE_MAX_BYTES;
+	return &memory->base;
+}
