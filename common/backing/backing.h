@@ -3,7 +3,7 @@
  * A backing: the byte-addressable thing that one volume lives in, behind a table of operations.
  *
  * Kinds: file.h (a regular file or a block device); tests/backing/ has memory (the reference) and
- * backing/faulty (a wrapper for tests).  An RBD image must fit in behind the same table.
+ * faulty (a wrapper that fails as it is told).  An RBD image must fit in behind the same table.
  *
  * Promise: what pwritev() returned 0 for is seen by every later preadv(), survives the death of
  * this process (file, block device), and survives the loss of power after a later backing_flush()
