@@ -16,11 +16,12 @@ typedef enum {
 	ATTACHMENT_NONE, /* nothing of it is there */
 	ATTACHMENT_WORKING,
 	ATTACHMENT_BROKEN,  /* parts of it are there; `problem` says which one is missing */
-	ATTACHMENT_FOREIGN, /* somebody serves it by other means than `attach`; `problem` says who */
+	ATTACHMENT_FOREIGN, /* somebody serves it by other means than `attach`; `problem` says who
+			     */
 } AttachmentHealth;
 
-/* What people are told, and do.  The table in docs/operations.md has a row for each, and for each thing
- * that may be missing of a broken one. */
+/* What people are told, and do.  The table in docs/operations.md has a row for each, and for each
+ * thing that may be missing of a broken one. */
 typedef enum {
 	STATE_DETACHED,
 	STATE_ATTACHED,
@@ -50,7 +51,7 @@ typedef struct {
 	char *device;	 /* "/dev/sdb" */
 	pid_t runner;	 /* the running tcmu-runner; looked up only if there is a backstore */
 	gboolean runner_answers;
-	char *foreign;	 /* the name of a backstore for this volume that is not ours */
+	char *foreign; /* the name of a backstore for this volume that is not ours */
 } TcmuParts;
 
 typedef struct {
@@ -59,17 +60,17 @@ typedef struct {
 	Frontend frontend; /* TCMU or FUSE; AUTO: not known */
 	char *problem;
 	char *device;
-	char *link;	 /* /dev/storageos/..., where it leads to the device */
-	char *reason;	 /* why that front end was chosen; NULL: not known */
-	pid_t server;	 /* that serves it, 0: none */
+	char *link;		/* /dev/storageos/..., where it leads to the device */
+	char *reason;		/* why that front end was chosen; NULL: not known */
+	pid_t server;		/* that serves it, 0: none */
 	gboolean link_is_wrong; /* that is what is broken */
-	gboolean litter; /* link or state file are there though nothing is attached */
+	gboolean litter;	/* link or state file are there though nothing is attached */
 	gboolean replaced; /* what is served is not what the name means now; `problem` says it */
 	FuseParts fuse;
 	TcmuParts tcmu;
-	Facts facts;	     /* of what the name means now */
-	GError *facts_error; /* why they are not known; NULL: they are */
-	Sample *sample;	     /* of what is served, or NULL */
+	Facts facts;	      /* of what the name means now */
+	GError *facts_error;  /* why they are not known; NULL: they are */
+	Sample *sample;	      /* of what is served, or NULL */
 	GError *sample_error; /* why not; NULL: nothing is served */
 } Attachment;
 
@@ -77,7 +78,8 @@ Attachment *attachment_inspect(const Places *places);
 void attachment_free(Attachment *attachment);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Attachment, attachment_free)
 
-/* Whether nothing serves or shows the volume.  A link that was left, to what is others', is nothing of it. */
+/* Whether nothing serves or shows the volume.  A link that was left, to what is others', is nothing
+ * of it. */
 gboolean attachment_is_gone(const Attachment *attachment);
 
 /* Whether it has a device that its server answers for. */

@@ -107,7 +107,8 @@ static gboolean over_fuse(Attaching *attaching, const RuntimeProbe *probe, const
 			g_autofree char *reason = g_strdup((*error)->message);
 
 			g_free((*error)->message);
-			(*error)->message = g_strdup_printf("%s (over FUSE; %s)", reason, why_not_tcmu);
+			(*error)->message =
+				g_strdup_printf("%s (over FUSE; %s)", reason, why_not_tcmu);
 		}
 		return FALSE;
 	}
@@ -290,8 +291,8 @@ static gboolean attach(const Config *config, const VolumeName *name, Frontend wa
 
 	gboolean locked = places_lock(places, error);
 	interrupt_hold();
-	done = locked && ((only_again && !is_remembered(places)) ||
-			     attach_locked(places, wanted, error));
+	done = locked &&
+	       ((only_again && !is_remembered(places)) || attach_locked(places, wanted, error));
 	if (!done)
 		g_prefix_error(error, "attach %s: ", places->text);
 	cli_progress_end();

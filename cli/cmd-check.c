@@ -36,8 +36,8 @@ static Backing *open_backing(const Checking *checking, BackingFileFlags flags, G
 	g_autofree char *path = pool_volume_path(checking->config, checking->name, error);
 
 	if (path && access(path, F_OK) && errno == ENOENT) {
-		error_set(error, STORAGEOS_ERROR_NOT_FOUND, "there is none (no %s); see: storageos list",
-			  path);
+		error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+			  "there is none (no %s); see: storageos list", path);
 		return NULL;
 	}
 	return path ? backing_file_open(path, flags, error) : NULL;
@@ -61,8 +61,7 @@ static void add_lines(Json *object, const char *key, const GPtrArray *lines)
 	Json *list = json_object_new_array();
 
 	for (guint i = 0; i < lines->len; i++)
-		json_object_array_add(list,
-				      json_text_new(g_ptr_array_index(lines, i)));
+		json_object_array_add(list, json_text_new(g_ptr_array_index(lines, i)));
 	json_object_object_add(object, key, list);
 }
 
@@ -114,10 +113,10 @@ static char *describe_state(const CheckResult *result)
 	if (lost)
 		return g_strdup_printf("DAMAGED: %s cannot be read any more", size);
 	if (result->copies && result->copies == result->errors)
-		return g_strdup_printf("DAMAGED, and nothing is lost (damaged copies of what is kept "
-				       "twice: %" G_GUINT64_FORMAT
-				       "; scrub, or check --repair, mends them)",
-				       result->copies);
+		return g_strdup_printf(
+			"DAMAGED, and nothing is lost (damaged copies of what is kept "
+			"twice: %" G_GUINT64_FORMAT "; scrub, or check --repair, mends them)",
+			result->copies);
 	return g_strdup(result->errors ? "DAMAGED" : "whole");
 }
 
@@ -188,9 +187,9 @@ static void say_plan(const Checking *checking, const RepairPlan *plan)
 	const struct {
 		const GPtrArray *lines;
 		const char *what;
-	} parts[] = {{plan->actions, "will"}, {plan->left, "cannot be mended"},
-		     {plan->given_up, plan->may_cut ? "--cut-journal would give up"
-						    : "gives up"}};
+	} parts[] = {{plan->actions, "will"},
+		     {plan->left, "cannot be mended"},
+		     {plan->given_up, plan->may_cut ? "--cut-journal would give up" : "gives up"}};
 	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
 	const GArray *lost = plan->check->lost;
 

@@ -88,7 +88,8 @@ static int run(int argc, char **argv)
 		return cli_usage("delete: %s", error->message);
 	path = pool_volume_path(cli.config, name, NULL);
 	deleted = delete_locked(cli.config, name, &error);
-	if (forgotten && (deleted || g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND)))
+	if (forgotten &&
+	    (deleted || g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND)))
 		deleted = forget(cli.config, name, deleted, &error);
 	if (!deleted)
 		return cli_failed(error);

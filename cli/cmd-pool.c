@@ -122,7 +122,7 @@ static gboolean remove_entry(const Config *config, const ConfigPool *pool, GPtrA
 	       config_remove_pool(config, pool->name, error);
 }
 
-static int delete(const Cli *cli, const char *name)
+static int delete_pool(const Cli *cli, const char *name)
 {
 	const ConfigPool *pool = config_find_pool(cli->config, name);
 	g_autoptr(GPtrArray) volumes = pool ? pool_list(pool, NULL) : NULL;
@@ -143,10 +143,11 @@ static int delete(const Cli *cli, const char *name)
 	json_add_text(object, "pool", name);
 	json_add_text(object, "directory", pool->path);
 	json_add_number(object, "volumes", n);
-	cli_report(cli, object,
-		   "%s: not in %s any more; %s stays as it is, with its %u volume%s (storageos pool "
-		   "create %s %s brings it back)",
-		   name, cli->config->file, pool->path, n, n == 1 ? "" : "s", name, pool->path);
+	cli_report(
+		cli, object,
+		"%s: not in %s any more; %s stays as it is, with its %u volume%s (storageos pool "
+		"create %s %s brings it back)",
+		name, cli->config->file, pool->path, n, n == 1 ? "" : "s", name, pool->path);
 	return CLI_DONE;
 }
 
@@ -225,7 +226,7 @@ static int run(int argc, char **argv)
 	if (!strcmp(cli.arguments[0], "create") && cli.n_arguments == 3)
 		return create(&cli, cli.arguments[1], cli.arguments[2], adopt);
 	if (!strcmp(cli.arguments[0], "delete") && cli.n_arguments == 2)
-		return delete(&cli, cli.arguments[1]);
+		return delete_pool(&cli, cli.arguments[1]);
 	if (!strcmp(cli.arguments[0], "list") && cli.n_arguments == 1) {
 		objects = cli.json ? json_object_new_array() : NULL;
 		list(cli.config, objects);

@@ -34,7 +34,8 @@ static void scrubbing_clear(Scrubbing *scrubbing)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Scrubbing, scrubbing_clear)
 
-/* "12 %, 1.2 GiB, 64 MiB/s, 5 min left"; the rest of it is as fast as what was.  Free the result. */
+/* "12 %, 1.2 GiB, 64 MiB/s, 5 min left"; the rest of it is as fast as what was.  Free the result.
+ */
 static char *progress_text(Json *status)
 {
 	Json *value = json_get_typed(status, "fraction", json_type_double);
@@ -96,9 +97,9 @@ static void print_text(const Scrubbing *scrubbing, Json *status)
 	       " copies of metadata verified in %" G_GINT64_FORMAT " s, %" G_GINT64_FORMAT
 	       " errors, %" G_GINT64_FORMAT " copies repaired%s%s\n",
 	       scrubbing->text,
-	       running				? "is being scrubbed" :
-	       json_get_flag(status, "complete") ? "scrubbed" :
-						  "scrub ended early",
+	       running				   ? "is being scrubbed"
+	       : json_get_flag(status, "complete") ? "scrubbed"
+						   : "scrub ended early",
 	       problem ? ": " : "", problem ? problem : "", blocks, data,
 	       json_get_number(status, "copies"),
 	       (running ? g_get_real_time() / G_USEC_PER_SEC : ended) -
@@ -126,7 +127,7 @@ static int print_result(const Scrubbing *scrubbing, Json *status)
 			json_get_number(status, "repaired"));
 	print_status(scrubbing, status);
 	return json_get_flag(status, "complete") && !json_get_number(status, "errors") ? CLI_DONE
-										    : CLI_FAILED;
+										       : CLI_FAILED;
 }
 
 static int failed(const Scrubbing *scrubbing, GError *error)

@@ -22,8 +22,8 @@ static void become_server(const Places *places, GError **error)
 	if (!files_make_directory(states, error) || !files_make_directory(places->mount, error))
 		return;
 	output_child();
-	execlp(SERVER, SERVER, "--pid-file", places->pid_file, "--attach-lock",
-	       places->lock_file, places->text, places->mount, NULL);
+	execlp(SERVER, SERVER, "--pid-file", places->pid_file, "--attach-lock", places->lock_file,
+	       places->text, places->mount, NULL);
 	error_set_errno(error, errno, "start " SERVER);
 }
 

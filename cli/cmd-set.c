@@ -56,8 +56,7 @@ static gboolean set(const Cli *cli, const VolumeName *name, GError **error)
 	g_auto(Facts) facts = {0};
 
 	gboolean locked = places_lock(places, error);
-	if (locked && facts_read(config, name, &facts, error) &&
-	    is_detached(places, error))
+	if (locked && facts_read(config, name, &facts, error) && is_detached(places, error))
 		uuid = renew(config, name, error);
 	if (!uuid) {
 		g_prefix_error(error, "set %s: ", places->text);
@@ -84,4 +83,5 @@ static int run(int argc, char **argv)
 	return set(&cli, name, &error) ? CLI_DONE : cli_failed(error);
 }
 
-const Verb verb_set = {"set", "NAME " NEW_UUID, "give a copy of a volume an identity of its own", run};
+const Verb verb_set = {"set", "NAME " NEW_UUID, "give a copy of a volume an identity of its own",
+		       run};

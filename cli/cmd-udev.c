@@ -6,9 +6,9 @@
  *     STORAGEOS_VOLUME=default/db
  *     STORAGEOS_LINK=storageos/default/db        below /dev
  *
- * Nothing is printed for any other device, and no link of a volume that is being detached.  It runs in
- * udev's time: reads /sys, configfs and the configuration, and neither the volume nor its file system,
- * whose server may be dead.
+ * Nothing is printed for any other device, and no link of a volume that is being detached.  It runs
+ * in udev's time: reads /sys, configfs and the configuration, and neither the volume nor its file
+ * system, whose server may be dead.
  */
 #include <stdio.h>
 #include <string.h>

@@ -26,8 +26,8 @@
 #define ABORT_SECONDS 10
 #define MODPROBE_SECONDS 20
 
-/* The one that was started, if it still runs and is a server for this directory: a state file may be
- * of another boot.  Otherwise by what it does, where there is at least the directory. */
+/* The one that was started, if it still runs and is a server for this directory: a state file may
+ * be of another boot.  Otherwise by what it does, where there is at least the directory. */
 static pid_t find_server(const Places *places, const State *state, gboolean mounted)
 {
 	if (state && state->frontend == FRONTEND_FUSE &&
@@ -144,13 +144,14 @@ static void end_server(const Places *places, const FuseParts *parts, gboolean hu
 		return;
 	process_signal(parts->server, parts->server_start, SIGKILL);
 	if (!process_wait_end(parts->server, parts->server_start, 5))
-		cli_say("detach %s: the device is gone, but " SERVER " (process %d) waits for a disk "
+		cli_say("detach %s: the device is gone, but " SERVER
+			" (process %d) waits for a disk "
 			"that does not answer, and has the volume open until it does",
 			places->text, (int)parts->server);
 }
 
-gboolean frontend_fuse_detach(const Places *places, const FuseParts *parts, gboolean hung, int claim,
-			      GError **error)
+gboolean frontend_fuse_detach(const Places *places, const FuseParts *parts, gboolean hung,
+			      int claim, GError **error)
 {
 	autofd owned = claim;
 

@@ -23,8 +23,9 @@ gboolean frontend_tcmu_prepare(const Places *places, GError **error);
 /* Makes backstore and LUN and returns the device's path; what was made is undone where it fails. */
 char *frontend_tcmu_attach(const Places *places, const Facts *facts, GError **error);
 
-/* Takes down what is there; the runner closes the volume.  `hung`: its disk does not answer, so what waits
- * for it is ended with an error.  A runner that is dead, or does not answer, is not waited for. */
+/* Takes down what is there; the runner closes the volume.  `hung`: its disk does not answer, so
+ * what waits for it is ended with an error.  A runner that is dead, or does not answer, is not
+ * waited for. */
 gboolean frontend_tcmu_detach(const Places *places, const TcmuParts *parts, gboolean hung,
 			      GError **error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SIGINT, SIGTERM and SIGHUP while something is being made: held back, so that it is undone or completed,
- * and the program ends by the signal afterwards.
+ * SIGINT, SIGTERM and SIGHUP while something is being made: held back, so that it is undone or
+ * completed, and the program ends by the signal afterwards.
  *
  * Threading: for the main thread, before there are others.
  */

@@ -3,11 +3,11 @@
  * The names of a volume's device: /dev/storageos/POOL/NAME, and :partN behind it for partitions
  * where udev runs.
  *
- * Promise: none leads to a device that shows another volume, or nothing.  It is made when the device
- * works, and gone before the device may become another's: loop devices and disks are used again at
- * once.  Makers are this module and the udev rule, which asks `storageos udev`; a volume's mark
- * (places.h) keeps that from making one from links_withdraw() until links_make(), places_remove(),
- * or the end of the process.
+ * Promise: none leads to a device that shows another volume, or nothing.  It is made when the
+ * device works, and gone before the device may become another's: loop devices and disks are used
+ * again at once.  Makers are this module and the udev rule, which asks `storageos udev`; a volume's
+ * mark (places.h) keeps that from making one from links_withdraw() until links_make(),
+ * places_remove(), or the end of the process.
  *
  * Threading: none; the caller holds the volume's lock (places_lock).  Every wait is bounded.
  */

@@ -10,13 +10,13 @@
  * ("/dev/loop3"), or NULL. */
 char *loop_device_attach(const char *file, guint32 block_size, GError **error);
 
-/* Has it take the size of its file, which the file's server has made `size`.  What uses the device sees
- * it at once. */
+/* Has it take the size of its file, which the file's server has made `size`.  What uses the device
+ * sees it at once. */
 gboolean loop_device_grow(const char *device, const char *file, guint64 size, GError **error);
 
-/* The one over `file`, or over what was that file before its file system went away: the device `hint`
- * (a path; may be NULL), if its file has that name and it still has this sequence (0: not known).  NULL
- * if there is none. */
+/* The one over `file`, or over what was that file before its file system went away: the device
+ * `hint` (a path; may be NULL), if its file has that name and it still has this sequence (0: not
+ * known).  NULL if there is none. */
 char *loop_device_find(const char *file, const char *hint, guint64 sequence);
 
 /* A number that the device gets anew each time it is set up; 0 before Linux 5.15. */

@@ -11,9 +11,9 @@
 #include "common/base/program.h"
 
 static const Verb *const verbs[] = {
-	&verb_create, &verb_list,   &verb_info,	  &verb_resize, &verb_set, &verb_delete,
-	&verb_pool,   &verb_attach, &verb_detach, &verb_status, &verb_stats,
-	&verb_check,  &verb_scrub,  &verb_probe,
+	&verb_create, &verb_list,  &verb_info,	 &verb_resize, &verb_set,
+	&verb_delete, &verb_pool,  &verb_attach, &verb_detach, &verb_status,
+	&verb_stats,  &verb_check, &verb_scrub,	 &verb_probe,
 };
 
 /* For units and rules, not for people. */

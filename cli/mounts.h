@@ -11,11 +11,12 @@
  * so that a dead server does no harm. */
 char *mounts_type_at(const char *directory);
 
-/* The same in another mount namespace: "/srv in the mount namespace 4026531840 (process 12 (sleep))". */
+/* The same in another mount namespace: "/srv in the mount namespace 4026531840 (process 12
+ * (sleep))". */
 char *mounts_of_device_elsewhere(dev_t device, const char *path);
 
-/* The mounts that a process sees of file systems which live in memory (devtmpfs, tmpfs, ramfs): whatever
- * one asks of those is answered at once. */
+/* The mounts that a process sees of file systems which live in memory (devtmpfs, tmpfs, ramfs):
+ * whatever one asks of those is answered at once. */
 typedef struct MountSet MountSet;
 MountSet *mounts_in_memory(const char *pid);
 gboolean mounts_have(const MountSet *set, guint64 mount);

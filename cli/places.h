@@ -31,8 +31,9 @@ Places *places_new(const Config *config, const VolumeName *name);
 void places_free(Places *places);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Places, places_free)
 
-/* Makes the directories and takes the lock under which a volume is attached, detached and deleted, until
- * places_free(), which leaves no file of it.  Waits for others that do so, two minutes at most. */
+/* Makes the directories and takes the lock under which a volume is attached, detached and deleted,
+ * until places_free(), which leaves no file of it.  Waits for others that do so, two minutes at
+ * most. */
 gboolean places_lock(Places *places, GError **error);
 
 /* The same without waiting. */
@@ -44,8 +45,8 @@ void places_remove(const Places *places);
 /* Whose `file` that is, or NULL.  Looks at the name only. */
 VolumeName *places_volume_of_file(const Config *config, const char *file);
 
-/* Whose link, or link of a partition, a path in the device directory is, or NULL.  Looks at the name
- * only. */
+/* Whose link, or link of a partition, a path in the device directory is, or NULL.  Looks at the
+ * name only. */
 VolumeName *places_volume_of_link(const Config *config, const char *link);
 
 /* The names of all volumes that there is a state file of; free with g_ptr_array_unref(). */

@@ -45,6 +45,6 @@ gboolean process_run(const char *const argv[], guint seconds, GError **error);
 gboolean process_start_daemon(const char *const argv[], GError **error);
 
 /* Calls `function` in a child process, for calls that the kernel may never return from.  Returns
- * what it did (0 or an errno value), or ETIMEDOUT.  It may use system calls and stack only, and has none
- * of our descriptors. */
+ * what it did (0 or an errno value), or ETIMEDOUT.  It may use system calls and stack only, and has
+ * none of our descriptors. */
 int process_call(int (*function)(gconstpointer data), gconstpointer data, guint seconds);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a served volume told of itself at one moment (common/service/monitor.h), and the ways to show it.
+ * What a served volume told of itself at one moment (common/service/monitor.h), and the ways to
+ * show it.
  */
 #pragma once
 

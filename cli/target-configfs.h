@@ -25,11 +25,12 @@ GPtrArray *target_volumes(void);
  * time. */
 gboolean target_backstore_set_size(const char *backstore, guint64 size, GError **error);
 
-/* The disk of this machine that shows the volume ("/dev/sdb"), the first one; or NULL.  Free the result. */
+/* The disk of this machine that shows the volume ("/dev/sdb"), the first one; or NULL.  Free the
+ * result. */
 char *target_disk_of_volume(const char *volume);
 
-/* Has the kernel ask each SCSI disk of this machine that shows the volume how large it is.  Bounded in
- * time; FALSE with the first that failed. */
+/* Has the kernel ask each SCSI disk of this machine that shows the volume how large it is.  Bounded
+ * in time; FALSE with the first that failed. */
 gboolean target_rescan(const char *volume, GError **error);
 
 gboolean target_backstore_set_serial(const char *backstore, const char *serial, GError **error);
@@ -51,8 +52,8 @@ char *target_volume_of_disk(const char *disk);
  * commands that its server has. */
 void target_silence(const char *device);
 
-/* For a backstore whose server is dead, or does not answer: fails the commands that wait for it, and lets
- * no more through; removing it waits for nothing. */
+/* For a backstore whose server is dead, or does not answer: fails the commands that wait for it,
+ * and lets no more through; removing it waits for nothing. */
 void target_abandon(const char *backstore);
 
 /* Remove them, with everything in them; bounded in time.  What is not there is no error. */

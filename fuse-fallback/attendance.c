@@ -26,8 +26,8 @@ struct Attendance {
 
 typedef enum { NOT_YET, CAME, NOBODY } Answer;
 
-/* While the lock is ours nobody attaches or detaches.  Whoever lets go of it may remove its file, and the
- * next one makes another: one that was removed meanwhile tells nothing. */
+/* While the lock is ours nobody attaches or detaches.  Whoever lets go of it may remove its file,
+ * and the next one makes another: one that was removed meanwhile tells nothing. */
 static Answer look(const Attendance *attendance)
 {
 	struct stat st;

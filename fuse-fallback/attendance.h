@@ -2,9 +2,10 @@
 /*
  * Whether anybody came for a volume that is served for `storageos attach`.
  *
- * Whoever attaches holds a lock (flock) while it starts the server and makes a device of the volume's file.
- * It may be killed anywhere between: then the lock is free, and nobody has the file open.  A server that
- * sees that ends as if it had been told to; otherwise it would have the volume open for nobody.
+ * Whoever attaches holds a lock (flock) while it starts the server and makes a device of the
+ * volume's file. It may be killed anywhere between: then the lock is free, and nobody has the file
+ * open.  A server that sees that ends as if it had been told to; otherwise it would have the volume
+ * open for nobody.
  *
  * Looks ten times a second, until the lock was free once.
  */
@@ -14,7 +15,8 @@
 
 typedef struct Attendance Attendance;
 
-/* `users`, atomic, is how many have the file open now.  The process gets SIGTERM where nobody comes. */
+/* `users`, atomic, is how many have the file open now.  The process gets SIGTERM where nobody
+ * comes. */
 Attendance *attendance_watch(const char *lock_file, const gint *users, GError **error);
 
 /* NULL is allowed. */

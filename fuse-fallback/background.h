@@ -13,9 +13,9 @@
 /* FALSE with *error set where it could not fork.  To be called before any thread is made. */
 gboolean background_start(GError **error);
 
-/* From now on the child has nothing of the caller's terminal; the parent exits with 0.  FALSE where that
- * does not wait any more: whoever started it was interrupted, and the child should end.  Does nothing in a
- * process that was not started so. */
+/* From now on the child has nothing of the caller's terminal; the parent exits with 0.  FALSE where
+ * that does not wait any more: whoever started it was interrupted, and the child should end.  Does
+ * nothing in a process that was not started so. */
 gboolean background_ready(void);
 
 /* Hands `line` to the parent, which prints it.  FALSE if there is no parent waiting: then the

@@ -28,7 +28,8 @@ typedef int (*FileWriter)(Volume *volume, const void *data, gsize size, guint64 
 
 int file_write(Volume *volume, const void *data, gsize size, guint64 offset);
 
-/* The same where the engine need not wait (volume_write_nowait), else -EAGAIN; also of part of a sector. */
+/* The same where the engine need not wait (volume_write_nowait), else -EAGAIN; also of part of a
+ * sector. */
 int file_write_nowait(Volume *volume, const void *data, gsize size, guint64 offset);
 
 /* Makes [offset, offset + length) read as zeros. */

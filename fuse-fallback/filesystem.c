@@ -5,10 +5,10 @@
  * the kernel remembers: so a close (FLUSH) or an opendir costs no request after the first.
  *
  * libfuse's threads are few, so they do not wait: a read of what is not in memory, a flush and a
- * discard are done by other threads, which are many.  A write goes to the page cache at once, and from
- * where libfuse received it, without a copy, if the engine has nothing to wait for and libfuse's other
- * threads are not all in one; otherwise others do it, on a copy.  A read goes into a buffer that its
- * thread keeps.
+ * discard are done by other threads, which are many.  A write goes to the page cache at once, and
+ * from where libfuse received it, without a copy, if the engine has nothing to wait for and
+ * libfuse's other threads are not all in one; otherwise others do it, on a copy.  A read goes into
+ * a buffer that its thread keeps.
  */
 #include "fuse-fallback/filesystem.h"
 

@@ -11,9 +11,9 @@
 #include <errno.h>
 #include <glib.h>
 
-/* Serves with `threads` threads, each with a queue of its own to the kernel, until the session ends;
- * returns as fuse_session_loop_mt() does, -ENOMEM if it could not begin.  (Before 3.12 libfuse makes
- * more threads while it is busy, and keeps so many.) */
+/* Serves with `threads` threads, each with a queue of its own to the kernel, until the session
+ * ends; returns as fuse_session_loop_mt() does, -ENOMEM if it could not begin.  (Before 3.12
+ * libfuse makes more threads while it is busy, and keeps so many.) */
 static inline int libfuse_loop(struct fuse_session *session, guint threads)
 {
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 12)

@@ -46,10 +46,8 @@ static const struct {
 	int resource;
 	rlim_t least;
 } limits[] = {
-	{"processor time", RLIMIT_CPU, RLIM_INFINITY},
-	{"address space", RLIMIT_AS, RLIM_INFINITY},
-	{"data", RLIMIT_DATA, RLIM_INFINITY},
-	{"stack", RLIMIT_STACK, STACK},
+	{"processor time", RLIMIT_CPU, RLIM_INFINITY}, {"address space", RLIMIT_AS, RLIM_INFINITY},
+	{"data", RLIMIT_DATA, RLIM_INFINITY},	       {"stack", RLIMIT_STACK, STACK},
 	{"descriptors", RLIMIT_NOFILE, 1024},
 };
 

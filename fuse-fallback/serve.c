@@ -134,8 +134,8 @@ static gboolean answer_requests(Server *server, GError **error)
 	int r;
 
 	if (server->request->attach_lock) {
-		server->attendance = attendance_watch(server->request->attach_lock,
-						      &server->fs.users, error);
+		server->attendance =
+			attendance_watch(server->request->attach_lock, &server->fs.users, error);
 		if (!server->attendance)
 			return FALSE;
 	}
@@ -189,7 +189,10 @@ gboolean serve(const ServeRequest *request, GError **error)
 		.request = request,
 		.label = label,
 		.threads = threads_wanted(),
-		.fs = {.name = file, .label = label, .ready = on_ready, .started = g_get_real_time() / 1000000},
+		.fs = {.name = file,
+		       .label = label,
+		       .ready = on_ready,
+		       .started = g_get_real_time() / 1000000},
 	};
 	gboolean done, closed;
 

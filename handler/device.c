@@ -28,9 +28,9 @@ struct Device {
 	gint64 sanitize_begun; /* as metrics_begin() gave it */
 	gint used;	       /* atomic */
 	gint space_looking;    /* whether somebody does; atomic */
-	gint64 space_looked; /* when last, microseconds; atomic */
-	guint64 attribute;   /* the size that the kernel has of it, bytes */
-	const char *name;    /* the opening's */
+	gint64 space_looked;   /* when last, microseconds; atomic */
+	guint64 attribute;     /* the size that the kernel has of it, bytes */
+	const char *name;      /* the opening's */
 	Opening *opening;
 	Arrival *arrival;
 	Volume *volume; /* atomic; NULL until it has come */
@@ -375,8 +375,10 @@ static void volume_lost(gpointer data, const GError *error)
 
 static gboolean await_volume(Device *device, GError **error)
 {
-	const ArrivalOwner owner = {
-		.opening = device->opening, .came = volume_came, .lost = volume_lost, .data = device};
+	const ArrivalOwner owner = {.opening = device->opening,
+				    .came = volume_came,
+				    .lost = volume_lost,
+				    .data = device};
 
 	return arrival_begin(&owner, &device->arrival, error) != ARRIVAL_FAILED;
 }

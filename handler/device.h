@@ -14,9 +14,9 @@
  *
  * Opening and closing wait for a disk, too, and the runner's main thread for them: a few seconds,
  * then they go on aside (arrival.h, aside.h).  Until there is a volume every command is answered
- * "not ready, becoming ready".  Where there will be none a device that was served before is open all
- * the same, so that its commands are answered ("not ready, manual intervention required") and do not
- * wait for nobody.
+ * "not ready, becoming ready".  Where there will be none a device that was served before is open
+ * all the same, so that its commands are answered ("not ready, manual intervention required") and
+ * do not wait for nobody.
  *
  * Threading: device_submit() from any thread, those that complete requests included;
  * device_resize() beside it; the others alone.

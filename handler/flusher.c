@@ -17,8 +17,8 @@ gboolean flusher_set(gboolean on)
 	return before;
 }
 
-/* Looks each time: a thread's own variable would be allocated by the C library, which ends the process
- * where it has no memory for it. */
+/* Looks each time: a thread's own variable would be allocated by the C library, which ends the
+ * process where it has no memory for it. */
 void flusher_stay(void)
 {
 	flusher_set(TRUE);

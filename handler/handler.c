@@ -35,9 +35,9 @@
 /* ---- devices */
 
 /* Any local user may ask for this, over D-Bus, and the runner's main thread answers as root: so it
- * looks at nothing but the text and the configuration.  The runner asks once more for each device that
- * it is given, and leaves one that is refused without an answer to initiators: that is for open to
- * refuse.  The runner releases *reason with free(). */
+ * looks at nothing but the text and the configuration.  The runner asks once more for each device
+ * that it is given, and leaves one that is refused without an answer to initiators: that is for
+ * open to refuse.  The runner releases *reason with free(). */
 static bool handle_check_config(const char *cfgstring, char **reason)
 {
 	g_autoptr(GError) error = NULL;

@@ -9,7 +9,7 @@
 
 typedef struct {
 	const char *cfgstring;
-	const char *backstore; /* its name; NULL: not known */
+	const char *backstore;	/* its name; NULL: not known */
 	guint64 size;		/* the device's, bytes */
 	guint32 block_size;	/* the device's */
 	gboolean served_before; /* the device has been served before: its volume must be there */
@@ -17,9 +17,9 @@ typedef struct {
 
 typedef struct Opening Opening;
 
-/* Whether a new device can be opened, as far as the configuration tells: it has to list the pool, which
- * is not looked at.  TRUE also where it cannot be read at this moment (no memory, no descriptor, an error
- * of the disk): that the opening itself has to say. */
+/* Whether a new device can be opened, as far as the configuration tells: it has to list the pool,
+ * which is not looked at.  TRUE also where it cannot be read at this moment (no memory, no
+ * descriptor, an error of the disk): that the opening itself has to say. */
 gboolean opening_check(const CfgString *cfgstring, GError **error);
 
 /* Reads the cfgstring and the configuration, and sets the node cache's size. */
@@ -35,10 +35,10 @@ const Config *opening_config(const Opening *opening);
 /* What it shares its disk with: the pool, or the block device itself. */
 const char *opening_group(const Opening *opening);
 
-/* Opens the volume, and makes it before if it is not there and never was (registry.h), the cfgstring
- * says `create`, the device is new and it is `first` tried now.  INVALID where it is of another size than the device;
- * but where it has grown from that, the device is to get its size: what was saved of the target is
- * older.  Takes as long as the volume's recovery does. */
+/* Opens the volume, and makes it before if it is not there and never was (registry.h), the
+ * cfgstring says `create`, the device is new and it is `first` tried now.  INVALID where it is of
+ * another size than the device; but where it has grown from that, the device is to get its size:
+ * what was saved of the target is older.  Takes as long as the volume's recovery does. */
 Volume *opening_try(const Opening *opening, gboolean first, GError **error);
 
 /* Whether the device has been served before. */

@@ -275,8 +275,8 @@ const char *runner_device_cfgstring(RunnerDevice *dev)
 	return runner.get_cfgstring(dev);
 }
 
-/* What the name of a UIO device, "tcm-user/HBA/NAME/CFGSTRING", consists of; NULL where it is none of
- * TCMU's.  Free with g_strfreev(). */
+/* What the name of a UIO device, "tcm-user/HBA/NAME/CFGSTRING", consists of; NULL where it is none
+ * of TCMU's.  Free with g_strfreev(). */
 static char **split_uio_name(const char *node)
 {
 	g_autofree char *path = g_strdup_printf("/sys/class/uio/%s/name", node);
@@ -317,7 +317,9 @@ char *runner_device_directory(RunnerDevice *dev)
 				      ? split_uio_name(node + strlen("/dev/"))
 				      : NULL;
 
-	return !parts ? NULL : g_strdup_printf("/sys/kernel/config/target/core/user_%s/%s", parts[1], parts[2]);
+	return !parts ? NULL
+		      : g_strdup_printf("/sys/kernel/config/target/core/user_%s/%s", parts[1],
+					parts[2]);
 }
 
 gboolean runner_deals_with_implicit_groups(void)

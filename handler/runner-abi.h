@@ -98,8 +98,8 @@ gboolean runner_abi_register(const RunnerCallbacks *callbacks, GError **error);
  * queued it: C and D deadlock for some commands, and others recurse until the stack is used up. */
 void runner_complete(RunnerDevice *dev, RunnerCommand *cmd, RunnerStatus status);
 
-/* A command's CDB as the initiator sent it: 6, 10, 12 or 16 bytes by its operation code, or up to 263
- * for 7Fh.  (Commands of the reserved and vendor's groups never get here.) */
+/* A command's CDB as the initiator sent it: 6, 10, 12 or 16 bytes by its operation code, or up to
+ * 263 for 7Fh.  (Commands of the reserved and vendor's groups never get here.) */
 const guint8 *runner_command_cdb(const RunnerCommand *cmd);
 
 /* All of its data: what came with it, or room for what is asked for; *ret_count 0: none. */
@@ -115,8 +115,8 @@ void *runner_device_private(RunnerDevice *dev);
 void runner_device_set_private(RunnerDevice *dev, void *data);
 
 const char *runner_device_cfgstring(RunnerDevice *dev);
-/* How many the runner takes it to have, by the kernel's attribute; READ and WRITE that it lets through
- * end there.  Setting it changes nothing else. */
+/* How many the runner takes it to have, by the kernel's attribute; READ and WRITE that it lets
+ * through end there.  Setting it changes nothing else. */
 guint64 runner_device_blocks(RunnerDevice *dev);
 void runner_device_set_blocks(RunnerDevice *dev, guint64 blocks);
 guint32 runner_device_block_size(RunnerDevice *dev);

@@ -10,7 +10,7 @@
 #define PIECE VOLUME_ATOMIC_MAX
 #define PIECE_PARTS (PIECE / SANITIZE_PATTERN_MAX)
 #define PAUSE (10 * 1000) /* us */
-#define NEVER 9e18 /* us */
+#define NEVER 9e18	  /* us */
 
 struct Sanitizer {
 	SanitizerOwner owner;

@@ -102,8 +102,10 @@ static RunnerStatus check_segments(const ScsiUnit *unit, const List *list, guint
 			return sense_refuse(sense, sense_invalid_parameter_list);
 		if (segment.from >= list->n_targets || segment.to >= list->n_targets)
 			return sense_refuse(sense, sense_copy_target_unreachable);
-		if (segment.source > scsi_unit_blocks(unit) || segment.destination > scsi_unit_blocks(unit) ||
-		    segment.blocks > scsi_unit_blocks(unit) - MAX(segment.source, segment.destination))
+		if (segment.source > scsi_unit_blocks(unit) ||
+		    segment.destination > scsi_unit_blocks(unit) ||
+		    segment.blocks >
+			    scsi_unit_blocks(unit) - MAX(segment.source, segment.destination))
 			return sense_refuse(sense, copy_aborted);
 	}
 	for (guint i = 0; i < list->n_targets; i++)

@@ -71,7 +71,8 @@ static RunnerStatus unmap_check_ranges(const ScsiUnit *unit, const ScsiCommand *
 	for (; length; length -= UNMAP_DESCRIPTOR) {
 		UnmapRange range = unmap_range(&list);
 
-		if (range.lba > scsi_unit_blocks(unit) || range.count > scsi_unit_blocks(unit) - range.lba)
+		if (range.lba > scsi_unit_blocks(unit) ||
+		    range.count > scsi_unit_blocks(unit) - range.lba)
 			return sense_refuse(command->sense, sense_out_of_range);
 		*ret_blocks += range.count;
 	}

@@ -46,7 +46,7 @@ static RunnerStatus standard(ScsiUnit *unit, const ScsiCommand *command)
 	data[5] = 0x08; /* third-party copy */
 	if (identity.ports == SCSI_PORTS_ALUA)
 		data[5] |= TPGS_IMPLICIT;
-	data[7] = 0x02;					     /* queues commands */
+	data[7] = 0x02; /* queues commands */
 	put_text(data + 8, SCSI_VENDOR, 8);
 	put_text(data + 16, SCSI_PRODUCT, 16);
 	put_text(data + 32, STORAGEOS_VERSION, 4);

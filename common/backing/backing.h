@@ -50,8 +50,8 @@ typedef struct {
 	int (*pwritev)(Backing *backing, const struct iovec *iov, int count, guint64 offset,
 		       BackingFlags flags);
 
-	/* For backing_flush() alone, which calls it from one thread at a time, and never again after
-	 * an error, whichever that is. */
+	/* For backing_flush() alone, which calls it from one thread at a time, and never again
+	 * after an error, whichever that is. */
 	int (*flush)(Backing *backing);
 
 	/* Gives the space of [offset, offset + length) back; it reads as zeros from then on.
@@ -103,9 +103,9 @@ void backing_init(Backing *backing, const BackingOps *ops, const char *name);
  *
  * It is the one way to flush, for requests, checkpoints and all else: Linux reports to one flush of
  * a descriptor only that the disk refused something, and keeps as clean what was refused.  So
- * flushes do not overlap, all who wait share the next one that begins, and after one that failed each
- * later one fails with the same error without asking the disk: of what was written since the last
- * success nothing is known any more.  A backing that is opened anew begins anew. */
+ * flushes do not overlap, all who wait share the next one that begins, and after one that failed
+ * each later one fails with the same error without asking the disk: of what was written since the
+ * last success nothing is known any more.  A backing that is opened anew begins anew. */
 int backing_flush(Backing *backing);
 
 static inline int backing_preadv(Backing *b, const struct iovec *iov, int count, guint64 offset,

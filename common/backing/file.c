@@ -271,8 +271,7 @@ static gboolean set_busy(const char *path, const struct stat *st, GError **error
 static gboolean udev_has(int fd)
 {
 	struct stat st;
-	g_autofree char *holder =
-		!fstat(fd, &st) && S_ISBLK(st.st_mode) ? holder_find(&st) : NULL;
+	g_autofree char *holder = !fstat(fd, &st) && S_ISBLK(st.st_mode) ? holder_find(&st) : NULL;
 
 	return holder && strstr(holder, "udev");
 }

@@ -23,8 +23,8 @@ static int line_fits(const char *line, const struct stat *st, int *ret_pid)
 	return makedev(major, minor) == st->st_dev ? 2 : 1;
 }
 
-/* Whether a mounted file system has that device: then it is the one that locks tell, too, and another
- * file system's file of the same inode number is none of ours. */
+/* Whether a mounted file system has that device: then it is the one that locks tell, too, and
+ * another file system's file of the same inode number is none of ours. */
 static gboolean is_own_device(dev_t device)
 {
 	g_autofree char *text = NULL;

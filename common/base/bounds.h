@@ -2,10 +2,10 @@
 /*
  * The lesser, the greater, and what lies between.
  *
- * GLib's MIN(), MAX() and CLAMP() evaluate their arguments up to three times.  A clock, a counter or
- * a size that grows may answer each time something else, and then the result is in no bounds at all.
- * So those are for variables and constants alone, which tests/packages/lint sees to; what is called
- * goes through these.
+ * GLib's MIN(), MAX() and CLAMP() evaluate their arguments up to three times.  A clock, a counter
+ * or a size that grows may answer each time something else, and then the result is in no bounds at
+ * all. So those are for variables and constants alone, which tests/packages/lint sees to; what is
+ * called goes through these.
  */
 #pragma once
 

@@ -73,8 +73,8 @@ static inline void put_be(void *p, guint64 v, guint bytes)
 
 typedef struct {
 	const struct iovec *iov; /* the element that the cursor is in */
-	int count;               /* elements left, this one included */
-	gsize done;              /* bytes of this element that lie behind */
+	int count;		 /* elements left, this one included */
+	gsize done;		 /* bytes of this element that lie behind */
 } IovCursor;
 
 static inline IovCursor iov_cursor(const struct iovec *iov, int count)

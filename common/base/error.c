@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-G_DEFINE_QUARK(storageos-error-quark, storageos_error)
+G_DEFINE_QUARK(storageos - error - quark, storageos_error)
 
 gboolean error_set(GError **error, StorageosError code, const char *format, ...)
 {

@@ -14,14 +14,14 @@
 #define STORAGEOS_ERROR (storageos_error_quark())
 
 typedef enum {
-	STORAGEOS_ERROR_IO,          /* a system call failed */
+	STORAGEOS_ERROR_IO,	     /* a system call failed */
 	STORAGEOS_ERROR_NO_SPACE,    /* the backing, or memory, is full */
 	STORAGEOS_ERROR_CORRUPT,     /* what was read is not what was written */
 	STORAGEOS_ERROR_NOT_FOUND,   /* no such volume, pool, device, file */
-	STORAGEOS_ERROR_EXISTS,      /* it is there already */
+	STORAGEOS_ERROR_EXISTS,	     /* it is there already */
 	STORAGEOS_ERROR_INVALID,     /* the caller's input is wrong */
 	STORAGEOS_ERROR_UNSUPPORTED, /* this kernel, runner or format version cannot */
-	STORAGEOS_ERROR_BUSY,        /* somebody else holds it; the message says who */
+	STORAGEOS_ERROR_BUSY,	     /* somebody else holds it; the message says who */
 } StorageosError;
 
 GQuark storageos_error_quark(void);

@@ -51,8 +51,8 @@ gboolean files_sync_parent(const char *path, GError **error);
 /* Makes a directory and its parents, mode 0755 for those that are new, and these durable. */
 gboolean files_make_directory(const char *path, GError **error);
 
-/* The first one of `path` and its parents that is not there, which files_make_directory() would make;
- * NULL: none.  Free the result. */
+/* The first one of `path` and its parents that is not there, which files_make_directory() would
+ * make; NULL: none.  Free the result. */
 char *files_first_missing(const char *path);
 
 /* An exclusive lock between processes by the directory or file `path` (a file is made if need be,

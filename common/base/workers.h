@@ -16,7 +16,7 @@ typedef struct WorkItem WorkItem;
 
 struct WorkItem {
 	void (*run)(WorkItem *item); /* may free or push the item */
-	WorkItem *next;              /* the queue's */
+	WorkItem *next;		     /* the queue's */
 };
 
 /* NULL if not even one thread could be made. */

@@ -14,12 +14,12 @@
 typedef struct {
 	FormatBitmap disk;
 	guint8 claimed[FORMAT_BITMAP_BITS / 8]; /* by the map, then by the journal, too */
-	guint8 mapped[FORMAT_BITMAP_BITS / 8];  /* by the map alone */
-	gboolean found;   /* a page on disk counts ... */
-	guint home;       /* ... the one of this home ... */
-	guint damaged;    /* ... of which these copies, a bit each, are not it */
-	guint64 missing;  /* slots that the map refers to and the page has as free */
-	guint64 leaked;   /* the other way round */
+	guint8 mapped[FORMAT_BITMAP_BITS / 8];	/* by the map alone */
+	gboolean found;				/* a page on disk counts ... */
+	guint home;				/* ... the one of this home ... */
+	guint damaged;	 /* ... of which these copies, a bit each, are not it */
+	guint64 missing; /* slots that the map refers to and the page has as free */
+	guint64 leaked;	 /* the other way round */
 } CheckGroup;
 
 /* A damaged copy of a node whose other copy is whole. */
@@ -36,8 +36,9 @@ typedef struct {
 	SuperblockPair pair;
 	const Superblock *sb;
 	CheckResult *result;
-	Findings *found;      /* but for ... */
-	Findings *slots_found; /* ... slots that the bitmaps have otherwise, which follow from the rest */
+	Findings *found;       /* but for ... */
+	Findings *slots_found; /* ... slots that the bitmaps have otherwise, which follow from the
+				  rest */
 	CheckGroup **groups;
 	guint64 n_groups; /* that the checkpoint has, and the backing ... */
 	guint64 n_places; /* ... has room for: the others are there once the journal claims there */
@@ -45,23 +46,23 @@ typedef struct {
 	CheckProgress progress;
 	gpointer data;
 	guint64 data_slots, node_slots;
-	guint64 digest;      /* of the bitmap pages */
-	guint64 newest;      /* the highest generation of one ... */
-	guint64 newest_at;   /* ... and its group */
-	guint64 durable;     /* records before this sequence are on disk */
-	GArray *copies;      /* of CheckCopy */
-	guint marks;         /* those outside the ring that are damaged: JournalRing's bits */
-	guint64 lost_nodes;  /* of which no copy is whole */
-	GArray *lost_below;  /* of CheckRange: below those, not dead; the first CHECK_RANGES */
-	guint64 refused;     /* claims: slots that are used twice, or do not exist */
-	gboolean cut_short;  /* a flushed record is damaged, or one cannot be replayed: ... */
-	const char *stuck;   /* (what it does, if that is why; else NULL) */
-	JournalPlace end;    /* ... the one here: the first that does not count */
-	int problem;         /* what ended the walk of the journal; 0, or a negative errno */
-	/* The path to where it is, one of each level, and the copy of the last: what is not walked for
-	 * want of memory would pass for free. */
+	guint64 digest;	    /* of the bitmap pages */
+	guint64 newest;	    /* the highest generation of one ... */
+	guint64 newest_at;  /* ... and its group */
+	guint64 durable;    /* records before this sequence are on disk */
+	GArray *copies;	    /* of CheckCopy */
+	guint marks;	    /* those outside the ring that are damaged: JournalRing's bits */
+	guint64 lost_nodes; /* of which no copy is whole */
+	GArray *lost_below; /* of CheckRange: below those, not dead; the first CHECK_RANGES */
+	guint64 refused;    /* claims: slots that are used twice, or do not exist */
+	gboolean cut_short; /* a flushed record is damaged, or one cannot be replayed: ... */
+	const char *stuck;  /* (what it does, if that is why; else NULL) */
+	JournalPlace end;   /* ... the one here: the first that does not count */
+	int problem;	    /* what ended the walk of the journal; 0, or a negative errno */
+	/* The path to where it is, one of each level, and the copy of the last: what is not walked
+	 * for want of memory would pass for free. */
 	FormatNode nodes[FORMAT_LEVELS_MAX], copy;
-	guint8 *buffer;      /* of CHECK_BUFFER bytes */
+	guint8 *buffer; /* of CHECK_BUFFER bytes */
 } Check;
 
 /* Locks the backing and walks all of it.  NULL as check_run(). */

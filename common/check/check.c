@@ -73,8 +73,7 @@ static gboolean claim(Check *check, guint64 slot, const char *what, guint64 wher
 	*byte |= mask;
 	check->claimed++;
 	if (check->progress && check->claimed % 4096 == 0)
-		check->progress((double)check->claimed / (double)MAX(check->used, 1),
-				check->data);
+		check->progress((double)check->claimed / (double)MAX(check->used, 1), check->data);
 	return TRUE;
 }
 
@@ -87,7 +86,8 @@ static void verify_blocks(Check *check, guint64 block, guint64 slot, guint n, co
 	check->result->blocks += n;
 	if (r) {
 		for (guint i = 0; i < n; i++)
-			findings_add_one(check->found, "block", block + i, slot + i, g_strerror(-r));
+			findings_add_one(check->found, "block", block + i, slot + i,
+					 g_strerror(-r));
 		lose(check, block, n);
 		return;
 	}
@@ -169,8 +169,8 @@ static gboolean claim_node(Check *check, guint level, guint64 index, guint64 slo
 		return FALSE;
 	}
 	return claim(check, slot, "node over block", block) &&
-	       (!level || claim(check, slot + FORMAT_COPY_DISTANCE, "copy of the node over block",
-				block));
+	       (!level ||
+		claim(check, slot + FORMAT_COPY_DISTANCE, "copy of the node over block", block));
 }
 
 /* Claims what a leaf points to and verifies it, neighbours together. */
@@ -285,8 +285,10 @@ static int load_groups(Check *check)
 	check->n_groups = MIN(check->sb->groups, n);
 	if (check->n_groups < check->sb->groups) {
 		check->refused++;
-		findings_add(check->found, "the backing ends before group %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT,
-		      check->n_groups, check->sb->groups);
+		findings_add(check->found,
+			     "the backing ends before group %" G_GUINT64_FORMAT
+			     " of %" G_GUINT64_FORMAT,
+			     check->n_groups, check->sb->groups);
 	}
 	for (guint64 g = 0; g < check->n_groups && !r; g++)
 		r = load_group(check, g);
@@ -371,8 +373,8 @@ static gboolean record_is_bounded(const Check *check, const Record *record)
 	return TRUE;
 }
 
-/* Whether the record changes what is below a lost node, which a replay would have to read.  To let go
- * of all that is below one it need not, but for the root. */
+/* Whether the record changes what is below a lost node, which a replay would have to read.  To let
+ * go of all that is below one it need not, but for the root. */
 static gboolean is_stuck(Check *check, const Record *record)
 {
 	guint64 end = record->first + record->blocks;
@@ -416,10 +418,11 @@ static gboolean visit_record(const Record *record, gpointer data)
 		return TRUE;
 	if (!record_is_bounded(check, record)) {
 		if (record->sequence < check->durable)
-			findings_add(check->found,
-			      "journal record %" G_GUINT64_FORMAT
-			      ": it was flushed, and names blocks or slots that are not there",
-			      record->sequence);
+			findings_add(
+				check->found,
+				"journal record %" G_GUINT64_FORMAT
+				": it was flushed, and names blocks or slots that are not there",
+				record->sequence);
 		return FALSE;
 	}
 	whole = payload_is_whole(check, record);
@@ -428,18 +431,18 @@ static gboolean visit_record(const Record *record, gpointer data)
 	if (is_stuck(check, record)) {
 		check->stuck = "changes blocks under a node that is lost";
 		findings_add(check->found,
-		      "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
-		      "-%" G_GUINT64_FORMAT ": the map's node over them is lost",
-		      record->sequence, record->first, record->first + record->blocks - 1);
+			     "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
+			     "-%" G_GUINT64_FORMAT ": the map's node over them is lost",
+			     record->sequence, record->first, record->first + record->blocks - 1);
 		return FALSE;
 	}
 	if (!whole)
 		lose(check, record->first, record->blocks);
 	if (!whole)
 		findings_add(check->found,
-		      "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
-		      "-%" G_GUINT64_FORMAT ": flushed payload is damaged",
-		      record->sequence, record->first, record->first + record->blocks - 1);
+			     "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
+			     "-%" G_GUINT64_FORMAT ": flushed payload is damaged",
+			     record->sequence, record->first, record->first + record->blocks - 1);
 	if (!claim_runs(check, record))
 		return FALSE;
 	check->result->records++;
@@ -471,10 +474,12 @@ static int check_journal(Check *check)
 		check->end = journal_ring_walk(ring, visit_record, check, NULL);
 	check->cut_short = check->cut_short || check->end.sequence < check->durable || check->stuck;
 	if (check->cut_short && !check->stuck)
-		findings_add(check->found, "journal record %" G_GUINT64_FORMAT ": it was flushed, and is damaged",
-		      check->end.sequence);
+		findings_add(check->found,
+			     "journal record %" G_GUINT64_FORMAT ": it was flushed, and is damaged",
+			     check->end.sequence);
 	if (check->sb->clean && check->result->records)
-		findings_add(check->found, "the journal has records though the volume was closed in order");
+		findings_add(check->found,
+			     "the journal has records though the volume was closed in order");
 	return check->problem;
 }
 
@@ -488,9 +493,10 @@ static int check_all(Check *check)
 	compare_groups(check);
 	if (check->data_slots != sb->data_slots || check->node_slots != sb->node_slots)
 		findings_add(check->found,
-		      "the superblock counts %" G_GUINT64_FORMAT " blocks and %" G_GUINT64_FORMAT
-		      " nodes, the map has %" G_GUINT64_FORMAT " and %" G_GUINT64_FORMAT,
-		      sb->data_slots, sb->node_slots, check->data_slots, check->node_slots);
+			     "the superblock counts %" G_GUINT64_FORMAT
+			     " blocks and %" G_GUINT64_FORMAT
+			     " nodes, the map has %" G_GUINT64_FORMAT " and %" G_GUINT64_FORMAT,
+			     sb->data_slots, sb->node_slots, check->data_slots, check->node_slots);
 	check->result->metadata_slots = check->node_slots;
 	check->result->generation = sb->checkpoint;
 	check->result->clean = sb->clean;

@@ -4,9 +4,9 @@
  * every slot in exactly one place (I5), the bitmaps against the map, the journal's records.
  * Reads only, and keeps to the memory of three bits per slot, a path of nodes and what it finds.
  *
- * What is kept twice (superblocks, inner nodes, bitmap pages, the durable-mark) and is damaged in one
- * copy is a finding like any other, though nothing is lost: the volume is not whole, as the next
- * damage there would lose it.  What a crash leaves of a copy that was being written is none.
+ * What is kept twice (superblocks, inner nodes, bitmap pages, the durable-mark) and is damaged in
+ * one copy is a finding like any other, though nothing is lost: the volume is not whole, as the
+ * next damage there would lose it.  What a crash leaves of a copy that was being written is none.
  */
 #pragma once
 
@@ -18,17 +18,17 @@ typedef struct {
 } CheckRange;
 
 typedef struct {
-	guint64 errors;          /* findings, all of them */
-	guint64 copies;          /* of these, damaged copies of what is kept twice: they lost nothing */
-	GPtrArray *messages;     /* of char *: what and where, neighbours in one line (findings.h) */
-	GArray *lost;            /* of CheckRange, the first CHECK_RANGES: cannot be read any more */
-	guint64 nodes;           /* read and verified */
-	guint64 blocks;          /* read and verified, those of the journal's records included */
-	guint64 dead_blocks;     /* discarded, their space not yet released */
-	guint64 records;         /* in the journal, to be replayed at the next open */
+	guint64 errors;	     /* findings, all of them */
+	guint64 copies;	     /* of these, damaged copies of what is kept twice: they lost nothing */
+	GPtrArray *messages; /* of char *: what and where, neighbours in one line (findings.h) */
+	GArray *lost;	     /* of CheckRange, the first CHECK_RANGES: cannot be read any more */
+	guint64 nodes;	     /* read and verified */
+	guint64 blocks;	     /* read and verified, those of the journal's records included */
+	guint64 dead_blocks; /* discarded, their space not yet released */
+	guint64 records;     /* in the journal, to be replayed at the next open */
 	guint64 free_slots, used_slots, metadata_slots;
 	guint64 generation;
-	gboolean clean;          /* closed in order: nothing to replay */
+	gboolean clean; /* closed in order: nothing to replay */
 } CheckResult;
 
 #define CHECK_RANGES 100000u

@@ -136,7 +136,8 @@ static gboolean plan_journal(RepairPlan *plan, RepairFlags flags, GError **error
 		return error_set_errno(error, r, "%s: read the journal", check->backing->name);
 	journal_ring_scan(ring, check->end.sequence - 1, tell_record, plan->given_up);
 	if (plan->may_cut) {
-		add(plan->left, "journal record %" G_GUINT64_FORMAT " %s: the volume cannot be opened",
+		add(plan->left,
+		    "journal record %" G_GUINT64_FORMAT " %s: the volume cannot be opened",
 		    check->end.sequence,
 		    check->stuck ? check->stuck : "was flushed, and is damaged");
 		return TRUE;
@@ -153,8 +154,8 @@ static void plan_replay(RepairPlan *plan)
 {
 	const Check *check = plan->work->check;
 
-	plan->replay = !check->sb->clean && !plan->may_cut &&
-		       (plan->work->pages || bitmaps_load(check));
+	plan->replay =
+		!check->sb->clean && !plan->may_cut && (plan->work->pages || bitmaps_load(check));
 	if (plan->replay)
 		add(plan->actions,
 		    "replay the %" G_GUINT64_FORMAT

@@ -27,9 +27,9 @@ struct Scrub {
 
 	/* The thread's own. */
 	guint64 repaired_before; /* copies, of all that were since the volume was opened */
-	gint64 paced_from; /* monotonic microseconds */
+	gint64 paced_from;	 /* monotonic microseconds */
 	guint64 paced_bytes;
-	guint64 expected; /* blocks that there are, about */
+	guint64 expected;		    /* blocks that there are, about */
 	guint64 entered[FORMAT_LEVELS_MAX]; /* of each level the index last looked at, plus one */
 	guint8 buffer[FORMAT_FANOUT * BLOCK_SIZE];
 };
@@ -275,7 +275,6 @@ static void keep_result(Scrub *scrub)
 	engine_set_scrub(&scrub->volume->engine, &result);
 	volume_checkpoint(scrub->volume);
 }
-
 
 static void end(Scrub *scrub, int r)
 {

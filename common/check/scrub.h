@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Scrubbing: reading all of a volume, while it is served, to find what rots before somebody needs
- * it.  Verifies superblocks, durable-marks and bitmaps; then, after a checkpoint, so that everything is in its place,
- * every copy of the map's nodes, and every mapped block.  A damaged copy is written anew from a whole
- * one, or from memory; blocks that are lost stay errors and are listed.  The result of one that went
- * to the end is kept in the volume (VolumeInfo), and made durable by a checkpoint.
+ * it.  Verifies superblocks, durable-marks and bitmaps; then, after a checkpoint, so that
+ * everything is in its place, every copy of the map's nodes, and every mapped block.  A damaged
+ * copy is written anew from a whole one, or from memory; blocks that are lost stay errors and are
+ * listed.  The result of one that went to the end is kept in the volume (VolumeInfo), and made
+ * durable by a checkpoint.
  *
  * One thread of its own, which reads no more than `rate` bytes in a second and takes no lock over
  * I/O that requests take.  What the kernel has in memory of the backing is verified there, not on
@@ -18,7 +19,8 @@
 #include "common/engine/volume.h"
 
 #define SCRUB_RANGES 1000u /* that are listed; all are counted */
-#define SCRUB_RATE ((guint64)64 << 20) /* bytes a second, where a volume is served and none is said */
+#define SCRUB_RATE                                                                                 \
+	((guint64)64 << 20) /* bytes a second, where a volume is served and none is said */
 
 typedef struct {
 	guint64 first, end; /* blocks [first, end) */
@@ -27,15 +29,15 @@ typedef struct {
 typedef struct {
 	gboolean running;
 	gboolean complete; /* it went to the end */
-	guint64 rate;     /* bytes a second; 0: no limit */
-	gint64 begun;     /* seconds since 1970 */
-	gint64 ended;     /* the same; 0 while it is running */
-	double fraction;  /* how far it is: 0..1, about */
-	guint64 blocks;   /* verified, lost ones included */
-	guint64 copies;   /* of nodes, bitmaps, superblocks, durable-marks: verified */
-	guint64 errors;   /* blocks, nodes, bitmaps that are lost */
-	guint64 repaired; /* copies written anew since it began, by whoever read them first */
-	int problem;      /* negative errno that ended it, or 0 */
+	guint64 rate;	   /* bytes a second; 0: no limit */
+	gint64 begun;	   /* seconds since 1970 */
+	gint64 ended;	   /* the same; 0 while it is running */
+	double fraction;   /* how far it is: 0..1, about */
+	guint64 blocks;	   /* verified, lost ones included */
+	guint64 copies;	   /* of nodes, bitmaps, superblocks, durable-marks: verified */
+	guint64 errors;	   /* blocks, nodes, bitmaps that are lost */
+	guint64 repaired;  /* copies written anew since it began, by whoever read them first */
+	int problem;	   /* negative errno that ended it, or 0 */
 } ScrubStatus;
 
 typedef struct Scrub Scrub;

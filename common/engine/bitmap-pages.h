@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A group's bitmap pages in the backing: two homes, A and B, written in turn, and each of them twice,
- * 128 MiB apart.  The page that counts is the newest of the four that is not newer than the
+ * A group's bitmap pages in the backing: two homes, A and B, written in turn, and each of them
+ * twice, 128 MiB apart.  The page that counts is the newest of the four that is not newer than the
  * checkpoint.  That no older one passes for it, where both of its copies are gone, shows only in
  * the digest over all groups, which the caller adds up and compares with the superblock's.
  *
@@ -24,7 +24,7 @@ typedef struct {
 	guint home;	   /* FORMAT_BITMAP_A or _B */
 	guint damaged;	   /* bit c: of that home, copy c is not what it should be */
 	gboolean future;   /* somewhere is a page of a checkpoint that never completed */
-	guint64 newest;    /* generation of the newest valid page that was read */
+	guint64 newest;	   /* generation of the newest valid page that was read */
 	guint64 term;	   /* for the digest; 0 if there is none */
 } BitmapChoice;
 

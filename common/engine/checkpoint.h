@@ -15,8 +15,8 @@
  * replaced is used anew, and the journal's tail moved, only when both superblocks are on disk:
  * damage to either is no loss at any time.
  *
- * The volume's size is part of it.  A larger one is for requests when both superblocks are durable: the
- * journal never names blocks that one of them does not know.  A smaller one is before the
+ * The volume's size is part of it.  A larger one is for requests when both superblocks are durable:
+ * the journal never names blocks that one of them does not know.  A smaller one is before the
  * freeze: the map knows no others any more.
  *
  * Threading: one thread at a time: the Checkpointer's (checkpointer.h) while there is one.

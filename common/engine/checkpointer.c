@@ -11,39 +11,39 @@
 #define TICK (250 * G_TIME_SPAN_MILLISECOND)
 #define IDLE (2 * G_TIME_SPAN_SECOND) /* without a change */
 #define WAIT_SECONDS 25
-#define CROWDED 100 /* of map_pressure() */
-#define LOOK (10 * G_TIME_SPAN_MILLISECOND) /* of a change that waits, at what there is */
+#define CROWDED 100			       /* of map_pressure() */
+#define LOOK (10 * G_TIME_SPAN_MILLISECOND)    /* of a change that waits, at what there is */
 #define SLOWEST (30 * G_TIME_SPAN_MILLISECOND) /* for so much, while there is room */
 #define SLOWEST_BYTES (64 * KIB)
-#define AHEAD G_TIME_SPAN_MILLISECOND /* of its turn a change may be */
+#define AHEAD G_TIME_SPAN_MILLISECOND	  /* of its turn a change may be */
 #define EXPECTED (G_TIME_SPAN_SECOND / 2) /* of the first checkpoint */
-#define RECLAIM_STEPS 256       /* dead nodes before the thread looks up */
-#define KEEP_IDLE (16 * MIB)    /* warm space kept for new writes */
+#define RECLAIM_STEPS 256		  /* dead nodes before the thread looks up */
+#define KEEP_IDLE (16 * MIB)		  /* warm space kept for new writes */
 #define KEEP_BUSY (1024 * MIB)
 #define TRIM_AT_ONCE (256 * MIB)
-#define SYNC_WARM (16 * MIB)    /* warm space wanted by a load that flushes much */
-#define SYNC_LOST (16 * MIB)    /* what is worth a checkpoint to get it */
+#define SYNC_WARM (16 * MIB) /* warm space wanted by a load that flushes much */
+#define SYNC_LOST (16 * MIB) /* what is worth a checkpoint to get it */
 
 struct Checkpointer {
 	Engine *engine;
 	GThread *thread;
 	gint changes, flushes; /* atomic; only how they move counts */
-	gint kicked;  /* atomic */
-	gint full;    /* atomic: a request needs what was discarded */
+	gint kicked;	       /* atomic */
+	gint full;	       /* atomic: a request needs what was discarded */
 
 	Lock lock;
-	GCond wake;   /* for the thread */
-	GCond done;   /* for those who wait for it */
+	GCond wake; /* for the thread */
+	GCond done; /* for those who wait for it */
 	gboolean stop;
 	guint64 asked, begun, finished; /* tickets */
 	guint64 attempts, made;
-	gint64 began;    /* when the one that runs did; 0: none does */
-	gint64 expected; /* how long one takes, by those before */
+	gint64 began;	      /* when the one that runs did; 0: none does */
+	gint64 expected;      /* how long one takes, by those before */
 	double line, allowed; /* where the line of changes ends, and how far it has moved up */
 	gint64 allowed_at;    /* then */
-	int result; /* of the last one */
-	guint64 resize_to; /* with the next one; 0: as it is */
-	int resize_result; /* of the last time */
+	int result;	      /* of the last one */
+	guint64 resize_to;    /* with the next one; 0: as it is */
+	int resize_result;    /* of the last time */
 	guint64 settle_asked, settle_done;
 	CheckpointerCall call; /* NULL: none */
 	gpointer call_data;
@@ -53,7 +53,8 @@ struct Checkpointer {
 
 static gboolean is_due(Checkpointer *cp)
 {
-	return journal_wants_checkpoint(cp->engine->journal) || map_wants_checkpoint(cp->engine->map);
+	return journal_wants_checkpoint(cp->engine->journal) ||
+	       map_wants_checkpoint(cp->engine->map);
 }
 
 static gboolean reclaim(Checkpointer *cp);
@@ -362,10 +363,10 @@ int checkpointer_resize(Checkpointer *cp, guint64 size, guint seconds)
 }
 
 /* A change that came while the map is under pressure.  They stand in line, and what is left before
- * they would have to stop is given out at such a pace that it lasts until the checkpoint that runs is
- * done, by what those before took; the further it goes beyond that, the slower.  As that may be wrong,
- * each waits `least` at least near the end; and none `most` and more while there is room: better a few
- * that stop than many that crawl. */
+ * they would have to stop is given out at such a pace that it lasts until the checkpoint that runs
+ * is done, by what those before took; the further it goes beyond that, the slower.  As that may be
+ * wrong, each waits `least` at least near the end; and none `most` and more while there is room:
+ * better a few that stop than many that crawl. */
 typedef struct {
 	double place; /* in the line */
 	gint64 start, most;

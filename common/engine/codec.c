@@ -82,8 +82,8 @@ static gboolean state_coherent(const Superblock *sb)
 	       !sb->map_root.dead &&
 	       (!sb->map_root.slot ||
 		node_slot_is_usable(sb->levels - 1, sb->map_root.slot, sb->groups)) &&
-	       sb->journal_position % FORMAT_RECORD_ALIGN == 0 &&
-	       sb->dead_first <= sb->dead_end && sb->dead_end <= blocks_covering(sb->size);
+	       sb->journal_position % FORMAT_RECORD_ALIGN == 0 && sb->dead_first <= sb->dead_end &&
+	       sb->dead_end <= blocks_covering(sb->size);
 }
 
 static void superblock_fields(const FormatSuperblock *in, Superblock *sb)
@@ -221,8 +221,8 @@ void record_encode(const Record *record, guint64 seed, guint8 *out)
 	memcpy(out, &header, sizeof header);
 	if (record->kind == FORMAT_RECORD_WRITE) {
 		for (guint i = 0; i < record->n_runs; i++, p += 8)
-			put_le64(p, record->runs[i].slot |
-					    (guint64)record->runs[i].count << FORMAT_SLOT_BITS);
+			put_le64(p, record->runs[i].slot | (guint64)record->runs[i].count
+								   << FORMAT_SLOT_BITS);
 		for (guint i = 0; i < record->blocks; i++, p += 4)
 			put_le32(p, record->crcs[i]);
 		memset(p, 0, (gsize)(out + length - p));

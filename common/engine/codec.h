@@ -119,7 +119,8 @@ static inline gboolean entry_is_null(const FormatPointer *p)
 
 static inline gboolean entry_is_dead(const FormatPointer *p)
 {
-	return (GUINT64_FROM_LE(p->slot_flags_birth) >> FORMAT_SLOT_BITS & FORMAT_POINTER_DEAD) != 0;
+	return (GUINT64_FROM_LE(p->slot_flags_birth) >> FORMAT_SLOT_BITS & FORMAT_POINTER_DEAD) !=
+	       0;
 }
 
 static inline guint64 slot_group(guint64 slot)
@@ -140,7 +141,8 @@ static inline gboolean slot_is_usable(guint64 slot, guint64 groups)
 {
 	guint64 index = slot_index(slot);
 
-	return slot_group(slot) < groups && index >= FORMAT_FIRST_INDEX && index <= FORMAT_LAST_INDEX;
+	return slot_group(slot) < groups && index >= FORMAT_FIRST_INDEX &&
+	       index <= FORMAT_LAST_INDEX;
 }
 
 /* Whether an inner node may be there, so that its copy's slot is slot + FORMAT_COPY_DISTANCE. */

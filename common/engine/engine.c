@@ -5,8 +5,8 @@
 
 gboolean engine_init(Engine *engine, const Superblock *sb, GError **error)
 {
-	engine->slots = slots_new(engine->backing, sb->groups_offset, sb->seed, engine->read_only,
-				  error);
+	engine->slots =
+		slots_new(engine->backing, sb->groups_offset, sb->seed, engine->read_only, error);
 	if (!engine->slots)
 		return FALSE;
 	engine->map = map_new(engine->backing, engine->slots, sb, engine->read_only, error);

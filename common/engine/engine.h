@@ -3,8 +3,8 @@
  * The parts of one open volume, as checkpoint, recovery and the volume's face share them, and its
  * one way to fail.
  *
- * Lock order: common/base/lock.h.  No lock but the range's is held over I/O on behalf of a request (the
- * allocator's grow lock, while the backing grows, is the exception).
+ * Lock order: common/base/lock.h.  No lock but the range's is held over I/O on behalf of a request
+ * (the allocator's grow lock, while the backing grows, is the exception).
  */
 #pragma once
 
@@ -20,7 +20,7 @@ typedef struct {
 
 typedef struct {
 	Backing *backing; /* owned */
-	char *name;       /* for messages; owned */
+	char *name;	  /* for messages; owned */
 	gboolean read_only;
 	SuperblockPair superblock; /* the checkpoint thread's, once that runs */
 	Slots *slots;
@@ -32,13 +32,13 @@ typedef struct {
 	guint64 durable_generation; /* atomic: of the last durable checkpoint */
 	guint64 size;		    /* atomic: bytes that requests may reach; see checkpoint.h */
 	guint64 next_size;	    /* atomic: of the next superblock; the checkpoint thread's */
-	guint recovery_mended;      /* copies of superblock and marks written anew, when it was opened */
-	guint64 scrub_mended;       /* atomic: copies written anew by scrubs, since open */
-	EngineScrub scrub;          /* atomic, each by itself: what the next checkpoint keeps */
+	guint recovery_mended; /* copies of superblock and marks written anew, when it was opened */
+	guint64 scrub_mended;  /* atomic: copies written anew by scrubs, since open */
+	EngineScrub scrub;     /* atomic, each by itself: what the next checkpoint keeps */
 
 	gint failed; /* atomic */
 	Lock failure_lock;
-	char *failure; /* why; under failure_lock */
+	char *failure;	     /* why; under failure_lock */
 	gint64 failed_since; /* Unix time; under failure_lock */
 } Engine;
 

@@ -75,8 +75,8 @@
 /* A pointer of the map, or "null" (all zero: a hole). */
 typedef struct {
 	guint64 slot_flags_birth; /* bits 0-39 slot, 40-47 flags, 48-63 birth's low 16 bits */
-	guint32 crc;              /* of the 4096 bytes, seeded with the volume's seed and the place */
-	guint32 birth_high;       /* birth's bits 16-47 */
+	guint32 crc;	    /* of the 4096 bytes, seeded with the volume's seed and the place */
+	guint32 birth_high; /* birth's bits 16-47 */
 } FormatPointer;
 
 #define FORMAT_POINTER_DEAD 0x01u /* discarded: reads as a hole; its space is yet to be freed */
@@ -99,26 +99,29 @@ typedef struct {
 	guint64 journal_offset;
 	guint64 journal_size;
 	guint64 groups_offset;
-	guint64 groups;     /* that have a bitmap page; those behind are free */
-	guint64 seed;       /* of every checksum in this volume */
+	guint64 groups;	    /* that have a bitmap page; those behind are free */
+	guint64 seed;	    /* of every checksum in this volume */
 	guint64 generation; /* of this superblock: the higher one counts */
-	guint64 checkpoint; /* generation of the map's root and the newest bitmap pages that count */
+	guint64 checkpoint; /* generation of the map's root and the newest bitmap pages that count
+			     */
 	FormatPointer map_root;
 	FormatPointer snapshot_root; /* null: no snapshot was ever taken */
 	guint64 journal_position;    /* where replay begins; modulo journal_size in the ring */
 	guint64 journal_sequence;    /* of the record there */
-	guint64 fence_sequence;      /* records from here on count only if their generation is ... */
-	guint64 fence_generation;    /* ... at least this */
-	guint64 dead_first;          /* blocks that may have dead pointers over them: ... */
-	guint64 dead_end;            /* ... [dead_first, dead_end) */
-	guint64 data_slots;          /* mapped by the map, dead ones included */
-	guint64 node_slots;          /* of the map, dead ones included */
-	guint64 reserve_slot;        /* where the space kept for leaves was; a hint */
-	guint64 reserve_pairs[FORMAT_RESERVE_PAIRS]; /* slots kept for inner nodes, with their copies' */
-	guint64 bitmap_digest;       /* of the bitmap pages that count: bitmap_term() of each, added */
-	guint64 scrub_time;          /* when the last scrub ended, seconds of Unix time; 0: never */
-	guint64 scrub_blocks, scrub_errors, scrub_repaired; /* what it verified, found, and mended */
-	guint64 grown_from;          /* the least size that it grew from; 0: none */
+	guint64 fence_sequence;	  /* records from here on count only if their generation is ... */
+	guint64 fence_generation; /* ... at least this */
+	guint64 dead_first;	  /* blocks that may have dead pointers over them: ... */
+	guint64 dead_end;	  /* ... [dead_first, dead_end) */
+	guint64 data_slots;	  /* mapped by the map, dead ones included */
+	guint64 node_slots;	  /* of the map, dead ones included */
+	guint64 reserve_slot;	  /* where the space kept for leaves was; a hint */
+	guint64 reserve_pairs[FORMAT_RESERVE_PAIRS]; /* slots kept for inner nodes, with their
+							copies' */
+	guint64 bitmap_digest; /* of the bitmap pages that count: bitmap_term() of each, added */
+	guint64 scrub_time;    /* when the last scrub ended, seconds of Unix time; 0: never */
+	guint64 scrub_blocks, scrub_errors,
+		scrub_repaired; /* what it verified, found, and mended */
+	guint64 grown_from;	/* the least size that it grew from; 0: none */
 	guint8 reserved[3300];
 	guint32 crc; /* of everything before it */
 } FormatSuperblock;
@@ -149,7 +152,7 @@ typedef struct {
 	guint32 magic;
 	guint64 sequence;
 	guint64 generation;
-	guint64 first;  /* block; durable-mark: the sequence up to which all is on disk */
+	guint64 first;	/* block; durable-mark: the sequence up to which all is on disk */
 	guint64 blocks; /* how many */
 } FormatRecord;
 
@@ -165,7 +168,7 @@ enum {
 };
 
 #define FORMAT_RECORD_BLOCKS_MAX 257u /* of a write: 1 MiB that begins inside a block */
-#define FORMAT_RECORD_LENGTH_MAX \
+#define FORMAT_RECORD_LENGTH_MAX                                                                   \
 	(sizeof(FormatRecord) + FORMAT_RECORD_BLOCKS_MAX * 8u + (FORMAT_RECORD_BLOCKS_MAX + 1) * 4u)
 
 G_STATIC_ASSERT(sizeof(FormatPointer) == 16);

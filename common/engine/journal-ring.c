@@ -51,8 +51,8 @@ void journal_ring_free(JournalRing *ring)
 
 /* The record at a place of a ring that is in memory; follows a wrap.  Its length with what was
  * skipped, 0 if there is none. */
-static guint64 walk_one(const JournalRing *ring, JournalPlace *place, Record *record,
-			SlotRun *runs, guint32 *crcs)
+static guint64 walk_one(const JournalRing *ring, JournalPlace *place, Record *record, SlotRun *runs,
+			guint32 *crcs)
 {
 	const Superblock *sb = &ring->sb;
 	guint64 at = place->position % sb->journal_size, rest = sb->journal_size - at;
@@ -62,7 +62,8 @@ static guint64 walk_one(const JournalRing *ring, JournalPlace *place, Record *re
 		place->position += rest;
 		return walk_one(ring, place, record, runs, crcs);
 	}
-	length = record_decode(ring->bytes + at, rest, sb->seed, place->sequence, record, runs, crcs);
+	length = record_decode(ring->bytes + at, rest, sb->seed, place->sequence, record, runs,
+			       crcs);
 	return length && record->kind == FORMAT_RECORD_WRAP ? rest : length;
 }
 
@@ -109,7 +110,8 @@ static RawMark *newest_mark(guint64 seed, RawMark *marks)
 	Record record;
 
 	for (guint i = 0; i < FORMAT_MARKS; i++)
-		if (is_mark(seed, marks[i], sizeof *marks, &record) && record.sequence >= sequence) {
+		if (is_mark(seed, marks[i], sizeof *marks, &record) &&
+		    record.sequence >= sequence) {
 			newest = &marks[i];
 			sequence = record.sequence;
 		}

@@ -14,13 +14,13 @@ int journal_ring_read(Backing *backing, const Superblock *sb, JournalRing **ret_
 void journal_ring_free(JournalRing *ring);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(JournalRing, journal_ring_free)
 
-/* Every record before this sequence was on disk, by the durable-marks outside the ring; 0 if none of
- * them counts. */
+/* Every record before this sequence was on disk, by the durable-marks outside the ring; 0 if none
+ * of them counts. */
 guint64 journal_ring_durable(const JournalRing *ring);
 
-/* Which of the marks outside the ring are damaged, a bit each: bit 0 ... the copies of the durable-mark,
- * bit FORMAT_MARKS the checkpoint's.  `settled`: nobody was writing them, so that copies that differ
- * are, too; what a crash leaves otherwise may. */
+/* Which of the marks outside the ring are damaged, a bit each: bit 0 ... the copies of the
+ * durable-mark, bit FORMAT_MARKS the checkpoint's.  `settled`: nobody was writing them, so that
+ * copies that differ are, too; what a crash leaves otherwise may. */
 guint journal_ring_damaged_marks(JournalRing *ring, gboolean settled);
 
 /* The same of a volume that is open; at worst a mark that cannot be read counts as none. */
@@ -33,8 +33,8 @@ int journal_ring_mend_marks(JournalRing *ring, Backing *backing, guint marks);
 /* FALSE: this record, and what follows, does not count. */
 typedef gboolean (*JournalVisit)(const Record *record, gpointer data);
 
-/* Calls `visit` for each record anywhere in the ring that is whole and of a sequence behind `after`,
- * and not fenced off: what a walk that ended too early did not get to, in no order. */
+/* Calls `visit` for each record anywhere in the ring that is whole and of a sequence behind
+ * `after`, and not fenced off: what a walk that ended too early did not get to, in no order. */
 void journal_ring_scan(const JournalRing *ring, guint64 after, JournalVisit visit, gpointer data);
 
 /* Calls `visit` for each record from the superblock's place on, until one is not valid, is of an

@@ -19,13 +19,13 @@ struct Journal {
 	Lock lock;
 	GCond changed; /* written, tail or failed */
 	guint64 tail, written, head, reserved;
-	guint64 sequence; /* of the next record */
+	guint64 sequence;	  /* of the next record */
 	guint64 written_sequence; /* of the first record that is not written */
-	gint wants;       /* atomic: more than half is in use */
+	gint wants;		  /* atomic: more than half is in use */
 	guint64 generation;
 	gboolean writing;
 	gboolean failed;
-	guint8 *stage; /* the bytes of [written, head), modulo STAGE_SIZE */
+	guint8 *stage;			   /* the bytes of [written, head), modulo STAGE_SIZE */
 	guint8 mark[sizeof(FormatRecord)]; /* the last one, ... */
 	gboolean mark_missing;		   /* ... that is not in all its homes beside the ring */
 };
@@ -237,8 +237,8 @@ static gboolean append_mark(Journal *journal, guint64 sequence, guint8 *raw)
 	return TRUE;
 }
 
-/* Once more, away from the records that it speaks of: what takes these may take the mark beside them,
- * too.  If that fails there still is the one. */
+/* Once more, away from the records that it speaks of: what takes these may take the mark beside
+ * them, too.  If that fails there still is the one. */
 static void write_homes(Journal *journal, const guint8 *mark)
 {
 	guint8 raw[FORMAT_MARK_DISTANCE + sizeof(FormatRecord)] = {0};

@@ -22,10 +22,11 @@ void map_freeze(Map *map, guint64 next, void (*cut)(gpointer data), gpointer dat
 		guint level = key_level(node->key);
 
 		node->state = NODE_FROZEN;
-		node->parent = level == map->levels - 1 ?
-				       NULL :
-				       node_find_locked(map, level + 1,
-							key_index(node->key) >> FORMAT_FANOUT_SHIFT);
+		node->parent =
+			level == map->levels - 1
+				? NULL
+				: node_find_locked(map, level + 1,
+						   key_index(node->key) >> FORMAT_FANOUT_SHIFT);
 	}
 	map->frozen_root = map->root;
 	map->frozen_data_slots = map->data_slots;
@@ -94,10 +95,10 @@ static int write_batch(Map *map, MapNode **nodes, guint n)
 		iov[i] = (struct iovec){&nodes[i]->data, FORMAT_SLOT_SIZE};
 	}
 	for (guint copy = 0; copy < node_copies(key_level(nodes[0]->key)) && !r; copy++)
-		r = backing_pwritev(map->backing, iov, (int)n,
-				    slots_offset(map->slots,
-						 nodes[0]->slot + copy * FORMAT_COPY_DISTANCE),
-				    BACKING_WAIT);
+		r = backing_pwritev(
+			map->backing, iov, (int)n,
+			slots_offset(map->slots, nodes[0]->slot + copy * FORMAT_COPY_DISTANCE),
+			BACKING_WAIT);
 	if (r)
 		return r;
 	lock_take(&map->lock);
@@ -171,9 +172,8 @@ void map_frozen_state(Map *map, Superblock *sb)
 	if (leaves->n)
 		sb->reserve_slot = leaves->slots[leaves->first];
 	for (guint i = 0; i < FORMAT_RESERVE_PAIRS; i++)
-		sb->reserve_pairs[i] = i < inner->n ?
-					       inner->slots[(inner->first + i) % MAP_STASH] :
-					       0;
+		sb->reserve_pairs[i] =
+			i < inner->n ? inner->slots[(inner->first + i) % MAP_STASH] : 0;
 }
 
 void map_drain(Map *map)

@@ -40,8 +40,8 @@ guint epoch_enter_locked(Map *map)
 	return epoch_enter(map, shard);
 }
 
-/* map_drain() says what it waits for before it looks at the readers, and sleeps with the shard's lock: so
- * either it sees that this was the last one, or it is woken. */
+/* map_drain() says what it waits for before it looks at the readers, and sleeps with the shard's
+ * lock: so either it sees that this was the last one, or it is woken. */
 void map_lookup_end(Map *map, guint epoch)
 {
 	MapShard *shard = &map->shards[epoch >> 1].shard;
@@ -263,7 +263,8 @@ static gboolean node_is_sane(Map *map, guint level, const FormatNode *data)
 	for (guint i = 0; i < FORMAT_FANOUT; i++) {
 		MapEntry e = entry_decode(&data->pointers[i]);
 
-		if (!entry_is_null(&data->pointers[i]) && !node_slot_is_usable(below, e.slot, groups))
+		if (!entry_is_null(&data->pointers[i]) &&
+		    !node_slot_is_usable(below, e.slot, groups))
 			return FALSE;
 	}
 	return TRUE;
@@ -292,9 +293,8 @@ static int copy_read(Map *map, guint level, guint64 index, const MapEntry *entry
 static void node_mend(Map *map, guint level, guint64 index, const MapEntry *entry,
 		      const FormatNode *good)
 {
-	gboolean mended = !map->read_only &&
-			  !backing_pwrite(map->backing, good, sizeof *good,
-					  slots_offset(map->slots, entry->slot));
+	gboolean mended = !map->read_only && !backing_pwrite(map->backing, good, sizeof *good,
+							     slots_offset(map->slots, entry->slot));
 
 	if (mended)
 		__atomic_fetch_add(&map->mended, 1, __ATOMIC_RELAXED);
@@ -375,7 +375,7 @@ int node_get_unlocking(Map *map, guint level, guint64 index, gboolean nowait, Ma
 	if (level < map->levels - 1) {
 		MapNode *parent;
 		int r = node_get_unlocking(map, level + 1, index >> FORMAT_FANOUT_SHIFT, nowait,
-					&parent);
+					   &parent);
 
 		if (r || !parent)
 			return r;

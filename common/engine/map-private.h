@@ -3,10 +3,10 @@
  * What map.c (lookup and change), map-nodes.c (the cache), map-zero.c (holes), map-freeze.c
  * (checkpoints) and map-resize.c share.
  *
- * Functions ending in _locked want the map's lock held, and keep it.  Those ending in _unlocking want it
- * held, hold it when they return, and may drop it meanwhile: a checkpoint may begin then, and what was
- * dirty is frozen.  0: they kept it.  MAP_RESTART, or a negative errno: all that was looked up, decided
- * or made dirty before is void, and the caller begins anew, or gives up.
+ * Functions ending in _locked want the map's lock held, and keep it.  Those ending in _unlocking
+ * want it held, hold it when they return, and may drop it meanwhile: a checkpoint may begin then,
+ * and what was dirty is frozen.  0: they kept it.  MAP_RESTART, or a negative errno: all that was
+ * looked up, decided or made dirty before is void, and the caller begins anew, or gives up.
  */
 #pragma once
 
@@ -16,9 +16,9 @@
 #define MAP_RESTART 1
 #define MAP_BUCKETS 8192u
 #define MAP_SHARDS 32u
-#define MAP_CLEAN_MIN 256u     /* clean nodes that stay however many are dirty */
-#define MAP_PAIRS_LOW 128u     /* pairs of slots in the stash: more are fetched when it has less */
-#define MAP_STASH 512u /* slots of each kind for nodes kept ready, at most */
+#define MAP_CLEAN_MIN 256u /* clean nodes that stay however many are dirty */
+#define MAP_PAIRS_LOW 128u /* pairs of slots in the stash: more are fetched when it has less */
+#define MAP_STASH 512u	   /* slots of each kind for nodes kept ready, at most */
 
 typedef enum { NODE_LOADING, NODE_CLEAN, NODE_DIRTY, NODE_FROZEN } NodeState;
 
@@ -43,8 +43,8 @@ typedef struct {
 } NodeList;
 
 typedef struct {
-	guint level;          /* of the nodes or, with whole FALSE, 0 */
-	gboolean whole;       /* pointers to nodes die; else pointers in a leaf go */
+	guint level;	      /* of the nodes or, with whole FALSE, 0 */
+	gboolean whole;	      /* pointers to nodes die; else pointers in a leaf go */
 	guint64 first, count; /* nodes, or blocks of one leaf */
 } ZeroStep;
 
@@ -57,8 +57,8 @@ typedef struct {
 	guint first, n;
 } Stash;
 
-/* Pairs that inner nodes gave up: once they are free they go back to the stash if that is low.  On a
- * full disk others, that have space below, would be hard to find. */
+/* Pairs that inner nodes gave up: once they are free they go back to the stash if that is low.  On
+ * a full disk others, that have space below, would be hard to find. */
 typedef struct {
 	guint64 slots[MAP_PAIRS_LOW];
 	guint n;
@@ -78,7 +78,7 @@ typedef struct {
 	Lock lock;
 	guint epoch;
 	gint readers[2]; /* that entered in either epoch; decreased without the lock */
-	gint draining;   /* atomic: 1 + the epoch whose last reader map_drain() waits for; 0: none */
+	gint draining; /* atomic: 1 + the epoch whose last reader map_drain() waits for; 0: none */
 	guint64 hits;
 } MapShard;
 
@@ -188,8 +188,8 @@ void list_push(NodeList *list, MapNode *node);
 void list_remove(NodeList *list, MapNode *node);
 
 MapNode *node_find_locked(Map *map, guint level, guint64 index);
-/* A new node in the hash, not in any list; evicts clean ones.  Its data is a copy of `data`; NULL for
- * one that is being read.  NULL: out of memory. */
+/* A new node in the hash, not in any list; evicts clean ones.  Its data is a copy of `data`; NULL
+ * for one that is being read.  NULL: out of memory. */
 MapNode *node_new_locked(Map *map, guint level, guint64 index, NodeState state,
 			 const FormatNode *data);
 void node_unhash_locked(Map *map, MapNode *node);
@@ -202,8 +202,8 @@ void node_evict_locked(Map *map);
 int node_get_unlocking(Map *map, guint level, guint64 index, gboolean nowait,
 		       MapNode **ret_node) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Reads and verifies a node's 4 KiB, from its copy where need be, and then writes the other anew; no
- * lock, but its slots cannot be given to others meanwhile. */
+/* Reads and verifies a node's 4 KiB, from its copy where need be, and then writes the other anew;
+ * no lock, but its slots cannot be given to others meanwhile. */
 int node_read(Map *map, guint level, guint64 index, const MapEntry *entry, FormatNode *out);
 
 /* The pointer to node (level, index), whose parent is in memory or which is the root. */

@@ -7,8 +7,8 @@
 /* The first pointer from `from` on that leads to something. */
 static guint next_pointer(const FormatNode *data, guint from)
 {
-	while (from < FORMAT_FANOUT && (entry_is_null(&data->pointers[from]) ||
-					entry_is_dead(&data->pointers[from])))
+	while (from < FORMAT_FANOUT &&
+	       (entry_is_null(&data->pointers[from]) || entry_is_dead(&data->pointers[from])))
 		from++;
 	return from;
 }
@@ -107,7 +107,7 @@ static int find_place(Verifying *v, guint *ret_epoch)
 
 	while (r == MAP_RESTART && v->level < map->levels - 1)
 		r = node_get_unlocking(map, v->level + 1, v->index >> FORMAT_FANOUT_SHIFT, FALSE,
-				    &node);
+				       &node);
 	if (v->level < map->levels - 1 && (r || !node))
 		return r == -EBADMSG ? 0 : r; /* its parent is what is lost */
 	v->entry = pointer_get_locked(map, v->level, v->index);
@@ -132,9 +132,9 @@ static void verify_copies(Verifying *v, gboolean repair, MapNodeCount *count)
 	count->lost += !v->known;
 	for (guint i = 0; v->known && repair && i < n; i++)
 		if (damaged >> i & 1 &&
-		    !backing_pwrite(v->map->backing, &v->whole, sizeof v->whole,
-				    slots_offset(v->map->slots,
-						 v->entry.slot + i * FORMAT_COPY_DISTANCE)))
+		    !backing_pwrite(
+			    v->map->backing, &v->whole, sizeof v->whole,
+			    slots_offset(v->map->slots, v->entry.slot + i * FORMAT_COPY_DISTANCE)))
 			count->repaired++;
 }
 

@@ -15,9 +15,9 @@
 int map_next_leaf(Map *map, guint64 *block, guint64 *ret_end);
 
 typedef struct {
-	guint64 copies;   /* read and verified */
+	guint64 copies;	  /* read and verified */
 	guint64 repaired; /* of them, damaged and written anew */
-	guint64 lost;     /* nodes of which nothing is whole */
+	guint64 lost;	  /* nodes of which nothing is whole */
 } MapNodeCount;
 
 /* Reads every copy of node (level, index) from the backing and verifies it; with `repair`, one that

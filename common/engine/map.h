@@ -6,9 +6,9 @@
  *
  * Nodes are read when they are needed, verified by the checksum in their parent, and kept in a
  * cache of bounded size.  Inner nodes are kept twice: where one does not verify, the other is used
- * and the first written anew.  A change makes the nodes from the root to the leaf *dirty*: each gets its
- * next slot at once, and its parent's pointer names it; the checksum there follows when the node is
- * written by a checkpoint.  Dirty nodes stay in memory until then.
+ * and the first written anew.  A change makes the nodes from the root to the leaf *dirty*: each
+ * gets its next slot at once, and its parent's pointer names it; the checksum there follows when
+ * the node is written by a checkpoint.  Dirty nodes stay in memory until then.
  *
  *     clean --change--> dirty --map_freeze--> frozen --map_write_frozen--> clean
  *       ^                                        |
@@ -80,33 +80,34 @@ void map_zero_apply(Map *map);
  * negative errno. */
 int map_reclaim(Map *map);
 
-/* Erases what is in a group's slots (slots_erase), of a map in which nothing is mapped, or discarded and
- * not free yet, any more: else -EBUSY.  By the thread that freezes, while nothing is changed. */
+/* Erases what is in a group's slots (slots_erase), of a map in which nothing is mapped, or
+ * discarded and not free yet, any more: else -EBUSY.  By the thread that freezes, while nothing is
+ * changed. */
 int map_erase(Map *map, guint64 group);
 
 /* Fills up the slots that are kept for nodes; `sb` says where they were.  0 or -errno. */
 int map_fill_reserve(Map *map, const Superblock *sb);
 
 /* Makes it cover a volume of so many bytes, from the next freeze on, by the thread that freezes and
- * while nothing is frozen; levels follow.  0; -ENOTEMPTY: something is mapped, or was discarded and is
- * not free yet, behind the new end; -ENOSPC, -ENOMEM, -EBADMSG, -EIO: all stays as it is. */
+ * while nothing is frozen; levels follow.  0; -ENOTEMPTY: something is mapped, or was discarded and
+ * is not free yet, behind the new end; -ENOSPC, -ENOMEM, -EBADMSG, -EIO: all stays as it is. */
 int map_resize(Map *map, guint64 size);
 
 /* A checkpoint's four steps, by one thread.  map_freeze() calls `cut` with the lock held, at the
  * instant that divides what belongs to the checkpoint from what does not; what is changed later is
  * born in generation `next`. */
 void map_freeze(Map *map, guint64 next, void (*cut)(gpointer data), gpointer data);
-int map_write_frozen(Map *map); /* may be called again after an error */
+int map_write_frozen(Map *map);			 /* may be called again after an error */
 void map_frozen_state(Map *map, Superblock *sb); /* root, counts, dead interval, reserve */
-void map_drain(Map *map); /* waits for readers that began before the call */
-void map_thaw(Map *map);  /* the checkpoint is durable: what it replaced is free */
+void map_drain(Map *map);			 /* waits for readers that began before the call */
+void map_thaw(Map *map); /* the checkpoint is durable: what it replaced is free */
 
 typedef struct {
 	guint64 nodes, dirty, hits, misses;
 	guint64 data_slots, node_slots;
 	guint64 pending_bytes, lost_bytes;
 	gboolean reclaimable; /* dead pointers may be left */
-	guint64 mended;       /* damaged copies of nodes written anew, since open */
+	guint64 mended;	      /* damaged copies of nodes written anew, since open */
 } MapInfo;
 
 void map_get_info(Map *map, MapInfo *ret_info);

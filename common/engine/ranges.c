@@ -34,8 +34,7 @@ static void remove_locked(Ranges *ranges, RangeHold *hold)
 		ranges->tail = hold->prev;
 }
 
-gboolean ranges_hold(Ranges *ranges, RangeHold *hold, guint64 first, guint64 last,
-		     gboolean nowait)
+gboolean ranges_hold(Ranges *ranges, RangeHold *hold, guint64 first, guint64 last, gboolean nowait)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
 

@@ -29,6 +29,5 @@ void ranges_clear(Ranges *ranges);
 
 /* Waits until [first, last] overlaps nobody who came before.  With `nowait` FALSE is returned
  * instead of waiting, and nothing is held. */
-gboolean ranges_hold(Ranges *ranges, RangeHold *hold, guint64 first, guint64 last,
-		     gboolean nowait);
+gboolean ranges_hold(Ranges *ranges, RangeHold *hold, guint64 first, guint64 last, gboolean nowait);
 void ranges_release(Ranges *ranges, RangeHold *hold);

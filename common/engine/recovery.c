@@ -12,7 +12,7 @@
 typedef struct {
 	Engine *engine;
 	guint64 durable; /* records before this sequence are on disk */
-	guint64 end;     /* first sequence that does not count */
+	guint64 end;	 /* first sequence that does not count */
 	guint64 records;
 	guint8 *buffer;
 	int problem;
@@ -31,8 +31,7 @@ static gboolean visit_mark(const Record *record, gpointer data)
 /* Whether the payload of a run is what its record says; if so it is written once more.  A payload
  * that cannot be read counts as whole: it stays mapped, and reads of it fail, rather than ending
  * the replay. */
-static gboolean run_is_whole(Replay *replay, const SlotRun *run, guint64 first,
-			     const guint32 *crcs)
+static gboolean run_is_whole(Replay *replay, const SlotRun *run, guint64 first, const guint32 *crcs)
 {
 	Engine *engine = replay->engine;
 	guint64 seed = engine->superblock.current.seed;
@@ -60,7 +59,8 @@ static gboolean record_is_bounded(Engine *engine, const Record *record)
 	if (record->first > blocks || record->blocks > blocks - record->first)
 		return FALSE;
 	for (guint i = 0; i < record->n_runs; i++)
-		if (slots_offset(engine->slots, record->runs[i].slot + record->runs[i].count) > size)
+		if (slots_offset(engine->slots, record->runs[i].slot + record->runs[i].count) >
+		    size)
 			return FALSE;
 	return TRUE;
 }
@@ -183,8 +183,7 @@ static int write_fence(Replay *replay, JournalRing *ring, JournalPlace head)
 }
 
 /* Finds how far the journal counts, and takes the slots of what does. */
-static gboolean find_end(Replay *replay, JournalRing *ring, JournalPlace *ret_head,
-			 GError **error)
+static gboolean find_end(Replay *replay, JournalRing *ring, JournalPlace *ret_head, GError **error)
 {
 	const char *name = replay->engine->name;
 	gboolean damaged;
@@ -192,10 +191,11 @@ static gboolean find_end(Replay *replay, JournalRing *ring, JournalPlace *ret_he
 
 	replay->durable = max_u64(replay->durable, journal_ring_durable(ring));
 	if (damaged)
-		return error_set(error, STORAGEOS_ERROR_CORRUPT,
-				 "%s: journal record %" G_GUINT64_FORMAT
-				 " was flushed, and is damaged: opening would lose it and what follows",
-				 name, head.sequence);
+		return error_set(
+			error, STORAGEOS_ERROR_CORRUPT,
+			"%s: journal record %" G_GUINT64_FORMAT
+			" was flushed, and is damaged: opening would lose it and what follows",
+			name, head.sequence);
 	head = journal_ring_walk(ring, visit_verify, replay, NULL);
 	if (replay->problem == -EUCLEAN)
 		return error_set(error, STORAGEOS_ERROR_CORRUPT,
@@ -205,11 +205,12 @@ static gboolean find_end(Replay *replay, JournalRing *ring, JournalPlace *ret_he
 	if (replay->problem)
 		return error_set_errno(error, replay->problem, "%s: read the journal", name);
 	if (head.sequence < replay->durable)
-		return error_set(error, STORAGEOS_ERROR_CORRUPT,
-				 "%s: journal record %" G_GUINT64_FORMAT
-				 " was flushed, and names blocks or slots that are not there: opening "
-				 "would lose it and what follows",
-				 name, head.sequence);
+		return error_set(
+			error, STORAGEOS_ERROR_CORRUPT,
+			"%s: journal record %" G_GUINT64_FORMAT
+			" was flushed, and names blocks or slots that are not there: opening "
+			"would lose it and what follows",
+			name, head.sequence);
 	replay->end = head.sequence;
 	*ret_head = head;
 	return TRUE;

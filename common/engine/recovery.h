@@ -7,9 +7,9 @@
  * is taken as it is: should it be damaged, reading it will say so.  Behind the mark each payload is
  * verified, and the first that is not whole ends the replay.  What counts from there, the ring's
  * records and the superblock are written once more and flushed: if a flush failed before, the
- * kernel may hold them as clean though they never reached the disk.  Before anything else is written a
- * new superblock puts a fence there: nothing behind it can come back, whatever is written to its
- * slots, and no generation is used twice.
+ * kernel may hold them as clean though they never reached the disk.  Before anything else is
+ * written a new superblock puts a fence there: nothing behind it can come back, whatever is written
+ * to its slots, and no generation is used twice.
  */
 #pragma once
 

@@ -232,8 +232,8 @@ static gboolean apply_runs(FormatBitmap *page, guint64 number, const List *list,
 	return TRUE;
 }
 
-static int write_page(Slots *slots, Group *group, guint64 number, guint64 generation,
-		      gsize *gained, gsize *lost)
+static int write_page(Slots *slots, Group *group, guint64 number, guint64 generation, gsize *gained,
+		      gsize *lost)
 {
 	BitmapPlace place = place_of(slots);
 	FormatBitmap page;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two slots at once, FORMAT_COPY_DISTANCE apart, for a node and its copy: words of 64 in pairs of
- * stripes.  A cursor goes round; words that are free as a whole are preferred as long as one is near.
+ * stripes.  A cursor goes round; words that are free as a whole are preferred as long as one is
+ * near.
  */
 #include "common/engine/slots-private.h"
 
@@ -102,8 +103,8 @@ static int take_pairs(Slots *slots, PairKind kind, SlotRun *ret_run, gboolean *r
 	while (!r) {
 		guint64 had = slots->n_groups;
 
-		if ((kind == PAIR_WHOLE && take_from_cursor(slots, MIN(had, NEAR_GROUPS), kind,
-							    ret_run, ret_written)) ||
+		if ((kind == PAIR_WHOLE &&
+		     take_from_cursor(slots, MIN(had, NEAR_GROUPS), kind, ret_run, ret_written)) ||
 		    take_from_cursor(slots, had, kind == PAIR_WARM ? kind : PAIR_ANY, ret_run,
 				     ret_written))
 			break;
@@ -128,8 +129,8 @@ static int write_zeros(Slots *slots, const SlotRun *run)
 	SlotRun copies = copies_of(run);
 	int r = backing_pwrite(slots->backing, zeros, length, slots_offset(slots, run->slot));
 
-	return r ? r :
-		   backing_pwrite(slots->backing, zeros, length, slots_offset(slots, copies.slot));
+	return r ? r
+		 : backing_pwrite(slots->backing, zeros, length, slots_offset(slots, copies.slot));
 }
 
 static void give_back(Slots *slots, const SlotRun *run, gboolean full)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What slots.c (giving out slots), slots-pairs.c (two at once), slots-pages.c (the lists of changes
- * and the pages on disk) and slots-trim.c (space below) share.  Functions ending in _locked want the
- * allocator's lock held, those in _unlocking drop it meanwhile, too: what is free may have changed.
+ * and the pages on disk) and slots-trim.c (space below) share.  Functions ending in _locked want
+ * the allocator's lock held, those in _unlocking drop it meanwhile, too: what is free may have
+ * changed.
  */
 #pragma once
 
@@ -13,15 +14,15 @@
 
 typedef struct {
 	guint64 used[WORDS];
-	guint64 cold[(WORDS + 63) / 64]; /* bit w: word w is cold, and wholly free */
+	guint64 cold[(WORDS + 63) / 64];    /* bit w: word w is cold, and wholly free */
 	guint64 written[(WORDS + 63) / 64]; /* bit w: no free slot of word w was never written */
 	guint16 n_cold;
 	guint16 warm_free; /* free slots in warm words */
-	guint8 home;       /* of the page that counts: FORMAT_BITMAP_A or _B */
+	guint8 home;	   /* of the page that counts: FORMAT_BITMAP_A or _B */
 	gboolean has_page;
-	gboolean unknown;   /* cold words of it may have space below */
-	gboolean next;      /* the running checkpoint wrote the other home */
-	gboolean must_write; /* the other home holds a page that must never count */
+	gboolean unknown;	 /* cold words of it may have space below */
+	gboolean next;		 /* the running checkpoint wrote the other home */
+	gboolean must_write;	 /* the other home holds a page that must never count */
 	guint64 term, next_term; /* of the page that counts, and of the running checkpoint's */
 } Group;
 
@@ -44,17 +45,17 @@ struct Slots {
 	guint64 warm_free;
 	guint64 cursor_group;
 	guint cursor_word;
-	guint64 trim_group; /* slots_trim goes on here */
-	guint64 pair_cursor; /* group * WORDS + word */
-	guint64 whole_from;     /* no wholly free word (group * WORDS + word) before this ... */
+	guint64 trim_group;	/* slots_trim goes on here */
+	guint64 pair_cursor;	/* group * WORDS + word */
+	guint64 whole_from;	/* no wholly free word (group * WORDS + word) before this ... */
 	gboolean whole_skipped; /* ... or only such as met a full disk */
 
 	Lock grow_lock; /* held while the backing grows; taken before `lock` */
 
-	List gained, lost;               /* since the last freeze */
+	List gained, lost;		 /* since the last freeze */
 	List frozen_gained, frozen_lost; /* of the running checkpoint */
-	guint64 frozen_groups;           /* n_groups when it began */
-	guint64 digest, frozen_digest;   /* the checkpoint thread's */
+	guint64 frozen_groups;		 /* n_groups when it began */
+	guint64 digest, frozen_digest;	 /* the checkpoint thread's */
 	guint64 mended;
 };
 

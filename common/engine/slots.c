@@ -126,8 +126,8 @@ int slots_grow(Slots *slots, guint64 had)
 }
 
 /* Takes up to `want` free slots of one word, from bit `from` on, into runs. */
-static guint32 take_from_word(Slots *slots, Group *group, guint64 number, guint word,
-			      guint32 want, SlotRun *runs, guint *n_runs)
+static guint32 take_from_word(Slots *slots, Group *group, guint64 number, guint word, guint32 want,
+			      SlotRun *runs, guint *n_runs)
 {
 	guint32 got = 0;
 
@@ -135,7 +135,8 @@ static guint32 take_from_word(Slots *slots, Group *group, guint64 number, guint 
 		guint bit = (guint)__builtin_ctzll(~group->used[word]);
 		guint64 rest = group->used[word] >> bit;
 		guint length = rest ? (guint)__builtin_ctzll(rest) : 64 - bit;
-		guint64 slot = (number << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + word * 64 + bit;
+		guint64 slot =
+			(number << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + word * 64 + bit;
 		SlotRun *last = *n_runs ? &runs[*n_runs - 1] : NULL;
 
 		length = MIN(length, want - got);
@@ -269,8 +270,7 @@ static gboolean take_whole_word_of(Slots *slots, guint64 number, guint word, Slo
 
 /* Takes a wholly free word: from the one of `hint` on in its group, or else the lowest that did not
  * just meet a full disk. */
-static gboolean take_whole_word(Slots *slots, guint64 hint, SlotRun *ret_run,
-				gboolean *ret_written)
+static gboolean take_whole_word(Slots *slots, guint64 hint, SlotRun *ret_run, gboolean *ret_written)
 {
 	if (hint && slot_is_usable(hint, slots->n_groups) &&
 	    take_whole_word_of(slots, slot_group(hint),

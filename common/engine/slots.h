@@ -41,8 +41,8 @@ Slots *slots_new(Backing *backing, guint64 groups_offset, guint64 seed, gboolean
 		 GError **error);
 void slots_free(Slots *slots);
 
-/* Reads the pages of all groups as of the superblock's checkpoint.  A page that a later one left half
- * done is noted, and overwritten by the next checkpoint; a damaged copy is written anew. */
+/* Reads the pages of all groups as of the superblock's checkpoint.  A page that a later one left
+ * half done is noted, and overwritten by the next checkpoint; a damaged copy is written anew. */
 gboolean slots_load(Slots *slots, const Superblock *sb, GError **error);
 
 /* Takes `n` slots (at most FORMAT_RECORD_BLOCKS_MAX) in as few runs as free space allows; `runs`
@@ -91,8 +91,8 @@ int slots_write_bitmaps(Slots *slots, guint64 generation);
 /* The checkpoint is durable: its pages count. */
 void slots_switch(Slots *slots);
 
-/* And what it lost is free: a part of it, so that the caller's lock is not held for long.  TRUE: there
- * is more. */
+/* And what it lost is free: a part of it, so that the caller's lock is not held for long.  TRUE:
+ * there is more. */
 gboolean slots_thaw(Slots *slots);
 
 /* Gives warm, wholly free words back to the backing until at most `keep` bytes of them are left
@@ -110,10 +110,10 @@ typedef struct {
 	guint64 words[FORMAT_BITMAP_BITS / 64];
 } SlotBits;
 
-/* Leaves nothing but zeros in a group's slots, free or not.  What is in `kept` keeps its space; of the
- * rest it goes back to the backing where that can be.  By the thread that trims, while nobody else takes
- * slots.  Behind the last group there is what the backing has there.  1; 0: the backing ends before;
- * or a negative errno. */
+/* Leaves nothing but zeros in a group's slots, free or not.  What is in `kept` keeps its space; of
+ * the rest it goes back to the backing where that can be.  By the thread that trims, while nobody
+ * else takes slots.  Behind the last group there is what the backing has there.  1; 0: the backing
+ * ends before; or a negative errno. */
 int slots_erase(Slots *slots, guint64 group, const SlotBits *kept);
 
 /* Groups that there are, and that have a page once the checkpoint that runs is durable. */
@@ -126,9 +126,10 @@ guint64 slots_frozen_digest(const Slots *slots);
 /* Damaged copies of pages that were written anew. */
 guint64 slots_mended(const Slots *slots);
 
-/* Reads both copies of the page that counts for a group that the checkpoint knows and verifies them;
- * with `repair`, a damaged one is written anew.  By the thread that writes pages.  How many of them
- * are damaged (2: the page is lost), *ret_repaired of them not any more; or a negative errno. */
+/* Reads both copies of the page that counts for a group that the checkpoint knows and verifies
+ * them; with `repair`, a damaged one is written anew.  By the thread that writes pages.  How many
+ * of them are damaged (2: the page is lost), *ret_repaired of them not any more; or a negative
+ * errno. */
 int slots_verify_page(Slots *slots, guint64 group, guint64 checkpoint, gboolean repair,
 		      guint *ret_repaired);
 

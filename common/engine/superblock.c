@@ -51,15 +51,16 @@ static guint64 generation_of(const FormatSuperblock *raw)
 	return GUINT64_FROM_LE(raw->generation);
 }
 
-/* Whether each of its sectors can be of this volume's superblocks, of about this time: then it was torn
- * as it was written.  Both copies were the same before, and are again soon after. */
+/* Whether each of its sectors can be of this volume's superblocks, of about this time: then it was
+ * torn as it was written.  Both copies were the same before, and are again soon after. */
 static gboolean may_be_torn(const FormatSuperblock *raw, const FormatSuperblock *current)
 {
 	static const guint8 zeros[sizeof raw->reserved];
 	guint64 generation = generation_of(raw), now = generation_of(current);
 
-	if (memcmp(raw->magic, current->magic, sizeof raw->magic) || raw->version != current->version ||
-	    raw->seed != current->seed || raw->groups_offset != current->groups_offset ||
+	if (memcmp(raw->magic, current->magic, sizeof raw->magic) ||
+	    raw->version != current->version || raw->seed != current->seed ||
+	    raw->groups_offset != current->groups_offset ||
 	    raw->journal_size != current->journal_size ||
 	    raw->logical_block_size != current->logical_block_size ||
 	    memcmp(raw->reserved, zeros, sizeof zeros))

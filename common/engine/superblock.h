@@ -43,7 +43,7 @@ int superblock_rewrite(Backing *backing, const SuperblockPair *pair);
  * durable, one after the other; returns how many were. */
 guint superblock_verify(Backing *backing, const SuperblockPair *pair, gboolean repair);
 
-/* Writes `next` over the older copy, with the generation that it has, and makes it durable; then over
- * the other.  After 0 either alone says all of it.  After a negative errno the pair holds `next` if
- * it is in the first, and nothing is known of the copy that was being written. */
+/* Writes `next` over the older copy, with the generation that it has, and makes it durable; then
+ * over the other.  After 0 either alone says all of it.  After a negative errno the pair holds
+ * `next` if it is in the first, and nothing is known of the copy that was being written. */
 int superblock_store(Backing *backing, SuperblockPair *pair, const Superblock *next);

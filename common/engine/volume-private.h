@@ -26,25 +26,25 @@ struct Volume {
 	Ranges ranges;
 	guint64 checksum_errors; /* atomic */
 	LoggingLimit bad_blocks;
-	gpointer held;           /* as long as it is open; NULL: nothing */
-	GDestroyNotify release;  /* of that */
-	GList link;              /* of the open volumes, who share the node cache */
+	gpointer held;		/* as long as it is open; NULL: nothing */
+	GDestroyNotify release; /* of that */
+	GList link;		/* of the open volumes, who share the node cache */
 
 	Lock flush_lock;
 	GCond flushed;
 	gboolean flushing;
 	guint64 flush_begun, flush_done; /* tickets */
-	int flush_result;                /* of flush_done */
-	guint64 flushed_changes;         /* what `changes` was when the last good flush began */
-	guint64 changes;                 /* atomic: acknowledged changes */
+	int flush_result;		 /* of flush_done */
+	guint64 flushed_changes;	 /* what `changes` was when the last good flush began */
+	guint64 changes;		 /* atomic: acknowledged changes */
 };
 
 /* INVALID unless a volume may have that size. */
 gboolean volume_check_size(guint64 size, guint32 logical_block_size, const char *name,
 			   GError **error);
 
-/* Verifies the durable-marks beside the ring, and with `repair` has those written anew that are damaged.
- * Returns how many were. */
+/* Verifies the durable-marks beside the ring, and with `repair` has those written anew that are
+ * damaged. Returns how many were. */
 guint volume_verify_marks(Volume *volume, gboolean repair);
 
 /* -EINVAL unless [offset, offset + length) is aligned and inside. */
@@ -64,7 +64,8 @@ int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags fl
 int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize length,
 		      BackingFlags flags, guint64 *ret_offset);
 
-/* A node over [first, first + n) is damaged: -EBADMSG, and the first block of these that is lost. */
+/* A node over [first, first + n) is damaged: -EBADMSG, and the first block of these that is lost.
+ */
 int volume_bad_node(Volume *volume, guint64 first, guint n, guint64 *ret_offset);
 
 /* The checksum of the next block of memory; moves on. */

@@ -21,8 +21,8 @@ typedef struct {
 	Volume *volume;
 	gboolean nowait;
 	guint64 *ret_offset;
-	guint64 first; /* block */
-	guint n;       /* blocks */
+	guint64 first;	       /* block */
+	guint n;	       /* blocks */
 	struct iovec *payload; /* whole blocks */
 	int n_payload;
 	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
@@ -75,9 +75,9 @@ static gboolean make_room(Volume *volume)
 	       !checkpointer_make_room(volume->checkpointer);
 }
 
-/* Takes slots and writes the payload there.  Where the backing is full, slots that have been written
- * before still have space below them, others may, and room can be made as long as something that
- * was discarded is left. */
+/* Takes slots and writes the payload there.  Where the backing is full, slots that have been
+ * written before still have space below them, others may, and room can be made as long as something
+ * that was discarded is left. */
 static int place_payload(Piece *piece)
 {
 	Volume *volume = piece->volume;
@@ -144,8 +144,12 @@ static int reserve_record(Volume *volume, guint32 length, gboolean nowait)
 static int commit_payload(Piece *piece)
 {
 	Engine *engine = &piece->volume->engine;
-	Record record = {.kind = FORMAT_RECORD_WRITE, .first = piece->first, .blocks = piece->n,
-			 .n_runs = piece->n_runs, .runs = piece->runs, .crcs = piece->crcs};
+	Record record = {.kind = FORMAT_RECORD_WRITE,
+			 .first = piece->first,
+			 .blocks = piece->n,
+			 .n_runs = piece->n_runs,
+			 .runs = piece->runs,
+			 .crcs = piece->crcs};
 	guint32 length = record_length(record.kind, record.n_runs, record.blocks);
 	guint64 ticket;
 	int r = reserve_record(piece->volume, length, piece->nowait);
@@ -186,9 +190,9 @@ static int write_blocks(Piece *piece)
 	/* A record that could not be committed keeps its slots: the volume has FAILED. */
 	if (r && r != -ESHUTDOWN)
 		slots_give_back(engine->slots, piece->runs, piece->n_runs, FALSE);
-	return r == -EBADMSG ? volume_bad_node(piece->volume, piece->first, piece->n,
-					       piece->ret_offset) :
-			       r;
+	return r == -EBADMSG
+		       ? volume_bad_node(piece->volume, piece->first, piece->n, piece->ret_offset)
+		       : r;
 }
 
 /* Completes the blocks at the edges: `edge` has room for two. */

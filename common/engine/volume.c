@@ -76,8 +76,7 @@ gboolean volume_check_size(guint64 size, guint32 logical_block_size, const char 
 {
 	if (size < VOLUME_SIZE_MIN || size > VOLUME_SIZE_MAX)
 		return error_set(error, STORAGEOS_ERROR_INVALID,
-				 "%s: size %" G_GUINT64_FORMAT
-				 " is out of range (1 MiB to 64 TiB)",
+				 "%s: size %" G_GUINT64_FORMAT " is out of range (1 MiB to 64 TiB)",
 				 name, size);
 	if ((logical_block_size != SECTOR_SIZE && logical_block_size != BLOCK_SIZE) ||
 	    size % logical_block_size)
@@ -430,24 +429,23 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 
 	map_get_info(engine->map, &map);
 	*ret_info = (VolumeInfo){
-		.state = engine->read_only	    ? VOLUME_READ_ONLY :
-			 engine_has_failed(engine) ? VOLUME_FAILED :
-						      VOLUME_OK,
+		.state = engine->read_only	     ? VOLUME_READ_ONLY
+			 : engine_has_failed(engine) ? VOLUME_FAILED
+						     : VOLUME_OK,
 		.size = volume_size(volume),
 		.logical_block_size = volume->logical_block_size,
 		.generation = __atomic_load_n(&engine->durable_generation, __ATOMIC_RELAXED),
 		.data_bytes = map.data_slots * FORMAT_SLOT_SIZE,
-		.metadata_bytes = volume->groups_offset +
-				  (map.node_slots +
-				   FORMAT_FIRST_INDEX * slots_groups(engine->slots)) *
-					  FORMAT_SLOT_SIZE,
+		.metadata_bytes =
+			volume->groups_offset +
+			(map.node_slots + FORMAT_FIRST_INDEX * slots_groups(engine->slots)) *
+				FORMAT_SLOT_SIZE,
 		.pending_bytes = map.pending_bytes,
 		.backing_bytes = backing_allocated(engine->backing),
 		.place = backing_place(engine->backing),
 		.journal_size = volume->journal_size,
 		.journal_used = journal_used(engine->journal),
-		.checkpoints =
-			volume->checkpointer ? checkpointer_count(volume->checkpointer) : 0,
+		.checkpoints = volume->checkpointer ? checkpointer_count(volume->checkpointer) : 0,
 		.checksum_errors = __atomic_load_n(&volume->checksum_errors, __ATOMIC_RELAXED),
 		.copies_repaired = map.mended + slots_mended(engine->slots) +
 				   engine->recovery_mended +

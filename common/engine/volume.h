@@ -44,9 +44,9 @@
 typedef struct Volume Volume;
 
 typedef struct {
-	guint64 size;               /* bytes, a multiple of 512, within VOLUME_SIZE_MIN..MAX */
+	guint64 size;		    /* bytes, a multiple of 512, within VOLUME_SIZE_MIN..MAX */
 	guint32 logical_block_size; /* what the volume shows to its users: 512 or 4096; 0 = 512 */
-	guint64 journal_size;       /* bytes, a multiple of 64 KiB, 64 KiB..64 MiB; 0 = by the
+	guint64 journal_size;	    /* bytes, a multiple of 64 KiB, 64 KiB..64 MiB; 0 = by the
 				     * volume's size, at least 4 MiB, which is what to use */
 } VolumeParameters;
 
@@ -61,16 +61,16 @@ typedef struct {
 	VolumeState state;
 	guint64 size;
 	guint32 logical_block_size;
-	guint64 generation;      /* of the last durable checkpoint */
-	guint64 data_bytes;      /* mapped blocks; approximate while dead trees are released */
-	guint64 metadata_bytes;  /* nodes, bitmaps, journal, superblocks */
-	guint64 pending_bytes;   /* replaced, waiting for the next checkpoint */
-	guint64 backing_bytes;   /* taken from the file system below */
-	BackingPlace place;      /* of the backing */
-	guint64 journal_size;    /* of the ring, bytes */
-	guint64 journal_used;    /* of the ring, bytes */
-	guint64 checkpoints;                       /* since open */
-	guint64 checksum_errors;                   /* since open */
+	guint64 generation;	 /* of the last durable checkpoint */
+	guint64 data_bytes;	 /* mapped blocks; approximate while dead trees are released */
+	guint64 metadata_bytes;	 /* nodes, bitmaps, journal, superblocks */
+	guint64 pending_bytes;	 /* replaced, waiting for the next checkpoint */
+	guint64 backing_bytes;	 /* taken from the file system below */
+	BackingPlace place;	 /* of the backing */
+	guint64 journal_size;	 /* of the ring, bytes */
+	guint64 journal_used;	 /* of the ring, bytes */
+	guint64 checkpoints;	 /* since open */
+	guint64 checksum_errors; /* since open */
 	guint64 copies_repaired; /* damaged copies of metadata written anew, since open */
 	guint64 cache_nodes, cache_hits, cache_misses; /* of the map's nodes, since open */
 	guint64 scrub_time; /* when the last scrub ended that saw all: Unix time; 0: never */
@@ -78,7 +78,8 @@ typedef struct {
 } VolumeInfo;
 
 typedef enum {
-	VOLUME_OPEN_READ_ONLY = 1 << 0, /* writes nothing: what a crash left is replayed in memory */
+	VOLUME_OPEN_READ_ONLY =
+		1 << 0, /* writes nothing: what a crash left is replayed in memory */
 } VolumeOpenFlags;
 
 /* The node cache's size for the whole process, bytes (64 MiB at first; at least 1 MiB), shared by
@@ -124,10 +125,11 @@ int volume_read(Volume *volume, const struct iovec *iov, int count, guint64 offs
 int volume_write(Volume *volume, const struct iovec *iov, int count, guint64 offset,
 		 guint64 *ret_offset);
 
-/* The same where nothing needs to be waited for, else -EAGAIN.  A write, up to VOLUME_ATOMIC_MAX only,
- * still takes the time that the file system below takes to put it into its page cache: that has no way of
- * not waiting that all of them know.  It waits for nothing of the engine: a checkpoint, room in the
- * journal, another request's blocks, a node or the rest of a block that has to be read. */
+/* The same where nothing needs to be waited for, else -EAGAIN.  A write, up to VOLUME_ATOMIC_MAX
+ * only, still takes the time that the file system below takes to put it into its page cache: that
+ * has no way of not waiting that all of them know.  It waits for nothing of the engine: a
+ * checkpoint, room in the journal, another request's blocks, a node or the rest of a block that has
+ * to be read. */
 int volume_read_nowait(Volume *volume, const struct iovec *iov, int count, guint64 offset,
 		       guint64 *ret_offset);
 int volume_write_nowait(Volume *volume, const struct iovec *iov, int count, guint64 offset,
@@ -138,11 +140,11 @@ int volume_write_nowait(Volume *volume, const struct iovec *iov, int count, guin
 int volume_zero(Volume *volume, guint64 offset, guint64 length);
 int volume_discard(Volume *volume, guint64 offset, guint64 length);
 
-/* Zeroes all of it, and leaves no byte of what the volume ever held in the backing, as far as the backing
- * shows: what the disk below keeps of overwritten or given back space is not reached.  Durable when it
- * returns 0.  Changes wait until it has ended; after an error the volume may be all zeros, and still be
- * in the backing.  Takes as long as the backing takes for all of its space; a caller that does not want
- * to wait for that any more (wanted.h) gets -ECANCELED. */
+/* Zeroes all of it, and leaves no byte of what the volume ever held in the backing, as far as the
+ * backing shows: what the disk below keeps of overwritten or given back space is not reached.
+ * Durable when it returns 0.  Changes wait until it has ended; after an error the volume may be all
+ * zeros, and still be in the backing.  Takes as long as the backing takes for all of its space; a
+ * caller that does not want to wait for that any more (wanted.h) gets -ECANCELED. */
 int volume_erase(Volume *volume);
 
 /* Returns when everything that was acknowledged before the call would survive a loss of power.
@@ -167,7 +169,8 @@ int volume_or(Volume *volume, const struct iovec *iov, int count, guint64 offset
 int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length);
 
 typedef enum {
-	VOLUME_RESIZE_SHRINK = 1 << 0,	/* it may become smaller: then no other call may be running */
+	VOLUME_RESIZE_SHRINK =
+		1 << 0, /* it may become smaller: then no other call may be running */
 	VOLUME_RESIZE_DISCARD = 1 << 1, /* and what is mapped behind the new end is discarded */
 } VolumeResizeFlags;
 
@@ -176,20 +179,20 @@ typedef enum {
  * reads as zeros.  Growing is for a volume in use: each other call sees the one size or the other.
  * Waits `seconds` at most for each part of it.
  *
- * Errors: INVALID (no size); BUSY (smaller, and not with VOLUME_RESIZE_SHRINK; or it takes longer, and
- * goes on); EXISTS (data is mapped behind the new end: the message says how much and where);
+ * Errors: INVALID (no size); BUSY (smaller, and not with VOLUME_RESIZE_SHRINK; or it takes longer,
+ * and goes on); EXISTS (data is mapped behind the new end: the message says how much and where);
  * NO_SPACE, IO, CORRUPT: it may have the new size after the next checkpoint that succeeds. */
 gboolean volume_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
 		       GError **error);
 
-/* Gives it a new UUID, for a copy: no two volumes that are served may have one.  Durable when it returns
- * TRUE; after a crash it has the old one or the new one.  Whoever knows the volume by its UUID does not
- * any more, so nobody may be using it.  IO, NO_SPACE: it may have the new one after the next checkpoint
- * that succeeds. */
+/* Gives it a new UUID, for a copy: no two volumes that are served may have one.  Durable when it
+ * returns TRUE; after a crash it has the old one or the new one.  Whoever knows the volume by its
+ * UUID does not any more, so nobody may be using it.  IO, NO_SPACE: it may have the new one after
+ * the next checkpoint that succeeds. */
 gboolean volume_renew_uuid(Volume *volume, GError **error);
 
-/* Whether the volume, when it was opened, was larger than `size`, and may have had that size once: one
- * between the least that it ever grew from (since it was last made smaller) and its own. */
+/* Whether the volume, when it was opened, was larger than `size`, and may have had that size once:
+ * one between the least that it ever grew from (since it was last made smaller) and its own. */
 gboolean volume_had_size(const Volume *volume, guint64 size);
 
 /* What is mapped behind `offset`, which may lie inside a block (that counts if what is behind the
@@ -202,7 +205,7 @@ int volume_mapped_behind(Volume *volume, guint64 offset, VolumeMapped *ret_mappe
 /* Makes a checkpoint now and waits for it. */
 int volume_checkpoint(Volume *volume);
 
-/* Asks that the space of everything that was discarded until now goes back to the backing.  Returns a
- * ticket to wait for that with, for `seconds` at most, as often as one likes; FALSE: not yet. */
+/* Asks that the space of everything that was discarded until now goes back to the backing.  Returns
+ * a ticket to wait for that with, for `seconds` at most, as often as one likes; FALSE: not yet. */
 guint64 volume_settle(Volume *volume);
 gboolean volume_settled(Volume *volume, guint64 ticket, guint seconds);

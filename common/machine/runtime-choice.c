@@ -264,8 +264,7 @@ static char *runner_step(const RuntimeProbe *probe)
 	char *step;
 
 	if (generation_is_not_served(&probe->runner_files))
-		return g_strdup_printf("upgrade tcmu-runner to %s",
-				       RUNNER_VERSIONS_SERVED);
+		return g_strdup_printf("upgrade tcmu-runner to %s", RUNNER_VERSIONS_SERVED);
 	step = install_step(probe);
 	if (step)
 		return step;

@@ -90,8 +90,7 @@ static void ask_family(TcmuUsers *users)
 		guint8 bytes[8192];
 	} answer;
 	const gsize heads = NLMSG_HDRLEN + GENL_HDRLEN;
-	autofd fd = fd_above_stdio(
-		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC));
+	autofd fd = fd_above_stdio(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC));
 	ssize_t length;
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) ||

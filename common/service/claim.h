@@ -20,8 +20,9 @@
 typedef struct Claim Claim;
 
 /* Takes the claim of the volume `volume` ("POOL/NAME"), which is served `as` that ("the backstore
- * db1"; NULL: nothing to be said).  NULL with BUSY where somebody holds it, and who, is the message;
- * IO where the run directory cannot be written.  Waits a moment for a holder that was just killed. */
+ * db1"; NULL: nothing to be said).  NULL with BUSY where somebody holds it, and who, is the
+ * message; IO where the run directory cannot be written.  Waits a moment for a holder that was just
+ * killed. */
 Claim *claim_take(const Config *config, const char uuid[UUID_TEXT], const char *volume,
 		  const char *as, GError **error);
 
@@ -38,6 +39,6 @@ char *claim_holder(const Config *config, const char uuid[UUID_TEXT]);
 gboolean claim_check(const Config *config, const char uuid[UUID_TEXT], const char *volume,
 		     GError **error);
 
-/* "the backstore db1", for what the holder of the claim serves the volume as; NULL: nobody holds it,
- * or nothing was said.  Free the result. */
+/* "the backstore db1", for what the holder of the claim serves the volume as; NULL: nobody holds
+ * it, or nothing was said.  Free the result. */
 char *claim_holder_as(const Config *config, const char uuid[UUID_TEXT]);

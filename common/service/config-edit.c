@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changing the configuration's file: line by line, so that all else stays as its owner wrote it.  What
- * was made is read before it is written: a value that GKeyFile would not give back is refused.
+ * Changing the configuration's file: line by line, so that all else stays as its owner wrote it.
+ * What was made is read before it is written: a value that GKeyFile would not give back is refused.
  */
 #include "common/base/autofd.h"
 #include "common/service/config-text.h"
@@ -50,8 +50,8 @@ static void add_entry(GString *text, const ConfigPool *pool)
 		add_line(text, uuid);
 }
 
-/* Whether a line of the pool's group goes: all that is in its entry, or with `whole` all but comments,
- * which may be the next group's. */
+/* Whether a line of the pool's group goes: all that is in its entry, or with `whole` all but
+ * comments, which may be the next group's. */
 static gboolean goes(ConfigLineKind kind, const char *name, gboolean whole)
 {
 	if (kind == CONFIG_LINE_KEY)
@@ -110,8 +110,8 @@ static gboolean check_reads_back(const char *text, const ConfigPool *pool, GErro
 			 pool->path);
 }
 
-/* The file's text; an empty one where there is none.  A file that cannot be read as a configuration is
- * an error. */
+/* The file's text; an empty one where there is none.  A file that cannot be read as a configuration
+ * is an error. */
 static char *read_text(const char *path, GError **error)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();

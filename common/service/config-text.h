@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration's text, for its readers and its writer: what GKeyFile makes of it, with comments
- * that begin with ';' as well, and its lines one by one.
+ * The configuration's text, for its readers and its writer: what GKeyFile makes of it, with
+ * comments that begin with ';' as well, and its lines one by one.
  */
 #pragma once
 
@@ -17,6 +17,6 @@ ConfigLineKind config_line(const char *line, char **ret_name);
 /* Reads it.  What is there twice is added to `warnings` (of texts; may be NULL). */
 gboolean config_text_parse(const char *text, GKeyFile *file, GPtrArray *warnings, GError **error);
 
-/* A value without blanks around it, which may be of any bytes but zero: a path is no text.  NULL with
- * INVALID where there is none, or an escape in it that is none.  Free the result. */
+/* A value without blanks around it, which may be of any bytes but zero: a path is no text.  NULL
+ * with INVALID where there is none, or an escape in it that is none.  Free the result. */
 char *config_text_get(GKeyFile *file, const char *group, const char *key, GError **error);

@@ -16,11 +16,12 @@
  *     path=DIRECTORY
  *     uuid=UUID                      of the pool that is there; `pool create` writes it
  *
- * Every key has a default; the file need not exist, unless it was named.  Lines that begin with '#' or
- * ';' are comments.  An unknown key or group is a warning that names it, and so is one that is there
- * twice (the last one counts); a bad value is an error that names it.  The pool `default` exists
- * always (at /var/lib/storageos/volumes unless the file says otherwise).
- * A Config is constant once loaded.
+ * Every key has a default; the file need not exist, unless it was named.  Lines that begin with '#'
+ * or
+ * ';' are comments.  An unknown key or group is a warning that names it, and so is one that is
+ * there twice (the last one counts); a bad value is an error that names it.  The pool `default`
+ * exists always (at /var/lib/storageos/volumes unless the file says otherwise). A Config is
+ * constant once loaded.
  */
 #pragma once
 
@@ -40,17 +41,17 @@ typedef struct {
 } ConfigPool;
 
 typedef struct {
-	char *file;             /* what was loaded, or would have been */
-	gboolean named;         /* it was asked for, and so must be there */
+	char *file;	/* what was loaded, or would have been */
+	gboolean named; /* it was asked for, and so must be there */
 	Frontend frontend;
 	char *run_directory;
 	char *state_directory;
 	char *device_directory;
-	guint64 node_cache;     /* bytes */
+	guint64 node_cache; /* bytes */
 	guint workers;
-	guint64 sanitize_rate;  /* bytes in a second; 0: no limit */
-	GPtrArray *pools;       /* of ConfigPool, the default one first */
-	GPtrArray *warnings;    /* texts */
+	guint64 sanitize_rate; /* bytes in a second; 0: no limit */
+	GPtrArray *pools;      /* of ConfigPool, the default one first */
+	GPtrArray *warnings;   /* texts */
 } Config;
 
 /* Loads `file`, or with NULL what STORAGEOS_CONFIG names, or the default one.  Warnings go to the
@@ -68,13 +69,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)
 /* NULL if there is none of that name. */
 const ConfigPool *config_find_pool(const Config *config, const char *name);
 
-/* Keeps others from changing the configuration's file meanwhile; the descriptor to close, or -1: BUSY.
- * Nobody but root can take it. */
+/* Keeps others from changing the configuration's file meanwhile; the descriptor to close, or -1:
+ * BUSY. Nobody but root can take it. */
 int config_lock(const Config *config, GError **error);
 
-/* Adds the group of one pool to the file (or changes it), which is made if need be, keeping all else as
- * it is; durable when it returns TRUE.  INVALID for what would not be read back as it is.  The caller
- * holds the lock. */
+/* Adds the group of one pool to the file (or changes it), which is made if need be, keeping all
+ * else as it is; durable when it returns TRUE.  INVALID for what would not be read back as it is.
+ * The caller holds the lock. */
 gboolean config_add_pool(const Config *config, const ConfigPool *pool, GError **error);
 
 /* Takes it out of the file; as above. */

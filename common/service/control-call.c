@@ -62,8 +62,7 @@ static int connect_to(const Config *config, const char *name, gint64 deadline, G
 {
 	autofd directory = control_directory_open(config);
 	int err = directory < 0 ? errno : 0;
-	autofd fd = fd_above_stdio(
-		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+	autofd fd = fd_above_stdio(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 	struct sockaddr_un address;
 
 	if (fd < 0) {

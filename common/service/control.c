@@ -341,7 +341,8 @@ static gboolean open_parts(Control *control, const Config *config, GError **erro
 	if (control->stop < 0)
 		return error_set_errno(error, errno, "eventfd");
 	if (!control_listener_take(&control->listener, &problem))
-		log_warning("it cannot be watched: %s (tried again until it can)", problem->message);
+		log_warning("it cannot be watched: %s (tried again until it can)",
+			    problem->message);
 	control->thread = thread_start(control, error);
 	return control->thread != NULL;
 }

@@ -38,10 +38,10 @@ typedef Json *(*ControlHandler)(gpointer data, const char *command, Json *reques
 /* The socket's name for a volume; another one for every volume, and short.  Free the result. */
 char *control_name(const VolumeName *volume);
 
-/* Makes the socket, and its directory.  The caller has the volume open for writing: whoever else answers
- * under its name serves what had that name before, and loses it.  Where the socket cannot be had, or
- * somebody takes it away later, that is tried again until it can (control-listener.h).  NULL where there is
- * no memory, descriptor or thread. */
+/* Makes the socket, and its directory.  The caller has the volume open for writing: whoever else
+ * answers under its name serves what had that name before, and loses it.  Where the socket cannot
+ * be had, or somebody takes it away later, that is tried again until it can (control-listener.h).
+ * NULL where there is no memory, descriptor or thread. */
 Control *control_new(const Config *config, const char *name, ControlHandler handler, gpointer data,
 		     GError **error);
 

@@ -5,12 +5,11 @@
  *
  * The answer's data, all sizes in bytes, all times in nanoseconds unless a name says otherwise:
  *
- *     volume, uuid, device, inode (of the file that is open, see BackingPlace), frontend ("tcmu", "fuse"), pid, program_version
- *     state ("ok", "failed", "read-only"), failure, failed_since (Unix time; only if failed)
- *     served_seconds, in_flight (requests begun and not answered)
- *     operations: {read, write, discard, compare_and_write, flush: see metrics_to_json()}
- *     space: {size, allocated, data, metadata, reclaimable}
- *     cache: {nodes, hits, misses}      of the map's nodes, looked up
+ *     volume, uuid, device, inode (of the file that is open, see BackingPlace), frontend ("tcmu",
+ * "fuse"), pid, program_version state ("ok", "failed", "read-only"), failure, failed_since (Unix
+ * time; only if failed) served_seconds, in_flight (requests begun and not answered) operations:
+ * {read, write, discard, compare_and_write, flush: see metrics_to_json()} space: {size, allocated,
+ * data, metadata, reclaimable} cache: {nodes, hits, misses}      of the map's nodes, looked up
  *     journal: {size, used}
  *     scrub: {time, blocks, errors, repaired}   the last one that went to its end; time 0: never
  *     checkpoints, generation, checksum_errors

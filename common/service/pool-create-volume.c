@@ -47,8 +47,7 @@ static gboolean is_temporary_name(const char *file)
 	const char *end = file + length - tail;
 
 	if (length <= tail + 1 || *file != '.' || !g_str_has_suffix(file, TEMPORARY_SUFFIX) ||
-	    *end != '.' ||
-	    strspn(end + 1, "0123456789abcdef") != TEMPORARY_DIGITS)
+	    *end != '.' || strspn(end + 1, "0123456789abcdef") != TEMPORARY_DIGITS)
 		return FALSE;
 	name = g_strndup(file + 1, (gsize)(end - file - 1));
 	volume = pool_volume_of_file(name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making a pool: all is looked at first, then the directory is made, the marker and, as the last step,
- * the configuration's entry; what fails takes back what was made before it.
+ * Making a pool: all is looked at first, then the directory is made, the marker and, as the last
+ * step, the configuration's entry; what fails takes back what was made before it.
  */
 #include <string.h>
 #include <sys/stat.h>
@@ -165,10 +165,11 @@ static gboolean may_be_made(const Config *config, const ConfigPool *known, GErro
 		return pool_check(known, error);
 	if (!known->uuid && !has_been_used(config, known->name))
 		return TRUE;
-	return error_set(error, STORAGEOS_ERROR_NOT_FOUND,
-			 "it has been made there, and %s is gone: mount its file system (where it is "
-			 "lost: storageos pool delete %s, then this again)",
-			 marker, known->name);
+	return error_set(
+		error, STORAGEOS_ERROR_NOT_FOUND,
+		"it has been made there, and %s is gone: mount its file system (where it is "
+		"lost: storageos pool delete %s, then this again)",
+		marker, known->name);
 }
 
 static gboolean check(const Config *config, const char *name, const char *path, GError **error)
@@ -186,9 +187,8 @@ static gboolean check_name(const char *name, GError **error)
 {
 	g_autofree char *shown = text_excerpt(name, EXCERPT_MAX);
 
-	return name_valid(name) ||
-	       error_set(error, STORAGEOS_ERROR_INVALID,
-			 "'%s' is no name for a pool (" NAME_RULE ")", shown);
+	return name_valid(name) || error_set(error, STORAGEOS_ERROR_INVALID,
+					     "'%s' is no name for a pool (" NAME_RULE ")", shown);
 }
 
 /* The directory's marker, made if need be; NULL on failure. */
@@ -199,7 +199,8 @@ static PoolMarker *mark(const char *name, const char *directory, GError **error)
 	if (!check_name(name, error))
 		return NULL;
 	if (!g_path_is_absolute(directory)) {
-		error_set(error, STORAGEOS_ERROR_INVALID, "'%s' is not an absolute path", directory);
+		error_set(error, STORAGEOS_ERROR_INVALID, "'%s' is not an absolute path",
+			  directory);
 		return NULL;
 	}
 	if (!files_make_directory(directory, error))
@@ -241,8 +242,8 @@ static gboolean is_only_one(const Config *config, const char *name, const PoolMa
 
 		if (strcmp(other->name, name) != 0 && !g_strcmp0(other->uuid, marker->uuid))
 			return error_set(error, STORAGEOS_ERROR_EXISTS,
-					 "it has the UUID of the pool '%s' (%s): a copy?", other->name,
-					 other->path);
+					 "it has the UUID of the pool '%s' (%s): a copy?",
+					 other->name, other->path);
 	}
 	return TRUE;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The marker by which a directory is known as a pool: `.storageos-pool`, JSON with the members format,
- * uuid and name.
+ * The marker by which a directory is known as a pool: `.storageos-pool`, JSON with the members
+ * format, uuid and name.
  */
 #pragma once
 

@@ -51,9 +51,10 @@ static VolumeName *device_name_parse(const char *text, GError **error)
 		return volume_name_new(NULL, text);
 	shown = text_excerpt(text, DEVICE_PATH_MAX);
 	if (bad)
-		why = g_strdup_printf(": it must not contain '%c' (another of the device's names may do, "
-				      "as in /dev/disk/by-id)",
-				      *bad);
+		why = g_strdup_printf(
+			": it must not contain '%c' (another of the device's names may do, "
+			"as in /dev/disk/by-id)",
+			*bad);
 	error_set(error, STORAGEOS_ERROR_INVALID,
 		  "'%s' is not the plain absolute path of a block device%s", shown, why ? why : "");
 	return NULL;
@@ -114,11 +115,12 @@ static gboolean is_wanted(const ConfigPool *pool, const PoolMarker *marker, GErr
 	if (!pool->uuid)
 		return !strcmp(marker->name, pool->name) ||
 		       error_set(error, STORAGEOS_ERROR_EXISTS,
-				 "pool '%s': %s/" POOL_MARKER " belongs to the pool '%s'", pool->name,
-				 pool->path, marker->name);
+				 "pool '%s': %s/" POOL_MARKER " belongs to the pool '%s'",
+				 pool->name, pool->path, marker->name);
 	return !strcmp(pool->uuid, marker->uuid) ||
 	       error_set(error, STORAGEOS_ERROR_NOT_FOUND,
-			 "pool '%s': %s has the pool with UUID %s, the configuration wants %s (is its "
+			 "pool '%s': %s has the pool with UUID %s, the configuration wants %s (is "
+			 "its "
 			 "file system mounted?)",
 			 pool->name, pool->path, marker->uuid, pool->uuid);
 }

@@ -17,7 +17,8 @@ static char *directory_path(const Config *config)
 
 static char *entry_path(const Config *config, const VolumeName *name)
 {
-	return g_strdup_printf("%s/registry/%s:%s", config->state_directory, name->pool, name->name);
+	return g_strdup_printf("%s/registry/%s:%s", config->state_directory, name->pool,
+			       name->name);
 }
 
 static gboolean take_uuid(Json *json, const char *key, char ret_uuid[UUID_TEXT])

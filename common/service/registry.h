@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What volumes there were on this machine: for each POOL/NAME the last volume that was made or served
- * under it.  It lies outside of the pools, and so tells a volume that is gone (its file was removed,
- * its pool is not mounted or is another one) from one that never was: an initiator that is given a new,
- * empty disk in the place of the one it knew has lost its data.
+ * What volumes there were on this machine: for each POOL/NAME the last volume that was made or
+ * served under it.  It lies outside of the pools, and so tells a volume that is gone (its file was
+ * removed, its pool is not mounted or is another one) from one that never was: an initiator that is
+ * given a new, empty disk in the place of the one it knew has lost its data.
  *
  *     STATE_DIRECTORY/registry/POOL:NAME     JSON: volume, uuid, pool_uuid, since, deleted
  *
@@ -27,8 +27,8 @@ typedef struct {
 gboolean registry_find(const Config *config, const VolumeName *name, RegistryEntry *ret_entry,
 		       GError **error);
 
-/* Notes that the volume of that name is this one; durable when it returns TRUE.  Writes nothing where
- * that is known. */
+/* Notes that the volume of that name is this one; durable when it returns TRUE.  Writes nothing
+ * where that is known. */
 gboolean registry_note(const Config *config, const VolumeName *name, const char uuid[UUID_TEXT],
 		       const char *pool_uuid, GError **error);
 

@@ -53,7 +53,7 @@ typedef struct {
 	gboolean doomed; /* the log holds such entries */
 	guint64 counts[KINDS];
 	Fault fault;
-	int untold; /* positive errno that a flush has yet to tell of; 0: none */
+	int untold;    /* positive errno that a flush has yet to tell of; 0: none */
 	guint64 space; /* bytes of new units that are left; G_MAXUINT64: no end */
 } FaultyBacking;
 

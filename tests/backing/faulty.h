@@ -7,8 +7,8 @@
  * punch since the last successful flush is kept in order in the *volatile* log; reads see both.
  * Each write lands whole, not at all, or torn: its head, its tail or any of its 512-byte sectors.
  * A write beyond a growth that did not land is lost.  After a flush that failed, what it should
- * have made durable is left to chance for good, whatever a later flush says; and so is what the disk
- * refuses between two flushes (backing_faulty_refuse), of which one flush alone is told.
+ * have made durable is left to chance for good, whatever a later flush says; and so is what the
+ * disk refuses between two flushes (backing_faulty_refuse), of which one flush alone is told.
  *
  * With a delay, the forms that must not wait answer -EAGAIN.
  *
@@ -35,13 +35,14 @@ guint64 backing_faulty_count(Backing *backing, FaultyKind kinds);
 
 /* From now on the operation number `after` (0: the very next) of these kinds fails with `err`
  * (positive errno), and so does every later one of them if `for_ever`.  If `torn`, the first of
- * them, where it is a write, may have done any number of its first sectors.  Replaces the fault before; kinds 0 clears it. */
+ * them, where it is a write, may have done any number of its first sectors.  Replaces the fault
+ * before; kinds 0 clears it. */
 void backing_faulty_fail(Backing *backing, FaultyKind kinds, guint64 after, int err,
 			 gboolean for_ever, gboolean torn);
 
-/* The disk refuses what no flush has covered until now, as Linux finds out when it writes back: reads
- * still see it, and the next flush to end fails with `err` (positive errno), that one alone; none where
- * the writer's lock is taken before.  May be called while other threads write. */
+/* The disk refuses what no flush has covered until now, as Linux finds out when it writes back:
+ * reads still see it, and the next flush to end fails with `err` (positive errno), that one alone;
+ * none where the writer's lock is taken before.  May be called while other threads write. */
 void backing_faulty_refuse(Backing *backing, int err);
 
 /* From now on the space below is used up after `bytes` more bytes of 4 KiB units that were never

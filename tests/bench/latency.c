@@ -7,7 +7,8 @@
  * so that what is measured is what a request waits for and not how the processors are shared; the
  * others never pause, and the volume makes its checkpoints when it wants.  The table shows, for
  * each kind of request, the medians of the rounds' percentiles, in milliseconds; the last two
- * columns are what a request waited for the engine (common/engine/waits.h), and not for the disk below.
+ * columns are what a request waited for the engine (common/engine/waits.h), and not for the disk
+ * below.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +23,8 @@
 #define ROUNDS_MAX 99
 #define SAMPLES_MAX 4000000u
 
-/* ms: the 99.9th percentile of what all but flushes wait for the engine.  Large requests at full speed
- * are not held to it: they wait because the disk takes no more bytes in a second. */
+/* ms: the 99.9th percentile of what all but flushes wait for the engine.  Large requests at full
+ * speed are not held to it: they wait because the disk takes no more bytes in a second. */
 #define MARK 50.0
 
 enum { WRITE, READ, DISCARD, FLUSH, KINDS };

@@ -171,8 +171,8 @@ static void fail_flush(int err)
 
 static void test_failed_flush(const void *data)
 {
-	static const int errors[] = {EIO,  ENOSPC, EDQUOT, EREMOTEIO, ENOMEM, ETIMEDOUT,
-				     EROFS, EAGAIN, EINVAL, EOPNOTSUPP};
+	static const int errors[] = {EIO,	ENOSPC, EDQUOT, EREMOTEIO, ENOMEM,
+				     ETIMEDOUT, EROFS,	EAGAIN, EINVAL,	   EOPNOTSUPP};
 
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(errors); i++)

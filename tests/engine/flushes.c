@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The disk refuses something and one flush alone is told (backing/faulty): with a request's flush at
- * each moment of a checkpoint, and the disk refusing at each moment before that.  No flush is answered
- * with success any more, the volume opens, and nothing is lost that a flush had made durable.  And in
- * what order superblocks are written.
+ * The disk refuses something and one flush alone is told (backing/faulty): with a request's flush
+ * at each moment of a checkpoint, and the disk refusing at each moment before that.  No flush is
+ * answered with success any more, the volume opens, and nothing is lost that a flush had made
+ * durable.  And in what order superblocks are written.
  */
 #include <errno.h>
 
@@ -223,7 +223,8 @@ static int open_it(Scene *of)
 typedef struct {
 	const char *name;
 	int (*run)(Scene *of);
-	guint stride; /* from one moment for a request's flush to the next; 0: there are no requests */
+	guint stride; /* from one moment for a request's flush to the next; 0: there are no requests
+		       */
 } Work;
 
 static const Work works[] = {
@@ -339,7 +340,8 @@ static void test_pairs(const void *data)
 	test_note("%u moments", moments);
 	CHECK(moments > 8);
 	for (guint i = 0; i < moments && !test_failed(); i++)
-		for (guint j = i; j < moments && !test_failed(); j += work->stride ? work->stride : moments)
+		for (guint j = i; j < moments && !test_failed();
+		     j += work->stride ? work->stride : moments)
 			refuse_and_flush(work, start, i, j, &random);
 }
 

@@ -175,7 +175,8 @@ static void test_mark_fails(const void *data)
 	CHECK(!volume_close(volume, NULL));
 }
 
-/* --- A full disk ------------------------------------------------------------------------------- */
+/* --- A full disk -------------------------------------------------------------------------------
+ */
 
 #define FULL_BLOCKS 16384u
 #define FULL_ROUNDS 4
@@ -320,7 +321,8 @@ static void test_open_after_failed_flush(const void *data)
 	close_volume(volume);
 }
 
-/* --- Damage to a record that was flushed ------------------------------------------------------- */
+/* --- Damage to a record that was flushed -------------------------------------------------------
+ */
 
 /* The walk through the journal must not take it for the end that a crash left. */
 static void test_damaged_flushed_record(const void *data)
@@ -342,7 +344,8 @@ static void test_damaged_flushed_record(const void *data)
 	CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, "was flushed, and is damaged");
 }
 
-/* --- One superblock that cannot be read, or is gone --------------------------------------------- */
+/* --- One superblock that cannot be read, or is gone ---------------------------------------------
+ */
 
 static void test_one_superblock(const void *data)
 {
@@ -377,7 +380,8 @@ static void test_unreadable_superblock(const void *data)
 	}
 }
 
-/* --- Discarded space that a crash left to be freed ------------------------------------------------ */
+/* --- Discarded space that a crash left to be freed
+ * ------------------------------------------------ */
 
 /* Reading slowly keeps the nodes below dead pointers from being taken apart before the crash: the
  * superblock alone tells the next open where they are. */
@@ -417,9 +421,11 @@ int main(int argc, char **argv)
 		 test_read_over_two_leaves, NULL);
 	test_add("a durable-mark that cannot be written leaves the volume FAILED, not in between",
 		 test_mark_fails, NULL);
-	test_add("on a full disk: checkpoints, discards, writes to what they free, opening, closing",
-		 test_full_disk, NULL);
-	test_add("on a full disk: a write right after a discard", test_full_disk_discard_then_write, NULL);
+	test_add(
+		"on a full disk: checkpoints, discards, writes to what they free, opening, closing",
+		test_full_disk, NULL);
+	test_add("on a full disk: a write right after a discard", test_full_disk_discard_then_write,
+		 NULL);
 	test_add("what the next open shows after a failed flush is durable once it flushed",
 		 test_open_after_failed_flush, NULL);
 	test_add("a flushed record that is damaged is an error, not the journal's end",

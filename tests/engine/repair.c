@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Repairing: what is kept twice, bitmaps, the journal's end.  Each damage is mended, or said to stay;
- * what could be read before can be read after; and cut short at any operation, with the power lost
- * in several ways, a repair leaves the volume no worse, and the next one ends the work.
+ * Repairing: what is kept twice, bitmaps, the journal's end.  Each damage is mended, or said to
+ * stay; what could be read before can be read after; and cut short at any operation, with the power
+ * lost in several ways, a repair leaves the volume no worse, and the next one ends the work.
  */
 #include <errno.h>
 
@@ -94,7 +94,8 @@ static void damage_superblock(Backing *backing)
 	SuperblockPair pair;
 
 	load(backing, &pair);
-	backing_faulty_flip(backing, (pair.home ? FORMAT_SUPERBLOCK_B : FORMAT_SUPERBLOCK_A) + 60, 1);
+	backing_faulty_flip(backing, (pair.home ? FORMAT_SUPERBLOCK_B : FORMAT_SUPERBLOCK_A) + 60,
+			    1);
 }
 
 static void damage_root(Backing *backing)
@@ -208,9 +209,10 @@ static const Row rows[] = {
 	{"the root", damage_root, "write node 2/0 anew", NULL, 0, TRUE},
 	{"the root's copy", damage_root_copy, "write node 2/0 anew", NULL, 0, TRUE},
 	{"an inner node", damage_inner, "write node 1/0 anew", NULL, 0, TRUE},
-	{"bitmap pages' copies", damage_bitmap_copies, "write copy 2 of the bitmap of group 0", NULL,
-	 0, TRUE},
-	{"all bitmap pages", damage_bitmaps, "make the bitmap of group 0 of the map", NULL, 0, FALSE},
+	{"bitmap pages' copies", damage_bitmap_copies, "write copy 2 of the bitmap of group 0",
+	 NULL, 0, TRUE},
+	{"all bitmap pages", damage_bitmaps, "make the bitmap of group 0 of the map", NULL, 0,
+	 FALSE},
 	{"slots leaked", leak_slots, "5 slots leaked, 0 missing", NULL, 0, TRUE},
 	{"a slot missing", miss_slots, "0 slots leaked, 1 missing", NULL, 0, TRUE},
 	{"a block", lose_block, NULL, NULL, 1, TRUE},
@@ -242,8 +244,7 @@ static guint64 count_lost(const GArray *lost)
 /* Which of the places can be read; what is read is right.  0 where it cannot be opened. */
 static guint32 read_places(Backing *backing, guint changed)
 {
-	Volume *volume =
-		volume_open(backing_borrow(backing), "test", VOLUME_OPEN_READ_ONLY, NULL);
+	Volume *volume = volume_open(backing_borrow(backing), "test", VOLUME_OPEN_READ_ONLY, NULL);
 	guint32 readable = 0;
 
 	for (guint i = 0; volume && i < PLACES; i++) {
@@ -427,7 +428,8 @@ static void test_record_over_lost(const void *data)
 	(void)data;
 	damage_leaf(backing);
 	CHECK(!volume_open(backing_borrow(backing), "test", 0, &error));
-	CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, "of blocks 0-0: the map's node over them is lost");
+	CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT,
+		    "of blocks 0-0: the map's node over them is lost");
 	plan = plan_for(backing, 0);
 	REQUIRE(plan);
 	CHECK(plan->may_cut);
@@ -556,7 +558,8 @@ static void test_interrupted(const void *data)
 		CHECK(point < POINTS_MAX && (point > 0 || !rows[i].action));
 		points += point;
 	}
-	test_note("stopped at %" G_GUINT64_FORMAT " operations, with 4 losses of power each", points);
+	test_note("stopped at %" G_GUINT64_FORMAT " operations, with 4 losses of power each",
+		  points);
 }
 
 int main(int argc, char **argv)

@@ -449,7 +449,8 @@ static Volume *open_new(Backing *backing, guint64 size)
 {
 	const VolumeParameters parameters = {.size = size};
 
-	return CHECK(volume_format(backing, &parameters, NULL)) ? backing_open_volume(backing) : NULL;
+	return CHECK(volume_format(backing, &parameters, NULL)) ? backing_open_volume(backing)
+								: NULL;
 }
 
 /* What stands in the way goes, and then it gets its size. */

@@ -42,8 +42,8 @@ gboolean place_check(Place *place);
 gboolean backing_check(Backing *backing);
 Volume *backing_open_volume(Backing *backing); /* borrows it */
 
-/* A faulty backing with a closed volume that has `n` blocks in it: block number i is full of 1 + i and
- * at byte place(i).  Its journal is of 64 KiB. */
+/* A faulty backing with a closed volume that has `n` blocks in it: block number i is full of 1 + i
+ * and at byte place(i).  Its journal is of 64 KiB. */
 Backing *backing_new_filled(guint64 size, guint n, guint64 (*place)(guint i));
 
 /* Checks that closing succeeds. */

@@ -35,10 +35,10 @@ static struct {
 	gboolean of_thread; /* the window is in the checkpoint thread, else in the request's */
 	gboolean full;	    /* nothing gets slots for nodes */
 	Action action;
-	guint8 *values; /* what the action leaves goes there */
+	guint8 *values;	 /* what the action leaves goes there */
 	GThread *thread; /* atomic */
-	gint switched; /* atomic: superblocks written */
-	gint acted;    /* atomic */
+	gint switched;	 /* atomic: superblocks written */
+	gint acted;	 /* atomic */
 } window;
 
 static _Thread_local gboolean in_request, is_other;

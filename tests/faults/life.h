@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The life of a small volume, with everything in it that can be made to fail: it is formatted,
- * opened, grown and shrunk, changed in every way, read, flushed, checkpointed, abandoned as by a crash,
- * recovered, discarded, closed.  And the oracle for a life in which something failed.
+ * opened, grown and shrunk, changed in every way, read, flushed, checkpointed, abandoned as by a
+ * crash, recovered, discarded, closed.  And the oracle for a life in which something failed.
  *
  * Each step writes its number into its sectors.  For each sector the oracle keeps the set of steps
  * that may have been the last there: one that succeeded leaves only itself, one that failed adds

@@ -167,7 +167,8 @@ static void test_copy(const void *data)
 	REQUIRE(dev_open(&dev, "first"));
 	dev_init(&copy, "storageos/second", SIZE);
 	check_refused(&copy, -EBUSY);
-	CHECK(log_has("open volume 'default/second': it has the UUID of default/first, which process"));
+	CHECK(log_has(
+		"open volume 'default/second': it has the UUID of default/first, which process"));
 	CHECK(log_has("uuid=new)"));
 	dev_remove(&dev);
 	REQUIRE(CHECK_INT(dev_add(&copy), 0));

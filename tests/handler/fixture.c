@@ -22,7 +22,8 @@ static gboolean setup_pool(void)
 			       "[pool default]\npath=%s\n",
 			       run, state, pool);
 	g_setenv("STORAGEOS_CONFIG", config, TRUE);
-	return g_file_set_contents(config, text, -1, NULL) && pool_mark("default", pool, NULL, NULL);
+	return g_file_set_contents(config, text, -1, NULL) &&
+	       pool_mark("default", pool, NULL, NULL);
 }
 
 void dev_init(Dev *dev, const char *cfgstring, guint64 size)

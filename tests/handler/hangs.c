@@ -128,8 +128,9 @@ static void begin_any(Command *command, Dev *dev, guint8 opcode, guint8 *memory)
 	CHECK(command_dispatch(command));
 }
 
-/* Reads that keep every thread there is, so that none of the commands behind them is begun: a change
- * that is, is made even if it is answered before (an UNMAP has only the journal to wait for). */
+/* Reads that keep every thread there is, so that none of the commands behind them is begun: a
+ * change that is, is made even if it is answered before (an UNMAP has only the journal to wait
+ * for). */
 static void keep_all_threads(Command *reads, guint n, Dev *dev, guint8 *memory)
 {
 	guint workers = 2 * g_get_num_processors();

@@ -4,15 +4,15 @@
  *
  *     flushed PATH RECORD verify|load|die
  *
- * Opens the volume that is PATH and verifies it; then, but for `verify`, prints `loading` and changes it
- * until SIGTERM, or until every thread got an error; then closes it, or dies without.  Each thread writes
- * blocks of its own, which carry their number and the count of their writes, and flushes after a few;
- * one more makes checkpoints without end.  RECORD has for each block the count that a flush covered,
- * and the last: the disk must hold one of these or one between, zeros before the first load.  What is
- * found is what the next load goes on from.
+ * Opens the volume that is PATH and verifies it; then, but for `verify`, prints `loading` and
+ * changes it until SIGTERM, or until every thread got an error; then closes it, or dies without.
+ * Each thread writes blocks of its own, which carry their number and the count of their writes, and
+ * flushes after a few; one more makes checkpoints without end.  RECORD has for each block the count
+ * that a flush covered, and the last: the disk must hold one of these or one between, zeros before
+ * the first load.  What is found is what the next load goes on from.
  *
- * Exit status: 0; 1 wrong data, or a read that failed; 2 usage; 3 it cannot be opened; 4 every thread
- * got an error.
+ * Exit status: 0; 1 wrong data, or a read that failed; 2 usage; 3 it cannot be opened; 4 every
+ * thread got an error.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -73,8 +73,8 @@ static guint64 place(uint64_t block)
 /* One that belongs to the thread. */
 static gboolean write_one(Worker *worker, GRand *random)
 {
-	guint block = worker->number +
-		      THREADS * (guint)g_rand_int_range(random, 0, BLOCKS / THREADS);
+	guint block =
+		worker->number + THREADS * (guint)g_rand_int_range(random, 0, BLOCKS / THREADS);
 	Counts *counts = &worker->disk->counts[block];
 	uint64_t words[WORDS];
 	struct iovec iov = {words, sizeof words};

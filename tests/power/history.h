@@ -4,11 +4,11 @@
  * loss of power.
  *
  * Every write puts its own number into each of its sectors, so what a volume holds is described by
- * one number for each sector: 0 for zeros, and where there is none; and one behind them, its size in
- * sectors.  Each operation belongs to a *thread*, and each sector
- * to one thread that alone changes it.  So of each thread a prefix must be there, in the order of
- * its operations, that has at least what was durable; and no thread may have an operation of which
- * another thread lacks one that was acknowledged before this one began (I1, I3).
+ * one number for each sector: 0 for zeros, and where there is none; and one behind them, its size
+ * in sectors.  Each operation belongs to a *thread*, and each sector to one thread that alone
+ * changes it.  So of each thread a prefix must be there, in the order of its operations, that has
+ * at least what was durable; and no thread may have an operation of which another thread lacks one
+ * that was acknowledged before this one began (I1, I3).
  *
  * Threading: one lock.
  */
@@ -20,8 +20,8 @@
 
 typedef enum {
 	OP_WRITE,
-	OP_ZERO,  /* in pieces where it is long or ends inside a block */
-	OP_FLUSH, /* what makes durable all that was acknowledged before */
+	OP_ZERO,   /* in pieces where it is long or ends inside a block */
+	OP_FLUSH,  /* what makes durable all that was acknowledged before */
 	OP_RESIZE, /* durable as soon as it is acknowledged */
 } OpKind;
 
@@ -41,7 +41,8 @@ History *history_new(guint n_sectors, guint n_threads);
 void history_free(History *history);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(History, history_free)
 
-/* How many threads there are from now on; before anything was asked.  The size is the last one's. */
+/* How many threads there are from now on; before anything was asked.  The size is the last one's.
+ */
 void history_set_threads(History *history, guint n_threads);
 
 guint history_sectors(const History *history);
@@ -91,6 +92,6 @@ History *history_load(FILE *file);
 /* Fills sectors [first, first + count) with a number. */
 void stamp_fill(guint8 *data, guint32 number, guint first, guint count);
 
-/* Reads all numbers of a volume of up to so many sectors; FALSE, with why (free it), if the volume cannot be read or a
- * sector is none that was ever written there (I4). */
+/* Reads all numbers of a volume of up to so many sectors; FALSE, with why (free it), if the volume
+ * cannot be read or a sector is none that was ever written there (I4). */
 gboolean stamp_read(Volume *volume, guint n_sectors, guint32 *numbers, char **ret_why);

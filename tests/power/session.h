@@ -41,7 +41,8 @@ void session_checkpoint(Session *session, guint thread);
 /* Two of them, after which the checkpoint thread has nothing to do: what follows is the same each
  * time. */
 void session_checkpoint_and_wait(Session *session, guint thread);
-/* Whatever lies behind the end is thread 0's, and discarded; nothing else may run when it becomes smaller. */
+/* Whatever lies behind the end is thread 0's, and discarded; nothing else may run when it becomes
+ * smaller. */
 void session_resize(Session *session, guint sectors);
 guint session_size(const Session *session);
 void session_verify(Session *session, guint first, guint count); /* reads, and compares */

@@ -11,9 +11,9 @@
  * at once, but for generation C, where the runner tells it when the last command of a device has
  * been completed
  *
- * Left out are the runner's own checks of READ and WRITE but that they end inside of the device (the
- * plugin's are tested), and of what it answers itself all but TEST UNIT READY and INQUIRY.  What the plugin must not do is a failed
- * check.
+ * Left out are the runner's own checks of READ and WRITE but that they end inside of the device
+ * (the plugin's are tested), and of what it answers itself all but TEST UNIT READY and INQUIRY.
+ * What the plugin must not do is a failed check.
  *
  * Threading: devices are added and removed by one thread; commands are sent by any.
  */
@@ -57,7 +57,7 @@ struct tcmu_device {
 	Command *queue, *told_late;
 	int in_flight;
 	gint unit_attention; /* atomic */
-	gint gone; /* atomic */
+	gint gone;	     /* atomic */
 };
 
 /* Loads the plugin and calls its handler_init(); FALSE where that is not to be had, or refused. */

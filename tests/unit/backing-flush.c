@@ -88,7 +88,7 @@ static gpointer flush_once(gpointer data)
 
 static void test_sticky(const void *data)
 {
-	static const int errors[] = {EIO,   ENOSPC, EDQUOT, EREMOTEIO, ETIMEDOUT, EROFS,
+	static const int errors[] = {EIO,    ENOSPC, EDQUOT, EREMOTEIO,	 ETIMEDOUT, EROFS,
 				     EAGAIN, ENOMEM, EINVAL, EOPNOTSUPP, EBADF};
 
 	(void)data;

@@ -47,8 +47,8 @@ static void test_held_once(const void *data)
 	g_autoptr(Claim) claim = take(UUID, "default/a", "the backstore db1");
 	g_autoptr(Claim) other = take(OTHER, "default/c", NULL);
 	g_autoptr(GError) error = NULL;
-	g_autofree char *us = g_strdup_printf(
-		"it has the UUID of default/a, which process %d (", (int)getpid());
+	g_autofree char *us =
+		g_strdup_printf("it has the UUID of default/a, which process %d (", (int)getpid());
 
 	(void)data;
 	REQUIRE(claim && other);

@@ -217,7 +217,8 @@ static void test_zero_bytes(const void *data)
 		test_row("file %u", i);
 		CHECK(g_file_set_contents(path, files[i].text, (gssize)files[i].length, NULL));
 		CHECK(!config_load(path, &error));
-		CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "is no text: it has a zero byte at byte");
+		CHECK_ERROR(error, STORAGEOS_ERROR_INVALID,
+			    "is no text: it has a zero byte at byte");
 		CHECK(!add_pool(path, "b", "/b", NULL, &add_error));
 		CHECK(add_error && strstr(add_error->message, "zero byte"));
 		CHECK(g_file_get_contents(path, &text, &length, NULL));
@@ -440,8 +441,8 @@ static void test_edit_keeps_every_line(const void *data)
 	CHECK_STR(removed, "; mine\n\n# and this\n; why\n\n# of c\n[pool c]\npath=/c\n");
 }
 
-static const char *const written_paths[] = {"/a b", "/a\\b", "/a#b", "/a;b", "/a=b", "/[a]",
-					    "/\xc3\xa4", "/\xff", "/a\\sb", "/a\\"};
+static const char *const written_paths[] = {"/a b", "/a\\b",	 "/a#b",  "/a;b",   "/a=b",
+					    "/[a]", "/\xc3\xa4", "/\xff", "/a\\sb", "/a\\"};
 
 static void test_paths_are_read_as_written(const void *data)
 {

@@ -16,7 +16,8 @@
 
 typedef int (*Child)(void);
 
-/* In a child of which what the bits of `closed` say is closed; its result is 0, or where it failed. */
+/* In a child of which what the bits of `closed` say is closed; its result is 0, or where it failed.
+ */
 static void run_child(Child child, guint closed)
 {
 	int status = -1;

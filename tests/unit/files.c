@@ -11,16 +11,11 @@ static void test_absolute(const void *data)
 	static const struct {
 		const char *path, *directory, *absolute;
 	} rows[] = {
-		{"/", NULL, "/"},
-		{"/a/b", "/x", "/a/b"},
-		{"/a//b/", NULL, "/a/b"},
-		{"/a/./b/../c", NULL, "/a/c"},
-		{"/../../a", NULL, "/a"},
-		{"/a/..", NULL, "/"},
-		{"a", "/x/y", "/x/y/a"},
-		{"../../sda", "/dev/storageos/default", "/dev/sda"},
-		{".", "/x", "/x"},
-		{"", "/x", "/x"},
+		{"/", NULL, "/"},	  {"/a/b", "/x", "/a/b"},
+		{"/a//b/", NULL, "/a/b"}, {"/a/./b/../c", NULL, "/a/c"},
+		{"/../../a", NULL, "/a"}, {"/a/..", NULL, "/"},
+		{"a", "/x/y", "/x/y/a"},  {"../../sda", "/dev/storageos/default", "/dev/sda"},
+		{".", "/x", "/x"},	  {"", "/x", "/x"},
 		{"...", "/", "/..."},
 	};
 	g_autofree char *here = g_get_current_dir();

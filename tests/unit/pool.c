@@ -436,7 +436,8 @@ static void test_device_holds_something(const void *data)
 		CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, "is not empty");
 		CHECK_INT(pread(device.fd, text, 5, (off_t)places[i]), 5);
 		CHECK_STR(text, "other");
-		CHECK(pool_volume_create(config, &device.name, &parameters, POOL_CREATE_FORCE, NULL));
+		CHECK(pool_volume_create(config, &device.name, &parameters, POOL_CREATE_FORCE,
+					 NULL));
 	}
 }
 
@@ -510,7 +511,9 @@ static void put_left_over(const char *directory, guint i)
 
 	REQUIRE(backing);
 	/* Superblocks are read whole. */
-	CHECK_INT(backing_grow(backing, left_over[i].zeros + (length ? FORMAT_SUPERBLOCK_B + 8 * KIB : 0)), 0);
+	CHECK_INT(backing_grow(backing,
+			       left_over[i].zeros + (length ? FORMAT_SUPERBLOCK_B + 8 * KIB : 0)),
+		  0);
 	CHECK_INT(backing_pwrite(backing, left_over[i].content, length, left_over[i].zeros), 0);
 }
 

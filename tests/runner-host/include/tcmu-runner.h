@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What tcmu-runner declares for its handlers, in our own words, by generation
- * (common/machine/runner-generation.h): GENERATION is 'C' to 'G', CANDIDATE is defined for the candidates
- * of 1.3.0.  Complete structures, where handler/runner-layout.h has what the plugin fills alone.
+ * (common/machine/runner-generation.h): GENERATION is 'C' to 'G', CANDIDATE is defined for the
+ * candidates of 1.3.0.  Complete structures, where handler/runner-layout.h has what the plugin
+ * fills alone.
  */
 #pragma once
 
