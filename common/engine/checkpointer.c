@@ -21,8 +21,8 @@
 #define KEEP_IDLE (16 * MIB)		  /* warm space kept for new writes */
 #define KEEP_BUSY (1024 * MIB)
 #define TRIM_AT_ONCE (256 * MIB)
-#define SYNC_WARM (16 * MIB) /* warm space wanted by a load that flushes much */
-#define SYNC_LOST (16 * MIB) /* what is worth a checkpoint to get it */
+#define SYNC_WARM (16 * MIB)	/* warm space wanted by a load that flushes much */
+#define SYNC_RETIRED (16 * MIB) /* what is worth a checkpoint to get it */
 
 struct Checkpointer {
 	Engine *engine;
@@ -173,7 +173,7 @@ static void keep_warm(Checkpointer *cp, guint changes, guint flushes)
 	    slots_warm_bytes(cp->engine->slots) >= SYNC_WARM)
 		return;
 	map_get_info(cp->engine->map, &info);
-	if (info.lost_bytes >= SYNC_LOST)
+	if (info.retired_bytes >= SYNC_RETIRED)
 		make_one(cp);
 	while (slots_warm_bytes(cp->engine->slots) < SYNC_WARM)
 		if (slots_warm_up(cp->engine->slots))

@@ -34,8 +34,8 @@ void map_freeze(Map *map, guint64 next, void (*cut)(gpointer data), gpointer dat
 	map->frozen_dead_first = map->dead_first;
 	map->frozen_dead_end = map->dead_end;
 	slots_freeze(map->slots);
-	map->frozen_lost_pairs = map->lost_pairs;
-	map->lost_pairs.n = 0;
+	map->frozen_retired_pairs = map->retired_pairs;
+	map->retired_pairs.n = 0;
 	map->generation = next;
 	cut(data);
 	pressure_update_locked(map);
@@ -196,7 +196,7 @@ void map_drain(Map *map)
 void map_thaw(Map *map)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
-	PairList *pairs = &map->frozen_lost_pairs;
+	PairList *pairs = &map->frozen_retired_pairs;
 
 	slots_switch(map->slots);
 	while (slots_thaw(map->slots)) { /* requests get in between */

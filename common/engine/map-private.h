@@ -112,7 +112,7 @@ struct Map {
 	LoggingLimit damaged;
 
 	Stash stashes[2]; /* by StashKind */
-	PairList lost_pairs, frozen_lost_pairs;
+	PairList retired_pairs, frozen_retired_pairs;
 	gboolean replaying;
 	gboolean read_only;
 	guint64 mended; /* atomic */
@@ -160,14 +160,14 @@ static inline void node_gain_locked(Map *map, guint level, guint64 slot)
 		slots_gain(map->slots, slot + FORMAT_COPY_DISTANCE, 1);
 }
 
-static inline void node_lose_locked(Map *map, guint level, guint64 slot)
+static inline void node_retire_locked(Map *map, guint level, guint64 slot)
 {
-	slots_lose(map->slots, slot, 1);
+	slots_retire(map->slots, slot, 1);
 	if (!level)
 		return;
-	slots_lose(map->slots, slot + FORMAT_COPY_DISTANCE, 1);
-	if (map->lost_pairs.n < MAP_PAIRS_LOW)
-		map->lost_pairs.slots[map->lost_pairs.n++] = slot;
+	slots_retire(map->slots, slot + FORMAT_COPY_DISTANCE, 1);
+	if (map->retired_pairs.n < MAP_PAIRS_LOW)
+		map->retired_pairs.slots[map->retired_pairs.n++] = slot;
 }
 
 /* The shard that a key is in. */
@@ -225,7 +225,7 @@ void pressure_update_locked(Map *map);
 void node_prune_locked(Map *map, MapNode *node);
 
 /* Gives a node that is in no list its next slot, from the stash, and makes it dirty; the slot that
- * it had is lost.  Room in the lists was made. */
+ * it had is retired.  Room in the lists was made. */
 void node_replace_locked(Map *map, MapNode *node);
 
 /* Puts a pair into the stash, if it is free and the stash is low. */

@@ -37,7 +37,7 @@ static void remove_roots_locked(Map *map, guint levels)
 		if (!map->root.slot)
 			continue;
 		map->root = entry_decode(&node->data.pointers[0]);
-		node_lose_locked(map, level, node->slot);
+		node_retire_locked(map, level, node->slot);
 		map->node_slots -= node_copies(level);
 		node_drop_locked(map, node);
 	}

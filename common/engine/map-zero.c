@@ -49,7 +49,7 @@ void node_prune_locked(Map *map, MapNode *node)
 		guint level = key_level(node->key);
 		guint64 index = key_index(node->key);
 
-		node_lose_locked(map, level, node->slot);
+		node_retire_locked(map, level, node->slot);
 		map->node_slots -= node_copies(level);
 		pointer_set_locked(map, level, index, &hole);
 		node_drop_locked(map, node);
@@ -227,7 +227,7 @@ static void zero_leaf_apply(Map *map, const ZeroStep *step)
 
 		if (entry_is_null(pointer))
 			continue;
-		slots_lose(map->slots, entry_decode(pointer).slot, 1);
+		slots_retire(map->slots, entry_decode(pointer).slot, 1);
 		map->data_slots--;
 		memset(pointer, 0, sizeof *pointer);
 	}
@@ -252,10 +252,10 @@ static void dead_leaf_free_locked(Map *map, guint64 index, const MapEntry *entry
 	for (guint i = 0; data && i < FORMAT_FANOUT; i++) {
 		if (entry_is_null(&data->pointers[i]))
 			continue;
-		slots_lose(map->slots, entry_decode(&data->pointers[i]).slot, 1);
+		slots_retire(map->slots, entry_decode(&data->pointers[i]).slot, 1);
 		map->data_slots--;
 	}
-	slots_lose(map->slots, entry->slot, 1);
+	slots_retire(map->slots, entry->slot, 1);
 	map->node_slots--;
 	pointer_set_locked(map, 0, index, &hole);
 }

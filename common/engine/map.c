@@ -234,7 +234,7 @@ void node_replace_locked(Map *map, MapNode *node)
 	guint level = key_level(node->key);
 
 	if (node->slot)
-		node_lose_locked(map, level, node->slot);
+		node_retire_locked(map, level, node->slot);
 	else
 		map->node_slots += node_copies(level);
 	entry.slot = node->slot = stash_take_locked(map, level ? STASH_INNER : STASH_LEAVES);
@@ -342,7 +342,7 @@ static void leaf_write(Map *map, guint64 first, guint n, const SlotRun **runs, g
 			.slot = (*runs)->slot + *used, .crc = crcs[i], .birth = map->generation};
 
 		if (!entry_is_null(pointer))
-			slots_lose(map->slots, entry_decode(pointer).slot, 1);
+			slots_retire(map->slots, entry_decode(pointer).slot, 1);
 		else
 			map->data_slots++;
 		entry_encode(&entry, pointer);
@@ -381,7 +381,7 @@ void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, con
 /* Payload that recovery would have to verify is bounded, so that an open after a crash is quick: to
  * what two intervals between freezes write. */
 #define WANTS_BYTES (64 * MIB)
-#define WANTS_LOST_BYTES (256 * MIB)
+#define WANTS_RETIRED_BYTES (256 * MIB)
 #define PRESSED_BYTES WANTS_BYTES
 #define CROWDED_BYTES (256 * MIB)
 #define NODES_OF_A_CHANGE 2
@@ -414,9 +414,10 @@ static guint64 pressure_of_bytes(const Map *map)
 
 void pressure_update_locked(Map *map)
 {
-	g_atomic_int_set(&map->wants, map->dirty.n > map->limit * 3 / 8 ||
-					      slots_gained_bytes(map->slots) > WANTS_BYTES ||
-					      slots_lost_bytes(map->slots) > WANTS_LOST_BYTES);
+	g_atomic_int_set(&map->wants,
+			 map->dirty.n > map->limit * 3 / 8 ||
+				 slots_gained_bytes(map->slots) > WANTS_BYTES ||
+				 slots_retired_bytes(map->slots) > WANTS_RETIRED_BYTES);
 	g_atomic_int_set(&map->pressure,
 			 (gint)max_u64(pressure_of_nodes(map), pressure_of_bytes(map)));
 }
@@ -451,7 +452,7 @@ gboolean map_is_changed(Map *map)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 
-	return map->dirty.n > 0 || slots_lost_bytes(map->slots) > 0;
+	return map->dirty.n > 0 || slots_retired_bytes(map->slots) > 0;
 }
 
 void map_get_info(Map *map, MapInfo *ret_info)
@@ -475,7 +476,7 @@ void map_get_info(Map *map, MapInfo *ret_info)
 		.data_slots = map->data_slots,
 		.node_slots = map->node_slots,
 		.pending_bytes = slots_pending_bytes(map->slots),
-		.lost_bytes = slots_lost_bytes(map->slots),
+		.retired_bytes = slots_retired_bytes(map->slots),
 		.reclaimable = map->dead_first < map->dead_end,
 		.mended = __atomic_load_n(&map->mended, __ATOMIC_RELAXED),
 	};

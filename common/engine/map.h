@@ -105,7 +105,7 @@ void map_thaw(Map *map); /* the checkpoint is durable: what it replaced is free 
 typedef struct {
 	guint64 nodes, dirty, hits, misses;
 	guint64 data_slots, node_slots;
-	guint64 pending_bytes, lost_bytes;
+	guint64 pending_bytes, retired_bytes;
 	gboolean reclaimable; /* dead pointers may be left */
 	guint64 mended;	      /* damaged copies of nodes written anew, since open */
 } MapInfo;

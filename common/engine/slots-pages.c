@@ -176,7 +176,7 @@ int slots_reserve(Slots *slots, gsize entries)
 {
 	int r = list_reserve(&slots->gained, entries);
 
-	return r ? r : list_reserve(&slots->lost, entries);
+	return r ? r : list_reserve(&slots->retired, entries);
 }
 
 void slots_gain(Slots *slots, guint64 slot, guint32 count)
@@ -184,20 +184,20 @@ void slots_gain(Slots *slots, guint64 slot, guint32 count)
 	list_add(&slots->gained, slot, count);
 }
 
-void slots_lose(Slots *slots, guint64 slot, guint32 count)
+void slots_retire(Slots *slots, guint64 slot, guint32 count)
 {
-	list_add(&slots->lost, slot, count);
+	list_add(&slots->retired, slot, count);
 }
 
 void slots_freeze(Slots *slots)
 {
-	List gained = slots->frozen_gained, lost = slots->frozen_lost;
+	List gained = slots->frozen_gained, retired = slots->frozen_retired;
 
 	/* What was thawed is empty: its memory serves the next lists. */
 	slots->frozen_gained = slots->gained;
-	slots->frozen_lost = slots->lost;
+	slots->frozen_retired = slots->retired;
 	slots->gained = gained;
-	slots->lost = lost;
+	slots->retired = retired;
 	lock_take(&slots->lock);
 	slots->frozen_groups = slots->n_groups;
 	lock_drop(&slots->lock);
@@ -233,7 +233,7 @@ static gboolean apply_runs(FormatBitmap *page, guint64 number, const List *list,
 }
 
 static int write_page(Slots *slots, Group *group, guint64 number, guint64 generation, gsize *gained,
-		      gsize *lost)
+		      gsize *retired)
 {
 	BitmapPlace place = place_of(slots);
 	FormatBitmap page;
@@ -245,7 +245,7 @@ static int write_page(Slots *slots, Group *group, guint64 number, guint64 genera
 	if (r)
 		return r;
 	if (!apply_runs(&page, number, &slots->frozen_gained, gained, TRUE) ||
-	    !apply_runs(&page, number, &slots->frozen_lost, lost, FALSE))
+	    !apply_runs(&page, number, &slots->frozen_retired, retired, FALSE))
 		return -EUCLEAN;
 	bitmap_seal(&page, slots->seed, number, generation);
 	r = bitmap_write(&place, number, !group->home, &page);
@@ -263,16 +263,17 @@ static guint64 list_group(const List *list, gsize at)
 
 int slots_write_bitmaps(Slots *slots, guint64 generation)
 {
-	gsize gained = 0, lost = 0;
+	gsize gained = 0, retired = 0;
 
 	slots->frozen_digest = slots->digest;
-	/* A slot can be gained and then lost between two freezes, never the other way round, so
+	/* A slot can be gained and then retired between two freezes, never the other way round, so
 	 * the order within each list does not matter. */
 	if (slots->frozen_gained.n)
 		qsort(slots->frozen_gained.runs, slots->frozen_gained.n, sizeof(guint64),
 		      compare_runs);
-	if (slots->frozen_lost.n)
-		qsort(slots->frozen_lost.runs, slots->frozen_lost.n, sizeof(guint64), compare_runs);
+	if (slots->frozen_retired.n)
+		qsort(slots->frozen_retired.runs, slots->frozen_retired.n, sizeof(guint64),
+		      compare_runs);
 	for (guint64 g = 0; g < slots->frozen_groups; g++) {
 		Group *group;
 		int r;
@@ -282,9 +283,9 @@ int slots_write_bitmaps(Slots *slots, guint64 generation)
 		lock_drop(&slots->lock);
 		if (group->has_page && !group->must_write &&
 		    list_group(&slots->frozen_gained, gained) != g &&
-		    list_group(&slots->frozen_lost, lost) != g)
+		    list_group(&slots->frozen_retired, retired) != g)
 			continue;
-		r = write_page(slots, group, g, generation, &gained, &lost);
+		r = write_page(slots, group, g, generation, &gained, &retired);
 		if (r)
 			return r;
 		slots->frozen_digest += group->next_term - group->term;
@@ -314,15 +315,15 @@ void slots_switch(Slots *slots)
 gboolean slots_thaw(Slots *slots)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
-	List *lost = &slots->frozen_lost;
+	List *retired = &slots->frozen_retired;
 
-	for (guint i = 0; i < THAW_RUNS && lost->n; i++) {
-		SlotRun run = unpack(lost->runs[--lost->n]);
+	for (guint i = 0; i < THAW_RUNS && retired->n; i++) {
+		SlotRun run = unpack(retired->runs[--retired->n]);
 
-		lost->slots -= run.count;
+		retired->slots -= run.count;
 		give_back_locked(slots, run, FALSE);
 	}
-	return lost->n > 0;
+	return retired->n > 0;
 }
 
 guint64 slots_frozen_groups(const Slots *slots)
@@ -365,12 +366,12 @@ guint64 slots_mended(const Slots *slots)
 
 guint64 slots_pending_bytes(Slots *slots)
 {
-	return (slots->lost.slots + slots->frozen_lost.slots) * FORMAT_SLOT_SIZE;
+	return (slots->retired.slots + slots->frozen_retired.slots) * FORMAT_SLOT_SIZE;
 }
 
-guint64 slots_lost_bytes(Slots *slots)
+guint64 slots_retired_bytes(Slots *slots)
 {
-	return slots->lost.slots * FORMAT_SLOT_SIZE;
+	return slots->retired.slots * FORMAT_SLOT_SIZE;
 }
 
 guint64 slots_gained_bytes(Slots *slots)
@@ -381,7 +382,7 @@ guint64 slots_gained_bytes(Slots *slots)
 void lists_clear(Slots *slots)
 {
 	list_clear(&slots->gained);
-	list_clear(&slots->lost);
+	list_clear(&slots->retired);
 	list_clear(&slots->frozen_gained);
-	list_clear(&slots->frozen_lost);
+	list_clear(&slots->frozen_retired);
 }

@@ -52,10 +52,10 @@ struct Slots {
 
 	Lock grow_lock; /* held while the backing grows; taken before `lock` */
 
-	List gained, lost;		 /* since the last freeze */
-	List frozen_gained, frozen_lost; /* of the running checkpoint */
-	guint64 frozen_groups;		 /* n_groups when it began */
-	guint64 digest, frozen_digest;	 /* the checkpoint thread's */
+	List gained, retired;		    /* since the last freeze */
+	List frozen_gained, frozen_retired; /* of the running checkpoint */
+	guint64 frozen_groups;		    /* n_groups when it began */
+	guint64 digest, frozen_digest;	    /* the checkpoint thread's */
 	guint64 mended;
 };
 

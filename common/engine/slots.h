@@ -5,17 +5,17 @@
  * In memory there is one bit for each slot of each group that was ever used.  A set bit means
  * "not to be given out": in use, pending-free, or on its way into the map.  What is on disk is
  * another thing: exactly what the map of one checkpoint refers to.  It is computed from the page
- * before and from two lists of changes, *gained* and *lost*, which the map keeps up to date in the
- * same critical section in which it changes (I5):
+ * before and from two lists of changes, *gained* and *retired*, which the map keeps up to date in
+ * the same critical section in which it changes (I5):
  *
- *     free --slots_alloc--> taken --slots_gain--> in the map --slots_lose--> pending-free
+ *     free --slots_alloc--> taken --slots_gain--> in the map --slots_retire--> pending-free
  *       ^                     |                                                  |
  *       +--slots_give_back----+          the checkpoint without it is durable    |
  *       +------------------------------------------------------slots_thaw--------+
  *
  * slots_freeze() sets the lists aside for one checkpoint, slots_write_bitmaps() writes the pages
- * from them, slots_thaw() makes the lost slots free once that checkpoint is durable and no reader
- * can still look at them.
+ * from them, slots_thaw() makes the retired slots free once that checkpoint is durable and no
+ * reader can still look at them.
  *
  * Slots are handed out in words of 64.  A word is *warm* if its slots were written before, so that
  * the file system below has space for them; warm slots go first, because a flush after a write to
@@ -23,7 +23,7 @@
  * system and makes them cold.
  *
  * Threading: every function may be called from any thread, except that the caller orders
- * slots_gain, slots_lose, slots_reserve, slots_freeze and slots_thaw among each other (the map's
+ * slots_gain, slots_retire, slots_reserve, slots_freeze and slots_thaw among each other (the map's
  * lock), and that only one thread calls write_bitmaps, switch, thaw and trim.
  *
  * Memory: one bit a slot and two for each 64, and the lists: at most the slots changed between two
@@ -74,11 +74,11 @@ int slots_take(Slots *slots, const SlotRun *run);
  * not warm after all. */
 void slots_give_back(Slots *slots, const SlotRun *runs, guint n_runs, gboolean full);
 
-/* Makes room in the lists for so many entries each, so that gain and lose cannot fail.
+/* Makes room in the lists for so many entries each, so that gain and retire cannot fail.
  * 0 or -ENOMEM. */
 int slots_reserve(Slots *slots, gsize entries);
 void slots_gain(Slots *slots, guint64 slot, guint32 count);
-void slots_lose(Slots *slots, guint64 slot, guint32 count);
+void slots_retire(Slots *slots, guint64 slot, guint32 count);
 
 /* Sets the lists aside for the checkpoint that begins now. */
 void slots_freeze(Slots *slots);
@@ -91,7 +91,7 @@ int slots_write_bitmaps(Slots *slots, guint64 generation);
 /* The checkpoint is durable: its pages count. */
 void slots_switch(Slots *slots);
 
-/* And what it lost is free: a part of it, so that the caller's lock is not held for long.  TRUE:
+/* And what it retired is free: a part of it, so that the caller's lock is not held for long.  TRUE:
  * there is more. */
 gboolean slots_thaw(Slots *slots);
 
@@ -133,10 +133,10 @@ guint64 slots_mended(const Slots *slots);
 int slots_verify_page(Slots *slots, guint64 group, guint64 checkpoint, gboolean repair,
 		      guint *ret_repaired);
 
-/* Pending-free; and what was lost, and gained, since the last slots_freeze().  Ordered as
- * slots_lose is. */
+/* Pending-free; and what was retired, and gained, since the last slots_freeze().  Ordered as
+ * slots_retire is. */
 guint64 slots_pending_bytes(Slots *slots);
-guint64 slots_lost_bytes(Slots *slots);
+guint64 slots_retired_bytes(Slots *slots);
 guint64 slots_gained_bytes(Slots *slots);
 
 /* Where a slot's bytes begin in the backing. */

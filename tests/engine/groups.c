@@ -31,8 +31,8 @@ static void check_all(Volume *volume, guint64 hole, guint64 hole_end)
 }
 
 /* What is discarded lies in one group, and the nodes that change for it in another: a page of which
- * slots are only lost. */
-static void test_only_lost(const void *data)
+ * slots are only retired. */
+static void test_only_retired(const void *data)
 {
 	static const guint64 holes[] = {150 * MIB};
 
@@ -64,6 +64,6 @@ static void test_only_lost(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("a group that only loses slots", test_only_lost, NULL);
+	test_add("a group whose slots are only retired", test_only_retired, NULL);
 	return test_run(argc, argv);
 }
