@@ -202,7 +202,7 @@ static void print_text(const RuntimeProbe *probe, const Config *config, const Pr
 static Frontend frontend_in_root(const RuntimeProbe *probe)
 {
 	g_autofree char *text =
-		root_read(probe->root, CONFIG_DEFAULT_FILE, FILES_TEXT_MAX, NULL, NULL);
+		sysroot_read(probe->sysroot, CONFIG_DEFAULT_FILE, FILES_TEXT_MAX, NULL, NULL);
 	g_autoptr(GKeyFile) file = g_key_file_new();
 	g_autofree char *value = NULL;
 	Frontend frontend;
@@ -236,10 +236,10 @@ static gboolean runs(const char *kernel)
 	return !uname(&name) && !strcmp(name.release, kernel);
 }
 
-static int failed(const char *root, const GError *error)
+static int failed(const char *sysroot, const GError *error)
 {
 	struct utsname name;
-	gboolean known = !root && !uname(&name);
+	gboolean known = !sysroot && !uname(&name);
 
 	cli_say("probe: %s%s%s", error->message, known ? "; the one that runs is " : "",
 		known ? name.release : "");
@@ -248,10 +248,10 @@ static int failed(const char *root, const GError *error)
 
 static int run(int argc, char **argv)
 {
-	g_autofree char *root = NULL;
+	g_autofree char *sysroot = NULL;
 	g_autofree char *kernel = NULL;
 	const GOptionEntry options[] = {
-		{"root", 0, 0, G_OPTION_ARG_FILENAME, &root,
+		{"root", 0, 0, G_OPTION_ARG_FILENAME, &sysroot,
 		 "Another root: an image's, a container's host's", "DIR"},
 		{"kernel", 0, 0, G_OPTION_ARG_FILENAME, &kernel,
 		 "Which kernel of a root (default: the newest)", "RELEASE"},
@@ -265,12 +265,12 @@ static int run(int argc, char **argv)
 
 	if (!cli_start(&cli, &verb_probe, options, 0, 0, argc, argv, &status))
 		return status;
-	if (root || (kernel && !runs(kernel)))
-		probe = runtime_probe_new_at(root ? root : "/", kernel, &error);
+	if (sysroot || (kernel && !runs(kernel)))
+		probe = runtime_probe_new_at(sysroot ? sysroot : "/", kernel, &error);
 	else
 		probe = runtime_probe_new();
 	if (!probe)
-		return failed(root, error);
+		return failed(sysroot, error);
 	judge(probe, cli.config, &verdict);
 	if (cli.json)
 		probe_print_json(probe, cli.config, &verdict);

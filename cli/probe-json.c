@@ -17,7 +17,7 @@ static void add_platform(Json *object, const RuntimeProbe *probe)
 	Json *row = json_object_new_object();
 
 	if (!probe->running)
-		json_add_text(object, "root", root_directory(probe->root));
+		json_add_text(object, "root", sysroot_directory(probe->sysroot));
 	json_add_flag(object, "running", probe->running);
 	json_add_flag(object, "bare", probe->bare);
 	json_add_text(object, "platform", probe->platform->name);

@@ -37,19 +37,19 @@ static char *unpack(const char *packed, gsize length)
 	return g_realloc(g_steal_pointer(&text), out + 1);
 }
 
-static char *read_config(const Root *root, const char *path)
+static char *read_config(const Sysroot *sysroot, const char *path)
 {
 	gsize length;
-	g_autofree char *data = root_read(root, path, TEXT_MAX, &length, NULL);
+	g_autofree char *data = sysroot_read(sysroot, path, TEXT_MAX, &length, NULL);
 
 	if (!data || !g_str_has_suffix(path, ".gz"))
 		return g_steal_pointer(&data);
 	return length <= PACKED_MAX ? unpack(data, length) : NULL;
 }
 
-static gboolean try_file(KernelConfig *config, const Root *root, char *path)
+static gboolean try_file(KernelConfig *config, const Sysroot *sysroot, char *path)
 {
-	config->text = read_config(root, path);
+	config->text = read_config(sysroot, path);
 	if (config->text)
 		config->file = path;
 	else
@@ -57,19 +57,19 @@ static gboolean try_file(KernelConfig *config, const Root *root, char *path)
 	return config->text != NULL;
 }
 
-KernelConfig *kernel_config_load(const Root *root, const char *release, gboolean running)
+KernelConfig *kernel_config_load(const Sysroot *sysroot, const char *release, gboolean running)
 {
 	static const char *const places[] = {"/boot/config-%s", "/lib/modules/%s/config",
 					     "/usr/lib/modules/%s/config", "/lib/kernel/config-%s",
 					     "/usr/lib/kernel/config-%s"};
 	KernelConfig *config = g_new0(KernelConfig, 1);
 
-	if (running && try_file(config, root, g_strdup("/proc/config.gz")))
+	if (running && try_file(config, sysroot, g_strdup("/proc/config.gz")))
 		return config;
 	for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
 		g_auto(GStrv) parts = g_strsplit(places[i], "%s", 2);
 
-		if (try_file(config, root, g_strjoinv(release, parts)))
+		if (try_file(config, sysroot, g_strjoinv(release, parts)))
 			break;
 	}
 	return config;

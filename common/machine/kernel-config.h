@@ -8,7 +8,7 @@
 
 #include <glib.h>
 
-#include "common/machine/root.h"
+#include "common/machine/sysroot.h"
 
 typedef enum {
 	KERNEL_OPTION_UNKNOWN, /* there is no configuration to look at */
@@ -21,7 +21,7 @@ typedef struct KernelConfig KernelConfig;
 
 /* Never NULL: without a configuration every option is unknown.  `running`: this kernel runs, and
  * may be asked itself. */
-KernelConfig *kernel_config_load(const Root *root, const char *release, gboolean running);
+KernelConfig *kernel_config_load(const Sysroot *sysroot, const char *release, gboolean running);
 void kernel_config_free(KernelConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KernelConfig, kernel_config_free)
 

@@ -78,9 +78,10 @@ static const char *find_line(const char *text, LineTest test, const char *name)
 	return NULL;
 }
 
-static gboolean file_has_line(const Root *root, const char *path, LineTest test, const char *name)
+static gboolean file_has_line(const Sysroot *sysroot, const char *path, LineTest test,
+			      const char *name)
 {
-	g_autofree char *text = root_read(root, path, PROC_MAX, NULL, NULL);
+	g_autofree char *text = sysroot_read(sysroot, path, PROC_MAX, NULL, NULL);
 
 	return find_line(text, test, name) != NULL;
 }
@@ -95,7 +96,7 @@ static void find_directory(Kernel *kernel)
 		g_autofree char *path =
 			g_build_filename(module_directories[i], kernel->release, NULL);
 
-		if (root_has_directory(kernel->root, path))
+		if (sysroot_has_directory(kernel->sysroot, path))
 			kernel->directory = g_steal_pointer(&path);
 	}
 }
@@ -105,37 +106,37 @@ static char *read_index(const Kernel *kernel, const char *name)
 	g_autofree char *path =
 		kernel->directory ? g_build_filename(kernel->directory, name, NULL) : NULL;
 
-	return path ? root_read(kernel->root, path, INDEX_MAX, NULL, NULL) : NULL;
+	return path ? sysroot_read(kernel->sysroot, path, INDEX_MAX, NULL, NULL) : NULL;
 }
 
-static gboolean loading_is_allowed(const Root *root)
+static gboolean loading_is_allowed(const Sysroot *sysroot)
 {
 	g_autofree char *text =
-		root_read(root, "/proc/sys/kernel/modules_disabled", 64, NULL, NULL);
+		sysroot_read(sysroot, "/proc/sys/kernel/modules_disabled", 64, NULL, NULL);
 
 	return !text || *text != '1';
 }
 
-static Kernel *kernel_new(const Root *root, const char *release, gboolean running)
+static Kernel *kernel_new(const Sysroot *sysroot, const char *release, gboolean running)
 {
 	Kernel *kernel = g_new0(Kernel, 1);
 
-	kernel->root = root;
+	kernel->sysroot = sysroot;
 	kernel->release = g_strdup(release);
 	kernel->running = running;
-	kernel->may_load = !running || loading_is_allowed(root);
-	kernel->config = kernel_config_load(root, release, running);
+	kernel->may_load = !running || loading_is_allowed(sysroot);
+	kernel->config = kernel_config_load(sysroot, release, running);
 	find_directory(kernel);
 	kernel->loadable = read_index(kernel, "modules.dep");
 	kernel->built_in = read_index(kernel, "modules.builtin");
 	return kernel;
 }
 
-Kernel *kernel_running(const Root *root)
+Kernel *kernel_running(const Sysroot *sysroot)
 {
 	struct utsname u;
 
-	return kernel_new(root, uname(&u) ? "unknown" : u.release, TRUE);
+	return kernel_new(sysroot, uname(&u) ? "unknown" : u.release, TRUE);
 }
 
 static gint newer_first(gconstpointer a, gconstpointer b)
@@ -152,7 +153,7 @@ static void add_release(GPtrArray *releases, const char *release)
 }
 
 /* A directory that a removed kernel left (with what was built for it) is no kernel. */
-static gboolean is_kernel(const Root *root, const char *directory, const char *name)
+static gboolean is_kernel(const Sysroot *sysroot, const char *directory, const char *name)
 {
 	static const char *const marks[] = {"modules.dep", "modules.builtin", "modules.order",
 					    "kernel", "vmlinuz"};
@@ -161,7 +162,7 @@ static gboolean is_kernel(const Root *root, const char *directory, const char *n
 		g_autofree char *path = g_build_filename(directory, name, marks[i], NULL);
 		struct stat st;
 
-		if (root_stat(root, path, &st))
+		if (sysroot_stat(sysroot, path, &st))
 			return TRUE;
 	}
 	return FALSE;
@@ -169,9 +170,9 @@ static gboolean is_kernel(const Root *root, const char *directory, const char *n
 
 /* What there is the configuration of alone: a kernel with everything built in, if not what a
  * removed one left. */
-static void add_configured(const Root *root, GPtrArray *releases)
+static void add_configured(const Sysroot *sysroot, GPtrArray *releases)
 {
-	g_autoptr(GPtrArray) names = root_list(root, "/boot");
+	g_autoptr(GPtrArray) names = sysroot_list(sysroot, "/boot");
 
 	for (guint i = names->len; i > 0; i--) {
 		const char *name = g_ptr_array_index(names, i - 1);
@@ -181,19 +182,19 @@ static void add_configured(const Root *root, GPtrArray *releases)
 	}
 }
 
-GPtrArray *kernel_list(const Root *root)
+GPtrArray *kernel_list(const Sysroot *sysroot)
 {
 	GPtrArray *releases = g_ptr_array_new_with_free_func(g_free);
 
 	for (guint i = 0; i < G_N_ELEMENTS(module_directories); i++) {
-		g_autoptr(GPtrArray) names = root_list(root, module_directories[i]);
+		g_autoptr(GPtrArray) names = sysroot_list(sysroot, module_directories[i]);
 
 		for (guint j = 0; j < names->len; j++)
-			if (is_kernel(root, module_directories[i], g_ptr_array_index(names, j)))
+			if (is_kernel(sysroot, module_directories[i], g_ptr_array_index(names, j)))
 				add_release(releases, g_ptr_array_index(names, j));
 	}
 	g_ptr_array_sort(releases, newer_first);
-	add_configured(root, releases);
+	add_configured(sysroot, releases);
 	return releases;
 }
 
@@ -206,33 +207,34 @@ static gboolean is_listed(const GPtrArray *releases, const char *release)
 }
 
 /* The host of a container may show which of its kernels runs; an image does not. */
-static char *running_release(const Root *root)
+static char *running_release(const Sysroot *sysroot)
 {
-	char *release = root_read(root, "/proc/sys/kernel/osrelease", 256, NULL, NULL);
+	char *release = sysroot_read(sysroot, "/proc/sys/kernel/osrelease", 256, NULL, NULL);
 
 	return release ? g_strchomp(release) : NULL;
 }
 
-Kernel *kernel_find(const Root *root, const char *release, GError **error)
+Kernel *kernel_find(const Sysroot *sysroot, const char *release, GError **error)
 {
-	g_autoptr(GPtrArray) releases = kernel_list(root);
-	g_autofree char *runs = running_release(root);
+	g_autoptr(GPtrArray) releases = kernel_list(sysroot);
+	g_autofree char *runs = running_release(sysroot);
 	g_autofree char *all = NULL;
 
 	if (!releases->len) {
 		error_set(error, STORAGEOS_ERROR_NOT_FOUND,
 			  "there is no kernel %s%sin %s (nothing in lib/modules, no boot/config-*)",
-			  release ? release : "", release ? " " : "", root_directory(root));
+			  release ? release : "", release ? " " : "", sysroot_directory(sysroot));
 		return NULL;
 	}
 	if (!release && runs && is_listed(releases, runs))
 		release = runs;
 	if (!release || is_listed(releases, release))
-		return kernel_new(root, release ? release : g_ptr_array_index(releases, 0), FALSE);
+		return kernel_new(sysroot, release ? release : g_ptr_array_index(releases, 0),
+				  FALSE);
 	g_ptr_array_add(releases, NULL);
 	all = g_strjoinv(", ", (char **)releases->pdata);
 	error_set(error, STORAGEOS_ERROR_NOT_FOUND, "there is no kernel %s in %s (there is: %s)",
-		  release, root_directory(root), all);
+		  release, sysroot_directory(sysroot), all);
 	return NULL;
 }
 
@@ -256,9 +258,9 @@ static gboolean is_active(const Kernel *kernel, const char *name)
 {
 	g_autofree char *sys = g_build_filename("/sys/module", name, NULL);
 
-	return root_has_directory(kernel->root, sys) ||
-	       file_has_line(kernel->root, "/proc/filesystems", last_word_is, name) ||
-	       file_has_line(kernel->root, "/proc/devices", last_word_is, name);
+	return sysroot_has_directory(kernel->sysroot, sys) ||
+	       file_has_line(kernel->sysroot, "/proc/filesystems", last_word_is, name) ||
+	       file_has_line(kernel->sysroot, "/proc/devices", last_word_is, name);
 }
 
 /* An index may be older than what was removed since. */
@@ -271,7 +273,7 @@ static gboolean is_loadable(const Kernel *kernel, const char *name)
 	if (!file)
 		return FALSE;
 	path = *file == '/' ? g_strdup(file) : g_build_filename(kernel->directory, file, NULL);
-	return root_has_file(kernel->root, path);
+	return sysroot_has_file(kernel->sysroot, path);
 }
 
 KernelOption kernel_module_option(const Kernel *kernel, const char *options)
@@ -289,7 +291,7 @@ KernelOption kernel_module_option(const Kernel *kernel, const char *options)
 
 ModuleState kernel_module_state(const Kernel *kernel, const char *name, const char *options)
 {
-	if (kernel->running && file_has_line(kernel->root, "/proc/modules", first_word_is, name))
+	if (kernel->running && file_has_line(kernel->sysroot, "/proc/modules", first_word_is, name))
 		return MODULE_LOADED;
 	if ((kernel->running && is_active(kernel, name)) ||
 	    find_line(kernel->built_in, file_is, name) ||

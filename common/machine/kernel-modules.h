@@ -3,15 +3,15 @@
  * What a kernel has, by looking: /proc, /sys, the indexes in /lib/modules, the configuration.
  * Loads nothing, asks nobody, needs no privilege.
  *
- * A kernel is either the one that runs, or one that lies in a root; of the latter nobody can tell
- * what would be loaded.
+ * A kernel is either the one that runs, or one that lies in a sysroot; of the latter nobody can
+ * tell what would be loaded.
  */
 #pragma once
 
 #include <glib.h>
 
 #include "common/machine/kernel-config.h"
-#include "common/machine/root.h"
+#include "common/machine/sysroot.h"
 
 typedef enum {
 	MODULE_MISSING,
@@ -28,26 +28,26 @@ static inline gboolean module_is_active(ModuleState state)
 }
 
 typedef struct {
-	const Root *root;
+	const Sysroot *sysroot;
 	char *release;
 	gboolean running;
 	KernelConfig *config;
-	char *directory;   /* of its modules in the root, or NULL */
+	char *directory;   /* of its modules in the sysroot, or NULL */
 	char *loadable;	   /* modules.dep, or NULL */
 	char *built_in;	   /* modules.builtin, or NULL */
 	gboolean may_load; /* modules can be loaded at all */
 } Kernel;
 
-/* The kernel that runs; `root` is that of the running system.  Never NULL. */
-Kernel *kernel_running(const Root *root);
+/* The kernel that runs; `sysroot` is that of the running system.  Never NULL. */
+Kernel *kernel_running(const Sysroot *sysroot);
 
-/* The kernel of that release in a root, or with NULL the one that its /proc says to run, or the
- * newest.  NOT_FOUND with those that are there.  `root` must stay. */
-Kernel *kernel_find(const Root *root, const char *release, GError **error);
+/* The kernel of that release in a sysroot, or with NULL the one that its /proc says to run, or the
+ * newest.  NOT_FOUND with those that are there.  `sysroot` must stay. */
+Kernel *kernel_find(const Sysroot *sysroot, const char *release, GError **error);
 
-/* The releases of all kernels in a root, the newest first, those without modules last; free with
+/* The releases of all kernels in a sysroot, the newest first, those without modules last; free with
  * g_ptr_array_unref(). */
-GPtrArray *kernel_list(const Root *root);
+GPtrArray *kernel_list(const Sysroot *sysroot);
 
 void kernel_free(Kernel *kernel);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Kernel, kernel_free)

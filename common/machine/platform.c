@@ -11,13 +11,13 @@
 /* ---- os-release */
 
 /* The text of os-release, or NULL: then *ret_problem says why, unless there is simply none. */
-static char *read_os_release(const Root *root, char **ret_problem)
+static char *read_os_release(const Sysroot *sysroot, char **ret_problem)
 {
 	static const char *const places[] = {"/etc/os-release", "/usr/lib/os-release"};
 
 	for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
 		g_autoptr(GError) error = NULL;
-		char *text = root_read(root, places[i], OS_RELEASE_MAX, NULL, &error);
+		char *text = sysroot_read(sysroot, places[i], OS_RELEASE_MAX, NULL, &error);
 
 		if (text)
 			return text;
@@ -92,19 +92,20 @@ static const char *cloud_words(const Platform *platform)
 }
 
 /* The machine says so, or cloud-init remembers, or the provider's agent is there. */
-static gboolean is_digitalocean(const Root *root)
+static gboolean is_digitalocean(const Sysroot *sysroot)
 {
 	static const char *const places[] = {
 		"/sys/class/dmi/id/sys_vendor", "/run/cloud-init/result.json",
 		"/var/lib/cloud/data/result.json", "/var/lib/cloud/instance/datasource"};
 
 	for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
-		g_autofree char *text = root_read(root, places[i], OS_RELEASE_MAX, NULL, NULL);
+		g_autofree char *text =
+			sysroot_read(sysroot, places[i], OS_RELEASE_MAX, NULL, NULL);
 
 		if (text && strstr(text, "DigitalOcean"))
 			return TRUE;
 	}
-	return root_has_directory(root, "/opt/digitalocean");
+	return sysroot_has_directory(sysroot, "/opt/digitalocean");
 }
 
 /* ---- packages */
@@ -185,10 +186,10 @@ static char *full_name(const Platform *platform, const char *name)
 			       cloud_words(platform));
 }
 
-Platform *platform_detect(const Root *root, const char *kernel_release)
+Platform *platform_detect(const Sysroot *sysroot, const char *kernel_release)
 {
 	Platform *platform = g_new0(Platform, 1);
-	g_autofree char *text = read_os_release(root, &platform->problem);
+	g_autofree char *text = read_os_release(sysroot, &platform->problem);
 	g_auto(GStrv) lines = text ? g_strsplit(text, "\n", 0) : NULL;
 	g_autofree char *name = os_release(lines, "NAME");
 	g_autofree char *like = os_release(lines, "ID_LIKE");
@@ -199,7 +200,7 @@ Platform *platform_detect(const Root *root, const char *kernel_release)
 	platform->version = os_release(lines, "VERSION_ID");
 	platform->flavour = flavour_of(kernel_release);
 	platform->packages = packages_of(platform->id, like);
-	platform->digitalocean = is_digitalocean(root);
+	platform->digitalocean = is_digitalocean(sysroot);
 	platform->name = full_name(platform, name);
 	return platform;
 }

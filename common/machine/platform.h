@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which distribution a root holds, and for which cloud its kernel was built.  It says what people
- * call the platform, and what they do there to get what is missing; never what the kernel can.
+ * Which distribution a sysroot holds, and for which cloud its kernel was built.  It says what
+ * people call the platform, and what they do there to get what is missing; never what the kernel
+ * can.
  */
 #pragma once
 
 #include <glib.h>
 
-#include "common/machine/root.h"
+#include "common/machine/sysroot.h"
 
 /* Where packages come from. */
 typedef enum {
@@ -30,7 +31,7 @@ typedef struct {
 } Platform;
 
 /* Never NULL.  What os-release says is cut to a length and to printable characters. */
-Platform *platform_detect(const Root *root, const char *kernel_release);
+Platform *platform_detect(const Sysroot *sysroot, const char *kernel_release);
 void platform_free(Platform *platform);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Platform, platform_free)
 

@@ -22,23 +22,23 @@ static void images_clear(Images *images)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Images, images_clear)
 
-static char *read_image(const Root *root, const char *path, ElfImage *ret_image)
+static char *read_image(const Sysroot *sysroot, const char *path, ElfImage *ret_image)
 {
 	gsize length = 0;
-	char *data = root_read(root, path, PROGRAM_MAX, &length, NULL);
+	char *data = sysroot_read(sysroot, path, PROGRAM_MAX, &length, NULL);
 
 	ret_image->data = (const guint8 *)data;
 	ret_image->length = length;
 	return data;
 }
 
-static void load_library(const Root *root, Images *images)
+static void load_library(const Sysroot *sysroot, Images *images)
 {
 	g_autofree char *name = elf_image_needs(&images->program, "libtcmu.so");
-	g_autofree char *path = name ? libraries_find(root, name) : NULL;
+	g_autofree char *path = name ? libraries_find(sysroot, name) : NULL;
 
 	if (path)
-		images->library_data = read_image(root, path, &images->library);
+		images->library_data = read_image(sysroot, path, &images->library);
 }
 
 /* What a plugin sees: the program's symbols and the library's. */
@@ -72,24 +72,24 @@ static gboolean is_handler_directory(const char *text)
 
 /* ---- plugins */
 
-static char *usual_directory(const Root *root)
+static char *usual_directory(const Sysroot *sysroot)
 {
-	g_autoptr(GPtrArray) directories = libraries_directories(root);
+	g_autoptr(GPtrArray) directories = libraries_directories(sysroot);
 
 	for (guint i = 0; i < directories->len; i++) {
 		g_autofree char *path =
 			g_build_filename(g_ptr_array_index(directories, i), "tcmu-runner", NULL);
 
-		if (root_has_directory(root, path))
+		if (sysroot_has_directory(sysroot, path))
 			return g_steal_pointer(&path);
 	}
 	return NULL;
 }
 
 /* The runner loads everything there that is called handler_*, whatever follows. */
-static void look_for_plugins(const Root *root, RunnerProgram *program)
+static void look_for_plugins(const Sysroot *sysroot, RunnerProgram *program)
 {
-	g_autoptr(GPtrArray) names = root_list(root, program->directory);
+	g_autoptr(GPtrArray) names = sysroot_list(sysroot, program->directory);
 
 	for (guint i = 0; i < names->len; i++) {
 		const char *name = g_ptr_array_index(names, i);
@@ -98,14 +98,14 @@ static void look_for_plugins(const Root *root, RunnerProgram *program)
 		if (!g_str_has_prefix(name, "handler_") || !strstr(name, "storageos"))
 			continue;
 		path = g_build_filename(program->directory, name, NULL);
-		if (!strcmp(name, RUNNER_PLUGIN) && root_has_file(root, path))
+		if (!strcmp(name, RUNNER_PLUGIN) && sysroot_has_file(sysroot, path))
 			program->plugin = path;
 		else
 			g_ptr_array_add(program->copies, path);
 	}
 }
 
-static char *find_program(const Root *root)
+static char *find_program(const Sysroot *sysroot)
 {
 	static const char *const places[] = {
 		"/usr/bin/tcmu-runner",	      "/usr/sbin/tcmu-runner",
@@ -113,38 +113,38 @@ static char *find_program(const Root *root)
 		"/bin/tcmu-runner",	      "/sbin/tcmu-runner"};
 
 	for (guint i = 0; i < G_N_ELEMENTS(places); i++)
-		if (root_has_file(root, places[i]))
+		if (sysroot_has_file(sysroot, places[i]))
 			return g_strdup(places[i]);
 	return NULL;
 }
 
-static void examine_program(const Root *root, RunnerProgram *program)
+static void examine_program(const Sysroot *sysroot, RunnerProgram *program)
 {
 	g_auto(Images) images = {0};
 
-	images.program_data = read_image(root, program->program, &images.program);
-	load_library(root, &images);
+	images.program_data = read_image(sysroot, program->program, &images.program);
+	load_library(sysroot, &images);
 	program->generation = runner_generation_tell(has, &images);
 	program->version = elf_image_find_text(&images.program, is_version);
 	if (!program->directory)
 		program->directory = elf_image_find_text(&images.program, is_handler_directory);
 }
 
-void runner_program_examine(const Root *root, const char *program, const char *directory,
+void runner_program_examine(const Sysroot *sysroot, const char *program, const char *directory,
 			    RunnerProgram *ret_program)
 {
 	memset(ret_program, 0, sizeof *ret_program);
 	ret_program->copies = g_ptr_array_new_with_free_func(g_free);
-	ret_program->program = program ? g_strdup(program) : find_program(root);
+	ret_program->program = program ? g_strdup(program) : find_program(sysroot);
 	ret_program->directory = g_strdup(directory);
 	if (ret_program->program)
-		examine_program(root, ret_program);
-	if (!ret_program->directory || !root_has_directory(root, ret_program->directory)) {
+		examine_program(sysroot, ret_program);
+	if (!ret_program->directory || !sysroot_has_directory(sysroot, ret_program->directory)) {
 		g_free(ret_program->directory);
-		ret_program->directory = usual_directory(root);
+		ret_program->directory = usual_directory(sysroot);
 	}
 	if (ret_program->directory)
-		look_for_plugins(root, ret_program);
+		look_for_plugins(sysroot, ret_program);
 }
 
 void runner_program_clear(RunnerProgram *program)

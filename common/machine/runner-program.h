@@ -8,7 +8,7 @@
 
 #include <glib.h>
 
-#include "common/machine/root.h"
+#include "common/machine/sysroot.h"
 #include "common/machine/runner-generation.h"
 
 #define RUNNER_PLUGIN "handler_storageos.so"
@@ -24,7 +24,7 @@ typedef struct {
 
 /* `program`: where it is, or NULL for looking in the usual places; `directory` that it was told to
  * load plugins from, or NULL. */
-void runner_program_examine(const Root *root, const char *program, const char *directory,
+void runner_program_examine(const Sysroot *sysroot, const char *program, const char *directory,
 			    RunnerProgram *ret_program);
 void runner_program_clear(RunnerProgram *program);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(RunnerProgram, runner_program_clear)

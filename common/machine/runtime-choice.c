@@ -204,7 +204,7 @@ static char *index_step(const RuntimeProbe *probe)
 		return NULL;
 	if (probe->running)
 		return g_strdup_printf("depmod %s", kernel->release);
-	return g_strdup_printf("depmod --basedir %s %s", root_directory(probe->root),
+	return g_strdup_printf("depmod --basedir %s %s", sysroot_directory(probe->sysroot),
 			       kernel->release);
 }
 

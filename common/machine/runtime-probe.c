@@ -42,7 +42,8 @@ static char *find_program(const RuntimeProbe *probe, const char *name)
 		g_autofree char *path = g_build_filename(program_places[i], name, NULL);
 		struct stat st;
 
-		if (root_stat(probe->root, path, &st) && S_ISREG(st.st_mode) && (st.st_mode & 0111))
+		if (sysroot_stat(probe->sysroot, path, &st) && S_ISREG(st.st_mode) &&
+		    (st.st_mode & 0111))
 			found = g_steal_pointer(&path);
 	}
 	return found;
@@ -60,12 +61,12 @@ static void look_at_fuse_library(RuntimeProbe *probe)
 {
 	gsize length = 0;
 	g_autofree char *data =
-		root_read(probe->root, probe->fuse_program, PROGRAM_MAX, &length, NULL);
+		sysroot_read(probe->sysroot, probe->fuse_program, PROGRAM_MAX, &length, NULL);
 	const ElfImage image = {(const guint8 *)data, length};
 	g_autofree char *found = NULL;
 
 	probe->fuse_library = elf_image_needs(&image, "libfuse");
-	found = probe->fuse_library ? libraries_find(probe->root, probe->fuse_library) : NULL;
+	found = probe->fuse_library ? libraries_find(probe->sysroot, probe->fuse_library) : NULL;
 	probe->fuse_library_found = found != NULL;
 }
 
@@ -111,13 +112,13 @@ static gboolean is_device(const RuntimeProbe *probe, const char *path)
 {
 	struct stat st;
 
-	return root_stat(probe->root, path, &st) && S_ISCHR(st.st_mode);
+	return sysroot_stat(probe->sysroot, path, &st) && S_ISCHR(st.st_mode);
 }
 
-/* What files tell, of any root. */
+/* What files tell, of any sysroot. */
 static void look_at_files(RuntimeProbe *probe)
 {
-	probe->platform = platform_detect(probe->root, probe->kernel->release);
+	probe->platform = platform_detect(probe->sysroot, probe->kernel->release);
 	probe->row = compatibility_row(probe->platform);
 	for (guint i = 0; i < PROBE_MODULES; i++) {
 		probe->modules[i] =
@@ -151,7 +152,7 @@ static void look_at_runner(RuntimeProbe *probe)
 		g_free(probe->runner_program);
 		probe->runner_program = g_strdup(process->program);
 	}
-	runner_program_examine(probe->root, probe->runner_program, process->directory,
+	runner_program_examine(probe->sysroot, probe->runner_program, process->directory,
 			       &probe->runner_files);
 	probe->runner_plugin =
 		runner_process_plugin(probe->runner.pid, process, probe->runner_files.plugin);
@@ -170,8 +171,8 @@ RuntimeProbe *runtime_probe_new(void)
 
 	probe->running = TRUE;
 	probe->n_kernels = 1;
-	probe->root = root_open("/", NULL);
-	probe->kernel = kernel_running(probe->root);
+	probe->sysroot = sysroot_open("/", NULL);
+	probe->kernel = kernel_running(probe->sysroot);
 	look_at_files(probe);
 	look_at_machine(probe);
 	look_at_runner(probe);
@@ -183,11 +184,11 @@ RuntimeProbe *runtime_probe_new_at(const char *directory, const char *release, G
 	g_autoptr(RuntimeProbe) probe = g_new0(RuntimeProbe, 1);
 	g_autoptr(GPtrArray) kernels = NULL;
 
-	probe->root = root_open(directory, error);
-	probe->kernel = probe->root ? kernel_find(probe->root, release, error) : NULL;
+	probe->sysroot = sysroot_open(directory, error);
+	probe->kernel = probe->sysroot ? kernel_find(probe->sysroot, release, error) : NULL;
 	if (!probe->kernel)
 		return NULL;
-	kernels = kernel_list(probe->root);
+	kernels = kernel_list(probe->sysroot);
 	probe->n_kernels = kernels->len;
 	look_at_files(probe);
 	look_at_runner(probe);
@@ -211,7 +212,7 @@ void runtime_probe_free(RuntimeProbe *probe)
 	runner_program_clear(&probe->runner_files);
 	runner_process_clear(&probe->runner_process);
 	tcmu_users_clear(&probe->tcmu);
-	root_close(probe->root);
+	sysroot_close(probe->sysroot);
 	g_free(probe);
 }
 

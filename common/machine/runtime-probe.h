@@ -6,7 +6,7 @@
  * targetcli is there; FUSE where something of that is missing; the reason names the first thing
  * missing.  Decided by looking, never by the distribution's name, which only chooses the advice.
  *
- * The machine is the one that runs, or a root directory of one that does not: then only its files
+ * The machine is the one that runs, or a sysroot of one that does not: then only its files
  * speak, nothing of it is executed or written, and the choice is the one that `attach` would make
  * once it runs; where nothing of ours is installed, once it is.
  *
@@ -22,7 +22,7 @@
 #include "common/machine/kernel-modules.h"
 #include "common/machine/memory-limits.h"
 #include "common/machine/platform.h"
-#include "common/machine/root.h"
+#include "common/machine/sysroot.h"
 #include "common/machine/runner-bus.h"
 #include "common/machine/runner-process.h"
 #include "common/machine/runner-program.h"
@@ -45,11 +45,11 @@ typedef enum {
 } ProbeDepth;
 
 typedef struct {
-	Root *root;
+	Sysroot *sysroot;
 	gboolean running; /* the machine runs; otherwise what only that could tell is not known */
-	gboolean bare;	  /* a root with nothing of ours: what packages bring is taken as there */
+	gboolean bare; /* a sysroot with nothing of ours: what packages bring is taken as there */
 	Kernel *kernel;
-	guint n_kernels; /* in the root */
+	guint n_kernels; /* in the sysroot */
 	Platform *platform;
 	const CompatibilityRow *row;
 	ModuleState modules[PROBE_MODULES];
@@ -76,7 +76,7 @@ typedef struct {
 /* The machine that runs. */
 RuntimeProbe *runtime_probe_new(void);
 
-/* What lies in a root directory, with the kernel of that release, or with NULL the one
+/* What lies in a sysroot directory, with the kernel of that release, or with NULL the one
  * that runs there, or its newest.  NOT_FOUND, IO. */
 RuntimeProbe *runtime_probe_new_at(const char *directory, const char *release, GError **error);
 

@@ -52,9 +52,9 @@ static void test_places(const void *data G_GNUC_UNUSED)
 {
 	for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
 		g_autofree char *directory = tree_with(places[i], TEXT, -1);
-		g_autoptr(Root) root = root_open(directory, NULL);
-		g_autoptr(KernelConfig) config = kernel_config_load(root, "1", FALSE);
-		g_autoptr(KernelConfig) other = kernel_config_load(root, "2", FALSE);
+		g_autoptr(Sysroot) sysroot = sysroot_open(directory, NULL);
+		g_autoptr(KernelConfig) config = kernel_config_load(sysroot, "1", FALSE);
+		g_autoptr(KernelConfig) other = kernel_config_load(sysroot, "2", FALSE);
 
 		CHECK_STR(kernel_config_file(config) + 1, places[i]);
 		check_options(config);
@@ -80,9 +80,9 @@ static GBytes *pack(const char *text, gsize length)
 static KernelConfig *load_packed(const void *data, gsize length, gboolean running)
 {
 	g_autofree char *directory = tree_with("proc/config.gz", data, (gssize)length);
-	g_autoptr(Root) root = root_open(directory, NULL);
+	g_autoptr(Sysroot) sysroot = sysroot_open(directory, NULL);
 
-	return kernel_config_load(root, "1", running);
+	return kernel_config_load(sysroot, "1", running);
 }
 
 static void test_packed(const void *data G_GNUC_UNUSED)

@@ -9,7 +9,7 @@
 /* A root, and in it what a machine that runs shows. */
 typedef struct {
 	char *directory;
-	Root *root;
+	Sysroot *sysroot;
 	char release[sizeof((struct utsname *)0)->release];
 } Machine;
 
@@ -38,12 +38,12 @@ static void machine_init(Machine *machine)
 	g_strlcpy(machine->release, name.release, sizeof machine->release);
 	machine->directory = test_path("-root");
 	put(machine, "etc/hostname", "x\n");
-	machine->root = root_open(machine->directory, NULL);
+	machine->sysroot = sysroot_open(machine->directory, NULL);
 }
 
 static void machine_clear(Machine *machine)
 {
-	root_close(machine->root);
+	sysroot_close(machine->sysroot);
 	g_free(machine->directory);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Machine, machine_clear)
@@ -94,8 +94,8 @@ static void test_states(const void *data)
 	(void)data;
 	machine_init(&machine);
 	put_all(&machine);
-	running = kernel_running(machine.root);
-	lying = kernel_find(machine.root, machine.release, NULL);
+	running = kernel_running(machine.sysroot);
+	lying = kernel_find(machine.sysroot, machine.release, NULL);
 	REQUIRE(running && lying);
 	CHECK_STR(running->release, machine.release);
 	CHECK(running->running && !lying->running);
@@ -126,8 +126,8 @@ static void test_loading(const void *data)
 		put_all(&machine);
 		if (rows[i].disabled)
 			put(&machine, "proc/sys/kernel/modules_disabled", rows[i].disabled);
-		running = kernel_running(machine.root);
-		lying = kernel_find(machine.root, machine.release, NULL);
+		running = kernel_running(machine.sysroot);
+		lying = kernel_find(machine.sysroot, machine.release, NULL);
 		CHECK_INT(running->may_load, rows[i].may_load);
 		CHECK(lying->may_load); /* nobody can tell */
 	}
@@ -141,7 +141,7 @@ static void test_no_modules(const void *data)
 
 	(void)data;
 	machine_init(&machine);
-	kernel = kernel_running(machine.root);
+	kernel = kernel_running(machine.sysroot);
 	CHECK(!kernel->directory && !kernel->loadable && !kernel->built_in);
 	CHECK_INT(kernel_module_state(kernel, "fuse", "FUSE_FS"), MODULE_MISSING);
 	CHECK_INT(kernel_module_option(kernel, "FUSE_FS"), KERNEL_OPTION_UNKNOWN);
@@ -158,7 +158,7 @@ static void test_options(const void *data)
 	put_all(&machine);
 	config = g_strconcat("boot/config-", machine.release, NULL);
 	put(&machine, config, "CONFIG_TCM_USER=m\nCONFIG_TCM_USER2=y\n");
-	kernel = kernel_running(machine.root);
+	kernel = kernel_running(machine.sysroot);
 	CHECK_INT(kernel_module_option(kernel, "TCM_USER2 TCM_USER"), KERNEL_OPTION_BUILT_IN);
 	CHECK_INT(kernel_module_option(kernel, "NONE TCM_USER"), KERNEL_OPTION_MODULE);
 	CHECK_INT(kernel_module_option(kernel, "NONE"), KERNEL_OPTION_OFF);
@@ -175,7 +175,7 @@ static void test_list(const void *data)
 
 	(void)data;
 	machine_init(&machine);
-	CHECK(!kernel_find(machine.root, NULL, &error));
+	CHECK(!kernel_find(machine.sysroot, NULL, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "there is no kernel in");
 	g_clear_error(&error);
 	put(&machine, "lib/modules/9.2/modules.dep", "");
@@ -185,16 +185,16 @@ static void test_list(const void *data)
 	put(&machine, "boot/config-3.10-config", "");
 	put(&machine, "boot/config-9.2", "");
 	put(&machine, "boot/System.map", "");
-	releases = kernel_list(machine.root);
+	releases = kernel_list(machine.sysroot);
 	CHECK_UINT(releases->len, G_N_ELEMENTS(expected));
 	for (guint i = 0; i < MIN(releases->len, G_N_ELEMENTS(expected)); i++)
 		CHECK_STR((char *)g_ptr_array_index(releases, i), expected[i]);
-	newest = kernel_find(machine.root, NULL, NULL);
+	newest = kernel_find(machine.sysroot, NULL, NULL);
 	CHECK_STR(newest->release, "10.1");
 	put(&machine, "proc/sys/kernel/osrelease", "9.2\n");
-	runs = kernel_find(machine.root, NULL, NULL);
+	runs = kernel_find(machine.sysroot, NULL, NULL);
 	CHECK_STR(runs->release, "9.2");
-	CHECK(!kernel_find(machine.root, "9.3", &error));
+	CHECK(!kernel_find(machine.sysroot, "9.3", &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "(there is: 10.1, 9.2, 3.10-config)");
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading below a root, with every call that looks at a file or reads it failing once: the content
- * or an error, and no descriptor stays open.
+ * Reading below a sysroot, with every call that looks at a file or reads it failing once: the
+ * content or an error, and no descriptor stays open.
  */
-#include "common/machine/root.h"
+#include "common/machine/sysroot.h"
 
 #include <errno.h>
 
@@ -37,14 +37,14 @@ static void test_read(const void *data)
 	g_autofree char *directory = test_path("root");
 	g_autofree char *path = g_build_filename(directory, "a", "file", NULL);
 	g_autofree char *parent = g_path_get_dirname(path);
-	Root *root;
+	Sysroot *sysroot;
 	guint before;
 
 	(void)data;
 	g_mkdir_with_parents(parent, 0755);
 	CHECK(g_file_set_contents(path, TEXT, -1, NULL));
-	root = root_open(directory, NULL);
-	REQUIRE(root);
+	sysroot = sysroot_open(directory, NULL);
+	REQUIRE(sysroot);
 	before = open_descriptors();
 	for (guint i = 0; i < G_N_ELEMENTS(faults); i++) {
 		guint64 point = 0, calls;
@@ -56,7 +56,7 @@ static void test_read(const void *data)
 
 			test_row("%s at call %u", faults[i].injection.name, (guint)point);
 			inject_begin(&faults[i].injection, point);
-			text = root_read(root, "/a/../a/file", 100, &length, &error);
+			text = sysroot_read(sysroot, "/a/../a/file", 100, &length, &error);
 			calls = inject_end();
 			CHECK_INT(text == NULL, error != NULL);
 			CHECK_INT(text != NULL, faults[i].goes_on || point >= calls);
@@ -69,24 +69,24 @@ static void test_read(const void *data)
 			CHECK_UINT(open_descriptors(), before);
 		} while (point++ < calls);
 	}
-	root_close(root);
+	sysroot_close(sysroot);
 }
 
 /* The kernel's own files say that they are empty, and are read to their end all the same. */
 static void test_length_unknown(const void *data)
 {
-	Root *root = root_open("/", NULL);
+	Sysroot *sysroot = sysroot_open("/", NULL);
 	g_autoptr(GError) error = NULL;
 	g_autofree char *whole = NULL, *cut = NULL;
 
 	(void)data;
-	REQUIRE(root);
-	whole = root_read(root, "/proc/self/status", 1 << 16, NULL, NULL);
+	REQUIRE(sysroot);
+	whole = sysroot_read(sysroot, "/proc/self/status", 1 << 16, NULL, NULL);
 	CHECK_CONTAINS(whole, "Pid:");
-	cut = root_read(root, "/proc/self/status", 10, NULL, &error);
+	cut = sysroot_read(sysroot, "/proc/self/status", 10, NULL, &error);
 	CHECK(!cut);
 	CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "10 bytes at most");
-	root_close(root);
+	sysroot_close(sysroot);
 }
 
 int main(int argc, char **argv)

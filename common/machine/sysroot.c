@@ -3,13 +3,13 @@
  * The walk.  Every component is opened by itself (O_PATH, O_NOFOLLOW) in the directory before it;
  * a link is read and put in front of what is still to go.  The directories passed stay open, so
  * that
- * ".." goes back to where the walk came from, and no further than the root: whatever is moved or
+ * ".." goes back to where the walk came from, and no further than the sysroot: whatever is moved or
  * replaced meanwhile.
  *
  * openat2() with RESOLVE_IN_ROOT does the same in kernels from 5.6 on.  Half of the platforms that
  * we run on have older ones and need the walk anyhow, so there is this one way, and not two.
  */
-#include "common/machine/root.h"
+#include "common/machine/sysroot.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -24,7 +24,7 @@
 #define LINKS_MAX 40
 #define READ_STEP 65536
 
-struct Root {
+struct Sysroot {
 	char *directory;
 	int fd;
 };
@@ -38,33 +38,33 @@ typedef struct {
 	char name[NAME_MAX + 1]; /* of that file in the last directory */
 } Walk;
 
-Root *root_open(const char *directory, GError **error)
+Sysroot *sysroot_open(const char *directory, GError **error)
 {
 	autofd fd = fd_open(directory, O_PATH | O_DIRECTORY, 0);
-	Root *root;
+	Sysroot *sysroot;
 
 	if (fd < 0 || faccessat(fd, ".", R_OK | X_OK, 0)) {
 		error_set_errno(error, errno, "open the root directory %s", directory);
 		return NULL;
 	}
-	root = g_new0(Root, 1);
-	root->directory = g_strdup(directory);
-	root->fd = autofd_steal(&fd);
-	return root;
+	sysroot = g_new0(Sysroot, 1);
+	sysroot->directory = g_strdup(directory);
+	sysroot->fd = autofd_steal(&fd);
+	return sysroot;
 }
 
-void root_close(Root *root)
+void sysroot_close(Sysroot *sysroot)
 {
-	if (!root)
+	if (!sysroot)
 		return;
-	close(root->fd);
-	g_free(root->directory);
-	g_free(root);
+	close(sysroot->fd);
+	g_free(sysroot->directory);
+	g_free(sysroot);
 }
 
-const char *root_directory(const Root *root)
+const char *sysroot_directory(const Sysroot *sysroot)
 {
-	return root->directory;
+	return sysroot->directory;
 }
 
 /* ---- the walk */
@@ -162,13 +162,13 @@ static int walk_step(Walk *walk, const char *name)
 }
 
 /* 0 or an errno; the walk is to be cleared in any case. */
-static int walk_to(const Root *root, const char *path, Walk *walk)
+static int walk_to(const Sysroot *sysroot, const char *path, Walk *walk)
 {
 	char name[NAME_MAX + 1];
 	int err = 0;
 
 	memset(walk, 0, sizeof *walk);
-	walk->directories[0] = root ? root->fd : -1;
+	walk->directories[0] = sysroot ? sysroot->fd : -1;
 	walk->file = -1;
 	walk->rest = g_strdup(path);
 	while (!err && walk_next(walk, name))
@@ -178,27 +178,27 @@ static int walk_to(const Root *root, const char *path, Walk *walk)
 
 /* ---- what is there */
 
-gboolean root_stat(const Root *root, const char *path, struct stat *ret_stat)
+gboolean sysroot_stat(const Sysroot *sysroot, const char *path, struct stat *ret_stat)
 {
 	g_auto(Walk) walk;
 
-	if (walk_to(root, path, &walk))
+	if (walk_to(sysroot, path, &walk))
 		return FALSE;
 	return !fstat(walk.file >= 0 ? walk.file : walk.directories[walk.depth], ret_stat);
 }
 
-gboolean root_has_file(const Root *root, const char *path)
+gboolean sysroot_has_file(const Sysroot *sysroot, const char *path)
 {
 	struct stat st;
 
-	return root_stat(root, path, &st) && S_ISREG(st.st_mode);
+	return sysroot_stat(sysroot, path, &st) && S_ISREG(st.st_mode);
 }
 
-gboolean root_has_directory(const Root *root, const char *path)
+gboolean sysroot_has_directory(const Sysroot *sysroot, const char *path)
 {
 	struct stat st;
 
-	return root_stat(root, path, &st) && S_ISDIR(st.st_mode);
+	return sysroot_stat(sysroot, path, &st) && S_ISDIR(st.st_mode);
 }
 
 /* Opens the regular file that the walk ended at, or fails: what took its place since is left alone
@@ -251,11 +251,12 @@ static char *read_failed(const char *path, gsize max, int err, GError **error)
 	return NULL;
 }
 
-char *root_read(const Root *root, const char *path, gsize max, gsize *ret_length, GError **error)
+char *sysroot_read(const Sysroot *sysroot, const char *path, gsize max, gsize *ret_length,
+		   GError **error)
 {
 	g_autoptr(GByteArray) bytes = g_byte_array_new();
 	g_auto(Walk) walk;
-	int err = walk_to(root, path, &walk);
+	int err = walk_to(sysroot, path, &walk);
 	struct stat st;
 	autofd fd = -1;
 
@@ -278,7 +279,7 @@ static gint compare_names(gconstpointer a, gconstpointer b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-GPtrArray *root_list(const Root *root, const char *path)
+GPtrArray *sysroot_list(const Sysroot *sysroot, const char *path)
 {
 	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
 	g_auto(Walk) walk;
@@ -286,7 +287,7 @@ GPtrArray *root_list(const Root *root, const char *path)
 	DIR *directory;
 	int fd;
 
-	if (walk_to(root, path, &walk) || walk.file >= 0)
+	if (walk_to(sysroot, path, &walk) || walk.file >= 0)
 		return names;
 	fd = fd_openat(walk.directories[walk.depth], ".", O_RDONLY | O_DIRECTORY, 0);
 	directory = fd < 0 ? NULL : fdopendir(fd);
@@ -295,7 +296,7 @@ GPtrArray *root_list(const Root *root, const char *path)
 			close(fd);
 		return names;
 	}
-	while (names->len < ROOT_NAMES_MAX && (entry = readdir(directory)))
+	while (names->len < SYSROOT_NAMES_MAX && (entry = readdir(directory)))
 		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
 			g_ptr_array_add(names, g_strdup(entry->d_name));
 	closedir(directory);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/machine/root.h"
+#include "common/machine/sysroot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@
  */
 typedef struct {
 	char *directory;
-	Root *root;
+	Sysroot *sysroot;
 } Tree;
 
 static void put(const Tree *tree, const char *path, const char *text)
@@ -40,20 +40,20 @@ static void put_link(const Tree *tree, const char *path, const char *target)
 
 static void tree_init(Tree *tree)
 {
-	g_autofree char *root = NULL;
+	g_autofree char *sysroot = NULL;
 
 	tree->directory = test_path("-tree");
-	root = g_build_filename(tree->directory, "root", NULL);
+	sysroot = g_build_filename(tree->directory, "root", NULL);
 	put(tree, "secret", SECRET);
 	put(tree, "out/secret", SECRET);
 	put(tree, "root/file", INSIDE);
 	put(tree, "root/a/b/file", INSIDE);
-	tree->root = root_open(root, NULL);
+	tree->sysroot = sysroot_open(sysroot, NULL);
 }
 
 static void tree_clear(Tree *tree)
 {
-	root_close(tree->root);
+	sysroot_close(tree->sysroot);
 	g_free(tree->directory);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Tree, tree_clear)
@@ -124,14 +124,15 @@ static void test_paths(const void *data G_GNUC_UNUSED)
 	make_links(&tree);
 	for (guint i = 0; i < G_N_ELEMENTS(paths); i++) {
 		g_autoptr(GError) error = NULL;
-		g_autofree char *text = root_read(tree.root, paths[i].path, 100, NULL, &error);
+		g_autofree char *text =
+			sysroot_read(tree.sysroot, paths[i].path, 100, NULL, &error);
 
 		test_row("%s", paths[i].path);
 		CHECK_INT(text != NULL, paths[i].there);
 		CHECK_INT(error == NULL, paths[i].there);
 		if (text)
 			CHECK_STR(text, INSIDE);
-		CHECK_INT(root_has_file(tree.root, paths[i].path), paths[i].there);
+		CHECK_INT(sysroot_has_file(tree.sysroot, paths[i].path), paths[i].there);
 	}
 }
 
@@ -146,18 +147,18 @@ static void test_bounds(const void *data G_GNUC_UNUSED)
 	gsize length = 0;
 
 	tree_init(&tree);
-	exact = root_read(tree.root, "file", strlen(INSIDE), &length, NULL);
+	exact = sysroot_read(tree.sysroot, "file", strlen(INSIDE), &length, NULL);
 	CHECK_STR(exact, INSIDE);
 	CHECK_UINT(length, strlen(INSIDE));
-	longer = root_read(tree.root, "file", strlen(INSIDE) - 1, NULL, &error);
+	longer = sysroot_read(tree.sysroot, "file", strlen(INSIDE) - 1, NULL, &error);
 	CHECK(!longer);
 	CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "6 bytes at most");
 	g_clear_error(&error);
-	missing = root_read(tree.root, "none", 10, NULL, &error);
+	missing = sysroot_read(tree.sysroot, "none", 10, NULL, &error);
 	CHECK(!missing);
 	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "read none");
-	CHECK(!root_has_file(tree.root, name));
-	CHECK(!root_has_file(NULL, "file"));
+	CHECK(!sysroot_has_file(tree.sysroot, name));
+	CHECK(!sysroot_has_file(NULL, "file"));
 }
 
 /* Forty links of any length are followed, and no more: whatever they say. */
@@ -173,10 +174,10 @@ static void test_many_links(const void *data G_GNUC_UNUSED)
 
 		put_link(&tree, name, target);
 	}
-	CHECK(root_has_file(tree.root, "l39"));
-	CHECK(!root_has_file(tree.root, "l40"));
+	CHECK(sysroot_has_file(tree.sysroot, "l39"));
+	CHECK(!sysroot_has_file(tree.sysroot, "l40"));
 	put_link(&tree, "root/grows", "grows/grows/grows/grows");
-	CHECK(!root_has_file(tree.root, "grows"));
+	CHECK(!sysroot_has_file(tree.sysroot, "grows"));
 }
 
 static void test_depth(const void *data G_GNUC_UNUSED)
@@ -189,11 +190,11 @@ static void test_depth(const void *data G_GNUC_UNUSED)
 		g_string_append(path, "/d");
 	g_string_append(path, "/file");
 	put(&tree, path->str, INSIDE);
-	CHECK(root_has_file(tree.root, path->str + strlen("root")));
+	CHECK(sysroot_has_file(tree.sysroot, path->str + strlen("root")));
 	g_string_truncate(path, path->len - strlen("file"));
 	g_string_append(path, "d/d/file");
 	put(&tree, path->str, INSIDE);
-	CHECK(!root_has_file(tree.root, path->str + strlen("root")));
+	CHECK(!sysroot_has_file(tree.sysroot, path->str + strlen("root")));
 }
 
 static void test_list(const void *data G_GNUC_UNUSED)
@@ -207,13 +208,13 @@ static void test_list(const void *data G_GNUC_UNUSED)
 	tree_init(&tree);
 	put(&tree, "root/c", "");
 	put_link(&tree, "root/out", "../out");
-	names = root_list(tree.root, "/");
+	names = sysroot_list(tree.sysroot, "/");
 	CHECK_UINT(names->len, G_N_ELEMENTS(wanted));
 	for (guint i = 0; i < MIN(names->len, G_N_ELEMENTS(wanted)); i++)
 		CHECK_STR((char *)g_ptr_array_index(names, i), wanted[i]);
-	none = root_list(tree.root, "file");
+	none = sysroot_list(tree.sysroot, "file");
 	CHECK_UINT(none->len, 0);
-	outside = root_list(tree.root, "out");
+	outside = sysroot_list(tree.sysroot, "out");
 	CHECK_UINT(outside->len, 0);
 }
 
@@ -249,7 +250,7 @@ static void test_race(const void *data G_GNUC_UNUSED)
 	swapper.link = g_build_filename(tree.directory, "root/y", NULL);
 	thread = g_thread_new("swapper", swap, &swapper);
 	for (guint i = 0; i < rounds; i++) {
-		g_autofree char *text = root_read(tree.root, "x/secret", 100, NULL, NULL);
+		g_autofree char *text = sysroot_read(tree.sysroot, "x/secret", 100, NULL, NULL);
 
 		seen += text != NULL;
 		if (text && strcmp(text, INSIDE)) {
@@ -272,10 +273,10 @@ static void test_no_root(const void *data G_GNUC_UNUSED)
 
 	tree_init(&tree);
 	file = g_build_filename(tree.directory, "secret", NULL);
-	CHECK(!root_open(file, &error));
+	CHECK(!sysroot_open(file, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "Not a directory");
 	g_clear_error(&error);
-	CHECK(!root_open("/nonexistent/root", &error));
+	CHECK(!sysroot_open("/nonexistent/root", &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "/nonexistent/root");
 }
 
