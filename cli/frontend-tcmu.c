@@ -27,13 +27,13 @@
 static void look_at_runner(TcmuParts *parts)
 {
 	static pid_t silent;
-	g_auto(RunnerStatus) runner = {0};
+	g_auto(RunnerBusStatus) runner = {0};
 
 	if (silent && process_start_time(silent)) {
 		parts->runner = silent;
 		return;
 	}
-	runner_status_query(RUNNER_QUERY_SECONDS, &runner);
+	runner_bus_status_query(RUNNER_QUERY_SECONDS, &runner);
 	parts->runner = runner.running ? (pid_t)runner.pid : 0;
 	parts->runner_answers = runner.answers;
 	silent = runner.answers ? 0 : parts->runner;
@@ -86,9 +86,9 @@ static gboolean mount_configfs(GError **error)
 
 static gboolean runner_answers(void)
 {
-	g_auto(RunnerStatus) runner = {0};
+	g_auto(RunnerBusStatus) runner = {0};
 
-	runner_status_query(RUNNER_QUERY_SECONDS, &runner);
+	runner_bus_status_query(RUNNER_QUERY_SECONDS, &runner);
 	return runner.answers;
 }
 

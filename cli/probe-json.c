@@ -70,7 +70,7 @@ static const char *plugin_name(RunnerPlugin plugin)
 
 static void add_running_runner(Json *object, const RuntimeProbe *probe)
 {
-	const RunnerStatus *status = &probe->runner;
+	const RunnerBusStatus *status = &probe->runner;
 
 	json_add_flag(object, "bus", status->bus);
 	json_add_flag(object, "running", status->running);

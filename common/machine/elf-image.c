@@ -49,10 +49,10 @@ typedef struct {
 	guint64 n_entries;
 	const char *strings;
 	guint64 n_strings; /* bytes */
-} Table;
+} ElfTable;
 
 static gboolean load_table(const ElfImage *image, const Elf64_Ehdr *header,
-			   const Elf64_Shdr *section, gsize entry_size, Table *ret_table)
+			   const Elf64_Shdr *section, gsize entry_size, ElfTable *ret_table)
 {
 	Elf64_Shdr strings;
 
@@ -66,7 +66,8 @@ static gboolean load_table(const ElfImage *image, const Elf64_Ehdr *header,
 	return ret_table->entries && ret_table->strings;
 }
 
-static gboolean find_table(const ElfImage *image, guint32 type, gsize entry_size, Table *ret_table)
+static gboolean find_table(const ElfImage *image, guint32 type, gsize entry_size,
+			   ElfTable *ret_table)
 {
 	Elf64_Ehdr header;
 	Elf64_Shdr section;
@@ -80,7 +81,7 @@ static gboolean find_table(const ElfImage *image, guint32 type, gsize entry_size
 }
 
 /* The string at an offset, if it ends within the table; or "". */
-static const char *string_at(const Table *table, guint64 offset)
+static const char *string_at(const ElfTable *table, guint64 offset)
 {
 	if (offset >= table->n_strings ||
 	    !memchr(table->strings + offset, '\0', (gsize)(table->n_strings - offset)))
@@ -91,7 +92,7 @@ static const char *string_at(const Table *table, guint64 offset)
 gboolean elf_image_exports(const ElfImage *image, const char *symbol)
 {
 	Elf64_Sym entry;
-	Table table;
+	ElfTable table;
 
 	if (!find_table(image, SHT_DYNSYM, sizeof entry, &table))
 		return FALSE;
@@ -107,7 +108,7 @@ gboolean elf_image_exports(const ElfImage *image, const char *symbol)
 char *elf_image_needs(const ElfImage *image, const char *prefix)
 {
 	Elf64_Dyn entry;
-	Table table;
+	ElfTable table;
 
 	if (!find_table(image, SHT_DYNAMIC, sizeof entry, &table))
 		return NULL;

@@ -76,7 +76,7 @@ static GVariant *ask_bus(GDBusConnection *bus, const char *method, const char *t
 					   G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, cancellable, NULL);
 }
 
-static void find_owner(GDBusConnection *bus, GCancellable *cancellable, RunnerStatus *status)
+static void find_owner(GDBusConnection *bus, GCancellable *cancellable, RunnerBusStatus *status)
 {
 	g_autoptr(GVariant) owned = ask_bus(bus, "NameHasOwner", "(b)", cancellable);
 	g_autoptr(GVariant) pid = NULL;
@@ -102,7 +102,7 @@ static gboolean lists_subtype(GVariant *answer)
 	return FALSE;
 }
 
-static void ask_runner(GDBusConnection *bus, GCancellable *cancellable, RunnerStatus *status,
+static void ask_runner(GDBusConnection *bus, GCancellable *cancellable, RunnerBusStatus *status,
 		       GError **error)
 {
 	g_autoptr(GVariant) answer = g_dbus_connection_call_sync(
@@ -114,7 +114,7 @@ static void ask_runner(GDBusConnection *bus, GCancellable *cancellable, RunnerSt
 	status->subtype = answer && lists_subtype(answer);
 }
 
-static void query(GCancellable *cancellable, RunnerStatus *status, GError **error)
+static void query(GCancellable *cancellable, RunnerBusStatus *status, GError **error)
 {
 	g_autoptr(GDBusConnection) bus = connect_to_bus(cancellable, error);
 
@@ -128,10 +128,10 @@ static void query(GCancellable *cancellable, RunnerStatus *status, GError **erro
 	g_dbus_connection_close_sync(bus, cancellable, NULL);
 }
 
-void runner_status_query(guint seconds, RunnerStatus *ret_status)
+void runner_bus_status_query(guint seconds, RunnerBusStatus *ret_status)
 {
 	g_autoptr(GError) error = NULL;
-	RunnerStatus status = {0};
+	RunnerBusStatus status = {0};
 	Watchdog dog;
 
 	watchdog_init(&dog, seconds);
@@ -144,7 +144,7 @@ void runner_status_query(guint seconds, RunnerStatus *ret_status)
 	*ret_status = status;
 }
 
-void runner_status_clear(RunnerStatus *status)
+void runner_bus_status_clear(RunnerBusStatus *status)
 {
 	g_clear_pointer(&status->problem, g_free);
 }

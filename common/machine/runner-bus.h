@@ -19,8 +19,8 @@ typedef struct {
 	gboolean answers;
 	gboolean subtype; /* it lists ours: the plugin is loaded */
 	char *problem;	  /* the first thing that went wrong, or NULL; free with _clear */
-} RunnerStatus;
+} RunnerBusStatus;
 
-void runner_status_query(guint seconds, RunnerStatus *ret_status);
-void runner_status_clear(RunnerStatus *status);
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(RunnerStatus, runner_status_clear)
+void runner_bus_status_query(guint seconds, RunnerBusStatus *ret_status);
+void runner_bus_status_clear(RunnerBusStatus *status);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(RunnerBusStatus, runner_bus_status_clear)

@@ -104,7 +104,7 @@ static char *other_daemon_obstacle(const RuntimeProbe *probe)
 
 static char *runner_obstacle(const RuntimeProbe *probe, ProbeDepth depth)
 {
-	const RunnerStatus *runner = &probe->runner;
+	const RunnerBusStatus *runner = &probe->runner;
 	char *obstacle;
 
 	if (probe->running && !runner->bus)
@@ -226,7 +226,7 @@ static char *kernel_step(const RuntimeProbe *probe, Needed needed, const char *m
 /* Of a plugin that is there and not loaded, or loaded and no longer there. */
 static char *restart_step(const RuntimeProbe *probe)
 {
-	const RunnerStatus *runner = &probe->runner;
+	const RunnerBusStatus *runner = &probe->runner;
 	g_autofree char *served = NULL;
 
 	if (!runner->running || !probe->runner_files.plugin)

@@ -136,7 +136,7 @@ static void look_at_machine(RuntimeProbe *probe)
 	probe->fuse_device = is_device(probe, "/dev/fuse");
 	probe->loop_device = is_device(probe, "/dev/loop-control");
 	tcmu_users_find(&probe->tcmu);
-	runner_status_query(RUNNER_SECONDS, &probe->runner);
+	runner_bus_status_query(RUNNER_SECONDS, &probe->runner);
 	runner_process_examine(probe->runner.pid, &probe->runner_process);
 	memory_limits_read(0, &probe->memory);
 	if (probe->runner.pid)
@@ -208,7 +208,7 @@ void runtime_probe_free(RuntimeProbe *probe)
 	g_free(probe->fuse_program);
 	g_free(probe->fuse_library);
 	g_free(probe->fusermount_program);
-	runner_status_clear(&probe->runner);
+	runner_bus_status_clear(&probe->runner);
 	runner_program_clear(&probe->runner_files);
 	runner_process_clear(&probe->runner_process);
 	tcmu_users_clear(&probe->tcmu);

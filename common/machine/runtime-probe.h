@@ -63,7 +63,7 @@ typedef struct {
 	char *fusermount_program; /* or NULL */
 	gboolean fuse_device;	  /* /dev/fuse */
 	gboolean loop_device;	  /* /dev/loop-control */
-	RunnerStatus runner;
+	RunnerBusStatus runner;
 	RunnerProgram runner_files;
 	RunnerProcess runner_process;
 	RunnerPlugin runner_plugin;

@@ -222,11 +222,11 @@ static void test_answers(const void *data)
 		return;
 	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
 		g_auto(Runner) runner = {0};
-		g_auto(RunnerStatus) status = {0};
+		g_auto(RunnerBusStatus) status = {0};
 
 		test_row("%s", rows[i].name);
 		runner_init(&runner, &bus, rows[i].behaviour);
-		runner_status_query(rows[i].behaviour == IS_SILENT ? 1 : 30, &status);
+		runner_bus_status_query(rows[i].behaviour == IS_SILENT ? 1 : 30, &status);
 		CHECK(status.bus && status.running);
 		CHECK_UINT(status.pid, (guint64)getpid());
 		CHECK_INT(status.answers, rows[i].answers);
@@ -241,12 +241,12 @@ static void test_answers(const void *data)
 static void test_no_runner(const void *data)
 {
 	g_auto(Bus) bus = {0};
-	g_auto(RunnerStatus) status = {0};
+	g_auto(RunnerBusStatus) status = {0};
 
 	(void)data;
 	if (!bus_init(&bus))
 		return;
-	runner_status_query(30, &status);
+	runner_bus_status_query(30, &status);
 	CHECK(status.bus && !status.running && !status.answers && !status.subtype);
 	CHECK_UINT(status.pid, 0);
 	CHECK_STR(status.problem, NULL);
@@ -258,11 +258,11 @@ static void test_no_bus(const void *data)
 
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(addresses); i++) {
-		g_auto(RunnerStatus) status = {0};
+		g_auto(RunnerBusStatus) status = {0};
 
 		test_row("%s", addresses[i]);
 		g_setenv("DBUS_SYSTEM_BUS_ADDRESS", addresses[i], TRUE);
-		runner_status_query(30, &status);
+		runner_bus_status_query(30, &status);
 		CHECK(!status.bus && !status.running && !status.answers);
 		CHECK(status.problem != NULL);
 	}
@@ -275,14 +275,14 @@ static void test_silent_bus(const void *data)
 	g_autofree char *address = g_strconcat("unix:path=", path, NULL);
 	struct sockaddr_un there = {.sun_family = AF_UNIX};
 	autofd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	g_auto(RunnerStatus) status = {0};
+	g_auto(RunnerBusStatus) status = {0};
 	gint64 begun = g_get_monotonic_time();
 
 	(void)data;
 	g_strlcpy(there.sun_path, path, sizeof there.sun_path);
 	CHECK(!bind(fd, (struct sockaddr *)&there, sizeof there) && !listen(fd, 1));
 	g_setenv("DBUS_SYSTEM_BUS_ADDRESS", address, TRUE);
-	runner_status_query(1, &status);
+	runner_bus_status_query(1, &status);
 	CHECK(!status.bus && !status.running);
 	CHECK_STR(status.problem, "no answer within 1 s");
 	CHECK_WITHIN(begun, 20);

@@ -48,7 +48,7 @@ static void machine_init(Machine *machine)
 				.page_size = 4096};
 	for (guint i = 0; i < PROBE_MODULES; i++)
 		probe->modules[i] = MODULE_LOADED;
-	probe->runner = (RunnerStatus){
+	probe->runner = (RunnerBusStatus){
 		.bus = TRUE, .running = TRUE, .pid = 7, .answers = TRUE, .subtype = TRUE};
 	probe->runner_files.generation = RUNNER_GENERATION_G;
 	probe->runner_files.directory = (char *)"/usr/lib/tcmu-runner";
@@ -108,7 +108,7 @@ static void no_runner(Machine *machine)
 	machine->probe.runner_program = NULL;
 	machine->probe.runner_files.generation = RUNNER_GENERATION_UNKNOWN;
 	machine->probe.runner_files.plugin = NULL;
-	machine->probe.runner = (RunnerStatus){.bus = TRUE};
+	machine->probe.runner = (RunnerBusStatus){.bus = TRUE};
 }
 
 static void no_targetcli(Machine *machine)
@@ -118,17 +118,17 @@ static void no_targetcli(Machine *machine)
 
 static void no_bus(Machine *machine)
 {
-	machine->probe.runner = (RunnerStatus){0};
+	machine->probe.runner = (RunnerBusStatus){0};
 }
 
 static void bus_refuses(Machine *machine)
 {
-	machine->probe.runner = (RunnerStatus){.problem = (char *)"refused"};
+	machine->probe.runner = (RunnerBusStatus){.problem = (char *)"refused"};
 }
 
 static void not_started(Machine *machine)
 {
-	machine->probe.runner = (RunnerStatus){.bus = TRUE};
+	machine->probe.runner = (RunnerBusStatus){.bus = TRUE};
 }
 
 static void old_runner(Machine *machine)
