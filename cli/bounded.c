@@ -19,10 +19,10 @@
 typedef struct {
 	pid_t pid;
 	int fd; /* our end */
-} Child;
+} BoundedChild;
 
 /* In the child *ret_child is what it answers through, and it has nothing else. */
-static pid_t begin(Child *ret_child)
+static pid_t begin(BoundedChild *ret_child)
 {
 	int ends[2];
 	pid_t pid;
@@ -34,7 +34,7 @@ static pid_t begin(Child *ret_child)
 		close(ends[1]);
 		if (pid < 0)
 			close(ends[0]);
-		*ret_child = (Child){pid, ends[0]};
+		*ret_child = (BoundedChild){pid, ends[0]};
 		return pid;
 	}
 	signal(SIGPIPE, SIG_IGN);
@@ -43,12 +43,12 @@ static pid_t begin(Child *ret_child)
 	for (int fd = 0; fd < 3; fd++)
 		close(fd);
 	fd_fill_stdio();
-	*ret_child = (Child){0, 3};
+	*ret_child = (BoundedChild){0, 3};
 	return 0;
 }
 
 /* One that the kernel keeps is nobody's any more. */
-static void end(const Child *child)
+static void end(const BoundedChild *child)
 {
 	close(child->fd);
 	kill(child->pid, SIGKILL);
@@ -75,7 +75,7 @@ char *bounded_ask(void (*function)(gconstpointer data, int fd), gconstpointer da
 	g_autoptr(GString) answer = g_string_new(NULL);
 	char piece[4096];
 	ssize_t n = -1;
-	Child child;
+	BoundedChild child;
 	pid_t pid = begin(&child);
 
 	if (pid < 0)
@@ -142,7 +142,7 @@ static int receive_opened(int socket)
 int bounded_open(const char *path, int flags, guint seconds)
 {
 	gint64 deadline = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
-	Child child;
+	BoundedChild child;
 	pid_t pid = begin(&child);
 	int fd = -1, err;
 
@@ -225,7 +225,7 @@ static int watch_flush(int fd, const char *device, guint stall, guint total)
 
 int bounded_flush(const char *device, guint stall, guint total)
 {
-	Child child;
+	BoundedChild child;
 	pid_t pid = begin(&child);
 	int result;
 
