@@ -24,11 +24,11 @@ struct Attendance {
 	gboolean stop;
 };
 
-typedef enum { NOT_YET, CAME, NOBODY } Answer;
+typedef enum { NOT_YET, CAME, NOBODY } AttendanceAnswer;
 
 /* While the lock is ours nobody attaches or detaches.  Whoever lets go of it may remove its file,
  * and the next one makes another: one that was removed meanwhile tells nothing. */
-static Answer look(const Attendance *attendance)
+static AttendanceAnswer look(const Attendance *attendance)
 {
 	struct stat st;
 	autofd fd = fd_open(attendance->lock_file, O_RDONLY | O_NOFOLLOW, 0);
@@ -58,7 +58,7 @@ static gboolean pause_a_little(Attendance *attendance)
 static gpointer run(gpointer data)
 {
 	Attendance *attendance = data;
-	Answer answer = NOT_YET;
+	AttendanceAnswer answer = NOT_YET;
 
 	while (answer == NOT_YET && pause_a_little(attendance))
 		answer = look(attendance);

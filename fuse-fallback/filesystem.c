@@ -185,10 +185,11 @@ static guint64 inside(Filesystem *fs, off_t offset, guint64 length)
 
 /* ---- what may sleep */
 
-typedef struct Task Task;
+typedef struct FuseTask FuseTask;
 
-struct Task {
-	int (*run)(const Task *task); /* 0 if it has replied, else what to reply, as in volume.h */
+struct FuseTask {
+	int (*run)(
+		const FuseTask *task); /* 0 if it has replied, else what to reply, as in volume.h */
 	SleepersKind by;
 	fuse_req_t req;
 	guint64 offset, length;
@@ -197,9 +198,9 @@ struct Task {
 	gint64 begun; /* as metrics_begin() gave it */
 };
 
-static Task task_begin(fuse_req_t req, MetricsKind kind, guint64 offset, guint64 length)
+static FuseTask task_begin(fuse_req_t req, MetricsKind kind, guint64 offset, guint64 length)
 {
-	return (Task){
+	return (FuseTask){
 		.req = req,
 		.offset = offset,
 		.length = length,
@@ -209,7 +210,7 @@ static Task task_begin(fuse_req_t req, MetricsKind kind, guint64 offset, guint64
 }
 
 /* Counts what was answered, or answers with the error.  `fs` since the request is gone by then. */
-static void task_end(const Task *task, Filesystem *fs, int r)
+static void task_end(const FuseTask *task, Filesystem *fs, int r)
 {
 	if (r) {
 		logging_write_limited(&fs->failures, LOGGING_ERROR,
@@ -222,7 +223,7 @@ static void task_end(const Task *task, Filesystem *fs, int r)
 	metrics_end(&fs->metrics, task->kind, task->begun, task->length, r != 0);
 }
 
-static void task_run(const Task *task)
+static void task_run(const FuseTask *task)
 {
 	Filesystem *fs = filesystem_of(task->req);
 
@@ -231,19 +232,19 @@ static void task_run(const Task *task)
 
 static void task_run_copy(gpointer task, const guint8 *data)
 {
-	((Task *)task)->data = data;
+	((FuseTask *)task)->data = data;
 	task_run(task);
 }
 
 /* Hands it to others; where there is no memory for that it is done here. */
-static void task_push(const Task *task)
+static void task_push(const FuseTask *task)
 {
 	if (!sleepers_hand_over(filesystem_of(task->req)->sleepers, task->by, task_run_copy, task,
 				sizeof *task, task->data, task->data ? task->length : 0))
 		task_run(task);
 }
 
-static int task_read_with(const Task *task, FileReader reader)
+static int task_read_with(const FuseTask *task, FileReader reader)
 {
 	guint8 *room = thread_room();
 	const guint8 *data;
@@ -256,12 +257,12 @@ static int task_read_with(const Task *task, FileReader reader)
 	return r;
 }
 
-static int task_read(const Task *task)
+static int task_read(const FuseTask *task)
 {
 	return task_read_with(task, volume_read);
 }
 
-static int task_write_with(const Task *task, FileWriter writer)
+static int task_write_with(const FuseTask *task, FileWriter writer)
 {
 	int r = writer(filesystem_of(task->req)->volume, task->data, task->length, task->offset);
 
@@ -270,12 +271,12 @@ static int task_write_with(const Task *task, FileWriter writer)
 	return r;
 }
 
-static int task_write(const Task *task)
+static int task_write(const FuseTask *task)
 {
 	return task_write_with(task, file_write);
 }
 
-static int task_flush(const Task *task)
+static int task_flush(const FuseTask *task)
 {
 	int r = volume_flush(filesystem_of(task->req)->volume);
 
@@ -284,7 +285,7 @@ static int task_flush(const Task *task)
 	return r;
 }
 
-static int task_zero(const Task *task)
+static int task_zero(const FuseTask *task)
 {
 	int r = file_zero(filesystem_of(task->req)->volume, task->offset, task->length);
 
@@ -299,8 +300,8 @@ static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		    struct fuse_file_info *fi)
 {
 	Filesystem *fs = filesystem_of(req);
-	Task task = task_begin(req, METRICS_READ, (guint64)offset,
-			       inside(fs, offset, MIN(size, REQUEST_MAX)));
+	FuseTask task = task_begin(req, METRICS_READ, (guint64)offset,
+				   inside(fs, offset, MIN(size, REQUEST_MAX)));
 	int r = task_read_with(&task, volume_read_nowait);
 
 	(void)ino, (void)fi;
@@ -316,7 +317,7 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 		     struct fuse_file_info *fi)
 {
 	Filesystem *fs = filesystem_of(req);
-	Task task = task_begin(req, METRICS_WRITE, (guint64)offset, inside(fs, offset, size));
+	FuseTask task = task_begin(req, METRICS_WRITE, (guint64)offset, inside(fs, offset, size));
 	int r = -EAGAIN;
 
 	(void)ino, (void)fi;
@@ -337,7 +338,7 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 
 static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	Task task = task_begin(req, METRICS_FLUSH, 0, 0);
+	FuseTask task = task_begin(req, METRICS_FLUSH, 0, 0);
 
 	(void)ino, (void)datasync, (void)fi;
 	task.run = task_flush;
@@ -347,7 +348,7 @@ static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 
 static void push_zero(fuse_req_t req, guint64 offset, guint64 length)
 {
-	Task task = task_begin(req, METRICS_DISCARD, offset, length);
+	FuseTask task = task_begin(req, METRICS_DISCARD, offset, length);
 
 	task.run = task_zero;
 	task.by = SLEEPERS_CHANGE;

@@ -35,7 +35,7 @@
 typedef struct {
 	guint8 bytes[HEADER + LIST_MAX];
 	guint n_targets, n_segments;
-} List;
+} CopyList;
 
 typedef struct {
 	guint from, to; /* indexes of targets */
@@ -47,12 +47,12 @@ static gint seconds_now(void)
 	return (gint)(g_get_monotonic_time() / G_USEC_PER_SEC);
 }
 
-static guint list_usage(const List *list)
+static guint list_usage(const CopyList *list)
 {
 	return list->bytes[1] >> USAGE_SHIFT & 3;
 }
 
-static Segment list_segment(const List *list, guint i)
+static Segment list_segment(const CopyList *list, guint i)
 {
 	const guint8 *at = list->bytes + HEADER + list->n_targets * TARGET + i * SEGMENT;
 
@@ -76,7 +76,7 @@ static gboolean target_is_unit(const ScsiUnit *unit, const guint8 *target)
 	       target[7] == SCSI_NAA_LENGTH && !memcmp(target + 8, naa, sizeof naa);
 }
 
-static RunnerStatus check_targets(const ScsiUnit *unit, const List *list, guint8 *sense)
+static RunnerStatus check_targets(const ScsiUnit *unit, const CopyList *list, guint8 *sense)
 {
 	for (guint i = 0; i < list->n_targets; i++) {
 		const guint8 *target = list->bytes + HEADER + i * TARGET;
@@ -89,7 +89,7 @@ static RunnerStatus check_targets(const ScsiUnit *unit, const List *list, guint8
 	return RUNNER_OK;
 }
 
-static RunnerStatus check_segments(const ScsiUnit *unit, const List *list, guint8 *sense)
+static RunnerStatus check_segments(const ScsiUnit *unit, const CopyList *list, guint8 *sense)
 {
 	const SenseCode copy_aborted = {0xa, 0x00, 0x00};
 
@@ -115,7 +115,7 @@ static RunnerStatus check_segments(const ScsiUnit *unit, const List *list, guint
 }
 
 /* Descriptors of other kinds have other lengths, and are refused before it comes to that. */
-static RunnerStatus count_segments(List *list, guint length, guint8 *sense)
+static RunnerStatus count_segments(CopyList *list, guint length, guint8 *sense)
 {
 	const guint8 *at = list->bytes + HEADER + list->n_targets * TARGET;
 
@@ -133,7 +133,7 @@ static RunnerStatus count_segments(List *list, guint length, guint8 *sense)
 }
 
 /* Takes the list from data-out of `length` bytes and counts what is in it. */
-static RunnerStatus take_list(const ScsiCommand *command, gsize length, List *list)
+static RunnerStatus take_list(const ScsiCommand *command, gsize length, CopyList *list)
 {
 	guint64 targets, segments;
 
@@ -185,7 +185,7 @@ static int copy(const Request *request, Volume *volume, gint64 deadline, guint64
 	guint8 sense[RUNNER_SENSE_SIZE];
 	const ScsiCommand command = {.iov = request->iov, .count = request->count, .sense = sense};
 	g_autofree guint8 *memory = g_try_malloc(COPY_PIECE);
-	List list;
+	CopyList list;
 	int r = 0;
 
 	if (!memory)
@@ -205,7 +205,7 @@ static int copy(const Request *request, Volume *volume, gint64 deadline, guint64
 	return r;
 }
 
-static guint64 blocks_of(const List *list)
+static guint64 blocks_of(const CopyList *list)
 {
 	guint64 blocks = 0;
 
@@ -220,7 +220,7 @@ RunnerStatus scsi_extended_copy(ScsiUnit *unit, const ScsiCommand *command, Requ
 {
 	gsize length = (gsize)get_be(command->cdb + 10, 4);
 	RunnerStatus status;
-	List list;
+	CopyList list;
 
 	if (!length)
 		return RUNNER_OK;

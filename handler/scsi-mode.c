@@ -26,11 +26,11 @@ typedef struct {
 	gsize length; /* with its header */
 	guint8 value[PAGE_MAX];
 	guint8 changeable[PAGE_MAX]; /* behind the header */
-} Page;
+} ModePage;
 
 /* Error recovery: threshold events are reported (LBPERE).  Caching: WCE.  Control: GLTSD,
  * unrestricted reordering, TAS as the kernel does it.  Informational exceptions: none but those. */
-static const Page pages[] = {
+static const ModePage pages[] = {
 	{0x01, 0, 12, {0x01, 0x0a, 0x00, 0x80}, {0}},
 	{0x08, 0, 20, {0x08, 0x12, 0x04}, {0}},
 	{0x0a, 0, 12, {0x0a, 0x0a, 0x02, 0x10, 0x00, 0x40, 0x00, 0x00, 0xff, 0xff}, {[4] = SWP}},
@@ -42,9 +42,9 @@ static const Page pages[] = {
 typedef struct {
 	guint8 data[ANSWER_MAX];
 	gsize length;
-} Answer;
+} ModeAnswer;
 
-static void page_get(ScsiUnit *unit, const Page *page, PageControl control, guint8 *to)
+static void page_get(ScsiUnit *unit, const ModePage *page, PageControl control, guint8 *to)
 {
 	gsize header = page->subcode ? 4 : 2;
 
@@ -60,7 +60,7 @@ static void page_get(ScsiUnit *unit, const Page *page, PageControl control, guin
 		to[4] |= SWP;
 }
 
-static gboolean page_is_wanted(const Page *page, guint8 code, guint8 subcode)
+static gboolean page_is_wanted(const ModePage *page, guint8 code, guint8 subcode)
 {
 	if (code != ALL_PAGES && code != page->code)
 		return FALSE;
@@ -68,7 +68,7 @@ static gboolean page_is_wanted(const Page *page, guint8 code, guint8 subcode)
 }
 
 /* FALSE: there is no such page. */
-static gboolean add_pages(ScsiUnit *unit, const guint8 *cdb, Answer *answer)
+static gboolean add_pages(ScsiUnit *unit, const guint8 *cdb, ModeAnswer *answer)
 {
 	gboolean found = FALSE;
 
@@ -124,7 +124,7 @@ static void repeat_pages(IovCursor *to, const guint8 *from, gsize length, gsize 
 
 /* The kernel hands out all of a buffer, however short the answer, and there are initiators that
  * look for pages up to the end of what they got. */
-static RunnerStatus answer_pages(const ScsiCommand *command, const Answer *answer, gsize before,
+static RunnerStatus answer_pages(const ScsiCommand *command, const ModeAnswer *answer, gsize before,
 				 guint64 allocation)
 {
 	IovCursor cursor = iov_cursor(command->iov, (int)command->count);
@@ -141,7 +141,7 @@ RunnerStatus scsi_mode_sense(ScsiUnit *unit, const ScsiCommand *command, Request
 	const guint8 *cdb = command->cdb;
 	gsize header = is_ten(cdb) ? 8 : 4, described = 0;
 	gboolean is_long = is_ten(cdb) && cdb[1] & LLBAA;
-	Answer answer = {.length = header};
+	ModeAnswer answer = {.length = header};
 	guint8 device = DPOFUA;
 
 	(void)request;
@@ -169,7 +169,7 @@ RunnerStatus scsi_mode_sense(ScsiUnit *unit, const ScsiCommand *command, Request
 
 /* ---- MODE SELECT */
 
-static const Page *page_find(guint8 code, guint8 subcode)
+static const ModePage *page_find(guint8 code, guint8 subcode)
 {
 	for (guint i = 0; i < G_N_ELEMENTS(pages); i++)
 		if (pages[i].code == code && pages[i].subcode == subcode)
@@ -182,7 +182,7 @@ static const Page *page_find(guint8 code, guint8 subcode)
 static gsize page_check(ScsiUnit *unit, const guint8 *list, gsize left, gint *ret_protected)
 {
 	guint8 current[PAGE_MAX];
-	const Page *page;
+	const ModePage *page;
 
 	if (left < 4)
 		return 0;

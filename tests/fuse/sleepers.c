@@ -18,7 +18,7 @@ typedef struct {
 	Gate *gate;
 	SleepersKind kind;
 	guint8 value;
-} Task;
+} SleepTask;
 
 static void gate_init(Gate *gate)
 {
@@ -51,7 +51,7 @@ static gboolean gate_has_run(Gate *gate, SleepersKind kind, guint n)
 /* Reads do not wait, the others do. */
 static void run(gpointer data, const guint8 *bytes)
 {
-	const Task *task = data;
+	const SleepTask *task = data;
 	Gate *gate = task->gate;
 
 	g_mutex_lock(&gate->lock);
@@ -66,7 +66,7 @@ static void run(gpointer data, const guint8 *bytes)
 static gboolean push(Sleepers *sleepers, Gate *gate, SleepersKind kind, const guint8 *data,
 		     gsize length)
 {
-	const Task task = {gate, kind, length ? data[0] : 0};
+	const SleepTask task = {gate, kind, length ? data[0] : 0};
 
 	return sleepers_hand_over(sleepers, kind, run, &task, sizeof task, data, length);
 }
@@ -95,11 +95,11 @@ typedef struct {
 	Sleepers *sleepers;
 	Gate *gate;
 	gint pushed;
-} Pusher;
+} SleepPusher;
 
 static gpointer push_all(gpointer data)
 {
-	Pusher *pusher = data;
+	SleepPusher *pusher = data;
 	guint8 *bytes = g_malloc(MIB);
 
 	for (guint i = 0; i < KEPT + 10; i++) {
@@ -114,7 +114,7 @@ static gpointer push_all(gpointer data)
 static void test_bound(const void *data)
 {
 	Gate gate;
-	Pusher pusher = {sleepers_new(2, NULL), &gate, 0};
+	SleepPusher pusher = {sleepers_new(2, NULL), &gate, 0};
 	gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
 	GThread *thread;
 

@@ -9,9 +9,9 @@ typedef struct {
 	const char *pool, *name; /* what it says */
 	gboolean create;
 	const char *problem; /* or what the message must contain */
-} Row;
+} CfgstringRow;
 
-static const Row rows[] = {
+static const CfgstringRow rows[] = {
 	{.text = "storageos/db", .pool = "default", .name = "db"},
 	{.text = "storageos/default/db", .pool = "default", .name = "db"},
 	{.text = "storageos/fast/db.1", .pool = "fast", .name = "db.1"},
@@ -33,7 +33,7 @@ static const Row rows[] = {
 	{.text = "storageos/db\n", .problem = "cfgstring"},
 };
 
-static void check_row(const Row *row)
+static void check_row(const CfgstringRow *row)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(CfgString) cfgstring = cfgstring_parse(row->text, &error);

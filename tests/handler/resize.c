@@ -118,11 +118,11 @@ typedef struct {
 	guint number;
 	gint *stop;
 	guint writes, told;
-} Load;
+} DeviceLoad;
 
 static gpointer load_main(gpointer data)
 {
-	Load *load = data;
+	DeviceLoad *load = data;
 	guint8 block[BLOCK], out[BLOCK];
 	guint64 offset = load->number * 2 * BLOCK;
 
@@ -151,7 +151,7 @@ static gpointer load_main(gpointer data)
 static void test_under_load(const void *data)
 {
 	enum { LOADS = 3, TIMES = 20 };
-	Load loads[LOADS];
+	DeviceLoad loads[LOADS];
 	GThread *threads[LOADS];
 	gint stop = FALSE;
 	guint told = 0;
@@ -160,7 +160,7 @@ static void test_under_load(const void *data)
 	(void)data;
 	REQUIRE(dev_open(&dev, "loaded"));
 	for (guint i = 0; i < LOADS; i++) {
-		loads[i] = (Load){.dev = &dev, .number = i, .stop = &stop};
+		loads[i] = (DeviceLoad){.dev = &dev, .number = i, .stop = &stop};
 		threads[i] = g_thread_new("load", load_main, &loads[i]);
 	}
 	for (guint i = 1; i <= TIMES; i++) {

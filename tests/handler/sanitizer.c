@@ -21,7 +21,7 @@ typedef struct {
 	gint busy, answers; /* atomic */
 	RunnerStatus status;
 	guint8 sense[RUNNER_SENSE_SIZE];
-} Scene;
+} SanitizerScene;
 
 /* ---- the clock */
 
@@ -48,24 +48,24 @@ gint64 g_get_monotonic_time(void)
 /* The command is the scene. */
 guint8 *runner_command_sense(const RunnerCommand *cmd)
 {
-	return ((Scene *)cmd)->sense;
+	return ((SanitizerScene *)cmd)->sense;
 }
 
 static gboolean is_idle(gpointer data)
 {
-	return !g_atomic_int_get(&((Scene *)data)->busy);
+	return !g_atomic_int_get(&((SanitizerScene *)data)->busy);
 }
 
 static void answer(gpointer data, RunnerCommand *cmd, RunnerStatus status)
 {
-	Scene *scene = data;
+	SanitizerScene *scene = data;
 
 	CHECK((gpointer)cmd == data);
 	scene->status = status;
 	g_atomic_int_inc(&scene->answers);
 }
 
-static void put(Scene *scene, guint8 value)
+static void put(SanitizerScene *scene, guint8 value)
 {
 	g_autofree guint8 *memory = g_malloc(SIZE);
 	struct iovec iov = {memory, SIZE};
@@ -74,7 +74,7 @@ static void put(Scene *scene, guint8 value)
 	CHECK_INT(volume_write(scene->volume, &iov, 1, 0, NULL), 0);
 }
 
-static gboolean holds(Scene *scene, guint8 even, guint8 odd)
+static gboolean holds(SanitizerScene *scene, guint8 even, guint8 odd)
 {
 	g_autofree guint8 *memory = g_malloc(SIZE);
 	struct iovec iov = {memory, SIZE};
@@ -86,10 +86,10 @@ static gboolean holds(Scene *scene, guint8 even, guint8 odd)
 	return TRUE;
 }
 
-static Scene *scene_new(guint64 rate, gint64 deadline)
+static SanitizerScene *scene_new(guint64 rate, gint64 deadline)
 {
 	const VolumeParameters parameters = {.size = SIZE};
-	Scene *scene = g_new0(Scene, 1);
+	SanitizerScene *scene = g_new0(SanitizerScene, 1);
 	const SanitizerOwner owner = {.unit = &scene->unit,
 				      .rate = rate,
 				      .deadline = deadline,
@@ -106,14 +106,14 @@ static Scene *scene_new(guint64 rate, gint64 deadline)
 	return scene;
 }
 
-static void scene_free(Scene *scene)
+static void scene_free(SanitizerScene *scene)
 {
 	sanitizer_free(scene->sanitizer);
 	volume_close(scene->volume, NULL);
 	g_free(scene);
 }
 
-static void begin(Scene *scene, const Sanitize *sanitize)
+static void begin(SanitizerScene *scene, const Sanitize *sanitize)
 {
 	CHECK_INT(
 		sanitizer_begin(scene->sanitizer, scene->volume, (RunnerCommand *)scene, sanitize),
@@ -126,7 +126,7 @@ static void begin(Scene *scene, const Sanitize *sanitize)
 		CHECK(condition);                                                                  \
 	} while (0)
 
-static gint state(Scene *scene)
+static gint state(SanitizerScene *scene)
 {
 	return g_atomic_int_get(&scene->unit.state);
 }
@@ -134,7 +134,7 @@ static gint state(Scene *scene)
 static void test_erase(const void *data)
 {
 	const Sanitize erase = {.kind = SANITIZE_BLOCK_ERASE};
-	Scene *scene = scene_new(0, SECONDS_20);
+	SanitizerScene *scene = scene_new(0, SECONDS_20);
 	VolumeInfo info;
 
 	(void)data;
@@ -157,7 +157,7 @@ static void test_overwrite(const void *data)
 {
 	Sanitize overwrite = {
 		.kind = SANITIZE_OVERWRITE, .passes = 2, .invert = TRUE, .immediate = TRUE};
-	Scene *scene = scene_new(0, SECONDS_20);
+	SanitizerScene *scene = scene_new(0, SECONDS_20);
 
 	(void)data;
 	for (guint i = 0; i < SANITIZE_PATTERN_MAX; i++)
@@ -177,7 +177,7 @@ static void test_overwrite(const void *data)
 static void test_slow(const void *data)
 {
 	const Sanitize overwrite = {.kind = SANITIZE_OVERWRITE, .passes = 1, .pattern = "x"};
-	Scene *scene = scene_new(4 * MIB, G_USEC_PER_SEC / 2);
+	SanitizerScene *scene = scene_new(4 * MIB, G_USEC_PER_SEC / 2);
 
 	(void)data;
 	begin(scene, &overwrite);
@@ -195,7 +195,7 @@ static void test_slow(const void *data)
 static void test_clock(const void *data)
 {
 	const Sanitize overwrite = {.kind = SANITIZE_OVERWRITE, .passes = 12, .pattern = "x"};
-	Scene *scene = scene_new(20 * MIB, SECONDS_20);
+	SanitizerScene *scene = scene_new(20 * MIB, SECONDS_20);
 
 	(void)data;
 	g_atomic_int_set(&clock_jump, 5000);
@@ -210,7 +210,7 @@ static void test_clock(const void *data)
 static void test_end_of_pause(const void *data)
 {
 	const Sanitize overwrite = {.kind = SANITIZE_OVERWRITE, .passes = 1, .pattern = "x"};
-	Scene *scene = scene_new(1, G_USEC_PER_SEC / 10);
+	SanitizerScene *scene = scene_new(1, G_USEC_PER_SEC / 10);
 	gint64 begun;
 
 	(void)data;
@@ -226,7 +226,7 @@ static void test_end_of_pause(const void *data)
 static void test_failure_late(const void *data)
 {
 	const Sanitize erase = {.kind = SANITIZE_BLOCK_ERASE};
-	Scene *scene = scene_new(0, SECONDS_20);
+	SanitizerScene *scene = scene_new(0, SECONDS_20);
 
 	(void)data;
 	backing_faulty_fail(scene->faulty, FAULTY_FLUSH, 1, EIO, TRUE, FALSE);
@@ -241,7 +241,7 @@ static void test_failure_late(const void *data)
 static void test_slow_disk(const void *data)
 {
 	const Sanitize erase = {.kind = SANITIZE_BLOCK_ERASE};
-	Scene *scene = scene_new(0, SECONDS_20);
+	SanitizerScene *scene = scene_new(0, SECONDS_20);
 
 	(void)data;
 	backing_faulty_delay(scene->faulty, FAULTY_FLUSH, 400000);
@@ -255,7 +255,7 @@ static void test_slow_disk(const void *data)
 static void test_failure(const void *data)
 {
 	const Sanitize erase = {.kind = SANITIZE_BLOCK_ERASE};
-	Scene *scene = scene_new(0, SECONDS_20);
+	SanitizerScene *scene = scene_new(0, SECONDS_20);
 
 	(void)data;
 	backing_faulty_fail(scene->faulty, FAULTY_FLUSH, 0, EIO, TRUE, FALSE);

@@ -12,7 +12,7 @@ typedef struct {
 	guint8 data[DATA_MAX], sense[RUNNER_SENSE_SIZE];
 	RunnerStatus status;
 	Request request;
-} Answer;
+} ScsiAnswer;
 
 static void identify(gpointer data, ScsiIdentity *ret_identity)
 {
@@ -20,7 +20,7 @@ static void identify(gpointer data, ScsiIdentity *ret_identity)
 	*ret_identity = (ScsiIdentity){.serial = "01-23"};
 }
 
-static void ask(Answer *answer, const guint8 *cdb, gsize length)
+static void ask(ScsiAnswer *answer, const guint8 *cdb, gsize length)
 {
 	ScsiUnit unit = {
 		.blocks = 4096, .block_size = 512, .max_transfer = 2048, .identify = identify};
@@ -61,7 +61,7 @@ static void test_lun(const void *data)
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(old); i++) {
 		guint8 cdb[16];
-		Answer without, with;
+		ScsiAnswer without, with;
 
 		ask(&without, old[i].cdb, old[i].length);
 		CHECK(without.status != RUNNER_SENSE_SET);
@@ -79,7 +79,7 @@ static void test_lun(const void *data)
 	}
 }
 
-static void check_refused(const Answer *answer, guint16 field)
+static void check_refused(const ScsiAnswer *answer, guint16 field)
 {
 	CHECK_INT(answer->status, RUNNER_SENSE_SET);
 	CHECK_UINT(answer->sense[12] << 8 | answer->sense[13], 0x2400);
@@ -89,7 +89,7 @@ static void check_refused(const Answer *answer, guint16 field)
 static void test_reserved(const void *data)
 {
 	static const guint8 cdb[16] = {0x12, 0x62, [4] = 96};
-	Answer answer;
+	ScsiAnswer answer;
 
 	(void)data;
 	ask(&answer, cdb, 96);
@@ -108,7 +108,7 @@ static void test_newer(const void *data)
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(newer); i++) {
 		guint8 cdb[16];
-		Answer answer;
+		ScsiAnswer answer;
 
 		test_row("opcode %02x", newer[i][0]);
 		memcpy(cdb, newer[i], sizeof cdb);
@@ -123,7 +123,7 @@ static void test_usage(const void *data)
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(old); i++) {
 		const guint8 cdb[16] = {0xa3, 0x0c, 1, old[i].cdb[0], [9] = 64};
-		Answer answer;
+		ScsiAnswer answer;
 
 		test_row("%s", old[i].name);
 		ask(&answer, cdb, 64);

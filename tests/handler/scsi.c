@@ -21,7 +21,7 @@ typedef struct {
 	guint8 sense[RUNNER_SENSE_SIZE];
 	guint8 data[DATA_MAX];
 	Request request;
-} Disk;
+} ScsiDisk;
 
 static ScsiSpace space;
 static gint64 patience = 60 * G_USEC_PER_SEC;
@@ -38,10 +38,10 @@ static void get_space(gpointer data, ScsiSpace *ret_space)
 	*ret_space = space;
 }
 
-static Disk *disk_new(guint32 block_size)
+static ScsiDisk *disk_new(guint32 block_size)
 {
 	const VolumeParameters parameters = {.size = SIZE, .logical_block_size = block_size};
-	Disk *disk = g_new0(Disk, 1);
+	ScsiDisk *disk = g_new0(ScsiDisk, 1);
 
 	disk->backing = backing_memory_new(0);
 	disk->unit = (ScsiUnit){.blocks = SIZE / block_size,
@@ -56,7 +56,7 @@ static Disk *disk_new(guint32 block_size)
 	return disk;
 }
 
-static void disk_free(Disk *disk)
+static void disk_free(ScsiDisk *disk)
 {
 	volume_close(disk->volume, NULL);
 	g_free(disk);
@@ -64,7 +64,7 @@ static void disk_free(Disk *disk)
 
 /* Sends it with the first `length` bytes of disk->data; returns key << 16 | asc << 8 | ascq, or 0.
  * RUNNER_BUSY and such as 1 << 24. */
-static guint send(Disk *disk, const guint8 *cdb, gsize length)
+static guint send(ScsiDisk *disk, const guint8 *cdb, gsize length)
 {
 	const struct iovec iov = {disk->data, length};
 	const ScsiCommand command = {.cdb = cdb, .iov = &iov, .count = 1, .sense = disk->sense};
@@ -182,7 +182,7 @@ static const struct {
 
 static void test_answers(const void *data)
 {
-	Disk *disk = disk_new(512);
+	ScsiDisk *disk = disk_new(512);
 
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(answers); i++) {
@@ -242,7 +242,7 @@ static const struct {
 
 static void test_fields(const void *data)
 {
-	Disk *disk = disk_new(512);
+	ScsiDisk *disk = disk_new(512);
 
 	(void)data;
 	space = (ScsiSpace){.available = 300 * MIB, .used = 100 * MIB};
@@ -260,7 +260,7 @@ static void test_fields(const void *data)
 static void test_truncation(const void *data)
 {
 	static const guint8 inquiry[16] = {0x12, [4] = 9};
-	Disk *disk = disk_new(4096);
+	ScsiDisk *disk = disk_new(4096);
 
 	(void)data;
 	memset(disk->data, 0xee, sizeof disk->data);
@@ -275,7 +275,7 @@ static void test_truncation(const void *data)
 static void test_mode_padding(const void *data)
 {
 	static const guint8 sense[16] = {0x1a, 0x08, 0x0a, 0, 45};
-	Disk *disk = disk_new(512);
+	ScsiDisk *disk = disk_new(512);
 
 	(void)data;
 	memset(disk->data, 0xee, sizeof disk->data);
@@ -292,7 +292,7 @@ static void test_mode_padding(const void *data)
 static void test_opcodes(const void *data)
 {
 	static const guint8 all[16] = {0xa3, 0x0c, 0x80, [6] = 0, 0, 0xff, 0xff};
-	Disk *disk = disk_new(512);
+	ScsiDisk *disk = disk_new(512);
 	g_autofree guint8 *list = g_malloc(4096);
 	guint n;
 
@@ -317,7 +317,7 @@ static void test_opcodes(const void *data)
 
 /* ---- what is done */
 
-static void fill(Disk *disk, guint64 offset, guint64 length, guint8 value)
+static void fill(ScsiDisk *disk, guint64 offset, guint64 length, guint8 value)
 {
 	g_autofree guint8 *memory = g_malloc(length);
 	struct iovec iov = {memory, length};
@@ -326,7 +326,7 @@ static void fill(Disk *disk, guint64 offset, guint64 length, guint8 value)
 	CHECK_INT(volume_write(disk->volume, &iov, 1, offset, NULL), 0);
 }
 
-static gboolean holds(Disk *disk, guint64 offset, guint64 length, guint8 value)
+static gboolean holds(ScsiDisk *disk, guint64 offset, guint64 length, guint8 value)
 {
 	g_autofree guint8 *memory = g_malloc(length);
 	struct iovec iov = {memory, length};
@@ -341,7 +341,7 @@ static gboolean holds(Disk *disk, guint64 offset, guint64 length, guint8 value)
 static void test_compare_and_write(const void *data)
 {
 	static const guint8 cdb[16] = {0x89, [9] = 3, [13] = 255};
-	Disk *disk = disk_new(512);
+	ScsiDisk *disk = disk_new(512);
 	gsize half = 255 * 512;
 
 	(void)data;
@@ -363,7 +363,7 @@ static void test_verify(const void *data)
 {
 	static const guint8 all[16] = {0x8f, 0x02, [9] = 2, [13] = 200};
 	static const guint8 one[16] = {0x2f, 0x06, [5] = 2, [7] = 0x10};
-	Disk *disk = disk_new(512);
+	ScsiDisk *disk = disk_new(512);
 
 	(void)data;
 	fill(disk, 0, 4 * MIB, 'a');
@@ -382,7 +382,7 @@ static void test_verify(const void *data)
 static void test_or_write(const void *data)
 {
 	static const guint8 cdb[16] = {0x8b, [9] = 1, [13] = 100};
-	Disk *disk = disk_new(512);
+	ScsiDisk *disk = disk_new(512);
 
 	(void)data;
 	fill(disk, 0, 128 * KIB, 0x11);
@@ -399,7 +399,7 @@ static void test_write_same(const void *data)
 	static const guint8 rest[16] = {0x41, [4] = 0x3f, [5] = 0x01};
 	static const guint8 pattern[16] = {0x93, 0x08, [9] = 1, [13] = 16};
 	static const guint8 nothing[16] = {0x93, 0x01, [9] = 3, [13] = 3};
-	Disk *disk = disk_new(512);
+	ScsiDisk *disk = disk_new(512);
 
 	(void)data;
 	fill(disk, SIZE - MIB, MIB, 'a');
@@ -427,7 +427,7 @@ static void test_lba_status(const void *data)
 		guint32 blocks;
 		guint8 state;
 	} wanted[] = {{1, 15, 1}, {16, 16, 0}, {32, 2016, 1}, {2048, 2048, 0}};
-	Disk *disk = disk_new(512);
+	ScsiDisk *disk = disk_new(512);
 
 	(void)data;
 	fill(disk, 17 * 512, 12 * 512, 'a'); /* blocks of 4 KiB are mapped */
@@ -450,7 +450,7 @@ static void test_write_protection(const void *data)
 	static const guint8 select[16] = {0x15, 0x10, [4] = 16}, write[16] = {0x2a, [8] = 1},
 			    read[16] = {0x28, [8] = 1}, sense[16] = {0x1a, 0x08, 0x0a, 0, 64};
 	guint8 list[16] = {[4] = 0x0a, 0x0a, 0x02, 0x10, 0x08, 0x40, 0, 0, 0xff, 0xff};
-	Disk *disk = disk_new(512);
+	ScsiDisk *disk = disk_new(512);
 
 	(void)data;
 	memcpy(disk->data, list, sizeof list);
@@ -476,7 +476,7 @@ static void test_threshold(const void *data)
 	static const guint8 ready[16] = {0}, inquiry[16] = {0x12, [4] = 36};
 	const ScsiSpace enough = {.available = 100 * GIB, .used = GIB};
 	const ScsiSpace little = {.available = 5 * GIB, .used = 96 * GIB};
-	Disk *disk = disk_new(512);
+	ScsiDisk *disk = disk_new(512);
 
 	(void)data;
 	for (guint i = 0; i < 2; i++) {
@@ -520,7 +520,7 @@ static gsize copy_list(guint8 *list, guint64 from, guint64 to, guint blocks)
 static void test_extended_copy(const void *data)
 {
 	static const guint8 copy[16] = {0x83, [13] = 76}, status[16] = {0x84, 0, 5, [13] = 12};
-	Disk *disk = disk_new(512);
+	ScsiDisk *disk = disk_new(512);
 
 	(void)data;
 	fill(disk, 0, 2 * MIB, 'a');
@@ -556,7 +556,7 @@ static void test_sanitizing(const void *data)
 	static const guint8 ready[16] = {0}, inquiry[16] = {0x12, [4] = 36},
 			    sense[16] = {0x03, [4] = 18}, again[16] = {0x48, 0x02},
 			    leave[16] = {0x48, 0x1f};
-	Disk *disk = disk_new(512);
+	ScsiDisk *disk = disk_new(512);
 
 	(void)data;
 	g_atomic_int_set(&disk->unit.state, SCSI_SANITIZING);
