@@ -37,7 +37,7 @@ static Backing *open_backing(const Checking *checking, BackingFileFlags flags, G
 
 	if (path && access(path, F_OK) && errno == ENOENT) {
 		error_set(error, STORAGEOS_ERROR_NOT_FOUND,
-			  "there is none (no %s); see: storageos list", path);
+			  "no such volume (%s does not exist); see: storageos list", path);
 		return NULL;
 	}
 	return path ? backing_file_open(path, flags, error) : NULL;

@@ -81,8 +81,8 @@ static gboolean read_file(Facts *facts, GError **error)
 
 	if (stat(facts->path, &st))
 		return errno == ENOENT ? error_set(error, STORAGEOS_ERROR_NOT_FOUND,
-						   "there is none (no %s); see: storageos "
-						   "list",
+						   "no such volume (%s does not exist); "
+						   "see: storageos list",
 						   facts->path)
 				       : error_set_errno(error, errno, "look at %s", facts->path);
 	facts->place = backing_file_place(&st);

@@ -244,7 +244,7 @@ char *pool_existing_path(const Config *config, const VolumeName *name, GError **
 	if (name->pool ? lstat(path, &st) : stat(path, &st)) {
 		if (errno == ENOENT)
 			error_set(error, STORAGEOS_ERROR_NOT_FOUND,
-				  "there is none (no %s); see: storageos list", path);
+				  "no such volume (%s does not exist); see: storageos list", path);
 		else
 			error_set_errno(error, errno, "look at %s", path);
 		return NULL;

@@ -79,7 +79,7 @@ like "no size of a volume" "$(usage db 12)" "'12' is no size for a volume"
 like "it is a matter of usage" "$(usage db 100T)" 'status 2'
 must "create one of 4 KiB blocks" "$STORAGEOS" create large --size 64M --block-size 4096
 refuses "a part of a logical block" 'no multiple of the block size, 4096' "$STORAGEOS" resize large $(((64 << 20) + 512))
-refuses "none that there is not" "volume 'default/none': there is none" "$STORAGEOS" resize none 1G
+refuses "none that there is not" "volume 'default/none': no such volume" "$STORAGEOS" resize none 1G
 as_served() { usage db 32M; }
 like "one that is in use does not become smaller" "$(with_file db as_served)" \
 	'it is in use by process [0-9]+ \(storageos-fuse\), and can become smaller only when it is detached'

@@ -33,10 +33,10 @@ rm "$POOL/db copy.vol"
 refuses "a volume in a pool's place" "^storageos: list: it takes a pool; for one volume: storageos info default/db$" \
 	"$STORAGEOS" list default/db
 for verb in check info delete attach detach scrub status; do
-	refuses "$verb of none" "default/none.*there is none \(no $POOL/none.vol\); see: storageos list$" \
+	refuses "$verb of none" "default/none.*no such volume \($POOL/none.vol does not exist\); see: storageos list$" \
 		"$STORAGEOS" $verb none
 done
-refuses "resize of none" "there is none \(no $POOL/none.vol\); see: storageos list$" "$STORAGEOS" resize none 1G
+refuses "resize of none" "no such volume \($POOL/none.vol does not exist\); see: storageos list$" "$STORAGEOS" resize none 1G
 
 # ---- info
 

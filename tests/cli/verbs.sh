@@ -92,12 +92,12 @@ is "info: size and block size" \
 	"$("$STORAGEOS" info big --json | jq -r '"\(.size) \(.logical_block_size) \(.state)"')" \
 	"$((64 << 40)) 4096 detached"
 like "info: for people" "$("$STORAGEOS" info db)" '^uuid +[0-9a-f]{8}-[0-9a-f-]{27}$'
-exits "info of what is not there" 1 "info: volume 'default/none': there is none" \
+exits "info of what is not there" 1 "info: volume 'default/none': no such volume" \
 	"$STORAGEOS" info none
 check "check" "$STORAGEOS" check db
 is "check --json" "$("$STORAGEOS" check db --json | jq -r '"\(.whole) \(.errors)"')" "true 0"
 exits "check of what is not there" 1 'check default/none: ' "$STORAGEOS" check none
-exits "status of what is not there" 1 'there is none' "$STORAGEOS" status none
+exits "status of what is not there" 1 'no such volume' "$STORAGEOS" status none
 is "status of what is detached" "$("$STORAGEOS" status db | tr -s ' ' | tail -n 1)" "default/db detached - -"
 is "status of nothing" "$("$STORAGEOS" status)" ""
 is "status --json of nothing" "$("$STORAGEOS" status --json | jq -c .)" "[]"
@@ -107,10 +107,10 @@ for verb in "list" "info db" "pool list" "status db" "check db" "probe"; do
 done
 like "probe says which front end, and why" "$("$STORAGEOS" probe)" '^front end +[a-z]+ \(.+\)$'
 exits "detach what is not attached" 0 'it is not attached' "$STORAGEOS" detach db
-exits "detach what is not there" 1 'there is none' "$STORAGEOS" detach none
-exits "attach what is not there" 1 'attach default/none: .*there is none' "$STORAGEOS" attach none
+exits "detach what is not there" 1 'no such volume' "$STORAGEOS" detach none
+exits "attach what is not there" 1 'attach default/none: .*no such volume' "$STORAGEOS" attach none
 check "delete" "$STORAGEOS" delete big
-exits "delete what is not there" 1 "delete volume 'default/big': there is none" \
+exits "delete what is not there" 1 "delete volume 'default/big': no such volume" \
 	"$STORAGEOS" delete big
 
 # ---- damage
@@ -136,12 +136,12 @@ rm "$POOL/other.vol"
 must "a volume" "$STORAGEOS" create gone --size 1M
 rm "$POOL/gone.vol"
 like "one whose file was removed is missing" "$("$STORAGEOS" status | tr -s ' \n' ' ')" \
-	"default/gone missing - - volume 'default/gone': there is none .*; it was made on 20.* UTC \(UUID "
+	"default/gone missing - - volume 'default/gone': no such volume .*; it was made on 20.* UTC \(UUID "
 is "status --json" "$("$STORAGEOS" status --json | jq -r '.[].state')" missing
-exits "delete of what is not there" 1 'there is none' "$STORAGEOS" delete gone
+exits "delete of what is not there" 1 'no such volume' "$STORAGEOS" delete gone
 check "it can be forgotten" "$STORAGEOS" delete gone --forget
 is "then it is not missing" "$("$STORAGEOS" status)" ""
-exits "there is no more to forget" 1 'there is none' "$STORAGEOS" delete gone --forget
+exits "there is no more to forget" 1 'no such volume' "$STORAGEOS" delete gone --forget
 must "a volume" "$STORAGEOS" create gone --size 1M
 must "is deleted" "$STORAGEOS" delete gone
 is "and not missing" "$("$STORAGEOS" status)" ""

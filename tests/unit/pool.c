@@ -234,7 +234,7 @@ static void test_life(const void *data)
 	CHECK_NO_ERROR(error);
 	CHECK_UINT(entries(pool->path), 1);
 	CHECK(!pool_volume_open(config, &name, 0, &error));
-	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "open volume 'p/v': there is none");
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "open volume 'p/v': no such volume");
 }
 
 static void test_failed_creation_leaves_nothing(const void *data)
