@@ -23,6 +23,14 @@ void backing_free(Backing *backing)
 	backing->ops->free(backing);
 }
 
+void backing_condemn(Backing *backing, const char *reason)
+{
+	const char *none = NULL;
+
+	__atomic_compare_exchange_n(&backing->condemned, &none, reason, FALSE, __ATOMIC_RELEASE,
+				    __ATOMIC_RELAXED);
+}
+
 /* For all who asked before; the lock is held, and dropped meanwhile. */
 static void flush_unlocking(Backing *backing)
 {
@@ -47,6 +55,8 @@ int backing_flush(Backing *backing)
 	guint64 ticket;
 
 	lock_check_io();
+	if (backing_condemned(backing))
+		return -ESHUTDOWN;
 	locker = lock_hold(&flushes->lock);
 	ticket = flushes->begun + 1;
 	while (!flushes->error && flushes->ended_with < ticket) {

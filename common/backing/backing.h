@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <glib.h>
 #include <sys/uio.h>
 
@@ -94,6 +95,7 @@ struct Backing {
 	const BackingOps *ops;
 	char *name; /* for messages: the path; owned */
 	BackingFlushes flushes;
+	const char *condemned; /* atomic: why nothing may be written to it any more, or NULL */
 };
 
 /* For implementations: makes the first member of what they allocated (all zero). */
@@ -108,6 +110,17 @@ void backing_init(Backing *backing, const BackingOps *ops, const char *name);
  * last success nothing is known any more.  A backing that is opened anew begins anew. */
 int backing_flush(Backing *backing);
 
+/* From now on every write, punch, growth and flush fails with -ESHUTDOWN before it reaches the
+ * disk: what is in memory contradicts itself (checked.h) and must not become durable.  Reads go on.
+ * The first reason stays; `reason` outlives the backing.  Takes no lock. */
+void backing_condemn(Backing *backing, const char *reason);
+
+/* The reason, or NULL. */
+static inline const char *backing_condemned(const Backing *backing)
+{
+	return __atomic_load_n(&backing->condemned, __ATOMIC_ACQUIRE);
+}
+
 static inline int backing_preadv(Backing *b, const struct iovec *iov, int count, guint64 offset,
 				 BackingFlags flags)
 {
@@ -119,7 +132,7 @@ static inline int backing_pwritev(Backing *b, const struct iovec *iov, int count
 				  BackingFlags flags)
 {
 	lock_check_io();
-	return b->ops->pwritev(b, iov, count, offset, flags);
+	return backing_condemned(b) ? -ESHUTDOWN : b->ops->pwritev(b, iov, count, offset, flags);
 }
 
 static inline int backing_pread(Backing *b, void *data, gsize length, guint64 offset)
@@ -135,13 +148,14 @@ static inline int backing_pwrite(Backing *b, const void *data, gsize length, gui
 	struct iovec iov = {.iov_base = (void *)data, .iov_len = length};
 
 	lock_check_io();
-	return b->ops->pwritev(b, &iov, 1, offset, BACKING_WAIT);
+	return backing_condemned(b) ? -ESHUTDOWN
+				    : b->ops->pwritev(b, &iov, 1, offset, BACKING_WAIT);
 }
 
 static inline int backing_punch(Backing *b, guint64 offset, guint64 length)
 {
 	lock_check_io();
-	return b->ops->punch(b, offset, length);
+	return backing_condemned(b) ? -ESHUTDOWN : b->ops->punch(b, offset, length);
 }
 
 static inline guint64 backing_size(Backing *b)
@@ -152,7 +166,7 @@ static inline guint64 backing_size(Backing *b)
 static inline int backing_grow(Backing *b, guint64 size)
 {
 	lock_check_io();
-	return b->ops->grow(b, size);
+	return backing_condemned(b) ? -ESHUTDOWN : b->ops->grow(b, size);
 }
 
 static inline gboolean backing_lock(Backing *b, gboolean exclusive, GError **error)

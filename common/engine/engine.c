@@ -48,6 +48,15 @@ void engine_fail(Engine *engine, const char *format, ...)
 	journal_fail(engine->journal);
 }
 
+gboolean engine_heed_condemned(Engine *engine)
+{
+	const char *reason = backing_condemned(engine->backing);
+
+	if (reason)
+		engine_fail(engine, "broken invariant: %s", reason);
+	return reason != NULL;
+}
+
 EngineScrub engine_get_scrub(const Engine *engine)
 {
 	return (EngineScrub){

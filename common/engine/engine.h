@@ -59,7 +59,12 @@ static inline guint64 engine_size(const Engine *engine)
 	return __atomic_load_n(&engine->size, __ATOMIC_ACQUIRE);
 }
 
+/* A condemned backing makes the volume FAILED, with the backing's reason. */
+gboolean engine_heed_condemned(Engine *engine);
+
+/* The caller holds neither the journal's lock nor one that comes after it. */
 static inline gboolean engine_has_failed(Engine *engine)
 {
-	return g_atomic_int_get(&engine->failed);
+	return g_atomic_int_get(&engine->failed) ||
+	       (backing_condemned(engine->backing) && engine_heed_condemned(engine));
 }
