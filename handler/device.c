@@ -373,14 +373,14 @@ static void volume_lost(gpointer data, const GError *error)
 	give_up(device, device->name, error);
 }
 
-static gboolean await_volume(Device *device, GError **error)
+static ArrivalResult await_volume(Device *device, GError **error)
 {
 	const ArrivalOwner owner = {.opening = device->opening,
 				    .came = volume_came,
 				    .lost = volume_lost,
 				    .data = device};
 
-	return arrival_begin(&owner, &device->arrival, error) != ARRIVAL_FAILED;
+	return arrival_begin(&owner, &device->arrival, error);
 }
 
 static guint worker_count(const Config *config)
@@ -423,6 +423,7 @@ static gboolean start_sanitizer(Device *device)
 	return device->sanitizer != NULL;
 }
 
+/* Everything that a volume is served with. */
 static gboolean open_parts(Device *device, const OpeningDevice *opening, GError **error)
 {
 	device->opening = opening_new(opening, error);
@@ -432,20 +433,48 @@ static gboolean open_parts(Device *device, const OpeningDevice *opening, GError 
 	if (!start_sanitizer(device))
 		return error_set(error, STORAGEOS_ERROR_NO_SPACE, "out of memory");
 	return start_workers(device, opening_config(device->opening), error) &&
-	       start_tasks(device, error) && await_volume(device, error);
+	       start_tasks(device, error);
 }
 
-Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError **error)
+static DeviceOpening open_volume(Device *device, const OpeningDevice *opening, GError **error)
+{
+	if (!open_parts(device, opening, error))
+		return DEVICE_REFUSED;
+	switch (await_volume(device, error)) {
+	case ARRIVAL_CAME:
+		return DEVICE_READY;
+	case ARRIVAL_EXPECTED:
+		return DEVICE_WAITING;
+	case ARRIVAL_FAILED:
+		break;
+	}
+	return DEVICE_REFUSED;
+}
+
+/* No thread that is created below may take a signal, as the runner's signal handlers end threads;
+ * all of them are I/O flushers. */
+static DeviceOpening open_volume_protected(Device *device, const OpeningDevice *opening,
+					   GError **error)
+{
+	DeviceOpening result;
+	gboolean was_flusher;
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	was_flusher = flusher_set(TRUE);
+	result = open_volume(device, opening, error);
+	flusher_set(was_flusher);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return result;
+}
+
+static Device *device_new(RunnerDevice *handle, const OpeningDevice *opening)
 {
 	Device *device = g_try_new0(Device, 1);
-	g_autoptr(GError) reason = NULL;
-	sigset_t all, before;
-	gboolean was_flusher, ok;
 
-	if (!device) {
-		error_set(error, STORAGEOS_ERROR_NO_SPACE, "out of memory");
+	if (!device)
 		return NULL;
-	}
 	tasks_init(&device->tasks);
 	device->handle = handle;
 	device->attribute = opening->size;
@@ -456,23 +485,46 @@ Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError *
 				  .identify = identify,
 				  .get_space = get_space,
 				  .data = device};
+	return device;
+}
 
-	/* No thread that is made here may take a signal: the runner's handlers end threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	was_flusher = flusher_set(TRUE);
-	ok = open_parts(device, opening, &reason);
-	flusher_set(was_flusher);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (ok)
-		return device;
-	if (opening->served_before) {
-		give_up(device, opening->cfgstring, reason);
-		return device;
+/* Which outcome, and why each is safe:
+ *
+ * READY: volume_came() has stored the volume before arrival_begin() returned.
+ *
+ * WAITING: the arrival's thread calls volume_came() or volume_lost() later, at most one of them
+ * and at most once.  Until then device_volume() is NULL, and every command is answered NOT READY.
+ *
+ * REFUSED: nobody has seen the device, so it is closed here; device_close() joins the arrival's
+ * thread, which may still be opening the volume.
+ *
+ * LOST takes the place of REFUSED for a device that was served before.  The kernel has it already
+ * and keeps its commands until somebody answers them, so it must not be closed.  The arrival's
+ * thread has ended or was never started (a late one is WAITING for such a device), and nothing
+ * else stores a volume: the state SCSI_LOST is final. */
+DeviceOpening device_open(RunnerDevice *handle, const OpeningDevice *opening, Device **ret_device,
+			  GError **error)
+{
+	Device *device = device_new(handle, opening);
+	g_autoptr(GError) reason = NULL;
+	DeviceOpening result;
+
+	if (!device) {
+		error_set(error, STORAGEOS_ERROR_NO_SPACE, "out of memory");
+		return DEVICE_REFUSED;
 	}
-	g_propagate_error(error, g_steal_pointer(&reason));
-	device_close(device);
-	return NULL;
+	result = open_volume_protected(device, opening, &reason);
+	if (result == DEVICE_REFUSED && opening->served_before) {
+		give_up(device, opening->cfgstring, reason);
+		result = DEVICE_LOST;
+	}
+	if (result == DEVICE_REFUSED) {
+		g_propagate_error(error, g_steal_pointer(&reason));
+		device_close(device);
+	} else {
+		*ret_device = device;
+	}
+	return result;
 }
 
 /* All of it but the watch; each step waits for threads, which wait for the disk. */

@@ -32,9 +32,19 @@
 
 typedef struct Device Device;
 
-/* Opens the volume that is named, or makes it (opening.h), or waits for it (arrival.h).  NULL only
- * for a device that was not served before, and where memory is short. */
-Device *device_open(RunnerDevice *handle, const OpeningDevice *opening, GError **error);
+/* How device_open() ended. */
+typedef enum {
+	DEVICE_READY,	/* the volume is open */
+	DEVICE_WAITING, /* the volume may still come: NOT READY, becoming ready, until it does */
+	DEVICE_LOST,	/* no volume, and there will be none: NOT READY, manual intervention */
+	DEVICE_REFUSED, /* no device; *error says why */
+} DeviceOpening;
+
+/* Opens the volume named by `opening`, creates it (opening.h) or waits for it (arrival.h).
+ * *ret_device is set unless the result is DEVICE_REFUSED, which a device that was served before
+ * gets only when there is no memory for the device itself. */
+DeviceOpening device_open(RunnerDevice *handle, const OpeningDevice *opening, Device **ret_device,
+			  GError **error);
 
 /* Ends the threads and closes the volume, or leaves that to itself where the disk does not answer;
  * every command has been answered.  `handle` is not in use any more. */

@@ -67,6 +67,20 @@ static void wait_for_runners(RunnerDevice *dev)
 	timeout_disable(directory);
 }
 
+/* Hands a device that serves commands to the runner, with its limits.  (In generation C the runner
+ * sets some of them again after open.) */
+static void publish_device(RunnerDevice *dev, Device *device, gboolean served_before)
+{
+	if (!served_before)
+		wait_for_runners(dev);
+	set_limits(dev, runner_device_block_size(dev));
+	device_unit(device)->max_transfer = runner_device_max_transfer(dev);
+	/* The runner reports no write cache unless the handler says so, and without one initiators
+	 * would never flush. */
+	runner_device_set_write_cache(dev);
+	runner_device_set_private(dev, device);
+}
+
 /* Runs in the main thread, on which the kernel's netlink and D-Bus wait: an open takes as long as
  * the volume's recovery, and where that is too long it goes on aside.  Never a positive result:
  * versions before 1.3 would take it for success. */
@@ -82,26 +96,24 @@ static int handle_open(RunnerDevice *dev, bool reopen)
 				       .size = runner_device_blocks(dev) * block_size,
 				       .block_size = block_size,
 				       .served_before = reopen || runner_device_served_before(dev)};
-	Device *device;
+	Device *device = NULL;
 
 	if (block_size != 512 && block_size != BLOCK_SIZE) {
 		log_error("open %s: block size %u is neither 512 nor 4096", cfgstring, block_size);
 		return -EINVAL;
 	}
-	device = device_open(dev, &opening, &error);
-	if (!device) {
+	switch (device_open(dev, &opening, &device, &error)) {
+	case DEVICE_REFUSED:
 		log_error("open %s: %s", cfgstring, error ? error->message : "failed");
 		return -error_to_errno(error);
-	}
-	if (!opening.served_before)
-		wait_for_runners(dev);
-	set_limits(dev, block_size); /* what is set before open returns stays */
-	device_unit(device)->max_transfer = runner_device_max_transfer(dev);
-	/* Initiators would not flush otherwise: there is no cache unless the handler says so. */
-	runner_device_set_write_cache(dev);
-	runner_device_set_private(dev, device);
-	if (device_is_ready(device))
+	case DEVICE_READY:
 		log_info("%s: open", cfgstring);
+		break;
+	case DEVICE_WAITING:
+	case DEVICE_LOST:
+		break; /* logged already */
+	}
+	publish_device(dev, device, opening.served_before);
 	return 0;
 }
 
