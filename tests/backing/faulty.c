@@ -28,12 +28,12 @@ typedef struct {
 	guint64 offset; /* for CHANGE_GROW the new size */
 	guint64 length;
 	guint8 *data; /* of a write; owned */
-} Change;
+} FaultyChange;
 
 typedef struct {
 	Pages *pages;
 	guint64 size;
-} Image;
+} FaultyImage;
 
 typedef struct {
 	FaultyKind kinds; /* 0: none */
@@ -48,7 +48,7 @@ typedef struct {
 	guint64 limit;
 	gint delays[KINDS]; /* microseconds; atomic */
 	GMutex mutex;	    /* all below */
-	Image visible, durable;
+	FaultyImage visible, durable;
 	GArray *log;	 /* of Change */
 	gboolean doomed; /* the log holds such entries */
 	guint64 counts[KINDS];
@@ -69,12 +69,12 @@ static guint64 mix(guint64 a, guint64 b)
 
 static void change_clear(gpointer data)
 {
-	g_free(((Change *)data)->data);
+	g_free(((FaultyChange *)data)->data);
 }
 
 static GArray *log_new(void)
 {
-	GArray *log = g_array_new(FALSE, FALSE, sizeof(Change));
+	GArray *log = g_array_new(FALSE, FALSE, sizeof(FaultyChange));
 
 	g_array_set_clear_func(log, change_clear);
 	return log;
@@ -113,7 +113,7 @@ static int begin_locked(FaultyBacking *faulty, FaultyKind kind, gboolean *ret_to
 	return -fault->err;
 }
 
-static void write_image(Image *image, const guint8 *data, guint64 offset, gsize length)
+static void write_image(FaultyImage *image, const guint8 *data, guint64 offset, gsize length)
 {
 	struct iovec iov = {.iov_base = (void *)data, .iov_len = length};
 	IovCursor cursor = iov_cursor(&iov, 1);
@@ -124,13 +124,13 @@ static void write_image(Image *image, const guint8 *data, guint64 offset, gsize 
 		g_error("backing/faulty: no memory for the image");
 }
 
-static void punch_image(Image *image, guint64 offset, guint64 length)
+static void punch_image(FaultyImage *image, guint64 offset, guint64 length)
 {
 	if (pages_punch(image->pages, offset, length))
 		g_error("backing/faulty: no memory for the image");
 }
 
-static void apply(Image *image, const Change *change)
+static void apply(FaultyImage *image, const FaultyChange *change)
 {
 	switch (change->kind) {
 	case CHANGE_WRITE:
@@ -152,7 +152,7 @@ static gsize sector_piece(guint64 offset, gsize length)
 }
 
 /* Leaves of a write what tearing may leave: its head, its tail, or any of its sectors. */
-static void apply_torn(Image *image, const Change *change, guint64 random)
+static void apply_torn(FaultyImage *image, const FaultyChange *change, guint64 random)
 {
 	guint64 sectors = change->length / SECTOR + 1, cut = (random >> 8) % sectors, number = 0;
 	guint how = (guint)(random % 3);
@@ -170,7 +170,7 @@ static void apply_torn(Image *image, const Change *change, guint64 random)
 	}
 }
 
-static void apply_by_chance(Image *image, const Change *change, guint64 random)
+static void apply_by_chance(FaultyImage *image, const FaultyChange *change, guint64 random)
 {
 	switch (random % 4) {
 	case 0:
@@ -190,7 +190,7 @@ static void apply_by_chance(Image *image, const Change *change, guint64 random)
 static void change_locked(FaultyBacking *faulty, ChangeKind kind, guint64 offset, guint64 length,
 			  guint8 *data)
 {
-	Change change = {.kind = kind, .offset = offset, .length = length, .data = data};
+	FaultyChange change = {.kind = kind, .offset = offset, .length = length, .data = data};
 	guint64 before = pages_allocated(faulty->visible.pages);
 
 	apply(&faulty->visible, &change);
@@ -265,7 +265,7 @@ static int faulty_pwritev(Backing *backing, const struct iovec *iov, int count, 
 static void refuse_locked(FaultyBacking *faulty)
 {
 	for (guint i = 0; i < faulty->log->len; i++) {
-		Change *change = &g_array_index(faulty->log, Change, i);
+		FaultyChange *change = &g_array_index(faulty->log, FaultyChange, i);
 
 		if (change->state == CHANGE_VOLATILE)
 			change->state = CHANGE_DOOMED;
@@ -291,7 +291,7 @@ static int faulty_flush(Backing *backing)
 		return result;
 	}
 	for (guint i = 0; i < faulty->log->len; i++) {
-		Change *change = &g_array_index(faulty->log, Change, i);
+		FaultyChange *change = &g_array_index(faulty->log, FaultyChange, i);
 
 		if (!faulty->doomed)
 			apply(&faulty->durable, change);
@@ -399,8 +399,8 @@ static Backing *faulty_new(guint64 limit, Pages *content, guint64 size)
 	backing_init(&faulty->base, &faulty_ops, "faulty");
 	faulty->limit = limit;
 	g_mutex_init(&faulty->mutex);
-	faulty->visible = (Image){.pages = content, .size = size};
-	faulty->durable = (Image){.pages = pages_clone(content), .size = size};
+	faulty->visible = (FaultyImage){.pages = content, .size = size};
+	faulty->durable = (FaultyImage){.pages = pages_clone(content), .size = size};
 	faulty->log = log_new();
 	faulty->space = G_MAXUINT64;
 	return &faulty->base;
@@ -463,14 +463,15 @@ Backing *backing_faulty_crash(Backing *backing, guint64 seed)
 {
 	FaultyBacking *faulty = (FaultyBacking *)backing;
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&faulty->mutex);
-	Image left;
+	FaultyImage left;
 
 	if (seed == G_MAXUINT64)
 		return faulty_new(faulty->limit, pages_clone(faulty->visible.pages),
 				  faulty->visible.size);
-	left = (Image){.pages = pages_clone(faulty->durable.pages), .size = faulty->durable.size};
+	left = (FaultyImage){.pages = pages_clone(faulty->durable.pages),
+			     .size = faulty->durable.size};
 	for (guint i = 0; i < faulty->log->len; i++) {
-		const Change *change = &g_array_index(faulty->log, Change, i);
+		const FaultyChange *change = &g_array_index(faulty->log, FaultyChange, i);
 
 		if (change->state == CHANGE_FLUSHED)
 			apply(&left, change);
@@ -480,7 +481,7 @@ Backing *backing_faulty_crash(Backing *backing, guint64 seed)
 	return faulty_new(faulty->limit, left.pages, left.size);
 }
 
-static void flip_image(Image *image, guint64 offset, guint bit)
+static void flip_image(FaultyImage *image, guint64 offset, guint bit)
 {
 	guint8 byte = 0;
 	struct iovec iov = {.iov_base = &byte, .iov_len = 1};

@@ -88,11 +88,11 @@ typedef struct {
 	const Target *target;
 	const Workload *workload;
 	TestRandom random;
-} Job;
+} BenchJob;
 
 static gpointer run_job(gpointer data)
 {
-	Job *job = data;
+	BenchJob *job = data;
 	g_autofree guint8 *block = g_malloc(BLOCK_SIZE);
 	guint64 blocks = job->target->size / BLOCK_SIZE;
 
@@ -114,15 +114,15 @@ static gpointer run_job(gpointer data)
 static double run_round(const Target *target, const Workload *workload, guint64 seed)
 {
 	GThread *threads[DEPTH_MAX];
-	Job jobs[DEPTH_MAX];
+	BenchJob jobs[DEPTH_MAX];
 	gint64 start, end;
 
 	flush(target);
 	start = g_get_monotonic_time();
 	for (guint i = 0; i < workload->depth; i++) {
-		jobs[i] = (Job){.target = target,
-				.workload = workload,
-				.random = test_random_new(seed * DEPTH_MAX + i)};
+		jobs[i] = (BenchJob){.target = target,
+				     .workload = workload,
+				     .random = test_random_new(seed * DEPTH_MAX + i)};
 		threads[i] = g_thread_new("bench", run_job, &jobs[i]);
 	}
 	for (guint i = 0; i < workload->depth; i++)

@@ -37,9 +37,9 @@ typedef struct {
 	gboolean paced;
 	gboolean checkpoints; /* one after the other */
 	gboolean large;	      /* requests of 1 MiB */
-} Load;
+} LatencyLoad;
 
-static const Load loads[] = {
+static const LatencyLoad loads[] = {
 	{"paced, no checkpoint asked for", 0, TRUE, FALSE, FALSE},
 	{"paced, checkpoints all the time", 0, TRUE, TRUE, FALSE},
 	{"paced, flushes, no checkpoint asked for", 32, TRUE, FALSE, FALSE},
@@ -57,7 +57,7 @@ typedef struct {
 
 typedef struct {
 	Volume *volume;
-	const Load *load;
+	const LatencyLoad *load;
 	gint64 end;
 	Times times[KINDS];
 	gint errors; /* atomic */
@@ -96,7 +96,7 @@ static int request(Round *round, TestRandom *random, guint8 *buffer, guint kind)
 	}
 }
 
-static guint random_kind(const Load *load, TestRandom *random)
+static guint random_kind(const LatencyLoad *load, TestRandom *random)
 {
 	guint64 choice = test_random_below(random, 100);
 
@@ -167,7 +167,7 @@ typedef struct {
 	gint errors;
 } Result;
 
-static void run_round(Volume *volume, const Load *load, double seconds, Times *times,
+static void run_round(Volume *volume, const LatencyLoad *load, double seconds, Times *times,
 		      Result *result)
 {
 	static guint64 seed;
@@ -206,7 +206,7 @@ static void run_round(Volume *volume, const Load *load, double seconds, Times *t
 }
 
 /* FALSE if a request failed or took too long. */
-static gboolean show(const Load *load, Result *result)
+static gboolean show(const LatencyLoad *load, Result *result)
 {
 	gboolean good = !result->errors;
 

@@ -69,24 +69,24 @@ typedef struct {
 	uint64_t stride; /* sectors between pairs of strips */
 	Stamps sectors[RECORDED];
 	Flight flights[THREADS];
-} Record;
+} StampRecord;
 
 typedef struct {
 	int fd;
 	gboolean device;
 	uint64_t size; /* in sectors */
-	Record *record;
-} Disk;
+	StampRecord *record;
+} StampDisk;
 
 typedef struct {
-	const Disk *disk;
+	const StampDisk *disk;
 	guint number;
 	GRand *random;
 	uint8_t *data;
 	guint64 requests;
 	int failure; /* errno of the disk */
 	gboolean wrong;
-} Worker;
+} StampWorker;
 
 static volatile sig_atomic_t stopped;
 static gint64 end_time;
@@ -98,7 +98,7 @@ static void stop(int signal_number)
 }
 
 /* Where on the disk a recorded sector is. */
-static uint64_t place_of(const Disk *disk, uint32_t sector)
+static uint64_t place_of(const StampDisk *disk, uint32_t sector)
 {
 	uint32_t strip = sector / STRIP_SECTORS, within = sector % STRIP_SECTORS;
 	uint32_t pair = strip / 2;
@@ -112,7 +112,7 @@ static off_t bytes(uint64_t sectors)
 }
 
 /* What a sector holds with that stamp: every word depends on all of it. */
-static void fill(const Disk *disk, uint64_t *words, uint32_t sector, uint64_t stamp)
+static void fill(const StampDisk *disk, uint64_t *words, uint32_t sector, uint64_t stamp)
 {
 	uint64_t place = place_of(disk, sector), mixed;
 
@@ -128,7 +128,7 @@ static void fill(const Disk *disk, uint64_t *words, uint32_t sector, uint64_t st
 		words[i] = (mixed + i) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static gboolean holds(const Disk *disk, const uint64_t *words, uint32_t sector, uint64_t stamp)
+static gboolean holds(const StampDisk *disk, const uint64_t *words, uint32_t sector, uint64_t stamp)
 {
 	uint64_t wanted[WORDS];
 
@@ -145,7 +145,8 @@ static void *aligned(gsize size)
 	return memory;
 }
 
-static void complain(const Disk *disk, const uint64_t *words, uint32_t sector, const char *when)
+static void complain(const StampDisk *disk, const uint64_t *words, uint32_t sector,
+		     const char *when)
 {
 	const Stamps *stamps = &disk->record->sectors[sector];
 
@@ -164,9 +165,9 @@ static int transfer(ssize_t done, uint32_t sectors)
 	return done < 0 ? errno : EIO;
 }
 
-static int request_write(Worker *worker, uint32_t first, uint32_t count, uint64_t stamp)
+static int request_write(StampWorker *worker, uint32_t first, uint32_t count, uint64_t stamp)
 {
-	const Disk *disk = worker->disk;
+	const StampDisk *disk = worker->disk;
 
 	for (uint32_t i = 0; i < count; i++)
 		fill(disk, (uint64_t *)(void *)(worker->data + i * SECTOR), first + i, stamp);
@@ -175,7 +176,7 @@ static int request_write(Worker *worker, uint32_t first, uint32_t count, uint64_
 		count);
 }
 
-static int request_zero(const Disk *disk, uint32_t first, uint32_t count)
+static int request_zero(const StampDisk *disk, uint32_t first, uint32_t count)
 {
 	return fallocate(disk->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
 			 bytes(place_of(disk, first)), bytes(count))
@@ -183,7 +184,7 @@ static int request_zero(const Disk *disk, uint32_t first, uint32_t count)
 		       : 0;
 }
 
-static int request_discard(const Disk *disk, uint32_t first, uint32_t count)
+static int request_discard(const StampDisk *disk, uint32_t first, uint32_t count)
 {
 	uint64_t range[2] = {place_of(disk, first) * SECTOR, (uint64_t)count * SECTOR};
 	int r;
@@ -196,9 +197,9 @@ static int request_discard(const Disk *disk, uint32_t first, uint32_t count)
 	return r ? errno : 0;
 }
 
-static int request_read(Worker *worker, uint32_t first, uint32_t count)
+static int request_read(StampWorker *worker, uint32_t first, uint32_t count)
 {
-	const Disk *disk = worker->disk;
+	const StampDisk *disk = worker->disk;
 	int r = transfer(
 		pread(disk->fd, worker->data, count * SECTOR, bytes(place_of(disk, first))), count);
 
@@ -215,7 +216,7 @@ static int request_read(Worker *worker, uint32_t first, uint32_t count)
 }
 
 /* Most are small. */
-static uint32_t random_count(Worker *worker)
+static uint32_t random_count(StampWorker *worker)
 {
 	static const uint32_t limits[] = {1, 8, 8, 8, 16, 64, 64, 200, REQUEST_MAX};
 	guint i = (guint)g_rand_int_range(worker->random, 0, G_N_ELEMENTS(limits));
@@ -224,7 +225,7 @@ static uint32_t random_count(Worker *worker)
 }
 
 /* Sectors of a strip of the worker's own; half of the requests begin at a block. */
-static void random_range(Worker *worker, uint32_t *ret_first, uint32_t *ret_count)
+static void random_range(StampWorker *worker, uint32_t *ret_first, uint32_t *ret_count)
 {
 	uint32_t strip = worker->number +
 			 THREADS * (uint32_t)g_rand_int_range(worker->random, 0, STRIPS / THREADS);
@@ -240,7 +241,7 @@ static void random_range(Worker *worker, uint32_t *ret_first, uint32_t *ret_coun
 }
 
 /* The whole blocks of it, as only they are discarded; FALSE if there is none. */
-static gboolean whole_blocks(const Disk *disk, uint32_t *first, uint32_t *count)
+static gboolean whole_blocks(const StampDisk *disk, uint32_t *first, uint32_t *count)
 {
 	uint32_t off = place_of(disk, *first) % BLOCK_SECTORS;
 	uint32_t skip = off ? BLOCK_SECTORS - off : 0;
@@ -253,9 +254,9 @@ static gboolean whole_blocks(const Disk *disk, uint32_t *first, uint32_t *count)
 }
 
 /* Notes what is begun, does it, and notes what was acknowledged. */
-static int change(Worker *worker, guint kind, uint32_t first, uint32_t count)
+static int change(StampWorker *worker, guint kind, uint32_t first, uint32_t count)
 {
-	Record *record = worker->disk->record;
+	StampRecord *record = worker->disk->record;
 	Flight *flight = &record->flights[worker->number];
 	uint64_t stamp = kind ? 0 : (flight->sequence += THREADS);
 	int r;
@@ -279,7 +280,7 @@ static int change(Worker *worker, guint kind, uint32_t first, uint32_t count)
 	return 0;
 }
 
-static int one_request(Worker *worker)
+static int one_request(StampWorker *worker)
 {
 	guint choice = (guint)g_rand_int_range(worker->random, 0, 64);
 	uint32_t first, count;
@@ -298,7 +299,7 @@ static int one_request(Worker *worker)
 
 static gpointer work(gpointer pointer)
 {
-	Worker *worker = pointer;
+	StampWorker *worker = pointer;
 
 	while (!worker->failure && !worker->wrong && !stopped &&
 	       g_get_monotonic_time() < end_time) {
@@ -308,9 +309,9 @@ static gpointer work(gpointer pointer)
 	return NULL;
 }
 
-static int load(const Disk *disk, guint32 seed)
+static int load(const StampDisk *disk, guint32 seed)
 {
-	Worker workers[THREADS];
+	StampWorker workers[THREADS];
 	GThread *threads[THREADS];
 	guint64 requests = 0;
 	int failure = 0;
@@ -321,7 +322,7 @@ static int load(const Disk *disk, guint32 seed)
 	for (guint i = 0; i < THREADS; i++) {
 		guint32 seeds[] = {seed, i};
 
-		workers[i] = (Worker){.disk = disk, .number = i};
+		workers[i] = (StampWorker){.disk = disk, .number = i};
 		workers[i].random = g_rand_new_with_seed_array(seeds, G_N_ELEMENTS(seeds));
 		workers[i].data = aligned(REQUEST_MAX * SECTOR);
 		threads[i] = g_thread_new("worker", work, &workers[i]);
@@ -343,9 +344,10 @@ static int load(const Disk *disk, guint32 seed)
 
 typedef struct {
 	guint64 stamped, doubtful, arrived, wrong;
-} Counts;
+} StampCounts;
 
-static void verify_sector(const Disk *disk, const uint64_t *words, uint32_t sector, Counts *counts)
+static void verify_sector(const StampDisk *disk, const uint64_t *words, uint32_t sector,
+			  StampCounts *counts)
 {
 	Stamps *stamps = &disk->record->sectors[sector];
 	gboolean old = holds(disk, words, sector, stamps->acknowledged);
@@ -361,7 +363,7 @@ static void verify_sector(const Disk *disk, const uint64_t *words, uint32_t sect
 }
 
 /* Of a request that was under way, and whose sectors were looked at. */
-static void verify_whole(const Disk *disk, Flight *flight, Counts *counts)
+static void verify_whole(const StampDisk *disk, Flight *flight, StampCounts *counts)
 {
 	const Stamps *stamps = &disk->record->sectors[flight->first];
 	uint32_t arrived = 0;
@@ -377,11 +379,11 @@ static void verify_whole(const Disk *disk, Flight *flight, Counts *counts)
 	flight->whole = FALSE;
 }
 
-static int verify(const Disk *disk)
+static int verify(const StampDisk *disk)
 {
 	g_autofree char *error = NULL;
 	uint8_t *data = aligned(STRIP_SECTORS * SECTOR);
-	Counts counts = {0};
+	StampCounts counts = {0};
 
 	for (uint32_t strip = 0; strip < STRIPS && !error; strip++) {
 		uint32_t first = strip * STRIP_SECTORS;
@@ -412,7 +414,7 @@ static int verify(const Disk *disk)
 
 /* --- both ------------------------------------------------------------------------------------- */
 
-static gboolean open_disk(Disk *disk, const char *path)
+static gboolean open_disk(StampDisk *disk, const char *path)
 {
 	struct stat status;
 	uint64_t size;
@@ -428,7 +430,7 @@ static gboolean open_disk(Disk *disk, const char *path)
 	return TRUE;
 }
 
-static gboolean open_record(Disk *disk, const char *path)
+static gboolean open_record(StampDisk *disk, const char *path)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
@@ -441,9 +443,9 @@ static gboolean open_record(Disk *disk, const char *path)
 
 /* A new record: stamps begin anew, so the volume gets another number.  FALSE: the disk is too
  * small. */
-static gboolean record_init(const Disk *disk, guint32 seed, uint64_t size)
+static gboolean record_init(const StampDisk *disk, guint32 seed, uint64_t size)
 {
-	Record *record = disk->record;
+	StampRecord *record = disk->record;
 
 	if (record->volume)
 		return TRUE;
@@ -460,7 +462,7 @@ int main(int argc, char **argv)
 {
 	gboolean loading = argc >= 6 && argc <= 7 && g_str_equal(argv[1], "load");
 	guint32 seed = loading ? (guint32)strtoul(argv[4], NULL, 10) : 0;
-	Disk disk = {0};
+	StampDisk disk = {0};
 
 	if (!loading && !(argc == 4 && g_str_equal(argv[1], "verify"))) {
 		fprintf(stderr, "usage: stamps load DISK RECORD SEED SECONDS [MIB]\n"

@@ -180,12 +180,12 @@ typedef struct {
 	gint stop; /* atomic */
 	guint64 reads, looks;
 	guint32 crcs[NUMBERS][BLOCKS];
-} Race;
+} AtomicRace;
 
 /* Each write's blocks are all of one number. */
 static gpointer write_numbers(gpointer data)
 {
-	Race *race = data;
+	AtomicRace *race = data;
 	g_autofree guint8 *memory = g_malloc(race->kind->length);
 
 	for (guint i = 1; !g_atomic_int_get(&race->stop); i++) {
@@ -198,7 +198,7 @@ static gpointer write_numbers(gpointer data)
 
 static gpointer read_numbers(gpointer data)
 {
-	Race *race = data;
+	AtomicRace *race = data;
 	gsize n = race->kind->n;
 	g_autofree guint8 *memory = g_malloc(n);
 
@@ -213,7 +213,7 @@ static gpointer read_numbers(gpointer data)
 /* The whole blocks among them, as the map has them: much faster than reading. */
 static gpointer look_numbers_up(gpointer data)
 {
-	Race *race = data;
+	AtomicRace *race = data;
 	guint64 first = blocks_covering(race->kind->at);
 	guint n = (guint)(block_of(race->kind->at + race->kind->n) - first); /* BLOCKS at most */
 	MapEntry entries[BLOCKS];
@@ -236,7 +236,7 @@ static gpointer look_numbers_up(gpointer data)
 	return NULL;
 }
 
-static void race_init(Race *race)
+static void race_init(AtomicRace *race)
 {
 	guint64 first = blocks_covering(race->kind->at);
 	guint8 memory[BLOCK_SIZE];
@@ -256,7 +256,7 @@ static void test_race(const void *data)
 {
 	const VolumeParameters parameters = {.size = SIZE};
 	g_autoptr(Backing) backing = backing_memory_new(0);
-	Race race = {.kind = data};
+	AtomicRace race = {.kind = data};
 	GThread *threads[3];
 	VolumeInfo info;
 

@@ -53,14 +53,14 @@ typedef struct {
 	guint64 homes[LEVELS];	  /* where the nodes over block 0 are */
 	MapEntry entries[LEVELS]; /* what refers to them */
 	FormatNode nodes[LEVELS];
-} Tree;
+} CheckTree;
 
-static guint64 offset_of(const Tree *tree, guint64 slot)
+static guint64 offset_of(const CheckTree *tree, guint64 slot)
 {
 	return tree->sb->groups_offset + slot * FORMAT_SLOT_SIZE;
 }
 
-static void tree_read(Backing *backing, Tree *tree)
+static void tree_read(Backing *backing, CheckTree *tree)
 {
 	CHECK(superblock_load(backing, &tree->pair, NULL));
 	tree->sb = &tree->pair.current;
@@ -77,7 +77,7 @@ static void tree_read(Backing *backing, Tree *tree)
 }
 
 /* The nodes to where they were, and the superblock as it is now. */
-static void tree_write(Backing *backing, Tree *tree)
+static void tree_write(Backing *backing, CheckTree *tree)
 {
 	for (guint level = 0; level < LEVELS; level++) {
 		tree->entries[level].crc =
@@ -97,29 +97,29 @@ static void tree_write(Backing *backing, Tree *tree)
 	superblock_verify(backing, &tree->pair, TRUE);
 }
 
-static MapEntry block_entry(const Tree *tree, guint i)
+static MapEntry block_entry(const CheckTree *tree, guint i)
 {
 	return entry_decode(&tree->nodes[0].pointers[i]);
 }
 
-static void set_block(Tree *tree, guint i, MapEntry entry)
+static void set_block(CheckTree *tree, guint i, MapEntry entry)
 {
 	entry_encode(&entry, &tree->nodes[0].pointers[i]);
 }
 
 /* ---- what is wrong */
 
-static void nothing(Tree *tree)
+static void nothing(CheckTree *tree)
 {
 	(void)tree;
 }
 
-static void block_twice(Tree *tree)
+static void block_twice(CheckTree *tree)
 {
 	set_block(tree, 5, block_entry(tree, 2));
 }
 
-static void block_nowhere(Tree *tree)
+static void block_nowhere(CheckTree *tree)
 {
 	MapEntry entry = block_entry(tree, 5);
 
@@ -127,7 +127,7 @@ static void block_nowhere(Tree *tree)
 	set_block(tree, 5, entry);
 }
 
-static void block_on_bitmap(Tree *tree)
+static void block_on_bitmap(CheckTree *tree)
 {
 	MapEntry entry = block_entry(tree, 5);
 
@@ -135,7 +135,7 @@ static void block_on_bitmap(Tree *tree)
 	set_block(tree, 5, entry);
 }
 
-static void block_of_the_future(Tree *tree)
+static void block_of_the_future(CheckTree *tree)
 {
 	MapEntry entry = block_entry(tree, 5);
 
@@ -143,12 +143,12 @@ static void block_of_the_future(Tree *tree)
 	set_block(tree, 5, entry);
 }
 
-static void block_forgotten(Tree *tree)
+static void block_forgotten(CheckTree *tree)
 {
 	set_block(tree, 5, (MapEntry){0});
 }
 
-static void block_on_free_slot(Tree *tree)
+static void block_on_free_slot(CheckTree *tree)
 {
 	MapEntry entry = block_entry(tree, 5);
 
@@ -156,42 +156,42 @@ static void block_on_free_slot(Tree *tree)
 	set_block(tree, 5, entry);
 }
 
-static void inner_without_copy(Tree *tree)
+static void inner_without_copy(CheckTree *tree)
 {
 	tree->entries[1].slot += FORMAT_COPY_DISTANCE;
 }
 
-static void inner_nowhere(Tree *tree)
+static void inner_nowhere(CheckTree *tree)
 {
 	tree->entries[1].slot = tree->sb->groups << FORMAT_GROUP_SHIFT | 100;
 }
 
-static void leaf_is_root(Tree *tree)
+static void leaf_is_root(CheckTree *tree)
 {
 	tree->entries[0].slot = tree->homes[2];
 }
 
-static void counts(Tree *tree)
+static void counts(CheckTree *tree)
 {
 	tree->sb->data_slots++;
 }
 
-static void bitmaps_of_another_time(Tree *tree)
+static void bitmaps_of_another_time(CheckTree *tree)
 {
 	tree->sb->bitmap_digest++;
 }
 
-static void closed_with_records(Tree *tree)
+static void closed_with_records(CheckTree *tree)
 {
 	tree->sb->clean = TRUE;
 }
 
-static void records_beyond_the_end(Tree *tree)
+static void records_beyond_the_end(CheckTree *tree)
 {
 	tree->sb->size = LAST;
 }
 
-static void checkpoint_of_nothing(Tree *tree)
+static void checkpoint_of_nothing(CheckTree *tree)
 {
 	tree->sb->map_root = (MapEntry){0};
 }
@@ -199,13 +199,13 @@ static void checkpoint_of_nothing(Tree *tree)
 typedef struct {
 	const char *name;
 	gboolean closed;
-	void (*change)(Tree *tree);
+	void (*change)(CheckTree *tree);
 	const char *finding;	   /* NULL: none */
 	guint64 errors;		   /* 0: some */
 	const char *action, *left; /* of the plan, or NULL */
-} Row;
+} CheckRow;
 
-static const Row rows[] = {
+static const CheckRow rows[] = {
 	{"nothing", TRUE, nothing, NULL, 0, NULL, NULL},
 	{"nothing, with records", FALSE, nothing, NULL, 0, NULL, NULL},
 	{"two blocks in one slot", TRUE, block_twice, "block 5 (slot", 0, NULL, "are used twice"},
@@ -249,7 +249,7 @@ static void note_all(const char *what, const GPtrArray *texts)
 }
 
 /* Whatever it says: a block is right, an error, or where the map has none a hole. */
-static void open_and_read(Backing *backing, const Row *row)
+static void open_and_read(Backing *backing, const CheckRow *row)
 {
 	g_autoptr(GError) error = NULL;
 	Volume *volume = volume_open(backing_borrow(backing), "test", 0, &error);
@@ -276,11 +276,11 @@ static void open_and_read(Backing *backing, const Row *row)
 
 static void test_finding(const void *data)
 {
-	const Row *row = data;
+	const CheckRow *row = data;
 	g_autoptr(Backing) backing = new_backing(row->closed);
 	g_autoptr(CheckResult) result = NULL;
 	g_autoptr(GError) error = NULL;
-	Tree tree;
+	CheckTree tree;
 
 	tree_read(backing, &tree);
 	row->change(&tree);
@@ -308,12 +308,12 @@ static guint64 count_lost(const CheckResult *result)
 
 static void test_repair(const void *data)
 {
-	const Row *row = data;
+	const CheckRow *row = data;
 	g_autoptr(Backing) backing = new_backing(row->closed);
 	g_autoptr(RepairPlan) plan = NULL;
 	g_autoptr(CheckResult) after = NULL;
 	g_autoptr(GError) error = NULL;
-	Tree tree;
+	CheckTree tree;
 
 	tree_read(backing, &tree);
 	row->change(&tree);
@@ -352,7 +352,7 @@ static void test_many(const void *data)
 	g_autoptr(CheckResult) good = NULL, bad = NULL;
 	double fraction = 0;
 	Volume *volume;
-	Tree tree;
+	CheckTree tree;
 
 	(void)data;
 	CHECK(volume_format(backing, &p, NULL));
@@ -381,7 +381,7 @@ static void test_later_features(const void *data)
 	g_autoptr(GError) error = NULL, no_repair = NULL;
 	g_autoptr(CheckResult) result = NULL;
 	Volume *volume;
-	Tree tree;
+	CheckTree tree;
 
 	(void)data;
 	tree_read(backing, &tree);

@@ -214,18 +214,18 @@ static void test_recovery(const void *data)
 
 typedef struct {
 	gint left; /* atomic: operations until the process dies */
-} Life;
+} ProcessLife;
 
 static gboolean is_alive(guint64 offset, guint64 length, gpointer data)
 {
 	(void)offset, (void)length;
-	return g_atomic_int_add(&((Life *)data)->left, -1) > 0;
+	return g_atomic_int_add(&((ProcessLife *)data)->left, -1) > 0;
 }
 
 /* Runs the script in a process that dies before operation `point`.  FALSE if it did not. */
 static gboolean run_until_death(Run *run, Backing *backing, gint point)
 {
-	Life life = {.left = point};
+	ProcessLife life = {.left = point};
 	Volume *volume =
 		volume_open(backing_borrow_gated(backing, is_alive, &life), "test", 0, NULL);
 

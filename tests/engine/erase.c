@@ -144,9 +144,9 @@ typedef struct {
 	gboolean reopened; /* between the load and erasing */
 	gboolean died;	   /* and not closed before */
 	gboolean full;	   /* erased on a full backing */
-} Row;
+} EraseRow;
 
-static const Row rows[] = {
+static const EraseRow rows[] = {
 	{.name = "a volume of a single leaf", .size = MIB},
 	{.name = "one of two levels", .size = 64 * MIB},
 	{.name = "one of three levels", .size = 300 * MIB},
@@ -170,7 +170,7 @@ static int no_punch(Backing *backing, guint64 offset, guint64 length)
 	return -EOPNOTSUPP;
 }
 
-static Volume *open_row(const Row *row, Backing *real)
+static Volume *open_row(const EraseRow *row, Backing *real)
 {
 	Backing *backing = backing_borrow(real);
 
@@ -196,7 +196,7 @@ static void fill_device(Backing *backing, guint64 limit)
 
 static void test_row_of(const void *data)
 {
-	const Row *row = data;
+	const EraseRow *row = data;
 	const VolumeParameters parameters = {.size = row->size, .journal_size = 1 * MIB};
 	g_autoptr(Backing) backing =
 		row->limit ? backing_memory_new(row->limit) : backing_faulty_new(0);

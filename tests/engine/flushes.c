@@ -36,15 +36,15 @@ typedef struct {
 	GMutex lock;
 	GCond changed;
 	gboolean done; /* under the lock: the request's flush has its result */
-} Scene;
+} FlushScene;
 
-static Scene *scene; /* of the running test */
+static FlushScene *scene; /* of the running test */
 static _Thread_local gboolean is_request;
 static const BackingOps *plain;
 
 static gpointer flush_main(gpointer data)
 {
-	Scene *of = data;
+	FlushScene *of = data;
 	int r;
 
 	is_request = TRUE;
@@ -129,9 +129,9 @@ static Volume *scene_open(Backing *disk)
 	return volume_open(backing, "test", 0, NULL);
 }
 
-static void scene_init(Scene *of, Backing *start)
+static void scene_init(FlushScene *of, Backing *start)
 {
-	*of = (Scene){.refuse_at = G_MAXUINT, .flush_at = G_MAXUINT, .fail_at = G_MAXUINT};
+	*of = (FlushScene){.refuse_at = G_MAXUINT, .flush_at = G_MAXUINT, .fail_at = G_MAXUINT};
 	of->disk = backing_faulty_crash(start, G_MAXUINT64);
 	g_mutex_init(&of->lock);
 	g_cond_init(&of->changed);
@@ -139,7 +139,7 @@ static void scene_init(Scene *of, Backing *start)
 	of->volume = scene_open(of->disk);
 }
 
-static void scene_clear(Scene *of)
+static void scene_clear(FlushScene *of)
 {
 	backing_free(of->disk);
 	g_mutex_clear(&of->lock);
@@ -196,24 +196,24 @@ static void check_crashes(Backing *disk, const Values *values, TestRandom *rando
 
 /* ---- one error, one report */
 
-static int make_checkpoint(Scene *of)
+static int make_checkpoint(FlushScene *of)
 {
 	return volume_checkpoint(of->volume);
 }
 
-static int make_larger(Scene *of)
+static int make_larger(FlushScene *of)
 {
 	return volume_resize(of->volume, 2 * SIZE, 0, 60, NULL) ? 0 : -EIO;
 }
 
-static int close_it(Scene *of)
+static int close_it(FlushScene *of)
 {
 	Volume *volume = g_steal_pointer(&of->volume);
 
 	return volume_close(volume, NULL) ? 0 : -EIO;
 }
 
-static int open_it(Scene *of)
+static int open_it(FlushScene *of)
 {
 	volume_abandon(of->volume);
 	of->volume = scene_open(of->disk);
@@ -222,7 +222,7 @@ static int open_it(Scene *of)
 
 typedef struct {
 	const char *name;
-	int (*run)(Scene *of);
+	int (*run)(FlushScene *of);
 	guint stride; /* from one moment for a request's flush to the next; 0: there are no requests
 		       */
 } Work;
@@ -234,7 +234,7 @@ static const Work works[] = {
 	{"while it is opened", open_it, 0},
 };
 
-static int run_armed(const Work *work, Scene *of)
+static int run_armed(const Work *work, FlushScene *of)
 {
 	int r;
 
@@ -261,7 +261,7 @@ static void open_again(Backing *disk, Values *values, TestRandom *random)
 	check_crashes(disk, values, random);
 }
 
-static gboolean begin(Scene *now, Values *values, Backing *start)
+static gboolean begin(FlushScene *now, Values *values, Backing *start)
 {
 	for (guint i = 0; i < BLOCKS; i++)
 		values->least[i] = values->newest[i] = (guint8)(1 + i);
@@ -278,7 +278,7 @@ static gboolean begin(Scene *now, Values *values, Backing *start)
 }
 
 /* What was asked for when the disk had refused something does not succeed. */
-static void check_told(Scene *now, Values *values, int r)
+static void check_told(FlushScene *now, Values *values, int r)
 {
 	if (now->request)
 		CHECK(now->result < 0);
@@ -297,7 +297,7 @@ static void check_told(Scene *now, Values *values, int r)
 static void refuse_and_flush(const Work *work, Backing *start, guint refuse_at, guint flush_at,
 			     TestRandom *random)
 {
-	Scene now;
+	FlushScene now;
 	Values values;
 
 	if (!begin(&now, &values, start))
@@ -319,7 +319,7 @@ static void refuse_and_flush(const Work *work, Backing *start, guint refuse_at, 
 /* How many there are where nothing happens. */
 static guint count_moments(const Work *work, Backing *start)
 {
-	Scene now;
+	FlushScene now;
 	Values values;
 
 	if (!begin(&now, &values, start))
@@ -356,7 +356,7 @@ static void test_failed_meanwhile(const void *data)
 	(void)data;
 	for (guint moment = 0; !switched && !test_failed(); moment++) {
 		guint8 before[2][FORMAT_SUPERBLOCK_SIZE], after[2][FORMAT_SUPERBLOCK_SIZE];
-		Scene now;
+		FlushScene now;
 		Values values;
 
 		if (!begin(&now, &values, start))

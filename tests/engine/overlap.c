@@ -38,10 +38,10 @@ typedef struct {
 	guint64 floor[SECTORS];	  /* what ended before this was followed by another, wholly */
 	guint64 zero_end[SECTORS];
 	guint zeroing[SECTORS]; /* requests that run now */
-} History;
+} OverlapHistory;
 
 typedef struct {
-	History *history;
+	OverlapHistory *history;
 	TestRandom random;
 	guint8 *buffer;
 	guint64 *floor; /* as it was when a read began */
@@ -67,7 +67,7 @@ static guint read_stamp(const guint8 *sector, guint index)
 	return number;
 }
 
-static guint begin_write(History *h, guint first, guint count)
+static guint begin_write(OverlapHistory *h, guint first, guint count)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&h->mutex);
 	guint number = ++h->n_writes;
@@ -77,7 +77,7 @@ static guint begin_write(History *h, guint first, guint count)
 	return number;
 }
 
-static void end_write(History *h, guint number, gboolean refused)
+static void end_write(OverlapHistory *h, guint number, gboolean refused)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&h->mutex);
 	Write *w = &h->writes[number];
@@ -88,7 +88,7 @@ static void end_write(History *h, guint number, gboolean refused)
 		h->floor[i] = MAX(h->floor[i], w->begin);
 }
 
-static guint64 begin_zero(History *h, guint first, guint count)
+static guint64 begin_zero(OverlapHistory *h, guint first, guint count)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&h->mutex);
 
@@ -97,7 +97,7 @@ static guint64 begin_zero(History *h, guint first, guint count)
 	return ++h->clock;
 }
 
-static void end_zero(History *h, guint64 begin, guint first, guint count)
+static void end_zero(OverlapHistory *h, guint64 begin, guint first, guint count)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&h->mutex);
 	guint64 end = ++h->clock;
@@ -116,7 +116,7 @@ static void begin_read(Thread *t, guint first, guint count)
 	memcpy(t->floor, t->history->floor + first, count * sizeof *t->floor);
 }
 
-static void check_sector(History *h, guint index, guint number, guint64 floor)
+static void check_sector(OverlapHistory *h, guint index, guint number, guint64 floor)
 {
 	const Write *w;
 
@@ -136,7 +136,7 @@ static void check_sector(History *h, guint index, guint number, guint64 floor)
 
 static void end_read(Thread *t, guint first, guint count)
 {
-	History *h = t->history;
+	OverlapHistory *h = t->history;
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&h->mutex);
 
 	for (guint i = 0; i < count; i++)
@@ -240,7 +240,8 @@ static guint64 pair(guint below, guint above)
 
 /* Notes that `above` hides every other write in `seen` that covers the sector; one of them cannot
  * hide it elsewhere. */
-static void note_order(History *h, GHashTable *order, GHashTable *seen, guint index, guint above)
+static void note_order(OverlapHistory *h, GHashTable *order, GHashTable *seen, guint index,
+		       guint above)
 {
 	GHashTableIter iter;
 	gpointer key;
@@ -260,7 +261,7 @@ static void note_order(History *h, GHashTable *order, GHashTable *seen, guint in
 	}
 }
 
-static void check_whole(History *h, const guint8 *content)
+static void check_whole(OverlapHistory *h, const guint8 *content)
 {
 	g_autoptr(GHashTable) order =
 		g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
@@ -279,7 +280,7 @@ static void check_whole(History *h, const guint8 *content)
 		  g_hash_table_size(order));
 }
 
-static void run_round(History *h, Thread *threads)
+static void run_round(OverlapHistory *h, Thread *threads)
 {
 	GThread *running[THREADS];
 
@@ -291,7 +292,7 @@ static void run_round(History *h, Thread *threads)
 	check_whole(h, threads[0].buffer);
 }
 
-static void run_rounds(Place *place, History *h, Thread *threads)
+static void run_rounds(Place *place, OverlapHistory *h, Thread *threads)
 {
 	g_autofree guint8 *content = g_malloc(WINDOW);
 
@@ -309,7 +310,7 @@ static void run_rounds(Place *place, History *h, Thread *threads)
 
 static void run_overlap(Place *place)
 {
-	g_autofree History *h = g_new0(History, 1);
+	g_autofree OverlapHistory *h = g_new0(OverlapHistory, 1);
 	TestRandom random = test_random_new(test_seed());
 	Thread threads[THREADS];
 

@@ -36,7 +36,7 @@ typedef struct {
 	Side side;
 	TestRandom random;
 	guint number;
-} Runner;
+} RaceRunner;
 
 static guint64 offset_of(const Race *race, guint64 block)
 {
@@ -89,7 +89,7 @@ static guint64 read_times(Race *race, guint64 block, guint64 floor)
 
 static gpointer runner_main(gpointer data)
 {
-	Runner *runner = data;
+	RaceRunner *runner = data;
 	Race *race = runner->race;
 
 	while (goes_on(race)) {
@@ -115,12 +115,12 @@ static gboolean race_init(Race *race, guint64 size, guint64 blocks, guint64 stri
 static void race_run(Race *race, const Side *sides, guint n)
 {
 	TestRandom random = test_random_new(test_seed());
-	Runner runners[THREADS_MAX];
+	RaceRunner runners[THREADS_MAX];
 	GThread *threads[THREADS_MAX];
 
 	race->end = g_get_monotonic_time() + RACE_TIME;
 	for (guint i = 0; i < n; i++) {
-		runners[i] = (Runner){race, sides[i], test_random_new(test_random(&random)), i};
+		runners[i] = (RaceRunner){race, sides[i], test_random_new(test_random(&random)), i};
 		threads[i] = g_thread_new("side", runner_main, &runners[i]);
 	}
 	for (guint i = 0; i < n; i++)

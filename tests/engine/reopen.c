@@ -40,9 +40,9 @@ typedef struct {
 	guint64 size, journal;
 	Filling filling;
 	guint64 leaves, leaves_long; /* of those that are discarded; 0: writes come before */
-} Row;
+} ReopenRow;
 
-static const Row rows[] = {
+static const ReopenRow rows[] = {
 	{"1 GiB, a small journal that is full", GIB, 4 * MIB, SMALL, 0, 0},
 	{"1 GiB, small requests", GIB, 64 * MIB, SMALL, 0, 0},
 	{"64 TiB, small requests", 64 * TIB, 64 * MIB, SMALL, 0, 0},
@@ -68,7 +68,7 @@ static gboolean flush_gate(guint64 offset, guint64 length, gpointer data)
 }
 
 /* A block in one of the leaves that change, which lie all over the volume. */
-static guint64 random_place(const Row *row, TestRandom *random)
+static guint64 random_place(const ReopenRow *row, TestRandom *random)
 {
 	guint64 leaves = row->size / (LEAF_BLOCKS * BLOCK_SIZE);
 	guint64 n = MIN(leaves, LEAVES);
@@ -82,13 +82,13 @@ static gboolean is_long(void)
 	return g_getenv("STORAGEOS_TEST_LONG") != NULL;
 }
 
-static guint64 row_leaves(const Row *row)
+static guint64 row_leaves(const ReopenRow *row)
 {
 	return is_long() ? row->leaves_long : row->leaves;
 }
 
 /* Where a row's leaf begins: they lie all over the volume. */
-static guint64 leaf_offset(const Row *row, guint64 number)
+static guint64 leaf_offset(const ReopenRow *row, guint64 number)
 {
 	guint64 leaves = row->size / (LEAF_BLOCKS * BLOCK_SIZE);
 
@@ -96,7 +96,7 @@ static guint64 leaf_offset(const Row *row, guint64 number)
 }
 
 /* FALSE: all is discarded. */
-static gboolean discard_next(const Row *row, Volume *volume)
+static gboolean discard_next(const ReopenRow *row, Volume *volume)
 {
 	guint64 n = __atomic_fetch_add(&discards, 1, __ATOMIC_RELAXED), leaves = row_leaves(row);
 	guint64 leaf = leaf_offset(row, n % leaves), parent = LEAF_BLOCKS * MIB;
@@ -116,7 +116,7 @@ static gboolean discard_next(const Row *row, Volume *volume)
 
 static gpointer discard_all(gpointer data)
 {
-	const Row *row = ((gpointer *)data)[0];
+	const ReopenRow *row = ((gpointer *)data)[0];
 	Volume *volume = ((gpointer *)data)[1];
 
 	while (discard_next(row, volume))
@@ -126,7 +126,7 @@ static gpointer discard_all(gpointer data)
 
 static gpointer fill_for_ever(gpointer data)
 {
-	const Row *row = ((gpointer *)data)[0];
+	const ReopenRow *row = ((gpointer *)data)[0];
 	Volume *volume = ((gpointer *)data)[1];
 	TestRandom random = test_random_new(test_seed() + (guint)g_atomic_int_add(&fillers, 1));
 	g_autofree guint8 *bytes = g_malloc(MIB);
@@ -163,7 +163,7 @@ static void wait_until_held_up(void)
 }
 
 /* Leaves all over the volume that are on disk. */
-static void prepare(const Row *row, Volume *volume)
+static void prepare(const ReopenRow *row, Volume *volume)
 {
 	TestRandom random = test_random_new(test_seed() + FILLERS);
 	g_autofree guint8 *bytes = g_malloc0(MIB);
@@ -178,7 +178,7 @@ static void prepare(const Row *row, Volume *volume)
 }
 
 /* In the child: what is to be replayed, over what is on disk. */
-static void fill(const Row *row, Place *place, int ready)
+static void fill(const ReopenRow *row, Place *place, int ready)
 {
 	Volume *volume = volume_open(backing_borrow_gated(place_backing(place), flush_gate, NULL),
 				     "test", 0, NULL);
@@ -199,7 +199,7 @@ static void fill(const Row *row, Place *place, int ready)
 }
 
 /* What the volume told of itself before the kill. */
-static gboolean fill_and_kill(const Row *row, Place *place, VolumeInfo *ret_info)
+static gboolean fill_and_kill(const ReopenRow *row, Place *place, VolumeInfo *ret_info)
 {
 	int ready[2], status = 0;
 	gssize got;
@@ -231,7 +231,7 @@ static gint64 processor_time(void)
 
 static void test_row_opens(const void *data)
 {
-	const Row *row = data;
+	const ReopenRow *row = data;
 	g_autoptr(Place) place = place_new_file();
 	VolumeInfo info;
 	Volume *volume;

@@ -202,9 +202,9 @@ typedef struct {
 	const char *left;   /* the same of what stays; NULL: nothing does */
 	guint64 lost;	    /* blocks */
 	gboolean opens;	    /* before, too */
-} Row;
+} RepairRow;
 
-static const Row rows[] = {
+static const RepairRow rows[] = {
 	{"a superblock", damage_superblock, "write superblock", NULL, 0, TRUE},
 	{"the root", damage_root, "write node 2/0 anew", NULL, 0, TRUE},
 	{"the root's copy", damage_root_copy, "write node 2/0 anew", NULL, 0, TRUE},
@@ -304,7 +304,7 @@ static void use(Backing *backing)
 
 static void test_row_mended(const void *data)
 {
-	const Row *row = data;
+	const RepairRow *row = data;
 	g_autoptr(Backing) backing = new_backing(TRUE);
 	g_autoptr(RepairPlan) plan = NULL;
 	guint32 readable;
@@ -501,7 +501,7 @@ static void test_cut_backing(const void *data)
 
 /* ---- interrupted */
 
-static void check_left(Backing *backing, const Row *row, guint32 readable, guint64 errors)
+static void check_left(Backing *backing, const RepairRow *row, guint32 readable, guint64 errors)
 {
 	guint32 now;
 
@@ -515,7 +515,7 @@ static void check_left(Backing *backing, const Row *row, guint32 readable, guint
 }
 
 /* Stops at operation `point`.  FALSE if it was done before. */
-static gboolean interrupt(Backing *origin, const Row *row, guint64 point, TestRandom *random)
+static gboolean interrupt(Backing *origin, const RepairRow *row, guint64 point, TestRandom *random)
 {
 	g_autoptr(Backing) backing = backing_faulty_crash(origin, G_MAXUINT64);
 	guint64 before = backing_faulty_count(backing, FAULTY_MODIFY), seed, errors;

@@ -42,12 +42,12 @@ static const guint64 sizes[][2] = {
 	{MIB + ODD, VOLUME_SIZE_MAX},
 };
 
-typedef enum { EMPTY, DIRTY, CLEAN, DISCARDED, STATES } State;
+typedef enum { EMPTY, DIRTY, CLEAN, DISCARDED, STATES } ResizeState;
 
 static const char *const state_names[] = {"empty", "dirty", "clean", "discarded"};
 
 /* Something at both ends. */
-static void fill(Volume *volume, State state)
+static void fill(Volume *volume, ResizeState state)
 {
 	guint64 size = volume_size(volume);
 
@@ -61,7 +61,7 @@ static void fill(Volume *volume, State state)
 		CHECK_INT(volume_discard(volume, 0, size), 0);
 }
 
-static void check_filled(Volume *volume, State state, guint64 size)
+static void check_filled(Volume *volume, ResizeState state, guint64 size)
 {
 	gboolean there = state == DIRTY || state == CLEAN;
 
@@ -88,7 +88,7 @@ static void check_written(Volume *volume, guint64 from, guint64 to)
 		check_value(volume, 0, SECTOR_SIZE, to - 2 * SECTOR_SIZE);
 }
 
-static void grow_one(guint64 from, guint64 to, State state, gboolean dies)
+static void grow_one(guint64 from, guint64 to, ResizeState state, gboolean dies)
 {
 	g_autoptr(Place) place = place_new_memory();
 	Volume *volume = place_format(place, from, 0) ? place_open(place) : NULL;
@@ -119,7 +119,7 @@ static void test_grow(const void *data)
 {
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(sizes); i++)
-		for (State state = 0; state < STATES; state++)
+		for (ResizeState state = 0; state < STATES; state++)
 			for (guint dies = 0; dies < 2; dies++) {
 				test_row("from %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT
 					 ", %s%s",
@@ -142,9 +142,9 @@ typedef struct {
 	gint *stop;
 	guint8 flat[STRETCH];
 	guint requests;
-} Load;
+} ResizeLoad;
 
-static void load_request(Load *load)
+static void load_request(ResizeLoad *load)
 {
 	gsize at = test_random_below(&load->random, STRETCH / SECTOR_SIZE) * SECTOR_SIZE;
 	gsize most = (1 + test_random_below(&load->random, 40)) * SECTOR_SIZE;
@@ -169,14 +169,14 @@ static void load_request(Load *load)
 
 static gpointer load_main(gpointer data)
 {
-	Load *load = data;
+	ResizeLoad *load = data;
 
 	while (!g_atomic_int_get(load->stop) && !test_failed())
 		load_request(load);
 	return NULL;
 }
 
-static void check_load(const Load *loads, Volume *volume)
+static void check_load(const ResizeLoad *loads, Volume *volume)
 {
 	g_autofree guint8 *got = g_malloc(STRETCH);
 
@@ -189,7 +189,7 @@ static void check_load(const Load *loads, Volume *volume)
 /* The last stretch ends with the volume, so that the first growth begins beside its requests. */
 static void test_grow_under_load(const void *data)
 {
-	static Load loads[THREADS];
+	static ResizeLoad loads[THREADS];
 	g_autoptr(Place) place = place_new_file();
 	guint64 size = THREADS * STRETCH;
 	GThread *threads[THREADS];
@@ -199,10 +199,10 @@ static void test_grow_under_load(const void *data)
 	(void)data;
 	REQUIRE(volume);
 	for (guint i = 0; i < THREADS; i++) {
-		loads[i] = (Load){.volume = volume,
-				  .start = i * STRETCH,
-				  .random = test_random_new(test_seed() + i),
-				  .stop = &stop};
+		loads[i] = (ResizeLoad){.volume = volume,
+					.start = i * STRETCH,
+					.random = test_random_new(test_seed() + i),
+					.stop = &stop};
 		threads[i] = g_thread_new("load", load_main, &loads[i]);
 	}
 	for (guint i = 0; i < 24 && !test_failed(); i++) {
@@ -232,7 +232,7 @@ static void test_grow_under_load(const void *data)
 
 /* What was cut off does not come back: neither blocks nor the rest of one, nor the levels' nodes.
  */
-static void shrink_one(guint64 large, guint64 small, State state)
+static void shrink_one(guint64 large, guint64 small, ResizeState state)
 {
 	g_autoptr(Place) place = place_new_memory();
 	Volume *volume = place_format(place, large, 0) ? place_open(place) : NULL;
@@ -264,7 +264,7 @@ static void test_shrink(const void *data)
 {
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(sizes); i++)
-		for (State state = 0; state < STATES; state++) {
+		for (ResizeState state = 0; state < STATES; state++) {
 			test_row("from %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT ", %s",
 				 sizes[i][1], sizes[i][0], state_names[state]);
 			shrink_one(sizes[i][1], sizes[i][0], state);

@@ -48,9 +48,9 @@ typedef struct {
 	guint32 number;
 	TestRandom random;
 	Scene *scene; /* where states are entered; NULL: not yet */
-} Life;
+} SceneLife;
 
-static void enter_state(Life *life)
+static void enter_state(SceneLife *life)
 {
 	Scene *scene = life->scene;
 
@@ -58,7 +58,7 @@ static void enter_state(Life *life)
 		memcpy(scene->states[scene->n_states++], life->now, sizeof life->now);
 }
 
-static void write_places(Life *life, guint first, guint n)
+static void write_places(SceneLife *life, guint first, guint n)
 {
 	guint8 bytes[3 * BLOCK_SIZE];
 	guint64 block = scene_block(first);
@@ -72,7 +72,7 @@ static void write_places(Life *life, guint first, guint n)
 	enter_state(life);
 }
 
-static void zero_places(Life *life, guint leaf)
+static void zero_places(SceneLife *life, guint leaf)
 {
 	/* The first three places, and holes behind. */
 	CHECK_INT(volume_zero(life->volume, leaves[leaf] * MIB, 8 * BLOCK_SIZE), 0);
@@ -80,7 +80,7 @@ static void zero_places(Life *life, guint leaf)
 	enter_state(life);
 }
 
-static void change(Life *life, guint n)
+static void change(SceneLife *life, guint n)
 {
 	for (guint i = 0; i < n; i++) {
 		guint leaf = (guint)test_random_below(&life->random, SCENE_LEAVES);
@@ -95,7 +95,7 @@ static void change(Life *life, guint n)
 	}
 }
 
-static void flush(Life *life)
+static void flush(SceneLife *life)
 {
 	CHECK_INT(volume_flush(life->volume), 0);
 	if (life->scene) {
@@ -119,7 +119,7 @@ static void approach_end(Backing *backing, guint64 left)
 }
 
 /* The most that a volume has behind it: changes, flushed and not, after an open after a close. */
-static void live(Life *life, Backing *backing, gboolean unclean)
+static void live(SceneLife *life, Backing *backing, gboolean unclean)
 {
 	approach_end(backing, 2000);
 	life->volume = backing_open_volume(backing);
@@ -156,7 +156,7 @@ Scene *scene_new(const char *name, gboolean unclean)
 	const VolumeParameters p = {.size = SCENE_SIZE, .journal_size = SCENE_JOURNAL};
 	g_autoptr(Backing) backing = rot_recorder_new();
 	Scene *scene = g_new0(Scene, 1);
-	Life life = {.random = test_random_new(test_seed()), .scene = scene};
+	SceneLife life = {.random = test_random_new(test_seed()), .scene = scene};
 
 	scene->name = name;
 	CHECK(volume_format(backing, &p, NULL));

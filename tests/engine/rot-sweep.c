@@ -11,10 +11,10 @@
 #define NEWS_ROUNDS 8u
 #define NEWS 1000000u /* the number of what is written after an open */
 
-Sweep sweep_begin(const Scene *scene, guint64 of, guint64 sample)
+RotSweep sweep_begin(const Scene *scene, guint64 of, guint64 sample)
 {
 	const char *wanted = g_getenv("STORAGEOS_ROT");
-	Sweep sweep = {
+	RotSweep sweep = {
 		.scene = scene,
 		.copy = rot_copy_new(scene->image),
 		.random = test_random_new(test_seed()),
@@ -35,7 +35,7 @@ Sweep sweep_begin(const Scene *scene, guint64 of, guint64 sample)
 	return sweep;
 }
 
-gboolean sweep_takes(Sweep *sweep)
+gboolean sweep_takes(RotSweep *sweep)
 {
 	guint64 number = sweep->met++;
 
@@ -44,7 +44,7 @@ gboolean sweep_takes(Sweep *sweep)
 	return number / PART_CASES % sweep->n_parts == sweep->part && !test_failed();
 }
 
-void sweep_end(Sweep *sweep)
+void sweep_end(RotSweep *sweep)
 {
 	test_alarm(0, NULL);
 	backing_free(sweep->copy);
@@ -55,7 +55,7 @@ void sweep_end(Sweep *sweep)
 		  sweep->refused, sweep->lost);
 }
 
-void sweep_name(Sweep *sweep, const char *format, ...)
+void sweep_name(RotSweep *sweep, const char *format, ...)
 {
 	g_autofree char *what = NULL, *now = NULL;
 	va_list list;
@@ -114,7 +114,7 @@ static void check_names_place(const GError *error)
 	FAIL("the error names no place: %s", error->message);
 }
 
-static Volume *try_open(Sweep *sweep, VolumeOpenFlags flags, gboolean noticed)
+static Volume *try_open(RotSweep *sweep, VolumeOpenFlags flags, gboolean noticed)
 {
 	g_autoptr(GError) error = NULL;
 	Volume *volume = volume_open(backing_borrow(sweep->copy), "test", flags, &error);
@@ -130,7 +130,7 @@ static Volume *try_open(Sweep *sweep, VolumeOpenFlags flags, gboolean noticed)
 
 /* Writes to every other place, again and again, so that many slots that count as free are taken;
  * what was written, and the rest, reads as it should. */
-static void write_on(Sweep *sweep, Volume *volume, const Sight *before)
+static void write_on(RotSweep *sweep, Volume *volume, const Sight *before)
 {
 	const Scene *scene = sweep->scene;
 	guint32 news[SCENE_PLACES] = {0};
@@ -154,7 +154,7 @@ static void write_on(Sweep *sweep, Volume *volume, const Sight *before)
 }
 
 /* Looks at the copy as it is, without a write to it.  Whether it opens. */
-static gboolean look(Sweep *sweep, const CheckResult *result, SceneExtent extent)
+static gboolean look(RotSweep *sweep, const CheckResult *result, SceneExtent extent)
 {
 	const Scene *scene = sweep->scene;
 	Volume *volume = try_open(sweep, VOLUME_OPEN_READ_ONLY, is_noticed(result));
@@ -169,7 +169,7 @@ static gboolean look(Sweep *sweep, const CheckResult *result, SceneExtent extent
 	return TRUE;
 }
 
-static void open_and_write(Sweep *sweep, const CheckResult *result)
+static void open_and_write(RotSweep *sweep, const CheckResult *result)
 {
 	const Scene *scene = sweep->scene;
 	Volume *volume = try_open(sweep, 0, is_noticed(result));
@@ -184,7 +184,7 @@ static void open_and_write(Sweep *sweep, const CheckResult *result)
 
 /* Repair does what it says, and then everything is as right as before.  It wants to end the journal
  * only of what does not open. */
-static void mend(Sweep *sweep, gboolean opened)
+static void mend(RotSweep *sweep, gboolean opened)
 {
 	g_autoptr(RepairPlan) plan = repair_plan(sweep->copy, 0, NULL, NULL, NULL);
 	g_autoptr(CheckResult) result = NULL;
@@ -199,7 +199,7 @@ static void mend(Sweep *sweep, gboolean opened)
 	CHECK(look(sweep, result, SCENE_FEW) || (!opened && !plan->replay));
 }
 
-void sweep_judge(Sweep *sweep, SweepUse use)
+void sweep_judge(RotSweep *sweep, SweepUse use)
 {
 	g_autoptr(CheckResult) result = checked(sweep->copy);
 	gboolean opened;

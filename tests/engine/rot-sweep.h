@@ -21,16 +21,16 @@ typedef struct {
 	guint64 stride;	       /* one in so many is taken */
 	guint64 part, n_parts; /* 0 ... n_parts - 1 */
 	guint64 cases, used, noticed, refused, lost;
-} Sweep;
+} RotSweep;
 
 /* Of `of` cases about `sample` are taken, unless $STORAGEOS_ROT asks for something else. */
-Sweep sweep_begin(const Scene *scene, guint64 of, guint64 sample);
+RotSweep sweep_begin(const Scene *scene, guint64 of, guint64 sample);
 
 /* Whether the next case is to be run; none is once one failed. */
-gboolean sweep_takes(Sweep *sweep);
+gboolean sweep_takes(RotSweep *sweep);
 
 /* What the case is, for messages. */
-void sweep_name(Sweep *sweep, const char *format, ...) G_GNUC_PRINTF(2, 3);
+void sweep_name(RotSweep *sweep, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 typedef enum {
 	SWEEP_READ,  /* check, and an open for reading */
@@ -41,7 +41,7 @@ typedef enum {
 
 /* What is read of the copy is right, or an error that names the place and that check lists; and so
  * after every step, whatever is done with it. */
-void sweep_judge(Sweep *sweep, SweepUse use);
+void sweep_judge(RotSweep *sweep, SweepUse use);
 
 /* Says how many there were. */
-void sweep_end(Sweep *sweep);
+void sweep_end(RotSweep *sweep);

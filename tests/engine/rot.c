@@ -128,7 +128,7 @@ typedef struct {
 	const guint8 *bytes; /* PUT */
 } Damage;
 
-static void name_case(Sweep *sweep, const Damage *damage)
+static void name_case(RotSweep *sweep, const Damage *damage)
 {
 	static const char *const names[] = {"flip", "put back", "swap", "cut"};
 
@@ -139,7 +139,7 @@ static void name_case(Sweep *sweep, const Damage *damage)
 		   damage->other);
 }
 
-static void do_damage(Sweep *sweep, const Damage *damage)
+static void do_damage(RotSweep *sweep, const Damage *damage)
 {
 	const guint8 *bytes = sweep->scene->image->bytes;
 
@@ -162,7 +162,7 @@ static void do_damage(Sweep *sweep, const Damage *damage)
 }
 
 /* `use`: it is not only read. */
-static void run_case(Sweep *sweep, const Damage *damage, gboolean use)
+static void run_case(RotSweep *sweep, const Damage *damage, gboolean use)
 {
 	name_case(sweep, damage);
 	do_damage(sweep, damage);
@@ -188,7 +188,7 @@ static void test_flip(const void *data)
 {
 	const Scene *scene = the_scene(data);
 	const RotImage *image = scene->image;
-	Sweep sweep;
+	RotSweep sweep;
 	guint64 bits = 0;
 
 	for (guint64 at = 0; at < image->size; at++)
@@ -219,7 +219,7 @@ static void test_cut(const void *data)
 {
 	const Scene *scene = the_scene(data);
 	const RotImage *image = scene->image;
-	Sweep sweep;
+	RotSweep sweep;
 	guint64 lengths = 0, n = 0;
 
 	for (guint64 at = 0; at < image->size; at += cut_step(image, at))
@@ -251,7 +251,7 @@ static void test_swap(const void *data)
 	const Scene *scene = the_scene(data);
 	g_autoptr(GArray) units = written_units(scene->image);
 	guint64 pairs = (guint64)units->len * (units->len - 1) / 2;
-	Sweep sweep = sweep_begin(scene, pairs, 700);
+	RotSweep sweep = sweep_begin(scene, pairs, 700);
 
 	for (guint i = 0; i < units->len; i++)
 		for (guint j = i + 1; j < units->len; j++) {
@@ -270,7 +270,7 @@ static void test_put_back(const void *data)
 {
 	const Scene *scene = the_scene(data);
 	g_autoptr(GArray) units = written_units(scene->image);
-	Sweep sweep;
+	RotSweep sweep;
 	guint64 versions = 0;
 
 	for (guint i = 0; i < units->len; i++)
@@ -294,7 +294,7 @@ static void test_put_back(const void *data)
 
 #define SEVERAL 10u /* blocks, at most */
 
-static const char *damage_unit(Sweep *sweep, guint64 unit, const GArray *units, guint how)
+static const char *damage_unit(RotSweep *sweep, guint64 unit, const GArray *units, guint how)
 {
 	const GPtrArray *versions = sweep->scene->image->versions[unit];
 	guint8 bytes[ROT_UNIT] = {0};
@@ -329,7 +329,7 @@ static gboolean is_beyond_promise(gboolean marks, gboolean ring)
 
 /* Damages some of the blocks, any or such that follow each other, in one way or in several.  FALSE:
  * more than anything could notice. */
-static gboolean damage_several(Sweep *sweep, const GArray *units)
+static gboolean damage_several(RotSweep *sweep, const GArray *units)
 {
 	TestRandom *random = &sweep->random;
 	guint n = 2 + (guint)test_random_below(random, SEVERAL - 1);
@@ -360,7 +360,7 @@ static void test_several(const void *data)
 	const Scene *scene = the_scene(data);
 	g_autoptr(GArray) units = written_units(scene->image);
 	const guint64 cases = 400000;
-	Sweep sweep = sweep_begin(scene, cases, 1500);
+	RotSweep sweep = sweep_begin(scene, cases, 1500);
 
 	for (guint64 i = 0; i < cases; i++)
 		if (sweep_takes(&sweep) && damage_several(&sweep, units))

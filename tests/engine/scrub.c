@@ -112,9 +112,9 @@ typedef struct {
 	guint64 blocks; /* that can be verified */
 	guint64 lost;	/* blocks */
 	gboolean read;	/* everything before, so that it is in the cache */
-} Row;
+} ScrubRow;
 
-static const Row rows[] = {
+static const ScrubRow rows[] = {
 	{"nothing", rot_nothing, 0, 0, PLACES, 0, FALSE},
 	{"a superblock", rot_superblock, 1, 0, PLACES, 0, FALSE},
 	{"a bitmap's copy", rot_bitmaps, 1, 0, PLACES, 0, FALSE},
@@ -158,7 +158,7 @@ static void scrub_whole(Volume *volume, ScrubStatus *ret_status, guint64 *ret_lo
 	scrub_whole_as(volume, 0, ret_status, ret_lost);
 }
 
-static void check_kept(Volume *volume, const Row *row)
+static void check_kept(Volume *volume, const ScrubRow *row)
 {
 	VolumeInfo info;
 
@@ -171,7 +171,7 @@ static void check_kept(Volume *volume, const Row *row)
 
 static void test_found(const void *data)
 {
-	const Row *row = data;
+	const ScrubRow *row = data;
 	g_autoptr(Backing) backing = backing_new_filled(SIZE, PLACES, place_of);
 	Volume *volume = backing_open_volume(backing);
 	ScrubStatus status = {0};
@@ -420,11 +420,11 @@ static void test_neighbours(const void *data)
 typedef struct {
 	Volume *volume;
 	gint stop; /* atomic */
-} Writer;
+} ScrubWriter;
 
 static gpointer write_on(gpointer data)
 {
-	Writer *writer = data;
+	ScrubWriter *writer = data;
 
 	for (guint i = 0; !g_atomic_int_get(&writer->stop); i++) {
 		CHECK_INT(volume_put_value(writer->volume, (guint8)i, 3 * BLOCK_SIZE,
@@ -442,7 +442,7 @@ static gpointer write_on(gpointer data)
 static void test_under_load(const void *data)
 {
 	g_autoptr(Backing) backing = backing_new_filled(SIZE, PLACES, place_of);
-	Writer writer = {.volume = backing_open_volume(backing)};
+	ScrubWriter writer = {.volume = backing_open_volume(backing)};
 	guint64 lost = 0;
 	GThread *thread;
 

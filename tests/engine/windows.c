@@ -22,12 +22,12 @@
 #define SHORT (20 * G_TIME_SPAN_MILLISECOND)
 
 typedef void (*Action)(Volume *volume, guint8 *values);
-typedef int (*Request)(Volume *volume, guint8 *values);
+typedef int (*WindowRequest)(Volume *volume, guint8 *values);
 
 typedef struct {
 	const char *name;
-	Request run; /* what is to be in each block if it returns 0 goes into `values` */
-} RequestKind;
+	WindowRequest run; /* what is to be in each block if it returns 0 goes into `values` */
+} WindowRequestKind;
 
 /* Of one case. */
 static struct {
@@ -216,7 +216,7 @@ static int discard_and_write(Volume *v, guint8 *values)
 	return r ? r : put(v, values, 12, 2 * LEAF - 3, 6);
 }
 
-static const RequestKind requests[] = {
+static const WindowRequestKind requests[] = {
 	{"a write over two leaves", write_two_leaves},
 	{"a write to two leaves that are not there", write_two_new_leaves},
 	{"a write in one leaf", write_one_leaf},
@@ -270,7 +270,8 @@ static void change_before(guint n)
 }
 
 /* FALSE if the request was over before the window. */
-static gboolean run_window(Backing *start, const guint8 *before, const RequestKind *kind, guint n)
+static gboolean run_window(Backing *start, const guint8 *before, const WindowRequestKind *kind,
+			   guint n)
 {
 	g_autoptr(Backing) backing = backing_faulty_crash(start, G_MAXUINT64);
 	guint8 values[BLOCKS];
@@ -301,7 +302,7 @@ static gboolean run_window(Backing *start, const guint8 *before, const RequestKi
 
 static void test_request(const void *data)
 {
-	const RequestKind *kind = data;
+	const WindowRequestKind *kind = data;
 	guint8 before[BLOCKS];
 	g_autoptr(Backing) start = make_start(before);
 	guint windows = 0;

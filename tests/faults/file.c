@@ -79,9 +79,9 @@ typedef struct {
 	const char *name;
 	int (*run)(Backing *backing);
 	InjectKind kind;
-} Operation;
+} FileOperation;
 
-static const Operation operations[] = {
+static const FileOperation operations[] = {
 	{"read", read_one, INJECT_READ},
 	{"read a vector", read_two, INJECT_READ},
 	{"read at once", read_nowait, INJECT_READ},
@@ -124,7 +124,7 @@ static gboolean has_nowait_writes(void)
 	return write_nowait(backing) == 0;
 }
 
-static int expected(const Operation *operation, guint i)
+static int expected(const FileOperation *operation, guint i)
 {
 	if (operation->run == read_nowait || operation->run == write_nowait)
 		return errors[i].at_once;
@@ -133,7 +133,7 @@ static int expected(const Operation *operation, guint i)
 
 static void test_errors(const void *data)
 {
-	const Operation *operation = data;
+	const FileOperation *operation = data;
 
 	for (guint i = 0; i < G_N_ELEMENTS(errors); i++) {
 		const Injection once = {"once", operation->kind, errors[i].err, FALSE};
@@ -179,7 +179,7 @@ static void test_always_short(const void *data)
 /* What a file system cannot do is asked of it once. */
 static void test_no_nowait(const void *data)
 {
-	static const Operation *const both[] = {&operations[2], &operations[5]};
+	static const FileOperation *const both[] = {&operations[2], &operations[5]};
 
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(both); i++) {

@@ -21,9 +21,9 @@
 /* A directory with one file in it, or none. */
 typedef struct {
 	char *directory, *path;
-} Place;
+} FilesPlace;
 
-static void place_init(Place *place, gboolean with_file)
+static void place_init(FilesPlace *place, gboolean with_file)
 {
 	place->directory = test_path("files");
 	place->path = g_build_filename(place->directory, "file", NULL);
@@ -32,12 +32,12 @@ static void place_init(Place *place, gboolean with_file)
 		CHECK(files_write(place->path, OLD, strlen(OLD), 0640, FILES_NEW, NULL));
 }
 
-static void place_clear(Place *place)
+static void place_clear(FilesPlace *place)
 {
 	g_free(place->directory);
 	g_free(place->path);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Place, place_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(FilesPlace, place_clear)
 
 static guint names_in(const char *directory)
 {
@@ -51,17 +51,17 @@ static guint names_in(const char *directory)
 
 /* ---- what is done */
 
-static gboolean replace(const Place *place, GError **error)
+static gboolean replace(const FilesPlace *place, GError **error)
 {
 	return files_write(place->path, NEW, strlen(NEW), 0600, FILES_REPLACE, error);
 }
 
-static gboolean make_new(const Place *place, GError **error)
+static gboolean make_new(const FilesPlace *place, GError **error)
 {
 	return files_write(place->path, NEW, strlen(NEW), 0600, FILES_NEW, error);
 }
 
-static gboolean read_whole(const Place *place, GError **error)
+static gboolean read_whole(const FilesPlace *place, GError **error)
 {
 	g_autofree char *text = files_read(place->path, 100, NULL, error);
 
@@ -70,7 +70,7 @@ static gboolean read_whole(const Place *place, GError **error)
 	return text != NULL;
 }
 
-static gboolean lock(const Place *place, GError **error)
+static gboolean lock(const FilesPlace *place, GError **error)
 {
 	autofd fd = files_lock(place->path, 10, error);
 
@@ -79,7 +79,7 @@ static gboolean lock(const Place *place, GError **error)
 
 static const struct {
 	const char *name;
-	gboolean (*run)(const Place *place, GError **error);
+	gboolean (*run)(const FilesPlace *place, GError **error);
 	gboolean with_file; /* before */
 } actions[] = {
 	{"replace", replace, TRUE},
@@ -116,7 +116,7 @@ static const struct {
 	 "Invalid argument"},
 };
 
-static void check_place(const Place *place, gboolean with_file, gboolean done)
+static void check_place(const FilesPlace *place, gboolean with_file, gboolean done)
 {
 	g_autofree char *text = files_read(place->path, 100, NULL, NULL);
 
@@ -130,7 +130,7 @@ static void check_place(const Place *place, gboolean with_file, gboolean done)
 /* Returns FALSE when all its calls have failed once. */
 static gboolean fail_at(guint action, guint fault, guint64 point)
 {
-	g_auto(Place) place = {0};
+	g_auto(FilesPlace) place = {0};
 	g_autoptr(GError) error = NULL;
 	gboolean done, failed;
 
@@ -169,7 +169,7 @@ static void test_sweep(const void *data)
 static void test_new_without_rename(const void *data)
 {
 	static const Injection none = {"ENOSYS", INJECT_NAME, ENOSYS, FALSE};
-	g_auto(Place) place = {0};
+	g_auto(FilesPlace) place = {0};
 	g_autoptr(GError) error = NULL;
 
 	(void)data;
@@ -198,7 +198,7 @@ static void test_ends_early(const void *data)
 
 static void test_lock(const void *data)
 {
-	g_auto(Place) place = {0};
+	g_auto(FilesPlace) place = {0};
 	g_autoptr(GError) busy = NULL, none = NULL;
 	g_autofree char *elsewhere = NULL;
 
@@ -224,7 +224,7 @@ static void test_lock(const void *data)
 
 static void test_make_directory(const void *data)
 {
-	g_auto(Place) place = {0};
+	g_auto(FilesPlace) place = {0};
 	g_autoptr(GError) under = NULL, is_file = NULL;
 	g_autofree char *deep = NULL, *below = NULL;
 

@@ -89,10 +89,10 @@ typedef struct {
 	gint at;      /* atomic */
 	guint64 left; /* bytes that are not used up */
 	gint count;   /* atomic */
-} Moment;
+} FullMoment;
 
 /* It is over, and space is back. */
-static void moment_pass(Moment *moment)
+static void moment_pass(FullMoment *moment)
 {
 	g_atomic_int_set(&moment->at, G_MAXINT);
 	backing_faulty_fill_up(moment->backing, G_MAXUINT64);
@@ -100,7 +100,7 @@ static void moment_pass(Moment *moment)
 
 static gboolean use_up(guint64 offset, guint64 length, gpointer data)
 {
-	Moment *moment = data;
+	FullMoment *moment = data;
 
 	(void)offset, (void)length;
 	if (g_atomic_int_add(&moment->count, 1) == g_atomic_int_get(&moment->at))
@@ -142,7 +142,7 @@ static void check_flushed(const Run *run, Backing *backing, guint64 seed)
 }
 
 /* Full still, and then not any more. */
-static void check_afterwards(const Run *run, Moment *moment, Volume *volume, guint64 seed)
+static void check_afterwards(const Run *run, FullMoment *moment, Volume *volume, guint64 seed)
 {
 	Content content;
 
@@ -164,7 +164,7 @@ static gboolean fill_up_at(const Script *script, Backing *start, const Content *
 			   guint64 point, guint64 random, gboolean again)
 {
 	g_autoptr(Backing) backing = backing_faulty_crash(start, G_MAXUINT64);
-	Moment moment = {backing, (gint)point, random % 4 * 20 * KIB, 0};
+	FullMoment moment = {backing, (gint)point, random % 4 * 20 * KIB, 0};
 	g_autoptr(Backing) gated = backing_borrow_gated(backing, use_up, &moment);
 	gint64 begun = g_get_monotonic_time();
 	gboolean slow, struck;
@@ -259,7 +259,7 @@ static void check_pieces(Volume *volume, const gboolean *written, guint n)
 static gboolean grow_at(Backing *start, guint64 point, gboolean whole)
 {
 	g_autoptr(Backing) backing = backing_faulty_crash(start, G_MAXUINT64);
-	Moment moment = {backing, (gint)point, 0, 0};
+	FullMoment moment = {backing, (gint)point, 0, 0};
 	g_autoptr(Backing) gated = backing_borrow_gated(backing, use_up, &moment);
 	Volume *volume = backing_open_volume(gated);
 	gboolean written[14];
@@ -331,7 +331,7 @@ static Backing *picky_new(Backing *real)
 	return backing;
 }
 
-typedef int (*Request)(Volume *volume, guint i);
+typedef int (*FullRequest)(Volume *volume, guint i);
 
 static int put_one(Volume *volume, guint i)
 {
@@ -347,7 +347,7 @@ static int discard_one(Volume *volume, guint i)
 }
 
 /* Makes requests until one is refused, and says how long that one took. */
-static void until_refused(Volume *volume, Request request)
+static void until_refused(Volume *volume, FullRequest request)
 {
 	gint64 begun = 0;
 	int r = 0;
@@ -401,9 +401,9 @@ typedef struct {
 	guint8 last[BLOCKS], maybe[BLOCKS]; /* what is there, or that */
 	guint refused, done;
 	const gint *stop; /* atomic */
-} Writer;
+} FullWriter;
 
-static void check_block(Writer *writer, guint i)
+static void check_block(FullWriter *writer, guint i)
 {
 	guint8 data[BLOCK_SIZE];
 
@@ -418,7 +418,7 @@ static void check_block(Writer *writer, guint i)
 }
 
 /* One write of some blocks, or a discard. */
-static void change(Writer *writer, TestRandom *random)
+static void change(FullWriter *writer, TestRandom *random)
 {
 	guint i = (guint)test_random_below(random, BLOCKS - 32);
 	guint n = 1 + (guint)test_random_below(random, 32);
@@ -440,7 +440,7 @@ static void change(Writer *writer, TestRandom *random)
 
 static gpointer writer_main(gpointer data)
 {
-	Writer *writer = data;
+	FullWriter *writer = data;
 	TestRandom random = test_random_new(writer->seed);
 
 	while (!g_atomic_int_get(writer->stop) && !test_failed()) {
@@ -464,7 +464,7 @@ static void come_and_go(Volume *volume, Backing *backing, TestRandom *random)
 	backing_faulty_fill_up(backing, G_MAXUINT64);
 }
 
-static void check_writers(Writer *writers, guint *ret_done, guint *ret_refused)
+static void check_writers(FullWriter *writers, guint *ret_done, guint *ret_refused)
 {
 	for (guint i = 0; i < WRITERS; i++) {
 		*ret_done += writers[i].done;
@@ -479,7 +479,7 @@ static void test_many(const void *data)
 	const VolumeParameters parameters = {.size = 64 * MIB, .journal_size = 256 * KIB};
 	TestRandom random = test_random_new(test_seed());
 	g_autoptr(Backing) backing = backing_faulty_new(0);
-	g_autofree Writer *writers = g_new0(Writer, WRITERS);
+	g_autofree FullWriter *writers = g_new0(FullWriter, WRITERS);
 	GThread *threads[WRITERS];
 	guint done = 0, refused = 0;
 	gint stop = FALSE;
@@ -490,10 +490,10 @@ static void test_many(const void *data)
 	volume = backing_open_volume(backing);
 	REQUIRE(volume != NULL);
 	for (guint i = 0; i < WRITERS; i++) {
-		writers[i] = (Writer){.volume = volume,
-				      .first = i * BLOCKS,
-				      .seed = test_random(&random),
-				      .stop = &stop};
+		writers[i] = (FullWriter){.volume = volume,
+					  .first = i * BLOCKS,
+					  .seed = test_random(&random),
+					  .stop = &stop};
 		threads[i] = g_thread_new("writer", writer_main, &writers[i]);
 	}
 	come_and_go(volume, backing, &random);

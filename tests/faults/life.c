@@ -26,15 +26,15 @@ typedef enum {
 	LIFE_RESIZE, /* to `first` */
 	LIFE_DIE,
 	LIFE_CLOSE,
-} StepKind;
+} LifeStepKind;
 
 typedef struct {
-	StepKind kind;
+	LifeStepKind kind;
 	guint first, count; /* sectors */
-} Step;
+} LifeStep;
 
 /* A leaf is 2048 sectors, a block 8. */
-static const Step steps[] = {
+static const LifeStep steps[] = {
 	{LIFE_FORMAT, 0, 0},	 {LIFE_OPEN, 0, 0},
 	{LIFE_WRITE, 0, 8},	 {LIFE_RESIZE, LIFE_SECTORS, 0},
 	{LIFE_WRITE, 21, 3},	 {LIFE_WRITE, 2040, 21},
@@ -116,7 +116,7 @@ static void check_content(Life *life, Volume *volume, const guint32 *allowed)
 			return;
 }
 
-static void note_change(Life *life, const Step *step, guint number, int result)
+static void note_change(Life *life, const LifeStep *step, guint number, int result)
 {
 	guint32 bit = 1u << (step->kind == LIFE_ZERO ? 0 : number);
 
@@ -198,7 +198,7 @@ static gboolean has_failed(Life *life)
 }
 
 /* Compares with what is there, and so cannot but succeed, where that is known. */
-static int compare_and_write(Life *life, const Step *step, guint8 *data)
+static int compare_and_write(Life *life, const LifeStep *step, guint8 *data)
 {
 	const gsize length = step->count * SECTOR_SIZE;
 	struct iovec expected = {.iov_base = life->data, .iov_len = length};
@@ -210,7 +210,7 @@ static int compare_and_write(Life *life, const Step *step, guint8 *data)
 					    (guint64)step->first * SECTOR_SIZE, NULL);
 }
 
-static int do_request(Life *life, const Step *step, guint number)
+static int do_request(Life *life, const LifeStep *step, guint number)
 {
 	const guint64 offset = (guint64)step->first * SECTOR_SIZE;
 	const gsize length = step->count * SECTOR_SIZE;
@@ -240,7 +240,7 @@ static int do_request(Life *life, const Step *step, guint number)
 }
 
 /* FAILED lasts, and only FAILED refuses all; what failed otherwise failed as it may. */
-static void check_result(Life *life, const Step *step, int result, gboolean failed_before)
+static void check_result(Life *life, const LifeStep *step, int result, gboolean failed_before)
 {
 	gboolean failed = has_failed(life);
 
@@ -261,9 +261,9 @@ static void check_result(Life *life, const Step *step, int result, gboolean fail
 }
 
 /* What is cut off is zeros, from then on and where it is not there. */
-static void resize(Life *life, const Step *step)
+static void resize(Life *life, const LifeStep *step)
 {
-	const Step cut = {LIFE_ZERO, step->first, LIFE_SECTORS - step->first};
+	const LifeStep cut = {LIFE_ZERO, step->first, LIFE_SECTORS - step->first};
 	const guint64 size = (guint64)step->first * SECTOR_SIZE;
 	gboolean failed = has_failed(life);
 	g_autoptr(GError) error = NULL;
@@ -282,7 +282,7 @@ static void resize(Life *life, const Step *step)
 	life->sizes[life->n_sizes++] = size;
 }
 
-static void request(Life *life, const Step *step, guint number)
+static void request(Life *life, const LifeStep *step, guint number)
 {
 	gboolean failed = has_failed(life);
 	guint64 end = (guint64)(step->first + step->count) * SECTOR_SIZE;
@@ -299,7 +299,7 @@ static void request(Life *life, const Step *step, guint number)
 }
 
 /* FALSE: there is no going on. */
-static gboolean live(Life *life, const Step *step, guint number)
+static gboolean live(Life *life, const LifeStep *step, guint number)
 {
 	switch (step->kind) {
 	case LIFE_FORMAT:

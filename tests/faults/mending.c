@@ -150,9 +150,9 @@ static gboolean scrub_read_only(Backing *backing, GError **error)
 typedef struct {
 	const char *name;
 	gboolean (*run)(Backing *backing, GError **error);
-} Action;
+} MendingAction;
 
-static const Action actions[] = {
+static const MendingAction actions[] = {
 	{"check", check},
 	{"repair", repair},
 	{"scrub", scrub},
@@ -179,8 +179,8 @@ static const struct {
 };
 
 /* TRUE when what was to fail has failed. */
-static gboolean run_failing(const Action *action, guint fault, guint64 point, Backing *backing,
-			    GError **error, gboolean *ret_done)
+static gboolean run_failing(const MendingAction *action, guint fault, guint64 point,
+			    Backing *backing, GError **error, gboolean *ret_done)
 {
 	guint64 before;
 
@@ -222,7 +222,7 @@ static void check_after(Backing *backing, guint64 errors)
 
 static void test_action(const void *data)
 {
-	const Action *action = data;
+	const MendingAction *action = data;
 	const guint stride = test_is_instrumented() ? 5 : 1;
 	g_autoptr(Backing) origin = new_backing();
 	guint64 errors = errors_in(origin);

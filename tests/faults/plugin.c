@@ -19,12 +19,12 @@ typedef struct {
 	Injection injection;
 	int answers[3]; /* what an open may be refused with, negative; up to 0 */
 	guint stride;	/* one point in so many, on average */
-} Fault;
+} PluginFault;
 
 #define ALL_CALLS                                                                                  \
 	(INJECT_OPEN | INJECT_READ | INJECT_WRITE | INJECT_FLUSH | INJECT_SPACE | INJECT_LOCK)
 
-static const Fault faults[] = {
+static const PluginFault faults[] = {
 	{{"no memory once", INJECT_MEMORY, ENOMEM, FALSE}, {-ENOSPC}, 1},
 	{{"no memory for ever", INJECT_MEMORY, ENOMEM, TRUE}, {-ENOSPC}, 3},
 	{{"no thread once", INJECT_THREAD, EAGAIN, FALSE}, {-EIO}, 1},
@@ -38,7 +38,7 @@ static const Fault faults[] = {
 
 static guint64 attachments;
 
-static guint64 step(TestRandom *random, const Fault *fault)
+static guint64 step(TestRandom *random, const PluginFault *fault)
 {
 	guint stride = fault->stride;
 
@@ -59,7 +59,7 @@ static guint count_entries(const char *path)
 	return n;
 }
 
-static void check_answer(const Fault *fault, int answer)
+static void check_answer(const PluginFault *fault, int answer)
 {
 	for (guint i = 0; i < G_N_ELEMENTS(fault->answers); i++)
 		if (fault->answers[i] && answer == fault->answers[i])
@@ -90,7 +90,7 @@ static void use(Dev *dev, gboolean good)
 }
 
 /* A new volume, made by attaching, used and detached. */
-static gboolean attach_once(const Fault *fault, guint64 point)
+static gboolean attach_once(const PluginFault *fault, guint64 point)
 {
 	guint descriptors = count_entries("/proc/self/fd");
 	guint threads = count_entries("/proc/self/task");
@@ -123,7 +123,7 @@ static gboolean attach_once(const Fault *fault, guint64 point)
 
 static void test_attach(const void *data)
 {
-	const Fault *fault = data;
+	const PluginFault *fault = data;
 	TestRandom random = test_random_new(test_seed());
 	guint64 point = step(&random, fault) - 1, before = attachments,
 		faults_before = inject_total();

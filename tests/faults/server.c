@@ -29,12 +29,12 @@ typedef struct {
 	Injection injection;
 	gboolean invisible; /* it must serve all the same */
 	guint stride;	    /* one point in so many, on average */
-} Fault;
+} ServerFault;
 
 #define ALL_CALLS                                                                                  \
 	(INJECT_OPEN | INJECT_READ | INJECT_WRITE | INJECT_FLUSH | INJECT_SPACE | INJECT_LOCK)
 
-static const Fault faults[] = {
+static const ServerFault faults[] = {
 	{{"no memory once", INJECT_MEMORY, ENOMEM, FALSE}, FALSE, 1},
 	{{"no memory for ever", INJECT_MEMORY, ENOMEM, TRUE}, FALSE, 3},
 	{{"no thread once", INJECT_THREAD, EAGAIN, FALSE}, FALSE, 1},
@@ -64,7 +64,7 @@ static void no_log(LoggingLevel level, const char *line)
 	(void)level, (void)line;
 }
 
-static guint64 step(TestRandom *random, const Fault *fault)
+static guint64 step(TestRandom *random, const ServerFault *fault)
 {
 	guint stride = fault->stride;
 
@@ -81,7 +81,7 @@ static gboolean on_ready(void)
 }
 
 /* The life of the server's process. */
-G_GNUC_NORETURN static void serve_and_tell(const Fault *fault, guint64 point, int to)
+G_GNUC_NORETURN static void serve_and_tell(const ServerFault *fault, guint64 point, int to)
 {
 	const ServeRequest request = {config, volume, mountpoint, on_ready, NULL};
 	GError *error = NULL;
@@ -99,7 +99,7 @@ G_GNUC_NORETURN static void serve_and_tell(const Fault *fault, guint64 point, in
 	_exit(write(to, &report, sizeof report) != sizeof report);
 }
 
-static gboolean start_server(const Fault *fault, guint64 point, Report *ret_report)
+static gboolean start_server(const ServerFault *fault, guint64 point, Report *ret_report)
 {
 	int fds[2], status = 0;
 	gboolean told;
@@ -137,7 +137,7 @@ static void check_volume(void)
 	close_volume(opened);
 }
 
-static gboolean serve_once(const Fault *fault, guint64 point)
+static gboolean serve_once(const ServerFault *fault, guint64 point)
 {
 	Report report = {0};
 
@@ -157,7 +157,7 @@ static gboolean serve_once(const Fault *fault, guint64 point)
 
 static void test_start(const void *data)
 {
-	const Fault *fault = data;
+	const ServerFault *fault = data;
 	TestRandom random = test_random_new(test_seed());
 	guint64 point = step(&random, fault) - 1, before = starts, before_total = total;
 

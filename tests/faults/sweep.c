@@ -37,9 +37,9 @@ typedef struct {
 	gboolean for_ever, torn;
 	const LifeRules *rules;
 	guint stride; /* one point in so many, on average; 0: the first alone */
-} Failure;
+} SweepFailure;
 
-static const Failure failures[] = {
+static const SweepFailure failures[] = {
 	{"EIO once", FAULTY_MODIFY, EIO, FALSE, TRUE, &io, 1},
 	{"EIO for ever", FAULTY_MODIFY, EIO, TRUE, TRUE, &io, 2},
 	{"EIO of every flush", FAULTY_FLUSH, EIO, TRUE, FALSE, &io, 1},
@@ -57,12 +57,12 @@ typedef struct {
 	Injection injection;
 	const LifeRules *rules;
 	guint stride;
-} Fault;
+} SweepFault;
 
 #define TRANSFERS (INJECT_READ | INJECT_WRITE)
 #define CHANGES (INJECT_WRITE | INJECT_FLUSH | INJECT_SPACE)
 
-static const Fault injections[] = {
+static const SweepFault injections[] = {
 	{{"EINTR once", TRANSFERS | CHANGES | INJECT_LOCK | INJECT_OPEN, EINTR, FALSE},
 	 &nothing,
 	 2},
@@ -115,7 +115,7 @@ static void check_quick(Life *life, gboolean again, gboolean *ret_again)
 }
 
 /* FALSE if the life was over before the fault. */
-static gboolean live_with_failure(const Failure *failure, guint64 point, gboolean again)
+static gboolean live_with_failure(const SweepFailure *failure, guint64 point, gboolean again)
 {
 	g_autoptr(Backing) backing = backing_faulty_new(0);
 	g_autoptr(Life) life = life_new(&(LifeGround){.faulty = backing}, failure->rules);
@@ -139,7 +139,7 @@ static gboolean live_with_failure(const Failure *failure, guint64 point, gboolea
 
 static void test_failure(const void *data)
 {
-	const Failure *failure = data;
+	const SweepFailure *failure = data;
 	TestRandom random = test_random_new(test_seed());
 	guint64 lives_before = lives, faults_before = faults;
 	guint64 point = step(&random, failure->stride, FALSE) - 1;
@@ -151,7 +151,7 @@ static void test_failure(const void *data)
 		  faults - faults_before);
 }
 
-static gboolean live_with_injection(const Fault *fault, guint64 point, gboolean again)
+static gboolean live_with_injection(const SweepFault *fault, guint64 point, gboolean again)
 {
 	g_autofree char *path = test_path("volume");
 	g_autoptr(Life) life = life_new(&(LifeGround){.path = path}, fault->rules);
@@ -172,7 +172,7 @@ static gboolean live_with_injection(const Fault *fault, guint64 point, gboolean 
 
 static void test_injection(const void *data)
 {
-	const Fault *fault = data;
+	const SweepFault *fault = data;
 	const gboolean all = (fault->injection.kinds & (INJECT_MEMORY | INJECT_THREAD)) != 0;
 	TestRandom random = test_random_new(test_seed());
 	guint64 lives_before = lives, before = inject_total();

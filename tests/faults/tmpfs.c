@@ -37,7 +37,7 @@ typedef struct {
 	gint64 end;
 	guint8 last[LEAVES][SLOTS], maybe[LEAVES][SLOTS]; /* what a block holds, or that */
 	guint done, refused;
-} Writer;
+} TmpfsWriter;
 
 static void no_log(LoggingLevel level, const char *line)
 {
@@ -45,7 +45,7 @@ static void no_log(LoggingLevel level, const char *line)
 }
 
 /* Blocks 0 to 11 end a leaf's part of the thread, 12 to 23 begin the next one's. */
-static guint64 place_of(const Writer *writer, guint leaf, guint slot)
+static guint64 place_of(const TmpfsWriter *writer, guint leaf, guint slot)
 {
 	guint64 end = (guint64)(leaf + 1) * 256;
 
@@ -56,7 +56,7 @@ static guint64 place_of(const Writer *writer, guint leaf, guint slot)
 			  : blocks_to_bytes(end + writer->number * RUN + slot - RUN);
 }
 
-static void check_block(Writer *writer, guint leaf, guint slot)
+static void check_block(TmpfsWriter *writer, guint leaf, guint slot)
 {
 	guint8 data[BLOCK_SIZE];
 	guint64 at = place_of(writer, leaf, slot);
@@ -70,7 +70,7 @@ static void check_block(Writer *writer, guint leaf, guint slot)
 	     writer->last[leaf][slot], writer->maybe[leaf][slot]);
 }
 
-static void change(Writer *writer, TestRandom *random)
+static void change(TmpfsWriter *writer, TestRandom *random)
 {
 	guint leaf = (guint)test_random_below(random, LEAVES);
 	guint first = (guint)test_random_below(random, SLOTS - 1);
@@ -94,7 +94,7 @@ static void change(Writer *writer, TestRandom *random)
 
 static gpointer writer_main(gpointer data)
 {
-	Writer *writer = data;
+	TmpfsWriter *writer = data;
 	TestRandom random = test_random_new(writer->seed);
 
 	while (g_get_monotonic_time() < writer->end && !test_failed()) {
@@ -142,7 +142,7 @@ static Volume *open_file(const char *path)
 	return volume;
 }
 
-static void check_writers(Writer *writers, Volume *volume)
+static void check_writers(TmpfsWriter *writers, Volume *volume)
 {
 	for (guint i = 0; i < THREADS && !test_failed(); i++) {
 		writers[i].volume = volume;
@@ -153,8 +153,8 @@ static void check_writers(Writer *writers, Volume *volume)
 }
 
 /* Opens, fills up, looks, closes or dies, and looks again. */
-static void run_round(const char *directory, const char *path, Writer *writers, TestRandom *random,
-		      gboolean dies)
+static void run_round(const char *directory, const char *path, TmpfsWriter *writers,
+		      TestRandom *random, gboolean dies)
 {
 	gint64 end = g_get_monotonic_time() + ROUND_TIME;
 	Volume *volume = open_file(path);
@@ -192,7 +192,7 @@ static void fill_up(const char *directory)
 {
 	const VolumeParameters parameters = {.size = SIZE, .journal_size = 256 * KIB};
 	g_autofree char *path = g_build_filename(directory, "a.vol", NULL);
-	g_autofree Writer *writers = g_new0(Writer, THREADS);
+	g_autofree TmpfsWriter *writers = g_new0(TmpfsWriter, THREADS);
 	TestRandom random = test_random_new(test_seed());
 	Backing *backing = backing_file_open(path, BACKING_FILE_CREATE, NULL);
 	guint done = 0, refused = 0;

@@ -24,9 +24,9 @@ typedef struct {
 	FormatBitmap page;
 	gboolean counts; /* whole, this group's, and not too new */
 	guint64 generation;
-} Page;
+} BitmapPage;
 
-static void make_page(Page *page, const guint8 *in, guint64 group, guint64 checkpoint)
+static void make_page(BitmapPage *page, const guint8 *in, guint64 group, guint64 checkpoint)
 {
 	guint kind = in[0] % 7;
 
@@ -66,7 +66,7 @@ static Backing *memory_of_two_groups(void)
 }
 
 static void check_choice(const BitmapPlace *place, guint64 group, guint64 checkpoint,
-			 const Page *newest, BitmapChoice *choice)
+			 const BitmapPage *newest, BitmapChoice *choice)
 {
 	FormatBitmap page;
 	guint64 generation;
@@ -86,16 +86,16 @@ static void check_choice(const BitmapPlace *place, guint64 group, guint64 checkp
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
 	BitmapPlace place = {memory_of_two_groups(), GROUPS_OFFSET, SEED};
-	const Page *newest = NULL;
+	const BitmapPage *newest = NULL;
 	BitmapChoice choice;
-	Page pages[4];
+	BitmapPage pages[4];
 	guint64 group;
 
 	if (size < HEAD + 4 * PAGE)
 		return 0;
 	group = data[0] & 1;
 	for (guint i = 0; i < 4; i++) {
-		Page *page = &pages[i];
+		BitmapPage *page = &pages[i];
 
 		make_page(page, data + HEAD + i * PAGE, group, data[1]);
 		fuzz_assert(!backing_pwrite(place.backing, &page->page, sizeof page->page,

@@ -39,7 +39,7 @@ typedef struct {
 	enum { UNSEEN, BUILDING, BUILT } state[NODES];
 	guint64 targets[TARGETS]; /* blocks that some pointer leads to, or nearly */
 	guint n_targets;
-} Tree;
+} FuzzTree;
 
 /* The slot that an input's byte names. */
 static guint64 slot_of(guint8 place)
@@ -66,9 +66,9 @@ static guint32 data_crc(guint64 block, guint64 slot)
 	return crc32c(codec_seed(SEED, place_of_block(block)), bytes, sizeof bytes);
 }
 
-static guint32 build(Tree *tree, guint level, guint64 index, guint8 place);
+static guint32 build(FuzzTree *tree, guint level, guint64 index, guint8 place);
 
-static void build_pointer(Tree *tree, guint level, guint64 index, FormatNode *node,
+static void build_pointer(FuzzTree *tree, guint level, guint64 index, FormatNode *node,
 			  const guint8 *in)
 {
 	guint64 child = index << FORMAT_FANOUT_SHIFT | in[0];
@@ -88,7 +88,7 @@ static void build_pointer(Tree *tree, guint level, guint64 index, FormatNode *no
 }
 
 /* Builds a node, unless it is there already; the checksum for who points to it from this place. */
-static guint32 build(Tree *tree, guint level, guint64 index, guint8 place)
+static guint32 build(FuzzTree *tree, guint level, guint64 index, guint8 place)
 {
 	guint n = place - 1u;
 
@@ -110,7 +110,7 @@ static void put(Backing *backing, const void *data, guint64 offset)
 	fuzz_assert(!backing_pwrite(backing, data, FORMAT_SLOT_SIZE, offset));
 }
 
-static void put_slots(const Tree *tree, Backing *backing, const Superblock *sb)
+static void put_slots(const FuzzTree *tree, Backing *backing, const Superblock *sb)
 {
 	guint8 bytes[BLOCK_SIZE];
 
@@ -126,7 +126,7 @@ static void put_slots(const Tree *tree, Backing *backing, const Superblock *sb)
 	}
 }
 
-static void put_bitmap(const Tree *tree, Backing *backing, Superblock *sb)
+static void put_bitmap(const FuzzTree *tree, Backing *backing, Superblock *sb)
 {
 	FormatBitmap page;
 
@@ -145,7 +145,7 @@ static void put_bitmap(const Tree *tree, Backing *backing, Superblock *sb)
 	put(backing, &page, FORMAT_FIRST_COPIES);
 }
 
-static Backing *make_volume(Tree *tree)
+static Backing *make_volume(FuzzTree *tree)
 {
 	static const guint64 sizes[] = {MIB, 256 * MIB, 64 * GIB, 16 * 1024 * GIB, 64 * 1024 * GIB};
 	guint8 root = tree->input[1] % (NODES + 1);
@@ -179,7 +179,7 @@ static Backing *make_volume(Tree *tree)
 
 /* The pointer that the tree has for a block: a hole, or where it is; FALSE if the way there is not
  * sound. */
-static gboolean find(const Tree *tree, guint64 block, guint64 *ret_slot)
+static gboolean find(const FuzzTree *tree, guint64 block, guint64 *ret_slot)
 {
 	guint8 place = tree->input[1] % (NODES + 1);
 
@@ -205,7 +205,7 @@ static gboolean find(const Tree *tree, guint64 block, guint64 *ret_slot)
 	return TRUE;
 }
 
-static void read_targets(const Tree *tree, Volume *volume)
+static void read_targets(const FuzzTree *tree, Volume *volume)
 {
 	guint8 bytes[BLOCK_SIZE], wanted[BLOCK_SIZE];
 
@@ -222,7 +222,7 @@ static void read_targets(const Tree *tree, Volume *volume)
 	}
 }
 
-static void change(const Tree *tree, Volume *volume)
+static void change(const FuzzTree *tree, Volume *volume)
 {
 	for (guint i = 0; i < tree->n_targets; i++) {
 		guint64 offset = blocks_to_bytes(tree->targets[i]);
@@ -242,7 +242,7 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 	guint8 input[HEAD + NODES * POINTERS * POINTER] = {0};
 	g_autoptr(CheckResult) result = NULL;
 	g_autoptr(Backing) backing = NULL;
-	g_autofree Tree *tree = g_new0(Tree, 1);
+	g_autofree FuzzTree *tree = g_new0(FuzzTree, 1);
 	Volume *volume;
 
 	memcpy(input, data, MIN(size, sizeof input));

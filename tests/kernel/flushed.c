@@ -36,20 +36,20 @@ enum { EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_CLOSED = 3, EXIT_DISK = 4 };
 
 typedef struct {
 	uint64_t flushed, newest;
-} Counts;
+} FlushCounts;
 
 typedef struct {
 	Volume *volume;
-	Counts *counts; /* of each block; the file RECORD */
-	gint idle;	/* atomic: no more checkpoints */
-} Disk;
+	FlushCounts *counts; /* of each block; the file RECORD */
+	gint idle;	     /* atomic: no more checkpoints */
+} FlushDisk;
 
 typedef struct {
-	Disk *disk;
+	FlushDisk *disk;
 	guint number;
 	guint flushes;
 	gboolean failed;
-} Worker;
+} FlushWorker;
 
 static volatile sig_atomic_t stopped;
 
@@ -71,11 +71,11 @@ static guint64 place(uint64_t block)
 }
 
 /* One that belongs to the thread. */
-static gboolean write_one(Worker *worker, GRand *random)
+static gboolean write_one(FlushWorker *worker, GRand *random)
 {
 	guint block =
 		worker->number + THREADS * (guint)g_rand_int_range(random, 0, BLOCKS / THREADS);
-	Counts *counts = &worker->disk->counts[block];
+	FlushCounts *counts = &worker->disk->counts[block];
 	uint64_t words[WORDS];
 	struct iovec iov = {words, sizeof words};
 
@@ -83,7 +83,7 @@ static gboolean write_one(Worker *worker, GRand *random)
 	return !volume_write(worker->disk->volume, &iov, 1, place(block), NULL);
 }
 
-static gboolean flush(Worker *worker)
+static gboolean flush(FlushWorker *worker)
 {
 	if (volume_flush(worker->disk->volume))
 		return FALSE;
@@ -95,7 +95,7 @@ static gboolean flush(Worker *worker)
 
 static gpointer work(gpointer data)
 {
-	Worker *worker = data;
+	FlushWorker *worker = data;
 	GRand *random = g_rand_new();
 
 	while (!worker->failed && !stopped) {
@@ -111,23 +111,23 @@ static gpointer work(gpointer data)
 
 static gpointer make_checkpoints(gpointer data)
 {
-	Disk *disk = data;
+	FlushDisk *disk = data;
 
 	while (!g_atomic_int_get(&disk->idle) && !volume_checkpoint(disk->volume))
 		;
 	return NULL;
 }
 
-static int load(Disk *disk)
+static int load(FlushDisk *disk)
 {
 	GThread *threads[THREADS], *checkpoints;
-	Worker workers[THREADS];
+	FlushWorker workers[THREADS];
 	guint flushes = 0, failed = 0;
 
 	printf("loading\n");
 	fflush(stdout);
 	for (guint i = 0; i < THREADS; i++) {
-		workers[i] = (Worker){.disk = disk, .number = i};
+		workers[i] = (FlushWorker){.disk = disk, .number = i};
 		threads[i] = g_thread_new("worker", work, &workers[i]);
 	}
 	checkpoints = g_thread_new("checkpoints", make_checkpoints, disk);
@@ -143,9 +143,9 @@ static int load(Disk *disk)
 }
 
 /* The count that a block carries, of those that it may; FALSE, with a message, if it is none. */
-static gboolean find_count(const Disk *disk, guint block, uint64_t *ret_count)
+static gboolean find_count(const FlushDisk *disk, guint block, uint64_t *ret_count)
 {
-	const Counts *counts = &disk->counts[block];
+	const FlushCounts *counts = &disk->counts[block];
 	uint64_t words[WORDS], wanted[WORDS];
 	struct iovec iov = {words, sizeof words};
 	int r = volume_read(disk->volume, &iov, 1, place(block), NULL);
@@ -161,7 +161,7 @@ static gboolean find_count(const Disk *disk, guint block, uint64_t *ret_count)
 	return FALSE;
 }
 
-static int verify(Disk *disk)
+static int verify(FlushDisk *disk)
 {
 	guint wrong = 0;
 
@@ -169,21 +169,21 @@ static int verify(Disk *disk)
 		uint64_t count;
 
 		if (find_count(disk, block, &count))
-			disk->counts[block] = (Counts){count, count};
+			disk->counts[block] = (FlushCounts){count, count};
 		else
 			wrong++;
 	}
 	return wrong ? EXIT_WRONG : 0;
 }
 
-static Counts *open_record(const char *path)
+static FlushCounts *open_record(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	void *counts = MAP_FAILED;
 
-	if (fd >= 0 && !ftruncate(fd, BLOCKS * sizeof(Counts)))
-		counts = mmap(NULL, BLOCKS * sizeof(Counts), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			      0);
+	if (fd >= 0 && !ftruncate(fd, BLOCKS * sizeof(FlushCounts)))
+		counts = mmap(NULL, BLOCKS * sizeof(FlushCounts), PROT_READ | PROT_WRITE,
+			      MAP_SHARED, fd, 0);
 	return counts == MAP_FAILED ? NULL : counts;
 }
 
@@ -200,7 +200,7 @@ static Volume *open_volume(const char *path)
 
 int main(int argc, char **argv)
 {
-	Disk disk = {.counts = argc == 4 ? open_record(argv[2]) : NULL};
+	FlushDisk disk = {.counts = argc == 4 ? open_record(argv[2]) : NULL};
 	int status;
 
 	if (!disk.counts)

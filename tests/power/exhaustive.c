@@ -271,7 +271,7 @@ typedef struct {
 	guint64 stride; /* every so many-th sequence, ... */
 	guint64 first;	/* ... from this one on */
 	gint next;	/* atomic: of those that are left */
-} Sweep;
+} SequenceSweep;
 
 /* The recording of a sequence, which ends at *ret_to.  *ret_from: where the first operation began
  * that no shorter sequence has, as far as is easily said: sequences that go on with the first
@@ -293,7 +293,7 @@ static gboolean record(Session *session, const Start *start, const char *letters
 	return !session->failed;
 }
 
-static void sweep_sequence(Sweep *sweep, guint64 number)
+static void sweep_sequence(SequenceSweep *sweep, guint64 number)
 {
 	char name[LENGTH + 2] = {(char)('0' + (sweep->start - starts))};
 	Recording recording = {.name = name};
@@ -312,7 +312,7 @@ static void sweep_sequence(Sweep *sweep, guint64 number)
 
 static gpointer sweep_main(gpointer data)
 {
-	Sweep *sweep = data;
+	SequenceSweep *sweep = data;
 
 	while (!trials_enough(sweep->trials)) {
 		guint64 number = (guint)g_atomic_int_add(&sweep->next, 1);
@@ -329,7 +329,7 @@ static gpointer sweep_main(gpointer data)
 /* Once through the sequences. */
 static void sweep_all(Trials *trials, Start *start, guint64 round)
 {
-	Sweep sweep = {.trials = trials, .start = start, .seed = mix(test_seed(), round)};
+	SequenceSweep sweep = {.trials = trials, .start = start, .seed = mix(test_seed(), round)};
 
 	sweep.stride = test_is_instrumented() ? STRIDE_INSTRUMENTED : 1;
 	sweep.first = sweep.seed % sweep.stride;

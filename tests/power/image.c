@@ -16,11 +16,11 @@ typedef struct {
 	gboolean summed;
 	guint64 hash; /* of a page that is summed */
 	guint8 bytes[PAGE_BYTES];
-} Page;
+} ImagePage;
 
 typedef struct {
 	gint references;
-	Page *pages[CHUNK_PAGES];
+	ImagePage *pages[CHUNK_PAGES];
 } Chunk;
 
 struct Image {
@@ -39,7 +39,7 @@ Image *image_new(void)
 	return image;
 }
 
-static void page_unref(Page *page)
+static void page_unref(ImagePage *page)
 {
 	if (page && g_atomic_int_dec_and_test(&page->references))
 		g_free(page);
@@ -99,7 +99,7 @@ void image_grow(Image *image, guint64 size)
 	image->n_chunks = n;
 }
 
-static Page *find(const Image *image, guint64 number)
+static ImagePage *find(const Image *image, guint64 number)
 {
 	const Chunk *chunk = image->chunks[number / CHUNK_PAGES];
 
@@ -125,7 +125,7 @@ static Chunk *own_chunk(Image *image, guint64 number)
 }
 
 /* Takes a page out of the sum and lets go of it. */
-static void drop(Image *image, Page **at)
+static void drop(Image *image, ImagePage **at)
 {
 	if (*at && (*at)->summed)
 		image->sum -= (*at)->hash;
@@ -134,13 +134,13 @@ static void drop(Image *image, Page **at)
 }
 
 /* The page to be changed, not summed any more.  `whole`: all of it will be written. */
-static Page *own_page(Image *image, guint64 number, gboolean whole)
+static ImagePage *own_page(Image *image, guint64 number, gboolean whole)
 {
-	Page **at = &own_chunk(image, number)->pages[number % CHUNK_PAGES], *own = *at;
+	ImagePage **at = &own_chunk(image, number)->pages[number % CHUNK_PAGES], *own = *at;
 
 	if (own && !own->summed)
 		return own; /* one that is not summed is not shared */
-	own = *at || whole ? g_new(Page, 1) : g_new0(Page, 1);
+	own = *at || whole ? g_new(ImagePage, 1) : g_new0(ImagePage, 1);
 	if (*at && !whole)
 		memcpy(own->bytes, (*at)->bytes, PAGE_BYTES);
 	drop(image, at);
@@ -155,7 +155,7 @@ void image_read(const Image *image, IovCursor *to, guint64 offset, gsize length)
 {
 	while (length) {
 		gsize start = offset % PAGE_BYTES, piece = MIN(length, PAGE_BYTES - start);
-		const Page *page = find(image, offset / PAGE_BYTES);
+		const ImagePage *page = find(image, offset / PAGE_BYTES);
 
 		if (page)
 			iov_copy_in(to, page->bytes + start, piece);
@@ -177,7 +177,7 @@ gboolean is_zeros(const void *data, gsize length)
 /* A recovery writes much once more as it is, and zeros to where nothing is. */
 static gboolean is_there(const Image *image, const guint8 *data, guint64 offset, gsize length)
 {
-	const Page *page = find(image, offset / PAGE_BYTES);
+	const ImagePage *page = find(image, offset / PAGE_BYTES);
 
 	return page ? !memcmp(page->bytes + offset % PAGE_BYTES, data, length)
 		    : is_zeros(data, length);
@@ -235,7 +235,7 @@ guint64 image_hash(Image *image)
 {
 	for (guint i = 0; i < image->unsummed->len; i++) {
 		guint64 number = g_array_index(image->unsummed, guint64, i), hash;
-		Page *page = find(image, number);
+		ImagePage *page = find(image, number);
 
 		if (!page || page->summed)
 			continue;
@@ -256,7 +256,7 @@ gboolean image_save(const Image *image, FILE *file)
 
 	for (guint64 number = 0; good && number < (guint64)image->n_chunks * CHUNK_PAGES;
 	     number++) {
-		const Page *page = find(image, number);
+		const ImagePage *page = find(image, number);
 
 		if (page)
 			good = fwrite(&number, sizeof number, 1, file) == 1 &&

@@ -24,9 +24,9 @@
 
 typedef struct {
 	guint thread, first, count; /* sectors */
-} Stretch;
+} SectorStretch;
 
-static Stretch stretches[STRETCHES];
+static SectorStretch stretches[STRETCHES];
 
 /* Deals the sectors out, in stretches of very different lengths. */
 static void deal(History *history, TestRandom *random)
@@ -41,7 +41,8 @@ static void deal(History *history, TestRandom *random)
 		rest -= MIN(rest, count);
 		if (i % (STRETCHES / 2) == STRETCHES / 4)
 			count += LONG_STRETCH;
-		stretches[i] = (Stretch){(guint)test_random_below(random, THREADS), first, count};
+		stretches[i] =
+			(SectorStretch){(guint)test_random_below(random, THREADS), first, count};
 		if (i % (STRETCHES / 2) == STRETCHES / 4)
 			stretches[i].thread = i % THREADS;
 		history_own(history, stretches[i].thread, first, count);
@@ -53,13 +54,13 @@ typedef struct {
 	Session *session;
 	guint thread;
 	guint64 seed;
-} Worker;
+} SessionWorker;
 
 /* A part of one of the thread's stretches, short ones rather than long ones. */
-static void choose_part(const Worker *worker, TestRandom *random, guint *ret_first,
+static void choose_part(const SessionWorker *worker, TestRandom *random, guint *ret_first,
 			guint *ret_count)
 {
-	const Stretch *stretch;
+	const SectorStretch *stretch;
 	guint most;
 
 	do
@@ -73,7 +74,7 @@ static void choose_part(const Worker *worker, TestRandom *random, guint *ret_fir
 		stretch->first + (guint)test_random_below(random, stretch->count - *ret_count + 1);
 }
 
-static void work_once(const Worker *worker, TestRandom *random)
+static void work_once(const SessionWorker *worker, TestRandom *random)
 {
 	Session *session = worker->session;
 	guint first, count, what = (guint)test_random_below(random, 40);
@@ -97,7 +98,7 @@ static void work_once(const Worker *worker, TestRandom *random)
 
 static gpointer work(gpointer data)
 {
-	const Worker *worker = data;
+	const SessionWorker *worker = data;
 	TestRandom random = test_random_new(worker->seed);
 
 	for (guint i = 0; i < OPERATIONS && !worker->session->failed; i++)
@@ -108,12 +109,12 @@ static gpointer work(gpointer data)
 /* One workload, and the end of its process. */
 static void record(Session *session, guint64 seed)
 {
-	Worker workers[THREADS];
+	SessionWorker workers[THREADS];
 	GThread *threads[THREADS];
 
 	disk_slow_down(session->disk);
 	for (guint i = 0; i < THREADS; i++) {
-		workers[i] = (Worker){session, i, mix(seed, i)};
+		workers[i] = (SessionWorker){session, i, mix(seed, i)};
 		threads[i] = g_thread_new("worker", work, &workers[i]);
 	}
 	for (guint i = 0; i < THREADS; i++)
@@ -128,11 +129,11 @@ typedef struct {
 	Recording recording;
 	guint64 seed, end;
 	gint next; /* atomic: cut */
-} Sweep;
+} CutSweep;
 
 static gpointer sweep_main(gpointer data)
 {
-	Sweep *sweep = data;
+	CutSweep *sweep = data;
 	g_autoptr(Cutter) cutter = cutter_new(sweep->recording.disk);
 
 	while (!trials_enough(sweep->trials)) {
@@ -150,7 +151,7 @@ static void sweep(Trials *trials, Session *session, guint64 seed)
 	const char *directory = g_getenv("STORAGEOS_POWER_KEEP");
 	g_autofree char *path = g_strdup_printf("%s/storageos-power-%" G_GINT64_MODIFIER "x",
 						directory ? directory : "/var/tmp", mix(seed, 1));
-	Sweep all = {
+	CutSweep all = {
 		.trials = trials,
 		.recording = {.name = path, .disk = session->disk, .history = session->history},
 		.seed = seed,

@@ -23,7 +23,7 @@ typedef struct {
 	const char *name;
 	Backing *(*make)(void); /* NULL: not on this machine */
 	gboolean fixed;		/* cannot grow */
-} Kind;
+} BackingKind;
 
 static int loop_fd = -1; /* keeps the loop device of the running test */
 
@@ -73,7 +73,7 @@ static Backing *make_block(void)
 	return backing;
 }
 
-static const Kind kinds[] = {
+static const BackingKind kinds[] = {
 	{"memory", make_memory, FALSE},
 	{"faulty", make_faulty, FALSE},
 	{"file", make_file, FALSE},
@@ -82,10 +82,10 @@ static const Kind kinds[] = {
 
 typedef struct {
 	const char *name;
-	void (*run)(Backing *backing, const Kind *kind);
+	void (*run)(Backing *backing, const BackingKind *kind);
 } Case;
 
-static void case_zeros(Backing *backing, const Kind *kind)
+static void case_zeros(Backing *backing, const BackingKind *kind)
 {
 	g_autofree guint8 *data = g_malloc(SIZE);
 
@@ -96,7 +96,7 @@ static void case_zeros(Backing *backing, const Kind *kind)
 	CHECK_ZERO(data, SIZE);
 }
 
-static void case_write_read(Backing *backing, const Kind *kind)
+static void case_write_read(Backing *backing, const BackingKind *kind)
 {
 	g_autofree guint8 *flat = g_malloc0(SIZE), *data = g_malloc(SIZE);
 	TestRandom random = test_random_new(test_seed());
@@ -135,7 +135,7 @@ static int cut(TestRandom *random, guint8 *data, gsize length, struct iovec *iov
 	return n;
 }
 
-static void case_vectors(Backing *backing, const Kind *kind)
+static void case_vectors(Backing *backing, const BackingKind *kind)
 {
 	const gsize length = MIB + 77;
 	g_autofree guint8 *out = g_malloc(length), *in = g_malloc0(length);
@@ -153,7 +153,7 @@ static void case_vectors(Backing *backing, const Kind *kind)
 	CHECK_MEM(in, out, length);
 }
 
-static void case_bounds(Backing *backing, const Kind *kind)
+static void case_bounds(Backing *backing, const BackingKind *kind)
 {
 	static const struct {
 		guint64 offset;
@@ -175,7 +175,7 @@ static void case_bounds(Backing *backing, const Kind *kind)
 	CHECK_ZERO(data, SIZE);
 }
 
-static void case_nothing(Backing *backing, const Kind *kind)
+static void case_nothing(Backing *backing, const BackingKind *kind)
 {
 	(void)kind;
 	CHECK_INT(backing_preadv(backing, NULL, 0, 512, BACKING_WAIT), 0);
@@ -196,7 +196,7 @@ static void check_punched(Backing *backing, const guint8 *before, guint64 offset
 	CHECK_MEM(data, expected, SIZE);
 }
 
-static void case_punch(Backing *backing, const Kind *kind)
+static void case_punch(Backing *backing, const BackingKind *kind)
 {
 	static const struct {
 		guint64 offset, length;
@@ -223,7 +223,7 @@ static void case_punch(Backing *backing, const Kind *kind)
 	}
 }
 
-static void case_allocated(Backing *backing, const Kind *kind)
+static void case_allocated(Backing *backing, const BackingKind *kind)
 {
 	g_autofree guint8 *data = g_malloc(SIZE);
 
@@ -242,7 +242,7 @@ static void case_allocated(Backing *backing, const Kind *kind)
 	CHECK(backing_allocated(backing) <= 80 * KIB);
 }
 
-static void case_grow(Backing *backing, const Kind *kind)
+static void case_grow(Backing *backing, const BackingKind *kind)
 {
 	guint8 data[4096];
 
@@ -264,7 +264,7 @@ static void case_grow(Backing *backing, const Kind *kind)
 	CHECK_UINT(backing_size(backing), TIB + 4096);
 }
 
-static void case_nowait(Backing *backing, const Kind *kind)
+static void case_nowait(Backing *backing, const BackingKind *kind)
 {
 	guint8 old[8192], new[8192], now[8192];
 	struct iovec iov = {.iov_base = new, .iov_len = sizeof new};
@@ -314,7 +314,7 @@ static gpointer write_marks(gpointer data)
 	return NULL;
 }
 
-static void case_threads(Backing *backing, const Kind *kind)
+static void case_threads(Backing *backing, const BackingKind *kind)
 {
 	g_autofree guint8 *data = g_malloc(SIZE);
 	Writer writers[4];
@@ -335,7 +335,7 @@ static void case_threads(Backing *backing, const Kind *kind)
 	}
 }
 
-static void case_lock(Backing *backing, const Kind *kind)
+static void case_lock(Backing *backing, const BackingKind *kind)
 {
 	g_autoptr(GError) error = NULL;
 
@@ -360,7 +360,7 @@ static const Case cases[] = {
 };
 
 typedef struct {
-	const Kind *kind;
+	const BackingKind *kind;
 	const Case *test;
 } Combination;
 

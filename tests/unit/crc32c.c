@@ -8,10 +8,10 @@ typedef struct {
 	guint8 first;
 	int step;
 	guint32 crc;
-} Answer;
+} KnownCrc;
 
 /* RFC 3720 appendix B.4, and the check value of the catalogue of CRCs. */
-static const Answer answers[] = {
+static const KnownCrc answers[] = {
 	{.name = "32 zeros", .first = 0, .step = 0, .crc = 0x8a9136aa},
 	{.name = "32 ones", .first = 0xff, .step = 0, .crc = 0x62a8ab43},
 	{.name = "0 to 31", .first = 0, .step = 1, .crc = 0x46dd794e},
@@ -45,7 +45,7 @@ static void test_known_answers(const void *data)
 	if (skip_without_hardware(function))
 		return;
 	for (guint i = 0; i < G_N_ELEMENTS(answers); i++) {
-		const Answer *answer = &answers[i];
+		const KnownCrc *answer = &answers[i];
 		guint8 bytes[32];
 
 		test_row("%s", answer->name);

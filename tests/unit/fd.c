@@ -14,11 +14,11 @@
 
 #define COMBINATIONS 8 /* of 0, 1 and 2, which are open or not */
 
-typedef int (*Child)(void);
+typedef int (*ChildMain)(void);
 
 /* In a child of which what the bits of `closed` say is closed; its result is 0, or where it failed.
  */
-static void run_child(Child child, guint closed)
+static void run_child(ChildMain child, guint closed)
 {
 	int status = -1;
 	pid_t pid = fork();
@@ -36,7 +36,7 @@ static void run_child(Child child, guint closed)
 	CHECK_INT(WEXITSTATUS(status), 0);
 }
 
-static void run_children(Child child)
+static void run_children(ChildMain child)
 {
 	for (guint closed = 0; closed < COMBINATIONS; closed++)
 		run_child(child, closed);

@@ -11,9 +11,9 @@ typedef struct {
 	char *directory;
 	Sysroot *sysroot;
 	char release[sizeof((struct utsname *)0)->release];
-} Machine;
+} ModulesMachine;
 
-static void put(const Machine *machine, const char *path, const char *text)
+static void put(const ModulesMachine *machine, const char *path, const char *text)
 {
 	g_autofree char *full = g_build_filename(machine->directory, path, NULL);
 	g_autofree char *parent = g_path_get_dirname(full);
@@ -23,14 +23,14 @@ static void put(const Machine *machine, const char *path, const char *text)
 }
 
 /* In the directory of the kernel that runs. */
-static void put_module(const Machine *machine, const char *path, const char *text)
+static void put_module(const ModulesMachine *machine, const char *path, const char *text)
 {
 	g_autofree char *whole = g_build_filename("lib/modules", machine->release, path, NULL);
 
 	put(machine, whole, text);
 }
 
-static void machine_init(Machine *machine)
+static void machine_init(ModulesMachine *machine)
 {
 	struct utsname name;
 
@@ -41,14 +41,14 @@ static void machine_init(Machine *machine)
 	machine->sysroot = sysroot_open(machine->directory, NULL);
 }
 
-static void machine_clear(Machine *machine)
+static void machine_clear(ModulesMachine *machine)
 {
 	sysroot_close(machine->sysroot);
 	g_free(machine->directory);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Machine, machine_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ModulesMachine, machine_clear)
 
-static void put_all(const Machine *machine)
+static void put_all(const ModulesMachine *machine)
 {
 	put(machine, "proc/modules",
 	    "tcm_loop 40960 1 - Live 0x0\ntcm_loop2 1 0 - Live 0x0\nloop 45056 0 - Live 0x0\n");
@@ -88,7 +88,7 @@ static const struct {
 
 static void test_states(const void *data)
 {
-	g_auto(Machine) machine = {0};
+	g_auto(ModulesMachine) machine = {0};
 	g_autoptr(Kernel) running = NULL, lying = NULL;
 
 	(void)data;
@@ -118,7 +118,7 @@ static void test_loading(const void *data)
 
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
-		g_auto(Machine) machine = {0};
+		g_auto(ModulesMachine) machine = {0};
 		g_autoptr(Kernel) running = NULL, lying = NULL;
 
 		test_row("%s", rows[i].disabled);
@@ -136,7 +136,7 @@ static void test_loading(const void *data)
 /* As in a container, where nothing of the host's kernel is. */
 static void test_no_modules(const void *data)
 {
-	g_auto(Machine) machine = {0};
+	g_auto(ModulesMachine) machine = {0};
 	g_autoptr(Kernel) kernel = NULL;
 
 	(void)data;
@@ -149,7 +149,7 @@ static void test_no_modules(const void *data)
 
 static void test_options(const void *data)
 {
-	g_auto(Machine) machine = {0};
+	g_auto(ModulesMachine) machine = {0};
 	g_autoptr(Kernel) kernel = NULL;
 	g_autofree char *config = NULL;
 
@@ -168,7 +168,7 @@ static void test_options(const void *data)
 static void test_list(const void *data)
 {
 	static const char *const expected[] = {"10.1", "9.2", "3.10-config"};
-	g_auto(Machine) machine = {0};
+	g_auto(ModulesMachine) machine = {0};
 	g_autoptr(GPtrArray) releases = NULL;
 	g_autoptr(Kernel) newest = NULL, runs = NULL;
 	g_autoptr(GError) error = NULL;

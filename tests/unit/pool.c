@@ -350,10 +350,10 @@ typedef struct {
 	char *file, *path; /* below, and the device */
 	int fd;
 	VolumeName name;
-} Device;
+} PoolDevice;
 
 /* FALSE, and the test is skipped, where there can be none. */
-static gboolean device_init(Device *device, guint64 size)
+static gboolean device_init(PoolDevice *device, guint64 size)
 {
 	device->file = test_path(".disk");
 	CHECK(g_file_set_contents(device->file, "", 0, NULL));
@@ -365,16 +365,16 @@ static gboolean device_init(Device *device, guint64 size)
 	return device->fd >= 0;
 }
 
-static void device_clear(Device *device)
+static void device_clear(PoolDevice *device)
 {
 	if (device->fd >= 0)
 		close(device->fd);
 	g_free(device->file);
 	g_free(device->path);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Device, device_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PoolDevice, device_clear)
 
-static void device_put(const Device *device, const char *text, guint64 offset)
+static void device_put(const PoolDevice *device, const char *text, guint64 offset)
 {
 	CHECK_INT(pwrite(device->fd, text, strlen(text), (off_t)offset), (gint64)strlen(text));
 	CHECK_INT(fsync(device->fd), 0);
@@ -384,7 +384,7 @@ static void test_device_life(const void *data)
 {
 	const VolumeParameters parameters = {.size = MIB};
 	g_autoptr(Config) config = new_config(TRUE);
-	g_auto(Device) device = {0};
+	g_auto(PoolDevice) device = {0};
 	g_autoptr(GError) error = NULL;
 	Volume *volume;
 
@@ -424,7 +424,7 @@ static void test_device_holds_something(const void *data)
 
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
-		g_auto(Device) device = {0};
+		g_auto(PoolDevice) device = {0};
 		g_autoptr(GError) error = NULL;
 		char text[6] = "";
 
@@ -445,7 +445,7 @@ static void test_device_too_small(const void *data)
 {
 	const VolumeParameters parameters = {.size = MIB};
 	g_autoptr(Config) config = new_config(TRUE);
-	g_auto(Device) device = {0};
+	g_auto(PoolDevice) device = {0};
 	g_autoptr(GError) error = NULL;
 
 	(void)data;

@@ -90,7 +90,7 @@ typedef struct {
 	GMainContext *context;
 	GMainLoop *loop;
 	GThread *thread;
-} Runner;
+} BusRunner;
 
 static GVariant *objects(const char *const *paths)
 {
@@ -112,7 +112,7 @@ static void on_call(GDBusConnection *connection G_GNUC_UNUSED, const char *sende
 	static const char *const others[] = {PATH "/qcow", PATH "/storageos2", NULL};
 	static const char *const nothing[] = {NULL};
 
-	switch (((Runner *)data)->behaviour) {
+	switch (((BusRunner *)data)->behaviour) {
 	case LISTS_OURS:
 		g_dbus_method_invocation_return_value(invocation, objects(ours));
 		break;
@@ -133,7 +133,7 @@ static void on_call(GDBusConnection *connection G_GNUC_UNUSED, const char *sende
 
 static const GDBusInterfaceVTable vtable = {.method_call = on_call};
 
-static GVariant *call_bus(Runner *runner, const char *method, GVariant *parameters)
+static GVariant *call_bus(BusRunner *runner, const char *method, GVariant *parameters)
 {
 	g_autoptr(GError) error = NULL;
 	GVariant *answer = g_dbus_connection_call_sync(
@@ -147,7 +147,7 @@ static GVariant *call_bus(Runner *runner, const char *method, GVariant *paramete
 
 static gpointer run_loop(gpointer data)
 {
-	Runner *runner = data;
+	BusRunner *runner = data;
 
 	g_main_context_push_thread_default(runner->context);
 	g_main_loop_run(runner->loop);
@@ -155,7 +155,7 @@ static gpointer run_loop(gpointer data)
 	return NULL;
 }
 
-static void export(Runner *runner)
+static void export(BusRunner *runner)
 {
 	GDBusNodeInfo *node = g_dbus_node_info_new_for_xml(
 		"<node><interface name='" INTERFACE "'><method name='GetManagedObjects'>"
@@ -167,11 +167,11 @@ static void export(Runner *runner)
 	g_dbus_node_info_unref(node);
 }
 
-static void runner_init(Runner *runner, const Bus *bus, Behaviour behaviour)
+static void runner_init(BusRunner *runner, const Bus *bus, Behaviour behaviour)
 {
 	g_autoptr(GVariant) owned = NULL;
 
-	*runner = (Runner){.behaviour = behaviour};
+	*runner = (BusRunner){.behaviour = behaviour};
 	runner->context = g_main_context_new();
 	runner->loop = g_main_loop_new(runner->context, FALSE);
 	g_main_context_push_thread_default(runner->context);
@@ -186,7 +186,7 @@ static void runner_init(Runner *runner, const Bus *bus, Behaviour behaviour)
 	runner->thread = g_thread_new("runner", run_loop, runner);
 }
 
-static void runner_clear(Runner *runner)
+static void runner_clear(BusRunner *runner)
 {
 	if (!runner->thread)
 		return;
@@ -197,7 +197,7 @@ static void runner_clear(Runner *runner)
 	g_main_loop_unref(runner->loop);
 	g_main_context_unref(runner->context);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Runner, runner_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BusRunner, runner_clear)
 
 /* ---- what is said of it */
 
@@ -221,7 +221,7 @@ static void test_answers(const void *data)
 	if (!bus_init(&bus))
 		return;
 	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
-		g_auto(Runner) runner = {0};
+		g_auto(BusRunner) runner = {0};
 		g_auto(RunnerBusStatus) status = {0};
 
 		test_row("%s", rows[i].name);

@@ -20,7 +20,7 @@
 typedef struct {
 	char *directory, *program, *plugin;
 	pid_t pid;
-} Runner;
+} ProcessRunner;
 
 /* ---- the process itself */
 
@@ -38,7 +38,7 @@ static int be_runner(char **argv)
 		pause();
 }
 
-static void start(Runner *runner, const char *const *words)
+static void start(ProcessRunner *runner, const char *const *words)
 {
 	const char *argv[8] = {runner->program, "runner", runner->plugin};
 	int ready[2];
@@ -69,7 +69,7 @@ static void copy_this_program(const char *to)
 	CHECK_INT(chmod(to, 0755), 0);
 }
 
-static void runner_init(Runner *runner)
+static void runner_init(ProcessRunner *runner)
 {
 	static const char *const none[] = {NULL};
 
@@ -82,7 +82,7 @@ static void runner_init(Runner *runner)
 	start(runner, none);
 }
 
-static void stop(Runner *runner)
+static void stop(ProcessRunner *runner)
 {
 	if (runner->pid > 0) {
 		kill(runner->pid, SIGKILL);
@@ -91,20 +91,20 @@ static void stop(Runner *runner)
 	runner->pid = 0;
 }
 
-static void runner_clear(Runner *runner)
+static void runner_clear(ProcessRunner *runner)
 {
 	stop(runner);
 	g_free(runner->directory);
 	g_free(runner->program);
 	g_free(runner->plugin);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Runner, runner_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProcessRunner, runner_clear)
 
 /* ---- what is said of it */
 
 static void test_program(const void *data)
 {
-	g_auto(Runner) runner = {0};
+	g_auto(ProcessRunner) runner = {0};
 	g_auto(RunnerProcess) process = {0};
 	gint64 now = time(NULL);
 
@@ -140,7 +140,7 @@ static void test_directory_option(const void *data)
 
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
-		g_auto(Runner) runner = {0};
+		g_auto(ProcessRunner) runner = {0};
 		g_auto(RunnerProcess) process = {0};
 
 		test_row("%s", rows[i].words[0]);
@@ -152,7 +152,7 @@ static void test_directory_option(const void *data)
 	}
 }
 
-static RunnerPlugin plugin_of(const Runner *runner, const char *installed)
+static RunnerPlugin plugin_of(const ProcessRunner *runner, const char *installed)
 {
 	g_auto(RunnerProcess) process = {0};
 
@@ -163,7 +163,7 @@ static RunnerPlugin plugin_of(const Runner *runner, const char *installed)
 static void test_plugin(const void *data)
 {
 	static const char *const none[] = {NULL};
-	g_auto(Runner) runner = {0};
+	g_auto(ProcessRunner) runner = {0};
 	g_autofree char *aside = NULL;
 
 	(void)data;
@@ -189,7 +189,7 @@ static void test_plugin(const void *data)
 /* Somebody copies over the file that is loaded. */
 static void test_written_in_place(const void *data)
 {
-	g_auto(Runner) runner = {0};
+	g_auto(ProcessRunner) runner = {0};
 	const struct timespec later[] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = time(NULL) + 10}};
 
 	(void)data;
@@ -200,7 +200,7 @@ static void test_written_in_place(const void *data)
 
 static void test_nobody(const void *data)
 {
-	g_auto(Runner) runner = {0};
+	g_auto(ProcessRunner) runner = {0};
 	g_auto(RunnerProcess) process = {0};
 	pid_t pid;
 

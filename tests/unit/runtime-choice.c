@@ -251,11 +251,11 @@ typedef struct {
 	const char *tcmu, *ready; /* obstacles at both depths; NULL: none */
 	const char *fuse;
 	const char *step; /* of FRONTEND_AUTO */
-} Row;
+} ChoiceRow;
 
 #define SAME(text) text, text
 
-static const Row rows[] = {
+static const ChoiceRow rows[] = {
 	{"all is well", is_well, SAME(NULL), NULL, NULL},
 	{"a module is missing", no_tcm_loop, SAME("kernel 6.1 does not have tcm_loop"), NULL,
 	 "missing tcm_loop: reinstall linux-image-6.1"},
@@ -330,7 +330,7 @@ static void check_text(const char *got, const char *part)
 
 static void test_obstacles(const void *data)
 {
-	const Row *row = data;
+	const ChoiceRow *row = data;
 	g_auto(Machine) machine;
 	g_autofree char *tcmu = NULL, *ready = NULL, *fuse = NULL, *step = NULL;
 

@@ -22,7 +22,7 @@
 typedef struct {
 	char *proc, *sys;
 	TcmuUsers users;
-} Machine;
+} UsersMachine;
 
 static void put(const char *directory, const char *path, const char *text)
 {
@@ -42,7 +42,7 @@ static void put_link(const char *directory, const char *path, const char *target
 	CHECK_INT(symlink(target, full), 0);
 }
 
-static void machine_init(Machine *machine, guint32 group)
+static void machine_init(UsersMachine *machine, guint32 group)
 {
 	machine->proc = test_path("-proc");
 	machine->sys = test_path("-sys");
@@ -50,15 +50,15 @@ static void machine_init(Machine *machine, guint32 group)
 	put(machine->proc, "uptime", "1 1\n");
 }
 
-static void machine_clear(Machine *machine)
+static void machine_clear(UsersMachine *machine)
 {
 	tcmu_users_clear(&machine->users);
 	g_free(machine->proc);
 	g_free(machine->sys);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Machine, machine_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(UsersMachine, machine_clear)
 
-static void add_process(const Machine *machine, const char *pid, const char *command,
+static void add_process(const UsersMachine *machine, const char *pid, const char *command,
 			const char *namespace, const char *sockets)
 {
 	g_autofree char *comm = g_strconcat(pid, "/comm", NULL);
@@ -72,7 +72,7 @@ static void add_process(const Machine *machine, const char *pid, const char *com
 	put_link(machine->proc, fd, "/dev/null");
 }
 
-static void add_file(const Machine *machine, const char *pid, const char *number,
+static void add_file(const UsersMachine *machine, const char *pid, const char *number,
 		     const char *target)
 {
 	g_autofree char *path = g_strconcat(pid, "/fd/", number, NULL);
@@ -80,7 +80,7 @@ static void add_file(const Machine *machine, const char *pid, const char *number
 	put_link(machine->proc, path, target);
 }
 
-static const TcmuUser *user(const Machine *machine, guint32 pid)
+static const TcmuUser *user(const UsersMachine *machine, guint32 pid)
 {
 	for (guint i = 0; i < machine->users.users->len; i++) {
 		const TcmuUser *one = g_ptr_array_index(machine->users.users, i);
@@ -96,7 +96,7 @@ static void test_listeners(const void *data G_GNUC_UNUSED)
 	static const char sockets[] =
 		HEAD LINE("16 ", "00000010", "77") LINE("16 ", "0000000f", "78")
 			LINE("0  ", "00000010", "79") LINE("16 ", "00000000", "80");
-	g_auto(Machine) machine = {0};
+	g_auto(UsersMachine) machine = {0};
 
 	machine_init(&machine, 5);
 	add_process(&machine, "10", "tcmu-runner\n", "net:[1]", sockets);
@@ -123,7 +123,7 @@ static void test_listeners(const void *data G_GNUC_UNUSED)
 
 static void test_devices(const void *data G_GNUC_UNUSED)
 {
-	g_auto(Machine) machine = {0};
+	g_auto(UsersMachine) machine = {0};
 
 	machine_init(&machine, 0);
 	put(machine.sys, "class/uio/uio0/name", "tcm-user/0/a/storageos/default/a\n");
@@ -154,7 +154,7 @@ static void test_devices(const void *data G_GNUC_UNUSED)
 /* Processes end while they are looked at, others may not be looked at. */
 static void test_odd(const void *data G_GNUC_UNUSED)
 {
-	g_auto(Machine) machine = {0};
+	g_auto(UsersMachine) machine = {0};
 
 	machine_init(&machine, 5);
 	put(machine.proc, "30/comm", "no fd\n");
@@ -172,7 +172,7 @@ static void test_runner(const void *data G_GNUC_UNUSED)
 {
 	static const char sockets[] =
 		HEAD LINE("16 ", "00000010", "77") LINE("16 ", "00000010", "78");
-	g_auto(Machine) machine = {0};
+	g_auto(UsersMachine) machine = {0};
 
 	machine_init(&machine, 5);
 	put_link(machine.proc, "self/ns/pid", "pid:[1]");
@@ -329,7 +329,7 @@ static void test_no_socket(const void *data G_GNUC_UNUSED)
 
 static void test_nothing(const void *data G_GNUC_UNUSED)
 {
-	g_auto(Machine) machine = {0};
+	g_auto(UsersMachine) machine = {0};
 
 	machine.proc = test_path("-none");
 	machine.sys = test_path("-none");
