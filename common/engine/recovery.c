@@ -1,4 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The order of the steps is the crash safety.  After a crash between any two of them the next open
+ * begins again at step 1, and must find the same end of the journal, or lose nothing but records
+ * that were never flushed (I1, I3).
+ *
+ *   1. Read the ring.  Writes nothing.
+ *
+ *   2. Find the first record that does not count, and take the slots of those that do.  Writes
+ *      payload that was verified to where it was read: the same bytes, so a crash changes nothing.
+ *      The slots are taken before step 6 takes any: they are free by the bitmaps, and the map's
+ *      nodes would be written over flushed payload (I1).
+ *
+ *   3. Make durable what step 2 relied on: records, durable-marks and the newer superblock are
+ *      written again as they are, and flushed with the payload.  A crash before the flush leaves
+ *      what was there, of which a loss of power may take what was never flushed; a crash after it
+ *      leaves what step 2 found.  It comes before step 4, because the fence goes over the older
+ *      superblock, and the newer may be in the page cache alone (I6); and because new records
+ *      follow those that count: were one of these lost after a new one was flushed, replay would
+ *      end before the new one (I1).
+ *
+ *   4. Write the fence: a superblock with a generation two higher, from which on records at the end
+ *      count only if they are of a generation that was never used.  After a crash in here one of
+ *      the two superblocks is valid; both lead to the same checkpoint and the same records (I6).
+ *      It comes before everything that writes something new.  Records behind the end may name the
+ *      slots that are given out from now on; if such a record came to count again, because the same
+ *      data was written to the same slots, it would bring back a write out of order (I3).
+ *
+ *   5. Begin the new generation, in memory.  The superblock of step 4 says that it is used up: the
+ *      next open does not stamp anything with it, whatever this one writes.
+ *
+ *   6. Take slots for the map's nodes and write zeros to them.  They are free by the bitmaps and
+ *      not of step 2's.  A crash leaves them free.  It comes before step 7, where each record needs
+ *      nodes; -ENOSPC is no error, as the changes may use the space kept for discards.
+ *
+ *   7. Apply the records to the map, in memory.  The disk keeps checkpoint and journal as they are
+ *      until the next checkpoint is durable (I6): after a crash the next open replays the same
+ *      records, and those that followed.
+ *
+ * An open for reading alone leaves out the writing of step 2, and steps 3 and 4.
+ */
 #include "common/engine/recovery.h"
 #include "common/base/bounds.h"
 #include "common/engine/journal-ring.h"
@@ -153,33 +193,36 @@ static int mend_marks(Engine *engine, JournalRing *ring)
 
 	if (!r && damaged) {
 		engine->recovery_mended += (guint)__builtin_popcount(damaged);
-		log_warning("volume %s: a durable-mark was damaged, and is written anew",
-			    engine->name);
+		log_warning("volume %s: rewrote a damaged copy of the durable-mark", engine->name);
 	}
 	return r;
 }
 
-/* The fence: see recovery.h.  It takes the place of the older superblock.  The newer one may be in
- * the page cache alone, left by a process that died before its flush: first make it durable, or a
- * loss of power could leave neither. */
-static int write_fence(Replay *replay, JournalRing *ring, JournalPlace head)
+/* Step 3: what recovery relies on may be in the page cache alone.  The newer superblock is part of
+ * that: the fence takes the older one's place, and a loss of power could leave neither. */
+static int make_durable(Replay *replay, JournalRing *ring, JournalPlace head)
 {
 	Engine *engine = replay->engine;
-	Superblock next = engine->superblock.current;
 	int r = rewrite_ring(replay, &engine->superblock.current, head);
+
+	if (!r)
+		r = mend_marks(engine, ring);
+	if (!r)
+		r = superblock_rewrite(engine->backing, &engine->superblock);
+	return r ? r : backing_flush(engine->backing);
+}
+
+/* Step 4. */
+static int write_fence(Engine *engine, JournalPlace head)
+{
+	Superblock next = engine->superblock.current;
 
 	next.generation += FORMAT_STAMPS_AHEAD;
 	next.fence_sequence = head.sequence;
 	next.fence_generation = next.generation + 1;
 	next.clean = FALSE;
 	next.compatible = 0;
-	if (!r)
-		r = mend_marks(engine, ring);
-	if (!r)
-		r = superblock_rewrite(engine->backing, &engine->superblock);
-	if (!r)
-		r = backing_flush(engine->backing);
-	return r ? r : superblock_store(engine->backing, &engine->superblock, &next);
+	return superblock_store(engine->backing, &engine->superblock, &next);
 }
 
 /* Finds how far the journal counts, and takes the slots of what does. */
@@ -216,31 +259,40 @@ static gboolean find_end(Replay *replay, JournalRing *ring, JournalPlace *ret_he
 	return TRUE;
 }
 
-static gboolean replay_journal(Engine *engine, Replay *replay, const Superblock *sb, GError **error)
+/* Step 3 and 4: see the top of the file.  Nothing where the volume is only read. */
+static gboolean secure(Replay *replay, JournalRing *ring, JournalPlace head, GError **error)
 {
+	Engine *engine = replay->engine;
 	gboolean damaged = engine->superblock.other == SUPERBLOCK_DAMAGED;
-	g_autoptr(JournalRing) ring = NULL;
-	JournalPlace head;
-	int r = journal_ring_read(engine->backing, sb, &ring);
+	int r;
 
-	if (r)
-		return error_set_errno(error, r, "%s: read the journal", engine->name);
-	if (!find_end(replay, ring, &head, error))
-		return FALSE;
-	r = engine->read_only ? 0 : write_fence(replay, ring, head);
+	if (engine->read_only)
+		return TRUE;
+	r = make_durable(replay, ring, head);
+	if (!r)
+		r = write_fence(engine, head);
 	if (r)
 		return error_set_errno(error, r, "%s: write superblock", engine->name);
-	if (damaged && !engine->read_only) {
+	if (damaged) {
 		engine->recovery_mended++;
-		log_warning("volume %s: a copy of the superblock was damaged, and is written anew",
-			    engine->name);
+		log_warning("volume %s: rewrote a damaged copy of the superblock", engine->name);
 	}
+	return TRUE;
+}
+
+/* Step 5: what is born from now on, and where the next record goes. */
+static void start_generation(Engine *engine, const Superblock *sb, JournalPlace head)
+{
 	engine->generation = engine->superblock.current.generation + 1;
 	map_set_generation(engine->map, engine->generation);
 	journal_start(engine->journal, sb->journal_position, head, engine->generation);
-	r = map_fill_reserve(engine->map, sb);
-	if (r && r != -ENOSPC)
-		return error_set_errno(error, r, "%s: reserve space", engine->name);
+}
+
+/* Step 7. */
+static gboolean apply_records(Replay *replay, const JournalRing *ring, GError **error)
+{
+	Engine *engine = replay->engine;
+
 	map_set_replaying(engine->map, TRUE);
 	journal_ring_walk(ring, visit_apply, replay, NULL);
 	map_set_replaying(engine->map, FALSE);
@@ -258,6 +310,24 @@ static gboolean replay_journal(Engine *engine, Replay *replay, const Superblock 
 	return TRUE;
 }
 
+static gboolean replay_journal(Replay *replay, const Superblock *sb, GError **error)
+{
+	Engine *engine = replay->engine;
+	g_autoptr(JournalRing) ring = NULL;
+	JournalPlace head;
+	int r = journal_ring_read(engine->backing, sb, &ring);
+
+	if (r)
+		return error_set_errno(error, r, "%s: read the journal", engine->name);
+	if (!find_end(replay, ring, &head, error) || !secure(replay, ring, head, error))
+		return FALSE;
+	start_generation(engine, sb, head);
+	r = map_fill_reserve(engine->map, sb);
+	if (r && r != -ENOSPC)
+		return error_set_errno(error, r, "%s: reserve space", engine->name);
+	return apply_records(replay, ring, error);
+}
+
 gboolean recovery_run(Engine *engine, GError **error)
 {
 	const Superblock sb = engine->superblock.current;
@@ -269,7 +339,7 @@ gboolean recovery_run(Engine *engine, GError **error)
 	replay.buffer = large_alloc(VERIFY_BYTES);
 	if (!replay.buffer)
 		return error_set_errno(error, ENOMEM, "%s: replay", engine->name);
-	done = replay_journal(engine, &replay, &sb, error);
+	done = replay_journal(&replay, &sb, error);
 	large_free(replay.buffer, VERIFY_BYTES);
 	if (done && !sb.clean)
 		log_info("volume %s was not closed in order: replayed %" G_GUINT64_FORMAT
