@@ -79,15 +79,15 @@ gboolean cli_volume_size(const char *verb, const char *text, guint64 *ret_size)
 	guint64 size, next;
 
 	if (!size_parse(text, &size) || size < VOLUME_SIZE_MIN || size > VOLUME_SIZE_MAX) {
-		cli_usage("%s: '%s' is no size for a volume (1MiB to 64TiB, as in 512M, 10G)", verb,
-			  text);
+		cli_usage("%s: invalid volume size '%s' (1MiB to 64TiB, for example 512M or 10G)",
+			  verb, text);
 		return FALSE;
 	}
 	if (size % SECTOR_SIZE) {
 		next = size - size % SECTOR_SIZE + SECTOR_SIZE;
 		cli_usage("%s: '%s' is %" G_GUINT64_FORMAT
-			  " bytes, and no multiple of %u (the next "
-			  "one is %" G_GUINT64_FORMAT ")",
+			  " bytes, not a multiple of %u (the next multiple is %" G_GUINT64_FORMAT
+			  ")",
 			  verb, text, size, SECTOR_SIZE, next);
 		return FALSE;
 	}
@@ -108,9 +108,8 @@ void cli_warn_of_promise(const char *verb, const char *path, guint64 size, guint
 	if (size <= room + allocated)
 		return;
 	free_text = size_format(room);
-	cli_say("%s: %s are promised, and the file system of %s has %s free: writes fail where it "
-		"is "
-		"full",
+	cli_say("%s: the volume may grow to %s, but the file system of %s has only %s free; writes "
+		"fail when it is full",
 		verb, size_text, directory, free_text);
 }
 
@@ -159,7 +158,7 @@ int cli_end(int status)
 	if (!line && output_reader_left())
 		output_die_of_reader();
 	cli_say("%s%s%s", line ? line : "",
-		line ? "; this is done, and could not be printed: " : "", error->message);
+		line ? "; this was done, but could not be printed: " : "", error->message);
 	return CLI_FAILED;
 }
 
@@ -183,9 +182,9 @@ static gboolean parse_options(const Verb *verb, const GOptionEntry *own, Cli *cl
 		{"config", 0, 0, G_OPTION_ARG_FILENAME, &options->config_file,
 		 "Configuration (default: $STORAGEOS_CONFIG or " CONFIG_DEFAULT_FILE ")", "FILE"},
 		{"json", 0, 0, G_OPTION_ARG_NONE, &cli->json, "Print JSON", NULL},
-		{"quiet", 'q', 0, G_OPTION_ARG_NONE, &cli->quiet, "Do not print what has been done",
+		{"quiet", 'q', 0, G_OPTION_ARG_NONE, &cli->quiet, "Do not report what was done",
 		 NULL},
-		{"help", 'h', 0, G_OPTION_ARG_NONE, &options->help, "This", NULL},
+		{"help", 'h', 0, G_OPTION_ARG_NONE, &options->help, "Show this help", NULL},
 		{G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &cli->arguments, NULL,
 		 verb->arguments},
 		{0},
@@ -246,7 +245,7 @@ static gboolean load_config(Cli *cli, const Verb *verb, const char *file, GError
 	cli->config = config_load(file, error);
 	if (!cli->config || is_for_anyone(verb) || may_see(cli->config))
 		return cli->config != NULL;
-	return error_set_errno(error, EACCES, "%s: look into %s", verb->name,
+	return error_set_errno(error, EACCES, "%s: access %s", verb->name,
 			       cli->config->run_directory);
 }
 

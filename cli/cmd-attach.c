@@ -306,7 +306,7 @@ static int run(int argc, char **argv)
 	const GOptionEntry options[] = {
 		{"again", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &only_again, NULL, NULL},
 		{"frontend", 0, 0, G_OPTION_ARG_FILENAME, &frontend,
-		 "auto, tcmu or fuse (default: the configuration's)", "FRONTEND"},
+		 "auto, tcmu or fuse (default: from the configuration)", "FRONTEND"},
 		{0},
 	};
 	g_autoptr(VolumeName) name = NULL;
@@ -320,7 +320,7 @@ static int run(int argc, char **argv)
 	json_wanted = cli.json;
 	wanted = cli.config->frontend;
 	if (frontend && !frontend_parse(frontend, &wanted))
-		return cli_usage("attach: '%s' is not one of auto, tcmu, fuse", frontend);
+		return cli_usage("attach: unknown front end '%s' (auto, tcmu or fuse)", frontend);
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("attach: %s", error->message);
@@ -328,4 +328,4 @@ static int run(int argc, char **argv)
 }
 
 const Verb verb_attach = {"attach", "NAME [--frontend auto|tcmu|fuse]",
-			  "make a block device of a volume, print its path", run};
+			  "attach a volume as a block device, print its path", run};

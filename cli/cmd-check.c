@@ -282,10 +282,11 @@ static int run(int argc, char **argv)
 	Checking checking = {0};
 	const GOptionEntry options[] = {
 		{"repair", 0, 0, G_OPTION_ARG_NONE, &checking.repair,
-		 "Mend what can be mended without guessing; says first what it will do", NULL},
-		{"yes", 0, 0, G_OPTION_ARG_NONE, &checking.yes, "For --repair: do not ask", NULL},
+		 "Repair what can be repaired without guessing; shows its plan first", NULL},
+		{"yes", 0, 0, G_OPTION_ARG_NONE, &checking.yes,
+		 "With --repair: do not ask for confirmation", NULL},
 		{"cut-journal", 0, 0, G_OPTION_ARG_NONE, &checking.cut_journal,
-		 "For --repair: give up a damaged journal record, and what follows it", NULL},
+		 "With --repair: discard a damaged journal record and all that follow it", NULL},
 		{0},
 	};
 	g_autoptr(VolumeName) name = NULL;
@@ -300,7 +301,7 @@ static int run(int argc, char **argv)
 	if (!name)
 		return cli_usage("check: %s", error->message);
 	if ((checking.yes || checking.cut_journal) && !checking.repair)
-		return cli_usage("check: --yes and --cut-journal go with --repair");
+		return cli_usage("check: --yes and --cut-journal require --repair");
 	text = volume_name_format(name);
 	checking.config = cli.config;
 	checking.name = name;
@@ -310,4 +311,4 @@ static int run(int argc, char **argv)
 }
 
 const Verb verb_check = {"check", "NAME [--repair [--yes] [--cut-journal]]",
-			 "prove that a volume that nobody has open is whole", run};
+			 "verify a detached volume completely; repair it", run};

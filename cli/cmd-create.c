@@ -12,7 +12,7 @@ static gboolean read_parameters(const char *size, const char *block_size,
 	if (!cli_volume_size("create", size, &parameters->size))
 		return FALSE;
 	if (block_size && (!size_parse(block_size, &bytes) || (bytes != 512 && bytes != 4096))) {
-		cli_usage("create: a block size of %s is not 512 or 4096", block_size);
+		cli_usage("create: invalid block size '%s' (512 or 4096)", block_size);
 		return FALSE;
 	}
 	if (parameters->size % bytes) {
@@ -48,11 +48,12 @@ static int run(int argc, char **argv)
 	g_autofree char *size = NULL, *block_size = NULL;
 	gboolean force = FALSE;
 	const GOptionEntry options[] = {
-		{"size", 's', 0, G_OPTION_ARG_FILENAME, &size, "Its size, 1MiB to 64TiB", "SIZE"},
+		{"size", 's', 0, G_OPTION_ARG_FILENAME, &size, "Size, 1MiB to 64TiB (required)",
+		 "SIZE"},
 		{"block-size", 0, 0, G_OPTION_ARG_FILENAME, &block_size,
 		 "Logical block size, 512 (default) or 4096", "BYTES"},
-		{"force", 0, 0, G_OPTION_ARG_NONE, &force, "Overwrite what a block device may hold",
-		 NULL},
+		{"force", 0, 0, G_OPTION_ARG_NONE, &force,
+		 "Overwrite whatever a block device holds", NULL},
 		{0},
 	};
 	VolumeParameters parameters = {0};
@@ -64,7 +65,7 @@ static int run(int argc, char **argv)
 	if (!cli_start(&cli, &verb_create, options, 1, 1, argc, argv, &status))
 		return status;
 	if (!size)
-		return cli_usage("create: --size is wanted (usage: storageos create %s)",
+		return cli_usage("create: --size is required (usage: storageos create %s)",
 				 verb_create.arguments);
 	if (!read_parameters(size, block_size, &parameters))
 		return CLI_USAGE;
@@ -79,4 +80,4 @@ static int run(int argc, char **argv)
 	return CLI_DONE;
 }
 
-const Verb verb_create = {"create", "NAME --size SIZE [--block-size 4096]", "make a volume", run};
+const Verb verb_create = {"create", "NAME --size SIZE [--block-size 4096]", "create a volume", run};

@@ -70,9 +70,9 @@ static int run(int argc, char **argv)
 	gboolean forgotten = FALSE, deleted;
 	const GOptionEntry options[] = {
 		{"forget", 0, 0, G_OPTION_ARG_NONE, &forgotten,
-		 "Let ;create make one of that name again", NULL},
-		{"force", 0, 0, G_OPTION_ARG_NONE, &force, "Also what cannot be read as a volume",
-		 NULL},
+		 "Allow ;create to create a volume of this name again", NULL},
+		{"force", 0, 0, G_OPTION_ARG_NONE, &force,
+		 "Delete the file even if it is not a readable volume", NULL},
 		{0},
 	};
 	g_autoptr(VolumeName) name = NULL;
@@ -97,5 +97,4 @@ static int run(int argc, char **argv)
 	return CLI_DONE;
 }
 
-const Verb verb_delete = {"delete", "NAME [--force] [--forget]",
-			  "delete a volume that is not attached", run};
+const Verb verb_delete = {"delete", "NAME [--force] [--forget]", "delete a detached volume", run};

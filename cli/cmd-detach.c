@@ -53,4 +53,4 @@ static int run(int argc, char **argv)
 	return detach(cli.config, name, &error) ? CLI_DONE : cli_failed(error);
 }
 
-const Verb verb_detach = {"detach", "NAME", "take the block device of a volume away", run};
+const Verb verb_detach = {"detach", "NAME", "remove the block device of a volume", run};

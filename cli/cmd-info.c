@@ -143,7 +143,7 @@ static gboolean collect(const Config *config, const VolumeName *name, Json *obje
 static int run(int argc, char **argv)
 {
 	const GOptionEntry options[] = {
-		{"bytes", 0, 0, G_OPTION_ARG_NONE, &in_bytes, "Sizes in bytes alone", NULL},
+		{"bytes", 0, 0, G_OPTION_ARG_NONE, &in_bytes, "Print sizes in bytes only", NULL},
 		{0},
 	};
 	g_autoptr(Json) object = json_object_new_object();
@@ -168,4 +168,4 @@ static int run(int argc, char **argv)
 	return CLI_DONE;
 }
 
-const Verb verb_info = {"info", "NAME [--bytes]", "everything about a volume", run};
+const Verb verb_info = {"info", "NAME [--bytes]", "show everything about a volume", run};

@@ -203,4 +203,4 @@ static int run(int argc, char **argv)
 	return listing.status;
 }
 
-const Verb verb_list = {"list", "[POOL]", "the volumes of a pool, or of all", run};
+const Verb verb_list = {"list", "[POOL]", "list the volumes of one pool, or of all", run};

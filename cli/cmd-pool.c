@@ -41,7 +41,7 @@ static int create(const Cli *cli, const char *name, const char *directory, gbool
 	Json *object;
 
 	if (!pool_name_valid(name))
-		return cli_usage("pool create: '%s' is no name for a pool (" NAME_RULE ")", name);
+		return cli_usage("pool create: invalid pool name '%s': " NAME_RULE, name);
 	if (!create_uninterrupted(cli->config, name, directory, adopt, &error))
 		return cli_failed(error);
 	now = config_load_again(cli->config, &error);
@@ -204,7 +204,7 @@ static int usage(const Cli *cli)
 					 parts[i].name,
 					 cli->n_arguments < parts[i].arguments ? "few" : "many",
 					 verb_pool.arguments);
-	return cli_usage("pool: there is no '%s' (usage: storageos pool %s)", cli->arguments[0],
+	return cli_usage("pool: unknown verb '%s' (usage: storageos pool %s)", cli->arguments[0],
 			 verb_pool.arguments);
 }
 
@@ -213,7 +213,7 @@ static int run(int argc, char **argv)
 	gboolean adopt = FALSE;
 	const GOptionEntry options[] = {
 		{"adopt", 0, 0, G_OPTION_ARG_NONE, &adopt,
-		 "create: take a pool that has another name, as on the machine that it came from",
+		 "create: accept a pool that was made under another name, such as on another host",
 		 NULL},
 		{0},
 	};
@@ -238,4 +238,4 @@ static int run(int argc, char **argv)
 }
 
 const Verb verb_pool = {"pool", "create NAME DIRECTORY [--adopt] | delete NAME | list",
-			"make, show and take out pools", run};
+			"create, unregister and list pools", run};

@@ -252,9 +252,9 @@ static int run(int argc, char **argv)
 	g_autofree char *kernel = NULL;
 	const GOptionEntry options[] = {
 		{"root", 0, 0, G_OPTION_ARG_FILENAME, &sysroot,
-		 "Another root: an image's, a container's host's", "DIR"},
+		 "Examine another root: a mounted image, a container's host", "DIR"},
 		{"kernel", 0, 0, G_OPTION_ARG_FILENAME, &kernel,
-		 "Which kernel of a root (default: the newest)", "RELEASE"},
+		 "Examine this kernel (default for a root: its newest)", "RELEASE"},
 		{0},
 	};
 	g_autoptr(RuntimeProbe) probe = NULL;
@@ -280,4 +280,4 @@ static int run(int argc, char **argv)
 }
 
 const Verb verb_probe = {"probe", "[--root DIR] [--kernel RELEASE]",
-			 "what this machine offers, and which front end follows", run};
+			 "show what this machine supports, and the front end", run};

@@ -244,7 +244,7 @@ static gboolean parse_size(const char *text, Resizing *resizing)
 	if (size_parse(text + 1, &resizing->size) && resizing->size % SECTOR_SIZE == 0 &&
 	    resizing->size <= VOLUME_SIZE_MAX)
 		return TRUE;
-	cli_usage("resize: '%s' is no size to add (a multiple of %u bytes, as in +512M, +10G)",
+	cli_usage("resize: invalid size to add '%s' (a multiple of %u bytes, for example +10G)",
 		  text, SECTOR_SIZE);
 	return FALSE;
 }
@@ -253,8 +253,7 @@ static int run(int argc, char **argv)
 {
 	gboolean force = FALSE;
 	const GOptionEntry options[] = {
-		{"force", 0, 0, G_OPTION_ARG_NONE, &force, "Cut off what is behind the new end",
-		 NULL},
+		{"force", 0, 0, G_OPTION_ARG_NONE, &force, "Discard data beyond the new end", NULL},
 		{0},
 	};
 	g_autoptr(VolumeName) name = NULL;
@@ -284,4 +283,4 @@ static int run(int argc, char **argv)
 }
 
 const Verb verb_resize = {"resize", "NAME [+]SIZE [--force]",
-			  "grow a volume, in use or not; shrink it", run};
+			  "grow a volume, even in use; shrink it", run};

@@ -283,12 +283,13 @@ static int run(int argc, char **argv)
 	g_autofree char *rate = NULL;
 	const GOptionEntry options[] = {
 		{"rate", 0, 0, G_OPTION_ARG_FILENAME, &rate,
-		 "At most so many bytes in a second (default: 64M where it is served; 0: no limit)",
+		 "Bytes per second at most (default: 64M for a served volume; 0: no limit)",
 		 "SIZE"},
 		{"background", 0, 0, G_OPTION_ARG_NONE, &background,
-		 "Begin, and do not wait for the end (of a volume that is served)", NULL},
-		{"status", 0, 0, G_OPTION_ARG_NONE, &status_only, "How far it is", NULL},
-		{"stop", 0, 0, G_OPTION_ARG_NONE, &stop, "End it early", NULL},
+		 "Start the scrub of a served volume and return", NULL},
+		{"status", 0, 0, G_OPTION_ARG_NONE, &status_only,
+		 "Show the progress, or the last result", NULL},
+		{"stop", 0, 0, G_OPTION_ARG_NONE, &stop, "Stop the scrub", NULL},
 		{0},
 	};
 	g_autoptr(VolumeName) name = NULL;
@@ -303,9 +304,10 @@ static int run(int argc, char **argv)
 	if (!name)
 		return cli_usage("scrub: %s", error->message);
 	if (status_only + stop + background > 1)
-		return cli_usage("scrub: one of --status, --stop and --background");
+		return cli_usage("scrub: --status, --stop and --background exclude each other");
 	if (!parse_rate(rate, &scrubbing))
-		return cli_usage("scrub: a rate is a size as 50M, not '%s'", rate);
+		return cli_usage("scrub: invalid rate '%s' (bytes per second, for example 50M)",
+				 rate);
 	scrubbing.config = cli.config;
 	scrubbing.name = name;
 	scrubbing.json = cli.json;
@@ -319,4 +321,4 @@ static int run(int argc, char **argv)
 }
 
 const Verb verb_scrub = {"scrub", "NAME [--rate SIZE] [--status] [--stop]",
-			 "verify a volume, served or not, and mend it", run};
+			 "verify a volume, even in use; repair copies", run};

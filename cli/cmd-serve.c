@@ -46,4 +46,5 @@ static int run(int argc, char **argv)
 	return cli_failed(error);
 }
 
-const Verb verb_serve = {"serve", "NAME", "serve a volume over FUSE, for its unit", run};
+const Verb verb_serve = {"serve", "NAME", "serve a volume over FUSE (for the unit storageos-fuse@)",
+			 run};

@@ -79,9 +79,9 @@ static int run(int argc, char **argv)
 	if (!name)
 		return cli_usage("set: %s", error->message);
 	if (strcmp(cli.arguments[1], NEW_UUID) != 0)
-		return cli_usage("set: '%s' cannot be set (only: " NEW_UUID ")", cli.arguments[1]);
+		return cli_usage("set: invalid assignment '%s' (only " NEW_UUID " is supported)",
+				 cli.arguments[1]);
 	return set(&cli, name, &error) ? CLI_DONE : cli_failed(error);
 }
 
-const Verb verb_set = {"set", "NAME " NEW_UUID, "give a copy of a volume an identity of its own",
-		       run};
+const Verb verb_set = {"set", "NAME " NEW_UUID, "give a copy of a volume its own UUID", run};

@@ -188,11 +188,11 @@ static int run(int argc, char **argv)
 		{"prometheus", 0, 0, G_OPTION_ARG_NONE, &prometheus,
 		 "Print Prometheus's text format", NULL},
 		{"watch", 0, 0, G_OPTION_ARG_NONE, &watched,
-		 "Print what happens in each interval, as iostat does", NULL},
-		{"interval", 0, 0, G_OPTION_ARG_INT, &interval, "For --watch (default: 1)",
+		 "Print the activity of each interval, like iostat", NULL},
+		{"interval", 0, 0, G_OPTION_ARG_INT, &interval, "Interval of --watch (default: 1)",
 		 "SECONDS"},
-		{"count", 0, 0, G_OPTION_ARG_INT, &count, "For --watch (default: without end)",
-		 "TIMES"},
+		{"count", 0, 0, G_OPTION_ARG_INT, &count,
+		 "Number of intervals of --watch (default: no end)", "TIMES"},
 		{0},
 	};
 	g_autoptr(VolumeName) name = NULL;
@@ -203,10 +203,11 @@ static int run(int argc, char **argv)
 	if (!cli_start(&cli, &verb_stats, options, 0, 1, argc, argv, &status))
 		return status;
 	if (prometheus && (cli.json || watched))
-		return cli_usage("stats: --prometheus goes with neither --json nor --watch");
-	if (interval < 1 || interval > 86400 || count < 0)
-		return cli_usage("stats: an interval of 1 to 86400 seconds, and a count, are "
-				 "wanted");
+		return cli_usage("stats: --prometheus excludes --json and --watch");
+	if (interval < 1 || interval > 86400)
+		return cli_usage("stats: invalid --interval %d (1 to 86400 seconds)", interval);
+	if (count < 0)
+		return cli_usage("stats: invalid --count %d (must not be negative)", count);
 	if (cli.n_arguments) {
 		name = volume_name_parse(cli.arguments[0], &error);
 		if (!name)
@@ -218,4 +219,4 @@ static int run(int argc, char **argv)
 }
 
 const Verb verb_stats = {"stats", "[NAME] [--watch] [--prometheus]",
-			 "what served volumes do, and how fast", run};
+			 "show I/O statistics of served volumes", run};

@@ -198,7 +198,7 @@ static int run(int argc, char **argv)
 	gboolean verbose = FALSE;
 	const GOptionEntry options[] = {
 		{"verbose", 'v', 0, G_OPTION_ARG_NONE, &verbose,
-		 "Also why each one's front end was chosen", NULL},
+		 "Also show why each front end was chosen", NULL},
 		{0},
 	};
 	g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func(row_free);
@@ -227,4 +227,5 @@ static int run(int argc, char **argv)
 	return CLI_DONE;
 }
 
-const Verb verb_status = {"status", "[NAME] [-v]", "what is attached, how, and in what state", run};
+const Verb verb_status = {"status", "[NAME] [-v]", "show what is attached, how, and in what state",
+			  run};

@@ -42,4 +42,5 @@ static int run(int argc, char **argv)
 	return CLI_DONE;
 }
 
-const Verb verb_udev = {"udev", "DEVICE", "which volume a block device shows", run};
+const Verb verb_udev = {"udev", "DEVICE", "show which volume a block device is (for the udev rule)",
+			run};

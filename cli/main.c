@@ -26,17 +26,17 @@ static int print_help(void)
 		printf("  %-7s %-46s %s\n", verbs[i]->name, verbs[i]->arguments, verbs[i]->summary);
 	}
 	puts("\n"
-	     "NAME is a volume: NAME in the pool 'default', POOL/NAME, or the path of a block\n"
-	     "device that is a volume of its own.  Sizes are binary: 512M, 10G, 1.5TiB.\n"
+	     "NAME is a volume: NAME (in the pool 'default'), POOL/NAME, or the absolute path of\n"
+	     "a block device that is a volume of its own.  Sizes are binary: 512M, 10G, 1.5TiB.\n"
 	     "\n"
 	     "  --config FILE  configuration (default: $STORAGEOS_CONFIG or " CONFIG_DEFAULT_FILE
 	     ")\n"
-	     "  --json         data as JSON, with every verb that prints data\n"
-	     "  --help         this, or with a verb more about it, as `help VERB`\n"
-	     "  --version      the version\n"
+	     "  --json         print JSON (every verb that prints data)\n"
+	     "  --help         show this help; `VERB --help` and `help VERB` show that of a verb\n"
+	     "  --version      show the version\n"
 	     "\n"
-	     "Exit status: 0 done, 1 failed, 2 usage; of probe 0 TCMU, 3 FUSE, 4 neither;\n"
-	     "of check --repair 3 mended, 4 damage is left.");
+	     "Exit status: 0 done, 1 failed, 2 usage error.  probe: 0 TCMU, 3 FUSE, 4 neither.\n"
+	     "check --repair: 3 all damage repaired, 4 some damage remains.");
 	return CLI_DONE;
 }
 
@@ -48,7 +48,7 @@ static const Verb *find_verb(const char *name)
 	for (guint i = 0; i < G_N_ELEMENTS(hidden_verbs); i++)
 		if (!strcmp(name, hidden_verbs[i]->name))
 			return hidden_verbs[i];
-	cli_usage("there is no verb '%s' (see: storageos --help)", name);
+	cli_usage("unknown verb '%s' (see: storageos --help)", name);
 	return NULL;
 }
 
@@ -93,7 +93,7 @@ static int run(int argc, char **argv)
 		g_setenv("STORAGEOS_CONFIG", file, TRUE);
 	}
 	if (next >= argc)
-		return cli_usage("a verb is wanted (see: storageos --help)");
+		return cli_usage("no verb given (see: storageos --help)");
 	if (g_strv_contains(helps, argv[next]))
 		return help(argv[next + 1]);
 	if (g_strv_contains(versions, argv[next]))

@@ -35,11 +35,11 @@ END
 said=$("$STORAGEOS_FUSE" $'gr\xfcn' "$WORK" 2>&1)
 is "storageos-fuse: status" $? 1
 is "storageos-fuse: names it" "${said%%:*}: $(grep -o "'gr.*' is" <<<"$said")" "storageos-fuse: 'gr\xfcn' is"
-refuses "a verb" "no verb 'l.x9[bc]ste'" "$STORAGEOS" $'l\x9cste'
+refuses "a verb" "unknown verb 'l.x9[bc]ste'" "$STORAGEOS" $'l\x9cste'
 refuses "an option" "unknown option '--gr.xfcn'" "$STORAGEOS" $'--gr\xfcn'
 refuses "a verb's option" 'Unknown option --gr.xfcn' "$STORAGEOS" list $'--gr\xfcn'
-refuses "a size" "'1.xe2G' is no size" "$STORAGEOS" create db --size $'1\xe2G'
-refuses "a front end" "'.x80' is not one of" "$STORAGEOS" attach db --frontend $'\x80'
+refuses "a size" "invalid volume size '1.xe2G'" "$STORAGEOS" create db --size $'1\xe2G'
+refuses "a front end" "unknown front end '.x80'" "$STORAGEOS" attach db --frontend $'\x80'
 
 # ---- paths: taken as they are
 

@@ -63,6 +63,6 @@ check "the original is attached" "$STORAGEOS" attach a
 check "the copy is attached beside it" "$STORAGEOS" attach b
 is "no claim is left once both are detached" \
 	"$("$STORAGEOS" detach a; "$STORAGEOS" detach b; ls "$WORK/run/identity")" ""
-refuses "nothing else can be set" "'size=3' cannot be set" "$STORAGEOS" set a size=3
-refuses "nor of what is not there" "set default/none: .*there is none" "$STORAGEOS" set none uuid=new
+refuses "nothing else can be set" "invalid assignment 'size=3'" "$STORAGEOS" set a size=3
+refuses "nor of what is not there" "set default/none: .*no such volume" "$STORAGEOS" set none uuid=new
 finish

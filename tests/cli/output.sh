@@ -52,7 +52,7 @@ does() { # WAY REGEX COMMAND...
 	"to_$way" "$@" 2>"$WORK/err" </dev/null
 	is "${*##*/} to $way: status" $? 1
 	like "${*##*/} to $way: says what was done" "$(tail -1 "$WORK/err")" \
-		"^storageos: $line; this is done, and could not be printed: standard output: ${reason[$way]}$"
+		"^storageos: $line; this was done, but could not be printed: standard output: ${reason[$way]}$"
 }
 
 must "create" "$STORAGEOS" create db --size 64M

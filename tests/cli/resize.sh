@@ -75,7 +75,7 @@ whole "it is whole" db
 
 usage() { "$STORAGEOS" resize "$@" 2>&1; echo "status $?"; }
 like "no size" "$(usage db)" 'too few arguments'
-like "no size of a volume" "$(usage db 12)" "'12' is no size for a volume"
+like "no size of a volume" "$(usage db 12)" "invalid volume size '12'"
 like "it is a matter of usage" "$(usage db 100T)" 'status 2'
 must "create one of 4 KiB blocks" "$STORAGEOS" create large --size 64M --block-size 4096
 refuses "a part of a logical block" 'no multiple of the block size, 4096' "$STORAGEOS" resize large $(((64 << 20) + 512))

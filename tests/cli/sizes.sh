@@ -25,19 +25,19 @@ while IFS='|' read -r text regex; do
 	refuses "create --size $text" "$regex" "$STORAGEOS" create v --size "$text"
 	is "create --size $text is usage" "$("$STORAGEOS" create v --size "$text" 2>/dev/null; echo $?)" 2
 done <<-'END'
-	1.3M|'1.3M' is 1363148 bytes, and no multiple of 512 \(the next one is 1363456\)
-	1048577|no multiple of 512 \(the next one is 1049088\)
-	10Gx|is no size for a volume
-	1Gii|is no size for a volume
-	-1G|is no size for a volume
-	1k|is no size for a volume \(1MiB to 64TiB
+	1.3M|'1.3M' is 1363148 bytes, not a multiple of 512 \(the next multiple is 1363456\)
+	1048577|not a multiple of 512 \(the next multiple is 1049088\)
+	10Gx|invalid volume size '10Gx'
+	1Gii|invalid volume size '1Gii'
+	-1G|invalid volume size '-1G'
+	1k|invalid volume size '1k' \(1MiB to 64TiB
 END
 for text in 4k 4K 4KiB 4096 512; do
 	check "--block-size $text" "$STORAGEOS" create v --size 1M --block-size $text
 	is "--block-size $text is so many bytes" "$(size_of v .logical_block_size)" "$([ $text = 512 ] && echo 512 || echo 4096)"
 	"$STORAGEOS" delete -q v
 done
-refuses "--block-size 8k" "a block size of 8k is not 512 or 4096" "$STORAGEOS" create v --size 1M --block-size 8k
+refuses "--block-size 8k" "invalid block size '8k' \(512 or 4096\)" "$STORAGEOS" create v --size 1M --block-size 8k
 refuses "a file's name for a volume's" "does not end in '.vol', its file's does: write v" \
 	"$STORAGEOS" create v.vol --size 1M
 
@@ -46,8 +46,8 @@ is "resize says both sizes" "$("$STORAGEOS" resize db 1.75G)" "default/db: 1.75 
 is "so much more" "$("$STORAGEOS" resize db +256M)" "default/db: 2 GiB, was 1.75 GiB"
 is "the size is that" "$(size_of db .size)" $((2 << 30))
 refuses "more than there can be" 'are more than a volume.s 64 TiB' "$STORAGEOS" resize db +64T
-refuses "no size to add" "'\+x' is no size to add" "$STORAGEOS" resize db +x
-refuses "none that a disk can have" "'\+100' is no size to add" "$STORAGEOS" resize db +100
+refuses "no size to add" "invalid size to add '\+x'" "$STORAGEOS" resize db +x
+refuses "none that a disk can have" "invalid size to add '\+100'" "$STORAGEOS" resize db +100
 
 # ---- what is promised
 
@@ -56,8 +56,8 @@ mount -t tmpfs -o size=64M tmpfs "$WORK/small" || give_up "no tmpfs"
 cleanup unmount_for_certain "$WORK/small"
 must "a pool on a small file system" "$STORAGEOS" pool create -q small "$WORK/small"
 like "create of more than there is: a warning" "$("$STORAGEOS" create small/db --size 1G 2>&1 >/dev/null)" \
-	"^storageos: create: 1 GiB are promised, and the file system of $WORK/small has [0-9.]+ MiB free: writes fail where it is full$"
-like "resize, too" "$("$STORAGEOS" resize small/db 64T 2>&1 >/dev/null)" 'resize: 64 TiB are promised'
+	"^storageos: create: the volume may grow to 1 GiB, but the file system of $WORK/small has only [0-9.]+ MiB free; writes fail when it is full$"
+like "resize, too" "$("$STORAGEOS" resize small/db 64T 2>&1 >/dev/null)" 'resize: the volume may grow to 64 TiB'
 is "it is done all the same" "$(size_of small/db .size)" $((64 << 40))
 is "no warning where there is room" "$("$STORAGEOS" create small/little --size 8M 2>&1)" "small/little: created, 8 MiB"
 finish

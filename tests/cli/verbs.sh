@@ -21,26 +21,26 @@ json() { "$STORAGEOS" "$@" --json | jq -e . >/dev/null; }
 
 # ---- usage
 
-exits "no verb" 2 'a verb is wanted' "$STORAGEOS"
-exits "an unknown verb" 2 "no verb 'frobnicate'" "$STORAGEOS" frobnicate
+exits "no verb" 2 'no verb given' "$STORAGEOS"
+exits "an unknown verb" 2 "unknown verb 'frobnicate'" "$STORAGEOS" frobnicate
 exits "an unknown option" 2 '--colour' "$STORAGEOS" list --colour
 exits "an unknown option before the verb" 2 "unknown option '--colour'" "$STORAGEOS" --colour list
 exits "too few arguments" 2 'create: too few arguments' "$STORAGEOS" create
 exits "too many arguments" 2 'info: too many arguments' "$STORAGEOS" info a b
-exits "no size" 2 'create: --size is wanted' "$STORAGEOS" create db
-exits "a bad size" 2 "'ten' is no size" "$STORAGEOS" create db --size ten
-exits "too small a size" 2 "'1000' is no size" "$STORAGEOS" create db --size 1000
-exits "too big a size" 2 "'65T' is no size" "$STORAGEOS" create db --size 65T
-exits "a bad block size" 2 '1024 is not 512 or 4096' \
+exits "no size" 2 'create: --size is required' "$STORAGEOS" create db
+exits "a bad size" 2 "invalid volume size 'ten'" "$STORAGEOS" create db --size ten
+exits "too small a size" 2 "invalid volume size '1000'" "$STORAGEOS" create db --size 1000
+exits "too big a size" 2 "invalid volume size '65T'" "$STORAGEOS" create db --size 65T
+exits "a bad block size" 2 "invalid block size '1024'" \
 	"$STORAGEOS" create db --size 1G --block-size 1024
 exits "a size that is no multiple of the block size" 2 'not a multiple' \
 	"$STORAGEOS" create db --size 1049088 --block-size 4096
 exits "a bad name" 2 "'Db' is no volume's name" "$STORAGEOS" create Db --size 1G
 exits "a name that climbs" 2 'is no volume' "$STORAGEOS" delete ../../etc/passwd
-exits "a bad front end" 2 "'iscsi' is not one of" "$STORAGEOS" attach db --frontend iscsi
+exits "a bad front end" 2 "unknown front end 'iscsi'" "$STORAGEOS" attach db --frontend iscsi
 exits "half a pool verb" 2 'pool create: too few arguments \(usage: ' "$STORAGEOS" pool create x
 exits "too much of a pool verb" 2 'pool list: too many arguments \(usage: ' "$STORAGEOS" pool list x
-exits "a pool verb that is none" 2 "pool: there is no 'make' \\(usage: " "$STORAGEOS" pool make x
+exits "a pool verb that is none" 2 "pool: unknown verb 'make' \\(usage: " "$STORAGEOS" pool make x
 exits "--config without a file" 2 '--config needs a file' "$STORAGEOS" --config
 exits "--config with an empty one" 2 '--config needs a file' "$STORAGEOS" --config= list
 exits "a device by its path" 2 "must not contain ':' \\(another of the device's names may do, as in /dev/disk/by-id\\)" \
@@ -48,7 +48,7 @@ exits "a device by its path" 2 "must not contain ':' \\(another of the device's 
 is "help of a verb" "$("$STORAGEOS" help create)" "$("$STORAGEOS" create --help)"
 is "help of what is none" "$(status_of "$STORAGEOS" help frobnicate)" 2
 for version in -V version; do is "$version" "$("$STORAGEOS" $version)" "$("$STORAGEOS" --version)"; done
-exits "a bad pool name" 2 'no name for a pool' "$STORAGEOS" pool create X "$WORK/x"
+exits "a bad pool name" 2 "invalid pool name 'X'" "$STORAGEOS" pool create X "$WORK/x"
 for verb in create list info set delete pool attach detach status stats check probe; do
 	is "$verb --help" "$(status_of "$STORAGEOS" $verb --help)" 0
 	like "--help lists $verb" "$("$STORAGEOS" --help)" "^  $verb "
