@@ -67,7 +67,7 @@ static gboolean is_kept(const SlotBits *kept, guint bit)
 static void note_erased(Slots *slots, guint64 number)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
-	Group *group = group_locked(slots, number);
+	SlotGroup *group = group_locked(slots, number);
 
 	group->unknown = FALSE;
 	for (guint w = 0; w < WORDS; w++) {

@@ -14,13 +14,13 @@
 #define THAW_RUNS 4096 /* at once */
 #define LIST_RUN_MAX (((guint64)1 << 24) - 1)
 
-static void list_clear(List *list)
+static void list_clear(RunList *list)
 {
 	g_free(list->runs);
-	*list = (List){0};
+	*list = (RunList){0};
 }
 
-static int list_reserve(List *list, gsize entries)
+static int list_reserve(RunList *list, gsize entries)
 {
 	gsize capacity = list->capacity ? list->capacity : 1024;
 	guint64 *runs;
@@ -49,7 +49,7 @@ static inline guint64 pack(SlotRun run)
 }
 
 /* Room was made by slots_reserve(). */
-static void list_add(List *list, guint64 slot, guint32 count)
+static void list_add(RunList *list, guint64 slot, guint32 count)
 {
 	list->slots += count;
 	if (list->n) {
@@ -92,7 +92,7 @@ static int load_group(Slots *slots, guint64 number, guint64 checkpoint, gboolean
 		      BitmapChoice *choice)
 {
 	BitmapPlace place = place_of(slots);
-	g_autofree Group *group = g_try_new0(Group, 1);
+	g_autofree SlotGroup *group = g_try_new0(SlotGroup, 1);
 	int r = group ? bitmap_choose(&place, number, checkpoint, thorough, choice) : -ENOMEM;
 
 	if (!r && !choice->found)
@@ -191,7 +191,7 @@ void slots_retire(Slots *slots, guint64 slot, guint32 count)
 
 void slots_freeze(Slots *slots)
 {
-	List gained = slots->frozen_gained, retired = slots->frozen_retired;
+	RunList gained = slots->frozen_gained, retired = slots->frozen_retired;
 
 	/* What was thawed is empty: its memory serves the next lists. */
 	slots->frozen_gained = slots->gained;
@@ -212,7 +212,7 @@ static int compare_runs(const void *a, const void *b)
 
 /* Applies the runs of one group from *at on; the list is sorted.  FALSE if a bit is that way
  * already. */
-static gboolean apply_runs(FormatBitmap *page, guint64 number, const List *list, gsize *at,
+static gboolean apply_runs(FormatBitmap *page, guint64 number, const RunList *list, gsize *at,
 			   gboolean used)
 {
 	for (; *at < list->n; (*at)++) {
@@ -232,8 +232,8 @@ static gboolean apply_runs(FormatBitmap *page, guint64 number, const List *list,
 	return TRUE;
 }
 
-static int write_page(Slots *slots, Group *group, guint64 number, guint64 generation, gsize *gained,
-		      gsize *retired)
+static int write_page(Slots *slots, SlotGroup *group, guint64 number, guint64 generation,
+		      gsize *gained, gsize *retired)
 {
 	BitmapPlace place = place_of(slots);
 	FormatBitmap page;
@@ -256,7 +256,7 @@ static int write_page(Slots *slots, Group *group, guint64 number, guint64 genera
 	return 0;
 }
 
-static guint64 list_group(const List *list, gsize at)
+static guint64 list_group(const RunList *list, gsize at)
 {
 	return at < list->n ? slot_group(unpack(list->runs[at]).slot) : G_MAXUINT64;
 }
@@ -275,7 +275,7 @@ int slots_write_bitmaps(Slots *slots, guint64 generation)
 		qsort(slots->frozen_retired.runs, slots->frozen_retired.n, sizeof(guint64),
 		      compare_runs);
 	for (guint64 g = 0; g < slots->frozen_groups; g++) {
-		Group *group;
+		SlotGroup *group;
 		int r;
 
 		lock_take(&slots->lock); /* the array may move while the backing grows */
@@ -297,7 +297,7 @@ void slots_switch(Slots *slots)
 {
 	lock_take(&slots->lock);
 	for (guint64 g = 0; g < slots->frozen_groups; g++) {
-		Group *group = group_locked(slots, g);
+		SlotGroup *group = group_locked(slots, g);
 
 		if (!group->next)
 			continue;
@@ -315,7 +315,7 @@ void slots_switch(Slots *slots)
 gboolean slots_thaw(Slots *slots)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
-	List *retired = &slots->frozen_retired;
+	RunList *retired = &slots->frozen_retired;
 
 	for (guint i = 0; i < THAW_RUNS && retired->n; i++) {
 		SlotRun run = unpack(retired->runs[--retired->n]);

@@ -15,7 +15,7 @@
 /* PAIR_WARM: what probably has space below.  Only words that are wholly free are ever punched. */
 typedef enum { PAIR_WHOLE, PAIR_ANY, PAIR_WARM } PairKind;
 
-static void take_bits(Slots *slots, Group *group, guint word, guint64 mask)
+static void take_bits(Slots *slots, SlotGroup *group, guint word, guint64 mask)
 {
 	guint n = (guint)__builtin_popcountll(mask);
 
@@ -32,7 +32,7 @@ static void take_bits(Slots *slots, Group *group, guint word, guint64 mask)
 static gboolean take_of_word(Slots *slots, guint64 number, guint word, PairKind kind,
 			     SlotRun *ret_run, gboolean *ret_written)
 {
-	Group *group = group_locked(slots, number);
+	SlotGroup *group = group_locked(slots, number);
 	guint64 first = group->used[word], second = group->used[word + STRIPE_WORDS];
 	guint64 used = first | second, rest;
 	guint bit, length;
@@ -58,7 +58,7 @@ gboolean slots_take_pair(Slots *slots, guint64 slot)
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
 	guint bit = (guint)slot_index(slot) - FORMAT_FIRST_INDEX, word = bit / 64;
 	guint64 mask = (guint64)1 << (bit % 64);
-	Group *group;
+	SlotGroup *group;
 
 	if (!node_slot_is_usable(1, slot, slots->n_groups))
 		return FALSE;
@@ -78,7 +78,7 @@ static gboolean take_from_cursor(Slots *slots, guint64 groups, PairKind kind, Sl
 	guint word = (guint)(slots->pair_cursor % WORDS);
 
 	for (guint64 i = 0; i <= groups && slots->n_groups; i++, at++, word = 0) {
-		const Group *group = group_locked(slots, at % slots->n_groups);
+		const SlotGroup *group = group_locked(slots, at % slots->n_groups);
 
 		if (!group->n_cold && group->warm_free < 2)
 			continue;

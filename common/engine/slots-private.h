@@ -24,14 +24,14 @@ typedef struct {
 	gboolean next;		 /* the running checkpoint wrote the other home */
 	gboolean must_write;	 /* the other home holds a page that must never count */
 	guint64 term, next_term; /* of the page that counts, and of the running checkpoint's */
-} Group;
+} SlotGroup;
 
 /* Runs packed as in a journal record: slot | count << 40. */
 typedef struct {
 	guint64 *runs;
 	gsize n, capacity;
 	guint64 slots;
-} List;
+} RunList;
 
 struct Slots {
 	Backing *backing;
@@ -40,7 +40,7 @@ struct Slots {
 	gboolean read_only;
 
 	Lock lock; /* everything below but the lists */
-	Group **groups;
+	SlotGroup **groups;
 	guint64 n_groups;
 	guint64 warm_free;
 	guint64 cursor_group;
@@ -52,15 +52,15 @@ struct Slots {
 
 	Lock grow_lock; /* held while the backing grows; taken before `lock` */
 
-	List gained, retired;		    /* since the last freeze */
-	List frozen_gained, frozen_retired; /* of the running checkpoint */
-	guint64 frozen_groups;		    /* n_groups when it began */
-	guint64 digest, frozen_digest;	    /* the checkpoint thread's */
+	RunList gained, retired;	       /* since the last freeze */
+	RunList frozen_gained, frozen_retired; /* of the running checkpoint */
+	guint64 frozen_groups;		       /* n_groups when it began */
+	guint64 digest, frozen_digest;	       /* the checkpoint thread's */
 	guint64 mended;
 };
 
 /* The array moves while the backing grows; the groups stay where they are. */
-static inline Group *group_locked(const Slots *slots, guint64 number)
+static inline SlotGroup *group_locked(const Slots *slots, guint64 number)
 {
 	lock_check_held(&slots->lock);
 	return slots->groups[number];
@@ -71,22 +71,22 @@ static inline guint64 page_offset(const Slots *slots, guint64 group, guint home)
 	return slots_offset(slots, group << FORMAT_GROUP_SHIFT | home);
 }
 
-static inline guint word_free(const Group *group, guint word)
+static inline guint word_free(const SlotGroup *group, guint word)
 {
 	return 64 - (guint)__builtin_popcountll(group->used[word]);
 }
 
-static inline gboolean word_is_cold(const Group *group, guint word)
+static inline gboolean word_is_cold(const SlotGroup *group, guint word)
 {
 	return group->cold[word / 64] >> (word % 64) & 1;
 }
 
-static inline gboolean word_is_written(const Group *group, guint word)
+static inline gboolean word_is_written(const SlotGroup *group, guint word)
 {
 	return group->written[word / 64] >> (word % 64) & 1;
 }
 
-static inline void word_set_written(Group *group, guint word, gboolean written)
+static inline void word_set_written(SlotGroup *group, guint word, gboolean written)
 {
 	guint64 mask = (guint64)1 << (word % 64);
 
@@ -96,7 +96,7 @@ static inline void word_set_written(Group *group, guint word, gboolean written)
 		group->written[word / 64] &= ~mask;
 }
 
-static inline void word_warm_up(Slots *slots, Group *group, guint word)
+static inline void word_warm_up(Slots *slots, SlotGroup *group, guint word)
 {
 	group->cold[word / 64] &= ~((guint64)1 << (word % 64));
 	group->n_cold--;
@@ -105,7 +105,7 @@ static inline void word_warm_up(Slots *slots, Group *group, guint word)
 }
 
 /* The word is wholly free and warm. */
-static inline void word_cool_down(Slots *slots, Group *group, guint word)
+static inline void word_cool_down(Slots *slots, SlotGroup *group, guint word)
 {
 	group->cold[word / 64] |= (guint64)1 << (word % 64);
 	word_set_written(group, word, FALSE);
@@ -116,7 +116,7 @@ static inline void word_cool_down(Slots *slots, Group *group, guint word)
 
 /* Appends a group whose `used` is filled in.  Wholly free words are cold; slots beyond the end of a
  * backing that cannot grow are never given out.  0 or -ENOMEM. */
-int group_add_locked(Slots *slots, Group *group);
+int group_add_locked(Slots *slots, SlotGroup *group);
 
 /* Makes slots free that were taken; `cold`: and the wholly free words among them cold. */
 void give_back_locked(Slots *slots, SlotRun run, gboolean cold);

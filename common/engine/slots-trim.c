@@ -12,7 +12,7 @@
 
 /* Takes wholly free words that lie side by side, from `word` on: warm ones, or cold ones.  Returns
  * how many. */
-static guint take_trimmable(Slots *slots, Group *group, gboolean cold, guint *word)
+static guint take_trimmable(Slots *slots, SlotGroup *group, gboolean cold, guint *word)
 {
 	guint n = 0;
 
@@ -48,7 +48,7 @@ static gboolean trim_words_unlocking(Slots *slots, guint64 number, guint word, g
  * have space below: gives it back. */
 static guint64 trim_unknown_unlocking(Slots *slots, guint64 number)
 {
-	Group *group = group_locked(slots, number);
+	SlotGroup *group = group_locked(slots, number);
 	guint64 trimmed = 0;
 	guint word = 0, n;
 
@@ -71,7 +71,7 @@ guint64 slots_trim(Slots *slots, guint64 keep, guint64 limit)
 	lock_take(&slots->lock);
 	for (guint64 i = 0; i < slots->n_groups && trimmed < limit; i++) {
 		guint64 number = slots->trim_group % slots->n_groups;
-		Group *group = group_locked(slots, number);
+		SlotGroup *group = group_locked(slots, number);
 		guint word = 0, n;
 
 		trimmed += trim_unknown_unlocking(slots, number);
@@ -101,7 +101,7 @@ guint64 slots_warm_bytes(Slots *slots)
 static guint take_cold_words(Slots *slots, guint max, SlotRun *ret_run)
 {
 	for (guint64 g = 0; g < slots->n_groups; g++) {
-		Group *group = group_locked(slots, g);
+		SlotGroup *group = group_locked(slots, g);
 		guint word = 0, n = 0;
 
 		if (!group->n_cold)
@@ -124,7 +124,7 @@ static guint take_cold_words(Slots *slots, guint max, SlotRun *ret_run)
 static void give_back_written(Slots *slots, SlotRun run)
 {
 	guint word = (guint)(slot_index(run.slot) - FORMAT_FIRST_INDEX) / 64;
-	Group *group;
+	SlotGroup *group;
 
 	lock_take(&slots->lock);
 	group = group_locked(slots, slot_group(run.slot));

@@ -50,7 +50,7 @@ guint64 slots_offset(const Slots *slots, guint64 slot)
 }
 
 /* Counts a group whose `used` is filled in: wholly free words are cold. */
-static void group_count(Slots *slots, Group *group)
+static void group_count(Slots *slots, SlotGroup *group)
 {
 	for (guint w = 0; w < WORDS; w++) {
 		guint n = word_free(group, w);
@@ -63,7 +63,7 @@ static void group_count(Slots *slots, Group *group)
 }
 
 /* Bits whose slots lie beyond the end of a backing that cannot grow are never given out. */
-static void group_cut(const Slots *slots, Group *group, guint64 number)
+static void group_cut(const Slots *slots, SlotGroup *group, guint64 number)
 {
 	guint64 end = (backing_size(slots->backing) - slots->offset) / FORMAT_SLOT_SIZE;
 	guint64 first = number << FORMAT_GROUP_SHIFT;
@@ -73,12 +73,12 @@ static void group_cut(const Slots *slots, Group *group, guint64 number)
 		group->used[bit / 64] |= (guint64)1 << (bit % 64);
 }
 
-int group_add_locked(Slots *slots, Group *group)
+int group_add_locked(Slots *slots, SlotGroup *group)
 {
 	guint64 n = slots->n_groups;
 
 	if ((n & (n - 1)) == 0) {
-		Group **groups = g_try_realloc_n(slots->groups, n ? n * 2 : 1, sizeof *groups);
+		SlotGroup **groups = g_try_realloc_n(slots->groups, n ? n * 2 : 1, sizeof *groups);
 
 		if (!groups)
 			return -ENOMEM;
@@ -97,7 +97,7 @@ int slots_grow(Slots *slots, guint64 had)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->grow_lock);
 	static const guint8 zeros[FORMAT_FIRST_INDEX * FORMAT_SLOT_SIZE];
-	g_autofree Group *group = NULL;
+	g_autofree SlotGroup *group = NULL;
 	guint64 size, end;
 	int r;
 
@@ -105,7 +105,7 @@ int slots_grow(Slots *slots, guint64 had)
 		return 0;
 	if (had >= FORMAT_GROUPS_MAX)
 		return -ENOSPC;
-	group = g_try_new0(Group, 1);
+	group = g_try_new0(SlotGroup, 1);
 	if (!group)
 		return -ENOMEM;
 	end = page_offset(slots, had + 1, 0);
@@ -126,8 +126,8 @@ int slots_grow(Slots *slots, guint64 had)
 }
 
 /* Takes up to `want` free slots of one word, from bit `from` on, into runs. */
-static guint32 take_from_word(Slots *slots, Group *group, guint64 number, guint word, guint32 want,
-			      SlotRun *runs, guint *n_runs)
+static guint32 take_from_word(Slots *slots, SlotGroup *group, guint64 number, guint word,
+			      guint32 want, SlotRun *runs, guint *n_runs)
 {
 	guint32 got = 0;
 
@@ -165,7 +165,7 @@ static guint32 take_warm(Slots *slots, guint32 want, gboolean written, SlotRun *
 	/* The group of the cursor comes twice: the words before the cursor are looked at last. */
 	for (guint64 visited = 0; got < want && slots->warm_free && visited <= slots->n_groups;
 	     visited++) {
-		Group *group;
+		SlotGroup *group;
 
 		if (slots->cursor_group >= slots->n_groups)
 			slots->cursor_group = 0;
@@ -192,7 +192,7 @@ static guint32 take_warm(Slots *slots, guint32 want, gboolean written, SlotRun *
 static gboolean warm_one(Slots *slots)
 {
 	for (guint64 g = 0; g < slots->n_groups; g++) {
-		Group *group = group_locked(slots, g);
+		SlotGroup *group = group_locked(slots, g);
 
 		for (guint i = 0; group->n_cold && i < G_N_ELEMENTS(group->cold); i++) {
 			if (!group->cold[i])
@@ -252,7 +252,7 @@ int slots_alloc_written(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_run
 static gboolean take_whole_word_of(Slots *slots, guint64 number, guint word, SlotRun *ret_run,
 				   gboolean *ret_written)
 {
-	Group *group = group_locked(slots, number);
+	SlotGroup *group = group_locked(slots, number);
 	guint n_runs = 0;
 
 	if (!group->n_cold && group->warm_free < 64)
@@ -295,7 +295,7 @@ static gboolean take_whole_word(Slots *slots, guint64 hint, SlotRun *ret_run, gb
 /* A warm slot from a word that is partly used. */
 static gboolean take_some(Slots *slots, SlotRun *ret_run, gboolean *ret_written)
 {
-	const Group *group;
+	const SlotGroup *group;
 	SlotRun one;
 	guint n_runs = 0, word;
 
@@ -354,7 +354,7 @@ int slots_alloc_nodes(Slots *slots, guint64 hint, SlotRun *ret_run)
 	return r;
 }
 
-static void set_bits(Group *group, guint bit, guint32 count, gboolean used)
+static void set_bits(SlotGroup *group, guint bit, guint32 count, gboolean used)
 {
 	for (guint32 i = 0; i < count; i++, bit++) {
 		guint64 mask = (guint64)1 << (bit % 64);
@@ -369,7 +369,7 @@ static void set_bits(Group *group, guint bit, guint32 count, gboolean used)
 int slots_take(Slots *slots, const SlotRun *run)
 {
 	guint bit = (guint)slot_index(run->slot) - FORMAT_FIRST_INDEX;
-	Group *group;
+	SlotGroup *group;
 	int r = 0;
 
 	for (guint64 had; !r && (had = slots_groups(slots)) <= slot_group(run->slot);)
@@ -395,7 +395,7 @@ int slots_take(Slots *slots, const SlotRun *run)
 void give_back_locked(Slots *slots, SlotRun run, gboolean cold)
 {
 	guint64 number = slot_group(run.slot);
-	Group *group = group_locked(slots, number);
+	SlotGroup *group = group_locked(slots, number);
 	guint bit = (guint)slot_index(run.slot) - FORMAT_FIRST_INDEX;
 
 	set_bits(group, bit, run.count, FALSE);
@@ -414,7 +414,7 @@ void give_back_locked(Slots *slots, SlotRun run, gboolean cold)
 static void unwritten_locked(Slots *slots, SlotRun run, gboolean full)
 {
 	guint64 number = slot_group(run.slot);
-	Group *group = group_locked(slots, number);
+	SlotGroup *group = group_locked(slots, number);
 	guint bit = (guint)slot_index(run.slot) - FORMAT_FIRST_INDEX;
 	guint last = (bit + run.count - 1) / 64;
 
