@@ -25,6 +25,70 @@ static void test_buckets_cover(const void *data)
 	CHECK_UINT(metrics_bucket_limit(METRICS_BUCKETS - 1), (guint64)1 << 36);
 }
 
+/* The format that other processes read: a bucket's number, and the latency that ends it. */
+static void test_bucket_rows(const void *data)
+{
+	static const struct {
+		guint64 nanoseconds;
+		guint bucket;
+		guint64 limit;
+	} rows[] = {
+		{1, 0, 1024},
+		{1152, 1, 1152},
+		{1153, 2, 1280},
+		{2048, 8, 2048},
+		{2049, 9, 2304},
+		{1000000, 80, 1048576},
+		{1000000000, 159, 1006632960},
+		{68719476736, 208, 68719476736},
+	};
+
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+		test_row("%" G_GUINT64_FORMAT " ns", rows[i].nanoseconds);
+		CHECK_UINT(metrics_bucket(rows[i].nanoseconds), rows[i].bucket);
+		CHECK_UINT(metrics_bucket_limit(rows[i].bucket), rows[i].limit);
+	}
+}
+
+/* Requests in a bucket, and what is told of them. */
+static void test_percentile_rows(const void *data)
+{
+	static const struct {
+		guint64 counts[3]; /* in buckets 0, 8 and 16 */
+		guint64 longest;
+		double share;
+		guint64 nanoseconds;
+	} rows[] = {
+		{{0, 0, 0}, 0, .5, 0},		{{1, 0, 0}, 900, .5, 900},
+		{{1, 0, 0}, 1024, 1, 1024},	{{50, 50, 0}, 2000, .5, 1024},
+		{{50, 50, 0}, 2000, .51, 2000}, {{98, 1, 1}, 4000, .99, 2048},
+		{{98, 1, 1}, 4000, .999, 4000},
+	};
+
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+		static MetricsOperation operation;
+
+		test_row("row %u", i);
+		for (guint b = 0; b < 3; b++)
+			operation.buckets[8 * b] = rows[i].counts[b];
+		operation.longest = rows[i].longest;
+		CHECK_UINT(metrics_percentile(&operation, rows[i].share), rows[i].nanoseconds);
+	}
+}
+
+static void test_kind_names(const void *data)
+{
+	static const char *const names[] = {"read", "write", "discard", "compare_and_write",
+					    "flush"};
+
+	(void)data;
+	CHECK_UINT(G_N_ELEMENTS(names), METRICS_KINDS);
+	for (guint i = 0; i < METRICS_KINDS; i++)
+		CHECK_STR(metrics_kind_name(i), names[i]);
+}
+
 /* The same in another way: the value at that place of the sorted list. */
 static void test_percentiles(const void *data)
 {
@@ -150,6 +214,9 @@ static void test_json_nonsense(const void *data)
 int main(int argc, char **argv)
 {
 	test_add("buckets cover all latencies, each within an eighth", test_buckets_cover, NULL);
+	test_add("a latency's bucket, row by row", test_bucket_rows, NULL);
+	test_add("a percentile, row by row", test_percentile_rows, NULL);
+	test_add("the operations' names in JSON", test_kind_names, NULL);
 	test_add("percentiles are those of the sorted list", test_percentiles, NULL);
 	test_add("a request is counted when it ends", test_request, NULL);
 	test_add("threads count together and lose nothing", test_threads, NULL);

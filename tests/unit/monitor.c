@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/service/monitor.h"
+
+#include "common/base/error.h"
+#include "common/base/units.h"
+#include "common/check/scrub.h"
+#include "common/service/control.h"
+#include "tests/unit/pools.h"
+
+#define SIZE (4 * MIB)
+#define PATIENCE 10 /* seconds for an answer */
+
+/* A served volume with its monitor. */
+typedef struct {
+	Config *config;
+	VolumeName name;
+	Volume *volume;
+	Metrics metrics;
+	Monitor *monitor;
+} Watched;
+
+static gboolean watched_open(Watched *watched)
+{
+	const VolumeParameters parameters = {.size = SIZE};
+	g_autoptr(GError) error = NULL;
+
+	*watched = (Watched){.config = new_config(TRUE), .name = {(char *)"p", (char *)"v"}};
+	CHECK(pool_volume_create(watched->config, &watched->name, &parameters, 0, NULL));
+	watched->volume = pool_volume_serve(watched->config, &watched->name, NULL, &error);
+	CHECK_NO_ERROR(error);
+	if (!watched->volume)
+		return FALSE;
+	watched->monitor = monitor_new(watched->config, &watched->name, "tcmu", watched->volume,
+				       &watched->metrics);
+	return CHECK(watched->monitor != NULL);
+}
+
+static void watched_close(Watched *watched)
+{
+	monitor_free(watched->monitor);
+	volume_close(watched->volume, NULL);
+	config_free(watched->config);
+}
+
+/* Sends {"command": command, key: value}; `key` NULL: the command alone. */
+static Json *ask(const Watched *watched, const char *command, const char *key, Json *value,
+		 GError **error)
+{
+	g_autofree char *name = control_name(&watched->name);
+	g_autoptr(Json) request = json_object_new_object();
+
+	json_add_text(request, "command", command);
+	if (key)
+		json_object_object_add(request, key, value);
+	return control_call(watched->config, name, request, PATIENCE, error);
+}
+
+static Json *ask_scrub(const Watched *watched, const char *action, GError **error)
+{
+	return ask(watched, "scrub", "action", json_object_new_string(action), error);
+}
+
+static gboolean write_block(Volume *volume, guint64 offset)
+{
+	char data[BLOCK_SIZE];
+	struct iovec iov = {data, sizeof data};
+
+	memset(data, 'x', sizeof data);
+	return CHECK_INT(volume_write(volume, &iov, 1, offset, NULL), 0);
+}
+
+static gint64 number_in(Json *answer, const char *object, const char *key)
+{
+	return json_get_number(json_get_object(answer, object), key);
+}
+
+static void test_stats(const void *data)
+{
+	static const char *const objects[] = {"operations", "space", "cache", "journal", "scrub"};
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Json) answer = NULL;
+	Watched watched;
+	VolumeInfo info;
+	gint64 begun;
+
+	(void)data;
+	REQUIRE(watched_open(&watched));
+	write_block(watched.volume, 0);
+	begun = metrics_begin(&watched.metrics);
+	metrics_end(&watched.metrics, METRICS_WRITE, begun, BLOCK_SIZE, FALSE);
+	metrics_begin(&watched.metrics);
+	volume_get_info(watched.volume, &info);
+	answer = ask(&watched, "stats", NULL, NULL, &error);
+	CHECK_NO_ERROR(error);
+	CHECK_STR(json_get_text(answer, "volume"), "p/v");
+	CHECK_STR(json_get_text(answer, "uuid"), info.uuid);
+	CHECK_STR(json_get_text(answer, "frontend"), "tcmu");
+	CHECK_STR(json_get_text(answer, "state"), "ok");
+	CHECK(!json_get_text(answer, "failure"));
+	CHECK_INT(json_get_number(answer, "pid"), getpid());
+	CHECK_UINT((guint64)json_get_number(answer, "inode"), info.place.inode);
+	CHECK_INT(json_get_number(answer, "in_flight"), 1);
+	for (guint i = 0; i < G_N_ELEMENTS(objects); i++)
+		CHECK(json_get_object(answer, objects[i]));
+	CHECK_INT(number_in(json_get_object(answer, "operations"), "write", "count"), 1);
+	CHECK_INT(number_in(json_get_object(answer, "operations"), "read", "count"), 0);
+	CHECK_INT(number_in(answer, "space", "size"), SIZE);
+	CHECK_INT(number_in(answer, "space", "data"), BLOCK_SIZE);
+	CHECK_INT(number_in(answer, "scrub", "time"), 0);
+	watched_close(&watched);
+}
+
+static void test_scrub(const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Json) none = NULL, begun = NULL, ended = NULL;
+	Watched watched;
+
+	(void)data;
+	REQUIRE(watched_open(&watched));
+	write_block(watched.volume, MIB);
+	none = ask_scrub(&watched, "status", &error);
+	CHECK_NO_ERROR(error);
+	CHECK_INT(json_object_object_length(none), 0); /* there was none */
+	begun = ask_scrub(&watched, "start", &error);
+	CHECK_NO_ERROR(error);
+	CHECK(json_get_flag(begun, "started"));
+	CHECK_INT(json_get_number(begun, "rate"), SCRUB_RATE);
+	do {
+		if (ended)
+			json_object_put(ended);
+		g_usleep(10000);
+		ended = ask_scrub(&watched, "status", &error);
+	} while (ended && json_get_flag(ended, "running"));
+	CHECK_NO_ERROR(error);
+	CHECK(json_get_flag(ended, "complete"));
+	CHECK_INT(json_get_number(ended, "blocks"), 1);
+	CHECK_INT(json_get_number(ended, "errors"), 0);
+	CHECK_UINT(json_object_array_length(json_get_list(ended, "lost")), 0);
+	watched_close(&watched);
+}
+
+static void test_scrub_refused(const void *data)
+{
+	g_autoptr(GError) idle = NULL, unknown = NULL, missing = NULL;
+	Watched watched;
+
+	(void)data;
+	REQUIRE(watched_open(&watched));
+	CHECK(!ask_scrub(&watched, "stop", &idle));
+	CHECK_ERROR(idle, STORAGEOS_ERROR_INVALID, NULL);
+	CHECK(!ask_scrub(&watched, "pause", &unknown));
+	CHECK_ERROR(unknown, STORAGEOS_ERROR_INVALID, "start, stop or status");
+	CHECK(!ask(&watched, "scrub", NULL, NULL, &missing));
+	CHECK_ERROR(missing, STORAGEOS_ERROR_INVALID, "start, stop or status");
+	watched_close(&watched);
+}
+
+static void test_resize(const void *data)
+{
+	g_autoptr(GError) error = NULL, smaller = NULL, missing = NULL;
+	g_autoptr(Json) answer = NULL;
+	Watched watched;
+
+	(void)data;
+	REQUIRE(watched_open(&watched));
+	answer = ask(&watched, "resize", "size", json_object_new_int64(2 * SIZE), &error);
+	CHECK_NO_ERROR(error);
+	CHECK_INT(json_get_number(answer, "before"), SIZE);
+	CHECK_INT(json_get_number(answer, "size"), 2 * SIZE);
+	CHECK(json_get_flag(answer, "done"));
+	CHECK_STR(json_get_text(answer, "frontend"), "tcmu");
+	CHECK_UINT(volume_size(watched.volume), 2 * SIZE);
+	CHECK(!ask(&watched, "resize", "size", json_object_new_int64(SIZE), &smaller));
+	CHECK(smaller);
+	CHECK(!ask(&watched, "resize", NULL, NULL, &missing));
+	CHECK(missing);
+	CHECK_UINT(volume_size(watched.volume), 2 * SIZE);
+	watched_close(&watched);
+}
+
+static void test_unknown_command(const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	Watched watched;
+
+	(void)data;
+	REQUIRE(watched_open(&watched));
+	CHECK(!ask(&watched, "stat", NULL, NULL, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "'stat'");
+	watched_close(&watched);
+}
+
+static void test_freed_monitor_answers_nobody(const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	Watched watched;
+
+	(void)data;
+	REQUIRE(watched_open(&watched));
+	g_clear_pointer(&watched.monitor, monitor_free);
+	CHECK(!ask(&watched, "stats", NULL, NULL, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, NULL);
+	monitor_free(NULL);
+	watched_close(&watched);
+}
+
+int main(int argc, char **argv)
+{
+	test_add("stats has the identity, the front end's counters and the engine's", test_stats,
+		 NULL);
+	test_add("a scrub is started, watched and reported", test_scrub, NULL);
+	test_add("a scrub's action must be known, and stop needs one", test_scrub_refused, NULL);
+	test_add("a volume grows, and never shrinks", test_resize, NULL);
+	test_add("an unknown command is refused by name", test_unknown_command, NULL);
+	test_add("a freed monitor answers nobody", test_freed_monitor_answers_nobody, NULL);
+	return test_run(argc, argv);
+}
