@@ -41,7 +41,7 @@ static int create(const Cli *cli, const char *name, const char *directory, gbool
 	Json *object;
 
 	if (!pool_name_valid(name))
-		return cli_usage("pool create: invalid pool name '%s': " NAME_RULE, name);
+		return cli_usage("pool create: invalid pool name '%s': must be " NAME_RULE, name);
 	if (!create_uninterrupted(cli->config, name, directory, adopt, &error))
 		return cli_failed(error);
 	now = config_load_again(cli->config, &error);

@@ -10,7 +10,6 @@
 #include <glib.h>
 
 #define NAME_LENGTH_MAX 63u
-#define NAME_RULE                                                                                  \
-	"lower-case letters, digits, '.', '_' and '-', 63 at most, a letter or digit first"
+#define NAME_RULE "1 to 63 lower-case letters, digits, '.', '_' or '-', the first a letter or digit"
 
 gboolean name_valid(const char *name);

@@ -217,7 +217,7 @@ static gboolean load_pool(Config *config, GKeyFile *file, const char *group, GEr
 
 	if (!name_valid(name))
 		return error_set(error, STORAGEOS_ERROR_INVALID,
-				 "group [%s]: '%s' is no name for a pool (" NAME_RULE ")", group,
+				 "group [%s]: invalid pool name '%s': must be " NAME_RULE, group,
 				 name);
 	warn_of_unknown_pool_keys(config, file, group);
 	path = config_text_get(file, group, "path", error);

@@ -185,8 +185,8 @@ static gboolean check_new_name(const VolumeName *name, GError **error)
 	g_autofree char *stem = pool_volume_of_file(name->name);
 
 	return !stem || error_set(error, STORAGEOS_ERROR_INVALID,
-				  "a volume's name does not end in '" POOL_VOLUME_SUFFIX
-				  "', its file's does: write %s",
+				  "a volume name must not end in '" POOL_VOLUME_SUFFIX
+				  "' (its file name does): use %s",
 				  stem);
 }
 

@@ -188,7 +188,7 @@ static gboolean check_name(const char *name, GError **error)
 	g_autofree char *shown = text_excerpt(name, EXCERPT_MAX);
 
 	return name_valid(name) || error_set(error, STORAGEOS_ERROR_INVALID,
-					     "'%s' is no name for a pool (" NAME_RULE ")", shown);
+					     "invalid pool name '%s': must be " NAME_RULE, shown);
 }
 
 /* The directory's marker, made if need be; NULL on failure. */

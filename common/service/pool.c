@@ -56,7 +56,8 @@ static VolumeName *device_name_parse(const char *text, GError **error)
 			"as in /dev/disk/by-id)",
 			*bad);
 	error_set(error, STORAGEOS_ERROR_INVALID,
-		  "'%s' is not the plain absolute path of a block device%s", shown, why ? why : "");
+		  "invalid volume name '%s': not the plain absolute path of a block device%s",
+		  shown, why ? why : "");
 	return NULL;
 }
 
@@ -75,7 +76,7 @@ VolumeName *volume_name_parse(const char *text, GError **error)
 		return volume_name_new(pool, slash ? slash + 1 : text);
 	shown = text_excerpt(text, EXCERPT_MAX);
 	error_set(error, STORAGEOS_ERROR_INVALID,
-		  "'%s' is no volume's name: write NAME or POOL/NAME (each " NAME_RULE ")", shown);
+		  "invalid volume name '%s': must be NAME or POOL/NAME, each " NAME_RULE, shown);
 	return NULL;
 }
 

@@ -21,8 +21,8 @@ while IFS=$'\t' read -r argument shown; do
 			extra=()
 			[ $verb != create ] || extra=(--size 1G)
 			said=$(LC_ALL=$locale "$STORAGEOS" $verb "$argument" "${extra[@]}" 2>&1)
-			is "$verb $shown in $locale" "$? $(wc -l <<<"$said") ${said%% is no*}" \
-				"2 1 storageos: $verb: '$shown'"
+			is "$verb $shown in $locale" "$? $(wc -l <<<"$said") ${said%%: must be*}" \
+				"2 1 storageos: $verb: invalid volume name '$shown'"
 			check "$verb $shown in $locale: UTF-8" is_utf8 "$said"
 		done
 	done
@@ -34,7 +34,7 @@ done <<-'END'
 END
 said=$("$STORAGEOS_FUSE" $'gr\xfcn' "$WORK" 2>&1)
 is "storageos-fuse: status" $? 1
-is "storageos-fuse: names it" "${said%%:*}: $(grep -o "'gr.*' is" <<<"$said")" "storageos-fuse: 'gr\xfcn' is"
+is "storageos-fuse: names it" "${said%%:*}: $(grep -o "name 'gr.*': must" <<<"$said")" "storageos-fuse: name 'gr\xfcn': must"
 refuses "a verb" "unknown verb 'l.x9[bc]ste'" "$STORAGEOS" $'l\x9cste'
 refuses "an option" "unknown option '--gr.xfcn'" "$STORAGEOS" $'--gr\xfcn'
 refuses "a verb's option" 'Unknown option --gr.xfcn' "$STORAGEOS" list $'--gr\xfcn'

@@ -38,7 +38,7 @@ for text in 4k 4K 4KiB 4096 512; do
 	"$STORAGEOS" delete -q v
 done
 refuses "--block-size 8k" "invalid block size '8k' \(512 or 4096\)" "$STORAGEOS" create v --size 1M --block-size 8k
-refuses "a file's name for a volume's" "does not end in '.vol', its file's does: write v" \
+refuses "a file's name for a volume's" "must not end in '.vol' \(its file name does\): use v" \
 	"$STORAGEOS" create v.vol --size 1M
 
 must "create" "$STORAGEOS" create db --size 1.5G

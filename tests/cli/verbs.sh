@@ -35,8 +35,8 @@ exits "a bad block size" 2 "invalid block size '1024'" \
 	"$STORAGEOS" create db --size 1G --block-size 1024
 exits "a size that is no multiple of the block size" 2 'not a multiple' \
 	"$STORAGEOS" create db --size 1049088 --block-size 4096
-exits "a bad name" 2 "'Db' is no volume's name" "$STORAGEOS" create Db --size 1G
-exits "a name that climbs" 2 'is no volume' "$STORAGEOS" delete ../../etc/passwd
+exits "a bad name" 2 "invalid volume name 'Db'" "$STORAGEOS" create Db --size 1G
+exits "a name that climbs" 2 'invalid volume name' "$STORAGEOS" delete ../../etc/passwd
 exits "a bad front end" 2 "unknown front end 'iscsi'" "$STORAGEOS" attach db --frontend iscsi
 exits "half a pool verb" 2 'pool create: too few arguments \(usage: ' "$STORAGEOS" pool create x
 exits "too much of a pool verb" 2 'pool list: too many arguments \(usage: ' "$STORAGEOS" pool list x
@@ -145,7 +145,7 @@ exits "there is no more to forget" 1 'no such volume' "$STORAGEOS" delete gone -
 must "a volume" "$STORAGEOS" create gone --size 1M
 must "is deleted" "$STORAGEOS" delete gone
 is "and not missing" "$("$STORAGEOS" status)" ""
-exits "a name with the file's suffix" 1 "does not end in '.vol'.*write gone" \
+exits "a name with the file's suffix" 1 "must not end in '.vol'.*use gone" \
 	"$STORAGEOS" create gone.vol --size 1M
 
 # ---- pools

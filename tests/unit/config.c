@@ -120,8 +120,8 @@ static const struct {
 	{"[pool x]\npath=relative\n", "key 'path' of [pool x]: 'relative'"},
 	{"[storageos]\nstate_directory=here\n", "'here' is not an absolute path"},
 	{"[pool x]\npath=/x\nuuid=7\n", "key 'uuid' of [pool x]: '7' is not a UUID"},
-	{"[pool Up]\npath=/x\n", "'Up' is no name for a pool"},
-	{"[pool ]\npath=/x\n", "is no name for a pool"},
+	{"[pool Up]\npath=/x\n", "invalid pool name 'Up'"},
+	{"[pool ]\npath=/x\n", "invalid pool name ''"},
 	{"no group=1\n", "configuration "},
 	{"[storageos\n", "configuration "},
 };

@@ -107,7 +107,7 @@ static const struct {
 	{"q", " @/new", STORAGEOS_ERROR_INVALID, "cannot stand in a configuration"},
 	{"q", "@/ne\nw", STORAGEOS_ERROR_INVALID, "cannot stand in a configuration"},
 	{"q", "@/ne\x7fw", STORAGEOS_ERROR_INVALID, "cannot stand in a configuration"},
-	{"Q", "@/new", STORAGEOS_ERROR_INVALID, "'Q' is no name for a pool"},
+	{"Q", "@/new", STORAGEOS_ERROR_INVALID, "invalid pool name 'Q'"},
 	{"q", "@/p", STORAGEOS_ERROR_EXISTS, "is the pool 'p' already"},
 	{"q", "@/link", STORAGEOS_ERROR_EXISTS, "is the pool 'p' already"},
 	{"q", "@/p/in/it", STORAGEOS_ERROR_INVALID, "lies in the pool 'p'"},
@@ -211,7 +211,7 @@ static void test_pool_refused(const void *data)
 	CHECK(pool_name_valid("p") && !pool_name_valid("P"));
 	CHECK(g_file_set_contents(file, "", 0, NULL));
 	CHECK(!pool_mark("P", "/nonexistent/pool", NULL, &bad_name));
-	CHECK_ERROR(bad_name, STORAGEOS_ERROR_INVALID, "'P' is no name for a pool");
+	CHECK_ERROR(bad_name, STORAGEOS_ERROR_INVALID, "invalid pool name 'P'");
 	CHECK(!pool_mark("p", "x/y", NULL, &relative));
 	CHECK_ERROR(relative, STORAGEOS_ERROR_INVALID, "'x/y' is not an absolute path");
 	CHECK(!pool_mark("p", below, NULL, &no_directory));
