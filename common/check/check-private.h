@@ -35,6 +35,7 @@ typedef struct {
 	Backing *backing;
 	SuperblockPair pair;
 	const Superblock *sb;
+	NodeLayout layout;
 	CheckResult *result;
 	Findings *found;       /* but for ... */
 	Findings *slots_found; /* ... slots that the bitmaps have otherwise, which follow from the

@@ -39,7 +39,7 @@ static void lose(Check *check, guint64 first, guint64 n)
 /* All that is below it. */
 static void lose_node(Check *check, guint level, guint64 index)
 {
-	guint shift = FORMAT_FANOUT_SHIFT * (level + 1);
+	guint shift = node_shift(check->layout, level);
 	CheckRange range = {index << shift,
 			    min_u64((index + 1) << shift, blocks_covering(check->sb->size))};
 
@@ -115,18 +115,19 @@ static int read_copy(Check *check, guint level, guint64 index, guint64 slot, gui
 }
 
 /* "node 1/0 (slot 17), over blocks 0-65535" */
-static char *name_node(guint level, guint64 index, guint64 slot)
+static char *name_node(const Check *check, guint level, guint64 index, guint64 slot)
 {
+	guint shift = node_shift(check->layout, level);
+
 	return g_strdup_printf("node %u/%" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT
 			       "), over blocks %" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT,
-			       level, index, slot, index << FORMAT_FANOUT_SHIFT * (level + 1),
-			       ((index + 1) << FORMAT_FANOUT_SHIFT * (level + 1)) - 1);
+			       level, index, slot, index << shift, ((index + 1) << shift) - 1);
 }
 
 /* One of two copies is damaged. */
 static void note_copy(Check *check, const CheckCopy *copy)
 {
-	g_autofree char *name = name_node(copy->level, copy->index, copy->damaged);
+	g_autofree char *name = name_node(check, copy->level, copy->index, copy->damaged);
 
 	found_copy(check, "%s", name);
 	g_array_append_vals(check->copies, copy, 1);
@@ -151,7 +152,7 @@ static gboolean read_node(Check *check, guint level, guint64 index, const MapEnt
 		note_copy(check, &pair);
 	if (!r || !other)
 		return TRUE;
-	name = name_node(level, index, entry->slot);
+	name = name_node(check, level, index, entry->slot);
 	findings_add(check->found, "%s: %s%s", name,
 		     r == -EBADMSG ? "checksum mismatch" : g_strerror(-r),
 		     level ? ", and its copy is damaged, too" : "");
@@ -161,7 +162,7 @@ static gboolean read_node(Check *check, guint level, guint64 index, const MapEnt
 /* The slots of a node; FALSE, with a finding, if they cannot be its own. */
 static gboolean claim_node(Check *check, guint level, guint64 index, guint64 slot)
 {
-	guint64 block = index << FORMAT_FANOUT_SHIFT * (level + 1);
+	guint64 block = index << node_shift(check->layout, level);
 
 	if (level && !slot_has_copy(slot)) {
 		findings_add_one(check->found, "node over block", block, slot,
@@ -176,12 +177,12 @@ static gboolean claim_node(Check *check, guint level, guint64 index, guint64 slo
 /* Claims what a leaf points to and verifies it, neighbours together. */
 static void check_leaf(Check *check, guint64 index, const FormatNode *leaf, gboolean dead)
 {
-	guint32 crcs[FORMAT_FANOUT];
-	guint64 block = index << FORMAT_FANOUT_SHIFT, start = 0, slot = 0;
+	guint32 crcs[FORMAT_POINTERS_MAX];
+	guint64 block = index << check->layout.shift, start = 0, slot = 0;
 	guint n = 0;
 
-	for (guint i = 0; i < FORMAT_FANOUT; i++) {
-		MapEntry e = entry_decode(&leaf->pointers[i]);
+	for (guint i = 0; i < node_pointers(check->layout); i++) {
+		MapEntry e = entry_at(check->layout, leaf, i);
 		gboolean good = e.slot && claim(check, e.slot, "block", block + i);
 
 		check->data_slots += e.slot != 0;
@@ -227,9 +228,9 @@ static void check_node(Check *check, guint level, guint64 index, MapEntry entry,
 		check_leaf(check, index, node, dead);
 		return;
 	}
-	for (guint i = 0; i < FORMAT_FANOUT; i++)
-		check_node(check, level - 1, index << FORMAT_FANOUT_SHIFT | i,
-			   entry_decode(&node->pointers[i]), dead);
+	for (guint i = 0; i < node_pointers(check->layout); i++)
+		check_node(check, level - 1, index << check->layout.shift | i,
+			   entry_at(check->layout, node, i), dead);
 }
 
 /* Reads a group's bitmap pages and keeps the one that counts. */
@@ -571,6 +572,7 @@ Check *check_walk(Backing *backing, gboolean exclusive, CheckProgress progress, 
 	    !superblock_load(backing, &check->pair, error) ||
 	    !superblock_fits(backing, check->sb, error))
 		return NULL;
+	check->layout = superblock_layout(check->sb);
 	r = load_groups(check);
 	if (!superblock_is_newest(backing->name, check->sb, check->newest_at, check->newest, error))
 		return NULL;

@@ -31,7 +31,7 @@ struct Scrub {
 	guint64 paced_bytes;
 	guint64 expected;		    /* blocks that there are, about */
 	guint64 entered[FORMAT_LEVELS_MAX]; /* of each level the index last looked at, plus one */
-	guint8 buffer[FORMAT_FANOUT * BLOCK_SIZE];
+	guint8 buffer[FORMAT_POINTERS_MAX * BLOCK_SIZE];
 };
 
 /* ---- what was found */
@@ -125,7 +125,7 @@ static int verify_run(Scrub *scrub, guint64 block, guint n, const MapEntry *entr
 static int verify_blocks(Scrub *scrub, guint64 first, guint n, guint64 *ret_blocks)
 {
 	Map *map = scrub->volume->engine.map;
-	MapEntry entries[FORMAT_FANOUT];
+	MapEntry entries[FORMAT_POINTERS_MAX];
 	guint epoch, run;
 	int r = map_lookup(map, first, n, entries, FALSE, &epoch);
 
@@ -156,10 +156,11 @@ static int verify_path(Scrub *scrub, guint64 block, MapNodeCount *count)
 {
 	Engine *engine = &scrub->volume->engine;
 	gboolean repair = !engine->read_only && !engine_has_failed(engine);
+	NodeLayout layout = map_layout(engine->map);
 	int r = 0;
 
-	for (guint level = codec_levels(volume_size(scrub->volume)); level-- > 0 && !r;) {
-		guint64 index = block >> FORMAT_FANOUT_SHIFT * (level + 1);
+	for (guint level = codec_levels(layout, volume_size(scrub->volume)); level-- > 0 && !r;) {
+		guint64 index = block >> node_shift(layout, level);
 
 		if (scrub->entered[level] == index + 1)
 			continue;
@@ -171,7 +172,8 @@ static int verify_path(Scrub *scrub, guint64 block, MapNodeCount *count)
 
 static int verify_leaf(Scrub *scrub, guint64 block)
 {
-	guint64 end = min_u64(block + FORMAT_FANOUT, blocks_covering(volume_size(scrub->volume)));
+	guint64 end = min_u64(map_leaf_end(scrub->volume->engine.map, block),
+			      blocks_covering(volume_size(scrub->volume)));
 	MapNodeCount nodes = {0};
 	guint64 blocks = 0;
 	int r = verify_path(scrub, block, &nodes);
@@ -200,7 +202,7 @@ static int verify_map(Scrub *scrub)
 			r = verify_leaf(scrub, block);
 		if (r)
 			return r;
-		block = (block | (FORMAT_FANOUT - 1)) + 1;
+		block = map_leaf_end(scrub->volume->engine.map, block);
 	}
 	return 0;
 }

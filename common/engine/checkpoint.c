@@ -24,7 +24,7 @@ static void describe_size(guint64 size, Superblock *sb)
 	else if (size <= sb->grown_from)
 		sb->grown_from = 0;
 	sb->size = size;
-	sb->levels = codec_levels(size);
+	sb->levels = codec_levels(superblock_layout(sb), size);
 }
 
 static void describe(Engine *engine, guint64 generation, gboolean clean, Superblock *sb)

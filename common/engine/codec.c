@@ -4,13 +4,13 @@
 #define VOLUME_BYTES_MIN ((guint64)1 << 20)
 #define VOLUME_BYTES_MAX ((guint64)1 << 46)
 
-guint codec_levels(guint64 size)
+guint codec_levels(NodeLayout layout, guint64 size)
 {
 	guint64 nodes = blocks_covering(size);
 	guint levels = 0;
 
 	do {
-		nodes = (nodes + FORMAT_FANOUT - 1) >> FORMAT_FANOUT_SHIFT;
+		nodes = node_parent(layout, nodes + node_pointers(layout) - 1);
 		levels++;
 	} while (nodes > 1);
 	return levels;
@@ -78,8 +78,8 @@ static gboolean geometry_valid(const Superblock *sb)
 
 static gboolean state_coherent(const Superblock *sb)
 {
-	return sb->levels == codec_levels(sb->size) && sb->checkpoint <= sb->generation &&
-	       !sb->map_root.dead &&
+	return sb->levels == codec_levels(superblock_layout(sb), sb->size) &&
+	       sb->checkpoint <= sb->generation && !sb->map_root.dead &&
 	       (!sb->map_root.slot ||
 		node_slot_is_usable(sb->levels - 1, sb->map_root.slot, sb->groups)) &&
 	       sb->journal_position % FORMAT_RECORD_ALIGN == 0 && sb->dead_first <= sb->dead_end &&

@@ -123,6 +123,98 @@ static inline gboolean entry_is_dead(const FormatPointer *p)
 	       0;
 }
 
+/* How a node of the map holds its pointers: 1 << shift of them, of `size` bytes each; together
+ * they take FORMAT_SLOT_SIZE bytes at most. */
+typedef struct {
+	guint shift;
+	guint size;
+} NodeLayout;
+
+/* The one layout of this version. */
+#define NODE_LAYOUT_PLAIN ((NodeLayout){.shift = 8, .size = sizeof(FormatPointer)})
+
+/* The layout of a volume's nodes. */
+static inline NodeLayout superblock_layout(const Superblock *sb)
+{
+	(void)sb;
+	return NODE_LAYOUT_PLAIN;
+}
+
+static inline guint node_pointers(NodeLayout layout)
+{
+	return 1u << layout.shift;
+}
+
+/* How many blocks a node of that level covers, as a shift. */
+static inline guint node_shift(NodeLayout layout, guint level)
+{
+	return layout.shift * (level + 1);
+}
+
+/* The index, one level up, of the node that points to node (or block) `index`. */
+static inline guint64 node_parent(NodeLayout layout, guint64 index)
+{
+	return index >> layout.shift;
+}
+
+/* Which pointer of that node it is. */
+static inline guint node_place(NodeLayout layout, guint64 index)
+{
+	return (guint)index & (node_pointers(layout) - 1);
+}
+
+/* Pointer i of a node, i < node_pointers(layout). */
+static inline FormatPointer pointer_at(NodeLayout layout, const FormatNode *node, guint i)
+{
+	FormatPointer pointer;
+
+	memcpy(&pointer, node->bytes + i * layout.size, sizeof pointer);
+	return pointer;
+}
+
+static inline MapEntry entry_at(NodeLayout layout, const FormatNode *node, guint i)
+{
+	FormatPointer pointer = pointer_at(layout, node, i);
+
+	return entry_decode(&pointer);
+}
+
+/* Pointers [i, i + n) of a node. */
+static inline void entries_get(NodeLayout layout, const FormatNode *node, guint i, guint n,
+			       MapEntry *ret_entries)
+{
+	const guint8 *at = node->bytes + i * layout.size;
+
+	for (; n; n--, at += layout.size) {
+		FormatPointer pointer;
+
+		memcpy(&pointer, at, sizeof pointer);
+		*ret_entries++ = entry_decode(&pointer);
+	}
+}
+
+static inline void entry_put(NodeLayout layout, FormatNode *node, guint i, const MapEntry *entry)
+{
+	FormatPointer pointer;
+
+	entry_encode(entry, &pointer);
+	memcpy(node->bytes + i * layout.size, &pointer, sizeof pointer);
+}
+
+static inline gboolean entry_at_is_null(NodeLayout layout, const FormatNode *node, guint i)
+{
+	FormatPointer pointer = pointer_at(layout, node, i);
+
+	return entry_is_null(&pointer);
+}
+
+static inline gboolean entry_at_is_dead(NodeLayout layout, const FormatNode *node, guint i)
+{
+	FormatPointer pointer = pointer_at(layout, node, i);
+
+	return entry_is_dead(&pointer);
+}
+
 static inline guint64 slot_group(guint64 slot)
 {
 	return slot >> FORMAT_GROUP_SHIFT;
@@ -133,8 +225,8 @@ static inline guint64 slot_index(guint64 slot)
 	return slot & (FORMAT_GROUP_SLOTS - 1);
 }
 
-/* Levels of the map of a volume of so many bytes: 1 for up to 1 MiB, 5 for 64 TiB. */
-guint codec_levels(guint64 size);
+/* Levels of the map of a volume of `size` bytes: the fewest whose root covers all its blocks. */
+guint codec_levels(NodeLayout layout, guint64 size);
 
 /* Whether a slot is one that may hold a block or node, of a volume with so many groups. */
 static inline gboolean slot_is_usable(guint64 slot, guint64 groups)

@@ -9,7 +9,8 @@ gboolean engine_init(Engine *engine, const Superblock *sb, GError **error)
 		slots_new(engine->backing, sb->groups_offset, sb->seed, engine->read_only, error);
 	if (!engine->slots)
 		return FALSE;
-	engine->map = map_new(engine->backing, engine->slots, sb, engine->read_only, error);
+	engine->map = map_new(engine->backing, engine->slots, superblock_layout(sb), sb,
+			      engine->read_only, error);
 	if (!engine->map)
 		return FALSE;
 	engine->journal = journal_new(engine->backing, sb->journal_size, sb->seed, error);

@@ -61,9 +61,8 @@
  * at the same place of the stripe that follows. */
 #define FORMAT_COPY_DISTANCE 3264u
 
-#define FORMAT_FANOUT 256u
-#define FORMAT_FANOUT_SHIFT 8
-#define FORMAT_LEVELS_MAX 5 /* 64 TiB is 2^34 blocks */
+#define FORMAT_POINTERS_MAX 256u /* of one node */
+#define FORMAT_LEVELS_MAX 5	 /* 64 TiB is 2^34 blocks */
 
 #define FORMAT_RESERVE_PAIRS 64u
 
@@ -81,8 +80,9 @@ typedef struct {
 
 #define FORMAT_POINTER_DEAD 0x01u /* discarded: reads as a hole; its space is yet to be freed */
 
+/* A node of the map: its pointers, one behind the other, as a NodeLayout (codec.h) describes. */
 typedef struct {
-	FormatPointer pointers[FORMAT_FANOUT];
+	guint8 bytes[FORMAT_SLOT_SIZE];
 } FormatNode;
 
 typedef struct {
@@ -173,6 +173,7 @@ enum {
 
 G_STATIC_ASSERT(sizeof(FormatPointer) == 16);
 G_STATIC_ASSERT(sizeof(FormatNode) == FORMAT_SLOT_SIZE);
+G_STATIC_ASSERT(FORMAT_POINTERS_MAX * sizeof(FormatPointer) == FORMAT_SLOT_SIZE);
 G_STATIC_ASSERT(sizeof(FormatSuperblock) == FORMAT_SUPERBLOCK_SIZE);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, generation) == 112);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, map_root) == 128);

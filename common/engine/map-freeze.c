@@ -26,7 +26,7 @@ void map_freeze(Map *map, guint64 next, void (*cut)(gpointer data), gpointer dat
 			level == map->levels - 1
 				? NULL
 				: node_find_locked(map, level + 1,
-						   key_index(node->key) >> FORMAT_FANOUT_SHIFT);
+						   node_parent(map->layout, key_index(node->key)));
 	}
 	map->frozen_root = map->root;
 	map->frozen_data_slots = map->data_slots;
@@ -41,10 +41,16 @@ void map_freeze(Map *map, guint64 next, void (*cut)(gpointer data), gpointer dat
 	pressure_update_locked(map);
 }
 
-static void pointer_checksum(FormatPointer *pointer, guint64 slot, guint32 crc)
+/* Writes the checksum into pointer `at` of a parent, if it still points to that slot. */
+static void pointer_checksum(NodeLayout layout, FormatNode *parent, guint at, guint64 slot,
+			     guint32 crc)
 {
-	if (entry_decode(pointer).slot == slot)
-		pointer->crc = GUINT32_TO_LE(crc);
+	MapEntry entry = entry_at(layout, parent, at);
+
+	if (entry.slot != slot)
+		return;
+	entry.crc = crc;
+	entry_put(layout, parent, at, &entry);
 }
 
 /* Tells those who point to a written node its checksum. */
@@ -52,6 +58,7 @@ static void publish_locked(Map *map, MapNode *node, guint32 crc)
 {
 	guint level = key_level(node->key);
 	guint64 index = key_index(node->key);
+	guint at = node_place(map->layout, index);
 	MapNode *now;
 
 	if (!node->parent) {
@@ -60,11 +67,10 @@ static void publish_locked(Map *map, MapNode *node, guint32 crc)
 			map->root.crc = crc;
 		return;
 	}
-	pointer_checksum(&node->parent->data.pointers[index & (FORMAT_FANOUT - 1)], node->slot,
-			 crc);
-	now = node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
+	pointer_checksum(map->layout, &node->parent->data, at, node->slot, crc);
+	now = node_find_locked(map, level + 1, node_parent(map->layout, index));
 	if (now && now != node->parent)
-		pointer_checksum(&now->data.pointers[index & (FORMAT_FANOUT - 1)], node->slot, crc);
+		pointer_checksum(map->layout, &now->data, at, node->slot, crc);
 }
 
 /* A node that is on its way to the disk, and known to its parent, is clean if it still is the

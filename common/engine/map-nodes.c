@@ -90,8 +90,8 @@ static void free_list(NodeList *list)
 	}
 }
 
-Map *map_new(Backing *backing, Slots *slots, const Superblock *sb, gboolean read_only,
-	     GError **error)
+Map *map_new(Backing *backing, Slots *slots, NodeLayout layout, const Superblock *sb,
+	     gboolean read_only, GError **error)
 {
 	Map *map = g_try_new0(Map, 1);
 
@@ -104,6 +104,7 @@ Map *map_new(Backing *backing, Slots *slots, const Superblock *sb, gboolean read
 	}
 	map->backing = backing;
 	map->slots = slots;
+	map->layout = layout;
 	map->read_only = read_only;
 	map->seed = sb->seed;
 	map->blocks = blocks_covering(sb->size);
@@ -238,8 +239,8 @@ MapEntry pointer_get_locked(Map *map, guint level, guint64 index)
 
 	if (level == map->levels - 1)
 		return map->root;
-	parent = node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
-	return entry_decode(&parent->data.pointers[index & (FORMAT_FANOUT - 1)]);
+	parent = node_find_locked(map, level + 1, node_parent(map->layout, index));
+	return entry_at(map->layout, &parent->data, node_place(map->layout, index));
 }
 
 void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *entry)
@@ -250,8 +251,8 @@ void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *en
 		map->root = *entry;
 		return;
 	}
-	parent = node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
-	entry_encode(entry, &parent->data.pointers[index & (FORMAT_FANOUT - 1)]);
+	parent = node_find_locked(map, level + 1, node_parent(map->layout, index));
+	entry_put(map->layout, &parent->data, node_place(map->layout, index), entry);
 }
 
 /* What a node from the disk says is bounded before it is used. */
@@ -260,10 +261,10 @@ static gboolean node_is_sane(Map *map, guint level, const FormatNode *data)
 	guint64 groups = slots_groups(map->slots);
 	guint below = level ? level - 1 : 0;
 
-	for (guint i = 0; i < FORMAT_FANOUT; i++) {
-		MapEntry e = entry_decode(&data->pointers[i]);
+	for (guint i = 0; i < node_pointers(map->layout); i++) {
+		MapEntry e = entry_at(map->layout, data, i);
 
-		if (!entry_is_null(&data->pointers[i]) &&
+		if (!entry_at_is_null(map->layout, data, i) &&
 		    !node_slot_is_usable(below, e.slot, groups))
 			return FALSE;
 	}
@@ -374,7 +375,7 @@ int node_get_unlocking(Map *map, guint level, guint64 index, gboolean nowait, Ma
 	}
 	if (level < map->levels - 1) {
 		MapNode *parent;
-		int r = node_get_unlocking(map, level + 1, index >> FORMAT_FANOUT_SHIFT, nowait,
+		int r = node_get_unlocking(map, level + 1, node_parent(map->layout, index), nowait,
 					   &parent);
 
 		if (r || !parent)

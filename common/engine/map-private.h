@@ -91,6 +91,7 @@ typedef union {
 struct Map {
 	Backing *backing;
 	Slots *slots;
+	NodeLayout layout;
 	guint64 seed;
 	guint64 blocks;
 	guint levels;
@@ -139,12 +140,6 @@ static inline guint key_level(guint64 key)
 static inline guint64 key_index(guint64 key)
 {
 	return key & (((guint64)1 << 56) - 1);
-}
-
-/* Blocks that a node of that level covers, as a shift. */
-static inline guint node_shift(guint level)
-{
-	return FORMAT_FANOUT_SHIFT * (level + 1);
 }
 
 /* The slots that a node takes: an inner one is kept twice. */

@@ -13,15 +13,16 @@
 static int ends_at_unlocking(Map *map, guint64 last)
 {
 	for (guint level = map->levels; level-- > 0;) {
-		guint64 index = last >> node_shift(level);
-		guint64 child = last >> (node_shift(level) - FORMAT_FANOUT_SHIFT);
+		guint64 index = last >> node_shift(map->layout, level);
+		guint64 child = last >> (node_shift(map->layout, level) - map->layout.shift);
 		MapNode *node;
 		int r = node_get_unlocking(map, level, index, FALSE, &node);
 
 		if (r || !node)
 			return r;
-		for (guint64 i = (child & (FORMAT_FANOUT - 1)) + 1; i < FORMAT_FANOUT; i++)
-			if (!entry_is_null(&node->data.pointers[i]))
+		for (guint i = node_place(map->layout, child) + 1; i < node_pointers(map->layout);
+		     i++)
+			if (!entry_at_is_null(map->layout, &node->data, i))
 				return -ENOTEMPTY;
 	}
 	return 0;
@@ -36,7 +37,7 @@ static void remove_roots_locked(Map *map, guint levels)
 
 		if (!map->root.slot)
 			continue;
-		map->root = entry_decode(&node->data.pointers[0]);
+		map->root = entry_at(map->layout, &node->data, 0);
 		node_retire_locked(map, level, node->slot);
 		map->node_slots -= node_copies(level);
 		node_drop_locked(map, node);
@@ -51,7 +52,7 @@ static int add_root_locked(Map *map)
 	MapNode *node;
 
 	if (map->root.slot) {
-		entry_encode(&map->root, &data.pointers[0]);
+		entry_put(map->layout, &data, 0, &map->root);
 		node = node_new_locked(map, map->levels, 0, NODE_DIRTY, &data);
 		if (!node)
 			return -ENOMEM;
@@ -132,7 +133,7 @@ static int shrink(Map *map, guint64 blocks, guint levels)
 int map_resize(Map *map, guint64 size)
 {
 	guint64 blocks = blocks_covering(size);
-	guint levels = codec_levels(size);
+	guint levels = codec_levels(map->layout, size);
 	int r = blocks < map->blocks ? shrink(map, blocks, levels) : grow(map, blocks, levels);
 
 	lock_take(&map->lock);

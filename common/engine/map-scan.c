@@ -5,10 +5,10 @@
 #include <errno.h>
 
 /* The first pointer from `from` on that leads to something. */
-static guint next_pointer(const FormatNode *data, guint from)
+static guint next_pointer(NodeLayout layout, const FormatNode *data, guint from)
 {
-	while (from < FORMAT_FANOUT &&
-	       (entry_is_null(&data->pointers[from]) || entry_is_dead(&data->pointers[from])))
+	while (from < node_pointers(layout) &&
+	       (entry_at_is_null(layout, data, from) || entry_at_is_dead(layout, data, from)))
 		from++;
 	return from;
 }
@@ -17,7 +17,8 @@ static guint next_pointer(const FormatNode *data, guint from)
  * node_get_unlocking() says. */
 static int step_down(Map *map, guint level, guint64 *block, guint64 *ret_end)
 {
-	guint shift = node_shift(level), below = shift - FORMAT_FANOUT_SHIFT;
+	NodeLayout layout = map->layout;
+	guint shift = node_shift(layout, level), below = shift - layout.shift;
 	guint64 index = *block >> shift, child = *block >> below;
 	MapNode *node;
 	guint at;
@@ -26,10 +27,11 @@ static int step_down(Map *map, guint level, guint64 *block, guint64 *ret_end)
 	*ret_end = (index + 1) << shift;
 	if (r)
 		return r == MAP_RESTART ? 0 : r;
-	at = node ? next_pointer(&node->data, (guint)(child & (FORMAT_FANOUT - 1))) : FORMAT_FANOUT;
-	if (at == (child & (FORMAT_FANOUT - 1)))
+	at = node ? next_pointer(layout, &node->data, node_place(layout, child))
+		  : node_pointers(layout);
+	if (at == node_place(layout, child))
 		return 1;
-	*block = ((index << FORMAT_FANOUT_SHIFT) + at) << below;
+	*block = ((index << layout.shift) + at) << below;
 	return 0;
 }
 
@@ -106,7 +108,7 @@ static int find_place(Verifying *v, guint *ret_epoch)
 	int r = MAP_RESTART;
 
 	while (r == MAP_RESTART && v->level < map->levels - 1)
-		r = node_get_unlocking(map, v->level + 1, v->index >> FORMAT_FANOUT_SHIFT, FALSE,
+		r = node_get_unlocking(map, v->level + 1, node_parent(map->layout, v->index), FALSE,
 				       &node);
 	if (v->level < map->levels - 1 && (r || !node))
 		return r == -EBADMSG ? 0 : r; /* its parent is what is lost */

@@ -17,14 +17,14 @@
 #define RECLAIM_MORE 2
 #define RECLAIM_LOOKS 4096 /* before the lock is let go */
 
-static guint64 node_first(guint level, guint64 index)
+static guint64 node_first(const Map *map, guint level, guint64 index)
 {
-	return index << node_shift(level);
+	return index << node_shift(map->layout, level);
 }
 
 static guint64 node_end(const Map *map, guint level, guint64 index)
 {
-	return min_u64((index + 1) << node_shift(level), map->blocks);
+	return min_u64((index + 1) << node_shift(map->layout, level), map->blocks);
 }
 
 static gboolean node_is_pinned(const MapNode *node)
@@ -32,10 +32,10 @@ static gboolean node_is_pinned(const MapNode *node)
 	return node && (node->state == NODE_DIRTY || node->state == NODE_FROZEN);
 }
 
-static gboolean node_is_empty(const MapNode *node)
+static gboolean node_is_empty(const Map *map, const MapNode *node)
 {
-	for (guint i = 0; i < FORMAT_FANOUT; i++)
-		if (!entry_is_null(&node->data.pointers[i]))
+	for (guint i = 0; i < node_pointers(map->layout); i++)
+		if (!entry_at_is_null(map->layout, &node->data, i))
 			return FALSE;
 	return TRUE;
 }
@@ -45,7 +45,7 @@ void node_prune_locked(Map *map, MapNode *node)
 {
 	const MapEntry hole = {0};
 
-	while (node && node->state == NODE_DIRTY && node_is_empty(node)) {
+	while (node && node->state == NODE_DIRTY && node_is_empty(map, node)) {
 		guint level = key_level(node->key);
 		guint64 index = key_index(node->key);
 
@@ -55,7 +55,7 @@ void node_prune_locked(Map *map, MapNode *node)
 		node_drop_locked(map, node);
 		node = level == map->levels - 1
 			       ? NULL
-			       : node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
+			       : node_find_locked(map, level + 1, node_parent(map->layout, index));
 	}
 }
 
@@ -63,12 +63,12 @@ void node_prune_locked(Map *map, MapNode *node)
 static int zero_whole_unlocking(Map *map, guint level, guint64 index, guint64 *first, guint64 end,
 				MapChange *change)
 {
-	guint64 parent = index >> FORMAT_FANOUT_SHIFT, next = index + 1;
+	guint64 parent = node_parent(map->layout, index), next = index + 1;
 	int r = path_dirty_unlocking(map, level + 1, parent, change);
 
 	if (r)
 		return r;
-	while (next >> FORMAT_FANOUT_SHIFT == parent && node_first(level, next) < end &&
+	while (node_parent(map->layout, next) == parent && node_first(map, level, next) < end &&
 	       node_end(map, level, next) <= end &&
 	       !node_is_pinned(node_find_locked(map, level, next)))
 		next++;
@@ -88,14 +88,15 @@ static int zero_in_leaf_unlocking(Map *map, guint64 index, guint64 *first, guint
 	if (r)
 		return r;
 	for (guint64 block = *first; leaf && block < stop && !mapped; block++)
-		mapped = !entry_is_null(&leaf->data.pointers[block & (FORMAT_FANOUT - 1)]);
+		mapped =
+			!entry_at_is_null(map->layout, &leaf->data, node_place(map->layout, block));
 	if (!mapped) {
 		*first = stop;
 		return ZERO_SKIPPED;
 	}
 	r = path_dirty_unlocking(map, 0, index, change);
 	if (!r)
-		r = slots_reserve(map->slots, FORMAT_FANOUT + 2 * FORMAT_LEVELS_MAX);
+		r = slots_reserve(map->slots, node_pointers(map->layout) + 2 * FORMAT_LEVELS_MAX);
 	if (r)
 		return r;
 	map->step = (ZeroStep){0, FALSE, *first, stop - *first};
@@ -107,7 +108,7 @@ static int zero_in_leaf_unlocking(Map *map, guint64 index, guint64 *first, guint
 static int zero_look_unlocking(Map *map, guint64 *first, guint64 end, MapChange *change)
 {
 	for (guint level = map->levels - 1;; level--) {
-		guint64 index = *first >> node_shift(level);
+		guint64 index = *first >> node_shift(map->layout, level);
 		MapEntry entry = pointer_get_locked(map, level, index);
 		MapNode *node = node_find_locked(map, level, index);
 		int r;
@@ -116,7 +117,7 @@ static int zero_look_unlocking(Map *map, guint64 *first, guint64 end, MapChange 
 			*first = min_u64(end, node_end(map, level, index));
 			return ZERO_SKIPPED;
 		}
-		if (level < map->levels - 1 && *first == node_first(level, index) &&
+		if (level < map->levels - 1 && *first == node_first(map, level, index) &&
 		    node_end(map, level, index) <= end && !node_is_pinned(node))
 			return zero_whole_unlocking(map, level, index, first, end, change);
 		if (level == 0)
@@ -150,18 +151,18 @@ int map_zero_begin(Map *map, guint64 *first, guint64 end, guint64 *ret_first, gu
 }
 
 /* Nodes of that level at or below the step's. */
-static guint64 nodes_below(const ZeroStep *step, guint level)
+static guint64 nodes_below(const Map *map, const ZeroStep *step, guint level)
 {
-	return step->count << (FORMAT_FANOUT_SHIFT * (step->level - level));
+	return step->count << (map->layout.shift * (step->level - level));
 }
 
 /* Drops what is cached of them by looking each one up. */
 static void drop_each_locked(Map *map, const ZeroStep *step)
 {
 	for (guint level = 0; level <= step->level; level++) {
-		guint64 first = step->first << (FORMAT_FANOUT_SHIFT * (step->level - level));
+		guint64 first = step->first << (map->layout.shift * (step->level - level));
 
-		for (guint64 i = 0; i < nodes_below(step, level); i++) {
+		for (guint64 i = 0; i < nodes_below(map, step, level); i++) {
 			MapNode *node = node_find_locked(map, level, first + i);
 
 			if (node)
@@ -181,7 +182,7 @@ static void drop_all_locked(Map *map, const ZeroStep *step)
 
 			next = node->hash_next;
 			if (l <= step->level &&
-			    (key_index(node->key) >> (FORMAT_FANOUT_SHIFT * (step->level - l))) -
+			    (key_index(node->key) >> (map->layout.shift * (step->level - l))) -
 					    step->first <
 				    step->count)
 				node_drop_locked(map, node);
@@ -191,7 +192,7 @@ static void drop_all_locked(Map *map, const ZeroStep *step)
 /* Takes dying nodes, and what is cached below them, out of the cache; nothing of it is pinned. */
 static void drop_below_locked(Map *map, const ZeroStep *step)
 {
-	if (nodes_below(step, 0) < MAP_BUCKETS)
+	if (nodes_below(map, step, 0) < MAP_BUCKETS)
 		drop_each_locked(map, step);
 	else
 		drop_all_locked(map, step);
@@ -211,25 +212,27 @@ static void zero_whole_apply(Map *map, const ZeroStep *step)
 	map->deaths++;
 	if (map->dead_first == map->dead_end)
 		map->dead_first = G_MAXUINT64;
-	map->dead_first = min_u64(map->dead_first, node_first(step->level, step->first));
+	map->dead_first = min_u64(map->dead_first, node_first(map, step->level, step->first));
 	map->dead_end =
 		max_u64(map->dead_end, node_end(map, step->level, step->first + step->count - 1));
 }
 
 static void zero_leaf_apply(Map *map, const ZeroStep *step)
 {
-	MapNode *leaf = node_find_locked(map, 0, step->first >> FORMAT_FANOUT_SHIFT);
+	const MapEntry hole = {0};
+	MapNode *leaf = node_find_locked(map, 0, node_parent(map->layout, step->first));
 	MapShard *shard = map_shard(map, leaf->key);
 
 	lock_take(&shard->lock);
 	for (guint64 block = step->first; block < step->first + step->count; block++) {
-		FormatPointer *pointer = &leaf->data.pointers[block & (FORMAT_FANOUT - 1)];
+		guint at = node_place(map->layout, block);
+		MapEntry entry = entry_at(map->layout, &leaf->data, at);
 
-		if (entry_is_null(pointer))
+		if (!entry.slot)
 			continue;
-		slots_retire(map->slots, entry_decode(pointer).slot, 1);
+		slots_retire(map->slots, entry.slot, 1);
 		map->data_slots--;
-		memset(pointer, 0, sizeof *pointer);
+		entry_put(map->layout, &leaf->data, at, &hole);
 	}
 	lock_drop(&shard->lock);
 	node_prune_locked(map, leaf);
@@ -249,10 +252,12 @@ static void dead_leaf_free_locked(Map *map, guint64 index, const MapEntry *entry
 {
 	const MapEntry hole = {0};
 
-	for (guint i = 0; data && i < FORMAT_FANOUT; i++) {
-		if (entry_is_null(&data->pointers[i]))
+	for (guint i = 0; data && i < node_pointers(map->layout); i++) {
+		MapEntry below = entry_at(map->layout, data, i);
+
+		if (!below.slot)
 			continue;
-		slots_retire(map->slots, entry_decode(&data->pointers[i]).slot, 1);
+		slots_retire(map->slots, below.slot, 1);
 		map->data_slots--;
 	}
 	slots_retire(map->slots, entry->slot, 1);
@@ -267,11 +272,11 @@ static int dead_inner_open_locked(Map *map, guint level, guint64 index, const Ma
 	FormatNode dead = {0};
 	MapNode *node;
 
-	for (guint i = 0; data && i < FORMAT_FANOUT; i++) {
-		MapEntry e = entry_decode(&data->pointers[i]);
+	for (guint i = 0; data && i < node_pointers(map->layout); i++) {
+		MapEntry e = entry_at(map->layout, data, i);
 
 		e.dead = e.slot != 0;
-		entry_encode(&e, &dead.pointers[i]);
+		entry_put(map->layout, &dead, i, &e);
 	}
 	node = node_new_locked(map, level, index, NODE_DIRTY, &dead);
 	if (!node)
@@ -284,7 +289,7 @@ static int dead_inner_open_locked(Map *map, guint level, guint64 index, const Ma
 /* Whether things still stand as they were before the lock was dropped. */
 static gboolean dead_unchanged_locked(Map *map, guint level, guint64 index, const MapEntry *was)
 {
-	MapNode *parent = node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
+	MapNode *parent = node_find_locked(map, level + 1, node_parent(map->layout, index));
 	MapEntry now;
 
 	if (!parent || parent->state != NODE_DIRTY || !stash_suffices_locked(map, TRUE))
@@ -316,7 +321,7 @@ int dead_resolve_unlocking(Map *map, guint level, guint64 index)
 				      "in use",
 				      map->backing->name, level, index);
 	data = r ? NULL : &old;
-	r = slots_reserve(map->slots, FORMAT_FANOUT + 4 * FORMAT_LEVELS_MAX);
+	r = slots_reserve(map->slots, node_pointers(map->layout) + 4 * FORMAT_LEVELS_MAX);
 	if (r)
 		return r;
 	if (level > 0)
@@ -345,7 +350,7 @@ static int dead_find_unlocking(Map *map, guint *ret_level, guint64 *ret_index)
 	guint64 deaths = map->deaths;
 
 	for (guint level = map->levels - 1;; level--) {
-		guint64 index = map->dead_first >> node_shift(level);
+		guint64 index = map->dead_first >> node_shift(map->layout, level);
 		MapEntry entry = pointer_get_locked(map, level, index);
 		MapNode *node;
 		int r;
@@ -386,13 +391,13 @@ static int reclaim_unlocking(Map *map, MapChange *change)
 	}
 	if (r != ZERO_FOUND)
 		return RECLAIM_MORE;
-	r = path_dirty_unlocking(map, level + 1, index >> FORMAT_FANOUT_SHIFT, change);
+	r = path_dirty_unlocking(map, level + 1, node_parent(map->layout, index), change);
 	if (r)
 		return r;
 	r = dead_resolve_unlocking(map, level, index);
 	if (r < 0)
 		return r;
-	parent = node_find_locked(map, level + 1, index >> FORMAT_FANOUT_SHIFT);
+	parent = node_find_locked(map, level + 1, node_parent(map->layout, index));
 	if (parent && !slots_reserve(map->slots, 2 * FORMAT_LEVELS_MAX))
 		node_prune_locked(map, parent);
 	return RECLAIM_MORE;

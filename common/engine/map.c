@@ -9,6 +9,22 @@
 
 #include <errno.h>
 
+NodeLayout map_layout(const Map *map)
+{
+	return map->layout;
+}
+
+guint64 map_leaf_end(const Map *map, guint64 block)
+{
+	return (node_parent(map->layout, block) + 1) << map->layout.shift;
+}
+
+/* How many of blocks [first, first + n) are in the leaf of the first. */
+static guint leaf_share(const Map *map, guint64 first, guint n)
+{
+	return MIN(n, node_pointers(map->layout) - node_place(map->layout, first));
+}
+
 void map_set_generation(Map *map, guint64 generation)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
@@ -27,9 +43,9 @@ void map_set_replaying(Map *map, gboolean replaying)
 static int lookup_leaf_unlocking(Map *map, guint64 first, guint n, MapEntry *entries,
 				 gboolean nowait)
 {
-	guint at = (guint)(first & (FORMAT_FANOUT - 1));
+	guint at = node_place(map->layout, first);
 	MapNode *leaf;
-	int r = node_get_unlocking(map, 0, first >> FORMAT_FANOUT_SHIFT, nowait, &leaf);
+	int r = node_get_unlocking(map, 0, node_parent(map->layout, first), nowait, &leaf);
 
 	if (r)
 		return r;
@@ -38,15 +54,14 @@ static int lookup_leaf_unlocking(Map *map, guint64 first, guint n, MapEntry *ent
 		return 0;
 	}
 	map->hits++;
-	for (guint i = 0; i < n; i++)
-		entries[i] = entry_decode(&leaf->data.pointers[at + i]);
+	entries_get(map->layout, &leaf->data, at, n, entries);
 	return 0;
 }
 
 static int lookup_unlocking(Map *map, guint64 first, guint n, MapEntry *entries, gboolean nowait)
 {
 	while (n) {
-		guint piece = MIN(n, FORMAT_FANOUT - (guint)(first & (FORMAT_FANOUT - 1)));
+		guint piece = leaf_share(map, first, n);
 		int r = lookup_leaf_unlocking(map, first, piece, entries, nowait);
 
 		if (r)
@@ -61,21 +76,21 @@ static int lookup_unlocking(Map *map, guint64 first, guint n, MapEntry *entries,
 /* Blocks of one leaf that is in memory: needs its shard alone. */
 static gboolean lookup_quick(Map *map, guint64 first, guint n, MapEntry *entries, guint *ret_epoch)
 {
-	guint at = (guint)(first & (FORMAT_FANOUT - 1));
-	MapShard *shard = map_shard(map, node_key(0, first >> FORMAT_FANOUT_SHIFT));
+	guint at = node_place(map->layout, first);
+	guint64 index = node_parent(map->layout, first);
+	MapShard *shard = map_shard(map, node_key(0, index));
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
 	MapNode *leaf;
 
-	if (at + n > FORMAT_FANOUT)
+	if (at + n > node_pointers(map->layout))
 		return FALSE;
 	locker = lock_hold(&shard->lock);
-	leaf = node_find_locked(map, 0, first >> FORMAT_FANOUT_SHIFT);
+	leaf = node_find_locked(map, 0, index);
 	if (!leaf || !leaf->readable)
 		return FALSE;
 	node_touch(leaf);
 	shard->hits++;
-	for (guint i = 0; i < n; i++)
-		entries[i] = entry_decode(&leaf->data.pointers[at + i]);
+	entries_get(map->layout, &leaf->data, at, n, entries);
 	*ret_epoch = epoch_enter(map, shard);
 	return TRUE;
 }
@@ -302,15 +317,15 @@ int path_dirty_unlocking(Map *map, guint level, guint64 index, MapChange *change
 	int r = stash_check_unlocking(map, change);
 
 	for (guint l = map->levels; l-- > level && !r;)
-		r = node_dirty_unlocking(map, l, index >> (FORMAT_FANOUT_SHIFT * (l - level)),
+		r = node_dirty_unlocking(map, l, index >> (map->layout.shift * (l - level)),
 					 change->nowait);
 	return r;
 }
 
 int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait)
 {
-	guint64 leaf = first >> FORMAT_FANOUT_SHIFT;
-	guint64 last = (first + n - 1) >> FORMAT_FANOUT_SHIFT, turn;
+	guint64 leaf = node_parent(map->layout, first);
+	guint64 last = node_parent(map->layout, first + n - 1), turn;
 	MapChange change = {.nowait = nowait};
 	int r;
 
@@ -334,18 +349,19 @@ int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait)
 static void leaf_write(Map *map, guint64 first, guint n, const SlotRun **runs, guint32 *used,
 		       const guint32 *crcs)
 {
-	MapNode *leaf = node_find_locked(map, 0, first >> FORMAT_FANOUT_SHIFT);
+	MapNode *leaf = node_find_locked(map, 0, node_parent(map->layout, first));
 
 	for (guint i = 0; i < n; i++) {
-		FormatPointer *pointer = &leaf->data.pointers[(first + i) & (FORMAT_FANOUT - 1)];
+		guint at = node_place(map->layout, first + i);
+		MapEntry old = entry_at(map->layout, &leaf->data, at);
 		MapEntry entry = {
 			.slot = (*runs)->slot + *used, .crc = crcs[i], .birth = map->generation};
 
-		if (!entry_is_null(pointer))
-			slots_retire(map->slots, entry_decode(pointer).slot, 1);
+		if (old.slot)
+			slots_retire(map->slots, old.slot, 1);
 		else
 			map->data_slots++;
-		entry_encode(&entry, pointer);
+		entry_put(map->layout, &leaf->data, at, &entry);
 		if (++*used == (*runs)->count) {
 			slots_gain(map->slots, (*runs)->slot, (*runs)->count);
 			(*runs)++;
@@ -357,8 +373,8 @@ static void leaf_write(Map *map, guint64 first, guint n, const SlotRun **runs, g
 void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, const guint32 *crcs)
 {
 	guint64 last = first + n - 1;
-	MapShard *a = map_shard(map, node_key(0, first >> FORMAT_FANOUT_SHIFT));
-	MapShard *b = map_shard(map, node_key(0, last >> FORMAT_FANOUT_SHIFT));
+	MapShard *a = map_shard(map, node_key(0, node_parent(map->layout, first)));
+	MapShard *b = map_shard(map, node_key(0, node_parent(map->layout, last)));
 	guint32 used = 0;
 
 	/* Both at once, so that no reader sees half of a write over two leaves. */
@@ -366,7 +382,7 @@ void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, con
 	if (a != b)
 		lock_take(&MAX(a, b)->lock);
 	while (n) {
-		guint piece = MIN(n, FORMAT_FANOUT - (guint)(first & (FORMAT_FANOUT - 1)));
+		guint piece = leaf_share(map, first, n);
 
 		leaf_write(map, first, piece, &runs, &used, crcs);
 		first += piece;

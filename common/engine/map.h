@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The map: from block to (slot, checksum, birth), a radix tree of 4 KiB nodes that is never
- * overwritten in place.  A leaf covers 256 blocks, an inner node 256 nodes; "node (level, index)"
- * is the one that covers blocks [index * 256^(level+1), (index+1) * 256^(level+1)).
+ * overwritten in place.  A leaf covers as many blocks as a node has pointers (P, by the map's
+ * NodeLayout), an inner node as many nodes; "node (level, index)" is the one that covers blocks
+ * [index * P^(level+1), (index+1) * P^(level+1)).
  *
  * Nodes are read when they are needed, verified by the checksum in their parent, and kept in a
  * cache of bounded size.  Inner nodes are kept twice: where one does not verify, the other is used
@@ -39,11 +40,16 @@
 
 typedef struct Map Map;
 
-/* An empty map, or the one at sb's root.  `sb` gives geometry, root, counts and dead interval.
- * `read_only`: a damaged copy of a node is left as it is. */
-Map *map_new(Backing *backing, Slots *slots, const Superblock *sb, gboolean read_only,
-	     GError **error);
+/* An empty map, or the one at sb's root.  `sb` gives geometry, root, counts and dead interval;
+ * `layout` is that of its nodes.  `read_only`: a damaged copy of a node is left as it is. */
+Map *map_new(Backing *backing, Slots *slots, NodeLayout layout, const Superblock *sb,
+	     gboolean read_only, GError **error);
 void map_free(Map *map);
+
+NodeLayout map_layout(const Map *map);
+
+/* The first block behind those of the leaf that `block` is in. */
+guint64 map_leaf_end(const Map *map, guint64 block);
 
 /* How many nodes it may hold (256 at least); may change at any time. */
 void map_set_limit(Map *map, guint64 nodes);

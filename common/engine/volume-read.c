@@ -51,8 +51,8 @@ static int bad_block(Volume *volume, guint64 block, guint64 slot, guint64 *ret_o
 
 int volume_bad_node(Volume *volume, guint64 first, guint n, guint64 *ret_offset)
 {
-	guint64 second = (first | (FORMAT_FANOUT - 1)) + 1; /* leaf begins here */
-	MapEntry entries[FORMAT_FANOUT];
+	guint64 second = map_leaf_end(volume->engine.map, first); /* leaf begins here */
+	MapEntry entries[FORMAT_RECORD_BLOCKS_MAX];
 	guint epoch;
 
 	if (second < first + n && !map_lookup(volume->engine.map, first, (guint)(second - first),
@@ -250,9 +250,10 @@ int volume_read_nowait(Volume *volume, const struct iovec *iov, int n_iov, guint
 /* How many blocks from `block` on, in its leaf, are mapped, or not, as the first is. */
 static int leaf_extent(Volume *volume, guint64 block, gboolean *ret_mapped, guint *ret_n)
 {
-	MapEntry entries[FORMAT_FANOUT];
-	guint in_leaf = (guint)(FORMAT_FANOUT - (block & (FORMAT_FANOUT - 1))), n = 1, epoch;
-	guint max = (guint)min_u64(in_leaf, blocks_covering(volume_size(volume)) - block);
+	MapEntry entries[FORMAT_POINTERS_MAX];
+	guint64 end = map_leaf_end(volume->engine.map, block);
+	guint max = (guint)(min_u64(end, blocks_covering(volume_size(volume))) - block);
+	guint n = 1, epoch;
 	int r = map_lookup(volume->engine.map, block, max, entries, FALSE, &epoch);
 
 	if (r)
@@ -294,7 +295,7 @@ int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 
 		else if (here != mapped)
 			break;
 		block += n;
-		if (block & (FORMAT_FANOUT - 1) && block < last)
+		if (node_place(map_layout(volume->engine.map), block) && block < last)
 			break; /* it changes inside the leaf */
 		if (!mapped)
 			r = skip_hole(volume, &block);

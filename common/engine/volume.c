@@ -122,7 +122,7 @@ static gboolean superblock_new(const VolumeParameters *p, Superblock *sb, const 
 		return FALSE;
 	if (!sb->journal_size)
 		sb->journal_size = p->size < JOURNAL_LARGE_FROM ? JOURNAL_SMALL : JOURNAL_LARGE;
-	sb->levels = codec_levels(p->size);
+	sb->levels = codec_levels(superblock_layout(sb), p->size);
 	sb->groups_offset = FORMAT_JOURNAL_OFFSET + sb->journal_size;
 	return random_bytes(&sb->seed, sizeof sb->seed, error) && random_uuid(sb->uuid, error);
 }

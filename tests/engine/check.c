@@ -66,9 +66,9 @@ static void tree_read(Backing *backing, CheckTree *tree)
 	tree->sb = &tree->pair.current;
 	CHECK_UINT(tree->sb->levels, LEVELS);
 	for (guint level = LEVELS; level-- > 0;) {
-		tree->entries[level] = level == LEVELS - 1
-					       ? tree->sb->map_root
-					       : entry_decode(&tree->nodes[level + 1].pointers[0]);
+		tree->entries[level] = level == LEVELS - 1 ? tree->sb->map_root
+							   : entry_at(NODE_LAYOUT_PLAIN,
+								      &tree->nodes[level + 1], 0);
 		tree->homes[level] = tree->entries[level].slot;
 		CHECK_INT(backing_pread(backing, &tree->nodes[level], sizeof(FormatNode),
 					offset_of(tree, tree->homes[level])),
@@ -90,7 +90,8 @@ static void tree_write(Backing *backing, CheckTree *tree)
 								  copy * FORMAT_COPY_DISTANCE)),
 				  0);
 		if (level < LEVELS - 1)
-			entry_encode(&tree->entries[level], &tree->nodes[level + 1].pointers[0]);
+			entry_put(NODE_LAYOUT_PLAIN, &tree->nodes[level + 1], 0,
+				  &tree->entries[level]);
 	}
 	if (tree->sb->map_root.slot)
 		tree->sb->map_root = tree->entries[LEVELS - 1];
@@ -99,12 +100,12 @@ static void tree_write(Backing *backing, CheckTree *tree)
 
 static MapEntry block_entry(const CheckTree *tree, guint i)
 {
-	return entry_decode(&tree->nodes[0].pointers[i]);
+	return entry_at(NODE_LAYOUT_PLAIN, &tree->nodes[0], i);
 }
 
 static void set_block(CheckTree *tree, guint i, MapEntry entry)
 {
-	entry_encode(&entry, &tree->nodes[0].pointers[i]);
+	entry_put(NODE_LAYOUT_PLAIN, &tree->nodes[0], i, &entry);
 }
 
 /* ---- what is wrong */

@@ -336,8 +336,8 @@ static void test_lost_leaf(const void *data)
 	CHECK_INT(backing_pread(backing, &root, sizeof root,
 				groups + pair.current.map_root.slot * BLOCK_SIZE),
 		  0);
-	for (guint i = 0; i < FORMAT_FANOUT && !leaf; i++)
-		leaf = entry_decode(&root.pointers[i]).slot;
+	for (guint i = 0; i < FORMAT_POINTERS_MAX && !leaf; i++)
+		leaf = entry_at(NODE_LAYOUT_PLAIN, &root, i).slot;
 	REQUIRE(leaf != 0);
 	backing_faulty_flip(backing, groups + leaf * BLOCK_SIZE + 9, 1);
 	volume = backing_open_volume(backing);

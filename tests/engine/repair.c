@@ -74,7 +74,7 @@ static MapEntry first_node(Backing *backing, guint level)
 
 		CHECK_INT(backing_pread(backing, &node, sizeof node, slot_at(&pair, entry.slot)),
 			  0);
-		entry = entry_decode(&node.pointers[0]);
+		entry = entry_at(NODE_LAYOUT_PLAIN, &node, 0);
 	}
 	return entry;
 }
@@ -180,7 +180,7 @@ static void lose_block(Backing *backing)
 	CHECK_INT(backing_pread(backing, &leaf, sizeof leaf,
 				slot_at(&pair, first_node(backing, 0).slot)),
 		  0);
-	flip_slot(backing, entry_decode(&leaf.pointers[0]).slot);
+	flip_slot(backing, entry_at(NODE_LAYOUT_PLAIN, &leaf, 0).slot);
 }
 
 /* The record of the second flush; two durable-marks behind it say that it was on disk. */

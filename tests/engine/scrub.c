@@ -46,7 +46,7 @@ static MapEntry first_node(Backing *backing, guint level)
 		CHECK_INT(backing_pread(backing, &node, sizeof node,
 					sb.groups_offset + entry.slot * FORMAT_SLOT_SIZE),
 			  0);
-		entry = entry_decode(&node.pointers[0]);
+		entry = entry_at(NODE_LAYOUT_PLAIN, &node, 0);
 	}
 	return entry;
 }
@@ -102,7 +102,7 @@ static void rot_block(Backing *backing)
 	CHECK_INT(backing_pread(backing, &leaf, sizeof leaf,
 				sb.groups_offset + first_node(backing, 0).slot * FORMAT_SLOT_SIZE),
 		  0);
-	flip_slot(backing, entry_decode(&leaf.pointers[0]).slot);
+	flip_slot(backing, entry_at(NODE_LAYOUT_PLAIN, &leaf, 0).slot);
 }
 
 typedef struct {
@@ -399,7 +399,7 @@ static void test_neighbours(const void *data)
 					first_node(backing, 0).slot * FORMAT_SLOT_SIZE),
 		  0);
 	for (guint i = 1; i < 4; i++)
-		flip_slot(backing, entry_decode(&leaf.pointers[i]).slot);
+		flip_slot(backing, entry_at(NODE_LAYOUT_PLAIN, &leaf, i).slot);
 	scrub = scrub_start(volume, 0, 0, NULL);
 	REQUIRE(scrub);
 	CHECK(scrub_wait(scrub, 60000));

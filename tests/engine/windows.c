@@ -418,9 +418,11 @@ static gboolean is_lost_node(const struct iovec *iov)
 {
 	const FormatNode *node = iov->iov_base;
 
-	return iov->iov_len == sizeof *node && !entry_is_null(&node->pointers[LOST_LEAF]) &&
-	       entry_is_null(&node->pointers[0]) && entry_is_null(&node->pointers[LOST_LEAF - 1]) &&
-	       entry_is_null(&node->pointers[LOST_LEAF + 1]);
+	return iov->iov_len == sizeof *node &&
+	       !entry_at_is_null(NODE_LAYOUT_PLAIN, node, LOST_LEAF) &&
+	       entry_at_is_null(NODE_LAYOUT_PLAIN, node, 0) &&
+	       entry_at_is_null(NODE_LAYOUT_PLAIN, node, LOST_LEAF - 1) &&
+	       entry_at_is_null(NODE_LAYOUT_PLAIN, node, LOST_LEAF + 1);
 }
 
 static void discard_first_leaf(Volume *v, guint8 *values)

@@ -48,7 +48,7 @@ static guint64 slot_of_first(Backing *backing, guint level)
 		CHECK_INT(backing_pread(backing, &node, sizeof node,
 					pair.current.groups_offset + entry.slot * FORMAT_SLOT_SIZE),
 			  0);
-		entry = entry_decode(&node.pointers[0]);
+		entry = entry_at(NODE_LAYOUT_PLAIN, &node, 0);
 	}
 	return pair.current.groups_offset + entry.slot * FORMAT_SLOT_SIZE;
 }

@@ -71,7 +71,7 @@ static guint32 build(FuzzTree *tree, guint level, guint64 index, guint8 place);
 static void build_pointer(FuzzTree *tree, guint level, guint64 index, FormatNode *node,
 			  const guint8 *in)
 {
-	guint64 child = index << FORMAT_FANOUT_SHIFT | in[0];
+	guint64 child = index << NODE_LAYOUT_PLAIN.shift | in[0];
 	MapEntry entry = {.slot = slot_of(in[1]), .birth = in[3] % (CHECKPOINT + 2)};
 
 	if (!entry.slot)
@@ -82,7 +82,7 @@ static void build_pointer(FuzzTree *tree, guint level, guint64 index, FormatNode
 	else
 		entry.crc = data_crc(child, entry.slot);
 	entry.crc ^= in[2] >> 7; /* now and then it is wrong */
-	entry_encode(&entry, &node->pointers[in[0]]);
+	entry_put(NODE_LAYOUT_PLAIN, node, in[0], &entry);
 	if (!level && tree->n_targets < TARGETS)
 		tree->targets[tree->n_targets++] = child;
 }
@@ -185,14 +185,13 @@ static gboolean find(const FuzzTree *tree, guint64 block, guint64 *ret_slot)
 
 	*ret_slot = 0;
 	for (guint level = tree->levels; level-- > 0 && place;) {
-		const FormatPointer *pointer;
+		NodeLayout layout = NODE_LAYOUT_PLAIN;
 		MapEntry entry;
 
 		if (place > NODES)
 			return FALSE;
-		pointer = &tree->nodes[place - 1].pointers[block >> FORMAT_FANOUT_SHIFT * level &
-							   (FORMAT_FANOUT - 1)];
-		entry = entry_decode(pointer);
+		entry = entry_at(layout, &tree->nodes[place - 1],
+				 node_place(layout, block >> layout.shift * level));
 		if (!entry.slot || entry.dead)
 			return TRUE;
 		if (level == 0)

@@ -365,12 +365,75 @@ static void test_bitmaps(const void *data)
 	CHECK(!bitmap_verify(&page, SEED, 3, &generation));
 }
 
+/* ---- nodes */
+
+static void test_layout(const void *data)
+{
+	static const NodeLayout layouts[] = {{8, 16}, {7, 32}, {2, 16}, {2, 1024}};
+	const MapEntry entry = {.slot = 77, .birth = 0x123456789abc, .crc = 0xcafe, .dead = TRUE};
+	FormatNode node;
+
+	(void)data;
+	for (guint l = 0; l < G_N_ELEMENTS(layouts); l++) {
+		NodeLayout layout = layouts[l];
+		guint at = node_pointers(layout) - 1;
+		MapEntry all[FORMAT_POINTERS_MAX];
+		FormatPointer raw;
+
+		test_row("shift %u, size %u", layout.shift, layout.size);
+		memset(&node, 0, sizeof node);
+		entry_put(layout, &node, at, &entry);
+		memcpy(&raw, node.bytes + at * layout.size, sizeof raw);
+		CHECK_UINT(entry_decode(&raw).birth, entry.birth);
+		CHECK_UINT(entry_at(layout, &node, at).slot, 77);
+		CHECK(entry_at_is_dead(layout, &node, at));
+		CHECK(!entry_at_is_null(layout, &node, at));
+		CHECK(entry_at_is_null(layout, &node, at - 1));
+		entries_get(layout, &node, at - 2, 3, all);
+		CHECK_UINT(all[1].slot, 0);
+		CHECK_UINT(all[2].crc, 0xcafe);
+		memset(node.bytes + at * layout.size, 0, sizeof raw);
+		CHECK_ZERO(node.bytes, sizeof node);
+	}
+}
+
+static void test_levels(const void *data)
+{
+	static const struct {
+		NodeLayout layout;
+		guint64 size;
+		guint levels;
+	} rows[] = {
+		{{8, 16}, MIB, 1},
+		{{8, 16}, MIB + SECTOR_SIZE, 2},
+		{{8, 16}, 256 * MIB, 2},
+		{{8, 16}, 64 * 1024 * GIB, 5},
+		{{7, 32}, MIB, 2},
+		{{7, 32}, 64 * 1024 * GIB, 5},
+		{{2, 16}, 4 * BLOCK_SIZE, 1},
+		{{2, 16}, 4 * MIB, 5},
+	};
+
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+		test_row("shift %u, %" G_GUINT64_FORMAT " bytes", rows[i].layout.shift,
+			 rows[i].size);
+		CHECK_UINT(codec_levels(rows[i].layout, rows[i].size), rows[i].levels);
+	}
+	test_row(NULL);
+	CHECK_UINT(node_shift((NodeLayout){7, 32}, 2), 21);
+	CHECK_UINT(node_parent((NodeLayout){2, 16}, 11), 2);
+	CHECK_UINT(node_place((NodeLayout){2, 16}, 11), 3);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("a superblock that contradicts itself is refused", test_superblocks, NULL);
 	test_add("a superblock's magic, checksum and version", test_superblock_bytes, NULL);
 	test_add("a record that contradicts itself is none", test_records, NULL);
 	test_add("a changed bit of a record makes it none", test_record_bytes, NULL);
+	test_add("a node's pointers are where its layout has them", test_layout, NULL);
+	test_add("a map has as many levels as its layout needs", test_levels, NULL);
 	test_add("a bitmap page belongs to its group and volume", test_bitmaps, NULL);
 	return test_run(argc, argv);
 }
