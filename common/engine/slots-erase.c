@@ -19,7 +19,7 @@ static gboolean is_zero(const guint8 *data, gsize length)
 }
 
 /* Takes no space for what never had any: that reads as zeros. */
-static int overwrite(Slots *slots, guint64 offset, guint64 end)
+static int overwrite_with_zeros(Slots *slots, guint64 offset, guint64 end)
 {
 	guint8 *data = large_alloc(PIECE);
 	int r = data ? 0 : -ENOMEM;
@@ -44,7 +44,7 @@ static int erase_bytes(Slots *slots, guint64 offset, guint64 end)
 	if (offset >= end)
 		return 0;
 	r = backing_punch(slots->backing, offset, end - offset);
-	return r ? overwrite(slots, offset, end) : 0;
+	return r ? overwrite_with_zeros(slots, offset, end) : 0;
 }
 
 /* Has space below, and keeps it. */

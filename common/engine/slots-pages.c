@@ -14,13 +14,13 @@
 #define THAW_RUNS 4096 /* at once */
 #define LIST_RUN_MAX (((guint64)1 << 24) - 1)
 
-static void list_clear(RunList *list)
+static void run_list_clear(RunList *list)
 {
 	g_free(list->runs);
 	*list = (RunList){0};
 }
 
-static int list_reserve(RunList *list, gsize entries)
+static int run_list_reserve(RunList *list, gsize entries)
 {
 	gsize capacity = list->capacity ? list->capacity : 1024;
 	guint64 *runs;
@@ -37,42 +37,42 @@ static int list_reserve(RunList *list, gsize entries)
 	return 0;
 }
 
-static inline SlotRun unpack(guint64 v)
+static inline SlotRun run_unpack(guint64 v)
 {
 	return (SlotRun){.slot = v & (((guint64)1 << FORMAT_SLOT_BITS) - 1),
 			 .count = (guint32)(v >> FORMAT_SLOT_BITS)};
 }
 
-static inline guint64 pack(SlotRun run)
+static inline guint64 run_pack(SlotRun run)
 {
 	return run.slot | (guint64)run.count << FORMAT_SLOT_BITS;
 }
 
 /* Room was made by slots_reserve(). */
-static void list_add(RunList *list, guint64 slot, guint32 count)
+static void run_list_add(RunList *list, guint64 slot, guint32 count)
 {
 	list->slots += count;
 	if (list->n) {
-		SlotRun last = unpack(list->runs[list->n - 1]);
+		SlotRun last = run_unpack(list->runs[list->n - 1]);
 
 		if (last.slot + last.count == slot && last.count + count <= LIST_RUN_MAX) {
 			last.count += count;
-			list->runs[list->n - 1] = pack(last);
+			list->runs[list->n - 1] = run_pack(last);
 			return;
 		}
 	}
-	list->runs[list->n++] = pack((SlotRun){slot, count});
+	list->runs[list->n++] = run_pack((SlotRun){slot, count});
 }
 
-static BitmapPlace place_of(const Slots *slots)
+static BitmapPlace bitmap_place(const Slots *slots)
 {
 	return (BitmapPlace){slots->backing, slots->offset, slots->seed};
 }
 
 /* Sees to it that the page is there twice. */
-static void mend(Slots *slots, guint64 number, const BitmapChoice *choice)
+static void mend_page(Slots *slots, guint64 number, const BitmapChoice *choice)
 {
-	BitmapPlace place = place_of(slots);
+	BitmapPlace place = bitmap_place(slots);
 
 	if (!choice->damaged)
 		return;
@@ -91,7 +91,7 @@ static void mend(Slots *slots, guint64 number, const BitmapChoice *choice)
 static int load_group(Slots *slots, guint64 number, guint64 checkpoint, gboolean thorough,
 		      BitmapChoice *choice)
 {
-	BitmapPlace place = place_of(slots);
+	BitmapPlace place = bitmap_place(slots);
 	g_autofree SlotGroup *group = g_try_new0(SlotGroup, 1);
 	int r = group ? bitmap_choose(&place, number, checkpoint, thorough, choice) : -ENOMEM;
 
@@ -115,7 +115,7 @@ static int load_group(Slots *slots, guint64 number, guint64 checkpoint, gboolean
 }
 
 /* Forgets what was loaded. */
-static void unload(Slots *slots)
+static void unload_groups(Slots *slots)
 {
 	for (guint64 g = 0; g < slots->n_groups; g++)
 		g_free(slots->groups[g]);
@@ -139,7 +139,7 @@ static int load_groups(Slots *slots, const Superblock *sb, gboolean thorough, gu
 		if (r)
 			break;
 		slots->digest += choice->term;
-		mend(slots, g, choice); /* what it overwrites is not valid, or older */
+		mend_page(slots, g, choice); /* what it overwrites is not valid, or older */
 	}
 	return r;
 }
@@ -151,7 +151,7 @@ gboolean slots_load(Slots *slots, const Superblock *sb, GError **error)
 	int r = load_groups(slots, sb, thorough, &at, &newest);
 
 	if (!thorough && (r == -EBADMSG || (!r && slots->digest != sb->bitmap_digest))) {
-		unload(slots);
+		unload_groups(slots);
 		r = load_groups(slots, sb, TRUE, &at, &newest);
 	}
 	if (!superblock_is_newest(slots->backing->name, sb, at, newest, error))
@@ -174,19 +174,19 @@ gboolean slots_load(Slots *slots, const Superblock *sb, GError **error)
 
 int slots_reserve(Slots *slots, gsize entries)
 {
-	int r = list_reserve(&slots->gained, entries);
+	int r = run_list_reserve(&slots->gained, entries);
 
-	return r ? r : list_reserve(&slots->retired, entries);
+	return r ? r : run_list_reserve(&slots->retired, entries);
 }
 
 void slots_gain(Slots *slots, guint64 slot, guint32 count)
 {
-	list_add(&slots->gained, slot, count);
+	run_list_add(&slots->gained, slot, count);
 }
 
 void slots_retire(Slots *slots, guint64 slot, guint32 count)
 {
-	list_add(&slots->retired, slot, count);
+	run_list_add(&slots->retired, slot, count);
 }
 
 void slots_freeze(Slots *slots)
@@ -203,20 +203,20 @@ void slots_freeze(Slots *slots)
 	lock_drop(&slots->lock);
 }
 
-static int compare_runs(const void *a, const void *b)
+static int run_compare(const void *a, const void *b)
 {
-	guint64 x = unpack(*(const guint64 *)a).slot, y = unpack(*(const guint64 *)b).slot;
+	guint64 x = run_unpack(*(const guint64 *)a).slot, y = run_unpack(*(const guint64 *)b).slot;
 
 	return x < y ? -1 : x > y;
 }
 
 /* Applies the runs of one group from *at on; the list is sorted.  FALSE if a bit is that way
  * already. */
-static gboolean apply_runs(FormatBitmap *page, guint64 number, const RunList *list, gsize *at,
-			   gboolean used)
+static gboolean page_apply_runs(FormatBitmap *page, guint64 number, const RunList *list, gsize *at,
+				gboolean used)
 {
 	for (; *at < list->n; (*at)++) {
-		SlotRun run = unpack(list->runs[*at]);
+		SlotRun run = run_unpack(list->runs[*at]);
 		guint64 bit = slot_index(run.slot) - FORMAT_FIRST_INDEX;
 
 		if (slot_group(run.slot) != number)
@@ -235,7 +235,7 @@ static gboolean apply_runs(FormatBitmap *page, guint64 number, const RunList *li
 static int write_page(Slots *slots, SlotGroup *group, guint64 number, guint64 generation,
 		      gsize *gained, gsize *retired)
 {
-	BitmapPlace place = place_of(slots);
+	BitmapPlace place = bitmap_place(slots);
 	FormatBitmap page;
 	int r = 0;
 
@@ -244,8 +244,8 @@ static int write_page(Slots *slots, SlotGroup *group, guint64 number, guint64 ge
 		r = bitmap_read(&place, number, group->home, group->term, &page);
 	if (r)
 		return r;
-	if (!apply_runs(&page, number, &slots->frozen_gained, gained, TRUE) ||
-	    !apply_runs(&page, number, &slots->frozen_retired, retired, FALSE))
+	if (!page_apply_runs(&page, number, &slots->frozen_gained, gained, TRUE) ||
+	    !page_apply_runs(&page, number, &slots->frozen_retired, retired, FALSE))
 		return -EUCLEAN;
 	bitmap_seal(&page, slots->seed, number, generation);
 	r = bitmap_write(&place, number, !group->home, &page);
@@ -256,9 +256,9 @@ static int write_page(Slots *slots, SlotGroup *group, guint64 number, guint64 ge
 	return 0;
 }
 
-static guint64 list_group(const RunList *list, gsize at)
+static guint64 run_list_group(const RunList *list, gsize at)
 {
-	return at < list->n ? slot_group(unpack(list->runs[at]).slot) : G_MAXUINT64;
+	return at < list->n ? slot_group(run_unpack(list->runs[at]).slot) : G_MAXUINT64;
 }
 
 int slots_write_bitmaps(Slots *slots, guint64 generation)
@@ -270,10 +270,10 @@ int slots_write_bitmaps(Slots *slots, guint64 generation)
 	 * the order within each list does not matter. */
 	if (slots->frozen_gained.n)
 		qsort(slots->frozen_gained.runs, slots->frozen_gained.n, sizeof(guint64),
-		      compare_runs);
+		      run_compare);
 	if (slots->frozen_retired.n)
 		qsort(slots->frozen_retired.runs, slots->frozen_retired.n, sizeof(guint64),
-		      compare_runs);
+		      run_compare);
 	for (guint64 g = 0; g < slots->frozen_groups; g++) {
 		SlotGroup *group;
 		int r;
@@ -282,8 +282,8 @@ int slots_write_bitmaps(Slots *slots, guint64 generation)
 		group = group_locked(slots, g);
 		lock_drop(&slots->lock);
 		if (group->has_page && !group->must_write &&
-		    list_group(&slots->frozen_gained, gained) != g &&
-		    list_group(&slots->frozen_retired, retired) != g)
+		    run_list_group(&slots->frozen_gained, gained) != g &&
+		    run_list_group(&slots->frozen_retired, retired) != g)
 			continue;
 		r = write_page(slots, group, g, generation, &gained, &retired);
 		if (r)
@@ -318,7 +318,7 @@ gboolean slots_thaw(Slots *slots)
 	RunList *retired = &slots->frozen_retired;
 
 	for (guint i = 0; i < THAW_RUNS && retired->n; i++) {
-		SlotRun run = unpack(retired->runs[--retired->n]);
+		SlotRun run = run_unpack(retired->runs[--retired->n]);
 
 		retired->slots -= run.count;
 		give_back_locked(slots, run, FALSE);
@@ -381,8 +381,8 @@ guint64 slots_gained_bytes(Slots *slots)
 
 void lists_clear(Slots *slots)
 {
-	list_clear(&slots->gained);
-	list_clear(&slots->retired);
-	list_clear(&slots->frozen_gained);
-	list_clear(&slots->frozen_retired);
+	run_list_clear(&slots->gained);
+	run_list_clear(&slots->retired);
+	run_list_clear(&slots->frozen_gained);
+	run_list_clear(&slots->frozen_retired);
 }

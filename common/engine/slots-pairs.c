@@ -15,7 +15,7 @@
 /* PAIR_WARM: what probably has space below.  Only words that are wholly free are ever punched. */
 typedef enum { PAIR_WHOLE, PAIR_ANY, PAIR_WARM } PairKind;
 
-static void take_bits(Slots *slots, SlotGroup *group, guint word, guint64 mask)
+static void word_take_bits(Slots *slots, SlotGroup *group, guint word, guint64 mask)
 {
 	guint n = (guint)__builtin_popcountll(mask);
 
@@ -29,8 +29,8 @@ static void take_bits(Slots *slots, SlotGroup *group, guint word, guint64 mask)
 }
 
 /* Takes the first run of slots of a word that are free together with their copies' slots. */
-static gboolean take_of_word(Slots *slots, guint64 number, guint word, PairKind kind,
-			     SlotRun *ret_run, gboolean *ret_written)
+static gboolean word_take_pairs(Slots *slots, guint64 number, guint word, PairKind kind,
+				SlotRun *ret_run, gboolean *ret_written)
 {
 	SlotGroup *group = group_locked(slots, number);
 	guint64 first = group->used[word], second = group->used[word + STRIPE_WORDS];
@@ -46,8 +46,8 @@ static gboolean take_of_word(Slots *slots, guint64 number, guint word, PairKind 
 	rest = used >> bit;
 	length = rest ? (guint)__builtin_ctzll(rest) : 64 - bit;
 	rest = (length == 64 ? ~(guint64)0 : ((guint64)1 << length) - 1) << bit;
-	take_bits(slots, group, word, rest);
-	take_bits(slots, group, word + STRIPE_WORDS, rest);
+	word_take_bits(slots, group, word, rest);
+	word_take_bits(slots, group, word + STRIPE_WORDS, rest);
 	*ret_run = (SlotRun){(number << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + word * 64 + bit,
 			     length};
 	return TRUE;
@@ -65,14 +65,14 @@ gboolean slots_take_pair(Slots *slots, guint64 slot)
 	group = group_locked(slots, slot_group(slot));
 	if ((group->used[word] | group->used[word + STRIPE_WORDS]) & mask)
 		return FALSE;
-	take_bits(slots, group, word, mask);
-	take_bits(slots, group, word + STRIPE_WORDS, mask);
+	word_take_bits(slots, group, word, mask);
+	word_take_bits(slots, group, word + STRIPE_WORDS, mask);
 	return TRUE;
 }
 
 /* Goes round once, or over `groups` groups, from the cursor on. */
-static gboolean take_from_cursor(Slots *slots, guint64 groups, PairKind kind, SlotRun *ret_run,
-				 gboolean *ret_written)
+static gboolean sweep_for_pairs(Slots *slots, guint64 groups, PairKind kind, SlotRun *ret_run,
+				gboolean *ret_written)
 {
 	guint64 at = slots->pair_cursor / WORDS;
 	guint word = (guint)(slots->pair_cursor % WORDS);
@@ -85,8 +85,8 @@ static gboolean take_from_cursor(Slots *slots, guint64 groups, PairKind kind, Sl
 		for (; word < WORDS; word++) {
 			if (word / STRIPE_WORDS % 2)
 				continue;
-			if (!take_of_word(slots, at % slots->n_groups, word, kind, ret_run,
-					  ret_written))
+			if (!word_take_pairs(slots, at % slots->n_groups, word, kind, ret_run,
+					     ret_written))
 				continue;
 			slots->pair_cursor = at % slots->n_groups * WORDS + word;
 			return TRUE;
@@ -95,7 +95,8 @@ static gboolean take_from_cursor(Slots *slots, guint64 groups, PairKind kind, Sl
 	return FALSE;
 }
 
-static int take_pairs(Slots *slots, PairKind kind, SlotRun *ret_run, gboolean *ret_written)
+static int take_place_for_pairs(Slots *slots, PairKind kind, SlotRun *ret_run,
+				gboolean *ret_written)
 {
 	int r = 0;
 
@@ -104,9 +105,9 @@ static int take_pairs(Slots *slots, PairKind kind, SlotRun *ret_run, gboolean *r
 		guint64 had = slots->n_groups;
 
 		if ((kind == PAIR_WHOLE &&
-		     take_from_cursor(slots, MIN(had, NEAR_GROUPS), kind, ret_run, ret_written)) ||
-		    take_from_cursor(slots, had, kind == PAIR_WARM ? kind : PAIR_ANY, ret_run,
-				     ret_written))
+		     sweep_for_pairs(slots, MIN(had, NEAR_GROUPS), kind, ret_run, ret_written)) ||
+		    sweep_for_pairs(slots, had, kind == PAIR_WARM ? kind : PAIR_ANY, ret_run,
+				    ret_written))
 			break;
 		lock_drop(&slots->lock);
 		r = kind == PAIR_WARM ? -ENOSPC : slots_grow(slots, had);
@@ -116,26 +117,26 @@ static int take_pairs(Slots *slots, PairKind kind, SlotRun *ret_run, gboolean *r
 	return r;
 }
 
-static SlotRun copies_of(const SlotRun *run)
+static SlotRun run_of_copies(const SlotRun *run)
 {
 	return (SlotRun){run->slot + FORMAT_COPY_DISTANCE, run->count};
 }
 
 /* Whoever finds the place written is spared a full disk. */
-static int write_zeros(Slots *slots, const SlotRun *run)
+static int write_zeros_twice(Slots *slots, const SlotRun *run)
 {
 	static const guint8 zeros[64 * FORMAT_SLOT_SIZE];
 	gsize length = (gsize)run->count * FORMAT_SLOT_SIZE;
-	SlotRun copies = copies_of(run);
+	SlotRun copies = run_of_copies(run);
 	int r = backing_pwrite(slots->backing, zeros, length, slots_offset(slots, run->slot));
 
 	return r ? r
 		 : backing_pwrite(slots->backing, zeros, length, slots_offset(slots, copies.slot));
 }
 
-static void give_back(Slots *slots, const SlotRun *run, gboolean full)
+static void give_back_with_copies(Slots *slots, const SlotRun *run, gboolean full)
 {
-	SlotRun both[2] = {*run, copies_of(run)};
+	SlotRun both[2] = {*run, run_of_copies(run)};
 
 	slots_give_back(slots, both, 2, full);
 	if (!full)
@@ -147,7 +148,7 @@ static void give_back(Slots *slots, const SlotRun *run, gboolean full)
 
 void slots_give_back_pairs(Slots *slots, const SlotRun *run)
 {
-	give_back(slots, run, FALSE);
+	give_back_with_copies(slots, run, FALSE);
 }
 
 int slots_alloc_pairs(Slots *slots, SlotRun *ret_run)
@@ -158,11 +159,11 @@ int slots_alloc_pairs(Slots *slots, SlotRun *ret_run)
 	for (guint attempt = 0; attempt < PAIR_TRIES && r == -ENOSPC; attempt++) {
 		gboolean written;
 
-		r = take_pairs(slots, kind, ret_run, &written);
+		r = take_place_for_pairs(slots, kind, ret_run, &written);
 		if (!r && !written && !slots->read_only) {
-			r = write_zeros(slots, ret_run);
+			r = write_zeros_twice(slots, ret_run);
 			if (r)
-				give_back(slots, ret_run, r == -ENOSPC);
+				give_back_with_copies(slots, ret_run, r == -ENOSPC);
 		}
 		kind = attempt % 2 ? PAIR_WHOLE : PAIR_WARM;
 	}

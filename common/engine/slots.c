@@ -63,7 +63,7 @@ static void group_count(Slots *slots, SlotGroup *group)
 }
 
 /* Bits whose slots lie beyond the end of a backing that cannot grow are never given out. */
-static void group_cut(const Slots *slots, SlotGroup *group, guint64 number)
+static void group_cut_at_end(const Slots *slots, SlotGroup *group, guint64 number)
 {
 	guint64 end = (backing_size(slots->backing) - slots->offset) / FORMAT_SLOT_SIZE;
 	guint64 first = number << FORMAT_GROUP_SHIFT;
@@ -85,7 +85,7 @@ int group_add_locked(Slots *slots, SlotGroup *group)
 		slots->groups = groups;
 	}
 	if (!slots->read_only)
-		group_cut(slots, group, n);
+		group_cut_at_end(slots, group, n);
 	slots->groups[slots->n_groups++] = group;
 	group_count(slots, group);
 	return 0;
@@ -126,8 +126,8 @@ int slots_grow(Slots *slots, guint64 had)
 }
 
 /* Takes up to `want` free slots of one word, from bit `from` on, into runs. */
-static guint32 take_from_word(Slots *slots, SlotGroup *group, guint64 number, guint word,
-			      guint32 want, SlotRun *runs, guint *n_runs)
+static guint32 word_take_slots(Slots *slots, SlotGroup *group, guint64 number, guint word,
+			       guint32 want, SlotRun *runs, guint *n_runs)
 {
 	guint32 got = 0;
 
@@ -158,7 +158,8 @@ static guint32 take_from_word(Slots *slots, SlotGroup *group, guint64 number, gu
 
 /* Sweeps warm slots from the cursor on; what is asked for is there, or all that is warm.
  * `written`: only of words whose free slots all have space below them. */
-static guint32 take_warm(Slots *slots, guint32 want, gboolean written, SlotRun *runs, guint *n_runs)
+static guint32 take_warm_slots(Slots *slots, guint32 want, gboolean written, SlotRun *runs,
+			       guint *n_runs)
 {
 	guint32 got = 0;
 
@@ -175,8 +176,8 @@ static guint32 take_warm(Slots *slots, guint32 want, gboolean written, SlotRun *
 
 			if (~group->used[word] && !word_is_cold(group, word) &&
 			    (!written || word_is_written(group, word)))
-				got += take_from_word(slots, group, slots->cursor_group, word,
-						      want - got, runs, n_runs);
+				got += word_take_slots(slots, group, slots->cursor_group, word,
+						       want - got, runs, n_runs);
 			if (got < want)
 				slots->cursor_word++;
 		}
@@ -189,7 +190,7 @@ static guint32 take_warm(Slots *slots, guint32 want, gboolean written, SlotRun *
 }
 
 /* Warms up the lowest cold word and puts the cursor there.  FALSE if there is none. */
-static gboolean warm_one(Slots *slots)
+static gboolean warm_up_lowest_word(Slots *slots)
 {
 	for (guint64 g = 0; g < slots->n_groups; g++) {
 		SlotGroup *group = group_locked(slots, g);
@@ -216,10 +217,10 @@ int slots_alloc(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_runs)
 	while (!r) {
 		guint64 had = slots->n_groups;
 
-		got += take_warm(slots, n - got, FALSE, runs, &n_runs);
+		got += take_warm_slots(slots, n - got, FALSE, runs, &n_runs);
 		if (got == n)
 			break;
-		if (warm_one(slots))
+		if (warm_up_lowest_word(slots))
 			continue;
 		lock_drop(&slots->lock);
 		r = slots_grow(slots, had);
@@ -239,7 +240,7 @@ int slots_alloc_written(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_run
 	gboolean enough;
 
 	lock_take(&slots->lock);
-	enough = take_warm(slots, n, TRUE, runs, &n_runs) == n;
+	enough = take_warm_slots(slots, n, TRUE, runs, &n_runs) == n;
 	for (guint i = 0; i < n_runs && !enough; i++)
 		give_back_locked(slots, runs[i], FALSE); /* still written, every one */
 	lock_drop(&slots->lock);
@@ -249,8 +250,8 @@ int slots_alloc_written(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_run
 
 /* Takes a wholly free word of one group, the first from `word` on.  *ret_written: the file system
  * has space for it. */
-static gboolean take_whole_word_of(Slots *slots, guint64 number, guint word, SlotRun *ret_run,
-				   gboolean *ret_written)
+static gboolean group_take_whole_word(Slots *slots, guint64 number, guint word, SlotRun *ret_run,
+				      gboolean *ret_written)
 {
 	SlotGroup *group = group_locked(slots, number);
 	guint n_runs = 0;
@@ -264,7 +265,7 @@ static gboolean take_whole_word_of(Slots *slots, guint64 number, guint word, Slo
 	*ret_written = word_is_written(group, word);
 	if (word_is_cold(group, word))
 		word_warm_up(slots, group, word);
-	take_from_word(slots, group, number, word, 64, ret_run, &n_runs);
+	word_take_slots(slots, group, number, word, 64, ret_run, &n_runs);
 	return TRUE;
 }
 
@@ -273,15 +274,15 @@ static gboolean take_whole_word_of(Slots *slots, guint64 number, guint word, Slo
 static gboolean take_whole_word(Slots *slots, guint64 hint, SlotRun *ret_run, gboolean *ret_written)
 {
 	if (hint && slot_is_usable(hint, slots->n_groups) &&
-	    take_whole_word_of(slots, slot_group(hint),
-			       (guint)(slot_index(hint) - FORMAT_FIRST_INDEX) / 64, ret_run,
-			       ret_written))
+	    group_take_whole_word(slots, slot_group(hint),
+				  (guint)(slot_index(hint) - FORMAT_FIRST_INDEX) / 64, ret_run,
+				  ret_written))
 		return TRUE;
 	for (;;) {
 		for (guint64 g = slots->whole_from / WORDS; g < slots->n_groups; g++) {
 			guint word = (guint)(slots->whole_from % WORDS);
 
-			if (take_whole_word_of(slots, g, word, ret_run, ret_written))
+			if (group_take_whole_word(slots, g, word, ret_run, ret_written))
 				return TRUE;
 			slots->whole_from = (g + 1) * WORDS;
 		}
@@ -293,13 +294,13 @@ static gboolean take_whole_word(Slots *slots, guint64 hint, SlotRun *ret_run, gb
 }
 
 /* A warm slot from a word that is partly used. */
-static gboolean take_some(Slots *slots, SlotRun *ret_run, gboolean *ret_written)
+static gboolean take_single_slot(Slots *slots, SlotRun *ret_run, gboolean *ret_written)
 {
 	const SlotGroup *group;
 	SlotRun one;
 	guint n_runs = 0, word;
 
-	if (!take_warm(slots, 1, FALSE, &one, &n_runs))
+	if (!take_warm_slots(slots, 1, FALSE, &one, &n_runs))
 		return FALSE;
 	group = group_locked(slots, slot_group(one.slot));
 	word = (guint)(slot_index(one.slot) - FORMAT_FIRST_INDEX) / 64;
@@ -310,8 +311,8 @@ static gboolean take_some(Slots *slots, SlotRun *ret_run, gboolean *ret_written)
 }
 
 /* Takes slots for nodes; `some`: rather a single one. */
-static int take_for_nodes(Slots *slots, guint64 hint, gboolean some, SlotRun *ret_run,
-			  gboolean *ret_written)
+static int take_place_for_nodes(Slots *slots, guint64 hint, gboolean some, SlotRun *ret_run,
+				gboolean *ret_written)
 {
 	int r = 0;
 
@@ -319,9 +320,9 @@ static int take_for_nodes(Slots *slots, guint64 hint, gboolean some, SlotRun *re
 	while (!r) {
 		guint64 had = slots->n_groups;
 
-		if ((some && take_some(slots, ret_run, ret_written)) ||
+		if ((some && take_single_slot(slots, ret_run, ret_written)) ||
 		    take_whole_word(slots, hint, ret_run, ret_written) ||
-		    take_some(slots, ret_run, ret_written))
+		    take_single_slot(slots, ret_run, ret_written))
 			break;
 		lock_drop(&slots->lock);
 		r = slots_grow(slots, had);
@@ -341,7 +342,7 @@ int slots_alloc_nodes(Slots *slots, guint64 hint, SlotRun *ret_run)
 	for (guint attempt = 0; attempt < NODE_TRIES && r == -ENOSPC; attempt++) {
 		gboolean written;
 
-		r = take_for_nodes(slots, attempt ? 0 : hint, attempt % 2, ret_run, &written);
+		r = take_place_for_nodes(slots, attempt ? 0 : hint, attempt % 2, ret_run, &written);
 		if (r)
 			break;
 		if (!written && !slots->read_only)
@@ -354,7 +355,7 @@ int slots_alloc_nodes(Slots *slots, guint64 hint, SlotRun *ret_run)
 	return r;
 }
 
-static void set_bits(SlotGroup *group, guint bit, guint32 count, gboolean used)
+static void group_set_bits(SlotGroup *group, guint bit, guint32 count, gboolean used)
 {
 	for (guint32 i = 0; i < count; i++, bit++) {
 		guint64 mask = (guint64)1 << (bit % 64);
@@ -384,7 +385,7 @@ int slots_take(Slots *slots, const SlotRun *run)
 	for (guint32 i = 0; i < run->count && !r; i++) {
 		if (word_is_cold(group, (bit + i) / 64))
 			word_warm_up(slots, group, (bit + i) / 64);
-		set_bits(group, bit + i, 1, TRUE);
+		group_set_bits(group, bit + i, 1, TRUE);
 		group->warm_free--;
 		slots->warm_free--;
 	}
@@ -398,7 +399,7 @@ void give_back_locked(Slots *slots, SlotRun run, gboolean cold)
 	SlotGroup *group = group_locked(slots, number);
 	guint bit = (guint)slot_index(run.slot) - FORMAT_FIRST_INDEX;
 
-	set_bits(group, bit, run.count, FALSE);
+	group_set_bits(group, bit, run.count, FALSE);
 	group->warm_free = (guint16)(group->warm_free + run.count);
 	slots->warm_free += run.count;
 	for (guint w = bit / 64; w <= (bit + run.count - 1) / 64; w++) {
@@ -411,7 +412,7 @@ void give_back_locked(Slots *slots, SlotRun run, gboolean cold)
 }
 
 /* Nobody knows whether the run was written, nor, on a full disk, which part of it. */
-static void unwritten_locked(Slots *slots, SlotRun run, gboolean full)
+static void note_unwritten_locked(Slots *slots, SlotRun run, gboolean full)
 {
 	guint64 number = slot_group(run.slot);
 	SlotGroup *group = group_locked(slots, number);
@@ -434,7 +435,7 @@ void slots_give_back(Slots *slots, const SlotRun *runs, guint n_runs, gboolean f
 	lock_take(&slots->lock);
 	for (guint i = 0; i < n_runs; i++) {
 		give_back_locked(slots, runs[i], full);
-		unwritten_locked(slots, runs[i], full);
+		note_unwritten_locked(slots, runs[i], full);
 	}
 	if (n_runs && !full) { /* they are the first to be taken again */
 		slots->cursor_group = slot_group(runs->slot);
