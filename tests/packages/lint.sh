@@ -51,6 +51,19 @@ is "which would be found" "$(tests/packages/evaluated-twice "$WORK/twice" | sed 
 'twice/a.c:3: int g = CLAMP(b,
 twice/a.c:5: int i = SQUARE(j++);'
 
+# ---- memory
+
+is "nothing that the plugin does allocates so that it may abort, but what docs/design.md lists" \
+	"$(tests/packages/aborting-allocations)" ""
+mkdir -p "$WORK/abort/docs" "$WORK/abort/handler" "$WORK"/abort/common/{base,backing,engine,service,check,machine}
+touch "$WORK"/abort/common/{check/scrub,machine/runner-generation}.c
+echo "## Allocations that abort: \`listed\`" >"$WORK/abort/docs/design.md"
+echo 'a = g_new0(Thing, count);' >"$WORK/abort/handler/listed.c"
+echo 'a = g_strdup(name); b = g_new0(Thing, 1);' >"$WORK/abort/handler/other.c"
+is "which would be found" "$(tests/packages/aborting-allocations "$WORK/abort")" \
+	'handler/listed.c:1: computed size: a = g_new0(Thing, count);
+handler/other.c: not in the table of docs/design.md'
+
 # ---- man pages
 
 for page in docs/man/*; do
