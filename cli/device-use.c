@@ -16,8 +16,9 @@
 #include "common/base/autofd.h"
 #include "common/base/error.h"
 
-#define OPEN_SECONDS 30
 #include "common/base/fd.h"
+
+#define OPEN_SECONDS 30
 
 /* The numbers of a device or partition with this directory in /sys. */
 static dev_t device_number(const char *sys)
@@ -32,16 +33,33 @@ static dev_t device_number(const char *sys)
 	return makedev(major_number, minor_number);
 }
 
+static char *mounted_on(const char *path, const char *directory)
+{
+	return g_strdup_printf("%s is mounted on %s", path, directory);
+}
+
 static char *find_mount(const char *sys, const char *name)
 {
 	g_autofree char *path = g_build_filename("/dev", name, NULL);
-	g_autofree char *directory = mounts_of_device(device_number(sys), path);
-	g_autofree char *elsewhere =
-		directory ? NULL : mounts_of_device_elsewhere(device_number(sys), path);
+	g_autoptr(MountTable) mounts = mounts_of_process("self");
+	g_autofree char *directory = mounts_of_device(mounts, device_number(sys), path);
 
-	if (!directory && !elsewhere)
+	return directory ? mounted_on(path, directory) : NULL;
+}
+
+static char *find_mount_elsewhere(const char *sys, const char *name)
+{
+	g_autofree char *path = g_build_filename("/dev", name, NULL);
+	g_autofree char *process = NULL, *directory = NULL;
+	MountElsewhere elsewhere;
+
+	if (!mounts_of_device_elsewhere(device_number(sys), path, &elsewhere))
 		return NULL;
-	return g_strdup_printf("%s is mounted on %s", path, directory ? directory : elsewhere);
+	directory = elsewhere.directory;
+	process = process_describe(elsewhere.pid);
+	return g_strdup_printf("%s is mounted on %s in the mount namespace %" G_GUINT64_FORMAT
+			       " (%s)",
+			       path, directory, elsewhere.mount_namespace, process);
 }
 
 static char *find_swap(const char *sys, const char *name)
@@ -80,22 +98,22 @@ static char *find_holder(const char *sys, const char *name)
  * file system below /dev may have a server that is dead, and stat() would wait for it for ever.  By
  * the name first, then by the mount. */
 static gboolean is_on_device_node(const char *pid, const char *fd, const char *target,
-				  MountSet **set)
+				  MountTable **mounts)
 {
-	guint64 mount;
+	int id;
 
-	if (!g_str_has_prefix(target, "/dev/") || !mounts_of_descriptor(pid, fd, &mount))
+	if (!g_str_has_prefix(target, "/dev/") || !mounts_of_descriptor(pid, fd, &id))
 		return FALSE;
-	if (!*set)
-		*set = mounts_in_memory(pid);
-	return mounts_have(*set, mount);
+	if (!*mounts)
+		*mounts = mounts_of_process(pid);
+	return mounts_in_memory(*mounts, id);
 }
 
 static gboolean process_has_open(const char *pid, dev_t number)
 {
 	g_autofree char *fds = g_build_filename("/proc", pid, "fd", NULL);
 	g_autoptr(GDir) dir = g_dir_open(fds, 0, NULL);
-	g_autoptr(MountSet) set = NULL;
+	g_autoptr(MountTable) mounts = NULL;
 	const char *fd;
 
 	while (dir && (fd = g_dir_read_name(dir))) {
@@ -103,7 +121,7 @@ static gboolean process_has_open(const char *pid, dev_t number)
 		g_autofree char *target = g_file_read_link(path, NULL);
 		struct stat st;
 
-		if (target && is_on_device_node(pid, fd, target, &set) && !stat(path, &st) &&
+		if (target && is_on_device_node(pid, fd, target, &mounts) && !stat(path, &st) &&
 		    S_ISBLK(st.st_mode) && st.st_rdev == number)
 			return TRUE;
 	}
@@ -157,7 +175,8 @@ static char *find_in(const char *disk, UseFinder finder)
 
 char *device_use_find(const char *device)
 {
-	static const UseFinder finders[] = {find_mount, find_swap, find_holder, find_opener};
+	static const UseFinder finders[] = {find_mount, find_mount_elsewhere, find_swap,
+					    find_holder, find_opener};
 	g_autofree char *disk = g_path_get_basename(device);
 	char *found = NULL;
 

@@ -1,30 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is mounted, from /proc/PID/mountinfo, which asks no file system's server.
+ * Mount tables, read by libmount from /proc/PID/mountinfo.
+ *
+ * Nothing here opens or stats what is mounted: a file system whose server is dead or hangs delays
+ * nobody.  Where several file systems are mounted on one directory, the topmost is the one meant.
+ *
+ * A NULL table is an empty one.  Strings are returned unescaped; free them.
  */
 #pragma once
 
 #include <glib.h>
+#include <libmount/libmount.h>
 #include <sys/types.h>
 
-/* The type of what is mounted on `directory`, topmost; NULL if nothing is.  Touches nothing of it,
- * so that a dead server does no harm. */
-char *mounts_type_at(const char *directory);
+typedef struct libmnt_table MountTable;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MountTable, mnt_unref_table)
 
-/* The same in another mount namespace: "/srv in the mount namespace 4026531840 (process 12
- * (sleep))". */
-char *mounts_of_device_elsewhere(dev_t device, const char *path);
+/* The table in a file of that format; NULL if it cannot be read. */
+MountTable *mounts_load(const char *mountinfo);
 
-/* The mounts that a process sees of file systems which live in memory (devtmpfs, tmpfs, ramfs):
- * whatever one asks of those is answered at once. */
-typedef struct MountSet MountSet;
-MountSet *mounts_in_memory(const char *pid);
-gboolean mounts_have(const MountSet *set, guint64 mount);
-void mounts_set_free(MountSet *set);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(MountSet, mounts_set_free)
+/* The mounts that a process sees; `pid` is a number, or "self". */
+MountTable *mounts_of_process(const char *pid);
 
-/* The mount that a descriptor of a process is on. */
-gboolean mounts_of_descriptor(const char *pid, const char *fd, guint64 *ret_mount);
+/* The type of the file system mounted on `directory`, or NULL. */
+char *mounts_type_at(MountTable *table, const char *directory);
 
-/* Where a file system that lives on this device is mounted, or NULL. */
-char *mounts_of_device(dev_t device, const char *path);
+/* A directory where a file system that lives on this device is mounted, or NULL.  `path` is the
+ * device's: btrfs shows a device number of its own, and is recognised by its source. */
+char *mounts_of_device(MountTable *table, dev_t device, const char *path);
+
+/* Whether the mount with this ID is of a file system that lives in memory (devtmpfs, tmpfs, ramfs),
+ * and so answers every request at once. */
+gboolean mounts_in_memory(MountTable *table, int id);
+
+/* The ID of the mount that a descriptor of a process is on. */
+gboolean mounts_of_descriptor(const char *pid, const char *fd, int *ret_id);
+
+/* A mount that processes of another mount namespace see. */
+typedef struct {
+	char *directory;
+	guint64 mount_namespace; /* its inode number, as in "mnt:[4026531840]" */
+	pid_t pid;		 /* of one process in it */
+} MountElsewhere;
+
+/* As mounts_of_device(), in the mount namespaces of all processes but our own. */
+gboolean mounts_of_device_elsewhere(dev_t device, const char *path, MountElsewhere *ret_mount);
