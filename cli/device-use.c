@@ -11,12 +11,11 @@
 #include <unistd.h>
 
 #include "cli/bounded.h"
-#include "cli/mounts.h"
 #include "cli/process.h"
 #include "common/base/autofd.h"
 #include "common/base/error.h"
-
 #include "common/base/fd.h"
+#include "common/machine/mounts.h"
 
 #define OPEN_SECONDS 30
 

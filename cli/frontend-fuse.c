@@ -11,12 +11,12 @@
 #include "cli/cli.h"
 #include "cli/interrupt.h"
 #include "cli/loop-device.h"
-#include "cli/mounts.h"
 #include "cli/process.h"
 #include "cli/service.h"
 #include "common/base/autofd.h"
 #include "common/base/error.h"
 #include "common/base/files.h"
+#include "common/machine/mounts.h"
 
 #define SERVER "storageos-fuse"
 #define START_SECONDS 60

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/mounts.h"
+#include "common/machine/mounts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
