@@ -1,25 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/fileio-export.h"
 
+#include "common/machine/mounts.h"
+
 #define CORE "/sys/kernel/config/target/core"
 
 /* Whether storageos-fuse shows the volume in this directory. */
-static gboolean is_shown_in(const char *volume, const char *directory)
+static gboolean is_shown_in(MountTable *mounts, const char *volume, const char *directory)
 {
-	g_autofree char *mounts = NULL;
-	g_autofree char *wanted = g_strdup_printf("storageos:%s %s fuse.", volume, directory);
-	g_auto(GStrv) lines = NULL;
+	g_autofree char *source = g_strconcat("storageos:", volume, NULL);
+	g_autofree char *type = mounts_type_at(mounts, directory, source);
 
-	if (!g_file_get_contents("/proc/self/mounts", &mounts, NULL, NULL))
-		return FALSE;
-	lines = g_strsplit(mounts, "\n", -1);
-	for (char **line = lines; *line; line++)
-		if (g_str_has_prefix(*line, wanted))
-			return TRUE;
-	return FALSE;
+	return type && g_str_has_prefix(type, "fuse.");
 }
 
-static gboolean exports(const char *backstore, const char *volume)
+static gboolean backstore_exports(const char *backstore, MountTable *mounts, const char *volume)
 {
 	g_autofree char *path = g_build_filename(backstore, "udev_path", NULL);
 	g_autofree char *file = NULL, *directory = NULL;
@@ -27,10 +22,10 @@ static gboolean exports(const char *backstore, const char *volume)
 	if (!g_file_get_contents(path, &file, NULL, NULL))
 		return FALSE;
 	directory = g_path_get_dirname(g_strchomp(file));
-	return is_shown_in(volume, directory);
+	return is_shown_in(mounts, volume, directory);
 }
 
-static char *find_in(const char *hba, const char *volume)
+static char *find_backstore(const char *hba, MountTable *mounts, const char *volume)
 {
 	g_autoptr(GDir) stores = g_dir_open(hba, 0, NULL);
 	const char *name;
@@ -38,7 +33,7 @@ static char *find_in(const char *hba, const char *volume)
 	while (stores && (name = g_dir_read_name(stores))) {
 		g_autofree char *backstore = g_build_filename(hba, name, NULL);
 
-		if (exports(backstore, volume))
+		if (backstore_exports(backstore, mounts, volume))
 			return g_strdup(name);
 	}
 	return NULL;
@@ -46,6 +41,7 @@ static char *find_in(const char *hba, const char *volume)
 
 char *fileio_export_find(const char *volume)
 {
+	g_autoptr(MountTable) mounts = mounts_of_process("self");
 	g_autoptr(GDir) hbas = g_dir_open(CORE, 0, NULL);
 	char *found = NULL;
 	const char *hba;
@@ -54,7 +50,7 @@ char *fileio_export_find(const char *volume)
 		g_autofree char *path = g_build_filename(CORE, hba, NULL);
 
 		if (g_str_has_prefix(hba, "fileio_"))
-			found = find_in(path, volume);
+			found = find_backstore(path, mounts, volume);
 	}
 	return found;
 }

@@ -42,7 +42,7 @@ static pid_t find_server(const Places *places, const State *state, gboolean moun
 void frontend_fuse_look(const Places *places, const State *state, FuseParts *ret_parts)
 {
 	g_autoptr(MountTable) mounts = mounts_of_process("self");
-	g_autofree char *type = mounts_type_at(mounts, places->mount);
+	g_autofree char *type = mounts_type_at(mounts, places->mount, NULL);
 
 	ret_parts->mounted = type != NULL;
 	ret_parts->server = find_server(places, state, ret_parts->mounted);

@@ -11,6 +11,7 @@
 #include "cli/process.h"
 #include "cli/target-configfs.h"
 #include "common/base/error.h"
+#include "common/machine/mounts.h"
 
 #define MODPROBE_SECONDS 20
 #define RUNNER_START_SECONDS 20
@@ -77,7 +78,8 @@ static gboolean load_modules(const RuntimeProbe *probe, GError **error)
 
 static gboolean mount_configfs(GError **error)
 {
-	g_autofree char *mounted = kernel_configfs();
+	g_autoptr(MountTable) mounts = mounts_of_process("self");
+	g_autofree char *mounted = mounts_of_type(mounts, "configfs");
 
 	if (mounted || !mount("configfs", "/sys/kernel/config", "configfs", 0, NULL))
 		return TRUE;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/machine/kernel-modules.h"
 
-#include <mntent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -298,21 +297,4 @@ ModuleState kernel_module_state(const Kernel *kernel, const char *name, const ch
 	    kernel_module_option(kernel, options) == KERNEL_OPTION_BUILT_IN)
 		return MODULE_BUILT_IN;
 	return is_loadable(kernel, name) ? MODULE_LOADABLE : MODULE_MISSING;
-}
-
-/* ---- configfs */
-
-char *kernel_configfs(void)
-{
-	FILE *mounts = setmntent("/proc/self/mounts", "re");
-	char *found = NULL;
-	struct mntent entry;
-	char line[4096];
-
-	while (mounts && !found && getmntent_r(mounts, &entry, line, sizeof line))
-		if (!strcmp(entry.mnt_type, "configfs"))
-			found = g_strdup(entry.mnt_dir);
-	if (mounts)
-		endmntent(mounts);
-	return found;
 }

@@ -56,6 +56,3 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Kernel, kernel_free)
  * CONFIG_, of which any stands for it, a space between. */
 ModuleState kernel_module_state(const Kernel *kernel, const char *name, const char *options);
 KernelOption kernel_module_option(const Kernel *kernel, const char *options);
-
-/* Where configfs is mounted, or NULL. */
-char *kernel_configfs(void);

@@ -34,16 +34,36 @@ static struct libmnt_fs *find_mount(MountTable *table, MountTest test, gconstpoi
 	return NULL;
 }
 
+typedef struct {
+	const char *directory, *source;
+} MountPoint;
+
 static gboolean mount_is_at(struct libmnt_fs *mount, gconstpointer data)
 {
-	return !g_strcmp0(mnt_fs_get_target(mount), data);
+	const MountPoint *point = data;
+
+	return !g_strcmp0(mnt_fs_get_target(mount), point->directory) &&
+	       (!point->source || !g_strcmp0(mnt_fs_get_source(mount), point->source));
 }
 
-char *mounts_type_at(MountTable *table, const char *directory)
+char *mounts_type_at(MountTable *table, const char *directory, const char *source)
 {
-	struct libmnt_fs *mount = find_mount(table, mount_is_at, directory);
+	const MountPoint point = {directory, source};
+	struct libmnt_fs *mount = find_mount(table, mount_is_at, &point);
 
 	return mount ? g_strdup(mnt_fs_get_fstype(mount)) : NULL;
+}
+
+static gboolean mount_is_of_type(struct libmnt_fs *mount, gconstpointer data)
+{
+	return !g_strcmp0(mnt_fs_get_fstype(mount), data);
+}
+
+char *mounts_of_type(MountTable *table, const char *type)
+{
+	struct libmnt_fs *mount = find_mount(table, mount_is_of_type, type);
+
+	return mount ? g_strdup(mnt_fs_get_target(mount)) : NULL;
 }
 
 typedef struct {

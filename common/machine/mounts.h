@@ -22,8 +22,12 @@ MountTable *mounts_load(const char *mountinfo);
 /* The mounts that a process sees; `pid` is a number, or "self". */
 MountTable *mounts_of_process(const char *pid);
 
-/* The type of the file system mounted on `directory`, or NULL. */
-char *mounts_type_at(MountTable *table, const char *directory);
+/* The type of the file system mounted on `directory`, or NULL.  Where `source` is not NULL, only
+ * mounts of this source count. */
+char *mounts_type_at(MountTable *table, const char *directory, const char *source);
+
+/* A directory where a file system of this type is mounted, or NULL. */
+char *mounts_of_type(MountTable *table, const char *type);
 
 /* A directory where a file system that lives on this device is mounted, or NULL.  `path` is the
  * device's: btrfs shows a device number of its own, and is recognised by its source. */

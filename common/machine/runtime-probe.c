@@ -6,6 +6,7 @@
 
 #include "common/machine/elf-image.h"
 #include "common/machine/libraries.h"
+#include "common/machine/mounts.h"
 
 #define RUNNER_SECONDS 5
 #define PROGRAM_MAX ((gsize)64 << 20)
@@ -132,7 +133,9 @@ static void look_at_files(RuntimeProbe *probe)
 /* What the running machine tells. */
 static void look_at_machine(RuntimeProbe *probe)
 {
-	probe->configfs = kernel_configfs();
+	g_autoptr(MountTable) mounts = mounts_of_process("self");
+
+	probe->configfs = mounts_of_type(mounts, "configfs");
 	probe->fuse_device = is_device(probe, "/dev/fuse");
 	probe->loop_device = is_device(probe, "/dev/loop-control");
 	tcmu_users_find(&probe->tcmu);
