@@ -9,60 +9,8 @@
 #include "common/engine/superblock.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #define THAW_RUNS 4096 /* at once */
-#define LIST_RUN_MAX (((guint64)1 << 24) - 1)
-
-static void run_list_clear(RunList *list)
-{
-	g_free(list->runs);
-	*list = (RunList){0};
-}
-
-static int run_list_reserve(RunList *list, gsize entries)
-{
-	gsize capacity = list->capacity ? list->capacity : 1024;
-	guint64 *runs;
-
-	if (list->n + entries <= list->capacity)
-		return 0;
-	while (capacity < list->n + entries)
-		capacity *= 2;
-	runs = g_try_realloc_n(list->runs, capacity, sizeof *runs);
-	if (!runs)
-		return -ENOMEM;
-	list->runs = runs;
-	list->capacity = capacity;
-	return 0;
-}
-
-static inline SlotRun run_unpack(guint64 v)
-{
-	return (SlotRun){.slot = v & (((guint64)1 << FORMAT_SLOT_BITS) - 1),
-			 .count = (guint32)(v >> FORMAT_SLOT_BITS)};
-}
-
-static inline guint64 run_pack(SlotRun run)
-{
-	return run.slot | (guint64)run.count << FORMAT_SLOT_BITS;
-}
-
-/* Room was made by slots_reserve(). */
-static void run_list_add(RunList *list, guint64 slot, guint32 count)
-{
-	list->slots += count;
-	if (list->n) {
-		SlotRun last = run_unpack(list->runs[list->n - 1]);
-
-		if (last.slot + last.count == slot && last.count + count <= LIST_RUN_MAX) {
-			last.count += count;
-			list->runs[list->n - 1] = run_pack(last);
-			return;
-		}
-	}
-	list->runs[list->n++] = run_pack((SlotRun){slot, count});
-}
 
 static BitmapPlace bitmap_place(const Slots *slots)
 {
@@ -203,20 +151,13 @@ void slots_freeze(Slots *slots)
 	lock_drop(&slots->lock);
 }
 
-static int run_compare(const void *a, const void *b)
-{
-	guint64 x = run_unpack(*(const guint64 *)a).slot, y = run_unpack(*(const guint64 *)b).slot;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Applies the runs of one group from *at on; the list is sorted.  FALSE if a bit is that way
  * already. */
 static gboolean page_apply_runs(FormatBitmap *page, guint64 number, const RunList *list, gsize *at,
 				gboolean used)
 {
 	for (; *at < list->n; (*at)++) {
-		SlotRun run = run_unpack(list->runs[*at]);
+		SlotRun run = run_list_get(list, *at);
 		guint64 bit = slot_index(run.slot) - FORMAT_FIRST_INDEX;
 
 		if (slot_group(run.slot) != number)
@@ -256,11 +197,6 @@ static int write_page(Slots *slots, SlotGroup *group, guint64 number, guint64 ge
 	return 0;
 }
 
-static guint64 run_list_group(const RunList *list, gsize at)
-{
-	return at < list->n ? slot_group(run_unpack(list->runs[at]).slot) : G_MAXUINT64;
-}
-
 int slots_write_bitmaps(Slots *slots, guint64 generation)
 {
 	gsize gained = 0, retired = 0;
@@ -268,12 +204,8 @@ int slots_write_bitmaps(Slots *slots, guint64 generation)
 	slots->frozen_digest = slots->digest;
 	/* A slot can be gained and then retired between two freezes, never the other way round, so
 	 * the order within each list does not matter. */
-	if (slots->frozen_gained.n)
-		qsort(slots->frozen_gained.runs, slots->frozen_gained.n, sizeof(guint64),
-		      run_compare);
-	if (slots->frozen_retired.n)
-		qsort(slots->frozen_retired.runs, slots->frozen_retired.n, sizeof(guint64),
-		      run_compare);
+	run_list_sort(&slots->frozen_gained);
+	run_list_sort(&slots->frozen_retired);
 	for (guint64 g = 0; g < slots->frozen_groups; g++) {
 		SlotGroup *group;
 		int r;
@@ -308,7 +240,7 @@ void slots_switch(Slots *slots)
 		group->must_write = FALSE;
 	}
 	slots->digest = slots->frozen_digest;
-	slots->frozen_gained.n = slots->frozen_gained.slots = 0;
+	run_list_empty(&slots->frozen_gained);
 	lock_drop(&slots->lock);
 }
 
@@ -317,12 +249,8 @@ gboolean slots_thaw(Slots *slots)
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
 	RunList *retired = &slots->frozen_retired;
 
-	for (guint i = 0; i < THAW_RUNS && retired->n; i++) {
-		SlotRun run = run_unpack(retired->runs[--retired->n]);
-
-		retired->slots -= run.count;
-		give_back_locked(slots, run, FALSE);
-	}
+	for (guint i = 0; i < THAW_RUNS && retired->n; i++)
+		give_back_locked(slots, run_list_take_last(retired), FALSE);
 	return retired->n > 0;
 }
 
@@ -377,12 +305,4 @@ guint64 slots_retired_bytes(Slots *slots)
 guint64 slots_gained_bytes(Slots *slots)
 {
 	return slots->gained.slots * FORMAT_SLOT_SIZE;
-}
-
-void lists_clear(Slots *slots)
-{
-	run_list_clear(&slots->gained);
-	run_list_clear(&slots->retired);
-	run_list_clear(&slots->frozen_gained);
-	run_list_clear(&slots->frozen_retired);
 }

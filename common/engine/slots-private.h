@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "common/engine/run-list.h"
 #include "common/engine/slots.h"
 
 #define WORDS (FORMAT_BITMAP_BITS / 64)
@@ -25,13 +26,6 @@ typedef struct {
 	gboolean must_write;	 /* the other home holds a page that must never count */
 	guint64 term, next_term; /* of the page that counts, and of the running checkpoint's */
 } SlotGroup;
-
-/* Runs packed as in a journal record: slot | count << 40. */
-typedef struct {
-	guint64 *runs;
-	gsize n, capacity;
-	guint64 slots;
-} RunList;
 
 struct Slots {
 	Backing *backing;
@@ -124,5 +118,3 @@ void give_back_locked(Slots *slots, SlotRun run, gboolean cold);
 /* Adds a group of fresh slots behind the `had` that the caller saw; 0 also if somebody else did.
  * -ENOSPC, -ENOMEM, -EIO.  The lock is not held. */
 int slots_grow(Slots *slots, guint64 had);
-
-void lists_clear(Slots *slots);

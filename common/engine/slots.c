@@ -38,7 +38,10 @@ void slots_free(Slots *slots)
 	for (guint64 g = 0; g < slots->n_groups; g++)
 		g_free(slots->groups[g]);
 	g_free(slots->groups);
-	lists_clear(slots);
+	run_list_clear(&slots->gained);
+	run_list_clear(&slots->retired);
+	run_list_clear(&slots->frozen_gained);
+	run_list_clear(&slots->frozen_retired);
 	lock_clear(&slots->lock);
 	lock_clear(&slots->grow_lock);
 	g_free(slots);
