@@ -8,7 +8,7 @@
 #include "common/engine/bitmap-pages.h"
 #include "common/check/check.h"
 #include "common/check/findings.h"
-#include "common/engine/journal-ring.h"
+#include "common/engine/journal-rule.h"
 #include "common/engine/superblock.h"
 
 typedef struct {
@@ -29,8 +29,6 @@ typedef struct {
 	guint64 index;
 } CheckCopy;
 
-#define CHECK_BUFFER ((gsize)FORMAT_RECORD_BLOCKS_MAX * BLOCK_SIZE)
-
 typedef struct {
 	Backing *backing;
 	SuperblockPair pair;
@@ -50,7 +48,7 @@ typedef struct {
 	guint64 digest;	    /* of the bitmap pages */
 	guint64 newest;	    /* the highest generation of one ... */
 	guint64 newest_at;  /* ... and its group */
-	guint64 durable;    /* records before this sequence are on disk */
+	JournalRule rule;   /* which records count */
 	GArray *copies;	    /* of CheckCopy */
 	guint marks;	    /* those outside the ring that are damaged: JournalRing's bits */
 	guint64 lost_nodes; /* of which no copy is whole */
@@ -63,7 +61,7 @@ typedef struct {
 	/* The path to where it is, one of each level, and the copy of the last: what is not walked
 	 * for want of memory would pass for free. */
 	FormatNode nodes[FORMAT_LEVELS_MAX], copy;
-	guint8 *buffer; /* of CHECK_BUFFER bytes */
+	guint8 *buffer; /* JOURNAL_PAYLOAD_MAX bytes */
 } Check;
 
 /* Locks the backing and walks all of it.  NULL as check_run(). */

@@ -331,49 +331,6 @@ static void compare_groups(Check *check)
 	check->result->free_slots = check->n_groups * FORMAT_BITMAP_BITS - check->used;
 }
 
-static gboolean visit_mark(const Record *record, gpointer data)
-{
-	Check *check = data;
-
-	if (record->kind == FORMAT_RECORD_DURABLE)
-		check->durable = MAX(check->durable, record->first);
-	return TRUE;
-}
-
-static gboolean payload_is_whole(Check *check, const Record *record)
-{
-	guint64 block = record->first;
-	const guint32 *crcs = record->crcs;
-
-	for (guint i = 0; i < record->n_runs; i++) {
-		const SlotRun *run = &record->runs[i];
-		gsize length = (gsize)run->count * BLOCK_SIZE;
-
-		if (backing_pread(check->backing, check->buffer, length,
-				  slot_offset(check, run->slot)))
-			return FALSE;
-		for (guint32 j = 0; j < run->count; j++, block++, crcs++)
-			if (crc32c(codec_seed(check->sb->seed, place_of_block(block)),
-				   check->buffer + j * BLOCK_SIZE, BLOCK_SIZE) != *crcs)
-				return FALSE;
-	}
-	return TRUE;
-}
-
-/* As recovery has it: where not, the journal ends. */
-static gboolean record_is_bounded(const Check *check, const Record *record)
-{
-	guint64 blocks = blocks_covering(check->sb->size);
-	guint64 size = backing_size(check->backing);
-
-	if (record->first > blocks || record->blocks > blocks - record->first)
-		return FALSE;
-	for (guint i = 0; i < record->n_runs; i++)
-		if (slot_offset(check, record->runs[i].slot + record->runs[i].count) > size)
-			return FALSE;
-	return TRUE;
-}
-
 /* Whether the record changes what is below a lost node, which a replay would have to read.  To let
  * go of all that is below one it need not, but for the root. */
 static gboolean is_stuck(Check *check, const Record *record)
@@ -410,45 +367,64 @@ static gboolean claim_runs(Check *check, const Record *record)
 	return !check->problem && !check->stuck;
 }
 
-static gboolean visit_record(const Record *record, gpointer data)
+/* Whether the payload of a record that counts can be read.  Recovery does not look at what was
+ * flushed. */
+static gboolean payload_is_whole(Check *check, const Record *record)
 {
-	Check *check = data;
-	gboolean whole;
+	if (record->sequence < check->rule.durable)
+		return journal_rule_read_payload(&check->rule, record);
+	for (guint i = 0; i < record->n_runs; i++)
+		if (check->rule.results[i])
+			return FALSE;
+	return TRUE;
+}
 
-	if (record->kind != FORMAT_RECORD_WRITE && record->kind != FORMAT_RECORD_ZERO)
-		return TRUE;
-	if (!record_is_bounded(check, record)) {
-		if (record->sequence < check->durable)
-			findings_add(
-				check->found,
-				"journal record %" G_GUINT64_FORMAT
-				": it was flushed, and names blocks or slots that are not there",
-				record->sequence);
-		return FALSE;
-	}
-	whole = payload_is_whole(check, record);
-	if (!whole && record->sequence >= check->durable)
-		return FALSE; /* torn by a crash: recovery ends here */
+static void find_record(Check *check, const Record *record, const char *what)
+{
+	findings_add(check->found,
+		     "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
+		     "-%" G_GUINT64_FORMAT ": %s",
+		     record->sequence, record->first, record->first + record->blocks - 1, what);
+}
+
+/* The payload and the slots of a record that counts. */
+static gboolean check_record(Check *check, const Record *record)
+{
+	gboolean whole = payload_is_whole(check, record);
+
 	if (is_stuck(check, record)) {
 		check->stuck = "changes blocks under a node that is lost";
-		findings_add(check->found,
-			     "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
-			     "-%" G_GUINT64_FORMAT ": the map's node over them is lost",
-			     record->sequence, record->first, record->first + record->blocks - 1);
+		find_record(check, record, "the map's node over them is lost");
 		return FALSE;
 	}
-	if (!whole)
+	if (!whole) {
 		lose(check, record->first, record->blocks);
-	if (!whole)
-		findings_add(check->found,
-			     "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
-			     "-%" G_GUINT64_FORMAT ": flushed payload is damaged",
-			     record->sequence, record->first, record->first + record->blocks - 1);
+		find_record(check, record,
+			    record->sequence < check->rule.durable ? "flushed payload is damaged"
+								   : "payload cannot be read");
+	}
 	if (!claim_runs(check, record))
 		return FALSE;
 	check->result->records++;
 	check->result->blocks += record->kind == FORMAT_RECORD_WRITE ? record->blocks : 0;
 	return TRUE;
+}
+
+/* Ends where recovery ends the replay. */
+static gboolean visit_record(const Record *record, gpointer data)
+{
+	Check *check = data;
+	JournalVerdict verdict = journal_rule_judge(&check->rule, record);
+
+	if (verdict == JOURNAL_OUT_OF_BOUNDS && record->sequence < check->rule.durable)
+		findings_add(check->found,
+			     "journal record %" G_GUINT64_FORMAT
+			     ": it was flushed, and names blocks or slots that are not there",
+			     record->sequence);
+	if (verdict != JOURNAL_COUNTS)
+		return FALSE;
+	return (record->kind != FORMAT_RECORD_WRITE && record->kind != FORMAT_RECORD_ZERO) ||
+	       check_record(check, record);
 }
 
 static void check_marks(Check *check, JournalRing *ring)
@@ -469,11 +445,12 @@ static int check_journal(Check *check)
 	if (r)
 		return r;
 	check_marks(check, ring);
-	check->durable = journal_ring_durable(ring);
-	check->end = journal_ring_walk(ring, visit_mark, check, &check->cut_short);
+	check->end = journal_rule_init(&check->rule, check->backing, check->sb, ring, check->buffer,
+				       &check->cut_short);
 	if (!check->cut_short)
 		check->end = journal_ring_walk(ring, visit_record, check, NULL);
-	check->cut_short = check->cut_short || check->end.sequence < check->durable || check->stuck;
+	check->cut_short =
+		check->cut_short || journal_rule_is_loss(&check->rule, check->end) || check->stuck;
 	if (check->cut_short && !check->stuck)
 		findings_add(check->found,
 			     "journal record %" G_GUINT64_FORMAT ": it was flushed, and is damaged",
@@ -524,7 +501,7 @@ static CheckResult *result_new(void)
 
 static Check *check_new(Backing *backing)
 {
-	g_autofree guint8 *buffer = g_try_malloc(CHECK_BUFFER);
+	g_autofree guint8 *buffer = g_try_malloc(JOURNAL_PAYLOAD_MAX);
 	Check *check = buffer ? g_try_new0(Check, 1) : NULL;
 
 	if (!check)

@@ -40,92 +40,53 @@
  * An open for reading alone leaves out the writing of step 2, and steps 3 and 4.
  */
 #include "common/engine/recovery.h"
-#include "common/base/bounds.h"
-#include "common/engine/journal-ring.h"
+#include "common/engine/journal-rule.h"
 #include "common/base/large.h"
 #include "common/base/logging.h"
 
 #include <errno.h>
 
-#define VERIFY_BYTES ((gsize)FORMAT_RECORD_BLOCKS_MAX * BLOCK_SIZE)
-
 typedef struct {
 	Engine *engine;
-	guint64 durable; /* records before this sequence are on disk */
-	guint64 end;	 /* first sequence that does not count */
+	JournalRule rule;
+	guint64 end; /* first sequence that does not count */
 	guint64 records;
-	guint8 *buffer;
+	guint8 *buffer; /* JOURNAL_PAYLOAD_MAX bytes */
 	int problem;
 	Record at; /* the one that has it */
 } Replay;
 
-static gboolean visit_mark(const Record *record, gpointer data)
-{
-	Replay *replay = data;
-
-	if (record->kind == FORMAT_RECORD_DURABLE)
-		replay->durable = MAX(replay->durable, record->first);
-	return TRUE;
-}
-
-/* Whether the payload of a run is what its record says; if so it is written once more.  A payload
- * that cannot be read counts as whole: it stays mapped, and reads of it fail, rather than ending
- * the replay. */
-static gboolean run_is_whole(Replay *replay, const SlotRun *run, guint64 first, const guint32 *crcs)
+/* Writes the payload that was verified to where it is. */
+static int rewrite_payload(const Replay *replay, const Record *record)
 {
 	Engine *engine = replay->engine;
-	guint64 seed = engine->superblock.current.seed;
-	int r = backing_pread(engine->backing, replay->buffer, (gsize)run->count * BLOCK_SIZE,
-			      slots_offset(engine->slots, run->slot));
+	const guint8 *payload = replay->rule.payload;
+	int r = 0;
 
-	if (r == -ENXIO)
-		return FALSE;
-	for (guint32 i = 0; !r && i < run->count; i++)
-		if (crc32c(codec_seed(seed, place_of_block(first + i)),
-			   replay->buffer + i * BLOCK_SIZE, BLOCK_SIZE) != crcs[i])
-			return FALSE;
-	if (!r && !engine->read_only)
-		replay->problem = backing_pwrite(engine->backing, replay->buffer,
-						 (gsize)run->count * BLOCK_SIZE,
-						 slots_offset(engine->slots, run->slot));
-	return !replay->problem;
-}
+	for (guint i = 0; i < record->n_runs && !r; i++) {
+		const SlotRun *run = &record->runs[i];
+		gsize length = (gsize)run->count * BLOCK_SIZE;
 
-static gboolean record_is_bounded(Engine *engine, const Record *record)
-{
-	guint64 blocks = blocks_covering(engine->superblock.current.size);
-	guint64 size = backing_size(engine->backing);
-
-	if (record->first > blocks || record->blocks > blocks - record->first)
-		return FALSE;
-	for (guint i = 0; i < record->n_runs; i++)
-		if (slots_offset(engine->slots, record->runs[i].slot + record->runs[i].count) >
-		    size)
-			return FALSE;
-	return TRUE;
+		if (!replay->rule.results[i])
+			r = backing_pwrite(engine->backing, payload, length,
+					   slots_offset(engine->slots, run->slot));
+		payload += length;
+	}
+	return r;
 }
 
 /* Verifies, and takes the slots of what counts, so that nothing else gets them. */
 static gboolean visit_verify(const Record *record, gpointer data)
 {
 	Replay *replay = data;
-	guint64 block = record->first;
-	const guint32 *crcs = record->crcs;
+	Engine *engine = replay->engine;
 
-	if (record->kind != FORMAT_RECORD_WRITE && record->kind != FORMAT_RECORD_ZERO)
-		return TRUE;
-	if (!record_is_bounded(replay->engine, record))
+	if (journal_rule_judge(&replay->rule, record) != JOURNAL_COUNTS)
 		return FALSE;
-	for (guint i = 0; record->sequence >= replay->durable && i < record->n_runs; i++) {
-		const SlotRun *run = &record->runs[i];
-
-		if (!run_is_whole(replay, run, block, crcs))
-			return FALSE;
-		block += run->count;
-		crcs += run->count;
-	}
+	if (record->sequence >= replay->rule.durable && !engine->read_only)
+		replay->problem = rewrite_payload(replay, record);
 	for (guint i = 0; i < record->n_runs && !replay->problem; i++)
-		replay->problem = slots_take(replay->engine->slots, &record->runs[i]);
+		replay->problem = slots_take(engine->slots, &record->runs[i]);
 	return !replay->problem;
 }
 
@@ -174,7 +135,7 @@ static int rewrite_ring(Replay *replay, const Superblock *sb, JournalPlace head)
 		guint64 at = from % sb->journal_size;
 		guint64 length = MIN(head.position - from, sb->journal_size - at);
 
-		length = MIN(length, VERIFY_BYTES);
+		length = MIN(length, JOURNAL_PAYLOAD_MAX);
 		r = backing_pread(backing, replay->buffer, length, FORMAT_JOURNAL_OFFSET + at);
 		if (!r)
 			r = backing_pwrite(backing, replay->buffer, length,
@@ -226,13 +187,14 @@ static int write_fence(Engine *engine, JournalPlace head)
 }
 
 /* Finds how far the journal counts, and takes the slots of what does. */
-static gboolean find_end(Replay *replay, JournalRing *ring, JournalPlace *ret_head, GError **error)
+static gboolean find_end(Replay *replay, const Superblock *sb, const JournalRing *ring,
+			 JournalPlace *ret_head, GError **error)
 {
 	const char *name = replay->engine->name;
 	gboolean damaged;
-	JournalPlace head = journal_ring_walk(ring, visit_mark, replay, &damaged);
+	JournalPlace head = journal_rule_init(&replay->rule, replay->engine->backing, sb, ring,
+					      replay->buffer, &damaged);
 
-	replay->durable = max_u64(replay->durable, journal_ring_durable(ring));
 	if (damaged)
 		return error_set(
 			error, STORAGEOS_ERROR_CORRUPT,
@@ -247,7 +209,7 @@ static gboolean find_end(Replay *replay, JournalRing *ring, JournalPlace *ret_he
 				 name, head.sequence);
 	if (replay->problem)
 		return error_set_errno(error, replay->problem, "%s: read the journal", name);
-	if (head.sequence < replay->durable)
+	if (journal_rule_is_loss(&replay->rule, head))
 		return error_set(
 			error, STORAGEOS_ERROR_CORRUPT,
 			"%s: journal record %" G_GUINT64_FORMAT
@@ -319,7 +281,7 @@ static gboolean replay_journal(Replay *replay, const Superblock *sb, GError **er
 
 	if (r)
 		return error_set_errno(error, r, "%s: read the journal", engine->name);
-	if (!find_end(replay, ring, &head, error) || !secure(replay, ring, head, error))
+	if (!find_end(replay, sb, ring, &head, error) || !secure(replay, ring, head, error))
 		return FALSE;
 	start_generation(engine, sb, head);
 	r = map_fill_reserve(engine->map, sb);
@@ -336,11 +298,11 @@ gboolean recovery_run(Engine *engine, GError **error)
 
 	if (!slots_load(engine->slots, &sb, error))
 		return FALSE;
-	replay.buffer = large_alloc(VERIFY_BYTES);
+	replay.buffer = large_alloc(JOURNAL_PAYLOAD_MAX);
 	if (!replay.buffer)
 		return error_set_errno(error, ENOMEM, "%s: replay", engine->name);
 	done = replay_journal(&replay, &sb, error);
-	large_free(replay.buffer, VERIFY_BYTES);
+	large_free(replay.buffer, JOURNAL_PAYLOAD_MAX);
 	if (done && !sb.clean)
 		log_info("volume %s was not closed in order: replayed %" G_GUINT64_FORMAT
 			 " journal records",
