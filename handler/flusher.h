@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads that others need to write pages back: what the kernel allocates for them does not wait
- * for I/O, which may be what they are to carry out, and their writes are held back by their own
- * disk alone, not by how much of the page cache is dirty, which they are to clean
- * (PR_SET_IO_FLUSHER, from Linux 5.6 on, for CAP_SYS_RESOURCE; elsewhere nothing happens).
+ * I/O flushers: threads that others need in order to write dirty pages back (PR_SET_IO_FLUSHER).
  *
- * For threads and not for the process, which belongs to others.  A thread hands it on to those that
- * it makes.
+ * The kernel satisfies their memory allocations without waiting for I/O, which may be the I/O that
+ * they are to carry out, and throttles their writes by the state of their own disk only, not by how
+ * much of the page cache is dirty.  Available from Linux 5.6 on with CAP_SYS_RESOURCE; otherwise
+ * nothing happens.
+ *
+ * Set for single threads, since the process belongs to others.  A thread inherits the setting of
+ * the one that creates it.
  */
 #pragma once
 
 #include <glib.h>
 
-/* The calling thread is one from now on, or is not.  Returns whether it was. */
+/* Makes the calling thread an I/O flusher, or an ordinary thread.  Returns what it was before. */
 gboolean flusher_set(gboolean on);
 
-/* It is one, from the first call on. */
+/* Makes the calling thread an I/O flusher for good.  Cheap after a thread's first call. */
 void flusher_stay(void);
