@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two threads are involved: the runner's main thread in arrival_begin(), and the arrival's own in
+ * arrival_run().  Exactly one of them reports the first attempt.  aside.h decides which, under its
+ * lock: aside_wait() returns TRUE to the main thread if and only if aside_settle() returns TRUE to
+ * the other.
+ *
+ *     first attempt            main thread returns          arrival's thread then
+ *     in time, succeeded       CAME                         ends
+ *     in time, may succeed     EXPECTED                     retries each second
+ *     in time, failed          FAILED and its error         ends
+ *     late, served before      EXPECTED                     logs or calls lost(), or retries
+ *     late, new device         FAILED ("still being...")    the same; the owner frees the arrival
+ */
 #include "handler/arrival.h"
 
 #include "common/base/error.h"
 #include "common/base/logging.h"
 #include "handler/aside.h"
 
-/* For the first attempt, of the runner's main thread.  A new device ends in an error then. */
+/* How long the runner's main thread waits for the first attempt. */
 static const AsidePatience patience_new = {10 * G_TIME_SPAN_SECOND, 3 * G_TIME_SPAN_SECOND};
 static const AsidePatience patience_again = {5 * G_TIME_SPAN_SECOND, 100 * G_TIME_SPAN_MILLISECOND};
 
@@ -13,16 +26,18 @@ struct Arrival {
 	ArrivalOwner owner;
 	const char *name;
 	Aside *aside;
-	ArrivalResult first; /* before it is settled the thread's */
-	GError *reason;	     /* of the first attempt */
+	/* Of the first attempt.  Written by the arrival's thread before it settles; the main thread
+	 * reads them after aside_wait() has returned TRUE. */
+	ArrivalResult first;
+	GError *reason;
 
 	GMutex lock;
 	GCond stop;
 	gboolean stopping;
 };
 
-/* FALSE when it is freed. */
-static gboolean wait_a_second(Arrival *arrival)
+/* Sleeps for a second.  FALSE if the arrival is being freed. */
+static gboolean arrival_pause(Arrival *arrival)
 {
 	gint64 end = g_get_monotonic_time() + G_USEC_PER_SEC;
 	gboolean go_on;
@@ -35,7 +50,7 @@ static gboolean wait_a_second(Arrival *arrival)
 	return go_on;
 }
 
-static gboolean try_once(Arrival *arrival, gboolean first, GError **error)
+static gboolean arrival_attempt(Arrival *arrival, gboolean first, GError **error)
 {
 	Volume *volume = opening_try(arrival->owner.opening, first, error);
 
@@ -44,21 +59,25 @@ static gboolean try_once(Arrival *arrival, gboolean first, GError **error)
 	return volume != NULL;
 }
 
-static ArrivalResult try_first(Arrival *arrival)
+static gboolean is_worth_waiting(const Opening *opening, const GError *reason)
 {
-	const Opening *opening = arrival->owner.opening;
+	return opening_may_come(reason) &&
+	       (opening_served_before(opening) || opening_pool_is_missing(opening));
+}
 
-	if (try_once(arrival, TRUE, &arrival->reason))
+static ArrivalResult arrival_attempt_first(Arrival *arrival)
+{
+	if (arrival_attempt(arrival, TRUE, &arrival->reason))
 		return ARRIVAL_CAME;
-	if (!opening_may_come(arrival->reason) ||
-	    !(opening_is_again(opening) || opening_pool_is_away(opening)))
+	if (!is_worth_waiting(arrival->owner.opening, arrival->reason))
 		return ARRIVAL_FAILED;
 	log_warning("%s: not ready, waiting for the volume: %s", arrival->name,
 		    arrival->reason->message);
 	return ARRIVAL_EXPECTED;
 }
 
-static void note_end(const Arrival *arrival, const GError *error)
+/* Reports what arrival_begin() could not: success if `error` is NULL. */
+static void arrival_report(const Arrival *arrival, const GError *error)
 {
 	if (error)
 		arrival->owner.lost(arrival->owner.data, error);
@@ -66,31 +85,36 @@ static void note_end(const Arrival *arrival, const GError *error)
 		log_info("%s: the volume is there now", arrival->name);
 }
 
-static void run(Aside *aside, gpointer data)
+static void arrival_retry(Arrival *arrival)
 {
-	Arrival *arrival = data;
-	gboolean in_time;
-
-	arrival->first = try_first(arrival);
-	in_time = aside_settle(aside);
-	if (arrival->first != ARRIVAL_EXPECTED) {
-		if (!in_time)
-			note_end(arrival, arrival->reason);
-		return;
-	}
-	while (wait_a_second(arrival)) {
+	while (arrival_pause(arrival)) {
 		g_autoptr(GError) error = NULL;
 
-		if (try_once(arrival, FALSE, &error) || !opening_may_come(error)) {
-			note_end(arrival, error);
+		if (arrival_attempt(arrival, FALSE, &error) || !opening_may_come(error)) {
+			arrival_report(arrival, error);
 			return;
 		}
 	}
 }
 
-static ArrivalResult late(const Arrival *arrival, GError **error)
+static void arrival_run(Aside *aside, gpointer data)
 {
-	if (opening_is_again(arrival->owner.opening)) {
+	Arrival *arrival = data;
+	gboolean in_time;
+
+	arrival->first = arrival_attempt_first(arrival);
+	in_time = aside_settle(aside);
+	if (arrival->first == ARRIVAL_EXPECTED)
+		arrival_retry(arrival);
+	else if (!in_time)
+		arrival_report(arrival, arrival->reason);
+}
+
+/* The first attempt is late.  A device that was served before must stay open, so that its commands
+ * are answered; a new one is refused. */
+static ArrivalResult first_is_late(const Arrival *arrival, GError **error)
+{
+	if (opening_served_before(arrival->owner.opening)) {
 		log_warning(
 			"%s: not ready, the volume is still being opened: does its disk answer?",
 			arrival->name);
@@ -101,25 +125,34 @@ static ArrivalResult late(const Arrival *arrival, GError **error)
 	return ARRIVAL_FAILED;
 }
 
-ArrivalResult arrival_begin(const ArrivalOwner *owner, Arrival **ret_arrival, GError **error)
+static Arrival *arrival_new(const ArrivalOwner *owner)
 {
 	Arrival *arrival = g_try_new0(Arrival, 1);
+
+	if (!arrival)
+		return NULL;
+	arrival->owner = *owner;
+	arrival->name = opening_name(owner->opening);
+	g_mutex_init(&arrival->lock);
+	g_cond_init(&arrival->stop);
+	return arrival;
+}
+
+ArrivalResult arrival_begin(const ArrivalOwner *owner, Arrival **ret_arrival, GError **error)
+{
+	Arrival *arrival = arrival_new(owner);
 
 	*ret_arrival = arrival;
 	if (!arrival) {
 		error_set(error, STORAGEOS_ERROR_NO_SPACE, "out of memory");
 		return ARRIVAL_FAILED;
 	}
-	arrival->owner = *owner;
-	arrival->name = opening_name(owner->opening);
-	g_mutex_init(&arrival->lock);
-	g_cond_init(&arrival->stop);
-	arrival->aside = aside_start(opening_group(owner->opening), run, arrival, error);
+	arrival->aside = aside_start(opening_group(owner->opening), arrival_run, arrival, error);
 	if (!arrival->aside)
 		return ARRIVAL_FAILED;
 	if (!aside_wait(arrival->aside,
-			opening_is_again(owner->opening) ? patience_again : patience_new))
-		return late(arrival, error);
+			opening_served_before(owner->opening) ? patience_again : patience_new))
+		return first_is_late(arrival, error);
 	if (arrival->first == ARRIVAL_FAILED)
 		g_propagate_error(error, g_steal_pointer(&arrival->reason));
 	return arrival->first;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device's volume, on its way: opened by a thread of its own, since that takes as long as the
- * recovery does or, on a disk that does not answer, for ever.
+ * Waiting for a device's volume.  A thread of its own opens the volume, because that takes as long
+ * as recovery does or, on a disk that does not answer, for ever.
  *
- * It is tried again once a second where the volume may come by itself (opening.h) and the device
- * was served before, as nobody else would try again; or where its pool is known and not there,
- * which is what targets that are restored at boot find before file systems are mounted.  Then none
- * is made.
+ * After a first attempt that failed, the volume is tried again once a second in two cases:
+ *   - The device was served before and the cause may pass (opening.h): nobody else would retry.
+ *   - The pool is known but missing: targets restored at boot come before file systems are mounted.
+ * A retry never creates the volume.
  */
 #pragma once
 
@@ -15,23 +15,25 @@
 typedef struct Arrival Arrival;
 
 typedef enum {
-	ARRIVAL_CAME,
-	ARRIVAL_EXPECTED, /* it is tried again, or still tried */
-	ARRIVAL_FAILED,	  /* and there is an error; it may still be tried */
+	ARRIVAL_CAME,	  /* `came` has been called */
+	ARRIVAL_EXPECTED, /* still tried: `came` or `lost` will be called, at most one of them */
+	ARRIVAL_FAILED,	  /* *error says why; a late attempt may still be under way */
 } ArrivalResult;
 
 typedef struct {
 	const Opening *opening; /* outlives the arrival */
-	/* Called once, by the arrival's thread, when the volume is open: it is the callee's. */
+	/* Called in the arrival's thread, at most once, when the volume is open.  The callee owns
+	 * the volume. */
 	void (*came)(gpointer data, Volume *volume);
-	/* Or once, by it, when no more attempt will be made though ARRIVAL_EXPECTED was said. */
+	/* Called in the arrival's thread, at most once, when the last attempt has failed although
+	 * ARRIVAL_EXPECTED was returned. */
 	void (*lost)(gpointer data, const GError *error);
 	gpointer data;
 } ArrivalOwner;
 
-/* Begins, and waits for the first attempt, a few seconds at most.  *ret_arrival is to be freed
- * whatever the result; NULL where there is no memory. */
+/* Starts the thread and waits for the first attempt, at most 10 s.  *ret_arrival is to be freed
+ * whatever the result; it is NULL if there is no memory. */
 ArrivalResult arrival_begin(const ArrivalOwner *owner, Arrival **ret_arrival, GError **error);
 
-/* Stops trying, and waits until the attempt under way has ended, however long that takes. */
+/* Stops trying and joins the thread, however long the attempt under way takes.  NULL is allowed. */
 void arrival_free(Arrival *arrival);

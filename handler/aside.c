@@ -13,15 +13,15 @@ struct Aside {
 	/* Under the lock. */
 	GCond changed;
 	gboolean settled, ended, late, left;
-	GList link; /* of those that are late */
+	GList link; /* in `late_work` */
 };
 
 static GMutex lock;
-static GQueue late = G_QUEUE_INIT;
+static GQueue late_work = G_QUEUE_INIT;
 
 static gboolean group_is_late_locked(const char *group)
 {
-	for (GList *l = late.head; l; l = l->next)
+	for (GList *l = late_work.head; l; l = l->next)
 		if (!g_strcmp0(((Aside *)l->data)->group, group))
 			return TRUE;
 	return FALSE;
@@ -33,7 +33,7 @@ static gboolean settle_locked(Aside *aside)
 
 	aside->settled = TRUE;
 	if (aside->late)
-		g_queue_unlink(&late, &aside->link);
+		g_queue_unlink(&late_work, &aside->link);
 	aside->late = FALSE;
 	g_cond_broadcast(&aside->changed);
 	return in_time;
@@ -49,14 +49,14 @@ gboolean aside_settle(Aside *aside)
 	return in_time;
 }
 
-static void destroy(Aside *aside)
+static void aside_destroy(Aside *aside)
 {
 	g_cond_clear(&aside->changed);
 	g_free(aside->group);
 	g_free(aside);
 }
 
-static gpointer run(gpointer data)
+static gpointer aside_run(gpointer data)
 {
 	Aside *aside = data;
 	gboolean left;
@@ -68,7 +68,7 @@ static gpointer run(gpointer data)
 	left = aside->left;
 	g_mutex_unlock(&lock);
 	if (left)
-		destroy(aside);
+		aside_destroy(aside);
 	return NULL;
 }
 
@@ -89,12 +89,12 @@ Aside *aside_start(const char *group, AsideFunction function, gpointer data, GEr
 	g_cond_init(&aside->changed);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	aside->thread = g_thread_try_new("storageos-aside", run, aside, &failure);
+	aside->thread = g_thread_try_new("storageos-aside", aside_run, aside, &failure);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (aside->thread)
 		return aside;
 	error_set(error, STORAGEOS_ERROR_IO, "start a thread: %s", failure->message);
-	destroy(aside);
+	aside_destroy(aside);
 	return NULL;
 }
 
@@ -110,7 +110,7 @@ gboolean aside_wait(Aside *aside, AsidePatience patience)
 	settled = aside->settled;
 	if (!settled && !aside->late) {
 		aside->late = TRUE;
-		g_queue_push_tail_link(&late, &aside->link);
+		g_queue_push_tail_link(&late_work, &aside->link);
 	}
 	g_mutex_unlock(&lock);
 	return settled;
@@ -121,7 +121,7 @@ void aside_free(Aside *aside)
 	if (!aside)
 		return;
 	g_thread_join(aside->thread);
-	destroy(aside);
+	aside_destroy(aside);
 }
 
 void aside_leave(Aside *aside)
@@ -135,5 +135,5 @@ void aside_leave(Aside *aside)
 	g_mutex_unlock(&lock);
 	g_thread_unref(thread);
 	if (ended)
-		destroy(aside);
+		aside_destroy(aside);
 }

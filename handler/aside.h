@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Work that may never end, as it opens or closes something on a disk that does not answer: done in
- * a thread of its own, and waited for only so long.
+ * Work that may never end, because it opens or closes something on a disk that does not answer:
+ * carried out in a thread of its own, and waited for only so long.
  *
- * What is not done in time is *late*.  While something of a group (a pool: one file system) is
- * late, there is less patience with the others of the group, so that a hundred volumes on a disk
- * that hangs cost the runner's main thread little more than one.
+ * Work that has not settled in time is *late*.  While any work of a group (a pool, that is one file
+ * system) is late, later waits for that group are shorter, so that a hundred volumes on a hanging
+ * disk cost the runner's main thread little more than one.
  *
- * Threads have all signals blocked.  Ownership: who starts it frees it, or leaves it to itself.
+ * The threads block all signals.  Whoever starts the work frees it (aside_free()) or gives it up
+ * (aside_leave()).
  */
 #pragma once
 
@@ -16,23 +17,25 @@
 typedef struct Aside Aside;
 typedef void (*AsideFunction)(Aside *aside, gpointer data);
 
-/* NULL: there is no memory, or can be no thread. */
+/* Calls function(aside, data) in a new thread.  NULL with *error if there is no memory or no
+ * thread. */
 Aside *aside_start(const char *group, AsideFunction function, gpointer data, GError **error);
 
-/* Microseconds; the second where something of the group is late already. */
+/* How long to wait, microseconds: `first`, or `others` if work of the same group is late. */
 typedef struct {
 	gint64 first, others;
 } AsidePatience;
 
-/* Waits until the function has returned, or said that it is done with what is waited for, but no
- * longer than that.  FALSE: it is late. */
+/* Waits until the function has returned or called aside_settle(), but no longer than `patience`
+ * allows.  FALSE: the work is late from now on. */
 gboolean aside_wait(Aside *aside, AsidePatience patience);
 
-/* For the function itself: what is waited for is done.  FALSE: it was late. */
+/* For the function: the part that is waited for is done.  FALSE if it was late.  So exactly one of
+ * the two threads, the waiting one or the working one, learns that it has to report the result. */
 gboolean aside_settle(Aside *aside);
 
-/* Waits for the end of the thread, however long that takes.  NULL is allowed. */
+/* Joins the thread, however long that takes.  NULL is allowed. */
 void aside_free(Aside *aside);
 
-/* It frees itself when it ends. */
+/* Gives the work up: it frees itself when it ends. */
 void aside_leave(Aside *aside);

@@ -6,29 +6,29 @@
 #include "common/base/error.h"
 #include "common/base/text.h"
 
-static gboolean parse_key(CfgString *cfgstring, const char *text, GError **error)
+static gboolean cfgstring_parse_key(CfgString *cfgstring, const char *text, GError **error)
 {
 	g_autofree char *key = g_strndup(text, strcspn(text, "="));
 	const char *value = strchr(text, '=');
 
 	if (strcmp(key, "create") != 0)
-		return error_set(error, STORAGEOS_ERROR_INVALID,
-				 "unknown key '%s' (known is: create)", key);
+		return error_set(error, STORAGEOS_ERROR_INVALID, "unknown key '%s' (known: create)",
+				 key);
 	if (value)
 		return error_set(error, STORAGEOS_ERROR_INVALID, "the key 'create' takes no value");
 	if (cfgstring->create)
-		return error_set(error, STORAGEOS_ERROR_INVALID, "the key 'create' is there twice");
+		return error_set(error, STORAGEOS_ERROR_INVALID, "the key 'create' is given twice");
 	cfgstring->create = TRUE;
 	return TRUE;
 }
 
-static CfgString *parse(const char *text, GError **error)
+static CfgString *cfgstring_parse_text(const char *text, GError **error)
 {
 	g_autoptr(CfgString) cfgstring = g_new0(CfgString, 1);
 	g_auto(GStrv) parts = NULL;
 
-	/* The runner finds a handler by comparing as far as the first slash, so that "stor/db" gets
-	 * here, too. */
+	/* The runner finds a handler by comparing the text up to the slash as a prefix, so
+	 * "stor/db" gets here, too. */
 	if (!g_str_has_prefix(text, CFGSTRING_SUBTYPE "/")) {
 		error_set(error, STORAGEOS_ERROR_INVALID,
 			  "it does not start with '" CFGSTRING_SUBTYPE "/'");
@@ -39,7 +39,7 @@ static CfgString *parse(const char *text, GError **error)
 	if (!cfgstring->volume)
 		return NULL;
 	for (guint i = 1; parts[0] && parts[i]; i++) {
-		if (!parse_key(cfgstring, parts[i], error))
+		if (!cfgstring_parse_key(cfgstring, parts[i], error))
 			return NULL;
 	}
 	return g_steal_pointer(&cfgstring);
@@ -55,7 +55,7 @@ CfgString *cfgstring_parse(const char *text, GError **error)
 			  "the cfgstring is longer than %d characters", CFGSTRING_MAX);
 		return NULL;
 	}
-	cfgstring = parse(text, error);
+	cfgstring = cfgstring_parse_text(text, error);
 	if (cfgstring)
 		return cfgstring;
 	shown = text_excerpt(text, CFGSTRING_MAX);

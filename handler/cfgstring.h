@@ -2,15 +2,15 @@
 /*
  * The cfgstring of a device, as targetcli passes it on:
  *
- *     storageos/[POOL/]NAME[;key=value]...
+ *     storageos/[POOL/]NAME[;KEY=VALUE]...
  *
  * NAME alone is in the pool `default`; an absolute path is a block device.  Keys:
  *
- *     create    (no value) make the volume, of the device's size, if the pool is there and it is
- * not
+ *     create    (no value) create the volume with the device's size, if the pool exists and the
+ *               volume does not
  *
- * Reading one looks at syntax only: any local user may ask for it, and it runs as root, in the one
- * thread on which everything else of the runner waits.
+ * Parsing checks the syntax only: any local user may ask for it over D-Bus, and it runs as root in
+ * the runner's main thread, for which everything else of the runner waits.
  */
 #pragma once
 
@@ -24,7 +24,7 @@ typedef struct {
 	gboolean create;
 } CfgString;
 
-/* NULL with INVALID for anything but the above; unknown keys, too. */
+/* NULL with INVALID for anything but the above, unknown keys included. */
 CfgString *cfgstring_parse(const char *text, GError **error);
 void cfgstring_free(CfgString *cfgstring);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CfgString, cfgstring_free)

@@ -30,7 +30,7 @@ struct Device {
 	gint space_looking;    /* whether somebody does; atomic */
 	gint64 space_looked;   /* when last, microseconds; atomic */
 	guint64 attribute;     /* the size that the kernel has of it, bytes */
-	const char *name;      /* the opening's */
+	const char *name;      /* owned by `opening` */
 	Opening *opening;
 	Arrival *arrival;
 	Volume *volume; /* atomic; NULL until it has come */
@@ -355,7 +355,7 @@ static void volume_came(gpointer data, Volume *volume)
 	device->monitor =
 		monitor_new(opening_config(device->opening), opening_volume_name(device->opening),
 			    "tcmu", volume, &device->metrics);
-	take_size(device, volume, opening_is_again(device->opening));
+	take_size(device, volume, opening_served_before(device->opening));
 	g_atomic_pointer_set(&device->volume, volume);
 }
 

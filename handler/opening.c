@@ -7,10 +7,10 @@
 
 struct Opening {
 	CfgString *cfgstring;
-	char *as; /* what its volume is served as; NULL: not known */
+	char *as; /* what the volume is served as (claim.h); NULL if unknown */
 	Config *config;
 	char *name;
-	VolumeParameters parameters; /* of the device, and so of a volume that is made for it */
+	VolumeParameters parameters; /* of the device, and of a volume created for it */
 	gboolean served_before;
 };
 
@@ -67,7 +67,7 @@ const char *opening_group(const Opening *opening)
 	return name->pool ? name->pool : name->name;
 }
 
-gboolean opening_is_again(const Opening *opening)
+gboolean opening_served_before(const Opening *opening)
 {
 	return opening->served_before;
 }
@@ -88,32 +88,33 @@ static Volume *open_or_create(const Opening *opening, gboolean first, GError **e
 	if (!pool_volume_create(opening->config, name, &opening->parameters, POOL_CREATE_ONCE,
 				error))
 		return NULL;
-	log_info("%s: made a new volume of %" G_GUINT64_FORMAT " bytes, as its cfgstring says",
+	log_info("%s: created the volume with %" G_GUINT64_FORMAT " bytes, as its cfgstring asks",
 		 opening->name, opening->parameters.size);
 	return pool_volume_serve(opening->config, name, opening->as, error);
 }
 
+/* The size must be the volume's present size, or one that it had before it grew. */
 static gboolean check_fits(const Opening *opening, const Volume *volume, GError **error)
 {
-	const VolumeParameters *wanted = &opening->parameters;
+	const VolumeParameters *device = &opening->parameters;
 
-	if (volume_size(volume) != wanted->size && !volume_had_size(volume, wanted->size))
+	if (volume_size(volume) != device->size && !volume_had_size(volume, device->size))
 		return error_set(error, STORAGEOS_ERROR_INVALID,
 				 "the device has %" G_GUINT64_FORMAT " bytes, the volume %s has "
 				 "%" G_GUINT64_FORMAT "; give targetcli the volume's size",
-				 wanted->size, opening->name, volume_size(volume));
-	if (volume_logical_block_size(volume) != wanted->logical_block_size)
+				 device->size, opening->name, volume_size(volume));
+	if (volume_logical_block_size(volume) != device->logical_block_size)
 		return error_set(error, STORAGEOS_ERROR_INVALID,
 				 "the device has blocks of %u bytes, the volume %s of %u; "
 				 "give targetcli control=hw_block_size=%u",
-				 wanted->logical_block_size, opening->name,
+				 device->logical_block_size, opening->name,
 				 volume_logical_block_size(volume),
 				 volume_logical_block_size(volume));
 	return TRUE;
 }
 
-/* A configuration that was saved before the volume grew. */
-static void note_size(const Opening *opening, const Volume *volume)
+/* The target was saved before the volume grew. */
+static void warn_of_old_size(const Opening *opening, const Volume *volume)
 {
 	if (volume_size(volume) != opening->parameters.size)
 		log_warning("%s: the device was made with %" G_GUINT64_FORMAT
@@ -131,7 +132,7 @@ Volume *opening_try(const Opening *opening, gboolean first, GError **error)
 		volume_close(volume, NULL);
 		return NULL;
 	}
-	note_size(opening, volume);
+	warn_of_old_size(opening, volume);
 	return volume;
 }
 
@@ -142,8 +143,8 @@ gboolean opening_may_come(const GError *error)
 	       g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_IO);
 }
 
-/* A default pool that no configuration lists has been made if it has had the volume. */
-static gboolean was_made(const Opening *opening, const ConfigPool *pool)
+/* A default pool that no configuration lists has existed if the volume was ever made in it. */
+static gboolean pool_was_made(const Opening *opening, const ConfigPool *pool)
 {
 	RegistryEntry entry;
 
@@ -151,18 +152,18 @@ static gboolean was_made(const Opening *opening, const ConfigPool *pool)
 	       registry_find(opening->config, opening->cfgstring->volume, &entry, NULL);
 }
 
-gboolean opening_pool_is_away(const Opening *opening)
+gboolean opening_pool_is_missing(const Opening *opening)
 {
 	const char *name = opening->cfgstring->volume->pool;
 	const ConfigPool *pool = name ? config_find_pool(opening->config, name) : NULL;
 	g_autoptr(GError) error = NULL;
 
-	return pool && was_made(opening, pool) && !pool_check(pool, &error) &&
+	return pool && pool_was_made(opening, pool) && !pool_check(pool, &error) &&
 	       g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND);
 }
 
-/* The configuration says something wrong, for good. */
-static gboolean is_refusal(const GError *problem)
+/* Whether the configuration itself is wrong, rather than unreadable for the moment. */
+static gboolean is_permanent(const GError *problem)
 {
 	return !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_IO) &&
 	       !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NO_SPACE);
@@ -178,7 +179,7 @@ gboolean opening_check(const CfgString *cfgstring, GError **error)
 	if (!name)
 		return TRUE;
 	config = config_load_quietly(NULL, &problem);
-	if (!config && is_refusal(problem)) {
+	if (!config && is_permanent(problem)) {
 		g_propagate_error(error, g_steal_pointer(&problem));
 		return FALSE;
 	}

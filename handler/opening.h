@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a cfgstring to the open volume that it names, or to the reason why not.
+ * From a cfgstring to the open volume that it names, or to the reason why it cannot be opened.
  */
 #pragma once
 
 #include "common/service/pool.h"
 #include "handler/cfgstring.h"
 
+/* The device that a volume is opened for. */
 typedef struct {
 	const char *cfgstring;
-	const char *backstore;	/* its name; NULL: not known */
-	guint64 size;		/* the device's, bytes */
-	guint32 block_size;	/* the device's */
-	gboolean served_before; /* the device has been served before: its volume must be there */
+	const char *backstore;	/* its name; NULL if unknown */
+	guint64 size;		/* bytes */
+	guint32 block_size;	/* bytes */
+	gboolean served_before; /* so the volume must exist already */
 } OpeningDevice;
 
 typedef struct Opening Opening;
 
-/* Whether a new device can be opened, as far as the configuration tells: it has to list the pool,
- * which is not looked at.  TRUE also where it cannot be read at this moment (no memory, no
- * descriptor, an error of the disk): that the opening itself has to say. */
+/* Whether a new device can be opened, as far as the configuration tells: it must list the pool.
+ * The pool's directory is not looked at.  TRUE also when the configuration cannot be read at the
+ * moment (no memory, no descriptor, an I/O error): opening the device reports that. */
 gboolean opening_check(const CfgString *cfgstring, GError **error);
 
-/* Reads the cfgstring and the configuration, and sets the node cache's size. */
+/* Parses the cfgstring, reads the configuration and sets the size of the node cache. */
 Opening *opening_new(const OpeningDevice *device, GError **error);
 void opening_free(Opening *opening);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Opening, opening_free)
@@ -32,21 +33,24 @@ const char *opening_name(const Opening *opening);
 const VolumeName *opening_volume_name(const Opening *opening);
 const Config *opening_config(const Opening *opening);
 
-/* What it shares its disk with: the pool, or the block device itself. */
+/* What the volume shares its disk with: the pool, or the block device itself. */
 const char *opening_group(const Opening *opening);
 
-/* Opens the volume, and makes it before if it is not there and never was (registry.h), the
- * cfgstring says `create`, the device is new and it is `first` tried now.  INVALID where it is of
- * another size than the device; but where it has grown from that, the device is to get its size:
- * what was saved of the target is older.  Takes as long as the volume's recovery does. */
+/* Opens the volume; takes as long as its recovery does.
+ *
+ * Creates the volume before if all of this holds: it does not exist and never did (registry.h), the
+ * cfgstring says `create`, the device is new, and this is the `first` attempt.
+ *
+ * INVALID if the volume's size is not the device's.  A device of a size that the volume had before
+ * it grew is accepted, because a saved target may be older than the volume; the device then gets
+ * the volume's size. */
 Volume *opening_try(const Opening *opening, gboolean first, GError **error);
 
-/* Whether the device has been served before. */
-gboolean opening_is_again(const Opening *opening);
+gboolean opening_served_before(const Opening *opening);
 
-/* Whether the pool is known to have been made, and is not there: not mounted yet. */
-gboolean opening_pool_is_away(const Opening *opening);
+/* Whether the pool is known to exist but is missing now: probably not mounted yet. */
+gboolean opening_pool_is_missing(const Opening *opening);
 
-/* Whether what failed may work later, with nobody doing anything about the device: the pool is not
- * mounted yet, somebody has the volume open, the disk is not there. */
+/* Whether a later attempt may succeed although nobody changes the device: the pool is not mounted
+ * yet, another process has the volume open, or the disk fails. */
 gboolean opening_may_come(const GError *error);
