@@ -28,7 +28,7 @@ typedef enum { NOT_YET, CAME, NOBODY } AttendanceAnswer;
 
 /* While the lock is ours nobody attaches or detaches.  Whoever lets go of it may remove its file,
  * and the next one makes another: one that was removed meanwhile tells nothing. */
-static AttendanceAnswer look(const Attendance *attendance)
+static AttendanceAnswer attendance_look(const Attendance *attendance)
 {
 	struct stat st;
 	autofd fd = fd_open(attendance->lock_file, O_RDONLY | O_NOFOLLOW, 0);
@@ -41,7 +41,7 @@ static AttendanceAnswer look(const Attendance *attendance)
 }
 
 /* FALSE: it is to stop. */
-static gboolean pause_a_little(Attendance *attendance)
+static gboolean attendance_pause(Attendance *attendance)
 {
 	gint64 until = g_get_monotonic_time() + PAUSE;
 	gboolean stop;
@@ -55,13 +55,13 @@ static gboolean pause_a_little(Attendance *attendance)
 	return !stop;
 }
 
-static gpointer run(gpointer data)
+static gpointer attendance_run(gpointer data)
 {
 	Attendance *attendance = data;
 	AttendanceAnswer answer = NOT_YET;
 
-	while (answer == NOT_YET && pause_a_little(attendance))
-		answer = look(attendance);
+	while (answer == NOT_YET && attendance_pause(attendance))
+		answer = attendance_look(attendance);
 	if (answer == NOBODY) {
 		log_warning(
 			"whoever attached the volume is gone, and nobody uses it: it is closed");
@@ -71,7 +71,7 @@ static gpointer run(gpointer data)
 }
 
 /* Signals are for the main thread. */
-static GThread *start_thread(Attendance *attendance, GError **error)
+static GThread *attendance_start(Attendance *attendance, GError **error)
 {
 	g_autoptr(GError) failure = NULL;
 	sigset_t all, before;
@@ -79,7 +79,7 @@ static GThread *start_thread(Attendance *attendance, GError **error)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	thread = g_thread_try_new("storageos-watch", run, attendance, &failure);
+	thread = g_thread_try_new("storageos-watch", attendance_run, attendance, &failure);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!thread)
 		error_set(error, STORAGEOS_ERROR_IO, "start a thread: %s", failure->message);
@@ -94,7 +94,7 @@ Attendance *attendance_watch(const char *lock_file, const gint *users, GError **
 	attendance->users = users;
 	g_mutex_init(&attendance->lock);
 	g_cond_init(&attendance->stopped);
-	attendance->thread = start_thread(attendance, error);
+	attendance->thread = attendance_start(attendance, error);
 	if (attendance->thread)
 		return attendance;
 	attendance_free(attendance);

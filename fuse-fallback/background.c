@@ -18,7 +18,7 @@
 
 static int report_fd = -1;
 
-static gsize read_report(int fd, char *report, gsize room)
+static gsize report_receive(int fd, char *report, gsize room)
 {
 	gsize used = 0;
 
@@ -39,7 +39,7 @@ static gsize read_report(int fd, char *report, gsize room)
 G_GNUC_NORETURN static void wait_for_child(int fd, pid_t child)
 {
 	char report[2048];
-	gsize used = read_report(fd, report, sizeof report - 1);
+	gsize used = report_receive(fd, report, sizeof report - 1);
 	int status = 0;
 
 	if (used > 0 && report[0] == '\0')
@@ -82,7 +82,7 @@ gboolean background_start(GError **error)
 }
 
 /* FALSE where the parent is gone. */
-static gboolean report(const void *data, gsize size)
+static gboolean report_send(const void *data, gsize size)
 {
 	ssize_t n;
 
@@ -105,13 +105,13 @@ gboolean background_ready(void)
 		dup2(null, fd);
 	if (null >= 0)
 		close(null);
-	return report("", 1);
+	return report_send("", 1);
 }
 
 gboolean background_fail(const char *line)
 {
 	if (report_fd < 0)
 		return FALSE;
-	report(line, strlen(line));
+	report_send(line, strlen(line));
 	return TRUE;
 }

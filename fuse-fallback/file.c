@@ -23,7 +23,8 @@ int file_read(Volume *volume, FileReader reader, guint8 *room, gsize size, guint
 
 /* Replaces `size` bytes at `at` in the sector at `start`, by zeros where `data` is NULL.  Each
  * turn of the loop is lost to somebody else's write that went through, so the whole moves on. */
-static int change_in_sector(Volume *volume, guint64 start, gsize at, gsize size, const guint8 *data)
+static int sector_change_part(Volume *volume, guint64 start, gsize at, gsize size,
+			      const guint8 *data)
 {
 	guint8 before[SECTOR_SIZE], after[SECTOR_SIZE];
 	struct iovec expected = {.iov_base = before, .iov_len = sizeof before};
@@ -45,7 +46,7 @@ static int change_in_sector(Volume *volume, guint64 start, gsize at, gsize size,
 }
 
 /* Nobody here gives a request up: a slow disk is waited for as any other is. */
-static int change_sectors(Volume *volume, guint64 start, guint64 length, const guint8 *data)
+static int sectors_change(Volume *volume, guint64 start, guint64 length, const guint8 *data)
 {
 	struct iovec iov = {.iov_base = (void *)data, .iov_len = length};
 	int r;
@@ -58,7 +59,7 @@ static int change_sectors(Volume *volume, guint64 start, guint64 length, const g
 }
 
 /* A part of a sector, whole sectors, a part of a sector: whichever of these there are. */
-static int change(Volume *volume, guint64 offset, guint64 length, const guint8 *data)
+static int range_change(Volume *volume, guint64 offset, guint64 length, const guint8 *data)
 {
 	while (length > 0) {
 		guint64 at = offset % SECTOR_SIZE, step;
@@ -66,10 +67,10 @@ static int change(Volume *volume, guint64 offset, guint64 length, const guint8 *
 
 		if (at > 0 || length < SECTOR_SIZE) {
 			step = MIN(SECTOR_SIZE - at, length);
-			r = change_in_sector(volume, offset - at, at, step, data);
+			r = sector_change_part(volume, offset - at, at, step, data);
 		} else {
 			step = sector_start(length);
-			r = change_sectors(volume, offset, step, data);
+			r = sectors_change(volume, offset, step, data);
 		}
 		if (r)
 			return r;
@@ -82,7 +83,7 @@ static int change(Volume *volume, guint64 offset, guint64 length, const guint8 *
 
 int file_write(Volume *volume, const void *data, gsize size, guint64 offset)
 {
-	return change(volume, offset, size, data);
+	return range_change(volume, offset, size, data);
 }
 
 int file_write_nowait(Volume *volume, const void *data, gsize size, guint64 offset)
@@ -96,5 +97,5 @@ int file_write_nowait(Volume *volume, const void *data, gsize size, guint64 offs
 
 int file_zero(Volume *volume, guint64 offset, guint64 length)
 {
-	return change(volume, offset, length, NULL);
+	return range_change(volume, offset, length, NULL);
 }

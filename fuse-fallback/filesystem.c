@@ -37,7 +37,7 @@
 #define MAX_BACKGROUND 256
 
 /* The one place where results of the data path become what users of the file see. */
-static int errno_of(int result)
+static int errno_from_result(int result)
 {
 	switch (-result) {
 	case 0:
@@ -59,7 +59,7 @@ static Filesystem *filesystem_of(fuse_req_t req)
 	return fuse_req_userdata(req);
 }
 
-static guint8 *thread_room(void)
+static guint8 *read_room(void)
 {
 	static GPrivate room = G_PRIVATE_INIT(free);
 	void *memory = g_private_get(&room);
@@ -176,7 +176,7 @@ static void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 }
 
 /* How much of [offset, offset + length) lies inside the volume. */
-static guint64 inside(Filesystem *fs, off_t offset, guint64 length)
+static guint64 length_inside(Filesystem *fs, off_t offset, guint64 length)
 {
 	guint64 size = volume_size(fs->volume);
 
@@ -218,7 +218,7 @@ static void task_end(const FuseTask *task, Filesystem *fs, int r)
 				      " bytes at %" G_GUINT64_FORMAT " failed: %s",
 				      fs->label, metrics_kind_name(task->kind), task->length,
 				      task->offset, g_strerror(-r));
-		fuse_reply_err(task->req, errno_of(r));
+		fuse_reply_err(task->req, errno_from_result(r));
 	}
 	metrics_end(&fs->metrics, task->kind, task->begun, task->length, r != 0);
 }
@@ -246,7 +246,7 @@ static void task_push(const FuseTask *task)
 
 static int task_read_with(const FuseTask *task, FileReader reader)
 {
-	guint8 *room = thread_room();
+	guint8 *room = read_room();
 	const guint8 *data;
 	int r = room ? file_read(filesystem_of(task->req)->volume, reader, room, task->length,
 				 task->offset, &data)
@@ -301,7 +301,7 @@ static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 {
 	Filesystem *fs = filesystem_of(req);
 	FuseTask task = task_begin(req, METRICS_READ, (guint64)offset,
-				   inside(fs, offset, MIN(size, REQUEST_MAX)));
+				   length_inside(fs, offset, MIN(size, REQUEST_MAX)));
 	int r = task_read_with(&task, volume_read_nowait);
 
 	(void)ino, (void)fi;
@@ -317,7 +317,8 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 		     struct fuse_file_info *fi)
 {
 	Filesystem *fs = filesystem_of(req);
-	FuseTask task = task_begin(req, METRICS_WRITE, (guint64)offset, inside(fs, offset, size));
+	FuseTask task =
+		task_begin(req, METRICS_WRITE, (guint64)offset, length_inside(fs, offset, size));
 	int r = -EAGAIN;
 
 	(void)ino, (void)fi;
@@ -346,7 +347,7 @@ static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 	task_push(&task);
 }
 
-static void push_zero(fuse_req_t req, guint64 offset, guint64 length)
+static void task_push_zero(fuse_req_t req, guint64 offset, guint64 length)
 {
 	FuseTask task = task_begin(req, METRICS_DISCARD, offset, length);
 
@@ -358,7 +359,7 @@ static void push_zero(fuse_req_t req, guint64 offset, guint64 length)
 static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 			 struct fuse_file_info *fi)
 {
-	guint64 size = inside(filesystem_of(req), offset, (guint64)length);
+	guint64 size = length_inside(filesystem_of(req), offset, (guint64)length);
 	gboolean cut = size < (guint64)length;
 
 	(void)ino, (void)fi;
@@ -368,7 +369,7 @@ static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	else if (cut && !(mode & FALLOC_FL_KEEP_SIZE))
 		fuse_reply_err(req, EFBIG);
 	else
-		push_zero(req, (guint64)offset, size);
+		task_push_zero(req, (guint64)offset, size);
 }
 
 static void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,

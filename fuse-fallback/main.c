@@ -114,7 +114,7 @@ static gboolean write_pid_file(const char *path, GError **error)
 	return !path || g_file_set_contents(path, text, -1, error);
 }
 
-static gboolean run(const Options *options, GError **error)
+static gboolean server_run(const Options *options, GError **error)
 {
 	g_autoptr(Config) config = config_load(options->config, error);
 	g_autoptr(VolumeName) volume = NULL;
@@ -150,7 +150,7 @@ static int serve_volume(const Options *options)
 	g_autofree char *printable = NULL, *line = NULL;
 
 	program_begin_serving();
-	if (run(options, &error))
+	if (server_run(options, &error))
 		return EXIT_SUCCESS;
 	printable = text_printable(error->message);
 	line = g_strdup_printf("storageos-fuse: %s", printable);
@@ -159,7 +159,7 @@ static int serve_volume(const Options *options)
 	return EXIT_FAILURE;
 }
 
-static void say(const GError *error)
+static void error_print(const GError *error)
 {
 	g_autofree char *text = text_printable(error->message);
 
@@ -175,7 +175,7 @@ int main(int argc, char **argv)
 	output_begin();
 	logging_set_sink(sink_stderr);
 	if (!options_parse(&options, &argc, &argv, &error)) {
-		say(error);
+		error_print(error);
 		return EXIT_USAGE;
 	}
 	if (!options.help && !options.version)
@@ -186,6 +186,6 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	if (output_reader_left())
 		output_die_of_reader();
-	say(error);
+	error_print(error);
 	return EXIT_FAILURE;
 }

@@ -20,7 +20,7 @@
 
 #define STACK ((rlim_t)8 << 20)
 
-static void warn(const char *volume, const char *what)
+static void protect_warn(const char *volume, const char *what)
 {
 	log_warning("volume '%s': %s: %s", volume, what, g_strerror(errno));
 }
@@ -35,9 +35,9 @@ static void lock_memory(const char *volume)
 
 	if (setrlimit(RLIMIT_MEMLOCK, &unlimited) &&
 	    (getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur != RLIM_INFINITY))
-		warn(volume, "cannot raise the limit of locked memory");
+		protect_warn(volume, "cannot raise the limit of locked memory");
 	else if (mlockall(MCL_CURRENT) || mlockall(MCL_FUTURE | MCL_ONFAULT))
-		warn(volume, "cannot lock memory");
+		protect_warn(volume, "cannot lock memory");
 }
 
 /* At least so much.  What the C library gives threads of a stack it has asked before. */
@@ -52,7 +52,7 @@ static const struct {
 };
 
 /* The hard limit may be there to stay: then up to that. */
-static gboolean lift_limit(int resource, rlim_t least)
+static gboolean limit_lift(int resource, rlim_t least)
 {
 	struct rlimit limit;
 
@@ -82,7 +82,7 @@ static void set_stack_of_threads(void)
 	pthread_attr_destroy(&attributes);
 }
 
-static void lift_limits(const char *volume)
+static void limits_lift(const char *volume)
 {
 	struct rlimit size;
 
@@ -90,8 +90,8 @@ static void lift_limits(const char *volume)
 		g_autofree char *what =
 			g_strconcat("cannot lift the limit of ", limits[i].name, NULL);
 
-		if (!lift_limit(limits[i].resource, limits[i].least))
-			warn(volume, what);
+		if (!limit_lift(limits[i].resource, limits[i].least))
+			protect_warn(volume, what);
 	}
 	set_stack_of_threads();
 	if (!getrlimit(RLIMIT_FSIZE, &size) && size.rlim_cur != RLIM_INFINITY)
@@ -106,16 +106,16 @@ static void exempt_from_oom_killer(const char *volume)
 	int fd = fd_open("/proc/self/oom_score_adj", O_WRONLY, 0);
 
 	if (fd < 0 || write(fd, score, sizeof score - 1) < 0)
-		warn(volume, "cannot exempt the process from the OOM killer");
+		protect_warn(volume, "cannot exempt the process from the OOM killer");
 	if (fd >= 0)
 		close(fd);
 }
 
 void protect_process(const char *volume)
 {
-	lift_limits(volume);
+	limits_lift(volume);
 	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
-		warn(volume, "cannot mark the process as an I/O flusher");
+		protect_warn(volume, "cannot mark the process as an I/O flusher");
 	exempt_from_oom_killer(volume);
 	/* Locked memory cannot be given back page by page; few arenas keep little unused. */
 	mallopt(M_ARENA_MAX, 2);

@@ -33,7 +33,7 @@ typedef struct {
 
 #define ROOM(size) (((size) + 15) & ~(gsize)15)
 
-static void keep(Sleepers *sleepers, gsize length)
+static void data_reserve(Sleepers *sleepers, gsize length)
 {
 	g_mutex_lock(&sleepers->lock);
 	while (sleepers->kept && sleepers->kept + length > KEPT_MAX)
@@ -42,7 +42,7 @@ static void keep(Sleepers *sleepers, gsize length)
 	g_mutex_unlock(&sleepers->lock);
 }
 
-static void release(Sleepers *sleepers, gsize length)
+static void data_release(Sleepers *sleepers, gsize length)
 {
 	g_mutex_lock(&sleepers->lock);
 	sleepers->kept -= length;
@@ -50,7 +50,7 @@ static void release(Sleepers *sleepers, gsize length)
 	g_mutex_unlock(&sleepers->lock);
 }
 
-static void run_item(WorkItem *item)
+static void sleeper_run(WorkItem *item)
 {
 	Sleeper *sleeper = (Sleeper *)item; /* its first member */
 	Sleepers *sleepers = sleeper->sleepers;
@@ -59,7 +59,7 @@ static void run_item(WorkItem *item)
 	sleeper->run(sleeper->task, sleeper->data);
 	g_free(sleeper);
 	if (length)
-		release(sleepers, length);
+		data_release(sleepers, length);
 }
 
 static Sleeper *sleeper_new(gconstpointer task, gsize size, const guint8 *data, gsize length)
@@ -84,14 +84,14 @@ gboolean sleepers_hand_over(Sleepers *sleepers, SleepersKind kind, SleepersRun r
 	Sleeper *sleeper;
 
 	if (length)
-		keep(sleepers, length);
+		data_reserve(sleepers, length);
 	sleeper = sleeper_new(task, size, data, length);
 	if (!sleeper) {
 		if (length)
-			release(sleepers, length);
+			data_release(sleepers, length);
 		return FALSE;
 	}
-	sleeper->item.run = run_item;
+	sleeper->item.run = sleeper_run;
 	sleeper->sleepers = sleepers;
 	sleeper->run = run;
 	workers_push(sleepers->workers[kind], &sleeper->item);

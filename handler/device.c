@@ -56,7 +56,7 @@ static Device *device_of(const Task *task)
 
 /* ---- results */
 
-static void log_failure(Device *device, const Request *request, int result)
+static void task_log_failure(Device *device, const Request *request, int result)
 {
 	logging_write_limited(
 		&device->failures, LOGGING_ERROR,
@@ -66,7 +66,7 @@ static void log_failure(Device *device, const Request *request, int result)
 }
 
 /* The status for a result, with the sense data in its place.  `position` is the volume's. */
-static RunnerStatus conclude(Device *device, const Task *task, int result, guint64 position)
+static RunnerStatus task_conclude(Device *device, const Task *task, int result, guint64 position)
 {
 	const Request *request = &task->request;
 	SenseDirection direction = request_reads(request) ? SENSE_READING : SENSE_WRITING;
@@ -80,7 +80,7 @@ static RunnerStatus conclude(Device *device, const Task *task, int result, guint
 	if (result == -EILSEQ)
 		information = position - request->offset;
 	else if (result)
-		log_failure(device, request, result);
+		task_log_failure(device, request, result);
 	return result ? sense_from_result(result, direction, information, sense) : RUNNER_OK;
 }
 
@@ -96,18 +96,18 @@ static void task_complete(Task *task, int result, guint64 position)
 	gboolean ours = task_claim(task, result);
 
 	if (ours)
-		status = conclude(device, task, result, position);
+		status = task_conclude(device, task, result, position);
 	task_free(task);
 	if (ours)
 		runner_complete(handle, cmd, status);
 }
 
 /* Called by the watch. */
-static void answer_late(gpointer data, const Task *task)
+static void task_answer_late(gpointer data, const Task *task)
 {
 	Device *device = data;
 
-	runner_complete(device->handle, task->cmd, conclude(device, task, -ETIMEDOUT, 0));
+	runner_complete(device->handle, task->cmd, task_conclude(device, task, -ETIMEDOUT, 0));
 }
 
 /* ---- flushes */
@@ -124,7 +124,7 @@ static void flush_run(WorkItem *item)
 	}
 }
 
-static void flush_later(Device *device, Task *task)
+static void task_queue_flush(Device *device, Task *task)
 {
 	if (tasks_wait_for_flush(task))
 		workers_push(device->flusher, &device->flush_item);
@@ -135,7 +135,7 @@ static void flush_later(Device *device, Task *task)
 /* How often it is looked at, where there are writes. */
 #define SPACE_INTERVAL (5 * G_USEC_PER_SEC)
 
-static void get_space(gpointer data, ScsiSpace *ret_space)
+static void device_get_space(gpointer data, ScsiSpace *ret_space)
 {
 	Device *device = data;
 	Volume *volume = device_volume(device);
@@ -150,7 +150,7 @@ static void get_space(gpointer data, ScsiSpace *ret_space)
 }
 
 /* After the answer, for the disk may take its time; then one thread waits for it, and no other. */
-static void look_at_space(Device *device)
+static void device_check_space(Device *device)
 {
 	gint64 now = g_get_monotonic_time();
 	gint64 before = __atomic_load_n(&device->space_looked, __ATOMIC_RELAXED);
@@ -160,7 +160,7 @@ static void look_at_space(Device *device)
 	    !g_atomic_int_compare_and_exchange(&device->space_looking, FALSE, TRUE))
 		return;
 	__atomic_store_n(&device->space_looked, now, __ATOMIC_RELAXED);
-	get_space(device, &space);
+	device_get_space(device, &space);
 	if (space.available || space.used)
 		scsi_unit_note_space(&device->unit, &space);
 	g_atomic_int_set(&device->space_looking, FALSE);
@@ -168,7 +168,7 @@ static void look_at_space(Device *device)
 
 /* ---- the other requests */
 
-static int execute(Device *device, Task *task, guint64 *ret_position)
+static int task_execute(Device *device, Task *task, guint64 *ret_position)
 {
 	int result = task_begin(task);
 
@@ -188,21 +188,21 @@ static void task_run(WorkItem *item)
 	Device *device = device_of(task);
 	gboolean reads = request_reads(&task->request);
 	guint64 position = 0;
-	int result = execute(device, task, &position);
+	int result = task_execute(device, task, &position);
 
 	if (!result && task->request.durable)
-		flush_later(device, task);
+		task_queue_flush(device, task);
 	else
 		task_complete(task, result, position);
 	/* The device may be closing by now: that waits for this thread. */
 	if (!reads)
-		look_at_space(device);
+		device_check_space(device);
 }
 
 static void task_queue(Device *device, Task *task)
 {
 	if (task->request.kind == REQUEST_FLUSH)
-		flush_later(device, task);
+		task_queue_flush(device, task);
 	else
 		workers_push(device->workers, &task->item);
 }
@@ -229,14 +229,14 @@ static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request
 	return NULL;
 }
 
-static gboolean is_idle(gpointer data)
+static gboolean device_is_idle(gpointer data)
 {
 	Device *device = data;
 
 	return tasks_are_idle(&device->tasks);
 }
 
-static gboolean tick(gpointer data)
+static gboolean device_tick(gpointer data)
 {
 	Device *device = data;
 
@@ -245,22 +245,22 @@ static gboolean tick(gpointer data)
 }
 
 /* When it is answered, also where it goes on then. */
-static void count_sanitize(Device *device, gboolean done)
+static void sanitize_count(Device *device, gboolean done)
 {
 	metrics_end(&device->metrics, METRICS_DISCARD, device->sanitize_begun,
 		    volume_size(device_volume(device)), !done);
 }
 
-static void answer(gpointer data, RunnerCommand *cmd, RunnerStatus status)
+static void sanitize_answer(gpointer data, RunnerCommand *cmd, RunnerStatus status)
 {
 	Device *device = data;
 
-	count_sanitize(device, status == RUNNER_OK ||
+	sanitize_count(device, status == RUNNER_OK ||
 				       g_atomic_int_get(&device->unit.state) == SCSI_SANITIZING);
 	runner_complete(device->handle, cmd, status);
 }
 
-static RunnerStatus sanitize(Device *device, RunnerCommand *cmd, const Request *request)
+static RunnerStatus sanitize_submit(Device *device, RunnerCommand *cmd, const Request *request)
 {
 	const ScsiCommand command = {
 		.cdb = runner_command_cdb(cmd), .iov = request->iov, .count = request->count};
@@ -272,7 +272,7 @@ static RunnerStatus sanitize(Device *device, RunnerCommand *cmd, const Request *
 	device->sanitize_begun = metrics_begin(&device->metrics);
 	status = sanitizer_begin(device->sanitizer, device_volume(device), cmd, &asked);
 	if (status)
-		count_sanitize(device, FALSE);
+		sanitize_count(device, FALSE);
 	tasks_wake(&device->tasks);
 	return status;
 }
@@ -283,7 +283,7 @@ RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *re
 	Task *task;
 
 	if (request->kind == REQUEST_SANITIZE && device_volume(device))
-		return sanitize(device, cmd, request);
+		return sanitize_submit(device, cmd, request);
 	task = task_for(device, cmd, request, &status);
 	if (task)
 		task_queue(device, task);
@@ -311,7 +311,7 @@ gboolean device_is_ready(Device *device)
 	return device_volume(device) != NULL;
 }
 
-static void identify(gpointer data, ScsiIdentity *ret_identity)
+static void device_identify(gpointer data, ScsiIdentity *ret_identity)
 {
 	Device *device = data;
 	g_autofree char *directory = runner_device_directory(device->handle);
@@ -323,7 +323,7 @@ static void identify(gpointer data, ScsiIdentity *ret_identity)
 
 #define RESIZE_SECONDS 3 /* the main thread waits */
 
-static void take_size(Device *device, const Volume *volume, gboolean tell)
+static void device_take_size(Device *device, const Volume *volume, gboolean tell)
 {
 	guint64 blocks = volume_size(volume) / device->unit.block_size;
 
@@ -342,7 +342,7 @@ gboolean device_resize(Device *device, guint64 size, GError **error)
 	if (!volume_resize(volume, size, 0, RESIZE_SECONDS, error))
 		return FALSE;
 	device->attribute = size;
-	take_size(device, volume, FALSE); /* the runner tells of it */
+	device_take_size(device, volume, FALSE); /* the runner tells of it */
 	return TRUE;
 }
 
@@ -355,11 +355,11 @@ static void volume_came(gpointer data, Volume *volume)
 	device->monitor =
 		monitor_new(opening_config(device->opening), opening_volume_name(device->opening),
 			    "tcmu", volume, &device->metrics);
-	take_size(device, volume, opening_served_before(device->opening));
+	device_take_size(device, volume, opening_served_before(device->opening));
 	g_atomic_pointer_set(&device->volume, volume);
 }
 
-static void give_up(Device *device, const char *name, const GError *error)
+static void device_give_up(Device *device, const char *name, const GError *error)
 {
 	log_error("%s: not served until tcmu-runner is started again: %s", name,
 		  error ? error->message : "failed");
@@ -370,7 +370,7 @@ static void volume_lost(gpointer data, const GError *error)
 {
 	Device *device = data;
 
-	give_up(device, device->name, error);
+	device_give_up(device, device->name, error);
 }
 
 static ArrivalResult await_volume(Device *device, GError **error)
@@ -402,8 +402,10 @@ static gboolean start_workers(Device *device, const Config *config, GError **err
 
 static gboolean start_tasks(Device *device, GError **error)
 {
-	const TasksOwner owner = {
-		.late = answer_late, .tick = tick, .data = device, .workers = device->workers};
+	const TasksOwner owner = {.late = task_answer_late,
+				  .tick = device_tick,
+				  .data = device,
+				  .workers = device->workers};
 
 	return tasks_start(&device->tasks, &owner) ||
 	       error_set(error, STORAGEOS_ERROR_IO, "start a thread");
@@ -415,8 +417,8 @@ static gboolean start_sanitizer(Device *device)
 				      .rate = opening_config(device->opening)->sanitize_rate,
 				      .deadline = DEVICE_DEADLINE,
 				      .name = device->name,
-				      .is_idle = is_idle,
-				      .answer = answer,
+				      .is_idle = device_is_idle,
+				      .answer = sanitize_answer,
 				      .data = device};
 
 	device->sanitizer = sanitizer_new(&owner);
@@ -482,8 +484,8 @@ static Device *device_new(RunnerDevice *handle, const OpeningDevice *opening)
 	device->unit = (ScsiUnit){.blocks = opening->size / opening->block_size,
 				  .block_size = opening->block_size,
 				  .max_transfer = runner_device_max_transfer(handle),
-				  .identify = identify,
-				  .get_space = get_space,
+				  .identify = device_identify,
+				  .get_space = device_get_space,
 				  .data = device};
 	return device;
 }
@@ -515,7 +517,7 @@ DeviceOpening device_open(RunnerDevice *handle, const OpeningDevice *opening, De
 	}
 	result = open_volume_protected(device, opening, &reason);
 	if (result == DEVICE_REFUSED && opening->served_before) {
-		give_up(device, opening->cfgstring, reason);
+		device_give_up(device, opening->cfgstring, reason);
 		result = DEVICE_LOST;
 	}
 	if (result == DEVICE_REFUSED) {

@@ -51,7 +51,7 @@ static bool handle_check_config(const char *cfgstring, char **reason)
 	return false;
 }
 
-static void set_limits(RunnerDevice *dev, guint32 block_size)
+static void device_set_limits(RunnerDevice *dev, guint32 block_size)
 {
 	RunnerLimits limits = {.unmap_granularity = BLOCK_SIZE / block_size};
 
@@ -60,7 +60,7 @@ static void set_limits(RunnerDevice *dev, guint32 block_size)
 	runner_device_set_limits(dev, &limits);
 }
 
-static void wait_for_runners(RunnerDevice *dev)
+static void device_disable_timeout(RunnerDevice *dev)
 {
 	g_autofree char *directory = runner_device_directory(dev);
 
@@ -69,11 +69,11 @@ static void wait_for_runners(RunnerDevice *dev)
 
 /* Hands a device that serves commands to the runner, with its limits.  (In generation C the runner
  * sets some of them again after open.) */
-static void publish_device(RunnerDevice *dev, Device *device, gboolean served_before)
+static void device_publish(RunnerDevice *dev, Device *device, gboolean served_before)
 {
 	if (!served_before)
-		wait_for_runners(dev);
-	set_limits(dev, runner_device_block_size(dev));
+		device_disable_timeout(dev);
+	device_set_limits(dev, runner_device_block_size(dev));
 	device_unit(device)->max_transfer = runner_device_max_transfer(dev);
 	/* The runner reports no write cache unless the handler says so, and without one initiators
 	 * would never flush. */
@@ -113,7 +113,7 @@ static int handle_open(RunnerDevice *dev, bool reopen)
 	case DEVICE_LOST:
 		break; /* logged already */
 	}
-	publish_device(dev, device, opening.served_before);
+	device_publish(dev, device, opening.served_before);
 	return 0;
 }
 
@@ -127,7 +127,7 @@ static void handle_close(RunnerDevice *dev)
 
 /* As any attribute.  The kernel has the new size when the answer is 0, and the runner tells
  * initiators. */
-static int resize(RunnerDevice *dev, guint64 size)
+static int device_resize_to(RunnerDevice *dev, guint64 size)
 {
 	Device *device = runner_device_private(dev);
 	g_autoptr(GError) error = NULL;
@@ -145,7 +145,7 @@ static int resize(RunnerDevice *dev, guint64 size)
 }
 
 /* restoreconfig sets every attribute that was saved, this one included. */
-static gboolean names_same_volume(const char *one, const char *other)
+static gboolean cfgstrings_name_same_volume(const char *one, const char *other)
 {
 	g_autoptr(CfgString) a = cfgstring_parse(one, NULL);
 	g_autoptr(CfgString) b = cfgstring_parse(other, NULL);
@@ -159,7 +159,7 @@ static gboolean names_same_volume(const char *one, const char *other)
  * device: refused, each restore would end with an error, and taken at its word, each restored
  * device would flush after every write.  Who sets it later means it, and is told that it is not so.
  */
-static int set_write_cache(RunnerDevice *dev, bool on)
+static int device_set_write_cache(RunnerDevice *dev, bool on)
 {
 	Device *device = runner_device_private(dev);
 	const char *name = runner_device_cfgstring(dev);
@@ -182,13 +182,14 @@ static int handle_reconfig(RunnerDevice *dev, const RunnerReconfig *change)
 {
 	switch (change->kind) {
 	case RUNNER_RECONFIG_WRITE_CACHE:
-		return set_write_cache(dev, change->value.write_cache);
+		return device_set_write_cache(dev, change->value.write_cache);
 	case RUNNER_RECONFIG_STRING:
-		return names_same_volume(runner_device_cfgstring(dev), change->value.string)
+		return cfgstrings_name_same_volume(runner_device_cfgstring(dev),
+						   change->value.string)
 			       ? 0
 			       : -EOPNOTSUPP;
 	case RUNNER_RECONFIG_SIZE:
-		return resize(dev, change->value.size);
+		return device_resize_to(dev, change->value.size);
 	default:
 		return -EOPNOTSUPP;
 	}
@@ -196,7 +197,7 @@ static int handle_reconfig(RunnerDevice *dev, const RunnerReconfig *change)
 
 /* ---- commands */
 
-static RunnerStatus submit(RunnerDevice *dev, RunnerCommand *cmd, const Request *request)
+static RunnerStatus request_submit(RunnerDevice *dev, RunnerCommand *cmd, const Request *request)
 {
 	return device_submit(runner_device_private(dev), cmd, request);
 }
@@ -210,7 +211,7 @@ static RunnerStatus handle_read(RunnerDevice *dev, RunnerCommand *cmd, struct io
 				 .offset = (guint64)offset,
 				 .length = length};
 
-	return submit(dev, cmd, &request);
+	return request_submit(dev, cmd, &request);
 }
 
 static RunnerStatus handle_write(RunnerDevice *dev, RunnerCommand *cmd, struct iovec *iov,
@@ -222,10 +223,10 @@ static RunnerStatus handle_write(RunnerDevice *dev, RunnerCommand *cmd, struct i
 				 .offset = (guint64)offset,
 				 .length = length};
 
-	return submit(dev, cmd, &request);
+	return request_submit(dev, cmd, &request);
 }
 
-static RunnerStatus parse(Device *device, RunnerCommand *cmd, Request *ret_request)
+static RunnerStatus command_parse(Device *device, RunnerCommand *cmd, Request *ret_request)
 {
 	ScsiCommand command = {.cdb = runner_command_cdb(cmd), .sense = runner_command_sense(cmd)};
 
@@ -235,7 +236,7 @@ static RunnerStatus parse(Device *device, RunnerCommand *cmd, Request *ret_reque
 
 /* The runner has set what the kernel's attribute is, where that was accepted or when the device was
  * opened, and the unit may be larger. */
-static void keep_size(RunnerDevice *dev, Device *device)
+static void device_keep_size(RunnerDevice *dev, Device *device)
 {
 	guint64 blocks = scsi_unit_blocks(device_unit(device));
 
@@ -249,9 +250,9 @@ static RunnerStatus handle_command(RunnerDevice *dev, RunnerCommand *cmd)
 	Request request;
 
 	flusher_stay(); /* the device's own thread */
-	keep_size(dev, device);
+	device_keep_size(dev, device);
 	device_note_use(device);
-	return parse(device, cmd, &request);
+	return command_parse(device, cmd, &request);
 }
 
 /* Nothing was kept of the command, so it is parsed once more. */
@@ -259,7 +260,7 @@ static RunnerStatus handle_execute(RunnerDevice *dev, RunnerCommand *cmd)
 {
 	Device *device = runner_device_private(dev);
 	Request request = {.kind = REQUEST_NOTHING};
-	RunnerStatus status = parse(device, cmd, &request);
+	RunnerStatus status = command_parse(device, cmd, &request);
 
 	if (status == RUNNER_LATER || status == RUNNER_OK)
 		return device_submit(device, cmd, &request);

@@ -88,15 +88,15 @@ static const struct {
 	 &found.set_solid_state_media},
 };
 
-static gboolean has(const char *symbol, gconstpointer unused)
+static gboolean runner_has_symbol(const char *symbol, gconstpointer unused)
 {
 	(void)unused;
 	return dlsym(RTLD_DEFAULT, symbol) != NULL;
 }
 
-static gboolean resolve(const char *runner, GError **error)
+static gboolean functions_resolve(const char *runner, GError **error)
 {
-	gboolean renamed = has("tcmur_dev_get_private", NULL);
+	gboolean renamed = runner_has_symbol("tcmur_dev_get_private", NULL);
 
 	for (guint i = 0; i < G_N_ELEMENTS(symbols); i++) {
 		const char *name = renamed ? symbols[i].new_name : symbols[i].old_name;
@@ -157,7 +157,7 @@ static void log_connect(void)
 	logging_set_sink(log_sink);
 }
 
-static char *describe(RunnerGeneration generation)
+static char *generation_describe(RunnerGeneration generation)
 {
 	if (generation == RUNNER_GENERATION_UNKNOWN)
 		return g_strdup("no tcmu-runner that is known");
@@ -169,11 +169,11 @@ static char *describe(RunnerGeneration generation)
 const RunnerConventions *runner_conventions_find(RunnerFunctions *ret_functions, char **ret_name,
 						 GError **error)
 {
-	RunnerGeneration generation = runner_generation_tell(has, NULL);
-	g_autofree char *name = describe(generation);
+	RunnerGeneration generation = runner_generation_tell(runner_has_symbol, NULL);
+	g_autofree char *name = generation_describe(generation);
 
 	if (!runner_generation_is_served(generation)) {
-		g_autofree char *there = runner_generation_symbols(has, NULL);
+		g_autofree char *there = runner_generation_symbols(runner_has_symbol, NULL);
 
 		error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
 			  "this is %s, which is not served (%s are); found: %s", name,
@@ -181,7 +181,7 @@ const RunnerConventions *runner_conventions_find(RunnerFunctions *ret_functions,
 		return NULL;
 	}
 	log_connect();
-	if (!resolve(name, error))
+	if (!functions_resolve(name, error))
 		return NULL;
 	*ret_functions = found;
 	*ret_name = g_steal_pointer(&name);

@@ -219,25 +219,25 @@ static const struct {
 
 /* ---- registration */
 
-static void store(guint offset, gconstpointer value)
+static void handler_store(guint offset, gconstpointer value)
 {
 	memcpy((char *)handler_block + offset, value, sizeof(void *));
 }
 
 static void handler_fill(const RunnerCallbacks *callbacks, const RunnerLayout *layout)
 {
-	store(layout->name, &callbacks->name);
-	store(layout->subtype, &callbacks->subtype);
-	store(layout->cfg_desc, &callbacks->description);
-	store(layout->check_config, &callbacks->check_config);
-	store(layout->reconfig, &callbacks->reconfig);
-	store(layout->open, &hooks.open);
-	store(layout->close, &callbacks->close);
-	store(layout->handle_cmd, &hooks.command);
-	store(layout->read, &hooks.read);
-	store(layout->write, &hooks.write);
-	store(layout->flush, &hooks.flush);
-	store(layout->unmap, &hooks.unmap);
+	handler_store(layout->name, &callbacks->name);
+	handler_store(layout->subtype, &callbacks->subtype);
+	handler_store(layout->cfg_desc, &callbacks->description);
+	handler_store(layout->check_config, &callbacks->check_config);
+	handler_store(layout->reconfig, &callbacks->reconfig);
+	handler_store(layout->open, &hooks.open);
+	handler_store(layout->close, &callbacks->close);
+	handler_store(layout->handle_cmd, &hooks.command);
+	handler_store(layout->read, &hooks.read);
+	handler_store(layout->write, &hooks.write);
+	handler_store(layout->flush, &hooks.flush);
+	handler_store(layout->unmap, &hooks.unmap);
 }
 
 gboolean runner_abi_register(const RunnerCallbacks *callbacks, GError **error)
@@ -277,7 +277,7 @@ const char *runner_device_cfgstring(RunnerDevice *dev)
 
 /* What the name of a UIO device, "tcm-user/HBA/NAME/CFGSTRING", consists of; NULL where it is none
  * of TCMU's.  Free with g_strfreev(). */
-static char **split_uio_name(const char *node)
+static char **uio_name_split(const char *node)
 {
 	g_autofree char *path = g_strdup_printf("/sys/class/uio/%s/name", node);
 	g_autofree char *text = NULL;
@@ -298,7 +298,7 @@ gboolean runner_is_given(const char *cfgstring)
 	const char *node;
 
 	while (nodes && (node = g_dir_read_name(nodes))) {
-		g_auto(GStrv) parts = split_uio_name(node);
+		g_auto(GStrv) parts = uio_name_split(node);
 		gsize length = strlen(cfgstring);
 
 		if (parts && g_str_has_prefix(parts[3], cfgstring) &&
@@ -314,7 +314,7 @@ char *runner_device_directory(RunnerDevice *dev)
 	g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", runner.get_fd(dev));
 	g_autofree char *node = g_file_read_link(link, NULL);
 	g_auto(GStrv) parts = node && g_str_has_prefix(node, "/dev/")
-				      ? split_uio_name(node + strlen("/dev/"))
+				      ? uio_name_split(node + strlen("/dev/"))
 				      : NULL;
 
 	return !parts ? NULL

@@ -56,19 +56,19 @@ void sanitizer_free(Sanitizer *s)
 }
 
 /* The command, for who answers it; NULL: somebody has. */
-static RunnerCommand *take_command(Sanitizer *s)
+static RunnerCommand *sanitizer_take_command(Sanitizer *s)
 {
 	RunnerCommand *cmd = g_atomic_pointer_get(&s->cmd);
 
 	return cmd && g_atomic_pointer_compare_and_exchange(&s->cmd, cmd, NULL) ? cmd : NULL;
 }
 
-static void answer(Sanitizer *s, RunnerCommand *cmd, RunnerStatus status)
+static void sanitizer_answer(Sanitizer *s, RunnerCommand *cmd, RunnerStatus status)
 {
 	s->owner.answer(s->owner.data, cmd, status);
 }
 
-static guint16 progress(const Sanitizer *s)
+static guint16 sanitizer_progress(const Sanitizer *s)
 {
 	return (guint16)g_atomic_int_get(&s->owner.unit->progress);
 }
@@ -79,15 +79,16 @@ void sanitizer_tick(Sanitizer *s)
 
 	if (!g_atomic_pointer_get(&s->cmd) || g_get_monotonic_time() < s->due)
 		return;
-	cmd = take_command(s);
+	cmd = sanitizer_take_command(s);
 	if (cmd)
-		answer(s, cmd,
-		       sense_set_progress(runner_command_sense(cmd), sense_sanitize_in_progress,
-					  progress(s)));
+		sanitizer_answer(s, cmd,
+				 sense_set_progress(runner_command_sense(cmd),
+						    sense_sanitize_in_progress,
+						    sanitizer_progress(s)));
 }
 
 /* Sleeps for a pause, but not beyond `end`.  -ECANCELED: the device goes away. */
-static int rest(Sanitizer *s, gint64 end)
+static int sanitizer_rest(Sanitizer *s, gint64 end)
 {
 	gint64 until = min_i64(end, g_get_monotonic_time() + PAUSE);
 	gboolean stop;
@@ -104,30 +105,30 @@ static int rest(Sanitizer *s, gint64 end)
 }
 
 /* At once. */
-static int go_on(Sanitizer *s)
+static int sanitizer_yield(Sanitizer *s)
 {
-	return rest(s, 0);
+	return sanitizer_rest(s, 0);
 }
 
-static int pause_until(Sanitizer *s, gint64 end)
+static int sanitizer_pause_until(Sanitizer *s, gint64 end)
 {
-	int r = go_on(s);
+	int r = sanitizer_yield(s);
 
 	while (!r && g_get_monotonic_time() < end)
-		r = rest(s, end);
+		r = sanitizer_rest(s, end);
 	return r;
 }
 
-static int wait_until_idle(Sanitizer *s)
+static int sanitizer_wait_until_idle(Sanitizer *s)
 {
-	int r = go_on(s);
+	int r = sanitizer_yield(s);
 
 	while (!r && !s->owner.is_idle(s->owner.data))
-		r = rest(s, G_MAXINT64);
+		r = sanitizer_rest(s, G_MAXINT64);
 	return r;
 }
 
-static int write_piece(Sanitizer *s, guint8 *pattern, guint64 offset, guint64 length)
+static int pattern_write_piece(Sanitizer *s, guint8 *pattern, guint64 offset, guint64 length)
 {
 	struct iovec iov[PIECE_PARTS];
 	int n = 0;
@@ -141,16 +142,16 @@ static int write_piece(Sanitizer *s, guint8 *pattern, guint64 offset, guint64 le
 }
 
 /* So that the average stays below the rate. */
-static int keep_to_rate(Sanitizer *s, gint64 since)
+static int sanitizer_keep_to_rate(Sanitizer *s, gint64 since)
 {
 	double due = (double)since;
 
 	if (s->owner.rate)
 		due += (double)s->written * G_USEC_PER_SEC / (double)s->owner.rate;
-	return pause_until(s, due < NEVER ? (gint64)due : G_MAXINT64);
+	return sanitizer_pause_until(s, due < NEVER ? (gint64)due : G_MAXINT64);
 }
 
-static int overwrite(Sanitizer *s, guint pass)
+static int sanitizer_overwrite(Sanitizer *s, guint pass)
 {
 	guint64 size = volume_size(s->volume), all = size * s->sanitize.passes;
 	gint64 since = g_get_monotonic_time();
@@ -163,7 +164,7 @@ static int overwrite(Sanitizer *s, guint pass)
 			s->sanitize.pattern[i] = (guint8)~s->sanitize.pattern[i];
 	for (guint64 at = 0; at < size && !r; at += length) {
 		length = MIN(size - at, PIECE);
-		r = write_piece(s, s->sanitize.pattern, at, length);
+		r = pattern_write_piece(s, s->sanitize.pattern, at, length);
 		if (r == -ETIMEDOUT) /* once more */
 			length = 0, r = 0;
 		s->written += length;
@@ -171,45 +172,45 @@ static int overwrite(Sanitizer *s, guint pass)
 				 (gint)(((double)pass * (double)size + (double)s->written) /
 					(double)all * G_MAXUINT16));
 		if (!r)
-			r = keep_to_rate(s, since);
+			r = sanitizer_keep_to_rate(s, since);
 	}
 	return r ? r : volume_flush(s->volume);
 }
 
-static int carry_out(Sanitizer *s)
+static int sanitizer_carry_out(Sanitizer *s)
 {
-	int r = wait_until_idle(s);
+	int r = sanitizer_wait_until_idle(s);
 
 	if (!r)
 		r = volume_erase(s->volume);
 	if (s->sanitize.kind == SANITIZE_OVERWRITE)
 		for (guint pass = 0; pass < s->sanitize.passes && !r; pass++)
-			r = overwrite(s, pass);
+			r = sanitizer_overwrite(s, pass);
 	return r;
 }
 
-static gpointer run(gpointer data)
+static gpointer sanitizer_run(gpointer data)
 {
 	Sanitizer *s = data;
 	ScsiUnit *unit = s->owner.unit;
-	RunnerCommand *cmd = s->sanitize.immediate ? take_command(s) : NULL;
+	RunnerCommand *cmd = s->sanitize.immediate ? sanitizer_take_command(s) : NULL;
 	int r;
 
 	if (cmd)
-		answer(s, cmd, RUNNER_OK);
+		sanitizer_answer(s, cmd, RUNNER_OK);
 	wanted_until(&s->stop);
-	r = carry_out(s);
+	r = sanitizer_carry_out(s);
 	if (r && r != -ECANCELED)
 		log_error("%s: sanitize failed: %s", s->owner.name, g_strerror(-r));
 	if (r == -ECANCELED)
 		log_warning("%s: sanitize is not finished: the device goes away", s->owner.name);
 	g_atomic_int_set(&unit->exit_restricted, !s->sanitize.unrestricted);
 	g_atomic_int_set(&unit->state, r ? SCSI_SANITIZE_FAILED : SCSI_NORMAL);
-	cmd = take_command(s);
+	cmd = sanitizer_take_command(s);
 	if (cmd)
-		answer(s, cmd,
-		       r ? sense_refuse(runner_command_sense(cmd), sense_sanitize_failed)
-			 : RUNNER_OK);
+		sanitizer_answer(s, cmd,
+				 r ? sense_refuse(runner_command_sense(cmd), sense_sanitize_failed)
+				   : RUNNER_OK);
 	return NULL;
 }
 
@@ -227,10 +228,10 @@ RunnerStatus sanitizer_begin(Sanitizer *s, Volume *volume, RunnerCommand *cmd,
 	g_atomic_pointer_set(&s->cmd, cmd);
 	g_atomic_int_set(&unit->progress, 0);
 	g_atomic_int_set(&unit->state, SCSI_SANITIZING);
-	s->thread = g_thread_try_new("storageos-sanitize", run, s, NULL);
+	s->thread = g_thread_try_new("storageos-sanitize", sanitizer_run, s, NULL);
 	if (s->thread)
 		return RUNNER_OK;
 	g_atomic_int_set(&unit->state, before);
-	take_command(s); /* the caller answers */
+	sanitizer_take_command(s); /* the caller answers */
 	return RUNNER_NO_RESOURCE;
 }

@@ -47,12 +47,12 @@ static gint seconds_now(void)
 	return (gint)(g_get_monotonic_time() / G_USEC_PER_SEC);
 }
 
-static guint list_usage(const CopyList *list)
+static guint copy_list_usage(const CopyList *list)
 {
 	return list->bytes[1] >> USAGE_SHIFT & 3;
 }
 
-static Segment list_segment(const CopyList *list, guint i)
+static Segment copy_list_segment(const CopyList *list, guint i)
 {
 	const guint8 *at = list->bytes + HEADER + list->n_targets * TARGET + i * SEGMENT;
 
@@ -76,7 +76,8 @@ static gboolean target_is_unit(const ScsiUnit *unit, const guint8 *target)
 	       target[7] == SCSI_NAA_LENGTH && !memcmp(target + 8, naa, sizeof naa);
 }
 
-static RunnerStatus check_targets(const ScsiUnit *unit, const CopyList *list, guint8 *sense)
+static RunnerStatus copy_list_check_targets(const ScsiUnit *unit, const CopyList *list,
+					    guint8 *sense)
 {
 	for (guint i = 0; i < list->n_targets; i++) {
 		const guint8 *target = list->bytes + HEADER + i * TARGET;
@@ -89,13 +90,14 @@ static RunnerStatus check_targets(const ScsiUnit *unit, const CopyList *list, gu
 	return RUNNER_OK;
 }
 
-static RunnerStatus check_segments(const ScsiUnit *unit, const CopyList *list, guint8 *sense)
+static RunnerStatus copy_list_check_segments(const ScsiUnit *unit, const CopyList *list,
+					     guint8 *sense)
 {
 	const SenseCode copy_aborted = {0xa, 0x00, 0x00};
 
 	for (guint i = 0; i < list->n_segments; i++) {
 		const guint8 *at = list->bytes + HEADER + list->n_targets * TARGET + i * SEGMENT;
-		Segment segment = list_segment(list, i);
+		Segment segment = copy_list_segment(list, i);
 
 		if (get_be(at + 2, 2) != SEGMENT - 4 ||
 		    segment.blocks * unit->block_size > SEGMENT_BYTES_MAX)
@@ -115,7 +117,7 @@ static RunnerStatus check_segments(const ScsiUnit *unit, const CopyList *list, g
 }
 
 /* Descriptors of other kinds have other lengths, and are refused before it comes to that. */
-static RunnerStatus count_segments(CopyList *list, guint length, guint8 *sense)
+static RunnerStatus copy_list_count_segments(CopyList *list, guint length, guint8 *sense)
 {
 	const guint8 *at = list->bytes + HEADER + list->n_targets * TARGET;
 
@@ -133,7 +135,7 @@ static RunnerStatus count_segments(CopyList *list, guint length, guint8 *sense)
 }
 
 /* Takes the list from data-out of `length` bytes and counts what is in it. */
-static RunnerStatus take_list(const ScsiCommand *command, gsize length, CopyList *list)
+static RunnerStatus copy_list_take(const ScsiCommand *command, gsize length, CopyList *list)
 {
 	guint64 targets, segments;
 
@@ -144,18 +146,18 @@ static RunnerStatus take_list(const ScsiCommand *command, gsize length, CopyList
 	if (targets + segments > LIST_MAX || HEADER + targets + segments > length ||
 	    !scsi_take(command, list->bytes, HEADER + targets + segments))
 		return sense_refuse(command->sense, sense_parameter_list_length);
-	if (list_usage(list) == USAGE_RESERVED || get_be(list->bytes + 12, 4) ||
-	    (list_usage(list) == USAGE_NO_IDENTIFIER && list->bytes[0]) || targets % TARGET)
+	if (copy_list_usage(list) == USAGE_RESERVED || get_be(list->bytes + 12, 4) ||
+	    (copy_list_usage(list) == USAGE_NO_IDENTIFIER && list->bytes[0]) || targets % TARGET)
 		return sense_refuse(command->sense, sense_invalid_parameter_list);
 	list->n_targets = (guint)targets / TARGET;
 	if (list->n_targets > TARGETS_MAX)
 		return sense_refuse(command->sense, sense_too_many_targets);
-	return count_segments(list, (guint)segments, command->sense);
+	return copy_list_count_segments(list, (guint)segments, command->sense);
 }
 
 /* ---- copying */
 
-static int copy_segment(const Request *request, Volume *volume, const Segment *segment,
+static int segment_copy(const Request *request, Volume *volume, const Segment *segment,
 			guint8 *memory, gint64 deadline, guint64 *ret_position)
 {
 	guint64 left = segment->blocks * request->block_size;
@@ -179,7 +181,8 @@ static int copy_segment(const Request *request, Volume *volume, const Segment *s
 	return 0;
 }
 
-static int copy(const Request *request, Volume *volume, gint64 deadline, guint64 *ret_position)
+static int copy_list_run(const Request *request, Volume *volume, gint64 deadline,
+			 guint64 *ret_position)
 {
 	ScsiUnit *unit = request->data;
 	guint8 sense[RUNNER_SENSE_SIZE];
@@ -190,14 +193,14 @@ static int copy(const Request *request, Volume *volume, gint64 deadline, guint64
 
 	if (!memory)
 		return -ENOMEM;
-	if (take_list(&command, request->length, &list))
+	if (copy_list_take(&command, request->length, &list))
 		return -EIO; /* it was another one a moment ago */
 	for (guint i = 0; i < list.n_segments && !r; i++) {
-		Segment segment = list_segment(&list, i);
+		Segment segment = copy_list_segment(&list, i);
 
-		r = copy_segment(request, volume, &segment, memory, deadline, ret_position);
+		r = segment_copy(request, volume, &segment, memory, deadline, ret_position);
 	}
-	if (!r && list_usage(&list) == USAGE_KEEP) {
+	if (!r && copy_list_usage(&list) == USAGE_KEEP) {
 		g_atomic_int_set(&unit->copy_segments, (gint)list.n_segments);
 		g_atomic_int_set(&unit->copy_time, seconds_now());
 		g_atomic_int_set(&unit->copy_list, list.bytes[0] + 1);
@@ -205,16 +208,16 @@ static int copy(const Request *request, Volume *volume, gint64 deadline, guint64
 	return r;
 }
 
-static guint64 blocks_of(const CopyList *list)
+static guint64 copy_list_blocks(const CopyList *list)
 {
 	guint64 blocks = 0;
 
 	for (guint i = 0; i < list->n_segments; i++)
-		blocks += list_segment(list, i).blocks;
+		blocks += copy_list_segment(list, i).blocks;
 	return blocks;
 }
 
-static const RequestCall copy_call = {"extended copy", METRICS_WRITE, FALSE, copy};
+static const RequestCall copy_call = {"extended copy", METRICS_WRITE, FALSE, copy_list_run};
 
 RunnerStatus scsi_extended_copy(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
@@ -224,16 +227,16 @@ RunnerStatus scsi_extended_copy(ScsiUnit *unit, const ScsiCommand *command, Requ
 
 	if (!length)
 		return RUNNER_OK;
-	status = take_list(command, length, &list);
+	status = copy_list_take(command, length, &list);
 	if (!status)
-		status = check_targets(unit, &list, command->sense);
+		status = copy_list_check_targets(unit, &list, command->sense);
 	if (!status)
-		status = check_segments(unit, &list, command->sense);
+		status = copy_list_check_segments(unit, &list, command->sense);
 	if (status)
 		return status;
 	request->kind = REQUEST_CALL;
 	request->call = &copy_call;
-	request->bytes = blocks_of(&list) * unit->block_size;
+	request->bytes = copy_list_blocks(&list) * unit->block_size;
 	request->data = unit;
 	request->length = length;
 	return RUNNER_LATER;

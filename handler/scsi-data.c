@@ -33,7 +33,7 @@ typedef struct {
 	guint count_byte; /* for the sense data */
 } Blocks;
 
-static Blocks blocks_of(const guint8 *cdb)
+static Blocks blocks_from_cdb(const guint8 *cdb)
 {
 	const Fields *f = &fields[cdb[0] >> 5];
 	Blocks blocks = {.lba = get_be(cdb + f->lba, f->lba_bytes),
@@ -49,7 +49,7 @@ static Blocks blocks_of(const guint8 *cdb)
 	return blocks;
 }
 
-static RunnerStatus check_blocks(const ScsiUnit *unit, const ScsiCommand *command,
+static RunnerStatus blocks_check(const ScsiUnit *unit, const ScsiCommand *command,
 				 const Blocks *blocks)
 {
 	guint64 all = scsi_unit_blocks(unit);
@@ -62,10 +62,10 @@ static RunnerStatus check_blocks(const ScsiUnit *unit, const ScsiCommand *comman
 }
 
 /* The range, with as much data as `data_blocks` are. */
-static RunnerStatus prepare(ScsiUnit *unit, const ScsiCommand *command, Request *request,
-			    const Blocks *blocks, guint64 data_blocks)
+static RunnerStatus request_prepare(ScsiUnit *unit, const ScsiCommand *command, Request *request,
+				    const Blocks *blocks, guint64 data_blocks)
 {
-	RunnerStatus status = check_blocks(unit, command, blocks);
+	RunnerStatus status = blocks_check(unit, command, blocks);
 
 	if (status)
 		return status;
@@ -76,68 +76,68 @@ static RunnerStatus prepare(ScsiUnit *unit, const ScsiCommand *command, Request 
 	return RUNNER_OK;
 }
 
-static RunnerStatus later(Request *request, RequestKind kind, gboolean durable)
+static RunnerStatus request_queue(Request *request, RequestKind kind, gboolean durable)
 {
 	request->kind = request->length ? kind : REQUEST_NOTHING;
 	request->durable = durable;
 	return RUNNER_LATER;
 }
 
-static gboolean is_durable(const Blocks *blocks)
+static gboolean blocks_are_durable(const Blocks *blocks)
 {
 	return (blocks->flags & (FUA | FUA_NV)) != 0;
 }
 
-static gboolean is_write(guint8 opcode)
+static gboolean opcode_writes(guint8 opcode)
 {
 	return opcode == 0x0a || opcode == 0x2a || opcode == 0x8a || opcode == 0xaa;
 }
 
 RunnerStatus scsi_read_write(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
-	Blocks blocks = blocks_of(command->cdb);
-	RunnerStatus status = prepare(unit, command, request, &blocks, blocks.count);
+	Blocks blocks = blocks_from_cdb(command->cdb);
+	RunnerStatus status = request_prepare(unit, command, request, &blocks, blocks.count);
 
 	if (status)
 		return status;
-	if (blocks.count && !is_durable(&blocks))
+	if (blocks.count && !blocks_are_durable(&blocks))
 		return RUNNER_NOT_HANDLED; /* the quick way */
-	return later(request, is_write(command->cdb[0]) ? REQUEST_WRITE : REQUEST_READ,
-		     is_durable(&blocks));
+	return request_queue(request, opcode_writes(command->cdb[0]) ? REQUEST_WRITE : REQUEST_READ,
+			     blocks_are_durable(&blocks));
 }
 
 RunnerStatus scsi_write_atomic(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
-	Blocks blocks = blocks_of(command->cdb);
+	Blocks blocks = blocks_from_cdb(command->cdb);
 	RunnerStatus status;
 
 	blocks.count = get_be(command->cdb + 12, 2); /* behind the boundary, which must be 0 */
 	blocks.count_byte = 12;
-	status = prepare(unit, command, request, &blocks, blocks.count);
+	status = request_prepare(unit, command, request, &blocks, blocks.count);
 	if (status)
 		return status;
 	if (blocks.count > scsi_max_atomic(unit) || blocks.count % scsi_atomic_unit(unit))
 		return sense_set_cdb_field(command->sense, blocks.count_byte);
 	if (blocks.lba % scsi_atomic_unit(unit))
 		return sense_set_cdb_field(command->sense, 2);
-	return later(request, REQUEST_WRITE, is_durable(&blocks));
+	return request_queue(request, REQUEST_WRITE, blocks_are_durable(&blocks));
 }
 
 RunnerStatus scsi_write_verify(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
-	Blocks blocks = blocks_of(command->cdb);
-	RunnerStatus status = prepare(unit, command, request, &blocks, blocks.count);
+	Blocks blocks = blocks_from_cdb(command->cdb);
+	RunnerStatus status = request_prepare(unit, command, request, &blocks, blocks.count);
 
 	if (status)
 		return status;
 	if ((blocks.flags & BYTCHK) != BYTCHK_NONE && (blocks.flags & BYTCHK) != BYTCHK_ALL)
 		return sense_set_cdb_field(command->sense, 1);
-	return later(request, REQUEST_WRITE_AND_VERIFY, FALSE);
+	return request_queue(request, REQUEST_WRITE_AND_VERIFY, FALSE);
 }
 
 RunnerStatus scsi_verify(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
-	Blocks blocks = blocks_of(command->cdb);
+	Blocks blocks = blocks_from_cdb(command->cdb);
 	RequestKind kind = REQUEST_VERIFY;
 	guint64 data = 0;
 	RunnerStatus status;
@@ -156,31 +156,31 @@ RunnerStatus scsi_verify(ScsiUnit *unit, const ScsiCommand *command, Request *re
 	default:
 		return sense_set_cdb_field(command->sense, 1);
 	}
-	status = prepare(unit, command, request, &blocks, data);
-	return status ? status : later(request, kind, FALSE);
+	status = request_prepare(unit, command, request, &blocks, data);
+	return status ? status : request_queue(request, kind, FALSE);
 }
 
 RunnerStatus scsi_or_write(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
-	Blocks blocks = blocks_of(command->cdb);
-	RunnerStatus status = prepare(unit, command, request, &blocks, blocks.count);
+	Blocks blocks = blocks_from_cdb(command->cdb);
+	RunnerStatus status = request_prepare(unit, command, request, &blocks, blocks.count);
 
-	return status ? status : later(request, REQUEST_OR, is_durable(&blocks));
+	return status ? status : request_queue(request, REQUEST_OR, blocks_are_durable(&blocks));
 }
 
 RunnerStatus scsi_compare_and_write(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
-	Blocks blocks = blocks_of(command->cdb);
+	Blocks blocks = blocks_from_cdb(command->cdb);
 	RunnerStatus status;
 
 	blocks.count = command->cdb[13];
 	blocks.count_byte = 13;
-	status = prepare(unit, command, request, &blocks, 2 * blocks.count);
+	status = request_prepare(unit, command, request, &blocks, 2 * blocks.count);
 	if (status)
 		return status;
 	if (blocks.count > scsi_max_compare(unit))
 		return sense_set_cdb_field(command->sense, blocks.count_byte);
-	return later(request, REQUEST_COMPARE_AND_WRITE, is_durable(&blocks));
+	return request_queue(request, REQUEST_COMPARE_AND_WRITE, blocks_are_durable(&blocks));
 }
 
 static gboolean data_is_zero(const ScsiCommand *command)
@@ -199,9 +199,9 @@ static gboolean data_is_zero(const ScsiCommand *command)
  */
 RunnerStatus scsi_write_same(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
-	Blocks blocks = blocks_of(command->cdb);
+	Blocks blocks = blocks_from_cdb(command->cdb);
 	gboolean no_data = command->cdb[0] == 0x93 && blocks.flags & NDOB;
-	RunnerStatus status = check_blocks(unit, command, &blocks);
+	RunnerStatus status = blocks_check(unit, command, &blocks);
 
 	if (status)
 		return status;
@@ -211,31 +211,32 @@ RunnerStatus scsi_write_same(ScsiUnit *unit, const ScsiCommand *command, Request
 		blocks.count = scsi_unit_blocks(unit) - blocks.lba;
 	if (blocks.count > scsi_max_write_same(unit))
 		return sense_set_cdb_field(command->sense, blocks.count_byte);
-	status = prepare(unit, command, request, &blocks, no_data ? 0 : 1);
+	status = request_prepare(unit, command, request, &blocks, no_data ? 0 : 1);
 	if (status)
 		return status;
-	return later(request, data_is_zero(command) ? REQUEST_ZERO : REQUEST_WRITE_SAME, FALSE);
+	return request_queue(request, data_is_zero(command) ? REQUEST_ZERO : REQUEST_WRITE_SAME,
+			     FALSE);
 }
 
 /* The page cache of the file system below is what could be filled; CONDITION MET would promise that
  * all of it stays there. */
 RunnerStatus scsi_prefetch(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
-	Blocks blocks = blocks_of(command->cdb);
+	Blocks blocks = blocks_from_cdb(command->cdb);
 
 	(void)request;
 	blocks.flags = 0;
-	return check_blocks(unit, command, &blocks);
+	return blocks_check(unit, command, &blocks);
 }
 
 /* All of the cache whatever the range, and IMMED waits, too: more than was asked for. */
 RunnerStatus scsi_synchronize(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
-	Blocks blocks = blocks_of(command->cdb);
+	Blocks blocks = blocks_from_cdb(command->cdb);
 	RunnerStatus status;
 
 	blocks.flags = 0;
-	status = check_blocks(unit, command, &blocks);
+	status = blocks_check(unit, command, &blocks);
 	if (status)
 		return status;
 	request->kind = REQUEST_FLUSH;

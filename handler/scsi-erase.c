@@ -21,7 +21,7 @@ typedef struct {
 	guint64 lba, count;
 } UnmapRange;
 
-static UnmapRange unmap_range(IovCursor *list)
+static UnmapRange unmap_range_next(IovCursor *list)
 {
 	guint8 data[UNMAP_DESCRIPTOR];
 
@@ -29,14 +29,14 @@ static UnmapRange unmap_range(IovCursor *list)
 	return (UnmapRange){get_be(data, 8), get_be(data + 8, 4)};
 }
 
-static int discard(const Request *request, Volume *volume, UnmapRange range)
+static int unmap_range_discard(const Request *request, Volume *volume, UnmapRange range)
 {
 	return volume_discard(volume, range.lba * request->block_size,
 			      range.count * request->block_size);
 }
 
 /* `length` is that of the descriptors.  Those that follow one another on the disk are one. */
-static int unmap(const Request *request, Volume *volume, gint64 deadline, guint64 *ret_position)
+static int unmap_run(const Request *request, Volume *volume, gint64 deadline, guint64 *ret_position)
 {
 	IovCursor list = iov_cursor(request->iov, (int)request->count);
 	UnmapRange all = {0, 0};
@@ -45,7 +45,7 @@ static int unmap(const Request *request, Volume *volume, gint64 deadline, guint6
 	(void)ret_position;
 	iov_advance(&list, UNMAP_HEADER);
 	for (guint64 left = request->length; left && !r; left -= UNMAP_DESCRIPTOR) {
-		UnmapRange range = unmap_range(&list);
+		UnmapRange range = unmap_range_next(&list);
 
 		if (range.lba == all.lba + all.count) {
 			all.count += range.count;
@@ -53,13 +53,13 @@ static int unmap(const Request *request, Volume *volume, gint64 deadline, guint6
 		}
 		if (g_get_monotonic_time() > deadline)
 			return -ETIMEDOUT;
-		r = discard(request, volume, all);
+		r = unmap_range_discard(request, volume, all);
 		all = range;
 	}
-	return r ? r : discard(request, volume, all);
+	return r ? r : unmap_range_discard(request, volume, all);
 }
 
-static const RequestCall unmap_call = {"unmap", METRICS_DISCARD, FALSE, unmap};
+static const RequestCall unmap_call = {"unmap", METRICS_DISCARD, FALSE, unmap_run};
 
 static RunnerStatus unmap_check_ranges(const ScsiUnit *unit, const ScsiCommand *command,
 				       gsize length, guint64 *ret_blocks)
@@ -69,7 +69,7 @@ static RunnerStatus unmap_check_ranges(const ScsiUnit *unit, const ScsiCommand *
 	*ret_blocks = 0;
 	iov_advance(&list, UNMAP_HEADER);
 	for (; length; length -= UNMAP_DESCRIPTOR) {
-		UnmapRange range = unmap_range(&list);
+		UnmapRange range = unmap_range_next(&list);
 
 		if (range.lba > scsi_unit_blocks(unit) ||
 		    range.count > scsi_unit_blocks(unit) - range.lba)

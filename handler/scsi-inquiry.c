@@ -33,7 +33,7 @@ static void put_text(guint8 *to, const char *text, gsize length)
 	memcpy(to, text, n);
 }
 
-static RunnerStatus standard(ScsiUnit *unit, const ScsiCommand *command)
+static RunnerStatus answer_standard(ScsiUnit *unit, const ScsiCommand *command)
 {
 	static const guint16 versions[] = {0x00a0, 0x0460, 0x04c0}; /* SAM-5, SPC-4, SBC-3 */
 	guint8 data[STANDARD_LENGTH] = {0};
@@ -56,24 +56,24 @@ static RunnerStatus standard(ScsiUnit *unit, const ScsiCommand *command)
 }
 
 /* Page code, length, and then the page, of which the first four bytes are the header. */
-static RunnerStatus page(const ScsiCommand *command, guint8 *data, gsize length)
+static RunnerStatus answer_page(const ScsiCommand *command, guint8 *data, gsize length)
 {
 	data[1] = command->cdb[2];
 	put_be(data + 2, length - 4, 2);
 	return scsi_answer(command, data, length, allocation_of(command));
 }
 
-static RunnerStatus supported_pages(const ScsiCommand *command)
+static RunnerStatus answer_supported_pages(const ScsiCommand *command)
 {
 	static const guint8 supported[] = {VPD_SUPPORTED,    VPD_SERIAL,	  VPD_DESIGNATORS,
 					   VPD_BLOCK_LIMITS, VPD_CHARACTERISTICS, VPD_PROVISIONING};
 	guint8 data[4 + sizeof supported] = {0};
 
 	memcpy(data + 4, supported, sizeof supported);
-	return page(command, data, sizeof data);
+	return answer_page(command, data, sizeof data);
 }
 
-static RunnerStatus serial(ScsiUnit *unit, const ScsiCommand *command)
+static RunnerStatus answer_serial(ScsiUnit *unit, const ScsiCommand *command)
 {
 	guint8 data[4 + SCSI_SERIAL_MAX] = {0};
 	ScsiIdentity identity = {.serial = ""};
@@ -82,7 +82,7 @@ static RunnerStatus serial(ScsiUnit *unit, const ScsiCommand *command)
 	unit->identify(unit->data, &identity);
 	length = strlen(identity.serial);
 	memcpy(data + 4, identity.serial, length);
-	return page(command, data, 4 + length);
+	return answer_page(command, data, 4 + length);
 }
 
 /* ---- designators */
@@ -119,7 +119,7 @@ static gsize put_designator(guint8 *to, guint8 code_set, guint8 kind, const void
 	return 4 + length;
 }
 
-static RunnerStatus designators(const ScsiCommand *command, const ScsiIdentity *identity)
+static RunnerStatus answer_designators(const ScsiCommand *command, const ScsiIdentity *identity)
 {
 	guint8 data[4 + 2 * (4 + DESIGNATOR_MAX)] = {0}, naa[SCSI_NAA_LENGTH];
 	char vendor[DESIGNATOR_MAX] = "LIO-ORG ";
@@ -130,7 +130,7 @@ static RunnerStatus designators(const ScsiCommand *command, const ScsiIdentity *
 		put_designator(data + length, CODE_ASCII, KIND_VENDOR, vendor, strlen(vendor) + 1);
 	scsi_naa_of(identity->serial, naa);
 	length += put_designator(data + length, CODE_BINARY, KIND_NAA, naa, sizeof naa);
-	return page(command, data, length);
+	return answer_page(command, data, length);
 }
 
 static RunnerStatus designators_or_runner(ScsiUnit *unit, const ScsiCommand *command)
@@ -138,13 +138,13 @@ static RunnerStatus designators_or_runner(ScsiUnit *unit, const ScsiCommand *com
 	ScsiIdentity identity = {.serial = ""};
 
 	unit->identify(unit->data, &identity);
-	return identity.ports == SCSI_PORTS_UNSUPPORTED ? designators(command, &identity)
+	return identity.ports == SCSI_PORTS_UNSUPPORTED ? answer_designators(command, &identity)
 							: RUNNER_NOT_HANDLED;
 }
 
 /* ---- */
 
-static RunnerStatus block_limits(const ScsiUnit *unit, const ScsiCommand *command)
+static RunnerStatus answer_block_limits(const ScsiUnit *unit, const ScsiCommand *command)
 {
 	guint8 data[64] = {0};
 	guint32 granularity = BLOCK_SIZE / unit->block_size;
@@ -161,27 +161,27 @@ static RunnerStatus block_limits(const ScsiUnit *unit, const ScsiCommand *comman
 	put_be(data + 44, scsi_max_atomic(unit), 4);
 	put_be(data + 48, scsi_atomic_unit(unit), 4); /* where they begin */
 	put_be(data + 52, scsi_atomic_unit(unit), 4); /* and how long they are */
-	return page(command, data, sizeof data);
+	return answer_page(command, data, sizeof data);
 }
 
-static RunnerStatus characteristics(const ScsiCommand *command)
+static RunnerStatus answer_characteristics(const ScsiCommand *command)
 {
 	guint8 data[64] = {0};
 
 	put_be(data + 4, 1, 2);	   /* does not rotate */
 	data[7] = 1 << 6 | 1 << 4; /* after an erase blocks can be read: they are zeros */
-	return page(command, data, sizeof data);
+	return answer_page(command, data, sizeof data);
 }
 
 /* Zeros are read from what is not mapped; UNMAP and both WRITE SAME unmap; thin. */
-static RunnerStatus provisioning(const ScsiUnit *unit, const ScsiCommand *command)
+static RunnerStatus answer_provisioning(const ScsiUnit *unit, const ScsiCommand *command)
 {
 	guint8 data[8] = {0};
 
 	data[4] = scsi_threshold_exponent(unit);
 	data[5] = 0xe0 | 1 << 2;
 	data[6] = 2;
-	return page(command, data, sizeof data);
+	return answer_page(command, data, sizeof data);
 }
 
 /* INQUIRY says that it is answered, or it is refused. */
@@ -202,20 +202,21 @@ RunnerStatus scsi_inquiry(ScsiUnit *unit, const ScsiCommand *command, Request *r
 
 	(void)request;
 	if (!(cdb[1] & EVPD))
-		return cdb[2] ? sense_set_cdb_field(command->sense, 2) : standard(unit, command);
+		return cdb[2] ? sense_set_cdb_field(command->sense, 2)
+			      : answer_standard(unit, command);
 	switch (cdb[2]) {
 	case VPD_SUPPORTED:
-		return supported_pages(command);
+		return answer_supported_pages(command);
 	case VPD_SERIAL:
-		return serial(unit, command);
+		return answer_serial(unit, command);
 	case VPD_DESIGNATORS:
 		return designators_or_runner(unit, command);
 	case VPD_BLOCK_LIMITS:
-		return block_limits(unit, command);
+		return answer_block_limits(unit, command);
 	case VPD_CHARACTERISTICS:
-		return characteristics(command);
+		return answer_characteristics(command);
 	case VPD_PROVISIONING:
-		return provisioning(unit, command);
+		return answer_provisioning(unit, command);
 	default:
 		return sense_set_cdb_field(command->sense, 2);
 	}

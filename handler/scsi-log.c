@@ -15,7 +15,7 @@
 #define PARAMETER_LENGTH 12
 #define PARAMETER_FORMAT 0x03 /* binary, not a counter */
 
-static RunnerStatus supported_pages(const ScsiCommand *command, guint64 allocation)
+static RunnerStatus log_supported_pages(const ScsiCommand *command, guint64 allocation)
 {
 	static const guint8 data[] = {0, 0, 0, 3, LOG_SUPPORTED, LOG_PROVISIONING, LOG_EXCEPTIONS};
 
@@ -23,7 +23,7 @@ static RunnerStatus supported_pages(const ScsiCommand *command, guint64 allocati
 }
 
 /* What went wrong last, as far as that goes on: there is little space. */
-static RunnerStatus exceptions(ScsiUnit *unit, const ScsiCommand *command, guint64 allocation)
+static RunnerStatus log_exceptions(ScsiUnit *unit, const ScsiCommand *command, guint64 allocation)
 {
 	guint8 data[12] = {LOG_EXCEPTIONS, 0, 0, 8, 0, 0, PARAMETER_FORMAT, 4};
 
@@ -45,8 +45,8 @@ static gsize put_resource(guint8 *to, guint16 parameter, guint64 bytes)
 }
 
 /* `offset`: the first parameter that is wanted. */
-static int provisioning(const Request *request, Volume *volume, gint64 deadline,
-			guint64 *ret_position)
+static int log_provisioning(const Request *request, Volume *volume, gint64 deadline,
+			    guint64 *ret_position)
 {
 	const ScsiUnit *unit = request->data;
 	guint8 data[4 + 2 * PARAMETER_LENGTH] = {LOG_PROVISIONING};
@@ -66,7 +66,8 @@ static int provisioning(const Request *request, Volume *volume, gint64 deadline,
 	return 0;
 }
 
-static const RequestCall provisioning_call = {"log sense", METRICS_UNCOUNTED, TRUE, provisioning};
+static const RequestCall provisioning_call = {"log sense", METRICS_UNCOUNTED, TRUE,
+					      log_provisioning};
 
 RunnerStatus scsi_log_sense(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
@@ -77,10 +78,10 @@ RunnerStatus scsi_log_sense(ScsiUnit *unit, const ScsiCommand *command, Request 
 		return sense_set_cdb_field(command->sense, 3);
 	switch (cdb[2] & 0x3f) {
 	case LOG_SUPPORTED:
-		return supported_pages(command, allocation);
+		return log_supported_pages(command, allocation);
 	case LOG_EXCEPTIONS:
 		return pointer ? sense_set_cdb_field(command->sense, 5)
-			       : exceptions(unit, command, allocation);
+			       : log_exceptions(unit, command, allocation);
 	case LOG_PROVISIONING:
 		if (pointer > PARAMETER_USED)
 			return sense_set_cdb_field(command->sense, 5);

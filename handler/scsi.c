@@ -25,7 +25,7 @@ guint scsi_cdb_length(guint8 opcode)
 }
 
 /* The first row of an opcode, by halves: every read and write comes this way. */
-static const ScsiRow *first_row(guint8 opcode)
+static const ScsiRow *table_first_row(guint8 opcode)
 {
 	guint low = 0, high = scsi_table_length;
 
@@ -43,7 +43,7 @@ static const ScsiRow *first_row(guint8 opcode)
 
 const ScsiRow *scsi_find(guint8 opcode, gint action)
 {
-	const ScsiRow *row = first_row(opcode);
+	const ScsiRow *row = table_first_row(opcode);
 
 	for (; row && row < scsi_table + scsi_table_length && row->opcode == opcode; row++)
 		if (row->action == SCSI_NO_ACTION || row->action == action)
@@ -53,7 +53,7 @@ const ScsiRow *scsi_find(guint8 opcode, gint action)
 
 gboolean scsi_has_actions(guint8 opcode)
 {
-	const ScsiRow *row = first_row(opcode);
+	const ScsiRow *row = table_first_row(opcode);
 
 	return row && row->action != SCSI_NO_ACTION;
 }
@@ -187,23 +187,24 @@ void scsi_unit_resize(ScsiUnit *unit, guint64 blocks, gboolean tell)
 		g_atomic_int_set(&unit->size_changed, TRUE);
 }
 
-static gboolean take(gint *what, gint from, gint to)
+static gboolean event_take(gint *what, gint from, gint to)
 {
 	return g_atomic_int_get(what) == from && g_atomic_int_compare_and_exchange(what, from, to);
 }
 
 /* NULL: there is none. */
-static const SenseCode *take_attention(ScsiUnit *unit)
+static const SenseCode *attention_take(ScsiUnit *unit)
 {
-	if (take(&unit->size_changed, TRUE, FALSE))
+	if (event_take(&unit->size_changed, TRUE, FALSE))
 		return &sense_capacity_changed;
-	return take(&unit->threshold, THRESHOLD_REACHED, THRESHOLD_TOLD) ? &sense_soft_threshold
-									 : NULL;
+	return event_take(&unit->threshold, THRESHOLD_REACHED, THRESHOLD_TOLD)
+		       ? &sense_soft_threshold
+		       : NULL;
 }
 
 /* ---- the way */
 
-static gint action_of(const guint8 *cdb)
+static gint cdb_action(const guint8 *cdb)
 {
 	/* Of 32 commands one each: those that have a service action have it here. */
 	return cdb[1] & 0x1f;
@@ -212,7 +213,7 @@ static gint action_of(const guint8 *cdb)
 #define LUN_BITS 0xe0
 
 /* The first byte of the CDB with a bit that means nothing; 0: none. */
-static guint reserved_byte(const ScsiRow *row, const guint8 *cdb)
+static guint cdb_reserved_byte(const ScsiRow *row, const guint8 *cdb)
 {
 	guint length = scsi_cdb_length(row->opcode);
 
@@ -229,8 +230,8 @@ static guint reserved_byte(const ScsiRow *row, const guint8 *cdb)
 	return cdb[length - 1] & (guint8)~CONTROL_VENDOR ? length - 1 : 0;
 }
 
-static RunnerStatus check_state(ScsiUnit *unit, const ScsiRow *row, const ScsiCommand *command,
-				gboolean ready)
+static RunnerStatus unit_check_state(ScsiUnit *unit, const ScsiRow *row, const ScsiCommand *command,
+				     gboolean ready)
 {
 	switch (g_atomic_int_get(&unit->state)) {
 	case SCSI_SANITIZING:
@@ -256,7 +257,7 @@ RunnerStatus scsi_command(ScsiUnit *unit, const ScsiCommand *command, gboolean r
 			  Request *ret_request)
 {
 	const guint8 *cdb = command->cdb;
-	const ScsiRow *row = scsi_find(cdb[0], action_of(cdb));
+	const ScsiRow *row = scsi_find(cdb[0], cdb_action(cdb));
 	const SenseCode *attention;
 	RunnerStatus status = RUNNER_OK;
 	guint bad;
@@ -270,14 +271,14 @@ RunnerStatus scsi_command(ScsiUnit *unit, const ScsiCommand *command, gboolean r
 
 		iov_zero(&cursor, scsi_data_length(command));
 	}
-	bad = reserved_byte(row, cdb);
+	bad = cdb_reserved_byte(row, cdb);
 	if (bad)
 		return sense_set_cdb_field(command->sense, bad);
 	if (!(row->flags & SCSI_ALWAYS)) {
-		attention = take_attention(unit);
+		attention = attention_take(unit);
 		if (attention)
 			return sense_refuse(command->sense, *attention);
-		status = check_state(unit, row, command, ready);
+		status = unit_check_state(unit, row, command, ready);
 	}
 	if (status)
 		return status;

@@ -7,14 +7,14 @@
 
 enum { QUEUED, COPYING, RUNNING, ANSWERED };
 
-static gboolean move(Task *task, gint from, gint to)
+static gboolean task_move(Task *task, gint from, gint to)
 {
 	return g_atomic_int_compare_and_exchange(&task->state, from, to);
 }
 
 /* ---- those under way, the oldest first */
 
-static void link_locked(Tasks *tasks, Task *task)
+static void task_link_locked(Tasks *tasks, Task *task)
 {
 	task->older = tasks->newest;
 	task->newer = NULL;
@@ -25,14 +25,14 @@ static void link_locked(Tasks *tasks, Task *task)
 		g_cond_signal(&tasks->wake);
 }
 
-static void unlink_locked(Tasks *tasks, Task *task)
+static void task_unlink_locked(Tasks *tasks, Task *task)
 {
 	*(task->older ? &task->older->newer : &tasks->oldest) = task->newer;
 	*(task->newer ? &task->newer->older : &tasks->newest) = task->older;
 	task->linked = FALSE;
 }
 
-static void free_locked(Tasks *tasks, Task *task)
+static void task_release_locked(Tasks *tasks, Task *task)
 {
 	task->next = tasks->free;
 	tasks->free = task;
@@ -40,7 +40,7 @@ static void free_locked(Tasks *tasks, Task *task)
 
 /* ---- the watch */
 
-static gboolean remove_flush_locked(Tasks *tasks, const Task *task)
+static gboolean flush_remove_locked(Tasks *tasks, const Task *task)
 {
 	Task **at = &tasks->flush_waiting;
 
@@ -53,29 +53,29 @@ static gboolean remove_flush_locked(Tasks *tasks, const Task *task)
 }
 
 /* The next one whose time is over.  Nobody else answers it then; who has it keeps it. */
-static Task *next_late_locked(Tasks *tasks, gint64 now)
+static Task *late_next_locked(Tasks *tasks, gint64 now)
 {
 	for (Task *task = tasks->oldest; task && task->deadline < now; task = task->newer)
-		if (move(task, QUEUED, ANSWERED) || move(task, RUNNING, ANSWERED))
+		if (task_move(task, QUEUED, ANSWERED) || task_move(task, RUNNING, ANSWERED))
 			return task;
 	return NULL;
 }
 
 /* What is answered is a copy: the thread that has the task may give it back at any moment. */
-static gboolean answer_one_late(Tasks *tasks, gint64 now)
+static gboolean late_answer_one(Tasks *tasks, gint64 now)
 {
 	gboolean begun = TRUE;
 	Task *task, copy = {0};
 
 	g_mutex_lock(&tasks->lock);
-	task = next_late_locked(tasks, now);
+	task = late_next_locked(tasks, now);
 	if (task) {
 		g_atomic_int_set(&task->dropped, TRUE);
 		copy.cmd = task->cmd;
 		copy.request = task->request;
 		copy.begun = task->begun;
-		unlink_locked(tasks, task);
-		begun = !remove_flush_locked(tasks, task) &&
+		task_unlink_locked(tasks, task);
+		begun = !flush_remove_locked(tasks, task) &&
 			!workers_cancel(tasks->owner.workers, &task->item);
 	}
 	g_mutex_unlock(&tasks->lock);
@@ -111,7 +111,7 @@ static gpointer watch_run(gpointer data)
 	gboolean busy = FALSE;
 
 	while (watch_wait(tasks, busy)) {
-		while (answer_one_late(tasks, g_get_monotonic_time()))
+		while (late_answer_one(tasks, g_get_monotonic_time()))
 			;
 		busy = tasks->owner.tick(tasks->owner.data);
 	}
@@ -142,7 +142,7 @@ gboolean tasks_start(Tasks *tasks, const TasksOwner *owner)
 {
 	tasks->owner = *owner;
 	for (guint i = 0; i < TASKS; i++)
-		free_locked(tasks, &tasks->tasks[i]);
+		task_release_locked(tasks, &tasks->tasks[i]);
 	tasks->watch = g_thread_try_new("storageos-late", watch_run, tasks, NULL);
 	return tasks->watch != NULL;
 }
@@ -185,13 +185,13 @@ Task *tasks_take(Tasks *tasks, const Task *wanted)
 	*task = *wanted;
 	task->tasks = tasks;
 	task->allocated = allocated;
-	link_locked(tasks, task);
+	task_link_locked(tasks, task);
 	g_mutex_unlock(&tasks->lock);
 	g_atomic_int_inc(&tasks->active);
 	return task;
 }
 
-static int copy_data(Task *task)
+static int task_copy_data(Task *task)
 {
 	const Request *request = &task->request;
 	gsize length = iov_length(request->iov, (int)request->count);
@@ -216,9 +216,9 @@ int task_begin(Task *task)
 {
 	int r;
 
-	if (!move(task, QUEUED, COPYING))
+	if (!task_move(task, QUEUED, COPYING))
 		return -ECANCELED;
-	r = task->request.count > G_MAXINT ? -EINVAL : copy_data(task);
+	r = task->request.count > G_MAXINT ? -EINVAL : task_copy_data(task);
 	g_atomic_int_set(&task->state, RUNNING);
 	return r;
 }
@@ -228,7 +228,7 @@ gboolean task_claim(Task *task, int result)
 	const Request *request = &task->request;
 	IovCursor to = iov_cursor(request->iov, (int)request->count);
 
-	if (!move(task, RUNNING, ANSWERED) && !move(task, QUEUED, ANSWERED))
+	if (!task_move(task, RUNNING, ANSWERED) && !task_move(task, QUEUED, ANSWERED))
 		return FALSE;
 	if (!result && task->data.iov_base && request_returns_data(request))
 		iov_copy_in(&to, task->data.iov_base, task->data.iov_len);
@@ -243,9 +243,9 @@ void task_free(Task *task)
 	g_free(task->data.iov_base);
 	g_mutex_lock(&tasks->lock);
 	if (task->linked)
-		unlink_locked(tasks, task);
+		task_unlink_locked(tasks, task);
 	if (!allocated)
-		free_locked(tasks, task);
+		task_release_locked(tasks, task);
 	g_mutex_unlock(&tasks->lock);
 	if (allocated)
 		g_free(task);

@@ -40,7 +40,7 @@ static gboolean make_directory(const Config *config)
 }
 
 /* Whether what was locked is what has the name. */
-static gboolean has_its_name(int fd, const char *path)
+static gboolean file_has_name(int fd, const char *path)
 {
 	struct stat ours, named;
 
@@ -49,23 +49,23 @@ static gboolean has_its_name(int fd, const char *path)
 }
 
 /* The descriptor; -1 and EWOULDBLOCK where somebody holds it. */
-static int try_once(const char *path)
+static int claim_try_lock(const char *path)
 {
 	autofd fd = fd_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
 		return -1;
-	if (!has_its_name(fd, path)) {
+	if (!file_has_name(fd, path)) {
 		errno = EWOULDBLOCK;
 		return -1;
 	}
 	return autofd_steal(&fd);
 }
 
-static int take(const char *path)
+static int claim_lock(const char *path)
 {
 	for (guint attempt = 1;; attempt++) {
-		int fd = try_once(path);
+		int fd = claim_try_lock(path);
 
 		if (fd >= 0 || (errno != EWOULDBLOCK && errno != EINTR) || attempt == ATTEMPTS)
 			return fd;
@@ -74,7 +74,7 @@ static int take(const char *path)
 }
 
 /* For others' messages only, so that nothing depends on it. */
-static void write_note(int fd, const char *volume, const char *as)
+static void note_write(int fd, const char *volume, const char *as)
 {
 	g_autoptr(Json) note = json_object_new_object();
 	g_autofree char *text = NULL;
@@ -87,7 +87,7 @@ static void write_note(int fd, const char *volume, const char *as)
 }
 
 /* What the holder has noted; NULL where nobody holds it. */
-static Json *read_note(const char *path)
+static Json *note_read(const char *path)
 {
 	autofd fd = fd_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	g_autofree char *text = NULL;
@@ -103,7 +103,7 @@ static Json *read_note(const char *path)
 char *claim_holder(const Config *config, const char uuid[UUID_TEXT])
 {
 	g_autofree char *path = claim_path(config, uuid);
-	g_autoptr(Json) note = read_note(path);
+	g_autoptr(Json) note = note_read(path);
 	g_autofree char *process = NULL;
 	const char *volume, *as;
 	struct stat st;
@@ -121,12 +121,13 @@ char *claim_holder(const Config *config, const char uuid[UUID_TEXT])
 char *claim_holder_as(const Config *config, const char uuid[UUID_TEXT])
 {
 	g_autofree char *path = claim_path(config, uuid);
-	g_autoptr(Json) note = read_note(path);
+	g_autoptr(Json) note = note_read(path);
 
 	return g_strdup(json_get_text(note, "as"));
 }
 
-static gboolean set_busy(const Config *config, const char *uuid, const char *volume, GError **error)
+static gboolean claim_refuse(const Config *config, const char *uuid, const char *volume,
+			     GError **error)
 {
 	g_autofree char *holder = claim_holder(config, uuid);
 
@@ -140,10 +141,10 @@ gboolean claim_check(const Config *config, const char uuid[UUID_TEXT], const cha
 		     GError **error)
 {
 	g_autofree char *path = claim_path(config, uuid);
-	g_autoptr(Json) note = read_note(path);
+	g_autoptr(Json) note = note_read(path);
 
 	return !note || !g_strcmp0(json_get_text(note, "volume"), volume) ||
-	       set_busy(config, uuid, volume, error);
+	       claim_refuse(config, uuid, volume, error);
 }
 
 Claim *claim_take(const Config *config, const char uuid[UUID_TEXT], const char *volume,
@@ -153,16 +154,16 @@ Claim *claim_take(const Config *config, const char uuid[UUID_TEXT], const char *
 	Claim *claim;
 	int fd;
 
-	fd = make_directory(config) ? take(path) : -1;
+	fd = make_directory(config) ? claim_lock(path) : -1;
 	if (fd < 0) {
 		if (errno == EWOULDBLOCK)
-			set_busy(config, uuid, volume, error);
+			claim_refuse(config, uuid, volume, error);
 		else
 			error_set(error, STORAGEOS_ERROR_IO, "claim %s: %s", path,
 				  g_strerror(errno));
 		return NULL;
 	}
-	write_note(fd, volume, as);
+	note_write(fd, volume, as);
 	claim = g_new0(Claim, 1);
 	claim->path = g_steal_pointer(&path);
 	claim->fd = fd;

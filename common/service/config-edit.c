@@ -24,7 +24,7 @@ int config_lock(const Config *config, GError **error)
 }
 
 /* "KEY=VALUE", escaped. */
-static char *format_line(const char *key, const char *value)
+static char *key_format(const char *key, const char *value)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
 	g_autofree char *escaped = NULL;
@@ -34,25 +34,25 @@ static char *format_line(const char *key, const char *value)
 	return g_strdup_printf("%s=%s", key, escaped);
 }
 
-static void add_line(GString *text, const char *line)
+static void text_add_line(GString *text, const char *line)
 {
 	g_string_append(text, line);
 	g_string_append_c(text, '\n');
 }
 
-static void add_entry(GString *text, const ConfigPool *pool)
+static void text_add_entry(GString *text, const ConfigPool *pool)
 {
-	g_autofree char *path = format_line("path", pool->path);
-	g_autofree char *uuid = pool->uuid ? format_line("uuid", pool->uuid) : NULL;
+	g_autofree char *path = key_format("path", pool->path);
+	g_autofree char *uuid = pool->uuid ? key_format("uuid", pool->uuid) : NULL;
 
 	g_string_append_printf(text, "[" CONFIG_GROUP_POOL "%s]\n%s\n", pool->name, path);
 	if (uuid)
-		add_line(text, uuid);
+		text_add_line(text, uuid);
 }
 
 /* Whether a line of the pool's group goes: all that is in its entry, or with `whole` all but
  * comments, which may be the next group's. */
-static gboolean goes(ConfigLineKind kind, const char *name, gboolean whole)
+static gboolean line_is_replaced(ConfigLineKind kind, const char *name, gboolean whole)
 {
 	if (kind == CONFIG_LINE_KEY)
 		return whole || !strcmp(name, "path") || !strcmp(name, "uuid");
@@ -60,7 +60,7 @@ static gboolean goes(ConfigLineKind kind, const char *name, gboolean whole)
 }
 
 /* The text without the group of pool `name`, or with the entry `entry` in its place. */
-static char *replace(const char *before, const char *name, const ConfigPool *entry)
+static char *text_replace_group(const char *before, const char *name, const ConfigPool *entry)
 {
 	g_autofree char *group = g_strconcat(CONFIG_GROUP_POOL, name, NULL);
 	g_autofree char *trimmed = g_strchomp(g_strdup(before));
@@ -74,36 +74,36 @@ static char *replace(const char *before, const char *name, const ConfigPool *ent
 
 		if (kind == CONFIG_LINE_GROUP)
 			inside = !strcmp(found, group);
-		if (!inside || !goes(kind, found, !entry))
-			add_line(text, *line);
+		if (!inside || !line_is_replaced(kind, found, !entry))
+			text_add_line(text, *line);
 		if (inside && !done)
-			add_entry(text, entry);
+			text_add_entry(text, entry);
 		done |= inside;
 	}
 	if (!done) {
 		if (text->len)
 			g_string_append_c(text, '\n');
-		add_entry(text, entry);
+		text_add_entry(text, entry);
 	}
 	return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
-static gboolean reads_as(GKeyFile *file, const char *group, const char *key, const char *wanted)
+static gboolean key_reads_as(GKeyFile *file, const char *group, const char *key, const char *wanted)
 {
 	g_autofree char *found = config_text_get(file, group, key, NULL);
 
 	return !g_strcmp0(found, wanted);
 }
 
-static gboolean check_reads_back(const char *text, const ConfigPool *pool, GError **error)
+static gboolean text_check_reads_back(const char *text, const ConfigPool *pool, GError **error)
 {
 	g_autofree char *group = g_strconcat(CONFIG_GROUP_POOL, pool->name, NULL);
 	g_autoptr(GKeyFile) file = g_key_file_new();
 
 	if (!config_text_parse(text, file, NULL, error))
 		return FALSE;
-	return (reads_as(file, group, "path", pool->path) &&
-		reads_as(file, group, "uuid", pool->uuid)) ||
+	return (key_reads_as(file, group, "path", pool->path) &&
+		key_reads_as(file, group, "uuid", pool->uuid)) ||
 	       error_set(error, STORAGEOS_ERROR_INVALID,
 			 "'%s' cannot stand in a configuration: blanks at its ends, or control "
 			 "characters",
@@ -112,7 +112,7 @@ static gboolean check_reads_back(const char *text, const ConfigPool *pool, GErro
 
 /* The file's text; an empty one where there is none.  A file that cannot be read as a configuration
  * is an error. */
-static char *read_text(const char *path, GError **error)
+static char *file_read_text(const char *path, GError **error)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
 	g_autoptr(GError) local = NULL;
@@ -127,16 +127,16 @@ static char *read_text(const char *path, GError **error)
 	return NULL;
 }
 
-static gboolean rewrite(const Config *config, const char *name, const ConfigPool *entry,
-			GError **error)
+static gboolean file_rewrite(const Config *config, const char *name, const ConfigPool *entry,
+			     GError **error)
 {
 	/* A rename onto a link would cut it off from its file. */
 	g_autofree char *path = files_real_path(config->file);
 	g_autofree char *parent = g_path_get_dirname(path);
-	g_autofree char *before = read_text(path, error);
-	g_autofree char *text = before ? replace(before, name, entry) : NULL;
+	g_autofree char *before = file_read_text(path, error);
+	g_autofree char *text = before ? text_replace_group(before, name, entry) : NULL;
 
-	if (text && (!entry || check_reads_back(text, entry, error)) &&
+	if (text && (!entry || text_check_reads_back(text, entry, error)) &&
 	    files_make_directory(parent, error) &&
 	    files_write(path, text, strlen(text), 0644, FILES_REPLACE, error))
 		return TRUE;
@@ -150,10 +150,10 @@ gboolean config_add_pool(const Config *config, const ConfigPool *pool, GError **
 		return error_set(error, STORAGEOS_ERROR_INVALID,
 				 "pool '%s' at '%s': a valid name and an absolute path are needed",
 				 pool->name, pool->path);
-	return rewrite(config, pool->name, pool, error);
+	return file_rewrite(config, pool->name, pool, error);
 }
 
 gboolean config_remove_pool(const Config *config, const char *name, GError **error)
 {
-	return rewrite(config, name, NULL, error);
+	return file_rewrite(config, name, NULL, error);
 }

@@ -40,7 +40,7 @@ void config_free(Config *config)
 
 /* ---- values: each reader gets the text and stores what it means */
 
-static gboolean bad_value(const char *text, const char *wanted, GError **error)
+static gboolean value_refuse(const char *text, const char *wanted, GError **error)
 {
 	return error_set(error, STORAGEOS_ERROR_INVALID, "'%s' is not %s", text, wanted);
 }
@@ -48,13 +48,13 @@ static gboolean bad_value(const char *text, const char *wanted, GError **error)
 static gboolean read_frontend(Config *config, const char *text, GError **error)
 {
 	return frontend_parse(text, &config->frontend) ||
-	       bad_value(text, "one of auto, tcmu, fuse", error);
+	       value_refuse(text, "one of auto, tcmu, fuse", error);
 }
 
 static gboolean read_directory(char **place, const char *text, GError **error)
 {
 	if (!g_path_is_absolute(text))
-		return bad_value(text, "an absolute path", error);
+		return value_refuse(text, "an absolute path", error);
 	g_free(*place);
 	*place = g_strdup(text);
 	return TRUE;
@@ -80,7 +80,7 @@ static gboolean read_node_cache(Config *config, const char *text, GError **error
 	guint64 bytes;
 
 	if (!size_parse(text, &bytes) || bytes < MIB)
-		return bad_value(text, "a size of 1 MiB at least", error);
+		return value_refuse(text, "a size of 1 MiB at least", error);
 	config->node_cache = bytes;
 	return TRUE;
 }
@@ -90,7 +90,7 @@ static gboolean read_workers(Config *config, const char *text, GError **error)
 	guint64 workers;
 
 	if (!g_ascii_string_to_unsigned(text, 10, 0, WORKERS_MAX, &workers, NULL))
-		return bad_value(text, "a number from 0 to 256", error);
+		return value_refuse(text, "a number from 0 to 256", error);
 	config->workers = (guint)workers;
 	return TRUE;
 }
@@ -100,7 +100,7 @@ static gboolean read_sanitize_rate(Config *config, const char *text, GError **er
 	guint64 bytes = 0;
 
 	if (strcmp(text, "0") != 0 && (!size_parse(text, &bytes) || bytes < MIB))
-		return bad_value(text, "a size of 1 MiB at least, or 0", error);
+		return value_refuse(text, "a size of 1 MiB at least, or 0", error);
 	config->sanitize_rate = bytes;
 	return TRUE;
 }
@@ -121,7 +121,7 @@ static const struct {
 /* ---- the file */
 
 G_GNUC_PRINTF(2, 3)
-static void warn(Config *config, const char *format, ...)
+static void config_warn(Config *config, const char *format, ...)
 {
 	va_list args;
 
@@ -145,7 +145,7 @@ static gboolean load_key(Config *config, GKeyFile *file, const char *key, GError
 		g_prefix_error(error, "key '%s' of [" GROUP_MAIN "]: ", key);
 		return FALSE;
 	}
-	warn(config, "unknown key '%s' in [" GROUP_MAIN "]", key);
+	config_warn(config, "unknown key '%s' in [" GROUP_MAIN "]", key);
 	return TRUE;
 }
 
@@ -165,7 +165,7 @@ static void warn_of_unknown_pool_keys(Config *config, GKeyFile *file, const char
 
 	for (guint i = 0; found && found[i]; i++)
 		if (strcmp(found[i], "path") != 0 && strcmp(found[i], "uuid") != 0)
-			warn(config, "unknown key '%s' in [%s]", found[i], group);
+			config_warn(config, "unknown key '%s' in [%s]", found[i], group);
 }
 
 static ConfigPool *find_pool(const Config *config, const char *name)
@@ -200,7 +200,7 @@ static gboolean load_pool_uuid(ConfigPool *pool, GKeyFile *file, const char *gro
 	if (!text)
 		return FALSE;
 	if (!g_uuid_string_is_valid(text)) {
-		bad_value(text, "a UUID", error);
+		value_refuse(text, "a UUID", error);
 		g_prefix_error(error, "key 'uuid' of [%s]: ", group);
 		return FALSE;
 	}
@@ -239,12 +239,12 @@ static gboolean load_group(Config *config, GKeyFile *file, const char *group, GE
 		return load_main(config, file, error);
 	if (g_str_has_prefix(group, CONFIG_GROUP_POOL))
 		return load_pool(config, file, group, error);
-	warn(config, "unknown group [%s]", group);
+	config_warn(config, "unknown group [%s]", group);
 	return TRUE;
 }
 
 /* What may pass by (no memory, no descriptor left) is not the configuration's fault. */
-static StorageosError code_of(const GError *error)
+static StorageosError load_error_code(const GError *error)
 {
 	if (g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_IO) ||
 	    g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NO_SPACE))
@@ -252,7 +252,7 @@ static StorageosError code_of(const GError *error)
 	return STORAGEOS_ERROR_INVALID;
 }
 
-static gboolean load_file(Config *config, GError **error)
+static gboolean config_read_file(Config *config, GError **error)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
 	g_autoptr(GError) local = NULL;
@@ -264,8 +264,8 @@ static gboolean load_file(Config *config, GError **error)
 		if (!config->named &&
 		    g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
 			return TRUE;
-		return error_set(error, code_of(local), "configuration %s: %s", config->file,
-				 local->message);
+		return error_set(error, load_error_code(local), "configuration %s: %s",
+				 config->file, local->message);
 	}
 	groups = g_key_file_get_groups(file, NULL);
 	for (guint i = 0; groups[i]; i++)
@@ -275,7 +275,7 @@ static gboolean load_file(Config *config, GError **error)
 	return TRUE;
 }
 
-static Config *load(const char *file, gboolean named, GError **error)
+static Config *config_load_file(const char *file, gboolean named, GError **error)
 {
 	g_autoptr(Config) config = g_new0(Config, 1);
 
@@ -289,7 +289,7 @@ static Config *load(const char *file, gboolean named, GError **error)
 	config->node_cache = 64 * MIB;
 	config->pools = g_ptr_array_new_with_free_func(config_pool_free);
 	add_pool(config, CONFIG_DEFAULT_POOL, CONFIG_DEFAULT_POOL_PATH);
-	return load_file(config, error) ? g_steal_pointer(&config) : NULL;
+	return config_read_file(config, error) ? g_steal_pointer(&config) : NULL;
 }
 
 Config *config_load_quietly(const char *file, GError **error)
@@ -298,12 +298,12 @@ Config *config_load_quietly(const char *file, GError **error)
 
 	if (named && !*named)
 		named = NULL;
-	return load(named ? named : CONFIG_DEFAULT_FILE, named != NULL, error);
+	return config_load_file(named ? named : CONFIG_DEFAULT_FILE, named != NULL, error);
 }
 
 Config *config_load_again(const Config *config, GError **error)
 {
-	return load(config->file, config->named, error);
+	return config_load_file(config->file, config->named, error);
 }
 
 Config *config_load(const char *file, GError **error)

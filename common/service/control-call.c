@@ -25,7 +25,7 @@ static int time_left(gint64 deadline)
 	return left > 0 ? (int)(left / 1000) + 1 : 0;
 }
 
-static gboolean wait_for(int fd, short events, gint64 deadline, GError **error)
+static gboolean socket_wait(int fd, short events, gint64 deadline, GError **error)
 {
 	struct pollfd p = {fd, events, 0};
 	int n;
@@ -46,7 +46,7 @@ static gboolean is_socket(int directory, const char *name)
 }
 
 /* Always -1. */
-static int nobody(const Config *config, int directory, const char *name, GError **error)
+static int refuse_nobody(const Config *config, int directory, const char *name, GError **error)
 {
 	if (directory < 0 || is_socket(directory, name))
 		error_set(error, STORAGEOS_ERROR_NOT_FOUND, "nobody serves it");
@@ -58,7 +58,7 @@ static int nobody(const Config *config, int directory, const char *name, GError 
 	return -1;
 }
 
-static int connect_to(const Config *config, const char *name, gint64 deadline, GError **error)
+static int server_connect(const Config *config, const char *name, gint64 deadline, GError **error)
 {
 	autofd directory = control_directory_open(config);
 	int err = directory < 0 ? errno : 0;
@@ -74,7 +74,7 @@ static int connect_to(const Config *config, const char *name, gint64 deadline, G
 		if (err)
 			errno = err;
 		if (errno == ENOENT || errno == ECONNREFUSED)
-			return nobody(config, directory, name, error);
+			return refuse_nobody(config, directory, name, error);
 		if (err || (errno != EINTR && (errno != EAGAIN || !time_left(deadline)))) {
 			error_set_errno(error, errno, "connect to who serves it");
 			return -1;
@@ -84,7 +84,7 @@ static int connect_to(const Config *config, const char *name, gint64 deadline, G
 	return autofd_steal(&fd);
 }
 
-static gboolean send_all(int fd, const char *text, gint64 deadline, GError **error)
+static gboolean socket_send(int fd, const char *text, gint64 deadline, GError **error)
 {
 	gsize left = strlen(text);
 
@@ -95,7 +95,7 @@ static gboolean send_all(int fd, const char *text, gint64 deadline, GError **err
 			text += n;
 			left -= (gsize)n;
 		} else if (errno == EAGAIN) {
-			if (!wait_for(fd, POLLOUT, deadline, error))
+			if (!socket_wait(fd, POLLOUT, deadline, error))
 				return FALSE;
 		} else if (errno != EINTR) {
 			return error_set_errno(error, errno, "send");
@@ -105,7 +105,7 @@ static gboolean send_all(int fd, const char *text, gint64 deadline, GError **err
 }
 
 /* One line. */
-static GString *receive_line(int fd, gint64 deadline, GError **error)
+static GString *socket_receive_line(int fd, gint64 deadline, GError **error)
 {
 	g_autoptr(GString) line = g_string_new(NULL);
 	char piece[4096];
@@ -116,7 +116,7 @@ static GString *receive_line(int fd, gint64 deadline, GError **error)
 		if (n > 0) {
 			g_string_append_len(line, piece, n);
 		} else if (n < 0 && errno == EAGAIN) {
-			if (!wait_for(fd, POLLIN, deadline, error))
+			if (!socket_wait(fd, POLLIN, deadline, error))
 				return NULL;
 		} else if (n == 0 || errno != EINTR) {
 			error_set_errno(error, n ? errno : ECONNRESET, "receive");
@@ -130,16 +130,16 @@ static GString *receive_line(int fd, gint64 deadline, GError **error)
 	return g_steal_pointer(&line);
 }
 
-static Json *exchange(int fd, Json *request, gint64 deadline, GError **error)
+static Json *request_exchange(int fd, Json *request, gint64 deadline, GError **error)
 {
 	g_autofree char *text = g_strconcat(
 		json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN), "\n", NULL);
 	g_autoptr(GString) line = NULL;
 	Json *answer;
 
-	if (!send_all(fd, text, deadline, error))
+	if (!socket_send(fd, text, deadline, error))
 		return NULL;
-	line = receive_line(fd, deadline, error);
+	line = socket_receive_line(fd, deadline, error);
 	if (!line)
 		return NULL;
 	answer = json_tokener_parse(line->str);
@@ -156,11 +156,11 @@ Json *control_call(const Config *config, const char *name, Json *request, guint 
 	const char *problem;
 	Json *data;
 
-	autofd fd = connect_to(config, name, deadline, error);
+	autofd fd = server_connect(config, name, deadline, error);
 	if (fd < 0)
 		return NULL;
 	json_add_number(request, "version", CONTROL_VERSION);
-	answer = exchange(fd, request, deadline, error);
+	answer = request_exchange(fd, request, deadline, error);
 	if (!answer)
 		return NULL;
 	data = json_get_object(answer, "data");

@@ -41,7 +41,7 @@ static void close_fd(int *fd)
 }
 
 /* The directory that has the name now, and the socket in it. */
-static gboolean has_name(const ControlListener *listener)
+static gboolean listener_has_name(const ControlListener *listener)
 {
 	const Config config = {.run_directory = listener->run_directory};
 	autofd now = listener->fd < 0 ? -1 : control_directory_open(&config);
@@ -53,7 +53,7 @@ static gboolean has_name(const ControlListener *listener)
 
 void control_listener_clear(ControlListener *listener)
 {
-	if (has_name(listener))
+	if (listener_has_name(listener))
 		unlinkat(listener->directory, listener->name, 0);
 	close_fd(&listener->fd);
 	close_fd(&listener->directory);
@@ -62,7 +62,7 @@ void control_listener_clear(ControlListener *listener)
 }
 
 /* A queue of callers that is full is somebody's, too. */
-static gboolean is_answered(const ControlListener *listener)
+static gboolean name_is_answered(const ControlListener *listener)
 {
 	autofd fd = fd_above_stdio(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 	struct sockaddr_un address;
@@ -73,7 +73,7 @@ static gboolean is_answered(const ControlListener *listener)
 }
 
 /* The socket of a process that has died.  What is none was put there by somebody, and stays. */
-static void remove_dead(const ControlListener *listener)
+static void socket_remove_dead(const ControlListener *listener)
 {
 	struct stat st;
 
@@ -83,7 +83,7 @@ static void remove_dead(const ControlListener *listener)
 }
 
 /* Listens under a name that nobody knows. */
-static gboolean listen_aside(ControlListener *listener, const char *aside, GError **error)
+static gboolean socket_listen_aside(ControlListener *listener, const char *aside, GError **error)
 {
 	struct sockaddr_un address;
 	struct stat st;
@@ -109,8 +109,8 @@ static gboolean listen_aside(ControlListener *listener, const char *aside, GErro
 }
 
 /* EEXIST where it is taken, unless it is to be taken from whoever has it. */
-static gboolean give_name(ControlListener *listener, const char *aside, gboolean by_force,
-			  GError **error)
+static gboolean socket_give_name(ControlListener *listener, const char *aside, gboolean by_force,
+				 GError **error)
 {
 	int err = 0;
 
@@ -124,7 +124,7 @@ static gboolean give_name(ControlListener *listener, const char *aside, gboolean
 	return !err || error_set_errno(error, err, "name it");
 }
 
-static gboolean open_directory(ControlListener *listener, GError **error)
+static gboolean listener_open_directory(ControlListener *listener, GError **error)
 {
 	const Config config = {.run_directory = listener->run_directory};
 
@@ -133,19 +133,20 @@ static gboolean open_directory(ControlListener *listener, GError **error)
 	return listener->directory >= 0;
 }
 
-static gboolean take(ControlListener *listener, gboolean by_force, GError **error)
+static gboolean listener_take(ControlListener *listener, gboolean by_force, GError **error)
 {
 	g_autofree char *aside = NULL;
 
 	close_fd(&listener->fd);
-	if (!open_directory(listener, error))
+	if (!listener_open_directory(listener, error))
 		return FALSE;
-	if (!by_force && is_answered(listener))
+	if (!by_force && name_is_answered(listener))
 		return error_set(error, STORAGEOS_ERROR_BUSY, "another server answers there");
 	if (!by_force)
-		remove_dead(listener);
+		socket_remove_dead(listener);
 	aside = g_strdup_printf(".%d.%d", (int)getpid(), listener->directory);
-	if (listen_aside(listener, aside, error) && give_name(listener, aside, by_force, error))
+	if (socket_listen_aside(listener, aside, error) &&
+	    socket_give_name(listener, aside, by_force, error))
 		return TRUE;
 	close_fd(&listener->fd);
 	return FALSE;
@@ -154,7 +155,7 @@ static gboolean take(ControlListener *listener, gboolean by_force, GError **erro
 gboolean control_listener_take(ControlListener *listener, GError **error)
 {
 	listener->due = g_get_monotonic_time() + SHORTEST;
-	if (take(listener, TRUE, error))
+	if (listener_take(listener, TRUE, error))
 		return TRUE;
 	g_prefix_error(error, "control socket %s/control/%s: ", listener->run_directory,
 		       listener->name);
@@ -167,7 +168,7 @@ int control_listener_look(ControlListener *listener)
 
 	if (now >= listener->due) {
 		gboolean had = listener->fd >= 0;
-		gboolean has = has_name(listener) || take(listener, FALSE, NULL);
+		gboolean has = listener_has_name(listener) || listener_take(listener, FALSE, NULL);
 
 		if (has)
 			listener->pause = LONGEST;

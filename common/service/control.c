@@ -66,7 +66,7 @@ static char *answer_text(Json *data, const char *problem, gsize *ret_length)
 	return line;
 }
 
-static Json *parse(const char *line, gsize length)
+static Json *request_parse(const char *line, gsize length)
 {
 	struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH);
 	Json *request;
@@ -83,9 +83,9 @@ static Json *parse(const char *line, gsize length)
 	return request;
 }
 
-static Json *carry_out(Control *control, const char *line, gsize length, GError **error)
+static Json *request_carry_out(Control *control, const char *line, gsize length, GError **error)
 {
-	g_autoptr(Json) request = parse(line, length);
+	g_autoptr(Json) request = request_parse(line, length);
 	const char *command = json_get_text(request, "command");
 	gint64 version = json_get_number(request, "version");
 
@@ -163,7 +163,7 @@ static gboolean client_serve_one(Control *control, Client *client)
 		client->in_used = 0;
 	} else {
 		length = (gsize)(end - client->in);
-		data = carry_out(control, client->in, length, &error);
+		data = request_carry_out(control, client->in, length, &error);
 		client->in_used -= length + 1;
 		memmove(client->in, end + 1, client->in_used);
 	}
@@ -195,7 +195,7 @@ static void client_receive(Client *client)
 }
 
 /* The directory keeps others out already. */
-static gboolean is_allowed(int fd)
+static gboolean peer_is_allowed(int fd)
 {
 	struct ucred peer;
 	socklen_t length = sizeof peer;
@@ -221,7 +221,7 @@ static Client *client_place(Control *control)
 
 /* Where the process has no descriptor or memory left, what was to be done is still there to be
  * done: it must not go round and round. */
-static void rest(void)
+static void thread_rest(void)
 {
 	g_usleep(REST_MICROSECONDS);
 }
@@ -234,10 +234,10 @@ static void client_accept(Control *control)
 
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-			rest();
+			thread_rest();
 		return;
 	}
-	if (!is_allowed(fd)) {
+	if (!peer_is_allowed(fd)) {
 		close(fd);
 		return;
 	}
@@ -250,7 +250,7 @@ static void client_accept(Control *control)
 
 /* Whoever moves nothing for long is cut off; the time until the next one is due, milliseconds, or
  * `longest`. */
-static int expire_clients(Control *control, int longest)
+static int clients_expire(Control *control, int longest)
 {
 	gint64 now = g_get_monotonic_time(), next = (gint64)longest * 1000;
 
@@ -278,12 +278,12 @@ static void client_event(Control *control, Client *client, short events)
 }
 
 /* FALSE when it is to end.  A client's slot in `fds` is its own, plus two. */
-static gboolean serve_once(Control *control)
+static gboolean control_serve_once(Control *control)
 {
 	int look = control_listener_look(&control->listener);
 	struct pollfd fds[2 + CONTROL_CLIENTS] = {{control->stop, POLLIN, 0},
 						  {control->listener.fd, POLLIN, 0}};
-	int timeout = expire_clients(control, look);
+	int timeout = clients_expire(control, look);
 	eventfd_t stopped;
 
 	for (guint i = 0; i < CONTROL_CLIENTS; i++) {
@@ -293,7 +293,7 @@ static gboolean serve_once(Control *control)
 	}
 	if (poll(fds, G_N_ELEMENTS(fds), timeout) < 0) {
 		if (errno != EINTR)
-			rest();
+			thread_rest();
 		return eventfd_read(control->stop, &stopped) != 0;
 	}
 	if (fds[0].revents)
@@ -308,7 +308,7 @@ static gboolean serve_once(Control *control)
 
 static gpointer thread_run(gpointer data)
 {
-	while (serve_once(data))
+	while (control_serve_once(data))
 		;
 	return NULL;
 }
@@ -332,7 +332,7 @@ static GThread *thread_start(Control *control, GError **error)
 /* ---- beginning and ending */
 
 /* A name that cannot be had now is for the thread to take later. */
-static gboolean open_parts(Control *control, const Config *config, GError **error)
+static gboolean control_start(Control *control, const Config *config, GError **error)
 {
 	g_autoptr(GError) problem = NULL;
 
@@ -362,7 +362,7 @@ Control *control_new(const Config *config, const char *name, ControlHandler hand
 	control->data = data;
 	for (guint i = 0; i < CONTROL_CLIENTS; i++)
 		control->clients[i].fd = -1;
-	if (open_parts(control, config, error))
+	if (control_start(control, config, error))
 		return control;
 	g_prefix_error(error, "control socket %s/control/%s: ", config->run_directory, name);
 	control_free(control);

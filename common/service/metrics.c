@@ -20,7 +20,7 @@ const char *metrics_kind_name(MetricsKind kind)
 	return kind_names[kind];
 }
 
-static gint64 now(void)
+static gint64 clock_nanoseconds(void)
 {
 	struct timespec t;
 
@@ -28,19 +28,19 @@ static gint64 now(void)
 	return (gint64)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void add(guint64 *counter, guint64 n)
+static void counter_add(guint64 *counter, guint64 n)
 {
 	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
 }
 
-static guint64 get(const guint64 *counter)
+static guint64 counter_get(const guint64 *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
-static void raise_to(guint64 *counter, guint64 n)
+static void counter_raise(guint64 *counter, guint64 n)
 {
-	guint64 old = get(counter);
+	guint64 old = counter_get(counter);
 
 	while (n > old && !__atomic_compare_exchange_n(counter, &old, n, TRUE, __ATOMIC_RELAXED,
 						       __ATOMIC_RELAXED))
@@ -73,27 +73,27 @@ guint64 metrics_bucket_limit(guint bucket)
 
 gint64 metrics_begin(Metrics *metrics)
 {
-	add(&metrics->in_flight, 1);
-	return now();
+	counter_add(&metrics->in_flight, 1);
+	return clock_nanoseconds();
 }
 
 void metrics_end(Metrics *metrics, MetricsKind kind, gint64 begun, guint64 bytes, gboolean failed)
 {
-	gint64 elapsed = now() - begun;
+	gint64 elapsed = clock_nanoseconds() - begun;
 	guint64 nanoseconds = elapsed > 0 ? (guint64)elapsed : 0;
 	MetricsOperation *operation;
 
-	add(&metrics->in_flight, (guint64)-1);
+	counter_add(&metrics->in_flight, (guint64)-1);
 	if (kind == METRICS_UNCOUNTED)
 		return;
 	operation = &metrics->operations[kind];
 	if (failed)
-		add(&operation->errors, 1);
+		counter_add(&operation->errors, 1);
 	else
-		add(&operation->bytes, bytes);
-	add(&operation->nanoseconds, nanoseconds);
-	add(&operation->buckets[metrics_bucket(nanoseconds)], 1);
-	raise_to(&operation->longest, nanoseconds);
+		counter_add(&operation->bytes, bytes);
+	counter_add(&operation->nanoseconds, nanoseconds);
+	counter_add(&operation->buckets[metrics_bucket(nanoseconds)], 1);
+	counter_raise(&operation->longest, nanoseconds);
 }
 
 guint64 metrics_count(const MetricsOperation *operation)
@@ -101,7 +101,7 @@ guint64 metrics_count(const MetricsOperation *operation)
 	guint64 sum = 0;
 
 	for (guint i = 0; i < METRICS_BUCKETS; i++)
-		sum += get(&operation->buckets[i]);
+		sum += counter_get(&operation->buckets[i]);
 	return sum;
 }
 
@@ -111,13 +111,13 @@ guint64 metrics_percentile(const MetricsOperation *operation, double share)
 	guint64 seen = 0, limit = 0;
 
 	for (guint i = 0; i < METRICS_BUCKETS && (double)seen < wanted; i++) {
-		guint64 n = get(&operation->buckets[i]);
+		guint64 n = counter_get(&operation->buckets[i]);
 
 		seen += n;
 		if (n)
 			limit = metrics_bucket_limit(i);
 	}
-	return operation->longest ? min_u64(limit, get(&operation->longest)) : limit;
+	return operation->longest ? min_u64(limit, counter_get(&operation->longest)) : limit;
 }
 
 MetricsOperation metrics_since(const MetricsOperation *later, const MetricsOperation *earlier)
@@ -138,7 +138,7 @@ static Json *histogram_to_json(const MetricsOperation *operation)
 	Json *list = json_object_new_array();
 
 	for (guint i = 0; i < METRICS_BUCKETS; i++) {
-		guint64 n = get(&operation->buckets[i]);
+		guint64 n = counter_get(&operation->buckets[i]);
 		Json *pair;
 
 		if (!n)
@@ -157,15 +157,15 @@ Json *metrics_to_json(const MetricsOperation *operation)
 		const char *key;
 		double share;
 	} percentiles[] = {{"p50", .5}, {"p95", .95}, {"p99", .99}, {"p999", .999}};
-	guint64 count = metrics_count(operation), total = get(&operation->nanoseconds);
+	guint64 count = metrics_count(operation), total = counter_get(&operation->nanoseconds);
 	Json *object = json_object_new_object(), *latency = json_object_new_object();
 
 	json_add_number(object, "count", count);
-	json_add_number(object, "errors", get(&operation->errors));
-	json_add_number(object, "bytes", get(&operation->bytes));
+	json_add_number(object, "errors", counter_get(&operation->errors));
+	json_add_number(object, "bytes", counter_get(&operation->bytes));
 	json_add_number(latency, "total", total);
 	json_add_number(latency, "mean", count ? total / count : 0);
-	json_add_number(latency, "max", get(&operation->longest));
+	json_add_number(latency, "max", counter_get(&operation->longest));
 	for (guint i = 0; i < G_N_ELEMENTS(percentiles); i++)
 		json_add_number(latency, percentiles[i].key,
 				metrics_percentile(operation, percentiles[i].share));

@@ -111,7 +111,7 @@ static Json *scrub_result_to_json(const VolumeInfo *info)
 	return object;
 }
 
-static Json *stats(Monitor *monitor)
+static Json *command_stats(Monitor *monitor)
 {
 	Json *data = json_object_new_object();
 	VolumeInfo info;
@@ -139,7 +139,7 @@ static gboolean is_scrubbing(const Monitor *monitor)
 	return status.running;
 }
 
-static Json *scrub_begin(Monitor *monitor, Json *request, GError **error)
+static Json *command_scrub_start(Monitor *monitor, Json *request, GError **error)
 {
 	gboolean running = is_scrubbing(monitor);
 	guint64 rate = json_get_typed(request, "rate", json_type_int)
@@ -158,7 +158,7 @@ static Json *scrub_begin(Monitor *monitor, Json *request, GError **error)
 	return data;
 }
 
-static Json *scrub_end(Monitor *monitor, GError **error)
+static Json *command_scrub_stop(Monitor *monitor, GError **error)
 {
 	if (!is_scrubbing(monitor)) {
 		error_set(error, STORAGEOS_ERROR_INVALID, "it is not being scrubbed");
@@ -169,14 +169,14 @@ static Json *scrub_end(Monitor *monitor, GError **error)
 	return scrub_to_json(monitor->scrub);
 }
 
-static Json *scrub(Monitor *monitor, Json *request, GError **error)
+static Json *command_scrub(Monitor *monitor, Json *request, GError **error)
 {
 	const char *action = json_get_text(request, "action");
 
 	if (!g_strcmp0(action, "start"))
-		return scrub_begin(monitor, request, error);
+		return command_scrub_start(monitor, request, error);
 	if (!g_strcmp0(action, "stop"))
-		return scrub_end(monitor, error);
+		return command_scrub_stop(monitor, error);
 	if (!g_strcmp0(action, "status"))
 		return monitor->scrub ? scrub_to_json(monitor->scrub) : json_object_new_object();
 	error_set(error, STORAGEOS_ERROR_INVALID, "`action` is start, stop or status");
@@ -184,7 +184,7 @@ static Json *scrub(Monitor *monitor, Json *request, GError **error)
 }
 
 /* To become smaller is refused; so is what is no size. */
-static Json *resize(Monitor *monitor, Json *request, GError **error)
+static Json *command_resize(Monitor *monitor, Json *request, GError **error)
 {
 	guint64 before = volume_size(monitor->volume);
 	guint64 size = (guint64)max_i64(json_get_number(request, "size"), 0);
@@ -208,16 +208,16 @@ static Json *resize(Monitor *monitor, Json *request, GError **error)
 	return data;
 }
 
-static Json *handle(gpointer data, const char *command, Json *request, GError **error)
+static Json *command_handle(gpointer data, const char *command, Json *request, GError **error)
 {
 	g_autofree char *shown = NULL;
 
 	if (!strcmp(command, "stats"))
-		return stats(data);
+		return command_stats(data);
 	if (!strcmp(command, "scrub"))
-		return scrub(data, request, error);
+		return command_scrub(data, request, error);
 	if (!strcmp(command, "resize"))
-		return resize(data, request, error);
+		return command_resize(data, request, error);
 	shown = text_excerpt(command, 40);
 	error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "no command '%s'", shown);
 	return NULL;
@@ -235,7 +235,7 @@ Monitor *monitor_new(const Config *config, const VolumeName *name, const char *f
 	monitor->volume = volume;
 	monitor->metrics = metrics;
 	monitor->begun = g_get_monotonic_time();
-	monitor->control = control_new(config, socket, handle, monitor, &error);
+	monitor->control = control_new(config, socket, command_handle, monitor, &error);
 	if (monitor->control)
 		return monitor;
 	log_warning("volume %s: it cannot be watched: %s", monitor->volume_name,

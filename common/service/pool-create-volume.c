@@ -55,7 +55,7 @@ static gboolean is_temporary_name(const char *file)
 }
 
 /* Of a volume that was being made there are zeros at first, and its superblocks in the end. */
-static gboolean is_begun_volume(Backing *backing)
+static gboolean file_is_unfinished(Backing *backing)
 {
 	guint64 size = backing_size(backing);
 	g_autofree char *buffer = g_try_malloc(POOL_EDGE);
@@ -69,7 +69,7 @@ static gboolean is_begun_volume(Backing *backing)
 }
 
 /* Temporary files of creations that died.  Those that live are locked, or younger than a minute. */
-static void sweep(const char *directory)
+static void temporaries_remove(const char *directory)
 {
 	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
 	const char *file;
@@ -83,7 +83,7 @@ static void sweep(const char *directory)
 		    st.st_ctime > time(NULL) - 60)
 			continue;
 		backing = backing_file_open(path, 0, NULL);
-		if (backing && backing_lock(backing, TRUE, NULL) && is_begun_volume(backing) &&
+		if (backing && backing_lock(backing, TRUE, NULL) && file_is_unfinished(backing) &&
 		    !unlink(path))
 			log_info("removed %s, left over from a creation that died", path);
 	}
@@ -111,7 +111,7 @@ static gboolean create_file(const char *path, const VolumeParameters *parameters
 
 	if (!access(path, F_OK))
 		return error_set(error, STORAGEOS_ERROR_EXISTS, "%s is there already", path);
-	sweep(directory);
+	temporaries_remove(directory);
 	temporary = g_strdup_printf("%s/.%s.%08x%08x" TEMPORARY_SUFFIX, directory, base,
 				    g_random_int(), g_random_int());
 	if (format_file(temporary, parameters, ret_uuid, error) &&
@@ -147,8 +147,8 @@ static gboolean create_on_device(const Config *config, const VolumeName *name,
 }
 
 /* That there was one keeps `;create` from making it anew. */
-static gboolean was_never_made(const Config *config, const VolumeName *name, const char *path,
-			       GError **error)
+static gboolean volume_check_never_made(const Config *config, const VolumeName *name,
+					const char *path, GError **error)
 {
 	g_autoptr(GError) local = NULL;
 	g_autofree char *history = NULL;
@@ -170,8 +170,9 @@ static gboolean was_never_made(const Config *config, const VolumeName *name, con
 }
 
 /* What could be made a second time is taken back, and what may have been noted all the same. */
-static gboolean note_made_once(const Config *config, const VolumeName *name, const char *uuid,
-			       const char *uuid_of_pool, const char *path, GError **error)
+static gboolean volume_note_made_once(const Config *config, const VolumeName *name,
+				      const char *uuid, const char *uuid_of_pool, const char *path,
+				      GError **error)
 {
 	if (registry_note(config, name, uuid, uuid_of_pool, error))
 		return TRUE;
@@ -204,11 +205,11 @@ static gboolean create_in_pool(const Config *config, const VolumeName *name,
 	    !volume_check_parameters(parameters, name->name, error))
 		return FALSE;
 	path = pool_file_path(pool, name);
-	if ((once && !was_never_made(config, name, path, error)) ||
+	if ((once && !volume_check_never_made(config, name, path, error)) ||
 	    !create_file(path, parameters, uuid, error))
 		return FALSE;
 	if (once)
-		return note_made_once(config, name, uuid, uuid_of_pool, path, error);
+		return volume_note_made_once(config, name, uuid, uuid_of_pool, path, error);
 	pool_note(config, name, uuid, uuid_of_pool);
 	return TRUE;
 }

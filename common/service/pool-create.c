@@ -57,7 +57,7 @@ static char *directory_path(const char *directory, GError **error)
 }
 
 /* Of real paths. */
-static gboolean lies_in(const char *path, const char *directory)
+static gboolean path_lies_in(const char *path, const char *directory)
 {
 	gsize length = strlen(directory);
 
@@ -71,10 +71,10 @@ static gboolean is_apart_from(const ConfigPool *other, const char *real, GError 
 	if (!strcmp(real, path))
 		return error_set(error, STORAGEOS_ERROR_EXISTS, "%s is the pool '%s' already", real,
 				 other->name);
-	if (lies_in(real, path) || lies_in(path, real))
+	if (path_lies_in(real, path) || path_lies_in(path, real))
 		return error_set(error, STORAGEOS_ERROR_INVALID,
 				 "%s lies %s the pool '%s' (%s): no pool can be in another one",
-				 real, lies_in(real, path) ? "in" : "around", other->name,
+				 real, path_lies_in(real, path) ? "in" : "around", other->name,
 				 other->path);
 	return TRUE;
 }
@@ -123,8 +123,8 @@ static gboolean has_volumes(const ConfigPool *pool)
 }
 
 /* No volume of another directory loses its name. */
-static gboolean may_be_at(const Config *config, const ConfigPool *known, const char *real,
-			  GError **error)
+static gboolean pool_may_be_at(const Config *config, const ConfigPool *known, const char *real,
+			       GError **error)
 {
 	g_autofree char *there = files_real_path(known->path);
 
@@ -154,7 +154,7 @@ static gboolean has_been_used(const Config *config, const char *pool)
 }
 
 /* A pool that is not mounted is not made anew in its mount point. */
-static gboolean may_be_made(const Config *config, const ConfigPool *known, GError **error)
+static gboolean pool_may_be_made(const Config *config, const ConfigPool *known, GError **error)
 {
 	g_autofree char *marker = NULL;
 
@@ -172,13 +172,14 @@ static gboolean may_be_made(const Config *config, const ConfigPool *known, GErro
 		marker, known->name);
 }
 
-static gboolean check(const Config *config, const char *name, const char *path, GError **error)
+static gboolean pool_may_be_created(const Config *config, const char *name, const char *path,
+				    GError **error)
 {
 	const ConfigPool *known = config_find_pool(config, name);
 	g_autofree char *real = files_real_path(path);
 
-	return (!known || may_be_at(config, known, real, error)) &&
-	       is_apart(config, name, real, error) && may_be_made(config, known, error);
+	return (!known || pool_may_be_at(config, known, real, error)) &&
+	       is_apart(config, name, real, error) && pool_may_be_made(config, known, error);
 }
 
 /* ---- making it */
@@ -192,7 +193,7 @@ static gboolean check_name(const char *name, GError **error)
 }
 
 /* The directory's marker, made if need be; NULL on failure. */
-static PoolMarker *mark(const char *name, const char *directory, GError **error)
+static PoolMarker *marker_ensure(const char *name, const char *directory, GError **error)
 {
 	g_autoptr(GError) local = NULL;
 
@@ -224,7 +225,7 @@ static gboolean is_called(const PoolMarker *marker, const char *name, const char
 
 gboolean pool_mark(const char *name, const char *directory, char **ret_uuid, GError **error)
 {
-	g_autoptr(PoolMarker) marker = mark(name, directory, error);
+	g_autoptr(PoolMarker) marker = marker_ensure(name, directory, error);
 
 	if (!marker || !is_called(marker, name, directory, error))
 		return FALSE;
@@ -248,10 +249,10 @@ static gboolean is_only_one(const Config *config, const char *name, const PoolMa
 	return TRUE;
 }
 
-static gboolean enter(const Config *config, const char *name, const char *path, gboolean adopt,
-		      GError **error)
+static gboolean pool_enter(const Config *config, const char *name, const char *path, gboolean adopt,
+			   GError **error)
 {
-	g_autoptr(PoolMarker) marker = mark(name, path, error);
+	g_autoptr(PoolMarker) marker = marker_ensure(name, path, error);
 	ConfigPool entry = {.name = (char *)name, .path = (char *)path};
 
 	if (!marker || (!adopt && !is_called(marker, name, path, error)) ||
@@ -262,7 +263,7 @@ static gboolean enter(const Config *config, const char *name, const char *path, 
 }
 
 /* `missing`: the first directory that was not there before. */
-static void take_back(const char *path, gboolean marked, const char *missing)
+static void pool_take_back(const char *path, gboolean marked, const char *missing)
 {
 	g_autofree char *marker = g_build_filename(path, POOL_MARKER, NULL);
 	g_autofree char *at = g_strdup(path);
@@ -277,16 +278,16 @@ static void take_back(const char *path, gboolean marked, const char *missing)
 	}
 }
 
-static gboolean make(const Config *config, const char *name, const char *path, gboolean adopt,
-		     GError **error)
+static gboolean pool_make(const Config *config, const char *name, const char *path, gboolean adopt,
+			  GError **error)
 {
 	g_autofree char *marker = g_build_filename(path, POOL_MARKER, NULL);
 	g_autofree char *missing = files_first_missing(path);
 	gboolean marked = !access(marker, F_OK);
-	gboolean done = enter(config, name, path, adopt, error);
+	gboolean done = pool_enter(config, name, path, adopt, error);
 
 	if (!done)
-		take_back(path, marked, missing);
+		pool_take_back(path, marked, missing);
 	return done;
 }
 
@@ -296,9 +297,10 @@ gboolean pool_create(const Config *config, const char *name, const char *directo
 	g_autofree char *path = directory_path(directory, error);
 	g_autoptr(Config) now = NULL;
 
-	if (!path || !check(config, name, path, error))
+	if (!path || !pool_may_be_created(config, name, path, error))
 		return FALSE;
 	autofd lock = config_lock(config, error);
 	now = lock < 0 ? NULL : config_load_again(config, error);
-	return now && check(now, name, path, error) && make(now, name, path, adopt, error);
+	return now && pool_may_be_created(now, name, path, error) &&
+	       pool_make(now, name, path, adopt, error);
 }

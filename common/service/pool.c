@@ -96,7 +96,7 @@ void volume_name_free(VolumeName *name)
 
 /* ---- the pool */
 
-static gboolean set_away(const ConfigPool *pool, GError **error)
+static gboolean pool_refuse_missing(const ConfigPool *pool, GError **error)
 {
 	if (pool->uuid)
 		return error_set(error, STORAGEOS_ERROR_NOT_FOUND,
@@ -111,7 +111,7 @@ static gboolean set_away(const ConfigPool *pool, GError **error)
 			 pool->name, pool->path);
 }
 
-static gboolean is_wanted(const ConfigPool *pool, const PoolMarker *marker, GError **error)
+static gboolean pool_check_marker(const ConfigPool *pool, const PoolMarker *marker, GError **error)
 {
 	if (!pool->uuid)
 		return !strcmp(marker->name, pool->name) ||
@@ -132,9 +132,9 @@ char *pool_uuid(const ConfigPool *pool, GError **error)
 	g_autoptr(PoolMarker) marker = pool_marker_read(pool->path, &local);
 
 	if (marker)
-		return is_wanted(pool, marker, error) ? g_strdup(marker->uuid) : NULL;
+		return pool_check_marker(pool, marker, error) ? g_strdup(marker->uuid) : NULL;
 	if (g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
-		set_away(pool, error);
+		pool_refuse_missing(pool, error);
 	else
 		g_propagate_prefixed_error(error, g_steal_pointer(&local),
 					   "pool '%s': ", pool->name);
@@ -269,8 +269,8 @@ gboolean pool_fail(const char *what, const VolumeName *name, GError **error)
 
 /* ---- opening, deleting */
 
-static Backing *open_backing(const Config *config, const VolumeName *name, BackingFileFlags flags,
-			     GError **error)
+static Backing *volume_open_backing(const Config *config, const VolumeName *name,
+				    BackingFileFlags flags, GError **error)
 {
 	g_autofree char *path = pool_existing_path(config, name, error);
 	Backing *backing = path ? backing_file_open(path, flags, error) : NULL;
@@ -284,14 +284,14 @@ Volume *pool_volume_open(const Config *config, const VolumeName *name, VolumeOpe
 			 GError **error)
 {
 	g_autofree char *text = volume_name_format(name);
-	Backing *backing = open_backing(
+	Backing *backing = volume_open_backing(
 		config, name, flags & VOLUME_OPEN_READ_ONLY ? BACKING_FILE_READ_ONLY : 0, error);
 
 	return backing ? volume_open(backing, text, flags, error) : NULL;
 }
 
 /* Of a volume that somebody serves, also what as. */
-static void explain_busy(const Config *config, const char *uuid, GError **error)
+static void claim_explain_busy(const Config *config, const char *uuid, GError **error)
 {
 	g_autofree char *as = claim_holder_as(config, uuid);
 	g_autofree char *text = as && error ? g_strdup((*error)->message) : NULL;
@@ -316,7 +316,7 @@ static Claim *claim_backing(const Config *config, Backing *backing, const char *
 	uuid_format(pair.current.uuid, uuid);
 	if (locked)
 		return claim_take(config, uuid, text, as, error);
-	explain_busy(config, uuid, error);
+	claim_explain_busy(config, uuid, error);
 	return NULL;
 }
 
@@ -331,7 +331,7 @@ void pool_note(const Config *config, const VolumeName *name, const char *uuid,
 }
 
 /* Before the first request: what was written to it may not be replaced by an empty one later. */
-static void note_served(const Config *config, const VolumeName *name, Volume *volume)
+static void pool_note_served(const Config *config, const VolumeName *name, Volume *volume)
 {
 	const ConfigPool *pool = name->pool ? config_find_pool(config, name->pool) : NULL;
 	g_autofree char *uuid = pool ? pool_uuid(pool, NULL) : NULL;
@@ -347,7 +347,7 @@ Volume *pool_volume_serve(const Config *config, const VolumeName *name, const ch
 			  GError **error)
 {
 	g_autofree char *text = volume_name_format(name);
-	g_autoptr(Backing) backing = open_backing(config, name, 0, error);
+	g_autoptr(Backing) backing = volume_open_backing(config, name, 0, error);
 	g_autoptr(Claim) claim = NULL;
 	Volume *volume;
 
@@ -362,7 +362,7 @@ Volume *pool_volume_serve(const Config *config, const VolumeName *name, const ch
 	if (!volume)
 		return NULL;
 	volume_keep(volume, g_steal_pointer(&claim), (GDestroyNotify)claim_release);
-	note_served(config, name, volume);
+	pool_note_served(config, name, volume);
 	return volume;
 }
 
@@ -402,7 +402,7 @@ static gboolean wipe_device(Backing *backing, GError **error)
 }
 
 /* Always TRUE. */
-static gboolean note_deleted(const Config *config, const VolumeName *name, Backing *backing)
+static gboolean pool_note_deleted(const Config *config, const VolumeName *name, Backing *backing)
 {
 	g_autofree char *uuid_of_pool = pool_uuid(config_find_pool(config, name->pool), NULL);
 	g_autoptr(GError) error = NULL;
@@ -428,6 +428,6 @@ gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError
 	else if (done)
 		done = !unlink(path) || error_set_errno(error, errno, "remove %s", path);
 	if (done && name->pool)
-		done = files_sync_parent(path, error) && note_deleted(config, name, backing);
+		done = files_sync_parent(path, error) && pool_note_deleted(config, name, backing);
 	return done || pool_fail("delete", name, error);
 }

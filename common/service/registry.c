@@ -21,7 +21,7 @@ static char *entry_path(const Config *config, const VolumeName *name)
 			       name->name);
 }
 
-static gboolean take_uuid(Json *json, const char *key, char ret_uuid[UUID_TEXT])
+static gboolean entry_get_uuid(Json *json, const char *key, char ret_uuid[UUID_TEXT])
 {
 	const char *text = json_get_text(json, key);
 
@@ -41,14 +41,15 @@ gboolean registry_find(const Config *config, const VolumeName *name, RegistryEnt
 		return FALSE;
 	entry.since = json_get_number(json, "since");
 	entry.deleted = json_get_number(json, "deleted");
-	if (!take_uuid(json, "uuid", entry.uuid) || !take_uuid(json, "pool_uuid", entry.pool_uuid))
+	if (!entry_get_uuid(json, "uuid", entry.uuid) ||
+	    !entry_get_uuid(json, "pool_uuid", entry.pool_uuid))
 		return error_set(error, STORAGEOS_ERROR_CORRUPT,
 				 "%s does not say which volume there was", path);
 	*ret_entry = entry;
 	return TRUE;
 }
 
-static gboolean write_entry(const Config *config, const VolumeName *name,
+static gboolean entry_write(const Config *config, const VolumeName *name,
 			    const RegistryEntry *entry, GError **error)
 {
 	g_autofree char *directory = directory_path(config);
@@ -68,15 +69,15 @@ static gboolean write_entry(const Config *config, const VolumeName *name,
 	       files_write(path, text, strlen(text), 0644, FILES_REPLACE, error);
 }
 
-static gint64 now(void)
+static gint64 time_now(void)
 {
 	return g_get_real_time() / G_USEC_PER_SEC;
 }
 
 /* What is to be noted, of what is known. */
-static RegistryEntry new_entry(const char *uuid, const char *pool_uuid, const RegistryEntry *known)
+static RegistryEntry entry_new(const char *uuid, const char *pool_uuid, const RegistryEntry *known)
 {
-	RegistryEntry entry = {.since = now()};
+	RegistryEntry entry = {.since = time_now()};
 
 	g_strlcpy(entry.uuid, uuid, sizeof entry.uuid);
 	g_strlcpy(entry.pool_uuid, pool_uuid, sizeof entry.pool_uuid);
@@ -93,8 +94,8 @@ gboolean registry_note(const Config *config, const VolumeName *name, const char 
 	registry_find(config, name, &known, NULL);
 	if (!known.deleted && !strcmp(known.uuid, uuid) && !strcmp(known.pool_uuid, pool_uuid))
 		return TRUE;
-	entry = new_entry(uuid, pool_uuid, &known);
-	return write_entry(config, name, &entry, error);
+	entry = entry_new(uuid, pool_uuid, &known);
+	return entry_write(config, name, &entry, error);
 }
 
 gboolean registry_note_deleted(const Config *config, const VolumeName *name,
@@ -103,9 +104,9 @@ gboolean registry_note_deleted(const Config *config, const VolumeName *name,
 	RegistryEntry known = {0}, entry;
 
 	registry_find(config, name, &known, NULL);
-	entry = new_entry(uuid, pool_uuid, &known);
-	entry.deleted = now();
-	return write_entry(config, name, &entry, error);
+	entry = entry_new(uuid, pool_uuid, &known);
+	entry.deleted = time_now();
+	return entry_write(config, name, &entry, error);
 }
 
 gboolean registry_forget(const Config *config, const VolumeName *name, GError **error)
