@@ -112,6 +112,9 @@ static inline void word_cool_down(Slots *slots, SlotGroup *group, guint word)
  * backing that cannot grow are never given out.  0 or -ENOMEM. */
 int group_add_locked(Slots *slots, SlotGroup *group);
 
+/* Sets the bits of `count` slots from bit `bit` on; counts nothing. */
+void group_set_bits(SlotGroup *group, guint bit, guint32 count, gboolean used);
+
 /* Makes slots free that were taken; `cold`: and the wholly free words among them cold. */
 void give_back_locked(Slots *slots, SlotRun run, gboolean cold);
 

@@ -47,87 +47,6 @@ void slots_free(Slots *slots)
 	g_free(slots);
 }
 
-guint64 slots_offset(const Slots *slots, guint64 slot)
-{
-	return slots->offset + slot * FORMAT_SLOT_SIZE;
-}
-
-/* Counts a group whose `used` is filled in: wholly free words are cold. */
-static void group_count(Slots *slots, SlotGroup *group)
-{
-	for (guint w = 0; w < WORDS; w++) {
-		guint n = word_free(group, w);
-
-		group->warm_free = (guint16)(group->warm_free + n);
-		slots->warm_free += n;
-		if (n == 64)
-			word_cool_down(slots, group, w);
-	}
-}
-
-/* Bits whose slots lie beyond the end of a backing that cannot grow are never given out. */
-static void group_cut_at_end(const Slots *slots, SlotGroup *group, guint64 number)
-{
-	guint64 end = (backing_size(slots->backing) - slots->offset) / FORMAT_SLOT_SIZE;
-	guint64 first = number << FORMAT_GROUP_SHIFT;
-	guint64 usable = end > first + FORMAT_FIRST_INDEX ? end - first - FORMAT_FIRST_INDEX : 0;
-
-	for (guint64 bit = usable; bit < FORMAT_BITMAP_BITS; bit++)
-		group->used[bit / 64] |= (guint64)1 << (bit % 64);
-}
-
-int group_add_locked(Slots *slots, SlotGroup *group)
-{
-	guint64 n = slots->n_groups;
-
-	if ((n & (n - 1)) == 0) {
-		SlotGroup **groups = g_try_realloc_n(slots->groups, n ? n * 2 : 1, sizeof *groups);
-
-		if (!groups)
-			return -ENOMEM;
-		slots->groups = groups;
-	}
-	if (!slots->read_only)
-		group_cut_at_end(slots, group, n);
-	slots->groups[slots->n_groups++] = group;
-	group_count(slots, group);
-	return 0;
-}
-
-/* Adds a group of fresh slots.  Its pages' homes, and the copies of the next group's, are written
- * now, so that a checkpoint does not meet a full disk there. */
-int slots_grow(Slots *slots, guint64 had)
-{
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->grow_lock);
-	static const guint8 zeros[FORMAT_FIRST_INDEX * FORMAT_SLOT_SIZE];
-	g_autofree SlotGroup *group = NULL;
-	guint64 size, end;
-	int r;
-
-	if (slots->n_groups > had) /* somebody else did; only growers change it */
-		return 0;
-	if (had >= FORMAT_GROUPS_MAX)
-		return -ENOSPC;
-	group = g_try_new0(SlotGroup, 1);
-	if (!group)
-		return -ENOMEM;
-	end = page_offset(slots, had + 1, 0);
-	size = backing_size(slots->backing);
-	r = size < end && !slots->read_only ? backing_grow(slots->backing, end) : 0;
-	if (r == -ENOSPC && size >= page_offset(slots, had, FORMAT_FIRST_INDEX + 64))
-		r = 0; /* a short group at the end of a device */
-	if (!r && !slots->read_only)
-		r = backing_pwrite(slots->backing, zeros, sizeof zeros, page_offset(slots, had, 0));
-	if (r)
-		return r;
-	lock_take(&slots->lock);
-	r = group_add_locked(slots, group);
-	if (!r)
-		g_steal_pointer(&group);
-	lock_drop(&slots->lock);
-	return r;
-}
-
 /* Takes up to `want` free slots of one word, from bit `from` on, into runs. */
 static guint32 word_take_slots(Slots *slots, SlotGroup *group, guint64 number, guint word,
 			       guint32 want, SlotRun *runs, guint *n_runs)
@@ -358,18 +277,6 @@ int slots_alloc_nodes(Slots *slots, guint64 hint, SlotRun *ret_run)
 	return r;
 }
 
-static void group_set_bits(SlotGroup *group, guint bit, guint32 count, gboolean used)
-{
-	for (guint32 i = 0; i < count; i++, bit++) {
-		guint64 mask = (guint64)1 << (bit % 64);
-
-		if (used)
-			group->used[bit / 64] |= mask;
-		else
-			group->used[bit / 64] &= ~mask;
-	}
-}
-
 int slots_take(Slots *slots, const SlotRun *run)
 {
 	guint bit = (guint)slot_index(run->slot) - FORMAT_FIRST_INDEX;
@@ -394,24 +301,6 @@ int slots_take(Slots *slots, const SlotRun *run)
 	}
 	lock_drop(&slots->lock);
 	return r;
-}
-
-void give_back_locked(Slots *slots, SlotRun run, gboolean cold)
-{
-	guint64 number = slot_group(run.slot);
-	SlotGroup *group = group_locked(slots, number);
-	guint bit = (guint)slot_index(run.slot) - FORMAT_FIRST_INDEX;
-
-	group_set_bits(group, bit, run.count, FALSE);
-	group->warm_free = (guint16)(group->warm_free + run.count);
-	slots->warm_free += run.count;
-	for (guint w = bit / 64; w <= (bit + run.count - 1) / 64; w++) {
-		if (group->used[w])
-			continue;
-		slots->whole_from = MIN(slots->whole_from, number * WORDS + w);
-		if (cold)
-			word_cool_down(slots, group, w);
-	}
 }
 
 /* Nobody knows whether the run was written, nor, on a full disk, which part of it. */
@@ -445,11 +334,4 @@ void slots_give_back(Slots *slots, const SlotRun *runs, guint n_runs, gboolean f
 		slots->cursor_word = (guint)(slot_index(runs->slot) - FORMAT_FIRST_INDEX) / 64;
 	}
 	lock_drop(&slots->lock);
-}
-
-guint64 slots_groups(Slots *slots)
-{
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
-
-	return slots->n_groups;
 }
