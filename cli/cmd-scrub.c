@@ -12,7 +12,7 @@
 #include "cli/served.h"
 #include "common/service/control.h"
 #include "common/base/error.h"
-#include "common/check/scrub.h"
+#include "common/service/scrub-json.h"
 #include "common/base/units.h"
 
 #define ANSWER_SECONDS 5

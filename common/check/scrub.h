@@ -15,7 +15,6 @@
  */
 #pragma once
 
-#include "common/base/json.h"
 #include "common/engine/volume.h"
 
 #define SCRUB_RANGES 1000u /* that are listed; all are counted */
@@ -64,8 +63,3 @@ gboolean scrub_wait(Scrub *scrub, guint milliseconds);
 
 /* The ranges of blocks that are lost, as far as it is: ScrubRange.  Free with g_array_unref(). */
 GArray *scrub_get_lost(Scrub *scrub);
-
-/* As the control socket and `storageos scrub --json` tell it:
- *     running, complete, rate, begun, ended, fraction, blocks, copies, errors, repaired,
- *     problem (only if it could not go on), lost: [{offset, length}...] (bytes of the volume) */
-Json *scrub_to_json(Scrub *scrub);

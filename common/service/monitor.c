@@ -8,7 +8,7 @@
 #include "common/service/control.h"
 #include "common/base/error.h"
 #include "common/base/logging.h"
-#include "common/check/scrub.h"
+#include "common/service/scrub-json.h"
 #include "common/base/text.h"
 
 #define RESIZE_SECONDS 2	     /* until an answer */

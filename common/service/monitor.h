@@ -17,9 +17,9 @@
  * The counters begin when the volume is opened by this process.
  *
  * And the command `scrub`, with `action`: "start" (`rate`: bytes a second, 0: no limit; SCRUB_RATE
- * if there is none), "stop", "status".  The answer is scrub_to_json(), empty if there was none yet;
- * of "start" with `started`: FALSE where one was running already, which goes on.  It ends with the
- * monitor.
+ * if there is none), "stop", "status".  The answer is scrub_to_json() (scrub-json.h), empty if
+ * there was none yet; of "start" with `started`: FALSE where one was running already, which goes
+ * on.  It ends with the monitor.
  *
  * And the command `resize`, with `size`, to grow it (volume_resize).  The answer: `before`, `size`,
  * `frontend`, and `done`, which is FALSE where it takes longer: then it goes on, and is asked for

@@ -8,7 +8,7 @@
 #include "common/check/check.h"
 #include "common/base/logging.h"
 #include "common/check/repair.h"
-#include "common/check/scrub.h"
+#include "common/service/scrub-json.h"
 #include "common/engine/superblock.h"
 #include "common/base/units.h"
 #include "tests/engine/support.h"
