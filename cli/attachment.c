@@ -51,26 +51,26 @@ const char *attachment_via(const Attachment *attachment)
 static const char *fuse_problem(const FuseParts *parts)
 {
 	if (!parts->server)
-		return "storageos-fuse does not run any more";
+		return "storageos-fuse is no longer running";
 	if (!parts->mounted)
-		return "the file system of storageos-fuse is not mounted any more";
+		return "the storageos-fuse file system is no longer mounted";
 	if (!parts->loop)
-		return "its loop device is gone";
+		return "the loop device is gone";
 	return NULL;
 }
 
 static const char *tcmu_problem(const TcmuParts *parts, const char *holder)
 {
 	if (!parts->backstore)
-		return "its backstore is gone";
+		return "the backstore is gone";
 	if (!parts->runner)
-		return "tcmu-runner does not run any more";
+		return "tcmu-runner is no longer running";
 	if (!holder)
-		return "tcmu-runner does not serve it (see tcmu-runner's log)";
+		return "tcmu-runner does not serve the volume (see the log of tcmu-runner)";
 	if (!parts->target || !parts->lun)
-		return "its loopback LUN is gone";
+		return "the loopback LUN is gone";
 	if (!parts->device)
-		return "its SCSI device is gone";
+		return "the SCSI device is gone";
 	return NULL;
 }
 
@@ -104,18 +104,18 @@ static void judge_foreign_backstore(Attachment *attachment)
 	const char *but = "";
 
 	if (!tcmu->runner)
-		but = "; tcmu-runner does not run any more";
+		but = "; tcmu-runner is no longer running";
 	else if (why)
-		but = "; its volume is not there: ";
+		but = "; the volume is missing: ";
 	else if (!attachment->facts.holder)
-		but = "; tcmu-runner does not serve it (see tcmu-runner's log)";
+		but = "; tcmu-runner does not serve the volume (see the log of tcmu-runner)";
 	attachment->health = ATTACHMENT_FOREIGN;
 	attachment->frontend = FRONTEND_TCMU;
 	attachment->device = g_strdup(tcmu->device);
 	attachment->server = tcmu->runner;
 	attachment->problem = g_strdup_printf(
-		"it is in use over TCMU as %s (%s), a backstore of targetcli's%s%s", tcmu->foreign,
-		tcmu->device ? tcmu->device : "no disk of this machine", but,
+		"in use over TCMU by the backstore %s (%s), which targetcli made%s%s",
+		tcmu->foreign, tcmu->device ? tcmu->device : "no local disk", but,
 		tcmu->runner && why ? why->message : "");
 }
 
@@ -133,7 +133,7 @@ static void judge(Attachment *attachment)
 		judge_foreign_backstore(attachment);
 	} else if (holder) {
 		attachment->health = ATTACHMENT_FOREIGN;
-		attachment->problem = g_strdup_printf("%s has it open", holder);
+		attachment->problem = g_strdup_printf("%s has the volume open", holder);
 	}
 }
 
@@ -156,12 +156,12 @@ static void judge_link(const Places *places, Attachment *attachment)
 
 	if (attachment->health == ATTACHMENT_WORKING && !attachment->link)
 		attachment->problem =
-			target ? g_strdup_printf("the link %s leads to another device, %s",
+			target ? g_strdup_printf("the link %s points to another device, %s",
 						 places->link, target)
-			       : g_strdup_printf("there is no link %s", places->link);
+			       : g_strdup_printf("the link %s is missing", places->link);
 	else if (attachment->health == ATTACHMENT_NONE && target)
 		attachment->problem = g_strdup_printf(
-			"it is not attached, but the link %s is there, and leads to %s",
+			"the volume is not attached, but the link %s still points to %s",
 			places->link, target);
 	else
 		return;
@@ -206,8 +206,8 @@ static char *describe_failure(const Sample *sample)
 	g_autoptr(GDateTime) time = since ? g_date_time_new_from_unix_local(since) : NULL;
 	g_autofree char *text = time ? g_date_time_format(time, " since %F %T") : NULL;
 
-	return g_strdup_printf("it has FAILED%s: %s; it can only be read", text ? text : "",
-			       sample_failure(sample));
+	return g_strdup_printf("the volume FAILED%s: %s; it is read-only until attached again",
+			       text ? text : "", sample_failure(sample));
 }
 
 static const char *server_name(const Attachment *attachment)
@@ -237,11 +237,11 @@ static AttachmentState look_closer(const Attachment *attachment, char **ret_prob
 			       : STATE_BROKEN;
 	}
 	if (attachment->facts.available < SPACE_FOR_NOTHING) {
-		*ret_problem = g_strdup("its pool's file system has no space left");
+		*ret_problem = g_strdup("the pool's file system is full");
 		return STATE_FULL;
 	}
 	if (!sample) {
-		*ret_problem = g_strdup(silent ? silent->message : "its control socket is gone");
+		*ret_problem = g_strdup(silent ? silent->message : "the control socket is gone");
 		return STATE_UNWATCHED;
 	}
 	return STATE_ATTACHED;

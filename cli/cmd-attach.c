@@ -40,8 +40,8 @@ static gboolean clear_away(const Places *places, const Attachment *attachment, G
 
 	if (use)
 		return error_set(error, STORAGEOS_ERROR_BUSY,
-				 "it is broken (%s) and still in use: %s (end that, then attach "
-				 "again)",
+				 "the attachment is broken (%s) and its device still in use: %s "
+				 "(stop using it, then attach again)",
 				 attachment->problem, use);
 	return take_down(places, attachment, error);
 }
@@ -92,7 +92,7 @@ static gboolean over_tcmu(Attaching *attaching, GError **error)
 		return FALSE;
 	attaching->frontend = FRONTEND_TCMU;
 	attaching->reason = g_strdup(attaching->wanted == FRONTEND_TCMU
-					     ? "it was asked for"
+					     ? "it was requested"
 					     : "the kernel and tcmu-runner offer it");
 	return TRUE;
 }
@@ -113,7 +113,7 @@ static gboolean over_fuse(Attaching *attaching, const RuntimeProbe *probe, const
 		return FALSE;
 	}
 	attaching->frontend = FRONTEND_FUSE;
-	attaching->reason = g_strdup(why_not_tcmu ? why_not_tcmu : "it was asked for");
+	attaching->reason = g_strdup(why_not_tcmu ? why_not_tcmu : "it was requested");
 	return TRUE;
 }
 
@@ -174,8 +174,8 @@ static void report(const Places *places, const char *how, Frontend frontend, con
 		   const char *reason)
 {
 	g_autofree char *line =
-		g_strdup_printf("attach %s: %s over %s%s%s", places->text, how, words(frontend),
-				reason ? ", because: " : "", reason ? reason : "");
+		g_strdup_printf("attach %s: %s over %s%s%s%s", places->text, how, words(frontend),
+				reason ? " (" : "", reason ? reason : "", reason ? ")" : "");
 	g_autoptr(Json) object = json_wanted ? json_object_new_object() : NULL;
 
 	cli_did("attach %s: %s as %s", places->text, how, places->link);
@@ -203,7 +203,7 @@ static void undo(const Places *places)
 		places_remove(places);
 	if ((now->health == ATTACHMENT_WORKING || now->health == ATTACHMENT_BROKEN) &&
 	    !take_down(places, now, &error))
-		cli_say("attach %s: it cannot be undone: %s", places->text, error->message);
+		cli_say("attach %s: cannot undo what was done: %s", places->text, error->message);
 }
 
 static gboolean attach_anew(const Places *places, const Facts *facts, Frontend wanted,
@@ -255,7 +255,7 @@ static gboolean attach_locked(const Places *places, Frontend wanted, GError **er
 		if (attachment->state == STATE_FAILED || attachment->state == STATE_HUNG)
 			return error_set(error, STORAGEOS_ERROR_BUSY, "%s (detach it first)",
 					 attachment->problem);
-		report(places, "is attached already", attachment->frontend, attachment->device,
+		report(places, "already attached", attachment->frontend, attachment->device,
 		       attachment->reason);
 		return TRUE;
 	case ATTACHMENT_FOREIGN:
@@ -279,7 +279,7 @@ static gboolean is_remembered(const Places *places)
 	g_autoptr(State) state = state_read(places);
 
 	if (!state)
-		cli_say("attach %s: it was not attached", places->text);
+		cli_say("attach %s: nothing to do, the volume was not attached", places->text);
 	return state != NULL;
 }
 

@@ -20,7 +20,7 @@ static gboolean detach_locked(const Places *places, GError **error)
 	}
 	if (attachment->litter)
 		places_remove(places);
-	cli_say("detach %s: it is not attached", places->text);
+	cli_say("detach %s: not attached", places->text);
 	return TRUE;
 }
 

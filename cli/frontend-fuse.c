@@ -146,8 +146,8 @@ static void end_server(const Places *places, const FuseParts *parts, gboolean hu
 	process_signal(parts->server, parts->server_start, SIGKILL);
 	if (!process_wait_end(parts->server, parts->server_start, 5))
 		cli_say("detach %s: the device is gone, but " SERVER
-			" (process %d) waits for a disk "
-			"that does not answer, and has the volume open until it does",
+			" (process %d) is waiting for a disk that does not answer, and keeps "
+			"the volume open until it does",
 			places->text, (int)parts->server);
 }
 

@@ -109,7 +109,9 @@ static gboolean start_runner(const char *program, GError **error)
 	while (!runner_answers()) {
 		if (g_get_monotonic_time() > end)
 			return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
-					 "tcmu-runner does not start (see its log in /var/log)");
+					 "tcmu-runner did not start within %d s (see its log in "
+					 "/var/log)",
+					 RUNNER_START_SECONDS);
 		g_usleep(PAUSE_US);
 	}
 	return TRUE;
@@ -168,8 +170,8 @@ static gboolean set_serial(const Places *places, const Facts *facts, GError **er
 	g_autofree char *backstore = target_backstore_find(places->key);
 
 	if (!backstore)
-		return error_set(error, STORAGEOS_ERROR_IO, "targetcli made no backstore %s",
-				 places->key);
+		return error_set(error, STORAGEOS_ERROR_IO,
+				 "targetcli did not make the backstore %s", places->key);
 	return target_backstore_set_serial(backstore, facts->uuid, error);
 }
 
@@ -195,7 +197,7 @@ static char *wait_for_device(const Places *places, GError **error)
 	while (!(device = target ? target_loopback_device(target) : NULL)) {
 		if (!target || g_get_monotonic_time() > end) {
 			error_set(error, STORAGEOS_ERROR_IO,
-				  "no SCSI disk came of the loopback target %s within %d s",
+				  "no SCSI disk appeared for the loopback target %s within %d s",
 				  places->target_name, DEVICE_SECONDS);
 			return NULL;
 		}
@@ -266,9 +268,11 @@ gboolean frontend_tcmu_revive(const Places *places, const char *path, GError **e
 		return FALSE;
 	while (!is_open(path)) {
 		if (g_get_monotonic_time() > end)
-			return error_set(error, STORAGEOS_ERROR_IO,
-					 "tcmu-runner runs but does not take the volume up again "
-					 "(see its log in /var/log)");
+			return error_set(
+				error, STORAGEOS_ERROR_IO,
+				"tcmu-runner is running, but did not open the volume again "
+				"within %d s (see its log in /var/log)",
+				REVIVE_SECONDS);
 		g_usleep(PAUSE_US);
 	}
 	return TRUE;

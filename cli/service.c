@@ -61,6 +61,6 @@ gboolean service_start(const char *unit, guint seconds, GError **error)
 	const char *const argv[] = {"systemctl", "start", unit, NULL};
 
 	return process_run(argv, seconds, NULL) ||
-	       error_set(error, STORAGEOS_ERROR_IO, "%s does not start (see: journalctl -u '%s')",
+	       error_set(error, STORAGEOS_ERROR_IO, "%s did not start (see: journalctl -u '%s')",
 			 unit, unit);
 }

@@ -37,7 +37,7 @@ must "make a volume" "$STORAGEOS" create db --size 256M
 # ---- attach
 
 is "attach prints the device's path and nothing else" "$(attach db)" "$link"
-like "it says what it chose, and why" "$(<"$WORK/said")" 'attached over FUSE, because: it was asked for'
+like "it says what it chose, and why" "$(<"$WORK/said")" 'attached over FUSE \(it was requested\)'
 device=$(readlink "$link")
 like "it is a loop device" "$device" '^/dev/loop[0-9]+$'
 is "of the volume's size" "$(blockdev --getsize64 "$device")" $((256 << 20))
@@ -47,7 +47,7 @@ is "status: over FUSE" "$(state frontend)" fuse
 like "status: by this process" "$(tr '\0' ' ' <"/proc/$(state pid)/cmdline")" "storageos-fuse .*$mount"
 like "status for people" "$("$STORAGEOS" status | tr -s ' ')" \
 	"^default/db attached FUSE $link \($device\)\$"
-like "and why so" "$("$STORAGEOS" status -v)" "chosen because: it was asked for"
+like "and why so" "$("$STORAGEOS" status -v)" "chosen because: it was requested"
 like "info says who has it open" "$("$STORAGEOS" info db)" 'open in +process [0-9]+ \(storageos-fuse\)'
 is "info knows its size" "$("$STORAGEOS" info db --json | jq .size)" $((256 << 20))
 random_file "$WORK/data" $((8 << 20))
@@ -55,7 +55,7 @@ written=$(sha256sum <"$WORK/data")
 must "write to it" dd if="$WORK/data" of="$link" bs=1M oflag=direct conv=fsync
 is "and read back" "$(data)" "$written"
 is "attaching what is attached prints it again" "$(attach db)" "$link"
-like "and says so" "$(<"$WORK/said")" 'is attached already over FUSE'
+like "and says so" "$(<"$WORK/said")" 'already attached over FUSE'
 is "attach --json" "$("$STORAGEOS" attach db --json 2>/dev/null | jq -r '"\(.link) \(.device) \(.frontend)"')" \
 	"$link $device fuse"
 is "there is one loop device" "$(loops)" 1
@@ -103,7 +103,7 @@ is "the data is there" "$(data)" "$written"
 
 must "kill -9 storageos-fuse" kill_server
 is "status: broken" "$(state state)" broken
-like "and what is wrong" "$(state problem)" 'storageos-fuse does not run'
+like "and what is wrong" "$(state problem)" 'storageos-fuse is no longer running'
 check "detach cleans up" "$STORAGEOS" detach db
 is "no loop device, no mount" "$(loops) $(mounted "$mount" && echo yes)" "0 "
 is "attach comes back" "$(attach db)" "$link"
@@ -141,7 +141,7 @@ is "attach comes back" "$(attach db)" "$link"
 rm -f "$WORK"/run/state/*
 is "without its state file it is still known" "$(state state)" attached
 must "somebody removes the link" rm "$link"
-like "status tells it" "$(state problem)" "there is no link"
+like "status tells it" "$(state problem)" "the link .* is missing"
 is "attach makes it again" "$(attach db)" "$link"
 is "there is one loop device" "$(loops)" 1
 check "detach" "$STORAGEOS" detach db
@@ -223,7 +223,7 @@ looks_at "(udev-worker)" 2
 check "so does attach" attach "$LOOP"
 check "detach" "$STORAGEOS" detach "$LOOP"
 looks_at somebody 60
-refuses "nobody else is waited for" 'process [0-9]+ \(somebody\) has it open' "$STORAGEOS" attach "$LOOP"
+refuses "nobody else is waited for" 'process [0-9]+ \(somebody\) has the volume open' "$STORAGEOS" attach "$LOOP"
 kill -9 $LOOKING
 check "and deleted" "$STORAGEOS" delete "$LOOP"
 
@@ -231,10 +231,10 @@ mkdir "$WORK/elsewhere"
 must "somebody serves it himself" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" other "$WORK/elsewhere"
 server=$(<"$WORK/pid")
 cleanup unmount_for_certain "$WORK/elsewhere"
-like "status tells who" "$("$STORAGEOS" status other)" 'process [0-9]+ \(storageos-fuse\) has it open'
-refuses "attach says who has it" 'process [0-9]+ \(storageos-fuse\) has it open' \
+like "status tells who" "$("$STORAGEOS" status other)" 'process [0-9]+ \(storageos-fuse\) has the volume open'
+refuses "attach says who has it" 'process [0-9]+ \(storageos-fuse\) has the volume open' \
 	"$STORAGEOS" attach other
-refuses "detach leaves it alone" 'has it open' "$STORAGEOS" detach other
+refuses "detach leaves it alone" 'has the volume open' "$STORAGEOS" detach other
 must "he ends it" stop "$server"
 check "then it can be attached" attach other
 check "and detached" "$STORAGEOS" detach other

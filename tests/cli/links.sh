@@ -113,7 +113,7 @@ check "detach" "$STORAGEOS" detach default/b
 # What is left on a disk when the power goes.
 must "a link of a volume that is not attached" ln -s "$(readlink "$WORK/dev/default/c")" "$WORK/dev/default/b"
 is "is told" "$(state default/b state)" broken
-like "with where it leads" "$(state default/b problem)" "the link .*/default/b is there, and leads to /dev/loop"
+like "with where it leads" "$(state default/b problem)" "the link .*/default/b still points to /dev/loop"
 check "it does not keep the volume from becoming smaller" "$STORAGEOS" resize default/b 16M --force
 check "nor from another UUID" "$STORAGEOS" set default/b uuid=new
 check "detach takes it away" "$STORAGEOS" detach default/b
@@ -122,7 +122,7 @@ is "status: detached" "$(state default/b state)" detached
 must "attach it" "$STORAGEOS" attach default/b
 device=$(readlink "$WORK/dev/default/b")
 ln -sfn "$(readlink "$WORK/dev/default/c")" "$WORK/dev/default/b"
-like "one that leads to another's device is told" "$(state default/b problem)" 'leads to another device'
+like "one that leads to another's device is told" "$(state default/b problem)" 'points to another device'
 check "attach mends it" "$STORAGEOS" attach default/b
 is "it leads to the volume's device" "$(readlink "$WORK/dev/default/b")" "$device"
 check "detach" "$STORAGEOS" detach default/b

@@ -103,7 +103,7 @@ for way in full closed broken; do
 	does $way "check default/new: repaired" "$STORAGEOS" check new --repair --yes
 	does $way "attach default/new: attached as $WORK/dev/default/new" "$STORAGEOS" attach new
 	check "the device is there" test -b "$WORK/dev/default/new"
-	does $way "attach default/new: is attached already as $WORK/dev/default/new" "$STORAGEOS" attach new
+	does $way "attach default/new: already attached as $WORK/dev/default/new" "$STORAGEOS" attach new
 	must "detach it" "$STORAGEOS" detach new
 	does $way "default/new: UUID [0-9a-f-]{36}, was [0-9a-f-]{36}" "$STORAGEOS" set new uuid=new
 	does $way "default/new: deleted" "$STORAGEOS" delete new

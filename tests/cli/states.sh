@@ -32,7 +32,7 @@ done <<<"$problems"
 while IFS='|' read -r _ _ says _; do
 	# shellcheck disable=SC2016
 	for part in $(grep -o '`[^`]*`' <<<"$says" | tr ' ' '_' | tr -d '`'); do
-		part=$(tr '_' ' ' <<<"$part" | sed 's/^[. ;]*//; s/\.\.\..*//; s/ *$//; s/process N ($/has it open/')
+		part=$(tr '_' ' ' <<<"$part" | sed 's/^[. ;]*//; s/\.\.\..*//; s/ *$//; s/process N ($/has the volume open/')
 		[ -n "$part" ] || continue
 		check "a test has: $part" has "${tests//\\/}" "$part"
 	done

@@ -77,7 +77,7 @@ must "attach" "$STORAGEOS" attach db
 called storageos-fuse setpriv --reuid=65534 --regid=65534 --clear-groups
 server=$(state db pid)
 must "the server is killed" kill -9 "$server"
-has_no_server() { [ "$(state db problem)" = "storageos-fuse does not run any more" ]; }
+has_no_server() { [ "$(state db problem)" = "storageos-fuse is no longer running" ]; }
 check "status does not take it for the server" wait_for 20 has_no_server
 detaches "a user's process called storageos-fuse, with our directory among its arguments" 20
 check "which lives" alive "$P"

@@ -106,7 +106,7 @@ for verb in "list" "info db" "pool list" "status db" "check db" "probe"; do
 	check "$verb --json is JSON" json $verb
 done
 like "probe says which front end, and why" "$("$STORAGEOS" probe)" '^front end +[a-z]+ \(.+\)$'
-exits "detach what is not attached" 0 'it is not attached' "$STORAGEOS" detach db
+exits "detach what is not attached" 0 'detach default/db: not attached' "$STORAGEOS" detach db
 exits "detach what is not there" 1 'no such volume' "$STORAGEOS" detach none
 exits "attach what is not there" 1 'attach default/none: .*no such volume' "$STORAGEOS" attach none
 check "delete" "$STORAGEOS" delete big

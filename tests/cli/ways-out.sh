@@ -84,7 +84,7 @@ disk_pool thin "$WORK/disk/img"
 attached thin/a
 must "it has no more" space_use_up "$WORK/disk"
 refuses "a flush fails" 'error' dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=30 conv=fsync
-told thin/a FAILED 'it has FAILED since [0-9 :-]+: flush: .*; it can only be read'
+told thin/a FAILED 'the volume FAILED since [0-9 :-]+: flush: .*; it is read-only until attached again'
 detach thin/a 60
 like "it says what is lost" "$SAID" \
 	'flush of /dev/loop[0-9]+: .*FAILED since .*: flush: .*not flushed before may be lost'
@@ -98,7 +98,7 @@ must "it is one" "$STORAGEOS" pool create small "$WORK/small"
 attached small/a
 must "it is used up" space_use_up "$WORK/small"
 dd if=/dev/urandom of="$(link_of small/a)" bs=1M count=20 status=none
-told small/a full "its pool's file system has no space left"
+told small/a full "the pool's file system is full"
 detach small/a 60
 like "the first detach works, and says what is lost" "$SAID" 'flush of /dev/loop[0-9]+: .*may be lost'
 space_give_back "$WORK/small"
@@ -125,7 +125,7 @@ check "both in time ($((SECONDS - begun)) s)" test $((SECONDS - begun)) -le 120
 like "it says why" "$SAID" 'flush of /dev/loop[0-9]+: its disk does not answer'
 like "and who is left" "$SAID" 'storageos-fuse \(process [0-9]+\) waits for a disk'
 is "no device is left" "$(loop_of slow/a)$(mounted "$(mount_of slow/a)" && echo mounted)" ""
-told slow/a "in use" 'process [0-9]+ \(storageos-fuse\) has it open'
+told slow/a "in use" 'process [0-9]+ \(storageos-fuse\) has the volume open'
 must "the disk answers again" fsfreeze -u "$WORK/slow"
 frozen=()
 free_again() { [ "$(status slow/a state)" = detached ]; }
@@ -150,23 +150,23 @@ has_no_server() { [ "$(status default/a state)" = broken ]; }
 p=$(server)
 must "its server is killed" kill -9 "$p"
 wait_for 20 has_no_server
-told default/a broken 'storageos-fuse does not run any more'
+told default/a broken 'storageos-fuse is no longer running'
 detach default/a 30
 again
 must "its file system is unmounted with force" umount -l "$(mount_of default/a)"
-told default/a broken 'the file system of storageos-fuse is not mounted any more'
+told default/a broken 'the storageos-fuse file system is no longer mounted'
 detach default/a 90
 again
 must "its loop device is detached" losetup -d "$(loop_of default/a)"
-told default/a broken 'its loop device is gone'
+told default/a broken 'the loop device is gone'
 detach default/a 30
 again
 must "its link is removed" rm "$(link_of default/a)"
-told default/a broken 'there is no link'
+told default/a broken 'the link .* is missing'
 detach default/a 30
 ln -s /dev/loop999 "$(link_of default/a)" 2>/dev/null ||
 	{ mkdir -p "$WORK/dev/default" && ln -s /dev/loop999 "$(link_of default/a)"; }
-told default/a broken 'it is not attached, but the link .* is there'
+told default/a broken 'the volume is not attached, but the link .* still points to '
 detach default/a 30
 
 # ---- what is served is not what the name means
@@ -194,18 +194,18 @@ left default/a
 mkdir "$WORK/elsewhere"
 must "somebody serves it himself" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" a "$WORK/elsewhere"
 cleanup unmount_for_certain "$WORK/elsewhere"
-told default/a "in use" 'process [0-9]+ \(storageos-fuse\) has it open'
-refuses "detach leaves it alone" 'has it open' "$STORAGEOS" detach a
+told default/a "in use" 'process [0-9]+ \(storageos-fuse\) has the volume open'
+refuses "detach leaves it alone" 'has the volume open' "$STORAGEOS" detach a
 leaves default/a 30 umount "$WORK/elsewhere"
 again
 echo >"$WORK/run/control/.file"
 mv -T "$WORK/run/control/.file" "$WORK/run/control/default:a"
 told default/a unwatched "control/default:a is a file, and not its server's socket"
 check "what is told works" rm "$WORK/run/control/default:a"
-like "until its server has the name again" "$(status default/a problem)" '^(its control socket is gone|null)$'
+like "until its server has the name again" "$(status default/a problem)" '^(the control socket is gone|null)$'
 is_attached() { [ "$(status default/a state)" = attached ]; }
 check "then it is attached" wait_for 10 is_attached
 detach default/a 30
 is "detached is no state to be left" "$("$STORAGEOS" detach default/a 2>&1; echo $?)" \
-	"storageos: detach default/a: it is not attached"$'\n'0
+	"storageos: detach default/a: not attached"$'\n'0
 finish

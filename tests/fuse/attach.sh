@@ -68,7 +68,7 @@ kill_server
 wait $writer
 note "$(cat "$WORK/load")"
 like "the load ran until the kill" "$(cat "$WORK/load")" '^[1-9][0-9]+ requests, then: (In|So|Tr)'
-like "status tells the truth" "$("$STORAGEOS" status db 2>&1)" "does not run|not mounted"
+like "status tells the truth" "$("$STORAGEOS" status db 2>&1)" "is no longer running|no longer mounted"
 must "attach after the kill" attach db
 check "all that was acknowledged is there" "$STAMPS" verify "$DEVICE" "$WORK/record"
 check "fio finds what it wrote before" fio_verify --verify_only

@@ -179,7 +179,7 @@ pid=$(of status raw '.[0].pid')
 kill -9 "$pid"
 must "its server dies" wait_for 10 gone "$pid"
 refuses "with its server dead it does not become smaller: its device may be in use" \
-	'it is attached \(.*storageos-fuse does not run.*\), and can become smaller only when it is detached' \
+	'it is attached \(.*storageos-fuse is no longer running.*\), and can become smaller only when it is detached' \
 	"$STORAGEOS" resize raw 64M --force
 must "attach again" attach raw
 is "all that was written is there" "$(dd if="$LINK" bs=1M count=64 iflag=direct status=none | sha256sum)" "$written"

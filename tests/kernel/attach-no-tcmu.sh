@@ -17,7 +17,7 @@ is "probe --json, too" "$("$STORAGEOS" probe --json | jq -r '.frontend, .modules
 must "make a volume" "$STORAGEOS" create db --size 256M
 is "attach with no option prints the device" "$("$STORAGEOS" attach db 2>"$WORK/said")" "$link"
 like "says that it is FUSE, and why" "$(<"$WORK/said")" \
-	'attached over FUSE, because: no TCMU: kernel .* does not have target_core_user'
+	'attached over FUSE \(no TCMU: kernel .* does not have target_core_user'
 like "status keeps the reason" "$("$STORAGEOS" status db -v | tr -s ' \n' ' ')" \
 	'attached FUSE .*no TCMU: kernel .* does not have target_core_user'
 like "it is a loop device" "$(readlink "$link")" '^/dev/loop'

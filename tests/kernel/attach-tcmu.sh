@@ -25,7 +25,7 @@ must "make a volume" "$STORAGEOS" create db --size 256M
 # ---- attach: modules and runner are brought up by it
 
 is "attach prints the device's path and nothing else" "$(attach db)" "$link"
-like "it says what it chose, and why" "$(<"$WORK/said")" 'attached over TCMU, because: .*offer'
+like "it says what it chose, and why" "$(<"$WORK/said")" 'attached over TCMU \(.*offer'
 device=$(readlink "$link")
 like "it is a SCSI disk" "$device" '^/dev/sd[a-z]+$'
 is "of the volume's size" "$(blockdev --getsize64 "$device")" $((256 << 20))
@@ -46,7 +46,7 @@ must "write to it" dd if="$WORK/data" of="$link" bs=1M oflag=direct conv=fsync
 written=$(sha256sum <"$WORK/data")
 is "and read back" "$(data)" "$written"
 check "attaching what is attached succeeds" attach db
-like "and says so" "$(<"$WORK/said")" 'is attached already over TCMU'
+like "and says so" "$(<"$WORK/said")" 'already attached over TCMU'
 refuses "it cannot be deleted" 'it is attached' "$STORAGEOS" delete db
 
 # ---- in use
@@ -65,7 +65,7 @@ sync -f "$WORK/mnt"
 sum=$(checksum "$WORK/mnt/before")
 must "kill -9 tcmu-runner" kill_runner
 is "status tells it" "$(state db state)" broken
-like "and what is wrong" "$(state db problem)" 'tcmu-runner does not run'
+like "and what is wrong" "$(state db problem)" 'tcmu-runner is no longer running'
 refuses "detach still refuses" "mounted on $WORK/mnt" "$STORAGEOS" detach db
 is "attach brings it back" "$(attach db)" "$link"
 is "status: attached" "$(state db state)" attached
@@ -81,7 +81,7 @@ is "no backstore and no target are left" "$(left)" $'0\n0'
 check "nor the link" test ! -L "$link"
 is "status: detached" "$(state db state)" detached
 like "detaching what is not attached succeeds and says so" \
-	"$("$STORAGEOS" detach db 2>&1 && echo "done")" 'it is not attached'
+	"$("$STORAGEOS" detach db 2>&1 && echo "done")" 'not attached'
 check "the volume is whole" "$STORAGEOS" check db
 
 # ---- a volume whose closing hangs
@@ -158,7 +158,7 @@ is "status knows it" "$("$STORAGEOS" status "$LOOP" --json | jq -r '.[0] | "\(.s
 check "detach it" "$STORAGEOS" detach "$LOOP"
 check "it is whole" "$STORAGEOS" check "$LOOP"
 is "FUSE where it is asked for" "$(attach db --frontend fuse)" "$link"
-like "says so" "$(<"$WORK/said")" 'attached over FUSE, because: it was asked for'
+like "says so" "$(<"$WORK/said")" 'attached over FUSE \(it was requested\)'
 like "is a loop device" "$(readlink "$link")" '^/dev/loop'
 is "has the same data" "$(data)" "$written"
 check "detach" "$STORAGEOS" detach db

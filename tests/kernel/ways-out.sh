@@ -57,7 +57,7 @@ attach thin/a
 must "which is written to" dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=2 oflag=direct conv=fsync
 must "its disk has no more" space_use_up "$WORK/disk"
 refuses "a flush fails" 'rror' dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=30 conv=fsync
-told thin/a FAILED 'it has FAILED since [0-9 :-]+: flush: .*; it can only be read'
+told thin/a FAILED 'the volume FAILED since [0-9 :-]+: flush: .*; it is read-only until attached again'
 dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=1 2>/dev/null
 detach thin/a 120
 like "it says what is lost" "$SAID" 'flush of /dev/sd[a-z]+: .*FAILED since .*not flushed before may be lost'
@@ -67,24 +67,24 @@ is "and serves the others" "$(status default/db state)" attached
 # ---- parts of it are gone
 
 must "its LUN is deleted" targetcli /loopback delete "$(target_of default/db)"
-told default/db broken 'its loopback LUN is gone'
+told default/db broken 'the loopback LUN is gone'
 detach default/db 60
 attach default/db
 target=$(target_of default/db)
 rm "$CONFIGFS/loopback/$target"/tpgt_1/lun/lun_0/* 2>/dev/null ||
 	for l in "$CONFIGFS/loopback/$target"/tpgt_1/lun/lun_0/*; do [ ! -L "$l" ] || rm "$l"; done
 must "its backstore is deleted under it" rmdir "$CONFIGFS"/core/user_*/default:db
-told default/db broken 'its backstore is gone'
+told default/db broken 'the backstore is gone'
 detach default/db 60
 attach default/db
 echo 1 >"/sys/block/$(basename "$(readlink "$(link_of default/db)")")/device/delete"
-told default/db broken 'its SCSI device is gone'
+told default/db broken 'the SCSI device is gone'
 detach default/db 60
 attach default/db
 must "the runner is killed" kill -9 "$(pidof tcmu-runner)"
 runner_dead() { ! pidof tcmu-runner; }
 wait_for 20 runner_dead
-told default/db broken 'tcmu-runner does not run any more'
+told default/db broken 'tcmu-runner is no longer running'
 detach default/db 60
 attach default/db
 must "the runner is killed" kill -9 "$(pidof tcmu-runner)"
@@ -92,7 +92,7 @@ wait_for 20 runner_dead
 mv "$POOL/db.vol" "$POOL/aside"
 must "its file is another one" "$STORAGEOS" create db --size 96M
 must "the runner is started again" runner_start
-told default/db broken 'tcmu-runner does not serve it'
+told default/db broken 'tcmu-runner does not serve the volume'
 detach default/db 60
 mv "$POOL/aside" "$POOL/db.vol"
 attach default/db
@@ -102,7 +102,7 @@ begun=$SECONDS
 check "a runner that does not answer holds up no detach" timeout 400 "$STORAGEOS" detach db
 check "in time ($((SECONDS - begun)) s)" test $((SECONDS - begun)) -le 180
 left default/db
-told default/db "in use" "process $runner \(tcmu-runner\) has it open"
+told default/db "in use" "process $runner \(tcmu-runner\) has the volume open"
 kill -CONT "$runner"
 free_again() { [ "$(status default/db state)" = detached ]; }
 check "when it answers again it lets go of the volume" wait_for 60 free_again
@@ -119,12 +119,12 @@ is "with its device" "$(status default/db device)" "$disk"
 refuses "detach leaves it alone" "in use over TCMU as mine" "$STORAGEOS" detach db
 must "the runner is killed" kill -9 "$(pidof tcmu-runner)"
 wait_for 20 runner_dead
-told default/db "in use" "as mine .*; tcmu-runner does not run any more"
+told default/db "in use" "by the backstore mine .*; tcmu-runner is no longer running"
 mv "$POOL/db.vol" "$POOL/aside"
 must "the runner is started again, and finds no volume" runner_start
-told default/db "in use" "as mine .*; its volume is not there"
+told default/db "in use" "by the backstore mine .*; the volume is missing"
 mv "$POOL/aside" "$POOL/db.vol"
-served() { [ "$(status default/db problem)" = "it is in use over TCMU as mine ($disk), a backstore of targetcli's" ]; }
+served() { [ "$(status default/db problem)" = "in use over TCMU by the backstore mine ($disk), which targetcli made" ]; }
 check "then it is in use as before" wait_for 30 served
 must "the LUN goes" targetcli /loopback delete naa.5001405000000001
 leaves default/db 60 targetcli /backstores/user:storageos delete mine
