@@ -8,13 +8,13 @@
 #include <errno.h>
 
 /* And what it was is free, and nothing is on its way. */
-static gboolean is_empty_locked(const Map *map)
+static gboolean map_is_empty_locked(const Map *map)
 {
 	return !map->root.slot && !map->dirty.n && !map->frozen.n &&
 	       !slots_pending_bytes(map->slots) && !slots_gained_bytes(map->slots);
 }
 
-static void keep(SlotBits *kept, guint64 group, guint64 slot)
+static void slot_bits_keep(SlotBits *kept, guint64 group, guint64 slot)
 {
 	guint bit = (guint)slot_index(slot) - FORMAT_FIRST_INDEX;
 
@@ -22,7 +22,7 @@ static void keep(SlotBits *kept, guint64 group, guint64 slot)
 		kept->words[bit / 64] |= (guint64)1 << (bit % 64);
 }
 
-static void keep_stashes_locked(const Map *map, guint64 group, SlotBits *kept)
+static void stashes_keep_locked(const Map *map, guint64 group, SlotBits *kept)
 {
 	for (StashKind kind = STASH_LEAVES; kind <= STASH_INNER; kind++) {
 		const Stash *stash = &map->stashes[kind];
@@ -30,9 +30,9 @@ static void keep_stashes_locked(const Map *map, guint64 group, SlotBits *kept)
 		for (guint i = 0; i < stash->n; i++) {
 			guint64 slot = stash->slots[(stash->first + i) % MAP_STASH];
 
-			keep(kept, group, slot);
+			slot_bits_keep(kept, group, slot);
 			if (kind == STASH_INNER)
-				keep(kept, group, slot + FORMAT_COPY_DISTANCE);
+				slot_bits_keep(kept, group, slot + FORMAT_COPY_DISTANCE);
 		}
 	}
 }
@@ -43,8 +43,8 @@ int map_erase(Map *map, guint64 group)
 	gboolean empty;
 
 	lock_take(&map->lock);
-	empty = is_empty_locked(map);
-	keep_stashes_locked(map, group, &kept);
+	empty = map_is_empty_locked(map);
+	stashes_keep_locked(map, group, &kept);
 	lock_drop(&map->lock);
 	return empty ? slots_erase(map->slots, group, &kept) : -EBUSY;
 }

@@ -54,7 +54,7 @@ static void pointer_checksum(NodeLayout layout, FormatNode *parent, guint at, gu
 }
 
 /* Tells those who point to a written node its checksum. */
-static void publish_locked(Map *map, MapNode *node, guint32 crc)
+static void node_publish_locked(Map *map, MapNode *node, guint32 crc)
 {
 	guint level = key_level(node->key);
 	guint64 index = key_index(node->key);
@@ -75,7 +75,7 @@ static void publish_locked(Map *map, MapNode *node, guint32 crc)
 
 /* A node that is on its way to the disk, and known to its parent, is clean if it still is the
  * map's. */
-static void thaw_locked(Map *map, MapNode *node)
+static void node_thaw_locked(Map *map, MapNode *node)
 {
 	list_remove(&map->frozen, node);
 	if (node->detached) {
@@ -88,7 +88,7 @@ static void thaw_locked(Map *map, MapNode *node)
 }
 
 /* Writes neighbours in the backing at once. */
-static int write_batch(Map *map, MapNode **nodes, guint n)
+static int frozen_write_batch(Map *map, MapNode **nodes, guint n)
 {
 	struct iovec iov[BATCH];
 	guint32 crc[BATCH];
@@ -109,8 +109,8 @@ static int write_batch(Map *map, MapNode **nodes, guint n)
 		return r;
 	lock_take(&map->lock);
 	for (guint i = 0; i < n; i++) {
-		publish_locked(map, nodes[i], crc[i]);
-		thaw_locked(map, nodes[i]);
+		node_publish_locked(map, nodes[i], crc[i]);
+		node_thaw_locked(map, nodes[i]);
 	}
 	node_evict_locked(map);
 	pressure_update_locked(map);
@@ -129,7 +129,7 @@ static int compare_nodes(const void *a, const void *b)
 	return x->slot < y->slot ? -1 : x->slot > y->slot;
 }
 
-static int write_sorted(Map *map, MapNode **nodes, guint64 n)
+static int frozen_write_sorted(Map *map, MapNode **nodes, guint64 n)
 {
 	guint64 i = 0;
 
@@ -141,7 +141,7 @@ static int write_sorted(Map *map, MapNode **nodes, guint64 n)
 		       nodes[i + count]->slot == nodes[i]->slot + count &&
 		       key_level(nodes[i + count]->key) == key_level(nodes[i]->key))
 			count++;
-		r = write_batch(map, nodes + i, count);
+		r = frozen_write_batch(map, nodes + i, count);
 		if (r)
 			return r;
 		i += count;
@@ -162,7 +162,7 @@ int map_write_frozen(Map *map)
 	if (!nodes)
 		return -ENOMEM;
 	qsort(nodes, n, sizeof *nodes, compare_nodes);
-	return write_sorted(map, nodes, n);
+	return frozen_write_sorted(map, nodes, n);
 }
 
 void map_frozen_state(Map *map, Superblock *sb)

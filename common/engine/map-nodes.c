@@ -9,19 +9,19 @@
 
 #include <errno.h>
 
-static guint64 hash(guint64 key)
+static guint64 key_hash(guint64 key)
 {
 	return (key * 0x9e3779b97f4a7c15u) >> 51;
 }
 
-static MapNode **bucket(Map *map, guint64 key)
+static MapNode **key_bucket(Map *map, guint64 key)
 {
-	return &map->buckets[hash(key)];
+	return &map->buckets[key_hash(key)];
 }
 
 MapShard *map_shard(Map *map, guint64 key)
 {
-	return &map->shards[hash(key) % MAP_SHARDS].shard;
+	return &map->shards[key_hash(key) % MAP_SHARDS].shard;
 }
 
 guint epoch_enter(Map *map, MapShard *shard)
@@ -82,7 +82,7 @@ void list_remove(NodeList *list, MapNode *node)
 	list->n--;
 }
 
-static void free_list(NodeList *list)
+static void list_free(NodeList *list)
 {
 	for (MapNode *node = list->head, *next; node; node = next) {
 		next = node->next;
@@ -127,9 +127,9 @@ void map_free(Map *map)
 {
 	if (!map)
 		return;
-	free_list(&map->clean);
-	free_list(&map->dirty);
-	free_list(&map->frozen);
+	list_free(&map->clean);
+	list_free(&map->dirty);
+	list_free(&map->frozen);
 	lock_clear(&map->lock);
 	for (guint i = 0; i < MAP_SHARDS; i++)
 		lock_clear(&map->shards[i].shard.lock);
@@ -151,7 +151,7 @@ void map_set_limit(Map *map, guint64 nodes)
 MapNode *node_find_locked(Map *map, guint level, guint64 index)
 {
 	guint64 key = node_key(level, index);
-	MapNode *node = *bucket(map, key);
+	MapNode *node = *key_bucket(map, key);
 
 	while (node && node->key != key)
 		node = node->hash_next;
@@ -160,7 +160,7 @@ MapNode *node_find_locked(Map *map, guint level, guint64 index)
 
 void node_unhash_locked(Map *map, MapNode *node)
 {
-	MapNode **at = bucket(map, node->key);
+	MapNode **at = key_bucket(map, node->key);
 	MapShard *shard = map_shard(map, node->key);
 
 	lock_take(&shard->lock);
@@ -171,7 +171,7 @@ void node_unhash_locked(Map *map, MapNode *node)
 	node->detached = TRUE;
 }
 
-void node_drop_locked(Map *map, MapNode *node)
+void node_uncache_locked(Map *map, MapNode *node)
 {
 	node_unhash_locked(map, node);
 	switch (node->state) {
@@ -203,7 +203,7 @@ void node_evict_locked(Map *map)
 			list_remove(&map->clean, node);
 			list_push(&map->clean, node);
 		} else {
-			node_drop_locked(map, node);
+			node_uncache_locked(map, node);
 		}
 	}
 }
@@ -212,7 +212,7 @@ MapNode *node_new_locked(Map *map, guint level, guint64 index, NodeState state,
 			 const FormatNode *data)
 {
 	MapNode *node;
-	MapNode **at = bucket(map, node_key(level, index));
+	MapNode **at = key_bucket(map, node_key(level, index));
 	MapShard *shard;
 
 	node_evict_locked(map);

@@ -189,7 +189,7 @@ MapNode *node_new_locked(Map *map, guint level, guint64 index, NodeState state,
 			 const FormatNode *data);
 void node_unhash_locked(Map *map, MapNode *node);
 /* Takes a clean, dirty or frozen node out of the map (a frozen one lives on detached). */
-void node_drop_locked(Map *map, MapNode *node);
+void node_uncache_locked(Map *map, MapNode *node);
 void node_evict_locked(Map *map);
 
 /* Gets the node, reading it if need be.  0 with *ret_node, which is NULL where the tree has none
@@ -206,8 +206,8 @@ MapEntry pointer_get_locked(Map *map, guint level, guint64 index);
 void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *entry);
 
 /* Makes every node from the root to (level, index) dirty, making those that are missing. */
-int path_dirty_unlocking(Map *map, guint level, guint64 index,
-			 MapChange *change) G_GNUC_WARN_UNUSED_RESULT;
+int path_make_dirty_unlocking(Map *map, guint level, guint64 index,
+			      MapChange *change) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Takes apart the dead node (level, index), whose parent is dirty: a leaf is freed, of an inner
  * node a dirty one with dead pointers is left.  Never 0. */

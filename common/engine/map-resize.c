@@ -10,7 +10,7 @@
 
 /* Whether nothing is mapped behind `last`, as the nodes on the way to it tell, which are in memory
  * afterwards.  0, -ENOTEMPTY, MAP_RESTART, or a negative errno. */
-static int ends_at_unlocking(Map *map, guint64 last)
+static int map_ends_at_unlocking(Map *map, guint64 last)
 {
 	for (guint level = map->levels; level-- > 0;) {
 		guint64 index = last >> node_shift(map->layout, level);
@@ -29,7 +29,7 @@ static int ends_at_unlocking(Map *map, guint64 last)
 }
 
 /* The roots that go are in memory, and the lists have room. */
-static void remove_roots_locked(Map *map, guint levels)
+static void roots_remove_locked(Map *map, guint levels)
 {
 	for (; map->levels > levels; map->levels--) {
 		guint level = map->levels - 1;
@@ -40,12 +40,12 @@ static void remove_roots_locked(Map *map, guint levels)
 		map->root = entry_at(map->layout, &node->data, 0);
 		node_retire_locked(map, level, node->slot);
 		map->node_slots -= node_copies(level);
-		node_drop_locked(map, node);
+		node_uncache_locked(map, node);
 	}
 }
 
 /* One level more.  The stash suffices, and the lists have room. */
-static int add_root_locked(Map *map)
+static int root_add_locked(Map *map)
 {
 	const MapEntry hole = {0};
 	FormatNode data = {0};
@@ -65,19 +65,19 @@ static int add_root_locked(Map *map)
 	return 0;
 }
 
-static int add_roots_locked(Map *map, guint levels)
+static int roots_add_locked(Map *map, guint levels)
 {
 	guint before = map->levels;
 	int r = 0;
 
 	while (map->levels < levels && !r)
-		r = add_root_locked(map);
+		r = root_add_locked(map);
 	if (r)
-		remove_roots_locked(map, before);
+		roots_remove_locked(map, before);
 	return r;
 }
 
-static int grow_locked(Map *map, guint levels)
+static int map_grow_locked(Map *map, guint levels)
 {
 	guint before = map->levels;
 	gboolean suffices;
@@ -89,26 +89,26 @@ static int grow_locked(Map *map, guint levels)
 	if (!suffices)
 		return -ENOSPC;
 	r = slots_reserve(map->slots, 4 * FORMAT_LEVELS_MAX);
-	return r ? r : add_roots_locked(map, levels);
+	return r ? r : roots_add_locked(map, levels);
 }
 
 /* By the only thread that changes the number of levels.  A map of one level keeps no slots for
  * inner nodes. */
-static int grow(Map *map, guint64 blocks, guint levels)
+static int map_grow(Map *map, guint64 blocks, guint levels)
 {
 	int r = levels == map->levels ? 0 : stash_fill(map, STASH_INNER, 0);
 
 	if (r && r != -ENOSPC)
 		return r;
 	lock_take(&map->lock);
-	r = levels == map->levels ? 0 : grow_locked(map, levels);
+	r = levels == map->levels ? 0 : map_grow_locked(map, levels);
 	if (!r)
 		map->blocks = blocks;
 	lock_drop(&map->lock);
 	return r;
 }
 
-static int shrink(Map *map, guint64 blocks, guint levels)
+static int map_shrink(Map *map, guint64 blocks, guint levels)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 	guint64 turn;
@@ -116,7 +116,7 @@ static int shrink(Map *map, guint64 blocks, guint levels)
 
 	do {
 		turn = lock_turn(&map->lock);
-		r = ends_at_unlocking(map, blocks - 1);
+		r = map_ends_at_unlocking(map, blocks - 1);
 	} while (r == MAP_RESTART);
 	if (!r && map->dead_first < map->dead_end)
 		r = -ENOTEMPTY;
@@ -125,7 +125,7 @@ static int shrink(Map *map, guint64 blocks, guint levels)
 	if (r)
 		return r;
 	lock_check_turn(&map->lock, turn);
-	remove_roots_locked(map, levels);
+	roots_remove_locked(map, levels);
 	map->blocks = blocks;
 	return 0;
 }
@@ -134,7 +134,8 @@ int map_resize(Map *map, guint64 size)
 {
 	guint64 blocks = blocks_covering(size);
 	guint levels = codec_levels(map->layout, size);
-	int r = blocks < map->blocks ? shrink(map, blocks, levels) : grow(map, blocks, levels);
+	int r = blocks < map->blocks ? map_shrink(map, blocks, levels)
+				     : map_grow(map, blocks, levels);
 
 	lock_take(&map->lock);
 	pressure_update_locked(map);

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 /* The first pointer from `from` on that leads to something. */
-static guint next_pointer(NodeLayout layout, const FormatNode *data, guint from)
+static guint node_next_pointer(NodeLayout layout, const FormatNode *data, guint from)
 {
 	while (from < node_pointers(layout) &&
 	       (entry_at_is_null(layout, data, from) || entry_at_is_dead(layout, data, from)))
@@ -15,7 +15,7 @@ static guint next_pointer(NodeLayout layout, const FormatNode *data, guint from)
 
 /* One node on the way down to *block.  1: go on below it; 0: *block moved on, begin anew; or what
  * node_get_unlocking() says. */
-static int step_down(Map *map, guint level, guint64 *block, guint64 *ret_end)
+static int scan_step_down(Map *map, guint level, guint64 *block, guint64 *ret_end)
 {
 	NodeLayout layout = map->layout;
 	guint shift = node_shift(layout, level), below = shift - layout.shift;
@@ -27,7 +27,7 @@ static int step_down(Map *map, guint level, guint64 *block, guint64 *ret_end)
 	*ret_end = (index + 1) << shift;
 	if (r)
 		return r == MAP_RESTART ? 0 : r;
-	at = node ? next_pointer(layout, &node->data, node_place(layout, child))
+	at = node ? node_next_pointer(layout, &node->data, node_place(layout, child))
 		  : node_pointers(layout);
 	if (at == node_place(layout, child))
 		return 1;
@@ -36,10 +36,10 @@ static int step_down(Map *map, guint level, guint64 *block, guint64 *ret_end)
 }
 
 /* Goes down to the leaf over *block; results as map_next_leaf(), -EAGAIN: begin anew. */
-static int go_down_unlocking(Map *map, guint64 *block, guint64 *ret_end)
+static int scan_go_down_unlocking(Map *map, guint64 *block, guint64 *ret_end)
 {
 	for (guint level = map->levels - 1; level > 0; level--) {
-		int r = step_down(map, level, block, ret_end);
+		int r = scan_step_down(map, level, block, ret_end);
 
 		if (r <= 0)
 			return r ? r : -EAGAIN;
@@ -53,7 +53,7 @@ int map_next_leaf(Map *map, guint64 *block, guint64 *ret_end)
 
 	lock_take(&map->lock);
 	while (r == -EAGAIN)
-		r = *block < map->blocks ? go_down_unlocking(map, block, ret_end) : 0;
+		r = *block < map->blocks ? scan_go_down_unlocking(map, block, ret_end) : 0;
 	lock_drop(&map->lock);
 	return r;
 }
@@ -69,18 +69,18 @@ typedef struct {
 	gboolean known;
 } Verifying;
 
-static gboolean is_whole(const Verifying *v, const FormatNode *node)
+static gboolean verifying_matches(const Verifying *v, const FormatNode *node)
 {
 	return crc32c(codec_seed(v->map->seed, place_of_node(v->level, v->index)), node,
 		      sizeof *node) == v->entry.crc;
 }
 
-static gboolean copy_is_whole(Verifying *v, guint64 slot)
+static gboolean verifying_read_copy(Verifying *v, guint64 slot)
 {
 	FormatNode node;
 
 	if (backing_pread(v->map->backing, &node, sizeof node, slots_offset(v->map->slots, slot)) ||
-	    !is_whole(v, &node))
+	    !verifying_matches(v, &node))
 		return FALSE;
 	v->whole = node;
 	v->known = TRUE;
@@ -88,7 +88,7 @@ static gboolean copy_is_whole(Verifying *v, guint64 slot)
 }
 
 /* What the cache has of it, if that is what should be on disk. */
-static void take_from_cache(Verifying *v)
+static void verifying_use_cache(Verifying *v)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&v->map->lock);
 	MapNode *node = node_find_locked(v->map, v->level, v->index);
@@ -96,11 +96,11 @@ static void take_from_cache(Verifying *v)
 	if (!node || node->state != NODE_CLEAN || node->slot != v->entry.slot)
 		return;
 	v->whole = node->data;
-	v->known = is_whole(v, &v->whole);
+	v->known = verifying_matches(v, &v->whole);
 }
 
 /* Where it is, if it is there and no checkpoint will write it anew; then the epoch was entered. */
-static int find_place(Verifying *v, guint *ret_epoch)
+static int verifying_find_place(Verifying *v, guint *ret_epoch)
 {
 	Map *map = v->map;
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
@@ -122,15 +122,16 @@ static int find_place(Verifying *v, guint *ret_epoch)
 }
 
 /* Its slots cannot become another's meanwhile: a reader's epoch was entered. */
-static void verify_copies(Verifying *v, gboolean repair, MapNodeCount *count)
+static void verifying_read_copies(Verifying *v, gboolean repair, MapNodeCount *count)
 {
 	guint n = v->level ? 2 : 1, damaged = 0;
 
 	for (guint i = 0; i < n; i++)
-		damaged |= (guint)!copy_is_whole(v, v->entry.slot + i * FORMAT_COPY_DISTANCE) << i;
+		damaged |= (guint)!verifying_read_copy(v, v->entry.slot + i * FORMAT_COPY_DISTANCE)
+			   << i;
 	count->copies += n;
 	if (damaged && !v->known)
-		take_from_cache(v);
+		verifying_use_cache(v);
 	count->lost += !v->known;
 	for (guint i = 0; v->known && repair && i < n; i++)
 		if (damaged >> i & 1 &&
@@ -144,11 +145,11 @@ int map_verify_node(Map *map, guint level, guint64 index, gboolean repair, MapNo
 {
 	Verifying v = {.map = map, .level = level, .index = index};
 	guint epoch = 0;
-	int r = find_place(&v, &epoch);
+	int r = verifying_find_place(&v, &epoch);
 
 	if (r <= 0)
 		return r;
-	verify_copies(&v, repair, count);
+	verifying_read_copies(&v, repair, count);
 	map_lookup_end(map, epoch);
 	return 0;
 }

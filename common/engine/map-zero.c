@@ -52,7 +52,7 @@ void node_prune_locked(Map *map, MapNode *node)
 		node_retire_locked(map, level, node->slot);
 		map->node_slots -= node_copies(level);
 		pointer_set_locked(map, level, index, &hole);
-		node_drop_locked(map, node);
+		node_uncache_locked(map, node);
 		node = level == map->levels - 1
 			       ? NULL
 			       : node_find_locked(map, level + 1, node_parent(map->layout, index));
@@ -64,7 +64,7 @@ static int zero_whole_unlocking(Map *map, guint level, guint64 index, guint64 *f
 				MapChange *change)
 {
 	guint64 parent = node_parent(map->layout, index), next = index + 1;
-	int r = path_dirty_unlocking(map, level + 1, parent, change);
+	int r = path_make_dirty_unlocking(map, level + 1, parent, change);
 
 	if (r)
 		return r;
@@ -94,7 +94,7 @@ static int zero_in_leaf_unlocking(Map *map, guint64 index, guint64 *first, guint
 		*first = stop;
 		return ZERO_SKIPPED;
 	}
-	r = path_dirty_unlocking(map, 0, index, change);
+	r = path_make_dirty_unlocking(map, 0, index, change);
 	if (!r)
 		r = slots_reserve(map->slots, node_pointers(map->layout) + 2 * FORMAT_LEVELS_MAX);
 	if (r)
@@ -157,7 +157,7 @@ static guint64 nodes_below(const Map *map, const ZeroStep *step, guint level)
 }
 
 /* Drops what is cached of them by looking each one up. */
-static void drop_each_locked(Map *map, const ZeroStep *step)
+static void cache_drop_each_locked(Map *map, const ZeroStep *step)
 {
 	for (guint level = 0; level <= step->level; level++) {
 		guint64 first = step->first << (map->layout.shift * (step->level - level));
@@ -166,13 +166,13 @@ static void drop_each_locked(Map *map, const ZeroStep *step)
 			MapNode *node = node_find_locked(map, level, first + i);
 
 			if (node)
-				node_drop_locked(map, node);
+				node_uncache_locked(map, node);
 		}
 	}
 }
 
 /* The same by looking at everything that is cached. */
-static void drop_all_locked(Map *map, const ZeroStep *step)
+static void cache_drop_matching_locked(Map *map, const ZeroStep *step)
 {
 	MapNode *next;
 
@@ -185,22 +185,22 @@ static void drop_all_locked(Map *map, const ZeroStep *step)
 			    (key_index(node->key) >> (map->layout.shift * (step->level - l))) -
 					    step->first <
 				    step->count)
-				node_drop_locked(map, node);
+				node_uncache_locked(map, node);
 		}
 }
 
 /* Takes dying nodes, and what is cached below them, out of the cache; nothing of it is pinned. */
-static void drop_below_locked(Map *map, const ZeroStep *step)
+static void cache_drop_below_locked(Map *map, const ZeroStep *step)
 {
 	if (nodes_below(map, step, 0) < MAP_BUCKETS)
-		drop_each_locked(map, step);
+		cache_drop_each_locked(map, step);
 	else
-		drop_all_locked(map, step);
+		cache_drop_matching_locked(map, step);
 }
 
 static void zero_whole_apply(Map *map, const ZeroStep *step)
 {
-	drop_below_locked(map, step);
+	cache_drop_below_locked(map, step);
 	for (guint64 index = step->first; index < step->first + step->count; index++) {
 		MapEntry entry = pointer_get_locked(map, step->level, index);
 
@@ -391,7 +391,7 @@ static int reclaim_unlocking(Map *map, MapChange *change)
 	}
 	if (r != ZERO_FOUND)
 		return RECLAIM_MORE;
-	r = path_dirty_unlocking(map, level + 1, node_parent(map->layout, index), change);
+	r = path_make_dirty_unlocking(map, level + 1, node_parent(map->layout, index), change);
 	if (r)
 		return r;
 	r = dead_resolve_unlocking(map, level, index);

@@ -168,7 +168,7 @@ static guint stash_kinds(const Map *map)
 	return map->levels > 1 ? STASH_INNER + 1 : STASH_LEAVES + 1;
 }
 
-static gboolean kind_suffices_locked(const Map *map, StashKind kind, gboolean reserve)
+static gboolean stash_kind_suffices_locked(const Map *map, StashKind kind, gboolean reserve)
 {
 	guint kept = reserve || map->replaying ? 0 : stash_limits[kind].reserve;
 
@@ -178,7 +178,7 @@ static gboolean kind_suffices_locked(const Map *map, StashKind kind, gboolean re
 gboolean stash_suffices_locked(const Map *map, gboolean reserve)
 {
 	for (guint kind = 0; kind < stash_kinds(map); kind++)
-		if (!kind_suffices_locked(map, kind, reserve))
+		if (!stash_kind_suffices_locked(map, kind, reserve))
 			return FALSE;
 	return TRUE;
 }
@@ -193,7 +193,7 @@ static int stash_check_unlocking(Map *map, MapChange *change)
 		if (map->stashes[kind].n >= stash_limits[kind].low)
 			continue;
 		if (change->nowait || change->full[kind]) {
-			if (kind_suffices_locked(map, kind, change->reserve))
+			if (stash_kind_suffices_locked(map, kind, change->reserve))
 				continue;
 			return change->nowait ? -EAGAIN : -ENOSPC;
 		}
@@ -260,7 +260,7 @@ void node_replace_locked(Map *map, MapNode *node)
 }
 
 /* A frozen node stays as it is for the checkpoint; the map goes on with a copy. */
-static int node_thaw_copy_locked(Map *map, MapNode *frozen)
+static int node_copy_for_write_locked(Map *map, MapNode *frozen)
 {
 	MapNode *node;
 
@@ -286,7 +286,7 @@ static int node_create_locked(Map *map, guint level, guint64 index)
 }
 
 /* Makes one node dirty whose parent is. */
-static int node_dirty_unlocking(Map *map, guint level, guint64 index, gboolean nowait)
+static int node_make_dirty_unlocking(Map *map, guint level, guint64 index, gboolean nowait)
 {
 	MapNode *node;
 	MapEntry entry;
@@ -300,7 +300,7 @@ static int node_dirty_unlocking(Map *map, guint level, guint64 index, gboolean n
 	if (r)
 		return r;
 	if (node && node->state == NODE_FROZEN)
-		return node_thaw_copy_locked(map, node);
+		return node_copy_for_write_locked(map, node);
 	if (node) {
 		list_remove(&map->clean, node);
 		node_replace_locked(map, node);
@@ -312,13 +312,13 @@ static int node_dirty_unlocking(Map *map, guint level, guint64 index, gboolean n
 	return node_create_locked(map, level, index);
 }
 
-int path_dirty_unlocking(Map *map, guint level, guint64 index, MapChange *change)
+int path_make_dirty_unlocking(Map *map, guint level, guint64 index, MapChange *change)
 {
 	int r = stash_check_unlocking(map, change);
 
 	for (guint l = map->levels; l-- > level && !r;)
-		r = node_dirty_unlocking(map, l, index >> (map->layout.shift * (l - level)),
-					 change->nowait);
+		r = node_make_dirty_unlocking(map, l, index >> (map->layout.shift * (l - level)),
+					      change->nowait);
 	return r;
 }
 
@@ -332,9 +332,9 @@ int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait)
 	waits_take(&map->lock);
 	do {
 		turn = lock_turn(&map->lock);
-		r = path_dirty_unlocking(map, 0, leaf, &change);
+		r = path_make_dirty_unlocking(map, 0, leaf, &change);
 		if (!r && last != leaf)
-			r = path_dirty_unlocking(map, 0, last, &change);
+			r = path_make_dirty_unlocking(map, 0, last, &change);
 		if (!r)
 			r = slots_reserve(map->slots, n);
 	} while (r == MAP_RESTART);
