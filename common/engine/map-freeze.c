@@ -5,7 +5,9 @@
  * frozen parent and, where that was copied meanwhile and still points to the same slot, into the
  * copy as well; nobody needs the frozen node after that.
  */
-#include "common/engine/map-private.h"
+#include "common/engine/map-nodes.h"
+#include "common/engine/map-stash.h"
+#include "common/engine/map-pressure.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "common/base/bounds.h"
 #include "common/base/logging.h"
 #include "common/engine/map.h"
 
@@ -148,86 +149,12 @@ static inline guint node_copies(guint level)
 	return level ? 2 : 1;
 }
 
-static inline void node_gain_locked(Map *map, guint level, guint64 slot)
+static inline guint64 node_first(const Map *map, guint level, guint64 index)
 {
-	slots_gain(map->slots, slot, 1);
-	if (level)
-		slots_gain(map->slots, slot + FORMAT_COPY_DISTANCE, 1);
+	return index << node_shift(map->layout, level);
 }
 
-static inline void node_retire_locked(Map *map, guint level, guint64 slot)
+static inline guint64 node_end(const Map *map, guint level, guint64 index)
 {
-	slots_retire(map->slots, slot, 1);
-	if (!level)
-		return;
-	slots_retire(map->slots, slot + FORMAT_COPY_DISTANCE, 1);
-	if (map->retired_pairs.n < MAP_PAIRS_LOW)
-		map->retired_pairs.slots[map->retired_pairs.n++] = slot;
+	return min_u64((index + 1) << node_shift(map->layout, level), map->blocks);
 }
-
-/* The shard that a key is in. */
-MapShard *map_shard(Map *map, guint64 key);
-
-/* Enters the epoch of the reader's shard, whose lock (or the map's, outside any shard's) is held;
- * what is returned is for map_lookup_end(). */
-guint epoch_enter(Map *map, MapShard *shard);
-guint epoch_enter_locked(Map *map);
-
-static inline void node_touch(MapNode *node)
-{
-	if (!__atomic_load_n(&node->referenced, __ATOMIC_RELAXED))
-		__atomic_store_n(&node->referenced, TRUE, __ATOMIC_RELAXED);
-}
-
-void list_push(NodeList *list, MapNode *node);
-void list_remove(NodeList *list, MapNode *node);
-
-MapNode *node_find_locked(Map *map, guint level, guint64 index);
-/* A new node in the hash, not in any list; evicts clean ones.  Its data is a copy of `data`; NULL
- * for one that is being read.  NULL: out of memory. */
-MapNode *node_new_locked(Map *map, guint level, guint64 index, NodeState state,
-			 const FormatNode *data);
-void node_unhash_locked(Map *map, MapNode *node);
-/* Takes a clean, dirty or frozen node out of the map (a frozen one lives on detached). */
-void node_uncache_locked(Map *map, MapNode *node);
-void node_evict_locked(Map *map);
-
-/* Gets the node, reading it if need be.  0 with *ret_node, which is NULL where the tree has none
- * (a hole). */
-int node_get_unlocking(Map *map, guint level, guint64 index, gboolean nowait,
-		       MapNode **ret_node) G_GNUC_WARN_UNUSED_RESULT;
-
-/* Reads and verifies a node's 4 KiB, from its copy where need be, and then writes the other anew;
- * no lock, but its slots cannot be given to others meanwhile. */
-int node_read(Map *map, guint level, guint64 index, const MapEntry *entry, FormatNode *out);
-
-/* The pointer to node (level, index), whose parent is in memory or which is the root. */
-MapEntry pointer_get_locked(Map *map, guint level, guint64 index);
-void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *entry);
-
-/* Makes every node from the root to (level, index) dirty, making those that are missing. */
-int path_make_dirty_unlocking(Map *map, guint level, guint64 index,
-			      MapChange *change) G_GNUC_WARN_UNUSED_RESULT;
-
-/* Takes apart the dead node (level, index), whose parent is dirty: a leaf is freed, of an inner
- * node a dirty one with dead pointers is left.  Never 0. */
-int dead_resolve_unlocking(Map *map, guint level, guint64 index) G_GNUC_WARN_UNUSED_RESULT;
-
-/* Sets `wants` and `pressure` by what there is. */
-void pressure_update_locked(Map *map);
-
-/* Removes a dirty node that has become empty, and its parents that become so. */
-void node_prune_locked(Map *map, MapNode *node);
-
-/* Gives a node that is in no list its next slot, from the stash, and makes it dirty; the slot that
- * it had is retired.  Room in the lists was made. */
-void node_replace_locked(Map *map, MapNode *node);
-
-/* Puts a pair into the stash, if it is free and the stash is low. */
-void stash_take_pair_locked(Map *map, guint64 slot);
-
-/* Fills one up, from `hint` on: 0, or a negative errno.  The lock is not held. */
-int stash_fill(Map *map, StashKind kind, guint64 hint);
-
-/* Whether the stashes suffice for one change, with what is kept for zeroing or without. */
-gboolean stash_suffices_locked(const Map *map, gboolean reserve);

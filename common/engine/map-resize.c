@@ -4,7 +4,12 @@
  * all nodes stay as they are: where more levels are needed a new root has the old one as its first
  * child; where fewer are, the roots that have but that child go.
  */
-#include "common/engine/map-private.h"
+#include "common/engine/map-load.h"
+#include "common/engine/map-nodes.h"
+#include "common/engine/map-path.h"
+#include "common/engine/map-pointers.h"
+#include "common/engine/map-pressure.h"
+#include "common/engine/map-stash.h"
 
 #include <errno.h>
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/engine/map-scan.h"
-#include "common/engine/map-private.h"
+#include "common/engine/map-load.h"
+#include "common/engine/map-nodes.h"
+#include "common/engine/map-pointers.h"
 
 #include <errno.h>
 

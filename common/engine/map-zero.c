@@ -7,56 +7,21 @@
  * alike.
  */
 #include "common/base/bounds.h"
-#include "common/engine/map-private.h"
+#include "common/engine/map-load.h"
+#include "common/engine/map-nodes.h"
+#include "common/engine/map-path.h"
+#include "common/engine/map-pointers.h"
+#include "common/engine/map-stash.h"
 #include "common/engine/waits.h"
 
 #include <errno.h>
 
 #define ZERO_FOUND 2
 #define ZERO_SKIPPED 0
-#define RECLAIM_MORE 2
-#define RECLAIM_LOOKS 4096 /* before the lock is let go */
-
-static guint64 node_first(const Map *map, guint level, guint64 index)
-{
-	return index << node_shift(map->layout, level);
-}
-
-static guint64 node_end(const Map *map, guint level, guint64 index)
-{
-	return min_u64((index + 1) << node_shift(map->layout, level), map->blocks);
-}
 
 static gboolean node_is_pinned(const MapNode *node)
 {
 	return node && (node->state == NODE_DIRTY || node->state == NODE_FROZEN);
-}
-
-static gboolean node_is_empty(const Map *map, const MapNode *node)
-{
-	for (guint i = 0; i < node_pointers(map->layout); i++)
-		if (!entry_at_is_null(map->layout, &node->data, i))
-			return FALSE;
-	return TRUE;
-}
-
-/* The caller made room in the lists. */
-void node_prune_locked(Map *map, MapNode *node)
-{
-	const MapEntry hole = {0};
-
-	while (node && node->state == NODE_DIRTY && node_is_empty(map, node)) {
-		guint level = key_level(node->key);
-		guint64 index = key_index(node->key);
-
-		node_retire_locked(map, level, node->slot);
-		map->node_slots -= node_copies(level);
-		pointer_set_locked(map, level, index, &hole);
-		node_uncache_locked(map, node);
-		node = level == map->levels - 1
-			       ? NULL
-			       : node_find_locked(map, level + 1, node_parent(map->layout, index));
-	}
 }
 
 /* The nodes side by side, under one dirty parent, that can be declared dead together. */
@@ -244,174 +209,4 @@ void map_zero_apply(Map *map)
 		zero_whole_apply(map, &map->step);
 	else
 		zero_leaf_apply(map, &map->step);
-}
-
-/* Frees a dead leaf with all that it points to; room in the lists was made. */
-static void dead_leaf_free_locked(Map *map, guint64 index, const MapEntry *entry,
-				  const FormatNode *data)
-{
-	const MapEntry hole = {0};
-
-	for (guint i = 0; data && i < node_pointers(map->layout); i++) {
-		MapEntry below = entry_at(map->layout, data, i);
-
-		if (!below.slot)
-			continue;
-		slots_retire(map->slots, below.slot, 1);
-		map->data_slots--;
-	}
-	slots_retire(map->slots, entry->slot, 1);
-	map->node_slots--;
-	pointer_set_locked(map, 0, index, &hole);
-}
-
-/* Leaves a dirty node, all of whose pointers are dead. */
-static int dead_inner_open_locked(Map *map, guint level, guint64 index, const MapEntry *entry,
-				  const FormatNode *data)
-{
-	FormatNode dead = {0};
-	MapNode *node;
-
-	for (guint i = 0; data && i < node_pointers(map->layout); i++) {
-		MapEntry e = entry_at(map->layout, data, i);
-
-		e.dead = e.slot != 0;
-		entry_put(map->layout, &dead, i, &e);
-	}
-	node = node_new_locked(map, level, index, NODE_DIRTY, &dead);
-	if (!node)
-		return -ENOMEM;
-	node->slot = entry->slot;
-	node_replace_locked(map, node);
-	return MAP_RESTART;
-}
-
-/* Whether things still stand as they were before the lock was dropped. */
-static gboolean dead_unchanged_locked(Map *map, guint level, guint64 index, const MapEntry *was)
-{
-	MapNode *parent = node_find_locked(map, level + 1, node_parent(map->layout, index));
-	MapEntry now;
-
-	if (!parent || parent->state != NODE_DIRTY || !stash_suffices_locked(map, TRUE))
-		return FALSE;
-	now = pointer_get_locked(map, level, index);
-	return now.dead && now.slot == was->slot;
-}
-
-int dead_resolve_unlocking(Map *map, guint level, guint64 index)
-{
-	MapEntry entry = pointer_get_locked(map, level, index);
-	guint epoch = epoch_enter_locked(map);
-	const FormatNode *data;
-	FormatNode old;
-	int r;
-
-	lock_drop(&map->lock);
-	r = node_read(map, level, index, &entry, &old);
-	lock_take(&map->lock);
-	map_lookup_end(map, epoch);
-	if (!dead_unchanged_locked(map, level, index, &entry))
-		return MAP_RESTART;
-	if (r && r != -EBADMSG)
-		return r;
-	if (r)
-		logging_write_limited(&map->damaged, LOGGING_WARNING,
-				      "%s: node %u/%" G_GUINT64_FORMAT
-				      " of discarded blocks is damaged; the space below it stays "
-				      "in use",
-				      map->backing->name, level, index);
-	data = r ? NULL : &old;
-	r = slots_reserve(map->slots, node_pointers(map->layout) + 4 * FORMAT_LEVELS_MAX);
-	if (r)
-		return r;
-	if (level > 0)
-		return dead_inner_open_locked(map, level, index, &entry, data);
-	dead_leaf_free_locked(map, index, &entry, data);
-	return MAP_RESTART;
-}
-
-/* The interval's start moves over a node that cannot be read, unless pointers died meanwhile: they
- * may be before its end. */
-static void dead_skip_locked(Map *map, guint level, guint64 index, guint64 deaths)
-{
-	if (map->deaths != deaths)
-		return;
-	logging_write_limited(&map->damaged, LOGGING_WARNING,
-			      "%s: node %u/%" G_GUINT64_FORMAT
-			      " is damaged; space discarded below it stays in use",
-			      map->backing->name, level, index);
-	map->dead_first = node_end(map, level, index);
-}
-
-/* Moves the interval's start to the next dead pointer, whose place it returns with ZERO_FOUND.
- * ZERO_SKIPPED: look again. */
-static int dead_find_unlocking(Map *map, guint *ret_level, guint64 *ret_index)
-{
-	guint64 deaths = map->deaths;
-
-	for (guint level = map->levels - 1;; level--) {
-		guint64 index = map->dead_first >> node_shift(map->layout, level);
-		MapEntry entry = pointer_get_locked(map, level, index);
-		MapNode *node;
-		int r;
-
-		if (entry.dead) {
-			*ret_level = level;
-			*ret_index = index;
-			return ZERO_FOUND;
-		}
-		if (!entry.slot || level == 0) {
-			map->dead_first = node_end(map, level, index);
-			return ZERO_SKIPPED;
-		}
-		r = node_get_unlocking(map, level, index, FALSE, &node);
-		if (r == -EBADMSG)
-			dead_skip_locked(map, level, index, deaths);
-		if (r)
-			return r == -EBADMSG ? ZERO_SKIPPED : r;
-	}
-}
-
-/* RECLAIM_MORE: something may be left; 0: nothing is. */
-static int reclaim_unlocking(Map *map, MapChange *change)
-{
-	guint level = 0, looks = 0;
-	guint64 index = 0;
-	MapNode *parent;
-	int r = ZERO_SKIPPED;
-
-	while (map->dead_first < map->dead_end && r != ZERO_FOUND && looks++ < RECLAIM_LOOKS) {
-		r = dead_find_unlocking(map, &level, &index);
-		if (r < 0)
-			return r;
-	}
-	if (map->dead_first >= map->dead_end) {
-		map->dead_first = map->dead_end = 0;
-		return 0;
-	}
-	if (r != ZERO_FOUND)
-		return RECLAIM_MORE;
-	r = path_make_dirty_unlocking(map, level + 1, node_parent(map->layout, index), change);
-	if (r)
-		return r;
-	r = dead_resolve_unlocking(map, level, index);
-	if (r < 0)
-		return r;
-	parent = node_find_locked(map, level + 1, node_parent(map->layout, index));
-	if (parent && !slots_reserve(map->slots, 2 * FORMAT_LEVELS_MAX))
-		node_prune_locked(map, parent);
-	return RECLAIM_MORE;
-}
-
-int map_reclaim(Map *map)
-{
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
-	MapChange change = {.reserve = TRUE};
-	int r;
-
-	do
-		r = reclaim_unlocking(map, &change);
-	while (r == MAP_RESTART);
-	pressure_update_locked(map);
-	return r == RECLAIM_MORE ? 1 : r;
 }

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/engine/map-load.h"
+#include "common/engine/map-nodes.h"
+#include "common/engine/map-pointers.h"
+
+#include <errno.h>
+
+/* What a node from the disk says is bounded before it is used. */
+static gboolean node_is_sane(Map *map, guint level, const FormatNode *data)
+{
+	guint64 groups = slots_groups(map->slots);
+	guint below = level ? level - 1 : 0;
+
+	for (guint i = 0; i < node_pointers(map->layout); i++) {
+		MapEntry e = entry_at(map->layout, data, i);
+
+		if (!entry_at_is_null(map->layout, data, i) &&
+		    !node_slot_is_usable(below, e.slot, groups))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* One of the copies of a node. */
+static int copy_read(Map *map, guint level, guint64 index, const MapEntry *entry, guint copy,
+		     FormatNode *out)
+{
+	guint32 start = codec_seed(map->seed, place_of_node(level, index));
+	guint64 offset = slots_offset(map->slots, entry->slot + copy * FORMAT_COPY_DISTANCE);
+
+	/* Once more, as the disk may have had a bad moment. */
+	for (guint attempt = 0; attempt < 2; attempt++) {
+		int r = backing_pread(map->backing, out, sizeof *out, offset);
+
+		if (r)
+			return r == -ENXIO ? -EBADMSG : r;
+		if (crc32c(start, out, sizeof *out) == entry->crc)
+			return node_is_sane(map, level, out) ? 0 : -EBADMSG;
+	}
+	return -EBADMSG;
+}
+
+/* The first copy is damaged; `good` is what the other says. */
+static void node_mend(Map *map, guint level, guint64 index, const MapEntry *entry,
+		      const FormatNode *good)
+{
+	gboolean mended = !map->read_only && !backing_pwrite(map->backing, good, sizeof *good,
+							     slots_offset(map->slots, entry->slot));
+
+	if (mended)
+		__atomic_fetch_add(&map->mended, 1, __ATOMIC_RELAXED);
+	logging_write_limited(&map->damaged, LOGGING_WARNING,
+			      "%s: node %u/%" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT
+			      ") is damaged; its copy is used%s",
+			      map->backing->name, level, index, entry->slot,
+			      mended ? ", and it was written anew" : "");
+}
+
+int node_read(Map *map, guint level, guint64 index, const MapEntry *entry, FormatNode *out)
+{
+	int r = copy_read(map, level, index, entry, 0, out);
+
+	if ((r != -EBADMSG && r != -EIO) || level == 0)
+		return r;
+	if (copy_read(map, level, index, entry, 1, out))
+		return r;
+	node_mend(map, level, index, entry, out);
+	return 0;
+}
+
+/* Reads a node that its parent points to and that is not in the cache. */
+static int node_load_unlocking(Map *map, guint level, guint64 index, const MapEntry *entry)
+{
+	MapNode *node = node_new_locked(map, level, index, NODE_LOADING, NULL);
+	MapShard *shard = map_shard(map, node_key(level, index));
+	guint epoch;
+	int r;
+
+	if (!node)
+		return -ENOMEM;
+	map->misses++;
+	map->loading++;
+	node->slot = entry->slot;
+	epoch = epoch_enter_locked(map);
+	lock_drop(&map->lock);
+	r = node_read(map, level, index, entry, &node->data);
+	lock_take(&map->lock);
+	map_lookup_end(map, epoch);
+	map->loading--;
+	g_cond_broadcast(&map->loaded);
+	if (node->detached) { /* dropped meanwhile: whatever was read is void */
+		g_free(node);
+		return MAP_RESTART;
+	}
+	if (r) {
+		node_unhash_locked(map, node);
+		g_free(node);
+		return r;
+	}
+	lock_take(&shard->lock);
+	node->readable = TRUE;
+	lock_drop(&shard->lock);
+	node->state = NODE_CLEAN;
+	node_touch(node);
+	list_push(&map->clean, node);
+	return MAP_RESTART;
+}
+
+int node_get_unlocking(Map *map, guint level, guint64 index, gboolean nowait, MapNode **ret_node)
+{
+	MapNode *node = node_find_locked(map, level, index);
+	MapEntry entry;
+
+	*ret_node = NULL;
+	if (node && node->state != NODE_LOADING) {
+		node_touch(node);
+		*ret_node = node;
+		return 0;
+	}
+	if (node && nowait)
+		return -EAGAIN;
+	if (node) {
+		lock_wait(&map->loaded, &map->lock);
+		return MAP_RESTART;
+	}
+	if (level < map->levels - 1) {
+		MapNode *parent;
+		int r = node_get_unlocking(map, level + 1, node_parent(map->layout, index), nowait,
+					   &parent);
+
+		if (r || !parent)
+			return r;
+	}
+	entry = pointer_get_locked(map, level, index);
+	if (!entry.slot || entry.dead)
+		return 0;
+	if (nowait)
+		return -EAGAIN;
+	return node_load_unlocking(map, level, index, &entry);
+}

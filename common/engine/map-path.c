@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/engine/map-path.h"
+#include "common/engine/map-load.h"
+#include "common/engine/map-nodes.h"
+#include "common/engine/map-pointers.h"
+#include "common/engine/map-stash.h"
+
+#include <errno.h>
+
+void node_replace_locked(Map *map, MapNode *node)
+{
+	MapEntry entry = {.birth = map->generation};
+	guint level = key_level(node->key);
+
+	if (node->slot)
+		node_retire_locked(map, level, node->slot);
+	else
+		map->node_slots += node_copies(level);
+	entry.slot = node->slot = stash_take_locked(map, level ? STASH_INNER : STASH_LEAVES);
+	node_gain_locked(map, level, node->slot);
+	pointer_set_locked(map, key_level(node->key), key_index(node->key), &entry);
+	node->state = NODE_DIRTY;
+	list_push(&map->dirty, node);
+}
+
+/* A frozen node stays as it is for the checkpoint; the map goes on with a copy. */
+static int node_copy_for_write_locked(Map *map, MapNode *frozen)
+{
+	MapNode *node;
+
+	node = node_new_locked(map, key_level(frozen->key), key_index(frozen->key), NODE_DIRTY,
+			       &frozen->data);
+	if (!node)
+		return -ENOMEM;
+	node->slot = frozen->slot;
+	node_unhash_locked(map, frozen);
+	node_replace_locked(map, node);
+	return 0;
+}
+
+static int node_create_locked(Map *map, guint level, guint64 index)
+{
+	static const FormatNode empty;
+	MapNode *node = node_new_locked(map, level, index, NODE_DIRTY, &empty);
+
+	if (!node)
+		return -ENOMEM;
+	node_replace_locked(map, node);
+	return 0;
+}
+
+static gboolean node_is_empty(const Map *map, const MapNode *node)
+{
+	for (guint i = 0; i < node_pointers(map->layout); i++)
+		if (!entry_at_is_null(map->layout, &node->data, i))
+			return FALSE;
+	return TRUE;
+}
+
+/* The caller made room in the lists. */
+void node_prune_locked(Map *map, MapNode *node)
+{
+	const MapEntry hole = {0};
+
+	while (node && node->state == NODE_DIRTY && node_is_empty(map, node)) {
+		guint level = key_level(node->key);
+		guint64 index = key_index(node->key);
+
+		node_retire_locked(map, level, node->slot);
+		map->node_slots -= node_copies(level);
+		pointer_set_locked(map, level, index, &hole);
+		node_uncache_locked(map, node);
+		node = level == map->levels - 1
+			       ? NULL
+			       : node_find_locked(map, level + 1, node_parent(map->layout, index));
+	}
+}
+
+/* Frees a dead leaf with all that it points to; room in the lists was made. */
+static void dead_leaf_free_locked(Map *map, guint64 index, const MapEntry *entry,
+				  const FormatNode *data)
+{
+	const MapEntry hole = {0};
+
+	for (guint i = 0; data && i < node_pointers(map->layout); i++) {
+		MapEntry below = entry_at(map->layout, data, i);
+
+		if (!below.slot)
+			continue;
+		slots_retire(map->slots, below.slot, 1);
+		map->data_slots--;
+	}
+	slots_retire(map->slots, entry->slot, 1);
+	map->node_slots--;
+	pointer_set_locked(map, 0, index, &hole);
+}
+
+/* Leaves a dirty node, all of whose pointers are dead. */
+static int dead_inner_open_locked(Map *map, guint level, guint64 index, const MapEntry *entry,
+				  const FormatNode *data)
+{
+	FormatNode dead = {0};
+	MapNode *node;
+
+	for (guint i = 0; data && i < node_pointers(map->layout); i++) {
+		MapEntry e = entry_at(map->layout, data, i);
+
+		e.dead = e.slot != 0;
+		entry_put(map->layout, &dead, i, &e);
+	}
+	node = node_new_locked(map, level, index, NODE_DIRTY, &dead);
+	if (!node)
+		return -ENOMEM;
+	node->slot = entry->slot;
+	node_replace_locked(map, node);
+	return MAP_RESTART;
+}
+
+/* Whether things still stand as they were before the lock was dropped. */
+static gboolean dead_unchanged_locked(Map *map, guint level, guint64 index, const MapEntry *was)
+{
+	MapNode *parent = node_find_locked(map, level + 1, node_parent(map->layout, index));
+	MapEntry now;
+
+	if (!parent || parent->state != NODE_DIRTY || !stash_suffices_locked(map, TRUE))
+		return FALSE;
+	now = pointer_get_locked(map, level, index);
+	return now.dead && now.slot == was->slot;
+}
+
+int dead_resolve_unlocking(Map *map, guint level, guint64 index)
+{
+	MapEntry entry = pointer_get_locked(map, level, index);
+	guint epoch = epoch_enter_locked(map);
+	const FormatNode *data;
+	FormatNode old;
+	int r;
+
+	lock_drop(&map->lock);
+	r = node_read(map, level, index, &entry, &old);
+	lock_take(&map->lock);
+	map_lookup_end(map, epoch);
+	if (!dead_unchanged_locked(map, level, index, &entry))
+		return MAP_RESTART;
+	if (r && r != -EBADMSG)
+		return r;
+	if (r)
+		logging_write_limited(&map->damaged, LOGGING_WARNING,
+				      "%s: node %u/%" G_GUINT64_FORMAT
+				      " of discarded blocks is damaged; the space below it stays "
+				      "in use",
+				      map->backing->name, level, index);
+	data = r ? NULL : &old;
+	r = slots_reserve(map->slots, node_pointers(map->layout) + 4 * FORMAT_LEVELS_MAX);
+	if (r)
+		return r;
+	if (level > 0)
+		return dead_inner_open_locked(map, level, index, &entry, data);
+	dead_leaf_free_locked(map, index, &entry, data);
+	return MAP_RESTART;
+}
+
+/* Makes one node dirty whose parent is. */
+static int node_make_dirty_unlocking(Map *map, guint level, guint64 index, gboolean nowait)
+{
+	MapNode *node;
+	MapEntry entry;
+	int r = node_get_unlocking(map, level, index, nowait, &node);
+
+	if (r)
+		return r;
+	if (node && node->state == NODE_DIRTY)
+		return 0;
+	r = slots_reserve(map->slots, node_copies(level));
+	if (r)
+		return r;
+	if (node && node->state == NODE_FROZEN)
+		return node_copy_for_write_locked(map, node);
+	if (node) {
+		list_remove(&map->clean, node);
+		node_replace_locked(map, node);
+		return 0;
+	}
+	entry = pointer_get_locked(map, level, index);
+	if (entry.dead)
+		return nowait ? -EAGAIN : dead_resolve_unlocking(map, level, index);
+	return node_create_locked(map, level, index);
+}
+
+int path_make_dirty_unlocking(Map *map, guint level, guint64 index, MapChange *change)
+{
+	int r = stash_check_unlocking(map, change);
+
+	for (guint l = map->levels; l-- > level && !r;)
+		r = node_make_dirty_unlocking(map, l, index >> (map->layout.shift * (l - level)),
+					      change->nowait);
+	return r;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/engine/map-pressure.h"
+#include "common/base/bounds.h"
+
+/* Payload that recovery would have to verify is bounded, so that an open after a crash is quick: to
+ * what two intervals between freezes write. */
+#define WANTS_BYTES (64 * MIB)
+#define WANTS_RETIRED_BYTES (256 * MIB)
+#define PRESSED_BYTES WANTS_BYTES
+#define CROWDED_BYTES (256 * MIB)
+#define NODES_OF_A_CHANGE 2
+
+static guint64 crowded_nodes(const Map *map)
+{
+	return map->limit * 3 / 4;
+}
+
+static guint64 pressed_nodes(const Map *map)
+{
+	return crowded_nodes(map) * 3 / 4;
+}
+
+/* In percent of the way from `from` to `most`. */
+static guint64 pressure_of(guint64 value, guint64 from, guint64 most)
+{
+	return value <= from ? 0 : MIN((value - from) * 100 / (most - from), 100);
+}
+
+static guint64 pressure_of_nodes(const Map *map)
+{
+	return pressure_of(map->dirty.n + map->frozen.n, pressed_nodes(map), crowded_nodes(map));
+}
+
+static guint64 pressure_of_bytes(const Map *map)
+{
+	return pressure_of(slots_gained_bytes(map->slots), PRESSED_BYTES, CROWDED_BYTES);
+}
+
+void pressure_update_locked(Map *map)
+{
+	g_atomic_int_set(&map->wants,
+			 map->dirty.n > map->limit * 3 / 8 ||
+				 slots_gained_bytes(map->slots) > WANTS_BYTES ||
+				 slots_retired_bytes(map->slots) > WANTS_RETIRED_BYTES);
+	g_atomic_int_set(&map->pressure,
+			 (gint)max_u64(pressure_of_nodes(map), pressure_of_bytes(map)));
+}
+
+double map_cost(Map *map, guint64 bytes)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+
+	if (pressure_of_nodes(map) >= pressure_of_bytes(map))
+		return 100.0 * NODES_OF_A_CHANGE /
+		       (double)(crowded_nodes(map) - pressed_nodes(map));
+	return 100.0 * (double)MAX(bytes, BLOCK_SIZE) / (CROWDED_BYTES - PRESSED_BYTES);
+}
+
+gboolean map_wants_checkpoint(Map *map)
+{
+	return g_atomic_int_get(&map->wants);
+}
+
+guint map_pressure(Map *map)
+{
+	return (guint)g_atomic_int_get(&map->pressure);
+}
