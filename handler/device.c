@@ -17,7 +17,7 @@
 #include "handler/space.h"
 #include "handler/tasks.h"
 
-/* Of the runner's main thread, with a disk that does not answer: a checkpoint may take a while. */
+/* How long the runner's main thread waits for a close, which includes a checkpoint. */
 static const AsidePatience close_patience = {10 * G_TIME_SPAN_SECOND,
 					     100 * G_TIME_SPAN_MILLISECOND};
 
@@ -27,20 +27,20 @@ struct Device {
 	Sanitizer *sanitizer;
 	gint64 sanitize_begun; /* as metrics_begin() gave it */
 	gint used;	       /* atomic */
-	gint space_looking;    /* whether somebody does; atomic */
-	gint64 space_looked;   /* when last, microseconds; atomic */
-	guint64 attribute;     /* the size that the kernel has of it, bytes */
+	gint space_looking;    /* a thread is reading the free space; atomic */
+	gint64 space_looked;   /* when the last one began, microseconds; atomic */
+	guint64 attribute;     /* the kernel's attribute `size`, bytes */
 	const char *name;      /* owned by `opening` */
 	Opening *opening;
 	Arrival *arrival;
-	Volume *volume; /* atomic; NULL until it has come */
+	Volume *volume; /* atomic; NULL until it is open */
 	Workers *workers;
-	Workers *flusher; /* of one thread */
+	Workers *flusher; /* one thread */
 	WorkItem flush_item;
 
 	LoggingLimit failures;
 	Metrics metrics;
-	Monitor *monitor; /* NULL until the volume is there */
+	Monitor *monitor; /* NULL until the volume is open */
 	Tasks tasks;
 };
 
@@ -62,10 +62,11 @@ static void task_log_failure(Device *device, const Request *request, int result)
 		&device->failures, LOGGING_ERROR,
 		"%s: %s of %" G_GUINT64_FORMAT " bytes at %" G_GUINT64_FORMAT " failed: %s",
 		device->name, request_name(request), request_bytes(request), request->offset,
-		result == -ETIMEDOUT ? "not done in time, answered busy" : g_strerror(-result));
+		result == -ETIMEDOUT ? "timed out after 20 s; answered BUSY" : g_strerror(-result));
 }
 
-/* The status for a result, with the sense data in its place.  `position` is the volume's. */
+/* Counts the task as done.  Returns the status for `result` and fills the command's sense data;
+ * `position` is the byte of the volume that the result is about. */
 static RunnerStatus task_conclude(Device *device, const Task *task, int result, guint64 position)
 {
 	const Request *request = &task->request;
@@ -84,9 +85,9 @@ static RunnerStatus task_conclude(Device *device, const Task *task, int result, 
 	return result ? sense_from_result(result, direction, information, sense) : RUNNER_OK;
 }
 
-/* Nothing of the task or under a lock is in use any more when the runner is called: from there the
- * next step of a compound command may be submitted, and the device may be closed as soon as the
- * last command has been completed. */
+/* The task is freed, and no lock is held, before the runner is called: runner_complete() may submit
+ * the next step of a compound command, and the device may be closed as soon as its last command has
+ * been completed. */
 static void task_complete(Task *task, int result, guint64 position)
 {
 	Device *device = device_of(task);
@@ -102,7 +103,7 @@ static void task_complete(Task *task, int result, guint64 position)
 		runner_complete(handle, cmd, status);
 }
 
-/* Called by the watch. */
+/* Called by the tasks' watch thread. */
 static void task_answer_late(gpointer data, const Task *task)
 {
 	Device *device = data;
@@ -132,7 +133,7 @@ static void task_queue_flush(Device *device, Task *task)
 
 /* ---- space */
 
-/* How often it is looked at, where there are writes. */
+/* How often the free space is read while there are writes. */
 #define SPACE_INTERVAL (5 * G_USEC_PER_SEC)
 
 static void device_get_space(gpointer data, ScsiSpace *ret_space)
@@ -149,7 +150,8 @@ static void device_get_space(gpointer data, ScsiSpace *ret_space)
 	space_get(path, info.backing_bytes, ret_space);
 }
 
-/* After the answer, for the disk may take its time; then one thread waits for it, and no other. */
+/* Called after the answer, because reading the free space may block on the disk; no more than one
+ * thread does it at a time. */
 static void device_check_space(Device *device)
 {
 	gint64 now = g_get_monotonic_time();
@@ -194,7 +196,7 @@ static void task_run(WorkItem *item)
 		task_queue_flush(device, task);
 	else
 		task_complete(task, result, position);
-	/* The device may be closing by now: that waits for this thread. */
+	/* The device may be closing by now; device_close() joins this thread. */
 	if (!reads)
 		device_check_space(device);
 }
@@ -207,7 +209,7 @@ static void task_queue(Device *device, Task *task)
 		workers_push(device->workers, &task->item);
 }
 
-/* A task for the command, or NULL and why not. */
+/* A task for the command; NULL and *ret_status if it cannot be queued. */
 static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request,
 		      RunnerStatus *ret_status)
 {
@@ -244,7 +246,7 @@ static gboolean device_tick(gpointer data)
 	return g_atomic_int_get(&device->unit.state) == SCSI_SANITIZING;
 }
 
-/* When it is answered, also where it goes on then. */
+/* Called when the command is answered, even if the SANITIZE itself goes on. */
 static void sanitize_count(Device *device, gboolean done)
 {
 	metrics_end(&device->metrics, METRICS_DISCARD, device->sanitize_begun,
@@ -321,7 +323,7 @@ static void device_identify(gpointer data, ScsiIdentity *ret_identity)
 
 /* ---- its size */
 
-#define RESIZE_SECONDS 3 /* the main thread waits */
+#define RESIZE_SECONDS 3 /* for which the runner's main thread waits */
 
 static void device_take_size(Device *device, const Volume *volume, gboolean tell)
 {
@@ -338,11 +340,11 @@ gboolean device_resize(Device *device, guint64 size, GError **error)
 	if (size == device->attribute)
 		return TRUE;
 	if (!volume)
-		return error_set(error, STORAGEOS_ERROR_BUSY, "the volume is not there yet");
+		return error_set(error, STORAGEOS_ERROR_BUSY, "the volume is not open yet");
 	if (!volume_resize(volume, size, 0, RESIZE_SECONDS, error))
 		return FALSE;
 	device->attribute = size;
-	device_take_size(device, volume, FALSE); /* the runner tells of it */
+	device_take_size(device, volume, FALSE); /* the runner raises the unit attention */
 	return TRUE;
 }
 
@@ -529,7 +531,7 @@ DeviceOpening device_open(RunnerDevice *handle, const OpeningDevice *opening, De
 	return result;
 }
 
-/* All of it but the watch; each step waits for threads, which wait for the disk. */
+/* Everything but the tasks' watch.  Each step may join threads that wait for the disk. */
 static void close_parts(Aside *aside, gpointer data)
 {
 	g_autoptr(GError) error = NULL;
@@ -539,7 +541,7 @@ static void close_parts(Aside *aside, gpointer data)
 	arrival_free(device->arrival);
 	sanitizer_free(device->sanitizer);
 	if (device->workers)
-		workers_free(device->workers); /* before the flusher: these queue flushes */
+		workers_free(device->workers); /* before the flusher, to which they queue */
 	if (device->flusher)
 		workers_free(device->flusher);
 	monitor_free(device->monitor);
@@ -550,8 +552,7 @@ static void close_parts(Aside *aside, gpointer data)
 	g_free(device);
 }
 
-/* What does not end in time is left to itself: it has no business with the runner's device any
- * more. */
+/* A close that does not end in time goes on alone: it no longer uses the runner's device. */
 void device_close(Device *device)
 {
 	g_autofree char *name = NULL;
@@ -563,7 +564,9 @@ void device_close(Device *device)
 		return;
 	name = g_strdup(device->name);
 	tasks_stop(&device->tasks);
-	if (!tasks_are_idle(&device->tasks)) /* every command has been answered, one of them late */
+	/* The runner closes a device only when all of its commands have been answered.  A task
+	 * left over was answered late, so its thread is stuck, and waiting long is useless. */
+	if (!tasks_are_idle(&device->tasks))
 		patience.first = patience.others;
 	was_flusher = flusher_set(TRUE);
 	aside = aside_start(device->opening ? opening_group(device->opening) : "", close_parts,
@@ -574,7 +577,7 @@ void device_close(Device *device)
 	} else if (aside_wait(aside, patience)) {
 		aside_free(aside);
 	} else {
-		log_warning("%s: it is still being closed: does its disk answer?", name);
+		log_warning("%s: still being closed: does its disk answer?", name);
 		aside_leave(aside);
 	}
 }

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One device of the runner: a volume, and the threads that carry requests out on it.
+ * One device of the runner: a volume and the threads that carry out requests on it.
  *
- * A request is queued by the runner's thread and carried out and completed by one of the device's
- * own; none is completed before device_submit() returns to its caller.  Flushes have a thread to
- * themselves, so that reads do not wait behind them; all that are waiting when it comes round share
- * one flush of the volume.
+ * The runner's thread queues a request; one of the device's own threads carries it out and
+ * completes it.  No request is completed before device_submit() has returned for it.  Flushes have
+ * a thread of their own, so that reads do not wait behind them; all flushes that are waiting when
+ * it gets to them share one flush of the volume.
  *
- * Every request is answered.  One that was not begun within DEVICE_DEADLINE is answered BUSY and
- * not begun at all; one whose thread the kernel keeps, as the disk below does not answer, is
- * answered so in its place (tasks.h).  (Where the kernel's time-out of 30 s is on, timeout.h, a
- * write that landed later than that might land upon what the initiator has written since.)
+ * Every request is answered within DEVICE_DEADLINE.  A request that has not been started by then is
+ * answered BUSY and never started.  A request whose thread is stuck in the kernel, because the disk
+ * below does not answer, is answered BUSY by another thread (tasks.h).  Otherwise, while the
+ * kernel's time-out of 30 s is on (timeout.h), a write could reach the disk after the initiator had
+ * given it up and written something else to the same blocks.
  *
- * Opening and closing wait for a disk, too, and the runner's main thread for them: a few seconds,
- * then they go on aside (arrival.h, aside.h).  Until there is a volume every command is answered
- * "not ready, becoming ready".  Where there will be none a device that was served before is open
- * all the same, so that its commands are answered ("not ready, manual intervention required") and
- * do not wait for nobody.
+ * Opening and closing wait for a disk, too, and the runner's main thread waits for them: a few
+ * seconds, after which they go on in threads of their own (arrival.h, aside.h).  Until the volume
+ * is open, every command is answered NOT READY, becoming ready.  A device that was served before
+ * stays open even if there will never be a volume; its commands are answered NOT READY, manual
+ * intervention required, instead of waiting for ever.
  *
- * Threading: device_submit() from any thread, those that complete requests included;
- * device_resize() beside it; the others alone.
+ * Threading: device_submit() may be called from any thread, including those that complete requests,
+ * and device_resize() at the same time.  The other functions must not run concurrently.
  */
 #pragma once
 
@@ -46,26 +47,29 @@ typedef enum {
 DeviceOpening device_open(RunnerDevice *handle, const OpeningDevice *opening, Device **ret_device,
 			  GError **error);
 
-/* Ends the threads and closes the volume, or leaves that to itself where the disk does not answer;
- * every command has been answered.  `handle` is not in use any more. */
+/* Ends the threads and closes the volume; on a disk that does not answer, a thread of its own goes
+ * on with it.  When this returns, every command has been answered and `handle` is no longer used.
+ * NULL is allowed. */
 void device_close(Device *device);
 
-/* Its kernel attribute is to be `size` bytes: grows the volume if that is smaller, and from then on
- * the unit has that size.  The size that the attribute has is accepted whatever the volume's is,
- * and changes nothing: restoring a target sets what was saved.  Waits some seconds at most. Errors:
- * INVALID, BUSY (smaller than the volume; it takes longer, and goes on; there is no volume), and of
- * the volume. */
+/* The kernel's attribute `size` is to become `size` bytes: grows the volume to that size, and then
+ * the unit.  The attribute's present value is accepted and changes nothing, whatever the volume's
+ * size: restoring a target sets the saved value.  Waits 3 s at most.
+ *
+ * Errors: INVALID; BUSY (smaller than the volume; or not finished in time, and it goes on; or there
+ * is no volume yet); those of volume_resize(). */
 gboolean device_resize(Device *device, guint64 size, GError **error);
 
-/* Somebody has sent it a command, or has before this process was there. */
+/* A device is in use once an initiator has sent it a command, in this process or in one before. */
 void device_note_use(Device *device);
 gboolean device_is_in_use(Device *device);
 
-/* The unit that it is to initiators. */
+/* The logical unit that initiators see. */
 ScsiUnit *device_unit(Device *device);
 
-/* Whether there is a volume. */
+/* Whether the volume is open. */
 gboolean device_is_ready(Device *device);
 
-/* Queues; the request will be completed.  Anything but RUNNER_OK: it will not, and has failed. */
+/* Queues the request.  RUNNER_OK: it will be completed.  Anything else: it has failed with that
+ * status and will not be completed. */
 RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *request);

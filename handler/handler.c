@@ -2,16 +2,16 @@
 /*
  * handler_storageos.so: the plugin that lets tcmu-runner serve volumes.
  *
- * The runner calls in from one thread for each device, and from whichever thread completes a
- * command (the next step of compound ones).  All that a callback does is to queue: nothing here
- * waits for a disk but opening and closing, and these only for a while.  device.h tells what
- * happens then, runner-abi.h what the versions of the runner differ in.
+ * The runner calls the callbacks from one thread for each device, and from whichever thread
+ * completes a command (the next step of a compound one).  A callback only queues: nothing here
+ * waits for a disk except opening and closing, and these only for a limited time.  device.h says
+ * what happens to a queued request, runner-abi.h how the versions of the runner differ.
  *
- * This process belongs to others.  So: no exit, no abort, no allocation that aborts and is sized by
- * input, no signal or exit handler, no g_log(); no environment is changed.
+ * The process belongs to others (I9): no exit, no abort, no aborting allocation of a size that
+ * comes from input, no signal or exit handler, no g_log(), no change of the environment.
  *
- * What a command asks for is scsi.h's to know; plain reads and writes are left to the runner, which
- * calls back for them.
+ * scsi.h parses the commands; plain reads and writes are left to the runner, which calls back for
+ * them.
  */
 #include <errno.h>
 #include <string.h>
@@ -27,17 +27,20 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* What a transfer may be, where the device was left at the kernel's default: 64 KiB is too little
- * to be fast. */
+/* The longest transfer of a device that was left at the kernel's default, which is 128 blocks: 64
+ * KiB is too short to be fast. */
 #define TRANSFER_BYTES (1u << 20)
 #define KERNEL_TRANSFER_BLOCKS 128
 
 /* ---- devices */
 
-/* Any local user may ask for this, over D-Bus, and the runner's main thread answers as root: so it
- * looks at nothing but the text and the configuration.  The runner asks once more for each device
- * that it is given, and leaves one that is refused without an answer to initiators: that is for
- * open to refuse.  The runner releases *reason with free(). */
+/* Any local user may call this over D-Bus, and the runner's main thread runs it as root: so it
+ * looks at the text and the configuration only.
+ *
+ * The runner asks again for each device that the kernel has, and never answers the commands of a
+ * device that is refused here.  Such a device is accepted, for handle_open() to refuse.
+ *
+ * The runner releases *reason with free(). */
 static bool handle_check_config(const char *cfgstring, char **reason)
 {
 	g_autoptr(GError) error = NULL;
@@ -47,7 +50,7 @@ static bool handle_check_config(const char *cfgstring, char **reason)
 	if (parsed && (opening_check(parsed, &error) || runner_is_given(cfgstring)))
 		return true;
 	printable = text_printable(error ? error->message : "not a valid cfgstring");
-	*reason = strdup(printable); /* of anything but UTF-8 D-Bus would make "[Invalid UTF-8]" */
+	*reason = strdup(printable); /* anything but UTF-8 becomes "[Invalid UTF-8]" on D-Bus */
 	return false;
 }
 
@@ -81,9 +84,9 @@ static void device_publish(RunnerDevice *dev, Device *device, gboolean served_be
 	runner_device_set_private(dev, device);
 }
 
-/* Runs in the main thread, on which the kernel's netlink and D-Bus wait: an open takes as long as
- * the volume's recovery, and where that is too long it goes on aside.  Never a positive result:
- * versions before 1.3 would take it for success. */
+/* Runs in the runner's main thread, for which the kernel's netlink and D-Bus wait.  An open takes
+ * as long as the volume's recovery; if that is too long, it goes on in a thread of its own.  The
+ * result is never positive, which versions before 1.3 would take for success. */
 static int handle_open(RunnerDevice *dev, bool reopen)
 {
 	g_autoptr(GError) error = NULL;
@@ -125,8 +128,7 @@ static void handle_close(RunnerDevice *dev)
 	device_close(device);
 }
 
-/* As any attribute.  The kernel has the new size when the answer is 0, and the runner tells
- * initiators. */
+/* When the result is 0, the kernel takes the new size and the runner tells initiators. */
 static int device_resize_to(RunnerDevice *dev, guint64 size)
 {
 	Device *device = runner_device_private(dev);
@@ -135,16 +137,16 @@ static int device_resize_to(RunnerDevice *dev, guint64 size)
 	if (!device)
 		return -EBUSY;
 	if (device_resize(device, size, &error)) {
-		log_info("%s: has %" G_GUINT64_FORMAT " bytes now", runner_device_cfgstring(dev),
+		log_info("%s: resized to %" G_GUINT64_FORMAT " bytes", runner_device_cfgstring(dev),
 			 scsi_unit_blocks(device_unit(device)) * device_unit(device)->block_size);
 		return 0;
 	}
-	log_error("%s: it does not get %" G_GUINT64_FORMAT " bytes: %s",
+	log_error("%s: cannot resize to %" G_GUINT64_FORMAT " bytes: %s",
 		  runner_device_cfgstring(dev), size, error ? error->message : "failed");
 	return -error_to_errno(error);
 }
 
-/* restoreconfig sets every attribute that was saved, this one included. */
+/* restoreconfig sets every saved attribute, the cfgstring included. */
 static gboolean cfgstrings_name_same_volume(const char *one, const char *other)
 {
 	g_autoptr(CfgString) a = cfgstring_parse(one, NULL);
@@ -154,11 +156,11 @@ static gboolean cfgstrings_name_same_volume(const char *one, const char *other)
 	       !strcmp(a->volume->name, b->volume->name);
 }
 
-/* There is always a cache, and MODE SENSE says so.  The kernel's attribute is 0 from the start,
- * whatever we tell initiators, and restoreconfig sets what was saved, before anybody uses the
- * device: refused, each restore would end with an error, and taken at its word, each restored
- * device would flush after every write.  Who sets it later means it, and is told that it is not so.
- */
+/* The write cache is always on, and MODE SENSE says so.  The kernel's attribute is 0 from the
+ * start, whatever initiators are told, and restoreconfig sets the saved 0 before anybody uses the
+ * device. Refusing that would make every restore end with an error; obeying it would make every
+ * restored device flush after each write.  So it is ignored.  Whoever clears the attribute of a
+ * device in use means it, and gets an error. */
 static int device_set_write_cache(RunnerDevice *dev, bool on)
 {
 	Device *device = runner_device_private(dev);
@@ -177,7 +179,7 @@ static int device_set_write_cache(RunnerDevice *dev, bool on)
 	return -EOPNOTSUPP;
 }
 
-/* Called in the main thread while commands run. */
+/* Called in the runner's main thread while commands run. */
 static int handle_reconfig(RunnerDevice *dev, const RunnerReconfig *change)
 {
 	switch (change->kind) {
@@ -234,8 +236,8 @@ static RunnerStatus command_parse(Device *device, RunnerCommand *cmd, Request *r
 	return scsi_command(device_unit(device), &command, device_is_ready(device), ret_request);
 }
 
-/* The runner has set what the kernel's attribute is, where that was accepted or when the device was
- * opened, and the unit may be larger. */
+/* Corrects the runner's idea of the device's size, which it takes from the kernel's attribute when
+ * it opens a device or has changed the attribute: the unit may be larger. */
 static void device_keep_size(RunnerDevice *dev, Device *device)
 {
 	guint64 blocks = scsi_unit_blocks(device_unit(device));
@@ -249,13 +251,13 @@ static RunnerStatus handle_command(RunnerDevice *dev, RunnerCommand *cmd)
 	Device *device = runner_device_private(dev);
 	Request request;
 
-	flusher_stay(); /* the device's own thread */
+	flusher_stay(); /* this is the device's dispatch thread */
 	device_keep_size(dev, device);
 	device_note_use(device);
 	return command_parse(device, cmd, &request);
 }
 
-/* Nothing was kept of the command, so it is parsed once more. */
+/* Nothing was kept of the command since handle_command(), so it is parsed again. */
 static RunnerStatus handle_execute(RunnerDevice *dev, RunnerCommand *cmd)
 {
 	Device *device = runner_device_private(dev);
@@ -282,8 +284,8 @@ static const RunnerCallbacks callbacks = {
 	.execute = handle_execute,
 };
 
-/* The one exported symbol.  The runner skips a plugin for which this is not 0, and never unloads
- * one. */
+/* The one exported symbol.  The runner skips a plugin whose result is not 0, and never unloads
+ * any. */
 EXPORT int handler_init(void);
 
 int handler_init(void)

@@ -23,12 +23,13 @@ static void read_serial(const char *directory, ScsiIdentity *identity)
 		g_strlcpy(identity->serial, text + strlen(SERIAL_LABEL), sizeof identity->serial);
 }
 
-/* ---- target port groups: as tcmu-runner's alua.c and target.c look at them */
+/* ---- target port groups, judged as tcmu-runner's alua.c and target.c do */
 
 #define DEFAULT_GROUP "default_tg_pt_gp"
 
-/* FABRIC/WWN/tpgt_N/lun_M, of which the fabric iSCSI has another name in configfs.  *ret_enabled is
- * set where the port is; FALSE: that cannot be told. */
+/* `member` is FABRIC/WWN/tpgt_N/lun_M; the fabric iSCSI is called iscsi in configfs.  Sets
+ * *ret_enabled if the port is enabled, and leaves it otherwise.  FALSE if that cannot be found out.
+ */
 static gboolean check_port(const char *targets, const char *member, gboolean *ret_enabled)
 {
 	g_auto(GStrv) parts = g_strsplit(member, "/", 0);
@@ -84,7 +85,7 @@ static ScsiPorts read_ports(const char *directory, gboolean implicit)
 	return enabled ? SCSI_PORTS_ALUA : SCSI_PORTS_NONE;
 }
 
-/* The kernel's attributes for them; one that is not there is of a kernel that always has them. */
+/* Whether a kernel attribute is 0.  Kernels without the attribute always have the feature on. */
 static gboolean is_off(const char *directory, const char *attribute)
 {
 	g_autofree char *text = read_file(directory, attribute);

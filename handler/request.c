@@ -7,7 +7,7 @@
 
 #define PATTERN_SIZE (64u << 10)
 #define PATTERN_PIECES (VOLUME_ATOMIC_MAX / PATTERN_SIZE)
-#define COMPARE_PIECES 80 /* of 255 blocks in pages, and a few more */
+#define COMPARE_PIECES 80 /* room for 255 blocks in pages, and some more */
 #define VERIFY_SIZE (256u << 10)
 
 static const struct {
@@ -57,7 +57,8 @@ gboolean request_returns_data(const Request *request)
 	       (request->kind == REQUEST_CALL && request->call->answers);
 }
 
-/* Writes the pattern again and again: 1 MiB at a time, of which every piece is the same memory. */
+/* Fills the range with the pattern, 1 MiB at a time; all entries of a vector are the same memory.
+ */
 static int write_pattern(Volume *volume, guint8 *pattern, const Request *request, gint64 deadline,
 			 guint64 *ret_position)
 {
@@ -84,7 +85,7 @@ static int write_pattern(Volume *volume, guint8 *pattern, const Request *request
 	return 0;
 }
 
-/* Allocates, once for a command that is rare, at most once for each thread at a time. */
+/* Allocates 64 KiB: the command is rare, and each thread carries out one at a time. */
 static int write_same(Volume *volume, const Request *request, gint64 deadline,
 		      guint64 *ret_position)
 {
@@ -96,7 +97,7 @@ static int write_same(Volume *volume, const Request *request, gint64 deadline,
 	if (!block || PATTERN_SIZE % block || request->length % block)
 		return -EINVAL;
 	if (request->offset > size || request->length > size - request->offset)
-		return -EINVAL; /* nothing of it, rather than what comes before the end */
+		return -EINVAL; /* write nothing rather than the part inside the volume */
 	pattern = g_try_malloc(PATTERN_SIZE);
 	if (!pattern)
 		return -ENOMEM;
@@ -132,7 +133,8 @@ static int compare_and_write(Volume *volume, const Request *request, guint64 *re
 
 /* ---- verifying */
 
-/* Where `have` differs from what is next, or `length`. */
+/* The offset of the first byte where `have` differs from the data at `expected`; `length` if none
+ * does. */
 static gsize first_difference(IovCursor *expected, const guint8 *have, gsize length)
 {
 	for (gsize at = 0; at < length;) {
@@ -149,7 +151,7 @@ static gsize first_difference(IovCursor *expected, const guint8 *have, gsize len
 	return length;
 }
 
-/* As above, where one block is expected again and again. */
+/* The same, comparing each block with the request's one block of data. */
 static gsize first_difference_same(const Request *request, const guint8 *have, gsize length)
 {
 	gsize block = iov_length(request->iov, (int)request->count), same = block;
@@ -164,7 +166,7 @@ static gsize first_difference_same(const Request *request, const guint8 *have, g
 	return length;
 }
 
-/* Reads all of the range, and compares it with the data of the request, as that says. */
+/* Reads the whole range and compares it with the request's data as the request's kind says. */
 static int verify(Volume *volume, const Request *request, gint64 deadline, guint64 *ret_position)
 {
 	g_autofree guint8 *have = g_try_malloc(VERIFY_SIZE);
@@ -207,7 +209,7 @@ static int write_and_verify(Volume *volume, const Request *request, gint64 deadl
 	return r ? r : verify(volume, request, deadline, ret_position);
 }
 
-/* One block's worth of a range, whose length it divides. */
+/* The data is one block, whose length must divide the range's. */
 static int compare_same(Volume *volume, const Request *request, gint64 deadline,
 			guint64 *ret_position)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What one command asks of a volume, and its execution: SCSI's forms (one block for a whole range,
- * data to compare and data to write in one vector) in terms of volume.h.
+ * What one command asks of a volume, and its execution: expresses SCSI's forms (one block of data
+ * for a whole range; data to compare and data to write in one vector) in terms of volume.h.
  */
 #pragma once
 
@@ -9,21 +9,21 @@
 #include "common/engine/volume.h"
 
 typedef enum {
-	REQUEST_NOTHING, /* done already, or nothing to do */
+	REQUEST_NOTHING, /* nothing to do; completes with success */
 	REQUEST_READ,
 	REQUEST_WRITE,
 	REQUEST_FLUSH,
 	REQUEST_ZERO,
-	REQUEST_WRITE_SAME,	   /* the data is one block, for all of the range */
+	REQUEST_WRITE_SAME,	   /* the data is one block, written to the whole range */
 	REQUEST_COMPARE_AND_WRITE, /* the data is `length` bytes to compare, then as many to write
 				    */
-	REQUEST_VERIFY,		   /* read and forgotten */
+	REQUEST_VERIFY,		   /* reads and drops the data */
 	REQUEST_COMPARE,	   /* with the data; -EILSEQ as for COMPARE AND WRITE */
-	REQUEST_COMPARE_SAME,	   /* with the data: one block, for all of the range */
-	REQUEST_WRITE_AND_VERIFY,  /* written, flushed and compared */
-	REQUEST_OR,		   /* the data is or'ed to what is there, 1 MiB at a time */
-	REQUEST_CALL,		   /* what `call` does, with the data as its parameters or answer */
-	REQUEST_SANITIZE,	   /* the device's own */
+	REQUEST_COMPARE_SAME,	   /* the data is one block, compared with every block */
+	REQUEST_WRITE_AND_VERIFY,  /* writes, flushes, reads back and compares */
+	REQUEST_OR,		   /* ORs the data into the volume, 1 MiB at a time */
+	REQUEST_CALL,		   /* runs `call`; the data is its parameters or its answer */
+	REQUEST_SANITIZE,	   /* carried out by the device, not by request_execute() */
 } RequestKind;
 
 typedef struct Request Request;
@@ -31,40 +31,40 @@ typedef struct Request Request;
 typedef struct {
 	const char *name;
 	MetricsKind metrics;
-	gboolean answers; /* its data is the answer, rather than what was sent */
+	gboolean answers; /* the data is data-in (the answer), not data-out */
 	int (*run)(const Request *request, Volume *volume, gint64 deadline, guint64 *ret_position);
 } RequestCall;
 
 struct Request {
 	RequestKind kind;
-	gboolean durable; /* flush afterwards: left to the caller of request_execute() */
+	gboolean durable; /* the caller of request_execute() must flush before it answers */
 	const struct iovec *iov;
 	gsize count;
 	guint64 offset;	    /* bytes */
 	guint64 length;	    /* bytes */
 	guint32 block_size; /* of the device */
 	const RequestCall *call;
-	guint64 bytes; /* of the volume, that a call changes */
-	gpointer data; /* of the call's */
+	guint64 bytes; /* how much of the volume a call changes */
+	gpointer data; /* for `call` */
 };
 
-/* For messages. */
+/* The request's name in messages. */
 const char *request_name(const Request *request);
 
-/* Whether it is the volume's content that it asks for, rather than a change. */
+/* Whether the request reads the volume rather than changes it. */
 gboolean request_reads(const Request *request);
 
-/* Whether its data is the answer, rather than what was sent. */
+/* Whether the request's data is data-in (the answer) rather than data-out. */
 gboolean request_returns_data(const Request *request);
 
-/* What it counts as, and how many bytes of the volume that are: what is read (verified, too),
- * written or discarded, whatever data comes with the command. */
+/* What the request counts as, and how many bytes of the volume it reads (or verifies), writes or
+ * discards, whatever the length of the command's data. */
 MetricsKind request_metrics_kind(const Request *request);
 guint64 request_bytes(const Request *request);
 
-/* Carries it out; a result of volume.h, with *ret_position as told there.
+/* Carries the request out.  The result and *ret_position are those of volume.h.
  *
- * Takes as long as the volume's backing does.  Of those that take more steps than one (WRITE SAME
- * of data other than zeros, comparing) no step is begun after `deadline` (of
- * g_get_monotonic_time()), and the answer is then -ETIMEDOUT: they may be done again. */
+ * Takes as long as the volume's backing does.  A request of several steps (WRITE SAME of data other
+ * than zeros, comparing) starts no step after `deadline` (g_get_monotonic_time()) and returns
+ * -ETIMEDOUT; it may be repeated. */
 int request_execute(const Request *request, Volume *volume, gint64 deadline, guint64 *ret_position);

@@ -12,7 +12,7 @@ static gboolean task_move(Task *task, gint from, gint to)
 	return g_atomic_int_compare_and_exchange(&task->state, from, to);
 }
 
-/* ---- those under way, the oldest first */
+/* ---- unanswered tasks, the oldest first */
 
 static void task_link_locked(Tasks *tasks, Task *task)
 {
@@ -52,7 +52,8 @@ static gboolean flush_remove_locked(Tasks *tasks, const Task *task)
 	return TRUE;
 }
 
-/* The next one whose time is over.  Nobody else answers it then; who has it keeps it. */
+/* The next task whose time is over.  Its state is ANSWERED then, so the thread that carries it out
+ * no longer answers it, and still frees it. */
 static Task *late_next_locked(Tasks *tasks, gint64 now)
 {
 	for (Task *task = tasks->oldest; task && task->deadline < now; task = task->newer)
@@ -61,7 +62,8 @@ static Task *late_next_locked(Tasks *tasks, gint64 now)
 	return NULL;
 }
 
-/* What is answered is a copy: the thread that has the task may give it back at any moment. */
+/* Answers a copy: the thread that carries the task out may free it at any moment.  A task that was
+ * not started is freed here, as no thread will take it any more. */
 static gboolean late_answer_one(Tasks *tasks, gint64 now)
 {
 	gboolean begun = TRUE;
@@ -87,7 +89,7 @@ static gboolean late_answer_one(Tasks *tasks, gint64 now)
 	return TRUE;
 }
 
-/* Sleeps for a second, or until there is anything to watch.  FALSE: stop. */
+/* Sleeps for a second, or until there is something to watch.  FALSE: the watch must end. */
 static gboolean watch_wait(Tasks *tasks, gboolean busy)
 {
 	gboolean go_on;
@@ -206,7 +208,7 @@ static int task_copy_data(Task *task)
 	if (!task->data.iov_base)
 		return -ENOMEM;
 	task->data.iov_len = length;
-	/* Of an answer, too: it may be shorter than its buffer, which is zeros. */
+	/* A data-in buffer is copied, too: it is zeroed, and the answer may be shorter. */
 	if (request->kind != REQUEST_READ)
 		iov_copy_out(&from, task->data.iov_base, length);
 	return 0;

@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The commands of a device that are under way, each of which is answered in time: by who carries it
- * out or, where the disk below does not answer, in its place.
+ * The commands of a device that are under way.  Each is answered in time: by the thread that
+ * carries it out or, if that is stuck because the disk below does not answer, by the watch thread.
  *
- * A thread that the kernel keeps cannot be called back.  But the command can be answered, and then
- * its vector, data and sense buffer are somebody else's: the kernel gives that part of the ring to
- * the next command.  So a command is carried out on memory of the task's own: data is copied there
- * before anything can sleep, and back only by who answers.  What was answered in its place changes
- * nothing afterwards (common/engine/wanted.h), and was taken off its queue if it was not begun.
+ * A thread that is stuck in the kernel cannot be recalled.  Its command can be answered; but from
+ * then on the command's vector, data and sense buffer belong to the kernel, which gives that part
+ * of the ring to the next command.  So a command is carried out on memory of the task's own: its
+ * data is copied there before anything can sleep, and copied back only by the thread that answers.
+ * A command that the watch has answered changes nothing afterwards (common/engine/wanted.h), and is
+ * taken off its queue if it was not started.
  *
- *     QUEUED ---> COPYING ---> RUNNING ---> ANSWERED     one step at a time, by one thread each
- *        '-----------------------'------------^          too late
+ *     QUEUED ---> COPYING ---> RUNNING ---> ANSWERED
+ *        '-----------------------'------------^          answered by the watch
  *
- * What is answered so stays with the thread that has it until that comes back: no more of them than
- * there are threads, and one batch of flushes.
+ * Each arrow is one compare-and-exchange, so only one thread takes it.  The watch does not answer a
+ * task that is COPYING: that thread reads the command's memory, and cannot get stuck.
+ *
+ * A task that the watch has answered stays with its stuck thread until that returns.  So there are
+ * at most as many of them as threads, plus one batch of flushes.
  *
  * Threading: any.
  */
@@ -23,7 +27,7 @@
 #include "handler/request.h"
 #include "handler/runner-abi.h"
 
-/* The kernel queues 128 commands to a device unless it was told otherwise; an UNMAP counts four. */
+/* Preallocated.  The kernel queues 128 commands to a device by default; an UNMAP counts as four. */
 #define TASKS 256
 
 typedef struct Tasks Tasks;
@@ -31,40 +35,41 @@ typedef struct Task Task;
 
 struct Task {
 	WorkItem item; /* first */
-	Task *next;    /* in the list of free ones, or of those that wait for the flush */
+	Task *next;    /* in the free list, or in the list that waits for the flush */
 	Task *older, *newer;
 	Tasks *tasks;
 	RunnerCommand *cmd;
 	Request request;
-	Request own; /* the same, on the task's memory */
+	Request own; /* the same request on the task's own memory */
 	struct iovec data;
 	gint64 begun; /* as metrics_begin() gave it */
 	gint64 deadline;
 	gint state;	    /* atomic */
-	gint dropped;	    /* atomic: it was answered in its place */
-	gboolean linked;    /* under way; under the lock */
-	gboolean allocated; /* not one of the device's own */
+	gint dropped;	    /* atomic: the watch has answered it */
+	gboolean linked;    /* in the list of unanswered tasks; under the lock */
+	gboolean allocated; /* not one of Tasks.tasks */
 };
 
 typedef struct {
-	/* Answers it: its time is over.  Of the task there are command, request and beginning. */
+	/* Must answer the task, whose time is over.  `task` is a copy with cmd, request and begun
+	 * alone. */
 	void (*late)(gpointer data, const Task *task);
-	/* Called each second while something is under way; TRUE: so it is. */
+	/* Called each second while tasks are under way, or while it returns TRUE. */
 	gboolean (*tick)(gpointer data);
 	gpointer data;
-	Workers *workers; /* whose queue they are on */
+	Workers *workers; /* on whose queue the tasks are */
 } TasksOwner;
 
 struct Tasks {
 	TasksOwner owner;
 	GThread *watch;
-	gint active; /* tasks that were not given back; atomic */
+	gint active; /* tasks not yet freed; atomic */
 
-	GMutex lock; /* held for a few instructions; only the workers' is taken within */
+	GMutex lock; /* held for a few instructions; only the workers' lock is taken under it */
 	GCond wake;
 	gboolean stop, asleep, woken;
 	Task *free;
-	Task *oldest, *newest; /* that were not answered */
+	Task *oldest, *newest; /* unanswered tasks */
 	Task *flush_waiting;
 	gboolean flush_queued;
 	Task tasks[TASKS];
@@ -73,34 +78,36 @@ struct Tasks {
 void tasks_init(Tasks *tasks); /* of zeroed memory */
 void tasks_clear(Tasks *tasks);
 
-/* FALSE: there can be no thread. */
+/* Starts the watch.  FALSE if no thread can be created. */
 gboolean tasks_start(Tasks *tasks, const TasksOwner *owner);
 
-/* Nothing is answered in its place from now on.  Also of one that was not started. */
+/* Ends the watch: from now on only the threads that carry out tasks answer them.  Allowed for tasks
+ * that were not started. */
 void tasks_stop(Tasks *tasks);
 
-/* Sees that tick() is called. */
+/* Wakes the watch, so that tick() is called. */
 void tasks_wake(Tasks *tasks);
 
-/* Whether none is with anybody. */
+/* Whether every task has been freed. */
 gboolean tasks_are_idle(Tasks *tasks);
 
-/* A task with the command, request, deadline, beginning and function of `wanted`.  NULL: no memory.
+/* A task with the item, cmd, request, begun and deadline of `wanted`.  NULL if there is no memory.
  */
 Task *tasks_take(Tasks *tasks, const Task *wanted);
 
-/* Whether the caller, who has the task, may begin with it: then `own` is what to carry out.  0,
- * -ENOMEM, or -ECANCELED: it was answered. */
+/* Starts a task that the caller took off the queue.  0: carry out task->own.  -ENOMEM: complete it
+ * with that.  -ECANCELED: the watch has answered it. */
 int task_begin(Task *task);
 
-/* Whether the caller answers: then data-in is where it belongs, unless there was an error. */
+/* TRUE: the caller must answer the command; its data-in has been copied to it unless `result` is an
+ * error.  FALSE: the watch has answered it. */
 gboolean task_claim(Task *task, int result);
 
-/* Gives the task back; nothing of it is in use any more. */
+/* Frees the task. */
 void task_free(Task *task);
 
-/* Puts it to those that wait for the flush; TRUE: nobody has asked for one yet. */
+/* Adds the task to those that wait for the next flush.  TRUE: the caller must queue that flush. */
 gboolean tasks_wait_for_flush(Task *task);
 
-/* All that wait for the flush, which begins now. */
+/* Takes all tasks that wait for the flush, which starts now. */
 Task *tasks_take_flushes(Tasks *tasks);

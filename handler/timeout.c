@@ -30,6 +30,6 @@ void timeout_disable(const char *directory)
 	if (!directory || !is_default(directory) || !can_reset(directory))
 		return;
 	if (!files_set_attribute(directory, ATTRIBUTE, "0"))
-		log_warning("%s: cannot switch off the kernel's time-out of " DEFAULT " s: %s",
+		log_warning("%s: cannot disable the kernel's time-out of " DEFAULT " s: %s",
 			    directory, g_strerror(errno));
 }

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How long the kernel waits for the answer to a command: unless it was told otherwise 30 s, from
- * when the command comes into the ring.  Then it answers "communication failure" itself, which
- * initiators take for an error at once, and goes on as if nobody were at work on the command any
- * more.
+ * The kernel's time-out for a command: by default 30 s after the command has entered the ring.
+ * Then the kernel itself answers "communication failure", which initiators take for an error
+ * without a retry, and assumes that nobody works on the command any more.
  *
- * That is wrong in both cases that there are.  A runner that has died comes back, and a file system
- * whose flush has failed meanwhile can only be read.  One that is slow, since the disk below is,
- * may carry a command out after the initiator has given it up and written something else there.
- * Without that time-out the kernel waits: for the answer, or for the next runner, which has the
- * initiators send again what was under way.  An initiator's own time-outs stay as they are; a
- * command that it aborts is over for it only when it is over here.
+ * That is wrong for a runner that has died, because it is restarted, while a file system whose
+ * flush has failed meanwhile is read-only.  It is wrong for a runner that is slow because its disk
+ * is: it may carry the command out after the initiator has given it up and written something else
+ * to the same blocks.
+ *
+ * Without the time-out the kernel waits for the answer, or for the next runner, which makes
+ * initiators send again what was under way.  Initiators keep their own time-outs; a command that an
+ * initiator aborts ends for it only when it ends here.
  */
 #pragma once
 
 #include <glib.h>
 
-/* Switches it off for a device that is new and has no LUN yet (the kernel refuses later), of which
- * `directory` is the one in configfs, or NULL: then nothing is done.  It stays as it is where it is
- * not 30 s, as somebody wants it so, and where the kernel has no way to take back what waits for a
- * runner that is gone for good (before 4.16). */
+/* Switches the time-out off for a new device without LUNs (later the kernel refuses).  `directory`
+ * is the device's directory in configfs; NULL: does nothing.
+ *
+ * The time-out stays if it is not 30 s, because somebody has chosen it, and on kernels before 4.16,
+ * which cannot take commands back from a runner that is gone for good. */
 void timeout_disable(const char *directory);

@@ -192,7 +192,7 @@ static void test_remove(const void *data)
 	start = g_get_monotonic_time();
 	dev_remove(&dev);
 	CHECK_WITHIN(start, 3);
-	CHECK(log_has("default/removed: it is still being closed"));
+	CHECK(log_has("default/removed: still being closed"));
 	enabled_text = "1\n";
 	REQUIRE(dev_open(&dev, "removed"));
 	enabled_text = NULL;

@@ -47,7 +47,7 @@ is "what is new is zeros" "$(dd if="$db" bs=1M skip=200 status=none | tr -d '\0'
 check "it can be written up to the end" dd if=/dev/urandom of="$db" bs=512 count=1 \
 	seek=$(((300 * MIB) / 512)) oflag=direct status=none
 refuses "a smaller size is refused" 'dev_size' set_size $((100 * MIB))
-check "the log says why" runner_logged 'does not get 104857600 bytes: .*to become smaller it has to be detached'
+check "the log says why" runner_logged 'cannot resize to 104857600 bytes: .*to become smaller it has to be detached'
 refuses "one that is no multiple of a block" 'dev_size' set_size $((301 * MIB + 513))
 check "the log says that, too" runner_logged 'size 315621889 is no multiple of the block size'
 is "the attribute is what it was" "$(attribute)" $((300 * MIB + 512))
