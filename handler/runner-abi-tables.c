@@ -17,7 +17,7 @@ G_STATIC_ASSERT(sizeof(void *) == 8);
 #define IN_F(member, c, d, e, f, g) .member = f,
 #define IN_G(member, c, d, e, f, g) .member = g,
 
-/* SCSI's own, and those of <libtcmu_common.h> (TCMU_STS_*). */
+/* SCSI's status codes, and those of <libtcmu_common.h> (TCMU_STS_*). */
 static const int sam_statuses[] = {
 	[RUNNER_OK] = 0x00,	     [RUNNER_SENSE_SET] = 0x02, [RUNNER_BUSY] = 0x08,
 	[RUNNER_NO_RESOURCE] = 0x28, [RUNNER_NOT_HANDLED] = -1, [RUNNER_LATER] = -1,
@@ -56,9 +56,8 @@ static const RunnerConventions conventions[] = {
 
 static RunnerFunctions found;
 
-/* In December 2018, between 1.4.1 and 1.5.0, the functions were renamed, all at once.  (The name
- * tcmu_dev_set_private is the runner's own from then on: it would overwrite the runner's pointer.)
- */
+/* In December 2018, between 1.4.1 and 1.5.0, the functions were renamed, all at once.  Since then
+ * tcmu_dev_set_private sets the runner's own pointer, and a plugin must not call it. */
 static const struct {
 	const char *old_name, *new_name;
 	gboolean optional;
@@ -83,7 +82,7 @@ static const struct {
 	 &found.set_unmap_gran_align},
 	{"tcmu_set_dev_write_cache_enabled", "tcmu_dev_set_write_cache_enabled", FALSE,
 	 &found.set_write_cache_enabled},
-	/* Not in the candidates for 1.3.0. */
+	/* The release candidates of 1.3.0 lack it. */
 	{"tcmu_set_dev_solid_state_media", "tcmu_dev_set_solid_state_media", TRUE,
 	 &found.set_solid_state_media},
 };
@@ -113,12 +112,12 @@ static gboolean functions_resolve(const char *runner, GError **error)
 
 /* ---- its log */
 
-/* dev, function, line, format; B's has no dev. */
+/* B's function has no `dev`. */
 typedef void (*MessageFunction)(RunnerDevice *dev, const char *function, int line,
 				const char *format, ...);
 static MessageFunction messages[LOGGING_DEBUG + 1];
 
-/* The runner cuts a message of its own 255 bytes, its prefix included, and with it the newline. */
+/* The runner cuts a message, prefix included, to 255 bytes, and so loses its newline. */
 #define LOG_PIECE 200
 
 static void log_sink(LoggingLevel level, const char *line)
@@ -137,7 +136,7 @@ static void log_sink(LoggingLevel level, const char *line)
 	} while (*line);
 }
 
-/* Without one of its functions (not seen in C to G) lines go to standard error, as before. */
+/* If one of the functions is missing (not seen in C to G), log lines still go to standard error. */
 static void log_connect(void)
 {
 	static const char *const names[] = {

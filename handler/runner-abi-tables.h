@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which runner this process is, and what that means: the tables behind runner-abi.c, which alone
- * uses them.
+ * Which runner this process is, and what follows from that: the tables behind runner-abi.c, their
+ * only user.
  */
 #pragma once
 
@@ -15,15 +15,15 @@ typedef struct {
 
 typedef struct {
 	RunnerLayout layout;
-	const int *statuses;	   /* what a RunnerStatus is called there */
+	const int *statuses;	   /* the runner's number for each RunnerStatus */
 	gboolean wraps_commands;   /* callbacks get a struct tcmur_cmd, not a struct tcmulib_cmd */
-	gboolean tells_reopen;	   /* open() has its second argument */
-	gboolean completes_itself; /* by a function; else the command says what is to be called */
-	gboolean waits_until_idle; /* before it tells the kernel what has been completed */
-	gboolean wants_locks;	   /* of handlers, for target port groups of the type Implicit */
+	gboolean tells_reopen;	   /* open() gets its second argument */
+	gboolean completes_itself; /* has cmd_complete(); else the command has a pointer `done` */
+	gboolean waits_until_idle; /* tells the kernel of completions only when none is in flight */
+	gboolean wants_locks; /* needs lock callbacks for target port groups of type Implicit */
 } RunnerConventions;
 
-/* The runner's functions, as all generations have them; some have other names in some. */
+/* The runner's functions that all generations have, some of them under different names. */
 typedef struct {
 	int (*register_handler)(void *handler);
 	void (*cmd_complete)(RunnerDevice *dev, RunnerCommand *cmd, int status); /* or NULL */
@@ -37,15 +37,15 @@ typedef struct {
 	guint32 (*get_block_size)(RunnerDevice *dev);
 	guint32 (*get_max_xfer_len)(RunnerDevice *dev);
 	void (*set_max_xfer_len)(RunnerDevice *dev, guint32 blocks);
-	/* `split` is one argument more than C has, which does not hurt. */
+	/* C has no argument `split`; passing one more is harmless. */
 	void (*set_opt_unmap_gran)(RunnerDevice *dev, guint32 blocks, bool split);
 	void (*set_unmap_gran_align)(RunnerDevice *dev, guint32 blocks);
 	void (*set_write_cache_enabled)(RunnerDevice *dev, bool enabled);
 	void (*set_solid_state_media)(RunnerDevice *dev, bool enabled); /* or NULL */
 } RunnerFunctions;
 
-/* Finds out, has the plugin's log go to the runner's, and looks up the functions.  *ret_name: of
- * what was found, for people; free it.  NULL with UNSUPPORTED, and what was found, where it is none
- * that we serve. */
+/* Finds out the generation, connects the plugin's log to the runner's, and looks the functions up.
+ * *ret_name is what was found, for messages; free it.  NULL with UNSUPPORTED if the generation is
+ * not served; the message says what was found. */
 const RunnerConventions *runner_conventions_find(RunnerFunctions *ret_functions, char **ret_name,
 						 GError **error);

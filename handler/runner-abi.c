@@ -1,41 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything here was measured on the versions themselves.  Traps, and where they are dealt with:
+ * Everything here was measured on the versions themselves.  The traps, and where each is avoided:
  *
- *   - the order of read and write in the structure changed with 1.5.0, and what lies behind them
- *     with almost every version: runner-layout.h
- *   - the runner keeps the pointer to the structure, and later versions read further than earlier
- *     ones: a static, zeroed block, larger than any version's structure (handler_block)
- *   - an undefined symbol keeps the plugin from being loaded at all: dlsym() only
- *     (runner-abi-tables.c)
- *   - statuses were SCSI's before 1.4, with sense data of the handler's own, and are numbers of the
- *     runner's from then on: a table, and sense data of our own for all of them
- *   - a command is completed by the function that it points to (C, D) or by one of the runner's
- *     (E to G), and C tells the kernel only when the last command of a device has been completed,
- *     so that a queue that is never empty stands still: runner_complete()
- *   - a struct tcmur_cmd lies right behind the CDB, at any alignment: read with memcpy()
- *   - open() of C has no second argument, what is found there is anything: hook_open()
+ *   - The order of read and write in the structure changed in 1.5.0, and what lies behind them in
+ *     almost every version: runner-layout.h.
+ *   - The runner keeps the pointer to the structure, and later versions read further than earlier
+ *     ones: a static, zeroed block, larger than any version's structure (handler_block).
+ *   - An undefined symbol keeps the plugin from being loaded at all: dlsym() only
+ *     (runner-abi-tables.c).
+ *   - Before 1.4 statuses are SCSI's, with the handler's own sense data; since then they are
+ * numbers of the runner's: a table of statuses, and our own sense data for all of them.
+ *   - A command is completed by the function that it points to (C, D) or by one of the runner's
+ *     (E to G).  C tells the kernel only when the last command of a device has been completed, so
+ *     that a queue which is never empty stands still: runner_complete().
+ *   - A struct tcmur_cmd lies right behind the CDB, at any alignment: memcpy().
+ *   - C's open() has no second argument, so its register holds garbage: hook_open().
  *   - C sets the unmap granularity after open(), where no handler can change it any more: the
- *     command INQUIRY has to be answered by the plugin to be right
- *   - a command that handle_cmd keeps, to complete it later, crashes the runner, since what is to
- * be called then was not set: RUNNER_LATER goes through the one callback that is told nothing but
- *     the command, flush (the tunnel, below)
- *   - UNMAP calls a callback that is not there (C, D) or loses its errors (E to G), WRITE SAME with
- *     UNMAP calls it as well, COMPARE AND WRITE holds a lock of the device, lengths are cut to 32
- *     bits: all of them go that way
- *   - a device without the callback unmap says that it cannot unmap: hook_unmap(), never called
- *   - a granularity alignment of 0 makes WRITE SAME with UNMAP divide by zero and the whole daemon
- *     die: runner_device_set_limits() always sets it
- *   - a device's thread is cancelled when the device goes: not within a callback (CancelGuard)
- *   - a device that is in the kernel already when the runner starts is opened as a new one is, and
- *     nothing opens it again if that fails: runner_device_served_before() tells them apart, and
- *     device.c waits for the volume of such a device
- *   - a target port group of the type that they have at first, "Implicit and Explicit", is an error
- * to it, after it has noted that reads and writes need a lock that nobody takes: they all fail
- * then. It looks at groups for INQUIRY and REPORT TARGET PORT GROUPS, which are answered without it
- *     where there is such a group (identity.h)
- *   - log messages are cut at 255 bytes: longer ones are sent in pieces (runner-abi-tables.c)
- *   - the subtype is found by a prefix compare: the callbacks compare the whole word (cfgstring.c)
+ *     plugin answers INQUIRY itself.
+ *   - A command that handle_cmd keeps to complete it later crashes the runner, which has not set
+ *     the function to call then: RUNNER_LATER goes through the one callback that gets nothing but
+ *     the command, flush ("the tunnel" below).
+ *   - UNMAP calls a missing callback (C, D) or loses its errors (E to G), and so does WRITE SAME
+ *     with UNMAP; COMPARE AND WRITE holds a lock of the device; lengths are cut to 32 bits: all of
+ *     these go through the tunnel.
+ *   - A device without the callback unmap says that it cannot unmap: hook_unmap(), never called.
+ *   - With a granularity alignment of 0, WRITE SAME with UNMAP divides by zero and ends the daemon:
+ *     runner_device_set_limits() always sets the alignment.
+ *   - The thread of a device that goes away is cancelled: not within a callback (CancelGuard).
+ *   - A device that the kernel already has when the runner starts is opened like a new one, and
+ *     never again if that fails: runner_device_served_before() tells them apart, and device.c waits
+ *     for the volume of such a device.
+ *   - A target port group of the default type, "Implicit and Explicit", is an error to the runner,
+ *     after it has noted that reads and writes need a lock; nobody takes it, so they all fail.  The
+ *     runner looks at groups for INQUIRY and REPORT TARGET PORT GROUPS; the plugin answers both
+ *     itself if there is such a group (identity.h).
+ *   - Log messages are cut at 255 bytes: longer ones are sent in pieces (runner-abi-tables.c).
+ *   - The subtype is found by a prefix compare: the callbacks compare the whole word (cfgstring.c).
  */
 #include "handler/runner-abi-tables.h"
 
@@ -48,8 +48,8 @@
 G_STATIC_ASSERT(G_STRUCT_OFFSET(RunnerReconfig, kind) == RUNNER_CFG_INFO_TYPE);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(RunnerReconfig, value) == RUNNER_CFG_INFO_DATA);
 
-/* nr_threads stays 0 in every generation: callbacks are called by the device's own thread and
- * commands are completed later, which is the one model that C to G have in common. */
+/* nr_threads stays 0: the device's own thread calls the callbacks, and commands are completed
+ * later. This is the one model that C to G have in common. */
 static guint64 handler_block[RUNNER_HANDLER_SIZE / sizeof(guint64)];
 
 static const RunnerConventions *conventions;
@@ -58,7 +58,7 @@ static const RunnerCallbacks *plugin;
 
 /* ---- commands */
 
-/* The struct tcmulib_cmd. */
+/* The command's struct tcmulib_cmd. */
 static char *lib_command(const RunnerCommand *cmd)
 {
 	char *lib = (char *)cmd;
@@ -68,7 +68,7 @@ static char *lib_command(const RunnerCommand *cmd)
 	return lib;
 }
 
-/* The device stays until this returns: closing it waits for the thread that completes. */
+/* The device lives until this returns, as closing it joins the thread that completes. */
 void runner_complete(RunnerDevice *dev, RunnerCommand *cmd, RunnerStatus status)
 {
 	void (*complete)(RunnerDevice *, RunnerCommand *, int) = runner.cmd_complete;
@@ -109,27 +109,28 @@ const struct iovec *runner_command_data(const RunnerCommand *cmd, gsize *ret_cou
 
 /* ---- callbacks
  *
- * The tunnel.  From C to G alike, a command goes through the device's dispatch thread so:
+ * The tunnel.  From C to G, a command goes through the device's dispatch thread in this order:
  *
- *     a unit attention that is pending, or a FORMAT UNIT under way, ends it
+ *     a pending unit attention, or a FORMAT UNIT under way, ends it
  *     handle_cmd()        ends it, or returns "not handled"
  *     switch (cdb[0])     INQUIRY, READ CAPACITY and so on: answered at once
  *     a recovery under way (BUSY), or the lock of a clustered handler, ends it
- *     switch (cdb[0])     SYNCHRONIZE CACHE (10) and (16): sets what is to be called when it is
- *                         completed, calls flush(), and takes 0 for "will be completed"
+ *     switch (cdb[0])     SYNCHRONIZE CACHE (10) and (16): sets the function to call on
+ *                         completion, calls flush(), and takes 0 for "will be completed"
  *
- * For a SYNCHRONIZE CACHE none of that looks at more than the operation code, nor into the sense
- * buffer or at the data; and CDB and sense buffer are the command's own memory, copied from the
- * ring.  So what is to be carried out later gets the operation code of SYNCHRONIZE CACHE (10), and
- * flush() gets the whole command, to complete it when it likes.  (The other way, "handled later" as
- * the result of handle_cmd(), would be the runner's own; but it does not set what is to be called.)
- * SYNCHRONIZE CACHE goes that way itself: flush() is never called but through here. */
+ * For a SYNCHRONIZE CACHE none of these steps looks at anything but the operation code; CDB and
+ * sense buffer are the command's own memory, copied from the ring.  So a command that is to be
+ * carried out later gets the operation code of SYNCHRONIZE CACHE (10), and flush() gets the whole
+ * command, to complete it at any time.  (handle_cmd() returning "handled later" would be the
+ * runner's own way, but there the function to call on completion is not set.)
+ *
+ * SYNCHRONIZE CACHE itself goes through the tunnel, too: flush() is called in no other way. */
 
 #define TUNNEL_OPCODE 0x35
-#define TUNNEL_STASH (RUNNER_SENSE_SIZE - 1) /* in the sense buffer: the true operation code */
+#define TUNNEL_STASH (RUNNER_SENSE_SIZE - 1) /* where the sense buffer keeps the true opcode */
 
-/* A device's thread is cancelled when the device goes away; not while it holds our locks.  Lives
- * as long as the variable of this type. */
+/* Keeps the calling thread from being cancelled for the life of the variable.  A device's thread is
+ * cancelled when the device goes away, and must not be while it holds our locks. */
 typedef int CancelGuard;
 
 static CancelGuard cancel_guard(void)
@@ -152,8 +153,8 @@ static int hook_open(RunnerDevice *dev, bool reopen)
 	return plugin->open(dev, conventions->tells_reopen && reopen);
 }
 
-/* From 1.4.1 on commands get here while the device is closed, between the two halves of a recovery
- * (after the command timeout that a user may set). */
+/* Since 1.4.1 commands get here while the device is closed: between the two halves of a recovery,
+ * which follows the command time-out that a user may set. */
 static int hook_command(RunnerDevice *dev, RunnerCommand *cmd)
 {
 	G_GNUC_UNUSED g_auto(CancelGuard) guard = cancel_guard();
@@ -275,8 +276,8 @@ const char *runner_device_cfgstring(RunnerDevice *dev)
 	return runner.get_cfgstring(dev);
 }
 
-/* What the name of a UIO device, "tcm-user/HBA/NAME/CFGSTRING", consists of; NULL where it is none
- * of TCMU's.  Free with g_strfreev(). */
+/* The four parts of a UIO device's name, "tcm-user/HBA/NAME/CFGSTRING"; NULL if it is not one of
+ * TCMU's.  Free with g_strfreev(). */
 static char **uio_name_split(const char *node)
 {
 	g_autofree char *path = g_strdup_printf("/sys/class/uio/%s/name", node);
@@ -291,7 +292,7 @@ static char **uio_name_split(const char *node)
 	return g_steal_pointer(&parts);
 }
 
-/* Some generations have keys of their own behind what they pass on. */
+/* Some generations pass on the cfgstring without keys of their own, which follow a ';'. */
 gboolean runner_is_given(const char *cfgstring)
 {
 	g_autoptr(GDir) nodes = g_dir_open("/sys/class/uio", 0, NULL);
@@ -308,7 +309,7 @@ gboolean runner_is_given(const char *cfgstring)
 	return FALSE;
 }
 
-/* Not all generations say what the UIO device is called; all have it open. */
+/* Not all generations tell the UIO device's name, but all have the device open. */
 char *runner_device_directory(RunnerDevice *dev)
 {
 	g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", runner.get_fd(dev));
@@ -327,7 +328,7 @@ gboolean runner_deals_with_implicit_groups(void)
 	return !conventions->wants_locks;
 }
 
-/* In configfs the device counts as enabled only when its first open() has returned. */
+/* configfs shows a device as enabled only after its first open() has returned. */
 gboolean runner_device_served_before(RunnerDevice *dev)
 {
 	g_autofree char *directory = runner_device_directory(dev);
@@ -361,8 +362,8 @@ void runner_device_set_limits(RunnerDevice *dev, const RunnerLimits *limits)
 {
 	if (limits->max_transfer)
 		runner.set_max_xfer_len(dev, limits->max_transfer);
-	/* Not split: the engine's discard costs the same for any length.  max_unmap_len stays as
-	 * the runner set it, since 1.5.0 and 1.5.1 do not accept more than they started with. */
+	/* Without splitting, as a discard costs the engine the same for any length.  max_unmap_len
+	 * stays, because 1.5.0 and 1.5.1 do not accept more than they started with. */
 	runner.set_opt_unmap_gran(dev, limits->unmap_granularity, false);
 	runner.set_unmap_gran_align(dev, MAX(limits->unmap_granularity, 1));
 	if (runner.set_solid_state_media)

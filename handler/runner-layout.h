@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where things are in what the runner and a plugin share, by generation (runner-abi.h): measured on
- * the versions themselves, for LP64 (x86-64 and aarch64 agree).  layout-check/ holds them
- * against the runner's headers, where a machine has them.
+ * Where things are in the structures that the runner and a plugin share, by generation
+ * (runner-abi.h): measured on the versions themselves, for LP64 (x86-64 and aarch64 agree).
+ * layout-check/ compares this with the runner's headers, on machines that have them.
  */
 #pragma once
 
-/* struct tcmur_handler, as far as we fill it.  Of the rest, everything is zero: lock, unlock,
- * get_lock_tag, report_event and _is_dbus_handler have to be, wherever they are. */
+/* The members of struct tcmur_handler that we fill.  All others are zero; lock, unlock,
+ * get_lock_tag, report_event and _is_dbus_handler must be, wherever they are. */
 /* clang-format off */
 #define RUNNER_HANDLER_LAYOUT(ROW)                                                                 \
 	/*  member         C    D    E    F    G */                                                \
@@ -26,7 +26,7 @@
 	ROW(unmap,       104, 104, 104, 104, 104)
 /* clang-format on */
 
-/* How large it is at most. */
+/* More than the size of any generation's structure. */
 #define RUNNER_HANDLER_SIZE 256
 
 /* struct tcmulib_cmd: the first 128 bytes are the same everywhere. */

@@ -20,11 +20,11 @@ struct Sanitizer {
 	GCond stopped;
 	gboolean stop; /* under the lock */
 
-	/* Of the one that runs. */
+	/* Of the SANITIZE under way. */
 	Volume *volume;
 	RunnerCommand *cmd; /* until it is answered; atomic */
 	Sanitize sanitize;
-	gint64 due; /* when it is answered at the latest */
+	gint64 due; /* when the command must be answered, monotonic microseconds */
 	guint64 written;
 };
 
@@ -55,7 +55,7 @@ void sanitizer_free(Sanitizer *s)
 	g_free(s);
 }
 
-/* The command, for who answers it; NULL: somebody has. */
+/* Takes the command, which the caller must then answer.  NULL if it has been taken. */
 static RunnerCommand *sanitizer_take_command(Sanitizer *s)
 {
 	RunnerCommand *cmd = g_atomic_pointer_get(&s->cmd);
@@ -87,7 +87,7 @@ void sanitizer_tick(Sanitizer *s)
 						    sanitizer_progress(s)));
 }
 
-/* Sleeps for a pause, but not beyond `end`.  -ECANCELED: the device goes away. */
+/* Sleeps for a pause, but not beyond `end`.  -ECANCELED if the device is going away. */
 static int sanitizer_rest(Sanitizer *s, gint64 end)
 {
 	gint64 until = min_i64(end, g_get_monotonic_time() + PAUSE);
@@ -104,7 +104,7 @@ static int sanitizer_rest(Sanitizer *s, gint64 end)
 	return 0;
 }
 
-/* At once. */
+/* The same without sleeping. */
 static int sanitizer_yield(Sanitizer *s)
 {
 	return sanitizer_rest(s, 0);
@@ -141,7 +141,7 @@ static int pattern_write_piece(Sanitizer *s, guint8 *pattern, guint64 offset, gu
 	return volume_write(s->volume, iov, n, offset, NULL);
 }
 
-/* So that the average stays below the rate. */
+/* Sleeps until the average since `since` is no more than the rate. */
 static int sanitizer_keep_to_rate(Sanitizer *s, gint64 since)
 {
 	double due = (double)since;
@@ -165,7 +165,7 @@ static int sanitizer_overwrite(Sanitizer *s, guint pass)
 	for (guint64 at = 0; at < size && !r; at += length) {
 		length = MIN(size - at, PIECE);
 		r = pattern_write_piece(s, s->sanitize.pattern, at, length);
-		if (r == -ETIMEDOUT) /* once more */
+		if (r == -ETIMEDOUT) /* write the piece again */
 			length = 0, r = 0;
 		s->written += length;
 		g_atomic_int_set(&s->owner.unit->progress,
@@ -203,7 +203,8 @@ static gpointer sanitizer_run(gpointer data)
 	if (r && r != -ECANCELED)
 		log_error("%s: sanitize failed: %s", s->owner.name, g_strerror(-r));
 	if (r == -ECANCELED)
-		log_warning("%s: sanitize is not finished: the device goes away", s->owner.name);
+		log_warning("%s: sanitize is not finished: the device is being removed",
+			    s->owner.name);
 	g_atomic_int_set(&unit->exit_restricted, !s->sanitize.unrestricted);
 	g_atomic_int_set(&unit->state, r ? SCSI_SANITIZE_FAILED : SCSI_NORMAL);
 	cmd = sanitizer_take_command(s);
@@ -221,7 +222,7 @@ RunnerStatus sanitizer_begin(Sanitizer *s, Volume *volume, RunnerCommand *cmd,
 	gint before = g_atomic_int_get(&unit->state);
 
 	if (s->thread)
-		g_thread_join(s->thread); /* it has ended, or will, at once: its state was left */
+		g_thread_join(s->thread); /* has left SCSI_SANITIZING, so it ends at once */
 	s->volume = volume;
 	s->sanitize = *sanitize;
 	s->due = g_get_monotonic_time() + s->owner.deadline;

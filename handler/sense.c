@@ -30,9 +30,9 @@ static const SenseCode internal_target_failure = {0x4, 0x44, 0x00};
 static const SenseCode space_allocation_failed = {0x7, 0x27, 0x07};
 static const SenseCode miscompare = {0xe, 0x1d, 0x00};
 
-/* Fixed format, unless the information does not fit in there: then with descriptors, which
- * initiators of such large disks know.  The runner hands out its sense buffer as malloc() gave it:
- * so all of it is zeroed first. */
+/* Fixed format, or descriptor format if the information does not fit into 32 bits; initiators of
+ * such large disks know that.  The runner does not initialise its sense buffer and sends all of it,
+ * so it is zeroed first. */
 RunnerStatus sense_set(guint8 *sense, SenseCode code, const guint64 *information)
 {
 	memset(sense, 0, RUNNER_SENSE_SIZE);
@@ -42,8 +42,8 @@ RunnerStatus sense_set(guint8 *sense, SenseCode code, const guint64 *information
 		sense[2] = code.asc;
 		sense[3] = code.ascq;
 		sense[7] = 12;	  /* bytes that follow: one descriptor */
-		sense[8] = 0;	  /* of the kind "information" */
-		sense[9] = 10;	  /* bytes of it that follow */
+		sense[8] = 0;	  /* descriptor type: information */
+		sense[9] = 10;	  /* bytes of the descriptor that follow */
 		sense[10] = 0x80; /* valid */
 		put_be(sense + 12, *information, 8);
 		return RUNNER_SENSE_SET;
@@ -112,6 +112,6 @@ RunnerStatus sense_from_result(int result, SenseDirection direction, guint64 inf
 	case EAGAIN:
 		return RUNNER_BUSY;
 	}
-	/* -ESHUTDOWN, and what the engine does not promise to answer. */
+	/* -ESHUTDOWN, and results that the engine does not promise. */
 	return sense_set(sense, internal_target_failure, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the engine answered (0 or a negative errno, volume.h), as the initiator hears it:
+ * Sense data, and the translation of the engine's results (0 or a negative errno, volume.h) to what
+ * the initiator gets:
  *
  *     -EBADMSG    MEDIUM ERROR, unrecovered read error, with the first bad LBA
  *     -EIO        MEDIUM ERROR, unrecovered read error or write error
@@ -8,10 +9,11 @@
  *     -EILSEQ     MISCOMPARE, with the offset of the first byte that differs
  *     -ESHUTDOWN  HARDWARE ERROR, internal target failure
  *     -EINVAL     ILLEGAL REQUEST, logical block address out of range
- *     -ETIMEDOUT  BUSY (it waited for too long; it may be done again, whatever was done of it)
+ *     -ETIMEDOUT  BUSY (it waited too long; it may be repeated, even if part of it was done)
+ *     -EAGAIN     BUSY
  *     -ENOMEM     TASK SET FULL
- *     -ENODEV     NOT READY, becoming ready (there is no volume yet)
- *     else        HARDWARE ERROR
+ *     -ENODEV     NOT READY, becoming ready (the volume is not open yet)
+ *     other       HARDWARE ERROR, internal target failure
  */
 #pragma once
 
@@ -40,20 +42,20 @@ extern const SenseCode sense_soft_threshold;  /* of space */
 extern const SenseCode sense_write_protected; /* by software */
 extern const SenseCode sense_copy_target_unreachable;
 
-/* Fills `sense` (of RUNNER_SENSE_SIZE bytes), with `information` (or NULL) in the field of that
- * name.  Returns RUNNER_SENSE_SET. */
+/* Fills `sense` (RUNNER_SENSE_SIZE bytes), with *information in the field of that name, unless it
+ * is NULL.  Returns RUNNER_SENSE_SET. */
 RunnerStatus sense_set(guint8 *sense, SenseCode code, const guint64 *information);
 
-/* The same without information; with the byte of the CDB that is wrong; with how far on something
- * is, in 65536ths. */
+/* The same without information; for an invalid CDB, with the number of the wrong byte; with a
+ * progress in 65536ths. */
 RunnerStatus sense_refuse(guint8 *sense, SenseCode code);
 RunnerStatus sense_set_cdb_field(guint8 *sense, guint byte);
 RunnerStatus sense_set_progress(guint8 *sense, SenseCode code, guint16 progress);
 
 typedef enum { SENSE_READING, SENSE_WRITING } SenseDirection;
 
-/* Returns the status to complete with; where that is RUNNER_SENSE_SET, `sense` was filled.
- * `information` goes into the field of that name: an LBA for -EBADMSG, a byte offset in the data
- * for -EILSEQ; otherwise it is not looked at. */
+/* The status to complete a command with; `sense` is filled if that is RUNNER_SENSE_SET.
+ * `information` goes into the field of that name: the LBA for -EBADMSG, the byte offset in the data
+ * for -EILSEQ.  It is ignored for other results. */
 RunnerStatus sense_from_result(int result, SenseDirection direction, guint64 information,
 			       guint8 *sense);
