@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
+#include "cli/device-content.h"
 #include "cli/facts.h"
 #include "cli/interrupt.h"
+#include "common/base/error.h"
 #include "common/base/units.h"
 
 static gboolean read_parameters(const char *size, const char *block_size,
@@ -43,6 +45,20 @@ static void report(const Cli *cli, const VolumeName *name, guint64 size)
 	cli_report(cli, object, "%s: created, %s", text, size_text);
 }
 
+/* Where a device is not empty, says what it holds, too. */
+static int create_failed(const VolumeName *name, GError *error)
+{
+	g_autofree char *content = NULL, *message = NULL;
+
+	if (!name->pool && g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_EXISTS))
+		content = device_content_describe(name->name);
+	if (content) {
+		message = g_steal_pointer(&error->message);
+		error->message = g_strdup_printf("%s; it holds %s", message, content);
+	}
+	return cli_failed(error);
+}
+
 static int run(int argc, char **argv)
 {
 	g_autofree char *size = NULL, *block_size = NULL;
@@ -75,7 +91,7 @@ static int run(int argc, char **argv)
 	interrupt_hold();
 	if (!pool_volume_create(cli.config, name, &parameters, force ? POOL_CREATE_FORCE : 0,
 				&error))
-		return cli_failed(error);
+		return create_failed(name, error);
 	report(&cli, name, parameters.size);
 	return CLI_DONE;
 }

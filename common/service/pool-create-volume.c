@@ -35,7 +35,7 @@ static gboolean range_is_zero(Backing *backing, guint64 offset, gsize length, ch
 		return TRUE;
 	return error_set(error, STORAGEOS_ERROR_EXISTS,
 			 "%s is not empty: bytes %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT
-			 " hold something, a file system perhaps (wipe it, or use --force)",
+			 " hold data (wipe it, or use --force)",
 			 backing->name, offset, offset + length);
 }
 

@@ -188,7 +188,7 @@ truncate -s 100M "$WORK/disk"
 must "have a block device" loop_attach "$WORK/disk"
 cleanup "$STORAGEOS" detach "$LOOP"
 must "with something on it" mkfs.ext4 -q "$LOOP"
-refuses "a volume is not made over that" 'hold something, a file system perhaps' \
+refuses "a volume is not made over that" 'hold data \(wipe it, or use --force\); it holds a file system \(ext4\)' \
 	"$STORAGEOS" create "$LOOP" --size 1G
 must "unless it is forced" "$STORAGEOS" create "$LOOP" --size 1G --force
 name=${LOOP#/dev/}

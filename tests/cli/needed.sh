@@ -15,5 +15,5 @@ needed() {
 
 is "the plugin" "$(needed "$STORAGEOS_PLUGIN")" "glib-2.0 json-c"
 is "storageos-fuse" "$(needed "$STORAGEOS_FUSE")" "fuse3 glib-2.0 json-c"
-is "storageos" "$(needed "$STORAGEOS")" "gio-2.0 glib-2.0 gobject-2.0 json-c mount"
+is "storageos" "$(needed "$STORAGEOS")" "blkid gio-2.0 glib-2.0 gobject-2.0 json-c mount"
 finish

@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A block device that is not empty does not become a volume, and the refusal says what is on it.  Its
+# bytes decide: what libblkid does not recognise is refused all the same.
+. "$(dirname "$0")/../lib.sh"
+need mkfs.ext4 e2fsprogs
+need mkfs.xfs xfsprogs
+need sfdisk fdisk
+need mkswap util-linux
+need_built "$STORAGEOS"
+own_config
+
+truncate -s 400M "$WORK/disk"
+must "have a block device" loop_attach "$WORK/disk"
+empty() { dd if=/dev/zero of="$LOOP" bs=1M count=1 conv=fsync status=none &&
+	dd if=/dev/zero of="$LOOP" bs=1M count=1 seek=399 conv=fsync status=none; }
+refused="$LOOP is not empty: bytes [0-9]+ to [0-9]+ hold data \(wipe it, or use --force\)"
+
+while IFS=: read -r what command; do
+	must "empty it" empty
+	must "put $what on it" bash -c "{ ${command//DEVICE/$LOOP}; } >/dev/null"
+	refuses "$what" "$refused; it holds ${what//[()]/.}\$" "$STORAGEOS" create "$LOOP" --size 1G
+done <<'END'
+a file system (ext4):mkfs.ext4 -q -F DEVICE
+a file system (xfs):mkfs.xfs -q -f DEVICE
+a GPT partition table:echo 'label: gpt' | sfdisk -q DEVICE
+an MBR partition table:echo 'label: dos' | sfdisk -q DEVICE
+swap space:mkswap -q DEVICE
+END
+
+must "empty it" empty
+printf 'nobody knows this' | dd of="$LOOP" bs=1 seek=700000 conv=notrunc,fsync status=none
+refuses "what nobody recognises" "$refused\$" "$STORAGEOS" create "$LOOP" --size 1G
+must "empty it" empty
+check "an empty device becomes a volume" "$STORAGEOS" create "$LOOP" --size 1G
+refuses "which is not empty then" "$refused" "$STORAGEOS" create "$LOOP" --size 1G
+finish
