@@ -34,6 +34,7 @@ typedef struct {
 	SuperblockPair pair;
 	const Superblock *sb;
 	NodeLayout layout;
+	Seal seal; /* of sb */
 	CheckResult *result;
 	Findings *found;       /* but for ... */
 	Findings *slots_found; /* ... slots that the bitmaps have otherwise, which follow from the

@@ -92,10 +92,8 @@ static void verify_blocks(Check *check, guint64 block, guint64 slot, guint n, co
 		return;
 	}
 	for (guint i = 0; i < n; i++) {
-		guint32 crc = crc32c(codec_seed(check->sb->seed, place_of_block(block + i)),
-				     check->buffer + i * BLOCK_SIZE, BLOCK_SIZE);
-
-		if (crc == crcs[i])
+		if (seal_block_fits(&check->seal, block + i, check->buffer + i * BLOCK_SIZE,
+				    crcs[i]))
 			continue;
 		findings_add_one(check->found, "block", block + i, slot + i, "checksum mismatch");
 		lose(check, block + i, 1);
@@ -108,8 +106,7 @@ static int read_copy(Check *check, guint level, guint64 index, guint64 slot, gui
 {
 	int r = backing_pread(check->backing, node, sizeof *node, slot_offset(check, slot));
 
-	if (!r && crc32c(codec_seed(check->sb->seed, place_of_node(level, index)), node,
-			 sizeof *node) != crc)
+	if (!r && !seal_node_fits(&check->seal, level, index, node, crc))
 		r = -EBADMSG;
 	return r;
 }
@@ -236,7 +233,7 @@ static void check_node(Check *check, guint level, guint64 index, MapEntry entry,
 /* Reads a group's bitmap pages and keeps the one that counts. */
 static int load_group(Check *check, guint64 number)
 {
-	BitmapPlace place = {check->backing, check->sb->groups_offset, check->sb->seed};
+	BitmapPlace place = {check->backing, check->sb->groups_offset, &check->seal};
 	g_autofree BitmapChoice *choice = g_try_new(BitmapChoice, 1);
 	CheckGroup *group = g_try_new0(CheckGroup, 1);
 	int r = choice && group ? 0 : -ENOMEM;
@@ -440,13 +437,13 @@ static void check_marks(Check *check, JournalRing *ring)
 static int check_journal(Check *check)
 {
 	g_autoptr(JournalRing) ring = NULL;
-	int r = journal_ring_read(check->backing, check->sb, &ring);
+	int r = journal_ring_read(check->backing, check->sb, &check->seal, &ring);
 
 	if (r)
 		return r;
 	check_marks(check, ring);
-	check->end = journal_rule_init(&check->rule, check->backing, check->sb, ring, check->buffer,
-				       &check->cut_short);
+	check->end = journal_rule_init(&check->rule, check->backing, check->sb, &check->seal, ring,
+				       check->buffer, &check->cut_short);
 	if (!check->cut_short)
 		check->end = journal_ring_walk(ring, visit_record, check, NULL);
 	check->cut_short =
@@ -550,6 +547,7 @@ Check *check_walk(Backing *backing, gboolean exclusive, CheckProgress progress, 
 	    !superblock_fits(backing, check->sb, error))
 		return NULL;
 	check->layout = superblock_layout(check->sb);
+	check->seal = (Seal){check->sb->seed};
 	r = load_groups(check);
 	if (!superblock_is_newest(backing->name, check->sb, check->newest_at, check->newest, error))
 		return NULL;

@@ -131,7 +131,7 @@ static gboolean plan_journal(RepairPlan *plan, RepairFlags flags, GError **error
 	if (!check->cut_short)
 		return TRUE;
 	plan->may_cut = !(flags & REPAIR_CUT_JOURNAL);
-	r = journal_ring_read(check->backing, check->sb, &ring);
+	r = journal_ring_read(check->backing, check->sb, &check->seal, &ring);
 	if (r)
 		return error_set_errno(error, r, "%s: read the journal", check->backing->name);
 	journal_ring_scan(ring, check->end.sequence - 1, tell_record, plan->given_up);
@@ -217,7 +217,7 @@ void repair_plan_free(RepairPlan *plan)
 
 static BitmapPlace bitmap_place(const Check *check)
 {
-	return (BitmapPlace){check->backing, check->sb->groups_offset, check->sb->seed};
+	return (BitmapPlace){check->backing, check->sb->groups_offset, &check->seal};
 }
 
 static guint64 slot_end(const Check *check, guint64 slot)
@@ -253,7 +253,8 @@ static int mend_node(const Check *check, const CheckCopy *copy)
 static int mend_marks(const Check *check)
 {
 	g_autoptr(JournalRing) ring = NULL;
-	int r = check->marks ? journal_ring_read(check->backing, check->sb, &ring) : 0;
+	int r = check->marks ? journal_ring_read(check->backing, check->sb, &check->seal, &ring)
+			     : 0;
 
 	return r || !ring ? r : journal_ring_mend_marks(ring, check->backing, check->marks);
 }
@@ -308,7 +309,7 @@ static int write_pages(const Check *check, guint64 generation, guint64 *ret_dige
 
 		if (differs(group)) {
 			memcpy(page->bits, group->mapped, sizeof page->bits);
-			bitmap_seal(page, check->sb->seed, g, generation);
+			bitmap_seal(page, &check->seal, g, generation);
 			r = bitmap_write(&place, g, group->found ? !group->home : 0, page);
 		}
 		digest += bitmap_term(page, g);

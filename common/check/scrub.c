@@ -109,8 +109,8 @@ static int verify_run(Scrub *scrub, guint64 block, guint n, const MapEntry *entr
 	for (guint i = 0; i < n; i++) {
 		int result;
 
-		if (!r && crc32c(codec_seed(scrub->volume->seed, place_of_block(block + i)),
-				 scrub->buffer + i * BLOCK_SIZE, BLOCK_SIZE) == entries[i].crc)
+		if (!r && seal_block_fits(&engine->seal, block + i, scrub->buffer + i * BLOCK_SIZE,
+					  entries[i].crc))
 			continue;
 		result = volume_read_block(scrub->volume, block + i, whole, BACKING_WAIT, NULL);
 		if (result && result != -EBADMSG && result != -EIO)

@@ -41,7 +41,7 @@ static gboolean consider(const BitmapPlace *place, guint64 group, guint64 checkp
 {
 	guint64 generation;
 
-	if (!bitmap_verify(page, place->seed, group, &generation))
+	if (!bitmap_verify(page, place->seal, group, &generation))
 		return FALSE;
 	choice->newest = MAX(choice->newest, generation);
 	if (generation > checkpoint) {
@@ -90,7 +90,7 @@ int bitmap_read(const BitmapPlace *place, guint64 group, guint home, guint64 ter
 		int read = backing_pread(place->backing, ret_page, sizeof *ret_page,
 					 copy_offset(place, group, copy) + home * sizeof *ret_page);
 
-		if (!read && bitmap_verify(ret_page, place->seed, group, &generation) &&
+		if (!read && bitmap_verify(ret_page, place->seal, group, &generation) &&
 		    bitmap_term(ret_page, group) == term)
 			return 0;
 		r = read ? read : r;

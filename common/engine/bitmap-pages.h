@@ -15,7 +15,7 @@
 typedef struct {
 	Backing *backing;
 	guint64 groups_offset;
-	guint64 seed;
+	const Seal *seal;
 } BitmapPlace;
 
 typedef struct {

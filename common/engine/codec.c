@@ -61,7 +61,7 @@ void superblock_encode(const Superblock *sb, FormatSuperblock *out)
 	out->scrub_errors = GUINT64_TO_LE(sb->scrub_errors);
 	out->scrub_repaired = GUINT64_TO_LE(sb->scrub_repaired);
 	out->grown_from = GUINT64_TO_LE(sb->grown_from);
-	out->crc = GUINT32_TO_LE(crc32c(0, out, G_STRUCT_OFFSET(FormatSuperblock, crc)));
+	out->crc = GUINT32_TO_LE(seal_superblock(out));
 }
 
 static gboolean geometry_valid(const Superblock *sb)
@@ -127,7 +127,7 @@ static void superblock_fields(const FormatSuperblock *in, Superblock *sb)
 gboolean superblock_decode(const FormatSuperblock *in, Superblock *ret_sb, const char *name,
 			   GError **error)
 {
-	guint32 crc = crc32c(0, in, G_STRUCT_OFFSET(FormatSuperblock, crc));
+	guint32 crc = seal_superblock(in);
 	guint32 version = GUINT32_FROM_LE(in->version);
 	Superblock sb;
 
@@ -156,24 +156,18 @@ gboolean superblock_decode(const FormatSuperblock *in, Superblock *ret_sb, const
 	return TRUE;
 }
 
-static guint32 bitmap_crc(const FormatBitmap *page, guint64 seed, guint64 group)
-{
-	return crc32c(codec_seed(seed, place_of_bitmap(group)), &page->magic,
-		      sizeof *page - G_STRUCT_OFFSET(FormatBitmap, magic));
-}
-
-void bitmap_seal(FormatBitmap *page, guint64 seed, guint64 group, guint64 generation)
+void bitmap_seal(FormatBitmap *page, const Seal *seal, guint64 group, guint64 generation)
 {
 	page->magic = GUINT32_TO_LE(FORMAT_BITMAP_MAGIC);
 	page->generation = GUINT64_TO_LE(generation);
-	page->crc = GUINT32_TO_LE(bitmap_crc(page, seed, group));
+	page->crc = GUINT32_TO_LE(seal_bitmap(seal, group, page));
 }
 
-gboolean bitmap_verify(const FormatBitmap *page, guint64 seed, guint64 group,
+gboolean bitmap_verify(const FormatBitmap *page, const Seal *seal, guint64 group,
 		       guint64 *ret_generation)
 {
 	if (GUINT32_FROM_LE(page->magic) != FORMAT_BITMAP_MAGIC ||
-	    GUINT32_FROM_LE(page->crc) != bitmap_crc(page, seed, group))
+	    GUINT32_FROM_LE(page->crc) != seal_bitmap(seal, group, page))
 		return FALSE;
 	*ret_generation = GUINT64_FROM_LE(page->generation);
 	return TRUE;
@@ -198,12 +192,7 @@ guint32 record_length(guint16 kind, guint n_runs, guint64 blocks)
 	return (length + FORMAT_RECORD_ALIGN - 1) & ~(FORMAT_RECORD_ALIGN - 1);
 }
 
-static guint32 record_crc(const guint8 *record, guint32 length, guint64 seed, guint64 sequence)
-{
-	return crc32c(codec_seed(seed, place_of_record(sequence)), record + 4, length - 4);
-}
-
-void record_encode(const Record *record, guint64 seed, guint8 *out)
+void record_encode(const Record *record, const Seal *seal, guint8 *out)
 {
 	guint32 length = record_length(record->kind, record->n_runs, record->blocks);
 	FormatRecord header = {
@@ -227,7 +216,7 @@ void record_encode(const Record *record, guint64 seed, guint8 *out)
 			put_le32(p, record->crcs[i]);
 		memset(p, 0, (gsize)(out + length - p));
 	}
-	put_le32(out, record_crc(out, length, seed, record->sequence));
+	put_le32(out, seal_record(seal, record->sequence, out, length));
 }
 
 /* Reads runs and checksums; FALSE unless the runs hold as many slots as there are blocks. */
@@ -252,7 +241,7 @@ static gboolean decode_payload(const guint8 *p, Record *record, SlotRun *runs, g
 	return slots == record->blocks;
 }
 
-guint32 record_decode(const guint8 *in, gsize available, guint64 seed, guint64 sequence,
+guint32 record_decode(const guint8 *in, gsize available, const Seal *seal, guint64 sequence,
 		      Record *ret_record, SlotRun *runs, guint32 *crcs)
 {
 	FormatRecord header;
@@ -282,7 +271,7 @@ guint32 record_decode(const guint8 *in, gsize available, guint64 seed, guint64 s
 	if (length != record_length(record.kind, record.n_runs, record.blocks) ||
 	    length > available)
 		return 0;
-	if (GUINT32_FROM_LE(header.crc) != record_crc(in, length, seed, sequence))
+	if (GUINT32_FROM_LE(header.crc) != seal_record(seal, sequence, in, length))
 		return 0;
 	if (record.kind == FORMAT_RECORD_WRITE &&
 	    !decode_payload(in + sizeof header, &record, runs, crcs))

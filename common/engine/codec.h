@@ -9,9 +9,9 @@
 #pragma once
 
 #include "common/base/bytes.h"
-#include "common/engine/crc32c.h"
 #include "common/base/error.h"
 #include "common/engine/format.h"
+#include "common/engine/seal.h"
 #include "common/base/units.h"
 
 /* A pointer of the map.  All zero: a hole. */
@@ -61,35 +61,6 @@ typedef struct {
 	SlotRun *runs; /* a write's: FORMAT_RECORD_BLOCKS_MAX at most */
 	guint32 *crcs; /* a write's: one for each block */
 } Record;
-
-/* The start value of a checksum over something that belongs at `place` of the volume with `seed`,
- * so that what was written elsewhere cannot pass. */
-static inline guint32 codec_seed(guint64 seed, guint64 place)
-{
-	guint64 both[2] = {GUINT64_TO_LE(seed), GUINT64_TO_LE(place)};
-	return crc32c(0, both, sizeof both);
-}
-
-/* Places: a data block, a node of the map, a bitmap, a record. */
-static inline guint64 place_of_block(guint64 block)
-{
-	return block;
-}
-
-static inline guint64 place_of_node(guint level, guint64 index)
-{
-	return (guint64)(level + 1) << 56 | index;
-}
-
-static inline guint64 place_of_bitmap(guint64 group)
-{
-	return (guint64)0x10 << 56 | group;
-}
-
-static inline guint64 place_of_record(guint64 sequence)
-{
-	return (guint64)0x20 << 56 ^ sequence;
-}
 
 static inline MapEntry entry_decode(const FormatPointer *p)
 {
@@ -259,10 +230,10 @@ gboolean superblock_decode(const FormatSuperblock *in, Superblock *ret_sb, const
 			   GError **error);
 
 /* Fills in header and checksum over the bits that are there. */
-void bitmap_seal(FormatBitmap *page, guint64 seed, guint64 group, guint64 generation);
+void bitmap_seal(FormatBitmap *page, const Seal *seal, guint64 group, guint64 generation);
 
 /* Whether it is whole and belongs to that group. */
-gboolean bitmap_verify(const FormatBitmap *page, guint64 seed, guint64 group,
+gboolean bitmap_verify(const FormatBitmap *page, const Seal *seal, guint64 group,
 		       guint64 *ret_generation);
 
 /* What a sealed page adds to the digest of all that count, modulo 2^64. */
@@ -272,10 +243,10 @@ guint64 bitmap_term(const FormatBitmap *page, guint64 group);
 guint32 record_length(guint16 kind, guint n_runs, guint64 blocks);
 
 /* Writes record_length() bytes at `out`. */
-void record_encode(const Record *record, guint64 seed, guint8 *out);
+void record_encode(const Record *record, const Seal *seal, guint8 *out);
 
 /* Decodes the record at `in`, of which `available` bytes may be read; `runs` and `crcs` have room
  * for FORMAT_RECORD_BLOCKS_MAX each and are what ret_record points to.  Accepts only the record
  * with that sequence number.  Returns its length, 0 if there is none. */
-guint32 record_decode(const guint8 *in, gsize available, guint64 seed, guint64 sequence,
+guint32 record_decode(const guint8 *in, gsize available, const Seal *seal, guint64 sequence,
 		      Record *ret_record, SlotRun *runs, guint32 *crcs);

@@ -5,15 +5,16 @@
 
 gboolean engine_init(Engine *engine, const Superblock *sb, GError **error)
 {
-	engine->slots =
-		slots_new(engine->backing, sb->groups_offset, sb->seed, engine->read_only, error);
+	engine->seal = (Seal){sb->seed};
+	engine->slots = slots_new(engine->backing, sb->groups_offset, &engine->seal,
+				  engine->read_only, error);
 	if (!engine->slots)
 		return FALSE;
-	engine->map = map_new(engine->backing, engine->slots, superblock_layout(sb), sb,
-			      engine->read_only, error);
+	engine->map = map_new(engine->backing, engine->slots, &engine->seal, superblock_layout(sb),
+			      sb, engine->read_only, error);
 	if (!engine->map)
 		return FALSE;
-	engine->journal = journal_new(engine->backing, sb->journal_size, sb->seed, error);
+	engine->journal = journal_new(engine->backing, sb->journal_size, &engine->seal, error);
 	return engine->journal != NULL;
 }
 

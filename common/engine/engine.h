@@ -10,6 +10,7 @@
 
 #include "common/engine/journal.h"
 #include "common/engine/map.h"
+#include "common/engine/seal.h"
 #include "common/engine/slots.h"
 #include "common/engine/superblock.h"
 
@@ -22,6 +23,7 @@ typedef struct {
 	Backing *backing; /* owned */
 	char *name;	  /* for messages; owned */
 	gboolean read_only;
+	Seal seal;		   /* constant; of every part */
 	SuperblockPair superblock; /* the checkpoint thread's, once that runs */
 	Slots *slots;
 	Map *map;

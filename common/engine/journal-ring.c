@@ -11,6 +11,7 @@ typedef guint8 RawMark[sizeof(FormatRecord)];
 
 struct JournalRing {
 	Superblock sb;
+	const Seal *seal;
 	RawMark marks[ALL_MARKS]; /* zeros where one cannot be read */
 	guint8 bytes[];
 };
@@ -28,7 +29,8 @@ static void read_marks(Backing *backing, RawMark *marks)
 			memset(marks[i], 0, sizeof *marks);
 }
 
-int journal_ring_read(Backing *backing, const Superblock *sb, JournalRing **ret_ring)
+int journal_ring_read(Backing *backing, const Superblock *sb, const Seal *seal,
+		      JournalRing **ret_ring)
 {
 	g_autoptr(JournalRing) ring = large_alloc(sizeof *ring + sb->journal_size);
 	int r;
@@ -36,6 +38,7 @@ int journal_ring_read(Backing *backing, const Superblock *sb, JournalRing **ret_
 	if (!ring)
 		return -ENOMEM;
 	ring->sb = *sb;
+	ring->seal = seal;
 	read_marks(backing, ring->marks);
 	r = backing_pread(backing, ring->bytes, sb->journal_size, FORMAT_JOURNAL_OFFSET);
 	if (!r)
@@ -62,7 +65,7 @@ static guint64 walk_one(const JournalRing *ring, JournalPlace *place, Record *re
 		place->position += rest;
 		return walk_one(ring, place, record, runs, crcs);
 	}
-	length = record_decode(ring->bytes + at, rest, sb->seed, place->sequence, record, runs,
+	length = record_decode(ring->bytes + at, rest, ring->seal, place->sequence, record, runs,
 			       crcs);
 	return length && record->kind == FORMAT_RECORD_WRAP ? rest : length;
 }
@@ -85,32 +88,33 @@ static gboolean is_fenced_off(const Superblock *sb, const Record *record)
 }
 
 /* Whether there is a durable-mark. */
-static gboolean is_mark(guint64 seed, const guint8 *raw, gsize available, Record *ret)
+static gboolean is_mark(const Seal *seal, const guint8 *raw, gsize available, Record *ret)
 {
 	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
 	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
 	guint64 sequence = get_le64(raw + G_STRUCT_OFFSET(FormatRecord, sequence));
 
 	return get_le32(raw + G_STRUCT_OFFSET(FormatRecord, magic)) == FORMAT_RECORD_MAGIC &&
-	       record_decode(raw, available, seed, sequence, ret, runs, crcs) &&
+	       record_decode(raw, available, seal, sequence, ret, runs, crcs) &&
 	       ret->kind == FORMAT_RECORD_DURABLE;
 }
 
 /* Whether there is one that counts. */
-static gboolean decode_mark(const Superblock *sb, const guint8 *raw, gsize available, Record *ret)
+static gboolean decode_mark(const JournalRing *ring, const guint8 *raw, gsize available,
+			    Record *ret)
 {
-	return is_mark(sb->seed, raw, available, ret) && !is_fenced_off(sb, ret);
+	return is_mark(ring->seal, raw, available, ret) && !is_fenced_off(&ring->sb, ret);
 }
 
 /* The copy of the durable-mark that is newer, if one is valid. */
-static RawMark *newest_mark(guint64 seed, RawMark *marks)
+static RawMark *newest_mark(const Seal *seal, RawMark *marks)
 {
 	RawMark *newest = NULL;
 	guint64 sequence = 0;
 	Record record;
 
 	for (guint i = 0; i < FORMAT_MARKS; i++)
-		if (is_mark(seed, marks[i], sizeof *marks, &record) &&
+		if (is_mark(seal, marks[i], sizeof *marks, &record) &&
 		    record.sequence >= sequence) {
 			newest = &marks[i];
 			sequence = record.sequence;
@@ -118,10 +122,10 @@ static RawMark *newest_mark(guint64 seed, RawMark *marks)
 	return newest;
 }
 
-static guint damaged_marks(guint64 seed, RawMark *marks, gboolean settled)
+static guint damaged_marks(const Seal *seal, RawMark *marks, gboolean settled)
 {
 	static const RawMark blank;
-	RawMark *newest = newest_mark(seed, marks);
+	RawMark *newest = newest_mark(seal, marks);
 	guint damaged = 0;
 	Record record;
 
@@ -130,7 +134,7 @@ static guint damaged_marks(guint64 seed, RawMark *marks, gboolean settled)
 		gboolean differs =
 			newest && i < FORMAT_MARKS && memcmp(marks[i], newest, sizeof *newest);
 
-		if ((!is_blank && !is_mark(seed, marks[i], sizeof *marks, &record)) ||
+		if ((!is_blank && !is_mark(seal, marks[i], sizeof *marks, &record)) ||
 		    (settled && differs))
 			damaged |= 1u << i;
 	}
@@ -139,21 +143,21 @@ static guint damaged_marks(guint64 seed, RawMark *marks, gboolean settled)
 
 guint journal_ring_damaged_marks(JournalRing *ring, gboolean settled)
 {
-	return damaged_marks(ring->sb.seed, ring->marks, settled);
+	return damaged_marks(ring->seal, ring->marks, settled);
 }
 
-guint journal_damaged_marks(Backing *backing, guint64 seed, gboolean settled)
+guint journal_damaged_marks(Backing *backing, const Seal *seal, gboolean settled)
 {
 	RawMark marks[ALL_MARKS];
 
 	read_marks(backing, marks);
-	return damaged_marks(seed, marks, settled);
+	return damaged_marks(seal, marks, settled);
 }
 
 int journal_ring_mend_marks(JournalRing *ring, Backing *backing, guint marks)
 {
 	static const RawMark blank;
-	RawMark *newest = newest_mark(ring->sb.seed, ring->marks);
+	RawMark *newest = newest_mark(ring->seal, ring->marks);
 	int r = 0;
 
 	for (guint i = 0; i < ALL_MARKS && !r; i++)
@@ -164,13 +168,13 @@ int journal_ring_mend_marks(JournalRing *ring, Backing *backing, guint marks)
 }
 
 /* Whether it says that the record at `end` was on disk. */
-static gboolean is_mark_behind(const Superblock *sb, const guint8 *raw, gsize available,
+static gboolean is_mark_behind(const JournalRing *ring, const guint8 *raw, gsize available,
 			       guint64 generation, guint64 end)
 {
 	Record record;
 
 	return get_le64(raw + G_STRUCT_OFFSET(FormatRecord, sequence)) > end &&
-	       decode_mark(sb, raw, available, &record) && record.first > end &&
+	       decode_mark(ring, raw, available, &record) && record.first > end &&
 	       record.generation >= generation;
 }
 
@@ -180,7 +184,7 @@ guint64 journal_ring_durable(const JournalRing *ring)
 	Record record;
 
 	for (guint i = 0; i < G_N_ELEMENTS(ring->marks); i++)
-		if (decode_mark(&ring->sb, ring->marks[i], sizeof ring->marks[i], &record))
+		if (decode_mark(ring, ring->marks[i], sizeof ring->marks[i], &record))
 			durable = MAX(durable, record.first);
 	return durable;
 }
@@ -192,11 +196,11 @@ static gboolean ends_too_early(const JournalRing *ring, guint64 generation, guin
 	const Superblock *sb = &ring->sb;
 
 	for (guint i = 0; i < G_N_ELEMENTS(ring->marks); i++)
-		if (is_mark_behind(sb, ring->marks[i], sizeof ring->marks[i], generation, end))
+		if (is_mark_behind(ring, ring->marks[i], sizeof ring->marks[i], generation, end))
 			return TRUE;
 	for (guint64 at = next_candidate(ring, 0); at < sb->journal_size;
 	     at = next_candidate(ring, at + FORMAT_RECORD_ALIGN))
-		if (is_mark_behind(sb, ring->bytes + at, sb->journal_size - at, generation, end))
+		if (is_mark_behind(ring, ring->bytes + at, sb->journal_size - at, generation, end))
 			return TRUE;
 	return FALSE;
 }
@@ -240,7 +244,7 @@ void journal_ring_scan(const JournalRing *ring, guint64 after, JournalVisit visi
 		guint64 sequence = get_le64(raw + G_STRUCT_OFFSET(FormatRecord, sequence));
 
 		if (sequence > after &&
-		    record_decode(raw, sb->journal_size - at, sb->seed, sequence, &record, runs,
+		    record_decode(raw, sb->journal_size - at, ring->seal, sequence, &record, runs,
 				  crcs) &&
 		    !is_fenced_off(sb, &record) && !visit(&record, data))
 			break;

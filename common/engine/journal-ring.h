@@ -10,7 +10,8 @@
 typedef struct JournalRing JournalRing;
 
 /* Reads the whole ring (64 KiB to 64 MiB of memory).  0, -ENOMEM, or why it cannot be read. */
-int journal_ring_read(Backing *backing, const Superblock *sb, JournalRing **ret_ring);
+int journal_ring_read(Backing *backing, const Superblock *sb, const Seal *seal,
+		      JournalRing **ret_ring);
 void journal_ring_free(JournalRing *ring);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(JournalRing, journal_ring_free)
 
@@ -24,7 +25,7 @@ guint64 journal_ring_durable(const JournalRing *ring);
 guint journal_ring_damaged_marks(JournalRing *ring, gboolean settled);
 
 /* The same of a volume that is open; at worst a mark that cannot be read counts as none. */
-guint journal_damaged_marks(Backing *backing, guint64 seed, gboolean settled);
+guint journal_damaged_marks(Backing *backing, const Seal *seal, gboolean settled);
 
 /* Writes these anew: as the newest of the copies, or as zeros, which say nothing.  0 or a negative
  * errno; durable with the next flush. */

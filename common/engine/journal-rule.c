@@ -13,11 +13,13 @@ static gboolean visit_mark(const Record *record, gpointer data)
 }
 
 JournalPlace journal_rule_init(JournalRule *rule, Backing *backing, const Superblock *sb,
-			       const JournalRing *ring, guint8 *payload, gboolean *ret_damaged)
+			       const Seal *seal, const JournalRing *ring, guint8 *payload,
+			       gboolean *ret_damaged)
 {
 	*rule = (JournalRule){
 		.backing = backing,
 		.sb = sb,
+		.seal = seal,
 		.durable = journal_ring_durable(ring),
 		.payload = payload,
 	};
@@ -50,8 +52,7 @@ static int read_run(JournalRule *rule, const SlotRun *run, guint64 block, const 
 			      slot_place(rule, run->slot));
 
 	for (guint32 i = 0; !r && i < run->count; i++)
-		if (crc32c(codec_seed(rule->sb->seed, place_of_block(block + i)),
-			   to + i * BLOCK_SIZE, BLOCK_SIZE) != crcs[i])
+		if (!seal_block_fits(rule->seal, block + i, to + i * BLOCK_SIZE, crcs[i]))
 			r = -EBADMSG;
 	return r;
 }

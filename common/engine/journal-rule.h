@@ -37,16 +37,18 @@ typedef enum {
 typedef struct {
 	Backing *backing;
 	const Superblock *sb;
+	const Seal *seal;
 	guint64 durable; /* every record before this sequence was on disk */
 	guint8 *payload; /* of the record last read, run after run: JOURNAL_PAYLOAD_MAX bytes */
 	int results[FORMAT_RECORD_BLOCKS_MAX]; /* of its runs: see journal_rule_read_payload() */
 } JournalRule;
 
-/* Finds the newest durable-mark.  The rule refers to `backing`, `sb` (the ring's) and `payload`,
- * which stay the caller's.  Returns where the walk of the ring ends by itself, and *ret_damaged as
- * journal_ring_walk() does. */
+/* Finds the newest durable-mark.  The rule refers to `backing`, `sb` (the ring's), `seal` and
+ * `payload`, which stay the caller's.  Returns where the walk of the ring ends by itself, and
+ * *ret_damaged as journal_ring_walk() does. */
 JournalPlace journal_rule_init(JournalRule *rule, Backing *backing, const Superblock *sb,
-			       const JournalRing *ring, guint8 *payload, gboolean *ret_damaged);
+			       const Seal *seal, const JournalRing *ring, guint8 *payload,
+			       gboolean *ret_damaged);
 
 /* Judges a record of a write or a zero; any other counts.  Reads the payload of a write behind the
  * durable-mark, and of no other. */

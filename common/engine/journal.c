@@ -14,7 +14,7 @@
 struct Journal {
 	Backing *backing;
 	guint64 size;
-	guint64 seed;
+	const Seal *seal;
 
 	Lock lock;
 	GCond changed; /* written, tail or failed */
@@ -30,7 +30,7 @@ struct Journal {
 	gboolean mark_missing;		   /* ... that is not in all its homes beside the ring */
 };
 
-Journal *journal_new(Backing *backing, guint64 size, guint64 seed, GError **error)
+Journal *journal_new(Backing *backing, guint64 size, const Seal *seal, GError **error)
 {
 	Journal *journal = g_try_new0(Journal, 1);
 
@@ -43,7 +43,7 @@ Journal *journal_new(Backing *backing, guint64 size, guint64 seed, GError **erro
 	}
 	journal->backing = backing;
 	journal->size = size;
-	journal->seed = seed;
+	journal->seal = seal;
 	lock_init(&journal->lock, LOCK_JOURNAL);
 	g_cond_init(&journal->changed);
 	return journal;
@@ -178,7 +178,7 @@ static void wrap(Journal *journal, guint32 length)
 		Record record = {.kind = FORMAT_RECORD_WRAP,
 				 .sequence = journal->sequence++,
 				 .generation = journal->generation};
-		record_encode(&record, journal->seed, raw);
+		record_encode(&record, journal->seal, raw);
 	}
 	stage_bytes(journal, raw, (guint32)rest);
 }
@@ -191,7 +191,7 @@ static guint64 append_locked(Journal *journal, Record *record)
 	wrap(journal, length);
 	record->sequence = journal->sequence++;
 	record->generation = journal->generation;
-	record_encode(record, journal->seed, raw);
+	record_encode(record, journal->seal, raw);
 	stage_bytes(journal, raw, length);
 	return journal->head;
 }
@@ -233,7 +233,7 @@ static gboolean append_mark(Journal *journal, guint64 sequence, guint8 *raw)
 	if (journal->failed || !has_room(journal, sizeof(FormatRecord)) ||
 	    commit_unlocking(journal, append_locked(journal, &record)))
 		return FALSE;
-	record_encode(&record, journal->seed, raw);
+	record_encode(&record, journal->seal, raw);
 	return TRUE;
 }
 
@@ -284,7 +284,7 @@ void journal_mark_checkpoint(Journal *journal, guint64 sequence, guint64 generat
 	};
 	guint8 raw[sizeof(FormatRecord)];
 
-	record_encode(&record, journal->seed, raw);
+	record_encode(&record, journal->seal, raw);
 	backing_pwrite(journal->backing, raw, sizeof raw, FORMAT_CHECKPOINT_MARK_OFFSET);
 }
 

@@ -31,7 +31,7 @@ typedef struct {
 	guint64 sequence;
 } JournalPlace;
 
-Journal *journal_new(Backing *backing, guint64 size, guint64 seed, GError **error);
+Journal *journal_new(Backing *backing, guint64 size, const Seal *seal, GError **error);
 void journal_free(Journal *journal);
 
 /* The ring is in use from `tail` on; the next record goes to `head`. */

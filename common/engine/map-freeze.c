@@ -97,9 +97,8 @@ static int frozen_write_batch(Map *map, MapNode **nodes, guint n)
 	int r = 0;
 
 	for (guint i = 0; i < n; i++) {
-		guint64 place = place_of_node(key_level(nodes[i]->key), key_index(nodes[i]->key));
-
-		crc[i] = crc32c(codec_seed(map->seed, place), &nodes[i]->data, FORMAT_SLOT_SIZE);
+		crc[i] = seal_node(map->seal, key_level(nodes[i]->key), key_index(nodes[i]->key),
+				   &nodes[i]->data);
 		iov[i] = (struct iovec){&nodes[i]->data, FORMAT_SLOT_SIZE};
 	}
 	for (guint copy = 0; copy < node_copies(key_level(nodes[0]->key)) && !r; copy++)

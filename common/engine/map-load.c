@@ -25,7 +25,6 @@ static gboolean node_is_sane(Map *map, guint level, const FormatNode *data)
 static int copy_read(Map *map, guint level, guint64 index, const MapEntry *entry, guint copy,
 		     FormatNode *out)
 {
-	guint32 start = codec_seed(map->seed, place_of_node(level, index));
 	guint64 offset = slots_offset(map->slots, entry->slot + copy * FORMAT_COPY_DISTANCE);
 
 	/* Once more, as the disk may have had a bad moment. */
@@ -34,7 +33,7 @@ static int copy_read(Map *map, guint level, guint64 index, const MapEntry *entry
 
 		if (r)
 			return r == -ENXIO ? -EBADMSG : r;
-		if (crc32c(start, out, sizeof *out) == entry->crc)
+		if (seal_node_fits(map->seal, level, index, out, entry->crc))
 			return node_is_sane(map, level, out) ? 0 : -EBADMSG;
 	}
 	return -EBADMSG;

@@ -93,7 +93,7 @@ struct Map {
 	Backing *backing;
 	Slots *slots;
 	NodeLayout layout;
-	guint64 seed;
+	const Seal *seal;
 	guint64 blocks;
 	guint levels;
 

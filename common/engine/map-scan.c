@@ -73,8 +73,7 @@ typedef struct {
 
 static gboolean verifying_matches(const Verifying *v, const FormatNode *node)
 {
-	return crc32c(codec_seed(v->map->seed, place_of_node(v->level, v->index)), node,
-		      sizeof *node) == v->entry.crc;
+	return seal_node_fits(v->map->seal, v->level, v->index, node, v->entry.crc);
 }
 
 static gboolean verifying_read_copy(Verifying *v, guint64 slot)

@@ -21,8 +21,8 @@ static void list_free(NodeList *list)
 	}
 }
 
-Map *map_new(Backing *backing, Slots *slots, NodeLayout layout, const Superblock *sb,
-	     gboolean read_only, GError **error)
+Map *map_new(Backing *backing, Slots *slots, const Seal *seal, NodeLayout layout,
+	     const Superblock *sb, gboolean read_only, GError **error)
 {
 	Map *map = g_try_new0(Map, 1);
 
@@ -37,7 +37,7 @@ Map *map_new(Backing *backing, Slots *slots, NodeLayout layout, const Superblock
 	map->slots = slots;
 	map->layout = layout;
 	map->read_only = read_only;
-	map->seed = sb->seed;
+	map->seal = seal;
 	map->blocks = blocks_covering(sb->size);
 	map->levels = sb->levels;
 	map->root = sb->map_root;

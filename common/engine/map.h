@@ -42,8 +42,8 @@ typedef struct Map Map;
 
 /* An empty map, or the one at sb's root.  `sb` gives geometry, root, counts and dead interval;
  * `layout` is that of its nodes.  `read_only`: a damaged copy of a node is left as it is. */
-Map *map_new(Backing *backing, Slots *slots, NodeLayout layout, const Superblock *sb,
-	     gboolean read_only, GError **error);
+Map *map_new(Backing *backing, Slots *slots, const Seal *seal, NodeLayout layout,
+	     const Superblock *sb, gboolean read_only, GError **error);
 void map_free(Map *map);
 
 NodeLayout map_layout(const Map *map);

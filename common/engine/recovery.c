@@ -192,8 +192,9 @@ static gboolean find_end(Replay *replay, const Superblock *sb, const JournalRing
 {
 	const char *name = replay->engine->name;
 	gboolean damaged;
-	JournalPlace head = journal_rule_init(&replay->rule, replay->engine->backing, sb, ring,
-					      replay->buffer, &damaged);
+	JournalPlace head =
+		journal_rule_init(&replay->rule, replay->engine->backing, sb, &replay->engine->seal,
+				  ring, replay->buffer, &damaged);
 
 	if (damaged)
 		return error_set(
@@ -277,7 +278,7 @@ static gboolean replay_journal(Replay *replay, const Superblock *sb, GError **er
 	Engine *engine = replay->engine;
 	g_autoptr(JournalRing) ring = NULL;
 	JournalPlace head;
-	int r = journal_ring_read(engine->backing, sb, &ring);
+	int r = journal_ring_read(engine->backing, sb, &engine->seal, &ring);
 
 	if (r)
 		return error_set_errno(error, r, "%s: read the journal", engine->name);

@@ -14,7 +14,7 @@
 
 static BitmapPlace bitmap_place(const Slots *slots)
 {
-	return (BitmapPlace){slots->backing, slots->offset, slots->seed};
+	return (BitmapPlace){slots->backing, slots->offset, slots->seal};
 }
 
 /* Sees to it that the page is there twice. */
@@ -188,7 +188,7 @@ static int write_page(Slots *slots, SlotGroup *group, guint64 number, guint64 ge
 	if (!page_apply_runs(&page, number, &slots->frozen_gained, gained, TRUE) ||
 	    !page_apply_runs(&page, number, &slots->frozen_retired, retired, FALSE))
 		return -EUCLEAN;
-	bitmap_seal(&page, slots->seed, number, generation);
+	bitmap_seal(&page, slots->seal, number, generation);
 	r = bitmap_write(&place, number, !group->home, &page);
 	if (r)
 		return r;
@@ -267,7 +267,7 @@ guint64 slots_frozen_digest(const Slots *slots)
 int slots_verify_page(Slots *slots, guint64 number, guint64 checkpoint, gboolean repair,
 		      guint *ret_repaired)
 {
-	BitmapPlace place = {slots->backing, slots->offset, slots->seed};
+	BitmapPlace place = {slots->backing, slots->offset, slots->seal};
 	g_autofree BitmapChoice *choice = g_try_new(BitmapChoice, 1);
 	guint damaged;
 	guint64 term;

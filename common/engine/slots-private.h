@@ -30,7 +30,7 @@ typedef struct {
 struct Slots {
 	Backing *backing;
 	guint64 offset;
-	guint64 seed;
+	const Seal *seal;
 	gboolean read_only;
 
 	Lock lock; /* everything below but the lists */

@@ -13,7 +13,7 @@
 
 #define NODE_TRIES 128 /* places that are tried before a full disk is believed */
 
-Slots *slots_new(Backing *backing, guint64 groups_offset, guint64 seed, gboolean read_only,
+Slots *slots_new(Backing *backing, guint64 groups_offset, const Seal *seal, gboolean read_only,
 		 GError **error)
 {
 	Slots *slots = g_try_new0(Slots, 1);
@@ -24,7 +24,7 @@ Slots *slots_new(Backing *backing, guint64 groups_offset, guint64 seed, gboolean
 	}
 	slots->backing = backing;
 	slots->offset = groups_offset;
-	slots->seed = seed;
+	slots->seal = seal;
 	slots->read_only = read_only;
 	lock_init(&slots->lock, LOCK_SLOTS);
 	lock_init(&slots->grow_lock, LOCK_GROW);

@@ -37,7 +37,7 @@
 typedef struct Slots Slots;
 
 /* `read_only`: what is taken is taken in memory alone. */
-Slots *slots_new(Backing *backing, guint64 groups_offset, guint64 seed, gboolean read_only,
+Slots *slots_new(Backing *backing, guint64 groups_offset, const Seal *seal, gboolean read_only,
 		 GError **error);
 void slots_free(Slots *slots);
 

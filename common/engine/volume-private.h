@@ -16,7 +16,6 @@
 
 struct Volume {
 	Engine engine;
-	guint64 seed;
 	guint64 journal_size;
 	guint64 groups_offset;
 	guint64 grown_from; /* when it was opened: the least size that it grew from; 0: none */
@@ -67,6 +66,3 @@ int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize lengt
 /* A node over [first, first + n) is damaged: -EBADMSG, and the first block of these that is lost.
  */
 int volume_bad_node(Volume *volume, guint64 first, guint n, guint64 *ret_offset);
-
-/* The checksum of the next block of memory; moves on. */
-guint32 volume_block_crc(const Volume *volume, guint64 block, IovCursor *cursor);

@@ -21,22 +21,6 @@ typedef struct {
 	IovCursor *to;
 } Reading;
 
-guint32 volume_block_crc(const Volume *volume, guint64 block, IovCursor *cursor)
-{
-	guint32 crc = codec_seed(volume->seed, place_of_block(block));
-
-	for (gsize left = BLOCK_SIZE; left;) {
-		gsize piece = left;
-		const void *data = iov_next(cursor, &piece);
-
-		if (!data)
-			break;
-		crc = crc32c(crc, data, piece);
-		left -= piece;
-	}
-	return crc;
-}
-
 static int bad_block(Volume *volume, guint64 block, guint64 slot, guint64 *ret_offset)
 {
 	__atomic_fetch_add(&volume->checksum_errors, 1, __ATOMIC_RELAXED);
@@ -67,13 +51,12 @@ static int read_slot(Volume *volume, guint64 block, const MapEntry *entry, guint
 		     BackingFlags flags)
 {
 	struct iovec iov = {to, BLOCK_SIZE};
-	IovCursor cursor = iov_cursor(&iov, 1);
 	int r = backing_preadv(volume->engine.backing, &iov, 1,
 			       slots_offset(volume->engine.slots, entry->slot), flags);
 
 	if (r)
 		return r == -ENXIO ? -EBADMSG : r;
-	return volume_block_crc(volume, block, &cursor) == entry->crc ? 0 : -EBADMSG;
+	return seal_block_fits(&volume->engine.seal, block, to, entry->crc) ? 0 : -EBADMSG;
 }
 
 /* One whole block, as it was looked up: what is in its slot stays until map_lookup_end(). */
@@ -132,7 +115,8 @@ static int read_run(Reading *reading, guint64 block, guint n, const MapEntry *en
 		IovCursor at = verify;
 
 		if (got == length && !r &&
-		    volume_block_crc(volume, block + i, &verify) == entries[i].crc)
+		    seal_block_vector_fits(&volume->engine.seal, block + i, &verify,
+					   entries[i].crc))
 			continue;
 		verify = at;
 		r = read_entry(volume, block + i, &entries[i], whole, reading->flags,

@@ -50,7 +50,8 @@ static int write_payload(Piece *piece)
 		gsize left = (gsize)piece->runs[run].count * BLOCK_SIZE, done;
 
 		for (guint32 j = 0; j < piece->runs[run].count; j++, i++)
-			piece->crcs[i] = volume_block_crc(piece->volume, piece->first + i, &crc_at);
+			piece->crcs[i] =
+				seal_block_vector(&engine->seal, piece->first + i, &crc_at);
 		while (left) {
 			int n = iov_take(&at, left, part, VOLUME_VECTOR, &done);
 			int r = backing_pwritev(engine->backing, part, n, offset, BACKING_WAIT);

@@ -191,7 +191,6 @@ static gboolean open_engine(Volume *volume, GError **error)
 	if (!engine_init(engine, sb, error))
 		return FALSE;
 	engine->size = engine->next_size = sb->size;
-	volume->seed = sb->seed;
 	volume->grown_from = sb->grown_from;
 	volume->logical_block_size = sb->logical_block_size;
 	volume->journal_size = sb->journal_size;
@@ -362,7 +361,7 @@ static guint look_at_marks(Volume *volume)
 		lock_wait(&volume->flushed, &volume->flush_lock);
 	volume->flushing = TRUE;
 	lock_drop(&volume->flush_lock);
-	damaged = journal_damaged_marks(volume->engine.backing, volume->seed, TRUE);
+	damaged = journal_damaged_marks(volume->engine.backing, &volume->engine.seal, TRUE);
 	lock_take(&volume->flush_lock);
 	volume->flushing = FALSE;
 	g_cond_broadcast(&volume->flushed);

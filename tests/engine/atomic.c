@@ -240,14 +240,12 @@ static void race_init(AtomicRace *race)
 {
 	guint64 first = blocks_covering(race->kind->at);
 	guint8 memory[BLOCK_SIZE];
-	const struct iovec iov = {memory, sizeof memory};
 
 	for (guint number = 0; number < NUMBERS; number++)
 		for (guint i = 0; i < BLOCKS; i++) {
-			IovCursor cursor = iov_cursor(&iov, 1);
-
 			memset(memory, (int)number, sizeof memory);
-			race->crcs[number][i] = volume_block_crc(race->volume, first + i, &cursor);
+			race->crcs[number][i] =
+				seal_block(&race->volume->engine.seal, first + i, memory);
 		}
 	CHECK_INT(volume_put_value(race->volume, 0, race->kind->length, race->kind->offset), 0);
 }

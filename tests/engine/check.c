@@ -81,8 +81,7 @@ static void tree_write(Backing *backing, CheckTree *tree)
 {
 	for (guint level = 0; level < LEVELS; level++) {
 		tree->entries[level].crc =
-			crc32c(codec_seed(tree->sb->seed, place_of_node(level, 0)),
-			       &tree->nodes[level], sizeof(FormatNode));
+			seal_node(&(Seal){tree->sb->seed}, level, 0, &tree->nodes[level]);
 		for (guint copy = 0; copy < (level ? 2 : 1); copy++)
 			CHECK_INT(backing_pwrite(
 					  backing, &tree->nodes[level], sizeof(FormatNode),

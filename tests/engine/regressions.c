@@ -115,7 +115,7 @@ static void test_zero_record_with_runs(const void *data)
 
 	(void)data;
 	REQUIRE(superblock_load(backing, &pair, &error));
-	record_encode(&record, pair.current.seed, raw);
+	record_encode(&record, &(Seal){pair.current.seed}, raw);
 	CHECK_INT(backing_pwrite(backing, raw, sizeof raw, FORMAT_JOURNAL_OFFSET), 0);
 	volume = backing_open_volume(backing);
 	REQUIRE(volume);

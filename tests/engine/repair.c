@@ -144,17 +144,19 @@ static void change_bitmap(Backing *backing, gboolean leak)
 	g_autofree BitmapChoice *choice = g_new0(BitmapChoice, 1);
 	SuperblockPair pair;
 	BitmapPlace place;
+	Seal seal;
 	guint64 generation = 0, bit;
 
 	load(backing, &pair);
-	place = (BitmapPlace){backing, pair.current.groups_offset, pair.current.seed};
+	seal = (Seal){pair.current.seed};
+	place = (BitmapPlace){backing, pair.current.groups_offset, &seal};
 	CHECK_INT(bitmap_choose(&place, 0, pair.current.checkpoint, TRUE, choice), 0);
-	CHECK(bitmap_verify(&choice->page, place.seed, 0, &generation));
+	CHECK(bitmap_verify(&choice->page, place.seal, 0, &generation));
 	bit = leak ? FORMAT_BITMAP_BITS - 10
 		   : slot_index(pair.current.map_root.slot) - FORMAT_FIRST_INDEX;
 	for (guint i = 0; i < (leak ? 5 : 1); i++, bit++)
 		choice->page.bits[bit / 8] ^= (guint8)(1u << bit % 8);
-	bitmap_seal(&choice->page, place.seed, 0, generation);
+	bitmap_seal(&choice->page, place.seal, 0, generation);
 	CHECK_INT(bitmap_write(&place, 0, choice->home, &choice->page), 0);
 	pair.current.bitmap_digest = bitmap_term(&choice->page, 0);
 	CHECK_INT(superblock_store(backing, &pair, &pair.current), 0);

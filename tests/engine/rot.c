@@ -78,9 +78,11 @@ static void check_kinds(Backing *copy)
 	g_autoptr(JournalRing) ring = NULL;
 	SuperblockPair pair;
 	guint kinds = 0;
+	Seal seal;
 
 	REQUIRE(superblock_load(copy, &pair, NULL));
-	REQUIRE(!journal_ring_read(copy, &pair.current, &ring));
+	seal = (Seal){pair.current.seed};
+	REQUIRE(!journal_ring_read(copy, &pair.current, &seal, &ring));
 	journal_ring_scan(ring, pair.current.journal_sequence - 1, note_kind, &kinds);
 	CHECK_UINT(kinds, 1u << FORMAT_RECORD_WRITE | 1u << FORMAT_RECORD_ZERO |
 				  1u << FORMAT_RECORD_DURABLE | 1u << FORMAT_RECORD_WRAP);

@@ -20,6 +20,8 @@
 #define HEAD 2
 #define PAGE 3
 
+static const Seal seal = {SEED};
+
 typedef struct {
 	FormatBitmap page;
 	gboolean counts; /* whole, this group's, and not too new */
@@ -34,7 +36,7 @@ static void make_page(BitmapPage *page, const guint8 *in, guint64 group, guint64
 	page->generation = in[1];
 	page->counts = kind < 4 && page->generation <= checkpoint;
 	memset(page->page.bits, in[2], sizeof page->page.bits);
-	bitmap_seal(&page->page, SEED, group ^ (kind == 5), page->generation);
+	bitmap_seal(&page->page, &seal, group ^ (kind == 5), page->generation);
 	if (kind == 4)
 		((guint8 *)&page->page)[in[2] * 16 + in[0] % 16] ^= 1;
 	if (kind == 6)
@@ -74,7 +76,7 @@ static void check_choice(const BitmapPlace *place, guint64 group, guint64 checkp
 	fuzz_assert(choice->found == (newest != NULL));
 	if (!newest)
 		return;
-	fuzz_assert(bitmap_verify(&choice->page, SEED, group, &generation));
+	fuzz_assert(bitmap_verify(&choice->page, &seal, group, &generation));
 	fuzz_assert(generation == newest->generation);
 	fuzz_assert(!bitmap_read(place, group, choice->home, choice->term, &page));
 	fuzz_assert(bitmap_term(&page, group) == choice->term);
@@ -85,7 +87,7 @@ static void check_choice(const BitmapPlace *place, guint64 group, guint64 checkp
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
-	BitmapPlace place = {memory_of_two_groups(), GROUPS_OFFSET, SEED};
+	BitmapPlace place = {memory_of_two_groups(), GROUPS_OFFSET, &seal};
 	const BitmapPage *newest = NULL;
 	BitmapChoice choice;
 	BitmapPage pages[4];

@@ -30,7 +30,8 @@ typedef struct {
 } Block;
 
 static GArray *sound; /* of Block: what is not zero */
-static guint64 sound_size, seed;
+static guint64 sound_size;
+static Seal seal;
 
 static void write_something(Volume *volume)
 {
@@ -47,7 +48,7 @@ static void keep(Backing *memory)
 	sound_size = backing_size(memory);
 	fuzz_assert(!backing_pread(memory, block.bytes, BLOCK_SIZE, 0) &&
 		    superblock_decode((FormatSuperblock *)block.bytes, &sb, "fuzz", NULL));
-	seed = sb.seed;
+	seal = (Seal){sb.seed};
 	for (guint64 at = 0; at < sb.groups_offset + IMAGE_SLOTS * BLOCK_SIZE; at += BLOCK_SIZE) {
 		static const guint8 zeros[BLOCK_SIZE];
 
@@ -84,14 +85,13 @@ static void make_right(Block *block)
 	guint8 *bytes = block->bytes;
 
 	if (block->offset <= FORMAT_SUPERBLOCK_B)
-		put_le32(bytes + BLOCK_SIZE - 4, crc32c(0, bytes, BLOCK_SIZE - 4));
+		put_le32(bytes + BLOCK_SIZE - 4, seal_superblock((FormatSuperblock *)bytes));
 	else if (get_le32(bytes + 4) == FORMAT_BITMAP_MAGIC)
-		put_le32(bytes,
-			 crc32c(codec_seed(seed, place_of_bitmap(0)), bytes + 4, BLOCK_SIZE - 4));
+		put_le32(bytes, seal_bitmap(&seal, 0, (FormatBitmap *)bytes));
 	else if (get_le32(bytes + 12) == FORMAT_RECORD_MAGIC)
 		put_le32(bytes,
-			 crc32c(codec_seed(seed, place_of_record(get_le64(bytes + 16))), bytes + 4,
-				clamp_u64(get_le32(bytes + 8), 8, BLOCK_SIZE) - 4));
+			 seal_record(&seal, get_le64(bytes + 16), bytes,
+				     (guint32)clamp_u64(get_le32(bytes + 8), 8, BLOCK_SIZE)));
 }
 
 /* TRUE if a checksum was made to fit. */

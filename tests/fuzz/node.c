@@ -32,6 +32,8 @@
 #define PLACES 31u /* nodes, then blocks */
 #define TARGETS 48
 
+static const Seal seal = {SEED};
+
 typedef struct {
 	const guint8 *input; /* of HEAD + NODES * POINTERS * POINTER bytes */
 	guint levels;
@@ -63,7 +65,7 @@ static guint32 data_crc(guint64 block, guint64 slot)
 	guint8 bytes[BLOCK_SIZE];
 
 	memset(bytes, (int)slot, sizeof bytes);
-	return crc32c(codec_seed(SEED, place_of_block(block)), bytes, sizeof bytes);
+	return seal_block(&seal, block, bytes);
 }
 
 static guint32 build(FuzzTree *tree, guint level, guint64 index, guint8 place);
@@ -101,8 +103,7 @@ static guint32 build(FuzzTree *tree, guint level, guint64 index, guint8 place)
 				      tree->input + HEAD + (n * POINTERS + i) * POINTER);
 		tree->state[n] = BUILT;
 	}
-	return crc32c(codec_seed(SEED, place_of_node(level, index)), &tree->nodes[n],
-		      sizeof tree->nodes[n]);
+	return seal_node(&seal, level, index, &tree->nodes[n]);
 }
 
 static void put(Backing *backing, const void *data, guint64 offset)
@@ -139,7 +140,7 @@ static void put_bitmap(const FuzzTree *tree, Backing *backing, Superblock *sb)
 		if (place <= NODES)
 			page.bits[bit / 8] |= (guint8)(1u << (bit % 8));
 	}
-	bitmap_seal(&page, SEED, 0, CHECKPOINT);
+	bitmap_seal(&page, &seal, 0, CHECKPOINT);
 	sb->bitmap_digest = bitmap_term(&page, 0);
 	put(backing, &page, sb->groups_offset + FORMAT_BITMAP_A * FORMAT_SLOT_SIZE);
 	put(backing, &page, FORMAT_FIRST_COPIES);

@@ -6,8 +6,9 @@
 #include "common/engine/codec.h"
 #include "tests/fuzz/fuzz.h"
 
-#define SEED 7
 #define SEQUENCE 3
+
+static const Seal seal = {7};
 
 static void make_right(guint8 *bytes, gsize size)
 {
@@ -18,8 +19,7 @@ static void make_right(guint8 *bytes, gsize size)
 		return;
 	header->magic = GUINT32_TO_LE(FORMAT_RECORD_MAGIC);
 	header->sequence = GUINT64_TO_LE(SEQUENCE);
-	header->crc = GUINT32_TO_LE(
-		crc32c(codec_seed(SEED, place_of_record(SEQUENCE)), bytes + 4, length - 4));
+	header->crc = GUINT32_TO_LE(seal_record(&seal, SEQUENCE, bytes, (guint32)length));
 }
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 
 	memcpy(bytes, data, size);
 	make_right(bytes, size);
-	length = record_decode(bytes, size, SEED, SEQUENCE, &record, runs, crcs);
+	length = record_decode(bytes, size, &seal, SEQUENCE, &record, runs, crcs);
 	fuzz_assert(length <= size);
 	if (!length)
 		return 0;

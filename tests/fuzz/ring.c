@@ -20,6 +20,8 @@
 #define SEED 5
 #define RECORDS 200
 
+static const Seal seal = {SEED};
+
 typedef struct {
 	Superblock sb;
 	guint8 bytes[RING];
@@ -34,7 +36,7 @@ static void put_record(Ring *ring, Record *record, guint64 at, gboolean broken)
 	guint8 raw[FORMAT_RECORD_LENGTH_MAX] = {0};
 	guint32 length = record_length(record->kind, record->n_runs, record->blocks);
 
-	record_encode(record, SEED, raw);
+	record_encode(record, &seal, raw);
 	if (broken)
 		raw[length / 2] ^= 1;
 	if (at + length > RING)
@@ -140,7 +142,7 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 	for (gsize i = 8; i + 8 <= size && i < 8 * RECORDS; i += 8)
 		put(&ring, data + i);
 	fuzz_assert(!backing_pwrite(memory, ring.bytes, RING, FORMAT_JOURNAL_OFFSET) &&
-		    !journal_ring_read(memory, &ring.sb, &journal));
+		    !journal_ring_read(memory, &ring.sb, &seal, &journal));
 	walk(&ring, journal, FALSE);
 	walk(&ring, journal, TRUE);
 	journal_ring_free(journal);

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 	memcpy(&in, data, MIN(size, sizeof in));
 	if (GUINT32_FROM_LE(in.version) < FORMAT_VERSION) /* a seed from before */
 		in.version = GUINT32_TO_LE(FORMAT_VERSION);
-	in.crc = GUINT32_TO_LE(crc32c(0, &in, G_STRUCT_OFFSET(FormatSuperblock, crc)));
+	in.crc = GUINT32_TO_LE(seal_superblock(&in));
 	if (!superblock_decode(&in, &sb, "fuzz", &error)) {
 		fuzz_assert(error && error->message);
 		return 0;

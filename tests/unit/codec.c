@@ -10,6 +10,8 @@
 
 #define SEED 77
 
+static const Seal seal = {SEED}, other_seal = {SEED + 1};
+
 /* ---- superblocks */
 
 static Superblock sound_superblock(void)
@@ -176,8 +178,7 @@ static void test_superblock_bytes(const void *data)
 			raw.size ^= 1;
 		if (i == 2) {
 			raw.version = GUINT32_TO_LE(FORMAT_VERSION + 1);
-			raw.crc = GUINT32_TO_LE(
-				crc32c(0, &raw, G_STRUCT_OFFSET(FormatSuperblock, crc)));
+			raw.crc = GUINT32_TO_LE(seal_superblock(&raw));
 		}
 		CHECK(!superblock_decode(&raw, &sb, "test", &error));
 		CHECK_ERROR(error, i == 2 ? STORAGEOS_ERROR_UNSUPPORTED : STORAGEOS_ERROR_CORRUPT,
@@ -293,7 +294,7 @@ static guint32 encode(Written *w, guint8 *raw)
 
 	w->record.runs = w->runs;
 	w->record.crcs = w->crcs;
-	record_encode(&w->record, SEED, raw);
+	record_encode(&w->record, &seal, raw);
 	memcpy(&header, raw, sizeof header);
 	if (w->length)
 		header.length = GUINT32_TO_LE(w->length);
@@ -302,8 +303,7 @@ static guint32 encode(Written *w, guint8 *raw)
 	if (w->blocks)
 		header.blocks = GUINT64_TO_LE(w->blocks);
 	memcpy(raw, &header, sizeof header);
-	put_le32(raw, crc32c(codec_seed(SEED, place_of_record(w->record.sequence)), raw + 4,
-			     length - 4));
+	put_le32(raw, seal_record(&seal, w->record.sequence, raw, length));
 	return length;
 }
 
@@ -320,7 +320,7 @@ static void test_records(const void *data)
 		test_row("%s", records[i].name);
 		records[i].change(&w);
 		length = encode(&w, raw);
-		CHECK_UINT(record_decode(raw, length - w.cut, SEED, w.asked, &out, runs, crcs),
+		CHECK_UINT(record_decode(raw, length - w.cut, &seal, w.asked, &out, runs, crcs),
 			   records[i].good ? length : 0);
 		CHECK_UINT(out.sequence, records[i].good ? 9 : 1);
 	}
@@ -339,10 +339,10 @@ static void test_record_bytes(const void *data)
 	for (guint bit = 0; bit < length * 8; bit++) {
 		test_row("bit %u", bit);
 		raw[bit / 8] ^= (guint8)(1u << bit % 8);
-		CHECK_UINT(record_decode(raw, length, SEED, 9, &out, runs, crcs), 0);
+		CHECK_UINT(record_decode(raw, length, &seal, 9, &out, runs, crcs), 0);
 		raw[bit / 8] ^= (guint8)(1u << bit % 8);
 	}
-	CHECK_UINT(record_decode(raw, length, SEED + 1, 9, &out, runs, crcs), 0);
+	CHECK_UINT(record_decode(raw, length, &other_seal, 9, &out, runs, crcs), 0);
 }
 
 /* ---- bitmap pages */
@@ -354,15 +354,15 @@ static void test_bitmaps(const void *data)
 
 	(void)data;
 	page.bits[7] = 9;
-	bitmap_seal(&page, SEED, 3, 21);
-	CHECK(bitmap_verify(&page, SEED, 3, &generation));
+	bitmap_seal(&page, &seal, 3, 21);
+	CHECK(bitmap_verify(&page, &seal, 3, &generation));
 	CHECK_UINT(generation, 21);
-	CHECK(!bitmap_verify(&page, SEED, 4, &generation));
-	CHECK(!bitmap_verify(&page, SEED + 1, 3, &generation));
+	CHECK(!bitmap_verify(&page, &seal, 4, &generation));
+	CHECK(!bitmap_verify(&page, &other_seal, 3, &generation));
 	page.bits[7] = 8;
-	CHECK(!bitmap_verify(&page, SEED, 3, &generation));
+	CHECK(!bitmap_verify(&page, &seal, 3, &generation));
 	page.magic = 0;
-	CHECK(!bitmap_verify(&page, SEED, 3, &generation));
+	CHECK(!bitmap_verify(&page, &seal, 3, &generation));
 }
 
 /* ---- nodes */

@@ -18,6 +18,8 @@
 #define DURABLE 10u /* every record before this one was on disk */
 #define FIRST_SLOT FORMAT_FIRST_INDEX
 
+static const Seal seal = {SEED};
+
 /* ---- a backing that cannot read one place */
 
 static guint64 unreadable_offset; /* 0: it reads everything */
@@ -114,8 +116,7 @@ static void put_payload(Scene *scene, guint i, Payload payload)
 	guint64 at = offset_of(run->slot + i % 2);
 
 	memset(block, 'a' + (int)i, sizeof block);
-	scene->crcs[i] = crc32c(codec_seed(SEED, place_of_block(scene->record.first + i)), block,
-				sizeof block);
+	scene->crcs[i] = seal_block(&seal, scene->record.first + i, block);
 	if (i == 3 && payload == CHANGED)
 		block[BLOCK_SIZE - 1] ^= 1;
 	if (at + sizeof block <= backing_size(scene->backing))
@@ -144,6 +145,7 @@ static void scene_init(Scene *scene, const Row *row)
 		put_payload(scene, i, row->payload);
 	scene->rule = (JournalRule){.backing = scene->backing,
 				    .sb = &scene->sb,
+				    .seal = &seal,
 				    .durable = DURABLE,
 				    .payload = g_malloc(JOURNAL_PAYLOAD_MAX)};
 }
@@ -225,7 +227,7 @@ static void test_mark(const void *data)
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(homes); i++) {
 		g_autoptr(Backing) backing = backing_memory_new(0);
-		Journal *journal = journal_new(backing, JOURNAL, SEED, NULL);
+		Journal *journal = journal_new(backing, JOURNAL, &seal, NULL);
 		g_autoptr(JournalRing) ring = NULL;
 		gboolean damaged = TRUE;
 		guint64 ticket = 0;
@@ -244,8 +246,8 @@ static void test_mark(const void *data)
 				       FORMAT_JOURNAL_OFFSET + 2 * sizeof(FormatRecord));
 		if (!homes[i].beside)
 			backing_pwrite(backing, zeros, sizeof zeros, FORMAT_MARKS_OFFSET);
-		CHECK_INT(journal_ring_read(backing, &sb, &ring), 0);
-		end = journal_rule_init(&rule, backing, &sb, ring, NULL, &damaged);
+		CHECK_INT(journal_ring_read(backing, &sb, &seal, &ring), 0);
+		end = journal_rule_init(&rule, backing, &sb, &seal, ring, NULL, &damaged);
 		CHECK_UINT(rule.durable, homes[i].in_ring || homes[i].beside ? 3 : 0);
 		CHECK_UINT(end.sequence, homes[i].in_ring ? 4 : 3);
 		CHECK(!damaged);

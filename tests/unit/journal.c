@@ -15,6 +15,8 @@
 #define GENERATION 5
 #define ZERO_LENGTH ((guint32)sizeof(FormatRecord))
 
+static const Seal seal = {SEED};
+
 static Backing *ring_of_zeros(void)
 {
 	Backing *backing = backing_faulty_new(0);
@@ -25,7 +27,7 @@ static Backing *ring_of_zeros(void)
 
 static Journal *journal_at(Backing *backing, guint64 position)
 {
-	Journal *journal = journal_new(backing, SIZE, SEED, NULL);
+	Journal *journal = journal_new(backing, SIZE, &seal, NULL);
 
 	journal_start(journal, position, (JournalPlace){position, 1}, GENERATION);
 	return journal;
@@ -71,7 +73,7 @@ static guint found_from(Backing *backing, guint64 position)
 	g_autoptr(JournalRing) ring = NULL;
 	guint n = 0;
 
-	if (CHECK_INT(journal_ring_read(backing, &sb, &ring), 0))
+	if (CHECK_INT(journal_ring_read(backing, &sb, &seal, &ring), 0))
 		journal_ring_walk(ring, count, &n, NULL);
 	return n;
 }
@@ -129,7 +131,7 @@ static void test_no_room(const void *data)
 static void test_stage_is_written(const void *data)
 {
 	g_autoptr(Backing) backing = backing_faulty_new(0);
-	Journal *journal = journal_new(backing, 4 * MIB, SEED, NULL);
+	Journal *journal = journal_new(backing, 4 * MIB, &seal, NULL);
 	guint64 ticket = 0;
 
 	(void)data;

@@ -13,9 +13,11 @@
 #define OFFSET MIB
 #define ALL_MAX 4096u
 
+static const Seal seal = {1};
+
 static Slots *slots_over(Backing *backing)
 {
-	Slots *slots = slots_new(backing, OFFSET, 1, FALSE, NULL);
+	Slots *slots = slots_new(backing, OFFSET, &seal, FALSE, NULL);
 
 	CHECK(slots != NULL);
 	return slots;
