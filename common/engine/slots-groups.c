@@ -94,25 +94,14 @@ guint64 slots_groups(Slots *slots)
 	return slots->n_groups;
 }
 
-void group_set_bits(SlotGroup *group, guint bit, guint32 count, gboolean used)
-{
-	for (guint32 i = 0; i < count; i++, bit++) {
-		guint64 mask = (guint64)1 << (bit % 64);
-
-		if (used)
-			group->used[bit / 64] |= mask;
-		else
-			group->used[bit / 64] &= ~mask;
-	}
-}
-
 void give_back_locked(Slots *slots, SlotRun run, gboolean cold)
 {
 	guint64 number = slot_group(run.slot);
 	SlotGroup *group = group_locked(slots, number);
-	guint bit = (guint)slot_index(run.slot) - FORMAT_FIRST_INDEX;
+	guint bit = slot_bit(run.slot);
 
-	group_set_bits(group, bit, run.count, FALSE);
+	for (guint32 i = 0; i < run.count; i++)
+		group->used[(bit + i) / 64] &= ~((guint64)1 << ((bit + i) % 64));
 	group->warm_free = (guint16)(group->warm_free + run.count);
 	slots->warm_free += run.count;
 	for (guint w = bit / 64; w <= (bit + run.count - 1) / 64; w++) {

@@ -15,26 +15,13 @@
 /* PAIR_WARM: what probably has space below.  Only words that are wholly free are ever punched. */
 typedef enum { PAIR_WHOLE, PAIR_ANY, PAIR_WARM } PairKind;
 
-static void word_take_bits(Slots *slots, SlotGroup *group, guint word, guint64 mask)
-{
-	guint n = (guint)__builtin_popcountll(mask);
-
-	if (word_is_cold(group, word))
-		word_warm_up(slots, group, word);
-	group->used[word] |= mask;
-	if (!~group->used[word])
-		word_set_written(group, word, TRUE);
-	group->warm_free = (guint16)(group->warm_free - n);
-	slots->warm_free -= n;
-}
-
 /* Takes the first run of slots of a word that are free together with their copies' slots. */
 static gboolean word_take_pairs(Slots *slots, guint64 number, guint word, PairKind kind,
 				SlotRun *ret_run, gboolean *ret_written)
 {
 	SlotGroup *group = group_locked(slots, number);
 	guint64 first = group->used[word], second = group->used[word + STRIPE_WORDS];
-	guint64 used = first | second, rest;
+	guint64 used = first | second;
 	guint bit, length;
 
 	*ret_written = word_is_written(group, word) && word_is_written(group, word + STRIPE_WORDS);
@@ -42,21 +29,17 @@ static gboolean word_take_pairs(Slots *slots, guint64 number, guint word, PairKi
 		return FALSE;
 	if (kind == PAIR_WARM && !*ret_written && (!first || !second))
 		return FALSE;
-	bit = (guint)__builtin_ctzll(~used);
-	rest = used >> bit;
-	length = rest ? (guint)__builtin_ctzll(rest) : 64 - bit;
-	rest = (length == 64 ? ~(guint64)0 : ((guint64)1 << length) - 1) << bit;
-	word_take_bits(slots, group, word, rest);
-	word_take_bits(slots, group, word + STRIPE_WORDS, rest);
-	*ret_run = (SlotRun){(number << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + word * 64 + bit,
-			     length};
+	length = word_find_zeros(used, &bit);
+	word_take_bits(slots, group, word, word_bits(bit, length));
+	word_take_bits(slots, group, word + STRIPE_WORDS, word_bits(bit, length));
+	*ret_run = (SlotRun){word_slot(number, word) + bit, length};
 	return TRUE;
 }
 
 gboolean slots_take_pair(Slots *slots, guint64 slot)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
-	guint bit = (guint)slot_index(slot) - FORMAT_FIRST_INDEX, word = bit / 64;
+	guint bit = slot_bit(slot), word = bit / 64;
 	guint64 mask = (guint64)1 << (bit % 64);
 	SlotGroup *group;
 

@@ -90,6 +90,7 @@ static inline void word_set_written(SlotGroup *group, guint word, gboolean writt
 		group->written[word / 64] &= ~mask;
 }
 
+/* A cold word becomes warm. */
 static inline void word_warm_up(Slots *slots, SlotGroup *group, guint word)
 {
 	group->cold[word / 64] &= ~((guint64)1 << (word % 64));
@@ -98,7 +99,7 @@ static inline void word_warm_up(Slots *slots, SlotGroup *group, guint word)
 	slots->warm_free += 64;
 }
 
-/* The word is wholly free and warm. */
+/* A warm word, wholly free, becomes cold. */
 static inline void word_cool_down(Slots *slots, SlotGroup *group, guint word)
 {
 	group->cold[word / 64] |= (guint64)1 << (word % 64);
@@ -108,12 +109,57 @@ static inline void word_cool_down(Slots *slots, SlotGroup *group, guint word)
 	slots->warm_free -= 64;
 }
 
+/* The bits [bit, bit + length) of a word. */
+static inline guint64 word_bits(guint bit, guint length)
+{
+	return (length == 64 ? ~(guint64)0 : ((guint64)1 << length) - 1) << bit;
+}
+
+/* The first run of zeros of a word that is not all ones: its first bit, and its length. */
+static inline guint word_find_zeros(guint64 used, guint *ret_bit)
+{
+	guint bit = (guint)__builtin_ctzll(~used);
+	guint64 rest = used >> bit;
+
+	*ret_bit = bit;
+	return rest ? (guint)__builtin_ctzll(rest) : 64 - bit;
+}
+
+/* Makes free slots of a word used.  A cold word becomes warm. */
+static inline void word_use_bits(Slots *slots, SlotGroup *group, guint word, guint64 bits)
+{
+	guint n = (guint)__builtin_popcountll(bits);
+
+	if (word_is_cold(group, word))
+		word_warm_up(slots, group, word);
+	group->used[word] |= bits;
+	group->warm_free = (guint16)(group->warm_free - n);
+	slots->warm_free -= n;
+}
+
+/* The same for a user who writes the slots, or returns them by slots_give_back(): a word that is
+ * full now counts as written. */
+static inline void word_take_bits(Slots *slots, SlotGroup *group, guint word, guint64 bits)
+{
+	word_use_bits(slots, group, word, bits);
+	if (!~group->used[word])
+		word_set_written(group, word, TRUE);
+}
+
+/* Where a slot is in its group's bitmap, and the first slot of a word. */
+static inline guint slot_bit(guint64 slot)
+{
+	return (guint)slot_index(slot) - FORMAT_FIRST_INDEX;
+}
+
+static inline guint64 word_slot(guint64 number, guint word)
+{
+	return (number << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + (guint64)word * 64;
+}
+
 /* Appends a group whose `used` is filled in.  Wholly free words are cold; slots beyond the end of a
  * backing that cannot grow are never given out.  0 or -ENOMEM. */
 int group_add_locked(Slots *slots, SlotGroup *group);
-
-/* Sets the bits of `count` slots from bit `bit` on; counts nothing. */
-void group_set_bits(SlotGroup *group, guint bit, guint32 count, gboolean used);
 
 /* Makes slots free that were taken; `cold`: and the wholly free words among them cold. */
 void give_back_locked(Slots *slots, SlotRun run, gboolean cold);

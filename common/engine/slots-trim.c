@@ -20,11 +20,7 @@ static guint take_trimmable(Slots *slots, SlotGroup *group, gboolean cold, guint
 		(*word)++;
 	while (*word + n < WORDS && n < WORDS_AT_ONCE && !group->used[*word + n] &&
 	       word_is_cold(group, *word + n) == cold) {
-		if (cold)
-			word_warm_up(slots, group, *word + n);
-		group->used[*word + n] = ~(guint64)0;
-		group->warm_free = (guint16)(group->warm_free - 64);
-		slots->warm_free -= 64;
+		word_use_bits(slots, group, *word + n, ~(guint64)0);
 		n++;
 	}
 	return n;
@@ -33,7 +29,7 @@ static guint take_trimmable(Slots *slots, SlotGroup *group, gboolean cold, guint
 /* Punches the words that take_trimmable() took, and makes them free again. */
 static gboolean trim_words_unlocking(Slots *slots, guint64 number, guint word, guint n)
 {
-	SlotRun run = {(number << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + word * 64, n * 64};
+	SlotRun run = {word_slot(number, word), n * 64};
 	int r;
 
 	lock_drop(&slots->lock);
@@ -108,14 +104,9 @@ static guint take_cold_words(Slots *slots, guint max, SlotRun *ret_run)
 			continue;
 		while (!word_is_cold(group, word))
 			word++;
-		for (; word + n < WORDS && n < max && word_is_cold(group, word + n); n++) {
-			word_warm_up(slots, group, word + n);
-			group->used[word + n] = ~(guint64)0;
-			group->warm_free = (guint16)(group->warm_free - 64);
-			slots->warm_free -= 64;
-		}
-		*ret_run = (SlotRun){(g << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + word * 64,
-				     n * 64};
+		for (; word + n < WORDS && n < max && word_is_cold(group, word + n); n++)
+			word_use_bits(slots, group, word + n, ~(guint64)0);
+		*ret_run = (SlotRun){word_slot(g, word), n * 64};
 		return n;
 	}
 	return 0;
@@ -123,7 +114,7 @@ static guint take_cold_words(Slots *slots, guint max, SlotRun *ret_run)
 
 static void give_back_written(Slots *slots, SlotRun run)
 {
-	guint word = (guint)(slot_index(run.slot) - FORMAT_FIRST_INDEX) / 64;
+	guint word = slot_bit(run.slot) / 64;
 	SlotGroup *group;
 
 	lock_take(&slots->lock);

@@ -47,34 +47,25 @@ void slots_free(Slots *slots)
 	g_free(slots);
 }
 
-/* Takes up to `want` free slots of one word, from bit `from` on, into runs. */
+/* Takes up to `want` free slots of one word, and adds them to the runs.  Returns how many. */
 static guint32 word_take_slots(Slots *slots, SlotGroup *group, guint64 number, guint word,
 			       guint32 want, SlotRun *runs, guint *n_runs)
 {
 	guint32 got = 0;
 
 	while (got < want && ~group->used[word]) {
-		guint bit = (guint)__builtin_ctzll(~group->used[word]);
-		guint64 rest = group->used[word] >> bit;
-		guint length = rest ? (guint)__builtin_ctzll(rest) : 64 - bit;
-		guint64 slot =
-			(number << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + word * 64 + bit;
 		SlotRun *last = *n_runs ? &runs[*n_runs - 1] : NULL;
+		guint bit, length = word_find_zeros(group->used[word], &bit);
+		guint64 slot = word_slot(number, word) + bit;
 
 		length = MIN(length, want - got);
-		group->used[word] |= (length == 64 ? ~(guint64)0 : ((guint64)1 << length) - 1)
-				     << bit;
+		word_take_bits(slots, group, word, word_bits(bit, length));
 		if (last && last->slot + last->count == slot)
 			last->count += length;
 		else
 			runs[(*n_runs)++] = (SlotRun){slot, length};
 		got += length;
 	}
-	/* Whoever took them writes them, or gives them back by slots_give_back(). */
-	if (!~group->used[word])
-		word_set_written(group, word, TRUE);
-	group->warm_free = (guint16)(group->warm_free - got);
-	slots->warm_free -= got;
 	return got;
 }
 
@@ -185,8 +176,6 @@ static gboolean group_take_whole_word(Slots *slots, guint64 number, guint word, 
 	if (word == WORDS)
 		return FALSE;
 	*ret_written = word_is_written(group, word);
-	if (word_is_cold(group, word))
-		word_warm_up(slots, group, word);
 	word_take_slots(slots, group, number, word, 64, ret_run, &n_runs);
 	return TRUE;
 }
@@ -196,8 +185,7 @@ static gboolean group_take_whole_word(Slots *slots, guint64 number, guint word, 
 static gboolean take_whole_word(Slots *slots, guint64 hint, SlotRun *ret_run, gboolean *ret_written)
 {
 	if (hint && slot_is_usable(hint, slots->n_groups) &&
-	    group_take_whole_word(slots, slot_group(hint),
-				  (guint)(slot_index(hint) - FORMAT_FIRST_INDEX) / 64, ret_run,
+	    group_take_whole_word(slots, slot_group(hint), slot_bit(hint) / 64, ret_run,
 				  ret_written))
 		return TRUE;
 	for (;;) {
@@ -225,7 +213,7 @@ static gboolean take_single_slot(Slots *slots, SlotRun *ret_run, gboolean *ret_w
 	if (!take_warm_slots(slots, 1, FALSE, &one, &n_runs))
 		return FALSE;
 	group = group_locked(slots, slot_group(one.slot));
-	word = (guint)(slot_index(one.slot) - FORMAT_FIRST_INDEX) / 64;
+	word = slot_bit(one.slot) / 64;
 	*ret_run = one;
 	/* In a word that is full now, it may be this very slot that was not. */
 	*ret_written = word_is_written(group, word) && ~group->used[word];
@@ -279,7 +267,7 @@ int slots_alloc_nodes(Slots *slots, guint64 hint, SlotRun *ret_run)
 
 int slots_take(Slots *slots, const SlotRun *run)
 {
-	guint bit = (guint)slot_index(run->slot) - FORMAT_FIRST_INDEX;
+	guint bit = slot_bit(run->slot);
 	SlotGroup *group;
 	int r = 0;
 
@@ -292,13 +280,8 @@ int slots_take(Slots *slots, const SlotRun *run)
 	for (guint32 i = 0; i < run->count && !r; i++)
 		if (group->used[(bit + i) / 64] >> ((bit + i) % 64) & 1)
 			r = -EUCLEAN;
-	for (guint32 i = 0; i < run->count && !r; i++) {
-		if (word_is_cold(group, (bit + i) / 64))
-			word_warm_up(slots, group, (bit + i) / 64);
-		group_set_bits(group, bit + i, 1, TRUE);
-		group->warm_free--;
-		slots->warm_free--;
-	}
+	for (guint32 i = 0; i < run->count && !r; i++)
+		word_use_bits(slots, group, (bit + i) / 64, (guint64)1 << ((bit + i) % 64));
 	lock_drop(&slots->lock);
 	return r;
 }
@@ -308,7 +291,7 @@ static void note_unwritten_locked(Slots *slots, SlotRun run, gboolean full)
 {
 	guint64 number = slot_group(run.slot);
 	SlotGroup *group = group_locked(slots, number);
-	guint bit = (guint)slot_index(run.slot) - FORMAT_FIRST_INDEX;
+	guint bit = slot_bit(run.slot);
 	guint last = (bit + run.count - 1) / 64;
 
 	for (guint w = bit / 64; w <= last; w++)
@@ -331,7 +314,7 @@ void slots_give_back(Slots *slots, const SlotRun *runs, guint n_runs, gboolean f
 	}
 	if (n_runs && !full) { /* they are the first to be taken again */
 		slots->cursor_group = slot_group(runs->slot);
-		slots->cursor_word = (guint)(slot_index(runs->slot) - FORMAT_FIRST_INDEX) / 64;
+		slots->cursor_word = slot_bit(runs->slot) / 64;
 	}
 	lock_drop(&slots->lock);
 }
