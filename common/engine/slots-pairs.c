@@ -1,18 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two slots at once, FORMAT_COPY_DISTANCE apart, for a node and its copy: words of 64 in pairs of
- * stripes.  A cursor goes round; words that are free as a whole are preferred as long as one is
- * near.
+ * Pairs of slots for inner nodes: a slot and the one FORMAT_COPY_DISTANCE behind it.  The bits of a
+ * group are stripes of STRIPE_WORDS words; the pairs of a word of an even stripe are its bits with
+ * those of the same word of the stripe that follows.
+ *
+ * The policy.  Like nodes in slots.c, pairs need space below them now.  A place is a run of pairs
+ * in one pair of words; a cursor goes round over all groups.  There are two ways to look:
+ *   PAIR_WHOLE   two wholly free words within NEAR_GROUPS groups from the cursor, or else any pair
+ *                from the cursor on, or else a new group;
+ *   PAIR_WARM    a pair that probably has space below: both words are written, or both are partly
+ *                used (only words that are wholly free are ever punched).
+ * A place that is not written is filled with zeros.  Where this meets a full disk, the place is
+ * given back, the cursor moves on, and the search goes on the other way.  It ends with the first
+ * place that has space, when neither way finds a place, or after PAIR_PLACES attempts.
  */
 #include "common/engine/slots-private.h"
 
 #include <errno.h>
 
 #define STRIPE_WORDS (FORMAT_COPY_DISTANCE / 64)
-#define PAIR_TRIES 128 /* places that are tried before a full disk is believed */
-#define NEAR_GROUPS 64 /* that are searched for a pair of words that are wholly free */
+#define PAIR_PLACES 128
+#define NEAR_GROUPS 64
 
-/* PAIR_WARM: what probably has space below.  Only words that are wholly free are ever punched. */
+/* PAIR_ANY: also of words that are partly used. */
 typedef enum { PAIR_WHOLE, PAIR_ANY, PAIR_WARM } PairKind;
 
 /* Takes the first run of slots of a word that are free together with their copies' slots. */
@@ -137,18 +147,21 @@ void slots_give_back_pairs(Slots *slots, const SlotRun *run)
 int slots_alloc_pairs(Slots *slots, SlotRun *ret_run)
 {
 	PairKind kind = PAIR_WHOLE;
-	int r = -ENOSPC;
+	guint missed = 0; /* ways to look, one after the other, that found no place */
 
-	for (guint attempt = 0; attempt < PAIR_TRIES && r == -ENOSPC; attempt++) {
+	for (guint places = 0; places < PAIR_PLACES && missed < 2; places++) {
 		gboolean written;
+		int r = take_place_for_pairs(slots, kind, ret_run, &written);
 
-		r = take_place_for_pairs(slots, kind, ret_run, &written);
+		missed = r ? missed + 1 : 0;
 		if (!r && !written && !slots->read_only) {
 			r = write_zeros_twice(slots, ret_run);
 			if (r)
 				give_back_with_copies(slots, ret_run, r == -ENOSPC);
 		}
-		kind = attempt % 2 ? PAIR_WHOLE : PAIR_WARM;
+		if (r != -ENOSPC)
+			return r;
+		kind = kind == PAIR_WHOLE ? PAIR_WARM : PAIR_WHOLE;
 	}
-	return r;
+	return -ENOSPC;
 }

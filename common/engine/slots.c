@@ -1,17 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A cursor sweeps over the warm free slots, group after group, round and round (next fit), so that
- * writes go through the backing in one direction.  Only when no warm slot is left does the lowest
- * cold word become warm; only when no word is left does the backing grow by a group.
+ * Which slots are given out: the policy.
  *
- * When a volume is opened nobody knows what the file system has space for: words that are wholly
- * free count as cold, until the first trim punches them.
+ * Slots come in words of 64.  A word is in one of six states.  "Space" is what the file system
+ * below has allocated; a write to a slot that has none may meet a full disk, and a flush after it
+ * takes twice as long.
+ *
+ *     state           free slots   space below it
+ *     cold            64           none, as far as is known
+ *     warm            64           some slots have it
+ *     warm, written   64           every slot has it
+ *     part            1 to 63      the used slots have it, others may
+ *     part, written   1 to 63      every slot has it
+ *     full            0            every slot has it, as soon as its users have written it
+ *
+ * Words leave these states in this way:
+ *   - a cold word becomes warm when it is chosen; warm, part and full follow as slots are taken;
+ *   - a full word whose slots become free again is "part, written", at last "warm, written";
+ *   - slots that come back unwritten make their word not written; if writing them met a full disk,
+ *     a wholly free word becomes cold as well;
+ *   - slots_trim() makes warm words cold, slots_warm_up() makes cold words warm and written.
+ * Nobody knows at open what has space: wholly free words count as cold, no word as written.
+ *
+ * Data (slots_alloc) takes, in this order:
+ *   1. free slots of words that are not cold, from a cursor on and round (next fit), so that
+ *      writes go through the backing in one direction;
+ *   2. the lowest cold word, which becomes warm and where the cursor goes;
+ *   3. a new group.
+ * The search ends with the last slot asked for, or when no group can be added.  It warms up at
+ * most n / 64 + 1 words and adds at most one group, unless other threads take what it has added.
+ *
+ * Data on a full disk (slots_alloc_written) takes written words alone, in one sweep.
+ *
+ * Nodes (slots_alloc_nodes) need space now, so that a checkpoint never meets a full disk.  A
+ * *place* is a whole word or a single slot:
+ *   1. a wholly free word, cold or warm: the first from the hint on in the hint's group, or else
+ *      the lowest, leaving out those that met a full disk as long as there are others;
+ *   2. a single slot of a word that is not cold, from the cursor on;
+ *   3. a new group.
+ * A place that is not written is filled with zeros.  Where this meets a full disk, the place is
+ * given back and another one is tried, without the hint, and 1 and 2 swap their turns: on a full
+ * disk either kind may have space below while the other has none.  The search ends with the first
+ * place that has space, when there is no place and no group can be added, or after NODE_PLACES
+ * places that met a full disk, half of them of each kind while there are both.
  */
 #include "common/engine/slots-private.h"
 
 #include <errno.h>
 
-#define NODE_TRIES 128 /* places that are tried before a full disk is believed */
+#define NODE_PLACES 128 /* that meet a full disk before the search ends */
+
+typedef enum { PLACE_WORD, PLACE_SLOT } PlaceKind;
 
 Slots *slots_new(Backing *backing, guint64 groups_offset, const Seal *seal, gboolean read_only,
 		 GError **error)
@@ -203,7 +242,7 @@ static gboolean take_whole_word(Slots *slots, guint64 hint, SlotRun *ret_run, gb
 	}
 }
 
-/* A warm slot from a word that is partly used. */
+/* Takes a single slot of a word that is not cold. */
 static gboolean take_single_slot(Slots *slots, SlotRun *ret_run, gboolean *ret_written)
 {
 	const SlotGroup *group;
@@ -215,14 +254,26 @@ static gboolean take_single_slot(Slots *slots, SlotRun *ret_run, gboolean *ret_w
 	group = group_locked(slots, slot_group(one.slot));
 	word = slot_bit(one.slot) / 64;
 	*ret_run = one;
-	/* In a word that is full now, it may be this very slot that was not. */
+	/* A word that is full now counts as written: this slot may have been its one exception. */
 	*ret_written = word_is_written(group, word) && ~group->used[word];
 	return TRUE;
 }
 
-/* Takes slots for nodes; `some`: rather a single one. */
-static int take_place_for_nodes(Slots *slots, guint64 hint, gboolean some, SlotRun *ret_run,
-				gboolean *ret_written)
+static gboolean take_place(Slots *slots, PlaceKind kind, guint64 hint, SlotRun *ret_run,
+			   gboolean *ret_written)
+{
+	return kind == PLACE_WORD ? take_whole_word(slots, hint, ret_run, ret_written)
+				  : take_single_slot(slots, ret_run, ret_written);
+}
+
+static PlaceKind place_other_kind(PlaceKind kind)
+{
+	return kind == PLACE_WORD ? PLACE_SLOT : PLACE_WORD;
+}
+
+/* Takes a place for nodes: of that kind, or else of the other, or else in a new group. */
+static int take_place_or_grow(Slots *slots, PlaceKind kind, guint64 hint, SlotRun *ret_run,
+			      gboolean *ret_written)
 {
 	int r = 0;
 
@@ -230,9 +281,8 @@ static int take_place_for_nodes(Slots *slots, guint64 hint, gboolean some, SlotR
 	while (!r) {
 		guint64 had = slots->n_groups;
 
-		if ((some && take_single_slot(slots, ret_run, ret_written)) ||
-		    take_whole_word(slots, hint, ret_run, ret_written) ||
-		    take_single_slot(slots, ret_run, ret_written))
+		if (take_place(slots, kind, hint, ret_run, ret_written) ||
+		    take_place(slots, place_other_kind(kind), hint, ret_run, ret_written))
 			break;
 		lock_drop(&slots->lock);
 		r = slots_grow(slots, had);
@@ -242,27 +292,35 @@ static int take_place_for_nodes(Slots *slots, guint64 hint, gboolean some, SlotR
 	return r;
 }
 
-/* On a full disk the slots that have space below them must be found: whole words and single slots
- * are tried in turn. */
-int slots_alloc_nodes(Slots *slots, guint64 hint, SlotRun *ret_run)
+static int run_write_zeros(Slots *slots, const SlotRun *run)
 {
 	static const guint8 zeros[64 * FORMAT_SLOT_SIZE];
-	int r = -ENOSPC;
 
-	for (guint attempt = 0; attempt < NODE_TRIES && r == -ENOSPC; attempt++) {
+	return backing_pwrite(slots->backing, zeros, (gsize)run->count * FORMAT_SLOT_SIZE,
+			      slots_offset(slots, run->slot));
+}
+
+int slots_alloc_nodes(Slots *slots, guint64 hint, SlotRun *ret_run)
+{
+	PlaceKind kind = PLACE_WORD;
+
+	for (guint places = 0; places < NODE_PLACES; places++) {
 		gboolean written;
+		int r = take_place_or_grow(slots, kind, hint, ret_run, &written);
 
-		r = take_place_for_nodes(slots, attempt ? 0 : hint, attempt % 2, ret_run, &written);
 		if (r)
-			break;
+			return r;
 		if (!written && !slots->read_only)
-			r = backing_pwrite(slots->backing, zeros,
-					   (gsize)ret_run->count * FORMAT_SLOT_SIZE,
-					   slots_offset(slots, ret_run->slot));
-		if (r)
-			slots_give_back(slots, ret_run, 1, r == -ENOSPC);
+			r = run_write_zeros(slots, ret_run);
+		if (!r)
+			return 0;
+		slots_give_back(slots, ret_run, 1, r == -ENOSPC);
+		if (r != -ENOSPC)
+			return r;
+		hint = 0;
+		kind = place_other_kind(kind);
 	}
-	return r;
+	return -ENOSPC;
 }
 
 int slots_take(Slots *slots, const SlotRun *run)
