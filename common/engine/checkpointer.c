@@ -6,19 +6,14 @@
 
 #include "common/engine/checkpoint.h"
 #include "common/base/logging.h"
+#include "common/engine/throttle.h"
 #include "common/engine/waits.h"
 
 #define TICK (250 * G_TIME_SPAN_MILLISECOND)
 #define IDLE (2 * G_TIME_SPAN_SECOND) /* without a change */
 #define WAIT_SECONDS 25
-#define CROWDED 100			       /* of map_pressure() */
-#define LOOK (10 * G_TIME_SPAN_MILLISECOND)    /* of a change that waits, at what there is */
-#define SLOWEST (30 * G_TIME_SPAN_MILLISECOND) /* for so much, while there is room */
-#define SLOWEST_BYTES (64 * KIB)
-#define AHEAD G_TIME_SPAN_MILLISECOND	  /* of its turn a change may be */
-#define EXPECTED (G_TIME_SPAN_SECOND / 2) /* of the first checkpoint */
-#define RECLAIM_STEPS 256		  /* dead nodes before the thread looks up */
-#define KEEP_IDLE (16 * MIB)		  /* warm space kept for new writes */
+#define RECLAIM_STEPS 256    /* dead nodes before the thread looks up */
+#define KEEP_IDLE (16 * MIB) /* warm space kept for new writes */
 #define KEEP_BUSY (1024 * MIB)
 #define TRIM_AT_ONCE (256 * MIB)
 #define SYNC_WARM (16 * MIB)	/* warm space wanted by a load that flushes much */
@@ -37,13 +32,10 @@ struct Checkpointer {
 	gboolean stop;
 	guint64 asked, begun, finished; /* tickets */
 	guint64 attempts, made;
-	gint64 began;	      /* when the one that runs did; 0: none does */
-	gint64 expected;      /* how long one takes, by those before */
-	double line, allowed; /* where the line of changes ends, and how far it has moved up */
-	gint64 allowed_at;    /* then */
-	int result;	      /* of the last one */
-	guint64 resize_to;    /* with the next one; 0: as it is */
-	int resize_result;    /* of the last time */
+	Throttle throttle;
+	int result;	   /* of the last one */
+	guint64 resize_to; /* with the next one; 0: as it is */
+	int resize_result; /* of the last time */
 	guint64 settle_asked, settle_done;
 	CheckpointerCall call; /* NULL: none */
 	gpointer call_data;
@@ -64,7 +56,7 @@ static void note_freeze(Checkpointer *cp)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 
-	cp->began = g_get_monotonic_time();
+	throttle_begin(&cp->throttle, g_get_monotonic_time());
 	g_cond_broadcast(&cp->done);
 }
 
@@ -87,9 +79,7 @@ static void make_one(Checkpointer *cp)
 		r = checkpoint_finish(cp->engine, FALSE);
 	}
 	lock_take(&cp->lock);
-	if (!r)
-		cp->expected = (cp->expected + g_get_monotonic_time() - cp->began) / 2;
-	cp->began = 0;
+	throttle_end(&cp->throttle, g_get_monotonic_time(), r == 0);
 	cp->finished = cp->begun;
 	cp->result = r;
 	if (size)
@@ -269,7 +259,7 @@ Checkpointer *checkpointer_new(Engine *engine, GError **error)
 		return NULL;
 	}
 	cp->engine = engine;
-	cp->expected = EXPECTED;
+	throttle_init(&cp->throttle);
 	lock_init(&cp->lock, LOCK_CHECKPOINTER);
 	g_cond_init(&cp->wake);
 	g_cond_init(&cp->done);
@@ -362,81 +352,40 @@ int checkpointer_resize(Checkpointer *cp, guint64 size, guint seconds)
 	return r ? r : cp->resize_result;
 }
 
-/* A change that came while the map is under pressure.  They stand in line, and what is left before
- * they would have to stop is given out at such a pace that it lasts until the checkpoint that runs
- * is done, by what those before took; the further it goes beyond that, the slower.  As that may be
- * wrong, each waits `least` at least near the end; and none `most` and more while there is room:
- * better a few that stop than many that crawl. */
-typedef struct {
-	double place; /* in the line */
-	gint64 start, most;
-} Change;
-
-static double pace_locked(const Checkpointer *cp, guint pressure, gint64 now)
+static ThrottleTurn line_up_locked(Checkpointer *cp, guint64 bytes, gint64 now)
 {
-	gint64 elapsed = cp->began ? now - cp->began : 0;
-	gint64 left = MAX(cp->expected - elapsed, elapsed / 4);
+	Map *map = cp->engine->map;
 
-	return (double)(CROWDED - pressure) / (double)MAX(left, 1);
+	return throttle_line_up(&cp->throttle, map_pressure(map), map_cost(map, bytes), bytes, now);
 }
 
-static void line_move_locked(Checkpointer *cp, double pace, gint64 now)
+static gint64 time_to_turn_locked(Checkpointer *cp, const ThrottleTurn *turn)
 {
-	cp->allowed = MIN(cp->allowed + (double)(now - cp->allowed_at) * pace, cp->line);
-	cp->allowed_at = now;
-}
-
-/* How long to wait before the next look; 0: the change may go on. */
-static gint64 time_to_turn_locked(Checkpointer *cp, const Change *change)
-{
-	gint64 now = g_get_monotonic_time();
-	guint pressure = map_pressure(cp->engine->map);
-	double pace = pace_locked(cp, pressure, now), part = (double)pressure / CROWDED;
-	double least = part * part * part * part * SLOWEST, turn;
-
-	line_move_locked(cp, pace, now);
-	if (pressure >= CROWDED)
-		return LOOK;
-	turn = (double)(now - change->start) + (change->place - cp->allowed) / pace - AHEAD;
-	turn = CLAMP(turn, least, (double)change->most);
-	if (pressure && change->start + (gint64)turn > now)
-		return MIN(change->start + (gint64)turn - now, LOOK);
-	cp->allowed = MAX(cp->allowed, change->place - AHEAD * pace);
-	return 0;
-}
-
-static Change line_up_locked(Checkpointer *cp, guint64 bytes)
-{
-	Change change = {.start = g_get_monotonic_time(),
-			 .most = SLOWEST * (gint64)MAX(bytes / SLOWEST_BYTES, 1)};
-
-	line_move_locked(cp, pace_locked(cp, map_pressure(cp->engine->map), change.start),
-			 change.start);
-	change.place = cp->line += map_cost(cp->engine->map, bytes);
-	return change;
+	return throttle_wait(&cp->throttle, turn, map_pressure(cp->engine->map),
+			     g_get_monotonic_time());
 }
 
 int checkpointer_throttle(Checkpointer *cp, guint64 bytes)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
-	Change change = line_up_locked(cp, bytes);
-	gint64 end = change.start + WAIT_SECONDS * G_TIME_SPAN_SECOND, wait;
+	ThrottleTurn turn = line_up_locked(cp, bytes, g_get_monotonic_time());
+	gint64 end = turn.start + WAIT_SECONDS * G_TIME_SPAN_SECOND, wait;
 	guint64 before = cp->attempts;
 	int r = 0;
 
-	while (!r && (wait = time_to_turn_locked(cp, &change)) > 0) {
+	while (!r && (wait = time_to_turn_locked(cp, &turn)) > 0) {
 		g_atomic_int_set(&cp->kicked, TRUE);
 		g_cond_signal(&cp->wake);
 		lock_wait_until(&cp->done, &cp->lock, g_get_monotonic_time() + wait);
 		if (engine_has_failed(cp->engine))
 			r = -ESHUTDOWN;
 		else if (cp->attempts != before && cp->result == -ENOSPC &&
-			 map_pressure(cp->engine->map) >= CROWDED)
+			 map_pressure(cp->engine->map) >= THROTTLE_CROWDED)
 			r = -ENOSPC;
 		else if (g_get_monotonic_time() > end)
 			r = -ETIMEDOUT;
 	}
-	waits_add(change.start);
+	waits_add(turn.start);
 	return r;
 }
 
