@@ -28,6 +28,18 @@ like "the scripts of the project are found" "$(wc -l <"$WORK/scripts")" '^[4-9][
 check "shellcheck finds nothing" \
 	xargs -a "$WORK/scripts" -n 6 -P 2 shellcheck -x -P SCRIPTDIR -e SC1091,SC2015,SC2119,SC2120,SC2317
 
+# ---- the look of the C
+
+# Version 14 (Debian 12's) and no other: another version breaks other lines with the same options.
+need clang-format-14 clang-format-14
+c_files() {
+	find cli common fuse-fallback handler tests -name '*.[ch]' -not -path 'tests/runner-host/include/*' -print0
+}
+is "clang-format 14 would change no file" \
+	"$(c_files | xargs -0 -n 40 -P 2 clang-format-14 --dry-run 2>&1 | sed -n 's/: warning: .*//p')" ""
+printf 'int  a;\n' >"$WORK/a.c"
+like "which it would tell" "$(clang-format-14 --style=file:.clang-format --dry-run "$WORK/a.c" 2>&1)" 'a.c:1:4: warning'
+
 # ---- formats
 
 # A precision counts bytes: common/base/text.h cuts between characters.
