@@ -111,11 +111,11 @@ static char *describe_state(const CheckResult *result)
 	}
 	size = size_format(blocks_to_bytes(lost));
 	if (lost)
-		return g_strdup_printf("DAMAGED: %s cannot be read any more", size);
+		return g_strdup_printf("DAMAGED: %s of data is lost", size);
 	if (result->copies && result->copies == result->errors)
 		return g_strdup_printf(
-			"DAMAGED, and nothing is lost (damaged copies of what is kept "
-			"twice: %" G_GUINT64_FORMAT "; scrub, or check --repair, mends them)",
+			"DAMAGED, but no data is lost (damaged copies of metadata that is kept "
+			"twice: %" G_GUINT64_FORMAT "; scrub or check --repair rewrites them)",
 			result->copies);
 	return g_strdup(result->errors ? "DAMAGED" : "whole");
 }
@@ -141,7 +141,7 @@ static void print_result(const Checking *checking, const CheckResult *result)
 		    " journal records, generation %" G_GUINT64_FORMAT "%s",
 		    checking->text, state, result->blocks, data, result->nodes, result->records,
 		    result->generation,
-		    result->clean ? "" : ", not closed in order (the next open recovers)");
+		    result->clean ? "" : ", not closed cleanly (the next open recovers)");
 	lines_write(checking->text, lines, LINES_MAX - 1, lines_print);
 }
 
@@ -174,22 +174,27 @@ static int run_check(const Checking *checking)
 
 /* ---- repairing */
 
+/* "NAME: WHAT LINE" for each of them. */
 static void say_lines(const Checking *checking, const GPtrArray *lines, const char *what)
 {
-	g_autofree char *name = g_strdup_printf("%s: %s", checking->text, what);
+	g_autoptr(GPtrArray) whole = g_ptr_array_new_with_free_func(g_free);
 
-	lines_write(name, lines, LINES_MAX, cli_say);
+	for (guint i = 0; i < lines->len; i++)
+		g_ptr_array_add(
+			whole, g_strdup_printf("%s %s", what, (char *)g_ptr_array_index(lines, i)));
+	lines_write(checking->text, whole, LINES_MAX, cli_say);
 }
 
-/* The plan is for people, and goes where the question does. */
+/* The plan is for people, and goes to standard error, where the question does. */
 static void say_plan(const Checking *checking, const RepairPlan *plan)
 {
 	const struct {
 		const GPtrArray *lines;
 		const char *what;
-	} parts[] = {{plan->actions, "will"},
-		     {plan->left, "cannot be mended"},
-		     {plan->given_up, plan->may_cut ? "--cut-journal would give up" : "gives up"}};
+	} parts[] = {
+		{plan->actions, checking->yes ? "will" : "would"},
+		{plan->left, "cannot be repaired:"},
+		{plan->given_up, plan->may_cut ? "--cut-journal would discard" : "will discard"}};
 	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
 	const GArray *lost = plan->check->lost;
 
@@ -200,7 +205,7 @@ static void say_plan(const Checking *checking, const RepairPlan *plan)
 
 		g_ptr_array_add(lines, lines_range("bytes", range->first, range->end));
 	}
-	say_lines(checking, lines, "lost, and stays an error");
+	say_lines(checking, lines, "lost (reads keep failing):");
 }
 
 static gboolean is_agreed(const Checking *checking)
@@ -210,11 +215,12 @@ static gboolean is_agreed(const Checking *checking)
 	if (checking->yes)
 		return TRUE;
 	if (!isatty(STDIN_FILENO)) {
-		cli_say("check %s: nobody can be asked here, so nothing is done; --yes does it",
+		cli_say("check %s: nothing was repaired: standard input is not a terminal "
+			"(--yes repairs without asking)",
 			checking->text);
 		return FALSE;
 	}
-	fputs("Do that? [y/N] ", stderr);
+	fputs("Repair? [y/N] ", stderr);
 	return fgets(answer, sizeof answer, stdin) && (*answer == 'y' || *answer == 'Y');
 }
 

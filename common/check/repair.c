@@ -42,23 +42,23 @@ static void plan_copies(RepairPlan *plan)
 
 	plan->work->superblock = check->pair.other == SUPERBLOCK_DAMAGED;
 	if (plan->work->superblock)
-		add(plan->actions, "write superblock %c anew", "BA"[check->pair.home]);
+		add(plan->actions, "rewrite superblock %c from %c", "BA"[check->pair.home],
+		    "AB"[check->pair.home]);
 	if (check->marks)
-		add(plan->actions, "write the durable-marks beside the journal anew");
+		add(plan->actions, "rewrite the durable-marks beside the journal");
 	for (guint i = 0; i < check->copies->len; i++) {
 		const CheckCopy *copy = &g_array_index(check->copies, CheckCopy, i);
 
 		add(plan->actions,
-		    "write node %u/%" G_GUINT64_FORMAT " anew in slot %" G_GUINT64_FORMAT
-		    ", from slot %" G_GUINT64_FORMAT,
+		    "rewrite node %u/%" G_GUINT64_FORMAT " in slot %" G_GUINT64_FORMAT
+		    " from slot %" G_GUINT64_FORMAT,
 		    copy->level, copy->index, copy->damaged, copy->whole);
 	}
 	for (guint64 g = 0; g < check->n_groups; g++)
 		for (guint copy = 0; copy < 2; copy++)
 			if (check->groups[g]->damaged >> copy & 1)
 				add(plan->actions,
-				    "write copy %u of the bitmap of group %" G_GUINT64_FORMAT
-				    " anew",
+				    "rewrite copy %u of the bitmap of group %" G_GUINT64_FORMAT,
 				    copy + 1, g);
 }
 
@@ -86,7 +86,7 @@ static void plan_bitmaps(RepairPlan *plan)
 	const Check *check = plan->work->check;
 
 	if (check->refused)
-		add(plan->left, "%" G_GUINT64_FORMAT " slots are used twice, or do not exist",
+		add(plan->left, "%" G_GUINT64_FORMAT " slots are used twice or do not exist",
 		    check->refused);
 	if (check->lost_nodes)
 		add(plan->left, "%" G_GUINT64_FORMAT " nodes of the map are lost",
@@ -94,20 +94,20 @@ static void plan_bitmaps(RepairPlan *plan)
 	if (!bitmaps_are_wrong(check))
 		return;
 	if (check->lost_nodes || check->refused) {
-		add(plan->left, "bitmaps cannot be made of a map that is not whole%s",
+		add(plan->left, "the bitmaps cannot be rebuilt from a damaged map%s",
 		    bitmaps_load(check) ? "" : ": the volume cannot be opened");
 		return;
 	}
 	plan->work->pages = TRUE;
-	add(plan->actions, "write the superblock's digest and counts anew");
+	add(plan->actions, "rewrite the superblock's digest and counts");
 	for (guint64 g = 0; g < check->n_groups; g++)
 		if (differs(check->groups[g]))
 			add(plan->actions,
-			    "make the bitmap of group %" G_GUINT64_FORMAT
-			    " of the map: %" G_GUINT64_FORMAT " slots leaked, %" G_GUINT64_FORMAT
+			    "rebuild the bitmap of group %" G_GUINT64_FORMAT
+			    " from the map: %" G_GUINT64_FORMAT " slots leaked, %" G_GUINT64_FORMAT
 			    " missing%s",
 			    g, check->groups[g]->leaked, check->groups[g]->missing,
-			    check->groups[g]->found ? "" : ", no page is whole");
+			    check->groups[g]->found ? "" : ", both pages are damaged");
 }
 
 static gboolean tell_record(const Record *record, gpointer data)
@@ -145,7 +145,7 @@ static gboolean plan_journal(RepairPlan *plan, RepairFlags flags, GError **error
 	plan->work->cut = TRUE;
 	add(plan->actions,
 	    "end the journal before record %" G_GUINT64_FORMAT
-	    ": that one, and what follows, is given up",
+	    ": that record and all that follow are discarded",
 	    check->end.sequence);
 	return TRUE;
 }
@@ -158,8 +158,7 @@ static void plan_replay(RepairPlan *plan)
 		!check->sb->clean && !plan->may_cut && (plan->work->pages || bitmaps_load(check));
 	if (plan->replay)
 		add(plan->actions,
-		    "replay the %" G_GUINT64_FORMAT
-		    " records of the journal, to where a crash tore it, and close the volume",
+		    "replay the %" G_GUINT64_FORMAT " records of the journal and close the volume",
 		    plan->check->records);
 }
 

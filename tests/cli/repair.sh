@@ -65,7 +65,7 @@ copy_damaged() { # WHAT OFFSET...
 	flip "$@"
 	is "$what: status" "$(status "$STORAGEOS" check db)" 1
 	like "$what: nothing is lost, and what mends it" "$(head -n 1 "$WORK/said")" \
-		'^default/db: DAMAGED, and nothing is lost \(damaged copies of what is kept twice: 1; scrub, or check --repair, mends them\); '
+		'^default/db: DAMAGED, but no data is lost \(damaged copies of metadata that is kept twice: 1; scrub or check --repair rewrites them\); '
 	is "$what: and that alone" "$(wc -l <"$WORK/said")" 2
 	is "$what: as JSON" "$("$STORAGEOS" check db --json | jq -c '[.whole, .errors, .copies_damaged, (.lost | length)]')" \
 		'[false,1,1,0]'
@@ -89,7 +89,7 @@ end
 cp --sparse=always "$vol" "$WORK/sound"
 flip "$(($(find_node 51200 0) + 500))"
 is "a lost leaf: status" "$(status "$STORAGEOS" check db)" 1
-like "the first line says it" "$(head -n 1 "$WORK/said")" '^default/db: DAMAGED: 1 MiB cannot be read any more; '
+like "the first line says it" "$(head -n 1 "$WORK/said")" '^default/db: DAMAGED: 1 MiB of data is lost; '
 like "the second says where" "$(sed -n 2p "$WORK/said")" '^default/db: lost: bytes 209715200-210763775$'
 like "the third says why" "$(sed -n 3p "$WORK/said")" '^default/db: node 0/200 .*: checksum mismatch$'
 like "neighbours are one line" "$(<"$WORK/said")" 'slots [0-9]+-[0-9]+: in use by the bitmap, but nothing refers'
@@ -105,23 +105,23 @@ status "$STORAGEOS" scrub db >/dev/null
 is "scrub lists as much" "$(grep -c 'lost: bytes' "$WORK/said")" 19
 like "and says how many more" "$(<"$WORK/said")" ': and 11 more \(--json lists all\)'
 status repair --yes >/dev/null
-is "so does repair" "$(grep -c 'and stays an error: bytes' "$WORK/said")" 20
+is "so does repair" "$(grep -c 'lost (reads keep failing): bytes' "$WORK/said")" 20
 cp --sparse=always "$WORK/sound" "$vol"
 check "as it was" "$STORAGEOS" check db
 
 flip 60 $((512 * 1024 + 100)) $((512 * 1024 + 4096 + 100))
 cp --sparse=always "$vol" "$WORK/damaged"
 is "damaged: nobody can be asked: status" "$(status repair)" 1
-like "it says what it would do" "$(<"$WORK/said")" 'will: write superblock A anew'
-like "all of it" "$(<"$WORK/said")" 'will: write copy 2 of the bitmap of group 0 anew'
-like "and how it is done" "$(<"$WORK/said")" '--yes does it'
+like "it says what it would do" "$(<"$WORK/said")" 'would rewrite superblock A from B'
+like "all of it" "$(<"$WORK/said")" 'would rewrite copy 2 of the bitmap of group 0'
+like "and how it is done" "$(<"$WORK/said")" '--yes repairs without asking'
 check "nothing was written" cmp "$vol" "$WORK/damaged"
 is "asked, and refused: status" "$(status script -qec "$STORAGEOS check db --repair" /dev/null)" 1
 check "nothing was written still" cmp "$vol" "$WORK/damaged"
 answer() { (sleep 1; echo y) | script -qec "$STORAGEOS check db --repair" /dev/null; }
 answer >"$WORK/said" 2>&1
 is "asked, and agreed: status" $? 3
-like "it asked" "$(<"$WORK/said")" 'Do that\? \[y/N\]'
+like "it asked" "$(<"$WORK/said")" 'Repair\? \[y/N\]'
 check "all is whole" "$STORAGEOS" check db
 is "again: nothing to do" "$(status repair --yes)" 0
 
@@ -134,7 +134,7 @@ repair --yes --json >"$WORK/json" 2>/dev/null
 is "bitmaps made of the map: status" $? 3
 is "and what was done" "$(jq -r '.repaired, .whole, .errors, (.left | length)' "$WORK/json" | xargs)" \
 	"true true 0 0"
-like "an action" "$(jq -r '.actions[]' "$WORK/json")" '^make the bitmap of group 0 of the map: '
+like "an action" "$(jq -r '.actions[]' "$WORK/json")" '^rebuild the bitmap of group 0 from the map: '
 
 # ---- blocks that are lost
 
@@ -162,7 +162,7 @@ must "the server is killed" wait_for 10 gone "$server"
 unmount_for_certain "$WORK/mnt"
 cp --sparse=always "$vol" "$WORK/killed"
 is "not closed, and not damaged: status" "$(status repair --yes)" 0
-like "it is replayed" "$(<"$WORK/said")" 'will: replay the 4 records of the journal'
+like "it is replayed" "$(<"$WORK/said")" 'will replay the 4 records of the journal'
 is "and closed" "$("$STORAGEOS" check db --json | jq .clean)" true
 cp --sparse=always "$WORK/killed" "$vol"
 position=$(python3 -c 'import struct; d = open("'"$vol"'", "rb").read(168)
@@ -172,7 +172,7 @@ flip "$position"
 refuses "a flushed record is damaged: it is not opened" 'was flushed, and is damaged' \
 	"$STORAGEOS_FUSE" db "$WORK/mnt"
 is "that is not mended unasked: status" "$(status repair --yes)" 4
-like "it says what it would take" "$(<"$WORK/said")" '--cut-journal would give up: record [0-9]+: write of bytes 12288-16383'
+like "it says what it would take" "$(<"$WORK/said")" '--cut-journal would discard record [0-9]+: write of bytes 12288-16383'
 is "with --cut-journal: status" "$(status repair --yes --cut-journal)" 3
 check "it is whole" "$STORAGEOS" check db
 must "and is served" serve
@@ -187,7 +187,7 @@ truncate -s $((group + 4 * 4096)) "$vol"
 refuses "all slots are gone, and flushed records name some: it is not opened" 'slots that are not there' \
 	"$STORAGEOS_FUSE" db "$WORK/mnt"
 is "that stays: status" "$(status repair --yes)" 4
-like "and is said" "$(<"$WORK/said")" 'cannot be mended: journal record [0-9]+ was flushed'
+like "and is said" "$(<"$WORK/said")" 'cannot be repaired: journal record [0-9]+ was flushed'
 truncate -s 2M "$vol"
 refuses "the journal is cut: it is not opened" 'ends at byte 2097152, before the journal does' \
 	"$STORAGEOS_FUSE" db "$WORK/mnt"

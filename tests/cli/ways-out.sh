@@ -123,7 +123,7 @@ SAID=$(cat "$WORK/.output")
 wait_for 120 test -s "$WORK/status.stopped"
 check "both in time ($((SECONDS - begun)) s)" test $((SECONDS - begun)) -le 120
 like "it says why" "$SAID" 'flush of /dev/loop[0-9]+: its disk does not answer'
-like "and who is left" "$SAID" 'storageos-fuse \(process [0-9]+\) waits for a disk'
+like "and who is left" "$SAID" 'storageos-fuse \(process [0-9]+\) is waiting for a disk'
 is "no device is left" "$(loop_of slow/a)$(mounted "$(mount_of slow/a)" && echo mounted)" ""
 told slow/a "in use" 'process [0-9]+ \(storageos-fuse\) has the volume open'
 must "the disk answers again" fsfreeze -u "$WORK/slow"

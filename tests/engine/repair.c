@@ -207,13 +207,13 @@ typedef struct {
 } RepairRow;
 
 static const RepairRow rows[] = {
-	{"a superblock", damage_superblock, "write superblock", NULL, 0, TRUE},
-	{"the root", damage_root, "write node 2/0 anew", NULL, 0, TRUE},
-	{"the root's copy", damage_root_copy, "write node 2/0 anew", NULL, 0, TRUE},
-	{"an inner node", damage_inner, "write node 1/0 anew", NULL, 0, TRUE},
-	{"bitmap pages' copies", damage_bitmap_copies, "write copy 2 of the bitmap of group 0",
+	{"a superblock", damage_superblock, "rewrite superblock", NULL, 0, TRUE},
+	{"the root", damage_root, "rewrite node 2/0 in slot", NULL, 0, TRUE},
+	{"the root's copy", damage_root_copy, "rewrite node 2/0 in slot", NULL, 0, TRUE},
+	{"an inner node", damage_inner, "rewrite node 1/0 in slot", NULL, 0, TRUE},
+	{"bitmap pages' copies", damage_bitmap_copies, "rewrite copy 2 of the bitmap of group 0",
 	 NULL, 0, TRUE},
-	{"all bitmap pages", damage_bitmaps, "make the bitmap of group 0 of the map", NULL, 0,
+	{"all bitmap pages", damage_bitmaps, "rebuild the bitmap of group 0 from the map", NULL, 0,
 	 FALSE},
 	{"slots leaked", leak_slots, "5 slots leaked, 0 missing", NULL, 0, TRUE},
 	{"a slot missing", miss_slots, "0 slots leaked, 1 missing", NULL, 0, TRUE},
@@ -414,7 +414,7 @@ static void test_unclean_not_opened(const void *data)
 	damage_leaf(backing);
 	plan = plan_for(backing, 0);
 	REQUIRE(plan);
-	CHECK(has_line(plan->left, "not whole: the volume cannot be opened"));
+	CHECK(has_line(plan->left, "damaged map: the volume cannot be opened"));
 	CHECK(!plan->replay);
 	CHECK(repair_carry_out(plan, NULL));
 	CHECK_UINT(read_places(backing, 4), 0);
@@ -472,7 +472,7 @@ static void test_cut_copies(const void *data)
 
 	(void)data;
 	REQUIRE(plan);
-	CHECK(has_line(plan->actions, "write copy 1 of the bitmap of group 0 anew"));
+	CHECK(has_line(plan->actions, "rewrite copy 1 of the bitmap of group 0"));
 	CHECK(repair_carry_out(plan, &error));
 	CHECK_NO_ERROR(error);
 	g_clear_pointer(&plan, repair_plan_free);
