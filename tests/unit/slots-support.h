@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the tests of the allocator share.
+ */
+#pragma once
+
+#include "common/base/units.h"
+#include "common/engine/slots-private.h"
+#include "tests/harness.h"
+
+#define SLOTS_OFFSET MIB
+
+static const Seal slots_seal = {1};
+
+static inline Slots *slots_over(Backing *backing)
+{
+	Slots *slots = slots_new(backing, SLOTS_OFFSET, &slots_seal, FALSE, NULL);
+
+	CHECK(slots != NULL);
+	return slots;
+}
+
+/* The slot of that bit in group 0. */
+static inline guint64 slot_at(guint bit)
+{
+	return FORMAT_FIRST_INDEX + bit;
+}
+
+/* The counts are those of the bits, and every word is in one of the six states. */
+static inline void check_counts(Slots *slots)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
+	guint64 all = 0;
+
+	for (guint64 g = 0; g < slots->n_groups; g++) {
+		const SlotGroup *group = group_locked(slots, g);
+		guint n_cold = 0, warm_free = 0;
+
+		for (guint w = 0; w < WORDS; w++) {
+			n_cold += word_is_cold(group, w);
+			if (!word_is_cold(group, w))
+				warm_free += word_free(group, w);
+			else if (group->used[w] || word_is_written(group, w))
+				FAIL("group %" G_GUINT64_FORMAT ", word %u: cold, and not free", g,
+				     w);
+		}
+		CHECK_UINT(group->n_cold, n_cold);
+		CHECK_UINT(group->warm_free, warm_free);
+		all += warm_free;
+	}
+	CHECK_UINT(slots->warm_free, all);
+}
+
+static inline void check_run(SlotRun run, guint64 slot, guint32 count)
+{
+	CHECK_UINT(run.slot, slot);
+	CHECK_UINT(run.count, count);
+}
+
+/* slots_alloc() returns this one run. */
+static inline void check_alloc(Slots *slots, guint64 slot, guint32 count)
+{
+	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
+	guint n = 0;
+
+	if (!CHECK_INT(slots_alloc(slots, count, runs, &n), 0) || !CHECK_UINT(n, 1))
+		return;
+	check_run(runs[0], slot, count);
+	check_counts(slots);
+}
+
+/* Makes taken slots free as a checkpoint does: written, and as though the map had dropped them. */
+static inline void retire_and_thaw(Slots *slots, guint64 slot, guint32 count)
+{
+	CHECK_INT(slots_reserve(slots, 1), 0);
+	slots_retire(slots, slot, count);
+	slots_freeze(slots);
+	slots_switch(slots);
+	while (slots_thaw(slots))
+		;
+	check_counts(slots);
+}
+
+static inline gboolean slot_is_taken(Slots *slots, guint64 slot)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
+	guint bit = slot_bit(slot);
+
+	return group_locked(slots, slot_group(slot))->used[bit / 64] >> (bit % 64) & 1;
+}
