@@ -11,14 +11,17 @@ void node_replace_locked(Map *map, MapNode *node)
 {
 	MapEntry entry = {.birth = map->generation};
 	guint level = key_level(node->key);
+	guint64 index = key_index(node->key);
+	MapEntry old = pointer_get_locked(map, level, index);
 
-	if (node->slot)
-		node_retire_locked(map, level, node->slot);
-	else
-		map->node_slots += node_copies(level);
+	if (!CHECKED(map->backing, old.slot == node->slot, "I5: its parent names a node's slot"))
+		return;
+	if (old.slot)
+		node_pointer_drop_locked(map, level, index, &old);
+	map->node_slots += node_copies(level);
 	entry.slot = node->slot = stash_take_locked(map, level ? STASH_INNER : STASH_LEAVES);
 	node_gain_locked(map, level, node->slot);
-	pointer_set_locked(map, key_level(node->key), key_index(node->key), &entry);
+	pointer_set_locked(map, level, index, &entry);
 	node->state = NODE_DIRTY;
 	list_push(&map->dirty, node);
 }
@@ -65,9 +68,9 @@ void node_prune_locked(Map *map, MapNode *node)
 	while (node && node->state == NODE_DIRTY && node_is_empty(map, node)) {
 		guint level = key_level(node->key);
 		guint64 index = key_index(node->key);
+		MapEntry entry = pointer_get_locked(map, level, index);
 
-		node_retire_locked(map, level, node->slot);
-		map->node_slots -= node_copies(level);
+		node_pointer_drop_locked(map, level, index, &entry);
 		pointer_set_locked(map, level, index, &hole);
 		node_uncache_locked(map, node);
 		node = level == map->levels - 1
@@ -85,13 +88,10 @@ static void dead_leaf_free_locked(Map *map, guint64 index, const MapEntry *entry
 	for (guint i = 0; data && i < node_pointers(map->layout); i++) {
 		MapEntry below = entry_at(map->layout, data, i);
 
-		if (!below.slot)
-			continue;
-		slots_retire(map->slots, below.slot, 1);
-		map->data_slots--;
+		if (below.slot)
+			block_pointer_drop_locked(map, index, &below);
 	}
-	slots_retire(map->slots, entry->slot, 1);
-	map->node_slots--;
+	node_pointer_drop_locked(map, 0, index, entry);
 	pointer_set_locked(map, 0, index, &hole);
 }
 

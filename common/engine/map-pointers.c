@@ -23,3 +23,38 @@ void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *en
 	parent = node_find_locked(map, level + 1, node_parent(map->layout, index));
 	entry_put(map->layout, &parent->data, node_place(map->layout, index), entry);
 }
+
+/* Keep or free: TRUE if what a dropped pointer led to stays in use, because something else than the
+ * map still refers to it.  (level, index) is the node that the pointer led to or, for a block, the
+ * leaf that the pointer was in; `birth` is the pointer's.  Nothing but the map refers to slots of
+ * the map, so nothing is kept. */
+static gboolean map_keeps(const Map *map, guint level, guint64 index, guint64 birth)
+{
+	(void)map, (void)level, (void)index, (void)birth;
+	return FALSE;
+}
+
+void block_pointer_drop_locked(Map *map, guint64 leaf, const MapEntry *entry)
+{
+	map->data_slots--;
+	if (!map_keeps(map, 0, leaf, entry->birth))
+		slots_retire(map->slots, entry->slot, 1);
+}
+
+/* Its pair goes back to the stash once it is free (map_thaw), if that is low. */
+static void node_retire_locked(Map *map, guint level, guint64 slot)
+{
+	slots_retire(map->slots, slot, 1);
+	if (!level)
+		return;
+	slots_retire(map->slots, slot + FORMAT_COPY_DISTANCE, 1);
+	if (map->retired_pairs.n < MAP_PAIRS_LOW)
+		map->retired_pairs.slots[map->retired_pairs.n++] = slot;
+}
+
+void node_pointer_drop_locked(Map *map, guint level, guint64 index, const MapEntry *entry)
+{
+	map->node_slots -= node_copies(level);
+	if (!map_keeps(map, level, index, entry->birth))
+		node_retire_locked(map, level, entry->slot);
+}

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pointers to nodes, and the slots behind them.  Stands on map-nodes.
+ * Pointers: reading and writing those to nodes, and dropping any.  Stands on map-nodes.
+ *
+ * Every pointer that the map drops goes through one of the two drop functions, which ask one
+ * function, map_keeps(), whether what it led to becomes free.
  */
 #pragma once
 
@@ -17,12 +20,8 @@ static inline void node_gain_locked(Map *map, guint level, guint64 slot)
 		slots_gain(map->slots, slot + FORMAT_COPY_DISTANCE, 1);
 }
 
-static inline void node_retire_locked(Map *map, guint level, guint64 slot)
-{
-	slots_retire(map->slots, slot, 1);
-	if (!level)
-		return;
-	slots_retire(map->slots, slot + FORMAT_COPY_DISTANCE, 1);
-	if (map->retired_pairs.n < MAP_PAIRS_LOW)
-		map->retired_pairs.slots[map->retired_pairs.n++] = slot;
-}
+/* The map drops a pointer to a block, of leaf `leaf`.  Room in the lists was made. */
+void block_pointer_drop_locked(Map *map, guint64 leaf, const MapEntry *entry);
+
+/* The map drops the pointer to node (level, index).  Room in the lists was made. */
+void node_pointer_drop_locked(Map *map, guint level, guint64 index, const MapEntry *entry);

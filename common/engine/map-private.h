@@ -12,6 +12,7 @@
 
 #include "common/base/bounds.h"
 #include "common/base/logging.h"
+#include "common/engine/checked.h"
 #include "common/engine/map.h"
 
 #define MAP_RESTART 1

@@ -42,9 +42,8 @@ static void roots_remove_locked(Map *map, guint levels)
 
 		if (!map->root.slot)
 			continue;
+		node_pointer_drop_locked(map, level, 0, &map->root);
 		map->root = entry_at(map->layout, &node->data, 0);
-		node_retire_locked(map, level, node->slot);
-		map->node_slots -= node_copies(level);
 		node_uncache_locked(map, node);
 	}
 }

@@ -195,8 +195,7 @@ static void zero_leaf_apply(Map *map, const ZeroStep *step)
 
 		if (!entry.slot)
 			continue;
-		slots_retire(map->slots, entry.slot, 1);
-		map->data_slots--;
+		block_pointer_drop_locked(map, key_index(leaf->key), &entry);
 		entry_put(map->layout, &leaf->data, at, &hole);
 	}
 	lock_drop(&shard->lock);

@@ -7,6 +7,7 @@
 #include "common/engine/map-load.h"
 #include "common/engine/map-nodes.h"
 #include "common/engine/map-path.h"
+#include "common/engine/map-pointers.h"
 #include "common/engine/map-pressure.h"
 #include "common/engine/map-stash.h"
 #include "common/engine/waits.h"
@@ -218,9 +219,8 @@ static void leaf_write(Map *map, guint64 first, guint n, const SlotRun **runs, g
 			.slot = (*runs)->slot + *used, .crc = crcs[i], .birth = map->generation};
 
 		if (old.slot)
-			slots_retire(map->slots, old.slot, 1);
-		else
-			map->data_slots++;
+			block_pointer_drop_locked(map, key_index(leaf->key), &old);
+		map->data_slots++;
 		entry_put(map->layout, &leaf->data, at, &entry);
 		if (++*used == (*runs)->count) {
 			slots_gain(map->slots, (*runs)->slot, (*runs)->count);
