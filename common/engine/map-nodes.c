@@ -19,9 +19,14 @@ static MapNode **key_bucket(Map *map, guint64 key)
 	return &map->buckets[key_hash(key)];
 }
 
+guint map_shard_number(guint64 key)
+{
+	return (guint)(key_hash(key) % MAP_SHARDS);
+}
+
 MapShard *map_shard(Map *map, guint64 key)
 {
-	return &map->shards[key_hash(key) % MAP_SHARDS].shard;
+	return &map->shards[map_shard_number(key)].shard;
 }
 
 guint epoch_enter(Map *map, MapShard *shard)
@@ -56,6 +61,7 @@ void map_lookup_end(Map *map, guint epoch)
 }
 
 G_STATIC_ASSERT(MAP_BUCKETS == 1u << (64 - 51));
+G_STATIC_ASSERT(MAP_SHARDS <= 32); /* a bit each, in map_change_write() */
 
 void list_push(NodeList *list, MapNode *node)
 {

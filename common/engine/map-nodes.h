@@ -14,6 +14,7 @@ static inline void node_touch(MapNode *node)
 }
 
 /* The shard that a key is in. */
+guint map_shard_number(guint64 key);
 MapShard *map_shard(Map *map, guint64 key);
 
 /* Enters the epoch of the reader's shard, whose lock (or the map's, outside any shard's) is held;

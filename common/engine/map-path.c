@@ -187,12 +187,29 @@ static int node_make_dirty_unlocking(Map *map, guint level, guint64 index, gbool
 	return node_create_locked(map, level, index);
 }
 
+static int path_walk_unlocking(Map *map, guint level, guint64 index, gboolean nowait)
+{
+	int r = 0;
+
+	for (guint l = map->levels; l-- > level && !r;)
+		r = node_make_dirty_unlocking(map, l, index >> (map->layout.shift * (l - level)),
+					      nowait);
+	return r;
+}
+
 int path_make_dirty_unlocking(Map *map, guint level, guint64 index, MapChange *change)
 {
 	int r = stash_check_unlocking(map, change);
 
-	for (guint l = map->levels; l-- > level && !r;)
-		r = node_make_dirty_unlocking(map, l, index >> (map->layout.shift * (l - level)),
-					      change->nowait);
+	return r ? r : path_walk_unlocking(map, level, index, change->nowait);
+}
+
+int leaves_make_dirty_unlocking(Map *map, MapChange *change)
+{
+	guint64 last = node_parent(map->layout, change->first + change->n - 1);
+	int r = stash_check_unlocking(map, change);
+
+	for (guint64 leaf = node_parent(map->layout, change->first); leaf <= last && !r; leaf++)
+		r = path_walk_unlocking(map, 0, leaf, change->nowait);
 	return r;
 }

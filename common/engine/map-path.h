@@ -11,6 +11,9 @@
 int path_make_dirty_unlocking(Map *map, guint level, guint64 index,
 			      MapChange *change) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The same for every leaf over the change's blocks. */
+int leaves_make_dirty_unlocking(Map *map, MapChange *change) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Takes apart the dead node (level, index), whose parent is dirty: a leaf is freed, of an inner
  * node a dirty one with dead pointers is left.  Never 0. */
 int dead_resolve_unlocking(Map *map, guint level, guint64 index) G_GNUC_WARN_UNUSED_RESULT;

@@ -8,7 +8,6 @@
 #define WANTS_RETIRED_BYTES (256 * MIB)
 #define PRESSED_BYTES WANTS_BYTES
 #define CROWDED_BYTES (256 * MIB)
-#define NODES_OF_A_CHANGE 2
 
 static guint64 crowded_nodes(const Map *map)
 {
@@ -46,12 +45,18 @@ void pressure_update_locked(Map *map)
 			 (gint)max_u64(pressure_of_nodes(map), pressure_of_bytes(map)));
 }
 
+/* Leaves that a change of so many bytes makes dirty, about. */
+static guint64 leaves_of_change(const Map *map, guint64 bytes)
+{
+	return node_parent(map->layout, blocks_covering(MAX(bytes, 1)) - 1) + 2;
+}
+
 double map_cost(Map *map, guint64 bytes)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 
 	if (pressure_of_nodes(map) >= pressure_of_bytes(map))
-		return 100.0 * NODES_OF_A_CHANGE /
+		return 100.0 * (double)leaves_of_change(map, bytes) /
 		       (double)(crowded_nodes(map) - pressed_nodes(map));
 	return 100.0 * (double)MAX(bytes, BLOCK_SIZE) / (CROWDED_BYTES - PRESSED_BYTES);
 }

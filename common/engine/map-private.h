@@ -68,6 +68,8 @@ typedef struct {
 
 /* One change, from its first attempt to its last. */
 typedef struct {
+	guint64 first;	  /* the blocks that it writes: it makes all nodes over them dirty; ... */
+	guint n;	  /* ... 0: a step of zeroing or reclaiming, one path from the root */
 	gboolean reserve; /* may use what is kept for zeroing */
 	gboolean nowait;
 	gboolean full[2]; /* by StashKind: more was asked for, and met a full backing */

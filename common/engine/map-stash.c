@@ -11,17 +11,23 @@ static const struct {
 	[STASH_INNER] = {64, MAP_PAIRS_LOW},
 };
 
-#define STASH_NEED (2 * FORMAT_LEVELS_MAX) /* of each kind for one change, at most */
+/* Of each kind, for any change: what one path from the root and one dead node taken apart on it
+ * need, twice over. */
+#define STASH_NEED (2 * FORMAT_LEVELS_MAX)
 
 guint64 stash_take_locked(Map *map, StashKind kind)
 {
 	Stash *stash = &map->stashes[kind];
 	guint64 slot = stash->slots[stash->first];
 
+	if (!CHECKED(map->backing, stash->n > 0, "I5: stash_check saw to slots for this change"))
+		return 0;
 	stash->first = (stash->first + 1) % MAP_STASH;
 	stash->n--;
 	return slot;
 }
+
+#define STASH_RUN 64u /* slots that come at once, at most */
 
 static int stash_alloc(Map *map, StashKind kind, guint64 hint, SlotRun *run)
 {
@@ -59,17 +65,40 @@ static guint stash_kinds(const Map *map)
 	return map->levels > 1 ? STASH_INNER + 1 : STASH_LEAVES + 1;
 }
 
-static gboolean stash_kind_suffices_locked(const Map *map, StashKind kind, gboolean reserve)
+/* Nodes of that level over blocks [first, first + n), n > 0. */
+static guint nodes_over(const Map *map, guint level, guint64 first, guint n)
 {
-	guint kept = reserve || map->replaying ? 0 : stash_limits[kind].reserve;
+	guint shift = node_shift(map->layout, level);
 
-	return map->stashes[kind].n >= STASH_NEED + kept;
+	return (guint)(((first + n - 1) >> shift) - (first >> shift)) + 1;
+}
+
+/* Slots of that kind that one attempt takes at most: one for each node over the blocks. */
+static guint change_need(const Map *map, const MapChange *change, StashKind kind)
+{
+	guint need = 0;
+
+	if (change->n && kind == STASH_LEAVES)
+		need = nodes_over(map, 0, change->first, change->n);
+	for (guint level = 1; change->n && kind == STASH_INNER && level < map->levels; level++)
+		need += nodes_over(map, level, change->first, change->n);
+	return MAX(need, STASH_NEED);
+}
+
+/* How many slots there must be: those, and what is kept for zeroing. */
+static guint stash_enough(const Map *map, const MapChange *change, StashKind kind)
+{
+	guint kept = change->reserve || map->replaying ? 0 : stash_limits[kind].reserve;
+
+	return change_need(map, change, kind) + kept;
 }
 
 gboolean stash_suffices_locked(const Map *map, gboolean reserve)
 {
+	const MapChange change = {.reserve = reserve};
+
 	for (guint kind = 0; kind < stash_kinds(map); kind++)
-		if (!stash_kind_suffices_locked(map, kind, reserve))
+		if (map->stashes[kind].n < stash_enough(map, &change, kind))
 			return FALSE;
 	return TRUE;
 }
@@ -77,12 +106,16 @@ gboolean stash_suffices_locked(const Map *map, gboolean reserve)
 int stash_check_unlocking(Map *map, MapChange *change)
 {
 	for (StashKind kind = 0; kind < stash_kinds(map); kind++) {
+		guint have = map->stashes[kind].n, enough = stash_enough(map, change, kind);
 		int r;
 
-		if (map->stashes[kind].n >= stash_limits[kind].low)
+		if (!CHECKED(map->backing, enough + STASH_RUN <= MAP_STASH,
+			     "I7: the stash has room for what one change needs"))
+			return -EIO;
+		if (have >= stash_limits[kind].low && have >= enough)
 			continue;
 		if (change->nowait || change->full[kind]) {
-			if (stash_kind_suffices_locked(map, kind, change->reserve))
+			if (have >= enough)
 				continue;
 			return change->nowait ? -EAGAIN : -ENOSPC;
 		}

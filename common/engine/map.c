@@ -185,17 +185,14 @@ int map_lookup(Map *map, guint64 first, guint n, MapEntry *entries, gboolean now
 
 int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait)
 {
-	guint64 leaf = node_parent(map->layout, first);
-	guint64 last = node_parent(map->layout, first + n - 1), turn;
-	MapChange change = {.nowait = nowait};
+	MapChange change = {.first = first, .n = n, .nowait = nowait};
+	guint64 turn;
 	int r;
 
 	waits_take(&map->lock);
 	do {
 		turn = lock_turn(&map->lock);
-		r = path_make_dirty_unlocking(map, 0, leaf, &change);
-		if (!r && last != leaf)
-			r = path_make_dirty_unlocking(map, 0, last, &change);
+		r = leaves_make_dirty_unlocking(map, &change);
 		if (!r)
 			r = slots_reserve(map->slots, n);
 	} while (r == MAP_RESTART);
@@ -212,6 +209,9 @@ static void leaf_write(Map *map, guint64 first, guint n, const SlotRun **runs, g
 {
 	MapNode *leaf = node_find_locked(map, 0, node_parent(map->layout, first));
 
+	if (!CHECKED(map->backing, leaf && leaf->state == NODE_DIRTY,
+		     "I4: map_change_begin made the leaf dirty"))
+		return;
 	for (guint i = 0; i < n; i++) {
 		guint at = node_place(map->layout, first + i);
 		MapEntry old = entry_at(map->layout, &leaf->data, at);
@@ -230,17 +230,36 @@ static void leaf_write(Map *map, guint64 first, guint n, const SlotRun **runs, g
 	}
 }
 
+/* The shards of the leaves over [first, first + n), a bit each. */
+static guint32 shards_over(Map *map, guint64 first, guint n)
+{
+	guint64 last = node_parent(map->layout, first + n - 1);
+	guint32 shards = 0;
+
+	for (guint64 leaf = node_parent(map->layout, first); leaf <= last; leaf++)
+		shards |= (guint32)1 << map_shard_number(node_key(0, leaf));
+	return shards;
+}
+
+/* In the order of their addresses, as the order of locks wants it. */
+static void shards_take(Map *map, guint32 shards)
+{
+	for (; shards; shards &= shards - 1)
+		lock_take(&map->shards[__builtin_ctz(shards)].shard.lock);
+}
+
+static void shards_drop(Map *map, guint32 shards)
+{
+	for (; shards; shards &= shards - 1)
+		lock_drop(&map->shards[__builtin_ctz(shards)].shard.lock);
+}
+
 void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, const guint32 *crcs)
 {
-	guint64 last = first + n - 1;
-	MapShard *a = map_shard(map, node_key(0, node_parent(map->layout, first)));
-	MapShard *b = map_shard(map, node_key(0, node_parent(map->layout, last)));
-	guint32 used = 0;
+	guint32 shards = shards_over(map, first, n), used = 0;
 
-	/* Both at once, so that no reader sees half of a write over two leaves. */
-	lock_take(&MIN(a, b)->lock);
-	if (a != b)
-		lock_take(&MAX(a, b)->lock);
+	/* I3: all at once, so that no reader sees a part of a write over several leaves. */
+	shards_take(map, shards);
 	while (n) {
 		guint piece = leaf_share(map, first, n);
 
@@ -249,9 +268,7 @@ void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, con
 		crcs += piece;
 		n -= piece;
 	}
-	if (a != b)
-		lock_drop(&MAX(a, b)->lock);
-	lock_drop(&MIN(a, b)->lock);
+	shards_drop(map, shards);
 }
 
 void map_change_end(Map *map)

@@ -35,14 +35,15 @@ static int bad_block(Volume *volume, guint64 block, guint64 slot, guint64 *ret_o
 
 int volume_bad_node(Volume *volume, guint64 first, guint n, guint64 *ret_offset)
 {
-	guint64 second = map_leaf_end(volume->engine.map, first); /* leaf begins here */
-	MapEntry entries[FORMAT_RECORD_BLOCKS_MAX];
+	Map *map = volume->engine.map;
+	guint64 end = first + n, next; /* where the leaf after that of `first` begins */
+	MapEntry entries[FORMAT_POINTERS_MAX];
 	guint epoch;
 
-	if (second < first + n && !map_lookup(volume->engine.map, first, (guint)(second - first),
-					      entries, FALSE, &epoch)) {
-		map_lookup_end(volume->engine.map, epoch);
-		first = second;
+	while ((next = map_leaf_end(map, first)) < end &&
+	       !map_lookup(map, first, (guint)(next - first), entries, FALSE, &epoch)) {
+		map_lookup_end(map, epoch);
+		first = next;
 	}
 	return bad_block(volume, first, 0, ret_offset);
 }
