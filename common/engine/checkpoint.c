@@ -12,7 +12,7 @@ static void cut_journal(gpointer data)
 
 static void freeze(Engine *engine)
 {
-	map_freeze(engine->map, engine->generation + 1, cut_journal, engine);
+	map_freeze(&engine->map, 1, engine->generation + 1, cut_journal, engine);
 	engine->generation++;
 	engine->frozen = TRUE;
 }
@@ -86,7 +86,7 @@ int checkpoint_finish(Engine *engine, gboolean clean)
 	journal_mark_checkpoint(engine->journal, engine->cut.sequence, engine->generation);
 	journal_release(engine->journal, engine->cut.position);
 	map_drain(engine->map);
-	map_thaw(engine->map);
+	map_thaw(&engine->map, 1);
 	__atomic_store_n(&engine->durable_generation, generation, __ATOMIC_RELAXED);
 	engine->frozen = FALSE;
 	return 0;

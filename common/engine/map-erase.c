@@ -37,14 +37,16 @@ static void stashes_keep_locked(const Map *map, guint64 group, SlotBits *kept)
 	}
 }
 
-int map_erase(Map *map, guint64 group)
+int map_erase(Map *const *maps, guint n_maps, guint64 group)
 {
 	SlotBits kept = {{0}};
-	gboolean empty;
+	gboolean empty = TRUE;
 
-	lock_take(&map->lock);
-	empty = map_is_empty_locked(map);
-	stashes_keep_locked(map, group, &kept);
-	lock_drop(&map->lock);
-	return empty ? slots_erase(map->slots, group, &kept) : -EBUSY;
+	lock_take(maps[0]->lock);
+	for (guint i = 0; i < n_maps; i++) {
+		empty = empty && map_is_empty_locked(maps[i]);
+		stashes_keep_locked(maps[i], group, &kept);
+	}
+	lock_drop(maps[0]->lock);
+	return empty ? slots_erase(maps[0]->slots, group, &kept) : -EBUSY;
 }

@@ -14,10 +14,8 @@
 
 #define BATCH 64 /* nodes in one write */
 
-void map_freeze(Map *map, guint64 next, void (*cut)(gpointer data), gpointer data)
+static void nodes_freeze_locked(Map *map)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
-
 	map->frozen = map->dirty;
 	map->dirty = (NodeList){0};
 	for (MapNode *node = map->frozen.head; node; node = node->next) {
@@ -35,12 +33,23 @@ void map_freeze(Map *map, guint64 next, void (*cut)(gpointer data), gpointer dat
 	map->frozen_node_slots = map->node_slots;
 	map->frozen_dead_first = map->dead_first;
 	map->frozen_dead_end = map->dead_end;
-	slots_freeze(map->slots);
 	map->frozen_retired_pairs = map->retired_pairs;
 	map->retired_pairs.n = 0;
-	map->generation = next;
+}
+
+void map_freeze(Map *const *maps, guint n_maps, guint64 next, void (*cut)(gpointer data),
+		gpointer data)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(maps[0]->lock);
+
+	for (guint i = 0; i < n_maps; i++) {
+		nodes_freeze_locked(maps[i]);
+		maps[i]->generation = next;
+	}
+	slots_freeze(maps[0]->slots);
 	cut(data);
-	pressure_update_locked(map);
+	for (guint i = 0; i < n_maps; i++)
+		pressure_update_locked(maps[i]);
 }
 
 /* Writes the checksum into pointer `at` of a parent, if it still points to that slot. */
@@ -108,14 +117,14 @@ static int frozen_write_batch(Map *map, MapNode **nodes, guint n)
 			BACKING_WAIT);
 	if (r)
 		return r;
-	lock_take(&map->lock);
+	lock_take(map->lock);
 	for (guint i = 0; i < n; i++) {
 		node_publish_locked(map, nodes[i], crc[i]);
 		node_thaw_locked(map, nodes[i]);
 	}
 	node_evict_locked(map);
 	pressure_update_locked(map);
-	lock_drop(&map->lock);
+	lock_drop(map->lock);
 	return 0;
 }
 
@@ -155,11 +164,11 @@ int map_write_frozen(Map *map)
 	g_autofree MapNode **nodes = NULL;
 	guint64 n = 0;
 
-	lock_take(&map->lock);
+	lock_take(map->lock);
 	nodes = g_try_new(MapNode *, MAX(map->frozen.n, 1));
 	for (MapNode *node = map->frozen.head; node && nodes; node = node->next)
 		nodes[n++] = node;
-	lock_drop(&map->lock);
+	lock_drop(map->lock);
 	if (!nodes)
 		return -ENOMEM;
 	qsort(nodes, n, sizeof *nodes, compare_nodes);
@@ -168,7 +177,7 @@ int map_write_frozen(Map *map)
 
 void map_frozen_state(Map *map, Superblock *sb)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
 	const Stash *leaves = &map->stashes[STASH_LEAVES], *inner = &map->stashes[STASH_INNER];
 
 	sb->map_root = map->frozen_root;
@@ -200,18 +209,28 @@ void map_drain(Map *map)
 	}
 }
 
-void map_thaw(Map *map)
+/* Keeps the pairs that inner nodes gave up, if they are few. */
+static void pairs_thaw_locked(Map *map)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
 	PairList *pairs = &map->frozen_retired_pairs;
 
-	slots_switch(map->slots);
-	while (slots_thaw(map->slots)) { /* requests get in between */
-		lock_drop(&map->lock);
-		g_usleep(50);
-		lock_take(&map->lock);
-	}
 	for (guint i = 0; i < pairs->n; i++)
 		stash_take_pair_locked(map, pairs->slots[i]);
 	pairs->n = 0;
+}
+
+void map_thaw(Map *const *maps, guint n_maps)
+{
+	Lock *lock = maps[0]->lock;
+	Slots *slots = maps[0]->slots;
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(lock);
+
+	slots_switch(slots);
+	while (slots_thaw(slots)) { /* requests get in between */
+		lock_drop(lock);
+		g_usleep(50);
+		lock_take(lock);
+	}
+	for (guint i = 0; i < n_maps; i++)
+		pairs_thaw_locked(maps[i]);
 }

@@ -81,9 +81,9 @@ static int node_load_unlocking(Map *map, guint level, guint64 index, const MapEn
 	map->loading++;
 	node->slot = entry->slot;
 	epoch = epoch_enter_locked(map);
-	lock_drop(&map->lock);
+	lock_drop(map->lock);
 	r = node_read(map, level, index, entry, &node->data);
-	lock_take(&map->lock);
+	lock_take(map->lock);
 	map_lookup_end(map, epoch);
 	map->loading--;
 	g_cond_broadcast(&map->loaded);
@@ -119,7 +119,7 @@ int node_get_unlocking(Map *map, guint level, guint64 index, gboolean nowait, Ma
 	if (node && nowait)
 		return -EAGAIN;
 	if (node) {
-		lock_wait(&map->loaded, &map->lock);
+		lock_wait(&map->loaded, map->lock);
 		return MAP_RESTART;
 	}
 	if (level < map->levels - 1) {

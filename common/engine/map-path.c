@@ -136,9 +136,9 @@ int dead_resolve_unlocking(Map *map, guint level, guint64 index)
 	FormatNode old;
 	int r;
 
-	lock_drop(&map->lock);
+	lock_drop(map->lock);
 	r = node_read(map, level, index, &entry, &old);
-	lock_take(&map->lock);
+	lock_take(map->lock);
 	map_lookup_end(map, epoch);
 	if (!dead_unchanged_locked(map, level, index, &entry))
 		return MAP_RESTART;

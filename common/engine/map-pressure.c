@@ -53,7 +53,7 @@ static guint64 leaves_of_change(const Map *map, guint64 bytes)
 
 double map_cost(Map *map, guint64 bytes)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
 
 	if (pressure_of_nodes(map) >= pressure_of_bytes(map))
 		return 100.0 * (double)leaves_of_change(map, bytes) /

@@ -100,7 +100,7 @@ struct Map {
 	guint64 blocks;
 	guint levels;
 
-	Lock lock;
+	Lock *lock; /* the slots' own: every map over the same slots has this one */
 	GCond loaded;
 	GCond drained; /* with the lock of the shard that is drained */
 	guint64 limit;

@@ -91,7 +91,7 @@ static int reclaim_unlocking(Map *map, MapChange *change)
 
 int map_reclaim(Map *map)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
 	MapChange change = {.reserve = TRUE};
 	int r;
 

@@ -104,22 +104,22 @@ static int map_grow(Map *map, guint64 blocks, guint levels)
 
 	if (r && r != -ENOSPC)
 		return r;
-	lock_take(&map->lock);
+	lock_take(map->lock);
 	r = levels == map->levels ? 0 : map_grow_locked(map, levels);
 	if (!r)
 		map->blocks = blocks;
-	lock_drop(&map->lock);
+	lock_drop(map->lock);
 	return r;
 }
 
 static int map_shrink(Map *map, guint64 blocks, guint levels)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
 	guint64 turn;
 	int r;
 
 	do {
-		turn = lock_turn(&map->lock);
+		turn = lock_turn(map->lock);
 		r = map_ends_at_unlocking(map, blocks - 1);
 	} while (r == MAP_RESTART);
 	if (!r && map->dead_first < map->dead_end)
@@ -128,7 +128,7 @@ static int map_shrink(Map *map, guint64 blocks, guint levels)
 		r = slots_reserve(map->slots, 2 * FORMAT_LEVELS_MAX);
 	if (r)
 		return r;
-	lock_check_turn(&map->lock, turn);
+	lock_check_turn(map->lock, turn);
 	roots_remove_locked(map, levels);
 	map->blocks = blocks;
 	return 0;
@@ -141,8 +141,8 @@ int map_resize(Map *map, guint64 size)
 	int r = blocks < map->blocks ? map_shrink(map, blocks, levels)
 				     : map_grow(map, blocks, levels);
 
-	lock_take(&map->lock);
+	lock_take(map->lock);
 	pressure_update_locked(map);
-	lock_drop(&map->lock);
+	lock_drop(map->lock);
 	return r;
 }

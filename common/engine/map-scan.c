@@ -53,10 +53,10 @@ int map_next_leaf(Map *map, guint64 *block, guint64 *ret_end)
 {
 	int r = -EAGAIN;
 
-	lock_take(&map->lock);
+	lock_take(map->lock);
 	while (r == -EAGAIN)
 		r = *block < map->blocks ? scan_go_down_unlocking(map, block, ret_end) : 0;
-	lock_drop(&map->lock);
+	lock_drop(map->lock);
 	return r;
 }
 
@@ -91,7 +91,7 @@ static gboolean verifying_read_copy(Verifying *v, guint64 slot)
 /* What the cache has of it, if that is what should be on disk. */
 static void verifying_use_cache(Verifying *v)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&v->map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(v->map->lock);
 	MapNode *node = node_find_locked(v->map, v->level, v->index);
 
 	if (!node || node->state != NODE_CLEAN || node->slot != v->entry.slot)
@@ -104,7 +104,7 @@ static void verifying_use_cache(Verifying *v)
 static int verifying_find_place(Verifying *v, guint *ret_epoch)
 {
 	Map *map = v->map;
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
 	MapNode *node = NULL;
 	int r = MAP_RESTART;
 

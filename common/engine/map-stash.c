@@ -42,9 +42,9 @@ static int stash_refill_unlocking(Map *map, StashKind kind, guint64 hint)
 	SlotRun run;
 	int r;
 
-	lock_drop(&map->lock);
+	lock_drop(map->lock);
 	r = stash_alloc(map, kind, hint, &run);
-	lock_take(&map->lock);
+	lock_take(map->lock);
 	if (r)
 		return r;
 	if (stash->n + run.count > MAP_STASH) { /* others refilled as well */
@@ -138,7 +138,7 @@ void stash_take_pair_locked(Map *map, guint64 slot)
 
 int stash_fill(Map *map, StashKind kind, guint64 hint)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
 	const Stash *stash = &map->stashes[kind];
 
 	while (stash->n < stash_limits[kind].low) {
@@ -155,10 +155,10 @@ int map_fill_reserve(Map *map, const Superblock *sb)
 {
 	int r;
 
-	lock_take(&map->lock);
+	lock_take(map->lock);
 	for (guint i = 0; i < FORMAT_RESERVE_PAIRS; i++)
 		stash_take_pair_locked(map, sb->reserve_pairs[i]);
-	lock_drop(&map->lock);
+	lock_drop(map->lock);
 	r = stash_fill(map, STASH_LEAVES, sb->reserve_slot);
 	if (map->levels > 1 && (!r || r == -ENOSPC))
 		r = stash_fill(map, STASH_INNER, 0);

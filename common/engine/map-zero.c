@@ -99,17 +99,17 @@ int map_zero_begin(Map *map, guint64 *first, guint64 end, guint64 *ret_first, gu
 	guint64 from = *first, turn = 0;
 	int r = ZERO_SKIPPED;
 
-	waits_take(&map->lock);
+	waits_take(map->lock);
 	while (*first < end && (r == ZERO_SKIPPED || r == MAP_RESTART)) {
-		turn = lock_turn(&map->lock);
+		turn = lock_turn(map->lock);
 		from = *first;
 		r = zero_look_unlocking(map, first, end, &change);
 	}
 	if (r != ZERO_FOUND) {
-		lock_drop(&map->lock);
+		lock_drop(map->lock);
 		return r;
 	}
-	lock_check_turn(&map->lock, turn);
+	lock_check_turn(map->lock, turn);
 	*ret_first = from;
 	*ret_n = *first - from;
 	return 1;

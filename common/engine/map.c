@@ -47,7 +47,7 @@ Map *map_new(Backing *backing, Slots *slots, const Seal *seal, NodeLayout layout
 	map->dead_first = sb->dead_first;
 	map->dead_end = sb->dead_end;
 	map->limit = 256;
-	lock_init(&map->lock, LOCK_MAP);
+	map->lock = slots_lists_lock(slots);
 	for (guint i = 0; i < MAP_SHARDS; i++)
 		lock_init(&map->shards[i].shard.lock, LOCK_SHARD);
 	g_cond_init(&map->loaded);
@@ -62,7 +62,6 @@ void map_free(Map *map)
 	list_free(&map->clean);
 	list_free(&map->dirty);
 	list_free(&map->frozen);
-	lock_clear(&map->lock);
 	for (guint i = 0; i < MAP_SHARDS; i++)
 		lock_clear(&map->shards[i].shard.lock);
 	g_cond_clear(&map->loaded);
@@ -73,7 +72,7 @@ void map_free(Map *map)
 
 void map_set_limit(Map *map, guint64 nodes)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
 
 	map->limit = MAX(nodes, 256);
 	node_evict_locked(map);
@@ -98,14 +97,14 @@ static guint leaf_share(const Map *map, guint64 first, guint n)
 
 void map_set_generation(Map *map, guint64 generation)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
 
 	map->generation = generation;
 }
 
 void map_set_replaying(Map *map, gboolean replaying)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
 
 	map->replaying = replaying;
 }
@@ -173,13 +172,13 @@ int map_lookup(Map *map, guint64 first, guint n, MapEntry *entries, gboolean now
 
 	if (lookup_quick(map, first, n, entries, ret_epoch))
 		return 0;
-	lock_take(&map->lock);
+	lock_take(map->lock);
 	do
 		r = lookup_unlocking(map, first, n, entries, nowait);
 	while (r == MAP_RESTART);
 	if (!r)
 		*ret_epoch = epoch_enter_locked(map);
-	lock_drop(&map->lock);
+	lock_drop(map->lock);
 	return r;
 }
 
@@ -189,17 +188,17 @@ int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait)
 	guint64 turn;
 	int r;
 
-	waits_take(&map->lock);
+	waits_take(map->lock);
 	do {
-		turn = lock_turn(&map->lock);
+		turn = lock_turn(map->lock);
 		r = leaves_make_dirty_unlocking(map, &change);
 		if (!r)
 			r = slots_reserve(map->slots, n);
 	} while (r == MAP_RESTART);
 	if (r)
-		lock_drop(&map->lock);
+		lock_drop(map->lock);
 	else
-		lock_check_turn(&map->lock, turn);
+		lock_check_turn(map->lock, turn);
 	return r;
 }
 
@@ -274,19 +273,19 @@ void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, con
 void map_change_end(Map *map)
 {
 	pressure_update_locked(map);
-	lock_drop(&map->lock);
+	lock_drop(map->lock);
 }
 
 gboolean map_is_changed(Map *map)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
 
 	return map->dirty.n > 0 || slots_retired_bytes(map->slots) > 0;
 }
 
 void map_get_info(Map *map, MapInfo *ret_info)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
 
 	guint64 hits = map->hits;
 

@@ -19,12 +19,15 @@
  * map_reclaim() frees what is below little by little, as part of ordinary checkpoints.  It marks
  * only what is clean on disk: dirty and frozen nodes are taken apart at once.
  *
- * Threading: one lock, never held over I/O, and below it a lock for each shard of the node cache: a
- * lookup in a leaf that is in memory takes that alone.  A change holds the map's lock from
- * map_change_begin() (or map_zero_begin()) to map_change_end(), and the caller appends the journal
- * record in between, so that the journal, the map and the allocator's lists change in one order
- * and a freeze cuts all three at one point.  Below it: the shards', the journal's and the
- * allocator's locks.
+ * Several maps may stand over the same slots, each with its own nodes; a slot is referred to by one
+ * of them.  They have one lock, are frozen at one instant, and thawed together.
+ *
+ * Threading: one lock (slots_lists_lock), never held over I/O, and below it a lock for each shard
+ * of the node cache: a lookup in a leaf that is in memory takes that alone.  A change holds the
+ * map's lock from map_change_begin() (or map_zero_begin()) to map_change_end(), and the caller
+ * appends the journal record in between, so that the journal, the map and the allocator's lists
+ * change in one order and a freeze cuts all three at one point.  Below it: the shards', the
+ * journal's and the allocator's locks.
  *
  * Readers: between map_lookup() and map_lookup_end() the slots that were looked up keep their
  * content: map_drain() waits for such readers before a checkpoint frees what it replaced.
@@ -86,10 +89,10 @@ void map_zero_apply(Map *map);
  * negative errno. */
 int map_reclaim(Map *map);
 
-/* Erases what is in a group's slots (slots_erase), of a map in which nothing is mapped, or
- * discarded and not free yet, any more: else -EBUSY.  By the thread that freezes, while nothing is
- * changed. */
-int map_erase(Map *map, guint64 group);
+/* Erases what is in a group's slots (slots_erase).  `maps` are all `n_maps` maps over the same
+ * slots: -EBUSY if any has something mapped, or discarded and not free yet.  By the thread that
+ * freezes, while nothing is changed. */
+int map_erase(Map *const *maps, guint n_maps, guint64 group);
 
 /* Fills up the slots that are kept for nodes; `sb` says where they were.  0 or -errno. */
 int map_fill_reserve(Map *map, const Superblock *sb);
@@ -99,14 +102,25 @@ int map_fill_reserve(Map *map, const Superblock *sb);
  * is not free yet, behind the new end; -ENOSPC, -ENOMEM, -EBADMSG, -EIO: all stays as it is. */
 int map_resize(Map *map, guint64 size);
 
-/* A checkpoint's four steps, by one thread.  map_freeze() calls `cut` with the lock held, at the
- * instant that divides what belongs to the checkpoint from what does not; what is changed later is
- * born in generation `next`. */
-void map_freeze(Map *map, guint64 next, void (*cut)(gpointer data), gpointer data);
-int map_write_frozen(Map *map);			 /* may be called again after an error */
-void map_frozen_state(Map *map, Superblock *sb); /* root, counts, dead interval, reserve */
-void map_drain(Map *map);			 /* waits for readers that began before the call */
-void map_thaw(Map *map); /* the checkpoint is durable: what it replaced is free */
+/* A checkpoint's steps, by one thread.  A checkpoint has all maps over the same slots: `maps` are
+ * these, and map_write_frozen(), map_frozen_state() and map_drain() are called for each.
+ *
+ * map_freeze() calls `cut` with the lock held, at the instant that divides what belongs to the
+ * checkpoint from what does not; what is changed later is born in generation `next`. */
+void map_freeze(Map *const *maps, guint n_maps, guint64 next, void (*cut)(gpointer data),
+		gpointer data);
+
+/* Writes the frozen nodes.  0 or -errno; after an error it may be called again. */
+int map_write_frozen(Map *map);
+
+/* Root, counts, dead interval and reserve as of the freeze, once the nodes are written. */
+void map_frozen_state(Map *map, Superblock *sb);
+
+/* Waits for readers that began before the call. */
+void map_drain(Map *map);
+
+/* The checkpoint is durable, and every map was drained: what they replaced is free. */
+void map_thaw(Map *const *maps, guint n_maps);
 
 typedef struct {
 	guint64 nodes, dirty, hits, misses;

@@ -33,7 +33,8 @@ struct Slots {
 	const Seal *seal;
 	gboolean read_only;
 
-	Lock lock; /* everything below but the lists */
+	Lock lists_lock; /* the maps'; it orders what changes the lists */
+	Lock lock;	 /* everything below but the lists */
 	SlotGroup **groups;
 	guint64 n_groups;
 	guint64 warm_free;

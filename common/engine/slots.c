@@ -65,6 +65,7 @@ Slots *slots_new(Backing *backing, guint64 groups_offset, const Seal *seal, gboo
 	slots->offset = groups_offset;
 	slots->seal = seal;
 	slots->read_only = read_only;
+	lock_init(&slots->lists_lock, LOCK_MAP);
 	lock_init(&slots->lock, LOCK_SLOTS);
 	lock_init(&slots->grow_lock, LOCK_GROW);
 	return slots;
@@ -81,9 +82,15 @@ void slots_free(Slots *slots)
 	run_list_clear(&slots->retired);
 	run_list_clear(&slots->frozen_gained);
 	run_list_clear(&slots->frozen_retired);
+	lock_clear(&slots->lists_lock);
 	lock_clear(&slots->lock);
 	lock_clear(&slots->grow_lock);
 	g_free(slots);
+}
+
+Lock *slots_lists_lock(Slots *slots)
+{
+	return &slots->lists_lock;
 }
 
 /* Takes up to `want` free slots of one word, and adds them to the runs.  Returns how many. */

@@ -74,6 +74,9 @@ int slots_take(Slots *slots, const SlotRun *run);
  * not warm after all. */
 void slots_give_back(Slots *slots, const SlotRun *runs, guint n_runs, gboolean full);
 
+/* Orders what changes the lists: the lock of every map over these slots. */
+Lock *slots_lists_lock(Slots *slots);
+
 /* Makes room in the lists for so many entries each, so that gain and retire cannot fail.
  * 0 or -ENOMEM. */
 int slots_reserve(Slots *slots, gsize entries);

@@ -49,7 +49,8 @@ static void erase_group(Engine *engine, gpointer data)
 	if (engine_has_failed(engine))
 		erasing->result = -ESHUTDOWN;
 	else
-		erasing->result = engine->frozen ? -ENOSPC : map_erase(engine->map, erasing->group);
+		erasing->result =
+			engine->frozen ? -ENOSPC : map_erase(&engine->map, 1, erasing->group);
 }
 
 static int erase_groups(Volume *volume)
