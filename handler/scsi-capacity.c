@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How large the unit is, and what of it is mapped.  A physical block is one of the volume's, 4 KiB.
+ * The unit's size, and which of its blocks are mapped.  A physical block is a block of the volume,
+ * 4 KiB.
  */
 #include "common/base/bounds.h"
 #include "handler/scsi-private.h"
@@ -17,7 +18,7 @@ RunnerStatus scsi_read_capacity_10(ScsiUnit *unit, const ScsiCommand *command, R
 	return scsi_answer(command, data, sizeof data, sizeof data);
 }
 
-/* Thin; what is not mapped reads as zeros. */
+/* Thin-provisioned; unmapped blocks read as zeros. */
 RunnerStatus scsi_read_capacity_16(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
 	guint8 data[32] = {0};
@@ -45,7 +46,7 @@ static void put_status(guint8 *to, const Request *request, guint64 offset, guint
 	to[12] = mapped ? 0 : STATUS_DEALLOCATED;
 }
 
-/* As many extents as there is room for, or are found in time. */
+/* Reports as many extents as fit the buffer and are found before the deadline. */
 static int lba_status(const Request *request, Volume *volume, gint64 deadline,
 		      guint64 *ret_position)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * EXTENDED COPY(LID1) inside of the unit, and what RECEIVE COPY RESULTS tells of it.
+ * EXTENDED COPY(LID1) within the unit, and RECEIVE COPY RESULTS.
  *
  *     header of 16 bytes | target descriptors, 32 bytes each | segment descriptors, 28 bytes each
  *
- * A target is named by the unit's NAA designator; every other one is not reachable, as nothing here
- * could tell whether the initiator may use it.  All of the list is checked before anything is
- * copied.
+ * A target must be named by the unit's own NAA designator.  Any other target is unreachable, since
+ * nothing here could find out whether the initiator may use it.  The whole list is checked before
+ * anything is copied.
  */
 #include "handler/scsi-private.h"
 
@@ -25,11 +25,11 @@
 #define SEGMENT_BLOCK_TO_BLOCK 0x02
 
 #define USAGE_SHIFT 3
-#define USAGE_KEEP 0 /* the status, until it is asked for */
+#define USAGE_KEEP 0 /* keep the status until it is asked for */
 #define USAGE_RESERVED 1
 #define USAGE_NO_IDENTIFIER 3
 
-/* How long a status is kept. */
+/* How long a status is kept, seconds. */
 #define KEEP_SECONDS 3
 
 typedef struct {
@@ -116,7 +116,7 @@ static RunnerStatus copy_list_check_segments(const ScsiUnit *unit, const CopyLis
 	return RUNNER_OK;
 }
 
-/* Descriptors of other kinds have other lengths, and are refused before it comes to that. */
+/* Descriptors of other types have other lengths, but are refused before their length matters. */
 static RunnerStatus copy_list_count_segments(CopyList *list, guint length, guint8 *sense)
 {
 	const guint8 *at = list->bytes + HEADER + list->n_targets * TARGET;
@@ -134,7 +134,7 @@ static RunnerStatus copy_list_count_segments(CopyList *list, guint length, guint
 	return RUNNER_OK;
 }
 
-/* Takes the list from data-out of `length` bytes and counts what is in it. */
+/* Copies the list from data-out of `length` bytes and counts its descriptors. */
 static RunnerStatus copy_list_take(const ScsiCommand *command, gsize length, CopyList *list)
 {
 	guint64 targets, segments;
@@ -172,7 +172,7 @@ static int segment_copy(const Request *request, Volume *volume, const Segment *s
 
 		if (!r)
 			r = volume_write(volume, &iov, 1, to, ret_position);
-		if (r) /* done again it might copy its own copy: so it is an error */
+		if (r) /* not BUSY: a repetition could copy what this one has written */
 			return r == -ETIMEDOUT ? -EIO : r;
 		from += iov.iov_len;
 		to += iov.iov_len;
@@ -194,7 +194,7 @@ static int copy_list_run(const Request *request, Volume *volume, gint64 deadline
 	if (!memory)
 		return -ENOMEM;
 	if (copy_list_take(&command, request->length, &list))
-		return -EIO; /* it was another one a moment ago */
+		return -EIO; /* the initiator has changed the list since it was checked */
 	for (guint i = 0; i < list.n_segments && !r; i++) {
 		Segment segment = copy_list_segment(&list, i);
 
@@ -244,8 +244,8 @@ RunnerStatus scsi_extended_copy(ScsiUnit *unit, const ScsiCommand *command, Requ
 
 /* ---- RECEIVE COPY RESULTS */
 
-/* Copies are done when they are answered: there is a status to tell for a while, or there is none.
- * Once told it is forgotten. */
+/* A copy is done when its command is answered, so there is a final status or none.  It is forgotten
+ * once reported, and after KEEP_SECONDS. */
 RunnerStatus scsi_copy_status(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
 	guint8 data[12] = {0};
@@ -256,7 +256,7 @@ RunnerStatus scsi_copy_status(ScsiUnit *unit, const ScsiCommand *command, Reques
 	    !g_atomic_int_compare_and_exchange(&unit->copy_list, list, 0))
 		return sense_set_cdb_field(command->sense, 2);
 	put_be(data, sizeof data - 4, 4);
-	data[4] = 1; /* without errors */
+	data[4] = 1; /* completed without errors */
 	put_be(data + 5, (guint)g_atomic_int_get(&unit->copy_segments), 2);
 	return scsi_answer(command, data, sizeof data, get_be(command->cdb + 10, 4));
 }
@@ -273,9 +273,9 @@ RunnerStatus scsi_copy_parameters(ScsiUnit *unit, const ScsiCommand *command, Re
 	put_be(data + 12, LIST_MAX, 4);
 	put_be(data + 16, SEGMENT_BYTES_MAX, 4);
 	put_be(data + 34, 1, 2);
-	data[36] = 1; /* at a time */
+	data[36] = 1; /* copies at a time */
 	data[37] = (guint8)g_bit_nth_msf(unit->block_size, -1);
-	data[43] = 2; /* kinds of descriptors */
+	data[43] = 2; /* types of descriptors */
 	data[44] = SEGMENT_BLOCK_TO_BLOCK;
 	data[45] = TARGET_IDENTIFICATION;
 	return scsi_answer(command, data, sizeof data, get_be(command->cdb + 10, 4));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands on blocks: where, how many, with what data.
+ * Commands on blocks: the range, its length, its data.
  *
- * DPO is a hint and is not needed.  FUA means that the answer waits for a flush, of a read too:
- * what it returned will be returned after a loss of power.  There is no protection information.
+ * DPO is a hint and is ignored.  FUA makes the answer wait for a flush, for a read, too: what the
+ * read returned will be returned after a power loss.  There is no protection information.
  */
 #include "handler/scsi-private.h"
 
@@ -29,8 +29,8 @@ static const Fields fields[8] = {
 
 typedef struct {
 	guint64 lba, count;
-	guint8 flags;	  /* byte 1; 0 where that is part of the address */
-	guint count_byte; /* for the sense data */
+	guint8 flags;	  /* byte 1; 0 if that is part of the address */
+	guint count_byte; /* where the count is in the CDB, for sense data */
 } Blocks;
 
 static Blocks blocks_from_cdb(const guint8 *cdb)
@@ -61,7 +61,7 @@ static RunnerStatus blocks_check(const ScsiUnit *unit, const ScsiCommand *comman
 	return RUNNER_OK;
 }
 
-/* The range, with as much data as `data_blocks` are. */
+/* Fills the request's range; the command must have data of `data_blocks` blocks. */
 static RunnerStatus request_prepare(ScsiUnit *unit, const ScsiCommand *command, Request *request,
 				    const Blocks *blocks, guint64 data_blocks)
 {
@@ -101,7 +101,7 @@ RunnerStatus scsi_read_write(ScsiUnit *unit, const ScsiCommand *command, Request
 	if (status)
 		return status;
 	if (blocks.count && !blocks_are_durable(&blocks))
-		return RUNNER_NOT_HANDLED; /* the quick way */
+		return RUNNER_NOT_HANDLED; /* the fast path through the runner */
 	return request_queue(request, opcode_writes(command->cdb[0]) ? REQUEST_WRITE : REQUEST_READ,
 			     blocks_are_durable(&blocks));
 }
@@ -111,7 +111,7 @@ RunnerStatus scsi_write_atomic(ScsiUnit *unit, const ScsiCommand *command, Reque
 	Blocks blocks = blocks_from_cdb(command->cdb);
 	RunnerStatus status;
 
-	blocks.count = get_be(command->cdb + 12, 2); /* behind the boundary, which must be 0 */
+	blocks.count = get_be(command->cdb + 12, 2); /* follows the boundary, which must be 0 */
 	blocks.count_byte = 12;
 	status = request_prepare(unit, command, request, &blocks, blocks.count);
 	if (status)
@@ -195,8 +195,7 @@ static gboolean data_is_zero(const ScsiCommand *command)
 	return TRUE;
 }
 
-/* Without blocks it is the rest of the unit.  Zeros are unmapped, whether that is asked for or not.
- */
+/* A count of 0 means the rest of the unit.  Zeros are unmapped, with the UNMAP bit or without. */
 RunnerStatus scsi_write_same(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
 	Blocks blocks = blocks_from_cdb(command->cdb);
@@ -205,7 +204,7 @@ RunnerStatus scsi_write_same(ScsiUnit *unit, const ScsiCommand *command, Request
 
 	if (status)
 		return status;
-	if (blocks.flags & ANCHOR) /* nothing can be anchored: B2h says so */
+	if (blocks.flags & ANCHOR) /* not supported, as page B2h says */
 		return sense_set_cdb_field(command->sense, 1);
 	if (!blocks.count)
 		blocks.count = scsi_unit_blocks(unit) - blocks.lba;
@@ -218,8 +217,8 @@ RunnerStatus scsi_write_same(ScsiUnit *unit, const ScsiCommand *command, Request
 			     FALSE);
 }
 
-/* The page cache of the file system below is what could be filled; CONDITION MET would promise that
- * all of it stays there. */
+/* Nothing is prefetched: only the page cache of the file system below could be filled, and
+ * CONDITION MET would promise that all of it stays there. */
 RunnerStatus scsi_prefetch(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
 	Blocks blocks = blocks_from_cdb(command->cdb);
@@ -229,7 +228,7 @@ RunnerStatus scsi_prefetch(ScsiUnit *unit, const ScsiCommand *command, Request *
 	return blocks_check(unit, command, &blocks);
 }
 
-/* All of the cache whatever the range, and IMMED waits, too: more than was asked for. */
+/* Flushes the whole volume whatever the range, and ignores IMMED: more than was asked for. */
 RunnerStatus scsi_synchronize(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
 	Blocks blocks = blocks_from_cdb(command->cdb);

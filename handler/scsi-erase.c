@@ -2,11 +2,11 @@
 /*
  * UNMAP, FORMAT UNIT and SANITIZE.
  *
- * UNMAP looks at all of its list before it does anything; edges inside the volume's blocks are
- * zeroed.  FORMAT UNIT discards everything, which takes no time.  SANITIZE is begun here (from then
- * on every other command is refused) and carried out by the device (sanitizer.h).  A cryptographic
- * erase is a block erase: there is no key to throw away, and what is asked for is that the data be
- * gone.
+ * UNMAP checks its whole list before it discards anything; where a range begins or ends inside a
+ * block of the volume, that part is zeroed.  FORMAT UNIT discards everything, which takes no time.
+ * SANITIZE starts here; from then on every other command is refused, and the device carries it out
+ * (sanitizer.h).  A cryptographic erase is a block erase: there is no key to destroy, and what the
+ * initiator wants is that the data be gone.
  */
 #include "common/base/bounds.h"
 #include "handler/scsi-private.h"
@@ -35,7 +35,7 @@ static int unmap_range_discard(const Request *request, Volume *volume, UnmapRang
 			      range.count * request->block_size);
 }
 
-/* `length` is that of the descriptors.  Those that follow one another on the disk are one. */
+/* request->length is the descriptors' length.  Descriptors of adjacent ranges are joined. */
 static int unmap_run(const Request *request, Volume *volume, gint64 deadline, guint64 *ret_position)
 {
 	IovCursor list = iov_cursor(request->iov, (int)request->count);
@@ -93,7 +93,7 @@ RunnerStatus scsi_unmap(ScsiUnit *unit, const ScsiCommand *command, Request *req
 	if (list < sizeof header || scsi_data_length(command) != list ||
 	    !scsi_take(command, header, sizeof header))
 		return sense_refuse(command->sense, sense_parameter_list_length);
-	/* What is left of a descriptor that is cut off is not looked at (SBC). */
+	/* A descriptor that is cut off at the end is ignored (SBC). */
 	length = min_u64((gsize)get_be(header + 2, 2), list - sizeof header);
 	length -= length % UNMAP_DESCRIPTOR;
 	if (length / UNMAP_DESCRIPTOR > SCSI_MAX_UNMAP_DESCRIPTORS)
@@ -116,7 +116,8 @@ RunnerStatus scsi_unmap(ScsiUnit *unit, const ScsiCommand *command, Request *req
 #define DEFECT_FORMAT 0x07
 #define INITIALIZATION_PATTERN 0x08
 
-/* The header alone: there are no defects, no protection, no pattern but zeros.  IMMED waits. */
+/* Accepts a header alone: there are no defects, no protection information and no pattern but zeros.
+ * IMMED is ignored. */
 RunnerStatus scsi_format(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
 	guint8 flags = command->cdb[1], header[8] = {0};
@@ -173,7 +174,7 @@ gboolean scsi_sanitize_parse(const ScsiCommand *command, guint32 block_size, San
 	return TRUE;
 }
 
-/* Everything else is refused from now on; the device ends that. */
+/* Queues the SANITIZE; device.c sets the state that refuses other commands. */
 RunnerStatus scsi_sanitize(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
 	Sanitize sanitize;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * INQUIRY.  The page of designators (83h) is left to the runner, which names the unit as the kernel
- * does, and knows its target ports; but where it must not be asked, the unit is named here, the
- * same way, and the ports are left out.
+ * does and knows the target ports.  Where the runner must not be asked, the unit is named here in
+ * the same way, and the ports are left out.
  */
 #include "common/base/bounds.h"
 #include "handler/scsi-private.h"
@@ -41,12 +41,12 @@ static RunnerStatus answer_standard(ScsiUnit *unit, const ScsiCommand *command)
 
 	unit->identify(unit->data, &identity);
 	data[2] = 0x06; /* SPC-4 */
-	data[3] = 0x02; /* format of this */
+	data[3] = 0x02; /* response data format */
 	data[4] = STANDARD_LENGTH - 5;
 	data[5] = 0x08; /* third-party copy */
 	if (identity.ports == SCSI_PORTS_ALUA)
 		data[5] |= TPGS_IMPLICIT;
-	data[7] = 0x02; /* queues commands */
+	data[7] = 0x02; /* command queueing */
 	put_text(data + 8, SCSI_VENDOR, 8);
 	put_text(data + 16, SCSI_PRODUCT, 16);
 	put_text(data + 32, STORAGEOS_VERSION, 4);
@@ -55,7 +55,7 @@ static RunnerStatus answer_standard(ScsiUnit *unit, const ScsiCommand *command)
 	return scsi_answer(command, data, sizeof data, allocation_of(command));
 }
 
-/* Page code, length, and then the page, of which the first four bytes are the header. */
+/* Fills the page's header (four bytes: page code and length) and answers with the page. */
 static RunnerStatus answer_page(const ScsiCommand *command, guint8 *data, gsize length)
 {
 	data[1] = command->cdb[2];
@@ -150,17 +150,17 @@ static RunnerStatus answer_block_limits(const ScsiUnit *unit, const ScsiCommand 
 	guint32 granularity = BLOCK_SIZE / unit->block_size;
 
 	data[5] = (guint8)scsi_max_compare(unit);
-	put_be(data + 6, granularity, 2); /* optimal granularity of transfers */
+	put_be(data + 6, granularity, 2); /* optimal transfer granularity */
 	put_be(data + 8, unit->max_transfer, 4);
-	put_be(data + 12, scsi_max_atomic(unit), 4); /* optimal: one record of the volume */
-	put_be(data + 20, G_MAXUINT32, 4);	     /* of UNMAP: no limit */
+	put_be(data + 12, scsi_max_atomic(unit), 4); /* optimal transfer: one journal record */
+	put_be(data + 20, G_MAXUINT32, 4);	     /* UNMAP: any number of blocks */
 	put_be(data + 24, SCSI_MAX_UNMAP_DESCRIPTORS, 4);
 	put_be(data + 28, granularity, 4);
-	put_be(data + 32, (guint32)1 << 31, 4); /* aligned at 0 */
+	put_be(data + 32, (guint32)1 << 31, 4); /* UNMAP alignment 0, valid */
 	put_be(data + 36, scsi_max_write_same(unit), 8);
 	put_be(data + 44, scsi_max_atomic(unit), 4);
-	put_be(data + 48, scsi_atomic_unit(unit), 4); /* where they begin */
-	put_be(data + 52, scsi_atomic_unit(unit), 4); /* and how long they are */
+	put_be(data + 48, scsi_atomic_unit(unit), 4); /* alignment of atomic writes */
+	put_be(data + 52, scsi_atomic_unit(unit), 4); /* granularity of atomic writes */
 	return answer_page(command, data, sizeof data);
 }
 
@@ -168,12 +168,12 @@ static RunnerStatus answer_characteristics(const ScsiCommand *command)
 {
 	guint8 data[64] = {0};
 
-	put_be(data + 4, 1, 2);	   /* does not rotate */
-	data[7] = 1 << 6 | 1 << 4; /* after an erase blocks can be read: they are zeros */
+	put_be(data + 4, 1, 2);	   /* non-rotating */
+	data[7] = 1 << 6 | 1 << 4; /* blocks can be read after an erase, and are zeros */
 	return answer_page(command, data, sizeof data);
 }
 
-/* Zeros are read from what is not mapped; UNMAP and both WRITE SAME unmap; thin. */
+/* Thin: unmapped blocks read as zeros; UNMAP and both WRITE SAME unmap. */
 static RunnerStatus answer_provisioning(const ScsiUnit *unit, const ScsiCommand *command)
 {
 	guint8 data[8] = {0};
@@ -184,7 +184,7 @@ static RunnerStatus answer_provisioning(const ScsiUnit *unit, const ScsiCommand 
 	return answer_page(command, data, sizeof data);
 }
 
-/* INQUIRY says that it is answered, or it is refused. */
+/* Refused unless INQUIRY says that it is supported. */
 RunnerStatus scsi_report_groups(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
 	ScsiIdentity identity = {.serial = ""};

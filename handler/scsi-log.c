@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * LOG SENSE (supported pages, logical block provisioning, informational exceptions), REQUEST SENSE,
- * and the lists of defects, which are empty.
+ * and the defect lists, which are empty.
  */
 #include "common/base/bounds.h"
 #include "handler/scsi-private.h"
@@ -22,7 +22,7 @@ static RunnerStatus log_supported_pages(const ScsiCommand *command, guint64 allo
 	return scsi_answer(command, data, sizeof data, allocation);
 }
 
-/* What went wrong last, as far as that goes on: there is little space. */
+/* The exception that lasts, if any: space is short. */
 static RunnerStatus log_exceptions(ScsiUnit *unit, const ScsiCommand *command, guint64 allocation)
 {
 	guint8 data[12] = {LOG_EXCEPTIONS, 0, 0, 8, 0, 0, PARAMETER_FORMAT, 4};
@@ -40,11 +40,11 @@ static gsize put_resource(guint8 *to, guint16 parameter, guint64 bytes)
 	to[2] = PARAMETER_FORMAT;
 	to[3] = PARAMETER_LENGTH - 4;
 	put_be(to + 4, MIN(bytes / SCSI_THRESHOLD_SET, G_MAXUINT32), 4);
-	to[8] = parameter == PARAMETER_AVAILABLE ? 2 : 1; /* shared with others; this unit's own */
+	to[8] = parameter == PARAMETER_AVAILABLE ? 2 : 1; /* scope: shared, or the unit's own */
 	return PARAMETER_LENGTH;
 }
 
-/* `offset`: the first parameter that is wanted. */
+/* request->offset is the first parameter to report. */
 static int log_provisioning(const Request *request, Volume *volume, gint64 deadline,
 			    guint64 *ret_position)
 {
@@ -123,7 +123,7 @@ RunnerStatus scsi_request_sense(ScsiUnit *unit, const ScsiCommand *command, Requ
 	return scsi_answer(command, data, SENSE_LENGTH, command->cdb[4]);
 }
 
-/* ---- READ DEFECT DATA: the lists that were asked for, empty */
+/* ---- READ DEFECT DATA: empty lists of the requested format */
 
 RunnerStatus scsi_defects_10(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {

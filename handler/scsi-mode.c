@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MODE SENSE and MODE SELECT.  The one thing that can be changed is SWP, the write protection by
- * software; it lasts until the device is closed.  There is always a write cache, for initiators
- * flush it: turned off, every write would be one.
+ * MODE SENSE and MODE SELECT.  The only field that can be changed is SWP, software write protect;
+ * it lasts until the device is closed.  The write cache is always on: initiators flush it, and with
+ * the cache off every write would have to be flushed.
  */
 #include "common/base/bounds.h"
 #include "handler/scsi-private.h"
@@ -23,13 +23,14 @@ typedef enum { PAGE_CURRENT, PAGE_CHANGEABLE, PAGE_DEFAULT, PAGE_SAVED } PageCon
 
 typedef struct {
 	guint8 code, subcode;
-	gsize length; /* with its header */
+	gsize length; /* including the header */
 	guint8 value[PAGE_MAX];
-	guint8 changeable[PAGE_MAX]; /* behind the header */
+	guint8 changeable[PAGE_MAX]; /* the header is not counted as changeable */
 } ModePage;
 
 /* Error recovery: threshold events are reported (LBPERE).  Caching: WCE.  Control: GLTSD,
- * unrestricted reordering, TAS as the kernel does it.  Informational exceptions: none but those. */
+ * unrestricted reordering, and TAS, as the kernel behaves.  Informational exceptions: only
+ * threshold events. */
 static const ModePage pages[] = {
 	{0x01, 0, 12, {0x01, 0x0a, 0x00, 0x80}, {0}},
 	{0x08, 0, 20, {0x08, 0x12, 0x04}, {0}},
@@ -38,7 +39,7 @@ static const ModePage pages[] = {
 	{0x1c, 2, 24, {0x1c | SUBPAGE_FORMAT, 0x02, 0x00, 0x14, [16] = 0x80, [17] = 0x01}, {0}},
 };
 
-/* Room for what is answered, with the longest header. */
+/* An answer under construction, with room for the longest header. */
 typedef struct {
 	guint8 data[ANSWER_MAX];
 	gsize length;
@@ -67,7 +68,7 @@ static gboolean page_is_wanted(const ModePage *page, guint8 code, guint8 subcode
 	return subcode == ALL_SUBPAGES || subcode == page->subcode;
 }
 
-/* FALSE: there is no such page. */
+/* FALSE if there is no such page. */
 static gboolean add_pages(ScsiUnit *unit, const guint8 *cdb, ModeAnswer *answer)
 {
 	gboolean found = FALSE;
@@ -100,13 +101,13 @@ static gboolean is_ten(const guint8 *cdb)
 	return cdb[0] == 0x5a || cdb[0] == 0x55;
 }
 
-/* What lies behind the answer in the buffer: the pages again, as often as there is room for all of
- * them, up to the very end; before them one of no meaning, as long as the rest. */
+/* Fills the buffer behind the answer with the pages again, as often as all of them fit, up to the
+ * very end; a vendor-specific page in front of them takes what is left over. */
 static void repeat_pages(IovCursor *to, const guint8 *from, gsize length, gsize room)
 {
 	gsize times = room / length, rest = room % length;
 
-	if (rest == 1 && times) { /* there is no page so short */
+	if (rest == 1 && times) { /* a page has two bytes at least */
 		rest += length;
 		times--;
 	}
@@ -122,8 +123,8 @@ static void repeat_pages(IovCursor *to, const guint8 *from, gsize length, gsize 
 		iov_copy_in(to, from, length);
 }
 
-/* The kernel hands out all of a buffer, however short the answer, and there are initiators that
- * look for pages up to the end of what they got. */
+/* The kernel returns the whole buffer however short the answer is, and some initiators look for
+ * pages up to the end of what they got. */
 static RunnerStatus answer_pages(const ScsiCommand *command, const ModeAnswer *answer, gsize before,
 				 guint64 allocation)
 {
@@ -177,8 +178,8 @@ static const ModePage *page_find(guint8 code, guint8 subcode)
 	return NULL;
 }
 
-/* One page of the list; its length, or 0 where it is cut off, not known, or changes what cannot be
- * changed. */
+/* Checks the first page of the list.  Returns its length; 0 if it is cut off, unknown, or changes
+ * what cannot be changed. */
 static gsize page_check(ScsiUnit *unit, const guint8 *list, gsize left, gint *ret_protected)
 {
 	guint8 current[PAGE_MAX];

@@ -9,7 +9,7 @@
 #define TIMEOUTS_LENGTH 12
 
 #define SUPPORTED_NOT 1
-#define SUPPORTED 3 /* as the standard says */
+#define SUPPORTED 3 /* in conformance with a standard */
 
 #define DESCRIPTOR_ACTION 0x01
 #define DESCRIPTOR_TIMEOUTS 0x02
@@ -20,7 +20,7 @@ typedef enum { REPORT_ALL, REPORT_OPCODE, REPORT_ACTION, REPORT_EITHER } Reporti
 static gsize put_timeouts(guint8 *to, const ScsiRow *row)
 {
 	put_be(to, TIMEOUTS_LENGTH - 2, 2);
-	put_be(to + 8, row->timeout, 4); /* recommended; what is usual, is not told */
+	put_be(to + 8, row->timeout, 4); /* recommended; the nominal one is not reported */
 	return TIMEOUTS_LENGTH;
 }
 
@@ -38,7 +38,7 @@ static gsize put_descriptor(guint8 *to, const ScsiRow *row, gboolean timeouts)
 	return 8 + put_timeouts(to + 8, row);
 }
 
-/* Commands that are not always supported: of target port groups, and those of reservations. */
+/* Target port groups and reservations are not always supported. */
 static gboolean is_supported(const ScsiRow *row, const ScsiIdentity *identity)
 {
 	switch (row->opcode) {
@@ -123,7 +123,7 @@ RunnerStatus scsi_report_opcodes(ScsiUnit *unit, const ScsiCommand *command, Req
 	return report_one(command, row, timeouts);
 }
 
-/* The kernel's: ABORT TASK and LOGICAL UNIT RESET. */
+/* The kernel supports ABORT TASK and LOGICAL UNIT RESET. */
 RunnerStatus scsi_report_functions(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
 	guint8 data[16] = {0x80 | 0x08};
@@ -131,6 +131,6 @@ RunnerStatus scsi_report_functions(ScsiUnit *unit, const ScsiCommand *command, R
 
 	(void)unit;
 	(void)request;
-	data[3] = extended ? 12 : 0; /* timeouts: none is told */
+	data[3] = extended ? 12 : 0; /* time-outs: none is reported */
 	return scsi_answer(command, data, extended ? 16 : 4, get_be(command->cdb + 6, 4));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What scsi.c (a command's way), scsi-table.c (the commands) and the scsi-*.c that carry them out
- * share.
+ * What scsi.c (the dispatch of a command), scsi-table.c (the commands) and the scsi-*.c that carry
+ * them out share.
  */
 #pragma once
 
@@ -12,51 +12,51 @@
 #define SCSI_CDB_MAX 16
 
 typedef enum {
-	SCSI_ALWAYS = 1 << 0,  /* allowed whatever state the unit is in */
-	SCSI_WRITES = 1 << 1,  /* refused where the unit is write protected */
-	SCSI_DATA_IN = 1 << 2, /* its answer is in the buffer, which is zeroed before */
-	SCSI_KERNEL = 1 << 3,  /* never gets here */
-	SCSI_LUN = 1 << 4, /* bits 7 to 5 of byte 1 may be anything: in SCSI-2 they were the LUN */
+	SCSI_ALWAYS = 1 << 0,  /* allowed in every state of the unit */
+	SCSI_WRITES = 1 << 1,  /* refused when the unit is write protected */
+	SCSI_DATA_IN = 1 << 2, /* answers in the data buffer, which is zeroed before */
+	SCSI_KERNEL = 1 << 3,  /* the kernel carries it out; it never gets here */
+	SCSI_LUN = 1 << 4,     /* bits 7 to 5 of byte 1 are ignored: in SCSI-2 they were the LUN */
 } ScsiFlags;
 
 typedef RunnerStatus (*ScsiRun)(ScsiUnit *unit, const ScsiCommand *command, Request *request);
 
 typedef struct {
 	guint8 opcode;
-	gint16 action; /* SCSI_NO_ACTION: it has none */
+	gint16 action; /* the service action, or SCSI_NO_ACTION */
 	guint8 flags;
 	guint16 timeout; /* recommended, seconds */
 	ScsiRun run;
-	guint8 usage[SCSI_CDB_MAX]; /* the bits that mean something */
+	guint8 usage[SCSI_CDB_MAX]; /* the bits that have a meaning */
 } ScsiRow;
 
 extern const ScsiRow scsi_table[];
 extern const guint scsi_table_length;
 
-/* The row for an opcode and a service action; NULL. */
+/* The row for an opcode and a service action; NULL if there is none. */
 const ScsiRow *scsi_find(guint8 opcode, gint action);
-/* Whether any row of the opcode has a service action. */
+/* Whether the opcode's commands have service actions. */
 gboolean scsi_has_actions(guint8 opcode);
 guint scsi_cdb_length(guint8 opcode);
 
 /* ---- data */
 
-/* How much there is of it. */
+/* The length of the command's data-in or data-out, bytes. */
 gsize scsi_data_length(const ScsiCommand *command);
 
-/* Copies the answer, as much of it as the initiator asked for (`allocation`) and the buffer holds.
- */
+/* Copies the answer to data-in: as much as the initiator asked for (`allocation`) and the buffer
+ * holds.  Returns RUNNER_OK. */
 RunnerStatus scsi_answer(const ScsiCommand *command, const void *answer, gsize length,
 			 guint64 allocation);
 
-/* Copies the first `length` bytes of data-out. */
+/* Copies the first `length` bytes of data-out.  FALSE if there are fewer. */
 gboolean scsi_take(const ScsiCommand *command, void *to, gsize length);
 
 /* ---- the commands */
 
-/* Left to the runner. */
+/* Leaves the command to the runner. */
 RunnerStatus scsi_leave(ScsiUnit *unit, const ScsiCommand *command, Request *request);
-/* GOOD: nothing needs to be done. */
+/* Answers GOOD: there is nothing to do. */
 RunnerStatus scsi_nothing(ScsiUnit *unit, const ScsiCommand *command, Request *request);
 
 RunnerStatus scsi_send_diagnostic(ScsiUnit *unit, const ScsiCommand *command, Request *request);
@@ -65,8 +65,8 @@ RunnerStatus scsi_start_stop(ScsiUnit *unit, const ScsiCommand *command, Request
 /* scsi-inquiry.c */
 RunnerStatus scsi_inquiry(ScsiUnit *unit, const ScsiCommand *command, Request *request);
 RunnerStatus scsi_report_groups(ScsiUnit *unit, const ScsiCommand *command, Request *request);
-/* The designator that the kernel and the runner make of a serial number: its hexadecimal digits
- * behind 6001405h; SCSI_NAA_LENGTH bytes. */
+/* The designator that the kernel and the runner derive from a serial number: 6001405h and the
+ * serial's hexadecimal digits, SCSI_NAA_LENGTH bytes. */
 #define SCSI_NAA_LENGTH 16
 void scsi_naa_of(const char *serial, guint8 *naa);
 
@@ -114,11 +114,11 @@ RunnerStatus scsi_copy_parameters(ScsiUnit *unit, const ScsiCommand *command, Re
 /* ---- limits, in blocks */
 
 guint32 scsi_max_atomic(const ScsiUnit *unit);
-/* Atomic writes are of whole physical blocks. */
+/* Atomic writes consist of whole physical blocks. */
 guint32 scsi_atomic_unit(const ScsiUnit *unit);
 guint32 scsi_max_compare(const ScsiUnit *unit);
 guint32 scsi_max_write_same(const ScsiUnit *unit);
-/* Space is counted in sets of 2^this blocks: 1 MiB. */
+/* The exponent of a threshold set: 2^exponent blocks are 1 MiB. */
 guint8 scsi_threshold_exponent(const ScsiUnit *unit);
 #define SCSI_THRESHOLD_SET ((guint64)1 << 20)
 #define SCSI_MAX_UNMAP_DESCRIPTORS 256u

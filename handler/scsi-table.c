@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every command that a unit answers, the kernel's included, sorted by opcode (scsi.c relies on it):
- * opcode, service action, flags, time it may take (s), who carries it out, and the bits of the CDB
- * that mean something (less the service action).  The last byte, CONTROL, is not looked up here.
+ * Every command that a unit answers, including those of the kernel, sorted by opcode, as scsi.c
+ * relies on: opcode, service action, flags, recommended time-out (s), function, and the bits of the
+ * CDB that have a meaning, without the service action.  The last byte, CONTROL, is checked
+ * elsewhere.
  *
- * LUN: in SCSI-2 bits 7 to 5 of byte 1 were the number of the unit, in every CDB.  Initiators still
- * set them until they know that a target is newer: Linux in the first INQUIRY to each, which for
- * another unit than 0 means that it gets no disk where that is refused.  They are let pass wherever
- * nothing else has become of them; in READ(10) and its kind, FORMAT UNIT and WRITE SAME they ask
+ * LUN: in SCSI-2, bits 7 to 5 of byte 1 of every CDB were the unit's number.  Initiators still set
+ * them until they know that a target is newer.  Linux does so in the first INQUIRY to each unit; if
+ * that is refused, it gets no disk for a unit other than 0.  The bits are ignored wherever they
+ * have not been given another meaning; in READ(10) and its kin, FORMAT UNIT and WRITE SAME they ask
  * for protection information.
  */
 #include "handler/scsi-private.h"
@@ -19,7 +20,7 @@
 #define KERNEL SCSI_KERNEL
 #define LUN SCSI_LUN
 
-/* Bytes in a row. */
+/* Consecutive bytes. */
 #define X2 0xff, 0xff
 #define X4 X2, X2
 #define X8 X4, X4

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way of a command, up to who carries it out.  The order of the checks is SAM's and SPC's: the
- * opcode, the CDB's fields, the unit's state, what is wrong with this command alone.
+ * The dispatch of a command, up to the function that carries it out.  The order of the checks is
+ * that of SAM and SPC: opcode, CDB fields, unit attentions and the unit's state, then whatever the
+ * command itself checks.
  */
 #include "common/base/bounds.h"
 #include "handler/scsi-private.h"
 
 #include "common/base/units.h"
 
-/* Space for this many bytes of new data is what the threshold warns of, unless the file system is
- * small: then it is a sixteenth of that. */
+/* The threshold of free space: 16 GiB, or a sixteenth of the file system if that is less. */
 #define THRESHOLD_MAX ((guint64)16 << 30)
 #define THRESHOLD_SHARE 16
 
@@ -24,7 +24,7 @@ guint scsi_cdb_length(guint8 opcode)
 	return lengths[opcode >> 5];
 }
 
-/* The first row of an opcode, by halves: every read and write comes this way. */
+/* The first row of an opcode, by binary search, since every read and write gets here. */
 static const ScsiRow *table_first_row(guint8 opcode)
 {
 	guint low = 0, high = scsi_table_length;
@@ -102,8 +102,9 @@ RunnerStatus scsi_nothing(ScsiUnit *unit, const ScsiCommand *command, Request *r
 #define SELF_TEST 0x04
 #define SELF_TEST_CODE 0xe0
 
-/* The default self-test alone, whatever LUN an initiator of SCSI-2 has put there; without it these
- * bits ask for others, of which nothing would be told. */
+/* Only the default self-test is supported.  With SELFTEST, bits 7 to 5 of byte 1 are ignored, as an
+ * initiator of SCSI-2 may have put the LUN there; without, they ask for another self-test, whose
+ * results could not be reported. */
 RunnerStatus scsi_send_diagnostic(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
 	guint8 flags = command->cdb[1];
@@ -118,7 +119,7 @@ RunnerStatus scsi_send_diagnostic(ScsiUnit *unit, const ScsiCommand *command, Re
 #define START 0x01
 #define LOAD_EJECT 0x02
 
-/* It is always started, and nothing can be taken out of it. */
+/* The unit is always started, and its medium cannot be removed. */
 RunnerStatus scsi_start_stop(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
 	guint8 flags = command->cdb[4];
@@ -142,13 +143,13 @@ guint32 scsi_atomic_unit(const ScsiUnit *unit)
 	return BLOCK_SIZE / unit->block_size;
 }
 
-/* The field has eight bits. */
+/* The CDB's field has eight bits. */
 guint32 scsi_max_compare(const ScsiUnit *unit)
 {
 	return (guint32)min_u64(scsi_max_atomic(unit), G_MAXUINT8);
 }
 
-/* What is written of any pattern long before the command has to end. */
+/* Any pattern of this length is written long before the command's deadline. */
 guint32 scsi_max_write_same(const ScsiUnit *unit)
 {
 	return WRITE_SAME_BYTES / unit->block_size;
@@ -192,7 +193,7 @@ static gboolean event_take(gint *what, gint from, gint to)
 	return g_atomic_int_get(what) == from && g_atomic_int_compare_and_exchange(what, from, to);
 }
 
-/* NULL: there is none. */
+/* The unit attention to report now; NULL if there is none. */
 static const SenseCode *attention_take(ScsiUnit *unit)
 {
 	if (event_take(&unit->size_changed, TRUE, FALSE))
@@ -202,17 +203,17 @@ static const SenseCode *attention_take(ScsiUnit *unit)
 		       : NULL;
 }
 
-/* ---- the way */
+/* ---- dispatch */
 
 static gint cdb_action(const guint8 *cdb)
 {
-	/* Of 32 commands one each: those that have a service action have it here. */
+	/* Commands with service actions have them in these five bits. */
 	return cdb[1] & 0x1f;
 }
 
 #define LUN_BITS 0xe0
 
-/* The first byte of the CDB with a bit that means nothing; 0: none. */
+/* The first byte of the CDB with a bit set that has no meaning; 0 if there is none. */
 static guint cdb_reserved_byte(const ScsiRow *row, const guint8 *cdb)
 {
 	guint length = scsi_cdb_length(row->opcode);

@@ -2,16 +2,16 @@
 /*
  * SCSI commands (SPC-4, SBC-4) for a thin-provisioned disk over a volume.
  *
- *     CDB --scsi_command()--> answered at once            (what needs no disk)
- *                             a Request                   (what does: for request_execute())
- *                             left to the runner          (plain reads and writes, ALUA)
+ *     CDB --scsi_command()--> answered at once       (needs no disk)
+ *                             a Request              (needs the disk: for request_execute())
+ *                             left to the runner     (plain reads and writes, ALUA)
  *
- * One table (scsi-table.c) says of each command which bits of its CDB mean something, how long it
- * may take and who carries it out; REPORT SUPPORTED OPERATION CODES answers from it, and a CDB with
- * any other bit is refused.  docs/scsi.md tells what each command does here.
+ * One table (scsi-table.c) says for each command which bits of its CDB have a meaning, how long it
+ * may take and which function carries it out.  REPORT SUPPORTED OPERATION CODES is answered from
+ * it, and a CDB with any other bit set is refused.  docs/scsi.md says what each command does here.
  *
- * A data-in buffer is zeroed before anything is answered: what is not filled tells nothing of other
- * commands.  Data-out that is not as long as the CDB says is refused.
+ * A data-in buffer is zeroed before a command is answered, so that the part which is not filled
+ * leaks nothing of other commands.  Data-out whose length is not the CDB's is refused.
  *
  * Threading: scsi_command() and scsi_unit_*() from any thread; they do not sleep and allocate
  * nothing.
@@ -25,37 +25,37 @@
 #define SCSI_PRODUCT "StorageOS volume"
 #define SCSI_SERIAL_MAX 250
 
-/* Target port groups (ALUA), which are the runner's to tell of. */
+/* Target port groups (ALUA); the runner reports them. */
 typedef enum {
-	SCSI_PORTS_NONE,	/* there are none that it tells of */
-	SCSI_PORTS_ALUA,	/* there are, and it answers REPORT TARGET PORT GROUPS */
-	SCSI_PORTS_UNSUPPORTED, /* it must not be asked: it would fail, and all reads and writes,
-				   too */
+	SCSI_PORTS_NONE,	/* the runner has none to report */
+	SCSI_PORTS_ALUA,	/* the runner answers REPORT TARGET PORT GROUPS */
+	SCSI_PORTS_UNSUPPORTED, /* the runner must not be asked: that command would fail, and all
+				   reads and writes after it */
 } ScsiPorts;
 
-/* What is known of the unit outside of the volume, and may change at any time. */
+/* Facts about the unit that are not the volume's, and may change at any time. */
 typedef struct {
-	char serial[SCSI_SERIAL_MAX + 1]; /* the kernel's; empty: not known */
+	char serial[SCSI_SERIAL_MAX + 1]; /* the kernel's; empty if unknown */
 	ScsiPorts ports;
-	gboolean no_reservations; /* they are switched off: the kernel refuses their commands */
+	gboolean no_reservations; /* switched off: the kernel refuses their commands */
 } ScsiIdentity;
 
-/* The space that the volume's file system has left, and what the volume takes of it; bytes. */
+/* What the volume's file system has left, and what the volume takes of it, bytes. */
 typedef struct {
 	guint64 available, used;
 } ScsiSpace;
 
-/* A SANITIZE that was asked for. */
+/* The parameters of a SANITIZE. */
 typedef enum { SANITIZE_BLOCK_ERASE, SANITIZE_OVERWRITE } SanitizeKind;
 
 #define SANITIZE_PATTERN_MAX 4096
 
 typedef struct {
 	SanitizeKind kind;
-	gboolean immediate;    /* answered when it has begun, not when it is done */
-	gboolean unrestricted; /* a failure may be left by EXIT FAILURE MODE */
+	gboolean immediate;    /* answer when the work has started, not when it is done */
+	gboolean unrestricted; /* EXIT FAILURE MODE may end a failure */
 	guint8 passes;
-	gboolean invert; /* the pattern, with every second pass */
+	gboolean invert; /* invert the pattern in every second pass */
 	guint16 pattern_length;
 	guint8 pattern[SANITIZE_PATTERN_MAX];
 } Sanitize;
@@ -64,32 +64,33 @@ typedef enum {
 	SCSI_NORMAL,
 	SCSI_SANITIZING,
 	SCSI_SANITIZE_FAILED,
-	SCSI_LOST, /* there is no volume, and there will not be one */
+	SCSI_LOST, /* there is no volume, and there will be none */
 } ScsiState;
 
-/* One logical unit.  Who owns it sets what is above the line, and zeroes the rest. */
+/* One logical unit.  Its owner sets the members above the empty line and zeroes the rest. */
 typedef struct {
 	guint64 blocks;	      /* atomic; scsi_unit_resize() */
 	guint32 block_size;   /* bytes */
 	guint32 max_transfer; /* blocks */
 	void (*identify)(gpointer data, ScsiIdentity *ret_identity);
-	void (*get_space)(gpointer data, ScsiSpace *ret_space); /* may sleep: not called here */
+	/* May block: called by requests only, never by scsi_command(). */
+	void (*get_space)(gpointer data, ScsiSpace *ret_space);
 	gpointer data;
 
 	/* Atomic, each by itself. */
 	gint state;	      /* ScsiState */
-	gint progress;	      /* of SANITIZE, in 65536ths */
-	gint exit_restricted; /* a failed SANITIZE can only be done again */
+	gint progress;	      /* of a SANITIZE, in 65536ths */
+	gint exit_restricted; /* only another SANITIZE ends a failed one */
 	gint write_protected; /* SWP of the control mode page */
-	gint size_changed;    /* and it was not told yet */
+	gint size_changed;    /* and no initiator has been told yet */
 	gint threshold;	      /* ScsiThreshold */
-	gint threshold_count; /* where it is, in threshold sets */
-	gint copy_list;	      /* of the last EXTENDED COPY whose status is kept: identifier + 1 */
-	gint copy_time;	      /* when it was done, seconds of the monotonic clock */
+	gint threshold_count; /* the threshold, in threshold sets */
+	gint copy_list;	      /* the EXTENDED COPY whose status is kept: identifier + 1, or 0 */
+	gint copy_time;	      /* when it ended, seconds of the monotonic clock */
 	gint copy_segments;
 } ScsiUnit;
 
-/* Whether the space is above the threshold, and whether that it is not has been told. */
+/* Free space is above the threshold; or it is not; or it is not and an initiator has been told. */
 typedef enum { THRESHOLD_ARMED, THRESHOLD_REACHED, THRESHOLD_TOLD } ScsiThreshold;
 
 typedef struct {
@@ -99,14 +100,14 @@ typedef struct {
 	guint8 *sense; /* of RUNNER_SENSE_SIZE bytes */
 } ScsiCommand;
 
-/* Reads what a SANITIZE that overwrites or erases asks for.  FALSE: it is not valid. */
+/* Parses a SANITIZE that overwrites or erases.  FALSE if it is invalid. */
 gboolean scsi_sanitize_parse(const ScsiCommand *command, guint32 block_size,
 			     Sanitize *ret_sanitize);
 
-/* Answers, with the sense data in its place; or
- *     RUNNER_LATER        *ret_request is what must be done, and its result is the answer
- *     RUNNER_NOT_HANDLED  it is the runner's to carry out; it was looked at and is well-formed
- * `ready`: there is a volume. */
+/* Returns the command's status, with its sense data filled; or
+ *     RUNNER_LATER        *ret_request must be carried out, and its result is the answer
+ *     RUNNER_NOT_HANDLED  the runner carries the command out; it is well-formed
+ * `ready`: the volume is open. */
 RunnerStatus scsi_command(ScsiUnit *unit, const ScsiCommand *command, gboolean ready,
 			  Request *ret_request);
 
@@ -115,12 +116,13 @@ static inline guint64 scsi_unit_blocks(const ScsiUnit *unit)
 	return __atomic_load_n(&unit->blocks, __ATOMIC_RELAXED);
 }
 
-/* It is larger from now on.  `tell`: one command after that is answered with a unit attention. */
+/* The unit has `blocks` blocks from now on.  `tell`: one of the next commands is answered with a
+ * unit attention. */
 void scsi_unit_resize(ScsiUnit *unit, guint64 blocks, gboolean tell);
 
-/* Tells how much space is left: where it falls below the threshold, one command after that is
- * answered with a unit attention; and again when it falls after having risen. */
+/* Notes how much space is left.  Whenever it falls below the threshold, one of the next commands is
+ * answered with a unit attention. */
 void scsi_unit_note_space(ScsiUnit *unit, const ScsiSpace *space);
 
-/* The space at and below which that happens, bytes. */
+/* The threshold, bytes: at or below it, space is short. */
 guint64 scsi_unit_threshold(const ScsiUnit *unit, const ScsiSpace *space);

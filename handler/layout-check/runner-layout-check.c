@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Holds runner-layout.h against the headers of a runner, of the generation that COLUMN picks:
- * compiled where those are installed, and never linked.
+ * Compares runner-layout.h with a runner's headers, of the generation that COLUMN picks.  Compiled
+ * where those headers are installed, and never linked.
  */
 #include <stddef.h>
 #include <tcmu-runner.h>
@@ -17,8 +17,7 @@
 
 #define SAME(type, member, offset)                                                                 \
 	_Static_assert(offsetof(type, member) == (offset),                                         \
-		       "the layout of " #type                                                      \
-		       " is another one than runner-layout.h says: " #member)
+		       "the layout of " #type " differs from runner-layout.h: " #member)
 #define CHECK_MEMBER(member, c, d, e, f, g)                                                        \
 	SAME(struct tcmur_handler, member, COLUMN(c, d, e, f, g));
 
