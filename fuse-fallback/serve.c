@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Order of the start: open the volume (whose lock keeps a second server out), take away a dead
- * mount, mount, answer.  Order of the end: the threads and workers finish the requests that they
- * have, unmount (lazily: a loop device may hold the file; what it still sends fails), close the
- * volume.
+ * The order of a start, and why:
+ *   1. open the volume: its lock keeps a second server out of what follows
+ *   2. unmount what a dead server has left on the mount point
+ *   3. mount
+ *   4. serve requests; the first one makes the file usable and tells the starter
  *
- * Signals are for the main thread only, which sleeps in libfuse's loop: they are blocked before
- * the engine makes its threads.
+ * The order of an end, which undoes whatever the start has reached:
+ *   1. stop looking for users (attendance)
+ *   2. let the sleepers finish the requests that they have: they reply through the session
+ *   3. unmount (lazily, as a loop device may hold the file; what it still sends fails), so that no
+ *      request can reach the volume any more
+ *   4. stop the monitor, which reads the volume
+ *   5. close the volume
+ *
+ * Signals are for the main thread alone, which sleeps in libfuse's loop.  They are blocked before
+ * the engine creates its threads.
  */
 #include "fuse-fallback/serve.h"
 
@@ -35,7 +44,7 @@ typedef struct {
 	gboolean mounted, answered;
 } Server;
 
-static void on_ready(gpointer data)
+static void server_ready(gpointer data)
 {
 	Server *server = data;
 
@@ -43,14 +52,15 @@ static void on_ready(gpointer data)
 	log_info("volume '%s': served as %s/%s", server->label, server->request->mountpoint,
 		 server->fs.name);
 	if (server->request->ready && !server->request->ready()) {
-		log_warning("volume '%s': whoever started it is gone: it is closed", server->label);
+		log_warning("volume '%s': the process that started the server is gone; closing",
+			    server->label);
 		fuse_session_exit(server->session);
 	}
 }
 
 #if LIBFUSE_HAS_LOG
 G_GNUC_PRINTF(2, 0)
-static void log_libfuse(enum fuse_log_level level, const char *format, va_list args)
+static void libfuse_log(enum fuse_log_level level, const char *format, va_list args)
 {
 	char line[512];
 
@@ -62,12 +72,12 @@ static void log_libfuse(enum fuse_log_level level, const char *format, va_list a
 		      "libfuse: %s", g_strchomp(line));
 }
 
-static void take_libfuse_log(void)
+static void libfuse_log_connect(void)
 {
-	fuse_set_log_func(log_libfuse);
+	fuse_set_log_func(libfuse_log);
 }
 #else
-static void take_libfuse_log(void)
+static void libfuse_log_connect(void)
 {
 }
 #endif
@@ -129,24 +139,28 @@ static gboolean open_volume(Server *server, GError **error)
 	return server->fs.sleepers != NULL;
 }
 
-static gboolean answer_requests(Server *server, GError **error)
+static gboolean watch_users(Server *server, GError **error)
+{
+	if (!server->request->attach_lock)
+		return TRUE;
+	server->attendance =
+		attendance_watch(server->request->attach_lock, &server->fs.users, error);
+	return server->attendance != NULL;
+}
+
+/* Serves until told to end.  libfuse's loop returns 0 after an unmount, the signal's number after a
+ * signal, and a negative errno on failure: of these only the last is an error.  But a server that
+ * was told to end before the kernel sent its first request has served nobody. */
+static gboolean serve_requests(Server *server, GError **error)
 {
 	int r;
 
-	if (server->request->attach_lock) {
-		server->attendance =
-			attendance_watch(server->request->attach_lock, &server->fs.users, error);
-		if (!server->attendance)
-			return FALSE;
-	}
 	block_signals(SIG_UNBLOCK);
 	r = libfuse_loop(server->session, server->threads);
-	/* A signal's number comes back as the reason why it ended. */
 	if (r < 0)
 		return error_set_errno(error, r, "requests from the kernel");
-	if (!server->answered)
-		return error_set(error, STORAGEOS_ERROR_IO, "stopped before it could serve");
-	return TRUE;
+	return server->answered ||
+	       error_set(error, STORAGEOS_ERROR_IO, "stopped before it could serve");
 }
 
 static void end_session(Server *server)
@@ -157,25 +171,38 @@ static void end_session(Server *server)
 	if (server->mounted)
 		fuse_session_unmount(server->session);
 	fuse_session_destroy(server->session);
-	/* libfuse leaves the mount when the kernel's connection was aborted. */
+	/* libfuse leaves the mount if the kernel's connection was aborted. */
 	if (server->mounted && !mountpoint_clear(server->request->mountpoint))
 		log_warning("volume '%s': cannot unmount %s: %s", server->label,
 			    server->request->mountpoint, g_strerror(errno));
 }
 
-/* The engine's errors say which volume they are about. */
-static gboolean run(Server *server, GError **error)
+/* The start, and service until told to end. */
+static gboolean server_start_and_run(Server *server, GError **error)
 {
 	if (!open_volume(server, error))
-		return FALSE;
+		return FALSE; /* the engine's errors name the volume */
 	if (mountpoint_prepare(server->request->mountpoint, error) &&
-	    mount_session(server, error) && answer_requests(server, error))
+	    mount_session(server, error) && watch_users(server, error) &&
+	    serve_requests(server, error))
 		return TRUE;
 	g_prefix_error(error, "serve volume '%s': ", server->label);
 	return FALSE;
 }
 
-/* One for each processor, as more are slower, and one more for while these write (sleepers.h). */
+/* The end, from wherever the start has got to.  FALSE if the volume could not be closed, and *error
+ * unless that is NULL. */
+static gboolean server_end(Server *server, GError **error)
+{
+	attendance_free(server->attendance);
+	sleepers_free(server->fs.sleepers);
+	end_session(server);
+	monitor_free(server->monitor);
+	return volume_close(server->fs.volume, error);
+}
+
+/* One for each processor, as more are slower, and one that is free while these write (sleepers.h).
+ */
 static guint threads_wanted(void)
 {
 	return (guint)clamp_u64(g_get_num_processors(), 1, 16) + 1;
@@ -191,21 +218,17 @@ gboolean serve(const ServeRequest *request, GError **error)
 		.threads = threads_wanted(),
 		.fs = {.name = file,
 		       .label = label,
-		       .ready = on_ready,
+		       .ready = server_ready,
 		       .started = g_get_real_time() / 1000000},
 	};
 	gboolean done, closed;
 
 	server.fs.ready_data = &server;
 	block_signals(SIG_BLOCK);
-	take_libfuse_log();
+	libfuse_log_connect();
 	protect_process(label);
-	done = run(&server, error);
-	attendance_free(server.attendance);
-	sleepers_free(server.fs.sleepers);
-	end_session(&server);
-	monitor_free(server.monitor);
-	closed = volume_close(server.fs.volume, done ? error : NULL);
+	done = server_start_and_run(&server, error);
+	closed = server_end(&server, done ? error : NULL); /* the first error counts */
 	if (done && closed)
 		log_info("volume '%s': closed", label);
 	return done && closed;

@@ -11,12 +11,13 @@ typedef struct {
 	const Config *config;
 	const VolumeName *volume;
 	const char *mountpoint; /* absolute */
-	/* From another thread, once, when the file can be used; FALSE: it is to end. */
+	/* Called once, by another thread, when the file can be used.  FALSE: the server must end.
+	 */
 	gboolean (*ready)(void);
 	const char *attach_lock; /* attendance.h; or NULL */
 } ServeRequest;
 
-/* Returns TRUE after it was told to end (SIGTERM, SIGINT, SIGHUP, or an unmount), the volume was
- * closed with all of it durable, and the mount is gone.  On FALSE nothing is left mounted either;
- * *error says what could not be done.  Once for a process. */
+/* Serves until told to end: by SIGTERM, SIGINT, SIGHUP or an unmount.  TRUE: the volume is closed,
+ * everything in it is durable, and the mount is gone.  FALSE: *error says what failed, and nothing
+ * is left mounted.  To be called once in a process. */
 gboolean serve(const ServeRequest *request, GError **error);
