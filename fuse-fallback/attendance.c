@@ -26,8 +26,9 @@ struct Attendance {
 
 typedef enum { NOT_YET, CAME, NOBODY } AttendanceAnswer;
 
-/* While the lock is ours nobody attaches or detaches.  Whoever lets go of it may remove its file,
- * and the next one makes another: one that was removed meanwhile tells nothing. */
+/* While we hold the lock nobody attaches or detaches, so `users` is final.  Whoever releases the
+ * lock may remove its file, and the next process creates another; holding the lock of a removed
+ * file proves nothing. */
 static AttendanceAnswer attendance_look(const Attendance *attendance)
 {
 	struct stat st;
@@ -40,7 +41,7 @@ static AttendanceAnswer attendance_look(const Attendance *attendance)
 	return g_atomic_int_get(attendance->users) ? CAME : NOBODY;
 }
 
-/* FALSE: it is to stop. */
+/* Sleeps.  FALSE if the watch must end. */
 static gboolean attendance_pause(Attendance *attendance)
 {
 	gint64 until = g_get_monotonic_time() + PAUSE;
@@ -64,7 +65,7 @@ static gpointer attendance_run(gpointer data)
 		answer = attendance_look(attendance);
 	if (answer == NOBODY) {
 		log_warning(
-			"whoever attached the volume is gone, and nobody uses it: it is closed");
+			"the process that attached the volume is gone and nobody uses it; closing");
 		kill(getpid(), SIGTERM);
 	}
 	return NULL;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether anybody came for a volume that is served for `storageos attach`.
+ * Whether anybody uses a volume that is served for `storageos attach`.
  *
- * Whoever attaches holds a lock (flock) while it starts the server and makes a device of the
- * volume's file. It may be killed anywhere between: then the lock is free, and nobody has the file
- * open.  A server that sees that ends as if it had been told to; otherwise it would have the volume
- * open for nobody.
+ * `attach` holds a lock (flock) while it starts the server and creates a device over the volume's
+ * file.  If it is killed in between, the lock becomes free while nobody has the file open.  A
+ * server that finds that ends as if it had been told to; otherwise it would keep the volume open
+ * with no user.
  *
- * Looks ten times a second, until the lock was free once.
+ * Looks ten times a second until the lock has been free once.
  */
 #pragma once
 
@@ -15,8 +15,8 @@
 
 typedef struct Attendance Attendance;
 
-/* `users`, atomic, is how many have the file open now.  The process gets SIGTERM where nobody
- * comes. */
+/* Watches in a thread of its own.  *users (atomic) is how many have the file open.  Sends SIGTERM
+ * to the process if nobody has when the lock becomes free. */
 Attendance *attendance_watch(const char *lock_file, const gint *users, GError **error);
 
 /* NULL is allowed. */

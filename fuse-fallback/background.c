@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two are joined by a pipe: nothing but a zero byte says "ready", anything else is the line of
- * the error, and an end without either is the child's death.
+ * Parent and child share a pipe.  A zero byte means "ready", any other text is the line of an
+ * error, and an end of file without either means that the child has died.
  */
 #include "fuse-fallback/background.h"
 
@@ -49,10 +49,10 @@ G_GNUC_NORETURN static void wait_for_child(int fd, pid_t child)
 	if (used > 0)
 		fprintf(stderr, "%s\n", report);
 	else if (WIFSIGNALED(status))
-		fprintf(stderr, "storageos-fuse: ended by signal %d before it could serve\n",
+		fprintf(stderr, "storageos-fuse: killed by signal %d before it could serve\n",
 			WTERMSIG(status));
 	else
-		fprintf(stderr, "storageos-fuse: ended before it could serve\n");
+		fprintf(stderr, "storageos-fuse: exited before it could serve\n");
 	_exit(EXIT_FAILURE);
 }
 
@@ -81,7 +81,7 @@ gboolean background_start(GError **error)
 	return TRUE;
 }
 
-/* FALSE where the parent is gone. */
+/* FALSE if the parent is gone. */
 static gboolean report_send(const void *data, gsize size)
 {
 	ssize_t n;

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A process that serves in the background, started by one that waits until it does.
+ * A process that serves in the background, and its parent, which waits until it does.
  *
- * background_start() forks.  The parent stays in it until the child calls background_ready() or
- * background_fail(), or ends; then the parent exits, with status 0, or with 1 and the child's one
- * line on standard error.  The child returns, in a session of its own.
+ * background_start() forks.  In the parent it never returns: the parent waits until the child calls
+ * background_ready() or background_fail(), or dies; then it exits with status 0, or with status 1
+ * and the child's one line on standard error.  In the child it returns, in a new session.
  */
 #pragma once
 
 #include <glib.h>
 
-/* FALSE with *error set where it could not fork.  To be called before any thread is made. */
+/* FALSE with *error set if it could not fork.  To be called before any thread is created. */
 gboolean background_start(GError **error);
 
-/* From now on the child has nothing of the caller's terminal; the parent exits with 0.  FALSE where
- * that does not wait any more: whoever started it was interrupted, and the child should end.  Does
- * nothing in a process that was not started so. */
+/* Lets the parent exit with 0, and gives up the child's terminal.  FALSE if the parent is gone: its
+ * caller was interrupted, and the child should end.  In a process that background_start() did not
+ * fork, does nothing and returns TRUE. */
 gboolean background_ready(void);
 
-/* Hands `line` to the parent, which prints it.  FALSE if there is no parent waiting: then the
- * caller reports it itself. */
+/* Sends `line` to the parent, which prints it.  FALSE if no parent is waiting: then the caller must
+ * report it. */
 gboolean background_fail(const char *line);

@@ -21,8 +21,9 @@ int file_read(Volume *volume, FileReader reader, guint8 *room, gsize size, guint
 	return r;
 }
 
-/* Replaces `size` bytes at `at` in the sector at `start`, by zeros where `data` is NULL.  Each
- * turn of the loop is lost to somebody else's write that went through, so the whole moves on. */
+/* Replaces `size` bytes at `at` in the sector at `start`; `data` NULL: by zeros.  A turn of the
+ * loop fails only if another write to the sector has succeeded in between, so all writers together
+ * make progress. */
 static int sector_change_part(Volume *volume, guint64 start, gsize at, gsize size,
 			      const guint8 *data)
 {
@@ -45,7 +46,8 @@ static int sector_change_part(Volume *volume, guint64 start, gsize at, gsize siz
 	return r;
 }
 
-/* Nobody here gives a request up: a slow disk is waited for as any other is. */
+/* A request of the kernel's FUSE has no time-out, so -ETIMEDOUT is repeated until the disk is done.
+ */
 static int sectors_change(Volume *volume, guint64 start, guint64 length, const guint8 *data)
 {
 	struct iovec iov = {.iov_base = (void *)data, .iov_len = length};
@@ -58,7 +60,7 @@ static int sectors_change(Volume *volume, guint64 start, guint64 length, const g
 	return r;
 }
 
-/* A part of a sector, whole sectors, a part of a sector: whichever of these there are. */
+/* Part of a sector, then whole sectors, then part of a sector, as far as the range has them. */
 static int range_change(Volume *volume, guint64 offset, guint64 length, const guint8 *data)
 {
 	while (length > 0) {

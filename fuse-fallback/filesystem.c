@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Nothing is asked of libfuse but to carry requests: there are two inodes, both known, and no
- * state of an open file.  Operations that are not here are answered with ENOSYS by libfuse, which
- * the kernel remembers: so a close (FLUSH) or an opendir costs no request after the first.
+ * libfuse only carries requests: there are two inodes, both known, and an open file has no state.
+ * Operations that are not here are answered with ENOSYS by libfuse, which the kernel remembers, so
+ * that a close (FLUSH) or an opendir costs no request after the first.
  *
- * libfuse's threads are few, so they do not wait: a read of what is not in memory, a flush and a
- * discard are done by other threads, which are many.  A write goes to the page cache at once, and
- * from where libfuse received it, without a copy, if the engine has nothing to wait for and
- * libfuse's other threads are not all in one; otherwise others do it, on a copy.  A read goes into
- * a buffer that its thread keeps.
+ * libfuse's threads are few and must not wait.  Other threads, of which there are many, carry out
+ * reads of what is not in memory, flushes and discards.  A write goes to the page cache at once,
+ * without a copy, from where libfuse received it, if the engine has nothing to wait for and not all
+ * of libfuse's other threads are in such a write; otherwise other threads carry it out on a copy.
+ * A read goes into a buffer that its thread keeps.
  */
 #include "fuse-fallback/filesystem.h"
 
@@ -29,14 +29,14 @@
 
 #define FILE_INODE (FUSE_ROOT_ID + 1)
 #define REQUEST_MAX ((gsize)MIB)
-#define ENTRY_TIMEOUT 3600.0 /* the directory never changes */
-#define ATTR_TIMEOUT 1.0     /* the space that the file takes does */
+#define ENTRY_TIMEOUT 3600.0 /* s; the directory never changes */
+#define ATTR_TIMEOUT 1.0     /* s; the space that the file takes changes */
 
-/* Requests that the kernel sends without waiting for their answers: the queue depth of all users
- * of the file together.  Its default of 12 would starve one at depth 32. */
+/* How many requests the kernel sends without waiting for answers: the queue depth of all users of
+ * the file together.  The default of 12 would throttle a single user at queue depth 32. */
 #define MAX_BACKGROUND 256
 
-/* The one place where results of the data path become what users of the file see. */
+/* The one translation of the data path's results to the errors that users of the file see. */
 static int errno_from_result(int result)
 {
 	switch (-result) {
@@ -46,7 +46,7 @@ static int errno_from_result(int result)
 	case ENOMEM:
 	case EROFS:
 		return -result;
-	case EBADMSG:	/* a checksum: the medium is bad, as for any disk */
+	case EBADMSG:	/* a wrong checksum: a medium error, as on any disk */
 	case ESHUTDOWN: /* the volume has FAILED */
 	case EIO:
 		return EIO;
@@ -73,8 +73,8 @@ static void fs_init(void *userdata, struct fuse_conn_info *conn)
 {
 	Filesystem *fs = userdata;
 
-	/* Splicing costs more than it saves at 4 KiB; O_TRUNC must come as the change of size
-	 * that it is, to be refused. */
+	/* Splicing costs more than it saves at 4 KiB.  O_TRUNC must arrive as a change of size, to
+	 * be refused. */
 	conn->want &=
 		~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
 			    FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_ATOMIC_O_TRUNC);
@@ -152,8 +152,8 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *wanted, int 
 static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	Filesystem *fs = filesystem_of(req);
-	/* struct fuse_file_info has no parallel writes before libfuse 3.15, so the kernel's own
-	 * answer is given. */
+	/* struct fuse_file_info has no flag for parallel writes before libfuse 3.15, so the reply
+	 * is the kernel's own structure. */
 	struct fuse_open_out out = {
 		.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES,
 	};
@@ -165,7 +165,7 @@ static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	g_atomic_int_inc(&fs->users);
 	if (fuse_reply_buf(req, (const char *)&out, sizeof out))
-		g_atomic_int_add(&fs->users, -1); /* it was interrupted */
+		g_atomic_int_add(&fs->users, -1); /* the open was interrupted */
 }
 
 static void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -183,13 +183,13 @@ static guint64 length_inside(Filesystem *fs, off_t offset, guint64 length)
 	return (guint64)offset >= size ? 0 : MIN(length, size - (guint64)offset);
 }
 
-/* ---- what may sleep */
+/* ---- requests that may have to wait */
 
 typedef struct FuseTask FuseTask;
 
 struct FuseTask {
-	int (*run)(
-		const FuseTask *task); /* 0 if it has replied, else what to reply, as in volume.h */
+	/* 0: it has replied; otherwise the result to reply with, as in volume.h. */
+	int (*run)(const FuseTask *task);
 	SleepersKind by;
 	fuse_req_t req;
 	guint64 offset, length;
@@ -209,7 +209,8 @@ static FuseTask task_begin(fuse_req_t req, MetricsKind kind, guint64 offset, gui
 	};
 }
 
-/* Counts what was answered, or answers with the error.  `fs` since the request is gone by then. */
+/* Replies with the error, if any, and counts the request.  A successful request has been replied
+ * to, and so freed: hence `fs`. */
 static void task_end(const FuseTask *task, Filesystem *fs, int r)
 {
 	if (r) {
@@ -236,7 +237,7 @@ static void task_run_copy(gpointer task, const guint8 *data)
 	task_run(task);
 }
 
-/* Hands it to others; where there is no memory for that it is done here. */
+/* Hands the task to the sleepers, or carries it out here if there is no memory for that. */
 static void task_push(const FuseTask *task)
 {
 	if (!sleepers_hand_over(filesystem_of(task->req)->sleepers, task->by, task_run_copy, task,
@@ -363,7 +364,7 @@ static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	gboolean cut = size < (guint64)length;
 
 	(void)ino, (void)fi;
-	/* Space is not set aside for a thin volume: plain allocation would promise too much. */
+	/* A thin volume reserves no space, so plain allocation is refused: it could not be kept. */
 	if (!(mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)))
 		fuse_reply_err(req, EOPNOTSUPP);
 	else if (cut && !(mode & FALLOC_FL_KEEP_SIZE))
@@ -377,7 +378,7 @@ static void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 {
 	Filesystem *fs = filesystem_of(req);
 	const char *names[] = {".", "..", fs->name};
-	char room[1024]; /* three names of at most 255 bytes each do fit */
+	char room[1024]; /* enough for three names of at most 255 bytes */
 	gsize used = 0;
 
 	(void)fi;
@@ -399,7 +400,7 @@ static void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 	fuse_reply_buf(req, room, used);
 }
 
-/* The block size is what a loop device takes for the granularity of its discards. */
+/* A loop device takes the block size for the granularity of its discards. */
 static void fs_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct statvfs out = {.f_bsize = BLOCK_SIZE, .f_frsize = BLOCK_SIZE, .f_namemax = 255};

@@ -5,18 +5,18 @@
  *     /          mode 0500
  *     /NAME      mode 0600, the volume's size
  *
- * The file can be read, written, synced, and holes punched or ranges zeroed in it, at any offset;
- * its size is the volume's, which may grow.  At its end it behaves as a disk does: reads end there,
- * a write is cut there and fails with ENOSPC where nothing is left of it.  Truncating it is refused
- * (EPERM; EFBIG to make it longer) but to the size that it has, which is how the kernel is told of
- * a new one; permissions and owner are fixed, times are not kept.
+ * The file can be read, written and synced, and ranges of it zeroed or punched out, at any offset.
+ * Its size is the volume's, which may grow.  The end is like a disk's: a read ends there; a write
+ * is cut there, and fails with ENOSPC if nothing of it is left.  Truncating the file is refused
+ * (EPERM, or EFBIG to make it longer), except to its present size, by which the kernel learns of a
+ * new size.  Permissions and owner are fixed; times are not kept.
  *
- * Every open file uses direct I/O (the kernel keeps no page of it), writes in parallel.  Closing
- * makes nothing durable; fsync does.
+ * Every open file uses direct I/O (the kernel caches none of its pages) and parallel writes.
+ * Closing the file makes nothing durable; fsync does.
  *
- * All operations run in any number of libfuse's threads at once, and those do not wait: not for a
- * checkpoint, nor for the disk.  However long writes, discards or flushes take, reads are answered,
- * as far as the disk answers them, up to where writes that wait have 64 MiB (sleepers.h).
+ * Operations run in any number of libfuse's threads at once, and these do not wait: not for a
+ * checkpoint, nor for the disk.  So reads are answered as fast as the disk allows, however long
+ * writes, discards or flushes take, until the writes that wait hold 64 MiB (sleepers.h).
  */
 #pragma once
 
@@ -32,11 +32,11 @@ typedef struct {
 	const char *label; /* of the volume, for messages */
 	Metrics metrics;
 	LoggingLimit failures;
-	Sleepers *sleepers;	      /* do what waits */
-	void (*ready)(gpointer data); /* called once, when the kernel is first answered */
+	Sleepers *sleepers;	      /* carry out what has to wait */
+	void (*ready)(gpointer data); /* called once, with the kernel's first request */
 	gpointer ready_data;
-	gint users;	/* that have the file open; atomic */
-	gint64 started; /* seconds; what the times of both are */
+	gint users;	/* how many have the file open; atomic */
+	gint64 started; /* the times of file and directory, seconds since 1970 */
 } Filesystem;
 
 /* For fuse_session_new(), with a Filesystem as its user data. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one place that includes libfuse: everything over the low-level API of 3.12, and what that
- * needs on the older ones of long-lived distributions (3.3 in RHEL 8, 3.10 in RHEL 9).
+ * The one place that includes libfuse: all code uses the low-level API of 3.12, and this adds what
+ * the older versions of long-lived distributions lack (3.3 in RHEL 8, 3.10 in RHEL 9).
  */
 #pragma once
 
@@ -11,9 +11,9 @@
 #include <errno.h>
 #include <glib.h>
 
-/* Serves with `threads` threads, each with a queue of its own to the kernel, until the session
- * ends; returns as fuse_session_loop_mt() does, -ENOMEM if it could not begin.  (Before 3.12
- * libfuse makes more threads while it is busy, and keeps so many.) */
+/* Serves with `threads` threads, each with its own queue from the kernel, until the session ends.
+ * Returns what fuse_session_loop_mt() does, or -ENOMEM if it could not start.  (Before 3.12,
+ * libfuse creates more threads while it is busy, and keeps `threads` of them.) */
 static inline int libfuse_loop(struct fuse_session *session, guint threads)
 {
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 12)

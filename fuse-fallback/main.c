@@ -27,13 +27,12 @@ typedef struct {
 } Options;
 
 static const char description[] =
-	"Shows the volume NAME (or POOL/NAME) as the file DIRECTORY/NAME, of the volume's size, "
-	"to\n"
-	"root alone, until it gets SIGTERM or DIRECTORY is unmounted.  Returns when the file can "
-	"be\n"
-	"used, and goes on in the background; lines for the log go to syslog, in the foreground "
-	"to\n"
-	"standard error.\n\n"
+	"Shows the volume NAME (or POOL/NAME) as the file DIRECTORY/NAME, which has the volume's "
+	"size\n"
+	"and is accessible to root alone, until it gets SIGTERM or DIRECTORY is unmounted.  "
+	"Returns\n"
+	"when the file can be used, and goes on in the background.  Log lines go to syslog, or to\n"
+	"standard error in the foreground.\n\n"
 	"  storageos-fuse db /mnt/db && losetup --find --show --direct-io=on /mnt/db/db\n\n"
 	"Exit status: 0 done, 1 failed, 2 usage.";
 
@@ -54,7 +53,7 @@ static gboolean options_parse(Options *options, int *argc, char ***argv, GError 
 		{"foreground", 'f', 0, G_OPTION_ARG_NONE, &options->foreground,
 		 "Stay in the foreground, log to standard error", NULL},
 		{"pid-file", 0, 0, G_OPTION_ARG_FILENAME, &options->pid_file,
-		 "Write the number of the serving process there", "FILE"},
+		 "Write the ID of the serving process to FILE", "FILE"},
 		{"attach-lock", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME,
 		 &options->attach_lock, NULL, NULL},
 		{"version", 'V', 0, G_OPTION_ARG_NONE, &options->version, "Print the version",
@@ -76,7 +75,7 @@ static gboolean options_parse(Options *options, int *argc, char ***argv, GError 
 	if (!options->help && !options->version &&
 	    (!options->arguments || g_strv_length(options->arguments) != 2))
 		return error_set(error, STORAGEOS_ERROR_INVALID,
-				 "a volume and a directory are wanted; see --help");
+				 "expected a volume and a directory; see --help");
 	return TRUE;
 }
 
@@ -131,7 +130,7 @@ static gboolean server_run(const Options *options, GError **error)
 	pid_file = options->pid_file ? files_absolute(options->pid_file, NULL) : NULL;
 	if (!options->foreground && !enter_background(error))
 		return FALSE;
-	/* Nothing keeps the directory busy that it was started in. */
+	/* Do not keep the directory busy that the server was started in. */
 	if (chdir("/"))
 		return error_set_errno(error, errno, "chdir /");
 	umask(077);

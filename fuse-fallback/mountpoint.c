@@ -11,7 +11,7 @@
 #include "common/base/error.h"
 #include "common/base/logging.h"
 
-/* The type of what is mounted on `path` (the last line counts: it is on top), or NULL. */
+/* The type of the topmost file system mounted on `path` (the last line in the table), or NULL. */
 static char *mounted_type(const char *path)
 {
 	g_autofree char *type = NULL;
@@ -29,8 +29,8 @@ static char *mounted_type(const char *path)
 	return g_steal_pointer(&type);
 }
 
-/* A server that ended without unmounting leaves a mount of which every use fails so; but not what
- * the kernel remembers of its attributes. */
+/* Every use of a mount whose server has died fails with these errors, except what the kernel
+ * answers from its attribute cache: hence AT_STATX_FORCE_SYNC. */
 static gboolean is_dead(const char *path)
 {
 	struct statx st;
@@ -62,7 +62,7 @@ gboolean mountpoint_prepare(const char *path, GError **error)
 	struct stat st;
 
 	if (!mountpoint_clear(path))
-		return error_set_errno(error, errno, "unmount what is dead on %s", path);
+		return error_set_errno(error, errno, "unmount the dead mount on %s", path);
 	if (stat(path, &st))
 		return error_set_errno(error, errno, "mount point %s", path);
 	if (!S_ISDIR(st.st_mode))

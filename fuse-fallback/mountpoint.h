@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The directory that the volume's file appears in.
+ * The directory in which the volume's file appears.
  */
 #pragma once
 
@@ -8,10 +8,10 @@
 
 #define MOUNTPOINT_TYPE "storageos" /* /proc/mounts shows fuse.storageos */
 
-/* Makes sure that `path` is a directory that nothing is mounted on.  What a server of ours that
- * was killed left there ("Transport endpoint is not connected") is taken away first, and logged.
- * Errors: NOT_FOUND, INVALID (no directory), BUSY (something is mounted there and alive). */
+/* Makes sure that `path` is a directory on which nothing is mounted.  A dead mount that a killed
+ * server of ours has left ("Transport endpoint is not connected") is unmounted first, and logged.
+ * Errors: NOT_FOUND, INVALID (not a directory), BUSY (another file system is mounted there). */
 gboolean mountpoint_prepare(const char *path, GError **error);
 
-/* Takes a dead mount of ours away, if there is one; FALSE and errno where that failed. */
+/* Unmounts a dead mount of ours, if there is one.  FALSE with errno set if that failed. */
 gboolean mountpoint_clear(const char *path);

@@ -25,9 +25,9 @@ static void protect_warn(const char *volume, const char *what)
 	log_warning("volume '%s': %s: %s", volume, what, g_strerror(errno));
 }
 
-/* Program, libraries and what is allocated now are read in and locked; what comes later is locked
- * when it is first touched, so that stacks and caches take no more memory than they use.  Without
- * the limit raised, locking would make later allocations fail: then it is left. */
+/* Locks the program, its libraries and the present allocations at once, and later ones when they
+ * are first touched, so that stacks and caches take no more memory than they use.  Without a raised
+ * limit, locking would make later allocations fail; then nothing is locked. */
 static void lock_memory(const char *volume)
 {
 	const struct rlimit unlimited = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
@@ -40,7 +40,8 @@ static void lock_memory(const char *volume)
 		protect_warn(volume, "cannot lock memory");
 }
 
-/* At least so much.  What the C library gives threads of a stack it has asked before. */
+/* The least that each limit must be.  The C library has read the stack limit at the start, so
+ * set_stack_of_threads() has to tell it anew. */
 static const struct {
 	const char *name;
 	int resource;
@@ -51,7 +52,7 @@ static const struct {
 	{"descriptors", RLIMIT_NOFILE, 1024},
 };
 
-/* The hard limit may be there to stay: then up to that. */
+/* Raises the soft limit to `least`, or to the hard limit if that cannot be raised. */
 static gboolean limit_lift(int resource, rlim_t least)
 {
 	struct rlimit limit;
@@ -88,14 +89,14 @@ static void limits_lift(const char *volume)
 
 	for (guint i = 0; i < G_N_ELEMENTS(limits); i++) {
 		g_autofree char *what =
-			g_strconcat("cannot lift the limit of ", limits[i].name, NULL);
+			g_strconcat("cannot raise the limit of ", limits[i].name, NULL);
 
 		if (!limit_lift(limits[i].resource, limits[i].least))
 			protect_warn(volume, what);
 	}
 	set_stack_of_threads();
 	if (!getrlimit(RLIMIT_FSIZE, &size) && size.rlim_cur != RLIM_INFINITY)
-		log_warning("volume '%s': no file may be larger than %" G_GUINT64_FORMAT
+		log_warning("volume '%s': files may have at most %" G_GUINT64_FORMAT
 			    " bytes (ulimit -f): writes beyond that fail",
 			    volume, (guint64)size.rlim_cur);
 }
@@ -117,7 +118,7 @@ void protect_process(const char *volume)
 	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
 		protect_warn(volume, "cannot mark the process as an I/O flusher");
 	exempt_from_oom_killer(volume);
-	/* Locked memory cannot be given back page by page; few arenas keep little unused. */
+	/* Locked memory is not given back page by page; few arenas keep little of it unused. */
 	mallopt(M_ARENA_MAX, 2);
 	lock_memory(volume);
 }

@@ -9,19 +9,19 @@
 
 #define KEPT_MAX ((gsize)64 * MIB)
 
-/* Of each kind at once. */
+/* Threads of each kind. */
 #define THREADS 16
 
 struct Sleepers {
 	Workers *workers[SLEEPERS_KINDS];
-	gint writes, writes_max; /* by threads that take requests; the first atomic */
+	gint writes, writes_max; /* writes by threads that take requests; `writes` is atomic */
 
 	GMutex lock;
 	GCond released;
-	gsize kept; /* bytes of data */
+	gsize kept; /* bytes of copied data */
 };
 
-/* One piece of memory with what was copied. */
+/* A request that was handed over; the copies follow in the same allocation. */
 typedef struct {
 	WorkItem item;
 	Sleepers *sleepers;

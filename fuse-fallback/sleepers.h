@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads for what has to wait: the ones that take requests from the kernel must not.
+ * Threads for requests that have to wait, since the threads that take requests from the kernel must
+ * not.
  *
- * Each kind of work has threads of its own, so that what one kind waits for does not hold up
- * another: writes may wait 25 s for a checkpoint while reads go on.  What is handed over is copied;
- * of the data of writes 64 MiB at most are kept at once.  Whoever would hand over more waits for
- * room.
+ * Reads, changes and flushes have threads of their own, so that one kind does not delay another: a
+ * write may wait 25 s for a checkpoint while reads go on.  A request that is handed over is copied.
+ * Copies of write data take at most 64 MiB; whoever would hand over more waits for room.
  *
- * What should not wait may be tried where the request arrived.  That the engine promises not to is
- * not all: below it is a file system, which may be frozen, or may want what is dirty written first.
- * So such a write begins with sleepers_try_write(), which never has all threads that take requests
- * in one.
+ * A request that should not have to wait may be tried in the thread that took it.  Although the
+ * engine promises not to wait, the file system below may: it may be frozen, or write dirty pages
+ * first.  So a write that is tried must be between sleepers_try_write() and sleepers_end_write(),
+ * which keep at least one thread that takes requests out of such writes.
  *
  * Threading: any.
  */
@@ -27,18 +27,19 @@ typedef enum {
 	SLEEPERS_KINDS,
 } SleepersKind;
 
-/* `takers` is how many threads take requests, two at least. */
+/* `takers` is how many threads take requests, at least 2. */
 Sleepers *sleepers_new(guint takers, GError **error);
 
-/* Runs what is queued, then ends.  NULL is allowed. */
+/* Carries out what is queued, then ends the threads.  NULL is allowed. */
 void sleepers_free(Sleepers *sleepers);
 
-/* Has run(task, data) called by a thread of that kind, with copies of both.  FALSE where there is
- * no memory for them: nothing was done. */
+/* Makes a thread of that kind call run(task, data) with copies of `task` (`size` bytes) and `data`
+ * (`length` bytes).  FALSE if there is no memory for the copies; then nothing was done. */
 typedef void (*SleepersRun)(gpointer task, const guint8 *data);
 gboolean sleepers_hand_over(Sleepers *sleepers, SleepersKind kind, SleepersRun run,
 			    gconstpointer task, gsize size, const guint8 *data, gsize length);
 
-/* Whether a thread that takes requests may write now.  If TRUE, sleepers_end_write() follows. */
+/* Whether the calling thread, which takes requests, may write now.  If TRUE, the caller must call
+ * sleepers_end_write() after the write. */
 gboolean sleepers_try_write(Sleepers *sleepers);
 void sleepers_end_write(Sleepers *sleepers);
