@@ -22,7 +22,8 @@
 #pragma once
 
 #include "common/base/json.h"
-#include "common/service/pool.h"
+#include "common/service/config.h"
+#include "common/service/volume-name.h"
 
 #define CONTROL_VERSION 1
 #define CONTROL_REQUEST_MAX 4096u

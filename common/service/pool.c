@@ -20,78 +20,9 @@
 #include "common/base/text.h"
 #include "common/base/units.h"
 
-#define DEVICE_PATH_MAX 200
-#define EXCERPT_MAX 150 /* bytes of what is no name, in a message */
-
 gboolean pool_name_valid(const char *name)
 {
 	return name_valid(name);
-}
-
-/* ---- names */
-
-static VolumeName *volume_name_new(const char *pool, const char *name)
-{
-	VolumeName *parsed = g_new0(VolumeName, 1);
-
-	parsed->pool = g_strdup(pool);
-	parsed->name = g_strdup(name);
-	return parsed;
-}
-
-static VolumeName *device_name_parse(const char *text, GError **error)
-{
-	/* Characters that end a cfgstring or a part of it; "//", "/." and a '/' at the end give one
-	 * device two names. */
-	const char *bad = strpbrk(text, ":,; \t\n");
-	g_autofree char *shown = NULL, *why = NULL;
-
-	if (strnlen(text, DEVICE_PATH_MAX + 1) <= DEVICE_PATH_MAX && !bad && !strstr(text, "//") &&
-	    !strstr(text, "/.") && !g_str_has_suffix(text, "/"))
-		return volume_name_new(NULL, text);
-	shown = text_excerpt(text, DEVICE_PATH_MAX);
-	if (bad)
-		why = g_strdup_printf(
-			": it must not contain '%c' (another of the device's names may do, "
-			"as in /dev/disk/by-id)",
-			*bad);
-	error_set(error, STORAGEOS_ERROR_INVALID,
-		  "invalid volume name '%s': not the plain absolute path of a block device%s",
-		  shown, why ? why : "");
-	return NULL;
-}
-
-VolumeName *volume_name_parse(const char *text, GError **error)
-{
-	const char *slash = strchr(text, '/');
-	char pool[NAME_LENGTH_MAX + 2] = CONFIG_DEFAULT_POOL;
-	g_autofree char *shown = NULL;
-
-	if (slash == text)
-		return device_name_parse(text, error);
-	/* One character more than a name may have is kept, so that too long a name stays so. */
-	if (slash)
-		g_strlcpy(pool, text, MIN(sizeof pool, (gsize)(slash - text) + 1));
-	if (name_valid(pool) && name_valid(slash ? slash + 1 : text))
-		return volume_name_new(pool, slash ? slash + 1 : text);
-	shown = text_excerpt(text, EXCERPT_MAX);
-	error_set(error, STORAGEOS_ERROR_INVALID,
-		  "invalid volume name '%s': must be NAME or POOL/NAME, each " NAME_RULE, shown);
-	return NULL;
-}
-
-char *volume_name_format(const VolumeName *name)
-{
-	return name->pool ? g_strconcat(name->pool, "/", name->name, NULL) : g_strdup(name->name);
-}
-
-void volume_name_free(VolumeName *name)
-{
-	if (!name)
-		return;
-	g_free(name->pool);
-	g_free(name->name);
-	g_free(name);
 }
 
 /* ---- the pool */

@@ -14,21 +14,10 @@
 
 #include "common/backing/backing.h"
 #include "common/service/config.h"
+#include "common/service/volume-name.h"
 #include "common/engine/volume.h"
 
 gboolean pool_name_valid(const char *name);
-
-/* What a user wrote, taken apart.  Nothing is looked up. */
-typedef struct {
-	char *pool; /* NULL for a block device */
-	char *name; /* of the volume; for a block device its absolute path */
-} VolumeName;
-
-/* "NAME", "POOL/NAME" or "/dev/...". */
-VolumeName *volume_name_parse(const char *text, GError **error);
-char *volume_name_format(const VolumeName *name); /* "POOL/NAME" or the path */
-void volume_name_free(VolumeName *name);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(VolumeName, volume_name_free)
 
 /* Makes `directory` (made absolute) the pool `name`: the directory and its parents, the marker, the
  * configuration's entry with the pool's UUID; all that, or nothing is left of it.  A directory that

@@ -14,7 +14,8 @@
 #pragma once
 
 #include "common/engine/codec.h"
-#include "common/service/pool.h"
+#include "common/service/config.h"
+#include "common/service/volume-name.h"
 
 typedef struct {
 	char uuid[UUID_TEXT];
