@@ -10,6 +10,7 @@
 #include "common/base/autofd.h"
 #include "common/base/error.h"
 #include "common/base/names.h"
+#include "common/service/config-edit.h"
 #include "common/service/registry.h"
 
 /* ---- create */

@@ -18,7 +18,8 @@
 #include "cli/served.h"
 #include "cli/target-configfs.h"
 #include "common/base/autofd.h"
-#include "common/service/control.h"
+#include "common/service/control-address.h"
+#include "common/service/control-call.h"
 #include "common/base/error.h"
 #include "common/base/units.h"
 

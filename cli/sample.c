@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/service/control.h"
+#include "common/service/control-address.h"
+#include "common/service/control-call.h"
 #include "common/base/error.h"
 #include "common/base/units.h"
 

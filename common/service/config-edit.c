@@ -4,8 +4,8 @@
  * What was made is read before it is written: a value that GKeyFile would not give back is refused.
  */
 #include "common/base/autofd.h"
+#include "common/service/config-edit.h"
 #include "common/service/config-text.h"
-#include "common/service/config.h"
 #include "common/base/error.h"
 #include "common/base/files.h"
 #include "common/base/names.h"

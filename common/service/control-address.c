@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 
 #include "common/base/autofd.h"
-#include "common/service/control.h"
 #include "common/base/error.h"
 #include "common/base/fd.h"
 #include "common/base/files.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The client's half of control.h.
- */
+#include "common/service/control-call.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

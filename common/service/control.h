@@ -23,7 +23,6 @@
 
 #include "common/base/json.h"
 #include "common/service/config.h"
-#include "common/service/volume-name.h"
 
 #define CONTROL_VERSION 1
 #define CONTROL_REQUEST_MAX 4096u
@@ -36,9 +35,6 @@ typedef struct Control Control;
  * with *error.  Runs in the socket's thread. */
 typedef Json *(*ControlHandler)(gpointer data, const char *command, Json *request, GError **error);
 
-/* The socket's name for a volume; another one for every volume, and short.  Free the result. */
-char *control_name(const VolumeName *volume);
-
 /* Makes the socket, and its directory.  The caller has the volume open for writing: whoever else
  * answers under its name serves what had that name before, and loses it.  Where the socket cannot
  * be had, or somebody takes it away later, that is tried again until it can (control-listener.h).
@@ -49,12 +45,3 @@ Control *control_new(const Config *config, const char *name, ControlHandler hand
 /* Ends the thread, once the command that it is carrying out has ended, and removes the socket.
  * NULL is allowed. */
 void control_free(Control *control);
-
-/* The names of the sockets that there are, answering or not; free with g_ptr_array_unref().  NULL
- * where that cannot be seen. */
-GPtrArray *control_list(const Config *config, GError **error);
-
-/* Sends `request`, whose `version` is added, and returns the answer's `data`.  Takes `seconds` at
- * most.  NOT_FOUND: nobody serves there; INVALID: the server refused, and says why; IO, CORRUPT. */
-Json *control_call(const Config *config, const char *name, Json *request, guint seconds,
-		   GError **error);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/base/bounds.h"
+#include "common/service/control-address.h"
 #include "common/service/control.h"
 #include "common/base/error.h"
 #include "common/base/logging.h"

@@ -11,6 +11,7 @@
 #include "common/base/error.h"
 #include "common/base/files.h"
 #include "common/base/names.h"
+#include "common/service/config-edit.h"
 #include "common/service/pool-marker.h"
 #include "common/service/pool.h"
 #include "common/service/registry.h"

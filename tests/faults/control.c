@@ -3,6 +3,7 @@
  * The control socket, with every call that can fail failing at every place, on both sides; and
  * servers that do not answer as they should.
  */
+#include "common/service/control-call.h"
 #include "common/service/control.h"
 
 #include <errno.h>

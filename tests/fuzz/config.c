@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/service/config.h"
+#include "common/service/config-edit.h"
 #include "tests/fuzz/fuzz.h"
 
 static char *path_of_file(void)

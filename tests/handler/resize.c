@@ -6,7 +6,8 @@
 #include <stdio.h>
 
 #include "common/base/bytes.h"
-#include "common/service/control.h"
+#include "common/service/control-address.h"
+#include "common/service/control-call.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
 #include "tests/runner-host/system.h"

@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "common/base/bytes.h"
-#include "common/service/control.h"
+#include "common/service/control-address.h"
+#include "common/service/control-call.h"
 #include "common/base/units.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/service/config.h"
+#include "common/service/config-edit.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

@@ -9,7 +9,6 @@
 #include "common/base/autofd.h"
 #include "common/base/error.h"
 #include "common/base/names.h"
-#include "common/service/control.h"
 #include "tests/harness.h"
 
 static Config config_new(void)

@@ -2,6 +2,7 @@
 /*
  * The client's half of the control socket against a server that answers whatever the test says.
  */
+#include "common/service/control-call.h"
 #include "common/service/control.h"
 
 #include <sys/socket.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "common/service/control-call.h"
 #include "common/service/control.h"
 
 #include <fcntl.h>

@@ -4,7 +4,8 @@
 #include "common/base/error.h"
 #include "common/base/units.h"
 #include "common/check/scrub.h"
-#include "common/service/control.h"
+#include "common/service/control-address.h"
+#include "common/service/control-call.h"
 #include "tests/unit/pools.h"
 
 #define SIZE (4 * MIB)
