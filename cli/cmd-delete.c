@@ -12,8 +12,8 @@ static gboolean is_whole_volume(const Attachment *attachment, GError **error)
 
 	if (!problem || g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
 		return TRUE;
-	return error_set(error, STORAGEOS_ERROR_CORRUPT,
-			 "delete %s (--force deletes it all the same)", problem->message);
+	return error_set(error, STORAGEOS_ERROR_CORRUPT, "delete %s (--force deletes it anyway)",
+			 problem->message);
 }
 
 static gboolean force;
@@ -26,7 +26,7 @@ static gboolean delete_detached(const Config *config, const VolumeName *name, co
 
 	if (attachment->health == ATTACHMENT_WORKING || attachment->health == ATTACHMENT_BROKEN)
 		return error_set(error, STORAGEOS_ERROR_BUSY,
-				 "delete volume '%s': it is attached (first: storageos detach %s)",
+				 "delete volume '%s': still attached (first: storageos detach %s)",
 				 places->text, places->text);
 	if (!force && !is_whole_volume(attachment, error))
 		return FALSE;

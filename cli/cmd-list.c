@@ -8,6 +8,7 @@
 #include "cli/table.h"
 #include "cli/trouble.h"
 #include "common/base/error.h"
+#include "common/base/names.h"
 #include "common/base/text.h"
 #include "common/base/units.h"
 
@@ -93,8 +94,8 @@ static char *pool_line(const ConfigPool *pool, const Sum *sum)
 		return NULL;
 	whole = size_format((guint64)fs.f_blocks * fs.f_frsize);
 	room = size_format((guint64)fs.f_bavail * fs.f_frsize);
-	return g_strdup_printf("pool %s: %" G_GUINT64_FORMAT " volume%s of %s use %s; %s of %s are "
-			       "free (%.0f %%)",
+	return g_strdup_printf("pool %s: %" G_GUINT64_FORMAT
+			       " volume%s, size %s, used %s; file system: %s of %s free (%.0f %%)",
 			       pool->name, sum->volumes, sum->volumes == 1 ? "" : "s", size, used,
 			       room, whole, 100. * (double)fs.f_bavail / (double)fs.f_blocks);
 }
@@ -119,10 +120,10 @@ static void say_strangers(const ConfigPool *pool, const GPtrArray *names)
 		    !found++)
 			example = g_strdup(file);
 	if (found)
-		cli_say("list: %u file%s in %s %s: '%s'%s (a volume is a regular file "
-			"NAME.vol, its name lower-case letters, digits, '.', '_' and '-')",
+		cli_say("list: %u file%s in %s %s: '%s'%s (a volume is a regular file NAME.vol; "
+			"NAME is " NAME_RULE ")",
 			found, found == 1 ? "" : "s", pool->path,
-			found == 1 ? "is no volume" : "are no volumes", example,
+			found == 1 ? "is not a volume" : "are not volumes", example,
 			found == 1 ? "" : " and others");
 }
 
@@ -166,11 +167,12 @@ static const ConfigPool *find_pool(const Config *config, const char *text, GErro
 
 	if (name && strchr(text, '/'))
 		error_set(error, STORAGEOS_ERROR_INVALID,
-			  "list: it takes a pool; for one volume: storageos info %s", text);
+			  "list: '%s' is a volume, not a pool (see: storageos info %s)", text,
+			  text);
 	else if (!pool)
 		error_set(error, STORAGEOS_ERROR_NOT_FOUND,
-			  "list: no pool '%s' in %s (storageos pool list tells which there are)",
-			  text, config->file);
+			  "list: no pool '%s' in %s (see: storageos pool list)", text,
+			  config->file);
 	return pool && pool_check(pool, error) ? pool : NULL;
 }
 

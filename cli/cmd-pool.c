@@ -65,7 +65,7 @@ static gboolean is_unused(const Config *config, const VolumeName *name, GError *
 	g_autoptr(Attachment) attachment = attachment_inspect(places);
 
 	return attachment_is_gone(attachment) ||
-	       error_set(error, STORAGEOS_ERROR_BUSY, "its volume %s is in use (%s)", places->text,
+	       error_set(error, STORAGEOS_ERROR_BUSY, "volume '%s' is in use (%s)", places->text,
 			 attachment->problem ? attachment->problem
 					     : attachment_state_name(attachment->state));
 }
@@ -132,7 +132,7 @@ static int delete_pool(const Cli *cli, const char *name)
 	Json *object;
 
 	if (!pool || !pool->listed)
-		error_set(&error, STORAGEOS_ERROR_NOT_FOUND, "there is no such pool in %s",
+		error_set(&error, STORAGEOS_ERROR_NOT_FOUND, "no such pool in %s",
 			  cli->config->file);
 	else
 		remove_entry(cli->config, pool, volumes, &error);
@@ -146,8 +146,8 @@ static int delete_pool(const Cli *cli, const char *name)
 	json_add_number(object, "volumes", n);
 	cli_report(
 		cli, object,
-		"%s: not in %s any more; %s stays as it is, with its %u volume%s (storageos pool "
-		"create %s %s brings it back)",
+		"%s: removed from %s; %s keeps its %u volume%s (to add the pool again: storageos "
+		"pool create %s %s)",
 		name, cli->config->file, pool->path, n, n == 1 ? "" : "s", name, pool->path);
 	return CLI_DONE;
 }
@@ -160,8 +160,8 @@ static char *find_problem(const ConfigPool *pool, gboolean usable, const GError 
 	if (!usable)
 		return g_strdup(error->message);
 	return pool->uuid ? NULL
-			  : g_strdup_printf("the configuration does not say which pool is to be "
-					    "there; it does after: storageos pool create %s %s",
+			  : g_strdup_printf("the configuration has no UUID for this pool; to add "
+					    "it: storageos pool create %s %s",
 					    pool->name, pool->path);
 }
 
@@ -177,7 +177,7 @@ static void list(const Config *config, Json *objects)
 		Json *object;
 
 		if (!objects) {
-			printf("%-20s %-12s %s%s%s\n", pool->name, uuid ? "ready" : "not there",
+			printf("%-20s %-12s %s%s%s\n", pool->name, uuid ? "ready" : "missing",
 			       pool->path, problem ? ": " : "", problem ? problem : "");
 			continue;
 		}

@@ -58,7 +58,7 @@ static gboolean show_lun(const Resizing *resizing, GError **error)
 
 	if (!backstore)
 		return error_set(error, STORAGEOS_ERROR_NOT_FOUND,
-				 "there is no backstore of it in configfs");
+				 "configfs has no backstore of the volume");
 	return target_backstore_set_size(backstore, resizing->size, error) &&
 	       target_rescan(resizing->places->text, error);
 }
@@ -70,7 +70,7 @@ static gboolean show(const Resizing *resizing, GError **error)
 								: show_loop_device(resizing, error);
 
 	if (!done)
-		g_prefix_error(error, "the volume has its new size, its device has not: ");
+		g_prefix_error(error, "the volume was resized, but its device was not: ");
 	return done;
 }
 
@@ -94,14 +94,14 @@ static gboolean ask(Resizing *resizing, GError **error)
 		done = json_get_flag(answer, "done");
 		if (!done && !interrupt_check(NULL))
 			return error_set(error, STORAGEOS_ERROR_BUSY,
-					 "interrupted; the volume grows nevertheless: resize it "
-					 "again, and its device has the size, too");
+					 "interrupted; the volume still grows: run resize again to "
+					 "resize its device, too");
 		if (!done)
 			cli_progress("resize %s: waiting for the disk", resizing->places->text);
 	}
 	if (resizing->frontend)
 		return TRUE;
-	return error_set(error, STORAGEOS_ERROR_IO, "an answer that makes no sense");
+	return error_set(error, STORAGEOS_ERROR_IO, "the server's answer names no front end");
 }
 
 /* ---- where it is not */
@@ -122,7 +122,7 @@ static gboolean resize_open(Resizing *resizing, Volume *volume, GError **error)
 		g_autofree char *why = g_strdup((*error)->message);
 
 		g_clear_error(error);
-		error_set(error, STORAGEOS_ERROR_EXISTS, "%s; --force to do it", why);
+		error_set(error, STORAGEOS_ERROR_EXISTS, "%s; --force discards it", why);
 	}
 	return FALSE;
 }
@@ -152,12 +152,10 @@ static gboolean may_shrink(const Resizing *resizing, GError **error)
 
 	if (holder)
 		return error_set(error, STORAGEOS_ERROR_BUSY,
-				 "it is in use by %s, and can become smaller only when it is "
-				 "detached",
-				 holder);
+				 "in use by %s; only a detached volume can be shrunk", holder);
 	return attachment_is_gone(attachment) ||
 	       error_set(error, STORAGEOS_ERROR_BUSY,
-			 "it is attached (%s), and can become smaller only when it is detached",
+			 "still attached (%s); only a detached volume can be shrunk",
 			 attachment->problem ? attachment->problem : "working");
 }
 
@@ -170,7 +168,7 @@ static gboolean settle_size(Resizing *resizing, guint64 before, GError **error)
 	resizing->more = FALSE;
 	return resizing->size <= VOLUME_SIZE_MAX ||
 	       error_set(error, STORAGEOS_ERROR_INVALID,
-			 "%" G_GUINT64_FORMAT " bytes are more than a volume's 64 TiB",
+			 "%" G_GUINT64_FORMAT " bytes exceed the maximum volume size of 64 TiB",
 			 resizing->size);
 }
 
@@ -201,9 +199,8 @@ static void warn_of_export(const Resizing *resizing)
 	g_autofree char *backstore = fileio_export_find(resizing->places->text);
 
 	if (backstore)
-		cli_say("resize %s: the fileio backstore %s still has the old size: delete it with "
-			"its "
-			"LUNs, and make it anew",
+		cli_say("resize %s: the fileio backstore %s still has the old size: delete it and "
+			"its LUNs, then create them again",
 			resizing->places->text, backstore);
 }
 
@@ -221,7 +218,7 @@ static void report(const Cli *cli, const Resizing *resizing)
 	json_add_text(object, "frontend", resizing->frontend);
 	cli_report(cli, object, "%s: %s, was %s%s%s%s", resizing->places->text, size, before,
 		   resizing->cut_off.bytes ? "; " : "", resizing->cut_off.bytes ? cut_off : "",
-		   resizing->cut_off.bytes ? " of data cut off" : "");
+		   resizing->cut_off.bytes ? " of data discarded" : "");
 }
 
 static gboolean resize(Resizing *resizing, GError **error)

@@ -100,7 +100,7 @@ static void print_text(const Scrubbing *scrubbing, Json *status)
 	       scrubbing->text,
 	       running				   ? "is being scrubbed"
 	       : json_get_flag(status, "complete") ? "scrubbed"
-						   : "scrub ended early",
+						   : "scrub stopped early",
 	       problem ? ": " : "", problem ? problem : "", blocks, data,
 	       json_get_number(status, "copies"),
 	       (running ? g_get_real_time() / G_USEC_PER_SEC : ended) -
@@ -169,7 +169,7 @@ static void heed(int signal_number)
 /* The server goes on: ended by the signal, as whoever sent it expects, once that is said. */
 static void leave_running(const Scrubbing *scrubbing)
 {
-	cli_say("scrub %s: it goes on in the background; storageos scrub %s --stop ends it",
+	cli_say("scrub %s: continues in the background (to stop it: storageos scrub %s --stop)",
 		scrubbing->text, scrubbing->text);
 	signal(interrupted, SIG_DFL);
 	raise(interrupted);
@@ -181,7 +181,7 @@ static int follow(const Scrubbing *scrubbing, Json *begun)
 	GError *error = NULL;
 
 	if (!json_get_flag(status, "started"))
-		cli_say("scrub %s: it is being scrubbed already; this is how far it is",
+		cli_say("scrub %s: a scrub is already running; showing its progress",
 			scrubbing->text);
 	heed(SIGINT);
 	heed(SIGTERM);
@@ -194,7 +194,7 @@ static int follow(const Scrubbing *scrubbing, Json *begun)
 		g_usleep(LOOK_EVERY * 1000);
 		next = ask(scrubbing, "status", &error);
 		if (!next) {
-			g_prefix_error(&error, "it ended early, with its server: ");
+			g_prefix_error(&error, "the server ended before the scrub: ");
 			return failed(scrubbing, error);
 		}
 		json_object_put(status);
@@ -260,7 +260,7 @@ static int scrub(const Scrubbing *scrubbing, gboolean background)
 	if (status) {
 		if (!background)
 			return follow(scrubbing, status);
-		cli_did("scrub %s: begun", scrubbing->text);
+		cli_did("scrub %s: started", scrubbing->text);
 		print_status(scrubbing, status);
 		return CLI_DONE;
 	}

@@ -19,7 +19,7 @@ static gboolean is_detached(const Places *places, GError **error)
 
 	return attachment_is_gone(attachment) ||
 	       error_set(error, STORAGEOS_ERROR_BUSY,
-			 "it is in use (%s), and gets another UUID only when it is detached",
+			 "in use (%s); the volume must be detached to change its UUID",
 			 attachment->problem ? attachment->problem : "attached");
 }
 

@@ -23,7 +23,7 @@ static int not_taken(const VolumeName *name, GError *error)
 	g_autofree char *text = volume_name_format(name);
 	gboolean attachable = g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND);
 
-	cli_say("stats of volume '%s': %s%s%s", text, error->message,
+	cli_say("stats %s: %s%s%s", text, error->message,
 		attachable ? "; see: storageos attach " : "", attachable ? text : "");
 	return CLI_FAILED;
 }

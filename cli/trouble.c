@@ -16,12 +16,12 @@ char *trouble_find(const Attachment *attachment, const char *volume)
 	if (attachment->facts_error)
 		return NULL;
 	if (facts->missing_from)
-		return g_strdup_printf("its file ends at byte %" G_GUINT64_FORMAT
-				       "; what is behind it is lost (see: storageos check %s)",
+		return g_strdup_printf("the volume's file ends at byte %" G_GUINT64_FORMAT
+				       "; everything beyond is lost (see: storageos check %s)",
 				       facts->missing_from, volume);
 	if (mismatches)
 		return g_strdup_printf("%" G_GINT64_FORMAT
-				       " checksum error%s since it is served (see: "
+				       " checksum error%s since it was opened (see: "
 				       "storageos scrub %s --status)",
 				       mismatches, plural(mismatches), volume);
 	if (facts->scrub_errors)

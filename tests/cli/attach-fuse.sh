@@ -59,7 +59,7 @@ like "and says so" "$(<"$WORK/said")" 'already attached over FUSE'
 is "attach --json" "$("$STORAGEOS" attach db --json 2>/dev/null | jq -r '"\(.link) \(.device) \(.frontend)"')" \
 	"$link $device fuse"
 is "there is one loop device" "$(loops)" 1
-refuses "it cannot be deleted" 'it is attached' "$STORAGEOS" delete db
+refuses "it cannot be deleted" 'still attached' "$STORAGEOS" delete db
 refuses "nor checked" 'in use by process [0-9]+ \(storageos-fuse\)' "$STORAGEOS" check db
 
 # ---- in use
@@ -195,7 +195,7 @@ name=${LOOP#/dev/}
 is "a block device that is a volume is attached" "$(attach "$LOOP")" "$WORK/dev/_device/dev:$name"
 is "with the volume's size" "$(blockdev --getsize64 "$WORK/dev/_device/dev:$name")" $((1 << 30))
 like "status knows it" "$("$STORAGEOS" status | tr -s ' ')" "^$LOOP attached FUSE "
-refuses "it cannot be deleted" 'it is attached' "$STORAGEOS" delete "$LOOP"
+refuses "it cannot be deleted" 'still attached' "$STORAGEOS" delete "$LOOP"
 check "it is detached" "$STORAGEOS" detach "$LOOP"
 check "and whole" "$STORAGEOS" check "$LOOP"
 check "and deleted" "$STORAGEOS" delete "$LOOP"

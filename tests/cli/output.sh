@@ -108,7 +108,7 @@ for way in full closed broken; do
 	does $way "default/new: UUID [0-9a-f-]{36}, was [0-9a-f-]{36}" "$STORAGEOS" set new uuid=new
 	does $way "default/new: deleted" "$STORAGEOS" delete new
 	does $way "fast: pool in $WORK/fast" "$STORAGEOS" pool create fast "$WORK/fast"
-	does $way "fast: not in .*conf any more; $WORK/fast stays as it is, .*" "$STORAGEOS" pool delete fast
+	does $way "fast: removed from .*conf; $WORK/fast keeps its .*" "$STORAGEOS" pool delete fast
 	is "it is gone" "$(ls "$POOL")" "db.vol
 served.vol"
 done

@@ -49,11 +49,11 @@ is "to the size that it has" "$(resize db 21G)" "default/db: 21 GiB, was 21 GiB"
 must "write near the end" with_file db put $((20 << 10)) 3
 must "and behind the new end" with_file db put $((15 << 10)) 2
 refuses "data would be cut off: how much, and where" \
-	'^storageos: resize default/db: it would cut off 5 MiB of data between 15 GiB and 20.0 GiB \(bytes 16106127360 to 21477982207\); --force to do it$' \
+	'^storageos: resize default/db: it would cut off 5 MiB of data between 15 GiB and 20.0 GiB \(bytes 16106127360 to 21477982207\); --force discards it$' \
 	"$STORAGEOS" resize db 10G
 is "nothing has happened" "$(size_of db)" $((21 << 30))
 is "where there is no data it is none" "$(resize db $(((20 << 30) + (3 << 20))))" "default/db: 20.00 GiB, was 21 GiB"
-is "with --force it is cut off" "$(resize db 10G --force)" "default/db: 10 GiB, was 20.00 GiB; 5 MiB of data cut off"
+is "with --force it is cut off" "$(resize db 10G --force)" "default/db: 10 GiB, was 20.00 GiB; 5 MiB of data discarded"
 is "it has that size" "$(size_of db)" $((10 << 30))
 whole "it is whole" db
 is "what lies before the end is there" "$(with_file db sum 62 2)" "$kept"
@@ -82,7 +82,7 @@ refuses "a part of a logical block" 'no multiple of the block size, 4096' "$STOR
 refuses "none that there is not" "volume 'default/none': no such volume" "$STORAGEOS" resize none 1G
 as_served() { usage db 32M; }
 like "one that is in use does not become smaller" "$(with_file db as_served)" \
-	'it is in use by process [0-9]+ \(storageos-fuse\), and can become smaller only when it is detached'
+	'in use by process [0-9]+ \(storageos-fuse\); only a detached volume can be shrunk'
 as_served() { resize db 128M && stat -c %s "$FILE"; }
 is "but larger; the file's size follows" "$(with_file db as_served)" "default/db: 128 MiB, was 64 MiB
 $((128 << 20))"

@@ -68,22 +68,22 @@ is "the volume is served meanwhile" \
 	"$(pattern 600 | sha256sum)"
 "$STORAGEOS" scrub db >"$WORK/follows" 2>&1 &
 follower=$!
-check "another one follows the first" wait_for 10 grep -q 'being scrubbed already' "$WORK/follows"
+check "another one follows the first" wait_for 10 grep -q 'a scrub is already running' "$WORK/follows"
 stop $follower
 must "it is still running" running
 like "one that is ended says that it goes on" "$(<"$WORK/follows")" \
-	'scrub default/db: it goes on in the background; storageos scrub default/db --stop ends it$'
+	'scrub default/db: continues in the background \(to stop it: storageos scrub default/db --stop\)$'
 env --default-signal=INT "$STORAGEOS" scrub db >"$WORK/follows" 2>&1 &
 follower=$!
-wait_for 10 grep -q 'being scrubbed already' "$WORK/follows"
+wait_for 10 grep -q 'a scrub is already running' "$WORK/follows"
 kill -INT $follower
 wait $follower
 is "so with Ctrl-C, which ends it" $? 130
-like "and it says so" "$(<"$WORK/follows")" 'it goes on in the background'
+like "and it says so" "$(<"$WORK/follows")" 'continues in the background'
 must "which it does" running
 how_far() { scrub --status | grep -qE '; [0-9]+ %, [0-9.]+ [KM]iB, [0-9.]+ [KM]iB/s, [0-9]+ (s|min) left$'; }
 check "status tells percent, speed and what is left" wait_for 20 how_far
-like "stop" "$(scrub --stop)" '^default/db: scrub ended early; '
+like "stop" "$(scrub --stop)" '^default/db: scrub stopped early; '
 must "it has ended" not_running
 start=$SECONDS
 must "at a rate" scrub --rate 20M

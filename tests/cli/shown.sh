@@ -19,18 +19,18 @@ is "columns stand below their headings" \
 	"$(awk '!/^pool/ { print match($0, / (STATE|detached)$/) }' <<<"$listed" | sort -u | wc -l)" 1
 like "a volume" "$listed" '^default/db +64 MiB +[0-9.]+ MiB +[0-9]+ %  detached$'
 like "what the pool has" "$listed" \
-	'^pool default: 2 volumes of 1.1 GiB use [0-9.]+ MiB; [0-9.]+ [GTM]iB of [0-9.]+ [GTM]iB are free \([0-9]+ %\)$'
-is "one is one" "$("$STORAGEOS" delete -q "$long"; "$STORAGEOS" list | grep -o 'default: 1 volume of')" "default: 1 volume of"
+	'^pool default: 2 volumes, size 1.1 GiB, used [0-9.]+ MiB; file system: [0-9.]+ [GTM]iB of [0-9.]+ [GTM]iB free \([0-9]+ %\)$'
+is "one is one" "$("$STORAGEOS" delete -q "$long"; "$STORAGEOS" list | grep -o 'default: 1 volume,')" "default: 1 volume,"
 is "nothing else is said" "$("$STORAGEOS" list 2>&1 >/dev/null)" ""
 touch "$POOL/DB.vol" "$POOL/db copy.vol" "$POOL/notes.txt"
 ln -s db.vol "$POOL/link.vol"
 like "what is no volume is said, in a line" "$("$STORAGEOS" list 2>&1 >/dev/null)" \
-	"^storageos: list: 3 files in $POOL are no volumes: '(DB|db copy|link).vol' and others \(a volume is a regular file NAME.vol, "
+	"^storageos: list: 3 files in $POOL are not volumes: '(DB|db copy|link).vol' and others \(a volume is a regular file NAME.vol; NAME is 1 to 63 "
 is "and no failure" "$("$STORAGEOS" list >/dev/null 2>&1; echo $?)" 0
 rm "$POOL/DB.vol" "$POOL/link.vol"
-like "one is named" "$("$STORAGEOS" list 2>&1 >/dev/null)" "1 file in $POOL is no volume: 'db copy.vol' \("
+like "one is named" "$("$STORAGEOS" list 2>&1 >/dev/null)" "1 file in $POOL is not a volume: 'db copy.vol' \("
 rm "$POOL/db copy.vol"
-refuses "a volume in a pool's place" "^storageos: list: it takes a pool; for one volume: storageos info default/db$" \
+refuses "a volume in a pool's place" "^storageos: list: 'default/db' is a volume, not a pool \(see: storageos info default/db\)$" \
 	"$STORAGEOS" list default/db
 for verb in check info delete attach detach scrub status; do
 	refuses "$verb of none" "default/none.*no such volume \($POOL/none.vol does not exist\); see: storageos list$" \
@@ -76,7 +76,7 @@ END
 )"
 must "serve it" "$STORAGEOS_FUSE" db "$WORK/mnt"
 refuses "reading fails" 'error' dd if="$WORK/mnt/db" of=/dev/null bs=4k iflag=direct
-shows "a checksum error" '[12] checksum errors? since it is served \(see: storageos scrub default/db --status\)'
+shows "a checksum error" '[12] checksum errors? since it was opened \(see: storageos scrub default/db --status\)'
 must "end" unmount "$WORK/mnt"
 wait_for 10 "$STORAGEOS" info db
 "$STORAGEOS" scrub db >/dev/null
@@ -84,10 +84,10 @@ shows "what a scrub found" 'the last scrub found [12] errors? \(see: storageos s
 
 cp --sparse=always "$WORK/whole.vol" "$POOL/db.vol"
 truncate -s 100M "$POOL/db.vol"
-shows "a file that was cut" 'its file ends at byte 104857600; what is behind it is lost \(see: storageos check default/db\)'
+shows "a file that was cut" 'the volume.s file ends at byte 104857600; everything beyond is lost \(see: storageos check default/db\)'
 if [ -c /dev/loop-control ]; then
 	cleanup "$STORAGEOS" detach db
-	like "attach says it, too" "$("$STORAGEOS" attach db --frontend fuse 2>&1)" 'attach default/db: its file ends at byte 104857600'
+	like "attach says it, too" "$("$STORAGEOS" attach db --frontend fuse 2>&1)" 'attach default/db: the volume.s file ends at byte 104857600'
 	"$STORAGEOS" detach db
 else
 	skip "attach says it, too" "no loop devices"

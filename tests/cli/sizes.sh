@@ -45,7 +45,7 @@ must "create" "$STORAGEOS" create db --size 1.5G
 is "resize says both sizes" "$("$STORAGEOS" resize db 1.75G)" "default/db: 1.75 GiB, was 1.50 GiB"
 is "so much more" "$("$STORAGEOS" resize db +256M)" "default/db: 2 GiB, was 1.75 GiB"
 is "the size is that" "$(size_of db .size)" $((2 << 30))
-refuses "more than there can be" 'are more than a volume.s 64 TiB' "$STORAGEOS" resize db +64T
+refuses "more than there can be" 'exceed the maximum volume size of 64 TiB' "$STORAGEOS" resize db +64T
 refuses "no size to add" "invalid size to add '\+x'" "$STORAGEOS" resize db +x
 refuses "none that a disk can have" "invalid size to add '\+100'" "$STORAGEOS" resize db +100
 

@@ -69,7 +69,7 @@ for line in stats "stats --json" "stats --prometheus"; do
 	like "$line of what cannot be read" "$(<"$WORK/err")" "$WORK/run/control.*Permission denied"
 done
 is "stats db of what cannot be read" "$(without_rights stats db 2>&1; echo $?)" \
-	"storageos: stats of volume 'default/db': connect to who serves it: Permission denied
+	"storageos: stats default/db: connect to who serves it: Permission denied
 1"
 is "list of what cannot be read" "$(without_rights list >"$WORK/out"; echo $?)" 1
 like "it is shown with the reason" "$(<"$WORK/out")" '^default/db +\? .*Permission denied'

@@ -68,7 +68,7 @@ printf '; mine\n[storageos]\nworkers=1\nworkers=2\n[pool default]\npath=%s\n' "$
 "$STORAGEOS" pool list --config "$WORK/odd.conf" >"$WORK/out" 2>"$WORK/err"
 like "a key that is there twice is a warning" "$(<"$WORK/err")" "key 'workers' is there twice"
 like "a pool whose UUID is not in the configuration is told" "$(<"$WORK/out")" \
-	"^default +ready +$POOL: the configuration does not say .*storageos pool create default $POOL"
+	"^default +ready +$POOL: the configuration has no UUID for this pool.*storageos pool create default $POOL"
 head -c 64 /dev/zero >"$WORK/zeros.conf"
 for verb in "list" "create x --size 1M" "info x" "pool list" "pool create x $WORK/x" "status" "attach x"; do
 	# shellcheck disable=SC2086
@@ -124,7 +124,7 @@ exits "check of it" 1 'check default/torn' "$STORAGEOS" check torn
 like "list shows it all the same" "$("$STORAGEOS" list)" '^default/torn +\? +\? '
 like "and the others" "$("$STORAGEOS" list)" '^default/db +10 GiB'
 like "with the reason" "$("$STORAGEOS" list)" '^default/torn .*both superblocks are damaged$'
-exits "deleting it takes more" 1 'torn.*both superblocks are damaged \(--force deletes it all the same\)' \
+exits "deleting it takes more" 1 'torn.*both superblocks are damaged \(--force deletes it anyway\)' \
 	"$STORAGEOS" delete torn
 check "it can be deleted" "$STORAGEOS" delete torn --force
 cp /bin/true "$POOL/other.vol"
@@ -191,14 +191,14 @@ check "mounted it is there" "$STORAGEOS" create near/db --size 1M
 
 # ---- a pool is taken out of the configuration
 
-exits "no such pool" 1 'there is no such pool' "$STORAGEOS" pool delete nope
+exits "no such pool" 1 'no such pool in' "$STORAGEOS" pool delete nope
 "$STORAGEOS_FUSE" near/db "$WORK/mnt" 2>/dev/null || skip "a pool in use" "no FUSE"
 if mountpoint -q "$WORK/mnt"; then
-	exits "a pool in use" 1 'its volume near/db is in use' "$STORAGEOS" pool delete near
+	exits "a pool in use" 1 "volume 'near/db' is in use" "$STORAGEOS" pool delete near
 	umount "$WORK/mnt"
 	wait_for 20 "$STORAGEOS" check near/db
 fi
-like "pool delete says what stays" "$("$STORAGEOS" pool delete near)" "$WORK/near stays as it is, with its 1 volume "
+like "pool delete says what stays" "$("$STORAGEOS" pool delete near)" "$WORK/near keeps its 1 volume "
 check "it stays" test -e "$WORK/near/db.vol" -a -e "$WORK/near/.storageos-pool"
 exits "its volumes have no name now" 1 "no pool 'near'" "$STORAGEOS" info near/db
 check "it comes back" "$STORAGEOS" pool create near "$WORK/near"

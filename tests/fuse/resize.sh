@@ -152,7 +152,7 @@ kill $fio
 wait $fio
 is "no write failed" "$(grep -i error "$WORK/fio.out")" ""
 refuses "it does not become smaller in use" \
-	'resize default/raw: it is in use by process [0-9]+ \(storageos-fuse\), and can become smaller only when it is detached' \
+	'resize default/raw: in use by process [0-9]+ \(storageos-fuse\); only a detached volume can be shrunk' \
 	"$STORAGEOS" resize raw 50M --force
 refuses "truncating the file is refused as before" 'File too large' truncate -s 200M "$WORK/run/mnt/default/raw/raw"
 
@@ -179,7 +179,7 @@ pid=$(of status raw '.[0].pid')
 kill -9 "$pid"
 must "its server dies" wait_for 10 gone "$pid"
 refuses "with its server dead it does not become smaller: its device may be in use" \
-	'it is attached \(.*storageos-fuse is no longer running.*\), and can become smaller only when it is detached' \
+	'still attached \(.*storageos-fuse is no longer running.*\); only a detached volume can be shrunk' \
 	"$STORAGEOS" resize raw 64M --force
 must "attach again" attach raw
 is "all that was written is there" "$(dd if="$LINK" bs=1M count=64 iflag=direct status=none | sha256sum)" "$written"

@@ -51,6 +51,6 @@ must "serve it" "$STORAGEOS_FUSE" db "$WORK/export"
 must "a fileio backstore" targetcli "/backstores/fileio create name=exported file_or_dev=$WORK/export/db write_back=false"
 cleanup targetcli /backstores/fileio delete exported
 like "resize says what is left to be done" "$("$STORAGEOS" resize db +64M 2>&1)" \
-	'the fileio backstore exported still has the old size: delete it with its LUNs, and make it anew'
+	'the fileio backstore exported still has the old size: delete it and its LUNs, then create them again'
 like "which is so" "$(targetcli /backstores/fileio/exported info)" '^size: 268435456$'
 finish

@@ -47,7 +47,7 @@ written=$(sha256sum <"$WORK/data")
 is "and read back" "$(data)" "$written"
 check "attaching what is attached succeeds" attach db
 like "and says so" "$(<"$WORK/said")" 'already attached over TCMU'
-refuses "it cannot be deleted" 'it is attached' "$STORAGEOS" delete db
+refuses "it cannot be deleted" 'still attached' "$STORAGEOS" delete db
 
 # ---- in use
 

@@ -100,7 +100,7 @@ must "it goes" targetctl clear
 must "a pool" "$STORAGEOS" pool create fast "$WORK/fast"
 must "with a volume" create fast1 'fast/db;create'
 must "and a disk" lun_add fast1 7
-refuses "it is not taken out of the configuration" 'its volume fast/db is in use' "$STORAGEOS" pool delete fast
+refuses "it is not taken out of the configuration" "volume 'fast/db' is in use" "$STORAGEOS" pool delete fast
 must "the configuration is kept" cp /etc/storageos/storageos.conf "$WORK/kept.conf"
 must "and loses it all the same" sed -i '/^\[pool fast\]/Q' /etc/storageos/storageos.conf
 must "the runner is killed" runner_kill

@@ -99,7 +99,7 @@ fi
 is "resize tells" "$(resize db 70G --json | jq -c '[.size, .frontend]')" "[$((70 << 30)),\"tcmu\"]"
 is "so does stats" "$("$STORAGEOS" stats db --json | jq '.[0].space.size')" $((70 << 30))
 refuses "it does not become smaller in use" \
-	'it is in use by process [0-9]+ \(tcmu-runner\), and can become smaller only when it is detached' \
+	'in use by process [0-9]+ \(tcmu-runner\); only a detached volume can be shrunk' \
 	"$STORAGEOS" resize db 1G --force
 
 # ---- the runner dies in the middle
@@ -135,7 +135,7 @@ is "the disk has it" "$(size_of "$db")" $(((size + 1) * MIB))
 is "and the kernel" "$(attribute)" $(((size + 1) * MIB))
 
 must "clear the target" targetcli clearconfig confirm=True
-refuses "smaller, with nobody there: what is written is not lost" 'would cut off .* --force to do it' \
+refuses "smaller, with nobody there: what is written is not lost" 'would cut off .* --force discards it' \
 	"$STORAGEOS" resize db 32M
 check "the volume is whole" "$STORAGEOS" check db
 check "the runner ends in order" runner_stop
