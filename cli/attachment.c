@@ -74,7 +74,7 @@ static const char *tcmu_problem(const TcmuParts *parts, const char *holder)
 	return NULL;
 }
 
-static void judge_fuse(Attachment *attachment)
+static void attachment_judge_fuse(Attachment *attachment)
 {
 	const char *problem = fuse_problem(&attachment->fuse);
 
@@ -85,7 +85,7 @@ static void judge_fuse(Attachment *attachment)
 	attachment->server = attachment->fuse.server;
 }
 
-static void judge_tcmu(Attachment *attachment)
+static void attachment_judge_tcmu(Attachment *attachment)
 {
 	const char *problem = tcmu_problem(&attachment->tcmu, attachment->facts.holder);
 
@@ -97,7 +97,7 @@ static void judge_tcmu(Attachment *attachment)
 }
 
 /* One that targetcli made, the usual way for LUNs that are exported. */
-static void judge_foreign_backstore(Attachment *attachment)
+static void attachment_judge_foreign(Attachment *attachment)
 {
 	const TcmuParts *tcmu = &attachment->tcmu;
 	const GError *why = attachment->facts_error;
@@ -119,25 +119,26 @@ static void judge_foreign_backstore(Attachment *attachment)
 		tcmu->runner && why ? why->message : "");
 }
 
-static void judge(Attachment *attachment)
+static void attachment_judge(Attachment *attachment)
 {
 	const char *holder = attachment->facts.holder;
 	const FuseParts *fuse = &attachment->fuse;
 	const TcmuParts *tcmu = &attachment->tcmu;
 
 	if (tcmu->backstore || tcmu->target) {
-		judge_tcmu(attachment);
+		attachment_judge_tcmu(attachment);
 	} else if (fuse->mounted || fuse->server || fuse->loop) {
-		judge_fuse(attachment);
+		attachment_judge_fuse(attachment);
 	} else if (tcmu->foreign) {
-		judge_foreign_backstore(attachment);
+		attachment_judge_foreign(attachment);
 	} else if (holder) {
 		attachment->health = ATTACHMENT_FOREIGN;
 		attachment->problem = g_strdup_printf("%s has the volume open", holder);
 	}
 }
 
-static void add_what_is_remembered(const Places *places, const State *state, Attachment *attachment)
+static void attachment_add_remembered(const Places *places, const State *state,
+				      Attachment *attachment)
 {
 	struct stat st;
 
@@ -150,7 +151,7 @@ static void add_what_is_remembered(const Places *places, const State *state, Att
 }
 
 /* The name that people use leads to what the volume has now, or there is none. */
-static void judge_link(const Places *places, Attachment *attachment)
+static void attachment_judge_link(const Places *places, Attachment *attachment)
 {
 	g_autofree char *target = g_file_read_link(places->link, NULL);
 
@@ -170,7 +171,7 @@ static void judge_link(const Places *places, Attachment *attachment)
 }
 
 /* Whatever else is wrong with it is of less interest. */
-static void judge_identity(const Places *places, Attachment *attachment)
+static void attachment_judge_identity(const Places *places, Attachment *attachment)
 {
 	char *difference = served_difference(places->text, &attachment->facts,
 					     attachment->facts_error, attachment->sample);
@@ -190,7 +191,7 @@ gboolean attachment_is_gone(const Attachment *attachment)
 	       (attachment->link_is_wrong && !attachment->device && !attachment->replaced);
 }
 
-static void look_at_server(const Places *places, Attachment *attachment)
+static void attachment_look_at_server(const Places *places, Attachment *attachment)
 {
 	GError **error = &attachment->sample_error;
 
@@ -200,7 +201,7 @@ static void look_at_server(const Places *places, Attachment *attachment)
 }
 
 /* "FAILED since 2026-11-28 20:12:33: flush: Input/output error" */
-static char *describe_failure(const Sample *sample)
+static char *failure_describe(const Sample *sample)
 {
 	gint64 since = sample_failed_since(sample);
 	g_autoptr(GDateTime) time = since ? g_date_time_new_from_unix_local(since) : NULL;
@@ -216,13 +217,13 @@ static const char *server_name(const Attachment *attachment)
 }
 
 /* Of one that has all its parts. */
-static AttachmentState look_closer(const Attachment *attachment, char **ret_problem)
+static AttachmentState attachment_look_closer(const Attachment *attachment, char **ret_problem)
 {
 	const Sample *sample = attachment->sample;
 	const GError *silent = attachment->sample_error;
 
 	if (sample && sample_failure(sample)) {
-		*ret_problem = describe_failure(sample);
+		*ret_problem = failure_describe(sample);
 		return STATE_FAILED;
 	}
 	if (g_error_matches(silent, STORAGEOS_ERROR, STORAGEOS_ERROR_IO)) {
@@ -249,7 +250,7 @@ static AttachmentState look_closer(const Attachment *attachment, char **ret_prob
 
 /* There was one, and its file is not there: its pool is away, or it was removed by other means than
  * `delete`.  NULL: there never was one, as far as is known. */
-static char *describe_missing(const Places *places, const GError *why)
+static char *missing_describe(const Places *places, const GError *why)
 {
 	const VolumeName *name = places->name;
 	g_autofree char *history = NULL;
@@ -262,15 +263,15 @@ static char *describe_missing(const Places *places, const GError *why)
 	return g_strdup_printf("%s; %s", why->message, history);
 }
 
-static void name_state(const Places *places, Attachment *attachment)
+static void attachment_name_state(const Places *places, Attachment *attachment)
 {
 	switch (attachment->health) {
 	case ATTACHMENT_NONE:
-		attachment->problem = describe_missing(places, attachment->facts_error);
+		attachment->problem = missing_describe(places, attachment->facts_error);
 		attachment->state = attachment->problem ? STATE_MISSING : STATE_DETACHED;
 		break;
 	case ATTACHMENT_WORKING:
-		attachment->state = look_closer(attachment, &attachment->problem);
+		attachment->state = attachment_look_closer(attachment, &attachment->problem);
 		break;
 	case ATTACHMENT_BROKEN:
 		attachment->state = STATE_BROKEN;
@@ -281,7 +282,7 @@ static void name_state(const Places *places, Attachment *attachment)
 	}
 }
 
-static Attachment *look(const Places *places)
+static Attachment *attachment_look(const Places *places)
 {
 	Attachment *attachment = g_new0(Attachment, 1);
 	g_autoptr(State) state = state_read(places);
@@ -290,24 +291,24 @@ static Attachment *look(const Places *places)
 	facts_read(places->config, places->name, &attachment->facts, &attachment->facts_error);
 	frontend_fuse_look(places, state, &attachment->fuse);
 	frontend_tcmu_look(places, &attachment->tcmu);
-	judge(attachment);
-	add_what_is_remembered(places, state, attachment);
-	judge_link(places, attachment);
-	look_at_server(places, attachment);
-	judge_identity(places, attachment);
-	name_state(places, attachment);
+	attachment_judge(attachment);
+	attachment_add_remembered(places, state, attachment);
+	attachment_judge_link(places, attachment);
+	attachment_look_at_server(places, attachment);
+	attachment_judge_identity(places, attachment);
+	attachment_name_state(places, attachment);
 	return attachment;
 }
 
 /* What udev has not done yet may be what is missing. */
 Attachment *attachment_inspect(const Places *places)
 {
-	Attachment *attachment = look(places);
+	Attachment *attachment = attachment_look(places);
 
 	if (!attachment->link_is_wrong || !links_settle())
 		return attachment;
 	attachment_free(attachment);
-	return look(places);
+	return attachment_look(places);
 }
 
 gboolean attachment_device_works(const Attachment *attachment)

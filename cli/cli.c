@@ -37,7 +37,7 @@ void cli_progress_end(void)
 }
 
 G_GNUC_PRINTF(1, 0)
-static void say(const char *format, va_list args)
+static void line_say(const char *format, va_list args)
 {
 	g_autofree char *line = g_strdup_vprintf(format, args);
 	g_autofree char *printable = text_printable(g_strdelimit(g_strchomp(line), "\n\r\t", ' '));
@@ -51,7 +51,7 @@ void cli_say(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	say(format, args);
+	line_say(format, args);
 	va_end(args);
 }
 
@@ -69,7 +69,7 @@ int cli_usage(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	say(format, args);
+	line_say(format, args);
 	va_end(args);
 	return CLI_USAGE;
 }
@@ -163,7 +163,7 @@ int cli_end(int status)
 }
 
 /* What this program starts reads the same configuration. */
-static void hand_down(const char *config_file)
+static void config_hand_down(const char *config_file)
 {
 	g_autofree char *path = realpath(config_file, NULL);
 
@@ -175,7 +175,7 @@ typedef struct {
 	gboolean help;
 } CommonOptions;
 
-static gboolean parse_options(const Verb *verb, const GOptionEntry *own, Cli *cli,
+static gboolean options_parse(const Verb *verb, const GOptionEntry *own, Cli *cli,
 			      CommonOptions *options, int *argc, char ***argv, GError **error)
 {
 	const GOptionEntry common[] = {
@@ -203,7 +203,7 @@ static gboolean parse_options(const Verb *verb, const GOptionEntry *own, Cli *cl
 	return TRUE;
 }
 
-static gboolean count_arguments(Cli *cli, const Verb *verb, guint min, guint max)
+static gboolean arguments_count(Cli *cli, const Verb *verb, guint min, guint max)
 {
 	cli->n_arguments = cli->arguments ? g_strv_length(cli->arguments) : 0;
 	if (cli->n_arguments >= min && cli->n_arguments <= max)
@@ -214,7 +214,7 @@ static gboolean count_arguments(Cli *cli, const Verb *verb, guint min, guint max
 }
 
 /* Who may neither read nor make the sockets of what is served, nor see whose locks those are. */
-static gboolean may_see(const Config *config)
+static gboolean user_may_see(const Config *config)
 {
 	g_autofree char *sockets = g_build_filename(config->run_directory, "control", NULL);
 	g_autofree char *directory = g_strdup(config->run_directory);
@@ -233,17 +233,17 @@ static gboolean may_see(const Config *config)
 }
 
 /* What they tell does not depend on it. */
-static gboolean is_for_anyone(const Verb *verb)
+static gboolean verb_is_for_anyone(const Verb *verb)
 {
 	return verb == &verb_probe || verb == &verb_udev || verb == &verb_serve;
 }
 
-static gboolean load_config(Cli *cli, const Verb *verb, const char *file, GError **error)
+static gboolean config_load_for_verb(Cli *cli, const Verb *verb, const char *file, GError **error)
 {
 	if (file)
-		hand_down(file);
+		config_hand_down(file);
 	cli->config = config_load(file, error);
-	if (!cli->config || is_for_anyone(verb) || may_see(cli->config))
+	if (!cli->config || verb_is_for_anyone(verb) || user_may_see(cli->config))
 		return cli->config != NULL;
 	return error_set_errno(error, EACCES, "%s: access %s", verb->name,
 			       cli->config->run_directory);
@@ -260,7 +260,7 @@ gboolean cli_start(Cli *ret_cli, const Verb *verb, const GOptionEntry *own, guin
 
 	g_set_prgname(program);
 	*ret_status = CLI_USAGE;
-	if (!parse_options(verb, own, &cli, &options, &argc, &argv, &error)) {
+	if (!options_parse(verb, own, &cli, &options, &argc, &argv, &error)) {
 		cli_usage("%s: %s (see: storageos %s --help)", verb->name, error->message,
 			  verb->name);
 		return FALSE;
@@ -268,9 +268,9 @@ gboolean cli_start(Cli *ret_cli, const Verb *verb, const GOptionEntry *own, guin
 	config_file = options.config_file;
 	if (options.help)
 		*ret_status = CLI_DONE;
-	if (options.help || !count_arguments(&cli, verb, min, max))
+	if (options.help || !arguments_count(&cli, verb, min, max))
 		return FALSE;
-	if (!load_config(&cli, verb, config_file, &error)) {
+	if (!config_load_for_verb(&cli, verb, config_file, &error)) {
 		*ret_status = cli_failed(error);
 		return FALSE;
 	}

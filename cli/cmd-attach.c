@@ -26,7 +26,7 @@
 #include "common/service/claim.h"
 #include "common/base/error.h"
 
-static const char *words(Frontend frontend)
+static const char *frontend_title(Frontend frontend)
 {
 	return frontend == FRONTEND_TCMU ? "TCMU" : "FUSE";
 }
@@ -34,7 +34,8 @@ static const char *words(Frontend frontend)
 /* ---- what is there already */
 
 /* Takes down what is broken, unless somebody has the device in use: he has to let go first. */
-static gboolean clear_away(const Places *places, const Attachment *attachment, GError **error)
+static gboolean broken_clear_away(const Places *places, const Attachment *attachment,
+				  GError **error)
 {
 	g_autofree char *use = attachment->device ? device_use_find(attachment->device) : NULL;
 
@@ -47,7 +48,8 @@ static gboolean clear_away(const Places *places, const Attachment *attachment, G
 }
 
 /* A runner that died is started again, and takes its devices up again while they stay in use. */
-static gboolean revive(const Places *places, const Facts *facts, const Attachment *attachment)
+static gboolean runner_revive(const Places *places, const Facts *facts,
+			      const Attachment *attachment)
 {
 	g_autoptr(GError) error = NULL;
 
@@ -83,7 +85,7 @@ static void attaching_clear(Attaching *attaching)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Attaching, attaching_clear)
 
-static gboolean over_tcmu(Attaching *attaching, GError **error)
+static gboolean device_make_over_tcmu(Attaching *attaching, GError **error)
 {
 	if (!frontend_tcmu_prepare(attaching->places, error))
 		return FALSE;
@@ -98,8 +100,8 @@ static gboolean over_tcmu(Attaching *attaching, GError **error)
 }
 
 /* `why_not_tcmu`: in words, or NULL where FUSE was asked for. */
-static gboolean over_fuse(Attaching *attaching, const RuntimeProbe *probe, const char *why_not_tcmu,
-			  GError **error)
+static gboolean device_make_over_fuse(Attaching *attaching, const RuntimeProbe *probe,
+				      const char *why_not_tcmu, GError **error)
 {
 	attaching->device = frontend_fuse_attach(attaching->places, probe, attaching->facts, error);
 	if (!attaching->device) {
@@ -118,13 +120,13 @@ static gboolean over_fuse(Attaching *attaching, const RuntimeProbe *probe, const
 }
 
 /* What was chosen by looking may fail when it is done: then FUSE, unless that was ruled out. */
-static gboolean over_tcmu_or_fuse(Attaching *attaching, GError **error)
+static gboolean device_make_over_tcmu_or_fuse(Attaching *attaching, GError **error)
 {
 	g_autoptr(RuntimeProbe) probe = NULL;
 	g_autoptr(GError) tcmu = NULL;
 	g_autofree char *why = NULL;
 
-	if (over_tcmu(attaching, &tcmu))
+	if (device_make_over_tcmu(attaching, &tcmu))
 		return TRUE;
 	if (!interrupt_check(error))
 		return FALSE;
@@ -134,11 +136,11 @@ static gboolean over_tcmu_or_fuse(Attaching *attaching, GError **error)
 	}
 	probe = runtime_probe_new();
 	why = g_strdup_printf("no TCMU: %s", tcmu->message);
-	return over_fuse(attaching, probe, why, error);
+	return device_make_over_fuse(attaching, probe, why, error);
 }
 
 /* As `probe` says. */
-static gboolean make(Attaching *attaching, GError **error)
+static gboolean device_make(Attaching *attaching, GError **error)
 {
 	g_autoptr(RuntimeProbe) probe = runtime_probe_new();
 	gboolean automatic = attaching->wanted == FRONTEND_AUTO;
@@ -148,12 +150,12 @@ static gboolean make(Attaching *attaching, GError **error)
 	if (!runtime_probe_choose(probe, attaching->wanted, &chosen, &reason))
 		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "%s", reason);
 	return chosen == FRONTEND_TCMU
-		       ? over_tcmu_or_fuse(attaching, error)
-		       : over_fuse(attaching, probe, automatic ? reason : NULL, error);
+		       ? device_make_over_tcmu_or_fuse(attaching, error)
+		       : device_make_over_fuse(attaching, probe, automatic ? reason : NULL, error);
 }
 
-static gboolean remember(const Places *places, const Facts *facts, Frontend frontend,
-			 const char *reason, GError **error)
+static gboolean state_remember(const Places *places, const Facts *facts, Frontend frontend,
+			       const char *reason, GError **error)
 {
 	g_autoptr(Attachment) now = attachment_inspect(places);
 	State state = {.frontend = frontend,
@@ -170,12 +172,12 @@ static gboolean remember(const Places *places, const Facts *facts, Frontend fron
 static gboolean json_wanted;
 
 /* To the user and, since it decides over performance, to the system's log. */
-static void report(const Places *places, const char *how, Frontend frontend, const char *device,
-		   const char *reason)
+static void attach_report(const Places *places, const char *how, Frontend frontend,
+			  const char *device, const char *reason)
 {
-	g_autofree char *line =
-		g_strdup_printf("attach %s: %s over %s%s%s%s", places->text, how, words(frontend),
-				reason ? " (" : "", reason ? reason : "", reason ? ")" : "");
+	g_autofree char *line = g_strdup_printf("attach %s: %s over %s%s%s%s", places->text, how,
+						frontend_title(frontend), reason ? " (" : "",
+						reason ? reason : "", reason ? ")" : "");
 	g_autoptr(Json) object = json_wanted ? json_object_new_object() : NULL;
 
 	cli_did("attach %s: %s as %s", places->text, how, places->link);
@@ -194,7 +196,7 @@ static void report(const Places *places, const char *how, Frontend frontend, con
 }
 
 /* Whatever of it is there. */
-static void undo(const Places *places)
+static void attach_undo(const Places *places)
 {
 	g_autoptr(Attachment) now = attachment_inspect(places);
 	g_autoptr(GError) error = NULL;
@@ -213,26 +215,26 @@ static gboolean attach_anew(const Places *places, const Facts *facts, Frontend w
 
 	/* A link that was left must not lead to what is made now. */
 	links_sweep(places->config);
-	if (!make(&attaching, error) || !interrupt_check(error) ||
+	if (!device_make(&attaching, error) || !interrupt_check(error) ||
 	    !links_make(places, attaching.device, error) || !interrupt_check(error) ||
-	    !remember(places, facts, attaching.frontend, attaching.reason, error)) {
-		undo(places);
+	    !state_remember(places, facts, attaching.frontend, attaching.reason, error)) {
+		attach_undo(places);
 		return FALSE;
 	}
-	report(places, "attached", attaching.frontend, attaching.device, attaching.reason);
+	attach_report(places, "attached", attaching.frontend, attaching.device, attaching.reason);
 	return TRUE;
 }
 
-static gboolean repair_link(const Places *places, const Facts *facts, const Attachment *attachment,
+static gboolean link_repair(const Places *places, const Facts *facts, const Attachment *attachment,
 			    GError **error)
 {
 	const char *reason = attachment->reason ? attachment->reason : "not known";
 
 	if (!links_make(places, attachment->device, error) ||
-	    !remember(places, facts, attachment->frontend, reason, error))
+	    !state_remember(places, facts, attachment->frontend, reason, error))
 		return FALSE;
-	report(places, "attached again", attachment->frontend, attachment->device,
-	       attachment->reason);
+	attach_report(places, "attached again", attachment->frontend, attachment->device,
+		      attachment->reason);
 	return TRUE;
 }
 
@@ -255,15 +257,15 @@ static gboolean attach_locked(const Places *places, Frontend wanted, GError **er
 		if (attachment->state == STATE_FAILED || attachment->state == STATE_HUNG)
 			return error_set(error, STORAGEOS_ERROR_BUSY, "%s (detach it first)",
 					 attachment->problem);
-		report(places, "already attached", attachment->frontend, attachment->device,
-		       attachment->reason);
+		attach_report(places, "already attached", attachment->frontend, attachment->device,
+			      attachment->reason);
 		return TRUE;
 	case ATTACHMENT_FOREIGN:
 		return error_set(error, STORAGEOS_ERROR_BUSY, "%s", attachment->problem);
 	case ATTACHMENT_BROKEN:
-		if (revive(places, facts, attachment) || only_link_is_missing(attachment))
-			return repair_link(places, facts, attachment, error);
-		if (!clear_away(places, attachment, error))
+		if (runner_revive(places, facts, attachment) || only_link_is_missing(attachment))
+			return link_repair(places, facts, attachment, error);
+		if (!broken_clear_away(places, attachment, error))
 			return FALSE;
 		break;
 	case ATTACHMENT_NONE:
@@ -274,7 +276,7 @@ static gboolean attach_locked(const Places *places, Frontend wanted, GError **er
 }
 
 /* For the unit that brings back what a crash took away, but not what was detached meanwhile. */
-static gboolean is_remembered(const Places *places)
+static gboolean state_is_remembered(const Places *places)
 {
 	g_autoptr(State) state = state_read(places);
 
@@ -283,23 +285,23 @@ static gboolean is_remembered(const Places *places)
 	return state != NULL;
 }
 
-static gboolean attach(const Config *config, const VolumeName *name, Frontend wanted,
-		       gboolean only_again, GError **error)
+static gboolean attach_volume(const Config *config, const VolumeName *name, Frontend wanted,
+			      gboolean only_again, GError **error)
 {
 	g_autoptr(Places) places = places_new(config, name);
 	gboolean done;
 
 	gboolean locked = places_lock(places, error);
 	interrupt_hold();
-	done = locked &&
-	       ((only_again && !is_remembered(places)) || attach_locked(places, wanted, error));
+	done = locked && ((only_again && !state_is_remembered(places)) ||
+			  attach_locked(places, wanted, error));
 	if (!done)
 		g_prefix_error(error, "attach %s: ", places->text);
 	cli_progress_end();
 	return done;
 }
 
-static int run(int argc, char **argv)
+static int verb_attach_run(int argc, char **argv)
 {
 	g_autofree char *frontend = NULL;
 	gboolean only_again = FALSE;
@@ -324,8 +326,9 @@ static int run(int argc, char **argv)
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("attach: %s", error->message);
-	return attach(cli.config, name, wanted, only_again, &error) ? CLI_DONE : cli_failed(error);
+	return attach_volume(cli.config, name, wanted, only_again, &error) ? CLI_DONE
+									   : cli_failed(error);
 }
 
 const Verb verb_attach = {"attach", "NAME [--frontend auto|tcmu|fuse]",
-			  "attach a volume as a block device, print its path", run};
+			  "attach a volume as a block device, print its path", verb_attach_run};

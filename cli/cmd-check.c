@@ -20,7 +20,7 @@ typedef struct {
 	gboolean json, repair, yes, cut_journal;
 } Checking;
 
-static void show_progress(double fraction, gpointer data)
+static void check_show_progress(double fraction, gpointer data)
 {
 	static gint64 last;
 	gint64 now = g_get_monotonic_time();
@@ -31,7 +31,7 @@ static void show_progress(double fraction, gpointer data)
 	cli_progress("check %s: %.0f %%", (const char *)data, fraction * 100);
 }
 
-static Backing *open_backing(const Checking *checking, BackingFileFlags flags, GError **error)
+static Backing *check_open_backing(const Checking *checking, BackingFileFlags flags, GError **error)
 {
 	g_autofree char *path = pool_volume_path(checking->config, checking->name, error);
 
@@ -43,20 +43,20 @@ static Backing *open_backing(const Checking *checking, BackingFileFlags flags, G
 	return path ? backing_file_open(path, flags, error) : NULL;
 }
 
-static CheckResult *check(const Checking *checking, GError **error)
+static CheckResult *check_volume(const Checking *checking, GError **error)
 {
-	g_autoptr(Backing) backing = open_backing(checking, BACKING_FILE_READ_ONLY, error);
+	g_autoptr(Backing) backing = check_open_backing(checking, BACKING_FILE_READ_ONLY, error);
 	CheckResult *result = NULL;
 
 	if (backing)
-		result = check_run(backing, show_progress, checking->text, error);
+		result = check_run(backing, check_show_progress, checking->text, error);
 	cli_progress_end();
 	return result;
 }
 
 /* ---- what was found */
 
-static void add_lines(Json *object, const char *key, const GPtrArray *lines)
+static void json_add_lines(Json *object, const char *key, const GPtrArray *lines)
 {
 	Json *list = json_object_new_array();
 
@@ -65,7 +65,7 @@ static void add_lines(Json *object, const char *key, const GPtrArray *lines)
 	json_object_object_add(object, key, list);
 }
 
-static void add_lost(Json *object, const GArray *lost)
+static void json_add_lost(Json *object, const GArray *lost)
 {
 	Json *list = json_object_new_array();
 
@@ -80,13 +80,13 @@ static void add_lost(Json *object, const GArray *lost)
 	json_object_object_add(object, "lost", list);
 }
 
-static void add_result(Json *object, const CheckResult *result)
+static void json_add_result(Json *object, const CheckResult *result)
 {
 	json_add_flag(object, "whole", !result->errors);
 	json_add_number(object, "errors", result->errors);
 	json_add_number(object, "copies_damaged", result->copies);
-	add_lines(object, "messages", result->messages);
-	add_lost(object, result->lost);
+	json_add_lines(object, "messages", result->messages);
+	json_add_lost(object, result->lost);
 	json_add_flag(object, "clean", result->clean);
 	json_add_number(object, "generation", result->generation);
 	json_add_number(object, "nodes", result->nodes);
@@ -99,7 +99,7 @@ static void add_result(Json *object, const CheckResult *result)
 }
 
 /* "DAMAGED: 4.0 KiB cannot be read any more" */
-static char *describe_state(const CheckResult *result)
+static char *result_describe_state(const CheckResult *result)
 {
 	g_autofree char *size = NULL;
 	guint64 lost = 0;
@@ -121,11 +121,11 @@ static char *describe_state(const CheckResult *result)
 }
 
 /* Where it is lost first, then why, but of neither so much that the other is not seen. */
-static void print_result(const Checking *checking, const CheckResult *result)
+static void result_print(const Checking *checking, const CheckResult *result)
 {
 	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
 	g_autofree char *data = size_format(blocks_to_bytes(result->blocks));
-	g_autofree char *state = describe_state(result);
+	g_autofree char *state = result_describe_state(result);
 	guint first = MIN(result->lost->len, LINES_MAX / 2);
 
 	for (guint i = 0; i < result->lost->len; i++) {
@@ -145,7 +145,7 @@ static void print_result(const Checking *checking, const CheckResult *result)
 	lines_write(checking->text, lines, LINES_MAX - 1, lines_print);
 }
 
-static int failed(const Checking *checking, GError *error)
+static int check_failed(const Checking *checking, GError *error)
 {
 	g_prefix_error(&error, "check %s: ", checking->text);
 	cli_failed(error);
@@ -153,21 +153,21 @@ static int failed(const Checking *checking, GError *error)
 	return CLI_FAILED;
 }
 
-static int run_check(const Checking *checking)
+static int check_run_and_print(const Checking *checking)
 {
 	GError *error = NULL;
-	g_autoptr(CheckResult) result = check(checking, &error);
+	g_autoptr(CheckResult) result = check_volume(checking, &error);
 	g_autoptr(Json) object = NULL;
 
 	if (!result)
-		return failed(checking, error);
+		return check_failed(checking, error);
 	if (checking->json) {
 		object = json_object_new_object();
 		json_add_text(object, "volume", checking->text);
-		add_result(object, result);
+		json_add_result(object, result);
 		cli_print_json(object);
 	} else {
-		print_result(checking, result);
+		result_print(checking, result);
 	}
 	return result->errors ? CLI_FAILED : CLI_DONE;
 }
@@ -175,7 +175,7 @@ static int run_check(const Checking *checking)
 /* ---- repairing */
 
 /* "NAME: WHAT LINE" for each of them. */
-static void say_lines(const Checking *checking, const GPtrArray *lines, const char *what)
+static void plan_say_lines(const Checking *checking, const GPtrArray *lines, const char *what)
 {
 	g_autoptr(GPtrArray) whole = g_ptr_array_new_with_free_func(g_free);
 
@@ -186,7 +186,7 @@ static void say_lines(const Checking *checking, const GPtrArray *lines, const ch
 }
 
 /* The plan is for people, and goes to standard error, where the question does. */
-static void say_plan(const Checking *checking, const RepairPlan *plan)
+static void plan_say(const Checking *checking, const RepairPlan *plan)
 {
 	const struct {
 		const GPtrArray *lines;
@@ -199,16 +199,16 @@ static void say_plan(const Checking *checking, const RepairPlan *plan)
 	const GArray *lost = plan->check->lost;
 
 	for (guint i = 0; i < G_N_ELEMENTS(parts); i++)
-		say_lines(checking, parts[i].lines, parts[i].what);
+		plan_say_lines(checking, parts[i].lines, parts[i].what);
 	for (guint i = 0; i < lost->len; i++) {
 		const CheckRange *range = &g_array_index(lost, CheckRange, i);
 
 		g_ptr_array_add(lines, lines_range("bytes", range->first, range->end));
 	}
-	say_lines(checking, lines, "lost (reads keep failing):");
+	plan_say_lines(checking, lines, "lost (reads keep failing):");
 }
 
-static gboolean is_agreed(const Checking *checking)
+static gboolean plan_is_agreed(const Checking *checking)
 {
 	char answer[16] = "";
 
@@ -225,33 +225,33 @@ static gboolean is_agreed(const Checking *checking)
 }
 
 /* Opening replays the journal, closing makes a checkpoint. */
-static gboolean replay(const Checking *checking, GError **error)
+static gboolean journal_replay(const Checking *checking, GError **error)
 {
 	Volume *volume = pool_volume_open(checking->config, checking->name, 0, error);
 
 	return volume && volume_close(volume, error);
 }
 
-static int print_repaired(const Checking *checking, const RepairPlan *plan, gboolean done)
+static int repair_print(const Checking *checking, const RepairPlan *plan, gboolean done)
 {
 	GError *error = NULL;
-	g_autoptr(CheckResult) result = check(checking, &error);
+	g_autoptr(CheckResult) result = check_volume(checking, &error);
 	g_autoptr(Json) object = json_object_new_object();
 
 	if (!result)
-		return failed(checking, error);
+		return check_failed(checking, error);
 	if (done && plan->actions->len)
 		cli_did("check %s: repaired", checking->text);
 	json_add_text(object, "volume", checking->text);
 	json_add_flag(object, "repaired", done);
-	add_lines(object, "actions", plan->actions);
-	add_lines(object, "left", plan->left);
-	add_lines(object, "given_up", plan->given_up);
-	add_result(object, result);
+	json_add_lines(object, "actions", plan->actions);
+	json_add_lines(object, "left", plan->left);
+	json_add_lines(object, "given_up", plan->given_up);
+	json_add_result(object, result);
 	if (checking->json)
 		cli_print_json(object);
 	else
-		print_result(checking, result);
+		result_print(checking, result);
 	if (!done)
 		return CLI_FAILED;
 	if (result->errors)
@@ -260,30 +260,30 @@ static int print_repaired(const Checking *checking, const RepairPlan *plan, gboo
 									       : CLI_DONE;
 }
 
-static int run_repair(const Checking *checking)
+static int repair_run(const Checking *checking)
 {
 	GError *error = NULL;
-	Backing *backing = open_backing(checking, 0, &error);
+	Backing *backing = check_open_backing(checking, 0, &error);
 	g_autoptr(RepairPlan) plan = NULL;
 	gboolean done = TRUE;
 
 	if (backing)
 		plan = repair_plan(backing, checking->cut_journal ? REPAIR_CUT_JOURNAL : 0,
-				   show_progress, checking->text, &error);
+				   check_show_progress, checking->text, &error);
 	cli_progress_end();
 	if (plan)
-		say_plan(checking, plan);
+		plan_say(checking, plan);
 	if (plan && plan->actions->len)
-		done = is_agreed(checking) && repair_carry_out(plan, &error);
+		done = plan_is_agreed(checking) && repair_carry_out(plan, &error);
 	backing_free(backing); /* and its lock: what follows opens it anew */
 	if (!error && plan && done && plan->replay)
-		replay(checking, &error);
+		journal_replay(checking, &error);
 	if (error)
-		return failed(checking, error);
-	return print_repaired(checking, plan, done);
+		return check_failed(checking, error);
+	return repair_print(checking, plan, done);
 }
 
-static int run(int argc, char **argv)
+static int verb_check_run(int argc, char **argv)
 {
 	Checking checking = {0};
 	const GOptionEntry options[] = {
@@ -313,8 +313,8 @@ static int run(int argc, char **argv)
 	checking.name = name;
 	checking.text = text;
 	checking.json = cli.json;
-	return checking.repair ? run_repair(&checking) : run_check(&checking);
+	return checking.repair ? repair_run(&checking) : check_run_and_print(&checking);
 }
 
 const Verb verb_check = {"check", "NAME [--repair [--yes] [--cut-journal]]",
-			 "verify a detached volume completely; repair it", run};
+			 "verify a detached volume completely; repair it", verb_check_run};

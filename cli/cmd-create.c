@@ -6,7 +6,7 @@
 #include "common/base/error.h"
 #include "common/base/units.h"
 
-static gboolean read_parameters(const char *size, const char *block_size,
+static gboolean parameters_read(const char *size, const char *block_size,
 				VolumeParameters *parameters)
 {
 	guint64 bytes = 512;
@@ -27,7 +27,7 @@ static gboolean read_parameters(const char *size, const char *block_size,
 	return TRUE;
 }
 
-static void report(const Cli *cli, const VolumeName *name, guint64 size)
+static void create_report(const Cli *cli, const VolumeName *name, guint64 size)
 {
 	g_autofree char *text = volume_name_format(name);
 	g_autofree char *size_text = size_format(size);
@@ -59,7 +59,7 @@ static int create_failed(const VolumeName *name, GError *error)
 	return cli_failed(error);
 }
 
-static int run(int argc, char **argv)
+static int verb_create_run(int argc, char **argv)
 {
 	g_autofree char *size = NULL, *block_size = NULL;
 	gboolean force = FALSE;
@@ -83,7 +83,7 @@ static int run(int argc, char **argv)
 	if (!size)
 		return cli_usage("create: --size is required (usage: storageos create %s)",
 				 verb_create.arguments);
-	if (!read_parameters(size, block_size, &parameters))
+	if (!parameters_read(size, block_size, &parameters))
 		return CLI_USAGE;
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
@@ -92,8 +92,9 @@ static int run(int argc, char **argv)
 	if (!pool_volume_create(cli.config, name, &parameters, force ? POOL_CREATE_FORCE : 0,
 				&error))
 		return create_failed(name, error);
-	report(&cli, name, parameters.size);
+	create_report(&cli, name, parameters.size);
 	return CLI_DONE;
 }
 
-const Verb verb_create = {"create", "NAME --size SIZE [--block-size 4096]", "create a volume", run};
+const Verb verb_create = {"create", "NAME --size SIZE [--block-size 4096]", "create a volume",
+			  verb_create_run};

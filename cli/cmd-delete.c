@@ -6,7 +6,7 @@
 #include "common/service/registry.h"
 
 /* What cannot be read as a volume may be somebody's last copy, or no volume at all. */
-static gboolean is_whole_volume(const Attachment *attachment, GError **error)
+static gboolean volume_is_whole(const Attachment *attachment, GError **error)
 {
 	const GError *problem = attachment->facts_error;
 
@@ -28,7 +28,7 @@ static gboolean delete_detached(const Config *config, const VolumeName *name, co
 		return error_set(error, STORAGEOS_ERROR_BUSY,
 				 "delete volume '%s': still attached (first: storageos detach %s)",
 				 places->text, places->text);
-	if (!force && !is_whole_volume(attachment, error))
+	if (!force && !volume_is_whole(attachment, error))
 		return FALSE;
 	return pool_volume_delete(config, name, error);
 }
@@ -42,7 +42,7 @@ static gboolean delete_locked(const Config *config, const VolumeName *name, GErr
 	return locked && delete_detached(config, name, places, error);
 }
 
-static void report(const Cli *cli, const VolumeName *name, const char *path)
+static void delete_report(const Cli *cli, const VolumeName *name, const char *path)
 {
 	g_autofree char *text = volume_name_format(name);
 	Json *object = json_object_new_object();
@@ -53,8 +53,8 @@ static void report(const Cli *cli, const VolumeName *name, const char *path)
 }
 
 /* Also of one that is gone: then it is all that there is to do. */
-static gboolean forget(const Config *config, const VolumeName *name, gboolean deleted,
-		       GError **error)
+static gboolean name_forget(const Config *config, const VolumeName *name, gboolean deleted,
+			    GError **error)
 {
 	g_autoptr(GError) problem = NULL;
 
@@ -65,7 +65,7 @@ static gboolean forget(const Config *config, const VolumeName *name, gboolean de
 	return deleted;
 }
 
-static int run(int argc, char **argv)
+static int verb_delete_run(int argc, char **argv)
 {
 	gboolean forgotten = FALSE, deleted;
 	const GOptionEntry options[] = {
@@ -90,11 +90,12 @@ static int run(int argc, char **argv)
 	deleted = delete_locked(cli.config, name, &error);
 	if (forgotten &&
 	    (deleted || g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND)))
-		deleted = forget(cli.config, name, deleted, &error);
+		deleted = name_forget(cli.config, name, deleted, &error);
 	if (!deleted)
 		return cli_failed(error);
-	report(&cli, name, path);
+	delete_report(&cli, name, path);
 	return CLI_DONE;
 }
 
-const Verb verb_delete = {"delete", "NAME [--force] [--forget]", "delete a detached volume", run};
+const Verb verb_delete = {"delete", "NAME [--force] [--forget]", "delete a detached volume",
+			  verb_delete_run};

@@ -24,7 +24,7 @@ static gboolean detach_locked(const Places *places, GError **error)
 	return TRUE;
 }
 
-static gboolean detach(const Config *config, const VolumeName *name, GError **error)
+static gboolean detach_volume(const Config *config, const VolumeName *name, GError **error)
 {
 	g_autoptr(Places) places = places_new(config, name);
 	gboolean done;
@@ -38,7 +38,7 @@ static gboolean detach(const Config *config, const VolumeName *name, GError **er
 	return done;
 }
 
-static int run(int argc, char **argv)
+static int verb_detach_run(int argc, char **argv)
 {
 	g_autoptr(VolumeName) name = NULL;
 	g_autoptr(GError) error = NULL;
@@ -50,7 +50,7 @@ static int run(int argc, char **argv)
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("detach: %s", error->message);
-	return detach(cli.config, name, &error) ? CLI_DONE : cli_failed(error);
+	return detach_volume(cli.config, name, &error) ? CLI_DONE : cli_failed(error);
 }
 
-const Verb verb_detach = {"detach", "NAME", "remove the block device of a volume", run};
+const Verb verb_detach = {"detach", "NAME", "remove the block device of a volume", verb_detach_run};

@@ -10,7 +10,7 @@
 #include "common/base/error.h"
 #include "common/base/units.h"
 
-static void add_facts(Json *object, const Facts *facts)
+static void info_add_facts(Json *object, const Facts *facts)
 {
 	json_add_text(object, "uuid", facts->uuid);
 	json_add_text(object, "path", facts->path);
@@ -21,7 +21,7 @@ static void add_facts(Json *object, const Facts *facts)
 }
 
 /* What only the engine knows.  Of a volume that nobody has open it is told by opening it. */
-static void add_engine_info(Json *object, const VolumeInfo *info)
+static void info_add_engine(Json *object, const VolumeInfo *info)
 {
 	json_add_number(object, "generation", info->generation);
 	json_add_number(object, "data_bytes", info->data_bytes);
@@ -34,7 +34,7 @@ static void add_engine_info(Json *object, const VolumeInfo *info)
 	json_add_number(object, "scrub_repaired", info->scrub_repaired);
 }
 
-static gboolean is_size(const char *key)
+static gboolean member_is_size(const char *key)
 {
 	static const char *const sizes[] = {"size",	      "allocated",    "data_bytes",
 					    "metadata_bytes", "journal_size", "journal_used"};
@@ -47,7 +47,7 @@ static gboolean is_size(const char *key)
 
 static gboolean in_bytes;
 
-static void print_size(const char *label, guint64 bytes)
+static void info_print_size(const char *label, guint64 bytes)
 {
 	g_autofree char *size = size_format_exactly(bytes);
 
@@ -58,7 +58,7 @@ static void print_size(const char *label, guint64 bytes)
 }
 
 /* What the scrub_ members are, in one line. */
-static void print_scrub(Json *object)
+static void info_print_scrub(Json *object)
 {
 	gint64 seconds = json_get_number(object, "scrub_time");
 	g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(seconds);
@@ -74,30 +74,30 @@ static void print_scrub(Json *object)
 	       json_get_number(object, "scrub_errors"), json_get_number(object, "scrub_repaired"));
 }
 
-static void print_member(const char *key, Json *value, Json *object)
+static void info_print_member(const char *key, Json *value, Json *object)
 {
 	g_autofree char *label = g_strdelimit(g_strdup(key), "_", ' ');
 
 	if (!strcmp(key, "scrub_time"))
-		print_scrub(object);
-	else if (is_size(key))
-		print_size(label, (guint64)json_object_get_int64(value));
+		info_print_scrub(object);
+	else if (member_is_size(key))
+		info_print_size(label, (guint64)json_object_get_int64(value));
 	else if (!g_str_has_prefix(key, "scrub_"))
 		printf("%-20s %s\n", label, json_object_get_string(value));
 }
 
-static void print_text(Json *object)
+static void info_print(Json *object)
 {
 	struct json_object_iterator at = json_object_iter_begin(object);
 	struct json_object_iterator end = json_object_iter_end(object);
 
 	for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at))
-		print_member(json_object_iter_peek_name(&at), json_object_iter_peek_value(&at),
-			     object);
+		info_print_member(json_object_iter_peek_name(&at), json_object_iter_peek_value(&at),
+				  object);
 }
 
 /* What its server tells; not where it serves something else. */
-static void add_server(Json *object, const Attachment *attachment)
+static void info_add_server(Json *object, const Attachment *attachment)
 {
 	if (attachment->sample && !attachment->replaced) {
 		sample_add_state(attachment->sample, object);
@@ -107,7 +107,8 @@ static void add_server(Json *object, const Attachment *attachment)
 	}
 }
 
-static gboolean collect(const Config *config, const VolumeName *name, Json *object, GError **error)
+static gboolean info_collect(const Config *config, const VolumeName *name, Json *object,
+			     GError **error)
 {
 	g_autoptr(Places) places = places_new(config, name);
 	g_autoptr(Attachment) attachment = attachment_inspect(places);
@@ -121,12 +122,12 @@ static gboolean collect(const Config *config, const VolumeName *name, Json *obje
 		return FALSE;
 	}
 	json_add_text(object, "volume", places->text);
-	add_facts(object, &attachment->facts);
+	info_add_facts(object, &attachment->facts);
 	attachment_to_json(attachment, object);
 	trouble = trouble_find(attachment, places->text);
 	json_add_text(object, "trouble", trouble);
 	if (attachment->facts.holder) {
-		add_server(object, attachment);
+		info_add_server(object, attachment);
 		return TRUE;
 	}
 	volume = pool_volume_open(config, name, VOLUME_OPEN_READ_ONLY, &local);
@@ -136,11 +137,11 @@ static gboolean collect(const Config *config, const VolumeName *name, Json *obje
 		return TRUE;
 	}
 	volume_get_info(volume, &info);
-	add_engine_info(object, &info);
+	info_add_engine(object, &info);
 	return volume_close(volume, error);
 }
 
-static int run(int argc, char **argv)
+static int verb_info_run(int argc, char **argv)
 {
 	const GOptionEntry options[] = {
 		{"bytes", 0, 0, G_OPTION_ARG_NONE, &in_bytes, "Print sizes in bytes only", NULL},
@@ -157,15 +158,15 @@ static int run(int argc, char **argv)
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("info: %s", error->message);
-	if (!collect(cli.config, name, object, &error)) {
+	if (!info_collect(cli.config, name, object, &error)) {
 		g_prefix_error(&error, "info: ");
 		return cli_failed(error);
 	}
 	if (cli.json)
 		cli_print_json(object);
 	else
-		print_text(object);
+		info_print(object);
 	return CLI_DONE;
 }
 
-const Verb verb_info = {"info", "NAME [--bytes]", "show everything about a volume", run};
+const Verb verb_info = {"info", "NAME [--bytes]", "show everything about a volume", verb_info_run};

@@ -27,10 +27,10 @@ typedef struct {
 
 typedef struct {
 	guint64 volumes, size, allocated;
-} Sum;
+} PoolSum;
 
-static void add_row(const Listing *listing, const Attachment *attachment, const char *text,
-		    const char *trouble)
+static void listing_add_row(const Listing *listing, const Attachment *attachment, const char *text,
+			    const char *trouble)
 {
 	const Facts *facts = &attachment->facts;
 	const char *state = attachment_state_name(attachment->state);
@@ -47,8 +47,8 @@ static void add_row(const Listing *listing, const Attachment *attachment, const 
 					  trouble ? trouble : ""));
 }
 
-static void add_object(const Listing *listing, const Attachment *attachment, const char *text,
-		       const char *trouble)
+static void listing_add_object(const Listing *listing, const Attachment *attachment,
+			       const char *text, const char *trouble)
 {
 	Json *object = json_object_new_object();
 
@@ -65,7 +65,7 @@ static void add_object(const Listing *listing, const Attachment *attachment, con
 }
 
 /* One that cannot be read is listed with the reason, and is a failure. */
-static void list_volume(Listing *listing, const VolumeName *name, Sum *sum)
+static void listing_add_volume(Listing *listing, const VolumeName *name, PoolSum *sum)
 {
 	g_autofree char *text = volume_name_format(name);
 	g_autoptr(Places) places = places_new(listing->config, name);
@@ -78,13 +78,13 @@ static void list_volume(Listing *listing, const VolumeName *name, Sum *sum)
 	if (attachment->facts_error)
 		listing->status = CLI_FAILED;
 	if (listing->objects)
-		add_object(listing, attachment, text, trouble);
+		listing_add_object(listing, attachment, text, trouble);
 	else
-		add_row(listing, attachment, text, trouble);
+		listing_add_row(listing, attachment, text, trouble);
 }
 
 /* What the pool's file system has, beside what is promised. */
-static char *pool_line(const ConfigPool *pool, const Sum *sum)
+static char *pool_describe_space(const ConfigPool *pool, const PoolSum *sum)
 {
 	g_autofree char *size = size_format(sum->size), *used = size_format(sum->allocated);
 	g_autofree char *whole = NULL, *room = NULL;
@@ -100,7 +100,7 @@ static char *pool_line(const ConfigPool *pool, const Sum *sum)
 			       room, whole, 100. * (double)fs.f_bavail / (double)fs.f_blocks);
 }
 
-static gboolean is_volume(const char *file, const GPtrArray *names)
+static gboolean file_is_volume(const char *file, const GPtrArray *names)
 {
 	g_autofree char *name = g_strndup(file, strlen(file) - strlen(SUFFIX));
 
@@ -108,7 +108,7 @@ static gboolean is_volume(const char *file, const GPtrArray *names)
 }
 
 /* Files in the pool that look like volumes and are none: "DB.vol", "db copy.vol", links. */
-static void say_strangers(const ConfigPool *pool, const GPtrArray *names)
+static void pool_say_strangers(const ConfigPool *pool, const GPtrArray *names)
 {
 	g_autoptr(GDir) dir = g_dir_open(pool->path, 0, NULL);
 	g_autofree char *example = NULL;
@@ -116,8 +116,8 @@ static void say_strangers(const ConfigPool *pool, const GPtrArray *names)
 	guint found = 0;
 
 	while (dir && (file = g_dir_read_name(dir)))
-		if (*file != '.' && g_str_has_suffix(file, SUFFIX) && !is_volume(file, names) &&
-		    !found++)
+		if (*file != '.' && g_str_has_suffix(file, SUFFIX) &&
+		    !file_is_volume(file, names) && !found++)
 			example = g_strdup(file);
 	if (found)
 		cli_say("list: %u file%s in %s %s: '%s'%s (a volume is a regular file NAME.vol; "
@@ -127,11 +127,11 @@ static void say_strangers(const ConfigPool *pool, const GPtrArray *names)
 			found == 1 ? "" : " and others");
 }
 
-static void list_pool(Listing *listing, const ConfigPool *pool)
+static void listing_add_pool(Listing *listing, const ConfigPool *pool)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GPtrArray) names = facts_list(pool, &error);
-	Sum sum = {0};
+	PoolSum sum = {0};
 	char *line;
 
 	if (!names) {
@@ -141,15 +141,15 @@ static void list_pool(Listing *listing, const ConfigPool *pool)
 	for (guint i = 0; i < names->len; i++) {
 		const VolumeName name = {pool->name, g_ptr_array_index(names, i)};
 
-		list_volume(listing, &name, &sum);
+		listing_add_volume(listing, &name, &sum);
 	}
-	say_strangers(pool, names);
-	line = pool_line(pool, &sum);
+	pool_say_strangers(pool, names);
+	line = pool_describe_space(pool, &sum);
 	if (line)
 		g_ptr_array_add(listing->pools, line);
 }
 
-static void print(const Listing *listing)
+static void listing_print(const Listing *listing)
 {
 	if (listing->objects) {
 		cli_print_json(listing->objects);
@@ -160,7 +160,7 @@ static void print(const Listing *listing)
 		puts(g_ptr_array_index(listing->pools, i));
 }
 
-static const ConfigPool *find_pool(const Config *config, const char *text, GError **error)
+static const ConfigPool *pool_find(const Config *config, const char *text, GError **error)
 {
 	const ConfigPool *pool = config_find_pool(config, text);
 	g_autoptr(VolumeName) name = pool ? NULL : volume_name_parse(text, NULL);
@@ -176,7 +176,7 @@ static const ConfigPool *find_pool(const Config *config, const char *text, GErro
 	return pool && pool_check(pool, error) ? pool : NULL;
 }
 
-static int run(int argc, char **argv)
+static int verb_list_run(int argc, char **argv)
 {
 	g_autoptr(GPtrArray) pools = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(Table) table = table_new(headings, right);
@@ -190,7 +190,7 @@ static int run(int argc, char **argv)
 	if (!cli_start(&cli, &verb_list, NULL, 0, 1, argc, argv, &status))
 		return status;
 	if (cli.n_arguments) {
-		pool = find_pool(cli.config, cli.arguments[0], &error);
+		pool = pool_find(cli.config, cli.arguments[0], &error);
 		if (!pool)
 			return cli_failed(error);
 	}
@@ -198,11 +198,11 @@ static int run(int argc, char **argv)
 	listing = (Listing){cli.config, objects, table, pools, CLI_DONE};
 	/* A pool whose file system is not mounted keeps nobody from seeing the others. */
 	for (guint i = 0; !pool && i < cli.config->pools->len; i++)
-		list_pool(&listing, g_ptr_array_index(cli.config->pools, i));
+		listing_add_pool(&listing, g_ptr_array_index(cli.config->pools, i));
 	if (pool)
-		list_pool(&listing, pool);
-	print(&listing);
+		listing_add_pool(&listing, pool);
+	listing_print(&listing);
 	return listing.status;
 }
 
-const Verb verb_list = {"list", "[POOL]", "list the volumes of one pool, or of all", run};
+const Verb verb_list = {"list", "[POOL]", "list the volumes of one pool, or of all", verb_list_run};

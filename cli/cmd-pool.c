@@ -16,8 +16,8 @@
 /* ---- create */
 
 /* To the end, or not at all. */
-static gboolean create_uninterrupted(const Config *config, const char *name, const char *directory,
-				     gboolean adopt, GError **error)
+static gboolean pool_create_uninterrupted(const Config *config, const char *name,
+					  const char *directory, gboolean adopt, GError **error)
 {
 	sigset_t signals, before;
 	gboolean done;
@@ -34,7 +34,7 @@ static gboolean create_uninterrupted(const Config *config, const char *name, con
 	return done;
 }
 
-static int create(const Cli *cli, const char *name, const char *directory, gboolean adopt)
+static int pool_create_verb(const Cli *cli, const char *name, const char *directory, gboolean adopt)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Config) now = NULL;
@@ -43,7 +43,7 @@ static int create(const Cli *cli, const char *name, const char *directory, gbool
 
 	if (!pool_name_valid(name))
 		return cli_usage("pool create: invalid pool name '%s': must be " NAME_RULE, name);
-	if (!create_uninterrupted(cli->config, name, directory, adopt, &error))
+	if (!pool_create_uninterrupted(cli->config, name, directory, adopt, &error))
 		return cli_failed(error);
 	now = config_load_again(cli->config, &error);
 	pool = now ? config_find_pool(now, name) : NULL;
@@ -59,7 +59,7 @@ static int create(const Cli *cli, const char *name, const char *directory, gbool
 
 /* ---- delete */
 
-static gboolean is_unused(const Config *config, const VolumeName *name, GError **error)
+static gboolean volume_is_unused(const Config *config, const VolumeName *name, GError **error)
 {
 	g_autoptr(Places) places = places_new(config, name);
 	g_autoptr(Attachment) attachment = attachment_inspect(places);
@@ -70,18 +70,19 @@ static gboolean is_unused(const Config *config, const VolumeName *name, GError *
 					     : attachment_state_name(attachment->state));
 }
 
-static gboolean are_unused(const Config *config, const char *pool, GPtrArray *names, GError **error)
+static gboolean volumes_are_unused(const Config *config, const char *pool, GPtrArray *names,
+				   GError **error)
 {
 	for (guint i = 0; i < names->len; i++) {
 		const VolumeName *name = g_ptr_array_index(names, i);
 
-		if (!g_strcmp0(name->pool, pool) && !is_unused(config, name, error))
+		if (!g_strcmp0(name->pool, pool) && !volume_is_unused(config, name, error))
 			return FALSE;
 	}
 	return TRUE;
 }
 
-static GPtrArray *parse_names(GPtrArray *texts)
+static GPtrArray *names_parse(GPtrArray *texts)
 {
 	GPtrArray *names = g_ptr_array_new_with_free_func((GDestroyNotify)volume_name_free);
 
@@ -95,35 +96,35 @@ static GPtrArray *parse_names(GPtrArray *texts)
 }
 
 /* Also volumes whose pool is away now. */
-static gboolean is_pool_unused(const Config *config, const ConfigPool *pool, GPtrArray *volumes,
+static gboolean pool_is_unused(const Config *config, const ConfigPool *pool, GPtrArray *volumes,
 			       GError **error)
 {
 	g_autoptr(GPtrArray) registered = registry_list(config);
 	g_autoptr(GPtrArray) remembered = places_known(config);
 	g_autoptr(GPtrArray) texts = target_volumes();
-	g_autoptr(GPtrArray) exported = parse_names(texts);
+	g_autoptr(GPtrArray) exported = names_parse(texts);
 
 	for (guint i = 0; volumes && i < volumes->len; i++) {
 		const VolumeName name = {pool->name, g_ptr_array_index(volumes, i)};
 
-		if (!is_unused(config, &name, error))
+		if (!volume_is_unused(config, &name, error))
 			return FALSE;
 	}
-	return are_unused(config, pool->name, registered, error) &&
-	       are_unused(config, pool->name, remembered, error) &&
-	       are_unused(config, pool->name, exported, error);
+	return volumes_are_unused(config, pool->name, registered, error) &&
+	       volumes_are_unused(config, pool->name, remembered, error) &&
+	       volumes_are_unused(config, pool->name, exported, error);
 }
 
-static gboolean remove_entry(const Config *config, const ConfigPool *pool, GPtrArray *volumes,
-			     GError **error)
+static gboolean pool_remove_entry(const Config *config, const ConfigPool *pool, GPtrArray *volumes,
+				  GError **error)
 {
 	autofd lock = config_lock(config, error);
 
-	return lock >= 0 && is_pool_unused(config, pool, volumes, error) &&
+	return lock >= 0 && pool_is_unused(config, pool, volumes, error) &&
 	       config_remove_pool(config, pool->name, error);
 }
 
-static int delete_pool(const Cli *cli, const char *name)
+static int pool_delete_verb(const Cli *cli, const char *name)
 {
 	const ConfigPool *pool = config_find_pool(cli->config, name);
 	g_autoptr(GPtrArray) volumes = pool ? pool_list(pool, NULL) : NULL;
@@ -135,7 +136,7 @@ static int delete_pool(const Cli *cli, const char *name)
 		error_set(&error, STORAGEOS_ERROR_NOT_FOUND, "no such pool in %s",
 			  cli->config->file);
 	else
-		remove_entry(cli->config, pool, volumes, &error);
+		pool_remove_entry(cli->config, pool, volumes, &error);
 	if (error) {
 		g_prefix_error(&error, "delete pool '%s': ", name);
 		return cli_failed(error);
@@ -155,7 +156,7 @@ static int delete_pool(const Cli *cli, const char *name)
 /* ---- list */
 
 /* Why it cannot be used, or what is missing though it can; NULL: nothing. */
-static char *find_problem(const ConfigPool *pool, gboolean usable, const GError *error)
+static char *pool_find_problem(const ConfigPool *pool, gboolean usable, const GError *error)
 {
 	if (!usable)
 		return g_strdup(error->message);
@@ -165,7 +166,7 @@ static char *find_problem(const ConfigPool *pool, gboolean usable, const GError 
 					    pool->name, pool->path);
 }
 
-static void list(const Config *config, Json *objects)
+static void pool_list_verb(const Config *config, Json *objects)
 {
 	if (!objects)
 		printf("%-20s %-12s %s\n", "POOL", "STATE", "DIRECTORY");
@@ -173,7 +174,7 @@ static void list(const Config *config, Json *objects)
 		const ConfigPool *pool = g_ptr_array_index(config->pools, i);
 		g_autoptr(GError) error = NULL;
 		g_autofree char *uuid = pool_uuid(pool, &error);
-		g_autofree char *problem = find_problem(pool, uuid != NULL, error);
+		g_autofree char *problem = pool_find_problem(pool, uuid != NULL, error);
 		Json *object;
 
 		if (!objects) {
@@ -192,7 +193,7 @@ static void list(const Config *config, Json *objects)
 }
 
 /* What is wrong with arguments that none of them takes. */
-static int usage(const Cli *cli)
+static int pool_usage(const Cli *cli)
 {
 	static const struct {
 		const char *name;
@@ -209,7 +210,7 @@ static int usage(const Cli *cli)
 			 verb_pool.arguments);
 }
 
-static int run(int argc, char **argv)
+static int verb_pool_run(int argc, char **argv)
 {
 	gboolean adopt = FALSE;
 	const GOptionEntry options[] = {
@@ -225,18 +226,18 @@ static int run(int argc, char **argv)
 	if (!cli_start(&cli, &verb_pool, options, 1, 3, argc, argv, &status))
 		return status;
 	if (!strcmp(cli.arguments[0], "create") && cli.n_arguments == 3)
-		return create(&cli, cli.arguments[1], cli.arguments[2], adopt);
+		return pool_create_verb(&cli, cli.arguments[1], cli.arguments[2], adopt);
 	if (!strcmp(cli.arguments[0], "delete") && cli.n_arguments == 2)
-		return delete_pool(&cli, cli.arguments[1]);
+		return pool_delete_verb(&cli, cli.arguments[1]);
 	if (!strcmp(cli.arguments[0], "list") && cli.n_arguments == 1) {
 		objects = cli.json ? json_object_new_array() : NULL;
-		list(cli.config, objects);
+		pool_list_verb(cli.config, objects);
 		if (objects)
 			cli_print_json(objects);
 		return CLI_DONE;
 	}
-	return usage(&cli);
+	return pool_usage(&cli);
 }
 
 const Verb verb_pool = {"pool", "create NAME DIRECTORY [--adopt] | delete NAME | list",
-			"create, unregister and list pools", run};
+			"create, unregister and list pools", verb_pool_run};

@@ -26,7 +26,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProbeVerdict, verdict_clear)
 /* ---- text */
 
 G_GNUC_PRINTF(2, 3)
-static void line(const char *name, const char *format, ...)
+static void line_print(const char *name, const char *format, ...)
 {
 	va_list args;
 
@@ -42,7 +42,7 @@ static const char *or_not_installed(const char *program)
 	return program ? program : "not installed";
 }
 
-static void print_platform(const RuntimeProbe *probe)
+static void probe_print_platform(const RuntimeProbe *probe)
 {
 	const CompatibilityRow *row = probe->row;
 	g_autofree char *which =
@@ -50,21 +50,21 @@ static void print_platform(const RuntimeProbe *probe)
 			? g_strdup_printf(" (of %u; --kernel names another)", probe->n_kernels)
 			: g_strdup("");
 
-	line("platform", "%s", probe->platform->name);
+	line_print("platform", "%s", probe->platform->name);
 	if (row->tcmu == COMPATIBILITY_LOOK)
-		line("table row", "%s", row->name);
+		line_print("table row", "%s", row->name);
 	else
-		line("table row", "%s (LIO %s, TCMU %s)", row->name, compatibility_name(row->lio),
-		     compatibility_name(row->tcmu));
+		line_print("table row", "%s (LIO %s, TCMU %s)", row->name,
+			   compatibility_name(row->lio), compatibility_name(row->tcmu));
 	if (probe->page_size)
-		line("kernel", "%s%s, pages of %u KiB", probe->kernel->release, which,
-		     (guint)(probe->page_size >> 10));
+		line_print("kernel", "%s%s, pages of %u KiB", probe->kernel->release, which,
+			   (guint)(probe->page_size >> 10));
 	else
-		line("kernel", "%s%s", probe->kernel->release, which);
+		line_print("kernel", "%s%s", probe->kernel->release, which);
 }
 
 /* Why a module is missing, as far as the kernel's configuration tells. */
-static const char *missing_words(KernelOption option)
+static const char *module_describe_missing(KernelOption option)
 {
 	switch (option) {
 	case KERNEL_OPTION_OFF:
@@ -78,19 +78,20 @@ static const char *missing_words(KernelOption option)
 	return "missing";
 }
 
-static void print_modules(const RuntimeProbe *probe)
+static void probe_print_modules(const RuntimeProbe *probe)
 {
 	for (guint i = 0; i < PROBE_MODULES; i++)
-		line(probe_module_name((ProbeModule)i), "%s",
-		     probe->modules[i] == MODULE_MISSING ? missing_words(probe->options[i])
-							 : module_state_name(probe->modules[i]));
+		line_print(probe_module_name((ProbeModule)i), "%s",
+			   probe->modules[i] == MODULE_MISSING
+				   ? module_describe_missing(probe->options[i])
+				   : module_state_name(probe->modules[i]));
 	if (!probe->running)
 		return;
-	line("configfs mounted", "%s", probe->configfs ? probe->configfs : "no");
-	line("TCM-USER netlink", "%s", probe->tcmu.netlink ? "yes" : "no");
+	line_print("configfs mounted", "%s", probe->configfs ? probe->configfs : "no");
+	line_print("TCM-USER netlink", "%s", probe->tcmu.netlink ? "yes" : "no");
 }
 
-static const char *runner_state(const RuntimeProbe *probe)
+static const char *runner_describe(const RuntimeProbe *probe)
 {
 	if (!probe->running)
 		return "";
@@ -102,7 +103,7 @@ static const char *runner_state(const RuntimeProbe *probe)
 				     : ", running, does not list storageos";
 }
 
-static const char *plugin_state(const RuntimeProbe *probe)
+static const char *plugin_describe(const RuntimeProbe *probe)
 {
 	switch (probe->runner_plugin) {
 	case RUNNER_PLUGIN_UNSEEN:
@@ -117,33 +118,34 @@ static const char *plugin_state(const RuntimeProbe *probe)
 	return "";
 }
 
-static void print_runner(const RuntimeProbe *probe)
+static void probe_print_runner(const RuntimeProbe *probe)
 {
 	const RunnerProgram *files = &probe->runner_files;
 	const char *generation = runner_generation_name(files->generation);
 
 	if (!probe->runner_program) {
-		line("tcmu-runner", "not installed");
+		line_print("tcmu-runner", "not installed");
 		return;
 	}
-	line("tcmu-runner", "%s (ABI %s)%s", files->version ? files->version : "version not known",
-	     generation ? generation : "not known", runner_state(probe));
-	line("plugin", "%s%s", or_not_installed(files->plugin), plugin_state(probe));
+	line_print("tcmu-runner", "%s (ABI %s)%s",
+		   files->version ? files->version : "version not known",
+		   generation ? generation : "not known", runner_describe(probe));
+	line_print("plugin", "%s%s", or_not_installed(files->plugin), plugin_describe(probe));
 }
 
-static void print_fuse(const RuntimeProbe *probe)
+static void probe_print_fuse(const RuntimeProbe *probe)
 {
-	line("storageos-fuse", "%s", or_not_installed(probe->fuse_program));
-	line("libfuse", "%s%s, fusermount %s",
-	     probe->fuse_library ? probe->fuse_library : "not known",
-	     probe->fuse_library && !probe->fuse_library_found ? " (not found)" : "",
-	     or_not_installed(probe->fusermount_program));
+	line_print("storageos-fuse", "%s", or_not_installed(probe->fuse_program));
+	line_print("libfuse", "%s%s, fusermount %s",
+		   probe->fuse_library ? probe->fuse_library : "not known",
+		   probe->fuse_library && !probe->fuse_library_found ? " (not found)" : "",
+		   or_not_installed(probe->fusermount_program));
 	if (probe->running)
-		line("devices", "/dev/fuse %s, /dev/loop-control %s",
-		     probe->fuse_device ? "yes" : "no", probe->loop_device ? "yes" : "no");
+		line_print("devices", "/dev/fuse %s, /dev/loop-control %s",
+			   probe->fuse_device ? "yes" : "no", probe->loop_device ? "yes" : "no");
 }
 
-static void print_users(const RuntimeProbe *probe)
+static void probe_print_users(const RuntimeProbe *probe)
 {
 	const TcmuUsers *tcmu = &probe->tcmu;
 	g_autoptr(GString) text = g_string_new(NULL);
@@ -158,48 +160,49 @@ static void print_users(const RuntimeProbe *probe)
 		g_string_append_printf(text, "%s process %u (%s)", i ? "," : "; served by",
 				       user->pid, user->command);
 	}
-	line("TCMU in use", "%s%s", text->str,
-	     tcmu->complete ? "" : " (only root sees all who serve it)");
+	line_print("TCMU in use", "%s%s", text->str,
+		   tcmu->complete ? "" : " (only root sees all who serve it)");
 }
 
-static char *limit_text(guint64 bytes)
+static char *limit_format(guint64 bytes)
 {
 	return bytes == MEMORY_UNLIMITED ? g_strdup("no limit") : size_format(bytes);
 }
 
-static void print_memory(const RuntimeProbe *probe, const Config *config)
+static void probe_print_memory(const RuntimeProbe *probe, const Config *config)
 {
-	g_autofree char *cgroup = limit_text(probe->memory.cgroup);
-	g_autofree char *locked = limit_text(probe->memory.locked);
+	g_autofree char *cgroup = limit_format(probe->memory.cgroup);
+	g_autofree char *locked = limit_format(probe->memory.locked);
 	g_autofree char *cache = size_format(config->node_cache);
 
-	line("memory", "control group %s, locked %s, node_cache %s", cgroup, locked, cache);
+	line_print("memory", "control group %s, locked %s, node_cache %s", cgroup, locked, cache);
 }
 
-static void print_text(const RuntimeProbe *probe, const Config *config, const ProbeVerdict *verdict)
+static void probe_print(const RuntimeProbe *probe, const Config *config,
+			const ProbeVerdict *verdict)
 {
-	print_platform(probe);
-	print_modules(probe);
-	print_runner(probe);
-	line("targetcli", "%s", or_not_installed(probe->targetcli_program));
-	print_fuse(probe);
+	probe_print_platform(probe);
+	probe_print_modules(probe);
+	probe_print_runner(probe);
+	line_print("targetcli", "%s", or_not_installed(probe->targetcli_program));
+	probe_print_fuse(probe);
 	if (probe->running) {
-		print_users(probe);
-		print_memory(probe, config);
+		probe_print_users(probe);
+		probe_print_memory(probe, config);
 	} else {
-		line("machine", "not running: loaded, mounted, running are not known");
+		line_print("machine", "not running: loaded, mounted, running are not known");
 	}
 	for (guint i = 0; i < verdict->warnings->len; i++)
-		line("warning", "%s", (const char *)g_ptr_array_index(verdict->warnings, i));
-	line("front end", "%s (%s)", verdict->possible ? frontend_name(verdict->chosen) : "none",
-	     verdict->reason);
-	line("next step", "%s", verdict->next_step ? verdict->next_step : "none");
+		line_print("warning", "%s", (const char *)g_ptr_array_index(verdict->warnings, i));
+	line_print("front end", "%s (%s)",
+		   verdict->possible ? frontend_name(verdict->chosen) : "none", verdict->reason);
+	line_print("next step", "%s", verdict->next_step ? verdict->next_step : "none");
 }
 
 /* ---- the verb */
 
 /* What `attach` is told in another root is what its configuration says. */
-static Frontend frontend_in_root(const RuntimeProbe *probe)
+static Frontend frontend_in_sysroot(const RuntimeProbe *probe)
 {
 	g_autofree char *text =
 		sysroot_read(probe->sysroot, CONFIG_DEFAULT_FILE, FILES_TEXT_MAX, NULL, NULL);
@@ -212,16 +215,16 @@ static Frontend frontend_in_root(const RuntimeProbe *probe)
 	return value && frontend_parse(value, &frontend) ? frontend : FRONTEND_AUTO;
 }
 
-static void judge(const RuntimeProbe *probe, const Config *config, ProbeVerdict *verdict)
+static void probe_judge(const RuntimeProbe *probe, const Config *config, ProbeVerdict *verdict)
 {
-	Frontend wanted = probe->running ? config->frontend : frontend_in_root(probe);
+	Frontend wanted = probe->running ? config->frontend : frontend_in_sysroot(probe);
 
 	verdict->possible = runtime_probe_choose(probe, wanted, &verdict->chosen, &verdict->reason);
 	verdict->next_step = runtime_probe_next_step(probe, wanted);
 	verdict->warnings = runtime_probe_warnings(probe, config->node_cache);
 }
 
-static int exit_status(const ProbeVerdict *verdict)
+static int verdict_exit_status(const ProbeVerdict *verdict)
 {
 	if (!verdict->possible)
 		return PROBE_NEITHER;
@@ -229,14 +232,14 @@ static int exit_status(const ProbeVerdict *verdict)
 }
 
 /* That one is there, whatever /lib/modules has. */
-static gboolean runs(const char *kernel)
+static gboolean kernel_runs(const char *kernel)
 {
 	struct utsname name;
 
 	return !uname(&name) && !strcmp(name.release, kernel);
 }
 
-static int failed(const char *sysroot, const GError *error)
+static int probe_failed(const char *sysroot, const GError *error)
 {
 	struct utsname name;
 	gboolean known = !sysroot && !uname(&name);
@@ -246,7 +249,7 @@ static int failed(const char *sysroot, const GError *error)
 	return CLI_FAILED;
 }
 
-static int run(int argc, char **argv)
+static int verb_probe_run(int argc, char **argv)
 {
 	g_autofree char *sysroot = NULL;
 	g_autofree char *kernel = NULL;
@@ -265,19 +268,19 @@ static int run(int argc, char **argv)
 
 	if (!cli_start(&cli, &verb_probe, options, 0, 0, argc, argv, &status))
 		return status;
-	if (sysroot || (kernel && !runs(kernel)))
+	if (sysroot || (kernel && !kernel_runs(kernel)))
 		probe = runtime_probe_new_at(sysroot ? sysroot : "/", kernel, &error);
 	else
 		probe = runtime_probe_new();
 	if (!probe)
-		return failed(sysroot, error);
-	judge(probe, cli.config, &verdict);
+		return probe_failed(sysroot, error);
+	probe_judge(probe, cli.config, &verdict);
 	if (cli.json)
 		probe_print_json(probe, cli.config, &verdict);
 	else
-		print_text(probe, cli.config, &verdict);
-	return exit_status(&verdict);
+		probe_print(probe, cli.config, &verdict);
+	return verdict_exit_status(&verdict);
 }
 
 const Verb verb_probe = {"probe", "[--root DIR] [--kernel RELEASE]",
-			 "show what this machine supports, and the front end", run};
+			 "show what this machine supports, and the front end", verb_probe_run};

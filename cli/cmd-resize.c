@@ -45,14 +45,14 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Resizing, resizing_clear)
 
 /* ---- where it is served */
 
-static gboolean show_loop_device(const Resizing *resizing, GError **error)
+static gboolean loop_device_resize(const Resizing *resizing, GError **error)
 {
 	g_autofree char *loop = loop_device_find(resizing->places->file, NULL, 0);
 
 	return !loop || loop_device_grow(loop, resizing->places->file, resizing->size, error);
 }
 
-static gboolean show_lun(const Resizing *resizing, GError **error)
+static gboolean lun_resize(const Resizing *resizing, GError **error)
 {
 	g_autofree char *backstore = target_backstore_of_volume(resizing->places->text);
 
@@ -64,10 +64,11 @@ static gboolean show_lun(const Resizing *resizing, GError **error)
 }
 
 /* The volume has its size; so must have what shows it. */
-static gboolean show(const Resizing *resizing, GError **error)
+static gboolean device_resize(const Resizing *resizing, GError **error)
 {
-	gboolean done = g_str_equal(resizing->frontend, "tcmu") ? show_lun(resizing, error)
-								: show_loop_device(resizing, error);
+	gboolean done = g_str_equal(resizing->frontend, "tcmu")
+				? lun_resize(resizing, error)
+				: loop_device_resize(resizing, error);
 
 	if (!done)
 		g_prefix_error(error, "the volume was resized, but its device was not: ");
@@ -75,7 +76,7 @@ static gboolean show(const Resizing *resizing, GError **error)
 }
 
 /* FALSE with NOT_FOUND: nobody serves it. */
-static gboolean ask(Resizing *resizing, GError **error)
+static gboolean server_resize(Resizing *resizing, GError **error)
 {
 	g_autofree char *socket = control_name(resizing->name);
 	gboolean done = FALSE;
@@ -106,7 +107,7 @@ static gboolean ask(Resizing *resizing, GError **error)
 
 /* ---- where it is not */
 
-static gboolean resize_open(Resizing *resizing, Volume *volume, GError **error)
+static gboolean volume_resize_open(Resizing *resizing, Volume *volume, GError **error)
 {
 	VolumeResizeFlags flags = VOLUME_RESIZE_SHRINK;
 
@@ -127,7 +128,7 @@ static gboolean resize_open(Resizing *resizing, Volume *volume, GError **error)
 	return FALSE;
 }
 
-static gboolean resize_here(Resizing *resizing, GError **error)
+static gboolean volume_resize_here(Resizing *resizing, GError **error)
 {
 	gboolean done, closed;
 	Volume *volume;
@@ -137,7 +138,7 @@ static gboolean resize_here(Resizing *resizing, GError **error)
 	if (!volume)
 		return FALSE;
 	cli_progress("resize %s", resizing->places->text);
-	done = resize_open(resizing, volume, error);
+	done = volume_resize_open(resizing, volume, error);
 	closed = volume_close(volume, done ? error : NULL);
 	return done && closed;
 }
@@ -145,7 +146,7 @@ static gboolean resize_here(Resizing *resizing, GError **error)
 /* ---- both */
 
 /* What is attached but broken has nobody who holds the volume, yet its device may be in use. */
-static gboolean may_shrink(const Resizing *resizing, GError **error)
+static gboolean volume_may_shrink(const Resizing *resizing, GError **error)
 {
 	g_autoptr(Attachment) attachment = attachment_inspect(resizing->places);
 	const char *holder = attachment->facts.holder;
@@ -160,7 +161,7 @@ static gboolean may_shrink(const Resizing *resizing, GError **error)
 }
 
 /* What was asked for, once the volume's size is known. */
-static gboolean settle_size(Resizing *resizing, guint64 before, GError **error)
+static gboolean size_settle(Resizing *resizing, guint64 before, GError **error)
 {
 	resizing->before = before;
 	if (resizing->more)
@@ -179,22 +180,22 @@ static gboolean resize_locked(Resizing *resizing, GError **error)
 
 	if (!served_check(resizing->config, resizing->name, error) ||
 	    !facts_read(resizing->config, resizing->name, &facts, error) ||
-	    !settle_size(resizing, facts.size, error))
+	    !size_settle(resizing, facts.size, error))
 		return FALSE;
 	if (resizing->size > facts.size)
 		cli_warn_of_promise("resize", facts.path, resizing->size, facts.allocated);
-	if (resizing->size < facts.size && !may_shrink(resizing, error))
+	if (resizing->size < facts.size && !volume_may_shrink(resizing, error))
 		return FALSE;
-	if (ask(resizing, &problem))
-		return show(resizing, error);
+	if (server_resize(resizing, &problem))
+		return device_resize(resizing, error);
 	if (g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
-		return resize_here(resizing, error);
+		return volume_resize_here(resizing, error);
 	g_propagate_error(error, g_steal_pointer(&problem));
 	return FALSE;
 }
 
 /* fileio asks for a file's size once, when the backstore is made. */
-static void warn_of_export(const Resizing *resizing)
+static void export_warn(const Resizing *resizing)
 {
 	g_autofree char *backstore = fileio_export_find(resizing->places->text);
 
@@ -204,7 +205,7 @@ static void warn_of_export(const Resizing *resizing)
 			resizing->places->text, backstore);
 }
 
-static void report(const Cli *cli, const Resizing *resizing)
+static void resize_report(const Cli *cli, const Resizing *resizing)
 {
 	Json *object = json_object_new_object();
 	g_autofree char *size = size_format_exactly(resizing->size);
@@ -221,7 +222,7 @@ static void report(const Cli *cli, const Resizing *resizing)
 		   resizing->cut_off.bytes ? " of data discarded" : "");
 }
 
-static gboolean resize(Resizing *resizing, GError **error)
+static gboolean resize_volume(Resizing *resizing, GError **error)
 {
 	gboolean locked = places_lock(resizing->places, error), done;
 
@@ -234,7 +235,7 @@ static gboolean resize(Resizing *resizing, GError **error)
 }
 
 /* "20G", or "+2G" for so much more. */
-static gboolean parse_size(const char *text, Resizing *resizing)
+static gboolean size_parse_argument(const char *text, Resizing *resizing)
 {
 	resizing->more = *text == '+';
 	if (!resizing->more)
@@ -247,7 +248,7 @@ static gboolean parse_size(const char *text, Resizing *resizing)
 	return FALSE;
 }
 
-static int run(int argc, char **argv)
+static int verb_resize_run(int argc, char **argv)
 {
 	gboolean force = FALSE;
 	const GOptionEntry options[] = {
@@ -266,19 +267,19 @@ static int run(int argc, char **argv)
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("resize: %s", error->message);
-	if (!parse_size(cli.arguments[1], &resizing))
+	if (!size_parse_argument(cli.arguments[1], &resizing))
 		return CLI_USAGE;
 	places = places_new(cli.config, name);
 	resizing.config = cli.config;
 	resizing.name = name;
 	resizing.places = places;
 	resizing.force = force;
-	if (!resize(&resizing, &error))
+	if (!resize_volume(&resizing, &error))
 		return cli_failed(error);
-	warn_of_export(&resizing);
-	report(&cli, &resizing);
+	export_warn(&resizing);
+	resize_report(&cli, &resizing);
 	return CLI_DONE;
 }
 
 const Verb verb_resize = {"resize", "NAME [+]SIZE [--force]",
-			  "grow a volume, even in use; shrink it", run};
+			  "grow a volume, even in use; shrink it", verb_resize_run};

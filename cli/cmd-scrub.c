@@ -37,7 +37,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Scrubbing, scrubbing_clear)
 
 /* "12 %, 1.2 GiB, 64 MiB/s, 5 min left"; the rest of it is as fast as what was.  Free the result.
  */
-static char *progress_text(Json *status)
+static char *progress_describe(Json *status)
 {
 	Json *value = json_get_typed(status, "fraction", json_type_double);
 	double fraction = value ? json_object_get_double(value) : 0.;
@@ -53,9 +53,9 @@ static char *progress_text(Json *status)
 			       left < 120 ? left : left / 60, left < 120 ? "s" : "min");
 }
 
-static void show_progress(const Scrubbing *scrubbing, Json *status)
+static void progress_show(const Scrubbing *scrubbing, Json *status)
 {
-	g_autofree char *text = progress_text(status);
+	g_autofree char *text = progress_describe(status);
 
 	cli_progress("scrub %s: %s, %" G_GINT64_FORMAT " errors", scrubbing->text, text,
 		     json_get_number(status, "errors"));
@@ -63,7 +63,7 @@ static void show_progress(const Scrubbing *scrubbing, Json *status)
 
 /* ---- the result */
 
-static void print_lost(const Scrubbing *scrubbing, Json *status)
+static void lost_print(const Scrubbing *scrubbing, Json *status)
 {
 	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
 	Json *lost = json_get_list(status, "lost");
@@ -78,7 +78,7 @@ static void print_lost(const Scrubbing *scrubbing, Json *status)
 	lines_write(scrubbing->text, lines, LINES_MAX - 1, lines_print);
 }
 
-static void print_text(const Scrubbing *scrubbing, Json *status)
+static void status_print_text(const Scrubbing *scrubbing, Json *status)
 {
 	gint64 blocks = json_get_number(status, "blocks");
 	gint64 ended = json_get_number(status, "ended");
@@ -91,9 +91,9 @@ static void print_text(const Scrubbing *scrubbing, Json *status)
 		printf("%s: is not being scrubbed\n", scrubbing->text);
 		return;
 	}
-	print_lost(scrubbing, status);
+	lost_print(scrubbing, status);
 	if (running)
-		progress = progress_text(status);
+		progress = progress_describe(status);
 	printf("%s: %s%s%s; %" G_GINT64_FORMAT " blocks (%s) and %" G_GINT64_FORMAT
 	       " copies of metadata verified in %" G_GINT64_FORMAT " s, %" G_GINT64_FORMAT
 	       " errors, %" G_GINT64_FORMAT " copies repaired%s%s\n",
@@ -109,29 +109,29 @@ static void print_text(const Scrubbing *scrubbing, Json *status)
 	       progress ? "; " : "", progress ? progress : "");
 }
 
-static void print_status(const Scrubbing *scrubbing, Json *status)
+static void status_print(const Scrubbing *scrubbing, Json *status)
 {
 	cli_progress_end();
 	json_add_text(status, "volume", scrubbing->text);
 	if (scrubbing->json)
 		cli_print_json(status);
 	else
-		print_text(scrubbing, status);
+		status_print_text(scrubbing, status);
 }
 
-static int print_result(const Scrubbing *scrubbing, Json *status)
+static int result_print(const Scrubbing *scrubbing, Json *status)
 {
 	if (json_get_flag(status, "complete"))
 		cli_did("scrub %s: scrubbed, %" G_GINT64_FORMAT " errors, %" G_GINT64_FORMAT
 			" copies repaired",
 			scrubbing->text, json_get_number(status, "errors"),
 			json_get_number(status, "repaired"));
-	print_status(scrubbing, status);
+	status_print(scrubbing, status);
 	return json_get_flag(status, "complete") && !json_get_number(status, "errors") ? CLI_DONE
 										       : CLI_FAILED;
 }
 
-static int failed(const Scrubbing *scrubbing, GError *error)
+static int scrub_failed(const Scrubbing *scrubbing, GError *error)
 {
 	g_prefix_error(&error, "scrub %s: ", scrubbing->text);
 	cli_failed(error);
@@ -141,7 +141,7 @@ static int failed(const Scrubbing *scrubbing, GError *error)
 
 /* ---- where it is served */
 
-static Json *ask(const Scrubbing *scrubbing, const char *action, GError **error)
+static Json *server_ask(const Scrubbing *scrubbing, const char *action, GError **error)
 {
 	g_autoptr(Json) request = json_object_new_object();
 
@@ -154,20 +154,20 @@ static Json *ask(const Scrubbing *scrubbing, const char *action, GError **error)
 
 static volatile sig_atomic_t interrupted;
 
-static void on_interrupt(int signal_number)
+static void interrupt_note(int signal_number)
 {
 	interrupted = signal_number;
 }
 
 /* Unless whoever started us has it ignored. */
-static void heed(int signal_number)
+static void signal_heed(int signal_number)
 {
-	if (signal(signal_number, on_interrupt) == SIG_IGN)
+	if (signal(signal_number, interrupt_note) == SIG_IGN)
 		signal(signal_number, SIG_IGN);
 }
 
 /* The server goes on: ended by the signal, as whoever sent it expects, once that is said. */
-static void leave_running(const Scrubbing *scrubbing)
+static void scrub_leave_running(const Scrubbing *scrubbing)
 {
 	cli_say("scrub %s: continues in the background (to stop it: storageos scrub %s --stop)",
 		scrubbing->text, scrubbing->text);
@@ -175,7 +175,7 @@ static void leave_running(const Scrubbing *scrubbing)
 	raise(interrupted);
 }
 
-static int follow(const Scrubbing *scrubbing, Json *begun)
+static int scrub_follow(const Scrubbing *scrubbing, Json *begun)
 {
 	g_autoptr(Json) status = json_object_get(begun);
 	GError *error = NULL;
@@ -183,29 +183,29 @@ static int follow(const Scrubbing *scrubbing, Json *begun)
 	if (!json_get_flag(status, "started"))
 		cli_say("scrub %s: a scrub is already running; showing its progress",
 			scrubbing->text);
-	heed(SIGINT);
-	heed(SIGTERM);
+	signal_heed(SIGINT);
+	signal_heed(SIGTERM);
 	while (json_get_flag(status, "running")) {
 		Json *next;
 
 		if (interrupted)
-			leave_running(scrubbing);
-		show_progress(scrubbing, status);
+			scrub_leave_running(scrubbing);
+		progress_show(scrubbing, status);
 		g_usleep(LOOK_EVERY * 1000);
-		next = ask(scrubbing, "status", &error);
+		next = server_ask(scrubbing, "status", &error);
 		if (!next) {
 			g_prefix_error(&error, "the server ended before the scrub: ");
-			return failed(scrubbing, error);
+			return scrub_failed(scrubbing, error);
 		}
 		json_object_put(status);
 		status = next;
 	}
-	return print_result(scrubbing, status);
+	return result_print(scrubbing, status);
 }
 
 /* ---- where it is not */
 
-static Volume *open_volume(const Scrubbing *scrubbing, GError **error)
+static Volume *scrub_open_volume(const Scrubbing *scrubbing, GError **error)
 {
 	volume_set_cache_size(scrubbing->config->node_cache);
 	return pool_volume_open(scrubbing->config, scrubbing->name, 0, error);
@@ -214,63 +214,63 @@ static Volume *open_volume(const Scrubbing *scrubbing, GError **error)
 static int scrub_here(const Scrubbing *scrubbing)
 {
 	GError *error = NULL;
-	Volume *volume = open_volume(scrubbing, &error);
+	Volume *volume = scrub_open_volume(scrubbing, &error);
 	g_autoptr(Json) status = NULL;
-	Scrub *scrub;
+	Scrub *scrub_volume;
 
 	if (!volume)
-		return failed(scrubbing, error);
-	scrub = scrub_start(volume, SCRUB_OPENED, scrubbing->rate, &error);
-	if (!scrub) {
+		return scrub_failed(scrubbing, error);
+	scrub_volume = scrub_start(volume, SCRUB_OPENED, scrubbing->rate, &error);
+	if (!scrub_volume) {
 		volume_close(volume, NULL);
-		return failed(scrubbing, error);
+		return scrub_failed(scrubbing, error);
 	}
-	while (!scrub_wait(scrub, LOOK_EVERY)) {
-		g_autoptr(Json) now = scrub_to_json(scrub);
+	while (!scrub_wait(scrub_volume, LOOK_EVERY)) {
+		g_autoptr(Json) now = scrub_to_json(scrub_volume);
 
-		show_progress(scrubbing, now);
+		progress_show(scrubbing, now);
 	}
-	status = scrub_to_json(scrub);
-	scrub_free(scrub);
+	status = scrub_to_json(scrub_volume);
+	scrub_free(scrub_volume);
 	if (!volume_close(volume, &error))
-		return failed(scrubbing, error);
-	return print_result(scrubbing, status);
+		return scrub_failed(scrubbing, error);
+	return result_print(scrubbing, status);
 }
 
 /* ---- the verb */
 
-static int tell(const Scrubbing *scrubbing, const char *action)
+static int server_tell(const Scrubbing *scrubbing, const char *action)
 {
 	GError *error = NULL;
-	g_autoptr(Json) status = ask(scrubbing, action, &error);
+	g_autoptr(Json) status = server_ask(scrubbing, action, &error);
 
 	if (!status)
-		return failed(scrubbing, error);
+		return scrub_failed(scrubbing, error);
 	if (!strcmp(action, "stop"))
 		cli_did("scrub %s: stopped", scrubbing->text);
-	print_status(scrubbing, status);
+	status_print(scrubbing, status);
 	return CLI_DONE;
 }
 
-static int scrub(const Scrubbing *scrubbing, gboolean background)
+static int scrub_volume(const Scrubbing *scrubbing, gboolean background)
 {
 	GError *error = NULL;
-	g_autoptr(Json) status = ask(scrubbing, "start", &error);
+	g_autoptr(Json) status = server_ask(scrubbing, "start", &error);
 
 	if (status) {
 		if (!background)
-			return follow(scrubbing, status);
+			return scrub_follow(scrubbing, status);
 		cli_did("scrub %s: started", scrubbing->text);
-		print_status(scrubbing, status);
+		status_print(scrubbing, status);
 		return CLI_DONE;
 	}
 	if (background || !g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
-		return failed(scrubbing, error);
+		return scrub_failed(scrubbing, error);
 	g_error_free(error);
 	return scrub_here(scrubbing);
 }
 
-static gboolean parse_rate(const char *text, Scrubbing *scrubbing)
+static gboolean rate_parse(const char *text, Scrubbing *scrubbing)
 {
 	if (!text)
 		return TRUE;
@@ -278,7 +278,7 @@ static gboolean parse_rate(const char *text, Scrubbing *scrubbing)
 	return size_parse(text, &scrubbing->rate);
 }
 
-static int run(int argc, char **argv)
+static int verb_scrub_run(int argc, char **argv)
 {
 	gboolean status_only = FALSE, stop = FALSE, background = FALSE;
 	g_autofree char *rate = NULL;
@@ -306,7 +306,7 @@ static int run(int argc, char **argv)
 		return cli_usage("scrub: %s", error->message);
 	if (status_only + stop + background > 1)
 		return cli_usage("scrub: --status, --stop and --background exclude each other");
-	if (!parse_rate(rate, &scrubbing))
+	if (!rate_parse(rate, &scrubbing))
 		return cli_usage("scrub: invalid rate '%s' (bytes per second, for example 50M)",
 				 rate);
 	scrubbing.config = cli.config;
@@ -315,11 +315,11 @@ static int run(int argc, char **argv)
 	scrubbing.text = volume_name_format(name);
 	scrubbing.socket = control_name(name);
 	if (!served_check(cli.config, name, &error))
-		return failed(&scrubbing, g_steal_pointer(&error));
+		return scrub_failed(&scrubbing, g_steal_pointer(&error));
 	if (status_only || stop)
-		return tell(&scrubbing, stop ? "stop" : "status");
-	return scrub(&scrubbing, background);
+		return server_tell(&scrubbing, stop ? "stop" : "status");
+	return scrub_volume(&scrubbing, background);
 }
 
 const Verb verb_scrub = {"scrub", "NAME [--rate SIZE] [--status] [--stop]",
-			 "verify a volume, even in use; repair copies", run};
+			 "verify a volume, even in use; repair copies", verb_scrub_run};

@@ -15,7 +15,7 @@
 #define SERVER "storageos-fuse"
 
 /* Returns where it fails. */
-static void become_server(const Places *places, GError **error)
+static void server_become(const Places *places, GError **error)
 {
 	g_autofree char *states = g_path_get_dirname(places->pid_file);
 
@@ -27,7 +27,7 @@ static void become_server(const Places *places, GError **error)
 	error_set_errno(error, errno, "start " SERVER);
 }
 
-static int run(int argc, char **argv)
+static int verb_serve_run(int argc, char **argv)
 {
 	g_autoptr(VolumeName) name = NULL;
 	g_autoptr(Places) places = NULL;
@@ -41,10 +41,10 @@ static int run(int argc, char **argv)
 	if (!name)
 		return cli_usage("serve: %s", error->message);
 	places = places_new(cli.config, name);
-	become_server(places, &error);
+	server_become(places, &error);
 	g_prefix_error(&error, "serve %s: ", places->text);
 	return cli_failed(error);
 }
 
 const Verb verb_serve = {"serve", "NAME", "serve a volume over FUSE (for the unit storageos-fuse@)",
-			 run};
+			 verb_serve_run};

@@ -13,7 +13,7 @@
 #define NEW_UUID "uuid=new"
 
 /* What is attached but broken has nobody who holds the volume, yet its device may be in use. */
-static gboolean is_detached(const Places *places, GError **error)
+static gboolean volume_is_detached(const Places *places, GError **error)
 {
 	g_autoptr(Attachment) attachment = attachment_inspect(places);
 
@@ -24,7 +24,7 @@ static gboolean is_detached(const Places *places, GError **error)
 }
 
 /* NULL on failure; free the result. */
-static char *renew(const Config *config, const VolumeName *name, GError **error)
+static char *uuid_renew(const Config *config, const VolumeName *name, GError **error)
 {
 	Volume *volume = pool_volume_open(config, name, 0, error);
 	gboolean done, closed;
@@ -38,7 +38,7 @@ static char *renew(const Config *config, const VolumeName *name, GError **error)
 	return done && closed ? g_strdup(info.uuid) : NULL;
 }
 
-static void report(const Cli *cli, const Places *places, const char *before, const char *uuid)
+static void set_report(const Cli *cli, const Places *places, const char *before, const char *uuid)
 {
 	Json *object = json_object_new_object();
 
@@ -48,7 +48,7 @@ static void report(const Cli *cli, const Places *places, const char *before, con
 	cli_report(cli, object, "%s: UUID %s, was %s", places->text, uuid, before);
 }
 
-static gboolean set(const Cli *cli, const VolumeName *name, GError **error)
+static gboolean set_volume(const Cli *cli, const VolumeName *name, GError **error)
 {
 	const Config *config = cli->config;
 	g_autoptr(Places) places = places_new(config, name);
@@ -56,17 +56,17 @@ static gboolean set(const Cli *cli, const VolumeName *name, GError **error)
 	g_auto(Facts) facts = {0};
 
 	gboolean locked = places_lock(places, error);
-	if (locked && facts_read(config, name, &facts, error) && is_detached(places, error))
-		uuid = renew(config, name, error);
+	if (locked && facts_read(config, name, &facts, error) && volume_is_detached(places, error))
+		uuid = uuid_renew(config, name, error);
 	if (!uuid) {
 		g_prefix_error(error, "set %s: ", places->text);
 		return FALSE;
 	}
-	report(cli, places, facts.uuid, uuid);
+	set_report(cli, places, facts.uuid, uuid);
 	return TRUE;
 }
 
-static int run(int argc, char **argv)
+static int verb_set_run(int argc, char **argv)
 {
 	g_autoptr(VolumeName) name = NULL;
 	g_autoptr(GError) error = NULL;
@@ -81,7 +81,8 @@ static int run(int argc, char **argv)
 	if (strcmp(cli.arguments[1], NEW_UUID) != 0)
 		return cli_usage("set: invalid assignment '%s' (only " NEW_UUID " is supported)",
 				 cli.arguments[1]);
-	return set(&cli, name, &error) ? CLI_DONE : cli_failed(error);
+	return set_volume(&cli, name, &error) ? CLI_DONE : cli_failed(error);
 }
 
-const Verb verb_set = {"set", "NAME " NEW_UUID, "give a copy of a volume its own UUID", run};
+const Verb verb_set = {"set", "NAME " NEW_UUID, "give a copy of a volume its own UUID",
+		       verb_set_run};

@@ -18,7 +18,7 @@ typedef struct {
 	guint lines;
 } Watching;
 
-static int not_taken(const VolumeName *name, GError *error)
+static int sample_not_taken(const VolumeName *name, GError *error)
 {
 	g_autofree char *text = volume_name_format(name);
 	gboolean attachable = g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND);
@@ -29,7 +29,7 @@ static int not_taken(const VolumeName *name, GError *error)
 }
 
 /* Of what the name means, or of nothing. */
-static Sample *take_one(const Config *config, const VolumeName *name, GError **error)
+static Sample *sample_take_one(const Config *config, const VolumeName *name, GError **error)
 {
 	g_autoptr(Sample) sample = sample_take(config, name, error);
 
@@ -39,7 +39,8 @@ static Sample *take_one(const Config *config, const VolumeName *name, GError **e
 
 /* What is served under a name that means something else by now is said, and told of nevertheless.
  */
-static void note_replaced(const Config *config, const GPtrArray *samples, GPtrArray *problems)
+static void samples_note_replaced(const Config *config, const GPtrArray *samples,
+				  GPtrArray *problems)
 {
 	for (guint i = 0; i < samples->len; i++) {
 		const Sample *sample = g_ptr_array_index(samples, i);
@@ -53,7 +54,7 @@ static void note_replaced(const Config *config, const GPtrArray *samples, GPtrAr
 }
 
 /* What could not be asked is said; NULL if that is all there is to say. */
-static GPtrArray *take(const Watching *watching, int *ret_status)
+static GPtrArray *samples_take(const Watching *watching, int *ret_status)
 {
 	g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(GPtrArray) samples = NULL;
@@ -63,24 +64,24 @@ static GPtrArray *take(const Watching *watching, int *ret_status)
 	*ret_status = CLI_DONE;
 	if (!watching->name) {
 		samples = sample_take_all(watching->config, problems);
-		note_replaced(watching->config, samples, problems);
+		samples_note_replaced(watching->config, samples, problems);
 		for (guint i = 0; i < problems->len; i++) {
 			cli_say("stats: %s", (char *)g_ptr_array_index(problems, i));
 			*ret_status = CLI_FAILED;
 		}
 		return g_steal_pointer(&samples);
 	}
-	sample = take_one(watching->config, watching->name, &error);
+	sample = sample_take_one(watching->config, watching->name, &error);
 	if (sample) {
 		samples = g_ptr_array_new_with_free_func((GDestroyNotify)sample_free);
 		g_ptr_array_add(samples, sample);
 		return g_steal_pointer(&samples);
 	}
-	*ret_status = not_taken(watching->name, error);
+	*ret_status = sample_not_taken(watching->name, error);
 	return NULL;
 }
 
-static Json *to_json(const GPtrArray *samples)
+static Json *samples_to_json(const GPtrArray *samples)
 {
 	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
 	g_autofree char *time = g_date_time_format(now, "%FT%TZ");
@@ -95,9 +96,9 @@ static Json *to_json(const GPtrArray *samples)
 	return list;
 }
 
-static void print_once(const Watching *watching, const GPtrArray *samples, int status)
+static void samples_print(const Watching *watching, const GPtrArray *samples, int status)
 {
-	g_autoptr(Json) list = to_json(samples);
+	g_autoptr(Json) list = samples_to_json(samples);
 
 	if (watching->json) {
 		cli_print_json(list);
@@ -112,7 +113,7 @@ static void print_once(const Watching *watching, const GPtrArray *samples, int s
 }
 
 /* The sample before, of the same server: another one has begun to count anew. */
-static const Sample *earlier(const Watching *watching, const Sample *sample)
+static const Sample *sample_find_earlier(const Watching *watching, const Sample *sample)
 {
 	gint64 pid = json_get_number(sample->data, "pid");
 
@@ -128,10 +129,10 @@ static const Sample *earlier(const Watching *watching, const Sample *sample)
 	return NULL;
 }
 
-static void print_changes(Watching *watching, const GPtrArray *samples)
+static void samples_print_changes(Watching *watching, const GPtrArray *samples)
 {
 	if (watching->json) {
-		g_autoptr(Json) list = to_json(samples);
+		g_autoptr(Json) list = samples_to_json(samples);
 
 		puts(json_object_to_json_string_ext(list, JSON_C_TO_STRING_PLAIN |
 								  JSON_C_TO_STRING_NOSLASHESCAPE));
@@ -142,12 +143,12 @@ static void print_changes(Watching *watching, const GPtrArray *samples)
 
 		if (watching->lines++ % HEADING_EVERY == 0)
 			sample_print_heading();
-		sample_print_change(sample, earlier(watching, sample));
+		sample_print_change(sample, sample_find_earlier(watching, sample));
 	}
 }
 
 /* Until it was done `count` times (0: for ever), or the one volume is not served any more. */
-static int watch(Watching *watching, guint interval, guint count)
+static int stats_watch(Watching *watching, guint interval, guint count)
 {
 	int status = CLI_DONE;
 
@@ -156,10 +157,10 @@ static int watch(Watching *watching, guint interval, guint count)
 
 		if (i)
 			g_usleep((gulong)interval * G_USEC_PER_SEC);
-		samples = take(watching, &status);
+		samples = samples_take(watching, &status);
 		if (!samples)
 			break;
-		print_changes(watching, samples);
+		samples_print_changes(watching, samples);
 		g_clear_pointer(&watching->last, g_ptr_array_unref);
 		watching->last = samples;
 		if (!output_flush(NULL))
@@ -169,18 +170,18 @@ static int watch(Watching *watching, guint interval, guint count)
 	return status;
 }
 
-static int print(const Watching *watching)
+static int stats_print(const Watching *watching)
 {
 	g_autoptr(GPtrArray) samples = NULL;
 	int status;
 
-	samples = take(watching, &status);
+	samples = samples_take(watching, &status);
 	if (samples)
-		print_once(watching, samples, status);
+		samples_print(watching, samples, status);
 	return status;
 }
 
-static int run(int argc, char **argv)
+static int verb_stats_run(int argc, char **argv)
 {
 	gboolean prometheus = FALSE, watched = FALSE;
 	int interval = 1, count = 0, status;
@@ -215,8 +216,9 @@ static int run(int argc, char **argv)
 	}
 	watching = (Watching){
 		.config = cli.config, .name = name, .json = cli.json, .prometheus = prometheus};
-	return watched ? watch(&watching, (guint)interval, (guint)count) : print(&watching);
+	return watched ? stats_watch(&watching, (guint)interval, (guint)count)
+		       : stats_print(&watching);
 }
 
 const Verb verb_stats = {"stats", "[NAME] [--watch] [--prometheus]",
-			 "show I/O statistics of served volumes", run};
+			 "show I/O statistics of served volumes", verb_stats_run};

@@ -17,11 +17,11 @@ typedef struct {
 	Places *places;
 	Attachment *attachment;
 	char *device, *trouble;
-} Row;
+} StatusRow;
 
 static void row_free(gpointer data)
 {
-	Row *row = data;
+	StatusRow *row = data;
 
 	places_free(row->places);
 	attachment_free(row->attachment);
@@ -31,7 +31,7 @@ static void row_free(gpointer data)
 }
 
 /* "/dev/storageos/default/db (/dev/loop3)" */
-static char *describe_device(const Attachment *attachment)
+static char *device_describe(const Attachment *attachment)
 {
 	if (!attachment->link || !attachment->device)
 		return g_strdup(attachment->device);
@@ -39,9 +39,9 @@ static char *describe_device(const Attachment *attachment)
 }
 
 /* NULL: it is not attached, and `named` is not set. */
-static Row *row_new(const Config *config, const VolumeName *name, gboolean named)
+static StatusRow *row_new(const Config *config, const VolumeName *name, gboolean named)
 {
-	Row *row = g_new0(Row, 1);
+	StatusRow *row = g_new0(StatusRow, 1);
 
 	row->places = places_new(config, name);
 	row->attachment = attachment_inspect(row->places);
@@ -49,7 +49,7 @@ static Row *row_new(const Config *config, const VolumeName *name, gboolean named
 		row_free(row);
 		return NULL;
 	}
-	row->device = describe_device(row->attachment);
+	row->device = device_describe(row->attachment);
 	row->trouble = trouble_find(row->attachment, row->places->text);
 	row->cells[COLUMN_NAME] = row->places->text;
 	row->cells[COLUMN_STATE] = attachment_state_name(row->attachment->state);
@@ -60,12 +60,12 @@ static Row *row_new(const Config *config, const VolumeName *name, gboolean named
 
 /* ---- for programs */
 
-static void print_json(const GPtrArray *rows)
+static void rows_print_json(const GPtrArray *rows)
 {
 	g_autoptr(Json) list = json_object_new_array();
 
 	for (guint i = 0; i < rows->len; i++) {
-		const Row *row = g_ptr_array_index(rows, i);
+		const StatusRow *row = g_ptr_array_index(rows, i);
 		Json *object = json_object_new_object();
 
 		json_add_text(object, "volume", row->places->text);
@@ -80,7 +80,7 @@ static void print_json(const GPtrArray *rows)
 
 /* ---- for people */
 
-static void print_cells(const char *const cells[COLUMNS], const int widths[COLUMNS])
+static void cells_print(const char *const cells[COLUMNS], const int widths[COLUMNS])
 {
 	g_autoptr(GString) line = g_string_new(NULL);
 
@@ -90,7 +90,7 @@ static void print_cells(const char *const cells[COLUMNS], const int widths[COLUM
 	puts(g_strchomp(line->str));
 }
 
-static void print_table(const GPtrArray *rows, gboolean verbose)
+static void rows_print_table(const GPtrArray *rows, gboolean verbose)
 {
 	static const char *const heading[COLUMNS] = {"NAME", "STATE", "VIA", "DEVICE"};
 	int widths[COLUMNS];
@@ -100,17 +100,17 @@ static void print_table(const GPtrArray *rows, gboolean verbose)
 	for (Column column = 0; column < COLUMNS; column++) {
 		widths[column] = (int)strlen(heading[column]);
 		for (guint i = 0; i < rows->len; i++) {
-			const char *cell = ((Row *)g_ptr_array_index(rows, i))->cells[column];
+			const char *cell = ((StatusRow *)g_ptr_array_index(rows, i))->cells[column];
 			int width = cell ? (int)strlen(cell) : 0;
 
 			widths[column] = MAX(widths[column], width);
 		}
 	}
-	print_cells(heading, widths);
+	cells_print(heading, widths);
 	for (guint i = 0; i < rows->len; i++) {
-		const Row *row = g_ptr_array_index(rows, i);
+		const StatusRow *row = g_ptr_array_index(rows, i);
 
-		print_cells(row->cells, widths);
+		cells_print(row->cells, widths);
 		if (row->attachment->problem)
 			printf("    %s\n", row->attachment->problem);
 		if (row->trouble)
@@ -122,10 +122,10 @@ static void print_table(const GPtrArray *rows, gboolean verbose)
 
 /* ---- which */
 
-static gboolean add_named(const Config *config, const VolumeName *name, GPtrArray *rows,
-			  GError **error)
+static gboolean rows_add_named(const Config *config, const VolumeName *name, GPtrArray *rows,
+			       GError **error)
 {
-	Row *row = row_new(config, name, TRUE);
+	StatusRow *row = row_new(config, name, TRUE);
 
 	g_ptr_array_add(rows, row);
 	if (row->attachment->health != ATTACHMENT_NONE || !row->attachment->facts_error)
@@ -135,7 +135,7 @@ static gboolean add_named(const Config *config, const VolumeName *name, GPtrArra
 	return FALSE;
 }
 
-static void add_name(GHashTable *seen, GPtrArray *names, const VolumeName *name)
+static void names_add(GHashTable *seen, GPtrArray *names, const VolumeName *name)
 {
 	char *text = volume_name_format(name);
 
@@ -143,15 +143,15 @@ static void add_name(GHashTable *seen, GPtrArray *names, const VolumeName *name)
 		g_ptr_array_add(names, volume_name_parse(text, NULL));
 }
 
-static void add_names(GHashTable *seen, GPtrArray *names, const GPtrArray *more)
+static void names_add_all(GHashTable *seen, GPtrArray *names, const GPtrArray *more)
 {
 	for (guint i = 0; i < more->len; i++)
-		add_name(seen, names, g_ptr_array_index(more, i));
+		names_add(seen, names, g_ptr_array_index(more, i));
 }
 
 /* Every volume that could be attached: those of the pools, those that were attached, those that
  * there were, and those that somebody has made a backstore for. */
-static GPtrArray *all_names(const Config *config)
+static GPtrArray *names_collect(const Config *config)
 {
 	GPtrArray *names = g_ptr_array_new_with_free_func((GDestroyNotify)volume_name_free);
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -166,34 +166,34 @@ static GPtrArray *all_names(const Config *config)
 		for (guint j = 0; volumes && j < volumes->len; j++) {
 			const VolumeName name = {pool->name, g_ptr_array_index(volumes, j)};
 
-			add_name(seen, names, &name);
+			names_add(seen, names, &name);
 		}
 	}
-	add_names(seen, names, known);
-	add_names(seen, names, registered);
+	names_add_all(seen, names, known);
+	names_add_all(seen, names, registered);
 	for (guint i = 0; i < backstores->len; i++) {
 		g_autoptr(VolumeName) name =
 			volume_name_parse(g_ptr_array_index(backstores, i), NULL);
 
 		if (name)
-			add_name(seen, names, name);
+			names_add(seen, names, name);
 	}
 	return names;
 }
 
-static void add_all(const Config *config, GPtrArray *rows)
+static void rows_add_all(const Config *config, GPtrArray *rows)
 {
-	g_autoptr(GPtrArray) names = all_names(config);
+	g_autoptr(GPtrArray) names = names_collect(config);
 
 	for (guint i = 0; i < names->len; i++) {
-		Row *row = row_new(config, g_ptr_array_index(names, i), FALSE);
+		StatusRow *row = row_new(config, g_ptr_array_index(names, i), FALSE);
 
 		if (row)
 			g_ptr_array_add(rows, row);
 	}
 }
 
-static int run(int argc, char **argv)
+static int verb_status_run(int argc, char **argv)
 {
 	gboolean verbose = FALSE;
 	const GOptionEntry options[] = {
@@ -213,19 +213,19 @@ static int run(int argc, char **argv)
 		name = volume_name_parse(cli.arguments[0], &error);
 		if (!name)
 			return cli_usage("status: %s", error->message);
-		if (!add_named(cli.config, name, rows, &error)) {
+		if (!rows_add_named(cli.config, name, rows, &error)) {
 			g_prefix_error(&error, "status: ");
 			return cli_failed(error);
 		}
 	} else {
-		add_all(cli.config, rows);
+		rows_add_all(cli.config, rows);
 	}
 	if (cli.json)
-		print_json(rows);
+		rows_print_json(rows);
 	else
-		print_table(rows, verbose);
+		rows_print_table(rows, verbose);
 	return CLI_DONE;
 }
 
 const Verb verb_status = {"status", "[NAME] [-v]", "show what is attached, how, and in what state",
-			  run};
+			  verb_status_run};

@@ -19,7 +19,7 @@
 
 #define DEV "/dev/"
 
-static int run(int argc, char **argv)
+static int verb_udev_run(int argc, char **argv)
 {
 	g_autofree char *disk = NULL, *text = NULL;
 	g_autoptr(VolumeName) name = NULL;
@@ -43,4 +43,4 @@ static int run(int argc, char **argv)
 }
 
 const Verb verb_udev = {"udev", "DEVICE", "show which volume a block device is (for the udev rule)",
-			run};
+			verb_udev_run};

@@ -28,7 +28,7 @@
 
 /* The one that was started, if it still runs and is a server for this directory: a state file may
  * be of another boot.  Otherwise by what it does, where there is at least the directory. */
-static pid_t find_server(const Places *places, const State *state, gboolean mounted)
+static pid_t fuse_server_find(const Places *places, const State *state, gboolean mounted)
 {
 	if (state && state->frontend == FRONTEND_FUSE &&
 	    process_is_alive((pid_t)state->pid, state->start_time) &&
@@ -45,7 +45,7 @@ void frontend_fuse_look(const Places *places, const State *state, FuseParts *ret
 	g_autofree char *type = mounts_type_at(mounts, places->mount, NULL);
 
 	ret_parts->mounted = type != NULL;
-	ret_parts->server = find_server(places, state, ret_parts->mounted);
+	ret_parts->server = fuse_server_find(places, state, ret_parts->mounted);
 	ret_parts->server_start = process_start_time(ret_parts->server);
 	if (!ret_parts->server_start)
 		ret_parts->server = 0;
@@ -53,7 +53,7 @@ void frontend_fuse_look(const Places *places, const State *state, FuseParts *ret
 					   state ? state->sequence : 0);
 }
 
-static gboolean load_module(const RuntimeProbe *probe, ProbeModule module, GError **error)
+static gboolean module_load(const RuntimeProbe *probe, ProbeModule module, GError **error)
 {
 	const char *const argv[] = {"modprobe", probe_module_name(module), NULL};
 
@@ -61,7 +61,7 @@ static gboolean load_module(const RuntimeProbe *probe, ProbeModule module, GErro
 	       process_run(argv, MODPROBE_SECONDS, error);
 }
 
-static gboolean start_daemon(const Places *places, const RuntimeProbe *probe, GError **error)
+static gboolean daemon_start(const Places *places, const RuntimeProbe *probe, GError **error)
 {
 	const char *const argv[] = {
 		probe->fuse_program, "--pid-file", places->pid_file, "--attach-lock",
@@ -73,13 +73,13 @@ static gboolean start_daemon(const Places *places, const RuntimeProbe *probe, GE
 }
 
 /* A process of ours would end with the session or the service that started it. */
-static gboolean start_server(const Places *places, const RuntimeProbe *probe, GError **error)
+static gboolean fuse_server_start(const Places *places, const RuntimeProbe *probe, GError **error)
 {
 	g_autofree char *unit = service_name(SERVER, places->text);
 
 	cli_progress("attach %s: starting " SERVER, places->text);
 	return service_available(SERVER) ? service_start(unit, START_SECONDS, error)
-					 : start_daemon(places, probe, error);
+					 : daemon_start(places, probe, error);
 }
 
 char *frontend_fuse_attach(const Places *places, const RuntimeProbe *probe, const Facts *facts,
@@ -93,9 +93,9 @@ char *frontend_fuse_attach(const Places *places, const RuntimeProbe *probe, cons
 		error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "%s", obstacle);
 		return NULL;
 	}
-	if (!load_module(probe, PROBE_FUSE, error) || !load_module(probe, PROBE_LOOP, error))
+	if (!module_load(probe, PROBE_FUSE, error) || !module_load(probe, PROBE_LOOP, error))
 		return NULL;
-	if (start_server(places, probe, error) && interrupt_check(error))
+	if (fuse_server_start(places, probe, error) && interrupt_check(error))
 		device = loop_device_attach(places->file, facts->logical_block_size, error);
 	if (!device) {
 		frontend_fuse_look(places, NULL, &parts);
@@ -107,7 +107,7 @@ char *frontend_fuse_attach(const Places *places, const RuntimeProbe *probe, cons
 
 /* ---- taking down */
 
-static gboolean unmount(const Places *places, gboolean served, GError **error)
+static gboolean mount_remove(const Places *places, gboolean served, GError **error)
 {
 	gint64 end = g_get_monotonic_time() + UNMOUNT_SECONDS * G_USEC_PER_SEC;
 
@@ -126,14 +126,14 @@ static gboolean unmount(const Places *places, gboolean served, GError **error)
 }
 
 /* Ends every request that waits for the server with an error; the file system itself stays. */
-static int abort_requests(gconstpointer mount)
+static int requests_abort(gconstpointer mount)
 {
 	return umount2(mount, MNT_FORCE | UMOUNT_NOFOLLOW) && errno != EBUSY ? errno : 0;
 }
 
 /* The server ends by itself when its file system is unmounted, after it has closed the volume.
  * One that hangs is told to, and in the end killed: what was acknowledged is in the kernel. */
-static void end_server(const Places *places, const FuseParts *parts, gboolean hung)
+static void fuse_server_end(const Places *places, const FuseParts *parts, gboolean hung)
 {
 	guint seconds = hung ? END_HUNG_SECONDS : END_SECONDS;
 
@@ -157,15 +157,15 @@ gboolean frontend_fuse_detach(const Places *places, const FuseParts *parts, gboo
 	autofd owned = claim;
 
 	if (hung && parts->mounted)
-		process_call(abort_requests, places->mount, ABORT_SECONDS);
+		process_call(requests_abort, places->mount, ABORT_SECONDS);
 	if (parts->loop && !loop_device_detach(parts->loop, autofd_steal(&owned), error))
 		return FALSE;
-	if (parts->mounted && !unmount(places, parts->server && !hung, error))
+	if (parts->mounted && !mount_remove(places, parts->server && !hung, error))
 		return FALSE;
 	/* One that has not mounted yet, or whose mount somebody took away with force. */
 	if (parts->server && !parts->mounted)
 		process_signal(parts->server, parts->server_start, SIGTERM);
 	if (parts->server)
-		end_server(places, parts, hung);
+		fuse_server_end(places, parts, hung);
 	return TRUE;
 }

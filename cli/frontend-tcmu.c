@@ -25,7 +25,7 @@
 #define MAX_SECTORS 2048
 
 /* One that does not answer is not asked again for each of many volumes. */
-static void look_at_runner(TcmuParts *parts)
+static void runner_look(TcmuParts *parts)
 {
 	static pid_t silent;
 	g_auto(RunnerBusStatus) runner = {0};
@@ -56,12 +56,12 @@ void frontend_tcmu_look(const Places *places, TcmuParts *ret_parts)
 		g_free(ret_parts->device);
 		ret_parts->device = target_disk_of_volume(places->text);
 	}
-	look_at_runner(ret_parts);
+	runner_look(ret_parts);
 }
 
 /* ---- what it needs */
 
-static gboolean load_modules(const RuntimeProbe *probe, GError **error)
+static gboolean modules_load(const RuntimeProbe *probe, GError **error)
 {
 	static const ProbeModule needed[] = {PROBE_CONFIGFS, PROBE_TARGET_CORE_MOD, PROBE_UIO,
 					     PROBE_TARGET_CORE_USER, PROBE_TCM_LOOP};
@@ -76,7 +76,7 @@ static gboolean load_modules(const RuntimeProbe *probe, GError **error)
 	return TRUE;
 }
 
-static gboolean mount_configfs(GError **error)
+static gboolean configfs_mount(GError **error)
 {
 	g_autoptr(MountTable) mounts = mounts_of_process("self");
 	g_autofree char *mounted = mounts_of_type(mounts, "configfs");
@@ -94,7 +94,7 @@ static gboolean runner_answers(void)
 	return runner.answers;
 }
 
-static gboolean start_runner(const char *program, GError **error)
+static gboolean runner_start(const char *program, GError **error)
 {
 	gint64 end = g_get_monotonic_time() + RUNNER_START_SECONDS * G_USEC_PER_SEC;
 	const char *const unit[] = {"systemctl", "start", "tcmu-runner", NULL};
@@ -118,14 +118,14 @@ static gboolean start_runner(const char *program, GError **error)
 }
 
 /* What makes the next look come out well, as far as it can be had. */
-static gboolean make_ready(const Places *places, const RuntimeProbe *probe, GError **error)
+static gboolean tcmu_make_ready(const Places *places, const RuntimeProbe *probe, GError **error)
 {
-	if (!load_modules(probe, error) || !mount_configfs(error))
+	if (!modules_load(probe, error) || !configfs_mount(error))
 		return FALSE;
 	if (probe->runner.running)
 		return TRUE;
 	cli_progress("attach %s: starting tcmu-runner", places->text);
-	return start_runner(probe->runner_program, error);
+	return runner_start(probe->runner_program, error);
 }
 
 gboolean frontend_tcmu_prepare(const Places *places, GError **error)
@@ -135,7 +135,7 @@ gboolean frontend_tcmu_prepare(const Places *places, GError **error)
 	g_autoptr(RuntimeProbe) after = NULL;
 
 	if (!obstacle) {
-		if (!make_ready(places, before, error))
+		if (!tcmu_make_ready(places, before, error))
 			return FALSE;
 		after = runtime_probe_new();
 		obstacle = runtime_probe_tcmu_obstacle(after, PROBE_READY);
@@ -145,7 +145,7 @@ gboolean frontend_tcmu_prepare(const Places *places, GError **error)
 
 /* ---- making */
 
-static gboolean create_backstore(const Places *places, const Facts *facts, GError **error)
+static gboolean backstore_create(const Places *places, const Facts *facts, GError **error)
 {
 	g_autofree char *name = g_strconcat("name=", places->key, NULL);
 	g_autofree char *cfgstring = g_strconcat("cfgstring=", places->text, NULL);
@@ -165,7 +165,7 @@ static gboolean create_backstore(const Places *places, const Facts *facts, GErro
 }
 
 /* Before the LUN is made: the kernel lets nobody change it afterwards. */
-static gboolean set_serial(const Places *places, const Facts *facts, GError **error)
+static gboolean backstore_set_serial(const Places *places, const Facts *facts, GError **error)
 {
 	g_autofree char *backstore = target_backstore_find(places->key);
 
@@ -175,7 +175,7 @@ static gboolean set_serial(const Places *places, const Facts *facts, GError **er
 	return target_backstore_set_serial(backstore, facts->uuid, error);
 }
 
-static gboolean create_lun(const Places *places, GError **error)
+static gboolean lun_create(const Places *places, GError **error)
 {
 	g_autofree char *luns = g_strdup_printf("/loopback/%s/luns", places->target_name);
 	g_autofree char *store =
@@ -188,7 +188,7 @@ static gboolean create_lun(const Places *places, GError **error)
 	       process_run(lun, TARGETCLI_SECONDS, error);
 }
 
-static char *wait_for_device(const Places *places, GError **error)
+static char *device_wait(const Places *places, GError **error)
 {
 	gint64 end = g_get_monotonic_time() + DEVICE_SECONDS * G_USEC_PER_SEC;
 	g_autofree char *target = target_loopback_find(places->target_name);
@@ -208,14 +208,14 @@ static char *wait_for_device(const Places *places, GError **error)
 	return device;
 }
 
-static void parts_clear(TcmuParts *parts)
+static void tcmu_parts_clear(TcmuParts *parts)
 {
 	g_free(parts->backstore);
 	g_free(parts->target);
 	g_free(parts->device);
 	g_free(parts->foreign);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(TcmuParts, parts_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(TcmuParts, tcmu_parts_clear)
 
 char *frontend_tcmu_attach(const Places *places, const Facts *facts, GError **error)
 {
@@ -223,11 +223,11 @@ char *frontend_tcmu_attach(const Places *places, const Facts *facts, GError **er
 	char *device = NULL;
 
 	cli_progress("attach %s: targetcli makes the backstore", places->text);
-	if (create_backstore(places, facts, error) && interrupt_check(error) &&
-	    set_serial(places, facts, error)) {
+	if (backstore_create(places, facts, error) && interrupt_check(error) &&
+	    backstore_set_serial(places, facts, error)) {
 		cli_progress("attach %s: targetcli makes the LUN", places->text);
-		if (create_lun(places, error) && interrupt_check(error))
-			device = wait_for_device(places, error);
+		if (lun_create(places, error) && interrupt_check(error))
+			device = device_wait(places, error);
 	}
 	if (!device) {
 		frontend_tcmu_look(places, &parts);
@@ -253,7 +253,7 @@ gboolean frontend_tcmu_detach(const Places *places, const TcmuParts *parts, gboo
 
 /* ---- after the runner's death */
 
-static gboolean is_open(const char *path)
+static gboolean volume_is_open(const char *path)
 {
 	g_autofree char *holder = facts_holder(path);
 
@@ -266,7 +266,7 @@ gboolean frontend_tcmu_revive(const Places *places, const char *path, GError **e
 
 	if (!frontend_tcmu_prepare(places, error))
 		return FALSE;
-	while (!is_open(path)) {
+	while (!volume_is_open(path)) {
 		if (g_get_monotonic_time() > end)
 			return error_set(
 				error, STORAGEOS_ERROR_IO,

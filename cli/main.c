@@ -19,7 +19,7 @@ static const Verb *const verbs[] = {
 /* For units and rules, not for people. */
 static const Verb *const hidden_verbs[] = {&verb_serve, &verb_udev};
 
-static int print_help(void)
+static int help_print(void)
 {
 	puts("Usage: storageos [--config FILE] VERB [ARGUMENT]...\n\nVerbs:");
 	for (guint i = 0; i < G_N_ELEMENTS(verbs); i++) {
@@ -40,7 +40,7 @@ static int print_help(void)
 	return CLI_DONE;
 }
 
-static const Verb *find_verb(const char *name)
+static const Verb *verb_find(const char *name)
 {
 	for (guint i = 0; i < G_N_ELEMENTS(verbs); i++)
 		if (!strcmp(name, verbs[i]->name))
@@ -52,28 +52,28 @@ static const Verb *find_verb(const char *name)
 	return NULL;
 }
 
-static int run_verb(int argc, char **argv)
+static int verb_run(int argc, char **argv)
 {
-	const Verb *verb = find_verb(argv[0]);
+	const Verb *verb = verb_find(argv[0]);
 
 	return verb ? verb->run(argc, argv) : CLI_USAGE;
 }
 
-static int help(const char *name)
+static int help_show(const char *name)
 {
 	char option[] = "--help";
 	char *argv[] = {(char *)name, option, NULL};
 
-	return name ? run_verb(2, argv) : print_help();
+	return name ? verb_run(2, argv) : help_print();
 }
 
-static int print_version(void)
+static int version_print(void)
 {
 	puts("storageos " STORAGEOS_VERSION);
 	return CLI_DONE;
 }
 
-static int run(int argc, char **argv)
+static int command_line_run(int argc, char **argv)
 {
 	static const char *const helps[] = {"--help", "-h", "help", NULL};
 	static const char *const versions[] = {"--version", "-V", "version", NULL};
@@ -95,12 +95,12 @@ static int run(int argc, char **argv)
 	if (next >= argc)
 		return cli_usage("no verb given (see: storageos --help)");
 	if (g_strv_contains(helps, argv[next]))
-		return help(argv[next + 1]);
+		return help_show(argv[next + 1]);
 	if (g_strv_contains(versions, argv[next]))
-		return print_version();
+		return version_print();
 	if (*argv[next] == '-')
 		return cli_usage("unknown option '%s' (see: storageos --help)", argv[next]);
-	return run_verb(argc - next, argv + next);
+	return verb_run(argc - next, argv + next);
 }
 
 int main(int argc, char **argv)
@@ -109,7 +109,7 @@ int main(int argc, char **argv)
 
 	program_begin();
 	output_begin();
-	status = cli_end(run(argc, argv));
+	status = cli_end(command_line_run(argc, argv));
 	interrupt_release();
 	return status;
 }

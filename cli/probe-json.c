@@ -3,7 +3,7 @@
 
 #include "cli/cli.h"
 
-static Json *texts(const GPtrArray *list)
+static Json *json_of_texts(const GPtrArray *list)
 {
 	Json *array = json_object_new_array();
 
@@ -12,7 +12,7 @@ static Json *texts(const GPtrArray *list)
 	return array;
 }
 
-static void add_platform(Json *object, const RuntimeProbe *probe)
+static void json_add_platform(Json *object, const RuntimeProbe *probe)
 {
 	Json *row = json_object_new_object();
 
@@ -31,7 +31,7 @@ static void add_platform(Json *object, const RuntimeProbe *probe)
 		json_add_number(object, "page_size", probe->page_size);
 }
 
-static void add_modules(Json *object, const RuntimeProbe *probe)
+static void json_add_modules(Json *object, const RuntimeProbe *probe)
 {
 	Json *modules = json_object_new_object();
 	Json *built = json_object_new_object();
@@ -68,7 +68,7 @@ static const char *plugin_name(RunnerPlugin plugin)
 	return NULL;
 }
 
-static void add_running_runner(Json *object, const RuntimeProbe *probe)
+static void json_add_running_runner(Json *object, const RuntimeProbe *probe)
 {
 	const RunnerBusStatus *status = &probe->runner;
 
@@ -83,7 +83,7 @@ static void add_running_runner(Json *object, const RuntimeProbe *probe)
 	json_add_flag(object, "program_replaced", probe->runner_process.outdated);
 }
 
-static void add_runner(Json *object, const RuntimeProbe *probe)
+static void json_add_runner(Json *object, const RuntimeProbe *probe)
 {
 	const RunnerProgram *files = &probe->runner_files;
 	Json *runner = json_object_new_object();
@@ -94,13 +94,13 @@ static void add_runner(Json *object, const RuntimeProbe *probe)
 	json_add_flag(runner, "served", runner_generation_is_served(files->generation));
 	json_add_text(runner, "plugin_directory", files->directory);
 	json_add_text(runner, "plugin", files->plugin);
-	json_object_object_add(runner, "plugin_copies", texts(files->copies));
+	json_object_object_add(runner, "plugin_copies", json_of_texts(files->copies));
 	if (probe->running)
-		add_running_runner(runner, probe);
+		json_add_running_runner(runner, probe);
 	json_object_object_add(object, "tcmu_runner", runner);
 }
 
-static void add_users(Json *object, const RuntimeProbe *probe)
+static void json_add_users(Json *object, const RuntimeProbe *probe)
 {
 	Json *tcmu = json_object_new_object();
 	Json *users = json_object_new_array();
@@ -124,26 +124,26 @@ static void add_users(Json *object, const RuntimeProbe *probe)
 	json_object_object_add(object, "tcmu_in_use", tcmu);
 }
 
-static void add_limit(Json *object, const char *key, guint64 bytes)
+static void json_add_limit(Json *object, const char *key, guint64 bytes)
 {
 	if (bytes != MEMORY_UNLIMITED)
 		json_add_number(object, key, bytes);
 }
 
-static void add_memory(Json *object, const RuntimeProbe *probe, const Config *config)
+static void json_add_memory(Json *object, const RuntimeProbe *probe, const Config *config)
 {
 	Json *memory = json_object_new_object();
 
-	add_limit(memory, "machine", probe->memory.machine);
-	add_limit(memory, "cgroup", probe->memory.cgroup);
-	add_limit(memory, "locked", probe->memory.locked);
+	json_add_limit(memory, "machine", probe->memory.machine);
+	json_add_limit(memory, "cgroup", probe->memory.cgroup);
+	json_add_limit(memory, "locked", probe->memory.locked);
 	if (probe->runner.pid)
-		add_limit(memory, "runner_cgroup", probe->runner_memory.cgroup);
+		json_add_limit(memory, "runner_cgroup", probe->runner_memory.cgroup);
 	json_add_number(memory, "node_cache", config->node_cache);
 	json_object_object_add(object, "memory", memory);
 }
 
-static void add_fuse(Json *object, const RuntimeProbe *probe)
+static void json_add_fuse(Json *object, const RuntimeProbe *probe)
 {
 	json_add_text(object, "targetcli", probe->targetcli_program);
 	json_add_text(object, "storageos_fuse", probe->fuse_program);
@@ -161,15 +161,15 @@ void probe_print_json(const RuntimeProbe *probe, const Config *config, const Pro
 {
 	g_autoptr(Json) object = json_object_new_object();
 
-	add_platform(object, probe);
-	add_modules(object, probe);
-	add_runner(object, probe);
-	add_fuse(object, probe);
+	json_add_platform(object, probe);
+	json_add_modules(object, probe);
+	json_add_runner(object, probe);
+	json_add_fuse(object, probe);
 	if (probe->running) {
-		add_users(object, probe);
-		add_memory(object, probe, config);
+		json_add_users(object, probe);
+		json_add_memory(object, probe, config);
 	}
-	json_object_object_add(object, "warnings", texts(verdict->warnings));
+	json_object_object_add(object, "warnings", json_of_texts(verdict->warnings));
 	json_add_text(object, "frontend",
 		      verdict->possible ? frontend_name(verdict->chosen) : "none");
 	json_add_text(object, "reason", verdict->reason);

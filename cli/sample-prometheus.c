@@ -38,7 +38,7 @@ static const struct {
 };
 
 /* Names of volumes need no escaping but a block device's path may. */
-static char *label_value(const char *text)
+static char *label_escape(const char *text)
 {
 	GString *s = g_string_new(NULL);
 
@@ -53,40 +53,41 @@ static char *label_value(const char *text)
 	return g_string_free(s, FALSE);
 }
 
-static void print_head(const char *name, const char *type, const char *help)
+static void metric_print_head(const char *name, const char *type, const char *help)
 {
 	printf("# HELP storageos_%s %s\n# TYPE storageos_%s %s\n", name, help, name, type);
 }
 
-static void print_info(const GPtrArray *samples)
+static void metric_print_info(const GPtrArray *samples)
 {
-	print_head("volume_info", "gauge", "Always 1; what the volume is.");
+	metric_print_head("volume_info", "gauge", "Always 1; what the volume is.");
 	for (guint i = 0; i < samples->len; i++) {
 		const Sample *sample = g_ptr_array_index(samples, i);
-		g_autofree char *volume = label_value(sample_volume(sample));
+		g_autofree char *volume = label_escape(sample_volume(sample));
 		const char *uuid = json_get_text(sample->data, "uuid");
 		const char *frontend = json_get_text(sample->data, "frontend");
 
 		printf("storageos_volume_info{volume=\"%s\",uuid=\"%s\",frontend=\"%s\"} 1\n",
 		       volume, uuid ? uuid : "", frontend ? frontend : "");
 	}
-	print_head("volume_failed", "gauge", "1 where the volume has failed and can only be read.");
+	metric_print_head("volume_failed", "gauge",
+			  "1 where the volume has failed and can only be read.");
 	for (guint i = 0; i < samples->len; i++) {
 		const Sample *sample = g_ptr_array_index(samples, i);
-		g_autofree char *volume = label_value(sample_volume(sample));
+		g_autofree char *volume = label_escape(sample_volume(sample));
 
 		printf("storageos_volume_failed{volume=\"%s\"} %d\n", volume,
 		       !g_strcmp0(json_get_text(sample->data, "state"), "failed"));
 	}
 }
 
-static void print_gauges(const GPtrArray *samples)
+static void metric_print_gauges(const GPtrArray *samples)
 {
 	for (guint g = 0; g < G_N_ELEMENTS(gauges); g++) {
-		print_head(gauges[g].name, gauges[g].type, gauges[g].help);
+		metric_print_head(gauges[g].name, gauges[g].type, gauges[g].help);
 		for (guint i = 0; i < samples->len; i++) {
 			const Sample *sample = g_ptr_array_index(samples, i);
-			g_autofree char *volume = label_value(sample_volume(sample));
+			g_autofree char *volume = label_escape(sample_volume(sample));
 			Json *object = gauges[g].object
 					       ? json_get_object(sample->data, gauges[g].object)
 					       : sample->data;
@@ -99,11 +100,11 @@ static void print_gauges(const GPtrArray *samples)
 
 typedef void (*OperationPrinter)(const char *labels, const MetricsOperation *operation);
 
-static void print_operations(const GPtrArray *samples, OperationPrinter print)
+static void metric_print_operations(const GPtrArray *samples, OperationPrinter print)
 {
 	for (guint i = 0; i < samples->len; i++) {
 		const Sample *sample = g_ptr_array_index(samples, i);
-		g_autofree char *volume = label_value(sample_volume(sample));
+		g_autofree char *volume = label_escape(sample_volume(sample));
 
 		for (MetricsKind kind = 0; kind < METRICS_KINDS; kind++) {
 			g_autofree char *labels = g_strdup_printf("volume=\"%s\",operation=\"%s\"",
@@ -114,20 +115,20 @@ static void print_operations(const GPtrArray *samples, OperationPrinter print)
 	}
 }
 
-static void print_errors(const char *labels, const MetricsOperation *operation)
+static void operation_print_errors(const char *labels, const MetricsOperation *operation)
 {
 	printf("storageos_operation_errors_total{%s} %" G_GUINT64_FORMAT "\n", labels,
 	       operation->errors);
 }
 
-static void print_bytes(const char *labels, const MetricsOperation *operation)
+static void operation_print_bytes(const char *labels, const MetricsOperation *operation)
 {
 	printf("storageos_operation_bytes_total{%s} %" G_GUINT64_FORMAT "\n", labels,
 	       operation->bytes);
 }
 
 /* Powers of two only: dashboards need no more, and each bucket is a time series. */
-static void print_histogram(const char *labels, const MetricsOperation *operation)
+static void operation_print_histogram(const char *labels, const MetricsOperation *operation)
 {
 	guint64 seen = 0;
 
@@ -151,13 +152,13 @@ static void print_histogram(const char *labels, const MetricsOperation *operatio
 
 void sample_print_prometheus(const GPtrArray *samples)
 {
-	print_info(samples);
-	print_gauges(samples);
-	print_head("operation_errors_total", "counter", "Requests that failed.");
-	print_operations(samples, print_errors);
-	print_head("operation_bytes_total", "counter", "Bytes of requests that succeeded.");
-	print_operations(samples, print_bytes);
-	print_head("operation_duration_seconds", "histogram",
-		   "Time from a request's arrival to its answer.");
-	print_operations(samples, print_histogram);
+	metric_print_info(samples);
+	metric_print_gauges(samples);
+	metric_print_head("operation_errors_total", "counter", "Requests that failed.");
+	metric_print_operations(samples, operation_print_errors);
+	metric_print_head("operation_bytes_total", "counter", "Bytes of requests that succeeded.");
+	metric_print_operations(samples, operation_print_bytes);
+	metric_print_head("operation_duration_seconds", "histogram",
+			  "Time from a request's arrival to its answer.");
+	metric_print_operations(samples, operation_print_histogram);
 }

@@ -33,7 +33,7 @@ void sample_free(Sample *sample)
 	g_free(sample);
 }
 
-static Sample *take(const Config *config, const char *socket, GError **error)
+static Sample *sample_take_from(const Config *config, const char *socket, GError **error)
 {
 	g_autoptr(Json) request = json_object_new_object();
 	Json *data;
@@ -47,7 +47,7 @@ Sample *sample_take(const Config *config, const VolumeName *name, GError **error
 {
 	g_autofree char *socket = control_name(name);
 
-	return take(config, socket, error);
+	return sample_take_from(config, socket, error);
 }
 
 /* A socket that nobody answers on is what a killed server left. */
@@ -62,7 +62,7 @@ GPtrArray *sample_take_all(const Config *config, GPtrArray *problems)
 	for (guint i = 0; sockets && i < sockets->len; i++) {
 		const char *socket = g_ptr_array_index(sockets, i);
 		g_autoptr(GError) error = NULL;
-		Sample *sample = take(config, socket, &error);
+		Sample *sample = sample_take_from(config, socket, &error);
 
 		if (sample)
 			g_ptr_array_add(samples, sample);
@@ -91,7 +91,7 @@ const char *sample_uuid(const Sample *sample)
 	return json_get_text(sample->data, "uuid");
 }
 
-static guint64 number(const Sample *sample, const char *object, const char *key)
+static guint64 sample_number(const Sample *sample, const char *object, const char *key)
 {
 	return (guint64)json_get_number(json_get_object(sample->data, object), key);
 }
@@ -120,20 +120,20 @@ void sample_add_state(const Sample *sample, Json *object)
 void sample_add_engine_info(const Sample *sample, Json *object)
 {
 	json_add_number(object, "generation", (guint64)json_get_number(sample->data, "generation"));
-	json_add_number(object, "data_bytes", number(sample, "space", "data"));
-	json_add_number(object, "metadata_bytes", number(sample, "space", "metadata"));
-	json_add_number(object, "journal_size", number(sample, "journal", "size"));
-	json_add_number(object, "journal_used", number(sample, "journal", "used"));
-	json_add_number(object, "scrub_time", number(sample, "scrub", "time"));
-	json_add_number(object, "scrub_blocks", number(sample, "scrub", "blocks"));
-	json_add_number(object, "scrub_errors", number(sample, "scrub", "errors"));
-	json_add_number(object, "scrub_repaired", number(sample, "scrub", "repaired"));
+	json_add_number(object, "data_bytes", sample_number(sample, "space", "data"));
+	json_add_number(object, "metadata_bytes", sample_number(sample, "space", "metadata"));
+	json_add_number(object, "journal_size", sample_number(sample, "journal", "size"));
+	json_add_number(object, "journal_used", sample_number(sample, "journal", "used"));
+	json_add_number(object, "scrub_time", sample_number(sample, "scrub", "time"));
+	json_add_number(object, "scrub_blocks", sample_number(sample, "scrub", "blocks"));
+	json_add_number(object, "scrub_errors", sample_number(sample, "scrub", "errors"));
+	json_add_number(object, "scrub_repaired", sample_number(sample, "scrub", "repaired"));
 }
 
 /* ---- for people */
 
 /* "12us", "3.4ms", "120ms", "1.2s". */
-static const char *duration(guint64 ns, char *text, gsize room)
+static const char *duration_format(guint64 ns, char *text, gsize room)
 {
 	if (ns < 1000000)
 		g_snprintf(text, room, "%.0fus", (double)ns / 1e3);
@@ -151,7 +151,7 @@ static double percent(guint64 part, guint64 whole)
 	return whole ? 100. * (double)part / (double)whole : 0;
 }
 
-static void print_operation(const char *name, const MetricsOperation *operation)
+static void operation_print(const char *name, const MetricsOperation *operation)
 {
 	static const double shares[] = {.5, .95, .99, .999};
 	guint64 count = metrics_count(operation);
@@ -160,36 +160,39 @@ static void print_operation(const char *name, const MetricsOperation *operation)
 
 	printf("  %-18s %12" G_GUINT64_FORMAT " %10s %8" G_GUINT64_FORMAT, name, count, bytes,
 	       operation->errors);
-	printf(" %8s", duration(count ? operation->nanoseconds / count : 0, text, sizeof text));
+	printf(" %8s",
+	       duration_format(count ? operation->nanoseconds / count : 0, text, sizeof text));
 	for (guint i = 0; i < G_N_ELEMENTS(shares); i++)
-		printf(" %8s",
-		       duration(metrics_percentile(operation, shares[i]), text, sizeof text));
-	printf(" %8s\n", duration(operation->longest, text, sizeof text));
+		printf(" %8s", duration_format(metrics_percentile(operation, shares[i]), text,
+					       sizeof text));
+	printf(" %8s\n", duration_format(operation->longest, text, sizeof text));
 }
 
-static void print_space(const Sample *sample)
+static void sample_print_space(const Sample *sample)
 {
 	static const char *const keys[] = {"size", "allocated", "data", "metadata", "reclaimable"};
 
 	printf("  %-18s", "space");
 	for (guint i = 0; i < G_N_ELEMENTS(keys); i++) {
-		g_autofree char *size = size_format(number(sample, "space", keys[i]));
+		g_autofree char *size = size_format(sample_number(sample, "space", keys[i]));
 
 		printf("%s %s %s", i ? "," : "", keys[i], size);
 	}
 	putchar('\n');
 }
 
-static void print_rest(const Sample *sample)
+static void sample_print_rest(const Sample *sample)
 {
-	guint64 hits = number(sample, "cache", "hits");
-	guint64 lookups = hits + number(sample, "cache", "misses");
-	guint64 used = number(sample, "journal", "used"), size = number(sample, "journal", "size");
+	guint64 hits = sample_number(sample, "cache", "hits");
+	guint64 lookups = hits + sample_number(sample, "cache", "misses");
+	guint64 used = sample_number(sample, "journal", "used"),
+		size = sample_number(sample, "journal", "size");
 	g_autofree char *used_text = size_format(used);
 	g_autofree char *size_text = size_format(size);
 
 	printf("  %-18s %" G_GUINT64_FORMAT " nodes, %.1f%% of %" G_GUINT64_FORMAT " lookups hit\n",
-	       "map cache", number(sample, "cache", "nodes"), percent(hits, lookups), lookups);
+	       "map cache", sample_number(sample, "cache", "nodes"), percent(hits, lookups),
+	       lookups);
 	printf("  %-18s %s of %s used (%.0f%%)\n", "journal", used_text, size_text,
 	       percent(used, size));
 	printf("  %-18s %" G_GINT64_FORMAT "\n", "checkpoints",
@@ -214,9 +217,9 @@ void sample_print(const Sample *sample)
 	printf("  %-18s %12s %10s %8s %8s %8s %8s %8s %8s %8s\n", "", "requests", "bytes", "errors",
 	       "mean", "50%", "95%", "99%", "99.9%", "max");
 	for (MetricsKind kind = 0; kind < METRICS_KINDS; kind++)
-		print_operation(metrics_kind_name(kind), &sample->operations[kind]);
-	print_space(sample);
-	print_rest(sample);
+		operation_print(metrics_kind_name(kind), &sample->operations[kind]);
+	sample_print_space(sample);
+	sample_print_rest(sample);
 }
 
 /* ---- what changes, a line each time, after iostat */
@@ -227,14 +230,14 @@ void sample_print_heading(void)
 	       "r_50%", "r_99%", "w/s", "wMiB/s", "w_50%", "w_99%", "f/s", "aqu-sz", "jrnl%");
 }
 
-static void print_rate(const MetricsOperation *change, double seconds)
+static void rate_print(const MetricsOperation *change, double seconds)
 {
 	char text[16];
 
 	printf(" %8.0f %8.1f", (double)metrics_count(change) / seconds,
 	       (double)change->bytes / (double)MIB / seconds);
-	printf(" %8s", duration(metrics_percentile(change, .5), text, sizeof text));
-	printf(" %8s", duration(metrics_percentile(change, .99), text, sizeof text));
+	printf(" %8s", duration_format(metrics_percentile(change, .5), text, sizeof text));
+	printf(" %8s", duration_format(metrics_percentile(change, .99), text, sizeof text));
 }
 
 /* The mean number of requests in flight is what they took together, by the time (Little's law). */
@@ -254,9 +257,10 @@ void sample_print_change(const Sample *sample, const Sample *earlier)
 		together += change[kind].nanoseconds;
 	}
 	printf("%-24s", sample_volume(sample));
-	print_rate(&change[METRICS_READ], seconds);
-	print_rate(&change[METRICS_WRITE], seconds);
+	rate_print(&change[METRICS_READ], seconds);
+	rate_print(&change[METRICS_WRITE], seconds);
 	printf(" %8.0f %7.2f %5.0f\n", (double)metrics_count(&change[METRICS_FLUSH]) / seconds,
 	       (double)together / NANOSECONDS / seconds,
-	       percent(number(sample, "journal", "used"), number(sample, "journal", "size")));
+	       percent(sample_number(sample, "journal", "used"),
+		       sample_number(sample, "journal", "size")));
 }

@@ -8,7 +8,7 @@
 #include "common/service/config.h"
 #include "common/base/error.h"
 
-static void append_escaped(GString *text, char c, gboolean first)
+static void name_append_escaped(GString *text, char c, gboolean first)
 {
 	if (c == '/')
 		g_string_append_c(text, '-');
@@ -24,12 +24,12 @@ char *service_name(const char *service, const char *volume)
 
 	g_string_append_c(text, '@');
 	for (const char *c = volume; *c; c++)
-		append_escaped(text, *c, c == volume);
+		name_append_escaped(text, *c, c == volume);
 	g_string_append(text, ".service");
 	return g_string_free(text, FALSE);
 }
 
-static gboolean is_installed(const char *service)
+static gboolean service_is_installed(const char *service)
 {
 	static const char *const places[] = {"/etc/systemd/system", "/usr/local/lib/systemd/system",
 					     "/usr/lib/systemd/system", "/lib/systemd/system"};
@@ -43,7 +43,7 @@ static gboolean is_installed(const char *service)
 	return FALSE;
 }
 
-static gboolean has_default_configuration(void)
+static gboolean config_is_default(void)
 {
 	const char *config = g_getenv("STORAGEOS_CONFIG"), *program = g_getenv("STORAGEOS_FUSE");
 
@@ -52,8 +52,8 @@ static gboolean has_default_configuration(void)
 
 gboolean service_available(const char *service)
 {
-	return !access("/run/systemd/system", F_OK) && has_default_configuration() &&
-	       is_installed(service);
+	return !access("/run/systemd/system", F_OK) && config_is_default() &&
+	       service_is_installed(service);
 }
 
 gboolean service_start(const char *unit, guint seconds, GError **error)

@@ -9,7 +9,7 @@
 #define STATE_SIZE_MAX 65536
 
 /* Numbers of devices and processes mean nothing in another one. */
-static char *boot_id(void)
+static char *boot_id_read(void)
 {
 	char *text = NULL;
 
@@ -21,7 +21,7 @@ static char *boot_id(void)
 gboolean state_write(const Places *places, const State *state, GError **error)
 {
 	g_autoptr(Json) json = json_object_new_object();
-	g_autofree char *boot = boot_id();
+	g_autofree char *boot = boot_id_read();
 	g_autofree char *text = NULL;
 
 	json_add_text(json, "volume", places->text);
@@ -44,10 +44,10 @@ gboolean state_write(const Places *places, const State *state, GError **error)
 	return files_write(places->state_file, text, strlen(text), 0644, FILES_REPLACE, error);
 }
 
-static gboolean is_of_another_boot(Json *json)
+static gboolean state_is_of_another_boot(Json *json)
 {
 	const char *written = json_get_text(json, "boot");
-	g_autofree char *boot = boot_id();
+	g_autofree char *boot = boot_id_read();
 
 	return written && boot && strcmp(written, boot);
 }
@@ -62,7 +62,7 @@ State *state_read(const Places *places)
 	if (!frontend || !frontend_parse(frontend, &state->frontend))
 		return NULL;
 	state->reason = g_strdup(json_get_text(json, "reason"));
-	if (is_of_another_boot(json))
+	if (state_is_of_another_boot(json))
 		return g_steal_pointer(&state);
 	state->sequence = (guint64)json_get_number(json, "sequence");
 	state->device = g_strdup(json_get_text(json, "device"));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/trouble.h"
 
-static const char *plural(gint64 number)
+static const char *plural_suffix(gint64 number)
 {
 	return number == 1 ? "" : "s";
 }
@@ -23,11 +23,11 @@ char *trouble_find(const Attachment *attachment, const char *volume)
 		return g_strdup_printf("%" G_GINT64_FORMAT
 				       " checksum error%s since it was opened (see: "
 				       "storageos scrub %s --status)",
-				       mismatches, plural(mismatches), volume);
+				       mismatches, plural_suffix(mismatches), volume);
 	if (facts->scrub_errors)
 		return g_strdup_printf("the last scrub found %" G_GUINT64_FORMAT
 				       " error%s (see: storageos scrub %s)",
-				       facts->scrub_errors, plural((gint64)facts->scrub_errors),
-				       volume);
+				       facts->scrub_errors,
+				       plural_suffix((gint64)facts->scrub_errors), volume);
 	return NULL;
 }

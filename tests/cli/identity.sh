@@ -41,7 +41,7 @@ if command -v setpriv >/dev/null; then
 		setpriv --reuid 65534 --regid 65534 --clear-groups \
 		flock -n "$WORK/run/identity/$(uuid_of a)" true
 fi
-refuses "what is attached keeps its UUID" 'only when it is detached' "$STORAGEOS" set a uuid=new
+refuses "what is attached keeps its UUID" 'must be detached' "$STORAGEOS" set a uuid=new
 must "its server is killed" kill -9 "$(pid_of a)"
 must "what is left of it is detached" wait_for 20 "$STORAGEOS" detach a
 check "then the copy is attached" "$STORAGEOS" attach b
