@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An engine without a volume around it, for tests of its parts: nothing runs in the background, and
+ * each step is the test's own.
+ */
+#pragma once
+
+#include "common/engine/engine.h"
+
+#define ENGINE_SIZE ((guint64)64 << 20)
+#define ENGINE_BLOCKS (ENGINE_SIZE / BLOCK_SIZE)
+
+/* A faulty backing with an empty volume of ENGINE_SIZE; its journal has 64 KiB. */
+Backing *backing_new_formatted(void);
+
+/* What open does up to and with recovery.  `backing` stays the caller's.  NULL with *error. */
+Engine *engine_new_recovered(Backing *backing, gboolean read_only, GError **error);
+
+/* The same, and checks that it succeeds. */
+Engine *engine_new_in(Backing *backing);
+
+/* As the death of the process: nothing is written. */
+void engine_free(Engine *engine);
+
+/* Writes a block full of `value`, as a request does; acknowledged after 0. */
+int engine_put(Engine *engine, guint64 block, guint8 value);
+
+/* Makes [first, first + n) a hole. */
+int engine_zero(Engine *engine, guint64 first, guint64 n);
+
+/* A flush, with its durable-mark. */
+int engine_flush(Engine *engine);
+
+/* The value that a block is full of, 0 for a hole; -EBADMSG, or why it cannot be read. */
+int engine_value(Engine *engine, guint64 block);
