@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/base/error.h"
@@ -102,6 +103,42 @@ gboolean test_check_within(gint64 begun, double seconds, const char *file, int l
 			  "it took %" G_GINT64_FORMAT " ms, and has %" G_GINT64_FORMAT
 			  " (%g s, time factor %.1f)",
 			  took / 1000, limit / 1000, seconds, test_time_factor());
+}
+
+static gint64 microseconds(struct timeval time)
+{
+	return time.tv_sec * G_USEC_PER_SEC + time.tv_usec;
+}
+
+TestTime test_now(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (TestTime){.clock = g_get_monotonic_time(),
+			  .processor = microseconds(usage.ru_utime) + microseconds(usage.ru_stime)};
+}
+
+TestTime test_since(TestTime begun)
+{
+	TestTime now = test_now();
+
+	return (TestTime){.clock = now.clock - begun.clock,
+			  .processor = now.processor - begun.processor};
+}
+
+gboolean test_check_quick(TestTime begun, double seconds, const char *file, int line)
+{
+	TestTime took = test_since(begun);
+	gint64 limit = test_time_limit(seconds);
+	gboolean idle = (double)took.processor <= seconds * G_USEC_PER_SEC / 2;
+
+	return test_check(took.clock <= limit || (idle && took.clock <= 10 * limit), file, line,
+			  "it took %" G_GINT64_FORMAT " ms, %" G_GINT64_FORMAT
+			  " ms of a processor, and has %" G_GINT64_FORMAT
+			  " ms (%g s, time factor %.1f)",
+			  took.clock / 1000, took.processor / 1000, limit / 1000, seconds,
+			  test_time_factor());
 }
 
 static char alarm_text[512];

@@ -57,6 +57,19 @@ gint64 test_time_limit(double seconds);
 /* It has not taken longer since `begun`, of g_get_monotonic_time(). */
 #define CHECK_WITHIN(begun, seconds) test_check_within(begun, seconds, __FILE__, __LINE__)
 
+/* What has passed since a moment: on the clock, and of this process's processor time; microseconds.
+ */
+typedef struct {
+	gint64 clock, processor;
+} TestTime;
+
+TestTime test_now(void);
+TestTime test_since(TestTime begun);
+
+/* What began then was quick: it took at most `seconds` of the clock.  Other processes may hold it
+ * up: ten times as long will do where it used at most half of `seconds` of a processor. */
+#define CHECK_QUICK(begun, seconds) test_check_quick(begun, seconds, __FILE__, __LINE__)
+
 /* Tries the condition, an expression, every millisecond, until it holds; no check by itself. */
 #define WAIT_WITHIN(seconds, condition)                                                            \
 	do {                                                                                       \
@@ -117,6 +130,7 @@ char *test_path(const char *suffix);
 gboolean test_check(gboolean ok, const char *file, int line, const char *format, ...)
 	G_GNUC_PRINTF(4, 5);
 gboolean test_check_within(gint64 begun, double seconds, const char *file, int line);
+gboolean test_check_quick(TestTime begun, double seconds, const char *file, int line);
 gboolean test_check_int(gint64 actual, gint64 expected, const char *file, int line,
 			const char *what);
 gboolean test_check_uint(guint64 actual, guint64 expected, const char *file, int line,

@@ -16,9 +16,9 @@
 #include "common/engine/wanted.h"
 #include "tests/engine/support.h"
 
-static gint64 milliseconds_since(gint64 start)
+static gint64 milliseconds_since(TestTime start)
 {
-	return (g_get_monotonic_time() - start) / 1000;
+	return test_since(start).clock / 1000;
 }
 
 /* What looks at the memory that is used, or needs much, says nothing with a sanitizer. */
@@ -29,10 +29,10 @@ static gboolean skip_instrumented(void)
 	return test_is_instrumented();
 }
 
-static void check_within(gint64 start, double seconds)
+static void check_quick(TestTime start, double seconds)
 {
 	if (!test_is_instrumented())
-		CHECK_WITHIN(start, seconds);
+		CHECK_QUICK(start, seconds);
 }
 
 /* A volume in memory of that size, open; free the place after closing it. */
@@ -103,14 +103,14 @@ static void test_parameters(const void *data)
 
 static void test_thin(const void *data)
 {
-	gint64 start = g_get_monotonic_time();
+	TestTime start = test_now();
 	g_autoptr(Place) place = place_new_file();
 	Backing *backing;
 	Volume *volume;
 
 	(void)data;
 	REQUIRE(place_format(place, 64 * TIB, 0));
-	check_within(start, 1);
+	check_quick(start, 1);
 	backing = place_backing(place);
 	test_note("64 TiB: made in %" G_GINT64_FORMAT " ms, takes %" G_GUINT64_FORMAT " KiB",
 		  milliseconds_since(start), backing_allocated(backing) / KIB);
@@ -392,7 +392,7 @@ static void test_discard_all(const void *data)
 	g_autoptr(Place) place = NULL;
 	Volume *volume = new_volume(&place, TIB);
 	VolumeInfo info;
-	gint64 start;
+	TestTime start;
 
 	(void)data;
 	REQUIRE(volume);
@@ -402,11 +402,11 @@ static void test_discard_all(const void *data)
 					 test_random_below(&random, TIB / BLOCK_SIZE) * BLOCK_SIZE),
 			0);
 	CHECK_INT(volume_checkpoint(volume), 0);
-	start = g_get_monotonic_time();
+	start = test_now();
 	CHECK_INT(volume_discard(volume, 0, TIB), 0);
 	test_note("discarding 1 TiB with 5000 blocks in it takes %" G_GINT64_FORMAT " ms",
 		  milliseconds_since(start));
-	check_within(start, 0.5);
+	check_quick(start, 0.5);
 	for (guint i = 0; i < 100; i++)
 		check_value(volume, 0, MIB, test_random_below(&random, TIB / MIB) * MIB);
 	CHECK(volume_settled(volume, volume_settle(volume), 30));
