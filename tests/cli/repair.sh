@@ -118,7 +118,12 @@ like "and how it is done" "$(<"$WORK/said")" '--yes repairs without asking'
 check "nothing was written" cmp "$vol" "$WORK/damaged"
 is "asked, and refused: status" "$(status script -qec "$STORAGEOS check db --repair" /dev/null)" 1
 check "nothing was written still" cmp "$vol" "$WORK/damaged"
-answer() { (sleep 1; echo y) | script -qec "$STORAGEOS check db --repair" /dev/null; }
+answer() {
+	{
+		wait_for 20 grep -q 'y/N' "$WORK/said"
+		echo y
+	} | script -qec "$STORAGEOS check db --repair" /dev/null
+}
 answer >"$WORK/said" 2>&1
 is "asked, and agreed: status" $? 3
 like "it asked" "$(<"$WORK/said")" 'Repair\? \[y/N\]'

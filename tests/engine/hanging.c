@@ -73,6 +73,21 @@ static Volume *open_hanging(Backing *real)
 	return volume_open(backing, "test", 0, NULL);
 }
 
+/* Until the checkpoint thread has gone to sleep once more since `before`, and stays asleep for 100
+ * ms; where it never does, for ten seconds. */
+static guint64 await_sleep(guint64 before)
+{
+	gint64 end = g_get_monotonic_time() + test_time_limit(10);
+	guint64 last, now = count_sleeps();
+
+	do {
+		last = now;
+		g_usleep(100000);
+		now = count_sleeps();
+	} while ((now == before || now != last) && g_get_monotonic_time() < end);
+	return now;
+}
+
 /* It sleeps until the reader is done, and goes on then. */
 static void test_hanging_reader(const void *data)
 {
@@ -91,11 +106,11 @@ static void test_hanging_reader(const void *data)
 	while (!g_atomic_int_get(&hanging))
 		g_usleep(1000);
 	CHECK_INT(volume_put_value(volume, 2, BLOCK_SIZE, 0), 0);
-	checkpoint = g_thread_new("checkpoint", checkpoint_once, volume);
-	g_usleep(300000); /* until it has come that far */
 	before = count_sleeps();
 	CHECK(before > 0);
-	g_usleep(500000);
+	checkpoint = g_thread_new("checkpoint", checkpoint_once, volume);
+	before = await_sleep(before);
+	g_usleep(500000); /* that nothing happens can only be seen by waiting */
 	sleeps = count_sleeps() - before;
 	test_note("%" G_GUINT64_FORMAT " sleeps in half a second", sleeps);
 	CHECK(sleeps < 20);
