@@ -13,7 +13,7 @@
 #include "common/service/registry.h"
 #include "common/base/units.h"
 
-#define SPACE_FOR_NOTHING MIB /* what a volume needs for its next writes */
+#define SPACE_FOR_NOTHING MIB /* with less free space a pool counts as full */
 
 const char *attachment_state_name(AttachmentState state)
 {
@@ -47,7 +47,7 @@ const char *attachment_via(const Attachment *attachment)
 						       : NULL;
 }
 
-/* The first part that is missing of those that all have to be there; NULL if none is. */
+/* Describes the first part that is missing; NULL if all are there. */
 static const char *fuse_problem(const FuseParts *parts)
 {
 	if (!parts->server)
@@ -96,7 +96,7 @@ static void attachment_judge_tcmu(Attachment *attachment)
 	attachment->server = attachment->tcmu.runner;
 }
 
-/* One that targetcli made, the usual way for LUNs that are exported. */
+/* A backstore that targetcli made, the usual way to export a LUN. */
 static void attachment_judge_foreign(Attachment *attachment)
 {
 	const TcmuParts *tcmu = &attachment->tcmu;
@@ -150,7 +150,7 @@ static void attachment_add_remembered(const Places *places, const State *state,
 	attachment->litter = !lstat(places->link, &st) || !lstat(places->state_file, &st);
 }
 
-/* The name that people use leads to what the volume has now, or there is none. */
+/* The link in /dev/storageos must point to the volume's device, and must not exist without one. */
 static void attachment_judge_link(const Places *places, Attachment *attachment)
 {
 	g_autofree char *target = g_file_read_link(places->link, NULL);
@@ -170,7 +170,7 @@ static void attachment_judge_link(const Places *places, Attachment *attachment)
 	attachment->link_is_wrong = TRUE;
 }
 
-/* Whatever else is wrong with it is of less interest. */
+/* Overrides any other problem: the name means another volume than the one that is served. */
 static void attachment_judge_identity(const Places *places, Attachment *attachment)
 {
 	char *difference = served_difference(places->text, &attachment->facts,
@@ -200,7 +200,7 @@ static void attachment_look_at_server(const Places *places, Attachment *attachme
 		g_clear_error(error);
 }
 
-/* "FAILED since 2026-11-28 20:12:33: flush: Input/output error" */
+/* "the volume FAILED since 2026-11-28 20:12:33: flush: Input/output error; it is read-only ..." */
 static char *failure_describe(const Sample *sample)
 {
 	gint64 since = sample_failed_since(sample);
@@ -216,7 +216,7 @@ static const char *server_name(const Attachment *attachment)
 	return attachment->frontend == FRONTEND_TCMU ? "tcmu-runner" : "storageos-fuse";
 }
 
-/* Of one that has all its parts. */
+/* The state of an attachment that has all its parts. */
 static AttachmentState attachment_look_closer(const Attachment *attachment, char **ret_problem)
 {
 	const Sample *sample = attachment->sample;
@@ -248,8 +248,9 @@ static AttachmentState attachment_look_closer(const Attachment *attachment, char
 	return STATE_ATTACHED;
 }
 
-/* There was one, and its file is not there: its pool is away, or it was removed by other means than
- * `delete`.  NULL: there never was one, as far as is known. */
+/* Describes a volume that the registry knows and whose file does not exist: its pool is not
+ * mounted, or the file was removed without `storageos delete`.  NULL if the registry does not know
+ * it. */
 static char *missing_describe(const Places *places, const GError *why)
 {
 	const VolumeName *name = places->name;
@@ -287,7 +288,7 @@ static Attachment *attachment_look(const Places *places)
 	Attachment *attachment = g_new0(Attachment, 1);
 	g_autoptr(State) state = state_read(places);
 
-	/* What is attached can be told of even if the volume's file cannot be read any more. */
+	/* An attachment can be described even if the volume's file can no longer be read. */
 	facts_read(places->config, places->name, &attachment->facts, &attachment->facts_error);
 	frontend_fuse_look(places, state, &attachment->fuse);
 	frontend_tcmu_look(places, &attachment->tcmu);
@@ -300,7 +301,7 @@ static Attachment *attachment_look(const Places *places)
 	return attachment;
 }
 
-/* What udev has not done yet may be what is missing. */
+/* Looks again after udev has settled if the link is wrong: udev may not have made it yet. */
 Attachment *attachment_inspect(const Places *places)
 {
 	Attachment *attachment = attachment_look(places);

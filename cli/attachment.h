@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is attached, as it is: computed from mounts, loop devices, configfs, processes and locks
- * every time; the state file (state.h) only adds what cannot be seen.  So it is right after any
- * part was killed, this program in the middle of its work included.
+ * The attachment of a volume, computed each time from mounts, loop devices, configfs, processes and
+ * locks.  The state file (state.h) only adds what cannot be seen there.  So the result is right
+ * even after any part was killed, including this program in the middle of an attach.
  */
 #pragma once
 
@@ -13,29 +13,28 @@
 #include "common/base/json.h"
 
 typedef enum {
-	ATTACHMENT_NONE, /* nothing of it is there */
+	ATTACHMENT_NONE, /* no part exists */
 	ATTACHMENT_WORKING,
-	ATTACHMENT_BROKEN,  /* parts of it are there; `problem` says which one is missing */
-	ATTACHMENT_FOREIGN, /* somebody serves it by other means than `attach`; `problem` says who
-			     */
+	ATTACHMENT_BROKEN,  /* some parts exist; `problem` names one that is missing */
+	ATTACHMENT_FOREIGN, /* served, but not by `attach`; `problem` names the server */
 } AttachmentHealth;
 
-/* What people are told, and do.  The table in docs/operations.md has a row for each, and for each
- * thing that may be missing of a broken one. */
+/* What users are shown.  docs/operations.md has a table with a row for each state and, for a
+ * broken attachment, for each part that may be missing. */
 typedef enum {
 	STATE_DETACHED,
 	STATE_ATTACHED,
 	STATE_BROKEN,
 	STATE_IN_USE,
-	STATE_MISSING, /* there was such a volume, and its file is not there */
-	/* All parts are there, but: */
-	STATE_FAILED,	 /* it can only be read */
-	STATE_HUNG,	 /* its disk, or its server, does not answer */
-	STATE_FULL,	 /* its pool's file system has no space */
-	STATE_UNWATCHED, /* its server cannot be asked */
+	STATE_MISSING, /* the registry knows the volume, but its file does not exist */
+	/* All parts exist, but: */
+	STATE_FAILED,	 /* the volume is read-only */
+	STATE_HUNG,	 /* its disk or its server does not answer */
+	STATE_FULL,	 /* its pool's file system is full */
+	STATE_UNWATCHED, /* its server cannot be reached through its control socket */
 } AttachmentState;
 
-/* The parts over FUSE; each NULL, 0 or FALSE where it is not there. */
+/* The parts of an attachment over FUSE; NULL, 0 or FALSE for a part that is missing. */
 typedef struct {
 	gboolean mounted;
 	pid_t server;
@@ -43,7 +42,7 @@ typedef struct {
 	char *loop; /* "/dev/loop3" */
 } FuseParts;
 
-/* The parts over TCMU. */
+/* The parts of an attachment over TCMU. */
 typedef struct {
 	char *backstore; /* its directory in configfs */
 	char *target;	 /* the loopback target's */
@@ -51,7 +50,7 @@ typedef struct {
 	char *device;	 /* "/dev/sdb" */
 	pid_t runner;	 /* the running tcmu-runner; looked up only if there is a backstore */
 	gboolean runner_answers;
-	char *foreign; /* the name of a backstore for this volume that is not ours */
+	char *foreign; /* name of a backstore of this volume that `attach` did not make */
 } TcmuParts;
 
 typedef struct {
@@ -63,26 +62,26 @@ typedef struct {
 	char *link;		/* /dev/storageos/..., where it leads to the device */
 	char *reason;		/* why that front end was chosen; NULL: not known */
 	pid_t server;		/* that serves it, 0: none */
-	gboolean link_is_wrong; /* that is what is broken */
-	gboolean litter;	/* link or state file are there though nothing is attached */
-	gboolean replaced; /* what is served is not what the name means now; `problem` says it */
+	gboolean link_is_wrong; /* `health` is BROKEN only because of the link */
+	gboolean litter;	/* a link or a state file exists */
+	gboolean
+		replaced; /* the name now means another volume than the served one; see `problem` */
 	FuseParts fuse;
 	TcmuParts tcmu;
-	Facts facts;	      /* of what the name means now */
-	GError *facts_error;  /* why they are not known; NULL: they are */
-	Sample *sample;	      /* of what is served, or NULL */
-	GError *sample_error; /* why not; NULL: nothing is served */
+	Facts facts;	      /* of the volume that the name means now */
+	GError *facts_error;  /* why `facts` is unknown, or NULL */
+	Sample *sample;	      /* of the volume that is served, or NULL */
+	GError *sample_error; /* why the server could not be asked; NULL: no server, or `sample` */
 } Attachment;
 
 Attachment *attachment_inspect(const Places *places);
 void attachment_free(Attachment *attachment);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Attachment, attachment_free)
 
-/* Whether nothing serves or shows the volume.  A link that was left, to what is others', is nothing
- * of it. */
+/* Whether nothing serves the volume or exports it as a device.  A stale link does not count. */
 gboolean attachment_is_gone(const Attachment *attachment);
 
-/* Whether it has a device that its server answers for. */
+/* Whether its device exists and its server runs. */
 gboolean attachment_device_works(const Attachment *attachment);
 
 const char *attachment_state_name(AttachmentState state);

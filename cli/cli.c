@@ -162,7 +162,7 @@ int cli_end(int status)
 	return CLI_FAILED;
 }
 
-/* What this program starts reads the same configuration. */
+/* Programs that this one starts must read the same configuration. */
 static void config_hand_down(const char *config_file)
 {
 	g_autofree char *path = realpath(config_file, NULL);
@@ -213,7 +213,7 @@ static gboolean arguments_count(Cli *cli, const Verb *verb, guint min, guint max
 	return FALSE;
 }
 
-/* Who may neither read nor make the sockets of what is served, nor see whose locks those are. */
+/* FALSE for users who can neither use the control sockets nor see who holds which lock. */
 static gboolean user_may_see(const Config *config)
 {
 	g_autofree char *sockets = g_build_filename(config->run_directory, "control", NULL);
@@ -232,7 +232,7 @@ static gboolean user_may_see(const Config *config)
 	return !eaccess(directory, W_OK | X_OK);
 }
 
-/* What they tell does not depend on it. */
+/* Verbs whose output does not depend on what is served. */
 static gboolean verb_is_for_anyone(const Verb *verb)
 {
 	return verb == &verb_probe || verb == &verb_udev || verb == &verb_serve;

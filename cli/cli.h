@@ -2,9 +2,9 @@
 /*
  * What every verb of `storageos` shares: options, the configuration, errors, output.
  *
- * A verb is one file, cmd-VERB.c, with one function.  It prints data on standard output and
- * everything else on standard error; an error is one line.  It returns the exit status, and prints
- * to stdio: whether that was taken is asked once, by cli_end().
+ * A verb is one file, cmd-VERB.c, whose function verb_VERB_run() returns the exit status.  It
+ * prints data on standard output and everything else on standard error; an error is one line.
+ * Verbs print through stdio and do not check whether the writes succeeded: cli_end() does, once.
  */
 #pragma once
 
@@ -23,33 +23,34 @@ typedef struct {
 	int (*run)(int argc, char **argv); /* argv[0] is the verb */
 } Verb;
 
-/* A verb's command line, taken apart. */
+/* A verb's parsed command line. */
 typedef struct {
 	Config *config;
 	gboolean json, quiet;
-	char **arguments; /* what is no option, NULL at the end */
+	char **arguments; /* without the options; NULL-terminated */
 	guint n_arguments;
 } Cli;
 
-/* Reads the options (`own`, may be NULL, and those of every verb: --config, --json, --quiet,
- * --help) and the configuration; `min` to `max` arguments may be left.  On FALSE the error, or the
- * help, is printed and *ret_status is what the verb returns; so where the caller may not see what
- * is served, since to them every volume would look detached.  Arguments are bytes, in every locale:
- * of `own` use G_OPTION_ARG_FILENAME for text, which GLib leaves alone. */
+/* Parses the options (`own`, which may be NULL, and those of every verb: --config, --json, --quiet,
+ * --help), expects `min` to `max` further arguments and reads the configuration.  On FALSE the
+ * error or the help has been printed and *ret_status is what the verb must return.  Fails for a
+ * user who cannot see what is served: every volume would look detached to that user.  Arguments
+ * are bytes in every locale: options in `own` that take text must use G_OPTION_ARG_FILENAME, which
+ * GLib does not convert. */
 gboolean cli_start(Cli *ret_cli, const Verb *verb, const GOptionEntry *own, guint min, guint max,
 		   int argc, char **argv, int *ret_status);
 void cli_clear(Cli *cli);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Cli, cli_clear)
 
-/* Every verb prints its failure through one of these; they return the exit status. */
+/* Print a verb's failure and return the exit status, CLI_FAILED or CLI_USAGE. */
 int cli_failed(const GError *error);
 int cli_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
-/* Reads a size that a volume may have.  FALSE: it is none, and the error is printed. */
+/* Parses a valid volume size, in bytes.  FALSE: the error has been printed. */
 gboolean cli_volume_size(const char *verb, const char *text, guint64 *ret_size);
 
-/* Warns where the volume in that file may take more than the file system has, beside what it has
- * `allocated`. */
+/* Warns if a volume of `size` bytes at `path` may outgrow its file system's free space; the volume
+ * has `allocated` bytes already. */
 void cli_warn_of_promise(const char *verb, const char *path, guint64 size, guint64 allocated);
 
 /* A line for the user on standard error, "storageos: ...". */
@@ -57,19 +58,20 @@ void cli_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 void cli_print_json(Json *object);
 
-/* What a verb that changes something has done, in one line without the program's name.  It is data:
- * printed on standard output, or `object` where JSON is wanted, or neither with --quiet.  Where
- * that cannot be printed cli_end() says the line on standard error.  Takes the object. */
+/* Reports what a verb has changed: the line on standard output, `object` instead with --json,
+ * nothing with --quiet.  If standard output cannot be written, cli_end() prints the line on
+ * standard error.  Takes the object. */
 void cli_report(const Cli *cli, Json *object, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
-/* The same line, for what prints its data itself. */
+/* Only remembers the line for cli_end(); for verbs that print their data themselves. */
 void cli_did(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
-/* The last thing of the program: whether standard output has taken everything.  Returns the exit
- * status, `status` or CLI_FAILED. */
+/* Must be called last: flushes standard output.  Returns the exit status: `status`, or CLI_FAILED
+ * if some output could not be written. */
 int cli_end(int status);
 
-/* On a terminal: what is being done, in a line that the next one replaces.  Nothing elsewhere. */
+/* Shows on a terminal what is being done, in a line that the next message replaces.  Prints nothing
+ * if standard error is not a terminal. */
 void cli_progress(const char *format, ...) G_GNUC_PRINTF(1, 2);
 void cli_progress_end(void);
 

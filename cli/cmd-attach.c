@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * attach: look, mend or clear away what is broken, choose, make, remember.
+ * attach: inspect the volume, repair or take down a broken attachment, choose a front end, make the
+ * device, its link and its state file.
  *
- * Every step can be interrupted for good (kill -9): the next attach or detach sees what is there
- * and goes on from that.  The device's link comes before the state file, both after the device
- * works.
+ * The program may be killed at any step: the next attach or detach inspects what is there and
+ * continues from that.  The link and then the state file are made only once the device works.
  */
 #include <stdio.h>
 #include <string.h>
@@ -33,7 +33,7 @@ static const char *frontend_title(Frontend frontend)
 
 /* ---- what is there already */
 
-/* Takes down what is broken, unless somebody has the device in use: he has to let go first. */
+/* Takes down a broken attachment.  Fails with BUSY while its device is in use. */
 static gboolean broken_clear_away(const Places *places, const Attachment *attachment,
 				  GError **error)
 {
@@ -47,7 +47,7 @@ static gboolean broken_clear_away(const Places *places, const Attachment *attach
 	return take_down(places, attachment, error);
 }
 
-/* A runner that died is started again, and takes its devices up again while they stay in use. */
+/* Restarts a runner that died: it reopens its devices, whose users need not stop. */
 static gboolean runner_revive(const Places *places, const Facts *facts,
 			      const Attachment *attachment)
 {
@@ -61,7 +61,7 @@ static gboolean runner_revive(const Places *places, const Facts *facts,
 	return FALSE;
 }
 
-/* Whether only the link and what is remembered are missing. */
+/* Whether the device works and only the link or the state file is missing. */
 static gboolean only_link_is_missing(const Attachment *attachment)
 {
 	return attachment->health == ATTACHMENT_BROKEN && attachment_device_works(attachment);
@@ -73,7 +73,7 @@ typedef struct {
 	const Places *places;
 	const Facts *facts;
 	Frontend wanted;
-	Frontend frontend; /* that it was made with */
+	Frontend frontend; /* the front end that serves `device` */
 	char *reason;
 	char *device;
 } Attaching;
@@ -99,7 +99,7 @@ static gboolean device_make_over_tcmu(Attaching *attaching, GError **error)
 	return TRUE;
 }
 
-/* `why_not_tcmu`: in words, or NULL where FUSE was asked for. */
+/* `why_not_tcmu`: the reason in words, or NULL if FUSE was requested. */
 static gboolean device_make_over_fuse(Attaching *attaching, const RuntimeProbe *probe,
 				      const char *why_not_tcmu, GError **error)
 {
@@ -119,7 +119,8 @@ static gboolean device_make_over_fuse(Attaching *attaching, const RuntimeProbe *
 	return TRUE;
 }
 
-/* What was chosen by looking may fail when it is done: then FUSE, unless that was ruled out. */
+/* TCMU may fail although the probe found it usable: falls back to FUSE unless TCMU was requested.
+ */
 static gboolean device_make_over_tcmu_or_fuse(Attaching *attaching, GError **error)
 {
 	g_autoptr(RuntimeProbe) probe = NULL;
@@ -139,7 +140,7 @@ static gboolean device_make_over_tcmu_or_fuse(Attaching *attaching, GError **err
 	return device_make_over_fuse(attaching, probe, why, error);
 }
 
-/* As `probe` says. */
+/* Uses the front end that `storageos probe` would report. */
 static gboolean device_make(Attaching *attaching, GError **error)
 {
 	g_autoptr(RuntimeProbe) probe = runtime_probe_new();
@@ -171,7 +172,7 @@ static gboolean state_remember(const Places *places, const Facts *facts, Fronten
 
 static gboolean json_wanted;
 
-/* To the user and, since it decides over performance, to the system's log. */
+/* Tells the user and the system's log, since the front end decides the performance. */
 static void attach_report(const Places *places, const char *how, Frontend frontend,
 			  const char *device, const char *reason)
 {
@@ -195,7 +196,7 @@ static void attach_report(const Places *places, const char *how, Frontend fronte
 	cli_print_json(object);
 }
 
-/* Whatever of it is there. */
+/* Takes down whatever a failed attach has made. */
 static void attach_undo(const Places *places)
 {
 	g_autoptr(Attachment) now = attachment_inspect(places);
@@ -213,7 +214,7 @@ static gboolean attach_anew(const Places *places, const Facts *facts, Frontend w
 {
 	g_auto(Attaching) attaching = {.places = places, .facts = facts, .wanted = wanted};
 
-	/* A link that was left must not lead to what is made now. */
+	/* A stale link must not point to the new device by chance. */
 	links_sweep(places->config);
 	if (!device_make(&attaching, error) || !interrupt_check(error) ||
 	    !links_make(places, attaching.device, error) || !interrupt_check(error) ||
@@ -275,7 +276,8 @@ static gboolean attach_locked(const Places *places, Frontend wanted, GError **er
 	       attach_anew(places, facts, wanted, error);
 }
 
-/* For the unit that brings back what a crash took away, but not what was detached meanwhile. */
+/* For storageos-recover@, which must attach again what a crash took down, but nothing that was
+ * detached since. */
 static gboolean state_is_remembered(const Places *places)
 {
 	g_autoptr(State) state = state_read(places);

@@ -10,7 +10,7 @@
 #include "common/check/repair.h"
 #include "common/base/units.h"
 
-/* Exit status of --repair, after those of every verb. */
+/* Exit statuses of --repair, beside CLI_DONE, CLI_FAILED and CLI_USAGE. */
 enum { CHECK_MENDED = 3, CHECK_LEFT = 4 };
 
 typedef struct {
@@ -98,7 +98,7 @@ static void json_add_result(Json *object, const CheckResult *result)
 	json_add_number(object, "metadata_slots", result->metadata_slots);
 }
 
-/* "DAMAGED: 4.0 KiB cannot be read any more" */
+/* "DAMAGED: 4.0 KiB of data is lost" */
 static char *result_describe_state(const CheckResult *result)
 {
 	g_autofree char *size = NULL;
@@ -120,7 +120,8 @@ static char *result_describe_state(const CheckResult *result)
 	return g_strdup(result->errors ? "DAMAGED" : "whole");
 }
 
-/* Where it is lost first, then why, but of neither so much that the other is not seen. */
+/* Prints the lost ranges first, then the reasons.  The ranges take at most half of the lines, so
+ * that both are seen. */
 static void result_print(const Checking *checking, const CheckResult *result)
 {
 	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
@@ -275,7 +276,7 @@ static int repair_run(const Checking *checking)
 		plan_say(checking, plan);
 	if (plan && plan->actions->len)
 		done = plan_is_agreed(checking) && repair_carry_out(plan, &error);
-	backing_free(backing); /* and its lock: what follows opens it anew */
+	backing_free(backing); /* drops the lock: the replay and the check below open it again */
 	if (!error && plan && done && plan->replay)
 		journal_replay(checking, &error);
 	if (error)

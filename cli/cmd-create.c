@@ -34,7 +34,7 @@ static void create_report(const Cli *cli, const VolumeName *name, guint64 size)
 	Json *object = json_object_new_object();
 	g_auto(Facts) facts = {0};
 
-	/* Somebody may have deleted it by now. */
+	/* Fails if the volume has been deleted meanwhile; then the report lacks its UUID. */
 	facts_read(cli->config, name, &facts, NULL);
 	json_add_text(object, "volume", text);
 	json_add_text(object, "uuid", *facts.uuid ? facts.uuid : NULL);

@@ -5,7 +5,8 @@
 #include "common/base/error.h"
 #include "common/service/registry.h"
 
-/* What cannot be read as a volume may be somebody's last copy, or no volume at all. */
+/* A file that cannot be read as a volume may be the last copy of one, or something else entirely.
+ */
 static gboolean volume_is_whole(const Attachment *attachment, GError **error)
 {
 	const GError *problem = attachment->facts_error;
@@ -18,7 +19,7 @@ static gboolean volume_is_whole(const Attachment *attachment, GError **error)
 
 static gboolean force;
 
-/* What is attached but broken has nobody who holds the volume, yet its device may be in use. */
+/* A broken attachment holds no lock on the volume, but its device may still be in use. */
 static gboolean delete_detached(const Config *config, const VolumeName *name, const Places *places,
 				GError **error)
 {
@@ -33,7 +34,7 @@ static gboolean delete_detached(const Config *config, const VolumeName *name, co
 	return pool_volume_delete(config, name, error);
 }
 
-/* Nobody attaches it meanwhile. */
+/* The lock keeps others from attaching the volume meanwhile. */
 static gboolean delete_locked(const Config *config, const VolumeName *name, GError **error)
 {
 	g_autoptr(Places) places = places_new(config, name);
@@ -52,7 +53,7 @@ static void delete_report(const Cli *cli, const VolumeName *name, const char *pa
 	cli_report(cli, object, "%s: deleted", text);
 }
 
-/* Also of one that is gone: then it is all that there is to do. */
+/* Removes the volume from the registry; succeeds even if its file was already gone. */
 static gboolean name_forget(const Config *config, const VolumeName *name, gboolean deleted,
 			    GError **error)
 {

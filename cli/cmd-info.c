@@ -20,7 +20,7 @@ static void info_add_facts(Json *object, const Facts *facts)
 	json_add_text(object, "open_in", facts->holder);
 }
 
-/* What only the engine knows.  Of a volume that nobody has open it is told by opening it. */
+/* What only the engine knows; a volume that nobody has open is opened read-only for it. */
 static void info_add_engine(Json *object, const VolumeInfo *info)
 {
 	json_add_number(object, "generation", info->generation);
@@ -57,7 +57,7 @@ static void info_print_size(const char *label, guint64 bytes)
 		printf("%-20s %s  (%" G_GUINT64_FORMAT " bytes)\n", label, size, bytes);
 }
 
-/* What the scrub_ members are, in one line. */
+/* Prints all scrub_ members in one line. */
 static void info_print_scrub(Json *object)
 {
 	gint64 seconds = json_get_number(object, "scrub_time");
@@ -96,7 +96,7 @@ static void info_print(Json *object)
 				  object);
 }
 
-/* What its server tells; not where it serves something else. */
+/* What the volume's server reports, unless it serves another volume under this name. */
 static void info_add_server(Json *object, const Attachment *attachment)
 {
 	if (attachment->sample && !attachment->replaced) {
@@ -132,7 +132,8 @@ static gboolean info_collect(const Config *config, const VolumeName *name, Json 
 	}
 	volume = pool_volume_open(config, name, VOLUME_OPEN_READ_ONLY, &local);
 	if (!volume) {
-		/* Opened since we looked; otherwise the volume's state is what was asked for. */
+		/* Somebody has opened it since, or it is damaged: the error is part of the answer.
+		 */
 		json_add_text(object, "error", local->message);
 		return TRUE;
 	}

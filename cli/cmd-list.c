@@ -19,9 +19,9 @@ static const gboolean right[] = {FALSE, TRUE, TRUE, TRUE, FALSE};
 
 typedef struct {
 	const Config *config;
-	Json *objects; /* what is wanted as JSON, or NULL */
+	Json *objects; /* with --json, otherwise NULL */
 	Table *table;
-	GPtrArray *pools; /* lines for below the table */
+	GPtrArray *pools; /* one line per pool, printed below the table */
 	int status;
 } Listing;
 
@@ -64,7 +64,7 @@ static void listing_add_object(const Listing *listing, const Attachment *attachm
 	json_object_array_add(listing->objects, object);
 }
 
-/* One that cannot be read is listed with the reason, and is a failure. */
+/* Lists an unreadable volume with the reason, and makes the exit status CLI_FAILED. */
 static void listing_add_volume(Listing *listing, const VolumeName *name, PoolSum *sum)
 {
 	g_autofree char *text = volume_name_format(name);
@@ -83,7 +83,7 @@ static void listing_add_volume(Listing *listing, const VolumeName *name, PoolSum
 		listing_add_row(listing, attachment, text, trouble);
 }
 
-/* What the pool's file system has, beside what is promised. */
+/* The pool's volumes, their provisioned and used space, and the free space of its file system. */
 static char *pool_describe_space(const ConfigPool *pool, const PoolSum *sum)
 {
 	g_autofree char *size = size_format(sum->size), *used = size_format(sum->allocated);
@@ -107,7 +107,7 @@ static gboolean file_is_volume(const char *file, const GPtrArray *names)
 	return g_ptr_array_find_with_equal_func((GPtrArray *)names, name, g_str_equal, NULL);
 }
 
-/* Files in the pool that look like volumes and are none: "DB.vol", "db copy.vol", links. */
+/* Mentions files in the pool that look like volumes but are not: "DB.vol", "db copy.vol", links. */
 static void pool_say_strangers(const ConfigPool *pool, const GPtrArray *names)
 {
 	g_autoptr(GDir) dir = g_dir_open(pool->path, 0, NULL);
@@ -196,7 +196,7 @@ static int verb_list_run(int argc, char **argv)
 	}
 	objects = cli.json ? json_object_new_array() : NULL;
 	listing = (Listing){cli.config, objects, table, pools, CLI_DONE};
-	/* A pool whose file system is not mounted keeps nobody from seeing the others. */
+	/* A pool whose file system is not mounted must not hide the other pools. */
 	for (guint i = 0; !pool && i < cli.config->pools->len; i++)
 		listing_add_pool(&listing, g_ptr_array_index(cli.config->pools, i));
 	if (pool)

@@ -15,7 +15,7 @@
 
 /* ---- create */
 
-/* To the end, or not at all. */
+/* With signals blocked: a pool is created completely or not at all. */
 static gboolean pool_create_uninterrupted(const Config *config, const char *name,
 					  const char *directory, gboolean adopt, GError **error)
 {
@@ -95,7 +95,7 @@ static GPtrArray *names_parse(GPtrArray *texts)
 	return names;
 }
 
-/* Also volumes whose pool is away now. */
+/* Covers volumes whose files cannot be listed now because the pool is not mounted. */
 static gboolean pool_is_unused(const Config *config, const ConfigPool *pool, GPtrArray *volumes,
 			       GError **error)
 {
@@ -155,7 +155,7 @@ static int pool_delete_verb(const Cli *cli, const char *name)
 
 /* ---- list */
 
-/* Why it cannot be used, or what is missing though it can; NULL: nothing. */
+/* Why the pool cannot be used, or what its configuration lacks although it can; or NULL. */
 static char *pool_find_problem(const ConfigPool *pool, gboolean usable, const GError *error)
 {
 	if (!usable)
@@ -192,7 +192,7 @@ static void pool_list_verb(const Config *config, Json *objects)
 	}
 }
 
-/* What is wrong with arguments that none of them takes. */
+/* Reports arguments that match none of the pool verbs. */
 static int pool_usage(const Cli *cli)
 {
 	static const struct {

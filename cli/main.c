@@ -16,7 +16,7 @@ static const Verb *const verbs[] = {
 	&verb_stats,  &verb_check, &verb_scrub,	 &verb_probe,
 };
 
-/* For units and rules, not for people. */
+/* Called by systemd units and the udev rule, not by people. */
 static const Verb *const hidden_verbs[] = {&verb_serve, &verb_udev};
 
 static int help_print(void)
