@@ -7,7 +7,7 @@
 
 #include "common/engine/engine.h"
 
-#define ENGINE_SIZE ((guint64)64 << 20)
+#define ENGINE_SIZE ((guint64)512 << 20)
 #define ENGINE_BLOCKS (ENGINE_SIZE / BLOCK_SIZE)
 
 /* A faulty backing with an empty volume of ENGINE_SIZE; its journal has 64 KiB. */

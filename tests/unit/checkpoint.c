@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checkpoints by themselves: what is in one is read without the journal, and one that fails leaves
+ * the one before (I6).
+ */
+#include "common/engine/checkpoint.h"
+#include "tests/backing/faulty.h"
+#include "tests/harness.h"
+#include "tests/unit/engines.h"
+
+#include <errno.h>
+
+#define BLOCKS 12u
+
+static guint64 block_at(guint i)
+{
+	return i * (guint64)257;
+}
+
+static void put_all(Engine *engine, guint8 value)
+{
+	for (guint i = 0; i < BLOCKS; i++)
+		CHECK_INT(engine_put(engine, block_at(i), value), 0);
+}
+
+static void check_all(Engine *engine, guint8 value)
+{
+	for (guint i = 0; i < BLOCKS; i++)
+		CHECK_INT(engine_value(engine, block_at(i)), value);
+}
+
+static void test_durable(const void *data)
+{
+	Backing *backing = backing_new_formatted(), *left;
+	Engine *engine = engine_new_in(backing);
+	guint64 generation = engine->generation, flushes;
+
+	(void)data;
+	put_all(engine, 1);
+	flushes = backing_faulty_count(backing, FAULTY_FLUSH);
+	CHECK_INT(checkpoint_make(engine, TRUE), 0);
+	CHECK_UINT(backing_faulty_count(backing, FAULTY_FLUSH) - flushes, 3);
+	CHECK_UINT(journal_used(engine->journal), 0);
+	CHECK_UINT(engine->durable_generation, generation);
+	CHECK_UINT(engine->generation, generation + 1);
+	CHECK_UINT(engine->superblock.current.checkpoint, generation);
+	CHECK_UINT(engine->superblock.current.data_slots, BLOCKS);
+	CHECK(engine->superblock.current.clean && !engine->frozen);
+	left = backing_faulty_crash(backing, 0);
+	engine_free(engine);
+	backing_free(backing);
+	engine = engine_new_in(left);
+	check_all(engine, 1);
+	CHECK_UINT(journal_used(engine->journal), 0);
+	engine_free(engine);
+	backing_free(left);
+}
+
+/* Each write, growth and flush of one fails in turn, for good; then the power goes. */
+static void test_fails(const void *data)
+{
+	int r = -1;
+
+	(void)data;
+	for (guint fail = 0; r && !test_failed(); fail++) {
+		Backing *backing = backing_new_formatted(), *left;
+		Engine *engine = engine_new_in(backing);
+
+		test_row("operation %u fails", fail);
+		put_all(engine, 1);
+		CHECK_INT(checkpoint_make(engine, FALSE), 0);
+		put_all(engine, 2);
+		CHECK_INT(engine_flush(engine), 0);
+		backing_faulty_fail(backing, FAULTY_MODIFY, fail, EIO, TRUE, TRUE);
+		r = checkpoint_make(engine, FALSE);
+		CHECK(r == 0 || r == -EIO);
+		CHECK_INT(engine_has_failed(engine), r != 0);
+		if (r) {
+			CHECK_INT(checkpoint_make(engine, FALSE), -ESHUTDOWN);
+			check_all(engine, 2); /* reads go on */
+		}
+		left = backing_faulty_crash(backing, fail + 1);
+		engine_free(engine);
+		backing_free(backing);
+		engine = engine_new_in(left);
+		check_all(engine, 2);
+		engine_free(engine);
+		backing_free(left);
+	}
+}
+
+/* A full backing is no failure: what was frozen is written by the next attempt. */
+static void test_full(const void *data)
+{
+	Backing *backing = backing_new_formatted();
+	Engine *engine = engine_new_in(backing);
+	guint64 generation = engine->generation;
+
+	(void)data;
+	put_all(engine, 1);
+	backing_faulty_fail(backing, FAULTY_WRITE, 2, ENOSPC, FALSE, FALSE);
+	CHECK_INT(checkpoint_make(engine, FALSE), -ENOSPC);
+	CHECK(engine->frozen && !engine_has_failed(engine));
+	CHECK_UINT(engine->durable_generation, 1);
+	CHECK_INT(engine_put(engine, 5, 5), 0);
+	check_all(engine, 1);
+	CHECK_INT(checkpoint_begin(engine, 0, NULL), 0); /* the rest of it, and a new one */
+	CHECK_UINT(engine->durable_generation, generation);
+	CHECK_INT(checkpoint_finish(engine, FALSE), 0);
+	CHECK_UINT(engine->durable_generation, generation + 1);
+	check_all(engine, 1);
+	CHECK_INT(engine_value(engine, 5), 5);
+	engine_free(engine);
+	backing_free(backing);
+}
+
+/* What comes after the freeze is not part of it, and stays in the journal. */
+static void test_cut(const void *data)
+{
+	Backing *backing = backing_new_formatted(), *left;
+	Engine *engine = engine_new_in(backing);
+
+	(void)data;
+	put_all(engine, 1);
+	CHECK_INT(checkpoint_begin(engine, 0, NULL), 0);
+	put_all(engine, 2);
+	check_all(engine, 2);
+	CHECK_INT(checkpoint_finish(engine, FALSE), 0);
+	check_all(engine, 2);
+	CHECK(journal_used(engine->journal) > 0);
+	left = backing_faulty_crash(backing, G_MAXUINT64);
+	engine_free(engine);
+	backing_free(backing);
+	engine = engine_new_in(left);
+	check_all(engine, 2);
+	engine_free(engine);
+	backing_free(left);
+}
+
+/* Requests may use no block that a superblock does not know, and none that the map lost. */
+static void test_resize(const void *data)
+{
+	const guint64 larger = 2 * ENGINE_SIZE, smaller = ENGINE_SIZE / 2;
+	Backing *backing = backing_new_formatted();
+	Engine *engine = engine_new_in(backing);
+	int resized = -1;
+
+	(void)data;
+	CHECK_INT(checkpoint_begin(engine, larger, &resized), 0);
+	CHECK_INT(resized, 0);
+	CHECK_UINT(engine_size(engine), ENGINE_SIZE);
+	CHECK_INT(checkpoint_finish(engine, FALSE), 0);
+	CHECK_UINT(engine_size(engine), larger);
+	CHECK_UINT(engine->superblock.current.size, larger);
+	CHECK_UINT(engine->superblock.current.grown_from, ENGINE_SIZE);
+	CHECK_INT(checkpoint_begin(engine, smaller, &resized), 0);
+	CHECK_INT(resized, 0);
+	CHECK_UINT(engine_size(engine), smaller);
+	CHECK_INT(checkpoint_finish(engine, FALSE), 0);
+	CHECK_UINT(engine->superblock.current.size, smaller);
+	CHECK_UINT(engine->superblock.current.grown_from, 0);
+	engine_free(engine);
+	backing_free(backing);
+}
+
+int main(int argc, char **argv)
+{
+	test_add("a checkpoint is read without the journal", test_durable, NULL);
+	test_add("one that fails leaves all that was flushed", test_fails, NULL);
+	test_add("one that meets a full backing goes on", test_full, NULL);
+	test_add("what comes after the freeze is not part of it", test_cut, NULL);
+	test_add("a size counts from the right moment on", test_resize, NULL);
+	return test_run(argc, argv);
+}
