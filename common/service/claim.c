@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file goes with the claim: whoever has locked one looks whether it still has its name, since
- * its holder may have removed it meanwhile.
+ * The file is removed with the claim.  So whoever has locked a file checks that it still has its
+ * name: its last holder may have removed it in between.
  */
 #include "common/service/claim.h"
 
@@ -39,7 +39,7 @@ static gboolean make_directory(const Config *config)
 	       (!mkdir(path, 0700) || errno == EEXIST);
 }
 
-/* Whether what was locked is what has the name. */
+/* Whether `path` still names the file that `fd` has open. */
 static gboolean file_has_name(int fd, const char *path)
 {
 	struct stat ours, named;
@@ -48,7 +48,7 @@ static gboolean file_has_name(int fd, const char *path)
 	       ours.st_ino == named.st_ino;
 }
 
-/* The descriptor; -1 and EWOULDBLOCK where somebody holds it. */
+/* The locked descriptor; -1 with errno EWOULDBLOCK if the claim is held. */
 static int claim_try_lock(const char *path)
 {
 	autofd fd = fd_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
@@ -73,7 +73,7 @@ static int claim_lock(const char *path)
 	}
 }
 
-/* For others' messages only, so that nothing depends on it. */
+/* The note is for messages only: a failure to write it is ignored. */
 static void note_write(int fd, const char *volume, const char *as)
 {
 	g_autoptr(Json) note = json_object_new_object();
@@ -86,7 +86,7 @@ static void note_write(int fd, const char *volume, const char *as)
 		return;
 }
 
-/* What the holder has noted; NULL where nobody holds it. */
+/* The holder's note, empty if it cannot be read; NULL if nobody holds the claim. */
 static Json *note_read(const char *path)
 {
 	autofd fd = fd_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);

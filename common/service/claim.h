@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Claims to volumes' identities.  Whoever serves a volume holds the claim to its UUID, so that of a
- * volume and its copies (`cp a.vol b.vol`) one at most is served on a machine, whoever asks: two
- * disks of one serial number are one disk to multipath, udev and initiators.
+ * Claims to the identities of volumes.  Whoever serves a volume holds the claim to its UUID, so
+ * that of a volume and its copies (`cp a.vol b.vol`) at most one is served on a machine, by any
+ * program: multipath, udev and initiators take two disks with one serial number for one disk.
  *
- *     RUN_DIRECTORY/identity/UUID    locked by its holder; says which volume that serves, and how
+ *     RUN_DIRECTORY/identity/UUID    locked by its holder; says which volume it serves, and as what
  *
- * A claim ends with the process that holds it, however that ends.  The directory is its owner's
- * alone, so that nobody else can hold one up.  Programs whose configurations have different run
- * directories do not know of each other's claims.
+ * A claim ends with the process that holds it, however that ends.  The directory is accessible to
+ * its owner alone, so nobody else can block a claim.  Programs whose configurations name different
+ * run directories do not see each other's claims.
  *
- * Threading: any.  Within a process, too, a claim is held once.
+ * Threading: any.  A claim is exclusive within a process, too.
  */
 #pragma once
 
@@ -19,10 +19,9 @@
 
 typedef struct Claim Claim;
 
-/* Takes the claim of the volume `volume` ("POOL/NAME"), which is served `as` that ("the backstore
- * db1"; NULL: nothing to be said).  NULL with BUSY where somebody holds it, and who, is the
- * message; IO where the run directory cannot be written.  Waits a moment for a holder that was just
- * killed. */
+/* Takes the claim to `uuid` for `volume` ("POOL/NAME"), which is served as `as` ("the backstore
+ * db1"; may be NULL).  NULL with BUSY if it is held; the message says by whom.  NULL with IO if the
+ * run directory cannot be written.  Waits up to 0.3 s for a holder that was just killed. */
 Claim *claim_take(const Config *config, const char uuid[UUID_TEXT], const char *volume,
 		  const char *as, GError **error);
 
@@ -31,14 +30,14 @@ void claim_release(Claim *claim);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Claim, claim_release)
 
-/* Who holds it: "default/a, which process 12 (tcmu-runner) serves as the backstore db1".  NULL:
- * nobody.  Free the result. */
+/* The holder: "default/a, which process 12 (tcmu-runner) serves as the backstore db1".  NULL if
+ * nobody holds the claim.  Free the result. */
 char *claim_holder(const Config *config, const char uuid[UUID_TEXT]);
 
-/* BUSY, as claim_take() has it, where another volume than `volume` holds it. */
+/* FALSE with BUSY, as in claim_take(), if the claim is held for a volume other than `volume`. */
 gboolean claim_check(const Config *config, const char uuid[UUID_TEXT], const char *volume,
 		     GError **error);
 
-/* "the backstore db1", for what the holder of the claim serves the volume as; NULL: nobody holds
- * it, or nothing was said.  Free the result. */
+/* What the holder serves the volume as ("the backstore db1").  NULL if nobody holds the claim or
+ * the holder did not say.  Free the result. */
 char *claim_holder_as(const Config *config, const char uuid[UUID_TEXT]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changing the configuration's file: line by line, so that all else stays as its owner wrote it.
- * What was made is read before it is written: a value that GKeyFile would not give back is refused.
+ * The file is changed line by line, so that everything else stays as its owner wrote it.  The new
+ * text is parsed before it is written: a value that GKeyFile would not return unchanged is refused.
  */
 #include "common/base/autofd.h"
 #include "common/service/config-edit.h"
@@ -16,7 +16,7 @@
 
 int config_lock(const Config *config, GError **error)
 {
-	/* No volume's lock has such a name. */
+	/* Volumes' names do not begin with '_', so no volume's lock is called that. */
 	g_autofree char *path = g_build_filename(config->run_directory, "lock", "_pools", NULL);
 	g_autofree char *directory = g_path_get_dirname(path);
 
@@ -50,8 +50,8 @@ static void text_add_entry(GString *text, const ConfigPool *pool)
 		text_add_line(text, uuid);
 }
 
-/* Whether a line of the pool's group goes: all that is in its entry, or with `whole` all but
- * comments, which may be the next group's. */
+/* Whether a line of the pool's group is dropped: its header and the keys of its entry; with `whole`
+ * every key.  Comments stay, as they may belong to the next group. */
 static gboolean line_is_replaced(ConfigLineKind kind, const char *name, gboolean whole)
 {
 	if (kind == CONFIG_LINE_KEY)
@@ -59,7 +59,7 @@ static gboolean line_is_replaced(ConfigLineKind kind, const char *name, gboolean
 	return kind == CONFIG_LINE_GROUP;
 }
 
-/* The text without the group of pool `name`, or with the entry `entry` in its place. */
+/* The text with the group of pool `name` replaced by `entry`; NULL: without that group. */
 static char *text_replace_group(const char *before, const char *name, const ConfigPool *entry)
 {
 	g_autofree char *group = g_strconcat(CONFIG_GROUP_POOL, name, NULL);
@@ -110,8 +110,7 @@ static gboolean text_check_reads_back(const char *text, const ConfigPool *pool, 
 			 pool->path);
 }
 
-/* The file's text; an empty one where there is none.  A file that cannot be read as a configuration
- * is an error. */
+/* The file's text, empty if there is no file.  Text that is not a configuration is an error. */
 static char *file_read_text(const char *path, GError **error)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
@@ -130,7 +129,7 @@ static char *file_read_text(const char *path, GError **error)
 static gboolean file_rewrite(const Config *config, const char *name, const ConfigPool *entry,
 			     GError **error)
 {
-	/* A rename onto a link would cut it off from its file. */
+	/* Follow links: a rename onto a link would replace the link. */
 	g_autofree char *path = files_real_path(config->file);
 	g_autofree char *parent = g_path_get_dirname(path);
 	g_autofree char *before = file_read_text(path, error);

@@ -6,14 +6,14 @@
 
 #include "common/service/config.h"
 
-/* Keeps others from changing the configuration's file meanwhile; the descriptor to close, or -1:
- * BUSY. Nobody but root can take it. */
+/* Takes the lock on changes of the configuration's file.  Returns the descriptor that releases it
+ * when it is closed; -1 with BUSY if the lock is still held after 10 s.  Only root can take it. */
 int config_lock(const Config *config, GError **error);
 
-/* Adds the group of one pool to the file (or changes it), which is made if need be, keeping all
- * else as it is; durable when it returns TRUE.  INVALID for what would not be read back as it is.
- * The caller holds the lock. */
+/* Adds the group of a pool to the file, or changes it, and leaves everything else as it is. Creates
+ * the file if necessary.  Durable when it returns TRUE.  INVALID for a path that would not read
+ * back unchanged.  The caller must hold the lock. */
 gboolean config_add_pool(const Config *config, const ConfigPool *pool, GError **error);
 
-/* Takes it out of the file; as above. */
+/* Removes a pool's group from the file, in the same way. */
 gboolean config_remove_pool(const Config *config, const char *name, GError **error);

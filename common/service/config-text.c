@@ -18,7 +18,7 @@ ConfigLineKind config_line(const char *line, char **ret_name)
 	return *text == '[' ? CONFIG_LINE_GROUP : CONFIG_LINE_KEY;
 }
 
-/* GKeyFile takes the last one and says nothing. */
+/* GKeyFile silently takes the last of several. */
 static void warn_of_doubles(char **lines, GPtrArray *warnings)
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -34,18 +34,19 @@ static void warn_of_doubles(char **lines, GPtrArray *warnings)
 			g_free(group);
 			group = g_steal_pointer(&name);
 			if (!g_hash_table_add(seen, g_strconcat(group, "]", NULL)))
-				g_ptr_array_add(warnings,
-						g_strdup_printf("[%s] is there twice", group));
+				g_ptr_array_add(
+					warnings,
+					g_strdup_printf("group [%s] is given twice", group));
 		} else if (!g_hash_table_add(seen, g_strconcat(group, "]", name, NULL))) {
 			g_ptr_array_add(warnings,
-					g_strdup_printf("key '%s' is there twice in [%s]: the last "
+					g_strdup_printf("key '%s' is given twice in [%s]: the last "
 							"one counts",
 							name, group));
 		}
 	}
 }
 
-/* For GKeyFile only '#' begins a comment. */
+/* GKeyFile knows only comments that begin with '#'. */
 static char *with_plain_comments(char **lines)
 {
 	for (char **line = lines; *line; line++) {
@@ -64,13 +65,13 @@ gboolean config_text_parse(const char *text, GKeyFile *file, GPtrArray *warnings
 
 	if (warnings)
 		warn_of_doubles(lines, warnings);
-	/* An empty file says nothing, but for GKeyFile it is an error. */
+	/* GKeyFile takes an empty file for an error. */
 	return !*plain || g_key_file_load_from_data(file, plain, strlen(plain),
 						    G_KEY_FILE_KEEP_TRANSLATIONS, error);
 }
 
-/* As GLib reads a string of a key file, but for that the text may be of any bytes: a path is no
- * text. NULL where an escape is none. */
+/* Unescapes like g_key_file_get_string(), but accepts any bytes, as a path need not be UTF-8.  NULL
+ * for an unknown escape. */
 static char *unescape(const char *value)
 {
 	static const char letters[] = "sntr\\", meanings[] = " \n\t\r\\";
@@ -96,6 +97,6 @@ char *config_text_get(GKeyFile *file, const char *group, const char *key, GError
 
 	if (value && !text)
 		error_set(error, STORAGEOS_ERROR_INVALID,
-			  "key '%s' of [%s]: '%s' has an escape that is none", key, group, value);
+			  "key '%s' of [%s]: '%s' has an unknown escape", key, group, value);
 	return text ? g_strstrip(text) : NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration's text, for its readers and its writer: what GKeyFile makes of it, with
- * comments that begin with ';' as well, and its lines one by one.
+ * The configuration's text, for its reader and its editor: parsing by GKeyFile, with ';' comments
+ * as well, and the classification of single lines.
  */
 #pragma once
 
@@ -11,12 +11,14 @@
 
 typedef enum { CONFIG_LINE_OTHER, CONFIG_LINE_GROUP, CONFIG_LINE_KEY } ConfigLineKind;
 
-/* What a line begins; *ret_name is the group's or the key's name, to be freed, or NULL. */
+/* What kind of line it is.  *ret_name is the group's or the key's name, to be freed, or NULL. */
 ConfigLineKind config_line(const char *line, char **ret_name);
 
-/* Reads it.  What is there twice is added to `warnings` (of texts; may be NULL). */
+/* Parses the text into `file`.  Repeated keys and groups are added to `warnings` (of char *; may be
+ * NULL). */
 gboolean config_text_parse(const char *text, GKeyFile *file, GPtrArray *warnings, GError **error);
 
-/* A value without blanks around it, which may be of any bytes but zero: a path is no text.  NULL
- * with INVALID where there is none, or an escape in it that is none.  Free the result. */
+/* A key's value, without surrounding blanks; it may hold any bytes but zero, as a path need not be
+ * UTF-8.  NULL with an error if there is no such key, INVALID if it has an unknown escape.  Free
+ * the result. */
 char *config_text_get(GKeyFile *file, const char *group, const char *key, GError **error);

@@ -38,7 +38,7 @@ void config_free(Config *config)
 	g_free(config);
 }
 
-/* ---- values: each reader gets the text and stores what it means */
+/* ---- values: each function parses the text and stores the value */
 
 static gboolean value_refuse(const char *text, const char *wanted, GError **error)
 {
@@ -80,7 +80,7 @@ static gboolean read_node_cache(Config *config, const char *text, GError **error
 	guint64 bytes;
 
 	if (!size_parse(text, &bytes) || bytes < MIB)
-		return value_refuse(text, "a size of 1 MiB at least", error);
+		return value_refuse(text, "a size of at least 1 MiB", error);
 	config->node_cache = bytes;
 	return TRUE;
 }
@@ -100,7 +100,7 @@ static gboolean read_sanitize_rate(Config *config, const char *text, GError **er
 	guint64 bytes = 0;
 
 	if (strcmp(text, "0") != 0 && (!size_parse(text, &bytes) || bytes < MIB))
-		return value_refuse(text, "a size of 1 MiB at least, or 0", error);
+		return value_refuse(text, "a size of at least 1 MiB, or 0", error);
 	config->sanitize_rate = bytes;
 	return TRUE;
 }
@@ -189,7 +189,7 @@ static ConfigPool *add_pool(Config *config, const char *name, const char *path)
 	return pool;
 }
 
-/* A key that need not be there. */
+/* The key is optional. */
 static gboolean load_pool_uuid(ConfigPool *pool, GKeyFile *file, const char *group, GError **error)
 {
 	g_autofree char *text = NULL;
@@ -243,7 +243,8 @@ static gboolean load_group(Config *config, GKeyFile *file, const char *group, GE
 	return TRUE;
 }
 
-/* What may pass by (no memory, no descriptor left) is not the configuration's fault. */
+/* A transient problem (no memory, no descriptor) is not the configuration's fault, so not INVALID.
+ */
 static StorageosError load_error_code(const GError *error)
 {
 	if (g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_IO) ||

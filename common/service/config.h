@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration: a GKeyFile, /etc/storageos/storageos.conf, or what the variable
+ * The configuration, a GKeyFile: /etc/storageos/storageos.conf, or the file that the variable
  * STORAGEOS_CONFIG or a program's --config names.
  *
  *     [storageos]
- *     frontend=auto                  auto, tcmu or fuse: what `attach` uses
- *     run_directory=/run/storageos   what is attached, by whom
- *     device_directory=/dev/storageos
- *     node_cache=64MiB               for a process, 1 MiB at least
- *     workers=0                      threads per volume in the plugin; 0: by the machine
- *     sanitize_rate=0                bytes in a second that SANITIZE overwrites, 1 MiB at least; 0:
- *                                    as fast as it goes
- *     state_directory=/var/lib/storageos   what volumes there were (registry.h)
+ *     frontend=auto                        what `attach` uses: auto, tcmu or fuse
+ *     run_directory=/run/storageos         what is attached, by whom
+ *     device_directory=/dev/storageos      links to the devices
+ *     node_cache=64MiB                     for all maps of a process; at least 1 MiB
+ *     workers=0                            threads per volume in the plugin; 0: by the machine
+ *     sanitize_rate=0                      bytes a second that SANITIZE overwrites, at least 1 MiB;
+ *                                          0: no limit
+ *     state_directory=/var/lib/storageos   which volumes there were (registry.h)
  *     [pool NAME]
  *     path=DIRECTORY
- *     uuid=UUID                      of the pool that is there; `pool create` writes it
+ *     uuid=UUID                            of the pool at DIRECTORY; written by `pool create`
  *
- * Every key has a default; the file need not exist, unless it was named.  Lines that begin with '#'
- * or
- * ';' are comments.  An unknown key or group is a warning that names it, and so is one that is
- * there twice (the last one counts); a bad value is an error that names it.  The pool `default`
- * exists always (at /var/lib/storageos/volumes unless the file says otherwise). A Config is
- * constant once loaded.
+ * Every key has a default.  The file need not exist unless it was named explicitly.  Lines that
+ * begin with '#' or ';' are comments.  An unknown or repeated key or group is a warning that names
+ * it (of repeated keys the last one counts); a bad value is an error that names it.  The pool
+ * `default` always exists, at /var/lib/storageos/volumes unless the file says otherwise.
+ *
+ * A Config does not change after it is loaded.
  */
 #pragma once
 
@@ -36,35 +36,35 @@
 typedef struct {
 	char *name;
 	char *path;
-	char *uuid;	 /* of the pool that is to be there; NULL: any of its name */
-	gboolean listed; /* by the file; the default pool need not be */
+	char *uuid;	 /* the pool that must be at `path`; NULL: any pool of this name */
+	gboolean listed; /* in the file; the default pool need not be */
 } ConfigPool;
 
 typedef struct {
-	char *file;	/* what was loaded, or would have been */
-	gboolean named; /* it was asked for, and so must be there */
+	char *file;	/* the file, whether it exists or not */
+	gboolean named; /* named explicitly, so it must exist */
 	Frontend frontend;
 	char *run_directory;
 	char *state_directory;
 	char *device_directory;
 	guint64 node_cache; /* bytes */
 	guint workers;
-	guint64 sanitize_rate; /* bytes in a second; 0: no limit */
-	GPtrArray *pools;      /* of ConfigPool, the default one first */
-	GPtrArray *warnings;   /* texts */
+	guint64 sanitize_rate; /* bytes a second; 0: no limit */
+	GPtrArray *pools;      /* of ConfigPool *, the default pool first */
+	GPtrArray *warnings;   /* of char * */
 } Config;
 
-/* Loads `file`, or with NULL what STORAGEOS_CONFIG names, or the default one.  Warnings go to the
- * log. */
+/* Loads `file`; if that is NULL, the file that STORAGEOS_CONFIG names, or the default one.  Logs
+ * the warnings. */
 Config *config_load(const char *file, GError **error);
 
-/* The same, and says nothing: for whom anybody may ask to look. */
+/* The same without logging, for callers that any local user can trigger. */
 Config *config_load_quietly(const char *file, GError **error);
 
-/* Its file as it is now; says nothing. */
+/* Loads the same file as it is now, without logging. */
 Config *config_load_again(const Config *config, GError **error);
 void config_free(Config *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)
 
-/* NULL if there is none of that name. */
+/* NULL if there is no pool of that name. */
 const ConfigPool *config_find_pool(const Config *config, const char *name);

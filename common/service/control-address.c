@@ -46,7 +46,7 @@ int control_directory_make(const Config *config, GError **error)
 	if (!files_make_directory(config->run_directory, error))
 		return -1;
 	if ((mkdir(path, 0700) && errno != EEXIST) || (fd = control_directory_open(config)) < 0) {
-		error_set_errno(error, errno, "make the directory");
+		error_set_errno(error, errno, "create the directory");
 		return -1;
 	}
 	return autofd_steal(&fd);
@@ -77,7 +77,7 @@ GPtrArray *control_list(const Config *config, GError **error)
 		return NULL;
 	}
 	while (dir && (name = g_dir_read_name(dir)))
-		if (*name != '.') /* one that is being made */
+		if (*name != '.') /* still being created */
 			g_ptr_array_add(names, g_strdup(name));
 	g_ptr_array_sort(names, compare_names);
 	return g_steal_pointer(&names);

@@ -10,19 +10,20 @@
 #include "common/service/config.h"
 #include "common/service/volume-name.h"
 
-/* The directory of the sockets, opened for its path only; -1 and errno. */
+/* Opens the sockets' directory with O_PATH.  -1 with errno set on failure. */
 int control_directory_open(const Config *config);
 
-/* The same, made if need be, for nobody but its owner; -1 and *error. */
+/* The same, and creates the directory if necessary, accessible to its owner alone.  -1 with *error.
+ */
 int control_directory_make(const Config *config, GError **error);
 
-/* The address of a socket in that directory, which stays open as long as the address is used: a
- * path of any length fits that way. */
+/* The address of the socket `name` in `directory`, which must stay open while the address is used.
+ * It goes through /proc/self/fd, so that a path of any length fits. */
 void control_address(int directory, const char *name, struct sockaddr_un *ret_address);
 
-/* The socket's name for a volume; another one for every volume, and short.  Free the result. */
+/* The socket's name for a volume: unique, and at most NAME_LENGTH_MAX bytes.  Free the result. */
 char *control_name(const VolumeName *volume);
 
-/* The names of the sockets that there are, answering or not; free with g_ptr_array_unref().  NULL
- * where that cannot be seen. */
+/* The names of all sockets in the directory, sorted, whether anybody answers there or not.  NULL
+ * with IO if the directory cannot be read.  Free with g_ptr_array_unref(). */
 GPtrArray *control_list(const Config *config, GError **error);

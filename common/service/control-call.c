@@ -16,7 +16,7 @@
 
 #define ANSWER_MAX ((gsize)1 << 20)
 
-/* What is left until `deadline`, for poll(). */
+/* The time until `deadline` as poll() takes it, milliseconds. */
 static int time_left(gint64 deadline)
 {
 	gint64 left = deadline - g_get_monotonic_time();
@@ -44,15 +44,15 @@ static gboolean is_socket(int directory, const char *name)
 	return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) || S_ISSOCK(st.st_mode);
 }
 
-/* Always -1. */
+/* Sets the error for a socket that nobody answers.  Returns -1. */
 static int refuse_nobody(const Config *config, int directory, const char *name, GError **error)
 {
 	if (directory < 0 || is_socket(directory, name))
 		error_set(error, STORAGEOS_ERROR_NOT_FOUND, "nobody serves it");
 	else
 		error_set(error, STORAGEOS_ERROR_INVALID,
-			  "%s/control/%s is a file, and not its server's socket (remove it; the "
-			  "socket comes when the server is started again)",
+			  "%s/control/%s is a file and not the server's socket (remove it; the "
+			  "server makes its socket anew)",
 			  config->run_directory, name);
 	return -1;
 }
@@ -75,10 +75,10 @@ static int server_connect(const Config *config, const char *name, gint64 deadlin
 		if (errno == ENOENT || errno == ECONNREFUSED)
 			return refuse_nobody(config, directory, name, error);
 		if (err || (errno != EINTR && (errno != EAGAIN || !time_left(deadline)))) {
-			error_set_errno(error, errno, "connect to who serves it");
+			error_set_errno(error, errno, "connect to its server");
 			return -1;
 		}
-		g_usleep(10000); /* its queue of callers is full */
+		g_usleep(10000); /* the server's backlog is full */
 	}
 	return autofd_steal(&fd);
 }
@@ -103,7 +103,7 @@ static gboolean socket_send(int fd, const char *text, gint64 deadline, GError **
 	return TRUE;
 }
 
-/* One line. */
+/* Receives one line, of at most ANSWER_MAX bytes. */
 static GString *socket_receive_line(int fd, gint64 deadline, GError **error)
 {
 	g_autoptr(GString) line = g_string_new(NULL);
@@ -122,7 +122,8 @@ static GString *socket_receive_line(int fd, gint64 deadline, GError **error)
 			return NULL;
 		}
 		if (line->len > ANSWER_MAX) {
-			error_set(error, STORAGEOS_ERROR_CORRUPT, "the answer does not end");
+			error_set(error, STORAGEOS_ERROR_CORRUPT,
+				  "the answer is longer than 1 MiB");
 			return NULL;
 		}
 	}
@@ -167,6 +168,6 @@ Json *control_call(const Config *config, const char *name, Json *request, guint 
 	if (data && json_get_flag(answer, "ok"))
 		return json_object_get(data);
 	error_set(error, STORAGEOS_ERROR_INVALID, "%s",
-		  problem ? problem : "the server's answer makes no sense");
+		  problem ? problem : "the server sent an answer without `ok` and `data`");
 	return NULL;
 }

@@ -7,7 +7,8 @@
 #include "common/base/json.h"
 #include "common/service/config.h"
 
-/* Sends `request`, whose `version` is added, and returns the answer's `data`.  Takes `seconds` at
- * most.  NOT_FOUND: nobody serves there; INVALID: the server refused, and says why; IO, CORRUPT. */
+/* Adds `version` to `request`, sends it, and returns the answer's `data`, which the caller owns.
+ * Takes at most `seconds`.  Errors: NOT_FOUND (nobody serves the volume), INVALID (the server
+ * refused; the message is its own), IO, CORRUPT. */
 Json *control_call(const Config *config, const char *name, Json *request, guint seconds,
 		   GError **error);

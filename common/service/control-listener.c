@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The socket is bound to a name that nobody knows, and then given its own, so that there is always
- * one there.
+ * A new socket is bound under a temporary name and then renamed or linked to its own, so that there
+ * is always a socket under that name.
  */
 #include "common/service/control-listener.h"
 
@@ -18,7 +18,7 @@
 #include "common/base/fd.h"
 
 #define BACKLOG 16
-/* Until the next look; of one without a name it is twice as long each time. */
+/* The time between looks, microseconds; it doubles each time while there is no name. */
 #define SHORTEST (G_USEC_PER_SEC / 8)
 #define LONGEST (4 * G_USEC_PER_SEC)
 
@@ -40,7 +40,7 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-/* The directory that has the name now, and the socket in it. */
+/* Whether the socket in the directory of that path is ours now: either may have been replaced. */
 static gboolean listener_has_name(const ControlListener *listener)
 {
 	const Config config = {.run_directory = listener->run_directory};
@@ -61,7 +61,7 @@ void control_listener_clear(ControlListener *listener)
 	g_free(listener->name);
 }
 
-/* A queue of callers that is full is somebody's, too. */
+/* Whether a server answers under the name; a full backlog (EAGAIN) is a server's, too. */
 static gboolean name_is_answered(const ControlListener *listener)
 {
 	autofd fd = fd_above_stdio(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -72,7 +72,8 @@ static gboolean name_is_answered(const ControlListener *listener)
 	       (!connect(fd, (const struct sockaddr *)&address, sizeof address) || errno == EAGAIN);
 }
 
-/* The socket of a process that has died.  What is none was put there by somebody, and stays. */
+/* Removes the socket of a dead process.  A file that is no socket was put there by somebody, and
+ * stays. */
 static void socket_remove_dead(const ControlListener *listener)
 {
 	struct stat st;
@@ -82,7 +83,7 @@ static void socket_remove_dead(const ControlListener *listener)
 		unlinkat(listener->directory, listener->name, 0);
 }
 
-/* Listens under a name that nobody knows. */
+/* Listens under the temporary name `aside`. */
 static gboolean socket_listen_aside(ControlListener *listener, const char *aside, GError **error)
 {
 	struct sockaddr_un address;
@@ -92,7 +93,7 @@ static gboolean socket_listen_aside(ControlListener *listener, const char *aside
 	unlinkat(listener->directory, aside, 0);
 	listener->fd =
 		fd_above_stdio(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-	/* The socket's own mode becomes the file's: the process's umask is not ours to set. */
+	/* bind() gives the file the socket's mode; the process's umask is not ours to set. */
 	if (listener->fd < 0 || fchmod(listener->fd, 0600) ||
 	    bind(listener->fd, (struct sockaddr *)&address, sizeof address))
 		return error_set_errno(error, errno, "listen");
@@ -108,7 +109,7 @@ static gboolean socket_listen_aside(ControlListener *listener, const char *aside
 	return TRUE;
 }
 
-/* EEXIST where it is taken, unless it is to be taken from whoever has it. */
+/* Gives the socket its name; `by_force`: even if another file has it, else EEXIST. */
 static gboolean socket_give_name(ControlListener *listener, const char *aside, gboolean by_force,
 				 GError **error)
 {

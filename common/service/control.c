@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server's half.  One thread, in poll() on the listener, an eventfd that ends it, and the
- * clients; no call in it waits for a client.
+ * The server's half: one thread, which polls the listener, an eventfd that ends it, and the
+ * clients. No call in it waits for a client.
  */
 #include "common/service/control.h"
 
@@ -23,12 +23,12 @@
 
 typedef struct {
 	int fd;	     /* -1: free */
-	gint64 last; /* when anything moved last, monotonic microseconds */
+	gint64 last; /* when it last sent or received, monotonic microseconds */
 	char in[CONTROL_REQUEST_MAX];
 	gsize in_used;
 	char *out; /* the answer that is being sent, or NULL */
 	gsize out_length, out_sent;
-	gboolean last_answer; /* disconnect once it is sent */
+	gboolean last_answer; /* disconnect when the answer is sent */
 } Client;
 
 struct Control {
@@ -90,13 +90,14 @@ static Json *request_carry_out(Control *control, const char *line, gsize length,
 	gint64 version = json_get_number(request, "version");
 
 	if (!request || !command) {
-		error_set(error, STORAGEOS_ERROR_INVALID,
-			  "a request is a JSON object with `version` and `command`, on one line");
+		error_set(
+			error, STORAGEOS_ERROR_INVALID,
+			"a request must be a JSON object with `version` and `command` on one line");
 		return NULL;
 	}
 	if (version < 1 || version > CONTROL_VERSION) {
 		error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
-			  "version %" G_GINT64_FORMAT " is asked for; this server speaks 1 to %d",
+			  "unsupported version %" G_GINT64_FORMAT " (this server supports 1 to %d)",
 			  version, CONTROL_VERSION);
 		return NULL;
 	}
@@ -146,7 +147,7 @@ static void client_send(Client *client)
 	}
 }
 
-/* Carries out the first request that is there whole; FALSE if none is. */
+/* Carries out the first complete request.  FALSE if there is none. */
 static gboolean client_serve_one(Control *control, Client *client)
 {
 	char *end = memchr(client->in, '\n', client->in_used);
@@ -157,7 +158,7 @@ static gboolean client_serve_one(Control *control, Client *client)
 	if (!end && client->in_used < sizeof client->in)
 		return FALSE;
 	if (!end) {
-		error_set(&error, STORAGEOS_ERROR_INVALID, "a request has %u bytes at most",
+		error_set(&error, STORAGEOS_ERROR_INVALID, "a request must have at most %u bytes",
 			  CONTROL_REQUEST_MAX);
 		client->last_answer = TRUE;
 		client->in_used = 0;
@@ -172,7 +173,7 @@ static gboolean client_serve_one(Control *control, Client *client)
 	return TRUE;
 }
 
-/* The next request is looked at when the last one's answer has gone. */
+/* Serves requests until one is incomplete or its answer has not been sent whole. */
 static void client_serve(Control *control, Client *client)
 {
 	while (client->fd >= 0 && !client->out && client_serve_one(control, client))
@@ -194,7 +195,7 @@ static void client_receive(Client *client)
 	client->in_used += (gsize)n;
 }
 
-/* The directory keeps others out already. */
+/* A second line of defence behind the directory's mode. */
 static gboolean peer_is_allowed(int fd)
 {
 	struct ucred peer;
@@ -204,7 +205,7 @@ static gboolean peer_is_allowed(int fd)
 	       (peer.uid == 0 || peer.uid == geteuid());
 }
 
-/* A free place, or that of the longest idle. */
+/* A free place, or that of the client that has been idle longest. */
 static Client *client_place(Control *control)
 {
 	Client *oldest = &control->clients[0];
@@ -219,8 +220,8 @@ static Client *client_place(Control *control)
 	return oldest;
 }
 
-/* Where the process has no descriptor or memory left, what was to be done is still there to be
- * done: it must not go round and round. */
+/* Without a descriptor or memory the event stays pending, and poll() would return at once: sleep,
+ * so as not to spin. */
 static void thread_rest(void)
 {
 	g_usleep(REST_MICROSECONDS);
@@ -248,8 +249,8 @@ static void client_accept(Control *control)
 
 /* ---- the thread */
 
-/* Whoever moves nothing for long is cut off; the time until the next one is due, milliseconds, or
- * `longest`. */
+/* Disconnects clients that have been idle for too long.  Returns the time until the next one will
+ * be, or `longest` if that is less; milliseconds. */
 static int clients_expire(Control *control, int longest)
 {
 	gint64 now = g_get_monotonic_time(), next = (gint64)longest * 1000;
@@ -277,7 +278,7 @@ static void client_event(Control *control, Client *client, short events)
 	client_serve(control, client);
 }
 
-/* FALSE when it is to end.  A client's slot in `fds` is its own, plus two. */
+/* One turn of the thread.  FALSE if it must end.  Client i is at fds[2 + i]. */
 static gboolean control_serve_once(Control *control)
 {
 	int look = control_listener_look(&control->listener);
@@ -313,7 +314,7 @@ static gpointer thread_run(gpointer data)
 	return NULL;
 }
 
-/* The host's signals are for its own threads. */
+/* The thread blocks all signals: the process's own threads handle them. */
 static GThread *thread_start(Control *control, GError **error)
 {
 	g_autoptr(GError) failure = NULL;
@@ -331,7 +332,7 @@ static GThread *thread_start(Control *control, GError **error)
 
 /* ---- beginning and ending */
 
-/* A name that cannot be had now is for the thread to take later. */
+/* A failure to take the name is not one to start: the thread tries again. */
 static gboolean control_start(Control *control, const Config *config, GError **error)
 {
 	g_autoptr(GError) problem = NULL;
@@ -341,8 +342,7 @@ static gboolean control_start(Control *control, const Config *config, GError **e
 	if (control->stop < 0)
 		return error_set_errno(error, errno, "eventfd");
 	if (!control_listener_take(&control->listener, &problem))
-		log_warning("it cannot be watched: %s (tried again until it can)",
-			    problem->message);
+		log_warning("it cannot be watched: %s (will be retried)", problem->message);
 	control->thread = thread_start(control, error);
 	return control->thread != NULL;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control socket of a volume that is served: how other programs on this machine ask the process
- * that serves it.  The same for the plugin and storageos-fuse.
+ * The control socket of a served volume: how other programs on this machine ask the process that
+ * serves it.  The same for the plugin and storageos-fuse.
  *
  *     RUN_DIRECTORY/control/POOL:NAME      a Unix stream socket, for root (and the server's user)
  *
- * One JSON object on a line, and one as the answer, as often as the client likes:
+ * A client sends one JSON object on a line and gets one as the answer, any number of times:
  *
  *     {"version": 1, "command": "stats"}
  *     {"version": 1, "ok": true, "data": {...}}
@@ -14,10 +14,10 @@
  * A server answers requests of its own version and of older ones.  Members may be added to an
  * answer without a new version.
  *
- * Nothing that a client does harms the server or another client: a request is CONTROL_REQUEST_MAX
- * bytes long at most, CONTROL_CLIENTS may be connected (another one takes the place of the longest
- * idle), and one that has sent or taken nothing for CONTROL_SECONDS is disconnected.  Commands are
- * carried out one after the other by the socket's own thread.
+ * A client can harm neither the server nor another client (I9): a request has at most
+ * CONTROL_REQUEST_MAX bytes; at most CONTROL_CLIENTS are connected, and another one replaces the
+ * client that has been idle longest; a client that has sent or received nothing for CONTROL_SECONDS
+ * is disconnected.  The socket's own thread carries out one command after the other.
  */
 #pragma once
 
@@ -31,17 +31,17 @@
 
 typedef struct Control Control;
 
-/* Carries out a command; the result is the answer's `data` and the caller's to release, or NULL
- * with *error.  Runs in the socket's thread. */
+/* Carries out a command in the socket's thread.  Returns the answer's `data`, which the caller will
+ * release, or NULL with *error. */
 typedef Json *(*ControlHandler)(gpointer data, const char *command, Json *request, GError **error);
 
-/* Makes the socket, and its directory.  The caller has the volume open for writing: whoever else
- * answers under its name serves what had that name before, and loses it.  Where the socket cannot
- * be had, or somebody takes it away later, that is tried again until it can (control-listener.h).
- * NULL where there is no memory, descriptor or thread. */
+/* Creates the socket, and its directory.  The caller must have the volume open for writing: another
+ * server under its name serves what had the name before, and loses the socket.  If the socket
+ * cannot be created, or somebody removes it later, that is tried again until it succeeds
+ * (control-listener.h).  NULL if there is no memory, descriptor or thread. */
 Control *control_new(const Config *config, const char *name, ControlHandler handler, gpointer data,
 		     GError **error);
 
-/* Ends the thread, once the command that it is carrying out has ended, and removes the socket.
- * NULL is allowed. */
+/* Ends the thread after the command that it is carrying out, and removes the socket.  NULL is
+ * allowed. */
 void control_free(Control *control);

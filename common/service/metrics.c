@@ -5,9 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-#define SUB_BITS 3 /* buckets for a power of two: 8 */
+#define SUB_BITS 3 /* 8 buckets for a power of two */
 #define SUBS (1u << SUB_BITS)
-#define FIRST_BITS 10 /* 1024 ns end the first bucket */
+#define FIRST_BITS 10 /* the first bucket ends at 1024 ns */
 
 static const char *const kind_names[METRICS_KINDS] = {
 	[METRICS_READ] = "read",       [METRICS_WRITE] = "write",
@@ -53,7 +53,7 @@ guint metrics_bucket(guint64 nanoseconds)
 
 	if (nanoseconds <= (guint64)1 << FIRST_BITS)
 		return 0;
-	nanoseconds--; /* a limit belongs to the bucket that it ends */
+	nanoseconds--; /* a limit belongs to the bucket that ends with it */
 	bits = 63 - (guint)__builtin_clzll(nanoseconds);
 	bucket = 1 + (bits - FIRST_BITS) * SUBS +
 		 (guint)((nanoseconds >> (bits - SUB_BITS)) & (SUBS - 1));

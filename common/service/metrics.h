@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the requests of one volume amount to: how many, of how many bytes, how long they took, how
- * many there are at once.
+ * Statistics of the requests of one volume: how many, how many bytes, how long they took, and how
+ * many are in flight.
  *
- * A front end calls metrics_begin() when a request reaches it and metrics_end() when it answers:
- * the time counted is what the device's user waits for, less the kernel's part of it.
+ * A front end calls metrics_begin() when a request reaches it and metrics_end() when it answers.
+ * The time in between is what the device's user waits, less the kernel's part.
  *
- * Latencies go into a histogram of 8 buckets for each power of two of nanoseconds, so that a
- * percentile is at most an eighth too high: after HdrHistogram, with one significant digit.  What
- * took less than 1 us is in the first bucket, what took more than 68 s in the last.
+ * Latencies are counted in a histogram with 8 buckets for each power of two of nanoseconds, so that
+ * a percentile is at most an eighth too high (as in HdrHistogram, with one significant digit).  The
+ * first bucket holds everything up to 1024 ns, the last one everything above 64 s.
  *
- * Threading: any, without locks; nothing allocates.  A reader sees each counter as it is at some
- * moment, not all at the same.  Counters start at 0 and never go back.
+ * Threading: any, without locks or allocations.  A reader gets each counter as of some moment, not
+ * all counters as of the same one.  Counters start at 0 and never decrease.
  */
 #pragma once
 
@@ -20,10 +20,10 @@
 typedef enum {
 	METRICS_READ,
 	METRICS_WRITE,
-	METRICS_DISCARD, /* and what writes zeros without sending them */
+	METRICS_DISCARD, /* includes writing zeros without data */
 	METRICS_COMPARE_AND_WRITE,
 	METRICS_FLUSH,
-	METRICS_UNCOUNTED, /* what asks about a volume: only of those in flight */
+	METRICS_UNCOUNTED, /* queries: count as in flight only */
 } MetricsKind;
 #define METRICS_KINDS (METRICS_FLUSH + 1)
 
@@ -31,39 +31,40 @@ typedef enum {
 
 typedef struct {
 	guint64 bytes;
-	guint64 errors;	     /* of those that are counted below */
-	guint64 nanoseconds; /* of all of them together */
-	guint64 longest;     /* nanoseconds */
+	guint64 errors;	     /* how many of the requests failed */
+	guint64 nanoseconds; /* the sum of all latencies */
+	guint64 longest;     /* the longest latency, nanoseconds */
 	guint64 buckets[METRICS_BUCKETS];
 } MetricsOperation;
 
 typedef struct {
 	MetricsOperation operations[METRICS_KINDS];
-	guint64 in_flight; /* begun and not ended */
+	guint64 in_flight; /* requests begun and not ended */
 } Metrics;
 
 /* "read", "write", "discard", "compare_and_write", "flush". */
 const char *metrics_kind_name(MetricsKind kind);
 
-/* Returns what metrics_end() wants as `begun`. */
+/* Returns the value for metrics_end()'s `begun`. */
 gint64 metrics_begin(Metrics *metrics);
 void metrics_end(Metrics *metrics, MetricsKind kind, gint64 begun, guint64 bytes, gboolean failed);
 
-/* The bucket for a latency, and the longest latency that belongs there. */
+/* The bucket of a latency, and the longest latency in a bucket. */
 guint metrics_bucket(guint64 nanoseconds);
 guint64 metrics_bucket_limit(guint bucket);
 
 guint64 metrics_count(const MetricsOperation *operation);
 
-/* The latency that `share` (0 to 1) of the requests did not exceed, nanoseconds; 0 without any. */
+/* The latency that `share` (0 to 1) of the requests did not exceed, nanoseconds; 0 without
+ * requests. */
 guint64 metrics_percentile(const MetricsOperation *operation, double share);
 
-/* What happened after `earlier` and until `later`; of the longest nothing is known but that. */
+/* What happened between `earlier` and `later`.  The longest latency of that time is unknown: 0. */
 MetricsOperation metrics_since(const MetricsOperation *later, const MetricsOperation *earlier);
 
 /* {"count": .., "errors": .., "bytes": .., "latency_ns": {"total", "mean", "max", "p50", "p95",
- * "p99", "p999", "histogram": [[limit, count], ...]}}; only buckets that hold something. */
+ * "p99", "p999", "histogram": [[limit, count], ...]}}, without empty buckets. */
 Json *metrics_to_json(const MetricsOperation *operation);
 
-/* The other way round, from another process: what makes no sense there is left out. */
+/* The reverse, for JSON of another process: invalid parts of it are ignored. */
 void metrics_from_json(Json *object, MetricsOperation *ret_operation);

@@ -12,8 +12,8 @@
 #include "common/service/scrub-json.h"
 #include "common/base/text.h"
 
-#define RESIZE_SECONDS 2	     /* until an answer */
-#define SCRUB_STOP_MILLISECONDS 1000 /* for the answer to tell how it ended */
+#define RESIZE_SECONDS 2	     /* until the answer */
+#define SCRUB_STOP_MILLISECONDS 1000 /* so that the answer has the final status */
 
 struct Monitor {
 	char *volume_name;
@@ -21,7 +21,7 @@ struct Monitor {
 	Volume *volume;
 	const Metrics *metrics;
 	gint64 begun; /* monotonic microseconds */
-	Scrub *scrub; /* the last one that was asked for; of the socket's thread */
+	Scrub *scrub; /* the last one; only the socket's thread uses it */
 	Control *control;
 };
 
@@ -180,11 +180,11 @@ static Json *command_scrub(Monitor *monitor, Json *request, GError **error)
 		return command_scrub_stop(monitor, error);
 	if (!g_strcmp0(action, "status"))
 		return monitor->scrub ? scrub_to_json(monitor->scrub) : json_object_new_object();
-	error_set(error, STORAGEOS_ERROR_INVALID, "`action` is start, stop or status");
+	error_set(error, STORAGEOS_ERROR_INVALID, "`action` must be start, stop or status");
 	return NULL;
 }
 
-/* To become smaller is refused; so is what is no size. */
+/* A smaller or invalid size is refused. */
 static Json *command_resize(Monitor *monitor, Json *request, GError **error)
 {
 	guint64 before = volume_size(monitor->volume);
@@ -199,7 +199,8 @@ static Json *command_resize(Monitor *monitor, Json *request, GError **error)
 		return NULL;
 	}
 	if (done && size != before)
-		log_info("volume %s: has %" G_GUINT64_FORMAT " bytes now, had %" G_GUINT64_FORMAT,
+		log_info("volume %s: resized to %" G_GUINT64_FORMAT
+			 " bytes from %" G_GUINT64_FORMAT,
 			 monitor->volume_name, size, before);
 	data = json_object_new_object();
 	json_add_number(data, "before", before);

@@ -1,29 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A served volume, as it can be watched from outside: answers the control socket's command `stats`
- * with what the front end has counted (metrics.h) and what the engine knows (volume.h).
+ * The commands that a served volume answers on its control socket (control.h).
  *
- * The answer's data, all sizes in bytes, all times in nanoseconds unless a name says otherwise:
+ * `stats`: what the front end has counted (metrics.h) and what the engine knows (volume.h).  Sizes
+ * are bytes, times nanoseconds unless the name says otherwise:
  *
- *     volume, uuid, device, inode (of the file that is open, see BackingPlace), frontend ("tcmu",
- * "fuse"), pid, program_version state ("ok", "failed", "read-only"), failure, failed_since (Unix
- * time; only if failed) served_seconds, in_flight (requests begun and not answered) operations:
- * {read, write, discard, compare_and_write, flush: see metrics_to_json()} space: {size, allocated,
- * data, metadata, reclaimable} cache: {nodes, hits, misses}      of the map's nodes, looked up
- *     journal: {size, used}
- *     scrub: {time, blocks, errors, repaired}   the last one that went to its end; time 0: never
- *     checkpoints, generation, checksum_errors
+ *     volume, uuid, device, inode         the last two of the open file (BackingPlace)
+ *     frontend                            "tcmu" or "fuse"
+ *     pid, program_version
+ *     state                               "ok", "failed" or "read-only"
+ *     failure, failed_since               only if failed; seconds since 1970
+ *     served_seconds
+ *     in_flight                           requests begun and not answered
+ *     operations                          {read, write, discard, compare_and_write, flush}, each
+ *                                         as of metrics_to_json()
+ *     space                               {size, allocated, data, metadata, reclaimable}
+ *     cache                               {nodes, hits, misses} of lookups in the map
+ *     journal                             {size, used}
+ *     scrub                               {time, blocks, errors, repaired} of the last complete
+ *                                         scrub; time 0: never
+ *     checkpoints, generation, checksum_errors, copies_repaired
  *
- * The counters begin when the volume is opened by this process.
+ * The counters start when this process opens the volume.
  *
- * And the command `scrub`, with `action`: "start" (`rate`: bytes a second, 0: no limit; SCRUB_RATE
- * if there is none), "stop", "status".  The answer is scrub_to_json() (scrub-json.h), empty if
- * there was none yet; of "start" with `started`: FALSE where one was running already, which goes
- * on.  It ends with the monitor.
+ * `scrub` with `action`:
+ *     "start"     with `rate`, bytes a second (0: no limit; default SCRUB_RATE).  The answer's
+ *                 `started` is FALSE if a scrub was running already, which goes on.
+ *     "stop", "status"
+ * The answer is scrub_to_json() (scrub-json.h), empty if there was no scrub yet.  A scrub ends with
+ * the monitor.
  *
- * And the command `resize`, with `size`, to grow it (volume_resize).  The answer: `before`, `size`,
- * `frontend`, and `done`, which is FALSE where it takes longer: then it goes on, and is asked for
- * again.  A LUN keeps its size until its backstore's attribute is set.
+ * `resize` with `size`, to grow the volume (volume_resize).  The answer is `before`, `size`,
+ * `frontend` and `done`.  If `done` is FALSE, growing takes longer and goes on; the caller asks
+ * again. A LUN keeps its size until its backstore's attribute is set.
  */
 #pragma once
 
@@ -32,10 +41,10 @@
 
 typedef struct Monitor Monitor;
 
-/* `volume` and `metrics` live longer than the monitor.  A volume is served also where its control
- * socket cannot be made: that is logged, and the result NULL. */
+/* `volume` and `metrics` must outlive the monitor.  NULL, after logging a warning, if the control
+ * socket cannot be created; the volume is served all the same. */
 Monitor *monitor_new(const Config *config, const VolumeName *name, const char *frontend,
 		     Volume *volume, const Metrics *metrics);
 
-/* Ends what runs, promptly.  NULL is allowed. */
+/* Stops a running scrub and ends the socket.  NULL is allowed. */
 void monitor_free(Monitor *monitor);

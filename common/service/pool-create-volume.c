@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The order of steps in which a volume appears: the marker is looked at, the file is made under a
- * temporary name (one that no volume can have), formatted and made durable, renamed where nothing
- * has the name yet, and the directory is made durable.  A death in between leaves a temporary
- * file; the next creation in that pool removes it when nobody holds it.
+ * The order in which a volume is created: check the marker; create the file under a temporary name,
+ * which no volume can have; format it and make it durable; rename it, unless the name is taken;
+ * make the directory durable.  A crash in between leaves a temporary file; the next creation in
+ * that pool removes it if nobody holds it.
  */
 #include "common/service/pool-private.h"
 
@@ -54,7 +54,7 @@ static gboolean is_temporary_name(const char *file)
 	return volume != NULL;
 }
 
-/* Of a volume that was being made there are zeros at first, and its superblocks in the end. */
+/* An unfinished volume consists of zeros, until its superblocks are written at the end. */
 static gboolean file_is_unfinished(Backing *backing)
 {
 	guint64 size = backing_size(backing);
@@ -68,7 +68,8 @@ static gboolean file_is_unfinished(Backing *backing)
 	return empty;
 }
 
-/* Temporary files of creations that died.  Those that live are locked, or younger than a minute. */
+/* Removes the temporary files of creations that died.  A living creation has its file locked, or
+ * the file is less than a minute old. */
 static void temporaries_remove(const char *directory)
 {
 	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
@@ -85,7 +86,7 @@ static void temporaries_remove(const char *directory)
 		backing = backing_file_open(path, 0, NULL);
 		if (backing && backing_lock(backing, TRUE, NULL) && file_is_unfinished(backing) &&
 		    !unlink(path))
-			log_info("removed %s, left over from a creation that died", path);
+			log_info("removed %s, left by an interrupted creation", path);
 	}
 }
 
@@ -146,7 +147,7 @@ static gboolean create_on_device(const Config *config, const VolumeName *name,
 	return volume_format(backing, parameters, error);
 }
 
-/* That there was one keeps `;create` from making it anew. */
+/* A volume that existed before is not created again by `;create`. */
 static gboolean volume_check_never_made(const Config *config, const VolumeName *name,
 					const char *path, GError **error)
 {
@@ -169,7 +170,8 @@ static gboolean volume_check_never_made(const Config *config, const VolumeName *
 			 history, path, name->pool, name->name);
 }
 
-/* What could be made a second time is taken back, and what may have been noted all the same. */
+/* If the registry cannot note the volume, it is removed, as it could be created a second time; so
+ * is an entry that may have been written after all. */
 static gboolean volume_note_made_once(const Config *config, const VolumeName *name,
 				      const char *uuid, const char *uuid_of_pool, const char *path,
 				      GError **error)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making a pool: all is looked at first, then the directory is made, the marker and, as the last
- * step, the configuration's entry; what fails takes back what was made before it.
+ * Creating a pool: everything is checked first; then the directory is created, then the marker, and
+ * the configuration's entry as the last step.  A step that fails removes what was created before
+ * it.
  */
 #include <string.h>
 #include <sys/stat.h>
@@ -17,7 +18,7 @@
 #include "common/service/registry.h"
 #include "common/base/text.h"
 
-#define EXCERPT_MAX 150 /* bytes of what is no name, in a message */
+#define EXCERPT_MAX 150 /* bytes of an invalid name in a message */
 
 /* ---- where a pool may be */
 
@@ -29,7 +30,7 @@ static gboolean has_control_character(const char *text)
 	return FALSE;
 }
 
-/* Its absolute path, or NULL. */
+/* The directory's absolute path, or NULL. */
 static char *directory_path(const char *directory, GError **error)
 {
 	gsize length = strlen(directory);
@@ -57,7 +58,7 @@ static char *directory_path(const char *directory, GError **error)
 	return g_steal_pointer(&path);
 }
 
-/* Of real paths. */
+/* Both must be real paths. */
 static gboolean path_lies_in(const char *path, const char *directory)
 {
 	gsize length = strlen(directory);
@@ -114,7 +115,7 @@ static gboolean is_apart(const Config *config, const char *name, const char *rea
 	return has_no_marker_above(real, error);
 }
 
-/* ---- what is known of it already */
+/* ---- what is known of the pool already */
 
 static gboolean has_volumes(const ConfigPool *pool)
 {
@@ -123,7 +124,7 @@ static gboolean has_volumes(const ConfigPool *pool)
 	return volumes && volumes->len;
 }
 
-/* No volume of another directory loses its name. */
+/* A pool with volumes does not move to another directory, so no volume loses its name. */
 static gboolean pool_may_be_at(const Config *config, const ConfigPool *known, const char *real,
 			       GError **error)
 {
@@ -143,7 +144,7 @@ static gboolean pool_may_be_at(const Config *config, const ConfigPool *known, co
 			 known->path, known->name, known->path);
 }
 
-/* Whether volumes of the pool were made or served on this machine. */
+/* Whether volumes of the pool were ever created or served on this machine. */
 static gboolean has_been_used(const Config *config, const char *pool)
 {
 	g_autoptr(GPtrArray) names = registry_list(config);
@@ -154,7 +155,7 @@ static gboolean has_been_used(const Config *config, const char *pool)
 	return FALSE;
 }
 
-/* A pool that is not mounted is not made anew in its mount point. */
+/* A pool whose file system is not mounted must not be created anew in the mount point. */
 static gboolean pool_may_be_made(const Config *config, const ConfigPool *known, GError **error)
 {
 	g_autofree char *marker = NULL;
@@ -183,7 +184,7 @@ static gboolean pool_may_be_created(const Config *config, const char *name, cons
 	       is_apart(config, name, real, error) && pool_may_be_made(config, known, error);
 }
 
-/* ---- making it */
+/* ---- creating it */
 
 static gboolean check_name(const char *name, GError **error)
 {
@@ -193,7 +194,7 @@ static gboolean check_name(const char *name, GError **error)
 					     "invalid pool name '%s': must be " NAME_RULE, shown);
 }
 
-/* The directory's marker, made if need be; NULL on failure. */
+/* The directory's marker, which is created if necessary; NULL on failure. */
 static PoolMarker *marker_ensure(const char *name, const char *directory, GError **error)
 {
 	g_autoptr(GError) local = NULL;
@@ -235,7 +236,7 @@ gboolean pool_mark(const char *name, const char *directory, char **ret_uuid, GEr
 	return TRUE;
 }
 
-/* A copy of a pool is not a second one. */
+/* A copy of a pool, which has its UUID, is not a second pool. */
 static gboolean is_only_one(const Config *config, const char *name, const PoolMarker *marker,
 			    GError **error)
 {
@@ -263,7 +264,7 @@ static gboolean pool_enter(const Config *config, const char *name, const char *p
 	return config_add_pool(config, &entry, error);
 }
 
-/* `missing`: the first directory that was not there before. */
+/* Removes what pool_enter() has created.  `missing` is the topmost directory that did not exist. */
 static void pool_take_back(const char *path, gboolean marked, const char *missing)
 {
 	g_autofree char *marker = g_build_filename(path, POOL_MARKER, NULL);

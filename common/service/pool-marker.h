@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The marker by which a directory is known as a pool: `.storageos-pool`, JSON with the members
+ * The marker that makes a directory a pool: the file `.storageos-pool`, JSON with the members
  * format, uuid and name.
  */
 #pragma once
@@ -14,10 +14,11 @@ typedef struct {
 	char *name;
 } PoolMarker;
 
-/* NULL with NOT_FOUND where there is none, CORRUPT, UNSUPPORTED (a later format) or IO. */
+/* NULL with NOT_FOUND (no marker), CORRUPT, UNSUPPORTED (a later format) or IO. */
 PoolMarker *pool_marker_read(const char *directory, GError **error);
 void pool_marker_free(PoolMarker *marker);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PoolMarker, pool_marker_free)
 
-/* Writes a new one, durable when it returns TRUE.  EXISTS where there is one already. */
+/* Writes a marker with a new UUID; durable when it returns TRUE.  FALSE with EXISTS if there is one
+ * already. */
 gboolean pool_marker_write(const char *directory, const char *name, GError **error);

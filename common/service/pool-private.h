@@ -8,23 +8,22 @@
 #include "common/base/units.h"
 
 #define POOL_VOLUME_SUFFIX ".vol"
-#define POOL_EDGE MIB /* of a device, where whatever holds it has its mark */
+#define POOL_EDGE MIB /* both ends of a device that may hold a signature */
 
-/* The volume's name that a file name stands for, or NULL. */
+/* The volume's name for a file name; NULL if it is not the name of a volume's file. */
 char *pool_volume_of_file(const char *file);
 
-/* NOT_FOUND where the configuration has none; its directory is not looked at. */
+/* The volume's pool in the configuration; NULL with NOT_FOUND.  Does not look at its directory. */
 const ConfigPool *pool_find(const Config *config, const VolumeName *name, GError **error);
 
 char *pool_file_path(const ConfigPool *pool, const VolumeName *name);
 
-/* The path of one that is there and is what it should be: a file, and no link to one elsewhere, or
- * a block device. */
+/* The path of an existing volume: a regular file that is no link, or a block device. */
 char *pool_existing_path(const Config *config, const VolumeName *name, GError **error);
 
 gboolean pool_has_superblock(Backing *backing, GError **error);
 
-/* Notes that there is such a volume; where that cannot be done, in the log. */
+/* Notes in the registry that the volume exists; logs a failure. */
 void pool_note(const Config *config, const VolumeName *name, const char *uuid,
 	       const char *uuid_of_pool);
 

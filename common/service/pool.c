@@ -81,7 +81,6 @@ gboolean pool_check(const ConfigPool *pool, GError **error)
 
 /* ---- what is in a pool */
 
-/* The volume's name that a file name stands for, or NULL. */
 char *pool_volume_of_file(const char *file)
 {
 	g_autofree char *name = NULL;
@@ -164,8 +163,6 @@ char *pool_volume_path(const Config *config, const VolumeName *name, GError **er
 	return pool && pool_check(pool, error) ? pool_file_path(pool, name) : NULL;
 }
 
-/* The path of one that is there and is what it should be: a file, and no link to one elsewhere, or
- * a block device. */
 char *pool_existing_path(const Config *config, const VolumeName *name, GError **error)
 {
 	g_autofree char *path = pool_volume_path(config, name, error);
@@ -189,7 +186,6 @@ char *pool_existing_path(const Config *config, const VolumeName *name, GError **
 	return g_steal_pointer(&path);
 }
 
-/* Puts "WHAT volume 'NAME': " in front of an error.  Always FALSE. */
 gboolean pool_fail(const char *what, const VolumeName *name, GError **error)
 {
 	g_autofree char *text = volume_name_format(name);
@@ -221,7 +217,7 @@ Volume *pool_volume_open(const Config *config, const VolumeName *name, VolumeOpe
 	return backing ? volume_open(backing, text, flags, error) : NULL;
 }
 
-/* Of a volume that somebody serves, also what as. */
+/* Adds to the error what the volume is served as, if its holder has said so. */
 static void claim_explain_busy(const Config *config, const char *uuid, GError **error)
 {
 	g_autofree char *as = claim_holder_as(config, uuid);
@@ -233,8 +229,8 @@ static void claim_explain_busy(const Config *config, const char *uuid, GError **
 	error_set(error, STORAGEOS_ERROR_BUSY, "%s: it is %s already", text, as);
 }
 
-/* The lock of the volume's file first: its UUID may change before, and who has that file is told
- * before who has its UUID. */
+/* Locks the volume's file before it claims the UUID: the UUID may change until the file is locked,
+ * and an error should rather name who has the file than who has the UUID. */
 static Claim *claim_backing(const Config *config, Backing *backing, const char *text,
 			    const char *as, GError **error)
 {
@@ -257,11 +253,12 @@ void pool_note(const Config *config, const VolumeName *name, const char *uuid,
 	g_autoptr(GError) error = NULL;
 
 	if (!registry_note(config, name, uuid, uuid_of_pool, &error))
-		log_warning("volume %s/%s: it cannot be noted that there is one: %s", name->pool,
-			    name->name, error->message);
+		log_warning("volume %s/%s: cannot note in the registry that it exists: %s",
+			    name->pool, name->name, error->message);
 }
 
-/* Before the first request: what was written to it may not be replaced by an empty one later. */
+/* Called before the first request, so that a volume that was written to is never replaced by a new,
+ * empty one. */
 static void pool_note_served(const Config *config, const VolumeName *name, Volume *volume)
 {
 	const ConfigPool *pool = name->pool ? config_find_pool(config, name->pool) : NULL;
@@ -313,7 +310,7 @@ gboolean pool_has_superblock(Backing *backing, GError **error)
 	return found || error_set(error, STORAGEOS_ERROR_NOT_FOUND, "%s holds none", backing->name);
 }
 
-/* Both ends, where a device is looked at before it is used; at the first are the superblocks. */
+/* Wipes both ends, which are checked before a device is used; the superblocks are at the first. */
 static gboolean wipe_device(Backing *backing, GError **error)
 {
 	guint64 size = backing_size(backing);
@@ -340,11 +337,11 @@ static gboolean pool_note_deleted(const Config *config, const VolumeName *name, 
 	SuperblockPair pair = {0};
 	char uuid[UUID_TEXT];
 
-	superblock_load(backing, &pair, NULL); /* of one that is damaged it is none */
+	superblock_load(backing, &pair, NULL); /* the UUID stays zero if the volume is damaged */
 	uuid_format(pair.current.uuid, uuid);
 	if (uuid_of_pool && !registry_note_deleted(config, name, uuid, uuid_of_pool, &error))
-		log_warning("volume %s/%s: it cannot be noted that it was deleted: %s", name->pool,
-			    name->name, error->message);
+		log_warning("volume %s/%s: cannot note in the registry that it was deleted: %s",
+			    name->pool, name->name, error->message);
 	return TRUE;
 }
 

@@ -74,7 +74,7 @@ static gint64 time_now(void)
 	return g_get_real_time() / G_USEC_PER_SEC;
 }
 
-/* What is to be noted, of what is known. */
+/* The new entry; a volume of the same UUID keeps its `since`. */
 static RegistryEntry entry_new(const char *uuid, const char *pool_uuid, const RegistryEntry *known)
 {
 	RegistryEntry entry = {.since = time_now()};

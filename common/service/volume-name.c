@@ -22,8 +22,8 @@ static VolumeName *volume_name_new(const char *pool, const char *name)
 
 static VolumeName *device_name_parse(const char *text, GError **error)
 {
-	/* Characters that end a cfgstring or a part of it; "//", "/." and a '/' at the end give one
-	 * device two names. */
+	/* `bad` would end the cfgstring or a part of it; with "//", "/." or a '/' at the end one
+	 * device would have two names. */
 	const char *bad = strpbrk(text, ":,; \t\n");
 	g_autofree char *shown = NULL, *why = NULL;
 
@@ -50,7 +50,7 @@ VolumeName *volume_name_parse(const char *text, GError **error)
 
 	if (slash == text)
 		return device_name_parse(text, error);
-	/* One character more than a name may have is kept, so that too long a name stays so. */
+	/* Keeps one character more than a name may have, so that too long a name stays invalid. */
 	if (slash)
 		g_strlcpy(pool, text, MIN(sizeof pool, (gsize)(slash - text) + 1));
 	if (name_valid(pool) && name_valid(slash ? slash + 1 : text))

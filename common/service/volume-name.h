@@ -12,13 +12,13 @@
 
 #include <glib.h>
 
-/* What a user wrote, taken apart.  Nothing is looked up. */
+/* A parsed name; nothing is looked up. */
 typedef struct {
 	char *pool; /* NULL for a block device */
 	char *name; /* of the volume; for a block device its absolute path */
 } VolumeName;
 
-/* "NAME", "POOL/NAME" or "/dev/...". */
+/* Parses a name.  NULL with INVALID. */
 VolumeName *volume_name_parse(const char *text, GError **error);
 char *volume_name_format(const VolumeName *name); /* "POOL/NAME" or the path */
 void volume_name_free(VolumeName *name);

@@ -66,7 +66,7 @@ printf '[storageos]\nfrontent=fuse\n[pool default]\npath=%s\n' "$POOL" >"$WORK/o
 like "an unknown key is a warning" "$(<"$WORK/err")" "unknown key 'frontent'"
 printf '; mine\n[storageos]\nworkers=1\nworkers=2\n[pool default]\npath=%s\n' "$POOL" >"$WORK/odd.conf"
 "$STORAGEOS" pool list --config "$WORK/odd.conf" >"$WORK/out" 2>"$WORK/err"
-like "a key that is there twice is a warning" "$(<"$WORK/err")" "key 'workers' is there twice"
+like "a key that is given twice is a warning" "$(<"$WORK/err")" "key 'workers' is given twice"
 like "a pool whose UUID is not in the configuration is told" "$(<"$WORK/out")" \
 	"^default +ready +$POOL: the configuration has no UUID for this pool.*storageos pool create default $POOL"
 head -c 64 /dev/zero >"$WORK/zeros.conf"

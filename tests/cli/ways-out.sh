@@ -200,7 +200,7 @@ leaves default/a 30 umount "$WORK/elsewhere"
 again
 echo >"$WORK/run/control/.file"
 mv -T "$WORK/run/control/.file" "$WORK/run/control/default:a"
-told default/a unwatched "control/default:a is a file, and not its server's socket"
+told default/a unwatched "control/default:a is a file and not the server's socket"
 check "what is told works" rm "$WORK/run/control/default:a"
 like "until its server has the name again" "$(status default/a problem)" '^(the control socket is gone|null)$'
 is_attached() { [ "$(status default/a state)" = attached ]; }

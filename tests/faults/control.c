@@ -186,11 +186,11 @@ static const Odd odds[] = {
 	{"half an answer", 1, STORAGEOS_ERROR_IO, "receive"},
 	{"no JSON\n", 1, STORAGEOS_ERROR_CORRUPT, "not JSON"},
 	{"null\n", 1, STORAGEOS_ERROR_CORRUPT, "not JSON"},
-	{"{}\n", 1, STORAGEOS_ERROR_INVALID, "makes no sense"},
-	{"[]\n", 1, STORAGEOS_ERROR_INVALID, "makes no sense"},
-	{"{\"ok\": true}\n", 1, STORAGEOS_ERROR_INVALID, "makes no sense"},
+	{"{}\n", 1, STORAGEOS_ERROR_INVALID, "without `ok` and `data`"},
+	{"[]\n", 1, STORAGEOS_ERROR_INVALID, "without `ok` and `data`"},
+	{"{\"ok\": true}\n", 1, STORAGEOS_ERROR_INVALID, "without `ok` and `data`"},
 	{"{\"ok\": false, \"data\": {}, \"error\": \"no\"}\n", 1, STORAGEOS_ERROR_INVALID, "no"},
-	{"0123456789abcdef", (1 << 16) + 300, STORAGEOS_ERROR_CORRUPT, "does not end"},
+	{"0123456789abcdef", (1 << 16) + 300, STORAGEOS_ERROR_CORRUPT, "longer than 1 MiB"},
 	{NULL, 0, STORAGEOS_ERROR_IO, "wait for an answer"},
 };
 

@@ -112,8 +112,8 @@ static const struct {
 } bad[] = {
 	{"[storageos]\nfrontend=iscsi\n", "key 'frontend' of [storageos]: 'iscsi'"},
 	{"[storageos]\nnode_cache=tiny\n", "key 'node_cache' of [storageos]: 'tiny'"},
-	{"[storageos]\nnode_cache=1023KiB\n", "1 MiB at least"},
-	{"[storageos]\nsanitize_rate=1\n", "1 MiB at least, or 0"},
+	{"[storageos]\nnode_cache=1023KiB\n", "at least 1 MiB"},
+	{"[storageos]\nsanitize_rate=1\n", "at least 1 MiB, or 0"},
 	{"[storageos]\nworkers=-1\n", "key 'workers' of [storageos]: '-1'"},
 	{"[storageos]\nworkers=257\n", "key 'workers'"},
 	{"[storageos]\nrun_directory=here\n", "'here' is not an absolute path"},
@@ -174,9 +174,9 @@ static void test_doubles(const void *data)
 	REQUIRE(CHECK_NO_ERROR(error) && config);
 	CHECK_UINT(config->workers, 2);
 	CHECK_STR(config_find_pool(config, "a")->path, "/b");
-	CHECK_CONTAINS(logged->str, "key 'workers' is there twice in [storageos]: the last");
-	CHECK_CONTAINS(logged->str, "[pool a] is there twice");
-	CHECK_CONTAINS(logged->str, "key 'path' is there twice in [pool a]");
+	CHECK_CONTAINS(logged->str, "key 'workers' is given twice in [storageos]: the last");
+	CHECK_CONTAINS(logged->str, "group [pool a] is given twice");
+	CHECK_CONTAINS(logged->str, "key 'path' is given twice in [pool a]");
 	g_string_free(logged, TRUE);
 }
 
@@ -486,7 +486,7 @@ int main(int argc, char **argv)
 	test_add("every key is read", test_values, NULL);
 	test_add("a bad value is an error that names it", test_bad_values, NULL);
 	test_add("an unknown key is a warning that names it", test_unknown_keys, NULL);
-	test_add("what is there twice is a warning", test_doubles, NULL);
+	test_add("a repeated key or group is a warning", test_doubles, NULL);
 	test_add("a quiet load keeps its warnings to itself", test_quiet, NULL);
 	test_add("zero bytes are an error, and stay as they are", test_zero_bytes, NULL);
 	test_add("a file that was named must exist", test_named_file_must_exist, NULL);
