@@ -105,7 +105,7 @@ static void test_open_refuses(const void *data)
 	CHECK(log_has("create volume 'default/tiny': tiny: size 512 is out of range"));
 	dev_init(&dev, "storageos/named.vol;create", SIZE);
 	CHECK_INT(dev_add(&dev), -EINVAL);
-	CHECK(log_has("its file's does: write named"));
+	CHECK(log_has("(its file name does): use named"));
 	dev_init(&dev, "storageos/odd;create", SIZE);
 	dev.block_size = 520;
 	CHECK_INT(dev_add(&dev), -EINVAL);
