@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# `storageos attach --frontend fuse`: a block device for file systems, that outlives its server's kill.
+# `storageos attach --frontend fuse`: a block device for file systems, which survives a kill of its server.
 . "$(dirname "$0")/server.sh"
 need fio fio
 need mkfs.xfs xfsprogs

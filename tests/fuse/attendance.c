@@ -14,7 +14,7 @@ static void no_log(LoggingLevel level, const char *line)
 	(void)level, (void)line;
 }
 
-/* Whether the process is told to end within that time. */
+/* Whether the process gets SIGTERM within that time. */
 static gboolean is_told(guint milliseconds)
 {
 	const struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000};
@@ -25,7 +25,7 @@ static gboolean is_told(guint milliseconds)
 	return sigtimedwait(&signals, NULL, &time) == SIGTERM;
 }
 
-/* As whoever attaches does. */
+/* As `attach` does. */
 static int take_lock(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);

@@ -29,7 +29,7 @@ opened() {
 	SERVER=$(cat "$WORK/pid")
 }
 
-# Kills it while it opens, or just after.
+# Kills the server while it opens the volume, or just after.
 killed_opening() {
 	"$STORAGEOS_FUSE" --foreground db "$MOUNT" 2>"$WORK/opening" &
 	SERVER=$!

@@ -125,7 +125,7 @@ typedef struct {
 #define SHARE 96u
 #define ROUNDS 300u
 
-/* Writes its own bytes of every sector, and never more. */
+/* Writes the thread's own bytes of every sector and no others. */
 static gpointer write_share(gpointer pointer)
 {
 	const Neighbour *neighbour = pointer;

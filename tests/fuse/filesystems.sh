@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# ext4 and xfs on a loop device over the file: files keep, trimmed space goes back, fsck is content.
+# ext4 and xfs on a loop device over the file: files persist, trimmed space is given back, fsck finds nothing.
 . "$(dirname "$0")/server.sh"
 need mkfs.ext4 e2fsprogs
 need mkfs.xfs xfsprogs

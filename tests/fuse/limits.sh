@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The limits (ulimit) that a program is started with: beyond the size of a file writes fail and go on when
-# they may, and nothing dies of any.
+# The limits (ulimit) that a program is started with: writes beyond the limit of a file's size fail, and
+# succeed once it is raised; no limit ends the server.
 . "$(dirname "$0")/server.sh"
 need prlimit util-linux
 

@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Whoever starts a server is killed: before it serves, and after.  No server is left that has a volume open
-# for nobody.
+# The starter of a server is killed, before the server serves and after.  No server without a user is left.
 # shellcheck disable=SC2016 # what is in single quotes is for eval
 . "$(dirname "$0")/server.sh"
 [ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"

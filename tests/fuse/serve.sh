@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# storageos-fuse starts, says what is wrong where it cannot, and ends without leaving a trace.
+# storageos-fuse starts, or says why it cannot, and ends without leaving anything behind.
 . "$(dirname "$0")/server.sh"
 
 mounted() {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads are answered whatever everything else waits for: the end of a checkpoint, a file system
- * that takes no writes.  The server is a process of its own, in which calls to the C library do not
- * return while they are told not to.
+ * Reads are answered whatever everything else waits for: the end of a checkpoint, or a file system
+ * that takes no writes.  The server is a process of its own, in which chosen calls of the C library
+ * block until they are released.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -153,7 +153,7 @@ static gboolean change(Kind kind, int fd, guint8 *block, guint64 at)
 	return FALSE;
 }
 
-/* Each in a leaf of the map of its own, behind what is read. */
+/* Each writes in a leaf of the map of its own, beyond the range that is read. */
 static gpointer use(gpointer data)
 {
 	const User *user = data;
@@ -175,7 +175,7 @@ static gpointer use(gpointer data)
 	return NULL;
 }
 
-/* Whether all of these have begun something, and nothing of it ends for two seconds. */
+/* Whether all of these users have a request under way, and none ends within two seconds. */
 static gboolean wait_until_still(guint kinds)
 {
 	gint64 now = g_get_monotonic_time(), end = now + STILL_SECONDS * G_USEC_PER_SEC,
@@ -305,7 +305,7 @@ static gboolean prepare(void)
 	g_autofree char *run = test_path("run"), *state = test_path("state");
 	Volume *opened;
 
-	/* With few nodes in memory it takes few writes to have to wait for a checkpoint. */
+	/* With few nodes in memory, few writes suffice to make requests wait for a checkpoint. */
 	text = g_strdup_printf("[storageos]\nrun_directory=%s\nstate_directory=%s\n"
 			       "node_cache=1MiB\n[pool default]\npath=%s\n",
 			       run, state, pool);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What SCSI commands do, and how their failures are told.
+ * What SCSI commands do, and how their failures are reported.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -113,7 +113,8 @@ static void test_fua(const void *data)
 	guint8 block[4096] = {1};
 
 	(void)data;
-	dev_init(&dev, "storageos/fua;create", 8 * SIZE); /* what is FUA elsewhere is an address */
+	dev_init(&dev, "storageos/fua;create",
+		 8 * SIZE); /* FUA's bit is part of the address in WRITE(6) */
 	REQUIRE(dev_add(&dev) == 0);
 	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
 		Command command;
@@ -225,7 +226,7 @@ static void test_unmap(const void *data)
 
 static void test_unmap_refuses(const void *data)
 {
-	/* A header, and descriptors of which the second is beyond the end. */
+	/* A header and two descriptors, the second of which is beyond the end. */
 	guint8 list[40] = {0, 38, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 8};
 	Dev dev;
 	Command command;
@@ -237,14 +238,14 @@ static void test_unmap_refuses(const void *data)
 	command_init(&command, &dev, 0x42, list, sizeof list, 7);
 	command.cdb[8] = sizeof list;
 	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2100);
-	command_init(&command, &dev, 0x42, list, 30, 0); /* a descriptor that is cut off is none */
+	command_init(&command, &dev, 0x42, list, 30, 0); /* a truncated descriptor is ignored */
 	command.cdb[8] = 30;
 	CHECK_INT(command_send(&command), STS_OK);
 	command_init(&command, &dev, 0x42, list, 4, 0);
 	command.cdb[8] = 4;
 	CHECK_SENSE(&command, command_send(&command), 0x5, 0x1a00);
 	command_init(&command, &dev, 0x42, list, 30, 0);
-	command.cdb[8] = sizeof list; /* less than that was sent */
+	command.cdb[8] = sizeof list; /* less data was sent than the CDB says */
 	CHECK_SENSE(&command, command_send(&command), 0x5, 0x1a00);
 	command_init(&command, &dev, 0x42, list, sizeof list, 0);
 	command.cdb[1] = 0x01;
@@ -292,7 +293,7 @@ static void test_compare(const void *data)
 	command_set_range(&command, 16, 1);
 	CHECK_SENSE(&command, command_send(&command), 0xe, 0x1d00);
 	CHECK_UINT(command.sense[6], 77);
-	command_set_range(&command, 16, 2); /* more than there is data for */
+	command_set_range(&command, 16, 2); /* more blocks than data */
 	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2400);
 	dev_remove(&dev);
 }
@@ -415,7 +416,7 @@ static void test_late(const void *data)
 	command_init(&command, &dev, 0x2a, block, sizeof block, 0);
 	command_set_range(&command, 0, sizeof block / 512);
 	g_atomic_int_set(&clock_skew, 25);
-	CHECK(command_dispatch(&command)); /* by a thread of another time than those that work */
+	CHECK(command_dispatch(&command)); /* this thread's clock is ahead of the workers' */
 	CHECK_INT(command_wait(&command), STS_BUSY);
 	g_atomic_int_set(&clock_skew, 0);
 	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);

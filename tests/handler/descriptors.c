@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the plugin makes of the process that it is in: its standard descriptors may be closed, files
- * may have a limit of size.
+ * How the plugin copes with the process that it is in: standard descriptors may be closed, and the
+ * size of files may be limited.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -112,7 +112,7 @@ static void test_closed(const void *data)
 
 /* ---- a limit */
 
-/* What is not written because of it, the process survives, whatever becomes of SIGXFSZ there. */
+/* A write beyond the limit fails, and the process survives whatever it does with SIGXFSZ. */
 static void test_limit(const void *data)
 {
 	const guint64 size = 4 << 20;
@@ -136,7 +136,7 @@ static void test_limit(const void *data)
 	CHECK(limited != STS_OK);
 	CHECK_INT(run_read(&dev, out, sizeof out, 0), STS_OK);
 	CHECK_MEM(out, memory, sizeof out);
-	CHECK_INT(run_write(&dev, memory, size, BLOCK), STS_OK); /* it is not FAILED */
+	CHECK_INT(run_write(&dev, memory, size, BLOCK), STS_OK); /* the volume is not FAILED */
 	dev_remove(&dev);
 	free(memory);
 }

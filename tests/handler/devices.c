@@ -145,7 +145,7 @@ static gboolean copy_volume(const char *from, const char *to)
 	       CHECK(g_file_set_contents(copy, content, (gssize)length, NULL));
 }
 
-/* One that is opened all the same goes again. */
+/* A device that was opened all the same can be removed. */
 static void check_refused(Dev *dev, int error)
 {
 	int result = dev_add(dev);
@@ -155,7 +155,7 @@ static void check_refused(Dev *dev, int error)
 		dev_remove(dev);
 }
 
-/* Two disks of one serial number are one disk to initiators. */
+/* Initiators take two disks with one serial number for one disk. */
 static void test_copy(const void *data)
 {
 	Dev dev, copy;
@@ -177,7 +177,7 @@ static void test_copy(const void *data)
 	dev_remove(&copy);
 }
 
-/* An initiator that is given an empty disk in the place of its own has lost it. */
+/* An initiator that gets an empty disk in place of its own has lost its data. */
 static void test_made_once(const void *data)
 {
 	g_autofree char *path = fixture_path("once", ".vol"), *away = fixture_path("once", ".away");
@@ -272,7 +272,7 @@ static gboolean says_write_cache(Dev *dev)
 	return (pages[6] & 0x04) != 0;
 }
 
-/* It cannot be turned off: of a device that is in use that is an error, in words, too. */
+/* The write cache cannot be turned off: for a device in use that is an error, which is logged. */
 static void test_write_cache(const void *data)
 {
 	Dev dev;
@@ -288,7 +288,7 @@ static void test_write_cache(const void *data)
 	CHECK(says_write_cache(&dev));
 	dev_remove(&dev);
 	dev_init(&dev, "storageos/cached", SIZE);
-	enabled_text = "1\n"; /* in use, and its runner is new */
+	enabled_text = "1\n"; /* served before by another runner */
 	REQUIRE(dev_add(&dev) == 0);
 	CHECK_INT(dev_reconfig(&dev, 2, NULL, 0), -EOPNOTSUPP);
 	enabled_text = NULL;
@@ -309,7 +309,7 @@ static guint64 thread_flags(const char *id)
 	return fields[6] ? g_ascii_strtoull(fields[6], NULL, 10) : 0;
 }
 
-/* What PR_SET_IO_FLUSHER sets; 0: it cannot. */
+/* The flag that PR_SET_IO_FLUSHER sets; 0 if it cannot be set. */
 static guint64 flusher_flags(void)
 {
 	g_autofree char *id = g_strdup_printf("%d", getpid());
@@ -322,7 +322,7 @@ static guint64 flusher_flags(void)
 	return flags;
 }
 
-/* Only what belongs to the device: the process is somebody else's. */
+/* Only the device's threads are I/O flushers: the process is somebody else's. */
 static void test_flushers(const void *data)
 {
 	guint64 flags = flusher_flags();
@@ -357,7 +357,7 @@ static void test_flushers(const void *data)
 	dev_remove(&dev);
 }
 
-/* ---- a runner that was started anew */
+/* ---- a restarted runner */
 
 static void test_waits(const void *data)
 {
@@ -476,7 +476,7 @@ static void test_signals(const void *data)
 	dev_remove(&dev);
 }
 
-/* The runner cancels a device's thread when the device goes. */
+/* The runner cancels the thread of a device that is removed. */
 static void *submit_cancelled(void *data)
 {
 	gboolean queued;

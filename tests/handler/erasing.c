@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SANITIZE, of a volume in a file, after all kinds of writes: what GOOD says is looked up in the
- * file.
+ * SANITIZE of a volume in a file, after all kinds of writes: the file is searched for what the
+ * answer GOOD says is gone.
  */
 #include <string.h>
 

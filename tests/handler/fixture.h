@@ -16,15 +16,15 @@ gboolean fixture_init(int argc, char **argv);
 /* The path of a file in the pool's directory; free the result. */
 char *fixture_path(const char *name, const char *suffix);
 
-/* Takes a volume away, and what the machine knows of it: nothing tells that there ever was one. */
+/* Removes a volume and its entry in the registry, as if it had never existed. */
 void fixture_forget(const char *name);
 
 void dev_init(Dev *dev, const char *cfgstring, guint64 size);
 
-/* Opens a volume of the default pool; makes it if it is not there. */
+/* Opens a volume of the default pool; creates it if it does not exist. */
 gboolean dev_open(Dev *dev, const char *name);
 
-/* Whether it can be read within ten seconds. */
+/* Whether the device can be read within ten seconds. */
 gboolean dev_becomes_ready(Dev *dev);
 
 /* Whether the plugin has logged that. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk that does not answer: what the kernel keeps of our threads, it keeps.  Commands are
- * answered in time all the same, and what was answered so touches neither the initiator's memory
- * nor the volume afterwards.
+ * A disk that does not answer: threads that the kernel keeps stay stuck.  Commands are answered in
+ * time all the same, and a command answered so touches neither the initiator's memory nor the
+ * volume afterwards.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,10 +26,10 @@ static void begin(Command *command, Dev *dev, guint8 opcode, void *data, gsize l
 {
 	command_init(command, dev, opcode, data, length, 0);
 	command_set_range(command, lba, length / 512);
-	CHECK(command_dispatch(command)); /* by this thread, whose time is another one */
+	CHECK(command_dispatch(command)); /* this thread has another clock */
 }
 
-/* Its time passes, and the thread that has it is kept. */
+/* The command's time passes while the thread that carries it out is stuck. */
 static int answer_late(Command *command)
 {
 	int status;
@@ -55,7 +55,7 @@ static void test_read(const void *data)
 	begin(&command, &dev, 0x28, out, BLOCK, 0);
 	CHECK(kept_for_long(1));
 	CHECK_INT(answer_late(&command), STS_BUSY);
-	memcpy(out, other, BLOCK); /* it is another command's now */
+	memcpy(out, other, BLOCK); /* the memory is another command's now */
 	disk_hang(NULL);
 	CHECK_INT(run_read(&dev, block, BLOCK, 0), STS_OK);
 	dev_remove(&dev);
@@ -93,7 +93,7 @@ static void test_write(const void *data)
 	dev_remove(&dev);
 }
 
-/* What changes, and what only looks. */
+/* Commands that change the volume, and commands that only read it. */
 static const guint8 opcodes[] = {0x28, 0x2a, 0x35, 0x42, 0x89, 0x93, 0x8b, 0x2e, 0x2f};
 
 static void begin_any(Command *command, Dev *dev, guint8 opcode, guint8 *memory)
@@ -140,7 +140,7 @@ static void keep_all_threads(Command *reads, guint n, Dev *dev, guint8 *memory)
 	CHECK(kept_for_long(MIN(n, CLAMP(workers, 4, 16))));
 }
 
-/* Many more commands than threads; another volume goes on. */
+/* Many more commands than threads hang, and another volume is still served. */
 static void test_all(const void *data)
 {
 	enum { READS = 16, N = READS + 12 * G_N_ELEMENTS(opcodes) };
@@ -204,7 +204,7 @@ static void test_remove(const void *data)
 	dev_remove(&dev);
 }
 
-/* The main thread waits for one of a pool, and for the next ones no more. */
+/* The main thread waits long for the first volume of a pool, and hardly for the next ones. */
 static void test_open(const void *data)
 {
 	guint8 block[BLOCK] = {1};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What configfs tells and is told, in directories that look like it; and how much space there is.
+ * Reading and writing configfs, in directories that look like it; and how much space is left.
  */
 #include <glib/gstdio.h>
 #include <sys/statvfs.h>

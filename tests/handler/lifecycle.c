@@ -24,7 +24,7 @@ static gboolean comes(const Command *command, double seconds)
 	return g_atomic_int_get(&command->completed) != 0;
 }
 
-/* 1.3 would keep the answer back until the last command has one. */
+/* 1.3 alone would hold an answer back until the last command has been answered. */
 static void test_answers(const void *data)
 {
 	guint8 block[BLOCK] = {1}, out[BLOCK];
@@ -48,7 +48,7 @@ static void test_answers(const void *data)
 	dev_remove(&dev);
 }
 
-/* Every command that is refused at once, for a reason that the runner has no number for. */
+/* Commands that are refused at once, with errors for which the runner has no number. */
 static void test_refused_at_once(const void *data)
 {
 	guint8 list[24] = {0, 22, 0, 16};
@@ -66,7 +66,7 @@ static void test_refused_at_once(const void *data)
 	dev_remove(&dev);
 }
 
-/* The operation code comes back, whatever is under way meanwhile. */
+/* The tunnel restores the operation code, whatever is under way. */
 static void test_opcodes_kept(const void *data)
 {
 	enum { N = 64 };
@@ -214,7 +214,7 @@ static void die_at_work(void)
 	raise(SIGKILL);
 }
 
-/* The new runner resets the ring: what was in flight is sent again. */
+/* The new runner resets the ring, and initiators send again what was in flight. */
 static void check_after_death(void)
 {
 	g_autofree Command *commands = g_new0(Command, IN_FLIGHT);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Target port groups: what is said of them is what the runner answers, and it is not asked where
- * that would harm the device.
+ * Target port groups: INQUIRY reports what the runner will answer, and the runner is not asked
+ * where that would harm the device.
  */
 #include "common/base/bytes.h"
 #include "handler/scsi.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device whose size is changed: by its attribute, by its volume, and by what was saved before.
+ * A device whose size changes: by its attribute, by its volume, and by a saved target.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@
 #define CAPACITY_CHANGED 0x2a09
 #define NOT_READY 0x20401 /* becoming ready */
 
-/* What READ CAPACITY(16) says, bytes. */
+/* The size that READ CAPACITY(16) reports, bytes. */
 static guint64 capacity(Dev *dev)
 {
 	guint8 data[32];
@@ -31,7 +31,7 @@ static guint64 capacity(Dev *dev)
 	return (get_be(data, 8) + 1) * get_be(data + 8, 4);
 }
 
-/* One command is told, and no other. */
+/* Exactly one command gets the unit attention. */
 static void check_told(Dev *dev, gboolean told)
 {
 	Command command;
@@ -42,7 +42,7 @@ static void check_told(Dev *dev, gboolean told)
 	CHECK_INT(command_send(&command), STS_OK);
 }
 
-/* The unit ends there, for what the runner checks and for what we do. */
+/* The unit ends at `size` for commands that the runner checks and for those that we check. */
 static void check_end(Dev *dev, guint64 size)
 {
 	guint8 block[BLOCK] = {7}, out[BLOCK];
@@ -262,7 +262,7 @@ static guint first_sense(Dev *dev)
 	return command_sense(&command);
 }
 
-/* What comes later than its device, and larger, is told. */
+/* A volume that is opened later than its device, and is larger, is reported. */
 static void test_late(const void *data)
 {
 	g_autofree char *path = fixture_path("late", ".vol"), *away = fixture_path("late", ".away");
@@ -285,7 +285,7 @@ static void test_late(const void *data)
 	dev_remove(&dev);
 }
 
-/* The main thread is not held for long; what was begun goes on. */
+/* The main thread does not wait long, and the growing goes on. */
 static void test_slow(const void *data)
 {
 	gint64 begun;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SANITIZE, over a volume in memory: what is left of it, and when it is answered.
+ * SANITIZE of a volume in memory: what is left of the data, and when the command is answered.
  */
 #include <errno.h>
 #include <time.h>
@@ -173,7 +173,7 @@ static void test_overwrite(const void *data)
 	scene_free(scene);
 }
 
-/* One that takes longer than a command may is answered, and goes on. */
+/* A SANITIZE that takes longer than a command may is answered, and goes on. */
 static void test_slow(const void *data)
 {
 	const Sanitize overwrite = {.kind = SANITIZE_OVERWRITE, .passes = 1, .pattern = "x"};
@@ -191,7 +191,7 @@ static void test_slow(const void *data)
 	scene_free(scene); /* ends it */
 }
 
-/* With each reading the clock may be on the other side of what is waited for. */
+/* Every reading of the clock may be before or after the time that is waited for. */
 static void test_clock(const void *data)
 {
 	const Sanitize overwrite = {.kind = SANITIZE_OVERWRITE, .passes = 12, .pattern = "x"};
@@ -206,7 +206,7 @@ static void test_clock(const void *data)
 		scene_free(scene);
 }
 
-/* However long the pause that the rate wants: here a week. */
+/* A pause that the rate makes a week long does not delay the answer. */
 static void test_end_of_pause(const void *data)
 {
 	const Sanitize overwrite = {.kind = SANITIZE_OVERWRITE, .passes = 1, .pattern = "x"};
@@ -222,7 +222,7 @@ static void test_end_of_pause(const void *data)
 	CHECK_WITHIN(begun, 5);
 }
 
-/* Of a volume that has failed meanwhile nothing gets free: that must not be answered as done. */
+/* A volume that has FAILED meanwhile frees no space, so the command must not succeed. */
 static void test_failure_late(const void *data)
 {
 	const Sanitize erase = {.kind = SANITIZE_BLOCK_ERASE};

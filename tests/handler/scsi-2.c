@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What initiators send that take a target for one of SCSI-2, where bits 7 to 5 of byte 1 of every
+ * CDBs of initiators that take the target for one of SCSI-2, where bits 7 to 5 of byte 1 of every
  * CDB were the LUN.
  */
 #include "handler/scsi.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands, over a volume in memory of 8 MiB: their CDB and data, and what is answered.
+ * Commands on a volume of 8 MiB in memory: their CDBs, data and answers.
  */
 #include <errno.h>
 
@@ -193,7 +193,7 @@ static void test_answers(const void *data)
 	disk_free(disk);
 }
 
-/* ---- what is told */
+/* ---- answers */
 
 static const struct {
 	const char *name;
@@ -288,7 +288,7 @@ static void test_mode_padding(const void *data)
 	disk_free(disk);
 }
 
-/* Each command of the list of all is told of by itself, too. */
+/* Each command in the list of all is reported singly, too. */
 static void test_opcodes(const void *data)
 {
 	static const guint8 all[16] = {0xa3, 0x0c, 0x80, [6] = 0, 0, 0xff, 0xff};
@@ -315,7 +315,7 @@ static void test_opcodes(const void *data)
 	disk_free(disk);
 }
 
-/* ---- what is done */
+/* ---- effects */
 
 static void fill(ScsiDisk *disk, guint64 offset, guint64 length, guint8 value)
 {
@@ -550,7 +550,7 @@ static void test_extended_copy(const void *data)
 	disk_free(disk);
 }
 
-/* A state in which nothing but INQUIRY and such is answered. */
+/* A state of the unit in which only INQUIRY and its kin are answered. */
 static void test_sanitizing(const void *data)
 {
 	static const guint8 ready[16] = {0}, inquiry[16] = {0x12, [4] = 36},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What commands count as: operations, and bytes of the volume.
+ * How commands are counted: operations, and bytes of the volume.
  */
 #include <string.h>
 
@@ -33,7 +33,7 @@ static Json *stats_of(const char *volume)
 
 static const char *const kinds[] = {"read", "write", "discard", "compare_and_write", "flush"};
 
-/* That one more operation of that kind (NULL: of none) and those bytes are counted. */
+/* Checks that one more operation of that kind (NULL: none) and those bytes are counted. */
 static void check_counted(Json *before, Json *after, const char *kind, guint64 bytes)
 {
 	for (guint i = 0; i < G_N_ELEMENTS(kinds); i++) {
