@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * probe: what this machine, or another root, offers; which front end `attach` uses there and why;
- * the one next step.  The exit status says which front end.
+ * probe: shows what this machine or another root supports, which front end `attach` would use and
+ * why, and the next step.  The exit status tells the front end.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "common/base/files.h"
 #include "common/base/units.h"
 
-/* Beside CLI_FAILED and CLI_USAGE. */
+/* Exit statuses, beside CLI_FAILED and CLI_USAGE. */
 enum { PROBE_TCMU = 0, PROBE_FUSE_ONLY = 3, PROBE_NEITHER = 4 };
 
 static void verdict_clear(ProbeVerdict *verdict)
@@ -68,9 +68,9 @@ static const char *module_describe_missing(KernelOption option)
 {
 	switch (option) {
 	case KERNEL_OPTION_OFF:
-		return "missing (the kernel was built without)";
+		return "missing (disabled in the kernel's configuration)";
 	case KERNEL_OPTION_MODULE:
-		return "missing (built, and not installed)";
+		return "missing (configured as a module, but not installed)";
 	case KERNEL_OPTION_UNKNOWN:
 	case KERNEL_OPTION_BUILT_IN:
 		break;
@@ -128,7 +128,7 @@ static void probe_print_runner(const RuntimeProbe *probe)
 		return;
 	}
 	line_print("tcmu-runner", "%s (ABI %s)%s",
-		   files->version ? files->version : "version not known",
+		   files->version ? files->version : "unknown version",
 		   generation ? generation : "not known", runner_describe(probe));
 	line_print("plugin", "%s%s", or_not_installed(files->plugin), plugin_describe(probe));
 }
@@ -161,7 +161,7 @@ static void probe_print_users(const RuntimeProbe *probe)
 				       user->pid, user->command);
 	}
 	line_print("TCMU in use", "%s%s", text->str,
-		   tcmu->complete ? "" : " (only root sees all who serve it)");
+		   tcmu->complete ? "" : " (only root can see all servers)");
 }
 
 static char *limit_format(guint64 bytes)
@@ -190,7 +190,7 @@ static void probe_print(const RuntimeProbe *probe, const Config *config,
 		probe_print_users(probe);
 		probe_print_memory(probe, config);
 	} else {
-		line_print("machine", "not running: loaded, mounted, running are not known");
+		line_print("machine", "not running: what is loaded, mounted or started is unknown");
 	}
 	for (guint i = 0; i < verdict->warnings->len; i++)
 		line_print("warning", "%s", (const char *)g_ptr_array_index(verdict->warnings, i));
@@ -201,7 +201,7 @@ static void probe_print(const RuntimeProbe *probe, const Config *config,
 
 /* ---- the verb */
 
-/* What `attach` is told in another root is what its configuration says. */
+/* The front end that the configuration of another root selects. */
 static Frontend frontend_in_sysroot(const RuntimeProbe *probe)
 {
 	g_autofree char *text =
@@ -231,7 +231,7 @@ static int verdict_exit_status(const ProbeVerdict *verdict)
 	return verdict->chosen == FRONTEND_TCMU ? PROBE_TCMU : PROBE_FUSE_ONLY;
 }
 
-/* That one is there, whatever /lib/modules has. */
+/* Whether it is the running kernel, which needs no directory in /lib/modules. */
 static gboolean kernel_runs(const char *kernel)
 {
 	struct utsname name;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whoever serves the volume is asked to grow it, and then what shows it to users is told: the loop
- * device over FUSE, the backstore over TCMU and the disks that come of it.  All of it can be done
- * again, and is, where the volume has the size already: an interrupted one is finished so.
+ * resize: asks the volume's server to grow the volume, then resizes the device that users see: the
+ * loop device over FUSE; the backstore and its SCSI disks over TCMU.  Each step is idempotent and
+ * is repeated even if the volume has the size already, so that running the command again completes
+ * an interrupted resize.
  *
- * A volume that nobody serves is opened here; only then it can become smaller.
+ * A volume that nobody serves is opened and resized in this process; only such a volume can shrink.
  */
 #include <stdio.h>
 
@@ -31,10 +32,10 @@ typedef struct {
 	const VolumeName *name;
 	Places *places;
 	guint64 size, before;
-	gboolean more; /* `size` is that much more than before, until that is known */
+	gboolean more; /* `size` is to be added to the present size, see size_settle() */
 	gboolean force;
-	VolumeMapped cut_off; /* what was */
-	char *frontend;	      /* that serves it; NULL: nobody */
+	VolumeMapped cut_off; /* the data that was discarded */
+	char *frontend;	      /* of the server; NULL: nobody serves the volume */
 } Resizing;
 
 static void resizing_clear(Resizing *resizing)
@@ -43,7 +44,7 @@ static void resizing_clear(Resizing *resizing)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Resizing, resizing_clear)
 
-/* ---- where it is served */
+/* ---- a volume that is served */
 
 static gboolean loop_device_resize(const Resizing *resizing, GError **error)
 {
@@ -63,7 +64,7 @@ static gboolean lun_resize(const Resizing *resizing, GError **error)
 	       target_rescan(resizing->places->text, error);
 }
 
-/* The volume has its size; so must have what shows it. */
+/* Gives the device the size that the volume has now. */
 static gboolean device_resize(const Resizing *resizing, GError **error)
 {
 	gboolean done = g_str_equal(resizing->frontend, "tcmu")
@@ -105,7 +106,7 @@ static gboolean server_resize(Resizing *resizing, GError **error)
 	return error_set(error, STORAGEOS_ERROR_IO, "the server's answer names no front end");
 }
 
-/* ---- where it is not */
+/* ---- a volume that nobody serves */
 
 static gboolean volume_resize_open(Resizing *resizing, Volume *volume, GError **error)
 {
@@ -113,7 +114,8 @@ static gboolean volume_resize_open(Resizing *resizing, Volume *volume, GError **
 
 	if (resizing->force) {
 		flags |= VOLUME_RESIZE_DISCARD;
-		/* What cannot be counted can be cut off. */
+		/* Only for the report: if the data cannot be counted, it is discarded all the same.
+		 */
 		if (resizing->size < volume_size(volume))
 			volume_mapped_behind(volume, resizing->size, &resizing->cut_off);
 	}
@@ -145,7 +147,7 @@ static gboolean volume_resize_here(Resizing *resizing, GError **error)
 
 /* ---- both */
 
-/* What is attached but broken has nobody who holds the volume, yet its device may be in use. */
+/* A broken attachment holds no lock on the volume, but its device may still be in use. */
 static gboolean volume_may_shrink(const Resizing *resizing, GError **error)
 {
 	g_autoptr(Attachment) attachment = attachment_inspect(resizing->places);
@@ -160,7 +162,7 @@ static gboolean volume_may_shrink(const Resizing *resizing, GError **error)
 			 attachment->problem ? attachment->problem : "working");
 }
 
-/* What was asked for, once the volume's size is known. */
+/* Computes the requested size from the volume's present size `before`. */
 static gboolean size_settle(Resizing *resizing, guint64 before, GError **error)
 {
 	resizing->before = before;
@@ -194,7 +196,7 @@ static gboolean resize_locked(Resizing *resizing, GError **error)
 	return FALSE;
 }
 
-/* fileio asks for a file's size once, when the backstore is made. */
+/* The fileio backstore reads its file's size only once, when the backstore is created. */
 static void export_warn(const Resizing *resizing)
 {
 	g_autofree char *backstore = fileio_export_find(resizing->places->text);
@@ -234,7 +236,7 @@ static gboolean resize_volume(Resizing *resizing, GError **error)
 	return done;
 }
 
-/* "20G", or "+2G" for so much more. */
+/* "20G" sets the size, "+2G" adds to it.  FALSE: the error has been printed. */
 static gboolean size_parse_argument(const char *text, Resizing *resizing)
 {
 	resizing->more = *text == '+';

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whoever serves the volume is asked to scrub it, and then how far it is; a volume that nobody
- * serves is opened here.
+ * scrub: asks the volume's server to scrub the volume and polls its progress.  A volume that nobody
+ * serves is opened and scrubbed in this process.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -35,8 +35,7 @@ static void scrubbing_clear(Scrubbing *scrubbing)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Scrubbing, scrubbing_clear)
 
-/* "12 %, 1.2 GiB, 64 MiB/s, 5 min left"; the rest of it is as fast as what was.  Free the result.
- */
+/* "12 %, 1.2 GiB, 64 MiB/s, 5 min left", the time by the average speed so far.  Free the result. */
 static char *progress_describe(Json *status)
 {
 	Json *value = json_get_typed(status, "fraction", json_type_double);
@@ -139,7 +138,7 @@ static int scrub_failed(const Scrubbing *scrubbing, GError *error)
 	return CLI_FAILED;
 }
 
-/* ---- where it is served */
+/* ---- a volume that is served */
 
 static Json *server_ask(const Scrubbing *scrubbing, const char *action, GError **error)
 {
@@ -159,14 +158,14 @@ static void interrupt_note(int signal_number)
 	interrupted = signal_number;
 }
 
-/* Unless whoever started us has it ignored. */
+/* Catches the signal, unless it was ignored when this program was started. */
 static void signal_heed(int signal_number)
 {
 	if (signal(signal_number, interrupt_note) == SIG_IGN)
 		signal(signal_number, SIG_IGN);
 }
 
-/* The server goes on: ended by the signal, as whoever sent it expects, once that is said. */
+/* Says that the server continues the scrub, then ends this program by the signal it received. */
 static void scrub_leave_running(const Scrubbing *scrubbing)
 {
 	cli_say("scrub %s: continues in the background (to stop it: storageos scrub %s --stop)",
@@ -203,7 +202,7 @@ static int scrub_follow(const Scrubbing *scrubbing, Json *begun)
 	return result_print(scrubbing, status);
 }
 
-/* ---- where it is not */
+/* ---- a volume that nobody serves */
 
 static Volume *scrub_open_volume(const Scrubbing *scrubbing, GError **error)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * serve: for the unit storageos-fuse@, not for people.  Becomes a storageos-fuse that serves the
- * volume where `attach` looks for it.
+ * serve: for the unit storageos-fuse@, not for people.  Executes storageos-fuse with the mount
+ * point, the PID file and the lock at which `attach` expects them.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@
 
 #define SERVER "storageos-fuse"
 
-/* Returns where it fails. */
+/* Returns only on failure. */
 static void server_become(const Places *places, GError **error)
 {
 	g_autofree char *states = g_path_get_dirname(places->pid_file);

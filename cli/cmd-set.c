@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changes what a volume is, while nobody uses it.
+ * set: changes an attribute of a detached volume; the only one is its UUID.
  */
 #include <string.h>
 
@@ -12,7 +12,7 @@
 
 #define NEW_UUID "uuid=new"
 
-/* What is attached but broken has nobody who holds the volume, yet its device may be in use. */
+/* A broken attachment holds no lock on the volume, but its device may still be in use. */
 static gboolean volume_is_detached(const Places *places, GError **error)
 {
 	g_autoptr(Attachment) attachment = attachment_inspect(places);
@@ -23,7 +23,7 @@ static gboolean volume_is_detached(const Places *places, GError **error)
 			 attachment->problem ? attachment->problem : "attached");
 }
 
-/* NULL on failure; free the result. */
+/* Gives the volume a new UUID and returns it; NULL on failure.  Free the result. */
 static char *uuid_renew(const Config *config, const VolumeName *name, GError **error)
 {
 	Volume *volume = pool_volume_open(config, name, 0, error);

@@ -8,13 +8,13 @@
 #include "common/base/error.h"
 #include "common/base/output.h"
 
-#define HEADING_EVERY 20 /* lines, as iostat's users know it */
+#define HEADING_EVERY 20 /* lines between two headings */
 
 typedef struct {
 	const Config *config;
-	const VolumeName *name; /* NULL: all that are served */
+	const VolumeName *name; /* NULL: all served volumes */
 	gboolean json, prometheus;
-	GPtrArray *last; /* samples, for --watch */
+	GPtrArray *last; /* the samples of the interval before, for --watch */
 	guint lines;
 } Watching;
 
@@ -28,7 +28,7 @@ static int sample_not_taken(const VolumeName *name, GError *error)
 	return CLI_FAILED;
 }
 
-/* Of what the name means, or of nothing. */
+/* Fails if the server serves another volume than the one that the name means now. */
 static Sample *sample_take_one(const Config *config, const VolumeName *name, GError **error)
 {
 	g_autoptr(Sample) sample = sample_take(config, name, error);
@@ -37,8 +37,7 @@ static Sample *sample_take_one(const Config *config, const VolumeName *name, GEr
 									  : NULL;
 }
 
-/* What is served under a name that means something else by now is said, and told of nevertheless.
- */
+/* Adds a line to `problems` for each sample of a volume whose name means another volume by now. */
 static void samples_note_replaced(const Config *config, const GPtrArray *samples,
 				  GPtrArray *problems)
 {
@@ -53,7 +52,8 @@ static void samples_note_replaced(const Config *config, const GPtrArray *samples
 	}
 }
 
-/* What could not be asked is said; NULL if that is all there is to say. */
+/* Takes the samples and prints an error for each server that could not be asked.  NULL if `name` is
+ * set and has no sample. */
 static GPtrArray *samples_take(const Watching *watching, int *ret_status)
 {
 	g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
@@ -112,7 +112,8 @@ static void samples_print(const Watching *watching, const GPtrArray *samples, in
 	}
 }
 
-/* The sample before, of the same server: another one has begun to count anew. */
+/* The previous sample of the same server; NULL if there is none.  A new server has counted from 0
+ * and cannot be compared. */
 static const Sample *sample_find_earlier(const Watching *watching, const Sample *sample)
 {
 	gint64 pid = json_get_number(sample->data, "pid");
@@ -147,7 +148,7 @@ static void samples_print_changes(Watching *watching, const GPtrArray *samples)
 	}
 }
 
-/* Until it was done `count` times (0: for ever), or the one volume is not served any more. */
+/* Prints `count` intervals (0: no limit).  Ends early when the named volume is no longer served. */
 static int stats_watch(Watching *watching, guint interval, guint count)
 {
 	int status = CLI_DONE;
@@ -164,7 +165,7 @@ static int stats_watch(Watching *watching, guint interval, guint count)
 		g_clear_pointer(&watching->last, g_ptr_array_unref);
 		watching->last = samples;
 		if (!output_flush(NULL))
-			break; /* nobody reads that any more; cli_end() says so */
+			break; /* the reader has gone; cli_end() reports it */
 	}
 	g_clear_pointer(&watching->last, g_ptr_array_unref);
 	return status;

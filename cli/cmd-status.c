@@ -38,7 +38,7 @@ static char *device_describe(const Attachment *attachment)
 	return g_strdup_printf("%s (%s)", attachment->link, attachment->device);
 }
 
-/* NULL: it is not attached, and `named` is not set. */
+/* NULL for a detached volume, unless the user has `named` it. */
 static StatusRow *row_new(const Config *config, const VolumeName *name, gboolean named)
 {
 	StatusRow *row = g_new0(StatusRow, 1);
@@ -130,7 +130,7 @@ static gboolean rows_add_named(const Config *config, const VolumeName *name, GPt
 	g_ptr_array_add(rows, row);
 	if (row->attachment->health != ATTACHMENT_NONE || !row->attachment->facts_error)
 		return TRUE;
-	/* Of a volume whose pool is away the attachment can still be told. */
+	/* The attachment of a volume can be shown even if its pool is not mounted. */
 	g_propagate_error(error, g_error_copy(row->attachment->facts_error));
 	return FALSE;
 }
@@ -149,8 +149,8 @@ static void names_add_all(GHashTable *seen, GPtrArray *names, const GPtrArray *m
 		names_add(seen, names, g_ptr_array_index(more, i));
 }
 
-/* Every volume that could be attached: those of the pools, those that were attached, those that
- * there were, and those that somebody has made a backstore for. */
+/* Every volume that could be attached: the volumes of the pools, those with a state file, those of
+ * the registry, and those that have a backstore. */
 static GPtrArray *names_collect(const Config *config)
 {
 	GPtrArray *names = g_ptr_array_new_with_free_func((GDestroyNotify)volume_name_free);

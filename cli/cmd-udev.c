@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * udev: for the udev rule, not for people.  Says which volume a block device shows, whoever made
- * it: `attach`, targetcli by hand, or the configuration that is restored at boot.
+ * udev: for the udev rule, not for people.  Prints which volume a block device is, whether it was
+ * made by `attach`, by targetcli or by the target configuration that is restored at boot.
  *
  *     STORAGEOS_VOLUME=default/db
  *     STORAGEOS_LINK=storageos/default/db        below /dev
  *
- * Nothing is printed for any other device, and no link of a volume that is being detached.  It runs
- * in udev's time: reads /sys, configfs and the configuration, and neither the volume nor its file
- * system, whose server may be dead.
+ * Prints nothing for any other device, and no link for a volume that is being detached.  udev waits
+ * for it, so it reads only /sys, configfs and the configuration: never the volume or its file
+ * system, whose server may hang.
  */
 #include <stdio.h>
 #include <string.h>

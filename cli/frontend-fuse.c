@@ -26,8 +26,9 @@
 #define ABORT_SECONDS 10
 #define MODPROBE_SECONDS 20
 
-/* The one that was started, if it still runs and is a server for this directory: a state file may
- * be of another boot.  Otherwise by what it does, where there is at least the directory. */
+/* The process that the state file names, if it still runs and serves this directory: the process
+ * number may have been reused.  Otherwise searches for a server of this directory, if that exists.
+ */
 static pid_t fuse_server_find(const Places *places, const State *state, gboolean mounted)
 {
 	if (state && state->frontend == FRONTEND_FUSE &&
@@ -72,7 +73,8 @@ static gboolean daemon_start(const Places *places, const RuntimeProbe *probe, GE
 	       process_run(argv, START_SECONDS, error);
 }
 
-/* A process of ours would end with the session or the service that started it. */
+/* Prefers the systemd unit: a child of this process would end with the user's session or with the
+ * service that ran `attach`. */
 static gboolean fuse_server_start(const Places *places, const RuntimeProbe *probe, GError **error)
 {
 	g_autofree char *unit = service_name(SERVER, places->text);
@@ -125,14 +127,15 @@ static gboolean mount_remove(const Places *places, gboolean served, GError **err
 	return TRUE;
 }
 
-/* Ends every request that waits for the server with an error; the file system itself stays. */
+/* Fails every request that waits for the server; the file system stays mounted. */
 static int requests_abort(gconstpointer mount)
 {
 	return umount2(mount, MNT_FORCE | UMOUNT_NOFOLLOW) && errno != EBUSY ? errno : 0;
 }
 
-/* The server ends by itself when its file system is unmounted, after it has closed the volume.
- * One that hangs is told to, and in the end killed: what was acknowledged is in the kernel. */
+/* Waits for the server, which closes the volume and exits once its file system is unmounted.  A
+ * server that hangs gets SIGTERM and then SIGKILL; every acknowledged write (I2) is in the kernel.
+ */
 static void fuse_server_end(const Places *places, const FuseParts *parts, gboolean hung)
 {
 	guint seconds = hung ? END_HUNG_SECONDS : END_SECONDS;
@@ -162,7 +165,7 @@ gboolean frontend_fuse_detach(const Places *places, const FuseParts *parts, gboo
 		return FALSE;
 	if (parts->mounted && !mount_remove(places, parts->server && !hung, error))
 		return FALSE;
-	/* One that has not mounted yet, or whose mount somebody took away with force. */
+	/* The server has not mounted yet, or somebody has unmounted its file system by force. */
 	if (parts->server && !parts->mounted)
 		process_signal(parts->server, parts->server_start, SIGTERM);
 	if (parts->server)

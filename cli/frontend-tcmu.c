@@ -21,10 +21,10 @@
 #define DEVICE_SECONDS 30
 #define PAUSE_US 50000
 
-/* Sectors of 512 bytes for a request; the default of 128 costs most of the throughput. */
+/* The largest request, in sectors of 512 bytes; the default of 128 costs most of the throughput. */
 #define MAX_SECTORS 2048
 
-/* One that does not answer is not asked again for each of many volumes. */
+/* Asks a runner that does not answer only once, not for each of many volumes. */
 static void runner_look(TcmuParts *parts)
 {
 	static pid_t silent;
@@ -59,7 +59,7 @@ void frontend_tcmu_look(const Places *places, TcmuParts *ret_parts)
 	runner_look(ret_parts);
 }
 
-/* ---- what it needs */
+/* ---- modules, configfs, tcmu-runner */
 
 static gboolean modules_load(const RuntimeProbe *probe, GError **error)
 {
@@ -117,7 +117,7 @@ static gboolean runner_start(const char *program, GError **error)
 	return TRUE;
 }
 
-/* What makes the next look come out well, as far as it can be had. */
+/* Loads the modules, mounts configfs and starts tcmu-runner, where needed. */
 static gboolean tcmu_make_ready(const Places *places, const RuntimeProbe *probe, GError **error)
 {
 	if (!modules_load(probe, error) || !configfs_mount(error))
@@ -164,7 +164,7 @@ static gboolean backstore_create(const Places *places, const Facts *facts, GErro
 	return process_run(argv, TARGETCLI_SECONDS, error);
 }
 
-/* Before the LUN is made: the kernel lets nobody change it afterwards. */
+/* Must be called before the LUN is created: the kernel refuses to change the serial afterwards. */
 static gboolean backstore_set_serial(const Places *places, const Facts *facts, GError **error)
 {
 	g_autofree char *backstore = target_backstore_find(places->key);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lists that can be long, for people: the first lines, and how many more there are.
+ * Prints long lists for people: the first lines, and how many more there are.
  */
 #pragma once
 
@@ -10,8 +10,8 @@
 
 typedef void (*LinesWrite)(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
-/* "NAME: LINE" for each, `max` of them at most, then "NAME: and N more (--json lists all)".  To
- * `write`, which ends the line: cli_say(), or lines_print() for standard output. */
+/* Writes "NAME: LINE" for at most `max` lines, then "NAME: and N more (--json lists all)" if there
+ * are more.  `write` adds the newline: cli_say(), or lines_print() for standard output. */
 void lines_write(const char *name, const GPtrArray *lines, guint max, LinesWrite write);
 void lines_print(const char *format, ...) G_GNUC_PRINTF(1, 2);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `probe` found and what follows from it, as JSON.  What is not known has no member.
+ * The results of `probe` and its verdict, as JSON.  Unknown values have no member.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names and units after https://prometheus.io/docs/practices/naming/: seconds, bytes, _total for
- * what only grows.  All samples of one metric stand together, as the format wants it.
+ * Names and units follow https://prometheus.io/docs/practices/naming/: seconds, bytes, _total for
+ * counters.  The format requires all samples of a metric to be printed together.
  */
 #include "cli/sample.h"
 
@@ -10,7 +10,8 @@
 
 #define NANOSECONDS 1e9
 
-/* A number of the answer: the member `key` of the member `object` (NULL: of the answer itself). */
+/* A number in the server's answer: the member `key` of the member `object` (NULL: of the answer
+ * itself). */
 static const struct {
 	const char *name, *type, *help, *object, *key;
 } gauges[] = {
@@ -37,7 +38,7 @@ static const struct {
 	 "copies_repaired"},
 };
 
-/* Names of volumes need no escaping but a block device's path may. */
+/* A volume's name needs no escaping, but a block device's path may. */
 static char *label_escape(const char *text)
 {
 	GString *s = g_string_new(NULL);
@@ -127,7 +128,7 @@ static void operation_print_bytes(const char *labels, const MetricsOperation *op
 	       operation->bytes);
 }
 
-/* Powers of two only: dashboards need no more, and each bucket is a time series. */
+/* Prints only buckets whose limit is a power of two, since each bucket is a time series. */
 static void operation_print_histogram(const char *labels, const MetricsOperation *operation)
 {
 	guint64 seen = 0;

@@ -50,7 +50,7 @@ Sample *sample_take(const Config *config, const VolumeName *name, GError **error
 	return sample_take_from(config, socket, error);
 }
 
-/* A socket that nobody answers on is what a killed server left. */
+/* Skips sockets without a server: a killed server leaves its socket behind. */
 GPtrArray *sample_take_all(const Config *config, GPtrArray *problems)
 {
 	GPtrArray *samples = g_ptr_array_new_with_free_func((GDestroyNotify)sample_free);

@@ -10,8 +10,8 @@
  * "default/db": escaped as systemd-escape(1) does.  Free the result. */
 char *service_name(const char *service, const char *volume);
 
-/* Whether a process for the volume can be left to systemd: it runs here, the unit's template is
- * installed, and the configuration is the one that units read. */
+/* Whether systemd can run the service: systemd runs, the unit's template is installed, and the
+ * configuration in use is the default one, which is all that units read. */
 gboolean service_available(const char *service);
 
 /* Starts the unit and waits until it has started. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A table for people: columns as wide as what is in them.
+ * A table for people, with columns as wide as their contents.
  */
 #pragma once
 
@@ -8,13 +8,13 @@
 
 typedef struct Table Table;
 
-/* `headings`: the first row, NULL at its end.  `right`: for each column whether it is numbers. */
+/* `headings`: the first row, NULL-terminated.  `right`: for each column, whether to align right. */
 Table *table_new(const char *const *headings, const gboolean *right);
 void table_free(Table *table);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Table, table_free)
 
-/* Takes the texts, one for each column. */
+/* Adds a row: one text for each column.  Takes the texts. */
 void table_add(Table *table, ...);
 
-/* On standard output; the last column without blanks behind it. */
+/* Prints to standard output, without trailing blanks. */
 void table_print(const Table *table);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is known to be wrong with a volume's data, without reading it: for those verbs that are
- * asked every day.
+ * Known damage to a volume's data, found without reading the data, for the verbs of daily use.
  */
 #pragma once
 
 #include "cli/attachment.h"
 
-/* "2 checksum errors since it is served (see: storageos scrub db --status)"; NULL: nothing is
- * known. Free the result. */
+/* "2 checksum errors since it was opened (see: storageos scrub db --status)", or NULL.  Free the
+ * result. */
 char *trouble_find(const Attachment *attachment, const char *volume);
