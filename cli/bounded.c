@@ -13,6 +13,7 @@
 
 #include "cli/interrupt.h"
 #include "common/base/fd.h"
+#include "common/base/files.h"
 
 #define ANSWER_MAX ((gsize)1 << 24)
 
@@ -181,10 +182,10 @@ static guint64 completed(const char *device)
 {
 	g_autofree char *name = g_path_get_basename(device);
 	g_autofree char *path = g_build_filename("/sys/block", name, "stat", NULL);
-	g_autofree char *text = NULL;
+	g_autofree char *text = files_read_kernel(path, NULL);
 	guint64 reads = 0, writes = 0, discards = 0, flushes = 0;
 
-	if (!g_file_get_contents(path, &text, NULL, NULL))
+	if (!text)
 		return 0;
 	/* Linux counts flushes from 5.5 on. */
 	sscanf(text,

@@ -15,6 +15,7 @@
 #include "common/base/autofd.h"
 #include "common/base/error.h"
 #include "common/base/fd.h"
+#include "common/base/files.h"
 #include "common/machine/mounts.h"
 
 #define OPEN_SECONDS 30
@@ -22,12 +23,10 @@
 /* The numbers of a device or partition with this directory in /sys. */
 static dev_t device_number(const char *sys)
 {
-	g_autofree char *path = g_build_filename(sys, "dev", NULL);
-	g_autofree char *text = NULL;
+	g_autofree char *text = files_get_attribute(sys, "dev");
 	guint major_number, minor_number;
 
-	if (!g_file_get_contents(path, &text, NULL, NULL) ||
-	    sscanf(text, "%u:%u", &major_number, &minor_number) != 2)
+	if (!text || sscanf(text, "%u:%u", &major_number, &minor_number) != 2)
 		return 0;
 	return makedev(major_number, minor_number);
 }
@@ -63,11 +62,11 @@ static char *find_mount_elsewhere(const char *sys, const char *name)
 
 static char *find_swap(const char *sys, const char *name)
 {
-	g_autofree char *text = NULL;
+	g_autofree char *text = files_read_kernel("/proc/swaps", NULL);
 	g_autofree char *path = g_strconcat("/dev/", name, " ", NULL);
 
 	(void)sys;
-	if (!g_file_get_contents("/proc/swaps", &text, NULL, NULL) || !strstr(text, path))
+	if (!text || !strstr(text, path))
 		return NULL;
 	return g_strdup_printf("%sis used as swap", path);
 }
@@ -75,12 +74,11 @@ static char *find_swap(const char *sys, const char *name)
 /* "/dev/mapper/vg-lv" of "dm-0"; "/dev/md0". */
 static char *mapper_name(const char *holder)
 {
-	g_autofree char *path = g_build_filename("/sys/block", holder, "dm/name", NULL);
-	g_autofree char *name = NULL;
+	g_autofree char *sys = g_build_filename("/sys/block", holder, NULL);
+	g_autofree char *name = files_get_attribute(sys, "dm/name");
 
-	if (!g_file_get_contents(path, &name, NULL, NULL))
-		return g_build_filename("/dev", holder, NULL);
-	return g_build_filename("/dev/mapper", g_strchomp(name), NULL);
+	return name ? g_build_filename("/dev/mapper", name, NULL)
+		    : g_build_filename("/dev", holder, NULL);
 }
 
 static char *find_holder(const char *sys, const char *name)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/fileio-export.h"
 
+#include "common/base/files.h"
 #include "common/machine/mounts.h"
 
 #define CORE "/sys/kernel/config/target/core"
@@ -16,13 +17,10 @@ static gboolean is_shown_in(MountTable *mounts, const char *volume, const char *
 
 static gboolean backstore_exports(const char *backstore, MountTable *mounts, const char *volume)
 {
-	g_autofree char *path = g_build_filename(backstore, "udev_path", NULL);
-	g_autofree char *file = NULL, *directory = NULL;
+	g_autofree char *file = files_get_attribute(backstore, "udev_path");
+	g_autofree char *directory = file ? g_path_get_dirname(file) : NULL;
 
-	if (!g_file_get_contents(path, &file, NULL, NULL))
-		return FALSE;
-	directory = g_path_get_dirname(g_strchomp(file));
-	return is_shown_in(mounts, volume, directory);
+	return directory && is_shown_in(mounts, volume, directory);
 }
 
 static char *find_backstore(const char *hba, MountTable *mounts, const char *volume)

@@ -15,6 +15,7 @@
 #include "common/base/autofd.h"
 #include "common/base/error.h"
 #include "common/base/fd.h"
+#include "common/base/files.h"
 #include "common/base/logging.h"
 #include "common/base/text.h"
 
@@ -85,10 +86,9 @@ static int configure(int loop, int file, const char *path, guint32 block_size)
 
 static char *loop_attribute(const char *name, const char *attribute)
 {
-	g_autofree char *path = g_build_filename("/sys/block", name, "loop", attribute, NULL);
-	char *text = NULL;
+	g_autofree char *directory = g_build_filename("/sys/block", name, "loop", NULL);
 
-	return g_file_get_contents(path, &text, NULL, NULL) ? g_strchomp(text) : NULL;
+	return files_get_attribute(directory, attribute);
 }
 
 static void warn_without_direct_io(const char *device, const char *file)
@@ -171,10 +171,10 @@ static gboolean was_file(const char *backing, const char *file)
 guint64 loop_device_sequence(const char *device)
 {
 	g_autofree char *name = g_path_get_basename(device);
-	g_autofree char *path = g_build_filename("/sys/block", name, "diskseq", NULL);
-	g_autofree char *text = NULL;
+	g_autofree char *directory = g_build_filename("/sys/block", name, NULL);
+	g_autofree char *text = files_get_attribute(directory, "diskseq");
 
-	return g_file_get_contents(path, &text, NULL, NULL) ? g_ascii_strtoull(text, NULL, 10) : 0;
+	return text ? g_ascii_strtoull(text, NULL, 10) : 0;
 }
 
 char *loop_device_find(const char *file, const char *hint, guint64 sequence)

@@ -18,6 +18,7 @@
 #include "common/base/autofd.h"
 #include "common/base/error.h"
 #include "common/base/fd.h"
+#include "common/base/files.h"
 #include "common/base/output.h"
 
 #define PAUSE_US 20000
@@ -33,9 +34,8 @@ static gint64 deadline(guint seconds)
 static char *proc_file(pid_t pid, const char *name, gsize *ret_length)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/%s", (int)pid, name);
-	char *text = NULL;
 
-	return g_file_get_contents(path, &text, ret_length, NULL) ? text : NULL;
+	return files_read_kernel(path, ret_length);
 }
 
 /* Of one that was killed the first thread has ended, while others may wait for a disk. */

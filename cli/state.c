@@ -11,11 +11,7 @@
 /* Numbers of devices and processes mean nothing in another one. */
 static char *boot_id_read(void)
 {
-	char *text = NULL;
-
-	return g_file_get_contents("/proc/sys/kernel/random/boot_id", &text, NULL, NULL)
-		       ? g_strchomp(text)
-		       : NULL;
+	return files_get_attribute("/proc/sys/kernel/random", "boot_id");
 }
 
 gboolean state_write(const Places *places, const State *state, GError **error)

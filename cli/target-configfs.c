@@ -23,14 +23,6 @@
 #define REMOVE_SECONDS 90
 #define ORDER_SECONDS 60
 
-static char *read_text(const char *directory, const char *name)
-{
-	g_autofree char *path = g_build_filename(directory, name, NULL);
-	char *text = NULL;
-
-	return g_file_get_contents(path, &text, NULL, NULL) ? g_strchomp(text) : NULL;
-}
-
 static gboolean is_directory(const char *path)
 {
 	return g_file_test(path, G_FILE_TEST_IS_DIR);
@@ -89,7 +81,7 @@ static char *volume_of_info(const char *info)
 
 static gboolean has_volume(const char *directory, const char *name, gpointer wanted)
 {
-	g_autofree char *info = read_text(directory, "info");
+	g_autofree char *info = files_get_attribute(directory, "info");
 	g_autofree char *volume = info ? volume_of_info(info) : NULL;
 
 	(void)name;
@@ -99,7 +91,7 @@ static gboolean has_volume(const char *directory, const char *name, gpointer wan
 /* Takes every one, and so passes none. */
 static gboolean add_volume(const char *directory, const char *name, gpointer volumes)
 {
-	g_autofree char *info = read_text(directory, "info");
+	g_autofree char *info = files_get_attribute(directory, "info");
 	char *volume = info ? volume_of_info(info) : NULL;
 
 	(void)name;
@@ -237,7 +229,8 @@ gboolean target_loopback_has_lun(const char *target, const char *backstore)
 char *target_loopback_device(const char *target)
 {
 	g_autofree char *group = g_build_filename(target, PORTAL_GROUP, NULL);
-	g_autofree char *address = read_text(group, "address"); /* "host:channel:target" */
+	g_autofree char *address =
+		files_get_attribute(group, "address"); /* "host:channel:target" */
 	g_autofree char *blocks =
 		address ? g_strdup_printf("/sys/bus/scsi/devices/%s:0/block", address) : NULL;
 	g_autoptr(GDir) dir = blocks ? g_dir_open(blocks, 0, NULL) : NULL;
@@ -267,8 +260,9 @@ static char *volume_of_lun(const char *lun)
 
 	while (!volume && dir && (entry = g_dir_read_name(dir))) {
 		g_autofree char *link = g_build_filename(lun, entry, NULL);
-		g_autofree char *info =
-			g_file_test(link, G_FILE_TEST_IS_SYMLINK) ? read_text(link, "info") : NULL;
+		g_autofree char *info = g_file_test(link, G_FILE_TEST_IS_SYMLINK)
+						? files_get_attribute(link, "info")
+						: NULL;
 
 		volume = info ? volume_of_info(info) : NULL;
 	}
@@ -286,7 +280,7 @@ static char *volume_in_target(const char *target, const char *address)
 
 	while (!volume && groups && (name = g_dir_read_name(groups))) {
 		g_autofree char *group = g_build_filename(target, name, NULL);
-		g_autofree char *given = read_text(group, "address");
+		g_autofree char *given = files_get_attribute(group, "address");
 		g_autofree char *lun = g_strdup_printf("%s/lun/lun_%s", group, lun_number);
 
 		if (given && strlen(given) == length && !strncmp(given, address, length))

@@ -3,16 +3,15 @@
 
 #include <string.h>
 
+#include "common/base/files.h"
+
 #define SERIAL_LABEL "T10 VPD Unit Serial Number: "
 
 static char *read_file(const char *directory, const char *name)
 {
-	g_autofree char *path = g_build_filename(directory, name, NULL);
-	char *text = NULL;
+	char *text = files_get_attribute(directory, name);
 
-	if (!g_file_get_contents(path, &text, NULL, NULL))
-		return NULL;
-	return g_strstrip(text);
+	return text ? g_strchug(text) : NULL;
 }
 
 static void read_serial(const char *directory, ScsiIdentity *identity)

@@ -43,6 +43,7 @@
 #include <string.h>
 
 #include "common/base/error.h"
+#include "common/base/files.h"
 #include "common/base/logging.h"
 
 G_STATIC_ASSERT(G_STRUCT_OFFSET(RunnerReconfig, kind) == RUNNER_CFG_INFO_TYPE);
@@ -281,10 +282,10 @@ const char *runner_device_cfgstring(RunnerDevice *dev)
 static char **uio_name_split(const char *node)
 {
 	g_autofree char *path = g_strdup_printf("/sys/class/uio/%s/name", node);
-	g_autofree char *text = NULL;
+	g_autofree char *text = files_read_kernel(path, NULL);
 	g_auto(GStrv) parts = NULL;
 
-	if (!g_file_get_contents(path, &text, NULL, NULL))
+	if (!text)
 		return NULL;
 	parts = g_strsplit(g_strchomp(text), "/", 4);
 	if (g_strv_length(parts) != 4 || strcmp(parts[0], "tcm-user") != 0)
@@ -332,10 +333,9 @@ gboolean runner_deals_with_implicit_groups(void)
 gboolean runner_device_served_before(RunnerDevice *dev)
 {
 	g_autofree char *directory = runner_device_directory(dev);
-	g_autofree char *enable = directory ? g_build_filename(directory, "enable", NULL) : NULL;
-	g_autofree char *enabled = NULL;
+	g_autofree char *enabled = directory ? files_get_attribute(directory, "enable") : NULL;
 
-	return enable && g_file_get_contents(enable, &enabled, NULL, NULL) && enabled[0] == '1';
+	return enabled && enabled[0] == '1';
 }
 
 guint64 runner_device_blocks(RunnerDevice *dev)

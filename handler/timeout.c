@@ -12,10 +12,9 @@
 
 static gboolean is_default(const char *directory)
 {
-	g_autofree char *path = g_build_filename(directory, ATTRIBUTE, NULL);
-	g_autofree char *text = NULL;
+	g_autofree char *text = files_get_attribute(directory, ATTRIBUTE);
 
-	return g_file_get_contents(path, &text, NULL, NULL) && !strcmp(g_strstrip(text), DEFAULT);
+	return text && !strcmp(g_strchug(text), DEFAULT);
 }
 
 static gboolean can_reset(const char *directory)

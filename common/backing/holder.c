@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "common/base/files.h"
+
 /* One line reads "12: FLOCK  ADVISORY  WRITE 1234 fe:01:131 0 EOF"; "12: -> FLOCK ..." waits.  The
  * device is the file system's own, which is not always the one that stat() tells (btrfs): then
  * the inode alone must do.  Returns how well the line fits, 0 for not at all. */
@@ -27,21 +29,20 @@ static int line_fits(const char *line, const struct stat *st, int *ret_pid)
  * another file system's file of the same inode number is none of ours. */
 static gboolean is_own_device(dev_t device)
 {
-	g_autofree char *text = NULL;
+	g_autofree char *text = files_read_kernel("/proc/self/mountinfo", NULL);
 	g_autofree char *field = g_strdup_printf(" %u:%u ", major(device), minor(device));
 
-	return g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL) &&
-	       strstr(text, field);
+	return text && strstr(text, field);
 }
 
 static int find_pid(const struct stat *st)
 {
 	int needed = is_own_device(st->st_dev) ? 2 : 1;
-	g_autofree char *locks = NULL;
+	g_autofree char *locks = files_read_kernel("/proc/locks", NULL);
 	g_auto(GStrv) lines = NULL;
 	int best = 0, best_pid = 0, pid = 0;
 
-	if (!g_file_get_contents("/proc/locks", &locks, NULL, NULL))
+	if (!locks)
 		return 0;
 	lines = g_strsplit(locks, "\n", -1);
 	for (char **line = lines; *line; line++) {
@@ -63,7 +64,8 @@ char *holder_find(const struct stat *st)
 	if (pid <= 0) /* 0, -1: in another container, on another machine */
 		return NULL;
 	path = g_strdup_printf("/proc/%d/comm", pid);
-	if (!g_file_get_contents(path, &name, NULL, NULL))
+	name = files_read_kernel(path, NULL);
+	if (!name)
 		return g_strdup_printf("process %d", pid);
 	return g_strdup_printf("process %d (%s)", pid, g_strchomp(name));
 }

@@ -13,21 +13,81 @@
 #include "common/base/error.h"
 #include "common/base/fd.h"
 
-static gboolean read_all(int fd, char *data, gsize length, const char *path, GError **error)
-{
-	for (gsize done = 0; done < length;) {
-		ssize_t n = read(fd, data + done, length - done);
+#define ROOM_FIRST ((gsize)16384)
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_set_errno(error, errno, "read %s", path);
-		if (!n)
-			return error_set(error, STORAGEOS_ERROR_IO, "%s changed while it was read",
-					 path);
-		done += (gsize)n;
-	}
-	return TRUE;
+/* Twice the room, or `max` + 1 bytes: one more than may be used, in which a file that is too long
+ * shows itself.  Another byte is for the zero byte at the end. */
+static int grow_room(char **data, gsize *room, gsize max)
+{
+	gsize larger = *room ? 2 * *room : ROOM_FIRST;
+	char *moved;
+
+	if (*room > max)
+		return EFBIG;
+	if (larger > max)
+		larger = max + 1;
+	moved = g_try_realloc(*data, larger + 1);
+	if (!moved)
+		return ENOMEM;
+	*data = moved;
+	*room = larger;
+	return 0;
+}
+
+int files_read_to_end(int fd, gsize max, char **ret_data, gsize *ret_length)
+{
+	g_autofree char *data = NULL;
+	gsize room = 0, length = 0;
+	ssize_t n;
+
+	do {
+		int err = length == room ? grow_room(&data, &room, max) : 0;
+
+		if (err)
+			return err;
+		n = read(fd, data + length, room - length);
+		if (n < 0 && errno != EINTR)
+			return errno;
+		if (n > 0)
+			length += (gsize)n;
+	} while (n);
+	if (length > max)
+		return EFBIG;
+	data[length] = '\0';
+	*ret_data = g_steal_pointer(&data);
+	*ret_length = length;
+	return 0;
+}
+
+static gboolean not_a_small_file(const char *path, gsize max, GError **error)
+{
+	return error_set(error, STORAGEOS_ERROR_INVALID,
+			 "%s is not a regular file of %" G_GSIZE_FORMAT " bytes at most", path,
+			 max);
+}
+
+static gboolean check_text(const char *path, const char *data, gsize length, GError **error)
+{
+	return strlen(data) == length || error_set(error, STORAGEOS_ERROR_CORRUPT,
+						   "%s is not text: byte %" G_GSIZE_FORMAT
+						   " is zero (left by a crash of its file system?)",
+						   path, strlen(data));
+}
+
+/* The file's size bounds what is read: a text that is being written is not read in part. */
+static gboolean read_regular(int fd, const char *path, gsize max, char **ret_data,
+			     gsize *ret_length, GError **error)
+{
+	struct stat st;
+	int err = fstat(fd, &st) ? errno : 0;
+
+	if (!err && (!S_ISREG(st.st_mode) || (guint64)st.st_size > max))
+		return not_a_small_file(path, max, error);
+	if (!err)
+		err = files_read_to_end(fd, (gsize)st.st_size, ret_data, ret_length);
+	if (err == EFBIG || (!err && *ret_length < (gsize)st.st_size))
+		return error_set(error, STORAGEOS_ERROR_IO, "%s changed while it was read", path);
+	return !err || error_set_errno(error, err, "read %s", path);
 }
 
 char *files_read(const char *path, gsize max, gsize *ret_length, GError **error)
@@ -35,36 +95,39 @@ char *files_read(const char *path, gsize max, gsize *ret_length, GError **error)
 	/* O_NONBLOCK: what is no regular file must not make us wait before we know. */
 	autofd fd = fd_open(path, O_RDONLY | O_NONBLOCK, 0);
 	g_autofree char *data = NULL;
-	struct stat st;
+	gsize length = 0;
 
-	if (fd < 0 || fstat(fd, &st)) {
+	if (fd < 0) {
 		error_set_errno(error, errno, "open %s", path);
 		return NULL;
 	}
-	if (!S_ISREG(st.st_mode) || (guint64)st.st_size > max) {
-		error_set(error, STORAGEOS_ERROR_INVALID,
-			  "%s is not a regular file of %" G_GSIZE_FORMAT " bytes at most", path,
-			  max);
+	if (!read_regular(fd, path, max, &data, &length, error) ||
+	    !check_text(path, data, length, error))
 		return NULL;
-	}
-	data = g_try_malloc((gsize)st.st_size + 1);
-	if (!data) {
-		error_set_errno(error, ENOMEM, "read %s", path);
-		return NULL;
-	}
-	if (!read_all(fd, data, (gsize)st.st_size, path, error))
-		return NULL;
-	data[st.st_size] = '\0';
-	if (strlen(data) != (gsize)st.st_size) {
-		error_set(error, STORAGEOS_ERROR_CORRUPT,
-			  "%s is no text: it has a zero byte at byte %" G_GSIZE_FORMAT
-			  " (left by a crash of its file system?)",
-			  path, strlen(data));
-		return NULL;
-	}
 	if (ret_length)
-		*ret_length = (gsize)st.st_size;
+		*ret_length = length;
 	return g_steal_pointer(&data);
+}
+
+char *files_read_kernel(const char *path, gsize *ret_length)
+{
+	autofd fd = fd_open(path, O_RDONLY, 0);
+	char *data = NULL;
+	gsize length;
+
+	if (fd < 0 || files_read_to_end(fd, FILES_KERNEL_MAX, &data, &length))
+		return NULL;
+	if (ret_length)
+		*ret_length = length;
+	return data;
+}
+
+char *files_get_attribute(const char *directory, const char *name)
+{
+	g_autofree char *path = g_build_filename(directory, name, NULL);
+	char *text = files_read_kernel(path, NULL);
+
+	return text ? g_strchomp(text) : NULL;
 }
 
 /* 0 or an errno. */

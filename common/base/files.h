@@ -20,6 +20,19 @@
  * file system leaves) or IO.  *ret_length may be NULL. */
 char *files_read(const char *path, gsize max, gsize *ret_length, GError **error);
 
+/* The content of a file that the kernel makes up when it is read (in /proc, /sys, configfs), with a
+ * zero byte behind it; NULL where it cannot be read, or has more than FILES_KERNEL_MAX bytes.
+ * *ret_length may be NULL. */
+#define FILES_KERNEL_MAX ((gsize)16 << 20)
+char *files_read_kernel(const char *path, gsize *ret_length);
+
+/* One value of those: the text without the white space at its end, or NULL. */
+char *files_get_attribute(const char *directory, const char *name);
+
+/* What all of these read with: from the descriptor's offset to the end of the file, with a zero
+ * byte behind it.  0, or an errno value: EFBIG for more than `max` bytes. */
+int files_read_to_end(int fd, gsize max, char **ret_data, gsize *ret_length);
+
 typedef enum {
 	FILES_REPLACE, /* whatever has that name; keeps its mode and owner */
 	FILES_NEW,     /* EXISTS where there is something of that name */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/machine/memory-limits.h"
 #include "common/base/bounds.h"
+#include "common/base/files.h"
 
 #include <linux/capability.h>
 #include <stdlib.h>
@@ -10,16 +11,9 @@
 /* Without a limit the first version of control groups shows the largest number of pages. */
 #define NO_LIMIT ((guint64)1 << 60)
 
-static char *read_text(const char *path)
-{
-	char *text = NULL;
-
-	return g_file_get_contents(path, &text, NULL, NULL) ? text : NULL;
-}
-
 static guint64 read_limit(const char *path)
 {
-	g_autofree char *text = read_text(path);
+	g_autofree char *text = files_read_kernel(path, NULL);
 	guint64 bytes;
 
 	if (!text || !g_ascii_isdigit(*text)) /* "max" */
@@ -65,7 +59,7 @@ static guint64 limit_of_line(const char *cgroups, const char *line)
 static guint64 cgroup_limit(const char *directory, const char *cgroups)
 {
 	g_autofree char *path = g_build_filename(directory, "cgroup", NULL);
-	g_autofree char *text = read_text(path);
+	g_autofree char *text = files_read_kernel(path, NULL);
 	g_auto(GStrv) lines = text ? g_strsplit(text, "\n", 0) : NULL;
 	guint64 least = MEMORY_UNLIMITED;
 
@@ -77,7 +71,7 @@ static guint64 cgroup_limit(const char *directory, const char *cgroups)
 /* The number behind a word that begins a line, or MEMORY_UNLIMITED. */
 static guint64 number_behind(const char *path, const char *word)
 {
-	g_autofree char *text = read_text(path);
+	g_autofree char *text = files_read_kernel(path, NULL);
 	const char *at = text ? strstr(text, word) : NULL;
 
 	if (!at)
@@ -108,7 +102,7 @@ void memory_limits_read(pid_t pid, MemoryLimits *ret_limits)
 
 gboolean memory_may_lock(const MemoryLimits *limits)
 {
-	g_autofree char *text = read_text("/proc/self/status");
+	g_autofree char *text = files_read_kernel("/proc/self/status", NULL);
 	const char *at = text ? strstr(text, "CapEff:") : NULL;
 	guint64 capabilities = at ? g_ascii_strtoull(at + strlen("CapEff:"), NULL, 16) : 0;
 

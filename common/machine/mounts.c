@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/files.h"
+
 typedef struct libmnt_iter MountIterator;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MountIterator, mnt_free_iter)
 
@@ -104,12 +106,9 @@ gboolean mounts_in_memory(MountTable *table, int id)
 gboolean mounts_of_descriptor(const char *pid, const char *fd, int *ret_id)
 {
 	g_autofree char *path = g_build_filename("/proc", pid, "fdinfo", fd, NULL);
-	g_autofree char *text = NULL;
-	const char *line;
+	g_autofree char *text = files_read_kernel(path, NULL);
+	const char *line = text ? strstr(text, "mnt_id:") : NULL;
 
-	if (!g_file_get_contents(path, &text, NULL, NULL))
-		return FALSE;
-	line = strstr(text, "mnt_id:");
 	return line && sscanf(line, "mnt_id: %d", ret_id) == 1;
 }
 

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/files.h"
+
 #define DELETED " (deleted)"
 #define HANDLER_PATH "--handler-path"
 
@@ -18,9 +20,8 @@ static char *proc_file(guint32 pid, const char *name)
 static char *read_proc(guint32 pid, const char *name, gsize *ret_length)
 {
 	g_autofree char *path = proc_file(pid, name);
-	char *text = NULL;
 
-	return g_file_get_contents(path, &text, ret_length, NULL) ? text : NULL;
+	return files_read_kernel(path, ret_length);
 }
 
 /* The kernel marks the name of what is no longer there. */
@@ -70,7 +71,8 @@ static void find_start(guint32 pid, RunnerProcess *process)
 		at = strchr(at, ' ');
 		at = at ? at + 1 : NULL;
 	}
-	if (!at || !g_file_get_contents("/proc/stat", &machine, NULL, NULL))
+	machine = at ? files_read_kernel("/proc/stat", NULL) : NULL;
+	if (!machine)
 		return;
 	booted = strstr(machine, "\nbtime ");
 	if (booted)

@@ -19,10 +19,10 @@
 #include "common/base/autofd.h"
 #include "common/base/error.h"
 #include "common/base/fd.h"
+#include "common/base/files.h"
 
 #define DEPTH_MAX 64
 #define LINKS_MAX 40
-#define READ_STEP 65536
 
 struct Sysroot {
 	char *directory;
@@ -223,23 +223,6 @@ static int open_file(const Walk *walk)
 	return autofd_steal(&fd);
 }
 
-/* Files of the kernel say nothing of their length: read to the end, as far as `max` allows. */
-static int read_to_end(int fd, gsize max, GByteArray *bytes)
-{
-	g_autofree guint8 *step = g_malloc(READ_STEP);
-	ssize_t n;
-
-	while ((n = read(fd, step, READ_STEP)) != 0) {
-		if (n < 0 && errno != EINTR)
-			return errno;
-		if (n > 0 && bytes->len + (gsize)n > max)
-			return EFBIG;
-		if (n > 0)
-			g_byte_array_append(bytes, step, (guint)n);
-	}
-	return 0;
-}
-
 static char *read_failed(const char *path, gsize max, int err, GError **error)
 {
 	if (err == EINVAL || err == EFBIG)
@@ -254,24 +237,21 @@ static char *read_failed(const char *path, gsize max, int err, GError **error)
 char *sysroot_read(const Sysroot *sysroot, const char *path, gsize max, gsize *ret_length,
 		   GError **error)
 {
-	g_autoptr(GByteArray) bytes = g_byte_array_new();
 	g_auto(Walk) walk;
 	int err = walk_to(sysroot, path, &walk);
-	struct stat st;
+	char *data = NULL;
+	gsize length = 0;
 	autofd fd = -1;
 
 	if (err)
 		return read_failed(path, max, err, error);
 	fd = open_file(&walk);
-	if (fd < 0 || fstat(fd, &st))
-		return read_failed(path, max, errno, error);
-	err = (guint64)st.st_size > max ? EFBIG : read_to_end(fd, max, bytes);
+	err = fd < 0 ? errno : files_read_to_end(fd, max, &data, &length);
 	if (err)
 		return read_failed(path, max, err, error);
 	if (ret_length)
-		*ret_length = bytes->len;
-	g_byte_array_append(bytes, (const guint8 *)"", 1);
-	return (char *)g_byte_array_free(g_steal_pointer(&bytes), FALSE);
+		*ret_length = length;
+	return data;
 }
 
 static gint compare_names(gconstpointer a, gconstpointer b)

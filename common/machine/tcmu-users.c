@@ -11,6 +11,7 @@
 
 #include "common/base/autofd.h"
 #include "common/base/fd.h"
+#include "common/base/files.h"
 #include "common/machine/runner-bus.h"
 
 #define TCMU_FAMILY "TCM-USER"
@@ -107,11 +108,9 @@ static void ask_family(TcmuUsers *users)
 
 static char *read_text(const char *path)
 {
-	char *text = NULL;
+	char *text = files_read_kernel(path, NULL);
 
-	if (!g_file_get_contents(path, &text, NULL, NULL))
-		return NULL;
-	return g_strchomp(text);
+	return text ? g_strchomp(text) : NULL;
 }
 
 /* "tcm-user/HBA/NAME/SUBTYPE/CONFIG" */

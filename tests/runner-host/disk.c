@@ -4,7 +4,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -62,26 +61,11 @@ static void keep(int fd)
 	keep_path(path);
 }
 
-/* For those of system.c. */
-__attribute__((constructor)) static void keep_flushes(void)
+/* For the functions of system.c. */
+__attribute__((constructor)) static void keep_in_system(void)
 {
 	fdatasync_hook = keep;
-}
-
-EXPORT int open(const char *path, int flags, ...);
-
-int open(const char *path, int flags, ...)
-{
-	mode_t mode = 0;
-	va_list arguments;
-
-	if (flags & O_CREAT) {
-		va_start(arguments, flags);
-		mode = va_arg(arguments, mode_t);
-		va_end(arguments);
-	}
-	keep_path(path);
-	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+	open_hook = keep_path;
 }
 
 EXPORT int ftruncate(int fd, off_t size);

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/files.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "common/base/autofd.h"
 #include "common/base/error.h"
+#include "common/base/fd.h"
 #include "tests/harness.h"
 
 static void test_absolute(const void *data)
@@ -56,9 +61,63 @@ static void test_read_and_write(const void *data)
 	CHECK(!stat(path, &st) && (st.st_mode & 07777) == 0640); /* keeps its mode */
 }
 
+/* Around the room that the reader has at first, and each size that it grows to. */
+static void test_read_to_end(const void *data)
+{
+	static const gsize lengths[] = {0, 1, 16383, 16384, 16385, 32768, 32769, 100000};
+
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(lengths); i++) {
+		g_autofree char *path = test_path(".bytes"), *whole = NULL, *none = NULL;
+		g_autofree char *bytes = g_malloc0(lengths[i] + 1);
+		gsize length = 0, short_length = 77;
+		autofd fd = -1;
+
+		test_row("%" G_GSIZE_FORMAT " bytes", lengths[i]);
+		memset(bytes, 'x', lengths[i]);
+		CHECK(g_file_set_contents(path, bytes, (gssize)lengths[i], NULL));
+		fd = fd_open(path, O_RDONLY, 0);
+		CHECK_INT(files_read_to_end(fd, lengths[i], &whole, &length), 0);
+		CHECK_UINT(length, lengths[i]);
+		CHECK(whole && !strcmp(whole, bytes));
+		lseek(fd, 0, SEEK_SET);
+		if (lengths[i])
+			CHECK_INT(files_read_to_end(fd, lengths[i] - 1, &none, &short_length),
+				  EFBIG);
+		CHECK(!none);
+	}
+}
+
+static void test_read_kernel(const void *data)
+{
+	g_autofree char *whole = NULL, *type = NULL, *value = NULL, *missing = NULL;
+	g_autofree char *directory = NULL;
+	gsize length = 0;
+
+	(void)data;
+	whole = files_read_kernel("/proc/self/status", &length);
+	REQUIRE(whole);
+	CHECK(length > 0 && strlen(whole) == length);
+	CHECK_CONTAINS(whole, "\nPid:");
+	type = files_get_attribute("/proc/sys/kernel", "ostype");
+	CHECK_STR(type, "Linux");
+	CHECK(!files_read_kernel("/proc/self", NULL));
+	missing = files_get_attribute("/proc/sys/kernel", "nothing/at/all");
+	CHECK(!missing);
+	directory = test_path("-attributes");
+	CHECK(files_make_directory(directory, NULL));
+	value = g_build_filename(directory, "value", NULL);
+	CHECK(g_file_set_contents(value, " 1 2 \n", -1, NULL));
+	g_free(value);
+	value = files_get_attribute(directory, "value");
+	CHECK_STR(value, " 1 2");
+}
+
 int main(int argc, char **argv)
 {
 	test_add("a path without detours", test_absolute, NULL);
 	test_add("files are read and written whole", test_read_and_write, NULL);
+	test_add("a descriptor is read to its end, within bounds", test_read_to_end, NULL);
+	test_add("files of the kernel are read", test_read_kernel, NULL);
 	return test_run(argc, argv);
 }
