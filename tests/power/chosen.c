@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Power cuts that the sweeps hardly ever come to, each with the story that leads there.
+ * Power cuts that the sweeps hardly ever reach; each test builds the situation step by step.
  */
 #include "common/engine/format.h"
 #include "tests/power/session.h"
@@ -48,8 +48,8 @@ static gboolean fill_journal(Session *session)
 	return FALSE;
 }
 
-/* Flushes what is in less than half of the ring, and fills the rest while a checkpoint's superblock
- * is on its way to the disk, where this is cut. */
+/* Flushes records that fill less than half of the ring, then fills the rest while a checkpoint's
+ * superblock is being written.  The power is cut there. */
 static guint64 record_full_ring(Session *session)
 {
 	GThread *other;
@@ -72,8 +72,8 @@ static guint64 record_full_ring(Session *session)
 
 static const char *replay;
 
-/* What was flushed before a checkpoint is in the ring until the new superblock counts: nothing may
- * take its place there before. */
+/* Records that were flushed before a checkpoint must stay in the ring until the new superblock
+ * counts. */
 static void test_full_ring(const void *data)
 {
 	g_autoptr(Trials) trials = trials_new("test-power-chosen", 0);
@@ -116,7 +116,7 @@ static guint32 number_at(Volume *volume, guint sector)
 	return content[sector];
 }
 
-/* What a loss of power leaves at that cut: all but this entry, if it is one before the cut. */
+/* What a loss of power leaves at that cut: all entries before it except `lost`. */
 static Image *lose(Disk *disk, guint64 cut, guint64 lost)
 {
 	g_autoptr(Cutter) cutter = cutter_new(disk);
@@ -126,8 +126,8 @@ static Image *lose(Disk *disk, guint64 cut, guint64 lost)
 	return cutter_make(cutter, CHOICE_ALL_BUT(number));
 }
 
-/* Opens the disk and writes a number to eight sectors; the power is lost when the payload, and no
- * more, is on the disk.  *ret_at: where that went. */
+/* Opens the disk and writes a number to eight sectors.  The power is lost when only the payload is
+ * on the disk.  *ret_at: the payload's place. */
 static Image *write_again(Image *image, guint first, guint32 number, guint64 *ret_at)
 {
 	g_autoptr(Disk) disk = disk_new(image);
@@ -145,9 +145,9 @@ static Image *write_again(Image *image, guint first, guint32 number, guint64 *re
 	return lose(disk, begun + 1, begun + 1);
 }
 
-/* A recovery ends at a record whose payload is missing.  Then whoever lost that writes the same
- * once more, and it goes to the same slot: the record would be right again, and so the next one,
- * whose loss was seen. */
+/* A recovery ends at a record whose payload is missing.  Then the client repeats the same write,
+ * and it goes to the same slot.  Without the fence, the rejected record would verify again, and
+ * with it the next record, whose loss a reader has seen. */
 static void test_same_again(const void *data)
 {
 	const guint first = 128, second = 256;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk that remembers what was done to it, and every disk that a loss of power could have left.
+ * A disk that records all operations, and makes every disk that a loss of power could have left.
  *
- * A *recording* is the content at its start, all of it durable, and every write, punch, growth and
- * flush since, in order.  A *cut* is a number of entries: those happened, the others did not.  Of
- * what happened, all that a flush covered is on the disk (entries that were there when the flush
- * began, if it ended before the cut).  Of the rest each write is there whole, not at all, or torn:
- * its head, its tail, or any of its sectors of 512 bytes; a *choice*, one number, says which.  A
- * write beyond a growth that is not there is lost.
+ * A *recording* is the content at its start, all of it durable, and every later write, punch,
+ * growth and flush, in order.  A *cut* is a number of entries: these entries happened, later ones
+ * did not. A flush that ended before the cut covers the entries from before it began; covered
+ * entries are on the disk.  Each write that no flush covers is there as a whole, absent, or torn:
+ * its head, its tail, or any of its 512-byte sectors.  A *choice*, one number, determines which.  A
+ * write beyond a growth that is absent is lost.
  *
  * Threading: the disk's backing as every backing; a recording does not change while it is cut.
  */
@@ -21,21 +21,21 @@ typedef struct Disk Disk;
 /* Starts a recording on a copy of `start`. */
 Disk *disk_new(Image *start);
 
-/* A disk that does not remember. */
+/* A disk that records nothing. */
 Disk *disk_new_plain(Image *start);
 void disk_free(Disk *disk); /* NULL is allowed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Disk, disk_free)
 
-/* From now on each write and flush takes a while, in which others go on. */
+/* From now on each write and flush takes a while; other threads continue meanwhile. */
 void disk_slow_down(Disk *disk);
 
-/* Holds the flush number `n` from now on (1: the next one) while it runs; waits until that is so
- * (FALSE after ten seconds in vain); lets it go on. */
+/* Hold: the n-th flush from now on (1: the next) stops while it runs.  Await: waits until it has
+ * stopped; FALSE after ten seconds.  Release: the flush continues. */
 void disk_hold_flush(Disk *disk, guint n);
 gboolean disk_await_hold(Disk *disk);
 void disk_release(Disk *disk);
 
-/* To be freed by whoever it is given to; the disk outlives it. */
+/* The caller owns the result; the disk must outlive it. */
 Backing *disk_backing(Disk *disk);
 
 /* Entries so far: where a cut would be now; and a number that is higher at each call, on any
@@ -49,8 +49,9 @@ Moment disk_now(Disk *disk);
 /* What reads see now. */
 Image *disk_visible(Disk *disk);
 
-/* Forgets what happened so far: what it left is the start, and all of it durable (so right after a
- * flush only).  Cuts go on being counted from the first entry, and none is made before this one. */
+/* Forgets the entries so far: the present content becomes the start, all of it durable.  Must
+ * follow a flush directly.  Cuts are still counted from the first entry; no cut may lie before this
+ * one. */
 void disk_forget(Disk *disk);
 guint64 disk_forgotten(Disk *disk);
 
@@ -60,7 +61,8 @@ guint64 disk_last_write(Disk *disk, guint64 from, guint64 to);
 /* Where in the backing the entry at this position, a write, begins. */
 guint64 disk_written_at(Disk *disk, guint64 position);
 
-/* To a file and from there, all but what was forgotten; FALSE (NULL) if that fails. */
+/* Write the recording to a file, without forgotten entries, and read it; FALSE or NULL on failure.
+ */
 gboolean disk_save(Disk *disk, FILE *file);
 Disk *disk_load(FILE *file);
 

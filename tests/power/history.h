@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What was asked of a volume, what was acknowledged and when, and so what a volume may hold after a
- * loss of power.
+ * The model: which operations a volume was asked for, which were acknowledged and when, and hence
+ * what the volume may hold after a loss of power.
  *
- * Every write puts its own number into each of its sectors, so what a volume holds is described by
- * one number for each sector: 0 for zeros, and where there is none; and one behind them, its size
- * in sectors.  Each operation belongs to a *thread*, and each sector to one thread that alone
- * changes it.  So of each thread a prefix must be there, in the order of its operations, that has
- * at least what was durable; and no thread may have an operation of which another thread lacks one
- * that was acknowledged before this one began (I1, I3).
+ * Every write puts its own number into each of its sectors.  So one number a sector describes a
+ * volume (0: zeros, or beyond the end), and one more number its size in sectors.  Each operation
+ * belongs to a *thread*; each sector belongs to one thread, which alone changes it.  After a loss
+ * of power, a prefix of each thread's operations must be there, which includes all its durable ones
+ * (I1). If an operation is there, every operation that was acknowledged before it began must be
+ * there, too, also of other threads (I3).
  *
  * Threading: one lock.
  */
@@ -78,12 +78,12 @@ guint64 history_hash(const History *history, guint64 cut);
 /* Behind everything. */
 #define CUT_NONE (G_MAXUINT64 - 1)
 
-/* Whether a volume may hold that after a cut; else why not (free it).  `all`: the process died, not
- * the machine: everything acknowledged must be there (I2). */
+/* TRUE if a volume may hold that content after a cut; otherwise FALSE, and the reason (free it).
+ * `all`: only the process died, so every acknowledged operation must be there (I2). */
 gboolean history_check(const History *history, guint64 cut, gboolean all, const guint32 *content,
 		       char **ret_why);
 
-/* To a file and from there; FALSE (NULL) if that fails. */
+/* Write to a file, and read from it; FALSE or NULL on failure. */
 gboolean history_save(const History *history, FILE *file);
 History *history_load(FILE *file);
 
