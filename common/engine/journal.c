@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/engine/journal.h"
 #include "common/base/lock.h"
+#include "common/engine/checked.h"
 #include "common/engine/waits.h"
 
 #include <errno.h>
@@ -152,6 +153,9 @@ void journal_unreserve(Journal *journal, guint32 length)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 
+	if (!CHECKED(journal->backing, journal->reserved >= length,
+		     "I1: room that is given back was reserved"))
+		return;
 	journal->reserved -= length;
 	g_cond_broadcast(&journal->changed);
 }
@@ -199,9 +203,17 @@ static guint64 append_locked(Journal *journal, Record *record)
 guint64 journal_append(Journal *journal, Record *record)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
-	guint64 ticket = append_locked(journal, record);
+	guint32 length = record_length(record->kind, record->n_runs, record->blocks);
+	guint64 ticket;
 
-	journal->reserved -= record_length(record->kind, record->n_runs, record->blocks);
+	/* Without room the record would go over one that replay needs (I1). */
+	if (!CHECKED(journal->backing, journal->reserved >= length,
+		     "I1: room was reserved for the record")) {
+		journal->failed = TRUE;
+		return G_MAXUINT64; /* a commit of it fails */
+	}
+	ticket = append_locked(journal, record);
+	journal->reserved -= length;
 	update_wants(journal);
 	return ticket;
 }
@@ -301,6 +313,10 @@ void journal_release(Journal *journal, guint64 tail)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 
+	/* I6: records between the tail and the newest checkpoint's cut must stay. */
+	if (!CHECKED(journal->backing, tail >= journal->tail && tail <= journal->head,
+		     "I6: the journal's tail moves up, to its head at most"))
+		return;
 	journal->tail = tail;
 	update_wants(journal);
 	g_cond_broadcast(&journal->changed);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/engine/superblock.h"
+#include "common/engine/checked.h"
 
 #include <errno.h>
 #include <string.h>
@@ -164,6 +165,10 @@ int superblock_store(Backing *backing, SuperblockPair *pair, const Superblock *n
 	FormatSuperblock raw;
 	int r;
 
+	/* I6: a load takes the copy of the higher generation. */
+	if (!CHECKED(backing, next->generation > pair->current.generation,
+		     "I6: the superblock's generation grows"))
+		return -ESHUTDOWN;
 	superblock_encode(next, &raw);
 	r = write_durably(backing, &raw, !pair->home);
 	if (r)

@@ -146,6 +146,7 @@ static void change_bitmap(Backing *backing, gboolean leak)
 	BitmapPlace place;
 	Seal seal;
 	guint64 generation = 0, bit;
+	Superblock next;
 
 	load(backing, &pair);
 	seal = (Seal){pair.current.seed};
@@ -158,8 +159,10 @@ static void change_bitmap(Backing *backing, gboolean leak)
 		choice->page.bits[bit / 8] ^= (guint8)(1u << bit % 8);
 	bitmap_seal(&choice->page, place.seal, 0, generation);
 	CHECK_INT(bitmap_write(&place, 0, choice->home, &choice->page), 0);
-	pair.current.bitmap_digest = bitmap_term(&choice->page, 0);
-	CHECK_INT(superblock_store(backing, &pair, &pair.current), 0);
+	next = pair.current;
+	next.generation++;
+	next.bitmap_digest = bitmap_term(&choice->page, 0);
+	CHECK_INT(superblock_store(backing, &pair, &next), 0);
 	CHECK_INT(backing_flush(backing), 0);
 }
 
