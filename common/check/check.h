@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Proves from the backing alone that a volume is whole: every checksum of every node and block,
- * every slot in exactly one place (I5), the bitmaps against the map, the journal's records.
- * Reads only, and keeps to the memory of three bits per slot, a path of nodes and what it finds.
+ * Proves from the backing alone that a volume is whole: the checksum of every node and block, every
+ * slot in exactly one place (I5), bitmaps that agree with the map, and the journal's records.  It
+ * writes nothing.  It takes three bits of memory per slot, one path of nodes, and its findings.
  *
  * What is kept twice (superblocks, inner nodes, bitmap pages, the durable-mark) and is damaged in
  * one copy is a finding like any other, though nothing is lost: the volume is not whole, as the
@@ -33,11 +33,11 @@ typedef struct {
 
 #define CHECK_RANGES 100000u
 
-/* Called now and then with how far it is, 0..1; may be NULL. */
+/* Called now and then with the fraction that is done, 0 to 1; may be NULL. */
 typedef void (*CheckProgress)(double fraction, gpointer data);
 
-/* NULL with *error set where it could not be checked at all (open elsewhere, not a volume, cannot
- * be read); otherwise the findings.  The backing stays the caller's. */
+/* Returns the findings, or NULL with *error set if the volume could not be checked (it is open
+ * elsewhere, is no volume, or cannot be read).  The backing stays the caller's. */
 CheckResult *check_run(Backing *backing, CheckProgress progress, gpointer data, GError **error);
 void check_result_free(CheckResult *result);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CheckResult, check_result_free)

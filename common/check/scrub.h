@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Scrubbing: reading all of a volume, while it is served, to find what rots before somebody needs
- * it.  Verifies superblocks, durable-marks and bitmaps; then, after a checkpoint, so that
- * everything is in its place, every copy of the map's nodes, and every mapped block.  A damaged
- * copy is written anew from a whole one, or from memory; blocks that are lost stay errors and are
- * listed.  The result of one that went to the end is kept in the volume (VolumeInfo), and made
- * durable by a checkpoint.
+ * A scrub reads a whole volume while the volume is served, to find damage before a request does.
+ * It verifies superblocks, durable-marks and bitmaps; makes a checkpoint, so that all changes are
+ * in the map on disk; and verifies every copy of the map's nodes and every mapped block.  A damaged
+ * copy is rewritten from a whole one or from memory.  Lost blocks stay unreadable and are listed.
+ * The result of a complete scrub is stored in the volume (VolumeInfo) by a checkpoint.
  *
- * One thread of its own, which reads no more than `rate` bytes in a second and takes no lock over
- * I/O that requests take.  What the kernel has in memory of the backing is verified there, not on
- * the disk.
+ * A scrub has a thread of its own, which reads at most `rate` bytes a second and holds no lock of
+ * the requests during its I/O.  Blocks that are in the kernel's page cache are verified there, not
+ * on the disk.
  *
  * Memory: 1 MiB, and SCRUB_RANGES.
  */
@@ -17,7 +16,7 @@
 
 #include "common/engine/volume.h"
 
-#define SCRUB_RANGES 1000u /* that are listed; all are counted */
+#define SCRUB_RANGES 1000u /* ranges that are listed; all errors are counted */
 #define SCRUB_RATE                                                                                 \
 	((guint64)64 << 20) /* bytes a second, where a volume is served and none is said */
 
@@ -45,21 +44,22 @@ typedef enum {
 	SCRUB_OPENED = 1 << 0, /* the volume was opened for it: what that has mended counts, too */
 } ScrubFlags;
 
-/* Begins; `volume` outlives it.  Ends by itself; there is one at a time for a volume (the caller
- * sees to it).  Errors: no memory, no thread. */
+/* Starts a scrub, which ends by itself.  `volume` must outlive it.  The caller must not start a
+ * second scrub of the volume meanwhile.  Errors: no memory, no thread. */
 Scrub *scrub_start(Volume *volume, ScrubFlags flags, guint64 rate, GError **error);
 
-/* Asks it to end soon; returns at once. */
+/* Asks the scrub to end soon; returns at once. */
 void scrub_stop(Scrub *scrub);
 
-/* Stops it, waits for its end (a request's I/O at most), frees it.  NULL is allowed. */
+/* Stops the scrub, waits until it has ended (for one read at most) and frees it.  NULL is allowed.
+ */
 void scrub_free(Scrub *scrub);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Scrub, scrub_free)
 
 void scrub_get_status(Scrub *scrub, ScrubStatus *ret_status);
 
-/* Waits for its end, for so many milliseconds at most.  Whether it has ended. */
+/* Waits until the scrub has ended, `milliseconds` at most.  Returns whether it has. */
 gboolean scrub_wait(Scrub *scrub, guint milliseconds);
 
-/* The ranges of blocks that are lost, as far as it is: ScrubRange.  Free with g_array_unref(). */
+/* The lost blocks found so far, as an array of ScrubRange.  Free it with g_array_unref(). */
 GArray *scrub_get_lost(Scrub *scrub);

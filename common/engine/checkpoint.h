@@ -9,11 +9,11 @@
  *     release   the journal's tail moves up; what was replaced is free, once no reader that
  *               could have looked it up is left
  *
- * An error before the switch leaves the checkpoint before in force.  -ENOSPC and -ENOMEM leave the
- * frozen state as it is, and the next attempt goes on with it; anything else, and any failed
- * flush, makes the volume FAILED.  One that has FAILED meanwhile switches no superblock.  What was
- * replaced is used anew, and the journal's tail moved, only when both superblocks are on disk:
- * damage to either is no loss at any time.
+ * An error before the switch leaves the previous checkpoint in force (I6).  After -ENOSPC and
+ * -ENOMEM the frozen state stays, and the next attempt continues with it.  Any other error, and any
+ * failed flush, makes the volume FAILED.  A volume that has FAILED switches no superblock. Replaced
+ * slots are reused, and the journal's tail moves, only after both superblocks are on disk: until
+ * then damage to either superblock loses nothing.
  *
  * The volume's size is part of it.  A larger one is for requests when both superblocks are durable:
  * the journal never names blocks that one of them does not know.  A smaller one is before the
@@ -25,13 +25,14 @@
 
 #include "common/engine/engine.h"
 
-/* Up to the freeze, after the end of one that met a full backing.  With `size` (0: none) the volume
- * gets that, and *ret_resize is 0 or why it does not.  0, or why none was begun. */
+/* Begins a checkpoint, up to the freeze; first finishes one that met a full backing.  `size` is the
+ * volume's new size, or 0; *ret_resize is then 0 or why the size stays.  Returns 0, or why no
+ * checkpoint was begun. */
 int checkpoint_begin(Engine *engine, guint64 size, int *ret_resize);
 
-/* The rest of it: brings the frozen state to the disk.  `clean`: the volume is being closed, and
- * nothing is in the journal behind it. */
+/* Finishes the checkpoint: writes the frozen state and switches.  `clean`: the volume is being
+ * closed, and the journal has no record behind the cut. */
 int checkpoint_finish(Engine *engine, gboolean clean);
 
-/* Both. */
+/* Begins and finishes a checkpoint. */
 int checkpoint_make(Engine *engine, gboolean clean);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The thread that makes checkpoints (checkpoint.h) in the background: when the journal is half
- * full, when much was replaced or written, when the volume is idle, when asked.  In between it
- * frees what was discarded and gives unused space back to the file system.  Requests that ask for
- * more than it gets done wait for it here.
+ * full, when the map asks for one (map_wants_checkpoint()), 2 s after the last change, and when a
+ * caller asks.  Between checkpoints it frees discarded blocks and gives unused space back to the
+ * file system.  Requests that outrun the thread wait for it here; no wait is longer than 25 s (I9).
  *
- * Threading: any thread, but for checkpointer_free().
+ * Threading: any thread may call any function, except that checkpointer_free() must be the last
+ * call.
  */
 #pragma once
 
@@ -19,41 +20,45 @@ Checkpointer *checkpointer_new(Engine *engine, GError **error);
 /* Stops and joins the thread; no further checkpoint is made.  NULL is allowed. */
 void checkpointer_free(Checkpointer *checkpointer);
 
-/* Asks for a checkpoint without waiting. */
+/* Wakes the thread, which makes a checkpoint if one is due.  Does not wait. */
 void checkpointer_kick(Checkpointer *checkpointer);
 
-/* Makes one that begins after the call, and waits for it: 0, or why it failed. */
+/* Has a checkpoint made that begins after the call, and waits for its end.  0, or the checkpoint's
+ * error. */
 int checkpointer_run(Checkpointer *checkpointer);
 
-/* Makes one with which the volume gets that size (map_resize), and waits for it, `seconds` at most.
- * 0; -ETIMEDOUT: it goes on; -ENOSPC of a checkpoint that met a full backing: the next that does
- * not brings the size along; or why it stays as it is. */
+/* Has a checkpoint made that gives the volume that size (map_resize()), and waits for its end,
+ * `seconds` at most.  0; -ETIMEDOUT: the resize goes on; -ENOSPC: the checkpoint met a full
+ * backing, and the next one that succeeds may bring the new size; or why the size stays as it is.
+ */
 int checkpointer_resize(Checkpointer *checkpointer, guint64 size, guint seconds);
 
-/* For a request that met a full backing: frees a part of what was discarded, and makes a
- * checkpoint.  Waits 25 s at most.  0, -ETIMEDOUT, or why the checkpoint failed. */
+/* For a request that met a full backing: has some discarded blocks freed and a checkpoint made, and
+ * waits for its end, 25 s at most.  0, -ETIMEDOUT, or the checkpoint's error. */
 int checkpointer_make_room(Checkpointer *checkpointer);
 
-/* Before a change of so many bytes, while the map is under pressure: waits for the change's turn,
- * and while the map is crowded, 25 s at most.  0, -ENOSPC (it is crowded, and checkpoints meet a
- * full backing), -ETIMEDOUT, -ESHUTDOWN. */
+/* Called before a change of `bytes` bytes: waits for the change's turn (throttle.h), 25 s at most.
+ * 0; -ENOSPC: the map is crowded and the last checkpoint met a full backing; -ETIMEDOUT;
+ * -ESHUTDOWN: the volume has FAILED. */
 int checkpointer_throttle(Checkpointer *checkpointer, guint64 bytes);
 
-/* Has the thread run `call` between checkpoints, and waits for its end: what it looks at of pages
- * and superblocks is not written meanwhile. */
+/* Has the thread run `call` between checkpoints, and waits until it has returned.  No checkpoint
+ * writes bitmap pages or superblocks while `call` runs. */
 typedef void (*CheckpointerCall)(Engine *engine, gpointer data);
 void checkpointer_call(Checkpointer *checkpointer, CheckpointerCall call, gpointer data);
 
-/* Asks that what was discarded is freed and given back; a ticket to wait for that with, for
- * `seconds` at most. */
+/* Asks the thread to free all discarded blocks and to give their space back to the file system.
+ * Returns a ticket; checkpointer_settled() waits for it, `seconds` at most, and returns whether it
+ * is done. */
 guint64 checkpointer_settle(Checkpointer *checkpointer);
 gboolean checkpointer_settled(Checkpointer *checkpointer, guint64 ticket, guint seconds);
 
+/* How many checkpoints the thread has completed. */
 guint64 checkpointer_count(Checkpointer *checkpointer);
 
-/* Tells the thread that requests change the volume, so that it is not idle. */
+/* Tells the thread that a request changed the volume: it is not idle. */
 void checkpointer_note_change(Checkpointer *checkpointer);
 
-/* Tells the thread that somebody flushed: a load that flushes after every few writes is given
- * space that was written before (slots_warm_up). */
+/* Tells the thread that a request flushed.  For a load that flushes after every few writes the
+ * thread keeps space ready that was written before (slots_warm_up()). */
 void checkpointer_note_flush(Checkpointer *checkpointer);

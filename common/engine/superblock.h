@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two superblocks of a volume in its backing: the older is written and made durable, then the
- * other in the same way, and the valid one of the higher generation counts, so that a torn write
- * leaves the one before, and damage to one copy the other.
+ * The two superblocks of a volume.  A new superblock is written over the older copy and made
+ * durable, and then written over the other copy and made durable.  The valid copy with the higher
+ * generation counts.  A torn write therefore leaves the previous superblock, and damage to one copy
+ * leaves the other (I6).
  *
  * Threading: none of its own; one caller at a time.
  */
@@ -11,10 +12,10 @@
 #include "common/backing/backing.h"
 #include "common/engine/codec.h"
 
-/* What the copy that does not count was when it was read. */
+/* The state of the copy that does not count, as read. */
 typedef enum {
 	SUPERBLOCK_SAME,
-	SUPERBLOCK_LEFT, /* the one before, or torn: a crash leaves that */
+	SUPERBLOCK_LEFT, /* the previous superblock, or a torn one: a crash leaves these */
 	SUPERBLOCK_DAMAGED,
 } SuperblockOther;
 
@@ -24,26 +25,28 @@ typedef struct {
 	SuperblockOther other;
 } SuperblockPair;
 
-/* Reads the newest.  CORRUPT where neither copy is valid; IO where one cannot be read: it might be
- * the newer. */
+/* Reads both copies and takes the newer.  CORRUPT: neither copy is valid.  IO: a copy cannot be
+ * read and might be the newer. */
 gboolean superblock_load(Backing *backing, SuperblockPair *ret_pair, GError **error);
 
-/* CORRUPT where the backing was cut before its first group: there is no block in it. */
+/* CORRUPT if the backing ends before its first group: no block is left. */
 gboolean superblock_fits(Backing *backing, const Superblock *sb, GError **error);
 
-/* CORRUPT where a stamp of `generation`, found in the bitmap of this group, says that a superblock
- * was written since: both are older ones that are back, and so would be what they lead to. */
+/* CORRUPT if `generation`, found in the bitmap of this group, is too high for this superblock: a
+ * newer superblock was written and both copies have gone back in time, as would the whole volume.
+ */
 gboolean superblock_is_newest(const char *name, const Superblock *sb, guint64 group,
 			      guint64 generation, GError **error);
 
-/* Writes the current one once more where it is; durable with the next flush. */
+/* Writes the current superblock again to its own place; durable with the next flush. */
 int superblock_rewrite(Backing *backing, const SuperblockPair *pair);
 
-/* Verifies both copies.  With `repair` each that is not the current one is written anew and made
- * durable, one after the other; returns how many were. */
+/* Compares both copies with the current superblock.  With `repair`, rewrites each copy that differs
+ * and makes it durable before it touches the other.  Returns how many copies were rewritten. */
 guint superblock_verify(Backing *backing, const SuperblockPair *pair, gboolean repair);
 
-/* Writes `next` over the older copy, with the generation that it has, and makes it durable; then
- * over the other.  After 0 either alone says all of it.  After a negative errno the pair holds
- * `next` if it is in the first, and nothing is known of the copy that was being written. */
+/* Writes `next`, whose generation must be higher than the current one's, over the older copy and
+ * makes it durable; then the same over the other copy.  After 0 either copy alone suffices.  After
+ * a negative errno, `current` is `next` if the first copy is durable; the content of the copy that
+ * was being written is unknown. */
 int superblock_store(Backing *backing, SuperblockPair *pair, const Superblock *next);
