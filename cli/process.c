@@ -257,7 +257,13 @@ static const char *last_line(Output *output)
 	return start;
 }
 
-/* Waits for the child, taking its output, until it has ended or the time is over. */
+/* Takes the child's output until the child has ended (TRUE) or the deadline has passed (FALSE).
+ *
+ * Each round lasts at most PAUSE_US, so that both are noticed within that time.  The child cannot
+ * block on a full pipe, because the pipe is read in every round.  The end of the output says
+ * nothing about the child, which may close its standard output and work on: only waitpid() ends
+ * the loop.  Nor does the child's end close the pipe, as a daemon that it started may hold the
+ * other end: what is left in the pipe is read without blocking, and at most 64 times. */
 static gboolean watch(pid_t pid, Output *output, gint64 end, int *ret_status)
 {
 	gboolean open = TRUE;

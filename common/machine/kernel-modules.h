@@ -3,6 +3,10 @@
  * What a kernel has, by looking: /proc, /sys, the indexes in /lib/modules, the configuration.
  * Loads nothing, asks nobody, needs no privilege.
  *
+ * The indexes are read as text, not with libkmod: it follows the offsets in modules.dep.bin without
+ * checking them (version 30 loops or crashes on a damaged index), and it resolves links outside of
+ * the sysroot.
+ *
  * A kernel is either the one that runs, or one that lies in a sysroot; of the latter nobody can
  * tell what would be loaded.
  */
