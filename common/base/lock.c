@@ -17,7 +17,7 @@ void lock_clear(Lock *lock)
 }
 
 #if LOCK_CHECKED
-#define HELD_MAX 8
+#define HELD_MAX 40 /* every shard of a map at once, and what is held above them */
 
 typedef struct {
 	LockLevel level;
