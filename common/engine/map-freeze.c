@@ -88,14 +88,14 @@ static void node_publish_locked(Map *map, MapNode *node, guint32 crc)
  * map's. */
 static void node_thaw_locked(Map *map, MapNode *node)
 {
-	list_remove(&map->frozen, node);
+	list_remove(map, &map->frozen, node);
 	if (node->detached) {
 		g_free(node);
 		return;
 	}
 	node->state = NODE_CLEAN;
 	node_touch(node);
-	list_push(&map->clean, node);
+	list_push(map, &map->clean, node);
 }
 
 /* Writes neighbours in the backing at once. */

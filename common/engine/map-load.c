@@ -67,27 +67,14 @@ int node_read(Map *map, guint level, guint64 index, const MapEntry *entry, Forma
 	return 0;
 }
 
-/* Reads a node that its parent points to and that is not in the cache. */
-static int node_load_unlocking(Map *map, guint level, guint64 index, const MapEntry *entry)
+/* What becomes of a node once its reader has the lock again; r: what reading it came to. */
+static int node_loaded_locked(Map *map, MapNode *node, int r)
 {
-	MapNode *node = node_new_locked(map, level, index, NODE_LOADING, NULL);
-	MapShard *shard = map_shard(map, node_key(level, index));
-	guint epoch;
-	int r;
+	MapShard *shard = map_shard(map, node->key);
 
-	if (!node)
-		return -ENOMEM;
-	map->misses++;
-	map->loading++;
-	node->slot = entry->slot;
-	epoch = epoch_enter_locked(map);
-	lock_drop(map->lock);
-	r = node_read(map, level, index, entry, &node->data);
-	lock_take(map->lock);
-	map_lookup_end(map, epoch);
 	map->loading--;
 	g_cond_broadcast(&map->loaded);
-	if (node->detached) { /* dropped meanwhile: whatever was read is void */
+	if (node->detached) { /* dropped from the cache meanwhile: what was read is void */
 		g_free(node);
 		return MAP_RESTART;
 	}
@@ -101,14 +88,60 @@ static int node_load_unlocking(Map *map, guint level, guint64 index, const MapEn
 	lock_drop(&shard->lock);
 	node->state = NODE_CLEAN;
 	node_touch(node);
-	list_push(&map->clean, node);
+	list_push(map, &map->clean, node);
 	return MAP_RESTART;
 }
 
+/* Reads a node that its parent points to and that is not in the cache.  Never 0.
+ *
+ * Nobody else reads it meanwhile: it stands in the hash as LOADING.  What is read is what the
+ * pointer said: the slot keeps its content as long as the reader's epoch is not drained.  If the
+ * pointer changes while the lock is dropped, whoever changes it drops the node from the cache, and
+ * it is detached: so a node that is not detached is still the one that the tree has. */
+static int node_load_unlocking(Map *map, guint level, guint64 index, const MapEntry *entry)
+{
+	MapNode *node = node_new_locked(map, level, index, NODE_LOADING, NULL);
+	guint epoch;
+	int r;
+
+	if (!node)
+		return -ENOMEM;
+	map->misses++;
+	map->loading++;
+	node->slot = entry->slot;
+	epoch = epoch_enter_locked(map);
+	lock_drop(map->lock);
+	r = node_read(map, level, index, entry, &node->data);
+	lock_take(map->lock);
+	map_lookup_end(map, epoch);
+	return node_loaded_locked(map, node, r);
+}
+
+/* The node's parent, or the root's pointer, says where the node is: 0 with *ret_entry, or as
+ * node_get_unlocking(). */
+static int node_find_pointer_unlocking(Map *map, guint level, guint64 index, gboolean nowait,
+				       MapEntry *ret_entry)
+{
+	MapNode *parent;
+	int r = 0;
+
+	if (level < map->levels - 1)
+		r = node_get_unlocking(map, level + 1, node_parent(map->layout, index), nowait,
+				       &parent);
+	if (r)
+		return r;
+	*ret_entry = pointer_get_locked(map, level, index);
+	return ret_entry->slot && !ret_entry->dead ? 0 : MAP_HOLE;
+}
+
+/* From the node upwards to the first that is in memory, so that a cached leaf needs no nodes above
+ * it; each call that drops the lock returns MAP_RESTART, and so the caller comes back with one node
+ * more in memory. */
 int node_get_unlocking(Map *map, guint level, guint64 index, gboolean nowait, MapNode **ret_node)
 {
 	MapNode *node = node_find_locked(map, level, index);
 	MapEntry entry;
+	int r;
 
 	*ret_node = NULL;
 	if (node && node->state != NODE_LOADING) {
@@ -122,18 +155,8 @@ int node_get_unlocking(Map *map, guint level, guint64 index, gboolean nowait, Ma
 		lock_wait(&map->loaded, map->lock);
 		return MAP_RESTART;
 	}
-	if (level < map->levels - 1) {
-		MapNode *parent;
-		int r = node_get_unlocking(map, level + 1, node_parent(map->layout, index), nowait,
-					   &parent);
-
-		if (r || !parent)
-			return r;
-	}
-	entry = pointer_get_locked(map, level, index);
-	if (!entry.slot || entry.dead)
-		return 0;
-	if (nowait)
-		return -EAGAIN;
-	return node_load_unlocking(map, level, index, &entry);
+	r = node_find_pointer_unlocking(map, level, index, nowait, &entry);
+	if (r)
+		return r;
+	return nowait ? -EAGAIN : node_load_unlocking(map, level, index, &entry);
 }

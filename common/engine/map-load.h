@@ -7,8 +7,10 @@
 
 #include "common/engine/map-private.h"
 
-/* Gets the node, reading it if need be.  0 with *ret_node, which is NULL where the tree has none
- * (a hole). */
+/* Gets node (level, index).  0: *ret_node is in memory and readable, and the lock was kept.
+ * MAP_HOLE: there is none, and the lock was kept.  MAP_RESTART: the lock was dropped to read it, or
+ * a node above it, or to wait for who does; the caller begins anew.  -EAGAIN (nowait): one of these
+ * has to be read; the lock was kept.  Another negative errno: it cannot be read. */
 int node_get_unlocking(Map *map, guint level, guint64 index, gboolean nowait,
 		       MapNode **ret_node) G_GNUC_WARN_UNUSED_RESULT;
 

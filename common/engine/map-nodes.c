@@ -63,8 +63,11 @@ void map_lookup_end(Map *map, guint epoch)
 G_STATIC_ASSERT(MAP_BUCKETS == 1u << (64 - 51));
 G_STATIC_ASSERT(MAP_SHARDS <= 32); /* a bit each, in map_change_write() */
 
-void list_push(NodeList *list, MapNode *node)
+void list_push(Map *map, NodeList *list, MapNode *node)
 {
+	if (!CHECKED(map->backing, !node->prev && !node->next && list->head != node,
+		     "I7: a node is in one list at most"))
+		return;
 	node->next = NULL;
 	node->prev = list->tail;
 	if (list->tail)
@@ -75,8 +78,13 @@ void list_push(NodeList *list, MapNode *node)
 	list->n++;
 }
 
-void list_remove(NodeList *list, MapNode *node)
+void list_remove(Map *map, NodeList *list, MapNode *node)
 {
+	if (!CHECKED(map->backing,
+		     list->n > 0 && (node->prev ? node->prev->next : list->head) == node &&
+			     (node->next ? node->next->prev : list->tail) == node,
+		     "I7: a node is taken out of the list that it is in"))
+		return;
 	if (node->prev)
 		node->prev->next = node->next;
 	else
@@ -85,6 +93,7 @@ void list_remove(NodeList *list, MapNode *node)
 		node->next->prev = node->prev;
 	else
 		list->tail = node->prev;
+	node->prev = node->next = NULL;
 	list->n--;
 }
 
@@ -116,11 +125,11 @@ void node_uncache_locked(Map *map, MapNode *node)
 	node_unhash_locked(map, node);
 	switch (node->state) {
 	case NODE_CLEAN:
-		list_remove(&map->clean, node);
+		list_remove(map, &map->clean, node);
 		g_free(node);
 		break;
 	case NODE_DIRTY:
-		list_remove(&map->dirty, node);
+		list_remove(map, &map->dirty, node);
 		g_free(node);
 		break;
 	case NODE_FROZEN:  /* the checkpoint's */
@@ -140,8 +149,8 @@ void node_evict_locked(Map *map)
 
 		if (__atomic_exchange_n(&node->referenced, FALSE, __ATOMIC_RELAXED)) {
 			/* a second chance */
-			list_remove(&map->clean, node);
-			list_push(&map->clean, node);
+			list_remove(map, &map->clean, node);
+			list_push(map, &map->clean, node);
 		} else {
 			node_uncache_locked(map, node);
 		}

@@ -23,9 +23,9 @@ guint epoch_enter(Map *map, MapShard *shard);
 
 guint epoch_enter_locked(Map *map);
 
-void list_push(NodeList *list, MapNode *node);
+void list_push(Map *map, NodeList *list, MapNode *node);
 
-void list_remove(NodeList *list, MapNode *node);
+void list_remove(Map *map, NodeList *list, MapNode *node);
 
 MapNode *node_find_locked(Map *map, guint level, guint64 index);
 

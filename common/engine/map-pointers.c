@@ -9,6 +9,9 @@ MapEntry pointer_get_locked(Map *map, guint level, guint64 index)
 	if (level == map->levels - 1)
 		return map->root;
 	parent = node_find_locked(map, level + 1, node_parent(map->layout, index));
+	if (!CHECKED(map->backing, parent && parent->state != NODE_LOADING,
+		     "I4: the parent is in memory"))
+		return (MapEntry){0};
 	return entry_at(map->layout, &parent->data, node_place(map->layout, index));
 }
 
@@ -21,6 +24,9 @@ void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *en
 		return;
 	}
 	parent = node_find_locked(map, level + 1, node_parent(map->layout, index));
+	if (!CHECKED(map->backing, parent && parent->state == NODE_DIRTY,
+		     "I6: only a dirty parent is changed"))
+		return;
 	entry_put(map->layout, &parent->data, node_place(map->layout, index), entry);
 }
 

@@ -15,7 +15,11 @@
 #include "common/engine/checked.h"
 #include "common/engine/map.h"
 
-#define MAP_RESTART 1
+enum {
+	MAP_RESTART = 1, /* the lock was dropped: begin anew */
+	MAP_HOLE = 2,	 /* of node_get_unlocking(): the tree has no such node, or it is dead */
+};
+
 #define MAP_BUCKETS 8192u
 #define MAP_SHARDS 32u
 #define MAP_CLEAN_MIN 256u /* clean nodes that stay however many are dirty */
@@ -43,12 +47,6 @@ typedef struct {
 	MapNode *head, *tail;
 	guint64 n;
 } NodeList;
-
-typedef struct {
-	guint level;	      /* of the nodes or, with whole FALSE, 0 */
-	gboolean whole;	      /* pointers to nodes die; else pointers in a leaf go */
-	guint64 first, count; /* nodes, or blocks of one leaf */
-} ZeroStep;
 
 /* Slots kept ready for nodes, a ring: for leaves single ones, for inner nodes such as have one for
  * the copy. */
@@ -123,8 +121,6 @@ struct Map {
 	guint64 mended; /* atomic */
 
 	gint wants, pressure; /* atomic; see map_wants_checkpoint() */
-
-	ZeroStep step;
 
 	/* Of the checkpoint that runs. */
 	MapEntry frozen_root;

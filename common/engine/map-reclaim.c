@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Freeing what dead pointers are over.
+ * Freeing what dead pointers are over, a node at a time, as part of ordinary checkpoints.
+ *
+ * I5: [dead_first, dead_end) covers every block under a dead pointer of the map.  It grows where a
+ * pointer dies (map-zero.c); only this file moves its start, and only over blocks that it has seen,
+ * under one hold of the lock, to be under no dead pointer.
  */
 #include "common/base/bounds.h"
 #include "common/engine/map-load.h"
@@ -11,10 +15,12 @@
 
 #include <errno.h>
 
-#define ZERO_FOUND 2
-#define ZERO_SKIPPED 0
-#define RECLAIM_MORE 2
-#define RECLAIM_LOOKS 4096 /* before the lock is let go */
+/* Beside what node_get_unlocking() returns. */
+#define DEAD_FOUND 3
+#define DEAD_NOT_HERE 0
+#define RECLAIM_MORE 3
+
+#define RECLAIM_LOOKS 4096 /* before the lock is dropped for a moment */
 
 /* The interval's start moves over a node that cannot be read, unless pointers died meanwhile: they
  * may be before its end. */
@@ -29,8 +35,13 @@ static void dead_skip_locked(Map *map, guint level, guint64 index, guint64 death
 	map->dead_first = node_end(map, level, index);
 }
 
-/* Moves the interval's start to the next dead pointer, whose place it returns with ZERO_FOUND.
- * ZERO_SKIPPED: look again. */
+/* Whether the node over dead_first, or one above it, is dead: DEAD_FOUND and which.  DEAD_NOT_HERE:
+ * none is, and the start of the interval was moved behind what was looked at.  Else as
+ * node_get_unlocking().
+ *
+ * The way down is walked under one hold of the lock: whatever drops it returns at once.  So a null
+ * pointer, or a leaf that is not dead, shows that no dead pointer is over the blocks up to that
+ * node's end.  Only a damaged node is found out with the lock dropped: see dead_skip_locked(). */
 static int dead_find_unlocking(Map *map, guint *ret_level, guint64 *ret_index)
 {
 	guint64 deaths = map->deaths;
@@ -44,49 +55,67 @@ static int dead_find_unlocking(Map *map, guint *ret_level, guint64 *ret_index)
 		if (entry.dead) {
 			*ret_level = level;
 			*ret_index = index;
-			return ZERO_FOUND;
+			return DEAD_FOUND;
 		}
 		if (!entry.slot || level == 0) {
 			map->dead_first = node_end(map, level, index);
-			return ZERO_SKIPPED;
+			return DEAD_NOT_HERE;
 		}
 		r = node_get_unlocking(map, level, index, FALSE, &node);
 		if (r == -EBADMSG)
 			dead_skip_locked(map, level, index, deaths);
 		if (r)
-			return r == -EBADMSG ? ZERO_SKIPPED : r;
+			return r == -EBADMSG ? DEAD_NOT_HERE : r;
 	}
 }
 
-/* RECLAIM_MORE: something may be left; 0: nothing is. */
-static int reclaim_unlocking(Map *map, MapChange *change)
+/* The first dead node of the interval: DEAD_FOUND; DEAD_NOT_HERE: none so far, or none at all, and
+ * then the interval is empty; or a negative errno.  What drops the lock is begun anew here. */
+static int dead_search_unlocking(Map *map, guint *ret_level, guint64 *ret_index)
 {
-	guint level = 0, looks = 0;
-	guint64 index = 0;
-	MapNode *parent;
-	int r = ZERO_SKIPPED;
+	int r = DEAD_NOT_HERE;
 
-	while (map->dead_first < map->dead_end && r != ZERO_FOUND && looks++ < RECLAIM_LOOKS) {
-		r = dead_find_unlocking(map, &level, &index);
-		if (r < 0)
+	for (guint looks = 0; map->dead_first < map->dead_end && looks < RECLAIM_LOOKS; looks++) {
+		r = dead_find_unlocking(map, ret_level, ret_index);
+		if (r < 0 || r == DEAD_FOUND)
 			return r;
 	}
-	if (map->dead_first >= map->dead_end) {
+	if (map->dead_first >= map->dead_end)
 		map->dead_first = map->dead_end = 0;
-		return 0;
-	}
-	if (r != ZERO_FOUND)
-		return RECLAIM_MORE;
-	r = path_make_dirty_unlocking(map, level + 1, node_parent(map->layout, index), change);
+	return DEAD_NOT_HERE;
+}
+
+/* Takes the dead node (level, index) apart, and removes what is empty above it.  0, MAP_RESTART, or
+ * a negative errno. */
+static int dead_free_unlocking(Map *map, guint level, guint64 index, MapChange *change)
+{
+	guint64 above = node_parent(map->layout, index);
+	MapNode *parent;
+	int r = path_make_dirty_unlocking(map, level + 1, above, change);
+
 	if (r)
 		return r;
 	r = dead_resolve_unlocking(map, level, index);
 	if (r < 0)
 		return r;
-	parent = node_find_locked(map, level + 1, node_parent(map->layout, index));
+	parent = node_find_locked(map, level + 1, above);
 	if (parent && !slots_reserve(map->slots, 2 * FORMAT_LEVELS_MAX))
 		node_prune_locked(map, parent);
-	return RECLAIM_MORE;
+	return 0;
+}
+
+/* RECLAIM_MORE: something may be left; 0: nothing is; MAP_RESTART, or a negative errno. */
+static int reclaim_unlocking(Map *map, MapChange *change)
+{
+	guint level = 0;
+	guint64 index = 0;
+	int r = dead_search_unlocking(map, &level, &index);
+
+	if (r == DEAD_FOUND)
+		r = dead_free_unlocking(map, level, index, change);
+	if (r)
+		return r;
+	return map->dead_first < map->dead_end ? RECLAIM_MORE : 0;
 }
 
 int map_reclaim(Map *map)

@@ -23,8 +23,8 @@ static int map_ends_at_unlocking(Map *map, guint64 last)
 		MapNode *node;
 		int r = node_get_unlocking(map, level, index, FALSE, &node);
 
-		if (r || !node)
-			return r;
+		if (r)
+			return r == MAP_HOLE ? 0 : r;
 		for (guint i = node_place(map->layout, child) + 1; i < node_pointers(map->layout);
 		     i++)
 			if (!entry_at_is_null(map->layout, &node->data, i))

@@ -27,7 +27,7 @@ static int scan_step_down(Map *map, guint level, guint64 *block, guint64 *ret_en
 	int r = node_get_unlocking(map, level, index, FALSE, &node);
 
 	*ret_end = (index + 1) << shift;
-	if (r)
+	if (r && r != MAP_HOLE)
 		return r == MAP_RESTART ? 0 : r;
 	at = node ? node_next_pointer(layout, &node->data, node_place(layout, child))
 		  : node_pointers(layout);
@@ -105,14 +105,16 @@ static int verifying_find_place(Verifying *v, guint *ret_epoch)
 {
 	Map *map = v->map;
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
-	MapNode *node = NULL;
-	int r = MAP_RESTART;
+	MapNode *node;
+	int r = 0;
 
-	while (r == MAP_RESTART && v->level < map->levels - 1)
-		r = node_get_unlocking(map, v->level + 1, node_parent(map->layout, v->index), FALSE,
-				       &node);
-	if (v->level < map->levels - 1 && (r || !node))
-		return r == -EBADMSG ? 0 : r; /* its parent is what is lost */
+	if (v->level < map->levels - 1)
+		do
+			r = node_get_unlocking(map, v->level + 1,
+					       node_parent(map->layout, v->index), FALSE, &node);
+		while (r == MAP_RESTART);
+	if (r) /* -EBADMSG: its parent is what is lost */
+		return r == MAP_HOLE || r == -EBADMSG ? 0 : r;
 	v->entry = pointer_get_locked(map, v->level, v->index);
 	node = node_find_locked(map, v->level, v->index);
 	if (!v->entry.slot || v->entry.dead ||

@@ -16,7 +16,7 @@
 
 #include <errno.h>
 
-#define ZERO_FOUND 2
+#define ZERO_FOUND 3 /* beside what node_get_unlocking() returns */
 #define ZERO_SKIPPED 0
 
 static gboolean node_is_pinned(const MapNode *node)
@@ -26,7 +26,7 @@ static gboolean node_is_pinned(const MapNode *node)
 
 /* The nodes side by side, under one dirty parent, that can be declared dead together. */
 static int zero_whole_unlocking(Map *map, guint level, guint64 index, guint64 *first, guint64 end,
-				MapChange *change)
+				MapChange *change, MapZeroStep *ret_step)
 {
 	guint64 parent = node_parent(map->layout, index), next = index + 1;
 	int r = path_make_dirty_unlocking(map, level + 1, parent, change);
@@ -37,20 +37,24 @@ static int zero_whole_unlocking(Map *map, guint level, guint64 index, guint64 *f
 	       node_end(map, level, next) <= end &&
 	       !node_is_pinned(node_find_locked(map, level, next)))
 		next++;
-	map->step = (ZeroStep){level, TRUE, index, next - index};
-	*first = node_end(map, level, next - 1);
+	*ret_step = (MapZeroStep){.first = *first,
+				  .n = node_end(map, level, next - 1) - *first,
+				  .whole = TRUE,
+				  .level = level,
+				  .index = index,
+				  .count = next - index};
 	return ZERO_FOUND;
 }
 
 static int zero_in_leaf_unlocking(Map *map, guint64 index, guint64 *first, guint64 end,
-				  MapChange *change)
+				  MapChange *change, MapZeroStep *ret_step)
 {
 	guint64 stop = min_u64(end, node_end(map, 0, index));
 	gboolean mapped = FALSE;
 	MapNode *leaf;
 	int r = node_get_unlocking(map, 0, index, FALSE, &leaf);
 
-	if (r)
+	if (r && r != MAP_HOLE)
 		return r;
 	for (guint64 block = *first; leaf && block < stop && !mapped; block++)
 		mapped =
@@ -64,13 +68,16 @@ static int zero_in_leaf_unlocking(Map *map, guint64 index, guint64 *first, guint
 		r = slots_reserve(map->slots, node_pointers(map->layout) + 2 * FORMAT_LEVELS_MAX);
 	if (r)
 		return r;
-	map->step = (ZeroStep){0, FALSE, *first, stop - *first};
-	*first = stop;
+	*ret_step = (MapZeroStep){.first = *first, .n = stop - *first};
 	return ZERO_FOUND;
 }
 
-/* Looks from the root down for something to do at *first. */
-static int zero_look_unlocking(Map *map, guint64 *first, guint64 end, MapChange *change)
+/* Looks from the root down for something to do at *first: the highest node that begins there, ends
+ * before `end` and is clean on disk dies whole; else a part of one leaf.  ZERO_FOUND: *ret_step
+ * begins at *first.  ZERO_SKIPPED: nothing is mapped there, and *first was moved behind it; the
+ * lock was kept.  Else as node_get_unlocking(), and nothing is changed. */
+static int zero_look_unlocking(Map *map, guint64 *first, guint64 end, MapChange *change,
+			       MapZeroStep *ret_step)
 {
 	for (guint level = map->levels - 1;; level--) {
 		guint64 index = *first >> node_shift(map->layout, level);
@@ -84,48 +91,48 @@ static int zero_look_unlocking(Map *map, guint64 *first, guint64 end, MapChange 
 		}
 		if (level < map->levels - 1 && *first == node_first(map, level, index) &&
 		    node_end(map, level, index) <= end && !node_is_pinned(node))
-			return zero_whole_unlocking(map, level, index, first, end, change);
+			return zero_whole_unlocking(map, level, index, first, end, change,
+						    ret_step);
 		if (level == 0)
-			return zero_in_leaf_unlocking(map, index, first, end, change);
+			return zero_in_leaf_unlocking(map, index, first, end, change, ret_step);
+		/* No hole: the pointer was looked at above, under the same lock. */
 		r = node_get_unlocking(map, level, index, FALSE, &node);
 		if (r)
 			return r;
 	}
 }
 
-int map_zero_begin(Map *map, guint64 *first, guint64 end, guint64 *ret_first, guint64 *ret_n)
+int map_zero_begin(Map *map, guint64 *first, guint64 end, MapZeroStep *ret_step)
 {
 	MapChange change = {.reserve = TRUE};
-	guint64 from = *first, turn = 0;
+	guint64 turn = 0;
 	int r = ZERO_SKIPPED;
 
 	waits_take(map->lock);
 	while (*first < end && (r == ZERO_SKIPPED || r == MAP_RESTART)) {
 		turn = lock_turn(map->lock);
-		from = *first;
-		r = zero_look_unlocking(map, first, end, &change);
+		r = zero_look_unlocking(map, first, end, &change, ret_step);
 	}
 	if (r != ZERO_FOUND) {
 		lock_drop(map->lock);
 		return r;
 	}
 	lock_check_turn(map->lock, turn);
-	*ret_first = from;
-	*ret_n = *first - from;
+	*first = ret_step->first + ret_step->n;
 	return 1;
 }
 
 /* Nodes of that level at or below the step's. */
-static guint64 nodes_below(const Map *map, const ZeroStep *step, guint level)
+static guint64 nodes_below(const Map *map, const MapZeroStep *step, guint level)
 {
 	return step->count << (map->layout.shift * (step->level - level));
 }
 
 /* Drops what is cached of them by looking each one up. */
-static void cache_drop_each_locked(Map *map, const ZeroStep *step)
+static void cache_drop_each_locked(Map *map, const MapZeroStep *step)
 {
 	for (guint level = 0; level <= step->level; level++) {
-		guint64 first = step->first << (map->layout.shift * (step->level - level));
+		guint64 first = step->index << (map->layout.shift * (step->level - level));
 
 		for (guint64 i = 0; i < nodes_below(map, step, level); i++) {
 			MapNode *node = node_find_locked(map, level, first + i);
@@ -137,7 +144,7 @@ static void cache_drop_each_locked(Map *map, const ZeroStep *step)
 }
 
 /* The same by looking at everything that is cached. */
-static void cache_drop_matching_locked(Map *map, const ZeroStep *step)
+static void cache_drop_matching_locked(Map *map, const MapZeroStep *step)
 {
 	MapNode *next;
 
@@ -148,14 +155,14 @@ static void cache_drop_matching_locked(Map *map, const ZeroStep *step)
 			next = node->hash_next;
 			if (l <= step->level &&
 			    (key_index(node->key) >> (map->layout.shift * (step->level - l))) -
-					    step->first <
+					    step->index <
 				    step->count)
 				node_uncache_locked(map, node);
 		}
 }
 
 /* Takes dying nodes, and what is cached below them, out of the cache; nothing of it is pinned. */
-static void cache_drop_below_locked(Map *map, const ZeroStep *step)
+static void cache_drop_below_locked(Map *map, const MapZeroStep *step)
 {
 	if (nodes_below(map, step, 0) < MAP_BUCKETS)
 		cache_drop_each_locked(map, step);
@@ -163,10 +170,10 @@ static void cache_drop_below_locked(Map *map, const ZeroStep *step)
 		cache_drop_matching_locked(map, step);
 }
 
-static void zero_whole_apply(Map *map, const ZeroStep *step)
+static void zero_whole_apply(Map *map, const MapZeroStep *step)
 {
 	cache_drop_below_locked(map, step);
-	for (guint64 index = step->first; index < step->first + step->count; index++) {
+	for (guint64 index = step->index; index < step->index + step->count; index++) {
 		MapEntry entry = pointer_get_locked(map, step->level, index);
 
 		if (!entry.slot || entry.dead)
@@ -177,19 +184,22 @@ static void zero_whole_apply(Map *map, const ZeroStep *step)
 	map->deaths++;
 	if (map->dead_first == map->dead_end)
 		map->dead_first = G_MAXUINT64;
-	map->dead_first = min_u64(map->dead_first, node_first(map, step->level, step->first));
-	map->dead_end =
-		max_u64(map->dead_end, node_end(map, step->level, step->first + step->count - 1));
+	map->dead_first = min_u64(map->dead_first, step->first);
+	map->dead_end = max_u64(map->dead_end, step->first + step->n);
 }
 
-static void zero_leaf_apply(Map *map, const ZeroStep *step)
+static void zero_leaf_apply(Map *map, const MapZeroStep *step)
 {
 	const MapEntry hole = {0};
 	MapNode *leaf = node_find_locked(map, 0, node_parent(map->layout, step->first));
-	MapShard *shard = map_shard(map, leaf->key);
+	MapShard *shard;
 
+	if (!CHECKED(map->backing, leaf && leaf->state == NODE_DIRTY,
+		     "I4: map_zero_begin made the leaf dirty"))
+		return;
+	shard = map_shard(map, leaf->key);
 	lock_take(&shard->lock);
-	for (guint64 block = step->first; block < step->first + step->count; block++) {
+	for (guint64 block = step->first; block < step->first + step->n; block++) {
 		guint at = node_place(map->layout, block);
 		MapEntry entry = entry_at(map->layout, &leaf->data, at);
 
@@ -202,10 +212,10 @@ static void zero_leaf_apply(Map *map, const ZeroStep *step)
 	node_prune_locked(map, leaf);
 }
 
-void map_zero_apply(Map *map)
+void map_zero_apply(Map *map, const MapZeroStep *step)
 {
-	if (map->step.whole)
-		zero_whole_apply(map, &map->step);
+	if (step->whole)
+		zero_whole_apply(map, step);
 	else
-		zero_leaf_apply(map, &map->step);
+		zero_leaf_apply(map, step);
 }

@@ -117,12 +117,12 @@ static int lookup_leaf_unlocking(Map *map, guint64 first, guint n, MapEntry *ent
 	MapNode *leaf;
 	int r = node_get_unlocking(map, 0, node_parent(map->layout, first), nowait, &leaf);
 
-	if (r)
-		return r;
-	if (!leaf) {
+	if (r == MAP_HOLE) {
 		memset(entries, 0, n * sizeof *entries);
 		return 0;
 	}
+	if (r)
+		return r;
 	map->hits++;
 	entries_get(map->layout, &leaf->data, at, n, entries);
 	return 0;

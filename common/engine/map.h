@@ -78,12 +78,20 @@ int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait);
 void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, const guint32 *crcs);
 void map_change_end(Map *map);
 
-/* One step of making [*first, end) a hole.  Returns 1 with the lock held, and a step that
- * map_zero_apply() takes and that covers blocks [*ret_first, *ret_first + *ret_n); 0 (no lock) if
- * nothing is mapped there any more; or a negative errno (no lock).  *first moves behind what is
- * done with.  Goes on from the reserve where the backing is full. */
-int map_zero_begin(Map *map, guint64 *first, guint64 end, guint64 *ret_first, guint64 *ret_n);
-void map_zero_apply(Map *map);
+/* One step of making blocks a hole: blocks [first, first + n).  The rest is map_zero_apply()'s. */
+typedef struct {
+	guint64 first, n;
+	gboolean whole;	      /* pointers to nodes die; else pointers in one leaf become null */
+	guint level;	      /* whole: nodes (level, index) to (level, index + count - 1) */
+	guint64 index, count; /* whole */
+} MapZeroStep;
+
+/* Prepares the next step of making [*first, end) a hole.  1: the lock is held, the caller may apply
+ * *ret_step before it calls map_change_end(), and *first is behind the step.  0: nothing is mapped
+ * there any more; or a negative errno; then the lock is not held.  Uses what is kept for zeroing
+ * where the backing is full. */
+int map_zero_begin(Map *map, guint64 *first, guint64 end, MapZeroStep *ret_step);
+void map_zero_apply(Map *map, const MapZeroStep *step);
 
 /* Frees a little of what dead pointers are over.  1: there may be more; 0: none is left; or a
  * negative errno. */

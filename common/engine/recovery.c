@@ -92,11 +92,11 @@ static gboolean visit_verify(const Record *record, gpointer data)
 
 static int apply_zero(Map *map, guint64 first, guint64 end)
 {
-	guint64 step_first, step_n;
+	MapZeroStep step;
 	int r;
 
-	while ((r = map_zero_begin(map, &first, end, &step_first, &step_n)) == 1) {
-		map_zero_apply(map);
+	while ((r = map_zero_begin(map, &first, end, &step)) == 1) {
+		map_zero_apply(map, &step);
 		map_change_end(map);
 	}
 	return r;

@@ -325,6 +325,7 @@ static int zero_step(Volume *volume, guint64 *first, guint64 end, guint64 *ticke
 {
 	Engine *engine = &volume->engine;
 	Record record = {.kind = FORMAT_RECORD_ZERO};
+	MapZeroStep step;
 	guint32 length = record_length(record.kind, 0, 0);
 	int r = throttle(volume, 0, FALSE);
 
@@ -333,7 +334,7 @@ static int zero_step(Volume *volume, guint64 *first, guint64 end, guint64 *ticke
 	r = reserve_record(volume, length, FALSE);
 	if (r)
 		return r;
-	r = map_zero_begin(engine->map, first, end, &record.first, &record.blocks);
+	r = map_zero_begin(engine->map, first, end, &step);
 	if (r == 1 && !wanted_still()) {
 		map_change_end(engine->map);
 		r = -ECANCELED;
@@ -342,8 +343,10 @@ static int zero_step(Volume *volume, guint64 *first, guint64 end, guint64 *ticke
 		journal_unreserve(engine->journal, length);
 		return r;
 	}
+	record.first = step.first;
+	record.blocks = step.n;
 	*ticket = journal_append(engine->journal, &record);
-	map_zero_apply(engine->map);
+	map_zero_apply(engine->map, &step);
 	map_change_end(engine->map);
 	return 1;
 }

@@ -116,7 +116,8 @@ int engine_put(Engine *engine, guint64 block, guint8 value)
 
 int engine_zero(Engine *engine, guint64 first, guint64 n)
 {
-	guint64 end = first + n, step_first, step_n, ticket = 0;
+	guint64 end = first + n, ticket = 0;
+	MapZeroStep step;
 	int r;
 
 	for (;;) {
@@ -125,15 +126,15 @@ int engine_zero(Engine *engine, guint64 first, guint64 n)
 		r = journal_reserve(engine->journal, record_length(record.kind, 0, 1), FALSE);
 		if (r)
 			return r;
-		r = map_zero_begin(engine->map, &first, end, &step_first, &step_n);
+		r = map_zero_begin(engine->map, &first, end, &step);
 		if (r != 1) {
 			journal_unreserve(engine->journal, record_length(record.kind, 0, 1));
 			return r ? r : journal_commit(engine->journal, ticket);
 		}
-		record.first = step_first;
-		record.blocks = step_n;
+		record.first = step.first;
+		record.blocks = step.n;
 		ticket = journal_append(engine->journal, &record);
-		map_zero_apply(engine->map);
+		map_zero_apply(engine->map, &step);
 		map_change_end(engine->map);
 	}
 }
