@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The map through checkpoints: holes, what is dead, freezing, resizing, and two maps over one
+ * allocator.  Compiled with the checks of its locks and invariants in any build.
+ */
+#include "tests/unit/map-scene.h"
+
+#include <errno.h>
+
+static MapInfo info_of(Scene *scene, guint m)
+{
+	MapInfo info;
+
+	map_get_info(scene->maps[m].map, &info);
+	return info;
+}
+
+/* ---- holes */
+
+static void test_zero_in_leaf(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(SCENE_SMALL, 1, 0);
+	MapZeroStep step;
+	guint64 first = 4;
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 0, 8), 0);
+	CHECK_INT(map_zero_begin(scene->maps[0].map, &first, 7, &step), 1);
+	CHECK_UINT(step.first, 4);
+	CHECK_UINT(step.n, 3);
+	CHECK_UINT(first, 7);
+	map_change_end(scene->maps[0].map); /* not applied: nothing happens */
+	scene_compare(scene, 0);
+	CHECK_INT(scene_zero(scene, 0, 5, 7), 0);
+	scene_compare(scene, 0);
+	CHECK_UINT(info_of(scene, 0).data_slots, 6);
+	CHECK_INT(scene_zero(scene, 0, 0, 8), 0);
+	scene_compare(scene, 0);
+	CHECK_UINT(info_of(scene, 0).data_slots, 0);
+	CHECK_UINT(info_of(scene, 0).node_slots, 0); /* empty nodes went as well */
+	first = 0;
+	CHECK_INT(map_zero_begin(scene->maps[0].map, &first, SCENE_BLOCKS, &step), 0);
+	CHECK_UINT(first, SCENE_BLOCKS);
+	scene_reopen(scene);
+	scene_compare(scene, 0);
+}
+
+static void test_dead(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(SCENE_SMALL, 1, 0);
+	guint64 nodes;
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 0, 256), 0);
+	CHECK_INT(scene_write(scene, 0, 512, 100), 0);
+	scene_reopen(scene);
+	nodes = info_of(scene, 0).node_slots;
+	CHECK_INT(scene_zero(scene, 0, 64, 256), 0); /* three clean subtrees of level 2 */
+	CHECK(info_of(scene, 0).reclaimable);
+	CHECK_UINT(info_of(scene, 0).data_slots, 356);
+	CHECK_UINT(info_of(scene, 0).node_slots, nodes);
+	scene_compare(scene, 0);
+	scene_reopen(scene); /* what is dead is not forgotten */
+	CHECK(info_of(scene, 0).reclaimable);
+	scene_compare(scene, 0);
+	scene_reclaim(scene, 0);
+	CHECK_UINT(info_of(scene, 0).data_slots, 164);
+	CHECK(!info_of(scene, 0).reclaimable);
+	scene_compare(scene, 0);
+	scene_reopen(scene);
+	scene_compare(scene, 0);
+	CHECK_INT(scene_zero(scene, 0, 0, SCENE_BLOCKS), 0);
+	scene_reclaim(scene, 0);
+	CHECK_UINT(info_of(scene, 0).data_slots, 0);
+	CHECK_UINT(info_of(scene, 0).node_slots, 0);
+	scene_reopen(scene);
+}
+
+static void test_write_over_dead(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(SCENE_SMALL, 1, 0);
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 0, 256), 0);
+	scene_reopen(scene);
+	CHECK_INT(scene_zero(scene, 0, 64, 128), 0);
+	CHECK_INT(scene_write(scene, 0, 100, 2), 0); /* below what is dead */
+	scene_compare(scene, 0);
+	scene_reopen(scene);
+	scene_compare(scene, 0);
+	scene_reclaim(scene, 0);
+	scene_compare(scene, 0);
+	CHECK_UINT(info_of(scene, 0).data_slots, 194);
+	scene_reopen(scene);
+}
+
+/* What is below a dead node that is lost cannot be freed; all else is. */
+static void test_dead_and_lost(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(SCENE_SMALL, 1, 0);
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 0, 256), 0);
+	scene_reopen(scene);
+	scene_damage(scene, 0, 0, 0); /* blocks 0 to 3 */
+	CHECK_INT(scene_zero(scene, 0, 0, 64), 0);
+	scene_reclaim(scene, 0);
+	CHECK_UINT(info_of(scene, 0).data_slots, 192 + 4);
+	CHECK(!info_of(scene, 0).reclaimable);
+	scene_compare(scene, 0);
+}
+
+/* ---- freezing */
+
+static void test_freeze(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(SCENE_SMALL, 1, 0);
+	SceneMap *at = &scene->maps[0];
+	SceneMap then;
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 0, 100), 0);
+	scene_freeze(scene);
+	then = *at;
+	CHECK_INT(scene_write(scene, 0, 50, 100), 0);
+	CHECK_INT(scene_zero(scene, 0, 0, 3), 0);
+	scene_compare(scene, 0);
+	scene_finish(scene);
+	scene_compare(scene, 0);
+	map_free(at->map);
+	/* The checkpoint has what there was when it was frozen, and nothing that came later. */
+	memcpy(at->slots, then.slots, sizeof then.slots);
+	memcpy(at->crcs, then.crcs, sizeof then.crcs);
+	at->map = map_new(scene->backing, scene->slots, &scene->seal, SCENE_SMALL, &at->sb, TRUE,
+			  NULL);
+	scene_compare(scene, 0);
+}
+
+static void test_write_again(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(SCENE_SMALL, 1, 0);
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 0, 100), 0);
+	for (guint after = 0; after < 5; after++) {
+		test_row("write %u", after);
+		CHECK_INT(scene_write(scene, 0, after * 7, 90), 0);
+		scene_freeze(scene);
+		backing_faulty_fail(scene->backing, FAULTY_WRITE, after, EIO, FALSE, TRUE);
+		CHECK_INT(map_write_frozen(scene->maps[0].map), -EIO);
+		CHECK_INT(scene_write(scene, 0, after * 9, 10), 0);
+		scene_finish(scene);
+		scene_compare(scene, 0);
+		scene_reopen(scene);
+		scene_compare(scene, 0);
+	}
+}
+
+/* ---- walking, verifying */
+
+static void test_scan(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(SCENE_SMALL, 1, 0);
+	Map *map = scene->maps[0].map;
+	guint64 block = 0, end;
+	MapNodeCount count = {0};
+
+	(void)data;
+	CHECK_INT(map_next_leaf(map, &block, &end), 0);
+	CHECK_INT(scene_write(scene, 0, 333, 1), 0);
+	CHECK_INT(scene_write(scene, 0, 700, 1), 0);
+	block = 0;
+	CHECK_INT(map_next_leaf(map, &block, &end), 1);
+	CHECK_UINT(block, 332);
+	block = map_leaf_end(map, block);
+	CHECK_UINT(block, 336);
+	CHECK_INT(map_next_leaf(map, &block, &end), 1);
+	CHECK_UINT(block, 700);
+	CHECK_INT(scene_write(scene, 0, 0, 1), 0);
+	scene_checkpoint(scene);
+	scene_damage(scene, 0, 2, 1);
+	CHECK_INT(map_verify_node(map, 2, 0, TRUE, &count), 0);
+	CHECK_UINT(count.copies, 2);
+	CHECK_UINT(count.repaired, 1);
+	CHECK_UINT(count.lost, 0);
+	CHECK_INT(map_verify_node(map, 2, 0, TRUE, &count), 0);
+	CHECK_UINT(count.copies, 4);
+	CHECK_UINT(count.repaired, 1);
+}
+
+/* ---- other sizes */
+
+static void test_resize(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(SCENE_SMALL, 1, 0);
+	SceneMap *at = &scene->maps[0];
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 0, 30), 0);
+	CHECK_INT(scene_write(scene, 0, 100, 1), 0);
+	scene_checkpoint(scene);
+	CHECK_INT(map_resize(at->map, blocks_to_bytes(64)), -ENOTEMPTY);
+	CHECK_INT(scene_zero(scene, 0, 64, SCENE_BLOCKS), 0);
+	CHECK_INT(map_resize(at->map, blocks_to_bytes(64)), -ENOTEMPTY); /* dead, not free */
+	scene_reclaim(scene, 0);
+	CHECK_INT(map_resize(at->map, blocks_to_bytes(64)), 0); /* two roots go */
+	CHECK_UINT(info_of(scene, 0).node_slots, 8 + 2 * (2 + 1));
+	at->sb.size = blocks_to_bytes(64);
+	at->sb.levels = 3;
+	scene_reopen(scene);
+	CHECK_INT(map_resize(at->map, blocks_to_bytes(SCENE_BLOCKS)), 0);
+	at->sb.size = blocks_to_bytes(SCENE_BLOCKS);
+	at->sb.levels = 5;
+	scene_compare(scene, 0);
+	CHECK_INT(scene_write(scene, 0, 1000, 20), 0);
+	scene_reopen(scene);
+	scene_compare(scene, 0);
+}
+
+/* ---- two maps */
+
+static void test_two_maps(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(SCENE_SMALL, 2, 0);
+	Map *maps[2] = {scene->maps[0].map, scene->maps[1].map};
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 0, 200), 0);
+	CHECK_INT(scene_write(scene, 1, 0, 100), 0);
+	CHECK_INT(scene_write(scene, 0, 100, 200), 0);
+	CHECK_INT(map_erase(maps, 2, 0), -EBUSY);
+	scene_freeze(scene); /* both, at one instant */
+	CHECK_INT(scene_write(scene, 1, 50, 200), 0);
+	CHECK_INT(scene_write(scene, 0, 50, 20), 0);
+	scene_finish(scene);
+	for (guint i = 0; i < 4; i++) {
+		scene_compare(scene, 0);
+		scene_compare(scene, 1);
+		scene_reopen(scene);
+		CHECK_INT(scene_write(scene, i % 2, 30 * i, 90), 0);
+	}
+	/* One is empty, and the other is not: nothing is erased. */
+	CHECK_INT(scene_zero(scene, 0, 0, SCENE_BLOCKS), 0);
+	scene_reclaim(scene, 0);
+	scene_checkpoint(scene);
+	maps[0] = scene->maps[0].map;
+	maps[1] = scene->maps[1].map;
+	CHECK_UINT(info_of(scene, 0).node_slots, 0);
+	CHECK_INT(map_erase(maps, 2, 0), -EBUSY);
+	scene_reopen(scene);
+	scene_compare(scene, 1);
+}
+
+/* A reader of one map keeps what that map gave up, and the other is not in its way. */
+static void test_two_maps_reader(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(SCENE_SMALL, 2, 0);
+	MapEntry entry;
+	guint epoch;
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 0, 1), 0);
+	CHECK_INT(scene_write(scene, 1, 0, 1), 0);
+	REQUIRE(!map_lookup(scene->maps[1].map, 0, 1, &entry, FALSE, &epoch));
+	map_drain(scene->maps[0].map); /* comes back */
+	map_lookup_end(scene->maps[1].map, epoch);
+	scene_checkpoint(scene);
+}
+
+/* ---- anything, against the models */
+
+static void random_step(Scene *scene, TestRandom *random, gboolean *frozen)
+{
+	guint m = (guint)test_random_below(random, scene->n_maps);
+	guint64 first = test_random_below(random, SCENE_BLOCKS - 300);
+	guint n = 1 + (guint)test_random_below(random, test_random_below(random, 3) ? 8 : 256);
+
+	switch (test_random_below(random, 10)) {
+	case 0:
+		if (*frozen)
+			scene_finish(scene);
+		else
+			scene_freeze(scene);
+		*frozen = !*frozen;
+		break;
+	case 1:
+		if (*frozen)
+			scene_finish(scene);
+		*frozen = FALSE;
+		scene_reopen(scene);
+		break;
+	case 2:
+		CHECK(map_reclaim(scene->maps[m].map) >= 0);
+		break;
+	case 3:
+		first = first / 64 * 64;
+		n = 64;
+		/* fall through */
+	case 4:
+	case 5:
+		CHECK_INT(scene_zero(scene, m, first, first + n), 0);
+		break;
+	default:
+		CHECK_INT(scene_write(scene, m, first, n), 0);
+	}
+}
+
+static void test_random_steps(const void *data)
+{
+	TestRandom random = test_random_new(test_seed());
+
+	(void)data;
+	for (guint round = 0; round < 4 && !test_failed(); round++) {
+		g_autoptr(Scene) scene = scene_new(SCENE_SMALL, 1 + round % 2, 0);
+		gboolean frozen = FALSE;
+
+		for (guint i = 0; i < 200 && !test_failed(); i++) {
+			random_step(scene, &random, &frozen);
+			for (guint m = 0; m < scene->n_maps && i % 8 == 0; m++)
+				scene_compare(scene, m);
+		}
+		if (frozen)
+			scene_finish(scene);
+		scene_reopen(scene);
+		for (guint m = 0; m < scene->n_maps; m++)
+			scene_compare(scene, m);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	test_add("a part of a leaf becomes a hole, and an empty tree none", test_zero_in_leaf,
+		 NULL);
+	test_add("what is clean dies whole and is freed later", test_dead, NULL);
+	test_add("what is dead is taken apart where it is written", test_write_over_dead, NULL);
+	test_add("what is dead and lost stays in use", test_dead_and_lost, NULL);
+	test_add("a checkpoint has the instant of its freeze", test_freeze, NULL);
+	test_add("frozen nodes are written again after an error", test_write_again, NULL);
+	test_add("a walk finds the leaves, and mends their nodes", test_scan, NULL);
+	test_add("levels come and go with the size", test_resize, NULL);
+	test_add("two maps over one allocator", test_two_maps, NULL);
+	test_add("two maps have readers of their own", test_two_maps_reader, NULL);
+	test_add("random steps", test_random_steps, NULL);
+	return test_run(argc, argv);
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The map by itself: lookup, change, holes, checkpoints, other sizes.  Compiled with the checks of
+ * its locks and invariants in any build.
+ */
+#include "tests/unit/map-scene.h"
+
+#include <errno.h>
+
+static const NodeLayout plain = {.shift = 8, .size = sizeof(FormatPointer)};
+static const NodeLayout small = {.shift = 2, .size = sizeof(FormatPointer)};
+
+/* ---- lookup */
+
+static void test_lookup(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(*(const NodeLayout *)data, 1, 0);
+
+	scene_compare(scene, 0);
+	CHECK_INT(scene_write(scene, 0, 250, 20), 0);
+	CHECK_INT(scene_write(scene, 0, 600, 1), 0);
+	scene_compare(scene, 0);
+	CHECK_INT(scene_write(scene, 0, 255, 3), 0);
+	scene_compare(scene, 0);
+	scene_reopen(scene);
+	scene_compare(scene, 0);
+}
+
+static void test_nowait(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(small, 1, 0);
+	MapEntry entry;
+	guint epoch;
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 7, 1), 0);
+	scene_reopen(scene);
+	CHECK_INT(map_lookup(scene->maps[0].map, 7, 1, &entry, TRUE, &epoch), -EAGAIN);
+	CHECK_INT(map_change_begin(scene->maps[0].map, 7, 1, TRUE), -EAGAIN);
+	scene_compare(scene, 0);
+	REQUIRE(!map_lookup(scene->maps[0].map, 7, 1, &entry, TRUE, &epoch));
+	map_lookup_end(scene->maps[0].map, epoch);
+	CHECK_UINT(entry.slot, scene->maps[0].slots[7]);
+}
+
+static guint64 mended(Scene *scene)
+{
+	MapInfo info;
+
+	map_get_info(scene->maps[0].map, &info);
+	return info.mended;
+}
+
+static void test_damaged_copy(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(small, 1, 0);
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 0, 9), 0);
+	scene_reopen(scene);
+	scene_damage(scene, 0, 1, 0);
+	scene_compare(scene, 0);
+	CHECK_UINT(mended(scene), 1);
+	scene_reopen(scene);
+	scene_damage(scene, 0, 1, 1); /* the first was written anew: this one is not needed */
+	scene_compare(scene, 0);
+	CHECK_UINT(mended(scene), 0);
+}
+
+static void test_damaged_node(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(small, 1, 0);
+	Map *map;
+	MapEntry entry;
+	guint epoch;
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 0, 9), 0);
+	scene_reopen(scene);
+	map = scene->maps[0].map;
+	scene_damage(scene, 0, 0, 0); /* a leaf has no copy */
+	CHECK_INT(map_lookup(map, 0, 1, &entry, FALSE, &epoch), -EBADMSG);
+	CHECK_INT(map_change_begin(map, 0, 1, FALSE), -EBADMSG);
+	REQUIRE(!map_lookup(map, 8, 1, &entry, FALSE, &epoch));
+	map_lookup_end(map, epoch);
+	CHECK_UINT(entry.slot, scene->maps[0].slots[8]);
+	backing_faulty_fail(scene->backing, FAULTY_READ, 0, EIO, TRUE, FALSE);
+	CHECK_INT(map_lookup(map, 5, 1, &entry, FALSE, &epoch), -EIO);
+	backing_faulty_fail(scene->backing, 0, 0, 0, FALSE, FALSE);
+}
+
+/* What a node says is bounded, though its checksum is right. */
+static void test_insane_node(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(plain, 1, 0);
+	Superblock *sb = &scene->maps[0].sb;
+	MapEntry far = {.slot = (guint64)1 << 39, .birth = 1}, entry;
+	FormatNode node;
+	guint epoch;
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 0, 1), 0);
+	scene_checkpoint(scene);
+	memset(&node, 0, sizeof node);
+	entry_put(plain, &node, 3, &far);
+	sb->map_root.crc = seal_node(&scene->seal, sb->levels - 1, 0, &node);
+	CHECK_INT(backing_pwrite(scene->backing, &node, sizeof node,
+				 slots_offset(scene->slots, sb->map_root.slot)),
+		  0);
+	map_free(scene->maps[0].map);
+	scene->maps[0].map =
+		map_new(scene->backing, scene->slots, &scene->seal, plain, sb, TRUE, NULL);
+	CHECK_INT(map_lookup(scene->maps[0].map, 0, 1, &entry, FALSE, &epoch), -EBADMSG);
+}
+
+/* ---- readers */
+
+typedef struct {
+	Map *map;
+	gint drained;
+} Drain;
+
+static gpointer drain_thread(gpointer data)
+{
+	Drain *drain = data;
+
+	map_drain(drain->map);
+	g_atomic_int_set(&drain->drained, TRUE);
+	return NULL;
+}
+
+/* `cached`: the quick way, with the leaf's shard alone; else the way that reads nodes. */
+static void test_drain(const void *data)
+{
+	gboolean cached = data != NULL;
+	g_autoptr(Scene) scene = scene_new(small, 1, 0);
+	Drain drain = {0};
+	MapEntry entry;
+	GThread *thread;
+	guint epoch, later = 0;
+
+	CHECK_INT(scene_write(scene, 0, 7, 1), 0);
+	if (!cached)
+		scene_reopen(scene);
+	drain.map = scene->maps[0].map;
+	REQUIRE(!map_lookup(drain.map, 7, 1, &entry, FALSE, &epoch));
+	thread = g_thread_new("drain", drain_thread, &drain);
+	g_usleep(20000);
+	CHECK(!g_atomic_int_get(&drain.drained));
+	/* One that begins later, in the same shard, is not waited for. */
+	if (cached)
+		CHECK_INT(map_lookup(drain.map, 7, 1, &entry, FALSE, &later), 0);
+	map_lookup_end(drain.map, epoch);
+	g_thread_join(thread);
+	if (cached)
+		map_lookup_end(drain.map, later);
+}
+
+/* ---- change */
+
+static void test_many_leaves(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(small, 1, 0);
+	MapInfo info;
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 3, FORMAT_RECORD_BLOCKS_MAX), 0); /* 65 leaves */
+	scene_compare(scene, 0);
+	map_get_info(scene->maps[0].map, &info);
+	CHECK_UINT(info.data_slots, FORMAT_RECORD_BLOCKS_MAX);
+	CHECK_UINT(info.node_slots, 65 + 2 * (17 + 5 + 2 + 1));
+	scene_reopen(scene);
+	scene_compare(scene, 0);
+	CHECK_INT(scene_write(scene, 0, 130, FORMAT_RECORD_BLOCKS_MAX), 0); /* half is clean */
+	scene_compare(scene, 0);
+	scene_freeze(scene);
+	CHECK_INT(scene_write(scene, 0, 64, FORMAT_RECORD_BLOCKS_MAX), 0); /* half is frozen */
+	scene_finish(scene);
+	scene_compare(scene, 0);
+	scene_reopen(scene);
+	scene_compare(scene, 0);
+}
+
+/* Nobody sees a part of a change over many leaves. */
+typedef struct {
+	Scene *scene;
+	gint stop;
+} Writing;
+
+static gpointer write_thread(gpointer data)
+{
+	Writing *writing = data;
+
+	while (!g_atomic_int_get(&writing->stop))
+		scene_write(writing->scene, 0, 2, 40);
+	return NULL;
+}
+
+static void test_many_leaves_at_once(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(small, 1, 0);
+	Writing writing = {scene, FALSE};
+	GThread *thread;
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 2, 40), 0);
+	thread = g_thread_new("write", write_thread, &writing);
+	for (guint i = 0; i < 2000 && !test_failed(); i++) {
+		MapEntry entries[40];
+		guint epoch;
+
+		CHECK_INT(map_lookup(scene->maps[0].map, 2, 40, entries, FALSE, &epoch), 0);
+		map_lookup_end(scene->maps[0].map, epoch);
+		for (guint j = 1; j < 40; j++)
+			CHECK_UINT(entries[j].crc, entries[0].crc + j);
+	}
+	g_atomic_int_set(&writing.stop, TRUE);
+	g_thread_join(thread);
+}
+
+static void test_change_undone(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(small, 1, 0);
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 0, 30), 0);
+	CHECK_INT(map_change_begin(scene->maps[0].map, 20, 60, FALSE), 0);
+	map_change_end(scene->maps[0].map); /* the caller thought better of it */
+	scene_compare(scene, 0);
+	scene_reopen(scene);
+	scene_compare(scene, 0);
+}
+
+/* On a full backing changes end, and space can still be freed. */
+static void test_full(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(small, 1, 0);
+	int r = 0;
+
+	(void)data;
+	for (guint at = 0; at < SCENE_BLOCKS; at += 128)
+		CHECK_INT(scene_write(scene, 0, at, 128), 0);
+	scene_checkpoint(scene);
+	backing_faulty_fill_up(scene->backing, 0);
+	backing_faulty_fail(scene->backing, FAULTY_WRITE | FAULTY_GROW, 0, ENOSPC, TRUE, FALSE);
+	for (guint i = 0; i < 400 && !r; i++) {
+		r = map_change_begin(scene->maps[0].map, i * 4 % SCENE_BLOCKS, 1, FALSE);
+		if (!r)
+			map_change_end(scene->maps[0].map);
+	}
+	CHECK_INT(r, -ENOSPC);
+	CHECK_INT(scene_zero(scene, 0, 0, 100), 0);
+	CHECK_INT(scene_zero(scene, 0, 501, 502), 0);
+	backing_faulty_fail(scene->backing, 0, 0, 0, FALSE, FALSE);
+	backing_faulty_fill_up(scene->backing, G_MAXUINT64);
+	scene_compare(scene, 0);
+	scene_reopen(scene);
+	scene_compare(scene, 0);
+}
+
+/* ---- pressure */
+
+static void test_pressure(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(small, 1, 0);
+	Map *map = scene->maps[0].map;
+
+	(void)data;
+	map_set_limit(map, 256);
+	CHECK(!map_wants_checkpoint(map));
+	CHECK(!map_is_changed(map));
+	CHECK_UINT(map_pressure(map), 0);
+	CHECK_INT(scene_write(scene, 0, 0, 256), 0); /* 85 nodes: 3/8 of 256 are 96 */
+	CHECK(!map_wants_checkpoint(map));
+	CHECK_INT(scene_write(scene, 0, 256, 100), 0);
+	CHECK(map_wants_checkpoint(map));
+	CHECK(map_is_changed(map));
+	CHECK_UINT(map_pressure(map), 0);
+	CHECK_INT(scene_write(scene, 0, 256, 256), 0); /* 171 of 192 */
+	CHECK(map_pressure(map) > 0 && map_pressure(map) < 100);
+	CHECK(map_cost(map, BLOCK_SIZE) > 0);
+	CHECK_INT(scene_write(scene, 0, 512, 256), 0);
+	CHECK_UINT(map_pressure(map), 100);
+	scene_freeze(scene);
+	CHECK(!map_wants_checkpoint(map));
+	CHECK_UINT(map_pressure(map), 100); /* frozen nodes take memory as well */
+	scene_finish(scene);
+	CHECK_UINT(map_pressure(map), 0);
+	CHECK(!map_is_changed(map));
+	scene_compare(scene, 0);
+}
+
+int main(int argc, char **argv)
+{
+	test_add("a lookup says what was written: 256 pointers a node", test_lookup, &plain);
+	test_add("a lookup says what was written: 4 pointers a node", test_lookup, &small);
+	test_add("what must not wait does not read nodes", test_nowait, NULL);
+	test_add("a damaged copy of a node is written anew from the other", test_damaged_copy,
+		 NULL);
+	test_add("a node that is lost is an error for its blocks alone", test_damaged_node, NULL);
+	test_add("a node that points outside is refused", test_insane_node, NULL);
+	test_add("a drain waits for who looked up before: in the cache", test_drain, &plain);
+	test_add("a drain waits for who looked up before: reading nodes", test_drain, NULL);
+	test_add("a change covers many leaves", test_many_leaves, NULL);
+	test_add("a change over many leaves is seen as a whole", test_many_leaves_at_once, NULL);
+	test_add("a change that is not made leaves all as it was", test_change_undone, NULL);
+	test_add("on a full backing changes end, and zeroing goes on", test_full, NULL);
+	test_add("pressure rises with dirty nodes and falls with a checkpoint", test_pressure,
+		 NULL);
+	return test_run(argc, argv);
+}
