@@ -30,13 +30,6 @@ typedef struct {
 	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
 } Piece;
 
-int volume_check_writable(Volume *volume)
-{
-	if (volume->engine.read_only)
-		return -EROFS;
-	return engine_has_failed(&volume->engine) ? -ESHUTDOWN : 0;
-}
-
 /* Writes what the runs have room for; the crcs are computed on the way. */
 static int write_payload(Piece *piece)
 {

@@ -286,6 +286,13 @@ int volume_check_range(const Volume *volume, guint64 offset, guint64 length)
 	return offset > size || length > size - offset ? -EINVAL : 0;
 }
 
+int volume_check_writable(Volume *volume)
+{
+	if (volume->engine.read_only)
+		return -EROFS;
+	return engine_has_failed(&volume->engine) ? -ESHUTDOWN : 0;
+}
+
 gint64 volume_failed_since(Volume *volume)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&volume->engine.failure_lock);
