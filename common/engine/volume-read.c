@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading.  All blocks of a piece are looked up at one instant; neighbouring slots become one read
- * straight into the caller's memory, and every block is verified there.  Blocks of which only a
- * part is wanted go over a block on the stack, since the checksum covers all of it.
+ * Reading.  The blocks of a piece are looked up at one instant, so that a read sees a write of up
+ * to VOLUME_ATOMIC_MAX whole or not at all.  Neighbouring slots become one read straight into the
+ * caller's memory, where each block is verified (I4).  A block of which only a part is asked for is
+ * read to the stack, since its checksum covers all of it.
  *
- * What a block was looked up to be is read, however often it is read: looked up anew, it might be
- * of a write that the blocks beside it are not of.  A mismatch is read once more, by itself: then
- * it is a medium error.
+ * A block that does not match is read once more, by itself and from the same slot; if it does not
+ * match then, the read fails.  It is not looked up again: what the map has by now may be of a write
+ * that the other blocks of the piece are not of.
  */
 #include "common/base/bounds.h"
 #include "common/engine/map-scan.h"
@@ -60,7 +61,8 @@ static int read_slot(Volume *volume, guint64 block, const MapEntry *entry, guint
 	return seal_block_fits(&volume->engine.seal, block, to, entry->crc) ? 0 : -EBADMSG;
 }
 
-/* One whole block, as it was looked up: what is in its slot stays until map_lookup_end(). */
+/* Reads one whole block from where it was looked up to be.  Its slot is not used anew until
+ * map_lookup_end(). */
 static int read_entry(Volume *volume, guint64 block, const MapEntry *entry, guint8 *to,
 		      BackingFlags flags, guint64 *ret_offset)
 {
@@ -93,43 +95,7 @@ int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags fl
 	return r;
 }
 
-/* Reads whole blocks in neighbouring slots; moves the caller's cursor on. */
-static int read_run(Reading *reading, guint64 block, guint n, const MapEntry *entries)
-{
-	Volume *volume = reading->volume;
-	struct iovec iov[VOLUME_VECTOR];
-	IovCursor verify = *reading->to;
-	gsize length = (gsize)n * BLOCK_SIZE, got;
-	int pieces = iov_take(reading->to, length, iov, VOLUME_VECTOR, &got);
-	int r = 0;
-
-	if (got < length) /* in more pieces than fit: go block by block over the stack */
-		*reading->to = verify;
-	else
-		r = backing_preadv(volume->engine.backing, iov, pieces,
-				   slots_offset(volume->engine.slots, entries->slot),
-				   reading->flags);
-	if (r && r != -ENXIO)
-		return r;
-	for (guint i = 0; i < n; i++) {
-		guint8 whole[BLOCK_SIZE];
-		IovCursor at = verify;
-
-		if (got == length && !r &&
-		    seal_block_vector_fits(&volume->engine.seal, block + i, &verify,
-					   entries[i].crc))
-			continue;
-		verify = at;
-		r = read_entry(volume, block + i, &entries[i], whole, reading->flags,
-			       reading->ret_offset);
-		if (r)
-			return r;
-		iov_copy_in(&verify, whole, BLOCK_SIZE);
-	}
-	*reading->to = verify;
-	return 0;
-}
-
+/* Reads a part of one block by itself; moves the caller's cursor on. */
 static int read_part(Reading *reading, guint64 block, const MapEntry *entry, gsize from,
 		     gsize length)
 {
@@ -142,7 +108,49 @@ static int read_part(Reading *reading, guint64 block, const MapEntry *entry, gsi
 	return r;
 }
 
-/* How many whole blocks from the first on can be read as one: holes, or neighbouring slots. */
+/* Reads n neighbouring slots into the caller's memory, unverified; the caller's cursor stays.
+ * -ENXIO: the memory's content is undefined, since the backing ends before, or since the memory is
+ * in more pieces than one read takes. */
+static int read_neighbours(const Reading *reading, guint64 slot, guint n)
+{
+	Engine *engine = &reading->volume->engine;
+	struct iovec iov[VOLUME_VECTOR];
+	IovCursor to = *reading->to;
+	gsize length = (gsize)n * BLOCK_SIZE, got;
+	int pieces = iov_take(&to, length, iov, VOLUME_VECTOR, &got);
+
+	if (got < length)
+		return -ENXIO;
+	return backing_preadv(engine->backing, iov, pieces, slots_offset(engine->slots, slot),
+			      reading->flags);
+}
+
+/* Reads whole blocks in neighbouring slots; moves the caller's cursor on.  The cursor stands before
+ * block i at the start of round i: a block that matches where it was read is passed over, any other
+ * is read by itself. */
+static int read_run(Reading *reading, guint64 block, guint n, const MapEntry *entries)
+{
+	const Seal *seal = &reading->volume->engine.seal;
+	int r = read_neighbours(reading, entries->slot, n);
+
+	if (r && r != -ENXIO)
+		return r;
+	for (guint i = 0; i < n; i++) {
+		IovCursor next = *reading->to;
+		int alone;
+
+		if (!r && seal_block_vector_fits(seal, block + i, &next, entries[i].crc)) {
+			*reading->to = next;
+			continue;
+		}
+		alone = read_part(reading, block + i, &entries[i], 0, BLOCK_SIZE);
+		if (alone)
+			return alone;
+	}
+	return 0;
+}
+
+/* How many of n blocks, from the first on, are holes, or are in neighbouring slots. */
 static guint run_length(const MapEntry *entries, guint n)
 {
 	guint i = 1;
@@ -229,10 +237,11 @@ int volume_read_nowait(Volume *volume, const struct iovec *iov, int n_iov, guint
 	return read_all(volume, iov, n_iov, offset, BACKING_NOWAIT, ret_offset);
 }
 
-/* Leaves of the map that one question of volume_extent() may look at: 256 MiB. */
+/* Leaves of the map that one call of volume_extent() looks at: they cover 256 MiB. */
 #define EXTENT_LEAVES 256
 
-/* How many blocks from `block` on, in its leaf, are mapped, or not, as the first is. */
+/* How many blocks from `block` on, to the end of its leaf at most, are mapped, or are holes, like
+ * the first. */
 static int leaf_extent(Volume *volume, guint64 block, gboolean *ret_mapped, guint *ret_n)
 {
 	MapEntry entries[FORMAT_POINTERS_MAX];
@@ -251,7 +260,7 @@ static int leaf_extent(Volume *volume, guint64 block, gboolean *ret_mapped, guin
 	return 0;
 }
 
-/* Moves *block on over leaves that there are not, to the end of the volume at most. */
+/* Moves *block to the next leaf that exists, or to the end of the volume. */
 static int skip_hole(Volume *volume, guint64 *block)
 {
 	guint64 end, last = blocks_covering(volume_size(volume));
