@@ -1,40 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changing.  A piece of up to 1 MiB is one record: its blocks' range is held, blocks at its edges
- * that are written only in part are completed by reading, the payload goes to free slots, and then
- * journal record and map change in one critical section.  When the record is written, the piece is
- * acknowledged.
+ * Changing.  A request is cut into pieces of at most VOLUME_ATOMIC_MAX bytes, each of which becomes
+ * one journal record (I3).  A piece's way, one function a step:
  *
- * Making a hole goes in steps (map.h), each with a record of its own.
+ *   write_piece      waits for a checkpoint that is behind, and holds the range of blocks
+ *   write_held       completes the blocks at the edges by reading
+ *   place_payload    takes free slots and writes the payload there, never over live data (I6)
+ *   commit_payload   record and map change, in one critical section (I3)
+ *   acknowledge      returns when the record is written (I2)
+ *
+ * A hole is made in steps (map.h), each with a record of its own.
  */
+#include "common/engine/checked.h"
 #include "common/engine/volume-private.h"
 #include "common/engine/wanted.h"
 
 #include <errno.h>
 
 #define NO_SPACE_TRIES 3
-#define WAIT_SECONDS 25 /* for the journal; below an initiator's time-out of 30 */
-#define PLACES_TRIED 12 /* for a payload on a full disk; room is made with every fourth */
+#define WAIT_SECONDS 25 /* for the journal; below an initiator's time-out of 30 s */
+#define PLACE_ROUNDS 3	/* of place_payload() */
 
-/* One piece on its way. */
+/* A piece of a request, on its way. */
 typedef struct {
 	Volume *volume;
 	gboolean nowait;
 	guint64 *ret_offset;
 	guint64 first;	       /* block */
-	guint n;	       /* blocks */
-	struct iovec *payload; /* whole blocks */
+	guint n;	       /* blocks, at most FORMAT_RECORD_BLOCKS_MAX */
+	struct iovec *payload; /* n whole blocks */
 	int n_payload;
-	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
+	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX]; /* the slots taken for it: n in all */
 	guint n_runs;
 	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
 } Piece;
 
-/* Writes what the runs have room for; the crcs are computed on the way. */
+/* Writes the payload to the slots of its runs and computes the blocks' checksums. */
 static int write_payload(Piece *piece)
 {
 	Engine *engine = &piece->volume->engine;
-	IovCursor crc_at = iov_cursor(piece->payload, piece->n_payload), at = crc_at;
+	IovCursor seal_at = iov_cursor(piece->payload, piece->n_payload), at = seal_at;
 	struct iovec part[VOLUME_VECTOR];
 	guint i = 0;
 
@@ -42,9 +47,12 @@ static int write_payload(Piece *piece)
 		guint64 offset = slots_offset(engine->slots, piece->runs[run].slot);
 		gsize left = (gsize)piece->runs[run].count * BLOCK_SIZE, done;
 
+		if (!CHECKED(engine->backing, piece->runs[run].count <= piece->n - i,
+			     "I5: a payload's runs hold exactly its blocks"))
+			return -ESHUTDOWN;
 		for (guint32 j = 0; j < piece->runs[run].count; j++, i++)
 			piece->crcs[i] =
-				seal_block_vector(&engine->seal, piece->first + i, &crc_at);
+				seal_block_vector(&engine->seal, piece->first + i, &seal_at);
 		while (left) {
 			int n = iov_take(&at, left, part, VOLUME_VECTOR, &done);
 			int r = backing_pwritev(engine->backing, part, n, offset, BACKING_WAIT);
@@ -58,8 +66,8 @@ static int write_payload(Piece *piece)
 	return 0;
 }
 
-/* The backing is full.  Frees some of what was replaced or discarded, if anything was; FALSE if it
- * cannot. */
+/* Has a checkpoint free some of what was replaced or discarded.  FALSE: nothing was, or the
+ * checkpoint failed. */
 static gboolean make_room(Volume *volume)
 {
 	MapInfo info;
@@ -69,35 +77,48 @@ static gboolean make_room(Volume *volume)
 	       !checkpointer_make_room(volume->checkpointer);
 }
 
-/* Takes slots and writes the payload there.  Where the backing is full, slots that have been
- * written before still have space below them, others may, and room can be made as long as something
- * that was discarded is left. */
+typedef int (*SlotsTake)(Slots *slots, guint n, SlotRun *runs, guint *ret_n);
+
+/* Takes slots and writes the payload there.  Where that fails no slot stays taken. */
+static int place_once(Piece *piece, SlotsTake take)
+{
+	Slots *slots = piece->volume->engine.slots;
+	int r = take(slots, piece->n, piece->runs, &piece->n_runs);
+
+	if (r)
+		return r;
+	r = write_payload(piece);
+	if (r)
+		slots_give_back(slots, piece->runs, piece->n_runs, r == -ENOSPC);
+	return r;
+}
+
+/* Places the payload.  -ENOSPC may come from the allocator (no slot is free) or from the backing
+ * (there is no space below a free slot).  A slot that was written before still has space below it,
+ * others may have: so both kinds are tried, in turn.
+ *
+ * It ends: there are PLACE_ROUNDS rounds of at most four tries, and only a round's first failure
+ * makes room, so that a request waits for at most PLACE_ROUNDS checkpoints.  It ends earlier where
+ * nothing is left to make room of.  -EAGAIN for a piece that must not wait. */
 static int place_payload(Piece *piece)
 {
-	Volume *volume = piece->volume;
-	int r = 0;
+	int r = -ENOSPC;
 
-	for (guint attempt = 0; attempt < PLACES_TRIED; attempt++) {
-		r = attempt % 2 ? slots_alloc_written(volume->engine.slots, piece->n, piece->runs,
-						      &piece->n_runs)
-				: slots_alloc(volume->engine.slots, piece->n, piece->runs,
-					      &piece->n_runs);
-		if (!r) {
-			r = write_payload(piece);
-			if (!r)
-				return 0;
-			slots_give_back(volume->engine.slots, piece->runs, piece->n_runs,
-					r == -ENOSPC);
-		}
-		if (r != -ENOSPC || piece->nowait)
-			return r == -ENOSPC ? -EAGAIN : r;
-		if (attempt % 4 == 0 && !make_room(volume))
+	for (guint round = 0; r == -ENOSPC && round < PLACE_ROUNDS; round++) {
+		r = place_once(piece, slots_alloc);
+		if (r != -ENOSPC)
 			return r;
+		if (piece->nowait)
+			return -EAGAIN;
+		if (!make_room(piece->volume))
+			return r;
+		for (guint i = 0; r == -ENOSPC && i < 3; i++)
+			r = place_once(piece, i == 1 ? slots_alloc : slots_alloc_written);
 	}
 	return r;
 }
 
-/* The caller's ticket is committed, so the change is acknowledged. */
+/* Waits until the record is written: then the change survives the death of the process (I2). */
 static int acknowledge(Volume *volume, guint64 ticket)
 {
 	int r = journal_commit(volume->engine.journal, ticket);
@@ -114,9 +135,9 @@ static int acknowledge(Volume *volume, guint64 ticket)
 	return 0;
 }
 
-/* Room in the journal.  Where there is none for long, a checkpoint that begins now makes some, or
- * says why not: the backing is full.  That the journal cannot be written may have shown where no
- * request was waiting for it (a durable-mark): the volume is FAILED at the latest now. */
+/* Reserves room in the journal.  Where there is none for long, a checkpoint that begins now makes
+ * some, or says why it cannot.  Writing the journal may have failed where no request was waiting
+ * (for a durable-mark): the volume becomes FAILED here at the latest. */
 static int reserve_record(Volume *volume, guint32 length, gboolean nowait)
 {
 	gint64 until = g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND;
@@ -134,7 +155,8 @@ static int reserve_record(Volume *volume, guint32 length, gboolean nowait)
 	return r;
 }
 
-/* Record and map, in one step. */
+/* Appends the record and changes the map, in one critical section: a checkpoint has both or
+ * neither (I3). */
 static int commit_payload(Piece *piece)
 {
 	Engine *engine = &piece->volume->engine;
@@ -165,13 +187,12 @@ static int commit_payload(Piece *piece)
 	return acknowledge(piece->volume, ticket);
 }
 
-static int write_blocks(Piece *piece)
+/* Commits a payload that was placed; its slots are given back where that fails, unless the volume
+ * has FAILED: the record may be on disk then. */
+static int commit_placed(Piece *piece)
 {
-	Engine *engine = &piece->volume->engine;
-	int r = place_payload(piece);
+	int r = 0;
 
-	if (r)
-		return r;
 	for (guint attempt = 0; attempt < NO_SPACE_TRIES; attempt++) {
 		r = commit_payload(piece);
 		if (r != -ENOSPC) /* of slots for nodes: a checkpoint may free some */
@@ -181,15 +202,15 @@ static int write_blocks(Piece *piece)
 		if (piece->nowait || checkpointer_make_room(piece->volume->checkpointer))
 			break;
 	}
-	/* A record that could not be committed keeps its slots: the volume has FAILED. */
 	if (r && r != -ESHUTDOWN)
-		slots_give_back(engine->slots, piece->runs, piece->n_runs, FALSE);
+		slots_give_back(piece->volume->engine.slots, piece->runs, piece->n_runs, FALSE);
 	return r == -EBADMSG
 		       ? volume_bad_node(piece->volume, piece->first, piece->n, piece->ret_offset)
 		       : r;
 }
 
-/* Completes the blocks at the edges: `edge` has room for two. */
+/* Reads the first block into edge[0] and the last into edge[1], where they are written in part;
+ * edge[0] serves for both where they are one. */
 static int read_edges(Piece *piece, guint8 (*edge)[BLOCK_SIZE], gboolean head, gboolean tail)
 {
 	BackingFlags flags = piece->nowait ? BACKING_NOWAIT : BACKING_WAIT;
@@ -204,7 +225,24 @@ static int read_edges(Piece *piece, guint8 (*edge)[BLOCK_SIZE], gboolean head, g
 	return r;
 }
 
-/* Builds the payload in `vec`: what is written, with the rest of the blocks at its edges. */
+/* How many pieces of memory hold the next `length` bytes. */
+static int count_pieces(IovCursor from, gsize length)
+{
+	int n = 0;
+
+	while (length) {
+		gsize piece = length;
+
+		if (!iov_next(&from, &piece))
+			break;
+		length -= piece;
+		n++;
+	}
+	return n;
+}
+
+/* Places and commits the payload: the bytes that are written, between what the blocks at the edges
+ * had.  `vec` has room for all of it. */
 static int write_vector(Piece *piece, struct iovec *vec, int max, IovCursor *from, guint64 offset,
 			gsize length)
 {
@@ -219,40 +257,44 @@ static int write_vector(Piece *piece, struct iovec *vec, int max, IovCursor *fro
 	if (before)
 		vec[n++] = (struct iovec){edge[0], before};
 	n += iov_take(from, length, vec + n, max - 2, &got);
-	if (got < length)
-		return -E2BIG;
+	if (!CHECKED(piece->volume->engine.backing, got == length,
+		     "I4: the vector has room for the payload"))
+		return -ESHUTDOWN;
 	if (after)
 		vec[n++] = (struct iovec){edge[piece->n > 1] + BLOCK_SIZE - after, after};
 	piece->payload = vec;
 	piece->n_payload = n;
-	return write_blocks(piece);
+	r = place_payload(piece);
+	return r ? r : commit_placed(piece);
 }
 
-/* Writes at most VOLUME_ATOMIC_MAX bytes whose range is held. */
+/* Writes the next `length` bytes of `from`, 1 to VOLUME_ATOMIC_MAX, to a range that is held. */
 static int write_held(Volume *volume, IovCursor *from, guint64 offset, gsize length,
 		      gboolean nowait, guint64 *ret_offset)
 {
 	Piece piece;
-	struct iovec vec[VOLUME_VECTOR];
+	struct iovec few[VOLUME_VECTOR];
 	g_autofree struct iovec *many = NULL;
-	IovCursor start = *from;
-	int r;
+	int max =
+		from->count + 2 <= VOLUME_VECTOR ? VOLUME_VECTOR : count_pieces(*from, length) + 2;
 
 	piece.volume = volume;
 	piece.nowait = nowait;
 	piece.ret_offset = ret_offset;
 	piece.first = block_of(offset);
 	piece.n = (guint)(block_of(offset + length - 1) - piece.first + 1);
-	r = write_vector(&piece, vec, VOLUME_VECTOR, from, offset, length);
-	if (r != -E2BIG)
-		return r;
-	*from = start; /* a vector of very small pieces */
-	many = g_try_new(struct iovec, start.count + 2);
-	if (!many)
-		return -ENOMEM;
-	return write_vector(&piece, many, start.count + 2, from, offset, length);
+	if (!CHECKED(volume->engine.backing, piece.n <= FORMAT_RECORD_BLOCKS_MAX,
+		     "I3: a piece fits one record"))
+		return -ESHUTDOWN;
+	if (max > VOLUME_VECTOR) {
+		many = g_try_new(struct iovec, max);
+		if (!many)
+			return -ENOMEM;
+	}
+	return write_vector(&piece, many ? many : few, max, from, offset, length);
 }
 
+/* Waits while a checkpoint is so far behind that memory or the time of an open would grow (I7). */
 static int throttle(Volume *volume, guint64 bytes, gboolean nowait)
 {
 	int r = volume_check_writable(volume);
