@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What volume.c (opening, closing, flushing, information), volume-read.c, volume-write.c and
- * volume-resize.c share.
+ * What the volume's own files share.  Each calls only those before it in this list:
+ *   volume.c         formatting, opening, closing, flushing, information
+ *   volume-read.c    reading
+ *   volume-write.c   writing, zeroing, comparing: what changes blocks
+ *   volume-erase.c, volume-resize.c
+ * Beside them, scrub (common/check) works on an open volume through this header.
  */
 #pragma once
 
@@ -12,50 +16,51 @@
 #include "common/engine/ranges.h"
 #include "common/engine/volume.h"
 
-#define VOLUME_VECTOR 520 /* pieces of memory of one read or write that need no allocation */
+#define VOLUME_VECTOR 520 /* pieces of memory that a read or write of 1 MiB handles on the stack   \
+			   */
 
 struct Volume {
 	Engine engine;
 	guint64 journal_size;
 	guint64 groups_offset;
-	guint64 grown_from; /* when it was opened: the least size that it grew from; 0: none */
+	guint64 grown_from; /* the superblock's, when the volume was opened */
 	guint32 logical_block_size;
 	guint8 uuid[16];
 	Checkpointer *checkpointer; /* NULL: read only */
 	Ranges ranges;
 	guint64 checksum_errors; /* atomic */
 	LoggingLimit bad_blocks;
-	gpointer held;		/* as long as it is open; NULL: nothing */
-	GDestroyNotify release; /* of that */
-	GList link;		/* of the open volumes, who share the node cache */
+	gpointer held;		/* released when the volume is gone; NULL: nothing */
+	GDestroyNotify release; /* of `held` */
+	GList link;		/* in the list of open volumes, which share the node cache */
 
 	Lock flush_lock;
 	GCond flushed;
 	gboolean flushing;
-	guint64 flush_begun, flush_done; /* tickets */
+	guint64 flush_begun, flush_done; /* tickets: the last flush that began, that ended */
 	int flush_result;		 /* of flush_done */
-	guint64 flushed_changes;	 /* what `changes` was when the last good flush began */
-	guint64 changes;		 /* atomic: acknowledged changes */
+	guint64 flushed_changes;	 /* `changes` when the last flush began that succeeded */
+	guint64 changes;		 /* atomic: how many changes were acknowledged */
 };
 
 /* INVALID unless a volume may have that size. */
 gboolean volume_check_size(guint64 size, guint32 logical_block_size, const char *name,
 			   GError **error);
 
-/* Verifies the durable-marks beside the ring, and with `repair` has those written anew that are
- * damaged. Returns how many were. */
+/* Verifies the marks outside the journal's ring.  With `repair`, rewrites those that are damaged.
+ * Returns how many it rewrote. */
 guint volume_verify_marks(Volume *volume, gboolean repair);
 
 /* -EINVAL unless [offset, offset + length) is aligned and inside. */
 int volume_check_range(const Volume *volume, guint64 offset, guint64 length);
 
-/* Whether changes are allowed: 0, -ESHUTDOWN, -EROFS for a read-only one. */
+/* 0 if changes are allowed; -EROFS: opened read-only; -ESHUTDOWN: FAILED. */
 int volume_check_writable(Volume *volume);
 
-/* Zeroes [offset, offset + length), whose range is held. */
+/* Zeroes [offset, offset + length); the caller holds the range. */
 int volume_zero_held(Volume *volume, guint64 offset, guint64 length);
 
-/* Reads and verifies one whole block at its newest place. */
+/* Looks one block up, reads and verifies it. */
 int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags flags,
 		      guint64 *ret_offset);
 
@@ -63,6 +68,6 @@ int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags fl
 int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize length,
 		      BackingFlags flags, guint64 *ret_offset);
 
-/* A node over [first, first + n) is damaged: -EBADMSG, and the first block of these that is lost.
- */
+/* Reports a damaged node of the map over [first, first + n): logs and counts it, has *ret_offset
+ * tell the first of these blocks that is lost, and returns -EBADMSG. */
 int volume_bad_node(Volume *volume, guint64 first, guint n, guint64 *ret_offset);

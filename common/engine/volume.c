@@ -13,7 +13,7 @@
 #define JOURNAL_SMALL (4 * MIB)
 #define JOURNAL_LARGE (8 * MIB)
 #define JOURNAL_LARGE_FROM (1 * GIB)
-#define NODE_MEMORY ((guint64)4096 + 128) /* what one node of the cache takes */
+#define NODE_MEMORY ((guint64)4096 + 128) /* bytes that one cached node takes */
 
 /* The open volumes of the process share one node cache. */
 static Lock cache_lock = {.level = LOCK_CACHE};
@@ -137,7 +137,7 @@ static int write_zeros(Backing *backing, guint64 offset, guint64 end)
 	return r;
 }
 
-/* The journal first, the superblocks last, so that a half made volume is none. */
+/* The superblocks are written last: a volume whose formatting was interrupted has none. */
 static int write_format(Backing *backing, const Superblock *sb)
 {
 	SuperblockPair pair = {.home = 1};
@@ -180,7 +180,7 @@ static gboolean open_engine(Volume *volume, GError **error)
 	Engine *engine = &volume->engine;
 	const Superblock *sb = &engine->superblock.current;
 
-	if (!backing_lock(engine->backing, !engine->read_only, error) ||
+	if (!backing_lock(engine->backing, !engine->read_only, error) || /* I8 */
 	    !superblock_load(engine->backing, &engine->superblock, error) ||
 	    !superblock_fits(engine->backing, sb, error))
 		return FALSE;
@@ -247,7 +247,7 @@ gboolean volume_close(Volume *volume, GError **error)
 	if (!volume->engine.read_only) {
 		int r = checkpoint_make(&volume->engine, TRUE);
 
-		/* On a full backing the journal still has it all; see that it is on disk. */
+		/* The backing is full: the journal still has everything; make it durable. */
 		if (r == -ENOSPC || r == -ENOMEM)
 			r = backing_flush(volume->engine.backing);
 		if (r)
@@ -307,7 +307,12 @@ char *volume_failure(Volume *volume)
 	return g_strdup(volume->engine.failure);
 }
 
-/* Flushes the backing for all who asked before; the flush lock is held, and dropped meanwhile. */
+/* Flushes for all who asked before (I1); the flush lock is held, and dropped meanwhile.
+ *
+ * Flushes are shared here and in backing_flush(), for different things.  Below, checkpoints and
+ * requests share an fdatasync.  Here, requests share the durable-mark that follows it: each request
+ * that called backing_flush() for itself would write one, and scrub, which verifies the marks, has
+ * to keep others from writing them meanwhile (volume_verify_marks()). */
 static void flush_unlocking(Volume *volume)
 {
 	Engine *engine = &volume->engine;
@@ -358,7 +363,7 @@ int volume_flush(Volume *volume)
 	return volume->flush_result ? -EIO : 0;
 }
 
-/* While nobody writes them. */
+/* Keeps flushes, which write marks, out meanwhile. */
 static guint look_at_marks(Volume *volume)
 {
 	guint damaged;
@@ -382,7 +387,7 @@ guint volume_verify_marks(Volume *volume, gboolean repair)
 
 	if (!damaged || !repair)
 		return 0;
-	/* A flush writes the copies of the one, a checkpoint the other. */
+	/* A flush rewrites the durable-mark's copies, a checkpoint its own mark. */
 	__atomic_add_fetch(&volume->changes, 1, __ATOMIC_RELEASE);
 	if (volume_flush(volume) || volume_checkpoint(volume))
 		return 0;
@@ -394,7 +399,7 @@ int volume_checkpoint(Volume *volume)
 	return volume->checkpointer ? checkpointer_run(volume->checkpointer) : -EROFS;
 }
 
-/* Superblocks that are made from now on have it. */
+/* Called by the checkpoint thread: superblocks written from now on have the UUID. */
 static void set_uuid(Engine *engine, gpointer uuid)
 {
 	memcpy(engine->superblock.current.uuid, uuid, 16);
