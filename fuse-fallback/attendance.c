@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "common/base/error.h"
 #include "common/base/fd.h"
 #include "common/base/logging.h"
+#include "common/base/thread.h"
 
 #define PAUSE (G_USEC_PER_SEC / 10)
 
@@ -71,22 +71,6 @@ static gpointer attendance_run(gpointer data)
 	return NULL;
 }
 
-/* Signals are for the main thread. */
-static GThread *attendance_start(Attendance *attendance, GError **error)
-{
-	g_autoptr(GError) failure = NULL;
-	sigset_t all, before;
-	GThread *thread;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	thread = g_thread_try_new("storageos-watch", attendance_run, attendance, &failure);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!thread)
-		error_set(error, STORAGEOS_ERROR_IO, "start a thread: %s", failure->message);
-	return thread;
-}
-
 Attendance *attendance_watch(const char *lock_file, const gint *users, GError **error)
 {
 	Attendance *attendance = g_new0(Attendance, 1);
@@ -95,7 +79,7 @@ Attendance *attendance_watch(const char *lock_file, const gint *users, GError **
 	attendance->users = users;
 	g_mutex_init(&attendance->lock);
 	g_cond_init(&attendance->stopped);
-	attendance->thread = attendance_start(attendance, error);
+	attendance->thread = thread_start("storageos-watch", attendance_run, attendance, error);
 	if (attendance->thread)
 		return attendance;
 	attendance_free(attendance);

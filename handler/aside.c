@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "handler/aside.h"
 
-#include <signal.h>
-
 #include "common/base/error.h"
+#include "common/base/thread.h"
 
 struct Aside {
 	GThread *thread;
@@ -75,8 +74,6 @@ static gpointer aside_run(gpointer data)
 Aside *aside_start(const char *group, AsideFunction function, gpointer data, GError **error)
 {
 	Aside *aside = g_try_new0(Aside, 1);
-	g_autoptr(GError) failure = NULL;
-	sigset_t all, before;
 
 	if (!aside) {
 		error_set(error, STORAGEOS_ERROR_NO_SPACE, "out of memory");
@@ -87,13 +84,9 @@ Aside *aside_start(const char *group, AsideFunction function, gpointer data, GEr
 	aside->group = g_strdup(group);
 	aside->link.data = aside;
 	g_cond_init(&aside->changed);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	aside->thread = g_thread_try_new("storageos-aside", aside_run, aside, &failure);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	aside->thread = thread_start("storageos-aside", aside_run, aside, error);
 	if (aside->thread)
 		return aside;
-	error_set(error, STORAGEOS_ERROR_IO, "start a thread: %s", failure->message);
 	aside_destroy(aside);
 	return NULL;
 }

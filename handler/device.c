@@ -2,7 +2,6 @@
 #include "handler/device.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 
 #include "common/base/error.h"
@@ -455,21 +454,16 @@ static DeviceOpening open_volume(Device *device, const OpeningDevice *opening, G
 	return DEVICE_REFUSED;
 }
 
-/* No thread that is created below may take a signal, as the runner's signal handlers end threads;
- * all of them are I/O flushers. */
+/* The threads that are created below inherit that they are I/O flushers. */
 static DeviceOpening open_volume_protected(Device *device, const OpeningDevice *opening,
 					   GError **error)
 {
 	DeviceOpening result;
 	gboolean was_flusher;
-	sigset_t all, before;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
 	was_flusher = flusher_set(TRUE);
 	result = open_volume(device, opening, error);
 	flusher_set(was_flusher);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return result;
 }
 

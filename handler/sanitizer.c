@@ -5,6 +5,7 @@
 
 #include "common/base/bounds.h"
 #include "common/base/logging.h"
+#include "common/base/thread.h"
 #include "common/engine/wanted.h"
 
 #define PIECE VOLUME_ATOMIC_MAX
@@ -229,7 +230,7 @@ RunnerStatus sanitizer_begin(Sanitizer *s, Volume *volume, RunnerCommand *cmd,
 	g_atomic_pointer_set(&s->cmd, cmd);
 	g_atomic_int_set(&unit->progress, 0);
 	g_atomic_int_set(&unit->state, SCSI_SANITIZING);
-	s->thread = g_thread_try_new("storageos-sanitize", sanitizer_run, s, NULL);
+	s->thread = thread_start("storageos-sanitize", sanitizer_run, s, NULL);
 	if (s->thread)
 		return RUNNER_OK;
 	g_atomic_int_set(&unit->state, before);

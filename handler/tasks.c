@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "common/base/bytes.h"
+#include "common/base/thread.h"
 
 enum { QUEUED, COPYING, RUNNING, ANSWERED };
 
@@ -145,7 +146,7 @@ gboolean tasks_start(Tasks *tasks, const TasksOwner *owner)
 	tasks->owner = *owner;
 	for (guint i = 0; i < TASKS; i++)
 		task_release_locked(tasks, &tasks->tasks[i]);
-	tasks->watch = g_thread_try_new("storageos-late", watch_run, tasks, NULL);
+	tasks->watch = thread_start("storageos-late", watch_run, tasks, NULL);
 	return tasks->watch != NULL;
 }
 

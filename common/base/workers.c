@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/workers.h"
 
-#include <signal.h>
-
 #include "common/base/error.h"
+#include "common/base/thread.h"
 
 #define THREADS_MAX 256
 
@@ -51,21 +50,15 @@ static gpointer worker_main(gpointer data)
 	return NULL;
 }
 
-/* New threads inherit the signal mask: the host's own threads are to get its signals. */
 static void start_threads(Workers *workers, const char *name, guint threads, GError **error)
 {
-	sigset_t all, before;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
 	while (workers->n_threads < threads) {
-		GThread *thread = g_thread_try_new(name, worker_main, workers, error);
+		GThread *thread = thread_start(name, worker_main, workers, error);
 
 		if (!thread)
 			break;
 		workers->threads[workers->n_threads++] = thread;
 	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 Workers *workers_new(const char *name, guint threads, GError **error)

@@ -7,10 +7,10 @@
 #include "common/check/scrub.h"
 
 #include <errno.h>
-#include <signal.h>
 
 #include "common/base/bounds.h"
 #include "common/base/error.h"
+#include "common/base/thread.h"
 #include "common/engine/map-scan.h"
 #include "common/engine/volume-private.h"
 
@@ -298,12 +298,8 @@ static void end(Scrub *scrub, int r)
 static gpointer scrub_main(gpointer data)
 {
 	Scrub *scrub = data;
-	sigset_t all;
-	int r;
+	int r = verify_roots(scrub);
 
-	sigfillset(&all); /* the host's signals are for its own threads */
-	pthread_sigmask(SIG_SETMASK, &all, NULL);
-	r = verify_roots(scrub);
 	/* So that what was written is where it can be looked at.  If it fails, less is. */
 	if (!r)
 		volume_checkpoint(scrub->volume);
@@ -318,7 +314,6 @@ static gpointer scrub_main(gpointer data)
 Scrub *scrub_start(Volume *volume, ScrubFlags flags, guint64 rate, GError **error)
 {
 	Scrub *scrub = g_try_new0(Scrub, 1);
-	g_autoptr(GError) problem = NULL;
 	VolumeInfo info;
 
 	if (!scrub) {
@@ -335,11 +330,10 @@ Scrub *scrub_start(Volume *volume, ScrubFlags flags, guint64 rate, GError **erro
 		.running = TRUE, .rate = rate, .begun = g_get_real_time() / G_USEC_PER_SEC};
 	g_mutex_init(&scrub->lock);
 	g_cond_init(&scrub->changed);
-	scrub->thread = g_thread_try_new("storageos-scrub", scrub_main, scrub, &problem);
+	scrub->thread = thread_start("storageos-scrub", scrub_main, scrub, error);
 	if (scrub->thread)
 		return scrub;
-	error_set(error, STORAGEOS_ERROR_IO, "%s: start a thread: %s", volume->engine.name,
-		  problem->message);
+	g_prefix_error(error, "%s: ", volume->engine.name);
 	scrub_free(scrub);
 	return NULL;
 }

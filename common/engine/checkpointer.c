@@ -2,10 +2,10 @@
 #include "common/engine/checkpointer.h"
 
 #include <errno.h>
-#include <signal.h>
 
 #include "common/engine/checkpoint.h"
 #include "common/base/logging.h"
+#include "common/base/thread.h"
 #include "common/engine/throttle.h"
 #include "common/engine/waits.h"
 
@@ -221,10 +221,7 @@ static gpointer checkpointer_main(gpointer data)
 	gint64 changed_at = g_get_monotonic_time();
 	guint seen = 0, seen_flushes = 0;
 	gboolean wants_settle;
-	sigset_t all;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, NULL);
 	while (wait_for_work(cp, &wants_settle)) {
 		guint changes = (guint)g_atomic_int_get(&cp->changes);
 		guint flushes = (guint)g_atomic_int_get(&cp->flushes);
@@ -251,7 +248,6 @@ static gpointer checkpointer_main(gpointer data)
 
 Checkpointer *checkpointer_new(Engine *engine, GError **error)
 {
-	g_autoptr(GError) problem = NULL;
 	Checkpointer *cp = g_try_new0(Checkpointer, 1);
 
 	if (!cp) {
@@ -263,10 +259,9 @@ Checkpointer *checkpointer_new(Engine *engine, GError **error)
 	lock_init(&cp->lock, LOCK_CHECKPOINTER);
 	g_cond_init(&cp->wake);
 	g_cond_init(&cp->done);
-	cp->thread = g_thread_try_new("storageos-cp", checkpointer_main, cp, &problem);
+	cp->thread = thread_start("storageos-cp", checkpointer_main, cp, error);
 	if (!cp->thread) {
-		error_set(error, STORAGEOS_ERROR_IO, "%s: start a thread: %s", engine->name,
-			  problem->message);
+		g_prefix_error(error, "%s: ", engine->name);
 		checkpointer_free(cp);
 		return NULL;
 	}

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -17,6 +16,7 @@
 #include "common/base/error.h"
 #include "common/base/fd.h"
 #include "common/base/logging.h"
+#include "common/base/thread.h"
 
 #define JSON_DEPTH 8
 #define REST_MICROSECONDS 100000
@@ -314,22 +314,6 @@ static gpointer thread_run(gpointer data)
 	return NULL;
 }
 
-/* The thread blocks all signals: the process's own threads handle them. */
-static GThread *thread_start(Control *control, GError **error)
-{
-	g_autoptr(GError) failure = NULL;
-	sigset_t all, before;
-	GThread *thread;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	thread = g_thread_try_new("storageos-ctl", thread_run, control, &failure);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!thread)
-		error_set(error, STORAGEOS_ERROR_IO, "start a thread: %s", failure->message);
-	return thread;
-}
-
 /* ---- beginning and ending */
 
 /* A failure to take the name is not one to start: the thread tries again. */
@@ -343,7 +327,7 @@ static gboolean control_start(Control *control, const Config *config, GError **e
 		return error_set_errno(error, errno, "eventfd");
 	if (!control_listener_take(&control->listener, &problem))
 		log_warning("it cannot be watched: %s (will be retried)", problem->message);
-	control->thread = thread_start(control, error);
+	control->thread = thread_start("storageos-ctl", thread_run, control, error);
 	return control->thread != NULL;
 }
 

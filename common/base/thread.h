@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one way to start a thread.
+ *
+ * The thread starts with every signal blocked, whatever the caller's mask: the process's signals
+ * are for the host's own threads (in the plugin, tcmu-runner's), whose handlers may end a thread.
+ */
+#pragma once
+
+#include <glib.h>
+
+/* `name` has at most 15 bytes.  NULL with *error (STORAGEOS_ERROR_IO) where the system has no room
+ * for another thread.  Join the result. */
+GThread *thread_start(const char *name, GThreadFunc run, gpointer data, GError **error);
