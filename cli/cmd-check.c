@@ -31,7 +31,7 @@ static void check_show_progress(double fraction, gpointer data)
 	cli_progress("check %s: %.0f %%", (const char *)data, fraction * 100);
 }
 
-static Backing *check_open_backing(const Checking *checking, BackingFileFlags flags, GError **error)
+static Backing *check_open_backing(const Checking *checking, BackingOpenFlags flags, GError **error)
 {
 	g_autofree char *path = pool_volume_path(checking->config, checking->name, error);
 
@@ -45,7 +45,7 @@ static Backing *check_open_backing(const Checking *checking, BackingFileFlags fl
 
 static CheckResult *check_volume(const Checking *checking, GError **error)
 {
-	g_autoptr(Backing) backing = check_open_backing(checking, BACKING_FILE_READ_ONLY, error);
+	g_autoptr(Backing) backing = check_open_backing(checking, BACKING_OPEN_READ_ONLY, error);
 	CheckResult *result = NULL;
 
 	if (backing)

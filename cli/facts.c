@@ -36,7 +36,7 @@ static guint64 needed_size(const Superblock *sb, gboolean is_file)
 /* Whoever has it open writes the superblocks in turn, so one of them can always be read. */
 static gboolean read_superblock(const char *path, gboolean is_file, Facts *facts, GError **error)
 {
-	g_autoptr(Backing) backing = backing_file_open(path, BACKING_FILE_READ_ONLY, error);
+	g_autoptr(Backing) backing = backing_file_open(path, BACKING_OPEN_READ_ONLY, error);
 	SuperblockPair pair;
 
 	if (!backing || !superblock_load(backing, &pair, error))
@@ -51,7 +51,7 @@ static gboolean read_superblock(const char *path, gboolean is_file, Facts *facts
 /* udev's only look at a block device that has changed; opening it waits for them. */
 static char *find_holder(const struct stat *st)
 {
-	g_autofree char *holder = holder_find(st);
+	g_autofree char *holder = backing_holder_of_stat(st);
 	int pid;
 
 	if (holder && S_ISBLK(st->st_mode) && sscanf(holder, "process %d", &pid) == 1 &&
@@ -85,7 +85,7 @@ static gboolean read_file(Facts *facts, GError **error)
 						   "see: storageos list",
 						   facts->path)
 				       : error_set_errno(error, errno, "look at %s", facts->path);
-	facts->place = backing_file_place(&st);
+	facts->place = backing_place_of_stat(&st);
 	facts->holder = find_holder(&st);
 	facts->available = left_on(facts->path, &st);
 	return read_superblock(facts->path, S_ISREG(st.st_mode), facts, error);

@@ -47,7 +47,7 @@ gboolean served_is_in_place(const Config *config, const VolumeName *name, const 
 
 	if (!served.inode || !path || stat(path, &st))
 		return FALSE;
-	now = backing_file_place(&st);
+	now = backing_place_of_stat(&st);
 	return backing_place_equal(&now, &served);
 }
 

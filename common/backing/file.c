@@ -260,7 +260,7 @@ static int file_grow(Backing *backing, guint64 size)
 
 static gboolean set_busy(const char *path, const struct stat *st, GError **error)
 {
-	g_autofree char *holder = holder_find(st);
+	g_autofree char *holder = backing_holder_of_stat(st);
 
 	return error_set(error, STORAGEOS_ERROR_BUSY, "%s is in use by %s", path,
 			 holder ? holder : "another process, or is mounted");
@@ -271,7 +271,8 @@ static gboolean set_busy(const char *path, const struct stat *st, GError **error
 static gboolean udev_has(int fd)
 {
 	struct stat st;
-	g_autofree char *holder = !fstat(fd, &st) && S_ISBLK(st.st_mode) ? holder_find(&st) : NULL;
+	g_autofree char *holder =
+		!fstat(fd, &st) && S_ISBLK(st.st_mode) ? backing_holder_of_stat(&st) : NULL;
 
 	return holder && strstr(holder, "udev");
 }
@@ -330,7 +331,7 @@ static guint64 file_allocated(Backing *backing)
 	return (guint64)st.st_blocks * 512;
 }
 
-BackingPlace backing_file_place(const struct stat *st)
+BackingPlace backing_place_of_stat(const struct stat *st)
 {
 	return S_ISBLK(st->st_mode) ? (BackingPlace){st->st_rdev, 0}
 				    : (BackingPlace){st->st_dev, st->st_ino};
@@ -341,7 +342,7 @@ static BackingPlace file_place(Backing *backing)
 	struct stat st;
 
 	return fstat(((FileBacking *)backing)->fd, &st) ? (BackingPlace){0}
-							: backing_file_place(&st);
+							: backing_place_of_stat(&st);
 }
 
 static void file_free(Backing *backing)
@@ -383,17 +384,17 @@ static const BackingOps block_ops = {
 };
 
 /* What is at the path before it is opened: opening a fifo or a tape has effects. */
-static gboolean look_at_path(const char *path, BackingFileFlags flags, struct stat *ret_st,
+static gboolean look_at_path(const char *path, BackingOpenFlags flags, struct stat *ret_st,
 			     GError **error)
 {
 	if (stat(path, ret_st) < 0) {
-		if (errno == ENOENT && flags & BACKING_FILE_CREATE) {
+		if (errno == ENOENT && flags & BACKING_OPEN_CREATE) {
 			ret_st->st_mode = S_IFREG;
 			return TRUE;
 		}
 		return error_set_errno(error, errno, "%s", path);
 	}
-	if (flags & BACKING_FILE_CREATE)
+	if (flags & BACKING_OPEN_CREATE)
 		return error_set(error, STORAGEOS_ERROR_EXISTS, "%s exists already", path);
 	if (!S_ISREG(ret_st->st_mode) && !S_ISBLK(ret_st->st_mode))
 		return error_set(error, STORAGEOS_ERROR_INVALID,
@@ -401,16 +402,16 @@ static gboolean look_at_path(const char *path, BackingFileFlags flags, struct st
 	return TRUE;
 }
 
-static gboolean open_path(FileBacking *file, const char *path, BackingFileFlags flags,
+static gboolean open_path(FileBacking *file, const char *path, BackingOpenFlags flags,
 			  const struct stat *st, GError **error)
 {
 	int how = O_NOCTTY | O_NONBLOCK;
 	int result;
 
-	how |= flags & BACKING_FILE_READ_ONLY ? O_RDONLY : O_RDWR;
-	if (flags & BACKING_FILE_CREATE)
+	how |= flags & BACKING_OPEN_READ_ONLY ? O_RDONLY : O_RDWR;
+	if (flags & BACKING_OPEN_CREATE)
 		how |= O_CREAT | O_EXCL;
-	if (file->block && !(flags & BACKING_FILE_READ_ONLY))
+	if (file->block && !(flags & BACKING_OPEN_READ_ONLY))
 		how |= O_EXCL;
 	do
 		file->fd = fd_open(path, how, 0600);
@@ -423,7 +424,7 @@ static gboolean open_path(FileBacking *file, const char *path, BackingFileFlags 
 	return !result || error_set_errno(error, result, "%s: find its size", path);
 }
 
-Backing *backing_file_open(const char *path, BackingFileFlags flags, GError **error)
+Backing *backing_file_open(const char *path, BackingOpenFlags flags, GError **error)
 {
 	g_autoptr(Backing) backing = NULL;
 	FileBacking *file;

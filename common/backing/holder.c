@@ -56,7 +56,7 @@ static int find_pid(const struct stat *st)
 	return best_pid;
 }
 
-char *holder_find(const struct stat *st)
+char *backing_holder_of_stat(const struct stat *st)
 {
 	g_autofree char *path = NULL, *name = NULL;
 	int pid = find_pid(st);

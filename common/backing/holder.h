@@ -8,4 +8,4 @@
 #include <sys/stat.h>
 
 /* "process 1234 (tcmu-runner)", or NULL if nobody is known to hold one.  Free the result. */
-char *holder_find(const struct stat *st);
+char *backing_holder_of_stat(const struct stat *st);

@@ -110,7 +110,7 @@ char *claim_holder(const Config *config, const char uuid[UUID_TEXT])
 
 	if (!note)
 		return NULL;
-	process = lstat(path, &st) ? NULL : holder_find(&st);
+	process = lstat(path, &st) ? NULL : backing_holder_of_stat(&st);
 	volume = json_get_text(note, "volume");
 	as = json_get_text(note, "as");
 	return g_strdup_printf("%s, which %s serves%s%s", volume ? volume : "a volume",

@@ -93,7 +93,7 @@ static void temporaries_remove(const char *directory)
 static gboolean format_file(const char *path, const VolumeParameters *parameters,
 			    char ret_uuid[UUID_TEXT], GError **error)
 {
-	g_autoptr(Backing) backing = backing_file_open(path, BACKING_FILE_CREATE, error);
+	g_autoptr(Backing) backing = backing_file_open(path, BACKING_OPEN_CREATE, error);
 	SuperblockPair pair;
 
 	if (!backing || !volume_format(backing, parameters, error) ||

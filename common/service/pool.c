@@ -197,7 +197,7 @@ gboolean pool_fail(const char *what, const VolumeName *name, GError **error)
 /* ---- opening, deleting */
 
 static Backing *volume_open_backing(const Config *config, const VolumeName *name,
-				    BackingFileFlags flags, GError **error)
+				    BackingOpenFlags flags, GError **error)
 {
 	g_autofree char *path = pool_existing_path(config, name, error);
 	Backing *backing = path ? backing_file_open(path, flags, error) : NULL;
@@ -212,7 +212,7 @@ Volume *pool_volume_open(const Config *config, const VolumeName *name, VolumeOpe
 {
 	g_autofree char *text = volume_name_format(name);
 	Backing *backing = volume_open_backing(
-		config, name, flags & VOLUME_OPEN_READ_ONLY ? BACKING_FILE_READ_ONLY : 0, error);
+		config, name, flags & VOLUME_OPEN_READ_ONLY ? BACKING_OPEN_READ_ONLY : 0, error);
 
 	return backing ? volume_open(backing, text, flags, error) : NULL;
 }

@@ -192,7 +192,7 @@ static Target open_engine(const char *path, guint64 size)
 {
 	const VolumeParameters parameters = {.size = size};
 	g_autoptr(GError) error = NULL;
-	Backing *backing = backing_file_open(path, BACKING_FILE_CREATE, &error);
+	Backing *backing = backing_file_open(path, BACKING_OPEN_CREATE, &error);
 	Target target = {.size = size, .fd = -1};
 
 	if (backing && volume_format(backing, &parameters, &error))

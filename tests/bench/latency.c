@@ -242,7 +242,7 @@ static Volume *make_volume(const char *path, guint64 size)
 {
 	const VolumeParameters parameters = {.size = size};
 	g_autoptr(GError) error = NULL;
-	Backing *backing = backing_file_open(path, BACKING_FILE_CREATE, &error);
+	Backing *backing = backing_file_open(path, BACKING_OPEN_CREATE, &error);
 	Volume *volume = NULL;
 
 	if (backing && volume_format(backing, &parameters, &error))

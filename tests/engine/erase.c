@@ -355,7 +355,7 @@ static void test_device(const void *data)
 {
 	const VolumeParameters parameters = {.size = 64 * MIB, .journal_size = 1 * MIB};
 	g_autofree char *file = test_path("device"), *path = NULL;
-	g_autoptr(Backing) below = backing_file_open(file, BACKING_FILE_CREATE, NULL);
+	g_autoptr(Backing) below = backing_file_open(file, BACKING_OPEN_CREATE, NULL);
 	TestRandom random = test_random_new(test_seed());
 	Backing *device;
 	Volume *volume;

@@ -127,7 +127,7 @@ Place *place_new_file(void)
 	g_autoptr(GError) error = NULL;
 
 	place->path = test_path("volume");
-	backing_free(backing_file_open(place->path, BACKING_FILE_CREATE, &error));
+	backing_free(backing_file_open(place->path, BACKING_OPEN_CREATE, &error));
 	CHECK_NO_ERROR(error);
 	return place;
 }

@@ -17,7 +17,7 @@ static Backing *new_file(void)
 {
 	g_autofree char *path = test_path("file");
 	g_autoptr(GError) error = NULL;
-	Backing *backing = backing_file_open(path, BACKING_FILE_CREATE, &error);
+	Backing *backing = backing_file_open(path, BACKING_OPEN_CREATE, &error);
 
 	CHECK_NO_ERROR(error);
 	CHECK_INT(backing_grow(backing, SIZE), 0);

@@ -137,7 +137,7 @@ static Backing *ground_open(const LifeGround *ground, gboolean create, GError **
 {
 	if (ground->faulty)
 		return backing_borrow(ground->faulty);
-	return backing_file_open(ground->path, create ? BACKING_FILE_CREATE : 0, error);
+	return backing_file_open(ground->path, create ? BACKING_OPEN_CREATE : 0, error);
 }
 
 /* What is not worth going on with is an I/O error, whatever the cause was. */

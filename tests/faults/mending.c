@@ -81,7 +81,7 @@ static Backing *new_backing(void)
 static Backing *copy_to_file(Backing *backing)
 {
 	g_autofree char *path = test_path("volume");
-	Backing *file = backing_file_open(path, BACKING_FILE_CREATE, NULL);
+	Backing *file = backing_file_open(path, BACKING_OPEN_CREATE, NULL);
 	guint8 block[BLOCK_SIZE], zeros[BLOCK_SIZE] = {0};
 
 	CHECK_INT(backing_grow(file, backing_size(backing)), 0);

@@ -183,7 +183,7 @@ static void run_round(const char *directory, const char *path, TmpfsWriter *writ
 	REQUIRE(volume != NULL);
 	check_writers(writers, volume);
 	close_volume(volume);
-	closed = backing_file_open(path, BACKING_FILE_READ_ONLY, NULL);
+	closed = backing_file_open(path, BACKING_OPEN_READ_ONLY, NULL);
 	if (CHECK(closed != NULL))
 		backing_check(closed);
 }
@@ -194,7 +194,7 @@ static void fill_up(const char *directory)
 	g_autofree char *path = g_build_filename(directory, "a.vol", NULL);
 	g_autofree TmpfsWriter *writers = g_new0(TmpfsWriter, THREADS);
 	TestRandom random = test_random_new(test_seed());
-	Backing *backing = backing_file_open(path, BACKING_FILE_CREATE, NULL);
+	Backing *backing = backing_file_open(path, BACKING_OPEN_CREATE, NULL);
 	guint done = 0, refused = 0;
 
 	REQUIRE(backing != NULL);

@@ -18,7 +18,7 @@
 #include "tests/harness.h"
 #include "tests/loop-device.h"
 
-static Backing *open_or_fail(const char *path, BackingFileFlags flags)
+static Backing *open_or_fail(const char *path, BackingOpenFlags flags)
 {
 	g_autoptr(GError) error = NULL;
 	Backing *backing = backing_file_open(path, flags, &error);
@@ -30,7 +30,7 @@ static Backing *open_or_fail(const char *path, BackingFileFlags flags)
 static char *new_file(guint64 size)
 {
 	char *path = test_path("file");
-	Backing *backing = open_or_fail(path, BACKING_FILE_CREATE);
+	Backing *backing = open_or_fail(path, BACKING_OPEN_CREATE);
 
 	CHECK_INT(backing_grow(backing, size), 0);
 	backing_free(backing);
@@ -48,7 +48,7 @@ static void test_reopen(const void *data)
 	CHECK_STR(backing->name, path);
 	CHECK_INT(backing_pwrite(backing, "abc", 3, 700000), 0);
 	backing_free(backing);
-	backing = open_or_fail(path, BACKING_FILE_READ_ONLY);
+	backing = open_or_fail(path, BACKING_OPEN_READ_ONLY);
 	CHECK_UINT(backing_size(backing), MIB);
 	CHECK_INT(backing_pread(backing, text, 3, 700000), 0);
 	CHECK_STR(text, "abc");
@@ -63,7 +63,7 @@ static void test_create(const void *data)
 	struct stat st;
 
 	(void)data;
-	CHECK(!backing_file_open(path, BACKING_FILE_CREATE, &error));
+	CHECK(!backing_file_open(path, BACKING_OPEN_CREATE, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, path);
 	CHECK_INT(stat(path, &st), 0);
 	CHECK_INT(st.st_mode & 0777, 0600);
@@ -161,7 +161,7 @@ static void test_lock_shared(const void *data)
 {
 	g_autofree char *path = new_file(4096);
 	g_autoptr(GError) error = NULL;
-	g_autoptr(Backing) backing = open_or_fail(path, BACKING_FILE_READ_ONLY);
+	g_autoptr(Backing) backing = open_or_fail(path, BACKING_OPEN_READ_ONLY);
 	pid_t pid = start_holder(path, FALSE, 60000);
 
 	(void)data;
@@ -201,7 +201,7 @@ static BackingPlace place_of_path(const char *path)
 	struct stat st;
 
 	CHECK_INT(stat(path, &st), 0);
-	return backing_file_place(&st);
+	return backing_place_of_stat(&st);
 }
 
 static void test_place(const void *data)
@@ -290,11 +290,11 @@ static void test_block_exclusive(const void *data)
 	CHECK(!backing_file_open(device, 0, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY, expected);
 	g_clear_error(&error);
-	reader = open_or_fail(device, BACKING_FILE_READ_ONLY);
+	reader = open_or_fail(device, BACKING_OPEN_READ_ONLY);
 	CHECK(!backing_lock(reader, FALSE, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY, expected);
 	g_clear_error(&error);
-	CHECK(!backing_file_open(device, BACKING_FILE_CREATE, &error));
+	CHECK(!backing_file_open(device, BACKING_OPEN_CREATE, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, device);
 }
 

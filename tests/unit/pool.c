@@ -506,7 +506,7 @@ static const struct {
 static void put_left_over(const char *directory, guint i)
 {
 	g_autofree char *path = g_build_filename(directory, left_over[i].name, NULL);
-	g_autoptr(Backing) backing = backing_file_open(path, BACKING_FILE_CREATE, NULL);
+	g_autoptr(Backing) backing = backing_file_open(path, BACKING_OPEN_CREATE, NULL);
 	gsize length = strlen(left_over[i].content);
 
 	REQUIRE(backing);
