@@ -5,7 +5,6 @@
 
 #include "cli/cli.h"
 #include "cli/lines.h"
-#include "common/backing/file.h"
 #include "common/base/error.h"
 #include "common/check/repair.h"
 #include "common/base/units.h"
@@ -40,7 +39,7 @@ static Backing *check_open_backing(const Checking *checking, BackingOpenFlags fl
 			  "no such volume (%s does not exist); see: storageos list", path);
 		return NULL;
 	}
-	return path ? backing_file_open(path, flags, error) : NULL;
+	return path ? backing_open(path, flags, error) : NULL;
 }
 
 static CheckResult *check_volume(const Checking *checking, GError **error)

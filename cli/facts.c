@@ -9,8 +9,6 @@
 
 #include "cli/bounded.h"
 #include "cli/process.h"
-#include "common/backing/file.h"
-#include "common/backing/holder.h"
 #include "common/base/error.h"
 #include "common/base/json.h"
 #include "common/engine/superblock.h"
@@ -36,7 +34,7 @@ static guint64 needed_size(const Superblock *sb, gboolean is_file)
 /* Whoever has it open writes the superblocks in turn, so one of them can always be read. */
 static gboolean read_superblock(const char *path, gboolean is_file, Facts *facts, GError **error)
 {
-	g_autoptr(Backing) backing = backing_file_open(path, BACKING_OPEN_READ_ONLY, error);
+	g_autoptr(Backing) backing = backing_open(path, BACKING_OPEN_READ_ONLY, error);
 	SuperblockPair pair;
 
 	if (!backing || !superblock_load(backing, &pair, error))

@@ -3,7 +3,6 @@
 
 #include <sys/stat.h>
 
-#include "common/backing/file.h"
 #include "common/base/error.h"
 #include "common/service/pool.h"
 

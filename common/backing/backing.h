@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include "common/base/lock.h"
@@ -33,9 +34,16 @@ typedef enum {
 	BACKING_NOWAIT = 1,
 } BackingFlags;
 
+typedef enum {
+	BACKING_OPEN_READ_ONLY = 1 << 0,
+	/* Makes a new, empty file (mode 0600).  EXISTS where there is one; not for a block
+	 * device. */
+	BACKING_OPEN_CREATE = 1 << 1,
+} BackingOpenFlags;
+
 /* Which file or block device it is, whatever its path leads to by now. */
 typedef struct {
-	guint64 device, inode; /* of a file stat()'s; of a block device its own number, and 0 */
+	guint64 device, inode; /* a file's, by stat(); or a block device's own number, and 0 */
 } BackingPlace;
 
 typedef struct {
@@ -97,6 +105,16 @@ struct Backing {
 	BackingFlushes flushes;
 	const char *condemned; /* atomic: why nothing may be written to it any more, or NULL */
 };
+
+/* Opens what `uri` names: a path, or SCHEME:REST with a scheme of the table in open.c (today
+ * "file").  Does not lock.  NULL with *error: NOT_FOUND, EXISTS, INVALID (an unknown scheme; not
+ * what the scheme is for), IO. */
+Backing *backing_open(const char *uri, BackingOpenFlags flags, GError **error);
+
+/* Of a file or block device that stat() told of: its place, and who holds its lock, as "process
+ * 1234 (tcmu-runner)" or NULL if nobody is known to; free that. */
+BackingPlace backing_place_of_stat(const struct stat *st);
+char *backing_holder_of_stat(const struct stat *st);
 
 /* For implementations: makes the first member of what they allocated (all zero). */
 void backing_init(Backing *backing, const BackingOps *ops, const char *name);

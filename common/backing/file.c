@@ -17,7 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/backing/holder.h"
 #include "common/base/bytes.h"
 #include "common/base/error.h"
 #include "common/base/fd.h"
@@ -266,8 +265,7 @@ static gboolean set_busy(const char *path, const struct stat *st, GError **error
 			 holder ? holder : "another process, or is mounted");
 }
 
-/* Somebody that was just killed may take a moment to let go. */
-/* udev holds a block device that has changed, while it looks what is on it. */
+/* udev locks a block device that has changed while it looks what is on it. */
 static gboolean udev_has(int fd)
 {
 	struct stat st;
@@ -277,6 +275,7 @@ static gboolean udev_has(int fd)
 	return holder && strstr(holder, "udev");
 }
 
+/* A process that was just killed may take a moment to let go of its lock. */
 static gboolean try_lock(int fd, int operation)
 {
 	guint attempts = LOCK_ATTEMPTS;

@@ -7,20 +7,7 @@
  */
 #pragma once
 
-#include <sys/stat.h>
-
 #include "common/backing/backing.h"
 
-typedef enum {
-	BACKING_OPEN_READ_ONLY = 1 << 0,
-	/* Makes a new, empty file (mode 0600), and fails with STORAGEOS_ERROR_EXISTS where there
-	 * is one.  Not for a block device. */
-	BACKING_OPEN_CREATE = 1 << 1,
-} BackingOpenFlags;
-
-/* NULL with *error set: NOT_FOUND, EXISTS, INVALID (neither file nor block device), IO.
- * Does not lock. */
+/* As backing_open().  INVALID: neither a regular file nor a block device. */
 Backing *backing_file_open(const char *path, BackingOpenFlags flags, GError **error);
-
-/* Of the file or block device that stat() has told of. */
-BackingPlace backing_place_of_stat(const struct stat *st);

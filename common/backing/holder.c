@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/backing/holder.h"
+/*
+ * Who holds a flock(2) lock, from /proc/locks.
+ */
+#include "common/backing/backing.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 #include "common/base/autofd.h"
-#include "common/backing/holder.h"
+#include "common/backing/backing.h"
 #include "common/base/error.h"
 #include "common/base/fd.h"
 #include "common/base/files.h"

@@ -13,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/backing/file.h"
 #include "common/base/error.h"
 #include "common/base/files.h"
 #include "common/engine/format.h"
@@ -83,7 +82,7 @@ static void temporaries_remove(const char *directory)
 		if (!is_temporary_name(file) || lstat(path, &st) || !S_ISREG(st.st_mode) ||
 		    st.st_ctime > time(NULL) - 60)
 			continue;
-		backing = backing_file_open(path, 0, NULL);
+		backing = backing_open(path, 0, NULL);
 		if (backing && backing_lock(backing, TRUE, NULL) && file_is_unfinished(backing) &&
 		    !unlink(path))
 			log_info("removed %s, left by an interrupted creation", path);
@@ -93,7 +92,7 @@ static void temporaries_remove(const char *directory)
 static gboolean format_file(const char *path, const VolumeParameters *parameters,
 			    char ret_uuid[UUID_TEXT], GError **error)
 {
-	g_autoptr(Backing) backing = backing_file_open(path, BACKING_OPEN_CREATE, error);
+	g_autoptr(Backing) backing = backing_open(path, BACKING_OPEN_CREATE, error);
 	SuperblockPair pair;
 
 	if (!backing || !volume_format(backing, parameters, error) ||
@@ -140,7 +139,7 @@ static gboolean create_on_device(const Config *config, const VolumeName *name,
 				 const VolumeParameters *parameters, gboolean force, GError **error)
 {
 	g_autofree char *path = pool_existing_path(config, name, error);
-	g_autoptr(Backing) backing = path ? backing_file_open(path, 0, error) : NULL;
+	g_autoptr(Backing) backing = path ? backing_open(path, 0, error) : NULL;
 
 	if (!backing || (!force && !device_is_empty(backing, error)))
 		return FALSE;

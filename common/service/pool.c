@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/backing/file.h"
 #include "common/service/claim.h"
 #include "common/base/error.h"
 #include "common/base/files.h"
@@ -200,7 +199,7 @@ static Backing *volume_open_backing(const Config *config, const VolumeName *name
 				    BackingOpenFlags flags, GError **error)
 {
 	g_autofree char *path = pool_existing_path(config, name, error);
-	Backing *backing = path ? backing_file_open(path, flags, error) : NULL;
+	Backing *backing = path ? backing_open(path, flags, error) : NULL;
 
 	if (!backing)
 		pool_fail("open", name, error);
@@ -348,7 +347,7 @@ static gboolean pool_note_deleted(const Config *config, const VolumeName *name, 
 gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError **error)
 {
 	g_autofree char *path = pool_existing_path(config, name, error);
-	g_autoptr(Backing) backing = path ? backing_file_open(path, 0, error) : NULL;
+	g_autoptr(Backing) backing = path ? backing_open(path, 0, error) : NULL;
 	gboolean done = backing && backing_lock(backing, TRUE, error);
 
 	if (done && !name->pool)

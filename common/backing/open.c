@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "common/backing/file.h"
+#include "common/base/error.h"
+
+typedef struct {
+	const char *scheme;
+	Backing *(*open)(const char *rest, BackingOpenFlags flags, GError **error);
+} BackingScheme;
+
+static const BackingScheme schemes[] = {
+	{"file", backing_file_open},
+};
+
+/* The length of "SCHEME" where `uri` begins with "SCHEME:"; 0: it is a path. */
+static gsize scheme_length(const char *uri)
+{
+	gsize n = strspn(uri, "abcdefghijklmnopqrstuvwxyz0123456789+.-");
+
+	return g_ascii_islower(*uri) && uri[n] == ':' ? n : 0;
+}
+
+Backing *backing_open(const char *uri, BackingOpenFlags flags, GError **error)
+{
+	gsize n = scheme_length(uri);
+
+	if (!n)
+		return backing_file_open(uri, flags, error);
+	for (guint i = 0; i < G_N_ELEMENTS(schemes); i++)
+		if (strlen(schemes[i].scheme) == n && !strncmp(uri, schemes[i].scheme, n))
+			return schemes[i].open(uri + n + 1, flags, error);
+	error_set(error, STORAGEOS_ERROR_INVALID, "%s: unknown kind of backing '%.*s'", uri, (int)n,
+		  uri);
+	return NULL;
+}
