@@ -16,8 +16,8 @@
 #include "common/engine/ranges.h"
 #include "common/engine/volume.h"
 
-#define VOLUME_VECTOR 520 /* pieces of memory that a read or write of 1 MiB handles on the stack   \
-			   */
+/* Pieces of memory that a read or write of 1 MiB handles without an allocation. */
+#define VOLUME_VECTOR 520
 
 struct Volume {
 	Engine engine;
