@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# What make-deb and make-rpm share: arguments, the source as it is committed, the output.
+# Functions that make-deb and make-rpm share: arguments, the committed source, the output.
 set -eu
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -10,7 +10,7 @@ program=${0##*/}
 die() { echo "$program: $*" >&2; exit 1; }
 
 # Sets: output, check, install.
-# shellcheck disable=SC2034 # some are for the callers
+# shellcheck disable=SC2034 # some are used only by the callers
 take_arguments() {
 	output=build-packages check=no install=yes
 	while [ $# -gt 0 ]; do
@@ -33,29 +33,29 @@ take_arguments() {
 	mkdir -p "$output" && output=$(realpath "$output")
 }
 
-# Sets: work, a directory that is gone at the end.
+# Sets: work, a new directory that is removed at exit.
 make_work_directory() {
 	work=$(mktemp -d "${TMPDIR:-/var/tmp}/storageos-package.XXXXXX")
 	trap 'rm -rf "$work"' EXIT
 	trap 'exit 143' INT TERM HUP
 }
 
-# Sets: work, as well, but always the same path, since rpm writes it into what it makes; builds that
-# want it wait for each other.
+# Sets: work, like make_work_directory, but always to the same path, since rpm writes the path into
+# the packages.  A second build waits for the first one to end, at most an hour.
 make_fixed_work_directory() {
 	work=/var/tmp/storageos-package
 	until [ "$(stat -c %i "$work" 2>/dev/null)" = "$(stat -Lc %i /dev/fd/9 2>/dev/null)" ] && [ -e "$work" ]; do
 		mkdir -m 700 "$work" 2>/dev/null || { [ -O "$work" ] && [ -d "$work" ] && [ ! -L "$work" ]; } ||
-			die "$work is somebody else's"
+			die "$work belongs to another user"
 		exec 9<"$work" || continue
-		flock -w 3600 9 || die "another build has had $work for an hour"
+		flock -w 3600 9 || die "another build has used $work for an hour"
 	done
-	find "$work" -mindepth 1 -delete # of one that was killed
+	find "$work" -mindepth 1 -delete # left by a build that was killed
 	trap 'rm -rf "$work"' EXIT
 	trap 'exit 143' INT TERM HUP
 }
 
-# Runs a step; what it said is shown where it fails.
+# Runs a command, and shows its output only if it fails.
 quietly() {
 	"$@" >"$work/log" 2>&1 </dev/null || {
 		cat "$work/log" >&2
@@ -73,8 +73,8 @@ install_needed() { # PACKAGE...
 	quietly apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "${missing[@]}"
 }
 
-# Unpacks what is committed, every file as old as the commit.  Where there is no repository (an
-# unpacked release) it is the tree itself, as old as its changelog says.
+# Unpacks the committed source and sets SOURCE_DATE_EPOCH to the time of the commit.  Without a
+# repository (in an unpacked release), copies the tree and takes the time from its changelog.
 unpack_source() { # DIRECTORY
 	mkdir -p "$1"
 	if git -C "$root" rev-parse --verify -q HEAD >/dev/null 2>&1; then
