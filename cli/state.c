@@ -8,7 +8,7 @@
 
 #define STATE_SIZE_MAX 65536
 
-/* Numbers of devices and processes mean nothing in another one. */
+/* Device sequence numbers and process numbers are valid only within one boot. */
 static char *boot_id_read(void)
 {
 	return files_get_attribute("/proc/sys/kernel/random", "boot_id");
