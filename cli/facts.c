@@ -11,38 +11,21 @@
 #include "cli/process.h"
 #include "common/base/error.h"
 #include "common/base/json.h"
-#include "common/engine/superblock.h"
 
 #define ANSWER_SECONDS 10
 
-static void facts_of_superblock(const Superblock *superblock, Facts *facts)
+static gboolean read_summary(Facts *facts, GError **error)
 {
-	uuid_format(superblock->uuid, facts->uuid);
-	facts->size = superblock->size;
-	facts->logical_block_size = superblock->logical_block_size;
-	facts->scrub_errors = superblock->scrub_errors;
-}
+	VolumeSummary summary;
 
-/* What a volume's backing has at least: of a file all of each group, as it grows by groups. */
-static guint64 needed_size(const Superblock *sb, gboolean is_file)
-{
-	guint64 groups = is_file ? sb->groups : 0;
-
-	return sb->groups_offset + groups * FORMAT_GROUP_BYTES;
-}
-
-/* Whoever has it open writes the superblocks in turn, so one of them can always be read. */
-static gboolean read_superblock(const char *path, gboolean is_file, Facts *facts, GError **error)
-{
-	g_autoptr(Backing) backing = backing_open(path, BACKING_OPEN_READ_ONLY, error);
-	SuperblockPair pair;
-
-	if (!backing || !superblock_load(backing, &pair, error))
+	if (!volume_summary_read(facts->path, &summary, error))
 		return FALSE;
-	facts_of_superblock(&pair.current, facts);
-	facts->allocated = backing_allocated(backing);
-	if (backing_size(backing) < needed_size(&pair.current, is_file))
-		facts->missing_from = backing_size(backing);
+	memcpy(facts->uuid, summary.uuid, sizeof facts->uuid);
+	facts->size = summary.size;
+	facts->logical_block_size = summary.logical_block_size;
+	facts->scrub_errors = summary.scrub_errors;
+	facts->allocated = summary.allocated;
+	facts->missing_from = summary.missing_from;
 	return TRUE;
 }
 
@@ -86,7 +69,7 @@ static gboolean read_file(Facts *facts, GError **error)
 	facts->place = backing_place_of_stat(&st);
 	facts->holder = find_holder(&st);
 	facts->available = left_on(facts->path, &st);
-	return read_superblock(facts->path, S_ISREG(st.st_mode), facts, error);
+	return read_summary(facts, error);
 }
 
 static gboolean read_here(const Config *config, const VolumeName *name, Facts *facts,

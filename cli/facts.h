@@ -5,9 +5,9 @@
  */
 #pragma once
 
-#include "common/engine/codec.h"
 #include "common/service/config.h"
 #include "common/service/pool.h"
+#include "common/service/volume-summary.h"
 
 typedef struct {
 	char *path; /* of its file or device */

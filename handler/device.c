@@ -7,7 +7,6 @@
 #include "common/base/error.h"
 #include "common/base/logging.h"
 #include "common/service/monitor.h"
-#include "common/engine/wanted.h"
 #include "handler/arrival.h"
 #include "handler/aside.h"
 #include "handler/flusher.h"

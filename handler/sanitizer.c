@@ -6,7 +6,6 @@
 #include "common/base/bounds.h"
 #include "common/base/logging.h"
 #include "common/base/thread.h"
-#include "common/engine/wanted.h"
 
 #define PIECE VOLUME_ATOMIC_MAX
 #define PIECE_PARTS (PIECE / SANITIZE_PATTERN_MAX)

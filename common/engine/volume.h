@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A volume: one virtual disk in one backing, thin, checksummed and crash-safe.  This header is all
- * that the plugin, the FUSE binary and the command line need of the engine.
+ * that the plugin, the FUSE binary and the command line need of the engine (with wanted.h, which it
+ * includes).
  *
  * Promises (engine invariants, docs/design.md):
  *   I1  What was written before a flush that returned 0 is never lost.
@@ -36,6 +37,7 @@
 #pragma once
 
 #include "common/backing/backing.h"
+#include "common/engine/wanted.h"
 
 #define VOLUME_SIZE_MIN ((guint64)1 << 20)
 #define VOLUME_SIZE_MAX ((guint64)1 << 46)

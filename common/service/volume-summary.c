@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/service/volume-summary.h"
+
+#include <string.h>
+
+#include "common/backing/backing.h"
+#include "common/engine/superblock.h"
+
+/* What the backing must have at least: a file grows by whole groups, a block device may end within
+ * one. */
+static guint64 needed_size(const Superblock *sb, const Backing *backing)
+{
+	guint64 groups = !strcmp(backing->ops->kind, "file") ? sb->groups : 0;
+
+	return sb->groups_offset + groups * FORMAT_GROUP_BYTES;
+}
+
+gboolean volume_summary_read(const char *path, VolumeSummary *ret_summary, GError **error)
+{
+	g_autoptr(Backing) backing = backing_open(path, BACKING_OPEN_READ_ONLY, error);
+	SuperblockPair pair;
+	const Superblock *sb = &pair.current;
+	guint64 size;
+
+	if (!backing || !superblock_load(backing, &pair, error))
+		return FALSE;
+	size = backing_size(backing);
+	*ret_summary = (VolumeSummary){
+		.size = sb->size,
+		.logical_block_size = sb->logical_block_size,
+		.scrub_errors = sb->scrub_errors,
+		.allocated = backing_allocated(backing),
+		.missing_from = size < needed_size(sb, backing) ? size : 0,
+	};
+	uuid_format(sb->uuid, ret_summary->uuid);
+	return TRUE;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the superblock and the file of a volume say, read without a lock while somebody else may
+ * have the volume open.
+ */
+#pragma once
+
+#include "common/engine/codec.h"
+
+typedef struct {
+	char uuid[UUID_TEXT];
+	guint64 size; /* of the volume, in bytes */
+	guint32 logical_block_size;
+	guint64 scrub_errors; /* of the last scrub that ran to its end */
+	guint64 allocated;    /* bytes that the backing takes of the file system below */
+	guint64 missing_from; /* where the backing ends although the volume needs more; 0: nowhere
+			       */
+} VolumeSummary;
+
+/* Reads the summary of the volume whose backing is the file or block device at `path`.  The one
+ * writer writes the two superblocks in turn, so one of them can always be read. */
+gboolean volume_summary_read(const char *path, VolumeSummary *ret_summary, GError **error);
