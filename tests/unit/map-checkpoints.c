@@ -293,9 +293,8 @@ static void random_step(Scene *scene, TestRandom *random, gboolean *frozen)
 		CHECK(map_reclaim(scene->maps[m].map) >= 0);
 		break;
 	case 3:
-		first = first / 64 * 64;
-		n = 64;
-		/* fall through */
+		CHECK_INT(scene_zero(scene, m, first / 64 * 64, first / 64 * 64 + 64), 0);
+		break;
 	case 4:
 	case 5:
 		CHECK_INT(scene_zero(scene, m, first, first + n), 0);
