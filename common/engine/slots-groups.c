@@ -94,12 +94,30 @@ guint64 slots_groups(Slots *slots)
 	return slots->n_groups;
 }
 
-void give_back_locked(Slots *slots, SlotRun run, gboolean cold)
+/* Whether all slots of a run are in use, or on their way there. */
+static gboolean run_is_taken_locked(const Slots *slots, SlotRun run)
 {
-	guint64 number = slot_group(run.slot);
-	SlotGroup *group = group_locked(slots, number);
+	const SlotGroup *group = group_locked(slots, slot_group(run.slot));
 	guint bit = slot_bit(run.slot);
 
+	for (guint32 i = 0; i < run.count; i++)
+		if (!(group->used[(bit + i) / 64] >> ((bit + i) % 64) & 1))
+			return FALSE;
+	return TRUE;
+}
+
+gboolean give_back_locked(Slots *slots, SlotRun run, gboolean cold)
+{
+	guint64 number = slot_group(run.slot);
+	guint bit = slot_bit(run.slot);
+	SlotGroup *group;
+
+	if (!CHECKED(slots->backing,
+		     number < slots->n_groups && run_fits_bitmap(run) &&
+			     run_is_taken_locked(slots, run),
+		     "I5: only slots that were taken become free"))
+		return FALSE;
+	group = group_locked(slots, number);
 	for (guint32 i = 0; i < run.count; i++)
 		group->used[(bit + i) / 64] &= ~((guint64)1 << ((bit + i) % 64));
 	group->warm_free = (guint16)(group->warm_free + run.count);
@@ -111,4 +129,5 @@ void give_back_locked(Slots *slots, SlotRun run, gboolean cold)
 		if (cold)
 			word_cool_down(slots, group, w);
 	}
+	return TRUE;
 }

@@ -127,21 +127,30 @@ int slots_reserve(Slots *slots, gsize entries)
 	return r ? r : run_list_reserve(&slots->retired, entries);
 }
 
+static void add_change(Slots *slots, RunList *list, guint64 slot, guint32 count)
+{
+	if (CHECKED(slots->backing, list->n < list->capacity, "I5: slots_reserve() made room"))
+		run_list_add(list, slot, count);
+}
+
 void slots_gain(Slots *slots, guint64 slot, guint32 count)
 {
-	run_list_add(&slots->gained, slot, count);
+	add_change(slots, &slots->gained, slot, count);
 }
 
 void slots_retire(Slots *slots, guint64 slot, guint32 count)
 {
-	run_list_add(&slots->retired, slot, count);
+	add_change(slots, &slots->retired, slot, count);
 }
 
 void slots_freeze(Slots *slots)
 {
 	RunList gained = slots->frozen_gained, retired = slots->frozen_retired;
 
-	/* What was thawed is empty: its memory serves the next lists. */
+	if (!CHECKED(slots->backing, !gained.n && !retired.n,
+		     "I5: the checkpoint before was thawed"))
+		return;
+	/* The memory of the empty lists serves the next changes. */
 	slots->frozen_gained = slots->gained;
 	slots->frozen_retired = slots->retired;
 	slots->gained = gained;
@@ -153,8 +162,8 @@ void slots_freeze(Slots *slots)
 
 /* Applies the runs of one group from *at on; the list is sorted.  FALSE if a bit is that way
  * already. */
-static gboolean page_apply_runs(FormatBitmap *page, guint64 number, const RunList *list, gsize *at,
-				gboolean used)
+static gboolean page_apply_runs(const Slots *slots, FormatBitmap *page, guint64 number,
+				const RunList *list, gsize *at, gboolean used)
 {
 	for (; *at < list->n; (*at)++) {
 		SlotRun run = run_list_get(list, *at);
@@ -162,6 +171,9 @@ static gboolean page_apply_runs(FormatBitmap *page, guint64 number, const RunLis
 
 		if (slot_group(run.slot) != number)
 			break;
+		if (!CHECKED(slots->backing, run_fits_bitmap(run),
+			     "I5: a change lies in one group's bitmap"))
+			return FALSE;
 		for (guint32 i = 0; i < run.count; i++, bit++) {
 			guint8 mask = (guint8)(1u << (bit % 8));
 
@@ -185,8 +197,8 @@ static int write_page(Slots *slots, SlotGroup *group, guint64 number, guint64 ge
 		r = bitmap_read(&place, number, group->home, group->term, &page);
 	if (r)
 		return r;
-	if (!page_apply_runs(&page, number, &slots->frozen_gained, gained, TRUE) ||
-	    !page_apply_runs(&page, number, &slots->frozen_retired, retired, FALSE))
+	if (!page_apply_runs(slots, &page, number, &slots->frozen_gained, gained, TRUE) ||
+	    !page_apply_runs(slots, &page, number, &slots->frozen_retired, retired, FALSE))
 		return -EUCLEAN;
 	bitmap_seal(&page, slots->seal, number, generation);
 	r = bitmap_write(&place, number, !group->home, &page);
@@ -222,7 +234,11 @@ int slots_write_bitmaps(Slots *slots, guint64 generation)
 			return r;
 		slots->frozen_digest += group->next_term - group->term;
 	}
-	return 0;
+	return CHECKED(slots->backing,
+		       gained == slots->frozen_gained.n && retired == slots->frozen_retired.n,
+		       "I5: every change lies in a group of the checkpoint")
+		       ? 0
+		       : -EUCLEAN;
 }
 
 void slots_switch(Slots *slots)

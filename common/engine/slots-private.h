@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "common/engine/checked.h"
 #include "common/engine/run-list.h"
 #include "common/engine/slots.h"
 
@@ -103,6 +104,9 @@ static inline void word_warm_up(Slots *slots, SlotGroup *group, guint word)
 /* A warm word, wholly free, becomes cold. */
 static inline void word_cool_down(Slots *slots, SlotGroup *group, guint word)
 {
+	if (!CHECKED(slots->backing, !group->used[word] && !word_is_cold(group, word),
+		     "I5: only a free word becomes cold"))
+		return;
 	group->cold[word / 64] |= (guint64)1 << (word % 64);
 	word_set_written(group, word, FALSE);
 	group->n_cold++;
@@ -131,6 +135,8 @@ static inline void word_use_bits(Slots *slots, SlotGroup *group, guint word, gui
 {
 	guint n = (guint)__builtin_popcountll(bits);
 
+	if (!CHECKED(slots->backing, !(group->used[word] & bits), "I5: no slot is taken twice"))
+		return;
 	if (word_is_cold(group, word))
 		word_warm_up(slots, group, word);
 	group->used[word] |= bits;
@@ -145,6 +151,13 @@ static inline void word_take_bits(Slots *slots, SlotGroup *group, guint word, gu
 	word_use_bits(slots, group, word, bits);
 	if (!~group->used[word])
 		word_set_written(group, word, TRUE);
+}
+
+/* The bitmap of the run's group has a bit for each of its slots. */
+static inline gboolean run_fits_bitmap(SlotRun run)
+{
+	return slot_index(run.slot) >= FORMAT_FIRST_INDEX &&
+	       slot_index(run.slot) + run.count <= FORMAT_LAST_INDEX + 1;
 }
 
 /* Where a slot is in its group's bitmap, and the first slot of a word. */
@@ -162,8 +175,9 @@ static inline guint64 word_slot(guint64 number, guint word)
  * backing that cannot grow are never given out.  0 or -ENOMEM. */
 int group_add_locked(Slots *slots, SlotGroup *group);
 
-/* Makes slots free that were taken; `cold`: and the wholly free words among them cold. */
-void give_back_locked(Slots *slots, SlotRun run, gboolean cold);
+/* Makes slots free that were taken; `cold`: and the wholly free words among them cold.  FALSE: they
+ * were not taken (an invariant broke), and nothing changed. */
+gboolean give_back_locked(Slots *slots, SlotRun run, gboolean cold);
 
 /* Adds a group of fresh slots behind the `had` that the caller saw; 0 also if somebody else did.
  * -ENOSPC, -ENOMEM, -EIO.  The lock is not held. */

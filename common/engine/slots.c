@@ -336,6 +336,8 @@ int slots_take(Slots *slots, const SlotRun *run)
 	SlotGroup *group;
 	int r = 0;
 
+	if (!CHECKED(slots->backing, run_fits_bitmap(*run), "I9: record_decode() bounded the run"))
+		return -EUCLEAN;
 	for (guint64 had; !r && (had = slots_groups(slots)) <= slot_group(run->slot);)
 		r = slots_grow(slots, had);
 	if (r)
@@ -374,8 +376,8 @@ void slots_give_back(Slots *slots, const SlotRun *runs, guint n_runs, gboolean f
 {
 	lock_take(&slots->lock);
 	for (guint i = 0; i < n_runs; i++) {
-		give_back_locked(slots, runs[i], full);
-		note_unwritten_locked(slots, runs[i], full);
+		if (give_back_locked(slots, runs[i], full))
+			note_unwritten_locked(slots, runs[i], full);
 	}
 	if (n_runs && !full) { /* they are the first to be taken again */
 		slots->cursor_group = slot_group(runs->slot);
