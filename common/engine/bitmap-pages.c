@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-/* Where copy `copy` of home A is; B follows. */
+/* The offset of copy `copy` of home A; home B follows it. */
 static guint64 copy_offset(const BitmapPlace *place, guint64 group, guint copy)
 {
 	guint64 slot = group << FORMAT_GROUP_SHIFT;
@@ -15,7 +15,8 @@ static guint64 copy_offset(const BitmapPlace *place, guint64 group, guint copy)
 	return place->groups_offset + slot * FORMAT_SLOT_SIZE;
 }
 
-/* Reads both homes of one copy.  What cannot be read is as good as zeros. */
+/* Reads both homes of one copy.  A page that cannot be read is replaced by zeros, which are never
+ * valid. */
 static void read_homes(const BitmapPlace *place, guint64 group, guint copy, FormatBitmap *pages,
 		       int *problem)
 {
@@ -34,8 +35,8 @@ static void read_homes(const BitmapPlace *place, guint64 group, guint copy, Form
 	}
 }
 
-/* Takes the page for the one that counts if it is newer than what was found so far.  Whether it is
- * valid. */
+/* Chooses the page if it counts and is newer than the page chosen so far.  Returns whether the page
+ * is valid. */
 static gboolean consider(const BitmapPlace *place, guint64 group, guint64 checkpoint, guint home,
 			 const FormatBitmap *page, BitmapChoice *choice, guint64 *best)
 {

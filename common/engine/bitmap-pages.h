@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A group's bitmap pages in the backing: two homes, A and B, written in turn, and each of them
- * twice, 128 MiB apart.  The page that counts is the newest of the four that is not newer than the
- * checkpoint.  That no older one passes for it, where both of its copies are gone, shows only in
- * the digest over all groups, which the caller adds up and compares with the superblock's.
+ * A group's bitmap pages in the backing.  A page has two homes, A and B, which are written in turn,
+ * so that the page of the last checkpoint stays whole (I6); and each home has two copies, 128 MiB
+ * apart.  The page that counts is the newest valid page of the four that is not newer than the
+ * checkpoint.
  *
- * Pure but for the I/O: no state, any thread.
+ * If both copies of that page are damaged, an older page is found in its place.  Only the digest
+ * over all groups shows this: the caller adds up the terms and compares the sum with the
+ * superblock's.
+ *
+ * Stateless; any thread.
  */
 #pragma once
 
@@ -19,26 +23,28 @@ typedef struct {
 } BitmapPlace;
 
 typedef struct {
-	FormatBitmap page; /* the one that counts */
-	gboolean found;	   /* there is one */
+	FormatBitmap page; /* the page that counts */
+	gboolean found;	   /* a page counts; otherwise only `future` and `newest` are set */
 	guint home;	   /* FORMAT_BITMAP_A or _B */
-	guint damaged;	   /* bit c: of that home, copy c is not what it should be */
-	gboolean future;   /* somewhere is a page of a checkpoint that never completed */
+	guint damaged;	   /* bit c: copy c of `home` is not that page */
+	gboolean future;   /* a page of a checkpoint that never completed was found */
 	guint64 newest;	   /* generation of the newest valid page that was read */
-	guint64 term;	   /* for the digest; 0 if there is none */
+	guint64 term;	   /* the page's part of the digest; 0 if no page counts */
 } BitmapChoice;
 
-/* Reads a group's pages and chooses.  `thorough`: all four; else the copies only where a page of
- * the others is not valid.  0, or a negative errno if none was found because of it. */
+/* Reads a group's pages and chooses the one that counts.  `thorough`: reads all four; otherwise the
+ * second copies only if one of the first is not valid.  0, also if no page counts; or a negative
+ * errno if none was found and a page could not be read. */
 int bitmap_choose(const BitmapPlace *place, guint64 group, guint64 checkpoint, gboolean thorough,
 		  BitmapChoice *ret_choice);
 
-/* Reads the page of a home that has that term, from either copy.  -EBADMSG if neither is it. */
+/* Reads the page of a home, from either copy; it must have this term.  -EBADMSG if neither copy is
+ * that page. */
 int bitmap_read(const BitmapPlace *place, guint64 group, guint home, guint64 term,
 		FormatBitmap *ret_page);
 
 /* Writes a sealed page to both copies of a home. */
 int bitmap_write(const BitmapPlace *place, guint64 group, guint home, const FormatBitmap *page);
 
-/* Writes the copies anew that are damaged.  0, or a negative errno. */
+/* Rewrites the damaged copies of a choice.  0, or a negative errno. */
 int bitmap_mend(const BitmapPlace *place, guint64 group, const BitmapChoice *choice);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Erasing: what a group's slots hold goes, whoever had them.  Space is given back where the backing
- * can do that, since it reads as zeros then; else what is not zeros is overwritten.
+ * Erasing a group: every slot reads as zeros afterwards.  Slots that need no space are punched.  If
+ * the backing cannot punch, bytes that are not zeros are overwritten.
  */
 #include "common/base/bounds.h"
 #include "common/base/large.h"
@@ -18,7 +18,7 @@ static gboolean is_zero(const guint8 *data, gsize length)
 	return !data[0] && !memcmp(data, data + 1, length - 1);
 }
 
-/* Takes no space for what never had any: that reads as zeros. */
+/* Writes only where there is something else than zeros, so that a hole stays a hole. */
 static int overwrite_with_zeros(Slots *slots, guint64 offset, guint64 end)
 {
 	guint8 *data = large_alloc(PIECE);
@@ -35,7 +35,7 @@ static int overwrite_with_zeros(Slots *slots, guint64 offset, guint64 end)
 	return r;
 }
 
-/* [offset, end), as far as the backing goes. */
+/* Erases [offset, end) up to the end of the backing; gives space back. */
 static int erase_bytes(Slots *slots, guint64 offset, guint64 end)
 {
 	int r;
@@ -47,7 +47,7 @@ static int erase_bytes(Slots *slots, guint64 offset, guint64 end)
 	return r ? overwrite_with_zeros(slots, offset, end) : 0;
 }
 
-/* Has space below, and keeps it. */
+/* Fills [offset, end) with zeros; keeps the space below. */
 static int zero_kept(Slots *slots, guint64 offset, guint64 end)
 {
 	int r = 0;
@@ -63,7 +63,7 @@ static gboolean is_kept(const SlotBits *kept, guint bit)
 	return kept->words[bit / 64] >> (bit % 64) & 1;
 }
 
-/* What is free of the group has no space below any more. */
+/* Free slots of the group have no space below them any more. */
 static void note_erased(Slots *slots, guint64 number)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
@@ -77,7 +77,7 @@ static void note_erased(Slots *slots, guint64 number)
 	}
 }
 
-/* From the first slot that the bitmap speaks of to the group's end. */
+/* From the first slot that the bitmap covers to the end of the group. */
 static int erase_group(Slots *slots, guint64 number, const SlotBits *kept)
 {
 	guint64 start = page_offset(slots, number, FORMAT_FIRST_INDEX);

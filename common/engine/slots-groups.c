@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The groups in memory: their bits, the counts of what is free, and growth.
+ * The groups in memory: their bits, the counts of free slots, and growth.
  */
 #include "common/engine/slots-private.h"
 
@@ -11,7 +11,7 @@ guint64 slots_offset(const Slots *slots, guint64 slot)
 	return slots->offset + slot * FORMAT_SLOT_SIZE;
 }
 
-/* Counts a group whose `used` is filled in: wholly free words are cold. */
+/* Counts the free slots of a new group.  Wholly free words become cold. */
 static void group_count(Slots *slots, SlotGroup *group)
 {
 	for (guint w = 0; w < WORDS; w++) {
@@ -24,7 +24,7 @@ static void group_count(Slots *slots, SlotGroup *group)
 	}
 }
 
-/* Bits whose slots lie beyond the end of a backing that cannot grow are never given out. */
+/* Marks slots beyond the end of the backing as used: a block device may end within a group. */
 static void group_cut_at_end(const Slots *slots, SlotGroup *group, guint64 number)
 {
 	guint64 end = (backing_size(slots->backing) - slots->offset) / FORMAT_SLOT_SIZE;
@@ -53,8 +53,8 @@ int group_add_locked(Slots *slots, SlotGroup *group)
 	return 0;
 }
 
-/* Adds a group of fresh slots.  Its pages' homes, and the copies of the next group's, are written
- * now, so that a checkpoint does not meet a full disk there. */
+/* Writes the homes of the new group's pages, and of the copies of the next group's, now, so that a
+ * checkpoint does not meet a full disk there. */
 int slots_grow(Slots *slots, guint64 had)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->grow_lock);
@@ -63,7 +63,8 @@ int slots_grow(Slots *slots, guint64 had)
 	guint64 size, end;
 	int r;
 
-	if (slots->n_groups > had) /* somebody else did; only growers change it */
+	if (slots->n_groups >
+	    had) /* another thread has; only holders of grow_lock change n_groups */
 		return 0;
 	if (had >= FORMAT_GROUPS_MAX)
 		return -ENOSPC;
@@ -74,7 +75,7 @@ int slots_grow(Slots *slots, guint64 had)
 	size = backing_size(slots->backing);
 	r = size < end && !slots->read_only ? backing_grow(slots->backing, end) : 0;
 	if (r == -ENOSPC && size >= page_offset(slots, had, FORMAT_FIRST_INDEX + 64))
-		r = 0; /* a short group at the end of a device */
+		r = 0; /* a short group at the end of a device: one word at least */
 	if (!r && !slots->read_only)
 		r = backing_pwrite(slots->backing, zeros, sizeof zeros, page_offset(slots, had, 0));
 	if (r)
@@ -94,7 +95,7 @@ guint64 slots_groups(Slots *slots)
 	return slots->n_groups;
 }
 
-/* Whether all slots of a run are in use, or on their way there. */
+/* Whether the bits of all slots of a run are set. */
 static gboolean run_is_taken_locked(const Slots *slots, SlotRun run)
 {
 	const SlotGroup *group = group_locked(slots, slot_group(run.slot));

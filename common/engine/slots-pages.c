@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is on disk: the two lists of changes since a checkpoint, and the bitmap pages that a
- * checkpoint makes of the pages before and of them.
+ * The allocator on disk: bitmap pages are loaded at open, and each checkpoint writes those that the
+ * lists of changes alter.
+ *
+ * A page is written to the home that does not count, so that the checkpoint before stays whole
+ * until the superblock leads to this one (I6).  A change that finds its bit already in the wanted
+ * state shows that I5 is broken, and ends the checkpoint.
  */
 #include "common/engine/bitmap-pages.h"
 #include "common/base/logging.h"
@@ -10,14 +14,14 @@
 
 #include <errno.h>
 
-#define THAW_RUNS 4096 /* at once */
+#define THAW_RUNS 4096 /* in one call */
 
 static BitmapPlace bitmap_place(const Slots *slots)
 {
 	return (BitmapPlace){slots->backing, slots->offset, slots->seal};
 }
 
-/* Sees to it that the page is there twice. */
+/* Rewrites a damaged copy of the page. */
 static void mend_page(Slots *slots, guint64 number, const BitmapChoice *choice)
 {
 	BitmapPlace place = bitmap_place(slots);
@@ -62,7 +66,7 @@ static int load_group(Slots *slots, guint64 number, guint64 checkpoint, gboolean
 	return r;
 }
 
-/* Forgets what was loaded. */
+/* Undoes load_groups(). */
 static void unload_groups(Slots *slots)
 {
 	for (guint64 g = 0; g < slots->n_groups; g++)
@@ -70,8 +74,9 @@ static void unload_groups(Slots *slots)
 	slots->n_groups = slots->warm_free = slots->digest = 0;
 }
 
-/* 0, and the digest of all of it; or a negative errno at group *ret_at, whose newest page is of
- * generation *ret_newest: -EBADMSG also where the superblock cannot be as old as it is. */
+/* Loads all groups and adds up their digest.  0, or a negative errno for group *ret_at, whose
+ * newest page is of generation *ret_newest.  -EBADMSG also if that generation shows that the
+ * superblock is too old. */
 static int load_groups(Slots *slots, const Superblock *sb, gboolean thorough, guint64 *ret_at,
 		       guint64 *ret_newest)
 {
@@ -87,7 +92,7 @@ static int load_groups(Slots *slots, const Superblock *sb, gboolean thorough, gu
 		if (r)
 			break;
 		slots->digest += choice->term;
-		mend_page(slots, g, choice); /* what it overwrites is not valid, or older */
+		mend_page(slots, g, choice); /* overwrites a copy that is damaged or older */
 	}
 	return r;
 }
@@ -160,8 +165,8 @@ void slots_freeze(Slots *slots)
 	lock_drop(&slots->lock);
 }
 
-/* Applies the runs of one group from *at on; the list is sorted.  FALSE if a bit is that way
- * already. */
+/* Applies the runs of one group to its page, from run *at of the sorted list on.  FALSE if a bit
+ * has the wanted state already (I5 is broken). */
 static gboolean page_apply_runs(const Slots *slots, FormatBitmap *page, guint64 number,
 				const RunList *list, gsize *at, gboolean used)
 {
@@ -214,8 +219,8 @@ int slots_write_bitmaps(Slots *slots, guint64 generation)
 	gsize gained = 0, retired = 0;
 
 	slots->frozen_digest = slots->digest;
-	/* A slot can be gained and then retired between two freezes, never the other way round, so
-	 * the order within each list does not matter. */
+	/* Between two freezes a slot may be gained and then retired, never the reverse.  So each
+	 * list may be sorted, as long as the gained list is applied first. */
 	run_list_sort(&slots->frozen_gained);
 	run_list_sort(&slots->frozen_retired);
 	for (guint64 g = 0; g < slots->frozen_groups; g++) {

@@ -25,7 +25,7 @@
 /* PAIR_ANY: also of words that are partly used. */
 typedef enum { PAIR_WHOLE, PAIR_ANY, PAIR_WARM } PairKind;
 
-/* Takes the first run of slots of a word that are free together with their copies' slots. */
+/* Takes the first run of pairs in a pair of words, of which `word` is the first. */
 static gboolean word_take_pairs(Slots *slots, guint64 number, guint word, PairKind kind,
 				SlotRun *ret_run, gboolean *ret_written)
 {
@@ -63,7 +63,7 @@ gboolean slots_take_pair(Slots *slots, guint64 slot)
 	return TRUE;
 }
 
-/* Goes round once, or over `groups` groups, from the cursor on. */
+/* Looks for pairs in `groups` groups from the cursor's on, and in its words before the cursor. */
 static gboolean sweep_for_pairs(Slots *slots, guint64 groups, PairKind kind, SlotRun *ret_run,
 				gboolean *ret_written)
 {
@@ -115,7 +115,7 @@ static SlotRun run_of_copies(const SlotRun *run)
 	return (SlotRun){run->slot + FORMAT_COPY_DISTANCE, run->count};
 }
 
-/* Whoever finds the place written is spared a full disk. */
+/* So that both runs have space below them. */
 static int write_zeros_twice(Slots *slots, const SlotRun *run)
 {
 	static const guint8 zeros[64 * FORMAT_SLOT_SIZE];
@@ -135,7 +135,7 @@ static void give_back_with_copies(Slots *slots, const SlotRun *run, gboolean ful
 	if (!full)
 		return;
 	lock_take(&slots->lock);
-	slots->pair_cursor++; /* try another place */
+	slots->pair_cursor++; /* the next search begins behind this place */
 	lock_drop(&slots->lock);
 }
 

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What slots.c (giving out slots), slots-pairs.c (two at once), slots-pages.c (the lists of changes
- * and the pages on disk) and slots-trim.c (space below) share.  Functions ending in _locked want
- * the allocator's lock held, those in _unlocking drop it meanwhile, too: what is free may have
- * changed.
+ * What the files of the allocator share.  Each stands on those below it, and none on one above:
+ *
+ *     slots-pairs.c   slots-trim.c                                      pairs; space below
+ *            slots.c         slots-pages.c      slots-erase.c           which slots; disk; zeros
+ *                        slots-groups.c                                 bits, counts, growth
+ *                         run-list.c                                    lists of runs
+ *
+ * Functions whose names end in _locked must be called with the allocator's lock held.  Those in
+ * _unlocking, too, but they drop it in between: what is free may have changed when they return.
  */
 #pragma once
 
@@ -16,13 +21,13 @@
 
 typedef struct {
 	guint64 used[WORDS];
-	guint64 cold[(WORDS + 63) / 64];    /* bit w: word w is cold, and wholly free */
-	guint64 written[(WORDS + 63) / 64]; /* bit w: no free slot of word w was never written */
+	guint64 cold[(WORDS + 63) / 64];    /* bit w: word w is cold; it is wholly free */
+	guint64 written[(WORDS + 63) / 64]; /* bit w: all free slots of word w have space */
 	guint16 n_cold;
 	guint16 warm_free; /* free slots in warm words */
 	guint8 home;	   /* of the page that counts: FORMAT_BITMAP_A or _B */
 	gboolean has_page;
-	gboolean unknown;	 /* cold words of it may have space below */
+	gboolean unknown;	 /* cold words may have space below them */
 	gboolean next;		 /* the running checkpoint wrote the other home */
 	gboolean must_write;	 /* the other home holds a page that must never count */
 	guint64 term, next_term; /* of the page that counts, and of the running checkpoint's */
@@ -34,24 +39,24 @@ struct Slots {
 	const Seal *seal;
 	gboolean read_only;
 
-	Lock lists_lock; /* the maps'; it orders what changes the lists */
-	Lock lock;	 /* everything below but the lists */
+	Lock lists_lock; /* of the maps; serializes changes of the lists */
+	Lock lock;	 /* protects everything below but the lists */
 	SlotGroup **groups;
 	guint64 n_groups;
 	guint64 warm_free;
 	guint64 cursor_group;
 	guint cursor_word;
-	guint64 trim_group;	/* slots_trim goes on here */
+	guint64 trim_group;	/* where slots_trim() continues */
 	guint64 pair_cursor;	/* group * WORDS + word */
-	guint64 whole_from;	/* no wholly free word (group * WORDS + word) before this ... */
-	gboolean whole_skipped; /* ... or only such as met a full disk */
+	guint64 whole_from;	/* no wholly free word is before this (group * WORDS + word) ... */
+	gboolean whole_skipped; /* ... or only words that met a full disk */
 
 	Lock grow_lock; /* held while the backing grows; taken before `lock` */
 
 	RunList gained, retired;	       /* since the last freeze */
 	RunList frozen_gained, frozen_retired; /* of the running checkpoint */
 	guint64 frozen_groups;		       /* n_groups when it began */
-	guint64 digest, frozen_digest;	       /* the checkpoint thread's */
+	guint64 digest, frozen_digest;	       /* of the thread that writes pages */
 	guint64 mended;
 };
 
@@ -160,7 +165,7 @@ static inline gboolean run_fits_bitmap(SlotRun run)
 	       slot_index(run.slot) + run.count <= FORMAT_LAST_INDEX + 1;
 }
 
-/* Where a slot is in its group's bitmap, and the first slot of a word. */
+/* A slot's bit in its group's bitmap; and the first slot of a word. */
 static inline guint slot_bit(guint64 slot)
 {
 	return (guint)slot_index(slot) - FORMAT_FIRST_INDEX;
@@ -171,14 +176,15 @@ static inline guint64 word_slot(guint64 number, guint word)
 	return (number << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + (guint64)word * 64;
 }
 
-/* Appends a group whose `used` is filled in.  Wholly free words are cold; slots beyond the end of a
- * backing that cannot grow are never given out.  0 or -ENOMEM. */
+/* Appends a group whose `used` is filled in.  Its wholly free words are cold; slots beyond the end
+ * of the backing count as used, unless read-only.  0, and the group is the allocator's; or
+ * -ENOMEM. */
 int group_add_locked(Slots *slots, SlotGroup *group);
 
-/* Makes slots free that were taken; `cold`: and the wholly free words among them cold.  FALSE: they
- * were not taken (an invariant broke), and nothing changed. */
+/* Frees slots that were taken; `cold`: words that are wholly free then become cold.  FALSE, and
+ * nothing changed: they were not taken (I5 is broken). */
 gboolean give_back_locked(Slots *slots, SlotRun run, gboolean cold);
 
-/* Adds a group of fresh slots behind the `had` that the caller saw; 0 also if somebody else did.
- * -ENOSPC, -ENOMEM, -EIO.  The lock is not held. */
+/* Adds a group to the `had` groups that the caller saw; 0 also if another thread has added one.
+ * -ENOSPC, -ENOMEM, -EIO.  Called without the lock. */
 int slots_grow(Slots *slots, guint64 had);

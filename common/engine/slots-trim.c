@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The space below: giving back what is free for good, and writing to what will be needed soon.
- * Slots under work are taken meanwhile, so that nobody else gets them; on disk they are free all
- * the time.
+ * Space below free slots: given back (trim), or allocated ahead (warm up).  A word that is being
+ * punched or written is taken in memory for that time, so that no other thread gets its slots; on
+ * disk its slots are free all the time.
  */
 #include "common/engine/slots-private.h"
 
@@ -10,8 +10,8 @@
 
 #define WORDS_AT_ONCE 64u /* 16 MiB */
 
-/* Takes wholly free words that lie side by side, from `word` on: warm ones, or cold ones.  Returns
- * how many. */
+/* Takes the first wholly free words from *word on that are adjacent, and all warm or all cold.
+ * Returns how many, and in *word the first. */
 static guint take_trimmable(Slots *slots, SlotGroup *group, gboolean cold, guint *word)
 {
 	guint n = 0;
@@ -26,7 +26,7 @@ static guint take_trimmable(Slots *slots, SlotGroup *group, gboolean cold, guint
 	return n;
 }
 
-/* Punches the words that take_trimmable() took, and makes them free again. */
+/* Punches words that take_trimmable() took, and frees them.  FALSE: the backing cannot punch. */
 static gboolean trim_words_unlocking(Slots *slots, guint64 number, guint word, guint n)
 {
 	SlotRun run = {word_slot(number, word), n * 64};
@@ -40,8 +40,8 @@ static gboolean trim_words_unlocking(Slots *slots, guint64 number, guint word, g
 	return !r;
 }
 
-/* Words that were free when the volume was opened, and such as met a full disk, are cold but may
- * have space below: gives it back. */
+/* Punches cold words that may have space below them: those that were free when the volume was
+ * opened, and those that met a full disk.  Returns the number of bytes punched. */
 static guint64 trim_unknown_unlocking(Slots *slots, guint64 number)
 {
 	SlotGroup *group = group_locked(slots, number);
@@ -53,7 +53,7 @@ static guint64 trim_unknown_unlocking(Slots *slots, guint64 number)
 	group->unknown = FALSE;
 	while ((n = take_trimmable(slots, group, TRUE, &word)) > 0) {
 		if (!trim_words_unlocking(slots, number, word, n))
-			break; /* the backing cannot */
+			break; /* the backing cannot punch */
 		trimmed += n * WORD_BYTES;
 		word += n;
 	}
@@ -75,7 +75,7 @@ guint64 slots_trim(Slots *slots, guint64 keep, guint64 limit)
 		       slots->warm_free * FORMAT_SLOT_SIZE > keep &&
 		       (n = take_trimmable(slots, group, FALSE, &word)) > 0) {
 			if (!trim_words_unlocking(slots, number, word, n))
-				limit = 0; /* the backing cannot */
+				limit = 0; /* the backing cannot punch */
 			else
 				trimmed += n * WORD_BYTES;
 			word += n;
@@ -93,7 +93,7 @@ guint64 slots_warm_bytes(Slots *slots)
 	return slots->warm_free * FORMAT_SLOT_SIZE;
 }
 
-/* Takes up to `max` cold words side by side, the lowest; as warm ones, once given back. */
+/* Takes the lowest cold words, up to `max` adjacent ones.  When they are freed they are warm. */
 static guint take_cold_words(Slots *slots, guint max, SlotRun *ret_run)
 {
 	for (guint64 g = 0; g < slots->n_groups; g++) {

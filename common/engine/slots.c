@@ -115,14 +115,14 @@ static guint32 word_take_slots(Slots *slots, SlotGroup *group, guint64 number, g
 	return got;
 }
 
-/* Sweeps warm slots from the cursor on; what is asked for is there, or all that is warm.
- * `written`: only of words whose free slots all have space below them. */
+/* Takes warm slots from the cursor on, until `want` are taken or none is left.  `written`: only of
+ * words that are written.  Returns how many. */
 static guint32 take_warm_slots(Slots *slots, guint32 want, gboolean written, SlotRun *runs,
 			       guint *n_runs)
 {
 	guint32 got = 0;
 
-	/* The group of the cursor comes twice: the words before the cursor are looked at last. */
+	/* The cursor's group comes twice: its words before the cursor are visited last. */
 	for (guint64 visited = 0; got < want && slots->warm_free && visited <= slots->n_groups;
 	     visited++) {
 		SlotGroup *group;
@@ -148,7 +148,7 @@ static guint32 take_warm_slots(Slots *slots, guint32 want, gboolean written, Slo
 	return got;
 }
 
-/* Warms up the lowest cold word and puts the cursor there.  FALSE if there is none. */
+/* Warms up the lowest cold word and moves the cursor there.  FALSE if no word is cold. */
 static gboolean warm_up_lowest_word(Slots *slots)
 {
 	for (guint64 g = 0; g < slots->n_groups; g++) {
@@ -201,14 +201,14 @@ int slots_alloc_written(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_run
 	lock_take(&slots->lock);
 	enough = take_warm_slots(slots, n, TRUE, runs, &n_runs) == n;
 	for (guint i = 0; i < n_runs && !enough; i++)
-		give_back_locked(slots, runs[i], FALSE); /* still written, every one */
+		give_back_locked(slots, runs[i], FALSE); /* all of them are still written */
 	lock_drop(&slots->lock);
 	*ret_n_runs = n_runs;
 	return enough ? 0 : -ENOSPC;
 }
 
-/* Takes a wholly free word of one group, the first from `word` on.  *ret_written: the file system
- * has space for it. */
+/* Takes the first wholly free word of one group, from `word` on.  *ret_written: it has space below
+ * every slot. */
 static gboolean group_take_whole_word(Slots *slots, guint64 number, guint word, SlotRun *ret_run,
 				      gboolean *ret_written)
 {
@@ -226,8 +226,8 @@ static gboolean group_take_whole_word(Slots *slots, guint64 number, guint word, 
 	return TRUE;
 }
 
-/* Takes a wholly free word: from the one of `hint` on in its group, or else the lowest that did not
- * just meet a full disk. */
+/* Takes a wholly free word: the first from the hint on in the hint's group, or else the lowest that
+ * has not met a full disk, or else the lowest. */
 static gboolean take_whole_word(Slots *slots, guint64 hint, SlotRun *ret_run, gboolean *ret_written)
 {
 	if (hint && slot_is_usable(hint, slots->n_groups) &&
@@ -353,7 +353,7 @@ int slots_take(Slots *slots, const SlotRun *run)
 	return r;
 }
 
-/* Nobody knows whether the run was written, nor, on a full disk, which part of it. */
+/* Whether the run was written is unknown; on a full disk, some part of it was not. */
 static void note_unwritten_locked(Slots *slots, SlotRun run, gboolean full)
 {
 	guint64 number = slot_group(run.slot);
@@ -379,7 +379,7 @@ void slots_give_back(Slots *slots, const SlotRun *runs, guint n_runs, gboolean f
 		if (give_back_locked(slots, runs[i], full))
 			note_unwritten_locked(slots, runs[i], full);
 	}
-	if (n_runs && !full) { /* they are the first to be taken again */
+	if (n_runs && !full) { /* these are taken again first */
 		slots->cursor_group = slot_group(runs->slot);
 		slots->cursor_word = slot_bit(runs->slot) / 64;
 	}

@@ -2,32 +2,33 @@
 /*
  * The allocator: which slots of the backing are in use, in memory and on disk.
  *
- * In memory there is one bit for each slot of each group that was ever used.  A set bit means
- * "not to be given out": in use, pending-free, or on its way into the map.  What is on disk is
- * another thing: exactly what the map of one checkpoint refers to.  It is computed from the page
- * before and from two lists of changes, *gained* and *retired*, which the map keeps up to date in
- * the same critical section in which it changes (I5):
+ * In memory there is one bit for each slot of each group.  A set bit means "must not be given out":
+ * the slot is in use, pending-free, or on its way into the map.  The bitmap on disk is different:
+ * it holds exactly the slots that the map of one checkpoint refers to.  Each checkpoint computes it
+ * from the bitmap before and from two lists of changes, *gained* and *retired*, which the map
+ * updates in the same critical section as itself (I5):
  *
  *     free --slots_alloc--> taken --slots_gain--> in the map --slots_retire--> pending-free
  *       ^                     |                                                  |
- *       +--slots_give_back----+          the checkpoint without it is durable    |
+ *       +--slots_give_back----+       the checkpoint without the slot is durable |
  *       +------------------------------------------------------slots_thaw--------+
  *
- * slots_freeze() sets the lists aside for one checkpoint, slots_write_bitmaps() writes the pages
- * from them, slots_thaw() makes the retired slots free once that checkpoint is durable and no
- * reader can still look at them.
+ * slots_freeze() sets the lists aside for one checkpoint, and slots_write_bitmaps() writes the
+ * pages that they change.  slots_thaw() frees the retired slots; it must not be called until that
+ * checkpoint is durable and no reader can still look at them (I6).
  *
- * Slots are handed out in words of 64.  A word is *warm* if its slots were written before, so that
- * the file system below has space for them; warm slots go first, because a flush after a write to
- * fresh space costs twice as much.  slots_trim() gives warm, wholly free words back to the file
- * system and makes them cold.
+ * Slots are handed out in words of 64.  A word is *cold* if, as far as is known, the file system
+ * below has allocated no space for it, otherwise *warm*.  Warm slots are preferred, because a flush
+ * after a write to unallocated space takes twice as long.  slots_trim() punches warm words that are
+ * wholly free, which makes them cold.  slots.c states the whole policy.
  *
- * Threading: every function may be called from any thread, except that the caller orders
- * slots_gain, slots_retire, slots_reserve, slots_freeze and slots_thaw among each other (the map's
- * lock), and that only one thread calls write_bitmaps, switch, thaw and trim.
+ * Threading: every function may be called from any thread, with two exceptions.  slots_gain,
+ * slots_retire, slots_reserve, slots_freeze and slots_thaw must be serialized by the caller (by the
+ * map's lock).  Only one thread may call slots_write_bitmaps, slots_switch, slots_thaw and
+ * slots_trim.
  *
- * Memory: one bit a slot and two for each 64, and the lists: at most the slots changed between two
- * checkpoints.
+ * Memory (I7): one bit for each slot, two for each word, and 8 bytes for each run of slots that
+ * changed since the last two checkpoints.
  */
 #pragma once
 
@@ -36,111 +37,121 @@
 
 typedef struct Slots Slots;
 
-/* `read_only`: what is taken is taken in memory alone. */
+/* `read_only`: slots are taken in memory only, and the backing does not grow. */
 Slots *slots_new(Backing *backing, guint64 groups_offset, const Seal *seal, gboolean read_only,
 		 GError **error);
 void slots_free(Slots *slots);
 
-/* Reads the pages of all groups as of the superblock's checkpoint.  A page that a later one left
- * half done is noted, and overwritten by the next checkpoint; a damaged copy is written anew. */
+/* Loads the bitmap pages of all groups as of the superblock's checkpoint.  A page of a later
+ * checkpoint that never completed is noted, and the next checkpoint overwrites it.  A damaged copy
+ * is rewritten, unless the allocator is read-only.  CORRUPT, IO, or no memory. */
 gboolean slots_load(Slots *slots, const Superblock *sb, GError **error);
 
-/* Takes `n` slots (at most FORMAT_RECORD_BLOCKS_MAX) in as few runs as free space allows; `runs`
- * has room for `n`.  Grows the backing where need be.  0, -ENOSPC, -ENOMEM, -EIO. */
+/* Takes `n` slots (at most FORMAT_RECORD_BLOCKS_MAX) in as few runs as the policy allows; `runs`
+ * has room for `n`.  Grows the backing if necessary.  0, or -ENOSPC, -ENOMEM, -EIO, and nothing is
+ * taken. */
 int slots_alloc(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_runs);
 
-/* The same where the backing is known to have space below, or -ENOSPC: for a full disk, on which
- * others would be tried in vain. */
+/* The same, but only slots that are known to have space below them.  For a full disk, where a
+ * write to any other slot would fail. */
 int slots_alloc_written(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_runs);
 
-/* Takes up to 64 neighbouring slots (at least 1) for nodes, which the file system below has space
- * for, so that a checkpoint never meets a full disk.  `hint`: a slot to try first, or 0. */
+/* Takes a run of 1 to 64 slots for nodes and makes sure that they have space below them, so that a
+ * checkpoint never meets a full disk.  The search begins at slot `hint`; 0: no hint.  0, -ENOSPC,
+ * -ENOMEM, -EIO. */
 int slots_alloc_nodes(Slots *slots, guint64 hint, SlotRun *ret_run);
 
-/* The same for inner nodes: each slot of the run comes with the one FORMAT_COPY_DISTANCE behind it.
- * -ENOSPC also where slots are free, but no two so far from each other. */
+/* The same for inner nodes: with each slot of the run, the slot FORMAT_COPY_DISTANCE behind it is
+ * taken as well.  -ENOSPC may mean that slots are free, but no two at this distance. */
 int slots_alloc_pairs(Slots *slots, SlotRun *ret_run);
 
-/* Takes that slot and its copy's, if there are such, and both are free. */
+/* Takes this slot and the slot of its copy.  FALSE, and nothing is taken, if either is not free or
+ * an inner node may not be there. */
 gboolean slots_take_pair(Slots *slots, guint64 slot);
 
-/* Gives back such a run, with the copies. */
+/* Gives back a run of slots_alloc_pairs() together with the slots of the copies. */
 void slots_give_back_pairs(Slots *slots, const SlotRun *run);
 
-/* Takes slots that a journal record names, while it is replayed.  -EUCLEAN if one is taken. */
+/* Takes the slots of a journal record during replay.  -EUCLEAN if one of them is taken already. */
 int slots_take(Slots *slots, const SlotRun *run);
 
-/* Returns slots that never got into the map.  `full`: writing them met a full disk, so they are
- * not warm after all. */
+/* Gives back slots that never got into the map.  `full`: writing them met a full disk, so they
+ * have no space below them. */
 void slots_give_back(Slots *slots, const SlotRun *runs, guint n_runs, gboolean full);
 
-/* Orders what changes the lists: the lock of every map over these slots. */
+/* The lock of every map over these slots, which serializes changes of the lists. */
 Lock *slots_lists_lock(Slots *slots);
 
-/* Makes room in the lists for so many entries each, so that gain and retire cannot fail.
- * 0 or -ENOMEM. */
+/* Makes room in each list for `entries` more runs, so that slots_gain() and slots_retire() cannot
+ * fail.  0 or -ENOMEM. */
 int slots_reserve(Slots *slots, gsize entries);
+
+/* The map refers to these slots now; it no longer does. */
 void slots_gain(Slots *slots, guint64 slot, guint32 count);
 void slots_retire(Slots *slots, guint64 slot, guint32 count);
 
 /* Sets the lists aside for the checkpoint that begins now. */
 void slots_freeze(Slots *slots);
 
-/* Writes the pages that the frozen lists change, with that generation, into their other homes.
- * May be called again after an error.  0 or a negative errno; -EUCLEAN: the lists contradict the
- * pages (an invariant broke). */
+/* Writes the pages that the frozen lists change, with that generation, into the homes that do not
+ * count (I6).  May be called again after an error.  0 or a negative errno; -EUCLEAN: the lists
+ * contradict the pages (I5 is broken). */
 int slots_write_bitmaps(Slots *slots, guint64 generation);
 
-/* The checkpoint is durable: its pages count. */
+/* The checkpoint is durable: its pages count from now on. */
 void slots_switch(Slots *slots);
 
-/* And what it retired is free: a part of it, so that the caller's lock is not held for long.  TRUE:
- * there is more. */
+/* Frees slots that the durable checkpoint retired: up to 4096 runs in one call, so that the caller
+ * does not hold its lock for long.  TRUE: there are more. */
 gboolean slots_thaw(Slots *slots);
 
-/* Gives warm, wholly free words back to the backing until at most `keep` bytes of them are left
- * warm, `limit` bytes at most in this call.  Returns how many bytes were given back. */
+/* Punches warm words that are wholly free until at most `keep` bytes of free slots are warm, or
+ * about `limit` bytes were punched.  Returns the number of bytes punched. */
 guint64 slots_trim(Slots *slots, guint64 keep, guint64 limit);
 
-/* Writes zeros to 4 MiB of cold space, which is warm then: for a load that flushes after each small
- * write, done ahead and in the background.  0, -ENOSPC (no cold word in the groups that there are,
- * or no space below), or a negative errno. */
+/* Writes zeros to at most 4 MiB of cold words, which become warm: in the background, ahead of a
+ * load that flushes after each small write.  0; -ENOSPC (no group has a cold word, or the disk is
+ * full); or another negative errno. */
 int slots_warm_up(Slots *slots);
+
+/* Free slots that are warm, in bytes. */
 guint64 slots_warm_bytes(Slots *slots);
 
-/* The slots of one group, a bit for each that its bitmap speaks of. */
+/* A set of slots of one group, one bit for each slot that the group's bitmap covers. */
 typedef struct {
 	guint64 words[FORMAT_BITMAP_BITS / 64];
 } SlotBits;
 
-/* Leaves nothing but zeros in a group's slots, free or not.  What is in `kept` keeps its space; of
- * the rest it goes back to the backing where that can be.  By the thread that trims, while nobody
- * else takes slots.  Behind the last group there is what the backing has there.  1; 0: the backing
- * ends before; or a negative errno. */
+/* Fills a group's slots with zeros, free or not.  Slots in `kept` keep the space below them; all
+ * others are punched if the backing can do that, otherwise overwritten.  `group` may lie behind the
+ * last group: bytes that the backing has there are erased, too.  Called by the thread that trims,
+ * while no other thread takes slots.  1; 0: the backing ends before this group; or a negative
+ * errno. */
 int slots_erase(Slots *slots, guint64 group, const SlotBits *kept);
 
-/* Groups that there are, and that have a page once the checkpoint that runs is durable. */
+/* The number of groups; and of groups that have a bitmap page once the running checkpoint is
+ * durable. */
 guint64 slots_groups(Slots *slots);
 guint64 slots_frozen_groups(const Slots *slots);
 
-/* Of the pages of the checkpoint that runs, once they are written. */
+/* The digest of the running checkpoint's pages, after slots_write_bitmaps(). */
 guint64 slots_frozen_digest(const Slots *slots);
 
-/* Damaged copies of pages that were written anew. */
+/* The number of damaged page copies that slots_load() rewrote. */
 guint64 slots_mended(const Slots *slots);
 
-/* Reads both copies of the page that counts for a group that the checkpoint knows and verifies
- * them; with `repair`, a damaged one is written anew.  By the thread that writes pages.  How many
- * of them are damaged (2: the page is lost), *ret_repaired of them not any more; or a negative
- * errno. */
+/* Reads and verifies both copies of the page that counts; the group must have one.  With `repair`,
+ * a damaged copy is rewritten.  Called by the thread that writes pages.  Returns the number of
+ * damaged copies found (2: the page is lost) and in *ret_repaired how many of them were rewritten;
+ * or a negative errno. */
 int slots_verify_page(Slots *slots, guint64 group, guint64 checkpoint, gboolean repair,
 		      guint *ret_repaired);
 
-/* Pending-free; and what was retired, and gained, since the last slots_freeze().  Ordered as
- * slots_retire is. */
+/* Bytes pending-free; retired since the last slots_freeze(); gained since then.  Serialized by the
+ * caller like slots_retire(). */
 guint64 slots_pending_bytes(Slots *slots);
 guint64 slots_retired_bytes(Slots *slots);
 guint64 slots_gained_bytes(Slots *slots);
 
-/* Where a slot's bytes begin in the backing. */
+/* The offset of a slot's bytes in the backing. */
 guint64 slots_offset(const Slots *slots, guint64 slot);
