@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two images: what reads see, and what is durable; between them the log, in order, of what changed
- * the first and has not reached the second.  A flush applies the log to the durable image.
+ * Two images: the visible image, which reads see, and the durable image.  The log has, in order,
+ * the changes of the visible image that have not reached the durable one.  A flush applies the log
+ * to the durable image.
  *
- * After a flush that failed nobody knows which of its writes landed, and no later flush can tell.
- * Its entries are then DOOMED: each crash decides anew which of them landed.  Flushes that succeed
- * after it mark their own entries FLUSHED, but the log stays, so that a doomed write never lands on
- * top of a newer one.  The size is an exception: it is no page that the kernel could hold as clean,
- * and a later flush that succeeds makes it durable.
+ * After a failed flush, nobody knows which of its writes reached the disk, and no later flush can
+ * tell.  Its entries become DOOMED: each crash decides anew which of them reached the disk.  Later
+ * flushes that succeed mark their own entries FLUSHED, but the log stays, so that a doomed write
+ * never lands on top of a newer one.  The size is an exception: it is not a page that the kernel
+ * could hold as clean, so a later flush that succeeds makes it durable.
  */
 #include "tests/backing/faulty.h"
 
@@ -25,7 +26,7 @@ typedef enum { CHANGE_VOLATILE, CHANGE_FLUSHED, CHANGE_DOOMED } ChangeState;
 typedef struct {
 	ChangeKind kind;
 	ChangeState state;
-	guint64 offset; /* for CHANGE_GROW the new size */
+	guint64 offset; /* for CHANGE_GROW: the new size */
 	guint64 length;
 	guint8 *data; /* of a write; owned */
 } FaultyChange;
@@ -37,7 +38,7 @@ typedef struct {
 
 typedef struct {
 	FaultyKind kinds; /* 0: none */
-	guint64 after;	  /* operations of these kinds until it strikes */
+	guint64 after;	  /* operations of these kinds before the fault strikes */
 	int err;
 	gboolean for_ever;
 	gboolean torn;
@@ -50,14 +51,14 @@ typedef struct {
 	GMutex mutex;	    /* all below */
 	FaultyImage visible, durable;
 	GArray *log;	 /* of Change */
-	gboolean doomed; /* the log holds such entries */
+	gboolean doomed; /* the log holds DOOMED entries */
 	guint64 counts[KINDS];
 	Fault fault;
-	int untold;    /* positive errno that a flush has yet to tell of; 0: none */
-	guint64 space; /* bytes of new units that are left; G_MAXUINT64: no end */
+	int untold;    /* positive errno that the next flush must report; 0: none */
+	guint64 space; /* bytes of new units that are left; G_MAXUINT64: unlimited */
 } FaultyBacking;
 
-/* A hash that makes a new random number of any two. */
+/* A hash that makes a new random number from two numbers. */
 static guint64 mix(guint64 a, guint64 b)
 {
 	guint64 x = a ^ b * 0x9e3779b97f4a7c15u;
@@ -80,7 +81,7 @@ static GArray *log_new(void)
 	return log;
 }
 
-/* Waits as long as such an operation takes; FALSE where it must not. */
+/* Waits for the delay of this kind of operation.  FALSE if the operation must not wait. */
 static gboolean pass_delay(FaultyBacking *faulty, FaultyKind kind, BackingFlags flags)
 {
 	gint delay = g_atomic_int_get(&faulty->delays[g_bit_nth_lsf(kind, -1)]);
@@ -92,8 +93,8 @@ static gboolean pass_delay(FaultyBacking *faulty, FaultyKind kind, BackingFlags 
 	return TRUE;
 }
 
-/* Counts an operation.  0, or the negative errno that it is to fail with, and whether a part of it
- * is done nevertheless. */
+/* Counts an operation.  Returns 0, or the negative errno with which the operation must fail, and
+ * whether a part of it is done nevertheless. */
 static int begin_locked(FaultyBacking *faulty, FaultyKind kind, gboolean *ret_torn)
 {
 	Fault *fault = &faulty->fault;
@@ -118,7 +119,7 @@ static void write_image(FaultyImage *image, const guint8 *data, guint64 offset, 
 	struct iovec iov = {.iov_base = (void *)data, .iov_len = length};
 	IovCursor cursor = iov_cursor(&iov, 1);
 
-	if (offset >= image->size) /* the growth before it did not land */
+	if (offset >= image->size) /* the growth before this write did not reach the disk */
 		return;
 	if (pages_write(image->pages, &cursor, offset, MIN(length, image->size - offset)))
 		g_error("backing/faulty: no memory for the image");
@@ -145,13 +146,13 @@ static void apply(FaultyImage *image, const FaultyChange *change)
 	}
 }
 
-/* The length of the first piece of a write whose bytes share one sector. */
+/* The length of the first piece of a write that lies within one sector. */
 static gsize sector_piece(guint64 offset, gsize length)
 {
 	return MIN(length, SECTOR - offset % SECTOR);
 }
 
-/* Leaves of a write what tearing may leave: its head, its tail, or any of its sectors. */
+/* Applies what is left of a torn write: its head, its tail, or any of its sectors. */
 static void apply_torn(FaultyImage *image, const FaultyChange *change, guint64 random)
 {
 	guint64 sectors = change->length / SECTOR + 1, cut = (random >> 8) % sectors, number = 0;
@@ -186,7 +187,7 @@ static void apply_by_chance(FaultyImage *image, const FaultyChange *change, guin
 	}
 }
 
-/* Enters a change into the log and into what reads see.  Takes `data`. */
+/* Adds a change to the log and applies it to the visible image.  Takes `data`. */
 static void change_locked(FaultyBacking *faulty, ChangeKind kind, guint64 offset, guint64 length,
 			  guint8 *data)
 {
@@ -221,7 +222,7 @@ static int faulty_preadv(Backing *backing, const struct iovec *iov, int count, g
 	return 0;
 }
 
-/* How much of a write gets through although it fails: any number of its sectors. */
+/* How much of a failed write is carried out: any number of its first sectors. */
 static gsize torn_part(FaultyBacking *faulty, guint64 offset, gsize length)
 {
 	guint64 wanted = mix(faulty->counts[1], offset) % (length / SECTOR + 1);
@@ -261,7 +262,7 @@ static int faulty_pwritev(Backing *backing, const struct iovec *iov, int count, 
 	return result ? result : part < length ? -ENOSPC : 0;
 }
 
-/* The disk refuses all that no flush has covered. */
+/* The disk refuses all changes that no flush has covered. */
 static void refuse_locked(FaultyBacking *faulty)
 {
 	for (guint i = 0; i < faulty->log->len; i++) {
@@ -347,7 +348,7 @@ static int faulty_grow(Backing *backing, guint64 size)
 	return 0;
 }
 
-/* Whoever has the pointer is the one user. */
+/* The holder of the pointer is the only user, so the lock is always free. */
 static gboolean faulty_lock(Backing *backing, gboolean exclusive, GError **error)
 {
 	FaultyBacking *faulty = (FaultyBacking *)backing;

@@ -9,13 +9,13 @@
 
 typedef struct {
 	Backing base;
-	GRWLock lock; /* all below: readers share, whoever changes something is alone */
+	GRWLock lock; /* protects all below */
 	Pages *pages;
 	guint64 size;
 	guint64 limit;
 } MemoryBacking;
 
-/* Locks held to the end of a scope, which GLib has from 2.62 on. */
+/* Locks that are held to the end of a scope; GLib has such types from 2.62 on. */
 typedef GRWLock ReaderHold, WriterHold;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ReaderHold, g_rw_lock_reader_unlock)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(WriterHold, g_rw_lock_writer_unlock)
@@ -40,7 +40,7 @@ static int memory_preadv(Backing *backing, const struct iovec *iov, int count, g
 	IovCursor cursor = iov_cursor(iov, count);
 	gsize length = iov_length(iov, count);
 
-	(void)flags; /* it never sleeps for long */
+	(void)flags; /* memory never makes a caller wait */
 	if (offset > memory->size || length > memory->size - offset)
 		return -ENXIO;
 	pages_read(memory->pages, &cursor, offset, length);
@@ -96,7 +96,7 @@ static int memory_grow(Backing *backing, guint64 size)
 	return 0;
 }
 
-/* Whoever has the pointer is the one user. */
+/* The holder of the pointer is the only user, so the lock is always free. */
 static gboolean memory_lock(Backing *backing, gboolean exclusive, GError **error)
 {
 	(void)backing, (void)exclusive, (void)error;

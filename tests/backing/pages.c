@@ -7,11 +7,11 @@
 #define UNIT_BYTES 4096u
 #define UNITS (PAGE_BYTES / UNIT_BYTES)
 
-/* One that is shared (references > 1) does not change. */
+/* A page that is shared (references > 1) does not change. */
 typedef struct {
 	guint64 number; /* offset / PAGE_BYTES; the table's key */
 	gint references;
-	guint16 present; /* a bit per unit that was written */
+	guint16 present; /* one bit for each unit that was written */
 	guint8 bytes[PAGE_BYTES];
 } Page;
 
@@ -69,7 +69,7 @@ static Page *find(const Pages *pages, guint64 number)
 	return g_hash_table_lookup(pages->table, &number);
 }
 
-/* The page to be changed: a new one, or a copy of one that is shared.  NULL without memory. */
+/* A page that may be changed: a new page, or a copy of a shared page.  NULL without memory. */
 static Page *find_own(Pages *pages, guint64 number)
 {
 	Page *page = find(pages, number), *own;
@@ -97,7 +97,7 @@ static guint16 units_touched(gsize start, gsize length)
 	return (guint16)((1u << end) - (1u << first));
 }
 
-/* The bits of the units that lie in it as a whole. */
+/* The bits of the units that lie entirely in [start, start + length) of a page. */
 static guint16 units_inside(gsize start, gsize length)
 {
 	gsize first = (start + UNIT_BYTES - 1) / UNIT_BYTES, end = (start + length) / UNIT_BYTES;
@@ -143,7 +143,7 @@ int pages_write(Pages *pages, IovCursor *from, guint64 offset, gsize length)
 	return 0;
 }
 
-/* Punches what [offset, end) has in common with a page that is there. */
+/* Punches the part of [offset, end) that lies in an existing page. */
 static int punch_page(Pages *pages, guint64 number, guint64 offset, guint64 end)
 {
 	guint64 base = number * PAGE_BYTES;
@@ -166,7 +166,7 @@ static int punch_page(Pages *pages, guint64 number, guint64 offset, guint64 end)
 	return 0;
 }
 
-/* The numbers of the pages that are there and have a part in [offset, end). */
+/* The numbers of the existing pages that have a part in [offset, end). */
 static GArray *pages_within(const Pages *pages, guint64 offset, guint64 end)
 {
 	GArray *numbers = g_array_new(FALSE, FALSE, sizeof(guint64));

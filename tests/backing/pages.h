@@ -18,17 +18,18 @@ Pages *pages_clone(const Pages *pages);
 void pages_free(Pages *pages); /* NULL is allowed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Pages, pages_free)
 
-/* Copies `length` bytes at `offset` to where the cursor is, zeros where nothing is; moves on. */
+/* Copies `length` bytes at `offset` to the cursor, zeros where no page exists, and advances the
+ * cursor. */
 void pages_read(const Pages *pages, IovCursor *to, guint64 offset, gsize length);
 
 /* 0, or -ENOMEM with a part written. */
 int pages_write(Pages *pages, IovCursor *from, guint64 offset, gsize length);
 
-/* [offset, offset + length) reads as zeros from then on; whole units in it are given back.  0, or
- * -ENOMEM with a part punched (a page that was shared could not be copied). */
+/* Makes [offset, offset + length) read as zeros, and frees whole units in it.  0, or -ENOMEM with a
+ * part punched (a shared page could not be copied). */
 int pages_punch(Pages *pages, guint64 offset, guint64 length);
 
-/* Bytes in units that are there. */
+/* Bytes in units that exist. */
 guint64 pages_allocated(const Pages *pages);
 
 /* How many of the `length` bytes at `offset` could be written with `budget` bytes of new units. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control socket, with every call that can fail failing at every place, on both sides; and
- * servers that do not answer as they should.
+ * The control socket: every call that can fail is made to fail at every place, in the server and in
+ * the client; and servers that answer wrongly or not at all.
  */
 #include "common/service/control-call.h"
 #include "common/service/control.h"
@@ -49,7 +49,7 @@ static gboolean is_served(void)
 	return answer && CHECK_STR(json_get_text(answer, "said"), "echo");
 }
 
-/* Now, or when the server has tried it again. */
+/* Waits until the server answers; it tries to take its socket's name several times. */
 static gboolean becomes_served(void)
 {
 	gint64 end = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
@@ -79,7 +79,7 @@ static const Injection beginnings[] = {
 	{"memory", INJECT_MEMORY, ENOMEM, FALSE},
 };
 
-/* The socket itself it may get later. */
+/* A server that fails to get its socket may get it later. */
 static void test_begin(const void *data)
 {
 	(void)data;
@@ -122,7 +122,7 @@ static const Injection served[] = {
 	{"memory", INJECT_MEMORY, ENOMEM, FALSE},
 };
 
-/* Of client and server together: which one it meets is all the same. */
+/* Counts the calls of client and server together; either of the two may meet the fault. */
 static void test_serve(const void *data)
 {
 	Control *control = control_new(&config, NAME, handle, NULL, NULL);
@@ -152,7 +152,7 @@ static void test_serve(const void *data)
 	control_free(control);
 }
 
-/* Who calls waits meanwhile, and no processor does. */
+/* The client waits until the server has a descriptor, and the server does not spin. */
 static void test_no_descriptor(const void *data)
 {
 	static const Injection none = {"EMFILE", INJECT_SOCKET, EMFILE, TRUE};
@@ -166,16 +166,16 @@ static void test_no_descriptor(const void *data)
 	control_address(directory, NAME, &address);
 	inject_begin(&none, 0);
 	CHECK(!syscall(SYS_connect, fd, &address, sizeof address));
-	g_usleep(400000);
+	g_usleep(400000); /* a server that spins would make far more than 20 calls in this time */
 	CHECK(inject_end() < 20);
 	CHECK(is_served());
 	control_free(control);
 }
 
-/* ---- servers of another kind */
+/* ---- servers that misbehave */
 
 typedef struct {
-	const char *answer; /* NULL: none, and nothing is closed */
+	const char *answer; /* NULL: no answer, and the connection stays open */
 	gsize times;
 	int code;
 	const char *problem;
@@ -197,7 +197,7 @@ static const Odd odds[] = {
 typedef struct {
 	int listener;
 	const Odd *odd;
-	int kept; /* the connection of one that never answers */
+	int kept; /* the connection of a server that never answers */
 } OddServer;
 
 static gpointer answer_once(gpointer data)
@@ -249,7 +249,7 @@ static void test_odd_servers(const void *data)
 	}
 }
 
-/* It takes no calls: the queue of those who wait is full. */
+/* The server accepts no connections, and its backlog is full. */
 static void test_full_queue(const void *data)
 {
 	autofd listener G_GNUC_UNUSED = listen_there();
@@ -278,8 +278,8 @@ int main(int argc, char **argv)
 	test_add("a call that fails spoils one answer at most", test_serve, NULL);
 	test_add("a server without a descriptor for a client waits for one", test_no_descriptor,
 		 NULL);
-	test_add("a server that answers otherwise is an error", test_odd_servers, NULL);
-	test_add("a server that takes no calls is not waited for longer than asked",
+	test_add("a server that answers wrongly is an error", test_odd_servers, NULL);
+	test_add("a client waits for a server that accepts nothing only as long as asked",
 		 test_full_queue, NULL);
 	return test_run(argc, argv);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file backing: what each error of a system call becomes, where it is made to happen.
+ * The file backing: the result of each operation for each error of the system call below it.
  */
 #include "common/backing/file.h"
 
@@ -97,7 +97,7 @@ static const FileOperation operations[] = {
 
 static const struct {
 	int err, result;
-	int at_once; /* of transfers that may not wait */
+	int at_once; /* result of transfers that must not wait */
 	int flush;
 } errors[] = {
 	{EIO, -EIO, -EIO, -EIO},
@@ -116,7 +116,7 @@ static const struct {
 	{INJECT_SHORT, 0, 0, 0},
 };
 
-/* Few file systems can write to the page cache without waiting, and only of late. */
+/* Only a few file systems, in recent kernels, can write to the page cache without waiting. */
 static gboolean has_nowait_writes(void)
 {
 	g_autoptr(Backing) backing = new_file();
@@ -142,7 +142,7 @@ static void test_errors(const void *data)
 				 operation->kind & (INJECT_SPACE | INJECT_FLUSH);
 		int r;
 
-		if (whole) /* none of these transfers anything */
+		if (whole) /* these operations transfer no data, so nothing can be short */
 			continue;
 		test_row("%s", errors[i].err > 0 ? g_strerror(errors[i].err) : "a part");
 		inject_begin(&once, 0);
@@ -150,14 +150,14 @@ static void test_errors(const void *data)
 		if (r != -EAGAIN || operation->run != write_nowait || has_nowait_writes())
 			CHECK_INT(r, expected(operation, i));
 		CHECK(inject_end() >= 1);
-		if (operation->kind == INJECT_FLUSH) /* once is for ever */
+		if (operation->kind == INJECT_FLUSH) /* a flush that failed once fails for ever */
 			CHECK_INT(operation->run(backing), errors[i].flush);
 		else if (operation->run != read_nowait && operation->run != write_nowait)
 			CHECK_INT(operation->run(backing), 0);
 	}
 }
 
-/* A transfer of many parts, each of which is cut short: what arrives is whole. */
+/* A transfer of many parts, each of which is cut short, is complete in the end. */
 static void test_always_short(const void *data)
 {
 	static const Injection parts = {"a part", INJECT_READ | INJECT_WRITE, INJECT_SHORT, TRUE};
@@ -176,7 +176,7 @@ static void test_always_short(const void *data)
 	CHECK_MEM(got, pattern, sizeof pattern);
 }
 
-/* What a file system cannot do is asked of it once. */
+/* A call that the file system does not support is tried only once. */
 static void test_no_nowait(const void *data)
 {
 	static const FileOperation *const both[] = {&operations[2], &operations[5]};
@@ -197,7 +197,7 @@ static void test_no_nowait(const void *data)
 	}
 }
 
-/* Half a write cannot be taken back: the rest of it waits. */
+/* A write that has begun cannot be taken back, so its rest may wait. */
 static void test_rest_waits(const void *data)
 {
 	static const Injection part = {"a part", INJECT_WRITE, INJECT_SHORT, FALSE};
@@ -312,10 +312,10 @@ int main(int argc, char **argv)
 		test_add(name, test_errors, &operations[i]);
 	}
 	test_add("transfers that are always cut short end whole", test_always_short, NULL);
-	test_add("a file system that cannot but wait is asked once", test_no_nowait, NULL);
-	test_add("a write that has begun at once is finished", test_rest_waits, NULL);
-	test_add("opening fails by name", test_open, NULL);
-	test_add("a lock that cannot be had is no lock that is held", test_lock, NULL);
-	test_add("where nothing is known, all of it takes space", test_allocated, NULL);
+	test_add("a file system that always waits is asked once", test_no_nowait, NULL);
+	test_add("a write at once that has begun is finished", test_rest_waits, NULL);
+	test_add("an open that fails names the call", test_open, NULL);
+	test_add("a lock that cannot be taken is not one that is held", test_lock, NULL);
+	test_add("where allocation is unknown, the whole file counts", test_allocated, NULL);
 	return test_run(argc, argv);
 }

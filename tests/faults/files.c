@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Small files, with every call that can fail failing at every place: what has that name afterwards
- * is the old content or the new, whole, and nothing lies beside it.
+ * Small files: every call that can fail is made to fail at every place.  Afterwards the file's name
+ * has either the old or the new content, whole, and no temporary file is left.
  */
 #include "common/base/files.h"
 
@@ -18,7 +18,7 @@
 #define OLD "old\n"
 #define NEW "a new content\n"
 
-/* A directory with one file in it, or none. */
+/* A directory with one file in it, or with none. */
 typedef struct {
 	char *directory, *path;
 } FilesPlace;
@@ -49,7 +49,7 @@ static guint names_in(const char *directory)
 	return n;
 }
 
-/* ---- what is done */
+/* ---- actions */
 
 static gboolean replace(const FilesPlace *place, GError **error)
 {
@@ -80,7 +80,7 @@ static gboolean lock(const FilesPlace *place, GError **error)
 static const struct {
 	const char *name;
 	gboolean (*run)(const FilesPlace *place, GError **error);
-	gboolean with_file; /* before */
+	gboolean with_file; /* the file exists before the action */
 } actions[] = {
 	{"replace", replace, TRUE},
 	{"make", make_new, FALSE},
@@ -93,7 +93,7 @@ static const struct {
 
 static const struct {
 	Injection injection;
-	gboolean goes_on; /* it is no failure */
+	gboolean goes_on; /* the action succeeds all the same */
 	StorageosError code;
 	const char *text;
 } faults[] = {
@@ -109,7 +109,7 @@ static const struct {
 	{{"ENOLCK", INJECT_LOCK, ENOLCK, FALSE}, FALSE, STORAGEOS_ERROR_IO, "No locks"},
 	{{"EINTR", TRANSFERS | LOOKS_ON, EINTR, FALSE}, TRUE, 0, NULL},
 	{{"short", TRANSFERS, INJECT_SHORT, FALSE}, TRUE, 0, NULL},
-	/* A file system that cannot rename so. */
+	/* A file system without renameat2(RENAME_NOREPLACE). */
 	{{"EINVAL", INJECT_NAME, EINVAL, FALSE},
 	 FALSE,
 	 STORAGEOS_ERROR_INVALID,
@@ -127,7 +127,7 @@ static void check_place(const FilesPlace *place, gboolean with_file, gboolean do
 		CHECK(!strcmp(text, with_file ? OLD : NEW) || !strcmp(text, NEW));
 }
 
-/* Returns FALSE when all its calls have failed once. */
+/* Makes call number `point` fail; FALSE if the action makes fewer calls. */
 static gboolean fail_at(guint action, guint fault, guint64 point)
 {
 	g_auto(FilesPlace) place = {0};
@@ -143,7 +143,7 @@ static gboolean fail_at(guint action, guint fault, guint64 point)
 		CHECK_NO_ERROR(error);
 	else if (!done)
 		CHECK_ERROR(error, faults[fault].code, faults[fault].text);
-	else /* a new file is linked where it cannot be renamed */
+	else /* where rename fails with EINVAL, a new file is linked instead */
 		CHECK(actions[action].run == make_new && faults[fault].injection.err == EINVAL);
 	check_place(&place, actions[action].with_file, done);
 	return failed;
@@ -165,7 +165,7 @@ static void test_sweep(const void *data)
 	CHECK(n >= 3);
 }
 
-/* Neither way to give a file its name replaces what has it. */
+/* Neither way of giving a new file its name replaces an existing file. */
 static void test_new_without_rename(const void *data)
 {
 	static const Injection none = {"ENOSYS", INJECT_NAME, ENOSYS, FALSE};
@@ -182,7 +182,7 @@ static void test_new_without_rename(const void *data)
 	CHECK(read_whole(&place, NULL));
 }
 
-/* It becomes shorter while it is read. */
+/* The file becomes shorter while it is read. */
 static void test_ends_early(const void *data)
 {
 	g_autoptr(GError) error = NULL;
@@ -249,9 +249,8 @@ int main(int argc, char **argv)
 	}
 	test_add("a new file replaces nothing where files can only be linked",
 		 test_new_without_rename, NULL);
-	test_add("a file that ends early is not taken for whole", test_ends_early, NULL);
-	test_add("a lock keeps others out, and is waited for no longer than asked", test_lock,
-		 NULL);
-	test_add("a directory is made where nothing else has its name", test_make_directory, NULL);
+	test_add("a file that ends early is an error", test_ends_early, NULL);
+	test_add("a lock keeps others out, and they wait no longer than asked", test_lock, NULL);
+	test_add("a directory is made unless its name is taken", test_make_directory, NULL);
 	return test_run(argc, argv);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A full backing.  The space below is used up at every moment of each script in turn: what needs
- * space is refused with -ENOSPC and nothing else, all else goes on, nothing that was flushed is
- * lost, the volume is never FAILED and nobody waits for long; and when space is back, writes go on
- * with nobody's help.
+ * A full backing.  The space below is used up at every moment of each script in turn.  Requests
+ * that need space must fail with -ENOSPC and no other error, all other requests must succeed,
+ * nothing that was flushed may be lost, the volume must not become FAILED, and no request may wait
+ * for long. When space is back, writes must succeed again without any action of the user.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -15,8 +15,8 @@
 #include "tests/engine/script.h"
 
 #define POINTS_MAX 3000
-#define FEWER 12 /* points of a build with sanitizers: one in so many */
-#define LONG 1	 /* s */
+#define FEWER 12 /* a build with sanitizers tries one point in FEWER */
+#define LONG 1	 /* seconds that a step may take */
 
 static guint64 moments, refusals;
 
@@ -46,7 +46,7 @@ static void check_not_failed(Volume *volume)
 
 /* ---- at every moment of a script */
 
-/* Beside those that all tests share: what needs space, at each step. */
+/* Beside the scripts that all tests share: scripts whose every step needs space. */
 static const Script large_scripts[] = {
 	{.name = "fill",
 	 .steps = {{STEP_WRITE, 4096, 2048},
@@ -82,16 +82,16 @@ static const Script large_scripts[] = {
 		   {STEP_WRITE, 3, 2048}}},
 };
 
-/* A gate that lets everything through, and uses the space up as the operation number `at` passes.
- */
+/* A gate that lets every operation through, and uses the space up when operation number `at`
+ * passes. */
 typedef struct {
 	Backing *backing;
 	gint at;      /* atomic */
-	guint64 left; /* bytes that are not used up */
+	guint64 left; /* bytes that stay free */
 	gint count;   /* atomic */
 } FullMoment;
 
-/* It is over, and space is back. */
+/* Ends the moment, and gives the space back. */
 static void moment_pass(FullMoment *moment)
 {
 	g_atomic_int_set(&moment->at, G_MAXINT);
@@ -108,7 +108,7 @@ static gboolean use_up(guint64 offset, guint64 length, gpointer data)
 	return TRUE;
 }
 
-/* Zeros at the edges, inside a block, are written. */
+/* Whether the step needs space.  A zero writes the partial blocks at its edges. */
 static gboolean needs_space(const Step *step)
 {
 	return step->kind == STEP_WRITE ||
@@ -127,7 +127,7 @@ static void check_results(const Run *run)
 	}
 }
 
-/* What a loss of power would leave now that all was flushed. */
+/* Checks the disk that a loss of power would leave now that everything was flushed. */
 static void check_flushed(const Run *run, Backing *backing, guint64 seed)
 {
 	g_autoptr(Backing) left = backing_faulty_crash(backing, seed);
@@ -141,7 +141,7 @@ static void check_flushed(const Run *run, Backing *backing, guint64 seed)
 	close_volume(volume);
 }
 
-/* Full still, and then not any more. */
+/* Checks the volume while the backing is full, and then with space again. */
 static void check_afterwards(const Run *run, FullMoment *moment, Volume *volume, guint64 seed)
 {
 	Content content;
@@ -158,8 +158,8 @@ static void check_afterwards(const Run *run, FullMoment *moment, Volume *volume,
 	check_not_failed(volume);
 }
 
-/* FALSE if the script was over before that moment.  What takes long does so twice: once may be the
- * machine. */
+/* FALSE if the script was over before that moment.  A step counts as slow only if it is slow twice,
+ * because once may be due to the machine. */
 static gboolean fill_up_at(const Script *script, Backing *start, const Content *before,
 			   guint64 point, guint64 random, gboolean again)
 {
@@ -230,7 +230,7 @@ static Backing *nearly_a_group(void)
 	return backing;
 }
 
-/* Each write is there, or was refused and is not. */
+/* Each write takes effect, or is refused and has no effect. */
 static void write_pieces(Volume *volume, gboolean *written, guint n)
 {
 	for (guint i = 0; i < n; i++) {
@@ -309,7 +309,7 @@ static BackingOps picky_ops;
 static int (*real_pwritev)(Backing *backing, const struct iovec *iov, int count, guint64 offset,
 			   BackingFlags flags);
 
-/* As on a file system that never overwrites: bitmap pages meet the full disk. */
+/* Refuses bitmap pages, as a full file system that never overwrites in place does. */
 static int picky_pwritev(Backing *backing, const struct iovec *iov, int count, guint64 offset,
 			 BackingFlags flags)
 {
@@ -346,7 +346,7 @@ static int discard_one(Volume *volume, guint i)
 		     : volume_put_value(volume, 1, BLOCK_SIZE, at);
 }
 
-/* Makes requests until one is refused, and says how long that one took. */
+/* Makes requests until one is refused, and prints how long that request took. */
 static void until_refused(Volume *volume, FullRequest request)
 {
 	gint64 begun = 0;
@@ -389,16 +389,16 @@ static void test_journal(const void *data)
 	backing_check(backing);
 }
 
-/* ---- and many at once */
+/* ---- many writers */
 
 #define WRITERS 4u
-#define BLOCKS 512u /* of each */
+#define BLOCKS 512u /* of each writer */
 
 typedef struct {
 	Volume *volume;
 	guint first; /* block */
 	guint64 seed;
-	guint8 last[BLOCKS], maybe[BLOCKS]; /* what is there, or that */
+	guint8 last[BLOCKS], maybe[BLOCKS]; /* the value of each block is one of these two */
 	guint refused, done;
 	const gint *stop; /* atomic */
 } FullWriter;
@@ -417,7 +417,7 @@ static void check_block(FullWriter *writer, guint i)
 	     writer->maybe[i]);
 }
 
-/* One write of some blocks, or a discard. */
+/* Writes or discards some blocks. */
 static void change(FullWriter *writer, TestRandom *random)
 {
 	guint i = (guint)test_random_below(random, BLOCKS - 32);
@@ -452,12 +452,12 @@ static gpointer writer_main(gpointer data)
 	return NULL;
 }
 
-/* Space comes, a little of it now and then, and is used up at once. */
+/* Gives back a little space now and then, which the writers use up at once. */
 static void come_and_go(Volume *volume, Backing *backing, TestRandom *random)
 {
 	for (guint i = 0; i < 100 && !test_failed(); i++) {
 		backing_faulty_fill_up(backing, test_random_below(random, 50) * 4 * KIB);
-		g_usleep(15000);
+		g_usleep(15000); /* the writers fill the backing meanwhile */
 		if (i % 10 == 9)
 			CHECK_INT(volume_checkpoint(volume), 0);
 	}
@@ -504,7 +504,7 @@ static void test_many(const void *data)
 	CHECK_INT(volume_put_value(volume, 1, MIB, 32 * MIB), 0);
 	check_writers(writers, &done, &refused);
 	test_note("%u changes made, %u refused", done, refused);
-	CHECK(done); /* how many met the full moments is up to the machine */
+	CHECK(done); /* how many writes were refused depends on the machine */
 	close_volume(volume);
 	backing_check(backing);
 }
@@ -520,7 +520,7 @@ static void test_count(const void *data)
 int main(int argc, char **argv)
 {
 	logging_set_sink(no_log);
-	mallopt(M_MMAP_THRESHOLD, 64 * MIB); /* much time goes into faulting in fresh memory */
+	mallopt(M_MMAP_THRESHOLD, 64 * MIB); /* page faults of fresh memory would take much time */
 	mallopt(M_TRIM_THRESHOLD, G_MAXINT);
 	for (guint i = 0; i < n_scripts; i++) {
 		g_autofree char *name = g_strdup_printf("full: %s", scripts[i].name);

@@ -53,7 +53,7 @@ guint64 inject_total(void)
 	return __atomic_load_n(&total, __ATOMIC_SEQ_CST);
 }
 
-/* Whether this call is to fail; errno is set then, unless the transfer is to be short. */
+/* Whether this call must fail.  Then errno is set, unless the transfer must be short. */
 static gboolean strikes(InjectKind kind)
 {
 	guint64 number;
@@ -69,7 +69,7 @@ static gboolean strikes(InjectKind kind)
 	return TRUE;
 }
 
-/* The definition that this one hides, looked up once; any thread may be the first. */
+/* Looks up the definition that ours hides, once; several threads may do so at the same time. */
 static void find_next(const char *name, gpointer function)
 {
 	void **at = function;
@@ -110,7 +110,7 @@ EXPORT gpointer g_try_realloc_n(gpointer memory, gsize n, gsize size)
 	return strikes(INJECT_MEMORY) ? NULL : reallocarray(memory, n, size);
 }
 
-/* What is small is GLib's own, for its slices: it aborts without. */
+/* Small allocations are for GLib's slices; GLib aborts if they fail. */
 EXPORT int posix_memalign(void **memory, size_t alignment, size_t size)
 {
 	gboolean fails = size > 64u << 10 && strikes(INJECT_MEMORY);
@@ -144,7 +144,7 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 
 /* ---- descriptors */
 
-/* The runner's own (tests/runner-host/system.h), where the process is one. */
+/* open() of the runner host (tests/runner-host/system.h), in a process that is one. */
 EXPORT __attribute__((weak)) int system_open(const char *path, int flags, mode_t mode);
 
 EXPORT int open(const char *path, int flags, ...)
@@ -178,7 +178,7 @@ EXPORT int pipe2(int fds[2], int flags)
 
 /* ---- transfers */
 
-/* What a short transfer does of so much: at least a byte, never whole sectors only. */
+/* How many of `length` bytes a short transfer moves: at least one, and never whole sectors only. */
 static size_t part_of(size_t length)
 {
 	return length > 1 ? length / 3 + 1 : length;
@@ -232,7 +232,8 @@ EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset
 	return vector(SYS_pwritev2, fd, iov, count, offset, flags, struck);
 }
 
-/* The C library's own, as a thread may be cancelled in them: libfuse's are. */
+/* These call the C library's functions because they are cancellation points: libfuse cancels
+ * threads in them. */
 EXPORT ssize_t read(int fd, void *data, size_t length)
 {
 	static ssize_t (*real)(int, void *, size_t);
@@ -287,8 +288,7 @@ EXPORT ssize_t send(int fd, const void *data, size_t length, int flags)
 	return real(fd, data, length, flags);
 }
 
-/* glibc's own types for an address: of other types these would be no definitions of its functions.
- */
+/* glibc's own types for an address; with other types, these would not define its functions. */
 EXPORT int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
 {
 	return strikes(INJECT_SOCKET) ? -1
@@ -355,7 +355,7 @@ EXPORT int link(const char *from, const char *to)
 				    : (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
-/* The kernel's structure is not everywhere the C library's. */
+/* On some architectures, the kernel's struct stat differs from the C library's. */
 EXPORT int fstat(int fd, struct stat *st)
 {
 	static int (*real)(int, struct stat *);
@@ -364,7 +364,7 @@ EXPORT int fstat(int fd, struct stat *st)
 	return strikes(INJECT_STAT) ? -1 : real(fd, st);
 }
 
-/* ---- the rest; tests of the plugin bring an fdatasync() of their own */
+/* ---- other calls; tests of the plugin have an fdatasync() of their own */
 
 #ifndef INJECT_WITHOUT_FDATASYNC
 EXPORT int fdatasync(int fd)

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Makes the calls to the C library and to GLib fail, by index: this program's definitions of them
- * take precedence, in what is linked into it and in what it loads.
+ * Makes calls to the C library and to GLib fail, by index.  The program's definitions of these
+ * functions take precedence over the libraries', in all code that is linked into it or loaded.
  *
- * Counted are calls of the kinds that are asked for, of all threads, between inject_begin() and
- * inject_end().  What GLib allocates by its aborting functions is not: those abort by design, and
- * are for what is small.  What asks for durability is never carried out: nobody pulls the plug
- * here.
+ * Between inject_begin() and inject_end(), calls of the requested kinds in all threads are counted.
+ * GLib's aborting allocations are not: they abort by design, and are only used for small objects.
+ * fsync() and fdatasync() do nothing, because these tests never cut the power.
  *
  * One injection at a time for the process; begin and end in one thread.
  */
@@ -17,7 +16,7 @@
 typedef enum {
 	INJECT_MEMORY = 1 << 0,	 /* g_try_*(), posix_memalign() of more than 64 KiB */
 	INJECT_THREAD = 1 << 1,	 /* pthread_create(), which GLib and libfuse use */
-	INJECT_OPEN = 1 << 2,	 /* what gives a descriptor: open, socket, eventfd, pipe */
+	INJECT_OPEN = 1 << 2,	 /* calls that make a descriptor: open, socket, eventfd, pipe */
 	INJECT_READ = 1 << 3,	 /* pread, preadv2 */
 	INJECT_WRITE = 1 << 4,	 /* pwrite, pwritev2 */
 	INJECT_FLUSH = 1 << 5,	 /* fdatasync, fsync */
@@ -31,7 +30,7 @@ typedef enum {
 	INJECT_POLL = 1 << 13,	 /* poll */
 } InjectKind;
 
-#define INJECT_SHORT (-1) /* a transfer of a part, with success */
+#define INJECT_SHORT (-1) /* the call succeeds and transfers a part */
 
 typedef struct {
 	const char *name;
@@ -40,15 +39,15 @@ typedef struct {
 	gboolean for_ever;
 } Injection;
 
-/* The call number `point` (0: the next) of these kinds fails, and where it is for ever every later
- * one. */
+/* Call number `point` (0: the next) of these kinds fails and, if for_ever, so does every later
+ * call. */
 void inject_begin(const Injection *injection, guint64 point);
 
-/* Ends it.  How many calls of these kinds there were. */
+/* Ends the injection.  Returns how many calls of these kinds were made. */
 guint64 inject_end(void);
 
-/* Calls of this thread are neither counted nor made to fail meanwhile. */
+/* While suspended, this thread's calls are neither counted nor made to fail. */
 void inject_suspend(gboolean suspended);
 
-/* How many calls were made to fail since the program began. */
+/* The number of calls that were made to fail since the program began. */
 guint64 inject_total(void);

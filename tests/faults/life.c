@@ -12,7 +12,7 @@
 #include "common/base/error.h"
 
 #define HANG_SECONDS 120
-#define SLOW 1 /* s */
+#define SLOW 1 /* seconds that a step may take */
 
 typedef enum {
 	LIFE_FORMAT,
@@ -52,20 +52,20 @@ static const LifeStep steps[] = {
 	{LIFE_READ, 0, 0},	 {LIFE_WRITE, 30, 2},
 	{LIFE_CLOSE, 0, 0},
 };
-G_STATIC_ASSERT(G_N_ELEMENTS(steps) < 32); /* a set is 32 bits; bit 0 is for zeros */
+G_STATIC_ASSERT(G_N_ELEMENTS(steps) < 32); /* a set has 32 bits; bit 0 stands for zeros */
 
 struct Life {
 	LifeGround ground;
 	LifeRules rules;
 	Volume *volume;
 	gboolean formatted, slow;
-	guint64 sizes[G_N_ELEMENTS(steps)]; /* that it may have */
+	guint64 sizes[G_N_ELEMENTS(steps)]; /* the sizes that the volume may have */
 	guint n_sizes;
 	guint32 now[LIFE_SECTORS], durable[LIFE_SECTORS];
 	guint8 data[LIFE_SIZE];
 };
 
-/* ---- what is in a sector */
+/* ---- content of sectors */
 
 static void fill(guint8 *data, guint number, guint first, guint count)
 {
@@ -140,7 +140,7 @@ static Backing *ground_open(const LifeGround *ground, gboolean create, GError **
 	return backing_file_open(ground->path, create ? BACKING_OPEN_CREATE : 0, error);
 }
 
-/* What is not worth going on with is an I/O error, whatever the cause was. */
+/* An open or a format that gives up reports an I/O error, whatever the cause was. */
 static gboolean check_refusal(const Life *life, const GError *error)
 {
 	if (life->rules.fails && g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_IO))
@@ -184,7 +184,7 @@ static void close_it(Life *life)
 	failed = info.state == VOLUME_FAILED;
 	if (volume_close(life->volume, &error))
 		note_durable(life);
-	else if (!failed) /* else it says that, by another code */
+	else if (!failed) /* a volume that was FAILED before is reported by another code */
 		check_refusal(life, error);
 	life->volume = NULL;
 }
@@ -197,7 +197,7 @@ static gboolean has_failed(Life *life)
 	return info.state == VOLUME_FAILED;
 }
 
-/* Compares with what is there, and so cannot but succeed, where that is known. */
+/* Compares with the present content if that is known, so that the comparison succeeds. */
 static int compare_and_write(Life *life, const LifeStep *step, guint8 *data)
 {
 	const gsize length = step->count * SECTOR_SIZE;
@@ -239,7 +239,8 @@ static int do_request(Life *life, const LifeStep *step, guint number)
 	return -EINVAL;
 }
 
-/* FAILED lasts, and only FAILED refuses all; what failed otherwise failed as it may. */
+/* A FAILED volume stays FAILED and refuses all changes; any other failure must be one that the
+ * rules allow. */
 static void check_result(Life *life, const LifeStep *step, int result, gboolean failed_before)
 {
 	gboolean failed = has_failed(life);
@@ -247,7 +248,7 @@ static void check_result(Life *life, const LifeStep *step, int result, gboolean 
 	if (failed_before) {
 		CHECK(failed);
 		CHECK_INT(result, step->kind == LIFE_COMPARE && result == life->rules.result
-					  ? result /* of the reading before it */
+					  ? result /* the error of the read that it makes first */
 					  : -ESHUTDOWN);
 		return;
 	}
@@ -260,7 +261,7 @@ static void check_result(Life *life, const LifeStep *step, int result, gboolean 
 		CHECK(failed);
 }
 
-/* What is cut off is zeros, from then on and where it is not there. */
+/* Sectors that are cut off count as zeros, because they read as zeros after the next growth. */
 static void resize(Life *life, const LifeStep *step)
 {
 	const LifeStep cut = {LIFE_ZERO, step->first, LIFE_SECTORS - step->first};
@@ -288,7 +289,7 @@ static void request(Life *life, const LifeStep *step, guint number)
 	guint64 end = (guint64)(step->first + step->count) * SECTOR_SIZE;
 	int result;
 
-	if (end > volume_size(life->volume)) /* it did not grow */
+	if (end > volume_size(life->volume)) /* the growth had failed */
 		return;
 	result = do_request(life, step, number);
 	check_result(life, step, result, failed);
@@ -298,7 +299,7 @@ static void request(Life *life, const LifeStep *step, guint number)
 		note_durable(life);
 }
 
-/* FALSE: there is no going on. */
+/* Carries out one step.  FALSE: the life ends here. */
 static gboolean live(Life *life, const LifeStep *step, guint number)
 {
 	switch (step->kind) {
@@ -363,7 +364,7 @@ void life_run(Life *life)
 	test_alarm(HANG_SECONDS, "a step of a life");
 }
 
-/* Opens and uses it, twice checked. */
+/* Checks the volume, opens and uses it, and checks it again. */
 static void check_volume(Life *life, const LifeGround *ground, const guint32 *allowed)
 {
 	g_autoptr(Backing) checked = ground_open(ground, FALSE, NULL);
@@ -388,14 +389,14 @@ static void check_volume(Life *life, const LifeGround *ground, const guint32 *al
 	backing_check(checked);
 }
 
-/* What was never made whole must not look like a volume. */
+/* A volume whose format failed must not look like a volume. */
 static void check_no_volume(const LifeGround *ground)
 {
 	g_autoptr(GError) error = NULL;
 	Backing *backing = ground_open(ground, FALSE, &error);
 	Volume *volume = backing ? volume_open(backing, "test", 0, &error) : NULL;
 
-	if (volume) { /* its last flush failed after all was written */
+	if (volume) { /* only the format's last flush failed, after everything was written */
 		close_volume(volume);
 		return;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looking at a volume and mending it, with every operation of the backing, allocation and thread
- * failing in turn: an error or an answer, and never less to be read afterwards.
+ * check, repair and scrub, with every operation of the backing, every allocation and every thread
+ * failing in turn: each must end with an error or a result, and every block that was readable
+ * before must be readable afterwards.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -33,8 +34,8 @@ static guint64 place_of(guint i)
 	return i * (48 * MIB + 5 * BLOCK_SIZE);
 }
 
-/* The node that the first pointers lead to, from the root down to `level`; the entry of the block
- * at place `LOST` is not among them. */
+/* The slot of the node to which the first pointers lead, from the root down to `level`.  The entry
+ * of the block at place LOST is not below this node. */
 static guint64 slot_of_first(Backing *backing, guint level)
 {
 	SuperblockPair pair;
@@ -65,7 +66,8 @@ static guint64 find_block(Backing *backing, guint8 value)
 	return 0;
 }
 
-/* Closed; a node's copy and a block are damaged, a bitmap's copy and a superblock too. */
+/* A closed volume in which one copy of a node, a block, one copy of a bitmap and a superblock are
+ * damaged. */
 static Backing *new_backing(void)
 {
 	Backing *backing = backing_new_filled(SIZE, PLACES, place_of);
@@ -77,7 +79,8 @@ static Backing *new_backing(void)
 	return backing;
 }
 
-/* A file of the same content, for when memory fails: the faulty backing's own must not. */
+/* A file of the same content, for tests in which allocations fail: the faulty backing itself cannot
+ * do without memory. */
 static Backing *copy_to_file(Backing *backing)
 {
 	g_autofree char *path = test_path("volume");
@@ -93,14 +96,14 @@ static Backing *copy_to_file(Backing *backing)
 	return file;
 }
 
-/* ---- what is done: FALSE with an error, or TRUE */
+/* ---- actions: FALSE with an error, or TRUE */
 
 static gboolean check(Backing *backing, GError **error)
 {
 	g_autoptr(CheckResult) result = check_run(backing, NULL, NULL, error);
 
 	if (result)
-		CHECK(result->errors >= 1); /* the lost block, whatever could not be looked at */
+		CHECK(result->errors >= 1); /* the lost block, and perhaps what could not be read */
 	return result != NULL;
 }
 
@@ -159,11 +162,11 @@ static const MendingAction actions[] = {
 	{"scrub, only reading", scrub_read_only},
 };
 
-/* ---- what fails */
+/* ---- faults */
 
 static const struct {
 	const char *name;
-	FaultyKind kinds; /* of the backing; or else */
+	FaultyKind kinds; /* operations of the backing; 0: `injection` is used */
 	Injection injection;
 	int err;
 	gboolean for_ever;
@@ -178,7 +181,7 @@ static const struct {
 	{"a thread", 0, {"a thread", INJECT_THREAD, EAGAIN, FALSE}, 0, FALSE},
 };
 
-/* TRUE when what was to fail has failed. */
+/* Runs the action with one fault.  TRUE if the fault struck. */
 static gboolean run_failing(const MendingAction *action, guint fault, guint64 point,
 			    Backing *backing, GError **error, gboolean *ret_done)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * plugin PLUGIN [WORD...]: a device is attached, used and detached again and again, with a volume
- * that is made for it, and the n-th time the n-th call that can fail fails.  The process belongs to
- * others: it lives on, and keeps neither a descriptor nor a thread of ours.
+ * plugin PLUGIN [WORD...]: a device is attached, used and detached again and again, with a new
+ * volume each time.  The n-th time, the n-th call that can fail is made to fail.  The process
+ * belongs to others, so it must live on, and must keep no descriptor and no thread of the plugin.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -12,13 +12,13 @@
 #include "tests/harness.h"
 
 #define POINTS_MAX 2000
-#define FEWER 3 /* points of a build with sanitizers: one in so many */
+#define FEWER 3 /* a build with sanitizers tries one point in FEWER */
 #define READY_SECONDS 20
 
 typedef struct {
 	Injection injection;
-	int answers[3]; /* what an open may be refused with, negative; up to 0 */
-	guint stride;	/* one point in so many, on average */
+	int answers[3]; /* negative errnos with which an open may be refused; 0 ends the list */
+	guint stride;	/* one point in `stride` is tried, on average */
 } PluginFault;
 
 #define ALL_CALLS                                                                                  \
@@ -67,7 +67,7 @@ static void check_answer(const PluginFault *fault, int answer)
 	CHECK_INT(answer, 0);
 }
 
-/* Every command is answered; how depends. */
+/* Every command is answered; `good`: with success. */
 static void use(Dev *dev, gboolean good)
 {
 	g_autofree guint8 *data = g_malloc0(64 << 10), *back = g_malloc(64 << 10);
@@ -89,7 +89,7 @@ static void use(Dev *dev, gboolean good)
 	CHECK_MEM(back + 4096, data, (64 << 10) - 4096);
 }
 
-/* A new volume, made by attaching, used and detached. */
+/* Makes a new volume by attaching it, uses and detaches it. */
 static gboolean attach_once(const PluginFault *fault, guint64 point)
 {
 	guint descriptors = count_entries("/proc/self/fd");
@@ -110,7 +110,7 @@ static gboolean attach_once(const PluginFault *fault, guint64 point)
 	count = inject_end();
 	check_answer(fault, answer);
 	CHECK_UINT(count_entries("/proc/self/fd"), descriptors);
-	/* A thread that was joined may be there for a moment. */
+	/* A thread that was joined may stay visible for a moment. */
 	WAIT_WITHIN(5, count_entries("/proc/self/task") <= threads);
 	CHECK_UINT(count_entries("/proc/self/task"), threads);
 	if (CHECK(dev_open(&dev, "faults"))) {
@@ -129,7 +129,7 @@ static void test_attach(const void *data)
 		faults_before = inject_total();
 	Dev dev;
 
-	REQUIRE(dev_open(&dev, "faults")); /* what is made once for the process is made now */
+	REQUIRE(dev_open(&dev, "faults")); /* makes everything that is made once in a process */
 	dev_remove(&dev);
 	while (point < POINTS_MAX && !test_failed() && attach_once(fault, point))
 		point += step(&random, fault);
@@ -151,8 +151,8 @@ static gboolean becomes_ready(Dev *dev)
 	return FALSE;
 }
 
-/* A device that was served before, attached by a runner that was started anew: what passes by is
- * waited for. */
+/* A device that existed before a new runner attached it: the plugin waits until a temporary fault
+ * has passed. */
 static void test_attach_again(const void *data)
 {
 	static const Injection once = {"EIO once", INJECT_READ | INJECT_LOCK, EIO, FALSE};
@@ -199,7 +199,7 @@ int main(int argc, char **argv)
 
 		test_add(name, test_attach, &faults[i]);
 	}
-	test_add("what passes by is waited for", test_attach_again, NULL);
+	test_add("the plugin waits until a temporary fault has passed", test_attach_again, NULL);
 	test_add("all of them together", test_count, NULL);
 	return test_run(argc - 1, argv + 1);
 }

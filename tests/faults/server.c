@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * storageos-fuse is started and ended again and again, each time in a process of its own, and the
- * n-th time the n-th call that can fail fails.  It serves, or says why not; it leaves no mount, and
- * a volume that can be served.
+ * storageos-fuse is started and ended again and again, each time in a process of its own.  The n-th
+ * time, the n-th call that can fail is made to fail.  The server must serve, or report why it
+ * cannot. It must leave no mount, and a volume that can be served.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,14 +21,14 @@
 #include "tests/faults/inject.h"
 
 #define POINTS_MAX 2000
-#define FEWER 3 /* points of a build with sanitizers: one in so many */
+#define FEWER 3 /* a build with sanitizers tries one point in FEWER */
 #define HANG_SECONDS 60
 #define SIZE (16 * MIB)
 
 typedef struct {
 	Injection injection;
-	gboolean invisible; /* it must serve all the same */
-	guint stride;	    /* one point in so many, on average */
+	gboolean invisible; /* the server must serve in spite of the fault */
+	guint stride;	    /* one point in `stride` is tried, on average */
 } ServerFault;
 
 #define ALL_CALLS                                                                                  \
@@ -45,7 +45,7 @@ static const ServerFault faults[] = {
 	{{"EINTR once", ALL_CALLS & ~INJECT_OPEN, EINTR, FALSE}, TRUE, 3},
 };
 
-/* What a server that has ended tells. */
+/* What the server's process reports at its end. */
 typedef struct {
 	guint64 calls, struck;
 	gboolean served, explained, leaked;
@@ -56,7 +56,7 @@ static VolumeName *volume;
 static char *mountpoint;
 static guint64 starts, total;
 
-/* The address sanitizer's, where it is. */
+/* Defined in builds with the address sanitizer. */
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 
 static void no_log(LoggingLevel level, const char *line)
@@ -80,7 +80,7 @@ static gboolean on_ready(void)
 	return !kill(getpid(), SIGTERM);
 }
 
-/* The life of the server's process. */
+/* The server's process: serves, and reports to the descriptor `to`. */
 G_GNUC_NORETURN static void serve_and_tell(const ServerFault *fault, guint64 point, int to)
 {
 	const ServeRequest request = {config, volume, mountpoint, on_ready, NULL};

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# For the tests of a full backing, on top of tests/lib.sh: the file system of a directory is used up
-# by files beside the volume's, and a model of what the volume holds, in pieces of 1 MiB.
+# For tests of a full backing, on top of tests/lib.sh: functions that fill a file system with files
+# beside the volume's, and a model of the volume's content in pieces of 1 MiB.
 #
-#   space_use_up DIRECTORY    takes all that is left there
+#   space_use_up DIRECTORY    takes all space that is left in its file system
 #   space_give_back DIRECTORY
-#   model_new FILE PIECES     random data for so many pieces, in $MODEL
-#   model_write FROM TO FUNCTION   calls FUNCTION PIECE for each in turn; those for which it succeeds
-#                             are in $WRITTEN from then on, $REFUSED is the number of the others, and
-#                             $SLOWEST the longest time that one took, milliseconds
+#   model_new FILE PIECES     fills FILE, the $MODEL from then on, with random data for PIECES pieces
+#   model_write FROM TO FUNCTION   calls FUNCTION PIECE for each piece from FROM to TO - 1; adds the
+#                             pieces for which it succeeds to $WRITTEN, counts the others in $REFUSED,
+#                             and keeps the longest duration of a call in $SLOWEST, milliseconds
 #   model_same FILE           whether every piece in $WRITTEN is in the file or device
 
 declare -A WRITTEN
@@ -19,7 +19,7 @@ space_use_up() {
 	local free
 	sync -f "$1"
 	free=$(stat -f -c '%f * %S' "$1") || return
-	# What this cannot have, because the file system needs some itself, the next line takes.
+	# fallocate fails if the file system keeps some of the free space for itself; dd takes the rest.
 	fallocate -l $((free)) "$1/.filler" 2>/dev/null || fallocate -l $((free * 9 / 10)) "$1/.filler"
 	! dd if=/dev/zero of="$1/.filler.rest" bs=64k 2>/dev/null
 	! dd if=/dev/zero of="$1/.filler.more" bs=4k 2>/dev/null

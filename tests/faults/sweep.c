@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sweep: a volume's life is lived again and again, and the n-th time the n-th call that can
- * fail fails, once or from then on: operations of the backing; the system calls below a file;
- * memory; threads.  Each table tells of how many points one is tried; a build with sanitizers,
- * which looks for leaks meanwhile, tries fewer; with STORAGEOS_TEST_LONG set every one is.
+ * The sweep: the life of a volume is repeated again and again.  The n-th time, the n-th call that
+ * can fail is made to fail, once or from then on: operations of the backing, system calls below a
+ * file, allocations, threads.  The tables say what part of the points is tried.  Builds with
+ * sanitizers, which also look for leaks, try fewer points; with STORAGEOS_TEST_LONG set, every
+ * point is tried.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -15,7 +16,7 @@
 #include "tests/faults/life.h"
 
 #define POINTS_MAX 5000
-#define FEWER 4 /* points of a build with sanitizers: one in so many */
+#define FEWER 4 /* a build with sanitizers tries one point in FEWER */
 
 static guint64 lives, faults;
 
@@ -36,7 +37,7 @@ typedef struct {
 	int err;
 	gboolean for_ever, torn;
 	const LifeRules *rules;
-	guint stride; /* one point in so many, on average; 0: the first alone */
+	guint stride; /* one point in `stride` is tried, on average; 0: only the first */
 } SweepFailure;
 
 static const SweepFailure failures[] = {
@@ -94,7 +95,8 @@ static void no_log(LoggingLevel level, const char *line)
 	(void)level, (void)line;
 }
 
-/* `all`: sanitizers look at all of them, too. */
+/* The distance to the next point.  `all`: builds with sanitizers skip no more points than others.
+ */
 static guint64 step(TestRandom *random, guint stride, gboolean all)
 {
 	if (!stride)
@@ -106,7 +108,7 @@ static guint64 step(TestRandom *random, guint stride, gboolean all)
 	return 1 + test_random_below(random, 2 * stride - 1);
 }
 
-/* Slow is what was slow twice: once may be the machine. */
+/* A life counts as slow only if it was slow twice, because once may be due to the machine. */
 static void check_quick(Life *life, gboolean again, gboolean *ret_again)
 {
 	*ret_again = life_was_slow(life) && !again && !test_is_instrumented();
@@ -114,7 +116,7 @@ static void check_quick(Life *life, gboolean again, gboolean *ret_again)
 		FAIL("a step took longer than a second, twice");
 }
 
-/* FALSE if the life was over before the fault. */
+/* FALSE if the life was over before the fault struck. */
 static gboolean live_with_failure(const SweepFailure *failure, guint64 point, gboolean again)
 {
 	g_autoptr(Backing) backing = backing_faulty_new(0);
@@ -197,7 +199,7 @@ static void test_count(const void *data)
 int main(int argc, char **argv)
 {
 	logging_set_sink(no_log);
-	mallopt(M_MMAP_THRESHOLD, 64 * MIB); /* much time goes into faulting in fresh memory */
+	mallopt(M_MMAP_THRESHOLD, 64 * MIB); /* page faults of fresh memory would take much time */
 	mallopt(M_TRIM_THRESHOLD, G_MAXINT);
 	for (guint i = 0; i < G_N_ELEMENTS(failures); i++) {
 		g_autofree char *name = g_strdup_printf("the backing: %s", failures[i].name);

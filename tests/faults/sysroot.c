@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading below a sysroot, with every call that looks at a file or reads it failing once: the
- * content or an error, and no descriptor stays open.
+ * Reading below a sysroot, with every call that examines or reads a file failing once: the result
+ * is the content or an error, and no descriptor stays open.
  */
 #include "common/machine/sysroot.h"
 
@@ -72,7 +72,8 @@ static void test_read(const void *data)
 	sysroot_close(sysroot);
 }
 
-/* The kernel's own files say that they are empty, and are read to their end all the same. */
+/* The size of the kernel's own files is reported as 0; they must be read to their end all the same.
+ */
 static void test_length_unknown(const void *data)
 {
 	Sysroot *sysroot = sysroot_open("/", NULL);
@@ -91,7 +92,7 @@ static void test_length_unknown(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("a file is read whole, or not", test_read, NULL);
-	test_add("a file that does not say how long it is", test_length_unknown, NULL);
+	test_add("a file is read whole, or the read is an error", test_read, NULL);
+	test_add("a file of unknown length is read to its end", test_length_unknown, NULL);
 	return test_run(argc, argv);
 }

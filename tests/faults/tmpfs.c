@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A file system that is really full: threads fill up a small tmpfs through one volume, while space
- * in it comes and goes.  What was acknowledged is there, while the volume is open and when it is
- * opened anew, and `check` finds nothing.
+ * A real file system that is full: threads fill a small tmpfs through one volume, while another
+ * file takes space and gives it back.  Everything that was acknowledged must be there, while the
+ * volume is open and after it is opened again, and `check` must find nothing.
  *
- * Each thread has every fourth run of blocks, so that all of them change the same nodes, and writes
- * mostly over the ends of leaves.
+ * Each thread owns every fourth run of blocks, so that all threads change the same nodes, and
+ * writes mostly across the ends of leaves.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <sys/mount.h>
 #include <unistd.h>
-#undef BLOCK_SIZE /* the kernel's */
+#undef BLOCK_SIZE /* defined by the kernel's headers */
 
 #include "common/backing/file.h"
 #include "common/base/logging.h"
@@ -24,8 +24,8 @@
 #define SPACE "24m"
 #define SIZE (1 * GIB)
 #define THREADS 3u
-#define LEAVES 384u /* whose ends are written to */
-#define RUN 12u	    /* blocks on each side of an end, of each thread */
+#define LEAVES 384u /* the number of leaves across whose ends the threads write */
+#define RUN 12u	    /* blocks of each thread on each side of the end of a leaf */
 #define SLOTS (2 * RUN)
 #define ROUNDS 4
 #define ROUND_TIME (1200 * G_TIME_SPAN_MILLISECOND)
@@ -35,7 +35,8 @@ typedef struct {
 	guint number;
 	guint64 seed;
 	gint64 end;
-	guint8 last[LEAVES][SLOTS], maybe[LEAVES][SLOTS]; /* what a block holds, or that */
+	guint8 last[LEAVES][SLOTS],
+		maybe[LEAVES][SLOTS]; /* the value of each block is one of these two */
 	guint done, refused;
 } TmpfsWriter;
 
@@ -44,14 +45,14 @@ static void no_log(LoggingLevel level, const char *line)
 	(void)level, (void)line;
 }
 
-/* Blocks 0 to 11 end a leaf's part of the thread, 12 to 23 begin the next one's. */
+/* The place of a thread's block: 0 to 11 are before the end of the leaf, 12 to 23 behind it. */
 static guint64 place_of(const TmpfsWriter *writer, guint leaf, guint slot)
 {
 	guint64 end = (guint64)(leaf + 1) * 256;
 
 	if (writer->number == 0)
 		return blocks_to_bytes(end - RUN + slot);
-	/* The others are further away from the end, on either side. */
+	/* Threads with higher numbers are further away from the end, on either side. */
 	return slot < RUN ? blocks_to_bytes(end - (writer->number + 1) * RUN + slot)
 			  : blocks_to_bytes(end + writer->number * RUN + slot - RUN);
 }
@@ -79,7 +80,8 @@ static void change(TmpfsWriter *writer, TestRandom *random)
 		test_random_below(random, 5) ? (guint8)(1 + test_random_below(random, 255)) : 0;
 	int r;
 
-	if (writer->number && first < RUN) /* two pieces of the volume */
+	if (writer->number &&
+	    first < RUN) /* this thread's blocks on the two sides are not adjacent */
 		n = MIN(n, RUN - first);
 	r = value ? volume_put_value(writer->volume, value, n * BLOCK_SIZE,
 				     place_of(writer, leaf, first))
@@ -108,7 +110,7 @@ static gpointer writer_main(gpointer data)
 	return NULL;
 }
 
-/* Somebody else's file takes all that is left, and gives some of it back. */
+/* Another file takes all space that is left, and gives some of it back. */
 static void hog(const char *directory, gint64 end, TestRandom *random)
 {
 	static const guint8 data[64 * KIB] = {1};
@@ -152,7 +154,7 @@ static void check_writers(TmpfsWriter *writers, Volume *volume)
 	}
 }
 
-/* Opens, fills up, looks, closes or dies, and looks again. */
+/* Opens the volume, fills it, verifies it, closes it or dies, and verifies it again. */
 static void run_round(const char *directory, const char *path, TmpfsWriter *writers,
 		      TestRandom *random, gboolean dies)
 {
@@ -227,7 +229,7 @@ static void test_tmpfs(const void *data)
 	CHECK(!rmdir(directory));
 }
 
-/* Mounts are this process's own, and go with it. */
+/* Gives the process a mount namespace of its own, whose mounts end with it. */
 static gboolean unshare_mounts(void)
 {
 	return !unshare(CLONE_NEWNS) && !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL);

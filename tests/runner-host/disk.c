@@ -18,7 +18,7 @@ gint no_space, space_asked, space_hangs;
 
 static GMutex lock;
 static GCond changed;
-static const char *hangs; /* the files that do */
+static const char *hangs; /* suffix of the files whose calls hang; NULL: none */
 static guint kept;
 
 void disk_hang(const char *suffix)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the plugin meets of the disk: this process's functions take precedence.
+ * The disk as the plugin sees it: this process's definitions of the C library's functions take
+ * precedence.
  */
 #pragma once
 
@@ -8,13 +9,13 @@
 
 extern gint no_space; /* whether no file can be made larger; atomic */
 
-/* From now on no call returns that opens, reads, writes or flushes a file whose path ends so; NULL:
- * all go on, and do then what they were called for. */
+/* Calls that open, read, write or flush a file whose path ends in `suffix` hang from now on.  NULL:
+ * the calls that hang go on, and do what they were called for. */
 void disk_hang(const char *suffix);
 
-/* How many calls are kept. */
+/* How many calls hang at present. */
 guint disk_kept(void);
 
-/* Asking how much space a file system has. */
+/* Calls that ask how much space a file system has. */
 extern gint space_asked; /* how often; atomic */
-extern gint space_hangs; /* whether that does not return; atomic */
+extern gint space_hangs; /* whether they hang; atomic */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The functions that a runner of this generation exports, as far as they tell it or are of use to a
- * plugin; prototypes as they are there.
+ * The functions that a runner of this generation exports, as far as they identify the generation or
+ * are of use to a plugin; with the runner's prototypes.
  */
 #include <dlfcn.h>
 #include <stdarg.h>
@@ -59,7 +59,7 @@ EXPORT(int, tcmur_register_handler, struct tcmur_handler *handler)
 
 EXPORT(void, tcmulib_processing_complete, Dev *dev);
 
-/* ---- what tells the generation */
+/* ---- symbols that identify the generation */
 
 #define TELLS(name)                                                                                \
 	EXPORT(int, name, void)                                                                    \
@@ -178,7 +178,7 @@ EXPORT(void, SET(solid_state_media), Dev *dev, bool enabled)
 }
 #endif
 
-/* ---- its log: into a buffer of 255 bytes, the newline being the caller's */
+/* ---- the runner's log: a buffer of 255 bytes; the caller adds the newline */
 
 static void message(const char *function, int line, const char *format, va_list args)
 	G_GNUC_PRINTF(3, 0);
@@ -242,7 +242,8 @@ gboolean host_load(const char *path)
 	return init && !init();
 }
 
-/* All that a disk needs, and nothing else: lock, report_event and the like are for clusters. */
+/* Whether the handler has all functions that a disk needs and no others: lock, report_event and the
+ * like are for clusters. */
 gboolean host_handler_is_complete(void)
 {
 	const struct tcmur_handler *h = host_handler;
@@ -255,7 +256,8 @@ gboolean host_handler_is_complete(void)
 	return CHECK_STR(h->subtype, "storageos") && CHECK(h->name && h->cfg_desc && !h->opaque) &&
 	       CHECK(h->check_config && h->reconfig && h->open && h->close) &&
 	       CHECK_INT(h->nr_threads, 0) && CHECK(h->handle_cmd && h->read && h->write) &&
-	       CHECK(h->flush && h->unmap); /* without unmap no INQUIRY says that it can */
+	       CHECK(h->flush &&
+		     h->unmap); /* without unmap, INQUIRY does not report support for UNMAP */
 }
 
 gboolean host_check_config(const char *cfgstring, char **reason)

@@ -21,9 +21,8 @@ void tcmulib_processing_complete(Dev *dev);
 #define NOT_HANDLED TCMU_NOT_HANDLED
 #define ASYNC_HANDLED TCMU_ASYNC_HANDLED
 #define IS_BUSY SAM_STAT_BUSY
-#define TELLS_WHEN_IDLE TRUE /* what was completed */
-#define SETS_GRANULARITY_LATE                                                                      \
-	TRUE /* after open(): to the largest transfer, and its alignment to 0 */
+#define TELLS_WHEN_IDLE TRUE	   /* notifies the kernel only when no command is left */
+#define SETS_GRANULARITY_LATE TRUE /* after open(), to the largest transfer, with alignment 0 */
 #else
 #define NOT_HANDLED TCMU_STS_NOT_HANDLED
 #define ASYNC_HANDLED TCMU_STS_ASYNC_HANDLED
@@ -31,7 +30,7 @@ void tcmulib_processing_complete(Dev *dev);
 #define TELLS_WHEN_IDLE FALSE
 #define SETS_GRANULARITY_LATE FALSE
 #endif
-#define REFUSES_AT_ONCE (GENERATION == 'C') /* in a recovery, before it asks handle_cmd */
+#define REFUSES_AT_ONCE (GENERATION == 'C') /* during a recovery, before handle_cmd is called */
 
 #if GENERATION >= 'E'
 #define TCMUR_CMD_SIZE sizeof(struct tcmur_cmd)
@@ -49,7 +48,7 @@ static inline void fill_sense(guint8 *sense, guint8 key, guint8 asc, guint8 ascq
 	sense[13] = ascq;
 }
 
-/* As the initiator gets it.  Numbers that the plugin has no reason to use are not translated. */
+/* The SCSI status for the runner's.  Only statuses that the plugin may use are translated. */
 static inline int status_to_scsi(int status, guint8 *sense)
 {
 	if (status == NOT_HANDLED) {
@@ -89,7 +88,7 @@ static inline int unit_attention(guint8 *sense)
 	return refuse(sense, 0x6, 0x2a, 0x09);
 }
 
-/* The runner's; the plugin sets it, too. */
+/* The runner's number of blocks, which the plugin also sets. */
 static inline guint64 dev_blocks(Dev *dev)
 {
 	return __atomic_load_n(&dev->num_lbas, __ATOMIC_RELAXED);

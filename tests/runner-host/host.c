@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices and their dispatch.  A command that the plugin has is a Wrapped: as in the runner one
- * piece of memory, in which a struct tcmur_cmd comes right behind the CDB, wherever that ends.
+ * Devices and their dispatch.  The plugin gets each command as a Wrapped: one piece of memory, as
+ * in the runner, in which a struct tcmur_cmd follows immediately after the CDB, wherever the CDB
+ * ends.
  */
 #include "tests/runner-host/host-private.h"
 
@@ -18,12 +19,12 @@
 typedef struct {
 	struct tcmulib_cmd lib; /* first */
 	Command *command;
-	struct iovec iov[]; /* and behind it the CDB, and behind that a struct tcmur_cmd */
+	struct iovec iov[]; /* followed by the CDB, which is followed by a struct tcmur_cmd */
 } Wrapped;
 
 #define CDB_MAX 16
 
-#define PATIENCE 60 /* s */
+#define PATIENCE 60 /* seconds until a wait counts as a hang */
 
 static struct timespec deadline(void)
 {
@@ -34,7 +35,8 @@ static struct timespec deadline(void)
 	return end;
 }
 
-/* A command that does not end keeps the device for good, as in the runner. */
+/* Waits for a change of the device.  A command that does not end blocks its device for ever, as in
+ * the runner, so the program ends after PATIENCE. */
 static void wait_for_change(Dev *dev, const struct timespec *end)
 {
 	if (!pthread_cond_timedwait(&dev->changed, &dev->lock, end))
@@ -67,7 +69,7 @@ void tcmulib_processing_complete(Dev *dev)
 	tell_kernel(dev);
 }
 
-/* Into the ring: the command's memory is gone. */
+/* Puts the completion into the ring, and frees the command's memory. */
 static void put_into_ring(Wrapped *wrapped, int status)
 {
 	Command *command = wrapped->command;
@@ -94,7 +96,7 @@ static gboolean finish_one(Dev *dev)
 	return idle;
 }
 
-/* A command that was queued has been carried out. */
+/* Completes a command that the plugin had queued. */
 static void complete(Dev *dev, struct tcmulib_cmd *lib, int status)
 {
 	Wrapped *wrapped = (Wrapped *)lib;
@@ -108,7 +110,8 @@ static void complete(Dev *dev, struct tcmulib_cmd *lib, int status)
 		return;
 	if (TELLS_WHEN_IDLE) {
 		idle = finish_one(dev);
-		g_usleep(100); /* nothing keeps a device from going now but the plugin's close() */
+		g_usleep(100); /* from here on, only the plugin's close() must keep the device from
+				  being freed */
 		put_into_ring(wrapped, status);
 		if (idle)
 			tell_kernel(dev);
@@ -121,7 +124,7 @@ static void complete(Dev *dev, struct tcmulib_cmd *lib, int status)
 }
 
 #if GENERATION >= 'E'
-/* The command may lie at any address. */
+/* Copies the pointer, because `cmd` may be unaligned. */
 static struct tcmulib_cmd *lib_of(const void *cmd)
 {
 	struct tcmulib_cmd *lib;
@@ -224,7 +227,7 @@ static int transfer(Dev *dev, struct tcmulib_cmd *lib, rw_fn function)
 	return function(dev, handle_of(lib), lib->iovec, lib->iov_cnt, length, offset);
 }
 
-/* What becomes a read, a write or a flush.  0: queued. */
+/* Commands that the runner turns into a read, a write or a flush.  0: queued. */
 static int data_path(Dev *dev, struct tcmulib_cmd *lib)
 {
 	switch (lib->cdb[0]) {
@@ -237,7 +240,7 @@ static int data_path(Dev *dev, struct tcmulib_cmd *lib)
 	case 0x2a:
 	case 0xaa:
 	case 0x8a:
-	case 0x04: /* FORMAT UNIT, EXTENDED COPY, WRITE AND VERIFY: their first step */
+	case 0x04: /* FORMAT UNIT, EXTENDED COPY, WRITE AND VERIFY: only their first step */
 	case 0x83:
 	case 0x2e:
 	case 0xae:
@@ -252,7 +255,7 @@ static int data_path(Dev *dev, struct tcmulib_cmd *lib)
 	}
 }
 
-/* *ret_queued: it will be completed.  Otherwise the result is what it ends with. */
+/* *ret_queued: the command will be completed later.  Otherwise returns its status. */
 static int generic_handle(Dev *dev, struct tcmulib_cmd *lib, gboolean *ret_queued)
 {
 	gboolean recovering = g_atomic_int_get(&dev->recovering);
@@ -264,7 +267,7 @@ static int generic_handle(Dev *dev, struct tcmulib_cmd *lib, gboolean *ret_queue
 	if (recovering && REFUSES_AT_ONCE)
 		return IS_BUSY;
 	status = host_handler->handle_cmd(dev, handle_of(lib));
-	CHECK(status != ASYNC_HANDLED); /* the real one would crash */
+	CHECK(status != ASYNC_HANDLED); /* the real runner would crash */
 	if (status != NOT_HANDLED)
 		return status;
 	if (lib->cdb[0] == 0x00 || lib->cdb[0] == 0x12)
@@ -314,7 +317,7 @@ static void unlock(void *lock)
 	pthread_mutex_unlock(lock);
 }
 
-/* Waits at a cancellation point, and at no other. */
+/* Waits for a command.  This wait is the thread's only cancellation point. */
 static Command *next_command(Dev *dev)
 {
 	Command *command;
@@ -336,7 +339,8 @@ static void *dispatch_thread(void *data)
 	return NULL;
 }
 
-/* In C the second argument is whatever was in the register. */
+/* Generation C calls open() without the second argument, which is then whatever the register held.
+ */
 static int call_open(Dev *dev)
 {
 #if GENERATION == 'C'

@@ -38,7 +38,7 @@ int fdatasync(int fd)
 	return (int)syscall(SYS_fdatasync, fd);
 }
 
-/* Microseconds that this thread's clock is ahead. */
+/* How far this thread's clock is ahead, microseconds. */
 static gint64 skew(void)
 {
 	gboolean main_thread = getpid() == (pid_t)syscall(SYS_gettid);
@@ -60,8 +60,8 @@ gint64 g_get_monotonic_time(void)
 
 EXPORT gboolean g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end);
 
-/* Nobody sleeps longer for what the clock said.  Weak: the thread sanitizer's builds have another
- * one (tests/tsan.c). */
+/* Corrects the end of the wait, so that a clock that is ahead makes no wait longer.  Weak, because
+ * builds with the thread sanitizer have another definition (tests/tsan.c). */
 __attribute__((weak)) gboolean g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end)
 {
 	gboolean (*real)(GCond *, GMutex *, gint64);
@@ -78,7 +78,7 @@ char *g_file_read_link(const char *path, GError **error)
 	return g_strdup(strcmp(path, "/proc/self/fd/8765") ? "/dev/null" : "/dev/uio7");
 }
 
-/* A descriptor to read the text from, as a file of the kernel would be. */
+/* A descriptor from which the text can be read, as from a file of the kernel. */
 static int open_text(const char *text)
 {
 	int fd = memfd_create("text", MFD_CLOEXEC);
@@ -102,7 +102,8 @@ int system_open(const char *path, int flags, mode_t mode)
 
 EXPORT int open(const char *path, int flags, ...);
 
-/* Weak: where faults are injected, tests/faults/inject.c has another one, which calls ours. */
+/* Weak: programs that inject faults have another definition (tests/faults/inject.c), which calls
+ * system_open(). */
 __attribute__((weak)) int open(const char *path, int flags, ...)
 {
 	mode_t mode = 0;

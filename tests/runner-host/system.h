@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the plugin meets of the system: this process's functions take precedence.
+ * The system as the plugin sees it: this process's definitions of the C library's functions take
+ * precedence.
  */
 #pragma once
 
 #include <glib.h>
 #include <sys/types.h>
 
-extern const char *enabled_text; /* what configfs says of every device; NULL: there is none */
+extern const char *enabled_text; /* content of every device's `enable` in configfs; NULL: no file */
 extern gint clock_skew;		 /* seconds that every thread but the main one is ahead; atomic */
 extern gint clock_cancels;	 /* whether asking for the time is a cancellation point; atomic */
 extern gint fdatasync_calls;	 /* atomic */
 extern gint fdatasync_error;	 /* errno to fail with; atomic */
 extern gint fdatasync_delay;	 /* us; atomic */
-extern void (*fdatasync_hook)(int fd);	    /* called first; NULL: nothing is */
-extern void (*open_hook)(const char *path); /* called first by open(); NULL: nothing is */
+extern void (*fdatasync_hook)(int fd);	    /* called first, unless NULL */
+extern void (*open_hook)(const char *path); /* called first by open(), unless NULL */
 
-/* open(2), with the files of the kernel that describe the runner's device. */
+/* open(2), but also with the kernel's files that describe the runner's device. */
 int system_open(const char *path, int flags, mode_t mode);
