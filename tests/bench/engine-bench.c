@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the engine costs: a volume in a file against a plain file beside it, in this process.
+ * The cost of the engine: compares a volume in a file with a plain file beside it, in one process.
  *
- * The plain file is written in full before, as is the volume, so that both overwrite.  Rounds of
- * the two alternate, so that both see the same machine, and the table shows the median of each
- * and the median of the rounds' ratios.  Queue depth is threads, each with one request.
+ * Both are written in full before, so that both overwrite.  Rounds of the two alternate, so that
+ * both see the same state of the machine.  The table shows the median of each and the median of the
+ * rounds' ratios.  The queue depth is the number of threads, each with one request.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 #define DEPTH_MAX 64
 #define ROUNDS_MAX 99
 
-/* One of the two: a volume, or a plain file. */
+/* What is measured: a volume or a plain file. */
 typedef struct {
 	Volume *volume; /* NULL for the file */
 	int fd;
@@ -73,8 +73,8 @@ typedef struct {
 	guint requests; /* of all threads */
 	gboolean reads;
 	gboolean flush_each;
-	gboolean flush_at_end; /* within the time that counts */
-	double mark;	       /* the ratio that is asked for */
+	gboolean flush_at_end; /* the flush is part of the measured time */
+	double mark;	       /* the required ratio */
 } Workload;
 
 static const Workload workloads[] = {
@@ -110,7 +110,7 @@ static gpointer run_job(gpointer data)
 	return NULL;
 }
 
-/* Requests in a second. */
+/* Returns the number of requests per second. */
 static double run_round(const Target *target, const Workload *workload, guint64 seed)
 {
 	GThread *threads[DEPTH_MAX];

@@ -3,12 +3,12 @@
  * How long requests take while checkpoints are made: a volume in a file, in this process.
  *
  * Threads write, read and discard at random all over the volume, while a thread makes one
- * checkpoint after the other, or none.  "Paced" threads think about a millisecond between requests,
- * so that what is measured is what a request waits for and not how the processors are shared; the
- * others never pause, and the volume makes its checkpoints when it wants.  The table shows, for
- * each kind of request, the medians of the rounds' percentiles, in milliseconds; the last two
- * columns are what a request waited for the engine (common/engine/waits.h), and not for the disk
- * below.
+ * checkpoint after the other, or none.  "Paced" threads pause for about a millisecond between
+ * requests, so that the result shows the requests' waits and not how the processors are shared. The
+ * other threads never pause, and the volume makes its checkpoints when it wants.  The table shows,
+ * for each kind of request, the medians of the rounds' percentiles, in milliseconds.  The last two
+ * columns are the time that a request waited for the engine (common/engine/waits.h), not for the
+ * disk below.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +23,9 @@
 #define ROUNDS_MAX 99
 #define SAMPLES_MAX 4000000u
 
-/* ms: the 99.9th percentile of what all but flushes wait for the engine.  Large requests at full
- * speed are not held to it: they wait because the disk takes no more bytes in a second. */
+/* Limit in ms on the 99.9th percentile of the time that requests other than flushes wait for the
+ * engine. It does not apply to large requests at full speed, which wait because the disk is
+ * saturated. */
 #define MARK 50.0
 
 enum { WRITE, READ, DISCARD, FLUSH, KINDS };
@@ -33,7 +34,7 @@ static const char *const kinds[KINDS] = {"write", "read", "discard", "flush"};
 
 typedef struct {
 	const char *name;
-	guint flush_every; /* requests; 0: never */
+	guint flush_every; /* number of requests between flushes; 0: no flushes */
 	gboolean paced;
 	gboolean checkpoints; /* one after the other */
 	gboolean large;	      /* requests of 1 MiB */
@@ -49,7 +50,7 @@ static const LatencyLoad loads[] = {
 	{"full speed, 1 MiB", 0, FALSE, FALSE, TRUE},
 };
 
-/* Microseconds of the requests of one kind, of all threads: in all, and waiting for the engine. */
+/* For the requests of one kind in all threads: duration, and wait for the engine, microseconds. */
 typedef struct {
 	guint32 *samples, *waits;
 	gint n; /* atomic */
@@ -151,7 +152,7 @@ static int compare_doubles(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* In milliseconds; the samples are sorted. */
+/* A percentile in milliseconds.  The samples are sorted. */
 static double percentile(const guint32 *samples, guint n, double part)
 {
 	return n ? samples[(guint)((n - 1) * part)] / 1000.0 : 0;
@@ -159,7 +160,7 @@ static double percentile(const guint32 *samples, guint n, double part)
 
 enum { P50, P99, P999, MOST, WAIT_P999, WAIT_MOST, COLUMNS };
 
-/* Of all rounds, for each kind. */
+/* Results of all rounds, for each kind of request. */
 typedef struct {
 	double columns[KINDS][COLUMNS][ROUNDS_MAX];
 	guint64 requests[KINDS], checkpoints;

@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# What the tests have in common that kill a server again and again (tests/deaths/stamps.c tells how
-# the disk is looked at).  On top of tests/lib.sh, which is sourced before:
+# Common functions of the tests that kill a server again and again (tests/deaths/stamps.c describes
+# how the disk is verified).  On top of tests/lib.sh, which must be sourced before:
 #
-#   DEATHS       how many kills: from the environment (STORAGEOS_DEATHS), or what the test says
-#   seeded N     draws, and prints, what all random instants come from (STORAGEOS_TEST_SEED); N: the
-#                kills where STORAGEOS_DEATHS does not say
-#   draw N       a random number below N in $DRAWN
-#   pause N      sleeps that many milliseconds
-#   load_start DISK        stamps it in the background; returns when the load is there
-#   load_end STATUS        waits for that; fails if it did not end with this status
-#   load_requests          how many it made
-#   disk_verify DISK       everything acknowledged is there, and nothing else
-#   since START            milliseconds since then, of `now`
-#   fine TEXT COMMAND...   as check, but a result only where it fails: for what is done very often;
-#                then also what the test's function `evidence` prints, if it has one
+#   DEATHS       the number of kills: $STORAGEOS_DEATHS, or the test's default
+#   seeded N     chooses and prints the seed of all random instants ($STORAGEOS_TEST_SEED if set);
+#                N: the number of kills if $STORAGEOS_DEATHS is not set
+#   draw N       sets $DRAWN to a random number below N
+#   pause N      sleeps N milliseconds
+#   load_start DISK        starts the load on DISK in the background; returns when it runs
+#   load_end STATUS        waits for the load; fails if it does not end with STATUS
+#   load_requests          prints the number of requests that the load made
+#   disk_verify DISK       verifies that DISK has everything that was acknowledged, and nothing else
+#   since START            sets $ELAPSED to the milliseconds since START (a $NOW of `now`)
+#   fine TEXT COMMAND...   like check, but prints a result only on failure, for frequent checks;
+#                then also prints the output of the test's function `evidence`, if it has one
 
 STAMPS=$STORAGEOS_BUILD/tests/deaths/stamps
 RECORD=$WORK/record
@@ -49,13 +49,12 @@ since() {
 
 load_start() {
 	draw 1000000
-	: >"$WORK/load" # what is waited for must not be there from before
+	: >"$WORK/load" # an old file may hold the word that is waited for
 	"$STAMPS" load "$1" "$RECORD" $((SEED + DRAWN)) 60 >"$WORK/load" 2>&1 &
 	LOAD=$!
 	wait_for 20 grep -q loading "$WORK/load"
 }
 
-# How many requests it made.
 load_requests() {
 	tail -n 1 "$WORK/load" | cut -d' ' -f1
 }

@@ -3,28 +3,31 @@
  * Proves that a disk whose server is killed keeps everything that it acknowledged, and shows
  * nothing else.
  *
- *     stamps load DISK RECORD SEED SECONDS [MIB]   until that time, SIGTERM, or an error of the
- * disk stamps verify DISK RECORD                    afterwards, before the next load
+ *     stamps load DISK RECORD SEED SECONDS [MIB]   ends after SECONDS, on SIGTERM, or when the disk
+ *                                                  fails
+ *     stamps verify DISK RECORD                    afterwards, before the next load
  *
- * DISK is a file or a block device, used with direct I/O: all of it, or the first MIB mebibytes,
- * and these are zeros before the first load.  RECORD is a file, made by the first load and gone on
- * with by the next: what is known of the disk must outlive whoever serves it.
+ * DISK is a file or a block device, used with direct I/O: all of it, or the first MIB mebibytes. It
+ * must be zeros before the first load.  RECORD is a file that the first load makes and later loads
+ * continue, because the knowledge of the disk's content must outlive the server.
  *
- * The load prints `loading` as soon as it has opened the disk and heeds SIGTERM, and at its end how
- * many requests it made.
+ * The load prints `loading` as soon as it has opened the disk and handles SIGTERM, and at its end
+ * the number of requests that it made.
  *
  * Each sector that is written carries the volume's number, its own and the sequence of its
- * request.  Threads (so many requests are under way at once) write, zero, discard and flush, in
+ * request.  Threads, each with one request under way, write, zero, discard and flush, in
  * sizes from one sector to half a mebibyte, and read what they wrote.  A sector has one writer,
- * but a block may have two: a strip of sectors belongs to one thread, and strips meet within a
- * block.  Pairs of strips are scattered over all of the disk, so that many leaves of the map
+ * but a block may have two: a strip of sectors belongs to one thread, and two strips meet within a
+ * block.  Pairs of strips are scattered over the whole disk, so that many leaves of the map
  * change.
  *
  * For each sector the record has the last stamp that was acknowledged and the last that was begun:
  * the disk must hold one of these two.  A write of at most 32 KiB that was under way is there as a
- * whole or not at all.  What `verify` finds becomes the acknowledged one: it may not change back.
+ * whole or not at all.  The stamp that `verify` finds becomes the acknowledged one: it must not
+ * change back.
  *
- * Exit status: 0; 1 wrong data; 2 usage or a problem of its own; 4 (load) the disk gave an error.
+ * Exit status: 0; 1 wrong data; 2 usage, or an error of the program itself; 4 (load) an I/O error
+ * of the disk.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +56,7 @@
 
 enum { EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_DISK = 4 };
 
-/* Stamps: the sequence of a write, 0 for zeros. */
+/* A stamp is the sequence of a write, or 0 for zeros. */
 typedef struct {
 	uint64_t acknowledged, begun;
 } Stamps;
@@ -61,7 +64,7 @@ typedef struct {
 typedef struct {
 	uint32_t whole; /* a write that must not be torn is under way */
 	uint32_t first, count;
-	uint64_t sequence; /* the last one given out */
+	uint64_t sequence; /* the last sequence that was used */
 } Flight;
 
 typedef struct {
@@ -97,7 +100,7 @@ static void stop(int signal_number)
 	stopped = 1;
 }
 
-/* Where on the disk a recorded sector is. */
+/* The place on the disk of a sector of the record. */
 static uint64_t place_of(const StampDisk *disk, uint32_t sector)
 {
 	uint32_t strip = sector / STRIP_SECTORS, within = sector % STRIP_SECTORS;
@@ -111,7 +114,7 @@ static off_t bytes(uint64_t sectors)
 	return (off_t)(sectors * SECTOR);
 }
 
-/* What a sector holds with that stamp: every word depends on all of it. */
+/* Fills a sector for a stamp.  Every word depends on the whole stamp. */
 static void fill(const StampDisk *disk, uint64_t *words, uint32_t sector, uint64_t stamp)
 {
 	uint64_t place = place_of(disk, sector), mixed;
@@ -215,7 +218,7 @@ static int request_read(StampWorker *worker, uint32_t first, uint32_t count)
 	return r;
 }
 
-/* Most are small. */
+/* A random number of sectors, mostly small. */
 static uint32_t random_count(StampWorker *worker)
 {
 	static const uint32_t limits[] = {1, 8, 8, 8, 16, 64, 64, 200, REQUEST_MAX};
@@ -224,7 +227,7 @@ static uint32_t random_count(StampWorker *worker)
 	return (uint32_t)g_rand_int_range(worker->random, 1, (gint32)limits[i] + 1);
 }
 
-/* Sectors of a strip of the worker's own; half of the requests begin at a block. */
+/* Random sectors in a strip of this worker; half of the ranges begin at a block. */
 static void random_range(StampWorker *worker, uint32_t *ret_first, uint32_t *ret_count)
 {
 	uint32_t strip = worker->number +
@@ -240,7 +243,8 @@ static void random_range(StampWorker *worker, uint32_t *ret_first, uint32_t *ret
 	*ret_count = count;
 }
 
-/* The whole blocks of it, as only they are discarded; FALSE if there is none. */
+/* Reduces the range to its whole blocks, because only these are discarded.  FALSE if there is none.
+ */
 static gboolean whole_blocks(const StampDisk *disk, uint32_t *first, uint32_t *count)
 {
 	uint32_t off = place_of(disk, *first) % BLOCK_SECTORS;
@@ -253,7 +257,7 @@ static gboolean whole_blocks(const StampDisk *disk, uint32_t *first, uint32_t *c
 	return TRUE;
 }
 
-/* Notes what is begun, does it, and notes what was acknowledged. */
+/* Records that a request begins, carries it out, and records its acknowledgement. */
 static int change(StampWorker *worker, guint kind, uint32_t first, uint32_t count)
 {
 	StampRecord *record = worker->disk->record;
@@ -362,7 +366,7 @@ static void verify_sector(const StampDisk *disk, const uint64_t *words, uint32_t
 	counts->stamped += stamps->acknowledged != 0;
 }
 
-/* Of a request that was under way, and whose sectors were looked at. */
+/* Verifies a request that was under way, after its sectors were examined. */
 static void verify_whole(const StampDisk *disk, Flight *flight, StampCounts *counts)
 {
 	const Stamps *stamps = &disk->record->sectors[flight->first];
@@ -441,8 +445,8 @@ static gboolean open_record(StampDisk *disk, const char *path)
 	return disk->record != MAP_FAILED;
 }
 
-/* A new record: stamps begin anew, so the volume gets another number.  FALSE: the disk is too
- * small. */
+/* Makes a new record.  Its stamps begin anew, so the volume gets a new number.  FALSE if the disk
+ * is too small. */
 static gboolean record_init(const StampDisk *disk, guint32 seed, uint64_t size)
 {
 	StampRecord *record = disk->record;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A group's four bitmap pages, of any age, some of them damaged or another's: the one that counts
- * is the newest that is whole and not newer than the checkpoint, it is found again by its term, and
- * once the damaged copies are mended nothing is left to mend.
+ * A group's four bitmap pages, of any age, some of them damaged or of another group.  The newest
+ * page that is whole and not newer than the checkpoint must count, must be found again by its term,
+ * and once the damaged copies are mended, nothing must be left to mend.
  *
- *     u8        bit 0: which group
- *     u8        the checkpoint
+ *     u8        bit 0: the group's number
+ *     u8        the checkpoint's generation
  *     4 times   u8 kind (0 to 3: sound; then: damaged, of another group, zeros), u8 generation,
  *               u8 content
  */
@@ -24,7 +24,7 @@ static const Seal seal = {SEED};
 
 typedef struct {
 	FormatBitmap page;
-	gboolean counts; /* whole, this group's, and not too new */
+	gboolean counts; /* whole, of this group, and not newer than the checkpoint */
 	guint64 generation;
 } BitmapPage;
 
@@ -43,7 +43,7 @@ static void make_page(BitmapPage *page, const guint8 *in, guint64 group, guint64
 		memset(&page->page, 0, sizeof page->page);
 }
 
-/* Where home `home` of copy `copy` lies, by the format's text. */
+/* The offset of home `home` of copy `copy`, as docs/disk-format.md defines it. */
 static guint64 offset_of(guint64 group, guint copy, guint home)
 {
 	guint64 slot = group * FORMAT_GROUP_SLOTS + home;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A cfgstring: accepted or refused with a reason; an accepted name climbs nowhere. */
+/* A cfgstring is accepted, or refused with a reason.  An accepted name leads to no other directory.
+ */
 #include <string.h>
 
 #include "handler/cfgstring.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A configuration: loaded or refused with a reason; the default pool is there in any case, and a
- * pool that is added is found afterwards. */
+/* A configuration is loaded, or refused with a reason.  The default pool always exists, and a pool
+ * that is added is found afterwards. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whatever a client sends to a control socket: each line gets one line of JSON, and the next client
- * is served. */
+/* Whatever a client sends to a control socket, each line is answered with one line of JSON, and the
+ * next client is served. */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -48,7 +48,8 @@ static int connect_to_it(void)
 	return fd;
 }
 
-/* Until the server hangs up; returns how many lines came.  The fuzzer's alarm interrupts calls. */
+/* Receives until the server hangs up, and returns the number of lines.  The fuzzer's alarm may
+ * interrupt calls. */
 static guint receive_all(int fd)
 {
 	char piece[4096];

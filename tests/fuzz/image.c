@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A whole volume, changed here and there: the input is a list of changes to one that is sound.
+ * A whole volume that is damaged: the input is a list of changes to a sound volume.
  *
- *     u16 place     which 4 KiB block of those that are in use (modulo their number)
- *     u16 offset    in the block; the highest bit: make the block's own checksum right afterwards
- *     u8 length     of what follows, 16 at most
+ *     u16 place     number of the 4 KiB block, among the blocks that are in use (modulo)
+ *     u16 offset    in the block; the highest bit: correct the block's own checksum afterwards
+ *     u8 length     of the bytes that follow, 16 at most
  *
- * Opening, reading, checking and writing end, whatever was changed; and as long as no checksum was
- * made to fit, what is read is what was written, or an error.
+ * Whatever was changed, opening, reading, checking and writing must end.  Unless a checksum was
+ * corrected, each read must return the data that was written, or an error.
  */
 #include <string.h>
 
@@ -21,15 +21,15 @@
 #include "tests/fuzz/fuzz.h"
 
 #define SIZE (2 * MIB)
-#define WRITTEN (256 * KIB) /* from the start; block i holds bytes i + 1 */
-#define IMAGE_SLOTS 4000u   /* of the first group, that the sound volume reaches to */
+#define WRITTEN (256 * KIB) /* the first bytes of the volume; block i is full of i + 1 */
+#define IMAGE_SLOTS 4000u   /* the sound volume uses no slot of the first group beyond these */
 
 typedef struct {
 	guint64 offset;
 	guint8 bytes[BLOCK_SIZE];
 } Block;
 
-static GArray *sound; /* of Block: what is not zero */
+static GArray *sound; /* of Block: the blocks that are not zero */
 static guint64 sound_size;
 static Seal seal;
 
@@ -59,7 +59,7 @@ static void keep(Backing *memory)
 	}
 }
 
-/* Half of it is in the map, all of it once more in the journal. */
+/* Half of the data is in the map on disk; all of it is in the journal as well. */
 static void make_sound(void)
 {
 	const VolumeParameters parameters = {.size = SIZE, .journal_size = FORMAT_JOURNAL_MIN};
@@ -78,8 +78,8 @@ static void make_sound(void)
 	backing_free(memory);
 }
 
-/* Superblocks have their checksum at the end, bitmaps and records at the start; a node's is in the
- * pointer to it. */
+/* Corrects the block's own checksum: superblocks have it at the end, bitmap pages and records at
+ * the start.  The checksum of a node is in the pointer to the node. */
 static void make_right(Block *block)
 {
 	guint8 *bytes = block->bytes;
@@ -94,7 +94,7 @@ static void make_right(Block *block)
 				     (guint32)clamp_u64(get_le32(bytes + 8), 8, BLOCK_SIZE)));
 }
 
-/* TRUE if a checksum was made to fit. */
+/* Applies the input's changes.  TRUE if a checksum was corrected. */
 static gboolean change(GArray *blocks, const guint8 *data, gsize size)
 {
 	gboolean sealed = FALSE;
@@ -129,7 +129,7 @@ static Backing *image(const GArray *blocks)
 	return memory;
 }
 
-/* What was written, or an error. */
+/* Reads everything.  If `trusted`, each read must return the data that was written, or an error. */
 static void read_all(Volume *volume, gboolean trusted)
 {
 	guint8 bytes[BLOCK_SIZE], wanted[BLOCK_SIZE];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A pool's marker: the pool is there, or it is refused with a reason. */
+/* The marker of a pool: the pool exists, or is refused with a reason. */
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A map of any shape, all of whose checksums are right: pointers to nodes that others point to as
- * well, to nodes that lead back up, to bitmaps, to what does not exist, dead ones anywhere.
+ * A map of any shape with correct checksums: several pointers lead to the same node, pointers lead
+ * back up, to bitmap pages or to nothing, and dead pointers are anywhere.
  *
  *     u8        levels of the map (modulo 5, and 1)
- *     u8        the root; as a pointer's place below
- *     u8        bit 0: the bitmap tells what the tree has; else that everything is free
- *               bit 1: dead pointers may be everywhere
+ *     u8        the root, as `place` below
+ *     u8        bit 0: the bitmap agrees with the tree; otherwise everything is free
+ *               bit 1: the superblock allows dead pointers everywhere
  *     16 times  a node: 4 pointers of u8 index, u8 place, u8 flags, u8 birth
  *
- *     place     0: a hole; 1 to 16: the node; to 31: a block; from there on: where nothing may be
+ *     place     0: a hole; 1 to 16: the node of that number; 17 to 31: a block; from 32 on: an
+ * invalid slot
  *
- * Opening, reading, checking and writing end; before anything is written, a block reads as the
- * tree has it, or not at all.
+ * Opening, reading, checking and writing must end.  Before anything is written, a block must read
+ * as the tree says, or not at all.
  */
 #include <string.h>
 
@@ -39,11 +40,11 @@ typedef struct {
 	guint levels;
 	FormatNode nodes[NODES];
 	enum { UNSEEN, BUILDING, BUILT } state[NODES];
-	guint64 targets[TARGETS]; /* blocks that some pointer leads to, or nearly */
+	guint64 targets[TARGETS]; /* blocks to which pointers lead, and their neighbours */
 	guint n_targets;
 } FuzzTree;
 
-/* The slot that an input's byte names. */
+/* The slot of a `place` of the input. */
 static guint64 slot_of(guint8 place)
 {
 	static const guint64 odd[] = {1,
@@ -83,13 +84,13 @@ static void build_pointer(FuzzTree *tree, guint level, guint64 index, FormatNode
 		entry.crc = build(tree, level - 1, child, in[1]);
 	else
 		entry.crc = data_crc(child, entry.slot);
-	entry.crc ^= in[2] >> 7; /* now and then it is wrong */
+	entry.crc ^= in[2] >> 7; /* the checksum of some pointers is wrong */
 	entry_put(NODE_LAYOUT_PLAIN, node, in[0], &entry);
 	if (!level && tree->n_targets < TARGETS)
 		tree->targets[tree->n_targets++] = child;
 }
 
-/* Builds a node, unless it is there already; the checksum for who points to it from this place. */
+/* Builds a node unless it exists, and returns its checksum for a pointer at this place. */
 static guint32 build(FuzzTree *tree, guint level, guint64 index, guint8 place)
 {
 	guint n = place - 1u;
@@ -178,7 +179,7 @@ static Backing *make_volume(FuzzTree *tree)
 	return backing;
 }
 
-/* The pointer that the tree has for a block: a hole, or where it is; FALSE if the way there is not
+/* The slot of a block according to the tree, 0 for a hole.  FALSE if a node on the way is not
  * sound. */
 static gboolean find(const FuzzTree *tree, guint64 block, guint64 *ret_slot)
 {
@@ -215,7 +216,8 @@ static void read_targets(const FuzzTree *tree, Volume *volume)
 		if (volume_get(volume, bytes, BLOCK_SIZE, blocks_to_bytes(tree->targets[i])))
 			continue;
 		fuzz_assert(find(tree, tree->targets[i], &slot));
-		if (slot > slot_of(NODES) || !slot) { /* else the block's bytes are a node's */
+		if (slot > slot_of(NODES) ||
+		    !slot) { /* otherwise the block has the bytes of a node */
 			memset(wanted, (int)slot, BLOCK_SIZE);
 			fuzz_assert(!memcmp(bytes, wanted, BLOCK_SIZE));
 		}

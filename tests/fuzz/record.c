@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A journal record of any content, its checksum made right: what is accepted is as long as it says,
- * and so are its parts. */
+/* A journal record of any content with a correct checksum.  A record that is accepted, and each of
+ * its parts, must be as long as the record says. */
 #include <string.h>
 
 #include "common/engine/codec.h"

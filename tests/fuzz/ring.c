@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The journal as a ring, with records in any order and of any content whose checksums are right.
+ * The journal's ring, with records in any order and of any content, but with correct checksums.
  *
- *     8 bytes   where replay begins; the fence's sequence and generation; the sequence there
+ *     8 bytes   where replay begins; the fence's sequence and generation; the first sequence
  *     then      records of 8 bytes each: kind, flags, generation, first block, number of blocks,
- *               number of runs, where it is (0: behind the one before), sequence (0: the next)
+ *               number of runs, position (0: behind the previous record), sequence (0: the next)
  *
- * Flag bit 0 breaks the record.  What the walk visits was put there: its sequence is the next one,
- * its generation not below the one before or the fence's; the walk ends within one lap.
+ * Flag bit 0 breaks the record's checksum.  Each record that the walk visits must be one that was
+ * put there, with the next sequence, and with a generation not below that of the previous record or
+ * of the fence.  The walk must end within one lap.
  */
 #include <string.h>
 
@@ -25,7 +26,7 @@ static const Seal seal = {SEED};
 typedef struct {
 	Superblock sb;
 	guint8 bytes[RING];
-	guint64 position, sequence; /* of the record that comes next */
+	guint64 position, sequence; /* of the record that must come next */
 	guint visited;
 	guint64 generation; /* of the last visited */
 	gboolean refuse;    /* the visitor refuses the fifth */
@@ -40,7 +41,8 @@ static void put_record(Ring *ring, Record *record, guint64 at, gboolean broken)
 	if (broken)
 		raw[length / 2] ^= 1;
 	if (at + length > RING)
-		length = (guint32)(RING - at); /* cut off: it must not count */
+		length = (guint32)(RING -
+				   at); /* cut off by the ring's end: the record must not count */
 	memcpy(ring->bytes + at, raw, length);
 }
 
@@ -76,7 +78,7 @@ static void put(Ring *ring, const guint8 *in)
 	fill_in(&record, runs, crcs);
 	length = record_length(record.kind, record.n_runs, record.blocks);
 	if (length > RING - at && record.kind != FORMAT_RECORD_WRAP && !(in[1] & 2))
-		at = 0; /* as the journal does it */
+		at = 0; /* a record that would cross the end begins at 0, as in the journal */
 	put_record(ring, &record, at, in[1] & 1);
 	ring->position = record.kind == FORMAT_RECORD_WRAP ? 0 : at + length;
 	ring->sequence = record.sequence + 1;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SCSI commands of any content, as the runner hands them to the plugin, on a volume of 1 MiB beside
- * an array that says what is in it.  The input is a list of commands:
+ * SCSI commands of any content, as the runner hands them to the plugin, on a volume of 1 MiB,
+ * compared with a plain array of the same content.  The input is a list of commands:
  *
  *     16 bytes  CDB
  *     u16       bytes of data, in units of 16
- *     u16       bytes in each piece of memory that holds them
- *     u8        bit 0: the address is folded into the volume and a little beyond
- *               bit 1: as much data as the blocks take that the CDB tells of
- *               bit 2: what is compared is what is there
- *     u8        n, and n bytes: the data, or the parameter list, again and again
+ *     u16       bytes in each piece of memory of the data
+ *     u8        bit 0: the address is reduced to the volume and a little beyond
+ *               bit 1: the data has the length of the blocks that the CDB names
+ *               bit 2: data to be compared is the present content
+ *     u8        n, and n bytes, which are repeated: the data or the parameter list
  *
- * A command that succeeds does all that it says, one that is refused changes nothing; and what is
- * plainly right is not refused.
+ * A command that succeeds must take full effect, a command that is refused must change nothing, and
+ * a command that is clearly valid must not be refused.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -44,9 +44,9 @@ typedef struct {
 
 static Dev device;
 static guint8 *model, *memory, *whole;
-static gboolean write_protected; /* perhaps */
+static gboolean write_protected; /* TRUE: it may be */
 
-/* No thread of its is left to the process's end. */
+/* Ends all threads of the plugin before the process ends. */
 static void teardown(void)
 {
 	dev_remove(&device);
@@ -73,7 +73,7 @@ static void setup(void)
 	memory = g_malloc0(DATA_MAX + 64);
 }
 
-/* ---- where a CDB has its fields */
+/* ---- the fields of a CDB */
 
 static guint64 address(const guint8 *cdb)
 {
@@ -119,7 +119,7 @@ static guint64 count(const guint8 *cdb)
 	}
 }
 
-/* How much data the command has, of those whose data are blocks; 0 for others. */
+/* The length of the command's data if the data consists of blocks; 0 for other commands. */
 static guint64 blocks_of_data(const guint8 *cdb)
 {
 	switch (cdb[0]) {
@@ -152,7 +152,7 @@ static guint64 blocks_of_data(const guint8 *cdb)
 	}
 }
 
-/* ---- what a command does to the array */
+/* ---- the effect of a command on the array */
 
 static gboolean is_inside(guint64 lba, guint64 blocks)
 {
@@ -208,7 +208,7 @@ static void do_sanitize(const Scsi *scsi)
 	gsize length = get_be(scsi->data + 2, 2);
 
 	if ((scsi->cdb[1] & 0x1f) == 0x1f)
-		return; /* leaves a failure, of which there is none */
+		return; /* nothing failed that the command could report */
 	for (gsize i = 0; i < SIZE; i++)
 		model[i] = (scsi->cdb[1] & 0x1f) == 1
 				   ? scsi->data[4 + i % SECTOR_SIZE % length] ^ (flip ? 0xff : 0)
@@ -221,7 +221,7 @@ static void apply(const Scsi *scsi)
 	gsize bytes = blocks * SECTOR_SIZE;
 
 	switch (scsi->cdb[0]) {
-	case 0x08: /* READ, VERIFY that compares */
+	case 0x08: /* READ, and VERIFY with a comparison */
 	case 0x28:
 	case 0xa8:
 	case 0x88:
@@ -270,13 +270,14 @@ static void apply(const Scsi *scsi)
 	}
 }
 
-/* Blocks inside of the volume, with no bits set that could be wrong. */
+/* Whether the command is clearly valid: blocks inside the volume, and no bit set that may be
+ * refused. */
 static gboolean is_plainly_right(const Scsi *scsi)
 {
 	const guint8 *cdb = scsi->cdb;
 	static const guint8 opcodes[] = {0x28, 0xa8, 0x88, 0x2a, 0xaa, 0x8a, 0x2e, 0xae,
 					 0x8e, 0x8b, 0x41, 0x93, 0x2f, 0xaf, 0x8f};
-	static const guint8 groups[8] = {0, 6, 6, 0, 14, 10}; /* where the group number is */
+	static const guint8 groups[8] = {0, 6, 6, 0, 14, 10}; /* the place of the group number */
 	guint group = groups[cdb[0] >> 5];
 	guint control = group == 6 ? 9 : group + 1;
 
@@ -294,7 +295,7 @@ static int send_command(Command *command, const Scsi *scsi)
 	return command_send(command);
 }
 
-/* The one attention that there is tells of the disk below, which is nothing to us. */
+/* The only unit attention reports the state of the disk below, which does not matter here. */
 static int send(Command *command, const Scsi *scsi)
 {
 	int status = send_command(command, scsi);
@@ -316,7 +317,7 @@ static void run(const Scsi *scsi)
 	if (status == STS_OK)
 		apply(scsi);
 	if (status == STS_OK && (scsi->cdb[0] == 0x15 || scsi->cdb[0] == 0x55))
-		write_protected = TRUE; /* or not: it may be, from now on */
+		write_protected = TRUE; /* from now on, the volume may be write-protected */
 }
 
 static void repeat(const guint8 *in, gsize n, gsize length)
@@ -332,23 +333,23 @@ static void repeat(const guint8 *in, gsize n, gsize length)
 	}
 }
 
-/* Takes one command from the input; returns how long it was. */
+/* Takes one command from the input, and returns its length. */
 static gsize take(const guint8 *in, gsize size, Scsi *scsi)
 {
 	gsize n = MIN(in[21], size - HEADER), length = get_le16(in + 16) * (gsize)16;
 
 	memcpy(scsi->cdb, in, sizeof scsi->cdb);
 	if (scsi->cdb[0] == 0x48)
-		scsi->cdb[1] &= 0x7f; /* it goes on when it was answered */
+		scsi->cdb[1] &= 0x7f; /* not IMMED: such a command continues after its answer */
 	if (in[20] & 1)
 		set_address(scsi->cdb, address(in) % (BLOCKS + 64));
 	if (in[20] & 2)
 		length = min_u64(blocks_of_data(scsi->cdb) * SECTOR_SIZE, DATA_MAX);
 	scsi->data = memory;
 	scsi->length = length;
-	/* The command has room for 64 pieces. */
+	/* The command holds at most 64 pieces. */
 	scsi->piece = max_u64(get_le16(in + 18), length / 60 + 1);
-	memset(memory, 0, 64); /* where there is less than a header */
+	memset(memory, 0, 64); /* in case there is less than a header */
 	repeat(in + HEADER, n, length);
 	if (in[20] & 4 && is_inside(address(scsi->cdb), count(scsi->cdb)))
 		memcpy(memory, model + address(scsi->cdb) * SECTOR_SIZE,
@@ -366,7 +367,7 @@ static void must(const guint8 *cdb, const guint8 *data, gsize length)
 	fuzz_assert(send(&command, &scsi) == STS_OK);
 }
 
-/* As it was at first: writable, and empty. */
+/* Makes the volume writable and empty again. */
 static void restore(void)
 {
 	static const guint8 select[16] = {0x15, 0x10, [4] = 16}, unmap[16] = {0x42, [8] = 24};

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What reads bytes of others, under libFuzzer for a short while each: what is kept is sound, and
-# nothing new is found quickly.  $STORAGEOS_FUZZ_SECONDS for each target, 20 unless set;
-# $STORAGEOS_FUZZ_BUILD is a build directory for that, used where it is set.
+# Runs each fuzz target under libFuzzer for a short time: no stored input may fail, and no new failure
+# may be found.  $STORAGEOS_FUZZ_SECONDS is the time for each target (default 20);
+# $STORAGEOS_FUZZ_BUILD, if set, is the build directory.
 . "$(dirname "$0")/../lib.sh"
 need clang clang
 

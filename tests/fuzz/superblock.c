@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A superblock of any content, its checksum made right: what is accepted is within its bounds and
- * comes out the same when it is encoded again. */
+/* A superblock of any content with a correct checksum.  The fields of a superblock that is accepted
+ * must be within their bounds, and the same when it is encoded and decoded again. */
 #include <string.h>
 
 #include "common/engine/codec.h"
@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 	g_autoptr(GError) error = NULL;
 
 	memcpy(&in, data, MIN(size, sizeof in));
-	if (GUINT32_FROM_LE(in.version) < FORMAT_VERSION) /* a seed from before */
+	if (GUINT32_FROM_LE(in.version) < FORMAT_VERSION) /* a seed of an older version */
 		in.version = GUINT32_TO_LE(FORMAT_VERSION);
 	in.crc = GUINT32_TO_LE(seal_superblock(&in));
 	if (!superblock_decode(&in, &sb, "fuzz", &error)) {

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A life with the packages over FUSE, on linux-image-cloud-amd64, without a tcmu-runner: attached by
-# their unit, in fstab; rebooted, killed, cut from power, upgraded under load, removed, purged.
+# The packages in a machine with FUSE, linux-image-cloud-amd64 and no tcmu-runner.  Volumes are attached
+# by the packages' unit and listed in fstab.  The machine is rebooted and loses power; the server is
+# killed; the packages are upgraded under load, removed and purged.
 . "$(dirname "$0")/life.sh"
 
 server() { value '.[0].pid' status db; }
@@ -26,7 +27,7 @@ phase_install() {
 	fill db
 }
 
-served_again() { # PID of the one before
+served_again() { # PID of the previous server
 	[ "$(value '.[0].state' status db)" = attached ] && [ "$(server)" != "$1" ]
 }
 

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# What the lives with the packages have in common, in the machine; on top of machine.sh:
+# Common functions of fuse.sh and tcmu.sh inside the machine; on top of machine.sh:
 #
-#   in_fstab NAME              the volume's file system on /srv/NAME, by a plain line in fstab
-#   fill NAME                  files on it, which nobody synchronises, and remembers what they are
-#   is_back NAME               it is mounted, by itself, with what was filled in
-#   write_more NAME, has_more NAME   the same once more, synchronised
-#   start_load DIRECTORY | load_goes_on | stop_load   writes there, with an fsync for each file
-#   purge_and_install_again FRONTEND   with `db` detached: nothing is left but the volumes, and then
-#                              everything is there again
+#   in_fstab NAME              adds a plain line for the volume's file system on /srv/NAME to fstab
+#   fill NAME                  writes files there without synchronising them, and remembers them
+#   is_back NAME               verifies that the file system was mounted by itself, with these files
+#   write_more NAME, has_more NAME   the same with files that are synchronised
+#   start_load DIRECTORY | load_goes_on | stop_load   a load of files in DIRECTORY, each with an fsync
+#   purge_and_install_again FRONTEND   to be called with `db` detached: verifies that a purge leaves
+#                              only the volumes, and that a new installation restores everything
 . "$(dirname "${BASH_SOURCE[0]}")/machine.sh"
 
 VOLUMES=/var/lib/storageos/volumes

@@ -1,31 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# For tests in a whole machine: a fresh Debian, booted with Debian's own kernel in qemu.  The same
-# file runs here, where it boots the machine for each of its phases, and there, in the phase.  On top
-# of tests/lib.sh:
+# For tests in a whole machine: a fresh Debian, booted with Debian's own kernel in qemu.  The test's
+# file runs twice: on this machine, where it boots the other machine for each phase, and in that
+# machine, where it runs the phase.  On top of tests/lib.sh:
 #
 #     #!/bin/bash
-#     # What this proves, in a sentence.
+#     # What this test proves, in one sentence.
 #     . "$(dirname "$0")/machine.sh"
 #     phase_install() { must "install" apt-get -y install storageos; }
-#     phase_boot() { check "it is there" test -b /dev/storageos/default/db; }
+#     phase_boot() { check "db is attached" test -b /dev/storageos/default/db; }
 #     run_phases amd64 install:300 boot:200
 #
 #   run_phases FLAVOUR PHASE:SECONDS...   boots a machine with linux-image-FLAVOUR, fresh for the
-#                      first phase, then rebooted for each: its function runs when the boot is
-#                      complete; ends the test.  After a failure that ended a phase the others are
-#                      not run.
+#                      first phase and rebooted for each later one, runs the function of each phase
+#                      when the boot is complete, and ends the test.  A failure that ends a phase
+#                      skips the phases after it.
 #
 # In the machine:
-#   keep NAME VALUE | kept NAME    what a later phase has to know, also after a power cut
-#   cut_power                      the phase ends with a loss of power, not with a reboot
+#   keep NAME VALUE | kept NAME    stores and prints a value for later phases; survives a power cut
+#   cut_power                      ends the phase with a loss of power instead of a reboot
 #   apt_install PACKAGE... | apt_do ARGUMENT...   apt-get, with its output in $APT_SAID
-#   newer_packages                 lets apt see our packages' higher version
-#   boot_was_clean                 every unit has started, or it says which has not
-#   value FILTER [VERB ARGUMENT...]  what jq finds in `storageos VERB ... --json`
+#   newer_packages                 makes the higher version of our packages visible to apt
+#   boot_was_clean                 fails and names the units that have not started
+#   value FILTER [VERB ARGUMENT...]  applies the jq filter to the output of `storageos VERB ... --json`
 #
-# $STORAGEOS_VM is the directory with the machines of make-images (in the build directory otherwise).
+# $STORAGEOS_VM is the directory with the machines that make-images made (default: in the build
+# directory).
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 VM_TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -34,9 +35,9 @@ export DEBIAN_FRONTEND=noninteractive
 APT_SAID=/run/apt-said
 KEPT=/var/lib/vm-test
 
-# ---- here
+# ---- on this machine
 
-# A job is this test with the libraries, and which phase of it.
+# A job has this test, its libraries, and the name of the phase.
 make_job() { # PHASE
 	local tree=$WORK/job
 	rm -rf "$tree"
@@ -47,7 +48,7 @@ make_job() { # PHASE
 	tar -C "$tree" -cf "$WORK/job.tar" .
 }
 
-# The machine's results become ours, with its phase in their names, as they come.
+# Prints the machine's results as they arrive, with the phase in their names.
 take_results() { # PHASE
 	local line name
 	planned=no status=125
@@ -94,13 +95,13 @@ run_phases() {
 # ---- in the machine
 
 do_phase() {
-	# One that ends early has its journal shown, too.
+	# If a phase ends early, print its journal, too.
 	give_up() {
 		note "$(journalctl -b --no-pager -n 120)"
 		echo "Bail out! $*"
 		exit 1
 	}
-	# Only what is installed is there.
+	# Use the installed programs; there is no build directory.
 	unset STORAGEOS STORAGEOS_FUSE STORAGEOS_PLUGIN STORAGEOS_BUILD STORAGEOS_VM
 	mkdir -p "$KEPT"
 	note "kernel $(uname -r)"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# packaging/quickstart from nothing: a root with Debian's essential packages and apt, a clean checkout.
+# Runs packaging/quickstart on a clean checkout, in a root with only Debian's essential packages and apt.
 . "$(dirname "$0")/../lib.sh"
 need_root
 need mmdebstrap mmdebstrap
@@ -10,7 +10,7 @@ need mmdebstrap mmdebstrap
 R=$WORK/root
 SAID=$WORK/said
 
-# With this machine's sources and proxies of apt, and a part of its own of /dev/storageos.
+# Uses this machine's sources and proxies of apt, and names of its own below /dev/storageos.
 make_root() {
 	mmdebstrap --quiet --mode=root --variant=minbase --aptopt='APT::Sandbox::User "root"' \
 		--setup-hook="cp -r /etc/apt/apt.conf.d \"\$1/etc/apt/\"" \

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A life with the packages over TCMU, on linux-image-amd64: installed beside a tcmu-runner that
-# serves somebody else, a disk made with targetcli and one attached by its unit, both in fstab;
-# rebooted, cut from power, upgraded under load, removed, purged.
+# The packages in a machine with TCMU and linux-image-amd64, beside a tcmu-runner that serves a foreign
+# disk.  One disk is made with targetcli, another is attached by its unit; both are in fstab.  The
+# machine is rebooted and loses power; the packages are upgraded under load, removed and purged.
 . "$(dirname "$0")/life.sh"
 
 restart=(systemctl restart tcmu-runner)
@@ -10,7 +10,7 @@ runner_pid() { systemctl show -P MainPID tcmu-runner; }
 other_runner() { [ "$(runner_pid)" != 0 ] && [ "$(runner_pid)" != "$1" ]; }
 plugins() { find / -xdev -path '*/tcmu-runner/*' -name 'handler_storageos*' | wc -l; }
 
-# Somebody else's, who has it in use for as long as this machine lives.
+# A foreign disk, which is in use for as long as this machine exists.
 other_lun() {
 	mkdir -p /srv/other && truncate -s 64M /srv/other/disk &&
 		targetcli "/backstores/user:fbo create name=other size=64M cfgstring=/srv/other/disk"
