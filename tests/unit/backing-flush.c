@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * backing_flush(), over a backing that does nothing but count: one at a time, for all who wait, and
- * none after one that failed.
+ * backing_flush(), over a backing that only counts: flushes run one at a time, each serves all
+ * callers that wait, and after a failed flush no other is tried.
  */
 #include <errno.h>
 
@@ -23,7 +23,7 @@ static int counter_flush(Backing *backing)
 
 	CHECK(g_atomic_int_compare_and_exchange(&counter->running, FALSE, TRUE));
 	g_atomic_int_inc(&counter->begun);
-	g_usleep(1000);
+	g_usleep(1000); /* so that flushes would overlap if two could run at a time */
 	g_atomic_int_inc(&counter->ended);
 	g_atomic_int_set(&counter->running, FALSE);
 	return counter->result;
@@ -106,7 +106,7 @@ static void test_sticky(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("flushes stand in line, and each begins after it was asked for", test_line, NULL);
-	test_add("after one that failed none is tried", test_sticky, NULL);
+	test_add("flushes queue, and each begins after it was requested", test_line, NULL);
+	test_add("after a flush that failed, none is tried", test_sticky, NULL);
 	return test_run(argc, argv);
 }

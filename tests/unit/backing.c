@@ -17,7 +17,7 @@
 #include "tests/harness.h"
 #include "tests/loop-device.h"
 
-#define SIZE (4 * MIB) /* of every backing made here */
+#define SIZE (4 * MIB) /* of every backing in this file */
 
 typedef struct {
 	const char *name;
@@ -119,7 +119,7 @@ static void case_write_read(Backing *backing, const BackingKind *kind)
 	CHECK_MEM(data, flat, SIZE);
 }
 
-/* Cuts `data` into pieces of 0 to 600 bytes; more than one system call takes. */
+/* Cuts `data` into pieces of 0 to 600 bytes, more pieces than one system call takes. */
 static int cut(TestRandom *random, guint8 *data, gsize length, struct iovec *iov, int max)
 {
 	int n = 0;
@@ -184,7 +184,7 @@ static void case_nothing(Backing *backing, const BackingKind *kind)
 	CHECK_INT(backing_punch(backing, 4096, 0), 0);
 }
 
-/* What it reads as after a punch that did or did not take place. */
+/* Checks what the backing reads as after a punch, whether the punch took place or not. */
 static void check_punched(Backing *backing, const guint8 *before, guint64 offset, guint64 length,
 			  int result)
 {
@@ -341,7 +341,7 @@ static void case_lock(Backing *backing, const BackingKind *kind)
 
 	(void)kind;
 	CHECK(backing_lock(backing, TRUE, &error));
-	CHECK(backing_lock(backing, TRUE, &error)); /* whoever holds it may ask again */
+	CHECK(backing_lock(backing, TRUE, &error)); /* the holder may take it again */
 	CHECK_NO_ERROR(error);
 }
 

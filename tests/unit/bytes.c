@@ -143,7 +143,7 @@ int main(int argc, char **argv)
 	test_add("copying stops at the end", test_copy_past_end, NULL);
 	test_add("copy into a vector, and zero it", test_copy_in, NULL);
 	test_add("take any part of a vector", test_take, NULL);
-	test_add("take no more elements than there is room for", test_take_few, NULL);
+	test_add("take at most as many elements as there is room for", test_take_few, NULL);
 	test_add("contiguous pieces", test_next, NULL);
 	return test_run(argc, argv);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checkpoints by themselves: what is in one is read without the journal, and one that fails leaves
- * the one before (I6).
+ * Checkpoints by themselves: a checkpoint can be read without the journal, and a checkpoint that
+ * fails leaves the previous one (I6).
  */
 #include "common/engine/checkpoint.h"
 #include "tests/backing/faulty.h"
@@ -56,7 +56,8 @@ static void test_durable(const void *data)
 	backing_free(left);
 }
 
-/* Each write, growth and flush of one fails in turn, for good; then the power goes. */
+/* Each write, growth and flush of a checkpoint fails in turn, for ever, and then the power is lost.
+ */
 static void test_fails(const void *data)
 {
 	int r = -1;
@@ -89,7 +90,7 @@ static void test_fails(const void *data)
 	}
 }
 
-/* A full backing is no failure: what was frozen is written by the next attempt. */
+/* A full backing does not make the volume FAILED: the next attempt writes what was frozen. */
 static void test_full(const void *data)
 {
 	Backing *backing = backing_new_formatted();
@@ -104,7 +105,8 @@ static void test_full(const void *data)
 	CHECK_UINT(engine->durable_generation, 1);
 	CHECK_INT(engine_put(engine, 5, 5), 0);
 	check_all(engine, 1);
-	CHECK_INT(checkpoint_begin(engine, 0, NULL), 0); /* the rest of it, and a new one */
+	CHECK_INT(checkpoint_begin(engine, 0, NULL),
+		  0); /* completes the first, and makes a new one */
 	CHECK_UINT(engine->durable_generation, generation);
 	CHECK_INT(checkpoint_finish(engine, FALSE), 0);
 	CHECK_UINT(engine->durable_generation, generation + 1);
@@ -114,7 +116,7 @@ static void test_full(const void *data)
 	backing_free(backing);
 }
 
-/* What comes after the freeze is not part of it, and stays in the journal. */
+/* Changes after the freeze are not part of the checkpoint, and stay in the journal. */
 static void test_cut(const void *data)
 {
 	Backing *backing = backing_new_formatted(), *left;
@@ -137,7 +139,7 @@ static void test_cut(const void *data)
 	backing_free(left);
 }
 
-/* Requests may use no block that a superblock does not know, and none that the map lost. */
+/* Requests may use only blocks that are within the superblock's size and the map's. */
 static void test_resize(const void *data)
 {
 	const guint64 larger = 2 * ENGINE_SIZE, smaller = ENGINE_SIZE / 2;
@@ -165,10 +167,10 @@ static void test_resize(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("a checkpoint is read without the journal", test_durable, NULL);
-	test_add("one that fails leaves all that was flushed", test_fails, NULL);
-	test_add("one that meets a full backing goes on", test_full, NULL);
-	test_add("what comes after the freeze is not part of it", test_cut, NULL);
-	test_add("a size counts from the right moment on", test_resize, NULL);
+	test_add("a checkpoint can be read without the journal", test_durable, NULL);
+	test_add("a checkpoint that fails leaves everything that was flushed", test_fails, NULL);
+	test_add("a checkpoint that meets a full backing is completed later", test_full, NULL);
+	test_add("changes after the freeze are not part of a checkpoint", test_cut, NULL);
+	test_add("a new size counts from the right moment on", test_resize, NULL);
 	return test_run(argc, argv);
 }

@@ -56,7 +56,7 @@ static void test_run_fails(const void *data)
 	CHECK_INT(engine_put(scene.engine, 1, 1), 0);
 	backing_faulty_fail(scene.backing, FAULTY_WRITE, 0, ENOSPC, FALSE, FALSE);
 	CHECK_INT(checkpointer_run(scene.cp), -ENOSPC);
-	CHECK_INT(checkpointer_run(scene.cp), 0); /* goes on with it */
+	CHECK_INT(checkpointer_run(scene.cp), 0); /* completes it */
 	CHECK_INT(engine_put(scene.engine, 2, 1), 0);
 	backing_faulty_fail(scene.backing, FAULTY_FLUSH, 0, EIO, FALSE, FALSE);
 	CHECK_INT(checkpointer_run(scene.cp), -EIO);
@@ -65,7 +65,7 @@ static void test_run_fails(const void *data)
 	scene_clear(&scene);
 }
 
-/* More than half of the journal is in use: nobody has to ask. */
+/* More than half of the journal is in use, so the thread makes a checkpoint by itself. */
 static void test_due(const void *data)
 {
 	Scene scene;
@@ -113,7 +113,8 @@ static void test_settle(const void *data)
 	CHECK(checkpointer_settled(scene.cp, checkpointer_settle(scene.cp), 10));
 	map_get_info(scene.engine->map, &info);
 	CHECK(!info.reclaimable);
-	CHECK(slots_warm_bytes(scene.engine->slots) < 256 * KIB); /* words in part in use */
+	CHECK(slots_warm_bytes(scene.engine->slots) <
+	      256 * KIB); /* only words that are partly in use */
 	CHECK(checkpointer_settled(scene.cp, 0, 0));
 	scene_clear(&scene);
 }
@@ -190,7 +191,7 @@ static gpointer throttle(gpointer data)
 	return GINT_TO_POINTER(checkpointer_throttle(data, BLOCK_SIZE));
 }
 
-/* One leaf for each block: dirty nodes take all that the map may have. */
+/* Makes as many nodes dirty as the map may have, with one leaf for each block. */
 static void crowd(Engine *engine)
 {
 	map_set_limit(engine->map, 256);
@@ -215,7 +216,7 @@ static void test_throttle(const void *data)
 		crowd(calls.scene.engine);
 		begun = g_get_monotonic_time();
 		waiter = g_thread_new("waits", throttle, calls.scene.cp);
-		g_usleep(50000);
+		g_usleep(50000); /* the change must still wait at the end of this time */
 		if (fail)
 			engine_fail(calls.scene.engine, "on purpose");
 		g_atomic_int_set(&calls.hold, FALSE);
@@ -232,9 +233,9 @@ int main(int argc, char **argv)
 	test_add("each run makes a checkpoint", test_run_one, NULL);
 	test_add("a run says why there is none", test_run_fails, NULL);
 	test_add("a checkpoint is made when one is due", test_due, NULL);
-	test_add("room is made of what was discarded", test_make_room, NULL);
-	test_add("settling frees all, and gives it back", test_settle, NULL);
-	test_add("a size comes with a checkpoint", test_resize, NULL);
+	test_add("discarded space becomes room", test_make_room, NULL);
+	test_add("settling frees everything, and gives it back", test_settle, NULL);
+	test_add("a new size is part of a checkpoint", test_resize, NULL);
 	test_add("each call runs once, between checkpoints", test_calls, NULL);
 	test_add("a change waits while the map is crowded", test_throttle, NULL);
 	return test_run(argc, argv);

@@ -16,9 +16,10 @@
 #define OTHER "1c1f4bd2-3a0e-4a43-8d2c-0f4a3c2e1b01"
 
 static Config config;
-static char *vanishing; /* atomic: what goes before the next lock is taken; NULL: nothing */
+static char
+	*vanishing; /* atomic: the file to be removed before the next lock is taken; NULL: none */
 
-/* Of all that is linked here. */
+/* Replaces flock() in all code of this program. */
 int flock(int fd, int operation)
 {
 	char *path = g_atomic_pointer_get(&vanishing);
@@ -99,7 +100,7 @@ static void test_ends_with_its_holder(const void *data)
 	CHECK(!claim_take(&config, UUID, "default/b", NULL, NULL));
 	CHECK_INT(kill(pid, SIGKILL), 0);
 	CHECK_INT(waitpid(pid, &status, 0), pid);
-	CHECK(!access(path, F_OK)); /* its file is left */
+	CHECK(!access(path, F_OK)); /* its file stays */
 	claim_release(take(UUID, "default/b", NULL));
 	close(ready[0]);
 	close(ready[1]);
@@ -119,7 +120,7 @@ static void test_nobody_else_can_hold_it_up(const void *data)
 	CHECK_UINT(st.st_mode & 07777, 0600);
 }
 
-/* Its holder lets go between our opening and our locking. */
+/* The holder releases the claim between our open and our lock. */
 static void test_file_goes(const void *data)
 {
 	g_autofree char *path = path_of(UUID);
@@ -190,8 +191,8 @@ int main(int argc, char **argv)
 	test_add("a claim that was released can be taken", test_released, NULL);
 	test_add("a claim ends with its holder", test_ends_with_its_holder, NULL);
 	test_add("only its owner can open a claim", test_nobody_else_can_hold_it_up, NULL);
-	test_add("a claim is no file that its last holder removes", test_file_goes, NULL);
-	test_add("of threads that take and release it one has it", test_race, NULL);
+	test_add("a claim is not a file that its last holder removes", test_file_goes, NULL);
+	test_add("of threads that take and release a claim one holds it", test_race, NULL);
 	test_add("a run directory that cannot be written is an error", test_unwritable, NULL);
 	return test_run(argc, argv);
 }

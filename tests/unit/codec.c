@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is decoded is within its bounds: one row for each way to be wrong, with a checksum that is
- * right.
+ * Decoded values are within their bounds: one row for each way to be wrong, with a correct
+ * checksum.
  */
 #include "common/engine/codec.h"
 #include "tests/harness.h"
@@ -156,7 +156,7 @@ static void test_superblocks(const void *data)
 		superblock_encode(&sb, &raw);
 		good = superblock_decode(&raw, &out, "test", &error);
 		CHECK_INT(good, superblocks[i].code == -1);
-		CHECK_UINT(out.seed, good ? SEED : 1); /* untouched where it fails */
+		CHECK_UINT(out.seed, good ? SEED : 1); /* unchanged on failure */
 		if (!good)
 			CHECK_ERROR(error, superblocks[i].code, superblocks[i].says);
 	}
@@ -194,9 +194,9 @@ typedef struct {
 	Record record;
 	SlotRun runs[4];
 	guint32 crcs[8];
-	gsize cut;	/* so many bytes are not there */
-	guint64 asked;	/* sequence */
-	guint32 length; /* in the header instead of the right one; 0: that */
+	gsize cut;	/* number of bytes that are missing at the end */
+	guint64 asked;	/* sequence that is expected */
+	guint32 length; /* replaces the header's value; 0: does not */
 	guint16 n_runs; /* the same */
 	guint64 blocks; /* the same */
 } Written;
@@ -286,7 +286,7 @@ static const struct {
 	{"fewer slots than blocks", fewer_slots, FALSE},
 };
 
-/* Encodes it, then changes the header and makes the checksum right again. */
+/* Encodes a record, changes its header, and corrects the checksum. */
 static guint32 encode(Written *w, guint8 *raw)
 {
 	guint32 length = record_length(w->record.kind, w->record.n_runs, w->record.blocks);
@@ -430,9 +430,9 @@ int main(int argc, char **argv)
 {
 	test_add("a superblock that contradicts itself is refused", test_superblocks, NULL);
 	test_add("a superblock's magic, checksum and version", test_superblock_bytes, NULL);
-	test_add("a record that contradicts itself is none", test_records, NULL);
-	test_add("a changed bit of a record makes it none", test_record_bytes, NULL);
-	test_add("a node's pointers are where its layout has them", test_layout, NULL);
+	test_add("a record that contradicts itself is not valid", test_records, NULL);
+	test_add("a changed bit of a record makes it invalid", test_record_bytes, NULL);
+	test_add("a node's pointers are where its layout says", test_layout, NULL);
 	test_add("a map has as many levels as its layout needs", test_levels, NULL);
 	test_add("a bitmap page belongs to its group and volume", test_bitmaps, NULL);
 	return test_run(argc, argv);

@@ -18,7 +18,7 @@ static char *text_of(const char *file)
 	return text;
 }
 
-/* Pool p at /x is added to the text, or removed from it. */
+/* Adds pool p at /x to the text, or removes it. */
 static void test_text(const void *data)
 {
 	static const struct {
@@ -69,9 +69,9 @@ static void test_refused(const void *data)
 	static const struct {
 		const char *before, *name, *path;
 	} rows[] = {
-		{"", "P", "/x"},		   /* no name */
-		{"", "p", "x"},			   /* no absolute path */
-		{"", "p", "/x "},		   /* would be read without its blank */
+		{"", "P", "/x"},		   /* not a name */
+		{"", "p", "x"},			   /* not an absolute path */
+		{"", "p", "/x "},		   /* would be read without its space */
 		{"", "p", "/x\n"},		   /* the same */
 		{"no configuration\n", "p", "/x"}, /* cannot be read */
 	};
@@ -93,7 +93,7 @@ static void test_refused(const void *data)
 	}
 }
 
-/* Whoever changes the file holds the lock from before it reads it. */
+/* An editor holds the lock from before it reads the file. */
 static void test_lock(const void *data)
 {
 	g_autofree char *run = test_path(".run");
@@ -114,8 +114,9 @@ static void test_lock(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("a pool's group is added, changed and removed, and nothing else", test_text, NULL);
-	test_add("what would not be read back is not written", test_refused, NULL);
-	test_add("the lock is taken, and free when it is closed", test_lock, NULL);
+	test_add("a pool's group, and nothing else, is added, changed and removed", test_text,
+		 NULL);
+	test_add("a value that would be read differently is not written", test_refused, NULL);
+	test_add("the lock is taken, and free when its descriptor is closed", test_lock, NULL);
 	return test_run(argc, argv);
 }

@@ -12,7 +12,7 @@
 #include "common/base/units.h"
 #include "tests/harness.h"
 
-/* ---- what is logged */
+/* ---- log lines */
 
 static GString *logged;
 
@@ -195,7 +195,7 @@ static void test_quiet(const void *data)
 	g_string_free(logged, TRUE);
 }
 
-/* What a crash of the file system below leaves of a file. */
+/* After a crash, the file system below may leave a file of zero bytes. */
 static void test_zero_bytes(const void *data)
 {
 	static const struct {
@@ -420,7 +420,7 @@ static void test_lock_is_its_owners(const void *data)
 	CHECK_UINT(st.st_mode & 07777, 0600);
 }
 
-/* What its owner wrote is his. */
+/* Everything else that the owner wrote stays unchanged. */
 static void test_edit_keeps_every_line(const void *data)
 {
 	static const char before[] = "; mine\n\n# and this\n[pool b]\n  path = /old  \n; why\n"
@@ -491,18 +491,18 @@ int main(int argc, char **argv)
 	test_add("a file that was named must exist", test_named_file_must_exist, NULL);
 	test_add("STORAGEOS_CONFIG names the file", test_variable_names_the_file, NULL);
 	test_add("too long a file is refused unread", test_too_long, NULL);
-	test_add("what is no regular file is refused, and not waited for", test_no_regular_file,
+	test_add("only a regular file is read, and nothing else waited for", test_no_regular_file,
 		 NULL);
-	test_add("a pool is added, all else is kept", test_add_keeps_the_rest, NULL);
+	test_add("a pool is added, everything else is kept", test_add_keeps_the_rest, NULL);
 	test_add("a pool's path is changed", test_add_changes, NULL);
 	test_add("the file is made, with its directory", test_add_makes_the_file, NULL);
 	test_add("a link to the file stays a link", test_add_follows_a_link, NULL);
 	test_add("nothing is written where it would be wrong", test_add_refuses, NULL);
 	test_add("pools added at the same time are all there", test_add_at_once, NULL);
-	test_add("nobody else can hold up who adds a pool", test_lock_is_its_owners, NULL);
+	test_add("another user cannot block the adding of a pool", test_lock_is_its_owners, NULL);
 	test_add("every other line stays as it is", test_edit_keeps_every_line, NULL);
 	test_add("a path is read as it was written", test_paths_are_read_as_written, NULL);
-	test_add("a path that would not be is not written", test_unreadable_paths_are_not_written,
-		 NULL);
+	test_add("a path that would be read differently is not written",
+		 test_unreadable_paths_are_not_written, NULL);
 	return test_run(argc, argv);
 }

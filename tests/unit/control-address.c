@@ -103,7 +103,7 @@ static void test_names(const void *data)
 	}
 }
 
-/* Long names are cut, and stay different. */
+/* Long names are cut, and remain different. */
 static void test_long_names(const void *data)
 {
 	g_autofree char *pool = g_strnfill(NAME_LENGTH_MAX, 'p');
@@ -133,7 +133,7 @@ static void test_list(const void *data)
 
 	(void)data;
 	REQUIRE(none);
-	CHECK_UINT(none->len, 0); /* no directory: no server */
+	CHECK_UINT(none->len, 0); /* without the directory there is no server */
 	autofd directory = control_directory_make(&config, NULL);
 	REQUIRE(directory >= 0);
 	for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
@@ -143,14 +143,15 @@ static void test_list(const void *data)
 	}
 	names = control_list(&config, NULL);
 	REQUIRE(names);
-	REQUIRE(CHECK_UINT(names->len, 2)); /* without the one that is being made */
+	REQUIRE(CHECK_UINT(names->len, 2)); /* the unfinished socket is not listed */
 	CHECK_STR(g_ptr_array_index(names, 0), "default:a");
 	CHECK_STR(g_ptr_array_index(names, 1), "default:b");
 }
 
 int main(int argc, char **argv)
 {
-	test_add("the sockets' directory is its owner's alone", test_directory_is_its_owners, NULL);
+	test_add("only its owner may enter the sockets' directory", test_directory_is_its_owners,
+		 NULL);
 	test_add("a file in the directory's place is an error", test_file_in_place, NULL);
 	test_add("a socket's path may be longer than an address", test_address_of_long_path, NULL);
 	test_add("a socket is named after its volume", test_names, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client's half of the control socket against a server that answers whatever the test says.
+ * The client's half of the control socket, against a server whose answers the test chooses.
  */
 #include "common/service/control-call.h"
 #include "common/service/control.h"
@@ -18,7 +18,7 @@
 
 static Config config;
 
-/* Answers one connection: reads a line, sends `answer`, hangs up; silent where that is NULL. */
+/* Serves one connection: reads a line, sends `answer` and hangs up.  NULL: sends nothing. */
 typedef struct {
 	int listener;
 	const char *answer;
@@ -50,7 +50,7 @@ static gpointer responder_run(gpointer data)
 		answer += n;
 		left -= (gsize)n;
 	}
-	if (!answer) /* until the client has given up */
+	if (!answer) /* until the client gives up */
 		while (recv(fd, &c, 1, 0) > 0)
 			;
 	return NULL;

@@ -22,7 +22,7 @@
 static Config config;
 static gint64 ahead; /* atomic, microseconds */
 
-/* The clock of all that is linked here, which a test may put forward. */
+/* Replaces the clock of this program; a test may put it forward. */
 gint64 g_get_monotonic_time(void)
 {
 	struct timespec now;
@@ -41,7 +41,7 @@ static Json *handle(gpointer data, const char *command, Json *request, GError **
 		json_add_text(answer, "said", data);
 		return answer;
 	}
-	if (!strcmp(command, "much")) { /* more than a socket takes at once */
+	if (!strcmp(command, "much")) { /* more than a socket's buffer */
 		g_autofree char *text = g_strnfill(900000, 'm');
 		Json *answer = json_object_new_object();
 
@@ -86,7 +86,7 @@ static int connect_raw(void)
 	return fd;
 }
 
-/* One line that came, or NULL where the server has hung up. */
+/* Receives one line.  NULL if the server has hung up. */
 static char *receive(int fd)
 {
 	GString *line = g_string_new(NULL);
@@ -148,7 +148,7 @@ static void test_nobody_there(const void *data)
 	CHECK(!call("echo", &none));
 	CHECK_ERROR(none, STORAGEOS_ERROR_NOT_FOUND, "nobody serves");
 
-	/* What a killed server leaves. */
+	/* The socket's file as a killed server leaves it. */
 	autofd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	g_strlcpy(address.sun_path, path, sizeof address.sun_path);
 	CHECK(!bind(fd, (struct sockaddr *)&address, sizeof address));
@@ -160,7 +160,7 @@ static void test_nobody_there(const void *data)
 	control_free(control);
 }
 
-/* Whether the server that says so answers, now or within its next looks. */
+/* Whether the server whose "echo" says `what` answers within `seconds`; 0: now. */
 static gboolean answers(const char *what, guint seconds)
 {
 	gint64 end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
@@ -175,7 +175,7 @@ static gboolean answers(const char *what, guint seconds)
 	return FALSE;
 }
 
-/* What the first serves had the name before: its file was deleted, say. */
+/* The volume of the first server had the name before; its file was deleted, for example. */
 static void test_second_server(const void *data)
 {
 	Control *first = start_saying("first"), *second = start_saying("second");
@@ -183,7 +183,7 @@ static void test_second_server(const void *data)
 	(void)data;
 	REQUIRE(first && second);
 	CHECK(answers("second", 0));
-	g_usleep(500000); /* in which the first has looked */
+	g_usleep(500000); /* the first server checks its name in this time */
 	CHECK(answers("second", 0));
 	control_free(first);
 	CHECK(answers("second", 0));
@@ -211,7 +211,7 @@ static void test_name_comes_back(const void *data)
 	CHECK(access(path, F_OK));
 }
 
-/* It is nobody's server who has died. */
+/* The file is not the socket of a server that died. */
 static void test_file_in_place(const void *data)
 {
 	g_autofree char *path = g_strdup_printf("%s/control/" NAME, config.run_directory);
@@ -221,7 +221,7 @@ static void test_file_in_place(const void *data)
 	(void)data;
 	REQUIRE(control);
 	REQUIRE(g_file_set_contents(path, "somebody's", -1, NULL));
-	g_usleep(5 * G_USEC_PER_SEC); /* in which the server has looked */
+	g_usleep(5 * G_USEC_PER_SEC); /* the server tries to take its name in this time */
 	CHECK(g_file_get_contents(path, &text, NULL, NULL));
 	CHECK_STR(text, "somebody's");
 	CHECK(!unlink(path));
@@ -245,7 +245,7 @@ static void test_not_at_first(const void *data)
 	control_free(control);
 }
 
-/* Whatever comes on one line gets one line, and the connection goes on. */
+/* Each line is answered with one line, whatever it is, and the connection stays open. */
 static void test_nonsense(const void *data)
 {
 	static const struct {
@@ -324,7 +324,7 @@ static void test_too_long(const void *data)
 	control_free(control);
 }
 
-/* Those who hang about, read nothing of a big answer, or go away in the middle of a request. */
+/* Clients that stay silent, do not read a large answer, or leave in the middle of a request. */
 static void test_bad_clients(const void *data)
 {
 	static const char much[] = "{\"command\": \"much\", \"version\": 1}\n";
@@ -351,7 +351,7 @@ static void test_bad_clients(const void *data)
 	control_free(control);
 }
 
-/* Half a second before it is due nothing happens; then the server wakes up for it by itself. */
+/* Half a second before the limit nothing happens; at the limit, the server wakes up by itself. */
 static void test_silent_client_is_cut_off(const void *data)
 {
 	const gint64 almost = CONTROL_SECONDS * G_USEC_PER_SEC - G_USEC_PER_SEC / 2;
@@ -363,9 +363,9 @@ static void test_silent_client_is_cut_off(const void *data)
 	(void)data;
 	REQUIRE(control);
 	autofd fd = connect_raw();
-	CHECK(is_served()); /* so the other was seen, too */
+	CHECK(is_served()); /* so the server has seen the silent client, too */
 	__atomic_add_fetch(&ahead, almost, __ATOMIC_SEQ_CST);
-	CHECK(is_served()); /* has it look at the clock */
+	CHECK(is_served()); /* makes the server read the clock */
 	p.fd = fd;
 	CHECK_INT(poll(&p, 1, (CONTROL_SECONDS - 2) * 1000), 1);
 	CHECK_INT(recv(fd, &c, 1, 0), 0);
@@ -423,11 +423,11 @@ int main(int argc, char **argv)
 {
 	config.run_directory = test_path("run");
 	test_add("a command is carried out and answered", test_call, NULL);
-	test_add("a socket comes and goes with its server", test_nobody_there, NULL);
-	test_add("the newest server of a name has it", test_second_server, NULL);
+	test_add("a socket exists as long as its server", test_nobody_there, NULL);
+	test_add("the newest server of a name owns it", test_second_server, NULL);
 	test_add("a name that was lost is taken again", test_name_comes_back, NULL);
 	test_add("a file in the socket's place stays", test_file_in_place, NULL);
-	test_add("a socket that cannot be had is made later", test_not_at_first, NULL);
+	test_add("a socket that cannot be made is made later", test_not_at_first, NULL);
 	test_add("nonsense is answered with an error", test_nonsense, NULL);
 	test_add("requests in pieces and together", test_in_pieces_and_together, NULL);
 	test_add("a request without an end", test_too_long, NULL);

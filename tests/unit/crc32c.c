@@ -4,7 +4,7 @@
 
 typedef struct {
 	const char *name;
-	const char *text; /* NULL: 32 bytes that start with `first` and go on by `step` */
+	const char *text; /* NULL: 32 bytes, from `first` on in steps of `step` */
 	guint8 first;
 	int step;
 	guint32 crc;
@@ -60,7 +60,8 @@ static void test_known_answers(const void *data)
 	CHECK_UINT(function(0, command, sizeof command), 0xd9963a56);
 }
 
-/* The definition, a bit at a time: neither implementation may only agree with the other. */
+/* The definition, one bit at a time, so that the implementations are not only compared with each
+ * other. */
 static guint32 by_definition(guint32 crc, const guint8 *p, gsize length)
 {
 	for (crc = ~crc; length; length--) {
@@ -155,6 +156,6 @@ int main(int argc, char **argv)
 	test_add("hardware and portable agree on long inputs", test_long, NULL);
 	test_add("portable: an input in two parts", test_continued, portable);
 	test_add("hardware: an input in two parts", test_continued, hardware);
-	test_add("the one that was chosen is right", test_chosen, NULL);
+	test_add("the implementation that was chosen is right", test_chosen, NULL);
 	return test_run(argc, argv);
 }

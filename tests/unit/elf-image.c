@@ -8,7 +8,7 @@
 /* The dynamic linker itself. */
 #define SMALL "/ld-linux"
 
-/* The file of a library that this program has loaded; its content is *ret_data. */
+/* Reads the file of a library that this program has loaded into *ret_data. */
 static gboolean load_library(const char *name, char **ret_data, ElfImage *ret_image)
 {
 	g_autofree char *maps = NULL;
@@ -74,7 +74,7 @@ static void examine(const ElfImage *image)
 	elf_image_exports(image, "no_such_symbol");
 }
 
-/* Copies of the right size, so that a sanitizer sees each byte read behind the end. */
+/* Uses copies of the exact length, so that a sanitizer finds each read beyond the end. */
 static void test_truncated(const void *data G_GNUC_UNUSED)
 {
 	g_autofree char *content = NULL;
@@ -123,7 +123,7 @@ int main(int argc, char **argv)
 {
 	test_add("a library's symbols and needs", test_library, NULL);
 	test_add("texts are whole, printable and between zero bytes", test_texts, NULL);
-	test_add("a file that was cut anywhere", test_truncated, NULL);
+	test_add("a file that was cut at any place", test_truncated, NULL);
 	test_add("headers of random bytes", test_damaged, NULL);
 	return test_run(argc, argv);
 }

@@ -25,7 +25,7 @@ static Backing *backing_format(void)
 
 Backing *backing_new_formatted(void)
 {
-	static Backing *formatted; /* for the life of the process: a copy costs nothing */
+	static Backing *formatted; /* kept, because a copy costs almost nothing */
 
 	if (!formatted)
 		formatted = backing_format();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An engine without a volume around it, for tests of its parts: nothing runs in the background, and
- * each step is the test's own.
+ * An engine without a volume around it, for tests of its parts.  No thread runs in the background;
+ * the test makes each step itself.
  */
 #pragma once
 
@@ -13,16 +13,16 @@
 /* A faulty backing with an empty volume of ENGINE_SIZE; its journal has 64 KiB. */
 Backing *backing_new_formatted(void);
 
-/* What open does up to and with recovery.  `backing` stays the caller's.  NULL with *error. */
+/* Opens an engine up to and including recovery.  The caller keeps `backing`.  NULL with *error. */
 Engine *engine_new_recovered(Backing *backing, gboolean read_only, GError **error);
 
 /* The same, and checks that it succeeds. */
 Engine *engine_new_in(Backing *backing);
 
-/* As the death of the process: nothing is written. */
+/* Frees the engine without writing, as the death of the process does. */
 void engine_free(Engine *engine);
 
-/* Writes a block full of `value`, as a request does; acknowledged after 0. */
+/* Writes a block full of `value`, as a request does.  0: acknowledged. */
 int engine_put(Engine *engine, guint64 block, guint8 value);
 
 /* Makes [first, first + n) a hole. */
@@ -31,5 +31,5 @@ int engine_zero(Engine *engine, guint64 first, guint64 n);
 /* A flush, with its durable-mark. */
 int engine_flush(Engine *engine);
 
-/* The value that a block is full of, 0 for a hole; -EBADMSG, or why it cannot be read. */
+/* The value of which a block is full, 0 for a hole, or a negative errno. */
 int engine_value(Engine *engine, guint64 block);

@@ -8,7 +8,7 @@
 static const struct {
 	int err;
 	int code;
-	int back; /* what the code turns into again */
+	int back; /* the errno for the code */
 } errnos[] = {
 	{ENOSPC, STORAGEOS_ERROR_NO_SPACE, ENOSPC},
 	{EDQUOT, STORAGEOS_ERROR_NO_SPACE, ENOSPC},
@@ -66,7 +66,7 @@ static void test_foreign(const void *data)
 int main(int argc, char **argv)
 {
 	test_add("an error carries its code and message", test_set, NULL);
-	test_add("an error that nobody asks for", test_set_nowhere, NULL);
+	test_add("an error without a place to return it", test_set_nowhere, NULL);
 	test_add("errno values to codes and back", test_errno, NULL);
 	test_add("errors of other domains", test_foreign, NULL);
 	return test_run(argc, argv);

@@ -63,7 +63,7 @@ static void test_extremes(const void *data)
 
 typedef enum { LANDED_WHOLE, LANDED_NOT, LANDED_HEAD, LANDED_TAIL, LANDED_MIXED, OUTCOMES } Outcome;
 
-/* What became of a write of 8 sectors of 1 over 0; checks that no sector is in two. */
+/* The fate of a write of 8 sectors of 1 over 0.  Checks that no sector is torn. */
 static Outcome outcome_of(const guint8 *bytes)
 {
 	guint changes = 0, ones = 0;
@@ -146,7 +146,7 @@ static void test_image_is_independent(const void *data)
 	put(left, 3, 4096, 0);
 	CHECK_INT(get(backing, 0), 2);
 	CHECK_INT(get(left, 0), 3);
-	CHECK_INT(get_after_crash(left, 0, 0), 1); /* what was left is durable there */
+	CHECK_INT(get_after_crash(left, 0, 0), 1); /* everything in the new image is durable */
 	CHECK_UINT(backing_faulty_count(left, FAULTY_WRITE), 1);
 }
 
@@ -244,14 +244,14 @@ static void test_fail_torn(const void *data)
 	CHECK(partial > 10);
 }
 
-/* As Linux does it: each is asked. */
+/* Flushes as Linux does: every flush reaches the backing, even after a failure. */
 static int flush(Backing *backing)
 {
 	return backing->ops->flush(backing);
 }
 
-/* A flush that failed leaves its writes to chance, and a later one that succeeds does not change
- * that; but what it flushed itself is safe, and not undone by an older write. */
+/* A failed flush leaves its writes to chance, and a later flush that succeeds does not change that.
+ * The writes of the later flush are durable, and no older write undoes them. */
 static void test_failed_flush(const void *data)
 {
 	g_autoptr(Backing) backing = new_faulty();
@@ -275,7 +275,8 @@ static void test_failed_flush(const void *data)
 	CHECK(landed > 5 && landed < 95);
 }
 
-/* What the disk refuses between two flushes is told one of them, or the next writer's lock. */
+/* What the disk refuses between two flushes is reported to one flush, or discarded by the next
+ * writer's lock. */
 static void test_refused(const void *data)
 {
 	g_autoptr(Backing) backing = new_faulty();
@@ -322,7 +323,7 @@ static void test_fill_up(const void *data)
 	memset(bytes, 2, 64 * KIB);
 	put(backing, 1, 64 * KIB, 0);
 	backing_faulty_fill_up(backing, 8192);
-	put(backing, 2, 64 * KIB, 0); /* over what is there */
+	put(backing, 2, 64 * KIB, 0); /* overwrites existing data */
 	CHECK_INT(backing_pwrite(backing, bytes, 64 * KIB, MIB), -ENOSPC);
 	CHECK_INT(get(backing, MIB + 8191), 2);
 	CHECK_INT(get(backing, MIB + 8192), 0);
@@ -420,19 +421,19 @@ static void test_one_instant(const void *data)
 int main(int argc, char **argv)
 {
 	test_add("a crash leaves what was flushed, at most what was written", test_extremes, NULL);
-	test_add("a write lands whole, not, or in part by sectors", test_tearing, NULL);
+	test_add("a write reaches the disk whole, not at all, or by sectors", test_tearing, NULL);
 	test_add("each write's fate is its own", test_independent, NULL);
 	test_add("a seed always gives the same image", test_repeatable, NULL);
 	test_add("the image is independent of its origin", test_image_is_independent, NULL);
 	test_add("growth and punches are volatile too", test_grow_and_punch, NULL);
 	test_add("the limit", test_limit, NULL);
 	test_add("operation N fails once", test_fail_once, NULL);
-	test_add("operations fail from N on until it is lifted", test_fail_for_ever, NULL);
+	test_add("operations fail from N on until the fault is lifted", test_fail_for_ever, NULL);
 	test_add("a write that fails may be done in part", test_fail_torn, NULL);
 	test_add("a flush that failed leaves its writes to chance", test_failed_flush, NULL);
-	test_add("one flush is told what the disk refused", test_refused, NULL);
+	test_add("one flush reports what the disk refused", test_refused, NULL);
 	test_add("operations are counted by kind", test_count, NULL);
-	test_add("a full backing takes what needs no new space", test_fill_up, NULL);
+	test_add("a full backing accepts writes that need no new space", test_fill_up, NULL);
 	test_add("operations take as long as asked", test_delay, NULL);
 	test_add("a flipped bit is seen, also after a crash", test_flip, NULL);
 	test_add("a crash with a long log is quick", test_long_log, NULL);

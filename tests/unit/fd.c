@@ -12,12 +12,12 @@
 #include "common/base/units.h"
 #include "tests/harness.h"
 
-#define COMBINATIONS 8 /* of 0, 1 and 2, which are open or not */
+#define COMBINATIONS 8 /* of descriptors 0, 1 and 2 being open or closed */
 
 typedef int (*ChildMain)(void);
 
-/* In a child of which what the bits of `closed` say is closed; its result is 0, or where it failed.
- */
+/* Runs `child` in a child process in which the descriptors of the bits of `closed` are closed.  Its
+ * result must be 0; another value says where it failed. */
 static void run_child(ChildMain child, guint closed)
 {
 	int status = -1;
@@ -57,7 +57,7 @@ static int fill(void)
 	fd_fill_stdio();
 	for (int fd = 0; fd < 3; fd++) {
 		if (fcntl(fd, F_GETFD) != 0)
-			return 1 + fd; /* it is for programs that are started, too */
+			return 1 + fd; /* programs that are started must inherit it */
 		if (!open[fd] && (write(fd, "x", 1) != -1 || errno != EBADF))
 			return 4 + fd;
 		if (!open[fd] && read(fd, &c, 1) != 0)
@@ -110,7 +110,7 @@ static void test_open(const void *data)
 	run_children(open_all);
 }
 
-/* What is reported where standard error was closed does not get into the file. */
+/* Messages must not get into the file where standard error was closed. */
 static int report_beside_backing(void)
 {
 	g_autofree char *path = test_path("file");
@@ -120,7 +120,7 @@ static int report_beside_backing(void)
 	if (!files_write(path, "", 0, 0600, FILES_NEW, NULL))
 		return 1;
 	for (int fd = 0; fd < 3; fd++)
-		close(fd); /* that filled them */
+		close(fd); /* the descriptors that filled the gaps */
 	backing = backing_file_open(path, 0, NULL);
 	memset(block, 'b', sizeof block);
 	if (!backing || backing_grow(backing, MIB) ||
@@ -137,7 +137,7 @@ static int report_beside_backing(void)
 static void test_backing(const void *data)
 {
 	(void)data;
-	test_directory(); /* the parent's */
+	test_directory(); /* made by the parent */
 	run_child(report_beside_backing, 1 | 2 | 4);
 }
 
@@ -162,11 +162,10 @@ static void test_close_from(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("what is closed of 0, 1 and 2 reads as an end and cannot be written to", test_fill,
-		 NULL);
+	test_add("0, 1 and 2 if closed: read as an end, cannot be written to", test_fill, NULL);
 	test_add("a descriptor is moved above 2 and is not inherited", test_move_up, NULL);
-	test_add("what is opened is above 2 and not inherited", test_open, NULL);
-	test_add("what is reported does not get into a backing", test_backing, NULL);
-	test_add("all from a number on are closed", test_close_from, NULL);
+	test_add("an opened descriptor is above 2 and not inherited", test_open, NULL);
+	test_add("a message does not get into a backing", test_backing, NULL);
+	test_add("all descriptors from a number on are closed", test_close_from, NULL);
 	return test_run(argc, argv);
 }

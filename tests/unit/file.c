@@ -88,10 +88,11 @@ static void test_open_fails(const void *data)
 	check_open_fails(test_directory(), STORAGEOS_ERROR_INVALID, "neither");
 	check_open_fails("/dev/null", STORAGEOS_ERROR_INVALID, "neither");
 	CHECK_INT(mkfifo(fifo, 0600), 0);
-	check_open_fails(fifo, STORAGEOS_ERROR_INVALID, "neither"); /* and does not wait there */
+	check_open_fails(fifo, STORAGEOS_ERROR_INVALID,
+			 "neither"); /* and must not wait for the other end */
 }
 
-/* A process that holds the lock until it is killed, or for so long. */
+/* Starts a process that holds the lock for `milliseconds`, or until it is killed. */
 static pid_t start_holder(const char *path, gboolean exclusive, guint milliseconds)
 {
 	int ready[2];
@@ -236,7 +237,8 @@ static void test_truncated(const void *data)
 	CHECK_ZERO(bytes + 4096, 4096);
 }
 
-/* In a process of its own: the limit stays.  Returns what was wrong, 0 for nothing. */
+/* Runs in a process of its own, because the limit stays.  Returns 0, or the number of the check
+ * that failed. */
 static int within_limit(const char *path)
 {
 	struct rlimit limit = {.rlim_cur = 2 * MIB, .rlim_max = 2 * MIB};
@@ -298,7 +300,7 @@ static void test_block_exclusive(const void *data)
 	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, device);
 }
 
-/* It may be made longer below us; we cannot make it so. */
+/* A device may become larger below us, but we cannot make it larger. */
 static void test_block_size(const void *data)
 {
 	g_autofree char *path = new_file(4 * MIB), *device = NULL;
@@ -325,12 +327,12 @@ static void test_block_size(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("what was written is there after opening anew", test_reopen, NULL);
-	test_add("create makes a private file and never takes one that is there", test_create,
+	test_add("data is there after opening again", test_reopen, NULL);
+	test_add("create makes a private file and never takes an existing one", test_create, NULL);
+	test_add("a path that cannot be a backing is refused by name", test_open_fails, NULL);
+	test_add("the error for a lock that is held names its holder", test_lock_names_holder,
 		 NULL);
-	test_add("what cannot be a backing is refused by name", test_open_fails, NULL);
-	test_add("a lock that is held: who holds it", test_lock_names_holder, NULL);
-	test_add("a lock that is just being let go", test_lock_waits_a_little, NULL);
+	test_add("a lock that is just being released", test_lock_waits_a_little, NULL);
 	test_add("readers share, a writer does not", test_lock_shared, NULL);
 	test_add("a file that was deleted before it was locked", test_lock_deleted, NULL);
 	test_add("a file that grew before it was locked", test_lock_sees_growth, NULL);
@@ -339,6 +341,6 @@ int main(int argc, char **argv)
 	test_add("a file that was cut behind our back reads as zeros", test_truncated, NULL);
 	test_add("the process's own file size limit is no signal", test_process_limit, NULL);
 	test_add("a block device is opened for writing once", test_block_exclusive, NULL);
-	test_add("a block device is as long as it is", test_block_size, NULL);
+	test_add("a block device keeps its length", test_block_size, NULL);
 	return test_run(argc, argv);
 }

@@ -58,10 +58,10 @@ static void test_read_and_write(const void *data)
 	CHECK(!files_read(path, 4, NULL, &long_error));
 	CHECK_ERROR(long_error, STORAGEOS_ERROR_INVALID, path);
 	CHECK(files_write(path, "", 0, 0600, FILES_REPLACE, NULL));
-	CHECK(!stat(path, &st) && (st.st_mode & 07777) == 0640); /* keeps its mode */
+	CHECK(!stat(path, &st) && (st.st_mode & 07777) == 0640); /* the mode is kept */
 }
 
-/* Around the room that the reader has at first, and each size that it grows to. */
+/* Lengths around the reader's first buffer size, and around each size to which it grows. */
 static void test_read_to_end(const void *data)
 {
 	static const gsize lengths[] = {0, 1, 16383, 16384, 16385, 32768, 32769, 100000};
@@ -115,7 +115,7 @@ static void test_read_kernel(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("a path without detours", test_absolute, NULL);
+	test_add("an absolute path without . and ..", test_absolute, NULL);
 	test_add("files are read and written whole", test_read_and_write, NULL);
 	test_add("a descriptor is read to its end, within bounds", test_read_to_end, NULL);
 	test_add("files of the kernel are read", test_read_kernel, NULL);

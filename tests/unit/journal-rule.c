@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which records count: what they name, which side of the durable-mark they are on, and what became
- * of their payload, in a table.
+ * A table of which records count, by what they name, on which side of the durable-mark they are,
+ * and whether their payload is intact.
  */
 #include "common/base/units.h"
 #include "common/engine/journal-rule.h"
@@ -22,7 +22,7 @@ static const Seal seal = {SEED};
 
 /* ---- a backing that cannot read one place */
 
-static guint64 unreadable_offset; /* 0: it reads everything */
+static guint64 unreadable_offset; /* 0: everything can be read */
 static const BackingOps *real_ops;
 
 static int preadv_or_fail(Backing *backing, const struct iovec *iov, int count, guint64 offset,
@@ -177,7 +177,8 @@ static void test_verdicts(const void *data)
 	}
 }
 
-/* I1 rests on it: a payload that is read costs time, and one that fails must not end the replay. */
+/* I1: replay must not end at a flushed record, even when its payload cannot be read.  Not reading
+ * it also saves time. */
 static void test_flushed_payload_is_not_read(const void *data)
 {
 	static const Row flushed = {"", WRITE, DURABLE - 1, 5, 4, 0, WHOLE, JOURNAL_COUNTS, 0};
@@ -191,7 +192,7 @@ static void test_flushed_payload_is_not_read(const void *data)
 	scene_clear(&scene);
 }
 
-/* The end of a replay is a loss from the first flushed record on that it leaves out. */
+/* A replay that leaves out a flushed record is a loss, from the first such record on. */
 static void test_loss(const void *data)
 {
 	const JournalRule rule = {.durable = DURABLE};
@@ -258,8 +259,8 @@ static void test_mark(const void *data)
 int main(int argc, char **argv)
 {
 	test_add("each record gets its verdict", test_verdicts, NULL);
-	test_add("payload that was flushed is not read", test_flushed_payload_is_not_read, NULL);
+	test_add("flushed payload is not read", test_flushed_payload_is_not_read, NULL);
 	test_add("a replay that ends before the mark is a loss", test_loss, NULL);
-	test_add("the durable-mark is found in either home", test_mark, NULL);
+	test_add("the durable-mark is found in either of its homes", test_mark, NULL);
 	return test_run(argc, argv);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The journal by itself: what is appended is what a walk finds, over the ring's end and back to its
- * start; room that is not there is waited for, but not for long.
+ * The journal by itself: a walk finds the records that were appended, also across the ring's end;
+ * an append waits for room, but not for long.
  */
 #include "tests/backing/faulty.h"
 #include "common/engine/journal-ring.h"
@@ -33,7 +33,7 @@ static Journal *journal_at(Backing *backing, guint64 position)
 	return journal;
 }
 
-/* A record of `blocks` blocks, each a run of its own (0: a zero record). */
+/* Appends a record of `n` blocks, each a run of its own (0: a zero record). */
 static int append(Journal *journal, guint n, guint64 *ret_ticket)
 {
 	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
@@ -63,7 +63,7 @@ static gboolean count(const Record *record, gpointer data)
 	return TRUE;
 }
 
-/* How many records a walk from there finds. */
+/* The number of records that a walk from `position` finds. */
 static guint found_from(Backing *backing, guint64 position)
 {
 	const Superblock sb = {.journal_size = SIZE,
@@ -78,7 +78,7 @@ static guint found_from(Backing *backing, guint64 position)
 	return n;
 }
 
-/* From every place near the ring's end on: with room for a wrap record there, and without. */
+/* Starts at every place near the ring's end, with and without room for a wrap record. */
 static void test_wrap(const void *data)
 {
 	(void)data;
@@ -127,7 +127,7 @@ static void test_no_room(const void *data)
 	journal_free(journal);
 }
 
-/* One thread may stage more than the memory for it holds, without a commit in between. */
+/* One thread may stage more than the stage holds, without a commit in between. */
 static void test_stage_is_written(const void *data)
 {
 	g_autoptr(Backing) backing = backing_faulty_new(0);
@@ -159,7 +159,7 @@ static void test_backing_refuses(const void *data)
 	CHECK_INT(journal_commit(journal, ticket), -ESHUTDOWN);
 	CHECK_INT(journal_commit(journal, first), 0);
 	CHECK_INT(journal_reserve(journal, ZERO_LENGTH, FALSE), -ESHUTDOWN);
-	journal_mark_durable(journal, 2); /* writes nothing any more */
+	journal_mark_durable(journal, 2); /* must write nothing */
 	CHECK_UINT(found_from(backing, 0), 1);
 	journal_free(journal);
 }
@@ -183,7 +183,8 @@ static void test_wait_ends(const void *data)
 			;
 		CHECK_INT(journal_commit(journal, ticket), 0);
 		thread = g_thread_new("waits", reserve_all, journal);
-		g_usleep(20000);
+		g_usleep(20000); /* lets the thread begin to wait; the result is the same if it has
+				    not */
 		if (failing)
 			journal_fail(journal);
 		else
@@ -196,11 +197,10 @@ static void test_wait_ends(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("records go on at the ring's start", test_wrap, NULL);
-	test_add("where there is no room, it is said so after a while", test_no_room, NULL);
-	test_add("what is staged is written when the memory for it is full", test_stage_is_written,
-		 NULL);
-	test_add("a backing that refuses ends it", test_backing_refuses, NULL);
+	test_add("records continue at the ring's start", test_wrap, NULL);
+	test_add("without room, an append fails after a while", test_no_room, NULL);
+	test_add("the stage is written when it is full", test_stage_is_written, NULL);
+	test_add("a backing that refuses ends the journal", test_backing_refuses, NULL);
 	test_add("a wait for room ends with room, or with the journal", test_wait_ends, NULL);
 	return test_run(argc, argv);
 }

@@ -104,7 +104,7 @@ static void test_packed(const void *data G_GNUC_UNUSED)
 	CHECK(!kernel_config_file(empty));
 }
 
-/* A few KiB that would be a lot. */
+/* A few KiB that unpack to very much. */
 static void test_bomb(const void *data G_GNUC_UNUSED)
 {
 	const gsize length = (gsize)16 << 20;
@@ -120,8 +120,8 @@ static void test_bomb(const void *data G_GNUC_UNUSED)
 
 int main(int argc, char **argv)
 {
-	test_add("a configuration is found where distributions leave it", test_places, NULL);
-	test_add("the running kernel's own is unpacked", test_packed, NULL);
-	test_add("one that unpacks to too much is none", test_bomb, NULL);
+	test_add("a configuration is found where distributions put it", test_places, NULL);
+	test_add("the running kernel's own configuration is unpacked", test_packed, NULL);
+	test_add("a configuration that unpacks to too much is refused", test_bomb, NULL);
 	return test_run(argc, argv);
 }

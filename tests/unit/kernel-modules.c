@@ -6,7 +6,7 @@
 #include "common/base/error.h"
 #include "tests/harness.h"
 
-/* A root, and in it what a machine that runs shows. */
+/* A root directory with the files that a running machine shows. */
 typedef struct {
 	char *directory;
 	Sysroot *sysroot;
@@ -22,7 +22,7 @@ static void put(const ModulesMachine *machine, const char *path, const char *tex
 	CHECK(g_file_set_contents(full, text, -1, NULL));
 }
 
-/* In the directory of the kernel that runs. */
+/* Puts a module into the directory of the running kernel. */
 static void put_module(const ModulesMachine *machine, const char *path, const char *text)
 {
 	g_autofree char *whole = g_build_filename("lib/modules", machine->release, path, NULL);
@@ -80,7 +80,7 @@ static const struct {
 	{"fuse", "built in", "missing"},
 	{"built_in_one", "built in", "built in"},
 	{"target_core_user", "loadable", "loadable"},
-	{"gone", "missing", "missing"}, /* the index is older */
+	{"gone", "missing", "missing"}, /* listed in the index, but the file is missing */
 	{"absolute", "loadable", "loadable"},
 	{"flat", "loadable", "loadable"},
 	{"none", "missing", "missing"},
@@ -108,11 +108,11 @@ static void test_states(const void *data)
 	}
 }
 
-/* What is loaded can be used; what is not, only where the kernel may load it. */
+/* A loaded module can be used; any other only if the kernel may load it. */
 static void test_loading(const void *data)
 {
 	static const struct {
-		const char *disabled; /* NULL: there is no such file */
+		const char *disabled; /* NULL: the file does not exist */
 		gboolean may_load;
 	} rows[] = {{NULL, TRUE}, {"0\n", TRUE}, {"1\n", FALSE}};
 
@@ -129,11 +129,11 @@ static void test_loading(const void *data)
 		running = kernel_running(machine.sysroot);
 		lying = kernel_find(machine.sysroot, machine.release, NULL);
 		CHECK_INT(running->may_load, rows[i].may_load);
-		CHECK(lying->may_load); /* nobody can tell */
+		CHECK(lying->may_load); /* unknown counts as allowed */
 	}
 }
 
-/* As in a container, where nothing of the host's kernel is. */
+/* As in a container, which has no files of the host's kernel. */
 static void test_no_modules(const void *data)
 {
 	g_auto(ModulesMachine) machine = {0};
@@ -202,7 +202,7 @@ int main(int argc, char **argv)
 {
 	test_add("what a kernel has, running or not", test_states, NULL);
 	test_add("whether modules may be loaded", test_loading, NULL);
-	test_add("a kernel of which nothing is here", test_no_modules, NULL);
+	test_add("a kernel without any files", test_no_modules, NULL);
 	test_add("of several options the best counts", test_options, NULL);
 	test_add("kernels are listed, the newest first", test_list, NULL);
 	return test_run(argc, argv);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The order of the locks, as builds for tests hold every thread to it: compiled with the module's
+ * The order of the locks, which builds for tests check in every thread.  Compiled with the module's
  * checks in any build.
  */
 #include "common/base/lock.h"
@@ -26,7 +26,7 @@ static void keep_the_order(void)
 	lock_take(&shards[0]);
 	lock_take(&shards[1]);
 	lock_take(&journal);
-	lock_drop(&map); /* not the last that was taken */
+	lock_drop(&map); /* not the lock that was taken last */
 	lock_drop(&journal);
 	lock_drop(&shards[0]);
 	lock_drop(&shards[1]);

@@ -28,7 +28,7 @@ static void test_limit(const void *data)
 	logging_write_limited(&other, LOGGING_ERROR, "another place");
 	CHECK_STR(last, "another place");
 
-	one.begun -= 5 * G_USEC_PER_SEC; /* as if five seconds had gone by */
+	one.begun -= 5 * G_USEC_PER_SEC; /* as if five seconds had passed */
 	logging_write_limited(&one, LOGGING_ERROR, "bad block %u", 1000u);
 	CHECK_UINT(lines, first + 3);
 	CHECK_STR(last, "bad block 1000");
@@ -61,7 +61,7 @@ static void test_long_line_is_cut(const void *data)
 	CHECK_UINT(strlen(last), 1023);
 }
 
-/* Wherever the cut falls, it falls between characters. */
+/* Every cut falls between characters. */
 static void test_cut_between_characters(const void *data)
 {
 	GString *text = g_string_new(NULL);
@@ -85,6 +85,6 @@ int main(int argc, char **argv)
 	test_add("a storm of lines is cut to ten", test_limit, NULL);
 	test_add("the next line says how many were left out", test_says_how_many, NULL);
 	test_add("a long line is cut", test_long_line_is_cut, NULL);
-	test_add("between characters", test_cut_between_characters, NULL);
+	test_add("a long line is cut between characters", test_cut_between_characters, NULL);
 	return test_run(argc, argv);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The map through checkpoints: holes, what is dead, freezing, resizing, and two maps over one
+ * The map through checkpoints: holes, dead nodes, freezing, resizing, and two maps over one
  * allocator.  Compiled with the checks of its locks and invariants in any build.
  */
 #include "tests/unit/map-scene.h"
@@ -37,7 +37,7 @@ static void test_zero_in_leaf(const void *data)
 	CHECK_INT(scene_zero(scene, 0, 0, 8), 0);
 	scene_compare(scene, 0);
 	CHECK_UINT(info_of(scene, 0).data_slots, 0);
-	CHECK_UINT(info_of(scene, 0).node_slots, 0); /* empty nodes went as well */
+	CHECK_UINT(info_of(scene, 0).node_slots, 0); /* empty nodes were freed as well */
 	first = 0;
 	CHECK_INT(map_zero_begin(scene->maps[0].map, &first, SCENE_BLOCKS, &step), 0);
 	CHECK_UINT(first, SCENE_BLOCKS);
@@ -60,7 +60,7 @@ static void test_dead(const void *data)
 	CHECK_UINT(info_of(scene, 0).data_slots, 356);
 	CHECK_UINT(info_of(scene, 0).node_slots, nodes);
 	scene_compare(scene, 0);
-	scene_reopen(scene); /* what is dead is not forgotten */
+	scene_reopen(scene); /* dead nodes are not forgotten */
 	CHECK(info_of(scene, 0).reclaimable);
 	scene_compare(scene, 0);
 	scene_reclaim(scene, 0);
@@ -84,7 +84,7 @@ static void test_write_over_dead(const void *data)
 	CHECK_INT(scene_write(scene, 0, 0, 256), 0);
 	scene_reopen(scene);
 	CHECK_INT(scene_zero(scene, 0, 64, 128), 0);
-	CHECK_INT(scene_write(scene, 0, 100, 2), 0); /* below what is dead */
+	CHECK_INT(scene_write(scene, 0, 100, 2), 0); /* below a dead node */
 	scene_compare(scene, 0);
 	scene_reopen(scene);
 	scene_compare(scene, 0);
@@ -94,7 +94,7 @@ static void test_write_over_dead(const void *data)
 	scene_reopen(scene);
 }
 
-/* What is below a dead node that is lost cannot be freed; all else is. */
+/* Nodes and blocks below a lost dead node cannot be freed; all others are. */
 static void test_dead_and_lost(const void *data)
 {
 	g_autoptr(Scene) scene = scene_new(SCENE_SMALL, 1, 0);
@@ -128,7 +128,7 @@ static void test_freeze(const void *data)
 	scene_finish(scene);
 	scene_compare(scene, 0);
 	map_free(at->map);
-	/* The checkpoint has what there was when it was frozen, and nothing that came later. */
+	/* The checkpoint has the state at the freeze, and nothing later. */
 	memcpy(at->slots, then.slots, sizeof then.slots);
 	memcpy(at->crcs, then.crcs, sizeof then.crcs);
 	at->map = map_new(scene->backing, scene->slots, &scene->seal, SCENE_SMALL, &at->sb, TRUE,
@@ -201,9 +201,10 @@ static void test_resize(const void *data)
 	scene_checkpoint(scene);
 	CHECK_INT(map_resize(at->map, blocks_to_bytes(64)), -ENOTEMPTY);
 	CHECK_INT(scene_zero(scene, 0, 64, SCENE_BLOCKS), 0);
-	CHECK_INT(map_resize(at->map, blocks_to_bytes(64)), -ENOTEMPTY); /* dead, not free */
+	CHECK_INT(map_resize(at->map, blocks_to_bytes(64)),
+		  -ENOTEMPTY); /* blocks are dead, but not yet free */
 	scene_reclaim(scene, 0);
-	CHECK_INT(map_resize(at->map, blocks_to_bytes(64)), 0); /* two roots go */
+	CHECK_INT(map_resize(at->map, blocks_to_bytes(64)), 0); /* two levels are removed */
 	CHECK_UINT(info_of(scene, 0).node_slots, 8 + 2 * (2 + 1));
 	at->sb.size = blocks_to_bytes(64);
 	at->sb.levels = 3;
@@ -239,7 +240,7 @@ static void test_two_maps(const void *data)
 		scene_reopen(scene);
 		CHECK_INT(scene_write(scene, i % 2, 30 * i, 90), 0);
 	}
-	/* One is empty, and the other is not: nothing is erased. */
+	/* One map is empty and the other is not, so nothing can be erased. */
 	CHECK_INT(scene_zero(scene, 0, 0, SCENE_BLOCKS), 0);
 	scene_reclaim(scene, 0);
 	scene_checkpoint(scene);
@@ -251,7 +252,7 @@ static void test_two_maps(const void *data)
 	scene_compare(scene, 1);
 }
 
-/* A reader of one map keeps what that map gave up, and the other is not in its way. */
+/* A reader of one map keeps the slots that this map retired, and does not delay the other map. */
 static void test_two_maps_reader(const void *data)
 {
 	g_autoptr(Scene) scene = scene_new(SCENE_SMALL, 2, 0);
@@ -262,12 +263,12 @@ static void test_two_maps_reader(const void *data)
 	CHECK_INT(scene_write(scene, 0, 0, 1), 0);
 	CHECK_INT(scene_write(scene, 1, 0, 1), 0);
 	REQUIRE(!map_lookup(scene->maps[1].map, 0, 1, &entry, FALSE, &epoch));
-	map_drain(scene->maps[0].map); /* comes back */
+	map_drain(scene->maps[0].map); /* must return */
 	map_lookup_end(scene->maps[1].map, epoch);
 	scene_checkpoint(scene);
 }
 
-/* ---- anything, against the models */
+/* ---- random steps, compared with the models */
 
 static void random_step(Scene *scene, TestRandom *random, gboolean *frozen)
 {
@@ -328,15 +329,14 @@ static void test_random_steps(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("a part of a leaf becomes a hole, and an empty tree none", test_zero_in_leaf,
-		 NULL);
-	test_add("what is clean dies whole and is freed later", test_dead, NULL);
-	test_add("what is dead is taken apart where it is written", test_write_over_dead, NULL);
-	test_add("what is dead and lost stays in use", test_dead_and_lost, NULL);
-	test_add("a checkpoint has the instant of its freeze", test_freeze, NULL);
+	test_add("part of a leaf becomes a hole, an empty tree is freed", test_zero_in_leaf, NULL);
+	test_add("a clean subtree dies as a whole and is freed later", test_dead, NULL);
+	test_add("a dead subtree is split where it is written", test_write_over_dead, NULL);
+	test_add("a dead node that is lost stays in use", test_dead_and_lost, NULL);
+	test_add("a checkpoint has the state at its freeze", test_freeze, NULL);
 	test_add("frozen nodes are written again after an error", test_write_again, NULL);
-	test_add("a walk finds the leaves, and mends their nodes", test_scan, NULL);
-	test_add("levels come and go with the size", test_resize, NULL);
+	test_add("a walk finds the leaves, and mends the nodes above them", test_scan, NULL);
+	test_add("levels are added and removed with the size", test_resize, NULL);
 	test_add("two maps over one allocator", test_two_maps, NULL);
 	test_add("two maps have readers of their own", test_two_maps_reader, NULL);
 	test_add("random steps", test_random_steps, NULL);

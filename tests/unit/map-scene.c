@@ -132,7 +132,7 @@ void scene_freeze(Scene *scene)
 	CHECK_UINT(cuts, 1);
 }
 
-/* Slots that the bitmap pages of a checkpoint have as in use. */
+/* The number of slots that a checkpoint's bitmap pages mark as in use. */
 static guint64 slots_on_disk(Scene *scene)
 {
 	BitmapPlace place = {scene->backing, OFFSET, &scene->seal};

@@ -62,7 +62,7 @@ static void test_damaged_copy(const void *data)
 	scene_compare(scene, 0);
 	CHECK_UINT(mended(scene), 1);
 	scene_reopen(scene);
-	scene_damage(scene, 0, 1, 1); /* the first was written anew: this one is not needed */
+	scene_damage(scene, 0, 1, 1); /* the first copy was rewritten, so this one is not needed */
 	scene_compare(scene, 0);
 	CHECK_UINT(mended(scene), 0);
 }
@@ -89,7 +89,7 @@ static void test_damaged_node(const void *data)
 	backing_faulty_fail(scene->backing, 0, 0, 0, FALSE, FALSE);
 }
 
-/* What a node says is bounded, though its checksum is right. */
+/* A node's values are checked although its checksum is right. */
 static void test_insane_node(const void *data)
 {
 	g_autoptr(Scene) scene = scene_new(plain, 1, 0);
@@ -129,7 +129,8 @@ static gpointer drain_thread(gpointer data)
 	return NULL;
 }
 
-/* `cached`: the quick way, with the leaf's shard alone; else the way that reads nodes. */
+/* `data`: a lookup in a cached leaf, under its shard's lock alone; NULL: a lookup that reads nodes.
+ */
 static void test_drain(const void *data)
 {
 	gboolean cached = data != NULL;
@@ -145,9 +146,9 @@ static void test_drain(const void *data)
 	drain.map = scene->maps[0].map;
 	REQUIRE(!map_lookup(drain.map, 7, 1, &entry, FALSE, &epoch));
 	thread = g_thread_new("drain", drain_thread, &drain);
-	g_usleep(20000);
+	g_usleep(20000); /* a drain that does not wait would end in this time */
 	CHECK(!g_atomic_int_get(&drain.drained));
-	/* One that begins later, in the same shard, is not waited for. */
+	/* The drain does not wait for a reader that begins later, even in the same shard. */
 	if (cached)
 		CHECK_INT(map_lookup(drain.map, 7, 1, &entry, FALSE, &later), 0);
 	map_lookup_end(drain.map, epoch);
@@ -181,7 +182,7 @@ static void test_many_leaves(const void *data)
 	scene_compare(scene, 0);
 }
 
-/* Nobody sees a part of a change over many leaves. */
+/* No reader sees a part of a change over many leaves. */
 typedef struct {
 	Scene *scene;
 	gint stop;
@@ -225,13 +226,13 @@ static void test_change_undone(const void *data)
 	(void)data;
 	CHECK_INT(scene_write(scene, 0, 0, 30), 0);
 	CHECK_INT(map_change_begin(scene->maps[0].map, 20, 60, FALSE), 0);
-	map_change_end(scene->maps[0].map); /* the caller thought better of it */
+	map_change_end(scene->maps[0].map); /* the caller applies nothing */
 	scene_compare(scene, 0);
 	scene_reopen(scene);
 	scene_compare(scene, 0);
 }
 
-/* On a full backing changes end, and space can still be freed. */
+/* On a full backing changes are refused, but space can still be freed. */
 static void test_full(const void *data)
 {
 	g_autoptr(Scene) scene = scene_new(small, 1, 0);
@@ -283,7 +284,7 @@ static void test_pressure(const void *data)
 	CHECK_UINT(map_pressure(map), 100);
 	scene_freeze(scene);
 	CHECK(!map_wants_checkpoint(map));
-	CHECK_UINT(map_pressure(map), 100); /* frozen nodes take memory as well */
+	CHECK_UINT(map_pressure(map), 100); /* frozen nodes count as well */
 	scene_finish(scene);
 	CHECK_UINT(map_pressure(map), 0);
 	CHECK(!map_is_changed(map));
@@ -292,19 +293,19 @@ static void test_pressure(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("a lookup says what was written: 256 pointers a node", test_lookup, &plain);
-	test_add("a lookup says what was written: 4 pointers a node", test_lookup, &small);
-	test_add("what must not wait does not read nodes", test_nowait, NULL);
-	test_add("a damaged copy of a node is written anew from the other", test_damaged_copy,
-		 NULL);
-	test_add("a node that is lost is an error for its blocks alone", test_damaged_node, NULL);
+	test_add("a lookup finds what was written: 256 pointers a node", test_lookup, &plain);
+	test_add("a lookup finds what was written: 4 pointers a node", test_lookup, &small);
+	test_add("a lookup that must not wait reads no nodes", test_nowait, NULL);
+	test_add("a damaged copy of a node is rewritten from the other", test_damaged_copy, NULL);
+	test_add("a lost node is an error only for its blocks", test_damaged_node, NULL);
 	test_add("a node that points outside is refused", test_insane_node, NULL);
-	test_add("a drain waits for who looked up before: in the cache", test_drain, &plain);
-	test_add("a drain waits for who looked up before: reading nodes", test_drain, NULL);
+	test_add("a drain waits for earlier readers: of cached leaves", test_drain, &plain);
+	test_add("a drain waits for earlier readers: that read nodes", test_drain, NULL);
 	test_add("a change covers many leaves", test_many_leaves, NULL);
-	test_add("a change over many leaves is seen as a whole", test_many_leaves_at_once, NULL);
-	test_add("a change that is not made leaves all as it was", test_change_undone, NULL);
-	test_add("on a full backing changes end, and zeroing goes on", test_full, NULL);
+	test_add("readers see a change over many leaves as a whole", test_many_leaves_at_once,
+		 NULL);
+	test_add("a change that is not applied changes nothing", test_change_undone, NULL);
+	test_add("a full backing refuses changes, but not zeroing", test_full, NULL);
 	test_add("pressure rises with dirty nodes and falls with a checkpoint", test_pressure,
 		 NULL);
 	return test_run(argc, argv);

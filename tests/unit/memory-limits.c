@@ -5,7 +5,7 @@
 
 #define MIB ((guint64)1 << 20)
 
-/* One process, and the files of control groups that there are. */
+/* One process, with the files of its control groups. */
 static const struct {
 	const char *name, *groups;
 	struct {
@@ -96,8 +96,8 @@ static void test_self(const void *data G_GNUC_UNUSED)
 
 int main(int argc, char **argv)
 {
-	test_add("the least limit of all control groups", test_groups, NULL);
-	test_add("locked memory, and the machine's", test_process, NULL);
+	test_add("the smallest limit of all control groups counts", test_groups, NULL);
+	test_add("the limits on locked memory, and the machine's memory", test_process, NULL);
 	test_add("this process", test_self, NULL);
 	return test_run(argc, argv);
 }

@@ -18,14 +18,15 @@ static void test_buckets_cover(const void *data)
 
 		test_row("bucket %u", i);
 		CHECK(limit > before);
-		CHECK((limit - before) * 8 <= limit); /* an eighth too high at most */
+		CHECK((limit - before) * 8 <=
+		      limit); /* the limit is too high by an eighth at most */
 		CHECK_UINT(metrics_bucket(limit), i);
 		CHECK_UINT(metrics_bucket(before + 1), i);
 	}
 	CHECK_UINT(metrics_bucket_limit(METRICS_BUCKETS - 1), (guint64)1 << 36);
 }
 
-/* The format that other processes read: a bucket's number, and the latency that ends it. */
+/* The format that other processes read: a bucket's number, and the bucket's upper limit. */
 static void test_bucket_rows(const void *data)
 {
 	static const struct {
@@ -51,7 +52,7 @@ static void test_bucket_rows(const void *data)
 	}
 }
 
-/* Requests in a bucket, and what is told of them. */
+/* Numbers of requests in buckets, and the percentiles that are reported for them. */
 static void test_percentile_rows(const void *data)
 {
 	static const struct {
@@ -89,7 +90,7 @@ static void test_kind_names(const void *data)
 		CHECK_STR(metrics_kind_name(i), names[i]);
 }
 
-/* The same in another way: the value at that place of the sorted list. */
+/* Compares with the value at the percentile's place in the sorted list. */
 static void test_percentiles(const void *data)
 {
 	static MetricsOperation operation;
@@ -128,7 +129,7 @@ static void test_request(const void *data)
 	gint64 one, two;
 
 	(void)data;
-	/* As if both had come 20 ms ago. */
+	/* As if both had arrived 20 ms ago. */
 	one = metrics_begin(&metrics) - 20000000;
 	two = metrics_begin(&metrics) - 20000000;
 	CHECK_UINT(metrics.in_flight, 2);
@@ -137,7 +138,7 @@ static void test_request(const void *data)
 	CHECK_UINT(metrics.in_flight, 0);
 	CHECK_UINT(metrics_count(write), 2);
 	CHECK_UINT(write->errors, 1);
-	CHECK_UINT(write->bytes, 4096); /* what failed has moved nothing */
+	CHECK_UINT(write->bytes, 4096); /* a failed request has moved no bytes */
 	CHECK(write->longest >= 20000000);
 	CHECK(write->nanoseconds >= 40000000);
 	CHECK(metrics_percentile(write, .5) >= 20000000);
@@ -159,7 +160,7 @@ static void test_threads(const void *data)
 	(void)data;
 	for (guint i = 0; i < THREADS; i++)
 		threads[i] = g_thread_new("requests", many_requests, &metrics);
-	/* A reader beside them, who leaves them the processor: valgrind has one for all. */
+	/* A reader beside the threads, which sleeps because valgrind runs one thread at a time. */
 	while (metrics_count(&metrics.operations[METRICS_READ]) < REQUESTS)
 		g_usleep(50);
 	for (guint i = 0; i < THREADS; i++)
@@ -221,6 +222,6 @@ int main(int argc, char **argv)
 	test_add("a request is counted when it ends", test_request, NULL);
 	test_add("threads count together and lose nothing", test_threads, NULL);
 	test_add("to JSON and back", test_json, NULL);
-	test_add("JSON that makes no sense counts nothing", test_json_nonsense, NULL);
+	test_add("invalid JSON counts nothing", test_json_nonsense, NULL);
 	return test_run(argc, argv);
 }

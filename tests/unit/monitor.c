@@ -43,7 +43,7 @@ static void watched_close(Watched *watched)
 	config_free(watched->config);
 }
 
-/* Sends {"command": command, key: value}; `key` NULL: the command alone. */
+/* Sends {"command": command, key: value}; `key` NULL: only the command. */
 static Json *ask(const Watched *watched, const char *command, const char *key, Json *value,
 		 GError **error)
 {
@@ -122,7 +122,7 @@ static void test_scrub(const void *data)
 	write_block(watched.volume, MIB);
 	none = ask_scrub(&watched, "status", &error);
 	CHECK_NO_ERROR(error);
-	CHECK_INT(json_object_object_length(none), 0); /* there was none */
+	CHECK_INT(json_object_object_length(none), 0); /* there was no scrub yet */
 	begun = ask_scrub(&watched, "start", &error);
 	CHECK_NO_ERROR(error);
 	CHECK(json_get_flag(begun, "started"));

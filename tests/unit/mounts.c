@@ -8,8 +8,8 @@
 
 #include "tests/harness.h"
 
-/* As the kernel prints it, with every escape, no and several optional fields, a line cut short and
- * one of rubbish. */
+/* A table as the kernel prints it, with every escape, with no and several optional fields, and with
+ * a truncated and a meaningless line. */
 static const char mountinfo[] =
 	"22 1 98:0 / / rw,relatime - ext4 /dev/root_disk rw\n"
 	"23 22 0:5 / /dev rw,nosuid shared:2 - devtmpfs udev rw,size=1k\n"
@@ -120,7 +120,7 @@ static void test_none(const void *data G_GNUC_UNUSED)
 	}
 }
 
-/* The ID that the kernel gives for a descriptor is one of the table's. */
+/* The mount ID that the kernel reports for a descriptor is in the table. */
 static void test_descriptor(const void *data G_GNUC_UNUSED)
 {
 	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC), id = -1;
@@ -137,10 +137,10 @@ static void test_descriptor(const void *data G_GNUC_UNUSED)
 
 int main(int argc, char **argv)
 {
-	test_add("the type of what is on top of a directory", test_types, NULL);
+	test_add("the type of the topmost mount of a directory", test_types, NULL);
 	test_add("where a device is mounted, by number or by name", test_devices, NULL);
 	test_add("mounts by type, and those in memory", test_kinds, NULL);
-	test_add("no table is an empty table", test_none, NULL);
+	test_add("a missing table is an empty table", test_none, NULL);
 	test_add("the mount of a descriptor", test_descriptor, NULL);
 	return test_run(argc, argv);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is printed and not taken is told, whenever that is. */
+/* Output that cannot be written is reported, whenever the write fails. */
 #include "common/base/output.h"
 
 #include <fcntl.h>
@@ -14,9 +14,9 @@ enum { TAKEN, LOST, LOST_READER };
 
 static const struct {
 	const char *name;
-	const char *path; /* where standard output leads; NULL: nowhere */
+	const char *path; /* the file that is standard output; NULL: it is closed */
 	gsize printed;
-	gboolean flushed; /* before the end, and then printed nothing */
+	gboolean flushed; /* flushed before the end, with no output after it */
 	int result;
 } rows[] = {
 	{"a file", "/dev/null", 100, FALSE, TAKEN},
@@ -40,7 +40,7 @@ static int pipe_without_reader(void)
 	return ends[1];
 }
 
-/* In a child: what output_end() says. */
+/* Runs in a child.  Returns the result of output_end(). */
 static int print(guint row)
 {
 	const char *path = rows[row].path;
@@ -82,6 +82,6 @@ static void test_rows(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("what is printed and not taken is told", test_rows, NULL);
+	test_add("output that cannot be written is reported", test_rows, NULL);
 	return test_run(argc, argv);
 }

@@ -9,7 +9,7 @@
 #include "common/base/units.h"
 #include "tests/unit/pools.h"
 
-/* What there is in a directory and below, and the configuration's text. */
+/* The names of everything in and below a directory, and the configuration's text. */
 static char *everything(const char *directory, const Config *config)
 {
 	const char *const argv[] = {"find", directory, "-printf", "%P %s\\n", NULL};
@@ -39,11 +39,11 @@ static void test_pool_made(const void *data)
 	uuid = pool_uuid(config_find_pool(now, "p"), &error);
 	CHECK_NO_ERROR(error);
 	CHECK_STR(config_find_pool(now, "p")->uuid, uuid);
-	CHECK(pool_create(now, "p", directory, FALSE, &error)); /* as it is */
+	CHECK(pool_create(now, "p", directory, FALSE, &error)); /* exists unchanged */
 	CHECK_NO_ERROR(error);
 }
 
-/* One that was made before its UUID was in configurations. */
+/* A pool that was made before configurations had UUIDs. */
 static void test_pool_entered(const void *data)
 {
 	g_autoptr(Config) config = new_config(TRUE), now = NULL;
@@ -95,7 +95,7 @@ static void test_another_pool_is_none(const void *data)
 }
 
 static const struct {
-	const char *name, *path; /* below the test's directory, where it begins with '@' */
+	const char *name, *path; /* '@' at the start stands for the test's directory */
 	int code;
 	const char *message;
 } bad_pools[] = {
@@ -155,7 +155,7 @@ static void test_bad_pools(const void *data)
 	}
 }
 
-/* One that came from another machine. */
+/* A pool from another machine. */
 static void test_pool_adopted(const void *data)
 {
 	g_autoptr(Config) config = config_with(""), now = NULL;
@@ -186,7 +186,7 @@ static void test_pool_adopted(const void *data)
 	CHECK(!access(copied, F_OK));
 }
 
-/* The last step fails. */
+/* The last step of the creation fails. */
 static void test_failed_pool_leaves_nothing(const void *data)
 {
 	g_autofree char *top = test_path(".top");
@@ -220,11 +220,11 @@ static void test_pool_refused(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("a pool's name and directory are looked at first", test_pool_refused, NULL);
+	test_add("a pool's name and directory are checked first", test_pool_refused, NULL);
 	test_add("a pool is made, and the configuration knows its UUID", test_pool_made, NULL);
 	test_add("a pool without a UUID in the configuration gets it", test_pool_entered, NULL);
-	test_add("another pool in its place is none", test_another_pool_is_none, NULL);
-	test_add("what cannot be a pool leaves nothing", test_bad_pools, NULL);
+	test_add("another pool in its place is refused", test_another_pool_is_none, NULL);
+	test_add("a pool that cannot be made leaves nothing", test_bad_pools, NULL);
 	test_add("a pool of another name is adopted on demand, and known by its UUID",
 		 test_pool_adopted, NULL);
 	test_add("a pool that cannot be entered leaves nothing", test_failed_pool_leaves_nothing,

@@ -64,7 +64,7 @@ static void test_read_by_hand(const void *data)
 				  -1, NULL));
 	marker = pool_marker_read(directory, NULL);
 	REQUIRE(marker);
-	CHECK_STR(marker->uuid, UUID); /* lower case, to be compared */
+	CHECK_STR(marker->uuid, UUID); /* in lower case, so that UUIDs can be compared */
 }
 
 static void test_bad_markers(const void *data)

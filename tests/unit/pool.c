@@ -347,12 +347,12 @@ static void test_device_path_must_be_one(const void *data)
 /* ---- volumes on devices */
 
 typedef struct {
-	char *file, *path; /* below, and the device */
+	char *file, *path; /* the backing file, and the device */
 	int fd;
 	VolumeName name;
 } PoolDevice;
 
-/* FALSE, and the test is skipped, where there can be none. */
+/* FALSE, with the test skipped, if no loop device can be made. */
 static gboolean device_init(PoolDevice *device, guint64 size)
 {
 	device->file = test_path(".disk");
@@ -415,7 +415,7 @@ static void test_device_life(const void *data)
 	CHECK_NO_ERROR(error);
 }
 
-/* Partition tables, file systems and members of arrays have their marks at either end. */
+/* Partition tables, file systems and members of arrays have their signatures at either end. */
 static void test_device_holds_something(const void *data)
 {
 	static const guint64 places[] = {0, 100, MIB - 5, 15 * MIB, 16 * MIB - 5};
@@ -458,11 +458,11 @@ static void test_device_too_small(const void *data)
 	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "delete volume '/dev/loop");
 }
 
-/* ---- what a creation that died leaves */
+/* ---- leftovers of a creation that died */
 
 static gint64 later; /* seconds */
 
-/* The clock of all that is linked here. */
+/* Replaces the clock of this program. */
 time_t time(time_t *ret_now)
 {
 	time_t now = (time_t)(g_get_real_time() / G_USEC_PER_SEC + later);
@@ -474,10 +474,10 @@ time_t time(time_t *ret_now)
 
 #define DIGITS "0123456789abcdef"
 
-/* What is ours has the name that we give, and holds a volume, or nothing as yet. */
+/* A leftover of ours has a name of our form, and holds a volume or nothing yet. */
 static const struct {
 	const char *name, *content;
-	gsize zeros; /* in front of that */
+	gsize zeros; /* before the content */
 	gboolean goes;
 } left_over[] = {
 	{".v.vol." DIGITS ".new", FORMAT_MAGIC, 0, TRUE},
@@ -510,7 +510,7 @@ static void put_left_over(const char *directory, guint i)
 	gsize length = strlen(left_over[i].content);
 
 	REQUIRE(backing);
-	/* Superblocks are read whole. */
+	/* The file must be long enough for superblocks to be read whole. */
 	CHECK_INT(backing_grow(backing,
 			       left_over[i].zeros + (length ? FORMAT_SUPERBLOCK_B + 8 * KIB : 0)),
 		  0);
@@ -534,7 +534,7 @@ static void test_dead_creations(const void *data)
 	held = backing_file_open(held_path, 0, NULL);
 	REQUIRE(held && backing_lock(held, TRUE, NULL));
 	CHECK(pool_volume_create(config, &name, &parameters, 0, NULL));
-	CHECK_UINT(entries(directory), N_LEFT_OVER + 3); /* all are young */
+	CHECK_UINT(entries(directory), N_LEFT_OVER + 3); /* all are too young to be removed */
 	later = 120;
 	CHECK(pool_volume_create(config, &next, &parameters, 0, NULL));
 	later = 0;
@@ -549,9 +549,9 @@ static void test_dead_creations(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("names are taken apart", test_names, NULL);
+	test_add("names are parsed", test_names, NULL);
 	test_add("bad names are refused", test_bad_names, NULL);
-	test_add("names are put together", test_format, NULL);
+	test_add("names are formatted", test_format, NULL);
 	test_add("a pool is made once, under one name", test_create_pool, NULL);
 	test_add("a marker is checked before it is believed", test_bad_markers, NULL);
 	test_add("nothing is written where there is no marker", test_no_marker_no_write, NULL);
@@ -559,7 +559,7 @@ int main(int argc, char **argv)
 	test_add("a volume is made, opened, held and deleted", test_life, NULL);
 	test_add("a creation that fails leaves nothing", test_failed_creation_leaves_nothing, NULL);
 	test_add("a symbolic link is never taken for a volume", test_links_are_no_volumes, NULL);
-	test_add("the list is sorted and has volumes only", test_list_is_sorted_and_ours, NULL);
+	test_add("the list is sorted and has only volumes", test_list_is_sorted_and_ours, NULL);
 	test_add("of many creators one wins", test_one_creator_wins, NULL);
 	test_add("a path that is no block device is left alone", test_device_path_must_be_one,
 		 NULL);
@@ -567,7 +567,7 @@ int main(int argc, char **argv)
 	test_add("a device that holds something is left alone, unless forced",
 		 test_device_holds_something, NULL);
 	test_add("a device that is too small is refused", test_device_too_small, NULL);
-	test_add("what a creation left that died is removed by the next one", test_dead_creations,
+	test_add("leftovers of a creation that died are removed by the next", test_dead_creations,
 		 NULL);
 	return test_run(argc, argv);
 }

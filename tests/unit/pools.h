@@ -9,7 +9,7 @@
 #include "common/service/pool.h"
 #include "tests/harness.h"
 
-/* A configuration with these lines behind those that every test has. */
+/* A configuration with the lines that every test has, followed by `lines`. */
 static inline Config *config_with(const char *lines)
 {
 	g_autofree char *file = test_path(".conf");
@@ -25,7 +25,7 @@ static inline Config *config_with(const char *lines)
 	return config;
 }
 
-/* One whose pool "p" is a new directory, with its marker or without. */
+/* A configuration whose pool "p" is a new directory, with or without a marker. */
 static inline Config *new_config(gboolean with_marker)
 {
 	g_autofree char *directory = test_path(".pool");

@@ -10,7 +10,7 @@
 
 #include "tests/harness.h"
 
-/* In a child; its result is 0, or where it failed. */
+/* Runs `child` in a child process.  Its result must be 0; another value says where it failed. */
 static void run_child(int (*child)(const char *path))
 {
 	g_autofree char *path = test_path("file");
@@ -95,9 +95,10 @@ static void test_serving(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("a write beyond the limit of a file's size fails, and kills nobody",
-		 test_file_limit, NULL);
-	test_add("children are waited for where the parent ignored its own", test_children, NULL);
-	test_add("a server keeps no descriptor, and can be told to end", test_serving, NULL);
+	test_add("a write beyond the file size limit fails, and kills nothing", test_file_limit,
+		 NULL);
+	test_add("children can be waited for although the parent ignored SIGCHLD", test_children,
+		 NULL);
+	test_add("a server keeps no descriptor, and ends on SIGTERM", test_serving, NULL);
 	return test_run(argc, argv);
 }

@@ -104,7 +104,7 @@ static void test_overlap(const void *data)
 	ranges_clear(&ranges);
 }
 
-/* What was refused without waiting holds nothing, and nobody waits for it. */
+/* A request that was refused without waiting holds no range, and no other request waits for it. */
 static void test_nowait(const void *data)
 {
 	RangeThread holder, other;
@@ -123,8 +123,8 @@ static void test_nowait(const void *data)
 	ranges_clear(&ranges);
 }
 
-/* A small range that comes late does not overtake a large one that waits before it: whoever came
- * first gets its turn first, so that none starves. */
+/* A small range that is requested later does not overtake a large one that already waits.  Requests
+ * are served in the order of arrival, so that none starves. */
 static void test_order(const void *data)
 {
 	RangeThread waiters[WAITERS];
@@ -134,7 +134,8 @@ static void test_order(const void *data)
 	ranges_init(&ranges);
 	waiter_start(&waiters[0], &ranges, 0, 0, FALSE);
 	waiter_start(&waiters[1], &ranges, 0, 9, TRUE);
-	waiter_start(&waiters[2], &ranges, 9, 9, TRUE); /* free, but for who waits before it */
+	waiter_start(&waiters[2], &ranges, 9, 9,
+		     TRUE); /* free, but an earlier request waits for it */
 	waiter_start(&waiters[3], &ranges, 9, 20, TRUE);
 	for (guint i = 0; i < WAITERS; i++) {
 		test_row("waiter %u", i);
@@ -153,7 +154,7 @@ static void test_order(const void *data)
 
 typedef struct {
 	Ranges ranges;
-	guint counts[BLOCKS]; /* of increments; not atomic */
+	guint counts[BLOCKS]; /* counters; not atomic */
 	guint64 seed;
 } Counting;
 
@@ -182,7 +183,7 @@ static gpointer count_up(gpointer data)
 	return NULL;
 }
 
-/* How often a thread adds one to each block follows from its random numbers. */
+/* Computes from a thread's random numbers how often it increments each counter. */
 static void expect_counts(guint64 seed, guint *expected)
 {
 	TestRandom random = test_random_new(seed);
@@ -221,8 +222,8 @@ static void test_exclusive(const void *data)
 int main(int argc, char **argv)
 {
 	test_add("ranges that overlap wait, others do not", test_overlap, NULL);
-	test_add("without waiting nothing is held", test_nowait, NULL);
-	test_add("in the order in which they came", test_order, NULL);
+	test_add("a range that is refused without waiting is not held", test_nowait, NULL);
+	test_add("ranges are granted in the order of arrival", test_order, NULL);
 	test_add("one holder for each block", test_exclusive, NULL);
 	return test_run(argc, argv);
 }

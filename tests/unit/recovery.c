@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Recovery by itself, over an engine that a test drives: which writes are there after a crash, and
- * after a crash in recovery.
+ * Recovery by itself, over an engine whose steps the test makes: which writes are there after a
+ * crash, and after a crash in recovery.
  */
 #include "common/engine/recovery.h"
 #include "common/engine/checkpoint.h"
@@ -14,7 +14,8 @@
 #define WRITES 20u
 #define FLUSHED 12u
 
-/* Write i goes to a block of its own, and to block 0, which so tells the newest. */
+/* Write i goes to a block of its own, and to block 0, which shows the number of the newest write.
+ */
 static void put_numbered(Engine *engine, guint first, guint end)
 {
 	for (guint i = first; i < end; i++) {
@@ -23,7 +24,7 @@ static void put_numbered(Engine *engine, guint first, guint end)
 	}
 }
 
-/* I3: the writes up to some number are there, and no other.  Returns that number. */
+/* I3: the writes up to some number are there, and no later ones.  Returns that number. */
 static guint check_prefix(Engine *engine)
 {
 	guint newest = (guint)engine_value(engine, 0), n = 0;
@@ -35,7 +36,7 @@ static guint check_prefix(Engine *engine)
 		n += value != 0;
 		CHECK(!value || n == i); /* none is missing before it */
 	}
-	CHECK(n == newest || n == newest + 1); /* the write to block 0 follows */
+	CHECK(n == newest || n == newest + 1); /* block 0 is written after the block itself */
 	return n;
 }
 
@@ -51,7 +52,7 @@ static Backing *backing_write(void)
 	return backing;
 }
 
-/* A backing with writes 1 to WRITES, FLUSHED of them flushed, as a crash leaves it. */
+/* A backing as a crash leaves it after writes 1 to WRITES, of which FLUSHED were flushed. */
 static Backing *backing_new_crashed(guint64 seed)
 {
 	static Backing *written; /* for the life of the process */
@@ -88,10 +89,10 @@ static void test_all_count(const void *data)
 
 	(void)data;
 	CHECK_UINT(check_prefix(engine), WRITES);
-	/* The fence is behind two records for each write, and the mark. */
+	/* The fence follows two records for each write and the durable-mark. */
 	CHECK_UINT(engine->superblock.current.fence_sequence, 1 + 2 * WRITES + 1);
 	CHECK_UINT(engine->superblock.current.fence_generation, engine->generation);
-	/* What comes now takes no slot of those. */
+	/* New writes take none of the recovered writes' slots. */
 	for (guint i = 0; i < 200; i++)
 		CHECK_INT(engine_put(engine, 10000 + i, 77), 0);
 	CHECK_UINT(check_prefix(engine), WRITES);
@@ -99,7 +100,7 @@ static void test_all_count(const void *data)
 	backing_free(backing);
 }
 
-/* I1, I3: the power goes. */
+/* I1, I3: the power is lost. */
 static void test_torn_tail(const void *data)
 {
 	guint seen[WRITES + 1] = {0}, different = 0;
@@ -120,8 +121,8 @@ static void test_torn_tail(const void *data)
 	CHECK(different > 1);
 }
 
-/* The record at that place of the ring, which is of its first kind: 48 bytes and a run and a
- * checksum. */
+/* Flips a bit of record `number` of the ring.  All records before it are writes of one block: 48
+ * bytes, one run and one checksum. */
 static void flip_record(Backing *backing, guint number)
 {
 	guint64 length = record_length(FORMAT_RECORD_WRITE, 1, 1);
@@ -154,7 +155,7 @@ static void test_damaged_record(const void *data)
 	}
 }
 
-/* Recovery itself changes nothing that is read. */
+/* Recovery does not change what is read. */
 static void test_twice(const void *data)
 {
 	(void)data;
@@ -190,8 +191,8 @@ static void test_read_only(const void *data)
 	backing_free(backing);
 }
 
-/* What one open found is there for each later one, whatever the power takes: a recovery that ended
- * has made all of it durable, and fenced off the rest. */
+/* Every later open finds what the first open found, whatever a loss of power takes: a complete
+ * recovery has made all of it durable, and fenced off the rest. */
 static void test_found_is_durable(const void *data)
 {
 	(void)data;
@@ -214,7 +215,7 @@ static void test_found_is_durable(const void *data)
 	}
 }
 
-/* The steps' order: a crash at every write, growth and flush of recovery. */
+/* The order of recovery's steps is safe: crashes at each of its writes, growths and flushes. */
 static void test_crash_in_recovery(const void *data)
 {
 	gboolean done = FALSE;
@@ -239,7 +240,7 @@ static void test_crash_in_recovery(const void *data)
 	}
 }
 
-/* What was a hole is a hole again, in the order of the writes around it. */
+/* Holes are replayed in order with the writes before and after them. */
 static void test_zero(const void *data)
 {
 	Backing *backing = backing_new_formatted();
@@ -261,16 +262,14 @@ static void test_zero(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("an empty journal: a generation, and nothing else", test_empty, NULL);
-	test_add("all that was written counts after the death of the process", test_all_count,
-		 NULL);
-	test_add("a loss of power leaves a prefix with all that was flushed", test_torn_tail, NULL);
+	test_add("with an empty journal, only the generation changes", test_empty, NULL);
+	test_add("every write counts after the death of the process", test_all_count, NULL);
+	test_add("a loss of power leaves a prefix with every flushed write", test_torn_tail, NULL);
 	test_add("a damaged record that was flushed is an error", test_damaged_record, NULL);
-	test_add("a second recovery finds what the first did", test_twice, NULL);
+	test_add("a second recovery finds what the first found", test_twice, NULL);
 	test_add("opening for reading writes nothing", test_read_only, NULL);
 	test_add("what recovery found is durable", test_found_is_durable, NULL);
-	test_add("a crash in recovery loses nothing that was flushed", test_crash_in_recovery,
-		 NULL);
-	test_add("zeros are replayed in their order", test_zero, NULL);
+	test_add("a crash in recovery loses no flushed write", test_crash_in_recovery, NULL);
+	test_add("zeros are replayed in order", test_zero, NULL);
 	return test_run(argc, argv);
 }

@@ -45,7 +45,8 @@ static void test_made_once(const void *data)
 	CHECK_NO_ERROR(error);
 }
 
-/* One that was made by other means, or before there was a registry, is known when it is served. */
+/* A volume that was made by other means, or before there was a registry, is recorded when it is
+ * served. */
 static void test_served_is_known(const void *data)
 {
 	g_autoptr(Config) config = new_config(TRUE);
@@ -72,7 +73,8 @@ static void test_served_is_known(const void *data)
 	CHECK(!pool_volume_create(config, &copy, &parameters, POOL_CREATE_ONCE, NULL));
 }
 
-/* Nothing is known of what there was: none is made that might take its place. */
+/* If the registry cannot be read, no volume is made, because it might take the place of a former
+ * one. */
 static void test_bad_registry(const void *data)
 {
 	static const char *const texts[] = {"", "{}", "[]", "{\"uuid\":\"7\"}", "x"};
@@ -106,8 +108,8 @@ static void test_bad_registry(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("of one name a volume is made once", test_made_once, NULL);
-	test_add("a volume that was served is known", test_served_is_known, NULL);
-	test_add("where it is not known what there was none is made", test_bad_registry, NULL);
+	test_add("a volume of one name is made once", test_made_once, NULL);
+	test_add("a volume that was served is recorded", test_served_is_known, NULL);
+	test_add("without a readable registry no volume is made", test_bad_registry, NULL);
 	return test_run(argc, argv);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A bus of the test's own takes the place of the system's; on it something that answers, or not, as
- * tcmu-runner would.
+ * The test runs a bus of its own in place of the system's.  A service on it answers as tcmu-runner
+ * would, or stays silent.
  */
 #include "common/machine/runner-bus.h"
 
@@ -39,7 +39,7 @@ static void be_bus(const char *address)
 	_exit(127);
 }
 
-/* FALSE, and the test is skipped, where there is no program for it. */
+/* FALSE, with the test skipped, if dbus-daemon is not installed. */
 static gboolean bus_init(Bus *bus)
 {
 	g_autofree char *socket_path = test_path("bus");
@@ -74,7 +74,7 @@ static void bus_clear(Bus *bus)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Bus, bus_clear)
 
-/* ---- something on it that has the runner's name */
+/* ---- a service on the bus with the runner's name */
 
 typedef enum {
 	LISTS_OURS,
@@ -199,7 +199,7 @@ static void runner_clear(BusRunner *runner)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BusRunner, runner_clear)
 
-/* ---- what is said of it */
+/* ---- answers */
 
 static void test_answers(const void *data)
 {
@@ -268,7 +268,7 @@ static void test_no_bus(const void *data)
 	}
 }
 
-/* It takes the connection, and says nothing. */
+/* The bus accepts the connection, and sends nothing. */
 static void test_silent_bus(const void *data)
 {
 	g_autofree char *path = test_path("silent");
@@ -290,9 +290,9 @@ static void test_silent_bus(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("a runner lists what it serves, refuses, or is silent", test_answers, NULL);
+	test_add("a runner lists its handlers, refuses, or is silent", test_answers, NULL);
 	test_add("a bus without a runner", test_no_runner, NULL);
 	test_add("no bus", test_no_bus, NULL);
-	test_add("a bus that is silent does not hold up for long", test_silent_bus, NULL);
+	test_add("a silent bus does not delay for long", test_silent_bus, NULL);
 	return test_run(argc, argv);
 }

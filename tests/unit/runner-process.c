@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The process that is looked at is this program, copied to where a test may replace it, started
- * again as "runner": it maps the files that it is given, as a runner maps its plugins, and waits.
+ * The process under examination is a copy of this program, which a test may replace, started with
+ * "runner": it maps the files that are named, as a runner maps its plugins, and waits.
  */
 #include "common/machine/runner-process.h"
 
@@ -24,7 +24,7 @@ typedef struct {
 
 /* ---- the process itself */
 
-/* argv: PROGRAM runner FILE WORD...; a line when it is ready. */
+/* argv: PROGRAM runner FILE WORD...  Prints a line when it is ready. */
 static int be_runner(char **argv)
 {
 	int fd = open(argv[2], O_RDONLY | O_CLOEXEC);
@@ -100,7 +100,7 @@ static void runner_clear(ProcessRunner *runner)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProcessRunner, runner_clear)
 
-/* ---- what is said of it */
+/* ---- what is reported of it */
 
 static void test_program(const void *data)
 {
@@ -186,7 +186,7 @@ static void test_plugin(const void *data)
 	CHECK_INT(plugin_of(&runner, NULL), RUNNER_PLUGIN_ABSENT);
 }
 
-/* Somebody copies over the file that is loaded. */
+/* A loaded file is overwritten in place. */
 static void test_written_in_place(const void *data)
 {
 	g_auto(ProcessRunner) runner = {0};
@@ -221,11 +221,10 @@ int main(int argc, char **argv)
 {
 	if (argc > 2 && !strcmp(argv[1], "runner"))
 		return be_runner(argv);
-	test_add("which program it is, since when, and whether it was replaced", test_program,
-		 NULL);
-	test_add("where it was told to look for plugins", test_directory_option, NULL);
-	test_add("whether its plugin is the one that is installed", test_plugin, NULL);
-	test_add("a plugin that was written to in place", test_written_in_place, NULL);
-	test_add("of no process nothing is said", test_nobody, NULL);
+	test_add("a runner's program, start, and whether it was replaced", test_program, NULL);
+	test_add("the plugin directory that a runner was given", test_directory_option, NULL);
+	test_add("whether a runner's plugin is the installed one", test_plugin, NULL);
+	test_add("a plugin that was overwritten in place", test_written_in_place, NULL);
+	test_add("without a process nothing is reported", test_nobody, NULL);
 	return test_run(argc, argv);
 }

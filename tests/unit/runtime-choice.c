@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The choice by itself, on a machine that is only described: each row changes what matters of one
- * where all is well.
+ * The choice by itself, for a machine that is only described.  Each row changes one thing of a
+ * machine on which everything works.
  */
 #include "common/machine/runtime-probe.h"
 #include "common/base/units.h"
@@ -16,7 +16,7 @@ typedef struct {
 	TcmuUser other;
 } Machine;
 
-/* TCMU is there and works, and so does FUSE. */
+/* A machine on which TCMU and FUSE work. */
 static void machine_init(Machine *machine)
 {
 	static CompatibilityRow row = {"any other", COMPATIBILITY_LOOK, COMPATIBILITY_LOOK, NULL,
@@ -68,7 +68,7 @@ static void machine_clear(Machine *machine)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Machine, machine_clear)
 
-/* ---- the ways to differ */
+/* ---- changes to the machine */
 
 static void is_well(Machine *machine)
 {
@@ -429,7 +429,7 @@ static void modules_elsewhere(Machine *machine)
 	machine->kernel.directory = machine->kernel.loadable = NULL;
 }
 
-/* The kernel was built without: it is where it should be. */
+/* The kernel was built without this module, so its absence is right. */
 static void modules_nowhere(Machine *machine)
 {
 	modules_elsewhere(machine);
@@ -481,7 +481,7 @@ static void little_memory_for_runner(Machine *machine)
 	machine->probe.runner_memory.cgroup = 100 * MIB;
 }
 
-/* There it is nobody's. */
+/* No runner runs, so its limit does not matter. */
 static void little_memory_for_no_runner(Machine *machine)
 {
 	little_memory_for_runner(machine);
@@ -540,8 +540,8 @@ int main(int argc, char **argv)
 
 		test_add(name, test_obstacles, &rows[i]);
 	}
-	test_add("what is chosen, and why", test_choice, NULL);
+	test_add("the front end that is chosen, and why", test_choice, NULL);
 	test_add("the step towards FUSE", test_fuse_step, NULL);
-	test_add("each thing that may go wrong has a warning", test_warnings, NULL);
+	test_add("each problem has a warning", test_warnings, NULL);
 	return test_run(argc, argv);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checksums and their places.  The numbers were computed from the formula of docs/disk-format.md by
- * a program that shares nothing with this one: whoever changes one makes every volume unreadable.
+ * Checksums and the places on which they depend.  The values were computed from the formula of
+ * docs/disk-format.md by an independent program.  A change of any value makes every existing volume
+ * unreadable.
  */
 #include "common/engine/seal.h"
 #include "common/base/units.h"
@@ -84,7 +85,8 @@ static void test_known_answers(const void *data)
 	CHECK_UINT(seal_superblock(&bytes.superblock), 0xa59c8bcf);
 }
 
-/* Of another volume, nothing matches; the superblock tells the seed and so has none. */
+/* No structure of another volume matches.  A superblock is not seeded, because it holds the seed.
+ */
 static void test_other_volume(const void *data)
 {
 	const Seal other = {.seed = seal.seed + 1};
@@ -117,7 +119,7 @@ static void test_fits(const void *data)
 	}
 }
 
-/* However the memory is cut, each block of a vector has the checksum that it has in one piece. */
+/* A block's checksum does not depend on how the vector is cut into pieces. */
 static void test_vector(const void *data)
 {
 	Bytes bytes[2] = {some_bytes(), some_bytes()};
@@ -138,7 +140,7 @@ static void test_vector(const void *data)
 	}
 }
 
-/* A block that does not match is passed over like any other. */
+/* A block that does not match moves the cursor like any other. */
 static void test_vector_goes_on(const void *data)
 {
 	Bytes bytes[2] = {some_bytes(), some_bytes()};
@@ -153,9 +155,10 @@ static void test_vector_goes_on(const void *data)
 int main(int argc, char **argv)
 {
 	test_add("every place has the checksum that the format says", test_known_answers, NULL);
-	test_add("what belongs to another volume does not match", test_other_volume, NULL);
+	test_add("a structure of another volume does not match", test_other_volume, NULL);
 	test_add("another place or a flipped bit does not match", test_fits, NULL);
-	test_add("blocks of a vector match however it is cut", test_vector, NULL);
-	test_add("a vector goes on behind a block that does not match", test_vector_goes_on, NULL);
+	test_add("blocks of a vector match, however the vector is cut", test_vector, NULL);
+	test_add("a vector continues behind a block that does not match", test_vector_goes_on,
+		 NULL);
 	return test_run(argc, argv);
 }

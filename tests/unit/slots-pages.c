@@ -24,7 +24,7 @@ static int make_checkpoint(Slots *slots, guint64 generation)
 	return 0;
 }
 
-/* The superblock of the checkpoint that was made last. */
+/* The superblock of the newest checkpoint. */
 static Superblock superblock_of(const Slots *slots, guint64 generation)
 {
 	return (Superblock){
@@ -96,7 +96,7 @@ static void test_round_trip(const void *data)
 	slots_free(again);
 }
 
-/* A slot that is retired is nobody's until the checkpoint without it is durable (I5, I6). */
+/* A retired slot belongs to nothing until a checkpoint without it is durable (I5, I6). */
 static void test_pending(const void *data)
 {
 	g_autoptr(Backing) backing = backing_faulty_new(0);
@@ -141,7 +141,7 @@ static void test_gained_and_retired(const void *data)
 	check_alloc(slots, slot_at(100), 2);
 	gain(slots, slot_at(100), 2);
 	retire(slots, slot_at(101), 1);
-	retire(slots, slot_at(7), 1); /* not in order */
+	retire(slots, slot_at(7), 1); /* out of order */
 	CHECK_INT(make_checkpoint(slots, 2), 0);
 	sb = superblock_of(slots, 2);
 	again = load(backing, &sb, NULL);
@@ -201,7 +201,8 @@ static void test_written_again(const void *data)
 	slots_free(again);
 }
 
-/* Pages of a checkpoint that never became durable do not count, and are overwritten by the next. */
+/* Pages of a checkpoint that never became durable do not count, and the next checkpoint overwrites
+ * them. */
 static void test_half_done(const void *data)
 {
 	g_autoptr(Backing) backing = backing_faulty_new(0);
@@ -220,7 +221,7 @@ static void test_half_done(const void *data)
 	slots = load(backing, &sb, NULL);
 	REQUIRE(slots != NULL);
 	CHECK(slot_is_taken(slots, slot_at(3)));
-	CHECK_INT(make_checkpoint(slots, 3), 0); /* of no change */
+	CHECK_INT(make_checkpoint(slots, 3), 0); /* without a change */
 	CHECK_INT(bitmap_choose(&place, 0, 3, TRUE, choice), 0);
 	CHECK_UINT(choice->newest, 3);
 	CHECK_UINT(choice->page.bits[0], 0xff);
@@ -270,7 +271,7 @@ static void test_thaw_in_parts(const void *data)
 
 /* ---- damage */
 
-/* Offsets of the home that counts: home B, of a first checkpoint. */
+/* The offset of the page that counts, which is in home B after a first checkpoint. */
 static guint64 page_at(Slots *slots, guint copy)
 {
 	return copy ? FORMAT_FIRST_COPIES + FORMAT_SLOT_SIZE : page_offset(slots, 0, 1);
@@ -362,18 +363,18 @@ static void test_refused(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("what a checkpoint writes is loaded", test_round_trip, NULL);
-	test_add("what the last checkpoint of a close writes is loaded", test_round_trip, "clean");
+	test_add("bitmaps of a checkpoint are loaded", test_round_trip, NULL);
+	test_add("bitmaps of the last checkpoint of a close are loaded", test_round_trip, "clean");
 	test_add("retired slots are free when the checkpoint is durable", test_pending, NULL);
 	test_add("a slot gained and retired between two checkpoints", test_gained_and_retired,
 		 NULL);
-	test_add("lists that contradict the pages", test_contradiction, NULL);
+	test_add("lists that contradict the pages are refused", test_contradiction, NULL);
 	test_add("pages are written again after an error", test_written_again, NULL);
-	test_add("a checkpoint that was not finished", test_half_done, NULL);
+	test_add("a checkpoint that was not finished does not count", test_half_done, NULL);
 	test_add("a group that did not change is not written", test_unchanged_group, NULL);
 	test_add("thaw: 4096 runs at a time", test_thaw_in_parts, NULL);
 	test_add("load: a damaged copy is mended", test_damaged_copy, NULL);
 	test_add("a page is verified, and repaired", test_verify, NULL);
-	test_add("load: what is refused", test_refused, NULL);
+	test_add("load: bitmaps that are refused", test_refused, NULL);
 	return test_run(argc, argv);
 }

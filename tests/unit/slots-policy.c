@@ -9,7 +9,7 @@
 
 #include <errno.h>
 
-#define PLACES 128 /* that meet a full disk before a search ends */
+#define PLACES 128 /* places that may meet a full disk before a search ends */
 
 /* ---- data */
 
@@ -25,7 +25,7 @@ static void test_next_fit(const void *data)
 	check_alloc(slots, slot_at(128), 1);
 	retire_and_thaw(slots, slot_at(64), 64);
 	check_alloc(slots, slot_at(129), 63);
-	/* The warm word comes before a cold one, though it lies behind the cursor. */
+	/* A warm word is taken before a cold one, although it is behind the cursor. */
 	check_alloc(slots, slot_at(64), 64);
 	check_alloc(slots, slot_at(192), 1);
 	slots_free(slots);
@@ -84,7 +84,7 @@ static void test_data_ends(const void *data)
 	check_counts(slots);
 	CHECK_INT(slots_alloc(slots, 130, runs, &n), 0);
 	CHECK_UINT(n, 2);
-	check_run(runs[0], slot_at(128), 2); /* the word that the end cuts is never cold */
+	check_run(runs[0], slot_at(128), 2); /* the word that the end cuts off is never cold */
 	check_run(runs[1], slot_at(0), 128);
 	CHECK_INT(slots_alloc(slots, 1, runs, &n), -ENOSPC);
 	CHECK_UINT(slots_groups(slots), 1);
@@ -117,7 +117,7 @@ static void test_written(const void *data)
 		  -ENOSPC); /* free slots of word 1 were never written */
 	retire_and_thaw(slots, slot_at(0), 64);
 	CHECK_INT(alloc_written(slots, 65, 0), -ENOSPC);
-	CHECK_INT(alloc_written(slots, 60, slot_at(0)), 0); /* what was refused took nothing */
+	CHECK_INT(alloc_written(slots, 60, slot_at(0)), 0); /* the refused request took no slots */
 	CHECK_INT(alloc_written(slots, 4, slot_at(60)), 0);
 	slots_give_back(slots, &(SlotRun){slot_at(0), 64}, 1, FALSE);
 	CHECK_INT(alloc_written(slots, 1, 0), -ENOSPC);
@@ -143,7 +143,7 @@ static void test_nodes(const void *data)
 	check_run(run, slot_at(1024), 64);
 	CHECK_INT(slots_alloc_nodes(slots, 0, &run), 0);
 	check_run(run, slot_at(64), 64);
-	/* What has space below is not written again. */
+	/* Slots that have space below are not written again. */
 	retire_and_thaw(slots, slot_at(0), 64);
 	before = backing_faulty_count(backing, FAULTY_WRITE);
 	CHECK_INT(slots_alloc_nodes(slots, 0, &run), 0);
@@ -153,7 +153,7 @@ static void test_nodes(const void *data)
 	slots_free(slots);
 }
 
-/* A slot in a word of which the rest is used, and cold words that have no space below. */
+/* One free slot in a word whose other slots are used, and cold words without space below. */
 static void test_nodes_full(const void *data)
 {
 	g_autoptr(Backing) backing = backing_faulty_new(0);
@@ -174,8 +174,7 @@ static void test_nodes_full(const void *data)
 		before = backing_faulty_count(backing, FAULTY_WRITE);
 		CHECK_INT(slots_alloc_nodes(slots, 0, &run), 0);
 		check_run(run, slot_at(70 + i), 1);
-		/* One word met the full disk.  Of the last slot nobody knows that it was written.
-		 */
+		/* Only one word met the full disk.  The last slot is not known to be written. */
 		CHECK(backing_faulty_count(backing, FAULTY_WRITE) - before <= 2);
 		check_counts(slots);
 	}
@@ -198,7 +197,7 @@ static void test_nodes_end(const void *data)
 	CHECK_UINT(backing_faulty_count(backing, FAULTY_WRITE) - before, PLACES);
 	CHECK_UINT(slots_groups(slots), 1);
 	check_counts(slots);
-	/* The words that met the full disk come last. */
+	/* The words that met the full disk are taken last. */
 	backing_faulty_fill_up(backing, G_MAXUINT64);
 	for (guint word = PLACES + 1; word < WORDS && !test_failed(); word++) {
 		CHECK_INT(slots_alloc_nodes(slots, 0, &run), 0);
@@ -254,7 +253,7 @@ static void test_pairs(const void *data)
 	CHECK_INT(slots_take(slots, &(SlotRun){slot_at(70), 1}), 0);
 	CHECK_INT(slots_take(slots, &(SlotRun){slot_at(130 + stripe), 1}), 0);
 	check_pairs(slots, slot_at(192), 64); /* words 1 and 2 are not whole */
-	/* Back at the start where there is no whole word left near. */
+	/* The search begins again at the start when no whole word is left near. */
 	for (guint i = 256; i < FORMAT_BITMAP_BITS && !test_failed(); i += 64)
 		if (i / stripe % 2 == 0)
 			check_pairs(slots, slot_at(i), 64);
@@ -284,14 +283,14 @@ static void test_pairs_full(const void *data)
 	CHECK(backing_faulty_count(backing, FAULTY_WRITE) - before >= PLACES / 2);
 	CHECK(backing_faulty_count(backing, FAULTY_WRITE) - before <= 2 * PLACES);
 	check_counts(slots);
-	/* Pairs that were written before are found, wherever the cursor is. */
+	/* Pairs that were written before are found, whatever the cursor's position is. */
 	retire_and_thaw(slots, both.slot, both.count);
 	retire_and_thaw(slots, both.slot + FORMAT_COPY_DISTANCE, both.count);
 	check_pairs(slots, both.slot, both.count);
 	slots_free(slots);
 }
 
-/* A backing too short for two slots that are so far from each other. */
+/* A backing that is too short for the distance between the two slots of a pair. */
 static void test_pairs_end(const void *data)
 {
 	g_autoptr(Backing) backing = short_backing(128);
@@ -335,7 +334,7 @@ static void test_take(const void *data)
 	slots_free(slots);
 }
 
-/* What met a full disk is cold, and the last that is chosen again. */
+/* A word that met a full disk is cold, and is chosen again last. */
 static void test_give_back_full(const void *data)
 {
 	g_autoptr(Backing) backing = backing_memory_new(0);
@@ -357,17 +356,17 @@ int main(int argc, char **argv)
 {
 	test_add("data: next fit, warm before cold", test_next_fit, NULL);
 	test_add("data: the lowest cold word comes first", test_lowest_cold, NULL);
-	test_add("data: what was given back is taken next", test_given_back_first, NULL);
+	test_add("data: slots that were given back are taken next", test_given_back_first, NULL);
 	test_add("data: the search ends where the backing cannot grow", test_data_ends, NULL);
-	test_add("data: written words alone", test_written, NULL);
+	test_add("data: only written words", test_written, NULL);
 	test_add("nodes: a whole word, by the hint or the lowest", test_nodes, NULL);
 	test_add("nodes: a written slot is found on a full disk", test_nodes_full, NULL);
 	test_add("nodes: the search ends after 128 places", test_nodes_end, NULL);
 	test_add("nodes: another error ends the search", test_nodes_error, NULL);
-	test_add("pairs: whole words first, then what is left", test_pairs, NULL);
+	test_add("pairs: whole words first, then parts of words", test_pairs, NULL);
 	test_add("pairs: a written pair is found on a full disk", test_pairs_full, NULL);
 	test_add("pairs: the search ends where there is no place", test_pairs_end, NULL);
 	test_add("particular slots are taken all or none", test_take, NULL);
-	test_add("what met a full disk is cold", test_give_back_full, NULL);
+	test_add("a word that met a full disk is cold", test_give_back_full, NULL);
 	return test_run(argc, argv);
 }

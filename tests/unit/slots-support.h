@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tests of the allocator share.
+ * Helpers of the allocator's tests.
  */
 #pragma once
 
@@ -20,13 +20,13 @@ static inline Slots *slots_over(Backing *backing)
 	return slots;
 }
 
-/* The slot of that bit in group 0. */
+/* The slot of bit `bit` in group 0. */
 static inline guint64 slot_at(guint bit)
 {
 	return FORMAT_FIRST_INDEX + bit;
 }
 
-/* The counts are those of the bits, and every word is in one of the six states. */
+/* Checks that the counts agree with the bits, and that every word is in one of the six states. */
 static inline void check_counts(Slots *slots)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
@@ -57,7 +57,7 @@ static inline void check_run(SlotRun run, guint64 slot, guint32 count)
 	CHECK_UINT(run.count, count);
 }
 
-/* slots_alloc() returns this one run. */
+/* Checks that slots_alloc() returns exactly this run. */
 static inline void check_alloc(Slots *slots, guint64 slot, guint32 count)
 {
 	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
@@ -69,7 +69,7 @@ static inline void check_alloc(Slots *slots, guint64 slot, guint32 count)
 	check_counts(slots);
 }
 
-/* Makes taken slots free as a checkpoint does: written, and as though the map had dropped them. */
+/* Frees taken slots as a checkpoint does: as if they were written, and the map had dropped them. */
 static inline void retire_and_thaw(Slots *slots, guint64 slot, guint32 count)
 {
 	CHECK_INT(slots_reserve(slots, 1), 0);

@@ -17,7 +17,7 @@ static void fill(Backing *backing, Slots *slots, guint64 slot, guint32 count, gu
 		  0);
 }
 
-/* The slots hold that value, or zeros. */
+/* Checks that the slots hold `value`. */
 static void check_bytes(Backing *backing, Slots *slots, guint64 slot, guint32 count, guint8 value)
 {
 	for (guint32 i = 0; i < count && !test_failed(); i++) {
@@ -31,7 +31,8 @@ static void check_bytes(Backing *backing, Slots *slots, guint64 slot, guint32 co
 	}
 }
 
-/* Words 0 to 3 of group 0 are written, and free but for one slot of word 1. */
+/* An allocator in which words 0 to 3 of group 0 are written, and all their slots but one of word 1
+ * are free. */
 static Slots *slots_to_trim(Backing *backing)
 {
 	Slots *slots = slots_over(backing);
@@ -104,7 +105,7 @@ static void test_warm_up(const void *data)
 	backing_faulty_fill_up(backing, 0);
 	CHECK_INT(slots_alloc_written(slots, 64, runs, &n), 0);
 	check_run(runs[0], slot_at(64), 64);
-	fill(backing, slots, slot_at(64), 64, 1); /* it has space below, indeed */
+	fill(backing, slots, slot_at(64), 64, 1); /* the word must have space below */
 	CHECK_INT(slots_warm_up(slots), -ENOSPC);
 	check_counts(slots);
 	CHECK_UINT(slots_warm_bytes(slots), 4 * MIB - WORD_BYTES);
@@ -130,11 +131,11 @@ static void test_erase(const void *data)
 	CHECK_INT(slots_erase(slots, 0, &kept), 1);
 	check_counts(slots);
 	check_bytes(backing, slots, slot_at(0), 256, 0);
-	/* What is kept has space below: a full disk does not keep anybody from writing it. */
+	/* The slot that was kept has space below, so it can be written on a full disk. */
 	backing_faulty_fill_up(backing, 0);
 	fill(backing, slots, slot_at(70), 1, 9);
 	CHECK_UINT(slots_warm_bytes(slots), 63 * FORMAT_SLOT_SIZE);
-	CHECK_INT(slots_erase(slots, 1, &kept), 0); /* the backing ends before */
+	CHECK_INT(slots_erase(slots, 1, &kept), 0); /* the backing ends before group 1 */
 	backing_faulty_fill_up(backing, G_MAXUINT64);
 	CHECK_INT(backing_grow(backing, slots_offset(slots, behind + 2)), 0);
 	fill(backing, slots, behind, 2, 3);
@@ -146,9 +147,9 @@ static void test_erase(const void *data)
 int main(int argc, char **argv)
 {
 	test_add("trim gives back warm words that are wholly free", test_trim, NULL);
-	test_add("trim leaves warm what cannot be punched", test_no_punch, NULL);
+	test_add("trim leaves words warm that cannot be punched", test_no_punch, NULL);
 	test_add("warming up writes 4 MiB of cold words", test_warm_up, NULL);
 	test_add("erase leaves zeros", test_erase, "punches");
-	test_add("erase leaves zeros where nothing can be punched", test_erase, NULL);
+	test_add("erase leaves zeros on a backing that cannot punch", test_erase, NULL);
 	return test_run(argc, argv);
 }

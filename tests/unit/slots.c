@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The allocator.  Compiled with the checks of its locks in any build: whoever looks at a group
- * without the lock under which the array of groups moves ends the process.
+ * The allocator.  Compiled with the checks of its locks in any build: an access to a group without
+ * the lock that protects the array of groups ends the process.
  */
 #include "tests/backing/memory.h"
 #include "common/engine/slots.h"
@@ -66,7 +66,7 @@ static void test_pair(const void *data)
 		CHECK_INT(slots_take_pair(slots, rows[i].slot), FALSE);
 	}
 	test_row(NULL);
-	/* What was refused took nothing. */
+	/* The refused request took no slots. */
 	take_one(slots, place(70));
 	take_one(slots, place(10) + FORMAT_COPY_DISTANCE);
 	CHECK_INT(slots_take(slots, &(SlotRun){place(5), 1}), -EUCLEAN);
@@ -74,7 +74,7 @@ static void test_pair(const void *data)
 	slots_free(slots);
 }
 
-/* ---- nothing is anybody's twice */
+/* ---- no slot is given out twice */
 
 typedef struct {
 	SlotRun run;
@@ -115,7 +115,7 @@ static void give_back(Slots *slots, GHashTable *taken, GArray *all, guint i)
 	g_array_remove_index_fast(all, i);
 }
 
-/* One of the ways to get slots. */
+/* Takes slots in one of the possible ways. */
 static void take_some(Slots *slots, TestRandom *random, GHashTable *taken, GArray *all)
 {
 	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
@@ -167,7 +167,7 @@ static void test_once(const void *data)
 	slots_free(slots);
 }
 
-/* ---- the array of groups moves while others work on them */
+/* ---- the array of groups moves while other threads use groups */
 
 #define GROUPS 40u
 
@@ -201,7 +201,7 @@ static void test_growing(const void *data)
 
 	(void)data;
 	REQUIRE(growing.slots != NULL);
-	CHECK_INT(slots_warm_up(growing.slots), -ENOSPC); /* there is nothing yet */
+	CHECK_INT(slots_warm_up(growing.slots), -ENOSPC); /* there is no group yet */
 	CHECK_INT(slots_alloc(growing.slots, 1, runs, &n), 0);
 	thread = g_thread_new("trim", warm_and_trim, &growing);
 	while (slots_groups(growing.slots) < GROUPS && !test_failed())
@@ -219,6 +219,6 @@ int main(int argc, char **argv)
 {
 	test_add("a pair is taken where both of its slots are free", test_pair, NULL);
 	test_add("no slot is given out twice", test_once, NULL);
-	test_add("groups come while space is written and given back", test_growing, NULL);
+	test_add("groups are added while space is written and given back", test_growing, NULL);
 	return test_run(argc, argv);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two superblocks: which one counts, and what is left of them wherever storing a new one ends.
+ * The two superblocks: which one counts, and what is left of them when a store ends at any step.
  */
 #include "common/engine/superblock.h"
 #include "tests/backing/faulty.h"
@@ -50,7 +50,7 @@ static void test_store(const void *data)
 		guint64 flushes = backing_faulty_count(backing, FAULTY_FLUSH);
 
 		CHECK_INT(superblock_store(backing, &pair, &next), 0);
-		CHECK_UINT(pair.home, !home); /* the older copy first */
+		CHECK_UINT(pair.home, !home); /* the older copy was overwritten first */
 		CHECK_UINT(pair.current.generation, next.generation);
 		CHECK_UINT(backing_faulty_count(backing, FAULTY_FLUSH) - flushes, 2);
 		load(backing, &found);
@@ -61,7 +61,8 @@ static void test_store(const void *data)
 	backing_free(backing);
 }
 
-/* I6: wherever it ends, the one before or the next is there, and after success in both places. */
+/* I6: wherever a store ends, the previous or the new superblock is there; after success, the new
+ * one is in both places. */
 static void test_store_fails(const void *data)
 {
 	int r = -1;
@@ -116,7 +117,7 @@ static void test_either_suffices(const void *data)
 	}
 }
 
-/* What the older copy is taken for, by how many generations it is behind. */
+/* How the older copy is judged, depending on how many generations it is behind. */
 static void test_older_copy(const void *data)
 {
 	static const struct {
@@ -154,7 +155,7 @@ static void test_refused(const void *data)
 
 	(void)data;
 	backing_faulty_fail(backing, FAULTY_READ, 1, EIO, FALSE, FALSE);
-	CHECK(!superblock_load(backing, &pair, &error)); /* B might be the newer */
+	CHECK(!superblock_load(backing, &pair, &error)); /* B might be the newer one */
 	CHECK_ERROR(error, STORAGEOS_ERROR_IO, "superblock B");
 	g_clear_error(&error);
 	backing_faulty_fail(backing, 0, 0, 0, FALSE, FALSE);
@@ -193,11 +194,11 @@ static void test_fits(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("what is stored is loaded, from either copy in turn", test_store, NULL);
+	test_add("a stored superblock is loaded, from either copy in turn", test_store, NULL);
 	test_add("a store that fails leaves one of the two", test_store_fails, NULL);
 	test_add("either copy suffices, and the other is rewritten", test_either_suffices, NULL);
-	test_add("an older copy is a crash's or damage", test_older_copy, NULL);
-	test_add("what may not be the newest is refused", test_refused, NULL);
+	test_add("an older copy is due to a crash, or is damage", test_older_copy, NULL);
+	test_add("a superblock that may not be the newest is refused", test_refused, NULL);
 	test_add("a backing that is cut, or newer, is refused", test_fits, NULL);
 	return test_run(argc, argv);
 }

@@ -12,7 +12,7 @@
 #define SECRET "outside\n"
 #define INSIDE "inside\n"
 
-/* A tree with what lies beside it:
+/* A root directory and its surroundings:
  *
  *     DIR/secret, DIR/out/secret      must never be seen
  *     DIR/root/                       the root
@@ -161,7 +161,7 @@ static void test_bounds(const void *data G_GNUC_UNUSED)
 	CHECK(!sysroot_has_file(NULL, "file"));
 }
 
-/* Forty links of any length are followed, and no more: whatever they say. */
+/* Forty links of any length are followed, and no more. */
 static void test_many_links(const void *data G_GNUC_UNUSED)
 {
 	g_auto(Tree) tree = {0};
@@ -218,7 +218,7 @@ static void test_list(const void *data G_GNUC_UNUSED)
 	CHECK_UINT(outside->len, 0);
 }
 
-/* Somebody who owns the tree turns a directory into a link to the outside and back. */
+/* The owner of the tree replaces a directory by a link to the outside, and back again. */
 typedef struct {
 	char *name, *link, *directory;
 	gint stop;
@@ -287,7 +287,7 @@ int main(int argc, char **argv)
 	test_add("links are followed as far as the kernel does", test_many_links, NULL);
 	test_add("a tree is 64 directories deep at most", test_depth, NULL);
 	test_add("a directory's names are sorted", test_list, NULL);
-	test_add("what is exchanged meanwhile leads nowhere else", test_race, NULL);
-	test_add("what is no directory is no root", test_no_root, NULL);
+	test_add("a directory that is exchanged meanwhile leads nowhere else", test_race, NULL);
+	test_add("only a directory can be a root", test_no_root, NULL);
 	return test_run(argc, argv);
 }

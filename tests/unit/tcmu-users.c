@@ -151,7 +151,7 @@ static void test_devices(const void *data G_GNUC_UNUSED)
 	CHECK(!user(&machine, 20)->listens);
 }
 
-/* Processes end while they are looked at, others may not be looked at. */
+/* Some processes end while they are examined, others cannot be read. */
 static void test_odd(const void *data G_GNUC_UNUSED)
 {
 	g_auto(UsersMachine) machine = {0};
@@ -167,7 +167,8 @@ static void test_odd(const void *data G_GNUC_UNUSED)
 	CHECK(!tcmu_users_other(&machine.users, 0));
 }
 
-/* A tcmu-runner that is starting up, or ending, has no name on the bus and is no second daemon. */
+/* A tcmu-runner that starts or ends has no name on the bus, and does not count as a second daemon.
+ */
 static void test_runner(const void *data G_GNUC_UNUSED)
 {
 	static const char sockets[] =
@@ -193,10 +194,10 @@ static void test_runner(const void *data G_GNUC_UNUSED)
 	CHECK_UINT(tcmu_users_other(&machine.users, 0)->pid, 11);
 }
 
-/* ---- what the kernel says of the family: its answer is the test's */
+/* ---- the kernel's answer about the family, which the test makes up */
 
 static guint8 answer[1024];
-static gssize answer_length; /* -1: none comes */
+static gssize answer_length; /* -1: no answer */
 
 ssize_t recv(int fd, void *data, size_t length, int flags)
 {
@@ -260,7 +261,7 @@ static void add_group(const char *name, guint32 number, gsize number_length)
 	end_attribute(at);
 }
 
-/* Two groups, as no kernel has them yet. */
+/* An answer with two groups, which no kernel gives yet. */
 static void answer_of_kernel(const char *name, gsize number_length)
 {
 	const guint16 family = 30;
@@ -314,7 +315,7 @@ static void test_family(const void *data G_GNUC_UNUSED)
 	check_family("no such family", FALSE, 0);
 }
 
-/* As where a process has all the files that it may have. */
+/* No socket can be made, as at the limit of open files. */
 static void test_no_socket(const void *data G_GNUC_UNUSED)
 {
 	struct rlimit before, none;
@@ -341,13 +342,13 @@ static void test_nothing(const void *data G_GNUC_UNUSED)
 
 int main(int argc, char **argv)
 {
-	test_add("who is on the multicast group is a user, in any network", test_listeners, NULL);
-	test_add("TCMU devices are told from other uio, ours from others", test_devices, NULL);
-	test_add("tcmu-runner itself is no second daemon, unless in a container", test_runner,
+	test_add("a listener of the multicast group is a user, in any network", test_listeners,
 		 NULL);
-	test_add("what is half there is passed over", test_odd, NULL);
+	test_add("TCMU devices differ from other uio, ours from foreign ones", test_devices, NULL);
+	test_add("tcmu-runner is no second daemon, unless in a container", test_runner, NULL);
+	test_add("incomplete entries are skipped", test_odd, NULL);
 	test_add("no /proc and no /sys", test_nothing, NULL);
 	test_add("the group is the one that the kernel names", test_family, NULL);
-	test_add("without a socket nothing is known of it", test_no_socket, NULL);
+	test_add("without a socket the group is unknown", test_no_socket, NULL);
 	return test_run(argc, argv);
 }

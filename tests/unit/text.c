@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text as it may be shown, and as JSON takes it. */
+/* Text that is safe to print, and text for JSON. */
 #include <string.h>
 
 #include "common/base/json.h"
@@ -15,9 +15,9 @@ static const struct {
 	{"d\xff"
 	 "b",
 	 "d\\xffb"},
-	{"cut \xe2\x82", "cut \\xe2\\x82"},  /* a character's beginning */
-	{"\xc0\xaf", "\\xc0\\xaf"},	     /* '/' in more bytes than it needs */
-	{"\xed\xa0\x80", "\\xed\\xa0\\x80"}, /* half of a pair of UTF-16 */
+	{"cut \xe2\x82", "cut \\xe2\\x82"},  /* an incomplete character */
+	{"\xc0\xaf", "\\xc0\\xaf"},	     /* an overlong '/' */
+	{"\xed\xa0\x80", "\\xed\\xa0\\x80"}, /* a UTF-16 surrogate */
 	{"red \x1b[31m\x07\n", "red \\x1b[31m\\x07\\x0a"},
 	{"\xc2\x9b"
 	 "2J",
@@ -52,13 +52,13 @@ static void test_json(const void *data)
 		CHECK(g_utf8_validate(text, -1, NULL));
 		again = json_tokener_parse(text);
 		CHECK(again && json_get_text(again, "path"));
-		/* What is UTF-8 comes back as it was. */
+		/* Valid UTF-8 is unchanged. */
 		CHECK(!g_utf8_validate(rows[i].text, -1, NULL) ||
 		      !g_strcmp0(json_get_text(again, "path"), rows[i].text));
 	}
 }
 
-/* One character of one byte, of two, of three, of four. */
+/* Characters of one, two, three and four bytes. */
 #define ALL "x\u00e9\u20ac\U0001f4be"
 
 static void test_whole_length(const void *data)
@@ -70,7 +70,7 @@ static void test_whole_length(const void *data)
 		test_row("%" G_GSIZE_FORMAT, length);
 		CHECK_UINT(text_whole_length(ALL, length), whole[length]);
 	}
-	CHECK_UINT(text_whole_length("\x80\x80\x80\x80", 4), 4); /* no character at all */
+	CHECK_UINT(text_whole_length("\x80\x80\x80\x80", 4), 4); /* not a character */
 	CHECK_UINT(text_whole_length("\x80", 1), 1);
 	CHECK_UINT(text_whole_length("a\xff", 2), 1);
 }
@@ -98,9 +98,9 @@ static void test_excerpt(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("bytes that may not be shown are written as numbers", test_printable, NULL);
+	test_add("bytes that must not be printed are shown as numbers", test_printable, NULL);
 	test_add("JSON is UTF-8 whatever the text is", test_json, NULL);
 	test_add("a text is cut between characters", test_whole_length, NULL);
-	test_add("an excerpt says that it is one", test_excerpt, NULL);
+	test_add("an excerpt is marked as one", test_excerpt, NULL);
 	return test_run(argc, argv);
 }

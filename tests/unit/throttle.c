@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The throttle's promises (throttle.h): waits in a table, the bounds over random numbers, and that
- * the room lasts as long as the checkpoint.
+ * The promises of throttle.h: a table of waits, the bounds with random numbers, and that the room
+ * lasts as long as the checkpoint.
  */
 #include "common/engine/throttle.h"
 #include "common/base/units.h"
 #include "tests/harness.h"
 
 #define MS G_TIME_SPAN_MILLISECOND
-#define BEGUN ((gint64)1000 * G_TIME_SPAN_SECOND) /* a checkpoint, in the tables */
+#define BEGUN ((gint64)1000 * G_TIME_SPAN_SECOND) /* when the tables' checkpoint began */
 #define EXPECTED (500 * MS)
 
 typedef struct {
@@ -16,9 +16,9 @@ typedef struct {
 	guint pressure;
 	double cost;
 	guint64 bytes;
-	double ahead;		   /* cost of the line before */
-	gint64 since_begun;	   /* negative: no checkpoint runs */
-	gint64 first, least, most; /* microseconds: of the first wait, of all waits */
+	double ahead;		   /* cost of the changes that already wait */
+	gint64 since_begun;	   /* microseconds since a checkpoint began; negative: none runs */
+	gint64 first, least, most; /* microseconds: the first wait; bounds of the whole wait */
 } Row;
 
 static const Row rows[] = {
@@ -39,7 +39,7 @@ static const Row rows[] = {
 	{"1 MiB, a long line: the most", 50, 10, MIB, 100000, 0, 10000, 480000, 480000},
 };
 
-/* All that a change waits if it asks again as soon as it was told to. */
+/* The whole wait of a change that asks again as soon as it may. */
 static gint64 wait_of(Throttle *throttle, const ThrottleTurn *turn, guint pressure)
 {
 	gint64 now = turn->start, wait;
@@ -109,7 +109,8 @@ static void test_bounds(const void *data)
 	CHECK_INT(throttle_most(MIB), 480 * MS);
 }
 
-/* The next checkpoint is expected to take the mean of what was expected and what the last took. */
+/* The expected duration is the mean of the previous expectation and the last checkpoint's duration.
+ */
 static void test_expected(const void *data)
 {
 	Throttle throttle = throttle_at(0);
@@ -119,12 +120,12 @@ static void test_expected(const void *data)
 	throttle_end(&throttle, BEGUN + 100 * MS, TRUE);
 	CHECK_INT(throttle.expected, 300 * MS);
 	throttle_begin(&throttle, BEGUN);
-	throttle_end(&throttle, BEGUN + 9000 * MS, FALSE); /* it failed: says nothing */
+	throttle_end(&throttle, BEGUN + 9000 * MS, FALSE); /* a failed checkpoint does not count */
 	CHECK_INT(throttle.expected, 300 * MS);
 	CHECK_INT(throttle.begun, 0);
 }
 
-/* Time in which nothing stood in line is not given out later. */
+/* Time in which no change waited is not credited later. */
 static void test_no_credit(const void *data)
 {
 	const gint64 later = BEGUN + 10 * G_TIME_SPAN_SECOND;
@@ -137,8 +138,8 @@ static void test_no_credit(const void *data)
 	CHECK_INT(throttle_wait(&throttle, &turn, 50, later + 5 * MS), 10 * MS);
 }
 
-/* A change that has waited `most` goes on before its turn; those behind it wait for their own cost
- * alone. */
+/* A change that has waited `most` continues before its turn; the changes behind it then wait only
+ * for their own cost. */
 static void test_line_moves_up(const void *data)
 {
 	Throttle throttle = throttle_at(-1);
@@ -152,7 +153,7 @@ static void test_line_moves_up(const void *data)
 	CHECK(wait >= 9 * MS && wait <= 10 * MS);
 }
 
-/* Any one look at a change that waits. */
+/* Checks one answer of the throttle to a change that waits. */
 static void check_look(const ThrottleTurn *turn, guint pressure, guint64 bytes, gint64 now,
 		       gint64 wait)
 {
@@ -180,7 +181,8 @@ static gint64 wait_at_random(Throttle *throttle, TestRandom *random, gint64 now,
 		check_look(&turn, pressure, bytes, now, wait);
 		now += wait;
 		if (wait)
-			now += (gint64)test_random_below(random, 3000); /* it is woken late */
+			now += (gint64)test_random_below(random,
+							 3000); /* the thread wakes up late */
 	} while (wait && !test_failed());
 	return now;
 }
@@ -203,7 +205,7 @@ static void test_random_waits(const void *data)
 	}
 }
 
-/* Eight threads that change all the time: what they take is spread over the checkpoint. */
+/* Eight threads change all the time: the room that they take is spread over the checkpoint. */
 static void test_room_lasts(const void *data)
 {
 	enum { THREADS = 8 };
@@ -243,10 +245,10 @@ int main(int argc, char **argv)
 {
 	test_add("each change waits as the formula says", test_table, NULL);
 	test_add("a change waits until there is room", test_crowded, NULL);
-	test_add("the bounds are what they are said to be", test_bounds, NULL);
-	test_add("earlier checkpoints tell how long one takes", test_expected, NULL);
+	test_add("the bounds are those of the formula", test_bounds, NULL);
+	test_add("earlier checkpoints predict the duration", test_expected, NULL);
 	test_add("time without changes is no credit", test_no_credit, NULL);
-	test_add("a change that goes on early moves the line up", test_line_moves_up, NULL);
+	test_add("a change that continues early moves the queue up", test_line_moves_up, NULL);
 	test_add("no wait leaves its bounds", test_random_waits, NULL);
 	test_add("the room lasts as long as the checkpoint", test_room_lasts, NULL);
 	return test_run(argc, argv);

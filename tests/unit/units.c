@@ -134,7 +134,7 @@ static void test_blocks(const void *data)
 int main(int argc, char **argv)
 {
 	test_add("sizes as people write them", test_parse, NULL);
-	test_add("what is no size is refused", test_parse_bad, NULL);
+	test_add("text that is not a size is refused", test_parse_bad, NULL);
 	test_add("sizes as people read them", test_format, NULL);
 	test_add("a printed power of two reads back", test_round_trip, NULL);
 	test_add("bytes and blocks", test_blocks, NULL);

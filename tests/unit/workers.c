@@ -10,7 +10,7 @@ typedef struct {
 	WorkItem item;
 	Workers *workers;
 	guint number;
-	guint again; /* times that it pushes itself */
+	guint again; /* how often the job pushes itself again */
 	gboolean signals_blocked;
 } Job;
 
@@ -117,7 +117,7 @@ static void test_parallel(const void *data)
 	reset();
 	for (guint i = 0; i < 4; i++)
 		workers_push(workers, &items[i]);
-	wait_until_waiting(4); /* for ever, if fewer than four run at once */
+	wait_until_waiting(4); /* hangs if fewer than four run at the same time */
 	open_gate();
 	workers_free(workers);
 	CHECK_UINT(waiting, 4);
@@ -157,7 +157,7 @@ static void test_cancel(const void *data)
 	reset();
 	workers_push(workers, &gate);
 	wait_until_waiting(1);
-	CHECK(!workers_cancel(workers, &gate)); /* a thread has it */
+	CHECK(!workers_cancel(workers, &gate)); /* a thread already runs it */
 	for (guint i = 0; i < 4; i++) {
 		jobs[i] = (Job){.item.run = run_job, .number = i};
 		workers_push(workers, &jobs[i].item);
@@ -166,7 +166,7 @@ static void test_cancel(const void *data)
 	CHECK(workers_cancel(workers, &jobs[3].item));
 	CHECK(workers_cancel(workers, &jobs[0].item));
 	CHECK(!workers_cancel(workers, &jobs[0].item));
-	workers_push(workers, &jobs[0].item); /* behind the last */
+	workers_push(workers, &jobs[0].item); /* behind the last job */
 	open_gate();
 	workers_free(workers);
 	REQUIRE(order->len == 2);
@@ -253,8 +253,8 @@ int main(int argc, char **argv)
 {
 	test_add("one thread runs items in order of arrival", test_order, NULL);
 	test_add("as many items run at once as there are threads", test_parallel, NULL);
-	test_add("free runs what is queued", test_drain, NULL);
-	test_add("what is queued can be cancelled", test_cancel, NULL);
+	test_add("free runs the queued items", test_drain, NULL);
+	test_add("a queued item can be cancelled", test_cancel, NULL);
 	test_add("an item may push itself again", test_push_from_worker, NULL);
 	test_add("many threads push", test_many_pushers, NULL);
 	test_add("workers have signals blocked, the host has not", test_signals, NULL);
