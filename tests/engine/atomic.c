@@ -265,7 +265,7 @@ static void test_race(const void *data)
 	threads[0] = g_thread_new("writer", write_numbers, &race);
 	threads[1] = g_thread_new("reader", read_numbers, &race);
 	threads[2] = g_thread_new("look-ups", look_numbers_up, &race);
-	g_usleep(RACE_TIME);
+	g_usleep(RACE_TIME); /* the duration of the race */
 	g_atomic_int_set(&race.stop, TRUE);
 	for (guint i = 0; i < G_N_ELEMENTS(threads); i++)
 		g_thread_join(threads[i]);

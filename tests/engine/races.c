@@ -391,8 +391,8 @@ static void open_use_close(Race *race, TestRandom *random, guint number)
 	for (guint64 block = 150; block < 150 + test_random_below(random, 3); block++)
 		write_next(race, block);
 	if (test_random_below(random, 2))
-		volume_settle(race->volume); /* asked for, and not waited for */
-	g_usleep((gulong)test_random_below(random, 3000));
+		volume_settle(race->volume);		   /* asked for, and not waited for */
+	g_usleep((gulong)test_random_below(random, 3000)); /* closes at a random moment */
 	close_volume(race->volume);
 	race->volume = backing_open_volume(race->backing);
 	if (!race->volume)
@@ -524,7 +524,7 @@ static void resize_cache(Race *race, TestRandom *random, guint number)
 {
 	(void)race, (void)number;
 	volume_set_cache_size(test_random_below(random, 2) ? MIB : 3 * MIB / 2);
-	g_usleep(2000);
+	g_usleep(2000); /* the other threads run with this size for a while */
 }
 
 /* More leaves than the cache holds: each is read while others make room, and thrown out. */

@@ -88,7 +88,7 @@ static void test_flushes_beside_checkpoints(const void *data)
 	}
 	while (!test_failed() && g_get_monotonic_time() < end) {
 		CHECK_INT(volume_checkpoint(volume), 0);
-		g_usleep(300);
+		g_usleep(300); /* a few flushes, while the checkpoint is new */
 		check_crash_keeps(backing, flushers);
 	}
 	g_atomic_int_set(&stop, TRUE);

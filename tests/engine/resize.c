@@ -208,7 +208,7 @@ static void test_grow_under_load(const void *data)
 	for (guint i = 0; i < 24 && !test_failed(); i++) {
 		guint64 before = size;
 
-		g_usleep(20000);
+		g_usleep(20000); /* requests between two resizes */
 		size += i % 8 == 7 ? size * 15 : GROWN_BY;
 		resize(volume, size, 0);
 		check_grown(volume, before, size);

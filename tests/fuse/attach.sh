@@ -63,7 +63,7 @@ check "blkdiscard" blkdiscard --length $((128 << 20)) "$DEVICE"
 "$STAMPS" load "$DEVICE" "$WORK/record" 1 30 128 >"$WORK/load" &
 writer=$!
 wait_for 20 grep -q loading "$WORK/load"
-sleep 2
+sleep 2 # so that the kill finds the load under way
 kill_server
 wait $writer
 note "$(cat "$WORK/load")"

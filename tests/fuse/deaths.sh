@@ -97,7 +97,7 @@ tree_fill "$DISK/synced" 40
 check "sync" sync -f "$DISK"
 sum=$(tree_checksum "$DISK/synced")
 tree_fill "$DISK/later" 100 2>/dev/null &
-sleep 0.5
+sleep 0.5 # so that the kill finds files being written
 kill_server
 wait $!
 unmount "$DISK"

@@ -53,7 +53,7 @@ cat >"$WORK/wrapper" <<-END
 #!/bin/sh
 "$real" "\$@" || exit
 kill -9 \$PPID
-sleep 60
+sleep 60 # attach must not see this program end
 END
 chmod +x "$WORK/wrapper"
 attach_killed() {
@@ -69,7 +69,7 @@ verify_volume db "the volume is whole, and nobody's again"
 # ---- attach, not killed
 
 must "attach" "$STORAGEOS" attach db
-sleep 1
+sleep 1 # a server without a user would end in this time
 is "its server stays" "$(servers | wc -l)" 1
 check "the device can be read" dd if="$WORK/dev/default/db" of=/dev/null bs=1M count=1 iflag=direct
 must "detach" "$STORAGEOS" detach db

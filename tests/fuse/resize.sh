@@ -165,7 +165,7 @@ for delay in 0 0.002 0.005 0.01 0.02 0.05; do
 	next=$((next + 30))
 	"$STORAGEOS" resize raw ${next}M >/dev/null 2>&1 &
 	resizing=$!
-	sleep $delay
+	sleep $delay # the kill meets another step of the resize each time
 	kill -9 "$pid"
 	wait_for 10 gone "$pid"
 	wait $resizing

@@ -278,7 +278,7 @@ static void test_pool_away(const void *data)
 	CHECK(dev_becomes_ready(&dev));
 	CHECK_INT(run_read(&dev, out, BLOCK, 0), STS_OK);
 	CHECK_MEM(out, block, BLOCK);
-	g_usleep(1500000);
+	g_usleep(1500000); /* several attempts to open the other volume */
 	CHECK_INT(run_read(&other, out, BLOCK, 0), STS_SENSE);
 	CHECK(!g_file_test(none, G_FILE_TEST_EXISTS)); /* though its cfgstring says create */
 	dev_remove(&other);

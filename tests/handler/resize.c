@@ -166,7 +166,7 @@ static void test_under_load(const void *data)
 	}
 	for (guint i = 1; i <= TIMES; i++) {
 		CHECK_INT(dev_reconfig(&dev, ATTRIBUTE_SIZE, NULL, SIZE * (1 + i * i)), 0);
-		g_usleep(20000);
+		g_usleep(20000); /* commands between two resizes */
 	}
 	g_atomic_int_set(&stop, TRUE);
 	for (guint i = 0; i < LOADS; i++) {

@@ -141,7 +141,7 @@ static void test_erase(const void *data)
 	g_atomic_int_set(&scene->busy, TRUE);
 	begin(scene, &erase);
 	CHECK_INT(state(scene), SCSI_SANITIZING);
-	g_usleep(50000);
+	g_usleep(50000);	       /* an erase that does not wait would begin in this time */
 	CHECK(holds(scene, 'a', 'a')); /* not before everything else has ended */
 	g_atomic_int_set(&scene->busy, FALSE);
 	WAIT_FOR(g_atomic_int_get(&scene->answers));

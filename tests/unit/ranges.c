@@ -140,7 +140,7 @@ static void test_order(const void *data)
 	for (guint i = 0; i < WAITERS; i++) {
 		test_row("waiter %u", i);
 		CHECK(waiter_gets_it(&waiters[i]));
-		g_usleep(2000);
+		g_usleep(2000); /* a range that is granted too early would be held after this */
 		for (guint later = i + 1; later < WAITERS; later++)
 			CHECK(!g_atomic_int_get(&waiters[later].holds));
 		waiter_end(&waiters[i]);
