@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# attach, detach and status over FUSE, on this machine's own kernel, with every part killed.
+# attach, detach and status over FUSE on this machine's kernel, with every part killed.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need mkfs.ext4 e2fsprogs
@@ -21,7 +21,7 @@ mounted() { grep -q " $1 " /proc/mounts; }
 loops() { losetup -n -O BACK-FILE | grep -c "^$mount/"; }
 kill_server() { local p; p=$(state pid); kill -9 "$p" && wait_for 10 gone "$p"; }
 
-# However this test ends, nothing of it stays.
+# Clean up, however the test ends.
 take_away() {
 	local device
 	umount -l "$WORK/mnt" 2>/dev/null
@@ -124,13 +124,13 @@ refuses "attach says who has to let go" "still in use: .*mounted on $WORK/mnt" "
 refuses "detach, too" "mounted on $WORK/mnt" "$STORAGEOS" detach db
 must "unmount" unmount "$WORK/mnt"
 is "then attach comes back" "$(attach db)" "$link"
-e2fsck -p "$link" >"$WORK/fsck" # replays its journal
+e2fsck -p "$link" >"$WORK/fsck" # replays the file system's journal
 check "the file system is whole" e2fsck -fn "$link"
 must "mount it" mount "$link" "$WORK/mnt"
 is "everything that was synced is there" "$(tree_checksum "$WORK/mnt")" "$sum"
 must "unmount" unmount "$WORK/mnt"
 
-# ---- parts that others took away
+# ---- parts that others removed
 
 must "somebody detaches the loop device" losetup -d "$(readlink "$link")"
 no_loops() { [ "$(loops)" = 0 ]; }
@@ -146,7 +146,7 @@ is "attach makes it again" "$(attach db)" "$link"
 is "there is one loop device" "$(loops)" 1
 check "detach" "$STORAGEOS" detach db
 
-# ---- attach itself dies half way
+# ---- attach dies in the middle
 
 for limit in 0.005 0.01 0.015 0.02 0.025 0.03 0.04 0.06; do
 	timeout -s KILL $limit "$STORAGEOS" attach db >/dev/null 2>&1
@@ -177,7 +177,7 @@ wait
 is "and six that detach all succeed" "$(<"$WORK/all")" ""
 is "status: detached" "$(state state)" detached
 
-# ---- others
+# ---- other devices and processes
 
 must "make a volume of 4096-byte blocks" "$STORAGEOS" create other --size 64M --block-size 4096
 must "attach it" attach other
@@ -201,7 +201,7 @@ check "and whole" "$STORAGEOS" check "$LOOP"
 check "and deleted" "$STORAGEOS" delete "$LOOP"
 refuses "once" 'no storageos volume' "$STORAGEOS" delete "$LOOP"
 
-# looks_at NAME SECONDS: a process of that name holds the device as udev does, for so long.
+# looks_at NAME SECONDS: a process called NAME holds the device for SECONDS, as udev does.
 looks_at() {
 	rm -f "$WORK/looking"
 	python3 - "$LOOP" "$WORK/looking" "$1" "$2" <<-'END' &

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Arguments that are not ASCII, or no text at all, in every locale: paths of any bytes work, names are
-# refused with the bytes shown, and JSON stays JSON.
+# Arguments that are not ASCII, or not text at all, in every locale: paths of any bytes work, names are
+# refused with a printable form of the bytes, and JSON stays valid.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need python3 python3
@@ -9,7 +9,7 @@ need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
 
 is_utf8() { iconv -f UTF-8 -t UTF-8 <<<"$1" >/dev/null 2>&1; }
-# LC_ALL as users have it; none of the others need be installed, which is a state of its own.
+# Values of LC_ALL.  A locale that is not installed is a case of its own.
 locales=(C C.UTF-8 POSIX de_DE.ISO-8859-1 ja_JP.eucJP none)
 
 # ---- names: refused, in one line of UTF-8
@@ -41,9 +41,9 @@ refuses "a verb's option" 'Unknown option --gr.xfcn' "$STORAGEOS" list $'--gr\xf
 refuses "a size" "invalid volume size '1.xe2G'" "$STORAGEOS" create db --size $'1\xe2G'
 refuses "a front end" "unknown front end '.x80'" "$STORAGEOS" attach db --frontend $'\x80'
 
-# ---- paths: taken as they are
+# ---- paths: accepted unchanged
 
-works_at() { # WHAT DIRECTORY SHOWN: a configuration, a pool and a root there
+works_at() { # WHAT DIRECTORY SHOWN: a configuration, a pool and a root in DIRECTORY
 	local what=$1 directory=$2 shown=$3 locale
 	mkdir -p "$directory/pool" "$directory/root"
 	for locale in C C.UTF-8; do
@@ -68,7 +68,7 @@ works_at() { # WHAT DIRECTORY SHOWN: a configuration, a pool and a root there
 works_at "a path in UTF-8" "$WORK/größe/日本" "$WORK/größe/日本"
 works_at "a path in bytes" "$WORK/"$'gr\xf6\xdfe' "$WORK/"'gr\xf6\xdfe'
 
-# A block device by a name of its own.
+# A block device with such a name.
 if [ "$(id -u)" = 0 ] && [ -c /dev/loop-control ]; then
 	truncate -s 256M "$WORK/disk"
 	loop_attach "$WORK/disk" || give_up "no loop device"

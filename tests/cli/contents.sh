@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A block device that is not empty does not become a volume, and the refusal says what is on it.  Its
-# bytes decide: what libblkid does not recognise is refused all the same.
+# A block device that is not empty does not become a volume, and the refusal names its content.  The
+# device's bytes decide: content that libblkid does not recognise is refused, too.
 . "$(dirname "$0")/../lib.sh"
 need mkfs.ext4 e2fsprogs
 need mkfs.xfs xfsprogs

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Standard input, output and error closed, in every combination: what a program opens never takes their
-# place, so that nothing is written into a volume that is meant for people.  And a server keeps nothing
-# of what it was started with.
+# Standard input, output and error are closed, in every combination: no file that a program opens takes
+# their place, so that no message is written into a volume.  A server keeps no descriptor that it
+# inherited.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need python3 python3
@@ -14,7 +14,7 @@ own_config
 vol=$POOL/db.vol
 combinations=("<&-" ">&-" "2>&-" "<&- >&-" "<&- 2>&-" ">&- 2>&-" "<&- >&- 2>&-")
 
-# with CLOSED COMMAND...: its status counts for nothing, since it may not be able to say what it has to.
+# with CLOSED COMMAND...: ignores the status, because the command may be unable to print its result.
 with() {
 	local closed=$1 seconds
 	shift
@@ -23,12 +23,12 @@ with() {
 	return 0
 }
 
-# ---- what only looks
+# ---- verbs that only look
 
 must "make a volume" "$STORAGEOS" create db --size 64M
 mkdir "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"
-serve() { # CLOSED [OPTION...]: its number is in $server
+serve() { # CLOSED [OPTION...]: sets $server to the server's PID
 	local closed=$1
 	shift
 	with "$closed" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" "$@" db "$WORK/mnt"
@@ -46,7 +46,7 @@ looking=("list" "list --json" "info db" "check db" "check db --repair" "check db
 	"create db --size 1G")
 for closed in "${combinations[@]}"; do
 	bad=
-	[ "$closed" != "<&- >&- 2>&-" ] || looking+=(probe) # it takes long
+	[ "$closed" != "<&- >&- 2>&-" ] || looking+=(probe) # slow, so only once
 	for verb in "${looking[@]}"; do
 		# shellcheck disable=SC2086 # words
 		with "$closed" "$STORAGEOS" $verb
@@ -55,10 +55,10 @@ for closed in "${combinations[@]}"; do
 	is "$closed: no verb that looks changes the volume" "$bad" ""
 done
 
-# ---- what changes it
+# ---- verbs that change the volume
 
 whole() { "$STORAGEOS" check "$1" --json | jq -e '.errors == 0' >/dev/null; }
-changes() { # CLOSED: prints what does not leave it whole
+changes() { # CLOSED: prints the verbs that do not leave the volume whole
 	local closed=$1 size
 	rm -f "$POOL/new.vol"
 	with "$closed" "$STORAGEOS" create new --size 16M
@@ -77,7 +77,7 @@ for closed in "${combinations[@]}"; do
 	is "$closed: create, resize, scrub leave it whole" "$(changes "$closed")" ""
 done
 
-# ---- one superblock damaged, and nobody who could be asked: the other is all that there is
+# ---- one superblock is damaged and no question can be asked: the other is the only good one
 
 flip_bits "$vol" 60
 cp --sparse=always "$vol" "$WORK/damaged"
@@ -93,7 +93,7 @@ cp --sparse=always "$WORK/before" "$vol"
 
 # ---- a server
 
-# Descriptors of the server that are the volume's and low, or inherited.
+# Prints the server's descriptors that are inherited, or that are the volume's and below 3.
 low() { readlink "/proc/$server/fd/0" "/proc/$server/fd/1" "/proc/$server/fd/2" | sort -u; }
 for closed in "${combinations[@]}"; do
 	if ! serve "$closed"; then
@@ -118,7 +118,7 @@ is "it has /dev/null there, too" "$(low)" /dev/null
 must "end" end
 check "and the volume is whole" "$STORAGEOS" check db
 
-# ---- what it was started with
+# ---- inherited descriptors
 
 : >"$WORK/lock"
 free() { flock -n "$WORK/lock" true; }
@@ -142,7 +142,7 @@ check "who waits for the end of a pipe that it was given waits no longer than it
 server=$(<"$WORK/pid")
 must "end" end
 
-# ---- signals that were ignored or blocked where it was started
+# ---- inherited ignored or blocked signals
 
 ignoring() {
 	python3 - "$STORAGEOS_FUSE" --pid-file "$WORK/pid" db "$WORK/mnt" <<-'END'
@@ -160,12 +160,12 @@ check "SIGTERM ends it" wait_for 30 gone "$server"
 kill -9 "$server" 2>/dev/null
 check "the volume is whole" "$STORAGEOS" check db
 
-# ---- in the source: one door
+# ---- in the source: only common/base/fd.c makes descriptors
 
 calls='open openat open64 creat socket accept accept4 socketpair eventfd timerfd_create signalfd epoll_create
 	epoll_create1 memfd_create pipe pipe2 mkstemp mkostemp g_mkstemp g_mkstemp_full inotify_init1 pidfd_open dup
 	fopen freopen io_uring_setup'
-bare() { # FILE...: the lines with such a call, but for those below or behind an fd_above_stdio(
+bare() { # FILE...: prints the lines with such a call that are not in or after an fd_above_stdio(
 	awk -v calls="$calls" 'BEGIN { gsub(/[ \t\n]+/, "|", calls); call = "(^|[^_[:alnum:].>\"])(" calls ")\\(" }
 		$0 ~ call && $0 !~ /^[ \t]*(\/\*| \*)|\/\*.*\(\)/ && before $0 !~ /fd_above_stdio\(/ { print FILENAME ": " $0 }
 		{ before = $0 }' "$@"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A copy of a volume has its UUID: of the two one is served at a time, whoever asks, until the copy
-# gets a UUID of its own.
+# A copy of a volume has the volume's UUID.  Only one of the two is served at a time, by any server,
+# until the copy gets a UUID of its own.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need_root
@@ -26,7 +26,7 @@ must "a volume" "$STORAGEOS" create a --size 64M
 must "is copied" cp "$POOL/a.vol" "$POOL/b.vol"
 is "the copy has its UUID" "$(uuid_of b)" "$(uuid_of a)"
 must "it is attached" "$STORAGEOS" attach a
-like_both() { # NAME COMMAND...: is refused because of the UUID of a
+like_both() { # NAME COMMAND...: COMMAND is refused because of the UUID of a
 	refuses "$1" "UUID of default/a, which process $(pid_of a) \(storageos-fuse\) serves .*storageos set default/b uuid=new" \
 		"${@:2}"
 }

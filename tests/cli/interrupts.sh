@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# create and attach that are interrupted at any step are undone or completed, and so is an attach that
-# fails at its last step: no file, server, device, link, state or lock is left of it.
+# A create or attach that is interrupted at any step is undone or completed, and so is an attach that
+# fails at its last step: it leaves no file, server, device, link, state or lock.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need strace strace
@@ -26,7 +26,7 @@ take_away() {
 }
 cleanup take_away
 
-# What there is of an attachment: nothing of it when it is detached.
+# Prints all parts of an attachment; none is left after a detach.
 remains() {
 	pgrep -f "^$STORAGEOS_FUSE .*$mount"
 	losetup -n -O BACK-FILE | grep -F "$mount"
@@ -35,7 +35,7 @@ remains() {
 	find "$WORK/run/state" "$WORK/run/lock" -type f
 }
 
-# interrupted N SIGNAL COMMAND...: with the signal at its system call number N.
+# interrupted N SIGNAL COMMAND...: runs COMMAND, which gets the signal at its N-th system call.
 interrupted() {
 	local at=$1 number=$2
 	shift 2
@@ -43,7 +43,7 @@ interrupted() {
 		"$@" >"$WORK/out" 2>"$WORK/said"
 }
 
-calls() { # COMMAND...: how many system calls it makes
+calls() { # COMMAND...: prints the number of its system calls
 	strace -qq -o "$WORK/trace" "$@" >/dev/null 2>&1
 	grep -c '(' "$WORK/trace"
 }
@@ -51,7 +51,7 @@ calls() { # COMMAND...: how many system calls it makes
 SEED=${STORAGEOS_TEST_SEED:-$RANDOM}
 note "seed $SEED"
 RANDOM=$SEED
-# One random point in each of so many parts of what it does.
+# Divides the system calls into equal parts, and prints a random point in each.
 points() { # CALLS
 	local i
 	for ((i = 0; i < POINTS; i++)); do echo $((1 + i * $1 / POINTS + RANDOM % ($1 / POINTS))); done

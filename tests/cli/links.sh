@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A link leads to its volume's device or is not there: while a volume is closed, after a detach that
-# fails, and where somebody took the device away by hand.
+# A link leads to its volume's device or does not exist: while a volume is closed, after a detach that
+# failed, and after the device was removed by hand.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need mkfs.ext4 e2fsprogs
@@ -37,7 +37,7 @@ for v in slow/a default/b default/c; do
 	must "make $v" "$STORAGEOS" create "$v" --size 64M
 done
 
-# ---- files of one inode number on two file systems
+# ---- files with the same inode number on two file systems
 
 mkdir "$WORK/twin"
 sync -f "$WORK/slow"
@@ -50,7 +50,7 @@ is "the volume is not in use for that" "$(stat -c %i "$WORK/twin/a.vol") $(state
 exec 8<&-
 must "unmount" unmount "$WORK/twin"
 
-# ---- a volume whose closing hangs
+# ---- a close that hangs
 
 must "attach it" "$STORAGEOS" attach slow/a
 must "write to it" dd if=/dev/urandom of="$WORK/dev/slow/a" bs=1M count=2 oflag=direct conv=fsync status=none
@@ -70,9 +70,9 @@ wait $detaching
 is "detach succeeds" "$? $(<"$WORK/said")" "0 "
 check "the volume is whole" "$STORAGEOS" check slow/a
 
-# ---- a detach that fails before the device has gone
+# ---- a detach that fails before the device is removed
 
-# Nobody but udev's workers may have the device open; one that does not end keeps it.
+# Detach waits only for udev's workers; a worker that does not end keeps the device.
 device=$(readlink "$WORK/dev/default/b")
 mkfifo "$WORK/never"
 bash -c 'echo "(udev-worker)" >/proc/self/comm; exec 3<"$1"; read -r _ <>"$2"' bash "$device" \
@@ -95,7 +95,7 @@ wait $holder 2>/dev/null
 check "then it can be detached" "$STORAGEOS" detach default/b
 check "and has no link" no_link
 
-# ---- a device that somebody took away
+# ---- a device that was removed by hand
 
 must "attach it" "$STORAGEOS" attach default/b
 device=$(readlink "$WORK/dev/default/b")
@@ -110,7 +110,7 @@ is "one link leads to the other's device" \
 	"$(find "$WORK/dev" -type l -lname "$(readlink "$WORK/dev/default/c")")" "$WORK/dev/default/c"
 check "detach" "$STORAGEOS" detach default/b
 
-# What is left on a disk when the power goes.
+# A link that stayed on disk after a loss of power.
 must "a link of a volume that is not attached" ln -s "$(readlink "$WORK/dev/default/c")" "$WORK/dev/default/b"
 is "is told" "$(state default/b state)" broken
 like "with where it leads" "$(state default/b problem)" "the link .*/default/b still points to /dev/loop"

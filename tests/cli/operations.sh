@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What docs/operations.md tells people to do: move a volume, grow the file system of a pool.
+# Procedures of docs/operations.md: moving a volume, growing the file system of a pool.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need xfs_growfs xfsprogs

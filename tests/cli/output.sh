@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What is printed and cannot be written is a failure, of every verb and however the output is broken;
-# what was done all the same is said on standard error.
+# Output that cannot be written is a failure, for every verb and however the output is broken.  Standard
+# error names what was done all the same.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need_root
@@ -17,7 +17,7 @@ take_away() {
 }
 cleanup take_away
 
-# A pipe that nobody reads any more.
+# A pipe without a reader.
 mkfifo "$WORK/pipe"
 to_full() { "$@" >/dev/full; }
 to_closed() { "$@" >&-; }
@@ -26,12 +26,13 @@ to_broken() (
 	exec 4>"$WORK/pipe" 3>&-
 	exec "$@" >&4 4>&-
 )
-# The same where whoever starts it has SIGPIPE ignored, as a daemon may.
+# The same with SIGPIPE ignored by the parent, as a daemon may do.
 to_ignored() { (trap '' PIPE; to_broken "$@"); }
 declare -A reason=([full]='No space left on device' [closed]='it is closed' [ignored]='Broken pipe'
 	[broken]='Broken pipe')
 
-# A verb that shows something: 1 and a line on standard error; a reader that has gone kills it.
+# A verb that only shows something: status 1 and a line on standard error.  SIGPIPE kills it if the
+# reader is gone.
 shows() { # COMMAND...
 	local way status wanted
 	for way in full closed ignored broken; do
@@ -45,7 +46,7 @@ shows() { # COMMAND...
 				"standard output: ${reason[$way]}"
 	done
 }
-# A verb that does something: always 1, and says that it is done.
+# A verb that does something: always status 1, and a message that it was done.
 does() { # WAY REGEX COMMAND...
 	local way=$1 line=$2
 	shift 2
@@ -113,7 +114,7 @@ for way in full closed broken; do
 served.vol"
 done
 
-# What fails says why it failed, and nothing is printed: the output does not matter.
+# A verb that fails prints only the reason for its failure, so a broken output does not matter.
 for way in full closed broken; do
 	"to_$way" "$STORAGEOS" info none 2>"$WORK/err"
 	is "a failure to $way: status" $? 1
@@ -124,12 +125,12 @@ for way in full closed broken; do
 	is "what prints nothing to $way: status" $? 0
 done
 
-# Standard error may be broken, too: the status tells.
+# If standard error is broken, too, the status still shows the failure.
 is "a failure without standard error" "$("$STORAGEOS" info none 2>/dev/full; echo $?)" 1
 is "an output that fails without standard error" "$("$STORAGEOS" list >/dev/full 2>/dev/full; echo $?)" 1
 is "both closed" "$("$STORAGEOS" list >&- 2>&-; echo $?)" 1
 
-# The recipe of the manual keeps the good file.
+# The manual's recipe keeps the last good file.
 recipe=$(sed -n '/^    d=.*node-exporter/,/^$/s/^    //p' "$ROOT/docs/operations.md")
 mkdir "$WORK/collector"
 echo good >"$WORK/collector/storageos.prom"

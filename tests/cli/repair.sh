@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# storageos check --repair: what it says, asks, does, and how it ends.
+# storageos check --repair: its messages, questions, changes and exit status.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need python3 python3
@@ -17,7 +17,7 @@ put() { # CHARACTER BLOCK
 	head -c 4096 /dev/zero | tr '\0' "$1" |
 		dd of="$WORK/mnt/db" bs=4k seek="$2" oflag=direct iflag=fullblock conv=notrunc status=none
 }
-find_block() { # CHARACTER: where it lies in the file
+find_block() { # CHARACTER: prints the offset in the file of a block full of it
 	python3 -c 'import mmap, sys
 f = open(sys.argv[1], "rb")
 print(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ).find(sys.argv[2].encode() * 4096))' "$vol" "$1"
@@ -41,9 +41,9 @@ like "whole: says so" "$(<"$WORK/said")" '^default/db: whole; '
 is "usage: --yes without --repair" "$(status "$STORAGEOS" check db --yes)" 2
 is "usage: --cut-journal without --repair" "$(status "$STORAGEOS" check db --cut-journal)" 2
 
-# ---- what is kept twice: the same is said of each
+# ---- structures that are kept twice: the same messages for each
 
-find_node() { # BLOCK LEVEL: where the node over it lies in the file; -1: the block
+find_node() { # BLOCK LEVEL: prints the offset in the file of the node over BLOCK; level -1: the block
 	python3 - "$vol" "$1" "$2" <<-'END'
 	import struct, sys
 	data = open(sys.argv[1], "rb")
@@ -81,7 +81,7 @@ copy_damaged "a bitmap page" $((512 * 1024 + 100)) $((512 * 1024 + 4096 + 100))
 copy_damaged "a durable-mark" $((128 * 1024 + 20))
 copy_damaged "its copy" $((132 * 1024 + 20))
 
-# ---- much of it
+# ---- much damage at once
 
 serve
 head -c 1048576 /dev/urandom | dd of="$WORK/mnt/db" bs=1M seek=200 oflag=direct iflag=fullblock conv=notrunc status=none
@@ -155,7 +155,7 @@ put y 5
 must "ended" end
 is "written anew it is whole" "$(status repair)" 0
 
-# ---- what a crash left, and a journal that is damaged
+# ---- after a crash, and with a damaged journal
 
 must "serve" serve
 for i in 1 2 3 4; do
@@ -185,7 +185,7 @@ is "what came before is there" \
 	"$(dd if="$WORK/mnt/db" bs=4k count=1 skip=1 iflag=direct status=none | tr -d 1 | wc -c)" 0
 must "to the end" end
 
-# ---- the file is cut
+# ---- a file that was cut short
 
 cp --sparse=always "$WORK/killed" "$vol"
 truncate -s $((group + 4 * 4096)) "$vol"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What is still served under a name that means another file by now, or none, is told by every verb and
-# changed by none; detach ends it.
+# A served volume whose name now means another file, or none: every verb reports it, no verb changes it,
+# and detach ends it.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need_root
@@ -38,7 +38,7 @@ fresh() { # MARK
 	device=$(readlink "$link")
 }
 
-# told CASE REGEX: every verb refuses, naming what is served, and what is served stays as it is.
+# told CASE REGEX: every verb refuses and names the served volume, which stays unchanged.
 told() {
 	local what="default/db is still served from a file that is $2 \(UUID $uuid\).*; detach it first"
 	refuses "$1: attach" "$what" "$STORAGEOS" attach db
@@ -69,7 +69,7 @@ is "then attach is of what the name means" "$(blockdev --getsize64 "$link")" $((
 must "detach" "$STORAGEOS" detach db
 check "what was served is whole" "$STORAGEOS" check aside
 
-# ---- a copy of its own has the name: the same UUID, in another file
+# ---- a copy of the volume has the name: the same UUID in another file
 
 fresh old
 must "a backup" cp --sparse=always "$file" "$WORK/backup"
@@ -78,7 +78,7 @@ must "is put in its place" cp --sparse=always "$WORK/backup" "$file"
 told "replaced by its copy" "no longer $file"
 check "detach ends it" "$STORAGEOS" detach db
 
-# ---- the file is overwritten where it is
+# ---- the file is overwritten in place
 
 fresh new
 must "detach" "$STORAGEOS" detach db
@@ -108,7 +108,7 @@ must "a disk over the pool" mount -t tmpfs -o size=64M tmpfs "$POOL"
 told "covered" "not there any more"
 own_config
 sed -i '/^\[storageos\]/a frontend=fuse' "$STORAGEOS_CONFIG"
-# As one that does not say which pool is to be there: it would be refused otherwise.
+# Remove the pool's UUID from the configuration; otherwise the other pool would be refused.
 sed -i '/^uuid=/d' "$STORAGEOS_CONFIG"
 told "covered by a pool" "not there any more"
 must "which has a volume of that name" "$STORAGEOS" create db --size 32M

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# storageos resize of a volume that nobody serves: larger, smaller, and what it refuses to lose.
+# storageos resize of a volume that is not served: growing, shrinking, and refusals that protect data.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need_root
@@ -13,7 +13,7 @@ size_of() { "$STORAGEOS" info "$1" --json | jq .size; }
 whole() { check "$1" "$STORAGEOS" check "$2"; }
 mkdir "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"
-# with_file NAME COMMAND...: while the volume is served as $FILE.
+# with_file NAME COMMAND...: runs COMMAND while the volume is served as $FILE.
 with_file() {
 	local name=$1 pid status
 	shift
@@ -24,7 +24,7 @@ with_file() {
 	status=$?
 	unmount "$WORK/mnt" && wait_for 10 gone "$pid" && return $status
 }
-put() { # MIB COUNT: so many MiB that are not zeros
+put() { # MIB COUNT: writes COUNT MiB that are not zeros at MIB
 	dd if=/dev/urandom of="$FILE" bs=1M seek="$1" count="$2" oflag=direct conv=notrunc,fsync status=none
 }
 sum() { dd if="$FILE" bs=1M skip="$1" count="$2" iflag=direct status=none | sha256sum; }
@@ -61,7 +61,7 @@ must "larger again" resize db 21G
 whole "it is whole" db
 is "what was cut off is zeros" "$(with_file db sum $((15 << 10)) 2) $(with_file db sum $((20 << 10)) 3)" "$(zeros 2) $(zeros 3)"
 
-# The end inside a block: the rest of that is cut off, too.
+# The new end is inside a block: the rest of the block is cut off, too.
 must "to the middle of a block" resize db $(((62 << 20) + 1024)) --force
 refuses "that block's rest is data" 'cut off 512 B of data between 62.0 MiB and 62.0 MiB \(bytes 65012224 to 65012735\)' \
 	"$STORAGEOS" resize db $(((62 << 20) + 512))

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# storageos scrub: of a volume that is served, in the background and followed, and of one that is not.
+# storageos scrub of a served volume, in the background and followed, and of a volume that is not served.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need python3 python3
@@ -17,7 +17,7 @@ serve() {
 # put NUMBER: fills block NUMBER of the served volume with its own pattern.
 pattern() { printf "%04d" "$1" | head -c 4 | { read -r p; yes "$p" | head -c 4096; }; }
 put() { pattern "$1" | dd of="$WORK/mnt/db" bs=4k seek="$1" oflag=direct iflag=fullblock conv=notrunc status=none; }
-# rot NUMBER: changes a byte of that block, where it lies in the volume's file.
+# rot NUMBER: changes a byte of block NUMBER in the volume's file.
 rot() {
 	pattern "$1" >"$WORK/pattern"
 	python3 - "$POOL/db.vol" "$WORK/pattern" <<-'END'
@@ -36,14 +36,14 @@ not_running() { ! running; }
 must "create" "$STORAGEOS" create db --size 256M
 is "info: never scrubbed" "$("$STORAGEOS" info db --json | of scrub_time)" 0
 
-# ---- one that nobody serves
+# ---- a volume that is not served
 
 like "nobody serves it: an empty one" "$(scrub)" \
 	'^default/db: scrubbed; 0 blocks .*, 0 errors, 0 copies repaired$'
 refuses "in the background it must be served" 'nobody serves it' scrub --background
 refuses "so for its status" 'nobody serves it' scrub --status
 
-# ---- one that is served
+# ---- a served volume
 
 mkdir "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"
@@ -121,7 +121,7 @@ must "serve once more" serve
 is "kept over a restart" "$("$STORAGEOS" info db --json | of scrub_errors)" 0
 must "end" unmount "$WORK/mnt"
 
-# ---- what is kept twice
+# ---- structures that are kept twice
 
 flip() { flip_bits "$POOL/db.vol" "$@"; } # OFFSET...
 repaired() { "$STORAGEOS" stats db --json | jq .[0].copies_repaired; }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What list, info and status show of volumes: readable at any length of name, with what is wrong.
+# The output of list, info and status: readable with names of any length, and with all problems.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need python3 python3
@@ -48,13 +48,13 @@ must "scrub" "$STORAGEOS" scrub db
 like "scrubbed" "$("$STORAGEOS" info db)" '^last scrub +20.*, 0 blocks, 0 errors, 0 copies repaired$'
 is "nothing is wrong" "$("$STORAGEOS" info db --json | jq .trouble)" null
 
-# ---- what is wrong
+# ---- problems
 
 mkdir "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"
 random_file "$WORK/data" $((8 << 20))
 put() { dd if="$WORK/data" of="$WORK/mnt/db" bs=1M count=8 conv=notrunc,fsync status=none; }
-shows() { # NAME REGEX: in list, info, status and their JSON
+shows() { # NAME REGEX: list, info, status and their JSON match
 	local verb
 	like "list: $1" "$("$STORAGEOS" list | grep '^default/db')" "$2"
 	is "list --json: $1" "$("$STORAGEOS" list --json | jq -r '.[0].trouble' | grep -cE "$2")" 1
@@ -67,7 +67,7 @@ must "write" put
 must "and flush to the end" unmount "$WORK/mnt"
 wait_for 10 "$STORAGEOS" check db
 cp --sparse=always "$POOL/db.vol" "$WORK/whole.vol"
-# A block of the data is not what was written.
+# A block of the data is damaged.
 flip_bits "$POOL/db.vol" "$(python3 - "$WORK/data" "$POOL/db.vol" <<-'END'
 	import sys
 	data, volume = (open(name, "rb").read() for name in sys.argv[1:])

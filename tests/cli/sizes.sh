@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Sizes as people write them are taken, others refused with what is wrong; what is promised and not there
-# is a warning.
+# Sizes as people write them are accepted; others are refused with the reason.  A volume larger than the
+# space of its pool causes a warning.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need_root
@@ -49,7 +49,7 @@ refuses "more than there can be" 'exceed the maximum volume size of 64 TiB' "$ST
 refuses "no size to add" "invalid size to add '\+x'" "$STORAGEOS" resize db +x
 refuses "none that a disk can have" "invalid size to add '\+100'" "$STORAGEOS" resize db +100
 
-# ---- what is promised
+# ---- volumes that promise more space than there is
 
 mkdir "$WORK/small"
 mount -t tmpfs -o size=64M tmpfs "$WORK/small" || give_up "no tmpfs"

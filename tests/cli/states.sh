@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The table of states in docs/operations.md has a row for everything that status can show, and each row
-# is made and left by a test.
+# The table of states in docs/operations.md has a row for everything that status can show, and a test
+# enters and leaves the state of each row.
 . "$(dirname "$0")/../lib.sh"
 
 source=$ROOT/cli/attachment.c
@@ -10,7 +10,7 @@ tests=$(cat "$ROOT"/tests/cli/{ways-out,links,replaced,verbs}.sh "$ROOT/tests/ke
 
 has() { [[ $1 == *"$2"* ]]; }
 
-# returned FUNCTION: the texts that it returns.
+# returned FUNCTION: prints the texts that FUNCTION returns.
 returned() {
 	sed -n "/^[a-z].*$1(/,/^}/p" "$source" | sed -n 's/.*return "\([^?"][^"(]*[^"( ]\).*/\1/p'
 }
@@ -28,7 +28,7 @@ while read -r problem; do
 	check "the table has: $problem" has "$table" "$problem"
 done <<<"$problems"
 
-# Of each row what status says has a test, without what stands for names and numbers.
+# For each row, a test has the text of status, without the placeholders for names and numbers.
 while IFS='|' read -r _ _ says _; do
 	# shellcheck disable=SC2016
 	for part in $(grep -o '`[^`]*`' <<<"$says" | tr ' ' '_' | tr -d '`'); do

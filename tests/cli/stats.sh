@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What a served volume tells of itself: stats, in every form, and what status and info add.
+# The statistics of a served volume: stats in every form, and the additions of status and info.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need python3 python3
@@ -9,7 +9,7 @@ need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
 
 stat_of() { "$STORAGEOS" stats db --json | jq -r ".[0] | .$1"; }
-metric() { # NAME{LABELS}: its value in Prometheus's format
+metric() { # NAME{LABELS}: prints its value from the output in Prometheus's format
 	"$STORAGEOS" stats --prometheus | awk -v m="$1" '$1 == m { print $2 }'
 }
 serve() {
@@ -27,7 +27,7 @@ mkdir "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"
 must "serve" serve db
 
-# ---- what is counted is what was done
+# ---- the counters agree with what was done
 
 dd if=/dev/urandom of="$WORK/mnt/db" bs=64k count=32 oflag=direct conv=notrunc,fsync status=none
 dd if="$WORK/mnt/db" of=/dev/null bs=32k count=8 iflag=direct status=none
@@ -58,7 +58,7 @@ is "the rest is there" "$(stat_of 'volume as $v | [.cache.hits, .cache.misses, .
 	.journal.used, .checkpoints, .generation, .checksum_errors, .copies_repaired, .space.metadata,
 	.space.allocated, .space.reclaimable] | all(type == "number" and . >= 0)')" true
 
-# A write behind the end of the volume fails, and is counted so.
+# A write behind the volume's end fails, and is counted as an error.
 dd if=/dev/zero of="$WORK/mnt/db" bs=4k count=1 seek=16384 oflag=direct conv=notrunc status=none \
 	2>/dev/null
 is "an error is counted" "$(stat_of operations.write.errors)" 1
@@ -106,7 +106,7 @@ is "watch: JSON, a line each time" \
 is "usage: prometheus and JSON" "$("$STORAGEOS" stats --prometheus --json 2>/dev/null; echo $?)" 2
 is "usage: an interval of nothing" "$("$STORAGEOS" stats --watch --interval 0 2>/dev/null; echo $?)" 2
 
-# ---- what status and info add
+# ---- additions of status and info
 
 is "info: state" "$("$STORAGEOS" info db --json | jq -r .volume_state)" ok
 is "info: data" "$("$STORAGEOS" info db --json | jq -r .data_bytes)" "$(stat_of space.data)"
@@ -131,7 +131,7 @@ must "ended" wait_for 10 gone "$server"
 is "its socket is gone" "$(ls "$WORK/run/control")" default:other
 must "end the other" unmount "$WORK/mnt2"
 
-# ---- a volume that is made while the deleted one of its name is still served
+# ---- a volume is made while the deleted volume of its name is still served
 
 must "serve" serve db
 pid=$(<"$WORK/pid")

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What other processes do, are called, or have mounted neither holds up attach and detach nor is
-# touched by them.
+# Foreign processes, whatever they do or are called, and foreign mounts neither delay attach and detach
+# nor are affected by them.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need setpriv util-linux
@@ -34,7 +34,7 @@ chmod 666 "$WORK/never"
 must "make a volume" "$STORAGEOS" create db --size 64M
 must "and another" "$STORAGEOS" create other --size 64M
 
-# detaches TEXT SECONDS: within that time.
+# detaches TEXT SECONDS: detach succeeds within SECONDS.
 detaches() {
 	local begun=$SECONDS
 	check "$1: detach" timeout -k 5 60 "$STORAGEOS" detach db
@@ -53,15 +53,16 @@ has_it_open() { find "/proc/$reader/fd" -lname "$below/other" | grep -q .; }
 must "somebody has it open" wait_for 10 has_it_open
 must "attach" "$STORAGEOS" attach db
 must "the file's server does not answer any more" kill -STOP "$server"
-sleep 1.5 # what the kernel remembers of the file is not asked for
+sleep 1.5 # the kernel caches the file's attributes for a second, and must ask the server again
 detaches "a dead file system below /dev" 20
 kill -CONT "$server"
 kill -9 "$reader"
 stop "$server"
 
-# ---- processes that are called like ours
+# ---- processes with the names of ours
 
-# called NAME AS...: a process of that name, with our directory among its arguments; its number in $P.
+# called NAME AS...: starts a process called NAME with our directory among its arguments; sets $P to its
+# PID.
 called() {
 	local name=$1
 	shift
@@ -86,7 +87,7 @@ must "attach" "$STORAGEOS" attach db
 detaches "root's process that is called so" 20
 check "which lives" alive "$P"
 
-# ---- a state file of somebody else
+# ---- a state file that names a foreign process
 
 start_of() { sed 's/.*) //' "/proc/$1/stat" | cut -d' ' -f20; }
 sleep 600 &
@@ -107,7 +108,7 @@ detaches "a state file that was forged" 20
 check "sends it no signal" alive "$P"
 is "the server has ended, and nothing is left" "$(pgrep -f "^$STORAGEOS_FUSE .*$mount")$(losetup -n -O BACK-FILE | grep -F "$mount")" ""
 
-# ---- a loop device that another has by now
+# ---- a loop device that was given to another file
 
 must "attach" "$STORAGEOS" attach db
 must "the file system is taken away" umount -l "$mount"
@@ -130,7 +131,7 @@ check "detach" "$STORAGEOS" detach db
 like "leaves it alone" "$(losetup "$device" 2>&1)" '/db'
 losetup -d "$device"
 
-# ---- users that are not seen from here
+# ---- users of the device that are not visible from here
 
 must "attach" "$STORAGEOS" attach db
 device=$(readlink "$WORK/dev/default/db")

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Who may not see what is served is told so, and not that nothing is; in every verb, as text and JSON.
+# A user without permission to see what is served is told so, not that nothing is served: every verb, as
+# text and JSON.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need setpriv util-linux
@@ -10,10 +11,10 @@ need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
 chmod 755 "$WORK"
 
-# The program where anybody may run it, whoever may enter the build directory.
+# A copy of the program that every user may run, even without access to the build directory.
 cp "$STORAGEOS" "$WORK/storageos"
 as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$WORK/storageos" "$@"; }
-# Root without root's right to read everything, as in some containers.
+# Root without the capability to read all files, as in some containers.
 without_rights() { setpriv --inh-caps=-all --bounding-set=-all "$WORK/storageos" "$@"; }
 tells() { # NAME REGEX COMMAND...
 	local name=$1 regex=$2 status
@@ -31,7 +32,7 @@ mkdir "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"
 must "serve it" "$STORAGEOS_FUSE" db "$WORK/mnt"
 
-# Whatever its file's mode is, and whether the run directory can be entered.
+# The refusal does not depend on the mode of the volume's file.
 for mode in 600 644; do
 	chmod $mode "$POOL/db.vol"
 	for line in list "list --json" "list default" status "status --json" "status db" stats "stats --json" \
@@ -49,7 +50,7 @@ chmod 600 "$STORAGEOS_CONFIG"
 tells "a configuration that is root's" "$STORAGEOS_CONFIG: Permission denied \(run as root\)$" as_nobody list
 chmod 644 "$STORAGEOS_CONFIG"
 
-# A run directory of one's own is seen whole.
+# A run directory of the user's own is completely visible.
 mkdir "$WORK/mine" "$WORK/mine/pool"
 printf '[storageos]\nrun_directory=%s/mine/run\nstate_directory=%s/mine/state\n[pool default]\npath=%s/mine/pool\n' "$WORK" "$WORK" "$WORK" \
 	>"$WORK/mine/conf"
@@ -59,7 +60,7 @@ check "what is one's own: create" as_nobody --config "$WORK/mine/conf" create db
 is "what is one's own: list" "$(as_nobody --config "$WORK/mine/conf" list --json | jq -r '.[].volume')" default/db
 is "what is one's own: stats" "$(as_nobody --config "$WORK/mine/conf" stats --json | jq -c .)" "[]"
 
-# Root that may not read what is another user's.
+# Root that cannot read files of another user.
 chown -R 65534:65534 "$WORK/run" "$POOL/db.vol"
 chmod 600 "$POOL/db.vol"
 for line in stats "stats --json" "stats --prometheus"; do

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Every verb that needs no device: what it does, what it refuses, its exit status, its JSON.
+# Every verb that needs no device: its effect, refusals, exit status and JSON.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
@@ -9,7 +9,7 @@ cleanup unmount_for_certain "$WORK/mnt"
 own_config
 
 status_of() { "$@" >"$WORK/out" 2>"$WORK/err" </dev/null; echo $?; }
-exits() { # NAME STATUS REGEX COMMAND...: the status, and one line on standard error that matches
+exits() { # NAME STATUS REGEX COMMAND...: exits with STATUS and one matching line on standard error
 	local name=$1 wanted=$2 regex=$3
 	shift 3
 	is "$name: exit status $wanted" "$(status_of "$@")" "$wanted"
@@ -131,7 +131,7 @@ cp /bin/true "$POOL/other.vol"
 exits "so does what is no volume" 1 'other.*no storageos volume \(--force' "$STORAGEOS" delete other
 rm "$POOL/other.vol"
 
-# ---- what there was
+# ---- volumes that existed before
 
 must "a volume" "$STORAGEOS" create gone --size 1M
 rm "$POOL/gone.vol"
@@ -189,7 +189,7 @@ exits "another pool of its name is not it" 1 'has the pool with UUID 00000000-.*
 rm -r "$WORK/near" && mv "$WORK/mounted" "$WORK/near"
 check "mounted it is there" "$STORAGEOS" create near/db --size 1M
 
-# ---- a pool is taken out of the configuration
+# ---- a pool is removed from the configuration
 
 exits "no such pool" 1 'no such pool in' "$STORAGEOS" pool delete nope
 "$STORAGEOS_FUSE" near/db "$WORK/mnt" 2>/dev/null || skip "a pool in use" "no FUSE"
@@ -204,7 +204,7 @@ exits "its volumes have no name now" 1 "no pool 'near'" "$STORAGEOS" info near/d
 check "it comes back" "$STORAGEOS" pool create near "$WORK/near"
 check "with its volumes" "$STORAGEOS" info near/db
 
-# ---- two at once
+# ---- two creations at the same time
 
 for i in {1..8}; do
 	"$STORAGEOS" create race --size 1G 2>/dev/null && echo won &

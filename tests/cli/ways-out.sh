@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The table of states in docs/operations.md, over FUSE: each is made, told by status, and left by the
-# command that its row names, in bounded time; nothing is left behind.
+# The table of states in docs/operations.md, over FUSE: each state is entered, shown by status, and left
+# by the command in its row, within a limited time; nothing is left behind.
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/faults/space.sh"
 need jq jq
@@ -33,7 +33,7 @@ take_away() {
 }
 cleanup take_away
 
-# attached VOLUME: a new one, with something in it.
+# attached VOLUME: makes and attaches a volume, and writes to it.
 attached() {
 	must "make $1" "$STORAGEOS" create "$1" --size 64M
 	must "attach it" "$STORAGEOS" attach "$1"
@@ -47,13 +47,13 @@ told() {
 	like "$1: for people" "$("$STORAGEOS" status "$1" 2>&1)" "$3"
 }
 
-# Nothing of it is there any more.
+# Whether no part of the attachment is left.
 left() {
 	is "$1: nothing is left" "$(loop_of "$1")$(mounted "$(mount_of "$1")" && echo " mounted")$(
 		ls "$(link_of "$1")" "$WORK/run/state/${1/\//:}".* 2>/dev/null)" ""
 }
 
-# leaves VOLUME SECONDS COMMAND...: it does, in that time; what it says is in $SAID.
+# leaves VOLUME SECONDS COMMAND...: COMMAND ends the state within SECONDS; its output is in $SAID.
 leaves() {
 	local volume=$1 limit=$2 begun=$SECONDS
 	shift 2
@@ -66,7 +66,7 @@ leaves() {
 
 detach() { leaves "$1" "$2" "$STORAGEOS" detach "$1"; }
 
-# disk_pool NAME FILE: a pool on an ext4 of its own.
+# disk_pool NAME FILE: makes a pool on an ext4 file system in FILE.
 disk_pool() {
 	truncate -s 128M "$2"
 	must "a disk for the pool $1" mkfs.ext4 -q "$2"
@@ -76,7 +76,7 @@ disk_pool() {
 	must "it is a pool" "$STORAGEOS" pool create "$1" "$WORK/$1"
 }
 
-# ---- FAILED: its disk refused to make data durable
+# ---- FAILED: the disk refused to make data durable
 
 mkdir "$WORK/disk"
 must "a file system for a disk that promises more than it has" mount -t tmpfs -o size=60M tmpfs "$WORK/disk"
@@ -90,7 +90,7 @@ like "it says what is lost" "$SAID" \
 	'flush of /dev/loop[0-9]+: .*FAILED since .*: flush: .*not flushed before may be lost'
 space_give_back "$WORK/disk"
 
-# ---- its pool was full
+# ---- the pool was full
 
 must "a small file system" mkdir "$WORK/small"
 must "for a pool" mount -t tmpfs -o size=24M tmpfs "$WORK/small"
@@ -104,7 +104,7 @@ like "the first detach works, and says what is lost" "$SAID" 'flush of /dev/loop
 space_give_back "$WORK/small"
 check "the volume is whole" "$STORAGEOS" check small/a
 
-# ---- its disk does not answer; its server does not (both take their time, together)
+# ---- the disk does not answer; the server does not answer (slow, so both at the same time)
 
 disk_pool slow "$WORK/slow.img"
 attached slow/a
@@ -137,7 +137,7 @@ like "it says why" "$(cat "$WORK/said.stopped")" 'flush of /dev/loop[0-9]+: its 
 left default/stopped
 check "the volume is whole" "$STORAGEOS" check default/stopped
 
-# ---- parts of it are gone
+# ---- parts of the attachment are gone
 
 attached default/a
 server() { status default/a pid; }
@@ -169,7 +169,7 @@ ln -s /dev/loop999 "$(link_of default/a)" 2>/dev/null ||
 told default/a broken 'the volume is not attached, but the link .* still points to '
 detach default/a 30
 
-# ---- what is served is not what the name means
+# ---- the name means another volume than the served one
 
 again
 mv "$POOL/a.vol" "$POOL/aside.vol"
@@ -189,7 +189,7 @@ check "default/a: detach" "$STORAGEOS" detach default/a
 must "the pool is there again" umount "$POOL"
 left default/a
 
-# ---- somebody else serves it, or hides that he does
+# ---- a foreign process serves the volume, perhaps hidden
 
 mkdir "$WORK/elsewhere"
 must "somebody serves it himself" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" a "$WORK/elsewhere"

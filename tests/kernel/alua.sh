@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Target port groups: INQUIRY says what REPORT TARGET PORT GROUPS answers, and a group of the type that
-# groups are made with keeps nobody from reading and writing.
+# Target port groups: INQUIRY agrees with REPORT TARGET PORT GROUPS, and reads and writes work with a
+# group of the type with which groups are made.
 . "$(dirname "$0")/guest.sh"
 . "$(dirname "$0")/initiator.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
@@ -13,7 +13,7 @@ need ip iproute2
 enter_guest --timeout 300
 
 plugin_install
-# Where the kernel keeps what is to outlive it.
+# The kernel's directories for persistent state.
 mkdir -p /etc/rtslib-fb-target/{pr,alua} /var/target/{pr,alua}
 must "the runner starts" runner_start
 must "volumes" backstores_add 16M local remote
@@ -33,12 +33,12 @@ group_make() { # BACKSTORE: as targetcli does
 	mkdir "$GROUP" && echo 7 >"$GROUP/tg_pt_gp_id"
 }
 
-told() { # the kernel has told the initiator that the groups have changed
+told() { # whether the kernel has told the initiator that the groups changed
 	sg_turs "$SG" >/dev/null 2>&1
 	wait_for 10 sg_turs "$SG"
 }
 
-# ---- over loopback, in the group that each port is in at first
+# ---- over loopback, in the default group
 
 must "a loopback LUN" lun_add local 1
 DISK=$(device_of local) SG=$(sg_of "$(device_of local)")

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# In a kernel without TCMU `storageos attach`, with no option, ends on FUSE and says why.
+# In a kernel without TCMU, `storageos attach` without options uses FUSE and prints the reason.
 . "$(dirname "$0")/guest.sh"
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 need tcmu-runner tcmu-runner
@@ -42,7 +42,7 @@ refuses "TCMU where it is asked for fails, and says why" 'does not have target_c
 	"$STORAGEOS" attach db --frontend tcmu
 check "and leaves nothing" test ! -e "$link"
 
-# ---- exported by fileio, which keeps the size that a file had
+# ---- exported by fileio, which keeps the file's initial size
 
 modprobe -a target_core_file tcm_loop sd_mod || give_up "no fileio"
 mkdir "$WORK/export"

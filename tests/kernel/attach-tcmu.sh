@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# `storageos attach` over TCMU, in a real kernel: the device, its names, and every part killed.
+# `storageos attach` over TCMU in a real kernel: the device and its names, with every part killed.
 . "$(dirname "$0")/guest.sh"
 need_built "$STORAGEOS" "$STORAGEOS_PLUGIN"
 need tcmu-runner tcmu-runner
@@ -22,7 +22,7 @@ data() { dd if="$link" bs=1M count=8 iflag=direct status=none | sha256sum; }
 
 must "make a volume" "$STORAGEOS" create db --size 256M
 
-# ---- attach: modules and runner are brought up by it
+# ---- attach loads the modules and starts the runner
 
 is "attach prints the device's path and nothing else" "$(attach db)" "$link"
 like "it says what it chose, and why" "$(<"$WORK/said")" 'attached over TCMU \(.*offer'
@@ -84,7 +84,7 @@ like "detaching what is not attached succeeds and says so" \
 	"$("$STORAGEOS" detach db 2>&1 && echo "done")" 'not attached'
 check "the volume is whole" "$STORAGEOS" check db
 
-# ---- a volume whose closing hangs
+# ---- a close that hangs
 
 modprobe loop
 truncate -s 128M "$WORK/slow.img"
@@ -121,7 +121,7 @@ is "no backstore and no target are left" "$(left)" $'0\n0'
 is "attach comes back" "$(attach db)" "$link"
 is "with the data" "$(data)" "$written"
 
-# ---- attach itself dies half way: whatever it left, the next one goes on
+# ---- attach dies in the middle: the next attach continues, whatever the first left
 
 for limit in 0.3 1 1.7 2.4 3.5 5; do
 	"$STORAGEOS" detach db >/dev/null 2>&1
@@ -131,7 +131,7 @@ for limit in 0.3 1 1.7 2.4 3.5 5; do
 done
 is "with the data" "$(data)" "$written"
 
-# ---- what others made
+# ---- backstores that others made
 
 must "detach" "$STORAGEOS" detach db
 must "somebody makes the backstore himself" targetcli \

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# sg3_utils' programs against a loopback LUN: each does what its manual says.
+# The programs of sg3_utils on a loopback LUN: each has the effect that its manual promises.
 . "$(dirname "$0")/guest.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
 need tcmu-runner tcmu-runner
@@ -17,7 +17,7 @@ disk=$(device_of disk)
 sg=$(sg_of "$disk")
 blocks=131072
 
-pattern() { # CHARACTER COUNT: so many blocks of it
+pattern() { # CHARACTER COUNT: prints COUNT blocks full of CHARACTER
 	head -c $((512 * $2)) /dev/zero | tr '\0' "$1"
 }
 
@@ -32,7 +32,7 @@ holds() { # LBA CHARACTER COUNT
 		cmp "$WORK/have" "$WORK/want"
 }
 
-# ---- what it says of itself
+# ---- identity and capabilities
 
 inquiry=$(sg_inq "$sg")
 like "INQUIRY names the vendor" "$inquiry" 'Vendor identification: STORAGOS'
@@ -63,7 +63,7 @@ like "functions of task management are listed" "$(sg_opcodes -t "$sg")" 'Abort t
 check "it is ready" sg_turs "$sg"
 like "it has no sense data" "$(sg_requests "$sg" 2>&1)" 'No Sense'
 
-# ---- what is mapped
+# ---- mapped and unmapped blocks
 
 check "UNMAP of everything" sg_unmap --force --all="0,$blocks" "$sg"
 like "nothing is mapped then" "$(sg_get_lba_status "$sg")" \
@@ -97,7 +97,7 @@ check "WRITE AND VERIFY(16)" sg_write_verify --16 --lba=3000 --num=50 --ilen=256
 	--in="$WORK/a" "$sg"
 check "writes" holds 3000 a 50
 
-# ---- the same block, at once, copied
+# ---- WRITE SAME, WRITE ATOMIC, EXTENDED COPY
 
 check "WRITE SAME(16) without data" sg_write_same --16 --ndob --lba=2010 --num=20 "$sg"
 check "writes zeros" holds 2010 '\0' 20
@@ -110,7 +110,7 @@ like "copying has limits" "$(sg_copy_results --params "$sg")" 'Maximum segment d
 check "EXTENDED COPY" sg_xcopy if="$sg" of="$sg" bs=512 skip=4096 seek=6000 count=64
 check "copies" holds 6000 x 64
 
-# ---- all gone
+# ---- SANITIZE
 
 must "blocks are written again" put 0 x 64
 check "SANITIZE with a pattern" sg_sanitize --overwrite --pattern="$WORK/a" --ipl=512 --quick \
@@ -119,9 +119,9 @@ check "overwrites everything" eval "holds 0 a 64 && holds $((blocks - 64)) a 64"
 check "SANITIZE: block erase" sg_sanitize --block --quick --wait "$sg"
 check "leaves zeros" holds 0 '\0' 64
 like "and nothing mapped" "$(sg_get_lba_status "$sg")" 'blocks: +131072 +deallocated'
-# ---- threads: those of the device write pages back, which need not wait for what they do themselves
+# ---- threads: the device's threads write pages back, and must not wait for I/O that they carry out
 
-flushers() { # the names of the runner's threads that the kernel takes for such (PF_MEMALLOC_NOIO)
+flushers() { # prints the names of the runner's threads that are I/O flushers (PF_MEMALLOC_NOIO)
 	local thread flags
 	for thread in "/proc/$(<"$WORK/runner.pid")/task"/*; do
 		flags=$(sed 's/.*) //' "$thread/stat" | cut -d' ' -f7)

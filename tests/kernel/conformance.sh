@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# libiscsi's conformance suite against a LUN that the kernel exports over iSCSI: what fails and what
-# is skipped is what the kernel or the suite itself decides.  STORAGEOS_BLOCK=4096: with logical blocks
-# of that size.
+# libiscsi's conformance suite on a LUN that the kernel exports over iSCSI.  Only tests may fail or be
+# skipped whose result the kernel or the suite itself decides.  STORAGEOS_BLOCK=4096: with logical
+# blocks of 4096 bytes.
 . "$(dirname "$0")/guest.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
 need tcmu-runner tcmu-runner
@@ -14,24 +14,24 @@ target=iqn.2026-01.com.example:conformance
 initiator=iqn.2007-10.com.github:sahlberg:libiscsi:iscsi-test
 url=iscsi://127.0.0.1/$target
 
-# What does not pass, and why not.
+# The tests that do not pass, with the reasons.
 fails=(
-	# The kernel sets no residual for TCMU.
+	# The kernel does not set the residual count for TCMU.
 	iSCSIResiduals.{Read10Invalid,{Read,Write,WriteVerify}{10,12,16}Residuals}
-	# It hands out all of the buffer, however short the answer is.
+	# The kernel returns the whole buffer, however short the answer is.
 	Inquiry.{AllocLength,BlockLimits}
-	# Its iSCSI target ends the connection where a status is wanted.
+	# The kernel's iSCSI target ends the connection where the suite expects a status.
 	iSCSIdatasn.iSCSIDataSnInvalid
-	# The suite asks for LBA n+1 and wants to be told of n+8, where physical blocks are of eight.
+	# The suite asks about LBA n+1 and expects LBA n+8, with physical blocks of eight logical ones.
 	GetLBAStatus.UnmapSingle
-	# It writes the same block of FFh, may it be unmapped or not, and wants to read zeros.
+	# The suite writes blocks of FFh, whether or not they are to be unmapped, and expects zeros.
 	WriteSame10.UnmapUntilEnd
 )
 skips=(
-	# For removable media.
+	# Only for removable media.
 	NoMedia.NoMediaSBC PreventAllow.{2ITNexuses,ColdReset,Eject,ITNexusLoss,LUNReset,Logout}
 	PreventAllow.{Simple,WarmReset} StartStopUnit.{NoLoej,PwrCnd,Simple}
-	# For a LUN that the target has write-protected.
+	# Only for a LUN that the target write-protects.
 	ReadOnly.ReadOnlySBC
 	# The kernel refuses these resets.
 	Reserve6.Target{Cold,Warm}Reset
@@ -44,28 +44,28 @@ if [ "${STORAGEOS_BLOCK:-512}" = 4096 ]; then
 	control=' control=hw_block_size=4096'
 	fails=(
 		"${fails[@]/GetLBAStatus.UnmapSingle/}"
-		# It sends 512 bytes for a block (libiscsi 1.20 does not).
+		# The suite sends 512 bytes for a block (libiscsi 1.20 does not).
 		ProutReserve.Access{EA,EAAR,EARO,WE,WEAR,WERO} {Read,Write}10.Async
 		iSCSITMF.AbortTaskSimpleAsync
-		# It zeroes 256 blocks and compares 257, of which another test has written the last.
+		# The suite zeroes 256 blocks and compares 257; another test wrote the last one.
 		MultipathIO.CompareAndWrite
 	)
 	skips+=(
-		# For logical blocks that are smaller than physical ones.
+		# Only for logical blocks that are smaller than physical ones.
 		{CompareAndWrite,WriteSame1{0,6}}.InvalidDataOutSize WriteSame1{0,6}.UnmapUnaligned
 		WriteAtomic16.VPD
 	)
 fi
 
 plugin_install
-# Where the kernel keeps reservations that are to outlive it.
+# The kernel's directories for persistent reservations.
 mkdir -p /etc/rtslib-fb-target/{pr,alua} /var/target/{pr,alua}
 must "the runner starts" runner_start
 must "iSCSI in the kernel" modprobe iscsi_target_mod
 must "targetcli makes a volume" targetcli \
 	"/backstores/user:storageos create name=disk size=100M cfgstring=disk;create$control"
-# One that takes 27 s at least to be overwritten: Sanitize.Reset looks at it meanwhile, until after 22 s,
-# and takes it for a failure that it is done.
+# A volume that takes at least 27 s to overwrite: Sanitize.Reset polls the sanitize for 22 s, and fails if
+# it is done by then.
 sed -i 's/^\[storageos\]/&\nsanitize_rate=1.2MiB/' /etc/storageos/storageos.conf
 must "and one that is sanitized slowly" targetcli \
 	"/backstores/user:storageos create name=slow size=32M cfgstring=slow;create$control"
@@ -75,16 +75,16 @@ for lun in disk slow; do
 done
 for acl in "$initiator" "$initiator-2"; do
 	must "the suite may use it" targetcli "/iscsi/$target/tpg1/acls" create "$acl"
-	# It sleeps for a minute and answers no ping: the kernel would end the connection then, and
-	# the suite may wait for ever for what it sent into that.
+	# The suite sleeps for a minute without answering pings.  The kernel would end the connection,
+	# and the suite might wait for an answer for ever.
 	echo 0 >"$CONFIGFS/iscsi/$target/tpgt_1/acls/$acl/attrib/nopin_timeout"
 done
 
-# Suites get a process each: the suite that follows starts with a new session, and nothing hangs at
-# what the one before has left (libiscsi 1.19 calls itself for ever in Sanitize.BlockEraseReserved
-# otherwise).  So do the tests of Sanitize.  A process that ends before its summary, as one does now and
-# then on a busy machine, says nothing of the LUN: it has one more try.
-run() { # NAME LUN [URL]: prints what it prints
+# Each suite, and each test of Sanitize, runs in a process and a session of its own, so that none hangs
+# because of what the previous one left (otherwise libiscsi 1.19 recurses without end in
+# Sanitize.BlockEraseReserved).  A process that ends before its summary, as happens now and then on a
+# busy machine, says nothing about the LUN, so it gets one more try.
+run() { # NAME LUN [URL]: prints the output of the suite
 	local log=$WORK/$1.run try
 	for try in 1 2; do
 		stdbuf -oL timeout "$(limit 150)" iscsi-test-cu --dataloss --allow-sanitize -V \
@@ -95,8 +95,7 @@ run() { # NAME LUN [URL]: prints what it prints
 	cat "$log"
 }
 
-# NAME and RESULT of each test, from what was printed.  What says that it was skipped, at any time,
-# was.
+# Prints NAME and RESULT of each test in the output.  A test counts as skipped if it ever says so.
 results() {
 	awk '
 	function close_test() {
@@ -106,7 +105,7 @@ results() {
 	/^Suite: / { close_test(); suite = $2 }
 	/^ *Test: / { close_test(); name = $2 }
 	/\[SKIPPED\]/ { skipped = 1 }
-	# A message may stand before it, or behind it, in the same line.
+	# The same line may have a message before or after this word.
 	/(^|\.\.\.)FAILED|[^]]FAILED$/ { failed = 1 }
 	/(^|\.\.\.)passed|passed$/ { passed = 1 }
 	/^Run Summary/ { close_test() }

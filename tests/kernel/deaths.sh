@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Nothing that was acknowledged is lost when tcmu-runner is killed under load, however often: while
-# it serves, makes checkpoints, or opens after the kill before.  STORAGEOS_DEATHS: how often.
+# Nothing that was acknowledged is lost when tcmu-runner is killed under load again and again: while it
+# serves, makes checkpoints, or opens after the previous kill.  STORAGEOS_DEATHS: number of kills.
 . "$(dirname "$0")/guest.sh"
 . "$ROOT/tests/deaths/deaths.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS" "$STAMPS"
@@ -13,7 +13,7 @@ seeded 20
 cleanup load_stop
 
 plugin_install
-# With so few nodes in memory checkpoints never stop.
+# With so few nodes in memory, checkpoints never stop.
 sed -i 's/^\[storageos\]$/&\nnode_cache=1MiB/' /etc/storageos/storageos.conf
 must "tcmu-runner offers the backstore" runner_start
 must "targetcli makes a volume" targetcli \
@@ -28,7 +28,7 @@ runner_spawn() {
 	disown
 }
 
-# Kills it while it opens, or just after.
+# Kills the runner while it opens the volume, or just after.
 killed_opening() {
 	runner_spawn
 	draw 1500
@@ -37,7 +37,7 @@ killed_opening() {
 	kills=$((kills + 1))
 }
 
-# The kernel keeps what is under way for the next runner; no new requests are made meanwhile.
+# The kernel keeps requests under way for the next runner; the load makes no new requests meanwhile.
 killed_serving() {
 	load_start "$DISK" || return
 	draw 700
@@ -49,7 +49,7 @@ killed_serving() {
 	kill -TERM "$LOAD"
 }
 
-# Of the requests that were under way each was answered by a later runner.
+# A later runner answered each request that was under way.
 answered() {
 	load_end 0 || return
 	since "$killed"

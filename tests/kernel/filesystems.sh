@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# xfs, ext4 and btrfs, mounted with `discard`, on LUNs over iSCSI, under fsx and fio, with the runner
-# restarted and killed: no file system sees an error, and nothing is lost.  STORAGEOS_SECONDS: how
-# long (10); STORAGEOS_RESTARTS: how often (2).
+# xfs, ext4 and btrfs, mounted with `discard`, on LUNs over iSCSI, under fsx and fio, while the
+# runner is restarted and killed: no file system sees an error, and nothing is lost.
+# STORAGEOS_SECONDS: duration (default 10); STORAGEOS_RESTARTS: number of restarts (default 2).
 . "$(dirname "$0")/guest.sh"
 . "$(dirname "$0")/initiator.sh"
 FSX=$STORAGEOS_BUILD/tests/kernel/fsx
@@ -55,7 +55,7 @@ restart() { # NUMBER
 	runner_start
 }
 for ((i = 0; i < restarts; i++)); do
-	sleep $(((end - SECONDS) / (restarts - i + 1) + 1))
+	sleep $(((end - SECONDS) / (restarts - i + 1) + 1)) # spreads the restarts over the load
 	check "restart $((i + 1)) under load" restart "$i"
 done
 for type in "${types[@]}"; do

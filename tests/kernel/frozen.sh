@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Disks below volumes that stop answering: a file system that is frozen, a device that is suspended.
-# Every command ends in time, other volumes and the runner's main thread go on, the runner can be
-# stopped and started meanwhile; when the disks answer again, so do the volumes, and nothing is lost.
+# The disks below volumes stop answering: a file system is frozen, a device is suspended.  Every command
+# is answered in time, other volumes and the runner's main thread continue, and the runner can be
+# stopped and started meanwhile.  When the disks answer again, so do the volumes, and nothing is lost.
 . "$(dirname "$0")/guest.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
 need jq jq
@@ -16,8 +16,7 @@ enter_guest --timeout 400
 plugin_install
 must "modules" modprobe -a loop dm_mod
 
-# Pools of their own: "ice" on a file system that will be frozen, "mud" on a device that will be
-# suspended.
+# Two pools: "ice" on a file system that will be frozen, "mud" on a device that will be suspended.
 pool_on() { # NAME DEVICE
 	mkdir "$WORK/$1" && mkfs.ext4 -q "$2" && mount "$2" "$WORK/$1" || return
 	cleanup unmount_for_certain "$WORK/$1"
@@ -64,13 +63,13 @@ same() { # DEVICE FILE
 }
 must "data on ice" put "$ice" before
 must "data in mud" put "$mud" before
-"$STORAGEOS" stats >/dev/null # what that needs is in memory
+"$STORAGEOS" stats >/dev/null # caches what a later `stats` needs
 sync
 echo 3 >/proc/sys/vm/drop_caches
 
 # ---- nothing answers
 
-requests() { # DEVICE request|done: how many were made, or answered, since it is there
+requests() { # DEVICE request|done: prints how many requests were made or answered so far
 	printf '%d\n' "$(cat "/sys/block/${1##*/}/device/io$2_cnt")"
 }
 open_requests() { # DEVICE
@@ -103,7 +102,7 @@ command_on "$ice_sg" -s 4096 -i "$WORK/block" \
 	8b 00 00 00 00 00 00 00 50 00 00 00 00 08 00 00 # ORWRITE
 command_on "$mud_sg" -r 4096 28 00 00 00 00 00 00 00 08 00 # READ
 command_on "$mud_sg" 2f 00 00 00 10 00 00 00 08 00         # VERIFY
-for ((i = 0; i < 8; i++)); do # more than there are threads
+for ((i = 0; i < 8; i++)); do # more than the device's threads
 	command_on "$ice_sg" -s 4096 -i "$WORK/block" 2a 00 00 00 60 "$(printf %02x $((i * 8)))" 00 00 08 00
 	command_on "$mud_sg" -r 4096 28 00 00 00 20 "$(printf %02x $((i * 8)))" 00 00 08 00
 done
@@ -116,7 +115,7 @@ waiting() {
 }
 must "commands wait for them" wait_for 20 waiting
 
-at_once() { # SG: what needs no disk
+at_once() { # SG: commands that need no disk
 	within 20 sg_inq "$1" && within 20 sg_turs "$1" && within 20 sg_readcap -l "$1" &&
 		within 20 sg_modes -p 8 "$1" && within 20 sg_requests "$1"
 }
@@ -150,7 +149,7 @@ check "the runner lives" runner_alive
 
 # ---- the runner is stopped and started while nothing answers
 
-# What the kernel keeps of its threads, it keeps.
+# Threads that are blocked in the kernel stay until the disks answer.
 main_thread_ended() { # PID
 	[ ! -e "/proc/$1" ] || [ "$(sed 's/.*) //' "/proc/$1/stat" | cut -c1)" = Z ]
 }
@@ -173,7 +172,7 @@ note "the kernel sent each command again, and it ended with: $(
 is "every command was answered" "$(cat "$WORK"/command.* | grep -c 'SCSI Status:')" "${#commands[@]}"
 is "none had to be aborted" "$(dmesg | grep -ciE 'abort|reset|offline')" 0
 
-# ---- they answer
+# ---- the disks answer again
 
 must "the disks answer again" thaw
 check "ice is there" wait_for 20 runner_logged 'ice/ice: (the volume is there now|open)'
@@ -196,9 +195,9 @@ busy() {
 	[ "$(open_requests "$ice")" -ge 1 ]
 }
 must "a write waits" wait_for 10 busy
-sleep 1
+sleep 1 # the write is stuck in the plugin's thread by then
 kill -9 "$(cat "$WORK/runner.pid")"
-sleep 1
+sleep 1 # the killed process stays in the kernel until the disks answer
 must "the disks answer again" thaw
 check "the runner is gone" wait_for 20 runner_gone
 must "and starts" runner_start

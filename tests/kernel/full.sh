@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The file system below a LUN fills up: initiators see that there is no space, in the sense data that
-# says so, and only where they write; when space is back, writes go on.
+# The file system below a LUN fills up: only writes fail, and their sense data reports the lack of space.
+# When space is back, writes succeed again.
 . "$(dirname "$0")/guest.sh"
 . "$ROOT/tests/faults/space.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
@@ -19,7 +19,7 @@ must "it is attached" lun_add db 1
 disk=$(device_of db)
 sg=$(sg_of "$disk")
 
-# WRITE(10), of 1 MiB; the initiator's own layers do not see it.  $WORK is what is full.
+# WRITE(10) of 1 MiB, past the initiator's block layer.  $WORK is the full file system.
 put() { # PIECE
 	local lba
 	lba=$(printf '%08x' $(($1 * 2048)))
@@ -28,7 +28,7 @@ put() { # PIECE
 		"${lba:0:2}" "${lba:2:2}" "${lba:4:2}" "${lba:6:2}" 00 08 00 00 >>/run/sg 2>&1
 }
 
-told() { # how often the initiator was told 07h/27h/07h
+told() { # prints how often the initiator got sense 07h/27h/07h
 	tr -s ' \n' ' ' </run/sg | grep -oE 'Data Protect[^:]*: Space allocation failed write protect' | wc -l
 }
 
@@ -41,7 +41,7 @@ state() {
 	"$STORAGEOS" stats db --json | jq -r '.[0].state'
 }
 
-# Past the page cache, which remembers what was there.
+# Past the page cache, which may hold older content.
 same() {
 	sync && echo 1 >/proc/sys/vm/drop_caches && model_same "$disk"
 }
@@ -50,7 +50,7 @@ model_new "$WORK/model" 16
 model_write 0 8 put
 is "pieces are written" "${#WRITTEN[@]} $REFUSED" "8 0"
 must "the file system is used up" space_use_up "$WORK"
-sleep 5.2 # it is looked at so often, where there are writes
+sleep 5.2 # after 5 s, a write makes the plugin ask for the free space again
 put 0
 : >/run/sg
 refuses "the initiator is told that space is scarce" 'soft threshold reached' sg_turs -v "$sg"

@@ -1,29 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# For tests that need a kernel of their own: runs the test again, inside user-mode Linux (uml-run),
-# as root, with the packaged tcmu-runner and targetcli.  On top of tests/lib.sh:
+# For tests that need a kernel of their own: runs the test again as root inside user-mode Linux
+# (uml-run), with the packaged tcmu-runner and targetcli.  On top of tests/lib.sh:
 #
 #     #!/bin/bash
-#     # What this proves, in a sentence.
+#     # What this test proves, in one sentence.
 #     . "$(dirname "$0")/guest.sh"
 #     enter_guest --timeout 300
 #     ...                          from here on inside the guest
 #
-#   enter_guest [UML-RUN OPTION]...  goes there, once; outside it does not return; --timeout is a limit
-#                                    as in tests/lib.sh
-#   plugin_install                   a pool, its configuration in /etc, the plugin where tcmu-runner
-#                                    looks for it, and the modules
-#   runner_start | runner_kill | runner_stop | runner_alive    tcmu-runner; its log is $RUNNER_LOG
-#   runner_logged REGEX              whether it has logged that since runner_start
-#   backstore_state NAME             its directory in configfs, nothing if there is none
-#   lun_add NAME NUMBER              a loopback target with the backstore as its LUN
-#   backstores_add SIZE VOLUME...    makes these volumes as backstores of their names (without the
-#                                    pool), in one go; $CONTROL: what else they are made with
-#   luns_make NUMBER NAME...         one loopback target with these backstores as its LUNs
-#   luns_add NUMBER NAME...          the same, and each of them has its disk when it returns
-#   device_of NAME                   the block device that shows the backstore
-#   sg_of DEVICE                     its /dev/sg*
+#   enter_guest [UML-RUN OPTION]...  outside of the guest: runs the test in a guest, and does not return;
+#                                    inside: returns at once; --timeout is a limit as in tests/lib.sh
+#   plugin_install                   makes a pool and its configuration in /etc, puts the plugin into
+#                                    tcmu-runner's directory, and loads the modules
+#   runner_start | runner_kill | runner_stop | runner_alive    control tcmu-runner, whose log is $RUNNER_LOG
+#   runner_logged REGEX              whether the log since runner_start has a matching line
+#   backstore_state NAME             prints the backstore's directory in configfs, or nothing
+#   lun_add NAME NUMBER              makes a loopback target with the backstore as its LUN
+#   backstores_add SIZE VOLUME...    makes these volumes as backstores that have their names (without
+#                                    the pool), all at once; $CONTROL: further control parameters
+#   luns_make NUMBER NAME...         makes one loopback target with these backstores as its LUNs
+#   luns_add NUMBER NAME...          the same, and waits until each LUN has its disk
+#   device_of NAME                   prints the block device of the backstore
+#   sg_of DEVICE                     prints the device's /dev/sg*
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 KERNEL_TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -42,9 +42,9 @@ enter_guest() {
 		esac
 		shift
 	done
-	# Programs that count what they run keep the counts where they were built.
+	# Programs built for coverage write their counts to their build directory.
 	[ -z "${STORAGEOS_COVERAGE-}" ] || options+=(--rw "$STORAGEOS_BUILD")
-	# At its limit the test is told to end, and tells what it waited for; if it can.
+	# At the time limit, the test gets SIGTERM, and prints what it was waiting for if it can.
 	"$KERNEL_TESTS/uml-run" --env STORAGEOS_GUEST=yes --env "STORAGEOS_BUILD=$STORAGEOS_BUILD" \
 		--env "STORAGEOS_TIME_FACTOR=$STORAGEOS_TIME_FACTOR" --timeout $(($(limit "$seconds") + 30)) \
 		"${options[@]}" -- timeout --kill-after=15 "$(limit "$seconds")" bash "$script" \
@@ -56,7 +56,7 @@ enter_guest() {
 	124 | 137) give_up "the guest met $(limit_text "$seconds")" ;;
 	125) give_up "the guest died" ;;
 	esac
-	tap_finished=yes # the guest's lib.sh has printed the results and the plan
+	tap_finished=yes # lib.sh has printed the results and the plan inside the guest
 	exit $status
 }
 
@@ -76,11 +76,11 @@ plugin_install() {
 		unset STORAGEOS_CONFIG && cp "$STORAGEOS_PLUGIN" "$directory/" ||
 		give_up "cannot install the plugin in $directory"
 	modprobe -a target_core_user tcm_loop sd_mod sg || give_up "no target modules"
-	# What is looked for is ours; the others only take time to load.
+	# Only our plugin is needed; the others only take time to load.
 	find "$directory" -name 'handler_*' ! -name handler_storageos.so -delete
 }
 
-# Asks the bus first, which would start a runner of its own for a question to the runner.
+# Asks the bus first, because a call to the runner itself would make the bus start another one.
 runner_listening() {
 	gdbus call --system --dest org.freedesktop.DBus --object-path /org/freedesktop/DBus \
 		--method org.freedesktop.DBus.NameHasOwner org.kernel.TCMUService1 | grep -q true &&

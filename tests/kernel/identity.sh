@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What a name means, with a real runner: a copy is not served beside its original, over TCMU, FUSE or
-# both; a target that is restored gets no empty disk in the place of one that is gone; a pool that the
-# configuration does not have is refused by targetcli.
+# Names and UUIDs with a real runner: a copy is not served beside its original, over TCMU, FUSE or both;
+# a restored target gets no empty disk in place of one that is gone; targetcli refuses a pool that the
+# configuration does not have.
 . "$(dirname "$0")/guest.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS" "$STORAGEOS_FUSE"
 need tcmu-runner tcmu-runner
@@ -23,13 +23,13 @@ delete() {
 }
 uuid_of() { "$STORAGEOS" info "$1" --json | jq -r .uuid; }
 
-not_ready() { # BACKSTORE: there is a disk, which says so
+not_ready() { # BACKSTORE: whether its disk answers NOT READY
 	local said
 	said=$(sg_turs -v "$(sg_of "$(device_of "$1")")" 2>&1)
 	grep -qi 'not ready' <<<"$said" || { echo "$said"; return 1; }
 }
 
-# ---- what targetcli is told
+# ---- what targetcli reports
 
 refuses "a pool that no configuration has is refused, with the step" \
 	"no pool 'never' in /etc/storageos/storageos.conf \(storageos pool create never DIRECTORY" \
@@ -95,7 +95,7 @@ must "and restored" targetctl restore "$WORK/saved.json"
 check "it is there" test -n "$(backstore_state db1)"
 must "it goes" targetctl clear
 
-# ---- a pool that goes from the configuration under a device
+# ---- a pool is removed from the configuration under a device
 
 must "a pool" "$STORAGEOS" pool create fast "$WORK/fast"
 must "with a volume" create fast1 'fast/db;create'

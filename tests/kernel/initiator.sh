@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# For tests in which volumes are used over iSCSI: the target in a network namespace of its own, the
-# initiator (open-iscsi, whose kernel's part knows the first namespace alone) outside of it.  After
-# plugin_install of guest.sh, which is sourced before:
+# For tests that use volumes over iSCSI: the target is in a network namespace of its own, the initiator
+# outside of it (the kernel's part of open-iscsi works only in the first namespace).  guest.sh must be
+# sourced before; to be used after its plugin_install:
 #
-#   target_start             the namespace, the link to it, iSCSI in the kernel, the initiator's daemon
-#   in_target COMMAND...     runs it in the target's namespace: a portal listens where it is made
-#   target_export NAME...    an iSCSI target with these backstores, which the initiator may use
-#   initiator_login NAME...  returns when there is a disk for each of these (device_of of guest.sh)
+#   target_start             sets up the namespace, the link to it, iSCSI in the kernel, and the
+#                            initiator's daemon
+#   in_target COMMAND...     runs COMMAND in the target's namespace, in which a portal must be made
+#   target_export NAME...    makes an iSCSI target with these backstores for the initiator
+#   initiator_login NAME...  logs in, and waits until each backstore has its disk (device_of of guest.sh)
 #   initiator_logout
-#   verifier_start NAME DIRECTORY|DEVICE   fio writes there and verifies what it wrote, again and again
-#   verifier_end NAME        it stops; fails if anything was not as it was written
-#   verifier_goes_on NAME    it has done something since the last time that this was asked, or does
-#                            so within a minute
+#   verifier_start NAME DIRECTORY|DEVICE   starts fio, which writes and verifies again and again
+#   verifier_end NAME        stops it; fails if any data was not as it was written
+#   verifier_goes_on NAME    whether it has made progress since the last call, or does so within a
+#                            minute
 
 TARGET=iqn.2026-01.com.example:target
 INITIATOR=iqn.2026-01.com.example:initiator
@@ -73,7 +74,7 @@ verifier_once() { # NAME WHERE OPTION...
 		--output="$WORK/$name.fio" || { cat "$WORK/$name.fio"; return 1; }
 }
 
-# By turns past the page cache, and through it with flushes.
+# Alternates between direct I/O, and buffered I/O with flushes.
 verifier_run() {
 	while [ ! -e "$WORK/$1.enough" ]; do
 		verifier_once "$1" "$2" --direct=1 || return

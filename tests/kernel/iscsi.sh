@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A volume exported over iSCSI, as docs/operations.md tells, and used by an initiator, which waits
-# while the runner is gone (STORAGEOS_OUTAGE: for so many seconds).
+# A volume is exported over iSCSI as docs/operations.md describes, and used by an initiator, which waits
+# while the runner is gone (STORAGEOS_OUTAGE: seconds of the outage).
 . "$(dirname "$0")/guest.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
 need tcmu-runner tcmu-runner
@@ -27,7 +27,7 @@ mkdir -p /etc/iscsi && echo "InitiatorName=$client" >/etc/iscsi/initiatorname.is
 must "the initiator's daemon" iscsid
 cleanup iscsiadm -k 0
 
-disk() { # the SCSI disk of the session, once it is there
+disk() { # prints the SCSI disk of the session when it exists
 	local found
 	found=$(ls -d /sys/class/iscsi_session/session*/device/target*/*/block/* 2>/dev/null) &&
 		echo "/dev/${found##*/}"
@@ -63,7 +63,7 @@ refuses "the volume is not deleted meanwhile" "is open|in use|attached|has it" \
 must "the runner is killed" runner_kill
 dd if=/dev/urandom of="$WORK/mnt/late" bs=64k count=10 conv=fsync 2>"$WORK/dd.log" &
 late=$!
-sleep "${STORAGEOS_OUTAGE:-5}"
+sleep "${STORAGEOS_OUTAGE:-5}" # the outage
 check "a file that is synced waits" alive $late
 must "the next runner is there" runner_start
 check "and is written" wait $late

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Every LUN of a target gets its disk, whatever its number and whichever of them the initiator meets first:
-# restored over loopback, and looked for by hand over iSCSI.
+# Every LUN of a target gets its disk, whatever its number is and whichever LUN the initiator finds first:
+# restored over loopback, and found by manual scans over iSCSI.
 . "$(dirname "$0")/guest.sh"
 . "$(dirname "$0")/initiator.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
@@ -17,7 +17,7 @@ must "the runner starts" runner_start
 volumes=(zero one two three)
 must "volumes" backstores_add 16M "${volumes[@]}"
 
-saved() { # FABRIC WWN NAME=LUN...: a configuration that has the LUNs in this order
+saved() { # FABRIC WWN NAME=LUN...: prints a saved configuration with the LUNs in this order
 	local target="{\"fabric\": \"$1\", \"wwn\": \"$2\", \"tpgs\": [{\"enable\": true, \"luns\": []}]}" lun
 	for lun in "${@:3}"; do
 		target=$(jq -c ".tpgs[0].luns += [{\"index\": ${lun#*=},
@@ -27,7 +27,7 @@ saved() { # FABRIC WWN NAME=LUN...: a configuration that has the LUNs in this or
 		mv "$WORK/saved.new" "$WORK/saved.json"
 }
 
-# As it is after a reboot: the kernel knows of no target.
+# As after a reboot, the kernel has no target.
 must "the backstores are saved" targetctl save "$WORK/saved.json"
 saved loopback naa.5001405000000001 two=2 one=1 zero=0
 saved loopback naa.5001405000000002 three=3
@@ -49,7 +49,7 @@ for name in "${volumes[@]}"; do
 done
 must "they go for good" targetctl clear
 
-# ---- iSCSI; the initiator looks for nothing by itself
+# ---- iSCSI; the initiator does not scan by itself
 
 must "a network, and the initiator's daemon" target_start
 jq '.targets = []' "$WORK/saved.json" >"$WORK/saved.new" && mv "$WORK/saved.new" "$WORK/saved.json"

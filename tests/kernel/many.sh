@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Many volumes at once, made, used and removed; and volumes that come and go beside load.  The runner
-# has afterwards what it had before.  STORAGEOS_VOLUMES: how many (16); STORAGEOS_SECONDS: how long
-# some come and go (8).
+# Many volumes are made, used and removed at the same time; other volumes are added and removed beside
+# load.  Afterwards the runner has as many threads and descriptors as before.  STORAGEOS_VOLUMES:
+# number of volumes (default 16); STORAGEOS_SECONDS: duration of the part beside load (default 8).
 . "$(dirname "$0")/guest.sh"
 . "$(dirname "$0")/initiator.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
@@ -17,16 +17,16 @@ enter_guest --timeout 500 --env "STORAGEOS_VOLUMES=$volumes" \
 plugin_install
 must "the runner starts" runner_start
 
-taken() { # threads and descriptors of the runner
+taken() { # prints the numbers of the runner's threads and descriptors
 	local pid
 	pid=$(cat "$WORK/runner.pid")
 	echo "$(find "/proc/$pid/task" -mindepth 1 -maxdepth 1 | wc -l) threads," \
 		"$(find "/proc/$pid/fd" -mindepth 1 | wc -l) descriptors"
 }
-resident() { # KiB
+resident() { # prints the runner's resident memory, KiB
 	awk '/^VmRSS/ { print $2 }' "/proc/$(cat "$WORK/runner.pid")/status"
 }
-# No more than that: what GLib has started once for the process goes when it is idle.
+# Fewer are fine: threads that GLib keeps for the process end when they are idle.
 has_taken() {
 	local threads descriptors most_threads most_descriptors
 	read -r most_threads _ most_descriptors _ <<<"$1"
@@ -34,8 +34,8 @@ has_taken() {
 	[ "$threads" -le "$most_threads" ] && [ "$descriptors" -le "$most_descriptors" ]
 }
 
-# volumes make|remove FIRST COUNT: v1, v2, ... as LUNs of a target, as targetcli does it, in a tenth of
-# the time.
+# volumes make|remove FIRST COUNT: makes or removes v1, v2, ... as LUNs of a target, as targetcli does but
+# ten times as fast.
 volumes() {
 	python3 - "$CONFIGFS" "$@" <<-'END'
 	import os, sys
@@ -68,8 +68,8 @@ volumes() {
 	END
 }
 
-# use write|verify SEED: something of its own on every disk, in places that follow from the seed;
-# prints how many disks there are.
+# use write|verify SEED: writes or verifies different data on every disk, at places that follow from SEED;
+# prints the number of disks.
 use() {
 	python3 - "$@" <<-'END'
 	import glob, mmap, os, random, sys
@@ -94,7 +94,7 @@ use() {
 	END
 }
 
-# ---- some come and go beside load
+# ---- volumes are added and removed beside load
 
 must "a volume for load" backstores_add 64M default/load
 must "its LUN" luns_add 2 load
@@ -121,9 +121,9 @@ check "and is as it was written" verifier_end load
 check "the runner has what it had before" wait_for 40 has_taken "$before"
 targetcli clearconfig confirm=True >/dev/null
 
-# ---- many at once
+# ---- many volumes at the same time
 
-udevadm control --stop-exec-queue # all its rules, so often, are minutes here
+udevadm control --stop-exec-queue # udev's rules for all these disks would take minutes
 before=$(taken) memory=$(resident)
 note "$before, $memory KiB"
 start=$SECONDS
@@ -132,7 +132,7 @@ note "in $((SECONDS - start)) s: $(taken), $(resident) KiB"
 is "written at once, each" "$(use write 1)" "$volumes"
 start=$SECONDS
 check "the runner is told to end" kill "$(cat "$WORK/runner.pid")"
-check "and does" wait_for 90 runner_gone # systemd's patience
+check "and does" wait_for 90 runner_gone # systemd's time limit
 note "in $((SECONDS - start)) s"
 start=$SECONDS
 runner_start
@@ -144,7 +144,7 @@ check "all are removed" volumes remove 1 "$volumes"
 note "in $((SECONDS - start)) s: $(taken), $(resident) KiB"
 check "the runner has what it had before" wait_for 40 has_taken "$before"
 check "and little more memory" test $(($(resident) - memory)) -lt $((volumes * 768))
-whole() { # one in ten
+whole() { # checks and deletes every tenth volume
 	local i
 	for ((i = 1; i <= volumes; i += 10)); do
 		"$STORAGEOS" check "v$i" && "$STORAGEOS" delete "v$i" || return

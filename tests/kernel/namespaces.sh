@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# LUNs in use, over loopback and over iSCSI from another network namespace, while tcmu-runner is
-# stopped, restarted, killed and upgraded: users see a delay and nothing else.
+# LUNs are in use over loopback and over iSCSI from another network namespace, while tcmu-runner is
+# stopped, restarted, killed and upgraded: users see only a delay.
 . "$(dirname "$0")/guest.sh"
 . "$(dirname "$0")/initiator.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
@@ -23,8 +23,8 @@ far=$(device_of far)
 like "the portal is in the target's namespace" "$(in_target ss -ltn)" ':3260'
 is "and in no other" "$(ss -ltn | grep -c :3260)" 0
 
-# One volume seen both ways: what is written here is read there.
-disks_of() { # NAME: all that show the backstore
+# One volume is visible over both: data that is written over one is read over the other.
+disks_of() { # NAME: prints all disks of the backstore
 	local serial device
 	serial=$(sed 's/.*: //' "$(backstore_state "$1")/wwn/vpd_unit_serial")
 	for device in /sys/block/sd*; do
@@ -44,7 +44,7 @@ go_on() {
 }
 must "both are in use" go_on
 check "the runner is stopped" runner_stop
-sleep 1
+sleep 1 # requests wait in the kernel meanwhile
 check "and started" runner_start
 check "both go on" go_on
 check "the runner is killed" runner_kill
@@ -52,7 +52,7 @@ check "and started" runner_start
 check "both go on" go_on
 
 plugin=$(handler_directory)/handler_storageos.so
-loaded() { # the inode of the plugin that the runner runs
+loaded() { # prints the inode of the plugin that the runner has loaded
 	awk -v p="$plugin" '$6 == p { print $5; exit }' "/proc/$(cat "$WORK/runner.pid")/maps"
 }
 before=$(loaded)

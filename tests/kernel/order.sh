@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# At boot the target is restored, tcmu-runner starts and a pool's file system is mounted, in any order:
-# the LUN is not ready until all three are there, then it is, with its data; and nothing is made in the
-# place where the pool was to be mounted.
+# At boot the target is restored, tcmu-runner starts and a pool's file system is mounted, in any order.
+# The LUN is not ready until all three have happened, and then has its data.  Nothing is made in the
+# pool's mount point before it is mounted.
 . "$(dirname "$0")/guest.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
 need tcmu-runner tcmu-runner
@@ -26,7 +26,7 @@ must "has a pool" "$STORAGEOS" pool create late "$pool"
 must "with a volume" "$STORAGEOS" create late/db --size 64M
 must "is not mounted yet" umount "$pool"
 
-# What targetcli saves of a volume that it made with `;create`, and its LUN.
+# The configuration that targetcli saves for a volume made with `;create`, and for its LUN.
 cat >"$WORK/saved.json" <<'END'
 { "fabric_modules": [],
   "storage_objects": [
@@ -74,7 +74,7 @@ down() {
 	targetctl clear && runner_stop && umount "$pool"
 }
 
-# ---- the target, then the runner, then the pool: no runner has been there yet
+# ---- the target, then the runner, then the pool: no runner has served the target before
 
 restore
 must "the runner starts after the target is restored" runner_start
@@ -104,8 +104,8 @@ must "the disk is there" wait_for 30 device_ready db
 is "with its data" "$(data)" "$sum"
 must "all goes down" down
 
-# ---- the target as soon as the runner is on the bus, which is what systemd takes for its start: while
-# it starts the kernel refuses backstores
+# ---- the target as soon as the runner is on the bus, when systemd takes it for started, although the
+# kernel still refuses backstores
 
 bus_has_runner() {
 	gdbus call --system --dest org.freedesktop.DBus --object-path /org/freedesktop/DBus \

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Initiators wait for a runner that is gone, and hear of a volume that does not come back.
-# STORAGEOS_OUTAGE: for how many seconds it is gone, with sd's own time-out of 30 s.
+# Initiators wait while the runner is gone, and get an error when a volume does not come back.
+# STORAGEOS_OUTAGE: seconds of the outage, with sd's usual time-out of 30 s.
 . "$(dirname "$0")/guest.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
 need tcmu-runner tcmu-runner
@@ -22,8 +22,8 @@ mkdir "$WORK/mnt"
 must "it is mounted" mount "$DISK" "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"
 
-# In a short outage the initiator aborts its commands earlier instead, after 3 s, a flush after 6; and
-# however slow this machine is, it goes on sending them again.
+# In a short outage, a time-out of 3 s (6 s for a flush) makes the initiator abort its commands.  The
+# number of retries is unlimited, however slow this machine is.
 hurry() {
 	echo 3 >"$SYS/timeout" && echo -1 | tee "$SYS"/scsi_disk/*/max_retries
 }
@@ -38,7 +38,7 @@ waits() { # NAME COMMAND...
 	WAITING+=("$name")
 }
 
-# One of each kind; none is answered before there is somebody who can.
+# One request of each kind; none is answered before the next runner is there.
 ask() {
 	WAITING=()
 	rm -f "$WORK"/*.status
@@ -50,7 +50,7 @@ ask() {
 	waits file dd if=/dev/zero of="$WORK/mnt/file" bs=64k count=10 conv=fsync
 }
 
-# It is still under way: what waits in the page cache has not been asked for.
+# Whether the request is still under way.  Data that waits in the page cache was not yet sent.
 all_wait() {
 	local name
 	for name in "${WAITING[@]}"; do
@@ -73,19 +73,19 @@ all_end_well() { # WHEN
 
 must "the runner is killed" runner_kill
 ask
-sleep "${STORAGEOS_OUTAGE:-8}"
+sleep "${STORAGEOS_OUTAGE:-8}" # the outage
 check "all that was asked for waits" all_wait
 must "the next runner is there" runner_start
 all_end_well "by the next runner"
 
-# ---- the volume comes later than the runner
+# ---- the volume appears later than the runner
 
 must "the runner is killed again" runner_kill
 mv "$POOL/db.vol" "$POOL/away"
 must "the next runner is there, too" runner_start
 check "the log says that it waits for the volume" runner_logged 'not ready, waiting for the volume'
 ask
-sleep "${STORAGEOS_OUTAGE:-4}"
+sleep "${STORAGEOS_OUTAGE:-4}" # the time until the volume appears
 check "all that was asked for waits" all_wait
 mv "$POOL/away" "$POOL/db.vol"
 all_end_well "with the volume"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# `storageos probe` on a real kernel that has LIO without TCMU: what is missing, FUSE, the step.
+# `storageos probe` on a real kernel that has LIO without TCMU: what is missing, FUSE, and the next step.
 . "$(dirname "$0")/guest.sh"
 need_built "$STORAGEOS" "$STORAGEOS_FUSE" "$STORAGEOS_PLUGIN"
 need tcmu-runner tcmu-runner

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# `storageos probe` on a real kernel with TCMU, as modules, runner, plugin and other daemons come and
-# go; `attach` follows it.
+# `storageos probe` on a real kernel with TCMU, as modules, runner, plugin and other daemons appear and
+# disappear; `attach` agrees with it.
 . "$(dirname "$0")/guest.sh"
 need_built "$STORAGEOS" "$STORAGEOS_FUSE" "$STORAGEOS_PLUGIN"
 need tcmu-runner tcmu-runner
@@ -22,7 +22,7 @@ runner_has_name() {
 runner_has_no_name() { ! runner_has_name; }
 reason_of() { "$STORAGEOS" status "$1" --json | jq -r '.[0] | "\(.frontend): \(.reason)"'; }
 
-# ---- as the machine comes up: modules are there, not loaded; the plugin is not installed
+# ---- after boot: modules exist but are not loaded; the plugin is not installed
 
 probe
 is "the kernel" "$(said .kernel)" "$(uname -r)"
@@ -55,7 +55,7 @@ is "so FUSE, and it must be restarted" "$(said '"\(.frontend) \(.next_step)"') $
 must "end it" runner_stop
 must "wait for its name to go" wait_for 10 runner_has_no_name
 
-# ---- all is there
+# ---- everything is there
 
 plugin_install
 rmmod tcm_loop target_core_user
@@ -87,7 +87,7 @@ is "for people: one screen" "$(($(wc -l <<<"$text") <= 24))" 1
 # ---- a second daemon
 
 cat >"$WORK/listen.py" <<'END'
-# Joins the multicast group that tells of TCMU devices, as a second daemon would.
+# Joins the multicast group that announces TCMU devices, as a second daemon would.
 import socket, struct, time
 NETLINK_GENERIC, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP = 16, 270, 1
 FAMILY_NAME, MCAST_GROUPS, MCAST_GROUP_ID = 2, 7, 2
@@ -154,7 +154,7 @@ must "detach" "$STORAGEOS" detach db
 must "end the runner" kill "$(pidof tcmu-runner)"
 must "wait for its name to go" wait_for 10 runner_has_no_name
 
-# ---- no more modules
+# ---- no more modules may be loaded
 
 rmmod target_core_user
 modprobe -a fuse loop

@@ -1,9 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A disk that refuses to write for a moment, below a volume that is written and flushed by several
-# threads: as a block device that is the volume, and under ext4 with the pool.  Whatever a flush was
-# answered with success for is there afterwards, and the volume opens.  STORAGEOS_SECONDS: how long each
-# of the two is tried.
+# A disk refuses to write for a moment while several threads write and flush a volume on it: the disk is
+# the volume itself, or has the pool on ext4.  Everything that was flushed with success is there
+# afterwards, and the volume opens.  STORAGEOS_SECONDS: duration of each of the two parts.
 . "$(dirname "$0")/guest.sh"
 need dmsetup dmsetup
 need mkfs.ext4 e2fsprogs
@@ -23,7 +22,7 @@ bad_make() { # DEVICE
 	wait_for 10 test -b /dev/mapper/bad
 }
 
-bad_becomes() { # TABLE [SECONDS]: after so long, in which what is asked of it waits
+bad_becomes() { # TABLE [SECONDS]: changes the device's table; its I/O waits for SECONDS before
 	dmsetup load --noudevsync bad --table "$1" &&
 		dmsetup suspend --nolockfs --noflush --noudevsync bad &&
 		sleep "${2-0}" && dmsetup resume --noudevsync bad
@@ -33,9 +32,9 @@ truncate -s 512M "$WORK/disk"
 must "a disk" loop_attach "$WORK/disk"
 must "which can refuse" bad_make "$LOOP"
 
-# ---- what a round does; `drop` lets the kernel forget what it has in memory of the disk
+# ---- a round; `drop` makes the kernel drop its cache of the disk
 
-try() { # COMMAND...: what goes wrong ends the test
+try() { # COMMAND...: a failure ends the test
 	"$@" >"$WORK/.try" 2>&1 </dev/null && return
 	not_ok "round $rounds of $kind: $*" "$(cat "$WORK/.try")"
 	note "$("$STORAGEOS" check "$volume" 2>&1 | head -n 20)"
@@ -46,13 +45,13 @@ verified() {
 	"$FLUSHED" "$path" "$WORK/record" verify
 }
 
-# First flushes gather, those of requests and the checkpoint's.
+# Flushes of requests and of a checkpoint collect while I/O waits; then the disk refuses.
 refuse() {
-	sleep "0.$((1 + RANDOM % 8))"
+	sleep "0.$((1 + RANDOM % 8))" # a random moment, with flushes under way
 	bad_becomes "0 $SECTORS error" 0.1 && bad_becomes "$LINEAR"
 }
 
-# What the round before had flushed is verified first.
+# First verifies what the previous round flushed.
 load() { # load|die
 	local pid
 	: >"$WORK/load"
@@ -69,7 +68,7 @@ load() { # load|die
 	esac
 }
 
-# Where it dies, what is opened next is in the page cache, with an error that nobody was told.
+# After a death, the next open finds pages in the cache with an error that was reported to nobody.
 round() {
 	rounds=$((rounds + 1))
 	if [ $((rounds % 3)) = 0 ]; then
@@ -114,7 +113,7 @@ drop() {
 	unmount_for_certain "$WORK/bad" && { e2fsck -p /dev/mapper/bad; [ $? -le 1 ]; } &&
 		mount /dev/mapper/bad "$WORK/bad"
 }
-usable() { # not where ext4 itself gave up
+usable() { # FALSE if ext4 itself gave up
 	touch "$WORK/bad/usable" && sync "$WORK/bad/usable"
 }
 must "ext4 on it" mkfs.ext4 -q -F /dev/mapper/bad

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A LUN grows in use: by targetcli, by `storageos resize`, under a mounted file system; it keeps its
-# size over a runner that dies in the middle, and over a target that was saved before.
+# A LUN grows in use: by targetcli, by `storageos resize`, under a mounted file system.  It keeps its size
+# when the runner dies in the middle, and when an older saved target is restored.
 #
-# STORAGEOS_RESIZES=N: dies N times (2), and mounts xfs, too.
+# STORAGEOS_RESIZES=N: the runner dies N times (default 2), and xfs is mounted, too.
 . "$(dirname "$0")/guest.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
 need jq jq
@@ -109,7 +109,7 @@ for ((i = 1; i <= ${STORAGEOS_RESIZES:-2}; i++)); do
 	before=$size size=$((size + 100))
 	"$STORAGEOS" resize db ${size}M >/dev/null 2>&1 &
 	resizing=$!
-	sleep "0.$(printf %02d $((i * 7 % 40)))"
+	sleep "0.$(printf %02d $((i * 7 % 40)))" # the kill meets another step of the resize each time
 	runner_kill
 	must "kill $i: the runner comes back" runner_start
 	wait $resizing
@@ -119,7 +119,7 @@ for ((i = 1; i <= ${STORAGEOS_RESIZES:-2}; i++)); do
 done
 is "the data is there" "$(data 0)" "$kept"
 
-# ---- the target was saved before
+# ---- the target was saved before the volume grew
 
 must "clear the target" targetcli clearconfig confirm=True
 restore() { ! targetcli restoreconfig "$WORK/old.json" | grep -i error; }

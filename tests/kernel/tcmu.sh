@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The plugin in the packaged tcmu-runner, in a real kernel: made by targetcli, used as disks.
+# The plugin in the packaged tcmu-runner in a real kernel: volumes are made by targetcli and used as disks.
 . "$(dirname "$0")/guest.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
 need jq jq
@@ -20,7 +20,7 @@ plugin_install
 must "tcmu-runner offers the backstore" runner_start
 check "the plugin says which runner it found" runner_logged 'registered with .*generation G'
 
-# ---- what is refused
+# ---- requests that are refused
 
 check_config() {
 	gdbus call --system --dest org.kernel.TCMUService1 \
@@ -42,7 +42,7 @@ refuses "targetcli cannot make a volume that is not there" 'failed' \
 check "the log says why" runner_logged 'open storageos/default/none: .*none'
 is "and nothing was made" "$(ls "$POOL")" ''
 
-# ---- two volumes at once
+# ---- two volumes at the same time
 
 must "targetcli makes a volume" targetcli \
 	'/backstores/user:storageos create name=db size=1G cfgstring=default/db;create'
@@ -148,7 +148,7 @@ writes_above() {
 	[ "$(writes_done)" -gt "$1" ]
 }
 
-# Writes and verifies again and again, until it is told that it is enough.
+# Writes and verifies again and again, until it is stopped.
 load_on() {
 	while [ ! -e "$WORK/enough" ]; do
 		load_run 32 || return
@@ -196,16 +196,16 @@ like "and it is aligned" "$limits" 'Unmap granularity alignment: 0'
 like "a transfer may have 1 MiB" "$limits" 'Maximum transfer length: 2048 '
 is "the write cache is on" "$(cat "/sys/block/${load##*/}/queue/write_cache")" 'write back'
 
-block_file() { # CHARACTER: one block of it
+block_file() { # CHARACTER: makes a file of one block full of CHARACTER
 	head -c 512 /dev/zero | tr '\0' "$1" >"$WORK/block.$1"
 }
 
-blocks() { # LBA COUNT: their checksum
+blocks() { # LBA COUNT: prints the blocks' checksum
 	dd if="$load" iflag=direct,skip_bytes,count_bytes bs=64k skip=$(($1 * 512)) \
 		count=$(($2 * 512)) status=none | sha256sum
 }
 
-pattern() { # CHARACTER COUNT: the checksum of so many blocks of it
+pattern() { # CHARACTER COUNT: prints the checksum of COUNT blocks full of CHARACTER
 	head -c $((512 * $2)) /dev/zero | tr '\0' "$1" | sha256sum
 }
 
@@ -284,7 +284,7 @@ check "xfs's files are there again" same_files xfs "$web"
 is "their write caches are still on" "$(cat "/sys/block/${load##*/}/queue/write_cache")" 'write back'
 is "and what single commands wrote" "$(blocks 1164 39)" "$(pattern a 39)"
 
-# ---- a block that was changed behind the volume's back
+# ---- a block that was changed in the volume's file
 
 dmesg -C
 refuses "a block whose checksum is wrong cannot be read" 'No data available|Input/output error' \

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The udev rule makes /dev/storageos/POOL/NAME whoever made the device, and asks no dead server.
+# The udev rule makes /dev/storageos/POOL/NAME for devices made by anyone, and waits for no dead server.
 . "$(dirname "$0")/guest.sh"
 enter_guest --timeout 300
 need jq jq
@@ -19,7 +19,7 @@ link=/dev/storageos/default/db
 property() { udevadm info --query=property --name="$1" | sed -n "s/^$2=//p"; }
 settled() { udevadm settle --timeout=20; }
 
-# ---- by hand
+# ---- a device made by hand
 
 must "targetcli makes a backstore" \
 	targetcli '/backstores/user:storageos' create name=mine size=64M 'cfgstring=db;create'

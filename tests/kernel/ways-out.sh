@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The table of states in docs/operations.md, over TCMU: each is made, told by status, and left by the
-# command that its row names, in bounded time and with the same runner; nothing is left behind.
+# The table of states in docs/operations.md, over TCMU: each state is entered, shown by status, and left
+# by the command in its row, within a limited time and with the same runner; nothing is left behind.
 . "$(dirname "$0")/guest.sh"
 . "$ROOT/tests/faults/space.sh"
 need_built "$STORAGEOS" "$STORAGEOS_PLUGIN"
@@ -43,7 +43,7 @@ must "make a volume" "$STORAGEOS" create db --size 64M
 attach default/db
 runner=$(pidof tcmu-runner)
 
-# ---- FAILED: its disk refused to make data durable
+# ---- FAILED: the disk refused to make data durable
 
 mkdir "$WORK/disk" "$WORK/thin"
 must "a file system for a disk that promises more than it has" mount -t tmpfs -o size=60M tmpfs "$WORK/disk"
@@ -64,7 +64,7 @@ like "it says what is lost" "$SAID" 'flush of /dev/sd[a-z]+: .*FAILED since .*no
 is "the runner is the same" "$(pidof tcmu-runner)" "$runner"
 is "and serves the others" "$(status default/db state)" attached
 
-# ---- parts of it are gone
+# ---- parts of the attachment are gone
 
 must "its LUN is deleted" targetcli /loopback delete "$(target_of default/db)"
 told default/db broken 'the loopback LUN is gone'
