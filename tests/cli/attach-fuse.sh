@@ -37,30 +37,30 @@ must "make a volume" "$STORAGEOS" create db --size 256M
 # ---- attach
 
 is "attach prints the device's path and nothing else" "$(attach db)" "$link"
-like "it says what it chose, and why" "$(<"$WORK/said")" 'attached over FUSE \(it was requested\)'
+like "attach prints its choice and the reason" "$(<"$WORK/said")" 'attached over FUSE \(it was requested\)'
 device=$(readlink "$link")
-like "it is a loop device" "$device" '^/dev/loop[0-9]+$'
-is "of the volume's size" "$(blockdev --getsize64 "$device")" $((256 << 20))
-is "with direct I/O" "$(losetup -n -O DIO "$device" | tr -d ' ')" 1
+like "the device is a loop device" "$device" '^/dev/loop[0-9]+$'
+is "the device has the volume's size" "$(blockdev --getsize64 "$device")" $((256 << 20))
+is "the loop device uses direct I/O" "$(losetup -n -O DIO "$device" | tr -d ' ')" 1
 is "status: attached" "$(state state)" attached
 is "status: over FUSE" "$(state frontend)" fuse
 like "status: by this process" "$(tr '\0' ' ' <"/proc/$(state pid)/cmdline")" "storageos-fuse .*$mount"
 like "status for people" "$("$STORAGEOS" status | tr -s ' ')" \
 	"^default/db attached FUSE $link \($device\)\$"
-like "and why so" "$("$STORAGEOS" status -v)" "chosen because: it was requested"
+like "status -v prints the reason" "$("$STORAGEOS" status -v)" "chosen because: it was requested"
 like "info says who has it open" "$("$STORAGEOS" info db)" 'open in +process [0-9]+ \(storageos-fuse\)'
 is "info knows its size" "$("$STORAGEOS" info db --json | jq .size)" $((256 << 20))
 random_file "$WORK/data" $((8 << 20))
 written=$(sha256sum <"$WORK/data")
 must "write to it" dd if="$WORK/data" of="$link" bs=1M oflag=direct conv=fsync
-is "and read back" "$(data)" "$written"
-is "attaching what is attached prints it again" "$(attach db)" "$link"
-like "and says so" "$(<"$WORK/said")" 'already attached over FUSE'
+is "the data is read back" "$(data)" "$written"
+is "attaching an attached volume prints the device again" "$(attach db)" "$link"
+like "attaching an attached volume says so" "$(<"$WORK/said")" 'already attached over FUSE'
 is "attach --json" "$("$STORAGEOS" attach db --json 2>/dev/null | jq -r '"\(.link) \(.device) \(.frontend)"')" \
 	"$link $device fuse"
 is "there is one loop device" "$(loops)" 1
-refuses "it cannot be deleted" 'still attached' "$STORAGEOS" delete db
-refuses "nor checked" 'in use by process [0-9]+ \(storageos-fuse\)' "$STORAGEOS" check db
+refuses "an attached volume cannot be deleted" 'still attached' "$STORAGEOS" delete db
+refuses "an attached volume cannot be checked" 'in use by process [0-9]+ \(storageos-fuse\)' "$STORAGEOS" check db
 
 # ---- in use
 
@@ -73,7 +73,7 @@ mkdir "$WORK/mnt"
 must "mount it" mount "$link" "$WORK/mnt"
 refuses "detach refuses while it is mounted, and says where" "mounted on $WORK/mnt" \
 	"$STORAGEOS" detach db
-is "it is still attached" "$(state state)" attached
+is "the volume is still attached" "$(state state)" attached
 must "fill it" tree_fill "$WORK/mnt" 30
 sum=$(tree_checksum "$WORK/mnt")
 must "unmount" unmount "$WORK/mnt"
@@ -94,7 +94,7 @@ is "the mount is gone" "$(mounted "$mount" && echo yes)" ""
 check "the link is gone" test ! -L "$link"
 is "status: detached" "$(state state)" detached
 is "nothing is left in the run directory" "$(find "$WORK/run/state" "$WORK/run/lock" "$WORK/run/control" -type f)" ""
-check "detaching what is not attached succeeds" "$STORAGEOS" detach db
+check "detaching a detached volume succeeds" "$STORAGEOS" detach db
 check "the volume is whole" "$STORAGEOS" check db
 must "attach again" attach db
 is "the data is there" "$(data)" "$written"
@@ -103,14 +103,14 @@ is "the data is there" "$(data)" "$written"
 
 must "kill -9 storageos-fuse" kill_server
 is "status: broken" "$(state state)" broken
-like "and what is wrong" "$(state problem)" 'storageos-fuse is no longer running'
+like "status names the problem" "$(state problem)" 'storageos-fuse is no longer running'
 check "detach cleans up" "$STORAGEOS" detach db
 is "no loop device, no mount" "$(loops) $(mounted "$mount" && echo yes)" "0 "
-is "attach comes back" "$(attach db)" "$link"
-is "with the data" "$(data)" "$written"
+is "attach restores the device" "$(attach db)" "$link"
+is "the device has the data" "$(data)" "$written"
 must "kill -9 storageos-fuse" kill_server
-is "attach comes back without a detach" "$(attach db)" "$link"
-is "with the data" "$(data)" "$written"
+is "attach restores the device without a detach" "$(attach db)" "$link"
+is "the device has the data" "$(data)" "$written"
 is "there is one loop device" "$(loops)" 1
 is "status: attached" "$(state state)" attached
 
@@ -120,10 +120,10 @@ must "fill it" tree_fill "$WORK/mnt" 30
 must "sync it" sync -f "$WORK/mnt"
 sum=$(tree_checksum "$WORK/mnt")
 must "kill -9 storageos-fuse under the mounted file system" kill_server
-refuses "attach says who has to let go" "still in use: .*mounted on $WORK/mnt" "$STORAGEOS" attach db
-refuses "detach, too" "mounted on $WORK/mnt" "$STORAGEOS" detach db
+refuses "attach names the user of the dead device" "still in use: .*mounted on $WORK/mnt" "$STORAGEOS" attach db
+refuses "detach names the user of the dead device" "mounted on $WORK/mnt" "$STORAGEOS" detach db
 must "unmount" unmount "$WORK/mnt"
-is "then attach comes back" "$(attach db)" "$link"
+is "attach restores the device afterwards" "$(attach db)" "$link"
 e2fsck -p "$link" >"$WORK/fsck" # replays the file system's journal
 check "the file system is whole" e2fsck -fn "$link"
 must "mount it" mount "$link" "$WORK/mnt"
@@ -136,13 +136,13 @@ must "somebody detaches the loop device" losetup -d "$(readlink "$link")"
 no_loops() { [ "$(loops)" = 0 ]; }
 wait_for 5 no_loops
 is "status: broken" "$(state state)" broken
-like "and what is wrong" "$(state problem)" 'loop device is gone'
-is "attach comes back" "$(attach db)" "$link"
+like "status names the problem" "$(state problem)" 'loop device is gone'
+is "attach restores the device" "$(attach db)" "$link"
 rm -f "$WORK"/run/state/*
-is "without its state file it is still known" "$(state state)" attached
+is "status knows the volume without its state file" "$(state state)" attached
 must "somebody removes the link" rm "$link"
-like "status tells it" "$(state problem)" "the link .* is missing"
-is "attach makes it again" "$(attach db)" "$link"
+like "status reports the missing link" "$(state problem)" "the link .* is missing"
+is "attach makes the link again" "$(attach db)" "$link"
 is "there is one loop device" "$(loops)" 1
 check "detach" "$STORAGEOS" detach db
 
@@ -158,7 +158,7 @@ for limit in 0.005 0.01 0.015 0.02 0.025 0.03 0.04 0.06; do
 	"$STORAGEOS" detach db || not_ok "detach after that"
 	timeout -s KILL $limit "$STORAGEOS" attach db >/dev/null 2>&1
 	check "attach, detach after one that was killed after $limit s" "$STORAGEOS" detach db
-	is "and nothing is left" "$(loops) $(mounted "$mount" && echo yes)" "0 "
+	is "nothing is left of it" "$(loops) $(mounted "$mount" && echo yes)" "0 "
 done 2>/dev/null
 check "the volume is whole" "$STORAGEOS" check db
 
@@ -168,38 +168,38 @@ for i in {1..6}; do
 	"$STORAGEOS" attach db 2>/dev/null &
 done >"$WORK/all"
 wait
-is "six that attach at once all get the device" "$(sort -u "$WORK/all" | xargs) $(wc -l <"$WORK/all")" "$link 6"
+is "six concurrent attaches all print the device" "$(sort -u "$WORK/all" | xargs) $(wc -l <"$WORK/all")" "$link 6"
 is "there is one loop device" "$(loops)" 1
 for i in {1..6}; do
 	("$STORAGEOS" detach db 2>/dev/null || echo failed) &
 done >"$WORK/all"
 wait
-is "and six that detach all succeed" "$(<"$WORK/all")" ""
+is "six concurrent detaches all succeed" "$(<"$WORK/all")" ""
 is "status: detached" "$(state state)" detached
 
 # ---- other devices and processes
 
 must "make a volume of 4096-byte blocks" "$STORAGEOS" create other --size 64M --block-size 4096
 must "attach it" attach other
-is "the device has them" "$(blockdev --getss "$WORK/dev/default/other")" 4096
+is "the device has 4096-byte blocks" "$(blockdev --getss "$WORK/dev/default/other")" 4096
 check "detach it" "$STORAGEOS" detach other
 
 truncate -s 100M "$WORK/disk"
 must "have a block device" loop_attach "$WORK/disk"
 cleanup "$STORAGEOS" detach "$LOOP"
-must "with something on it" mkfs.ext4 -q "$LOOP"
-refuses "a volume is not made over that" 'hold data \(wipe it, or use --force\); it holds a file system \(ext4\)' \
+must "make a file system on it" mkfs.ext4 -q "$LOOP"
+refuses "create refuses a device with a file system" 'hold data \(wipe it, or use --force\); it holds a file system \(ext4\)' \
 	"$STORAGEOS" create "$LOOP" --size 1G
-must "unless it is forced" "$STORAGEOS" create "$LOOP" --size 1G --force
+must "create --force makes a volume on it" "$STORAGEOS" create "$LOOP" --size 1G --force
 name=${LOOP#/dev/}
 is "a block device that is a volume is attached" "$(attach "$LOOP")" "$WORK/dev/_device/dev:$name"
-is "with the volume's size" "$(blockdev --getsize64 "$WORK/dev/_device/dev:$name")" $((1 << 30))
-like "status knows it" "$("$STORAGEOS" status | tr -s ' ')" "^$LOOP attached FUSE "
-refuses "it cannot be deleted" 'still attached' "$STORAGEOS" delete "$LOOP"
-check "it is detached" "$STORAGEOS" detach "$LOOP"
-check "and whole" "$STORAGEOS" check "$LOOP"
-check "and deleted" "$STORAGEOS" delete "$LOOP"
-refuses "once" 'no storageos volume' "$STORAGEOS" delete "$LOOP"
+is "the device of a block device has the volume's size" "$(blockdev --getsize64 "$WORK/dev/_device/dev:$name")" $((1 << 30))
+like "status lists the block device" "$("$STORAGEOS" status | tr -s ' ')" "^$LOOP attached FUSE "
+refuses "an attached volume cannot be deleted" 'still attached' "$STORAGEOS" delete "$LOOP"
+check "the block device is detached" "$STORAGEOS" detach "$LOOP"
+check "the volume on the block device is whole" "$STORAGEOS" check "$LOOP"
+check "the volume on the block device is deleted" "$STORAGEOS" delete "$LOOP"
+refuses "a deleted volume cannot be deleted again" 'no storageos volume' "$STORAGEOS" delete "$LOOP"
 
 # looks_at NAME SECONDS: a process called NAME holds the device for SECONDS, as udev does.
 looks_at() {
@@ -220,22 +220,22 @@ looks_at() {
 looks_at "(udev-worker)" 2
 check "create waits until udev has looked at the device" "$STORAGEOS" create "$LOOP" --size 1G
 looks_at "(udev-worker)" 2
-check "so does attach" attach "$LOOP"
+check "attach waits until udev has looked at the device" attach "$LOOP"
 check "detach" "$STORAGEOS" detach "$LOOP"
 looks_at somebody 60
-refuses "nobody else is waited for" 'process [0-9]+ \(somebody\) has the volume open' "$STORAGEOS" attach "$LOOP"
+refuses "attach waits for no other process" 'process [0-9]+ \(somebody\) has the volume open' "$STORAGEOS" attach "$LOOP"
 kill -9 $LOOKING
-check "and deleted" "$STORAGEOS" delete "$LOOP"
+check "the volume on the block device is deleted" "$STORAGEOS" delete "$LOOP"
 
 mkdir "$WORK/elsewhere"
 must "somebody serves it himself" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" other "$WORK/elsewhere"
 server=$(<"$WORK/pid")
 cleanup unmount_for_certain "$WORK/elsewhere"
-like "status tells who" "$("$STORAGEOS" status other)" 'process [0-9]+ \(storageos-fuse\) has the volume open'
-refuses "attach says who has it" 'process [0-9]+ \(storageos-fuse\) has the volume open' \
+like "status names the foreign server" "$("$STORAGEOS" status other)" 'process [0-9]+ \(storageos-fuse\) has the volume open'
+refuses "attach names the foreign server" 'process [0-9]+ \(storageos-fuse\) has the volume open' \
 	"$STORAGEOS" attach other
-refuses "detach leaves it alone" 'has the volume open' "$STORAGEOS" detach other
-must "he ends it" stop "$server"
-check "then it can be attached" attach other
-check "and detached" "$STORAGEOS" detach other
+refuses "detach does not touch a foreign server" 'has the volume open' "$STORAGEOS" detach other
+must "the foreign server ends" stop "$server"
+check "the volume can be attached then" attach other
+check "the volume can be detached then" "$STORAGEOS" detach other
 finish

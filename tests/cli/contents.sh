@@ -30,8 +30,8 @@ END
 
 must "empty it" empty
 printf 'nobody knows this' | dd of="$LOOP" bs=1 seek=700000 conv=notrunc,fsync status=none
-refuses "what nobody recognises" "$refused\$" "$STORAGEOS" create "$LOOP" --size 1G
+refuses "data of an unknown kind" "$refused\$" "$STORAGEOS" create "$LOOP" --size 1G
 must "empty it" empty
 check "an empty device becomes a volume" "$STORAGEOS" create "$LOOP" --size 1G
-refuses "which is not empty then" "$refused" "$STORAGEOS" create "$LOOP" --size 1G
+refuses "a device that is a volume is not empty" "$refused" "$STORAGEOS" create "$LOOP" --size 1G
 finish

@@ -113,10 +113,10 @@ foreground() { # CLOSED
 	wait_for 20 test -e "$WORK/mnt/db" && server=$(<"$WORK/pid")
 	cleanup stop $!
 }
-must "in the foreground, all closed" foreground "<&- >&- 2>&-"
-is "it has /dev/null there, too" "$(low)" /dev/null
+must "serve in the foreground, all closed" foreground "<&- >&- 2>&-"
+is "the server has /dev/null at the closed descriptors" "$(low)" /dev/null
 must "end" end
-check "and the volume is whole" "$STORAGEOS" check db
+check "the volume is whole" "$STORAGEOS" check db
 
 # ---- inherited descriptors
 
@@ -127,18 +127,18 @@ exec 9<"$WORK/lock"
 flock 9
 must "serve, with a lock open" serve "3>&-"
 exec 9<&-
-is "the server has not kept it" "$(inherits)" ""
+is "the server has not kept the lock's descriptor" "$(inherits)" ""
 check "the lock is free while it serves" wait_for 5 free
 must "end" end
 exec 9<"$WORK/lock"
 flock 9
-must "the same in the foreground" foreground "3>&-"
+must "serve in the foreground, with a lock open" foreground "3>&-"
 exec 9<&-
-check "the lock is free, too" wait_for 5 free
+check "the lock is free while it serves in the foreground" wait_for 5 free
 must "end" end
 # shellcheck disable=SC2086
 start_with_pipe() { within 30 cat < <("$STORAGEOS_FUSE" --pid-file "$WORK/pid" db "$WORK/mnt" 7>&1); }
-check "who waits for the end of a pipe that it was given waits no longer than it starts" start_with_pipe
+check "an inherited pipe is closed when the server has started" start_with_pipe
 server=$(<"$WORK/pid")
 must "end" end
 
@@ -153,7 +153,7 @@ ignoring() {
 	os.execv(sys.argv[1], sys.argv[1:])
 	END
 }
-must "serve, started by one that ignores signals" ignoring
+must "serve, started by a process that ignores signals" ignoring
 server=$(<"$WORK/pid")
 kill -TERM "$server"
 check "SIGTERM ends it" wait_for 30 gone "$server"

@@ -117,11 +117,11 @@ is "and nothing is left" "$(remains)" ""
 rm "$WORK/dev/default"
 mv "$WORK/run/state" "$WORK/run/aside"
 mkdir -p "$WORK/run/state/default:db.json"
-refuses "attach fails where it cannot be remembered" 'default:db.json' "$STORAGEOS" attach db
+refuses "attach fails when its state file cannot be written" 'default:db.json' "$STORAGEOS" attach db
 rmdir "$WORK/run/state/default:db.json" "$WORK/run/state"
 mv "$WORK/run/aside" "$WORK/run/state"
 is "and nothing is left" "$(remains)" ""
-check "then it can be attached" "$STORAGEOS" attach db
-check "and detached" "$STORAGEOS" detach db
+check "the volume can be attached then" "$STORAGEOS" attach db
+check "the volume can be detached then" "$STORAGEOS" detach db
 is "and nothing is left" "$(remains)" ""
 finish

@@ -31,8 +31,8 @@ must "a disk for a pool" mkfs.ext4 -q "$WORK/slow.img"
 must "a loop device for it" loop_attach "$WORK/slow.img"
 cleanup take_away
 mkdir "$WORK/slow"
-must "it is mounted" mount "$LOOP" "$WORK/slow"
-must "it is a pool" "$STORAGEOS" pool create slow "$WORK/slow"
+must "mount the pool's file system" mount "$LOOP" "$WORK/slow"
+must "make a pool on it" "$STORAGEOS" pool create slow "$WORK/slow"
 for v in slow/a default/b default/c; do
 	must "make $v" "$STORAGEOS" create "$v" --size 64M
 done
@@ -42,10 +42,10 @@ done
 mkdir "$WORK/twin"
 sync -f "$WORK/slow"
 must "a copy of that disk" cp --sparse=always "$WORK/slow.img" "$WORK/twin.img"
-must "is mounted" mount -o loop "$WORK/twin.img" "$WORK/twin"
+must "mount the copy of the disk" mount -o loop "$WORK/twin.img" "$WORK/twin"
 exec 8<"$WORK/twin/a.vol"
-must "its file is locked, which has the volume's inode number" flock -n 8
-is "the volume is not in use for that" "$(stat -c %i "$WORK/twin/a.vol") $(state slow/a state)" \
+must "lock the copy's file with the volume's inode number" flock -n 8
+is "the volume is not taken for in use" "$(stat -c %i "$WORK/twin/a.vol") $(state slow/a state)" \
 	"$(stat -c %i "$WORK/slow/a.vol") detached"
 exec 8<&-
 must "unmount" unmount "$WORK/twin"
@@ -55,12 +55,12 @@ must "unmount" unmount "$WORK/twin"
 must "attach it" "$STORAGEOS" attach slow/a
 must "write to it" dd if=/dev/urandom of="$WORK/dev/slow/a" bs=1M count=2 oflag=direct conv=fsync status=none
 first=$(readlink "$WORK/dev/slow/a")
-must "its pool's disk does not answer any more" fsfreeze -f "$WORK/slow"
+must "freeze the disk of the pool" fsfreeze -f "$WORK/slow"
 "$STORAGEOS" detach slow/a >"$WORK/said" 2>&1 &
 detaching=$!
 check "detach frees the loop device" wait_for 60 free_of slow/a
-check "when the link has gone" test ! -L "$WORK/dev/slow/a"
-check "while the volume is still being closed" alive $detaching
+check "the link is removed before the loop device" test ! -L "$WORK/dev/slow/a"
+check "detach still waits for the close" alive $detaching
 must "another volume is attached meanwhile" "$STORAGEOS" attach default/b
 note "the first had $first, the second has $(readlink "$WORK/dev/default/b")"
 is "one link leads to its device" \
@@ -80,51 +80,51 @@ bash -c 'echo "(udev-worker)" >/proc/self/comm; exec 3<"$1"; read -r _ <>"$2"' b
 holder=$!
 cleanup kill -9 $holder
 has_it_open() { find "/proc/$holder/fd" -lname "$device" | grep -q .; }
-must "somebody holds on to the device" wait_for 10 has_it_open
+must "a process keeps the device open" wait_for 10 has_it_open
 "$STORAGEOS" detach default/b >"$WORK/said" 2>&1 &
 detaching=$!
 no_link() { [ ! -L "$WORK/dev/default/b" ]; }
-check "the link goes first" wait_for 10 no_link
-is "before the loop device" "$(loop_of default/b)" "$device"
+check "detach removes the link first" wait_for 10 no_link
+is "the loop device is still there then" "$(loop_of default/b)" "$device"
 wait $detaching
 is "detach fails" "$?" 1
-like "and says why" "$(<"$WORK/said")" "$device stays: somebody has it open"
-is "the link is there again" "$(readlink "$WORK/dev/default/b")" "$device"
+like "detach names the device that stays" "$(<"$WORK/said")" "$device stays: somebody has it open"
+is "the link is restored" "$(readlink "$WORK/dev/default/b")" "$device"
 kill -9 $holder
 wait $holder 2>/dev/null
-check "then it can be detached" "$STORAGEOS" detach default/b
-check "and has no link" no_link
+check "the volume can be detached then" "$STORAGEOS" detach default/b
+check "no link is left after the detach" no_link
 
 # ---- a device that was removed by hand
 
 must "attach it" "$STORAGEOS" attach default/b
 device=$(readlink "$WORK/dev/default/b")
-must "its server has seen it" wait_for 10 attended default/b
-must "somebody detaches the loop device" losetup -d "$device"
+must "the server has seen its user" wait_for 10 attended default/b
+must "detach the loop device by hand" losetup -d "$device"
 wait_for 5 free_of default/b
-like "status tells" "$(state default/b problem)" 'loop device is gone'
+like "status reports the missing loop device" "$(state default/b problem)" 'loop device is gone'
 must "attach another volume" "$STORAGEOS" attach default/c
 note "the first had $device, the second has $(readlink "$WORK/dev/default/c")"
-check "the link that led astray is gone" no_link
+check "attach removes the link that led to a foreign device" no_link
 is "one link leads to the other's device" \
 	"$(find "$WORK/dev" -type l -lname "$(readlink "$WORK/dev/default/c")")" "$WORK/dev/default/c"
 check "detach" "$STORAGEOS" detach default/b
 
 # A link that stayed on disk after a loss of power.
 must "a link of a volume that is not attached" ln -s "$(readlink "$WORK/dev/default/c")" "$WORK/dev/default/b"
-is "is told" "$(state default/b state)" broken
-like "with where it leads" "$(state default/b problem)" "the link .*/default/b still points to /dev/loop"
-check "it does not keep the volume from becoming smaller" "$STORAGEOS" resize default/b 16M --force
-check "nor from another UUID" "$STORAGEOS" set default/b uuid=new
-check "detach takes it away" "$STORAGEOS" detach default/b
-check "only it" test ! -L "$WORK/dev/default/b" -a -L "$WORK/dev/default/c"
+is "status reports a stale link" "$(state default/b state)" broken
+like "status prints where the stale link leads" "$(state default/b problem)" "the link .*/default/b still points to /dev/loop"
+check "a stale link does not prevent a shrink" "$STORAGEOS" resize default/b 16M --force
+check "a stale link does not prevent a new UUID" "$STORAGEOS" set default/b uuid=new
+check "detach removes the stale link" "$STORAGEOS" detach default/b
+check "detach removes only the stale link" test ! -L "$WORK/dev/default/b" -a -L "$WORK/dev/default/c"
 is "status: detached" "$(state default/b state)" detached
 must "attach it" "$STORAGEOS" attach default/b
 device=$(readlink "$WORK/dev/default/b")
 ln -sfn "$(readlink "$WORK/dev/default/c")" "$WORK/dev/default/b"
-like "one that leads to another's device is told" "$(state default/b problem)" 'points to another device'
-check "attach mends it" "$STORAGEOS" attach default/b
-is "it leads to the volume's device" "$(readlink "$WORK/dev/default/b")" "$device"
+like "status reports a link to another volume's device" "$(state default/b problem)" 'points to another device'
+check "attach mends the link" "$STORAGEOS" attach default/b
+is "the link leads to the volume's device" "$(readlink "$WORK/dev/default/b")" "$device"
 check "detach" "$STORAGEOS" detach default/b
 check "detach" "$STORAGEOS" detach default/c
 finish

@@ -37,7 +37,7 @@ must "end" end
 # ---- nothing to do
 
 is "whole: status" "$(status repair)" 0
-like "whole: says so" "$(<"$WORK/said")" '^default/db: whole; '
+like "whole: the message" "$(<"$WORK/said")" '^default/db: whole; '
 is "usage: --yes without --repair" "$(status "$STORAGEOS" check db --yes)" 2
 is "usage: --cut-journal without --repair" "$(status "$STORAGEOS" check db --cut-journal)" 2
 
@@ -93,7 +93,7 @@ like "the first line says it" "$(head -n 1 "$WORK/said")" '^default/db: DAMAGED:
 like "the second says where" "$(sed -n 2p "$WORK/said")" '^default/db: lost: bytes 209715200-210763775$'
 like "the third says why" "$(sed -n 3p "$WORK/said")" '^default/db: node 0/200 .*: checksum mismatch$'
 like "neighbours are one line" "$(<"$WORK/said")" 'slots [0-9]+-[0-9]+: in use by the bitmap, but nothing refers'
-check "and it is short" test "$(wc -l <"$WORK/said")" -le 12
+check "the report is short" test "$(wc -l <"$WORK/said")" -le 12
 cp --sparse=always "$WORK/sound" "$vol"
 for i in {0..29}; do flip "$(find_node $((51200 + i * 2)) -1)"; done
 is "every second block: status" "$(status "$STORAGEOS" check db)" 1
@@ -107,17 +107,17 @@ like "and says how many more" "$(<"$WORK/said")" ': and 11 more \(--json lists a
 status repair --yes >/dev/null
 is "so does repair" "$(grep -c 'lost (reads keep failing): bytes' "$WORK/said")" 20
 cp --sparse=always "$WORK/sound" "$vol"
-check "as it was" "$STORAGEOS" check db
+check "the volume is as before" "$STORAGEOS" check db
 
 flip 60 $((512 * 1024 + 100)) $((512 * 1024 + 4096 + 100))
 cp --sparse=always "$vol" "$WORK/damaged"
 is "damaged: nobody can be asked: status" "$(status repair)" 1
-like "it says what it would do" "$(<"$WORK/said")" 'would rewrite superblock A from B'
-like "all of it" "$(<"$WORK/said")" 'would rewrite copy 2 of the bitmap of group 0'
-like "and how it is done" "$(<"$WORK/said")" '--yes repairs without asking'
+like "repair without a terminal says what it would do" "$(<"$WORK/said")" 'would rewrite superblock A from B'
+like "repair without a terminal lists all actions" "$(<"$WORK/said")" 'would rewrite copy 2 of the bitmap of group 0'
+like "repair without a terminal names --yes" "$(<"$WORK/said")" '--yes repairs without asking'
 check "nothing was written" cmp "$vol" "$WORK/damaged"
 is "asked, and refused: status" "$(status script -qec "$STORAGEOS check db --repair" /dev/null)" 1
-check "nothing was written still" cmp "$vol" "$WORK/damaged"
+check "nothing was written after a refusal" cmp "$vol" "$WORK/damaged"
 answer() {
 	{
 		wait_for 20 grep -q 'y/N' "$WORK/said"
@@ -126,7 +126,7 @@ answer() {
 }
 answer >"$WORK/said" 2>&1
 is "asked, and agreed: status" $? 3
-like "it asked" "$(<"$WORK/said")" 'Repair\? \[y/N\]'
+like "repair asked" "$(<"$WORK/said")" 'Repair\? \[y/N\]'
 check "all is whole" "$STORAGEOS" check db
 is "again: nothing to do" "$(status repair --yes)" 0
 
@@ -137,7 +137,7 @@ flip $((512 * 1024 + 100)) $((512 * 1024 + 4096 + 100)) $((group + 100)) $((grou
 refuses "no bitmap page is whole: it is not opened" 'bitmap' "$STORAGEOS_FUSE" db "$WORK/mnt"
 repair --yes --json >"$WORK/json" 2>/dev/null
 is "bitmaps made of the map: status" $? 3
-is "and what was done" "$(jq -r '.repaired, .whole, .errors, (.left | length)' "$WORK/json" | xargs)" \
+is "the JSON shows what was done" "$(jq -r '.repaired, .whole, .errors, (.left | length)' "$WORK/json" | xargs)" \
 	"true true 0 0"
 like "an action" "$(jq -r '.actions[]' "$WORK/json")" '^rebuild the bitmap of group 0 from the map: '
 
@@ -145,15 +145,15 @@ like "an action" "$(jq -r '.actions[]' "$WORK/json")" '^rebuild the bitmap of gr
 
 flip "$(find_block x)"
 is "a lost block: status" "$(status repair --yes)" 4
-like "it is listed" "$(<"$WORK/said")" '^default/db: lost: bytes 20480-24575$'
-is "check lists it" "$("$STORAGEOS" check db --json | jq -c .lost)" '[{"offset":20480,"length":4096}]'
-must "it is served all the same" serve
+like "the lost block is listed" "$(<"$WORK/said")" '^default/db: lost: bytes 20480-24575$'
+is "check lists the lost block" "$("$STORAGEOS" check db --json | jq -c .lost)" '[{"offset":20480,"length":4096}]'
+must "serve it in spite of the lost block" serve
 is "the block stays an error" "$(status dd if="$WORK/mnt/db" bs=4k count=1 skip=5 iflag=direct)" 1
 is "its neighbours are right" \
 	"$(dd if="$WORK/mnt/db" bs=4k count=1 skip=1000 iflag=direct status=none | tr -d a | wc -c)" 0
 put y 5
 must "ended" end
-is "written anew it is whole" "$(status repair)" 0
+is "the volume is whole when the block is rewritten" "$(status repair)" 0
 
 # ---- after a crash, and with a damaged journal
 
@@ -167,7 +167,7 @@ must "the server is killed" wait_for 10 gone "$server"
 unmount_for_certain "$WORK/mnt"
 cp --sparse=always "$vol" "$WORK/killed"
 is "not closed, and not damaged: status" "$(status repair --yes)" 0
-like "it is replayed" "$(<"$WORK/said")" 'will replay the 4 records of the journal'
+like "repair announces the replay" "$(<"$WORK/said")" 'will replay the 4 records of the journal'
 is "and closed" "$("$STORAGEOS" check db --json | jq .clean)" true
 cp --sparse=always "$WORK/killed" "$vol"
 position=$(python3 -c 'import struct; d = open("'"$vol"'", "rb").read(168)
@@ -180,7 +180,7 @@ is "that is not mended unasked: status" "$(status repair --yes)" 4
 like "it says what it would take" "$(<"$WORK/said")" '--cut-journal would discard record [0-9]+: write of bytes 12288-16383'
 is "with --cut-journal: status" "$(status repair --yes --cut-journal)" 3
 check "it is whole" "$STORAGEOS" check db
-must "and is served" serve
+must "serve the volume" serve
 is "what came before is there" \
 	"$(dd if="$WORK/mnt/db" bs=4k count=1 skip=1 iflag=direct status=none | tr -d 1 | wc -c)" 0
 must "to the end" end

@@ -59,64 +59,64 @@ told() {
 
 fresh old
 mv "$file" "$POOL/aside.vol"
-must "somebody puts another in its place" "$STORAGEOS" create db --size 32M
+must "make another volume in its place" "$STORAGEOS" create db --size 32M
 told "replaced" "no longer $file"
-is "info is of what the name means" "$("$STORAGEOS" info db --json | jq -r '"\(.size) \(.state)"')" \
+is "info shows the file that has the name now" "$("$STORAGEOS" info db --json | jq -r '"\(.size) \(.state)"')" \
 	"$((32 << 20)) broken"
-check "detach ends it" "$STORAGEOS" detach db
+check "detach ends the served volume" "$STORAGEOS" detach db
 must "attach" "$STORAGEOS" attach db
-is "then attach is of what the name means" "$(blockdev --getsize64 "$link")" $((32 << 20))
+is "attach serves the file that has the name now" "$(blockdev --getsize64 "$link")" $((32 << 20))
 must "detach" "$STORAGEOS" detach db
-check "what was served is whole" "$STORAGEOS" check aside
+check "the volume that was served is whole" "$STORAGEOS" check aside
 
 # ---- a copy of the volume has the name: the same UUID in another file
 
 fresh old
-must "a backup" cp --sparse=always "$file" "$WORK/backup"
+must "make a backup" cp --sparse=always "$file" "$WORK/backup"
 mv "$file" "$POOL/aside.vol"
-must "is put in its place" cp --sparse=always "$WORK/backup" "$file"
+must "put the backup in its place" cp --sparse=always "$WORK/backup" "$file"
 told "replaced by its copy" "no longer $file"
-check "detach ends it" "$STORAGEOS" detach db
+check "detach ends the served volume" "$STORAGEOS" detach db
 
 # ---- the file is overwritten in place
 
 fresh new
 must "detach" "$STORAGEOS" detach db
-must "a backup" cp --sparse=always "$file" "$WORK/backup"
+must "make a backup" cp --sparse=always "$file" "$WORK/backup"
 fresh old
-must "it is put back over the volume in use" cp "$WORK/backup" "$file"
+must "copy the backup over the volume in use" cp "$WORK/backup" "$file"
 refuses "overwritten: attach" "is still served from a file that is no longer" "$STORAGEOS" attach db
 refuses "overwritten: resize" "is still served from a file that is no longer" "$STORAGEOS" resize db 128M
-check "detach ends it" "$STORAGEOS" detach db
+check "detach ends the served volume" "$STORAGEOS" detach db
 
 # ---- deleted, and made anew
 
 fresh old
 rm "$file"
 told "deleted" "not there any more"
-must "a new one" "$STORAGEOS" create db --size 32M
+must "make a new volume" "$STORAGEOS" create db --size 32M
 told "made anew" "no longer $file"
-check "detach ends it" "$STORAGEOS" detach db
-check "the new one can be attached" "$STORAGEOS" attach db
-is "and has the new one's size" "$(blockdev --getsize64 "$link")" $((32 << 20))
+check "detach ends the served volume" "$STORAGEOS" detach db
+check "the new volume can be attached" "$STORAGEOS" attach db
+is "the device has the new volume's size" "$(blockdev --getsize64 "$link")" $((32 << 20))
 must "detach" "$STORAGEOS" detach db
 
 # ---- another disk is mounted over the pool
 
 fresh old
-must "a disk over the pool" mount -t tmpfs -o size=64M tmpfs "$POOL"
+must "mount a disk over the pool" mount -t tmpfs -o size=64M tmpfs "$POOL"
 told "covered" "not there any more"
 own_config
 sed -i '/^\[storageos\]/a frontend=fuse' "$STORAGEOS_CONFIG"
 # Remove the pool's UUID from the configuration; otherwise the other pool would be refused.
 sed -i '/^uuid=/d' "$STORAGEOS_CONFIG"
 told "covered by a pool" "not there any more"
-must "which has a volume of that name" "$STORAGEOS" create db --size 32M
+must "make a volume of that name on the disk" "$STORAGEOS" create db --size 32M
 told "covered by its namesake" "no longer $file"
-check "detach ends it" "$STORAGEOS" detach db
-must "the disk goes" umount "$POOL"
+check "detach ends the served volume" "$STORAGEOS" detach db
+must "unmount the disk" umount "$POOL"
 check "attach" "$STORAGEOS" attach db
-is "what was served is there" "$(mark)" old
+is "the data of the served volume is there" "$(mark)" old
 check "detach" "$STORAGEOS" detach db
-check "and whole" "$STORAGEOS" check db
+check "the volume is whole" "$STORAGEOS" check db
 finish

@@ -35,38 +35,38 @@ zeros() { head -c $(($1 << 20)) /dev/zero | sha256sum; }
 must "create" "$STORAGEOS" create db --size 64M
 must "write" with_file db put 62 2
 kept=$(with_file db sum 62 2)
-is "it says what it did" "$(resize db 20G)" "default/db: 20 GiB, was 64 MiB"
-is "it has that size" "$(size_of db)" $((20 << 30))
+is "resize prints the new and the old size" "$(resize db 20G)" "default/db: 20 GiB, was 64 MiB"
+is "the volume has the new size" "$(size_of db)" $((20 << 30))
 whole "it is whole" db
-is "what was there is there" "$(with_file db sum 62 2)" "$kept"
-is "what is new is zeros" "$(with_file db sum 64 8)" "$(zeros 8)"
+is "existing data is unchanged" "$(with_file db sum 62 2)" "$kept"
+is "the new part reads as zeros" "$(with_file db sum 64 8)" "$(zeros 8)"
 is "as JSON" "$(resize db 21G --json | jq -c .)" \
 	"{\"volume\":\"default/db\",\"size\":$((21 << 30)),\"before\":$((20 << 30)),\"cut_off\":0}"
-is "to the size that it has" "$(resize db 21G)" "default/db: 21 GiB, was 21 GiB"
+is "resize to the present size" "$(resize db 21G)" "default/db: 21 GiB, was 21 GiB"
 
 # ---- smaller
 
 must "write near the end" with_file db put $((20 << 10)) 3
-must "and behind the new end" with_file db put $((15 << 10)) 2
+must "write behind the new end" with_file db put $((15 << 10)) 2
 refuses "data would be cut off: how much, and where" \
 	'^storageos: resize default/db: it would cut off 5 MiB of data between 15 GiB and 20.0 GiB \(bytes 16106127360 to 21477982207\); --force discards it$' \
 	"$STORAGEOS" resize db 10G
-is "nothing has happened" "$(size_of db)" $((21 << 30))
-is "where there is no data it is none" "$(resize db $(((20 << 30) + (3 << 20))))" "default/db: 20.00 GiB, was 21 GiB"
-is "with --force it is cut off" "$(resize db 10G --force)" "default/db: 10 GiB, was 20.00 GiB; 5 MiB of data discarded"
-is "it has that size" "$(size_of db)" $((10 << 30))
+is "a refused resize changes nothing" "$(size_of db)" $((21 << 30))
+is "shrinking is allowed where no data is cut off" "$(resize db $(((20 << 30) + (3 << 20))))" "default/db: 20.00 GiB, was 21 GiB"
+is "--force cuts data off" "$(resize db 10G --force)" "default/db: 10 GiB, was 20.00 GiB; 5 MiB of data discarded"
+is "the volume has the new size" "$(size_of db)" $((10 << 30))
 whole "it is whole" db
-is "what lies before the end is there" "$(with_file db sum 62 2)" "$kept"
-must "larger again" resize db 21G
+is "data before the new end is unchanged" "$(with_file db sum 62 2)" "$kept"
+must "grow it again" resize db 21G
 whole "it is whole" db
-is "what was cut off is zeros" "$(with_file db sum $((15 << 10)) 2) $(with_file db sum $((20 << 10)) 3)" "$(zeros 2) $(zeros 3)"
+is "the part that was cut off reads as zeros" "$(with_file db sum $((15 << 10)) 2) $(with_file db sum $((20 << 10)) 3)" "$(zeros 2) $(zeros 3)"
 
 # The new end is inside a block: the rest of the block is cut off, too.
 must "to the middle of a block" resize db $(((62 << 20) + 1024)) --force
-refuses "that block's rest is data" 'cut off 512 B of data between 62.0 MiB and 62.0 MiB \(bytes 65012224 to 65012735\)' \
+refuses "the rest of a block counts as data" 'cut off 512 B of data between 62.0 MiB and 62.0 MiB \(bytes 65012224 to 65012735\)' \
 	"$STORAGEOS" resize db $(((62 << 20) + 512))
-must "cut that off" resize db $(((62 << 20) + 512)) --force
-must "larger again" resize db 64M
+must "cut a part of a block off" resize db $(((62 << 20) + 512)) --force
+must "grow it again" resize db 64M
 rest() { tail -c +$(((62 << 20) + 513)) "$FILE" | tr -d '\0' | wc -c; }
 is "the rest of the block is zeros" "$(with_file db rest)" 0
 whole "it is whole" db
@@ -74,24 +74,24 @@ whole "it is whole" db
 # ---- refused
 
 usage() { "$STORAGEOS" resize "$@" 2>&1; echo "status $?"; }
-like "no size" "$(usage db)" 'too few arguments'
-like "no size of a volume" "$(usage db 12)" "invalid volume size '12'"
-like "it is a matter of usage" "$(usage db 100T)" 'status 2'
+like "a missing size" "$(usage db)" 'too few arguments'
+like "an invalid volume size" "$(usage db 12)" "invalid volume size '12'"
+like "an invalid size is a usage error" "$(usage db 100T)" 'status 2'
 must "create one of 4 KiB blocks" "$STORAGEOS" create large --size 64M --block-size 4096
-refuses "a part of a logical block" 'no multiple of the block size, 4096' "$STORAGEOS" resize large $(((64 << 20) + 512))
-refuses "none that there is not" "volume 'default/none': no such volume" "$STORAGEOS" resize none 1G
+refuses "a size inside a logical block" 'no multiple of the block size, 4096' "$STORAGEOS" resize large $(((64 << 20) + 512))
+refuses "a volume that does not exist" "volume 'default/none': no such volume" "$STORAGEOS" resize none 1G
 as_served() { usage db 32M; }
-like "one that is in use does not become smaller" "$(with_file db as_served)" \
+like "a volume in use cannot shrink" "$(with_file db as_served)" \
 	'in use by process [0-9]+ \(storageos-fuse\); only a detached volume can be shrunk'
 as_served() { resize db 128M && stat -c %s "$FILE"; }
-is "but larger; the file's size follows" "$(with_file db as_served)" "default/db: 128 MiB, was 64 MiB
+is "a volume in use can grow, and the file's size follows" "$(with_file db as_served)" "default/db: 128 MiB, was 64 MiB
 $((128 << 20))"
 
 # ---- a block device
 
 if truncate -s 256M "$WORK/disk" && loop_attach "$WORK/disk" 2>/dev/null; then
 	must "a block device: create" "$STORAGEOS" create "$LOOP" --size 1G
-	is "a block device: it can promise more than it has" "$(resize "$LOOP" 1T)" "$LOOP: 1 TiB, was 1 GiB"
+	is "a volume on a block device may exceed the device" "$(resize "$LOOP" 1T)" "$LOOP: 1 TiB, was 1 GiB"
 	whole "a block device: it is whole" "$LOOP"
 else
 	skip "a block device" "no loop device"

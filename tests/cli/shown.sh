@@ -10,25 +10,25 @@ own_config
 
 must "create" "$STORAGEOS" create db --size 64M
 long=$(printf 'long-%.0s' {1..12})end
-must "create one of a long name" "$STORAGEOS" create "$long" --size 1G
+must "create a volume with a long name" "$STORAGEOS" create "$long" --size 1G
 
 # ---- list
 
 listed=$("$STORAGEOS" list)
 is "columns stand below their headings" \
 	"$(awk '!/^pool/ { print match($0, / (STATE|detached)$/) }' <<<"$listed" | sort -u | wc -l)" 1
-like "a volume" "$listed" '^default/db +64 MiB +[0-9.]+ MiB +[0-9]+ %  detached$'
-like "what the pool has" "$listed" \
+like "list shows a volume" "$listed" '^default/db +64 MiB +[0-9.]+ MiB +[0-9]+ %  detached$'
+like "list shows the pool's space" "$listed" \
 	'^pool default: 2 volumes, size 1.1 GiB, used [0-9.]+ MiB; file system: [0-9.]+ [GTM]iB of [0-9.]+ [GTM]iB free \([0-9]+ %\)$'
-is "one is one" "$("$STORAGEOS" delete -q "$long"; "$STORAGEOS" list | grep -o 'default: 1 volume,')" "default: 1 volume,"
-is "nothing else is said" "$("$STORAGEOS" list 2>&1 >/dev/null)" ""
+is "one volume is counted in the singular" "$("$STORAGEOS" delete -q "$long"; "$STORAGEOS" list | grep -o 'default: 1 volume,')" "default: 1 volume,"
+is "list prints no warning" "$("$STORAGEOS" list 2>&1 >/dev/null)" ""
 touch "$POOL/DB.vol" "$POOL/db copy.vol" "$POOL/notes.txt"
 ln -s db.vol "$POOL/link.vol"
-like "what is no volume is said, in a line" "$("$STORAGEOS" list 2>&1 >/dev/null)" \
+like "list warns of files that are not volumes, in one line" "$("$STORAGEOS" list 2>&1 >/dev/null)" \
 	"^storageos: list: 3 files in $POOL are not volumes: '(DB|db copy|link).vol' and others \(a volume is a regular file NAME.vol; NAME is 1 to 63 "
-is "and no failure" "$("$STORAGEOS" list >/dev/null 2>&1; echo $?)" 0
+is "the warning is no failure" "$("$STORAGEOS" list >/dev/null 2>&1; echo $?)" 0
 rm "$POOL/DB.vol" "$POOL/link.vol"
-like "one is named" "$("$STORAGEOS" list 2>&1 >/dev/null)" "1 file in $POOL is not a volume: 'db copy.vol' \("
+like "a single such file is named" "$("$STORAGEOS" list 2>&1 >/dev/null)" "1 file in $POOL is not a volume: 'db copy.vol' \("
 rm "$POOL/db copy.vol"
 refuses "a volume in a pool's place" "^storageos: list: 'default/db' is a volume, not a pool \(see: storageos info default/db\)$" \
 	"$STORAGEOS" list default/db
@@ -36,17 +36,17 @@ for verb in check info delete attach detach scrub status; do
 	refuses "$verb of none" "default/none.*no such volume \($POOL/none.vol does not exist\); see: storageos list$" \
 		"$STORAGEOS" $verb none
 done
-refuses "resize of none" "no such volume \($POOL/none.vol does not exist\); see: storageos list$" "$STORAGEOS" resize none 1G
+refuses "resize of a volume that does not exist" "no such volume \($POOL/none.vol does not exist\); see: storageos list$" "$STORAGEOS" resize none 1G
 
 # ---- info
 
 like "sizes for people first" "$("$STORAGEOS" info db)" '^size +64 MiB  \(67108864 bytes\)$'
-like "or bytes alone" "$("$STORAGEOS" info db --bytes)" '^size +67108864$'
-like "never scrubbed" "$("$STORAGEOS" info db)" '^last scrub +never$'
-is "in one line" "$("$STORAGEOS" info db | grep -c scrub)" 1
+like "info --bytes prints only bytes" "$("$STORAGEOS" info db --bytes)" '^size +67108864$'
+like "info of a volume that was never scrubbed" "$("$STORAGEOS" info db)" '^last scrub +never$'
+is "info prints one line about scrubs" "$("$STORAGEOS" info db | grep -c scrub)" 1
 must "scrub" "$STORAGEOS" scrub db
-like "scrubbed" "$("$STORAGEOS" info db)" '^last scrub +20.*, 0 blocks, 0 errors, 0 copies repaired$'
-is "nothing is wrong" "$("$STORAGEOS" info db --json | jq .trouble)" null
+like "info of a scrubbed volume" "$("$STORAGEOS" info db)" '^last scrub +20.*, 0 blocks, 0 errors, 0 copies repaired$'
+is "info shows no trouble" "$("$STORAGEOS" info db --json | jq .trouble)" null
 
 # ---- problems
 
@@ -64,7 +64,7 @@ shows() { # NAME REGEX: list, info, status and their JSON match
 }
 must "serve" "$STORAGEOS_FUSE" db "$WORK/mnt"
 must "write" put
-must "and flush to the end" unmount "$WORK/mnt"
+must "flush and end" unmount "$WORK/mnt"
 wait_for 10 "$STORAGEOS" check db
 cp --sparse=always "$POOL/db.vol" "$WORK/whole.vol"
 # A block of the data is damaged.
@@ -75,7 +75,7 @@ flip_bits "$POOL/db.vol" "$(python3 - "$WORK/data" "$POOL/db.vol" <<-'END'
 END
 )"
 must "serve it" "$STORAGEOS_FUSE" db "$WORK/mnt"
-refuses "reading fails" 'error' dd if="$WORK/mnt/db" of=/dev/null bs=4k iflag=direct
+refuses "reading the damaged block fails" 'error' dd if="$WORK/mnt/db" of=/dev/null bs=4k iflag=direct
 shows "a checksum error" '[12] checksum errors? since it was opened \(see: storageos scrub default/db --status\)'
 must "end" unmount "$WORK/mnt"
 wait_for 10 "$STORAGEOS" info db

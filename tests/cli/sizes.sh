@@ -42,12 +42,12 @@ refuses "a file's name for a volume's" "must not end in '.vol' \(its file name d
 	"$STORAGEOS" create v.vol --size 1M
 
 must "create" "$STORAGEOS" create db --size 1.5G
-is "resize says both sizes" "$("$STORAGEOS" resize db 1.75G)" "default/db: 1.75 GiB, was 1.50 GiB"
-is "so much more" "$("$STORAGEOS" resize db +256M)" "default/db: 2 GiB, was 1.75 GiB"
-is "the size is that" "$(size_of db .size)" $((2 << 30))
-refuses "more than there can be" 'exceed the maximum volume size of 64 TiB' "$STORAGEOS" resize db +64T
-refuses "no size to add" "invalid size to add '\+x'" "$STORAGEOS" resize db +x
-refuses "none that a disk can have" "invalid size to add '\+100'" "$STORAGEOS" resize db +100
+is "resize prints both sizes" "$("$STORAGEOS" resize db 1.75G)" "default/db: 1.75 GiB, was 1.50 GiB"
+is "resize by an increment" "$("$STORAGEOS" resize db +256M)" "default/db: 2 GiB, was 1.75 GiB"
+is "the volume has the new size" "$(size_of db .size)" $((2 << 30))
+refuses "a size beyond the maximum" 'exceed the maximum volume size of 64 TiB' "$STORAGEOS" resize db +64T
+refuses "an invalid increment" "invalid size to add '\+x'" "$STORAGEOS" resize db +x
+refuses "an increment that is not a multiple of a sector" "invalid size to add '\+100'" "$STORAGEOS" resize db +100
 
 # ---- volumes that promise more space than there is
 
@@ -55,9 +55,9 @@ mkdir "$WORK/small"
 mount -t tmpfs -o size=64M tmpfs "$WORK/small" || give_up "no tmpfs"
 cleanup unmount_for_certain "$WORK/small"
 must "a pool on a small file system" "$STORAGEOS" pool create -q small "$WORK/small"
-like "create of more than there is: a warning" "$("$STORAGEOS" create small/db --size 1G 2>&1 >/dev/null)" \
+like "create warns of a size beyond the free space" "$("$STORAGEOS" create small/db --size 1G 2>&1 >/dev/null)" \
 	"^storageos: create: the volume may grow to 1 GiB, but the file system of $WORK/small has only [0-9.]+ MiB free; writes fail when it is full$"
-like "resize, too" "$("$STORAGEOS" resize small/db 64T 2>&1 >/dev/null)" 'resize: the volume may grow to 64 TiB'
-is "it is done all the same" "$(size_of small/db .size)" $((64 << 40))
-is "no warning where there is room" "$("$STORAGEOS" create small/little --size 8M 2>&1)" "small/little: created, 8 MiB"
+like "resize warns of a size beyond the free space" "$("$STORAGEOS" resize small/db 64T 2>&1 >/dev/null)" 'resize: the volume may grow to 64 TiB'
+is "resize is done in spite of the warning" "$(size_of small/db .size)" $((64 << 40))
+is "no warning when the space suffices" "$("$STORAGEOS" create small/little --size 8M 2>&1)" "small/little: created, 8 MiB"
 finish

@@ -17,11 +17,11 @@ serve() {
 }
 all() { "$STORAGEOS" stats "$@" 2>&1; }
 
-is "nothing is served: says so" "$(all)" "storageos: stats: no volume is served"
-is "nothing is served: no metrics, but their heads" \
+is "nothing is served: the message" "$(all)" "storageos: stats: no volume is served"
+is "nothing is served: only the metrics' headings" \
 	"$("$STORAGEOS" stats --prometheus | grep -vc '^#')" 0
 must "create" "$STORAGEOS" create db --size 64M
-refuses "stats of what is not served" "nobody serves it; see: storageos attach default/db" \
+refuses "stats of a volume that is not served" "nobody serves it; see: storageos attach default/db" \
 	"$STORAGEOS" stats db
 mkdir "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"
@@ -50,11 +50,11 @@ is "nothing in flight" "$(stat_of in_flight)" 0
 is "front end" "$(stat_of frontend)" fuse
 is "process" "$(stat_of pid)" "$server"
 is "the file that is open: its device" "$(stat_of device)" "$(stat -c %d "$POOL/db.vol")"
-is "and its inode" "$(stat_of inode)" "$(stat -c %i "$POOL/db.vol")"
+is "the file that is open: its inode" "$(stat_of inode)" "$(stat -c %i "$POOL/db.vol")"
 is "size" "$(stat_of space.size)" $((64 << 20))
 is "data" "$(stat_of space.data)" $((1 << 20))
 # shellcheck disable=SC2016 # the variable is jq's
-is "the rest is there" "$(stat_of 'volume as $v | [.cache.hits, .cache.misses, .cache.nodes, .journal.size,
+is "all other fields exist" "$(stat_of 'volume as $v | [.cache.hits, .cache.misses, .cache.nodes, .journal.size,
 	.journal.used, .checkpoints, .generation, .checksum_errors, .copies_repaired, .space.metadata,
 	.space.allocated, .space.reclaimable] | all(type == "number" and . >= 0)')" true
 
@@ -117,18 +117,18 @@ must "create another" "$STORAGEOS" create other --size 8M
 mkdir "$WORK/mnt2"
 cleanup unmount_for_certain "$WORK/mnt2"
 must "serve another" "$STORAGEOS_FUSE" other "$WORK/mnt2"
-is "all that are served, by name" "$("$STORAGEOS" stats --json | jq -r '[.[].volume] | join(" ")')" \
+is "stats lists all served volumes by name" "$("$STORAGEOS" stats --json | jq -r '[.[].volume] | join(" ")')" \
 	"default/db default/other"
 kill -9 "$server"
-must "killed" wait_for 10 gone "$server"
-refuses "stats of one whose server was killed" 'nobody serves it' "$STORAGEOS" stats db
-is "the other one is still told of" "$("$STORAGEOS" stats --json | jq -r '[.[].volume] | join(" ")')" \
+must "the server is killed" wait_for 10 gone "$server"
+refuses "stats of a volume whose server was killed" 'nobody serves it' "$STORAGEOS" stats db
+is "the other volume is still listed" "$("$STORAGEOS" stats --json | jq -r '[.[].volume] | join(" ")')" \
 	default/other
 must "serve again" serve db
-is "counters begin anew" "$(stat_of operations.write.count)" 0
+is "counters begin at zero" "$(stat_of operations.write.count)" 0
 must "end" unmount "$WORK/mnt"
-must "ended" wait_for 10 gone "$server"
-is "its socket is gone" "$(ls "$WORK/run/control")" default:other
+must "the server has ended" wait_for 10 gone "$server"
+is "the server's socket is gone" "$(ls "$WORK/run/control")" default:other
 must "end the other" unmount "$WORK/mnt2"
 
 # ---- a volume is made while the deleted volume of its name is still served
@@ -136,14 +136,14 @@ must "end the other" unmount "$WORK/mnt2"
 must "serve" serve db
 pid=$(<"$WORK/pid")
 must "the volume's file is removed" rm "$POOL/db.vol"
-must "another of that name" "$STORAGEOS" create db --size 16M
-must "is served, too" "$STORAGEOS_FUSE" --pid-file "$WORK/pid2" db "$WORK/mnt2"
+must "make another volume of that name" "$STORAGEOS" create db --size 16M
+must "serve the new volume, too" "$STORAGEOS_FUSE" --pid-file "$WORK/pid2" db "$WORK/mnt2"
 new=$(<"$WORK/pid2")
-is "stats are those of what the name means now" "$(stat_of pid) $(stat_of space.size)" "$new $((16 << 20))"
+is "stats are those of the volume that has the name now" "$(stat_of pid) $(stat_of space.size)" "$new $((16 << 20))"
 must "end the old one" unmount "$WORK/mnt"
-must "ended" wait_for 10 gone "$pid"
-is "stats are still those of the new one" "$(stat_of pid)" "$new"
+must "the server has ended" wait_for 10 gone "$pid"
+is "stats are still those of the new volume" "$(stat_of pid)" "$new"
 must "end the new one" unmount "$WORK/mnt2"
-must "ended, too" wait_for 10 gone "$new"
+must "the new server has ended" wait_for 10 gone "$new"
 is "no socket is left" "$(ls -A "$WORK/run/control")" ""
 finish

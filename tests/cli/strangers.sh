@@ -32,7 +32,7 @@ cleanup take_away
 mkfifo "$WORK/never"
 chmod 666 "$WORK/never"
 must "make a volume" "$STORAGEOS" create db --size 64M
-must "and another" "$STORAGEOS" create other --size 64M
+must "make another volume" "$STORAGEOS" create other --size 64M
 
 # detaches TEXT SECONDS: detach succeeds within SECONDS.
 detaches() {
@@ -43,14 +43,14 @@ detaches() {
 
 # ---- a file below /dev whose server does not answer
 
-must "somebody serves a file below /dev" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" other "$below"
+must "a foreign server serves a file below /dev" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" other "$below"
 server=$(<"$WORK/pid")
 started+=("$server")
 bash -c 'exec 3<"$1"; read -r _ <>"$2"' bash "$below/other" "$WORK/never" &
 reader=$!
 started+=("$reader")
 has_it_open() { find "/proc/$reader/fd" -lname "$below/other" | grep -q .; }
-must "somebody has it open" wait_for 10 has_it_open
+must "a process has that file open" wait_for 10 has_it_open
 must "attach" "$STORAGEOS" attach db
 must "the file's server does not answer any more" kill -STOP "$server"
 sleep 1.5 # the kernel caches the file's attributes for a second, and must ask the server again
@@ -81,11 +81,11 @@ must "the server is killed" kill -9 "$server"
 has_no_server() { [ "$(state db problem)" = "storageos-fuse is no longer running" ]; }
 check "status does not take it for the server" wait_for 20 has_no_server
 detaches "a user's process called storageos-fuse, with our directory among its arguments" 20
-check "which lives" alive "$P"
+check "the foreign process lives" alive "$P"
 called storageos-fuse env
 must "attach" "$STORAGEOS" attach db
 detaches "root's process that is called so" 20
-check "which lives" alive "$P"
+check "the foreign process lives" alive "$P"
 
 # ---- a state file that names a foreign process
 
@@ -101,17 +101,17 @@ mkdir -p "$WORK/run/state"
 forge
 is "a state file that names a process does not make it ours" "$(state db state)" detached
 check "detach" "$STORAGEOS" detach db
-check "sends it no signal" alive "$P"
+check "detach sends the foreign process no signal" alive "$P"
 must "attach" "$STORAGEOS" attach db
 forge
 detaches "a state file that was forged" 20
-check "sends it no signal" alive "$P"
+check "detach sends the foreign process no signal" alive "$P"
 is "the server has ended, and nothing is left" "$(pgrep -f "^$STORAGEOS_FUSE .*$mount")$(losetup -n -O BACK-FILE | grep -F "$mount")" ""
 
 # ---- a loop device that was given to another file
 
 must "attach" "$STORAGEOS" attach db
-must "the file system is taken away" umount -l "$mount"
+must "unmount the server's file system" umount -l "$mount"
 device=$(jq -r .device "$WORK/run/state/default:db.json")
 mkdir "$WORK/fs"
 p=$(state db pid)
@@ -122,31 +122,31 @@ gone_device() { ! losetup "$device"; }
 wait_for 5 gone_device
 
 mkdir "$WORK/fs/m"
-must "another file system" mount -t tmpfs tmpfs "$WORK/fs/m"
+must "mount another file system" mount -t tmpfs tmpfs "$WORK/fs/m"
 truncate -s 1M "$WORK/fs/m/db"
-must "has a file of that name on that device" losetup "$device" "$WORK/fs/m/db"
+must "the loop device is given to a file of that name" losetup "$device" "$WORK/fs/m/db"
 cleanup losetup -d "$device"
-must "and was unmounted" umount -l "$WORK/fs/m"
+must "unmount the other file system" umount -l "$WORK/fs/m"
 check "detach" "$STORAGEOS" detach db
-like "leaves it alone" "$(losetup "$device" 2>&1)" '/db'
+like "detach does not touch the foreign loop device" "$(losetup "$device" 2>&1)" '/db'
 losetup -d "$device"
 
 # ---- users of the device that are not visible from here
 
 must "attach" "$STORAGEOS" attach db
 device=$(readlink "$WORK/dev/default/db")
-must "a file system" mkfs.ext4 -q "$device"
+must "make a file system" mkfs.ext4 -q "$device"
 mkdir "$WORK/mnt"
 # shellcheck disable=SC2016
 unshare --mount --propagation private bash -c 'mount "$1" "$2" && echo yes >"$3" && read -r _ <>"$4"' \
 	bash "$device" "$WORK/mnt" "$WORK/mounted" "$WORK/never" &
 P=$!
 started+=("$P")
-must "is mounted in another mount namespace" wait_for 20 test -s "$WORK/mounted"
-refuses "detach says where, and by whom" \
+must "mount it in another mount namespace" wait_for 20 test -s "$WORK/mounted"
+refuses "detach names the mount and the process" \
 	"$device is mounted on $WORK/mnt in the mount namespace [0-9]+ \(process [0-9]+ \(" "$STORAGEOS" detach db
 kill -9 "$P"
 wait "$P" 2>/dev/null
 unused() { timeout -k 5 60 "$STORAGEOS" detach db; }
-check "then it goes" wait_for 20 unused
+check "the volume can be detached then" wait_for 20 unused
 finish

@@ -44,10 +44,10 @@ for mode in 600 644; do
 			as_nobody $line
 	done
 done
-like "probe is for anybody" "$(as_nobody probe >/dev/null; echo $?)" '^[034]$'
-check "and help" as_nobody list --help
+like "every user may run probe" "$(as_nobody probe >/dev/null; echo $?)" '^[034]$'
+check "every user may run --help" as_nobody list --help
 chmod 600 "$STORAGEOS_CONFIG"
-tells "a configuration that is root's" "$STORAGEOS_CONFIG: Permission denied \(run as root\)$" as_nobody list
+tells "a configuration that only root may read" "$STORAGEOS_CONFIG: Permission denied \(run as root\)$" as_nobody list
 chmod 644 "$STORAGEOS_CONFIG"
 
 # A run directory of the user's own is completely visible.
@@ -56,9 +56,9 @@ printf '[storageos]\nrun_directory=%s/mine/run\nstate_directory=%s/mine/state\n[
 	>"$WORK/mine/conf"
 cp "$POOL/.storageos-pool" "$WORK/mine/pool/"
 chown -R 65534:65534 "$WORK/mine"
-check "what is one's own: create" as_nobody --config "$WORK/mine/conf" create db --size 64M
-is "what is one's own: list" "$(as_nobody --config "$WORK/mine/conf" list --json | jq -r '.[].volume')" default/db
-is "what is one's own: stats" "$(as_nobody --config "$WORK/mine/conf" stats --json | jq -c .)" "[]"
+check "a user's own run directory: create" as_nobody --config "$WORK/mine/conf" create db --size 64M
+is "a user's own run directory: list" "$(as_nobody --config "$WORK/mine/conf" list --json | jq -r '.[].volume')" default/db
+is "a user's own run directory: stats" "$(as_nobody --config "$WORK/mine/conf" stats --json | jq -c .)" "[]"
 
 # Root that cannot read files of another user.
 chown -R 65534:65534 "$WORK/run" "$POOL/db.vol"
@@ -73,7 +73,7 @@ is "stats db of what cannot be read" "$(without_rights stats db 2>&1; echo $?)" 
 	"storageos: stats default/db: connect to who serves it: Permission denied
 1"
 is "list of what cannot be read" "$(without_rights list >"$WORK/out"; echo $?)" 1
-like "it is shown with the reason" "$(<"$WORK/out")" '^default/db +\? .*Permission denied'
+like "list shows the reason" "$(<"$WORK/out")" '^default/db +\? .*Permission denied'
 is "list --json of what cannot be read" \
 	"$(without_rights list --json >"$WORK/out"; echo $?; jq -r '.[].error' "$WORK/out" | grep -o 'Permission denied')" \
 	"1

@@ -46,7 +46,7 @@ exits "--config with an empty one" 2 '--config needs a file' "$STORAGEOS" --conf
 exits "a device by its path" 2 "must not contain ':' \\(another of the device's names may do, as in /dev/disk/by-id\\)" \
 	"$STORAGEOS" create /dev/disk/by-path/pci-0000:00:1f.2-ata-1 --size 1G
 is "help of a verb" "$("$STORAGEOS" help create)" "$("$STORAGEOS" create --help)"
-is "help of what is none" "$(status_of "$STORAGEOS" help frobnicate)" 2
+is "help of an unknown verb" "$(status_of "$STORAGEOS" help frobnicate)" 2
 for version in -V version; do is "$version" "$("$STORAGEOS" $version)" "$("$STORAGEOS" --version)"; done
 exits "a bad pool name" 2 "invalid pool name 'X'" "$STORAGEOS" pool create X "$WORK/x"
 for verb in create list info set delete pool attach detach status stats check probe; do
@@ -67,7 +67,7 @@ like "an unknown key is a warning" "$(<"$WORK/err")" "unknown key 'frontent'"
 printf '; mine\n[storageos]\nworkers=1\nworkers=2\n[pool default]\npath=%s\n' "$POOL" >"$WORK/odd.conf"
 "$STORAGEOS" pool list --config "$WORK/odd.conf" >"$WORK/out" 2>"$WORK/err"
 like "a key that is given twice is a warning" "$(<"$WORK/err")" "key 'workers' is given twice"
-like "a pool whose UUID is not in the configuration is told" "$(<"$WORK/out")" \
+like "a pool whose UUID is not in the configuration is reported" "$(<"$WORK/out")" \
 	"^default +ready +$POOL: the configuration has no UUID for this pool.*storageos pool create default $POOL"
 head -c 64 /dev/zero >"$WORK/zeros.conf"
 for verb in "list" "create x --size 1M" "info x" "pool list" "pool create x $WORK/x" "status" "attach x"; do
@@ -98,7 +98,7 @@ check "check" "$STORAGEOS" check db
 is "check --json" "$("$STORAGEOS" check db --json | jq -r '"\(.whole) \(.errors)"')" "true 0"
 exits "check of what is not there" 1 'check default/none: ' "$STORAGEOS" check none
 exits "status of what is not there" 1 'no such volume' "$STORAGEOS" status none
-is "status of what is detached" "$("$STORAGEOS" status db | tr -s ' ' | tail -n 1)" "default/db detached - -"
+is "status of a detached volume" "$("$STORAGEOS" status db | tr -s ' ' | tail -n 1)" "default/db detached - -"
 is "status of nothing" "$("$STORAGEOS" status)" ""
 is "status --json of nothing" "$("$STORAGEOS" status --json | jq -c .)" "[]"
 for verb in "list" "info db" "pool list" "status db" "check db" "probe"; do
@@ -121,12 +121,12 @@ dd if=/dev/urandom of="$POOL/torn.vol" bs=4096 count=1 conv=notrunc status=none
 dd if=/dev/urandom of="$POOL/torn.vol" bs=4096 seek=16 count=1 conv=notrunc status=none
 exits "info of a volume without superblocks" 1 "volume 'default/torn'" "$STORAGEOS" info torn
 exits "check of it" 1 'check default/torn' "$STORAGEOS" check torn
-like "list shows it all the same" "$("$STORAGEOS" list)" '^default/torn +\? +\? '
-like "and the others" "$("$STORAGEOS" list)" '^default/db +10 GiB'
-like "with the reason" "$("$STORAGEOS" list)" '^default/torn .*both superblocks are damaged$'
+like "list shows the damaged volume" "$("$STORAGEOS" list)" '^default/torn +\? +\? '
+like "list shows the other volumes" "$("$STORAGEOS" list)" '^default/db +10 GiB'
+like "list shows the reason" "$("$STORAGEOS" list)" '^default/torn .*both superblocks are damaged$'
 exits "deleting it takes more" 1 'torn.*both superblocks are damaged \(--force deletes it anyway\)' \
 	"$STORAGEOS" delete torn
-check "it can be deleted" "$STORAGEOS" delete torn --force
+check "the damaged volume can be deleted" "$STORAGEOS" delete torn --force
 cp /bin/true "$POOL/other.vol"
 exits "so does what is no volume" 1 'other.*no storageos volume \(--force' "$STORAGEOS" delete other
 rm "$POOL/other.vol"
@@ -135,37 +135,37 @@ rm "$POOL/other.vol"
 
 must "a volume" "$STORAGEOS" create gone --size 1M
 rm "$POOL/gone.vol"
-like "one whose file was removed is missing" "$("$STORAGEOS" status | tr -s ' \n' ' ')" \
+like "a volume whose file was removed is missing" "$("$STORAGEOS" status | tr -s ' \n' ' ')" \
 	"default/gone missing - - volume 'default/gone': no such volume .*; it was made on 20.* UTC \(UUID "
 is "status --json" "$("$STORAGEOS" status --json | jq -r '.[].state')" missing
 exits "delete of what is not there" 1 'no such volume' "$STORAGEOS" delete gone
-check "it can be forgotten" "$STORAGEOS" delete gone --forget
-is "then it is not missing" "$("$STORAGEOS" status)" ""
+check "a missing volume can be forgotten" "$STORAGEOS" delete gone --forget
+is "a forgotten volume is not missing" "$("$STORAGEOS" status)" ""
 exits "there is no more to forget" 1 'no such volume' "$STORAGEOS" delete gone --forget
 must "a volume" "$STORAGEOS" create gone --size 1M
-must "is deleted" "$STORAGEOS" delete gone
-is "and not missing" "$("$STORAGEOS" status)" ""
+must "delete it" "$STORAGEOS" delete gone
+is "a deleted volume is not missing" "$("$STORAGEOS" status)" ""
 exits "a name with the file's suffix" 1 "must not end in '.vol'.*use gone" \
 	"$STORAGEOS" create gone.vol --size 1M
 
 # ---- pools
 
 check "pool create" "$STORAGEOS" pool create fast "$WORK/fast"
-check "and once more" "$STORAGEOS" pool create fast "$WORK/fast"
+check "pool create again" "$STORAGEOS" pool create fast "$WORK/fast"
 exits "pool create elsewhere under the same name" 1 "it is at $WORK/fast already" \
 	"$STORAGEOS" pool create fast "$WORK/other"
 exits "pool create with another pool's directory" 1 "is the pool 'fast' already" \
 	"$STORAGEOS" pool create slow "$WORK/fast"
-is "which was not made" "$(ls -d "$WORK/other" 2>&1)" "ls: cannot access '$WORK/other': No such file or directory"
+is "the refused directory was not made" "$(ls -d "$WORK/other" 2>&1)" "ls: cannot access '$WORK/other': No such file or directory"
 like "pool list" "$("$STORAGEOS" pool list)" "^fast +ready +$WORK/fast$"
 exits "a pool in a pool" 1 "lies in the pool 'fast'" "$STORAGEOS" pool create in "$WORK/fast/in"
 exits "a pool around one" 1 "lies around the pool" "$STORAGEOS" pool create around "$WORK"
 cd "$WORK/run" || give_up "no run directory"
 exits "no directory at all" 1 "has no name" "$STORAGEOS" pool create none ""
 cd / || give_up "no /"
-is "none of it was written" "$(find "$WORK" -name .storageos-pool | wc -l) $(grep -c '^\[pool' "$STORAGEOS_CONFIG")" "2 2"
-like "the configuration has it" "$(<"$STORAGEOS_CONFIG")" '^\[pool fast\]$'
-check "a volume in it" "$STORAGEOS" create fast/db --size 1M
+is "refused pools leave nothing" "$(find "$WORK" -name .storageos-pool | wc -l) $(grep -c '^\[pool' "$STORAGEOS_CONFIG")" "2 2"
+like "the configuration has the pool" "$(<"$STORAGEOS_CONFIG")" '^\[pool fast\]$'
+check "create a volume in it" "$STORAGEOS" create fast/db --size 1M
 (cd "$WORK" && "$STORAGEOS" pool create near near >/dev/null)
 is "a relative directory becomes an absolute one" \
 	"$("$STORAGEOS" pool list --json | jq -r '.[] | select(.pool == "near").directory')" "$WORK/near"
@@ -174,11 +174,11 @@ is "a relative directory becomes an absolute one" \
 mv "$WORK/near" "$WORK/mounted" && mkdir "$WORK/near"
 exits "create in a pool without its marker" 1 "no marker $WORK/near/.storageos-pool" \
 	"$STORAGEOS" create near/db --size 1G
-is "nothing was written there" "$(ls -A "$WORK/near")" ""
-is "pool list tells it" \
+is "nothing was written into the mount point" "$(ls -A "$WORK/near")" ""
+is "pool list reports the pool that is not mounted" \
 	"$("$STORAGEOS" pool list --json | jq -r '.[] | select(.pool == "near").ready')" false
-is "list goes on with the others, and fails" "$(status_of "$STORAGEOS" list)" 1
-like "the others are there" "$(<"$WORK/out")" '^fast/db '
+is "list fails because of that pool" "$(status_of "$STORAGEOS" list)" 1
+like "list shows the other pools" "$(<"$WORK/out")" '^fast/db '
 
 exits "the pool is not made in its place" 1 'mount its file system' "$STORAGEOS" pool create near "$WORK/near"
 exits "its marker's absence asks for a mount" 1 'is its file system mounted\?\)$' "$STORAGEOS" list near
@@ -187,7 +187,7 @@ sed 's/"uuid": "[0-9a-f]*/"uuid": "00000000/' "$WORK/mounted/.storageos-pool" >"
 exits "another pool of its name is not it" 1 'has the pool with UUID 00000000-.*, the configuration wants ' \
 	"$STORAGEOS" create near/db --size 1M
 rm -r "$WORK/near" && mv "$WORK/mounted" "$WORK/near"
-check "mounted it is there" "$STORAGEOS" create near/db --size 1M
+check "the pool can be used when it is mounted" "$STORAGEOS" create near/db --size 1M
 
 # ---- a pool is removed from the configuration
 
@@ -198,18 +198,18 @@ if mountpoint -q "$WORK/mnt"; then
 	umount "$WORK/mnt"
 	wait_for 20 "$STORAGEOS" check near/db
 fi
-like "pool delete says what stays" "$("$STORAGEOS" pool delete near)" "$WORK/near keeps its 1 volume "
-check "it stays" test -e "$WORK/near/db.vol" -a -e "$WORK/near/.storageos-pool"
+like "pool delete names the volumes that stay" "$("$STORAGEOS" pool delete near)" "$WORK/near keeps its 1 volume "
+check "the pool's files stay" test -e "$WORK/near/db.vol" -a -e "$WORK/near/.storageos-pool"
 exits "its volumes have no name now" 1 "no pool 'near'" "$STORAGEOS" info near/db
-check "it comes back" "$STORAGEOS" pool create near "$WORK/near"
-check "with its volumes" "$STORAGEOS" info near/db
+check "the pool can be added again" "$STORAGEOS" pool create near "$WORK/near"
+check "the pool has its volumes again" "$STORAGEOS" info near/db
 
 # ---- two creations at the same time
 
 for i in {1..8}; do
 	"$STORAGEOS" create race --size 1G 2>/dev/null && echo won &
 done | grep -c won >"$WORK/winners"
-is "of eight that create the same volume one wins" "$(<"$WORK/winners")" 1
-check "it is whole" "$STORAGEOS" check race
+is "of eight concurrent creations one succeeds" "$(<"$WORK/winners")" 1
+check "the volume is whole" "$STORAGEOS" check race
 is "nothing else is left" "$(cd "$POOL" && find . -mindepth 1 -printf '%P\n' | sort | xargs)" ".storageos-pool db.vol race.vol"
 finish

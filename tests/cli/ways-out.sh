@@ -82,25 +82,25 @@ mkdir "$WORK/disk"
 must "a file system for a disk that promises more than it has" mount -t tmpfs -o size=60M tmpfs "$WORK/disk"
 disk_pool thin "$WORK/disk/img"
 attached thin/a
-must "it has no more" space_use_up "$WORK/disk"
+must "use up the disk's space" space_use_up "$WORK/disk"
 refuses "a flush fails" 'error' dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=30 conv=fsync
 told thin/a FAILED 'the volume FAILED since [0-9 :-]+: flush: .*; it is read-only until attached again'
 detach thin/a 60
-like "it says what is lost" "$SAID" \
+like "detach says what is lost" "$SAID" \
 	'flush of /dev/loop[0-9]+: .*FAILED since .*: flush: .*not flushed before may be lost'
 space_give_back "$WORK/disk"
 
 # ---- the pool was full
 
 must "a small file system" mkdir "$WORK/small"
-must "for a pool" mount -t tmpfs -o size=24M tmpfs "$WORK/small"
-must "it is one" "$STORAGEOS" pool create small "$WORK/small"
+must "mount a small file system for a pool" mount -t tmpfs -o size=24M tmpfs "$WORK/small"
+must "make a pool on it" "$STORAGEOS" pool create small "$WORK/small"
 attached small/a
-must "it is used up" space_use_up "$WORK/small"
+must "use up its space" space_use_up "$WORK/small"
 dd if=/dev/urandom of="$(link_of small/a)" bs=1M count=20 status=none
 told small/a full "the pool's file system is full"
 detach small/a 60
-like "the first detach works, and says what is lost" "$SAID" 'flush of /dev/loop[0-9]+: .*may be lost'
+like "the first detach succeeds, and says what is lost" "$SAID" 'flush of /dev/loop[0-9]+: .*may be lost'
 space_give_back "$WORK/small"
 check "the volume is whole" "$STORAGEOS" check small/a
 
@@ -111,10 +111,10 @@ attached slow/a
 attached default/stopped
 dd if=/dev/urandom of="$(link_of slow/a)" bs=1M count=2 status=none
 dd if=/dev/urandom of="$(link_of default/stopped)" bs=1M count=2 status=none
-must "its disk does not answer" fsfreeze -f "$WORK/slow"
+must "freeze the disk of slow/a" fsfreeze -f "$WORK/slow"
 frozen+=("$WORK/slow")
 stopped=$(status default/stopped pid)
-must "the other's server does not answer" kill -STOP "$stopped"
+must "stop the server of default/stopped" kill -STOP "$stopped"
 told default/stopped hung 'storageos-fuse does not answer: '
 ("$STORAGEOS" detach default/stopped >"$WORK/said.stopped" 2>&1; echo $? >"$WORK/status.stopped") &
 begun=$SECONDS
@@ -122,18 +122,18 @@ check "slow/a: detach" "$STORAGEOS" detach slow/a
 SAID=$(cat "$WORK/.output")
 wait_for 120 test -s "$WORK/status.stopped"
 check "both in time ($((SECONDS - begun)) s)" test $((SECONDS - begun)) -le 120
-like "it says why" "$SAID" 'flush of /dev/loop[0-9]+: its disk does not answer'
-like "and who is left" "$SAID" 'storageos-fuse \(process [0-9]+\) is waiting for a disk'
+like "detach names the reason" "$SAID" 'flush of /dev/loop[0-9]+: its disk does not answer'
+like "detach names the process that is left" "$SAID" 'storageos-fuse \(process [0-9]+\) is waiting for a disk'
 is "no device is left" "$(loop_of slow/a)$(mounted "$(mount_of slow/a)" && echo mounted)" ""
 told slow/a "in use" 'process [0-9]+ \(storageos-fuse\) has the volume open'
 must "the disk answers again" fsfreeze -u "$WORK/slow"
 frozen=()
 free_again() { [ "$(status slow/a state)" = detached ]; }
-check "then that ends, too" wait_for 30 free_again
+check "the server ends when the disk answers" wait_for 30 free_again
 left slow/a
 check "the volume is whole" "$STORAGEOS" check slow/a
 is "default/stopped: detach" "$(cat "$WORK/status.stopped")" 0
-like "it says why" "$(cat "$WORK/said.stopped")" 'flush of /dev/loop[0-9]+: its disk does not answer'
+like "detach names the reason" "$(cat "$WORK/said.stopped")" 'flush of /dev/loop[0-9]+: its disk does not answer'
 left default/stopped
 check "the volume is whole" "$STORAGEOS" check default/stopped
 
@@ -143,25 +143,25 @@ attached default/a
 server() { status default/a pid; }
 again() {
 	must "attach it" "$STORAGEOS" attach default/a
-	must "its server has seen it" wait_for 10 attended default/a
+	must "the server has seen its user" wait_for 10 attended default/a
 }
 has_no_server() { [ "$(status default/a state)" = broken ]; }
 
 p=$(server)
-must "its server is killed" kill -9 "$p"
+must "kill the server" kill -9 "$p"
 wait_for 20 has_no_server
 told default/a broken 'storageos-fuse is no longer running'
 detach default/a 30
 again
-must "its file system is unmounted with force" umount -l "$(mount_of default/a)"
+must "unmount the server's file system by force" umount -l "$(mount_of default/a)"
 told default/a broken 'the storageos-fuse file system is no longer mounted'
 detach default/a 90
 again
-must "its loop device is detached" losetup -d "$(loop_of default/a)"
+must "detach the loop device by hand" losetup -d "$(loop_of default/a)"
 told default/a broken 'the loop device is gone'
 detach default/a 30
 again
-must "its link is removed" rm "$(link_of default/a)"
+must "remove the link by hand" rm "$(link_of default/a)"
 told default/a broken 'the link .* is missing'
 detach default/a 30
 ln -s /dev/loop999 "$(link_of default/a)" 2>/dev/null ||
@@ -178,34 +178,34 @@ check "default/a: detach" "$STORAGEOS" detach default/a
 mv "$POOL/aside.vol" "$POOL/a.vol"
 again
 mv "$POOL/a.vol" "$POOL/aside.vol"
-must "another is made" "$STORAGEOS" create a --size 32M
+must "make another volume of that name" "$STORAGEOS" create a --size 32M
 told default/a broken 'is still served from a file that is no longer'
 detach default/a 30
 mv "$POOL/aside.vol" "$POOL/a.vol"
 again
-must "another disk is mounted over its pool" mount -t tmpfs tmpfs "$POOL"
+must "mount another disk over the pool" mount -t tmpfs tmpfs "$POOL"
 told default/a broken 'not there any more.*no marker'
 check "default/a: detach" "$STORAGEOS" detach default/a
-must "the pool is there again" umount "$POOL"
+must "unmount the other disk" umount "$POOL"
 left default/a
 
 # ---- a foreign process serves the volume, perhaps hidden
 
 mkdir "$WORK/elsewhere"
-must "somebody serves it himself" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" a "$WORK/elsewhere"
+must "a foreign server serves the volume" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" a "$WORK/elsewhere"
 cleanup unmount_for_certain "$WORK/elsewhere"
 told default/a "in use" 'process [0-9]+ \(storageos-fuse\) has the volume open'
-refuses "detach leaves it alone" 'has the volume open' "$STORAGEOS" detach a
+refuses "detach does not touch the foreign server" 'has the volume open' "$STORAGEOS" detach a
 leaves default/a 30 umount "$WORK/elsewhere"
 again
 echo >"$WORK/run/control/.file"
 mv -T "$WORK/run/control/.file" "$WORK/run/control/default:a"
 told default/a unwatched "control/default:a is a file and not the server's socket"
-check "what is told works" rm "$WORK/run/control/default:a"
-like "until its server has the name again" "$(status default/a problem)" '^(the control socket is gone|null)$'
+check "follow the advice of status" rm "$WORK/run/control/default:a"
+like "the server takes its socket's name again" "$(status default/a problem)" '^(the control socket is gone|null)$'
 is_attached() { [ "$(status default/a state)" = attached ]; }
-check "then it is attached" wait_for 10 is_attached
+check "the volume is attached then" wait_for 10 is_attached
 detach default/a 30
-is "detached is no state to be left" "$("$STORAGEOS" detach default/a 2>&1; echo $?)" \
+is "detaching a detached volume succeeds" "$("$STORAGEOS" detach default/a 2>&1; echo $?)" \
 	"storageos: detach default/a: not attached"$'\n'0
 finish

@@ -16,7 +16,7 @@ plugin_install
 # The kernel's directories for persistent state.
 mkdir -p /etc/rtslib-fb-target/{pr,alua} /var/target/{pr,alua}
 must "the runner starts" runner_start
-must "volumes" backstores_add 16M local remote
+must "make volumes" backstores_add 16M local remote
 
 tpgs() {
 	sg_inq "$SG" | grep -o 'TPGS=[0-3]'
@@ -42,47 +42,47 @@ told() { # whether the kernel has told the initiator that the groups changed
 
 must "a loopback LUN" lun_add local 1
 DISK=$(device_of local) SG=$(sg_of "$(device_of local)")
-is "over loopback INQUIRY tells of no groups" "$(tpgs)" TPGS=0
-refuses "and none are reported" 'Illegal request|not supported' sg_rtpg "$SG"
+is "over loopback, INQUIRY reports no groups" "$(tpgs)" TPGS=0
+refuses "REPORT TARGET PORT GROUPS is refused" 'Illegal request|not supported' sg_rtpg "$SG"
 check "reads and writes" io
 name=$(names_unit)
 like "the unit has a name" "$name" '^0x6001405[0-9a-f]{25}$'
-must "another group" group_make local
-is "is of the type that the runner cannot deal with" "$(cat "$GROUP/alua_access_type")" 'Implicit and Explicit'
-is "INQUIRY tells of none" "$(tpgs)" TPGS=0
-refuses "and none are reported" 'Illegal request|not supported' sg_rtpg "$SG"
+must "make another group" group_make local
+is "the group has the type that the runner cannot handle" "$(cat "$GROUP/alua_access_type")" 'Implicit and Explicit'
+is "INQUIRY reports no groups" "$(tpgs)" TPGS=0
+refuses "REPORT TARGET PORT GROUPS is refused" 'Illegal request|not supported' sg_rtpg "$SG"
 is "the unit has the same name" "$(names_unit)" "$name"
-check "reads, writes and discards go on" io
-check "the port is put into the group" eval "echo paths >'$CONFIGFS'/loopback/naa.*/tpgt_1/lun/lun_0/alua_tg_pt_gp"
-check "which the initiator is told" told
-is "INQUIRY tells of none" "$(tpgs)" TPGS=0
-refuses "and none are reported" 'Illegal request|not supported' sg_rtpg "$SG"
+check "reads, writes and discards work" io
+check "put the port into the group" eval "echo paths >'$CONFIGFS'/loopback/naa.*/tpgt_1/lun/lun_0/alua_tg_pt_gp"
+check "the initiator is told" told
+is "INQUIRY reports no groups" "$(tpgs)" TPGS=0
+refuses "REPORT TARGET PORT GROUPS is refused" 'Illegal request|not supported' sg_rtpg "$SG"
 is "the unit has the same name" "$(names_unit)" "$name"
-check "reads, writes and discards go on" io
+check "reads, writes and discards work" io
 
 # ---- over iSCSI
 
-must "a network, and the initiator's daemon" target_start
-must "a target" target_export remote
+must "set up a network and the initiator's daemon" target_start
+must "make a target" target_export remote
 must "the initiator logs in" initiator_login remote
 DISK=$(device_of remote) SG=$(sg_of "$(device_of remote)")
-is "over iSCSI INQUIRY tells of no groups" "$(tpgs)" TPGS=0
-refuses "and none are reported" 'Illegal request|not supported' sg_rtpg "$SG"
+is "over iSCSI, INQUIRY reports no groups" "$(tpgs)" TPGS=0
+refuses "REPORT TARGET PORT GROUPS is refused" 'Illegal request|not supported' sg_rtpg "$SG"
 name=$(names_unit)
-must "another group" group_make remote
-check "the port is put into it" eval "echo paths >'$CONFIGFS/iscsi/$TARGET/tpgt_1/lun/lun_0/alua_tg_pt_gp'"
-check "which the initiator is told" told
-is "INQUIRY tells of none" "$(tpgs)" TPGS=0
-refuses "and none are reported" 'Illegal request|not supported' sg_rtpg "$SG"
+must "make another group" group_make remote
+check "put the port into the group" eval "echo paths >'$CONFIGFS/iscsi/$TARGET/tpgt_1/lun/lun_0/alua_tg_pt_gp'"
+check "the initiator is told" told
+is "INQUIRY reports no groups" "$(tpgs)" TPGS=0
+refuses "REPORT TARGET PORT GROUPS is refused" 'Illegal request|not supported' sg_rtpg "$SG"
 is "the unit has the same name" "$(names_unit)" "$name"
-check "reads, writes and discards go on" io
-must "the group gets a type that is dealt with" eval "echo 1 >'$GROUP/alua_access_type'"
-is "INQUIRY tells of it" "$(tpgs)" TPGS=1
-like "it is reported" "$(sg_rtpg -d "$SG")" 'target port group id : 0x7'
+check "reads, writes and discards work" io
+must "give the group a type that the runner handles" eval "echo 1 >'$GROUP/alua_access_type'"
+is "INQUIRY reports the group" "$(tpgs)" TPGS=1
+like "REPORT TARGET PORT GROUPS lists it" "$(sg_rtpg -d "$SG")" 'target port group id : 0x7'
 is "the unit has the same name" "$(names_unit)" "$name"
-like "its port, too" "$(sg_vpd -p di "$SG")" 'Target port group: 0x7'
-check "reads, writes and discards go on" io
-must "it gets the other type again" eval "echo 3 >'$GROUP/alua_access_type'"
-refuses "none are reported" 'Illegal request|not supported' sg_rtpg "$SG"
-check "reads, writes and discards go on" io
+like "the port's identification has the group" "$(sg_vpd -p di "$SG")" 'Target port group: 0x7'
+check "reads, writes and discards work" io
+must "give the group the other type again" eval "echo 3 >'$GROUP/alua_access_type'"
+refuses "REPORT TARGET PORT GROUPS is refused again" 'Illegal request|not supported' sg_rtpg "$SG"
+check "reads, writes and discards work" io
 finish

@@ -16,12 +16,12 @@ is "probe --json, too" "$("$STORAGEOS" probe --json | jq -r '.frontend, .modules
 	$'fuse\nmissing'
 must "make a volume" "$STORAGEOS" create db --size 256M
 is "attach with no option prints the device" "$("$STORAGEOS" attach db 2>"$WORK/said")" "$link"
-like "says that it is FUSE, and why" "$(<"$WORK/said")" \
+like "attach prints FUSE and the reason" "$(<"$WORK/said")" \
 	'attached over FUSE \(no TCMU: kernel .* does not have target_core_user'
 like "status keeps the reason" "$("$STORAGEOS" status db -v | tr -s ' \n' ' ')" \
 	'attached FUSE .*no TCMU: kernel .* does not have target_core_user'
-like "it is a loop device" "$(readlink "$link")" '^/dev/loop'
-is "with direct I/O" "$(losetup -n -O DIO "$(readlink "$link")" | tr -d ' ')" 1
+like "the device is a loop device" "$(readlink "$link")" '^/dev/loop'
+is "the loop device uses direct I/O" "$(losetup -n -O DIO "$(readlink "$link")" | tr -d ' ')" 1
 
 must "make a file system" mkfs.ext4 -q "$link"
 mkdir "$WORK/mnt"
@@ -33,14 +33,14 @@ must "unmount" unmount "$WORK/mnt"
 must "detach" "$STORAGEOS" detach db
 must "attach again" "$STORAGEOS" attach db
 must "mount it" mount "$link" "$WORK/mnt"
-is "everything is there" "$(tree_checksum "$WORK/mnt")" "$sum"
+is "the files are there" "$(tree_checksum "$WORK/mnt")" "$sum"
 must "unmount" unmount "$WORK/mnt"
 must "detach" "$STORAGEOS" detach db
 check "the volume is whole" "$STORAGEOS" check db
 
-refuses "TCMU where it is asked for fails, and says why" 'does not have target_core_user' \
+refuses "attach --frontend tcmu fails with the reason" 'does not have target_core_user' \
 	"$STORAGEOS" attach db --frontend tcmu
-check "and leaves nothing" test ! -e "$link"
+check "the failed attach leaves nothing" test ! -e "$link"
 
 # ---- exported by fileio, which keeps the file's initial size
 

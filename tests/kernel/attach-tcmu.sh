@@ -45,7 +45,7 @@ random_file "$WORK/data" $((8 << 20))
 must "write to it" dd if="$WORK/data" of="$link" bs=1M oflag=direct conv=fsync
 written=$(sha256sum <"$WORK/data")
 is "and read back" "$(data)" "$written"
-check "attaching what is attached succeeds" attach db
+check "attaching an attached volume succeeds" attach db
 like "and says so" "$(<"$WORK/said")" 'already attached over TCMU'
 refuses "it cannot be deleted" 'still attached' "$STORAGEOS" delete db
 
@@ -71,14 +71,14 @@ is "attach brings it back" "$(attach db)" "$link"
 is "status: attached" "$(state db state)" attached
 echo 3 >/proc/sys/vm/drop_caches
 is "what was there is there" "$(checksum "$WORK/mnt/before")" "$sum"
-check "and the file system goes on" dd if=/dev/zero of="$WORK/mnt/after" bs=64k count=10 conv=fsync
+check "the file system continues" dd if=/dev/zero of="$WORK/mnt/after" bs=64k count=10 conv=fsync
 must "unmount" unmount "$WORK/mnt"
 
 # ---- detach
 
 check "detach" "$STORAGEOS" detach db
 is "no backstore and no target are left" "$(left)" $'0\n0'
-check "nor the link" test ! -L "$link"
+check "the link is gone" test ! -L "$link"
 is "status: detached" "$(state db state)" detached
 like "detaching what is not attached succeeds and says so" \
 	"$("$STORAGEOS" detach db 2>&1 && echo "done")" 'not attached'
@@ -90,20 +90,20 @@ modprobe loop
 truncate -s 128M "$WORK/slow.img"
 mkfs.ext4 -q "$WORK/slow.img"
 mkdir "$WORK/slow"
-must "a pool on a disk of its own" mount -o loop "$WORK/slow.img" "$WORK/slow"
+must "mount a disk for a pool" mount -o loop "$WORK/slow.img" "$WORK/slow"
 cleanup umount -l "$WORK/slow"
 cleanup fsfreeze -u "$WORK/slow"
-must "it is a pool" "$STORAGEOS" pool create slow "$WORK/slow"
-must "with a volume" "$STORAGEOS" create slow/a --size 64M
-must "which is attached" attach slow/a
-must "and written to" dd if="$WORK/data" of="$WORK/dev/slow/a" bs=1M oflag=direct conv=fsync
+must "make a pool on it" "$STORAGEOS" pool create slow "$WORK/slow"
+must "make a volume in it" "$STORAGEOS" create slow/a --size 64M
+must "attach the volume" attach slow/a
+must "write to it" dd if="$WORK/data" of="$WORK/dev/slow/a" bs=1M oflag=direct conv=fsync
 disk=$(basename "$(readlink "$WORK/dev/slow/a")")
 disk_gone() { [ ! -e "/sys/block/$disk" ]; }
-must "its disk does not answer any more" fsfreeze -f "$WORK/slow"
+must "freeze the pool's disk" fsfreeze -f "$WORK/slow"
 "$STORAGEOS" detach slow/a >"$WORK/said" 2>&1 &
 detaching=$!
-check "detach takes the SCSI disk away" wait_for 120 disk_gone
-check "when the link has gone" test ! -L "$WORK/dev/slow/a"
+check "detach removes the SCSI disk" wait_for 120 disk_gone
+check "the link is gone before the close ends" test ! -L "$WORK/dev/slow/a"
 wait $detaching
 is "and succeeds" "$? $(<"$WORK/said")" "0 "
 must "the disk answers again" fsfreeze -u "$WORK/slow"
@@ -115,7 +115,7 @@ must "attach again" attach db
 must "write to it" dd if="$WORK/data" of="$link" bs=1M oflag=direct conv=fsync
 must "kill -9 tcmu-runner" kill_runner
 begun=$SECONDS
-check "detach cleans up without it" "$STORAGEOS" detach db
+check "detach cleans up without the runner" "$STORAGEOS" detach db
 in_time "in less than 20 s" $begun 20
 is "no backstore and no target are left" "$(left)" $'0\n0'
 is "attach comes back" "$(attach db)" "$link"
@@ -134,12 +134,12 @@ is "with the data" "$(data)" "$written"
 # ---- backstores that others made
 
 must "detach" "$STORAGEOS" detach db
-must "somebody makes the backstore himself" targetcli \
+must "make the backstore with targetcli" targetcli \
 	'/backstores/user:storageos create name=mine size=256M cfgstring=db'
 is "status tells it" "$(state db state)" "in use"
 refuses "attach says which one it is" 'over TCMU as mine ' "$STORAGEOS" attach db
 refuses "detach leaves it alone" 'over TCMU as mine ' "$STORAGEOS" detach db
-must "he deletes it" targetcli /backstores/user:storageos delete mine
+must "delete the backstore with targetcli" targetcli /backstores/user:storageos delete mine
 
 # ---- a volume of 4096-byte blocks, and a front end that is forced
 
@@ -156,7 +156,7 @@ is "it has the volume's size" "$(blockdev --getsize64 "$WORK/dev/_device/dev:${L
 is "status knows it" "$("$STORAGEOS" status "$LOOP" --json | jq -r '.[0] | "\(.state) \(.frontend)"')" \
 	"attached tcmu"
 check "detach it" "$STORAGEOS" detach "$LOOP"
-check "it is whole" "$STORAGEOS" check "$LOOP"
+check "the volume is whole" "$STORAGEOS" check "$LOOP"
 is "FUSE where it is asked for" "$(attach db --frontend fuse)" "$link"
 like "says so" "$(<"$WORK/said")" 'attached over FUSE \(it was requested\)'
 like "is a loop device" "$(readlink "$link")" '^/dev/loop'

@@ -12,7 +12,7 @@ plugin_install
 must "the runner starts" runner_start
 must "targetcli makes a volume" targetcli \
 	'/backstores/user:storageos create name=disk size=64M cfgstring=disk;create'
-must "it is attached" lun_add disk 1
+must "attach it" lun_add disk 1
 disk=$(device_of disk)
 sg=$(sg_of "$disk")
 blocks=131072
@@ -50,7 +50,7 @@ like "it is thin" "$(sg_vpd -p lbpv "$sg")" 'Provisioning type: 2'
 like "it has physical blocks of 4 KiB" "$(sg_readcap -l "$sg")" 'per physical block.*=3|\[so physical block length=4096'
 like "it has a write cache" "$(sg_modes -p 8 "$sg" | tr '\n' ' ')" '08 12 04'
 like "and honours FUA and DPO" "$(sg_modes -p 8 "$sg")" 'DpoFua=1'
-check "a mode page that is not there is refused" eval "! sg_modes -p 7 '$sg'"
+check "a mode page that does not exist is refused" eval "! sg_modes -p 7 '$sg'"
 like "software write protection can be turned on" "$(sg_modes -c 1 -p 0xa "$sg" | tr '\n' ' ')" \
 	'0a 0a 00 00 08'
 like "log pages are listed" "$(sg_logs "$sg")" '0x0c'
@@ -60,7 +60,7 @@ opcode=$(sg_opcodes --opcode=0x89 "$sg")
 like "and each by itself" "$opcode" 'Usage data: 89 fa ff'
 like "and what is not there is not" "$(sg_opcodes --opcode=0xc1 "$sg")" 'NOT supported'
 like "functions of task management are listed" "$(sg_opcodes -t "$sg")" 'Abort task'
-check "it is ready" sg_turs "$sg"
+check "TEST UNIT READY succeeds" sg_turs "$sg"
 like "it has no sense data" "$(sg_requests "$sg" 2>&1)" 'No Sense'
 
 # ---- mapped and unmapped blocks
@@ -68,56 +68,56 @@ like "it has no sense data" "$(sg_requests "$sg" 2>&1)" 'No Sense'
 check "UNMAP of everything" sg_unmap --force --all="0,$blocks" "$sg"
 like "nothing is mapped then" "$(sg_get_lba_status "$sg")" \
 	'LBA: 0x0* +blocks: +131072 +deallocated'
-must "blocks are written" put 800 x 64
+must "write blocks" put 800 x 64
 like "then they are" "$(sg_get_lba_status --lba=800 "$sg")" 'LBA: 0x0*320 +blocks: +64 +mapped'
 like "and the next ones are not" "$(sg_get_lba_status --lba=864 "$sg")" \
 	'LBA: 0x0*360 .*deallocated'
 check "UNMAP of a part of a physical block" sg_unmap --lba=801 --num=3 "$sg"
-check "zeroes that" holds 801 '\0' 3
-check "and nothing before it" holds 800 x 1
-check "nor behind it" holds 804 x 60
+check "it zeroes the part" holds 801 '\0' 3
+check "it changes nothing before the part" holds 800 x 1
+check "it changes nothing behind the part" holds 804 x 60
 
 # ---- compare, verify
 
 for c in a b x; do
 	pattern $c 200 >"$WORK/$c"
 done
-must "a pattern is written" put 2000 a 200
+must "write a pattern" put 2000 a 200
 cat "$WORK/a" "$WORK/b" >"$WORK/a-to-b"
 check "COMPARE AND WRITE of 200 blocks" sg_compare_and_write --in="$WORK/a-to-b" --lba=2000 \
 	--num=200 --xferlen=204800 "$sg"
-check "writes them" holds 2000 b 200
+check "COMPARE AND WRITE writes the blocks" holds 2000 b 200
 sg_compare_and_write --in="$WORK/a-to-b" --lba=2000 --num=200 --xferlen=204800 "$sg" >"$WORK/out" 2>&1
 is "again it miscompares" "$?" 14
 check "VERIFY(10) without data" sg_verify --lba=2000 --count=200 "$sg"
-check "VERIFY(16) with it" sg_verify --16 --lba=2000 --count=100 --ndo=51200 --in="$WORK/b" "$sg"
+check "VERIFY(16) with data" sg_verify --16 --lba=2000 --count=100 --ndo=51200 --in="$WORK/b" "$sg"
 sg_verify --16 --lba=2000 --count=100 --ndo=51200 --in="$WORK/a" "$sg" >"$WORK/out" 2>&1
 is "VERIFY of something else miscompares" "$?" 14
 check "WRITE AND VERIFY(16)" sg_write_verify --16 --lba=3000 --num=50 --ilen=25600 \
 	--in="$WORK/a" "$sg"
-check "writes" holds 3000 a 50
+check "WRITE AND VERIFY(16) writes the blocks" holds 3000 a 50
 
 # ---- WRITE SAME, WRITE ATOMIC, EXTENDED COPY
 
 check "WRITE SAME(16) without data" sg_write_same --16 --ndob --lba=2010 --num=20 "$sg"
-check "writes zeros" holds 2010 '\0' 20
-check "and nothing else" eval "holds 2000 b 10 && holds 2030 b 170"
+check "WRITE SAME writes zeros" holds 2010 '\0' 20
+check "WRITE SAME changes nothing else" eval "holds 2000 b 10 && holds 2030 b 170"
 check "WRITE ATOMIC(16)" sg_write_x --atomic=0 --in="$WORK/x" --lba=4096 --num=64 "$sg"
-check "writes" holds 4096 x 64
+check "WRITE ATOMIC(16) writes the blocks" holds 4096 x 64
 refuses "not from the middle of a physical block" 'Illegal|field' \
 	sg_write_x --atomic=0 --in="$WORK/x" --lba=4097 --num=8 "$sg"
 like "copying has limits" "$(sg_copy_results --params "$sg")" 'Maximum segment descriptor count: 16'
 check "EXTENDED COPY" sg_xcopy if="$sg" of="$sg" bs=512 skip=4096 seek=6000 count=64
-check "copies" holds 6000 x 64
+check "EXTENDED COPY copies the blocks" holds 6000 x 64
 
 # ---- SANITIZE
 
-must "blocks are written again" put 0 x 64
+must "write blocks again" put 0 x 64
 check "SANITIZE with a pattern" sg_sanitize --overwrite --pattern="$WORK/a" --ipl=512 --quick \
 	--wait "$sg"
-check "overwrites everything" eval "holds 0 a 64 && holds $((blocks - 64)) a 64"
+check "SANITIZE overwrites everything" eval "holds 0 a 64 && holds $((blocks - 64)) a 64"
 check "SANITIZE: block erase" sg_sanitize --block --quick --wait "$sg"
-check "leaves zeros" holds 0 '\0' 64
+check "SANITIZE leaves zeros" holds 0 '\0' 64
 like "and nothing mapped" "$(sg_get_lba_status "$sg")" 'blocks: +131072 +deallocated'
 # ---- threads: the device's threads write pages back, and must not wait for I/O that they carry out
 
@@ -132,7 +132,7 @@ flushers >"$WORK/flushers"
 for name in storageos-io storageos-sync storageos-cp; do
 	check "$name does not wait for its own I/O" grep -q "^$name" "$WORK/flushers"
 done
-check "nor does the device's own thread" grep -qv '^storageos-' "$WORK/flushers"
+check "the device's own thread does not wait for its own I/O" grep -qv '^storageos-' "$WORK/flushers"
 runner_flags=$(sed 's/.*) //' "/proc/$(<"$WORK/runner.pid")/stat" | cut -d' ' -f7)
 is "the runner's main thread is left alone" $((runner_flags & 0x80000)) 0
 
@@ -143,14 +143,14 @@ set_attribute() { # NAME VALUE
 	echo "$2" >"$attributes/$1"
 }
 refuses "the write cache of a disk in use cannot be turned off" 'not supported' set_attribute emulate_write_cache 0
-check "the log says why" runner_logged 'the write cache cannot be turned off'
+check "the log gives the reason" runner_logged 'the write cache cannot be turned off'
 like "it is on" "$(sg_modes -p 8 "$sg" | tr '\n' ' ')" '08 12 04'
 like "reservations are among the commands" "$(sg_opcodes "$sg")" 'Persistent reserve'
-must "they are switched off" set_attribute emulate_pr 0
+must "switch them off" set_attribute emulate_pr 0
 is "and are not any more" "$(sg_opcodes "$sg" | grep -c -i reserve)" 0
 
 check "the runner has outlived all of these" runner_alive
 
 targetcli clearconfig confirm=True >/dev/null
-check "and ends in order" runner_stop
+check "the runner ends in order" runner_stop
 finish

@@ -61,20 +61,20 @@ plugin_install
 # The kernel's directories for persistent reservations.
 mkdir -p /etc/rtslib-fb-target/{pr,alua} /var/target/{pr,alua}
 must "the runner starts" runner_start
-must "iSCSI in the kernel" modprobe iscsi_target_mod
+must "load the kernel's iSCSI target" modprobe iscsi_target_mod
 must "targetcli makes a volume" targetcli \
 	"/backstores/user:storageos create name=disk size=100M cfgstring=disk;create$control"
 # A volume that takes at least 27 s to overwrite: Sanitize.Reset polls the sanitize for 22 s, and fails if
 # it is done by then.
 sed -i 's/^\[storageos\]/&\nsanitize_rate=1.2MiB/' /etc/storageos/storageos.conf
-must "and one that is sanitized slowly" targetcli \
+must "targetcli makes a volume that is sanitized slowly" targetcli \
 	"/backstores/user:storageos create name=slow size=32M cfgstring=slow;create$control"
-must "a target" targetcli /iscsi create "$target"
+must "make a target" targetcli /iscsi create "$target"
 for lun in disk slow; do
-	must "a LUN" targetcli "/iscsi/$target/tpg1/luns" create "/backstores/user:storageos/$lun"
+	must "make a LUN" targetcli "/iscsi/$target/tpg1/luns" create "/backstores/user:storageos/$lun"
 done
 for acl in "$initiator" "$initiator-2"; do
-	must "the suite may use it" targetcli "/iscsi/$target/tpg1/acls" create "$acl"
+	must "let the suite use it" targetcli "/iscsi/$target/tpg1/acls" create "$acl"
 	# The suite sleeps for a minute without answering pings.  The kernel would end the connection,
 	# and the suite might wait for an answer for ever.
 	echo 0 >"$CONFIGFS/iscsi/$target/tpgt_1/acls/$acl/attrib/nopin_timeout"

@@ -23,9 +23,9 @@ types=(xfs ext4 btrfs)
 
 plugin_install
 must "the runner starts" runner_start
-must "a network, and an initiator" target_start
-must "volumes" backstores_add 512M "${types[@]/#/default/}"
-must "a target" target_export "${types[@]}"
+must "set up a network and an initiator" target_start
+must "make volumes" backstores_add 512M "${types[@]/#/default/}"
+must "make a target" target_export "${types[@]}"
 must "the initiator logs in" initiator_login "${types[@]}"
 
 declare -A device sums fsx

@@ -14,7 +14,7 @@ need fio fio
 enter_guest --timeout 400
 
 plugin_install
-must "modules" modprobe -a loop dm_mod
+must "load modules" modprobe -a loop dm_mod
 
 # Two pools: "ice" on a file system that will be frozen, "mud" on a device that will be suspended.
 pool_on() { # NAME DEVICE
@@ -30,11 +30,11 @@ mud_make() {
 }
 
 truncate -s 256M "$WORK/ice.disk" "$WORK/mud.disk"
-must "a disk" loop_attach "$WORK/ice.disk"
-must "a pool that can be frozen" pool_on ice "$LOOP"
-must "another disk" loop_attach "$WORK/mud.disk"
-must "which can be suspended" mud_make "$LOOP"
-must "a pool on it" pool_on mud /dev/mapper/mud
+must "make a disk" loop_attach "$WORK/ice.disk"
+must "make a pool that can be frozen" pool_on ice "$LOOP"
+must "make another disk" loop_attach "$WORK/mud.disk"
+must "make a device on it that can be suspended" mud_make "$LOOP"
+must "make a pool on the device" pool_on mud /dev/mapper/mud
 
 freeze() {
 	fsfreeze --freeze "$WORK/ice" && dmsetup suspend --nolockfs --noflush --noudevsync mud
@@ -48,8 +48,8 @@ thaw() {
 cleanup thaw
 
 must "tcmu-runner offers the backstore" runner_start
-must "volumes in each, and another one" backstores_add 64M ice/ice mud/mud default/warm
-must "their LUNs" luns_add 1 ice mud warm
+must "make a volume in each pool, and another one" backstores_add 64M ice/ice mud/mud default/warm
+must "make LUNs of the volumes" luns_add 1 ice mud warm
 ice=$(device_of ice) mud=$(device_of mud) warm=$(device_of warm)
 ice_sg=$(sg_of "$ice") mud_sg=$(sg_of "$mud")
 
@@ -61,8 +61,8 @@ put() { # DEVICE FILE
 same() { # DEVICE FILE
 	dd if="$1" iflag=direct bs=1M count=16 status=none | cmp - "$WORK/$2"
 }
-must "data on ice" put "$ice" before
-must "data in mud" put "$mud" before
+must "write to ice" put "$ice" before
+must "write to mud" put "$mud" before
 "$STORAGEOS" stats >/dev/null # caches what a later `stats` needs
 sync
 echo 3 >/proc/sys/vm/drop_caches
@@ -120,7 +120,7 @@ at_once() { # SG: commands that need no disk
 		within 20 sg_modes -p 8 "$1" && within 20 sg_requests "$1"
 }
 check "INQUIRY, TEST UNIT READY and the like are answered at once on ice" at_once "$ice_sg"
-check "and in mud" at_once "$mud_sg"
+check "the same commands are answered at once on mud" at_once "$mud_sg"
 is "stats tell of all of them" "$(within 20 "$STORAGEOS" stats --json | jq -r '[.[].volume] | join(" ")')" \
 	"default/warm ice/ice mud/mud"
 fio --name=warm --filename="$warm" --direct=1 --ioengine=libaio --iodepth=4 --rw=randwrite \
@@ -159,10 +159,10 @@ stopping=$SECONDS
 check "the runner ends when it is told to, but for what the kernel keeps of it" \
 	wait_for 40 main_thread_ended "$old"
 note "after $((SECONDS - stopping)) s; the disks have not answered for $((SECONDS - frozen)) s"
-check "it starts" runner_start
+check "the next runner starts" runner_start
 check "ice is not ready" wait_for 10 runner_logged 'ice/ice: not ready'
-check "nor is mud" wait_for 10 runner_logged 'mud/mud: not ready'
-check "the other volume is there" within 20 dd if="$warm" of=/dev/null bs=1M count=4 iflag=direct status=none
+check "mud is not ready" wait_for 10 runner_logged 'mud/mud: not ready'
+check "the other volume can be read" within 20 dd if="$warm" of=/dev/null bs=1M count=4 iflag=direct status=none
 
 for command in "${commands[@]}"; do
 	wait "$command"
@@ -175,19 +175,19 @@ is "none had to be aborted" "$(dmesg | grep -ciE 'abort|reset|offline')" 0
 # ---- the disks answer again
 
 must "the disks answer again" thaw
-check "ice is there" wait_for 20 runner_logged 'ice/ice: (the volume is there now|open)'
-check "mud is there" wait_for 20 runner_logged 'mud/mud: (the volume is there now|open)'
+check "ice is open" wait_for 20 runner_logged 'ice/ice: (the volume is there now|open)'
+check "mud is open" wait_for 20 runner_logged 'mud/mud: (the volume is there now|open)'
 wait $ice_put
 is "what was being written to ice is written" "$?" 0
 wait $mud_put
 is "and to mud" "$?" 0
-check "ice has it all" same "$ice" after
-check "and mud" same "$mud" after
+check "ice has all its data" same "$ice" after
+check "mud has all its data" same "$mud" after
 check "the old runner is gone" wait_for 20 gone "$old"
 
 # ---- the runner is killed while nothing answers
 
-must "more on ice" put "$ice" before
+must "write more to ice" put "$ice" before
 must "the disks stop answering" freeze
 put "$ice" after &
 ice_put=$!
@@ -200,10 +200,10 @@ kill -9 "$(cat "$WORK/runner.pid")"
 sleep 1 # the killed process stays in the kernel until the disks answer
 must "the disks answer again" thaw
 check "the runner is gone" wait_for 20 runner_gone
-must "and starts" runner_start
+must "the next runner starts" runner_start
 wait $ice_put
 is "what was being written is written" "$?" 0
-check "ice has it all" same "$ice" after
+check "ice has all its data" same "$ice" after
 targetcli clearconfig confirm=True >/dev/null
 check "the runner ends in order" runner_stop
 for name in ice/ice mud/mud default/warm; do

@@ -15,7 +15,7 @@ plugin_install
 must "tcmu-runner offers the backstore" runner_start
 must "targetcli makes a volume" targetcli \
 	'/backstores/user:storageos create name=db size=256M cfgstring=db;create'
-must "it is attached" lun_add db 1
+must "attach it" lun_add db 1
 disk=$(device_of db)
 sg=$(sg_of "$disk")
 
@@ -54,27 +54,27 @@ sleep 5.2 # after 5 s, a write makes the plugin ask for the free space again
 put 0
 : >/run/sg
 refuses "the initiator is told that space is scarce" 'soft threshold reached' sg_turs -v "$sg"
-check "once" sg_turs "$sg"
+check "the initiator is told only once" sg_turs "$sg"
 model_write 8 14 put
 note "${#WRITTEN[@]} pieces written, $REFUSED refused, $SLOWEST ms at most"
 check "writes are refused" test $REFUSED -ge 4
 is "with 07h/27h/07h, each of them" "$(told)" "$REFUSED"
 refuses "users of the disk see that there is no space" 'No space left on device' \
 	dd if="$MODEL" of="$disk" bs=1M skip=15 seek=15 count=1 oflag=direct
-check "what was written can be read" same
+check "acknowledged data can be read" same
 check "SYNCHRONIZE CACHE succeeds" sg_sync "$sg"
 check "UNMAP succeeds" sg_unmap --lba=0 --num=2048 "$sg"
-check "what was unmapped reads as zeros" zeros 0 $((1 << 20))
+check "unmapped blocks read as zeros" zeros 0 $((1 << 20))
 unset 'WRITTEN[0]'
-is "the volume is well" "$(state)" ok
+is "the volume has not failed" "$(state)" ok
 
-must "space is back" space_give_back "$WORK"
+must "give the space back" space_give_back "$WORK"
 REFUSED=0
 model_write 0 16 put
-is "and writes go on" "${#WRITTEN[@]} $REFUSED" "16 0"
+is "writes succeed again" "${#WRITTEN[@]} $REFUSED" "16 0"
 check "SYNCHRONIZE CACHE succeeds" sg_sync "$sg"
-check "all is there" same
-is "the volume is well" "$(state)" ok
+check "all data is there" same
+is "the volume has not failed" "$(state)" ok
 check "the runner ends" runner_stop
-check "and leaves a whole volume" "$STORAGEOS" check db
+check "the volume is whole" "$STORAGEOS" check db
 finish

@@ -12,7 +12,7 @@ need sg_turs sg3-utils
 enter_guest --timeout 400
 
 plugin_install
-must "modules" modprobe -a loop fuse
+must "load modules" modprobe -a loop fuse
 must "tcmu-runner starts" runner_start
 
 create() { # BACKSTORE CFGSTRING
@@ -34,11 +34,11 @@ not_ready() { # BACKSTORE: whether its disk answers NOT READY
 refuses "a pool that no configuration has is refused, with the step" \
 	"no pool 'never' in /etc/storageos/storageos.conf \(storageos pool create never DIRECTORY" \
 	create x 'never/x;create'
-is "nothing is left of it" "$(backstore_state x)" ""
-must "a volume" create db1 'db;create'
+is "nothing is left of the refused backstore" "$(backstore_state x)" ""
+must "make a volume" create db1 'db;create'
 create db2 'db' >/dev/null 2>&1
 is "a second backstore of it is refused" "$(backstore_state db2)" ""
-check "the log says whose it is" runner_logged \
+check "the log names the holder of the volume" runner_logged \
 	"db.vol is in use by process [0-9]+ \(tcmu-runner\): it is the backstore db1 already"
 targetcli "/backstores/user:storageos create name=tiny size=1 cfgstring=tiny;create" >/dev/null 2>&1
 check "a size that is none is refused by the volume's name" runner_logged \
@@ -47,69 +47,69 @@ check "a size that is none is refused by the volume's name" runner_logged \
 # ---- copies
 
 
-must "goes" delete db1
-must "a copy" cp "$POOL/db.vol" "$POOL/copy.vol"
+must "delete the backstore" delete db1
+must "copy the volume" cp "$POOL/db.vol" "$POOL/copy.vol"
 must "the volume is served again" create db1 db
 create copy copy >/dev/null 2>&1
-is "its copy is not, over TCMU" "$(backstore_state copy)" ""
-check "the log says why" runner_logged \
+is "the copy is not served over TCMU" "$(backstore_state copy)" ""
+check "the log gives the reason" runner_logged \
 	"'default/copy': it has the UUID of default/db, which process [0-9]+ \(tcmu-runner\) serves as the backstore db1"
-check "and the step" runner_logged 'a copy gets one of its own by'
+check "the log gives the next step" runner_logged 'a copy gets one of its own by'
 mkdir "$WORK/mnt"
-refuses "nor over FUSE" 'UUID of default/db, which process .* serves as the backstore db1' \
+refuses "the copy is not served over FUSE" 'UUID of default/db, which process .* serves as the backstore db1' \
 	"$STORAGEOS_FUSE" copy "$WORK/mnt"
-refuses "nor by attach" 'UUID of default/db, which process' "$STORAGEOS" attach copy
-must "it goes" delete db1
+refuses "the copy is not attached" 'UUID of default/db, which process' "$STORAGEOS" attach copy
+must "delete the backstore" delete db1
 must "the copy is served over FUSE" "$STORAGEOS_FUSE" copy "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"
 create db1 db >/dev/null 2>&1
-is "then its original is not, over TCMU" "$(backstore_state db1)" ""
-check "the log says why" runner_logged "it has the UUID of default/copy, which process [0-9]+ \(storageos-fuse\) serves"
-must "the copy goes" umount "$WORK/mnt"
-must "it gets a UUID" wait_for 20 "$STORAGEOS" set copy uuid=new
-check "both are served" eval 'create db1 db && create copy copy'
-check "and gone" eval 'delete db1 && delete copy'
+is "the original is not served over TCMU then" "$(backstore_state db1)" ""
+check "the log gives the reason" runner_logged "it has the UUID of default/copy, which process [0-9]+ \(storageos-fuse\) serves"
+must "unmount the copy" umount "$WORK/mnt"
+must "give the copy a UUID of its own" wait_for 20 "$STORAGEOS" set copy uuid=new
+check "both can be served" eval 'create db1 db && create copy copy'
+check "delete both backstores" eval 'delete db1 && delete copy'
 
 # ---- ;create, and a target that is restored
 
-must "a disk" create db1 'db;create'
-must "is saved" targetcli saveconfig "$WORK/saved.json"
-must "all goes" targetctl clear
-must "its file is moved away" mv "$POOL/db.vol" "$WORK/db.vol"
+must "make a disk" create db1 'db;create'
+must "save the target" targetcli saveconfig "$WORK/saved.json"
+must "clear the target" targetctl clear
+must "move the volume's file away" mv "$POOL/db.vol" "$WORK/db.vol"
 targetctl restore "$WORK/saved.json" >"$WORK/said" 2>&1
 is "a restored target gets no disk in its place" "$(backstore_state db1)" ""
-is "none is made" "$(ls "$POOL")" copy.vol
-check "the log says what there was" runner_logged "'default/db': it was made on 20.* UTC \(UUID "
-check "and why" runner_logged ';create makes a volume once'
-like "so does status" "$("$STORAGEOS" status | tr -s ' \n' ' ')" "default/db missing - - .*; it was made on 20"
-must "it is put back" mv "$WORK/db.vol" "$POOL/db.vol"
-must "and restored" targetctl restore "$WORK/saved.json"
-check "it is there" test -n "$(backstore_state db1)"
-must "it goes" targetctl clear
-must "it is deleted" "$STORAGEOS" delete db
+is "no volume is made" "$(ls "$POOL")" copy.vol
+check "the log names the former volume" runner_logged "'default/db': it was made on 20.* UTC \(UUID "
+check "the log gives the reason, too" runner_logged ';create makes a volume once'
+like "status names the former volume" "$("$STORAGEOS" status | tr -s ' \n' ' ')" "default/db missing - - .*; it was made on 20"
+must "put the file back" mv "$WORK/db.vol" "$POOL/db.vol"
+must "restore the target" targetctl restore "$WORK/saved.json"
+check "the backstore exists" test -n "$(backstore_state db1)"
+must "clear the target" targetctl clear
+must "delete the volume" "$STORAGEOS" delete db
 targetctl restore "$WORK/saved.json" >"$WORK/said" 2>&1
-is "one that was deleted is not made by a restore" "$(ls "$POOL")" copy.vol
-check "the log says when" runner_logged 'and deleted on 20'
-must "it is made anew" "$STORAGEOS" create db --size 16M
-must "and restored" targetctl restore "$WORK/saved.json"
-check "it is there" test -n "$(backstore_state db1)"
-must "it goes" targetctl clear
+is "a restore does not make a deleted volume" "$(ls "$POOL")" copy.vol
+check "the log says when it was deleted" runner_logged 'and deleted on 20'
+must "make the volume anew" "$STORAGEOS" create db --size 16M
+must "restore the target" targetctl restore "$WORK/saved.json"
+check "the backstore exists" test -n "$(backstore_state db1)"
+must "clear the target" targetctl clear
 
 # ---- a pool is removed from the configuration under a device
 
-must "a pool" "$STORAGEOS" pool create fast "$WORK/fast"
-must "with a volume" create fast1 'fast/db;create'
-must "and a disk" lun_add fast1 7
-refuses "it is not taken out of the configuration" "volume 'fast/db' is in use" "$STORAGEOS" pool delete fast
-must "the configuration is kept" cp /etc/storageos/storageos.conf "$WORK/kept.conf"
-must "and loses it all the same" sed -i '/^\[pool fast\]/Q' /etc/storageos/storageos.conf
+must "make a pool" "$STORAGEOS" pool create fast "$WORK/fast"
+must "make a volume in it" create fast1 'fast/db;create'
+must "make a LUN of it" lun_add fast1 7
+refuses "a pool in use is not removed from the configuration" "volume 'fast/db' is in use" "$STORAGEOS" pool delete fast
+must "save the configuration" cp /etc/storageos/storageos.conf "$WORK/kept.conf"
+must "remove the pool from the configuration by hand" sed -i '/^\[pool fast\]/Q' /etc/storageos/storageos.conf
 must "the runner is killed" runner_kill
-must "and starts again" runner_start
+must "the runner starts again" runner_start
 check "the device is not left without an answer" runner_logged "fast/db: not ready, waiting for the volume: .*no pool 'fast'"
-check "its initiators get one" not_ready fast1
-must "the configuration is put back" cp "$WORK/kept.conf" /etc/storageos/storageos.conf
-must "the disk goes" targetcli /loopback delete naa.5001405000000007
-must "the device goes" delete fast1
-check "then the pool is taken out" "$STORAGEOS" pool delete fast
+check "its initiators get an answer" not_ready fast1
+must "restore the configuration" cp "$WORK/kept.conf" /etc/storageos/storageos.conf
+must "delete the LUN" targetcli /loopback delete naa.5001405000000007
+must "delete the device" delete fast1
+check "the pool can be removed then" "$STORAGEOS" pool delete fast
 check "the runner lives" runner_alive
 finish

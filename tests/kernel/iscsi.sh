@@ -14,17 +14,17 @@ client=iqn.2026-01.com.example:client
 
 plugin_install
 must "the runner starts" runner_start
-must "iSCSI in the kernel" modprobe -a iscsi_target_mod iscsi_tcp
+must "load the kernel's iSCSI modules" modprobe -a iscsi_target_mod iscsi_tcp
 must "storageos makes the volume" "$STORAGEOS" create db --size 128M
-must "targetcli takes it" targetcli \
+must "targetcli makes a backstore of it" targetcli \
 	'/backstores/user:storageos create name=db size=128M cfgstring=default/db'
-must "a target" targetcli /iscsi create "$target"
-must "a LUN" targetcli "/iscsi/$target/tpg1/luns" create /backstores/user:storageos/db
-must "the initiator may use it" targetcli "/iscsi/$target/tpg1/acls" create "$client"
+must "make a target" targetcli /iscsi create "$target"
+must "make a LUN" targetcli "/iscsi/$target/tpg1/luns" create /backstores/user:storageos/db
+must "let the initiator use it" targetcli "/iscsi/$target/tpg1/acls" create "$client"
 
-must "a network" ip link set lo up
+must "set up a network" ip link set lo up
 mkdir -p /etc/iscsi && echo "InitiatorName=$client" >/etc/iscsi/initiatorname.iscsi
-must "the initiator's daemon" iscsid
+must "start the initiator's daemon" iscsid
 cleanup iscsiadm -k 0
 
 disk() { # prints the SCSI disk of the session when it exists
@@ -46,16 +46,16 @@ must "the initiator logs in" login
 is "the disk has the volume's size" "$(blockdev --getsize64 "$(disk)")" $((128 << 20))
 mkdir "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"
-must "a file system" mkfs.ext4 -q "$(disk)"
-must "is mounted" mount -o discard "$(disk)" "$WORK/mnt"
-must "takes files" tree_fill "$WORK/mnt" 32
+must "make a file system" mkfs.ext4 -q "$(disk)"
+must "mount it" mount -o discard "$(disk)" "$WORK/mnt"
+must "fill it with files" tree_fill "$WORK/mnt" 32
 sum=$(tree_checksum "$WORK/mnt")
-must "is unmounted" umount "$WORK/mnt"
-check "is sound" e2fsck -fn "$(disk)"
+must "unmount it" umount "$WORK/mnt"
+check "the file system is sound" e2fsck -fn "$(disk)"
 must "the initiator logs out" logout
-must "and in again" login
+must "the initiator logs in again" login
 must "the file system is mounted again" mount "$(disk)" "$WORK/mnt"
-is "with the same files" "$(tree_checksum "$WORK/mnt")" "$sum"
+is "the files are the same" "$(tree_checksum "$WORK/mnt")" "$sum"
 like "status tells that somebody else made the LUN" "$("$STORAGEOS" status db)" 'in use over TCMU as '
 refuses "the volume is not deleted meanwhile" "is open|in use|attached|has it" \
 	"$STORAGEOS" delete db
@@ -66,11 +66,11 @@ late=$!
 sleep "${STORAGEOS_OUTAGE:-5}" # the outage
 check "a file that is synced waits" alive $late
 must "the next runner is there" runner_start
-check "and is written" wait $late
+check "the file is written by the next runner" wait $late
 check "the file system is used as before" dd if=/dev/zero of="$WORK/mnt/file" bs=64k count=10 conv=fsync
-must "is unmounted again" umount "$WORK/mnt"
+must "unmount it again" umount "$WORK/mnt"
 must "the initiator logs out again" logout
-must "the target goes" targetcli /iscsi delete "$target"
-must "the backstore goes" targetcli /backstores/user:storageos delete db
+must "delete the target" targetcli /iscsi delete "$target"
+must "delete the backstore" targetcli /backstores/user:storageos delete db
 check "the volume is whole" "$STORAGEOS" check db
 finish

@@ -15,7 +15,7 @@ enter_guest --timeout 300
 plugin_install
 must "the runner starts" runner_start
 volumes=(zero one two three)
-must "volumes" backstores_add 16M "${volumes[@]}"
+must "make volumes" backstores_add 16M "${volumes[@]}"
 
 saved() { # FABRIC WWN NAME=LUN...: prints a saved configuration with the LUNs in this order
 	local target="{\"fabric\": \"$1\", \"wwn\": \"$2\", \"tpgs\": [{\"enable\": true, \"luns\": []}]}" lun
@@ -28,10 +28,10 @@ saved() { # FABRIC WWN NAME=LUN...: prints a saved configuration with the LUNs i
 }
 
 # As after a reboot, the kernel has no target.
-must "the backstores are saved" targetctl save "$WORK/saved.json"
+must "save the backstores" targetctl save "$WORK/saved.json"
 saved loopback naa.5001405000000001 two=2 one=1 zero=0
 saved loopback naa.5001405000000002 three=3
-must "and go" targetctl clear
+must "clear the target" targetctl clear
 must "they are restored, the LUNs as 2, 1, 0, and one target with LUN 3 alone" \
 	targetctl restore "$WORK/saved.json"
 for name in "${volumes[@]}"; do
@@ -41,20 +41,20 @@ lun_of() { # NAME
 	local device
 	device=$(device_of "$1") && device=$(readlink -f "/sys/block/${device##*/}/device") && echo "${device##*:}"
 }
-is "each with its number" "$(for name in "${volumes[@]}"; do lun_of "$name"; done | xargs)" "0 1 2 3"
-must "they go" targetctl clear
-must "and are restored once more" targetctl restore "$WORK/saved.json"
+is "each LUN has its number" "$(for name in "${volumes[@]}"; do lun_of "$name"; done | xargs)" "0 1 2 3"
+must "clear the target again" targetctl clear
+must "restore it once more" targetctl restore "$WORK/saved.json"
 for name in "${volumes[@]}"; do
 	check "$name has its disk again" wait_for 20 device_ready "$name"
 done
-must "they go for good" targetctl clear
+must "clear the target for good" targetctl clear
 
 # ---- iSCSI; the initiator does not scan by itself
 
-must "a network, and the initiator's daemon" target_start
+must "set up a network and the initiator's daemon" target_start
 jq '.targets = []' "$WORK/saved.json" >"$WORK/saved.new" && mv "$WORK/saved.new" "$WORK/saved.json"
 must "the backstores are restored" targetctl restore "$WORK/saved.json"
-must "and exported" target_export "${volumes[@]}"
+must "export the backstores" target_export "${volumes[@]}"
 must "the target is found" iscsiadm -m discovery -t sendtargets -p $PORTAL
 must "the initiator scans by hand" iscsiadm -m node -T $TARGET -o update -n node.session.scan -v manual
 login() {
@@ -72,22 +72,22 @@ disks() {
 		! device_of "$name" >/dev/null || echo "$name"
 	done | xargs
 }
-must "it logs in" login
-is "and has no disk by itself" "$(disks)" ''
-must "it looks for LUN 2 alone" look "0 0 2"
-check "which has its disk" wait_for 20 device_ready two
-is "and no other has" "$(disks)" two
-must "it logs out" initiator_logout
-must "it logs in again, to a target that it does not know any more" login
-must "and looks for LUN 3" look "0 0 3"
-check "which has its disk" wait_for 20 device_ready three
-must "it logs out" initiator_logout
-must "it logs in once more" login
-must "and looks for all" look "- - -"
+must "the initiator logs in" login
+is "the initiator has no disk without a scan" "$(disks)" ''
+must "scan for LUN 2 only" look "0 0 2"
+check "the LUN has its disk" wait_for 20 device_ready two
+is "no other LUN has a disk" "$(disks)" two
+must "the initiator logs out" initiator_logout
+must "the initiator logs in to the forgotten target again" login
+must "scan for LUN 3" look "0 0 3"
+check "the LUN has its disk" wait_for 20 device_ready three
+must "the initiator logs out" initiator_logout
+must "the initiator logs in once more" login
+must "scan for all LUNs" look "- - -"
 for name in "${volumes[@]}"; do
 	check "over iSCSI $name has its disk" wait_for 20 device_ready "$name"
 done
-must "it logs out" initiator_logout
-must "the target goes" targetctl clear
+must "the initiator logs out" initiator_logout
+must "clear the target" targetctl clear
 check "the runner ends in order" runner_stop
 finish

@@ -97,11 +97,11 @@ use() {
 # ---- volumes are added and removed beside load
 
 must "a volume for load" backstores_add 64M default/load
-must "its LUN" luns_add 2 load
+must "make a LUN of it" luns_add 2 load
 load=$(device_of load)
 before=$(taken)
 verifier_start load "$load"
-must "load" verifier_goes_on load
+must "start the load" verifier_goes_on load
 come_and_go() { # NUMBER
 	local device
 	volumes make "$1" 1 && wait_for 20 device_ready "v$1" && device=$(device_of "v$1") &&
@@ -114,10 +114,10 @@ times=0
 for ((end = SECONDS + ${STORAGEOS_SECONDS:-8}; SECONDS < end; times++)); do
 	come_and_go $((1000 + times)) >"$WORK/said" 2>&1 || break
 done
-is "volumes come and go beside it" "$([ $SECONDS -ge $end ] || cat "$WORK/said")" ''
+is "volumes are added and removed beside load" "$([ $SECONDS -ge $end ] || cat "$WORK/said")" ''
 note "$times times"
-check "the load goes on" verifier_goes_on load
-check "and is as it was written" verifier_end load
+check "the load continues" verifier_goes_on load
+check "the load's data is as it was written" verifier_end load
 check "the runner has what it had before" wait_for 40 has_taken "$before"
 targetcli clearconfig confirm=True >/dev/null
 
@@ -129,30 +129,30 @@ note "$before, $memory KiB"
 start=$SECONDS
 must "$volumes volumes are made" volumes make 1 "$volumes"
 note "in $((SECONDS - start)) s: $(taken), $(resident) KiB"
-is "written at once, each" "$(use write 1)" "$volumes"
+is "every disk is written" "$(use write 1)" "$volumes"
 start=$SECONDS
 check "the runner is told to end" kill "$(cat "$WORK/runner.pid")"
-check "and does" wait_for 90 runner_gone # systemd's time limit
+check "the runner ends" wait_for 90 runner_gone # systemd's time limit
 note "in $((SECONDS - start)) s"
 start=$SECONDS
 runner_start
-check "it starts" wait_for 60 runner_listening
+check "the next runner starts" wait_for 60 runner_listening
 note "in $((SECONDS - start)) s"
-is "each is as it was written" "$(use verify 1)" "$volumes"
+is "every disk has its data" "$(use verify 1)" "$volumes"
 start=$SECONDS
 check "all are removed" volumes remove 1 "$volumes"
 note "in $((SECONDS - start)) s: $(taken), $(resident) KiB"
 check "the runner has what it had before" wait_for 40 has_taken "$before"
-check "and little more memory" test $(($(resident) - memory)) -lt $((volumes * 768))
+check "the runner has little more memory" test $(($(resident) - memory)) -lt $((volumes * 768))
 whole() { # checks and deletes every tenth volume
 	local i
 	for ((i = 1; i <= volumes; i += 10)); do
 		"$STORAGEOS" check "v$i" && "$STORAGEOS" delete "v$i" || return
 	done
 }
-check "they are whole, and can be deleted" whole
+check "the volumes are whole, and can be deleted" whole
 
 targetcli clearconfig confirm=True >/dev/null
-check "it ends in order" runner_stop
+check "the runner ends in order" runner_stop
 check "the volume is whole" "$STORAGEOS" check load
 finish

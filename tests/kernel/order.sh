@@ -11,20 +11,20 @@ need sg_raw sg3-utils
 enter_guest --timeout 400
 
 plugin_install
-must "a module" modprobe loop
+must "load a module" modprobe loop
 pool=$WORK/late
 mkdir "$pool"
 truncate -s 128M "$WORK/late.disk"
-must "a disk" loop_attach "$WORK/late.disk"
+must "make a disk" loop_attach "$WORK/late.disk"
 pool_mount() {
 	mount "$LOOP" "$pool"
 }
 cleanup unmount_for_certain "$pool"
-must "a file system" mkfs.ext4 -q "$LOOP"
-must "is mounted" pool_mount
-must "has a pool" "$STORAGEOS" pool create late "$pool"
-must "with a volume" "$STORAGEOS" create late/db --size 64M
-must "is not mounted yet" umount "$pool"
+must "make a file system" mkfs.ext4 -q "$LOOP"
+must "mount it" pool_mount
+must "make a pool on it" "$STORAGEOS" pool create late "$pool"
+must "make a volume in it" "$STORAGEOS" create late/db --size 64M
+must "unmount it" umount "$pool"
 
 # The configuration that targetcli saves for a volume made with `;create`, and for its LUN.
 cat >"$WORK/saved.json" <<'END'
@@ -86,9 +86,9 @@ must "the pool is mounted" pool_mount
 check "the LUN becomes ready by itself" wait_for 20 is_ready
 must "the disk is there" wait_for 30 device_ready db
 random_file "$WORK/data" $((4 << 20))
-must "it takes data" dd if="$WORK/data" of="$(device_of db)" bs=1M oflag=direct conv=fsync
+must "write to it" dd if="$WORK/data" of="$(device_of db)" bs=1M oflag=direct conv=fsync
 sum=$(data)
-is "and has them" "$sum" "$(sha256sum <"$WORK/data")"
+is "it has the data" "$sum" "$(sha256sum <"$WORK/data")"
 must "all goes down" down
 
 # ---- the runner, then the target, then the pool
@@ -101,7 +101,7 @@ check "nothing is made where the pool is not mounted" nothing_made
 must "the pool is mounted" pool_mount
 check "the LUN becomes ready" wait_for 20 is_ready
 must "the disk is there" wait_for 30 device_ready db
-is "with its data" "$(data)" "$sum"
+is "the LUN has its data" "$(data)" "$sum"
 must "all goes down" down
 
 # ---- the target as soon as the runner is on the bus, when systemd takes it for started, although the
@@ -128,7 +128,7 @@ for round in 1 2 3; do
 	check "the disk is there" wait_for 30 device_ready db
 	must "target and runner go" eval 'targetctl clear && runner_stop'
 done
-must "the pool goes" umount "$pool"
+must "unmount the pool" umount "$pool"
 
 # ---- the pool, then the runner, then the target; and the pool once more, under the LUN
 
@@ -137,15 +137,15 @@ must "the runner starts" runner_start
 restore
 check "the target is restored" restored
 must "the disk is there" wait_for 30 device_ready db
-is "with its data" "$(data)" "$sum"
+is "the LUN has its data" "$(data)" "$sum"
 must "the runner is killed" runner_kill
-must "the pool goes" umount "$pool"
-must "the runner comes back without it" runner_start
+must "unmount the pool" umount "$pool"
+must "the runner starts without the pool" runner_start
 check "the LUN is not ready" not_ready
-check "nothing is made" nothing_made
-must "the pool comes back" pool_mount
+check "nothing is made in the mount point" nothing_made
+must "mount the pool again" pool_mount
 check "the LUN becomes ready" wait_for 20 is_ready
-is "with its data" "$(data)" "$sum"
+is "the LUN has its data" "$(data)" "$sum"
 is "one volume is in the pool" "$(ls "$pool"/*.vol)" "$pool/db.vol"
 check "all goes down" down
 must "the pool is mounted" pool_mount

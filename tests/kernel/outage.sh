@@ -13,13 +13,13 @@ plugin_install
 must "tcmu-runner offers the backstore" runner_start
 must "targetcli makes a volume" targetcli \
 	'/backstores/user:storageos create name=db size=1G cfgstring=db;create'
-is "the kernel gives no command up" "$(cat "$(backstore_state db)/attrib/cmd_time_out")" 0
-must "it is attached" lun_add db 1
+is "the kernel's time-out for commands is off" "$(cat "$(backstore_state db)/attrib/cmd_time_out")" 0
+must "attach it" lun_add db 1
 DISK=$(device_of db)
 SYS=/sys/block/${DISK##*/}/device
-must "a file system on it" mkfs.ext4 -q "$DISK" 512M
+must "make a file system on it" mkfs.ext4 -q "$DISK" 512M
 mkdir "$WORK/mnt"
-must "it is mounted" mount "$DISK" "$WORK/mnt"
+must "mount it" mount "$DISK" "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"
 
 # In a short outage, a time-out of 3 s (6 s for a flush) makes the initiator abort its commands.  The
@@ -27,7 +27,7 @@ cleanup unmount_for_certain "$WORK/mnt"
 hurry() {
 	echo 3 >"$SYS/timeout" && echo -1 | tee "$SYS"/scsi_disk/*/max_retries
 }
-[ -n "$STORAGEOS_OUTAGE" ] || must "the initiator hurries" hurry
+[ -n "$STORAGEOS_OUTAGE" ] || must "shorten the initiator's time-outs" hurry
 
 # ---- one request of each kind waits for the next runner
 
@@ -74,7 +74,7 @@ all_end_well() { # WHEN
 must "the runner is killed" runner_kill
 ask
 sleep "${STORAGEOS_OUTAGE:-8}" # the outage
-check "all that was asked for waits" all_wait
+check "all requests wait" all_wait
 must "the next runner is there" runner_start
 all_end_well "by the next runner"
 
@@ -86,7 +86,7 @@ must "the next runner is there, too" runner_start
 check "the log says that it waits for the volume" runner_logged 'not ready, waiting for the volume'
 ask
 sleep "${STORAGEOS_OUTAGE:-4}" # the time until the volume appears
-check "all that was asked for waits" all_wait
+check "all requests wait" all_wait
 mv "$POOL/away" "$POOL/db.vol"
 all_end_well "with the volume"
 check "the file system can be written" dd if=/dev/zero of="$WORK/mnt/after" bs=64k count=10 conv=fsync
@@ -100,14 +100,14 @@ fails_at_once() {
 	! dd if="$DISK" of=/dev/null bs=4k count=1 iflag=direct && [ $((SECONDS - start)) -lt "$(limit 10)" ]
 }
 
-must "another volume" "$STORAGEOS" create other --size 2G
+must "make another volume" "$STORAGEOS" create other --size 2G
 must "the runner is killed once more" runner_kill
 mv "$POOL/db.vol" "$POOL/away" && mv "$POOL/other.vol" "$POOL/db.vol"
 must "the next runner is there again" runner_start
-check "the log says what is wrong" runner_logged 'the device has 1073741824 bytes, the volume .* 2147483648'
-check "a read fails, and waits for nothing" fails_at_once
+check "the log names the wrong size" runner_logged 'the device has 1073741824 bytes, the volume .* 2147483648'
+check "a read fails at once" fails_at_once
 must "the runner ends in order" runner_stop
 mv "$POOL/away" "$POOL/db.vol"
-must "a runner finds the right one" runner_start
-check "the file system is what it was" e2fsck -fn "$DISK"
+must "the next runner finds the right volume" runner_start
+check "the file system is sound" e2fsck -fn "$DISK"
 finish

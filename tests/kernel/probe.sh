@@ -26,9 +26,9 @@ reason_of() { "$STORAGEOS" status "$1" --json | jq -r '.[0] | "\(.frontend): \(.
 
 probe
 is "the kernel" "$(said .kernel)" "$(uname -r)"
-is "modules are found" "$(said '.modules | "\(.target_core_user) \(.tcm_loop) \(.uio)"')" \
+is "probe finds the modules" "$(said '.modules | "\(.target_core_user) \(.tcm_loop) \(.uio)"')" \
 	"loadable loadable loadable"
-is "what is loaded is told" "$(said .modules.configfs)" \
+is "probe reports loaded modules" "$(said .modules.configfs)" \
 	"$(grep -q '^configfs ' /proc/modules && echo loaded || echo "built in")"
 is "configfs is mounted" "$(said .configfs)" /sys/kernel/config
 is "the netlink family comes with the module" "$(said .tcmu_netlink)" false
@@ -47,10 +47,10 @@ disown
 must "start the runner without the plugin" wait_for 30 runner_has_name
 cp "$STORAGEOS_PLUGIN" "$(handler_directory)/"
 probe
-is "it does not list the subtype" \
+is "the runner does not list the subtype" \
 	"$(said '.tcmu_runner | "\(.running) \(.subtype) \(.loaded_plugin)"')" \
 	"true false absent"
-is "so FUSE, and it must be restarted" "$(said '"\(.frontend) \(.next_step)"') $STATUS" \
+is "FUSE is chosen, and the runner must be restarted" "$(said '"\(.frontend) \(.next_step)"') $STATUS" \
 	"fuse systemctl restart tcmu-runner 3"
 must "end it" runner_stop
 must "wait for its name to go" wait_for 10 runner_has_no_name
@@ -60,23 +60,23 @@ must "wait for its name to go" wait_for 10 runner_has_no_name
 plugin_install
 rmmod tcm_loop target_core_user
 probe
-is "all can be had: TCMU" \
+is "TCMU is chosen when everything can be loaded" \
 	"$(said '"\(.frontend) \(.next_step // "none") \(.lio) \(.tcmu)"') $STATUS" \
 	"tcmu none true true 0"
 must "make a volume" "$STORAGEOS" create db --size 64M
 must "attach it" "$STORAGEOS" attach db
 cleanup "$STORAGEOS" detach db
-like "over TCMU, as probe says" "$(reason_of db)" '^tcmu: '
+like "attach uses TCMU, as probe says" "$(reason_of db)" '^tcmu: '
 probe
 is "modules are loaded" "$(said '.modules | "\(.target_core_user) \(.tcm_loop)"')" "loaded loaded"
-is "there is the netlink family" "$(said .tcmu_netlink)" true
+is "the netlink family exists" "$(said .tcmu_netlink)" true
 is "the runner runs and has our plugin" \
 	"$(said '.tcmu_runner | "\(.running) \(.subtype) \(.loaded_plugin)"')" "true true current"
-is "one device, ours" "$(said '.tcmu_in_use | "\(.devices) \(.own_devices)"')" "1 1"
-is "served by the runner alone" \
+is "there is one device, which is ours" "$(said '.tcmu_in_use | "\(.devices) \(.own_devices)"')" "1 1"
+is "only the runner serves it" \
 	"$(said '.tcmu_in_use.users | map("\(.pid) \(.command) \(.listens) \(.is_runner)") | join(";")')" \
 	"$(pidof tcmu-runner) tcmu-runner true true"
-like "whose ring it has open" "$(said '.tcmu_in_use.users[0].device')" '^/dev/uio[0-9]+$'
+like "the runner has the device's ring open" "$(said '.tcmu_in_use.users[0].device')" '^/dev/uio[0-9]+$'
 is "TCMU, and nothing to do" "$(said '"\(.frontend) \(.next_step // "none")"') $STATUS" \
 	"tcmu none 0"
 is "no warning of other daemons or of the plugin" "$(warnings | grep -c 'daemon\|plugin')" 0
@@ -113,10 +113,10 @@ other=$!
 disown
 must "a second daemon listens for TCMU devices" wait_for 20 grep -q listening "$WORK/listening"
 probe
-is "it is seen" \
+is "probe finds the second daemon" \
 	"$(said ".tcmu_in_use.users[] | select(.pid == $other) | \"\(.listens) \(.is_runner)\"")" \
 	"true false"
-like "and is a warning" "$(warnings)" \
+like "the second daemon is a warning" "$(warnings)" \
 	"process $other \(python3[0-9.]*\) listens for TCMU devices: a second TCMU daemon can corrupt"
 is "the runner runs all the same: TCMU" "$(said .frontend)" tcmu
 
@@ -124,16 +124,16 @@ must "detach the volume" "$STORAGEOS" detach db
 must "end the runner" kill "$(pidof tcmu-runner)"
 must "wait for its name to go" wait_for 10 runner_has_no_name
 probe
-is "attach would now start the second daemon, so FUSE" "$(said .frontend) $STATUS" "fuse 3"
-like "for that reason" "$(said .reason)" "another daemon serves TCMU \(process $other, python3"
-like "with the step" "$(said .next_step)" "end process $other"
+is "attach would start a runner beside the other daemon, so FUSE is chosen" "$(said .frontend) $STATUS" "fuse 3"
+like "the reason names it" "$(said .reason)" "another daemon serves TCMU \(process $other, python3"
+like "the next step is to end the daemon" "$(said .next_step)" "end process $other"
 must "attach" "$STORAGEOS" attach db
-is "agrees, word by word" "$(reason_of db)" "$(said '"\(.frontend): \(.reason)"')"
+is "attach prints the same reason" "$(reason_of db)" "$(said '"\(.frontend): \(.reason)"')"
 must "detach" "$STORAGEOS" detach db
 kill $other
 wait_for 10 gone $other
 probe
-is "without it, TCMU" "$(said .frontend)" tcmu
+is "without the other daemon, TCMU is chosen" "$(said .frontend)" tcmu
 
 # ---- the plugin is upgraded under the runner
 
@@ -144,10 +144,10 @@ probe
 like "a second copy is a warning" "$(warnings)" "$plugin.dpkg-new is loaded, too"
 mv "$plugin.dpkg-new" "$plugin"
 probe
-is "the runner has the old one" "$(said .tcmu_runner.loaded_plugin)" replaced
-like "which is a warning" "$(warnings)" \
+is "the runner has the old plugin" "$(said .tcmu_runner.loaded_plugin)" replaced
+like "the old plugin is a warning" "$(warnings)" \
 	'still has the plugin that was replaced since it was started'
-is "TCMU goes on, and the step says what a restart means" \
+is "TCMU is chosen, and the step says what a restart means" \
 	"$(said '"\(.frontend): \(.next_step)"')" \
 	"tcmu: systemctl restart tcmu-runner (it serves 1 device, whose I/O waits meanwhile)"
 must "detach" "$STORAGEOS" detach db
@@ -161,9 +161,9 @@ modprobe -a fuse loop
 echo 1 >/proc/sys/kernel/modules_disabled
 probe
 is "a machine that loads no more modules: FUSE" "$(said .frontend) $STATUS" "fuse 3"
-like "for that reason" "$(said .reason)" \
+like "the reason names it" "$(said .reason)" \
 	'may not load .*target_core_user.* \(kernel.modules_disabled'
 must "attach" "$STORAGEOS" attach db
-is "agrees" "$(reason_of db)" "$(said '"\(.frontend): \(.reason)"')"
+is "attach prints the same reason as probe" "$(reason_of db)" "$(said '"\(.frontend): \(.reason)"')"
 check "detach" "$STORAGEOS" detach db
 finish

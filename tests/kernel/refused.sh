@@ -12,7 +12,7 @@ need_built "$STORAGEOS" "$FLUSHED"
 enter_guest --env "STORAGEOS_SECONDS=$STORAGEOS_SECONDS" --timeout $((STORAGEOS_SECONDS * 8 + 240))
 need_root
 own_config
-must "modules" modprobe -a loop dm_mod
+must "load modules" modprobe -a loop dm_mod
 
 bad_make() { # DEVICE
 	SECTORS=$(blockdev --getsz "$1")
@@ -29,8 +29,8 @@ bad_becomes() { # TABLE [SECONDS]: changes the device's table; its I/O waits for
 }
 
 truncate -s 512M "$WORK/disk"
-must "a disk" loop_attach "$WORK/disk"
-must "which can refuse" bad_make "$LOOP"
+must "make a disk" loop_attach "$WORK/disk"
+must "make a device on it that can refuse" bad_make "$LOOP"
 
 # ---- a round; `drop` makes the kernel drop its cache of the disk
 
@@ -103,9 +103,9 @@ drop() {
 usable() {
 	true
 }
-must "a volume that is the device" "$STORAGEOS" create /dev/mapper/bad --size 900M
+must "make a volume of the device" "$STORAGEOS" create /dev/mapper/bad --size 900M
 rounds_of "a block device" /dev/mapper/bad /dev/mapper/bad
-must "the device can have another use" dd if=/dev/zero of=/dev/mapper/bad bs=1M count=8 oflag=direct
+must "wipe the device" dd if=/dev/zero of=/dev/mapper/bad bs=1M count=8 oflag=direct
 
 # ---- ext4 on the device, with the pool
 
@@ -116,11 +116,11 @@ drop() {
 usable() { # FALSE if ext4 itself gave up
 	touch "$WORK/bad/usable" && sync "$WORK/bad/usable"
 }
-must "ext4 on it" mkfs.ext4 -q -F /dev/mapper/bad
+must "make ext4 on it" mkfs.ext4 -q -F /dev/mapper/bad
 mkdir "$WORK/bad"
-must "mounted" mount /dev/mapper/bad "$WORK/bad"
+must "mount it" mount /dev/mapper/bad "$WORK/bad"
 cleanup unmount_for_certain "$WORK/bad"
-must "a pool" "$STORAGEOS" pool create bad "$WORK/bad"
-must "a volume in it" "$STORAGEOS" create bad/db --size 900M
+must "make a pool" "$STORAGEOS" pool create bad "$WORK/bad"
+must "make a volume in it" "$STORAGEOS" create bad/db --size 900M
 rounds_of ext4 bad/db "$WORK/bad/db.vol"
 finish

@@ -15,7 +15,7 @@ need mkfs.xfs xfsprogs
 need mkfs.ext4 e2fsprogs
 enter_guest --env "STORAGEOS_RESIZES=${STORAGEOS_RESIZES-}" --timeout 500
 plugin_install
-must "the runner" runner_start
+must "start the runner" runner_start
 
 MIB=$((1 << 20))
 resize() { "$STORAGEOS" resize "$@"; }
@@ -29,28 +29,28 @@ data() { dd if="$db" bs=1M skip="$1" count=4 iflag=direct status=none | sha256su
 
 # ---- by the attribute
 
-must "a volume" "$STORAGEOS" create db --size 200M
-must "is attached" "$STORAGEOS" attach db --frontend tcmu
+must "make a volume" "$STORAGEOS" create db --size 200M
+must "attach it" "$STORAGEOS" attach db --frontend tcmu
 db=$(readlink "$WORK/dev/default/db")
 targetcli saveconfig "$WORK/old.json" >/dev/null
-must "a pattern up to its end" dd if=/dev/urandom of="$db" bs=1M seek=196 count=4 oflag=direct status=none
+must "write a pattern up to its end" dd if=/dev/urandom of="$db" bs=1M seek=196 count=4 oflag=direct status=none
 pattern=$(data 196)
 check "targetcli sets a larger size" set_size $((300 * MIB + 512))
-is "the volume has it" "$(volume_size)" $((300 * MIB + 512))
+is "the volume has the new size" "$(volume_size)" $((300 * MIB + 512))
 is "the initiator does not know it yet" "$(size_of "$db")" $((200 * MIB))
-like "it is told: unit attention, capacity data has changed" "$(ready)" '[Cc]apacity data has changed'
-like "and once" "$(ready)" 'Good'
+like "the initiator gets the unit attention CAPACITY DATA HAS CHANGED" "$(ready)" '[Cc]apacity data has changed'
+like "the initiator gets it only once" "$(ready)" 'Good'
 check "a rescan" rescan
-is "shows the size" "$(size_of "$db")" $((300 * MIB + 512))
-is "what was there is there" "$(data 196)" "$pattern"
-is "what is new is zeros" "$(dd if="$db" bs=1M skip=200 status=none | tr -d '\0' | wc -c)" 0
-check "it can be written up to the end" dd if=/dev/urandom of="$db" bs=512 count=1 \
+is "the rescan shows the new size" "$(size_of "$db")" $((300 * MIB + 512))
+is "existing data is unchanged" "$(data 196)" "$pattern"
+is "the new part reads as zeros" "$(dd if="$db" bs=1M skip=200 status=none | tr -d '\0' | wc -c)" 0
+check "the disk can be written up to its end" dd if=/dev/urandom of="$db" bs=512 count=1 \
 	seek=$(((300 * MIB) / 512)) oflag=direct status=none
 refuses "a smaller size is refused" 'dev_size' set_size $((100 * MIB))
-check "the log says why" runner_logged 'cannot resize to 104857600 bytes: .*to become smaller it has to be detached'
-refuses "one that is no multiple of a block" 'dev_size' set_size $((301 * MIB + 513))
-check "the log says that, too" runner_logged 'size 315621889 is no multiple of the block size'
-is "the attribute is what it was" "$(attribute)" $((300 * MIB + 512))
+check "the log gives the reason" runner_logged 'cannot resize to 104857600 bytes: .*to become smaller it has to be detached'
+refuses "a size that is no multiple of a block is refused" 'dev_size' set_size $((301 * MIB + 513))
+check "the log gives that reason, too" runner_logged 'size 315621889 is no multiple of the block size'
+is "the attribute is unchanged" "$(attribute)" $((300 * MIB + 512))
 
 # ---- by the command, under a mounted file system
 
@@ -96,9 +96,9 @@ if [ -n "$STORAGEOS_RESIZES" ]; then
 	grow_mounted xfs 2048 xfs_growfs "$WORK/mnt"
 	check "xfs is sound" xfs_repair -n "$db"
 fi
-is "resize tells" "$(resize db 70G --json | jq -c '[.size, .frontend]')" "[$((70 << 30)),\"tcmu\"]"
-is "so does stats" "$("$STORAGEOS" stats db --json | jq '.[0].space.size')" $((70 << 30))
-refuses "it does not become smaller in use" \
+is "resize prints the new size" "$(resize db 70G --json | jq -c '[.size, .frontend]')" "[$((70 << 30)),\"tcmu\"]"
+is "stats has the new size" "$("$STORAGEOS" stats db --json | jq '.[0].space.size')" $((70 << 30))
+refuses "a volume in use cannot shrink" \
 	'in use by process [0-9]+ \(tcmu-runner\); only a detached volume can be shrunk' \
 	"$STORAGEOS" resize db 1G --force
 
@@ -126,16 +126,16 @@ restore() { ! targetcli restoreconfig "$WORK/old.json" | grep -i error; }
 must "restore what was saved at first, without an error" restore
 must "the disk is there" wait_for 20 device_ready default:db
 db=$(device_of default:db)
-is "with the volume's size" "$(size_of "$db")" $((size * MIB))
-check "the log tells" runner_logged 'was made with 209715200 bytes, and has the volume'
-is "with the data" "$(data 0)" "$kept"
-check "its end can be read" dd if="$db" of=/dev/null bs=1M skip=$((size - 1)) iflag=direct status=none
-check "it can grow" resize db $((size + 1))M
-is "the disk has it" "$(size_of "$db")" $(((size + 1) * MIB))
-is "and the kernel" "$(attribute)" $(((size + 1) * MIB))
+is "the disk has the volume's size" "$(size_of "$db")" $((size * MIB))
+check "the log reports the old size" runner_logged 'was made with 209715200 bytes, and has the volume'
+is "the disk has the data" "$(data 0)" "$kept"
+check "the disk's end can be read" dd if="$db" of=/dev/null bs=1M skip=$((size - 1)) iflag=direct status=none
+check "the volume can grow" resize db $((size + 1))M
+is "the disk has the new size" "$(size_of "$db")" $(((size + 1) * MIB))
+is "the attribute has the new size" "$(attribute)" $(((size + 1) * MIB))
 
 must "clear the target" targetcli clearconfig confirm=True
-refuses "smaller, with nobody there: what is written is not lost" 'would cut off .* --force discards it' \
+refuses "shrinking a detached volume does not lose data" 'would cut off .* --force discards it' \
 	"$STORAGEOS" resize db 32M
 check "the volume is whole" "$STORAGEOS" check db
 check "the runner ends in order" runner_stop

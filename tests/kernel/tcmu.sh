@@ -29,7 +29,7 @@ check_config() {
 }
 
 like "a good cfgstring is accepted" "$(check_config 'storageos/default/db;create')" '^\(true,'
-like "a name alone is accepted" "$(check_config storageos/db)" '^\(true,'
+like "a cfgstring with only a name is accepted" "$(check_config storageos/db)" '^\(true,'
 like "an unknown key is refused, by name" "$(check_config 'storageos/db;shape=round')" "^\(false.*shape"
 like "a name with bad characters is refused" "$(check_config 'storageos/../db')" '^\(false'
 like "an empty name is refused" "$(check_config 'storageos/')" '^\(false'
@@ -39,8 +39,8 @@ refuses "targetcli cannot make a bad cfgstring" 'cfgstring invalid.*shape' \
 	targetcli '/backstores/user:storageos create name=bad size=64M cfgstring=default/db;shape=round'
 refuses "targetcli cannot make a volume that is not there" 'failed' \
 	targetcli '/backstores/user:storageos create name=none size=64M cfgstring=default/none'
-check "the log says why" runner_logged 'open storageos/default/none: .*none'
-is "and nothing was made" "$(ls "$POOL")" ''
+check "the log gives the reason" runner_logged 'open storageos/default/none: .*none'
+is "nothing was made" "$(ls "$POOL")" ''
 
 # ---- two volumes at the same time
 
@@ -53,23 +53,23 @@ is "the disk has the size that was asked for" "$(blockdev --getsize64 "$db")" $(
 
 must "targetcli makes a second one" targetcli \
 	'/backstores/user:storageos create name=web size=512M cfgstring=web;create'
-must "that is attached, too" lun_add web 2
+must "attach it through another LUN" lun_add web 2
 web=$(device_of web)
 
 # ---- blocks of 4096 bytes
 
-must "a volume of 4096-byte blocks" "$STORAGEOS" create big --size 64M --block-size 4096
-refuses "targetcli does not make it with 512" failed \
+must "make a volume of 4096-byte blocks" "$STORAGEOS" create big --size 64M --block-size 4096
+refuses "targetcli refuses it with 512-byte blocks" failed \
 	targetcli '/backstores/user:storageos create name=big size=64M cfgstring=default/big'
-check "the log says what to give" runner_logged 'give targetcli control=hw_block_size=4096'
+check "the log names the missing parameter" runner_logged 'give targetcli control=hw_block_size=4096'
 example=$(sed -n 's/\\(aq/'"'"'/g; s/10G/64M/; s/default\/big;/default\/bigger;/; s/name=big/name=bigger/
 	s/^targetcli .\(.*control=.*\).$/\1/p' "$ROOT/docs/man/storageos-cfgstring.7")
 for line in '/backstores/user:storageos create name=big size=64M cfgstring=default/big control=hw_block_size=4096' \
 	"$example"; do
 	must "as the manual says: ${line##* name=}" targetcli "$line"
 done
-is "the backstore has them" "$(cat "$(backstore_state bigger)"/attrib/hw_block_size)" 4096
-is "and the volume that it made" "$("$STORAGEOS" info bigger --json | jq .logical_block_size)" 4096
+is "the backstore has 4096-byte blocks" "$(cat "$(backstore_state bigger)"/attrib/hw_block_size)" 4096
+is "the new volume has 4096-byte blocks" "$("$STORAGEOS" info bigger --json | jq .logical_block_size)" 4096
 for name in big bigger; do
 	targetcli /backstores/user:storageos delete $name >/dev/null && "$STORAGEOS" delete -q $name
 done
@@ -121,7 +121,7 @@ check "xfs's files are what was written" same_files xfs "$web"
 
 must "targetcli makes a disk for load" targetcli \
 	'/backstores/user:storageos create name=load size=256M cfgstring=load;create'
-must "it is attached" lun_add load 3
+must "attach it" lun_add load 3
 load=$(device_of load)
 
 load_run() { # MEGABYTES
@@ -161,28 +161,28 @@ check "a load is running" wait_for 20 writes_above $(($(writes_done) + 200))
 check "the runner is killed under it" runner_kill
 before=$(writes_done)
 check "the runner comes back" runner_start
-check "with all three volumes" runner_logged 'storageos/load;create: open'
-is "which it tells of again" "$("$STORAGEOS" stats --json | jq length)" 3
-check "the initiator goes on" wait_for 30 writes_above $((before + 100))
+check "the runner opens all three volumes" runner_logged 'storageos/load;create: open'
+is "stats lists the three volumes again" "$("$STORAGEOS" stats --json | jq length)" 3
+check "the initiator continues" wait_for 30 writes_above $((before + 100))
 check "the runner ends in order under it, when told to" runner_stop
 before=$(writes_done)
-check "and comes back" runner_start
-check "the initiator goes on once more" wait_for 30 writes_above $((before + 100))
+check "the runner starts again" runner_start
+check "the initiator continues once more" wait_for 30 writes_above $((before + 100))
 touch "$WORK/enough"
 wait $fio
-is "and what it wrote is there: fio verifies" "$?" 0
+is "fio verifies what it wrote" "$?" 0
 note "$(cat "$WORK/fio.out")"
 check "ext4's files have outlived the runner" same_files ext4 "$db"
 check "xfs's files have outlived the runner" same_files xfs "$web"
 
 check "the runner is killed once more" runner_kill
 mv "$POOL/web.vol" "$WORK/"
-check "and finds a volume gone when it comes back" runner_start
-check "it waits for it" runner_logged 'default/web: not ready, waiting'
+check "the runner starts while a volume is missing" runner_start
+check "the runner waits for the volume" runner_logged 'default/web: not ready, waiting'
 ls "$POOL" >"$WORK/pool.list"
 mv "$WORK/web.vol" "$POOL/"
-check "until it is there" wait_for 20 runner_logged 'default/web: the volume is there now'
-check "and makes no new one meanwhile" eval "! grep -q web '$WORK/pool.list'"
+check "the runner opens the volume when it is there" wait_for 20 runner_logged 'default/web: the volume is there now'
+check "the runner makes no new volume meanwhile" eval "! grep -q web '$WORK/pool.list'"
 check "xfs's files are there, too" same_files xfs "$web"
 
 # ---- single commands
@@ -192,7 +192,7 @@ like "READ CAPACITY(16) tells that it is thin and that what is discarded reads a
 	"$(sg_readcap -l "$load")" 'lbpme=1.*lbprz=1'
 limits=$(sg_vpd -p bl "$load")
 like "the unit of discarding is a block of the volume" "$limits" 'Optimal unmap granularity: 8 '
-like "and it is aligned" "$limits" 'Unmap granularity alignment: 0'
+like "the granularity is aligned" "$limits" 'Unmap granularity alignment: 0'
 like "a transfer may have 1 MiB" "$limits" 'Maximum transfer length: 2048 '
 is "the write cache is on" "$(cat "/sys/block/${load##*/}/queue/write_cache")" 'write back'
 
@@ -212,36 +212,36 @@ pattern() { # CHARACTER COUNT: prints the checksum of COUNT blocks full of CHARA
 block_file a
 block_file b
 check "WRITE SAME(16) of a pattern" sg_write_same --16 --lba=1000 --num=5000 --in="$WORK/block.a" "$sg"
-is "writes it everywhere" "$(blocks 1000 5000)" "$(pattern a 5000)"
+is "WRITE SAME writes the pattern" "$(blocks 1000 5000)" "$(pattern a 5000)"
 check "WRITE SAME(10) of zeros" sg_write_same --10 --lba=2003 --num=1000 --in=/dev/zero --xferlen=512 "$sg"
-is "zeroes the range" "$(blocks 2003 1000)" "$(pattern '\0' 1000)"
-is "and nothing before it" "$(blocks 1000 1003)" "$(pattern a 1003)"
-is "and nothing behind it" "$(blocks 3003 2997)" "$(pattern a 2997)"
+is "WRITE SAME zeroes the range" "$(blocks 2003 1000)" "$(pattern '\0' 1000)"
+is "WRITE SAME changes nothing before it" "$(blocks 1000 1003)" "$(pattern a 1003)"
+is "WRITE SAME changes nothing behind it" "$(blocks 3003 2997)" "$(pattern a 2997)"
 check "WRITE SAME(16) of zeros with UNMAP" sg_write_same --16 --unmap --lba=4000 --num=800 --in=/dev/zero --xferlen=512 "$sg"
-is "zeroes its range" "$(blocks 4000 800)" "$(pattern '\0' 800)"
+is "WRITE SAME with UNMAP zeroes its range" "$(blocks 4000 800)" "$(pattern '\0' 800)"
 check "WRITE SAME(16) of a pattern with UNMAP" sg_write_same --16 --unmap --lba=4000 --num=80 --in="$WORK/block.b" "$sg"
-is "writes the pattern" "$(blocks 4000 80)" "$(pattern b 80)"
+is "WRITE SAME with UNMAP writes the pattern" "$(blocks 4000 80)" "$(pattern b 80)"
 check "UNMAP of several ranges" sg_unmap --force --lba=1000,1100,1203 --num=64,64,7 "$sg"
-is "they read as zeros" "$(blocks 1000 64) $(blocks 1100 64) $(blocks 1203 7)" \
+is "unmapped blocks read as zeros" "$(blocks 1000 64) $(blocks 1100 64) $(blocks 1203 7)" \
 	"$(pattern '\0' 64) $(pattern '\0' 64) $(pattern '\0' 7)"
-is "and nothing else does" "$(blocks 1064 36) $(blocks 1164 39) $(blocks 1210 90)" \
+is "other blocks are unchanged" "$(blocks 1064 36) $(blocks 1164 39) $(blocks 1210 90)" \
 	"$(pattern a 36) $(pattern a 39) $(pattern a 90)"
 refuses "UNMAP beyond the end is refused" 'out of range|Illegal' sg_unmap --force --lba=524287 --num=2 "$sg"
 
 cat "$WORK/block.a" "$WORK/block.b" >"$WORK/a-to-b"
 check "COMPARE AND WRITE of a block that is as expected" \
 	sg_compare_and_write --in="$WORK/a-to-b" --lba=1070 --num=1 --xferlen=1024 "$sg"
-is "writes it" "$(blocks 1070 1)" "$(pattern b 1)"
+is "COMPARE AND WRITE writes the block" "$(blocks 1070 1)" "$(pattern b 1)"
 { head -c 100 "$WORK/block.b"; tail -c +101 "$WORK/block.a"; cat "$WORK/block.a"; } >"$WORK/differs"
 miscompare=$(sg_compare_and_write -vv --in="$WORK/differs" --lba=1070 --num=1 --xferlen=1024 "$sg" 2>&1)
-is "of one that is not it fails as a miscompare" "$?" 14
-like "that tells where" "$miscompare" 'Info fld=0x64|byte offset.*(100|0x64)'
-is "and writes nothing" "$(blocks 1070 1)" "$(pattern b 1)"
+is "COMPARE AND WRITE of another block is a miscompare" "$?" 14
+like "the miscompare names the place" "$miscompare" 'Info fld=0x64|byte offset.*(100|0x64)'
+is "a miscompare writes nothing" "$(blocks 1070 1)" "$(pattern b 1)"
 check "SYNCHRONIZE CACHE" sg_sync "$sg"
 check "a write with FUA" sg_dd if="$WORK/block.a" of="$sg" bs=512 count=1 seek=1070 blk_sgio=1 fua=1
-is "is there" "$(blocks 1070 1)" "$(pattern a 1)"
+is "the write with FUA is there" "$(blocks 1070 1)" "$(pattern a 1)"
 check "WRITE AND VERIFY(10)" sg_write_verify --lba=1070 --num=1 --in="$WORK/block.b" --ilen=512 "$sg"
-is "writes" "$(blocks 1070 1)" "$(pattern b 1)"
+is "WRITE AND VERIFY(10) writes the block" "$(blocks 1070 1)" "$(pattern b 1)"
 check "the runner has outlived all of these" runner_alive
 
 control=$(backstore_state load)/attrib/dev_size
@@ -249,7 +249,7 @@ resize() {
 	echo $((128 << 20)) >"$control"
 }
 refuses "a smaller size is refused while the device is there" '.' resize
-is "and it keeps its own" "$(cat "$control")" $((256 << 20))
+is "the device keeps its size" "$(cat "$control")" $((256 << 20))
 
 # ---- the target's configuration is saved, cleared and restored
 
@@ -282,7 +282,7 @@ db=$(device_of db) web=$(device_of web) load=$(device_of load) sg=$(sg_of "$(dev
 check "ext4's files are there again" same_files ext4 "$db"
 check "xfs's files are there again" same_files xfs "$web"
 is "their write caches are still on" "$(cat "/sys/block/${load##*/}/queue/write_cache")" 'write back'
-is "and what single commands wrote" "$(blocks 1164 39)" "$(pattern a 39)"
+is "the blocks of single commands are there" "$(blocks 1164 39)" "$(pattern a 39)"
 
 # ---- a block that was changed in the volume's file
 
@@ -295,13 +295,13 @@ read_10=$(printf '28 00 00 %02x %02x %02x 00 00 08 00' \
 	$((marker_lba >> 16)) $((marker_lba >> 8 & 255)) $((marker_lba & 255)))
 # shellcheck disable=SC2086 # a word a byte
 sense=$(sg_raw -r 4096 "$sg" $read_10 2>&1)
-like "as sense data" "$sense" 'Medium Error'
-like "that says what happened" "$sense" 'Unrecovered read error'
-like "and where" "$sense" "$(printf 'Info fld=0x%x' $marker_lba)"
+like "the sense key is medium error" "$sense" 'Medium Error'
+like "the additional sense code is unrecovered read error" "$sense" 'Unrecovered read error'
+like "the sense data names the block" "$sense" "$(printf 'Info fld=0x%x' $marker_lba)"
 is "its neighbours can be read" "$(blocks 1164 39)" "$(pattern a 39)"
 check "the block can be written again" dd if="$WORK/xfs.sum" of="$load" bs=4096 count=1 \
 	seek=$((marker_lba / 8)) oflag=direct conv=sync
-check "and read" dd if="$load" iflag=direct bs=4096 skip=$((marker_lba / 8)) count=1 of=/dev/null
+check "the block can be read again" dd if="$load" iflag=direct bs=4096 skip=$((marker_lba / 8)) count=1 of=/dev/null
 
 # ---- FORMAT UNIT
 
@@ -309,8 +309,8 @@ check "FORMAT UNIT" sg_raw "$sg" 04 00 00 00 00 00
 formatted() {
 	[ "$(blocks 1000 5000)" = "$(pattern '\0' 5000)" ]
 }
-check "makes all of it zeros" wait_for 20 formatted
-check "and gives the space back" wait_for 20 space_below "$POOL/load.vol" $((32 * 1024))
+check "FORMAT UNIT zeroes the volume" wait_for 20 formatted
+check "FORMAT UNIT gives the space back" wait_for 20 space_below "$POOL/load.vol" $((32 * 1024))
 
 # ---- sizes that differ
 
@@ -331,16 +331,16 @@ sed 's/default/small/' "$POOL/.storageos-pool" >"$small/.storageos-pool"
 printf '\n[pool small]\npath=%s\n' "$small" >>/etc/storageos/storageos.conf
 must "targetcli makes a volume larger than its pool" targetcli \
 	'/backstores/user:storageos create name=thin size=1G cfgstring=small/thin;create'
-must "it is attached" lun_add thin 4
+must "attach it" lun_add thin 4
 thin=$(device_of thin)
 refuses "when the pool is full, writes fail for want of space" 'No space left' \
 	dd if=/dev/urandom of="$thin" bs=1M count=64 oflag=direct
-check "reads go on" dd if="$thin" of=/dev/null bs=1M count=4 iflag=direct
+check "reads succeed on a full pool" dd if="$thin" of=/dev/null bs=1M count=4 iflag=direct
 check "discarding gives the space back" blkdiscard "$thin"
 written_again() {
 	dd if=/dev/urandom of="$thin" bs=1M count=4 oflag=direct
 }
-check "and then writes go on" wait_for 20 written_again
+check "writes succeed again" wait_for 20 written_again
 
 targetcli clearconfig confirm=True >/dev/null
 check "the runner ends in order" runner_stop

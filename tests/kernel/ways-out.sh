@@ -49,31 +49,31 @@ mkdir "$WORK/disk" "$WORK/thin"
 must "a file system for a disk that promises more than it has" mount -t tmpfs -o size=60M tmpfs "$WORK/disk"
 truncate -s 128M "$WORK/disk/img"
 must "a disk for a pool" mkfs.ext4 -q "$WORK/disk/img"
-must "it is mounted" mount -o loop "$WORK/disk/img" "$WORK/thin"
+must "mount it" mount -o loop "$WORK/disk/img" "$WORK/thin"
 cleanup umount -l "$WORK/thin"
-must "it is a pool" "$STORAGEOS" pool create thin "$WORK/thin"
-must "with a volume" "$STORAGEOS" create thin/a --size 64M
+must "make a pool on it" "$STORAGEOS" pool create thin "$WORK/thin"
+must "make a volume in it" "$STORAGEOS" create thin/a --size 64M
 attach thin/a
-must "which is written to" dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=2 oflag=direct conv=fsync
-must "its disk has no more" space_use_up "$WORK/disk"
+must "write to it" dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=2 oflag=direct conv=fsync
+must "use up the disk's space" space_use_up "$WORK/disk"
 refuses "a flush fails" 'rror' dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=30 conv=fsync
 told thin/a FAILED 'the volume FAILED since [0-9 :-]+: flush: .*; it is read-only until attached again'
 dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=1 2>/dev/null
 detach thin/a 120
-like "it says what is lost" "$SAID" 'flush of /dev/sd[a-z]+: .*FAILED since .*not flushed before may be lost'
-is "the runner is the same" "$(pidof tcmu-runner)" "$runner"
-is "and serves the others" "$(status default/db state)" attached
+like "detach says what is lost" "$SAID" 'flush of /dev/sd[a-z]+: .*FAILED since .*not flushed before may be lost'
+is "the runner was not restarted" "$(pidof tcmu-runner)" "$runner"
+is "the runner serves the other volumes" "$(status default/db state)" attached
 
 # ---- parts of the attachment are gone
 
-must "its LUN is deleted" targetcli /loopback delete "$(target_of default/db)"
+must "delete the LUN" targetcli /loopback delete "$(target_of default/db)"
 told default/db broken 'the loopback LUN is gone'
 detach default/db 60
 attach default/db
 target=$(target_of default/db)
 rm "$CONFIGFS/loopback/$target"/tpgt_1/lun/lun_0/* 2>/dev/null ||
 	for l in "$CONFIGFS/loopback/$target"/tpgt_1/lun/lun_0/*; do [ ! -L "$l" ] || rm "$l"; done
-must "its backstore is deleted under it" rmdir "$CONFIGFS"/core/user_*/default:db
+must "delete the backstore under the LUN" rmdir "$CONFIGFS"/core/user_*/default:db
 told default/db broken 'the backstore is gone'
 detach default/db 60
 attach default/db
@@ -90,7 +90,7 @@ attach default/db
 must "the runner is killed" kill -9 "$(pidof tcmu-runner)"
 wait_for 20 runner_dead
 mv "$POOL/db.vol" "$POOL/aside"
-must "its file is another one" "$STORAGEOS" create db --size 96M
+must "make another volume of that name" "$STORAGEOS" create db --size 96M
 must "the runner is started again" runner_start
 told default/db broken 'tcmu-runner does not serve the volume'
 detach default/db 60
@@ -99,24 +99,24 @@ attach default/db
 runner=$(pidof tcmu-runner)
 kill -STOP "$runner"
 begun=$SECONDS
-check "a runner that does not answer holds up no detach" timeout 400 "$STORAGEOS" detach db
+check "a runner that does not answer does not block detach" timeout 400 "$STORAGEOS" detach db
 check "in time ($((SECONDS - begun)) s)" test $((SECONDS - begun)) -le 180
 left default/db
 told default/db "in use" "process $runner \(tcmu-runner\) has the volume open"
 kill -CONT "$runner"
 free_again() { [ "$(status default/db state)" = detached ]; }
-check "when it answers again it lets go of the volume" wait_for 60 free_again
+check "a runner that answers again closes the volume" wait_for 60 free_again
 attach default/db
 detach default/db 60
 
 # ---- LUNs that targetcli made
 
 must "targetcli makes a backstore" targetcli '/backstores/user:storageos create name=mine size=64M cfgstring=db'
-must "and a LUN" lun_add mine 1
+must "make a LUN" lun_add mine 1
 disk=$(device_of mine)
 told default/db "in use" "it is in use over TCMU as mine \($disk\)"
-is "with its device" "$(status default/db device)" "$disk"
-refuses "detach leaves it alone" "in use over TCMU as mine" "$STORAGEOS" detach db
+is "status has the device" "$(status default/db device)" "$disk"
+refuses "detach does not touch a foreign backstore" "in use over TCMU as mine" "$STORAGEOS" detach db
 must "the runner is killed" kill -9 "$(pidof tcmu-runner)"
 wait_for 20 runner_dead
 told default/db "in use" "by the backstore mine .*; tcmu-runner is no longer running"
@@ -125,7 +125,7 @@ must "the runner is started again, and finds no volume" runner_start
 told default/db "in use" "by the backstore mine .*; the volume is missing"
 mv "$POOL/aside" "$POOL/db.vol"
 served() { [ "$(status default/db problem)" = "in use over TCMU by the backstore mine ($disk), which targetcli made" ]; }
-check "then it is in use as before" wait_for 30 served
-must "the LUN goes" targetcli /loopback delete naa.5001405000000001
+check "the volume is in use as before" wait_for 30 served
+must "delete the LUN" targetcli /loopback delete naa.5001405000000001
 leaves default/db 60 targetcli /backstores/user:storageos delete mine
 finish

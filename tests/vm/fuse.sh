@@ -13,15 +13,15 @@ phase_install() {
 		storageos storageos-fuse jq
 	note "$(storageos probe)"
 	like "probe knows the kernel" "$(storageos probe)" 'kernel for clouds'
-	is "it chooses FUSE" "$(value .frontend probe)" fuse
-	like "and says what TCMU lacks" "$(value .reason probe)" 'tcmu-runner is not installed'
+	is "probe chooses FUSE" "$(value .frontend probe)" fuse
+	like "probe says what TCMU lacks" "$(value .reason probe)" 'tcmu-runner is not installed'
 
 	must "make the pool" storageos pool create default /var/lib/storageos/volumes
 	must "make a volume" storageos create db --size 1G
 	must "attach it now and at boot" systemctl enable --now storageos-attach@default-db
-	must "it is there" wait_for 10 test -b /dev/storageos/default/db
-	is "over FUSE" "$(value '.[0].frontend' status db)" fuse
-	check "by the server's unit" systemctl is-active storageos-fuse@default-db
+	must "the device appears" wait_for 10 test -b /dev/storageos/default/db
+	is "the volume is served over FUSE" "$(value '.[0].frontend' status db)" fuse
+	check "the server's unit is active" systemctl is-active storageos-fuse@default-db
 	must "make a file system on it" mkfs.ext4 -q /dev/storageos/default/db
 	must "mount it by fstab" in_fstab db
 	fill db
@@ -34,8 +34,8 @@ served_again() { # PID of the previous server
 phase_boot() {
 	check "the boot was clean" boot_was_clean
 	is_back db
-	check "by its unit" systemctl is-active storageos-attach@default-db
-	is "over FUSE" "$(value '.[0].frontend' status db)" fuse
+	check "the volume's unit is active" systemctl is-active storageos-attach@default-db
+	is "the volume is served over FUSE" "$(value '.[0].frontend' status db)" fuse
 	write_more db
 
 	local before
@@ -48,12 +48,12 @@ phase_boot() {
 
 	before=$(server)
 	must "kill -9 storageos-fuse under the mounted file system" kill -9 "$before"
-	must "let go of what is dead" umount -l /srv/db
+	must "unmount the dead file system" umount -l /srv/db
 	check "systemd brings the volume back" wait_for 90 served_again "$before"
 	must "mount" mount /srv/db
 	has_more db
 	start_load /srv/db
-	check "there is load" load_goes_on
+	check "the load is running" load_goes_on
 	cut_power
 }
 
@@ -70,13 +70,13 @@ phase_power_cut() {
 	note "$(grep -A5 '^storageos' "$APT_SAID")"
 	like "the version is the newer one" "$(dpkg-query -W storageos-fuse)" 'newer$'
 	is "the server was left alone" "$(server)" "$before"
-	check "the load goes on" load_goes_on
+	check "the load continues" load_goes_on
 	refuses "removal is refused, and the volume is named" 'serves volumes:.*default/db' \
 		apt_do remove storageos-fuse
-	refuses "with everything of ours, too" 'serves volumes:.*default/db' apt_do purge 'storageos*'
-	check "the load goes on" load_goes_on
-	check "and ends without an error" stop_load
-	is "the rest is as it was" "$(tree_checksum /srv/db/tree)" "$(kept db)"
+	refuses "a purge of all packages is refused, too" 'serves volumes:.*default/db' apt_do purge 'storageos*'
+	check "the load continues" load_goes_on
+	check "the load ends without an error" stop_load
+	is "the other files are unchanged" "$(tree_checksum /srv/db/tree)" "$(kept db)"
 	must "packages are whole" apt_install storageos storageos-fuse
 }
 
@@ -86,7 +86,7 @@ phase_remove() {
 	must "unmount" umount /srv/db
 	sed -i '/storageos/d' /etc/fstab
 	check "detach by the unit" systemctl disable --now storageos-attach@default-db
-	is "it is detached" "$(value '.[0].state' status db)" detached
+	is "the volume is detached" "$(value '.[0].state' status db)" detached
 	check "its name is gone" wait_for 10 test ! -L /dev/storageos/default/db
 	check "no server is left" eval '! systemctl is-active storageos-fuse@default-db'
 	check "the volume is whole" storageos check db

@@ -85,12 +85,12 @@ purge_and_install_again() {
 	echo '# mine' >>/etc/storageos/storageos.conf
 	check "remove" apt_do remove "${OURS[@]}"
 	check "configuration stays" grep -q '^# mine' /etc/storageos/storageos.conf
-	check "and volumes" test -s $VOLUMES/db.vol
+	check "volumes stay" test -s $VOLUMES/db.vol
 	check "purge" apt_do purge "${OURS[@]}"
 	check "configuration is gone" test ! -e /etc/storageos
-	check "volumes never" test -s $VOLUMES/db.vol
+	check "volumes are never removed" test -s $VOLUMES/db.vol
 	is "nothing else is left of ours" "$(left_of_ours)" /var/lib/storageos
-	is "no unit either" "$(systemctl list-unit-files --no-legend 'storageos*')" ''
+	is "no unit is left" "$(systemctl list-unit-files --no-legend 'storageos*')" ''
 	if [ "$1" = tcmu ]; then
 		must "install again" apt_install storageos tcmu-handler-storageos
 		must "start the runner with it" systemctl restart tcmu-runner
@@ -98,7 +98,7 @@ purge_and_install_again() {
 		must "install again" apt_install --no-install-recommends storageos storageos-fuse
 	fi
 	must "attach" storageos attach db
-	is "over the same front end" "$(value '.[0].frontend' status db)" "$1"
+	is "the volume is served by the same front end" "$(value '.[0].frontend' status db)" "$1"
 	must "mount" mount /dev/storageos/default/db /mnt
 	is "the data is there" "$(tree_checksum /mnt/tree)" "$(kept db)"
 	check "unmount" umount /mnt

@@ -44,10 +44,10 @@ done
 cleanup in_root storageos detach "$NAME"
 must "quickstart" quickstart "$NAME"
 is "the front end is FUSE" "$(report 'front end')" fuse
-like "says why" "$(report 'chosen because')" 'no TCMU'
-is "prints where the device is" "$(report device | cut -d' ' -f1)" "/dev/storageos/default/$NAME"
+like "quickstart prints the reason" "$(report 'chosen because')" 'no TCMU'
+is "quickstart prints the device" "$(report device | cut -d' ' -f1)" "/dev/storageos/default/$NAME"
 is "what was written was read back" "$(report 'sha256 read back')" "$(report 'sha256 written')"
-like "and was data" "$(report 'sha256 written')" '^[0-9a-f]{64}$'
+like "the checksum is one" "$(report 'sha256 written')" '^[0-9a-f]{64}$'
 check "quickstart again" quickstart "$NAME"
 check "detach" in_root storageos detach "$NAME"
 check "the volume is whole" in_root storageos check "$NAME"

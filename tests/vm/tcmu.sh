@@ -20,35 +20,35 @@ phase_install() {
 	must "apt finds the packages" apt_do update
 	must "install the packaged runner and targetcli" apt_install tcmu-runner targetcli-fb jq
 	must "the runner runs" systemctl is-active tcmu-runner
-	must "it serves somebody" other_lun
+	must "the runner serves a foreign disk" other_lun
 	local runner
 	runner=$(runner_pid)
 
 	must "install ours" apt_install storageos
 	note "$(grep -A5 '^storageos:' "$APT_SAID")"
-	is "which brings the plugin" "$(plugins)" 1
-	check "and storageos-fuse" command -v storageos-fuse
+	is "the plugin is installed" "$(plugins)" 1
+	check "storageos-fuse is installed" command -v storageos-fuse
 	is "the runner was left alone" "$(runner_pid)" "$runner"
-	like "which is said, with what to do" "$(cat "$APT_SAID")" "${restart[*]}"
-	like "probe says the same" "$(value .next_step probe)" "${restart[*]}"
-	must "do it" "${restart[@]}"
+	like "apt's output names the restart" "$(cat "$APT_SAID")" "${restart[*]}"
+	like "probe names the same restart" "$(value .next_step probe)" "${restart[*]}"
+	must "restart the runner as advised" "${restart[@]}"
 	note "$(storageos probe)"
 	like "probe knows the platform" "$(storageos probe)" 'Debian 9 to 12'
-	is "and chooses TCMU" "$(value .frontend probe)" tcmu
+	is "probe chooses TCMU" "$(value .frontend probe)" tcmu
 
 	must "make the pool" storageos pool create default /var/lib/storageos/volumes
 	must "make a disk with targetcli" targetcli \
 		'/backstores/user:storageos create name=db size=1G cfgstring=default/db;create'
-	must "a target for it" targetcli /loopback create naa.5001405000000001
-	must "with the disk as its LUN" targetcli \
+	must "make a target for it" targetcli /loopback create naa.5001405000000001
+	must "make the disk its LUN" targetcli \
 		/loopback/naa.5001405000000001/luns create /backstores/user:storageos/db
 	must "udev gives it its name" wait_for 30 test -b /dev/storageos/default/db
 	must "save the target's configuration" targetcli saveconfig
 
 	must "make another volume" storageos create web --size 1G
 	must "attach it now and at boot" systemctl enable --now storageos-attach@default-web
-	must "it is there" wait_for 10 test -b /dev/storageos/default/web
-	is "over TCMU" "$(value '.[0].frontend' status web)" tcmu
+	must "the device appears" wait_for 10 test -b /dev/storageos/default/web
+	is "the volume is served over TCMU" "$(value '.[0].frontend' status web)" tcmu
 	for name in db web; do
 		must "make a file system on $name" mkfs.ext4 -q "/dev/storageos/default/$name"
 		must "mount it by fstab" in_fstab "$name"
@@ -61,11 +61,11 @@ phase_boot() {
 	check "the boot was clean" boot_was_clean
 	is_back db
 	is_back web
-	check "web by its unit" systemctl is-active storageos-attach@default-web
-	is "over TCMU" "$(value '.[0].frontend' status web)" tcmu
+	check "web's unit is active" systemctl is-active storageos-attach@default-web
+	is "the volume is served over TCMU" "$(value '.[0].frontend' status web)" tcmu
 	write_more db
 	start_load /srv/web
-	check "there is load" load_goes_on
+	check "the load is running" load_goes_on
 	cut_power
 }
 
@@ -83,23 +83,23 @@ phase_power_cut() {
 	note "$(grep -A5 '^storageos:' "$APT_SAID")"
 	like "the version is the newer one" "$(dpkg-query -W tcmu-handler-storageos)" 'newer$'
 	is "the runner was left alone" "$(runner_pid)" "$runner"
-	like "which is said, with what to do" "$(cat "$APT_SAID")" "${restart[*]}"
+	like "apt's output names the restart" "$(cat "$APT_SAID")" "${restart[*]}"
 	is "there is one plugin" "$(plugins)" 1
-	check "the load goes on" load_goes_on
-	check "do what was said" "${restart[@]}"
-	check "the load goes on" load_goes_on
+	check "the load continues" load_goes_on
+	check "restart the runner as advised again" "${restart[@]}"
+	check "the load continues" load_goes_on
 	runner=$(runner_pid)
 	check "kill -9 tcmu-runner" kill -9 "$runner"
-	check "its unit starts another" wait_for 30 other_runner "$runner"
-	check "the load goes on" load_goes_on
+	check "the unit starts another runner" wait_for 30 other_runner "$runner"
+	check "the load continues" load_goes_on
 
 	refuses "removal is refused, and the volumes are named" 'serves volumes:.*default/db' \
 		apt_do remove tcmu-handler-storageos
-	refuses "with everything of ours, too" 'serves volumes:.*default/db' apt_do purge "${OURS[@]}"
-	check "the load goes on" load_goes_on
-	check "and ends without an error" stop_load
+	refuses "a purge of all packages is refused, too" 'serves volumes:.*default/db' apt_do purge "${OURS[@]}"
+	check "the load continues" load_goes_on
+	check "the load ends without an error" stop_load
 	has_more db
-	is "web is as it was" "$(tree_checksum /srv/web/tree)" "$(kept web)"
+	is "web's files are unchanged" "$(tree_checksum /srv/web/tree)" "$(kept web)"
 	must "packages are whole" apt_install "${OURS[@]}"
 }
 
@@ -110,9 +110,9 @@ phase_remove() {
 	must "unmount" umount /srv/db /srv/web
 	sed -i '/storageos/d' /etc/fstab
 	check "detach by the unit" systemctl disable --now storageos-attach@default-web
-	is "it is detached" "$(value '.[0].state' status web)" detached
+	is "the volume is detached" "$(value '.[0].state' status web)" detached
 	must "delete the target" targetcli /loopback delete naa.5001405000000001
-	must "and the disk" targetcli /backstores/user:storageos delete db
+	must "delete the disk" targetcli /backstores/user:storageos delete db
 	check "its name is gone" wait_for 10 test ! -L /dev/storageos/default/db
 	check "db is whole" storageos check db
 	check "web is whole" storageos check web
