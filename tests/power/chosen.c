@@ -22,7 +22,7 @@ static void start(Session *session)
 
 /* --- A ring that is full while the superblocks are switched ----------------------------------- */
 
-#define FLUSHED (JOURNAL_SIZE / 8 * 3) /* less than what begins a checkpoint */
+#define FLUSHED (JOURNAL_SIZE / 8 * 3) /* less than the amount at which a checkpoint begins */
 #define WRITES_MAX 3000		       /* far more than the ring has records */
 
 static guint64 journal_used(Session *session)
@@ -39,7 +39,7 @@ static gpointer checkpoint_main(gpointer session)
 	return NULL;
 }
 
-/* Writes until the journal has no room; FALSE if it always has. */
+/* Writes until the journal has no room.  FALSE if that does not happen. */
 static gboolean fill_journal(Session *session)
 {
 	for (guint i = 0; i < WRITES_MAX && !session->failed; i++)
@@ -59,7 +59,7 @@ static guint64 record_full_ring(Session *session)
 	while (!session->failed && journal_used(session) < FLUSHED)
 		session_write(session, 0, 16, 8);
 	session_flush(session, 0);
-	disk_hold_flush(session->disk, 2); /* the first one is for the nodes */
+	disk_hold_flush(session->disk, 2); /* the first flush is for the nodes */
 	other = g_thread_new("checkpoint", checkpoint_main, session);
 	if (CHECK(disk_await_hold(session->disk)))
 		CHECK(fill_journal(session) && journal_used(session) > JOURNAL_SIZE / 4 * 3);

@@ -11,7 +11,7 @@
 
 typedef enum { ENTRY_WRITE, ENTRY_PUNCH, ENTRY_GROW, ENTRY_FLUSH } EntryKind;
 
-/* What a write wrote; dead processes' recordings share it. */
+/* The data of a write, which recordings after a death share. */
 typedef struct {
 	gint references;
 	guint8 bytes[];
@@ -21,17 +21,17 @@ typedef struct {
 	EntryKind kind;
 	guint64 offset; /* a growth: the new size; a flush: how many entries it covers */
 	guint64 length;
-	Data *data; /* of a write; NULL: zeros */
+	Data *data; /* the data of a write; NULL: zeros */
 } Entry;
 
 struct Disk {
-	gboolean plain; /* nothing is entered into the log */
+	gboolean plain; /* records nothing */
 	gboolean slow;
 	GCond held_changed;
-	guint hold_flush; /* flushes until one is held; 0: none will be */
+	guint hold_flush; /* number of flushes until one is held; 0: none will be held */
 	gboolean held;
 	GMutex mutex; /* all below */
-	Image *start; /* of one that remembers */
+	Image *start; /* the recording's start; unused if plain */
 	Image *visible;
 	guint64 forgotten; /* entries before the log's first */
 	GArray *log;	   /* of Entry */
@@ -56,7 +56,7 @@ static gboolean is_all_zeros(IovCursor cursor, gsize length)
 	return TRUE;
 }
 
-/* NULL for zeros, of which a recovery writes many. */
+/* NULL for zeros, because a recovery writes many. */
 static Data *data_new(IovCursor *cursor, gsize length)
 {
 	Data *data;
@@ -130,7 +130,7 @@ static void punch(Image *image, guint64 offset, guint64 length)
 		image_punch(image, offset, min_u64(length, image_size(image) - offset));
 }
 
-/* What is left of a write, or of a part of one: what lies inside the size. */
+/* Applies a write or a part of it, as far as it lies inside the size. */
 static void put(Image *image, const Entry *entry, guint64 offset, gsize length)
 {
 	const Data *data = entry->data;
@@ -166,7 +166,7 @@ static void enter_locked(Disk *disk, Entry entry)
 		g_array_append_val(disk->log, entry);
 }
 
-/* Without remembering. */
+/* Writes without recording. */
 static void write_plain_locked(Disk *disk, IovCursor *cursor, guint64 offset, gsize length)
 {
 	while (length) {
@@ -263,7 +263,7 @@ static void hold_locked(Disk *disk)
 		g_cond_wait(&disk->held_changed, &disk->mutex);
 }
 
-/* Others may write while it runs, and are not covered. */
+/* Other threads may write while it runs; it does not cover these writes. */
 static int disk_flush(Backing *backing)
 {
 	Disk *disk = disk_of(backing);
@@ -304,7 +304,7 @@ static int disk_grow(Backing *backing, guint64 size)
 	return 0;
 }
 
-/* Whoever has the pointer is the one user. */
+/* The holder of the pointer is the only user, so the lock is always free. */
 static gboolean disk_lock(Backing *backing, gboolean exclusive, GError **error)
 {
 	(void)backing, (void)exclusive, (void)error;
@@ -437,7 +437,7 @@ Disk *disk_load(FILE *file)
 struct Cutter {
 	Disk *disk;
 	Image *durable;
-	guint64 covered; /* entries before this one are in it */
+	guint64 covered; /* entries before this one are in the image */
 	guint64 cut;
 	guint changes; /* from `covered` to `cut`, flushes not counted */
 };
@@ -478,7 +478,7 @@ guint cutter_go(Cutter *cutter, guint64 cut)
 	return cutter->changes;
 }
 
-/* Leaves of a write what tearing may leave. */
+/* Applies what is left of a torn write. */
 static void apply_torn(Image *image, const Entry *entry, guint64 random)
 {
 	guint64 sectors = entry->length / SECTOR + 1, edge = (random >> 8) % sectors, number = 0;
@@ -493,8 +493,8 @@ static void apply_torn(Image *image, const Entry *entry, guint64 random)
 	}
 }
 
-/* Of 16: not there, torn, and else whole.  A power cut favours nobody, but a bug may need most of
- * the writes to be there, or hardly any. */
+/* Of 16 writes, the numbers that are absent and torn; the others are whole.  The proportions
+ * differ, because a bug may need most of the writes to be there, or hardly any. */
 static const struct {
 	guint8 absent, torn;
 } chances[4] = {{4, 4}, {1, 1}, {12, 2}, {2, 12}};

@@ -75,22 +75,22 @@ Cutter *cutter_new(Disk *disk);
 void cutter_free(Cutter *cutter);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Cutter, cutter_free)
 
-/* Goes to that cut.  Returns how many writes, punches and growths are there that no flush covers.
- */
+/* Goes to a cut.  Returns the number of writes, punches and growths that no flush covers there. */
 guint cutter_go(Cutter *cutter, guint64 cut);
 
-/* The first 48 of those that no flush covers are there whole if the choice has their bit, ... */
+/* Choices for the entries that no flush covers.  A mask: of the first 48, those with their bit set
+ * are there whole. */
 #define CHOICE_MASKS ((guint64)1 << 62)
 #define CHOICE_MASK_BITS 48u
-/* ... each of them is whole, torn or not there by chance, a kind of chance for each of four ... */
+/* Random: each is whole, torn or absent, with one of four probabilities. */
 #define CHOICE_CHANCE ((guint64)2 << 62)
-/* ... all are there but the one of this number, ... */
+/* All are there except the one with this number. */
 #define CHOICE_ALL_BUT(number) ((guint64)3 << 62 | (number))
-/* ... all are there: not the power was lost, but the process died. */
+/* All are there: the process died, but the power was not lost. */
 #define CHOICE_ALL G_MAXUINT64
 
 Image *cutter_make(Cutter *cutter, guint64 choice);
 
-/* The process dies at this cut: all that happened is visible, and what no flush covered may still
- * be lost later on.  The recording goes on where this one was cut. */
+/* The process dies at this cut: everything that happened is visible, and what no flush covered may
+ * still be lost later.  The new recording continues where this one was cut. */
 Disk *cutter_die(Cutter *cutter);

@@ -1,33 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Power cuts, all of them up to a bound: every sequence of up to three operations, cut after each
- * operation, and after its writes, punches, growths and flushes: after each of them where more
- * disks are asked for than an ordinary run tries, else after a random share; on a small volume.
+ * operation, and after its writes, punches, growths and flushes: after each of them if more
+ * disks are requested than an ordinary run tries, otherwise after a random share.  The volume is
+ * small.
  *
- * A sequence is named by a digit, which is how the volume was before, and a letter for each
- * operation (see below); a disk by a sequence and how it was cut (trial.h).  `--replay NAME` makes
- * one disk again and tries it.
+ * The name of a sequence is a digit for the state of the volume at the start, and a letter for each
+ * operation (see below).  The name of a disk is a sequence and its cuts (trial.h).  `--replay NAME`
+ * makes one disk again and tries it.
  */
 #include "common/base/bounds.h"
 #include "common/engine/format.h"
 #include "tests/power/session.h"
 #include "tests/power/trial.h"
 
-/* Two leaves of the map, of which the second has few blocks, and a last block that is cut off.  It
- * can become smaller, with one leaf and no root over it, and larger. */
+/* Two leaves of the map, the second with few blocks, and an incomplete last block.  The volume can
+ * shrink to one leaf without a root over it, and grow. */
 #define VOLUME_SIZE (MIB + 32 * KIB + SECTOR_SIZE)
 #define JOURNAL_SIZE FORMAT_JOURNAL_MIN
 #define SECTORS ((guint)(VOLUME_SIZE / SECTOR_SIZE))
 #define SECTORS_MIN ((guint)(MIB / SECTOR_SIZE))
 #define SECTORS_MAX (SECTORS + 83)
-#define BEFORE 280 /* sectors that are written at the start */
+#define BEFORE 280 /* sectors that are written before the sequence */
 #define LENGTH 3
 
-/* The checkpoint thread has a clock: on a machine that stands still for a quarter of a second it
- * may do something in between, and the disk is another one. */
+/* A replay may make another disk, because the checkpoint thread depends on the clock: on a machine
+ * that stalls for a quarter of a second, it may act in between.  So a replay is tried this often.
+ */
 #define REPLAYS_MAX 100
 
-/* Of the sequences with a sanitizer. */
+/* Builds with sanitizers try one sequence in so many. */
 #define STRIDE_INSTRUMENTED 199
 
 /* --- Operations ------------------------------------------------------------------------------- */
@@ -38,7 +40,8 @@ static guint64 journal_head(Session *session)
 			       FORMAT_JOURNAL_OFFSET + JOURNAL_SIZE);
 }
 
-/* Writes until the journal's ring is about to wrap (its last `goal` bytes are left), or has. */
+/* Writes until `goal` bytes are left before the journal's ring wraps or, if `wrap`, until it has
+ * wrapped. */
 static void go_round(Session *session, guint64 goal, gboolean wrap)
 {
 	guint64 end = FORMAT_JOURNAL_OFFSET + JOURNAL_SIZE - goal, head = 0, before;
@@ -55,7 +58,7 @@ static void go_round(Session *session, guint64 goal, gboolean wrap)
 		volume_get_info(session->volume, &info);
 		if (info.journal_used < info.journal_size / 3)
 			continue;
-		/* By ourselves, since the checkpoint thread's time is not ours to say. */
+		/* Makes the checkpoint here, because the thread's own moment is not predictable. */
 		session_checkpoint_and_wait(session, 0);
 		disk_forget(session->disk);
 	}
@@ -159,7 +162,7 @@ static gpointer grow_main(gpointer session)
 	return NULL;
 }
 
-/* Where it has its largest size already, this is a shrinking and a growing one. */
+/* A volume that already has its largest size shrinks before it grows. */
 static void write_during_growth(Session *session)
 {
 	if (session_size(session) == SECTORS_MAX)
@@ -169,7 +172,7 @@ static void write_during_growth(Session *session)
 
 static void write_during_flush(Session *session)
 {
-	write_sector(session); /* else there is nothing to flush */
+	write_sector(session); /* so that there is something to flush */
 	write_during(session, flush_main, 1);
 }
 
@@ -178,7 +181,7 @@ static void write_during_checkpoint(Session *session)
 	write_during(session, checkpoint_main, 1);
 }
 
-/* The new superblock is written, and may be on the disk or not. */
+/* At this moment the new superblock is written but not flushed. */
 static void write_during_switch(Session *session)
 {
 	write_during(session, checkpoint_main, 2);
@@ -193,24 +196,24 @@ static const struct {
 	char letter; /* in the names of sequences */
 	void (*run)(Session *session);
 } operations[] = {
-	{'s', write_sector},		/* one sector of a block that is there */
-	{'b', write_block},		/* one block that is not there */
-	{'u', write_unaligned},		/* over two leaves of the map, to the volume's end */
+	{'s', write_sector},		/* one sector of an existing block */
+	{'b', write_block},		/* one block that is a hole */
+	{'u', write_unaligned},		/* across two leaves of the map, to the volume's end */
 	{'m', write_long},		/* 1 MiB that begins inside a block */
-	{'o', overwrite},		/* two blocks that are there */
-	{'z', zero},			/* by halves */
+	{'o', overwrite},		/* two existing blocks */
+	{'z', zero},			/* in two halves */
 	{'d', discard},			/* whole blocks */
 	{'D', discard_all},		/* the whole volume */
-	{'f', flush},			/* of what was acknowledged */
-	{'c', compare_and_write},	/* over two blocks */
-	{'k', checkpoint},		/* two of them */
-	{'F', write_during_flush},	/* writes while a flush runs, ... */
-	{'K', write_during_checkpoint}, /* ... while a checkpoint does, ... */
-	{'L', write_during_switch},	/* ... and while it switches to the new superblock */
+	{'f', flush},			/* of everything acknowledged */
+	{'c', compare_and_write},	/* across two blocks */
+	{'k', checkpoint},		/* two checkpoints */
+	{'F', write_during_flush},	/* writes during a flush */
+	{'K', write_during_checkpoint}, /* writes during a checkpoint */
+	{'L', write_during_switch},	/* writes while a checkpoint switches superblocks */
 	{'g', grow},			/* to the next of three sizes */
-	{'h', shrink},			/* the same, back, with what is there */
-	{'G', write_during_growth},	/* writes while the new size is being switched to */
-	{'w', wrap_journal},		/* writes until the journal begins anew */
+	{'h', shrink},			/* back to the previous size */
+	{'G', write_during_growth},	/* writes while the volume switches to a larger size */
+	{'w', wrap_journal},		/* writes until the journal wraps */
 	{'r', session_reopen},		/* closes in order */
 	{'x', session_die},		/* the process dies, and the next one opens the volume */
 };
@@ -228,8 +231,8 @@ static void run_operation(Session *session, char letter)
 
 typedef struct {
 	const char *name;
-	gboolean crashed; /* it has records to be replayed */
-	guint64 least;	  /* fewer distinct disks, and something is not tried that was */
+	gboolean crashed; /* its journal has records to replay */
+	guint64 least;	  /* fewer distinct disks mean that something is no longer tried */
 	Image *image;
 	History *history;
 } Start;
@@ -268,14 +271,13 @@ typedef struct {
 	Trials *trials;
 	Start *start;
 	guint64 seed;
-	guint64 stride; /* every so many-th sequence, ... */
-	guint64 first;	/* ... from this one on */
-	gint next;	/* atomic: of those that are left */
+	guint64 stride; /* every `stride`-th sequence ... */
+	guint64 first;	/* ... from this number on */
+	gint next;	/* atomic: the next sequence */
 } SequenceSweep;
 
-/* The recording of a sequence, which ends at *ret_to.  *ret_from: where the first operation began
- * that no shorter sequence has, as far as is easily said: sequences that go on with the first
- * operation cut those before. */
+/* Records a sequence, which ends at *ret_to.  *ret_from is where the sequence's own part begins:
+ * cuts before it are made by a shorter sequence. */
 static gboolean record(Session *session, const Start *start, const char *letters, guint64 *ret_from,
 		       guint64 *ret_to)
 {
@@ -320,7 +322,7 @@ static gpointer sweep_main(gpointer data)
 		number = number * sweep->stride + sweep->first;
 		if (number >= N_SEQUENCES)
 			break;
-		/* In mixed order, so that a part of them is a sample. */
+		/* In mixed order, so that an incomplete sweep is a sample. */
 		sweep_sequence(sweep, number * 1237 % N_SEQUENCES);
 	}
 	return NULL;

@@ -11,7 +11,7 @@ struct History {
 	GMutex mutex;
 	guint n_numbers, n_threads;
 	guint32 *before, *now;
-	guint8 *owners; /* of what each number is of */
+	guint8 *owners; /* the owner of each number */
 	GArray *ops;	/* of Op */
 	guint32 numbers;
 };
@@ -158,7 +158,8 @@ void history_end(History *history, Disk *disk, guint op)
 	g_array_index(history->ops, Op, op).ended = disk_now(disk);
 }
 
-/* Changes that ended before this tick are durable at that cut: the last good flush began then. */
+/* Changes that ended before this tick, at which the last successful flush began, are durable at
+ * `cut`. */
 static guint64 sure_tick(const History *history, guint64 cut)
 {
 	guint64 tick = 0;
@@ -202,7 +203,7 @@ typedef struct {
 	guint thread;
 	const guint32 *content;
 	guint32 *state;	 /* what the prefix would have left */
-	guint different; /* sectors of the thread in which the content differs from that */
+	guint different; /* number of the thread's sectors whose content differs from `state` */
 	guint first_different;
 } Prefix;
 
@@ -227,7 +228,7 @@ static void prefix_apply(Prefix *prefix, const Op *op)
 	}
 }
 
-/* A zero that is not made at once: each sector is as before it, or zero. */
+/* A zero that is done in pieces: each sector is as before the zero, or is zero. */
 static gboolean is_part(const Prefix *prefix, const Op *op)
 {
 	guint part = 0;
@@ -241,11 +242,11 @@ static gboolean is_part(const Prefix *prefix, const Op *op)
 	return part == prefix->different;
 }
 
-/* What of a thread is there: operations by their place among all of them. */
+/* The operations of a thread that survived, as indexes into all operations. */
 typedef struct {
 	gboolean found;
-	guint least; /* the thread's operations before this one are there for certain ... */
-	guint most;  /* ... and those from this one on may be missing, for certain none before */
+	guint least; /* the thread's operations before this one are certainly there */
+	guint most;  /* only operations from this one on may be missing */
 } Survived;
 
 static Survived find_prefix(Prefix *prefix, guint64 cut, guint64 sure, gboolean all)
@@ -292,11 +293,11 @@ static char *describe(const Prefix *prefix, guint64 cut)
 		MAX(prefix->different, 1) - 1);
 }
 
-/* If one operation is there, so must be every one that was acknowledged before it began. */
+/* If an operation is there, every operation that was acknowledged before it began must be there. */
 static gboolean check_order(const History *history, guint64 cut, const Survived *survived,
 			    char **ret_why)
 {
-	guint64 there = 0; /* the last of those that are there for certain began then */
+	guint64 there = 0; /* when the last operation that is certainly there began */
 
 	for (guint i = 0; i < history->ops->len; i++) {
 		const Op *op = op_at(history, i);
@@ -387,7 +388,7 @@ void stamp_fill(guint8 *data, guint32 number, guint first, guint count)
 		}
 }
 
-/* All its words are the same, and that one says that it belongs here. */
+/* Whether all words of the sector are equal, and the number belongs to this sector. */
 static gboolean is_stamp(const guint8 *sector, guint number)
 {
 	guint64 word = get_le64(sector);

@@ -20,8 +20,8 @@
 
 typedef enum {
 	OP_WRITE,
-	OP_ZERO,   /* in pieces where it is long or ends inside a block */
-	OP_FLUSH,  /* what makes durable all that was acknowledged before */
+	OP_ZERO,   /* done in pieces if it is long or ends inside a block */
+	OP_FLUSH,  /* makes everything durable that was acknowledged before */
 	OP_RESIZE, /* durable as soon as it is acknowledged */
 } OpKind;
 
@@ -36,46 +36,46 @@ typedef struct {
 
 typedef struct History History;
 
-/* A volume of so many sectors, or that can become so large; all zeros. */
+/* A volume of at most `n_sectors`, all zeros. */
 History *history_new(guint n_sectors, guint n_threads);
 void history_free(History *history);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(History, history_free)
 
-/* How many threads there are from now on; before anything was asked.  The size is the last one's.
- */
+/* Sets the number of threads.  Must be called before any operation.  The volume's size belongs to
+ * the last thread. */
 void history_set_threads(History *history, guint n_threads);
 
 guint history_sectors(const History *history);
 
-/* How many numbers describe it. */
+/* How many numbers describe the volume. */
 guint history_numbers(const History *history);
 
-/* How large it is at the start, where that is less; sectors. */
+/* The volume's size at the start, if it is smaller; sectors. */
 void history_set_size(History *history, guint sectors);
 
-/* [first, first + count) is that thread's; at first everything is thread 0's. */
+/* Gives sectors [first, first + count) to `thread`; at first all belong to thread 0. */
 void history_own(History *history, guint thread, guint first, guint count);
 
-/* Notes that an operation begins; its handle, for history_end() when it succeeded.  A write's
- * number is *ret_number (which may be NULL). */
+/* Records that an operation begins.  Returns its handle for history_end(), to be called on success.
+ * *ret_number (may be NULL) is the number of a write. */
 guint history_begin(History *history, Disk *disk, OpKind kind, guint thread, guint first,
 		    guint count, guint32 *ret_number);
 guint history_begin_resize(History *history, Disk *disk, guint sectors);
 void history_end(History *history, Disk *disk, guint op);
 
-/* For the same volume, when it holds `content`, all of it of thread 0. */
+/* A new history of the same volume with `content`, all of it belonging to thread 0. */
 History *history_from(const History *history, const guint32 *content);
 
-/* What it said at that cut. */
+/* The history as it was at a cut. */
 History *history_until(const History *history, guint64 cut);
 
-/* Its numbers after all that was begun. */
+/* The volume's numbers after all operations that were begun. */
 const guint32 *history_now(const History *history);
 
-/* A random number for what history_check() would allow at that cut. */
+/* A hash of what history_check() allows at a cut. */
 guint64 history_hash(const History *history, guint64 cut);
 
-/* Behind everything. */
+/* A cut behind all entries. */
 #define CUT_NONE (G_MAXUINT64 - 1)
 
 /* TRUE if a volume may hold that content after a cut; otherwise FALSE, and the reason (free it).
@@ -92,6 +92,6 @@ History *history_load(FILE *file);
 /* Fills sectors [first, first + count) with a number. */
 void stamp_fill(guint8 *data, guint32 number, guint first, guint count);
 
-/* Reads all numbers of a volume of up to so many sectors; FALSE, with why (free it), if the volume
- * cannot be read or a sector is none that was ever written there (I4). */
+/* Reads all numbers of a volume of up to `n_sectors`.  FALSE, with the reason (free it), if the
+ * volume cannot be read, or if a sector has content that was never written there (I4). */
 gboolean stamp_read(Volume *volume, guint n_sectors, guint32 *numbers, char **ret_why);

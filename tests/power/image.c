@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two levels: an array of chunks, each an array of pages; both are shared by counting references,
- * and whoever is alone may change them.  The hash is the sum of the pages' hashes.  A page that is
- * in the sum is *summed*, and does not change before it was taken out; those that are not are in
- * the image's list.
+ * and only an unshared one may be changed.  The hash is the sum of the pages' hashes.  A page that
+ * is in the sum is *summed*, and must be taken out of the sum before it changes; pages that are not
+ * summed are in the image's list.
  */
 #include "tests/power/image.h"
 
@@ -14,7 +14,7 @@
 typedef struct {
 	gint references;
 	gboolean summed;
-	guint64 hash; /* of a page that is summed */
+	guint64 hash; /* of a summed page */
 	guint8 bytes[PAGE_BYTES];
 } ImagePage;
 
@@ -25,7 +25,7 @@ typedef struct {
 
 struct Image {
 	guint64 size;
-	guint n_chunks; /* room in the array */
+	guint n_chunks; /* length of the array */
 	Chunk **chunks;
 	guint64 sum;
 	GArray *unsummed; /* of guint64: numbers of pages, some perhaps more than once */
@@ -106,7 +106,7 @@ static ImagePage *find(const Image *image, guint64 number)
 	return chunk ? chunk->pages[number % CHUNK_PAGES] : NULL;
 }
 
-/* The chunk of a page to be changed: new, or a copy of one that is shared. */
+/* The chunk of a page that will be changed: a new chunk, or a copy of a shared one. */
 static Chunk *own_chunk(Image *image, guint64 number)
 {
 	Chunk **at = &image->chunks[number / CHUNK_PAGES], *shared = *at;
@@ -124,7 +124,7 @@ static Chunk *own_chunk(Image *image, guint64 number)
 	return *at;
 }
 
-/* Takes a page out of the sum and lets go of it. */
+/* Takes a page out of the sum and drops the reference to it. */
 static void drop(Image *image, ImagePage **at)
 {
 	if (*at && (*at)->summed)
@@ -133,13 +133,13 @@ static void drop(Image *image, ImagePage **at)
 	*at = NULL;
 }
 
-/* The page to be changed, not summed any more.  `whole`: all of it will be written. */
+/* A page that will be changed, taken out of the sum.  `whole`: all of it will be written. */
 static ImagePage *own_page(Image *image, guint64 number, gboolean whole)
 {
 	ImagePage **at = &own_chunk(image, number)->pages[number % CHUNK_PAGES], *own = *at;
 
 	if (own && !own->summed)
-		return own; /* one that is not summed is not shared */
+		return own; /* a page that is not summed is not shared */
 	own = *at || whole ? g_new(ImagePage, 1) : g_new0(ImagePage, 1);
 	if (*at && !whole)
 		memcpy(own->bytes, (*at)->bytes, PAGE_BYTES);
@@ -174,7 +174,8 @@ gboolean is_zeros(const void *data, gsize length)
 			  : !get_le64(bytes) && !memcmp(bytes, bytes + 8, length - 8);
 }
 
-/* A recovery writes much once more as it is, and zeros to where nothing is. */
+/* Whether the data is already there: a recovery rewrites much unchanged data, and zeros over holes.
+ */
 static gboolean is_there(const Image *image, const guint8 *data, guint64 offset, gsize length)
 {
 	const ImagePage *page = find(image, offset / PAGE_BYTES);

@@ -2,11 +2,12 @@
 /*
  * Power cuts of long random workloads: many threads use one volume at once, its checkpoint thread
  * beside them, and what they did is recorded and cut.  Then the process dies, and the next workload
- * goes on with the same volume.
+ * continues with the same volume.
  *
  * Each thread has stretches of sectors of its own, which begin and end inside blocks.  What many
- * threads do cannot be done again: a recording of which a disk fails is kept in a file, whose name
- * is the first part of the disk's (trial.h), in the directory $STORAGEOS_POWER_KEEP or /var/tmp.
+ * threads do cannot be repeated, so the recording of a disk that fails is kept in a file in the
+ * directory $STORAGEOS_POWER_KEEP or /var/tmp.  The file's name is the first part of the disk's
+ * name (trial.h).
  */
 #include "tests/power/recording.h"
 #include "tests/power/session.h"
@@ -15,11 +16,11 @@
 #define VOLUME_SIZE (5 * MIB + SECTOR_SIZE)
 #define SECTORS ((guint)(VOLUME_SIZE / SECTOR_SIZE))
 #define THREADS 5
-#define OPERATIONS 30 /* of each thread in one recording */
+#define OPERATIONS 30 /* operations of each thread in one recording */
 #define STRETCHES 60
-#define LONG_STRETCH 2100 /* one may be written by 1 MiB at once */
+#define LONG_STRETCH 2100 /* long enough for a write of 1 MiB */
 
-#define DISKS 4000 /* distinct ones */
+#define DISKS 4000 /* distinct disks */
 #define DISKS_INSTRUMENTED 100
 
 typedef struct {
@@ -28,7 +29,7 @@ typedef struct {
 
 static SectorStretch stretches[STRETCHES];
 
-/* Deals the sectors out, in stretches of very different lengths. */
+/* Distributes the sectors over the threads, in stretches of very different lengths. */
 static void deal(History *history, TestRandom *random)
 {
 	guint first = 0, rest = SECTORS - THREADS / 2 * LONG_STRETCH;
@@ -56,7 +57,7 @@ typedef struct {
 	guint64 seed;
 } SessionWorker;
 
-/* A part of one of the thread's stretches, short ones rather than long ones. */
+/* Chooses a part of one of the thread's stretches; short parts are more likely. */
 static void choose_part(const SessionWorker *worker, TestRandom *random, guint *ret_first,
 			guint *ret_count)
 {
@@ -106,7 +107,7 @@ static gpointer work(gpointer data)
 	return NULL;
 }
 
-/* One workload, and the end of its process. */
+/* Records one workload, and the end of its process. */
 static void record(Session *session, guint64 seed)
 {
 	SessionWorker workers[THREADS];
@@ -128,7 +129,7 @@ typedef struct {
 	Trials *trials;
 	Recording recording;
 	guint64 seed, end;
-	gint next; /* atomic: cut */
+	gint next; /* atomic: the next cut */
 } CutSweep;
 
 static gpointer sweep_main(gpointer data)
@@ -162,7 +163,7 @@ static void sweep(Trials *trials, Session *session, guint64 seed)
 		CHECK(recording_save(path, session->disk, session->history));
 }
 
-/* The next workload on the volume of the last one. */
+/* Starts the next workload on the volume of the previous one. */
 static void start_next(Session *session, Image **image, History **history, TestRandom *random)
 {
 	session_start(session, *image, *history, THREADS);

@@ -10,5 +10,5 @@
 /* FALSE, with errno, if the file cannot be written. */
 gboolean recording_save(const char *path, Disk *disk, const History *history);
 
-/* FALSE if the file cannot be read, or is none. */
+/* FALSE if the file cannot be read, or is not a recording. */
 gboolean recording_load(const char *path, Disk **ret_disk, History **ret_history);

@@ -8,8 +8,8 @@
 
 #define RESIZE_SECONDS 60
 
-/* In place of the C library's: what a volume takes its UUID and its seed from.  So a disk that was
- * made once can be made again, bit by bit. */
+/* Replaces the C library's function, from which a volume takes its UUID and its seed, so that a
+ * disk can be made again bit by bit. */
 ssize_t getrandom(void *buffer, size_t length, unsigned int flags)
 {
 	TestRandom random = test_random_new(length);
@@ -59,7 +59,7 @@ void session_end(Session *session)
 	g_clear_pointer(&session->disk, disk_free);
 }
 
-/* Notes that the operation ended. */
+/* Records that the operation ended. */
 static void end(Session *session, guint op, int result)
 {
 	if (CHECK_INT(result, 0))
@@ -71,7 +71,7 @@ static void end(Session *session, guint op, int result)
 typedef int (*WriteFunction)(Volume *volume, const struct iovec *iov, int n_iov, guint64 offset,
 			     guint64 *ret_offset);
 
-/* FALSE if it would have to wait. */
+/* FALSE if the write would have to wait. */
 static gboolean write_by(Session *session, WriteFunction function, guint thread, guint first,
 			 guint count)
 {
@@ -200,7 +200,8 @@ void session_resize(Session *session, guint sectors)
 		end(session, ops[i], done ? 0 : -EIO);
 }
 
-/* What the checkpoint thread does behind a checkpoint, on its own time, is done before the next. */
+/* The checkpoint thread's work after a checkpoint, at a moment of its own choice, ends before the
+ * next checkpoint. */
 void session_checkpoint_and_wait(Session *session, guint thread)
 {
 	session_checkpoint(session, thread);

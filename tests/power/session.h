@@ -12,7 +12,7 @@ typedef struct {
 	Disk *disk;
 	History *history;
 	Volume *volume;
-	gboolean failed; /* a request did not succeed, with a check that failed */
+	gboolean failed; /* a request failed, and so did a check */
 } Session;
 
 /* A new, empty volume; always the same one, down to its UUID. */
@@ -26,23 +26,24 @@ void session_start(Session *session, Image *start, const History *history, guint
  * write at any time, and nothing can be cut. */
 void session_stop(Session *session);
 
-/* The same, and frees all. */
+/* The same, and frees everything. */
 void session_end(Session *session);
 
 /* Sectors. */
 void session_write(Session *session, guint thread, guint first, guint count);
-/* FALSE if it would have to wait: it was not done, and nothing may follow on this thread. */
+/* FALSE: the write would have to wait and was not done; this thread must not make another request.
+ */
 gboolean session_write_nowait(Session *session, guint thread, guint first, guint count);
 void session_compare_and_write(Session *session, guint thread, guint first, guint count);
 void session_zero(Session *session, guint thread, guint first, guint count);
 void session_discard(Session *session, guint thread, guint first, guint count);
 void session_flush(Session *session, guint thread);
 void session_checkpoint(Session *session, guint thread);
-/* Two of them, after which the checkpoint thread has nothing to do: what follows is the same each
- * time. */
+/* Makes two checkpoints, after which the checkpoint thread is idle, so that what follows is the
+ * same each time. */
 void session_checkpoint_and_wait(Session *session, guint thread);
-/* Whatever lies behind the end is thread 0's, and discarded; nothing else may run when it becomes
- * smaller. */
+/* Everything behind the new end belongs to thread 0 and is discarded.  No other request may run
+ * while the volume shrinks. */
 void session_resize(Session *session, guint sectors);
 guint session_size(const Session *session);
 void session_verify(Session *session, guint first, guint count); /* reads, and compares */

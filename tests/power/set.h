@@ -9,5 +9,5 @@ typedef struct Set Set;
 Set *set_new(void);
 void set_free(Set *set);
 
-/* FALSE if it was in there. */
+/* FALSE if the set already had the hash. */
 gboolean set_add(Set *set, guint64 hash);

@@ -9,23 +9,23 @@
 #include "common/base/logging.h"
 #include "tests/power/set.h"
 
-#define SUBSETS_MAX 3 /* entries of which all subsets are tried */
-#define CUTS_OF_16 2  /* so many of 16 cuts are made in a sweep, unless more disks are asked for */
+#define SUBSETS_MAX 3 /* all subsets are tried of at most so many entries */
+#define CUTS_OF_16 2  /* of 16 cuts, a sweep makes so many, unless --disks is given */
 #define FAILURES_MAX 5
-#define AGAIN 12     /* of so many disks the power is cut again on one, ... */
-#define CUTS_AGAIN 2 /* ... so many times, ... */
-#define DEPTH_MAX 2  /* ... and on theirs */
-#define GO_ON 6	     /* one of so many goes on */
-#define DIE 16	     /* at one of so many cuts the process dies */
+#define AGAIN 12     /* on one of so many disks, the power is cut again ... */
+#define CUTS_AGAIN 2 /* ... this many times ... */
+#define DEPTH_MAX 2  /* ... and on the resulting disks, too, down to this depth */
+#define GO_ON 6	     /* one of so many volumes continues to be used */
+#define DIE 16	     /* at one of so many cuts, only the process dies */
 
 struct Trials {
 	const char *program;
-	guint64 enough; /* 0: all */
+	guint64 enough; /* number of disks to try; 0: all */
 	GMutex mutex;	/* all below */
 	Set *distinct, *seen;
 	guint64 n_distinct; /* disks of different content */
-	guint64 opened;	    /* those, and such of which something else was wanted */
-	guint64 again;	    /* of them, left by a cut of a recovery or of what followed it */
+	guint64 opened;	    /* distinct disks, and those whose required content differed */
+	guint64 again;	    /* disks among these from a cut of a recovery, or of what followed it */
 	guint64 died;	    /* deaths of the process alone */
 	guint64 went_on;
 	guint64 failures;
@@ -63,7 +63,7 @@ const char *trials_parse(int *argc, char **argv)
 	}
 	g_option_context_free(context);
 	logging_set_sink(no_log);
-	mallopt(M_MMAP_THRESHOLD, 64 << 20); /* much time goes into faulting in fresh memory */
+	mallopt(M_MMAP_THRESHOLD, 64 << 20); /* page faults of fresh memory would take much time */
 	mallopt(M_TRIM_THRESHOLD, G_MAXINT);
 	return option_replay;
 }
@@ -145,13 +145,13 @@ void trials_report(Trials *trials, guint64 least)
 
 /* --- One disk --------------------------------------------------------------------------------- */
 
-/* One disk on its way. */
+/* The trial of one disk. */
 typedef struct {
 	Trials *trials;
 	const Recording *from;
 	guint64 cut, choice;
-	gboolean again; /* it is to be cut again */
-	guint64 hash;	/* of its content */
+	gboolean again; /* the power will be cut again on this disk */
+	guint64 hash;	/* of the disk's content */
 	char *name;	/* owned */
 } Trial;
 
@@ -170,7 +170,7 @@ static void G_GNUC_PRINTF(2, 3) fail(const Trial *trial, const char *format, ...
 	     trial->hash, why);
 }
 
-/* Counts a disk.  FALSE if nothing new would be learnt from it. */
+/* Counts a disk.  FALSE if the same disk was tried before. */
 static gboolean is_new(const Trial *trial)
 {
 	Trials *trials = trial->trials;
@@ -185,7 +185,7 @@ static gboolean is_new(const Trial *trial)
 	return TRUE;
 }
 
-/* What is on a disk is whole: one checkpoint, and every slot in one place (I5, I6). */
+/* Checks that the disk is whole: one checkpoint, and each slot in exactly one place (I5, I6). */
 static gboolean check_whole(const Trial *trial, Image *image, const char *when)
 {
 	g_autoptr(Disk) disk = disk_new_plain(image);
@@ -210,7 +210,7 @@ static Volume *open_volume(const Trial *trial, Disk *disk, const char *when)
 	return volume;
 }
 
-/* Reads everything, and compares it with what may be there. */
+/* Reads everything, and compares it with what the history allows. */
 static gboolean check_content(const Trial *trial, Volume *volume, const History *history,
 			      guint64 cut, gboolean all, const char *when, guint32 *ret_content)
 {
@@ -289,7 +289,7 @@ static gboolean change(Volume *volume, const Recording *next, guint64 how)
 	return good;
 }
 
-/* The volume takes changes, keeps them, and is whole. */
+/* Checks that the volume accepts and keeps changes, and is whole. */
 static gboolean go_on(const Trial *trial, Volume *volume, const Recording *next)
 {
 	guint64 how = mix(trial->cut, trial->choice);
@@ -322,8 +322,8 @@ static gboolean goes_on(const Trial *trial)
 	return trial->choice != CHOICE_ALL && mix(trial->choice, trial->cut) % GO_ON == 0;
 }
 
-/* Opens the disk, whose recovery is recorded, and goes on in a share of them.  FALSE if something
- * is wrong; else *next is the recording, with a history of its own. */
+/* Opens the disk and records its recovery; some volumes continue to be used.  FALSE if something is
+ * wrong; otherwise *next is the new recording, with a history of its own. */
 static gboolean recover(const Trial *trial, Cutter *cutter, Image *image, Recording *next)
 {
 	const History *history = trial->from->history;
@@ -359,8 +359,7 @@ static int compare_cuts(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* A choice for `n` entries: for each fourth one all but one of them, for each fourth one a subset.
- */
+/* A choice for `n` entries: in one of four cases all but one of them, in another one a subset. */
 static guint64 choose(guint64 random, guint n)
 {
 	guint64 mask = n >= CHOICE_MASK_BITS ? ((guint64)1 << CHOICE_MASK_BITS) - 1
@@ -433,7 +432,7 @@ void trial_run(Trials *trials, const Recording *recording, Cutter *cutter, guint
 	g_free(trial.name);
 }
 
-/* All subsets that have the last entry; those without were at the cut before. */
+/* Tries all subsets with the last entry; the subsets without it were tried at the previous cut. */
 static void sweep_subsets(Trials *trials, const Recording *recording, Cutter *cutter, guint64 cut,
 			  guint n)
 {
@@ -483,7 +482,7 @@ static gboolean parse_pair(const char **path, guint64 *cut, guint64 *choice)
 	return TRUE;
 }
 
-/* The hash behind a path's end, if there is one, is that of the image. */
+/* Whether the hash at a path's end, if there is one, is that of the image. */
 static gboolean is_wanted(const char *end, guint64 hash)
 {
 	return *end != '@' || g_ascii_strtoull(end + 1, NULL, 16) == hash;
