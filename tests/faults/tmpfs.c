@@ -35,8 +35,8 @@ typedef struct {
 	guint number;
 	guint64 seed;
 	gint64 end;
-	guint8 last[LEAVES][SLOTS],
-		maybe[LEAVES][SLOTS]; /* the value of each block is one of these two */
+	/* The value of each block is one of these two. */
+	guint8 last[LEAVES][SLOTS], maybe[LEAVES][SLOTS];
 	guint done, refused;
 } TmpfsWriter;
 
@@ -80,8 +80,8 @@ static void change(TmpfsWriter *writer, TestRandom *random)
 		test_random_below(random, 5) ? (guint8)(1 + test_random_below(random, 255)) : 0;
 	int r;
 
-	if (writer->number &&
-	    first < RUN) /* this thread's blocks on the two sides are not adjacent */
+	/* This thread's blocks on the two sides of the end are not adjacent. */
+	if (writer->number && first < RUN)
 		n = MIN(n, RUN - first);
 	r = value ? volume_put_value(writer->volume, value, n * BLOCK_SIZE,
 				     place_of(writer, leaf, first))

@@ -216,8 +216,8 @@ static void read_targets(const FuzzTree *tree, Volume *volume)
 		if (volume_get(volume, bytes, BLOCK_SIZE, blocks_to_bytes(tree->targets[i])))
 			continue;
 		fuzz_assert(find(tree, tree->targets[i], &slot));
-		if (slot > slot_of(NODES) ||
-		    !slot) { /* otherwise the block has the bytes of a node */
+		/* Otherwise the block has the bytes of a node. */
+		if (slot > slot_of(NODES) || !slot) {
 			memset(wanted, (int)slot, BLOCK_SIZE);
 			fuzz_assert(!memcmp(bytes, wanted, BLOCK_SIZE));
 		}

@@ -40,9 +40,9 @@ static void put_record(Ring *ring, Record *record, guint64 at, gboolean broken)
 	record_encode(record, &seal, raw);
 	if (broken)
 		raw[length / 2] ^= 1;
+	/* A record that the ring's end cuts off must not count. */
 	if (at + length > RING)
-		length = (guint32)(RING -
-				   at); /* cut off by the ring's end: the record must not count */
+		length = (guint32)(RING - at);
 	memcpy(ring->bytes + at, raw, length);
 }
 

@@ -256,8 +256,7 @@ gboolean host_handler_is_complete(void)
 	return CHECK_STR(h->subtype, "storageos") && CHECK(h->name && h->cfg_desc && !h->opaque) &&
 	       CHECK(h->check_config && h->reconfig && h->open && h->close) &&
 	       CHECK_INT(h->nr_threads, 0) && CHECK(h->handle_cmd && h->read && h->write) &&
-	       CHECK(h->flush &&
-		     h->unmap); /* without unmap, INQUIRY does not report support for UNMAP */
+	       CHECK(h->flush && h->unmap); /* INQUIRY reports UNMAP only if h->unmap is set */
 }
 
 gboolean host_check_config(const char *cfgstring, char **reason)

@@ -105,8 +105,8 @@ static void test_full(const void *data)
 	CHECK_UINT(engine->durable_generation, 1);
 	CHECK_INT(engine_put(engine, 5, 5), 0);
 	check_all(engine, 1);
-	CHECK_INT(checkpoint_begin(engine, 0, NULL),
-		  0); /* completes the first, and makes a new one */
+	/* Completes the first checkpoint, and begins a new one. */
+	CHECK_INT(checkpoint_begin(engine, 0, NULL), 0);
 	CHECK_UINT(engine->durable_generation, generation);
 	CHECK_INT(checkpoint_finish(engine, FALSE), 0);
 	CHECK_UINT(engine->durable_generation, generation + 1);

@@ -113,8 +113,8 @@ static void test_settle(const void *data)
 	CHECK(checkpointer_settled(scene.cp, checkpointer_settle(scene.cp), 10));
 	map_get_info(scene.engine->map, &info);
 	CHECK(!info.reclaimable);
-	CHECK(slots_warm_bytes(scene.engine->slots) <
-	      256 * KIB); /* only words that are partly in use */
+	/* Only words that are partly in use stay warm. */
+	CHECK(slots_warm_bytes(scene.engine->slots) < 256 * KIB);
 	CHECK(checkpointer_settled(scene.cp, 0, 0));
 	scene_clear(&scene);
 }

@@ -16,8 +16,7 @@
 #define OTHER "1c1f4bd2-3a0e-4a43-8d2c-0f4a3c2e1b01"
 
 static Config config;
-static char
-	*vanishing; /* atomic: the file to be removed before the next lock is taken; NULL: none */
+static char *vanishing; /* atomic: the file to remove before the next flock(); NULL: none */
 
 /* Replaces flock() in all code of this program. */
 int flock(int fd, int operation)

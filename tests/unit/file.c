@@ -88,8 +88,8 @@ static void test_open_fails(const void *data)
 	check_open_fails(test_directory(), STORAGEOS_ERROR_INVALID, "neither");
 	check_open_fails("/dev/null", STORAGEOS_ERROR_INVALID, "neither");
 	CHECK_INT(mkfifo(fifo, 0600), 0);
-	check_open_fails(fifo, STORAGEOS_ERROR_INVALID,
-			 "neither"); /* and must not wait for the other end */
+	/* The open must not wait for the other end of the pipe. */
+	check_open_fails(fifo, STORAGEOS_ERROR_INVALID, "neither");
 }
 
 /* Starts a process that holds the lock for `milliseconds`, or until it is killed. */

@@ -201,8 +201,8 @@ static void test_resize(const void *data)
 	scene_checkpoint(scene);
 	CHECK_INT(map_resize(at->map, blocks_to_bytes(64)), -ENOTEMPTY);
 	CHECK_INT(scene_zero(scene, 0, 64, SCENE_BLOCKS), 0);
-	CHECK_INT(map_resize(at->map, blocks_to_bytes(64)),
-		  -ENOTEMPTY); /* blocks are dead, but not yet free */
+	/* The blocks are dead, but not yet free. */
+	CHECK_INT(map_resize(at->map, blocks_to_bytes(64)), -ENOTEMPTY);
 	scene_reclaim(scene, 0);
 	CHECK_INT(map_resize(at->map, blocks_to_bytes(64)), 0); /* two levels are removed */
 	CHECK_UINT(info_of(scene, 0).node_slots, 8 + 2 * (2 + 1));

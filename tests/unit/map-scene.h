@@ -12,8 +12,7 @@
 #include "tests/backing/faulty.h"
 #include "tests/harness.h"
 
-#define SCENE_BLOCKS                                                                               \
-	1024u /* blocks of a map's model, from the map's first on; only these are written */
+#define SCENE_BLOCKS 1024u /* a map's first blocks, which have a model and may be written */
 
 /* 4 pointers in a node, so that a few blocks need a tree of five levels. */
 #define SCENE_SMALL ((NodeLayout){.shift = 2, .size = sizeof(FormatPointer)})

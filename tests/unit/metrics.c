@@ -18,8 +18,7 @@ static void test_buckets_cover(const void *data)
 
 		test_row("bucket %u", i);
 		CHECK(limit > before);
-		CHECK((limit - before) * 8 <=
-		      limit); /* the limit is too high by an eighth at most */
+		CHECK((limit - before) * 8 <= limit); /* too high by an eighth at most */
 		CHECK_UINT(metrics_bucket(limit), i);
 		CHECK_UINT(metrics_bucket(before + 1), i);
 	}

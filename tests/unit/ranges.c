@@ -134,8 +134,7 @@ static void test_order(const void *data)
 	ranges_init(&ranges);
 	waiter_start(&waiters[0], &ranges, 0, 0, FALSE);
 	waiter_start(&waiters[1], &ranges, 0, 9, TRUE);
-	waiter_start(&waiters[2], &ranges, 9, 9,
-		     TRUE); /* free, but an earlier request waits for it */
+	waiter_start(&waiters[2], &ranges, 9, 9, TRUE); /* free, but behind an earlier request */
 	waiter_start(&waiters[3], &ranges, 9, 20, TRUE);
 	for (guint i = 0; i < WAITERS; i++) {
 		test_row("waiter %u", i);

@@ -181,8 +181,7 @@ static gint64 wait_at_random(Throttle *throttle, TestRandom *random, gint64 now,
 		check_look(&turn, pressure, bytes, now, wait);
 		now += wait;
 		if (wait)
-			now += (gint64)test_random_below(random,
-							 3000); /* the thread wakes up late */
+			now += (gint64)test_random_below(random, 3000); /* wakes up late */
 	} while (wait && !test_failed());
 	return now;
 }
