@@ -72,7 +72,7 @@ for at in $(points "$total"); do
 	else
 		ok "create, $signal at $at: undone"
 	fi
-	is "and no hidden file is left" "$hidden" ""
+	is "no hidden file is left" "$hidden" ""
 done
 
 # ---- attach
@@ -94,7 +94,7 @@ for at in $(points "$total"); do
 	detached) ok "attach, $signal at $at: undone" ;;
 	*) not_ok "attach, $signal at $at" "it is $now: $(<"$WORK/said")"; "$STORAGEOS" detach db ;;
 	esac
-	is "and nothing is left" "$(remains)" ""
+	is "nothing is left" "$(remains)" ""
 done
 check "the volume is whole" "$STORAGEOS" check db
 
@@ -105,7 +105,7 @@ chmod +x "$WORK/storageos-fuse"
 like "attach says why it fails first, then over what" \
 	"$(STORAGEOS_FUSE=$WORK/storageos-fuse "$STORAGEOS" attach db 2>&1)" \
 	'^storageos: attach default/db: this is why \(storageos-fuse ended with status 1\)'
-is "and nothing is left" "$(remains; find "$WORK/run/mnt" -mindepth 1)" ""
+is "nothing is left" "$(remains; find "$WORK/run/mnt" -mindepth 1)" ""
 
 # ---- the last step fails
 
@@ -113,15 +113,15 @@ rm -rf "$WORK/dev/default"
 mkdir -p "$WORK/dev"
 touch "$WORK/dev/default"
 refuses "attach fails where its link cannot be made" "$WORK/dev/default" "$STORAGEOS" attach db
-is "and nothing is left" "$(remains)" ""
+is "nothing is left" "$(remains)" ""
 rm "$WORK/dev/default"
 mv "$WORK/run/state" "$WORK/run/aside"
 mkdir -p "$WORK/run/state/default:db.json"
 refuses "attach fails when its state file cannot be written" 'default:db.json' "$STORAGEOS" attach db
 rmdir "$WORK/run/state/default:db.json" "$WORK/run/state"
 mv "$WORK/run/aside" "$WORK/run/state"
-is "and nothing is left" "$(remains)" ""
+is "nothing is left" "$(remains)" ""
 check "the volume can be attached then" "$STORAGEOS" attach db
 check "the volume can be detached then" "$STORAGEOS" detach db
-is "and nothing is left" "$(remains)" ""
+is "nothing is left" "$(remains)" ""
 finish

@@ -110,7 +110,7 @@ for way in full closed broken; do
 	does $way "default/new: deleted" "$STORAGEOS" delete new
 	does $way "fast: pool in $WORK/fast" "$STORAGEOS" pool create fast "$WORK/fast"
 	does $way "fast: removed from .*conf; $WORK/fast keeps its .*" "$STORAGEOS" pool delete fast
-	is "it is gone" "$(ls "$POOL")" "db.vol
+	is "the volume was deleted" "$(ls "$POOL")" "db.vol
 served.vol"
 done
 
@@ -122,7 +122,7 @@ for way in full closed broken; do
 	"to_$way" "$STORAGEOS" list --colour 2>"$WORK/err"
 	is "a wrong command line to $way: status" $? 2
 	"to_$way" "$STORAGEOS" detach db 2>"$WORK/err"
-	is "what prints nothing to $way: status" $? 0
+	is "a command without output to $way: status" $? 0
 done
 
 # If standard error is broken, too, the status still shows the failure.
@@ -136,11 +136,11 @@ mkdir "$WORK/collector"
 echo good >"$WORK/collector/storageos.prom"
 like "the manual's recipe" "$recipe" 'stats --prometheus'
 PATH=${STORAGEOS%/*}:$PATH bash -c "d=$WORK/collector; ${recipe#*$'\n'}"
-like "it replaces the file" "$(<"$WORK/collector/storageos.prom")" '^storageos_volume_info'
+like "the recipe replaces the file" "$(<"$WORK/collector/storageos.prom")" '^storageos_volume_info'
 mount -t tmpfs -o size=4k tmpfs "$WORK/collector" && cleanup unmount_for_certain "$WORK/collector"
 echo good >"$WORK/collector/storageos.prom"
 PATH=${STORAGEOS%/*}:$PATH bash -c "d=$WORK/collector; ${recipe#*$'\n'}" 2>"$WORK/err"
 is "on a full disk it keeps the old one" "$(<"$WORK/collector/storageos.prom")" good
-like "and says why" "$(<"$WORK/err")" 'standard output: No space left on device'
-is "and leaves nothing else" "$(ls "$WORK/collector")" storageos.prom
+like "the recipe reports the reason" "$(<"$WORK/err")" 'standard output: No space left on device'
+is "the recipe leaves no other file" "$(ls "$WORK/collector")" storageos.prom
 finish

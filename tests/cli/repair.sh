@@ -31,7 +31,7 @@ cleanup unmount_for_certain "$WORK/mnt"
 must "serve" serve
 for block in 0 1000 100000; do put a $block; done
 put x 5
-refuses "one that is served" 'is in use by|open' repair --yes
+refuses "a served volume is not repaired" 'is in use by|open' repair --yes
 must "end" end
 
 # ---- nothing to do
@@ -98,14 +98,14 @@ cp --sparse=always "$WORK/sound" "$vol"
 for i in {0..29}; do flip "$(find_node $((51200 + i * 2)) -1)"; done
 is "every second block: status" "$(status "$STORAGEOS" check db)" 1
 is "twenty lines, and how many more" "$(wc -l <"$WORK/said")" 21
-is "of which the last" "$(tail -n 1 "$WORK/said")" 'default/db: and 41 more (--json lists all)'
+is "the last line has the number of further lines" "$(tail -n 1 "$WORK/said")" 'default/db: and 41 more (--json lists all)'
 like "both where and why" "$(<"$WORK/said")" 'block 51200 .*: checksum mismatch'
-is "as JSON all of it" "$("$STORAGEOS" check db --json | jq -c '[.errors, (.messages | length), (.lost | length)]')" '[30,30,30]'
+is "JSON has all of it" "$("$STORAGEOS" check db --json | jq -c '[.errors, (.messages | length), (.lost | length)]')" '[30,30,30]'
 status "$STORAGEOS" scrub db >/dev/null
 is "scrub lists as much" "$(grep -c 'lost: bytes' "$WORK/said")" 19
-like "and says how many more" "$(<"$WORK/said")" ': and 11 more \(--json lists all\)'
+like "scrub prints the number of further ranges" "$(<"$WORK/said")" ': and 11 more \(--json lists all\)'
 status repair --yes >/dev/null
-is "so does repair" "$(grep -c 'lost (reads keep failing): bytes' "$WORK/said")" 20
+is "repair lists as much" "$(grep -c 'lost (reads keep failing): bytes' "$WORK/said")" 20
 cp --sparse=always "$WORK/sound" "$vol"
 check "the volume is as before" "$STORAGEOS" check db
 
@@ -127,7 +127,7 @@ answer() {
 answer >"$WORK/said" 2>&1
 is "asked, and agreed: status" $? 3
 like "repair asked" "$(<"$WORK/said")" 'Repair\? \[y/N\]'
-check "all is whole" "$STORAGEOS" check db
+check "everything is whole" "$STORAGEOS" check db
 is "again: nothing to do" "$(status repair --yes)" 0
 
 # ---- bitmaps
@@ -168,7 +168,7 @@ unmount_for_certain "$WORK/mnt"
 cp --sparse=always "$vol" "$WORK/killed"
 is "not closed, and not damaged: status" "$(status repair --yes)" 0
 like "repair announces the replay" "$(<"$WORK/said")" 'will replay the 4 records of the journal'
-is "and closed" "$("$STORAGEOS" check db --json | jq .clean)" true
+is "the volume is closed" "$("$STORAGEOS" check db --json | jq .clean)" true
 cp --sparse=always "$WORK/killed" "$vol"
 position=$(python3 -c 'import struct; d = open("'"$vol"'", "rb").read(168)
 size, at = struct.unpack("<Q", d[80:88])[0], struct.unpack("<Q", d[160:168])[0]
@@ -176,14 +176,14 @@ print((1 << 20) + at % size + 115)')
 flip "$position"
 refuses "a flushed record is damaged: it is not opened" 'was flushed, and is damaged' \
 	"$STORAGEOS_FUSE" db "$WORK/mnt"
-is "that is not mended unasked: status" "$(status repair --yes)" 4
-like "it says what it would take" "$(<"$WORK/said")" '--cut-journal would discard record [0-9]+: write of bytes 12288-16383'
+is "a damaged flushed record is not cut off unasked: status" "$(status repair --yes)" 4
+like "repair names the records that --cut-journal would discard" "$(<"$WORK/said")" '--cut-journal would discard record [0-9]+: write of bytes 12288-16383'
 is "with --cut-journal: status" "$(status repair --yes --cut-journal)" 3
-check "it is whole" "$STORAGEOS" check db
+check "the volume is whole" "$STORAGEOS" check db
 must "serve the volume" serve
-is "what came before is there" \
+is "data of earlier records is there" \
 	"$(dd if="$WORK/mnt/db" bs=4k count=1 skip=1 iflag=direct status=none | tr -d 1 | wc -c)" 0
-must "to the end" end
+must "end" end
 
 # ---- a file that was cut short
 
@@ -191,11 +191,11 @@ cp --sparse=always "$WORK/killed" "$vol"
 truncate -s $((group + 4 * 4096)) "$vol"
 refuses "all slots are gone, and flushed records name some: it is not opened" 'slots that are not there' \
 	"$STORAGEOS_FUSE" db "$WORK/mnt"
-is "that stays: status" "$(status repair --yes)" 4
-like "and is said" "$(<"$WORK/said")" 'cannot be repaired: journal record [0-9]+ was flushed'
+is "lost slots are not repaired: status" "$(status repair --yes)" 4
+like "repair reports the damaged record" "$(<"$WORK/said")" 'cannot be repaired: journal record [0-9]+ was flushed'
 truncate -s 2M "$vol"
 refuses "the journal is cut: it is not opened" 'ends at byte 2097152, before the journal does' \
 	"$STORAGEOS_FUSE" db "$WORK/mnt"
-is "nor mended: status" "$(status repair --yes)" 1
+is "a cut journal is not repaired: status" "$(status repair --yes)" 1
 like "check says the same" "$(<"$WORK/said")" 'ends at byte 2097152, before the journal does'
 finish

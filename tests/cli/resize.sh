@@ -40,7 +40,7 @@ is "the volume has the new size" "$(size_of db)" $((20 << 30))
 whole "it is whole" db
 is "existing data is unchanged" "$(with_file db sum 62 2)" "$kept"
 is "the new part reads as zeros" "$(with_file db sum 64 8)" "$(zeros 8)"
-is "as JSON" "$(resize db 21G --json | jq -c .)" \
+is "resize --json" "$(resize db 21G --json | jq -c .)" \
 	"{\"volume\":\"default/db\",\"size\":$((21 << 30)),\"before\":$((20 << 30)),\"cut_off\":0}"
 is "resize to the present size" "$(resize db 21G)" "default/db: 21 GiB, was 21 GiB"
 

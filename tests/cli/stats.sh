@@ -98,7 +98,7 @@ dd if=/dev/zero of="$WORK/mnt/db" bs=4k count=100 oflag=direct conv=notrunc stat
 wait $watch
 like "watch: what happens in the interval" "$(tail -n 1 "$WORK/watched")" \
 	'^default/db +0 +0\.0 +0us +0us +[1-9][0-9]* '
-is "which is about 100 writes, by a rate that is rounded" \
+is "watch: the rounded rate is that of about 100 writes" \
 	"$(tail -n 1 "$WORK/watched" | awk -v s="$interval" '{ n = $6 * s; print (n >= 75 - s && n <= 104 + s / 2) }')" 1
 is "watch: JSON, a line each time" \
 	"$("$STORAGEOS" stats --watch --count 2 --json | jq -r '.[0].volume' | sort | uniq -c | xargs)" \

@@ -66,15 +66,15 @@ chmod 600 "$POOL/db.vol"
 for line in stats "stats --json" "stats --prometheus"; do
 	# shellcheck disable=SC2086
 	without_rights $line >"$WORK/out" 2>"$WORK/err"
-	is "$line of what cannot be read: status" $? 1
-	like "$line of what cannot be read" "$(<"$WORK/err")" "$WORK/run/control.*Permission denied"
+	is "$line of a volume that cannot be read: status" $? 1
+	like "$line of a volume that cannot be read" "$(<"$WORK/err")" "$WORK/run/control.*Permission denied"
 done
-is "stats db of what cannot be read" "$(without_rights stats db 2>&1; echo $?)" \
+is "stats db of a volume that cannot be read" "$(without_rights stats db 2>&1; echo $?)" \
 	"storageos: stats default/db: connect to who serves it: Permission denied
 1"
-is "list of what cannot be read" "$(without_rights list >"$WORK/out"; echo $?)" 1
+is "list of a volume that cannot be read" "$(without_rights list >"$WORK/out"; echo $?)" 1
 like "list shows the reason" "$(<"$WORK/out")" '^default/db +\? .*Permission denied'
-is "list --json of what cannot be read" \
+is "list --json of a volume that cannot be read" \
 	"$(without_rights list --json >"$WORK/out"; echo $?; jq -r '.[].error' "$WORK/out" | grep -o 'Permission denied')" \
 	"1
 Permission denied"

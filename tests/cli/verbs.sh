@@ -92,12 +92,12 @@ is "info: size and block size" \
 	"$("$STORAGEOS" info big --json | jq -r '"\(.size) \(.logical_block_size) \(.state)"')" \
 	"$((64 << 40)) 4096 detached"
 like "info: for people" "$("$STORAGEOS" info db)" '^uuid +[0-9a-f]{8}-[0-9a-f-]{27}$'
-exits "info of what is not there" 1 "info: volume 'default/none': no such volume" \
+exits "info of a missing volume" 1 "info: volume 'default/none': no such volume" \
 	"$STORAGEOS" info none
 check "check" "$STORAGEOS" check db
 is "check --json" "$("$STORAGEOS" check db --json | jq -r '"\(.whole) \(.errors)"')" "true 0"
-exits "check of what is not there" 1 'check default/none: ' "$STORAGEOS" check none
-exits "status of what is not there" 1 'no such volume' "$STORAGEOS" status none
+exits "check of a missing volume" 1 'check default/none: ' "$STORAGEOS" check none
+exits "status of a missing volume" 1 'no such volume' "$STORAGEOS" status none
 is "status of a detached volume" "$("$STORAGEOS" status db | tr -s ' ' | tail -n 1)" "default/db detached - -"
 is "status of nothing" "$("$STORAGEOS" status)" ""
 is "status --json of nothing" "$("$STORAGEOS" status --json | jq -c .)" "[]"
@@ -120,15 +120,15 @@ cp "$POOL/db.vol" "$POOL/torn.vol"
 dd if=/dev/urandom of="$POOL/torn.vol" bs=4096 count=1 conv=notrunc status=none
 dd if=/dev/urandom of="$POOL/torn.vol" bs=4096 seek=16 count=1 conv=notrunc status=none
 exits "info of a volume without superblocks" 1 "volume 'default/torn'" "$STORAGEOS" info torn
-exits "check of it" 1 'check default/torn' "$STORAGEOS" check torn
+exits "check of a volume without superblocks" 1 'check default/torn' "$STORAGEOS" check torn
 like "list shows the damaged volume" "$("$STORAGEOS" list)" '^default/torn +\? +\? '
 like "list shows the other volumes" "$("$STORAGEOS" list)" '^default/db +10 GiB'
 like "list shows the reason" "$("$STORAGEOS" list)" '^default/torn .*both superblocks are damaged$'
-exits "deleting it takes more" 1 'torn.*both superblocks are damaged \(--force deletes it anyway\)' \
+exits "deleting a damaged volume needs --force" 1 'torn.*both superblocks are damaged \(--force deletes it anyway\)' \
 	"$STORAGEOS" delete torn
 check "the damaged volume can be deleted" "$STORAGEOS" delete torn --force
 cp /bin/true "$POOL/other.vol"
-exits "so does what is no volume" 1 'other.*no storageos volume \(--force' "$STORAGEOS" delete other
+exits "deleting a file that is not a volume" 1 'other.*no storageos volume \(--force' "$STORAGEOS" delete other
 rm "$POOL/other.vol"
 
 # ---- volumes that existed before
@@ -138,7 +138,7 @@ rm "$POOL/gone.vol"
 like "a volume whose file was removed is missing" "$("$STORAGEOS" status | tr -s ' \n' ' ')" \
 	"default/gone missing - - volume 'default/gone': no such volume .*; it was made on 20.* UTC \(UUID "
 is "status --json" "$("$STORAGEOS" status --json | jq -r '.[].state')" missing
-exits "delete of what is not there" 1 'no such volume' "$STORAGEOS" delete gone
+exits "delete of a missing volume" 1 'no such volume' "$STORAGEOS" delete gone
 check "a missing volume can be forgotten" "$STORAGEOS" delete gone --forget
 is "a forgotten volume is not missing" "$("$STORAGEOS" status)" ""
 exits "there is no more to forget" 1 'no such volume' "$STORAGEOS" delete gone --forget

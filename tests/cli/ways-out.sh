@@ -72,8 +72,8 @@ disk_pool() {
 	must "a disk for the pool $1" mkfs.ext4 -q "$2"
 	must "a loop device for it" loop_attach "$2"
 	mkdir "$WORK/$1"
-	must "it is mounted" mount "$LOOP" "$WORK/$1"
-	must "it is a pool" "$STORAGEOS" pool create "$1" "$WORK/$1"
+	must "mount the disk of $1" mount "$LOOP" "$WORK/$1"
+	must "make the pool $1" "$STORAGEOS" pool create "$1" "$WORK/$1"
 }
 
 # ---- FAILED: the disk refused to make data durable

@@ -52,5 +52,5 @@ must "a fileio backstore" targetcli "/backstores/fileio create name=exported fil
 cleanup targetcli /backstores/fileio delete exported
 like "resize says what is left to be done" "$("$STORAGEOS" resize db +64M 2>&1)" \
 	'the fileio backstore exported still has the old size: delete it and its LUNs, then create them again'
-like "which is so" "$(targetcli /backstores/fileio/exported info)" '^size: 268435456$'
+like "fileio keeps the old size" "$(targetcli /backstores/fileio/exported info)" '^size: 268435456$'
 finish

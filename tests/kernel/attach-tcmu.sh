@@ -25,15 +25,15 @@ must "make a volume" "$STORAGEOS" create db --size 256M
 # ---- attach loads the modules and starts the runner
 
 is "attach prints the device's path and nothing else" "$(attach db)" "$link"
-like "it says what it chose, and why" "$(<"$WORK/said")" 'attached over TCMU \(.*offer'
+like "attach prints its choice and the reason" "$(<"$WORK/said")" 'attached over TCMU \(.*offer'
 device=$(readlink "$link")
-like "it is a SCSI disk" "$device" '^/dev/sd[a-z]+$'
-is "of the volume's size" "$(blockdev --getsize64 "$device")" $((256 << 20))
+like "the device is a SCSI disk" "$device" '^/dev/sd[a-z]+$'
+is "the device has the volume's size" "$(blockdev --getsize64 "$device")" $((256 << 20))
 uuid=$("$STORAGEOS" info db --json | jq -r .uuid)
 is "whose unit serial is the volume's UUID" \
 	"$(tail -c +5 "/sys/block/${device##*/}/device/vpd_pg80" | tr -d "\0")" "$uuid"
 by_id() { readlink -f /dev/disk/by-id/* | grep -qx "$device"; }
-check "it has a name in /dev/disk/by-id" wait_for 10 by_id
+check "the device has a name in /dev/disk/by-id" wait_for 10 by_id
 like "requests of 1 MiB are allowed" "$(cat "$CONFIGFS"/core/user_*/default:db/info)" \
 	'HwMaxSectors: 2048'
 is "status: attached" "$(state db state)" attached
@@ -44,10 +44,10 @@ like "info of an attached volume says who has it open" "$("$STORAGEOS" info db)"
 random_file "$WORK/data" $((8 << 20))
 must "write to it" dd if="$WORK/data" of="$link" bs=1M oflag=direct conv=fsync
 written=$(sha256sum <"$WORK/data")
-is "and read back" "$(data)" "$written"
+is "the data is read back" "$(data)" "$written"
 check "attaching an attached volume succeeds" attach db
-like "and says so" "$(<"$WORK/said")" 'already attached over TCMU'
-refuses "it cannot be deleted" 'still attached' "$STORAGEOS" delete db
+like "attaching an attached volume says so" "$(<"$WORK/said")" 'already attached over TCMU'
+refuses "an attached volume cannot be deleted" 'still attached' "$STORAGEOS" delete db
 
 # ---- in use
 
@@ -65,12 +65,12 @@ sync -f "$WORK/mnt"
 sum=$(checksum "$WORK/mnt/before")
 must "kill -9 tcmu-runner" kill_runner
 is "status tells it" "$(state db state)" broken
-like "and what is wrong" "$(state db problem)" 'tcmu-runner is no longer running'
+like "status names the problem" "$(state db problem)" 'tcmu-runner is no longer running'
 refuses "detach still refuses" "mounted on $WORK/mnt" "$STORAGEOS" detach db
 is "attach brings it back" "$(attach db)" "$link"
 is "status: attached" "$(state db state)" attached
 echo 3 >/proc/sys/vm/drop_caches
-is "what was there is there" "$(checksum "$WORK/mnt/before")" "$sum"
+is "the files are there" "$(checksum "$WORK/mnt/before")" "$sum"
 check "the file system continues" dd if=/dev/zero of="$WORK/mnt/after" bs=64k count=10 conv=fsync
 must "unmount" unmount "$WORK/mnt"
 
@@ -105,7 +105,7 @@ detaching=$!
 check "detach removes the SCSI disk" wait_for 120 disk_gone
 check "the link is gone before the close ends" test ! -L "$WORK/dev/slow/a"
 wait $detaching
-is "and succeeds" "$? $(<"$WORK/said")" "0 "
+is "detach succeeds" "$? $(<"$WORK/said")" "0 "
 must "the disk answers again" fsfreeze -u "$WORK/slow"
 is "no backstore and no target are left" "$(left)" $'0\n0'
 
@@ -119,7 +119,7 @@ check "detach cleans up without the runner" "$STORAGEOS" detach db
 in_time "in less than 20 s" $begun 20
 is "no backstore and no target are left" "$(left)" $'0\n0'
 is "attach comes back" "$(attach db)" "$link"
-is "with the data" "$(data)" "$written"
+is "the device has the data" "$(data)" "$written"
 
 # ---- attach dies in the middle: the next attach continues, whatever the first left
 
@@ -129,7 +129,7 @@ for limit in 0.3 1 1.7 2.4 3.5 5; do
 	note "after $limit s: $("$STORAGEOS" status db)"
 	is "attach after one that was killed after $limit s" "$(attach db)" "$link"
 done
-is "with the data" "$(data)" "$written"
+is "the device has the data" "$(data)" "$written"
 
 # ---- backstores that others made
 
@@ -152,7 +152,7 @@ modprobe loop
 must "have a block device" loop_attach "$WORK/disk"
 must "make it a volume" "$STORAGEOS" create "$LOOP" --size 1G
 is "attach it" "$(attach "$LOOP" --frontend tcmu)" "$WORK/dev/_device/dev:${LOOP#/dev/}"
-is "it has the volume's size" "$(blockdev --getsize64 "$WORK/dev/_device/dev:${LOOP#/dev/}")" $((1 << 30))
+is "the device of a block device has the volume's size" "$(blockdev --getsize64 "$WORK/dev/_device/dev:${LOOP#/dev/}")" $((1 << 30))
 is "status knows it" "$("$STORAGEOS" status "$LOOP" --json | jq -r '.[0] | "\(.state) \(.frontend)"')" \
 	"attached tcmu"
 check "detach it" "$STORAGEOS" detach "$LOOP"

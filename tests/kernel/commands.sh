@@ -36,7 +36,7 @@ holds() { # LBA CHARACTER COUNT
 
 inquiry=$(sg_inq "$sg")
 like "INQUIRY names the vendor" "$inquiry" 'Vendor identification: STORAGOS'
-like "and the standards" "$(sg_inq -d "$sg")" 'SBC-3'
+like "INQUIRY names the standards" "$(sg_inq -d "$sg")" 'SBC-3'
 serial=$(sed 's/.*: //' "$(backstore_state disk)/wwn/vpd_unit_serial")
 like "the serial number is the backstore's" "$(sg_vpd -p sn "$sg")" "$serial"
 like "the designator is made of it, as the kernel does" "$(sg_vpd -p di "$sg")" \
@@ -45,23 +45,23 @@ like "the pages are listed" "$(sg_vpd "$sg")" '[Ll]ogical block provisioning'
 limits=$(sg_vpd -p bl "$sg")
 like "a comparison may have 255 blocks" "$limits" 'Maximum compare and write length: 255 '
 like "an atomic write 1 MiB" "$limits" 'Maximum atomic transfer length: 2048'
-like "it does not rotate" "$(sg_vpd -p bdc "$sg")" 'Non-rotating'
-like "it is thin" "$(sg_vpd -p lbpv "$sg")" 'Provisioning type: 2'
-like "it has physical blocks of 4 KiB" "$(sg_readcap -l "$sg")" 'per physical block.*=3|\[so physical block length=4096'
-like "it has a write cache" "$(sg_modes -p 8 "$sg" | tr '\n' ' ')" '08 12 04'
-like "and honours FUA and DPO" "$(sg_modes -p 8 "$sg")" 'DpoFua=1'
+like "the disk does not rotate" "$(sg_vpd -p bdc "$sg")" 'Non-rotating'
+like "the disk is thinly provisioned" "$(sg_vpd -p lbpv "$sg")" 'Provisioning type: 2'
+like "physical blocks have 4 KiB" "$(sg_readcap -l "$sg")" 'per physical block.*=3|\[so physical block length=4096'
+like "the disk has a write cache" "$(sg_modes -p 8 "$sg" | tr '\n' ' ')" '08 12 04'
+like "the disk supports FUA and DPO" "$(sg_modes -p 8 "$sg")" 'DpoFua=1'
 check "a mode page that does not exist is refused" eval "! sg_modes -p 7 '$sg'"
 like "software write protection can be turned on" "$(sg_modes -c 1 -p 0xa "$sg" | tr '\n' ' ')" \
 	'0a 0a 00 00 08'
 like "log pages are listed" "$(sg_logs "$sg")" '0x0c'
-like "one tells of the space" "$(sg_logs -p 0xc "$sg")" 'Available'
+like "a log page reports the space" "$(sg_logs -p 0xc "$sg")" 'Available'
 like "the commands are listed, with times" "$(sg_opcodes -R "$sg")" 'Compare and write'
 opcode=$(sg_opcodes --opcode=0x89 "$sg")
-like "and each by itself" "$opcode" 'Usage data: 89 fa ff'
-like "and what is not there is not" "$(sg_opcodes --opcode=0xc1 "$sg")" 'NOT supported'
+like "each operation code is reported by itself" "$opcode" 'Usage data: 89 fa ff'
+like "an unsupported operation code is reported as such" "$(sg_opcodes --opcode=0xc1 "$sg")" 'NOT supported'
 like "functions of task management are listed" "$(sg_opcodes -t "$sg")" 'Abort task'
 check "TEST UNIT READY succeeds" sg_turs "$sg"
-like "it has no sense data" "$(sg_requests "$sg" 2>&1)" 'No Sense'
+like "REQUEST SENSE returns no sense data" "$(sg_requests "$sg" 2>&1)" 'No Sense'
 
 # ---- mapped and unmapped blocks
 
@@ -70,7 +70,7 @@ like "nothing is mapped then" "$(sg_get_lba_status "$sg")" \
 	'LBA: 0x0* +blocks: +131072 +deallocated'
 must "write blocks" put 800 x 64
 like "then they are" "$(sg_get_lba_status --lba=800 "$sg")" 'LBA: 0x0*320 +blocks: +64 +mapped'
-like "and the next ones are not" "$(sg_get_lba_status --lba=864 "$sg")" \
+like "the following blocks are not mapped" "$(sg_get_lba_status --lba=864 "$sg")" \
 	'LBA: 0x0*360 .*deallocated'
 check "UNMAP of a part of a physical block" sg_unmap --lba=801 --num=3 "$sg"
 check "it zeroes the part" holds 801 '\0' 3
@@ -118,7 +118,7 @@ check "SANITIZE with a pattern" sg_sanitize --overwrite --pattern="$WORK/a" --ip
 check "SANITIZE overwrites everything" eval "holds 0 a 64 && holds $((blocks - 64)) a 64"
 check "SANITIZE: block erase" sg_sanitize --block --quick --wait "$sg"
 check "SANITIZE leaves zeros" holds 0 '\0' 64
-like "and nothing mapped" "$(sg_get_lba_status "$sg")" 'blocks: +131072 +deallocated'
+like "SANITIZE leaves nothing mapped" "$(sg_get_lba_status "$sg")" 'blocks: +131072 +deallocated'
 # ---- threads: the device's threads write pages back, and must not wait for I/O that they carry out
 
 flushers() { # prints the names of the runner's threads that are I/O flushers (PF_MEMALLOC_NOIO)
@@ -144,10 +144,10 @@ set_attribute() { # NAME VALUE
 }
 refuses "the write cache of a disk in use cannot be turned off" 'not supported' set_attribute emulate_write_cache 0
 check "the log gives the reason" runner_logged 'the write cache cannot be turned off'
-like "it is on" "$(sg_modes -p 8 "$sg" | tr '\n' ' ')" '08 12 04'
+like "the write cache stays on" "$(sg_modes -p 8 "$sg" | tr '\n' ' ')" '08 12 04'
 like "reservations are among the commands" "$(sg_opcodes "$sg")" 'Persistent reserve'
 must "switch them off" set_attribute emulate_pr 0
-is "and are not any more" "$(sg_opcodes "$sg" | grep -c -i reserve)" 0
+is "reservations are no longer reported" "$(sg_opcodes "$sg" | grep -c -i reserve)" 0
 
 check "the runner has outlived all of these" runner_alive
 

@@ -135,9 +135,9 @@ names() { # RESULT
 like "every test of the suite has a result" "$(wc -l <"$WORK/results") $(names 'no result' | wc -l)" \
 	'^230 0$'
 check "$passes pass" [ "$(names passed | wc -l)" -ge $passes ]
-is "what fails is what the kernel or the suite decides" "$(names failed)" \
+is "only tests fail that the kernel or the suite decides" "$(names failed)" \
 	"$(printf '%s\n' "${fails[@]}" | sed '/^$/d' | sort)"
-is "what is skipped, too" "$(names skipped)" "$(printf '%s\n' "${skips[@]}" | sort)"
+is "only tests are skipped that the kernel or the suite decides" "$(names skipped)" "$(printf '%s\n' "${skips[@]}" | sort)"
 note "$(cut -d' ' -f2- "$WORK/results" | sort | uniq -c)"
 for test in $(names failed); do
 	[[ " ${fails[*]} " == *" $test "* ]] ||

@@ -18,7 +18,7 @@ sed -i 's/^\[storageos\]$/&\nnode_cache=1MiB/' /etc/storageos/storageos.conf
 must "tcmu-runner offers the backstore" runner_start
 must "targetcli makes a volume" targetcli \
 	'/backstores/user:storageos create name=db size=4G cfgstring=db;create'
-must "it is attached" lun_add db 1
+must "attach it" lun_add db 1
 DISK=$(device_of db)
 kills=0 requests=0 longest=0
 

@@ -139,7 +139,7 @@ wait $warm_load
 is "another volume goes on: fio verifies it" "$?" 0
 slowest=$(jq '[.jobs[0].write.clat_ns.max, .jobs[0].read.clat_ns.max] | max / 1e6 | floor' "$WORK/warm.json")
 note "its slowest request: $slowest ms"
-check "none of its requests waits long" test "$slowest" -lt "$(limit 5)000"
+check "no request to the other volume waits long" test "$slowest" -lt "$(limit 5)000"
 
 answered() {
 	[ "$(requests "$ice" "done")" -ge $((before + 15)) ]
@@ -170,7 +170,7 @@ done
 note "the kernel sent each command again, and it ended with: $(
 	grep -hoE 'SCSI Status: [A-Za-z ]+' "$WORK"/command.* | sort | uniq -c | tr -s ' \n' ' ')"
 is "every command was answered" "$(cat "$WORK"/command.* | grep -c 'SCSI Status:')" "${#commands[@]}"
-is "none had to be aborted" "$(dmesg | grep -ciE 'abort|reset|offline')" 0
+is "no command had to be aborted" "$(dmesg | grep -ciE 'abort|reset|offline')" 0
 
 # ---- the disks answer again
 
@@ -178,9 +178,9 @@ must "the disks answer again" thaw
 check "ice is open" wait_for 20 runner_logged 'ice/ice: (the volume is there now|open)'
 check "mud is open" wait_for 20 runner_logged 'mud/mud: (the volume is there now|open)'
 wait $ice_put
-is "what was being written to ice is written" "$?" 0
+is "the write that was under way on ice succeeds" "$?" 0
 wait $mud_put
-is "and to mud" "$?" 0
+is "the write that was under way on mud succeeds" "$?" 0
 check "ice has all its data" same "$ice" after
 check "mud has all its data" same "$mud" after
 check "the old runner is gone" wait_for 20 gone "$old"
@@ -202,7 +202,7 @@ must "the disks answer again" thaw
 check "the runner is gone" wait_for 20 runner_gone
 must "the next runner starts" runner_start
 wait $ice_put
-is "what was being written is written" "$?" 0
+is "the write that was under way succeeds" "$?" 0
 check "ice has all its data" same "$ice" after
 targetcli clearconfig confirm=True >/dev/null
 check "the runner ends in order" runner_stop

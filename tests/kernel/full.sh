@@ -58,7 +58,7 @@ check "the initiator is told only once" sg_turs "$sg"
 model_write 8 14 put
 note "${#WRITTEN[@]} pieces written, $REFUSED refused, $SLOWEST ms at most"
 check "writes are refused" test $REFUSED -ge 4
-is "with 07h/27h/07h, each of them" "$(told)" "$REFUSED"
+is "each refusal has sense 07h/27h/07h" "$(told)" "$REFUSED"
 refuses "users of the disk see that there is no space" 'No space left on device' \
 	dd if="$MODEL" of="$disk" bs=1M skip=15 seek=15 count=1 oflag=direct
 check "acknowledged data can be read" same

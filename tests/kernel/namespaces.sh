@@ -66,7 +66,7 @@ check "both loads continue" go_on
 check "near is as it was written" verifier_end near
 check "far is as it was written" verifier_end far
 is "nobody saw an error" "$(dmesg | grep -iE 'I/O error|offline|failed|abort')" ''
-is "what was written on one side is there" "$(dd if="$other" bs=1M count=4 iflag=direct status=none | sha256sum)" \
+is "the data written on one side is still there" "$(dd if="$other" bs=1M count=4 iflag=direct status=none | sha256sum)" \
 	"$(sha256sum <"$WORK/data")"
 must "the initiator logs out" initiator_logout
 targetcli clearconfig confirm=True >/dev/null

@@ -15,16 +15,16 @@ is "the status says FUSE" $status 3
 is "the table's row" "$(said .row.name)" \
 	"$(grep -q '^ID=debian' /etc/os-release && echo "Debian 9 to 12" || echo "any other")"
 is "LIO is there, TCMU is not" "$(said '"\(.lio) \(.tcmu)"')" "true false"
-is "what is missing" \
+is "probe names what is missing" \
 	"$(said '[.modules | to_entries[] | select(.value == "missing") | .key] | join(" ")')" \
 	target_core_user
 is "the front end and why" "$(said '"\(.frontend): \(.reason)"')" \
 	"fuse: no TCMU: kernel $(uname -r) does not have target_core_user"
 like "the step names the module" "$(said .next_step)" '^missing target_core_user: '
-like "for people, too" "$("$STORAGEOS" probe)" '^next step +missing target_core_user: '
+like "the text has the same step" "$("$STORAGEOS" probe)" '^next step +missing target_core_user: '
 SAID=$("$STORAGEOS" probe --kernel "$(uname -r)" --json)
 is "its files alone tell the same" "$(said '"\(.lio) \(.tcmu) \(.modules.target_core_user)"')" \
 	"true false missing"
-like "for the same reason" "$(said .reason)" \
+like "the reason is the same" "$(said .reason)" \
 	"^no TCMU: kernel $(uname -r) does not have target_core_user(;|$)"
 finish

@@ -47,7 +47,7 @@ is "nothing was made" "$(ls "$POOL")" ''
 must "targetcli makes a volume" targetcli \
 	'/backstores/user:storageos create name=db size=1G cfgstring=default/db;create'
 is "the volume is a file of the pool" "$(ls "$POOL")" db.vol
-must "it is attached through a loopback LUN" lun_add db 1
+must "attach it through a loopback LUN" lun_add db 1
 db=$(device_of db)
 is "the disk has the size that was asked for" "$(blockdev --getsize64 "$db")" $((1 << 30))
 

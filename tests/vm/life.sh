@@ -33,7 +33,7 @@ mounted() {
 
 is_back() {
 	check "/srv/$1 is mounted by itself" wait_for 60 mounted "$1"
-	is "and $1 has its data" "$(tree_checksum "/srv/$1/tree")" "$(kept "$1")"
+	is "$1 has its data" "$(tree_checksum "/srv/$1/tree")" "$(kept "$1")"
 }
 
 write_more() {
@@ -43,7 +43,7 @@ write_more() {
 }
 
 has_more() {
-	is "what was synchronised is there" "$(tree_checksum "/srv/$1/more")" "$(kept "$1-more")"
+	is "synchronised files are there" "$(tree_checksum "/srv/$1/more")" "$(kept "$1-more")"
 }
 
 start_load() {

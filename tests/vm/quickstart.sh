@@ -46,7 +46,7 @@ must "quickstart" quickstart "$NAME"
 is "the front end is FUSE" "$(report 'front end')" fuse
 like "quickstart prints the reason" "$(report 'chosen because')" 'no TCMU'
 is "quickstart prints the device" "$(report device | cut -d' ' -f1)" "/dev/storageos/default/$NAME"
-is "what was written was read back" "$(report 'sha256 read back')" "$(report 'sha256 written')"
+is "the data that was written is read back" "$(report 'sha256 read back')" "$(report 'sha256 written')"
 like "the checksum is one" "$(report 'sha256 written')" '^[0-9a-f]{64}$'
 check "quickstart again" quickstart "$NAME"
 check "detach" in_root storageos detach "$NAME"
