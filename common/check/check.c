@@ -11,7 +11,7 @@
 #include <errno.h>
 
 /* A damaged copy of what is kept twice, the other of which is whole. */
-static void G_GNUC_PRINTF(2, 3) found_copy(Check *check, const char *format, ...)
+static void G_GNUC_PRINTF(2, 3) report_copy(Check *check, const char *format, ...)
 {
 	g_autofree char *what = NULL;
 	va_list args;
@@ -24,7 +24,7 @@ static void G_GNUC_PRINTF(2, 3) found_copy(Check *check, const char *format, ...
 }
 
 /* Blocks that cannot be read any more. */
-static void lose(Check *check, guint64 first, guint64 n)
+static void lose_blocks(Check *check, guint64 first, guint64 n)
 {
 	GArray *lost = check->result->lost;
 	CheckRange range = {first, min_u64(first + n, blocks_covering(check->sb->size))};
@@ -43,7 +43,7 @@ static void lose_node(Check *check, guint level, guint64 index)
 	CheckRange range = {index << shift,
 			    min_u64((index + 1) << shift, blocks_covering(check->sb->size))};
 
-	lose(check, range.first, range.end - range.first);
+	lose_blocks(check, range.first, range.end - range.first);
 	if (check->lost_below->len < CHECK_RANGES)
 		g_array_append_val(check->lost_below, range);
 }
@@ -54,7 +54,7 @@ static guint64 slot_offset(const Check *check, guint64 slot)
 }
 
 /* FALSE, with a finding, if the slot does not exist or is somebody else's. */
-static gboolean claim(Check *check, guint64 slot, const char *what, guint64 where)
+static gboolean claim_slot(Check *check, guint64 slot, const char *what, guint64 where)
 {
 	guint64 bit = slot_index(slot) - FORMAT_FIRST_INDEX, group = slot_group(slot);
 	guint8 mask = (guint8)(1u << (bit % 8)), *byte;
@@ -88,7 +88,7 @@ static void verify_blocks(Check *check, guint64 block, guint64 slot, guint n, co
 		for (guint i = 0; i < n; i++)
 			findings_add_one(check->found, "block", block + i, slot + i,
 					 g_strerror(-r));
-		lose(check, block, n);
+		lose_blocks(check, block, n);
 		return;
 	}
 	for (guint i = 0; i < n; i++) {
@@ -96,7 +96,7 @@ static void verify_blocks(Check *check, guint64 block, guint64 slot, guint n, co
 				    crcs[i]))
 			continue;
 		findings_add_one(check->found, "block", block + i, slot + i, "checksum mismatch");
-		lose(check, block + i, 1);
+		lose_blocks(check, block + i, 1);
 	}
 }
 
@@ -126,7 +126,7 @@ static void note_copy(Check *check, const CheckCopy *copy)
 {
 	g_autofree char *name = name_node(check, copy->level, copy->index, copy->damaged);
 
-	found_copy(check, "%s", name);
+	report_copy(check, "%s", name);
 	g_array_append_vals(check->copies, copy, 1);
 }
 
@@ -166,9 +166,9 @@ static gboolean claim_node(Check *check, guint level, guint64 index, guint64 slo
 				 "no place for a node with a copy");
 		return FALSE;
 	}
-	return claim(check, slot, "node over block", block) &&
-	       (!level ||
-		claim(check, slot + FORMAT_COPY_DISTANCE, "copy of the node over block", block));
+	return claim_slot(check, slot, "node over block", block) &&
+	       (!level || claim_slot(check, slot + FORMAT_COPY_DISTANCE,
+				     "copy of the node over block", block));
 }
 
 /* Claims what a leaf points to and verifies it, neighbours together. */
@@ -180,7 +180,7 @@ static void check_leaf(Check *check, guint64 index, const FormatNode *leaf, gboo
 
 	for (guint i = 0; i < node_pointers(check->layout); i++) {
 		MapEntry e = entry_at(check->layout, leaf, i);
-		gboolean good = e.slot && claim(check, e.slot, "block", block + i);
+		gboolean good = e.slot && claim_slot(check, e.slot, "block", block + i);
 
 		check->data_slots += e.slot != 0;
 		check->result->dead_blocks += e.slot && dead;
@@ -247,8 +247,8 @@ static int load_group(Check *check, guint64 number)
 		findings_add_one(check->found, "bitmap of group", number, 0, "no copy is valid");
 	for (guint copy = 0; copy < 2; copy++)
 		if (choice->damaged & 1u << copy)
-			found_copy(check, "bitmap of group %" G_GUINT64_FORMAT ", copy %u", number,
-				   copy + 1);
+			report_copy(check, "bitmap of group %" G_GUINT64_FORMAT ", copy %u", number,
+				    copy + 1);
 	check->digest += choice->term;
 	if (choice->newest > check->newest) {
 		check->newest = choice->newest;
@@ -358,7 +358,7 @@ static gboolean claim_runs(Check *check, const Record *record)
 		if (!*group && !(*group = g_try_new0(CheckGroup, 1)))
 			check->problem = -ENOMEM;
 		for (guint32 j = 0; j < run->count && !check->problem; j++)
-			if (!claim(check, run->slot + j, "journal record", record->sequence))
+			if (!claim_slot(check, run->slot + j, "journal record", record->sequence))
 				check->stuck = "names slots that are in use";
 	}
 	return !check->problem && !check->stuck;
@@ -376,7 +376,7 @@ static gboolean payload_is_whole(Check *check, const Record *record)
 	return TRUE;
 }
 
-static void find_record(Check *check, const Record *record, const char *what)
+static void report_record(Check *check, const Record *record, const char *what)
 {
 	findings_add(check->found,
 		     "journal record %" G_GUINT64_FORMAT " of blocks %" G_GUINT64_FORMAT
@@ -391,14 +391,14 @@ static gboolean check_record(Check *check, const Record *record)
 
 	if (is_stuck(check, record)) {
 		check->stuck = "changes blocks under a node that is lost";
-		find_record(check, record, "the map's node over them is lost");
+		report_record(check, record, "the map's node over them is lost");
 		return FALSE;
 	}
 	if (!whole) {
-		lose(check, record->first, record->blocks);
-		find_record(check, record,
-			    record->sequence < check->rule.durable ? "flushed payload is damaged"
-								   : "payload cannot be read");
+		lose_blocks(check, record->first, record->blocks);
+		report_record(check, record,
+			      record->sequence < check->rule.durable ? "flushed payload is damaged"
+								     : "payload cannot be read");
 	}
 	if (!claim_runs(check, record))
 		return FALSE;
@@ -429,9 +429,9 @@ static void check_marks(Check *check, JournalRing *ring)
 	check->marks = journal_ring_damaged_marks(ring, check->sb->clean);
 	for (guint i = 0; i < FORMAT_MARKS; i++)
 		if (check->marks & 1u << i)
-			found_copy(check, "durable-mark, copy %u", i + 1);
+			report_copy(check, "durable-mark, copy %u", i + 1);
 	if (check->marks & 1u << FORMAT_MARKS)
-		found_copy(check, "the checkpoint's mark");
+		report_copy(check, "the checkpoint's mark");
 }
 
 static int check_journal(Check *check)
@@ -463,7 +463,7 @@ static int check_all(Check *check)
 	const Superblock *sb = check->sb;
 
 	if (check->pair.other == SUPERBLOCK_DAMAGED)
-		found_copy(check, "superblock %c", "BA"[check->pair.home]);
+		report_copy(check, "superblock %c", "BA"[check->pair.home]);
 	check_node(check, sb->levels - 1, 0, sb->map_root, FALSE);
 	compare_groups(check);
 	if (check->data_slots != sb->data_slots || check->node_slots != sb->node_slots)

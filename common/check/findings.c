@@ -20,7 +20,7 @@ void findings_free(Findings *findings)
 }
 
 /* Takes the line. */
-static void keep(Findings *findings, char *line)
+static void keep_line(Findings *findings, char *line)
 {
 	if (findings->lines->len < FINDINGS_LINES)
 		g_ptr_array_add(findings->lines, line);
@@ -52,7 +52,7 @@ void findings_end(Findings *findings)
 		g_string_append_c(line, ')');
 	}
 	g_string_append_printf(line, ": %s", findings->pending->str);
-	keep(findings, g_string_free(line, FALSE));
+	keep_line(findings, g_string_free(line, FALSE));
 	g_string_truncate(findings->pending, 0);
 }
 
@@ -63,7 +63,7 @@ void findings_add(Findings *findings, const char *format, ...)
 	findings_end(findings);
 	findings->count++;
 	va_start(args, format);
-	keep(findings, g_strdup_vprintf(format, args));
+	keep_line(findings, g_strdup_vprintf(format, args));
 	va_end(args);
 }
 
@@ -91,7 +91,7 @@ void findings_move(Findings *from, Findings *to)
 	findings_end(from);
 	findings_end(to);
 	for (guint i = 0; i < from->lines->len; i++)
-		keep(to, g_steal_pointer(&from->lines->pdata[i]));
+		keep_line(to, g_steal_pointer(&from->lines->pdata[i]));
 	g_ptr_array_set_size(from->lines, 0);
 	to->count += from->count;
 	from->count = 0;

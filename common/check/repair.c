@@ -19,7 +19,7 @@ struct RepairWork {
 	gboolean cut;	     /* the journal is ended at check->end */
 };
 
-static void G_GNUC_PRINTF(2, 3) add(GPtrArray *lines, const char *format, ...)
+static void G_GNUC_PRINTF(2, 3) add_line(GPtrArray *lines, const char *format, ...)
 {
 	va_list args;
 
@@ -31,7 +31,7 @@ static void G_GNUC_PRINTF(2, 3) add(GPtrArray *lines, const char *format, ...)
 /* ---- looking */
 
 /* Whether the page on disk is not what the map says. */
-static gboolean differs(const CheckGroup *group)
+static gboolean page_differs(const CheckGroup *group)
 {
 	return !group->found || group->missing || group->leaked;
 }
@@ -42,28 +42,29 @@ static void plan_copies(RepairPlan *plan)
 
 	plan->work->superblock = check->pair.other == SUPERBLOCK_DAMAGED;
 	if (plan->work->superblock)
-		add(plan->actions, "rewrite superblock %c from %c", "BA"[check->pair.home],
-		    "AB"[check->pair.home]);
+		add_line(plan->actions, "rewrite superblock %c from %c", "BA"[check->pair.home],
+			 "AB"[check->pair.home]);
 	if (check->marks)
-		add(plan->actions, "rewrite the durable-marks beside the journal");
+		add_line(plan->actions, "rewrite the durable-marks beside the journal");
 	for (guint i = 0; i < check->copies->len; i++) {
 		const CheckCopy *copy = &g_array_index(check->copies, CheckCopy, i);
 
-		add(plan->actions,
-		    "rewrite node %u/%" G_GUINT64_FORMAT " in slot %" G_GUINT64_FORMAT
-		    " from slot %" G_GUINT64_FORMAT,
-		    copy->level, copy->index, copy->damaged, copy->whole);
+		add_line(plan->actions,
+			 "rewrite node %u/%" G_GUINT64_FORMAT " in slot %" G_GUINT64_FORMAT
+			 " from slot %" G_GUINT64_FORMAT,
+			 copy->level, copy->index, copy->damaged, copy->whole);
 	}
 	for (guint64 g = 0; g < check->n_groups; g++)
 		for (guint copy = 0; copy < 2; copy++)
 			if (check->groups[g]->damaged >> copy & 1)
-				add(plan->actions,
-				    "rewrite copy %u of the bitmap of group %" G_GUINT64_FORMAT,
-				    copy + 1, g);
+				add_line(
+					plan->actions,
+					"rewrite copy %u of the bitmap of group %" G_GUINT64_FORMAT,
+					copy + 1, g);
 }
 
 /* Whether an open takes them as they are. */
-static gboolean bitmaps_load(const Check *check)
+static gboolean bitmaps_are_loadable(const Check *check)
 {
 	for (guint64 g = 0; g < check->n_groups; g++)
 		if (!check->groups[g]->found)
@@ -74,7 +75,7 @@ static gboolean bitmaps_load(const Check *check)
 static gboolean bitmaps_are_wrong(const Check *check)
 {
 	for (guint64 g = 0; g < check->n_groups; g++)
-		if (differs(check->groups[g]))
+		if (page_differs(check->groups[g]))
 			return TRUE;
 	return check->digest != check->sb->bitmap_digest ||
 	       check->data_slots != check->sb->data_slots ||
@@ -86,39 +87,40 @@ static void plan_bitmaps(RepairPlan *plan)
 	const Check *check = plan->work->check;
 
 	if (check->refused)
-		add(plan->left, "%" G_GUINT64_FORMAT " slots are used twice or do not exist",
-		    check->refused);
+		add_line(plan->left, "%" G_GUINT64_FORMAT " slots are used twice or do not exist",
+			 check->refused);
 	if (check->lost_nodes)
-		add(plan->left, "%" G_GUINT64_FORMAT " nodes of the map are lost",
-		    check->lost_nodes);
+		add_line(plan->left, "%" G_GUINT64_FORMAT " nodes of the map are lost",
+			 check->lost_nodes);
 	if (!bitmaps_are_wrong(check))
 		return;
 	if (check->lost_nodes || check->refused) {
-		add(plan->left, "the bitmaps cannot be rebuilt from a damaged map%s",
-		    bitmaps_load(check) ? "" : ": the volume cannot be opened");
+		add_line(plan->left, "the bitmaps cannot be rebuilt from a damaged map%s",
+			 bitmaps_are_loadable(check) ? "" : ": the volume cannot be opened");
 		return;
 	}
 	plan->work->pages = TRUE;
-	add(plan->actions, "rewrite the superblock's digest and counts");
+	add_line(plan->actions, "rewrite the superblock's digest and counts");
 	for (guint64 g = 0; g < check->n_groups; g++)
-		if (differs(check->groups[g]))
-			add(plan->actions,
-			    "rebuild the bitmap of group %" G_GUINT64_FORMAT
-			    " from the map: %" G_GUINT64_FORMAT " slots leaked, %" G_GUINT64_FORMAT
-			    " missing%s",
-			    g, check->groups[g]->leaked, check->groups[g]->missing,
-			    check->groups[g]->found ? "" : ", both pages are damaged");
+		if (page_differs(check->groups[g]))
+			add_line(plan->actions,
+				 "rebuild the bitmap of group %" G_GUINT64_FORMAT
+				 " from the map: %" G_GUINT64_FORMAT
+				 " slots leaked, %" G_GUINT64_FORMAT " missing%s",
+				 g, check->groups[g]->leaked, check->groups[g]->missing,
+				 check->groups[g]->found ? "" : ", both pages are damaged");
 }
 
 static gboolean tell_record(const Record *record, gpointer data)
 {
 	if (record->kind == FORMAT_RECORD_WRITE || record->kind == FORMAT_RECORD_ZERO)
-		add(data,
-		    "record %" G_GUINT64_FORMAT ": %s of bytes %" G_GUINT64_FORMAT
-		    "-%" G_GUINT64_FORMAT,
-		    record->sequence, record->kind == FORMAT_RECORD_WRITE ? "write" : "discard",
-		    blocks_to_bytes(record->first),
-		    blocks_to_bytes(record->first + record->blocks) - 1);
+		add_line(data,
+			 "record %" G_GUINT64_FORMAT ": %s of bytes %" G_GUINT64_FORMAT
+			 "-%" G_GUINT64_FORMAT,
+			 record->sequence,
+			 record->kind == FORMAT_RECORD_WRITE ? "write" : "discard",
+			 blocks_to_bytes(record->first),
+			 blocks_to_bytes(record->first + record->blocks) - 1);
 	return TRUE;
 }
 
@@ -136,17 +138,17 @@ static gboolean plan_journal(RepairPlan *plan, RepairFlags flags, GError **error
 		return error_set_errno(error, r, "%s: read the journal", check->backing->name);
 	journal_ring_scan(ring, check->end.sequence - 1, tell_record, plan->given_up);
 	if (plan->may_cut) {
-		add(plan->left,
-		    "journal record %" G_GUINT64_FORMAT " %s: the volume cannot be opened",
-		    check->end.sequence,
-		    check->stuck ? check->stuck : "was flushed, and is damaged");
+		add_line(plan->left,
+			 "journal record %" G_GUINT64_FORMAT " %s: the volume cannot be opened",
+			 check->end.sequence,
+			 check->stuck ? check->stuck : "was flushed, and is damaged");
 		return TRUE;
 	}
 	plan->work->cut = TRUE;
-	add(plan->actions,
-	    "end the journal before record %" G_GUINT64_FORMAT
-	    ": that record and all that follow are discarded",
-	    check->end.sequence);
+	add_line(plan->actions,
+		 "end the journal before record %" G_GUINT64_FORMAT
+		 ": that record and all that follow are discarded",
+		 check->end.sequence);
 	return TRUE;
 }
 
@@ -154,12 +156,13 @@ static void plan_replay(RepairPlan *plan)
 {
 	const Check *check = plan->work->check;
 
-	plan->replay =
-		!check->sb->clean && !plan->may_cut && (plan->work->pages || bitmaps_load(check));
+	plan->replay = !check->sb->clean && !plan->may_cut &&
+		       (plan->work->pages || bitmaps_are_loadable(check));
 	if (plan->replay)
-		add(plan->actions,
-		    "replay the %" G_GUINT64_FORMAT " records of the journal and close the volume",
-		    plan->check->records);
+		add_line(plan->actions,
+			 "replay the %" G_GUINT64_FORMAT
+			 " records of the journal and close the volume",
+			 plan->check->records);
 }
 
 static RepairPlan *plan_new(Check *check)
@@ -225,7 +228,7 @@ static guint64 slot_end(const Check *check, guint64 slot)
 }
 
 /* A backing that was cut is to hold again what is written into it. */
-static int make_room(const Check *check)
+static int regrow_backing(const Check *check)
 {
 	guint64 end = backing_size(check->backing), size = end;
 
@@ -306,7 +309,7 @@ static int write_pages(const Check *check, guint64 generation, guint64 *ret_dige
 		CheckGroup *group = check->groups[g];
 		FormatBitmap *page = &group->disk;
 
-		if (differs(group)) {
+		if (page_differs(group)) {
 			memcpy(page->bits, group->mapped, sizeof page->bits);
 			bitmap_seal(page, &check->seal, g, generation);
 			r = bitmap_write(&place, g, group->found ? !group->home : 0, page);
@@ -317,7 +320,7 @@ static int write_pages(const Check *check, guint64 generation, guint64 *ret_dige
 	return r ? r : backing_flush(check->backing);
 }
 
-static int make_pages(Check *check)
+static int rebuild_pages(Check *check)
 {
 	Superblock next = *check->sb;
 	int r;
@@ -338,12 +341,12 @@ gboolean repair_carry_out(RepairPlan *plan, GError **error)
 
 	if (plan->actions->len == (guint)plan->replay)
 		return TRUE;
-	r = make_room(check);
+	r = regrow_backing(check);
 	if (!r)
 		r = mend_copies(check);
 	if (!r)
 		r = take_generations(check, work);
 	if (!r && work->pages)
-		r = make_pages(check);
+		r = rebuild_pages(check);
 	return r ? error_set_errno(error, r, "%s: repair", check->backing->name) : TRUE;
 }

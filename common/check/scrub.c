@@ -77,7 +77,7 @@ static guint64 count_repaired(const Scrub *scrub)
 /* ---- going on */
 
 /* Sleeps as the rate wants it after so many bytes more.  FALSE: it is to end. */
-static gboolean pace(Scrub *scrub, guint64 bytes)
+static gboolean wait_for_rate(Scrub *scrub, guint64 bytes)
 {
 	gboolean go_on;
 	gint64 due;
@@ -181,7 +181,7 @@ static int verify_leaf(Scrub *scrub, guint64 block)
 	if (!r)
 		r = verify_blocks(scrub, block, (guint)(end - block), &blocks);
 	note_progress(scrub, blocks, &nodes);
-	if (!r && !pace(scrub, blocks_to_bytes(blocks + nodes.copies)))
+	if (!r && !wait_for_rate(scrub, blocks_to_bytes(blocks + nodes.copies)))
 		r = -ECANCELED;
 	return r;
 }
@@ -213,11 +213,11 @@ typedef struct {
 	guint64 group; /* the next one to look at */
 	gboolean repair, more;
 	MapNodeCount count;
-} Roots;
+} ScrubRoots;
 
 static void verify_groups(Engine *engine, gpointer data)
 {
-	Roots *roots = data;
+	ScrubRoots *roots = data;
 	const Superblock *sb = &engine->superblock.current;
 
 	for (guint i = 0; i < GROUPS_AT_ONCE && roots->group < sb->groups; i++, roots->group++) {
@@ -235,7 +235,7 @@ static void verify_groups(Engine *engine, gpointer data)
 /* The good one is not touched: should the power go meanwhile, it still is. */
 static void verify_superblocks(Engine *engine, gpointer data)
 {
-	Roots *roots = data;
+	ScrubRoots *roots = data;
 
 	roots->count.copies += 2;
 	roots->count.repaired +=
@@ -246,7 +246,8 @@ static int verify_roots(Scrub *scrub)
 {
 	Volume *volume = scrub->volume;
 	Engine *engine = &volume->engine;
-	Roots roots = {.repair = !engine->read_only && !engine_has_failed(engine), .more = TRUE};
+	ScrubRoots roots = {.repair = !engine->read_only && !engine_has_failed(engine),
+			    .more = TRUE};
 	int r = 0;
 
 	if (volume->checkpointer) {
@@ -258,7 +259,7 @@ static int verify_roots(Scrub *scrub)
 		if (!roots.more)
 			checkpointer_call(volume->checkpointer, verify_superblocks, &roots);
 		note_progress(scrub, 0, &roots.count);
-		if (!pace(scrub, blocks_to_bytes(roots.count.copies)))
+		if (!wait_for_rate(scrub, blocks_to_bytes(roots.count.copies)))
 			r = -ECANCELED;
 		roots.count = (MapNodeCount){0};
 	}
@@ -278,7 +279,7 @@ static void keep_result(Scrub *scrub)
 	volume_checkpoint(scrub->volume);
 }
 
-static void end(Scrub *scrub, int r)
+static void end_scrub(Scrub *scrub, int r)
 {
 	ScrubStatus *status = &scrub->status;
 	guint64 repaired = count_repaired(scrub);
@@ -307,7 +308,7 @@ static gpointer scrub_main(gpointer data)
 		r = verify_map(scrub);
 	if (!r)
 		keep_result(scrub);
-	end(scrub, r);
+	end_scrub(scrub, r);
 	return NULL;
 }
 
