@@ -10,7 +10,7 @@ static void cut_journal(gpointer data)
 	engine->cut = journal_cut(engine->journal, engine->generation + 1);
 }
 
-static void freeze(Engine *engine)
+static void freeze_engine(Engine *engine)
 {
 	map_freeze(&engine->map, 1, engine->generation + 1, cut_journal, engine);
 	engine->generation++;
@@ -27,7 +27,7 @@ static void describe_size(guint64 size, Superblock *sb)
 	sb->levels = codec_levels(superblock_layout(sb), size);
 }
 
-static void describe(Engine *engine, guint64 generation, gboolean clean, Superblock *sb)
+static void describe_checkpoint(Engine *engine, guint64 generation, gboolean clean, Superblock *sb)
 {
 	EngineScrub scrub = engine_get_scrub(engine);
 
@@ -48,7 +48,7 @@ static void describe(Engine *engine, guint64 generation, gboolean clean, Superbl
 	sb->scrub_repaired = scrub.repaired;
 }
 
-static int failed_for_good(Engine *engine, int r, const char *what)
+static int fail_for_good(Engine *engine, int r, const char *what)
 {
 	engine_fail(engine, "checkpoint: %s: %s", what,
 		    r == -EUCLEAN ? "bitmap and map disagree" : g_strerror(-r));
@@ -56,9 +56,9 @@ static int failed_for_good(Engine *engine, int r, const char *what)
 }
 
 /* What cannot be made good later makes the volume FAILED. */
-static int failed(Engine *engine, int r, const char *what)
+static int fail_unless_retryable(Engine *engine, int r, const char *what)
 {
-	return r == -ENOSPC || r == -ENOMEM ? r : failed_for_good(engine, r, what);
+	return r == -ENOSPC || r == -ENOMEM ? r : fail_for_good(engine, r, what);
 }
 
 int checkpoint_finish(Engine *engine, gboolean clean)
@@ -68,20 +68,20 @@ int checkpoint_finish(Engine *engine, gboolean clean)
 	int r = map_write_frozen(engine->map);
 
 	if (r)
-		return failed(engine, r, "write nodes");
+		return fail_unless_retryable(engine, r, "write nodes");
 	r = slots_write_bitmaps(engine->slots, generation);
 	if (r)
-		return failed(engine, r, "write bitmaps");
+		return fail_unless_retryable(engine, r, "write bitmaps");
 	journal_mark_again(engine->journal);
 	r = backing_flush(engine->backing);
 	if (r)
-		return failed_for_good(engine, r, "flush");
+		return fail_for_good(engine, r, "flush");
 	if (engine_has_failed(engine))
 		return -ESHUTDOWN;
-	describe(engine, generation, clean, &next);
+	describe_checkpoint(engine, generation, clean, &next);
 	r = superblock_store(engine->backing, &engine->superblock, &next);
 	if (r)
-		return failed_for_good(engine, r, "write superblock");
+		return fail_for_good(engine, r, "write superblock");
 	__atomic_store_n(&engine->size, next.size, __ATOMIC_RELEASE);
 	journal_mark_checkpoint(engine->journal, engine->cut.sequence, engine->generation);
 	journal_release(engine->journal, engine->cut.position);
@@ -93,7 +93,7 @@ int checkpoint_finish(Engine *engine, gboolean clean)
 }
 
 /* From the checkpoint that begins now on. */
-static int resize(Engine *engine, guint64 size)
+static int resize_map(Engine *engine, guint64 size)
 {
 	int r = map_resize(engine->map, size);
 
@@ -116,8 +116,8 @@ int checkpoint_begin(Engine *engine, guint64 size, int *ret_resize)
 	if (r)
 		return r;
 	if (size)
-		*ret_resize = resize(engine, size);
-	freeze(engine);
+		*ret_resize = resize_map(engine, size);
+	freeze_engine(engine);
 	return 0;
 }
 

@@ -43,13 +43,13 @@ struct Checkpointer {
 	LoggingLimit reclaim_failures;
 };
 
-static gboolean is_due(Checkpointer *cp)
+static gboolean checkpoint_is_due(Checkpointer *cp)
 {
 	return journal_wants_checkpoint(cp->engine->journal) ||
 	       map_wants_checkpoint(cp->engine->map);
 }
 
-static gboolean reclaim(Checkpointer *cp);
+static gboolean reclaim_some(Checkpointer *cp);
 
 /* The freeze has made room: whoever waits may go on. */
 static void note_freeze(Checkpointer *cp)
@@ -61,7 +61,7 @@ static void note_freeze(Checkpointer *cp)
 }
 
 /* Makes a checkpoint for all who asked before it begins. */
-static void make_one(Checkpointer *cp)
+static void make_checkpoint(Checkpointer *cp)
 {
 	int r, resized = 0;
 	guint64 size;
@@ -72,7 +72,7 @@ static void make_one(Checkpointer *cp)
 	cp->resize_to = 0;
 	lock_drop(&cp->lock);
 	if (g_atomic_int_compare_and_exchange(&cp->full, TRUE, FALSE) && !cp->engine->frozen)
-		reclaim(cp);
+		reclaim_some(cp);
 	r = checkpoint_begin(cp->engine, size, &resized);
 	if (!r) {
 		note_freeze(cp);
@@ -92,7 +92,7 @@ static void make_one(Checkpointer *cp)
 
 /* Frees what dead pointers are over, with checkpoints in between as it adds up.  Whether
  * something is left. */
-static gboolean reclaim(Checkpointer *cp)
+static gboolean reclaim_some(Checkpointer *cp)
 {
 	for (guint i = 0; i < RECLAIM_STEPS; i++) {
 		int r = map_reclaim(cp->engine->map);
@@ -103,13 +103,13 @@ static gboolean reclaim(Checkpointer *cp)
 					      cp->engine->name, g_strerror(-r));
 		if (r <= 0)
 			return FALSE;
-		if (is_due(cp))
+		if (checkpoint_is_due(cp))
 			return TRUE;
 	}
 	return TRUE;
 }
 
-static gboolean is_asked(Checkpointer *cp)
+static gboolean checkpoint_is_asked(Checkpointer *cp)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 
@@ -125,26 +125,26 @@ static gboolean is_stopping(Checkpointer *cp)
 
 /* Whether settling, which may take long, still makes sense; makes the checkpoints that requests
  * need meanwhile. */
-static gboolean goes_on(Checkpointer *cp)
+static gboolean settling_goes_on(Checkpointer *cp)
 {
-	if (is_due(cp) || is_asked(cp))
-		make_one(cp);
+	if (checkpoint_is_due(cp) || checkpoint_is_asked(cp))
+		make_checkpoint(cp);
 	return !is_stopping(cp) && !engine_has_failed(cp->engine) && !cp->engine->frozen;
 }
 
 /* Frees and gives back everything that can be, now. */
-static void settle(Checkpointer *cp)
+static void settle_space(Checkpointer *cp)
 {
 	guint64 ticket;
 
 	lock_take(&cp->lock);
 	ticket = cp->settle_asked;
 	lock_drop(&cp->lock);
-	while (reclaim(cp) && goes_on(cp))
+	while (reclaim_some(cp) && settling_goes_on(cp))
 		;
-	make_one(cp);
-	make_one(cp); /* what the reclaiming itself replaced */
-	while (goes_on(cp) && slots_trim(cp->engine->slots, 0, TRIM_AT_ONCE))
+	make_checkpoint(cp);
+	make_checkpoint(cp); /* what the reclaiming itself replaced */
+	while (settling_goes_on(cp) && slots_trim(cp->engine->slots, 0, TRIM_AT_ONCE))
 		;
 	lock_take(&cp->lock);
 	cp->settle_done = ticket;
@@ -164,7 +164,7 @@ static void keep_warm(Checkpointer *cp, guint changes, guint flushes)
 		return;
 	map_get_info(cp->engine->map, &info);
 	if (info.retired_bytes >= SYNC_RETIRED)
-		make_one(cp);
+		make_checkpoint(cp);
 	while (slots_warm_bytes(cp->engine->slots) < SYNC_WARM)
 		if (slots_warm_up(cp->engine->slots))
 			break;
@@ -207,11 +207,11 @@ static void answer_call(Checkpointer *cp)
 }
 
 /* Between checkpoints: space. */
-static void tidy(Checkpointer *cp, gboolean idle)
+static void tidy_space(Checkpointer *cp, gboolean idle)
 {
-	if (reclaim(cp))
+	if (reclaim_some(cp))
 		g_atomic_int_set(&cp->kicked, TRUE); /* no sleep before the rest */
-	if (!is_due(cp))
+	if (!checkpoint_is_due(cp))
 		slots_trim(cp->engine->slots, idle ? KEEP_IDLE : KEEP_BUSY, TRIM_AT_ONCE);
 }
 
@@ -231,14 +231,14 @@ static gpointer checkpointer_main(gpointer data)
 		if (changes != seen)
 			changed_at = g_get_monotonic_time();
 		idle = g_get_monotonic_time() - changed_at >= IDLE;
-		if (is_asked(cp) || is_due(cp) || cp->engine->frozen ||
+		if (checkpoint_is_asked(cp) || checkpoint_is_due(cp) || cp->engine->frozen ||
 		    (idle && map_is_changed(cp->engine->map)))
-			make_one(cp);
+			make_checkpoint(cp);
 		if (wants_settle)
-			settle(cp);
+			settle_space(cp);
 		if (!engine_has_failed(cp->engine) && !cp->engine->frozen) {
 			keep_warm(cp, changes - seen, flushes - seen_flushes);
-			tidy(cp, idle);
+			tidy_space(cp, idle);
 		}
 		seen = changes;
 		seen_flushes = flushes;
@@ -294,7 +294,7 @@ void checkpointer_kick(Checkpointer *cp)
 }
 
 /* -ETIMEDOUT: it goes on. */
-static int run_unlocking(Checkpointer *cp, gint64 until)
+static int await_checkpoint_unlocking(Checkpointer *cp, gint64 until)
 {
 	guint64 ticket = ++cp->asked;
 	gint64 start = g_get_monotonic_time();
@@ -326,7 +326,7 @@ int checkpointer_run(Checkpointer *cp)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 
-	return run_unlocking(cp, G_MAXINT64);
+	return await_checkpoint_unlocking(cp, G_MAXINT64);
 }
 
 int checkpointer_make_room(Checkpointer *cp)
@@ -334,7 +334,8 @@ int checkpointer_make_room(Checkpointer *cp)
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 
 	g_atomic_int_set(&cp->full, TRUE);
-	return run_unlocking(cp, g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND);
+	return await_checkpoint_unlocking(cp, g_get_monotonic_time() +
+						      WAIT_SECONDS * G_TIME_SPAN_SECOND);
 }
 
 int checkpointer_resize(Checkpointer *cp, guint64 size, guint seconds)
@@ -343,7 +344,7 @@ int checkpointer_resize(Checkpointer *cp, guint64 size, guint seconds)
 	int r;
 
 	cp->resize_to = MAX(size, cp->resize_to);
-	r = run_unlocking(cp, g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND);
+	r = await_checkpoint_unlocking(cp, g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND);
 	return r ? r : cp->resize_result;
 }
 

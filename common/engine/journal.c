@@ -7,10 +7,10 @@
 #include <errno.h>
 
 #define STAGE_SIZE ((guint64)256 << 10)
-#define WAIT (200 * G_TIME_SPAN_MILLISECOND)
+#define ROOM_WAIT (200 * G_TIME_SPAN_MILLISECOND)
 
 /* What a lap's end may waste; always kept free beside what is reserved. */
-#define MARGIN ((guint64)2 * FORMAT_RECORD_LENGTH_MAX)
+#define WRAP_MARGIN ((guint64)2 * FORMAT_RECORD_LENGTH_MAX)
 
 struct Journal {
 	Backing *backing;
@@ -78,7 +78,7 @@ void journal_start(Journal *journal, guint64 tail, JournalPlace head, guint64 ge
 
 static gboolean has_room(const Journal *journal, guint32 length)
 {
-	guint64 want = journal->reserved + length + MARGIN;
+	guint64 want = journal->reserved + length + WRAP_MARGIN;
 
 	return journal->head - journal->tail + want <= journal->size &&
 	       journal->head - journal->written + want <= STAGE_SIZE;
@@ -128,7 +128,7 @@ static gboolean wait_for_room_unlocking(Journal *journal, gint64 *deadline)
 	}
 	start = g_get_monotonic_time();
 	if (!*deadline)
-		*deadline = start + WAIT;
+		*deadline = start + ROOM_WAIT;
 	in_time = lock_wait_until(&journal->changed, &journal->lock, *deadline);
 	waits_add(start);
 	return in_time;
@@ -171,7 +171,7 @@ static void stage_bytes(Journal *journal, const guint8 *bytes, guint32 length)
 }
 
 /* Goes to the ring's start if a record of that length does not fit before its end. */
-static void wrap(Journal *journal, guint32 length)
+static void skip_to_start(Journal *journal, guint32 length)
 {
 	guint64 rest = journal->size - journal->head % journal->size;
 	guint8 raw[FORMAT_RECORD_LENGTH_MAX] = {0};
@@ -192,7 +192,7 @@ static guint64 append_locked(Journal *journal, Record *record)
 	guint8 raw[FORMAT_RECORD_LENGTH_MAX];
 	guint32 length = record_length(record->kind, record->n_runs, record->blocks);
 
-	wrap(journal, length);
+	skip_to_start(journal, length);
 	record->sequence = journal->sequence++;
 	record->generation = journal->generation;
 	record_encode(record, journal->seal, raw);

@@ -7,8 +7,8 @@
 
 static const guint64 homes[2] = {FORMAT_SUPERBLOCK_A, FORMAT_SUPERBLOCK_B};
 
-static gboolean load_one(Backing *backing, guint home, FormatSuperblock *raw, Superblock *ret_sb,
-			 GError **error)
+static gboolean load_copy(Backing *backing, guint home, FormatSuperblock *raw, Superblock *ret_sb,
+			  GError **error)
 {
 	int r = backing_pread(backing, raw, sizeof *raw, homes[home]);
 
@@ -22,17 +22,17 @@ static gboolean load_one(Backing *backing, guint home, FormatSuperblock *raw, Su
 }
 
 /* Whether the four bytes there are a mark of ours. */
-static gboolean has_mark(Backing *backing, guint64 offset, guint32 mark)
+static gboolean has_magic(Backing *backing, guint64 offset, guint32 magic)
 {
 	guint32 found;
 
 	return !backing_pread(backing, &found, sizeof found, offset) &&
-	       GUINT32_FROM_LE(found) == mark;
+	       GUINT32_FROM_LE(found) == magic;
 }
 
 /* Whether what lies beside them is a volume's: a superblock's first bytes, marks of the journal,
  * its first record, bitmap pages. */
-static gboolean is_rest_ours(Backing *backing)
+static gboolean has_volume_structures(Backing *backing)
 {
 	static const gsize record = G_STRUCT_OFFSET(FormatRecord, magic);
 	static const gsize bitmap = G_STRUCT_OFFSET(FormatBitmap, magic);
@@ -40,11 +40,12 @@ static gboolean is_rest_ours(Backing *backing)
 
 	memcpy(&superblock, FORMAT_MAGIC, sizeof superblock);
 	superblock = GUINT32_FROM_LE(superblock);
-	return has_mark(backing, homes[0], superblock) || has_mark(backing, homes[1], superblock) ||
-	       has_mark(backing, FORMAT_MARKS_OFFSET + record, FORMAT_RECORD_MAGIC) ||
-	       has_mark(backing, FORMAT_CHECKPOINT_MARK_OFFSET + record, FORMAT_RECORD_MAGIC) ||
-	       has_mark(backing, FORMAT_JOURNAL_OFFSET + record, FORMAT_RECORD_MAGIC) ||
-	       has_mark(backing, FORMAT_FIRST_COPIES + bitmap, FORMAT_BITMAP_MAGIC);
+	return has_magic(backing, homes[0], superblock) ||
+	       has_magic(backing, homes[1], superblock) ||
+	       has_magic(backing, FORMAT_MARKS_OFFSET + record, FORMAT_RECORD_MAGIC) ||
+	       has_magic(backing, FORMAT_CHECKPOINT_MARK_OFFSET + record, FORMAT_RECORD_MAGIC) ||
+	       has_magic(backing, FORMAT_JOURNAL_OFFSET + record, FORMAT_RECORD_MAGIC) ||
+	       has_magic(backing, FORMAT_FIRST_COPIES + bitmap, FORMAT_BITMAP_MAGIC);
 }
 
 static guint64 generation_of(const FormatSuperblock *raw)
@@ -87,7 +88,7 @@ static SuperblockOther judge_other(const FormatSuperblock *raw, gboolean good,
 
 /* A copy that a later format wrote, or that cannot be read now, may be the newer one: to go on with
  * the other could lose what was flushed. */
-static gboolean speaks_for_both(const GError *problem)
+static gboolean may_be_newer(const GError *problem)
 {
 	return problem && !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_CORRUPT);
 }
@@ -97,19 +98,19 @@ gboolean superblock_load(Backing *backing, SuperblockPair *ret_pair, GError **er
 	g_autoptr(GError) first = NULL, second = NULL;
 	FormatSuperblock raw[2] = {0};
 	Superblock sb[2];
-	gboolean good[2] = {load_one(backing, 0, &raw[0], &sb[0], &first),
-			    load_one(backing, 1, &raw[1], &sb[1], &second)};
+	gboolean good[2] = {load_copy(backing, 0, &raw[0], &sb[0], &first),
+			    load_copy(backing, 1, &raw[1], &sb[1], &second)};
 	guint home;
 
-	if (!good[0] && !good[1] && !speaks_for_both(first) && !speaks_for_both(second) &&
-	    is_rest_ours(backing))
+	if (!good[0] && !good[1] && !may_be_newer(first) && !may_be_newer(second) &&
+	    has_volume_structures(backing))
 		return error_set(error, STORAGEOS_ERROR_CORRUPT, "%s: both superblocks are damaged",
 				 backing->name);
-	if (speaks_for_both(first) || (!good[0] && !good[1] && !speaks_for_both(second))) {
+	if (may_be_newer(first) || (!good[0] && !good[1] && !may_be_newer(second))) {
 		g_propagate_error(error, g_steal_pointer(&first));
 		return FALSE;
 	}
-	if (speaks_for_both(second)) {
+	if (may_be_newer(second)) {
 		g_propagate_error(error, g_steal_pointer(&second));
 		return FALSE;
 	}
