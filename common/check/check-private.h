@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What check.c (finding) and repair.c (mending) share: everything that is known of a volume once it
- * was walked.
+ * What check.c, which finds damage, and repair.c, which mends it, share: all that a walk finds out
+ * about a volume.
  */
 #pragma once
 
@@ -12,17 +12,17 @@
 #include "common/engine/superblock.h"
 
 typedef struct {
-	FormatBitmap disk;
-	guint8 claimed[FORMAT_BITMAP_BITS / 8]; /* by the map, then by the journal, too */
-	guint8 mapped[FORMAT_BITMAP_BITS / 8];	/* by the map alone */
-	gboolean found;				/* a page on disk counts ... */
-	guint home;				/* ... the one of this home ... */
-	guint damaged;	 /* ... of which these copies, a bit each, are not it */
-	guint64 missing; /* slots that the map refers to and the page has as free */
-	guint64 leaked;	 /* the other way round */
+	gboolean found;				/* one of the group's bitmap pages counts */
+	FormatBitmap disk;			/* that page */
+	guint home;				/* its home */
+	guint damaged;				/* bit c: copy c of it is damaged */
+	guint8 claimed[FORMAT_BITMAP_BITS / 8]; /* slots of the map and of the journal */
+	guint8 mapped[FORMAT_BITMAP_BITS / 8];	/* slots of the map alone */
+	guint64 missing;			/* slots of the map that the page says are free */
+	guint64 leaked; /* slots that the page says are in use, and the map does not have */
 } CheckGroup;
 
-/* A damaged copy of a node whose other copy is whole. */
+/* A node of which one copy is damaged. */
 typedef struct {
 	guint64 whole, damaged; /* slots */
 	guint level;
@@ -36,36 +36,40 @@ typedef struct {
 	NodeLayout layout;
 	Seal seal; /* of sb */
 	CheckResult *result;
-	Findings *found;       /* but for ... */
-	Findings *slots_found; /* ... slots that the bitmaps have otherwise, which follow from the
-				  rest */
-	CheckGroup **groups;
-	guint64 n_groups; /* that the checkpoint has, and the backing ... */
-	guint64 n_places; /* ... has room for: the others are there once the journal claims there */
-	guint64 used, claimed; /* by the bitmaps; so far */
+	Findings *found;       /* all findings but those in slots_found */
+	Findings *slots_found; /* slots of which bitmap and map disagree; reported last, since
+				  other damage causes them */
+	CheckGroup **groups;   /* n_places; NULL from n_groups on until the journal claims a slot */
+	guint64 n_groups;      /* groups that the checkpoint has, within the backing */
+	guint64 n_places;      /* groups for which the backing has room */
+	guint64 used;	       /* slots in use, by the bitmaps */
+	guint64 claimed;       /* slots claimed so far */
 	CheckProgress progress;
 	gpointer data;
 	guint64 data_slots, node_slots;
 	guint64 digest;	    /* of the bitmap pages */
-	guint64 newest;	    /* the highest generation of one ... */
-	guint64 newest_at;  /* ... and its group */
+	guint64 newest;	    /* highest generation of any valid bitmap page */
+	guint64 newest_at;  /* the group of that page */
 	JournalRule rule;   /* which records count */
 	GArray *copies;	    /* of CheckCopy */
-	guint marks;	    /* those outside the ring that are damaged: JournalRing's bits */
-	guint64 lost_nodes; /* of which no copy is whole */
-	GArray *lost_below; /* of CheckRange: below those, not dead; the first CHECK_RANGES */
-	guint64 refused;    /* claims: slots that are used twice, or do not exist */
-	gboolean cut_short; /* a flushed record is damaged, or one cannot be replayed: ... */
-	const char *stuck;  /* (what it does, if that is why; else NULL) */
-	JournalPlace end;   /* ... the one here: the first that does not count */
-	int problem;	    /* what ended the walk of the journal; 0, or a negative errno */
-	/* The path to where it is, one of each level, and the copy of the last: what is not walked
-	 * for want of memory would pass for free. */
+	guint marks;	    /* damaged marks, as journal_ring_damaged_marks() returns them */
+	guint64 lost_nodes; /* nodes of which no copy is whole */
+	GArray *lost_below; /* of CheckRange: blocks below lost nodes, unless they are dead; the
+			       first CHECK_RANGES */
+	guint64 refused;    /* claims that failed: the slot is used twice or does not exist */
+	JournalPlace end;   /* the first record that does not count */
+	gboolean cut_short; /* the record at `end` was flushed, or cannot be replayed */
+	const char *stuck;  /* why the record at `end` cannot be replayed, or NULL */
+	int problem;	    /* why the walk of the journal failed: 0 or a negative errno */
+	/* The path to the node being checked, one node of each level, and that node's second copy.
+	 * Allocated before the walk: a part of the map that was skipped for lack of memory would
+	 * seem to be free. */
 	FormatNode nodes[FORMAT_LEVELS_MAX], copy;
 	guint8 *buffer; /* JOURNAL_PAYLOAD_MAX bytes */
 } Check;
 
-/* Locks the backing and walks all of it.  NULL as check_run(). */
+/* Locks the backing, `exclusive` as the writer, and walks all of the volume.  NULL with *error set
+ * in the cases that check_run() names. */
 Check *check_walk(Backing *backing, gboolean exclusive, CheckProgress progress, gpointer data,
 		  GError **error);
 void check_free(Check *check); /* NULL is allowed */

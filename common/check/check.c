@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every slot that the map refers to is claimed in a bitmap of our own while the tree is walked from
- * its root; a second claim is a finding.  What was claimed must then be, group by group, exactly
- * what the bitmap on disk says.  At last the journal's records are walked as recovery would, and
- * claim their slots, too.
+ * 1. Walks the map from its root and claims every slot that the map refers to, in a bitmap in
+ *    memory.  A slot that is claimed twice is a finding.
+ * 2. Compares the claimed slots of each group with the group's bitmap on disk.
+ * 3. Walks the journal's records by the rule of recovery (journal-rule.h).  They claim their slots,
+ *    too.
  */
 #include "common/base/bounds.h"
 #include "common/check/check-private.h"
 
 #include <errno.h>
 
-/* A damaged copy of what is kept twice, the other of which is whole. */
+/* Reports that one copy is damaged of a structure whose other copy is whole. */
 static void G_GNUC_PRINTF(2, 3) report_copy(Check *check, const char *format, ...)
 {
 	g_autofree char *what = NULL;
@@ -23,7 +24,7 @@ static void G_GNUC_PRINTF(2, 3) report_copy(Check *check, const char *format, ..
 	check->result->copies++;
 }
 
-/* Blocks that cannot be read any more. */
+/* Lists blocks [first, first + n), as far as the volume goes, as lost. */
 static void lose_blocks(Check *check, guint64 first, guint64 n)
 {
 	GArray *lost = check->result->lost;
@@ -36,7 +37,7 @@ static void lose_blocks(Check *check, guint64 first, guint64 n)
 		g_array_append_val(lost, range);
 }
 
-/* All that is below it. */
+/* Lists all blocks below a node as lost. */
 static void lose_node(Check *check, guint level, guint64 index)
 {
 	guint shift = node_shift(check->layout, level);
@@ -53,7 +54,7 @@ static guint64 slot_offset(const Check *check, guint64 slot)
 	return check->sb->groups_offset + slot * FORMAT_SLOT_SIZE;
 }
 
-/* FALSE, with a finding, if the slot does not exist or is somebody else's. */
+/* Claims a slot (I5).  FALSE, with a finding, if the slot does not exist or was claimed before. */
 static gboolean claim_slot(Check *check, guint64 slot, const char *what, guint64 where)
 {
 	guint64 bit = slot_index(slot) - FORMAT_FIRST_INDEX, group = slot_group(slot);
@@ -77,7 +78,7 @@ static gboolean claim_slot(Check *check, guint64 slot, const char *what, guint64
 	return TRUE;
 }
 
-/* Reads `n` neighbouring slots and compares the checksums of the blocks from `block` on. */
+/* Reads `n` neighbouring slots and verifies them as blocks [block, block + n). */
 static void verify_blocks(Check *check, guint64 block, guint64 slot, guint n, const guint32 *crcs)
 {
 	int r = backing_pread(check->backing, check->buffer, (gsize)n * BLOCK_SIZE,
@@ -100,7 +101,8 @@ static void verify_blocks(Check *check, guint64 block, guint64 slot, guint n, co
 	}
 }
 
-/* Reads a node from one slot: 0, or -EBADMSG, or why it cannot be read. */
+/* Reads and verifies one copy of a node.  0; -EBADMSG: its checksum does not match; or why it
+ * cannot be read. */
 static int read_copy(Check *check, guint level, guint64 index, guint64 slot, guint32 crc,
 		     FormatNode *node)
 {
@@ -121,7 +123,7 @@ static char *name_node(const Check *check, guint level, guint64 index, guint64 s
 			       level, index, slot, index << shift, ((index + 1) << shift) - 1);
 }
 
-/* One of two copies is damaged. */
+/* Reports a node of which one copy is damaged, and notes it for repair. */
 static void note_copy(Check *check, const CheckCopy *copy)
 {
 	g_autofree char *name = name_node(check, copy->level, copy->index, copy->damaged);
@@ -130,7 +132,7 @@ static void note_copy(Check *check, const CheckCopy *copy)
 	g_array_append_vals(check->copies, copy, 1);
 }
 
-/* Reads a node, and verifies its copy; FALSE if neither is what it should be. */
+/* Reads a node, both copies of an inner node.  FALSE, with a finding, if no copy is whole. */
 static gboolean read_node(Check *check, guint level, guint64 index, const MapEntry *entry,
 			  FormatNode *node)
 {
@@ -156,7 +158,8 @@ static gboolean read_node(Check *check, guint level, guint64 index, const MapEnt
 	return FALSE;
 }
 
-/* The slots of a node; FALSE, with a finding, if they cannot be its own. */
+/* Claims the slot of a leaf, or both slots of an inner node.  FALSE, with a finding, if one of them
+ * cannot be the node's. */
 static gboolean claim_node(Check *check, guint level, guint64 index, guint64 slot)
 {
 	guint64 block = index << node_shift(check->layout, level);
@@ -171,7 +174,8 @@ static gboolean claim_node(Check *check, guint level, guint64 index, guint64 slo
 				     "copy of the node over block", block));
 }
 
-/* Claims what a leaf points to and verifies it, neighbours together. */
+/* Claims the slots that a leaf points to, and verifies its blocks unless they are dead.
+ * Neighbouring slots are read together. */
 static void check_leaf(Check *check, guint64 index, const FormatNode *leaf, gboolean dead)
 {
 	guint32 crcs[FORMAT_POINTERS_MAX];
@@ -207,6 +211,8 @@ static void check_leaf(Check *check, guint64 index, const FormatNode *leaf, gboo
 		verify_blocks(check, start, slot, n, crcs);
 }
 
+/* Checks the node that `entry` points to and all that is below it.  `dead`: a pointer above it is
+ * dead. */
 static void check_node(Check *check, guint level, guint64 index, MapEntry entry, gboolean dead)
 {
 	FormatNode *node = &check->nodes[level];
@@ -230,7 +236,7 @@ static void check_node(Check *check, guint level, guint64 index, MapEntry entry,
 			   entry_at(check->layout, node, i), dead);
 }
 
-/* Reads a group's bitmap pages and keeps the one that counts. */
+/* Reads all copies of a group's bitmap pages and keeps the page that counts. */
 static int load_group(Check *check, guint64 number)
 {
 	BitmapPlace place = {check->backing, check->sb->groups_offset, &check->seal};
@@ -263,7 +269,8 @@ static int load_group(Check *check, guint64 number)
 	return 0;
 }
 
-/* The groups of which a page can be in the backing: the copies of one lie in the group before. */
+/* How many groups can have a bitmap page within the backing.  The last of them may lie behind the
+ * backing's end: the copies of its pages are in the group before. */
 static guint64 groups_in_backing(const Check *check)
 {
 	guint64 size = backing_size(check->backing), from = check->sb->groups_offset;
@@ -295,7 +302,7 @@ static int load_groups(Check *check)
 	return r;
 }
 
-/* Bits [bit, bit + 8) of a group, which are not all as they should be. */
+/* Reports each of the bits [bit, bit + 8) in which a group's bitmap and the map disagree. */
 static void compare_byte(Check *check, guint64 number, guint bit)
 {
 	CheckGroup *group = check->groups[number];
@@ -313,7 +320,7 @@ static void compare_byte(Check *check, guint64 number, guint bit)
 	}
 }
 
-/* What is claimed must be what the bitmaps say (I5). */
+/* Reports slots that the map has and the bitmap on disk does not, and the reverse (I5). */
 static void compare_groups(Check *check)
 {
 	for (guint64 g = 0; g < check->n_groups; g++) {
@@ -328,8 +335,9 @@ static void compare_groups(Check *check)
 	check->result->free_slots = check->n_groups * FORMAT_BITMAP_BITS - check->used;
 }
 
-/* Whether the record changes what is below a lost node, which a replay would have to read.  To let
- * go of all that is below one it need not, but for the root. */
+/* Whether replay of the record would have to read a lost node.  It would where the record changes
+ * blocks below the node.  It would not where the record zeroes all of them: then the pointer to the
+ * node is dropped, unless the node is the root. */
 static gboolean is_stuck(Check *check, const Record *record)
 {
 	guint64 end = record->first + record->blocks;
@@ -343,12 +351,12 @@ static gboolean is_stuck(Check *check, const Record *record)
 		if (record->kind != FORMAT_RECORD_ZERO || record->first > range->first ||
 		    end < range->end || range->end - range->first == blocks)
 			return TRUE;
-		range->end = range->first; /* from here on it is a hole */
+		range->end = range->first; /* later records find a hole there */
 	}
 	return FALSE;
 }
 
-/* Which may be in groups that the checkpoint does not know yet. */
+/* Claims the slots of a record.  They may be in groups that were added after the checkpoint. */
 static gboolean claim_runs(Check *check, const Record *record)
 {
 	for (guint i = 0; i < record->n_runs; i++) {
@@ -364,8 +372,8 @@ static gboolean claim_runs(Check *check, const Record *record)
 	return !check->problem && !check->stuck;
 }
 
-/* Whether the payload of a record that counts can be read.  Recovery does not look at what was
- * flushed. */
+/* Whether the payload of a record that counts is whole.  journal_rule_judge() has read the payload
+ * only if the record is behind the durable-mark. */
 static gboolean payload_is_whole(Check *check, const Record *record)
 {
 	if (record->sequence < check->rule.durable)
@@ -384,7 +392,7 @@ static void report_record(Check *check, const Record *record, const char *what)
 		     record->sequence, record->first, record->first + record->blocks - 1, what);
 }
 
-/* The payload and the slots of a record that counts. */
+/* Checks a record that counts: its payload, and its slots.  FALSE: it cannot be replayed. */
 static gboolean check_record(Check *check, const Record *record)
 {
 	gboolean whole = payload_is_whole(check, record);
@@ -407,7 +415,7 @@ static gboolean check_record(Check *check, const Record *record)
 	return TRUE;
 }
 
-/* Ends where recovery ends the replay. */
+/* FALSE at the first record that recovery would not replay. */
 static gboolean visit_record(const Record *record, gpointer data)
 {
 	Check *check = data;
@@ -478,7 +486,7 @@ static int check_all(Check *check)
 	return check_journal(check);
 }
 
-/* The lines in the order of what they tell. */
+/* Puts the findings about single slots behind all others, and makes them the result's. */
 static void end_findings(Check *check)
 {
 	CheckResult *result = check->result;
@@ -572,7 +580,7 @@ void check_result_free(CheckResult *result)
 {
 	if (!result)
 		return;
-	if (result->messages) /* it came to its end */
+	if (result->messages) /* NULL if the check failed */
 		g_ptr_array_unref(result->messages);
 	g_array_unref(result->lost);
 	g_free(result);

@@ -19,7 +19,7 @@ void findings_free(Findings *findings)
 	g_free(findings);
 }
 
-/* Takes the line. */
+/* Takes ownership of the line. */
 static void keep_line(Findings *findings, char *line)
 {
 	if (findings->lines->len < FINDINGS_LINES)

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The order of writing: copies in place and a first superblock, which takes two generations as an
- * open does, so that the third is nobody else's; then pages of that generation into the homes that
- * do not count; then a superblock of that generation, from which on they do.
+ * The order of the writes:
+ *
+ * 1. Damaged copies, in place.
+ * 2. A superblock of a generation FORMAT_STAMPS_AHEAD (2) higher, as an open writes it.  It
+ * reserves the generation that follows, which no page on the disk has.
+ * 3. Bitmap pages of that generation, into the homes that do not count.
+ * 4. A superblock of that generation.  From now on these pages count.
+ *
+ * Each step is durable before the next begins.  After a crash between any two steps one checkpoint
+ * is whole (I6).
  */
 #include "common/check/repair.h"
 
@@ -14,9 +21,9 @@
 
 struct RepairWork {
 	Check *check;
-	gboolean superblock; /* its other copy is damaged */
-	gboolean pages;	     /* bitmaps are made of the map */
-	gboolean cut;	     /* the journal is ended at check->end */
+	gboolean superblock; /* one copy of it is damaged */
+	gboolean pages;	     /* bitmaps are to be rebuilt from the map */
+	gboolean cut;	     /* the journal is to end at check->end */
 };
 
 static void G_GNUC_PRINTF(2, 3) add_line(GPtrArray *lines, const char *format, ...)
@@ -28,9 +35,9 @@ static void G_GNUC_PRINTF(2, 3) add_line(GPtrArray *lines, const char *format, .
 	va_end(args);
 }
 
-/* ---- looking */
+/* ---- planning */
 
-/* Whether the page on disk is not what the map says. */
+/* Whether a group's bitmap on disk disagrees with the map. */
 static gboolean page_differs(const CheckGroup *group)
 {
 	return !group->found || group->missing || group->leaked;
@@ -63,7 +70,7 @@ static void plan_copies(RepairPlan *plan)
 					copy + 1, g);
 }
 
-/* Whether an open takes them as they are. */
+/* Whether an open would accept the bitmaps as they are on disk. */
 static gboolean bitmaps_are_loadable(const Check *check)
 {
 	for (guint64 g = 0; g < check->n_groups; g++)
@@ -178,7 +185,7 @@ static RepairPlan *plan_new(Check *check)
 	return plan;
 }
 
-/* What a later version knows how to write, as open says, too. */
+/* UNSUPPORTED if only a later version may write the volume; volume_open() has the same rule. */
 static gboolean may_write(const Check *check, GError **error)
 {
 	return !(check->sb->ro_compatible & ~FORMAT_RO_COMPATIBLE_KNOWN) ||
@@ -227,7 +234,7 @@ static guint64 slot_end(const Check *check, guint64 slot)
 	return check->sb->groups_offset + (slot + 1) * FORMAT_SLOT_SIZE;
 }
 
-/* A backing that was cut is to hold again what is written into it. */
+/* Grows a backing that was cut short, so that it holds all that the repair writes. */
 static int regrow_backing(const Check *check)
 {
 	guint64 end = backing_size(check->backing), size = end;
@@ -261,7 +268,7 @@ static int mend_marks(const Check *check)
 	return r || !ring ? r : journal_ring_mend_marks(ring, check->backing, check->marks);
 }
 
-/* What is kept twice, from what is whole. */
+/* Step 1: rewrites each damaged copy from the whole one. */
 static int mend_copies(const Check *check)
 {
 	BitmapPlace place = bitmap_place(check);
@@ -283,7 +290,8 @@ static int mend_copies(const Check *check)
 	return r ? r : backing_flush(check->backing);
 }
 
-/* Two generations on, as an open does: the next one is nobody else's, whatever happens. */
+/* Step 2: the generation after the new superblock's has never been used, and is not used by anyone
+ * else even if the repair is interrupted.  Ends the journal where the plan says so. */
 static int take_generations(Check *check, const RepairWork *work)
 {
 	Superblock next = *check->sb;
@@ -298,7 +306,8 @@ static int take_generations(Check *check, const RepairWork *work)
 	return superblock_store(check->backing, &check->pair, &next);
 }
 
-/* Pages of that generation where the map wants others.  Adds up the digest of all. */
+/* Step 3: writes a page with that generation for each group whose bitmap disagrees with the map.
+ * *ret_digest is the digest over all groups. */
 static int write_pages(const Check *check, guint64 generation, guint64 *ret_digest)
 {
 	BitmapPlace place = bitmap_place(check);
@@ -320,6 +329,7 @@ static int write_pages(const Check *check, guint64 generation, guint64 *ret_dige
 	return r ? r : backing_flush(check->backing);
 }
 
+/* Steps 3 and 4. */
 static int rebuild_pages(Check *check)
 {
 	Superblock next = *check->sb;
@@ -339,7 +349,7 @@ gboolean repair_carry_out(RepairPlan *plan, GError **error)
 	Check *check = work->check;
 	int r;
 
-	if (plan->actions->len == (guint)plan->replay)
+	if (plan->actions->len == (guint)plan->replay) /* nothing, or the replay alone */
 		return TRUE;
 	r = regrow_backing(check);
 	if (!r)

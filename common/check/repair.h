@@ -1,53 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mending a volume that nobody has open, without guessing: what is kept twice from its whole copy,
- * the bitmaps from the map.  Nothing is invented: blocks that are lost stay errors.
+ * Repairs a volume that nobody has open.  A structure that is kept twice is rewritten from its
+ * whole copy, and the bitmaps are rebuilt from the map.  Repair never guesses: blocks that are lost
+ * stay unreadable.
  *
- * In two steps, so that somebody can say no: repair_plan() looks and writes nothing, and
- * repair_carry_out() does what the plan says:
+ * There are two steps, so that the user can decline: repair_plan() examines the volume and writes
+ * nothing; repair_carry_out() does what the plan says:
  *
- *     - a damaged copy of an inner node, a bitmap page, a superblock or a durable-mark is written
- * anew
- *     - bitmaps that are not what the map says (slots leaked, slots missing, a page of another
- * time) are made of the map, and so are the superblock's counts; not where nodes of the map are
- * lost (slots below them would pass for free) or two claim one slot
- *     - REPAIR_CUT_JOURNAL: where a record that was flushed is damaged, or changes what is below a
- *       node that is lost, so that open refuses, the journal is ended there.  That gives up what it
- *       and the records behind it did: older content comes back.
+ *     - A damaged copy of an inner node, a bitmap page, a superblock or a durable-mark is
+ *       rewritten.
  *
- *     - what a crash left: records to be replayed, a torn tail.  An open does that; the plan only
- * says so, and whether one is wanted (`replay`).
+ *     - Bitmaps that disagree with the map (slots are leaked or missing, or a page is not the
+ *       checkpoint's) are rebuilt from the map, and so are the superblock's counts.  This is not
+ *       done where nodes of the map are lost, since the slots below them would seem to be free, or
+ *       where two pointers claim one slot.
  *
- * Interrupted anywhere, it leaves the volume no worse: copies are written from what is whole, pages
- * into their homes that do not count, and one superblock makes all of it valid.
+ *     - With REPAIR_CUT_JOURNAL, the journal is ended before the record at which open refuses: one
+ *       that was flushed and is damaged, or one that cannot be replayed, because it changes blocks
+ *       below a lost node or names slots that are in use.  This discards that record and all later
+ *       ones: their blocks go back to older content.
+ *
+ * Repair does not replay the journal.  If `replay` is set, the caller must open and close the
+ * volume afterwards.
+ *
+ * A repair that is interrupted leaves the volume no worse (I6): damaged copies are rewritten from
+ * whole ones, bitmap pages go to the homes that do not count, and one superblock makes all of them
+ * valid.
  */
 #pragma once
 
 #include "common/check/check.h"
 
 typedef enum {
-	REPAIR_CUT_JOURNAL = 1 << 0,
+	REPAIR_CUT_JOURNAL = 1 << 0, /* discards flushed writes */
 } RepairFlags;
 
 typedef struct RepairWork RepairWork;
 
 typedef struct {
-	GPtrArray *actions;  /* of char *: what will be done */
-	GPtrArray *left;     /* of char *: damage that stays, but for lost blocks */
-	GPtrArray *given_up; /* of char *: what ending the journal early gives up */
-	gboolean replay;     /* once it is carried out, the volume wants to be opened and closed */
-	gboolean may_cut;    /* the journal could be ended early, and was not asked to be */
-	CheckResult *check;  /* what was found; its `lost` are the blocks that stay errors */
+	GPtrArray *actions;  /* of char *: what repair_carry_out() will do, and the replay */
+	GPtrArray *left;     /* of char *: damage that remains, apart from lost blocks */
+	GPtrArray *given_up; /* of char *: records that ending the journal early discards */
+	gboolean replay;     /* after the repair, the volume must be opened and closed */
+	gboolean may_cut;    /* REPAIR_CUT_JOURNAL would help, and was not given */
+	CheckResult *check;  /* the findings; blocks in its `lost` stay unreadable */
 	RepairWork *work;
 } RepairPlan;
 
-/* Locks the backing, which stays the caller's and outlives the plan, for writing.  NULL with *error
- * where nothing can be done: no superblock is whole, it is open elsewhere, it cannot be read, or
- * only a later version may write it. */
+/* Takes the writer's lock of the backing and plans the repair.  The backing stays the caller's and
+ * must outlive the plan.  NULL with *error set if the volume cannot be repaired: no superblock is
+ * whole, the volume is open elsewhere or cannot be read, or only a later version may write it. */
 RepairPlan *repair_plan(Backing *backing, RepairFlags flags, CheckProgress progress, gpointer data,
 			GError **error);
 void repair_plan_free(RepairPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RepairPlan, repair_plan_free)
 
-/* Once for a plan; all of it is durable after TRUE. */
+/* Carries the plan out; may be called once for a plan.  After TRUE the repair is durable. */
 gboolean repair_carry_out(RepairPlan *plan, GError **error);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Leaf by leaf: the inner nodes on the way there as they are entered, the leaf, then its blocks,
- * neighbouring slots together.  A block that does not verify is looked up and read once more, as a
- * reader does: it may have moved meanwhile.
+ * The map is scrubbed leaf by leaf: first the inner nodes on the path that were not verified yet,
+ * then the leaf, then its blocks, neighbouring slots in one read.  A block that does not verify is
+ * looked up and read again, as a request reads it: a write may have moved the block meanwhile.
  */
 #include "common/check/scrub.h"
 
@@ -14,27 +14,28 @@
 #include "common/engine/map-scan.h"
 #include "common/engine/volume-private.h"
 
-#define GROUPS_AT_ONCE 64u /* that a checkpoint may have to wait for */
+/* Groups that are verified in one checkpointer_call(), for which a checkpoint may have to wait. */
+#define GROUPS_AT_ONCE 64u
 
 struct Scrub {
 	Volume *volume;
 	GThread *thread;
-	GMutex lock; /* all below */
+	GMutex lock; /* protects all up to `lost` */
 	GCond changed;
 	gboolean stop;
 	ScrubStatus status;
 	GArray *lost; /* of ScrubRange */
 
-	/* The thread's own. */
-	guint64 repaired_before; /* copies, of all that were since the volume was opened */
-	gint64 paced_from;	 /* monotonic microseconds */
-	guint64 paced_bytes;
-	guint64 expected;		    /* blocks that there are, about */
-	guint64 entered[FORMAT_LEVELS_MAX]; /* of each level the index last looked at, plus one */
+	/* Set before the thread starts; then the thread's own. */
+	guint64 repaired_before;	    /* copies that were repaired before the scrub began */
+	gint64 paced_from;		    /* when the scrub began: monotonic time, microseconds */
+	guint64 paced_bytes;		    /* bytes read since then */
+	guint64 expected;		    /* mapped blocks when the scrub began */
+	guint64 entered[FORMAT_LEVELS_MAX]; /* for each level: index last verified, plus 1 */
 	guint8 buffer[FORMAT_POINTERS_MAX * BLOCK_SIZE];
 };
 
-/* ---- what was found */
+/* ---- counting */
 
 static void note_progress(Scrub *scrub, guint64 blocks, const MapNodeCount *nodes)
 {
@@ -49,7 +50,7 @@ static void note_progress(Scrub *scrub, guint64 blocks, const MapNodeCount *node
 	g_mutex_unlock(&scrub->lock);
 }
 
-/* Blocks [first, end) are lost; counts as `errors`. */
+/* Lists blocks [first, end) as lost, and adds `errors` to the count of errors. */
 static void note_lost(Scrub *scrub, guint64 first, guint64 end, guint64 errors)
 {
 	ScrubRange range = {first, end}, *last;
@@ -65,7 +66,7 @@ static void note_lost(Scrub *scrub, guint64 first, guint64 end, guint64 errors)
 	g_mutex_unlock(&scrub->lock);
 }
 
-/* Also what its own reading, or a request's, came upon first. */
+/* Copies repaired since the scrub began, those included that a lookup or a request met first. */
 static guint64 count_repaired(const Scrub *scrub)
 {
 	VolumeInfo info;
@@ -74,9 +75,10 @@ static guint64 count_repaired(const Scrub *scrub)
 	return info.copies_repaired - scrub->repaired_before;
 }
 
-/* ---- going on */
+/* ---- pacing */
 
-/* Sleeps as the rate wants it after so many bytes more.  FALSE: it is to end. */
+/* Sleeps until the bytes read, with `bytes` more, are within the rate.  FALSE: the scrub must end.
+ */
 static gboolean wait_for_rate(Scrub *scrub, guint64 bytes)
 {
 	gboolean go_on;
@@ -98,7 +100,7 @@ static gboolean wait_for_rate(Scrub *scrub, guint64 bytes)
 
 /* ---- blocks */
 
-/* Blocks in neighbouring slots, from `block` on. */
+/* Verifies `n` blocks from `block` on, which are in neighbouring slots. */
 static int verify_run(Scrub *scrub, guint64 block, guint n, const MapEntry *entries)
 {
 	Engine *engine = &scrub->volume->engine;
@@ -121,7 +123,7 @@ static int verify_run(Scrub *scrub, guint64 block, guint n, const MapEntry *entr
 	return 0;
 }
 
-/* The blocks of one leaf that are there. */
+/* Verifies the mapped blocks of one leaf.  *ret_blocks: how many there are. */
 static int verify_blocks(Scrub *scrub, guint64 first, guint n, guint64 *ret_blocks)
 {
 	Map *map = scrub->volume->engine.map;
@@ -131,7 +133,7 @@ static int verify_blocks(Scrub *scrub, guint64 first, guint n, guint64 *ret_bloc
 
 	*ret_blocks = 0;
 	if (r == -EBADMSG) {
-		note_lost(scrub, first, first + n, 0); /* counted as a node */
+		note_lost(scrub, first, first + n, 0); /* verify_path() counted the node */
 		return 0;
 	}
 	if (r)
@@ -151,7 +153,7 @@ static int verify_blocks(Scrub *scrub, guint64 first, guint n, guint64 *ret_bloc
 
 /* ---- nodes */
 
-/* The nodes over a block, from the root down, that were not looked at yet. */
+/* Verifies the nodes over a block, from the root down, that were not verified yet. */
 static int verify_path(Scrub *scrub, guint64 block, MapNodeCount *count)
 {
 	Engine *engine = &scrub->volume->engine;
@@ -207,11 +209,12 @@ static int verify_map(Scrub *scrub)
 	return 0;
 }
 
-/* ---- marks; bitmaps and superblocks: between checkpoints, by the thread that writes them */
+/* ---- marks; bitmaps and superblocks, verified by the checkpoint thread, which writes them */
 
 typedef struct {
-	guint64 group; /* the next one to look at */
-	gboolean repair, more;
+	guint64 group;	 /* the next group to verify */
+	gboolean repair; /* damaged copies are to be rewritten */
+	gboolean more;	 /* there are groups left */
 	MapNodeCount count;
 } ScrubRoots;
 
@@ -232,7 +235,7 @@ static void verify_groups(Engine *engine, gpointer data)
 	roots->more = roots->group < sb->groups;
 }
 
-/* The good one is not touched: should the power go meanwhile, it still is. */
+/* Rewrites damaged copies only: a loss of power meanwhile leaves the whole copy (I6). */
 static void verify_superblocks(Engine *engine, gpointer data)
 {
 	ScrubRoots *roots = data;
@@ -268,10 +271,11 @@ static int verify_roots(Scrub *scrub)
 
 /* ---- the thread */
 
-/* So that `info` tells it, from the next checkpoint on after a restart, too. */
+/* Stores the result in the volume: volume_get_info() returns it at once, and after a restart once
+ * the checkpoint is durable. */
 static void keep_result(Scrub *scrub)
 {
-	const ScrubStatus *status = &scrub->status; /* which nobody changes any more */
+	const ScrubStatus *status = &scrub->status; /* no lock: this thread alone changes it */
 	EngineScrub result = {(guint64)(g_get_real_time() / G_USEC_PER_SEC), status->blocks,
 			      status->errors, count_repaired(scrub)};
 
@@ -301,7 +305,8 @@ static gpointer scrub_main(gpointer data)
 	Scrub *scrub = data;
 	int r = verify_roots(scrub);
 
-	/* So that what was written is where it can be looked at.  If it fails, less is. */
+	/* Puts all changes into the map on disk.  If the checkpoint fails, the scrub goes on, and
+	 * verifies less. */
 	if (!r)
 		volume_checkpoint(scrub->volume);
 	if (!r)

@@ -17,8 +17,8 @@
 #include "common/engine/volume.h"
 
 #define SCRUB_RANGES 1000u /* ranges that are listed; all errors are counted */
-#define SCRUB_RATE                                                                                 \
-	((guint64)64 << 20) /* bytes a second, where a volume is served and none is said */
+/* Bytes a second, for a scrub of a served volume for which no rate is given. */
+#define SCRUB_RATE ((guint64)64 << 20)
 
 typedef struct {
 	guint64 first, end; /* blocks [first, end) */
@@ -26,22 +26,23 @@ typedef struct {
 
 typedef struct {
 	gboolean running;
-	gboolean complete; /* it went to the end */
+	gboolean complete; /* it has verified the whole volume */
 	guint64 rate;	   /* bytes a second; 0: no limit */
-	gint64 begun;	   /* seconds since 1970 */
+	gint64 begun;	   /* Unix time, in seconds */
 	gint64 ended;	   /* the same; 0 while it is running */
-	double fraction;   /* how far it is: 0..1, about */
-	guint64 blocks;	   /* verified, lost ones included */
-	guint64 copies;	   /* of nodes, bitmaps, superblocks, durable-marks: verified */
-	guint64 errors;	   /* blocks, nodes, bitmaps that are lost */
-	guint64 repaired;  /* copies written anew since it began, by whoever read them first */
-	int problem;	   /* negative errno that ended it, or 0 */
+	double fraction;   /* how much is done, estimated: 0 to 1 */
+	guint64 blocks;	   /* blocks read, lost blocks included */
+	guint64 copies;	   /* copies read: of nodes, bitmap pages, superblocks and marks */
+	guint64 errors;	   /* lost blocks, nodes and bitmap pages */
+	guint64 repaired;  /* copies rewritten since it began, by the scrub or by requests */
+	int problem;	   /* the negative errno that ended it, or 0 */
 } ScrubStatus;
 
 typedef struct Scrub Scrub;
 
 typedef enum {
-	SCRUB_OPENED = 1 << 0, /* the volume was opened for it: what that has mended counts, too */
+	/* The volume was opened for this scrub: copies that the open rewrote count as repaired. */
+	SCRUB_OPENED = 1 << 0,
 } ScrubFlags;
 
 /* Starts a scrub, which ends by itself.  `volume` must outlive it.  The caller must not start a
