@@ -54,7 +54,8 @@ static guint64 slot_offset(const Check *check, guint64 slot)
 	return check->sb->groups_offset + slot * FORMAT_SLOT_SIZE;
 }
 
-/* Claims a slot (I5).  FALSE, with a finding, if the slot does not exist or was claimed before. */
+/* Claims a slot (I5).  FALSE, with a finding, if the slot does not exist (I9: the disk names it) or
+ * was claimed before. */
 static gboolean claim_slot(Check *check, guint64 slot, const char *what, guint64 where)
 {
 	guint64 bit = slot_index(slot) - FORMAT_FIRST_INDEX, group = slot_group(slot);
