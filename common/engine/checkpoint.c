@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+/* Called by map_freeze() at the instant of the freeze. */
 static void cut_journal(gpointer data)
 {
 	Engine *engine = data;
@@ -17,6 +18,7 @@ static void freeze_engine(Engine *engine)
 	engine->frozen = TRUE;
 }
 
+/* Sets the superblock's size, and with it `grown_from` and `levels`. */
 static void describe_size(guint64 size, Superblock *sb)
 {
 	if (size > sb->size && !sb->grown_from)
@@ -27,6 +29,7 @@ static void describe_size(guint64 size, Superblock *sb)
 	sb->levels = codec_levels(superblock_layout(sb), size);
 }
 
+/* Makes the superblock of the checkpoint whose nodes and bitmap pages are written. */
 static void describe_checkpoint(Engine *engine, guint64 generation, gboolean clean, Superblock *sb)
 {
 	EngineScrub scrub = engine_get_scrub(engine);
@@ -48,6 +51,7 @@ static void describe_checkpoint(Engine *engine, guint64 generation, gboolean cle
 	sb->scrub_repaired = scrub.repaired;
 }
 
+/* Makes the volume FAILED.  Returns -EIO. */
 static int fail_for_good(Engine *engine, int r, const char *what)
 {
 	engine_fail(engine, "checkpoint: %s: %s", what,
@@ -55,7 +59,8 @@ static int fail_for_good(Engine *engine, int r, const char *what)
 	return -EIO;
 }
 
-/* What cannot be made good later makes the volume FAILED. */
+/* Returns -ENOSPC and -ENOMEM, after which the checkpoint can be continued; any other error makes
+ * the volume FAILED. */
 static int fail_unless_retryable(Engine *engine, int r, const char *what)
 {
 	return r == -ENOSPC || r == -ENOMEM ? r : fail_for_good(engine, r, what);
@@ -76,12 +81,13 @@ int checkpoint_finish(Engine *engine, gboolean clean)
 	r = backing_flush(engine->backing);
 	if (r)
 		return fail_for_good(engine, r, "flush");
-	if (engine_has_failed(engine))
+	if (engine_has_failed(engine)) /* meanwhile: no superblock may be written any more */
 		return -ESHUTDOWN;
 	describe_checkpoint(engine, generation, clean, &next);
 	r = superblock_store(engine->backing, &engine->superblock, &next);
 	if (r)
 		return fail_for_good(engine, r, "write superblock");
+	/* I6: up to here the previous checkpoint, its records and its slots must stay. */
 	__atomic_store_n(&engine->size, next.size, __ATOMIC_RELEASE);
 	journal_mark_checkpoint(engine->journal, engine->cut.sequence, engine->generation);
 	journal_release(engine->journal, engine->cut.position);
@@ -92,7 +98,8 @@ int checkpoint_finish(Engine *engine, gboolean clean)
 	return 0;
 }
 
-/* From the checkpoint that begins now on. */
+/* Changes the size of the map, from the coming freeze on.  Requests see a smaller size at once, a
+ * larger one when it is durable. */
 static int resize_map(Engine *engine, guint64 size)
 {
 	int r = map_resize(engine->map, size);
@@ -111,7 +118,7 @@ int checkpoint_begin(Engine *engine, guint64 size, int *ret_resize)
 
 	if (engine_has_failed(engine))
 		return -ESHUTDOWN;
-	if (engine->frozen) /* one that met a full backing */
+	if (engine->frozen) /* by a checkpoint that -ENOSPC or -ENOMEM interrupted */
 		r = checkpoint_finish(engine, FALSE);
 	if (r)
 		return r;

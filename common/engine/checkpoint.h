@@ -2,32 +2,37 @@
 /*
  * Checkpoints: a durable root from which everything up to its generation reads (I6).
  *
- *     freeze    one instant divides map, allocator's lists and journal; requests go on
- *     write     frozen nodes bottom-up, then the bitmap pages that changed
- *     flush     all of that, and every payload before the cut, is on disk
- *     switch    the other superblock names the new root; flush; so does the second; flush
- *     release   the journal's tail moves up; what was replaced is free, once no reader that
- *               could have looked it up is left
+ *     freeze    at one instant, divides the map, the allocator's lists and the journal into what
+ *               the checkpoint contains and what comes after it; requests go on
+ *     write     writes the frozen nodes bottom-up, then the bitmap pages that changed
+ *     flush     makes these durable, and every payload before the journal's cut
+ *     switch    writes the new superblock over the older copy and flushes, then over the other copy
+ *               and flushes
+ *     release   moves the journal's tail up; frees the replaced slots when the readers that may
+ *               have looked them up are done
  *
  * An error before the switch leaves the previous checkpoint in force (I6).  After -ENOSPC and
  * -ENOMEM the frozen state stays, and the next attempt continues with it.  Any other error, and any
- * failed flush, makes the volume FAILED.  A volume that has FAILED switches no superblock. Replaced
- * slots are reused, and the journal's tail moves, only after both superblocks are on disk: until
- * then damage to either superblock loses nothing.
+ * failed flush, makes the volume FAILED.  A volume that has FAILED switches no superblock.
  *
- * The volume's size is part of it.  A larger one is for requests when both superblocks are durable:
- * the journal never names blocks that one of them does not know.  A smaller one is before the
- * freeze: the map knows no others any more.
+ * Replaced slots are reused, and the journal's tail moves, only after both superblocks are durable:
+ * until then damage to either superblock loses nothing (I6).
  *
- * Threading: one thread at a time: the Checkpointer's (checkpointer.h) while there is one.
+ * A checkpoint also changes the volume's size.  Requests may use a larger size once both
+ * superblocks are durable, so that the journal never names blocks that are behind the end by one of
+ * the superblocks.  A smaller size holds for requests from before the freeze on, because the map no
+ * longer covers the blocks behind it.
+ *
+ * Threading: one thread at a time; while there is a Checkpointer (checkpointer.h), its thread.
  */
 #pragma once
 
 #include "common/engine/engine.h"
 
-/* Begins a checkpoint, up to the freeze; first finishes one that met a full backing.  `size` is the
- * volume's new size, or 0; *ret_resize is then 0 or why the size stays.  Returns 0, or why no
- * checkpoint was begun. */
+/* Begins a checkpoint, up to the freeze; first finishes an earlier one that -ENOSPC or -ENOMEM
+ * interrupted.  `size` is the volume's new size, or 0 for no change.  Returns 0, or why no
+ * checkpoint was begun.  After 0, and if `size` is not 0, *ret_resize is 0, or why the size stays
+ * as it is. */
 int checkpoint_begin(Engine *engine, guint64 size, int *ret_resize);
 
 /* Finishes the checkpoint: writes the frozen state and switches.  `clean`: the volume is being

@@ -9,37 +9,37 @@
 #include "common/engine/throttle.h"
 #include "common/engine/waits.h"
 
-#define TICK (250 * G_TIME_SPAN_MILLISECOND)
-#define IDLE (2 * G_TIME_SPAN_SECOND) /* without a change */
-#define WAIT_SECONDS 25
-#define RECLAIM_STEPS 256    /* dead nodes before the thread looks up */
-#define KEEP_IDLE (16 * MIB) /* warm space kept for new writes */
-#define KEEP_BUSY (1024 * MIB)
-#define TRIM_AT_ONCE (256 * MIB)
-#define SYNC_WARM (16 * MIB)	/* warm space wanted by a load that flushes much */
-#define SYNC_RETIRED (16 * MIB) /* what is worth a checkpoint to get it */
+#define TICK (250 * G_TIME_SPAN_MILLISECOND) /* the thread's longest sleep */
+#define IDLE (2 * G_TIME_SPAN_SECOND)	     /* time without a change that makes a volume idle */
+#define WAIT_SECONDS 25			     /* the longest wait of a request (I9) */
+#define RECLAIM_STEPS 256		     /* calls of map_reclaim() in one go */
+#define KEEP_IDLE (16 * MIB)	 /* bytes of warm space that trimming leaves an idle volume */
+#define KEEP_BUSY (1024 * MIB)	 /* the same while the volume is in use */
+#define TRIM_AT_ONCE (256 * MIB) /* bytes that one call of slots_trim() may trim */
+#define SYNC_WARM (16 * MIB)	 /* warm bytes kept ready for a load that flushes often */
+#define SYNC_RETIRED (16 * MIB)	 /* retired bytes for which such a load gets a checkpoint */
 
 struct Checkpointer {
 	Engine *engine;
 	GThread *thread;
-	gint changes, flushes; /* atomic; only how they move counts */
-	gint kicked;	       /* atomic */
-	gint full;	       /* atomic: a request needs what was discarded */
+	gint changes, flushes; /* atomic: counts of requests; they may wrap around */
+	gint kicked;	       /* atomic: the thread must not sleep */
+	gint full;	       /* atomic: a request met a full backing */
 
 	Lock lock;
-	GCond wake; /* for the thread */
-	GCond done; /* for those who wait for it */
+	GCond wake; /* wakes the thread */
+	GCond done; /* wakes those who wait for the thread */
 	gboolean stop;
-	guint64 asked, begun, finished; /* tickets */
-	guint64 attempts, made;
+	guint64 asked, begun, finished; /* tickets of checkpoints */
+	guint64 attempts, made;		/* checkpoints that ended, and those that succeeded */
 	Throttle throttle;
-	int result;	   /* of the last one */
-	guint64 resize_to; /* with the next one; 0: as it is */
-	int resize_result; /* of the last time */
-	guint64 settle_asked, settle_done;
-	CheckpointerCall call; /* NULL: none */
+	int result;			   /* of the last checkpoint */
+	guint64 resize_to;		   /* size for the next checkpoint; 0: no change */
+	int resize_result;		   /* of the last change of size */
+	guint64 settle_asked, settle_done; /* tickets of checkpointer_settle() */
+	CheckpointerCall call;		   /* the call that waits for the thread, or NULL */
 	gpointer call_data;
-	guint64 calls, calls_done;
+	guint64 calls, calls_done; /* tickets of calls */
 	LoggingLimit reclaim_failures;
 };
 
@@ -51,7 +51,7 @@ static gboolean checkpoint_is_due(Checkpointer *cp)
 
 static gboolean reclaim_some(Checkpointer *cp);
 
-/* The freeze has made room: whoever waits may go on. */
+/* The freeze has made room for changes: wakes those that checkpointer_throttle() holds back. */
 static void note_freeze(Checkpointer *cp)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
@@ -60,7 +60,7 @@ static void note_freeze(Checkpointer *cp)
 	g_cond_broadcast(&cp->done);
 }
 
-/* Makes a checkpoint for all who asked before it begins. */
+/* Makes one checkpoint, which serves all who asked for one before it begins. */
 static void make_checkpoint(Checkpointer *cp)
 {
 	int r, resized = 0;
@@ -90,8 +90,8 @@ static void make_checkpoint(Checkpointer *cp)
 	lock_drop(&cp->lock);
 }
 
-/* Frees what dead pointers are over, with checkpoints in between as it adds up.  Whether
- * something is left. */
+/* Frees blocks and nodes below dead pointers: RECLAIM_STEPS steps, or fewer if a checkpoint becomes
+ * due.  Returns whether more may be left. */
 static gboolean reclaim_some(Checkpointer *cp)
 {
 	for (guint i = 0; i < RECLAIM_STEPS; i++) {
@@ -123,8 +123,8 @@ static gboolean is_stopping(Checkpointer *cp)
 	return cp->stop;
 }
 
-/* Whether settling, which may take long, still makes sense; makes the checkpoints that requests
- * need meanwhile. */
+/* Called between steps of settling, which may take minutes: makes the checkpoint that is due or
+ * that somebody waits for.  Returns whether settling goes on. */
 static gboolean settling_goes_on(Checkpointer *cp)
 {
 	if (checkpoint_is_due(cp) || checkpoint_is_asked(cp))
@@ -132,7 +132,7 @@ static gboolean settling_goes_on(Checkpointer *cp)
 	return !is_stopping(cp) && !engine_has_failed(cp->engine) && !cp->engine->frozen;
 }
 
-/* Frees and gives back everything that can be, now. */
+/* Frees all discarded blocks, and gives all free space back to the file system. */
 static void settle_space(Checkpointer *cp)
 {
 	guint64 ticket;
@@ -143,7 +143,7 @@ static void settle_space(Checkpointer *cp)
 	while (reclaim_some(cp) && settling_goes_on(cp))
 		;
 	make_checkpoint(cp);
-	make_checkpoint(cp); /* what the reclaiming itself replaced */
+	make_checkpoint(cp); /* frees the nodes that the reclaiming replaced */
 	while (settling_goes_on(cp) && slots_trim(cp->engine->slots, 0, TRIM_AT_ONCE))
 		;
 	lock_take(&cp->lock);
@@ -152,9 +152,10 @@ static void settle_space(Checkpointer *cp)
 	lock_drop(&cp->lock);
 }
 
-/* A load that flushes after every few writes waits for the file system's metadata whenever it gets
- * space that was never written.  Keep enough of the other kind ready: what was replaced, or else
- * zeros written ahead. */
+/* For a load that flushes after every few writes, keeps SYNC_WARM bytes of warm space (slots.h)
+ * ready: a flush after a write to space that was never written also waits for the file system's
+ * metadata.  A checkpoint frees retired slots, which are warm; if there are too few of them, zeros
+ * are written to fresh space. */
 static void keep_warm(Checkpointer *cp, guint changes, guint flushes)
 {
 	MapInfo info;
@@ -170,7 +171,7 @@ static void keep_warm(Checkpointer *cp, guint changes, guint flushes)
 			break;
 }
 
-/* Sleeps until there may be something to do.  FALSE: stop. */
+/* Sleeps until there is something to do, TICK at most.  FALSE: the thread must end. */
 static gboolean wait_for_work(Checkpointer *cp, gboolean *ret_settle)
 {
 	gint64 until = g_get_monotonic_time() + TICK;
@@ -188,7 +189,7 @@ static gboolean wait_for_work(Checkpointer *cp, gboolean *ret_settle)
 	return go_on;
 }
 
-/* Does what checkpointer_call() asks for. */
+/* Runs the call that waits in checkpointer_call(), if there is one. */
 static void answer_call(Checkpointer *cp)
 {
 	CheckpointerCall call;
@@ -206,11 +207,11 @@ static void answer_call(Checkpointer *cp)
 	lock_drop(&cp->lock);
 }
 
-/* Between checkpoints: space. */
+/* Frees some discarded blocks, and gives some free space back to the file system. */
 static void tidy_space(Checkpointer *cp, gboolean idle)
 {
 	if (reclaim_some(cp))
-		g_atomic_int_set(&cp->kicked, TRUE); /* no sleep before the rest */
+		g_atomic_int_set(&cp->kicked, TRUE); /* go on with the rest without a sleep */
 	if (!checkpoint_is_due(cp))
 		slots_trim(cp->engine->slots, idle ? KEEP_IDLE : KEEP_BUSY, TRIM_AT_ONCE);
 }
@@ -293,7 +294,8 @@ void checkpointer_kick(Checkpointer *cp)
 	lock_drop(&cp->lock);
 }
 
-/* -ETIMEDOUT: it goes on. */
+/* Asks for a checkpoint that begins after the call, and waits for its end.  Returns its result, or
+ * -ETIMEDOUT at `until`: the checkpoint goes on.  The lock is held, and dropped during the wait. */
 static int await_checkpoint_unlocking(Checkpointer *cp, gint64 until)
 {
 	guint64 ticket = ++cp->asked;
@@ -312,7 +314,7 @@ void checkpointer_call(Checkpointer *cp, CheckpointerCall call, gpointer data)
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 	guint64 ticket;
 
-	while (cp->call) /* somebody else's */
+	while (cp->call) /* another thread's call */
 		lock_wait(&cp->done, &cp->lock);
 	cp->call = call;
 	cp->call_data = data;

@@ -5,14 +5,15 @@
 
 #include "common/base/large.h"
 
-#define ALL_MARKS (FORMAT_MARKS + 1) /* outside the ring: the checkpoint's is the last */
+/* The marks outside the ring: the copies of the durable-mark, then the checkpoint's mark. */
+#define ALL_MARKS (FORMAT_MARKS + 1)
 
 typedef guint8 RawMark[sizeof(FormatRecord)];
 
 struct JournalRing {
 	Superblock sb;
 	const Seal *seal;
-	RawMark marks[ALL_MARKS]; /* zeros where one cannot be read */
+	RawMark marks[ALL_MARKS]; /* zeros where a mark cannot be read */
 	guint8 bytes[];
 };
 
@@ -52,8 +53,9 @@ void journal_ring_free(JournalRing *ring)
 		large_free(ring, sizeof *ring + ring->sb.journal_size);
 }
 
-/* The record at a place of a ring that is in memory; follows a wrap.  Its length with what was
- * skipped, 0 if there is none. */
+/* Decodes the record at *place, or at the ring's start if no record fits before the ring's end;
+ * then moves *place there.  Returns how far the next record's place is from *place: the record's
+ * length or, after a wrap record, the rest of the ring; 0 if there is no valid record. */
 static guint64 walk_one(const JournalRing *ring, JournalPlace *place, Record *record, SlotRun *runs,
 			guint32 *crcs)
 {
@@ -70,8 +72,7 @@ static guint64 walk_one(const JournalRing *ring, JournalPlace *place, Record *re
 	return length && record->kind == FORMAT_RECORD_WRAP ? rest : length;
 }
 
-/* The first place from `at` on where a record may begin: one that has the magic number; the ring's
- * size if there is none. */
+/* The first place from `at` on that has a record's magic number, or the ring's size. */
 static guint64 next_candidate(const JournalRing *ring, guint64 at)
 {
 	const guint8 *magic = ring->bytes + G_STRUCT_OFFSET(FormatRecord, magic);
@@ -87,7 +88,7 @@ static gboolean is_fenced_off(const Superblock *sb, const Record *record)
 	return record->sequence >= sb->fence_sequence && record->generation < sb->fence_generation;
 }
 
-/* Whether there is a durable-mark. */
+/* Whether `raw` is a valid durable-mark, of any sequence. */
 static gboolean is_mark(const Seal *seal, const guint8 *raw, gsize available, Record *ret)
 {
 	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX];
@@ -99,14 +100,14 @@ static gboolean is_mark(const Seal *seal, const guint8 *raw, gsize available, Re
 	       ret->kind == FORMAT_RECORD_DURABLE;
 }
 
-/* Whether there is one that counts. */
+/* Whether `raw` is a valid durable-mark that is not fenced off. */
 static gboolean decode_mark(const JournalRing *ring, const guint8 *raw, gsize available,
 			    Record *ret)
 {
 	return is_mark(ring->seal, raw, available, ret) && !is_fenced_off(&ring->sb, ret);
 }
 
-/* The copy of the durable-mark that is newer, if one is valid. */
+/* The newest valid copy of the durable-mark outside the ring, or NULL. */
 static RawMark *newest_mark(const Seal *seal, RawMark *marks)
 {
 	RawMark *newest = NULL;
@@ -167,7 +168,8 @@ int journal_ring_mend_marks(JournalRing *ring, Backing *backing, guint marks)
 	return r;
 }
 
-/* Whether it says that the record at `end` was on disk. */
+/* Whether `raw` is a durable-mark that counts and says that the record of sequence `end` was on
+ * disk. */
 static gboolean is_mark_behind(const JournalRing *ring, const guint8 *raw, gsize available,
 			       guint64 generation, guint64 end)
 {
@@ -189,8 +191,8 @@ guint64 journal_ring_durable(const JournalRing *ring)
 	return durable;
 }
 
-/* Whether a durable-mark, behind the end of a walk or in another home, says that more was on
- * disk. */
+/* Whether a durable-mark, outside the ring or anywhere in it, says that the record of sequence
+ * `end`, at which a walk ended, was on disk (I1). */
 static gboolean ends_too_early(const JournalRing *ring, guint64 generation, guint64 end)
 {
 	const Superblock *sb = &ring->sb;

@@ -9,7 +9,8 @@
 #define STAGE_SIZE ((guint64)256 << 10)
 #define ROOM_WAIT (200 * G_TIME_SPAN_MILLISECOND)
 
-/* What a lap's end may waste; always kept free beside what is reserved. */
+/* Bytes kept free in addition to what is reserved, since a record that does not fit before the
+ * ring's end skips the rest of the ring. */
 #define WRAP_MARGIN ((guint64)2 * FORMAT_RECORD_LENGTH_MAX)
 
 struct Journal {
@@ -22,13 +23,13 @@ struct Journal {
 	guint64 tail, written, head, reserved;
 	guint64 sequence;	  /* of the next record */
 	guint64 written_sequence; /* of the first record that is not written */
-	gint wants;		  /* atomic: more than half is in use */
+	gint wants;		  /* atomic: more than half of the ring is in use */
 	guint64 generation;
 	gboolean writing;
 	gboolean failed;
 	guint8 *stage;			   /* the bytes of [written, head), modulo STAGE_SIZE */
-	guint8 mark[sizeof(FormatRecord)]; /* the last one, ... */
-	gboolean mark_missing;		   /* ... that is not in all its homes beside the ring */
+	guint8 mark[sizeof(FormatRecord)]; /* the last durable-mark */
+	gboolean mark_missing;		   /* writing its copies outside the ring failed */
 };
 
 Journal *journal_new(Backing *backing, guint64 size, const Seal *seal, GError **error)
@@ -76,6 +77,7 @@ void journal_start(Journal *journal, guint64 tail, JournalPlace head, guint64 ge
 	update_wants(journal);
 }
 
+/* Whether a record of `length` bytes has room in the ring and in the stage. */
 static gboolean has_room(const Journal *journal, guint32 length)
 {
 	guint64 want = journal->reserved + length + WRAP_MARGIN;
@@ -84,7 +86,8 @@ static gboolean has_room(const Journal *journal, guint32 length)
 	       journal->head - journal->written + want <= STAGE_SIZE;
 }
 
-/* Writes what is staged; the lock is held, and dropped meanwhile. */
+/* Writes the bytes [written, head) from the stage to the ring.  The lock is held, and dropped
+ * during the I/O. */
 static void write_staged_unlocking(Journal *journal)
 {
 	guint64 from = journal->written, to = journal->head, sequence = journal->sequence;
@@ -111,8 +114,9 @@ static void write_staged_unlocking(Journal *journal)
 	g_cond_broadcast(&journal->changed);
 }
 
-/* Waits for room once; the lock is held, and dropped meanwhile.  FALSE: too long.  What waits for a
- * write alone waits as long as that takes. */
+/* Waits for room in the stage, as long as a write takes, or else for room in the ring, until
+ * *deadline, which is set at the first such wait.  FALSE: the deadline has passed.  The lock is
+ * held, and dropped during the wait. */
 static gboolean wait_for_room_unlocking(Journal *journal, gint64 *deadline)
 {
 	gboolean in_time;
@@ -123,7 +127,7 @@ static gboolean wait_for_room_unlocking(Journal *journal, gint64 *deadline)
 		return TRUE;
 	}
 	if (journal->head > journal->written) {
-		write_staged_unlocking(journal); /* one thread may stage much before it commits */
+		write_staged_unlocking(journal); /* nobody is committing what is staged */
 		return TRUE;
 	}
 	start = g_get_monotonic_time();
@@ -170,7 +174,8 @@ static void stage_bytes(Journal *journal, const guint8 *bytes, guint32 length)
 	journal->head += length;
 }
 
-/* Goes to the ring's start if a record of that length does not fit before its end. */
+/* Moves the head to the ring's start if a record of `length` bytes does not fit before the ring's
+ * end.  Stages a wrap record there, or zeros if even that does not fit. */
 static void skip_to_start(Journal *journal, guint32 length)
 {
 	guint64 rest = journal->size - journal->head % journal->size;
@@ -206,11 +211,11 @@ guint64 journal_append(Journal *journal, Record *record)
 	guint32 length = record_length(record->kind, record->n_runs, record->blocks);
 	guint64 ticket;
 
-	/* Without room the record would go over one that replay needs (I1). */
+	/* Without room the record would overwrite one that replay needs (I1). */
 	if (!CHECKED(journal->backing, journal->reserved >= length,
 		     "I1: room was reserved for the record")) {
 		journal->failed = TRUE;
-		return G_MAXUINT64; /* a commit of it fails */
+		return G_MAXUINT64; /* journal_commit() of this ticket fails */
 	}
 	ticket = append_locked(journal, record);
 	journal->reserved -= length;
@@ -218,6 +223,8 @@ guint64 journal_append(Journal *journal, Record *record)
 	return ticket;
 }
 
+/* I2: returns 0 only when the record and all before it are written.  The lock is held, and dropped
+ * during waits and I/O. */
 static int commit_unlocking(Journal *journal, guint64 ticket)
 {
 	while (journal->written < ticket && !journal->failed) {
@@ -236,7 +243,8 @@ int journal_commit(Journal *journal, guint64 ticket)
 	return commit_unlocking(journal, ticket);
 }
 
-/* Appends and commits it; its bytes in `raw`.  FALSE: there is no room, or it cannot be written. */
+/* Appends and commits a durable-mark, and encodes it into `raw`.  FALSE: the ring has no room, or
+ * the mark cannot be written. */
 static gboolean append_mark(Journal *journal, guint64 sequence, guint8 *raw)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
@@ -249,8 +257,9 @@ static gboolean append_mark(Journal *journal, guint64 sequence, guint8 *raw)
 	return TRUE;
 }
 
-/* Once more, away from the records that it speaks of: what takes these may take the mark beside
- * them, too.  If that fails there still is the one. */
+/* Writes the mark's two copies outside the ring.  Damage that takes the last records may take the
+ * mark behind them as well; the copies then reveal that flushed records are missing (I1).  If
+ * writing them fails, the mark in the ring still counts. */
 static void write_homes(Journal *journal, const guint8 *mark)
 {
 	guint8 raw[FORMAT_MARK_DISTANCE + sizeof(FormatRecord)] = {0};
@@ -300,7 +309,8 @@ void journal_mark_checkpoint(Journal *journal, guint64 sequence, guint64 generat
 	backing_pwrite(journal->backing, raw, sizeof raw, FORMAT_CHECKPOINT_MARK_OFFSET);
 }
 
-/* In one step: a durable-mark, which the map's lock does not hold back, must not get in between. */
+/* Sets the generation and takes the head under one lock: a durable-mark, which is appended without
+ * the map's lock, must not come between the two. */
 JournalPlace journal_cut(Journal *journal, guint64 generation)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
@@ -313,7 +323,7 @@ void journal_release(Journal *journal, guint64 tail)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 
-	/* I6: records between the tail and the newest checkpoint's cut must stay. */
+	/* I6: replay from the newest checkpoint needs the records from its cut to the head. */
 	if (!CHECKED(journal->backing, tail >= journal->tail && tail <= journal->head,
 		     "I6: the journal's tail moves up, to its head at most"))
 		return;

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The journal: a ring of records of what changed since the last checkpoint.
+ * The journal: a ring of records that describe the changes since the last checkpoint.
  *
- * A record is *appended* in memory, which gives it its sequence number and its place; it is
- * *committed* when it and all records before it were written to the backing.  One thread writes
- * for all that are waiting (group commit), while others append.  Only what is committed may be
- * acknowledged (I2); it is durable after the backing's next flush.
+ * A record is *appended* in memory, which gives it a sequence number and a place in the ring.  It
+ * is *committed* once it and all records before it are written to the backing.  One thread writes
+ * the records of all threads that wait (group commit); meanwhile others append.  A change may be
+ * acknowledged only when its record is committed (I2).  It is durable after the next flush of the
+ * backing (I1).
  *
- * Positions are bytes that only grow; modulo the ring's size they are places in the ring.  The
- * ring is in use from the tail (where replay begins) to the head.
+ * Positions count bytes and only grow; position modulo the ring's size is the place in the ring.
+ * The ring is in use from the tail, where replay begins, to the head.
  *
  *     tail            written        head          tail + size
  *      |--- in the ring ---|-- staged --|-- reserved --|
  *
- * Room is reserved before the critical section in which a record is appended, so that appending
+ * Room for a record is reserved before the critical section that appends it, so that appending
  * never waits and never fails.
  *
- * Threading: any number of threads.  journal_append() and journal_cut() are ordered by the map's
- * lock, so that records and the map change in one order; the journal's own lock is below it.
+ * Threading: any number of threads.  The caller of journal_append() or journal_cut() holds the
+ * map's lock, so that records and changes of the map have the same order (I3).  The journal's own
+ * lock comes after the map's in the lock order.
  */
 #pragma once
 
@@ -34,46 +36,48 @@ typedef struct {
 Journal *journal_new(Backing *backing, guint64 size, const Seal *seal, GError **error);
 void journal_free(Journal *journal);
 
-/* The ring is in use from `tail` on; the next record goes to `head`. */
+/* Begins to use the ring: it is in use from `tail` on, and the next record goes to `head`. */
 void journal_start(Journal *journal, guint64 tail, JournalPlace head, guint64 generation);
 
-/* Reserves room for a record of that length; waits for a checkpoint to release some, but not for
- * long: the caller knows how to find out why it takes so long.
- * 0, -EAGAIN (nowait, or none within 0.2 s), -ESHUTDOWN (the journal failed). */
+/* Reserves room for a record of `length` bytes.  Waits 0.2 s at most for a checkpoint to release
+ * room (I9); the caller then finds out whether a checkpoint is coming, and tries again.  0;
+ * -EAGAIN: no room within 0.2 s or, with `nowait`, at once; -ESHUTDOWN: the journal failed. */
 int journal_reserve(Journal *journal, guint32 length, gboolean nowait);
 void journal_unreserve(Journal *journal, guint32 length);
 
-/* Stages a record, for which room was reserved; its sequence and generation are filled in here.
- * Returns the ticket to commit it with. */
+/* Appends a record, for which the caller has reserved room, and fills in its sequence and
+ * generation.  Returns the ticket for journal_commit(). */
 guint64 journal_append(Journal *journal, Record *record);
 
-/* Waits until the record of that ticket is written.  0, or -ESHUTDOWN if it cannot be. */
+/* Waits until the record with that ticket is committed (I2).  0, or -ESHUTDOWN: the journal failed
+ * before. */
 int journal_commit(Journal *journal, guint64 ticket);
 
-/* Every record before this sequence is written. */
+/* The sequence of the first record that is not committed. */
 guint64 journal_written(Journal *journal);
 
-/* Notes in the ring, if there is room, and in the mark's other homes that every record before the
- * sequence is on disk.  By one thread at a time. */
+/* Writes a durable-mark: every record before `sequence` is on disk.  The mark goes into the ring
+ * and, in two copies, outside it; nowhere if the ring has no room.  One caller at a time. */
 void journal_mark_durable(Journal *journal, guint64 sequence);
 
-/* Writes the last mark once more to its other homes, if that failed. */
+/* Writes the copies of the last durable-mark outside the ring again, if writing them failed. */
 void journal_mark_again(Journal *journal);
 
-/* Notes, away from the superblocks, that one of `generation` - 1 is on disk, whose replay begins at
- * this sequence.  By the thread that makes checkpoints. */
+/* Writes the checkpoint's mark: a superblock of generation `generation` - 1 is on disk, and its
+ * replay begins at `sequence`.  Called by the thread that makes checkpoints. */
 void journal_mark_checkpoint(Journal *journal, guint64 sequence, guint64 generation);
 
-/* Records carry that generation from now on; returns where the first of them goes. */
+/* From now on records carry `generation`.  Returns where the first of them goes. */
 JournalPlace journal_cut(Journal *journal, guint64 generation);
 
-/* A checkpoint made everything before `tail` needless. */
+/* Moves the tail up to `tail`: a durable checkpoint contains the records before it. */
 void journal_release(Journal *journal, guint64 tail);
 
-/* Ends every wait: nothing is written any more. */
+/* Ends every wait with -ESHUTDOWN; from now on no record is committed. */
 void journal_fail(Journal *journal);
 
+/* Bytes of the ring that are in use. */
 guint64 journal_used(Journal *journal);
 
-/* More than half of the ring is in use. */
+/* Whether more than half of the ring is in use. */
 gboolean journal_wants_checkpoint(Journal *journal);

@@ -21,7 +21,7 @@ static gboolean load_copy(Backing *backing, guint home, FormatSuperblock *raw, S
 	return superblock_decode(raw, ret_sb, backing->name, error);
 }
 
-/* Whether the four bytes there are a mark of ours. */
+/* Whether the four bytes at `offset` are this magic number. */
 static gboolean has_magic(Backing *backing, guint64 offset, guint32 magic)
 {
 	guint32 found;
@@ -30,8 +30,8 @@ static gboolean has_magic(Backing *backing, guint64 offset, guint32 magic)
 	       GUINT32_FROM_LE(found) == magic;
 }
 
-/* Whether what lies beside them is a volume's: a superblock's first bytes, marks of the journal,
- * its first record, bitmap pages. */
+/* Whether a backing without a valid superblock has other signs of a volume: the first bytes of a
+ * superblock, a mark of the journal, the journal's first record, or a bitmap page. */
 static gboolean has_volume_structures(Backing *backing)
 {
 	static const gsize record = G_STRUCT_OFFSET(FormatRecord, magic);
@@ -53,8 +53,8 @@ static guint64 generation_of(const FormatSuperblock *raw)
 	return GUINT64_FROM_LE(raw->generation);
 }
 
-/* Whether each of its sectors can be of this volume's superblocks, of about this time: then it was
- * torn as it was written.  Both copies were the same before, and are again soon after. */
+/* Whether an invalid copy can be a torn write: each of its sectors can be from a superblock of this
+ * volume of about the same generation.  A crash leaves such a copy; the next open rewrites it. */
 static gboolean may_be_torn(const FormatSuperblock *raw, const FormatSuperblock *current)
 {
 	static const guint8 zeros[sizeof raw->reserved];
@@ -86,8 +86,8 @@ static SuperblockOther judge_other(const FormatSuperblock *raw, gboolean good,
 	return may_be_torn(raw, current) ? SUPERBLOCK_LEFT : SUPERBLOCK_DAMAGED;
 }
 
-/* A copy that a later format wrote, or that cannot be read now, may be the newer one: to go on with
- * the other could lose what was flushed. */
+/* Whether a copy that could not be loaded may be the newer one: a later format wrote it, or it
+ * cannot be read at present.  To go on with the other copy could lose flushed writes (I1). */
 static gboolean may_be_newer(const GError *problem)
 {
 	return problem && !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_CORRUPT);
@@ -166,7 +166,7 @@ int superblock_store(Backing *backing, SuperblockPair *pair, const Superblock *n
 	FormatSuperblock raw;
 	int r;
 
-	/* I6: a load takes the copy of the higher generation. */
+	/* I6: a load takes the copy with the higher generation. */
 	if (!CHECKED(backing, next->generation > pair->current.generation,
 		     "I6: the superblock's generation grows"))
 		return -ESHUTDOWN;
@@ -174,7 +174,7 @@ int superblock_store(Backing *backing, SuperblockPair *pair, const Superblock *n
 	r = write_durably(backing, &raw, !pair->home);
 	if (r)
 		return r;
-	/* It counts, whatever becomes of the other. */
+	/* I6: this copy counts from now on, whatever happens to the other. */
 	pair->home = !pair->home;
 	pair->current = *next;
 	return write_durably(backing, &raw, !pair->home);

@@ -29,7 +29,7 @@ typedef struct {
  * read and might be the newer. */
 gboolean superblock_load(Backing *backing, SuperblockPair *ret_pair, GError **error);
 
-/* CORRUPT if the backing ends before its first group: no block is left. */
+/* CORRUPT if the backing ends before its first group, so that no block is left. */
 gboolean superblock_fits(Backing *backing, const Superblock *sb, GError **error);
 
 /* CORRUPT if `generation`, found in the bitmap of this group, is too high for this superblock: a
