@@ -59,7 +59,7 @@ int volume_mapped_behind(Volume *volume, guint64 offset, VolumeMapped *ret_mappe
 
 /* Where the disk is full the map may have changed already: a larger size is seen as soon as it is
  * durable, a smaller one at once. */
-static gboolean change(Volume *volume, guint64 size, guint seconds, GError **error)
+static gboolean change_size(Volume *volume, guint64 size, guint seconds, GError **error)
 {
 	gboolean grows = size > volume_size(volume);
 	int r = checkpointer_resize(volume->checkpointer, size, seconds);
@@ -82,7 +82,7 @@ static gboolean end_pending(Volume *volume, guint seconds, GError **error)
 {
 	guint64 next = __atomic_load_n(&volume->engine.next_size, __ATOMIC_RELAXED);
 
-	return next == volume_size(volume) || change(volume, next, seconds, error);
+	return next == volume_size(volume) || change_size(volume, next, seconds, error);
 }
 
 /* ---- shrinking */
@@ -121,8 +121,8 @@ static gboolean cut_off(Volume *volume, guint64 size, guint seconds, GError **er
 			 volume->engine.name, seconds);
 }
 
-static gboolean shrink(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
-		       GError **error)
+static gboolean shrink_volume(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
+			      GError **error)
 {
 	if (!(flags & VOLUME_RESIZE_SHRINK))
 		return error_set(error, STORAGEOS_ERROR_BUSY,
@@ -131,7 +131,7 @@ static gboolean shrink(Volume *volume, guint64 size, VolumeResizeFlags flags, gu
 				 volume->engine.name, volume_size(volume));
 	if (!(flags & VOLUME_RESIZE_DISCARD) && !refuse_to_lose(volume, size, error))
 		return FALSE;
-	return cut_off(volume, size, seconds, error) && change(volume, size, seconds, error);
+	return cut_off(volume, size, seconds, error) && change_size(volume, size, seconds, error);
 }
 
 gboolean volume_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
@@ -147,6 +147,6 @@ gboolean volume_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, gu
 		return FALSE;
 	if (size == volume_size(volume))
 		return TRUE;
-	return size < volume_size(volume) ? shrink(volume, size, flags, seconds, error)
-					  : change(volume, size, seconds, error);
+	return size < volume_size(volume) ? shrink_volume(volume, size, flags, seconds, error)
+					  : change_size(volume, size, seconds, error);
 }

@@ -295,7 +295,7 @@ static int write_held(Volume *volume, IovCursor *from, guint64 offset, gsize len
 }
 
 /* Waits while a checkpoint is so far behind that memory or the time of an open would grow (I7). */
-static int throttle(Volume *volume, guint64 bytes, gboolean nowait)
+static int throttle_change(Volume *volume, guint64 bytes, gboolean nowait)
 {
 	int r = volume_check_writable(volume);
 
@@ -308,7 +308,7 @@ static int write_piece(Volume *volume, IovCursor *from, guint64 offset, gsize le
 		       gboolean nowait, guint64 *ret_offset)
 {
 	RangeHold hold;
-	int r = throttle(volume, length, nowait);
+	int r = throttle_change(volume, length, nowait);
 
 	if (r)
 		return r;
@@ -362,7 +362,7 @@ static int zero_step(Volume *volume, guint64 *first, guint64 end, guint64 *ticke
 	Record record = {.kind = FORMAT_RECORD_ZERO};
 	MapZeroStep step;
 	guint32 length = record_length(record.kind, 0, 0);
-	int r = throttle(volume, 0, FALSE);
+	int r = throttle_change(volume, 0, FALSE);
 
 	if (r && r != -ENOSPC)
 		return r;
@@ -515,7 +515,7 @@ int volume_compare_and_write(Volume *volume, const struct iovec *expected, int e
 	if (iov_length(expected, expected_count) != length || length > VOLUME_ATOMIC_MAX)
 		r = -EINVAL;
 	if (!r && length)
-		r = throttle(volume, length, FALSE);
+		r = throttle_change(volume, length, FALSE);
 	if (r || !length)
 		return r;
 	ranges_hold(&volume->ranges, &hold, block_of(offset), block_of(offset + length - 1), FALSE);
@@ -545,7 +545,7 @@ static int or_piece(Volume *volume, IovCursor *from, guint8 *whole, guint64 offs
 	struct iovec iov = {whole, length};
 	IovCursor to = iov_cursor(&iov, 1), result = to;
 	RangeHold hold;
-	int r = throttle(volume, length, FALSE);
+	int r = throttle_change(volume, length, FALSE);
 
 	if (r)
 		return r;
