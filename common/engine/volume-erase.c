@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Erasing.  Everything is made a hole, what was there becomes free (a few checkpoints), and then
- * nothing in the backing is of use but what is kept ready for nodes: all of it is erased, group
- * after group, by the checkpoint thread, which alone would take slots meanwhile.  Its next
- * checkpoint makes that durable.
+ * Erasing, in four steps, while the range of all blocks is held:
+ *
+ *   1. All blocks are made a hole.
+ *   2. Their slots and nodes become free, which takes a few checkpoints.  The only slots in use are
+ *      then those kept ready for nodes.
+ *   3. The checkpoint thread, which alone could take slots meanwhile, erases one group after the
+ *      other.
+ *   4. A checkpoint makes that durable.
  */
 #include "common/engine/volume-private.h"
 #include "common/engine/wanted.h"
@@ -64,7 +68,7 @@ static int erase_groups(Volume *volume)
 			return r;
 		checkpointer_call(volume->checkpointer, erase_group, &erasing);
 	}
-	/* Not all could be freed: the backing does not read. */
+	/* -EBUSY: something could not be freed, because a node cannot be read. */
 	return erasing.result == -EBUSY ? -EIO : erasing.result;
 }
 

@@ -16,7 +16,7 @@
 #include "common/engine/ranges.h"
 #include "common/engine/volume.h"
 
-/* Pieces of memory that a read or write of 1 MiB handles without an allocation. */
+/* Entries of an iovec array that a read or write of 1 MiB handles without an allocation. */
 #define VOLUME_VECTOR 520
 
 struct Volume {
@@ -30,17 +30,17 @@ struct Volume {
 	Ranges ranges;
 	guint64 checksum_errors; /* atomic */
 	LoggingLimit bad_blocks;
-	gpointer held;		/* released when the volume is gone; NULL: nothing */
-	GDestroyNotify release; /* of `held` */
+	gpointer held;		/* see volume_keep(); or NULL */
+	GDestroyNotify release; /* frees `held` */
 	GList link;		/* in the list of open volumes, which share the node cache */
 
 	Lock flush_lock;
 	GCond flushed;
 	gboolean flushing;
-	guint64 flush_begun, flush_done; /* tickets: the last flush that began, that ended */
-	int flush_result;		 /* of flush_done */
-	guint64 flushed_changes;	 /* `changes` when the last flush began that succeeded */
-	guint64 changes;		 /* atomic: how many changes were acknowledged */
+	guint64 flush_begun, flush_done; /* tickets of the last flush that began, and that ended */
+	int flush_result;		 /* result of the flush with ticket flush_done */
+	guint64 flushed_changes; /* `changes` at the start of the last flush that succeeded */
+	guint64 changes;	 /* atomic: how many changes were acknowledged */
 };
 
 /* INVALID unless a volume may have that size. */
@@ -51,7 +51,7 @@ gboolean volume_check_size(guint64 size, guint32 logical_block_size, const char 
  * Returns how many it rewrote. */
 guint volume_verify_marks(Volume *volume, gboolean repair);
 
-/* -EINVAL unless [offset, offset + length) is aligned and inside. */
+/* -EINVAL unless [offset, offset + length) is aligned and within the volume (I9). */
 int volume_check_range(const Volume *volume, guint64 offset, guint64 length);
 
 /* 0 if changes are allowed; -EROFS: opened read-only; -ESHUTDOWN: FAILED. */
@@ -60,7 +60,7 @@ int volume_check_writable(Volume *volume);
 /* Zeroes [offset, offset + length); the caller holds the range. */
 int volume_zero_held(Volume *volume, guint64 offset, guint64 length);
 
-/* Looks one block up, reads and verifies it. */
+/* Looks up one block, reads it to `to`, and verifies it (I4). */
 int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags flags,
 		      guint64 *ret_offset);
 

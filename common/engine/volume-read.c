@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading.  The blocks of a piece are looked up at one instant, so that a read sees a write of up
- * to VOLUME_ATOMIC_MAX whole or not at all.  Neighbouring slots become one read straight into the
- * caller's memory, where each block is verified (I4).  A block of which only a part is asked for is
- * read to the stack, since its checksum covers all of it.
+ * Reading.  The blocks of a piece are looked up at one instant, so that a read sees all or nothing
+ * of a write of up to VOLUME_ATOMIC_MAX bytes.  Blocks in neighbouring slots are read straight into
+ * the caller's memory with one call, and each is verified there (I4).  A block of which only a part
+ * is wanted is read to the stack, because its checksum covers the whole block.
  *
- * A block that does not match is read once more, by itself and from the same slot; if it does not
- * match then, the read fails.  It is not looked up again: what the map has by now may be of a write
- * that the other blocks of the piece are not of.
+ * A block that does not match its checksum is read once more, alone and from the same slot; if it
+ * does not match again, the read fails.  The block is not looked up again: the map may by then have
+ * a later write of it, which the read would mix with older content of the other blocks.
  */
 #include "common/base/bounds.h"
 #include "common/engine/map-scan.h"
@@ -22,6 +22,7 @@ typedef struct {
 	IovCursor *to;
 } Reading;
 
+/* Logs and counts a damaged block (I4).  Returns -EBADMSG. */
 static int bad_block(Volume *volume, guint64 block, guint64 slot, guint64 *ret_offset)
 {
 	__atomic_fetch_add(&volume->checksum_errors, 1, __ATOMIC_RELAXED);
@@ -61,7 +62,7 @@ static int read_slot(Volume *volume, guint64 block, const MapEntry *entry, guint
 	return seal_block_fits(&volume->engine.seal, block, to, entry->crc) ? 0 : -EBADMSG;
 }
 
-/* Reads one whole block from where it was looked up to be.  Its slot is not used anew until
+/* Reads one whole block from the slot in which it was looked up.  The slot is not reused before
  * map_lookup_end(). */
 static int read_entry(Volume *volume, guint64 block, const MapEntry *entry, guint8 *to,
 		      BackingFlags flags, guint64 *ret_offset)
@@ -95,7 +96,7 @@ int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags fl
 	return r;
 }
 
-/* Reads a part of one block by itself; moves the caller's cursor on. */
+/* Reads a part of one block, and advances the caller's cursor. */
 static int read_part(Reading *reading, guint64 block, const MapEntry *entry, gsize from,
 		     gsize length)
 {
@@ -108,9 +109,9 @@ static int read_part(Reading *reading, guint64 block, const MapEntry *entry, gsi
 	return r;
 }
 
-/* Reads n neighbouring slots into the caller's memory, unverified; the caller's cursor stays.
- * -ENXIO: the memory's content is undefined, since the backing ends before, or since the memory is
- * in more pieces than one read takes. */
+/* Reads n neighbouring slots into the caller's memory and does not verify them; the caller's cursor
+ * stays where it is.  -ENXIO: the backing ends before their end, or the memory is in more than
+ * VOLUME_VECTOR pieces; the memory's content is undefined. */
 static int read_neighbours(const Reading *reading, guint64 slot, guint n)
 {
 	Engine *engine = &reading->volume->engine;
@@ -125,9 +126,9 @@ static int read_neighbours(const Reading *reading, guint64 slot, guint n)
 			      reading->flags);
 }
 
-/* Reads whole blocks in neighbouring slots; moves the caller's cursor on.  The cursor stands before
- * block i at the start of round i: a block that matches where it was read is passed over, any other
- * is read by itself. */
+/* Reads whole blocks in neighbouring slots, and advances the caller's cursor.  At the start of
+ * round i the cursor is before block i.  A block that matches its checksum in the caller's memory
+ * is skipped; any other is read again alone. */
 static int read_run(Reading *reading, guint64 block, guint n, const MapEntry *entries)
 {
 	const Seal *seal = &reading->volume->engine.seal;
@@ -150,7 +151,7 @@ static int read_run(Reading *reading, guint64 block, guint n, const MapEntry *en
 	return 0;
 }
 
-/* How many of n blocks, from the first on, are holes, or are in neighbouring slots. */
+/* How many of n blocks, from the first on, are all holes, or are all in neighbouring slots. */
 static guint run_length(const MapEntry *entries, guint n)
 {
 	guint i = 1;
@@ -237,11 +238,11 @@ int volume_read_nowait(Volume *volume, const struct iovec *iov, int n_iov, guint
 	return read_all(volume, iov, n_iov, offset, BACKING_NOWAIT, ret_offset);
 }
 
-/* Leaves of the map that one call of volume_extent() looks at: they cover 256 MiB. */
+/* How many leaves of the map one call of volume_extent() looks at (I9): they cover 256 MiB. */
 #define EXTENT_LEAVES 256
 
-/* How many blocks from `block` on, to the end of its leaf at most, are mapped, or are holes, like
- * the first. */
+/* How many blocks from `block` on are mapped, or are holes, as the first one is; to the end of its
+ * leaf at most. */
 static int leaf_extent(Volume *volume, guint64 block, gboolean *ret_mapped, guint *ret_n)
 {
 	MapEntry entries[FORMAT_POINTERS_MAX];
@@ -290,7 +291,7 @@ int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 
 			break;
 		block += n;
 		if (node_place(map_layout(volume->engine.map), block) && block < last)
-			break; /* it changes inside the leaf */
+			break; /* the state changes inside the leaf */
 		if (!mapped)
 			r = skip_hole(volume, &block);
 	}

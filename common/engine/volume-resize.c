@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The size stands in the superblock, and follows from a checkpoint like the map's root
- * (checkpoint.h).  For a smaller one everything behind the new end is made a hole first, and is
- * free before the checkpoint begins: there is nothing to cut off any more then.
+ * The size is in the superblock, and a checkpoint changes it together with the map's root
+ * (checkpoint.h).  Before a volume becomes smaller, all blocks behind the new end are made a hole,
+ * and their slots are freed: the checkpoint then has nothing to cut off.
  *
- * The bytes of a last block that is cut off are zeros: who writes the block completes it by what is
- * there, from a hole on, and what is cut off is zeroed before.
+ * If the size is not a multiple of BLOCK_SIZE, the rest of the last block behind the end is zeros.
+ * It is zeroed before a volume becomes smaller, and a write of a part of the block keeps the rest.
  */
 #include "common/base/bounds.h"
 #include "common/engine/volume-private.h"
 
 #include <errno.h>
 
-/* ---- what is there */
+/* ---- finding what is mapped */
 
 static gboolean is_zero(const guint8 *data, gsize length)
 {
 	return !length || (!data[0] && !memcmp(data, data + 1, length - 1));
 }
 
-/* The rest of a block from `offset` on. */
+/* Looks at the rest of the block that `offset` is inside of; nothing if it is at a block's start.
+ */
 static int look_at_edge(Volume *volume, guint64 offset, VolumeMapped *mapped)
 {
 	guint8 block[BLOCK_SIZE];
@@ -57,8 +58,8 @@ int volume_mapped_behind(Volume *volume, guint64 offset, VolumeMapped *ret_mappe
 
 /* ---- growing */
 
-/* Where the disk is full the map may have changed already: a larger size is seen as soon as it is
- * durable, a smaller one at once. */
+/* Has a checkpoint change the size.  If that checkpoint met a full disk, the resize is completed by
+ * a later one, so a larger size that requests can see already is a success. */
 static gboolean change_size(Volume *volume, guint64 size, guint seconds, GError **error)
 {
 	gboolean grows = size > volume_size(volume);
@@ -77,7 +78,7 @@ static gboolean change_size(Volume *volume, guint64 size, guint seconds, GError 
 	return error_set_errno(error, r, "%s: change the size", volume->engine.name);
 }
 
-/* One that goes on, or that met a full disk, first. */
+/* Completes an earlier resize that timed out or met a full disk. */
 static gboolean end_pending(Volume *volume, guint seconds, GError **error)
 {
 	guint64 next = __atomic_load_n(&volume->engine.next_size, __ATOMIC_RELAXED);
@@ -87,6 +88,7 @@ static gboolean end_pending(Volume *volume, guint seconds, GError **error)
 
 /* ---- shrinking */
 
+/* EXISTS if blocks behind the new end are mapped. */
 static gboolean refuse_to_lose(Volume *volume, guint64 size, GError **error)
 {
 	VolumeMapped mapped = {0};
@@ -107,7 +109,7 @@ static gboolean refuse_to_lose(Volume *volume, guint64 size, GError **error)
 			 bytes, first, end, mapped.first, mapped.end - 1);
 }
 
-/* Makes a hole of everything behind the new end, and frees its space. */
+/* Makes all blocks behind the new end a hole, and waits until their slots are free. */
 static gboolean cut_off(Volume *volume, guint64 size, guint seconds, GError **error)
 {
 	int r = volume_zero(volume, size, volume_size(volume) - size);

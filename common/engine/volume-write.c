@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changing.  A request is cut into pieces of at most VOLUME_ATOMIC_MAX bytes, each of which becomes
- * one journal record (I3).  A piece's way, one function a step:
+ * Writing and zeroing.  A write is cut into pieces of at most VOLUME_ATOMIC_MAX bytes, each of
+ * which becomes one journal record (I3).  A piece takes these steps, each in one function:
  *
- *   write_piece      waits for a checkpoint that is behind, and holds the range of blocks
- *   write_held       completes the blocks at the edges by reading
+ *   write_piece      waits if a checkpoint is behind, and locks the range of blocks
+ *   write_held       reads the rest of a first or last block that is written in part
  *   place_payload    takes free slots and writes the payload there, never over live data (I6)
- *   commit_payload   record and map change, in one critical section (I3)
- *   acknowledge      returns when the record is written (I2)
+ *   commit_payload   appends the record and changes the map, in one critical section (I3)
+ *   acknowledge      returns when the record is committed (I2)
  *
  * A hole is made in steps (map.h), each with a record of its own.
  */
@@ -18,19 +18,19 @@
 #include <errno.h>
 
 #define NO_SPACE_TRIES 3
-#define WAIT_SECONDS 25 /* for the journal; below an initiator's time-out of 30 s */
+#define WAIT_SECONDS 25 /* for room in the journal; initiators time out after 30 s (I9) */
 #define PLACE_ROUNDS 3	/* of place_payload() */
 
-/* A piece of a request, on its way. */
+/* A piece of a write. */
 typedef struct {
 	Volume *volume;
 	gboolean nowait;
 	guint64 *ret_offset;
-	guint64 first;	       /* block */
-	guint n;	       /* blocks, at most FORMAT_RECORD_BLOCKS_MAX */
+	guint64 first;	       /* first block */
+	guint n;	       /* number of blocks, at most FORMAT_RECORD_BLOCKS_MAX */
 	struct iovec *payload; /* n whole blocks */
 	int n_payload;
-	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX]; /* the slots taken for it: n in all */
+	SlotRun runs[FORMAT_RECORD_BLOCKS_MAX]; /* the slots taken for the payload: n in all */
 	guint n_runs;
 	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
 } Piece;
@@ -66,8 +66,8 @@ static int write_payload(Piece *piece)
 	return 0;
 }
 
-/* Has a checkpoint free some of what was replaced or discarded.  FALSE: nothing was, or the
- * checkpoint failed. */
+/* Has a checkpoint free slots that were replaced or discarded.  FALSE: the checkpoint failed.  TRUE
+ * also where there are no such slots. */
 static gboolean make_room(Volume *volume)
 {
 	MapInfo info;
@@ -79,7 +79,7 @@ static gboolean make_room(Volume *volume)
 
 typedef int (*SlotsTake)(Slots *slots, guint n, SlotRun *runs, guint *ret_n);
 
-/* Takes slots and writes the payload there.  Where that fails no slot stays taken. */
+/* Takes slots and writes the payload there.  After an error no slot stays taken. */
 static int place_once(Piece *piece, SlotsTake take)
 {
 	Slots *slots = piece->volume->engine.slots;
@@ -93,13 +93,13 @@ static int place_once(Piece *piece, SlotsTake take)
 	return r;
 }
 
-/* Places the payload.  -ENOSPC may come from the allocator (no slot is free) or from the backing
- * (there is no space below a free slot).  A slot that was written before still has space below it,
- * others may have: so both kinds are tried, in turn.
+/* Takes slots for the payload and writes it there.  -ENOSPC may come from the allocator (no slot is
+ * free) or from the backing (a free slot has no space below it).  A slot that was written before
+ * has space below it, and other slots may have it; so both kinds are tried, in turn.
  *
- * It ends: there are PLACE_ROUNDS rounds of at most four tries, and only a round's first failure
- * makes room, so that a request waits for at most PLACE_ROUNDS checkpoints.  It ends earlier where
- * nothing is left to make room of.  -EAGAIN for a piece that must not wait. */
+ * There are PLACE_ROUNDS rounds of at most four attempts.  Only the first failure of a round waits
+ * for a checkpoint, so that a request waits for at most PLACE_ROUNDS checkpoints (I9).  The search
+ * ends earlier if such a checkpoint fails.  -EAGAIN for a piece that must not wait. */
 static int place_payload(Piece *piece)
 {
 	int r = -ENOSPC;
@@ -118,7 +118,7 @@ static int place_payload(Piece *piece)
 	return r;
 }
 
-/* Waits until the record is written: then the change survives the death of the process (I2). */
+/* Waits until the record is committed: then the change survives the death of the process (I2). */
 static int acknowledge(Volume *volume, guint64 ticket)
 {
 	int r = journal_commit(volume->engine.journal, ticket);
@@ -135,9 +135,9 @@ static int acknowledge(Volume *volume, guint64 ticket)
 	return 0;
 }
 
-/* Reserves room in the journal.  Where there is none for long, a checkpoint that begins now makes
- * some, or says why it cannot.  Writing the journal may have failed where no request was waiting
- * (for a durable-mark): the volume becomes FAILED here at the latest. */
+/* Reserves room in the journal.  If there is none, waits for a checkpoint, which releases some or
+ * whose error tells why it cannot; WAIT_SECONDS at most.  A write of the journal may have failed
+ * while no request waited for it (a durable-mark's): then the volume becomes FAILED here. */
 static int reserve_record(Volume *volume, guint32 length, gboolean nowait)
 {
 	gint64 until = g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND;
@@ -187,15 +187,15 @@ static int commit_payload(Piece *piece)
 	return acknowledge(piece->volume, ticket);
 }
 
-/* Commits a payload that was placed; its slots are given back where that fails, unless the volume
- * has FAILED: the record may be on disk then. */
+/* Commits a payload that was placed.  After an error its slots are given back, except after
+ * -ESHUTDOWN: then the record may be on disk. */
 static int commit_placed(Piece *piece)
 {
 	int r = 0;
 
 	for (guint attempt = 0; attempt < NO_SPACE_TRIES; attempt++) {
 		r = commit_payload(piece);
-		if (r != -ENOSPC) /* of slots for nodes: a checkpoint may free some */
+		if (r != -ENOSPC) /* no slots for nodes: a checkpoint may free some */
 			break;
 		if (piece->nowait)
 			r = -EAGAIN;
@@ -209,8 +209,8 @@ static int commit_placed(Piece *piece)
 		       : r;
 }
 
-/* Reads the first block into edge[0] and the last into edge[1], where they are written in part;
- * edge[0] serves for both where they are one. */
+/* Reads the first block into edge[0] if it is written in part (`head`), and the last into edge[1]
+ * if it is (`tail`).  If both are one block, it is read into edge[0]. */
 static int read_edges(Piece *piece, guint8 (*edge)[BLOCK_SIZE], gboolean head, gboolean tail)
 {
 	BackingFlags flags = piece->nowait ? BACKING_NOWAIT : BACKING_WAIT;
@@ -241,8 +241,9 @@ static int count_pieces(IovCursor from, gsize length)
 	return n;
 }
 
-/* Places and commits the payload: the bytes that are written, between what the blocks at the edges
- * had.  `vec` has room for all of it. */
+/* Completes the bytes to be written to whole blocks, with what the first and the last block have
+ * around them; places and commits this payload.  `vec` has room for `max` entries, which suffice.
+ */
 static int write_vector(Piece *piece, struct iovec *vec, int max, IovCursor *from, guint64 offset,
 			gsize length)
 {
@@ -268,7 +269,7 @@ static int write_vector(Piece *piece, struct iovec *vec, int max, IovCursor *fro
 	return r ? r : commit_placed(piece);
 }
 
-/* Writes the next `length` bytes of `from`, 1 to VOLUME_ATOMIC_MAX, to a range that is held. */
+/* Writes the next `length` bytes of `from`, 1 to VOLUME_ATOMIC_MAX.  The caller holds the range. */
 static int write_held(Volume *volume, IovCursor *from, guint64 offset, gsize length,
 		      gboolean nowait, guint64 *ret_offset)
 {
@@ -294,7 +295,8 @@ static int write_held(Volume *volume, IovCursor *from, guint64 offset, gsize len
 	return write_vector(&piece, many ? many : few, max, from, offset, length);
 }
 
-/* Waits while a checkpoint is so far behind that memory or the time of an open would grow (I7). */
+/* Makes a change wait while a checkpoint is behind: otherwise memory, and the time that an open
+ * needs, would grow beyond their bounds (I7). */
 static int throttle_change(Volume *volume, guint64 bytes, gboolean nowait)
 {
 	int r = volume_check_writable(volume);
@@ -355,7 +357,8 @@ int volume_write_nowait(Volume *volume, const struct iovec *iov, int n_iov, guin
 	return write_all(volume, iov, n_iov, offset, TRUE, ret_offset);
 }
 
-/* One step of a hole.  1: there may be more; 0: done; *ticket is the last record's. */
+/* Makes one step of a hole, from *first on.  1: there may be more steps; 0: there are none; or a
+ * negative errno.  *ticket is the ticket of the last record. */
 static int zero_step(Volume *volume, guint64 *first, guint64 end, guint64 *ticket)
 {
 	Engine *engine = &volume->engine;
@@ -386,7 +389,7 @@ static int zero_step(Volume *volume, guint64 *first, guint64 end, guint64 *ticke
 	return 1;
 }
 
-/* Makes whole blocks [first, end) a hole; the range is held. */
+/* Makes the blocks [first, end) a hole.  The caller holds the range. */
 static int zero_blocks(Volume *volume, guint64 first, guint64 end)
 {
 	guint64 ticket = 0;
@@ -429,7 +432,7 @@ int volume_zero_held(Volume *volume, guint64 offset, guint64 length)
 	guint64 first = blocks_covering(offset), last = block_of(end);
 	int r = 0;
 
-	if (end == volume_size(volume)) /* the rest of a last block that is cut off is nobody's */
+	if (end == volume_size(volume)) /* the last block is zeroed whole, even if it is cut off */
 		last = blocks_covering(end);
 	if (first > last)
 		return zero_part(volume, offset, length);
@@ -462,7 +465,8 @@ int volume_discard(Volume *volume, guint64 offset, guint64 length)
 	return volume_zero(volume, offset, length);
 }
 
-/* Compares the next bytes of `expected`; the index of the first that differs, or `length`. */
+/* Compares the next bytes of `expected` with `have`.  Returns the index of the first byte that
+ * differs, or `length`. */
 static gsize compare_bytes(IovCursor *expected, const guint8 *have, gsize length)
 {
 	for (gsize at = 0; at < length;) {
@@ -477,7 +481,8 @@ static gsize compare_bytes(IovCursor *expected, const guint8 *have, gsize length
 	return length;
 }
 
-/* 0 if the volume holds what is expected at the offset, -EILSEQ with the place if not. */
+/* 0 if the volume holds the expected bytes at `offset`; -EILSEQ if not, with the first byte that
+ * differs in *ret_offset.  The caller holds the range. */
 static int compare_held(Volume *volume, IovCursor expected, guint64 offset, gsize length,
 			guint64 *ret_offset)
 {
@@ -538,7 +543,7 @@ static void or_into(guint8 *to, IovCursor *from, gsize length)
 	}
 }
 
-/* A piece of up to VOLUME_ATOMIC_MAX; `whole` has room for it. */
+/* Sets the bits of one piece, at most VOLUME_ATOMIC_MAX bytes; `whole` has room for it. */
 static int or_piece(Volume *volume, IovCursor *from, guint8 *whole, guint64 offset, gsize length,
 		    guint64 *ret_offset)
 {

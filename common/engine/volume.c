@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Formatting, opening, closing, flushing, and what is known of a volume.
+ * Formatting, opening, closing, flushing, and information about a volume.
  */
 #include "common/engine/journal-ring.h"
 #include "common/engine/recovery.h"
@@ -247,7 +247,7 @@ gboolean volume_close(Volume *volume, GError **error)
 	if (!volume->engine.read_only) {
 		int r = checkpoint_make(&volume->engine, TRUE);
 
-		/* The backing is full: the journal still has everything; make it durable. */
+		/* Space or memory ran out.  The journal has all changes: a flush suffices. */
 		if (r == -ENOSPC || r == -ENOMEM)
 			r = backing_flush(volume->engine.backing);
 		if (r)
@@ -307,12 +307,13 @@ char *volume_failure(Volume *volume)
 	return g_strdup(volume->engine.failure);
 }
 
-/* Flushes for all who asked before (I1); the flush lock is held, and dropped meanwhile.
+/* Flushes for all requests that asked before (I1).  The flush lock is held, and dropped during the
+ * I/O.
  *
- * Flushes are shared here and in backing_flush(), for different things.  Below, checkpoints and
- * requests share an fdatasync.  Here, requests share the durable-mark that follows it: each request
- * that called backing_flush() for itself would write one, and scrub, which verifies the marks, has
- * to keep others from writing them meanwhile (volume_verify_marks()). */
+ * Flushes are shared here and in backing_flush(), for different reasons.  There, checkpoints and
+ * requests share one fdatasync.  Here, requests share the durable-mark that follows the fdatasync;
+ * otherwise each would write one.  The flag `flushing` also lets scrub verify the marks while
+ * nobody writes them (volume_verify_marks()). */
 static void flush_unlocking(Volume *volume)
 {
 	Engine *engine = &volume->engine;
@@ -343,7 +344,7 @@ int volume_flush(Volume *volume)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&volume->flush_lock);
 	guint64 changes = __atomic_load_n(&volume->changes, __ATOMIC_ACQUIRE);
-	guint64 ticket = volume->flush_begun + 1; /* one that begins after this */
+	guint64 ticket = volume->flush_begun + 1; /* of a flush that begins after this call */
 	int r = volume_check_writable(volume);
 
 	if (r == -EROFS)
@@ -363,7 +364,8 @@ int volume_flush(Volume *volume)
 	return volume->flush_result ? -EIO : 0;
 }
 
-/* Keeps flushes, which write marks, out meanwhile. */
+/* Reads the marks and returns which are damaged.  No flush, which would write marks, runs
+ * meanwhile. */
 static guint look_at_marks(Volume *volume)
 {
 	guint damaged;
@@ -387,7 +389,7 @@ guint volume_verify_marks(Volume *volume, gboolean repair)
 
 	if (!damaged || !repair)
 		return 0;
-	/* A flush rewrites the durable-mark's copies, a checkpoint its own mark. */
+	/* A flush rewrites the copies of the durable-mark; a checkpoint rewrites its own mark. */
 	__atomic_add_fetch(&volume->changes, 1, __ATOMIC_RELEASE);
 	if (volume_flush(volume) || volume_checkpoint(volume))
 		return 0;
@@ -399,7 +401,7 @@ int volume_checkpoint(Volume *volume)
 	return volume->checkpointer ? checkpointer_run(volume->checkpointer) : -EROFS;
 }
 
-/* Called by the checkpoint thread: superblocks written from now on have the UUID. */
+/* Called by the checkpoint thread: the superblocks that it writes from now on have the UUID. */
 static void set_uuid(Engine *engine, gpointer uuid)
 {
 	memcpy(engine->superblock.current.uuid, uuid, 16);

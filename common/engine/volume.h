@@ -5,34 +5,35 @@
  * includes).
  *
  * Promises (engine invariants, docs/design.md):
- *   I1  What was written before a flush that returned 0 is never lost.
+ *   I1  A write that returned before a flush that returned 0 is never lost.
  *   I2  A write that returned 0 survives the death of the process.
- *   I3  After a crash the volume holds a prefix of the writes, in the order they returned for any
- *       one block; one write of up to 1 MiB is there whole or not at all.
- *   I4  A read returns what was written, or an error; what was never written, or was zeroed or
- *       discarded, reads as zeros.
+ *   I3  After a crash the volume holds a prefix of the writes, in the order in which they returned
+ *       for any one block; one write of up to 1 MiB is there whole or not at all.
+ *   I4  A read returns what was written, or an error.  Blocks that were never written, or were
+ *       zeroed or discarded, read as zeros.
  *
  * Threading: every function but volume_close() may be called from any number of threads at once.
- * Overlapping writes take effect in some order, each whole up to 1 MiB.  Calls sleep for the disk;
- * a host with one dispatch thread uses the _nowait forms first.  Callbacks: none.
+ * Overlapping writes take effect in some order; each 1 MiB of a write takes effect as a whole.
+ * Calls sleep for the disk; a host with one dispatch thread tries the _nowait forms first.
  *
- * Offsets and lengths are bytes, multiples of 512, within the volume's size; vectors are not
- * changed.  No call allocates in the common path, none aborts.
+ * Offsets and lengths are in bytes, multiples of 512, and within the volume's size.  No call
+ * changes the iovec arrays.  None allocates memory in the common case, and none aborts the process
+ * (I9).
  *
  * Results of the data path: 0, or
- *   -EINVAL     unaligned, or beyond the end (nothing was done)
- *   -EBADMSG    checksum mismatch; *ret_offset tells the first byte of the bad block
+ *   -EINVAL     unaligned, or beyond the end; nothing was done
+ *   -EBADMSG    checksum mismatch; *ret_offset is the first byte of the damaged block
  *   -EIO        the backing failed to read or write
- *   -ENOSPC     the backing is full; goes on by itself when space is back
- *   -ENOMEM     as it says
- *   -EILSEQ     compare_and_write: they differ; *ret_offset tells where
- *   -ETIMEDOUT  the backing is slow: it waited 25 s for a checkpoint.  May be done again
- *   -EAGAIN     _nowait only: would sleep (nothing was done)
+ *   -ENOSPC     the backing is full; the same call succeeds once there is space again
+ *   -ENOMEM     out of memory
+ *   -EILSEQ     volume_compare_and_write(): the data differ; *ret_offset is the first such byte
+ *   -ETIMEDOUT  the call waited 25 s for a checkpoint; the caller may try again
+ *   -EAGAIN     _nowait only: the call would sleep; nothing was done
  *   -ECANCELED  nobody waits for the change any more (wanted.h)
- *   -ESHUTDOWN  the volume has FAILED (a flush failed, or an invariant broke): reads go on, all
- *               else fails until it is opened anew
- * `ret_offset` may be NULL; it is untouched otherwise.  A write or zero that fails may have
- * written some of its 1 MiB pieces, each whole.
+ *   -ESHUTDOWN  the volume has FAILED (a flush failed, or an invariant broke): reads still work,
+ *               all other calls fail until the volume is opened again
+ * `ret_offset` may be NULL.  *ret_offset is set only with -EBADMSG and -EILSEQ.  A write or zero
+ * that fails may have taken effect in some of its 1 MiB pieces, in each as a whole.
  */
 #pragma once
 
@@ -48,13 +49,13 @@ typedef struct Volume Volume;
 typedef struct {
 	guint64 size;		    /* bytes, a multiple of 512, within VOLUME_SIZE_MIN..MAX */
 	guint32 logical_block_size; /* what the volume shows to its users: 512 or 4096; 0 = 512 */
-	guint64 journal_size;	    /* bytes, a multiple of 64 KiB, 64 KiB..64 MiB; 0 = by the
-				     * volume's size, at least 4 MiB, which is what to use */
+	guint64 journal_size;	    /* bytes, a multiple of 64 KiB, 64 KiB..64 MiB; 0
+				     * (recommended) = by the volume's size, at least 4 MiB */
 } VolumeParameters;
 
 typedef enum {
 	VOLUME_OK,
-	VOLUME_FAILED, /* reads only; see volume_failure() */
+	VOLUME_FAILED, /* only reads work; see volume_failure() */
 	VOLUME_READ_ONLY,
 } VolumeState;
 
@@ -64,49 +65,50 @@ typedef struct {
 	guint64 size;
 	guint32 logical_block_size;
 	guint64 generation;	 /* of the last durable checkpoint */
-	guint64 data_bytes;	 /* mapped blocks; approximate while dead trees are released */
+	guint64 data_bytes;	 /* mapped blocks, and discarded blocks that are not yet free */
 	guint64 metadata_bytes;	 /* nodes, bitmaps, journal, superblocks */
-	guint64 pending_bytes;	 /* replaced, waiting for the next checkpoint */
-	guint64 backing_bytes;	 /* taken from the file system below */
+	guint64 pending_bytes;	 /* replaced, and free after the next checkpoint */
+	guint64 backing_bytes;	 /* allocated by the file system below */
 	BackingPlace place;	 /* of the backing */
 	guint64 journal_size;	 /* of the ring, bytes */
 	guint64 journal_used;	 /* of the ring, bytes */
 	guint64 checkpoints;	 /* since open */
 	guint64 checksum_errors; /* since open */
-	guint64 copies_repaired; /* damaged copies of metadata written anew, since open */
+	guint64 copies_repaired; /* damaged copies of metadata rewritten, since open */
 	guint64 cache_nodes, cache_hits, cache_misses; /* of the map's nodes, since open */
-	guint64 scrub_time; /* when the last scrub ended that saw all: Unix time; 0: never */
-	guint64 scrub_blocks, scrub_errors, scrub_repaired; /* what it verified, found, mended */
+	guint64 scrub_time; /* when the last complete scrub ended: Unix time; 0: never */
+	guint64 scrub_blocks, scrub_errors, scrub_repaired; /* what that scrub found */
 } VolumeInfo;
 
 typedef enum {
-	VOLUME_OPEN_READ_ONLY =
-		1 << 0, /* writes nothing: what a crash left is replayed in memory */
+	/* Writes nothing: after a crash, the journal is replayed in memory. */
+	VOLUME_OPEN_READ_ONLY = 1 << 0,
 } VolumeOpenFlags;
 
-/* The node cache's size for the whole process, bytes (64 MiB at first; at least 1 MiB), shared by
- * the open volumes. */
+/* Sets the size of the process's node cache, which its open volumes share (I7): 64 MiB unless set,
+ * and at least 1 MiB for each volume. */
 void volume_set_cache_size(guint64 bytes);
 
-/* INVALID unless there may be such a volume; the message calls it `name`. */
+/* INVALID unless a volume may have these parameters; the message calls it `name`. */
 gboolean volume_check_parameters(const VolumeParameters *parameters, const char *name,
 				 GError **error);
 
-/* Writes a new, empty volume into `backing` (empty, or whose content may go) and makes it durable.
- * Takes the writer's lock first; the backing stays the caller's.  Well under a second for any
- * size. */
+/* Takes the backing's writer's lock, writes a new, empty volume over the backing's content, and
+ * makes it durable.  The backing stays the caller's.  Writes only the journal and what precedes it,
+ * whatever the volume's size. */
 gboolean volume_format(Backing *backing, const VolumeParameters *parameters, GError **error);
 
-/* Opens, recovering what a crash left.  `name` is for messages and log lines.  The backing is the
- * volume's from the call on, failed or not.  Errors: BUSY (open elsewhere; says by which process),
- * CORRUPT, UNSUPPORTED (a newer format), IO, NO_SPACE. */
+/* Opens a volume and, after a crash, recovers it (recovery.h).  `name` is for messages and log
+ * lines.  Takes ownership of the backing, also if it fails.  Errors: BUSY (open elsewhere; the
+ * message says by which process, I8), CORRUPT, UNSUPPORTED (a newer format), IO, NO_SPACE. */
 Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, GError **error);
 
-/* Has `release(held)` called when the volume is gone and nothing more is written; once. */
+/* Has `release(held)` called once the volume is freed and its backing closed. */
 void volume_keep(Volume *volume, gpointer held, GDestroyNotify release);
 
-/* Checkpoints and closes; no call may be running.  The volume is gone either way; FALSE says that
- * the last checkpoint failed, and that what was not flushed may be lost.  NULL is allowed. */
+/* Makes a checkpoint and closes the volume; no other call may be running.  The volume is freed in
+ * either case.  FALSE: the checkpoint failed, and writes that were not flushed may be lost.  NULL
+ * is allowed. */
 gboolean volume_close(Volume *volume, GError **error);
 
 /* Closes without a checkpoint, as a crash would: for tests. */
@@ -119,7 +121,7 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info);
 /* Why the volume is FAILED, or NULL.  Free the result. */
 char *volume_failure(Volume *volume);
 
-/* Since when, Unix time; 0: it is not. */
+/* Since when the volume is FAILED, Unix time; 0: it is not. */
 gint64 volume_failed_since(Volume *volume);
 
 int volume_read(Volume *volume, const struct iovec *iov, int count, guint64 offset,
@@ -127,87 +129,93 @@ int volume_read(Volume *volume, const struct iovec *iov, int count, guint64 offs
 int volume_write(Volume *volume, const struct iovec *iov, int count, guint64 offset,
 		 guint64 *ret_offset);
 
-/* The same where nothing needs to be waited for, else -EAGAIN.  A write, up to VOLUME_ATOMIC_MAX
- * only, still takes the time that the file system below takes to put it into its page cache: that
- * has no way of not waiting that all of them know.  It waits for nothing of the engine: a
- * checkpoint, room in the journal, another request's blocks, a node or the rest of a block that has
- * to be read. */
+/* The same, but -EAGAIN instead of a wait for the engine: for a checkpoint, room in the journal,
+ * blocks that another request holds, or metadata or data that must be read from the disk.  A write
+ * of more than VOLUME_ATOMIC_MAX bytes is always -EAGAIN.  Copying a write into the page cache may
+ * still sleep in the file system below; not all file systems offer a write that does not. */
 int volume_read_nowait(Volume *volume, const struct iovec *iov, int count, guint64 offset,
 		       guint64 *ret_offset);
 int volume_write_nowait(Volume *volume, const struct iovec *iov, int count, guint64 offset,
 			guint64 *ret_offset);
 
-/* Makes [offset, offset + length) read as zeros and releases its space; both are the same, and
- * both go on where the backing is full (from a reserve).  Edges inside a block are written. */
+/* Makes [offset, offset + length) read as zeros and frees the space of the whole blocks in it; a
+ * part of a block is overwritten with zeros.  The two functions do the same.  Both work on a full
+ * backing, from a reserve. */
 int volume_zero(Volume *volume, guint64 offset, guint64 length);
 int volume_discard(Volume *volume, guint64 offset, guint64 length);
 
-/* Zeroes all of it, and leaves no byte of what the volume ever held in the backing, as far as the
- * backing shows: what the disk below keeps of overwritten or given back space is not reached.
- * Durable when it returns 0.  Changes wait until it has ended; after an error the volume may be all
- * zeros, and still be in the backing.  Takes as long as the backing takes for all of its space; a
- * caller that does not want to wait for that any more (wanted.h) gets -ECANCELED. */
+/* Zeroes the whole volume, and erases all data that it ever held from the backing.  Copies that the
+ * disk below keeps of overwritten or returned space are not reached.  Durable when it returns 0.
+ * Changes wait until it has ended.  After an error the volume may read as zeros while its data are
+ * still in the backing.  The call may write or punch all space of the backing, which can take long;
+ * it ends with -ECANCELED when nobody waits for it any more (wanted.h). */
 int volume_erase(Volume *volume);
 
-/* Returns when everything that was acknowledged before the call would survive a loss of power.
- * Concurrent flushes share one. */
+/* Returns when every change that was acknowledged before the call would survive a loss of power
+ * (I1).  Concurrent calls share one flush. */
 int volume_flush(Volume *volume);
 
-/* Writes `length` bytes (up to VOLUME_ATOMIC_MAX) of `data` if the same range holds `expected`,
- * as one step against every other call; else -EILSEQ, nothing is written and *ret_offset is the
- * volume offset of the first byte that differs. */
+/* Writes `data`, at most VOLUME_ATOMIC_MAX bytes, if the same range holds `expected`, which must
+ * have the same length; atomic against all other calls.  Else nothing is written, and -EILSEQ is
+ * returned with *ret_offset as the volume's first byte that differs. */
 int volume_compare_and_write(Volume *volume, const struct iovec *expected, int expected_count,
 			     const struct iovec *data, int data_count, guint64 offset,
 			     guint64 *ret_offset);
 
-/* Sets in the volume every bit that is set in the data.  Each 1 MiB is one step against every other
- * call. */
+/* Sets in the volume every bit that is set in the data.  Each 1 MiB is atomic against all other
+ * calls. */
 int volume_or(Volume *volume, const struct iovec *iov, int count, guint64 offset,
 	      guint64 *ret_offset);
 
-/* Whether the block of the volume that holds `offset` is mapped, and how far from `offset` on, at
- * least, that is so; a hole is told whole.  Looks at a bounded part of the map: what is mapped may
- * go on as such behind *ret_length. */
+/* Tells whether the block at `offset` is mapped, and that *ret_length bytes from `offset` on are in
+ * the same state.  Looks at a bounded part of the map, so the bytes behind them may be in that
+ * state, too; a hole is reported as a whole. */
 int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length);
 
 typedef enum {
-	VOLUME_RESIZE_SHRINK =
-		1 << 0, /* it may become smaller: then no other call may be running */
-	VOLUME_RESIZE_DISCARD = 1 << 1, /* and what is mapped behind the new end is discarded */
+	/* The volume may become smaller.  Then no other call may be running. */
+	VOLUME_RESIZE_SHRINK = 1 << 0,
+	/* Blocks behind the new end are discarded. */
+	VOLUME_RESIZE_DISCARD = 1 << 1,
 } VolumeResizeFlags;
 
-/* Gives the volume another size (as VolumeParameters has it), durable when it returns TRUE; after a
- * crash it has the old one or the new one, and with either all that was acknowledged.  What is new
- * reads as zeros.  Growing is for a volume in use: each other call sees the one size or the other.
- * Waits `seconds` at most for each part of it.
+/* Changes the volume's size to `size` (as in VolumeParameters).  Durable when it returns TRUE;
+ * after a crash the volume has the old or the new size, and with either all acknowledged writes.
+ * New blocks read as zeros.  A volume in use can grow: any other call sees the old or the new size.
+ * Waits `seconds` at most for each step.
  *
- * Errors: INVALID (no size); BUSY (smaller, and not with VOLUME_RESIZE_SHRINK; or it takes longer,
- * and goes on); EXISTS (data is mapped behind the new end: the message says how much and where);
- * NO_SPACE, IO, CORRUPT: it may have the new size after the next checkpoint that succeeds. */
+ * Errors: INVALID (no volume may have that size); BUSY (the size is smaller, without
+ * VOLUME_RESIZE_SHRINK; or a step takes longer, and goes on); EXISTS (blocks behind the new end are
+ * mapped; the message says how much and where); NO_SPACE, IO, CORRUPT: the volume may have the new
+ * size after the next checkpoint that succeeds. */
 gboolean volume_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
 		       GError **error);
 
-/* Gives it a new UUID, for a copy: no two volumes that are served may have one.  Durable when it
- * returns TRUE; after a crash it has the old one or the new one.  Whoever knows the volume by its
- * UUID does not any more, so nobody may be using it.  IO, NO_SPACE: it may have the new one after
- * the next checkpoint that succeeds. */
+/* Gives the volume a new random UUID.  Needed for a copy, as no two volumes that are served may
+ * have the same UUID.  Nobody may be using the volume, since initiators know it by its UUID.
+ * Durable when it returns TRUE; after a crash the volume has the old or the new UUID.  IO,
+ * NO_SPACE: it may have the new UUID after the next checkpoint that succeeds. */
 gboolean volume_renew_uuid(Volume *volume, GError **error);
 
-/* Whether the volume, when it was opened, was larger than `size`, and may have had that size once:
- * one between the least that it ever grew from (since it was last made smaller) and its own. */
+/* Whether the volume may have had this size before it grew: `size` is less than the present size,
+ * and at least the smallest size that it grew from since it was last made smaller, as the
+ * superblock had it when the volume was opened. */
 gboolean volume_had_size(const Volume *volume, guint64 size);
 
-/* What is mapped behind `offset`, which may lie inside a block (that counts if what is behind the
- * offset is not zeros).  0, or as the data path.  Reads the map there: of a TiB of data 4 GiB. */
+/* Finds what is mapped behind `offset`.  If that is inside a block, the rest of the block counts
+ * unless it is zeros.  0, or a result of the data path.  Reads the map there: 4 GiB for each TiB of
+ * data. */
 typedef struct {
-	guint64 bytes, first, end; /* how much, and between where and where; 0: nothing */
+	guint64 bytes;	    /* how much is mapped; 0: nothing */
+	guint64 first, end; /* all of it is within [first, end) */
 } VolumeMapped;
 int volume_mapped_behind(Volume *volume, guint64 offset, VolumeMapped *ret_mapped);
 
-/* Makes a checkpoint now and waits for it. */
+/* Makes a checkpoint and waits for its end.  0, or a negative errno. */
 int volume_checkpoint(Volume *volume);
 
-/* Asks that the space of everything that was discarded until now goes back to the backing.  Returns
- * a ticket to wait for that with, for `seconds` at most, as often as one likes; FALSE: not yet. */
+/* volume_settle() asks that the space of all blocks that were discarded until now goes back to the
+ * backing, and returns a ticket.  volume_settled() waits for that, `seconds` at most, and returns
+ * whether it is done; it may be called again with the same ticket. */
 guint64 volume_settle(Volume *volume);
 gboolean volume_settled(Volume *volume, guint64 ticket, guint seconds);
