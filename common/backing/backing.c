@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one way to flush (backing.h says why).  Tickets count the flushes that were begun: whoever
- * asks wants one of a later number than any that has begun already.
+ * Flushing (see backing_flush()).  Each flush has a ticket, counted up.  A caller waits for a flush
+ * with a higher ticket than that of any flush that had begun before the call.
  */
 #include "common/backing/backing.h"
 
@@ -31,7 +31,7 @@ void backing_condemn(Backing *backing, const char *reason)
 				    __ATOMIC_RELAXED);
 }
 
-/* For all who asked before; the lock is held, and dropped meanwhile. */
+/* Flushes for all callers that wait.  The lock is held, and dropped during the I/O. */
 static void flush_unlocking(Backing *backing)
 {
 	BackingFlushes *flushes = &backing->flushes;

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A backing: the byte-addressable thing that one volume lives in, behind a table of operations.
+ * A backing: the byte-addressable storage of one volume, behind a table of operations.
  *
- * Kinds: file.h (a regular file or a block device); tests/backing/ has memory (the reference) and
- * faulty (a wrapper that fails as it is told).  An RBD image must fit in behind the same table.
+ * Kinds: file.h has a regular file or a block device; tests/backing/ has memory (the reference) and
+ * faulty (a wrapper that fails on demand).  The table must also suit an RBD image.
  *
- * Promise: what pwritev() returned 0 for is seen by every later preadv(), survives the death of
- * this process (file, block device), and survives the loss of power after a later backing_flush()
- * that returned 0.  Without that flush each sector of it may be old or new after a loss of power.
+ * Promise: a write for which pwritev() returned 0 is seen by every later preadv(), survives the
+ * death of this process (file, block device; I2), and survives a loss of power after a later
+ * backing_flush() that returned 0 (I1).  Without that flush each of its sectors may be old or new
+ * after a loss of power.
  *
- * Threading: every operation may run in any number of threads at once, on overlapping ranges too;
- * then each sector of the result is from one of them.  Only backing_free() must be alone.
+ * Threading: every operation but backing_free() may run in any number of threads at once, also on
+ * overlapping ranges; each sector of the result is then from one of them.
  *
- * Offsets and lengths are bytes.  Operations return 0 or a negative errno and never a short
- * transfer: the implementation goes on after EINTR and after partial transfers.
+ * Offsets and lengths are in bytes.  Operations return 0 or a negative errno, and never transfer
+ * only a part: the implementation continues after EINTR and after partial transfers.
  */
 #pragma once
 
@@ -28,74 +29,74 @@ typedef struct Backing Backing;
 
 typedef enum {
 	BACKING_WAIT = 0,
-	/* Answer -EAGAIN where the operation would sleep (for the disk, for a lock); also where
-	 * the implementation cannot tell.  After -EAGAIN nothing was transferred for a write, and
-	 * the buffer's content is undefined for a read. */
+	/* Return -EAGAIN if the operation would sleep for the disk or for a lock, or if the
+	 * implementation cannot tell.  After -EAGAIN a write has transferred nothing, and a read
+	 * has left the buffer's content undefined. */
 	BACKING_NOWAIT = 1,
 } BackingFlags;
 
 typedef enum {
 	BACKING_OPEN_READ_ONLY = 1 << 0,
-	/* Makes a new, empty file (mode 0600).  EXISTS where there is one; not for a block
-	 * device. */
+	/* Creates an empty file (mode 0600).  EXISTS if the path exists, also as a block device. */
 	BACKING_OPEN_CREATE = 1 << 1,
 } BackingOpenFlags;
 
-/* Which file or block device it is, whatever its path leads to by now. */
+/* Identifies the open file or block device, whatever its path leads to by now. */
 typedef struct {
-	guint64 device, inode; /* a file's, by stat(); or a block device's own number, and 0 */
+	guint64 device, inode; /* of a file: st_dev and st_ino; of a block device: st_rdev and 0 */
 } BackingPlace;
 
 typedef struct {
 	const char *kind; /* "file", "block", "memory", ... */
 
-	/* Reads [offset, offset + the vector's length).  What was never written, or was punched,
-	 * reads as zeros.  Beyond the end: -ENXIO. */
+	/* Reads [offset, offset + the vector's length).  Bytes that were never written, or were
+	 * punched, read as zeros.  -ENXIO if the range ends behind the backing's end. */
 	int (*preadv)(Backing *backing, const struct iovec *iov, int count, guint64 offset,
 		      BackingFlags flags);
 
-	/* Writes there; the range lies inside the size.  -ENOSPC where the space below is used up
-	 * (part of the range may be written then); it may succeed later. */
+	/* Writes that range, which must lie within the size.  -ENOSPC if there is no space below:
+	 * part of the range may be written, and the same call may succeed later. */
 	int (*pwritev)(Backing *backing, const struct iovec *iov, int count, guint64 offset,
 		       BackingFlags flags);
 
-	/* For backing_flush() alone, which calls it from one thread at a time, and never again
-	 * after an error, whichever that is. */
+	/* Only backing_flush() calls this, from one thread at a time, and never again after any
+	 * error. */
 	int (*flush)(Backing *backing);
 
-	/* Gives the space of [offset, offset + length) back; it reads as zeros from then on.
-	 * -EOPNOTSUPP where that cannot be done: the content is then unchanged. */
+	/* Gives the space of [offset, offset + length) back; the range then reads as zeros.
+	 * -EOPNOTSUPP if the backing cannot do that: the content is unchanged. */
 	int (*punch)(Backing *backing, guint64 offset, guint64 length);
 
 	/* The size now, in bytes. */
 	guint64 (*size)(Backing *backing);
 
-	/* Makes it at least `size` bytes long; what is new reads as zeros and need not take space.
-	 * -ENOSPC where it cannot get so long (a block device). */
+	/* Makes the backing at least `size` bytes long.  New bytes read as zeros and need not take
+	 * space.  -ENOSPC if it cannot be that long, such as a block device. */
 	int (*grow)(Backing *backing, guint64 size);
 
-	/* Takes the one writer's lock (exclusive TRUE), or a reader's, for the life of the
-	 * backing.  FALSE with STORAGEOS_ERROR_BUSY where somebody else holds it; the message says
-	 * which process.  For the writer: what the disk refused of what others wrote before is no
-	 * error of a flush from then on. */
+	/* Takes the writer's lock, which excludes all others (`exclusive`), or a reader's lock, for
+	 * the life of the backing (I8).  FALSE with STORAGEOS_ERROR_BUSY if another process holds
+	 * it; the message says which.  After the writer's lock was taken, no flush fails because of
+	 * earlier writes by other processes. */
 	gboolean (*lock)(Backing *backing, gboolean exclusive, GError **error);
 
-	/* Bytes that it takes of the space below, as far as is known. */
+	/* Bytes of space below that the backing takes, as far as is known. */
 	guint64 (*allocated)(Backing *backing);
 
-	/* NULL: it is neither file nor block device. */
+	/* NULL for a backing that is neither a file nor a block device. */
 	BackingPlace (*place)(Backing *backing);
 
-	void (*free)(Backing *backing); /* but for what backing_init() made */
+	/* Frees everything but what backing_init() made. */
+	void (*free)(Backing *backing);
 } BackingOps;
 
-/* backing.c's own. */
+/* State of backing_flush(). */
 typedef struct {
 	Lock lock;
 	GCond ended;
 	gboolean running;
-	guint64 begun, ended_with; /* tickets: the last that was begun, that has ended */
-	int error;		   /* of the last; no other follows one that failed */
+	guint64 begun, ended_with; /* tickets of the last flush that began, and that ended */
+	int error;		   /* of the last flush; after an error there is no other */
 } BackingFlushes;
 
 /* First member of every implementation. */
@@ -106,34 +107,38 @@ struct Backing {
 	const char *condemned; /* atomic: why nothing may be written to it any more, or NULL */
 };
 
-/* Opens what `uri` names: a path, or SCHEME:REST with a scheme of the table in open.c (today
- * "file").  Does not lock.  NULL with *error: NOT_FOUND, EXISTS, INVALID (an unknown scheme; not
- * what the scheme is for), IO. */
+/* Opens the backing that `uri` names: a path, or SCHEME:REST with a scheme of the table in open.c
+ * (today "file").  Does not lock it.  NULL with *error: NOT_FOUND, EXISTS, INVALID (an unknown
+ * scheme, or a path that the scheme cannot open), IO. */
 Backing *backing_open(const char *uri, BackingOpenFlags flags, GError **error);
 
-/* Of a file or block device that stat() told of: its place, and who holds its lock, as "process
- * 1234 (tcmu-runner)" or NULL if nobody is known to; free that. */
+/* The place of the file or block device that `st` describes. */
 BackingPlace backing_place_of_stat(const struct stat *st);
+
+/* The process that holds its lock, such as "process 1234 (tcmu-runner)"; NULL if none is known.
+ * Free the result. */
 char *backing_holder_of_stat(const struct stat *st);
 
-/* For implementations: makes the first member of what they allocated (all zero). */
+/* For implementations: initializes the Backing at the start of their own structure, which must be
+ * all zeros. */
 void backing_init(Backing *backing, const BackingOps *ops, const char *name);
 
-/* Everything written, grown and punched before the call survives power loss after it returned 0.
+/* After 0, everything that was written, grown and punched before the call survives a loss of power
+ * (I1).
  *
- * It is the one way to flush, for requests, checkpoints and all else: Linux reports to one flush of
- * a descriptor only that the disk refused something, and keeps as clean what was refused.  So
- * flushes do not overlap, all who wait share the next one that begins, and after one that failed
- * each later one fails with the same error without asking the disk: of what was written since the
- * last success nothing is known any more.  A backing that is opened anew begins anew. */
+ * All flushes go through this function.  Linux reports a failed write-back to only one flush of a
+ * descriptor, and then takes the pages for clean.  Therefore flushes do not overlap; all callers
+ * that wait share the next flush that begins; and after one flush failed, every later one fails
+ * with the same error without asking the disk, because nobody knows which writes since the last
+ * success reached it.  Only opening the backing again ends this. */
 int backing_flush(Backing *backing);
 
 /* From now on every write, punch, growth and flush fails with -ESHUTDOWN before it reaches the
- * disk: what is in memory contradicts itself (checked.h) and must not become durable.  Reads go on.
- * The first reason stays; `reason` outlives the backing.  Takes no lock. */
+ * disk: an invariant is broken in memory (checked.h), and must not become so on the disk.  Reads
+ * still work.  The first reason is kept; `reason` must outlive the backing.  Takes no lock. */
 void backing_condemn(Backing *backing, const char *reason);
 
-/* The reason, or NULL. */
+/* The reason for which the backing was condemned, or NULL. */
 static inline const char *backing_condemned(const Backing *backing)
 {
 	return __atomic_load_n(&backing->condemned, __ATOMIC_ACQUIRE);
@@ -197,7 +202,7 @@ static inline guint64 backing_allocated(Backing *b)
 	return b->ops->allocated(b);
 }
 
-/* Zeros where it is neither file nor block device. */
+/* Zeros for a backing that is neither a file nor a block device. */
 static inline BackingPlace backing_place(Backing *b)
 {
 	return b->ops->place ? b->ops->place(b) : (BackingPlace){0};
@@ -208,6 +213,6 @@ static inline gboolean backing_place_equal(const BackingPlace *a, const BackingP
 	return a->device == b->device && a->inode == b->inode;
 }
 
-/* Releases the lock, too.  NULL is allowed. */
+/* Closes the backing, which releases its lock.  NULL is allowed. */
 void backing_free(Backing *backing);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Backing, backing_free)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The size is kept here and not asked for at each transfer: only grow() changes it, and nobody
- * else may while the lock is held.  lock() looks at it again, since it may have changed between
- * opening and locking.
+ * The size is cached, so that a transfer needs no system call for it: while the lock is held, only
+ * file_grow() changes the size.  file_lock() reads it again, as it may have changed between opening
+ * and locking.
  */
 #include "common/backing/file.h"
 
@@ -29,8 +29,8 @@ typedef struct {
 	Backing base;
 	int fd;
 	gboolean block;
-	gint no_nowait_read;  /* atomic: the file system said that it has no such thing */
-	gint no_nowait_write; /* atomic */
+	gint no_nowait_read;  /* atomic: the file system does not support RWF_NOWAIT for reads */
+	gint no_nowait_write; /* atomic: the same for writes */
 	GMutex growing;
 	guint64 size; /* atomic */
 } FileBacking;
@@ -47,9 +47,9 @@ static gboolean beyond_end(Backing *backing, guint64 offset, guint64 length)
 	return offset > size || length > size - offset;
 }
 
-/* Whatever has no meaning of its own in backing.h is an I/O error.  Taken over as they are, a file
- * system's errors would say what is not so: -EBADMSG that our checksum does not match, -ENXIO that
- * the backing ends here, -EAGAIN that the caller did not want to wait. */
+/* Translates errno.  An error to which backing.h gives no meaning becomes -EIO, since the engine
+ * would misread some: -EBADMSG as a checksum mismatch, -ENXIO as the end of the backing, -EAGAIN as
+ * the answer to BACKING_NOWAIT. */
 static int error_of_system_call(void)
 {
 	switch (errno) {
@@ -71,7 +71,8 @@ static int error_of_system_call(void)
 typedef ssize_t (*TransferFunction)(int fd, const struct iovec *iov, int count, off_t offset,
 				    int flags);
 
-/* Of 4 KiB from the page cache, the plain calls take 8% less CPU time than those with a vector. */
+/* For 4 KiB in the page cache, pread() and pwrite() take 8% less CPU time than the calls with a
+ * vector. */
 static ssize_t read_some(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
 	if (count == 1 && !flags)
@@ -86,7 +87,8 @@ static ssize_t write_some(int fd, const struct iovec *iov, int count, off_t offs
 	return pwritev2(fd, iov, count, offset, flags);
 }
 
-/* One system call that transfers as much as it likes of what is left; 0 at the end of the file. */
+/* Makes one system call, which may transfer only a part of what is left.  Returns its result: 0 at
+ * the end of the file. */
 static ssize_t transfer_once(FileBacking *file, TransferFunction function, IovCursor *left,
 			     gsize length, guint64 offset, int flags)
 {
@@ -146,7 +148,8 @@ static int file_preadv(Backing *backing, const struct iovec *iov, int count, gui
 	return 0;
 }
 
-/* What was begun without waiting is finished with: half a write cannot be taken back. */
+/* With BACKING_NOWAIT, the rest of a write that was transferred in part is written with waiting: a
+ * part of a write cannot be undone. */
 static int file_pwritev(Backing *backing, const struct iovec *iov, int count, guint64 offset,
 			BackingFlags flags)
 {
@@ -182,7 +185,6 @@ static int file_pwritev(Backing *backing, const struct iovec *iov, int count, gu
 	return 0;
 }
 
-/* Whatever it fails with. */
 static int file_flush(Backing *backing)
 {
 	FileBacking *file = (FileBacking *)backing;
@@ -193,8 +195,8 @@ static int file_flush(Backing *backing)
 	return 0;
 }
 
-/* On a block device, too, this call either leaves zeros or fails: the kernel does it by what the
- * device has for writing zeros, and never by a discard whose outcome is open. */
+/* On a block device, too, this fallocate() leaves zeros or fails: the kernel uses the device's
+ * command for writing zeros, and never a discard, after which the content would be undefined. */
 static int file_punch(Backing *backing, guint64 offset, guint64 length)
 {
 	FileBacking *file = (FileBacking *)backing;
@@ -227,7 +229,8 @@ static int look_at_size(FileBacking *file)
 	return 0;
 }
 
-/* Beyond the process's own limit the kernel would not only refuse but kill, by SIGXFSZ. */
+/* Whether a file of this size exceeds RLIMIT_FSIZE: the kernel would send SIGXFSZ, which ends the
+ * process (I9). */
 static gboolean over_process_limit(guint64 size)
 {
 	struct rlimit limit;
@@ -245,7 +248,7 @@ static int file_grow(Backing *backing, guint64 size)
 	if (size <= file_size(backing))
 		return 0;
 	if (file->block) {
-		result = look_at_size(file); /* it may have been extended below us */
+		result = look_at_size(file); /* the device may have grown meanwhile */
 		return result ? result : size <= file_size(backing) ? 0 : -ENOSPC;
 	}
 	if (size > G_MAXINT64 || over_process_limit(size))
@@ -265,7 +268,7 @@ static gboolean set_busy(const char *path, const struct stat *st, GError **error
 			 holder ? holder : "another process, or is mounted");
 }
 
-/* udev locks a block device that has changed while it looks what is on it. */
+/* Whether udev holds the lock: it locks a block device that has changed while it probes it. */
 static gboolean udev_has(int fd)
 {
 	struct stat st;
@@ -275,7 +278,8 @@ static gboolean udev_has(int fd)
 	return holder && strstr(holder, "udev");
 }
 
-/* A process that was just killed may take a moment to let go of its lock. */
+/* Takes the lock, trying for 0.3 s, or 6 s while udev holds it: a process that was killed a moment
+ * ago may still hold its lock. */
 static gboolean try_lock(int fd, int operation)
 {
 	guint attempts = LOCK_ATTEMPTS;
@@ -306,14 +310,15 @@ static gboolean file_lock(Backing *backing, gboolean exclusive, GError **error)
 		return errno == EWOULDBLOCK
 			       ? set_busy(backing->name, &st, error)
 			       : error_set_errno(error, errno, "%s: lock", backing->name);
-	/* Between our opening and our locking its owner may have deleted or grown it. */
+	/* Between opening and locking, the former owner may have deleted the file or grown it. */
 	if (fstat(file->fd, &st) < 0)
 		return error_set_errno(error, errno, "%s: stat", backing->name);
 	if (!st.st_nlink)
 		return error_set(error, STORAGEOS_ERROR_NOT_FOUND, "%s was deleted meanwhile",
 				 backing->name);
-	/* Linux keeps an error of writing back until somebody asks, whoever wrote: here, so that it
-	 * is not told the first flush.  Nobody relies on what others wrote and did not flush. */
+	/* Linux keeps a write-back error, whoever wrote, until a flush reports it.  This flush
+	 * takes it, so that the first real flush does not fail for it.  Its result is ignored:
+	 * nobody relies on writes of others that they did not flush. */
 	if (exclusive)
 		file_flush(backing);
 	result = look_at_size(file);
@@ -382,7 +387,8 @@ static const BackingOps block_ops = {
 	.free = file_free,
 };
 
-/* What is at the path before it is opened: opening a fifo or a tape has effects. */
+/* Refuses a path that is neither a file nor a block device, before it is opened: opening a fifo or
+ * a tape has side effects. */
 static gboolean look_at_path(const char *path, BackingOpenFlags flags, struct stat *ret_st,
 			     GError **error)
 {

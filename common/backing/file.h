@@ -2,8 +2,8 @@
 /*
  * A backing in a regular file or on a block device, through the page cache.
  *
- * The lock is flock(2) on the file itself; who holds it is looked up in /proc/locks.  A block
- * device is opened O_EXCL as well, so that nothing mounts it meanwhile, and cannot grow.
+ * The lock (I8) is flock(2) on the file itself; its holder is looked up in /proc/locks.  A block
+ * device is opened with O_EXCL as well, so that nobody mounts it meanwhile.  It cannot grow.
  */
 #pragma once
 

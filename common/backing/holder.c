@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who holds a flock(2) lock, from /proc/locks.
+ * Finds the process that holds a flock(2) lock, from /proc/locks.
  */
 #include "common/backing/backing.h"
 
@@ -10,9 +10,10 @@
 
 #include "common/base/files.h"
 
-/* One line reads "12: FLOCK  ADVISORY  WRITE 1234 fe:01:131 0 EOF"; "12: -> FLOCK ..." waits.  The
- * device is the file system's own, which is not always the one that stat() tells (btrfs): then
- * the inode alone must do.  Returns how well the line fits, 0 for not at all. */
+/* Matches a line such as "12: FLOCK  ADVISORY  WRITE 1234 fe:01:131 0 EOF" (process 1234, device
+ * fe:01, inode 131).  A line "12: -> FLOCK ..." is of a process that waits, and does not match.
+ * The device is the file system's own; on btrfs, stat() returns another one.  Returns 2 if device
+ * and inode match, 1 if only the inode does, 0 if neither. */
 static int line_fits(const char *line, const struct stat *st, int *ret_pid)
 {
 	unsigned int number, major, minor;
@@ -28,8 +29,8 @@ static int line_fits(const char *line, const struct stat *st, int *ret_pid)
 	return makedev(major, minor) == st->st_dev ? 2 : 1;
 }
 
-/* Whether a mounted file system has that device: then it is the one that locks tell, too, and
- * another file system's file of the same inode number is none of ours. */
+/* Whether a mounted file system has this device.  Then /proc/locks names the same device as stat(),
+ * and a line with another device is of another file with the same inode number. */
 static gboolean is_own_device(dev_t device)
 {
 	g_autofree char *text = files_read_kernel("/proc/self/mountinfo", NULL);
@@ -64,7 +65,7 @@ char *backing_holder_of_stat(const struct stat *st)
 	g_autofree char *path = NULL, *name = NULL;
 	int pid = find_pid(st);
 
-	if (pid <= 0) /* 0, -1: in another container, on another machine */
+	if (pid <= 0) /* 0, -1: a process of another PID namespace or another machine */
 		return NULL;
 	path = g_strdup_printf("/proc/%d/comm", pid);
 	name = files_read_kernel(path, NULL);

@@ -13,7 +13,7 @@ static const BackingScheme schemes[] = {
 	{"file", backing_file_open},
 };
 
-/* The length of "SCHEME" where `uri` begins with "SCHEME:"; 0: it is a path. */
+/* The length of SCHEME if `uri` begins with "SCHEME:", or 0 if `uri` is a path. */
 static gsize scheme_length(const char *uri)
 {
 	gsize n = strspn(uri, "abcdefghijklmnopqrstuvwxyz0123456789+.-");
