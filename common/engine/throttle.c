@@ -5,8 +5,8 @@
 
 #define SLOWEST (30 * G_TIME_SPAN_MILLISECOND)
 #define SLOWEST_BYTES (64 * KIB)
-#define AHEAD G_TIME_SPAN_MILLISECOND		/* of its turn a change may go on */
-#define EXPECTED_FIRST (G_TIME_SPAN_SECOND / 2) /* before any checkpoint has ended */
+#define AHEAD G_TIME_SPAN_MILLISECOND		/* how long before its turn a change may go on */
+#define EXPECTED_FIRST (G_TIME_SPAN_SECOND / 2) /* `expected` until a checkpoint has ended */
 
 void throttle_init(Throttle *throttle)
 {
@@ -37,7 +37,7 @@ gint64 throttle_most(guint64 bytes)
 	return SLOWEST * (gint64)MAX(bytes / SLOWEST_BYTES, 1);
 }
 
-/* Cost in a microsecond. */
+/* The cost that may go on in each microsecond. */
 static double pace_now(const Throttle *throttle, guint pressure, gint64 now)
 {
 	gint64 elapsed = throttle->begun ? now - throttle->begun : 0;

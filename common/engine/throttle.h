@@ -36,11 +36,11 @@
 #define THROTTLE_LOOK (10 * G_TIME_SPAN_MILLISECOND) /* the longest wait between two looks */
 
 typedef struct {
-	gint64 begun;	  /* when the running checkpoint was; 0: none runs */
-	gint64 expected;  /* how long a checkpoint takes */
-	double line;	  /* cost of all changes that ever stood in line ... */
-	double served;	  /* ... of which so much had its turn ... */
-	gint64 served_at; /* ... at this time */
+	gint64 begun;	  /* when the running checkpoint began; 0: none runs */
+	gint64 expected;  /* how long a checkpoint takes, estimated */
+	double line;	  /* cost of all changes that ever stood in line */
+	double served;	  /* cost of those that had their turn by `served_at` */
+	gint64 served_at; /* a time */
 } Throttle;
 
 /* A change's place in line. */
