@@ -19,8 +19,7 @@ static gboolean is_zero(const guint8 *data, gsize length)
 	return !length || (!data[0] && !memcmp(data, data + 1, length - 1));
 }
 
-/* Looks at the rest of the block that `offset` is inside of; nothing if it is at a block's start.
- */
+/* If `offset` is inside a block, looks at the rest of that block. */
 static int look_at_edge(Volume *volume, guint64 offset, VolumeMapped *mapped)
 {
 	guint8 block[BLOCK_SIZE];

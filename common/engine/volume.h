@@ -5,7 +5,7 @@
  * includes).
  *
  * Promises (engine invariants, docs/design.md):
- *   I1  A write that returned before a flush that returned 0 is never lost.
+ *   I1  A write that returned before the call of a flush that returned 0 is never lost.
  *   I2  A write that returned 0 survives the death of the process.
  *   I3  After a crash the volume holds a prefix of the writes, in the order in which they returned
  *       for any one block; one write of up to 1 MiB is there whole or not at all.
@@ -107,8 +107,7 @@ Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, G
 void volume_keep(Volume *volume, gpointer held, GDestroyNotify release);
 
 /* Makes a checkpoint and closes the volume; no other call may be running.  The volume is freed in
- * either case.  FALSE: the checkpoint failed, and writes that were not flushed may be lost.  NULL
- * is allowed. */
+ * either case.  FALSE: writes that were not flushed may be lost.  NULL is allowed. */
 gboolean volume_close(Volume *volume, GError **error);
 
 /* Closes without a checkpoint, as a crash would: for tests. */
