@@ -49,14 +49,14 @@
 typedef struct {
 	Engine *engine;
 	JournalRule rule;
-	guint64 end; /* first sequence that does not count */
-	guint64 records;
-	guint8 *buffer; /* JOURNAL_PAYLOAD_MAX bytes */
-	int problem;
-	Record at; /* the one that has it */
+	guint64 end;	 /* sequence of the first record that does not count */
+	guint64 records; /* how many were replayed */
+	guint8 *buffer;	 /* JOURNAL_PAYLOAD_MAX bytes */
+	int problem;	 /* why a walk of the journal failed: 0 or a negative errno */
+	Record at;	 /* the record that was replayed last */
 } Replay;
 
-/* Writes the payload that was verified to where it is. */
+/* Writes verified payload to the slots that it was read from. */
 static int rewrite_payload(const Replay *replay, const Record *record)
 {
 	Engine *engine = replay->engine;
@@ -75,7 +75,7 @@ static int rewrite_payload(const Replay *replay, const Record *record)
 	return r;
 }
 
-/* Verifies, and takes the slots of what counts, so that nothing else gets them. */
+/* Step 2, for one record: judges it and, if it counts, takes its slots.  FALSE ends the walk. */
 static gboolean visit_verify(const Record *record, gpointer data)
 {
 	Replay *replay = data;
@@ -102,6 +102,7 @@ static int apply_zero(Map *map, guint64 first, guint64 end)
 	return r;
 }
 
+/* Step 7, for one record. */
 static gboolean visit_apply(const Record *record, gpointer data)
 {
 	Replay *replay = data;
@@ -124,7 +125,7 @@ static gboolean visit_apply(const Record *record, gpointer data)
 	return !replay->problem;
 }
 
-/* Writes the ring's records once more, as they are. */
+/* Writes the ring's records again, as they are. */
 static int rewrite_ring(Replay *replay, const Superblock *sb, JournalPlace head)
 {
 	Backing *backing = replay->engine->backing;
@@ -145,7 +146,8 @@ static int rewrite_ring(Replay *replay, const Superblock *sb, JournalPlace head)
 	return r;
 }
 
-/* Copies of the durable-mark become the same again: a crash leaves one that is older. */
+/* Makes the copies of the durable-mark equal, since a crash may leave an older one.  Counts only
+ * damaged copies. */
 static int mend_marks(Engine *engine, JournalRing *ring)
 {
 	guint damaged = journal_ring_damaged_marks(ring, engine->superblock.current.clean);
@@ -186,7 +188,8 @@ static int write_fence(Engine *engine, JournalPlace head)
 	return superblock_store(engine->backing, &engine->superblock, &next);
 }
 
-/* Finds how far the journal counts, and takes the slots of what does. */
+/* Step 2: finds the first record that does not count, and takes the slots of those that do.
+ * Fails if that record was flushed (I1). */
 static gboolean find_end(Replay *replay, const Superblock *sb, const JournalRing *ring,
 			 JournalPlace *ret_head, GError **error)
 {
@@ -222,8 +225,8 @@ static gboolean find_end(Replay *replay, const Superblock *sb, const JournalRing
 	return TRUE;
 }
 
-/* Step 3 and 4: see the top of the file.  Nothing where the volume is only read. */
-static gboolean secure(Replay *replay, JournalRing *ring, JournalPlace head, GError **error)
+/* Steps 3 and 4; nothing if the volume is opened for reading alone. */
+static gboolean secure_replay(Replay *replay, JournalRing *ring, JournalPlace head, GError **error)
 {
 	Engine *engine = replay->engine;
 	gboolean damaged = engine->superblock.other == SUPERBLOCK_DAMAGED;
@@ -282,7 +285,7 @@ static gboolean replay_journal(Replay *replay, const Superblock *sb, GError **er
 
 	if (r)
 		return error_set_errno(error, r, "%s: read the journal", engine->name);
-	if (!find_end(replay, sb, ring, &head, error) || !secure(replay, ring, head, error))
+	if (!find_end(replay, sb, ring, &head, error) || !secure_replay(replay, ring, head, error))
 		return FALSE;
 	start_generation(engine, sb, head);
 	r = map_fill_reserve(engine->map, sb);
