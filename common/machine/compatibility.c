@@ -15,10 +15,10 @@ typedef enum {
 	KERNEL_GKE
 } KernelKind;
 
-/* Which platforms a row is for: the first that fits is taken. */
+/* The platforms that a row applies to.  The first row that matches a platform is its row. */
 typedef struct {
 	const char *id;
-	int from, to; /* versions, of which the number before the dot counts */
+	int from, to; /* major versions, both included */
 	KernelKind kernel;
 	CompatibilityRow row;
 } TableRow;
@@ -119,11 +119,11 @@ const char *compatibility_name(Compatibility compatibility)
 
 /* ---- advice */
 
-/* The package with the modules that this kernel was built with, and that are not here. */
+/* The package that has the modules which were built for this kernel but are not installed. */
 static char *package_step(const CompatibilityRow *row, const Platform *platform,
 			  const CompatibilityNeed *need)
 {
-	/* Where the table knows of no extra package they are in the kernel's own. */
+	/* Where the row names no extra package, the kernel's own package has the modules. */
 	if (!strcmp(platform->id, "ubuntu") && row->tcmu == COMPATIBILITY_YES)
 		return g_strdup_printf("reinstall linux-modules-%s", need->release);
 	if (!strcmp(platform->id, "ubuntu"))
@@ -147,7 +147,7 @@ static char *package_step(const CompatibilityRow *row, const Platform *platform,
 	return NULL;
 }
 
-/* Another kernel of the same distribution. */
+/* Advice to use another kernel of the same distribution. */
 static const char *other_kernel_step(const Platform *platform)
 {
 	gboolean standard = !*platform->flavour || has_flavour(platform, "generic");
@@ -184,8 +184,9 @@ static char *row_step(const CompatibilityRow *row, const char *release)
 	return g_strjoinv(release, parts);
 }
 
-/* Kernels of later releases come to Ubuntu 16.04, too, and with them what it never had, but for
- * those of clouds; and no package helps where a kernel was built without. */
+/* Whether what was found contradicts the row, so that its advice does not apply.  A standard kernel
+ * of a later release on Ubuntu 16.04 (hardware enablement) has modules that the row denies; and
+ * where a kernel was built without a module, no package brings it. */
 static gboolean differs_from_table(const CompatibilityRow *row, const Platform *platform,
 				   const CompatibilityNeed *need)
 {

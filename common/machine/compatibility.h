@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of platforms: what is known of their kernels, and what to do where TCMU is not there.
+ * The table of platforms: what is known about their kernels, and what to do where TCMU is missing.
  *
- * A platform's row is found by its name and its kernel's; what the kernel has is found by looking
- * (kernel-modules.h).  Where the two differ, what was seen decides, and the row has no advice.
+ * The name of the distribution and the flavour of the kernel select a row.  What the kernel really
+ * has is found by looking (kernel-modules.h).  Where the two differ, what was found decides, and
+ * the row's advice is ignored.
  */
 #pragma once
 
@@ -12,21 +13,21 @@
 #include "common/machine/kernel-modules.h"
 #include "common/machine/platform.h"
 
-/* What a platform's kernel has, as the table says. */
+/* What the table says about a platform's kernel. */
 typedef enum {
 	COMPATIBILITY_NO,
 	COMPATIBILITY_YES,
-	COMPATIBILITY_EXTRA, /* with a package that is not always installed */
-	COMPATIBILITY_LOOK,  /* nothing is known but what is seen */
+	COMPATIBILITY_EXTRA, /* needs a package that is not always installed */
+	COMPATIBILITY_LOOK,  /* the table does not say: look at the kernel */
 } Compatibility;
 
 typedef struct {
 	const char *name; /* "Ubuntu 18.04, standard"; "any other" */
 	Compatibility lio, tcmu;
-	/* What to do without TCMU: format of the kernel's release, twice at most; NULL: nothing
-	 * helps, or nothing should be needed. */
+	/* What to do where TCMU is missing; each "%s" stands for the kernel's release.  NULL where
+	 * nothing helps, or nothing should be necessary. */
 	const char *advice;
-	gboolean advice_brings_lio_only; /* void where LIO is there */
+	gboolean advice_brings_lio_only; /* the advice is void if the kernel has LIO */
 } CompatibilityRow;
 
 /* Never NULL. */
@@ -34,14 +35,14 @@ const CompatibilityRow *compatibility_row(const Platform *platform);
 
 const char *compatibility_name(Compatibility compatibility);
 
-/* What the kernel has of what the row is about. */
+/* What was found in the kernel that the advice is for. */
 typedef struct {
 	const char *release;
 	gboolean lio;
-	const char *missing; /* modules, with commas between; NULL: it has TCMU */
-	KernelOption built;  /* what its configuration says of the first of them */
+	const char *missing; /* modules, separated by commas; NULL if it has TCMU */
+	KernelOption built;  /* how the missing modules were built, by its configuration */
 } CompatibilityNeed;
 
-/* The step towards a kernel with TCMU, or NULL where there is none.  Free the result. */
+/* The next step towards a kernel with TCMU, or NULL if there is none.  Free the result. */
 char *compatibility_step(const CompatibilityRow *row, const Platform *platform,
 			 const CompatibilityNeed *need);

@@ -8,7 +8,7 @@
 
 G_STATIC_ASSERT(sizeof(void *) == 8);
 
-/* A part of the file, or NULL where it would end beyond. */
+/* `length` bytes of the file from `offset`, or NULL if the file is shorter. */
 static const void *part(const ElfImage *image, guint64 offset, guint64 length)
 {
 	if (offset > image->length || length > image->length - offset)
@@ -43,7 +43,7 @@ static gboolean read_section(const ElfImage *image, const Elf64_Ehdr *header, gu
 	return at != NULL;
 }
 
-/* A table of entries, and the strings that they name. */
+/* A section of equal entries, and the string table that it is linked to. */
 typedef struct {
 	const guint8 *entries;
 	guint64 n_entries;
@@ -80,7 +80,7 @@ static gboolean find_table(const ElfImage *image, guint32 type, gsize entry_size
 	return FALSE;
 }
 
-/* The string at an offset, if it ends within the table; or "". */
+/* The string at this offset of the string table; "" if it does not end within the table. */
 static const char *string_at(const ElfTable *table, guint64 offset)
 {
 	if (offset >= table->n_strings ||

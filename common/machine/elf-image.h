@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What can be told of a program or library from its file, without running or loading it: the
- * symbols that it exports, the libraries it wants, the texts in it.
+ * Reads an ELF program or library without running or loading it: the symbols that it exports, the
+ * libraries that it needs, and the strings in it.
  *
- * The file may be anything: every offset is checked.  Files of another word size or byte order have
- * no symbols here, only texts.
+ * The file is not trusted: every offset is checked.  Of a file that is not ELF, or has another word
+ * size or byte order than this machine, only strings are found.
  */
 #pragma once
 
 #include <glib.h>
 
 typedef struct {
-	const guint8 *data; /* borrowed; a zero byte lies behind it */
+	const guint8 *data; /* borrowed; must be followed by a zero byte */
 	gsize length;
 } ElfImage;
 
-/* Whether the dynamic linker finds `symbol` defined there. */
+/* Whether the dynamic symbol table defines `symbol`. */
 gboolean elf_image_exports(const ElfImage *image, const char *symbol);
 
-/* The library that it is linked against whose name begins with `prefix` ("libtcmu.so."), or NULL.
- * Free the result. */
+/* The first library that the image is linked against (DT_NEEDED) whose name begins with `prefix`
+ * ("libtcmu.so."), or NULL.  Free the result. */
 char *elf_image_needs(const ElfImage *image, const char *prefix);
 
-/* Calls `test` for each printable text of up to 255 characters between zero bytes, until it returns
- * TRUE; that text, or NULL.  Free the result. */
+/* Returns the first string for which `test` returns TRUE, or NULL.  A string is 1 to 255 printable
+ * ASCII characters that end with a zero byte.  Free the result. */
 typedef gboolean (*ElfTextTest)(const char *text);
 char *elf_image_find_text(const ElfImage *image, ElfTextTest test);

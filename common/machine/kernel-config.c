@@ -12,7 +12,7 @@ struct KernelConfig {
 	char *text;
 };
 
-/* The text of a gzip file, or NULL: also where it is longer than TEXT_MAX. */
+/* Unpacks gzip data.  Returns NULL if the data is damaged, or the text is longer than TEXT_MAX. */
 static char *unpack(const char *packed, gsize length)
 {
 	g_autoptr(GZlibDecompressor) gzip = g_zlib_decompressor_new(G_ZLIB_COMPRESSOR_FORMAT_GZIP);

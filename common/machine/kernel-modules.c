@@ -151,7 +151,8 @@ static void add_release(GPtrArray *releases, const char *release)
 	g_ptr_array_add(releases, g_strdup(release));
 }
 
-/* A directory that a removed kernel left (with what was built for it) is no kernel. */
+/* Whether the directory has modules or an image of a kernel.  A removed kernel may leave its
+ * directory behind, with modules that were built locally. */
 static gboolean is_kernel(const Sysroot *sysroot, const char *directory, const char *name)
 {
 	static const char *const marks[] = {"modules.dep", "modules.builtin", "modules.order",
@@ -167,8 +168,8 @@ static gboolean is_kernel(const Sysroot *sysroot, const char *directory, const c
 	return FALSE;
 }
 
-/* What there is the configuration of alone: a kernel with everything built in, if not what a
- * removed one left. */
+/* Adds the releases that have only a configuration in /boot: kernels without modules.  (A removed
+ * kernel may leave its configuration, too.) */
 static void add_configured(const Sysroot *sysroot, GPtrArray *releases)
 {
 	g_autoptr(GPtrArray) names = sysroot_list(sysroot, "/boot");
@@ -205,7 +206,8 @@ static gboolean is_listed(const GPtrArray *releases, const char *release)
 	return FALSE;
 }
 
-/* The host of a container may show which of its kernels runs; an image does not. */
+/* The release of the kernel that runs.  The root of a container's host has a /proc that says so; an
+ * image has none, and the result is NULL. */
 static char *running_release(const Sysroot *sysroot)
 {
 	char *release = sysroot_read(sysroot, "/proc/sys/kernel/osrelease", 256, NULL, NULL);
@@ -251,8 +253,8 @@ void kernel_free(Kernel *kernel)
 
 /* ---- modules */
 
-/* Where there is neither a list of modules (a container) nor a configuration, what works shows
- * itself. */
+/* Whether the module shows itself in /sys or /proc.  Works without an index of modules (in a
+ * container) and without a configuration. */
 static gboolean is_active(const Kernel *kernel, const char *name)
 {
 	g_autofree char *sys = g_build_filename("/sys/module", name, NULL);
@@ -262,7 +264,7 @@ static gboolean is_active(const Kernel *kernel, const char *name)
 	       file_has_line(kernel->sysroot, "/proc/devices", last_word_is, name);
 }
 
-/* An index may be older than what was removed since. */
+/* Also checks that the file exists: it may have been removed after the index was made. */
 static gboolean is_loadable(const Kernel *kernel, const char *name)
 {
 	const char *line = find_line(kernel->loadable, file_is, name);

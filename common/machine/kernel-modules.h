@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a kernel has, by looking: /proc, /sys, the indexes in /lib/modules, the configuration.
- * Loads nothing, asks nobody, needs no privilege.
+ * Which modules a kernel has, by /proc, /sys, the indexes in /lib/modules and the configuration of
+ * the kernel.  Loads no module, starts no program, and needs no privilege.
  *
- * The indexes are read as text, not with libkmod: it follows the offsets in modules.dep.bin without
- * checking them (version 30 loops or crashes on a damaged index), and it resolves links outside of
- * the sysroot.
+ * The indexes are read as text, not with libkmod: libkmod follows the offsets in modules.dep.bin
+ * without checking them (version 30 loops or crashes on a damaged index), and follows symbolic
+ * links out of the sysroot.
  *
- * A kernel is either the one that runs, or one that lies in a sysroot; of the latter nobody can
- * tell what would be loaded.
+ * A kernel is either the running one or one that is installed in a sysroot.  Of the latter,
+ * no module is MODULE_LOADED: what it would load is not known.
  */
 #pragma once
 
@@ -19,7 +19,7 @@
 
 typedef enum {
 	MODULE_MISSING,
-	MODULE_LOADABLE, /* it is in the index, and there is a file */
+	MODULE_LOADABLE, /* in the index, and its file exists */
 	MODULE_LOADED,
 	MODULE_BUILT_IN,
 } ModuleState;
@@ -36,27 +36,31 @@ typedef struct {
 	char *release;
 	gboolean running;
 	KernelConfig *config;
-	char *directory;   /* of its modules in the sysroot, or NULL */
-	char *loadable;	   /* modules.dep, or NULL */
-	char *built_in;	   /* modules.builtin, or NULL */
-	gboolean may_load; /* modules can be loaded at all */
+	char *directory;   /* path of its modules in the sysroot, or NULL */
+	char *loadable;	   /* text of modules.dep, or NULL */
+	char *built_in;	   /* text of modules.builtin, or NULL */
+	gboolean may_load; /* FALSE if kernel.modules_disabled is 1 */
 } Kernel;
 
-/* The kernel that runs; `sysroot` is that of the running system.  Never NULL. */
+/* The running kernel; `sysroot` must be the running system's, and must outlive the result.  Never
+ * NULL. */
 Kernel *kernel_running(const Sysroot *sysroot);
 
-/* The kernel of that release in a sysroot, or with NULL the one that its /proc says to run, or the
- * newest.  NOT_FOUND with those that are there.  `sysroot` must stay. */
+/* The kernel of this release in a sysroot.  If `release` is NULL: the kernel that runs according to
+ * the sysroot's /proc, or else the newest one.  NOT_FOUND names the kernels that exist.  `sysroot`
+ * must outlive the result. */
 Kernel *kernel_find(const Sysroot *sysroot, const char *release, GError **error);
 
-/* The releases of all kernels in a sysroot, the newest first, those without modules last; free with
- * g_ptr_array_unref(). */
+/* The releases of all kernels in a sysroot, newest first; kernels without modules come last.  Free
+ * with g_ptr_array_unref(). */
 GPtrArray *kernel_list(const Sysroot *sysroot);
 
 void kernel_free(Kernel *kernel);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Kernel, kernel_free)
 
-/* `name` with underscores, as in /proc/modules; `options` are those of the configuration, without
- * CONFIG_, of which any stands for it, a space between. */
+/* The state of a module.  `name` has underscores, as in /proc/modules.  `options` are the names of
+ * its configuration options without CONFIG_, separated by spaces; any one of them builds it. */
 ModuleState kernel_module_state(const Kernel *kernel, const char *name, const char *options);
+
+/* How it was built: the strongest of its options. */
 KernelOption kernel_module_option(const Kernel *kernel, const char *options);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where shared libraries are in a sysroot: the usual directories, and those below them for each
- * machine type.  What is only in the dynamic linker's cache is not found.
+ * Where a sysroot keeps shared libraries: the usual directories, and their subdirectories for one
+ * architecture (x86_64-linux-gnu).  The dynamic linker's cache is not read, so a library in any
+ * other directory is not found.
  */
 #pragma once
 
@@ -9,7 +10,7 @@
 
 #include "common/machine/sysroot.h"
 
-/* The directories, those of the machine types included; free with g_ptr_array_unref(). */
+/* All these directories, whether they exist or not; free with g_ptr_array_unref(). */
 GPtrArray *libraries_directories(const Sysroot *sysroot);
 
 /* The path of a library ("libfuse3.so.3"), or NULL.  Free the result. */

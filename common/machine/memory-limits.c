@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Without a limit the first version of control groups shows the largest number of pages. */
+/* Control groups of version 1 have no "max": a group without a limit shows the largest number of
+ * pages that fits, in bytes. */
 #define NO_LIMIT ((guint64)1 << 60)
 
 static guint64 read_limit(const char *path)
@@ -22,7 +23,7 @@ static guint64 read_limit(const char *path)
 	return bytes >= NO_LIMIT ? MEMORY_UNLIMITED : bytes;
 }
 
-/* The least limit from the group up to the top of the hierarchy. */
+/* The lowest limit of the group and its ancestors. */
 static guint64 least_limit(const char *hierarchy, const char *group, const char *file)
 {
 	g_autofree char *at = g_strdup(group);
@@ -39,7 +40,8 @@ static guint64 least_limit(const char *hierarchy, const char *group, const char 
 	}
 }
 
-/* A line of /proc/PID/cgroup: "0::/GROUP", or "4:memory:/GROUP" in the first version. */
+/* The limit of the group in a line of /proc/PID/cgroup: "0::/GROUP" (version 2) or
+ * "4:memory:/GROUP" (version 1). */
 static guint64 limit_of_line(const char *cgroups, const char *line)
 {
 	g_auto(GStrv) parts = g_strsplit(line, ":", 3);
@@ -68,7 +70,7 @@ static guint64 cgroup_limit(const char *directory, const char *cgroups)
 	return least;
 }
 
-/* The number behind a word that begins a line, or MEMORY_UNLIMITED. */
+/* The number that follows `word` in the file; MEMORY_UNLIMITED if there is none. */
 static guint64 number_behind(const char *path, const char *word)
 {
 	g_autofree char *text = files_read_kernel(path, NULL);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How much memory a process may have here.
+ * How much memory a process may use on this machine.
  *
- * What serves volumes takes `node_cache` of the configuration, one bit for each 4 KiB of every
- * volume, and its buffers; and it has to hold them: a server that waits for memory which only its
- * own volume could free waits for ever.
+ * A process that serves volumes needs `node_cache` bytes (configuration), one bit for each 4 KiB of
+ * every volume, and its buffers.  This memory must be locked: a server that waits for the kernel to
+ * free memory by writing to the server's own volume waits for ever.
  */
 #pragma once
 
@@ -15,16 +15,18 @@
 
 typedef struct {
 	guint64 locked;	 /* RLIMIT_MEMLOCK, bytes */
-	guint64 cgroup;	 /* the least limit of its control group and those above, bytes */
-	guint64 machine; /* that there is, bytes */
+	guint64 cgroup;	 /* lowest limit of its control group and the ancestors, bytes */
+	guint64 machine; /* memory of the machine, bytes */
 } MemoryLimits;
 
-/* What a process (0: this one) may have; MEMORY_UNLIMITED also for what cannot be told. */
+/* Reads the limits of a process (0: the calling one).  A limit that cannot be read is
+ * MEMORY_UNLIMITED. */
 void memory_limits_read(pid_t pid, MemoryLimits *ret_limits);
 
-/* The same, with other directories than /proc and /sys/fs/cgroup. */
+/* The same with other directories in place of /proc and /sys/fs/cgroup, for tests. */
 void memory_limits_read_from(const char *proc, const char *cgroups, pid_t pid,
 			     MemoryLimits *ret_limits);
 
-/* Whether this process may lock as much as it likes, whatever its limit is. */
+/* Whether the calling process may lock any amount of memory: its limit is MEMORY_UNLIMITED, or it
+ * has the capability to raise the limit (CAP_SYS_RESOURCE). */
 gboolean memory_may_lock(const MemoryLimits *limits);

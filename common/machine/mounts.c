@@ -24,7 +24,8 @@ MountTable *mounts_of_process(const char *pid)
 
 typedef gboolean (*MountTest)(struct libmnt_fs *mount, gconstpointer data);
 
-/* The last mount in the table that passes: the topmost, where several are on one directory. */
+/* The last mount in the table that passes the test.  Of several mounts on one directory, the last
+ * is the topmost. */
 static struct libmnt_fs *find_mount(MountTable *table, MountTest test, gconstpointer data)
 {
 	g_autoptr(MountIterator) iterator = mnt_new_iter(MNT_ITER_BACKWARD);
@@ -114,7 +115,7 @@ gboolean mounts_of_descriptor(const char *pid, const char *fd, int *ret_id)
 
 /* ---- other namespaces */
 
-/* The number of the process's mount namespace; 0 if it cannot be told. */
+/* The inode number of the process's mount namespace; 0 if it cannot be read. */
 static guint64 namespace_of(const char *pid)
 {
 	g_autofree char *path = g_build_filename("/proc", pid, "ns/mnt", NULL);
@@ -124,7 +125,7 @@ static guint64 namespace_of(const char *pid)
 	return link && sscanf(link, "mnt:[%" G_GUINT64_FORMAT "]", &number) == 1 ? number : 0;
 }
 
-/* TRUE for the first process of each namespace. */
+/* Returns TRUE the first time it is called with a namespace. */
 static gboolean note_namespace(GHashTable *seen, guint64 number)
 {
 	return number && g_hash_table_add(seen, g_memdup(&number, sizeof number));

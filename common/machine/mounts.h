@@ -37,10 +37,10 @@ char *mounts_of_device(MountTable *table, dev_t device, const char *path);
  * and so answers every request at once. */
 gboolean mounts_in_memory(MountTable *table, int id);
 
-/* The ID of the mount that a descriptor of a process is on. */
+/* The ID of the mount that a process's descriptor was opened on; FALSE if it cannot be read. */
 gboolean mounts_of_descriptor(const char *pid, const char *fd, int *ret_id);
 
-/* A mount that processes of another mount namespace see. */
+/* A mount in another mount namespace. */
 typedef struct {
 	char *directory;
 	guint64 mount_namespace; /* its inode number, as in "mnt:[4026531840]" */

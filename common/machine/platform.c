@@ -10,7 +10,7 @@
 
 /* ---- os-release */
 
-/* The text of os-release, or NULL: then *ret_problem says why, unless there is simply none. */
+/* The text of os-release, or NULL.  If a file exists but cannot be read, *ret_problem says why. */
 static char *read_os_release(const Sysroot *sysroot, char **ret_problem)
 {
 	static const char *const places[] = {"/etc/os-release", "/usr/lib/os-release"};
@@ -28,7 +28,8 @@ static char *read_os_release(const Sysroot *sysroot, char **ret_problem)
 	return NULL;
 }
 
-/* What anybody may have written there goes to a terminal. */
+/* Keeps the printable characters of a value, about VALUE_MAX bytes of them: the file is not
+ * trusted, and its values are printed on terminals. */
 static char *sanitize(const char *value)
 {
 	g_autofree char *valid = g_utf8_make_valid(value, -1);
@@ -57,8 +58,8 @@ static char *os_release(char **lines, const char *key)
 
 /* ---- the kernel's flavour */
 
-/* What stands behind the last '-' of a release, if that is a word: "4.15.0-1021-aws".  Amazon and
- * Debian put it elsewhere. */
+/* The flavour in a kernel release: the word behind the last '-' ("aws" in "4.15.0-1021-aws").
+ * Amazon and Debian put it elsewhere. */
 static char *flavour_of(const char *release)
 {
 	const char *dash = strrchr(release, '-');
@@ -70,7 +71,7 @@ static char *flavour_of(const char *release)
 	return g_strdup(dash && g_ascii_isalpha(dash[1]) ? dash + 1 : "");
 }
 
-/* Kernels that distributions build for one cloud. */
+/* Flavours that distributions build for clouds, and how they are shown. */
 static const struct {
 	const char *flavour, *words;
 } clouds[] = {
@@ -91,7 +92,8 @@ static const char *cloud_words(const Platform *platform)
 	return platform->digitalocean ? " on DigitalOcean" : "";
 }
 
-/* The machine says so, or cloud-init remembers, or the provider's agent is there. */
+/* By the machine's vendor (DMI), the files of cloud-init, or the directory of the provider's
+ * agent. */
 static gboolean is_digitalocean(const Sysroot *sysroot)
 {
 	static const char *const places[] = {
@@ -120,7 +122,7 @@ static const struct {
 	{"alpine", PACKAGES_APK},  {"arch", PACKAGES_PACMAN},
 };
 
-/* By the distribution itself, or one that it says it is like. */
+/* By the distribution's ID, or else by the distributions that it is derived from (ID_LIKE). */
 static Packages packages_of(const char *id, const char *like)
 {
 	g_autofree char *all = g_strjoin(" ", id, like, NULL);
@@ -156,7 +158,7 @@ static const char *install_command(const Platform *platform)
 	return "install";
 }
 
-/* Packages with other names than the programs. */
+/* The distribution's name for a package. */
 static const char *package_of(const Platform *platform, const char *program)
 {
 	gboolean fb = platform->packages == PACKAGES_APT || platform->packages == PACKAGES_PACMAN;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which distribution a sysroot holds, and for which cloud its kernel was built.  It says what
- * people call the platform, and what they do there to get what is missing; never what the kernel
- * can.
+ * Which distribution a sysroot holds, and for which cloud its kernel was built: the name to show,
+ * and the command that installs a package.  Never used to decide what the kernel can do.
  */
 #pragma once
 
@@ -10,7 +9,7 @@
 
 #include "common/machine/sysroot.h"
 
-/* Where packages come from. */
+/* Package managers. */
 typedef enum {
 	PACKAGES_OTHER,
 	PACKAGES_APT,
@@ -21,20 +20,20 @@ typedef enum {
 } Packages;
 
 typedef struct {
-	char *id;      /* "ubuntu"; "" where nothing is known */
+	char *id;      /* "ubuntu"; "" if not known */
 	char *version; /* "18.04", or "" */
 	char *name;    /* "Ubuntu 18.04, kernel for AWS" */
-	char *flavour; /* of the kernel's release: "aws", "generic", or "" */
-	char *problem; /* why os-release could not be used, or NULL */
+	char *flavour; /* of the kernel: "aws", "generic", or "" */
+	char *problem; /* why os-release could not be read, or NULL */
 	Packages packages;
 	gboolean digitalocean;
 } Platform;
 
-/* Never NULL.  What os-release says is cut to a length and to printable characters. */
+/* Never NULL.  Values of os-release are cut to about 64 bytes, and to printable characters. */
 Platform *platform_detect(const Sysroot *sysroot, const char *kernel_release);
 void platform_free(Platform *platform);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Platform, platform_free)
 
-/* How one installs what upstream calls by these names ("tcmu-runner", "targetcli"), and packages of
- * ours; NULL at the end.  Free the result. */
+/* The command that installs these packages, a list that ends with NULL.  Packages of others have
+ * the names of upstream ("tcmu-runner", "targetcli").  Free the result. */
 char *platform_install_step(const Platform *platform, const char *const *programs);

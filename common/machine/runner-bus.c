@@ -8,7 +8,7 @@
 #define RUNNER_PATH "/org/kernel/TCMUService1"
 #define SUBTYPE_PATH RUNNER_PATH "/" RUNNER_SUBTYPE
 
-/* GDBus can be told to give up, but not when: connecting has no timeout of its own. */
+/* Cancels the calls at `end`.  GDBus has no timeout for connecting, but it can be cancelled. */
 typedef struct {
 	GCancellable *cancellable;
 	GThread *thread;

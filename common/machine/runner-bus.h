@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcmu-runner as D-Bus shows it: whether it runs, and what it can serve.
+ * tcmu-runner as D-Bus shows it: whether it runs, and whether it has loaded our plugin.
  *
- * Every call is bounded by `seconds`, whatever the bus or the runner does (its one main thread
- * may be held up by another handler's open).  Nothing here starts the runner: a message that
- * would start it through D-Bus is marked not to.
+ * The query takes at most `seconds`, whatever the bus or the runner does (the runner answers from
+ * its main thread, which another handler's open may block).  Never starts the runner: messages
+ * carry the flag that forbids activation.
  */
 #pragma once
 
@@ -13,12 +13,12 @@
 #define RUNNER_SUBTYPE "storageos"
 
 typedef struct {
-	gboolean bus;	  /* there is a system bus */
-	gboolean running; /* the runner's name on it has an owner */
-	guint32 pid;	  /* of it; 0: not known */
-	gboolean answers;
-	gboolean subtype; /* it lists ours: the plugin is loaded */
-	char *problem;	  /* the first thing that went wrong, or NULL; free with _clear */
+	gboolean bus;	  /* the system bus accepted our connection */
+	gboolean running; /* the runner's name on the bus has an owner */
+	guint32 pid;	  /* of the runner; 0: not known */
+	gboolean answers; /* the runner answered within the time */
+	gboolean subtype; /* it lists our subtype: the plugin is loaded */
+	char *problem;	  /* the first error, or NULL; free with _clear */
 } RunnerBusStatus;
 
 void runner_bus_status_query(guint seconds, RunnerBusStatus *ret_status);

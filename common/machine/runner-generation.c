@@ -16,7 +16,8 @@ static const struct {
 	[RUNNER_GENERATION_G] = {"G", "1.5.4 and later"},
 };
 
-/* The first row that holds tells; NULL: whatever there is. */
+/* The first row that matches gives the generation.  A row matches if the symbol `has` is exported
+ * and the symbol `lacks` is not; NULL always matches. */
 static const struct {
 	const char *has, *lacks;
 	RunnerGeneration generation;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The generations of tcmu-runner's interface for plugins: spans of its versions that have the same
- * layouts and conventions.  Told by the symbols that a plugin sees, which came and went with the
- * very commits that changed something; so in the running runner and in its files alike.
+ * The generations of tcmu-runner's interface for plugins: ranges of versions with the same layouts
+ * and calling conventions.  The symbols that a plugin sees tell them apart, because the commits
+ * that changed the interface also added or removed symbols.  This works on the running runner
+ * (dlsym) and on its files.
  */
 #pragma once
 
@@ -19,20 +20,21 @@ typedef enum {
 	RUNNER_GENERATION_G, /* 1.5.4 and later */
 } RunnerGeneration;
 
-/* Whether a plugin sees a function of that name. */
+/* Whether a plugin sees this symbol. */
 typedef gboolean (*RunnerSymbolTest)(const char *symbol, gconstpointer data);
 
 RunnerGeneration runner_generation_tell(RunnerSymbolTest has, gconstpointer data);
 
-/* What of all that tells them is there: names, for a message.  Free the result. */
+/* The symbols that are seen, of those that generations are told by, for a message.  Free the
+ * result. */
 char *runner_generation_symbols(RunnerSymbolTest has, gconstpointer data);
 
-/* "G", or NULL for one that is not known. */
+/* "G"; NULL for RUNNER_GENERATION_UNKNOWN. */
 const char *runner_generation_name(RunnerGeneration generation);
 
-/* "1.5.4 and later" */
+/* The versions of tcmu-runner: "1.5.4 and later". */
 const char *runner_generation_versions(RunnerGeneration generation);
 
-/* Whether our plugin works in it. */
+/* Whether our plugin supports this generation. */
 gboolean runner_generation_is_served(RunnerGeneration generation);
 #define RUNNER_VERSIONS_SERVED "1.3.0 and later"

@@ -24,7 +24,8 @@ static char *read_proc(guint32 pid, const char *name, gsize *ret_length)
 	return files_read_kernel(path, ret_length);
 }
 
-/* The kernel marks the name of what is no longer there. */
+/* Sets `program` and `outdated`.  The kernel appends DELETED to the path of a file that was removed
+ * or replaced. */
 static void find_program(guint32 pid, RunnerProcess *process)
 {
 	g_autofree char *link = proc_file(pid, "exe");
@@ -40,7 +41,8 @@ static void find_program(guint32 pid, RunnerProcess *process)
 	process->program = g_strdup(target);
 }
 
-/* "--handler-path DIR" or "--handler-path=DIR"; words end with a zero byte. */
+/* Sets `directory` from "--handler-path DIR" or "--handler-path=DIR".  Each argument in cmdline
+ * ends with a zero byte. */
 static void find_directory(guint32 pid, RunnerProcess *process)
 {
 	gsize length = 0;
@@ -58,8 +60,8 @@ static void find_directory(guint32 pid, RunnerProcess *process)
 	}
 }
 
-/* Field 22 of stat, behind the name, which may have spaces and parentheses; in ticks since the
- * machine was started. */
+/* Sets `started`: boot time plus field 22 of /proc/PID/stat, which is in clock ticks.  Fields are
+ * counted from the last ')', because the name (field 2) may have spaces and parentheses. */
 static void find_start(guint32 pid, RunnerProcess *process)
 {
 	g_autofree char *stat = read_proc(pid, "stat", NULL);
@@ -96,7 +98,8 @@ void runner_process_clear(RunnerProcess *process)
 	g_clear_pointer(&process->directory, g_free);
 }
 
-/* Written to in place, which no package does, but people do. */
+/* Whether the file was written in place after the process started.  (Package managers replace
+ * files, but administrators may copy over them.) */
 static gboolean changed_since(const char *path, gint64 started)
 {
 	struct stat st;

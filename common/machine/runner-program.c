@@ -41,7 +41,7 @@ static void load_library(const Sysroot *sysroot, Images *images)
 		images->library_data = read_image(sysroot, path, &images->library);
 }
 
-/* What a plugin sees: the program's symbols and the library's. */
+/* A plugin sees the symbols of the program and of its library. */
 static gboolean has(const char *symbol, gconstpointer data)
 {
 	const Images *images = data;
@@ -86,7 +86,8 @@ static char *usual_directory(const Sysroot *sysroot)
 	return NULL;
 }
 
-/* The runner loads everything there that is called handler_*, whatever follows. */
+/* Sets `plugin` and `copies`.  The runner loads every file whose name begins with "handler_", a
+ * backup copy of a plugin included. */
 static void look_for_plugins(const Sysroot *sysroot, RunnerProgram *program)
 {
 	g_autoptr(GPtrArray) names = sysroot_list(sysroot, program->directory);

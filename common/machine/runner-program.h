@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcmu-runner as its files show it: version, ABI generation, where it looks for plugins, and what
- * of ours lies there.  Its program is read and never run (it exits with an error even where it only
- * prints its version).
+ * The installed tcmu-runner: its version, the generation of its interface, the directory of its
+ * plugins, and our files there.  Its program is read as a file, never run: even where it only
+ * prints its version, it exits with an error.
  */
 #pragma once
 
@@ -15,15 +15,15 @@
 
 typedef struct {
 	char *program; /* NULL: not installed */
-	char *version; /* or NULL: not known */
+	char *version; /* NULL: not known */
 	RunnerGeneration generation;
-	char *directory;   /* that it loads plugins from, or NULL: there is none */
-	char *plugin;	   /* our file there, or NULL */
-	GPtrArray *copies; /* of other files of ours that it would load, too */
+	char *directory;   /* that it loads plugins from; NULL: not found */
+	char *plugin;	   /* path of our plugin there, or NULL */
+	GPtrArray *copies; /* paths of other copies of our plugin, loaded as well */
 } RunnerProgram;
 
-/* `program`: where it is, or NULL for looking in the usual places; `directory` that it was told to
- * load plugins from, or NULL. */
+/* `program`: the path of tcmu-runner, or NULL to search the usual places.  `directory`: the value
+ * of its option --handler-path, or NULL. */
 void runner_program_examine(const Sysroot *sysroot, const char *program, const char *directory,
 			    RunnerProgram *ret_program);
 void runner_program_clear(RunnerProgram *program);

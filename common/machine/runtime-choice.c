@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What follows from what was seen: obstacles, the front end, the next step, warnings.
+ * Conclusions from a RuntimeProbe: obstacles, the front end, the next step, warnings.
  */
 #include <string.h>
 
 #include "common/machine/runtime-probe.h"
 #include "common/base/units.h"
 
-/* What a process that serves volumes takes beside the cache of nodes, about. */
+/* About how many bytes a process that serves volumes needs in addition to node_cache. */
 #define SERVER_MEMORY ((guint64)64 << 20)
 
 static const ProbeModule tcmu_modules[] = {PROBE_CONFIGFS, PROBE_TARGET_CORE_MOD, PROBE_UIO,
@@ -24,7 +24,7 @@ typedef struct {
 static const Needed for_tcmu = {tcmu_modules, G_N_ELEMENTS(tcmu_modules)};
 static const Needed for_fuse = {fuse_modules, G_N_ELEMENTS(fuse_modules)};
 
-/* Those that pass, with commas between; NULL if none does. */
+/* The names of the modules that pass the test, separated by commas; NULL if none does. */
 static char *modules_that(const RuntimeProbe *probe, Needed needed,
 			  gboolean (*test)(ModuleState state))
 {
@@ -76,7 +76,7 @@ static gboolean generation_is_not_served(const RunnerProgram *files)
 	       !runner_generation_is_served(files->generation);
 }
 
-/* A runner that is still to be started: what its files promise. */
+/* For a runner that is not running: whether its files show that it could not serve our volumes. */
 static char *runner_files_obstacle(const RuntimeProbe *probe)
 {
 	const RunnerProgram *files = &probe->runner_files;
@@ -91,7 +91,8 @@ static char *runner_files_obstacle(const RuntimeProbe *probe)
 	return NULL;
 }
 
-/* It would be us who start a second daemon. */
+/* For a runner that is not running: `attach` would start it beside a daemon that already serves
+ * TCMU. */
 static char *other_daemon_obstacle(const RuntimeProbe *probe)
 {
 	const TcmuUser *other = tcmu_users_other(&probe->tcmu, 0);
@@ -145,7 +146,8 @@ char *runtime_probe_tcmu_obstacle(const RuntimeProbe *probe, ProbeDepth depth)
 
 /* ---- FUSE */
 
-/* Where the driver works the device must be there; of one that is to be loaded it comes with it. */
+/* A driver that is active must have its device node.  For a module that is not loaded yet, the node
+ * appears when it is loaded. */
 static char *device_obstacle(const RuntimeProbe *probe)
 {
 	if (!probe->running)
@@ -195,7 +197,7 @@ gboolean runtime_probe_choose(const RuntimeProbe *probe, Frontend wanted, Fronte
 
 /* ---- the next step */
 
-/* Where no module can be found, since the index of them is not there; NULL where it is. */
+/* The command that makes the index of modules, if the index is missing; otherwise NULL. */
 static char *index_step(const RuntimeProbe *probe)
 {
 	const Kernel *kernel = probe->kernel;
@@ -223,7 +225,8 @@ static char *kernel_step(const RuntimeProbe *probe, Needed needed, const char *m
 	return step ? step : compatibility_step(probe->row, probe->platform, &need);
 }
 
-/* Of a plugin that is there and not loaded, or loaded and no longer there. */
+/* The command that restarts the runner, if only a restart makes it use the installed program and
+ * plugin; otherwise NULL. */
 static char *restart_step(const RuntimeProbe *probe)
 {
 	const RunnerBusStatus *runner = &probe->runner;
@@ -240,7 +243,7 @@ static char *restart_step(const RuntimeProbe *probe)
 	return g_strdup_printf("systemctl restart tcmu-runner%s", served ? served : "");
 }
 
-/* Everything that packages bring, in one step. */
+/* One command that installs every missing package. */
 static char *install_step(const RuntimeProbe *probe)
 {
 	const RunnerProgram *files = &probe->runner_files;
@@ -311,7 +314,7 @@ char *runtime_probe_next_step(const RuntimeProbe *probe, Frontend wanted)
 
 	if (wanted == FRONTEND_FUSE)
 		return fuse_step(probe);
-	/* Where nothing works, and TCMU is further away than a package. */
+	/* If neither works and TCMU needs more than a package, FUSE comes first. */
 	if (wanted == FRONTEND_AUTO && tcmu && fuse && !runtime_probe_has_tcmu(probe))
 		step = fuse_step(probe);
 	return step ? step : tcmu_step(probe);
@@ -329,7 +332,7 @@ static void warn(GPtrArray *warnings, const char *format, ...)
 	va_end(args);
 }
 
-/* Whether something is missing that may well belong to this kernel. */
+/* Whether a module is missing that this kernel may have been built with. */
 static gboolean modules_may_be_elsewhere(const RuntimeProbe *probe)
 {
 	for (guint i = 0; i < PROBE_MODULES; i++)

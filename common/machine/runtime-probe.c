@@ -11,7 +11,7 @@
 #define RUNNER_SECONDS 5
 #define PROGRAM_MAX ((gsize)64 << 20)
 
-/* Modules, and what the configuration of kernels calls them. */
+/* Names of modules, and the configuration options that build them. */
 static const struct {
 	const char *name, *options;
 } modules[PROBE_MODULES] = {
@@ -31,7 +31,7 @@ const char *probe_module_name(ProbeModule module)
 
 /* ---- programs */
 
-/* Administrators' programs are looked for also where a user's PATH does not go. */
+/* Searched after PATH: a user's PATH may lack the directories of administrators' programs. */
 static const char *const program_places[] = {"/usr/sbin",      "/usr/bin", "/usr/local/sbin",
 					     "/usr/local/bin", "/sbin",	   "/bin"};
 
@@ -50,7 +50,7 @@ static char *find_program(const RuntimeProbe *probe, const char *name)
 	return found;
 }
 
-/* The variable is for tests and for trying out a build. */
+/* STORAGEOS_FUSE is for tests and for trying out a build. */
 static char *find_fuse_program(const RuntimeProbe *probe)
 {
 	const char *named = probe->running ? g_getenv("STORAGEOS_FUSE") : NULL;
@@ -116,7 +116,7 @@ static gboolean is_device(const RuntimeProbe *probe, const char *path)
 	return sysroot_stat(probe->sysroot, path, &st) && S_ISCHR(st.st_mode);
 }
 
-/* What files tell, of any sysroot. */
+/* What the files show; works on any sysroot. */
 static void look_at_files(RuntimeProbe *probe)
 {
 	probe->platform = platform_detect(probe->sysroot, probe->kernel->release);
@@ -130,7 +130,7 @@ static void look_at_files(RuntimeProbe *probe)
 	probe->page_size = page_size(probe);
 }
 
-/* What the running machine tells. */
+/* What only a running machine shows. */
 static void look_at_machine(RuntimeProbe *probe)
 {
 	g_autoptr(MountTable) mounts = mounts_of_process("self");
@@ -146,7 +146,7 @@ static void look_at_machine(RuntimeProbe *probe)
 		memory_limits_read((pid_t)probe->runner.pid, &probe->runner_memory);
 }
 
-/* The runner that runs counts, not the one that lies in the search path. */
+/* The running runner's program counts, not the one found in the search path. */
 static void look_at_runner(RuntimeProbe *probe)
 {
 	const RunnerProcess *process = &probe->runner_process;

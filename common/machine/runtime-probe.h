@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a machine offers, and which front end follows from it.
+ * What a machine offers, and which front end follows.
  *
- * TCMU is chosen where the kernel has it, the runner is installed and has our plugin, and
- * targetcli is there; FUSE where something of that is missing; the reason names the first thing
- * missing.  Decided by looking, never by the distribution's name, which only chooses the advice.
+ * TCMU is chosen if the kernel has TCMU, tcmu-runner is installed with our plugin, and targetcli is
+ * installed.  If any of these is missing, FUSE is chosen, and the reason names the first one that
+ * is missing.  The choice depends only on what is found; the name of the distribution only selects
+ * the advice.
  *
- * The machine is the one that runs, or a sysroot of one that does not: then only its files
- * speak, nothing of it is executed or written, and the choice is the one that `attach` would make
- * once it runs; where nothing of ours is installed, once it is.
+ * The machine is either the running one or a sysroot.  Of a sysroot only files are read: nothing in
+ * it is executed or written.  The choice is then the one that `attach` would make once the sysroot
+ * runs; if none of our packages is installed there, once they are.
  *
- * Bounded in time: a few seconds if nothing on the machine answers.  Changes nothing: what is
- * merely not loaded or not running yet counts as there in PROBE_POSSIBLE.
+ * Takes a few seconds at most, even if nothing on the machine answers.  Changes nothing: at
+ * PROBE_POSSIBLE, a module that can be loaded and a runner that can be started count as present.
  */
 #pragma once
 
@@ -40,44 +41,44 @@ typedef enum {
 #define PROBE_MODULES (PROBE_LOOP + 1)
 
 typedef enum {
-	PROBE_POSSIBLE, /* could be made to work: by loading modules, starting the runner */
+	PROBE_POSSIBLE, /* works after loading modules and starting the runner */
 	PROBE_READY,	/* works now */
 } ProbeDepth;
 
 typedef struct {
 	Sysroot *sysroot;
-	gboolean running; /* the machine runs; otherwise what only that could tell is not known */
-	gboolean bare; /* a sysroot with nothing of ours: what packages bring is taken as there */
+	gboolean running; /* the running machine; a sysroot lacks what look_at_machine() finds */
+	gboolean bare;	  /* a sysroot without our packages: they count as installed */
 	Kernel *kernel;
 	guint n_kernels; /* in the sysroot */
 	Platform *platform;
 	const CompatibilityRow *row;
 	ModuleState modules[PROBE_MODULES];
 	KernelOption options[PROBE_MODULES];
-	char *configfs;		 /* where it is mounted, or NULL */
+	char *configfs;		 /* where configfs is mounted, or NULL */
 	char *runner_program;	 /* NULL: not installed */
 	char *targetcli_program; /* NULL: not installed */
 	char *fuse_program;	 /* storageos-fuse; NULL: not installed */
-	char *fuse_library;	 /* name of the libfuse that it is linked against, or NULL */
+	char *fuse_library;	 /* libfuse that storageos-fuse is linked against, or NULL */
 	gboolean fuse_library_found;
-	char *fusermount_program; /* or NULL */
-	gboolean fuse_device;	  /* /dev/fuse */
-	gboolean loop_device;	  /* /dev/loop-control */
+	char *fusermount_program; /* NULL: not installed */
+	gboolean fuse_device;	  /* /dev/fuse exists */
+	gboolean loop_device;	  /* /dev/loop-control exists */
 	RunnerBusStatus runner;
 	RunnerProgram runner_files;
 	RunnerProcess runner_process;
 	RunnerPlugin runner_plugin;
 	TcmuUsers tcmu;
-	guint64 page_size;   /* bytes; 0: not known */
-	MemoryLimits memory; /* of this process */
-	MemoryLimits runner_memory;
+	guint64 page_size;	    /* bytes; 0: not known */
+	MemoryLimits memory;	    /* of this process */
+	MemoryLimits runner_memory; /* of tcmu-runner */
 } RuntimeProbe;
 
-/* The machine that runs. */
+/* Probes the running machine. */
 RuntimeProbe *runtime_probe_new(void);
 
-/* What lies in a sysroot directory, with the kernel of that release, or with NULL the one
- * that runs there, or its newest.  NOT_FOUND, IO. */
+/* Probes a sysroot directory with the kernel of this release.  If `release` is NULL: the kernel
+ * that runs according to the sysroot's /proc, or else the newest.  NOT_FOUND, IO. */
 RuntimeProbe *runtime_probe_new_at(const char *directory, const char *release, GError **error);
 
 void runtime_probe_free(RuntimeProbe *probe);
@@ -85,26 +86,26 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(RuntimeProbe, runtime_probe_free)
 
 const char *probe_module_name(ProbeModule module);
 
-/* What the kernel has, loaded or not. */
+/* Whether the kernel has these modules, loaded or not. */
 gboolean runtime_probe_has_lio(const RuntimeProbe *probe);
 gboolean runtime_probe_has_tcmu(const RuntimeProbe *probe);
 
-/* --- What follows (runtime-choice.c) ---------------------------------------------------------- */
+/* --- Conclusions (runtime-choice.c) ----------------------------------------------------------- */
 
 /* Why a front end cannot be used, or NULL if it can.  Free the result. */
 char *runtime_probe_tcmu_obstacle(const RuntimeProbe *probe, ProbeDepth depth);
 char *runtime_probe_fuse_obstacle(const RuntimeProbe *probe);
 
-/* What `attach` will use if `wanted`, and in a line why.  FALSE if nothing can be used, with the
- * reason all the same. */
+/* The front end that `attach` would use for `wanted`, and the reason in one line.  FALSE if it
+ * cannot be used; the reason is set in either case. */
 gboolean runtime_probe_choose(const RuntimeProbe *probe, Frontend wanted, Frontend *ret_chosen,
 			      char **ret_reason);
 
-/* The one next step towards `wanted` (with FRONTEND_AUTO: towards TCMU where there is a way, but
- * first to anything at all), or NULL where nothing is to be done or nothing helps.  Free the
+/* The next step towards `wanted`, or NULL if nothing is to be done or nothing helps.  FRONTEND_AUTO
+ * means TCMU if it is within reach; but if neither front end works, whichever is nearer.  Free the
  * result. */
 char *runtime_probe_next_step(const RuntimeProbe *probe, Frontend wanted);
 
-/* What may go wrong all the same, a line each, where `node_cache` bytes are configured; free with
- * g_ptr_array_unref(). */
+/* What may go wrong although a front end works, one line each.  `node_cache` is the configured size
+ * in bytes.  Free with g_ptr_array_unref(). */
 GPtrArray *runtime_probe_warnings(const RuntimeProbe *probe, guint64 node_cache);

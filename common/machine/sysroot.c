@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The walk.  Every component is opened by itself (O_PATH, O_NOFOLLOW) in the directory before it;
- * a link is read and put in front of what is still to go.  The directories passed stay open, so
- * that
- * ".." goes back to where the walk came from, and no further than the sysroot: whatever is moved or
- * replaced meanwhile.
+ * Path resolution.  Each component is opened by itself (O_PATH, O_NOFOLLOW) in the directory before
+ * it.  The target of a symbolic link is put in front of the rest of the path.  The directories
+ * passed stay open, so ".." returns to the directory that the walk came from, and never leaves the
+ * sysroot, even if directories are moved or replaced meanwhile.
  *
- * openat2() with RESOLVE_IN_ROOT does the same in kernels from 5.6 on.  Half of the platforms that
- * we run on have older ones and need the walk anyhow, so there is this one way, and not two.
+ * openat2() with RESOLVE_IN_ROOT does the same since Linux 5.6.  Half of the supported platforms
+ * have older kernels and need this code in any case, so it is the only way.
  */
 #include "common/machine/sysroot.h"
 
@@ -30,11 +29,11 @@ struct Sysroot {
 };
 
 typedef struct {
-	int directories[DEPTH_MAX]; /* that the walk passed, [0] the root's own */
+	int directories[DEPTH_MAX]; /* the directories passed; [0] is the sysroot's, borrowed */
 	guint depth;
-	char *rest; /* still to go */
+	char *rest; /* of the path, not resolved yet */
 	guint links;
-	int file;		 /* where it ended, if that is no directory; O_PATH */
+	int file;		 /* what the path leads to, if not a directory (O_PATH); or -1 */
 	char name[NAME_MAX + 1]; /* of that file in the last directory */
 } Walk;
 
@@ -84,8 +83,8 @@ static void walk_clear(Walk *walk)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Walk, walk_clear)
 
-/* Takes the next component off what is still to go: FALSE if there is none.  `ret_name` is "" for
- * one that no file can have. */
+/* Takes the next component off the rest of the path; FALSE if none is left.  `ret_name` is "" for a
+ * component longer than NAME_MAX. */
 static gboolean walk_next(Walk *walk, char ret_name[NAME_MAX + 1])
 {
 	const char *start = walk->rest + strspn(walk->rest, "/");
@@ -125,7 +124,7 @@ static gboolean walk_is_at_end(const Walk *walk)
 	return !walk->rest[strspn(walk->rest, "/")];
 }
 
-/* Into what `name` is in the last directory. */
+/* Moves on to the entry `name` of the last directory. */
 static int walk_into(Walk *walk, const char *name)
 {
 	autofd fd = fd_openat(walk->directories[walk->depth], name, O_PATH | O_NOFOLLOW, 0);
@@ -161,7 +160,7 @@ static int walk_step(Walk *walk, const char *name)
 	return walk_into(walk, name);
 }
 
-/* 0 or an errno; the walk is to be cleared in any case. */
+/* Returns 0 or an errno value.  The caller must clear the walk in either case. */
 static int walk_to(const Sysroot *sysroot, const char *path, Walk *walk)
 {
 	char name[NAME_MAX + 1];
@@ -201,8 +200,9 @@ gboolean sysroot_has_directory(const Sysroot *sysroot, const char *path)
 	return sysroot_stat(sysroot, path, &st) && S_ISDIR(st.st_mode);
 }
 
-/* Opens the regular file that the walk ended at, or fails: what took its place since is left alone
- * as far as one can tell before it is open, and never waited for. */
+/* Opens the regular file that the walk ended at.  Fails if another file has taken its place; a
+ * device or pipe put there meanwhile is closed again at once, and O_NONBLOCK keeps us from waiting
+ * for it. */
 static int open_file(const Walk *walk)
 {
 	struct stat seen, opened;

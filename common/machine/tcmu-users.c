@@ -17,7 +17,7 @@
 #define TCMU_FAMILY "TCM-USER"
 #define TCMU_GROUP "config"
 #define NETLINK_SECONDS 2
-#define FILES_MAX 65536 /* of a process */
+#define FILES_MAX 65536 /* descriptors looked at for one process */
 
 /* ---- the netlink family */
 
@@ -26,7 +26,8 @@ typedef struct {
 	gsize length;
 } Attributes;
 
-/* The payload of the first attribute of that type (0: of any), behind which `from` then stands. */
+/* Takes attributes off `from` up to the first one of this type (0: any), and gives its payload.
+ * FALSE if there is none, or an attribute is malformed. */
 static gboolean next_attribute(Attributes *from, guint type, Attributes *ret_payload)
 {
 	while (from->length >= NLA_HDRLEN) {
@@ -113,7 +114,8 @@ static char *read_text(const char *path)
 	return text ? g_strchomp(text) : NULL;
 }
 
-/* "tcm-user/HBA/NAME/SUBTYPE/CONFIG" */
+/* The subtype in the name of a UIO device, "tcm-user/HBA/NAME/SUBTYPE/CONFIG"; NULL if the device
+ * is not TCMU's. */
 static char *subtype_of(const char *name)
 {
 	g_auto(GStrv) parts = g_strsplit(name, "/", 5);
@@ -123,7 +125,7 @@ static char *subtype_of(const char *name)
 	return g_strdup(parts[3]);
 }
 
-/* Whole, not as a part of another. */
+/* Whether the list has this subtype as an element of its own, not as a part of another one. */
 static gboolean has_subtype(const char *list, const char *subtype)
 {
 	g_auto(GStrv) subtypes = g_strsplit(list, ", ", 0);
@@ -145,7 +147,7 @@ static void add_device(TcmuUsers *users, GHashTable *rings, const char *uio, con
 	}
 }
 
-/* The rings of TCMU devices among those of uio. */
+/* The paths of the UIO devices that are rings of TCMU devices. */
 static GHashTable *find_rings(const char *sys, TcmuUsers *users)
 {
 	GHashTable *rings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -168,14 +170,15 @@ static GHashTable *find_rings(const char *sys, TcmuUsers *users)
 
 typedef struct {
 	const char *proc;
-	guint32 group_mask; /* as /proc/net/netlink shows it; 0: not to be seen there */
+	guint32 group_mask; /* the group's bit in /proc/net/netlink; 0: not shown there */
 	GHashTable *rings;
-	GHashTable *namespaces; /* of the network, that were looked at */
-	GHashTable *sockets;	/* inodes of those on the group */
+	GHashTable *namespaces; /* network namespaces whose sockets were read */
+	GHashTable *sockets;	/* "socket:[INODE]" of each socket in the group */
 	TcmuUsers *users;
 } Scan;
 
-/* A line of /proc/net/netlink: sk protocol port groups ... inode */
+/* Adds the socket of a line of /proc/net/netlink (sk protocol port groups ... inode) if it is in
+ * the group. */
 static void add_socket(Scan *scan, const char *line)
 {
 	g_auto(GStrv) raw = g_strsplit_set(line, " \t", 0);
@@ -199,7 +202,7 @@ static char *read_link(const char *path)
 							     : NULL;
 }
 
-/* The file shows the sockets of the process's own network alone. */
+/* Reads the sockets of the process's network namespace, once for each namespace. */
 static void add_sockets_of(Scan *scan, const char *pid)
 {
 	g_autofree char *link = g_build_filename(scan->proc, pid, "ns/net", NULL);
@@ -230,7 +233,7 @@ static void user_free(gpointer data)
 	g_free(user);
 }
 
-/* "comm" is what a process calls itself. */
+/* The name in /proc/PID/comm, which the process may set itself: reduced to harmless characters. */
 static char *command_of(const Scan *scan, const char *pid)
 {
 	g_autofree char *path = g_build_filename(scan->proc, pid, "comm", NULL);
@@ -240,7 +243,8 @@ static char *command_of(const Scan *scan, const char *pid)
 		    : g_strdup("?");
 }
 
-/* Another container has process numbers of its own; a service's sandbox has not. */
+/* Whether the process is in our PID namespace: a container has its own, a sandboxed service does
+ * not. */
 static gboolean shares_processes(const Scan *scan, const char *pid)
 {
 	g_autofree char *theirs = g_build_filename(scan->proc, pid, "ns/pid", NULL);
