@@ -13,7 +13,7 @@
 
 #include "common/base/lock.h"
 
-/* Microseconds since the thread began. */
+/* Microseconds that the calling thread has waited so far. */
 guint64 waits_total(void);
 
 /* Counts the time since `start` (g_get_monotonic_time). */
