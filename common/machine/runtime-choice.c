@@ -54,7 +54,7 @@ static char *module_obstacle(const RuntimeProbe *probe, Needed needed, ProbeDept
 	const char *release = probe->kernel->release;
 
 	if (missing)
-		return g_strdup_printf("kernel %s does not have %s", release, missing);
+		return g_strdup_printf("kernel %s lacks %s", release, missing);
 	if (inactive && !probe->kernel->may_load)
 		return g_strdup_printf("kernel %s may not load %s (kernel.modules_disabled is 1)",
 				       release, inactive);
@@ -182,7 +182,7 @@ gboolean runtime_probe_choose(const RuntimeProbe *probe, Frontend wanted, Fronte
 	possible = *ret_chosen == FRONTEND_TCMU ? !tcmu : !fuse;
 	if (wanted != FRONTEND_AUTO)
 		*ret_reason =
-			g_strdup_printf("frontend=%s is asked for%s%s", frontend_name(wanted),
+			g_strdup_printf("frontend=%s was requested%s%s", frontend_name(wanted),
 					possible ? "" : ", but ",
 					possible ? "" : (wanted == FRONTEND_TCMU ? tcmu : fuse));
 	else if (!tcmu)

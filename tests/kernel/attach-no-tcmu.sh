@@ -11,15 +11,15 @@ own_config
 
 link=$WORK/dev/default/db
 like "probe says what follows, and why" "$("$STORAGEOS" probe)" \
-	'front end +fuse \(no TCMU: kernel .* does not have target_core_user\)'
+	'front end +fuse \(no TCMU: kernel .* lacks target_core_user\)'
 is "probe --json, too" "$("$STORAGEOS" probe --json | jq -r '.frontend, .modules.target_core_user')" \
 	$'fuse\nmissing'
 must "make a volume" "$STORAGEOS" create db --size 256M
 is "attach with no option prints the device" "$("$STORAGEOS" attach db 2>"$WORK/said")" "$link"
 like "attach prints FUSE and the reason" "$(<"$WORK/said")" \
-	'attached over FUSE \(no TCMU: kernel .* does not have target_core_user'
+	'attached over FUSE \(no TCMU: kernel .* lacks target_core_user'
 like "status keeps the reason" "$("$STORAGEOS" status db -v | tr -s ' \n' ' ')" \
-	'attached FUSE .*no TCMU: kernel .* does not have target_core_user'
+	'attached FUSE .*no TCMU: kernel .* lacks target_core_user'
 like "the device is a loop device" "$(readlink "$link")" '^/dev/loop'
 is "the loop device uses direct I/O" "$(losetup -n -O DIO "$(readlink "$link")" | tr -d ' ')" 1
 
@@ -38,7 +38,7 @@ must "unmount" unmount "$WORK/mnt"
 must "detach" "$STORAGEOS" detach db
 check "the volume is whole" "$STORAGEOS" check db
 
-refuses "attach --frontend tcmu fails with the reason" 'does not have target_core_user' \
+refuses "attach --frontend tcmu fails with the reason" 'lacks target_core_user' \
 	"$STORAGEOS" attach db --frontend tcmu
 check "the failed attach leaves nothing" test ! -e "$link"
 

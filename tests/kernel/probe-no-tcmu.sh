@@ -19,12 +19,12 @@ is "probe names what is missing" \
 	"$(said '[.modules | to_entries[] | select(.value == "missing") | .key] | join(" ")')" \
 	target_core_user
 is "the front end and why" "$(said '"\(.frontend): \(.reason)"')" \
-	"fuse: no TCMU: kernel $(uname -r) does not have target_core_user"
+	"fuse: no TCMU: kernel $(uname -r) lacks target_core_user"
 like "the step names the module" "$(said .next_step)" '^missing target_core_user: '
 like "the text has the same step" "$("$STORAGEOS" probe)" '^next step +missing target_core_user: '
 SAID=$("$STORAGEOS" probe --kernel "$(uname -r)" --json)
 is "its files alone tell the same" "$(said '"\(.lio) \(.tcmu) \(.modules.target_core_user)"')" \
 	"true false missing"
 like "the reason is the same" "$(said .reason)" \
-	"^no TCMU: kernel $(uname -r) does not have target_core_user(;|$)"
+	"^no TCMU: kernel $(uname -r) lacks target_core_user(;|$)"
 finish

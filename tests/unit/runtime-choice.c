@@ -257,7 +257,7 @@ typedef struct {
 
 static const ChoiceRow rows[] = {
 	{"all is well", is_well, SAME(NULL), NULL, NULL},
-	{"a module is missing", no_tcm_loop, SAME("kernel 6.1 does not have tcm_loop"), NULL,
+	{"a module is missing", no_tcm_loop, SAME("kernel 6.1 lacks tcm_loop"), NULL,
 	 "missing tcm_loop: reinstall linux-image-6.1"},
 	{"a module is not loaded", not_loaded, NULL, "kernel 6.1 cannot load target_core_user",
 	 NULL, NULL},
@@ -312,11 +312,10 @@ static const ChoiceRow rows[] = {
 	{"no storageos-fuse", no_fuse_program, SAME(NULL), "storageos-fuse is not installed", NULL},
 	{"no /dev/fuse", no_fuse_device, SAME(NULL), "there is no /dev/fuse", NULL},
 	{"no /dev/loop-control", no_loop_device, SAME(NULL), "there is no /dev/loop-control", NULL},
-	{"no FUSE in the kernel", no_fuse_modules, SAME(NULL),
-	 "kernel 6.1 does not have fuse, loop", NULL},
+	{"no FUSE in the kernel", no_fuse_modules, SAME(NULL), "kernel 6.1 lacks fuse, loop", NULL},
 	{"FUSE is to be loaded", fuse_to_be_loaded, SAME(NULL), NULL, NULL},
-	{"nothing at all", nothing_at_all, SAME("kernel 6.1 does not have target_core_user"),
-	 "kernel 6.1 does not have fuse, loop", "missing fuse, loop: use a kernel that has them"},
+	{"nothing at all", nothing_at_all, SAME("kernel 6.1 lacks target_core_user"),
+	 "kernel 6.1 lacks fuse, loop", "missing fuse, loop: use a kernel that has them"},
 	{"a bare root", bare, NULL, "kernel 6.1 cannot load", NULL, NULL},
 };
 
@@ -360,13 +359,13 @@ static void test_choice(const void *data)
 		{no_targetcli, FRONTEND_AUTO, FRONTEND_FUSE, TRUE,
 		 "no TCMU: targetcli is not installed"},
 		{nothing_at_all, FRONTEND_AUTO, FRONTEND_FUSE, FALSE,
-		 "no TCMU: kernel 6.1 does not have target_core_user; no FUSE: kernel 6.1 does not "
-		 "have fuse, loop"},
-		{is_well, FRONTEND_FUSE, FRONTEND_FUSE, TRUE, "frontend=fuse is asked for"},
+		 "no TCMU: kernel 6.1 lacks target_core_user; no FUSE: kernel 6.1 lacks "
+		 "fuse, loop"},
+		{is_well, FRONTEND_FUSE, FRONTEND_FUSE, TRUE, "frontend=fuse was requested"},
 		{no_targetcli, FRONTEND_TCMU, FRONTEND_TCMU, FALSE,
-		 "frontend=tcmu is asked for, but targetcli is not installed"},
+		 "frontend=tcmu was requested, but targetcli is not installed"},
 		{no_fuse_device, FRONTEND_FUSE, FRONTEND_FUSE, FALSE,
-		 "frontend=fuse is asked for, but there is no /dev/fuse"},
+		 "frontend=fuse was requested, but there is no /dev/fuse"},
 	};
 
 	(void)data;
