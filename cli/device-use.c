@@ -192,7 +192,7 @@ int device_use_claim(const char *device, GError **error)
 		return autofd_steal(&fd);
 	if (use || err == EBUSY)
 		error_set(error, STORAGEOS_ERROR_BUSY, "it is in use: %s",
-			  use ? use : "somebody has the device exclusively");
+			  use ? use : "the device is opened exclusively");
 	else
 		error_set_errno(error, err, "open %s", device);
 	return -1;

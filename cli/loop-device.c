@@ -227,7 +227,7 @@ gboolean loop_device_detach(const char *device, int claim, GError **error)
 	while (!is_free(device)) {
 		if (g_get_monotonic_time() > end)
 			return error_set(error, STORAGEOS_ERROR_BUSY,
-					 "%s stays: somebody has it open", device);
+					 "%s stays attached: another process has it open", device);
 		g_usleep(10000);
 	}
 	return TRUE;

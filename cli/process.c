@@ -301,7 +301,7 @@ static gboolean judge(const char *program, int status, Output *output, GError **
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		return TRUE;
 	return error_set(error, STORAGEOS_ERROR_IO, "%s%s%s %s %d%s", line, *line ? " (" : "", name,
-			 WIFEXITED(status) ? "ended with status" : "was killed by signal",
+			 WIFEXITED(status) ? "exited with status" : "was killed by signal",
 			 WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
 			 *line ? ")" : "");
 }

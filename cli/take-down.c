@@ -56,9 +56,7 @@ static void say_lost(const Taking *taking, const char *why)
 	const Attachment *attachment = taking->attachment;
 	gboolean failed = attachment->state == STATE_FAILED;
 
-	cli_say("detach %s: flush of %s: %s%s%s; what was written to it and not flushed before may "
-		"be "
-		"lost",
+	cli_say("detach %s: flush of %s: %s%s%s; data that was not flushed before may be lost",
 		taking->places->text, attachment->device, why, failed ? "; " : "",
 		failed ? attachment->problem : "");
 }
@@ -74,7 +72,7 @@ static gboolean flush(Taking *taking, GError **error)
 	err = bounded_flush(device, FLUSH_STALL_SECONDS, FLUSH_TOTAL_SECONDS);
 	if (err == EINPROGRESS)
 		return error_set(error, STORAGEOS_ERROR_BUSY,
-				 "flush of %s: goes on after %d s (detach again)", device,
+				 "flush of %s: still running after %d s; detach again", device,
 				 FLUSH_TOTAL_SECONDS);
 	if (err == EINTR)
 		return error_set(error, STORAGEOS_ERROR_BUSY, "interrupted; it is still attached");

@@ -307,7 +307,7 @@ int files_lock(const char *path, guint seconds, GError **error)
 		}
 		if (g_get_monotonic_time() >= end) {
 			error_set(error, STORAGEOS_ERROR_BUSY,
-				  "%s is locked by another process for more than %u s", path,
+				  "%s has been locked by another process for more than %u s", path,
 				  seconds);
 			return -1;
 		}

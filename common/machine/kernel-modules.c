@@ -223,7 +223,7 @@ Kernel *kernel_find(const Sysroot *sysroot, const char *release, GError **error)
 
 	if (!releases->len) {
 		error_set(error, STORAGEOS_ERROR_NOT_FOUND,
-			  "there is no kernel %s%sin %s (nothing in lib/modules, no boot/config-*)",
+			  "no kernel %s%sin %s (nothing in lib/modules, no boot/config-*)",
 			  release ? release : "", release ? " " : "", sysroot_directory(sysroot));
 		return NULL;
 	}
@@ -234,7 +234,7 @@ Kernel *kernel_find(const Sysroot *sysroot, const char *release, GError **error)
 				  FALSE);
 	g_ptr_array_add(releases, NULL);
 	all = g_strjoinv(", ", (char **)releases->pdata);
-	error_set(error, STORAGEOS_ERROR_NOT_FOUND, "there is no kernel %s in %s (there is: %s)",
+	error_set(error, STORAGEOS_ERROR_NOT_FOUND, "no kernel %s in %s (installed: %s)",
 		  release, sysroot_directory(sysroot), all);
 	return NULL;
 }

@@ -352,7 +352,7 @@ static void warn_of_modules(const RuntimeProbe *probe, GPtrArray *warnings)
 	else if (!kernel->directory && modules_may_be_elsewhere(probe))
 		warn(warnings,
 		     "the modules of kernel %s are not here: this is a container, or the kernel "
-		     "was upgraded since it was started",
+		     "has been upgraded since the machine was started",
 		     kernel->release);
 }
 
@@ -362,7 +362,7 @@ static void warn_of_nothing(const RuntimeProbe *probe, GPtrArray *warnings)
 	g_autofree char *step = platform_install_step(probe->platform, ours);
 
 	if (probe->bare)
-		warn(warnings, "nothing of storageos is installed there: %s", step);
+		warn(warnings, "no package of storageos is installed there: %s", step);
 }
 
 static void warn_of_plugin(const RuntimeProbe *probe, GPtrArray *warnings)
@@ -370,12 +370,12 @@ static void warn_of_plugin(const RuntimeProbe *probe, GPtrArray *warnings)
 	const GPtrArray *copies = probe->runner_files.copies;
 
 	for (guint i = 0; i < copies->len; i++)
-		warn(warnings, "%s is loaded, too, when tcmu-runner starts: remove it",
+		warn(warnings, "tcmu-runner also loads %s when it starts: remove it",
 		     (const char *)g_ptr_array_index(copies, i));
 	if (probe->runner_process.outdated)
-		warn(warnings, "tcmu-runner was upgraded since it was started");
+		warn(warnings, "tcmu-runner has been upgraded since it was started");
 	if (probe->runner_plugin == RUNNER_PLUGIN_REPLACED)
-		warn(warnings, "tcmu-runner still has the plugin that was %s since it was started",
+		warn(warnings, "tcmu-runner still uses the plugin that was %s after it was started",
 		     probe->runner_files.plugin ? "replaced" : "removed");
 }
 

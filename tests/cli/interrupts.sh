@@ -104,7 +104,7 @@ printf '#!/bin/sh\necho "storageos-fuse: this is why" >&2\nexit 1\n' >"$WORK/sto
 chmod +x "$WORK/storageos-fuse"
 like "attach says why it fails first, then over what" \
 	"$(STORAGEOS_FUSE=$WORK/storageos-fuse "$STORAGEOS" attach db 2>&1)" \
-	'^storageos: attach default/db: this is why \(storageos-fuse ended with status 1\)'
+	'^storageos: attach default/db: this is why \(storageos-fuse exited with status 1\)'
 is "nothing is left" "$(remains; find "$WORK/run/mnt" -mindepth 1)" ""
 
 # ---- the last step fails

@@ -88,7 +88,7 @@ check "detach removes the link first" wait_for 10 no_link
 is "the loop device is still there then" "$(loop_of default/b)" "$device"
 wait $detaching
 is "detach fails" "$?" 1
-like "detach names the device that stays" "$(<"$WORK/said")" "$device stays: somebody has it open"
+like "detach names the device that stays" "$(<"$WORK/said")" "$device stays attached: another process has it open"
 is "the link is restored" "$(readlink "$WORK/dev/default/b")" "$device"
 kill -9 $holder
 wait $holder 2>/dev/null

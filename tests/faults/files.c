@@ -210,7 +210,7 @@ static void test_lock(const void *data)
 		autofd second = files_lock(place.path, 0, &busy);
 
 		CHECK(first >= 0 && second < 0);
-		CHECK_ERROR(busy, STORAGEOS_ERROR_BUSY, "is locked by another process");
+		CHECK_ERROR(busy, STORAGEOS_ERROR_BUSY, "has been locked by another process");
 	}
 	{
 		autofd again = files_lock(place.path, 0, NULL);

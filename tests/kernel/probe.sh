@@ -141,12 +141,12 @@ must "attach" "$STORAGEOS" attach db
 plugin=$(handler_directory)/handler_storageos.so
 cp "$plugin" "$plugin.dpkg-new"
 probe
-like "a second copy is a warning" "$(warnings)" "$plugin.dpkg-new is loaded, too"
+like "a second copy is a warning" "$(warnings)" "tcmu-runner also loads $plugin.dpkg-new when"
 mv "$plugin.dpkg-new" "$plugin"
 probe
 is "the runner has the old plugin" "$(said .tcmu_runner.loaded_plugin)" replaced
 like "the old plugin is a warning" "$(warnings)" \
-	'still has the plugin that was replaced since it was started'
+	'still uses the plugin that was replaced after it was started'
 is "TCMU is chosen, and the step says what a restart means" \
 	"$(said '"\(.frontend): \(.next_step)"')" \
 	"tcmu: systemctl restart tcmu-runner (it serves 1 device, whose I/O waits meanwhile)"

@@ -32,7 +32,7 @@ mkfifo "$WORK/fifo"
 fails "a root that is a FIFO" "open the root directory $WORK/fifo: Not a directory" \
 	--root "$WORK/fifo"
 mkdir "$WORK/empty"
-fails "an empty root" "there is no kernel in $WORK/empty \(nothing in lib/modules, no boot/config" \
+fails "an empty root" "no kernel in $WORK/empty \(nothing in lib/modules, no boot/config" \
 	--root "$WORK/empty"
 is "an argument that is none of ours is usage" \
 	"$("$STORAGEOS" probe "$WORK/empty" >/dev/null 2>&1; echo $?)" 2
@@ -58,12 +58,12 @@ echo 5.10.0-31-amd64 >"$R/proc/sys/kernel/osrelease"
 probe
 is "or one that is not there" "$(said .kernel)" 6.1.0-50-amd64
 fails "a kernel that is not there" \
-	"there is no kernel 4.4 in $R \(there is: 6.1.0-50-amd64, 6.1.0-9-amd64, 5.10.0-30-amd64, " \
+	"no kernel 4.4 in $R \(installed: 6.1.0-50-amd64, 6.1.0-9-amd64, 5.10.0-30-amd64, " \
 	--root "$R" --kernel 4.4
-fails "another kernel of this machine" "there is no kernel 9.9.9 in / .*; the one that runs is $(uname -r)$" \
+fails "another kernel of this machine" "no kernel 9.9.9 in / .*; the one that runs is $(uname -r)$" \
 	--kernel 9.9.9
 is "the one that runs is there" "$("$STORAGEOS" probe --kernel "$(uname -r)" --json | jq -r .kernel)" "$(uname -r)"
-fails "a kernel that climbs" "there is no kernel \.\./.* in $R" \
+fails "a kernel that climbs" "no kernel \.\./.* in $R" \
 	--root "$R" --kernel ../../../../etc
 
 # ---- os-release
@@ -134,7 +134,7 @@ for target in "$WORK/outside" ../../outside ../../../../../../../../..$WORK/outs
 done
 mkdir "$WORK/linked" "$WORK/linked/lib"
 ln -sfn "$WORK/outside/modules" "$WORK/linked/lib/modules"
-fails "modules behind a link out of the root" "there is no kernel in" --root "$WORK/linked"
+fails "modules behind a link out of the root" "no kernel in" --root "$WORK/linked"
 
 good merged
 mv "$R/lib/modules" "$R/usr/lib/modules" && rmdir "$R/lib" && ln -s /usr/lib "$R/lib"

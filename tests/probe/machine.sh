@@ -57,7 +57,7 @@ like "a cache that is larger than the machine is a warning" "$(said '.warnings |
 
 # ---- another kernel of this machine, and one that is not there
 
-refuses "a kernel that is not installed" "there is no kernel" "$STORAGEOS" probe --kernel 0.0.1
+refuses "a kernel that is not installed" "no kernel" "$STORAGEOS" probe --kernel 0.0.1
 
 # ---- attach does as it says
 

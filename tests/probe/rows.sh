@@ -211,7 +211,7 @@ root nothing debian 12 "Debian GNU/Linux"
 kernel 6.1.0-50-amd64 --modules "$ALL_TCMU $FUSE"
 expect "nothing at all is installed: what will be used once it is" "Debian 9 to 12" tcmu none
 is "and that it is not is a warning" "$(said '.warnings | join("; ")')" \
-	"nothing of storageos is installed there: apt-get install storageos"
+	"no package of storageos is installed there: apt-get install storageos"
 
 # ---- the configuration there
 

@@ -176,7 +176,7 @@ static void test_list(const void *data)
 	(void)data;
 	machine_init(&machine);
 	CHECK(!kernel_find(machine.sysroot, NULL, &error));
-	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "there is no kernel in");
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "no kernel in");
 	g_clear_error(&error);
 	put(&machine, "lib/modules/9.2/modules.dep", "");
 	put(&machine, "lib/modules/11-removed/updates/own.ko", "");
@@ -195,7 +195,7 @@ static void test_list(const void *data)
 	runs = kernel_find(machine.sysroot, NULL, NULL);
 	CHECK_STR(runs->release, "9.2");
 	CHECK(!kernel_find(machine.sysroot, "9.3", &error));
-	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "(there is: 10.1, 9.2, 3.10-config)");
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "(installed: 10.1, 9.2, 3.10-config)");
 }
 
 int main(int argc, char **argv)
