@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * File descriptors that close themselves at the end of their scope, as g_autoptr does for memory:
+ * File descriptors that are closed at the end of their scope, like g_autoptr for memory:
  *
  *     autofd fd = fd_open(path, O_RDONLY, 0);
  *     if (fd < 0)
  *             return error_set_errno(error, errno, "open %s", path);
  *
- * errno is as it was, so that it may still be looked at behind the scope.
+ * Closing leaves errno unchanged, so that it can be read after the scope.
  */
 #pragma once
 
@@ -24,7 +24,7 @@ static inline void autofd_close(int *fd)
 
 #define autofd __attribute__((cleanup(autofd_close))) int
 
-/* The descriptor, which is the caller's from now on. */
+/* Returns the descriptor and leaves -1: the caller must close it from now on. */
 static inline int autofd_steal(int *fd)
 {
 	int stolen = *fd;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lesser, the greater, and what lies between.
+ * Minimum, maximum and clamp that evaluate each argument once.
  *
- * GLib's MIN(), MAX() and CLAMP() evaluate their arguments up to three times.  A clock, a counter
- * or a size that grows may answer each time something else, and then the result is in no bounds at
- * all. So those are for variables and constants alone, which tests/packages/lint sees to; what is
- * called goes through these.
+ * GLib's MIN(), MAX() and CLAMP() evaluate their arguments up to three times.  An argument that
+ * reads a clock, a counter or a growing size may have another value each time, and the result may
+ * lie outside the bounds.  Use GLib's macros for variables and constants only (tests/packages/lint
+ * checks this), and these functions where an argument is a call.
  */
 #pragma once
 

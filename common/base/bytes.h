@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Integers at any address, and vectors of memory.
+ * Unaligned integers, and arrays of struct iovec.
  *
- * An IovCursor walks a caller's iovec array without changing it, so that one request can be cut
- * into pieces that no allocation is needed for.
+ * An IovCursor walks a caller's iovec array without changing it, so that a request can be split
+ * into pieces without allocating memory.
  */
 #pragma once
 
@@ -50,7 +50,7 @@ static inline void put_le64(void *p, guint64 v)
 	memcpy(p, &v, sizeof v);
 }
 
-/* Big-endian, of `bytes` bytes: as SCSI has them. */
+/* Big-endian integers of `bytes` bytes, as in SCSI commands. */
 static inline guint64 get_be(const void *p, guint bytes)
 {
 	const guint8 *at = (const guint8 *)p;
@@ -74,7 +74,7 @@ static inline void put_be(void *p, guint64 v, guint bytes)
 typedef struct {
 	const struct iovec *iov; /* the element that the cursor is in */
 	int count;		 /* elements left, this one included */
-	gsize done;		 /* bytes of this element that lie behind */
+	gsize done;		 /* bytes of this element that were passed */
 } IovCursor;
 
 static inline IovCursor iov_cursor(const struct iovec *iov, int count)
@@ -82,21 +82,23 @@ static inline IovCursor iov_cursor(const struct iovec *iov, int count)
 	return (IovCursor){.iov = iov, .count = count};
 }
 
+/* The sum of the elements' lengths, in bytes. */
 gsize iov_length(const struct iovec *iov, int count);
 
-/* Moves on by `length` bytes (or to the end). */
+/* Moves the cursor by `length` bytes, or to the end if fewer are left. */
 void iov_advance(IovCursor *cursor, gsize length);
 
-/* Describes the next `length` bytes in at most `max` elements of `out` and moves on by what was
- * described.  Returns the number of elements; *ret_length is how many bytes they hold (less than
- * `length` if `max` elements did not do). */
+/* Stores the next `length` bytes as at most `max` elements in `out`, and moves the cursor by the
+ * bytes stored.  Returns the number of elements; *ret_length is their total length, less than
+ * `length` if `max` elements do not suffice or the end comes first. */
 int iov_take(IovCursor *cursor, gsize length, struct iovec *out, int max, gsize *ret_length);
 
-/* The next bytes as one piece: its start, and *length cut down to what is contiguous; moves on.
- * NULL at the end. */
+/* The start of the next contiguous piece; NULL at the end.  Reduces *length to the length of the
+ * piece, and moves the cursor by it. */
 void *iov_next(IovCursor *cursor, gsize *length);
 
-/* Copy to or from the next `length` bytes, or zero them, and move on. */
+/* Copy the next `length` bytes out to `to`, copy `from` into them, or zero them; then move the
+ * cursor by `length`. */
 void iov_copy_out(IovCursor *cursor, void *to, gsize length);
 void iov_copy_in(IovCursor *cursor, const void *from, gsize length);
 void iov_zero(IovCursor *cursor, gsize length);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Errors of everything that is not the data path: one domain, few codes.  A code exists only
- * where a caller acts on it; the message carries the facts.  A function that fails sets the error
- * once and every caller on the way out may put its own fact in front of it with g_prefix_error().
+ * Errors outside the data path: one domain with few codes.  A code exists only if some caller acts
+ * on it; the message has the details.  The function that fails sets the error once; each of its
+ * callers may add details in front of the message with g_prefix_error().
  *
- * The data path (volume_read() and its sisters, every backing operation) returns 0 or a negative
- * errno instead and allocates nothing.
+ * The data path (volume_read() and its like, every operation of a backing) returns 0 or a negative
+ * errno value instead, and allocates no memory.
  */
 #pragma once
 
@@ -15,23 +15,24 @@
 
 typedef enum {
 	STORAGEOS_ERROR_IO,	     /* a system call failed */
-	STORAGEOS_ERROR_NO_SPACE,    /* the backing, or memory, is full */
-	STORAGEOS_ERROR_CORRUPT,     /* what was read is not what was written */
-	STORAGEOS_ERROR_NOT_FOUND,   /* no such volume, pool, device, file */
-	STORAGEOS_ERROR_EXISTS,	     /* it is there already */
-	STORAGEOS_ERROR_INVALID,     /* the caller's input is wrong */
-	STORAGEOS_ERROR_UNSUPPORTED, /* this kernel, runner or format version cannot */
-	STORAGEOS_ERROR_BUSY,	     /* somebody else holds it; the message says who */
+	STORAGEOS_ERROR_NO_SPACE,    /* no space in the backing, or no memory */
+	STORAGEOS_ERROR_CORRUPT,     /* data read differs from data written */
+	STORAGEOS_ERROR_NOT_FOUND,   /* no such volume, pool, device or file */
+	STORAGEOS_ERROR_EXISTS,	     /* it already exists */
+	STORAGEOS_ERROR_INVALID,     /* invalid input */
+	STORAGEOS_ERROR_UNSUPPORTED, /* not supported by this kernel, runner or format version */
+	STORAGEOS_ERROR_BUSY,	     /* in use; the message says by whom, if known */
 } StorageosError;
 
 GQuark storageos_error_quark(void);
 
-/* Sets *error (which may be NULL) and returns FALSE, so that callers can return it. */
+/* Sets *error (`error` may be NULL).  Returns FALSE, so that a caller can return the result. */
 gboolean error_set(GError **error, StorageosError code, const char *format, ...)
 	G_GNUC_PRINTF(3, 4);
 
-/* The same from an errno value (positive or negative); appends ": " and its text. */
+/* The same from an errno value, positive or negative: chooses the code, and appends ": " and the
+ * value's description to the message. */
 gboolean error_set_errno(GError **error, int err, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
-/* The errno nearest to an error of any domain, positive; EIO where nothing fits. */
+/* The errno value closest to an error of any domain, positive; EIO if none fits. */
 int error_to_errno(const GError *error);

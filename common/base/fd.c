@@ -22,16 +22,16 @@ static gboolean is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0 || errno != EBADF;
 }
 
-/* What programs that we start inherit, too: they are no better off with a closed one. */
+/* Not close-on-exec: programs that we start inherit these, and need them open as we do. */
 void fd_fill_stdio(void)
 {
 	int saved = errno;
 
 	while (!is_open(0) || !is_open(1) || !is_open(2)) {
-		int fd = open("/dev/null", O_RDONLY); /* the lowest number that is free */
+		int fd = open("/dev/null", O_RDONLY); /* gets the lowest free number */
 
 		if (fd >= FIRST)
-			close(fd); /* another thread was quicker */
+			close(fd); /* another thread filled the gap first */
 		if (fd < 0)
 			break;
 	}
@@ -89,7 +89,7 @@ int fd_socketpair(int ret_ends[2])
 		       : both_above_stdio(ends, ret_ends);
 }
 
-/* Before Linux 5.9: one by one, as far as there may be any. */
+/* Before Linux 5.9: closes every number up to the limit on open files. */
 static void close_each(int first)
 {
 	struct rlimit limit;

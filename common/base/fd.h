@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * File descriptors of ours: never 0, 1 or 2, never inherited by a program that is started.
+ * Opens file descriptors that are never 0, 1 or 2, and that started programs do not inherit.
  *
- * A process may have its standard input, output or error closed, also one that we are only loaded
- * into. The kernel gives the lowest number that is free: a volume's file would be the standard
- * error then, and what anybody reports there would be written over its superblock.  So each
- * descriptor that is made in this tree is made by these functions, or goes through fd_above_stdio()
- * at once; functions that give out none of their own (g_dir_open(), g_file_get_contents(),
- * opendir()) only read.
+ * A process, even one that our plugin is loaded into, may have its standard input, output or error
+ * closed.  The kernel assigns the lowest free number, so a volume's file could become standard
+ * error, and a message written there would overwrite the volume's superblock.  Therefore every
+ * descriptor in this tree is opened by these functions, or passed to fd_above_stdio() at once.
+ * Library functions that open descriptors only to read (g_dir_open(), g_file_get_contents(),
+ * opendir()) are exempt.
  *
  * Threading: any.
  */
@@ -16,24 +16,25 @@
 #include <glib.h>
 #include <sys/types.h>
 
-/* Opens /dev/null in place of those of 0, 1 and 2 that are closed, so that nothing else gets there:
- * reads find an end, and writes fail (EBADF), as they did before.  Never fails; it may find no
- * /dev/null. */
+/* Opens /dev/null, read-only, as each of 0, 1 and 2 that is closed, so that no other file gets that
+ * number.  Reads then meet the end of file, and writes fail with EBADF as before.  Cannot fail; if
+ * /dev/null cannot be opened, the number stays closed. */
 void fd_fill_stdio(void);
 
-/* The same file under a number of 3 or more, close-on-exec; `fd` itself where that has one (and is
- * close-on-exec already).  -1 and errno where `fd` is -1, or there is no number left: it is closed
- * then. */
+/* Returns a descriptor of 3 or above for the same open file: `fd` itself if it is 3 or above (it
+ * must be close-on-exec already); otherwise a close-on-exec duplicate, and `fd` is closed.  -1
+ * with errno if `fd` is -1, or no number is free (`fd` is closed). */
 int fd_above_stdio(int fd);
 
-/* As open(2) and openat(2), with O_CLOEXEC; what is closed of 0, 1 and 2 is filled first. */
+/* As open(2) and openat(2) with O_CLOEXEC, after fd_fill_stdio(). */
 int fd_open(const char *path, int flags, mode_t mode);
 int fd_openat(int directory, const char *path, int flags, mode_t mode);
 
-/* As pipe2(2) with O_CLOEXEC, and a pair of connected Unix stream sockets: 0, or -1 and errno. */
+/* As pipe2(2), and as socketpair(2) for Unix stream sockets, both with close-on-exec.  0, or -1
+ * with errno. */
 int fd_pipe(int ret_ends[2]);
 int fd_socketpair(int ret_ends[2]);
 
-/* Closes every descriptor from `first` on, whoever opened it: for a process that has just begun, or
- * a child between fork() and the end.  Only system calls. */
+/* Closes every descriptor from `first` on, whoever opened it.  For a process that has just started,
+ * or a child after fork(): makes system calls only. */
 void fd_close_from(int first);

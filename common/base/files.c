@@ -15,8 +15,8 @@
 
 #define ROOM_FIRST ((gsize)16384)
 
-/* Twice the room, or `max` + 1 bytes: one more than may be used, in which a file that is too long
- * shows itself.  Another byte is for the zero byte at the end. */
+/* Doubles the buffer, up to `max` + 1 bytes: a file that fills the last byte is too long.  The
+ * buffer has one more byte for the zero byte at the end. */
 static int grow_room(char **data, gsize *room, gsize max)
 {
 	gsize larger = *room ? 2 * *room : ROOM_FIRST;
@@ -74,7 +74,8 @@ static gboolean check_text(const char *path, const char *data, gsize length, GEr
 						   path, strlen(data));
 }
 
-/* The file's size bounds what is read: a text that is being written is not read in part. */
+/* Reads exactly as many bytes as the file had at the start.  Fails if its size changed meanwhile,
+ * so that a file that is being written is not read in part. */
 static gboolean read_regular(int fd, const char *path, gsize max, char **ret_data,
 			     gsize *ret_length, GError **error)
 {
@@ -92,7 +93,7 @@ static gboolean read_regular(int fd, const char *path, gsize max, char **ret_dat
 
 char *files_read(const char *path, gsize max, gsize *ret_length, GError **error)
 {
-	/* O_NONBLOCK: what is no regular file must not make us wait before we know. */
+	/* O_NONBLOCK: opening a pipe must not wait for its other end. */
 	autofd fd = fd_open(path, O_RDONLY | O_NONBLOCK, 0);
 	g_autofree char *data = NULL;
 	gsize length = 0;
@@ -130,7 +131,7 @@ char *files_get_attribute(const char *directory, const char *name)
 	return text ? g_strchomp(text) : NULL;
 }
 
-/* 0 or an errno. */
+/* Returns 0 or an errno value. */
 static int flush(int fd)
 {
 	while (fsync(fd))
@@ -154,7 +155,7 @@ static int write_all(int fd, const char *data, gsize length)
 	return flush(fd);
 }
 
-/* What is to be replaced keeps its mode and owner, as far as we may. */
+/* Gives the new file the mode and owner of the file that it replaces, as far as we may. */
 static void take_over_mode(int fd, const char *path)
 {
 	struct stat st;
@@ -199,7 +200,7 @@ gboolean files_publish(const char *temporary, const char *path, GError **error)
 {
 	int err = renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) ? errno : 0;
 
-	/* File systems without RENAME_NOREPLACE can link, which replaces nothing either. */
+	/* Where the file system lacks RENAME_NOREPLACE: link() does not replace a file either. */
 	if (err == EINVAL || err == ENOSYS) {
 		err = link(temporary, path) ? errno : 0;
 		if (!err)
@@ -233,7 +234,7 @@ static gboolean make_one(const char *path, GError **error)
 {
 	struct stat st;
 
-	/* Somebody else has made it meanwhile; or it is a link that leads nowhere. */
+	/* EEXIST: another process made it meanwhile; but a dangling link is an error. */
 	if (mkdir(path, 0755) && (errno != EEXIST || stat(path, &st)))
 		return error_set_errno(error, errno, "make directory %s", path);
 	return files_sync_parent(path, error);

@@ -2,9 +2,9 @@
 /*
  * Small files, read and written whole: configuration, markers, run-time state.
  *
- * A write is all there or not there, and durable when it returned TRUE: a temporary file beside
- * it, fsync, a rename, fsync of the directory.  Reads are bounded, so that what somebody put there
- * cannot make a process of others (tcmu-runner) grow.
+ * A write is atomic, and durable once it has returned TRUE: it writes a temporary file in the same
+ * directory, calls fsync(), renames the file, and calls fsync() on the directory.  Reads are
+ * bounded, so that a huge file cannot use up the memory of the host process (tcmu-runner).
  *
  * Threading: any.
  */
@@ -15,59 +15,61 @@
 
 #define FILES_TEXT_MAX ((gsize)1 << 20)
 
-/* The text in a regular file of at most `max` bytes, with a zero byte behind it.  NULL with
- * NOT_FOUND, INVALID (no regular file, or too long), CORRUPT (a zero byte in it, as a crash of its
- * file system leaves) or IO.  *ret_length may be NULL. */
+/* The text of a regular file of at most `max` bytes, followed by a zero byte.  NULL with NOT_FOUND,
+ * INVALID (not a regular file, or too long), CORRUPT (it contains a zero byte, as after a crash of
+ * its file system) or IO.  `ret_length` may be NULL.  Free the result. */
 char *files_read(const char *path, gsize max, gsize *ret_length, GError **error);
 
-/* The content of a file that the kernel makes up when it is read (in /proc, /sys, configfs), with a
- * zero byte behind it; NULL where it cannot be read, or has more than FILES_KERNEL_MAX bytes.
- * *ret_length may be NULL. */
+/* The content of a file that the kernel generates (in /proc, /sys, configfs), followed by a zero
+ * byte.  NULL if it cannot be read or has more than FILES_KERNEL_MAX bytes.  `ret_length` may be
+ * NULL.  Free the result. */
 #define FILES_KERNEL_MAX ((gsize)16 << 20)
 char *files_read_kernel(const char *path, gsize *ret_length);
 
-/* One value of those: the text without the white space at its end, or NULL. */
+/* The value of such a file: its text without trailing white space, or NULL.  Free the result. */
 char *files_get_attribute(const char *directory, const char *name);
 
-/* What all of these read with: from the descriptor's offset to the end of the file, with a zero
- * byte behind it.  0, or an errno value: EFBIG for more than `max` bytes. */
+/* Reads from the descriptor's offset to the end of the file; the data is followed by a zero byte.
+ * Returns 0 or an errno value: EFBIG if there are more than `max` bytes.  Free *ret_data. */
 int files_read_to_end(int fd, gsize max, char **ret_data, gsize *ret_length);
 
 typedef enum {
-	FILES_REPLACE, /* whatever has that name; keeps its mode and owner */
-	FILES_NEW,     /* EXISTS where there is something of that name */
+	FILES_REPLACE, /* replaces a file of that name; keeps its mode and owner */
+	FILES_NEW,     /* fails with EXISTS if the name is taken */
 } FilesWrite;
 
-/* Writes it under a temporary name, then gives it its name.  `mode` is that of a new file. */
+/* Writes a file as described above.  `mode` applies to a new file. */
 gboolean files_write(const char *path, const char *data, gsize length, mode_t mode, FilesWrite how,
 		     GError **error);
 
-/* Gives what the kernel shows as a file (in /sys, in configfs) a value, in one write.  FALSE and
- * errno where the kernel refuses. */
+/* Sets a value that the kernel shows as a file (in /sys, in configfs), in one write.  FALSE with
+ * errno if the kernel refuses. */
 gboolean files_set_attribute(const char *directory, const char *name, const char *value);
 
-/* Renames a file where nothing has the new name yet (EXISTS otherwise) and makes that durable.
- * Both lie in the same directory. */
+/* Renames a file within its directory, and makes the change durable.  Fails with EXISTS if the new
+ * name is taken. */
 gboolean files_publish(const char *temporary, const char *path, GError **error);
 
-/* `path` without "." and "..", double and trailing slashes, from `directory` (the working directory
- * if NULL) on if it is relative.  Looks at the text only; free the result. */
+/* Makes a path absolute and removes ".", "..", double and trailing slashes.  A relative path starts
+ * at `directory` (NULL: the working directory).  Looks at the text only.  Free the result. */
 char *files_absolute(const char *path, const char *directory);
 
-/* As the kernel shows paths: absolute, without symbolic links, as far as the path exists.  Free the
- * result. */
+/* As realpath(3), but the path or the end of it need not exist: the part that exists is resolved.
+ * Free the result. */
 char *files_real_path(const char *path);
 
-/* Makes what was created, renamed and removed in the directory that `path` lies in durable. */
+/* Calls fsync() on the directory that contains `path`, so that files created, renamed or removed in
+ * it are durable. */
 gboolean files_sync_parent(const char *path, GError **error);
 
-/* Makes a directory and its parents, mode 0755 for those that are new, and these durable. */
+/* Makes a directory and its missing parents with mode 0755, and makes them durable. */
 gboolean files_make_directory(const char *path, GError **error);
 
-/* The first one of `path` and its parents that is not there, which files_make_directory() would
- * make; NULL: none.  Free the result. */
+/* The topmost directory that files_make_directory() would make: `path` or one of its parents.  NULL
+ * if `path` exists.  Free the result. */
 char *files_first_missing(const char *path);
 
-/* An exclusive lock between processes by the directory or file `path` (a file is made if need be,
- * and stays); the descriptor to close, or -1: BUSY where it could not be had within `seconds`. */
+/* Takes an exclusive flock() on the directory or file `path`, which keeps other processes out.  If
+ * nothing has this name, an empty file is made, which stays.  Returns the descriptor: closing it
+ * drops the lock.  -1 with BUSY if the lock is not free within `seconds`. */
 int files_lock(const char *path, guint seconds, GError **error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two ways in which a volume becomes a disk of this machine, and the wish for one of them: what
- * the configuration asks for, the probe answers, and the command line shows.
+ * The two front ends that make a volume a disk of this machine, TCMU and FUSE.  FRONTEND_AUTO, in
+ * the configuration or on the command line, leaves the choice to the probe.
  */
 #pragma once
 
@@ -9,7 +9,7 @@
 
 typedef enum { FRONTEND_AUTO, FRONTEND_TCMU, FRONTEND_FUSE } Frontend;
 
-/* FALSE if `text` names none: "auto", "tcmu" or "fuse". */
+/* Accepts "auto", "tcmu" and "fuse"; FALSE for any other text. */
 gboolean frontend_parse(const char *text, Frontend *ret_frontend);
 
 const char *frontend_name(Frontend frontend);

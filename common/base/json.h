@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * json-c with this project's clean-up, and the few things done with it everywhere.
+ * json-c with automatic clean-up, and short forms of what the whole project does with it.
  *
- * The _get_ functions check the type: what is missing or of another type gives NULL, 0 or FALSE.
- * The _add_ functions leave a member out where its text is NULL.  JSON is UTF-8: of any other text
- * each byte that is no part of a character becomes \xNN.
+ * The _get_ functions check the type: a member that is missing or of another type gives NULL, 0 or
+ * FALSE.  json_add_text() adds no member if the text is NULL.  JSON must be UTF-8: in other text,
+ * each byte that is not part of a character becomes \xNN.
  */
 #pragma once
 
@@ -44,7 +44,8 @@ static inline gboolean json_get_flag(Json *object, const char *key)
 	       json_object_is_type(value, json_type_boolean) && json_object_get_boolean(value);
 }
 
-/* Of that type, or NULL; borrowed.  `object` may be NULL, here and above. */
+/* The member of this type, or NULL.  The result is borrowed.  In all _get_ functions, `object` may
+ * be NULL. */
 static inline Json *json_get_typed(Json *object, const char *key, json_type type)
 {
 	Json *value;
@@ -87,7 +88,7 @@ static inline void json_add_flag(Json *object, const char *key, gboolean flag)
 	json_object_object_add(object, key, json_object_new_boolean(flag));
 }
 
-/* With a newline at its end; free the result. */
+/* The object as indented text that ends with a newline.  Free the result. */
 static inline char *json_to_text(Json *object)
 {
 	return g_strconcat(json_object_to_json_string_ext(

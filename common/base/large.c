@@ -8,7 +8,7 @@
 #endif
 
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-/* Which knows of malloc() where it ends. */
+/* AddressSanitizer checks the bounds of malloc(), not of mmap(). */
 gpointer large_alloc(gsize bytes)
 {
 	return g_try_malloc(bytes);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory of megabytes that is wanted for a moment.  What is given back goes back to the system:
- * malloc() keeps it, once for each thread that ever asked for so much.
+ * Buffers of megabytes for a short time.  large_free() returns the memory to the system, whereas
+ * free() may keep it in the heap of each thread that ever allocated so much.
  */
 #pragma once
 
 #include <glib.h>
 
-/* Not zeroed.  NULL where there is none. */
+/* The content is undefined.  NULL if memory is short. */
 gpointer large_alloc(gsize bytes);
 
-/* With what it was asked for.  NULL is allowed. */
+/* `bytes` must be the size that was allocated.  `memory` may be NULL. */
 void large_free(gpointer memory, gsize bytes);

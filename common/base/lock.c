@@ -84,7 +84,7 @@ void lock_note(LockLevel level, gconstpointer what)
 	held[n_held++] = (Held){level, what};
 }
 
-/* In any order: most often the last. */
+/* Locks may be dropped in any order; most often the last one taken goes first. */
 void lock_forget(gconstpointer what)
 {
 	guint i = n_held;

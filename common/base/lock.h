@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine's mutexes, each with its level in the one order in which a thread takes several.
+ * The engine's mutexes.  Each has a level; a thread that takes several must take them in the order
+ * of their levels.
  *
- * In a build with a sanitizer, or of type debug, every thread notes what it holds, and the process
- * ends with a message where
- *   - a lock is taken while one of its own level or of a later one is held (two shards may be, in
- *     the order of their addresses),
- *   - a thread sleeps for a condition while it holds another lock,
- *   - the backing is called while one is held that is not allowed to be (lock_check_io),
+ * In builds for tests (with a sanitizer, or of type debug) each thread records the locks that it
+ * holds, and the process ends with a message if
+ *   - a thread takes a lock while it holds one of the same or a later level (except shards, which
+ *     are taken in the order of their addresses),
+ *   - a thread waits for a condition while it holds another lock than the condition's,
+ *   - a thread calls the backing while it holds a lock that forbids this (lock_check_io),
  *   - a lock was dropped between two places that rely on it (lock_check_turn),
- *   - one is not held where it must be (lock_check_held).
- * That is for tests.  In any other build a Lock is a GMutex, and nothing is noted.
+ *   - a lock is not held where it must be (lock_check_held).
+ * In any other build a Lock is a plain GMutex.
  *
- * Threading: as a GMutex.
+ * Threading: like a GMutex.
  */
 #pragma once
 
@@ -25,46 +26,46 @@
 /* From the outermost to the innermost. */
 typedef enum {
 	LOCK_CACHE = 1,	   /* the open volumes that share the node cache */
-	LOCK_RANGE,	   /* a range of blocks that a request holds: no mutex */
-	LOCK_RANGES,	   /* the list of these */
-	LOCK_FLUSH,	   /* requests' flushes, who makes one and who waits for it */
-	LOCK_CHECKPOINTER, /* what the checkpoint thread is asked for */
+	LOCK_RANGE,	   /* a range of blocks that a request holds; not a mutex */
+	LOCK_RANGES,	   /* the list of held ranges */
+	LOCK_FLUSH,	   /* which request flushes, and which ones wait for it */
+	LOCK_CHECKPOINTER, /* the requests to the checkpoint thread */
 	LOCK_MAP,
 	LOCK_SHARD, /* of the map's node cache */
 	LOCK_JOURNAL,
 	LOCK_GROW, /* while the backing grows */
 	LOCK_SLOTS,
-	LOCK_BACKING, /* who flushes it, and who waits for that */
-	LOCK_FAILURE, /* why a volume has failed */
+	LOCK_BACKING, /* which thread flushes the backing, and which ones wait for it */
+	LOCK_FAILURE, /* the reason why a volume has failed */
 } LockLevel;
 
 typedef struct {
 	GMutex mutex;
 	LockLevel level;
-	guint64 turn; /* how often it was taken; see lock_turn() */
+	guint64 turn; /* number of times that the lock was taken; see lock_turn() */
 } Lock;
 
 void lock_init(Lock *lock, LockLevel level);
 void lock_clear(Lock *lock);
 
 #if LOCK_CHECKED
-/* Notes that this thread holds something of that level from now on, and no longer. */
+/* Record that the calling thread holds `what`, of this level; and that it no longer does. */
 void lock_note(LockLevel level, gconstpointer what);
 void lock_forget(gconstpointer what);
 
-/* Nothing is held but this one lock, and ranges. */
+/* Checks that the thread holds this lock, ranges, and no other lock. */
 void lock_check_wait(const Lock *lock);
 
-/* Nothing is held that must not be while the backing works: only ranges, and LOCK_GROW. */
+/* Checks that the thread may call the backing: it holds ranges and LOCK_GROW at most. */
 void lock_check_io(void);
 
-/* This thread holds it. */
+/* Checks that the thread holds the lock. */
 void lock_check_held(const Lock *lock);
 
-/* Stands for the time from when this thread took the lock to when it drops it, or sleeps. */
+/* Identifies the time from taking the lock until dropping it or waiting for a condition. */
 guint64 lock_turn(const Lock *lock);
 
-/* It is still that turn: nobody else can have had the lock. */
+/* Checks that the turn is still the same: no other thread has held the lock meanwhile. */
 void lock_check_turn(const Lock *lock, guint64 turn);
 
 static inline void lock_begin_turn(Lock *lock)
@@ -119,7 +120,7 @@ static inline void lock_take(Lock *lock)
 	lock_begin_turn(lock);
 }
 
-/* FALSE: somebody else holds it. */
+/* FALSE if another thread holds the lock. */
 static inline gboolean lock_try(Lock *lock)
 {
 	if (!g_mutex_trylock(&lock->mutex))
@@ -142,7 +143,7 @@ static inline void lock_wait(GCond *cond, Lock *lock)
 	lock_begin_turn(lock);
 }
 
-/* FALSE: the time (g_get_monotonic_time) came first. */
+/* FALSE if `until` (g_get_monotonic_time) has passed. */
 static inline gboolean lock_wait_until(GCond *cond, Lock *lock, gint64 until)
 {
 	gboolean in_time;
@@ -153,7 +154,7 @@ static inline gboolean lock_wait_until(GCond *cond, Lock *lock, gint64 until)
 	return in_time;
 }
 
-/* Held to the end of the scope:
+/* Holds a lock to the end of the scope:
  *     g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&map->lock); */
 typedef Lock LockHold;
 

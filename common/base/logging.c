@@ -32,7 +32,7 @@ void logging_set_level(LoggingLevel level)
 G_GNUC_PRINTF(2, 0)
 static void write_line(LoggingLevel level, const char *format, va_list args)
 {
-	char line[1024]; /* cut, not allocated: a log line must not fail for want of memory */
+	char line[1024]; /* longer lines are cut: logging must not fail for lack of memory */
 
 	if (vsnprintf(line, sizeof line, format, args) >= (int)sizeof line)
 		line[text_whole_length(line, sizeof line - 1)] = '\0';
@@ -50,7 +50,8 @@ void logging_write(LoggingLevel level, const char *format, ...)
 	va_end(args);
 }
 
-/* Whether one more may be written; *ret_dropped is how many were not, once it may again. */
+/* Whether another line may be written.  For the first line of a new period, *ret_dropped is the
+ * number of lines dropped in the last one; otherwise 0. */
 static gboolean limit_allows(LoggingLimit *limit, guint *ret_dropped)
 {
 	static GMutex lock;

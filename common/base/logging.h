@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One line an event, to wherever the host wants it.  The engine returns errors and does not log
- * them; it logs what no caller hears of (a background checkpoint that failed, a corrupt block).
- * Each line names the volume it speaks of.  Thread-safe.
+ * Log lines, one for each event; the host decides where they go.  The engine returns errors and
+ * does not log them.  It logs only what no caller learns otherwise: a failed checkpoint in the
+ * background, a corrupt block.  Each line names its volume.
  *
- * Not GLib's g_log(): inside tcmu-runner that belongs to somebody else.
+ * GLib's g_log() is not used, because its handlers in tcmu-runner are the host's.
+ *
+ * Threading: any thread may log, except while the sink is replaced.
  */
 #pragma once
 
@@ -12,11 +14,11 @@
 
 typedef enum { LOGGING_ERROR, LOGGING_WARNING, LOGGING_INFO, LOGGING_DEBUG } LoggingLevel;
 
-/* `line` has no newline at its end.  May be called from any thread, several at once. */
+/* Writes one line; `line` does not end with a newline.  Several threads may call it at once. */
 typedef void (*LoggingSink)(LoggingLevel level, const char *line);
 
-/* Replaces the sink (the default writes "storageos: LINE" to standard error); NULL restores it.
- * Call before other threads log. */
+/* Replaces the sink; NULL restores the default, which writes "storageos: LINE" to standard error.
+ * Must be called before other threads log. */
 void logging_set_sink(LoggingSink sink);
 
 /* Lines above `level` are dropped; LOGGING_INFO at first. */
@@ -24,9 +26,9 @@ void logging_set_level(LoggingLevel level);
 
 void logging_write(LoggingLevel level, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
-/* For lines that requests cause, so that a bad disk or a guest does not fill the log: 10 in 5
- * seconds, then none; the next one says how many there would have been.  One for each place, and
- * for each volume where there are several; zero at first. */
+/* Limits the lines of one source to 10 in 5 s, so that a bad disk or a guest cannot fill the log.
+ * The first line after a pause says how many were dropped.  Each place that logs needs a limit of
+ * its own, for each volume; it must be zero at first. */
 typedef struct {
 	gint64 begun;
 	guint written, dropped;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a pool or a volume may be called: [a-z0-9][a-z0-9._-]{0,62}.
+ * The names of pools and volumes: [a-z0-9][a-z0-9._-]{0,62}.
  *
- * So a name is a file name that hides nothing and climbs nowhere, and it passes unquoted through
- * cfgstrings, configfs, udev and a shell.
+ * Such a name is a file name that is not hidden and never leads to another directory.  It needs no
+ * quoting in cfgstrings, configfs, udev or a shell.
  */
 #pragma once
 
@@ -12,4 +12,5 @@
 #define NAME_LENGTH_MAX 63u
 #define NAME_RULE "1 to 63 lower-case letters, digits, '.', '_' or '-', the first a letter or digit"
 
+/* FALSE for NULL, too. */
 gboolean name_valid(const char *name);

@@ -8,11 +8,12 @@
 
 #include "common/base/error.h"
 
-/* So large that what failed is nearly always the write of all of it, whose errno is known. */
+/* Large enough for nearly all output, so that the write that fails is nearly always fflush()'s,
+ * whose errno is known. */
 #define BUFFER ((gsize)1 << 18)
 
-static gboolean pipe_kills; /* as it was before output_begin() */
-static int problem;	    /* the first error, an errno; -1: not known which */
+static gboolean pipe_kills; /* SIGPIPE had its default action before output_begin() */
+static int problem;	    /* errno value of the first error; -1: an unknown error */
 
 void output_begin(void)
 {
@@ -60,7 +61,7 @@ gboolean output_end(GError **error)
 	gboolean flushed = output_flush(error);
 
 	errno = 0;
-	/* What was never open, and was never written to, has lost nothing. */
+	/* EBADF: closed from the start; nothing was written to it, so nothing is lost. */
 	if (!fclose(stdout) || errno == EBADF || !flushed)
 		return flushed;
 	return judge(TRUE, errno, error);

@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What our programs make of what they inherit from whoever starts them.  The plugin, whose process
- * is somebody else's, uses none of this.
+ * Sets up descriptors and signals that a program inherits from its parent.  Not for the plugin,
+ * which runs in a process of another program.
  */
 #pragma once
 
-/* The first call of every program of ours.  Standard input, output and error are open (fd.h: a
- * closed one is still one that cannot be written to).  A file that would grow beyond `ulimit -f` is
- * an error of the write (EFBIG) and no death; ended children are waited for, whatever the parent
- * thought of them. */
+/* Must be the first call in main().  Opens standard input, output and error if they are closed
+ * (fd_fill_stdio).  Makes a write beyond `ulimit -f` fail with EFBIG instead of killing the process
+ * (SIGXFSZ).  Restores the default of SIGCHLD, so that children can be waited for. */
 void program_begin(void);
 
-/* For one that serves until it is told to end, before it has opened anything or made a thread.  It
- * keeps none of the descriptors that it was started with but 0, 1 and 2: whoever waits for a lock
- * or for the end of a pipe would wait for its whole life.  It can be told to end (SIGTERM), and
- * somebody who reads its messages may go away (SIGPIPE). */
+/* For a server, before it opens a file or starts a thread.  Closes all inherited descriptors except
+ * 0, 1 and 2: a process that waits for a lock or for the end of a pipe would otherwise wait until
+ * the server ends.  Unblocks all signals, restores the default of SIGTERM, and ignores SIGPIPE, so
+ * that the reader of its messages may go away. */
 void program_begin_serving(void);
 
-/* The same for SIGINT and SIGHUP, which a server that stays on a terminal may be meant to ignore.
- */
+/* For a server that leaves its terminal: restores the defaults of SIGINT and SIGHUP.  A server that
+ * stays on the terminal keeps the inherited actions, which may be to ignore them. */
 void program_leave_terminal(void);

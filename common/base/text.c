@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-/* How long the character at `text` is; 0 where there is none that may be shown. */
+/* The length in bytes of the UTF-8 character at `text`; 0 if there is no valid character, or it is
+ * a control character. */
 static gsize character_length(const char *text)
 {
 	gunichar c = g_utf8_get_char_validated(text, -1);

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text from outside (arguments, paths, lines of other programs) as it may be shown: on a terminal,
- * in a log, in JSON and over D-Bus, which take UTF-8 only.
+ * Makes untrusted text (arguments, paths, output of other programs) safe to show on a terminal and
+ * in logs, and valid UTF-8 for JSON and D-Bus.
  */
 #pragma once
 
 #include <glib.h>
 
-/* The text with each byte that is no part of a UTF-8 character, and each control character's,
- * written as \xNN: "d\xffb", "\x1b[2J".  The rest stays as it is.  Free the result. */
+/* Returns the text with each byte that is not part of a UTF-8 character, and each byte of a control
+ * character, written as \xNN: "d\xffb", "\x1b[2J".  The rest is unchanged.  Free the result. */
 char *text_printable(const char *text);
 
-/* How many of the first `length` bytes are whole characters: up to 3 fewer, where the last one
- * would be cut. */
+/* The length of the text without a last character that is cut at `length` bytes: `length`, or up to
+ * 3 less. */
 gsize text_whole_length(const char *text, gsize length);
 
-/* As text_printable(), of the first `max` bytes of it, in whole characters; "..." behind it where
- * that is not all. */
+/* As text_printable(), but of at most the first `max` bytes, in whole characters; "..." follows if
+ * the text is longer. */
 char *text_excerpt(const char *text, gsize max);

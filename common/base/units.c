@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-/* The shift for a unit as people write it ("", "K", "Ki", "KiB", "kb" ...), -1 if it is none. */
+/* The power of two of a unit ("", "K", "Ki", "KiB", "kb" ...): 0, 10, 20 ...; -1 if it is not a
+ * unit. */
 static int unit_shift(const char *unit)
 {
 	static const char letters[] = "kmgtpe";

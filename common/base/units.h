@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sizes: bytes, sectors, blocks and slots, and the way people write them.
+ * Sizes: bytes, sectors, blocks and slots; parsing and formatting.
  *
  * A *sector* (512 bytes) is the unit of alignment of requests, a *block* (4096 bytes) the unit of
  * mapping in the volume's address space, a *slot* (4096 bytes) the unit of space in the backing.
@@ -29,18 +29,18 @@ static inline guint64 block_of(guint64 offset)
 	return offset >> BLOCK_SHIFT;
 }
 
-/* How many blocks hold `bytes` bytes from a block's start. */
+/* The number of blocks that `bytes` bytes take, from the start of a block. */
 static inline guint64 blocks_covering(guint64 bytes)
 {
 	return (bytes >> BLOCK_SHIFT) + ((bytes & (BLOCK_SIZE - 1)) != 0);
 }
 
-/* Reads "4096", "10G", "10Gi", "1.5T", "64MiB", "512 K" (all binary) into bytes.  FALSE, and
- * *ret_bytes untouched, for anything else, a negative number or more than 2^63 - 1 bytes. */
+/* Parses "4096", "10G", "10Gi", "1.5T", "64MiB", "512 K"; all units are binary.  For any other
+ * text, a negative number or more than 2^63 - 1 bytes: FALSE, and *ret_bytes is unchanged. */
 gboolean size_parse(const char *text, guint64 *ret_bytes);
 
 /* "10 GiB", "1.5 TiB", "512 B": at most one decimal.  Free the result. */
 char *size_format(guint64 bytes);
 
-/* The same with two decimals, where sizes are compared: "1.75 GiB". */
+/* The same with at most two decimals, for sizes that are compared: "1.75 GiB". */
 char *size_format_exactly(guint64 bytes);

@@ -16,7 +16,8 @@ struct Workers {
 	GThread *threads[THREADS_MAX];
 };
 
-/* The oldest item, or NULL when the queue is empty and no more will come. */
+/* Takes the oldest item off the queue, and waits for one if it is empty.  NULL once the workers are
+ * stopping and the queue is empty. */
 static WorkItem *take_item_locked(Workers *workers)
 {
 	WorkItem *item;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads that take work off a queue, in order of arrival.  For a host whose dispatch thread must
+ * Threads that run the items of a queue in order of arrival.  For a host whose dispatch thread must
  * not sleep.
  *
- * Items are the caller's memory, linked into the queue, so that queueing cannot fail.  Worker
- * threads have all signals blocked.  workers_push() may be called from any thread, a worker's own
- * included; workers_free() runs what is queued, then joins.
+ * The caller owns the items, which are linked into the queue; so queueing cannot fail.  Worker
+ * threads block all signals.
+ *
+ * Threading: any thread may push and cancel items, also a worker thread.
  */
 #pragma once
 
@@ -15,15 +16,16 @@ typedef struct Workers Workers;
 typedef struct WorkItem WorkItem;
 
 struct WorkItem {
-	void (*run)(WorkItem *item); /* may free or push the item */
-	WorkItem *next;		     /* the queue's */
+	void (*run)(WorkItem *item); /* may free the item, or push it again */
+	WorkItem *next;		     /* belongs to the queue */
 };
 
-/* NULL if not even one thread could be made. */
+/* Starts `threads` threads, or as many as the system allows; NULL if not even one. */
 Workers *workers_new(const char *name, guint threads, GError **error);
 void workers_push(Workers *workers, WorkItem *item);
 
-/* Takes it off the queue again.  FALSE: it is not there, a thread has it. */
+/* Removes an item from the queue.  FALSE if it is not queued: a thread runs it or has run it. */
 gboolean workers_cancel(Workers *workers, WorkItem *item);
 
+/* Runs the items that are queued, then ends the threads.  `workers` may be NULL. */
 void workers_free(Workers *workers);
