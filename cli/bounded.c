@@ -19,10 +19,11 @@
 
 typedef struct {
 	pid_t pid;
-	int fd; /* our end */
+	int fd; /* our end of the socket pair */
 } BoundedChild;
 
-/* In the child *ret_child is what it answers through, and it has nothing else. */
+/* Forks a child that answers through a socket.  Returns as fork() does.  In the child,
+ * ret_child->fd is the socket, and no other descriptor of ours is open. */
 static pid_t begin(BoundedChild *ret_child)
 {
 	int ends[2];
@@ -48,7 +49,7 @@ static pid_t begin(BoundedChild *ret_child)
 	return 0;
 }
 
-/* One that the kernel keeps is nobody's any more. */
+/* Kills the child without waiting for it: a child that hangs in the kernel may never end. */
 static void end(const BoundedChild *child)
 {
 	close(child->fd);
@@ -160,7 +161,7 @@ int bounded_open(const char *path, int flags, guint seconds)
 	}
 	fd = receive_opened(child.fd);
 	err = errno;
-	/* Its descriptor is the same one, so it has to have ended. */
+	/* The child has the same open file, so it must have ended before we use it alone. */
 	waitpid(pid, NULL, 0);
 	close(child.fd);
 	errno = err;
@@ -177,7 +178,7 @@ static void flush(gconstpointer data, int fd)
 	dprintf(fd, "%d", err);
 }
 
-/* What it has completed so far: grows while the device answers. */
+/* The number of requests that the device has completed; it grows while the device answers. */
 static guint64 completed(const char *device)
 {
 	g_autofree char *name = g_path_get_basename(device);
@@ -187,7 +188,7 @@ static guint64 completed(const char *device)
 
 	if (!text)
 		return 0;
-	/* Linux counts flushes from 5.5 on. */
+	/* Flushes are counted since Linux 5.5. */
 	sscanf(text,
 	       "%" G_GUINT64_FORMAT " %*u %*u %*u %" G_GUINT64_FORMAT
 	       " %*u %*u %*u %*u %*u %*u %" G_GUINT64_FORMAT " %*u %*u %*u %" G_GUINT64_FORMAT,

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Questions to file systems and devices that may never answer, asked in a child process: the kernel
- * may keep that for ever, but not us, our locks, or whoever waits for our output.
+ * System calls on file systems and devices that may never return, made in a child process.  If the
+ * child hangs in the kernel for ever, this process, its locks and its output are not affected.
  *
- * Threading: none; the process has one thread, or those of libraries that hold no locks.
+ * Threading: single-threaded, because these functions fork; threads of libraries must hold no
+ * locks.
  */
 #pragma once
 
 #include <glib.h>
 
-/* Calls `function` in a child, which writes its answer, text, to `fd`.  The answer, or NULL where
- * it was not complete within so many seconds.  Free the result. */
+/* Calls `function` in a child; it must write its answer, a text, to `fd`.  Returns the answer, or
+ * NULL if it is not complete within `seconds`.  Free the result. */
 char *bounded_ask(void (*function)(gconstpointer data, int fd), gconstpointer data, guint seconds);
 
-/* As open(2), close-on-exec; -1 with ETIMEDOUT where that takes longer. */
+/* As open(2) with O_CLOEXEC; -1 with ETIMEDOUT if it takes longer than `seconds`. */
 int bounded_open(const char *path, int flags, guint seconds);
 
-/* Flushes a block device, for as long as that makes progress: it fails with ETIMEDOUT where the
- * device has completed nothing for `stall` seconds, and with EINPROGRESS after `total`.  0 or an
- * errno value. */
+/* Flushes a block device.  Returns 0 or an errno value: ETIMEDOUT if the device has completed no
+ * request for `stall` seconds, EINPROGRESS if the flush still runs after `total` seconds, EINTR if
+ * a signal has arrived (interrupt.h). */
 int bounded_flush(const char *device, guint stall, guint total);

@@ -20,7 +20,7 @@
 
 #define OPEN_SECONDS 30
 
-/* The numbers of a device or partition with this directory in /sys. */
+/* The device number of the disk or partition with this directory in /sys; 0 if not known. */
 static dev_t device_number(const char *sys)
 {
 	g_autofree char *text = files_get_attribute(sys, "dev");
@@ -71,7 +71,7 @@ static char *find_swap(const char *sys, const char *name)
 	return g_strdup_printf("%sis used as swap", path);
 }
 
-/* "/dev/mapper/vg-lv" of "dm-0"; "/dev/md0". */
+/* The path of a stacked device: "/dev/mapper/vg-lv" for "dm-0", "/dev/md0" for "md0". */
 static char *mapper_name(const char *holder)
 {
 	g_autofree char *sys = g_build_filename("/sys/block", holder, NULL);
@@ -91,9 +91,9 @@ static char *find_holder(const char *sys, const char *name)
 	return holder ? g_strdup_printf("%s is stacked on /dev/%s", mapper, name) : NULL;
 }
 
-/* What a descriptor of another process leads to is asked only where the answer comes from memory: a
- * file system below /dev may have a server that is dead, and stat() would wait for it for ever.  By
- * the name first, then by the mount. */
+/* Whether stat() on another process's descriptor is safe: only if its path is below /dev and the
+ * mount is a file system in memory.  On a file system whose server is dead, stat() would wait for
+ * ever. */
 static gboolean is_on_device_node(const char *pid, const char *fd, const char *target,
 				  MountTable **mounts)
 {
@@ -125,8 +125,9 @@ static gboolean process_has_open(const char *pid, dev_t number)
 	return FALSE;
 }
 
-/* Not udev's, which look at every device that changed, without wanting anything of it; one that
- * reads from a device whose server is dead does not even end before that is taken away. */
+/* The first process that has the device open, or 0.  Ignores us, and udev, which opens every device
+ * that changed: a udev process that reads from a device whose server is dead ends only when that
+ * device is removed. */
 static pid_t opener(dev_t number)
 {
 	g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
@@ -152,7 +153,7 @@ static char *find_opener(const char *sys, const char *name)
 
 typedef char *(*UseFinder)(const char *sys, const char *name);
 
-/* Asks of the device, then of its partitions. */
+/* Applies the finder to the disk, then to its partitions. */
 static char *find_in(const char *disk, UseFinder finder)
 {
 	g_autofree char *sys = g_build_filename("/sys/block", disk, NULL);

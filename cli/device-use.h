@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who uses a block device: mounts and swap on it or on its partitions, devices stacked on it
- * (device mapper, md), processes that have it open, but udev's, which only look.
+ * (device mapper, md), and processes that have it open.  Processes of udev do not count.
  */
 #pragma once
 
 #include <glib.h>
 
-/* What uses it, for a message ("mounted on /mnt"), or NULL.  Sends it no request, so that it may
- * be asked of one whose server is dead. */
+/* The first use found, for a message ("/dev/sdb is mounted on /mnt"); NULL if there is none.  Sends
+ * no request to the device, so it works if the device's server is dead.  Free the result. */
 char *device_use_find(const char *device);
 
-/* Opens it so that nobody can begin to use it (O_EXCL), until the descriptor is closed.  -1 with
- * BUSY and who uses it, or IO where it does not open, or not within 30 s. */
+/* Opens the device with O_EXCL, which keeps others from mounting it or claiming it until the
+ * descriptor is closed.  -1 with BUSY and what uses the device, or with another error if it cannot
+ * be opened within 30 s. */
 int device_use_claim(const char *device, GError **error);

@@ -29,7 +29,8 @@ static gboolean read_summary(Facts *facts, GError **error)
 	return TRUE;
 }
 
-/* udev's only look at a block device that has changed; opening it waits for them. */
+/* Ignores udev, which briefly opens a block device that has changed; opening the volume waits for
+ * that. */
 static char *find_holder(const struct stat *st)
 {
 	g_autofree char *holder = backing_holder_of_stat(st);
@@ -161,7 +162,8 @@ static GPtrArray *take_list(const char *text, GError **error)
 	return g_steal_pointer(&names);
 }
 
-/* A disk that did not answer once is not asked again for each of its volumes. */
+/* Remembers the disks that did not answer, so that each of their volumes does not wait again.
+ * `now` adds the disk; returns whether it is silent. */
 static gboolean is_silent(const VolumeName *name, gboolean now)
 {
 	static GHashTable *silent;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What can be told of a volume while somebody else has it open: its superblock, read without a
- * lock, and its file.
+ * What can be read of a volume while another process has it open: its superblock, without a lock,
+ * and the properties of its file.
  */
 #pragma once
 
@@ -12,25 +12,28 @@
 typedef struct {
 	char *path; /* of its file or device */
 	char uuid[UUID_TEXT];
-	BackingPlace place; /* of what the path leads to now */
+	BackingPlace place; /* of the file that the path leads to now */
 	guint64 size;
 	guint32 logical_block_size;
-	guint64 allocated;    /* bytes that it takes of the file system below */
-	guint64 missing_from; /* where its file ends too early; 0: it does not */
-	guint64 scrub_errors; /* of the last scrub that went to its end */
-	guint64 available;    /* bytes that are left there; G_MAXUINT64: not known */
-	char *holder;	      /* "process 12 (tcmu-runner)" that has it open, or NULL */
+	guint64 allocated;    /* bytes that the file takes in its file system */
+	guint64 missing_from; /* size of a file that ends too early; 0: the file is complete */
+	guint64 scrub_errors; /* of the last completed scrub */
+	guint64 available;    /* bytes free in the file system; G_MAXUINT64: not known */
+	char *holder;	      /* process that has it open, "process 12 (tcmu-runner)", or NULL */
 } Facts;
 
-/* Takes some seconds at most, also where the disk does not answer (IO).
+/* Takes 10 s at most; IO if the disk does not answer within that time.
  *
- * On FALSE *ret_facts has what could be told nevertheless; it is to be cleared either way.
- * NOT_FOUND: there is no such volume, or its pool is not there. */
+ * On FALSE *ret_facts has what could be read.  It must be cleared in either case.  NOT_FOUND: no
+ * such volume, or its pool is not there. */
 gboolean facts_read(const Config *config, const VolumeName *name, Facts *ret_facts, GError **error);
-/* As pool_list(), within some seconds. */
+
+/* As pool_list(), but takes 10 s at most. */
 GPtrArray *facts_list(const ConfigPool *pool, GError **error);
 
-/* "process 12 (tcmu-runner)" that has the volume at this path open, or NULL.  Free the result. */
+/* The process that has the volume at this path open ("process 12 (tcmu-runner)"), or NULL.  Free
+ * the result. */
 char *facts_holder(const char *path);
+
 void facts_clear(Facts *facts);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Facts, facts_clear)

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SIGINT, SIGTERM and SIGHUP while something is being made: held back, so that it is undone or
- * completed, and the program ends by the signal afterwards.
+ * Holds back SIGINT, SIGTERM and SIGHUP during a sequence of steps, so that the sequence is
+ * completed or undone.  The program ends by the signal afterwards.
  *
- * Threading: for the main thread, before there are others.
+ * Threading: only the main thread may call these functions, before other threads exist.
  */
 #pragma once
 
 #include <glib.h>
 
-/* Programs that are started meanwhile do not inherit it. */
+/* Blocks the signals.  Programs that are started meanwhile do not inherit the blocking. */
 void interrupt_hold(void);
 
-/* What came meanwhile ends the program here: the last thing of main(). */
+/* Unblocks the signals: one that arrived meanwhile ends the program here.  Must be the last call in
+ * main(). */
 void interrupt_release(void);
 
-/* FALSE where one has come: for between two steps. */
+/* FALSE with BUSY if a signal has arrived.  To be called between two steps. */
 gboolean interrupt_check(GError **error);
 
-/* In a child, before it becomes another program. */
+/* Unblocks the signals in a child, before exec(). */
 void interrupt_child(void);

@@ -25,8 +25,8 @@ static gboolean udev_runs(void)
 	return !access("/run/udev/control", F_OK);
 }
 
-/* Once all that has happened so far is dealt with the rule has made the link; and no event of a
- * device that is gone comes later to take it away. */
+/* Waits until udev has handled all events so far.  Then the rule has made the link, and no late
+ * event of a removed device can take it away. */
 static void wait_for_udev(void)
 {
 	static const char *const argv[] = {"udevadm", "settle", "--timeout=10", NULL};
@@ -44,7 +44,7 @@ gboolean links_settle(void)
 	return pending;
 }
 
-/* Has the rule look at the device and its partitions again. */
+/* Makes udev apply the rule to the device and its partitions again. */
 static void tell_udev(const char *device)
 {
 	g_autofree char *disk = g_path_get_basename(device);
@@ -109,8 +109,8 @@ gboolean links_make(const Places *places, const char *device, GError **error)
 
 /* ---- taking away */
 
-/* The mark tells by whom, and counts as long as he lives: whoever dies leaves no volume without
- * links. */
+/* The mark names this process and counts only while it lives, so that a process that dies leaves no
+ * volume without links. */
 static gboolean set_mark(const Places *places, GError **error)
 {
 	g_autofree char *text = g_strdup_printf("%d %" G_GINT64_FORMAT "\n", (int)getpid(),
@@ -129,7 +129,7 @@ gboolean links_are_withdrawn(const Places *places)
 	       process_is_alive(pid, start);
 }
 
-/* "db:part1" of "db". */
+/* Whether `entry` is the link of a partition: "db:part1" for the base "db". */
 static gboolean is_partition_of(const char *entry, const char *base)
 {
 	gsize length = strlen(base);
@@ -159,7 +159,7 @@ gboolean links_withdraw(const Places *places, GError **error)
 {
 	if (!set_mark(places, error))
 		return FALSE;
-	/* What the rule has asked before there was a mark. */
+	/* The rule may have asked `storageos udev` before the mark was set. */
 	wait_for_udev();
 	if (remove_links(places, error))
 		return TRUE;
@@ -177,7 +177,7 @@ void links_restore(const Places *places, const char *device)
 
 /* ---- those that lead astray */
 
-/* The disk of a device or partition: "loop3" of "/dev/loop3p1". */
+/* The name of the disk that a device node belongs to: "loop3" for "/dev/loop3p1". */
 static char *disk_of(const char *device)
 {
 	g_autofree char *name = g_path_get_basename(device);
@@ -205,7 +205,7 @@ static void sweep_link(const Config *config, const char *link)
 	g_autoptr(VolumeName) name = places_volume_of_link(config, link);
 	g_autoptr(Places) places = NULL;
 
-	/* Nobody's lock is taken for what is in order. */
+	/* Take the lock only if something is wrong. */
 	if (!name || !leads_astray(config, name, link))
 		return;
 	places = places_new(config, name);

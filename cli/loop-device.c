@@ -36,7 +36,7 @@ struct loop_config {
 
 /* ---- attaching */
 
-/* The one that the kernel says is free; its node may be missing where no udev runs. */
+/* The device that the kernel reports as free.  Makes its node where no udev does. */
 static char *free_device(GError **error)
 {
 	autofd control = fd_open("/dev/loop-control", O_RDWR, 0);
@@ -53,7 +53,8 @@ static char *free_device(GError **error)
 	return path;
 }
 
-/* Before Linux 5.8 it takes several steps, and not all of them have to be known. */
+/* Before Linux 5.8, setting up takes several calls.  Direct I/O may fail: older kernels and some
+ * file systems lack it. */
 static int configure_in_steps(int loop, int file, const struct loop_config *config)
 {
 	if (ioctl(loop, LOOP_SET_FD, file))
@@ -109,7 +110,7 @@ char *loop_device_attach(const char *file, guint32 block_size, GError **error)
 		error_set_errno(error, errno, "open %s", file);
 		return NULL;
 	}
-	/* Somebody else may be quicker with the one that was free. */
+	/* EBUSY: another process has taken the free device meanwhile. */
 	for (guint i = 0; i < ATTEMPTS && err == EBUSY; i++) {
 		g_autofree char *device = free_device(error);
 
@@ -130,9 +131,9 @@ char *loop_device_attach(const char *file, guint32 block_size, GError **error)
 
 /* ---- growing */
 
-/* The kernel reads no further than to the size that it has noted of the file.  What stat() asks the
- * file's server for it does not note where a write ends meanwhile, and so perhaps never; what it
- * was told itself it does. */
+/* Makes the kernel's cached size of a FUSE file equal to `size`; the loop driver reads no further
+ * than the cached size.  stat() asks the server, but the kernel discards the answer if a write ends
+ * meanwhile, which under load may be every time.  ftruncate() always sets the cached size. */
 static gboolean note_size(int fd, const char *file, guint64 size, GError **error)
 {
 	return !ftruncate(fd, (off_t)size) ||
@@ -159,7 +160,8 @@ gboolean loop_device_grow(const char *device, const char *file, guint64 size, GE
 
 /* ---- finding */
 
-/* What the kernel calls it when its file system is unmounted: the path inside that. */
+/* Whether `backing` may be `file` after its file system was unmounted: the kernel then shows the
+ * path within that file system. */
 static gboolean was_file(const char *backing, const char *file)
 {
 	g_autofree char *base = g_path_get_basename(file);
@@ -223,7 +225,7 @@ gboolean loop_device_detach(const char *device, int claim, GError **error)
 	close(loop);
 	if (err && err != ENXIO)
 		return error_set_errno(error, err, "detach %s", device);
-	/* Where another descriptor is open the kernel detaches when the last is closed. */
+	/* While the device is open elsewhere, the kernel detaches it only at the last close. */
 	while (!is_free(device)) {
 		if (g_get_monotonic_time() > end)
 			return error_set(error, STORAGEOS_ERROR_BUSY,

@@ -14,7 +14,7 @@
 #define STATE_SUFFIX ".json"
 #define LOCK_SECONDS 120
 
-/* A block device's path as a name: "/dev/sdb" is "dev:sdb". */
+/* A block device's path as one word: "/dev/sdb" becomes "dev:sdb". */
 static char *name_of_device(const char *path)
 {
 	return g_strdelimit(g_strdup(path + 1), "/", ':');
@@ -85,7 +85,8 @@ static gboolean make_parent(const char *path, GError **error)
 	return files_make_directory(parent, error);
 }
 
-/* Whether the file still has its name: who had the lock before has removed it. */
+/* Whether the open lock file still has its name.  The last holder removes it; then the lock counts
+ * for nothing. */
 static gboolean is_current(int fd, const char *path)
 {
 	struct stat st, named;
@@ -122,7 +123,7 @@ void places_remove(const Places *places)
 	g_autofree char *mounts = g_path_get_dirname(places->mount);
 
 	unlink(places->link);
-	rmdir(links); /* the pool's, if this was the last one in it */
+	rmdir(links); /* of the pool; fails unless this was the last link */
 	rmdir(places->mount);
 	rmdir(mounts);
 	unlink(places->pid_file);
@@ -130,7 +131,7 @@ void places_remove(const Places *places)
 	unlink(places->mark_file);
 }
 
-/* The other way round from the key to the name; NULL for what is no key. */
+/* The name of the volume with this key; NULL for an invalid key. */
 static VolumeName *name_of_key(const char *key)
 {
 	g_autofree char *text = g_strdelimit(g_strdup(key), ":", '/');
@@ -139,7 +140,7 @@ static VolumeName *name_of_key(const char *key)
 				 NULL);
 }
 
-/* "POOL/NAME" as it stands below one of our directories. */
+/* The volume of a path "POOL/NAME" below one of our directories; NULL if there is none. */
 static VolumeName *name_of_path(const char *path)
 {
 	g_autofree char *key = g_strdup(path);

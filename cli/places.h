@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where everything about an attached volume is, all of it following from the volume's name, so
- * that whoever comes later finds what a process that died has left.
+ * The paths and names that belong to an attached volume.  All of them follow from the volume's
+ * name, so that a later command finds what a process that died has left behind.
  *
  *     POOL/NAME       key POOL:NAME           (no name has a ':')
  *     /dev/sdb        key _device:dev:sdb     (no pool's name begins with '_')
@@ -12,42 +12,42 @@
 #include "common/service/pool.h"
 
 typedef struct {
-	const Config *config; /* outlives it */
+	const Config *config; /* borrowed; must outlive the Places */
 	VolumeName *name;
 	char *text;	   /* "POOL/NAME", or the path of a block device */
-	char *key;	   /* the same as one word: the backstore's name, too */
+	char *key;	   /* the same as one word; also the name of the backstore */
 	char *link;	   /* /dev/storageos/POOL/NAME */
-	char *mount;	   /* where storageos-fuse serves it */
-	char *file;	   /* the volume there */
+	char *mount;	   /* directory where storageos-fuse mounts it */
+	char *file;	   /* the file in that directory that is the volume */
 	char *state_file;  /* see state.h */
 	char *pid_file;	   /* of storageos-fuse */
-	char *lock_file;   /* held by who attaches or detaches it */
-	int lock;	   /* on that, or -1 */
-	char *mark_file;   /* of who withdraws its links, see links.h */
-	char *target_name; /* of the loopback target: naa.5001405 and 9 digits that the key gives */
+	char *lock_file;   /* locked while the volume is attached or detached */
+	int lock;	   /* descriptor that holds the lock, or -1 */
+	char *mark_file;   /* exists while a process withdraws the links, see links.h */
+	char *target_name; /* of the loopback target: naa.5001405 and 9 digits of the key's hash */
 } Places;
 
 Places *places_new(const Config *config, const VolumeName *name);
 void places_free(Places *places);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Places, places_free)
 
-/* Makes the directories and takes the lock under which a volume is attached, detached and deleted,
- * until places_free(), which leaves no file of it.  Waits for others that do so, two minutes at
- * most. */
+/* Makes the directories and takes the lock that a process must hold to attach, detach or delete the
+ * volume.  Waits for another holder for up to 120 s.  places_free() drops the lock and removes its
+ * file. */
 gboolean places_lock(Places *places, GError **error);
 
 /* The same without waiting. */
 gboolean places_try_lock(Places *places);
 
-/* Removes link, state, mark and empty directories. */
+/* Removes the volume's link, state, mark, and the directories that are empty then. */
 void places_remove(const Places *places);
 
-/* Whose `file` that is, or NULL.  Looks at the name only. */
+/* The volume whose `file` has this path, or NULL.  Looks at the path only. */
 VolumeName *places_volume_of_file(const Config *config, const char *file);
 
-/* Whose link, or link of a partition, a path in the device directory is, or NULL.  Looks at the
- * name only. */
+/* The volume that this path in the device directory belongs to, as its link or a link of one of its
+ * partitions; or NULL.  Looks at the path only. */
 VolumeName *places_volume_of_link(const Config *config, const char *link);
 
-/* The names of all volumes that there is a state file of; free with g_ptr_array_unref(). */
+/* The names of all volumes that have a state file; free with g_ptr_array_unref(). */
 GPtrArray *places_known(const Config *config);

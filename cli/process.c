@@ -38,7 +38,8 @@ static char *proc_file(pid_t pid, const char *name, gsize *ret_length)
 	return files_read_kernel(path, ret_length);
 }
 
-/* Of one that was killed the first thread has ended, while others may wait for a disk. */
+/* Whether the process has more than its first thread.  In a killed process the first thread may be
+ * a zombie while others still wait for a disk. */
 static gboolean has_threads(pid_t pid)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/task", (int)pid);
@@ -54,7 +55,8 @@ gint64 process_start_time(pid_t pid)
 	unsigned long long start;
 	char state;
 
-	/* The fields behind the name: 3 is the state, 22 the start time. */
+	/* Counted from the last ')', which ends the name: field 3 is the state, 22 the start time.
+	 * */
 	if (!rest || sscanf(rest + 1,
 			    " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d"
 			    " %*d %*d %llu",
@@ -84,7 +86,8 @@ char *process_describe(pid_t pid)
 	return g_strdup_printf("process %d (%s)", (int)pid, name ? g_strchomp(name) : "ended");
 }
 
-/* A user may hide whose a process is from stat(), but not from this. */
+/* Whether root or our own user runs the process.  Reads Uid in status: a process that made itself
+ * undumpable shows another owner to stat(). */
 static gboolean is_trusted(pid_t pid)
 {
 	g_autofree char *text = proc_file(pid, "status", NULL);
@@ -95,7 +98,7 @@ static gboolean is_trusted(pid_t pid)
 	       (real == 0 || real == geteuid());
 }
 
-/* The executable's, or that of one that was replaced since. */
+/* Whether the executable has this name; it may have been replaced since. */
 static gboolean has_program(pid_t pid, const char *program)
 {
 	static const char replaced[] = " (deleted)";
@@ -119,8 +122,8 @@ static gboolean has_argument(pid_t pid, const char *argument)
 	return FALSE;
 }
 
-/* The arguments come last: they are the process's memory, which only one that we trust has for us
- * without delay. */
+/* Reads the arguments last: they lie in the process's memory, and a process that is not trusted
+ * could delay the read. */
 gboolean process_is(pid_t pid, const char *program, const char *argument)
 {
 	return is_trusted(pid) && has_program(pid, program) && has_argument(pid, argument) &&
@@ -159,7 +162,8 @@ gboolean process_is_of_udev(pid_t pid)
 	return is_udev(pid) || (parent > 0 && is_udev(parent));
 }
 
-/* Linux 5.3; without it there is a moment in which another process may get the number. */
+/* A pidfd (since Linux 5.3).  Without one, another process may get the PID between the check and
+ * the signal. */
 static int open_process(pid_t pid)
 {
 #ifdef SYS_pidfd_open
@@ -205,8 +209,8 @@ gboolean process_wait_end(pid_t pid, gint64 start_time, guint seconds)
 
 /* ---- programs */
 
-/* In the child, between fork and exec.  It ends with us: whoever goes on after we were killed must
- * not meet a program of ours that still works. */
+/* In the child, between fork and exec.  The program is killed when we die: the next command must
+ * not find it still at work. */
 static void in_own_group(gpointer data)
 {
 	(void)data;
@@ -217,14 +221,14 @@ static void in_own_group(gpointer data)
 	dup2(STDOUT_FILENO, STDERR_FILENO);
 }
 
-/* What a program prints, the end of it. */
+/* The last OUTPUT_KEPT bytes that a program printed. */
 typedef struct {
 	int fd;
 	char text[OUTPUT_KEPT + 1];
 	gsize length;
 } Output;
 
-/* FALSE at its end. */
+/* Reads what is in the pipe; FALSE at its end. */
 static gboolean output_take(Output *output)
 {
 	char buffer[1024];
@@ -252,7 +256,7 @@ static const char *last_line(Output *output)
 	newline = strrchr(output->text, '\n');
 	if (newline)
 		return newline + 1;
-	while (((guint8)*start & 0xc0) == 0x80) /* the rest of a character that was dropped */
+	while (((guint8)*start & 0xc0) == 0x80) /* the rest of a character that was cut */
 		start++;
 	return start;
 }
@@ -282,7 +286,7 @@ static gboolean watch(pid_t pid, Output *output, gint64 end, int *ret_status)
 	return TRUE;
 }
 
-/* "storageos-fuse: ..." begins a line of that program's own. */
+/* The line without the program's own name in front of it ("storageos-fuse: "). */
 static const char *without_name(const char *line, const char *name)
 {
 	gsize length = strlen(name);
@@ -292,7 +296,7 @@ static const char *without_name(const char *line, const char *name)
 		       : line;
 }
 
-/* What it said comes first: that is the reason. */
+/* The message begins with the last line that the program printed, which usually is the reason. */
 static gboolean judge(const char *program, int status, Output *output, GError **error)
 {
 	g_autofree char *name = g_path_get_basename(program);
@@ -367,7 +371,7 @@ int process_call(int (*function)(gconstpointer data), gconstpointer data, guint 
 	if (pid < 0)
 		return errno;
 	if (!pid) {
-		fd_close_from(0); /* nobody waits for what it never lets go of */
+		fd_close_from(0); /* a child that hangs must hold no lock and no pipe */
 		fd_fill_stdio();
 		_exit(function(data));
 	}

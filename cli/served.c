@@ -6,7 +6,7 @@
 #include "common/base/error.h"
 #include "common/service/pool.h"
 
-/* Of a server that does not tell its place yet, the UUID has to do. */
+/* Compares place and UUID.  An older server does not report its place; then the UUID decides. */
 static gboolean is_same(const Facts *facts, const Sample *sample)
 {
 	BackingPlace served = sample_place(sample);

@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is served under a volume's name, compared with what the name means now: its file may have
- * been deleted or replaced, or another disk mounted over its pool, while the server has the old one
- * open. Nothing may be done to a volume by its name then but to detach it.
+ * Compares what is served under a volume's name with what the name leads to now.  While a server
+ * has the volume's file open, that file may be deleted or replaced, or another disk mounted over
+ * its pool.  Then the only thing that may be done by the name is to detach the volume.
  */
 #pragma once
 
 #include "cli/facts.h"
 #include "cli/sample.h"
 
-/* How they differ, as a message of its own, or NULL.  `facts`: as facts_read() left them;
- * `problem`: its error, or NULL; `sample`: of what is served, or NULL.  Free the result. */
+/* A message that says how they differ; NULL if they do not, or nothing is served.  `facts` and
+ * `problem` (may be NULL) come from facts_read(); `sample` is what the server reports, or NULL.
+ * Free the result. */
 char *served_difference(const char *volume, const Facts *facts, const GError *problem,
 			const Sample *sample);
 
-/* Whether its file is still the one that is served.  Reads nothing, and so does not wait for a disk
- * that does not answer: what is in the file may be another volume. */
+/* Whether the file that the name leads to is the one that is served.  Does not read the file, so it
+ * does not wait for a disk that hangs; another volume may have been copied into the file. */
 gboolean served_is_in_place(const Config *config, const VolumeName *name, const Sample *sample);
 
-/* FALSE with BUSY where something else is served under the name, also where there is no such volume
- * any more.  TRUE where nothing is. */
+/* FALSE with BUSY if the volume served under the name is another one than the name leads to, or the
+ * name leads to nothing.  TRUE if nothing is served. */
 gboolean served_check(const Config *config, const VolumeName *name, GError **error);
 
-/* The same of what is served, which told this. */
+/* The same, with what the server reports already at hand. */
 gboolean served_check_sample(const Config *config, const VolumeName *name, const Sample *sample,
 			     GError **error);

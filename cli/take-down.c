@@ -18,14 +18,14 @@
 typedef struct {
 	const Places *places;
 	const Attachment *attachment;
-	int claim;     /* the device, exclusively; -1: it does not answer, or there is none */
-	gboolean hung; /* what serves it does not answer */
+	int claim;     /* exclusive descriptor of the device; -1: no device, or it hangs */
+	gboolean hung; /* the device's server does not answer */
 } Taking;
 
-/* ---- nobody uses it */
+/* ---- claiming the device */
 
-/* One whose server is dead or silent is only looked at from outside: opening it may wait for that.
- */
+/* Makes sure that nobody uses the device.  A device whose server is dead or does not answer is not
+ * opened, because opening it may hang; only its uses are looked for. */
 static gboolean claim(Taking *taking, GError **error)
 {
 	const char *device = taking->attachment->device;
@@ -49,7 +49,7 @@ static gboolean claim(Taking *taking, GError **error)
 	return !use || error_set(error, STORAGEOS_ERROR_BUSY, "it is in use: %s", use);
 }
 
-/* ---- what was written to it */
+/* ---- flushing */
 
 static void say_lost(const Taking *taking, const char *why)
 {
@@ -84,7 +84,7 @@ static gboolean flush(Taking *taking, GError **error)
 	return TRUE;
 }
 
-/* ---- its parts */
+/* ---- taking down the parts */
 
 static gboolean take_parts_down(Taking *taking, GError **error)
 {
@@ -95,7 +95,7 @@ static gboolean take_parts_down(Taking *taking, GError **error)
 				    autofd_steal(&taking->claim), error);
 }
 
-/* Only where the device is still the volume's. */
+/* Does nothing if the device no longer shows the volume. */
 static void restore_links(const Places *places)
 {
 	g_autoptr(Attachment) now = attachment_inspect(places);

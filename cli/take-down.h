@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Taking an attached volume down, from its links to the process that serves it.
+ * Detaches a volume: removes its links, its device, and the process that serves it.
  *
- * What was written to the device is flushed first.  Where that fails (the volume has FAILED, its
- * disk is full, its disk does not answer) it is said and gone on: nothing else can be done, since
- * the kernel has dropped what the disk refused, and nobody can do more with the device than wait.
+ * The device is flushed first.  If the flush fails (the volume has FAILED, its disk is full or does
+ * not answer), a message says so and the work continues: the kernel has already dropped the data
+ * that the disk refused, and waiting longer would not bring it back.
  *
- * The links go before the device: what the volume had may belong to another one while its server
- * still closes it.  Where it fails before the device has gone they come back.  A step that was done
- * is not done again by the next attempt, so that one goes on where this one ended or died.
+ * The links are removed before the device, because the kernel may give the device to another volume
+ * while the old server still closes.  If a step fails while the device still exists, the links are
+ * restored.  Completed steps are not repeated: a second attempt continues where the first one
+ * failed or died.
  *
- * Every wait is bounded; all of it takes FLUSH_TOTAL_SECONDS and a few minutes at most, and as long
- * as nothing stands still.
+ * Every wait is bounded.  The flush may take FLUSH_TOTAL_SECONDS while it makes progress;
+ * everything else takes a few minutes at most.
  */
 #pragma once
 
 #include "cli/attachment.h"
 
-/* Nobody uses the device, or BUSY with who does. */
+/* Fails with BUSY, and what uses the device, if it is in use. */
 gboolean take_down(const Places *places, const Attachment *attachment, GError **error);

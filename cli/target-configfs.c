@@ -19,7 +19,8 @@
 #define LOOPBACK "/sys/kernel/config/target/loopback"
 #define PORTAL_GROUP "tpgt_1"
 
-/* Removing waits for commands in flight, which the plugin answers within 20 s. */
+/* The kernel removes an object only after the commands in flight are answered, which the plugin
+ * does within 20 s. */
 #define REMOVE_SECONDS 90
 #define ORDER_SECONDS 60
 
@@ -32,7 +33,7 @@ static gboolean is_directory(const char *path)
 
 typedef gboolean (*BackstoreTest)(const char *directory, const char *name, gpointer data);
 
-/* The first backstore over TCMU that passes; its directory. */
+/* The directory of the first TCMU backstore that passes the test, or NULL.  Free the result. */
 static char *find_backstore(BackstoreTest test, gpointer data)
 {
 	g_autoptr(GDir) hbas = g_dir_open(CORE, 0, NULL);
@@ -64,7 +65,8 @@ char *target_backstore_find(const char *name)
 	return find_backstore(has_name, (gpointer)name);
 }
 
-/* "... Config: storageos/default/db;create Size: ..." */
+/* The volume named in a backstore's info, "... Config: storageos/default/db;create Size: ..."; NULL
+ * if the backstore is not of our subtype. */
 static char *volume_of_info(const char *info)
 {
 	const char *config = strstr(info, "Config: " RUNNER_SUBTYPE "/");
@@ -88,7 +90,7 @@ static gboolean has_volume(const char *directory, const char *name, gpointer wan
 	return !g_strcmp0(volume, wanted);
 }
 
-/* Takes every one, and so passes none. */
+/* Adds the volume to a list; never passes, so that every backstore is visited. */
 static gboolean add_volume(const char *directory, const char *name, gpointer volumes)
 {
 	g_autofree char *info = files_get_attribute(directory, "info");
@@ -126,7 +128,8 @@ gboolean target_backstore_set_serial(const char *backstore, const char *serial, 
 	       error_set_errno(error, errno, "set the unit serial of %s", backstore);
 }
 
-/* One write, in a child process: it returns when somebody has answered. */
+/* One write to configfs or sysfs.  It blocks until the device's server answers, so a child makes
+ * it. */
 typedef struct {
 	const char *path, *text;
 } Order;
@@ -160,7 +163,7 @@ gboolean target_backstore_set_size(const char *backstore, guint64 size, GError *
 	return order_bounded(path, text, error);
 }
 
-/* The directory in /sys of the SCSI disk's driver, which has one entry in `disks`. */
+/* The SCSI disk driver's directory for a disk: the only entry of the directory `disks`. */
 static char *scsi_disk(const char *disks)
 {
 	g_autoptr(GDir) dir = g_dir_open(disks, 0, NULL);
@@ -169,8 +172,9 @@ static char *scsi_disk(const char *disks)
 	return name ? g_build_filename(disks, name, NULL) : NULL;
 }
 
-/* When a disk with a write cache goes, the kernel sends a flush, which a dead server never answers;
- * so it must think that there is no cache.  What it sent before fails, where it is offline. */
+/* When a disk with a write cache is removed, the kernel sends a flush, which a dead server never
+ * answers.  So the kernel must believe that the disk has no write cache.  Setting the disk offline
+ * fails the commands that were sent before. */
 void target_silence(const char *device)
 {
 	g_autofree char *name = g_path_get_basename(device);
@@ -185,10 +189,10 @@ void target_silence(const char *device)
 
 void target_abandon(const char *backstore)
 {
-	/* The kernel would wait for the server's answer that it has let go. */
+	/* Otherwise the kernel waits for the server to confirm the removal over netlink. */
 	files_set_attribute(backstore, "attrib/nl_reply_supported", "-1");
-	/* Older kernels have no actions: there the commands run into their time-out of 30 s, which
-	 * the plugin leaves on. */
+	/* Older kernels lack these actions.  There the commands end by their timeout of 30 s, which
+	 * the plugin never switches off. */
 	if (!files_set_attribute(backstore, "action/block_dev", "1") ||
 	    !files_set_attribute(backstore, "action/reset_ring", "2"))
 		log_debug("%s: cannot reset its ring: %s", backstore, g_strerror(errno));
@@ -251,7 +255,7 @@ static char *scsi_address(const char *disk)
 	return target ? g_path_get_basename(target) : NULL;
 }
 
-/* What the LUN's directory leads to. */
+/* The volume of the backstore that the LUN links to, or NULL. */
 static char *volume_of_lun(const char *lun)
 {
 	g_autoptr(GDir) dir = g_dir_open(lun, 0, NULL);
@@ -269,7 +273,8 @@ static char *volume_of_lun(const char *lun)
 	return volume;
 }
 
-/* Of those portal groups that the kernel gave the address up to its last colon. */
+/* The volume that a target shows at this SCSI address, or NULL.  A portal group's address is the
+ * SCSI address without the LUN. */
 static char *volume_in_target(const char *target, const char *address)
 {
 	g_autoptr(GDir) groups = g_dir_open(target, 0, NULL);
@@ -343,8 +348,8 @@ gboolean target_rescan(const char *volume, GError **error)
 
 #define PATH_ROOM 1024
 
-/* Objects of configfs go by rmdir(), their links by unlink(); what the kernel put there goes with
- * them.  So: depth first, but only what a link or a made directory can be in. */
+/* In configfs, rmdir() removes an object with the attributes that the kernel made in it, once its
+ * links (unlink()) and the objects below it are removed. */
 static int remove_links(const char *directory)
 {
 	DIR *dir = opendir(directory);
@@ -365,7 +370,7 @@ static int remove_directory(const char *path)
 	return rmdir(path) && errno != ENOENT ? errno : 0;
 }
 
-/* LUNs with their links, then the directories that hold them. */
+/* Removes the LUNs of a portal group, each after its links. */
 static int remove_luns(const char *group)
 {
 	char luns[PATH_ROOM], lun[PATH_ROOM + NAME_MAX + 2];
@@ -389,7 +394,7 @@ static int remove_luns(const char *group)
 	return err;
 }
 
-/* The loopback port keeps a session of the initiator, which has to go first. */
+/* Ends the initiator's session, which keeps the portal group from being removed. */
 static void remove_nexus(const char *group)
 {
 	char path[PATH_ROOM];
@@ -399,7 +404,7 @@ static void remove_nexus(const char *group)
 	fd = fd_open(path, O_WRONLY, 0);
 	if (fd < 0)
 		return;
-	/* Fails where there is none; then there is nothing to remove. */
+	/* Fails if there is no session; then nothing is to be done. */
 	if (write(fd, "NULL", 4) < 0)
 		errno = 0;
 	close(fd);
@@ -426,7 +431,7 @@ static int remove_backstore(gconstpointer data)
 	char hba[PATH_ROOM];
 	int err = remove_directory(backstore);
 
-	/* The HBA above it goes when it was the last one; rmdir() refuses otherwise. */
+	/* Removes the HBA if this was its last backstore; otherwise rmdir() fails. */
 	g_strlcpy(hba, backstore, sizeof hba);
 	if (!err && strrchr(hba, '/')) {
 		*strrchr(hba, '/') = '\0';
