@@ -24,7 +24,7 @@ typedef struct {
 
 /* Forks a child that answers through a socket.  Returns as fork() does.  In the child,
  * ret_child->fd is the socket, and no other descriptor of ours is open. */
-static pid_t begin(BoundedChild *ret_child)
+static pid_t bounded_child_begin(BoundedChild *ret_child)
 {
 	int ends[2];
 	pid_t pid;
@@ -50,14 +50,14 @@ static pid_t begin(BoundedChild *ret_child)
 }
 
 /* Kills the child without waiting for it: a child that hangs in the kernel may never end. */
-static void end(const BoundedChild *child)
+static void bounded_child_end(const BoundedChild *child)
 {
 	close(child->fd);
 	kill(child->pid, SIGKILL);
 	waitpid(child->pid, NULL, WNOHANG);
 }
 
-static gboolean wait_until(int fd, gint64 deadline)
+static gboolean answer_wait_until(int fd, gint64 deadline)
 {
 	gint64 left = deadline - g_get_monotonic_time();
 	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
@@ -78,7 +78,7 @@ char *bounded_ask(void (*function)(gconstpointer data, int fd), gconstpointer da
 	char piece[4096];
 	ssize_t n = -1;
 	BoundedChild child;
-	pid_t pid = begin(&child);
+	pid_t pid = bounded_child_begin(&child);
 
 	if (pid < 0)
 		return NULL;
@@ -86,13 +86,13 @@ char *bounded_ask(void (*function)(gconstpointer data, int fd), gconstpointer da
 		function(data, child.fd);
 		_exit(0);
 	}
-	while (answer->len < ANSWER_MAX && wait_until(child.fd, deadline) &&
+	while (answer->len < ANSWER_MAX && answer_wait_until(child.fd, deadline) &&
 	       (n = recv(child.fd, piece, sizeof piece, 0)) > 0)
 		g_string_append_len(answer, piece, n);
 	if (!n)
 		waitpid(pid, NULL, 0);
 	else
-		end(&child);
+		bounded_child_end(&child);
 	if (!n)
 		close(child.fd);
 	return n ? NULL : g_string_free(g_steal_pointer(&answer), FALSE);
@@ -105,7 +105,7 @@ typedef union {
 	char room[CMSG_SPACE(sizeof(int))];
 } Ancillary;
 
-static void send_opened(int socket, const char *path, int flags)
+static void opened_send(int socket, const char *path, int flags)
 {
 	int fd = fd_open(path, flags, 0), err = fd < 0 ? errno : 0;
 	struct iovec iov = {&err, sizeof err};
@@ -123,7 +123,7 @@ static void send_opened(int socket, const char *path, int flags)
 	sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
-static int receive_opened(int socket)
+static int opened_receive(int socket)
 {
 	int fd = -1, err = EIO;
 	struct iovec iov = {&err, sizeof err};
@@ -145,21 +145,21 @@ int bounded_open(const char *path, int flags, guint seconds)
 {
 	gint64 deadline = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
 	BoundedChild child;
-	pid_t pid = begin(&child);
+	pid_t pid = bounded_child_begin(&child);
 	int fd = -1, err;
 
 	if (pid < 0)
 		return -1;
 	if (!pid) {
-		send_opened(child.fd, path, flags);
+		opened_send(child.fd, path, flags);
 		_exit(0);
 	}
-	if (!wait_until(child.fd, deadline)) {
-		end(&child);
+	if (!answer_wait_until(child.fd, deadline)) {
+		bounded_child_end(&child);
 		errno = ETIMEDOUT;
 		return -1;
 	}
-	fd = receive_opened(child.fd);
+	fd = opened_receive(child.fd);
 	err = errno;
 	/* The child has the same open file, so it must have ended before we use it alone. */
 	waitpid(pid, NULL, 0);
@@ -170,7 +170,7 @@ int bounded_open(const char *path, int flags, guint seconds)
 
 /* ---- flushing */
 
-static void flush(gconstpointer data, int fd)
+static void flush_in_child(gconstpointer data, int fd)
 {
 	int device = fd_open(data, O_RDONLY, 0);
 	int err = device < 0 || fsync(device) ? errno : 0;
@@ -179,7 +179,7 @@ static void flush(gconstpointer data, int fd)
 }
 
 /* The number of requests that the device has completed; it grows while the device answers. */
-static guint64 completed(const char *device)
+static guint64 device_completed(const char *device)
 {
 	g_autofree char *name = g_path_get_basename(device);
 	g_autofree char *path = g_build_filename("/sys/block", name, "stat", NULL);
@@ -196,20 +196,20 @@ static guint64 completed(const char *device)
 	return reads + writes + discards + flushes;
 }
 
-static int read_result(int fd)
+static int flush_read_result(int fd)
 {
 	char text[16] = "";
 
 	return recv(fd, text, sizeof text - 1, 0) > 0 ? (int)g_ascii_strtoll(text, NULL, 10) : EIO;
 }
 
-static int watch_flush(int fd, const char *device, guint stall, guint total)
+static int flush_watch(int fd, const char *device, guint stall, guint total)
 {
 	gint64 begun = g_get_monotonic_time(), moved = begun, now = begun;
-	guint64 last = completed(device);
+	guint64 last = device_completed(device);
 
-	while (!wait_until(fd, now + G_USEC_PER_SEC / 2)) {
-		guint64 count = completed(device);
+	while (!answer_wait_until(fd, now + G_USEC_PER_SEC / 2)) {
+		guint64 count = device_completed(device);
 
 		now = g_get_monotonic_time();
 		if (count != last)
@@ -222,22 +222,22 @@ static int watch_flush(int fd, const char *device, guint stall, guint total)
 		if (now - begun > total * G_USEC_PER_SEC)
 			return EINPROGRESS;
 	}
-	return read_result(fd);
+	return flush_read_result(fd);
 }
 
 int bounded_flush(const char *device, guint stall, guint total)
 {
 	BoundedChild child;
-	pid_t pid = begin(&child);
+	pid_t pid = bounded_child_begin(&child);
 	int result;
 
 	if (pid < 0)
 		return errno;
 	if (!pid) {
-		flush(device, child.fd);
+		flush_in_child(device, child.fd);
 		_exit(0);
 	}
-	result = watch_flush(child.fd, device, stall, total);
-	end(&child);
+	result = flush_watch(child.fd, device, stall, total);
+	bounded_child_end(&child);
 	return result;
 }

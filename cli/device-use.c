@@ -36,7 +36,7 @@ static char *mounted_on(const char *path, const char *directory)
 	return g_strdup_printf("%s is mounted on %s", path, directory);
 }
 
-static char *find_mount(const char *sys, const char *name)
+static char *use_by_mount(const char *sys, const char *name)
 {
 	g_autofree char *path = g_build_filename("/dev", name, NULL);
 	g_autoptr(MountTable) mounts = mounts_of_process("self");
@@ -45,7 +45,7 @@ static char *find_mount(const char *sys, const char *name)
 	return directory ? mounted_on(path, directory) : NULL;
 }
 
-static char *find_mount_elsewhere(const char *sys, const char *name)
+static char *use_by_mount_elsewhere(const char *sys, const char *name)
 {
 	g_autofree char *path = g_build_filename("/dev", name, NULL);
 	g_autofree char *process = NULL, *directory = NULL;
@@ -60,7 +60,7 @@ static char *find_mount_elsewhere(const char *sys, const char *name)
 			       path, directory, elsewhere.mount_namespace, process);
 }
 
-static char *find_swap(const char *sys, const char *name)
+static char *use_by_swap(const char *sys, const char *name)
 {
 	g_autofree char *text = files_read_kernel("/proc/swaps", NULL);
 	g_autofree char *path = g_strconcat("/dev/", name, " ", NULL);
@@ -81,7 +81,7 @@ static char *mapper_name(const char *holder)
 		    : g_build_filename("/dev", holder, NULL);
 }
 
-static char *find_holder(const char *sys, const char *name)
+static char *use_by_holder(const char *sys, const char *name)
 {
 	g_autofree char *path = g_build_filename(sys, "holders", NULL);
 	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
@@ -128,7 +128,7 @@ static gboolean process_has_open(const char *pid, dev_t number)
 /* The first process that has the device open, or 0.  Ignores us, and udev, which opens every device
  * that changed: a udev process that reads from a device whose server is dead ends only when that
  * device is removed. */
-static pid_t opener(dev_t number)
+static pid_t device_opener(dev_t number)
 {
 	g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
 	const char *entry;
@@ -143,9 +143,9 @@ static pid_t opener(dev_t number)
 	return 0;
 }
 
-static char *find_opener(const char *sys, const char *name)
+static char *use_by_opener(const char *sys, const char *name)
 {
-	pid_t pid = opener(device_number(sys));
+	pid_t pid = device_opener(device_number(sys));
 	g_autofree char *process = pid ? process_describe(pid) : NULL;
 
 	return pid ? g_strdup_printf("/dev/%s is open in %s", name, process) : NULL;
@@ -154,7 +154,7 @@ static char *find_opener(const char *sys, const char *name)
 typedef char *(*UseFinder)(const char *sys, const char *name);
 
 /* Applies the finder to the disk, then to its partitions. */
-static char *find_in(const char *disk, UseFinder finder)
+static char *use_find_in(const char *disk, UseFinder finder)
 {
 	g_autofree char *sys = g_build_filename("/sys/block", disk, NULL);
 	g_autoptr(GDir) dir = g_dir_open(sys, 0, NULL);
@@ -173,13 +173,13 @@ static char *find_in(const char *disk, UseFinder finder)
 
 char *device_use_find(const char *device)
 {
-	static const UseFinder finders[] = {find_mount, find_mount_elsewhere, find_swap,
-					    find_holder, find_opener};
+	static const UseFinder finders[] = {use_by_mount, use_by_mount_elsewhere, use_by_swap,
+					    use_by_holder, use_by_opener};
 	g_autofree char *disk = g_path_get_basename(device);
 	char *found = NULL;
 
 	for (guint i = 0; !found && i < G_N_ELEMENTS(finders); i++)
-		found = find_in(disk, finders[i]);
+		found = use_find_in(disk, finders[i]);
 	return found;
 }
 

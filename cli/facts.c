@@ -14,7 +14,7 @@
 
 #define ANSWER_SECONDS 10
 
-static gboolean read_summary(Facts *facts, GError **error)
+static gboolean facts_read_summary(Facts *facts, GError **error)
 {
 	VolumeSummary summary;
 
@@ -31,7 +31,7 @@ static gboolean read_summary(Facts *facts, GError **error)
 
 /* Ignores udev, which briefly opens a block device that has changed; opening the volume waits for
  * that. */
-static char *find_holder(const struct stat *st)
+static char *holder_of_volume(const struct stat *st)
 {
 	g_autofree char *holder = backing_holder_of_stat(st);
 	int pid;
@@ -46,10 +46,10 @@ char *facts_holder(const char *path)
 {
 	struct stat st;
 
-	return stat(path, &st) ? NULL : find_holder(&st);
+	return stat(path, &st) ? NULL : holder_of_volume(&st);
 }
 
-static guint64 left_on(const char *path, const struct stat *st)
+static guint64 space_left_on(const char *path, const struct stat *st)
 {
 	struct statvfs fs;
 
@@ -57,7 +57,7 @@ static guint64 left_on(const char *path, const struct stat *st)
 							   : G_MAXUINT64;
 }
 
-static gboolean read_file(Facts *facts, GError **error)
+static gboolean facts_read_file(Facts *facts, GError **error)
 {
 	struct stat st;
 
@@ -68,16 +68,16 @@ static gboolean read_file(Facts *facts, GError **error)
 						   facts->path)
 				       : error_set_errno(error, errno, "look at %s", facts->path);
 	facts->place = backing_place_of_stat(&st);
-	facts->holder = find_holder(&st);
-	facts->available = left_on(facts->path, &st);
-	return read_summary(facts, error);
+	facts->holder = holder_of_volume(&st);
+	facts->available = space_left_on(facts->path, &st);
+	return facts_read_summary(facts, error);
 }
 
-static gboolean read_here(const Config *config, const VolumeName *name, Facts *facts,
-			  GError **error)
+static gboolean facts_read_here(const Config *config, const VolumeName *name, Facts *facts,
+				GError **error)
 {
 	facts->path = pool_volume_path(config, name, error);
-	return facts->path && read_file(facts, error);
+	return facts->path && facts_read_file(facts, error);
 }
 
 /* ---- in a child process */
@@ -87,14 +87,14 @@ typedef struct {
 	const VolumeName *name;
 } Question;
 
-static void answer(gconstpointer data, int fd)
+static void facts_answer(gconstpointer data, int fd)
 {
 	const Question *question = data;
 	g_autoptr(Json) object = json_object_new_object();
 	g_autoptr(GError) error = NULL;
 	g_auto(Facts) facts = {0};
 
-	if (!read_here(question->config, question->name, &facts, &error)) {
+	if (!facts_read_here(question->config, question->name, &facts, &error)) {
 		json_add_text(object, "error", error->message);
 		json_add_number(object, "code", (guint64)error->code);
 	}
@@ -112,7 +112,7 @@ static void answer(gconstpointer data, int fd)
 	dprintf(fd, "%s", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
 }
 
-static gboolean take_answer(Json *object, Facts *facts, GError **error)
+static gboolean facts_take_answer(Json *object, Facts *facts, GError **error)
 {
 	const char *problem = json_get_text(object, "error");
 	const char *uuid = json_get_text(object, "uuid");
@@ -132,7 +132,7 @@ static gboolean take_answer(Json *object, Facts *facts, GError **error)
 	       error_set(error, (StorageosError)json_get_number(object, "code"), "%s", problem);
 }
 
-static void answer_list(gconstpointer data, int fd)
+static void list_answer(gconstpointer data, int fd)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GPtrArray) names = pool_list(data, &error);
@@ -145,7 +145,7 @@ static void answer_list(gconstpointer data, int fd)
 		dprintf(fd, "%s\n", (char *)g_ptr_array_index(names, i));
 }
 
-static GPtrArray *take_list(const char *text, GError **error)
+static GPtrArray *list_take_answer(const char *text, GError **error)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
@@ -164,7 +164,7 @@ static GPtrArray *take_list(const char *text, GError **error)
 
 /* Remembers the disks that did not answer, so that each of their volumes does not wait again.
  * `now` adds the disk; returns whether it is silent. */
-static gboolean is_silent(const VolumeName *name, gboolean now)
+static gboolean disk_is_silent(const VolumeName *name, gboolean now)
 {
 	static GHashTable *silent;
 	const char *disk = name->pool ? name->pool : name->name;
@@ -176,16 +176,18 @@ static gboolean is_silent(const VolumeName *name, gboolean now)
 	return g_hash_table_contains(silent, disk);
 }
 
-static gboolean ask(const Config *config, const VolumeName *name, Facts *facts, GError **error)
+static gboolean facts_ask(const Config *config, const VolumeName *name, Facts *facts,
+			  GError **error)
 {
 	const Question question = {config, name};
-	g_autofree char *text =
-		is_silent(name, FALSE) ? NULL : bounded_ask(answer, &question, ANSWER_SECONDS);
+	g_autofree char *text = disk_is_silent(name, FALSE)
+					? NULL
+					: bounded_ask(facts_answer, &question, ANSWER_SECONDS);
 	g_autoptr(Json) object = text ? json_tokener_parse(text) : NULL;
 
 	if (object)
-		return take_answer(object, facts, error);
-	is_silent(name, TRUE);
+		return facts_take_answer(object, facts, error);
+	disk_is_silent(name, TRUE);
 	return error_set(error, STORAGEOS_ERROR_IO, "its disk does not answer (within %d s)",
 			 ANSWER_SECONDS);
 }
@@ -194,11 +196,11 @@ GPtrArray *facts_list(const ConfigPool *pool, GError **error)
 {
 	const VolumeName any = {pool->name, NULL};
 	g_autofree char *text =
-		is_silent(&any, FALSE) ? NULL : bounded_ask(answer_list, pool, ANSWER_SECONDS);
+		disk_is_silent(&any, FALSE) ? NULL : bounded_ask(list_answer, pool, ANSWER_SECONDS);
 
 	if (text)
-		return take_list(text, error);
-	is_silent(&any, TRUE);
+		return list_take_answer(text, error);
+	disk_is_silent(&any, TRUE);
 	error_set(error, STORAGEOS_ERROR_IO, "pool '%s': its disk does not answer (within %d s)",
 		  pool->name, ANSWER_SECONDS);
 	return NULL;
@@ -208,7 +210,7 @@ gboolean facts_read(const Config *config, const VolumeName *name, Facts *ret_fac
 {
 	g_autofree char *text = volume_name_format(name);
 
-	if (ask(config, name, ret_facts, error))
+	if (facts_ask(config, name, ret_facts, error))
 		return TRUE;
 	g_prefix_error(error, "volume '%s': ", text);
 	return FALSE;

@@ -8,7 +8,7 @@
 
 static gboolean held;
 
-static void fill(sigset_t *set)
+static void signals_fill(sigset_t *set)
 {
 	sigemptyset(set);
 	sigaddset(set, SIGINT);
@@ -20,7 +20,7 @@ void interrupt_hold(void)
 {
 	sigset_t set;
 
-	fill(&set);
+	signals_fill(&set);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	held = TRUE;
 }
@@ -29,7 +29,7 @@ void interrupt_child(void)
 {
 	sigset_t set;
 
-	fill(&set);
+	signals_fill(&set);
 	if (held)
 		pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }

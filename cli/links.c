@@ -27,7 +27,7 @@ static gboolean udev_runs(void)
 
 /* Waits until udev has handled all events so far.  Then the rule has made the link, and no late
  * event of a removed device can take it away. */
-static void wait_for_udev(void)
+static void udev_wait(void)
 {
 	static const char *const argv[] = {"udevadm", "settle", "--timeout=10", NULL};
 
@@ -40,12 +40,12 @@ gboolean links_settle(void)
 	gboolean pending = !access("/run/udev/queue", F_OK);
 
 	if (pending)
-		wait_for_udev();
+		udev_wait();
 	return pending;
 }
 
 /* Makes udev apply the rule to the device and its partitions again. */
-static void tell_udev(const char *device)
+static void udev_tell(const char *device)
 {
 	g_autofree char *disk = g_path_get_basename(device);
 	g_autofree char *sys = g_build_filename("/sys/block", disk, NULL);
@@ -61,12 +61,12 @@ static void tell_udev(const char *device)
 		if (g_str_has_prefix(entry, disk))
 			files_set_attribute(partition, "uevent", "change");
 	}
-	wait_for_udev();
+	udev_wait();
 }
 
 /* ---- making */
 
-static char *target_of(const char *link)
+static char *link_target(const char *link)
 {
 	g_autofree char *target = g_file_read_link(link, NULL);
 	g_autofree char *directory = g_path_get_dirname(link);
@@ -76,12 +76,12 @@ static char *target_of(const char *link)
 
 gboolean links_lead_to(const Places *places, const char *device)
 {
-	g_autofree char *path = target_of(places->link);
+	g_autofree char *path = link_target(places->link);
 
 	return device && !g_strcmp0(path, device);
 }
 
-static gboolean make_link(const Places *places, const char *device, GError **error)
+static gboolean link_make(const Places *places, const char *device, GError **error)
 {
 	g_autofree char *temporary = g_strdup_printf("%s.%d", places->link, (int)getpid());
 	g_autofree char *directory = g_path_get_dirname(places->link);
@@ -102,16 +102,16 @@ static gboolean make_link(const Places *places, const char *device, GError **err
 gboolean links_make(const Places *places, const char *device, GError **error)
 {
 	if (!unlink(places->mark_file))
-		tell_udev(device);
-	wait_for_udev();
-	return links_lead_to(places, device) || make_link(places, device, error);
+		udev_tell(device);
+	udev_wait();
+	return links_lead_to(places, device) || link_make(places, device, error);
 }
 
 /* ---- taking away */
 
 /* The mark names this process and counts only while it lives, so that a process that dies leaves no
  * volume without links. */
-static gboolean set_mark(const Places *places, GError **error)
+static gboolean mark_set(const Places *places, GError **error)
 {
 	g_autofree char *text = g_strdup_printf("%d %" G_GINT64_FORMAT "\n", (int)getpid(),
 						process_start_time(getpid()));
@@ -130,14 +130,14 @@ gboolean links_are_withdrawn(const Places *places)
 }
 
 /* Whether `entry` is the link of a partition: "db:part1" for the base "db". */
-static gboolean is_partition_of(const char *entry, const char *base)
+static gboolean link_is_of_partition(const char *entry, const char *base)
 {
 	gsize length = strlen(base);
 
 	return !strncmp(entry, base, length) && g_str_has_prefix(entry + length, PARTITION);
 }
 
-static gboolean remove_links(const Places *places, GError **error)
+static gboolean links_remove(const Places *places, GError **error)
 {
 	g_autofree char *directory = g_path_get_dirname(places->link);
 	g_autofree char *base = g_path_get_basename(places->link);
@@ -147,7 +147,7 @@ static gboolean remove_links(const Places *places, GError **error)
 	while (dir && (entry = g_dir_read_name(dir))) {
 		g_autofree char *path = g_build_filename(directory, entry, NULL);
 
-		if (strcmp(entry, base) && !is_partition_of(entry, base))
+		if (strcmp(entry, base) && !link_is_of_partition(entry, base))
 			continue;
 		if (unlink(path) && errno != ENOENT)
 			return error_set_errno(error, errno, "remove %s", path);
@@ -157,11 +157,11 @@ static gboolean remove_links(const Places *places, GError **error)
 
 gboolean links_withdraw(const Places *places, GError **error)
 {
-	if (!set_mark(places, error))
+	if (!mark_set(places, error))
 		return FALSE;
 	/* The rule may have asked `storageos udev` before the mark was set. */
-	wait_for_udev();
-	if (remove_links(places, error))
+	udev_wait();
+	if (links_remove(places, error))
 		return TRUE;
 	unlink(places->mark_file);
 	return FALSE;
@@ -189,9 +189,9 @@ static char *disk_of(const char *device)
 	return parent ? g_path_get_basename(parent) : g_steal_pointer(&name);
 }
 
-static gboolean leads_astray(const Config *config, const VolumeName *name, const char *link)
+static gboolean link_leads_astray(const Config *config, const VolumeName *name, const char *link)
 {
-	g_autofree char *device = target_of(link);
+	g_autofree char *device = link_target(link);
 	g_autofree char *disk = device ? disk_of(device) : NULL;
 	g_autoptr(VolumeName) shown = disk ? shown_volume(config, disk) : NULL;
 	g_autofree char *shown_text = shown ? volume_name_format(shown) : NULL;
@@ -200,16 +200,16 @@ static gboolean leads_astray(const Config *config, const VolumeName *name, const
 	return device && g_strcmp0(text, shown_text);
 }
 
-static void sweep_link(const Config *config, const char *link)
+static void link_sweep(const Config *config, const char *link)
 {
 	g_autoptr(VolumeName) name = places_volume_of_link(config, link);
 	g_autoptr(Places) places = NULL;
 
 	/* Take the lock only if something is wrong. */
-	if (!name || !leads_astray(config, name, link))
+	if (!name || !link_leads_astray(config, name, link))
 		return;
 	places = places_new(config, name);
-	if (places_try_lock(places) && leads_astray(config, name, link) && !unlink(link))
+	if (places_try_lock(places) && link_leads_astray(config, name, link) && !unlink(link))
 		log_warning("removed %s, which led to a device that is not the volume's", link);
 }
 
@@ -225,7 +225,7 @@ void links_sweep(const Config *config)
 		while (dir && (entry = g_dir_read_name(dir))) {
 			g_autofree char *link = g_build_filename(directory, entry, NULL);
 
-			sweep_link(config, link);
+			link_sweep(config, link);
 		}
 	}
 }

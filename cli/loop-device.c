@@ -37,7 +37,7 @@ struct loop_config {
 /* ---- attaching */
 
 /* The device that the kernel reports as free.  Makes its node where no udev does. */
-static char *free_device(GError **error)
+static char *loop_find_free(GError **error)
 {
 	autofd control = fd_open("/dev/loop-control", O_RDWR, 0);
 	int number = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
@@ -55,7 +55,7 @@ static char *free_device(GError **error)
 
 /* Before Linux 5.8, setting up takes several calls.  Direct I/O may fail: older kernels and some
  * file systems lack it. */
-static int configure_in_steps(int loop, int file, const struct loop_config *config)
+static int loop_configure_in_steps(int loop, int file, const struct loop_config *config)
 {
 	if (ioctl(loop, LOOP_SET_FD, file))
 		return errno;
@@ -71,7 +71,7 @@ static int configure_in_steps(int loop, int file, const struct loop_config *conf
 	return 0;
 }
 
-static int configure(int loop, int file, const char *path, guint32 block_size)
+static int loop_configure(int loop, int file, const char *path, guint32 block_size)
 {
 	struct loop_config config = {.fd = (guint32)file, .block_size = block_size};
 
@@ -81,7 +81,7 @@ static int configure(int loop, int file, const char *path, guint32 block_size)
 	if (!ioctl(loop, LOOP_CONFIGURE, &config))
 		return 0;
 	return errno == EINVAL || errno == ENOTTY || errno == ENOSYS
-		       ? configure_in_steps(loop, file, &config)
+		       ? loop_configure_in_steps(loop, file, &config)
 		       : errno;
 }
 
@@ -92,7 +92,7 @@ static char *loop_attribute(const char *name, const char *attribute)
 	return files_get_attribute(directory, attribute);
 }
 
-static void warn_without_direct_io(const char *device, const char *file)
+static void loop_check_direct_io(const char *device, const char *file)
 {
 	g_autofree char *name = g_path_get_basename(device);
 	g_autofree char *dio = loop_attribute(name, "dio");
@@ -112,17 +112,17 @@ char *loop_device_attach(const char *file, guint32 block_size, GError **error)
 	}
 	/* EBUSY: another process has taken the free device meanwhile. */
 	for (guint i = 0; i < ATTEMPTS && err == EBUSY; i++) {
-		g_autofree char *device = free_device(error);
+		g_autofree char *device = loop_find_free(error);
 
 		if (!device)
 			return NULL;
 		autofd loop = fd_open(device, O_RDWR, 0);
-		err = loop < 0 ? errno : configure(loop, fd, file, block_size);
+		err = loop < 0 ? errno : loop_configure(loop, fd, file, block_size);
 		if (err) {
 			g_usleep(10000);
 			continue;
 		}
-		warn_without_direct_io(device, file);
+		loop_check_direct_io(device, file);
 		return g_steal_pointer(&device);
 	}
 	error_set_errno(error, err, "set up a loop device over %s", file);
@@ -134,7 +134,7 @@ char *loop_device_attach(const char *file, guint32 block_size, GError **error)
 /* Makes the kernel's cached size of a FUSE file equal to `size`; the loop driver reads no further
  * than the cached size.  stat() asks the server, but the kernel discards the answer if a write ends
  * meanwhile, which under load may be every time.  ftruncate() always sets the cached size. */
-static gboolean note_size(int fd, const char *file, guint64 size, GError **error)
+static gboolean file_note_size(int fd, const char *file, guint64 size, GError **error)
 {
 	return !ftruncate(fd, (off_t)size) ||
 	       error_set_errno(error, errno, "note the size of %s", file);
@@ -148,7 +148,7 @@ gboolean loop_device_grow(const char *device, const char *file, guint64 size, GE
 
 	if (loop < 0 || fd < 0)
 		return error_set_errno(error, errno, "open %s", loop < 0 ? device : file);
-	if (!note_size(fd, file, size, error))
+	if (!file_note_size(fd, file, size, error))
 		return FALSE;
 	if (ioctl(loop, LOOP_SET_CAPACITY, 0UL) || ioctl(loop, BLKGETSIZE64, &now))
 		return error_set_errno(error, errno, "grow %s", device);
@@ -162,7 +162,7 @@ gboolean loop_device_grow(const char *device, const char *file, guint64 size, GE
 
 /* Whether `backing` may be `file` after its file system was unmounted: the kernel then shows the
  * path within that file system. */
-static gboolean was_file(const char *backing, const char *file)
+static gboolean backing_was_file(const char *backing, const char *file)
 {
 	g_autofree char *base = g_path_get_basename(file);
 	g_autofree char *inside = g_strconcat("/", base, NULL);
@@ -192,7 +192,7 @@ char *loop_device_find(const char *file, const char *hint, guint64 sequence)
 						   : NULL;
 
 		if (backing && (!strcmp(backing, file) ||
-				(!g_strcmp0(name, hinted) && was_file(backing, file))))
+				(!g_strcmp0(name, hinted) && backing_was_file(backing, file))))
 			return g_build_filename("/dev", name, NULL);
 	}
 	return NULL;
@@ -205,7 +205,7 @@ char *loop_device_file(const char *name)
 
 /* ---- detaching */
 
-static gboolean is_free(const char *device)
+static gboolean loop_is_free(const char *device)
 {
 	g_autofree char *name = g_path_get_basename(device);
 	g_autofree char *backing = loop_attribute(name, "backing_file");
@@ -226,7 +226,7 @@ gboolean loop_device_detach(const char *device, int claim, GError **error)
 	if (err && err != ENXIO)
 		return error_set_errno(error, err, "detach %s", device);
 	/* While the device is open elsewhere, the kernel detaches it only at the last close. */
-	while (!is_free(device)) {
+	while (!loop_is_free(device)) {
 		if (g_get_monotonic_time() > end)
 			return error_set(error, STORAGEOS_ERROR_BUSY,
 					 "%s stays attached: another process has it open", device);

@@ -51,7 +51,7 @@ Places *places_new(const Config *config, const VolumeName *name)
 	return places;
 }
 
-static void unlock(Places *places)
+static void places_unlock(Places *places)
 {
 	if (places->lock < 0)
 		return;
@@ -63,7 +63,7 @@ void places_free(Places *places)
 {
 	if (!places)
 		return;
-	unlock(places);
+	places_unlock(places);
 	volume_name_free(places->name);
 	g_free(places->text);
 	g_free(places->key);
@@ -78,7 +78,7 @@ void places_free(Places *places)
 	g_free(places);
 }
 
-static gboolean make_parent(const char *path, GError **error)
+static gboolean parent_make(const char *path, GError **error)
 {
 	g_autofree char *parent = g_path_get_dirname(path);
 
@@ -87,7 +87,7 @@ static gboolean make_parent(const char *path, GError **error)
 
 /* Whether the open lock file still has its name.  The last holder removes it; then the lock counts
  * for nothing. */
-static gboolean is_current(int fd, const char *path)
+static gboolean lock_file_is_current(int fd, const char *path)
 {
 	struct stat st, named;
 
@@ -95,12 +95,12 @@ static gboolean is_current(int fd, const char *path)
 	       st.st_dev == named.st_dev;
 }
 
-static gboolean lock(Places *places, guint seconds, GError **error)
+static gboolean places_lock_within(Places *places, guint seconds, GError **error)
 {
-	if (!make_parent(places->state_file, error) || !make_parent(places->lock_file, error))
+	if (!parent_make(places->state_file, error) || !parent_make(places->lock_file, error))
 		return FALSE;
 	while ((places->lock = files_lock(places->lock_file, seconds, error)) >= 0) {
-		if (is_current(places->lock, places->lock_file))
+		if (lock_file_is_current(places->lock, places->lock_file))
 			return TRUE;
 		close(places->lock);
 	}
@@ -109,12 +109,12 @@ static gboolean lock(Places *places, guint seconds, GError **error)
 
 gboolean places_lock(Places *places, GError **error)
 {
-	return lock(places, LOCK_SECONDS, error);
+	return places_lock_within(places, LOCK_SECONDS, error);
 }
 
 gboolean places_try_lock(Places *places)
 {
-	return lock(places, 0, NULL);
+	return places_lock_within(places, 0, NULL);
 }
 
 void places_remove(const Places *places)

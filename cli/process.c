@@ -24,7 +24,7 @@
 #define PAUSE_US 20000
 #define OUTPUT_KEPT 4096
 
-static gint64 deadline(guint seconds)
+static gint64 deadline_in(guint seconds)
 {
 	return g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
 }
@@ -164,7 +164,7 @@ gboolean process_is_of_udev(pid_t pid)
 
 /* A pidfd (since Linux 5.3).  Without one, another process may get the PID between the check and
  * the signal. */
-static int open_process(pid_t pid)
+static int process_open(pid_t pid)
 {
 #ifdef SYS_pidfd_open
 	return (int)syscall(SYS_pidfd_open, pid, 0);
@@ -175,7 +175,7 @@ static int open_process(pid_t pid)
 #endif
 }
 
-static void send_signal(int fd, pid_t pid, int number)
+static void process_send(int fd, pid_t pid, int number)
 {
 #ifdef SYS_pidfd_send_signal
 	if (fd >= 0) {
@@ -189,15 +189,15 @@ static void send_signal(int fd, pid_t pid, int number)
 
 void process_signal(pid_t pid, gint64 start_time, int number)
 {
-	autofd fd = fd_above_stdio(open_process(pid));
+	autofd fd = fd_above_stdio(process_open(pid));
 
 	if ((fd >= 0 || errno != ESRCH) && process_is_alive(pid, start_time))
-		send_signal(fd, pid, number);
+		process_send(fd, pid, number);
 }
 
 gboolean process_wait_end(pid_t pid, gint64 start_time, guint seconds)
 {
-	gint64 end = deadline(seconds);
+	gint64 end = deadline_in(seconds);
 
 	while (process_is_alive(pid, start_time)) {
 		if (g_get_monotonic_time() > end)
@@ -211,7 +211,7 @@ gboolean process_wait_end(pid_t pid, gint64 start_time, guint seconds)
 
 /* In the child, between fork and exec.  The program is killed when we die: the next command must
  * not find it still at work. */
-static void in_own_group(gpointer data)
+static void child_enter_group(gpointer data)
 {
 	(void)data;
 	output_child();
@@ -245,7 +245,7 @@ static gboolean output_take(Output *output)
 	return TRUE;
 }
 
-static const char *last_line(Output *output)
+static const char *output_last_line(Output *output)
 {
 	char *newline;
 
@@ -268,7 +268,7 @@ static const char *last_line(Output *output)
  * nothing about the child, which may close its standard output and work on: only waitpid() ends
  * the loop.  Nor does the child's end close the pipe, as a daemon that it started may hold the
  * other end: what is left in the pipe is read without blocking, and at most 64 times. */
-static gboolean watch(pid_t pid, Output *output, gint64 end, int *ret_status)
+static gboolean child_watch(pid_t pid, Output *output, gint64 end, int *ret_status)
 {
 	gboolean open = TRUE;
 
@@ -287,7 +287,7 @@ static gboolean watch(pid_t pid, Output *output, gint64 end, int *ret_status)
 }
 
 /* The line without the program's own name in front of it ("storageos-fuse: "). */
-static const char *without_name(const char *line, const char *name)
+static const char *line_without_name(const char *line, const char *name)
 {
 	gsize length = strlen(name);
 
@@ -297,10 +297,10 @@ static const char *without_name(const char *line, const char *name)
 }
 
 /* The message begins with the last line that the program printed, which usually is the reason. */
-static gboolean judge(const char *program, int status, Output *output, GError **error)
+static gboolean child_judge(const char *program, int status, Output *output, GError **error)
 {
 	g_autofree char *name = g_path_get_basename(program);
-	const char *line = without_name(last_line(output), name);
+	const char *line = line_without_name(output_last_line(output), name);
 
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		return TRUE;
@@ -310,13 +310,14 @@ static gboolean judge(const char *program, int status, Output *output, GError **
 			 *line ? ")" : "");
 }
 
-static gboolean spawn(const char *const argv[], GPid *ret_pid, int *ret_output, GError **error)
+static gboolean child_spawn(const char *const argv[], GPid *ret_pid, int *ret_output,
+			    GError **error)
 {
 	g_autoptr(GError) local = NULL;
 
-	if (g_spawn_async_with_pipes(NULL, (char **)argv, NULL,
-				     G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, in_own_group,
-				     NULL, ret_pid, NULL, ret_output, NULL, &local))
+	if (g_spawn_async_with_pipes(
+		    NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD,
+		    child_enter_group, NULL, ret_pid, NULL, ret_output, NULL, &local))
 		return TRUE;
 	return error_set(error, STORAGEOS_ERROR_IO, "start %s: %s", argv[0], local->message);
 }
@@ -328,18 +329,18 @@ gboolean process_run(const char *const argv[], guint seconds, GError **error)
 	int status;
 	GPid pid;
 
-	if (!spawn(argv, &pid, &output.fd, error))
+	if (!child_spawn(argv, &pid, &output.fd, error))
 		return FALSE;
-	ended = watch(pid, &output, deadline(seconds), &status);
+	ended = child_watch(pid, &output, deadline_in(seconds), &status);
 	close(output.fd);
 	if (ended)
-		return judge(argv[0], status, &output, error);
+		return child_judge(argv[0], status, &output, error);
 	kill(-pid, SIGKILL);
 	return error_set(error, STORAGEOS_ERROR_IO, "%s did not end within %u s%s%s", argv[0],
-			 seconds, output.length ? ": " : "", last_line(&output));
+			 seconds, output.length ? ": " : "", output_last_line(&output));
 }
 
-static void in_own_session(gpointer data)
+static void daemon_enter_session(gpointer data)
 {
 	(void)data;
 	output_child();
@@ -357,14 +358,14 @@ gboolean process_start_daemon(const char *const argv[], GError **error)
 	if (g_spawn_async("/", (char **)argv, NULL,
 			  G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL |
 				  G_SPAWN_STDERR_TO_DEV_NULL,
-			  in_own_session, NULL, NULL, &local))
+			  daemon_enter_session, NULL, NULL, &local))
 		return TRUE;
 	return error_set(error, STORAGEOS_ERROR_IO, "start %s: %s", argv[0], local->message);
 }
 
 int process_call(int (*function)(gconstpointer data), gconstpointer data, guint seconds)
 {
-	gint64 end = deadline(seconds);
+	gint64 end = deadline_in(seconds);
 	pid_t pid = fork();
 	int status;
 

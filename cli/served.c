@@ -7,7 +7,7 @@
 #include "common/service/pool.h"
 
 /* Compares place and UUID.  An older server does not report its place; then the UUID decides. */
-static gboolean is_same(const Facts *facts, const Sample *sample)
+static gboolean facts_match_sample(const Facts *facts, const Sample *sample)
 {
 	BackingPlace served = sample_place(sample);
 	gboolean place_known = served.device || served.inode;
@@ -24,7 +24,7 @@ char *served_difference(const char *volume, const Facts *facts, const GError *pr
 	if (!sample || !uuid)
 		return NULL;
 	if (facts->place.device)
-		return is_same(facts, sample)
+		return facts_match_sample(facts, sample)
 			       ? NULL
 			       : g_strdup_printf(
 					 "%s is still served from a file that is no longer %s "

@@ -26,7 +26,7 @@ typedef struct {
 
 /* Makes sure that nobody uses the device.  A device whose server is dead or does not answer is not
  * opened, because opening it may hang; only its uses are looked for. */
-static gboolean claim(Taking *taking, GError **error)
+static gboolean device_claim(Taking *taking, GError **error)
 {
 	const char *device = taking->attachment->device;
 	g_autoptr(GError) problem = NULL;
@@ -51,7 +51,7 @@ static gboolean claim(Taking *taking, GError **error)
 
 /* ---- flushing */
 
-static void say_lost(const Taking *taking, const char *why)
+static void flush_say_lost(const Taking *taking, const char *why)
 {
 	const Attachment *attachment = taking->attachment;
 	gboolean failed = attachment->state == STATE_FAILED;
@@ -61,7 +61,7 @@ static void say_lost(const Taking *taking, const char *why)
 		failed ? attachment->problem : "");
 }
 
-static gboolean flush(Taking *taking, GError **error)
+static gboolean device_flush(Taking *taking, GError **error)
 {
 	const char *device = taking->attachment->device;
 	int err;
@@ -78,15 +78,15 @@ static gboolean flush(Taking *taking, GError **error)
 		return error_set(error, STORAGEOS_ERROR_BUSY, "interrupted; it is still attached");
 	taking->hung = err == ETIMEDOUT;
 	if (taking->hung)
-		say_lost(taking, "its disk does not answer");
+		flush_say_lost(taking, "its disk does not answer");
 	else if (err)
-		say_lost(taking, g_strerror(err));
+		flush_say_lost(taking, g_strerror(err));
 	return TRUE;
 }
 
 /* ---- taking down the parts */
 
-static gboolean take_parts_down(Taking *taking, GError **error)
+static gboolean parts_take_down(Taking *taking, GError **error)
 {
 	const Attachment *attachment = taking->attachment;
 
@@ -96,7 +96,7 @@ static gboolean take_parts_down(Taking *taking, GError **error)
 }
 
 /* Does nothing if the device no longer shows the volume. */
-static void restore_links(const Places *places)
+static void links_restore_if_ours(const Places *places)
 {
 	g_autoptr(Attachment) now = attachment_inspect(places);
 
@@ -106,20 +106,20 @@ static void restore_links(const Places *places)
 
 static gboolean take_down_claimed(Taking *taking, GError **error)
 {
-	if (!flush(taking, error) || !links_withdraw(taking->places, error))
+	if (!device_flush(taking, error) || !links_withdraw(taking->places, error))
 		return FALSE;
-	if (take_parts_down(taking, error)) {
+	if (parts_take_down(taking, error)) {
 		places_remove(taking->places);
 		return TRUE;
 	}
-	restore_links(taking->places);
+	links_restore_if_ours(taking->places);
 	return FALSE;
 }
 
 gboolean take_down(const Places *places, const Attachment *attachment, GError **error)
 {
 	Taking taking = {.places = places, .attachment = attachment, .claim = -1};
-	gboolean done = claim(&taking, error) && take_down_claimed(&taking, error);
+	gboolean done = device_claim(&taking, error) && take_down_claimed(&taking, error);
 
 	autofd_close(&taking.claim);
 	return done;

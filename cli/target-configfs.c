@@ -34,7 +34,7 @@ static gboolean is_directory(const char *path)
 typedef gboolean (*BackstoreTest)(const char *directory, const char *name, gpointer data);
 
 /* The directory of the first TCMU backstore that passes the test, or NULL.  Free the result. */
-static char *find_backstore(BackstoreTest test, gpointer data)
+static char *backstore_find(BackstoreTest test, gpointer data)
 {
 	g_autoptr(GDir) hbas = g_dir_open(CORE, 0, NULL);
 	const char *hba, *name;
@@ -54,7 +54,7 @@ static char *find_backstore(BackstoreTest test, gpointer data)
 	return NULL;
 }
 
-static gboolean has_name(const char *directory, const char *name, gpointer wanted)
+static gboolean backstore_has_name(const char *directory, const char *name, gpointer wanted)
 {
 	(void)directory;
 	return !strcmp(name, wanted);
@@ -62,7 +62,7 @@ static gboolean has_name(const char *directory, const char *name, gpointer wante
 
 char *target_backstore_find(const char *name)
 {
-	return find_backstore(has_name, (gpointer)name);
+	return backstore_find(backstore_has_name, (gpointer)name);
 }
 
 /* The volume named in a backstore's info, "... Config: storageos/default/db;create Size: ..."; NULL
@@ -81,7 +81,7 @@ static char *volume_of_info(const char *info)
 	return volume ? volume_name_format(volume) : NULL;
 }
 
-static gboolean has_volume(const char *directory, const char *name, gpointer wanted)
+static gboolean backstore_has_volume(const char *directory, const char *name, gpointer wanted)
 {
 	g_autofree char *info = files_get_attribute(directory, "info");
 	g_autofree char *volume = info ? volume_of_info(info) : NULL;
@@ -91,7 +91,7 @@ static gboolean has_volume(const char *directory, const char *name, gpointer wan
 }
 
 /* Adds the volume to a list; never passes, so that every backstore is visited. */
-static gboolean add_volume(const char *directory, const char *name, gpointer volumes)
+static gboolean backstore_add_volume(const char *directory, const char *name, gpointer volumes)
 {
 	g_autofree char *info = files_get_attribute(directory, "info");
 	char *volume = info ? volume_of_info(info) : NULL;
@@ -106,13 +106,13 @@ GPtrArray *target_volumes(void)
 {
 	GPtrArray *volumes = g_ptr_array_new_with_free_func(g_free);
 
-	g_free(find_backstore(add_volume, volumes));
+	g_free(backstore_find(backstore_add_volume, volumes));
 	return volumes;
 }
 
 char *target_backstore_of_volume(const char *volume)
 {
-	return find_backstore(has_volume, (gpointer)volume);
+	return backstore_find(backstore_has_volume, (gpointer)volume);
 }
 
 char *target_backstore_find_volume(const char *volume)
@@ -134,7 +134,7 @@ typedef struct {
 	const char *path, *text;
 } Order;
 
-static int carry_out(gconstpointer data)
+static int order_carry_out(gconstpointer data)
 {
 	const Order *order = data;
 	gsize length = strlen(order->text);
@@ -147,10 +147,10 @@ static int carry_out(gconstpointer data)
 	return err;
 }
 
-static gboolean order_bounded(const char *path, const char *text, GError **error)
+static gboolean order_give(const char *path, const char *text, GError **error)
 {
 	const Order order = {path, text};
-	int err = process_call(carry_out, &order, ORDER_SECONDS);
+	int err = process_call(order_carry_out, &order, ORDER_SECONDS);
 
 	return !err || error_set_errno(error, err, "write %s to %s", text, path);
 }
@@ -160,7 +160,7 @@ gboolean target_backstore_set_size(const char *backstore, guint64 size, GError *
 	g_autofree char *path = g_build_filename(backstore, "attrib/dev_size", NULL);
 	g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, size);
 
-	return order_bounded(path, text, error);
+	return order_give(path, text, error);
 }
 
 /* The SCSI disk driver's directory for a disk: the only entry of the directory `disks`. */
@@ -207,7 +207,7 @@ char *target_loopback_find(const char *target_name)
 	return is_directory(path) ? g_steal_pointer(&path) : NULL;
 }
 
-static gboolean leads_to(const char *link, const char *backstore)
+static gboolean link_leads_to(const char *link, const char *backstore)
 {
 	g_autofree char *target = realpath(link, NULL);
 	g_autofree char *wanted = realpath(backstore, NULL);
@@ -224,7 +224,7 @@ gboolean target_loopback_has_lun(const char *target, const char *backstore)
 	while (dir && (entry = g_dir_read_name(dir))) {
 		g_autofree char *link = g_build_filename(lun, entry, NULL);
 
-		if (g_file_test(link, G_FILE_TEST_IS_SYMLINK) && leads_to(link, backstore))
+		if (g_file_test(link, G_FILE_TEST_IS_SYMLINK) && link_leads_to(link, backstore))
 			return TRUE;
 	}
 	return FALSE;
@@ -339,7 +339,7 @@ gboolean target_rescan(const char *volume, GError **error)
 			g_str_has_prefix(name, "sd") ? target_volume_of_disk(name) : NULL;
 
 		if (!g_strcmp0(shown, volume))
-			done = order_bounded(path, "1", done ? error : NULL) && done;
+			done = order_give(path, "1", done ? error : NULL) && done;
 	}
 	return done;
 }
@@ -350,7 +350,7 @@ gboolean target_rescan(const char *volume, GError **error)
 
 /* In configfs, rmdir() removes an object with the attributes that the kernel made in it, once its
  * links (unlink()) and the objects below it are removed. */
-static int remove_links(const char *directory)
+static int lun_remove_links(const char *directory)
 {
 	DIR *dir = opendir(directory);
 	struct dirent *entry;
@@ -365,13 +365,13 @@ static int remove_links(const char *directory)
 	return err;
 }
 
-static int remove_directory(const char *path)
+static int object_remove(const char *path)
 {
 	return rmdir(path) && errno != ENOENT ? errno : 0;
 }
 
 /* Removes the LUNs of a portal group, each after its links. */
-static int remove_luns(const char *group)
+static int group_remove_luns(const char *group)
 {
 	char luns[PATH_ROOM], lun[PATH_ROOM + NAME_MAX + 2];
 	struct dirent *entry;
@@ -386,16 +386,16 @@ static int remove_luns(const char *group)
 		if (strncmp(entry->d_name, "lun_", 4))
 			continue;
 		g_snprintf(lun, sizeof lun, "%s/%s", luns, entry->d_name);
-		err = remove_links(lun);
+		err = lun_remove_links(lun);
 		if (!err)
-			err = remove_directory(lun);
+			err = object_remove(lun);
 	}
 	closedir(dir);
 	return err;
 }
 
 /* Ends the initiator's session, which keeps the portal group from being removed. */
-static void remove_nexus(const char *group)
+static void group_remove_nexus(const char *group)
 {
 	char path[PATH_ROOM];
 	int fd;
@@ -410,37 +410,38 @@ static void remove_nexus(const char *group)
 	close(fd);
 }
 
-static int remove_target(gconstpointer data)
+static int loopback_remove(gconstpointer data)
 {
 	const char *target = data;
 	char group[PATH_ROOM];
 	int err;
 
 	g_snprintf(group, sizeof group, "%s/" PORTAL_GROUP, target);
-	err = remove_luns(group);
+	err = group_remove_luns(group);
 	if (err)
 		return err;
-	remove_nexus(group);
-	err = remove_directory(group);
-	return err ? err : remove_directory(target);
+	group_remove_nexus(group);
+	err = object_remove(group);
+	return err ? err : object_remove(target);
 }
 
-static int remove_backstore(gconstpointer data)
+static int backstore_remove(gconstpointer data)
 {
 	const char *backstore = data;
 	char hba[PATH_ROOM];
-	int err = remove_directory(backstore);
+	int err = object_remove(backstore);
 
 	/* Removes the HBA if this was its last backstore; otherwise rmdir() fails. */
 	g_strlcpy(hba, backstore, sizeof hba);
 	if (!err && strrchr(hba, '/')) {
 		*strrchr(hba, '/') = '\0';
-		remove_directory(hba);
+		object_remove(hba);
 	}
 	return err;
 }
 
-static gboolean remove_bounded(int (*function)(gconstpointer), const char *path, GError **error)
+static gboolean object_remove_bounded(int (*function)(gconstpointer), const char *path,
+				      GError **error)
 {
 	int err = strlen(path) + NAME_MAX < PATH_ROOM ? process_call(function, path, REMOVE_SECONDS)
 						      : ENAMETOOLONG;
@@ -450,10 +451,10 @@ static gboolean remove_bounded(int (*function)(gconstpointer), const char *path,
 
 gboolean target_loopback_remove(const char *target, GError **error)
 {
-	return remove_bounded(remove_target, target, error);
+	return object_remove_bounded(loopback_remove, target, error);
 }
 
 gboolean target_backstore_remove(const char *backstore, GError **error)
 {
-	return remove_bounded(remove_backstore, backstore, error);
+	return object_remove_bounded(backstore_remove, backstore, error);
 }

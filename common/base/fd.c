@@ -17,7 +17,7 @@
 #define SYS_close_range 436
 #endif
 
-static gboolean is_open(int fd)
+static gboolean fd_is_open(int fd)
 {
 	return fcntl(fd, F_GETFD) >= 0 || errno != EBADF;
 }
@@ -27,7 +27,7 @@ void fd_fill_stdio(void)
 {
 	int saved = errno;
 
-	while (!is_open(0) || !is_open(1) || !is_open(2)) {
+	while (!fd_is_open(0) || !fd_is_open(1) || !fd_is_open(2)) {
 		int fd = open("/dev/null", O_RDONLY); /* gets the lowest free number */
 
 		if (fd >= FIRST)
@@ -90,7 +90,7 @@ int fd_socketpair(int ret_ends[2])
 }
 
 /* Before Linux 5.9: closes every number up to the limit on open files. */
-static void close_each(int first)
+static void fd_close_each(int first)
 {
 	struct rlimit limit;
 	rlim_t end = (rlim_t)1 << 20;
@@ -104,5 +104,5 @@ static void close_each(int first)
 void fd_close_from(int first)
 {
 	if (syscall(SYS_close_range, (unsigned int)first, ~0U, 0U))
-		close_each(first);
+		fd_close_each(first);
 }

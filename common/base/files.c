@@ -17,7 +17,7 @@
 
 /* Doubles the buffer, up to `max` + 1 bytes: a file that fills the last byte is too long.  The
  * buffer has one more byte for the zero byte at the end. */
-static int grow_room(char **data, gsize *room, gsize max)
+static int buffer_grow(char **data, gsize *room, gsize max)
 {
 	gsize larger = *room ? 2 * *room : ROOM_FIRST;
 	char *moved;
@@ -41,7 +41,7 @@ int files_read_to_end(int fd, gsize max, char **ret_data, gsize *ret_length)
 	ssize_t n;
 
 	do {
-		int err = length == room ? grow_room(&data, &room, max) : 0;
+		int err = length == room ? buffer_grow(&data, &room, max) : 0;
 
 		if (err)
 			return err;
@@ -66,7 +66,7 @@ static gboolean not_a_small_file(const char *path, gsize max, GError **error)
 			 max);
 }
 
-static gboolean check_text(const char *path, const char *data, gsize length, GError **error)
+static gboolean text_check(const char *path, const char *data, gsize length, GError **error)
 {
 	return strlen(data) == length || error_set(error, STORAGEOS_ERROR_CORRUPT,
 						   "%s is not text: byte %" G_GSIZE_FORMAT
@@ -76,8 +76,8 @@ static gboolean check_text(const char *path, const char *data, gsize length, GEr
 
 /* Reads exactly as many bytes as the file had at the start.  Fails if its size changed meanwhile,
  * so that a file that is being written is not read in part. */
-static gboolean read_regular(int fd, const char *path, gsize max, char **ret_data,
-			     gsize *ret_length, GError **error)
+static gboolean file_read_regular(int fd, const char *path, gsize max, char **ret_data,
+				  gsize *ret_length, GError **error)
 {
 	struct stat st;
 	int err = fstat(fd, &st) ? errno : 0;
@@ -102,8 +102,8 @@ char *files_read(const char *path, gsize max, gsize *ret_length, GError **error)
 		error_set_errno(error, errno, "open %s", path);
 		return NULL;
 	}
-	if (!read_regular(fd, path, max, &data, &length, error) ||
-	    !check_text(path, data, length, error))
+	if (!file_read_regular(fd, path, max, &data, &length, error) ||
+	    !text_check(path, data, length, error))
 		return NULL;
 	if (ret_length)
 		*ret_length = length;
@@ -132,7 +132,7 @@ char *files_get_attribute(const char *directory, const char *name)
 }
 
 /* Returns 0 or an errno value. */
-static int flush(int fd)
+static int descriptor_flush(int fd)
 {
 	while (fsync(fd))
 		if (errno != EINTR)
@@ -140,7 +140,7 @@ static int flush(int fd)
 	return 0;
 }
 
-static int write_all(int fd, const char *data, gsize length)
+static int file_write_all(int fd, const char *data, gsize length)
 {
 	while (length) {
 		ssize_t n = write(fd, data, length);
@@ -152,11 +152,11 @@ static int write_all(int fd, const char *data, gsize length)
 		data += n;
 		length -= (gsize)n;
 	}
-	return flush(fd);
+	return descriptor_flush(fd);
 }
 
 /* Gives the new file the mode and owner of the file that it replaces, as far as we may. */
-static void take_over_mode(int fd, const char *path)
+static void file_take_over_mode(int fd, const char *path)
 {
 	struct stat st;
 
@@ -166,7 +166,8 @@ static void take_over_mode(int fd, const char *path)
 		fchmod(fd, st.st_mode & 07777);
 }
 
-static gboolean publish_as(const char *temporary, const char *path, FilesWrite how, GError **error)
+static gboolean file_publish(const char *temporary, const char *path, FilesWrite how,
+			     GError **error)
 {
 	if (how == FILES_NEW)
 		return files_publish(temporary, path, error);
@@ -185,11 +186,11 @@ gboolean files_write(const char *path, const char *data, gsize length, mode_t mo
 	if (fd < 0)
 		return error_set_errno(error, errno, "create %s", temporary);
 	if (how == FILES_REPLACE)
-		take_over_mode(fd, path);
-	err = write_all(fd, data, length);
+		file_take_over_mode(fd, path);
+	err = file_write_all(fd, data, length);
 	if (err)
 		error_set_errno(error, err, "write %s", temporary);
-	if (err || !publish_as(temporary, path, how, error)) {
+	if (err || !file_publish(temporary, path, how, error)) {
 		unlink(temporary);
 		return FALSE;
 	}
@@ -225,12 +226,12 @@ gboolean files_sync_parent(const char *path, GError **error)
 {
 	g_autofree char *parent = g_path_get_dirname(path);
 	autofd fd = fd_open(parent, O_RDONLY | O_DIRECTORY, 0);
-	int err = fd < 0 ? errno : flush(fd);
+	int err = fd < 0 ? errno : descriptor_flush(fd);
 
 	return !err || error_set_errno(error, err, "flush directory %s", parent);
 }
 
-static gboolean make_one(const char *path, GError **error)
+static gboolean directory_make(const char *path, GError **error)
 {
 	struct stat st;
 
@@ -249,7 +250,7 @@ gboolean files_make_directory(const char *path, GError **error)
 
 		if (!missing)
 			break;
-		if (!make_one(missing, error))
+		if (!directory_make(missing, error))
 			return FALSE;
 	}
 	if (!stat(path, &st) && S_ISDIR(st.st_mode))

@@ -58,7 +58,7 @@ static const char *level_name(LockLevel level)
 	return "?";
 }
 
-static void broken(const char *what, LockLevel level)
+static void lock_order_broken(const char *what, LockLevel level)
 {
 	fprintf(stderr, "lock order: %s (%s) while held:", what, level_name(level));
 	for (guint i = 0; i < n_held; i++)
@@ -67,7 +67,7 @@ static void broken(const char *what, LockLevel level)
 	abort();
 }
 
-static gboolean may_follow(const Held *first, LockLevel level, gconstpointer what)
+static gboolean lock_may_follow(const Held *first, LockLevel level, gconstpointer what)
 {
 	if (first->level == LOCK_SHARD && level == LOCK_SHARD)
 		return first->what < what;
@@ -77,10 +77,10 @@ static gboolean may_follow(const Held *first, LockLevel level, gconstpointer wha
 void lock_note(LockLevel level, gconstpointer what)
 {
 	for (guint i = 0; i < n_held; i++)
-		if (!may_follow(&held[i], level, what))
-			broken("a lock is taken", level);
+		if (!lock_may_follow(&held[i], level, what))
+			lock_order_broken("a lock is taken", level);
 	if (n_held == HELD_MAX)
-		broken("too many locks are taken", level);
+		lock_order_broken("too many locks are taken", level);
 	held[n_held++] = (Held){level, what};
 }
 
@@ -92,7 +92,7 @@ void lock_forget(gconstpointer what)
 	while (i > 0 && held[i - 1].what != what)
 		i--;
 	if (!i)
-		broken("a lock is dropped that is not held", 0);
+		lock_order_broken("a lock is dropped that is not held", 0);
 	for (n_held--; i <= n_held; i++)
 		held[i - 1] = held[i];
 }
@@ -101,7 +101,7 @@ void lock_check_wait(const Lock *lock)
 {
 	for (guint i = 0; i < n_held; i++)
 		if (held[i].what != lock && held[i].level != LOCK_RANGE)
-			broken("the thread sleeps", lock->level);
+			lock_order_broken("the thread sleeps", lock->level);
 }
 
 void lock_check_held(const Lock *lock)
@@ -109,7 +109,7 @@ void lock_check_held(const Lock *lock)
 	for (guint i = 0; i < n_held; i++)
 		if (held[i].what == lock)
 			return;
-	broken("a lock is not held", lock->level);
+	lock_order_broken("a lock is not held", lock->level);
 }
 
 guint64 lock_turn(const Lock *lock)
@@ -121,13 +121,13 @@ guint64 lock_turn(const Lock *lock)
 void lock_check_turn(const Lock *lock, guint64 turn)
 {
 	if (lock_turn(lock) != turn)
-		broken("a lock was dropped meanwhile", lock->level);
+		lock_order_broken("a lock was dropped meanwhile", lock->level);
 }
 
 void lock_check_io(void)
 {
 	for (guint i = 0; i < n_held; i++)
 		if (held[i].level != LOCK_RANGE && held[i].level != LOCK_GROW)
-			broken("the backing is called", held[i].level);
+			lock_order_broken("the backing is called", held[i].level);
 }
 #endif

@@ -30,7 +30,7 @@ void logging_set_level(LoggingLevel level)
 }
 
 G_GNUC_PRINTF(2, 0)
-static void write_line(LoggingLevel level, const char *format, va_list args)
+static void line_write(LoggingLevel level, const char *format, va_list args)
 {
 	char line[1024]; /* longer lines are cut: logging must not fail for lack of memory */
 
@@ -46,7 +46,7 @@ void logging_write(LoggingLevel level, const char *format, ...)
 	if (level > current_level)
 		return;
 	va_start(args, format);
-	write_line(level, format, args);
+	line_write(level, format, args);
 	va_end(args);
 }
 
@@ -83,6 +83,6 @@ void logging_write_limited(LoggingLimit *limit, LoggingLevel level, const char *
 	if (dropped)
 		logging_write(level, "%u lines like the next one were not logged", dropped);
 	va_start(args, format);
-	write_line(level, format, args);
+	line_write(level, format, args);
 	va_end(args);
 }

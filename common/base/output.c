@@ -33,7 +33,7 @@ void output_help(GOptionContext *context)
 	fputs(plain, stdout);
 }
 
-static gboolean judge(gboolean failed, int err, GError **error)
+static gboolean output_judge(gboolean failed, int err, GError **error)
 {
 	if (failed && !problem)
 		problem = err ? err : -1;
@@ -53,7 +53,7 @@ gboolean output_flush(GError **error)
 
 	errno = 0;
 	failed = fflush(stdout) != 0;
-	return judge(failed || ferror(stdout), failed ? errno : 0, error);
+	return output_judge(failed || ferror(stdout), failed ? errno : 0, error);
 }
 
 gboolean output_end(GError **error)
@@ -64,7 +64,7 @@ gboolean output_end(GError **error)
 	/* EBADF: closed from the start; nothing was written to it, so nothing is lost. */
 	if (!fclose(stdout) || errno == EBADF || !flushed)
 		return flushed;
-	return judge(TRUE, errno, error);
+	return output_judge(TRUE, errno, error);
 }
 
 gboolean output_reader_left(void)

@@ -54,7 +54,7 @@ gboolean size_parse(const char *text, guint64 *ret_bytes)
 	return TRUE;
 }
 
-static char *format(guint64 bytes, int decimals)
+static char *size_format_with(guint64 bytes, int decimals)
 {
 	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 	double value = (double)bytes;
@@ -69,10 +69,10 @@ static char *format(guint64 bytes, int decimals)
 
 char *size_format(guint64 bytes)
 {
-	return format(bytes, 1);
+	return size_format_with(bytes, 1);
 }
 
 char *size_format_exactly(guint64 bytes)
 {
-	return format(bytes, 2);
+	return size_format_with(bytes, 2);
 }

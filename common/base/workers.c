@@ -18,7 +18,7 @@ struct Workers {
 
 /* Takes the oldest item off the queue, and waits for one if it is empty.  NULL once the workers are
  * stopping and the queue is empty. */
-static WorkItem *take_item_locked(Workers *workers)
+static WorkItem *item_take_locked(Workers *workers)
 {
 	WorkItem *item;
 
@@ -42,7 +42,7 @@ static gpointer worker_main(gpointer data)
 	WorkItem *item;
 
 	g_mutex_lock(&workers->mutex);
-	while ((item = take_item_locked(workers))) {
+	while ((item = item_take_locked(workers))) {
 		g_mutex_unlock(&workers->mutex);
 		item->run(item);
 		g_mutex_lock(&workers->mutex);
@@ -51,7 +51,7 @@ static gpointer worker_main(gpointer data)
 	return NULL;
 }
 
-static void start_threads(Workers *workers, const char *name, guint threads, GError **error)
+static void workers_start_threads(Workers *workers, const char *name, guint threads, GError **error)
 {
 	while (workers->n_threads < threads) {
 		GThread *thread = thread_start(name, worker_main, workers, error);
@@ -73,7 +73,7 @@ Workers *workers_new(const char *name, guint threads, GError **error)
 	}
 	g_mutex_init(&workers->mutex);
 	g_cond_init(&workers->wake);
-	start_threads(workers, name, CLAMP(threads, 1, THREADS_MAX), &failure);
+	workers_start_threads(workers, name, CLAMP(threads, 1, THREADS_MAX), &failure);
 	if (workers->n_threads)
 		return workers;
 	error_set(error, STORAGEOS_ERROR_IO, "start workers: %s", failure->message);

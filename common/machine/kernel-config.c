@@ -13,7 +13,7 @@ struct KernelConfig {
 };
 
 /* Unpacks gzip data.  Returns NULL if the data is damaged, or the text is longer than TEXT_MAX. */
-static char *unpack(const char *packed, gsize length)
+static char *gzip_unpack(const char *packed, gsize length)
 {
 	g_autoptr(GZlibDecompressor) gzip = g_zlib_decompressor_new(G_ZLIB_COMPRESSOR_FORMAT_GZIP);
 	g_autofree char *text = g_malloc(TEXT_MAX + 1);
@@ -37,19 +37,19 @@ static char *unpack(const char *packed, gsize length)
 	return g_realloc(g_steal_pointer(&text), out + 1);
 }
 
-static char *read_config(const Sysroot *sysroot, const char *path)
+static char *config_read(const Sysroot *sysroot, const char *path)
 {
 	gsize length;
 	g_autofree char *data = sysroot_read(sysroot, path, TEXT_MAX, &length, NULL);
 
 	if (!data || !g_str_has_suffix(path, ".gz"))
 		return g_steal_pointer(&data);
-	return length <= PACKED_MAX ? unpack(data, length) : NULL;
+	return length <= PACKED_MAX ? gzip_unpack(data, length) : NULL;
 }
 
-static gboolean try_file(KernelConfig *config, const Sysroot *sysroot, char *path)
+static gboolean config_try_file(KernelConfig *config, const Sysroot *sysroot, char *path)
 {
-	config->text = read_config(sysroot, path);
+	config->text = config_read(sysroot, path);
 	if (config->text)
 		config->file = path;
 	else
@@ -64,12 +64,12 @@ KernelConfig *kernel_config_load(const Sysroot *sysroot, const char *release, gb
 					     "/usr/lib/kernel/config-%s"};
 	KernelConfig *config = g_new0(KernelConfig, 1);
 
-	if (running && try_file(config, sysroot, g_strdup("/proc/config.gz")))
+	if (running && config_try_file(config, sysroot, g_strdup("/proc/config.gz")))
 		return config;
 	for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
 		g_auto(GStrv) parts = g_strsplit(places[i], "%s", 2);
 
-		if (try_file(config, sysroot, g_strjoinv(release, parts)))
+		if (config_try_file(config, sysroot, g_strjoinv(release, parts)))
 			break;
 	}
 	return config;

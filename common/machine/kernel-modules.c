@@ -52,7 +52,7 @@ static gboolean last_word_is(const char *line, const char *name)
 }
 
 /* "kernel/drivers/target/target_core_user.ko.xz: ..." */
-static gboolean file_is(const char *line, const char *name)
+static gboolean line_is_of_file(const char *line, const char *name)
 {
 	gsize end = strcspn(line, ":\n");
 	const char *slash = g_strrstr_len(line, (gssize)end, "/");
@@ -65,7 +65,7 @@ static gboolean file_is(const char *line, const char *name)
 typedef gboolean (*LineTest)(const char *line, const char *name);
 
 /* The first line that passes, or NULL. */
-static const char *find_line(const char *text, LineTest test, const char *name)
+static const char *line_find(const char *text, LineTest test, const char *name)
 {
 	for (const char *line = text; line && *line; line++) {
 		if (test(line, name))
@@ -82,14 +82,14 @@ static gboolean file_has_line(const Sysroot *sysroot, const char *path, LineTest
 {
 	g_autofree char *text = sysroot_read(sysroot, path, PROC_MAX, NULL, NULL);
 
-	return find_line(text, test, name) != NULL;
+	return line_find(text, test, name) != NULL;
 }
 
 /* ---- kernels */
 
 static const char *const module_directories[] = {"/lib/modules", "/usr/lib/modules"};
 
-static void find_directory(Kernel *kernel)
+static void kernel_find_directory(Kernel *kernel)
 {
 	for (guint i = 0; !kernel->directory && i < G_N_ELEMENTS(module_directories); i++) {
 		g_autofree char *path =
@@ -100,7 +100,7 @@ static void find_directory(Kernel *kernel)
 	}
 }
 
-static char *read_index(const Kernel *kernel, const char *name)
+static char *kernel_read_index(const Kernel *kernel, const char *name)
 {
 	g_autofree char *path =
 		kernel->directory ? g_build_filename(kernel->directory, name, NULL) : NULL;
@@ -125,9 +125,9 @@ static Kernel *kernel_new(const Sysroot *sysroot, const char *release, gboolean 
 	kernel->running = running;
 	kernel->may_load = !running || loading_is_allowed(sysroot);
 	kernel->config = kernel_config_load(sysroot, release, running);
-	find_directory(kernel);
-	kernel->loadable = read_index(kernel, "modules.dep");
-	kernel->built_in = read_index(kernel, "modules.builtin");
+	kernel_find_directory(kernel);
+	kernel->loadable = kernel_read_index(kernel, "modules.dep");
+	kernel->built_in = kernel_read_index(kernel, "modules.builtin");
 	return kernel;
 }
 
@@ -138,12 +138,12 @@ Kernel *kernel_running(const Sysroot *sysroot)
 	return kernel_new(sysroot, uname(&u) ? "unknown" : u.release, TRUE);
 }
 
-static gint newer_first(gconstpointer a, gconstpointer b)
+static gint release_newer_first(gconstpointer a, gconstpointer b)
 {
 	return strverscmp(*(const char *const *)b, *(const char *const *)a);
 }
 
-static void add_release(GPtrArray *releases, const char *release)
+static void releases_add(GPtrArray *releases, const char *release)
 {
 	for (guint i = 0; i < releases->len; i++)
 		if (!strcmp(g_ptr_array_index(releases, i), release))
@@ -153,7 +153,7 @@ static void add_release(GPtrArray *releases, const char *release)
 
 /* Whether the directory has modules or an image of a kernel.  A removed kernel may leave its
  * directory behind, with modules that were built locally. */
-static gboolean is_kernel(const Sysroot *sysroot, const char *directory, const char *name)
+static gboolean directory_is_kernel(const Sysroot *sysroot, const char *directory, const char *name)
 {
 	static const char *const marks[] = {"modules.dep", "modules.builtin", "modules.order",
 					    "kernel", "vmlinuz"};
@@ -170,7 +170,7 @@ static gboolean is_kernel(const Sysroot *sysroot, const char *directory, const c
 
 /* Adds the releases that have only a configuration in /boot: kernels without modules.  (A removed
  * kernel may leave its configuration, too.) */
-static void add_configured(const Sysroot *sysroot, GPtrArray *releases)
+static void releases_add_configured(const Sysroot *sysroot, GPtrArray *releases)
 {
 	g_autoptr(GPtrArray) names = sysroot_list(sysroot, "/boot");
 
@@ -178,7 +178,7 @@ static void add_configured(const Sysroot *sysroot, GPtrArray *releases)
 		const char *name = g_ptr_array_index(names, i - 1);
 
 		if (g_str_has_prefix(name, "config-"))
-			add_release(releases, name + strlen("config-"));
+			releases_add(releases, name + strlen("config-"));
 	}
 }
 
@@ -190,15 +190,16 @@ GPtrArray *kernel_list(const Sysroot *sysroot)
 		g_autoptr(GPtrArray) names = sysroot_list(sysroot, module_directories[i]);
 
 		for (guint j = 0; j < names->len; j++)
-			if (is_kernel(sysroot, module_directories[i], g_ptr_array_index(names, j)))
-				add_release(releases, g_ptr_array_index(names, j));
+			if (directory_is_kernel(sysroot, module_directories[i],
+						g_ptr_array_index(names, j)))
+				releases_add(releases, g_ptr_array_index(names, j));
 	}
-	g_ptr_array_sort(releases, newer_first);
-	add_configured(sysroot, releases);
+	g_ptr_array_sort(releases, release_newer_first);
+	releases_add_configured(sysroot, releases);
 	return releases;
 }
 
-static gboolean is_listed(const GPtrArray *releases, const char *release)
+static gboolean releases_contain(const GPtrArray *releases, const char *release)
 {
 	for (guint i = 0; i < releases->len; i++)
 		if (!strcmp(g_ptr_array_index(releases, i), release))
@@ -227,15 +228,15 @@ Kernel *kernel_find(const Sysroot *sysroot, const char *release, GError **error)
 			  release ? release : "", release ? " " : "", sysroot_directory(sysroot));
 		return NULL;
 	}
-	if (!release && runs && is_listed(releases, runs))
+	if (!release && runs && releases_contain(releases, runs))
 		release = runs;
-	if (!release || is_listed(releases, release))
+	if (!release || releases_contain(releases, release))
 		return kernel_new(sysroot, release ? release : g_ptr_array_index(releases, 0),
 				  FALSE);
 	g_ptr_array_add(releases, NULL);
 	all = g_strjoinv(", ", (char **)releases->pdata);
-	error_set(error, STORAGEOS_ERROR_NOT_FOUND, "no kernel %s in %s (installed: %s)",
-		  release, sysroot_directory(sysroot), all);
+	error_set(error, STORAGEOS_ERROR_NOT_FOUND, "no kernel %s in %s (installed: %s)", release,
+		  sysroot_directory(sysroot), all);
 	return NULL;
 }
 
@@ -255,7 +256,7 @@ void kernel_free(Kernel *kernel)
 
 /* Whether the module shows itself in /sys or /proc.  Works without an index of modules (in a
  * container) and without a configuration. */
-static gboolean is_active(const Kernel *kernel, const char *name)
+static gboolean module_shows_itself(const Kernel *kernel, const char *name)
 {
 	g_autofree char *sys = g_build_filename("/sys/module", name, NULL);
 
@@ -265,9 +266,9 @@ static gboolean is_active(const Kernel *kernel, const char *name)
 }
 
 /* Also checks that the file exists: it may have been removed after the index was made. */
-static gboolean is_loadable(const Kernel *kernel, const char *name)
+static gboolean module_is_loadable(const Kernel *kernel, const char *name)
 {
-	const char *line = find_line(kernel->loadable, file_is, name);
+	const char *line = line_find(kernel->loadable, line_is_of_file, name);
 	g_autofree char *file = line ? g_strndup(line, strcspn(line, ":\n")) : NULL;
 	g_autofree char *path = NULL;
 
@@ -294,9 +295,9 @@ ModuleState kernel_module_state(const Kernel *kernel, const char *name, const ch
 {
 	if (kernel->running && file_has_line(kernel->sysroot, "/proc/modules", first_word_is, name))
 		return MODULE_LOADED;
-	if ((kernel->running && is_active(kernel, name)) ||
-	    find_line(kernel->built_in, file_is, name) ||
+	if ((kernel->running && module_shows_itself(kernel, name)) ||
+	    line_find(kernel->built_in, line_is_of_file, name) ||
 	    kernel_module_option(kernel, options) == KERNEL_OPTION_BUILT_IN)
 		return MODULE_BUILT_IN;
-	return is_loadable(kernel, name) ? MODULE_LOADABLE : MODULE_MISSING;
+	return module_is_loadable(kernel, name) ? MODULE_LOADABLE : MODULE_MISSING;
 }

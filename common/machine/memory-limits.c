@@ -12,7 +12,7 @@
  * pages that fits, in bytes. */
 #define NO_LIMIT ((guint64)1 << 60)
 
-static guint64 read_limit(const char *path)
+static guint64 cgroup_read_limit(const char *path)
 {
 	g_autofree char *text = files_read_kernel(path, NULL);
 	guint64 bytes;
@@ -24,7 +24,7 @@ static guint64 read_limit(const char *path)
 }
 
 /* The lowest limit of the group and its ancestors. */
-static guint64 least_limit(const char *hierarchy, const char *group, const char *file)
+static guint64 cgroup_least_limit(const char *hierarchy, const char *group, const char *file)
 {
 	g_autofree char *at = g_strdup(group);
 	guint64 least = MEMORY_UNLIMITED;
@@ -33,7 +33,7 @@ static guint64 least_limit(const char *hierarchy, const char *group, const char 
 		g_autofree char *path = g_build_filename(hierarchy, at, file, NULL);
 		char *slash = strrchr(at, '/');
 
-		least = min_u64(least, read_limit(path));
+		least = min_u64(least, cgroup_read_limit(path));
 		if (!slash)
 			return least;
 		*slash = '\0';
@@ -51,10 +51,10 @@ static guint64 limit_of_line(const char *cgroups, const char *line)
 	if (g_strv_length(parts) < 3 || strstr(parts[2], ".."))
 		return MEMORY_UNLIMITED;
 	if (!*parts[1])
-		return least_limit(cgroups, parts[2], "memory.max");
+		return cgroup_least_limit(cgroups, parts[2], "memory.max");
 	controllers = g_strsplit(parts[1], ",", 0);
 	return g_strv_contains((const char *const *)controllers, "memory")
-		       ? least_limit(first, parts[2], "memory.limit_in_bytes")
+		       ? cgroup_least_limit(first, parts[2], "memory.limit_in_bytes")
 		       : MEMORY_UNLIMITED;
 }
 

@@ -26,7 +26,7 @@ typedef gboolean (*MountTest)(struct libmnt_fs *mount, gconstpointer data);
 
 /* The last mount in the table that passes the test.  Of several mounts on one directory, the last
  * is the topmost. */
-static struct libmnt_fs *find_mount(MountTable *table, MountTest test, gconstpointer data)
+static struct libmnt_fs *mount_find(MountTable *table, MountTest test, gconstpointer data)
 {
 	g_autoptr(MountIterator) iterator = mnt_new_iter(MNT_ITER_BACKWARD);
 	struct libmnt_fs *mount;
@@ -52,7 +52,7 @@ static gboolean mount_is_at(struct libmnt_fs *mount, gconstpointer data)
 char *mounts_type_at(MountTable *table, const char *directory, const char *source)
 {
 	const MountPoint point = {directory, source};
-	struct libmnt_fs *mount = find_mount(table, mount_is_at, &point);
+	struct libmnt_fs *mount = mount_find(table, mount_is_at, &point);
 
 	return mount ? g_strdup(mnt_fs_get_fstype(mount)) : NULL;
 }
@@ -64,7 +64,7 @@ static gboolean mount_is_of_type(struct libmnt_fs *mount, gconstpointer data)
 
 char *mounts_of_type(MountTable *table, const char *type)
 {
-	struct libmnt_fs *mount = find_mount(table, mount_is_of_type, type);
+	struct libmnt_fs *mount = mount_find(table, mount_is_of_type, type);
 
 	return mount ? g_strdup(mnt_fs_get_target(mount)) : NULL;
 }
@@ -85,7 +85,7 @@ static gboolean mount_is_of_device(struct libmnt_fs *mount, gconstpointer data)
 char *mounts_of_device(MountTable *table, dev_t device, const char *path)
 {
 	const MountedDevice mounted = {device, path};
-	struct libmnt_fs *mount = find_mount(table, mount_is_of_device, &mounted);
+	struct libmnt_fs *mount = mount_find(table, mount_is_of_device, &mounted);
 
 	return mount ? g_strdup(mnt_fs_get_target(mount)) : NULL;
 }
@@ -98,7 +98,7 @@ static gboolean mount_has_id(struct libmnt_fs *mount, gconstpointer data)
 gboolean mounts_in_memory(MountTable *table, int id)
 {
 	static const char *const types[] = {"devtmpfs", "tmpfs", "ramfs", NULL};
-	struct libmnt_fs *mount = find_mount(table, mount_has_id, &id);
+	struct libmnt_fs *mount = mount_find(table, mount_has_id, &id);
 	const char *type = mount ? mnt_fs_get_fstype(mount) : NULL;
 
 	return type && g_strv_contains(types, type);
@@ -126,7 +126,7 @@ static guint64 namespace_of(const char *pid)
 }
 
 /* Returns TRUE the first time it is called with a namespace. */
-static gboolean note_namespace(GHashTable *seen, guint64 number)
+static gboolean namespace_note(GHashTable *seen, guint64 number)
 {
 	return number && g_hash_table_add(seen, g_memdup(&number, sizeof number));
 }
@@ -138,14 +138,14 @@ gboolean mounts_of_device_elsewhere(dev_t device, const char *path, MountElsewhe
 	g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
 	const char *pid;
 
-	if (!note_namespace(seen, namespace_of("self")))
+	if (!namespace_note(seen, namespace_of("self")))
 		return FALSE;
 	while (dir && (pid = g_dir_read_name(dir))) {
 		guint64 number = g_ascii_isdigit(*pid) ? namespace_of(pid) : 0;
 		g_autoptr(MountTable) table = NULL;
 		char *directory;
 
-		if (!note_namespace(seen, number))
+		if (!namespace_note(seen, number))
 			continue;
 		table = mounts_of_process(pid);
 		directory = mounts_of_device(table, device, path);

@@ -11,7 +11,7 @@
 /* ---- os-release */
 
 /* The text of os-release, or NULL.  If a file exists but cannot be read, *ret_problem says why. */
-static char *read_os_release(const Sysroot *sysroot, char **ret_problem)
+static char *os_release_read(const Sysroot *sysroot, char **ret_problem)
 {
 	static const char *const places[] = {"/etc/os-release", "/usr/lib/os-release"};
 
@@ -30,7 +30,7 @@ static char *read_os_release(const Sysroot *sysroot, char **ret_problem)
 
 /* Keeps the printable characters of a value, about VALUE_MAX bytes of them: the file is not
  * trusted, and its values are printed on terminals. */
-static char *sanitize(const char *value)
+static char *value_sanitize(const char *value)
 {
 	g_autofree char *valid = g_utf8_make_valid(value, -1);
 	GString *clean = g_string_new(NULL);
@@ -42,7 +42,7 @@ static char *sanitize(const char *value)
 }
 
 /* The value of one key, or "". */
-static char *os_release(char **lines, const char *key)
+static char *os_release_value(char **lines, const char *key)
 {
 	gsize length = strlen(key);
 
@@ -51,7 +51,7 @@ static char *os_release(char **lines, const char *key)
 			g_autofree char *line = g_strchomp(g_strdup(lines[i]));
 			g_autofree char *value = g_shell_unquote(line + length + 1, NULL);
 
-			return sanitize(value ? value : line + length + 1);
+			return value_sanitize(value ? value : line + length + 1);
 		}
 	return g_strdup("");
 }
@@ -94,7 +94,7 @@ static const char *cloud_words(const Platform *platform)
 
 /* By the machine's vendor (DMI), the files of cloud-init, or the directory of the provider's
  * agent. */
-static gboolean is_digitalocean(const Sysroot *sysroot)
+static gboolean machine_is_digitalocean(const Sysroot *sysroot)
 {
 	static const char *const places[] = {
 		"/sys/class/dmi/id/sys_vendor", "/run/cloud-init/result.json",
@@ -191,18 +191,18 @@ static char *full_name(const Platform *platform, const char *name)
 Platform *platform_detect(const Sysroot *sysroot, const char *kernel_release)
 {
 	Platform *platform = g_new0(Platform, 1);
-	g_autofree char *text = read_os_release(sysroot, &platform->problem);
+	g_autofree char *text = os_release_read(sysroot, &platform->problem);
 	g_auto(GStrv) lines = text ? g_strsplit(text, "\n", 0) : NULL;
-	g_autofree char *name = os_release(lines, "NAME");
-	g_autofree char *like = os_release(lines, "ID_LIKE");
+	g_autofree char *name = os_release_value(lines, "NAME");
+	g_autofree char *like = os_release_value(lines, "ID_LIKE");
 
 	if (text)
 		g_clear_pointer(&platform->problem, g_free);
-	platform->id = os_release(lines, "ID");
-	platform->version = os_release(lines, "VERSION_ID");
+	platform->id = os_release_value(lines, "ID");
+	platform->version = os_release_value(lines, "VERSION_ID");
 	platform->flavour = flavour_of(kernel_release);
 	platform->packages = packages_of(platform->id, like);
-	platform->digitalocean = is_digitalocean(sysroot);
+	platform->digitalocean = machine_is_digitalocean(sysroot);
 	platform->name = full_name(platform, name);
 	return platform;
 }

@@ -53,7 +53,7 @@ static void watchdog_clear(Watchdog *dog)
 	g_cond_clear(&dog->ended);
 }
 
-static GDBusConnection *connect_to_bus(GCancellable *cancellable, GError **error)
+static GDBusConnection *bus_connect(GCancellable *cancellable, GError **error)
 {
 	g_autofree char *address =
 		g_dbus_address_get_for_bus_sync(G_BUS_TYPE_SYSTEM, cancellable, error);
@@ -67,7 +67,7 @@ static GDBusConnection *connect_to_bus(GCancellable *cancellable, GError **error
 		NULL, cancellable, error);
 }
 
-static GVariant *ask_bus(GDBusConnection *bus, const char *method, const char *type,
+static GVariant *bus_ask(GDBusConnection *bus, const char *method, const char *type,
 			 GCancellable *cancellable)
 {
 	return g_dbus_connection_call_sync(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
@@ -76,21 +76,22 @@ static GVariant *ask_bus(GDBusConnection *bus, const char *method, const char *t
 					   G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, cancellable, NULL);
 }
 
-static void find_owner(GDBusConnection *bus, GCancellable *cancellable, RunnerBusStatus *status)
+static void runner_find_owner(GDBusConnection *bus, GCancellable *cancellable,
+			      RunnerBusStatus *status)
 {
-	g_autoptr(GVariant) owned = ask_bus(bus, "NameHasOwner", "(b)", cancellable);
+	g_autoptr(GVariant) owned = bus_ask(bus, "NameHasOwner", "(b)", cancellable);
 	g_autoptr(GVariant) pid = NULL;
 
 	if (owned)
 		g_variant_get(owned, "(b)", &status->running);
 	if (!status->running)
 		return;
-	pid = ask_bus(bus, "GetConnectionUnixProcessID", "(u)", cancellable);
+	pid = bus_ask(bus, "GetConnectionUnixProcessID", "(u)", cancellable);
 	if (pid)
 		g_variant_get(pid, "(u)", &status->pid);
 }
 
-static gboolean lists_subtype(GVariant *answer)
+static gboolean answer_lists_subtype(GVariant *answer)
 {
 	g_autoptr(GVariantIter) objects = NULL;
 	const char *path;
@@ -102,7 +103,7 @@ static gboolean lists_subtype(GVariant *answer)
 	return FALSE;
 }
 
-static void ask_runner(GDBusConnection *bus, GCancellable *cancellable, RunnerBusStatus *status,
+static void runner_ask(GDBusConnection *bus, GCancellable *cancellable, RunnerBusStatus *status,
 		       GError **error)
 {
 	g_autoptr(GVariant) answer = g_dbus_connection_call_sync(
@@ -111,20 +112,20 @@ static void ask_runner(GDBusConnection *bus, GCancellable *cancellable, RunnerBu
 		G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, cancellable, error);
 
 	status->answers = answer != NULL;
-	status->subtype = answer && lists_subtype(answer);
+	status->subtype = answer && answer_lists_subtype(answer);
 }
 
-static void query(GCancellable *cancellable, RunnerBusStatus *status, GError **error)
+static void runner_query(GCancellable *cancellable, RunnerBusStatus *status, GError **error)
 {
-	g_autoptr(GDBusConnection) bus = connect_to_bus(cancellable, error);
+	g_autoptr(GDBusConnection) bus = bus_connect(cancellable, error);
 
 	if (!bus)
 		return;
 	status->bus = TRUE;
 	g_dbus_connection_set_exit_on_close(bus, FALSE);
-	find_owner(bus, cancellable, status);
+	runner_find_owner(bus, cancellable, status);
 	if (status->running)
-		ask_runner(bus, cancellable, status, error);
+		runner_ask(bus, cancellable, status, error);
 	g_dbus_connection_close_sync(bus, cancellable, NULL);
 }
 
@@ -135,7 +136,7 @@ void runner_bus_status_query(guint seconds, RunnerBusStatus *ret_status)
 	Watchdog dog;
 
 	watchdog_init(&dog, seconds);
-	query(dog.cancellable, &status, &error);
+	runner_query(dog.cancellable, &status, &error);
 	if (g_cancellable_is_cancelled(dog.cancellable))
 		status.problem = g_strdup_printf("no answer within %u s", seconds);
 	else if (error)

@@ -12,23 +12,23 @@
 #define DELETED " (deleted)"
 #define HANDLER_PATH "--handler-path"
 
-static char *proc_file(guint32 pid, const char *name)
+static char *process_file(guint32 pid, const char *name)
 {
 	return g_strdup_printf("/proc/%u/%s", pid, name);
 }
 
-static char *read_proc(guint32 pid, const char *name, gsize *ret_length)
+static char *process_read(guint32 pid, const char *name, gsize *ret_length)
 {
-	g_autofree char *path = proc_file(pid, name);
+	g_autofree char *path = process_file(pid, name);
 
 	return files_read_kernel(path, ret_length);
 }
 
 /* Sets `program` and `outdated`.  The kernel appends DELETED to the path of a file that was removed
  * or replaced. */
-static void find_program(guint32 pid, RunnerProcess *process)
+static void process_find_program(guint32 pid, RunnerProcess *process)
 {
-	g_autofree char *link = proc_file(pid, "exe");
+	g_autofree char *link = process_file(pid, "exe");
 	char target[PATH_MAX];
 	ssize_t length = readlink(link, target, sizeof target - 1);
 
@@ -43,10 +43,10 @@ static void find_program(guint32 pid, RunnerProcess *process)
 
 /* Sets `directory` from "--handler-path DIR" or "--handler-path=DIR".  Each argument in cmdline
  * ends with a zero byte. */
-static void find_directory(guint32 pid, RunnerProcess *process)
+static void process_find_handler_directory(guint32 pid, RunnerProcess *process)
 {
 	gsize length = 0;
-	g_autofree char *words = read_proc(pid, "cmdline", &length);
+	g_autofree char *words = process_read(pid, "cmdline", &length);
 	const char *next;
 
 	for (const char *word = words; word && word < words + length; word = next) {
@@ -62,9 +62,9 @@ static void find_directory(guint32 pid, RunnerProcess *process)
 
 /* Sets `started`: boot time plus field 22 of /proc/PID/stat, which is in clock ticks.  Fields are
  * counted from the last ')', because the name (field 2) may have spaces and parentheses. */
-static void find_start(guint32 pid, RunnerProcess *process)
+static void process_find_start(guint32 pid, RunnerProcess *process)
 {
-	g_autofree char *stat = read_proc(pid, "stat", NULL);
+	g_autofree char *stat = process_read(pid, "stat", NULL);
 	const char *at = stat ? strrchr(stat, ')') : NULL;
 	g_autofree char *machine = NULL;
 	const char *booted;
@@ -87,9 +87,9 @@ void runner_process_examine(guint32 pid, RunnerProcess *ret_process)
 	memset(ret_process, 0, sizeof *ret_process);
 	if (!pid)
 		return;
-	find_program(pid, ret_process);
-	find_directory(pid, ret_process);
-	find_start(pid, ret_process);
+	process_find_program(pid, ret_process);
+	process_find_handler_directory(pid, ret_process);
+	process_find_start(pid, ret_process);
 }
 
 void runner_process_clear(RunnerProcess *process)
@@ -100,7 +100,7 @@ void runner_process_clear(RunnerProcess *process)
 
 /* Whether the file was written in place after the process started.  (Package managers replace
  * files, but administrators may copy over them.) */
-static gboolean changed_since(const char *path, gint64 started)
+static gboolean file_changed_since(const char *path, gint64 started)
 {
 	struct stat st;
 
@@ -109,7 +109,7 @@ static gboolean changed_since(const char *path, gint64 started)
 
 RunnerPlugin runner_process_plugin(guint32 pid, const RunnerProcess *process, const char *path)
 {
-	g_autofree char *maps = pid ? read_proc(pid, "maps", NULL) : NULL;
+	g_autofree char *maps = pid ? process_read(pid, "maps", NULL) : NULL;
 	const char *at;
 
 	if (!maps || !*maps)
@@ -118,7 +118,7 @@ RunnerPlugin runner_process_plugin(guint32 pid, const RunnerProcess *process, co
 	if (!at)
 		return RUNNER_PLUGIN_ABSENT;
 	at += strlen("/" RUNNER_PLUGIN);
-	if (g_str_has_prefix(at, DELETED) || !path || changed_since(path, process->started))
+	if (g_str_has_prefix(at, DELETED) || !path || file_changed_since(path, process->started))
 		return RUNNER_PLUGIN_REPLACED;
 	return RUNNER_PLUGIN_CURRENT;
 }

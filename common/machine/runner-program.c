@@ -22,7 +22,7 @@ static void images_clear(Images *images)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Images, images_clear)
 
-static char *read_image(const Sysroot *sysroot, const char *path, ElfImage *ret_image)
+static char *elf_read(const Sysroot *sysroot, const char *path, ElfImage *ret_image)
 {
 	gsize length = 0;
 	char *data = sysroot_read(sysroot, path, PROGRAM_MAX, &length, NULL);
@@ -32,17 +32,17 @@ static char *read_image(const Sysroot *sysroot, const char *path, ElfImage *ret_
 	return data;
 }
 
-static void load_library(const Sysroot *sysroot, Images *images)
+static void images_load_library(const Sysroot *sysroot, Images *images)
 {
 	g_autofree char *name = elf_image_needs(&images->program, "libtcmu.so");
 	g_autofree char *path = name ? libraries_find(sysroot, name) : NULL;
 
 	if (path)
-		images->library_data = read_image(sysroot, path, &images->library);
+		images->library_data = elf_read(sysroot, path, &images->library);
 }
 
 /* A plugin sees the symbols of the program and of its library. */
-static gboolean has(const char *symbol, gconstpointer data)
+static gboolean images_have_symbol(const char *symbol, gconstpointer data)
 {
 	const Images *images = data;
 
@@ -72,7 +72,7 @@ static gboolean is_handler_directory(const char *text)
 
 /* ---- plugins */
 
-static char *usual_directory(const Sysroot *sysroot)
+static char *handlers_usual_directory(const Sysroot *sysroot)
 {
 	g_autoptr(GPtrArray) directories = libraries_directories(sysroot);
 
@@ -88,7 +88,7 @@ static char *usual_directory(const Sysroot *sysroot)
 
 /* Sets `plugin` and `copies`.  The runner loads every file whose name begins with "handler_", a
  * backup copy of a plugin included. */
-static void look_for_plugins(const Sysroot *sysroot, RunnerProgram *program)
+static void handlers_look_for_plugins(const Sysroot *sysroot, RunnerProgram *program)
 {
 	g_autoptr(GPtrArray) names = sysroot_list(sysroot, program->directory);
 
@@ -106,7 +106,7 @@ static void look_for_plugins(const Sysroot *sysroot, RunnerProgram *program)
 	}
 }
 
-static char *find_program(const Sysroot *sysroot)
+static char *runner_find(const Sysroot *sysroot)
 {
 	static const char *const places[] = {
 		"/usr/bin/tcmu-runner",	      "/usr/sbin/tcmu-runner",
@@ -119,13 +119,13 @@ static char *find_program(const Sysroot *sysroot)
 	return NULL;
 }
 
-static void examine_program(const Sysroot *sysroot, RunnerProgram *program)
+static void runner_examine(const Sysroot *sysroot, RunnerProgram *program)
 {
 	g_auto(Images) images = {0};
 
-	images.program_data = read_image(sysroot, program->program, &images.program);
-	load_library(sysroot, &images);
-	program->generation = runner_generation_tell(has, &images);
+	images.program_data = elf_read(sysroot, program->program, &images.program);
+	images_load_library(sysroot, &images);
+	program->generation = runner_generation_tell(images_have_symbol, &images);
 	program->version = elf_image_find_text(&images.program, is_version);
 	if (!program->directory)
 		program->directory = elf_image_find_text(&images.program, is_handler_directory);
@@ -136,16 +136,16 @@ void runner_program_examine(const Sysroot *sysroot, const char *program, const c
 {
 	memset(ret_program, 0, sizeof *ret_program);
 	ret_program->copies = g_ptr_array_new_with_free_func(g_free);
-	ret_program->program = program ? g_strdup(program) : find_program(sysroot);
+	ret_program->program = program ? g_strdup(program) : runner_find(sysroot);
 	ret_program->directory = g_strdup(directory);
 	if (ret_program->program)
-		examine_program(sysroot, ret_program);
+		runner_examine(sysroot, ret_program);
 	if (!ret_program->directory || !sysroot_has_directory(sysroot, ret_program->directory)) {
 		g_free(ret_program->directory);
-		ret_program->directory = usual_directory(sysroot);
+		ret_program->directory = handlers_usual_directory(sysroot);
 	}
 	if (ret_program->directory)
-		look_for_plugins(sysroot, ret_program);
+		handlers_look_for_plugins(sysroot, ret_program);
 }
 
 void runner_program_clear(RunnerProgram *program)

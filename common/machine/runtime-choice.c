@@ -25,7 +25,7 @@ static const Needed for_tcmu = {tcmu_modules, G_N_ELEMENTS(tcmu_modules)};
 static const Needed for_fuse = {fuse_modules, G_N_ELEMENTS(fuse_modules)};
 
 /* The names of the modules that pass the test, separated by commas; NULL if none does. */
-static char *modules_that(const RuntimeProbe *probe, Needed needed,
+static char *modules_list(const RuntimeProbe *probe, Needed needed,
 			  gboolean (*test)(ModuleState state))
 {
 	g_autoptr(GString) list = g_string_new(NULL);
@@ -49,8 +49,8 @@ static gboolean is_not_active(ModuleState state)
 
 static char *module_obstacle(const RuntimeProbe *probe, Needed needed, ProbeDepth depth)
 {
-	g_autofree char *missing = modules_that(probe, needed, is_missing);
-	g_autofree char *inactive = modules_that(probe, needed, is_not_active);
+	g_autofree char *missing = modules_list(probe, needed, is_missing);
+	g_autofree char *inactive = modules_list(probe, needed, is_not_active);
 	const char *release = probe->kernel->release;
 
 	if (missing)
@@ -281,9 +281,9 @@ static char *runner_step(const RuntimeProbe *probe)
 
 static char *tcmu_step(const RuntimeProbe *probe)
 {
-	g_autofree char *missing = modules_that(probe, for_tcmu, is_missing);
+	g_autofree char *missing = modules_list(probe, for_tcmu, is_missing);
 
-	g_autofree char *inactive = modules_that(probe, for_tcmu, is_not_active);
+	g_autofree char *inactive = modules_list(probe, for_tcmu, is_not_active);
 
 	if (missing)
 		return kernel_step(probe, for_tcmu, missing);
@@ -295,7 +295,7 @@ static char *tcmu_step(const RuntimeProbe *probe)
 static char *fuse_step(const RuntimeProbe *probe)
 {
 	const char *const package[] = {"storageos-fuse", NULL};
-	g_autofree char *missing = modules_that(probe, for_fuse, is_missing);
+	g_autofree char *missing = modules_list(probe, for_fuse, is_missing);
 	char *step;
 
 	if (!probe->bare && !probe->fuse_program)
@@ -323,7 +323,7 @@ char *runtime_probe_next_step(const RuntimeProbe *probe, Frontend wanted)
 /* ---- warnings */
 
 G_GNUC_PRINTF(2, 3)
-static void warn(GPtrArray *warnings, const char *format, ...)
+static void warnings_add(GPtrArray *warnings, const char *format, ...)
 {
 	va_list args;
 
@@ -347,13 +347,14 @@ static void warn_of_modules(const RuntimeProbe *probe, GPtrArray *warnings)
 	g_autofree char *index = index_step(probe);
 
 	if (index)
-		warn(warnings, "there is no %s/modules.dep, so no module can be found: %s",
-		     kernel->directory, index);
+		warnings_add(warnings, "there is no %s/modules.dep, so no module can be found: %s",
+			     kernel->directory, index);
 	else if (!kernel->directory && modules_may_be_elsewhere(probe))
-		warn(warnings,
-		     "the modules of kernel %s are not here: this is a container, or the kernel "
-		     "has been upgraded since the machine was started",
-		     kernel->release);
+		warnings_add(
+			warnings,
+			"the modules of kernel %s are not here: this is a container, or the kernel "
+			"has been upgraded since the machine was started",
+			kernel->release);
 }
 
 static void warn_of_nothing(const RuntimeProbe *probe, GPtrArray *warnings)
@@ -362,7 +363,7 @@ static void warn_of_nothing(const RuntimeProbe *probe, GPtrArray *warnings)
 	g_autofree char *step = platform_install_step(probe->platform, ours);
 
 	if (probe->bare)
-		warn(warnings, "no package of storageos is installed there: %s", step);
+		warnings_add(warnings, "no package of storageos is installed there: %s", step);
 }
 
 static void warn_of_plugin(const RuntimeProbe *probe, GPtrArray *warnings)
@@ -370,13 +371,14 @@ static void warn_of_plugin(const RuntimeProbe *probe, GPtrArray *warnings)
 	const GPtrArray *copies = probe->runner_files.copies;
 
 	for (guint i = 0; i < copies->len; i++)
-		warn(warnings, "tcmu-runner also loads %s when it starts: remove it",
-		     (const char *)g_ptr_array_index(copies, i));
+		warnings_add(warnings, "tcmu-runner also loads %s when it starts: remove it",
+			     (const char *)g_ptr_array_index(copies, i));
 	if (probe->runner_process.outdated)
-		warn(warnings, "tcmu-runner has been upgraded since it was started");
+		warnings_add(warnings, "tcmu-runner has been upgraded since it was started");
 	if (probe->runner_plugin == RUNNER_PLUGIN_REPLACED)
-		warn(warnings, "tcmu-runner still uses the plugin that was %s after it was started",
-		     probe->runner_files.plugin ? "replaced" : "removed");
+		warnings_add(warnings,
+			     "tcmu-runner still uses the plugin that was %s after it was started",
+			     probe->runner_files.plugin ? "replaced" : "removed");
 }
 
 static void warn_of_others(const RuntimeProbe *probe, GPtrArray *warnings)
@@ -387,10 +389,11 @@ static void warn_of_others(const RuntimeProbe *probe, GPtrArray *warnings)
 		const TcmuUser *user = g_ptr_array_index(users, i);
 
 		if (user->pid != probe->runner.pid && !user->ours)
-			warn(warnings,
-			     "process %u (%s) %s: a second TCMU daemon can corrupt volumes",
-			     user->pid, user->command,
-			     user->device ? "has a TCMU device open" : "listens for TCMU devices");
+			warnings_add(warnings,
+				     "process %u (%s) %s: a second TCMU daemon can corrupt volumes",
+				     user->pid, user->command,
+				     user->device ? "has a TCMU device open"
+						  : "listens for TCMU devices");
 	}
 }
 
@@ -403,10 +406,10 @@ static void warn_of_limit(GPtrArray *warnings, const char *whose, guint64 limit,
 		return;
 	text = size_format(limit);
 	need = size_format(node_cache + SERVER_MEMORY);
-	warn(warnings,
-	     "%s has %s, and a process that serves volumes takes %s: lower node_cache, or "
-	     "raise the limit",
-	     whose, text, need);
+	warnings_add(warnings,
+		     "%s has %s, and a process that serves volumes takes %s: lower node_cache, or "
+		     "raise the limit",
+		     whose, text, need);
 }
 
 static void warn_of_memory(const RuntimeProbe *probe, guint64 node_cache, GPtrArray *warnings)
@@ -418,9 +421,10 @@ static void warn_of_memory(const RuntimeProbe *probe, guint64 node_cache, GPtrAr
 		warn_of_limit(warnings, "the control group of tcmu-runner",
 			      probe->runner_memory.cgroup, node_cache);
 	if (!memory_may_lock(&probe->memory))
-		warn(warnings, "storageos-fuse started from here cannot lock its memory (limit, "
-			       "and no CAP_SYS_RESOURCE): it may wait for its own volume when "
-			       "memory is short");
+		warnings_add(warnings,
+			     "storageos-fuse started from here cannot lock its memory (limit, "
+			     "and no CAP_SYS_RESOURCE): it may wait for its own volume when "
+			     "memory is short");
 }
 
 GPtrArray *runtime_probe_warnings(const RuntimeProbe *probe, guint64 node_cache)
@@ -428,21 +432,23 @@ GPtrArray *runtime_probe_warnings(const RuntimeProbe *probe, guint64 node_cache)
 	GPtrArray *warnings = g_ptr_array_new_with_free_func(g_free);
 
 	if (probe->platform->problem)
-		warn(warnings, "the distribution is not known: %s", probe->platform->problem);
+		warnings_add(warnings, "the distribution is not known: %s",
+			     probe->platform->problem);
 	warn_of_nothing(probe, warnings);
 	warn_of_modules(probe, warnings);
 	warn_of_plugin(probe, warnings);
 	warn_of_others(probe, warnings);
 	if (probe->fuse_library && !probe->fuse_library_found)
-		warn(warnings,
-		     "storageos-fuse is linked against %s, which is not in the usual "
-		     "places",
-		     probe->fuse_library);
+		warnings_add(warnings,
+			     "storageos-fuse is linked against %s, which is not in the usual "
+			     "places",
+			     probe->fuse_library);
 	if (probe->page_size > 4096)
-		warn(warnings,
-		     "pages of %u KiB: volumes stay as they are (blocks of 4 KiB), but each TCMU "
-		     "request takes whole pages of its device's buffer",
-		     (guint)(probe->page_size >> 10));
+		warnings_add(warnings,
+			     "pages of %u KiB: volumes stay as they are (blocks of 4 KiB), but "
+			     "each TCMU "
+			     "request takes whole pages of its device's buffer",
+			     (guint)(probe->page_size >> 10));
 	if (probe->running)
 		warn_of_memory(probe, node_cache, warnings);
 	return warnings;

@@ -35,7 +35,7 @@ const char *probe_module_name(ProbeModule module)
 static const char *const program_places[] = {"/usr/sbin",      "/usr/bin", "/usr/local/sbin",
 					     "/usr/local/bin", "/sbin",	   "/bin"};
 
-static char *find_program(const RuntimeProbe *probe, const char *name)
+static char *program_find(const RuntimeProbe *probe, const char *name)
 {
 	char *found = probe->running ? g_find_program_in_path(name) : NULL;
 
@@ -51,14 +51,14 @@ static char *find_program(const RuntimeProbe *probe, const char *name)
 }
 
 /* STORAGEOS_FUSE is for tests and for trying out a build. */
-static char *find_fuse_program(const RuntimeProbe *probe)
+static char *program_find_fuse(const RuntimeProbe *probe)
 {
 	const char *named = probe->running ? g_getenv("STORAGEOS_FUSE") : NULL;
 
-	return find_program(probe, named && *named ? named : "storageos-fuse");
+	return program_find(probe, named && *named ? named : "storageos-fuse");
 }
 
-static void look_at_fuse_library(RuntimeProbe *probe)
+static void probe_fuse_library(RuntimeProbe *probe)
 {
 	gsize length = 0;
 	g_autofree char *data =
@@ -71,21 +71,21 @@ static void look_at_fuse_library(RuntimeProbe *probe)
 	probe->fuse_library_found = found != NULL;
 }
 
-static void find_programs(RuntimeProbe *probe)
+static void probe_programs(RuntimeProbe *probe)
 {
-	probe->runner_program = find_program(probe, "tcmu-runner");
-	probe->targetcli_program = find_program(probe, "targetcli");
-	probe->fuse_program = find_fuse_program(probe);
+	probe->runner_program = program_find(probe, "tcmu-runner");
+	probe->targetcli_program = program_find(probe, "targetcli");
+	probe->fuse_program = program_find_fuse(probe);
 	if (probe->fuse_program)
-		look_at_fuse_library(probe);
-	probe->fusermount_program = find_program(probe, "fusermount3");
+		probe_fuse_library(probe);
+	probe->fusermount_program = program_find(probe, "fusermount3");
 	if (!probe->fusermount_program)
-		probe->fusermount_program = find_program(probe, "fusermount");
+		probe->fusermount_program = program_find(probe, "fusermount");
 }
 
 /* ---- pages */
 
-static guint64 page_size(const RuntimeProbe *probe)
+static guint64 probe_page_size(const RuntimeProbe *probe)
 {
 	static const struct {
 		const char *option;
@@ -109,7 +109,7 @@ static guint64 page_size(const RuntimeProbe *probe)
 
 /* ---- the whole */
 
-static gboolean is_device(const RuntimeProbe *probe, const char *path)
+static gboolean probe_has_device(const RuntimeProbe *probe, const char *path)
 {
 	struct stat st;
 
@@ -117,7 +117,7 @@ static gboolean is_device(const RuntimeProbe *probe, const char *path)
 }
 
 /* What the files show; works on any sysroot. */
-static void look_at_files(RuntimeProbe *probe)
+static void probe_files(RuntimeProbe *probe)
 {
 	probe->platform = platform_detect(probe->sysroot, probe->kernel->release);
 	probe->row = compatibility_row(probe->platform);
@@ -126,18 +126,18 @@ static void look_at_files(RuntimeProbe *probe)
 			kernel_module_state(probe->kernel, modules[i].name, modules[i].options);
 		probe->options[i] = kernel_module_option(probe->kernel, modules[i].options);
 	}
-	find_programs(probe);
-	probe->page_size = page_size(probe);
+	probe_programs(probe);
+	probe->page_size = probe_page_size(probe);
 }
 
 /* What only a running machine shows. */
-static void look_at_machine(RuntimeProbe *probe)
+static void probe_machine(RuntimeProbe *probe)
 {
 	g_autoptr(MountTable) mounts = mounts_of_process("self");
 
 	probe->configfs = mounts_of_type(mounts, "configfs");
-	probe->fuse_device = is_device(probe, "/dev/fuse");
-	probe->loop_device = is_device(probe, "/dev/loop-control");
+	probe->fuse_device = probe_has_device(probe, "/dev/fuse");
+	probe->loop_device = probe_has_device(probe, "/dev/loop-control");
 	tcmu_users_find(&probe->tcmu);
 	runner_bus_status_query(RUNNER_SECONDS, &probe->runner);
 	runner_process_examine(probe->runner.pid, &probe->runner_process);
@@ -147,7 +147,7 @@ static void look_at_machine(RuntimeProbe *probe)
 }
 
 /* The running runner's program counts, not the one found in the search path. */
-static void look_at_runner(RuntimeProbe *probe)
+static void probe_runner(RuntimeProbe *probe)
 {
 	const RunnerProcess *process = &probe->runner_process;
 
@@ -161,9 +161,9 @@ static void look_at_runner(RuntimeProbe *probe)
 		runner_process_plugin(probe->runner.pid, process, probe->runner_files.plugin);
 }
 
-static gboolean is_bare(const RuntimeProbe *probe)
+static gboolean probe_is_bare(const RuntimeProbe *probe)
 {
-	g_autofree char *ours = find_program(probe, "storageos");
+	g_autofree char *ours = program_find(probe, "storageos");
 
 	return !probe->running && !ours && !probe->fuse_program && !probe->runner_files.plugin;
 }
@@ -176,9 +176,9 @@ RuntimeProbe *runtime_probe_new(void)
 	probe->n_kernels = 1;
 	probe->sysroot = sysroot_open("/", NULL);
 	probe->kernel = kernel_running(probe->sysroot);
-	look_at_files(probe);
-	look_at_machine(probe);
-	look_at_runner(probe);
+	probe_files(probe);
+	probe_machine(probe);
+	probe_runner(probe);
 	return probe;
 }
 
@@ -193,9 +193,9 @@ RuntimeProbe *runtime_probe_new_at(const char *directory, const char *release, G
 		return NULL;
 	kernels = kernel_list(probe->sysroot);
 	probe->n_kernels = kernels->len;
-	look_at_files(probe);
-	look_at_runner(probe);
-	probe->bare = is_bare(probe);
+	probe_files(probe);
+	probe_runner(probe);
+	probe->bare = probe_is_bare(probe);
 	return g_steal_pointer(&probe);
 }
 
@@ -219,19 +219,21 @@ void runtime_probe_free(RuntimeProbe *probe)
 	g_free(probe);
 }
 
-static gboolean has(const RuntimeProbe *probe, ProbeModule module)
+static gboolean probe_has_module(const RuntimeProbe *probe, ProbeModule module)
 {
 	return probe->modules[module] != MODULE_MISSING;
 }
 
 gboolean runtime_probe_has_lio(const RuntimeProbe *probe)
 {
-	return has(probe, PROBE_CONFIGFS) && has(probe, PROBE_TARGET_CORE_MOD) &&
-	       has(probe, PROBE_TCM_LOOP);
+	return probe_has_module(probe, PROBE_CONFIGFS) &&
+	       probe_has_module(probe, PROBE_TARGET_CORE_MOD) &&
+	       probe_has_module(probe, PROBE_TCM_LOOP);
 }
 
 gboolean runtime_probe_has_tcmu(const RuntimeProbe *probe)
 {
-	return has(probe, PROBE_TARGET_CORE_MOD) && has(probe, PROBE_TARGET_CORE_USER) &&
-	       has(probe, PROBE_UIO);
+	return probe_has_module(probe, PROBE_TARGET_CORE_MOD) &&
+	       probe_has_module(probe, PROBE_TARGET_CORE_USER) &&
+	       probe_has_module(probe, PROBE_UIO);
 }

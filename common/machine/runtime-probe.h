@@ -47,7 +47,7 @@ typedef enum {
 
 typedef struct {
 	Sysroot *sysroot;
-	gboolean running; /* the running machine; a sysroot lacks what look_at_machine() finds */
+	gboolean running; /* the running machine; a sysroot lacks what probe_machine() finds */
 	gboolean bare;	  /* a sysroot without our packages: they count as installed */
 	Kernel *kernel;
 	guint n_kernels; /* in the sysroot */

@@ -203,7 +203,7 @@ gboolean sysroot_has_directory(const Sysroot *sysroot, const char *path)
 /* Opens the regular file that the walk ended at.  Fails if another file has taken its place; a
  * device or pipe put there meanwhile is closed again at once, and O_NONBLOCK keeps us from waiting
  * for it. */
-static int open_file(const Walk *walk)
+static int walk_open_file(const Walk *walk)
 {
 	struct stat seen, opened;
 	autofd fd = -1;
@@ -223,7 +223,7 @@ static int open_file(const Walk *walk)
 	return autofd_steal(&fd);
 }
 
-static char *read_failed(const char *path, gsize max, int err, GError **error)
+static char *read_fail(const char *path, gsize max, int err, GError **error)
 {
 	if (err == EINVAL || err == EFBIG)
 		error_set(error, STORAGEOS_ERROR_INVALID,
@@ -244,11 +244,11 @@ char *sysroot_read(const Sysroot *sysroot, const char *path, gsize max, gsize *r
 	autofd fd = -1;
 
 	if (err)
-		return read_failed(path, max, err, error);
-	fd = open_file(&walk);
+		return read_fail(path, max, err, error);
+	fd = walk_open_file(&walk);
 	err = fd < 0 ? errno : files_read_to_end(fd, max, &data, &length);
 	if (err)
-		return read_failed(path, max, err, error);
+		return read_fail(path, max, err, error);
 	if (ret_length)
 		*ret_length = length;
 	return data;

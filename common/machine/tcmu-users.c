@@ -28,7 +28,7 @@ typedef struct {
 
 /* Takes attributes off `from` up to the first one of this type (0: any), and gives its payload.
  * FALSE if there is none, or an attribute is malformed. */
-static gboolean next_attribute(Attributes *from, guint type, Attributes *ret_payload)
+static gboolean attribute_next(Attributes *from, guint type, Attributes *ret_payload)
 {
 	while (from->length >= NLA_HDRLEN) {
 		struct nlattr head;
@@ -48,29 +48,29 @@ static gboolean next_attribute(Attributes *from, guint type, Attributes *ret_pay
 	return FALSE;
 }
 
-static gboolean find_attribute(Attributes in, guint type, Attributes *ret_payload)
+static gboolean attribute_find(Attributes in, guint type, Attributes *ret_payload)
 {
-	return next_attribute(&in, type, ret_payload);
+	return attribute_next(&in, type, ret_payload);
 }
 
-static guint32 find_group(Attributes attributes)
+static guint32 group_find(Attributes attributes)
 {
 	Attributes groups, group, name, id;
 	guint32 number = 0;
 
-	if (!find_attribute(attributes, CTRL_ATTR_MCAST_GROUPS, &groups))
+	if (!attribute_find(attributes, CTRL_ATTR_MCAST_GROUPS, &groups))
 		return 0;
-	while (next_attribute(&groups, 0, &group))
-		if (find_attribute(group, CTRL_ATTR_MCAST_GRP_NAME, &name) &&
+	while (attribute_next(&groups, 0, &group))
+		if (attribute_find(group, CTRL_ATTR_MCAST_GRP_NAME, &name) &&
 		    name.length == sizeof TCMU_GROUP &&
 		    !memcmp(name.data, TCMU_GROUP, sizeof TCMU_GROUP) &&
-		    find_attribute(group, CTRL_ATTR_MCAST_GRP_ID, &id) &&
+		    attribute_find(group, CTRL_ATTR_MCAST_GRP_ID, &id) &&
 		    id.length == sizeof number)
 			memcpy(&number, id.data, sizeof number);
 	return number;
 }
 
-static void ask_family(TcmuUsers *users)
+static void family_ask(TcmuUsers *users)
 {
 	struct {
 		struct nlmsghdr header;
@@ -102,12 +102,12 @@ static void ask_family(TcmuUsers *users)
 	if (length < (ssize_t)heads || answer.header.nlmsg_type != GENL_ID_CTRL)
 		return;
 	users->netlink = TRUE;
-	users->group = find_group((Attributes){answer.bytes + heads, (gsize)length - heads});
+	users->group = group_find((Attributes){answer.bytes + heads, (gsize)length - heads});
 }
 
 /* ---- devices */
 
-static char *read_text(const char *path)
+static char *text_read(const char *path)
 {
 	char *text = files_read_kernel(path, NULL);
 
@@ -133,7 +133,8 @@ static gboolean has_subtype(const char *list, const char *subtype)
 	return g_strv_contains((const char *const *)subtypes, subtype);
 }
 
-static void add_device(TcmuUsers *users, GHashTable *rings, const char *uio, const char *subtype)
+static void users_add_device(TcmuUsers *users, GHashTable *rings, const char *uio,
+			     const char *subtype)
 {
 	users->devices++;
 	g_hash_table_add(rings, g_strconcat("/dev/", uio, NULL));
@@ -148,7 +149,7 @@ static void add_device(TcmuUsers *users, GHashTable *rings, const char *uio, con
 }
 
 /* The paths of the UIO devices that are rings of TCMU devices. */
-static GHashTable *find_rings(const char *sys, TcmuUsers *users)
+static GHashTable *rings_find(const char *sys, TcmuUsers *users)
 {
 	GHashTable *rings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autofree char *path = g_build_filename(sys, "class/uio", NULL);
@@ -157,11 +158,11 @@ static GHashTable *find_rings(const char *sys, TcmuUsers *users)
 
 	while (directory && (uio = g_dir_read_name(directory))) {
 		g_autofree char *file = g_build_filename(path, uio, "name", NULL);
-		g_autofree char *name = read_text(file);
+		g_autofree char *name = text_read(file);
 		g_autofree char *subtype = name ? subtype_of(name) : NULL;
 
 		if (subtype)
-			add_device(users, rings, uio, subtype);
+			users_add_device(users, rings, uio, subtype);
 	}
 	return rings;
 }
@@ -179,7 +180,7 @@ typedef struct {
 
 /* Adds the socket of a line of /proc/net/netlink (sk protocol port groups ... inode) if it is in
  * the group. */
-static void add_socket(Scan *scan, const char *line)
+static void scan_add_socket(Scan *scan, const char *line)
 {
 	g_auto(GStrv) raw = g_strsplit_set(line, " \t", 0);
 	const char *words[16];
@@ -193,7 +194,7 @@ static void add_socket(Scan *scan, const char *line)
 		g_hash_table_add(scan->sockets, g_strdup_printf("socket:[%s]", words[9]));
 }
 
-static char *read_link(const char *path)
+static char *link_read(const char *path)
 {
 	char target[PATH_MAX];
 	ssize_t length = readlink(path, target, sizeof target);
@@ -203,11 +204,11 @@ static char *read_link(const char *path)
 }
 
 /* Reads the sockets of the process's network namespace, once for each namespace. */
-static void add_sockets_of(Scan *scan, const char *pid)
+static void scan_add_sockets_of(Scan *scan, const char *pid)
 {
 	g_autofree char *link = g_build_filename(scan->proc, pid, "ns/net", NULL);
 	g_autofree char *path = g_build_filename(scan->proc, pid, "net/netlink", NULL);
-	char *name = read_link(link);
+	char *name = link_read(link);
 	g_autofree char *text = NULL;
 	g_auto(GStrv) lines = NULL;
 
@@ -218,10 +219,10 @@ static void add_sockets_of(Scan *scan, const char *pid)
 		return;
 	}
 	g_hash_table_add(scan->namespaces, name);
-	text = read_text(path);
+	text = text_read(path);
 	lines = text ? g_strsplit(text, "\n", 0) : NULL;
 	for (guint i = 0; lines && lines[i]; i++)
-		add_socket(scan, lines[i]);
+		scan_add_socket(scan, lines[i]);
 }
 
 static void user_free(gpointer data)
@@ -237,7 +238,7 @@ static void user_free(gpointer data)
 static char *command_of(const Scan *scan, const char *pid)
 {
 	g_autofree char *path = g_build_filename(scan->proc, pid, "comm", NULL);
-	char *name = read_text(path);
+	char *name = text_read(path);
 
 	return name ? g_strcanon(name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-_.:+/", '_')
 		    : g_strdup("?");
@@ -249,13 +250,13 @@ static gboolean shares_processes(const Scan *scan, const char *pid)
 {
 	g_autofree char *theirs = g_build_filename(scan->proc, pid, "ns/pid", NULL);
 	g_autofree char *mine = g_build_filename(scan->proc, "self/ns/pid", NULL);
-	g_autofree char *their_name = read_link(theirs);
-	g_autofree char *my_name = read_link(mine);
+	g_autofree char *their_name = link_read(theirs);
+	g_autofree char *my_name = link_read(mine);
 
 	return my_name && !g_strcmp0(their_name, my_name);
 }
 
-static void look_at_process(Scan *scan, const char *pid)
+static void scan_process(Scan *scan, const char *pid)
 {
 	g_autofree char *path = g_build_filename(scan->proc, pid, "fd", NULL);
 	g_autoptr(GDir) files = g_dir_open(path, 0, NULL);
@@ -264,7 +265,7 @@ static void look_at_process(Scan *scan, const char *pid)
 
 	for (guint n = 0; files && n < FILES_MAX && (fd = g_dir_read_name(files)); n++) {
 		g_autofree char *link = g_build_filename(path, fd, NULL);
-		g_autofree char *target = read_link(link);
+		g_autofree char *target = link_read(link);
 
 		if (target && g_hash_table_contains(scan->sockets, target))
 			found.listens = TRUE;
@@ -281,7 +282,7 @@ static void look_at_process(Scan *scan, const char *pid)
 	g_ptr_array_add(scan->users->users, user);
 }
 
-static void each_process(Scan *scan, void (*look)(Scan *scan, const char *pid))
+static void scan_each_process(Scan *scan, void (*look)(Scan *scan, const char *pid))
 {
 	g_autoptr(GDir) directory = g_dir_open(scan->proc, 0, NULL);
 	const char *name;
@@ -298,7 +299,7 @@ static GHashTable *texts_new(void)
 
 void tcmu_users_scan(const char *proc, const char *sys, TcmuUsers *users)
 {
-	g_autoptr(GHashTable) rings = find_rings(sys, users);
+	g_autoptr(GHashTable) rings = rings_find(sys, users);
 	g_autoptr(GHashTable) namespaces = texts_new();
 	g_autoptr(GHashTable) sockets = texts_new();
 	Scan scan = {.proc = proc,
@@ -312,16 +313,16 @@ void tcmu_users_scan(const char *proc, const char *sys, TcmuUsers *users)
 	if (!users->users)
 		users->users = g_ptr_array_new_with_free_func(user_free);
 	if (scan.group_mask)
-		each_process(&scan, add_sockets_of);
+		scan_each_process(&scan, scan_add_sockets_of);
 	if (g_hash_table_size(sockets) || g_hash_table_size(rings))
-		each_process(&scan, look_at_process);
+		scan_each_process(&scan, scan_process);
 }
 
 void tcmu_users_find(TcmuUsers *ret_users)
 {
 	memset(ret_users, 0, sizeof *ret_users);
 	ret_users->complete = geteuid() == 0;
-	ask_family(ret_users);
+	family_ask(ret_users);
 	tcmu_users_scan("/proc", "/sys", ret_users);
 }
 
