@@ -11,7 +11,6 @@
 #include "common/base/error.h"
 #include "common/base/fd.h"
 #include "common/base/files.h"
-#include "common/base/logging.h"
 #include "common/service/pool.h"
 #include "common/machine/runner-bus.h"
 
@@ -182,9 +181,8 @@ void target_silence(const char *device)
 	g_autofree char *disks = g_build_filename(sys, "scsi_disk", NULL);
 	g_autofree char *disk = scsi_disk(disks);
 
-	if (!disk || !files_set_attribute(disk, "cache_type", "temporary write through") ||
-	    !files_set_attribute(sys, "state", "offline"))
-		log_debug("%s: cannot be silenced: %s", device, g_strerror(errno));
+	if (disk && files_set_attribute(disk, "cache_type", "temporary write through"))
+		files_set_attribute(sys, "state", "offline");
 }
 
 void target_abandon(const char *backstore)
@@ -193,9 +191,8 @@ void target_abandon(const char *backstore)
 	files_set_attribute(backstore, "attrib/nl_reply_supported", "-1");
 	/* Older kernels lack these actions.  There the commands end by their timeout of 30 s, which
 	 * the plugin never switches off. */
-	if (!files_set_attribute(backstore, "action/block_dev", "1") ||
-	    !files_set_attribute(backstore, "action/reset_ring", "2"))
-		log_debug("%s: cannot reset its ring: %s", backstore, g_strerror(errno));
+	if (files_set_attribute(backstore, "action/block_dev", "1"))
+		files_set_attribute(backstore, "action/reset_ring", "2");
 }
 
 /* ---- loopback targets */

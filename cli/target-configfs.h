@@ -49,7 +49,7 @@ char *target_loopback_device(const char *target);
 char *target_volume_of_disk(const char *disk);
 
 /* Makes all commands to a SCSI disk fail, so that removing the disk waits only for the commands
- * that its server already has. */
+ * that its server already has.  Does its best: the removal is bounded in any case. */
 void target_silence(const char *device);
 
 /* For a backstore whose server is dead or does not answer: fails the commands that wait for the

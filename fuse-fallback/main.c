@@ -81,7 +81,7 @@ static gboolean options_parse(Options *options, int *argc, char ***argv, GError 
 
 static void sink_syslog(LoggingLevel level, const char *line)
 {
-	static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+	static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO};
 
 	g_autofree char *printable = text_printable(line);
 

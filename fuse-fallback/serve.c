@@ -64,12 +64,12 @@ static void libfuse_log(enum fuse_log_level level, const char *format, va_list a
 {
 	char line[512];
 
+	if (level > FUSE_LOG_WARNING) /* notes and traces */
+		return;
 	if (vsnprintf(line, sizeof line, format, args) >= (int)sizeof line)
 		line[text_whole_length(line, sizeof line - 1)] = '\0';
-	logging_write(level <= FUSE_LOG_ERR	  ? LOGGING_ERROR
-		      : level <= FUSE_LOG_WARNING ? LOGGING_WARNING
-						  : LOGGING_DEBUG,
-		      "libfuse: %s", g_strchomp(line));
+	logging_write(level <= FUSE_LOG_ERR ? LOGGING_ERROR : LOGGING_WARNING, "libfuse: %s",
+		      g_strchomp(line));
 }
 
 static void libfuse_log_connect(void)

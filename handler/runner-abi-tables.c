@@ -115,14 +115,14 @@ static gboolean functions_resolve(const char *runner, GError **error)
 /* B's function has no `dev`. */
 typedef void (*MessageFunction)(RunnerDevice *dev, const char *function, int line,
 				const char *format, ...);
-static MessageFunction messages[LOGGING_DEBUG + 1];
+static MessageFunction messages[LOGGING_INFO + 1];
 
 /* The runner cuts a message, prefix included, to 255 bytes, and so loses its newline. */
 #define LOG_PIECE 200
 
 static void log_sink(LoggingLevel level, const char *line)
 {
-	MessageFunction message = messages[MIN(level, LOGGING_DEBUG)];
+	MessageFunction message = messages[level];
 	const char *lead = "";
 
 	do {
@@ -143,7 +143,6 @@ static void log_connect(void)
 		[LOGGING_ERROR] = "tcmu_err_message",
 		[LOGGING_WARNING] = "tcmu_warn_message",
 		[LOGGING_INFO] = "tcmu_info_message",
-		[LOGGING_DEBUG] = "tcmu_dbg_message",
 	};
 
 	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {

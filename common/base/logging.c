@@ -17,16 +17,10 @@ static void sink_stderr(LoggingLevel level, const char *line)
 }
 
 static LoggingSink current_sink = sink_stderr;
-static LoggingLevel current_level = LOGGING_INFO;
 
 void logging_set_sink(LoggingSink sink)
 {
 	current_sink = sink ? sink : sink_stderr;
-}
-
-void logging_set_level(LoggingLevel level)
-{
-	current_level = level;
 }
 
 G_GNUC_PRINTF(2, 0)
@@ -43,8 +37,6 @@ void logging_write(LoggingLevel level, const char *format, ...)
 {
 	va_list args;
 
-	if (level > current_level)
-		return;
 	va_start(args, format);
 	line_write(level, format, args);
 	va_end(args);
@@ -78,7 +70,7 @@ void logging_write_limited(LoggingLimit *limit, LoggingLevel level, const char *
 	guint dropped;
 	va_list args;
 
-	if (level > current_level || !limit_allows(limit, &dropped))
+	if (!limit_allows(limit, &dropped))
 		return;
 	if (dropped)
 		logging_write(level, "%u lines like the next one were not logged", dropped);

@@ -12,7 +12,7 @@
 
 #include <glib.h>
 
-typedef enum { LOGGING_ERROR, LOGGING_WARNING, LOGGING_INFO, LOGGING_DEBUG } LoggingLevel;
+typedef enum { LOGGING_ERROR, LOGGING_WARNING, LOGGING_INFO } LoggingLevel;
 
 /* Writes one line; `line` does not end with a newline.  Several threads may call it at once. */
 typedef void (*LoggingSink)(LoggingLevel level, const char *line);
@@ -20,9 +20,6 @@ typedef void (*LoggingSink)(LoggingLevel level, const char *line);
 /* Replaces the sink; NULL restores the default, which writes "storageos: LINE" to standard error.
  * Must be called before other threads log. */
 void logging_set_sink(LoggingSink sink);
-
-/* Lines above `level` are dropped; LOGGING_INFO at first. */
-void logging_set_level(LoggingLevel level);
 
 void logging_write(LoggingLevel level, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
@@ -40,4 +37,3 @@ void logging_write_limited(LoggingLimit *limit, LoggingLevel level, const char *
 #define log_error(...) logging_write(LOGGING_ERROR, __VA_ARGS__)
 #define log_warning(...) logging_write(LOGGING_WARNING, __VA_ARGS__)
 #define log_info(...) logging_write(LOGGING_INFO, __VA_ARGS__)
-#define log_debug(...) logging_write(LOGGING_DEBUG, __VA_ARGS__)
