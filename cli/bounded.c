@@ -69,7 +69,7 @@ static gboolean answer_wait_until(int fd, gint64 deadline)
 	return n > 0;
 }
 
-/* ---- text */
+/* ---- answers as text */
 
 char *bounded_ask(void (*function)(gconstpointer data, int fd), gconstpointer data, guint seconds)
 {
@@ -98,7 +98,7 @@ char *bounded_ask(void (*function)(gconstpointer data, int fd), gconstpointer da
 	return n ? NULL : g_string_free(g_steal_pointer(&answer), FALSE);
 }
 
-/* ---- descriptors */
+/* ---- opening */
 
 typedef union {
 	struct cmsghdr header;

@@ -64,7 +64,7 @@ static void udev_tell(const char *device)
 	udev_wait();
 }
 
-/* ---- making */
+/* ---- making links */
 
 static char *link_target(const char *link)
 {
@@ -107,7 +107,7 @@ gboolean links_make(const Places *places, const char *device, GError **error)
 	return links_lead_to(places, device) || link_make(places, device, error);
 }
 
-/* ---- taking away */
+/* ---- withdrawing */
 
 /* The mark names this process and counts only while it lives, so that a process that dies leaves no
  * volume without links. */
@@ -175,7 +175,7 @@ void links_restore(const Places *places, const char *device)
 		log_warning("%s: %s", places->text, error->message);
 }
 
-/* ---- those that lead astray */
+/* ---- links to wrong devices */
 
 /* The name of the disk that a device node belongs to: "loop3" for "/dev/loop3p1". */
 static char *disk_of(const char *device)

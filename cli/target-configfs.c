@@ -341,7 +341,7 @@ gboolean target_rescan(const char *volume, GError **error)
 	return done;
 }
 
-/* ---- removing: in a child process, on the stack, see process_call() */
+/* ---- removing, in a child process: see process_call() for what is allowed there */
 
 #define PATH_ROOM 1024
 

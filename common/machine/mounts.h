@@ -2,8 +2,8 @@
 /*
  * Mount tables, read by libmount from /proc/PID/mountinfo.
  *
- * Nothing here opens or stats what is mounted: a file system whose server is dead or hangs delays
- * nobody.  Where several file systems are mounted on one directory, the topmost is the one meant.
+ * No function opens or stats a mounted file system, so one whose server is dead cannot delay the
+ * caller.  Where several file systems are mounted on one directory, the topmost one counts.
  *
  * A NULL table is an empty one.  Strings are returned unescaped; free them.
  */

@@ -179,7 +179,7 @@ char *platform_install_step(const Platform *platform, const char *const *program
 	return g_string_free(step, FALSE);
 }
 
-/* ---- the whole */
+/* ---- detection */
 
 static char *full_name(const Platform *platform, const char *name)
 {

@@ -25,8 +25,8 @@ typedef gboolean (*RunnerSymbolTest)(const char *symbol, gconstpointer data);
 
 RunnerGeneration runner_generation_tell(RunnerSymbolTest has, gconstpointer data);
 
-/* The symbols that are seen, of those that generations are told by, for a message.  Free the
- * result. */
+/* The names of the symbols that are seen, of all that decide the generation, for a message.  Free
+ * the result. */
 char *runner_generation_symbols(RunnerSymbolTest has, gconstpointer data);
 
 /* "G"; NULL for RUNNER_GENERATION_UNKNOWN. */

@@ -83,7 +83,7 @@ static void probe_programs(RuntimeProbe *probe)
 		probe->fusermount_program = program_find(probe, "fusermount");
 }
 
-/* ---- pages */
+/* ---- page size */
 
 static guint64 probe_page_size(const RuntimeProbe *probe)
 {
@@ -107,7 +107,7 @@ static guint64 probe_page_size(const RuntimeProbe *probe)
 	return 0;
 }
 
-/* ---- the whole */
+/* ---- the probe */
 
 static gboolean probe_has_device(const RuntimeProbe *probe, const char *path)
 {

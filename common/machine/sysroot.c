@@ -175,7 +175,7 @@ static int walk_to(const Sysroot *sysroot, const char *path, Walk *walk)
 	return err;
 }
 
-/* ---- what is there */
+/* ---- looking and reading */
 
 gboolean sysroot_stat(const Sysroot *sysroot, const char *path, struct stat *ret_stat)
 {
