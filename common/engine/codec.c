@@ -133,8 +133,8 @@ gboolean superblock_decode(const FormatSuperblock *in, Superblock *ret_sb, const
 
 	if (memcmp(in->magic, FORMAT_MAGIC, sizeof in->magic))
 		return error_set(error, STORAGEOS_ERROR_CORRUPT, "%s: no storageos volume", name);
-	/* Before the version: the checksum stays where it is in every version, and a flipped bit
-	 * must not pass for a format of the future. */
+	/* The checksum comes first: its place is the same in every version, and a flipped bit must
+	 * not be reported as a newer version. */
 	if (crc != GUINT32_FROM_LE(in->crc))
 		return error_set(error, STORAGEOS_ERROR_CORRUPT,
 				 "%s: superblock checksum 0x%08x, computed 0x%08x", name,
@@ -173,7 +173,7 @@ gboolean bitmap_verify(const FormatBitmap *page, const Seal *seal, guint64 group
 	return TRUE;
 }
 
-/* splitmix64's finalizer: terms that differ in a bit have nothing in common. */
+/* The finalizer of splitmix64: checksums that differ in one bit have unrelated terms. */
 guint64 bitmap_term(const FormatBitmap *page, guint64 group)
 {
 	guint64 x = (guint64)GUINT32_FROM_LE(page->crc) << 32 ^ group * 0x9e3779b97f4a7c15u;
@@ -219,7 +219,8 @@ void record_encode(const Record *record, const Seal *seal, guint8 *out)
 	put_le32(out, seal_record(seal, record->sequence, out, length));
 }
 
-/* Reads runs and checksums; FALSE unless the runs hold as many slots as there are blocks. */
+/* Decodes runs and checksums.  I9: FALSE unless every run lies within the usable slots of one
+ * group, and all runs together have as many slots as the record has blocks. */
 static gboolean decode_payload(const guint8 *p, Record *record, SlotRun *runs, guint32 *crcs)
 {
 	guint64 slots = 0;

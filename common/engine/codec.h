@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between the disk's form of things (format.h) and the engine's.  Pure: no I/O, no state.
+ * Conversion between the structures on disk (format.h) and those of the engine.  Pure functions: no
+ * I/O, no state.
  *
- * Decoding checks in this order: magic, version, bounds, checksum, coherence (a superblock's
- * checksum comes before its version); what it accepts is within its bounds.  A decode that fails
- * leaves its outputs untouched.
+ * I9: a decoder checks, in this order, magic, version, bounds, checksum, coherence; of a
+ * superblock, the checksum comes before the version.  All values that it returns are within their
+ * bounds.  A decoder that fails leaves its ret_ parameters untouched.
  */
 #pragma once
 
@@ -14,12 +15,12 @@
 #include "common/engine/seal.h"
 #include "common/base/units.h"
 
-/* A pointer of the map.  All zero: a hole. */
+/* A pointer of the map.  All zeros: null, a hole. */
 typedef struct {
 	guint64 slot;
-	guint64 birth; /* generation in which it was written */
+	guint64 birth; /* generation in which the pointer was written */
 	guint32 crc;
-	gboolean dead; /* discarded: a hole for readers, space still to be released */
+	gboolean dead; /* discarded: reads as a hole; the space below is not free yet */
 } MapEntry;
 
 typedef struct {
@@ -47,7 +48,7 @@ typedef struct {
 	guint64 grown_from;
 } Superblock;
 
-/* `count` slots from `slot` on; within one group. */
+/* `count` consecutive slots from `slot` on, all in one group. */
 typedef struct {
 	guint64 slot;
 	guint32 count;
@@ -58,8 +59,8 @@ typedef struct {
 	guint64 sequence, generation;
 	guint64 first, blocks;
 	guint n_runs;
-	SlotRun *runs; /* a write's: FORMAT_RECORD_BLOCKS_MAX at most */
-	guint32 *crcs; /* a write's: one for each block */
+	SlotRun *runs; /* of a write: at most FORMAT_RECORD_BLOCKS_MAX */
+	guint32 *crcs; /* of a write: one for each block */
 } Record;
 
 static inline MapEntry entry_decode(const FormatPointer *p)
@@ -94,17 +95,17 @@ static inline gboolean entry_is_dead(const FormatPointer *p)
 	       0;
 }
 
-/* How a node of the map holds its pointers: 1 << shift of them, of `size` bytes each; together
- * they take FORMAT_SLOT_SIZE bytes at most. */
+/* How a node of the map holds its pointers: 1 << shift pointers of `size` bytes each,
+ * size << shift <= FORMAT_SLOT_SIZE. */
 typedef struct {
 	guint shift;
 	guint size;
 } NodeLayout;
 
-/* The one layout of this version. */
+/* The only layout of this version of the format. */
 #define NODE_LAYOUT_PLAIN ((NodeLayout){.shift = 8, .size = sizeof(FormatPointer)})
 
-/* The layout of a volume's nodes. */
+/* The layout of the nodes of that superblock's map. */
 static inline NodeLayout superblock_layout(const Superblock *sb)
 {
 	(void)sb;
@@ -116,25 +117,25 @@ static inline guint node_pointers(NodeLayout layout)
 	return 1u << layout.shift;
 }
 
-/* How many blocks a node of that level covers, as a shift. */
+/* A node of that level covers 1 << node_shift() blocks. */
 static inline guint node_shift(NodeLayout layout, guint level)
 {
 	return layout.shift * (level + 1);
 }
 
-/* The index, one level up, of the node that points to node (or block) `index`. */
+/* The index, one level up, of the node that points to node or block `index`. */
 static inline guint64 node_parent(NodeLayout layout, guint64 index)
 {
 	return index >> layout.shift;
 }
 
-/* Which pointer of that node it is. */
+/* Which pointer of its parent leads to node or block `index`. */
 static inline guint node_place(NodeLayout layout, guint64 index)
 {
 	return (guint)index & (node_pointers(layout) - 1);
 }
 
-/* Pointer i of a node, i < node_pointers(layout). */
+/* Pointer number i of a node, i < node_pointers(layout). */
 static inline FormatPointer pointer_at(NodeLayout layout, const FormatNode *node, guint i)
 {
 	FormatPointer pointer;
@@ -196,10 +197,11 @@ static inline guint64 slot_index(guint64 slot)
 	return slot & (FORMAT_GROUP_SLOTS - 1);
 }
 
-/* Levels of the map of a volume of `size` bytes: the fewest whose root covers all its blocks. */
+/* The number of levels of the map of a volume of `size` bytes: the fewest with which the root
+ * covers all blocks. */
 guint codec_levels(NodeLayout layout, guint64 size);
 
-/* Whether a slot is one that may hold a block or node, of a volume with so many groups. */
+/* Whether the slot can hold a block or a node, in a volume of that many groups. */
 static inline gboolean slot_is_usable(guint64 slot, guint64 groups)
 {
 	guint64 index = slot_index(slot);
@@ -208,45 +210,48 @@ static inline gboolean slot_is_usable(guint64 slot, guint64 groups)
 	       index <= FORMAT_LAST_INDEX;
 }
 
-/* Whether an inner node may be there, so that its copy's slot is slot + FORMAT_COPY_DISTANCE. */
+/* Whether the slot can hold an inner node, whose copy is then at slot + FORMAT_COPY_DISTANCE. */
 static inline gboolean slot_has_copy(guint64 slot)
 {
 	return (slot_index(slot) - FORMAT_FIRST_INDEX) / FORMAT_COPY_DISTANCE % 2 == 0;
 }
 
-/* Whether a pointer from the disk to a node of that level names a slot that there can be. */
+/* I9: whether a pointer from the disk to a node of that level may name that slot.  A block counts
+ * as level 0. */
 static inline gboolean node_slot_is_usable(guint level, guint64 slot, guint64 groups)
 {
 	return slot_is_usable(slot, groups) && (level == 0 || slot_has_copy(slot));
 }
 
-#define UUID_TEXT 37 /* bytes of a UUID as text, lower case, its end included */
+#define UUID_TEXT 37 /* bytes of a UUID as text in lower case, with the final NUL */
 void uuid_format(const guint8 uuid[16], char ret_text[UUID_TEXT]);
 
 void superblock_encode(const Superblock *sb, FormatSuperblock *out);
 
-/* `name` is for the message. */
+/* `name`: of the backing, for the error message. */
 gboolean superblock_decode(const FormatSuperblock *in, Superblock *ret_sb, const char *name,
 			   GError **error);
 
-/* Fills in header and checksum over the bits that are there. */
+/* Completes a page whose bits are set: fills in the header, with the checksum. */
 void bitmap_seal(FormatBitmap *page, const Seal *seal, guint64 group, guint64 generation);
 
-/* Whether it is whole and belongs to that group. */
+/* Whether the page is intact and belongs to that group. */
 gboolean bitmap_verify(const FormatBitmap *page, const Seal *seal, guint64 group,
 		       guint64 *ret_generation);
 
-/* What a sealed page adds to the digest of all that count, modulo 2^64. */
+/* The page's contribution to the superblock's digest, which is the sum over all pages that count,
+ * modulo 2^64.  The page is sealed. */
 guint64 bitmap_term(const FormatBitmap *page, guint64 group);
 
-/* The record's length on disk. */
+/* The length of a record on disk, in bytes. */
 guint32 record_length(guint16 kind, guint n_runs, guint64 blocks);
 
-/* Writes record_length() bytes at `out`. */
+/* Writes record_length() bytes to `out`. */
 void record_encode(const Record *record, const Seal *seal, guint8 *out);
 
-/* Decodes the record at `in`, of which `available` bytes may be read; `runs` and `crcs` have room
- * for FORMAT_RECORD_BLOCKS_MAX each and are what ret_record points to.  Accepts only the record
- * with that sequence number.  Returns its length, 0 if there is none. */
+/* Decodes the record at `in`, where `available` bytes may be read.  Only a record with that
+ * sequence number is accepted.  `runs` and `crcs` have room for FORMAT_RECORD_BLOCKS_MAX elements
+ * each; ret_record points to them.  Returns the record's length in bytes; 0: there is no such
+ * record. */
 guint32 record_decode(const guint8 *in, gsize available, const Seal *seal, guint64 sequence,
 		      Record *ret_record, SlotRun *runs, guint32 *crcs);
