@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parts of one open volume, as checkpoint, recovery and the volume's face share them, and its
- * one way to fail.
+ * The parts of one open volume, which volume, checkpoint and recovery share, and the one function
+ * that makes a volume FAILED.
  *
- * Lock order: common/base/lock.h.  No lock but the range's is held over I/O on behalf of a request
- * (the allocator's grow lock, while the backing grows, is the exception).
+ * Lock order: common/base/lock.h.  A request holds no lock but its range's while the backing works,
+ * with one exception: the allocator's grow lock, while the backing grows.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 #include "common/engine/slots.h"
 #include "common/engine/superblock.h"
 
-/* The last scrub that went to its end; as in the superblock. */
+/* The last scrub that was completed, as in the superblock. */
 typedef struct {
 	guint64 time, blocks, errors, repaired;
 } EngineScrub;
@@ -23,48 +23,48 @@ typedef struct {
 	Backing *backing; /* owned */
 	char *name;	  /* for messages; owned */
 	gboolean read_only;
-	Seal seal;		   /* constant; of every part */
-	SuperblockPair superblock; /* the checkpoint thread's, once that runs */
+	Seal seal;		   /* constant; all parts use it */
+	SuperblockPair superblock; /* the checkpoint thread's, once that thread runs */
 	Slots *slots;
 	Map *map;
 	Journal *journal;
-	guint64 generation; /* that changes are born in now; the checkpoint thread's */
-	gboolean frozen;    /* a checkpoint was begun: its cut is the place below */
+	guint64 generation; /* of changes that are made now; the checkpoint thread's */
+	gboolean frozen;    /* a checkpoint was begun; `cut` is its place in the journal */
 	JournalPlace cut;
-	guint64 durable_generation; /* atomic: of the last durable checkpoint */
+	guint64 durable_generation; /* atomic: of the newest durable checkpoint */
 	guint64 size;		    /* atomic: bytes that requests may reach; see checkpoint.h */
 	guint64 next_size;	    /* atomic: of the next superblock; the checkpoint thread's */
-	guint recovery_mended; /* copies of superblock and marks written anew, when it was opened */
-	guint64 scrub_mended;  /* atomic: copies written anew by scrubs, since open */
-	EngineScrub scrub;     /* atomic, each by itself: what the next checkpoint keeps */
+	guint recovery_mended;	    /* copies of superblock and marks that the open rewrote */
+	guint64 scrub_mended;	    /* atomic: copies that scrubs rewrote since the open */
+	EngineScrub scrub;	    /* each field atomic; the next checkpoint stores it */
 
 	gint failed; /* atomic */
 	Lock failure_lock;
-	char *failure;	     /* why; under failure_lock */
+	char *failure;	     /* the reason; under failure_lock */
 	gint64 failed_since; /* Unix time; under failure_lock */
 } Engine;
 
-/* Allocates the parts for a superblock that was read. */
+/* Allocates seal, slots, map and journal for a volume with that superblock. */
 gboolean engine_init(Engine *engine, const Superblock *sb, GError **error);
 void engine_clear(Engine *engine);
 
-/* The volume is FAILED from now on: reads go on, all else ends with -ESHUTDOWN.  The first reason
- * stays, and is logged. */
+/* Makes the volume FAILED: reads go on, all other requests end with -ESHUTDOWN.  The first reason
+ * is logged and kept. */
 void engine_fail(Engine *engine, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 EngineScrub engine_get_scrub(const Engine *engine);
 void engine_set_scrub(Engine *engine, const EngineScrub *scrub);
 
-/* What requests may reach. */
+/* The size of the volume, in bytes, that requests see. */
 static inline guint64 engine_size(const Engine *engine)
 {
 	return __atomic_load_n(&engine->size, __ATOMIC_ACQUIRE);
 }
 
-/* A condemned backing makes the volume FAILED, with the backing's reason. */
+/* If the backing is condemned: makes the volume FAILED with the backing's reason, returns TRUE. */
 gboolean engine_heed_condemned(Engine *engine);
 
-/* The caller holds neither the journal's lock nor one that comes after it. */
+/* The caller must hold neither the journal's lock nor one that comes after it in the order. */
 static inline gboolean engine_has_failed(Engine *engine)
 {
 	return g_atomic_int_get(&engine->failed) ||

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A list of runs of slots, in the order in which they were added.  Memory grows by
- * run_list_reserve() alone, so that run_list_add() cannot fail.
+ * A list of runs of slots, in the order in which they were added.  Only run_list_reserve()
+ * allocates memory, so run_list_add() cannot fail.
  *
- * Threading: none of its own; the caller's lock.
+ * Threading: the caller locks.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 typedef struct {
 	guint64 *runs;
 	gsize n, capacity;
-	guint64 slots; /* of all runs, added up */
+	guint64 slots; /* the total of all runs */
 } RunList;
 
 /* Frees the memory. */
@@ -22,7 +22,7 @@ void run_list_clear(RunList *list);
 /* Makes room for `entries` more runs.  0 or -ENOMEM. */
 int run_list_reserve(RunList *list, gsize entries);
 
-/* Adds a run, for which room was reserved.  One that continues the last is joined to it. */
+/* Adds a run, for which room was reserved.  A run that continues the last one is merged with it. */
 void run_list_add(RunList *list, guint64 slot, guint32 count);
 
 /* Run number `at`, which is less than list->n. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/engine/waits.h"
 
-/* Not of the compiler's own kind, which a plugin should not ask of the process that loads it. */
+/* GPrivate, not _Thread_local: a plugin should not need thread-local storage of the process that
+ * loads it. */
 static GPrivate total;
 
 guint64 waits_total(void)

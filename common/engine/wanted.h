@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether anybody still waits for what the calling thread does to a volume.
+ * Whether the request that the calling thread carries out is still wanted.
  *
- * A host whose callers cannot wait for as long as a disk may take (a frozen file system) answers
- * them in the request's place.  What was answered so must not be carried out afterwards: its caller
- * may have sent it again, and something else upon it.  So the engine asks before it commits a
- * change, in the same critical section, and ends an unwanted one with -ECANCELED.
+ * A disk may take longer than a host's callers can wait (a frozen file system).  The host then
+ * answers a request that the engine is still carrying out.  Such a request must not change the
+ * volume any more: its caller may have sent it again, and other requests after it.  The engine
+ * therefore calls wanted_still() before it commits a change, in the same critical section, and ends
+ * an unwanted request with -ECANCELED.
  *
- * Threading: each thread has its own.
+ * Threading: each thread has a flag of its own.
  */
 #pragma once
 
 #include <glib.h>
 
-/* From now on, what this thread does is unwanted once `*dropped` (atomic) is not 0.  NULL: it is
- * wanted, as in any thread that never called this. */
+/* From now on, a request of this thread is unwanted once `*dropped` (atomic) is not 0.  NULL, the
+ * initial state of every thread: requests are always wanted. */
 void wanted_until(const gint *dropped);
 
+/* FALSE once the flag of wanted_until() is set. */
 gboolean wanted_still(void);
