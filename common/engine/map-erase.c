@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Erasing what a map that is empty has left behind: nothing in the groups is anybody's then but the
- * slots that are kept ready for nodes, and these keep their space.
+ * Erasing the data that an empty map has left in free slots.  The only slots in use are then those
+ * kept ready for nodes; they are zeroed as well, but keep their space.
  */
 #include "common/engine/map-private.h"
 
 #include <errno.h>
 
-/* And what it was is free, and nothing is on its way. */
+/* Nothing is mapped, everything that was mapped is free, and no change waits for a checkpoint. */
 static gboolean map_is_empty_locked(const Map *map)
 {
 	return !map->root.slot && !map->dirty.n && !map->frozen.n &&

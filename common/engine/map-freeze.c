@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The map's part of a checkpoint: dirty nodes are frozen at one instant and written level by level,
- * leaves first, since a node holds its children's checksums.  A node's checksum goes into its
- * frozen parent and, where that was copied meanwhile and still points to the same slot, into the
- * copy as well; nobody needs the frozen node after that.
+ * The map's part of a checkpoint.  Dirty nodes are frozen at one instant and written level by
+ * level, leaves first, because a node holds its children's checksums.  The checksum of a written
+ * node goes into its frozen parent; if the parent was copied for a change meanwhile, and the copy
+ * still points to the same slot, the checksum goes into the copy as well.
+ *
+ * I6: frozen nodes do not change, apart from these checksums, and they are written to slots that no
+ * earlier checkpoint refers to.
  */
 #include "common/engine/map-nodes.h"
 #include "common/engine/map-stash.h"
@@ -46,13 +49,14 @@ void map_freeze(Map *const *maps, guint n_maps, guint64 next, void (*cut)(gpoint
 		nodes_freeze_locked(maps[i]);
 		maps[i]->generation = next;
 	}
+	/* I5, I6: nodes, lists of slots and journal are cut under one hold of the lock. */
 	slots_freeze(maps[0]->slots);
 	cut(data);
 	for (guint i = 0; i < n_maps; i++)
 		pressure_update_locked(maps[i]);
 }
 
-/* Writes the checksum into pointer `at` of a parent, if it still points to that slot. */
+/* Puts the checksum into pointer `at` of a parent, if the pointer still names that slot. */
 static void pointer_checksum(NodeLayout layout, FormatNode *parent, guint at, guint64 slot,
 			     guint32 crc)
 {
@@ -64,7 +68,7 @@ static void pointer_checksum(NodeLayout layout, FormatNode *parent, guint at, gu
 	entry_put(layout, parent, at, &entry);
 }
 
-/* Tells those who point to a written node its checksum. */
+/* Puts the checksum of a written node into every pointer to it. */
 static void node_publish_locked(Map *map, MapNode *node, guint32 crc)
 {
 	guint level = key_level(node->key);
@@ -84,8 +88,8 @@ static void node_publish_locked(Map *map, MapNode *node, guint32 crc)
 		pointer_checksum(map->layout, &now->data, at, node->slot, crc);
 }
 
-/* A node that is on its way to the disk, and known to its parent, is clean if it still is the
- * map's. */
+/* The node was written, and its parents have its checksum: it is clean now.  A detached node is not
+ * the map's any more, and is freed. */
 static void node_thaw_locked(Map *map, MapNode *node)
 {
 	list_remove(map, &map->frozen, node);
@@ -98,7 +102,7 @@ static void node_thaw_locked(Map *map, MapNode *node)
 	list_push(map, &map->clean, node);
 }
 
-/* Writes neighbours in the backing at once. */
+/* Writes `n` nodes of one level, whose slots are consecutive, in one operation for each copy. */
 static int frozen_write_batch(Map *map, MapNode **nodes, guint n)
 {
 	struct iovec iov[BATCH];
@@ -128,7 +132,7 @@ static int frozen_write_batch(Map *map, MapNode **nodes, guint n)
 	return 0;
 }
 
-/* By level, then by slot. */
+/* Orders by level, then by slot. */
 static int compare_nodes(const void *a, const void *b)
 {
 	const MapNode *x = *(MapNode *const *)a, *y = *(MapNode *const *)b;
@@ -192,6 +196,8 @@ void map_frozen_state(Map *map, Superblock *sb)
 			i < inner->n ? inner->slots[(inner->first + i) % MAP_STASH] : 0;
 }
 
+/* I4: a slot keeps its content while a reader may still read it.  Readers that begin from now on
+ * are counted in the other epoch, and are not waited for. */
 void map_drain(Map *map)
 {
 	for (guint i = 0; i < MAP_SHARDS; i++) {
@@ -209,7 +215,8 @@ void map_drain(Map *map)
 	}
 }
 
-/* Keeps the pairs that inner nodes gave up, if they are few. */
+/* Puts the pairs that inner nodes gave up before the freeze back into the stash, while that is
+ * low. */
 static void pairs_thaw_locked(Map *map)
 {
 	PairList *pairs = &map->frozen_retired_pairs;
@@ -226,7 +233,7 @@ void map_thaw(Map *const *maps, guint n_maps)
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(lock);
 
 	slots_switch(slots);
-	while (slots_thaw(slots)) { /* requests get in between */
+	while (slots_thaw(slots)) { /* requests may take the lock in between */
 		lock_drop(lock);
 		g_usleep(50);
 		lock_take(lock);

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-/* What a node from the disk says is bounded before it is used. */
+/* I9: whether every pointer of a node from the disk names a slot that there can be. */
 static gboolean node_is_sane(Map *map, guint level, const FormatNode *data)
 {
 	guint64 groups = slots_groups(map->slots);
@@ -21,13 +21,13 @@ static gboolean node_is_sane(Map *map, guint level, const FormatNode *data)
 	return TRUE;
 }
 
-/* One of the copies of a node. */
+/* Reads one copy of a node.  I4: it counts only with the checksum that the parent has. */
 static int copy_read(Map *map, guint level, guint64 index, const MapEntry *entry, guint copy,
 		     FormatNode *out)
 {
 	guint64 offset = slots_offset(map->slots, entry->slot + copy * FORMAT_COPY_DISTANCE);
 
-	/* Once more, as the disk may have had a bad moment. */
+	/* Twice, because the damage may have been in the transfer. */
 	for (guint attempt = 0; attempt < 2; attempt++) {
 		int r = backing_pread(map->backing, out, sizeof *out, offset);
 

@@ -138,8 +138,9 @@ void node_uncache_locked(Map *map, MapNode *node)
 	}
 }
 
-/* A few stay even where dirty nodes take all that is allowed (after a replay, on a full backing):
- * a lookup over two leaves would else throw out the one to load the other, for ever. */
+/* I7: evicts clean nodes while the cache holds `limit` nodes or more.  MAP_CLEAN_MIN clean nodes
+ * stay even if dirty nodes take the whole limit (after a replay, on a full backing): otherwise a
+ * lookup over two leaves might evict one to load the other, for ever. */
 void node_evict_locked(Map *map)
 {
 	guint64 pinned = map->dirty.n + map->frozen.n + map->loading;

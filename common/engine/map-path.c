@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+/* I6: the slot that a node had is not overwritten: the last checkpoint may refer to it. */
 void node_replace_locked(Map *map, MapNode *node)
 {
 	MapEntry entry = {.birth = map->generation};

@@ -2,13 +2,16 @@
 #include "common/engine/map-pressure.h"
 #include "common/base/bounds.h"
 
-/* Payload that recovery would have to verify is bounded, so that an open after a crash is quick: to
- * what two intervals between freezes write. */
+/* An open after a crash may have to verify the payload of all writes since the last durable
+ * checkpoint.  These limits bound that payload, so that the open is quick: to what is written in
+ * two intervals between freezes, of about CROWDED_BYTES each. */
 #define WANTS_BYTES (64 * MIB)
 #define WANTS_RETIRED_BYTES (256 * MIB)
 #define PRESSED_BYTES WANTS_BYTES
 #define CROWDED_BYTES (256 * MIB)
 
+/* I7: from so many dirty and frozen nodes on, changes must wait; the rest of the limit is for clean
+ * nodes, and for changes that are under way. */
 static guint64 crowded_nodes(const Map *map)
 {
 	return map->limit * 3 / 4;
@@ -19,7 +22,7 @@ static guint64 pressed_nodes(const Map *map)
 	return crowded_nodes(map) * 3 / 4;
 }
 
-/* In percent of the way from `from` to `most`. */
+/* How far `value` is on the way from `from` to `most`: 0 to 100 percent. */
 static guint64 pressure_of(guint64 value, guint64 from, guint64 most)
 {
 	return value <= from ? 0 : MIN((value - from) * 100 / (most - from), 100);
@@ -45,7 +48,7 @@ void pressure_update_locked(Map *map)
 			 (gint)max_u64(pressure_of_nodes(map), pressure_of_bytes(map)));
 }
 
-/* Leaves that a change of so many bytes makes dirty, about. */
+/* About how many leaves a change of that many bytes makes dirty. */
 static guint64 leaves_of_change(const Map *map, guint64 bytes)
 {
 	return node_parent(map->layout, blocks_covering(MAX(bytes, 1)) - 1) + 2;

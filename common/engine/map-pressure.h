@@ -6,5 +6,5 @@
 
 #include "common/engine/map-private.h"
 
-/* Sets `wants` and `pressure` by what there is. */
+/* Computes `wants` and `pressure` from the nodes and slots that there are now. */
 void pressure_update_locked(Map *map);

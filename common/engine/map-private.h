@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What map.c (lookup and change), map-nodes.c (the cache), map-zero.c (holes), map-freeze.c
- * (checkpoints) and map-resize.c share.
+ * The types that all files of the map share.
  *
- * Functions ending in _locked want the map's lock held, and keep it.  Those ending in _unlocking
- * want it held, hold it when they return, and may drop it meanwhile: a checkpoint may begin then,
- * and what was dirty is frozen.  0: they kept it.  MAP_RESTART, or a negative errno: all that was
- * looked up, decided or made dirty before is void, and the caller begins anew, or gives up.
+ * A function whose name ends in _locked requires the map's lock and keeps it.  One whose name ends
+ * in _unlocking requires the lock, holds it when it returns, and may drop it meanwhile: a
+ * checkpoint may begin then, which freezes the dirty nodes.  0: the lock was kept.  MAP_RESTART or
+ * a negative errno: everything that was looked up, decided or made dirty before is void; the caller
+ * must begin anew or give up.
  */
 #pragma once
 
@@ -17,14 +17,14 @@
 
 enum {
 	MAP_RESTART = 1, /* the lock was dropped: begin anew */
-	MAP_HOLE = 2,	 /* of node_get_unlocking(): the tree has no such node, or it is dead */
+	MAP_HOLE = 2,	 /* node_get_unlocking(): the tree has no such node, or it is dead */
 };
 
 #define MAP_BUCKETS 8192u
 #define MAP_SHARDS 32u
-#define MAP_CLEAN_MIN 256u /* clean nodes that stay however many are dirty */
-#define MAP_PAIRS_LOW 128u /* pairs of slots in the stash: more are fetched when it has less */
-#define MAP_STASH 512u	   /* slots of each kind for nodes kept ready, at most */
+#define MAP_CLEAN_MIN 256u /* clean nodes that stay cached however many nodes are dirty */
+#define MAP_PAIRS_LOW 128u /* more pairs are fetched while the stash has fewer */
+#define MAP_STASH 512u	   /* capacity of each stash */
 
 typedef enum { NODE_LOADING, NODE_CLEAN, NODE_DIRTY, NODE_FROZEN } NodeState;
 
@@ -32,14 +32,14 @@ typedef struct MapNode MapNode;
 
 struct MapNode {
 	MapNode *hash_next;
-	MapNode *prev, *next; /* in the list of its state */
-	MapNode *parent;      /* frozen: the frozen node that points to it, NULL for the root */
+	MapNode *prev, *next; /* in the list of the node's state */
+	MapNode *parent;      /* of a frozen node: the frozen parent; NULL: it is the root */
 	guint64 key;
-	guint64 slot; /* where it is, or will be once it is written */
+	guint64 slot; /* where the node is or, while it is dirty or frozen, will be written */
 	NodeState state;
-	gboolean referenced; /* since the clock's hand passed; atomic */
-	gboolean readable;   /* `data` is there; written under the shard's lock */
-	gboolean detached;   /* no longer the node of its key: freed when it is done with */
+	gboolean referenced; /* used since the clock's hand passed; atomic */
+	gboolean readable;   /* `data` is valid; written under the shard's lock */
+	gboolean detached;   /* not in the hash: freed by the checkpoint or reader that uses it */
 	FormatNode data;
 };
 
@@ -48,17 +48,18 @@ typedef struct {
 	guint64 n;
 } NodeList;
 
-/* Slots kept ready for nodes, a ring: for leaves single ones, for inner nodes such as have one for
- * the copy. */
+/* Slots kept ready for nodes.  A leaf takes one slot; an inner node takes a pair, of which the
+ * stash has the first slot (the copy's is FORMAT_COPY_DISTANCE behind). */
 typedef enum { STASH_LEAVES, STASH_INNER } StashKind;
 
+/* A ring buffer.  I7: of fixed size. */
 typedef struct {
 	guint64 slots[MAP_STASH];
 	guint first, n;
 } Stash;
 
-/* Pairs that inner nodes gave up: once they are free they go back to the stash if that is low.  On
- * a full disk others, that have space below, would be hard to find. */
+/* Pairs that inner nodes gave up.  Once a pair is free, it goes back to the stash if that is low:
+ * on a full disk, no other pairs may be left for which the file system has space. */
 typedef struct {
 	guint64 slots[MAP_PAIRS_LOW];
 	guint n;
@@ -66,25 +67,25 @@ typedef struct {
 
 /* One change, from its first attempt to its last. */
 typedef struct {
-	guint64 first;	  /* the blocks that it writes: it makes all nodes over them dirty; ... */
-	guint n;	  /* ... 0: a step of zeroing or reclaiming, one path from the root */
-	gboolean reserve; /* may use what is kept for zeroing */
+	guint64 first;	  /* writes blocks [first, first + n): every node over them becomes dirty */
+	guint n;	  /* 0: a step of zeroing or reclaiming: one path becomes dirty */
+	gboolean reserve; /* may use the slots that are kept for zeroing */
 	gboolean nowait;
-	gboolean full[2]; /* by StashKind: more was asked for, and met a full backing */
+	gboolean full[2]; /* by StashKind: the backing was full when more slots were fetched */
 } MapChange;
 
-/* A part of the hash.  Who looks up blocks of one leaf that is in memory takes this lock alone, so
- * that readers do not wait for each other; whoever changes a chain of the hash, or a leaf's data,
- * holds the map's lock and the shard's. */
+/* A part of the hash.  A lookup in a leaf that is in memory takes this lock alone, so that readers
+ * seldom wait for each other.  A thread that changes a chain of the hash, or the data of a leaf,
+ * must hold the map's lock and the shard's. */
 typedef struct {
 	Lock lock;
 	guint epoch;
-	gint readers[2]; /* that entered in either epoch; decreased without the lock */
+	gint readers[2]; /* atomic: of each epoch; increased under the lock, decreased without */
 	gint draining; /* atomic: 1 + the epoch whose last reader map_drain() waits for; 0: none */
 	guint64 hits;
 } MapShard;
 
-/* Each on cache lines of its own. */
+/* Padded, so that no two shards are on one cache line. */
 typedef union {
 	MapShard shard;
 	guint8 lines[128];
@@ -98,10 +99,10 @@ struct Map {
 	guint64 blocks;
 	guint levels;
 
-	Lock *lock; /* the slots' own: every map over the same slots has this one */
+	Lock *lock; /* slots_lists_lock(): one for all maps over the same slots */
 	GCond loaded;
 	GCond drained; /* with the lock of the shard that is drained */
-	guint64 limit;
+	guint64 limit; /* I7: of nodes in the cache */
 	guint64 generation;
 	MapEntry root;
 	MapNode **buckets;
@@ -110,7 +111,7 @@ struct Map {
 	guint64 loading;
 	guint64 data_slots, node_slots;
 	guint64 dead_first, dead_end;
-	guint64 deaths; /* how often pointers have died since open */
+	guint64 deaths; /* how often pointers died since the map was opened */
 	guint64 hits, misses;
 	LoggingLimit damaged;
 
@@ -122,7 +123,7 @@ struct Map {
 
 	gint wants, pressure; /* atomic; see map_wants_checkpoint() */
 
-	/* Of the checkpoint that runs. */
+	/* As of the last freeze: what the superblock of that checkpoint says. */
 	MapEntry frozen_root;
 	guint64 frozen_data_slots, frozen_node_slots, frozen_dead_first, frozen_dead_end;
 };
@@ -142,7 +143,7 @@ static inline guint64 key_index(guint64 key)
 	return key & (((guint64)1 << 56) - 1);
 }
 
-/* The slots that a node takes: an inner one is kept twice. */
+/* How many slots a node takes: an inner node is stored twice. */
 static inline guint node_copies(guint level)
 {
 	return level ? 2 : 1;

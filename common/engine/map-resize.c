@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * More blocks, or fewer.  A node's place is its level and index, however many levels there are, so
- * all nodes stay as they are: where more levels are needed a new root has the old one as its first
- * child; where fewer are, the roots that have but that child go.
+ * More blocks, or fewer.  A node's level and index do not depend on the number of levels, so all
+ * nodes stay as they are.  To add a level, a new root gets the old one as its first child.  To
+ * remove a level, the root is replaced by its first child, which must be its only one.
  */
 #include "common/engine/map-load.h"
 #include "common/engine/map-nodes.h"
@@ -13,8 +13,8 @@
 
 #include <errno.h>
 
-/* Whether nothing is mapped behind `last`, as the nodes on the way to it tell, which are in memory
- * afterwards.  0, -ENOTEMPTY, MAP_RESTART, or a negative errno. */
+/* Looks for pointers to anything behind block `last`, in the nodes over `last`.  0: there are none,
+ * and these nodes are in memory.  -ENOTEMPTY, MAP_RESTART, or another negative errno. */
 static int map_ends_at_unlocking(Map *map, guint64 last)
 {
 	for (guint level = map->levels; level-- > 0;) {
@@ -33,7 +33,8 @@ static int map_ends_at_unlocking(Map *map, guint64 last)
 	return 0;
 }
 
-/* The roots that go are in memory, and the lists have room. */
+/* Removes roots until `levels` levels are left.  These roots are in memory, and room in the lists
+ * was reserved. */
 static void roots_remove_locked(Map *map, guint levels)
 {
 	for (; map->levels > levels; map->levels--) {
@@ -48,7 +49,7 @@ static void roots_remove_locked(Map *map, guint levels)
 	}
 }
 
-/* One level more.  The stash suffices, and the lists have room. */
+/* Adds a level.  The stash suffices, and room in the lists was reserved. */
 static int root_add_locked(Map *map)
 {
 	const MapEntry hole = {0};
@@ -96,8 +97,8 @@ static int map_grow_locked(Map *map, guint levels)
 	return r ? r : roots_add_locked(map, levels);
 }
 
-/* By the only thread that changes the number of levels.  A map of one level keeps no slots for
- * inner nodes. */
+/* Called only by the one thread that changes the number of levels.  The stash for inner nodes is
+ * filled first, because a map of one level has none. */
 static int map_grow(Map *map, guint64 blocks, guint levels)
 {
 	int r = levels == map->levels ? 0 : stash_fill(map, STASH_INNER, 0);

@@ -6,7 +6,8 @@
 
 #include <errno.h>
 
-/* The first pointer from `from` on that leads to something. */
+/* The first pointer from number `from` on that is neither null nor dead; node_pointers() if there
+ * is none. */
 static guint node_next_pointer(NodeLayout layout, const FormatNode *data, guint from)
 {
 	while (from < node_pointers(layout) &&
@@ -15,8 +16,9 @@ static guint node_next_pointer(NodeLayout layout, const FormatNode *data, guint 
 	return from;
 }
 
-/* One node on the way down to *block.  1: go on below it; 0: *block moved on, begin anew; or what
- * node_get_unlocking() says. */
+/* Looks at node (level, index) over *block; drops the lock to read it.  1: the node has a pointer
+ * on the way to *block.  0: *block was moved to the next pointer, or the lock was dropped: begin
+ * anew.  Or a negative errno. */
 static int scan_step_down(Map *map, guint level, guint64 *block, guint64 *ret_end)
 {
 	NodeLayout layout = map->layout;
@@ -37,7 +39,7 @@ static int scan_step_down(Map *map, guint level, guint64 *block, guint64 *ret_en
 	return 0;
 }
 
-/* Goes down to the leaf over *block; results as map_next_leaf(), -EAGAIN: begin anew. */
+/* Goes down to the leaf over *block.  Returns what map_next_leaf() does; -EAGAIN: begin anew. */
 static int scan_go_down_unlocking(Map *map, guint64 *block, guint64 *ret_end)
 {
 	for (guint level = map->levels - 1; level > 0; level--) {
@@ -67,8 +69,8 @@ typedef struct {
 	guint level;
 	guint64 index;
 	MapEntry entry;
-	FormatNode whole; /* what it should be, once that is known */
-	gboolean known;
+	FormatNode whole; /* the intact node */
+	gboolean known;	  /* `whole` is valid */
 } Verifying;
 
 static gboolean verifying_matches(const Verifying *v, const FormatNode *node)
@@ -88,7 +90,7 @@ static gboolean verifying_read_copy(Verifying *v, guint64 slot)
 	return TRUE;
 }
 
-/* What the cache has of it, if that is what should be on disk. */
+/* Takes the node from the cache, if the cache has what should be on the disk. */
 static void verifying_use_cache(Verifying *v)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(v->map->lock);
@@ -100,7 +102,8 @@ static void verifying_use_cache(Verifying *v)
 	v->known = verifying_matches(v, &v->whole);
 }
 
-/* Where it is, if it is there and no checkpoint will write it anew; then the epoch was entered. */
+/* Finds the node's pointer.  1: v->entry is valid, and a reader's epoch was entered.  0: there is
+ * no such node, or a checkpoint will write it elsewhere.  Or a negative errno. */
 static int verifying_find_place(Verifying *v, guint *ret_epoch)
 {
 	Map *map = v->map;
@@ -113,7 +116,7 @@ static int verifying_find_place(Verifying *v, guint *ret_epoch)
 			r = node_get_unlocking(map, v->level + 1,
 					       node_parent(map->layout, v->index), FALSE, &node);
 		while (r == MAP_RESTART);
-	if (r) /* -EBADMSG: its parent is what is lost */
+	if (r) /* -EBADMSG: the parent is damaged, and is counted when it is verified itself */
 		return r == MAP_HOLE || r == -EBADMSG ? 0 : r;
 	v->entry = pointer_get_locked(map, v->level, v->index);
 	node = node_find_locked(map, v->level, v->index);
@@ -124,7 +127,7 @@ static int verifying_find_place(Verifying *v, guint *ret_epoch)
 	return 1;
 }
 
-/* Its slots cannot become another's meanwhile: a reader's epoch was entered. */
+/* I4: the node's slots keep their content meanwhile, because a reader's epoch was entered. */
 static void verifying_read_copies(Verifying *v, gboolean repair, MapNodeCount *count)
 {
 	guint n = v->level ? 2 : 1, damaged = 0;

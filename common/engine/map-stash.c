@@ -3,7 +3,8 @@
 
 #include <errno.h>
 
-/* What only zeroing may take, so that space can always be freed; and when more is fetched. */
+/* `reserve`: slots that only zeroing and reclaiming may take, so that space can be freed on a full
+ * backing.  `low`: while the stash has fewer, more are fetched. */
 static const struct {
 	guint reserve, low;
 } stash_limits[] = {
@@ -11,8 +12,8 @@ static const struct {
 	[STASH_INNER] = {64, MAP_PAIRS_LOW},
 };
 
-/* Of each kind, for any change: what one path from the root and one dead node taken apart on it
- * need, twice over. */
+/* The least number of slots of each kind that there must be for any change: twice what it takes to
+ * make one path from the root dirty and to take apart one dead node on it. */
 #define STASH_NEED (2 * FORMAT_LEVELS_MAX)
 
 guint64 stash_take_locked(Map *map, StashKind kind)
@@ -27,7 +28,7 @@ guint64 stash_take_locked(Map *map, StashKind kind)
 	return slot;
 }
 
-#define STASH_RUN 64u /* slots that come at once, at most */
+#define STASH_RUN 64u /* most slots that are fetched at once */
 
 static int stash_alloc(Map *map, StashKind kind, guint64 hint, SlotRun *run)
 {
@@ -35,7 +36,7 @@ static int stash_alloc(Map *map, StashKind kind, guint64 hint, SlotRun *run)
 				   : slots_alloc_nodes(map->slots, hint, run);
 }
 
-/* Never 0. */
+/* Drops the lock to fetch up to STASH_RUN slots.  MAP_RESTART, or a negative errno. */
 static int stash_refill_unlocking(Map *map, StashKind kind, guint64 hint)
 {
 	Stash *stash = &map->stashes[kind];
@@ -47,7 +48,7 @@ static int stash_refill_unlocking(Map *map, StashKind kind, guint64 hint)
 	lock_take(map->lock);
 	if (r)
 		return r;
-	if (stash->n + run.count > MAP_STASH) { /* others refilled as well */
+	if (stash->n + run.count > MAP_STASH) { /* other threads refilled the stash meanwhile */
 		if (kind == STASH_INNER)
 			slots_give_back_pairs(map->slots, &run);
 		else
@@ -59,13 +60,13 @@ static int stash_refill_unlocking(Map *map, StashKind kind, guint64 hint)
 	return MAP_RESTART;
 }
 
-/* A map of one level has no inner nodes. */
+/* How many kinds of slots the map needs: a map of one level has no inner nodes. */
 static guint stash_kinds(const Map *map)
 {
 	return map->levels > 1 ? STASH_INNER + 1 : STASH_LEAVES + 1;
 }
 
-/* Nodes of that level over blocks [first, first + n), n > 0. */
+/* The number of nodes of that level over blocks [first, first + n), n > 0. */
 static guint nodes_over(const Map *map, guint level, guint64 first, guint n)
 {
 	guint shift = node_shift(map->layout, level);
@@ -73,7 +74,8 @@ static guint nodes_over(const Map *map, guint level, guint64 first, guint n)
 	return (guint)(((first + n - 1) >> shift) - (first >> shift)) + 1;
 }
 
-/* Slots of that kind that one attempt takes at most: one for each node over the blocks. */
+/* The most slots of that kind that one attempt takes: one for each node over the blocks, or
+ * STASH_NEED if that is more. */
 static guint change_need(const Map *map, const MapChange *change, StashKind kind)
 {
 	guint need = 0;
@@ -85,7 +87,8 @@ static guint change_need(const Map *map, const MapChange *change, StashKind kind
 	return MAX(need, STASH_NEED);
 }
 
-/* How many slots there must be: those, and what is kept for zeroing. */
+/* How many slots the stash must have: the most that the change takes, and the reserve, unless the
+ * change may use it. */
 static guint stash_enough(const Map *map, const MapChange *change, StashKind kind)
 {
 	guint kept = change->reserve || map->replaying ? 0 : stash_limits[kind].reserve;

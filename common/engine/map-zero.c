@@ -24,7 +24,9 @@ static gboolean node_is_pinned(const MapNode *node)
 	return node && (node->state == NODE_DIRTY || node->state == NODE_FROZEN);
 }
 
-/* The nodes side by side, under one dirty parent, that can be declared dead together. */
+/* Finds the neighbours of node (level, index) that can die with it: nodes with the same parent,
+ * which is made dirty.  I5: only nodes that are clean on disk may die, because reclaiming reads
+ * dead nodes from the disk. */
 static int zero_whole_unlocking(Map *map, guint level, guint64 index, guint64 *first, guint64 end,
 				MapChange *change, MapZeroStep *ret_step)
 {

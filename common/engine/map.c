@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lookup and change.  Whatever has to read drops the lock and starts over, so that all that is
- * decided under the lock is decided on what is in memory.
+ * Lookup and change.  A function that must read a node drops the lock to do so, and its caller then
+ * begins anew.  Every decision is therefore made on nodes in memory, under one hold of the lock.
  */
 #include "common/base/bounds.h"
 #include "common/engine/map-load.h"
@@ -89,7 +89,7 @@ guint64 map_leaf_end(const Map *map, guint64 block)
 	return (node_parent(map->layout, block) + 1) << map->layout.shift;
 }
 
-/* How many of blocks [first, first + n) are in the leaf of the first. */
+/* How many of blocks [first, first + n) are in the leaf over block `first`. */
 static guint leaf_share(const Map *map, guint64 first, guint n)
 {
 	return MIN(n, node_pointers(map->layout) - node_place(map->layout, first));
@@ -109,7 +109,7 @@ void map_set_replaying(Map *map, gboolean replaying)
 	map->replaying = replaying;
 }
 
-/* Copies what one leaf says of blocks [first, first + n). */
+/* Copies the entries of blocks [first, first + n), which are in one leaf. */
 static int lookup_leaf_unlocking(Map *map, guint64 first, guint n, MapEntry *entries,
 				 gboolean nowait)
 {
@@ -143,7 +143,8 @@ static int lookup_unlocking(Map *map, guint64 first, guint n, MapEntry *entries,
 	return 0;
 }
 
-/* Blocks of one leaf that is in memory: needs its shard alone. */
+/* Looks up blocks of one leaf that is in memory, with no lock but its shard's.  FALSE: the blocks
+ * are in several leaves, or the leaf must be read. */
 static gboolean lookup_quick(Map *map, guint64 first, guint n, MapEntry *entries, guint *ret_epoch)
 {
 	guint at = node_place(map->layout, first);
@@ -202,7 +203,9 @@ int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait)
 	return r;
 }
 
-/* Puts the blocks that are in one leaf into it; moves runs and crcs on. */
+/* Writes the entries of `n` blocks that are in one leaf.  Slot number *used of **runs is the first
+ * block's; both advance.  I5: the lists of gained and retired slots change with the leaf, under one
+ * hold of the lock. */
 static void leaf_write(Map *map, guint64 first, guint n, const SlotRun **runs, guint32 *used,
 		       const guint32 *crcs)
 {
@@ -229,7 +232,7 @@ static void leaf_write(Map *map, guint64 first, guint n, const SlotRun **runs, g
 	}
 }
 
-/* The shards of the leaves over [first, first + n), a bit each. */
+/* A bit for each shard that has a leaf over blocks [first, first + n). */
 static guint32 shards_over(Map *map, guint64 first, guint n)
 {
 	guint64 last = node_parent(map->layout, first + n - 1);
@@ -240,7 +243,7 @@ static guint32 shards_over(Map *map, guint64 first, guint n)
 	return shards;
 }
 
-/* In the order of their addresses, as the order of locks wants it. */
+/* Takes the locks in the order of their addresses, as lock.h requires. */
 static void shards_take(Map *map, guint32 shards)
 {
 	for (; shards; shards &= shards - 1)
@@ -257,7 +260,7 @@ void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, con
 {
 	guint32 shards = shards_over(map, first, n), used = 0;
 
-	/* I3: all at once, so that no reader sees a part of a write over several leaves. */
+	/* I3: all shards are locked, so that no reader sees a part of the write. */
 	shards_take(map, shards);
 	while (n) {
 		guint piece = leaf_share(map, first, n);
