@@ -19,7 +19,7 @@ static guint node_next_pointer(NodeLayout layout, const FormatNode *data, guint 
 /* Looks at node (level, index) over *block; drops the lock to read it.  1: the node has a pointer
  * on the way to *block.  0: *block was moved to the next pointer, or the lock was dropped: begin
  * anew.  Or a negative errno. */
-static int scan_step_down(Map *map, guint level, guint64 *block, guint64 *ret_end)
+static int scan_step_down_unlocking(Map *map, guint level, guint64 *block, guint64 *ret_end)
 {
 	NodeLayout layout = map->layout;
 	guint shift = node_shift(layout, level), below = shift - layout.shift;
@@ -43,7 +43,7 @@ static int scan_step_down(Map *map, guint level, guint64 *block, guint64 *ret_en
 static int scan_go_down_unlocking(Map *map, guint64 *block, guint64 *ret_end)
 {
 	for (guint level = map->levels - 1; level > 0; level--) {
-		int r = scan_step_down(map, level, block, ret_end);
+		int r = scan_step_down_unlocking(map, level, block, ret_end);
 
 		if (r <= 0)
 			return r ? r : -EAGAIN;
