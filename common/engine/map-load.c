@@ -39,7 +39,7 @@ static int copy_read(Map *map, guint level, guint64 index, const MapEntry *entry
 	return -EBADMSG;
 }
 
-/* The first copy is damaged; `good` is what the other says. */
+/* Rewrites the first copy, which is damaged, with `good`, the other copy. */
 static void node_mend(Map *map, guint level, guint64 index, const MapEntry *entry,
 		      const FormatNode *good)
 {
@@ -67,7 +67,8 @@ int node_read(Map *map, guint level, guint64 index, const MapEntry *entry, Forma
 	return 0;
 }
 
-/* What becomes of a node once its reader has the lock again; r: what reading it came to. */
+/* Completes reading a node, with the lock held again.  r: the result of node_read().  MAP_RESTART,
+ * or a negative errno. */
 static int node_loaded_locked(Map *map, MapNode *node, int r)
 {
 	MapShard *shard = map_shard(map, node->key);
@@ -92,12 +93,12 @@ static int node_loaded_locked(Map *map, MapNode *node, int r)
 	return MAP_RESTART;
 }
 
-/* Reads a node that its parent points to and that is not in the cache.  Never 0.
+/* Reads a node that is not in the cache, with the lock dropped.  MAP_RESTART, or a negative errno.
  *
- * Nobody else reads it meanwhile: it stands in the hash as LOADING.  What is read is what the
- * pointer said: the slot keeps its content as long as the reader's epoch is not drained.  If the
- * pointer changes while the lock is dropped, whoever changes it drops the node from the cache, and
- * it is detached: so a node that is not detached is still the one that the tree has. */
+ * The node is in the hash as LOADING, so that no other thread reads it as well.  I4: the slot keeps
+ * its content until the reader's epoch is drained.  A thread that changes the pointer to the node
+ * while the lock is dropped also takes the node out of the hash, which detaches it.  A node that is
+ * not detached is therefore still the node of the tree. */
 static int node_load_unlocking(Map *map, guint level, guint64 index, const MapEntry *entry)
 {
 	MapNode *node = node_new_locked(map, level, index, NODE_LOADING, NULL);
@@ -117,8 +118,8 @@ static int node_load_unlocking(Map *map, guint level, guint64 index, const MapEn
 	return node_loaded_locked(map, node, r);
 }
 
-/* The node's parent, or the root's pointer, says where the node is: 0 with *ret_entry, or as
- * node_get_unlocking(). */
+/* Gets the pointer to a node from its parent, or from the map for the root.  0 with *ret_entry, or
+ * what node_get_unlocking() returns. */
 static int node_find_pointer_unlocking(Map *map, guint level, guint64 index, gboolean nowait,
 				       MapEntry *ret_entry)
 {
@@ -134,8 +135,8 @@ static int node_find_pointer_unlocking(Map *map, guint level, guint64 index, gbo
 	return ret_entry->slot && !ret_entry->dead ? 0 : MAP_HOLE;
 }
 
-/* From the node upwards to the first that is in memory, so that a cached leaf needs no nodes above
- * it; each call that drops the lock returns MAP_RESTART, and so the caller comes back with one node
+/* Looks upwards from the node to the first node that is in memory: a cached leaf needs no nodes
+ * above it.  A call that reads a node returns MAP_RESTART, so the caller comes back with one node
  * more in memory. */
 int node_get_unlocking(Map *map, guint level, guint64 index, gboolean nowait, MapNode **ret_node)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The node cache: a hash of nodes by (level, index), so that a leaf is found without a walk from
- * the root, and a clock over the clean ones.  A node that is being read stands in the hash as
- * LOADING, and whoever else wants it waits; if it is dropped meanwhile it is detached, and its
- * reader throws away what it read.
+ * the root, and a clock over the clean nodes.  A node that is being read is in the hash as LOADING;
+ * other threads that need it wait.  If it is taken out of the hash meanwhile, its reader discards
+ * what was read.
  */
 #include "common/engine/map-nodes.h"
 
@@ -45,8 +45,9 @@ guint epoch_enter_locked(Map *map)
 	return epoch_enter(map, shard);
 }
 
-/* map_drain() says what it waits for before it looks at the readers, and sleeps with the shard's
- * lock: so either it sees that this was the last one, or it is woken. */
+/* map_drain() sets `draining` before it reads the number of readers, and sleeps with the shard's
+ * lock.  So either map_drain() sees that this reader has ended, or this reader sees `draining` and
+ * wakes map_drain(). */
 void map_lookup_end(Map *map, guint epoch)
 {
 	MapShard *shard = &map->shards[epoch >> 1].shard;

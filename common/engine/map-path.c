@@ -27,7 +27,7 @@ void node_replace_locked(Map *map, MapNode *node)
 	list_push(map, &map->dirty, node);
 }
 
-/* A frozen node stays as it is for the checkpoint; the map goes on with a copy. */
+/* I6: the frozen node stays as it is for the checkpoint; the map continues with a dirty copy. */
 static int node_copy_for_write_locked(Map *map, MapNode *frozen)
 {
 	MapNode *node;
@@ -61,7 +61,7 @@ static gboolean node_is_empty(const Map *map, const MapNode *node)
 	return TRUE;
 }
 
-/* The caller made room in the lists. */
+/* Room in the lists was reserved. */
 void node_prune_locked(Map *map, MapNode *node)
 {
 	const MapEntry hole = {0};
@@ -80,7 +80,7 @@ void node_prune_locked(Map *map, MapNode *node)
 	}
 }
 
-/* Frees a dead leaf with all that it points to; room in the lists was made. */
+/* Frees a dead leaf and its blocks.  Room in the lists was reserved. */
 static void dead_leaf_free_locked(Map *map, guint64 index, const MapEntry *entry,
 				  const FormatNode *data)
 {
@@ -96,7 +96,7 @@ static void dead_leaf_free_locked(Map *map, guint64 index, const MapEntry *entry
 	pointer_set_locked(map, 0, index, &hole);
 }
 
-/* Leaves a dirty node, all of whose pointers are dead. */
+/* Turns a dead inner node into a dirty node whose pointers are dead. */
 static int dead_inner_open_locked(Map *map, guint level, guint64 index, const MapEntry *entry,
 				  const FormatNode *data)
 {
@@ -117,8 +117,8 @@ static int dead_inner_open_locked(Map *map, guint level, guint64 index, const Ma
 	return MAP_RESTART;
 }
 
-/* Whether the pointer is still the one that was read before the lock was dropped, and all that
- * taking it apart relies on is so so again: its parent is dirty, and there are slots. */
+/* Whether the dead node can be taken apart as it was read: the pointer to it is the same as before
+ * the lock was dropped, its parent is dirty, and the stashes suffice. */
 static gboolean dead_unchanged_locked(Map *map, guint level, guint64 index, const MapEntry *was)
 {
 	MapNode *parent = node_find_locked(map, level + 1, node_parent(map->layout, index));
@@ -130,10 +130,11 @@ static gboolean dead_unchanged_locked(Map *map, guint level, guint64 index, cons
 	return now.dead && now.slot == was->slot;
 }
 
-/* Reads a dead node with the lock dropped.  It is on disk as it died: only clean nodes are declared
- * dead, and its slots are retired by dead_take_apart_locked() alone.  So what was read counts if
- * the pointer is still dead and names the same slot; the reader's epoch keeps the slot's content
- * until then.  0, -EBADMSG: it is damaged, MAP_RESTART, or another negative errno. */
+/* Reads a dead node with the lock dropped.  The node is on disk as it was when it died: only clean
+ * nodes die, and only dead_take_apart_locked() retires their slots.  What was read therefore counts
+ * if the pointer is still dead and names the same slot.  I4: the slot keeps its content meanwhile,
+ * because of the reader's epoch.  0, -EBADMSG (the node is damaged), MAP_RESTART, or another
+ * negative errno. */
 static int dead_read_unlocking(Map *map, guint level, guint64 index, const MapEntry *entry,
 			       FormatNode *out)
 {
@@ -147,8 +148,8 @@ static int dead_read_unlocking(Map *map, guint level, guint64 index, const MapEn
 	return dead_unchanged_locked(map, level, index, entry) ? r : MAP_RESTART;
 }
 
-/* `data` NULL: the node is damaged, and what is below it stays in use for ever (a leak that check
- * reports, and no harm: I5 only ever errs on this side). */
+/* I5: if `data` is NULL, the node is damaged, and the slots below it stay in use for ever.  That is
+ * a leak, which check reports; a slot that is in use is never freed. */
 static int dead_take_apart_locked(Map *map, guint level, guint64 index, const MapEntry *entry,
 				  const FormatNode *data)
 {
@@ -162,9 +163,9 @@ static int dead_take_apart_locked(Map *map, guint level, guint64 index, const Ma
 	return MAP_RESTART;
 }
 
-/* In two parts: reading drops the lock, taking apart happens under it, in one go.  Every call that
- * gets as far as the second part leaves one dead pointer less on the way down to the blocks, so a
- * caller that begins anew comes to an end. */
+/* Reads the node with the lock dropped, then takes it apart under one hold of the lock.  Each call
+ * that takes a node apart leaves one dead pointer less on the path to a block, so a caller that
+ * begins anew ends. */
 int dead_resolve_unlocking(Map *map, guint level, guint64 index)
 {
 	MapEntry entry = pointer_get_locked(map, level, index);
@@ -192,7 +193,7 @@ static int hole_make_dirty_unlocking(Map *map, guint level, guint64 index, gbool
 	return node_create_locked(map, level, index);
 }
 
-/* Makes one node dirty whose parent is. */
+/* Makes one node dirty, whose parent is dirty. */
 static int node_make_dirty_unlocking(Map *map, guint level, guint64 index, gboolean nowait)
 {
 	MapNode *node;

@@ -30,10 +30,10 @@ void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *en
 	entry_put(map->layout, &parent->data, node_place(map->layout, index), entry);
 }
 
-/* Keep or free: TRUE if what a dropped pointer led to stays in use, because something else than the
- * map still refers to it.  (level, index) is the node that the pointer led to or, for a block, the
- * leaf that the pointer was in; `birth` is the pointer's.  Nothing but the map refers to slots of
- * the map, so nothing is kept. */
+/* Whether the slot of a dropped pointer stays in use, because something other than the map refers
+ * to it.  (level, index) is the node that the pointer led to or, for a block, the leaf that the
+ * pointer was in; `birth` is the pointer's.  FALSE: in this version, only the map refers to its
+ * slots. */
 static gboolean map_keeps(const Map *map, guint level, guint64 index, guint64 birth)
 {
 	(void)map, (void)level, (void)index, (void)birth;
@@ -47,7 +47,7 @@ void block_pointer_drop_locked(Map *map, guint64 leaf, const MapEntry *entry)
 		slots_retire(map->slots, entry->slot, 1);
 }
 
-/* Its pair goes back to the stash once it is free (map_thaw), if that is low. */
+/* Retires a node's slots.  map_thaw() puts a pair back into the stash if that is low. */
 static void node_retire_locked(Map *map, guint level, guint64 slot)
 {
 	slots_retire(map->slots, slot, 1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Freeing what dead pointers are over, a node at a time, as part of ordinary checkpoints.
+ * Freeing the nodes and blocks below dead pointers, a node at a time, as part of ordinary
+ * checkpoints.
  *
  * I5: [dead_first, dead_end) covers every block under a dead pointer of the map.  It grows where a
  * pointer dies (map-zero.c); only this file moves its start, and only over blocks that it has seen,
@@ -15,15 +16,15 @@
 
 #include <errno.h>
 
-/* Beside what node_get_unlocking() returns. */
+/* In addition to the results of node_get_unlocking(). */
 #define DEAD_FOUND 3
 #define DEAD_NOT_HERE 0
 #define RECLAIM_MORE 3
 
-#define RECLAIM_LOOKS 4096 /* before the lock is dropped for a moment */
+#define RECLAIM_LOOKS 4096 /* nodes to look at before map_reclaim() returns and drops the lock */
 
-/* The interval's start moves over a node that cannot be read, unless pointers died meanwhile: they
- * may be before its end. */
+/* Moves the interval's start behind a damaged node, unless pointers died while the lock was
+ * dropped: those may be before the node's end. */
 static void dead_skip_locked(Map *map, guint level, guint64 index, guint64 deaths)
 {
 	if (map->deaths != deaths)
@@ -35,13 +36,13 @@ static void dead_skip_locked(Map *map, guint level, guint64 index, guint64 death
 	map->dead_first = node_end(map, level, index);
 }
 
-/* Whether the node over dead_first, or one above it, is dead: DEAD_FOUND and which.  DEAD_NOT_HERE:
- * none is, and the start of the interval was moved behind what was looked at.  Else as
- * node_get_unlocking().
+/* Looks for a dead node over block dead_first, from the root down.  DEAD_FOUND: the result is node
+ * (*ret_level, *ret_index).  DEAD_NOT_HERE: there is none, and the start of the interval was moved
+ * behind the blocks that were looked at.  Or another result of node_get_unlocking().
  *
- * The way down is walked under one hold of the lock: whatever drops it returns at once.  So a null
- * pointer, or a leaf that is not dead, shows that no dead pointer is over the blocks up to that
- * node's end.  Only a damaged node is found out with the lock dropped: see dead_skip_locked(). */
+ * The path is walked under one hold of the lock: a call that drops it returns at once.  A null
+ * pointer, or a leaf that is not dead, therefore proves that no dead pointer is over the blocks up
+ * to that node's end.  Only damage is found with the lock dropped: see dead_skip_locked(). */
 static int dead_find_unlocking(Map *map, guint *ret_level, guint64 *ret_index)
 {
 	guint64 deaths = map->deaths;
@@ -69,8 +70,9 @@ static int dead_find_unlocking(Map *map, guint *ret_level, guint64 *ret_index)
 	}
 }
 
-/* The first dead node of the interval: DEAD_FOUND; DEAD_NOT_HERE: none so far, or none at all, and
- * then the interval is empty; or a negative errno.  What drops the lock is begun anew here. */
+/* Looks for the first dead node of the interval.  DEAD_FOUND; DEAD_NOT_HERE: there is none, and the
+ * interval is empty, or none among RECLAIM_LOOKS nodes; or a negative errno.  Begins anew after
+ * MAP_RESTART. */
 static int dead_search_unlocking(Map *map, guint *ret_level, guint64 *ret_index)
 {
 	int r = DEAD_NOT_HERE;
@@ -85,8 +87,8 @@ static int dead_search_unlocking(Map *map, guint *ret_level, guint64 *ret_index)
 	return DEAD_NOT_HERE;
 }
 
-/* Takes the dead node (level, index) apart, and removes what is empty above it.  0, MAP_RESTART, or
- * a negative errno. */
+/* Takes the dead node (level, index) apart, and removes the nodes above it that become empty.  0,
+ * MAP_RESTART, or a negative errno. */
 static int dead_free_unlocking(Map *map, guint level, guint64 index, MapChange *change)
 {
 	guint64 above = node_parent(map->layout, index);
@@ -104,7 +106,7 @@ static int dead_free_unlocking(Map *map, guint level, guint64 index, MapChange *
 	return 0;
 }
 
-/* RECLAIM_MORE: something may be left; 0: nothing is; MAP_RESTART, or a negative errno. */
+/* RECLAIM_MORE: there may be more dead nodes; 0: none is left; MAP_RESTART; or a negative errno. */
 static int reclaim_unlocking(Map *map, MapChange *change)
 {
 	guint level = 0;

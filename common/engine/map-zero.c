@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Holes.  Making one costs by the nodes that it touches: a pointer to a whole subtree that is clean
- * on disk is only marked dead.  What is below is freed later by map_reclaim(), which walks the
- * interval of blocks that dead pointers may be over; that interval is part of the superblock, so
- * that a crash does not lose track of it.  Nothing of it needs the journal: dead and freed read
- * alike.
+ * Making holes.  The cost of a hole depends on the nodes that are touched, not on its size: a
+ * pointer to a subtree whose root is clean on disk is only marked dead.  map_reclaim() frees the
+ * subtree later.  It walks the interval of blocks that may be below dead pointers; the superblock
+ * has that interval, so that it survives a crash (I5).  Reclaiming needs no journal record: dead
+ * and freed blocks read alike.
  */
 #include "common/base/bounds.h"
 #include "common/engine/map-load.h"
@@ -16,7 +16,7 @@
 
 #include <errno.h>
 
-#define ZERO_FOUND 3 /* beside what node_get_unlocking() returns */
+#define ZERO_FOUND 3 /* in addition to the results of node_get_unlocking() */
 #define ZERO_SKIPPED 0
 
 static gboolean node_is_pinned(const MapNode *node)
@@ -74,10 +74,11 @@ static int zero_in_leaf_unlocking(Map *map, guint64 index, guint64 *first, guint
 	return ZERO_FOUND;
 }
 
-/* Looks from the root down for something to do at *first: the highest node that begins there, ends
- * before `end` and is clean on disk dies whole; else a part of one leaf.  ZERO_FOUND: *ret_step
- * begins at *first.  ZERO_SKIPPED: nothing is mapped there, and *first was moved behind it; the
- * lock was kept.  Else as node_get_unlocking(), and nothing is changed. */
+/* Looks for the step that begins at *first, from the root down: the highest node that begins at
+ * *first, ends at or before `end` and is not dirty or frozen dies whole; otherwise, a part of one
+ * leaf becomes null.  ZERO_FOUND: *ret_step is the step.  ZERO_SKIPPED: nothing is mapped at
+ * *first, which was moved behind the hole; the lock was kept.  Or another result of
+ * node_get_unlocking(), and nothing was changed. */
 static int zero_look_unlocking(Map *map, guint64 *first, guint64 end, MapChange *change,
 			       MapZeroStep *ret_step)
 {
@@ -97,7 +98,7 @@ static int zero_look_unlocking(Map *map, guint64 *first, guint64 end, MapChange 
 						    ret_step);
 		if (level == 0)
 			return zero_in_leaf_unlocking(map, index, first, end, change, ret_step);
-		/* No hole: the pointer was looked at above, under the same lock. */
+		/* Not MAP_HOLE: the pointer was read above, under the same hold of the lock. */
 		r = node_get_unlocking(map, level, index, FALSE, &node);
 		if (r)
 			return r;
@@ -124,13 +125,13 @@ int map_zero_begin(Map *map, guint64 *first, guint64 end, MapZeroStep *ret_step)
 	return 1;
 }
 
-/* Nodes of that level at or below the step's. */
+/* The number of nodes of that level among and below the nodes of the step. */
 static guint64 nodes_below(const Map *map, const MapZeroStep *step, guint level)
 {
 	return step->count << (map->layout.shift * (step->level - level));
 }
 
-/* Drops what is cached of them by looking each one up. */
+/* Takes these nodes out of the cache; looks each one up. */
 static void cache_drop_each_locked(Map *map, const MapZeroStep *step)
 {
 	for (guint level = 0; level <= step->level; level++) {
@@ -145,7 +146,7 @@ static void cache_drop_each_locked(Map *map, const MapZeroStep *step)
 	}
 }
 
-/* The same by looking at everything that is cached. */
+/* The same; looks at every cached node. */
 static void cache_drop_matching_locked(Map *map, const MapZeroStep *step)
 {
 	MapNode *next;
@@ -163,7 +164,8 @@ static void cache_drop_matching_locked(Map *map, const MapZeroStep *step)
 		}
 }
 
-/* Takes dying nodes, and what is cached below them, out of the cache; nothing of it is pinned. */
+/* Takes the dying nodes and all nodes below them out of the cache.  None of them is dirty or
+ * frozen. */
 static void cache_drop_below_locked(Map *map, const MapZeroStep *step)
 {
 	if (nodes_below(map, step, 0) < MAP_BUCKETS)

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The map: from block to (slot, checksum, birth), a radix tree of 4 KiB nodes that is never
- * overwritten in place.  A leaf covers as many blocks as a node has pointers (P, by the map's
- * NodeLayout), an inner node as many nodes; "node (level, index)" is the one that covers blocks
- * [index * P^(level+1), (index+1) * P^(level+1)).
+ * The map: from block to (slot, checksum, birth), a radix tree of 4 KiB nodes.  No node is ever
+ * overwritten in place.  A node has P pointers (NodeLayout): a leaf covers P blocks, an inner node
+ * P nodes.  Node (level, index) covers blocks [index * P^(level+1), (index+1) * P^(level+1)).
  *
- * Nodes are read when they are needed, verified by the checksum in their parent, and kept in a
- * cache of bounded size.  Inner nodes are kept twice: where one does not verify, the other is used
- * and the first written anew.  A change makes the nodes from the root to the leaf *dirty*: each
- * gets its next slot at once, and its parent's pointer names it; the checksum there follows when
- * the node is written by a checkpoint.  Dirty nodes stay in memory until then.
+ * Nodes are read when they are needed, verified with the checksum in their parent, and kept in a
+ * cache of bounded size.  An inner node is stored twice: if one copy does not verify, the other is
+ * used, and the first is rewritten.  A change makes the nodes from the root to the leaf *dirty*:
+ * each gets its next slot at once, and its parent's pointer names that slot.  A checkpoint writes
+ * the node, and then puts its checksum into the pointer.  Dirty nodes stay in memory until then.
  *
  *     clean --change--> dirty --map_freeze--> frozen --map_write_frozen--> clean
  *       ^                                        |
  *       |                                 change: a dirty copy
  *
- * A pointer that is *dead* was discarded without looking at what is below: it reads as a hole, and
- * map_reclaim() frees what is below little by little, as part of ordinary checkpoints.  It marks
- * only what is clean on disk: dirty and frozen nodes are taken apart at once.
+ * A *dead* pointer was discarded without reading the node that it leads to.  It reads as a hole;
+ * map_reclaim() frees the nodes and blocks below step by step, as part of ordinary checkpoints.
+ * Only a pointer to a node that is clean on disk can die; dirty and frozen nodes are taken apart at
+ * once.
  *
- * Several maps may stand over the same slots, each with its own nodes; a slot is referred to by one
- * of them.  They have one lock, are frozen at one instant, and thawed together.
+ * Several maps may use the same allocator (Slots), each with nodes of its own; one map at most
+ * refers to a slot.  These maps have one lock, are frozen at one instant, and are thawed together.
  *
  * Threading: one lock (slots_lists_lock), never held over I/O, and below it a lock for each shard
  * of the node cache: a lookup in a leaf that is in memory takes that alone.  A change holds the
@@ -29,11 +29,12 @@
  * change in one order and a freeze cuts all three at one point.  Below it: the shards', the
  * journal's and the allocator's locks.
  *
- * Readers: between map_lookup() and map_lookup_end() the slots that were looked up keep their
- * content: map_drain() waits for such readers before a checkpoint frees what it replaced.
+ * Readers: between map_lookup() and map_lookup_end(), the slots that were looked up keep their
+ * content (I4): before a checkpoint frees replaced slots, map_drain() waits for such readers.
  *
- * Memory: the limit of map_set_limit(), which dirty and frozen nodes may exceed by what is under
- * way; callers keep them below three quarters of it by map_pressure().
+ * Memory (I7): map_set_limit() limits the cache.  Only dirty and frozen nodes can exceed the limit,
+ * by the nodes of changes that are under way: callers must slow down by map_pressure(), which keeps
+ * dirty and frozen nodes below three quarters of the limit.
  */
 #pragma once
 
@@ -43,111 +44,119 @@
 
 typedef struct Map Map;
 
-/* An empty map, or the one at sb's root.  `sb` gives geometry, root, counts and dead interval;
- * `layout` is that of its nodes.  `read_only`: a damaged copy of a node is left as it is. */
+/* Opens the map of the superblock, of which geometry, root, counts and dead interval are used.  A
+ * null root is an empty map.  `layout`: of its nodes.  `read_only`: damaged copies of nodes are not
+ * rewritten. */
 Map *map_new(Backing *backing, Slots *slots, const Seal *seal, NodeLayout layout,
 	     const Superblock *sb, gboolean read_only, GError **error);
 void map_free(Map *map);
 
 NodeLayout map_layout(const Map *map);
 
-/* The first block behind those of the leaf that `block` is in. */
+/* The first block behind the leaf that covers `block`. */
 guint64 map_leaf_end(const Map *map, guint64 block);
 
-/* How many nodes it may hold (256 at least); may change at any time. */
+/* How many nodes the cache may hold, at least 256.  May be changed at any time. */
 void map_set_limit(Map *map, guint64 nodes);
 
-/* What is changed from now on is born in this generation. */
+/* The birth of everything that is changed from now on. */
 void map_set_generation(Map *map, guint64 generation);
 
-/* While the journal is replayed, changes may use what is kept for zeroing: they did before. */
+/* While the journal is replayed, every change may use the slots that are kept for zeroing: the
+ * change may have used them when it was made. */
 void map_set_replaying(Map *map, gboolean replaying);
 
-/* Looks up `n` blocks (at most FORMAT_RECORD_BLOCKS_MAX) at one instant; holes have slot 0.
- * 0 (then *ret_epoch is for map_lookup_end), -EAGAIN (nowait), -EBADMSG (a node is damaged),
- * -EIO, -ENOMEM. */
+/* Looks up `n` blocks, at most FORMAT_RECORD_BLOCKS_MAX, at one instant.  The entry of a hole has
+ * slot 0.  After 0, the caller must pass *ret_epoch to map_lookup_end().  -EAGAIN (nowait),
+ * -EBADMSG (a node is damaged), -EIO, -ENOMEM. */
 int map_lookup(Map *map, guint64 first, guint n, MapEntry *entries, gboolean nowait,
 	       guint *ret_epoch);
 void map_lookup_end(Map *map, guint epoch);
 
-/* Prepares a change of `n` blocks (as above).  After 0 the lock is held, and nothing that follows
- * can fail.  -ENOSPC, -EAGAIN and the errors of map_lookup; then the lock is not held. */
+/* Prepares a change of `n` blocks, at most FORMAT_RECORD_BLOCKS_MAX.  0: the lock is held until
+ * map_change_end(), and map_change_write() cannot fail.  -ENOSPC, or an error of map_lookup(): the
+ * lock is not held. */
 int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait);
 
-/* Puts the payload into the map: the runs hold `n` slots in order, one checksum each. */
+/* Maps the blocks to the slots of the runs, which are `n` in all, with one checksum for each. */
 void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, const guint32 *crcs);
 void map_change_end(Map *map);
 
-/* One step of making blocks a hole: blocks [first, first + n).  The rest is map_zero_apply()'s. */
+/* One step of making a hole: blocks [first, first + n).  Only map_zero_apply() uses the other
+ * fields. */
 typedef struct {
 	guint64 first, n;
-	gboolean whole;	      /* pointers to nodes die; else pointers in one leaf become null */
-	guint level;	      /* whole: nodes (level, index) to (level, index + count - 1) */
+	gboolean whole; /* pointers to nodes die; otherwise pointers of one leaf become null */
+	guint level;	/* whole: nodes (level, index) to (level, index + count - 1) */
 	guint64 index, count; /* whole */
 } MapZeroStep;
 
-/* Prepares the next step of making [*first, end) a hole.  1: the lock is held, the caller may apply
- * *ret_step before it calls map_change_end(), and *first is behind the step.  0: nothing is mapped
- * there any more; or a negative errno; then the lock is not held.  Uses what is kept for zeroing
- * where the backing is full. */
+/* Prepares the next step of making [*first, end) a hole, and sets *first behind the step.  1: the
+ * lock is held until map_change_end(), and the caller may apply the step before.  0: nothing is
+ * mapped in [*first, end).  0 or a negative errno: the lock is not held.  On a full backing, uses
+ * the slots that are kept for zeroing. */
 int map_zero_begin(Map *map, guint64 *first, guint64 end, MapZeroStep *ret_step);
 void map_zero_apply(Map *map, const MapZeroStep *step);
 
-/* Frees a little of what dead pointers are over.  1: there may be more; 0: none is left; or a
+/* Takes at most one dead node apart.  1: there may be more; 0: nothing is dead any more; or a
  * negative errno. */
 int map_reclaim(Map *map);
 
-/* Erases what is in a group's slots (slots_erase).  `maps` are all `n_maps` maps over the same
- * slots: -EBUSY if any has something mapped, or discarded and not free yet.  By the thread that
- * freezes, while nothing is changed. */
+/* Erases the content of a group's slots; results as slots_erase().  `maps` are all maps over these
+ * slots.  -EBUSY: one of them has something mapped, or discarded and not freed yet.  Called by the
+ * thread that freezes, while nothing is changed. */
 int map_erase(Map *const *maps, guint n_maps, guint64 group);
 
-/* Fills up the slots that are kept for nodes; `sb` says where they were.  0 or -errno. */
+/* Fetches the slots that are kept ready for nodes, where possible those that `sb` names.  0 or a
+ * negative errno. */
 int map_fill_reserve(Map *map, const Superblock *sb);
 
-/* Makes it cover a volume of so many bytes, from the next freeze on, by the thread that freezes and
- * while nothing is frozen; levels follow.  0; -ENOTEMPTY: something is mapped, or was discarded and
- * is not free yet, behind the new end; -ENOSPC, -ENOMEM, -EBADMSG, -EIO: all stays as it is. */
+/* Makes the map cover a volume of `size` bytes, with the number of levels for that size.  Called by
+ * the thread that freezes, while nothing is frozen; the next checkpoint has the new size.
+ * -ENOTEMPTY: behind the new end, something is mapped, or discarded and not freed yet.  After
+ * -ENOTEMPTY, -ENOSPC, -ENOMEM, -EBADMSG and -EIO, the map has its old size. */
 int map_resize(Map *map, guint64 size);
 
-/* A checkpoint's steps, by one thread.  A checkpoint has all maps over the same slots: `maps` are
- * these, and map_write_frozen(), map_frozen_state() and map_drain() are called for each.
+/* The steps of a checkpoint, by one thread.  A checkpoint is of all maps over the same slots, which
+ * are `maps`; map_write_frozen(), map_frozen_state() and map_drain() must be called for each.
  *
- * map_freeze() calls `cut` with the lock held, at the instant that divides what belongs to the
- * checkpoint from what does not; what is changed later is born in generation `next`. */
+ * map_freeze() calls `cut` with the lock held, between the last change that belongs to the
+ * checkpoint and the first that does not.  Later changes are born in generation `next`. */
 void map_freeze(Map *const *maps, guint n_maps, guint64 next, void (*cut)(gpointer data),
 		gpointer data);
 
-/* Writes the frozen nodes.  0 or -errno; after an error it may be called again. */
+/* Writes the frozen nodes.  0 or a negative errno; after an error it may be called again. */
 int map_write_frozen(Map *map);
 
-/* Root, counts, dead interval and reserve as of the freeze, once the nodes are written. */
+/* Puts root, counts and dead interval as of the freeze into `sb`, and the slots that are kept ready
+ * for nodes now.  Called once the frozen nodes are written. */
 void map_frozen_state(Map *map, Superblock *sb);
 
-/* Waits for readers that began before the call. */
+/* Waits until all readers that began before the call have ended. */
 void map_drain(Map *map);
 
-/* The checkpoint is durable, and every map was drained: what they replaced is free. */
+/* Frees the slots that were retired before the freeze.  Called once the checkpoint is durable and
+ * every map was drained. */
 void map_thaw(Map *const *maps, guint n_maps);
 
 typedef struct {
 	guint64 nodes, dirty, hits, misses;
 	guint64 data_slots, node_slots;
 	guint64 pending_bytes, retired_bytes;
-	gboolean reclaimable; /* dead pointers may be left */
-	guint64 mended;	      /* damaged copies of nodes written anew, since open */
+	gboolean reclaimable; /* there may be dead pointers */
+	guint64 mended;	      /* damaged copies of nodes rewritten since the map was opened */
 } MapInfo;
 
 void map_get_info(Map *map, MapInfo *ret_info);
 
-/* Time for a checkpoint: dirty nodes take three eighths of the limit, 64 MiB were written or
- * 256 MiB replaced since the last. */
+/* Whether a checkpoint should begin: more than three eighths of the limit are dirty nodes, or since
+ * the last freeze more than 64 MiB were written or 256 MiB retired. */
 gboolean map_wants_checkpoint(Map *map);
-/* How near dirty and frozen nodes are to three quarters of the limit, or what was written since the
- * last freeze to 256 MiB: 0 (well below) to 100 (changes must wait for the checkpoint), in percent
- * of the last quarter of the way, or from 64 MiB on.  In between they should slow down. */
+/* 0: changes need not wait.  100: changes must wait for the checkpoint.  In between, changes should
+ * slow down.  The larger of two percentages: of dirty and frozen nodes, on the way from 9/16 to 3/4
+ * of the limit; and of bytes written since the last freeze, on the way from 64 to 256 MiB. */
 guint map_pressure(Map *map);
-/* How much a change of so many bytes adds to it, about: of 100, and more than 0. */
+/* About how much a change of that many bytes adds to map_pressure(); above 0. */
 double map_cost(Map *map, guint64 bytes);
-/* Something changed since the last freeze that only a checkpoint makes permanent. */
+/* Whether something changed since the last freeze that the next checkpoint would write. */
 gboolean map_is_changed(Map *map);
