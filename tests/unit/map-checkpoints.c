@@ -110,6 +110,73 @@ static void test_dead_and_lost(const void *data)
 	scene_compare(scene, 0);
 }
 
+/* Nodes that a change made dirty, or that a checkpoint froze, are not on the disk.  If they died
+ * with their clean neighbours, what is below them could never be freed. */
+typedef struct {
+	guint64 block; /* that is written, below one of two clean nodes of level 2 */
+	gboolean frozen;
+} PinnedCase;
+
+static const PinnedCase pinned_cases[] = {{0, FALSE}, {64, FALSE}, {0, TRUE}, {64, TRUE}};
+
+static void test_dead_and_pinned(const void *data)
+{
+	const PinnedCase *pinned = data;
+	g_autoptr(Scene) scene = scene_new(SCENE_SMALL, 1, 0);
+
+	CHECK_INT(scene_write(scene, 0, 0, 128), 0);
+	scene_reopen(scene);
+	CHECK_INT(scene_write(scene, 0, pinned->block, 1), 0);
+	if (pinned->frozen)
+		scene_freeze(scene);
+	CHECK_INT(scene_zero(scene, 0, 0, 128), 0);
+	scene_compare(scene, 0);
+	scene_reclaim(scene, 0);
+	CHECK_UINT(info_of(scene, 0).data_slots, 0);
+	CHECK_UINT(info_of(scene, 0).node_slots, 0);
+	if (pinned->frozen)
+		scene_finish(scene);
+	scene_reopen(scene);
+	scene_compare(scene, 0);
+}
+
+/* What other threads do while reclaiming reads a dead leaf with the lock dropped. */
+typedef struct {
+	void (*action)(Scene *scene);
+	gboolean frozen;    /* the action begins a checkpoint */
+	guint64 data_slots; /* in use at the end */
+} ReclaimWindow;
+
+static void write_below_dead(Scene *scene)
+{
+	CHECK_INT(scene_write(scene, 0, 5, 1), 0);
+}
+
+/* The leaf's parent is not dirty any more. */
+static const ReclaimWindow freeze_window = {scene_freeze, TRUE, 60};
+/* The leaf is not dead any more. */
+static const ReclaimWindow write_window = {write_below_dead, FALSE, 61};
+
+static void test_reclaim_window(const void *data)
+{
+	const ReclaimWindow *window = data;
+	g_autoptr(Scene) scene = scene_new(SCENE_SMALL, 1, 0);
+
+	CHECK_INT(scene_write(scene, 0, 0, 64), 0);
+	scene_reopen(scene);
+	CHECK_INT(scene_zero(scene, 0, 4, 8), 0); /* one clean leaf dies */
+	CHECK(info_of(scene, 0).reclaimable);
+	scene_on_read(scene, window->action);
+	scene_reclaim(scene, 0);
+	CHECK(!scene->on_read);
+	CHECK_UINT(info_of(scene, 0).data_slots, window->data_slots);
+	scene_compare(scene, 0);
+	if (window->frozen)
+		scene_finish(scene);
+	scene_reopen(scene);
+	scene_compare(scene, 0);
+}
+
 /* ---- freezing */
 
 static void test_freeze(const void *data)
@@ -218,6 +285,25 @@ static void test_resize(const void *data)
 	scene_compare(scene, 0);
 }
 
+static void test_shrink_and_grow(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(SCENE_SMALL, 1, 0);
+	Map *map = scene->maps[0].map;
+	guint64 block = 64, end;
+
+	(void)data;
+	CHECK_INT(scene_write(scene, 0, 0, 30), 0);
+	scene_checkpoint(scene);
+	CHECK_INT(map_resize(map, blocks_to_bytes(64)), 0);
+	CHECK_INT(map_next_leaf(map, &block, &end), 0); /* nothing is behind the end */
+	CHECK_INT(map_resize(map, blocks_to_bytes(128)), 0);
+	CHECK_INT(scene_write(scene, 0, 100, 8), 0); /* inside the first size and the third */
+	CHECK_INT(map_resize(map, blocks_to_bytes(SCENE_BLOCKS)), 0);
+	scene_compare(scene, 0);
+	scene_reopen(scene);
+	scene_compare(scene, 0);
+}
+
 /* ---- two maps */
 
 static void test_two_maps(const void *data)
@@ -305,6 +391,18 @@ static void random_step(Scene *scene, TestRandom *random, gboolean *frozen)
 	}
 }
 
+/* Once everything was discarded and reclaimed, no slot is in use. */
+static void check_no_leak(Scene *scene)
+{
+	for (guint m = 0; m < scene->n_maps; m++) {
+		CHECK_INT(scene_zero(scene, m, 0, SCENE_BLOCKS), 0);
+		scene_reclaim(scene, m);
+		CHECK_UINT(info_of(scene, m).data_slots, 0);
+		CHECK_UINT(info_of(scene, m).node_slots, 0);
+	}
+	scene_checkpoint(scene);
+}
+
 static void test_random_steps(const void *data)
 {
 	TestRandom random = test_random_new(test_seed());
@@ -324,6 +422,7 @@ static void test_random_steps(const void *data)
 		scene_reopen(scene);
 		for (guint m = 0; m < scene->n_maps; m++)
 			scene_compare(scene, m);
+		check_no_leak(scene);
 	}
 }
 
@@ -333,10 +432,18 @@ int main(int argc, char **argv)
 	test_add("a clean subtree dies as a whole and is freed later", test_dead, NULL);
 	test_add("a dead subtree is split where it is written", test_write_over_dead, NULL);
 	test_add("a dead node that is lost stays in use", test_dead_and_lost, NULL);
+	for (guint i = 0; i < G_N_ELEMENTS(pinned_cases); i++)
+		test_add("dirty and frozen nodes do not die with clean ones", test_dead_and_pinned,
+			 &pinned_cases[i]);
+	test_add("a node is reclaimed although a freeze comes in between", test_reclaim_window,
+		 &freeze_window);
+	test_add("a dead leaf that is written meanwhile is not reclaimed", test_reclaim_window,
+		 &write_window);
 	test_add("a checkpoint has the state at its freeze", test_freeze, NULL);
 	test_add("frozen nodes are written again after an error", test_write_again, NULL);
 	test_add("a walk finds the leaves, and mends the nodes above them", test_scan, NULL);
 	test_add("levels are added and removed with the size", test_resize, NULL);
+	test_add("a map that was shrunk can grow to less than before", test_shrink_and_grow, NULL);
 	test_add("two maps over one allocator", test_two_maps, NULL);
 	test_add("two maps have readers of their own", test_two_maps_reader, NULL);
 	test_add("random steps", test_random_steps, NULL);

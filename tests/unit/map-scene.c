@@ -194,6 +194,32 @@ void scene_reclaim(Scene *scene, guint m)
 	CHECK_INT(r, 0);
 }
 
+/* The operations of the backing, and the same with the scene's read. */
+static const BackingOps *plain_ops;
+static BackingOps scene_ops;
+static Scene *scene_of_read;
+
+static int scene_preadv(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+			BackingFlags flags)
+{
+	void (*action)(Scene * scene) = scene_of_read->on_read;
+
+	backing->ops = plain_ops;
+	scene_of_read->on_read = NULL;
+	action(scene_of_read);
+	return backing->ops->preadv(backing, iov, count, offset, flags);
+}
+
+void scene_on_read(Scene *scene, void (*action)(Scene *scene))
+{
+	plain_ops = scene->backing->ops;
+	scene_ops = *plain_ops;
+	scene_ops.preadv = scene_preadv;
+	scene_of_read = scene;
+	scene->on_read = action;
+	scene->backing->ops = &scene_ops;
+}
+
 void scene_damage(Scene *scene, guint m, guint level, guint copy)
 {
 	const Superblock *sb = &scene->maps[m].sb;

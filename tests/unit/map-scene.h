@@ -24,7 +24,9 @@ typedef struct {
 	guint32 crcs[SCENE_BLOCKS];
 } SceneMap;
 
-typedef struct {
+typedef struct Scene Scene;
+
+struct Scene {
 	Backing *backing;
 	Slots *slots;
 	Seal seal;
@@ -33,7 +35,8 @@ typedef struct {
 	SceneMap maps[2];
 	guint64 generation;
 	guint32 next_crc;
-} Scene;
+	void (*on_read)(Scene *scene); /* of scene_on_read(), until it was called */
+};
 
 /* `limit`: the backing's largest size in bytes; 0: no limit. */
 Scene *scene_new(NodeLayout layout, guint n_maps, guint64 limit);
@@ -60,6 +63,10 @@ void scene_reopen(Scene *scene);
 
 /* Frees everything below dead pointers. */
 void scene_reclaim(Scene *scene, guint m);
+
+/* The next read of the backing calls `action` first, once: what other threads may do while the map
+ * has dropped its lock to read a node. */
+void scene_on_read(Scene *scene, void (*action)(Scene *scene));
 
 /* Flips a bit in one of the copies of node (level, 0) over block 0, as of the newest checkpoint. */
 void scene_damage(Scene *scene, guint m, guint level, guint copy);

@@ -232,13 +232,12 @@ static void test_change_undone(const void *data)
 	scene_compare(scene, 0);
 }
 
-/* On a full backing changes are refused, but space can still be freed. */
-static void test_full(const void *data)
+/* Maps all blocks, fills the backing up, and makes nodes dirty until no slots are left for them but
+ * those that are kept for zeroing. */
+static void scene_fill_up(Scene *scene)
 {
-	g_autoptr(Scene) scene = scene_new(small, 1, 0);
 	int r = 0;
 
-	(void)data;
 	for (guint at = 0; at < SCENE_BLOCKS; at += 128)
 		CHECK_INT(scene_write(scene, 0, at, 128), 0);
 	scene_checkpoint(scene);
@@ -250,10 +249,43 @@ static void test_full(const void *data)
 			map_change_end(scene->maps[0].map);
 	}
 	CHECK_INT(r, -ENOSPC);
-	CHECK_INT(scene_zero(scene, 0, 0, 100), 0);
-	CHECK_INT(scene_zero(scene, 0, 501, 502), 0);
+}
+
+static void scene_give_space(Scene *scene)
+{
 	backing_faulty_fail(scene->backing, 0, 0, 0, FALSE, FALSE);
 	backing_faulty_fill_up(scene->backing, G_MAXUINT64);
+}
+
+/* On a full backing changes are refused, but space can still be freed. */
+static void test_full(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(small, 1, 0);
+
+	(void)data;
+	scene_fill_up(scene);
+	CHECK_INT(scene_zero(scene, 0, 0, 100), 0);
+	CHECK_INT(scene_zero(scene, 0, 501, 502), 0);
+	scene_give_space(scene);
+	scene_compare(scene, 0);
+	scene_reopen(scene);
+	scene_compare(scene, 0);
+}
+
+/* Zeroing fails before the slots that are kept for it are used up. */
+static void test_full_for_zeroing(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(small, 1, 0);
+	int r = 0;
+
+	(void)data;
+	scene_fill_up(scene);
+	scene_freeze(scene); /* so that every node takes a slot once more */
+	for (guint64 block = 0; block < SCENE_BLOCKS && !r; block += 4)
+		r = scene_zero(scene, 0, block, block + 1);
+	CHECK_INT(r, -ENOSPC);
+	scene_give_space(scene);
+	scene_finish(scene);
 	scene_compare(scene, 0);
 	scene_reopen(scene);
 	scene_compare(scene, 0);
@@ -306,6 +338,8 @@ int main(int argc, char **argv)
 		 NULL);
 	test_add("a change that is not applied changes nothing", test_change_undone, NULL);
 	test_add("a full backing refuses changes, but not zeroing", test_full, NULL);
+	test_add("zeroing fails before it runs out of slots for nodes", test_full_for_zeroing,
+		 NULL);
 	test_add("pressure rises with dirty nodes and falls with a checkpoint", test_pressure,
 		 NULL);
 	return test_run(argc, argv);
