@@ -137,8 +137,8 @@ must "detach" "$STORAGEOS" detach db
 must "make the backstore with targetcli" targetcli \
 	'/backstores/user:storageos create name=mine size=256M cfgstring=db'
 is "status tells it" "$(state db state)" "in use"
-refuses "attach says which one it is" 'over TCMU as mine ' "$STORAGEOS" attach db
-refuses "detach leaves it alone" 'over TCMU as mine ' "$STORAGEOS" detach db
+refuses "attach says which one it is" 'over TCMU by the backstore mine ' "$STORAGEOS" attach db
+refuses "detach leaves it alone" 'over TCMU by the backstore mine ' "$STORAGEOS" detach db
 must "delete the backstore with targetcli" targetcli /backstores/user:storageos delete mine
 
 # ---- a volume of 4096-byte blocks, and a front end that is forced

@@ -56,7 +56,7 @@ must "the initiator logs out" logout
 must "the initiator logs in again" login
 must "the file system is mounted again" mount "$(disk)" "$WORK/mnt"
 is "the files are the same" "$(tree_checksum "$WORK/mnt")" "$sum"
-like "status tells that somebody else made the LUN" "$("$STORAGEOS" status db)" 'in use over TCMU as '
+like "status tells that somebody else made the LUN" "$("$STORAGEOS" status db)" 'in use over TCMU by the backstore '
 refuses "the volume is not deleted meanwhile" "is open|in use|attached|has it" \
 	"$STORAGEOS" delete db
 

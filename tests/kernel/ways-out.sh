@@ -114,9 +114,9 @@ detach default/db 60
 must "targetcli makes a backstore" targetcli '/backstores/user:storageos create name=mine size=64M cfgstring=db'
 must "make a LUN" lun_add mine 1
 disk=$(device_of mine)
-told default/db "in use" "it is in use over TCMU as mine \($disk\)"
+told default/db "in use" "in use over TCMU by the backstore mine \($disk\)"
 is "status has the device" "$(status default/db device)" "$disk"
-refuses "detach does not touch a foreign backstore" "in use over TCMU as mine" "$STORAGEOS" detach db
+refuses "detach does not touch a foreign backstore" "in use over TCMU by the backstore mine" "$STORAGEOS" detach db
 must "the runner is killed" kill -9 "$(pidof tcmu-runner)"
 wait_for 20 runner_dead
 told default/db "in use" "by the backstore mine .*; tcmu-runner is no longer running"
