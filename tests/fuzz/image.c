@@ -85,9 +85,9 @@ static void make_right(Block *block)
 	guint8 *bytes = block->bytes;
 
 	if (block->offset <= FORMAT_SUPERBLOCK_B)
-		put_le32(bytes + BLOCK_SIZE - 4, seal_superblock((FormatSuperblock *)bytes));
+		put_le32(bytes + BLOCK_SIZE - 4, seal_superblock((const void *)bytes));
 	else if (get_le32(bytes + 4) == FORMAT_BITMAP_MAGIC)
-		put_le32(bytes, seal_bitmap(&seal, 0, (FormatBitmap *)bytes));
+		put_le32(bytes, seal_bitmap(&seal, 0, (const void *)bytes));
 	else if (get_le32(bytes + 12) == FORMAT_RECORD_MAGIC)
 		put_le32(bytes,
 			 seal_record(&seal, get_le64(bytes + 16), bytes,
