@@ -70,7 +70,7 @@ for line in stats "stats --json" "stats --prometheus"; do
 	like "$line of a volume that cannot be read" "$(<"$WORK/err")" "$WORK/run/control.*Permission denied"
 done
 is "stats db of a volume that cannot be read" "$(without_rights stats db 2>&1; echo $?)" \
-	"storageos: stats default/db: connect to who serves it: Permission denied
+	"storageos: stats default/db: connect to its server: Permission denied
 1"
 is "list of a volume that cannot be read" "$(without_rights list >"$WORK/out"; echo $?)" 1
 like "list shows the reason" "$(<"$WORK/out")" '^default/db +\? .*Permission denied'
