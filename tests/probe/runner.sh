@@ -108,7 +108,7 @@ is "on RPM systems it is in /usr/lib64" "$(said .tcmu_runner.plugin)" \
 text=$("$STORAGEOS" probe --root "$R")
 like "for people: the runner" "$text" '^tcmu-runner +1\.[0-9.]+ \(ABI G\)$'
 like "for people: the plugin" "$text" '^plugin +/usr/lib64/tcmu-runner/handler_storageos\.so$'
-like "for people: what cannot be known" "$text" '^machine +not running: .*not known$'
+like "for people: what cannot be known" "$text" '^machine +not running: .*unknown$'
 like "for people: no step" "$text" '^next step +none$'
 is "for people: it fits on a screen" "$(($(wc -l <<<"$text") <= 24))" 1
 check "nothing in any of these roots was executed" test ! -e "$WORK/executed"
