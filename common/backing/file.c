@@ -407,6 +407,16 @@ static gboolean look_at_path(const char *path, BackingOpenFlags flags, struct st
 	return TRUE;
 }
 
+/* A read that notes the time of access may wait for the file system's journal, even with
+ * RWF_NOWAIT. Only the file's owner can switch that off; for anybody else it stays. */
+static void omit_access_time(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0)
+		(void)fcntl(fd, F_SETFL, flags | O_NOATIME);
+}
+
 static gboolean open_path(FileBacking *file, const char *path, BackingOpenFlags flags,
 			  const struct stat *st, GError **error)
 {
@@ -425,6 +435,7 @@ static gboolean open_path(FileBacking *file, const char *path, BackingOpenFlags 
 		return set_busy(path, st, error);
 	if (file->fd < 0)
 		return error_set_errno(error, errno, "open %s", path);
+	omit_access_time(file->fd);
 	result = look_at_size(file);
 	return !result || error_set_errno(error, result, "%s: find its size", path);
 }

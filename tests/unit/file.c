@@ -56,6 +56,24 @@ static void test_reopen(const void *data)
 	backing_free(backing);
 }
 
+/* Noting it would have a read wait for the file system's journal. */
+static void test_access_time(const void *data)
+{
+	g_autofree char *path = new_file(MIB);
+	const struct timespec times[2] = {{1000, 0}, {2000, 0}}; /* older than the last change */
+	Backing *backing;
+	char text[4];
+	struct stat st;
+
+	(void)data;
+	CHECK_INT(utimensat(AT_FDCWD, path, times, 0), 0);
+	backing = open_or_fail(path, 0);
+	CHECK_INT(backing_pread(backing, text, 3, 4096), 0);
+	CHECK_INT(stat(path, &st), 0);
+	CHECK_INT(st.st_atime, 1000);
+	backing_free(backing);
+}
+
 static void test_create(const void *data)
 {
 	g_autofree char *path = new_file(4096);
@@ -328,6 +346,7 @@ static void test_block_size(const void *data)
 int main(int argc, char **argv)
 {
 	test_add("data is there after opening again", test_reopen, NULL);
+	test_add("a read leaves no trace in the file's times", test_access_time, NULL);
 	test_add("create makes a private file and never takes an existing one", test_create, NULL);
 	test_add("a path that cannot be a backing is refused by name", test_open_fails, NULL);
 	test_add("the error for a lock that is held names its holder", test_lock_names_holder,
