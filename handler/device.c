@@ -63,17 +63,17 @@ static void task_log_failure(Device *device, const Request *request, int result)
 		result == -ETIMEDOUT ? "timed out after 20 s; answered BUSY" : g_strerror(-result));
 }
 
-/* Counts the task as done.  Returns the status for `result` and fills the command's sense data;
- * `position` is the byte of the volume that the result is about. */
-static RunnerStatus task_conclude(Device *device, const Task *task, int result, guint64 position)
+/* Counts the request, begun at `begun`, as done.  Returns the status for `result` and fills the
+ * command's sense data; `position` is the byte of the volume that the result is about. */
+static RunnerStatus request_conclude(Device *device, RunnerCommand *cmd, const Request *request,
+				     gint64 begun, int result, guint64 position)
 {
-	const Request *request = &task->request;
 	SenseDirection direction = request_reads(request) ? SENSE_READING : SENSE_WRITING;
-	guint8 *sense = runner_command_sense(task->cmd);
+	guint8 *sense = runner_command_sense(cmd);
 	guint64 information = 0;
 
-	metrics_end(&device->metrics, request_metrics_kind(request), task->begun,
-		    request_bytes(request), result && result != -EILSEQ);
+	metrics_end(&device->metrics, request_metrics_kind(request), begun, request_bytes(request),
+		    result && result != -EILSEQ);
 	if (result == -EBADMSG)
 		information = position / device->unit.block_size;
 	if (result == -EILSEQ)
@@ -81,6 +81,11 @@ static RunnerStatus task_conclude(Device *device, const Task *task, int result, 
 	else if (result)
 		task_log_failure(device, request, result);
 	return result ? sense_from_result(result, direction, information, sense) : RUNNER_OK;
+}
+
+static RunnerStatus task_conclude(Device *device, const Task *task, int result, guint64 position)
+{
+	return request_conclude(device, task->cmd, &task->request, task->begun, result, position);
 }
 
 /* The task is freed, and no lock is held, before the runner is called: runner_complete() may submit
@@ -168,6 +173,16 @@ static void device_check_space(Device *device)
 
 /* ---- the other requests */
 
+/* Reads what is in memory straight into the command's: no copy is made.  -EAGAIN: something is
+ * not. */
+static int read_nowait(Device *device, const Request *request, guint64 *ret_position)
+{
+	if (request->count > G_MAXINT)
+		return -EINVAL;
+	return volume_read_nowait(device_volume(device), request->iov, (int)request->count,
+				  request->offset, ret_position);
+}
+
 static int task_execute(Device *device, Task *task, guint64 *ret_position)
 {
 	int result = task_begin(task);
@@ -176,6 +191,14 @@ static int task_execute(Device *device, Task *task, guint64 *ret_position)
 		return result;
 	if (g_get_monotonic_time() > task->deadline)
 		return -ETIMEDOUT;
+	if (task->request.kind == REQUEST_READ) {
+		result = read_nowait(device, &task->request, ret_position);
+		if (result != -EAGAIN)
+			return result;
+	}
+	result = task_detach(task);
+	if (result)
+		return result;
 	wanted_until(&task->dropped);
 	result = request_execute(&task->own, device_volume(device), task->deadline, ret_position);
 	wanted_until(NULL);
@@ -288,6 +311,22 @@ RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *re
 	if (task)
 		task_queue(device, task);
 	return status;
+}
+
+RunnerStatus device_read_now(Device *device, RunnerCommand *cmd, const Request *request)
+{
+	guint64 position = 0;
+	gint64 begun;
+	int result;
+
+	if (request->length > DEVICE_NOW_MAX)
+		return RUNNER_NOT_HANDLED;
+	begun = metrics_begin(&device->metrics);
+	result = read_nowait(device, request, &position);
+	if (result != -EAGAIN)
+		return request_conclude(device, cmd, request, begun, result, position);
+	metrics_end(&device->metrics, METRICS_UNCOUNTED, begun, 0, FALSE); /* it begins anew */
+	return RUNNER_NOT_HANDLED;
 }
 
 void device_note_use(Device *device)

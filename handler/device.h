@@ -2,10 +2,12 @@
 /*
  * One device of the runner: a volume and the threads that carry out requests on it.
  *
- * The runner's thread queues a request; one of the device's own threads carries it out and
- * completes it.  No request is completed before device_submit() has returned for it.  Flushes have
- * a thread of their own, so that reads do not wait behind them; all flushes that are waiting when
- * it gets to them share one flush of the volume.
+ * A short read whose blocks are in memory is carried out by the runner's thread itself
+ * (device_read_now()).  Of any other request the runner's thread only queues it; one of the
+ * device's own threads carries it out and completes it.  No request is completed before
+ * device_submit() has returned for it.  Flushes have a thread of their own, so that reads do not
+ * wait behind them; all flushes that are waiting when it gets to them share one flush of the
+ * volume.
  *
  * Every request is answered within DEVICE_DEADLINE.  A request that has not been started by then is
  * answered BUSY and never started.  A request whose thread is stuck in the kernel, because the disk
@@ -19,8 +21,9 @@
  * stays open even if there will never be a volume; its commands are answered NOT READY, manual
  * intervention required, instead of waiting for ever.
  *
- * Threading: device_submit() may be called from any thread, including those that complete requests,
- * and device_resize() at the same time.  The other functions must not run concurrently.
+ * Threading: device_submit() and device_read_now() may be called from any thread, including those
+ * that complete requests, and device_resize() at the same time.  The other functions must not run
+ * concurrently.
  */
 #pragma once
 
@@ -69,6 +72,12 @@ ScsiUnit *device_unit(Device *device);
 
 /* Whether the volume is open. */
 gboolean device_is_ready(Device *device);
+
+/* Carries out a read if that takes no waiting and little time: it has DEVICE_NOW_MAX bytes at most,
+ * and they are in memory.  RUNNER_NOT_HANDLED: it is to be submitted; the memory that it reads to
+ * is undefined.  Anything else: the command has ended with that status. */
+#define DEVICE_NOW_MAX (32u << 10)
+RunnerStatus device_read_now(Device *device, RunnerCommand *cmd, const Request *request);
 
 /* Queues the request.  RUNNER_OK: it will be completed.  Anything else: it has failed with that
  * status and will not be completed. */

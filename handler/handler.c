@@ -3,9 +3,10 @@
  * handler_storageos.so: the plugin that lets tcmu-runner serve volumes.
  *
  * The runner calls the callbacks from one thread for each device, and from whichever thread
- * completes a command (the next step of a compound one).  A callback only queues: nothing here
- * waits for a disk except opening and closing, and these only for a limited time.  device.h says
- * what happens to a queued request, runner-abi.h how the versions of the runner differ.
+ * completes a command (the next step of a compound one).  A callback queues, or answers from
+ * memory: nothing here waits for a disk except opening and closing, and these only for a limited
+ * time.  device.h says what happens to a queued request, runner-abi.h how the versions of the
+ * runner differ.
  *
  * The process belongs to others (I9): no exit, no abort, no aborting allocation of a size that
  * comes from input, no signal or exit handler, no g_log(), no change of the environment.
@@ -246,15 +247,21 @@ static void device_keep_size(RunnerDevice *dev, Device *device)
 		runner_device_set_blocks(dev, blocks);
 }
 
+/* A read that need not wait is answered here: a status that `read` returns would only say that the
+ * command has failed. */
 static RunnerStatus handle_command(RunnerDevice *dev, RunnerCommand *cmd)
 {
 	Device *device = runner_device_private(dev);
-	Request request;
+	Request request = {.kind = REQUEST_NOTHING};
+	RunnerStatus status;
 
 	flusher_stay(); /* this is the device's dispatch thread */
 	device_keep_size(dev, device);
 	device_note_use(device);
-	return command_parse(device, cmd, &request);
+	status = command_parse(device, cmd, &request);
+	if (status == RUNNER_NOT_HANDLED && request.kind == REQUEST_READ)
+		return device_read_now(device, cmd, &request);
+	return status;
 }
 
 /* Nothing was kept of the command since handle_command(), so it is parsed again. */

@@ -100,10 +100,11 @@ RunnerStatus scsi_read_write(ScsiUnit *unit, const ScsiCommand *command, Request
 
 	if (status)
 		return status;
-	if (blocks.count && !blocks_are_durable(&blocks))
-		return RUNNER_NOT_HANDLED; /* the fast path through the runner */
-	return request_queue(request, opcode_writes(command->cdb[0]) ? REQUEST_WRITE : REQUEST_READ,
-			     blocks_are_durable(&blocks));
+	status = request_queue(request,
+			       opcode_writes(command->cdb[0]) ? REQUEST_WRITE : REQUEST_READ,
+			       blocks_are_durable(&blocks));
+	/* Without FUA, the runner's own way is the fastest. */
+	return blocks.count && !request->durable ? RUNNER_NOT_HANDLED : status;
 }
 
 RunnerStatus scsi_write_atomic(ScsiUnit *unit, const ScsiCommand *command, Request *request)

@@ -6,7 +6,7 @@
 #include "common/base/bytes.h"
 #include "common/base/thread.h"
 
-enum { QUEUED, COPYING, RUNNING, ANSWERED };
+enum { QUEUED, BEGUN, DETACHED, ANSWERED };
 
 static gboolean task_move(Task *task, gint from, gint to)
 {
@@ -58,7 +58,7 @@ static gboolean flush_remove_locked(Tasks *tasks, const Task *task)
 static Task *late_next_locked(Tasks *tasks, gint64 now)
 {
 	for (Task *task = tasks->oldest; task && task->deadline < now; task = task->newer)
-		if (task_move(task, QUEUED, ANSWERED) || task_move(task, RUNNING, ANSWERED))
+		if (task_move(task, QUEUED, ANSWERED) || task_move(task, DETACHED, ANSWERED))
 			return task;
 	return NULL;
 }
@@ -168,6 +168,21 @@ gboolean tasks_are_idle(Tasks *tasks)
 	return !g_atomic_int_get(&tasks->active);
 }
 
+/* Not `own`, which task_detach() fills. */
+static void task_fill(Task *task, Tasks *tasks, const Task *wanted, gboolean allocated)
+{
+	task->item = wanted->item;
+	task->tasks = tasks;
+	task->cmd = wanted->cmd;
+	task->request = wanted->request;
+	task->data = (struct iovec){NULL, 0};
+	task->begun = wanted->begun;
+	task->deadline = wanted->deadline;
+	task->state = QUEUED;
+	task->dropped = FALSE;
+	task->allocated = allocated;
+}
+
 Task *tasks_take(Tasks *tasks, const Task *wanted)
 {
 	gboolean allocated = FALSE;
@@ -185,9 +200,7 @@ Task *tasks_take(Tasks *tasks, const Task *wanted)
 		allocated = TRUE;
 		g_mutex_lock(&tasks->lock);
 	}
-	*task = *wanted;
-	task->tasks = tasks;
-	task->allocated = allocated;
+	task_fill(task, tasks, wanted, allocated);
 	task_link_locked(tasks, task);
 	g_mutex_unlock(&tasks->lock);
 	g_atomic_int_inc(&tasks->active);
@@ -217,12 +230,14 @@ static int task_copy_data(Task *task)
 
 int task_begin(Task *task)
 {
-	int r;
+	return task_move(task, QUEUED, BEGUN) ? 0 : -ECANCELED;
+}
 
-	if (!task_move(task, QUEUED, COPYING))
-		return -ECANCELED;
-	r = task->request.count > G_MAXINT ? -EINVAL : task_copy_data(task);
-	g_atomic_int_set(&task->state, RUNNING);
+int task_detach(Task *task)
+{
+	int r = task->request.count > G_MAXINT ? -EINVAL : task_copy_data(task);
+
+	g_atomic_int_set(&task->state, DETACHED);
 	return r;
 }
 
@@ -231,7 +246,8 @@ gboolean task_claim(Task *task, int result)
 	const Request *request = &task->request;
 	IovCursor to = iov_cursor(request->iov, (int)request->count);
 
-	if (!task_move(task, RUNNING, ANSWERED) && !task_move(task, QUEUED, ANSWERED))
+	if (!task_move(task, DETACHED, ANSWERED) && !task_move(task, BEGUN, ANSWERED) &&
+	    !task_move(task, QUEUED, ANSWERED))
 		return FALSE;
 	if (!result && task->data.iov_base && request_returns_data(request))
 		iov_copy_in(&to, task->data.iov_base, task->data.iov_len);

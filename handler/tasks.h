@@ -5,16 +5,17 @@
  *
  * A thread that is stuck in the kernel cannot be recalled.  Its command can be answered; but from
  * then on the command's vector, data and sense buffer belong to the kernel, which gives that part
- * of the ring to the next command.  So a command is carried out on memory of the task's own: its
- * data is copied there before anything can sleep, and copied back only by the thread that answers.
+ * of the ring to the next command.  So whatever may sleep is carried out on memory of the task's
+ * own: the command's data is copied there before, and copied back only by the thread that answers.
  * A command that the watch has answered changes nothing afterwards (common/engine/wanted.h), and is
  * taken off its queue if it was not started.
  *
- *     QUEUED ---> COPYING ---> RUNNING ---> ANSWERED
- *        '-----------------------'------------^          answered by the watch
+ *     QUEUED ---> BEGUN ---> DETACHED ---> ANSWERED
+ *        |          '-----------|-------------^          without sleeping
+ *        '----------------------'-------------^          answered by the watch
  *
  * Each arrow is one compare-and-exchange, so only one thread takes it.  The watch does not answer a
- * task that is COPYING: that thread reads the command's memory, and cannot get stuck.
+ * task that is BEGUN: that thread uses the command's memory, and cannot get stuck.
  *
  * A task that the watch has answered stays with its stuck thread until that returns.  So there are
  * at most as many of them as threads, plus one batch of flushes.
@@ -95,9 +96,12 @@ gboolean tasks_are_idle(Tasks *tasks);
  */
 Task *tasks_take(Tasks *tasks, const Task *wanted);
 
-/* Starts a task that the caller took off the queue.  0: carry out task->own.  -ENOMEM: complete it
- * with that.  -ECANCELED: the watch has answered it. */
+/* Starts a task that the caller took off the queue.  0: until task_detach(), the caller may use the
+ * command's memory, and must not sleep.  -ECANCELED: the watch has answered it. */
 int task_begin(Task *task);
+
+/* 0: carry out task->own, which may sleep.  -ENOMEM: complete the task with that. */
+int task_detach(Task *task);
 
 /* TRUE: the caller must answer the command; its data-in has been copied to it unless `result` is an
  * error.  FALSE: the watch has answered it. */

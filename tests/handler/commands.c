@@ -8,6 +8,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/units.h"
+#include "handler/device.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
 #include "tests/runner-host/disk.h"
@@ -41,6 +42,45 @@ static void test_read_write(const void *data)
 	command_init(&command, &dev, 0x28, out, 4096, 0);
 	command_set_range(&command, SIZE / 512 - 1, 8);
 	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2100);
+	dev_remove(&dev);
+}
+
+/* Only short reads are answered in the dispatch thread. */
+static void test_read_now(const void *data)
+{
+	static const struct {
+		const char *name;
+		gsize length, piece;
+		guint8 flags;
+		gboolean queued;
+	} rows[] = {
+		{"a block", 4096, 0, 0, FALSE},
+		{"a sector", 512, 0, 0, FALSE},
+		{"in pieces", 16384, 700, 0, FALSE},
+		{"the longest", DEVICE_NOW_MAX, 0, 0, FALSE},
+		{"longer", DEVICE_NOW_MAX + 512, 0, 0, TRUE},
+		{"with FUA", 4096, 0, 0x08, TRUE},
+	};
+	g_autofree guint8 *in = g_malloc(MIB), *out = g_malloc(MIB);
+	Command command;
+	Dev dev;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "now"));
+	fill(in, MIB, 6);
+	CHECK_INT(run_write(&dev, in, MIB, 0), STS_OK);
+	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+		test_row("%s", rows[i].name);
+		memset(out, 0, MIB);
+		command_init(&command, &dev, 0x28, out, rows[i].length, rows[i].piece);
+		command_set_range(&command, 3, rows[i].length / 512);
+		command.cdb[1] = rows[i].flags;
+		CHECK_INT(command_dispatch(&command), rows[i].queued);
+		CHECK_INT(command_wait(&command), STS_OK);
+		CHECK_INT(command.completed, 1);
+		CHECK_INT(command.by == g_thread_self(), !rows[i].queued);
+		CHECK_MEM(out, in + 3 * 512, rows[i].length);
+	}
 	dev_remove(&dev);
 }
 
@@ -322,9 +362,11 @@ static void spoil(const char *name, const guint8 *block)
 static void test_corrupt(const void *data)
 {
 	static const guint8 wanted[18] = {0xf0, 0, 0x3, 0, 0, 0x4, 0, 10, 0, 0, 0, 0, 0x11, 0};
-	Dev dev;
-	guint8 block[4096], out[8192];
+	static const gsize lengths[] = {8192, DEVICE_NOW_MAX + 512}; /* read at once, and queued */
+	g_autofree guint8 *out = g_malloc(MIB);
+	guint8 block[4096];
 	Command command;
+	Dev dev;
 
 	(void)data;
 	REQUIRE(dev_open(&dev, "corrupt"));
@@ -335,11 +377,18 @@ static void test_corrupt(const void *data)
 	spoil("corrupt", block);
 	dev_init(&dev, "storageos/corrupt", SIZE);
 	REQUIRE(dev_add(&dev) == 0);
-	command_init(&command, &dev, 0x28, out, sizeof out, 0);
-	command_set_range(&command, 0x400 - 8, sizeof out / 512);
-	CHECK_INT(command_send(&command), STS_SENSE);
-	CHECK_MEM(command.sense, wanted, sizeof wanted);
-	CHECK_ZERO(command.sense + 18, 96 - 18);
+	for (guint i = 0; i < G_N_ELEMENTS(lengths); i++) {
+		g_autofree char *logged = g_strdup_printf(
+			"read of %" G_GSIZE_FORMAT " bytes at 520192 failed", lengths[i]);
+
+		test_row("%" G_GSIZE_FORMAT " bytes", lengths[i]);
+		command_init(&command, &dev, 0x28, out, lengths[i], 0);
+		command_set_range(&command, 0x400 - 8, lengths[i] / 512);
+		CHECK_INT(command_send(&command), STS_SENSE);
+		CHECK_MEM(command.sense, wanted, sizeof wanted);
+		CHECK_ZERO(command.sense + 18, 96 - 18);
+		CHECK(log_has(logged));
+	}
 	CHECK_INT(run_write(&dev, block, sizeof block, 0x400 * 512), STS_OK);
 	CHECK_INT(run_read(&dev, out, sizeof block, 0x400 * 512), STS_OK);
 	CHECK_MEM(out, block, sizeof block);
@@ -427,6 +476,7 @@ static void test_late(const void *data)
 void commands_tests(void)
 {
 	test_add("what is written is read", test_read_write, NULL);
+	test_add("a short read from memory is answered where it arrives", test_read_now, NULL);
 	test_add("many commands at once all end, once", test_many, NULL);
 	test_add("a completion may send the next command", test_steps, NULL);
 	test_add("FUA flushes, where it is FUA", test_fua, NULL);

@@ -49,16 +49,37 @@ static void keep_path(const char *path)
 	g_mutex_unlock(&lock);
 }
 
-static void keep(int fd)
+/* The path of an open file; "" while nothing hangs. */
+static void path_of(int fd, char path[4096])
 {
-	char link[64], path[4096] = "";
+	char link[64];
+	ssize_t n = 0;
 
 	if (g_atomic_pointer_get(&hangs)) {
 		g_snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-		if (readlink(link, path, sizeof path - 1) < 0)
-			path[0] = 0;
+		n = readlink(link, path, 4095);
 	}
+	path[MAX(n, 0)] = 0;
+}
+
+static void keep(int fd)
+{
+	char path[4096];
+
+	path_of(fd, path);
 	keep_path(path);
+}
+
+static gboolean would_keep(int fd)
+{
+	char path[4096];
+	gboolean would;
+
+	path_of(fd, path);
+	g_mutex_lock(&lock);
+	would = hangs && g_str_has_suffix(path, hangs);
+	g_mutex_unlock(&lock);
+	return would;
 }
 
 /* For the functions of system.c. */
@@ -100,6 +121,10 @@ EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset,
 
 ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
+	if (flags & RWF_NOWAIT && would_keep(fd)) {
+		errno = EAGAIN;
+		return -1;
+	}
 	keep(fd);
 	return syscall(SYS_preadv2, fd, iov, (long)count, (long)offset, 0L, (long)flags);
 }

@@ -9,8 +9,9 @@
 
 extern gint no_space; /* whether no file can be made larger; atomic */
 
-/* Calls that open, read, write or flush a file whose path ends in `suffix` hang from now on.  NULL:
- * the calls that hang go on, and do what they were called for. */
+/* Calls that open, read, write or flush a file whose path ends in `suffix` hang from now on, and
+ * reads that must not wait fail with EAGAIN.  NULL: the calls that hang go on, and do what they
+ * were called for. */
 void disk_hang(const char *suffix);
 
 /* How many calls hang at present. */
