@@ -77,7 +77,7 @@ int checkpoint_finish(Engine *engine, gboolean clean)
 	r = slots_write_bitmaps(engine->slots, generation);
 	if (r)
 		return fail_unless_retryable(engine, r, "write bitmaps");
-	journal_mark_again(engine->journal);
+	journal_settle_marks(engine->journal);
 	r = backing_flush(engine->backing);
 	if (r)
 		return fail_for_good(engine, r, "flush");

@@ -229,6 +229,7 @@ static gpointer checkpointer_main(gpointer data)
 		gboolean idle;
 
 		answer_call(cp);
+		journal_settle_marks(cp->engine->journal);
 		if (changes != seen)
 			changed_at = g_get_monotonic_time();
 		idle = g_get_monotonic_time() - changed_at >= IDLE;

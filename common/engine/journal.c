@@ -8,10 +8,13 @@
 
 #define STAGE_SIZE ((guint64)256 << 10)
 #define ROOM_WAIT (200 * G_TIME_SPAN_MILLISECOND)
+#define HOMES_INTERVAL (250 * G_TIME_SPAN_MILLISECOND)
 
 /* Bytes kept free in addition to what is reserved, since a record that does not fit before the
  * ring's end skips the rest of the ring. */
 #define WRAP_MARGIN ((guint64)2 * FORMAT_RECORD_LENGTH_MAX)
+
+typedef guint8 RawMark[sizeof(FormatRecord)];
 
 struct Journal {
 	Backing *backing;
@@ -19,7 +22,7 @@ struct Journal {
 	const Seal *seal;
 
 	Lock lock;
-	GCond changed; /* written, tail or failed */
+	GCond changed; /* written, tail, failed or homes_busy */
 	guint64 tail, written, head, reserved;
 	guint64 sequence;	  /* of the next record */
 	guint64 written_sequence; /* of the first record that is not written */
@@ -27,9 +30,14 @@ struct Journal {
 	guint64 generation;
 	gboolean writing;
 	gboolean failed;
-	guint8 *stage;			   /* the bytes of [written, head), modulo STAGE_SIZE */
-	guint8 mark[sizeof(FormatRecord)]; /* the last durable-mark */
-	gboolean mark_missing;		   /* writing its copies outside the ring failed */
+	guint8 *stage; /* the bytes of [written, head), modulo STAGE_SIZE */
+
+	RawMark mark;	       /* the last durable-mark */
+	guint64 mark_end;      /* the position behind it */
+	guint64 neighbour;     /* the position behind its copy in the ring; 0: there is none */
+	gboolean homes_behind; /* the marks outside the ring are older */
+	gboolean homes_busy;   /* a thread is writing them */
+	gint64 homes_written;  /* when that began last */
 };
 
 Journal *journal_new(Backing *backing, guint64 size, const Seal *seal, GError **error)
@@ -86,15 +94,25 @@ static gboolean has_room(const Journal *journal, guint32 length)
 	       journal->head - journal->written + want <= STAGE_SIZE;
 }
 
-/* Writes the bytes [written, head) from the stage to the ring.  The lock is held, and dropped
- * during the I/O. */
-static void write_staged_unlocking(Journal *journal)
+/* The position behind the copy in the ring of a mark, when the last record ends at `end`: the end
+ * of the block that follows this record's last. */
+static guint64 neighbour_of(guint64 end)
 {
-	guint64 from = journal->written, to = journal->head, sequence = journal->sequence;
+	return ((end - 1) / FORMAT_MARK_DISTANCE + 2) * FORMAT_MARK_DISTANCE;
+}
+
+/* Whether the write of [written, head) is to be followed by a copy of the last mark, because it has
+ * the mark, or goes over the copy. */
+static gboolean wants_neighbour(const Journal *journal)
+{
+	return journal->homes_behind && (journal->mark_end > journal->written ||
+					 journal->head + sizeof(RawMark) > journal->neighbour);
+}
+
+static int write_records(Journal *journal, guint64 from, guint64 to)
+{
 	int r = 0;
 
-	journal->writing = TRUE;
-	lock_drop(&journal->lock);
 	while (from < to && !r) {
 		guint64 length = MIN(to - from, STAGE_SIZE - from % STAGE_SIZE);
 
@@ -103,6 +121,37 @@ static void write_staged_unlocking(Journal *journal)
 				   FORMAT_JOURNAL_OFFSET + from % journal->size);
 		from += length;
 	}
+	return r;
+}
+
+/* Writes the mark's copy that ends at the position `end`. */
+static gboolean write_neighbour(Journal *journal, const guint8 *mark, guint64 end)
+{
+	guint64 at = (end - sizeof(RawMark)) % journal->size;
+
+	return !backing_pwrite(journal->backing, mark, sizeof(RawMark), FORMAT_JOURNAL_OFFSET + at);
+}
+
+/* Writes the bytes [written, head) from the stage to the ring, and the mark's copy behind them:
+ * nobody else writes to the ring meanwhile, so the copy does not go over a record.  The lock is
+ * held, and dropped during the I/O. */
+static void write_staged_unlocking(Journal *journal)
+{
+	guint64 from = journal->written, to = journal->head, sequence = journal->sequence;
+	guint64 neighbour = journal->neighbour;
+	gboolean copies = wants_neighbour(journal);
+	RawMark mark;
+	int r;
+
+	if (copies)
+		neighbour =
+			neighbour_of(to) <= journal->tail + journal->size ? neighbour_of(to) : 0;
+	memcpy(mark, journal->mark, sizeof mark);
+	journal->writing = TRUE;
+	lock_drop(&journal->lock);
+	r = write_records(journal, from, to);
+	if (!r && copies && neighbour && !write_neighbour(journal, mark, neighbour))
+		neighbour = 0;
 	lock_take(&journal->lock);
 	journal->writing = FALSE;
 	if (r) {
@@ -110,6 +159,7 @@ static void write_staged_unlocking(Journal *journal)
 	} else {
 		journal->written = to;
 		journal->written_sequence = sequence;
+		journal->neighbour = neighbour;
 	}
 	g_cond_broadcast(&journal->changed);
 }
@@ -243,56 +293,59 @@ int journal_commit(Journal *journal, guint64 ticket)
 	return commit_unlocking(journal, ticket);
 }
 
-/* Appends and commits a durable-mark, and encodes it into `raw`.  FALSE: the ring has no room, or
- * the mark cannot be written. */
-static gboolean append_mark(Journal *journal, guint64 sequence, guint8 *raw)
+/* Appends and commits a durable-mark.  Returns whether the marks outside the ring must follow at
+ * once. */
+static gboolean append_mark(Journal *journal, guint64 sequence)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
 	Record record = {.kind = FORMAT_RECORD_DURABLE, .first = sequence};
+	guint64 before = journal->mark_end;
 
-	if (journal->failed || !has_room(journal, sizeof(FormatRecord)) ||
-	    commit_unlocking(journal, append_locked(journal, &record)))
+	if (journal->failed || !has_room(journal, sizeof(FormatRecord)))
 		return FALSE;
-	record_encode(&record, journal->seal, raw);
-	return TRUE;
-}
-
-/* Writes the mark's two copies outside the ring.  Damage that takes the last records may take the
- * mark behind them as well; the copies then reveal that flushed records are missing (I1).  If
- * writing them fails, the mark in the ring still counts. */
-static void write_homes(Journal *journal, const guint8 *mark)
-{
-	guint8 raw[FORMAT_MARK_DISTANCE + sizeof(FormatRecord)] = {0};
-	gboolean missing;
-
-	memcpy(raw, mark, sizeof(FormatRecord));
-	memcpy(raw + FORMAT_MARK_DISTANCE, mark, sizeof(FormatRecord));
-	missing = backing_pwrite(journal->backing, raw, sizeof raw, FORMAT_MARKS_OFFSET) != 0;
-	lock_take(&journal->lock);
-	memcpy(journal->mark, mark, sizeof journal->mark);
-	journal->mark_missing = missing;
-	lock_drop(&journal->lock);
+	journal->mark_end = append_locked(journal, &record);
+	record_encode(&record, journal->seal, journal->mark);
+	journal->homes_behind = TRUE;
+	if (commit_unlocking(journal, journal->mark_end))
+		return FALSE;
+	return !journal->neighbour || journal->mark_end - before > FORMAT_MARK_DISTANCE ||
+	       g_get_monotonic_time() - journal->homes_written >= HOMES_INTERVAL;
 }
 
 void journal_mark_durable(Journal *journal, guint64 sequence)
 {
-	guint8 mark[sizeof(FormatRecord)];
-
-	if (append_mark(journal, sequence, mark))
-		write_homes(journal, mark);
+	if (append_mark(journal, sequence))
+		journal_settle_marks(journal);
 }
 
-void journal_mark_again(Journal *journal)
+/* Writes the mark's two copies outside the ring.  The lock is held, and dropped during the I/O. */
+static void write_homes_unlocking(Journal *journal)
 {
-	guint8 mark[sizeof(FormatRecord)];
-	gboolean missing;
+	guint8 raw[FORMAT_MARK_DISTANCE + sizeof(RawMark)] = {0};
+	int r;
 
-	lock_take(&journal->lock);
-	missing = journal->mark_missing;
-	memcpy(mark, journal->mark, sizeof mark);
+	memcpy(raw, journal->mark, sizeof(RawMark));
+	memcpy(raw + FORMAT_MARK_DISTANCE, journal->mark, sizeof(RawMark));
+	journal->homes_behind = FALSE;
+	journal->homes_busy = TRUE;
+	journal->homes_written = g_get_monotonic_time();
 	lock_drop(&journal->lock);
-	if (missing)
-		write_homes(journal, mark);
+	r = backing_pwrite(journal->backing, raw, sizeof raw, FORMAT_MARKS_OFFSET);
+	lock_take(&journal->lock);
+	journal->homes_busy = FALSE;
+	if (r)
+		journal->homes_behind = TRUE;
+	g_cond_broadcast(&journal->changed);
+}
+
+void journal_settle_marks(Journal *journal)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&journal->lock);
+
+	while (journal->homes_busy)
+		lock_wait(&journal->changed, &journal->lock);
+	if (journal->homes_behind && !journal->failed)
+		write_homes_unlocking(journal);
 }
 
 void journal_mark_checkpoint(Journal *journal, guint64 sequence, guint64 generation)

@@ -56,12 +56,17 @@ int journal_commit(Journal *journal, guint64 ticket);
 /* The sequence of the first record that is not committed. */
 guint64 journal_written(Journal *journal);
 
-/* Writes a durable-mark: every record before `sequence` is on disk.  The mark goes into the ring
- * and, in two copies, outside it; nowhere if the ring has no room.  One caller at a time. */
+/* Writes a durable-mark: every record before `sequence` is on disk.  The mark goes into the ring,
+ * and a copy to the end of the next block, which goes to the disk together with the record's block
+ * and survives its loss.  Nowhere if the ring has no room.  The two marks outside the ring follow
+ * at once if they are a quarter of a second old, if more than a block of records was written since
+ * the last mark, or if the ring has no room for the copy; else they are left to
+ * journal_settle_marks().  One caller at a time. */
 void journal_mark_durable(Journal *journal, guint64 sequence);
 
-/* Writes the copies of the last durable-mark outside the ring again, if writing them failed. */
-void journal_mark_again(Journal *journal);
+/* Writes the two marks outside the ring, if they are older than the last durable-mark; after a
+ * failure, the next call tries again. */
+void journal_settle_marks(Journal *journal);
 
 /* Writes the checkpoint's mark: a superblock of generation `generation` - 1 is on disk, and its
  * replay begins at `sequence`.  Called by the thread that makes checkpoints. */

@@ -248,8 +248,10 @@ gboolean volume_close(Volume *volume, GError **error)
 		int r = checkpoint_make(&volume->engine, TRUE);
 
 		/* Space or memory ran out.  The journal has all changes: a flush suffices. */
-		if (r == -ENOSPC || r == -ENOMEM)
+		if (r == -ENOSPC || r == -ENOMEM) {
+			journal_settle_marks(volume->engine.journal);
 			r = backing_flush(volume->engine.backing);
+		}
 		if (r)
 			good = error_set_errno(error, r, "%s: close", volume->engine.name);
 	}
@@ -364,8 +366,8 @@ int volume_flush(Volume *volume)
 	return volume->flush_result ? -EIO : 0;
 }
 
-/* Reads the marks and returns which are damaged.  No flush, which would write marks, runs
- * meanwhile. */
+/* Reads the marks and returns which are damaged.  Nobody writes marks meanwhile: no flush runs, and
+ * none is left for the checkpoint thread to write. */
 static guint look_at_marks(Volume *volume)
 {
 	guint damaged;
@@ -375,6 +377,7 @@ static guint look_at_marks(Volume *volume)
 		lock_wait(&volume->flushed, &volume->flush_lock);
 	volume->flushing = TRUE;
 	lock_drop(&volume->flush_lock);
+	journal_settle_marks(volume->engine.journal);
 	damaged = journal_damaged_marks(volume->engine.backing, &volume->engine.seal, TRUE);
 	lock_take(&volume->flush_lock);
 	volume->flushing = FALSE;

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "common/engine/superblock.h"
+#include "common/engine/volume-private.h"
 
 #define WORDS (BLOCK_SIZE / 8)
 #define PIECE 16u /* blocks that are read together, at most */
@@ -95,9 +96,11 @@ static void change(SceneLife *life, guint n)
 	}
 }
 
+/* The marks outside the ring are as after a quarter of a second. */
 static void flush(SceneLife *life)
 {
 	CHECK_INT(volume_flush(life->volume), 0);
+	journal_settle_marks(life->volume->engine.journal);
 	if (life->scene) {
 		life->scene->n_states = 0;
 		enter_state(life);

@@ -164,6 +164,42 @@ static void test_backing_refuses(const void *data)
 	journal_free(journal);
 }
 
+/* What the first mark outside the ring says is on the disk. */
+static guint64 marked_outside(Backing *backing)
+{
+	guint8 raw[sizeof(FormatRecord)];
+
+	CHECK_INT(backing_pread(backing, raw, sizeof raw, FORMAT_MARKS_OFFSET), 0);
+	return get_le64(raw + G_STRUCT_OFFSET(FormatRecord, first));
+}
+
+/* Marks fill the ring.  No mark's copy goes over the first record, whose block ends in it, and the
+ * mark that has no room for a copy goes outside the ring at once. */
+static void test_marks_fill_ring(const void *data)
+{
+	g_autoptr(Backing) backing = ring_of_zeros();
+	const guint64 start = 4000;
+	Journal *journal = journal_at(backing, start);
+	guint64 ticket = 0, used, marked = 0;
+	guint8 before[4096], after[4096];
+
+	(void)data;
+	CHECK_INT(append(journal, 250, &ticket), 0);
+	CHECK_INT(journal_commit(journal, ticket), 0);
+	CHECK_INT(backing_pread(backing, before, sizeof before, FORMAT_JOURNAL_OFFSET), 0);
+	do {
+		used = journal_used(journal);
+		marked = journal_written(journal);
+		journal_mark_durable(journal, marked);
+	} while (journal_used(journal) > used && !test_failed());
+	CHECK(used < SIZE && used > SIZE - 8192);
+	CHECK_UINT(marked_outside(backing), marked - 1);
+	CHECK_INT(backing_pread(backing, after, sizeof after, FORMAT_JOURNAL_OFFSET), 0);
+	CHECK_MEM(after, before, sizeof after);
+	CHECK_UINT(found_from(backing, start), 1);
+	journal_free(journal);
+}
+
 static gpointer reserve_all(gpointer journal)
 {
 	return GINT_TO_POINTER(journal_reserve(journal, FORMAT_RECORD_LENGTH_MAX, FALSE));
@@ -201,6 +237,8 @@ int main(int argc, char **argv)
 	test_add("without room, an append fails after a while", test_no_room, NULL);
 	test_add("the stage is written when it is full", test_stage_is_written, NULL);
 	test_add("a backing that refuses ends the journal", test_backing_refuses, NULL);
+	test_add("a mark without room for its copy goes outside the ring", test_marks_fill_ring,
+		 NULL);
 	test_add("a wait for room ends with room, or with the journal", test_wait_ends, NULL);
 	return test_run(argc, argv);
 }
