@@ -123,11 +123,12 @@ static void test_fits(const void *data)
 static void test_vector(const void *data)
 {
 	Bytes bytes[2] = {some_bytes(), some_bytes()};
+	guint8 *whole = (guint8 *)bytes;
 
 	(void)data;
 	bytes[1].bytes[100] = 1;
 	for (gsize cut = 0; cut <= 2 * BLOCK_SIZE; cut += 585) {
-		struct iovec iov[] = {{bytes, cut}, {bytes[0].bytes + cut, 2 * BLOCK_SIZE - cut}};
+		struct iovec iov[] = {{whole, cut}, {whole + cut, 2 * BLOCK_SIZE - cut}};
 		IovCursor write = iov_cursor(iov, 2), read = write;
 
 		test_row("cut at %zu", cut);
