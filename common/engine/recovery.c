@@ -146,13 +146,14 @@ static int rewrite_ring(Replay *replay, const Superblock *sb, JournalPlace head)
 	return r;
 }
 
-/* Makes the copies of the durable-mark equal, since a crash may leave an older one.  Counts only
- * damaged copies. */
+/* Writes both copies of the durable-mark again: a crash may have left an older one, and what is
+ * read may be in the page cache alone.  Counts only damaged copies. */
 static int mend_marks(Engine *engine, JournalRing *ring)
 {
+	const guint copies = (1u << FORMAT_MARKS) - 1;
 	guint damaged = journal_ring_damaged_marks(ring, engine->superblock.current.clean);
 	int r = journal_ring_mend_marks(ring, engine->backing,
-					journal_ring_damaged_marks(ring, TRUE));
+					journal_ring_damaged_marks(ring, TRUE) | copies);
 
 	if (!r && damaged) {
 		engine->recovery_mended += (guint)__builtin_popcount(damaged);

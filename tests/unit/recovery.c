@@ -215,6 +215,36 @@ static void test_found_is_durable(const void *data)
 	}
 }
 
+/* A disk may have refused the marks that recovery reads: it writes them again, as all that it
+ * relies on. */
+static void test_refused_marks(const void *data)
+{
+	static const guint64 copies[] = {FORMAT_MARKS_OFFSET,
+					 FORMAT_MARKS_OFFSET + FORMAT_MARK_DISTANCE};
+	Backing *backing = backing_new_formatted(), *left;
+	Engine *engine = engine_new_in(backing);
+
+	(void)data;
+	CHECK_INT(engine_put(engine, 1, 1), 0);
+	CHECK_INT(engine_flush(engine), 0);
+	backing_faulty_refuse(backing, EIO);
+	engine_free(engine);
+	CHECK(backing_lock(backing, TRUE, NULL)); /* takes the error, as an open does */
+	engine = engine_new_in(backing);
+	left = backing_faulty_crash(backing, 0);
+	for (guint i = 0; i < G_N_ELEMENTS(copies); i++) {
+		FormatRecord seen, durable;
+
+		CHECK_INT(backing_pread(backing, &seen, sizeof seen, copies[i]), 0);
+		CHECK_INT(backing_pread(left, &durable, sizeof durable, copies[i]), 0);
+		CHECK_UINT(seen.magic, FORMAT_RECORD_MAGIC);
+		CHECK(!memcmp(&seen, &durable, sizeof seen));
+	}
+	engine_free(engine);
+	backing_free(backing);
+	backing_free(left);
+}
+
 /* The order of recovery's steps is safe: crashes at each of its writes, growths and flushes. */
 static void test_crash_in_recovery(const void *data)
 {
@@ -269,6 +299,7 @@ int main(int argc, char **argv)
 	test_add("a second recovery finds what the first found", test_twice, NULL);
 	test_add("opening for reading writes nothing", test_read_only, NULL);
 	test_add("what recovery found is durable", test_found_is_durable, NULL);
+	test_add("marks that the disk refused are written again", test_refused_marks, NULL);
 	test_add("a crash in recovery loses no flushed write", test_crash_in_recovery, NULL);
 	test_add("zeros are replayed in order", test_zero, NULL);
 	return test_run(argc, argv);
