@@ -283,6 +283,21 @@ static void attachment_name_state(const Places *places, Attachment *attachment)
 	}
 }
 
+/* Looks at the holder again if it has no part of an attachment: it may have been a server that has
+ * ended since. */
+static void attachment_look_at_holder(Attachment *attachment)
+{
+	const FuseParts *fuse = &attachment->fuse;
+	const TcmuParts *tcmu = &attachment->tcmu;
+	Facts *facts = &attachment->facts;
+
+	if (!facts->holder || fuse->mounted || fuse->server || fuse->loop || tcmu->backstore ||
+	    tcmu->target || tcmu->foreign)
+		return;
+	g_free(facts->holder);
+	facts->holder = facts_holder(facts->path);
+}
+
 static Attachment *attachment_look(const Places *places)
 {
 	Attachment *attachment = g_new0(Attachment, 1);
@@ -292,6 +307,7 @@ static Attachment *attachment_look(const Places *places)
 	facts_read(places->config, places->name, &attachment->facts, &attachment->facts_error);
 	frontend_fuse_look(places, state, &attachment->fuse);
 	frontend_tcmu_look(places, &attachment->tcmu);
+	attachment_look_at_holder(attachment);
 	attachment_judge(attachment);
 	attachment_add_remembered(places, state, attachment);
 	attachment_judge_link(places, attachment);

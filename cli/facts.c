@@ -13,6 +13,7 @@
 #include "common/base/json.h"
 
 #define ANSWER_SECONDS 10
+#define ENDING_SECONDS 1
 
 static gboolean facts_read_summary(Facts *facts, GError **error)
 {
@@ -29,15 +30,30 @@ static gboolean facts_read_summary(Facts *facts, GError **error)
 	return TRUE;
 }
 
+/* The process that has the volume open, in *ret_pid too.  A process that is ending is waited for:
+ * it still holds its lock for some moments, and for ever if its disk does not answer. */
+static char *holder_that_stays(const struct stat *st, int *ret_pid)
+{
+	gint64 end = g_get_monotonic_time() + ENDING_SECONDS * G_USEC_PER_SEC;
+	char *holder;
+
+	while ((holder = backing_holder_of_stat(st)) &&
+	       sscanf(holder, "process %d", ret_pid) == 1 && process_is_ending(*ret_pid) &&
+	       g_get_monotonic_time() < end) {
+		g_free(holder);
+		g_usleep(10000);
+	}
+	return holder;
+}
+
 /* Ignores udev, which briefly opens a block device that has changed; opening the volume waits for
  * that. */
 static char *holder_of_volume(const struct stat *st)
 {
-	g_autofree char *holder = backing_holder_of_stat(st);
-	int pid;
+	int pid = 0;
+	g_autofree char *holder = holder_that_stays(st, &pid);
 
-	if (holder && S_ISBLK(st->st_mode) && sscanf(holder, "process %d", &pid) == 1 &&
-	    process_is_of_udev(pid))
+	if (holder && S_ISBLK(st->st_mode) && pid > 0 && process_is_of_udev(pid))
 		return NULL;
 	return g_steal_pointer(&holder);
 }

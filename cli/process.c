@@ -98,6 +98,15 @@ static gboolean is_trusted(pid_t pid)
 	       (real == 0 || real == geteuid());
 }
 
+/* The kernel takes a process's memory, and with it the link to its executable, before its files. */
+gboolean process_is_ending(pid_t pid)
+{
+	g_autofree char *link = g_strdup_printf("/proc/%d/exe", (int)pid);
+	char target[1];
+
+	return readlink(link, target, sizeof target) < 0 && errno == ENOENT;
+}
+
 /* Whether the executable has this name; it may have been replaced since. */
 static gboolean has_program(pid_t pid, const char *program)
 {

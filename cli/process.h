@@ -20,6 +20,10 @@ pid_t process_parent(pid_t pid);
 /* A description for messages: "process 12 (mount)".  Free the result. */
 char *process_describe(pid_t pid);
 
+/* Whether the process is ending: it can no longer be recognized, as its memory is gone, but its
+ * files may still be open and locked. */
+gboolean process_is_ending(pid_t pid);
+
 /* Whether the process runs this program for root or for our own user, with `argument` among its
  * arguments.  The name of the executable counts; a process can change its own name. */
 gboolean process_is(pid_t pid, const char *program, const char *argument);

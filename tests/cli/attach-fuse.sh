@@ -162,6 +162,19 @@ for limit in 0.005 0.01 0.015 0.02 0.025 0.03 0.04 0.06; do
 done 2>/dev/null
 check "the volume is whole" "$STORAGEOS" check db
 
+# A process whose first thread has ended looks like one that is ending: its memory is out of sight, its
+# files are open.
+python3 - "$WORK/pool/db.vol" "$WORK/locked" <<-'END' &
+	import ctypes, fcntl, os, sys, threading, time
+	volume = open(sys.argv[1], "rb")
+	fcntl.flock(volume, fcntl.LOCK_EX)
+	open(sys.argv[2], "w").close()
+	threading.Thread(target=lambda: (time.sleep(0.5), os._exit(0))).start()
+	ctypes.CDLL(None).syscall(60, 0)
+END
+until [ -e "$WORK/locked" ]; do sleep 0.02; done
+check "detach waits for a server that is ending" "$STORAGEOS" detach db
+
 # ---- at the same time
 
 for i in {1..6}; do
