@@ -34,6 +34,15 @@ static void remove_locked(Ranges *ranges, RangeHold *hold)
 		ranges->tail = hold->prev;
 }
 
+static void append_locked(Ranges *ranges, RangeHold *hold)
+{
+	if (ranges->tail)
+		ranges->tail->next = hold;
+	else
+		ranges->head = hold;
+	ranges->tail = hold;
+}
+
 gboolean ranges_hold(Ranges *ranges, RangeHold *hold, guint64 first, guint64 last, gboolean nowait)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
@@ -45,16 +54,42 @@ gboolean ranges_hold(Ranges *ranges, RangeHold *hold, guint64 first, guint64 las
 		lock_forget(hold);
 		return FALSE;
 	}
-	if (ranges->tail)
-		ranges->tail->next = hold;
-	else
-		ranges->head = hold;
-	ranges->tail = hold;
+	append_locked(ranges, hold);
 	ranges->waiting++;
 	while (must_wait(hold))
 		lock_wait(&ranges->released, &ranges->lock);
 	ranges->waiting--;
 	return TRUE;
+}
+
+guint ranges_hold_some(Ranges *ranges, RangeHold *holds, guint n)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
+	guint held = 0;
+
+	lock_note(LOCK_RANGE, holds); /* for all of them */
+	locker = lock_hold(&ranges->lock);
+	for (; held < n; held++) {
+		holds[held].prev = ranges->tail;
+		holds[held].next = NULL;
+		if (must_wait(&holds[held]))
+			break;
+		append_locked(ranges, &holds[held]);
+	}
+	if (!held)
+		lock_forget(holds);
+	return held;
+}
+
+void ranges_release_some(Ranges *ranges, RangeHold *holds, guint n)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&ranges->lock);
+
+	for (guint i = 0; i < n; i++)
+		remove_locked(ranges, &holds[i]);
+	lock_forget(holds);
+	if (ranges->waiting)
+		g_cond_broadcast(&ranges->released);
 }
 
 void ranges_release(Ranges *ranges, RangeHold *hold)

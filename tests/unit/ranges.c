@@ -218,11 +218,63 @@ static void test_exclusive(const void *data)
 	ranges_clear(&counting.ranges);
 }
 
+/* Several at once: as many as nobody holds, up to the first that another holds or waits for, or
+ * that overlaps an earlier one. */
+static void test_some(const void *data)
+{
+	static const struct {
+		const char *name;
+		RangeHold ranges[4];
+		guint held;
+	} rows[] = {
+		{"all of them",
+		 {{.first = 0, .last = 3}, {.first = 9}, {.first = 4}, {.first = 30}},
+		 4},
+		{"none", {{.first = 10, .last = 10}, {.first = 1}, {.first = 2}, {.first = 3}}, 0},
+		{"up to the one that is held",
+		 {{.first = 1}, {.first = 2}, {.first = 19}, {.first = 3}},
+		 2},
+		{"up to the one that is waited for",
+		 {{.first = 1}, {.first = 22}, {.first = 3}, {.first = 4}},
+		 1},
+		{"up to one of its own",
+		 {{.first = 0, .last = 5}, {.first = 7}, {.first = 3}, {.first = 8}},
+		 2},
+	};
+	Ranges ranges;
+
+	(void)data;
+	ranges_init(&ranges);
+	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+		RangeThread holder, waits, other;
+		RangeHold holds[4];
+
+		test_row("%s", rows[i].name);
+		memcpy(holds, rows[i].ranges, sizeof holds);
+		for (guint k = 0; k < 4; k++)
+			holds[k].last = MAX(holds[k].first, holds[k].last);
+		waiter_start(&holder, &ranges, 10, 19, FALSE);
+		waiter_start(&waits, &ranges, 19, 25, TRUE);
+		CHECK_UINT(ranges_hold_some(&ranges, holds, 4), rows[i].held);
+		if (rows[i].held) {
+			waiter_start(&other, &ranges, holds[0].first, holds[0].first, TRUE);
+			ranges_release_some(&ranges, holds, rows[i].held);
+			CHECK(waiter_gets_it(&other));
+			waiter_end(&other);
+		}
+		waiter_end(&holder);
+		waiter_end(&waits);
+		CHECK(!ranges.head && !ranges.tail);
+	}
+	ranges_clear(&ranges);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("ranges that overlap wait, others do not", test_overlap, NULL);
 	test_add("a range that is refused without waiting is not held", test_nowait, NULL);
 	test_add("ranges are granted in the order of arrival", test_order, NULL);
+	test_add("several ranges are held only if nobody has to wait", test_some, NULL);
 	test_add("one holder for each block", test_exclusive, NULL);
 	return test_run(argc, argv);
 }
