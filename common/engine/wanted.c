@@ -5,9 +5,12 @@
  * loads it. */
 static GPrivate flag;
 
-void wanted_until(const gint *dropped)
+const gint *wanted_until(const gint *dropped)
 {
+	const gint *before = g_private_get(&flag);
+
 	g_private_set(&flag, (gpointer)dropped);
+	return before;
 }
 
 gboolean wanted_still(void)

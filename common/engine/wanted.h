@@ -15,8 +15,9 @@
 #include <glib.h>
 
 /* From now on, a request of this thread is unwanted once `*dropped` (atomic) is not 0.  NULL, the
- * initial state of every thread: requests are always wanted. */
-void wanted_until(const gint *dropped);
+ * initial state of every thread: requests are always wanted.  Returns the flag that was set before.
+ */
+const gint *wanted_until(const gint *dropped);
 
 /* FALSE once the flag of wanted_until() is set. */
 gboolean wanted_still(void);
