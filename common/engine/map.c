@@ -183,24 +183,39 @@ int map_lookup(Map *map, guint64 first, guint n, MapEntry *entries, gboolean now
 	return r;
 }
 
-int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait)
+/* Begins anew until one attempt keeps the lock.  0, or a negative errno. */
+static int change_prepare_unlocking(Map *map, guint64 first, guint n, gboolean nowait)
 {
 	MapChange change = {.first = first, .n = n, .nowait = nowait};
 	guint64 turn;
 	int r;
 
-	waits_take(map->lock);
 	do {
 		turn = lock_turn(map->lock);
 		r = leaves_make_dirty_unlocking(map, &change);
 		if (!r)
 			r = slots_reserve(map->slots, n);
 	} while (r == MAP_RESTART);
-	if (r)
-		lock_drop(map->lock);
-	else
+	if (!r)
 		lock_check_turn(map->lock, turn);
 	return r;
+}
+
+int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait)
+{
+	int r;
+
+	waits_take(map->lock);
+	r = change_prepare_unlocking(map, first, n, nowait);
+	if (r)
+		lock_drop(map->lock);
+	return r;
+}
+
+int map_change_next(Map *map, guint64 first, guint n, gboolean nowait)
+{
+	pressure_update_locked(map);
+	return change_prepare_unlocking(map, first, n, nowait);
 }
 
 /* Writes the entries of `n` blocks that are in one leaf.  Slot number *used of **runs is the first

@@ -78,6 +78,11 @@ void map_lookup_end(Map *map, guint epoch);
  * lock is not held. */
 int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait);
 
+/* The same for one more change, after map_change_write() and before map_change_end().  The lock is
+ * held in either case; it may have been dropped meanwhile, so that the changes may belong to
+ * different checkpoints. */
+int map_change_next(Map *map, guint64 first, guint n, gboolean nowait);
+
 /* Maps the blocks to the slots of the runs, which are `n` in all, with one checksum for each. */
 void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, const guint32 *crcs);
 void map_change_end(Map *map);
