@@ -351,11 +351,12 @@ int checkpointer_resize(Checkpointer *cp, guint64 size, guint seconds)
 	return r ? r : cp->resize_result;
 }
 
-static ThrottleTurn line_up_locked(Checkpointer *cp, guint64 bytes, gint64 now)
+static ThrottleTurn line_up_locked(Checkpointer *cp, guint64 bytes, guint changes, gint64 now)
 {
 	Map *map = cp->engine->map;
+	double cost = changes * map_cost(map, bytes / changes);
 
-	return throttle_line_up(&cp->throttle, map_pressure(map), map_cost(map, bytes), bytes, now);
+	return throttle_line_up(&cp->throttle, map_pressure(map), cost, bytes, now);
 }
 
 static gint64 time_to_turn_locked(Checkpointer *cp, const ThrottleTurn *turn)
@@ -364,10 +365,10 @@ static gint64 time_to_turn_locked(Checkpointer *cp, const ThrottleTurn *turn)
 			     g_get_monotonic_time());
 }
 
-int checkpointer_throttle(Checkpointer *cp, guint64 bytes)
+int checkpointer_throttle(Checkpointer *cp, guint64 bytes, guint changes)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
-	ThrottleTurn turn = line_up_locked(cp, bytes, g_get_monotonic_time());
+	ThrottleTurn turn = line_up_locked(cp, bytes, changes, g_get_monotonic_time());
 	gint64 end = turn.start + WAIT_SECONDS * G_TIME_SPAN_SECOND, wait;
 	guint64 before = cp->attempts;
 	int r = 0;

@@ -37,10 +37,10 @@ int checkpointer_resize(Checkpointer *checkpointer, guint64 size, guint seconds)
  * waits for its end, 25 s at most.  0, -ETIMEDOUT, or the checkpoint's error. */
 int checkpointer_make_room(Checkpointer *checkpointer);
 
-/* Called before a change of `bytes` bytes: waits for the change's turn (throttle.h), 25 s at most.
- * 0; -ENOSPC: the map is crowded and the last checkpoint met a full backing; -ETIMEDOUT;
- * -ESHUTDOWN: the volume has FAILED. */
-int checkpointer_throttle(Checkpointer *checkpointer, guint64 bytes);
+/* Called before `changes` changes of `bytes` bytes in all, at most THROTTLE_BYTES unless it is one:
+ * waits for their turn (throttle.h), 25 s at most.  0; -ENOSPC: the map is crowded and the last
+ * checkpoint met a full backing; -ETIMEDOUT; -ESHUTDOWN: the volume has FAILED. */
+int checkpointer_throttle(Checkpointer *checkpointer, guint64 bytes, guint changes);
 
 /* Has the thread run `call` between checkpoints, and waits until it has returned.  No checkpoint
  * writes bitmap pages or superblocks while `call` runs. */

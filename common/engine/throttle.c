@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/engine/throttle.h"
 
-#include "common/base/units.h"
-
 #define SLOWEST (30 * G_TIME_SPAN_MILLISECOND)
-#define SLOWEST_BYTES (64 * KIB)
 #define AHEAD G_TIME_SPAN_MILLISECOND		/* how long before its turn a change may go on */
 #define EXPECTED_FIRST (G_TIME_SPAN_SECOND / 2) /* `expected` until a checkpoint has ended */
 
@@ -34,7 +31,7 @@ gint64 throttle_least(guint pressure)
 
 gint64 throttle_most(guint64 bytes)
 {
-	return SLOWEST * (gint64)MAX(bytes / SLOWEST_BYTES, 1);
+	return SLOWEST * (gint64)MAX(bytes / THROTTLE_BYTES, 1);
 }
 
 /* The cost that may go on in each microsecond. */

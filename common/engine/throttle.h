@@ -11,7 +11,7 @@
  *     0 < p < 100     it waits at least `least` and at most `most`:
  *
  *                         least = 30 ms * (p / 100)^4
- *                         most  = 30 ms * max(1, bytes / 64 KiB)
+ *                         most  = 30 ms * max(1, bytes / THROTTLE_BYTES)
  *
  *     p = 100         it waits until there is room.  The caller bounds that wait.
  *
@@ -33,6 +33,7 @@
 #include <glib.h>
 
 #define THROTTLE_CROWDED 100u			     /* pressure at which no change goes on */
+#define THROTTLE_BYTES ((guint64)64 << 10)	     /* up to which `most` is the same */
 #define THROTTLE_LOOK (10 * G_TIME_SPAN_MILLISECOND) /* the longest wait between two looks */
 
 typedef struct {

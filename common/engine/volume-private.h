@@ -4,6 +4,7 @@
  *   volume.c         formatting, opening, closing, flushing, information
  *   volume-read.c    reading
  *   volume-write.c   writing, zeroing, comparing: what changes blocks
+ *   volume-batch.c   several writes at once
  *   volume-erase.c, volume-resize.c
  * Beside them, scrub (common/check) works on an open volume through this header.
  */
@@ -59,6 +60,23 @@ int volume_check_writable(Volume *volume);
 
 /* Zeroes [offset, offset + length); the caller holds the range. */
 int volume_zero_held(Volume *volume, guint64 offset, guint64 length);
+
+/* The steps of a write that a batch takes as well.
+ *
+ * volume_throttle() makes `changes` changes of `bytes` bytes in all wait while a checkpoint is
+ * behind: otherwise memory, and the time that an open needs, would grow beyond their bounds (I7).
+ *
+ * volume_write_run() writes the next bytes to the slots of a run.
+ *
+ * volume_reserve_records() reserves room in the journal.  If there is none, it waits for a
+ * checkpoint, which releases some or whose error tells why it cannot; 25 s at most.
+ *
+ * volume_acknowledge() waits until the record with that ticket, and all before it, are committed:
+ * then the changes survive the death of the process (I2). */
+int volume_throttle(Volume *volume, guint64 bytes, guint changes, gboolean nowait);
+int volume_write_run(Volume *volume, IovCursor *from, SlotRun run);
+int volume_reserve_records(Volume *volume, guint32 length, gboolean nowait);
+int volume_acknowledge(Volume *volume, guint64 ticket);
 
 /* Looks up one block, reads it to `to`, and verifies it (I4). */
 int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags flags,

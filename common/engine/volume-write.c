@@ -3,11 +3,11 @@
  * Writing and zeroing.  A write is cut into pieces of at most VOLUME_ATOMIC_MAX bytes, each of
  * which becomes one journal record (I3).  A piece takes these steps, each in one function:
  *
- *   write_piece      waits if a checkpoint is behind, and locks the range of blocks
- *   write_held       reads the rest of a first or last block that is written in part
- *   place_payload    takes free slots and writes the payload there, never over live data (I6)
- *   commit_payload   appends the record and changes the map, in one critical section (I3)
- *   acknowledge      returns when the record is committed (I2)
+ *   write_piece         waits if a checkpoint is behind, and locks the range of blocks
+ *   write_held          reads the rest of a first or last block that is written in part
+ *   place_payload       takes free slots and writes the payload there, never over live data (I6)
+ *   commit_payload      appends the record and changes the map, in one critical section (I3)
+ *   volume_acknowledge  returns when the record is committed (I2)
  *
  * A hole is made in steps (map.h), each with a record of its own.
  */
@@ -35,17 +35,34 @@ typedef struct {
 	guint32 crcs[FORMAT_RECORD_BLOCKS_MAX];
 } Piece;
 
+int volume_write_run(Volume *volume, IovCursor *from, SlotRun run)
+{
+	Engine *engine = &volume->engine;
+	guint64 offset = slots_offset(engine->slots, run.slot);
+	gsize left = (gsize)run.count * BLOCK_SIZE, done;
+	struct iovec part[VOLUME_VECTOR];
+
+	while (left) {
+		int n = iov_take(from, left, part, VOLUME_VECTOR, &done);
+		int r = backing_pwritev(engine->backing, part, n, offset, BACKING_WAIT);
+
+		if (r)
+			return r;
+		offset += done;
+		left -= done;
+	}
+	return 0;
+}
+
 /* Writes the payload to the slots of its runs and computes the blocks' checksums. */
 static int write_payload(Piece *piece)
 {
 	Engine *engine = &piece->volume->engine;
 	IovCursor seal_at = iov_cursor(piece->payload, piece->n_payload), at = seal_at;
-	struct iovec part[VOLUME_VECTOR];
 	guint i = 0;
 
 	for (guint run = 0; run < piece->n_runs; run++) {
-		guint64 offset = slots_offset(engine->slots, piece->runs[run].slot);
-		gsize left = (gsize)piece->runs[run].count * BLOCK_SIZE, done;
+		int r;
 
 		if (!CHECKED(engine->backing, piece->runs[run].count <= piece->n - i,
 			     "I5: a payload's runs hold exactly its blocks"))
@@ -53,15 +70,9 @@ static int write_payload(Piece *piece)
 		for (guint32 j = 0; j < piece->runs[run].count; j++, i++)
 			piece->crcs[i] =
 				seal_block_vector(&engine->seal, piece->first + i, &seal_at);
-		while (left) {
-			int n = iov_take(&at, left, part, VOLUME_VECTOR, &done);
-			int r = backing_pwritev(engine->backing, part, n, offset, BACKING_WAIT);
-
-			if (r)
-				return r;
-			offset += done;
-			left -= done;
-		}
+		r = volume_write_run(piece->volume, &at, piece->runs[run]);
+		if (r)
+			return r;
 	}
 	return 0;
 }
@@ -118,8 +129,7 @@ static int place_payload(Piece *piece)
 	return r;
 }
 
-/* Waits until the record is committed: then the change survives the death of the process (I2). */
-static int acknowledge(Volume *volume, guint64 ticket)
+int volume_acknowledge(Volume *volume, guint64 ticket)
 {
 	int r = journal_commit(volume->engine.journal, ticket);
 
@@ -135,10 +145,9 @@ static int acknowledge(Volume *volume, guint64 ticket)
 	return 0;
 }
 
-/* Reserves room in the journal.  If there is none, waits for a checkpoint, which releases some or
- * whose error tells why it cannot; WAIT_SECONDS at most.  A write of the journal may have failed
- * while no request waited for it (a durable-mark's): then the volume becomes FAILED here. */
-static int reserve_record(Volume *volume, guint32 length, gboolean nowait)
+/* A write of the journal may have failed while no request waited for it (a durable-mark's): then
+ * the volume becomes FAILED here. */
+int volume_reserve_records(Volume *volume, guint32 length, gboolean nowait)
 {
 	gint64 until = g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND;
 	int r = journal_reserve(volume->engine.journal, length, nowait);
@@ -168,7 +177,7 @@ static int commit_payload(Piece *piece)
 			 .crcs = piece->crcs};
 	guint32 length = record_length(record.kind, record.n_runs, record.blocks);
 	guint64 ticket;
-	int r = reserve_record(piece->volume, length, piece->nowait);
+	int r = volume_reserve_records(piece->volume, length, piece->nowait);
 
 	if (r)
 		return r;
@@ -184,7 +193,7 @@ static int commit_payload(Piece *piece)
 	ticket = journal_append(engine->journal, &record);
 	map_change_write(engine->map, piece->first, piece->n, piece->runs, piece->crcs);
 	map_change_end(engine->map);
-	return acknowledge(piece->volume, ticket);
+	return volume_acknowledge(piece->volume, ticket);
 }
 
 /* Commits a payload that was placed.  After an error its slots are given back, except after
@@ -295,22 +304,20 @@ static int write_held(Volume *volume, IovCursor *from, guint64 offset, gsize len
 	return write_vector(&piece, many ? many : few, max, from, offset, length);
 }
 
-/* Makes a change wait while a checkpoint is behind: otherwise memory, and the time that an open
- * needs, would grow beyond their bounds (I7). */
-static int throttle_change(Volume *volume, guint64 bytes, gboolean nowait)
+int volume_throttle(Volume *volume, guint64 bytes, guint changes, gboolean nowait)
 {
 	int r = volume_check_writable(volume);
 
 	if (r || !map_pressure(volume->engine.map))
 		return r;
-	return nowait ? -EAGAIN : checkpointer_throttle(volume->checkpointer, bytes);
+	return nowait ? -EAGAIN : checkpointer_throttle(volume->checkpointer, bytes, changes);
 }
 
 static int write_piece(Volume *volume, IovCursor *from, guint64 offset, gsize length,
 		       gboolean nowait, guint64 *ret_offset)
 {
 	RangeHold hold;
-	int r = throttle_change(volume, length, nowait);
+	int r = volume_throttle(volume, length, 1, nowait);
 
 	if (r)
 		return r;
@@ -365,11 +372,11 @@ static int zero_step(Volume *volume, guint64 *first, guint64 end, guint64 *ticke
 	Record record = {.kind = FORMAT_RECORD_ZERO};
 	MapZeroStep step;
 	guint32 length = record_length(record.kind, 0, 0);
-	int r = throttle_change(volume, 0, FALSE);
+	int r = volume_throttle(volume, 0, 1, FALSE);
 
 	if (r && r != -ENOSPC)
 		return r;
-	r = reserve_record(volume, length, FALSE);
+	r = volume_reserve_records(volume, length, FALSE);
 	if (r)
 		return r;
 	r = map_zero_begin(engine->map, first, end, &step);
@@ -403,7 +410,7 @@ static int zero_blocks(Volume *volume, guint64 first, guint64 end)
 			r = 1;
 	} while (r == 1);
 	if (ticket) {
-		int acknowledged = acknowledge(volume, ticket);
+		int acknowledged = volume_acknowledge(volume, ticket);
 
 		r = r ? r : acknowledged;
 	}
@@ -520,7 +527,7 @@ int volume_compare_and_write(Volume *volume, const struct iovec *expected, int e
 	if (iov_length(expected, expected_count) != length || length > VOLUME_ATOMIC_MAX)
 		r = -EINVAL;
 	if (!r && length)
-		r = throttle_change(volume, length, FALSE);
+		r = volume_throttle(volume, length, 1, FALSE);
 	if (r || !length)
 		return r;
 	ranges_hold(&volume->ranges, &hold, block_of(offset), block_of(offset + length - 1), FALSE);
@@ -550,7 +557,7 @@ static int or_piece(Volume *volume, IovCursor *from, guint8 *whole, guint64 offs
 	struct iovec iov = {whole, length};
 	IovCursor to = iov_cursor(&iov, 1), result = to;
 	RangeHold hold;
-	int r = throttle_change(volume, length, FALSE);
+	int r = volume_throttle(volume, length, 1, FALSE);
 
 	if (r)
 		return r;

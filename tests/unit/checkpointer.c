@@ -188,7 +188,7 @@ static gpointer call_and_hold(gpointer data)
 
 static gpointer throttle(gpointer data)
 {
-	return GINT_TO_POINTER(checkpointer_throttle(data, BLOCK_SIZE));
+	return GINT_TO_POINTER(checkpointer_throttle(data, BLOCK_SIZE, 1));
 }
 
 /* Makes as many nodes dirty as the map may have, with one leaf for each block. */
@@ -210,7 +210,7 @@ static void test_throttle(const void *data)
 
 		test_row(fail ? "the volume fails" : "a checkpoint makes room");
 		scene_init(&calls.scene);
-		CHECK_INT(checkpointer_throttle(calls.scene.cp, MIB), 0); /* no pressure */
+		CHECK_INT(checkpointer_throttle(calls.scene.cp, MIB, 1), 0); /* no pressure */
 		holder = g_thread_new("hold", call_and_hold, &calls);
 		WAIT_WITHIN(5, g_atomic_int_get(&calls.held));
 		crowd(calls.scene.engine);
