@@ -137,6 +137,33 @@ int volume_read_nowait(Volume *volume, const struct iovec *iov, int count, guint
 int volume_write_nowait(Volume *volume, const struct iovec *iov, int count, guint64 offset,
 			guint64 *ret_offset);
 
+/* A write of a batch. */
+typedef struct {
+	const struct iovec *iov;
+	int n_iov;
+	guint64 offset;
+	const gint *dropped; /* as for wanted_until(); NULL: the write is always wanted */
+	int result;	     /* set by the call, as volume_write() would return it */
+	guint64 position;    /* set by the call with -EBADMSG: *ret_offset of volume_write() */
+} VolumeWrite;
+
+/* Carries out writes that wait at the same time.  What can be done for several at once is done at
+ * once: one stretch of the backing, one write of it, one write of the journal.  Each write keeps
+ * every promise of volume_write(): it is a change of its own (I3), is acknowledged by itself (I2),
+ * and has its own error.  Overlapping writes take effect in the order of the array.
+ *
+ * Any number and any kind of writes may be given.  Neighbours in the array go together that are of
+ * whole blocks, do not overlap, and are no more than VOLUME_BATCH_WRITES of VOLUME_BATCH_BYTES in
+ * all.  One of them does not wait until another one of them is acknowledged, but all wait for the
+ * slowest.  A write that is no longer wanted before it begins ends with -ECANCELED at once.
+ *
+ * _nowait: a write that would sleep has the result -EAGAIN, nothing of it was done, and it has no
+ * place in the order. */
+#define VOLUME_BATCH_WRITES 64
+#define VOLUME_BATCH_BYTES (512u << 10)
+void volume_write_batch(Volume *volume, VolumeWrite *writes, guint n);
+void volume_write_batch_nowait(Volume *volume, VolumeWrite *writes, guint n);
+
 /* Makes [offset, offset + length) read as zeros and frees the space of the whole blocks in it; a
  * part of a block is overwritten with zeros.  The two functions do the same.  Both work on a full
  * backing, from a reserve. */

@@ -18,6 +18,7 @@
 
 #define THREADS 4
 #define PHASES 6
+#define BATCH 20
 #define REQUEST_MAX (2 * MIB)
 #define STRETCH_MAX (3 * MIB)
 #define RESIZE_SECONDS 60
@@ -92,6 +93,35 @@ static void do_write(Stretch *s, gsize offset, gsize length)
 	CHECK_INT(result, 0);
 }
 
+/* Writes of one batch: some overlap, some are not of whole blocks. */
+static void do_batch(Stretch *s)
+{
+	VolumeWrite writes[BATCH] = {0};
+	struct iovec iov[BATCH];
+	guint n = 1 + (guint)test_random_below(&s->random, BATCH);
+
+	for (guint i = 0; i < n; i++) {
+		gsize offset, length;
+
+		choose_range(s, &offset, &length);
+		if (test_random_below(&s->random, 4) && s->start % BLOCK_SIZE == 0 &&
+		    s->length > 2 * BLOCK_SIZE) {
+			offset = test_random_below(&s->random, s->length / BLOCK_SIZE) * BLOCK_SIZE;
+			length = MIN(BLOCK_SIZE << test_random_below(&s->random, 3),
+				     s->length - offset);
+		}
+		test_random_fill(&s->random, s->flat + offset, length);
+		iov[i] = (struct iovec){g_memdup(s->flat + offset, (guint)length), length};
+		writes[i] = (VolumeWrite){
+			.iov = &iov[i], .n_iov = 1, .offset = s->start + offset, .result = -1};
+	}
+	volume_write_batch(s->volume, writes, n);
+	for (guint i = 0; i < n; i++) {
+		CHECK_INT(writes[i].result, 0);
+		g_free(iov[i].iov_base);
+	}
+}
+
 static void do_zero(Stretch *s, gsize offset, gsize length)
 {
 	guint64 more = 0;
@@ -157,8 +187,10 @@ static void do_request(Stretch *s, guint number)
 	test_row("stretch at %" G_GUINT64_FORMAT " request %u kind %" G_GUINT64_FORMAT
 		 ": %zu bytes at %zu",
 		 s->start, number, kind, length, offset);
-	if (kind < 50)
+	if (kind < 40)
 		do_write(s, offset, length);
+	else if (kind < 50)
+		do_batch(s);
 	else if (kind < 65)
 		do_zero(s, offset, length);
 	else if (kind < 88)

@@ -17,11 +17,12 @@
 #define THREADS 4
 #define REQUESTS 300 /* of each thread in each round */
 #define ROUNDS 3
+#define BATCH 12 /* writes */
 #define WINDOW (2 * MIB)
 #define SECTORS (WINDOW / SECTOR_SIZE)
 #define START (MIB + 5 * SECTOR_SIZE) /* of the window: inside a block and a leaf */
 #define SIZE (8 * MIB)
-#define WRITES_MAX (THREADS * REQUESTS * ROUNDS + 1)
+#define WRITES_MAX (THREADS * REQUESTS * ROUNDS * BATCH + 1)
 
 typedef struct {
 	guint64 begin, end; /* clock; end is G_MAXUINT64 while it runs */
@@ -178,6 +179,30 @@ static void do_write(Thread *t, guint first, guint count)
 	end_write(t->history, number, FALSE);
 }
 
+/* Neighbouring threads' batches overlap in several places at once. */
+static void do_batch(Thread *t)
+{
+	VolumeWrite writes[BATCH] = {0};
+	struct iovec iov[BATCH];
+	guint numbers[BATCH];
+
+	for (guint i = 0; i < BATCH; i++) {
+		guint count = 8 * (1 + (guint)test_random_below(&t->random, 4));
+		guint first = 8 * (guint)test_random_below(&t->random, (SECTORS - count) / 8) + 3;
+
+		numbers[i] = begin_write(t->history, first, count);
+		iov[i] = (struct iovec){g_malloc(count * SECTOR_SIZE), count * SECTOR_SIZE};
+		fill(iov[i].iov_base, numbers[i], first, count);
+		writes[i] = (VolumeWrite){.iov = &iov[i], .n_iov = 1, .offset = offset_of(first)};
+	}
+	volume_write_batch(t->history->volume, writes, BATCH);
+	for (guint i = 0; i < BATCH; i++) {
+		CHECK_INT(writes[i].result, 0);
+		end_write(t->history, numbers[i], FALSE);
+		g_free(iov[i].iov_base);
+	}
+}
+
 static void do_zero(Thread *t, guint first, guint count)
 {
 	guint64 begin = begin_zero(t->history, first, count);
@@ -217,8 +242,10 @@ static gpointer run_thread(gpointer data)
 		guint count = 1 + (guint)test_random_below(&t->random, MIN(limit, SECTORS - first));
 		guint64 kind = test_random_below(&t->random, 100);
 
-		if (kind < 45)
+		if (kind < 35)
 			do_write(t, first, count);
+		else if (kind < 45)
+			do_batch(t);
 		else if (kind < 55)
 			do_zero(t, first, count);
 		else if (kind < 85)

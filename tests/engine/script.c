@@ -55,6 +55,18 @@ const Script scripts[] = {
 	{.name = "recovery",
 	 .from_crash = TRUE,
 	 .steps = {W(0, 8), W(70, 9), FLUSH, W(0, 8), REOPEN, W(8, 8)}},
+	{.name = "writes together",
+	 .together = TRUE,
+	 .steps = {W(4096, 8), W(64, 8), W(128, 16), W(64, 8),	 W(5000, 8), FLUSH,
+		   W(0, 8),    W(72, 8), W(4104, 8), W(13, 3),	 W(200, 80), W(16, 8),
+		   CHECKPOINT, W(0, 8),	 W(8, 8),    W(4096, 8), W(3000, 8), FLUSH,
+		   W(24, 8),   W(32, 8), W(24, 16),  W(40, 8)}},
+	{.name = "journal wrap, writes together",
+	 .together = TRUE,
+	 .from_wrap = TRUE,
+	 .steps = {W(0, 8), W(8, 8), W(64, 80), W(0, 16), FLUSH, W(16, 8), W(24, 8), W(1000, 8),
+		   W(5000, 160), W(32, 8), W(40, 8), W(3000, 8), FLUSH, W(0, 8), W(8, 8),
+		   W(24, 8)}},
 };
 const guint n_scripts = G_N_ELEMENTS(scripts);
 
@@ -193,25 +205,63 @@ static int run_step(const Step *step, guint number, Backing *backing, Volume **v
 	return 0;
 }
 
+/* Runs the writes from step `first` on, up to the next step of another kind.  Returns how many. */
+static guint run_together(Run *run, guint first, Volume *volume)
+{
+	VolumeWrite writes[SCRIPT_STEPS_MAX] = {0};
+	struct iovec iov[SCRIPT_STEPS_MAX];
+	const Step *steps = run->script->steps + first;
+	guint n = 0;
+
+	for (; first + n < run->n_steps && steps[n].kind == STEP_WRITE; n++) {
+		gsize length = steps[n].count * SECTOR_SIZE;
+
+		iov[n] = (struct iovec){g_malloc(length), length};
+		fill(iov[n].iov_base, FIRST_STEP + first + n, steps[n].first, steps[n].count);
+		writes[n] = (VolumeWrite){.iov = &iov[n],
+					  .n_iov = 1,
+					  .offset = (guint64)steps[n].first * SECTOR_SIZE};
+	}
+	volume_write_batch(volume, writes, n);
+	for (guint i = 0; i < n; i++) {
+		run->results[first + i] = writes[i].result;
+		g_free(iov[i].iov_base);
+	}
+	return n;
+}
+
 static gboolean makes_durable(const Step *step)
 {
 	return step->kind != STEP_WRITE && step->kind != STEP_ZERO;
 }
 
+/* FALSE if the step failed. */
+static gboolean note_result(Run *run, guint i)
+{
+	int result = run->results[i];
+
+	if (!result && makes_durable(&run->script->steps[i]))
+		run->flushed = i;
+	if (!result && run->acknowledged == i)
+		run->acknowledged = i + 1;
+	return !result;
+}
+
 void run_steps(Run *run, Backing *backing, Volume **volume, gboolean go_on)
 {
-	for (guint i = 0; i < run->n_steps && *volume; i++) {
-		const Step *step = &run->script->steps[i];
-		int result = run_step(step, FIRST_STEP + i, backing, volume);
+	gboolean good = TRUE;
 
-		run->results[i] = result;
-		run->begun = i + 1;
-		if (!result && makes_durable(step))
-			run->flushed = i;
-		if (!result && run->acknowledged == i)
-			run->acknowledged = i + 1;
-		if (result && !go_on)
-			return;
+	while (run->begun < run->n_steps && *volume && (good || go_on)) {
+		guint i = run->begun, n = 1;
+		const Step *step = &run->script->steps[i];
+
+		if (run->script->together && step->kind == STEP_WRITE)
+			n = run_together(run, i, *volume);
+		else
+			run->results[i] = run_step(step, FIRST_STEP + i, backing, volume);
+		run->begun += n;
+		for (; i < run->begun; i++)
+			good &= note_result(run, i);
 	}
 }
 

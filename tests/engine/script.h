@@ -28,6 +28,7 @@ typedef struct {
 	Step steps[SCRIPT_STEPS_MAX]; /* up to STEP_END */
 	gboolean from_wrap;	      /* begins where the journal's ring is about to wrap */
 	gboolean from_crash;	      /* begins with records to be replayed */
+	gboolean together;	      /* writes that follow each other are one batch */
 } Script;
 
 extern const Script scripts[];

@@ -89,6 +89,14 @@ static void overwrite(Session *session)
 	session_write(session, 0, 24, 16);
 }
 
+/* Two existing blocks, a hole, and the first block again. */
+static void write_together(Session *session)
+{
+	static const SessionPart parts[] = {{24, 8}, {1208, 8}, {48, 16}, {24, 8}};
+
+	session_write_batch(session, 0, parts, G_N_ELEMENTS(parts));
+}
+
 static void zero(Session *session)
 {
 	session_zero(session, 0, 21, 100);
@@ -201,6 +209,7 @@ static const struct {
 	{'u', write_unaligned},		/* across two leaves of the map, to the volume's end */
 	{'m', write_long},		/* 1 MiB that begins inside a block */
 	{'o', overwrite},		/* two existing blocks */
+	{'t', write_together},		/* four writes at once */
 	{'z', zero},			/* in two halves */
 	{'d', discard},			/* whole blocks */
 	{'D', discard_all},		/* the whole volume */

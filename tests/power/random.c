@@ -17,6 +17,7 @@
 #define SECTORS ((guint)(VOLUME_SIZE / SECTOR_SIZE))
 #define THREADS 5
 #define OPERATIONS 30 /* operations of each thread in one recording */
+#define BATCH 8	      /* writes */
 #define STRETCHES 60
 #define LONG_STRETCH 2100 /* long enough for a write of 1 MiB */
 
@@ -75,14 +76,35 @@ static void choose_part(const SessionWorker *worker, TestRandom *random, guint *
 		stretch->first + (guint)test_random_below(random, stretch->count - *ret_count + 1);
 }
 
+/* Whole blocks, so far as a stretch has any. */
+static void write_batch(const SessionWorker *worker, TestRandom *random)
+{
+	SessionPart parts[BATCH];
+
+	for (guint i = 0; i < BATCH; i++) {
+		guint first, count, end;
+
+		choose_part(worker, random, &first, &count);
+		end = (first + count) / 8 * 8;
+		if ((first + 7) / 8 * 8 < end) {
+			first = (first + 7) / 8 * 8;
+			count = MIN(end - first, 64);
+		}
+		parts[i] = (SessionPart){first, count};
+	}
+	session_write_batch(worker->session, worker->thread, parts, BATCH);
+}
+
 static void work_once(const SessionWorker *worker, TestRandom *random)
 {
 	Session *session = worker->session;
 	guint first, count, what = (guint)test_random_below(random, 40);
 
 	choose_part(worker, random, &first, &count);
-	if (what < 22)
+	if (what < 18)
 		session_write(session, worker->thread, first, count);
+	else if (what < 22)
+		write_batch(worker, random);
 	else if (what < 25)
 		session_compare_and_write(session, worker->thread, first, count);
 	else if (what < 28)

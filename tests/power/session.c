@@ -99,6 +99,31 @@ gboolean session_write_nowait(Session *session, guint thread, guint first, guint
 	return write_by(session, volume_write_nowait, thread, first, count);
 }
 
+void session_write_batch(Session *session, guint thread, const SessionPart *parts, guint n)
+{
+	g_autofree VolumeWrite *writes = g_new0(VolumeWrite, n);
+	g_autofree struct iovec *iov = g_new(struct iovec, n);
+	g_autofree guint *ops = g_new(guint, n);
+	guint32 number;
+
+	for (guint i = 0; i < n; i++) {
+		gsize length = parts[i].count * SECTOR_SIZE;
+
+		ops[i] = history_begin(session->history, session->disk, OP_WRITE, thread,
+				       parts[i].first, parts[i].count, &number);
+		iov[i] = (struct iovec){g_malloc(length), length};
+		stamp_fill(iov[i].iov_base, number, parts[i].first, parts[i].count);
+		writes[i] = (VolumeWrite){.iov = &iov[i],
+					  .n_iov = 1,
+					  .offset = (guint64)parts[i].first * SECTOR_SIZE};
+	}
+	volume_write_batch(session->volume, writes, n);
+	for (guint i = 0; i < n; i++) {
+		end(session, ops[i], writes[i].result);
+		g_free(iov[i].iov_base);
+	}
+}
+
 /* What the sectors should hold.  Free the result. */
 static guint8 *stamps_now(Session *session, guint first, guint count)
 {

@@ -34,6 +34,11 @@ void session_write(Session *session, guint thread, guint first, guint count);
 /* FALSE: the write would have to wait and was not done; this thread must not make another request.
  */
 gboolean session_write_nowait(Session *session, guint thread, guint first, guint count);
+/* One batch. */
+typedef struct {
+	guint first, count;
+} SessionPart;
+void session_write_batch(Session *session, guint thread, const SessionPart *parts, guint n);
 void session_compare_and_write(Session *session, guint thread, guint first, guint count);
 void session_zero(Session *session, guint thread, guint first, guint count);
 void session_discard(Session *session, guint thread, guint first, guint count);
