@@ -177,6 +177,12 @@ Volume *place_open(Place *place)
 	return open_in(place_backing(place));
 }
 
+Volume *place_new_volume(Place **ret_place, guint64 size)
+{
+	*ret_place = place_new_memory();
+	return place_format(*ret_place, size, 0) ? place_open(*ret_place) : NULL;
+}
+
 Volume *backing_open_volume(Backing *backing)
 {
 	return open_in(backing_borrow(backing));

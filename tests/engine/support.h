@@ -35,6 +35,9 @@ Backing *place_backing(Place *place);
 gboolean place_format(Place *place, guint64 size, guint64 journal_size);
 Volume *place_open(Place *place);
 
+/* An open volume in a new place in memory.  Free *ret_place after the volume is closed. */
+Volume *place_new_volume(Place **ret_place, guint64 size);
+
 /* Checks that nothing is wrong in the volume that lies there, closed. */
 gboolean place_check(Place *place);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A caller that breaks a condition of CHECKED(): the call does no harm, and the backing is condemned
- * with the text of the invariant.  Compiled as a release is (CHECKED_ENDS=0) in every build.
+ * A caller that breaks a condition of CHECKED(): the call does no harm, and the backing is
+ * condemned with the text of the invariant.  Compiled as a release is (CHECKED_ENDS=0) in every
+ * build.
  */
 #include <errno.h>
 
