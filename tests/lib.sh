@@ -248,6 +248,14 @@ need_root() {
 	[ "$(id -u)" = 0 ] || skip_all "needs root"
 }
 
+need_fuse() {
+	[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
+}
+
+need_loop() {
+	[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
+}
+
 # need_built FILE...: what must have been built; it is a failure and not a skip where it was not.
 need_built() {
 	local file
@@ -276,6 +284,32 @@ own_config() {
 	path=$POOL
 	uuid=$(sed 's/.*"uuid": "\([^"]*\)".*/\1/' "$POOL/.storageos-pool")
 	END
+}
+
+# config_set KEY=VALUE: a general setting of that configuration.
+config_set() {
+	sed -i "/^\\[storageos\\]\$/a $1" "$STORAGEOS_CONFIG"
+}
+
+# pool_on_disk NAME FILE SIZE [MKFS...]: makes a pool in $WORK/NAME, on a file system of its own (ext4) in
+# FILE.
+pool_on_disk() {
+	local name=$1 file=$2 size=$3
+	shift 3
+	[ $# -gt 0 ] || set -- mkfs.ext4 -q
+	truncate -s "$size" "$file" && mkdir "$WORK/$name" || give_up "cannot make $file"
+	must "make a file system for the pool $name" "$@" "$file"
+	must "attach its disk" loop_attach "$file"
+	cleanup unmount_for_certain "$WORK/$name"
+	must "mount it" mount "$LOOP" "$WORK/$name"
+	must "make the pool $name" "$STORAGEOS" pool create "$name" "$WORK/$name"
+}
+
+# For clean-up: kills the servers of volumes that are attached over FUSE, and detaches their loop devices.
+attached_end() {
+	local device
+	cat "$WORK"/run/state/*.pid | xargs -r kill -9
+	losetup -n -O NAME,BACK-FILE | grep -F "$WORK/run" | while read -r device _; do losetup -d "$device"; done
 }
 
 # random_file FILE BYTES: fills it with bytes that do not repeat.

@@ -5,12 +5,11 @@
 need jq jq
 need mkfs.ext4 e2fsprogs
 need_root
-[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
-[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
+need_fuse
+need_loop
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
-echo 'frontend=fuse' >"$WORK/fuse.conf"
-sed -i '/^\[storageos\]/r '"$WORK/fuse.conf" "$STORAGEOS_CONFIG"
+config_set frontend=fuse
 
 link=$WORK/dev/default/db
 mount=$WORK/run/mnt/default/db
@@ -23,11 +22,9 @@ kill_server() { local p; p=$(state pid); kill -9 "$p" && wait_for 10 gone "$p"; 
 
 # Clean up, however the test ends.
 take_away() {
-	local device
 	umount -l "$WORK/mnt" 2>/dev/null
 	for v in db other; do "$STORAGEOS" detach "$v"; done
-	cat "$WORK"/run/state/*.pid 2>/dev/null | xargs -r kill -9
-	losetup -n -O NAME,BACK-FILE | grep -F "$WORK" | while read -r device _; do losetup -d "$device"; done
+	attached_end
 	unmount_for_certain "$mount"
 }
 cleanup take_away

@@ -8,7 +8,7 @@ need jq jq
 need python3 python3
 need_root
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
-[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
+need_fuse
 own_config
 
 vol=$POOL/db.vol

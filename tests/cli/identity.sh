@@ -5,19 +5,18 @@
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need_root
-[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
-[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
+need_fuse
+need_loop
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
-sed -i '/^\[storageos\]/a frontend=fuse' "$STORAGEOS_CONFIG"
+config_set frontend=fuse
 
 uuid_of() { "$STORAGEOS" info "$1" --json | jq -r .uuid; }
 pid_of() { "$STORAGEOS" status "$1" --json | jq -r '.[0].pid'; }
 detach_all() {
 	local v
 	for v in a b; do "$STORAGEOS" detach "$v"; done
-	cat "$WORK"/run/state/*.pid | xargs -r kill -9
-	losetup -n -O NAME,BACK-FILE | grep -F "$WORK" | while read -r v _; do losetup -d "$v"; done
+	attached_end
 	umount -l "$WORK/run/mnt/default"/*
 }
 cleanup detach_all

@@ -6,11 +6,11 @@
 need jq jq
 need strace strace
 need_root
-[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
-[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
+need_fuse
+need_loop
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
-sed -i '/^\[storageos\]/a frontend=fuse' "$STORAGEOS_CONFIG"
+config_set frontend=fuse
 strace -o "$WORK/trace" true 2>/dev/null || skip_all "processes cannot be traced here"
 POINTS=${STORAGEOS_INTERRUPTS:-8}
 

@@ -7,11 +7,11 @@ need jq jq
 need mkfs.ext4 e2fsprogs
 need fsfreeze util-linux
 need_root
-[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
-[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
+need_fuse
+need_loop
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
-sed -i '/^\[storageos\]/a frontend=fuse' "$STORAGEOS_CONFIG"
+config_set frontend=fuse
 
 state() { "$STORAGEOS" status "$1" --json | jq -r ".[0].$2"; }
 loop_of() { losetup -n -O NAME,BACK-FILE | awk -v f="$WORK/run/mnt/$1/${1#*/}" '$2 == f { print $1 }'; }
@@ -20,19 +20,13 @@ free_of() { [ -z "$(loop_of "$1")" ]; }
 take_away() {
 	fsfreeze -u "$WORK/slow"
 	for v in slow/a default/b default/c; do "$STORAGEOS" detach "$v"; done
-	cat "$WORK"/run/state/*.pid | xargs -r kill -9
-	losetup -n -O NAME,BACK-FILE | grep -F "$WORK/run" | while read -r device _; do losetup -d "$device"; done
+	attached_end
 	for v in slow/a default/b default/c; do unmount_for_certain "$WORK/run/mnt/$v"; done
 	unmount_for_certain "$WORK/slow"
 	unmount_for_certain "$WORK/twin"
 }
-truncate -s 128M "$WORK/slow.img"
-must "a disk for a pool" mkfs.ext4 -q "$WORK/slow.img"
-must "a loop device for it" loop_attach "$WORK/slow.img"
+pool_on_disk slow "$WORK/slow.img" 128M
 cleanup take_away
-mkdir "$WORK/slow"
-must "mount the pool's file system" mount "$LOOP" "$WORK/slow"
-must "make a pool on it" "$STORAGEOS" pool create slow "$WORK/slow"
 for v in slow/a default/b default/c; do
 	must "make $v" "$STORAGEOS" create "$v" --size 64M
 done

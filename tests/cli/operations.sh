@@ -6,7 +6,7 @@ need jq jq
 need xfs_growfs xfsprogs
 need_root
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
-[ -c /dev/fuse ] || skip_all "this kernel has no FUSE"
+need_fuse
 own_config
 export STORAGEOS_FUSE
 
@@ -35,13 +35,7 @@ must "detach the copy" "$STORAGEOS" detach other/db
 
 # ---- the file system of a pool is full, and grows
 
-mkdir "$WORK/small"
-truncate -s 320M "$WORK/small.img"
-mkfs.xfs -q "$WORK/small.img"
-loop_attach "$WORK/small.img" || give_up "no loop device"
-cleanup unmount_for_certain "$WORK/small"
-must "mount a small file system" mount "$LOOP" "$WORK/small"
-must "make a pool on it" "$STORAGEOS" pool create small "$WORK/small"
+pool_on_disk small "$WORK/small.img" 320M mkfs.xfs -q
 must "make a volume larger than it" "$STORAGEOS" create small/db --size 1G
 must "attach the volume" "$STORAGEOS" attach small/db --frontend fuse
 device=$WORK/dev/small/db

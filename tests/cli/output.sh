@@ -5,11 +5,11 @@
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need_root
-[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
-[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
+need_fuse
+need_loop
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
-sed -i 's/^\[storageos\]/&\nfrontend=fuse/' "$STORAGEOS_CONFIG"
+config_set frontend=fuse
 
 take_away() {
 	"$STORAGEOS" detach served

@@ -5,11 +5,11 @@
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need_root
-[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
-[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
+need_fuse
+need_loop
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
-sed -i '/^\[storageos\]/a frontend=fuse' "$STORAGEOS_CONFIG"
+config_set frontend=fuse
 
 file=$POOL/db.vol
 link=$WORK/dev/default/db
@@ -23,8 +23,7 @@ uuid_of() { "$STORAGEOS" info db --json | jq -r .uuid; }
 take_away() {
 	unmount_for_certain "$POOL"
 	"$STORAGEOS" detach db
-	cat "$WORK"/run/state/*.pid | xargs -r kill -9
-	losetup -n -O NAME,BACK-FILE | grep -F "$WORK" | while read -r device _; do losetup -d "$device"; done
+	attached_end
 	unmount_for_certain "$WORK/run/mnt/default/db"
 }
 cleanup take_away
@@ -107,7 +106,7 @@ fresh old
 must "mount a disk over the pool" mount -t tmpfs -o size=64M tmpfs "$POOL"
 told "covered" "not there any more"
 own_config
-sed -i '/^\[storageos\]/a frontend=fuse' "$STORAGEOS_CONFIG"
+config_set frontend=fuse
 # Remove the pool's UUID from the configuration; otherwise the other pool would be refused.
 sed -i '/^uuid=/d' "$STORAGEOS_CONFIG"
 told "covered by a pool" "not there any more"

@@ -5,7 +5,7 @@
 need jq jq
 need_root
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
-[ -c /dev/fuse ] || skip_all "this kernel has no FUSE"
+need_fuse
 own_config
 
 resize() { "$STORAGEOS" resize "$@"; }

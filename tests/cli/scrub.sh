@@ -6,7 +6,7 @@ need jq jq
 need python3 python3
 need_root
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
-[ -c /dev/fuse ] || skip_all "this kernel has no FUSE"
+need_fuse
 own_config
 
 scrub() { "$STORAGEOS" scrub db "$@"; }

@@ -8,11 +8,11 @@ need setpriv util-linux
 need unshare util-linux
 need mkfs.ext4 e2fsprogs
 need_root
-[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
-[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
+need_fuse
+need_loop
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
-sed -i '/^\[storageos\]/a frontend=fuse' "$STORAGEOS_CONFIG"
+config_set frontend=fuse
 
 state() { "$STORAGEOS" status "$1" --json | jq -r ".[0].$2"; }
 mount=$WORK/run/mnt/default/db
@@ -20,10 +20,9 @@ started=()
 below=$(mktemp -d /dev/shm/storageos-test.XXXXXX) || skip_all "no /dev/shm"
 
 take_away() {
-	local p device
+	local p
 	for p in "${started[@]}"; do kill -9 "$p"; done
-	cat "$WORK"/run/state/*.pid | xargs -r kill -9
-	losetup -n -O NAME,BACK-FILE | grep -F "$WORK" | while read -r device _; do losetup -d "$device"; done
+	attached_end
 	unmount_for_certain "$mount"
 	unmount_for_certain "$below"
 	rmdir "$below"

@@ -6,7 +6,7 @@
 need jq jq
 need setpriv util-linux
 need_root
-[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
+need_fuse
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
 chmod 755 "$WORK"

@@ -8,26 +8,23 @@ need jq jq
 need mkfs.ext4 e2fsprogs
 need fsfreeze util-linux
 need_root
-[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
-[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
+need_fuse
+need_loop
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
-sed -i '/^\[storageos\]/a frontend=fuse' "$STORAGEOS_CONFIG"
+config_set frontend=fuse
 
 status() { "$STORAGEOS" status "$1" --json | jq -r ".[0].$2"; }
 link_of() { echo "$WORK/dev/$1"; }
 mount_of() { echo "$WORK/run/mnt/$1"; }
 loop_of() { losetup -n -O NAME,BACK-FILE | awk -v f="$(mount_of "$1")/${1#*/}" '$2 == f { print $1 }'; }
 mounted() { grep -q " $1 " /proc/mounts; }
-frozen=()
 
 take_away() {
-	local v device
-	for v in "${frozen[@]}"; do fsfreeze -u "$v"; done
-	cat "$WORK"/run/state/*.pid | xargs -r kill -9
-	losetup -n -O NAME,BACK-FILE | grep -F "$WORK/run" | while read -r device _; do losetup -d "$device"; done
+	local v
+	attached_end
 	awk -v d="$WORK/run/mnt/" 'index($2, d) == 1 { print $2 }' /proc/mounts | while read -r v; do umount -l "$v"; done
-	for v in thin small slow stopped; do unmount_for_certain "$WORK/$v"; done
+	unmount_for_certain "$WORK/small"
 	unmount_for_certain "$POOL"
 	unmount_for_certain "$WORK/disk"
 }
@@ -66,21 +63,11 @@ leaves() {
 
 detach() { leaves "$1" "$2" "$STORAGEOS" detach "$1"; }
 
-# disk_pool NAME FILE: makes a pool on an ext4 file system in FILE.
-disk_pool() {
-	truncate -s 128M "$2"
-	must "a disk for the pool $1" mkfs.ext4 -q "$2"
-	must "a loop device for it" loop_attach "$2"
-	mkdir "$WORK/$1"
-	must "mount the disk of $1" mount "$LOOP" "$WORK/$1"
-	must "make the pool $1" "$STORAGEOS" pool create "$1" "$WORK/$1"
-}
-
 # ---- FAILED: the disk refused to make data durable
 
 mkdir "$WORK/disk"
 must "a file system for a disk that promises more than it has" mount -t tmpfs -o size=60M tmpfs "$WORK/disk"
-disk_pool thin "$WORK/disk/img"
+pool_on_disk thin "$WORK/disk/img" 128M
 attached thin/a
 must "use up the disk's space" space_use_up "$WORK/disk"
 refuses "a flush fails" 'error' dd if=/dev/urandom of="$(link_of thin/a)" bs=1M count=30 conv=fsync
@@ -106,13 +93,13 @@ check "the volume is whole" "$STORAGEOS" check small/a
 
 # ---- the disk does not answer; the server does not answer (slow, so both at the same time)
 
-disk_pool slow "$WORK/slow.img"
+pool_on_disk slow "$WORK/slow.img" 128M
+cleanup fsfreeze -u "$WORK/slow"
 attached slow/a
 attached default/stopped
 dd if=/dev/urandom of="$(link_of slow/a)" bs=1M count=2 status=none
 dd if=/dev/urandom of="$(link_of default/stopped)" bs=1M count=2 status=none
 must "freeze the disk of slow/a" fsfreeze -f "$WORK/slow"
-frozen+=("$WORK/slow")
 stopped=$(status default/stopped pid)
 must "stop the server of default/stopped" kill -STOP "$stopped"
 told default/stopped hung 'storageos-fuse does not answer: '
@@ -127,7 +114,6 @@ like "detach names the process that is left" "$SAID" 'storageos-fuse \(process [
 is "no device is left" "$(loop_of slow/a)$(mounted "$(mount_of slow/a)" && echo mounted)" ""
 told slow/a "in use" 'process [0-9]+ \(storageos-fuse\) has the volume open'
 must "the disk answers again" fsfreeze -u "$WORK/slow"
-frozen=()
 free_again() { [ "$(status slow/a state)" = detached ]; }
 check "the server ends when the disk answers" wait_for 30 free_again
 left slow/a

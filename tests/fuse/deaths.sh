@@ -10,7 +10,7 @@ need_built "$STAMPS"
 seeded 40
 
 # With so few nodes in memory checkpoints never stop.
-sed -i 's/^\[storageos\]$/&\nnode_cache=1MiB/' "$STORAGEOS_CONFIG"
+config_set node_cache=1MiB
 
 SERVER=
 server_end() {

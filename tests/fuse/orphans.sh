@@ -3,8 +3,8 @@
 # The starter of a server is killed, before the server serves and after.  No server without a user is left.
 # shellcheck disable=SC2016 # what is in single quotes is for eval
 . "$(dirname "$0")/server.sh"
-[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
-sed -i 's/^\[storageos\]$/&\nfrontend=fuse/' "$STORAGEOS_CONFIG"
+need_loop
+config_set frontend=fuse
 
 real=$STORAGEOS_FUSE
 mount=$WORK/run/mnt/default/db

@@ -6,16 +6,14 @@ need jq jq
 need mkfs.ext4 e2fsprogs
 need mkfs.xfs xfsprogs
 need fio fio
-[ -c /dev/loop-control ] || modprobe loop 2>/dev/null || skip_all "this kernel has no loop devices"
-sed -i '/^\[storageos\]/a frontend=fuse' "$STORAGEOS_CONFIG"
+need_loop
+config_set frontend=fuse
 
 DISK=$WORK/disk
 mkdir "$DISK"
 take_away() {
-	local device
 	for v in ext4 xfs raw; do "$STORAGEOS" detach "$v"; done
-	cat "$WORK"/run/state/*.pid 2>/dev/null | xargs -r kill -9
-	losetup -n -O NAME,BACK-FILE | grep -F "$WORK" | while read -r device _; do losetup -d "$device"; done
+	attached_end
 	for v in ext4 xfs raw; do unmount_for_certain "$WORK/run/mnt/default/$v"; done
 }
 cleanup take_away

@@ -15,7 +15,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 need_root
-[ -c /dev/fuse ] || modprobe fuse 2>/dev/null || skip_all "this kernel has no FUSE"
+need_fuse
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
 
