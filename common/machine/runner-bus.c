@@ -4,6 +4,8 @@
 #include <gio/gio.h>
 #include <string.h>
 
+#include "common/base/thread.h"
+
 #define RUNNER_NAME "org.kernel.TCMUService1"
 #define RUNNER_PATH "/org/kernel/TCMUService1"
 #define SUBTYPE_PATH RUNNER_PATH "/" RUNNER_SUBTYPE
@@ -31,14 +33,16 @@ static gpointer watchdog_run(gpointer data)
 	return NULL;
 }
 
-static void watchdog_init(Watchdog *dog, guint seconds)
+/* Clear it in either case.  FALSE with *error: no thread can be started. */
+static gboolean watchdog_init(Watchdog *dog, guint seconds, GError **error)
 {
 	dog->cancellable = g_cancellable_new();
 	dog->done = FALSE;
 	dog->end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
 	g_mutex_init(&dog->lock);
 	g_cond_init(&dog->ended);
-	dog->thread = g_thread_new("watchdog", watchdog_run, dog);
+	dog->thread = thread_start("watchdog", watchdog_run, dog, error);
+	return dog->thread != NULL;
 }
 
 static void watchdog_clear(Watchdog *dog)
@@ -47,7 +51,8 @@ static void watchdog_clear(Watchdog *dog)
 	dog->done = TRUE;
 	g_cond_signal(&dog->ended);
 	g_mutex_unlock(&dog->lock);
-	g_thread_join(dog->thread);
+	if (dog->thread)
+		g_thread_join(dog->thread);
 	g_object_unref(dog->cancellable);
 	g_mutex_clear(&dog->lock);
 	g_cond_clear(&dog->ended);
@@ -135,8 +140,8 @@ void runner_bus_status_query(guint seconds, RunnerBusStatus *ret_status)
 	RunnerBusStatus status = {0};
 	Watchdog dog;
 
-	watchdog_init(&dog, seconds);
-	runner_query(dog.cancellable, &status, &error);
+	if (watchdog_init(&dog, seconds, &error))
+		runner_query(dog.cancellable, &status, &error);
 	if (g_cancellable_is_cancelled(dog.cancellable))
 		status.problem = g_strdup_printf("no answer within %u s", seconds);
 	else if (error)
