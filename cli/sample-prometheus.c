@@ -34,7 +34,7 @@ static const struct {
 	{"checkpoints_total", "counter", "Checkpoints made.", NULL, "checkpoints"},
 	{"checksum_errors_total", "counter", "Blocks whose checksum did not match.", NULL,
 	 "checksum_errors"},
-	{"copies_repaired_total", "counter", "Damaged copies of metadata written anew.", NULL,
+	{"copies_repaired_total", "counter", "Damaged copies of metadata rewritten.", NULL,
 	 "copies_repaired"},
 };
 

@@ -52,7 +52,7 @@ static void node_mend(Map *map, guint level, guint64 index, const MapEntry *entr
 			      "%s: node %u/%" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT
 			      ") is damaged; its copy is used%s",
 			      map->backing->name, level, index, entry->slot,
-			      mended ? ", and it was written anew" : "");
+			      mended ? "; it was rewritten" : "");
 }
 
 int node_read(Map *map, guint level, guint64 index, const MapEntry *entry, FormatNode *out)

@@ -36,7 +36,7 @@ static void mend_page(Slots *slots, guint64 number, const BitmapChoice *choice)
 	}
 	slots->mended++;
 	log_warning("%s: bitmap of group %" G_GUINT64_FORMAT
-		    ": a copy was damaged, and is written anew",
+		    ": a copy was damaged; it was rewritten",
 		    slots->backing->name, number);
 }
 
@@ -112,7 +112,7 @@ gboolean slots_load(Slots *slots, const Superblock *sb, GError **error)
 	if (r == -EBADMSG)
 		return error_set(error, STORAGEOS_ERROR_CORRUPT,
 				 "%s: bitmap of group %" G_GUINT64_FORMAT
-				 ": no copy is valid; `storageos check --repair` makes it anew",
+				 ": no copy is valid; `storageos check --repair` rebuilds it",
 				 slots->backing->name, at);
 	if (r)
 		return error_set_errno(error, r, "%s: read bitmap of group %" G_GUINT64_FORMAT,
@@ -120,7 +120,7 @@ gboolean slots_load(Slots *slots, const Superblock *sb, GError **error)
 	if (slots->digest != sb->bitmap_digest)
 		return error_set(error, STORAGEOS_ERROR_CORRUPT,
 				 "%s: a bitmap page is older than the checkpoint; `storageos check "
-				 "--repair` makes them anew",
+				 "--repair` rebuilds all pages",
 				 slots->backing->name);
 	return TRUE;
 }
