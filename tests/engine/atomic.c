@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A write of up to 1 MiB is all there or not at all, also for who reads while it is made: whatever
- * a read is, it returns what the volume held at one instant.  And every block that it returns was
- * verified.
+ * A write of up to 1 MiB is there whole or not at all, also to a concurrent reader: every read
+ * returns what the volume held at one instant, and every block of it is verified.
  */
 #include "tests/backing/faulty.h"
 #include "tests/backing/memory.h"
@@ -13,7 +12,7 @@
 
 #define SIZE (16 * MIB)
 #define LEAF (256 * BLOCK_SIZE)
-#define PIECES 1100 /* of memory, more than one read of the backing takes */
+#define PIECES 1100 /* buffers of one request: more than one call of the backing takes */
 #define RACE_TIME (500 * G_TIME_SPAN_MILLISECOND)
 
 static void no_log(LoggingLevel level, const char *line)
@@ -30,13 +29,13 @@ static Backing *make_backing(void)
 	return backing;
 }
 
-/* ---- a write between any two reads of the backing that one read makes */
+/* ---- one read makes several reads of the backing: a write between any two of them */
 
 typedef struct {
 	const char *name;
 	guint64 first, n; /* the blocks that are written */
 	guint64 from, to; /* what is read, in bytes from the first block's start */
-	guint pieces;	  /* of memory that it is read into */
+	guint pieces;	  /* buffers of the read */
 	gboolean nowait;
 } ReadKind;
 
@@ -56,7 +55,7 @@ static struct {
 	Volume *volume;
 	const ReadKind *kind;
 	gint at;   /* reads of the backing until the write */
-	gint flip; /* reads of the backing until one is damaged; below 0: none is */
+	gint flip; /* reads of the backing until a damaged one; below 0: none is damaged */
 	gboolean is_written;
 } scene;
 
@@ -110,7 +109,7 @@ static int cut(guint8 *data, gsize length, guint pieces, struct iovec *iov)
 	return n;
 }
 
-/* FALSE if the read was over before the write. */
+/* FALSE if the read ended before the write was due. */
 static gboolean read_at_one_instant(const ReadKind *kind, gint at, gint flip)
 {
 	gsize length = kind->to - kind->from;
@@ -182,7 +181,7 @@ typedef struct {
 	guint32 crcs[NUMBERS][BLOCKS];
 } AtomicRace;
 
-/* Each write's blocks are all of one number. */
+/* Each write fills its blocks with one number. */
 static gpointer write_numbers(gpointer data)
 {
 	AtomicRace *race = data;
@@ -210,7 +209,7 @@ static gpointer read_numbers(gpointer data)
 	return NULL;
 }
 
-/* The whole blocks among them, as the map has them: much faster than reading. */
+/* Looks the whole blocks up in the map, which is much faster than reading them. */
 static gpointer look_numbers_up(gpointer data)
 {
 	AtomicRace *race = data;
@@ -282,7 +281,7 @@ static void test_race(const void *data)
 #define DAMAGED_FIRST 250u /* so that a leaf ends inside */
 #define DAMAGED_BLOCKS 12u
 
-/* Where a block's bytes are in the backing: each is full of a number of its own. */
+/* The offset in the backing of the block that is full of `value`. */
 static guint64 find_block(Backing *backing, guint8 value)
 {
 	guint8 data[BLOCK_SIZE];
@@ -349,7 +348,7 @@ static const struct {
 	{"an or", set_bits},
 };
 
-/* From block `first` on, `n` blocks, less `cut_off` bytes at both ends. */
+/* Reads `n` blocks from `first` on, less `cut_off` bytes at either end. */
 static void read_damaged(Volume *volume, guint64 damaged, guint64 first, guint64 n, guint64 cut_off)
 {
 	guint8 data[DAMAGED_BLOCKS * BLOCK_SIZE];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Volumes that are wrong though every checksum is right, as a bug of ours would leave them: check
- * names each, an open and reads go on or refuse, and repair mends what is no guess.
+ * Volumes with valid checksums and invalid contents, as a bug in the engine would leave
+ * them.  Check names each fault; opening and reading succeed or return an error; repair mends
+ * what can be mended without guessing.
  */
 #include <errno.h>
 
@@ -24,7 +25,8 @@ static void no_log(LoggingLevel level, const char *line)
 	(void)level, (void)line;
 }
 
-/* Closed; or its process died with a flushed record of the last block in the journal. */
+/* The volume was closed, or its process died with a flushed record of the last block in the
+ * journal. */
 static Backing *new_backing(gboolean closed)
 {
 	const VolumeParameters p = {.size = SIZE, .journal_size = 64 * KIB};
@@ -76,7 +78,7 @@ static void tree_read(Backing *backing, CheckTree *tree)
 	}
 }
 
-/* The nodes to where they were, and the superblock as it is now. */
+/* Writes the nodes back to where they were, and the superblock as it is now. */
 static void tree_write(Backing *backing, CheckTree *tree)
 {
 	for (guint level = 0; level < LEVELS; level++) {
@@ -248,7 +250,8 @@ static void note_all(const char *what, const GPtrArray *texts)
 		test_note("%s: %s", what, (const char *)g_ptr_array_index(texts, i));
 }
 
-/* Whatever it says: a block is right, an error, or where the map has none a hole. */
+/* Whatever check says, each block reads as written, as an error or, where the map has no pointer,
+ * as a hole. */
 static void open_and_read(Backing *backing, const CheckRow *row)
 {
 	g_autoptr(GError) error = NULL;
@@ -335,7 +338,7 @@ static void test_repair(const void *data)
 	open_and_read(backing, row);
 }
 
-/* ---- much of it */
+/* ---- many faults */
 
 static void note_progress(double fraction, gpointer data)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A broken invariant: it ends a build for tests; of a release it fails the one volume, of which
- * nothing more is written, and no other.
+ * A broken invariant ends the process in a build for tests.  In a release it fails that one
+ * volume, to whose backing nothing more is written.
  */
 #include <errno.h>
 #include <signal.h>
@@ -63,7 +63,7 @@ static void test_condemned_backing_is_written_no_more(const void *data)
 	CHECK_INT(byte, 1);
 }
 
-/* Its content is that of before, its state FAILED, and the next open finds nothing wrong. */
+/* The volume keeps its content and is FAILED; the next open finds nothing wrong. */
 static void test_volume_fails_and_keeps_what_was_flushed(const void *data)
 {
 	g_autoptr(Place) place = place_new_memory();
@@ -96,10 +96,11 @@ static void test_volume_fails_and_keeps_what_was_flushed(const void *data)
 int main(int argc, char **argv)
 {
 	test_add("a condition that holds is TRUE", test_condition_that_holds, NULL);
-	test_add("a broken one ends a build for tests", test_ends_a_build_for_tests, NULL);
-	test_add("a condemned backing is written no more",
+	test_add("a condition that is broken ends a build for tests", test_ends_a_build_for_tests,
+		 NULL);
+	test_add("nothing more is written to a condemned backing",
 		 test_condemned_backing_is_written_no_more, NULL);
-	test_add("its volume FAILS, and keeps what was flushed",
+	test_add("the volume of a condemned backing is FAILED, and keeps what was flushed",
 		 test_volume_fails_and_keeps_what_was_flushed, NULL);
 	return test_run(argc, argv);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The crash sweep.  Each script is run again and again; the n-th time everything stops at the n-th
- * operation that changes the backing, which may be torn.  Then the power is lost, in several ways:
- * the volume must be whole (I5), hold a prefix of the steps with at least what was flushed (I1, I3)
- * or, where only the process died, with all that was acknowledged (I2), and go on working.  The
- * recovery is swept in the same way, on what some of the crashes left.
+ * The crash sweep.  Each script is run again and again.  In run n, everything stops at operation n
+ * that changes the backing; that operation may be torn.  Then the power is cut in several
+ * ways.  After each cut the volume must be consistent (I5) and usable, and hold a prefix of the
+ * steps: at least those that were flushed (I1, I3) or, where only the process died, all that
+ * were acknowledged (I2).  Recoveries are swept in the same way, on what some of the crashes
+ * left.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -22,8 +23,8 @@ static void no_log(LoggingLevel level, const char *line)
 	(void)level, (void)line;
 }
 
-/* The points that a sweep stops at: a sample that differs from run to run.  All of them are
- * tests/power's matter; here the engine also sees that its last operation failed. */
+/* The operations at which a sweep stops: a sample that differs from run to run. tests/power
+ * covers all of them; here, the engine also sees its last operation fail. */
 static guint64 stride(void)
 {
 	return test_is_instrumented() ? 41 : 13;
@@ -39,7 +40,7 @@ static Backing *copy(Backing *backing)
 	return backing_faulty_crash(backing, PROCESS_DIED);
 }
 
-/* It takes writes, keeps them, and closes in order. */
+/* The volume takes writes, keeps them, and closes without an error. */
 static void check_goes_on(Backing *backing, Volume *volume, const Content *content)
 {
 	Content now;
@@ -56,7 +57,7 @@ static void check_goes_on(Backing *backing, Volume *volume, const Content *conte
 	volume_abandon(volume);
 }
 
-/* What is left is whole and holds an allowed prefix. */
+/* Checks that the backing holds a consistent volume with an allowed prefix of the steps. */
 static void check_left(const Run *run, Backing *left, guint low)
 {
 	Volume *volume;
@@ -78,7 +79,7 @@ static guint64 choose_seed(TestRandom *random, guint i)
 	return i == 0 ? 0 : i == 1 ? PROCESS_DIED : test_random(random);
 }
 
-/* Ends the power in several ways, and looks at what each leaves. */
+/* Cuts the power in several ways, and checks what each leaves. */
 static void check_crash(const Run *run, Backing *backing, guint64 point, TestRandom *random)
 {
 	for (guint i = 0; i < 2 + RANDOM_SEEDS && !test_failed(); i++) {
@@ -91,7 +92,7 @@ static void check_crash(const Run *run, Backing *backing, guint64 point, TestRan
 	}
 }
 
-/* Runs the script up to operation `point`.  FALSE if it was done before. */
+/* Runs the script up to operation `point`.  FALSE if it ended before. */
 static gboolean run_to(Run *run, Backing *backing, guint64 point)
 {
 	Volume *volume = backing_open_volume(backing);
@@ -157,8 +158,8 @@ static gboolean read_all(Backing *backing, Content *ret_content)
 	return ok;
 }
 
-/* An attempt to recover that stops at operation `point`, then a loss of power; what the next
- * attempt finds is `expected`.  FALSE if the recovery was done before. */
+/* A recovery that stops at operation `point`, and a power cut.  The next recovery must find
+ * `expected`.  FALSE if the first one ended before `point`. */
 static gboolean recover_to(Backing *backing, guint64 point, const Content *expected,
 			   TestRandom *random)
 {
@@ -185,7 +186,7 @@ static gboolean recover_to(Backing *backing, guint64 point, const Content *expec
 	return stopped;
 }
 
-/* Sweeps the recovery of what a script leaves that ran to its end and lost the power. */
+/* Sweeps the recovery of a volume that lost its power at the end of the script. */
 static void test_recovery(const void *data)
 {
 	const Script *script = data;
@@ -222,7 +223,8 @@ static gboolean is_alive(guint64 offset, guint64 length, gpointer data)
 	return g_atomic_int_add(&((ProcessLife *)data)->left, -1) > 0;
 }
 
-/* Runs the script in a process that dies before operation `point`.  FALSE if it did not. */
+/* Runs the script in a process that dies before operation `point`.  FALSE if the script ended
+ * before. */
 static gboolean run_until_death(Run *run, Backing *backing, gint point)
 {
 	ProcessLife life = {.left = point};
@@ -236,8 +238,8 @@ static gboolean run_until_death(Run *run, Backing *backing, gint point)
 	return life.left < 0;
 }
 
-/* The process died, and the next one's recovery is cut short by a loss of power: what the first
- * had written may then be lost, though the second one saw it.  FALSE if the recovery was done
+/* The process dies, and a power cut interrupts the next process's recovery.  Writes that were not
+ * flushed may then be lost, although the second process saw them.  FALSE if the recovery ended
  * before. */
 static gboolean die_and_recover(const Script *script, Backing *start, const Content *before,
 				gint death, guint64 point, TestRandom *random)
@@ -291,7 +293,7 @@ static void test_death_and_recovery(const void *data)
 int main(int argc, char **argv)
 {
 	logging_set_sink(no_log);
-	mallopt(M_MMAP_THRESHOLD, 64 * MIB); /* much time goes into faulting in fresh memory */
+	mallopt(M_MMAP_THRESHOLD, 64 * MIB); /* otherwise much time goes into page faults */
 	mallopt(M_TRIM_THRESHOLD, G_MAXINT);
 	for (guint i = 0; i < n_scripts; i++) {
 		g_autofree char *name = g_strdup_printf("crash: %s", scripts[i].name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bits that change by themselves: whatever is damaged, a read returns what was written or an
- * error that names the place, never other bytes (I4).
+ * Bits that change by themselves.  Whatever is damaged, a read returns what was written, or an
+ * error that names the block, and never other bytes (I4).
  */
 #include <errno.h>
 
@@ -15,7 +15,7 @@
 #include "tests/engine/support.h"
 
 #define SIZE (64 * MIB)
-#define STARTS (5 * MIB) /* of the slots, with a journal of 4 MiB */
+#define STARTS (5 * MIB) /* where the slots begin, with a journal of 4 MiB */
 #define BLOCKS 24	 /* written, far from each other */
 
 static void no_log(LoggingLevel level, const char *line)
@@ -49,7 +49,7 @@ static Backing *new_backing(void)
 	return backing;
 }
 
-/* The slot whose every byte has this value; 0 if there is none. */
+/* The offset of the slot that is full of this value; 0 if there is none. */
 static guint64 find_slot(Backing *backing, guint8 value)
 {
 	guint8 slot[BLOCK_SIZE];
@@ -101,13 +101,14 @@ static void test_data(const void *data)
 	for (guint i = 0; i < BLOCKS; i++)
 		if (i != 3)
 			check_value(volume, value_of(i), BLOCK_SIZE, place_of(i));
-	CHECK_INT(volume_put_value(volume, 9, BLOCK_SIZE, place_of(3)), 0); /* heals it */
+	/* An overwritten block is whole again. */
+	CHECK_INT(volume_put_value(volume, 9, BLOCK_SIZE, place_of(3)), 0);
 	check_value(volume, 9, BLOCK_SIZE, place_of(3));
 	close_volume(volume);
 	backing_check(backing);
 }
 
-/* A disk that puts one block where another should be. */
+/* A disk that writes a block to the place of another. */
 static void test_misdirected(const void *data)
 {
 	g_autoptr(Backing) backing = new_backing();
@@ -124,7 +125,7 @@ static void test_misdirected(const void *data)
 	close_volume(volume);
 }
 
-/* Every block is right or an error.  How many are errors. */
+/* Checks that every block reads as written or as an error.  Returns how many are errors. */
 static guint read_blocks(Volume *volume)
 {
 	guint8 block[BLOCK_SIZE], expected[BLOCK_SIZE];
@@ -143,7 +144,7 @@ static guint read_blocks(Volume *volume)
 	return bad;
 }
 
-/* One bit of the slot changes; then the volume is read, changed, and read again. */
+/* Flips one bit of the slot; then the volume is read, changed, and read again. */
 static guint damage(Backing *origin, guint64 at, guint bit)
 {
 	g_autoptr(Backing) backing = backing_faulty_crash(origin, G_MAXUINT64);
@@ -171,7 +172,7 @@ static guint damage(Backing *origin, guint64 at, guint bit)
 	return bad;
 }
 
-/* All that is in use, metadata too: a bit at a random place in each slot. */
+/* A random bit of each slot in use, those of metadata included. */
 static void test_anywhere(const void *data)
 {
 	g_autoptr(Backing) origin = new_backing();
@@ -194,8 +195,8 @@ static void test_anywhere(const void *data)
 	CHECK(damaged > seen / 2);
 }
 
-/* Where the leaf is in the backing that has a pointer, 16 bytes, for its block 10 alone: the one of
- * place_of(2).  In this volume a leaf has one, for block 5 * i of its 256. */
+/* The offset of the leaf over place_of(2): the leaf in which only the pointer of block 10, 16
+ * bytes, is not null.  In this volume, leaf i has one pointer, of block 5 * i of its 256 blocks. */
 static guint64 find_leaf(Backing *backing)
 {
 	guint8 slot[BLOCK_SIZE];
@@ -218,7 +219,7 @@ static void test_leaf(const void *data)
 	CHECK_UINT(damage(backing, at + 10 * 16 + 9, 0), 1);
 }
 
-/* A request over two leaves, of which the second is damaged. */
+/* Requests over two leaves, of which the second is damaged. */
 static void test_second_leaf(const void *data)
 {
 	g_autoptr(Backing) backing = new_backing();
@@ -267,7 +268,7 @@ static void test_superblocks(const void *data)
 	}
 }
 
-/* Both are overwritten: whether the rest is a volume's is told by what else has a mark. */
+/* Both superblocks are overwritten: the other marks tell that this was a volume. */
 static void test_no_superblocks(const void *data)
 {
 	static const guint64 places[] = {0, 64 * KIB};
@@ -290,8 +291,8 @@ static void test_no_superblocks(const void *data)
 	}
 }
 
-/* Where what is kept twice lies: the root, which is an inner node here, and its copy; the page of
- * the first group's bitmap that counts, and its copy; a superblock. */
+/* The offsets of what is stored twice: the root, which is an inner node here; the page of the
+ * first group's bitmap that counts; a superblock.  Each with its copy. */
 static guint find_twice(Backing *backing, guint64 *places)
 {
 	SuperblockPair pair;
@@ -314,7 +315,7 @@ static guint find_twice(Backing *backing, guint64 *places)
 	return 6;
 }
 
-/* Either copy may be damaged, and nothing is lost; what is noticed is written anew and counted. */
+/* Damage to either copy loses nothing.  Damage that is noticed is repaired and counted. */
 static void test_copies(const void *data)
 {
 	g_autoptr(Backing) origin = new_backing();
@@ -340,7 +341,7 @@ static void test_copies(const void *data)
 			continue;
 		CHECK_UINT(read_blocks(volume), 0);
 		volume_get_info(volume, &info);
-		/* A node's copy is looked at by nobody who can do without. */
+		/* Nothing reads a node's second copy unless the first is damaged. */
 		CHECK_UINT(info.copies_repaired, i != 1);
 		CHECK_INT(backing_pread(backing, now, sizeof now, places[i]), 0);
 		if (i == 0 || i == 2 || i == 3)
@@ -349,7 +350,7 @@ static void test_copies(const void *data)
 	}
 }
 
-/* A page that was valid once does not pass for the one that counts. */
+/* A page of an earlier checkpoint must not be taken for the one that counts. */
 static void test_stale_bitmap(const void *data)
 {
 	g_autoptr(Backing) backing = new_backing();
@@ -416,8 +417,8 @@ static Backing *cut_at(Backing *origin, guint64 end)
 	return backing;
 }
 
-/* All that lies before the journal is older, both superblocks too: as where a part of a backing was
- * restored.  Nothing of it is damaged, and all of it is wrong. */
+/* Everything before the journal, both superblocks included, is older, as after a partial restore
+ * of the backing.  None of it is damaged, and all of it is wrong. */
 static void test_stale_head(const void *data)
 {
 	g_autoptr(Backing) backing = new_backing();
@@ -448,8 +449,8 @@ static void zero(Backing *backing, guint64 offset, gsize length)
 	CHECK_INT(backing_pwrite(backing, zeros, length, offset), 0);
 }
 
-/* Both superblocks are those of before a checkpoint, which nobody flushed before, and what it wrote
- * is damaged: that looks as if the checkpoint never was. */
+/* Both superblocks are older than a checkpoint before which nothing was flushed, and what the
+ * checkpoint wrote is damaged: the volume looks as if that checkpoint had never been made. */
 static void test_forgotten_checkpoint(const void *data)
 {
 	g_autoptr(Backing) backing = new_backing();
@@ -473,7 +474,7 @@ static void test_forgotten_checkpoint(const void *data)
 	volume_abandon(volume);
 }
 
-/* The journal is gone, and with it any one block that says what was in it. */
+/* The journal is lost, together with any one block that tells what was in it. */
 static void test_forgotten_flush(const void *data)
 {
 	g_autoptr(Backing) origin = new_backing();
@@ -496,7 +497,7 @@ static void test_forgotten_flush(const void *data)
 	volume_abandon(volume);
 }
 
-/* The file was cut: what is gone is an error, the rest is there. */
+/* The file was truncated: lost blocks are errors, the others are intact. */
 static void test_cut(const void *data)
 {
 	g_autoptr(Backing) origin = new_backing();
@@ -515,7 +516,7 @@ static void test_cut(const void *data)
 	}
 }
 
-/* Nothing is left then, and nobody is to look for a bitmap, or for a device. */
+/* Nothing is left; the error must not suggest to look for a bitmap or a device. */
 static void test_cut_in_journal(const void *data)
 {
 	static const guint64 lengths[] = {68 * KIB, 128 * KIB, 520 * KIB, MIB, MIB + 4095};
@@ -536,7 +537,7 @@ static void test_cut_in_journal(const void *data)
 	}
 }
 
-/* Damage in what the journal names, up to the last flush, is no reason to forget what follows. */
+/* Damage to flushed payload of the journal must not end the replay: what follows would be lost. */
 static void test_flushed_payload(const void *data)
 {
 	g_autoptr(Backing) backing = new_backing();
@@ -564,24 +565,22 @@ static void test_flushed_payload(const void *data)
 int main(int argc, char **argv)
 {
 	logging_set_sink(no_log);
-	test_add("a changed bit of data is an error that names the block", test_data, NULL);
+	test_add("a flipped bit of data is an error that names the block", test_data, NULL);
 	test_add("a block in another's place is an error", test_misdirected, NULL);
-	test_add("a changed bit anywhere never makes wrong data", test_anywhere, NULL);
-	test_add("a changed bit of a leaf is an error", test_leaf, NULL);
-	test_add("of two leaves, the one that is damaged is named", test_second_leaf, NULL);
+	test_add("a flipped bit anywhere never leads to wrong data", test_anywhere, NULL);
+	test_add("a flipped bit of a leaf is an error", test_leaf, NULL);
+	test_add("of two leaves, the error names the damaged one", test_second_leaf, NULL);
 	test_add("one superblock is enough", test_superblocks, NULL);
-	test_add("a volume without superblocks is told from what is none", test_no_superblocks,
+	test_add("a volume without superblocks is told from what is no volume", test_no_superblocks,
 		 NULL);
-	test_add("inner nodes, bitmaps and superblocks are there twice", test_copies, NULL);
-	test_add("an older bitmap page does not pass for the newest", test_stale_bitmap, NULL);
-	test_add("older superblocks do not pass for the newest", test_stale_head, NULL);
-	test_add("older superblocks do not make a checkpoint forgotten", test_forgotten_checkpoint,
-		 NULL);
-	test_add("a journal that is gone is not taken for an empty one", test_forgotten_flush,
-		 NULL);
-	test_add("what is no volume is not opened", test_no_volume, NULL);
-	test_add("a backing that was cut", test_cut, NULL);
-	test_add("a backing that was cut in its journal", test_cut_in_journal, NULL);
-	test_add("damaged payload in the journal, flushed", test_flushed_payload, NULL);
+	test_add("inner nodes, bitmaps and superblocks are stored twice", test_copies, NULL);
+	test_add("an older bitmap page is not taken for the newest", test_stale_bitmap, NULL);
+	test_add("older superblocks are not taken for the newest", test_stale_head, NULL);
+	test_add("older superblocks do not hide a checkpoint", test_forgotten_checkpoint, NULL);
+	test_add("a lost journal is not taken for an empty one", test_forgotten_flush, NULL);
+	test_add("a backing that holds no volume is not opened", test_no_volume, NULL);
+	test_add("a backing that was truncated", test_cut, NULL);
+	test_add("a backing that was truncated in its journal", test_cut_in_journal, NULL);
+	test_add("damage to flushed payload of the journal", test_flushed_payload, NULL);
 	return test_run(argc, argv);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Erasing: whatever was done to a volume before, nothing that was ever written to it is in its
- * backing afterwards.  Every sector that is written holds a pattern, which all of the backing is
- * searched for.
+ * Erasing: whatever was done to a volume before, its backing afterwards contains nothing that
+ * was ever written to it.  Every sector that is written holds a pattern, for which the whole
+ * backing is searched.
  */
 #include "tests/backing/faulty.h"
 #include "common/backing/file.h"
@@ -45,7 +45,7 @@ static guint64 count_pattern(Backing *backing)
 	return n;
 }
 
-/* ---- what is done to it before */
+/* ---- what is done to the volume before */
 
 typedef struct {
 	Volume *volume;
@@ -110,7 +110,7 @@ static void load(Volume *volume, TestRandom *random, gboolean may_fail)
 		g_thread_join(threads[i]);
 }
 
-/* ---- and what is then */
+/* ---- the state after */
 
 static void check_erased(Volume *volume, Backing *backing)
 {
@@ -121,7 +121,7 @@ static void check_erased(Volume *volume, Backing *backing)
 		check_value(volume, 0, (gsize)(size - at < 4 * MIB ? size - at : 4 * MIB), at);
 }
 
-/* It goes on as before. */
+/* The volume is usable as before. */
 static void use_again(Volume *volume, Backing *backing)
 {
 	CHECK_INT(volume_put_value(volume, 5, 64 * KIB, 512 * KIB), 0);
@@ -139,10 +139,10 @@ static void use_again(Volume *volume, Backing *backing)
 typedef struct {
 	const char *name;
 	guint64 size;
-	guint64 limit;	   /* of the backing, which is of that size from the start; 0: it grows */
-	gboolean no_punch; /* the backing cannot */
-	gboolean reopened; /* between the load and erasing */
-	gboolean died;	   /* and not closed before */
+	guint64 limit;	   /* the size that the backing has from the start; 0: it grows */
+	gboolean no_punch; /* the backing cannot punch */
+	gboolean reopened; /* the volume is reopened between the load and the erasure */
+	gboolean died;	   /* the process died, and the volume was not closed */
 	gboolean full;	   /* erased on a full backing */
 } EraseRow;
 
@@ -182,7 +182,7 @@ static Volume *open_row(const EraseRow *row, Backing *real)
 	return volume_open(backing, "test", 0, NULL);
 }
 
-/* All that a device held before. */
+/* Everything that the device held before. */
 static void fill_device(Backing *backing, guint64 limit)
 {
 	g_autofree guint8 *data = g_malloc(MIB);
@@ -224,7 +224,7 @@ static void test_row_of(const void *data)
 	CHECK(count_pattern(backing) > 0);
 	CHECK_INT(volume_erase(volume), 0);
 	check_erased(volume, backing);
-	if (!row->limit) { /* what is said to be gone is so after a loss of power, too */
+	if (!row->limit) { /* what was erased stays so after a power cut */
 		g_autoptr(Backing) left = backing_faulty_crash(backing, 0);
 
 		CHECK_UINT(count_pattern(left), 0);
@@ -233,7 +233,7 @@ static void test_row_of(const void *data)
 	use_again(volume, backing);
 }
 
-/* ---- what goes wrong */
+/* ---- failures */
 
 static Backing *make_loaded(Volume **ret_volume)
 {
@@ -267,7 +267,7 @@ static int refuse_zeros(Backing *backing, const struct iovec *iov, int count, gu
 	return plain->pwritev(backing, iov, count, offset, flags);
 }
 
-/* It says so, and does it when it is asked again. */
+/* The call returns the error; the next call succeeds. */
 static void test_refused(const void *data)
 {
 	static BackingOps ops;
@@ -320,7 +320,7 @@ static void test_unwanted(const void *data)
 	use_again(volume, backing);
 }
 
-/* A leaf that cannot be read: nobody knows which slots were its blocks'. */
+/* A leaf cannot be read, so nobody knows in which slots its blocks were. */
 static void test_lost_leaf(const void *data)
 {
 	Volume *volume;
@@ -387,9 +387,9 @@ int main(int argc, char **argv)
 	for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
 		test_add(rows[i].name, test_row_of, &rows[i]);
 	test_add("a block device", test_device, NULL);
-	test_add("a backing that refuses is asked again", test_refused, NULL);
+	test_add("a backing that refuses once is erased by the next call", test_refused, NULL);
 	test_add("a flush that fails", test_failed_flush, NULL);
-	test_add("one that nobody wants any more", test_unwanted, NULL);
+	test_add("an erasure that nobody waits for any more", test_unwanted, NULL);
 	test_add("a leaf that is lost", test_lost_leaf, NULL);
 	return test_run(argc, argv);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The error sweep: each script is run again and again, and the n-th time the n-th operation on the
- * backing fails, once or from then on.  Requests may fail, with the right error; reads go on;
- * nothing that succeeded is lost; and the volume can be opened again.  After that, what is special
- * to a failed flush, to a full backing, and to a slow one (STORAGEOS_TEST_LONG=1: 25 s).
+ * The error sweep.  Each script is run again and again; in run n, operation n on the backing
+ * fails, either once or from then on.  Requests may fail with the right error; reads still work;
+ * nothing that succeeded is lost; the volume can be opened again.  The other tests are about a
+ * failed flush, a full backing, and a slow one (STORAGEOS_TEST_LONG=1: 25 s).
  */
 #include <errno.h>
 #include <malloc.h>
@@ -45,7 +45,7 @@ static void check_results(const Run *run)
 	}
 }
 
-/* The volume as it is now, and as it is after opening it anew. */
+/* Checks the volume as it is now, and after it was opened again. */
 static void check_afterwards(const Run *run, Backing *backing, Volume *volume)
 {
 	guint sure = run->begun;
@@ -70,7 +70,7 @@ static void check_afterwards(const Run *run, Backing *backing, Volume *volume)
 	backing_check(backing);
 }
 
-/* FALSE if the script was done before the failure. */
+/* FALSE if the script ended before the failure. */
 static gboolean run_with(const Script *script, const Failure *failure, Backing *start,
 			 const Content *before, guint64 point)
 {
@@ -88,7 +88,7 @@ static gboolean run_with(const Script *script, const Failure *failure, Backing *
 			    failure->torn);
 	run_steps(&run, backing, &volume, TRUE);
 	struck = backing_faulty_count(backing, failure->kinds) - count > point;
-	if (failure->kinds == FAULTY_READ) /* reading is what it is about to do */
+	if (failure->kinds == FAULTY_READ) /* the check below reads */
 		backing_faulty_fail(backing, 0, 0, 0, FALSE, FALSE);
 	check_results(&run);
 	check_afterwards(&run, backing, volume);
@@ -98,7 +98,8 @@ static gboolean run_with(const Script *script, const Failure *failure, Backing *
 static void test_sweep(const void *data)
 {
 	const Script *script = data;
-	const guint stride = test_is_instrumented() ? 37 : 3; /* a sample; tests/faults has all */
+	/* A sample: tests/faults covers all. */
+	const guint stride = test_is_instrumented() ? 37 : 3;
 	TestRandom random = test_random_new(test_seed());
 	Content before;
 	g_autoptr(Backing) start = script_prepare(script, &before);
@@ -197,7 +198,7 @@ static void test_failed_checkpoint(const void *data)
 	close_volume(volume);
 }
 
-/* Writes until there is no space.  How many bytes were written. */
+/* Writes until there is no space.  Returns how many bytes were written. */
 static guint64 write_until_full(Volume *volume, guint8 value)
 {
 	for (guint64 at = 0; at < 64 * MIB; at += 64 * KIB) {
@@ -243,7 +244,7 @@ static void test_full(const void *data)
 	CHECK_INT(volume_discard(volume, MIB, 2 * MIB), 0);
 	check_value(volume, 0, 2 * MIB, MIB);
 	CHECK_INT(volume_checkpoint(volume), 0);
-	CHECK_INT(volume_put_value(volume, 3, MIB, MIB), 0); /* in what was discarded */
+	CHECK_INT(volume_put_value(volume, 3, MIB, MIB), 0); /* into the discarded range */
 	CHECK_INT(volume_flush(volume), 0);
 	close_volume(volume);
 	backing_check(backing);
@@ -260,7 +261,7 @@ static void test_full(const void *data)
 	backing_check(backing);
 }
 
-/* Space comes back from below, with nobody's help: writes just go on. */
+/* The file system below gets space again: writes go on without any other call. */
 static void test_space_comes_back(const void *data)
 {
 	Volume *volume;
@@ -279,7 +280,7 @@ static void test_space_comes_back(const void *data)
 	backing_check(backing);
 }
 
-/* Every block in turn is discarded and written anew, while there is no space but that. */
+/* Discards and rewrites each block in turn, when no other space is left. */
 static void test_full_and_busy(const void *data)
 {
 	TestRandom random = test_random_new(test_seed());
@@ -324,7 +325,7 @@ static void test_format_full(const void *data)
 
 /* ---- slow */
 
-static gint stuck; /* whether flushes are; atomic */
+static gint stuck; /* whether flushes hang; atomic */
 
 static gboolean gate(guint64 offset, guint64 length, gpointer data)
 {
@@ -334,7 +335,7 @@ static gboolean gate(guint64 offset, guint64 length, gpointer data)
 	return TRUE;
 }
 
-/* A write waits for a checkpoint that does not come to its end: that is no error of the disk's. */
+/* A write waits for a checkpoint that does not end.  That is not an I/O error. */
 static void test_slow(const void *data)
 {
 	g_autoptr(Place) place = place_new_memory();
@@ -367,19 +368,20 @@ static void test_slow(const void *data)
 int main(int argc, char **argv)
 {
 	logging_set_sink(no_log);
-	mallopt(M_MMAP_THRESHOLD, 64 * MIB); /* much time goes into faulting in fresh memory */
+	mallopt(M_MMAP_THRESHOLD, 64 * MIB); /* otherwise much time goes into page faults */
 	mallopt(M_TRIM_THRESHOLD, G_MAXINT);
 	for (guint i = 0; i < n_scripts; i++) {
 		g_autofree char *name = g_strdup_printf("errors: %s", scripts[i].name);
 
 		test_add(name, test_sweep, &scripts[i]);
 	}
-	test_add("a flush that failed ends all but reading", test_failed_flush, NULL);
-	test_add("so does a checkpoint whose flush failed", test_failed_checkpoint, NULL);
+	test_add("after a failed flush only reads work", test_failed_flush, NULL);
+	test_add("after the failed flush of a checkpoint only reads work", test_failed_checkpoint,
+		 NULL);
 	test_add("a full backing refuses writes and nothing else", test_full, NULL);
-	test_add("writes go on when space is back", test_space_comes_back, NULL);
+	test_add("writes go on once there is space again", test_space_comes_back, NULL);
 	test_add("discard and write in a full backing", test_full_and_busy, NULL);
 	test_add("no space for a new volume", test_format_full, NULL);
-	test_add("what waited for too long may be done again", test_slow, NULL);
+	test_add("a request that timed out may be made again", test_slow, NULL);
 	return test_run(argc, argv);
 }

@@ -14,7 +14,7 @@ typedef struct {
 	gboolean mapped;
 } Extent;
 
-/* What is written, and then the extents from 0 on. */
+/* Writes, and then the extents from offset 0 on. */
 static void check_extents(Volume *volume, const Extent *wanted, guint n)
 {
 	for (guint i = 0; i < n; i++) {
@@ -66,7 +66,7 @@ static void test_extents(const void *data)
 	close_volume(volume);
 }
 
-/* What is mapped for long is told piece by piece, and all of it. */
+/* A long mapped range is reported in pieces, without a gap. */
 static void test_long_extent(const void *data)
 {
 	g_autoptr(Place) place = place_new_memory();
@@ -144,8 +144,8 @@ static void test_or(const void *data)
 
 int main(int argc, char **argv)
 {
-	test_add("extents are told as they are, before and after a checkpoint", test_extents, NULL);
+	test_add("extents are the same before and after a checkpoint", test_extents, NULL);
 	test_add("an extent that is longer than one answer", test_long_extent, NULL);
-	test_add("bits set by threads at once are all set, and no others", test_or, NULL);
+	test_add("bits that threads set at once are all set, and no others", test_or, NULL);
 	return test_run(argc, argv);
 }

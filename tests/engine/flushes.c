@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The disk refuses something and one flush alone is told (backing/faulty): with a request's flush
- * at each moment of a checkpoint, and the disk refusing at each moment before that.  No flush is
- * answered with success any more, the volume opens, and nothing is lost that a flush had made
- * durable.  And in what order superblocks are written.
+ * A write-back fails and only one flush reports it (backing/faulty).  A request's flush comes at
+ * each moment of a checkpoint, and the failure at each moment before that.  From then on no flush
+ * succeeds; the volume can be opened, and nothing is lost that a flush had made durable.  Two
+ * more tests are about the order in which superblocks are written.
  */
 #include <errno.h>
 
@@ -15,13 +15,14 @@
 
 #define SIZE (64 * MIB)
 #define BLOCKS 12
-#define PATIENCE (20 * G_TIME_SPAN_MILLISECOND) /* with a flush that stands in line */
+#define PATIENCE (20 * G_TIME_SPAN_MILLISECOND) /* with a flush that waits for its turn */
 
 static const int errors[] = {EIO, ENOSPC, EDQUOT, EREMOTEIO, ETIMEDOUT};
 
 /* ---- moments of a checkpoint */
 
-/* A moment is behind each write, and on either side of each flush, of the thread that makes it. */
+/* There is a moment after each write, and on either side of each flush, of the thread that makes
+ * the checkpoint. */
 typedef struct {
 	Volume *volume;
 	Backing *disk;
@@ -30,7 +31,7 @@ typedef struct {
 	guint refuse_at, flush_at, fail_at; /* moments; G_MAXUINT: never */
 	int err;
 	guint flushes, flushes_when_refused;
-	guint8 superblocks[2][FORMAT_SUPERBLOCK_SIZE]; /* when it was made to fail */
+	guint8 superblocks[2][FORMAT_SUPERBLOCK_SIZE]; /* when the volume was made to fail */
 	GThread *request;
 	int result; /* of the request's flush */
 	GMutex lock;
@@ -57,7 +58,8 @@ static gpointer flush_main(gpointer data)
 	return NULL;
 }
 
-/* To its end, unless that is behind the flush that the checkpoint is about to make or in. */
+/* Starts the request's flush and waits for its end, PATIENCE at most: the flush may have to wait
+ * for one that the checkpoint is about to make or is making. */
 static void begin_flush(void)
 {
 	gint64 until = g_get_monotonic_time() + PATIENCE;
@@ -175,7 +177,7 @@ static void check_values(Volume *volume, const Values *values)
 	}
 }
 
-/* What a loss of power now leaves opens, and holds what it must. */
+/* What a power cut leaves now can be opened, and holds what it must. */
 static void check_crash(Backing *disk, const Values *values, guint64 seed)
 {
 	g_autoptr(Backing) left = backing_faulty_crash(disk, seed);
@@ -246,7 +248,7 @@ static int run_armed(const Work *work, FlushScene *of)
 	return r;
 }
 
-/* The page cache is as it was, and so is what the disk has refused. */
+/* Opens the volume while the page cache still holds what the disk has refused. */
 static void open_again(Backing *disk, Values *values, TestRandom *random)
 {
 	Volume *volume = backing_open_volume(disk);
@@ -277,7 +279,7 @@ static gboolean begin(FlushScene *now, Values *values, Backing *start)
 	return TRUE;
 }
 
-/* What was asked for when the disk had refused something does not succeed. */
+/* A request that came after the failed write-back does not succeed. */
 static void check_told(FlushScene *now, Values *values, int r)
 {
 	if (now->request)
@@ -316,7 +318,7 @@ static void refuse_and_flush(const Work *work, Backing *start, guint refuse_at, 
 	scene_clear(&now);
 }
 
-/* How many there are where nothing happens. */
+/* The number of moments when nothing fails. */
 static guint count_moments(const Work *work, Backing *start)
 {
 	FlushScene now;
@@ -347,7 +349,7 @@ static void test_pairs(const void *data)
 
 /* ---- superblocks */
 
-/* Whatever made it fail, and though the checkpoint's own flush succeeds. */
+/* Whatever made the volume fail, and although the checkpoint's own flush succeeds. */
 static void test_failed_meanwhile(const void *data)
 {
 	g_autoptr(Backing) start = backing_new_filled(SIZE, BLOCKS, place);
@@ -376,7 +378,7 @@ static void test_failed_meanwhile(const void *data)
 	}
 }
 
-/* Either alone, after a loss of power, is what the volume is. */
+/* After a power cut, either superblock alone suffices. */
 static void check_each(Backing *disk, guint64 size, const char *when)
 {
 	static const guint8 zeros[FORMAT_SUPERBLOCK_SIZE];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Volumes over several allocation groups: each group's bitmap follows what happens in it alone.
+ * Volumes of several allocation groups: a group's bitmap follows the changes of that group.
  */
 #include "tests/backing/memory.h"
 #include "common/base/units.h"
@@ -30,8 +30,8 @@ static void check_all(Volume *volume, guint64 hole, guint64 hole_end)
 		check_value(volume, at >= hole && at < hole_end ? 0 : value_at(at), PIECE, at);
 }
 
-/* What is discarded lies in one group, and the nodes that change for it in another: a page of which
- * slots are only retired. */
+/* The discarded blocks lie in one group, and the nodes that this changes in another: the page of
+ * the first group changes only by retired slots. */
 static void test_only_retired(const void *data)
 {
 	static const guint64 holes[] = {150 * MIB};

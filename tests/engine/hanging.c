@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A checkpoint against a read that hangs, as on a disk that does not answer: it may have to wait,
- * but costs nothing meanwhile.
+ * A checkpoint against a read that hangs, as on a disk that does not answer: the checkpoint may
+ * have to wait, but must not use the processor meanwhile.
  */
 #include "tests/backing/faulty.h"
 #include "common/base/units.h"
@@ -30,7 +30,7 @@ static int preadv_hanging(Backing *backing, const struct iovec *iov, int count, 
 static gpointer read_and_hang(gpointer data)
 {
 	hangs = TRUE;
-	check_value(data, 1, BLOCK_SIZE, 0); /* what was there when it began */
+	check_value(data, 1, BLOCK_SIZE, 0); /* the content when the read began */
 	return NULL;
 }
 
@@ -39,7 +39,7 @@ static gpointer checkpoint_once(gpointer data)
 	return GINT_TO_POINTER(volume_checkpoint(data));
 }
 
-/* How often the checkpoint threads of this process have gone to sleep. */
+/* How often the checkpoint threads of this process went to sleep. */
 static guint64 count_sleeps(void)
 {
 	g_autoptr(GDir) tasks = g_dir_open("/proc/self/task", 0, NULL);
@@ -73,8 +73,8 @@ static Volume *open_hanging(Backing *real)
 	return volume_open(backing, "test", 0, NULL);
 }
 
-/* Until the checkpoint thread has gone to sleep once more since `before`, and stays asleep for 100
- * ms; where it never does, for ten seconds. */
+/* Waits until the checkpoint thread has gone to sleep once more since `before` and has slept for
+ * 100 ms; ten seconds at most. */
 static guint64 await_sleep(guint64 before)
 {
 	gint64 end = g_get_monotonic_time() + test_time_limit(10);
@@ -88,7 +88,7 @@ static guint64 await_sleep(guint64 before)
 	return now;
 }
 
-/* It sleeps until the reader is done, and goes on then. */
+/* The checkpoint sleeps until the reader is done, and then goes on. */
 static void test_hanging_reader(const void *data)
 {
 	const VolumeParameters parameters = {.size = SIZE};
@@ -110,12 +110,12 @@ static void test_hanging_reader(const void *data)
 	CHECK(before > 0);
 	checkpoint = g_thread_new("checkpoint", checkpoint_once, volume);
 	before = await_sleep(before);
-	g_usleep(500000); /* that nothing happens can only be seen by waiting */
+	g_usleep(500000); /* only waiting shows that nothing happens */
 	sleeps = count_sleeps() - before;
 	test_note("%" G_GUINT64_FORMAT " sleeps in half a second", sleeps);
 	CHECK(sleeps < 20);
 	g_atomic_int_set(&let_go, TRUE);
-	alarm(60); /* or it is never woken */
+	alarm(60); /* in case the thread is never woken */
 	g_thread_join(reader);
 	CHECK_INT(GPOINTER_TO_INT(g_thread_join(checkpoint)), 0);
 	alarm(0);

@@ -2,14 +2,14 @@
 /*
  * Random requests from several threads against a flat array.
  *
- * Each thread has a stretch of the volume to itself, which begins and ends at any sector, so that
- * neighbours share blocks but no sector; it knows every byte of it.  Behind the last stretches of
- * a large volume lies space that is only ever discarded.  Between the phases, while no request
- * runs, the volume is checkpointed, closed or abandoned (as the death of the process would), and
- * opened again: nothing that was acknowledged may be missing (I2).
+ * Each thread has a stretch of the volume to itself and knows every byte of it.  Stretches begin
+ * and end at any sector, so that neighbours share blocks but no sector.  Behind the stretches of
+ * a large volume lies space that is only ever discarded.  Between two phases no request runs: the
+ * volume is checkpointed, closed or abandoned (as by the death of the process), and opened
+ * again.  Nothing that was acknowledged may be missing (I2).
  *
- * While requests run the volume grows, and between the phases, now and then, it gets its first size
- * again, and with it loses what was written behind that.
+ * The volume grows while requests run.  Between two phases it is sometimes shrunk to its first
+ * size, which discards everything behind that.
  */
 #include <errno.h>
 
@@ -40,8 +40,8 @@ typedef struct {
 	Volume *volume;
 	guint64 start;	/* in the volume */
 	gsize length;	/* of the stretch */
-	guint64 behind; /* bytes behind it that are nobody's */
-	guint8 *flat;	/* what it holds */
+	guint64 behind; /* bytes behind the stretch that no thread writes */
+	guint8 *flat;	/* the content of the stretch */
 	guint8 *buffer; /* as long */
 	guint requests;
 	TestRandom random;
@@ -127,7 +127,7 @@ static void do_zero(Stretch *s, gsize offset, gsize length)
 	guint64 more = 0;
 
 	if (offset + length == s->length || test_random_below(&s->random, 8) == 0) {
-		length = s->length - offset; /* to the end of it, and on */
+		length = s->length - offset; /* to the end of the stretch, and beyond */
 		more = s->behind ? sectors(test_random_below(&s->random, s->behind / SECTOR_SIZE))
 				 : 0;
 	}
@@ -153,7 +153,7 @@ static void do_read(Stretch *s, gsize offset, gsize length)
 	CHECK_MEM(s->buffer, s->flat + offset, length);
 }
 
-/* Half of them with one byte that is not as expected. */
+/* In half of the calls, one byte is not as expected. */
 static void do_compare_and_write(Stretch *s, gsize offset, gsize length)
 {
 	gboolean differ = test_random_below(&s->random, 2) == 0;
@@ -238,7 +238,7 @@ static void resize(Model *model, guint64 size, VolumeResizeFlags flags)
 	test_row(NULL);
 }
 
-/* By little or by much; what is new is zeros. */
+/* Grows the volume by little or by much; the new blocks read as zeros. */
 static void grow(Model *model)
 {
 	guint64 size = volume_size(model->volume), room = VOLUME_SIZE_MAX - size;
@@ -277,7 +277,7 @@ static void run_phase(Model *model)
 	shrink(model);
 }
 
-/* Closes in one of the ways that there are, and opens again. */
+/* Closes the volume in a random way, and opens it again. */
 static void reopen(Model *model)
 {
 	guint64 how = test_random_below(&model->random, 4);
@@ -356,7 +356,7 @@ static void test_file(const void *data)
 	run_model(place, data);
 }
 
-/* More than one call of the system takes, empty ones among them. */
+/* More buffers than one system call takes, some of them empty. */
 static guint make_pieces(struct iovec *iov, guint8 *data, gsize length, gsize step)
 {
 	guint n = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads whose requests overlap.  Every write puts its own number into each of its sectors, and a
- * clock that ticks at the beginning and the end of each request tells which results are possible:
+ * Threads whose requests overlap.  Every write fills its sectors with its own number.  A clock
+ * that ticks at the start and at the end of each request determines which results are possible:
  *
  *   - what a read returns was written by a request that had begun, and was not wholly followed by
  *     another one that ended before the read began;
@@ -25,9 +25,9 @@
 #define WRITES_MAX (THREADS * REQUESTS * ROUNDS * BATCH + 1)
 
 typedef struct {
-	guint64 begin, end; /* clock; end is G_MAXUINT64 while it runs */
+	guint64 begin, end; /* ticks; end is G_MAXUINT64 while the write runs */
 	guint first, count; /* sectors */
-	gboolean refused;   /* a compare-and-write that found something else */
+	gboolean refused;   /* a compare-and-write that found other data */
 } Write;
 
 typedef struct {
@@ -35,8 +35,8 @@ typedef struct {
 	GMutex mutex; /* all below */
 	guint64 clock;
 	guint n_writes;
-	Write writes[WRITES_MAX]; /* number 0 is the zeros */
-	guint64 floor[SECTORS];	  /* what ended before this was followed by another, wholly */
+	Write writes[WRITES_MAX]; /* number 0: zeros */
+	guint64 floor[SECTORS];	  /* a write that ended before this is hidden */
 	guint64 zero_end[SECTORS];
 	guint zeroing[SECTORS]; /* requests that run now */
 } OverlapHistory;
@@ -45,7 +45,7 @@ typedef struct {
 	OverlapHistory *history;
 	TestRandom random;
 	guint8 *buffer;
-	guint64 *floor; /* as it was when a read began */
+	guint64 *floor; /* `floor` when a read began */
 } Thread;
 
 static void stamp(guint8 *sector, guint number, guint index)
@@ -56,7 +56,7 @@ static void stamp(guint8 *sector, guint number, guint index)
 	}
 }
 
-/* The number in a sector; checks that all of it is of one write, and for that place. */
+/* The number in a sector.  Checks that the whole sector is of one write, and for this place. */
 static guint read_stamp(const guint8 *sector, guint index)
 {
 	guint8 expected[SECTOR_SIZE];
@@ -265,8 +265,8 @@ static guint64 pair(guint below, guint above)
 	return (guint64)below << 32 | above;
 }
 
-/* Notes that `above` hides every other write in `seen` that covers the sector; one of them cannot
- * hide it elsewhere. */
+/* Notes that `above` hides every other write in `seen` that covers the sector.  No such write may
+ * hide `above` elsewhere. */
 static void note_order(OverlapHistory *h, GHashTable *order, GHashTable *seen, guint index,
 		       guint above)
 {
@@ -374,7 +374,7 @@ static void test_file(const void *data)
 	run_overlap(place);
 }
 
-/* Adds one to the number in a sector, so often, by compare-and-write alone. */
+/* Counts up the number in a sector by compare-and-write alone. */
 static gpointer count_up(gpointer data)
 {
 	Volume *volume = data;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The races that the design allows, each by its name, and each made likely: the backing is slow
- * where one side is to be overtaken by the other.
+ * The races that the design allows, one test each.  Each is made likely: the backing is slow
+ * where one side should overtake the other.
  *
- * Every block holds its number and how often it was written, in each of its words, so that a block
- * that is mixed, misplaced or older than one that was acknowledged shows.
+ * Every word of a block holds the block's number and how often the block was written.  This shows
+ * a block that is mixed, misplaced, or older than what was acknowledged.
  */
 #include "tests/backing/faulty.h"
 #include "common/base/units.h"
@@ -24,11 +24,11 @@ struct Race {
 	Backing *backing; /* owned */
 	Volume *volume;
 	gint64 end;
-	guint64 blocks;		     /* that are used */
-	guint64 stride;		     /* blocks from one to the next */
-	guint64 times[BLOCKS_MAX];   /* atomic: what was acknowledged for a block */
-	guint64 begun[BLOCKS_MAX];   /* atomic: what may be in it at most */
-	guint64 rounds[THREADS_MAX]; /* atomic: that each side made */
+	guint64 blocks;		   /* blocks in use */
+	guint64 stride;		   /* blocks from one to the next */
+	guint64 times[BLOCKS_MAX]; /* atomic: the last write of each block that was acknowledged */
+	guint64 begun[BLOCKS_MAX]; /* atomic: the last write of each block that began */
+	guint64 rounds[THREADS_MAX]; /* atomic: rounds that each side made */
 };
 
 typedef struct {
@@ -58,7 +58,7 @@ static gboolean goes_on(const Race *race)
 	return !test_failed() && g_get_monotonic_time() < race->end;
 }
 
-/* Writes a block for the next time; one thread for each block. */
+/* Writes a block once more.  A block has one writing thread. */
 static void write_next(Race *race, guint64 block)
 {
 	guint64 words[WORDS], time = get(&race->begun[block]) + 1;
@@ -70,7 +70,8 @@ static void write_next(Race *race, guint64 block)
 	set(&race->times[block], time);
 }
 
-/* Reads a block: whole, in its place, and written no fewer times than `floor`; 0 for a hole. */
+/* Reads a block, which must be whole, in its place, and written at least `floor` times.  Returns
+ * how often it was written; 0: a hole. */
 static guint64 read_times(Race *race, guint64 block, guint64 floor)
 {
 	guint64 words[WORDS], time;
@@ -111,7 +112,9 @@ static gboolean race_init(Race *race, guint64 size, guint64 blocks, guint64 stri
 	return race->volume != NULL;
 }
 
-/* Each side in a thread of its own, until the time is over; every one had a turn. */
+/* Runs each side in a thread of its own until the time is over.  Checks that each side made a
+ * round.
+ */
 static void race_run(Race *race, const Side *sides, guint n)
 {
 	TestRandom random = test_random_new(test_seed());
@@ -138,7 +141,8 @@ static void no_delays(Race *race)
 			     FAULTY_READ | FAULTY_WRITE | FAULTY_FLUSH | FAULTY_PUNCH, 0);
 }
 
-/* Everything acknowledged is there, after the death of the process, too; nothing is wrong. */
+/* Checks that everything acknowledged is there, also after the death of the process, and that check
+ * finds nothing. */
 static void race_end(Race *race)
 {
 	no_delays(race);
@@ -226,8 +230,8 @@ static void read_slowly(Race *race, TestRandom *random, guint number)
 	read_any(race, random, number);
 }
 
-/* The reader has looked a slot up when it is replaced, freed by a checkpoint and given to another
- * block; in a slow read all of that may happen twice. */
+/* The reader has looked up a slot.  Then the block is overwritten, a checkpoint frees the slot,
+ * and the slot goes to another block.  During a slow read all of that may happen twice. */
 static void test_read_against_reuse(const void *data)
 {
 	static const Side sides[] = {write_each, checkpoint, read_slowly, read_slowly, read_slowly};
@@ -255,7 +259,7 @@ static void test_read_against_reuse(const void *data)
 
 /* ---- a checkpoint against writes */
 
-/* The nodes that a slow checkpoint writes are changed meanwhile, time and again. */
+/* The nodes that a slow checkpoint writes are changed again and again meanwhile. */
 static void test_checkpoint_against_write(const void *data)
 {
 	static const Side sides[] = {write_each, checkpoint, read_any, flush};
@@ -270,7 +274,7 @@ static void test_checkpoint_against_write(const void *data)
 
 /* ---- a discard against reads */
 
-/* Discards from even blocks on, and writes them anew, so that a block is a hole or whole. */
+/* Discards and rewrites blocks: a block is a hole or whole. */
 static void discard_and_write(Race *race, TestRandom *random, guint number)
 {
 	guint64 first = test_random_below(random, race->blocks);
@@ -307,7 +311,7 @@ static void test_discard_against_read(const void *data)
 
 /* ---- two flushes */
 
-/* Writes a block of its own and flushes: a loss of power right then leaves it. */
+/* Writes a block of its own and flushes: the block survives a power cut right then. */
 static void write_and_flush(Race *race, TestRandom *random, guint number)
 {
 	g_autoptr(Backing) left = NULL;
@@ -345,8 +349,7 @@ static gpointer flush_once(gpointer data)
 	return GINT_TO_POINTER(volume_flush(data));
 }
 
-/* Both wait for the one flush that fails, or find the volume FAILED: neither is told that it was
- * flushed. */
+/* Both wait for the one flush that fails, or find the volume FAILED: neither flush may succeed. */
 static void test_two_flushes_fail(const void *data)
 {
 	(void)data;
@@ -374,8 +377,9 @@ static void test_two_flushes_fail(const void *data)
 
 /* ---- closing against all that goes on by itself */
 
-/* What callers may not have under way at a close, the volume may: a checkpoint that was asked for,
- * discarded space being freed and given back, another volume that takes its share of the cache. */
+/* No call may be running at a close, but the volume itself may be busy: with a checkpoint, with
+ * freeing and punching discarded space, or with another volume that takes its share of the
+ * cache. */
 static void open_use_close(Race *race, TestRandom *random, guint number)
 {
 	guint64 first = test_random_below(random, race->blocks / 2);
@@ -391,7 +395,7 @@ static void open_use_close(Race *race, TestRandom *random, guint number)
 	for (guint64 block = 150; block < 150 + test_random_below(random, 3); block++)
 		write_next(race, block);
 	if (test_random_below(random, 2))
-		volume_settle(race->volume);		   /* asked for, and not waited for */
+		volume_settle(race->volume);		   /* the end is not waited for */
 	g_usleep((gulong)test_random_below(random, 3000)); /* closes at a random moment */
 	close_volume(race->volume);
 	race->volume = backing_open_volume(race->backing);
@@ -437,8 +441,8 @@ static void test_close_against_the_rest(const void *data)
 
 /* ---- compare-and-write against writes */
 
-/* The same block's first sector is counted up by compare-and-write, its second one by a thread that
- * writes it: each completes the block from what the other left. */
+/* One thread counts up the first sector of a block by compare-and-write, the other the second
+ * sector by writes.  Each request completes the block with what the other thread left. */
 static void compare_and_count(Race *race, TestRandom *random, guint number)
 {
 	guint64 old[SECTOR_SIZE / 8], new[SECTOR_SIZE / 8];
@@ -485,8 +489,8 @@ static void test_compare_against_write(const void *data)
 
 /* ---- reclaiming against writing to the same leaf */
 
-/* All of it is discarded; while what is below is slowly taken apart, the same leaves are written.
- */
+/* The whole volume is discarded.  While the tree below is slowly taken apart, the same leaves are
+ * written. */
 static void discard_all_and_rewrite(Race *race, TestRandom *random, guint number)
 {
 	(void)number;
@@ -527,7 +531,7 @@ static void resize_cache(Race *race, TestRandom *random, guint number)
 	g_usleep(2000); /* the other threads run with this size for a while */
 }
 
-/* More leaves than the cache holds: each is read while others make room, and thrown out. */
+/* There are more leaves than the cache holds: lookups of some evict others. */
 static void test_eviction_against_lookup(const void *data)
 {
 	static const Side sides[] = {read_any, read_any, read_any, write_any, resize_cache};
@@ -555,7 +559,7 @@ int main(int argc, char **argv)
 	test_add("a discard against reads", test_discard_against_read, NULL);
 	test_add("flushes against flushes: what was flushed is durable", test_two_flushes, NULL);
 	test_add("two flushes, and the one that they share fails", test_two_flushes_fail, NULL);
-	test_add("closing against all that goes on by itself", test_close_against_the_rest, NULL);
+	test_add("closing against work in the background", test_close_against_the_rest, NULL);
 	test_add("compare-and-write against writes of the same block", test_compare_against_write,
 		 NULL);
 	test_add("reclaiming against writes to the same leaves", test_reclaim_against_write, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Faults that a review of the engine found, each with the story that showed it.
+ * Faults that a review of the engine found, each with the sequence of events that showed it.
  */
 #include "tests/backing/faulty.h"
 #include "common/engine/codec.h"
@@ -52,7 +52,7 @@ static gpointer flusher_main(gpointer data)
 	return NULL;
 }
 
-/* What was flushed up to now is there if the process dies now. */
+/* What was flushed so far is there if the process dies now. */
 static void check_crash_keeps(Backing *backing, Flusher *flushers)
 {
 	guint64 flushed[FLUSHERS], value[BLOCK_SIZE / 8];
@@ -145,7 +145,7 @@ static void test_read_over_two_leaves(const void *data)
 	volume_set_cache_size(MIB); /* 256 nodes: the replay makes more than that dirty */
 	volume = volume_open(backing_borrow(backing), "small", VOLUME_OPEN_READ_ONLY, &error);
 	REQUIRE(volume);
-	test_alarm(20, "a replay that fills the cache"); /* it went on for ever */
+	test_alarm(20, "a replay that fills the cache"); /* the replay did not end */
 	check_value(volume, 5, 2 * BLOCK_SIZE, GIB - BLOCK_SIZE);
 	test_alarm(0, NULL);
 	close_volume(volume);
@@ -208,7 +208,7 @@ static void check_values(Volume *volume, const guint8 *values)
 		check_value(volume, values[i], BLOCK_SIZE, blocks_to_bytes(i));
 }
 
-/* Discards a quarter of the full volume; what that frees can be written to. */
+/* Discards a quarter of the full volume; the space that this frees can be written. */
 static void discard_and_go_on(Volume *volume, TestRandom *random, guint8 *values)
 {
 	guint64 first = test_random_below(random, FULL_BLOCKS / 2), n = FULL_BLOCKS / 4;
@@ -260,8 +260,8 @@ static void test_full_disk(const void *data)
 	backing_free(backing);
 }
 
-/* What was discarded is released in the background, which may take long; a write that needs it does
- * not wait for that to come round. */
+/* Discarded space is freed in the background, which may take long.  A write that needs the space
+ * must not wait for the next such round. */
 static void test_full_disk_discard_then_write(const void *data)
 {
 	g_autoptr(Backing) backing = faulty_volume(blocks_to_bytes(FULL_BLOCKS));
@@ -280,7 +280,7 @@ static void test_full_disk_discard_then_write(const void *data)
 	CHECK_INT(volume_discard(volume, 0, blocks_to_bytes(FULL_BLOCKS) / 2), 0);
 	CHECK_INT(volume_checkpoint(volume), 0);
 	memset(values, 0, FULL_BLOCKS / 2);
-	for (guint64 i = 0; i < 500; i++) { /* holes: nothing else becomes free */
+	for (guint64 i = 0; i < 500; i++) { /* holes, which free nothing */
 		values[i] = 7;
 		CHECK_INT(volume_put_value(volume, 7, BLOCK_SIZE, blocks_to_bytes(i)), 0);
 	}
@@ -293,8 +293,8 @@ static void test_full_disk_discard_then_write(const void *data)
 /* --- A failed flush, and the next open ---------------------------------------------------------
  */
 
-/* After a failed flush the kernel holds pages as clean that are not on the disk.  Whoever opens the
- * volume reads them, flushes, and relies on that. */
+/* After a failed flush, the kernel takes pages for clean that are not on the disk.  The next open
+ * reads these pages, flushes, and relies on that flush. */
 static void test_open_after_failed_flush(const void *data)
 {
 	g_autoptr(Backing) backing = faulty_volume(16 * MIB);
@@ -324,7 +324,7 @@ static void test_open_after_failed_flush(const void *data)
 /* --- Damage to a record that was flushed -------------------------------------------------------
  */
 
-/* The walk through the journal must not take it for the end that a crash left. */
+/* The walk through the journal must not take the damaged record for the end that a crash left. */
 static void test_damaged_flushed_record(const void *data)
 {
 	g_autoptr(Backing) backing = faulty_volume(16 * MIB);
@@ -383,8 +383,8 @@ static void test_unreadable_superblock(const void *data)
 /* --- Discarded space that a crash left to be freed
  * ------------------------------------------------ */
 
-/* Reading slowly keeps the nodes below dead pointers from being taken apart before the crash: the
- * superblock alone tells the next open where they are. */
+/* Slow reads keep the nodes below dead pointers from being taken apart before the crash.  Only
+ * the superblock then tells the next open where they are. */
 static void test_discarded_before_crash(const void *data)
 {
 	g_autoptr(Backing) backing = faulty_volume(64 * MIB);
@@ -419,8 +419,8 @@ int main(int argc, char **argv)
 	test_add("a zero record that names slots is no record", test_zero_record_with_runs, NULL);
 	test_add("a read over two leaves ends though dirty nodes fill the cache",
 		 test_read_over_two_leaves, NULL);
-	test_add("a durable-mark that cannot be written leaves the volume FAILED, not in between",
-		 test_mark_fails, NULL);
+	test_add("a durable-mark that cannot be written leaves the volume FAILED", test_mark_fails,
+		 NULL);
 	test_add(
 		"on a full disk: checkpoints, discards, writes to what they free, opening, closing",
 		test_full_disk, NULL);
@@ -430,10 +430,10 @@ int main(int argc, char **argv)
 		 test_open_after_failed_flush, NULL);
 	test_add("a flushed record that is damaged is an error, not the journal's end",
 		 test_damaged_flushed_record, NULL);
-	test_add("what was discarded before a crash is freed after it", test_discarded_before_crash,
-		 NULL);
+	test_add("space that was discarded before a crash is freed after it",
+		 test_discarded_before_crash, NULL);
 	test_add("damage to either superblock is no loss", test_one_superblock, NULL);
-	test_add("a superblock that cannot be read is not passed over", test_unreadable_superblock,
-		 NULL);
+	test_add("an open does not skip a superblock that cannot be read",
+		 test_unreadable_superblock, NULL);
 	return test_run(argc, argv);
 }

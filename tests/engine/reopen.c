@@ -2,12 +2,12 @@
 /*
  * How long an open takes after the process was killed, with as much in the journal as there can be.
  *
- * The process that is killed is a child.  From some instant on its flushes never return, so that
- * the checkpoint that would release the journal hangs, while requests go on until the journal or
- * what else bounds them holds them up.
+ * A child process is killed.  From some instant on its flushes do not return: the checkpoint that
+ * would release the journal hangs, and requests go on until the journal or another bound stops
+ * them.
  *
- * STORAGEOS_TEST_LONG=1: with so much on disk before that discards alone fill the journal.  In
- * memory (TMPDIR=/dev/shm) that takes 10 GiB; on a disk, minutes.
+ * STORAGEOS_TEST_LONG=1: the volume has enough data for discards alone to fill the journal.  This
+ * takes 10 GiB in memory (TMPDIR=/dev/shm), or minutes on a disk.
  */
 #include <signal.h>
 #include <sys/prctl.h>
@@ -18,16 +18,16 @@
 #include "common/base/units.h"
 #include "tests/engine/support.h"
 
-#define LEAVES 8000 /* that change: what the node cache allows */
+#define LEAVES 8000 /* leaves that change: as many as the node cache allows */
 #define FILLERS 16
 #define FILL_TIME 2	  /* s */
 #define FILL_TIME_LONG 60 /* s */
-#define QUIET 0.5	  /* s; nothing moves for so long: it is held up */
+#define QUIET 0.5	  /* s; without a finished request for so long, all requests are stopped */
 #define LEAF_BLOCKS 256
 
 typedef enum {
 	SMALL,	    /* write one block, discard it: many records */
-	LARGE,	    /* write 1 MiB: much payload that nobody flushed */
+	LARGE,	    /* write 1 MiB: much payload that was not flushed */
 	HOLES,	    /* discard block after block of leaves that are full */
 	LONELY,	    /* discard the only block of a leaf, which is the only one of its parent */
 	LEAVES_DIE, /* discard a leaf */
@@ -38,7 +38,7 @@ typedef struct {
 	const char *name;
 	guint64 size, journal;
 	Filling filling;
-	guint64 leaves, leaves_long; /* of those that are discarded; 0: writes come before */
+	guint64 leaves, leaves_long; /* leaves whose blocks are discarded; 0: the row writes */
 } ReopenRow;
 
 static const ReopenRow rows[] = {
@@ -53,9 +53,9 @@ static const ReopenRow rows[] = {
 	{"64 TiB, discards of inner nodes", 64 * TIB, 64 * MIB, INNER_DIE, 10000, 250000},
 };
 
-static gboolean hang;	 /* in the child: flushes never return */
-static guint64 requests; /* atomic: done by the child */
-static guint64 discards; /* atomic: begun by it */
+static gboolean hang;	 /* in the child: flushes do not return */
+static guint64 requests; /* atomic: requests that the child finished */
+static guint64 discards; /* atomic: discards that the child began */
 static gint fillers;	 /* atomic */
 
 static gboolean flush_gate(guint64 offset, guint64 length, gpointer data)
@@ -66,7 +66,7 @@ static gboolean flush_gate(guint64 offset, guint64 length, gpointer data)
 	return TRUE;
 }
 
-/* A block in one of the leaves that change, which lie all over the volume. */
+/* The offset of a block in one of the leaves that change.  They are spread over the volume. */
 static guint64 random_place(const ReopenRow *row, TestRandom *random)
 {
 	guint64 leaves = row->size / (LEAF_BLOCKS * BLOCK_SIZE);
@@ -86,7 +86,7 @@ static guint64 row_leaves(const ReopenRow *row)
 	return is_long() ? row->leaves_long : row->leaves;
 }
 
-/* Where a row's leaf begins: they lie all over the volume. */
+/* Where a leaf of the row begins.  They are spread over the volume. */
 static guint64 leaf_offset(const ReopenRow *row, guint64 number)
 {
 	guint64 leaves = row->size / (LEAF_BLOCKS * BLOCK_SIZE);
@@ -94,7 +94,7 @@ static guint64 leaf_offset(const ReopenRow *row, guint64 number)
 	return number * (leaves / row_leaves(row)) * LEAF_BLOCKS * BLOCK_SIZE;
 }
 
-/* FALSE: all is discarded. */
+/* FALSE: everything was discarded. */
 static gboolean discard_next(const ReopenRow *row, Volume *volume)
 {
 	guint64 n = __atomic_fetch_add(&discards, 1, __ATOMIC_RELAXED), leaves = row_leaves(row);
@@ -145,7 +145,7 @@ static gpointer fill_for_ever(gpointer data)
 	return NULL;
 }
 
-/* Nothing has moved for a while, or it is enough. */
+/* Waits until no request has finished for QUIET seconds; FILL_TIME at most. */
 static void wait_until_held_up(void)
 {
 	gint64 moved = g_get_monotonic_time();
@@ -161,7 +161,7 @@ static void wait_until_held_up(void)
 	}
 }
 
-/* Leaves all over the volume that are on disk. */
+/* Makes leaves all over the volume, which are on the disk then. */
 static void prepare(const ReopenRow *row, Volume *volume)
 {
 	TestRandom random = test_random_new(test_seed() + FILLERS);
@@ -176,7 +176,7 @@ static void prepare(const ReopenRow *row, Volume *volume)
 	volume_checkpoint(volume);
 }
 
-/* In the child: what is to be replayed, over what is on disk. */
+/* In the child: fills the journal, over what is on the disk.  Does not return. */
 static void fill(const ReopenRow *row, Place *place, int ready)
 {
 	Volume *volume = volume_open(backing_borrow_gated(place_backing(place), flush_gate, NULL),
@@ -197,7 +197,7 @@ static void fill(const ReopenRow *row, Place *place, int ready)
 	_exit(1);
 }
 
-/* What the volume told of itself before the kill. */
+/* *ret_info: of the volume just before the kill. */
 static gboolean fill_and_kill(const ReopenRow *row, Place *place, VolumeInfo *ret_info)
 {
 	int ready[2], status = 0;

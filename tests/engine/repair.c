@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Repairing: what is kept twice, bitmaps, the journal's end.  Each damage is mended, or said to
- * stay; what could be read before can be read after; and cut short at any operation, with the power
- * lost in several ways, a repair leaves the volume no worse, and the next one ends the work.
+ * Repair of what is stored twice, of bitmaps, and of the journal's end.  Each damage is mended,
+ * or reported as left.  What could be read before can be read after.  A repair that a power cut
+ * interrupts at any operation leaves the volume no worse, and the next repair finishes the work.
  */
 #include <errno.h>
 
@@ -26,10 +26,10 @@ static void no_log(LoggingLevel level, const char *line)
 
 static guint64 place_of(guint i)
 {
-	return i * (24 * MIB + 5 * BLOCK_SIZE); /* the last is below another inner node */
+	return i * (24 * MIB + 5 * BLOCK_SIZE); /* the last block is below another inner node */
 }
 
-/* A volume with some blocks in it, closed or not: then with records in its journal, flushed. */
+/* A volume with some blocks, either closed, or with flushed records in its journal. */
 static Backing *new_backing(gboolean closed)
 {
 	Backing *backing = backing_new_filled(SIZE, PLACES, place_of);
@@ -61,7 +61,7 @@ static guint64 slot_at(const SuperblockPair *pair, guint64 slot)
 	return pair->current.groups_offset + slot * FORMAT_SLOT_SIZE;
 }
 
-/* The node that the root's first pointer names, and so on, down to `level`. */
+/* The node of this level over block 0. */
 static MapEntry first_node(Backing *backing, guint level)
 {
 	SuperblockPair pair;
@@ -137,8 +137,8 @@ static void damage_bitmaps(Backing *backing)
 	flip_slot(backing, FORMAT_BITMAP_B);
 }
 
-/* A bitmap that is whole and not true: `first` slots from an unused place on leaked, or the root's
- * missing; sealed again, with the digest that goes with it. */
+/* Makes a valid bitmap page wrong: unused slots are marked as used, or the root's slot is
+ * not.  The page is sealed again, and the superblock gets its digest. */
 static void change_bitmap(Backing *backing, gboolean leak)
 {
 	g_autofree BitmapChoice *choice = g_new0(BitmapChoice, 1);
@@ -188,7 +188,8 @@ static void lose_block(Backing *backing)
 	flip_slot(backing, entry_at(NODE_LAYOUT_PLAIN, &leaf, 0).slot);
 }
 
-/* The record of the second flush; two durable-marks behind it say that it was on disk. */
+/* Damages the record of the second flush.  Two durable-marks behind the record say that it was on
+ * the disk. */
 static void damage_record(Backing *backing)
 {
 	SuperblockPair pair;
@@ -203,10 +204,10 @@ static void damage_record(Backing *backing)
 typedef struct {
 	const char *name;
 	void (*damage)(Backing *backing);
-	const char *action; /* a part of one of the lines; NULL: there is nothing to do */
-	const char *left;   /* the same of what stays; NULL: nothing does */
+	const char *action; /* a part of one of the actions; NULL: there is none */
+	const char *left;   /* a part of one of the faults that stay; NULL: none stays */
 	guint64 lost;	    /* blocks */
-	gboolean opens;	    /* before, too */
+	gboolean opens;	    /* the volume opens before the repair, too */
 } RepairRow;
 
 static const RepairRow rows[] = {
@@ -226,7 +227,7 @@ static const RepairRow rows[] = {
 	 65536, TRUE},
 };
 
-/* ---- looking */
+/* ---- reading */
 
 static gboolean has_line(const GPtrArray *lines, const char *part)
 {
@@ -246,7 +247,8 @@ static guint64 count_lost(const GArray *lost)
 	return n;
 }
 
-/* Which of the places can be read; what is read is right.  0 where it cannot be opened. */
+/* The set of places that can be read, whose content is checked; 0 if the volume cannot be opened.
+ */
 static guint32 read_places(Backing *backing, guint changed)
 {
 	Volume *volume = volume_open(backing_borrow(backing), "test", VOLUME_OPEN_READ_ONLY, NULL);
@@ -296,7 +298,7 @@ static guint64 count_errors(Backing *backing)
 	return result ? result->errors : G_MAXUINT64;
 }
 
-/* It takes writes, and is closed in order. */
+/* The volume takes writes, and closes without an error. */
 static void use(Backing *backing)
 {
 	Volume *volume = backing_open_volume(backing);
@@ -362,7 +364,7 @@ static void test_unclean(const void *data)
 	CHECK_UINT(read_places(backing, 4), (1u << PLACES) - 1);
 }
 
-/* Records that are to be replayed live in slots that the bitmaps have as free. */
+/* The slots of records that will be replayed are free in the bitmaps. */
 static void test_unclean_bitmaps(const void *data)
 {
 	g_autoptr(Backing) backing = new_backing(FALSE);
@@ -406,7 +408,8 @@ static void test_cut_journal(const void *data)
 	CHECK_UINT(read_places(backing, 1), (1u << PLACES) - 1);
 }
 
-/* An open would refuse: it is not what ends a repair, and what is left is said. */
+/* An open would refuse the volume: the repair does not end with an open, and reports what is left.
+ */
 static void test_unclean_not_opened(const void *data)
 {
 	g_autoptr(Backing) backing = new_backing(FALSE);
@@ -423,7 +426,7 @@ static void test_unclean_not_opened(const void *data)
 	CHECK_UINT(read_places(backing, 4), 0);
 }
 
-/* A record is to change what lies below a leaf that is lost. */
+/* A record changes blocks of a lost leaf. */
 static void test_record_over_lost(const void *data)
 {
 	g_autoptr(Backing) backing = new_backing(FALSE);
@@ -449,7 +452,7 @@ static void test_record_over_lost(const void *data)
 	CHECK_UINT(read_places(backing, 0), (1u << PLACES) - 2);
 }
 
-/* What is left of it before slot `end`. */
+/* The backing, truncated before slot `end`. */
 static Backing *cut_at(Backing *origin, guint64 end)
 {
 	Backing *backing = backing_faulty_new(0);
@@ -465,7 +468,7 @@ static Backing *cut_at(Backing *origin, guint64 end)
 	return backing;
 }
 
-/* Copies that are written anew lie behind the end. */
+/* The copies that the repair would rewrite lie behind the end. */
 static void test_cut_copies(const void *data)
 {
 	g_autoptr(Backing) origin = new_backing(TRUE);
@@ -485,7 +488,8 @@ static void test_cut_copies(const void *data)
 	CHECK_UINT(count_lost(plan->check->lost), blocks_covering(SIZE));
 }
 
-/* The backing was cut, and of what was flushed since the checkpoint the slots are gone. */
+/* The backing was truncated, and the slots of writes that were flushed since the checkpoint are
+ * lost. */
 static void test_cut_backing(const void *data)
 {
 	g_autoptr(Backing) origin = new_backing(FALSE);
@@ -519,7 +523,7 @@ static void check_left(Backing *backing, const RepairRow *row, guint32 readable,
 	use(backing);
 }
 
-/* Stops at operation `point`.  FALSE if it was done before. */
+/* Runs a repair that stops at operation `point`.  FALSE if it ended before. */
 static gboolean interrupt(Backing *origin, const RepairRow *row, guint64 point, TestRandom *random)
 {
 	g_autoptr(Backing) backing = backing_faulty_crash(origin, G_MAXUINT64);
@@ -576,13 +580,14 @@ int main(int argc, char **argv)
 		test_add(name, test_row_mended, &rows[i]);
 	}
 	test_add("repair: nothing is damaged, and nothing is written", test_nothing, NULL);
-	test_add("repair: what a crash left is said", test_unclean, NULL);
-	test_add("repair: bitmaps, with records to be replayed", test_unclean_bitmaps, NULL);
-	test_add("repair: the journal is ended early, if that is wanted", test_cut_journal, NULL);
+	test_add("repair: what a crash left is reported", test_unclean, NULL);
+	test_add("repair: bitmaps, with a journal to replay", test_unclean_bitmaps, NULL);
+	test_add("repair: the journal is ended early only on request", test_cut_journal, NULL);
 	test_add("repair: what cannot be opened is not replayed", test_unclean_not_opened, NULL);
-	test_add("repair: a record over a leaf that is lost", test_record_over_lost, NULL);
-	test_add("repair: copies are cut off", test_cut_copies, NULL);
-	test_add("repair: the slots of flushed records are cut off", test_cut_backing, NULL);
+	test_add("repair: a record over a lost leaf", test_record_over_lost, NULL);
+	test_add("repair: a truncated backing without the copies", test_cut_copies, NULL);
+	test_add("repair: a truncated backing without the slots of flushed records",
+		 test_cut_backing, NULL);
 	test_add("repair: interrupted at every operation", test_interrupted, NULL);
 	return test_run(argc, argv);
 }

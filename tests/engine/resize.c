@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A volume that gets another size: in use, cut short by a crash at every operation, and back.
+ * A volume grows and shrinks: in use, and interrupted by a crash at every operation.
  */
 #include "tests/backing/faulty.h"
 #include "tests/backing/memory.h"
@@ -30,7 +30,7 @@ static gboolean resize(Volume *volume, guint64 size, VolumeResizeFlags flags)
 
 /* ---- growing */
 
-/* Sizes between which the map gets no level, one, and all that there are. */
+/* Growth from each size to the next adds no level to the map, one, or several. */
 static const guint64 sizes[][2] = {
 	{MIB, MIB + SECTOR_SIZE},
 	{MIB, 2 * MIB},
@@ -46,7 +46,7 @@ typedef enum { EMPTY, DIRTY, CLEAN, DISCARDED, STATES } ResizeState;
 
 static const char *const state_names[] = {"empty", "dirty", "clean", "discarded"};
 
-/* Something at both ends. */
+/* Writes at both ends. */
 static void fill(Volume *volume, ResizeState state)
 {
 	guint64 size = volume_size(volume);
@@ -69,7 +69,7 @@ static void check_filled(Volume *volume, ResizeState state, guint64 size)
 	check_value(volume, there ? 'z' : 0, 64 * KIB, size - 64 * KIB);
 }
 
-/* What is new is zeros, up to the end, and can be written. */
+/* The new blocks read as zeros up to the end, and can be written. */
 static void check_grown(Volume *volume, guint64 from, guint64 to)
 {
 	guint64 length = MIN(to - from, MIB);
@@ -97,7 +97,7 @@ static void grow_one(guint64 from, guint64 to, ResizeState state, gboolean dies)
 	fill(volume, state);
 	REQUIRE(resize(volume, to, 0));
 	if (dies) {
-		volume_abandon(volume); /* it is durable */
+		volume_abandon(volume); /* the growth is durable */
 		place_check(place);
 		volume = place_open(place);
 		REQUIRE(volume);
@@ -186,7 +186,8 @@ static void check_load(const ResizeLoad *loads, Volume *volume)
 	}
 }
 
-/* The last stretch ends with the volume, so that the first growth begins beside its requests. */
+/* The last stretch ends at the end of the volume, so that the first growth begins beside its
+ * requests. */
 static void test_grow_under_load(const void *data)
 {
 	static ResizeLoad loads[THREADS];
@@ -208,7 +209,7 @@ static void test_grow_under_load(const void *data)
 	for (guint i = 0; i < 24 && !test_failed(); i++) {
 		guint64 before = size;
 
-		g_usleep(20000); /* requests between two resizes */
+		g_usleep(20000); /* let requests run between two resizes */
 		size += i % 8 == 7 ? size * 15 : GROWN_BY;
 		resize(volume, size, 0);
 		check_grown(volume, before, size);
@@ -230,8 +231,8 @@ static void test_grow_under_load(const void *data)
 
 /* ---- shrinking */
 
-/* What was cut off does not come back: neither blocks nor the rest of one, nor the levels' nodes.
- */
+/* What was cut off does not come back: whole blocks, the rest of a block, nodes of the levels
+ * that went. */
 static void shrink_one(guint64 large, guint64 small, ResizeState state)
 {
 	g_autoptr(Place) place = place_new_memory();
@@ -271,7 +272,7 @@ static void test_shrink(const void *data)
 		}
 }
 
-/* What was set up for it before it grew may say so later. */
+/* An initiator's setup from before the growth has the former size. */
 static void test_former_sizes(const void *data)
 {
 	g_autoptr(Backing) backing = backing_memory_new(0);
@@ -342,7 +343,7 @@ static void test_refusals(const void *data)
 	backing_check(backing);
 }
 
-/* A superblock that says less than the map does. */
+/* A superblock with a smaller size than the map. */
 static void test_found(const void *data)
 {
 	g_autoptr(Place) place = place_new_memory();
@@ -380,7 +381,8 @@ static void no_log(LoggingLevel level, const char *line)
 	(void)level, (void)line;
 }
 
-/* The volume that a loss of power left is whole, and has one of the sizes; `sure`: the new one. */
+/* Checks that a power cut leaves a consistent volume with the old or the new size; `sure`: with the
+ * new one. */
 static void check_left(Backing *left, guint64 from, guint64 to, gboolean sure)
 {
 	g_autoptr(GError) error = NULL;
@@ -401,7 +403,7 @@ static void check_left(Backing *left, guint64 from, guint64 to, gboolean sure)
 	backing_check(left);
 }
 
-/* FALSE when there was no such operation any more. */
+/* FALSE if the resize ended before that operation. */
 static gboolean cut_at(guint64 from, guint64 to, guint64 point)
 {
 	const VolumeParameters parameters = {.size = from, .journal_size = VOLUME_SIZE_MIN};
@@ -453,7 +455,7 @@ static Volume *open_new(Backing *backing, guint64 size)
 								: NULL;
 }
 
-/* What stands in the way goes, and then it gets its size. */
+/* The full disk gets space again, and then the volume grows. */
 static void test_full(const void *data)
 {
 	g_autoptr(Backing) backing = backing_faulty_new(0);
@@ -475,7 +477,7 @@ static void test_full(const void *data)
 	backing_check(backing);
 }
 
-/* It is not waited for longer than that, and goes on. */
+/* The call returns after its limit, and the growth goes on. */
 static void test_slow(const void *data)
 {
 	g_autoptr(Backing) backing = backing_faulty_new(0);
@@ -510,7 +512,7 @@ static int preadv_but_nodes(Backing *backing, const struct iovec *iov, int count
 	return -EIO;
 }
 
-/* A pointer that is dead covers the new end: it would become the root. */
+/* A dead pointer covers the new end: it would become the root. */
 static void test_shrink_over_dead(const void *data)
 {
 	const VolumeParameters parameters = {.size = 512 * MIB, .journal_size = 1 * MIB};
@@ -556,17 +558,17 @@ int main(int argc, char **argv)
 			     same_levels[] = {SMALL, SMALL + MIB};
 
 	logging_set_sink(no_log);
-	test_add("growing keeps what was there, and what is new is zeros", test_grow, NULL);
-	test_add("growing while it is used", test_grow_under_load, NULL);
+	test_add("growing keeps the data, and new blocks read as zeros", test_grow, NULL);
+	test_add("growing a volume in use", test_grow_under_load, NULL);
 	test_add("what was cut off does not come back", test_shrink, NULL);
-	test_add("nothing is cut off that was discarded and is not free", test_shrink_over_dead,
+	test_add("nothing is cut off that was discarded and is not free yet", test_shrink_over_dead,
 		 NULL);
-	test_add("it is known which sizes it may have had", test_former_sizes, NULL);
-	test_add("what is refused", test_refusals, NULL);
+	test_add("the sizes that the volume may have had are known", test_former_sizes, NULL);
+	test_add("sizes that are refused", test_refusals, NULL);
 	test_add("check finds what is mapped behind the end", test_found, NULL);
-	test_add("power cuts while it grows", test_crash, growing);
-	test_add("power cuts while it grows by no level", test_crash, same_levels);
-	test_add("power cuts while it shrinks", test_crash, shrinking);
+	test_add("power cuts while the volume grows", test_crash, growing);
+	test_add("power cuts while the volume grows by no level", test_crash, same_levels);
+	test_add("power cuts while the volume shrinks", test_crash, shrinking);
 	test_add("growing on a full disk", test_full, NULL);
 	test_add("growing on a slow disk", test_slow, NULL);
 	return test_run(argc, argv);

@@ -8,17 +8,17 @@
 typedef struct {
 	Backing base;
 	GMutex lock;
-	RotImage *image; /* of a copy; not owned ... */
-	guint64 shown;	 /* ... and how much of it is there, from its start */
+	RotImage *image; /* of a copy: the image; not owned */
+	guint64 shown;	 /* bytes of the image that show, from its start */
 	guint64 size;
-	guint8 *own[ROT_UNITS_MAX]; /* of each unit its bytes, where they are not the image's */
-	GArray *owned;		    /* guint64: the units that `own` has */
-	GPtrArray *spare;	    /* for the next ones: making a copy new again frees nothing */
+	guint8 *own[ROT_UNITS_MAX]; /* the bytes of each unit that differs from the image */
+	GArray *owned;		    /* guint64: the numbers of the units in `own` */
+	GPtrArray *spare;	    /* memory for the next units: rot_copy_renew() frees nothing */
 	GPtrArray **versions;	    /* of a recorder; else NULL */
 	gboolean note;
 } RotBacking;
 
-/* The unit's bytes, to be changed; `whole`: all of them. */
+/* The unit's bytes, for a change; `whole`: of all of them. */
 static guint8 *make_own(RotBacking *rot, guint64 unit, gboolean whole)
 {
 	guint8 *bytes = rot->own[unit];
@@ -48,7 +48,7 @@ static void keep_version(RotBacking *rot, guint64 unit, const guint8 *bytes)
 	list = rot->versions[unit];
 	if (!list) {
 		list = rot->versions[unit] = g_ptr_array_new_with_free_func(g_free);
-		g_ptr_array_add(list, g_malloc0(ROT_UNIT)); /* before it was written */
+		g_ptr_array_add(list, g_malloc0(ROT_UNIT)); /* the unit before its first write */
 	}
 	if (memcmp(list->pdata[list->len - 1], bytes, ROT_UNIT))
 		g_ptr_array_add(list, memcpy(g_malloc(ROT_UNIT), bytes, ROT_UNIT));

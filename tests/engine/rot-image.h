@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Images of a backing for tests of rot: what a volume wrote over its life, version by version, and
- * cheap copies of what it left, each damaged in its own way.
+ * Images of a backing for tests of rot: every version of each unit that a volume wrote over its
+ * life, and cheap copies of the last state, to be damaged.
  *
- * An image is flat memory that does not change; a copy keeps the 4 KiB units that differ, so that
- * making it new costs nothing much.
+ * An image is flat memory that does not change.  A copy keeps the 4 KiB units that differ, so
+ * that renewing it is cheap.
  *
- * Threading: copies as every backing; an image is only read, but for its notes of what was read.
+ * Threading: a copy is like any backing.  Images are only read, except for the notes of what was
+ * read.
  */
 #pragma once
 
@@ -28,20 +29,20 @@ typedef struct {
 /* An empty backing that records every version of each unit; it cannot punch. */
 Backing *rot_recorder_new(void);
 
-/* What the recorder holds now. */
+/* The image of what the recorder holds now. */
 RotImage *rot_recorder_image(Backing *recorder);
 void rot_image_free(RotImage *image); /* NULL is allowed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RotImage, rot_image_free)
 
-/* A copy, to be damaged and used; the image outlives it.  It cannot punch; it grows. */
+/* A copy, to be damaged and used.  The image must outlive it.  A copy can grow and cannot punch. */
 Backing *rot_copy_new(RotImage *image);
 
-/* The copy is what the image is, again; no volume is open in it. */
+/* Makes the copy equal to the image again.  No volume may be open in the copy. */
 void rot_copy_renew(Backing *copy);
 
 void rot_copy_flip(Backing *copy, guint64 offset, guint bit);
 void rot_copy_put(Backing *copy, guint64 unit, const guint8 *bytes); /* ROT_UNIT of them */
 void rot_copy_cut(Backing *copy, guint64 size);
 
-/* From now on what is read of it is noted in the image. */
+/* From now on, reads of the copy are noted in the image. */
 void rot_copy_note(Backing *copy);

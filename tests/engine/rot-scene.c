@@ -7,9 +7,9 @@
 #include "common/engine/volume-private.h"
 
 #define WORDS (BLOCK_SIZE / 8)
-#define PIECE 16u /* blocks that are read together, at most */
+#define PIECE 16u /* the most blocks that are read together */
 
-/* MiB of the volume: a leaf each; the last is below the second inner node. */
+/* Leaves, by their offset in MiB; the last is below the second inner node. */
 static const guint leaves[SCENE_LEAVES] = {0, 1, 256};
 /* Neighbours among them, and the ends of a leaf. */
 static const guint blocks[SCENE_BLOCKS] = {0, 1, 2, 255};
@@ -48,7 +48,7 @@ typedef struct {
 	guint32 now[SCENE_PLACES];
 	guint32 number;
 	TestRandom random;
-	Scene *scene; /* where states are entered; NULL: not yet */
+	Scene *scene; /* to which states are added; NULL: to none yet */
 } SceneLife;
 
 static void enter_state(SceneLife *life)
@@ -75,7 +75,7 @@ static void write_places(SceneLife *life, guint first, guint n)
 
 static void zero_places(SceneLife *life, guint leaf)
 {
-	/* The first three places, and holes behind. */
+	/* The first three places, and the holes behind them. */
 	CHECK_INT(volume_zero(life->volume, leaves[leaf] * MIB, 8 * BLOCK_SIZE), 0);
 	memset(life->now + leaf * SCENE_BLOCKS, 0, 3 * sizeof *life->now);
 	enter_state(life);
@@ -107,8 +107,8 @@ static void flush(SceneLife *life)
 	}
 }
 
-/* The journal of the volume, which is closed, goes on this many bytes before the ring's end: as
- * after a thousand records more. */
+/* Makes the journal of the closed volume continue this many bytes before the ring's end, as
+ * after a thousand more records. */
 static void approach_end(Backing *backing, guint64 left)
 {
 	SuperblockPair pair;
@@ -121,7 +121,8 @@ static void approach_end(Backing *backing, guint64 left)
 	CHECK_INT(superblock_store(backing, &pair, &next), 0);
 }
 
-/* The most that a volume has behind it: changes, flushed and not, after an open after a close. */
+/* The longest life: after a close and an open, changes that were flushed and others that were not.
+ */
 static void live(SceneLife *life, Backing *backing, gboolean unclean)
 {
 	approach_end(backing, 2000);
@@ -133,13 +134,13 @@ static void live(SceneLife *life, Backing *backing, gboolean unclean)
 		change(life, 12);
 		flush(life);
 	}
-	/* At last everything is there, or there would be less to damage. */
+	/* At the end all places are written: otherwise there would be less to damage. */
 	for (guint leaf = 0; leaf < SCENE_LEAVES; leaf++)
 		write_places(life, leaf * SCENE_BLOCKS, 3);
 	close_volume(life->volume);
 	if (!unclean)
 		return;
-	/* A record of 64 bytes; 48 are left, and taken by a wrap. */
+	/* A record of 64 bytes; the 48 bytes that are left hold a wrap record. */
 	approach_end(backing, 112);
 	life->volume = backing_open_volume(backing);
 	write_places(life, 3, 1);
@@ -164,7 +165,7 @@ Scene *scene_new(const char *name, gboolean unclean)
 	scene->name = name;
 	CHECK(volume_format(backing, &p, NULL));
 	live(&life, backing, unclean);
-	if (!unclean) { /* all of it is in the last checkpoint */
+	if (!unclean) { /* everything is in the last checkpoint */
 		scene->n_states = 0;
 		enter_state(&life);
 	}
@@ -180,7 +181,7 @@ void scene_free(Scene *scene)
 	g_free(scene);
 }
 
-/* ---- what is read */
+/* ---- reading */
 
 static gboolean is_filled(const guint8 *bytes, guint64 block, guint32 number)
 {
@@ -194,7 +195,7 @@ static gboolean is_filled(const guint8 *bytes, guint64 block, guint32 number)
 	return TRUE;
 }
 
-/* The states in which this place reads as it does. */
+/* The set of states in which this place has the content that was read. */
 static guint64 states_of(const Scene *scene, guint place, const guint8 *bytes)
 {
 	guint64 block = scene_block(place), states = 0;
@@ -245,7 +246,8 @@ static void judge_place(Looking *looking, guint place, const guint8 *bytes)
 	looking->sight.allowed &= states;
 }
 
-/* One block that could not be read with others: itself, or an error that names it. */
+/* Reads one block that could not be read together with others: its content, or an error that names
+ * it. */
 static void look_at_block(Looking *looking, guint64 block, gint place)
 {
 	guint8 bytes[BLOCK_SIZE];
@@ -275,7 +277,7 @@ static gint find_place(guint64 block)
 	return -1;
 }
 
-/* [block, block + n), together where that can be read. */
+/* Reads [block, block + n), together if that succeeds. */
 static void look_at(Looking *looking, guint64 block, guint n)
 {
 	guint8 bytes[PIECE * BLOCK_SIZE];

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small volume with a life behind it, and the oracle that judges what is read of it once its
- * backing was damaged: right data or an error that names the place, never other data (I4).
+ * A small volume with a history, and the oracle that judges what is read after its backing was
+ * damaged: the right data, or an error that names the block, and never other data (I4).
  *
- * The map has three levels, and two nodes in the middle one; the journal went round its ring, and
- * wraps in what is replayed.  Blocks are written in a few places that are far from each other, no
- * more than it takes, as each costs 32768 flips; each write fills its blocks with its own number.
- * What is right is what one of the *states* says that may be found: the last, and where the journal
- * was not replayed yet, any from the last flush on, but the same for all blocks that can be read
- * (I3).
+ * The map has three levels, with two nodes in the middle level.  The journal has gone round its
+ * ring, and the part to be replayed wraps.  Blocks are written in a few places that are far
+ * apart, and no more than necessary, as each costs 32768 flips.  Each write fills its blocks with
+ * its own number.  Data are right if they are those of one *state*: the last one or, where the
+ * journal was not yet replayed, any state since the last flush, and the same state for all
+ * blocks that can be read (I3).
  */
 #pragma once
 
@@ -19,7 +19,7 @@
 #define SCENE_SIZE (257 * MIB)
 #define SCENE_JOURNAL (64 * KIB)
 #define SCENE_LEAVES 3u
-#define SCENE_BLOCKS 4u /* in each of these leaves */
+#define SCENE_BLOCKS 4u /* blocks in each of these leaves */
 #define SCENE_PLACES (SCENE_LEAVES * SCENE_BLOCKS)
 #define SCENE_STATES 64u
 
@@ -27,26 +27,26 @@ typedef struct {
 	const char *name;
 	RotImage *image;			    /* owned */
 	guint32 states[SCENE_STATES][SCENE_PLACES]; /* 0: reads as zeros */
-	guint n_states;				    /* all from the last flush on */
+	guint n_states;				    /* every state since the last flush */
 } Scene;
 
-/* After checkpoints and a close in order; `unclean`: opened once more, and changed, flushed,
- * changed, and then its process died. */
+/* The volume has made checkpoints and was closed; `unclean`: it was opened once more, changed,
+ * flushed and changed, and then its process died. */
 Scene *scene_new(const char *name, gboolean unclean);
 void scene_free(Scene *scene); /* NULL is allowed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Scene, scene_free)
 
-/* The block of the volume that a place is. */
+/* The number of the block at a place. */
 guint64 scene_block(guint place);
 
-/* What one reading found. */
+/* What one pass of reading found. */
 typedef struct {
-	guint64 allowed;	   /* a bit for each state that may be the one */
+	guint64 allowed;	   /* a bit for each state that agrees with what was read */
 	guint errors;		   /* blocks that could not be read */
-	guint8 lost[SCENE_PLACES]; /* of the places: could not be read */
+	guint8 lost[SCENE_PLACES]; /* by place: it could not be read */
 } Sight;
 
-/* How much is read; a leaf, a node, a block is read, and verified, whole or not at all. */
+/* How much is read.  A leaf, node or block is read and verified as a whole or not at all. */
 typedef enum {
 	SCENE_FEW,   /* of each leaf that was ever written the places with their neighbours, and a
 		      * block   of one other leaf in eight */
@@ -54,8 +54,8 @@ typedef enum {
 	SCENE_WHOLE, /* the volume */
 } SceneExtent;
 
-/* Reads that much, and checks it.  `news` (may be NULL): places that were written anew since, with
- * this number. */
+/* Reads and checks that much.  `news` (may be NULL): the places that were rewritten since, each
+ * with its number. */
 Sight scene_read(const Scene *scene, Volume *volume, guint64 allowed, const guint32 *news,
 		 SceneExtent extent);
 

@@ -6,10 +6,10 @@
 #include "common/base/error.h"
 #include "common/check/repair.h"
 
-#define CASE_SECONDS 60 /* no case may take longer; each takes milliseconds */
-#define PART_CASES 64u	/* that go together into one part of all */
+#define CASE_SECONDS 60 /* no case may take longer; a case takes milliseconds */
+#define PART_CASES 64u	/* consecutive cases in one part of all */
 #define NEWS_ROUNDS 8u
-#define NEWS 1000000u /* the number of what is written after an open */
+#define NEWS 1000000u /* the number of writes after an open */
 
 RotSweep sweep_begin(const Scene *scene, guint64 of, guint64 sample)
 {
@@ -68,14 +68,14 @@ void sweep_name(RotSweep *sweep, const char *format, ...)
 	test_alarm(CASE_SECONDS, now);
 }
 
-/* ---- what a damaged volume is held to */
+/* ---- what is required of a damaged volume */
 
 static CheckResult *checked(Backing *backing)
 {
 	return check_run(backing, NULL, NULL, NULL);
 }
 
-/* Whether check has something to say. */
+/* Whether check reports anything. */
 static gboolean is_noticed(const CheckResult *result)
 {
 	return !result || result->errors;
@@ -92,7 +92,7 @@ static gboolean is_listed(const CheckResult *result, guint64 block)
 	return FALSE;
 }
 
-/* What cannot be read, check lists. */
+/* Check must list every block that cannot be read. */
 static void check_lists_lost(const CheckResult *result, const Sight *sight)
 {
 	CHECK(is_noticed(result) || !sight->errors);
@@ -128,8 +128,8 @@ static Volume *try_open(RotSweep *sweep, VolumeOpenFlags flags, gboolean noticed
 	return NULL;
 }
 
-/* Writes to every other place, again and again, so that many slots that count as free are taken;
- * what was written, and the rest, reads as it should. */
+/* Writes to every other place again and again, so that many slots that count as free are
+ * taken.  Then all places must read as they should. */
 static void write_on(RotSweep *sweep, Volume *volume, const Sight *before)
 {
 	const Scene *scene = sweep->scene;
@@ -153,7 +153,7 @@ static void write_on(RotSweep *sweep, Volume *volume, const Sight *before)
 	volume_abandon(volume);
 }
 
-/* Looks at the copy as it is, without a write to it.  Whether it opens. */
+/* Judges the copy without writing to it.  Returns whether it can be opened. */
 static gboolean look(RotSweep *sweep, const CheckResult *result, SceneExtent extent)
 {
 	const Scene *scene = sweep->scene;
@@ -182,8 +182,8 @@ static void open_and_write(RotSweep *sweep, const CheckResult *result)
 	write_on(sweep, volume, &sight);
 }
 
-/* Repair does what it says, and then everything is as right as before.  It wants to end the journal
- * only of what does not open. */
+/* Repair must do what its plan says, and leave everything as right as before.  It may end the
+ * journal only of a volume that cannot be opened. */
 static void mend(RotSweep *sweep, gboolean opened)
 {
 	g_autoptr(RepairPlan) plan = repair_plan(sweep->copy, 0, NULL, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A sweep: many cases of damage to the same volume (rot-scene.h), and what each is held to.
+ * A sweep: many cases of damage to the same volume (rot-scene.h), and what is required after
+ * each.
  *
  *     sweep = sweep_begin(...)
  *     for each case
@@ -15,21 +16,21 @@
 
 typedef struct {
 	const Scene *scene;
-	Backing *copy; /* to be renewed, and damaged, for each case */
+	Backing *copy; /* to be renewed and damaged for each case */
 	TestRandom random;
-	guint64 of, met;       /* cases that there are, and that were come across */
-	guint64 stride;	       /* one in so many is taken */
+	guint64 of, met;       /* number of cases; those that came up so far */
+	guint64 stride;	       /* one case in so many is taken */
 	guint64 part, n_parts; /* 0 ... n_parts - 1 */
 	guint64 cases, used, noticed, refused, lost;
 } RotSweep;
 
-/* Of `of` cases about `sample` are taken, unless $STORAGEOS_ROT asks for something else. */
+/* About `sample` of `of` cases are taken, unless $STORAGEOS_ROT says otherwise. */
 RotSweep sweep_begin(const Scene *scene, guint64 of, guint64 sample);
 
-/* Whether the next case is to be run; none is once one failed. */
+/* Whether the next case must be run; FALSE once a case failed. */
 gboolean sweep_takes(RotSweep *sweep);
 
-/* What the case is, for messages. */
+/* Describes the case, for messages. */
 void sweep_name(RotSweep *sweep, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 typedef enum {
@@ -39,9 +40,9 @@ typedef enum {
 	SWEEP_MEND,  /* then it is repaired instead, and read */
 } SweepUse;
 
-/* What is read of the copy is right, or an error that names the place and that check lists; and so
- * after every step, whatever is done with it. */
+/* Whatever is done with the copy, after each step every read returns the right data, or an error
+ * that names the block, which check must list. */
 void sweep_judge(RotSweep *sweep, SweepUse use);
 
-/* Says how many there were. */
+/* Prints how many cases there were. */
 void sweep_end(RotSweep *sweep);

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rot, enumerated: every bit of a small volume's backing is flipped, one at a time; it is cut
- * everywhere; every pair of its blocks is swapped; every older version of each of its blocks is put
- * back.  What is read is right, or an error that names the place (I4); whatever cannot be read is
- * found by check; nothing crashes or hangs.
+ * Rot, enumerated.  Every bit of a small volume's backing is flipped, one at a time; the backing
+ * is truncated to every length; every pair of its blocks is swapped; every older version of each
+ * block is put back.  A read returns the right data, or an error that names the block (I4).  Check
+ * finds whatever cannot be read.  Nothing crashes or hangs.
  *
- * After each damage: check, open for reading, read of everything that was ever written
- * (rot-scene.h, SCENE_FEW).  After some the volume is used as well: more is read, it is opened for
- * writing, read, written, read again, closed, and read once more.  That is ten times as dear, and
- * done for each swap and each older version; for one bit of each byte; for one length in eight.
+ * After each damage: check, an open for reading, and a read of everything that was ever written
+ * (rot-scene.h, SCENE_FEW).  After some, the volume is also used: more is read, then it is opened
+ * for writing, read, written, read again, closed, and read once more.  This costs ten times as
+ * much.  It is done for each swap and each older version, for one bit of each byte, and for one
+ * length in eight.
  *
- * Two volumes: one that was closed, and one whose process died with records in its journal, flushed
- * ones and others.
+ * There are two volumes: one was closed; the process of the other died with records in the
+ * journal, of which some were flushed.
  *
- * All of it takes 20 minutes of one processor: STORAGEOS_ROT=1 does that, STORAGEOS_ROT=N
- * one case in N, STORAGEOS_ROT=I/N (1/N ... N/N) a part of all, with a test's name as argument that
- * one alone.  Without it each test takes a sample.  The seed decides which.
+ * STORAGEOS_ROT=1 runs all cases, which takes 20 minutes of one processor; STORAGEOS_ROT=N runs
+ * one case in N; STORAGEOS_ROT=I/N (1/N ... N/N) one part of all.  Without it each test takes a
+ * sample.  The seed decides which.
  */
 #include <malloc.h>
 
@@ -32,9 +33,9 @@ static void no_log(LoggingLevel level, const char *line)
 
 /* ---- the two volumes */
 
-static Scene *scenes[2]; /* made when first asked for */
+static Scene *scenes[2]; /* made when first needed */
 
-/* Notes in the image which bytes anything reads at all. */
+/* Notes in the image which bytes are ever read. */
 static void note_reads(const Scene *scene)
 {
 	g_autoptr(Backing) copy = rot_copy_new(scene->image);
@@ -54,7 +55,7 @@ static void note_reads(const Scene *scene)
 	volume_close(volume, NULL);
 }
 
-/* Of a test's data: 0 or 1. */
+/* The number of the scene, 0 or 1, from a test's data. */
 static const Scene *the_scene(const void *data)
 {
 	guint i = GPOINTER_TO_UINT(data);
@@ -72,7 +73,7 @@ static gboolean note_kind(const Record *record, gpointer data)
 	return TRUE;
 }
 
-/* Records of every kind are to be replayed. */
+/* The journal to be replayed has records of every kind. */
 static void check_kinds(Backing *copy)
 {
 	g_autoptr(JournalRing) ring = NULL;
@@ -103,7 +104,7 @@ static void test_sound(const void *data)
 	REQUIRE(volume);
 	sight = scene_read(scene, volume, scene_all_states(scene), NULL, SCENE_WHOLE);
 	CHECK_UINT(sight.errors, 0);
-	CHECK(sight.allowed >> (scene->n_states - 1) & 1); /* nothing happened: the last */
+	CHECK(sight.allowed >> (scene->n_states - 1) & 1); /* without damage: the last state */
 	volume_abandon(volume);
 	for (guint64 unit = 0; unit < image->n_units; unit++) {
 		const GPtrArray *list = image->versions[unit];
@@ -163,7 +164,7 @@ static void do_damage(RotSweep *sweep, const Damage *damage)
 	}
 }
 
-/* `use`: it is not only read. */
+/* `use`: the volume is also used. */
 static void run_case(RotSweep *sweep, const Damage *damage, gboolean use)
 {
 	name_case(sweep, damage);
@@ -177,8 +178,8 @@ static void run_case(RotSweep *sweep, const Damage *damage, gboolean use)
 
 /* ---- every bit */
 
-/* How many bits of this byte are flipped: all that anything reads, and of the rest one of each
- * unit: what nothing reads can do nothing. */
+/* How many bits of this byte are flipped: all bits of bytes that are ever read, and one bit in
+ * each unit of the others, which have no effect. */
 static guint bits_to_flip(const RotImage *image, guint64 at)
 {
 	if (image->read[at])
@@ -208,7 +209,7 @@ static void test_flip(const void *data)
 
 /* ---- every length */
 
-/* Bytes between two lengths that are tried: every one in what was written and is read. */
+/* The distance to the next length: one byte where bytes were written and are read. */
 static guint64 cut_step(const RotImage *image, guint64 at)
 {
 	const GPtrArray *versions = image->versions[at / ROT_UNIT];
@@ -294,7 +295,7 @@ static void test_put_back(const void *data)
 
 /* ---- several blocks at once */
 
-#define SEVERAL 10u /* blocks, at most */
+#define SEVERAL 10u /* the most blocks */
 
 static const char *damage_unit(RotSweep *sweep, guint64 unit, const GArray *units, guint how)
 {
@@ -322,15 +323,15 @@ static const char *damage_unit(RotSweep *sweep, guint64 unit, const GArray *unit
 	}
 }
 
-/* Where the marks beside the ring are gone together with records in it, nothing is left that tells
- * of what was flushed since the last checkpoint. */
+/* If the marks beside the ring are lost together with records in it, nothing tells what was
+ * flushed since the last checkpoint. */
 static gboolean is_beyond_promise(gboolean marks, gboolean ring)
 {
 	return marks && ring;
 }
 
-/* Damages some of the blocks, any or such that follow each other, in one way or in several.  FALSE:
- * more than anything could notice. */
+/* Damages several blocks, random or consecutive, in one way or in several.  FALSE: nothing could
+ * notice this damage. */
 static gboolean damage_several(RotSweep *sweep, const GArray *units)
 {
 	TestRandom *random = &sweep->random;
@@ -386,7 +387,7 @@ int main(int argc, char **argv)
 	int status;
 
 	logging_set_sink(no_log);
-	mallopt(M_MMAP_THRESHOLD, 64 * MIB); /* much time goes into faulting in fresh memory */
+	mallopt(M_MMAP_THRESHOLD, 64 * MIB); /* otherwise much time goes into page faults */
 	mallopt(M_TRIM_THRESHOLD, G_MAXINT);
 	for (guint i = 0; i < G_N_ELEMENTS(tests) * 2; i++) {
 		g_autofree char *name = g_strdup_printf("rot: %s: %s", i % 2 ? "died" : "closed",

@@ -7,7 +7,7 @@
 #include "common/base/bytes.h"
 
 #define JOURNAL_START MIB /* in the backing */
-#define BEFORE 1	  /* the number of what was there before */
+#define BEFORE 1	  /* the number of the data before the script */
 #define FIRST_STEP 2
 #define SECTORS_PER_BLOCK (BLOCK_SIZE / SECTOR_SIZE)
 
@@ -124,7 +124,7 @@ gboolean content_read(Volume *volume, Content *ret_content)
 	return TRUE;
 }
 
-static guint64 max_end; /* of what was written into the journal's ring */
+static guint64 max_end; /* the end of what was written into the journal's ring */
 
 static gboolean watch_journal(guint64 offset, guint64 length, gpointer data)
 {
@@ -134,7 +134,7 @@ static gboolean watch_journal(guint64 offset, guint64 length, gpointer data)
 	return TRUE;
 }
 
-/* Writes until the next few records reach the ring's end. */
+/* Writes until only a few records fit before the ring's end. */
 static void reach_wrap(Volume *volume)
 {
 	const guint64 goal = JOURNAL_START + SCRIPT_JOURNAL_SIZE - KIB;
@@ -273,7 +273,7 @@ static void apply(Content *content, const Step *step, guint i)
 		memset(content->numbers + step->first, 0, step->count);
 }
 
-/* A zero is done in pieces where it is large or ends inside a block. */
+/* A zero that is large, or ends inside a block, is done in pieces. */
 static gboolean is_part(const Step *step, const Content *before, const Content *after,
 			const Content *content)
 {

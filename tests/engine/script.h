@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Short scripts of requests on a small volume, and the oracle that says what may be in the volume
- * after a script was cut short by a crash or by errors.
+ * Short scripts of requests to a small volume, and the oracle that says what the volume may hold
+ * after a crash or an error interrupted a script.
  *
- * Every write puts its own number into each of its sectors, so what a volume holds is described by
- * one number for each sector: 0 for zeros, 1 for what was there before, `2 + i` for step i.
+ * Every write fills its sectors with its own number, so one number for each sector describes the
+ * content of a volume: 0 for zeros, 1 for the data before the script, `2 + i` for step i.
  */
 #pragma once
 
@@ -27,26 +27,26 @@ typedef struct {
 	const char *name;
 	Step steps[SCRIPT_STEPS_MAX]; /* up to STEP_END */
 	gboolean from_wrap;	      /* begins where the journal's ring is about to wrap */
-	gboolean from_crash;	      /* begins with records to be replayed */
+	gboolean from_crash;	      /* begins with a journal to replay */
 	gboolean together;	      /* writes that follow each other are one batch */
 } Script;
 
 extern const Script scripts[];
 extern const guint n_scripts;
 
-/* A script of so many random steps. */
+/* A script of `n` random steps. */
 void script_random(Script *script, TestRandom *random, guint n);
 
-/* What a volume holds. */
+/* The content of a volume. */
 typedef struct {
 	guint8 numbers[SCRIPT_SECTORS];
 } Content;
 
-/* Reads it all; checks that no sector is mixed or in the wrong place. */
+/* Reads the whole volume.  Checks that no sector is mixed or in the wrong place. */
 gboolean content_read(Volume *volume, Content *ret_content);
 
-/* A faulty backing with a volume in it that a script can start on, everything flushed, closed (or
- * abandoned where the script says so), and what the volume holds. */
+/* A faulty backing with the volume with which the script starts: flushed, and closed or, with
+ * `from_crash`, abandoned.  Also returns its content. */
 Backing *script_prepare(const Script *script, Content *ret_content);
 
 /* One run of a script. */
@@ -54,22 +54,22 @@ typedef struct {
 	const Script *script;
 	guint n_steps;
 	Content before;
-	int results[SCRIPT_STEPS_MAX]; /* of the steps that were begun */
+	int results[SCRIPT_STEPS_MAX]; /* of the steps that began */
 	guint begun;
 	guint acknowledged; /* steps before the first that failed */
-	guint flushed;	    /* all that succeeded before this step is durable */
+	guint flushed;	    /* every step before this one that succeeded is durable */
 } Run;
 
 void run_init(Run *run, const Script *script, const Content *before);
 
-/* Runs the steps, to the first that fails or, with `go_on`, all of them.  *volume is NULL
+/* Runs the steps up to the first that fails or, with `go_on`, all of them.  *volume is NULL
  * afterwards if a step could not open it again. */
 void run_steps(Run *run, Backing *backing, Volume **volume, gboolean go_on);
 
-/* After a crash: the content is what the first p steps left, for a p from `low` to the steps that
- * were begun. */
+/* After a crash: the content must be what the first p steps left, with p from `low` to the
+ * number of steps that began. */
 gboolean run_check_prefix(const Run *run, guint low, const Content *content);
 
-/* After errors: each sector holds what one of the steps left there that may be the last: any that
- * failed, and back to the last that succeeded before step `sure`. */
+/* After errors: each sector must hold what one of these steps left there: the last one that
+ * succeeded before step `sure`, or any later or failed step. */
 gboolean run_check_possible(const Run *run, guint sure, const Content *content);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Scrubbing an open volume: what rots under it is found, mended where something says what it was,
- * and counted; it goes on while the volume is used, and ends when it is told to.
+ * Scrubbing an open volume: rot is found, counted, and mended where a second copy exists.  A
+ * scrub runs while the volume is used, and ends when it is stopped.
  */
 #include "tests/backing/faulty.h"
 #include "common/engine/bitmap-pages.h"
@@ -34,7 +34,7 @@ static Superblock superblock_of(Backing *backing)
 	return pair.current;
 }
 
-/* The node over block 0 of that level. */
+/* The node of this level over block 0. */
 static MapEntry first_node(Backing *backing, guint level)
 {
 	Superblock sb = superblock_of(backing);
@@ -109,9 +109,9 @@ typedef struct {
 	const char *name;
 	void (*rot)(Backing *backing);
 	guint64 repaired, errors;
-	guint64 blocks; /* that can be verified */
+	guint64 blocks; /* blocks that can be verified */
 	guint64 lost;	/* blocks */
-	gboolean read;	/* everything before, so that it is in the cache */
+	gboolean read;	/* everything is read before, and so in the cache */
 } ScrubRow;
 
 static const ScrubRow rows[] = {
@@ -203,7 +203,7 @@ static void test_found(const void *data)
 	volume_abandon(volume);
 }
 
-/* ---- one rule for everything that is kept twice */
+/* ---- one rule for everything that is stored twice */
 
 static void rot_other_superblock(Backing *backing)
 {
@@ -275,7 +275,7 @@ static const Copy copies[] = {
 	{"the checkpoint's mark", rot_checkpoint_mark},
 };
 
-/* Closed in order, with marks, and with a block more. */
+/* The volume was closed, has marks, and has one more block. */
 static Backing *new_closed(void)
 {
 	Backing *backing = backing_new_filled(SIZE, PLACES, place_of);
@@ -312,7 +312,8 @@ static void mend_by_repair(Backing *backing)
 	CHECK(repair_carry_out(plan, NULL));
 }
 
-/* A scrub counts it, whoever came upon it first: the open, its own way down, or a reader. */
+/* A scrub counts a damaged copy whoever found it first: the open, the scrub's own lookup, or a
+ * reader. */
 static void mend_by_scrub(Backing *backing, ScrubFlags flags, const Copy *copy)
 {
 	Volume *volume = backing_open_volume(backing);
@@ -352,7 +353,7 @@ static void test_copy(const void *data)
 	}
 }
 
-/* The good superblock stays as it is, whatever becomes of the power. */
+/* The good superblock is not written, so no power cut can damage it. */
 static gboolean leave_good(guint64 offset, guint64 length, gpointer data)
 {
 	gint *armed = data;
@@ -438,7 +439,7 @@ static gpointer write_on(gpointer data)
 	return NULL;
 }
 
-/* Blocks and nodes move all the time: none of that is an error. */
+/* Blocks and nodes move all the time, which is no error. */
 static void test_under_load(const void *data)
 {
 	g_autoptr(Backing) backing = backing_new_filled(SIZE, PLACES, place_of);
@@ -484,7 +485,7 @@ static void test_stopped(const void *data)
 	scrub_free(scrub);
 	CHECK_WITHIN(begun, 10);
 	volume_get_info(volume, &info);
-	CHECK_UINT(info.scrub_time, 0); /* it has not seen all */
+	CHECK_UINT(info.scrub_time, 0); /* the scrub did not see everything */
 	close_volume(volume);
 }
 
@@ -501,8 +502,8 @@ int main(int argc, char **argv)
 
 		test_add(name, test_copy, &copies[i]);
 	}
-	test_add("the good superblock is left alone", test_good_one, NULL);
-	test_add("scrub: neighbours that are lost are one range", test_neighbours, NULL);
+	test_add("the good superblock is not written", test_good_one, NULL);
+	test_add("scrub: lost neighbours are one range", test_neighbours, NULL);
 	test_add("scrub: under writes, discards and checkpoints", test_under_load, NULL);
 	test_add("scrub: stopped", test_stopped, NULL);
 	return test_run(argc, argv);

@@ -44,7 +44,7 @@ static int borrowed_pwritev(Backing *backing, const struct iovec *iov, int count
 	return backing_pwritev(real_of(backing), iov, count, offset, flags);
 }
 
-/* As a descriptor of its own: that a flush failed is forgotten with it. */
+/* Like a new descriptor: the real backing's failed flush is forgotten. */
 static int borrowed_flush(Backing *backing)
 {
 	Backing *real = real_of(backing);

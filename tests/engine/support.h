@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the engine's tests share: places that outlive the volumes opened in them, short forms of
- * the data path, and the check that a volume is whole.
+ * Helpers of the engine's tests: places that outlive the volumes opened in them, short forms of
+ * the data path, and the check that a volume is consistent.
  */
 #pragma once
 
 #include "common/engine/volume.h"
 #include "tests/harness.h"
 
-/* A backing that passes everything on to `real`, except that freeing it leaves `real` alone: a
- * volume owns what it is opened in, and a test wants to open it again. */
+/* A backing that passes everything on to `real`, except that freeing it does not free `real`.  A
+ * volume owns its backing, and a test needs it again after the close. */
 Backing *backing_borrow(Backing *real);
 
-/* The same, and every operation that would change something asks `gate` first: where that says
- * FALSE it fails with -EIO, and `real` never hears of it. */
+/* The same, but every operation that changes the backing calls `gate` first.  If that returns
+ * FALSE, the operation fails with -EIO and does not reach `real`. */
 typedef gboolean (*BackingGate)(guint64 offset, guint64 length, gpointer data);
 Backing *backing_borrow_gated(Backing *real, BackingGate gate, gpointer data);
 
@@ -28,25 +28,25 @@ Place *place_new_file(void);
 void place_free(Place *place); /* removes the file */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Place, place_free)
 
-/* To be freed by whoever it is given to. */
+/* The caller, or the volume that is opened in it, frees the result. */
 Backing *place_backing(Place *place);
 
-/* These check that they succeed; NULL or FALSE where not. */
+/* These check that they succeed.  NULL or FALSE if not. */
 gboolean place_format(Place *place, guint64 size, guint64 journal_size);
 Volume *place_open(Place *place);
 
 /* An open volume in a new place in memory.  Free *ret_place after the volume is closed. */
 Volume *place_new_volume(Place **ret_place, guint64 size);
 
-/* Checks that nothing is wrong in the volume that lies there, closed. */
+/* Checks that nothing is wrong in the closed volume at that place. */
 gboolean place_check(Place *place);
 
 /* The same for a backing, which stays the caller's. */
 gboolean backing_check(Backing *backing);
 Volume *backing_open_volume(Backing *backing); /* borrows it */
 
-/* A faulty backing with a closed volume that has `n` blocks in it: block number i is full of 1 + i
- * and at byte place(i).  Its journal is of 64 KiB. */
+/* A faulty backing with a closed volume of `n` blocks: block i is full of 1 + i and begins at
+ * byte place(i).  The journal has 64 KiB. */
 Backing *backing_new_filled(guint64 size, guint n, guint64 (*place)(guint i));
 
 /* Checks that closing succeeds. */
@@ -61,5 +61,5 @@ int volume_put_value(Volume *volume, guint8 value, gsize length, guint64 offset)
 /* Checks that [offset, offset + length) holds `value` everywhere. */
 gboolean check_value(Volume *volume, guint8 value, gsize length, guint64 offset);
 
-/* Describes `data` in at most `max` pieces of random lengths, empty ones among them. */
+/* Describes `data` by at most `max` pieces of random lengths, of which some are empty. */
 int cut_vector(TestRandom *random, void *data, gsize length, struct iovec *iov, int max);

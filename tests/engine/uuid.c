@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A volume that gets a new UUID, cut short by a crash at every operation.
+ * A volume gets a new UUID, interrupted by a crash at every operation.
  */
 #include <errno.h>
 
@@ -89,7 +89,7 @@ static void test_read_only(const void *data)
 	close_volume(volume);
 }
 
-/* `new`: the UUID that it has for certain; NULL: it may have kept `old`. */
+/* `new`: the UUID that the volume must have; NULL: it may have kept `old`. */
 static void check_left(Backing *left, const char *old, const char *new)
 {
 	char uuid[UUID_TEXT];
@@ -111,7 +111,7 @@ static void check_left(Backing *left, const char *old, const char *new)
 	backing_check(left);
 }
 
-/* FALSE when there was no such operation any more.  From a crashed volume, or a closed one. */
+/* FALSE if the call ended before that operation.  The volume was closed, or its process died. */
 static gboolean cut_at(guint64 point, gboolean crashed)
 {
 	g_autoptr(Backing) backing = backing_faulty_new(0);

@@ -155,7 +155,7 @@ static void test_read_only(const void *data)
 	volume = backing_open_volume(backing);
 	CHECK_INT(volume_put_value(volume, 1, MIB, 5 * SECTOR_SIZE), 0);
 	CHECK_INT(volume_discard(volume, 64 * KIB, 64 * KIB), 0);
-	volume_abandon(volume); /* what is to be replayed */
+	volume_abandon(volume); /* leaves a journal to replay */
 	changes = backing_faulty_count(backing, FAULTY_MODIFY);
 	volume = volume_open(backing_borrow(backing), "test", VOLUME_OPEN_READ_ONLY, &error);
 	REQUIRE(volume);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What may happen while a change has let go of the map's lock: to read a node, or to fetch slots
- * for nodes, where the backing may be full.  Each operation of the backing that a change makes is
- * such a window; in each of them in turn others get in between, up to a checkpoint.
+ * What may happen while a change has dropped the map's lock to read a node, or to fetch slots
+ * for nodes (when the backing may be full).  Each operation of the backing that a change makes is
+ * such a window.  In each window in turn, other threads change the volume and make a checkpoint.
  *
- * Whatever came of the change: all that was acknowledged is there, now, after the death of the
- * process, and opened again; and `check` finds nothing.
+ * Whether the change succeeds or not, all that was acknowledged is there: now, after the death
+ * of the process, and after a close and an open.  `check` finds nothing.
  */
 #include "tests/backing/faulty.h"
 #include "common/engine/codec.h"
@@ -26,16 +26,17 @@ typedef int (*WindowRequest)(Volume *volume, guint8 *values);
 
 typedef struct {
 	const char *name;
-	WindowRequest run; /* what is to be in each block if it returns 0 goes into `values` */
+	WindowRequest
+		run; /* updates `values`, the expected content of each block, if it returns 0 */
 } WindowRequestKind;
 
 /* Of one case. */
 static struct {
-	gint at;	    /* atomic: operations until the window; below 0: it was there */
-	gboolean of_thread; /* the window is in the checkpoint thread, else in the request's */
-	gboolean full;	    /* nothing gets slots for nodes */
+	gint at;	    /* atomic: operations until the window; below 0: it is over */
+	gboolean of_thread; /* the window is in the checkpoint thread, otherwise in the request's */
+	gboolean full;	    /* fetching slots for nodes fails */
 	Action action;
-	guint8 *values;	 /* what the action leaves goes there */
+	guint8 *values;	 /* updated by the action */
 	GThread *thread; /* atomic */
 	gint switched;	 /* atomic: superblocks written */
 	gint acted;	 /* atomic */
@@ -57,8 +58,8 @@ static gpointer others_main(gpointer data)
 	return NULL;
 }
 
-/* Others act, up to a checkpoint.  They may have to wait for what the window interrupts, but not
- * where slots are fetched. */
+/* Other threads act, up to a checkpoint.  They may have to wait for the interrupted operation,
+ * but not while slots are fetched. */
 static void open_window(gboolean fetching)
 {
 	gint before = g_atomic_int_get(&window.switched);
@@ -93,7 +94,7 @@ static int window_preadv(Backing *backing, const struct iovec *iov, int count, g
 	return plain->preadv(backing, iov, count, offset, flags);
 }
 
-/* Slots for nodes are written with zeros, and nothing else here is. */
+/* Only slots for nodes are written with zeros here. */
 static gboolean is_for_nodes(const struct iovec *iov)
 {
 	const guint8 *data = iov->iov_base;
@@ -134,7 +135,7 @@ static gboolean holds(Volume *v, const guint8 *values)
 	return TRUE;
 }
 
-/* As it is found when the process dies, or at a loss of power. */
+/* Checks the volume as the death of the process, or a power cut, leaves it. */
 static void check_left(Backing *backing, guint64 seed, const guint8 *values)
 {
 	g_autoptr(Backing) left = backing_faulty_crash(backing, seed);
@@ -208,7 +209,7 @@ static int discard_leaves(Volume *v, guint8 *values)
 	return discard(v, values, LEAF, 2 * LEAF);
 }
 
-/* Leaves that are dead are in the way of it. */
+/* The write meets dead leaves. */
 static int discard_and_write(Volume *v, guint8 *values)
 {
 	int r = discard(v, values, LEAF, 2 * LEAF);
@@ -226,7 +227,7 @@ static const WindowRequestKind requests[] = {
 	{"a discard, and a write over what it left", discard_and_write},
 };
 
-/* ---- what others do, beside the blocks of all requests */
+/* ---- what the other threads do: no request touches these blocks */
 
 static void do_nothing(Volume *v, guint8 *values)
 {
@@ -245,7 +246,7 @@ static const Action actions[] = {do_nothing, change_neighbours};
 
 /* ---- one window */
 
-/* Everything is there once, at level 1 in two nodes; five leaves are there. */
+/* A volume with two nodes at level 1 and five leaves. */
 static Backing *make_start(guint8 *values)
 {
 	const VolumeParameters parameters = {.size = SIZE, .journal_size = 256 * KIB};
@@ -262,14 +263,14 @@ static Backing *make_start(guint8 *values)
 	return backing;
 }
 
-/* Takes the stashes below what makes a change fetch more. */
+/* Takes slots from the stashes, so that the next change fetches more. */
 static void change_before(guint n)
 {
 	for (guint64 i = 0; i < n; i++)
 		CHECK_INT(volume_put_value(volume, 7, BLOCK_SIZE, (64 + i) * MIB), 0);
 }
 
-/* FALSE if the request was over before the window. */
+/* FALSE if the request ended before the window. */
 static gboolean run_window(Backing *start, const guint8 *before, const WindowRequestKind *kind,
 			   guint n)
 {
@@ -283,7 +284,7 @@ static gboolean run_window(Backing *start, const guint8 *before, const WindowReq
 	volume = open_with_windows(backing);
 	if (!CHECK(volume != NULL))
 		return FALSE;
-	if (window.full) /* or it would read nodes, and begin anew, behind the window that counts */
+	if (window.full) /* otherwise the change would read nodes and begin anew after the window */
 		holds(volume, values);
 	change_before(n);
 	in_request = TRUE;
@@ -350,7 +351,7 @@ static void grow_a_level(void)
 	CHECK_NO_ERROR(error);
 }
 
-/* No window opens any more; one that is about to has its thread in a moment. */
+/* Prevents further windows, and joins the thread of one that has opened. */
 static void shut_window(void)
 {
 	if (__atomic_exchange_n(&window.at, G_MININT, __ATOMIC_SEQ_CST) < 0)
@@ -360,7 +361,7 @@ static void shut_window(void)
 		g_thread_join(window.thread);
 }
 
-/* FALSE if the thread was done before the window. */
+/* FALSE if the thread ended its work before the window. */
 static gboolean run_thread_window(Backing *start, const guint8 *before, void (*work)(void), gint at)
 {
 	g_autoptr(Backing) backing = backing_faulty_crash(start, G_MAXUINT64);
@@ -410,9 +411,9 @@ static void test_thread(const void *data)
 	window.full = FALSE;
 }
 
-/* ---- a node that is lost on the way to what is dead, and what dies meanwhile before it */
+/* ---- a node on the way to a dead subtree is lost, and an earlier leaf dies meanwhile */
 
-#define LOST_LEAF 44u /* of the second node of level 1: the only one there */
+#define LOST_LEAF 44u /* in the second node of level 1, which has no other */
 
 static gboolean is_lost_node(const struct iovec *iov)
 {
@@ -454,7 +455,7 @@ static void test_lost_node(const void *data)
 	CHECK_INT(volume_checkpoint(volume), 0);
 	CHECK_INT(discard(volume, values, LEAF, LEAF), 0);
 	CHECK_INT(volume_discard(volume, SIZE - MIB, MIB), 0);
-	volume_abandon(volume); /* the replay leaves both dead */
+	volume_abandon(volume); /* the replay makes both dead */
 	window.of_thread = TRUE;
 	window.full = FALSE;
 	window.action = discard_first_leaf;

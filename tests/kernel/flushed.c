@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Proves that what a flush was answered with success for is there, whatever the disk below refuses.
+ * Proves that data of a successful flush are there, whatever the disk below refuses.
  *
  *     flushed PATH RECORD verify|load|die
  *
- * Opens the volume that is PATH and verifies it; then, but for `verify`, prints `loading` and
- * changes it until SIGTERM, or until every thread got an error; then closes it, or dies without.
- * Each thread writes blocks of its own, which carry their number and the count of their writes, and
- * flushes after a few; one more makes checkpoints without end.  RECORD has for each block the count
- * that a flush covered, and the last: the disk must hold one of these or one between, zeros before
- * the first load.  What is found is what the next load goes on from.
+ * Opens the volume PATH and verifies it.  Unless the mode is `verify`, it then prints `loading`
+ * and changes the volume until SIGTERM, or until every thread got an error; then it closes the
+ * volume (`load`) or dies without a close (`die`).  Each thread writes blocks of its own, which
+ * hold their number and the count of their writes, and flushes after a few writes; one more
+ * thread makes checkpoints all the time.  RECORD has two counts for each block: that of the last
+ * successful flush, and the last one written.  The disk must hold one of these or a count
+ * between; zeros before the first load.  The next load continues from the count that was found.
  *
- * Exit status: 0; 1 wrong data, or a read that failed; 2 usage; 3 it cannot be opened; 4 every
- * thread got an error.
+ * Exit status: 0 success; 1 wrong data, or a read failed; 2 usage; 3 the volume cannot be
+ * opened; 4 every thread got an error.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -70,7 +71,7 @@ static guint64 place(uint64_t block)
 	return block * STRIDE / BLOCK_SIZE * BLOCK_SIZE;
 }
 
-/* One that belongs to the thread. */
+/* Writes a random block of the thread once more. */
 static gboolean write_one(FlushWorker *worker, GRand *random)
 {
 	guint block =
@@ -142,7 +143,7 @@ static int load(FlushDisk *disk)
 	return failed == THREADS ? EXIT_DISK : 0;
 }
 
-/* The count that a block carries, of those that it may; FALSE, with a message, if it is none. */
+/* Reads the count of a block.  FALSE, with a message, if the block may not hold it. */
 static gboolean find_count(const FlushDisk *disk, guint block, uint64_t *ret_count)
 {
 	const FlushCounts *counts = &disk->counts[block];

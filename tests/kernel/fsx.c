@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fsx FILE BYTES SECONDS SEED: does random things to a file of a mounted file system, and holds
- * what is read to what was written, byte by byte.  After the program of that name that file systems
- * are tested with, which no distribution packages.
+ * fsx FILE BYTES SECONDS SEED: random operations on a file of a mounted file system.  Everything
+ * that is read is compared with what was written.  Modelled on the file system exerciser of that
+ * name, which no distribution packages.
  *
- * Reads and writes, through the page cache, past it and by mapped memory; truncating, punching,
- * zeroing, preallocating, collapsing and inserting, where the file system has that; flushing, and
- * forgetting what is cached, so that it is read from the disk again.  Ends after so many seconds,
- * or with SIGTERM, with the whole file compared once more.
+ * The operations: reads and writes through the page cache, with direct I/O and by mapped memory;
+ * truncating; punching, zeroing, preallocating, collapsing and inserting ranges, where the file
+ * system supports that; flushing; dropping the cache, so that data are read from the disk
+ * again.  Ends after SECONDS, or on SIGTERM, and compares the whole file once more.
  *
- * Exit status: 0 all was as it should be; 1 it was not: says what, where, and the operations
+ * Exit status: 0 success; 1 a difference or an error: prints what, where, and the operations
  * before.
  */
 #include <errno.h>
@@ -34,7 +34,7 @@ typedef struct {
 static const char *path;
 static int fd, direct;
 static GRand *random_numbers;
-static guint8 *model, *room; /* what the file holds; memory for as much, aligned */
+static guint8 *model, *room; /* the expected content; a buffer of that size, aligned */
 static guint64 size_max, size;
 static Operation kept[KEPT];
 static guint64 operations;
@@ -78,7 +78,7 @@ static guint64 below(guint64 limit)
 	return limit ? (guint64)(g_rand_double(random_numbers) * (double)limit) : 0;
 }
 
-/* Changes what the file should hold, or its size. */
+/* Changes the expected content, or the size. */
 static void fill(guint64 offset, guint64 length)
 {
 	guint32 pattern = g_rand_int(random_numbers);
@@ -99,7 +99,7 @@ static void cut(guint64 to)
 	size = to;
 }
 
-/* ---- operations: on a range inside of the largest size */
+/* ---- operations on a range within the largest size */
 
 static void do_read(guint64 offset, guint64 length)
 {
@@ -172,7 +172,7 @@ static void do_truncate(guint64 offset, guint64 length)
 		fail("truncate", offset);
 }
 
-/* FALSE: this file system has no such thing. */
+/* FALSE: the file system does not support this. */
 static gboolean allocate(int mode, guint64 offset, guint64 length, const char *what)
 {
 	if (!fallocate(fd, mode, (off_t)offset, (off_t)length))
