@@ -103,14 +103,15 @@ gboolean volume_format(Backing *backing, const VolumeParameters *parameters, GEr
  * message says by which process, I8), CORRUPT, UNSUPPORTED (a newer format), IO, NO_SPACE. */
 Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, GError **error);
 
-/* Has `release(held)` called once the volume is freed and its backing closed. */
+/* Calls `release(held)` once the volume is freed and its backing is closed. */
 void volume_keep(Volume *volume, gpointer held, GDestroyNotify release);
 
 /* Makes a checkpoint and closes the volume; no other call may be running.  The volume is freed in
  * either case.  FALSE: writes that were not flushed may be lost.  NULL is allowed. */
 gboolean volume_close(Volume *volume, GError **error);
 
-/* Closes without a checkpoint, as a crash would: for tests. */
+/* Closes without a checkpoint, as the death of the process would.  For tests: no program calls it.
+ */
 void volume_abandon(Volume *volume);
 
 guint64 volume_size(const Volume *volume);
@@ -194,8 +195,8 @@ int volume_or(Volume *volume, const struct iovec *iov, int count, guint64 offset
 	      guint64 *ret_offset);
 
 /* Tells whether the block at `offset` is mapped, and that *ret_length bytes from `offset` on are in
- * the same state.  Looks at a bounded part of the map, so the bytes behind them may be in that
- * state, too; a hole is reported as a whole. */
+ * the same state.  A hole is reported as a whole.  Of a mapped range only a bounded part of the map
+ * is looked at: the bytes behind it may be mapped, too. */
 int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length);
 
 typedef enum {
