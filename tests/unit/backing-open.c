@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening a backing by its name: what is a path, what a scheme. */
+/*
+ * Opening a backing by its name: a path, or a scheme and a path.
+ */
 #include "common/backing/backing.h"
 #include "common/base/error.h"
+#include "common/base/files.h"
 #include "tests/harness.h"
-
-#include <unistd.h>
-
-static char *directory;
 
 typedef struct {
 	const char *name, *format; /* with the directory for %s */
@@ -30,7 +29,7 @@ static const Name names[] = {
 	{"a scheme without a rest", "file:", "", STORAGEOS_ERROR_NOT_FOUND},
 };
 
-static void create_file(const char *name)
+static void create_file(const char *directory, const char *name)
 {
 	g_autofree char *path = g_build_filename(directory, name, NULL);
 	g_autoptr(Backing) backing = backing_open(path, BACKING_OPEN_CREATE, NULL);
@@ -38,14 +37,7 @@ static void create_file(const char *name)
 	CHECK(backing != NULL);
 }
 
-static void remove_file(const char *name)
-{
-	g_autofree char *path = g_build_filename(directory, name, NULL);
-
-	unlink(path);
-}
-
-static char *name_format(const Name *name)
+static char *name_format(const Name *name, const char *directory)
 {
 	g_auto(GStrv) parts = g_strsplit(name->format, "%s", 2);
 
@@ -54,11 +46,14 @@ static char *name_format(const Name *name)
 
 static void test_names(const void *data)
 {
+	g_autofree char *directory = test_path("-names");
+
 	(void)data;
-	create_file("volume");
-	create_file("a:b");
+	CHECK(files_make_directory(directory, NULL));
+	create_file(directory, "volume");
+	create_file(directory, "a:b");
 	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
-		g_autofree char *name = name_format(&names[i]);
+		g_autofree char *name = name_format(&names[i], directory);
 		g_autoptr(GError) error = NULL;
 		g_autoptr(Backing) backing = backing_open(name, 0, &error);
 
@@ -67,13 +62,11 @@ static void test_names(const void *data)
 		if (names[i].problem)
 			CHECK_ERROR(error, names[i].code, names[i].problem);
 	}
-	remove_file("volume");
-	remove_file("a:b");
 }
 
 static void test_create(const void *data)
 {
-	g_autofree char *uri = g_strdup_printf("file:%s/new", directory);
+	g_autofree char *path = test_path("-new"), *uri = g_strconcat("file:", path, NULL);
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Backing) first = backing_open(uri, BACKING_OPEN_CREATE, NULL);
 	g_autoptr(Backing) again = backing_open(uri, BACKING_OPEN_CREATE, &error);
@@ -82,17 +75,11 @@ static void test_create(const void *data)
 	CHECK(first != NULL);
 	CHECK(!again);
 	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, "exists already");
-	remove_file("new");
 }
 
 int main(int argc, char **argv)
 {
-	int failed;
-
-	directory = g_dir_make_tmp("storageos-test-XXXXXX", NULL);
 	test_add("a name is a path, or has a scheme of the table", test_names, NULL);
-	test_add("what is there is not created again", test_create, NULL);
-	failed = test_run(argc, argv);
-	rmdir(directory);
-	return failed;
+	test_add("an existing file is not created again", test_create, NULL);
+	return test_run(argc, argv);
 }
