@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -113,11 +114,125 @@ static void test_read_kernel(const void *data)
 	CHECK_STR(value, " 1 2");
 }
 
+static void test_no_text(const void *data)
+{
+	g_autofree char *path = test_path(".txt");
+	g_autoptr(GError) zero = NULL, fifo = NULL, directory = NULL;
+
+	(void)data;
+	CHECK(g_file_set_contents(path, "12\0004", 4, NULL));
+	CHECK(!files_read(path, 10, NULL, &zero));
+	CHECK_ERROR(zero, STORAGEOS_ERROR_CORRUPT, "byte 2 is zero");
+	unlink(path);
+	CHECK_INT(mkfifo(path, 0600), 0);
+	CHECK(!files_read(path, 10, NULL, &fifo)); /* does not wait for a writer */
+	CHECK_ERROR(fifo, STORAGEOS_ERROR_INVALID, "is not a regular file");
+	CHECK(!files_read(test_directory(), 10, NULL, &directory));
+	CHECK_ERROR(directory, STORAGEOS_ERROR_INVALID, "is not a regular file");
+}
+
+/* Neither a write that fails nor one that succeeds leaves a temporary file. */
+static void test_nothing_left(const void *data)
+{
+	g_autofree char *directory = test_path("-left");
+	g_autofree char *path = g_build_filename(directory, "file", NULL);
+	g_autoptr(GDir) open = NULL;
+
+	(void)data;
+	CHECK(files_make_directory(directory, NULL));
+	CHECK(files_write(path, "1", 1, 0600, FILES_NEW, NULL));
+	CHECK(!files_write(path, "2", 1, 0600, FILES_NEW, NULL));
+	CHECK(files_write(path, "3", 1, 0600, FILES_REPLACE, NULL));
+	open = g_dir_open(directory, 0, NULL);
+	REQUIRE(open);
+	CHECK_STR(g_dir_read_name(open), "file");
+	CHECK_STR(g_dir_read_name(open), NULL);
+}
+
+static void test_publish(const void *data)
+{
+	g_autofree char *path = test_path(".txt"), *temporary = g_strconcat(path, ".new", NULL);
+	g_autofree char *text = NULL;
+	g_autoptr(GError) error = NULL;
+
+	(void)data;
+	CHECK(g_file_set_contents(temporary, "new", -1, NULL));
+	CHECK(files_publish(temporary, path, NULL));
+	CHECK(!g_file_test(temporary, G_FILE_TEST_EXISTS));
+	CHECK(g_file_set_contents(temporary, "newer", -1, NULL));
+	CHECK(!files_publish(temporary, path, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, path);
+	text = files_read(path, 10, NULL, NULL);
+	CHECK_STR(text, "new");
+}
+
+static void test_directories(const void *data)
+{
+	g_autofree char *top = test_path("-top"), *deep = g_build_filename(top, "a/b", NULL);
+	g_autofree char *link = test_path("-link"), *file = test_path("-file");
+	g_autofree char *missing = files_first_missing(deep), *none = NULL;
+	g_autoptr(GError) dangling = NULL, not_directory = NULL;
+	struct stat st;
+
+	(void)data;
+	CHECK_STR(missing, top);
+	CHECK(files_make_directory(deep, NULL));
+	CHECK(files_make_directory(deep, NULL));
+	CHECK(!stat(deep, &st) && S_ISDIR(st.st_mode) && (st.st_mode & 0777) == 0755);
+	none = files_first_missing(deep);
+	CHECK_STR(none, NULL);
+	CHECK_INT(symlink("nothing", link), 0);
+	CHECK(!files_make_directory(link, &dangling));
+	CHECK_ERROR(dangling, STORAGEOS_ERROR_NOT_FOUND, link);
+	CHECK(g_file_set_contents(file, "x", -1, NULL));
+	CHECK(!files_make_directory(file, &not_directory));
+	CHECK_ERROR(not_directory, STORAGEOS_ERROR_NOT_FOUND, "Not a directory");
+}
+
+static void test_real_path(const void *data)
+{
+	g_autofree char *directory = test_path("-real"), *link = test_path("-link");
+	g_autofree char *inside = g_build_filename(link, "x/y", NULL);
+	g_autofree char *top = realpath(test_directory(), NULL);
+	g_autofree char *base = g_path_get_basename(directory);
+	g_autofree char *wanted = g_build_filename(top, base, "x/y", NULL);
+	g_autofree char *found = NULL, *root = files_real_path("/");
+
+	(void)data;
+	CHECK(files_make_directory(directory, NULL));
+	CHECK_INT(symlink(directory, link), 0);
+	found = files_real_path(inside);
+	CHECK_STR(found, wanted);
+	CHECK_STR(root, "/");
+}
+
+static void test_lock(const void *data)
+{
+	g_autofree char *path = test_path(".lock");
+	g_autoptr(GError) error = NULL;
+	autofd first = files_lock(path, 0, NULL);
+	autofd second = files_lock(path, 0, &error);
+
+	(void)data;
+	CHECK(first >= 0);
+	CHECK_INT(second, -1);
+	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY, path);
+	close(autofd_steal(&first));
+	second = files_lock(path, 0, NULL);
+	CHECK(second >= 0);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("an absolute path without . and ..", test_absolute, NULL);
 	test_add("files are read and written whole", test_read_and_write, NULL);
 	test_add("a descriptor is read to its end, within bounds", test_read_to_end, NULL);
 	test_add("files of the kernel are read", test_read_kernel, NULL);
+	test_add("only regular files of text are read", test_no_text, NULL);
+	test_add("no write leaves a temporary file", test_nothing_left, NULL);
+	test_add("publishing replaces no file", test_publish, NULL);
+	test_add("directories are made with their parents", test_directories, NULL);
+	test_add("the existing part of a path is resolved", test_real_path, NULL);
+	test_add("a lock keeps others out until it is dropped", test_lock, NULL);
 	return test_run(argc, argv);
 }

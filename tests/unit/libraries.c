@@ -44,6 +44,7 @@ static void test_places(const void *data)
 		{"/lib64/libfuse3.so.3", TRUE},
 		{"/usr/lib/libfuse3.so.3", TRUE},
 		{"/lib/libfuse3.so.3", TRUE},
+		{"/usr/local/lib64/libfuse3.so.3", TRUE},
 		{"/usr/local/lib/libfuse3.so.3", TRUE},
 		{"/usr/lib/x86_64-linux-gnu/libfuse3.so.3", TRUE},
 		{"/lib/aarch64-linux-gnu/libfuse3.so.3", TRUE},

@@ -17,24 +17,25 @@ static const struct {
 	RunnerGeneration generation;
 	const char *name;
 	gboolean served;
+	const char *versions;
 } rows[] = {
-	{"", RUNNER_GENERATION_UNKNOWN, NULL, FALSE},
-	{"tcmur_cmd_complete errp", RUNNER_GENERATION_UNKNOWN, NULL, FALSE},
-	{"tcmur_register_handler", RUNNER_GENERATION_UNKNOWN, NULL, FALSE},
-	{"tcmur_register_handler errp", RUNNER_GENERATION_A, "A", FALSE},
-	{"tcmur_register_handler errp tcmu_err_message", RUNNER_GENERATION_B, "B", FALSE},
+	{"", RUNNER_GENERATION_UNKNOWN, NULL, FALSE, "not known"},
+	{"tcmur_cmd_complete errp", RUNNER_GENERATION_UNKNOWN, NULL, FALSE, "not known"},
+	{"tcmur_register_handler", RUNNER_GENERATION_UNKNOWN, NULL, FALSE, "not known"},
+	{"tcmur_register_handler errp", RUNNER_GENERATION_A, "A", FALSE, "1.1"},
+	{"tcmur_register_handler errp tcmu_err_message", RUNNER_GENERATION_B, "B", FALSE, "1.2"},
 	{"tcmur_register_handler tcmu_err_message tcmur_handle_writesame", RUNNER_GENERATION_C, "C",
-	 TRUE},
+	 TRUE, "1.3"},
 	{"tcmur_register_handler tcmu_err_message tcmur_handle_writesame __tcmu_set_sense_data",
-	 RUNNER_GENERATION_D, "D", TRUE},
+	 RUNNER_GENERATION_D, "D", TRUE, "1.4"},
 	{"tcmur_register_handler tcmu_err_message tcmur_handle_writesame __tcmu_sense_set_data",
-	 RUNNER_GENERATION_D, "D", TRUE},
+	 RUNNER_GENERATION_D, "D", TRUE, "1.4"},
 	{"tcmur_register_handler tcmur_cmd_complete tcmur_handle_caw", RUNNER_GENERATION_E, "E",
-	 TRUE},
+	 TRUE, "1.5.0 to 1.5.2"},
 	{"tcmur_register_handler tcmur_cmd_complete tcmur_handle_caw tcmu_notify_cmd_timed_out",
-	 RUNNER_GENERATION_F, "F", TRUE},
+	 RUNNER_GENERATION_F, "F", TRUE, "1.5.3"},
 	{"tcmur_register_handler tcmur_cmd_complete tcmu_notify_cmd_timed_out", RUNNER_GENERATION_G,
-	 "G", TRUE},
+	 "G", TRUE, "1.5.4 and later"},
 };
 
 static void test_generations(const void *data)
@@ -47,7 +48,7 @@ static void test_generations(const void *data)
 		CHECK_UINT(generation, rows[i].generation);
 		CHECK_STR(runner_generation_name(generation), rows[i].name);
 		CHECK_INT(runner_generation_is_served(generation), rows[i].served);
-		CHECK(*runner_generation_versions(generation));
+		CHECK_STR(runner_generation_versions(generation), rows[i].versions);
 	}
 }
 
