@@ -30,7 +30,6 @@ Backing *backing_open(const char *uri, BackingOpenFlags flags, GError **error)
 	for (guint i = 0; i < G_N_ELEMENTS(schemes); i++)
 		if (strlen(schemes[i].scheme) == n && !strncmp(uri, schemes[i].scheme, n))
 			return schemes[i].open(uri + n + 1, flags, error);
-	error_set(error, STORAGEOS_ERROR_INVALID, "%s: unknown kind of backing '%.*s'", uri, (int)n,
-		  uri);
+	error_set(error, STORAGEOS_ERROR_INVALID, "%s: unknown kind of backing", uri);
 	return NULL;
 }

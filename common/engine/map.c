@@ -92,7 +92,9 @@ guint64 map_leaf_end(const Map *map, guint64 block)
 /* How many of blocks [first, first + n) are in the leaf over block `first`. */
 static guint leaf_share(const Map *map, guint64 first, guint n)
 {
-	return MIN(n, node_pointers(map->layout) - node_place(map->layout, first));
+	guint left = node_pointers(map->layout) - node_place(map->layout, first);
+
+	return MIN(n, left);
 }
 
 void map_set_generation(Map *map, guint64 generation)

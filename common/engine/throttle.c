@@ -63,13 +63,14 @@ ThrottleTurn throttle_line_up(Throttle *throttle, guint pressure, double cost, g
 gint64 throttle_wait(Throttle *throttle, const ThrottleTurn *turn, guint pressure, gint64 now)
 {
 	double pace = pace_now(throttle, pressure, now), wait;
+	double least = (double)throttle_least(pressure), most = (double)turn->most;
 	gint64 until;
 
 	line_move(throttle, pace, now);
 	if (pressure >= THROTTLE_CROWDED)
 		return THROTTLE_LOOK;
 	wait = (double)(now - turn->start) + (turn->place - throttle->served) / pace - AHEAD;
-	wait = CLAMP(wait, (double)throttle_least(pressure), (double)turn->most);
+	wait = CLAMP(wait, least, most);
 	until = turn->start + (gint64)wait;
 	if (pressure && until > now)
 		return MIN(until - now, THROTTLE_LOOK);
