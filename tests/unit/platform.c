@@ -75,7 +75,7 @@ static const struct {
 	{"NAME=Void\nID=void\n", "6.6.0_1", "void", "", "", "Void", PACKAGES_OTHER},
 	{"", "6.1", "", "", "", "unknown distribution", PACKAGES_OTHER},
 	/* Only whole keys at the start of a line count, and the first of each. */
-	{"XID=no\n ID=no\nID=debian\nID=no\n#NAME=no\nIDX=no\n", "6.1", "debian", "", "",
+	{"XID=no\nIDX=no\n ID=no\nID=debian\nID=no\n#NAME=no\n", "6.1", "debian", "", "",
 	 "unknown distribution", PACKAGES_APT},
 };
 
