@@ -6,17 +6,38 @@
 
 #include "common/base/error.h"
 
+/* A new thread inherits its creator's mask. */
+static sigset_t signals_block(void)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	return before;
+}
+
 GThread *thread_start(const char *name, GThreadFunc run, gpointer data, GError **error)
 {
 	g_autoptr(GError) failure = NULL;
-	sigset_t all, before;
-	GThread *thread;
+	sigset_t before = signals_block();
+	GThread *thread = g_thread_try_new(name, run, data, &failure);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before); /* a new thread inherits its creator's mask */
-	thread = g_thread_try_new(name, run, data, &failure);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!thread)
 		error_set(error, STORAGEOS_ERROR_IO, "start a thread: %s", failure->message);
 	return thread;
+}
+
+gboolean thread_start_detached(const char *name, GThreadFunc run, gpointer data)
+{
+	sigset_t before = signals_block();
+	pthread_t thread;
+	gboolean started = !pthread_create(&thread, NULL, run, data);
+
+	if (started) {
+		pthread_setname_np(thread, name);
+		pthread_detach(thread);
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return started;
 }

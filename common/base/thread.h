@@ -12,3 +12,7 @@
 /* `name` has at most 15 bytes.  NULL with *error (STORAGEOS_ERROR_IO) where the system has no room
  * for another thread.  Join the result. */
 GThread *thread_start(const char *name, GThreadFunc run, gpointer data, GError **error);
+
+/* The same for a thread that nobody joins.  Allocates nothing with which GLib would abort.  FALSE
+ * where the system has no room for another thread. */
+gboolean thread_start_detached(const char *name, GThreadFunc run, gpointer data);
