@@ -4,98 +4,254 @@
 #include "common/base/error.h"
 #include "common/base/thread.h"
 
-#define THREADS_MAX 256
-
-struct Workers {
-	GMutex mutex;
+/* A thread that runs items. */
+typedef struct Worker Worker;
+struct Worker {
 	GCond wake;
-	WorkItem *head, *tail; /* first in, first out */
-	guint idle;	       /* threads that wait for `wake` */
-	gboolean stopping;
-	guint n_threads;
-	GThread *threads[THREADS_MAX];
+	gboolean woken;
+	Worker *below; /* idle longer */
 };
 
-/* Takes the oldest item off the queue, and waits for one if it is empty.  NULL once the workers are
- * stopping and the queue is empty. */
-static WorkItem *item_take_locked(Workers *workers)
-{
-	WorkItem *item;
+struct Workers {
+	GMutex mutex; /* nothing is taken under it */
+	GCond ended;
+	WorkItem *head, *tail; /* first in, first out */
+	Worker *idle;	       /* a stack */
+	guint n_threads;       /* with those that are being started, and the reserve */
+	guint max;
+	gboolean stopping;
+	const char *name;
+	Workers *next_stranded; /* under the reserve's lock */
+};
 
-	while (!workers->head && !workers->stopping) {
-		workers->idle++;
-		g_cond_wait(&workers->wake, &workers->mutex);
-		workers->idle--;
-	}
-	item = workers->head;
-	if (!item)
-		return NULL;
-	workers->head = item->next;
+/* ---- items */
+
+static void item_append_locked(Workers *workers, WorkItem *item)
+{
+	item->next = NULL;
+	if (workers->tail)
+		workers->tail->next = item;
+	else
+		workers->head = item;
+	workers->tail = item;
+}
+
+static WorkItem *item_remove_first_locked(Workers *workers)
+{
+	WorkItem *item = workers->head;
+
+	if (item)
+		workers->head = item->next;
 	if (!workers->head)
 		workers->tail = NULL;
 	return item;
 }
 
+/* ---- threads */
+
+static void idle_remove_locked(Workers *workers, const Worker *worker)
+{
+	Worker **at = &workers->idle;
+
+	while (*at != worker)
+		at = &(*at)->below;
+	*at = worker->below;
+}
+
+static Worker *idle_wake_locked(Workers *workers)
+{
+	Worker *worker = workers->idle;
+
+	if (!worker)
+		return NULL;
+	workers->idle = worker->below;
+	worker->woken = TRUE;
+	g_cond_signal(&worker->wake);
+	return worker;
+}
+
+/* FALSE: nobody has woken the worker for WORKERS_IDLE_SECONDS. */
+static gboolean worker_sleep_locked(Workers *workers, Worker *worker)
+{
+	gint64 end = g_get_monotonic_time() + WORKERS_IDLE_SECONDS * G_USEC_PER_SEC;
+
+	worker->woken = FALSE;
+	worker->below = workers->idle;
+	workers->idle = worker;
+	while (!worker->woken && g_cond_wait_until(&worker->wake, &workers->mutex, end))
+		;
+	if (!worker->woken)
+		idle_remove_locked(workers, worker);
+	return worker->woken;
+}
+
+/* Takes the oldest item off the queue, and waits for one if it is empty.  NULL: the worker is to
+ * end, with the queue empty. */
+static WorkItem *item_take_locked(Workers *workers, Worker *worker)
+{
+	while (!workers->head && !workers->stopping)
+		if (!worker_sleep_locked(workers, worker))
+			break;
+	return item_remove_first_locked(workers);
+}
+
+static void item_run_unlocking(Workers *workers, WorkItem *item)
+{
+	g_mutex_unlock(&workers->mutex);
+	item->run(item);
+	g_mutex_lock(&workers->mutex);
+}
+
+/* The thread must not touch the Workers once it has dropped the lock. */
+static void thread_leave_locked(Workers *workers)
+{
+	if (!--workers->n_threads)
+		g_cond_signal(&workers->ended);
+}
+
 static gpointer worker_main(gpointer data)
 {
 	Workers *workers = data;
+	Worker self = {.woken = FALSE};
 	WorkItem *item;
 
+	g_cond_init(&self.wake);
 	g_mutex_lock(&workers->mutex);
-	while ((item = item_take_locked(workers))) {
-		g_mutex_unlock(&workers->mutex);
-		item->run(item);
-		g_mutex_lock(&workers->mutex);
-	}
+	while ((item = item_take_locked(workers, &self)))
+		item_run_unlocking(workers, item);
+	g_cond_clear(&self.wake);
+	thread_leave_locked(workers);
 	g_mutex_unlock(&workers->mutex);
 	return NULL;
 }
 
-static void workers_start_threads(Workers *workers, const char *name, guint threads, GError **error)
-{
-	while (workers->n_threads < threads) {
-		GThread *thread = thread_start(name, worker_main, workers, error);
+/* ---- the reserve
+ *
+ * Workers that have items and no thread are stranded, and the reserve counts as one of their
+ * threads until their queue is empty. */
 
-		if (!thread)
-			break;
-		workers->threads[workers->n_threads++] = thread;
-	}
+static struct {
+	GMutex lock;
+	GCond wake;
+	guint users; /* Workers that exist */
+	gboolean runs;
+	Workers *stranded;
+} reserve;
+
+static void workers_run_all(Workers *workers)
+{
+	WorkItem *item;
+
+	g_mutex_lock(&workers->mutex);
+	while ((item = item_remove_first_locked(workers)))
+		item_run_unlocking(workers, item);
+	thread_leave_locked(workers);
+	g_mutex_unlock(&workers->mutex);
 }
+
+static gpointer reserve_main(gpointer data)
+{
+	(void)data;
+	g_mutex_lock(&reserve.lock);
+	while (reserve.users) {
+		Workers *workers = reserve.stranded;
+
+		if (!workers) {
+			g_cond_wait(&reserve.wake, &reserve.lock);
+			continue;
+		}
+		reserve.stranded = workers->next_stranded;
+		g_mutex_unlock(&reserve.lock);
+		workers_run_all(workers);
+		g_mutex_lock(&reserve.lock);
+	}
+	reserve.runs = FALSE;
+	g_mutex_unlock(&reserve.lock);
+	return NULL;
+}
+
+static gboolean reserve_join(void)
+{
+	gboolean joined;
+
+	g_mutex_lock(&reserve.lock);
+	if (!reserve.runs)
+		reserve.runs = thread_start_detached("storageos-spare", reserve_main, NULL);
+	joined = reserve.runs;
+	reserve.users += joined;
+	g_mutex_unlock(&reserve.lock);
+	return joined;
+}
+
+static void reserve_leave(void)
+{
+	g_mutex_lock(&reserve.lock);
+	if (!--reserve.users)
+		g_cond_signal(&reserve.wake);
+	g_mutex_unlock(&reserve.lock);
+}
+
+static void reserve_ask(Workers *workers)
+{
+	g_mutex_lock(&reserve.lock);
+	workers->next_stranded = reserve.stranded;
+	reserve.stranded = workers;
+	g_cond_signal(&reserve.wake);
+	g_mutex_unlock(&reserve.lock);
+}
+
+/* Starts the thread that n_threads counts already.  If that fails and there is no other, the
+ * reserve takes its place in the count. */
+static void thread_add(Workers *workers)
+{
+	gboolean stranded;
+
+	if (thread_start_detached(workers->name, worker_main, workers))
+		return;
+	g_mutex_lock(&workers->mutex);
+	stranded = workers->n_threads == 1;
+	if (!stranded)
+		thread_leave_locked(workers);
+	g_mutex_unlock(&workers->mutex);
+	if (stranded)
+		reserve_ask(workers);
+}
+
+/* ---- the whole */
 
 Workers *workers_new(const char *name, guint threads, GError **error)
 {
-	g_autoptr(GError) failure = NULL;
 	Workers *workers = g_try_new0(Workers, 1);
 
 	if (!workers) {
 		error_set(error, STORAGEOS_ERROR_NO_SPACE, "start workers: no memory");
 		return NULL;
 	}
+	if (!reserve_join()) {
+		error_set(error, STORAGEOS_ERROR_IO, "start workers: no room for another thread");
+		g_free(workers);
+		return NULL;
+	}
 	g_mutex_init(&workers->mutex);
-	g_cond_init(&workers->wake);
-	workers_start_threads(workers, name, CLAMP(threads, 1, THREADS_MAX), &failure);
-	if (workers->n_threads)
-		return workers;
-	error_set(error, STORAGEOS_ERROR_IO, "start workers: %s", failure->message);
-	workers_free(workers);
-	return NULL;
+	g_cond_init(&workers->ended);
+	workers->name = name;
+	workers->max = MAX(threads, 1);
+	return workers;
 }
 
 void workers_push(Workers *workers, WorkItem *item)
 {
-	gboolean wake;
+	gboolean start = FALSE;
 
-	item->next = NULL;
 	g_mutex_lock(&workers->mutex);
-	if (workers->tail)
-		workers->tail->next = item;
-	else
-		workers->head = item;
-	workers->tail = item;
-	wake = workers->idle > 0;
+	item_append_locked(workers, item);
+	if (!idle_wake_locked(workers) && workers->n_threads < workers->max) {
+		workers->n_threads++;
+		start = TRUE;
+	}
 	g_mutex_unlock(&workers->mutex);
-	if (wake)
-		g_cond_signal(&workers->wake);
+	if (start)
+		thread_add(workers);
 }
 
 gboolean workers_cancel(Workers *workers, WorkItem *item)
@@ -120,11 +276,13 @@ void workers_free(Workers *workers)
 		return;
 	g_mutex_lock(&workers->mutex);
 	workers->stopping = TRUE;
-	g_cond_broadcast(&workers->wake);
+	while (idle_wake_locked(workers))
+		;
+	while (workers->n_threads)
+		g_cond_wait(&workers->ended, &workers->mutex);
 	g_mutex_unlock(&workers->mutex);
-	for (guint i = 0; i < workers->n_threads; i++)
-		g_thread_join(workers->threads[i]);
-	g_cond_clear(&workers->wake);
+	reserve_leave();
+	g_cond_clear(&workers->ended);
 	g_mutex_clear(&workers->mutex);
 	g_free(workers);
 }

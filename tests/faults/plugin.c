@@ -37,6 +37,7 @@ static const PluginFault faults[] = {
 };
 
 static guint64 attachments;
+static guint own_threads; /* of the test */
 
 static guint64 step(TestRandom *random, const PluginFault *fault)
 {
@@ -57,6 +58,13 @@ static guint count_entries(const char *path)
 	while (directory && g_dir_read_name(directory))
 		n++;
 	return n;
+}
+
+/* Those of the process end a moment after its last device. */
+static void await_threads_end(void)
+{
+	WAIT_WITHIN(5, count_entries("/proc/self/task") <= own_threads);
+	CHECK_UINT(count_entries("/proc/self/task"), own_threads);
 }
 
 static void check_answer(const PluginFault *fault, int answer)
@@ -92,12 +100,13 @@ static void use(Dev *dev, gboolean good)
 /* Makes a new volume by attaching it, uses and detaches it. */
 static gboolean attach_once(const PluginFault *fault, guint64 point)
 {
-	guint descriptors = count_entries("/proc/self/fd");
-	guint threads = count_entries("/proc/self/task");
+	guint descriptors;
 	guint64 count;
 	int answer;
 	Dev dev;
 
+	await_threads_end();
+	descriptors = count_entries("/proc/self/fd");
 	fixture_forget("faults");
 	test_row("%s at call %" G_GUINT64_FORMAT, fault->injection.name, point);
 	dev_init(&dev, "storageos/faults;create", SIZE);
@@ -109,10 +118,8 @@ static gboolean attach_once(const PluginFault *fault, guint64 point)
 	}
 	count = inject_end();
 	check_answer(fault, answer);
+	await_threads_end();
 	CHECK_UINT(count_entries("/proc/self/fd"), descriptors);
-	/* A thread that was joined may stay visible for a moment. */
-	WAIT_WITHIN(5, count_entries("/proc/self/task") <= threads);
-	CHECK_UINT(count_entries("/proc/self/task"), threads);
 	if (CHECK(dev_open(&dev, "faults"))) {
 		use(&dev, TRUE);
 		dev_remove(&dev);
@@ -177,7 +184,7 @@ static void test_attach_again(const void *data)
 	dev_init(&dev, "storageos/again", SIZE);
 	inject_begin(&no_thread, 100);
 	CHECK_INT(dev_add(&dev), 0);
-	CHECK(inject_end() > 4); /* workers, a flusher, a checkpointer, a control socket */
+	CHECK(inject_end() > 1); /* a checkpointer, at least */
 	dev_remove(&dev);
 }
 
@@ -193,6 +200,7 @@ int main(int argc, char **argv)
 {
 	if (!fixture_init(argc, argv))
 		return 1;
+	own_threads = count_entries("/proc/self/task");
 	host_own_calls = inject_suspend;
 	for (guint i = 0; i < G_N_ELEMENTS(faults); i++) {
 		g_autofree char *name = g_strdup_printf("attach: %s", faults[i].injection.name);

@@ -128,6 +128,7 @@ flushers() { # prints the names of the runner's threads that are I/O flushers (P
 		[ $((flags & 0x80000)) = 0 ] || cat "$thread/comm"
 	done
 }
+put 0 f 8 && sg_sync "$sg" # the threads of a device that is idle have ended
 flushers >"$WORK/flushers"
 for name in storageos-io storageos-sync storageos-cp; do
 	check "$name does not wait for its own I/O" grep -q "^$name" "$WORK/flushers"

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/workers.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 
+#include "common/base/error.h"
 #include "tests/harness.h"
+
+#define NAME "some-worker"
 
 typedef struct {
 	WorkItem item;
@@ -38,6 +43,7 @@ static void run_job(WorkItem *item)
 	g_array_append_val(order, job->number);
 	if (again)
 		job->again--;
+	g_cond_broadcast(&changed);
 	g_mutex_unlock(&mutex);
 	if (again)
 		workers_push(workers, item);
@@ -78,6 +84,14 @@ static void wait_until_waiting(guint n)
 	g_mutex_unlock(&mutex);
 }
 
+static void wait_until_done(guint n)
+{
+	g_mutex_lock(&mutex);
+	while (order->len < n)
+		g_cond_wait(&changed, &mutex);
+	g_mutex_unlock(&mutex);
+}
+
 static void open_gate(void)
 {
 	g_mutex_lock(&mutex);
@@ -85,6 +99,132 @@ static void open_gate(void)
 	g_cond_broadcast(&changed);
 	g_mutex_unlock(&mutex);
 }
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define KEEPS_PTHREAD_CREATE /* the sanitizer's own */
+#endif
+#endif
+#ifdef __SANITIZE_THREAD__
+#define KEEPS_PTHREAD_CREATE
+#endif
+
+static gint no_threads __attribute__((unused)); /* atomic: none can be created */
+
+#ifndef KEEPS_PTHREAD_CREATE
+
+__attribute__((visibility("default"))) int pthread_create(pthread_t *thread,
+							  const pthread_attr_t *attributes,
+							  void *(*run)(void *), void *data);
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+		   void *data)
+{
+	int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
+	return g_atomic_int_get(&no_threads) ? EAGAIN : real(thread, attributes, run, data);
+}
+#endif
+
+static gboolean is_worker(const char *task)
+{
+	g_autofree char *path = g_strdup_printf("/proc/self/task/%s/comm", task);
+	g_autofree char *name = NULL;
+
+	return g_file_get_contents(path, &name, NULL, NULL) && g_str_has_prefix(name, NAME);
+}
+
+static guint workers_now(void)
+{
+	g_autoptr(GDir) tasks = g_dir_open("/proc/self/task", 0, NULL);
+	const char *task;
+	guint n = 0;
+
+	while (tasks && (task = g_dir_read_name(tasks)))
+		n += is_worker(task);
+	return n;
+}
+
+/* One at a time needs one thread, four at once need four, and no work needs none. */
+static void test_on_demand(const void *data)
+{
+	Workers *workers = workers_new(NAME, 4, NULL);
+	WorkItem items[6];
+	Job jobs[20];
+
+	(void)data;
+	REQUIRE(workers);
+	reset();
+	CHECK_UINT(workers_now(), 0);
+	for (guint i = 0; i < G_N_ELEMENTS(jobs); i++) {
+		jobs[i] = (Job){.item.run = run_job, .number = i};
+		workers_push(workers, &jobs[i].item);
+		wait_until_done(i + 1);
+		g_usleep(20000); /* it is idle again */
+	}
+	CHECK_UINT(workers_now(), 1);
+	for (guint i = 0; i < G_N_ELEMENTS(items); i++) {
+		items[i] = (WorkItem){.run = wait_at_gate};
+		workers_push(workers, &items[i]);
+	}
+	wait_until_waiting(4);
+	CHECK_UINT(workers_now(), 4);
+	open_gate();
+	WAIT_WITHIN(3 * WORKERS_IDLE_SECONDS, !workers_now());
+	CHECK_UINT(workers_now(), 0);
+	workers_push(workers, &jobs[0].item);
+	wait_until_done(G_N_ELEMENTS(jobs) + 1);
+	workers_free(workers);
+	CHECK_UINT(waiting, 6);
+}
+
+#ifndef KEEPS_PTHREAD_CREATE
+/* Items are run all the same, and when there is room for threads again, by those. */
+static void test_no_threads(const void *data)
+{
+	Workers *workers = workers_new(NAME, 3, NULL), *others = workers_new(NAME, 3, NULL);
+	WorkItem gate = {.run = wait_at_gate};
+	Job jobs[100];
+
+	(void)data;
+	REQUIRE(workers && others);
+	reset();
+	g_atomic_int_set(&no_threads, TRUE);
+	for (guint i = 0; i < G_N_ELEMENTS(jobs); i++) {
+		jobs[i] = (Job){.item.run = run_job, .number = i};
+		workers_push(i % 2 ? workers : others, &jobs[i].item);
+	}
+	wait_until_done(G_N_ELEMENTS(jobs));
+	CHECK_UINT(workers_now(), 0);
+	workers_push(others, &gate);
+	wait_until_waiting(1); /* the reserve is taken */
+	g_atomic_int_set(&no_threads, FALSE);
+	workers_push(workers, &jobs[0].item);
+	wait_until_done(G_N_ELEMENTS(jobs) + 1);
+	workers_push(others, &jobs[1].item);
+	wait_until_done(G_N_ELEMENTS(jobs) + 2);
+	open_gate();
+	workers_free(workers);
+	g_atomic_int_set(&no_threads, TRUE);
+	workers_push(others, &jobs[2].item);
+	workers_free(others);
+	g_atomic_int_set(&no_threads, FALSE);
+	CHECK_UINT(order->len, G_N_ELEMENTS(jobs) + 3);
+}
+
+static void test_no_reserve(const void *data)
+{
+	g_autoptr(GError) error = NULL;
+
+	(void)data;
+	g_usleep(100000); /* that of the test before has ended */
+	g_atomic_int_set(&no_threads, TRUE);
+	CHECK(!workers_new(NAME, 3, &error));
+	g_atomic_int_set(&no_threads, FALSE);
+	CHECK_ERROR(error, STORAGEOS_ERROR_IO, "no room for another thread");
+}
+#endif
 
 static void test_order(const void *data)
 {
@@ -259,5 +399,10 @@ int main(int argc, char **argv)
 	test_add("many threads push", test_many_pushers, NULL);
 	test_add("workers have signals blocked, the host has not", test_signals, NULL);
 	test_add("no work at all", test_idle, NULL);
+	test_add("threads come and go with the work", test_on_demand, NULL);
+#ifndef KEEPS_PTHREAD_CREATE
+	test_add("work is done where no thread can be started", test_no_threads, NULL);
+	test_add("without a thread in reserve there are no workers", test_no_reserve, NULL);
+#endif
 	return test_run(argc, argv);
 }
