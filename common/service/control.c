@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server's half: one thread, which polls the listener, an eventfd that ends it, and the
- * clients. No call in it waits for a client.
+ * The server's half.  When a client comes, the doorman (doorman.h) leaves the listener to a thread
+ * of the socket's own, the server, which polls the listener, an eventfd that ends it, and the
+ * clients; it ends with the last client.  No call in it waits for a client.
  */
 #include "common/service/control.h"
 
@@ -12,11 +13,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/service/control-listener.h"
 #include "common/base/error.h"
 #include "common/base/fd.h"
 #include "common/base/logging.h"
 #include "common/base/thread.h"
+#include "common/service/doorman.h"
 
 #define JSON_DEPTH 8
 #define REST_MICROSECONDS 100000
@@ -32,13 +33,12 @@ typedef struct {
 } Client;
 
 struct Control {
-	ControlListener listener;
-	int stop;
+	DoormanPost post; /* first */
+	int stop;	  /* an eventfd: the server must end */
 	char *name;
 	ControlHandler handler;
 	gpointer data;
-	GThread *thread;
-	Client clients[CONTROL_CLIENTS];
+	Client *clients; /* the server's: CONTROL_CLIENTS of them */
 };
 
 /* ---- answers */
@@ -230,7 +230,7 @@ static void thread_rest(void)
 static void client_accept(Control *control)
 {
 	int fd = fd_above_stdio(
-		accept4(control->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
+		accept4(control->post.listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
 	Client *client;
 
 	if (fd < 0) {
@@ -247,7 +247,7 @@ static void client_accept(Control *control)
 	client->last = g_get_monotonic_time();
 }
 
-/* ---- the thread */
+/* ---- the server */
 
 /* Disconnects clients that have been idle for too long.  Returns the time until the next one will
  * be, or `longest` if that is less; milliseconds. */
@@ -281,9 +281,9 @@ static void client_event(Control *control, Client *client, short events)
 /* One turn of the thread.  FALSE if it must end.  Client i is at fds[2 + i]. */
 static gboolean control_serve_once(Control *control)
 {
-	int look = control_listener_look(&control->listener);
+	int look = control_listener_look(&control->post.listener);
 	struct pollfd fds[2 + CONTROL_CLIENTS] = {{control->stop, POLLIN, 0},
-						  {control->listener.fd, POLLIN, 0}};
+						  {control->post.listener.fd, POLLIN, 0}};
 	int timeout = clients_expire(control, look);
 	eventfd_t stopped;
 
@@ -307,28 +307,62 @@ static gboolean control_serve_once(Control *control)
 	return TRUE;
 }
 
-static gpointer thread_run(gpointer data)
+static gboolean control_has_clients(const Control *control)
 {
-	while (control_serve_once(data))
+	for (guint i = 0; i < CONTROL_CLIENTS; i++)
+		if (control->clients[i].fd >= 0)
+			return TRUE;
+	return FALSE;
+}
+
+/* The control may be freed as soon as it is the doorman's again. */
+static gpointer server_main(gpointer data)
+{
+	Control *control = data;
+
+	client_accept(control);
+	while (control_has_clients(control) && control_serve_once(control))
 		;
+	for (guint i = 0; i < CONTROL_CLIENTS; i++)
+		client_close(&control->clients[i]);
+	g_clear_pointer(&control->clients, g_free);
+	doorman_return(&control->post);
 	return NULL;
+}
+
+/* Makes a server for the clients that have come. */
+static gboolean server_start(DoormanPost *post)
+{
+	Control *control = (Control *)post; /* its first member */
+
+	control->clients = g_try_new0(Client, CONTROL_CLIENTS);
+	if (!control->clients)
+		return FALSE;
+	for (guint i = 0; i < CONTROL_CLIENTS; i++)
+		control->clients[i].fd = -1;
+	if (thread_start_detached("storageos-ctl", server_main, control))
+		return TRUE;
+	g_clear_pointer(&control->clients, g_free);
+	return FALSE;
 }
 
 /* ---- beginning and ending */
 
-/* A failure to take the name is not one to start: the thread tries again. */
+/* A failure to take the name is not one to start: the doorman tries again. */
 static gboolean control_start(Control *control, const Config *config, GError **error)
 {
 	g_autoptr(GError) problem = NULL;
 
-	control_listener_init(&control->listener, config, control->name);
+	control_listener_init(&control->post.listener, config, control->name);
 	control->stop = fd_above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (control->stop < 0)
 		return error_set_errno(error, errno, "eventfd");
-	if (!control_listener_take(&control->listener, &problem))
+	if (!doorman_add(&control->post, error))
+		return FALSE;
+	if (!control_listener_take(&control->post.listener, &problem))
 		log_warning("it cannot be watched: %s (will be retried)", problem->message);
-	control->thread = thread_start("storageos-ctl", thread_run, control, error);
-	return control->thread != NULL;
+	doorman_return(&control->post);
+	return TRUE;
 }
 
 Control *control_new(const Config *config, const char *name, ControlHandler handler, gpointer data,
@@ -342,10 +376,9 @@ Control *control_new(const Config *config, const char *name, ControlHandler hand
 	}
 	control->stop = -1;
 	control->name = g_strdup(name);
+	control->post.come = server_start;
 	control->handler = handler;
 	control->data = data;
-	for (guint i = 0; i < CONTROL_CLIENTS; i++)
-		control->clients[i].fd = -1;
 	if (control_start(control, config, error))
 		return control;
 	g_prefix_error(error, "control socket %s/control/%s: ", config->run_directory, name);
@@ -357,13 +390,10 @@ void control_free(Control *control)
 {
 	if (!control)
 		return;
-	if (control->thread) {
+	if (control->stop >= 0)
 		eventfd_write(control->stop, 1);
-		g_thread_join(control->thread);
-	}
-	for (guint i = 0; i < CONTROL_CLIENTS; i++)
-		client_close(&control->clients[i]);
-	control_listener_clear(&control->listener);
+	doorman_remove(&control->post);
+	control_listener_clear(&control->post.listener);
 	if (control->stop >= 0)
 		close(control->stop);
 	g_free(control->name);

@@ -17,7 +17,8 @@
  * A client can harm neither the server nor another client (I9): a request has at most
  * CONTROL_REQUEST_MAX bytes; at most CONTROL_CLIENTS are connected, and another one replaces the
  * client that has been idle longest; a client that has sent or received nothing for CONTROL_SECONDS
- * is disconnected.  The socket's own thread carries out one command after the other.
+ * is disconnected.  The socket's own thread carries out one command after the other; it exists
+ * while there are clients.  One thread of the process awaits the clients of all its sockets.
  */
 #pragma once
 
@@ -31,8 +32,8 @@
 
 typedef struct Control Control;
 
-/* Carries out a command in the socket's thread.  Returns the answer's `data`, which the caller will
- * release, or NULL with *error. */
+/* Carries out a command in the socket's thread, which may take long.  Returns the answer's `data`,
+ * which the caller will release, or NULL with *error. */
 typedef Json *(*ControlHandler)(gpointer data, const char *command, Json *request, GError **error);
 
 /* Creates the socket, and its directory.  The caller must have the volume open for writing: another
