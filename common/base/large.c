@@ -14,6 +14,12 @@ gpointer large_alloc(gsize bytes)
 	return g_try_malloc(bytes);
 }
 
+void large_rest(gpointer memory, gsize bytes)
+{
+	(void)memory;
+	(void)bytes;
+}
+
 void large_free(gpointer memory, gsize bytes)
 {
 	(void)bytes;
@@ -26,6 +32,11 @@ gpointer large_alloc(gsize bytes)
 		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	return memory == MAP_FAILED ? NULL : memory;
+}
+
+void large_rest(gpointer memory, gsize bytes)
+{
+	madvise(memory, bytes, MADV_DONTNEED);
 }
 
 void large_free(gpointer memory, gsize bytes)

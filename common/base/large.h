@@ -10,5 +10,9 @@
 /* The content is undefined.  NULL if memory is short. */
 gpointer large_alloc(gsize bytes);
 
+/* Returns the memory to the system while nobody needs its content, which is undefined then; it
+ * comes back with its next use. */
+void large_rest(gpointer memory, gsize bytes);
+
 /* `bytes` must be the size that was allocated.  `memory` may be NULL. */
 void large_free(gpointer memory, gsize bytes);

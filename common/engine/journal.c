@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/engine/journal.h"
+#include "common/base/large.h"
 #include "common/base/lock.h"
 #include "common/engine/checked.h"
 #include "common/engine/waits.h"
@@ -45,7 +46,7 @@ Journal *journal_new(Backing *backing, guint64 size, const Seal *seal, GError **
 	Journal *journal = g_try_new0(Journal, 1);
 
 	if (journal)
-		journal->stage = g_try_malloc(STAGE_SIZE);
+		journal->stage = large_alloc(STAGE_SIZE);
 	if (!journal || !journal->stage) {
 		g_free(journal);
 		error_set_errno(error, ENOMEM, "%s: journal", backing->name);
@@ -65,7 +66,7 @@ void journal_free(Journal *journal)
 		return;
 	lock_clear(&journal->lock);
 	g_cond_clear(&journal->changed);
-	g_free(journal->stage);
+	large_free(journal->stage, STAGE_SIZE);
 	g_free(journal);
 }
 
@@ -382,6 +383,8 @@ void journal_release(Journal *journal, guint64 tail)
 		return;
 	journal->tail = tail;
 	update_wants(journal);
+	if (!journal->writing && journal->written == journal->head)
+		large_rest(journal->stage, STAGE_SIZE); /* the volume may stay idle */
 	g_cond_broadcast(&journal->changed);
 }
 
