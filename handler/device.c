@@ -33,7 +33,7 @@ struct Device {
 	Arrival *arrival;
 	Volume *volume; /* atomic; NULL until it is open */
 	Workers *workers;
-	Workers *flusher; /* one thread */
+	Workers *flusher; /* one thread at most */
 	WorkItem flush_item;
 
 	LoggingLimit failures;
@@ -217,7 +217,7 @@ static void task_run(WorkItem *item)
 		task_queue_flush(device, task);
 	else
 		task_complete(task, result, position);
-	/* The device may be closing by now; device_close() joins this thread. */
+	/* The device may be closing by now; device_close() waits for this item's end. */
 	if (!reads)
 		device_check_space(device);
 }
@@ -446,8 +446,7 @@ static gboolean start_tasks(Device *device, GError **error)
 				  .data = device,
 				  .workers = device->workers};
 
-	return tasks_start(&device->tasks, &owner) ||
-	       error_set(error, STORAGEOS_ERROR_IO, "start a thread");
+	return tasks_start(&device->tasks, &owner, error);
 }
 
 static gboolean start_sanitizer(Device *device)

@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "common/base/bytes.h"
-#include "common/base/thread.h"
 
 enum { QUEUED, BEGUN, DETACHED, ANSWERED };
 
@@ -22,8 +21,6 @@ static void task_link_locked(Tasks *tasks, Task *task)
 	*(tasks->newest ? &tasks->newest->newer : &tasks->oldest) = task;
 	tasks->newest = task;
 	task->linked = TRUE;
-	if (tasks->asleep)
-		g_cond_signal(&tasks->wake);
 }
 
 static void task_unlink_locked(Tasks *tasks, Task *task)
@@ -90,75 +87,57 @@ static gboolean late_answer_one(Tasks *tasks, gint64 now)
 	return TRUE;
 }
 
-/* Sleeps for a second, or until there is something to watch.  FALSE: the watch must end. */
-static gboolean watch_wait(Tasks *tasks, gboolean busy)
+static gboolean tasks_are_answered(Tasks *tasks)
 {
-	gboolean go_on;
+	gboolean answered;
 
 	g_mutex_lock(&tasks->lock);
-	tasks->asleep = !tasks->oldest && !busy;
-	while (tasks->asleep && !tasks->stop && !tasks->woken && !tasks->oldest)
-		g_cond_wait(&tasks->wake, &tasks->lock);
-	if (!tasks->asleep && !tasks->stop)
-		g_cond_wait_until(&tasks->wake, &tasks->lock,
-				  g_get_monotonic_time() + G_USEC_PER_SEC);
-	tasks->asleep = tasks->woken = FALSE;
-	go_on = !tasks->stop;
+	answered = !tasks->oldest;
 	g_mutex_unlock(&tasks->lock);
-	return go_on;
+	return answered;
 }
 
-static gpointer watch_run(gpointer data)
+static gboolean watch_look(Ticker *watch)
 {
-	Tasks *tasks = data;
-	gboolean busy = FALSE;
+	Tasks *tasks = (void *)((char *)watch - G_STRUCT_OFFSET(Tasks, watch));
+	gboolean busy;
 
-	while (watch_wait(tasks, busy)) {
-		while (late_answer_one(tasks, g_get_monotonic_time()))
-			;
-		busy = tasks->owner.tick(tasks->owner.data);
-	}
-	return NULL;
+	while (late_answer_one(tasks, g_get_monotonic_time()))
+		;
+	busy = tasks->owner.tick(tasks->owner.data);
+	return busy || !tasks_are_answered(tasks);
 }
 
 void tasks_wake(Tasks *tasks)
 {
-	g_mutex_lock(&tasks->lock);
-	tasks->woken = TRUE;
-	g_cond_signal(&tasks->wake);
-	g_mutex_unlock(&tasks->lock);
+	ticker_set(&tasks->watch);
 }
 
 void tasks_init(Tasks *tasks)
 {
 	g_mutex_init(&tasks->lock);
-	g_cond_init(&tasks->wake);
 }
 
 void tasks_clear(Tasks *tasks)
 {
 	g_mutex_clear(&tasks->lock);
-	g_cond_clear(&tasks->wake);
 }
 
-gboolean tasks_start(Tasks *tasks, const TasksOwner *owner)
+gboolean tasks_start(Tasks *tasks, const TasksOwner *owner, GError **error)
 {
 	tasks->owner = *owner;
 	for (guint i = 0; i < TASKS; i++)
 		task_release_locked(tasks, &tasks->tasks[i]);
-	tasks->watch = thread_start("storageos-late", watch_run, tasks, NULL);
-	return tasks->watch != NULL;
+	tasks->watch.run = watch_look;
+	tasks->watched = ticker_add(&tasks->watch, error);
+	return tasks->watched;
 }
 
 void tasks_stop(Tasks *tasks)
 {
-	g_mutex_lock(&tasks->lock);
-	tasks->stop = TRUE;
-	g_cond_signal(&tasks->wake);
-	g_mutex_unlock(&tasks->lock);
-	if (tasks->watch)
-		g_thread_join(tasks->watch);
-	tasks->watch = NULL;
+	if (tasks->watched)
+		ticker_remove(&tasks->watch);
+	tasks->watched = FALSE;
 }
 
 /* ---- a task's life */
@@ -203,6 +182,7 @@ Task *tasks_take(Tasks *tasks, const Task *wanted)
 	task_fill(task, tasks, wanted, allocated);
 	task_link_locked(tasks, task);
 	g_mutex_unlock(&tasks->lock);
+	ticker_set(&tasks->watch);
 	g_atomic_int_inc(&tasks->active);
 	return task;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The commands of a device that are under way.  Each is answered in time: by the thread that
- * carries it out or, if that is stuck because the disk below does not answer, by the watch thread.
+ * carries it out or, if that is stuck because the disk below does not answer, by the watch, which
+ * looks each second (ticker.h).
  *
  * A thread that is stuck in the kernel cannot be recalled.  Its command can be answered; but from
  * then on the command's vector, data and sense buffer belong to the kernel, which gives that part
@@ -24,12 +25,13 @@
  */
 #pragma once
 
+#include "common/base/ticker.h"
 #include "common/base/workers.h"
 #include "handler/request.h"
 #include "handler/runner-abi.h"
 
-/* Preallocated.  The kernel queues 128 commands to a device by default; an UNMAP counts as four. */
-#define TASKS 256
+/* Preallocated; the kernel queues 128 commands to a device by default. */
+#define TASKS 64
 
 typedef struct Tasks Tasks;
 typedef struct Task Task;
@@ -63,12 +65,11 @@ typedef struct {
 
 struct Tasks {
 	TasksOwner owner;
-	GThread *watch;
-	gint active; /* tasks not yet freed; atomic */
+	Ticker watch;
+	gboolean watched; /* `watch` was added */
+	gint active;	  /* tasks not yet freed; atomic */
 
 	GMutex lock; /* held for a few instructions; only the workers' lock is taken under it */
-	GCond wake;
-	gboolean stop, asleep, woken;
 	Task *free;
 	Task *oldest, *newest; /* unanswered tasks */
 	Task *flush_waiting;
@@ -79,8 +80,8 @@ struct Tasks {
 void tasks_init(Tasks *tasks); /* of zeroed memory */
 void tasks_clear(Tasks *tasks);
 
-/* Starts the watch.  FALSE if no thread can be created. */
-gboolean tasks_start(Tasks *tasks, const TasksOwner *owner);
+/* Starts the watch.  FALSE with *error if no thread can be created. */
+gboolean tasks_start(Tasks *tasks, const TasksOwner *owner, GError **error);
 
 /* Ends the watch: from now on only the threads that carry out tasks answer them.  Allowed for tasks
  * that were not started. */

@@ -44,6 +44,7 @@ void descriptors_tests(void);
 void devices_tests(void);
 void erasing_tests(void);
 void hangs_tests(void);
+void idle_tests(void);
 void lifecycle_tests(void);
 void resize_tests(void);
 void stats_tests(void);

@@ -16,6 +16,7 @@ int main(int argc, char **argv)
 	devices_tests();
 	erasing_tests();
 	hangs_tests();
+	idle_tests();
 	resize_tests();
 	stats_tests();
 	return test_run(argc - 1, argv + 1);
