@@ -527,16 +527,16 @@ static Device *device_new(RunnerDevice *handle, const OpeningDevice *opening)
  *
  * READY: volume_came() has stored the volume before arrival_begin() returned.
  *
- * WAITING: the arrival's thread calls volume_came() or volume_lost() later, at most one of them
- * and at most once.  Until then device_volume() is NULL, and every command is answered NOT READY.
+ * WAITING: the arrival calls volume_came() or volume_lost() later, in another thread, at most one
+ * of them and at most once.  Until then device_volume() is NULL, and every command is answered NOT
+ * READY.  This is the outcome of a device that was served before: its volume may be open already.
  *
- * REFUSED: nobody has seen the device, so it is closed here; device_close() joins the arrival's
- * thread, which may still be opening the volume.
+ * REFUSED: nobody has seen the device, so it is closed here; device_close() waits for the arrival,
+ * which may still be opening the volume.
  *
  * LOST takes the place of REFUSED for a device that was served before.  The kernel has it already
- * and keeps its commands until somebody answers them, so it must not be closed.  The arrival's
- * thread has ended or was never started (a late one is WAITING for such a device), and nothing
- * else stores a volume: the state SCSI_LOST is final. */
+ * and keeps its commands until somebody answers them, so it must not be closed.  The arrival was
+ * never begun, and nothing else stores a volume: the state SCSI_LOST is final. */
 DeviceOpening device_open(RunnerDevice *handle, const OpeningDevice *opening, Device **ret_device,
 			  GError **error)
 {

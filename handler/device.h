@@ -15,11 +15,11 @@
  * kernel's time-out of 30 s is on (timeout.h), a write could reach the disk after the initiator had
  * given it up and written something else to the same blocks.
  *
- * Opening and closing wait for a disk, too, and the runner's main thread waits for them: a few
- * seconds, after which they go on in threads of their own (arrival.h, aside.h).  Until the volume
- * is open, every command is answered NOT READY, becoming ready.  A device that was served before
- * stays open even if there will never be a volume; its commands are answered NOT READY, manual
- * intervention required, instead of waiting for ever.
+ * Opening and closing wait for a disk, too, in other threads (arrival.h, aside.h).  The runner's
+ * main thread waits for them a few seconds at most, and not at all for the volume of a device that
+ * was served before.  Until the volume is open, every command is answered NOT READY, becoming
+ * ready.  A device that was served before stays open even if there will never be a volume; its
+ * commands are answered NOT READY, manual intervention required, instead of waiting for ever.
  *
  * Threading: device_submit() and device_read_now() may be called from any thread, including those
  * that complete requests, and device_resize() at the same time.  The other functions must not run

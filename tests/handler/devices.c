@@ -375,6 +375,7 @@ static void test_waits(const void *data)
 	enabled_text = "1\n";
 	REQUIRE(dev_open(&dev, "waits")); /* with ;create: which makes no new one now */
 	enabled_text = NULL;
+	WAIT_WITHIN(10, log_has("waiting for the volume"));
 	CHECK(log_has("waiting for the volume"));
 	command_init(&command, &dev, 0x28, out, sizeof out, 0);
 	CHECK_SENSE(&command, command_send(&command), 0x2, 0x0401);
@@ -399,6 +400,7 @@ static void test_gives_up(const void *data)
 	dev_remove(&dev); /* while it waits */
 	dev_init(&dev, "storageos/sized", 2 * SIZE);
 	CHECK_INT(dev_add(&dev), 0); /* waiting would not help; but initiators want an answer */
+	WAIT_WITHIN(10, log_has("not served until"));
 	CHECK(log_has("not served until"));
 	command_init(&command, &dev, 0x28, block, sizeof block, 0);
 	CHECK_SENSE(&command, command_send(&command), 0x2, 0x0403);

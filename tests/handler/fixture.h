@@ -47,4 +47,5 @@ void hangs_tests(void);
 void idle_tests(void);
 void lifecycle_tests(void);
 void resize_tests(void);
+void restart_tests(void);
 void stats_tests(void);

@@ -226,6 +226,7 @@ static void check_after_death(void)
 	enabled_text = "1\n";
 	REQUIRE(dev_open(&dev, "dies"));
 	enabled_text = NULL;
+	CHECK(dev_becomes_ready(&dev));
 	CHECK_INT(run_read(&dev, out, (ANSWERED + IN_FLIGHT) * BLOCK, 0), STS_OK);
 	for (guint i = 0; i < ANSWERED + IN_FLIGHT; i++) {
 		const guint8 *block = out + (gsize)i * BLOCK;

@@ -18,6 +18,7 @@ int main(int argc, char **argv)
 	hangs_tests();
 	idle_tests();
 	resize_tests();
+	restart_tests();
 	stats_tests();
 	return test_run(argc - 1, argv + 1);
 }

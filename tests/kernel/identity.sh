@@ -105,7 +105,7 @@ must "save the configuration" cp /etc/storageos/storageos.conf "$WORK/kept.conf"
 must "remove the pool from the configuration by hand" sed -i '/^\[pool fast\]/Q' /etc/storageos/storageos.conf
 must "the runner is killed" runner_kill
 must "the runner starts again" runner_start
-check "the device is not left without an answer" runner_logged "fast/db: not ready, waiting for the volume: .*no pool 'fast'"
+check "the device is not left without an answer" wait_for 20 runner_logged "fast/db: not ready, waiting for the volume: .*no pool 'fast'"
 check "its initiators get an answer" not_ready fast1
 must "restore the configuration" cp "$WORK/kept.conf" /etc/storageos/storageos.conf
 must "delete the LUN" targetcli /loopback delete naa.5001405000000007

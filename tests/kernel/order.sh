@@ -80,7 +80,7 @@ restore
 must "the runner starts after the target is restored" runner_start
 check "the target is restored" restored
 check "the LUN is not ready" not_ready
-check "the log says why" runner_logged 'late/db: not ready, waiting.*is its file system mounted'
+check "the log says why" wait_for 20 runner_logged 'late/db: not ready, waiting.*is its file system mounted'
 check "nothing is made where the pool is not mounted" nothing_made
 must "the pool is mounted" pool_mount
 check "the LUN becomes ready by itself" wait_for 20 is_ready

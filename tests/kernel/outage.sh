@@ -83,7 +83,7 @@ all_end_well "by the next runner"
 must "the runner is killed again" runner_kill
 mv "$POOL/db.vol" "$POOL/away"
 must "the next runner is there, too" runner_start
-check "the log says that it waits for the volume" runner_logged 'not ready, waiting for the volume'
+check "the log says that it waits for the volume" wait_for 20 runner_logged 'not ready, waiting for the volume'
 ask
 sleep "${STORAGEOS_OUTAGE:-4}" # the time until the volume appears
 check "all requests wait" all_wait
@@ -104,7 +104,7 @@ must "make another volume" "$STORAGEOS" create other --size 2G
 must "the runner is killed once more" runner_kill
 mv "$POOL/db.vol" "$POOL/away" && mv "$POOL/other.vol" "$POOL/db.vol"
 must "the next runner is there again" runner_start
-check "the log names the wrong size" runner_logged 'the device has 1073741824 bytes, the volume .* 2147483648'
+check "the log names the wrong size" wait_for 20 runner_logged 'the device has 1073741824 bytes, the volume .* 2147483648'
 check "a read fails at once" fails_at_once
 must "the runner ends in order" runner_stop
 mv "$POOL/away" "$POOL/db.vol"

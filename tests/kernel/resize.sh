@@ -112,6 +112,7 @@ for ((i = 1; i <= ${STORAGEOS_RESIZES:-2}; i++)); do
 	sleep "0.$(printf %02d $((i * 7 % 40)))" # the kill meets another step of the resize each time
 	runner_kill
 	must "kill $i: the runner comes back" runner_start
+	must "kill $i: it opens the volume" wait_for 20 runner_logged 'default/db: (open|the volume is there now)'
 	wait $resizing
 	like "kill $i: the volume has the old size or the new" "$(volume_size)" "^($((before * MIB))|$((size * MIB)))$"
 	check "kill $i: it grows all the same" resize db ${size}M

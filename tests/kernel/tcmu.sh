@@ -161,8 +161,9 @@ check "a load is running" wait_for 20 writes_above $(($(writes_done) + 200))
 check "the runner is killed under it" runner_kill
 before=$(writes_done)
 check "the runner comes back" runner_start
-check "the runner opens all three volumes" runner_logged 'storageos/load;create: open'
-is "stats lists the three volumes again" "$("$STORAGEOS" stats --json | jq length)" 3
+check "the runner opens the volumes" wait_for 20 runner_logged 'default/load: open'
+three_listed() { [ "$("$STORAGEOS" stats --json | jq length)" = 3 ]; }
+check "stats lists the three volumes again" wait_for 20 three_listed
 check "the initiator continues" wait_for 30 writes_above $((before + 100))
 check "the runner ends in order under it, when told to" runner_stop
 before=$(writes_done)
@@ -178,7 +179,7 @@ check "xfs's files have outlived the runner" same_files xfs "$web"
 check "the runner is killed once more" runner_kill
 mv "$POOL/web.vol" "$WORK/"
 check "the runner starts while a volume is missing" runner_start
-check "the runner waits for the volume" runner_logged 'default/web: not ready, waiting'
+check "the runner waits for the volume" wait_for 20 runner_logged 'default/web: not ready, waiting'
 ls "$POOL" >"$WORK/pool.list"
 mv "$WORK/web.vol" "$POOL/"
 check "the runner opens the volume when it is there" wait_for 20 runner_logged 'default/web: the volume is there now'
