@@ -182,7 +182,9 @@ must "a foreign server serves the volume" "$STORAGEOS_FUSE" --pid-file "$WORK/pi
 cleanup unmount_for_certain "$WORK/elsewhere"
 told default/a "in use" 'process [0-9]+ \(storageos-fuse\) has the volume open'
 refuses "detach does not touch the foreign server" 'has the volume open' "$STORAGEOS" detach a
-leaves default/a 30 umount "$WORK/elsewhere"
+foreign=$(<"$WORK/pid")
+foreign_ends() { umount "$WORK/elsewhere" && wait_for 20 gone "$foreign"; }
+leaves default/a 30 foreign_ends
 again
 echo >"$WORK/run/control/.file"
 mv -T "$WORK/run/control/.file" "$WORK/run/control/default:a"
