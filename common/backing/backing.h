@@ -63,6 +63,11 @@ typedef struct {
 	 * error. */
 	int (*flush)(Backing *backing);
 
+	/* A flush is expected soon: [offset, offset + length), which was written, begins its way to
+	 * the disk, so that the flush finds it there.  A hint: promises nothing, reports nothing.
+	 * NULL: none is needed. */
+	void (*hasten)(Backing *backing, guint64 offset, guint64 length);
+
 	/* Gives the space of [offset, offset + length) back; the range then reads as zeros.
 	 * -EOPNOTSUPP if the backing cannot do that: the content is unchanged. */
 	int (*punch)(Backing *backing, guint64 offset, guint64 length);
@@ -173,6 +178,13 @@ static inline int backing_pwrite(Backing *b, const void *data, gsize length, gui
 	lock_check_io();
 	return backing_condemned(b) ? -ESHUTDOWN
 				    : b->ops->pwritev(b, &iov, 1, offset, BACKING_WAIT);
+}
+
+static inline void backing_hasten(Backing *b, guint64 offset, guint64 length)
+{
+	lock_check_io();
+	if (b->ops->hasten && !backing_condemned(b))
+		b->ops->hasten(b, offset, length);
 }
 
 static inline int backing_punch(Backing *b, guint64 offset, guint64 length)

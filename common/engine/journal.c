@@ -10,6 +10,7 @@
 #define STAGE_SIZE ((guint64)256 << 10)
 #define ROOM_WAIT (200 * G_TIME_SPAN_MILLISECOND)
 #define HOMES_INTERVAL (250 * G_TIME_SPAN_MILLISECOND)
+#define HASTY_RECORDS 4u /* between two marks, at most, to expect the next flush as soon */
 
 /* Bytes kept free in addition to what is reserved, since a record that does not fit before the
  * ring's end skips the rest of the ring. */
@@ -28,12 +29,15 @@ struct Journal {
 	guint64 sequence;	  /* of the next record */
 	guint64 written_sequence; /* of the first record that is not written */
 	gint wants;		  /* atomic: more than half of the ring is in use */
+	gint expects_flush;	  /* atomic: `sequence` is below `flush_by` */
+	guint64 flush_by;	  /* records before this sequence are hastened */
 	guint64 generation;
 	gboolean writing;
 	gboolean failed;
 	guint8 *stage; /* the bytes of [written, head), modulo STAGE_SIZE */
 
 	RawMark mark;	       /* the last durable-mark */
+	guint64 mark_sequence; /* its sequence */
 	guint64 mark_end;      /* the position behind it */
 	guint64 neighbour;     /* the position behind its copy in the ring; 0: there is none */
 	gboolean homes_behind; /* the marks outside the ring are older */
@@ -133,6 +137,15 @@ static gboolean write_neighbour(Journal *journal, const guint8 *mark, guint64 en
 	return !backing_pwrite(journal->backing, mark, sizeof(RawMark), FORMAT_JOURNAL_OFFSET + at);
 }
 
+/* Hastens the records in [from, to), and with them the copy of the mark. */
+static void hasten_records(Journal *journal, guint64 from, guint64 to)
+{
+	guint64 at = from % journal->size;
+
+	backing_hasten(journal->backing, FORMAT_JOURNAL_OFFSET + at,
+		       MIN(neighbour_of(to) - from, journal->size - at));
+}
+
 /* Writes the bytes [written, head) from the stage to the ring, and the mark's copy behind them:
  * nobody else writes to the ring meanwhile, so the copy does not go over a record.  The lock is
  * held, and dropped during the I/O. */
@@ -142,6 +155,7 @@ static void write_staged_unlocking(Journal *journal)
 	guint64 neighbour = journal->neighbour;
 	gboolean copies = wants_neighbour(journal);
 	RawMark mark;
+	gboolean hasty = journal->written_sequence < journal->flush_by;
 	int r;
 
 	if (copies)
@@ -153,6 +167,8 @@ static void write_staged_unlocking(Journal *journal)
 	r = write_records(journal, from, to);
 	if (!r && copies && neighbour && !write_neighbour(journal, mark, neighbour))
 		neighbour = 0;
+	if (!r && hasty)
+		hasten_records(journal, from, to);
 	lock_take(&journal->lock);
 	journal->writing = FALSE;
 	if (r) {
@@ -243,6 +259,16 @@ static void skip_to_start(Journal *journal, guint32 length)
 	stage_bytes(journal, raw, (guint32)rest);
 }
 
+static void update_expectation(Journal *journal)
+{
+	g_atomic_int_set(&journal->expects_flush, journal->sequence < journal->flush_by);
+}
+
+gboolean journal_expects_flush(Journal *journal)
+{
+	return g_atomic_int_get(&journal->expects_flush);
+}
+
 static guint64 append_locked(Journal *journal, Record *record)
 {
 	guint8 raw[FORMAT_RECORD_LENGTH_MAX];
@@ -253,6 +279,7 @@ static guint64 append_locked(Journal *journal, Record *record)
 	record->generation = journal->generation;
 	record_encode(record, journal->seal, raw);
 	stage_bytes(journal, raw, length);
+	update_expectation(journal);
 	return journal->head;
 }
 
@@ -294,6 +321,18 @@ int journal_commit(Journal *journal, guint64 ticket)
 	return commit_unlocking(journal, ticket);
 }
 
+/* After the mark of that sequence: as many records as came before it are likely to precede the next
+ * flush. */
+static void expect_flush(Journal *journal, guint64 sequence)
+{
+	guint64 records = sequence - journal->mark_sequence - 1;
+
+	if (records <= HASTY_RECORDS)
+		journal->flush_by = sequence + 1 + records;
+	journal->mark_sequence = sequence;
+	update_expectation(journal);
+}
+
 /* Appends and commits a durable-mark.  Returns whether the marks outside the ring must follow at
  * once. */
 static gboolean append_mark(Journal *journal, guint64 sequence)
@@ -307,8 +346,10 @@ static gboolean append_mark(Journal *journal, guint64 sequence)
 	journal->mark_end = append_locked(journal, &record);
 	record_encode(&record, journal->seal, journal->mark);
 	journal->homes_behind = TRUE;
+	journal->flush_by = 0; /* the mark itself is not hastened */
 	if (commit_unlocking(journal, journal->mark_end))
 		return FALSE;
+	expect_flush(journal, record.sequence);
 	return !journal->neighbour || journal->mark_end - before > FORMAT_MARK_DISTANCE ||
 	       g_get_monotonic_time() - journal->homes_written >= HOMES_INTERVAL;
 }

@@ -64,6 +64,11 @@ guint64 journal_written(Journal *journal);
  * journal_settle_marks().  One caller at a time. */
 void journal_mark_durable(Journal *journal, guint64 sequence);
 
+/* Whether a flush is expected after the next record: few records came between the last two marks,
+ * and no more of them since.  Then records go to the disk at once (backing_hasten()), and so may
+ * their payload. */
+gboolean journal_expects_flush(Journal *journal);
+
 /* Writes the two marks outside the ring, if they are older than the last durable-mark; after a
  * failure, the next call tries again. */
 void journal_settle_marks(Journal *journal);

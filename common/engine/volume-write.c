@@ -51,6 +51,9 @@ int volume_write_run(Volume *volume, IovCursor *from, SlotRun run)
 		offset += done;
 		left -= done;
 	}
+	if (journal_expects_flush(engine->journal))
+		backing_hasten(engine->backing, slots_offset(engine->slots, run.slot),
+			       (guint64)run.count * BLOCK_SIZE);
 	return 0;
 }
 

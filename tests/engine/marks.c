@@ -103,6 +103,58 @@ static void test_two_writes(const void *data)
 	close_volume(volume);
 }
 
+/* ---- what is hastened */
+
+static guint hastened;	/* calls */
+static guint64 in_ring; /* bytes of the ring */
+
+static void note_hasten(Backing *backing, guint64 offset, guint64 length)
+{
+	(void)backing;
+	hastened++;
+	if (offset < FORMAT_JOURNAL_OFFSET + JOURNAL)
+		in_ring += length;
+}
+
+/* Of one write after `between` writes between two flushes: which begin their way to the disk at
+ * once. */
+static void check_hastened(Volume *volume, guint between, gboolean expected)
+{
+	test_row("%u writes between flushes", between);
+	for (guint i = 0; i < 3 * between; i++)
+		CHECK(put_number(volume, i, i % between == between - 1));
+	hastened = 0;
+	in_ring = 0;
+	for (guint i = 0; i < between; i++)
+		CHECK(put_number(volume, i, FALSE));
+	CHECK_UINT(hastened, expected ? 2 * between : 0); /* payload and record */
+	CHECK(!expected || (in_ring > 0 && in_ring <= between * 8192));
+	for (guint i = 0; i < 10; i++)
+		CHECK(put_number(volume, i, FALSE)); /* no flush came */
+	CHECK_UINT(hastened, expected ? 2 * between : 0);
+	CHECK_INT(volume_flush(volume), 0);
+}
+
+static void test_hastened(const void *data)
+{
+	g_autoptr(Backing) backing = backing_new_filled(SIZE, 4, place);
+	Backing *borrowed = backing_borrow(backing);
+	BackingOps ops = *borrowed->ops;
+	Volume *volume;
+
+	(void)data;
+	ops.hasten = note_hasten;
+	borrowed->ops = &ops;
+	volume = volume_open(borrowed, "test", 0, NULL);
+	REQUIRE(volume);
+	check_hastened(volume, 1, TRUE);
+	check_hastened(volume, 4, TRUE);
+	check_hastened(volume, 5, FALSE);
+	check_hastened(volume, 40, FALSE);
+	check_hastened(volume, 1, TRUE);
+	close_volume(volume);
+}
+
 /* ---- rot after a crash */
 
 /* Opens the disk that a crash leaves, without one block of the ring: what was flushed before is
@@ -236,6 +288,7 @@ int main(int argc, char **argv)
 
 	logging_set_sink(no_log);
 	test_add("a small write and its flush are two I/Os", test_two_writes, NULL);
+	test_add("a write before an expected flush is hastened", test_hastened, NULL);
 	test_add("no block of the ring is lost unnoticed", test_lost_block, NULL);
 	test_add("the mark's copy moves on before records", test_overrun, NULL);
 	test_add("an idle volume's marks follow the last flush", test_marks_follow, &idle);

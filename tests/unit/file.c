@@ -56,6 +56,28 @@ static void test_reopen(const void *data)
 	backing_free(backing);
 }
 
+/* Also where there is nothing to write back. */
+static void test_hasten(const void *data)
+{
+	static const guint64 places[] = {0, 5000, MIB - 4096, MIB + 4096};
+	g_autofree char *path = new_file(MIB);
+	Backing *backing = open_or_fail(path, 0);
+	guint8 block[4096], found[4096];
+
+	(void)data;
+	memset(block, 7, sizeof block);
+	for (guint i = 0; i < 3; i++)
+		CHECK_INT(backing_pwrite(backing, block, sizeof block, places[i]), 0);
+	for (guint i = 0; i < G_N_ELEMENTS(places); i++)
+		backing_hasten(backing, places[i], sizeof block);
+	CHECK_INT(backing_flush(backing), 0);
+	for (guint i = 0; i < 3; i++) {
+		CHECK_INT(backing_pread(backing, found, sizeof found, places[i]), 0);
+		CHECK_MEM(found, block, sizeof found);
+	}
+	backing_free(backing);
+}
+
 /* Noting it would have a read wait for the file system's journal. */
 static void test_access_time(const void *data)
 {
@@ -345,6 +367,7 @@ static void test_block_size(const void *data)
 
 int main(int argc, char **argv)
 {
+	test_add("what is hastened is written all the same", test_hasten, NULL);
 	test_add("data is there after opening again", test_reopen, NULL);
 	test_add("a read leaves no trace in the file's times", test_access_time, NULL);
 	test_add("create makes a private file and never takes an existing one", test_create, NULL);
