@@ -473,7 +473,7 @@ static void test_signals(const void *data)
 		ours++;
 		check_blocks_signals(task);
 	}
-	CHECK(ours >= 5); /* workers and a flusher for each, and one that waits */
+	CHECK(ours >= 2); /* for checkpoints and for opening; those of the process may be older */
 	dev_remove(&waiting);
 	dev_remove(&dev);
 }
