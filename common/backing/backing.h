@@ -88,6 +88,9 @@ typedef struct {
 	/* Bytes of space below that the backing takes, as far as is known. */
 	guint64 (*allocated)(Backing *backing);
 
+	/* Bytes that the file system below could still allocate.  NULL: unknown. */
+	guint64 (*available)(Backing *backing);
+
 	/* NULL for a backing that is neither a file nor a block device. */
 	BackingPlace (*place)(Backing *backing);
 
@@ -212,6 +215,12 @@ static inline gboolean backing_lock(Backing *b, gboolean exclusive, GError **err
 static inline guint64 backing_allocated(Backing *b)
 {
 	return b->ops->allocated(b);
+}
+
+/* G_MAXUINT64 where that is unknown. */
+static inline guint64 backing_available(Backing *b)
+{
+	return b->ops->available ? b->ops->available(b) : G_MAXUINT64;
 }
 
 /* Zeros for a backing that is neither a file nor a block device. */

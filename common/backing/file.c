@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/base/bytes.h"
@@ -342,6 +343,15 @@ static guint64 file_allocated(Backing *backing)
 	return (guint64)st.st_blocks * 512;
 }
 
+static guint64 file_available(Backing *backing)
+{
+	struct statvfs st;
+
+	if (fstatvfs(((FileBacking *)backing)->fd, &st) < 0)
+		return G_MAXUINT64;
+	return (guint64)st.f_bavail * st.f_frsize;
+}
+
 BackingPlace backing_place_of_stat(const struct stat *st)
 {
 	return S_ISBLK(st->st_mode) ? (BackingPlace){st->st_rdev, 0}
@@ -377,6 +387,7 @@ static const BackingOps file_ops = {
 	.grow = file_grow,
 	.lock = file_lock,
 	.allocated = file_allocated,
+	.available = file_available,
 	.place = file_place,
 	.free = file_free,
 };
