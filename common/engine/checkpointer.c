@@ -12,6 +12,7 @@
 #define TICK (250 * G_TIME_SPAN_MILLISECOND) /* the thread's longest sleep */
 #define IDLE (2 * G_TIME_SPAN_SECOND)	     /* time without a change that makes a volume idle */
 #define WAIT_SECONDS 25			     /* the longest wait of a request (I9) */
+#define QUIET_REQUESTS 8		     /* in a tick; more keep the volume from being tidied */
 #define RECLAIM_STEPS 256		     /* calls of map_reclaim() in one go */
 #define KEEP_IDLE (16 * MIB)	 /* bytes of warm space that trimming leaves an idle volume */
 #define KEEP_BUSY (1024 * MIB)	 /* the same while the volume is in use */
@@ -19,9 +20,20 @@
 #define SYNC_WARM (16 * MIB)	 /* warm bytes kept ready for a load that flushes often */
 #define SYNC_RETIRED (16 * MIB)	 /* retired bytes for which such a load gets a checkpoint */
 
+/* How busy the volume is.  The requests of a tick are changes, and lookups in the map that the pass
+ * did not make itself. */
+typedef struct {
+	gint64 begun;	  /* when the tick began; 0: nobody has looked for a while */
+	gint64 since;	  /* since when every tick was quiet */
+	guint64 requests; /* when the tick began */
+	guint64 own;	  /* lookups of the pass */
+} Quiet;
+
 struct Checkpointer {
 	Engine *engine;
 	GThread *thread;
+	Tidy *tidy;
+	Quiet quiet;	       /* the thread's */
 	gint changes, flushes; /* atomic: counts of requests; they may wrap around */
 	gint kicked;	       /* atomic: the thread must not sleep */
 	gint full;	       /* atomic: a request met a full backing */
@@ -208,7 +220,7 @@ static void answer_call(Checkpointer *cp)
 }
 
 /* Frees some discarded blocks, and gives some free space back to the file system. */
-static void tidy_space(Checkpointer *cp, gboolean idle)
+static void give_back_space(Checkpointer *cp, gboolean idle)
 {
 	if (reclaim_some(cp))
 		g_atomic_int_set(&cp->kicked, TRUE); /* go on with the rest without a sleep */
@@ -216,12 +228,132 @@ static void tidy_space(Checkpointer *cp, gboolean idle)
 		slots_trim(cp->engine->slots, idle ? KEEP_IDLE : KEEP_BUSY, TRIM_AT_ONCE);
 }
 
+/* ---- tidying */
+
+/* Something is more urgent than tidying. */
+static gboolean must_hurry(gpointer data)
+{
+	Checkpointer *cp = data;
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
+
+	if (g_atomic_int_get(&cp->kicked))
+		return TRUE;
+	locker = lock_hold(&cp->lock);
+	return cp->stop || cp->asked != cp->begun || cp->settle_asked != cp->settle_done;
+}
+
+static guint64 count_requests(Checkpointer *cp)
+{
+	MapInfo info;
+
+	map_get_info(cp->engine->map, &info);
+	return info.hits + info.misses + (guint)g_atomic_int_get(&cp->changes);
+}
+
+/* Whether the volume has been quiet for IDLE. */
+static gboolean is_quiet(Checkpointer *cp)
+{
+	Quiet *quiet = &cp->quiet;
+	gint64 now = g_get_monotonic_time(), elapsed = now - quiet->begun;
+	guint64 requests = count_requests(cp) - quiet->own;
+	guint64 most = QUIET_REQUESTS * (guint64)MAX(elapsed / TICK, 1);
+
+	if (!quiet->begun || requests - quiet->requests > most)
+		quiet->since = now;
+	if (!quiet->begun || elapsed >= TICK) {
+		quiet->begun = now;
+		quiet->requests = requests;
+	}
+	return now - quiet->since >= IDLE;
+}
+
+/* Sleeps as long as the pass must for so many bytes.  FALSE: something else is to be done. */
+static gboolean pace_tidying(Checkpointer *cp, guint64 bytes)
+{
+	gint64 until = g_get_monotonic_time() + (gint64)(bytes * G_USEC_PER_SEC / TIDY_RATE);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+
+	while (!cp->stop && cp->asked == cp->begun && cp->settle_asked == cp->settle_done &&
+	       !cp->call && !g_atomic_int_get(&cp->kicked))
+		if (!lock_wait_until(&cp->wake, &cp->lock, until))
+			return TRUE;
+	return FALSE;
+}
+
+/* Makes one step, and leaves what it looks up out of the requests. */
+static guint64 tidy_some(Checkpointer *cp)
+{
+	guint64 before = count_requests(cp), cost = tidy_step(cp->tidy);
+
+	cp->quiet.own += count_requests(cp) - before;
+	return cost;
+}
+
+/* Tidies for a tick, if the volume is quiet.  Returns whether there is more to do. */
+static gboolean tidy_for_a_tick(Checkpointer *cp)
+{
+	gint64 end = g_get_monotonic_time() + TICK;
+
+	if (!tidy_wants(cp->tidy)) {
+		cp->quiet.begun = 0;
+		return FALSE;
+	}
+	while (is_quiet(cp)) {
+		guint64 cost = tidy_some(cp);
+
+		if (!cost)
+			break;
+		if (!pace_tidying(cp, cost) || g_get_monotonic_time() >= end) {
+			g_atomic_int_set(&cp->kicked, TRUE); /* go on without a sleep */
+			return TRUE;
+		}
+	}
+	tidy_pause(cp->tidy);
+	return FALSE;
+}
+
+static void tidy_from_start(Engine *engine, gpointer data)
+{
+	Checkpointer *cp = data;
+
+	(void)engine;
+	tidy_begin(cp->tidy);
+}
+
+static void tidy_until_checkpoint(Engine *engine, gpointer data)
+{
+	Checkpointer *cp = data;
+
+	while (!engine->frozen && tidy_step(cp->tidy))
+		;
+	tidy_pause(cp->tidy);
+}
+
+void checkpointer_tidy(Checkpointer *cp)
+{
+	checkpointer_call(cp, tidy_from_start, cp);
+	while (tidy_is_under_way(cp->tidy) && !checkpointer_run(cp))
+		checkpointer_call(cp, tidy_until_checkpoint, cp);
+}
+
+void checkpointer_note_read(Checkpointer *cp, guint64 first, guint n, const MapEntry *entries)
+{
+	tidy_note_read(cp->tidy, first, n, entries);
+}
+
+void checkpointer_get_tidy_info(Checkpointer *cp, TidyInfo *ret_info)
+{
+	tidy_get_info(cp->tidy, ret_info);
+}
+
+/* ---- the thread */
+
 static gpointer checkpointer_main(gpointer data)
 {
 	Checkpointer *cp = data;
 	gint64 changed_at = g_get_monotonic_time();
 	guint seen = 0, seen_flushes = 0;
-	gboolean wants_settle;
+	gboolean wants_settle, tidying = FALSE;
 
 	while (wait_for_work(cp, &wants_settle)) {
 		guint changes = (guint)g_atomic_int_get(&cp->changes);
@@ -234,13 +366,16 @@ static gpointer checkpointer_main(gpointer data)
 			changed_at = g_get_monotonic_time();
 		idle = g_get_monotonic_time() - changed_at >= IDLE;
 		if (checkpoint_is_asked(cp) || checkpoint_is_due(cp) || cp->engine->frozen ||
-		    (idle && map_is_changed(cp->engine->map)))
+		    (idle && !tidying && map_is_changed(cp->engine->map)))
 			make_checkpoint(cp);
 		if (wants_settle)
 			settle_space(cp);
 		if (!engine_has_failed(cp->engine) && !cp->engine->frozen) {
 			keep_warm(cp, changes - seen, flushes - seen_flushes);
-			tidy_space(cp, idle);
+			give_back_space(cp, idle && !tidying);
+			tidying = tidy_for_a_tick(cp);
+		} else {
+			tidying = FALSE;
 		}
 		seen = changes;
 		seen_flushes = flushes;
@@ -261,6 +396,12 @@ Checkpointer *checkpointer_new(Engine *engine, GError **error)
 	lock_init(&cp->lock, LOCK_CHECKPOINTER);
 	g_cond_init(&cp->wake);
 	g_cond_init(&cp->done);
+	cp->tidy = tidy_new(engine, must_hurry, cp);
+	if (!cp->tidy) {
+		error_set_errno(error, ENOMEM, "%s: tidy", engine->name);
+		checkpointer_free(cp);
+		return NULL;
+	}
 	cp->thread = thread_start("storageos-cp", checkpointer_main, cp, error);
 	if (!cp->thread) {
 		g_prefix_error(error, "%s: ", engine->name);
@@ -280,6 +421,7 @@ void checkpointer_free(Checkpointer *cp)
 	lock_drop(&cp->lock);
 	if (cp->thread)
 		g_thread_join(cp->thread);
+	tidy_free(cp->tidy);
 	lock_clear(&cp->lock);
 	g_cond_clear(&cp->wake);
 	g_cond_clear(&cp->done);

@@ -2,8 +2,9 @@
 /*
  * The thread that makes checkpoints (checkpoint.h) in the background: when the journal is half
  * full, when the map asks for one (map_wants_checkpoint()), 2 s after the last change, and when a
- * caller asks.  Between checkpoints it frees discarded blocks and gives unused space back to the
- * file system.  Requests that outrun the thread wait for it here; no wait is longer than 25 s (I9).
+ * caller asks.  Between checkpoints it frees discarded blocks, gives unused space back to the
+ * file system, and tidies the volume while that is idle (tidy.h).  Requests that outrun the thread
+ * wait for it here; no wait is longer than 25 s (I9).
  *
  * Threading: any thread may call any function, except that checkpointer_free() must be the last
  * call.
@@ -11,6 +12,7 @@
 #pragma once
 
 #include "common/engine/engine.h"
+#include "common/engine/tidy.h"
 
 typedef struct Checkpointer Checkpointer;
 
@@ -52,6 +54,16 @@ void checkpointer_call(Checkpointer *checkpointer, CheckpointerCall call, gpoint
  * is done. */
 guint64 checkpointer_settle(Checkpointer *checkpointer);
 gboolean checkpointer_settled(Checkpointer *checkpointer, guint64 ticket, guint seconds);
+
+/* Tidies the whole volume at once, whatever has changed and however busy the volume is, and waits
+ * for the end: for tests. */
+void checkpointer_tidy(Checkpointer *checkpointer);
+
+/* What a request read, for tidy_note_read(). */
+void checkpointer_note_read(Checkpointer *checkpointer, guint64 first, guint n,
+			    const MapEntry *entries);
+
+void checkpointer_get_tidy_info(Checkpointer *checkpointer, TidyInfo *ret_info);
 
 /* How many checkpoints the thread has completed. */
 guint64 checkpointer_count(Checkpointer *checkpointer);

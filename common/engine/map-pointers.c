@@ -40,6 +40,11 @@ static gboolean map_keeps(const Map *map, guint level, guint64 index, guint64 bi
 	return FALSE;
 }
 
+gboolean map_shares_block(Map *map, guint64 block, const MapEntry *entry)
+{
+	return map_keeps(map, 0, node_parent(map->layout, block), entry->birth);
+}
+
 void block_pointer_drop_locked(Map *map, guint64 leaf, const MapEntry *entry)
 {
 	map->data_slots--;

@@ -220,6 +220,23 @@ int map_change_next(Map *map, guint64 first, guint n, gboolean nowait)
 	return change_prepare_unlocking(map, first, n, nowait);
 }
 
+gboolean map_change_matches(Map *map, guint64 first, guint n, const MapEntry *entries)
+{
+	for (guint i = 0; i < n; i++) {
+		MapNode *leaf = node_find_locked(map, 0, node_parent(map->layout, first + i));
+		MapEntry now;
+
+		if (!CHECKED(map->backing, leaf && leaf->state == NODE_DIRTY,
+			     "I4: map_change_begin made the leaf dirty"))
+			return FALSE;
+		now = entry_at(map->layout, &leaf->data, node_place(map->layout, first + i));
+		if (now.slot != entries[i].slot || now.birth != entries[i].birth ||
+		    now.crc != entries[i].crc)
+			return FALSE;
+	}
+	return TRUE;
+}
+
 /* Writes the entries of `n` blocks that are in one leaf.  Slot number *used of **runs is the first
  * block's; both advance.  I5: the lists of gained and retired slots change with the leaf, under one
  * hold of the lock. */
@@ -294,6 +311,15 @@ void map_change_end(Map *map)
 {
 	pressure_update_locked(map);
 	lock_drop(map->lock);
+}
+
+void map_change_cancel(Map *map, guint64 first)
+{
+	MapNode *leaf = node_find_locked(map, 0, node_parent(map->layout, first));
+
+	if (leaf && !slots_reserve(map->slots, 2 * FORMAT_LEVELS_MAX))
+		node_prune_locked(map, leaf);
+	map_change_end(map);
 }
 
 gboolean map_is_changed(Map *map)

@@ -83,6 +83,14 @@ int map_change_begin(Map *map, guint64 first, guint n, gboolean nowait);
  * different checkpoints. */
 int map_change_next(Map *map, guint64 first, guint n, gboolean nowait);
 
+/* Between map_change_begin() and map_change_end(), for blocks of that change: whether they still
+ * have the entries that map_lookup() returned. */
+gboolean map_change_matches(Map *map, guint64 first, guint n, const MapEntry *entries);
+
+/* In place of map_change_write() and map_change_end(), for blocks of one leaf: changes nothing.  A
+ * leaf that the change has made for blocks that a request discarded goes again. */
+void map_change_cancel(Map *map, guint64 first);
+
 /* Maps the blocks to the slots of the runs, which are `n` in all, with one checksum for each. */
 void map_change_write(Map *map, guint64 first, guint n, const SlotRun *runs, const guint32 *crcs);
 void map_change_end(Map *map);
@@ -143,6 +151,10 @@ void map_drain(Map *map);
 /* Frees the slots that were retired before the freeze.  Called once the checkpoint is durable and
  * every map was drained. */
 void map_thaw(Map *const *maps, guint n_maps);
+
+/* Whether something other than the map refers to the block's slot too: the slot would stay in use
+ * if the block were moved. */
+gboolean map_shares_block(Map *map, guint64 block, const MapEntry *entry);
 
 typedef struct {
 	guint64 nodes, dirty, hits, misses;

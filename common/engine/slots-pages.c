@@ -136,6 +136,12 @@ static void add_change(Slots *slots, RunList *list, guint64 slot, guint32 count)
 {
 	if (CHECKED(slots->backing, list->n < list->capacity, "I5: slots_reserve() made room"))
 		run_list_add(list, slot, count);
+	__atomic_store_n(&slots->turnover, slots->turnover + count, __ATOMIC_RELAXED);
+}
+
+guint64 slots_turnover(const Slots *slots)
+{
+	return __atomic_load_n(&slots->turnover, __ATOMIC_RELAXED);
 }
 
 void slots_gain(Slots *slots, guint64 slot, guint32 count)

@@ -2,7 +2,7 @@
 /*
  * What the files of the allocator share.  Each stands on those below it, and none on one above:
  *
- *     slots-pairs.c   slots-trim.c                                      pairs; space below
+ *     slots-pairs.c   slots-trim.c   slots-tidy.c                       pairs; space; emptying
  *            slots.c         slots-pages.c      slots-erase.c           which slots; disk; zeros
  *                        slots-groups.c                                 bits, counts, growth
  *                         run-list.c                                    lists of runs
@@ -23,6 +23,7 @@ typedef struct {
 	guint64 used[WORDS];
 	guint64 cold[(WORDS + 63) / 64];    /* bit w: word w is cold; it is wholly free */
 	guint64 written[(WORDS + 63) / 64]; /* bit w: all free slots of word w have space */
+	guint64 marked[(WORDS + 63) / 64];  /* bit w: word w is to be emptied (slots-tidy.c) */
 	guint16 n_cold;
 	guint16 warm_free; /* free slots in warm words */
 	guint8 home;	   /* of the page that counts: FORMAT_BITMAP_A or _B */
@@ -51,12 +52,16 @@ struct Slots {
 	guint64 whole_from;	/* no wholly free word is before this (group * WORDS + word) ... */
 	gboolean whole_skipped; /* ... or only words that met a full disk */
 
+	guint64 tidy_next[2];  /* by SlotsTidyKind: behind the last slot that was taken; 0: none */
+	gboolean tidy_no_warm; /* the pass found no wholly free warm word */
+
 	Lock grow_lock; /* held while the backing grows; taken before `lock` */
 
 	RunList gained, retired;	       /* since the last freeze */
 	RunList frozen_gained, frozen_retired; /* of the running checkpoint */
 	guint64 frozen_groups;		       /* n_groups when it began */
 	guint64 digest, frozen_digest;	       /* of the thread that writes pages */
+	guint64 turnover;		       /* atomic; changed under lists_lock */
 	guint64 mended;
 };
 

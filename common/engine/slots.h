@@ -27,7 +27,7 @@
  * map's lock).  Only one thread may call slots_write_bitmaps, slots_switch, slots_thaw and
  * slots_trim.
  *
- * Memory (I7): one bit for each slot, two for each word, and 8 bytes for each run of slots that
+ * Memory (I7): one bit for each slot, three for each word, and 8 bytes for each run of slots that
  * changed since the last two checkpoints.
  */
 #pragma once
@@ -116,6 +116,44 @@ int slots_warm_up(Slots *slots);
 
 /* Free slots that are warm, in bytes. */
 guint64 slots_warm_bytes(Slots *slots);
+
+/* ---- For the pass that tidies space (tidy.h): of one thread, except where it says otherwise */
+
+typedef struct {
+	guint64 loose; /* free slots of words that are partly in use */
+	guint64 whole; /* free slots of wholly free words that are warm */
+} SlotsSpace;
+
+/* Counts all groups, one after the other.  Any thread. */
+void slots_get_space(Slots *slots, SlotsSpace *ret_space);
+
+/* How many slots have space below them, as far as is known: those of all words that are not cold.
+ * Any thread. */
+guint64 slots_backed(Slots *slots);
+
+/* Marks the words that are to be emptied, and no others: of the sparse ones those with the fewest
+ * slots in use, `words` at most, until `max` slots in use are in them.  Returns how many slots that
+ * are.  0 for `words` unmarks all. */
+guint64 slots_mark_sparse(Slots *slots, guint64 max, guint64 words);
+
+/* Sets each flag to whether the entry's slot is in a marked word. */
+void slots_get_marked(Slots *slots, const MapEntry *entries, guint n, gboolean *ret_marked);
+
+/* What is moved: whole stretches that were scattered, or single runs out of marked words. */
+typedef enum { SLOTS_GATHER, SLOTS_EVICT } SlotsTidyKind;
+
+/* Takes `n` slots, at most FORMAT_RECORD_BLOCKS_MAX, of words that were wholly free when this kind
+ * took the first slot of them, so in few runs; `runs` has room for `n`.  Takes warm words first,
+ * and a cold one only while slots_backed() stays within `limit`.  0, or -ENOSPC, -ENOMEM, -EIO, and
+ * nothing is taken. */
+int slots_alloc_tidy(Slots *slots, SlotsTidyKind kind, guint32 n, guint64 limit, SlotRun *runs,
+		     guint *ret_n_runs);
+
+/* There may be wholly free warm words again: slots_alloc_tidy() looks for them. */
+void slots_begin_tidy(Slots *slots);
+
+/* Slots gained and retired since the volume was opened.  Any thread. */
+guint64 slots_turnover(const Slots *slots);
 
 /* A set of slots of one group, one bit for each slot that the group's bitmap covers. */
 typedef struct {

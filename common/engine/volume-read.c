@@ -202,6 +202,8 @@ int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize lengt
 		return volume_bad_node(volume, first, n, ret_offset);
 	if (r)
 		return r;
+	if (volume->checkpointer)
+		checkpointer_note_read(volume->checkpointer, first, n, entries);
 	r = read_entries(&reading, entries, offset, length);
 	map_lookup_end(volume->engine.map, epoch);
 	return r;

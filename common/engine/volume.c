@@ -437,12 +437,21 @@ gboolean volume_settled(Volume *volume, guint64 ticket, guint seconds)
 	return volume->checkpointer && checkpointer_settled(volume->checkpointer, ticket, seconds);
 }
 
+void volume_tidy(Volume *volume)
+{
+	if (volume->checkpointer)
+		checkpointer_tidy(volume->checkpointer);
+}
+
 void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 {
 	Engine *engine = &volume->engine;
 	EngineScrub scrub = engine_get_scrub(engine);
+	TidyInfo tidy = {0};
 	MapInfo map;
 
+	if (volume->checkpointer)
+		checkpointer_get_tidy_info(volume->checkpointer, &tidy);
 	map_get_info(engine->map, &map);
 	*ret_info = (VolumeInfo){
 		.state = engine->read_only	     ? VOLUME_READ_ONLY
@@ -473,6 +482,9 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 		.scrub_blocks = scrub.blocks,
 		.scrub_errors = scrub.errors,
 		.scrub_repaired = scrub.repaired,
+		.tidied_bytes = tidy.moved_bytes,
+		.run_bytes = tidy.run_bytes,
+		.tidying = tidy.under_way,
 	};
 	uuid_format(volume->uuid, ret_info->uuid);
 }

@@ -78,6 +78,9 @@ typedef struct {
 	guint64 cache_nodes, cache_hits, cache_misses; /* of the map's nodes, since open */
 	guint64 scrub_time; /* when the last complete scrub ended: Unix time; 0: never */
 	guint64 scrub_blocks, scrub_errors, scrub_repaired; /* what that scrub found */
+	guint64 tidied_bytes; /* moved to bring scattered data together, since open */
+	guint64 run_bytes;    /* mean length of data in one piece, when that was last looked at */
+	gboolean tidying;     /* that is under way */
 } VolumeInfo;
 
 typedef enum {
@@ -246,3 +249,7 @@ int volume_checkpoint(Volume *volume);
  * whether it is done; it may be called again with the same ticket. */
 guint64 volume_settle(Volume *volume);
 gboolean volume_settled(Volume *volume, guint64 ticket, guint seconds);
+
+/* Brings scattered data together, and empties what is sparsely used, now instead of when the volume
+ * is idle (tidy.h).  Takes as long as reading and writing the data that is moved: for tests. */
+void volume_tidy(Volume *volume);

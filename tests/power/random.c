@@ -98,7 +98,7 @@ static void write_batch(const SessionWorker *worker, TestRandom *random)
 static void work_once(const SessionWorker *worker, TestRandom *random)
 {
 	Session *session = worker->session;
-	guint first, count, what = (guint)test_random_below(random, 40);
+	guint first, count, what = (guint)test_random_below(random, 41);
 
 	choose_part(worker, random, &first, &count);
 	if (what < 18)
@@ -115,6 +115,8 @@ static void work_once(const SessionWorker *worker, TestRandom *random)
 		session_verify(session, first, count);
 	else if (what < 39)
 		session_flush(session, worker->thread);
+	else if (what < 40)
+		session_tidy(session);
 	else
 		session_checkpoint(session, worker->thread);
 }

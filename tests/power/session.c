@@ -201,6 +201,11 @@ void session_checkpoint(Session *session, guint thread)
 	end(session, op, volume_checkpoint(session->volume));
 }
 
+void session_tidy(Session *session)
+{
+	volume_tidy(session->volume);
+}
+
 guint session_size(const Session *session)
 {
 	return (guint)(volume_size(session->volume) / SECTOR_SIZE);

@@ -44,6 +44,7 @@ void session_zero(Session *session, guint thread, guint first, guint count);
 void session_discard(Session *session, guint thread, guint first, guint count);
 void session_flush(Session *session, guint thread);
 void session_checkpoint(Session *session, guint thread);
+void session_tidy(Session *session); /* volume_tidy() */
 /* Makes two checkpoints, after which the checkpoint thread is idle, so that what follows is the
  * same each time. */
 void session_checkpoint_and_wait(Session *session, guint thread);
