@@ -181,6 +181,18 @@ static void sample_print_space(const Sample *sample)
 	putchar('\n');
 }
 
+static void sample_print_tidied(const Sample *sample)
+{
+	guint64 run = sample_number(sample, "space", "run");
+	g_autofree char *run_text = size_format(run);
+	g_autofree char *tidied = size_format(sample_number(sample, "space", "tidied"));
+
+	printf("  %-18s %s moved", "tidied", tidied);
+	if (run)
+		printf(", runs of %s", run_text);
+	putchar('\n');
+}
+
 static void sample_print_rest(const Sample *sample)
 {
 	guint64 hits = sample_number(sample, "cache", "hits");
@@ -219,6 +231,7 @@ void sample_print(const Sample *sample)
 	for (MetricsKind kind = 0; kind < METRICS_KINDS; kind++)
 		operation_print(metrics_kind_name(kind), &sample->operations[kind]);
 	sample_print_space(sample);
+	sample_print_tidied(sample);
 	sample_print_rest(sample);
 }
 

@@ -14,7 +14,8 @@
  *     in_flight                           requests begun and not answered
  *     operations                          {read, write, discard, compare_and_write, flush}, each
  *                                         as of metrics_to_json()
- *     space                               {size, allocated, data, metadata, reclaimable}
+ *     space                               {size, allocated, data, metadata, reclaimable, run,
+ *                                         tidied, tidying}: see VolumeInfo
  *     cache                               {nodes, hits, misses} of lookups in the map
  *     journal                             {size, used}
  *     scrub                               {time, blocks, errors, repaired} of the last complete

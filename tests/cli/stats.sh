@@ -56,7 +56,7 @@ is "data" "$(stat_of space.data)" $((1 << 20))
 # shellcheck disable=SC2016 # the variable is jq's
 is "all other fields exist" "$(stat_of 'volume as $v | [.cache.hits, .cache.misses, .cache.nodes, .journal.size,
 	.journal.used, .checkpoints, .generation, .checksum_errors, .copies_repaired, .space.metadata,
-	.space.allocated, .space.reclaimable] | all(type == "number" and . >= 0)')" true
+	.space.allocated, .space.reclaimable, .space.run, .space.tidied] | all(type == "number" and . >= 0)')" true
 
 # A write behind the volume's end fails, and is counted as an error.
 dd if=/dev/zero of="$WORK/mnt/db" bs=4k count=1 seek=16384 oflag=direct conv=notrunc status=none \
