@@ -11,6 +11,15 @@ guint64 slots_offset(const Slots *slots, guint64 slot)
 	return slots->offset + slot * FORMAT_SLOT_SIZE;
 }
 
+static guint group_count_used(const SlotGroup *group)
+{
+	guint n = 0;
+
+	for (guint w = 0; w < WORDS; w++)
+		n += 64 - word_free(group, w);
+	return n;
+}
+
 /* Counts the free slots of a new group.  Wholly free words become cold. */
 static void group_count(Slots *slots, SlotGroup *group)
 {
@@ -19,8 +28,11 @@ static void group_count(Slots *slots, SlotGroup *group)
 
 		group->warm_free = (guint16)(group->warm_free + n);
 		slots->warm_free += n;
-		if (n == 64)
-			word_cool_down(slots, group, w);
+		if (n < 64)
+			continue;
+		group->n_whole++;
+		slots->n_whole++;
+		word_cool_down(slots, group, w);
 	}
 }
 
@@ -46,6 +58,8 @@ int group_add_locked(Slots *slots, SlotGroup *group)
 			return -ENOMEM;
 		slots->groups = groups;
 	}
+	group->number = n;
+	slots->n_used += group_count_used(group);
 	if (!slots->read_only)
 		group_cut_at_end(slots, group, n);
 	slots->groups[slots->n_groups++] = group;
@@ -95,40 +109,78 @@ guint64 slots_groups(Slots *slots)
 	return slots->n_groups;
 }
 
-/* Whether the bits of all slots of a run are set. */
-static gboolean run_is_taken_locked(const Slots *slots, SlotRun run)
+gboolean find_cold_word_locked(Slots *slots, guint64 *ret_group, guint *ret_word)
 {
-	const SlotGroup *group = group_locked(slots, slot_group(run.slot));
-	guint bit = slot_bit(run.slot);
+	for (; slots->cold_from < slots->n_groups; slots->cold_from++) {
+		const SlotGroup *group = group_locked(slots, slots->cold_from);
+		guint i = 0;
 
-	for (guint32 i = 0; i < run.count; i++)
-		if (!(group->used[(bit + i) / 64] >> ((bit + i) % 64) & 1))
-			return FALSE;
-	return TRUE;
+		if (!group->n_cold)
+			continue;
+		while (!group->cold[i])
+			i++;
+		*ret_group = slots->cold_from;
+		*ret_word = i * 64 + (guint)__builtin_ctzll(group->cold[i]);
+		return TRUE;
+	}
+	return FALSE;
+}
+
+guint32 word_take_slots(Slots *slots, SlotGroup *group, guint word, guint32 want, SlotRun *runs,
+			guint *n_runs)
+{
+	guint32 got = 0;
+
+	while (got < want && ~group->used[word]) {
+		SlotRun *last = *n_runs ? &runs[*n_runs - 1] : NULL;
+		guint bit, length = word_find_zeros(group->used[word], &bit);
+		guint64 slot = word_slot(group->number, word) + bit;
+
+		length = MIN(length, want - got);
+		word_take_bits(slots, group, word, word_bits(bit, length));
+		if (last && last->slot + last->count == slot)
+			last->count += length;
+		else
+			runs[(*n_runs)++] = (SlotRun){slot, length};
+		got += length;
+	}
+	return got;
+}
+
+/* Frees taken slots of a word. */
+static void word_free_bits(Slots *slots, SlotGroup *group, guint word, guint64 bits, gboolean cold)
+{
+	guint n = (guint)__builtin_popcountll(bits);
+
+	group->used[word] &= ~bits;
+	group->warm_free = (guint16)(group->warm_free + n);
+	slots->warm_free += n;
+	slots->n_used -= n;
+	if (group->used[word])
+		return;
+	group->n_whole++;
+	slots->n_whole++;
+	slots->whole_from = MIN(slots->whole_from, group->number * WORDS + word);
+	if (cold)
+		word_cool_down(slots, group, word);
 }
 
 gboolean give_back_locked(Slots *slots, SlotRun run, gboolean cold)
 {
-	guint64 number = slot_group(run.slot);
-	guint bit = slot_bit(run.slot);
 	SlotGroup *group;
 
-	if (!CHECKED(slots->backing,
-		     number < slots->n_groups && run_fits_bitmap(run) &&
-			     run_is_taken_locked(slots, run),
-		     "I5: only slots that were taken become free"))
+	if (!CHECKED(slots->backing, slot_group(run.slot) < slots->n_groups && run_fits_bitmap(run),
+		     "I5: a run that becomes free lies in one group's bitmap"))
 		return FALSE;
-	group = group_locked(slots, number);
-	for (guint32 i = 0; i < run.count; i++)
-		group->used[(bit + i) / 64] &= ~((guint64)1 << ((bit + i) % 64));
-	group->warm_free = (guint16)(group->warm_free + run.count);
-	slots->warm_free += run.count;
-	for (guint w = bit / 64; w <= (bit + run.count - 1) / 64; w++) {
-		if (group->used[w])
-			continue;
-		slots->whole_from = MIN(slots->whole_from, number * WORDS + w);
-		if (cold)
-			word_cool_down(slots, group, w);
+	group = group_locked(slots, slot_group(run.slot));
+	while (run.count) {
+		guint word;
+		guint64 bits = run_cut_word(&run, &word);
+
+		if (!CHECKED(slots->backing, (group->used[word] & bits) == bits,
+			     "I5: only slots that were taken become free"))
+			return FALSE;
+		word_free_bits(slots, group, word, bits, cold);
 	}
 	return TRUE;
 }

@@ -71,7 +71,7 @@ static void unload_groups(Slots *slots)
 {
 	for (guint64 g = 0; g < slots->n_groups; g++)
 		g_free(slots->groups[g]);
-	slots->n_groups = slots->warm_free = slots->digest = 0;
+	slots->n_groups = slots->warm_free = slots->n_whole = slots->n_used = slots->digest = 0;
 }
 
 /* Loads all groups and adds up their digest.  0, or a negative errno for group *ret_at, whose

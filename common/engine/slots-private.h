@@ -4,6 +4,7 @@
  *
  *     slots-pairs.c   slots-trim.c   slots-tidy.c                       pairs; space; emptying
  *            slots.c         slots-pages.c      slots-erase.c           which slots; disk; zeros
+ *     slots-neighbours.c                                                large requests
  *                        slots-groups.c                                 bits, counts, growth
  *                         run-list.c                                    lists of runs
  *
@@ -20,12 +21,14 @@
 #define WORD_BYTES ((guint64)64 * FORMAT_SLOT_SIZE)
 
 typedef struct {
+	guint64 number;
 	guint64 used[WORDS];
 	guint64 cold[(WORDS + 63) / 64];    /* bit w: word w is cold; it is wholly free */
 	guint64 written[(WORDS + 63) / 64]; /* bit w: all free slots of word w have space */
 	guint64 marked[(WORDS + 63) / 64];  /* bit w: word w is to be emptied (slots-tidy.c) */
 	guint16 n_cold;
-	guint16 warm_free; /* free slots in warm words */
+	guint16 n_whole;   /* words that are wholly free, and warm */
+	guint16 warm_free; /* free slots in words that are not cold, these included */
 	guint8 home;	   /* of the page that counts: FORMAT_BITMAP_A or _B */
 	gboolean has_page;
 	gboolean unknown;	 /* cold words may have space below them */
@@ -44,9 +47,14 @@ struct Slots {
 	Lock lock;	 /* protects everything below but the lists */
 	SlotGroup **groups;
 	guint64 n_groups;
-	guint64 warm_free;
-	guint64 cursor_group;
+	guint64 warm_free; /* of all groups; so is n_whole */
+	guint64 n_whole;
+	guint64 n_used;	      /* slots that are not free */
+	guint64 cursor_group; /* of small requests: they go on here */
 	guint cursor_word;
+	guint64 open_word;	/* of large requests, group * WORDS + word */
+	guint large_to_refuse;	/* so many large requests take no cold word: one met a full disk */
+	guint64 cold_from;	/* no word of a group before this one is cold */
 	guint64 trim_group;	/* where slots_trim() continues */
 	guint64 pair_cursor;	/* group * WORDS + word */
 	guint64 whole_from;	/* no wholly free word is before this (group * WORDS + word) ... */
@@ -107,7 +115,9 @@ static inline void word_warm_up(Slots *slots, SlotGroup *group, guint word)
 {
 	group->cold[word / 64] &= ~((guint64)1 << (word % 64));
 	group->n_cold--;
+	group->n_whole++;
 	group->warm_free = (guint16)(group->warm_free + 64);
+	slots->n_whole++;
 	slots->warm_free += 64;
 }
 
@@ -120,8 +130,11 @@ static inline void word_cool_down(Slots *slots, SlotGroup *group, guint word)
 	group->cold[word / 64] |= (guint64)1 << (word % 64);
 	word_set_written(group, word, FALSE);
 	group->n_cold++;
+	group->n_whole--;
 	group->warm_free = (guint16)(group->warm_free - 64);
+	slots->n_whole--;
 	slots->warm_free -= 64;
+	slots->cold_from = MIN(slots->cold_from, group->number);
 }
 
 /* The bits [bit, bit + length) of a word. */
@@ -149,9 +162,14 @@ static inline void word_use_bits(Slots *slots, SlotGroup *group, guint word, gui
 		return;
 	if (word_is_cold(group, word))
 		word_warm_up(slots, group, word);
+	if (!group->used[word]) {
+		group->n_whole--;
+		slots->n_whole--;
+	}
 	group->used[word] |= bits;
 	group->warm_free = (guint16)(group->warm_free - n);
 	slots->warm_free -= n;
+	slots->n_used += n;
 }
 
 /* The same for a user who writes the slots, or returns them by slots_give_back(): a word that is
@@ -181,14 +199,47 @@ static inline guint64 word_slot(guint64 number, guint word)
 	return (number << FORMAT_GROUP_SHIFT) + FORMAT_FIRST_INDEX + (guint64)word * 64;
 }
 
+/* Cuts the part of a run that is not empty off which lies in the word of its first slot.  Returns
+ * that word's bits, and the word. */
+static inline guint64 run_cut_word(SlotRun *left, guint *ret_word)
+{
+	guint bit = slot_bit(left->slot);
+	guint length = MIN(left->count, 64 - bit % 64);
+
+	*ret_word = bit / 64;
+	left->slot += length;
+	left->count -= length;
+	return word_bits(bit % 64, length);
+}
+
 /* Appends a group whose `used` is filled in.  Its wholly free words are cold; slots beyond the end
  * of the backing count as used, unless read-only.  0, and the group is the allocator's; or
  * -ENOMEM. */
 int group_add_locked(Slots *slots, SlotGroup *group);
 
-/* Frees slots that were taken; `cold`: words that are wholly free then become cold.  FALSE, and
- * nothing changed: they were not taken (I5 is broken). */
+/* Takes up to `want` free slots of one word, and adds them to the runs.  Returns how many. */
+guint32 word_take_slots(Slots *slots, SlotGroup *group, guint word, guint32 want, SlotRun *runs,
+			guint *n_runs);
+
+/* Takes up to `want` slots for a large request, as neighbours, without adding a group, and adds
+ * them to the runs.  Returns how many. */
+guint32 take_neighbours_locked(Slots *slots, guint32 want, SlotRun *runs, guint *n_runs);
+
+/* Whether the file is compact after a large request has taken a cold word, of which it wants `want`
+ * slots; FALSE as well while such requests leave cold words alone. */
+gboolean may_take_cold_locked(const Slots *slots, guint32 want);
+
+/* The disk is full: large requests leave cold words alone for a while, which note_large_locked()
+ * counts. */
+void refuse_cold_locked(Slots *slots);
+void note_large_locked(Slots *slots);
+
+/* Frees slots that were taken; `cold`: words that are wholly free then become cold.  FALSE: a word
+ * has one that was not taken (I5 is broken); the slots in words before it are free now. */
 gboolean give_back_locked(Slots *slots, SlotRun run, gboolean cold);
+
+/* The lowest cold word: its group and its place there.  FALSE if no word is cold. */
+gboolean find_cold_word_locked(Slots *slots, guint64 *ret_group, guint *ret_word);
 
 /* Adds a group to the `had` groups that the caller saw; 0 also if another thread has added one.
  * -ENOSPC, -ENOMEM, -EIO.  Called without the lock. */

@@ -71,7 +71,7 @@ guint64 slots_trim(Slots *slots, guint64 keep, guint64 limit)
 		guint word = 0, n;
 
 		trimmed += trim_unknown_unlocking(slots, number);
-		while (group->warm_free >= 64 && trimmed < limit &&
+		while (group->n_whole && trimmed < limit &&
 		       slots->warm_free * FORMAT_SLOT_SIZE > keep &&
 		       (n = take_trimmable(slots, group, FALSE, &word)) > 0) {
 			if (!trim_words_unlocking(slots, number, word, n))
@@ -96,20 +96,17 @@ guint64 slots_warm_bytes(Slots *slots)
 /* Takes the lowest cold words, up to `max` adjacent ones.  When they are freed they are warm. */
 static guint take_cold_words(Slots *slots, guint max, SlotRun *ret_run)
 {
-	for (guint64 g = 0; g < slots->n_groups; g++) {
-		SlotGroup *group = group_locked(slots, g);
-		guint word = 0, n = 0;
+	guint64 number;
+	SlotGroup *group;
+	guint word, n = 0;
 
-		if (!group->n_cold)
-			continue;
-		while (!word_is_cold(group, word))
-			word++;
-		for (; word + n < WORDS && n < max && word_is_cold(group, word + n); n++)
-			word_use_bits(slots, group, word + n, ~(guint64)0);
-		*ret_run = (SlotRun){word_slot(g, word), n * 64};
-		return n;
-	}
-	return 0;
+	if (!find_cold_word_locked(slots, &number, &word))
+		return 0;
+	group = group_locked(slots, number);
+	for (; word + n < WORDS && n < max && word_is_cold(group, word + n); n++)
+		word_use_bits(slots, group, word + n, ~(guint64)0);
+	*ret_run = (SlotRun){word_slot(number, word), n * 64};
+	return n;
 }
 
 static void give_back_written(Slots *slots, SlotRun run)

@@ -22,11 +22,14 @@
  *   - slots_trim() makes warm words cold, slots_warm_up() makes cold words warm and written.
  * Nobody knows at open what has space: wholly free words count as cold, no word as written.
  *
- * Data (slots_alloc) takes, in this order:
- *   1. free slots of words that are not cold, from a cursor on and round (next fit), so that
- *      writes go through the backing in one direction;
- *   2. the lowest cold word, which becomes warm and where the cursor goes;
- *   3. a new group.
+ * Data (slots_alloc) goes by the size of the request.  A *large* one, of LARGE slots or more, gets
+ * neighbours as long as that leaves the file compact (slots-neighbours.c).  A small one, or what a
+ * large one still wants then, uses up fragments, in this order:
+ *   1. free slots of words in use in part, from a cursor on and round (next fit), so that writes go
+ *      through the backing in one direction;
+ *   2. warm words that are wholly free, likewise;
+ *   3. the lowest cold word, which becomes warm and where the cursor goes;
+ *   4. a new group.
  * The search ends with the last slot asked for, or when no group can be added.  It warms up at
  * most n / 64 + 1 words and adds at most one group, unless other threads take what it has added.
  *
@@ -48,7 +51,11 @@
 
 #include <errno.h>
 
+#define LARGE 16	/* slots: 64 KiB */
 #define NODE_PLACES 128 /* that meet a full disk before the search ends */
+
+/* Of words that are not cold: those in use in part, all, or those that are written. */
+typedef enum { WARM_PART, WARM_ANY, WARM_WRITTEN } WarmKind;
 
 typedef enum { PLACE_WORD, PLACE_SLOT } PlaceKind;
 
@@ -93,97 +100,110 @@ Lock *slots_lists_lock(Slots *slots)
 	return &slots->lists_lock;
 }
 
-/* Takes up to `want` free slots of one word, and adds them to the runs.  Returns how many. */
-static guint32 word_take_slots(Slots *slots, SlotGroup *group, guint64 number, guint word,
-			       guint32 want, SlotRun *runs, guint *n_runs)
+static gboolean word_suits(const SlotGroup *group, guint word, WarmKind kind)
+{
+	if (!~group->used[word] || word_is_cold(group, word))
+		return FALSE;
+	return kind == WARM_ANY ||
+	       (kind == WARM_PART ? group->used[word] != 0 : word_is_written(group, word));
+}
+
+/* How many slots are free in words of that kind; for WARM_WRITTEN, at most. */
+static guint64 count_free(WarmKind kind, guint64 warm_free, guint64 n_whole)
+{
+	return kind == WARM_PART ? warm_free - n_whole * 64 : warm_free;
+}
+
+/* Takes slots of one group from the cursor's word on. */
+static guint32 take_from_group(Slots *slots, SlotGroup *group, guint32 want, WarmKind kind,
+			       SlotRun *runs, guint *n_runs)
 {
 	guint32 got = 0;
 
-	while (got < want && ~group->used[word]) {
-		SlotRun *last = *n_runs ? &runs[*n_runs - 1] : NULL;
-		guint bit, length = word_find_zeros(group->used[word], &bit);
-		guint64 slot = word_slot(number, word) + bit;
-
-		length = MIN(length, want - got);
-		word_take_bits(slots, group, word, word_bits(bit, length));
-		if (last && last->slot + last->count == slot)
-			last->count += length;
-		else
-			runs[(*n_runs)++] = (SlotRun){slot, length};
-		got += length;
+	while (got < want && count_free(kind, group->warm_free, group->n_whole) &&
+	       slots->cursor_word < WORDS) {
+		if (word_suits(group, slots->cursor_word, kind))
+			got += word_take_slots(slots, group, slots->cursor_word, want - got, runs,
+					       n_runs);
+		if (got < want)
+			slots->cursor_word++;
 	}
 	return got;
 }
 
-/* Takes warm slots from the cursor on, until `want` are taken or none is left.  `written`: only of
- * words that are written.  Returns how many. */
-static guint32 take_warm_slots(Slots *slots, guint32 want, gboolean written, SlotRun *runs,
+/* Takes slots of words of that kind from the cursor on, until `want` are taken or none is left.
+ * Returns how many. */
+static guint32 take_warm_slots(Slots *slots, guint32 want, WarmKind kind, SlotRun *runs,
 			       guint *n_runs)
 {
 	guint32 got = 0;
 
 	/* The cursor's group comes twice: its words before the cursor are visited last. */
-	for (guint64 visited = 0; got < want && slots->warm_free && visited <= slots->n_groups;
-	     visited++) {
-		SlotGroup *group;
-
+	for (guint64 visited = 0; visited <= slots->n_groups; visited++) {
+		if (!count_free(kind, slots->warm_free, slots->n_whole))
+			break;
 		if (slots->cursor_group >= slots->n_groups)
 			slots->cursor_group = 0;
-		group = group_locked(slots, slots->cursor_group);
-		while (got < want && group->warm_free && slots->cursor_word < WORDS) {
-			guint word = slots->cursor_word;
-
-			if (~group->used[word] && !word_is_cold(group, word) &&
-			    (!written || word_is_written(group, word)))
-				got += word_take_slots(slots, group, slots->cursor_group, word,
-						       want - got, runs, n_runs);
-			if (got < want)
-				slots->cursor_word++;
-		}
-		if (got < want) {
-			slots->cursor_group++;
-			slots->cursor_word = 0;
-		}
+		got += take_from_group(slots, group_locked(slots, slots->cursor_group), want - got,
+				       kind, runs, n_runs);
+		if (got == want || !count_free(kind, slots->warm_free, slots->n_whole))
+			break;
+		slots->cursor_group++;
+		slots->cursor_word = 0;
 	}
 	return got;
 }
 
-/* Warms up the lowest cold word and moves the cursor there.  FALSE if no word is cold. */
-static gboolean warm_up_lowest_word(Slots *slots)
+/* Takes slots as for a small request, without a new group. */
+static guint32 take_scattered(Slots *slots, guint32 want, SlotRun *runs, guint *n_runs)
 {
-	for (guint64 g = 0; g < slots->n_groups; g++) {
-		SlotGroup *group = group_locked(slots, g);
+	guint32 got = take_warm_slots(slots, want, WARM_PART, runs, n_runs);
 
-		for (guint i = 0; group->n_cold && i < G_N_ELEMENTS(group->cold); i++) {
-			if (!group->cold[i])
-				continue;
-			slots->cursor_group = g;
-			slots->cursor_word = i * 64 + (guint)__builtin_ctzll(group->cold[i]);
-			word_warm_up(slots, group, slots->cursor_word);
-			return TRUE;
-		}
+	while (got < want) {
+		got += take_warm_slots(slots, want - got, WARM_ANY, runs, n_runs);
+		if (got == want ||
+		    !find_cold_word_locked(slots, &slots->cursor_group, &slots->cursor_word))
+			break;
+		word_warm_up(slots, group_locked(slots, slots->cursor_group), slots->cursor_word);
 	}
-	return FALSE;
+	return got;
+}
+
+/* Takes slots without a new group.  *large: it is a large request; FALSE from when on it takes what
+ * a small one does. */
+static guint32 take_slots(Slots *slots, guint32 want, gboolean *large, SlotRun *runs, guint *n_runs)
+{
+	guint32 got = *large ? take_neighbours_locked(slots, want, runs, n_runs) : 0;
+
+	*large = *large && may_take_cold_locked(slots, want - got);
+	if (got < want && !*large)
+		got += take_scattered(slots, want - got, runs, n_runs);
+	return got;
 }
 
 int slots_alloc(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_runs)
 {
+	gboolean large = n >= LARGE;
 	guint n_runs = 0;
 	guint32 got = 0;
 	int r = 0;
 
 	lock_take(&slots->lock);
+	if (large)
+		note_large_locked(slots);
 	while (!r) {
 		guint64 had = slots->n_groups;
 
-		got += take_warm_slots(slots, n - got, FALSE, runs, &n_runs);
+		got += take_slots(slots, n - got, &large, runs, &n_runs);
 		if (got == n)
 			break;
-		if (warm_up_lowest_word(slots))
-			continue;
 		lock_drop(&slots->lock);
 		r = slots_grow(slots, had);
 		lock_take(&slots->lock);
+		if (r == -ENOSPC)
+			refuse_cold_locked(slots);
+		if (r == -ENOSPC && large)
+			r = 0;
 	}
 	lock_drop(&slots->lock);
 	if (r)
@@ -199,7 +219,7 @@ int slots_alloc_written(Slots *slots, guint32 n, SlotRun *runs, guint *ret_n_run
 	gboolean enough;
 
 	lock_take(&slots->lock);
-	enough = take_warm_slots(slots, n, TRUE, runs, &n_runs) == n;
+	enough = take_warm_slots(slots, n, WARM_WRITTEN, runs, &n_runs) == n;
 	for (guint i = 0; i < n_runs && !enough; i++)
 		give_back_locked(slots, runs[i], FALSE); /* all of them are still written */
 	lock_drop(&slots->lock);
@@ -222,7 +242,7 @@ static gboolean group_take_whole_word(Slots *slots, guint64 number, guint word, 
 	if (word == WORDS)
 		return FALSE;
 	*ret_written = word_is_written(group, word);
-	word_take_slots(slots, group, number, word, 64, ret_run, &n_runs);
+	word_take_slots(slots, group, word, 64, ret_run, &n_runs);
 	return TRUE;
 }
 
@@ -256,7 +276,7 @@ static gboolean take_single_slot(Slots *slots, SlotRun *ret_run, gboolean *ret_w
 	SlotRun one;
 	guint n_runs = 0, word;
 
-	if (!take_warm_slots(slots, 1, FALSE, &one, &n_runs))
+	if (!take_warm_slots(slots, 1, WARM_ANY, &one, &n_runs))
 		return FALSE;
 	group = group_locked(slots, slot_group(one.slot));
 	word = slot_bit(one.slot) / 64;
@@ -330,9 +350,32 @@ int slots_alloc_nodes(Slots *slots, guint64 hint, SlotRun *ret_run)
 	return -ENOSPC;
 }
 
+/* Whether all slots of a run are free. */
+static gboolean run_is_free(const SlotGroup *group, SlotRun run)
+{
+	while (run.count) {
+		guint word;
+		guint64 bits = run_cut_word(&run, &word);
+
+		if (group->used[word] & bits)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static void use_run(Slots *slots, SlotGroup *group, SlotRun run)
+{
+	while (run.count) {
+		guint word;
+		guint64 bits = run_cut_word(&run, &word);
+
+		word_use_bits(slots, group, word, bits);
+	}
+}
+
 int slots_take(Slots *slots, const SlotRun *run)
 {
-	guint bit = slot_bit(run->slot);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
 	SlotGroup *group;
 	int r = 0;
 
@@ -342,15 +385,12 @@ int slots_take(Slots *slots, const SlotRun *run)
 		r = slots_grow(slots, had);
 	if (r)
 		return r;
-	lock_take(&slots->lock);
+	locker = lock_hold(&slots->lock);
 	group = group_locked(slots, slot_group(run->slot));
-	for (guint32 i = 0; i < run->count && !r; i++)
-		if (group->used[(bit + i) / 64] >> ((bit + i) % 64) & 1)
-			r = -EUCLEAN;
-	for (guint32 i = 0; i < run->count && !r; i++)
-		word_use_bits(slots, group, (bit + i) / 64, (guint64)1 << ((bit + i) % 64));
-	lock_drop(&slots->lock);
-	return r;
+	if (!run_is_free(group, *run))
+		return -EUCLEAN;
+	use_run(slots, group, *run);
+	return 0;
 }
 
 /* Whether the run was written is unknown; on a full disk, some part of it was not. */
@@ -366,6 +406,7 @@ static void note_unwritten_locked(Slots *slots, SlotRun run, gboolean full)
 	if (!full)
 		return;
 	group->unknown = TRUE;
+	refuse_cold_locked(slots);
 	slots->whole_from = MAX(slots->whole_from, number * WORDS + last + 1);
 	slots->whole_skipped = TRUE;
 	slots->cursor_group = number;

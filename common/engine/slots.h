@@ -18,9 +18,11 @@
  * checkpoint is durable and no reader can still look at them (I6).
  *
  * Slots are handed out in words of 64.  A word is *cold* if, as far as is known, the file system
- * below has allocated no space for it, otherwise *warm*.  Warm slots are preferred, because a flush
- * after a write to unallocated space takes twice as long.  slots_trim() punches warm words that are
- * wholly free, which makes them cold.  slots.c states the whole policy.
+ * below has allocated no space for it, otherwise *warm*.  A flush after a write to unallocated
+ * space takes twice as long, so small requests take warm slots, fragments first.  Large requests
+ * (64 KiB and more) get neighbouring slots, cold ones too as long as the file stays within 1.25
+ * times what is in use.  slots_trim() punches warm words that are wholly free, which makes them
+ * cold.  slots.c states the whole policy.
  *
  * Threading: every function may be called from any thread, with two exceptions.  slots_gain,
  * slots_retire, slots_reserve, slots_freeze and slots_thaw must be serialized by the caller (by the

@@ -24,9 +24,11 @@ static void test_next_fit(const void *data)
 	check_alloc(slots, slot_at(100), 28);
 	check_alloc(slots, slot_at(128), 1);
 	retire_and_thaw(slots, slot_at(64), 64);
-	check_alloc(slots, slot_at(129), 63);
+	for (guint bit = 129; bit < 192; bit += 9)
+		check_alloc(slots, slot_at(bit), 9);
 	/* A warm word is taken before a cold one, although it is behind the cursor. */
-	check_alloc(slots, slot_at(64), 64);
+	for (guint bit = 64; bit < 128; bit += 8)
+		check_alloc(slots, slot_at(bit), 8);
 	check_alloc(slots, slot_at(192), 1);
 	slots_free(slots);
 }
@@ -83,9 +85,10 @@ static void test_data_ends(const void *data)
 	CHECK_INT(slots_alloc(slots, 131, runs, &n), -ENOSPC);
 	check_counts(slots);
 	CHECK_INT(slots_alloc(slots, 130, runs, &n), 0);
-	CHECK_UINT(n, 2);
-	check_run(runs[0], slot_at(128), 2); /* the word that the end cuts off is never cold */
-	check_run(runs[1], slot_at(0), 128);
+	CHECK_UINT(n, 3);
+	check_run(runs[0], slot_at(64), 64);
+	check_run(runs[1], slot_at(0), 64);
+	check_run(runs[2], slot_at(128), 2); /* the word that the end cuts off is never whole */
 	CHECK_INT(slots_alloc(slots, 1, runs, &n), -ENOSPC);
 	CHECK_UINT(slots_groups(slots), 1);
 	check_counts(slots);
@@ -178,6 +181,46 @@ static void test_nodes_full(const void *data)
 		CHECK(backing_faulty_count(backing, FAULTY_WRITE) - before <= 2);
 		check_counts(slots);
 	}
+	slots_free(slots);
+}
+
+/* The last free slot of a word, which has no space below it: the word is full when the slot is
+ * taken, and yet not written. */
+static void test_nodes_last_slot(const void *data)
+{
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	Slots *slots = slots_over(backing);
+	SlotRun run;
+
+	(void)data;
+	REQUIRE(slots != NULL);
+	check_alloc(slots, slot_at(0), 128);
+	slots_give_back(slots, &(SlotRun){slot_at(70), 1}, 1, FALSE);
+	backing_faulty_fill_up(backing, 0);
+	CHECK_INT(slots_alloc_nodes(slots, 0, &run), -ENOSPC);
+	CHECK(!slot_is_taken(slots, slot_at(70)));
+	check_counts(slots);
+	slots_free(slots);
+}
+
+/* Where the hint leads to a word without space, words behind it are tried, and each only once. */
+static void test_nodes_hint_full(const void *data)
+{
+	static const guint8 written[WORD_BYTES];
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	Slots *slots = slots_over(backing);
+	SlotRun run;
+
+	(void)data;
+	REQUIRE(slots != NULL);
+	check_alloc(slots, slot_at(0), 64);
+	CHECK_INT(backing_pwrite(backing, written, sizeof written,
+				 slots_offset(slots, slot_at(12 * 64))),
+		  0);
+	backing_faulty_fill_up(backing, 0);
+	CHECK_INT(slots_alloc_nodes(slots, slot_at(10 * 64), &run), 0);
+	check_run(run, slot_at(12 * 64), 64);
+	check_counts(slots);
 	slots_free(slots);
 }
 
@@ -361,6 +404,9 @@ int main(int argc, char **argv)
 	test_add("data: only written words", test_written, NULL);
 	test_add("nodes: a whole word, by the hint or the lowest", test_nodes, NULL);
 	test_add("nodes: a written slot is found on a full disk", test_nodes_full, NULL);
+	test_add("nodes: the last slot of a word is not known to be written", test_nodes_last_slot,
+		 NULL);
+	test_add("nodes: the hint is left where it met a full disk", test_nodes_hint_full, NULL);
 	test_add("nodes: the search ends after 128 places", test_nodes_end, NULL);
 	test_add("nodes: another error ends the search", test_nodes_error, NULL);
 	test_add("pairs: whole words first, then parts of words", test_pairs, NULL);

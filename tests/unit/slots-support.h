@@ -26,18 +26,31 @@ static inline guint64 slot_at(guint bit)
 	return FORMAT_FIRST_INDEX + bit;
 }
 
+/* The slots of a group that are behind the end of the backing. */
+static inline guint slots_behind_end(const Slots *slots, guint64 group)
+{
+	guint64 end = (backing_size(slots->backing) - slots->offset) / FORMAT_SLOT_SIZE;
+	guint64 first = word_slot(group, 0);
+
+	return end > first + FORMAT_BITMAP_BITS
+		       ? 0
+		       : FORMAT_BITMAP_BITS - (guint)(end > first ? end - first : 0);
+}
+
 /* Checks that the counts agree with the bits, and that every word is in one of the six states. */
 static inline void check_counts(Slots *slots)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
-	guint64 all = 0;
+	guint64 all = 0, all_whole = 0, all_used = 0;
 
 	for (guint64 g = 0; g < slots->n_groups; g++) {
 		const SlotGroup *group = group_locked(slots, g);
-		guint n_cold = 0, warm_free = 0;
+		guint n_cold = 0, n_whole = 0, warm_free = 0;
 
 		for (guint w = 0; w < WORDS; w++) {
 			n_cold += word_is_cold(group, w);
+			n_whole += !word_is_cold(group, w) && !group->used[w];
+			all_used += 64 - word_free(group, w);
 			if (!word_is_cold(group, w))
 				warm_free += word_free(group, w);
 			else if (group->used[w] || word_is_written(group, w))
@@ -45,10 +58,15 @@ static inline void check_counts(Slots *slots)
 				     w);
 		}
 		CHECK_UINT(group->n_cold, n_cold);
+		CHECK_UINT(group->n_whole, n_whole);
 		CHECK_UINT(group->warm_free, warm_free);
 		all += warm_free;
+		all_whole += n_whole;
+		all_used -= slots_behind_end(slots, g);
 	}
 	CHECK_UINT(slots->warm_free, all);
+	CHECK_UINT(slots->n_whole, all_whole);
+	CHECK_UINT(slots->n_used, all_used);
 }
 
 static inline void check_run(SlotRun run, guint64 slot, guint32 count)
