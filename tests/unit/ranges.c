@@ -123,6 +123,29 @@ static void test_nowait(const void *data)
 	ranges_clear(&ranges);
 }
 
+/* The others keep their ranges when one between them ends. */
+static void test_middle(const void *data)
+{
+	RangeThread first, last;
+	RangeHold middle, hold;
+	Ranges ranges;
+
+	(void)data;
+	ranges_init(&ranges);
+	waiter_start(&first, &ranges, 0, 9, FALSE);
+	CHECK(ranges_hold(&ranges, &middle, 20, 29, TRUE));
+	waiter_start(&last, &ranges, 40, 49, FALSE);
+	ranges_release(&ranges, &middle);
+	CHECK(!ranges_hold(&ranges, &hold, 5, 5, TRUE));
+	CHECK(!ranges_hold(&ranges, &hold, 45, 45, TRUE));
+	CHECK(ranges_hold(&ranges, &hold, 25, 25, TRUE));
+	waiter_end(&last);
+	ranges_release(&ranges, &hold);
+	waiter_end(&first);
+	CHECK(!ranges.head && !ranges.tail);
+	ranges_clear(&ranges);
+}
+
 /* A small range that is requested later does not overtake a large one that already waits.  Requests
  * are served in the order of arrival, so that none starves. */
 static void test_order(const void *data)
@@ -273,6 +296,7 @@ int main(int argc, char **argv)
 {
 	test_add("ranges that overlap wait, others do not", test_overlap, NULL);
 	test_add("a range that is refused without waiting is not held", test_nowait, NULL);
+	test_add("ranges that are held outlast one between them", test_middle, NULL);
 	test_add("ranges are granted in the order of arrival", test_order, NULL);
 	test_add("several ranges are held only if nobody has to wait", test_some, NULL);
 	test_add("one holder for each block", test_exclusive, NULL);

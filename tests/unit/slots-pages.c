@@ -152,6 +152,33 @@ static void test_gained_and_retired(const void *data)
 	slots_free(again);
 }
 
+/* The lists are in the order in which requests came, and the pages in the order of the groups. */
+static void test_order_of_groups(const void *data)
+{
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	Slots *slots = slots_at_checkpoint(backing), *again;
+	const guint64 far = ((guint64)1 << FORMAT_GROUP_SHIFT) + slot_at(3);
+	Superblock sb;
+
+	(void)data;
+	REQUIRE(slots != NULL);
+	CHECK_INT(slots_take(slots, &(SlotRun){far, 2}), 0);
+	check_alloc(slots, slot_at(100), 1);
+	gain(slots, far, 2);
+	gain(slots, slot_at(100), 1);
+	CHECK_INT(make_checkpoint(slots, 2), 0);
+	retire(slots, far, 1);
+	retire(slots, slot_at(100), 1);
+	CHECK_INT(make_checkpoint(slots, 3), 0);
+	sb = superblock_of(slots, 3);
+	again = load(backing, &sb, NULL);
+	slots_free(slots);
+	REQUIRE(again != NULL);
+	CHECK(!slot_is_taken(again, far) && slot_is_taken(again, far + 1));
+	CHECK(slot_is_taken(again, slot_at(99)) && !slot_is_taken(again, slot_at(100)));
+	slots_free(again);
+}
+
 static void test_contradiction(const void *data)
 {
 	static const struct {
@@ -368,6 +395,7 @@ int main(int argc, char **argv)
 	test_add("retired slots are free when the checkpoint is durable", test_pending, NULL);
 	test_add("a slot gained and retired between two checkpoints", test_gained_and_retired,
 		 NULL);
+	test_add("lists may name the groups in any order", test_order_of_groups, NULL);
 	test_add("lists that contradict the pages are refused", test_contradiction, NULL);
 	test_add("pages are written again after an error", test_written_again, NULL);
 	test_add("a checkpoint that was not finished does not count", test_half_done, NULL);
