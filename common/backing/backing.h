@@ -54,6 +54,11 @@ typedef struct {
 	int (*preadv)(Backing *backing, const struct iovec *iov, int count, guint64 offset,
 		      BackingFlags flags);
 
+	/* Begins to fetch [offset, offset + length), so that reads of it soon need not wait:
+	 * advice, which may do nothing.  It may wait itself, as a read of the range might.  NULL
+	 * for a backing where it would do nothing. */
+	void (*prefetch)(Backing *backing, guint64 offset, guint64 length);
+
 	/* Writes that range, which must lie within the size.  -ENOSPC if there is no space below:
 	 * part of the range may be written, and the same call may succeed later. */
 	int (*pwritev)(Backing *backing, const struct iovec *iov, int count, guint64 offset,
@@ -157,6 +162,13 @@ static inline int backing_preadv(Backing *b, const struct iovec *iov, int count,
 {
 	lock_check_io();
 	return b->ops->preadv(b, iov, count, offset, flags);
+}
+
+static inline void backing_prefetch(Backing *b, guint64 offset, guint64 length)
+{
+	lock_check_io();
+	if (b->ops->prefetch)
+		b->ops->prefetch(b, offset, length);
 }
 
 static inline int backing_pwritev(Backing *b, const struct iovec *iov, int count, guint64 offset,

@@ -149,6 +149,13 @@ static int file_preadv(Backing *backing, const struct iovec *iov, int count, gui
 	return 0;
 }
 
+static void file_prefetch(Backing *backing, guint64 offset, guint64 length)
+{
+	FileBacking *file = (FileBacking *)backing;
+
+	posix_fadvise(file->fd, (off_t)offset, (off_t)length, POSIX_FADV_WILLNEED);
+}
+
 /* With BACKING_NOWAIT, the rest of a write that was transferred in part is written with waiting: a
  * part of a write cannot be undone. */
 static int file_pwritev(Backing *backing, const struct iovec *iov, int count, guint64 offset,
@@ -379,6 +386,7 @@ static void file_free(Backing *backing)
 static const BackingOps file_ops = {
 	.kind = "file",
 	.preadv = file_preadv,
+	.prefetch = file_prefetch,
 	.pwritev = file_pwritev,
 	.flush = file_flush,
 	.hasten = file_hasten,
@@ -395,6 +403,7 @@ static const BackingOps file_ops = {
 static const BackingOps block_ops = {
 	.kind = "block",
 	.preadv = file_preadv,
+	.prefetch = file_prefetch,
 	.pwritev = file_pwritev,
 	.flush = file_flush,
 	.hasten = file_hasten,

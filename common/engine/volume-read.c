@@ -5,6 +5,10 @@
  * the caller's memory with one call, and each is verified there (I4).  A block of which only a part
  * is wanted is read to the stack, because its checksum covers the whole block.
  *
+ * A piece whose blocks are scattered would wait for the disk once for each run.  So its runs are
+ * first read without waiting, as long as they are in memory; at the first one that is not, all that
+ * are left are asked for at once.
+ *
  * A block that does not match its checksum is read once more, alone and from the same slot; if it
  * does not match again, the read fails.  The block is not looked up again: the map may by then have
  * a later write of it, which the read would mix with older content of the other blocks.
@@ -20,6 +24,9 @@ typedef struct {
 	BackingFlags flags;
 	guint64 *ret_offset;
 	IovCursor *to;
+	const MapEntry *entries; /* of the blocks that are left */
+	guint n;		 /* how many */
+	gboolean in_memory;	 /* as far as was seen: so try without waiting first */
 } Reading;
 
 /* Logs and counts a damaged block (I4).  Returns -EBADMSG. */
@@ -109,12 +116,57 @@ static int read_part(Reading *reading, guint64 block, const MapEntry *entry, gsi
 	return r;
 }
 
+/* Blocks whose slots are no further apart are asked for together, with what lies between. */
+#define PREFETCH_GAP 8
+
+static int compare_slots(const void *a, const void *b)
+{
+	guint64 x = *(const guint64 *)a, y = *(const guint64 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Asks for all blocks that are left, in the order of their slots. */
+static void prefetch_rest(const Reading *reading)
+{
+	const Engine *engine = &reading->volume->engine;
+	guint64 slots[FORMAT_RECORD_BLOCKS_MAX];
+	guint n = 0, end;
+
+	for (guint i = 0; i < reading->n; i++)
+		if (reading->entries[i].slot)
+			slots[n++] = reading->entries[i].slot;
+	qsort(slots, n, sizeof *slots, compare_slots);
+	for (guint i = 0; i < n; i = end) {
+		for (end = i + 1; end < n && slots[end] - slots[end - 1] <= PREFETCH_GAP; end++)
+			;
+		backing_prefetch(engine->backing, slots_offset(engine->slots, slots[i]),
+				 (slots[end - 1] - slots[i] + 1) * FORMAT_SLOT_SIZE);
+	}
+}
+
+/* Reads n slots, which are followed by others if fewer than all that are left. */
+static int read_slots(Reading *reading, const struct iovec *iov, int count, guint64 slot, guint n)
+{
+	const Engine *engine = &reading->volume->engine;
+	guint64 offset = slots_offset(engine->slots, slot);
+
+	if (reading->in_memory && n < reading->n) {
+		int r = backing_preadv(engine->backing, iov, count, offset, BACKING_NOWAIT);
+
+		if (r != -EAGAIN)
+			return r;
+		reading->in_memory = FALSE;
+		prefetch_rest(reading);
+	}
+	return backing_preadv(engine->backing, iov, count, offset, reading->flags);
+}
+
 /* Reads n neighbouring slots into the caller's memory and does not verify them; the caller's cursor
  * stays where it is.  -ENXIO: the backing ends before their end, or the memory is in more than
  * VOLUME_VECTOR pieces; the memory's content is undefined. */
-static int read_neighbours(const Reading *reading, guint64 slot, guint n)
+static int read_neighbours(Reading *reading, guint64 slot, guint n)
 {
-	Engine *engine = &reading->volume->engine;
 	struct iovec iov[VOLUME_VECTOR];
 	IovCursor to = *reading->to;
 	gsize length = (gsize)n * BLOCK_SIZE, got;
@@ -122,8 +174,7 @@ static int read_neighbours(const Reading *reading, guint64 slot, guint n)
 
 	if (got < length)
 		return -ENXIO;
-	return backing_preadv(engine->backing, iov, pieces, slots_offset(engine->slots, slot),
-			      reading->flags);
+	return read_slots(reading, iov, pieces, slot, n);
 }
 
 /* Reads whole blocks in neighbouring slots, and advances the caller's cursor.  At the start of
@@ -161,12 +212,13 @@ static guint run_length(const MapEntry *entries, guint n)
 	return i;
 }
 
-static int read_entries(Reading *reading, const MapEntry *entries, guint64 offset, gsize length)
+static int read_entries(Reading *reading, guint64 offset, gsize length)
 {
 	int r = 0;
 
 	while (length && !r) {
 		gsize from = offset & (BLOCK_SIZE - 1), done;
+		const MapEntry *entries = reading->entries;
 		guint64 block = block_of(offset);
 		guint n = 1;
 
@@ -181,7 +233,8 @@ static int read_entries(Reading *reading, const MapEntry *entries, guint64 offse
 			else
 				iov_zero(reading->to, done);
 		}
-		entries += n;
+		reading->entries += n;
+		reading->n -= n;
 		offset += done;
 		length -= done;
 	}
@@ -192,9 +245,9 @@ int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize lengt
 		      BackingFlags flags, guint64 *ret_offset)
 {
 	MapEntry entries[FORMAT_RECORD_BLOCKS_MAX];
-	Reading reading = {volume, flags, ret_offset, to};
 	guint64 first = block_of(offset);
 	guint n = (guint)(block_of(offset + length - 1) - first + 1);
+	Reading reading = {volume, flags, ret_offset, to, entries, n, flags == BACKING_WAIT};
 	guint epoch;
 	int r = map_lookup(volume->engine.map, first, n, entries, flags == BACKING_NOWAIT, &epoch);
 
@@ -204,7 +257,7 @@ int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize lengt
 		return r;
 	if (volume->checkpointer)
 		checkpointer_note_read(volume->checkpointer, first, n, entries);
-	r = read_entries(&reading, entries, offset, length);
+	r = read_entries(&reading, offset, length);
 	map_lookup_end(volume->engine.map, epoch);
 	return r;
 }

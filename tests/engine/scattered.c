@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads of blocks that are scattered over the backing: what is not in memory is asked for at once,
+ * and what is in memory costs nothing more.
+ */
+#include "tests/backing/faulty.h"
+#include "common/base/bytes.h"
+#include "common/base/units.h"
+#include "tests/engine/support.h"
+
+#include <errno.h>
+
+#define SIZE (32 * MIB)
+#define BLOCKS 256u
+#define APART 12u /* blocks written elsewhere between two of those that are read */
+
+/* A backing of which [0, cold_from) is in memory, and what was asked for. */
+typedef struct {
+	guint64 cold_from;
+	guint reads, refused,
+		waited; /* calls of preadv: all; that had to wait, and did not; or did */
+	guint early;	/* that waited for what was not asked for */
+	GArray *asked;	/* of SlotSpan */
+} Memory;
+
+typedef struct {
+	guint64 offset, end;
+} SlotSpan;
+
+static const BackingOps *plain;
+static Memory memory;
+
+static gboolean was_asked(guint64 offset, guint64 end)
+{
+	for (guint i = 0; i < memory.asked->len; i++) {
+		const SlotSpan *span = &g_array_index(memory.asked, SlotSpan, i);
+
+		if (span->offset <= offset && end <= span->end)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+static int preadv_noted(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+			BackingFlags flags)
+{
+	guint64 end = offset + iov_length(iov, count);
+
+	memory.reads++;
+	if (end > memory.cold_from) {
+		if (flags & BACKING_NOWAIT) {
+			memory.refused++;
+			return -EAGAIN;
+		}
+		memory.waited++;
+		memory.early += !was_asked(offset, end);
+	}
+	return plain->preadv(backing, iov, count, offset, flags);
+}
+
+static void prefetch_noted(Backing *backing, guint64 offset, guint64 length)
+{
+	const SlotSpan span = {offset, offset + length};
+
+	(void)backing;
+	g_array_append_val(memory.asked, span);
+}
+
+/* A volume with `data` in its first blocks, each of which is far from the next one in the backing.
+ */
+static Volume *open_scattered(Backing *real, const guint8 *data)
+{
+	const VolumeParameters parameters = {.size = SIZE};
+	static BackingOps ops;
+	Backing *backing = backing_borrow(real);
+	Volume *volume;
+
+	plain = backing->ops;
+	ops = *plain;
+	ops.preadv = preadv_noted;
+	ops.prefetch = prefetch_noted;
+	backing->ops = &ops;
+	memory = (Memory){.cold_from = G_MAXUINT64, .asked = memory.asked};
+	CHECK(volume_format(backing, &parameters, NULL));
+	volume = volume_open(backing, "test", 0, NULL);
+	for (guint i = 0; volume && i < BLOCKS; i++) {
+		CHECK_INT(volume_put(volume, data + i * BLOCK_SIZE, BLOCK_SIZE, i * BLOCK_SIZE), 0);
+		CHECK_INT(volume_put_value(volume, 9, APART * BLOCK_SIZE, 16 * MIB), 0);
+	}
+	memory.reads = memory.waited = memory.refused = memory.early = 0;
+	return volume;
+}
+
+static void check_read(Volume *volume, const guint8 *data, guint64 offset, gsize length)
+{
+	g_autofree guint8 *got = g_malloc(length);
+
+	CHECK_INT(volume_get(volume, got, length, offset), 0);
+	CHECK_MEM(got, data + offset, length);
+}
+
+static void test_reads(const void *kind)
+{
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	g_autofree guint8 *data = g_malloc(BLOCKS * BLOCK_SIZE);
+	TestRandom random = test_random_new(test_seed());
+	Volume *volume;
+
+	for (guint i = 0; i < BLOCKS * BLOCK_SIZE; i++)
+		data[i] = (guint8)test_random(&random);
+	memory.asked = g_array_new(FALSE, FALSE, sizeof(SlotSpan));
+	volume = open_scattered(backing, data);
+	REQUIRE(volume);
+	if (!kind) { /* in memory */
+		check_read(volume, data, 0, MIB);
+		CHECK_UINT(memory.reads, BLOCKS);
+		CHECK_UINT(memory.asked->len, 0);
+	} else {
+		memory.cold_from = 0;
+		check_read(volume, data, 0, MIB);
+		CHECK_UINT(memory.refused, 1);
+		CHECK_UINT(memory.waited, BLOCKS);
+		CHECK_UINT(memory.early, 0);
+		CHECK_UINT(memory.asked->len, BLOCKS);
+		/* A single run is read at once, without asking before. */
+		check_read(volume, data, 4 * BLOCK_SIZE, BLOCK_SIZE);
+		CHECK_UINT(memory.refused, 1);
+		CHECK_UINT(memory.waited, BLOCKS + 1);
+		CHECK_UINT(memory.asked->len, BLOCKS);
+	}
+	close_volume(volume);
+	g_array_unref(memory.asked);
+}
+
+/* Blocks that were written in another order lie side by side, and are asked for together. */
+static void test_together(const void *data)
+{
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	g_autofree guint8 *bytes = g_malloc0(BLOCKS * BLOCK_SIZE);
+	Volume *volume;
+
+	(void)data;
+	memory.asked = g_array_new(FALSE, FALSE, sizeof(SlotSpan));
+	volume = open_scattered(backing, bytes);
+	REQUIRE(volume);
+	for (guint i = 0; i < BLOCKS; i++)
+		CHECK_INT(volume_put(volume, bytes, BLOCK_SIZE, (BLOCKS - 1 - i) * BLOCK_SIZE), 0);
+	memory.cold_from = 0;
+	check_read(volume, bytes, 0, MIB);
+	CHECK_UINT(memory.waited, BLOCKS);
+	CHECK(memory.asked->len <= 3);
+	CHECK_UINT(memory.early, 0);
+	close_volume(volume);
+	g_array_unref(memory.asked);
+}
+
+int main(int argc, char **argv)
+{
+	test_add("scattered blocks in memory are read one run at a time", test_reads, NULL);
+	test_add("scattered blocks on the disk are asked for at once", test_reads, "disk");
+	test_add("blocks that are near each other are asked for together", test_together, NULL);
+	return test_run(argc, argv);
+}
