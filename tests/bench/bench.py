@@ -324,8 +324,8 @@ def context_line(results):
     """That in a sentence."""
     found = results.runs[-1]["context"]
     reps = max(len(results.of(r["cell"], r["who"])) for r in results.runs)
-    return (f"{found['machine']}; volumes of {size_text(found['size'])}, medians of {reps} measurements of "
-            f"{found['seconds']:g} s.")
+    times = f"medians of {reps} measurements" if reps > 1 else "one measurement"
+    return f"{found['machine']}; volumes of {size_text(found['size'])}, {times} of {found['seconds']:g} s."
 
 
 def command_line(program):
