@@ -228,17 +228,18 @@ static void test_overrun(const void *data)
 {
 	g_autoptr(Backing) backing = backing_new_filled(SIZE, 4, place);
 	Volume *volume = backing_open_volume(backing);
+	g_autoptr(Backing) left = NULL;
 	guint refused = 0;
 
 	(void)data;
 	REQUIRE(volume);
-	for (guint i = 1; i <= 3; i++)
+	for (guint i = 1; i <= 60; i++) /* more than a block: the marks outside tell of the first */
 		CHECK(put_number(volume, i, TRUE));
-	for (guint i = 0; i < 200 && !test_failed(); i++) {
-		CHECK(put_number(volume, 4, FALSE));
-		for (guint block = 0; i % 20 == 19 && block < JOURNAL / 4096; block++)
-			refused += open_without(backing, G_MAXUINT64, block, 3);
-	}
+	for (guint i = 0; i < 200; i++)
+		CHECK(put_number(volume, 61, FALSE));
+	left = backing_faulty_crash(backing, G_MAXUINT64); /* before the marks outside follow */
+	for (guint block = 0; block < JOURNAL / 4096 && !test_failed(); block++)
+		refused += open_without(left, G_MAXUINT64, block, 60);
 	CHECK(refused > 0);
 	volume_abandon(volume);
 }
@@ -260,6 +261,7 @@ static void test_marks_follow(const void *data)
 	const gboolean *checkpoint = data;
 	g_autoptr(Backing) backing = backing_new_filled(SIZE, 4, place);
 	Volume *volume = backing_open_volume(backing);
+	VolumeInfo info;
 	guint64 first;
 
 	REQUIRE(volume);
@@ -274,6 +276,8 @@ static void test_marks_follow(const void *data)
 		g_usleep(1000);
 	test_alarm(0, NULL);
 	CHECK_UINT(marked_outside(backing), first + 6);
+	volume_get_info(volume, &info);
+	CHECK_UINT(info.checkpoints, *checkpoint);
 	volume_abandon(volume);
 }
 
