@@ -9,6 +9,7 @@
 #include "common/service/monitor.h"
 #include "handler/arrival.h"
 #include "handler/aside.h"
+#include "handler/batch.h"
 #include "handler/flusher.h"
 #include "handler/identity.h"
 #include "handler/sanitizer.h"
@@ -205,18 +206,30 @@ static int task_execute(Device *device, Task *task, guint64 *ret_position)
 	return result;
 }
 
+static void task_finish(Device *device, Task *task, int result, guint64 position)
+{
+	if (!result && task->request.durable)
+		task_queue_flush(device, task);
+	else
+		task_complete(task, result, position);
+}
+
 static void task_run(WorkItem *item)
 {
 	Task *task = (Task *)item;
 	Device *device = device_of(task);
 	gboolean reads = request_reads(&task->request);
-	guint64 position = 0;
-	int result = task_execute(device, task, &position);
+	TaskBatch batch;
 
-	if (!result && task->request.durable)
-		task_queue_flush(device, task);
-	else
-		task_complete(task, result, position);
+	task_batch_gather(&batch, device->workers, task);
+	if (batch.n > 1) {
+		task_batch_execute(&batch, device_volume(device));
+	} else {
+		batch.positions[0] = 0;
+		batch.results[0] = task_execute(device, task, &batch.positions[0]);
+	}
+	for (guint i = 0; i < batch.n; i++)
+		task_finish(device, batch.tasks[i], batch.results[i], batch.positions[i]);
 	/* The device may be closing by now; device_close() waits for this item's end. */
 	if (!reads)
 		device_check_space(device);

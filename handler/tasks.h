@@ -18,8 +18,8 @@
  * Each arrow is one compare-and-exchange, so only one thread takes it.  The watch does not answer a
  * task that is BEGUN: that thread uses the command's memory, and cannot get stuck.
  *
- * A task that the watch has answered stays with its stuck thread until that returns.  So there are
- * at most as many of them as threads, plus one batch of flushes.
+ * A task that the watch has answered stays with its stuck thread until that returns.  So there is
+ * at most one batch of them for each thread (batch.h), and one of flushes.
  *
  * Threading: any.
  */

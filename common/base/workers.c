@@ -270,6 +270,27 @@ gboolean workers_cancel(Workers *workers, WorkItem *item)
 	return at != NULL;
 }
 
+guint workers_take(Workers *workers, WorkersFit fits, gpointer data, WorkItem **items, guint max)
+{
+	WorkItem **at = &workers->head, *before = NULL;
+	guint n = 0;
+
+	g_mutex_lock(&workers->mutex);
+	while (*at && n < max) {
+		if (fits(*at, data)) {
+			items[n++] = *at;
+			*at = (*at)->next;
+		} else {
+			before = *at;
+			at = &before->next;
+		}
+	}
+	if (!*at)
+		workers->tail = before;
+	g_mutex_unlock(&workers->mutex);
+	return n;
+}
+
 void workers_free(Workers *workers)
 {
 	if (!workers)

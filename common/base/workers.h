@@ -39,5 +39,10 @@ void workers_push(Workers *workers, WorkItem *item);
 /* Removes an item from the queue.  FALSE if it is not queued: a thread runs it or has run it. */
 gboolean workers_cancel(Workers *workers, WorkItem *item);
 
+/* Takes items off the queue, at most `max`, for the calling thread to run: of the oldest, those
+ * that fits() accepts; it is called once for each in order, under a lock.  Returns how many. */
+typedef gboolean (*WorkersFit)(const WorkItem *item, gpointer data);
+guint workers_take(Workers *workers, WorkersFit fits, gpointer data, WorkItem **items, guint max);
+
 /* Runs the items that are queued, then ends the threads.  `workers` may be NULL. */
 void workers_free(Workers *workers);
