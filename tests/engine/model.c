@@ -106,9 +106,10 @@ static void do_batch(Stretch *s)
 		choose_range(s, &offset, &length);
 		if (test_random_below(&s->random, 4) && s->start % BLOCK_SIZE == 0 &&
 		    s->length > 2 * BLOCK_SIZE) {
+			gsize most = BLOCK_SIZE << test_random_below(&s->random, 3);
+
 			offset = test_random_below(&s->random, s->length / BLOCK_SIZE) * BLOCK_SIZE;
-			length = MIN(BLOCK_SIZE << test_random_below(&s->random, 3),
-				     s->length - offset);
+			length = MIN(most, s->length - offset);
 		}
 		test_random_fill(&s->random, s->flat + offset, length);
 		iov[i] = (struct iovec){g_memdup(s->flat + offset, (guint)length), length};
