@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/engine/journal.h"
+#include "common/base/bounds.h"
 #include "common/base/large.h"
 #include "common/base/lock.h"
 #include "common/engine/checked.h"
@@ -143,7 +144,7 @@ static void hasten_records(Journal *journal, guint64 from, guint64 to)
 	guint64 at = from % journal->size;
 
 	backing_hasten(journal->backing, FORMAT_JOURNAL_OFFSET + at,
-		       MIN(neighbour_of(to) - from, journal->size - at));
+		       min_u64(neighbour_of(to) - from, journal->size - at));
 }
 
 /* Writes the bytes [written, head) from the stage to the ring, and the mark's copy behind them:
