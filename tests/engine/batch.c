@@ -237,6 +237,7 @@ static void test_dropped(const void *data)
 		batch.writes[4].dropped = &dropped;
 		disk.drop = during ? &dropped : NULL;
 		volume_write_batch(volume, batch.writes, N);
+		disk.drop = NULL;
 		for (guint i = 0; i < N; i++) {
 			test_row("%s, write %u", during ? "during its payload" : "before", i);
 			CHECK_INT(batch.writes[i].result, i == 4 ? -ECANCELED : 0);
