@@ -70,6 +70,23 @@ static gboolean is_there(void)
 	return !lstat(path, &st);
 }
 
+/* Whether the thread that all servers share runs. */
+static gboolean has_doorman(void)
+{
+	g_autoptr(GDir) tasks = g_dir_open("/proc/self/task", 0, NULL);
+	gboolean has = FALSE;
+	const char *task;
+
+	while (tasks && !has && (task = g_dir_read_name(tasks))) {
+		g_autofree char *path = g_strdup_printf("/proc/self/task/%s/comm", task);
+		g_autofree char *name = NULL;
+
+		has = g_file_get_contents(path, &name, NULL, NULL) &&
+		      g_str_has_prefix(name, "storageos-door");
+	}
+	return has;
+}
+
 /* ---- a server cannot begin */
 
 static const Injection beginnings[] = {
@@ -92,6 +109,8 @@ static void test_begin(const void *data)
 			Control *control;
 
 			test_row("%s at call %u", beginnings[i].name, (guint)point);
+			/* It ends a moment after the last server. */
+			WAIT_WITHIN(10, !has_doorman());
 			inject_begin(&beginnings[i], point);
 			control = control_new(&config, NAME, handle, NULL, &error);
 			calls = inject_end();
