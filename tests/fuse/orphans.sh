@@ -22,15 +22,18 @@ new_volume db 64M
 
 # ---- by hand, interrupted
 
-# The child is stopped before it serves, as one that opens a large volume would take long.
+# The child is stopped while it waits for the volume's lock, 0.3 s at most: before it serves.
 interrupt() {
-	local parent child
+	local parent child lock
 	for _ in {1..40}; do
-		"$real" db "$MOUNT" >/dev/null 2>&1 &
+		exec {lock}<"$POOL/db.vol"
+		flock "$lock"
+		"$real" db "$MOUNT" >/dev/null 2>&1 {lock}<&- &
 		parent=$!
 		until child=$(pgrep -P "$parent") || gone "$parent"; do :; done
-		[ -n "$child" ] && kill -STOP "$child"
-		if alive "$parent" && ! is_mounted "$MOUNT"; then
+		[ -z "$child" ] || kill -STOP "$child"
+		exec {lock}<&-
+		if [ -n "$child" ] && alive "$parent" && ! is_mounted "$MOUNT"; then
 			kill -9 "$parent"
 			wait "$parent" 2>/dev/null
 			kill -CONT "$child"
@@ -38,7 +41,8 @@ interrupt() {
 		fi
 		[ -z "$child" ] || kill -CONT "$child"
 		wait "$parent" 2>/dev/null # it was too quick
-		wait_for 30 mountpoint -q "$MOUNT" && unmount "$MOUNT" && wait_for 30 none || return 1
+		! wait_for 5 is_mounted "$MOUNT" || unmount "$MOUNT"
+		wait_for 30 none || return 1
 	done
 	return 1
 }
