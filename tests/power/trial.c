@@ -10,7 +10,7 @@
 #include "tests/power/set.h"
 
 #define SUBSETS_MAX 3 /* all subsets are tried of at most so many entries */
-#define CUTS_OF_16 2  /* of 16 cuts, a sweep makes so many, unless --disks is given */
+#define CUTS_OF_16 1  /* of 16 cuts, a sweep makes so many, unless --disks is given */
 #define FAILURES_MAX 5
 #define AGAIN 12     /* on one of so many disks, the power is cut again ... */
 #define CUTS_AGAIN 2 /* ... this many times ... */
