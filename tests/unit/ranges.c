@@ -115,9 +115,11 @@ static void test_nowait(const void *data)
 	ranges_init(&ranges);
 	waiter_start(&holder, &ranges, 0, 9, FALSE);
 	CHECK(!ranges_hold(&ranges, &hold, 5, 20, TRUE));
+	test_alarm(20, "a range beside the one that was refused");
 	waiter_start(&other, &ranges, 10, 20, FALSE);
 	waiter_end(&holder);
 	waiter_end(&other);
+	test_alarm(0, NULL);
 	CHECK(ranges_hold(&ranges, &hold, 5, 20, TRUE));
 	ranges_release(&ranges, &hold);
 	ranges_clear(&ranges);
@@ -271,6 +273,7 @@ static void test_some(const void *data)
 	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
 		RangeThread holder, waits, other;
 		RangeHold holds[4];
+		guint held;
 
 		test_row("%s", rows[i].name);
 		memcpy(holds, rows[i].ranges, sizeof holds);
@@ -278,10 +281,11 @@ static void test_some(const void *data)
 			holds[k].last = MAX(holds[k].first, holds[k].last);
 		waiter_start(&holder, &ranges, 10, 19, FALSE);
 		waiter_start(&waits, &ranges, 19, 25, TRUE);
-		CHECK_UINT(ranges_hold_some(&ranges, holds, 4), rows[i].held);
-		if (rows[i].held) {
+		held = ranges_hold_some(&ranges, holds, 4);
+		CHECK_UINT(held, rows[i].held);
+		if (held) {
 			waiter_start(&other, &ranges, holds[0].first, holds[0].first, TRUE);
-			ranges_release_some(&ranges, holds, rows[i].held);
+			ranges_release_some(&ranges, holds, held);
 			CHECK(waiter_gets_it(&other));
 			waiter_end(&other);
 		}
