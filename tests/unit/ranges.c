@@ -281,6 +281,7 @@ static void test_some(const void *data)
 			holds[k].last = MAX(holds[k].first, holds[k].last);
 		waiter_start(&holder, &ranges, 10, 19, FALSE);
 		waiter_start(&waits, &ranges, 19, 25, TRUE);
+		test_alarm(20, "ranges that must not be held together");
 		held = ranges_hold_some(&ranges, holds, 4);
 		CHECK_UINT(held, rows[i].held);
 		if (held) {
@@ -292,6 +293,7 @@ static void test_some(const void *data)
 		waiter_end(&holder);
 		waiter_end(&waits);
 		CHECK(!ranges.head && !ranges.tail);
+		test_alarm(0, NULL);
 	}
 	ranges_clear(&ranges);
 }
