@@ -126,6 +126,26 @@ gboolean find_cold_word_locked(Slots *slots, guint64 *ret_group, guint *ret_word
 	return FALSE;
 }
 
+gboolean find_whole_word_locked(const Slots *slots, gboolean cold, guint64 *word)
+{
+	guint64 number = *word / WORDS;
+	guint w = (guint)(*word % WORDS);
+
+	for (guint64 i = 0; slots->n_groups && i <= slots->n_groups; i++, number++, w = 0) {
+		const SlotGroup *group = group_locked(slots, number % slots->n_groups);
+
+		if (cold ? !group->n_cold : !group->n_whole)
+			continue;
+		while (w < WORDS && (group->used[w] || word_is_cold(group, w) != cold))
+			w++;
+		if (w == WORDS)
+			continue;
+		*word = number % slots->n_groups * WORDS + w;
+		return TRUE;
+	}
+	return FALSE;
+}
+
 guint32 word_take_slots(Slots *slots, SlotGroup *group, guint word, guint32 want, SlotRun *runs,
 			guint *n_runs)
 {

@@ -85,26 +85,6 @@ static guint32 take_rest_of_open_word(Slots *slots, guint32 want, SlotRun *runs,
 	return got;
 }
 
-/* Finds a wholly free word that is warm, from the open word on and round. */
-static gboolean find_whole_word(Slots *slots, guint64 *ret_word)
-{
-	guint64 at = slots->open_word / WORDS;
-	guint word = (guint)(slots->open_word % WORDS);
-
-	for (guint64 i = 0; slots->n_whole && i <= slots->n_groups; i++, at++, word = 0) {
-		const SlotGroup *group = group_locked(slots, at % slots->n_groups);
-
-		while (group->n_whole && word < WORDS &&
-		       (group->used[word] || word_is_cold(group, word)))
-			word++;
-		if (!group->n_whole || word == WORDS)
-			continue;
-		*ret_word = at % slots->n_groups * WORDS + word;
-		return TRUE;
-	}
-	return FALSE;
-}
-
 /* Makes a wholly free word the open one, for a request that wants `want` more slots; `neighbour`:
  * the one behind the open word, if it can be had.  FALSE if there is none. */
 static gboolean open_whole_word(Slots *slots, guint32 want, gboolean neighbour)
@@ -117,7 +97,7 @@ static gboolean open_whole_word(Slots *slots, guint32 want, gboolean neighbour)
 		slots->open_word = next;
 		return TRUE;
 	}
-	if (find_whole_word(slots, &slots->open_word))
+	if (slots->n_whole && find_whole_word_locked(slots, FALSE, &slots->open_word))
 		return TRUE;
 	if (!may_take_cold_locked(slots, want) || !find_cold_word_locked(slots, &number, &word))
 		return FALSE;

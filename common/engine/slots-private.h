@@ -241,6 +241,10 @@ gboolean give_back_locked(Slots *slots, SlotRun run, gboolean cold);
 /* The lowest cold word: its group and its place there.  FALSE if no word is cold. */
 gboolean find_cold_word_locked(Slots *slots, guint64 *ret_group, guint *ret_word);
 
+/* The first wholly free word from *word (group * WORDS + word) on and round: a cold one, or a warm
+ * one.  FALSE if there is none. */
+gboolean find_whole_word_locked(const Slots *slots, gboolean cold, guint64 *word);
+
 /* Adds a group to the `had` groups that the caller saw; 0 also if another thread has added one.
  * -ENOSPC, -ENOMEM, -EIO.  Called without the lock. */
 int slots_grow(Slots *slots, guint64 had);

@@ -26,7 +26,7 @@ typedef struct {
 	guint64 words[64];
 } SlotsUse;
 
-static void group_add_use(Slots *slots, guint64 number, SlotsUse *use, SlotsSpace *space)
+static void group_add_use(Slots *slots, guint64 number, SlotsUse *use)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
 	const SlotGroup *group = group_locked(slots, number);
@@ -34,12 +34,8 @@ static void group_add_use(Slots *slots, guint64 number, SlotsUse *use, SlotsSpac
 	for (guint w = 0; w < WORDS; w++) {
 		guint n_free = word_free(group, w);
 
-		if (n_free == 64)
-			space->whole += word_is_cold(group, w) ? 0 : 64;
-		else if (n_free) {
-			space->loose += n_free;
+		if (n_free && n_free < 64)
 			use->words[64 - n_free]++;
-		}
 	}
 }
 
@@ -77,22 +73,19 @@ static guint64 choose_sparsest(SlotsUse *use, guint64 max, guint64 words)
 
 void slots_get_space(Slots *slots, SlotsSpace *ret_space)
 {
-	*ret_space = (SlotsSpace){0};
-	for (guint64 g = 0, n = slots_groups(slots); g < n; g++) {
-		SlotsUse use = {0};
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
+	guint64 whole = slots->n_whole * 64;
 
-		group_add_use(slots, g, &use, ret_space);
-	}
+	*ret_space = (SlotsSpace){.whole = whole, .loose = slots->warm_free - whole};
 }
 
 guint64 slots_mark_sparse(Slots *slots, guint64 max, guint64 words)
 {
 	guint64 n = slots_groups(slots), chosen;
 	SlotsUse use = {0};
-	SlotsSpace space = {0};
 
 	for (guint64 g = 0; g < n && words; g++)
-		group_add_use(slots, g, &use, &space);
+		group_add_use(slots, g, &use);
 	chosen = choose_sparsest(&use, max, words);
 	for (guint64 g = 0; g < n; g++)
 		group_mark(slots, g, SPARSE, &use);
@@ -113,13 +106,10 @@ void slots_get_marked(Slots *slots, const MapEntry *entries, guint n, gboolean *
 
 /* ---- where the pass writes */
 
+/* Every slot of a word that is not cold is in use or free and warm. */
 static guint64 backed_locked(const Slots *slots)
 {
-	guint64 words = slots->n_groups * WORDS;
-
-	for (guint64 g = 0; g < slots->n_groups; g++)
-		words -= group_locked(slots, g)->n_cold;
-	return words * 64;
+	return slots->n_used + slots->warm_free;
 }
 
 guint64 slots_backed(Slots *slots)
@@ -164,25 +154,14 @@ static guint32 take_of_last_word(Slots *slots, SlotsTidyKind kind, guint32 want,
 	return take_of_word(slots, kind, next, want, runs, n_runs);
 }
 
-/* The first wholly free word from *slot on and round that is cold, or is not. */
-static gboolean find_whole_word(const Slots *slots, gboolean cold, guint64 *slot)
+/* The word at which the kind goes on looking for wholly free ones. */
+static guint64 next_word(const Slots *slots, SlotsTidyKind kind)
 {
-	guint64 start = slot_is_usable(*slot, slots->n_groups) ? slot_group(*slot) : 0;
-	guint first = start == slot_group(*slot) && *slot ? slot_bit(*slot) / 64 : 0;
+	guint64 next = slots->tidy_next[kind];
 
-	for (guint64 i = 0; i <= slots->n_groups; i++) {
-		guint64 number = (start + i) % slots->n_groups;
-		const SlotGroup *group = group_locked(slots, number);
-
-		if (cold ? !group->n_cold : group->warm_free < 64)
-			continue;
-		for (guint w = i ? 0 : first; w < WORDS; w++)
-			if (!group->used[w] && word_is_cold(group, w) == cold) {
-				*slot = word_slot(number, w);
-				return TRUE;
-			}
-	}
-	return FALSE;
+	return next && slot_is_usable(next, slots->n_groups)
+		       ? slot_group(next) * WORDS + slot_bit(next) / 64
+		       : 0;
 }
 
 /* Takes a wholly free word, or a part of it.  0: there is none, or taking a cold one would exceed
@@ -190,17 +169,16 @@ static gboolean find_whole_word(const Slots *slots, gboolean cold, guint64 *slot
 static guint32 take_whole_word(Slots *slots, SlotsTidyKind kind, guint32 want, guint64 limit,
 			       SlotRun *runs, guint *n_runs)
 {
-	guint64 at = slots->tidy_next[kind];
+	guint64 word = next_word(slots, kind);
 
-	if (!slots->n_groups)
-		return 0;
-	if (!slots->tidy_no_warm && find_whole_word(slots, FALSE, &at))
-		return take_of_word(slots, kind, at, want, runs, n_runs);
-	slots->tidy_no_warm = TRUE;
-	at = slots->tidy_next[kind];
-	if (backed_locked(slots) + 64 > limit || !find_whole_word(slots, TRUE, &at))
-		return 0;
-	return take_of_word(slots, kind, at, want, runs, n_runs);
+	if (slots->tidy_no_warm || !find_whole_word_locked(slots, FALSE, &word)) {
+		slots->tidy_no_warm = TRUE;
+		if (backed_locked(slots) + 64 > limit ||
+		    !find_whole_word_locked(slots, TRUE, &word))
+			return 0;
+	}
+	return take_of_word(slots, kind, word_slot(word / WORDS, (guint)(word % WORDS)), want, runs,
+			    n_runs);
 }
 
 int slots_alloc_tidy(Slots *slots, SlotsTidyKind kind, guint32 n, guint64 limit, SlotRun *runs,

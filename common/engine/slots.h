@@ -126,7 +126,7 @@ typedef struct {
 	guint64 whole; /* free slots of wholly free words that are warm */
 } SlotsSpace;
 
-/* Counts all groups, one after the other.  Any thread. */
+/* Any thread. */
 void slots_get_space(Slots *slots, SlotsSpace *ret_space);
 
 /* How many slots have space below them, as far as is known: those of all words that are not cold.

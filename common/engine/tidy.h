@@ -18,8 +18,8 @@
  *   - What something else refers to, such as a snapshot, stays where it is (map_shares_block()).
  *   - The file does not grow beyond 5/4 of what is live (16 MiB more at least) or, where it is that
  *     large already, by more than 1/8 of what is live (8 MiB at least).  It does not grow where the
- * file system below has little space (backing_available()), and a full disk ends the pass for a
- * minute.
+ *     file system below has little space (backing_available()), and a full disk ends the pass for
+ *     a minute.
  *   - It ends.  It goes through the map in rounds, with a checkpoint between two rounds that frees
  *     what was moved.  What was gathered is not scattered, and is in words that only lose slots to
  *     requests; each round of evictions leaves fewer words in use.  The pass *rests* after a round
