@@ -28,7 +28,7 @@ GThread *thread_start(const char *name, GThreadFunc run, gpointer data, GError *
 	return thread;
 }
 
-gboolean thread_start_detached(const char *name, GThreadFunc run, gpointer data)
+gboolean thread_start_detached(const char *name, GThreadFunc run, gpointer data, GError **error)
 {
 	sigset_t before = signals_block();
 	pthread_t thread;
@@ -39,5 +39,5 @@ gboolean thread_start_detached(const char *name, GThreadFunc run, gpointer data)
 		pthread_detach(thread);
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return started;
+	return started || error_set(error, STORAGEOS_ERROR_IO, "no room for another thread");
 }

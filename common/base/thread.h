@@ -13,6 +13,6 @@
  * for another thread.  Join the result. */
 GThread *thread_start(const char *name, GThreadFunc run, gpointer data, GError **error);
 
-/* The same for a thread that nobody joins.  Allocates nothing with which GLib would abort.  FALSE
- * where the system has no room for another thread. */
-gboolean thread_start_detached(const char *name, GThreadFunc run, gpointer data);
+/* The same for a thread that nobody joins.  Without `error`, allocates nothing with which GLib
+ * would abort. */
+gboolean thread_start_detached(const char *name, GThreadFunc run, gpointer data, GError **error);

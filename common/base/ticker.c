@@ -89,11 +89,11 @@ gboolean ticker_add(Ticker *ticker, GError **error)
 	ticker->set = FALSE;
 	g_mutex_lock(&lock);
 	if (!runs)
-		runs = thread_start_detached("storageos-tick", ticker_main, NULL);
+		runs = thread_start_detached("storageos-tick", ticker_main, NULL, error);
 	added = runs;
 	users += added;
 	g_mutex_unlock(&lock);
-	return added || error_set(error, STORAGEOS_ERROR_IO, "no room for another thread");
+	return added;
 }
 
 void ticker_set(Ticker *ticker)

@@ -170,13 +170,13 @@ static gpointer reserve_main(gpointer data)
 	return NULL;
 }
 
-static gboolean reserve_join(void)
+static gboolean reserve_join(GError **error)
 {
 	gboolean joined;
 
 	g_mutex_lock(&reserve.lock);
 	if (!reserve.runs)
-		reserve.runs = thread_start_detached("storageos-spare", reserve_main, NULL);
+		reserve.runs = thread_start_detached("storageos-spare", reserve_main, NULL, error);
 	joined = reserve.runs;
 	reserve.users += joined;
 	g_mutex_unlock(&reserve.lock);
@@ -206,7 +206,7 @@ static void thread_add(Workers *workers)
 {
 	gboolean stranded;
 
-	if (thread_start_detached(workers->name, worker_main, workers))
+	if (thread_start_detached(workers->name, worker_main, workers, NULL))
 		return;
 	g_mutex_lock(&workers->mutex);
 	stranded = workers->n_threads == 1;
@@ -227,8 +227,8 @@ Workers *workers_new(const char *name, guint threads, GError **error)
 		error_set(error, STORAGEOS_ERROR_NO_SPACE, "start workers: no memory");
 		return NULL;
 	}
-	if (!reserve_join()) {
-		error_set(error, STORAGEOS_ERROR_IO, "start workers: no room for another thread");
+	if (!reserve_join(error)) {
+		g_prefix_error(error, "start workers: ");
 		g_free(workers);
 		return NULL;
 	}

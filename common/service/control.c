@@ -340,7 +340,7 @@ static gboolean server_start(DoormanPost *post)
 		return FALSE;
 	for (guint i = 0; i < CONTROL_CLIENTS; i++)
 		control->clients[i].fd = -1;
-	if (thread_start_detached("storageos-ctl", server_main, control))
+	if (thread_start_detached("storageos-ctl", server_main, control, NULL))
 		return TRUE;
 	g_clear_pointer(&control->clients, g_free);
 	return FALSE;

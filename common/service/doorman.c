@@ -133,11 +133,10 @@ static gboolean start_locked(GError **error)
 	wake = fd_above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (wake < 0)
 		return error_set_errno(error, errno, "eventfd");
-	runs = thread_start_detached("storageos-door", doorman_main, NULL);
-	if (runs)
-		return TRUE;
-	close(wake);
-	return error_set(error, STORAGEOS_ERROR_IO, "no room for another thread");
+	runs = thread_start_detached("storageos-door", doorman_main, NULL, error);
+	if (!runs)
+		close(wake);
+	return runs;
 }
 
 gboolean doorman_add(DoormanPost *post, GError **error)
