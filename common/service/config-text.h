@@ -8,6 +8,8 @@
 #include <glib.h>
 
 #define CONFIG_GROUP_POOL "pool "
+#define CONFIG_GROUP_POLICY "policy "
+#define CONFIG_GROUP_VOLUME "volume "
 
 typedef enum { CONFIG_LINE_OTHER, CONFIG_LINE_GROUP, CONFIG_LINE_KEY } ConfigLineKind;
 

@@ -239,6 +239,9 @@ static gboolean load_group(Config *config, GKeyFile *file, const char *group, GE
 		return load_main(config, file, error);
 	if (g_str_has_prefix(group, CONFIG_GROUP_POOL))
 		return load_pool(config, file, group, error);
+	if (g_str_has_prefix(group, CONFIG_GROUP_POLICY) ||
+	    g_str_has_prefix(group, CONFIG_GROUP_VOLUME))
+		return TRUE; /* policy-config.h */
 	config_warn(config, "unknown group [%s]", group);
 	return TRUE;
 }

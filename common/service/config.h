@@ -15,6 +15,7 @@
  *     [pool NAME]
  *     path=DIRECTORY
  *     uuid=UUID                            of the pool at DIRECTORY; written by `pool create`
+ *     [policy NAME], [volume POOL/NAME]    schedules of snapshots: policy-config.h
  *
  * Every key has a default.  The file need not exist unless it was named explicitly.  Lines that
  * begin with '#' or ';' are comments.  An unknown or repeated key or group is a warning that names
