@@ -539,6 +539,17 @@ void check_free(Check *check)
 	g_free(check);
 }
 
+/* UNSUPPORTED if a later version wrote the volume: slots may belong to what this one does not know,
+ * and would seem to be leaked. */
+static gboolean knows_all_owners(const Check *check, GError **error)
+{
+	return !(check->sb->ro_compatible & ~FORMAT_RO_COMPATIBLE_KNOWN) ||
+	       error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+			 "%s: has features that allow this program reading only; a newer "
+			 "storageos can check it",
+			 check->backing->name);
+}
+
 Check *check_walk(Backing *backing, gboolean exclusive, CheckProgress progress, gpointer data,
 		  GError **error)
 {
@@ -553,7 +564,7 @@ Check *check_walk(Backing *backing, gboolean exclusive, CheckProgress progress, 
 	check->data = data;
 	if (!backing_lock(backing, exclusive, error) ||
 	    !superblock_load(backing, &check->pair, error) ||
-	    !superblock_fits(backing, check->sb, error))
+	    !superblock_fits(backing, check->sb, error) || !knows_all_owners(check, error))
 		return NULL;
 	check->layout = superblock_layout(check->sb);
 	check->seal = (Seal){check->sb->seed};

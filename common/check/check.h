@@ -38,8 +38,8 @@ typedef struct {
 typedef void (*CheckProgress)(double fraction, gpointer data);
 
 /* Locks the backing as a reader and checks the volume.  Returns the findings, or NULL with *error
- * set if the volume could not be checked: it is open elsewhere, is no volume, or cannot be read.
- * The backing stays the caller's. */
+ * set if the volume could not be checked: it is open elsewhere, is no volume, cannot be read, or
+ * has features that only a later version may write. The backing stays the caller's. */
 CheckResult *check_run(Backing *backing, CheckProgress progress, gpointer data, GError **error);
 void check_result_free(CheckResult *result);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CheckResult, check_result_free)

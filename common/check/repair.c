@@ -185,22 +185,13 @@ static RepairPlan *plan_new(Check *check)
 	return plan;
 }
 
-/* UNSUPPORTED if only a later version may write the volume; volume_open() has the same rule. */
-static gboolean may_write(const Check *check, GError **error)
-{
-	return !(check->sb->ro_compatible & ~FORMAT_RO_COMPATIBLE_KNOWN) ||
-	       error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
-			 "%s: has features that allow this program reading only",
-			 check->backing->name);
-}
-
 RepairPlan *repair_plan(Backing *backing, RepairFlags flags, CheckProgress progress, gpointer data,
 			GError **error)
 {
 	Check *check = check_walk(backing, TRUE, progress, data, error);
 	g_autoptr(RepairPlan) plan = check ? plan_new(check) : NULL;
 
-	if (!plan || !may_write(check, error))
+	if (!plan)
 		return NULL;
 	plan_copies(plan);
 	plan_bitmaps(plan);
