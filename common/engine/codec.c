@@ -23,6 +23,28 @@ void uuid_format(const guint8 uuid[16], char ret_text[UUID_TEXT])
 				       i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
 }
 
+/* Without the bit the fields stay zeros, so that programs that do not know it find what they
+ * expect. */
+static void encode_snapshot_fields(const Superblock *sb, FormatSuperblock *out)
+{
+	if (!(sb->ro_compatible & FORMAT_RO_SNAPSHOTS))
+		return;
+	entry_encode(&sb->snapshot_root, &out->snapshot_root);
+	out->head_parent = GUINT64_TO_LE(sb->head_parent);
+	out->head_void = GUINT64_TO_LE(sb->head_void);
+	out->head_written = GUINT64_TO_LE(sb->head_written);
+	out->head_data = GUINT64_TO_LE(sb->head_data);
+	out->head_nodes = GUINT64_TO_LE(sb->head_nodes);
+	out->dying_generation = GUINT64_TO_LE(sb->dying_generation);
+	out->dying_cursor = GUINT64_TO_LE(sb->dying_cursor);
+	out->dying_written = GUINT64_TO_LE(sb->dying_written);
+	out->delete_generation = GUINT64_TO_LE(sb->delete_generation);
+	out->delete_cursor = GUINT64_TO_LE(sb->delete_cursor);
+	out->delete_written = GUINT64_TO_LE(sb->delete_written);
+	out->snapshot_flags = GUINT64_TO_LE((sb->head_bound ? FORMAT_HEAD_BOUND : 0) |
+					    (sb->head_voids ? FORMAT_HEAD_VOIDS : 0));
+}
+
 void superblock_encode(const Superblock *sb, FormatSuperblock *out)
 {
 	memset(out, 0, sizeof *out);
@@ -61,6 +83,7 @@ void superblock_encode(const Superblock *sb, FormatSuperblock *out)
 	out->scrub_errors = GUINT64_TO_LE(sb->scrub_errors);
 	out->scrub_repaired = GUINT64_TO_LE(sb->scrub_repaired);
 	out->grown_from = GUINT64_TO_LE(sb->grown_from);
+	encode_snapshot_fields(sb, out);
 	out->crc = GUINT32_TO_LE(seal_superblock(out));
 }
 
@@ -84,6 +107,45 @@ static gboolean state_coherent(const Superblock *sb)
 		node_slot_is_usable(sb->levels - 1, sb->map_root.slot, sb->groups)) &&
 	       sb->journal_position % FORMAT_RECORD_ALIGN == 0 && sb->dead_first <= sb->dead_end &&
 	       sb->dead_end <= blocks_covering(sb->size);
+}
+
+/* A cursor belongs to a snapshot; and what is void, or a parent, is not of the future. */
+static gboolean snapshots_coherent(const Superblock *sb)
+{
+	const MapEntry *root = &sb->snapshot_root;
+
+	return (!root->slot || (!root->dead && node_slot_is_usable(1, root->slot, sb->groups))) &&
+	       sb->head_parent <= sb->head_void && sb->head_void <= sb->checkpoint &&
+	       sb->dying_generation <= sb->checkpoint && sb->delete_generation <= sb->checkpoint &&
+	       (root->slot ||
+		(!sb->head_parent && !sb->dying_generation && !sb->delete_generation)) &&
+	       (sb->dying_generation || !sb->dying_cursor) &&
+	       (sb->delete_generation || !sb->delete_cursor);
+}
+
+static void decode_snapshot_fields(const FormatSuperblock *in, Superblock *sb)
+{
+	guint64 flags = GUINT64_FROM_LE(in->snapshot_flags);
+
+	if (!(sb->ro_compatible & FORMAT_RO_SNAPSHOTS)) {
+		sb->head_data = sb->data_slots;
+		sb->head_nodes = sb->node_slots;
+		return;
+	}
+	sb->snapshot_root = entry_decode(&in->snapshot_root);
+	sb->head_parent = GUINT64_FROM_LE(in->head_parent);
+	sb->head_void = GUINT64_FROM_LE(in->head_void);
+	sb->head_written = GUINT64_FROM_LE(in->head_written);
+	sb->head_data = GUINT64_FROM_LE(in->head_data);
+	sb->head_nodes = GUINT64_FROM_LE(in->head_nodes);
+	sb->dying_generation = GUINT64_FROM_LE(in->dying_generation);
+	sb->dying_cursor = GUINT64_FROM_LE(in->dying_cursor);
+	sb->dying_written = GUINT64_FROM_LE(in->dying_written);
+	sb->delete_generation = GUINT64_FROM_LE(in->delete_generation);
+	sb->delete_cursor = GUINT64_FROM_LE(in->delete_cursor);
+	sb->delete_written = GUINT64_FROM_LE(in->delete_written);
+	sb->head_bound = (flags & FORMAT_HEAD_BOUND) != 0;
+	sb->head_voids = (flags & FORMAT_HEAD_VOIDS) != 0;
 }
 
 static void superblock_fields(const FormatSuperblock *in, Superblock *sb)
@@ -122,6 +184,7 @@ static void superblock_fields(const FormatSuperblock *in, Superblock *sb)
 	memcpy(sb->uuid, in->uuid, sizeof sb->uuid);
 	for (guint i = 0; i < FORMAT_RESERVE_PAIRS; i++)
 		sb->reserve_pairs[i] = GUINT64_FROM_LE(in->reserve_pairs[i]);
+	decode_snapshot_fields(in, sb);
 }
 
 gboolean superblock_decode(const FormatSuperblock *in, Superblock *ret_sb, const char *name,
@@ -149,7 +212,7 @@ gboolean superblock_decode(const FormatSuperblock *in, Superblock *ret_sb, const
 				 "%s: uses features 0x%" G_GINT64_MODIFIER
 				 "x that this program does not know",
 				 name, sb.incompatible & ~FORMAT_INCOMPATIBLE_KNOWN);
-	if (!geometry_valid(&sb) || !state_coherent(&sb))
+	if (!geometry_valid(&sb) || !state_coherent(&sb) || !snapshots_coherent(&sb))
 		return error_set(error, STORAGEOS_ERROR_CORRUPT,
 				 "%s: superblock contradicts itself", name);
 	*ret_sb = sb;

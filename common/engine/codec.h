@@ -46,7 +46,47 @@ typedef struct {
 	guint64 bitmap_digest;
 	guint64 scrub_time, scrub_blocks, scrub_errors, scrub_repaired;
 	guint64 grown_from;
+	/* Snapshots.  Without FORMAT_RO_SNAPSHOTS, head_data and head_nodes are data_slots and
+	 * node_slots, and all else is 0. */
+	MapEntry snapshot_root;
+	guint64 head_parent, head_void;
+	guint64 head_written, head_data, head_nodes;
+	guint64 dying_generation, dying_cursor, dying_written;
+	guint64 delete_generation, delete_cursor, delete_written;
+	gboolean head_bound; /* head_data and head_nodes are upper bounds */
+	gboolean head_voids; /* the head may have void pointers */
 } Superblock;
+
+#define SNAPSHOT_NAME_SIZE 64 /* bytes of a name or tag, with the final NUL */
+
+/* A snapshot, as its record in the table says. */
+typedef struct {
+	guint64 generation, parent, floor;
+	MapEntry root;
+	guint64 size; /* bytes */
+	guint32 levels;
+	guint16 state;			/* FORMAT_SNAPSHOT_* */
+	guint64 dying_first, dying_end; /* blocks; equal: nothing is dying */
+	guint64 referenced, nodes;	/* slots */
+	guint64 written;		/* blocks */
+	guint64 created;		/* Unix time, seconds */
+	guint64 group;
+	guint8 uuid[16];
+	char name[SNAPSHOT_NAME_SIZE];
+	guint32 flags;	  /* FORMAT_SNAPSHOT_FLAG_* */
+	guint64 received; /* blocks */
+	guint place;	  /* number of its record in the table, below FORMAT_SNAPSHOTS_MAX */
+} Snapshot;
+
+/* What keeps a snapshot from being deleted. */
+typedef struct {
+	guint64 generation; /* of the snapshot */
+	guint16 class;	    /* FORMAT_HOLD_* */
+	guint64 created;    /* Unix time, seconds */
+	guint8 uuid[16];    /* of the holder; zeros: none */
+	char tag[SNAPSHOT_NAME_SIZE];
+	guint place; /* as of a snapshot */
+} SnapshotHold;
 
 /* `count` consecutive slots from `slot` on, all in one group. */
 typedef struct {
@@ -231,6 +271,21 @@ void superblock_encode(const Superblock *sb, FormatSuperblock *out);
 /* `name`: of the backing, for the error message. */
 gboolean superblock_decode(const FormatSuperblock *in, Superblock *ret_sb, const char *name,
 			   GError **error);
+
+/* Records of the snapshot table.  `place` and of a hold's `class` are as the structure says; the
+ * rest of the record is zeros. */
+void snapshot_encode(const Snapshot *snapshot, FormatSnapshot *out);
+void hold_encode(const SnapshotHold *hold, FormatSnapshot *out);
+
+/* FORMAT_SNAPSHOT_KIND_*, 0 (no record), or a kind that this program does not know. */
+guint16 snapshot_record_kind(const FormatSnapshot *in);
+
+/* I9: FALSE unless every value is within its bounds, for a table that this superblock leads to.
+ * Whether its parent is there, and the name is its alone, the table must tell. */
+gboolean snapshot_decode(const FormatSnapshot *in, const Superblock *sb, guint place,
+			 Snapshot *ret_snapshot);
+gboolean hold_decode(const FormatSnapshot *in, const Superblock *sb, guint place,
+		     SnapshotHold *ret_hold);
 
 /* Completes a page whose bits are set: fills in the header, with the checksum. */
 void bitmap_seal(FormatBitmap *page, const Seal *seal, guint64 group, guint64 generation);

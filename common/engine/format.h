@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The on-disk format, version 2: all its structures, and nothing else.  docs/disk-format.md is the
- * normative text.  All integers are little-endian.  Only codec.c and codec.h decode and encode
+ * normative text.  All integers are little-endian.  Only codec*.c and codec.h decode and encode
  * these structures; the rest of the engine uses the types of codec.h.
  *
  *   0             64 KiB         512 KiB       1 MiB          groups_offset
@@ -19,7 +19,8 @@
  * Structures whose loss would lose more than their own bytes are stored twice, far apart:
  *   - the superblock;
  *   - bitmap pages: the copies lie in the group before, those of group 0 at 512 KiB;
- *   - inner nodes of the map: the copy lies FORMAT_COPY_DISTANCE slots behind the node;
+ *   - inner nodes of the map, and the snapshot table: the copy lies FORMAT_COPY_DISTANCE slots
+ *     behind the node;
  *   - the journal's newest durable-mark: two more copies lie at 128 KiB and at 132 KiB.
  * A durable-mark of the newest checkpoint lies at 256 KiB.
  *
@@ -74,6 +75,10 @@
 #define FORMAT_INCOMPATIBLE_KNOWN ((guint64)0)
 #define FORMAT_RO_COMPATIBLE_KNOWN ((guint64)0)
 
+/* Read-only-compatible: slots belong to snapshots, too, and the fields of the superblock from
+ * head_parent on count.  Without the bit they are zeros. */
+#define FORMAT_RO_SNAPSHOTS ((guint64)1 << 0)
+
 /* A pointer of the map.  All zeros: null, a hole. */
 typedef struct {
 	guint64 slot_flags_birth; /* bits 0-39 slot, 40-47 flags, 48-63 birth's low 16 bits */
@@ -107,32 +112,107 @@ typedef struct {
 	guint64 generation; /* of this superblock; the copy with the higher one counts */
 	guint64 checkpoint; /* generation of the root; bitmap pages above it do not count */
 	FormatPointer map_root;
-	FormatPointer snapshot_root; /* null: no snapshot was ever taken */
+	FormatPointer snapshot_root; /* of the snapshot table; null: it has no record */
 	guint64 journal_position;    /* where replay begins; modulo journal_size in the ring */
 	guint64 journal_sequence;    /* of the record there */
 	guint64 fence_sequence;	     /* from this record on, records of a generation below ... */
 	guint64 fence_generation;    /* ... this do not count */
 	guint64 dead_first;	     /* the blocks below dead pointers all lie in ... */
 	guint64 dead_end;	     /* ... [dead_first, dead_end) */
-	guint64 data_slots;   /* slots that hold blocks, those below dead pointers included */
-	guint64 node_slots;   /* slots that hold nodes, likewise */
-	guint64 reserve_slot; /* a slot of the space kept for leaves; a hint */
+	guint64 data_slots;	     /* slots that hold blocks, whoever has them */
+	guint64 node_slots;	     /* slots that hold nodes and the snapshot table, likewise */
+	guint64 reserve_slot;	     /* a slot of the space kept for leaves; a hint */
 	guint64 reserve_pairs[FORMAT_RESERVE_PAIRS]; /* slots kept for inner nodes; a hint */
-	guint64 bitmap_digest;	/* sum of bitmap_term() over the pages that count */
-	guint64 scrub_time;	/* end of the last scrub, Unix time in seconds; 0: never */
-	guint64 scrub_blocks;	/* verified by the last scrub */
-	guint64 scrub_errors;	/* found by it */
-	guint64 scrub_repaired; /* copies that it rewrote */
-	guint64 grown_from;	/* least size in bytes that the volume grew from; 0: none */
-	guint8 reserved[3300];
+	guint64 bitmap_digest;	   /* sum of bitmap_term() over the pages that count */
+	guint64 scrub_time;	   /* end of the last scrub, Unix time in seconds; 0: never */
+	guint64 scrub_blocks;	   /* verified by the last scrub */
+	guint64 scrub_errors;	   /* found by it */
+	guint64 scrub_repaired;	   /* copies that it rewrote */
+	guint64 grown_from;	   /* least size in bytes that the volume grew from; 0: none */
+	guint64 head_parent;	   /* the snapshot that the head descends from; 0: none */
+	guint64 head_void;	   /* the head's dead pointers born up to here are void: holes */
+	guint64 head_written;	   /* blocks of the head that were born after head_parent */
+	guint64 head_data;	   /* slots with blocks of the head, its dead ones included */
+	guint64 head_nodes;	   /* slots with its nodes, likewise */
+	guint64 dying_generation;  /* the snapshot whose dying part is being freed; 0: none */
+	guint64 dying_cursor;	   /* its blocks before this one are done */
+	guint64 dying_written;	   /* its `written` by now */
+	guint64 delete_generation; /* the snapshot that is being taken apart; 0: none */
+	guint64 delete_cursor;	   /* its blocks before this one are done */
+	guint64 delete_written;	   /* its `written` by now */
+	guint64 snapshot_flags;	   /* FORMAT_HEAD_* */
+	guint8 reserved[3204];
 	guint32 crc; /* of all bytes before */
 } FormatSuperblock;
 
 #define FORMAT_FLAG_CLEAN 0x1u /* closed cleanly: nothing to replay */
 
+/* Of snapshot_flags.  BOUND: head_data and head_nodes are upper bounds, since a shared subtree was
+ * discarded whole.  VOIDS: the head may have void pointers. */
+#define FORMAT_HEAD_BOUND ((guint64)1 << 0)
+#define FORMAT_HEAD_VOIDS ((guint64)1 << 1)
+
 /* While the newest superblock has generation g, stamps (births, bitmap pages, records) of
  * generations up to g + 2 may be on the disk. */
 #define FORMAT_STAMPS_AHEAD 2u
+
+/* The snapshot table: one node whose pointers lead to pages of 16 records.  The node and the pages
+ * are stored twice, as inner nodes are.  A hold, which keeps a snapshot from being deleted, has a
+ * record of its own: its class is in `state`, its holder in `uuid`, its tag in `name`. */
+typedef struct {
+	guint64 generation; /* of the checkpoint that the snapshot is; a hold: which one it holds */
+	guint64 parent;	    /* the snapshot that it descends from; 0: none */
+	guint64 floor;	    /* its dead pointers born up to here are void: holes */
+	FormatPointer root; /* null: an empty map, or none (bookmark, receiving) */
+	guint64 size;	    /* of the volume at that time, bytes */
+	guint32 levels;	    /* of the map, likewise */
+	guint16 kind;	    /* FORMAT_SNAPSHOT_KIND_*; 0: no record */
+	guint16 state;	    /* FORMAT_SNAPSHOT_* or, of a hold, FORMAT_HOLD_* */
+	guint64 dying_first; /* what is below its dead pointers is not free yet in blocks ... */
+	guint64 dying_end;   /* ... [dying_first, dying_end) */
+	guint64 referenced;  /* slots with blocks that it maps */
+	guint64 nodes;	     /* slots with nodes */
+	guint64 written;     /* blocks born after `parent` */
+	guint64 created;     /* Unix time in seconds */
+	guint64 group;	     /* the same for snapshots that were taken at one instant; 0: none */
+	guint8 uuid[16];
+	guint8 name[64]; /* padded with zeros */
+	guint32 flags;	 /* FORMAT_SNAPSHOT_FLAG_* */
+	guint32 padding;
+	guint64 received; /* state receiving: blocks before this one have arrived */
+	guint8 reserved[48];
+} FormatSnapshot;
+
+enum {
+	FORMAT_SNAPSHOT_KIND_SNAPSHOT = 1,
+	FORMAT_SNAPSHOT_KIND_HOLD = 2,
+};
+
+enum {
+	FORMAT_SNAPSHOT_ALIVE = 1,
+	FORMAT_SNAPSHOT_DELETING = 2,  /* given up; its slots become free step by step */
+	FORMAT_SNAPSHOT_BOOKMARK = 3,  /* its tree was given up, its place in the lineage stays */
+	FORMAT_SNAPSHOT_RECEIVING = 4, /* a stream is being received into the head */
+};
+
+enum {
+	FORMAT_HOLD_USER = 1,
+	FORMAT_HOLD_CLONE = 2,
+	FORMAT_HOLD_SEND = 3,
+};
+
+#define FORMAT_SNAPSHOT_FLAG_FROZEN 0x1u    /* the file systems on the volume were frozen */
+#define FORMAT_SNAPSHOT_FLAG_BY_POLICY 0x2u /* a schedule made it, and may delete it */
+#define FORMAT_SNAPSHOT_FLAG_BOUND 0x4u	    /* `referenced` and `nodes` are upper bounds */
+#define FORMAT_SNAPSHOT_FLAG_KEEP 0x8u	    /* state deleting: a bookmark is to stay */
+
+#define FORMAT_TABLE_RECORDS 16u /* of one page */
+#define FORMAT_TABLE_PAGES FORMAT_POINTERS_MAX
+#define FORMAT_SNAPSHOTS_MAX (FORMAT_TABLE_PAGES * FORMAT_TABLE_RECORDS)
+
+typedef struct {
+	FormatSnapshot records[FORMAT_TABLE_RECORDS];
+} FormatTablePage;
 
 typedef struct {
 	guint32 crc; /* of all bytes after; seeded with the volume's seed and the group */
@@ -165,7 +245,7 @@ typedef struct {
 enum {
 	FORMAT_RECORD_WRITE = 1,
 	FORMAT_RECORD_ZERO = 2,
-	FORMAT_RECORD_SNAPSHOT = 3, /* reserved */
+	FORMAT_RECORD_SNAPSHOT = 3, /* reserved; a snapshot has no record in the journal */
 	FORMAT_RECORD_DURABLE = 4,
 	FORMAT_RECORD_WRAP = 5,
 };
@@ -180,7 +260,12 @@ G_STATIC_ASSERT(FORMAT_POINTERS_MAX * sizeof(FormatPointer) == FORMAT_SLOT_SIZE)
 G_STATIC_ASSERT(sizeof(FormatSuperblock) == FORMAT_SUPERBLOCK_SIZE);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, generation) == 112);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, map_root) == 128);
+G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, head_parent) == 792);
+G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, reserved) == 888);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, crc) == 4092);
+G_STATIC_ASSERT(sizeof(FormatSnapshot) == 256);
+G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSnapshot, name) == 128);
+G_STATIC_ASSERT(sizeof(FormatTablePage) == FORMAT_SLOT_SIZE);
 G_STATIC_ASSERT(sizeof(FormatBitmap) == FORMAT_SLOT_SIZE);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatBitmap, bits) == 16);
 G_STATIC_ASSERT(sizeof(FormatRecord) == 48);

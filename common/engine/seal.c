@@ -5,7 +5,7 @@
 #include "common/engine/crc32c.h"
 
 /* Places.  The highest byte tells the kinds apart: 0 a block, 1 to 5 a node, 0x10 a bitmap page,
- * 0x20 a journal record. */
+ * 0x20 a journal record, 0x30 a page of the snapshot table, 0x31 that table's root. */
 static inline guint64 place_of_block(guint64 block)
 {
 	return block;
@@ -19,6 +19,16 @@ static inline guint64 place_of_node(guint level, guint64 index)
 static inline guint64 place_of_bitmap(guint64 group)
 {
 	return (guint64)0x10 << 56 | group;
+}
+
+static inline guint64 place_of_table_page(guint page)
+{
+	return (guint64)0x30 << 56 | page;
+}
+
+static inline guint64 place_of_table_root(void)
+{
+	return (guint64)0x31 << 56;
 }
 
 static inline guint64 place_of_record(guint64 sequence)
@@ -74,6 +84,16 @@ gboolean seal_node_fits(const Seal *seal, guint level, guint64 index, const Form
 			guint32 crc)
 {
 	return seal_node(seal, level, index, node) == crc;
+}
+
+guint32 seal_table_root(const Seal *seal, const FormatNode *node)
+{
+	return crc32c(crc_start(seal, place_of_table_root()), node, sizeof *node);
+}
+
+guint32 seal_table_page(const Seal *seal, guint page, const FormatTablePage *data)
+{
+	return crc32c(crc_start(seal, place_of_table_page(page)), data, sizeof *data);
 }
 
 guint32 seal_bitmap(const Seal *seal, guint64 group, const FormatBitmap *page)

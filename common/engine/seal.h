@@ -36,6 +36,10 @@ guint32 seal_node(const Seal *seal, guint level, guint64 index, const FormatNode
 gboolean seal_node_fits(const Seal *seal, guint level, guint64 index, const FormatNode *node,
 			guint32 crc);
 
+/* The snapshot table: its node, and its pages. */
+guint32 seal_table_root(const Seal *seal, const FormatNode *node);
+guint32 seal_table_page(const Seal *seal, guint page, const FormatTablePage *data);
+
 /* A bitmap page: everything behind its `crc`. */
 guint32 seal_bitmap(const Seal *seal, guint64 group, const FormatBitmap *page);
 

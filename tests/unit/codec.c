@@ -108,6 +108,48 @@ static void new_feature(Superblock *sb)
 {
 	sb->incompatible = (guint64)1 << 60;
 }
+static void with_snapshots(Superblock *sb)
+{
+	sb->ro_compatible = FORMAT_RO_SNAPSHOTS;
+	sb->snapshot_root = (MapEntry){.slot = FORMAT_FIRST_INDEX, .birth = 4};
+	sb->head_parent = 3, sb->head_void = 4;
+	sb->delete_generation = 2, sb->delete_cursor = 256;
+}
+static void table_is_copy(Superblock *sb)
+{
+	with_snapshots(sb);
+	sb->snapshot_root.slot = FORMAT_FIRST_INDEX + FORMAT_COPY_DISTANCE;
+}
+static void table_is_dead(Superblock *sb)
+{
+	with_snapshots(sb);
+	sb->snapshot_root.dead = TRUE;
+}
+static void parent_of_the_future(Superblock *sb)
+{
+	with_snapshots(sb);
+	sb->head_parent = sb->head_void = 6;
+}
+static void parent_behind_void(Superblock *sb)
+{
+	with_snapshots(sb);
+	sb->head_void = 2;
+}
+static void parent_without_table(Superblock *sb)
+{
+	with_snapshots(sb);
+	sb->snapshot_root = (MapEntry){0};
+}
+static void dying_of_nobody(Superblock *sb)
+{
+	with_snapshots(sb);
+	sb->dying_cursor = 256;
+}
+static void deletion_of_the_future(Superblock *sb)
+{
+	with_snapshots(sb);
+	sb->delete_generation = 6;
+}
 static void nothing(Superblock *sb)
 {
 	sb->dead_end = 1, sb->map_root.slot = FORMAT_FIRST_INDEX;
@@ -139,6 +181,14 @@ static const struct {
 	{"journal position", odd_position, STORAGEOS_ERROR_CORRUPT, "contradicts"},
 	{"dead interval backwards", dead_backwards, STORAGEOS_ERROR_CORRUPT, "contradicts"},
 	{"dead interval beyond the end", dead_beyond, STORAGEOS_ERROR_CORRUPT, "contradicts"},
+	{"snapshots", with_snapshots, -1, NULL},
+	{"table where copies are", table_is_copy, STORAGEOS_ERROR_CORRUPT, "contradicts"},
+	{"table that was discarded", table_is_dead, STORAGEOS_ERROR_CORRUPT, "contradicts"},
+	{"parent of the future", parent_of_the_future, STORAGEOS_ERROR_CORRUPT, "contradicts"},
+	{"parent that is not void", parent_behind_void, STORAGEOS_ERROR_CORRUPT, "contradicts"},
+	{"parent without a table", parent_without_table, STORAGEOS_ERROR_CORRUPT, "contradicts"},
+	{"dying walk of nobody", dying_of_nobody, STORAGEOS_ERROR_CORRUPT, "contradicts"},
+	{"deletion of the future", deletion_of_the_future, STORAGEOS_ERROR_CORRUPT, "contradicts"},
 	{"a feature that is not known", new_feature, STORAGEOS_ERROR_UNSUPPORTED, "features"},
 };
 

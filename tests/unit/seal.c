@@ -15,6 +15,8 @@ typedef enum {
 	NODE,
 	BITMAP,
 	RECORD,
+	TABLE_PAGE,
+	TABLE_ROOT,
 } Kind;
 
 typedef struct {
@@ -36,6 +38,9 @@ static const Place places[] = {
 	{"bitmap of the first group", BITMAP, 0, 0, 0x2c0fbe63},
 	{"bitmap of the second group", BITMAP, 0, 1, 0x6c6a9084},
 	{"bitmap of the sixth group", BITMAP, 0, 5, 0x68125de9},
+	{"first page of the snapshot table", TABLE_PAGE, 0, 0, 0xa7abc9f9},
+	{"last page of the snapshot table", TABLE_PAGE, 0, 255, 0x384729a3},
+	{"root of the snapshot table", TABLE_ROOT, 0, 0, 0x5a3409bb},
 	{"record 0", RECORD, 0, 0, 0x89302b82},
 	{"record 1", RECORD, 0, 1, 0x95290fb9},
 	{"record of a high sequence", RECORD, 0, ((guint64)1 << 63) + 7, 0x65543e76},
@@ -45,6 +50,7 @@ typedef union {
 	guint8 bytes[BLOCK_SIZE];
 	FormatNode node;
 	FormatBitmap page;
+	FormatTablePage table;
 	FormatSuperblock superblock;
 } Bytes;
 
@@ -68,6 +74,10 @@ static guint32 seal_place(const Seal *with, const Place *place, const Bytes *byt
 		return seal_bitmap(with, place->number, &bytes->page);
 	case RECORD:
 		return seal_record(with, place->number, bytes->bytes, 64);
+	case TABLE_PAGE:
+		return seal_table_page(with, (guint)place->number, &bytes->table);
+	case TABLE_ROOT:
+		return seal_table_root(with, &bytes->node);
 	}
 	return 0;
 }
