@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/mounted-on.h"
+
+#include <stdio.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "common/base/files.h"
+#include "common/machine/mounts.h"
+
+#define DEPTH_MAX 16u /* of stacked devices */
+
+static void mounted_on_free(gpointer data)
+{
+	MountedOn *mounted = data;
+
+	g_free(mounted->directory);
+	g_free(mounted->device);
+	g_free(mounted);
+}
+
+typedef struct {
+	GPtrArray *found;
+	GHashTable *seen; /* names of devices */
+	MountTable *mounts;
+} Search;
+
+static dev_t device_number(const char *sys)
+{
+	g_autofree char *text = files_get_attribute(sys, "dev");
+	guint major_number, minor_number;
+
+	if (!text || sscanf(text, "%u:%u", &major_number, &minor_number) != 2)
+		return 0;
+	return makedev(major_number, minor_number);
+}
+
+static char *device_path(const char *sys, const char *name)
+{
+	g_autofree char *mapper = files_get_attribute(sys, "dm/name");
+
+	return mapper ? g_build_filename("/dev/mapper", mapper, NULL)
+		      : g_build_filename("/dev", name, NULL);
+}
+
+/* A directory where the device is mounted; a path through /proc where only processes in other mount
+ * namespaces see it. */
+static char *mount_find(const Search *search, dev_t number, const char *path)
+{
+	char *directory = mounts_of_device(search->mounts, number, path);
+	g_autofree char *root = NULL, *there = NULL;
+	MountElsewhere elsewhere;
+
+	if (directory || !mounts_of_device_elsewhere(number, path, &elsewhere))
+		return directory;
+	there = elsewhere.directory;
+	root = g_strdup_printf("/proc/%d/root", (int)elsewhere.pid);
+	return g_build_filename(root, there, NULL);
+}
+
+static void search_mount(Search *search, const char *sys, const char *name)
+{
+	dev_t number = device_number(sys);
+	g_autofree char *path = device_path(sys, name);
+	g_autofree char *directory = number ? mount_find(search, number, path) : NULL;
+	MountedOn *mounted;
+
+	if (!directory)
+		return;
+	mounted = g_new0(MountedOn, 1);
+	mounted->directory = g_steal_pointer(&directory);
+	mounted->device = g_steal_pointer(&path);
+	mounted->number = number;
+	g_ptr_array_add(search->found, mounted);
+}
+
+static void search_device(Search *search, const char *name, guint depth);
+
+static void search_holders(Search *search, const char *sys, guint depth)
+{
+	g_autofree char *path = g_build_filename(sys, "holders", NULL);
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *entry;
+
+	while (dir && (entry = g_dir_read_name(dir)))
+		search_device(search, entry, depth + 1);
+}
+
+static void search_partitions(Search *search, const char *sys, guint depth)
+{
+	g_autoptr(GDir) dir = g_dir_open(sys, 0, NULL);
+	const char *entry;
+
+	while (dir && (entry = g_dir_read_name(dir))) {
+		g_autofree char *mark = g_build_filename(sys, entry, "partition", NULL);
+
+		if (!access(mark, F_OK))
+			search_device(search, entry, depth + 1);
+	}
+}
+
+static void search_device(Search *search, const char *name, guint depth)
+{
+	g_autofree char *sys = g_build_filename("/sys/class/block", name, NULL);
+
+	if (depth > DEPTH_MAX || !g_hash_table_add(search->seen, g_strdup(name)))
+		return;
+	search_mount(search, sys, name);
+	search_partitions(search, sys, depth);
+	search_holders(search, sys, depth);
+}
+
+GPtrArray *mounted_on_devices(const GPtrArray *devices)
+{
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(MountTable) mounts = mounts_of_process("self");
+	Search search = {g_ptr_array_new_with_free_func(mounted_on_free), seen, mounts};
+
+	for (guint i = 0; i < devices->len; i++) {
+		g_autofree char *name = g_path_get_basename(g_ptr_array_index(devices, i));
+
+		search_device(&search, name, 0);
+	}
+	return search.found;
+}
