@@ -36,6 +36,8 @@ static const char *level_name(LockLevel level)
 		return "range";
 	case LOCK_RANGES:
 		return "list of ranges";
+	case LOCK_GATE:
+		return "gate";
 	case LOCK_FLUSH:
 		return "flush";
 	case LOCK_CHECKPOINTER:

@@ -28,6 +28,7 @@ typedef enum {
 	LOCK_CACHE = 1,	   /* the open volumes that share the node cache */
 	LOCK_RANGE,	   /* a range of blocks that a request holds; not a mutex */
 	LOCK_RANGES,	   /* the list of held ranges */
+	LOCK_GATE,	   /* the gate before all changes */
 	LOCK_FLUSH,	   /* which request flushes, and which ones wait for it */
 	LOCK_CHECKPOINTER, /* the requests to the checkpoint thread */
 	LOCK_MAP,

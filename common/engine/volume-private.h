@@ -6,6 +6,7 @@
  *   volume-write.c   writing, zeroing, comparing: what changes blocks
  *   volume-batch.c   several writes at once
  *   volume-erase.c, volume-resize.c
+ *   volume-gate.c    the gate before all changes
  * Beside them, scrub (common/check) works on an open volume through this header.
  */
 #pragma once
@@ -35,6 +36,10 @@ struct Volume {
 	GDestroyNotify release; /* frees `held` */
 	GList link;		/* in the list of open volumes, which share the node cache */
 
+	Lock gate_lock;
+	GCond gate_opened;
+	gint64 gate_until; /* atomic: monotonic time; 0: open.  Changed under gate_lock */
+
 	Lock flush_lock;
 	GCond flushed;
 	gboolean flushing;
@@ -63,8 +68,9 @@ int volume_zero_held(Volume *volume, guint64 offset, guint64 length);
 
 /* The steps of a write that a batch takes as well.
  *
- * volume_throttle() makes `changes` changes of `bytes` bytes in all wait while a checkpoint is
- * behind: otherwise memory, and the time that an open needs, would grow beyond their bounds (I7).
+ * volume_throttle() makes `changes` changes of `bytes` bytes in all wait while the gate is closed
+ * or a checkpoint is behind: otherwise memory, and the time that an open needs, would grow beyond
+ * their bounds (I7).
  *
  * volume_write_run() writes the next bytes to the slots of a run.
  *
@@ -77,6 +83,9 @@ int volume_throttle(Volume *volume, guint64 bytes, guint changes, gboolean nowai
 int volume_write_run(Volume *volume, IovCursor *from, SlotRun run);
 int volume_reserve_records(Volume *volume, guint32 length, gboolean nowait);
 int volume_acknowledge(Volume *volume, guint64 ticket);
+
+/* Waits until the gate is open; -EAGAIN instead if `nowait`. */
+int volume_gate_pass(Volume *volume, gboolean nowait);
 
 /* Looks up one block, reads it to `to`, and verifies it (I4). */
 int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags flags,

@@ -102,6 +102,20 @@ GArray *volume_snapshots(Volume *volume);
 /* The tags that hold a snapshot: an array of char *, which is free with g_ptr_array_unref(). */
 GPtrArray *volume_snapshot_tags(Volume *volume, guint64 generation);
 
+/* Several volumes at one instant: the caller closes the gates of all, begins a snapshot of each,
+ * and opens the gates.  No snapshot then has a write that began after one was acknowledged which
+ * the snapshot of another volume lacks.
+ *
+ * While the gate is closed, changes wait before they begin; reads and flushes go on.  The gate
+ * opens by itself after VOLUME_GATE_SECONDS.  Neither call waits.
+ *
+ * volume_gate_close() returns a ticket, or 0: the gate is closed already.  volume_gate_open() is
+ * FALSE if the gate has not been closed from the call that returned this ticket until now: then the
+ * snapshots are not of one instant. */
+#define VOLUME_GATE_SECONDS 5
+guint64 volume_gate_close(Volume *volume);
+gboolean volume_gate_open(Volume *volume, guint64 ticket);
+
 typedef enum {
 	/* What the volume holds now is given up.  Otherwise a snapshot of it is left, to undo. */
 	VOLUME_ROLLBACK_DISCARD = 1 << 0,

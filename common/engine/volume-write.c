@@ -311,6 +311,8 @@ int volume_throttle(Volume *volume, guint64 bytes, guint changes, gboolean nowai
 {
 	int r = volume_check_writable(volume);
 
+	if (!r)
+		r = volume_gate_pass(volume, nowait);
 	if (r || !map_pressure(volume->engine.map))
 		return r;
 	return nowait ? -EAGAIN : checkpointer_throttle(volume->checkpointer, bytes, changes);

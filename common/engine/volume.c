@@ -168,6 +168,8 @@ static void volume_free(Volume *volume)
 	cache_leave(volume);
 	engine_clear(&volume->engine);
 	ranges_clear(&volume->ranges);
+	lock_clear(&volume->gate_lock);
+	g_cond_clear(&volume->gate_opened);
 	lock_clear(&volume->flush_lock);
 	g_cond_clear(&volume->flushed);
 	if (volume->held)
@@ -216,6 +218,8 @@ Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, G
 	volume->engine.name = g_strdup(name);
 	volume->engine.read_only = (flags & VOLUME_OPEN_READ_ONLY) != 0;
 	lock_init(&volume->engine.failure_lock, LOCK_FAILURE);
+	lock_init(&volume->gate_lock, LOCK_GATE);
+	g_cond_init(&volume->gate_opened);
 	lock_init(&volume->flush_lock, LOCK_FLUSH);
 	g_cond_init(&volume->flushed);
 	ranges_init(&volume->ranges);
