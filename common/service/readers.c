@@ -12,19 +12,18 @@
 #include "common/base/fd.h"
 #include "common/base/files.h"
 
-static char *readers_path(const Config *config, const char *uuid, guint64 generation)
+static char *readers_path(const char *run_directory, const char *uuid, guint64 generation)
 {
 	g_autofree char *name = g_strdup_printf("%s.%" G_GUINT64_FORMAT, uuid, generation);
 
-	return g_build_filename(config->run_directory, "snapshots", name, NULL);
+	return g_build_filename(run_directory, "snapshots", name, NULL);
 }
 
-static gboolean make_directory(const Config *config)
+static gboolean make_directory(const char *run_directory)
 {
-	g_autofree char *path = g_build_filename(config->run_directory, "snapshots", NULL);
+	g_autofree char *path = g_build_filename(run_directory, "snapshots", NULL);
 
-	return files_make_directory(config->run_directory, NULL) &&
-	       (!mkdir(path, 0700) || errno == EEXIST);
+	return files_make_directory(run_directory, NULL) && (!mkdir(path, 0700) || errno == EEXIST);
 }
 
 static gboolean readers_refuse(const char *path, int how, GError **error)
@@ -42,13 +41,14 @@ static gboolean readers_refuse(const char *path, int how, GError **error)
 			 holder ? holder : "another process");
 }
 
-static int readers_lock(const Config *config, const char *uuid, guint64 generation, int how,
+static int readers_lock(const char *run_directory, const char *uuid, guint64 generation, int how,
 			GError **error)
 {
-	g_autofree char *path = readers_path(config, uuid, generation);
+	g_autofree char *path = readers_path(run_directory, uuid, generation);
 
-	autofd fd =
-		make_directory(config) ? fd_open(path, O_RDONLY | O_CREAT | O_NOFOLLOW, 0600) : -1;
+	autofd fd = make_directory(run_directory)
+			    ? fd_open(path, O_RDONLY | O_CREAT | O_NOFOLLOW, 0600)
+			    : -1;
 
 	if (fd >= 0 && !flock(fd, how | LOCK_NB))
 		return autofd_steal(&fd);
@@ -56,23 +56,23 @@ static int readers_lock(const Config *config, const char *uuid, guint64 generati
 	return -1;
 }
 
-int readers_join(const Config *config, const char uuid[UUID_TEXT], guint64 generation,
+int readers_join(const char *run_directory, const char uuid[UUID_TEXT], guint64 generation,
 		 GError **error)
 {
-	return readers_lock(config, uuid, generation, LOCK_SH, error);
+	return readers_lock(run_directory, uuid, generation, LOCK_SH, error);
 }
 
-int readers_exclude(const Config *config, const char uuid[UUID_TEXT], guint64 generation,
+int readers_exclude(const char *run_directory, const char uuid[UUID_TEXT], guint64 generation,
 		    GError **error)
 {
-	return readers_lock(config, uuid, generation, LOCK_EX, error);
+	return readers_lock(run_directory, uuid, generation, LOCK_EX, error);
 }
 
 /* A reader that has opened the file meanwhile gets a lock that counts for nothing, looks at the
  * snapshot's record, and finds that there is none. */
-void readers_forget(const Config *config, const char uuid[UUID_TEXT], guint64 generation)
+void readers_forget(const char *run_directory, const char uuid[UUID_TEXT], guint64 generation)
 {
-	g_autofree char *path = readers_path(config, uuid, generation);
+	g_autofree char *path = readers_path(run_directory, uuid, generation);
 
 	unlink(path);
 }

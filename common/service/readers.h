@@ -13,15 +13,14 @@
 #pragma once
 
 #include "common/engine/codec.h"
-#include "common/service/config.h"
 
 /* Both return a descriptor: closing it drops the lock.  -1 with BUSY: the snapshot is being
  * deleted; it is being read (the message says by whom).  -1 with IO: the run directory cannot be
  * written. */
-int readers_join(const Config *config, const char uuid[UUID_TEXT], guint64 generation,
+int readers_join(const char *run_directory, const char uuid[UUID_TEXT], guint64 generation,
 		 GError **error);
-int readers_exclude(const Config *config, const char uuid[UUID_TEXT], guint64 generation,
+int readers_exclude(const char *run_directory, const char uuid[UUID_TEXT], guint64 generation,
 		    GError **error);
 
 /* Removes the lock's file, of a snapshot that is deleted.  The caller holds it exclusively. */
-void readers_forget(const Config *config, const char uuid[UUID_TEXT], guint64 generation);
+void readers_forget(const char *run_directory, const char uuid[UUID_TEXT], guint64 generation);

@@ -12,39 +12,32 @@
 #define UUID "1c1f4bd2-3a0e-4a43-8d2c-0f4a3c2e1b00"
 #define OTHER "1c1f4bd2-3a0e-4a43-8d2c-0f4a3c2e1b01"
 
-static Config config_make(void)
-{
-	return (Config){.run_directory = test_path(".run")};
-}
-
 static void test_readers_and_deleters(const void *data)
 {
-	Config config = config_make();
-	g_autofree char *run = config.run_directory;
+	g_autofree char *run = test_path(".run");
 	g_autoptr(GError) in_use = NULL, deleted = NULL, error = NULL;
 
 	(void)data;
-	autofd first = readers_join(&config, UUID, 7, &error);
-	autofd second = readers_join(&config, UUID, 7, &error);
-	autofd beside = readers_exclude(&config, UUID, 8, &error);
-	autofd elsewhere = readers_exclude(&config, OTHER, 7, &error);
+	autofd first = readers_join(run, UUID, 7, &error);
+	autofd second = readers_join(run, UUID, 7, &error);
+	autofd beside = readers_exclude(run, UUID, 8, &error);
+	autofd elsewhere = readers_exclude(run, OTHER, 7, &error);
 	CHECK_NO_ERROR(error);
 	CHECK(first >= 0 && second >= 0 && beside >= 0 && elsewhere >= 0);
 	close(autofd_steal(&first));
-	CHECK_INT(readers_exclude(&config, UUID, 7, &in_use), -1);
+	CHECK_INT(readers_exclude(run, UUID, 7, &in_use), -1);
 	CHECK_ERROR(in_use, STORAGEOS_ERROR_BUSY, "the snapshot is in use by process ");
 	close(autofd_steal(&second));
-	autofd deleter = readers_exclude(&config, UUID, 7, &error);
+	autofd deleter = readers_exclude(run, UUID, 7, &error);
 	CHECK_NO_ERROR(error);
-	CHECK_INT(readers_join(&config, UUID, 7, &deleted), -1);
+	CHECK_INT(readers_join(run, UUID, 7, &deleted), -1);
 	CHECK_ERROR(deleted, STORAGEOS_ERROR_BUSY, "is being deleted");
-	readers_forget(&config, UUID, 7);
+	readers_forget(run, UUID, 7);
 }
 
 static void test_death(const void *data)
 {
-	Config config = config_make();
-	g_autofree char *run = config.run_directory;
+	g_autofree char *run = test_path(".run");
 	int ends[2];
 	char byte;
 	pid_t pid;
@@ -53,15 +46,15 @@ static void test_death(const void *data)
 	REQUIRE(!pipe(ends));
 	pid = fork();
 	if (!pid) {
-		if (readers_join(&config, UUID, 7, NULL) >= 0 && write(ends[1], "r", 1) == 1)
+		if (readers_join(run, UUID, 7, NULL) >= 0 && write(ends[1], "r", 1) == 1)
 			pause();
 		_exit(1);
 	}
 	CHECK_INT(read(ends[0], &byte, 1), 1);
-	CHECK_INT(readers_exclude(&config, UUID, 7, NULL), -1);
+	CHECK_INT(readers_exclude(run, UUID, 7, NULL), -1);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	autofd deleter = readers_exclude(&config, UUID, 7, NULL);
+	autofd deleter = readers_exclude(run, UUID, 7, NULL);
 	CHECK(deleter >= 0);
 	close(ends[0]);
 	close(ends[1]);
@@ -71,11 +64,10 @@ static void test_no_directory(const void *data)
 {
 	g_autoptr(GError) error = NULL;
 	g_autofree char *file = test_path("");
-	Config config = {.run_directory = file};
 
 	(void)data;
 	CHECK(g_file_set_contents(file, "", 0, NULL));
-	CHECK_INT(readers_join(&config, UUID, 7, &error), -1);
+	CHECK_INT(readers_join(file, UUID, 7, &error), -1);
 	CHECK(error != NULL);
 }
 
