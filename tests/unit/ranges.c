@@ -115,11 +115,9 @@ static void test_nowait(const void *data)
 	ranges_init(&ranges);
 	waiter_start(&holder, &ranges, 0, 9, FALSE);
 	CHECK(!ranges_hold(&ranges, &hold, 5, 20, TRUE));
-	test_alarm(20, "a range beside the one that was refused");
 	waiter_start(&other, &ranges, 10, 20, FALSE);
 	waiter_end(&holder);
 	waiter_end(&other);
-	test_alarm(0, NULL);
 	CHECK(ranges_hold(&ranges, &hold, 5, 20, TRUE));
 	ranges_release(&ranges, &hold);
 	ranges_clear(&ranges);
@@ -281,7 +279,6 @@ static void test_some(const void *data)
 			holds[k].last = MAX(holds[k].first, holds[k].last);
 		waiter_start(&holder, &ranges, 10, 19, FALSE);
 		waiter_start(&waits, &ranges, 19, 25, TRUE);
-		test_alarm(20, "ranges that must not be held together");
 		held = ranges_hold_some(&ranges, holds, 4);
 		CHECK_UINT(held, rows[i].held);
 		if (held) {
@@ -293,7 +290,6 @@ static void test_some(const void *data)
 		waiter_end(&holder);
 		waiter_end(&waits);
 		CHECK(!ranges.head && !ranges.tail);
-		test_alarm(0, NULL);
 	}
 	ranges_clear(&ranges);
 }
@@ -306,5 +302,6 @@ int main(int argc, char **argv)
 	test_add("ranges are granted in the order of arrival", test_order, NULL);
 	test_add("several ranges are held only if nobody has to wait", test_some, NULL);
 	test_add("one holder for each block", test_exclusive, NULL);
+	test_alarm(20, "ranges");
 	return test_run(argc, argv);
 }

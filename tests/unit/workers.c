@@ -445,5 +445,6 @@ int main(int argc, char **argv)
 	test_add("work is done where no thread can be started", test_no_threads, NULL);
 	test_add("without a thread in reserve there are no workers", test_no_reserve, NULL);
 #endif
+	test_alarm(20, "workers");
 	return test_run(argc, argv);
 }
