@@ -6,9 +6,9 @@
  *
  * libfuse's threads are few and must not wait.  Other threads, of which there are many, carry out
  * reads of what is not in memory, flushes and discards.  A write goes to the page cache at once,
- * without a copy, from where libfuse received it, if the engine has nothing to wait for and not all
- * of libfuse's other threads are in such a write; otherwise other threads carry it out on a copy.
- * A read goes into a buffer that its thread keeps.
+ * without a copy, from where libfuse received it, if the engine has nothing to wait for and no
+ * other write is under way; if one is, its thread carries out a copy next (combiner.h).  What these
+ * two cannot do, other threads do on a copy.  A read goes into a buffer that its thread keeps.
  */
 #include "fuse-fallback/filesystem.h"
 
@@ -295,6 +295,35 @@ static int task_zero(const FuseTask *task)
 	return r;
 }
 
+/* Replies to a write that was tried without waiting, or lets it wait in another thread. */
+static void task_write_tried(gpointer data, const guint8 *bytes, int r)
+{
+	FuseTask *task = data;
+	Filesystem *fs = filesystem_of(task->req);
+
+	task->data = bytes;
+	if (r == -EAGAIN) {
+		task_push(task);
+		return;
+	}
+	if (!r)
+		fuse_reply_write(task->req, task->length);
+	task_end(task, fs, r);
+}
+
+/* Of a write that nothing combines. */
+static void task_write_alone(FuseTask *task)
+{
+	Filesystem *fs = filesystem_of(task->req);
+	int r = -EAGAIN;
+
+	if (sleepers_try_write(fs->sleepers)) {
+		r = file_write_nowait(fs->volume, task->data, task->length, task->offset);
+		sleepers_end_write(fs->sleepers);
+	}
+	task_write_tried(task, task->data, r);
+}
+
 /* ---- requests for data */
 
 static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
@@ -320,22 +349,15 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 	Filesystem *fs = filesystem_of(req);
 	FuseTask task =
 		task_begin(req, METRICS_WRITE, (guint64)offset, length_inside(fs, offset, size));
-	int r = -EAGAIN;
 
 	(void)ino, (void)fi;
 	task.run = task_write;
 	task.by = SLEEPERS_CHANGE;
 	task.data = (const guint8 *)data;
-	if (!task.length && size > 0) {
-		r = -ENOSPC;
-	} else if (sleepers_try_write(fs->sleepers)) {
-		r = task_write_with(&task, file_write_nowait);
-		sleepers_end_write(fs->sleepers);
-	}
-	if (r == -EAGAIN)
-		task_push(&task);
-	else
-		task_end(&task, fs, r);
+	if (!task.length && size > 0)
+		task_end(&task, fs, -ENOSPC);
+	else if (!combiner_write(fs->combiner, &task, task.data, task.length, task.offset))
+		task_write_alone(&task);
 }
 
 static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -413,6 +435,11 @@ static void fs_statfs(fuse_req_t req, fuse_ino_t ino)
 	out.f_bavail = out.f_bfree;
 	out.f_files = 1;
 	fuse_reply_statfs(req, &out);
+}
+
+Combiner *filesystem_combiner(Filesystem *fs, GError **error)
+{
+	return combiner_new(fs->volume, fs->sleepers, task_write_tried, sizeof(FuseTask), error);
 }
 
 const struct fuse_lowlevel_ops filesystem_ops = {

@@ -23,6 +23,7 @@
 #include "common/base/logging.h"
 #include "common/service/metrics.h"
 #include "common/engine/volume.h"
+#include "fuse-fallback/combiner.h"
 #include "fuse-fallback/libfuse.h"
 #include "fuse-fallback/sleepers.h"
 
@@ -32,7 +33,8 @@ typedef struct {
 	const char *label; /* of the volume, for messages */
 	Metrics metrics;
 	LoggingLimit failures;
-	Sleepers *sleepers;	      /* carry out what has to wait */
+	Sleepers *sleepers; /* carry out what has to wait */
+	Combiner *combiner;
 	void (*ready)(gpointer data); /* called once, with the kernel's first request */
 	gpointer ready_data;
 	gint users;	/* how many have the file open; atomic */
@@ -41,3 +43,6 @@ typedef struct {
 
 /* For fuse_session_new(), with a Filesystem as its user data. */
 extern const struct fuse_lowlevel_ops filesystem_ops;
+
+/* What combines the writes of a file system with volume and sleepers. */
+Combiner *filesystem_combiner(Filesystem *fs, GError **error);

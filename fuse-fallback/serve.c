@@ -136,7 +136,10 @@ static gboolean open_volume(Server *server, GError **error)
 	server->monitor = monitor_new(request->config, request->volume, "fuse", server->fs.volume,
 				      &server->fs.metrics);
 	server->fs.sleepers = sleepers_new(server->threads, error);
-	return server->fs.sleepers != NULL;
+	if (!server->fs.sleepers)
+		return FALSE;
+	server->fs.combiner = filesystem_combiner(&server->fs, error);
+	return server->fs.combiner != NULL;
 }
 
 static gboolean watch_users(Server *server, GError **error)
@@ -195,6 +198,7 @@ static gboolean server_start_and_run(Server *server, GError **error)
 static gboolean server_end(Server *server, GError **error)
 {
 	attendance_free(server->attendance);
+	combiner_free(server->fs.combiner);
 	sleepers_free(server->fs.sleepers);
 	end_session(server);
 	monitor_free(server->monitor);
