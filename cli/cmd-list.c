@@ -139,7 +139,7 @@ static void listing_add_pool(Listing *listing, const ConfigPool *pool)
 		return;
 	}
 	for (guint i = 0; i < names->len; i++) {
-		const VolumeName name = {pool->name, g_ptr_array_index(names, i)};
+		const VolumeName name = {.pool = pool->name, .name = g_ptr_array_index(names, i)};
 
 		listing_add_volume(listing, &name, &sum);
 	}

@@ -105,7 +105,7 @@ static gboolean pool_is_unused(const Config *config, const ConfigPool *pool, GPt
 	g_autoptr(GPtrArray) exported = names_parse(texts);
 
 	for (guint i = 0; volumes && i < volumes->len; i++) {
-		const VolumeName name = {pool->name, g_ptr_array_index(volumes, i)};
+		const VolumeName name = {.pool = pool->name, .name = g_ptr_array_index(volumes, i)};
 
 		if (!volume_is_unused(config, &name, error))
 			return FALSE;

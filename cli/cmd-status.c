@@ -164,7 +164,8 @@ static GPtrArray *names_collect(const Config *config)
 		g_autoptr(GPtrArray) volumes = facts_list(pool, NULL);
 
 		for (guint j = 0; volumes && j < volumes->len; j++) {
-			const VolumeName name = {pool->name, g_ptr_array_index(volumes, j)};
+			const VolumeName name = {.pool = pool->name,
+						 .name = g_ptr_array_index(volumes, j)};
 
 			names_add(seen, names, &name);
 		}

@@ -210,7 +210,7 @@ static gboolean facts_ask(const Config *config, const VolumeName *name, Facts *f
 
 GPtrArray *facts_list(const ConfigPool *pool, GError **error)
 {
-	const VolumeName any = {pool->name, NULL};
+	const VolumeName any = {.pool = pool->name};
 	g_autofree char *text =
 		disk_is_silent(&any, FALSE) ? NULL : bounded_ask(list_answer, pool, ANSWER_SECONDS);
 

@@ -22,9 +22,9 @@ static VolumeName *volume_name_new(const char *pool, const char *name)
 
 static VolumeName *device_name_parse(const char *text, GError **error)
 {
-	/* `bad` would end the cfgstring or a part of it; with "//", "/." or a '/' at the end one
-	 * device would have two names. */
-	const char *bad = strpbrk(text, ":,; \t\n");
+	/* `bad` would end the cfgstring or a part of it, or begin a snapshot's name; with "//",
+	 * "/." or a '/' at the end one device would have two names. */
+	const char *bad = strpbrk(text, ":,;@ \t\n");
 	g_autofree char *shown = NULL, *why = NULL;
 
 	if (strnlen(text, DEVICE_PATH_MAX + 1) <= DEVICE_PATH_MAX && !bad && !strstr(text, "//") &&
@@ -42,7 +42,7 @@ static VolumeName *device_name_parse(const char *text, GError **error)
 	return NULL;
 }
 
-VolumeName *volume_name_parse(const char *text, GError **error)
+static VolumeName *plain_name_parse(const char *text, GError **error)
 {
 	const char *slash = strchr(text, '/');
 	char pool[NAME_LENGTH_MAX + 2] = CONFIG_DEFAULT_POOL;
@@ -61,9 +61,47 @@ VolumeName *volume_name_parse(const char *text, GError **error)
 	return NULL;
 }
 
+VolumeName *volume_name_parse_any(const char *text, GError **error)
+{
+	const char *at = strrchr(text, '@');
+	g_autofree char *volume = at ? g_strndup(text, (gsize)(at - text)) : NULL;
+	g_autoptr(VolumeName) name = NULL;
+	g_autofree char *shown = NULL;
+
+	if (!at)
+		return plain_name_parse(text, error);
+	if (name_valid(at + 1)) {
+		name = plain_name_parse(volume, error);
+		if (name)
+			name->snapshot = g_strdup(at + 1);
+		return g_steal_pointer(&name);
+	}
+	shown = text_excerpt(at + 1, EXCERPT_MAX);
+	error_set(error, STORAGEOS_ERROR_INVALID, "invalid snapshot name '%s': must be " NAME_RULE,
+		  shown);
+	return NULL;
+}
+
+VolumeName *volume_name_parse(const char *text, GError **error)
+{
+	g_autoptr(VolumeName) name = volume_name_parse_any(text, error);
+	g_autofree char *shown = NULL;
+
+	if (!name || !name->snapshot)
+		return g_steal_pointer(&name);
+	shown = volume_name_format(name);
+	error_set(error, STORAGEOS_ERROR_INVALID,
+		  "'%s' is the name of a snapshot; the name of a volume is needed", shown);
+	return NULL;
+}
+
 char *volume_name_format(const VolumeName *name)
 {
-	return name->pool ? g_strconcat(name->pool, "/", name->name, NULL) : g_strdup(name->name);
+	g_autofree char *volume =
+		name->pool ? g_strconcat(name->pool, "/", name->name, NULL) : g_strdup(name->name);
+
+	return name->snapshot ? g_strconcat(volume, "@", name->snapshot, NULL)
+			      : g_steal_pointer(&volume);
 }
 
 void volume_name_free(VolumeName *name)
@@ -72,5 +110,6 @@ void volume_name_free(VolumeName *name)
 		return;
 	g_free(name->pool);
 	g_free(name->name);
+	g_free(name->snapshot);
 	g_free(name);
 }

@@ -96,7 +96,8 @@ static void test_names(const void *data)
 
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
-		const VolumeName name = {(char *)rows[i].pool, (char *)rows[i].name};
+		const VolumeName name = {.pool = (char *)rows[i].pool,
+					 .name = (char *)rows[i].name};
 		g_autofree char *socket = control_name(&name);
 
 		CHECK_STR(socket, rows[i].socket);
@@ -115,9 +116,9 @@ static void test_long_names(const void *data)
 	one[NAME_LENGTH_MAX] = '\0';
 	g_strlcpy(two, one, sizeof two);
 	two[NAME_LENGTH_MAX - 1] = 'm';
-	a = control_name(&(VolumeName){pool, one});
-	b = control_name(&(VolumeName){pool, two});
-	again = control_name(&(VolumeName){pool, one});
+	a = control_name(&(VolumeName){.pool = pool, .name = one});
+	b = control_name(&(VolumeName){.pool = pool, .name = two});
+	again = control_name(&(VolumeName){.pool = pool, .name = one});
 	CHECK(strlen(a) <= NAME_LENGTH_MAX && strlen(b) <= NAME_LENGTH_MAX);
 	CHECK(strcmp(a, b) != 0);
 	CHECK_STR(a, again);

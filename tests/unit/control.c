@@ -405,8 +405,10 @@ static void test_many_callers(const void *data)
 static void test_names(const void *data)
 {
 	g_autofree char *pool = g_strnfill(60, 'p');
-	VolumeName one = {pool, g_strnfill(62, 'a')}, two = {pool, g_strnfill(63, 'a')};
-	VolumeName device = {NULL, (char *)"/dev/sdb"}, plain = {(char *)"default", (char *)"db"};
+	VolumeName one = {.pool = pool, .name = g_strnfill(62, 'a')},
+		   two = {.pool = pool, .name = g_strnfill(63, 'a')};
+	VolumeName device = {.name = (char *)"/dev/sdb"},
+		   plain = {.pool = (char *)"default", .name = (char *)"db"};
 	g_autofree char *a = control_name(&one), *b = control_name(&two);
 	g_autofree char *c = control_name(&device), *d = control_name(&plain);
 

@@ -63,7 +63,7 @@ static void test_another_pool_is_none(const void *data)
 	g_autoptr(Config) config = config_with(""), now = NULL;
 	g_autofree char *directory = test_path(".pool");
 	g_autofree char *marker = g_build_filename(directory, POOL_MARKER, NULL);
-	const VolumeName name = {(char *)"p", (char *)"v"};
+	const VolumeName name = {.pool = (char *)"p", .name = (char *)"v"};
 	const VolumeParameters parameters = {.size = MIB};
 	g_autoptr(GError) error = NULL;
 

@@ -19,15 +19,19 @@
 /* ---- names */
 
 static const struct {
-	const char *text, *pool, *name;
+	const char *text, *pool, *name, *snapshot;
 } names[] = {
-	{"db", "default", "db"},
-	{"fast/db", "fast", "db"},
-	{"0/9", "0", "9"},
-	{"a.b_c-d/x..y", "a.b_c-d", "x..y"},
-	{NAME_63 "/" NAME_63, NAME_63, NAME_63},
-	{"/dev/sdb", NULL, "/dev/sdb"},
-	{"/dev/disk/by-id/wwn-0x5", NULL, "/dev/disk/by-id/wwn-0x5"},
+	{"db", "default", "db", NULL},
+	{"fast/db", "fast", "db", NULL},
+	{"0/9", "0", "9", NULL},
+	{"a.b_c-d/x..y", "a.b_c-d", "x..y", NULL},
+	{NAME_63 "/" NAME_63, NAME_63, NAME_63, NULL},
+	{"db@monday", "default", "db", "monday"},
+	{"fast/db@a.b_c-d", "fast", "db", "a.b_c-d"},
+	{"/dev/sdb@0", NULL, "/dev/sdb", "0"},
+	{NAME_63 "/" NAME_63 "@" NAME_63, NAME_63, NAME_63, NAME_63},
+	{"/dev/sdb", NULL, "/dev/sdb", NULL},
+	{"/dev/disk/by-id/wwn-0x5", NULL, "/dev/disk/by-id/wwn-0x5", NULL},
 };
 
 static void test_names(const void *data)
@@ -35,7 +39,9 @@ static void test_names(const void *data)
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
 		g_autoptr(GError) error = NULL;
-		g_autoptr(VolumeName) name = volume_name_parse(names[i].text, &error);
+		g_autoptr(VolumeName) name = volume_name_parse_any(names[i].text, &error);
+		g_autoptr(VolumeName) volume = volume_name_parse(names[i].text, NULL);
+		g_autofree char *text = NULL;
 
 		test_row("%s", names[i].text);
 		CHECK_NO_ERROR(error);
@@ -43,6 +49,10 @@ static void test_names(const void *data)
 			continue;
 		CHECK_STR(name->pool, names[i].pool);
 		CHECK_STR(name->name, names[i].name);
+		CHECK_STR(name->snapshot, names[i].snapshot);
+		CHECK(!volume == (names[i].snapshot != NULL));
+		text = volume_name_format(name);
+		CHECK(g_str_has_suffix(text, names[i].text));
 	}
 }
 
@@ -79,6 +89,18 @@ static const char *const bad_names[] = {
 	"/dev/sdb;create",
 	"/dev/a:b",
 	"default/db;create",
+	"@",
+	"db@",
+	"@monday",
+	"a/@monday",
+	"db@Monday",
+	"db@mon/day",
+	"db@a@b",
+	"a@b/db",
+	"/dev/sdb@",
+	"/dev/a@b/sdb",
+	"/dev/sdb@a@b",
+	"db@" NAME_63 "4",
 };
 
 static void test_bad_names(const void *data)
@@ -88,21 +110,36 @@ static void test_bad_names(const void *data)
 		g_autoptr(GError) error = NULL;
 
 		test_row("'%s'", bad_names[i]);
-		CHECK(!volume_name_parse(bad_names[i], &error));
+		CHECK(!volume_name_parse_any(bad_names[i], &error));
 		CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, NULL);
 	}
 }
 
+static void test_snapshot_for_volume(const void *data)
+{
+	g_autoptr(GError) error = NULL;
+
+	(void)data;
+	CHECK(!volume_name_parse("db@monday", &error));
+	CHECK_ERROR(
+		error, STORAGEOS_ERROR_INVALID,
+		"'default/db@monday' is the name of a snapshot; the name of a volume is needed");
+}
+
 static void test_format(const void *data)
 {
-	const VolumeName name = {(char *)"p", (char *)"v"};
-	const VolumeName path = {NULL, (char *)"/dev/x"};
+	const VolumeName name = {.pool = (char *)"p", .name = (char *)"v"};
+	const VolumeName path = {.name = (char *)"/dev/x"};
 	g_autofree char *in_pool = volume_name_format(&name);
+	const VolumeName monday = {
+		.pool = (char *)"p", .name = (char *)"v", .snapshot = (char *)"monday"};
 	g_autofree char *device = volume_name_format(&path);
+	g_autofree char *snapshot = volume_name_format(&monday);
 
 	(void)data;
 	CHECK_STR(in_pool, "p/v");
 	CHECK_STR(device, "/dev/x");
+	CHECK_STR(snapshot, "p/v@monday");
 }
 
 /* ---- pools */
@@ -171,7 +208,7 @@ static void test_no_marker_no_write(const void *data)
 {
 	g_autoptr(Config) config = new_config(FALSE);
 	const ConfigPool *pool = config_find_pool(config, "p");
-	const VolumeName name = {(char *)"p", (char *)"v"};
+	const VolumeName name = {.pool = (char *)"p", .name = (char *)"v"};
 	const VolumeParameters parameters = {.size = MIB};
 	g_autoptr(GError) error = NULL;
 
@@ -190,7 +227,7 @@ static void test_no_marker_no_write(const void *data)
 static void test_unknown_pool(const void *data)
 {
 	g_autoptr(Config) config = new_config(TRUE);
-	const VolumeName name = {(char *)"nope", (char *)"v"};
+	const VolumeName name = {.pool = (char *)"nope", .name = (char *)"v"};
 	g_autoptr(GError) error = NULL;
 
 	(void)data;
@@ -204,7 +241,7 @@ static void test_life(const void *data)
 {
 	g_autoptr(Config) config = new_config(TRUE);
 	const ConfigPool *pool = config_find_pool(config, "p");
-	const VolumeName name = {(char *)"p", (char *)"v"};
+	const VolumeName name = {.pool = (char *)"p", .name = (char *)"v"};
 	const VolumeParameters parameters = {.size = 3 * MIB, .logical_block_size = 4096};
 	g_autoptr(GPtrArray) list = NULL;
 	g_autoptr(GError) error = NULL;
@@ -240,7 +277,7 @@ static void test_life(const void *data)
 static void test_failed_creation_leaves_nothing(const void *data)
 {
 	g_autoptr(Config) config = new_config(TRUE);
-	const VolumeName name = {(char *)"p", (char *)"v"};
+	const VolumeName name = {.pool = (char *)"p", .name = (char *)"v"};
 	const VolumeParameters parameters = {.size = 1000};
 	g_autoptr(GError) error = NULL;
 
@@ -256,7 +293,7 @@ static void test_links_are_no_volumes(const void *data)
 	const ConfigPool *pool = config_find_pool(config, "p");
 	g_autofree char *link = g_build_filename(pool->path, "v.vol", NULL);
 	g_autofree char *target = test_path(".target");
-	const VolumeName name = {(char *)"p", (char *)"v"};
+	const VolumeName name = {.pool = (char *)"p", .name = (char *)"v"};
 	const VolumeParameters parameters = {.size = MIB};
 	g_autoptr(GPtrArray) list = NULL;
 	g_autoptr(GError) error = NULL;
@@ -303,7 +340,7 @@ static void test_list_is_sorted_and_ours(const void *data)
 
 static gpointer create_one(gpointer data)
 {
-	const VolumeName name = {(char *)"p", (char *)"v"};
+	const VolumeName name = {.pool = (char *)"p", .name = (char *)"v"};
 	const VolumeParameters parameters = {.size = MIB};
 
 	return GINT_TO_POINTER(pool_volume_create(data, &name, &parameters, 0, NULL));
@@ -327,7 +364,7 @@ static void test_one_creator_wins(const void *data)
 static void test_device_path_must_be_one(const void *data)
 {
 	g_autofree char *path = test_path(".file");
-	const VolumeName name = {NULL, path};
+	const VolumeName name = {.name = path};
 	const VolumeParameters parameters = {.size = MIB};
 	g_autoptr(Config) config = new_config(TRUE);
 	g_autoptr(GError) error = NULL;
@@ -522,7 +559,8 @@ static void test_dead_creations(const void *data)
 	g_autoptr(Config) config = new_config(TRUE);
 	const char *directory = config_find_pool(config, "p")->path;
 	const VolumeParameters parameters = {.size = MIB};
-	VolumeName name = {(char *)"p", (char *)"v"}, next = {(char *)"p", (char *)"w"};
+	VolumeName name = {.pool = (char *)"p", .name = (char *)"v"},
+		   next = {.pool = (char *)"p", .name = (char *)"w"};
 	g_autofree char *is_directory = g_build_filename(directory, ".d.vol." DIGITS ".new", NULL);
 	g_autofree char *held_path = g_build_filename(directory, left_over[4].name, NULL);
 	g_autoptr(Backing) held = NULL;
@@ -551,6 +589,7 @@ int main(int argc, char **argv)
 {
 	test_add("names are parsed", test_names, NULL);
 	test_add("bad names are refused", test_bad_names, NULL);
+	test_add("a snapshot is not taken for a volume", test_snapshot_for_volume, NULL);
 	test_add("names are formatted", test_format, NULL);
 	test_add("a pool is made once, under one name", test_create_pool, NULL);
 	test_add("a marker is checked before it is believed", test_bad_markers, NULL);

@@ -11,7 +11,7 @@
 static void test_made_once(const void *data)
 {
 	g_autoptr(Config) config = new_config(TRUE);
-	const VolumeName name = {(char *)"p", (char *)"v"};
+	const VolumeName name = {.pool = (char *)"p", .name = (char *)"v"};
 	const VolumeParameters parameters = {.size = MIB};
 	g_autofree char *path = pool_volume_path(config, &name, NULL);
 	g_autoptr(GError) error = NULL;
@@ -50,7 +50,8 @@ static void test_made_once(const void *data)
 static void test_served_is_known(const void *data)
 {
 	g_autoptr(Config) config = new_config(TRUE);
-	const VolumeName name = {(char *)"p", (char *)"v"}, copy = {(char *)"p", (char *)"c"};
+	const VolumeName name = {.pool = (char *)"p", .name = (char *)"v"},
+			 copy = {.pool = (char *)"p", .name = (char *)"c"};
 	const VolumeParameters parameters = {.size = MIB};
 	g_autofree char *path = NULL, *copied = NULL;
 	RegistryEntry entry;
@@ -79,7 +80,7 @@ static void test_bad_registry(const void *data)
 {
 	static const char *const texts[] = {"", "{}", "[]", "{\"uuid\":\"7\"}", "x"};
 	g_autoptr(Config) config = new_config(TRUE);
-	const VolumeName name = {(char *)"p", (char *)"v"};
+	const VolumeName name = {.pool = (char *)"p", .name = (char *)"v"};
 	const VolumeParameters parameters = {.size = MIB};
 	g_autofree char *directory = g_build_filename(config->state_directory, "registry", NULL);
 	g_autofree char *path = g_build_filename(directory, "p:v", NULL);
