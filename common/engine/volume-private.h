@@ -49,6 +49,14 @@ struct Volume {
 	guint64 changes;	 /* atomic: how many changes were acknowledged */
 };
 
+/* A volume that is not open yet, with the backing and a name; volume_free() ends it in any state.
+ * Takes ownership of the backing, also if it fails. */
+Volume *volume_new(Backing *backing, const char *name, gboolean read_only, GError **error);
+void volume_free(Volume *volume);
+
+/* The volume's map takes part in the process's node cache, until the volume is freed. */
+void volume_join_cache(Volume *volume);
+
 /* INVALID unless a volume may have that size. */
 gboolean volume_check_size(guint64 size, guint32 logical_block_size, const char *name,
 			   GError **error);

@@ -36,7 +36,7 @@ void volume_set_cache_size(guint64 bytes)
 	lock_drop(&cache_lock);
 }
 
-static void cache_join(Volume *volume)
+void volume_join_cache(Volume *volume)
 {
 	lock_take(&cache_lock);
 	volume->link.data = volume;
@@ -162,7 +162,7 @@ gboolean volume_format(Backing *backing, const VolumeParameters *parameters, GEr
 	return r ? error_set_errno(error, r, "%s: write a new volume", backing->name) : TRUE;
 }
 
-static void volume_free(Volume *volume)
+void volume_free(Volume *volume)
 {
 	checkpointer_free(volume->checkpointer);
 	cache_leave(volume);
@@ -201,11 +201,11 @@ static gboolean open_engine(Volume *volume, GError **error)
 	engine->durable_generation = sb->checkpoint;
 	engine_set_scrub(engine, &(EngineScrub){sb->scrub_time, sb->scrub_blocks, sb->scrub_errors,
 						sb->scrub_repaired});
-	cache_join(volume);
+	volume_join_cache(volume);
 	return recovery_run(engine, error);
 }
 
-Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, GError **error)
+Volume *volume_new(Backing *backing, const char *name, gboolean read_only, GError **error)
 {
 	Volume *volume = g_try_new0(Volume, 1);
 
@@ -216,13 +216,22 @@ Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, G
 	}
 	volume->engine.backing = backing;
 	volume->engine.name = g_strdup(name);
-	volume->engine.read_only = (flags & VOLUME_OPEN_READ_ONLY) != 0;
+	volume->engine.read_only = read_only;
 	lock_init(&volume->engine.failure_lock, LOCK_FAILURE);
 	lock_init(&volume->gate_lock, LOCK_GATE);
 	g_cond_init(&volume->gate_opened);
 	lock_init(&volume->flush_lock, LOCK_FLUSH);
 	g_cond_init(&volume->flushed);
 	ranges_init(&volume->ranges);
+	return volume;
+}
+
+Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, GError **error)
+{
+	Volume *volume = volume_new(backing, name, (flags & VOLUME_OPEN_READ_ONLY) != 0, error);
+
+	if (!volume)
+		return NULL;
 	if (open_engine(volume, error)) {
 		if (volume->engine.read_only)
 			return volume;
