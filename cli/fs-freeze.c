@@ -215,9 +215,12 @@ FsFreeze *fs_freeze_begin(const Config *config, const GPtrArray *devices, GError
 	return NULL;
 }
 
-guint fs_freeze_count(const FsFreeze *freeze)
+gboolean fs_freeze_holds(const FsFreeze *freeze, guint device)
 {
-	return freeze->mounted->len;
+	for (guint i = 0; i < freeze->mounted->len; i++)
+		if (((const MountedOn *)g_ptr_array_index(freeze->mounted, i))->of == device)
+			return TRUE;
+	return FALSE;
 }
 
 gboolean fs_freeze_end(FsFreeze *freeze)

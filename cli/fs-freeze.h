@@ -24,8 +24,8 @@ gboolean fs_freeze_is_safe(void);
  * or the configuration), BUSY (somebody else has frozen it, or it takes too long), IO. */
 FsFreeze *fs_freeze_begin(const Config *config, const GPtrArray *devices, GError **error);
 
-/* How many file systems these are. */
-guint fs_freeze_count(const FsFreeze *freeze);
+/* Whether one of them is on the device with this index. */
+gboolean fs_freeze_holds(const FsFreeze *freeze, guint device);
 
 /* Thaws them.  FALSE if they have not been frozen until now.  Frees `freeze`; NULL is allowed. */
 gboolean fs_freeze_end(FsFreeze *freeze);

@@ -23,6 +23,7 @@ typedef struct {
 	GPtrArray *found;
 	GHashTable *seen; /* names of devices */
 	MountTable *mounts;
+	guint of;
 } Search;
 
 static dev_t device_number(const char *sys)
@@ -71,6 +72,7 @@ static void search_mount(Search *search, const char *sys, const char *name)
 	mounted->directory = g_steal_pointer(&directory);
 	mounted->device = g_steal_pointer(&path);
 	mounted->number = number;
+	mounted->of = search->of;
 	g_ptr_array_add(search->found, mounted);
 }
 
@@ -114,10 +116,10 @@ GPtrArray *mounted_on_devices(const GPtrArray *devices)
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autoptr(MountTable) mounts = mounts_of_process("self");
-	Search search = {g_ptr_array_new_with_free_func(mounted_on_free), seen, mounts};
+	Search search = {g_ptr_array_new_with_free_func(mounted_on_free), seen, mounts, 0};
 
-	for (guint i = 0; i < devices->len; i++) {
-		g_autofree char *name = g_path_get_basename(g_ptr_array_index(devices, i));
+	for (; search.of < devices->len; search.of++) {
+		g_autofree char *name = g_path_get_basename(g_ptr_array_index(devices, search.of));
 
 		search_device(&search, name, 0);
 	}

@@ -30,6 +30,7 @@ static void test_readers_and_deleters(const void *data)
 	close(autofd_steal(&second));
 	autofd deleter = readers_exclude(run, UUID, 7, &error);
 	CHECK_NO_ERROR(error);
+	CHECK(deleter >= 0);
 	CHECK_INT(readers_join(run, UUID, 7, &deleted), -1);
 	CHECK_ERROR(deleted, STORAGEOS_ERROR_BUSY, "is being deleted");
 	readers_forget(run, UUID, 7);
