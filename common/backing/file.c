@@ -2,7 +2,8 @@
 /*
  * The size is cached, so that a transfer needs no system call for it: while the lock is held, only
  * file_grow() changes the size.  file_lock() reads it again, as it may have changed between opening
- * and locking.
+ * and locking.  Who reads without the lock sees the size change: a read behind the cached end looks
+ * at it again.
  */
 #include "common/backing/file.h"
 
@@ -113,6 +114,32 @@ static ssize_t transfer_once(FileBacking *file, TransferFunction function, IovCu
 	return done;
 }
 
+static int look_at_size(FileBacking *file)
+{
+	guint64 size;
+	struct stat st;
+
+	if (file->block) {
+		if (ioctl(file->fd, BLKGETSIZE64, &size) < 0)
+			return -errno;
+	} else {
+		if (fstat(file->fd, &st) < 0)
+			return -errno;
+		size = st.st_size;
+	}
+	__atomic_store_n(&file->size, size, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* Whether the backing still ends before that end. */
+static gboolean ends_before(Backing *backing, guint64 offset, guint64 length)
+{
+	FileBacking *file = (FileBacking *)backing;
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&file->growing);
+
+	return look_at_size(file) || beyond_end(backing, offset, length);
+}
+
 static int file_preadv(Backing *backing, const struct iovec *iov, int count, guint64 offset,
 		       BackingFlags flags)
 {
@@ -121,7 +148,7 @@ static int file_preadv(Backing *backing, const struct iovec *iov, int count, gui
 	gsize length = iov_length(iov, count);
 	gboolean nowait = flags & BACKING_NOWAIT;
 
-	if (beyond_end(backing, offset, length))
+	if (beyond_end(backing, offset, length) && ends_before(backing, offset, length))
 		return -ENXIO;
 	if (nowait && g_atomic_int_get(&file->no_nowait_read))
 		return -EAGAIN;
@@ -224,23 +251,6 @@ static int file_punch(Backing *backing, guint64 offset, guint64 length)
 			 (off_t)length) < 0)
 		if (errno != EINTR)
 			return error_of_system_call();
-	return 0;
-}
-
-static int look_at_size(FileBacking *file)
-{
-	guint64 size;
-	struct stat st;
-
-	if (file->block) {
-		if (ioctl(file->fd, BLKGETSIZE64, &size) < 0)
-			return -errno;
-	} else {
-		if (fstat(file->fd, &st) < 0)
-			return -errno;
-		size = st.st_size;
-	}
-	__atomic_store_n(&file->size, size, __ATOMIC_RELEASE);
 	return 0;
 }
 

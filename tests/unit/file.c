@@ -365,6 +365,25 @@ static void test_block_size(const void *data)
 	close(fd);
 }
 
+/* As the reader of a snapshot does, who holds no lock. */
+static void test_read_sees_growth(const void *data)
+{
+	g_autofree char *path = new_file(MIB);
+	Backing *reader = open_or_fail(path, BACKING_OPEN_READ_ONLY);
+	Backing *writer = open_or_fail(path, 0);
+	char text[4] = "";
+
+	(void)data;
+	CHECK_INT(backing_pread(reader, text, 3, MIB), -ENXIO);
+	CHECK_INT(backing_grow(writer, 2 * MIB), 0);
+	CHECK_INT(backing_pwrite(writer, "abc", 3, 2 * MIB - 3), 0);
+	CHECK_INT(backing_pread(reader, text, 3, 2 * MIB - 3), 0);
+	CHECK_STR(text, "abc");
+	CHECK_INT(backing_pread(reader, text, 3, 2 * MIB - 2), -ENXIO);
+	backing_free(reader);
+	backing_free(writer);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("what is hastened is written all the same", test_hasten, NULL);
@@ -378,6 +397,7 @@ int main(int argc, char **argv)
 	test_add("readers share, a writer does not", test_lock_shared, NULL);
 	test_add("a file that was deleted before it was locked", test_lock_deleted, NULL);
 	test_add("a file that grew before it was locked", test_lock_sees_growth, NULL);
+	test_add("a file that grows while it is read", test_read_sees_growth, NULL);
 	test_add("a backing is the file that was opened, whatever its path leads to", test_place,
 		 NULL);
 	test_add("a file that was cut behind our back reads as zeros", test_truncated, NULL);
