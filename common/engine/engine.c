@@ -47,7 +47,8 @@ void engine_fail(Engine *engine, const char *format, ...)
 	}
 	lock_drop(&engine->failure_lock);
 	g_atomic_int_set(&engine->failed, TRUE);
-	journal_fail(engine->journal);
+	if (engine->journal)
+		journal_fail(engine->journal);
 }
 
 gboolean engine_heed_condemned(Engine *engine)

@@ -27,7 +27,7 @@ typedef struct {
 	SuperblockPair superblock; /* the checkpoint thread's, once that thread runs */
 	Slots *slots;
 	Map *map;
-	Journal *journal;
+	Journal *journal;   /* NULL: a snapshot */
 	guint64 generation; /* of changes that are made now; the checkpoint thread's */
 	gboolean frozen;    /* a checkpoint was begun; `cut` is its place in the journal */
 	JournalPlace cut;

@@ -102,6 +102,11 @@ int slots_grow(Slots *slots, guint64 had)
 	return r;
 }
 
+void slots_assume_groups(Slots *slots, guint64 groups)
+{
+	slots->n_groups = groups;
+}
+
 guint64 slots_groups(Slots *slots)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);

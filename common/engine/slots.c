@@ -82,7 +82,7 @@ void slots_free(Slots *slots)
 {
 	if (!slots)
 		return;
-	for (guint64 g = 0; g < slots->n_groups; g++)
+	for (guint64 g = 0; slots->groups && g < slots->n_groups; g++)
 		g_free(slots->groups[g]);
 	g_free(slots->groups);
 	run_list_clear(&slots->gained);

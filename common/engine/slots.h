@@ -169,6 +169,10 @@ typedef struct {
  * errno. */
 int slots_erase(Slots *slots, guint64 group, const SlotBits *kept);
 
+/* In place of slots_load(), of an allocator that only tells where slots are: there are so many
+ * groups, and nobody knows what is free. */
+void slots_assume_groups(Slots *slots, guint64 groups);
+
 /* The number of groups; and of groups that have a bitmap page once the running checkpoint is
  * durable. */
 guint64 slots_groups(Slots *slots);

@@ -131,3 +131,28 @@ typedef enum {
  * NO_SPACE. */
 gboolean volume_rollback(Volume *volume, const char *name, VolumeRollbackFlags flags,
 			 char **ret_undo, GError **error);
+
+/* ---- Opening a snapshot
+ *
+ * Whoever wants to read a snapshot opens it from the volume's backing, in any process of this
+ * machine, and needs nobody who has the volume open.  The result is a volume of its own: read-only,
+ * with the snapshot's size, UUID and name.  volume_read(), volume_extent(), volume_get_info() and
+ * volume_close() are as for any volume; what would change it fails with -EROFS, and volume_flush()
+ * does nothing.  volume_snapshots() of it is empty. */
+
+/* Keeps snapshot `generation` of the volume with that UUID from being deleted until the snapshot is
+ * closed, in the way that this machine has agreed on.  FALSE with an error: it cannot be opened. */
+typedef gboolean (*VolumeSnapshotJoin)(const char *uuid, guint64 generation, gpointer data,
+				       GError **error);
+
+/* Opens the snapshot called `snapshot`.  Takes no lock on the backing, and reads neither bitmaps
+ * nor journal: it takes as long for a small volume as for a large one.  Takes ownership of the
+ * backing, also if it fails.  `name` is for messages and log lines.
+ *
+ * `join` is called once the snapshot is found; whether it was deleted meanwhile is looked at
+ * afterwards.  NULL: the caller knows that nobody will delete the snapshot.
+ *
+ * Errors: NOT_FOUND, INVALID (a bookmark, which has no content), CORRUPT, UNSUPPORTED (a newer
+ * format), IO, those of `join`. */
+Volume *volume_open_snapshot(Backing *backing, const char *name, const char *snapshot,
+			     VolumeSnapshotJoin join, gpointer data, GError **error);

@@ -461,6 +461,7 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 	Engine *engine = &volume->engine;
 	EngineScrub scrub = engine_get_scrub(engine);
 	TidyInfo tidy = {0};
+	guint64 groups = engine->journal ? slots_groups(engine->slots) : 0; /* with bitmaps */
 	MapInfo map;
 
 	if (volume->checkpointer)
@@ -474,15 +475,13 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 		.logical_block_size = volume->logical_block_size,
 		.generation = __atomic_load_n(&engine->durable_generation, __ATOMIC_RELAXED),
 		.data_bytes = map.data_slots * FORMAT_SLOT_SIZE,
-		.metadata_bytes =
-			volume->groups_offset +
-			(map.node_slots + FORMAT_FIRST_INDEX * slots_groups(engine->slots)) *
-				FORMAT_SLOT_SIZE,
+		.metadata_bytes = volume->groups_offset +
+				  (map.node_slots + FORMAT_FIRST_INDEX * groups) * FORMAT_SLOT_SIZE,
 		.pending_bytes = map.pending_bytes,
 		.backing_bytes = backing_allocated(engine->backing),
 		.place = backing_place(engine->backing),
 		.journal_size = volume->journal_size,
-		.journal_used = journal_used(engine->journal),
+		.journal_used = engine->journal ? journal_used(engine->journal) : 0,
 		.checkpoints = volume->checkpointer ? checkpointer_count(volume->checkpointer) : 0,
 		.checksum_errors = __atomic_load_n(&volume->checksum_errors, __ATOMIC_RELAXED),
 		.copies_repaired = map.mended + slots_mended(engine->slots) +
