@@ -26,7 +26,7 @@ struct Claim {
 	int fd;
 };
 
-static char *claim_path(const Config *config, const char *uuid)
+char *claim_path(const Config *config, const char uuid[UUID_TEXT])
 {
 	return g_build_filename(config->run_directory, "identity", uuid, NULL);
 }
@@ -100,17 +100,22 @@ static Json *note_read(const char *path)
 	return note ? note : json_object_new_object();
 }
 
+static char *holder_process(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) ? NULL : backing_holder_of_stat(&st);
+}
+
 char *claim_holder(const Config *config, const char uuid[UUID_TEXT])
 {
 	g_autofree char *path = claim_path(config, uuid);
 	g_autoptr(Json) note = note_read(path);
-	g_autofree char *process = NULL;
+	g_autofree char *process = note ? holder_process(path) : NULL;
 	const char *volume, *as;
-	struct stat st;
 
 	if (!note)
 		return NULL;
-	process = lstat(path, &st) ? NULL : backing_holder_of_stat(&st);
 	volume = json_get_text(note, "volume");
 	as = json_get_text(note, "as");
 	return g_strdup_printf("%s, which %s serves%s%s", volume ? volume : "a volume",
@@ -126,10 +131,28 @@ char *claim_holder_as(const Config *config, const char uuid[UUID_TEXT])
 	return g_strdup(json_get_text(note, "as"));
 }
 
+/* Says who serves the same volume already; FALSE if the claim is held for another one. */
+static gboolean claim_refuse_same(const char *path, const char *volume, GError **error)
+{
+	g_autoptr(Json) note = note_read(path);
+	g_autofree char *process = holder_process(path);
+	const char *as = json_get_text(note, "as");
+
+	if (g_strcmp0(json_get_text(note, "volume"), volume) != 0)
+		return FALSE;
+	error_set(error, STORAGEOS_ERROR_BUSY, "%s serves it already%s%s",
+		  process ? process : "another process", as ? ", as " : "", as ? as : "");
+	return TRUE;
+}
+
 static gboolean claim_refuse(const Config *config, const char *uuid, const char *volume,
 			     GError **error)
 {
+	g_autofree char *path = claim_path(config, uuid);
 	g_autofree char *holder = claim_holder(config, uuid);
+
+	if (claim_refuse_same(path, volume, error))
+		return FALSE;
 
 	return error_set(error, STORAGEOS_ERROR_BUSY,
 			 "it has the UUID of %s (a copy gets one of its own by: storageos set %s "

@@ -38,6 +38,9 @@ char *claim_holder(const Config *config, const char uuid[UUID_TEXT]);
 gboolean claim_check(const Config *config, const char uuid[UUID_TEXT], const char *volume,
 		     GError **error);
 
+/* The file that the holder has locked, whether there is one or not.  Free the result. */
+char *claim_path(const Config *config, const char uuid[UUID_TEXT]);
+
 /* What the holder serves the volume as ("the backstore db1").  NULL if nobody holds the claim or
  * the holder did not say.  Free the result. */
 char *claim_holder_as(const Config *config, const char uuid[UUID_TEXT]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What pool.c (names, paths, opening, deleting) and pool-create-volume.c share.
+ * What pool.c (names, paths, opening, deleting), pool-snapshot.c and pool-create-volume.c share.
  */
 #pragma once
 
@@ -20,6 +20,11 @@ char *pool_file_path(const ConfigPool *pool, const VolumeName *name);
 
 /* The path of an existing volume: a regular file that is no link, or a block device. */
 char *pool_existing_path(const Config *config, const VolumeName *name, GError **error);
+
+/* Opens a snapshot in the backing, of which the call takes ownership, and keeps it from being
+ * deleted.  `serve`: also takes the claim to its UUID, for what it is served `as`. */
+Volume *pool_snapshot_open(const Config *config, const VolumeName *name, Backing *backing,
+			   gboolean serve, const char *as, GError **error);
 
 gboolean pool_has_superblock(Backing *backing, GError **error);
 

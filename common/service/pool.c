@@ -210,10 +210,14 @@ Volume *pool_volume_open(const Config *config, const VolumeName *name, VolumeOpe
 			 GError **error)
 {
 	g_autofree char *text = volume_name_format(name);
-	Backing *backing = volume_open_backing(
-		config, name, flags & VOLUME_OPEN_READ_ONLY ? BACKING_OPEN_READ_ONLY : 0, error);
+	gboolean read_only = name->snapshot || flags & VOLUME_OPEN_READ_ONLY;
+	Backing *backing =
+		volume_open_backing(config, name, read_only ? BACKING_OPEN_READ_ONLY : 0, error);
 
-	return backing ? volume_open(backing, text, flags, error) : NULL;
+	if (!backing)
+		return NULL;
+	return name->snapshot ? pool_snapshot_open(config, name, backing, FALSE, NULL, error)
+			      : volume_open(backing, text, flags, error);
 }
 
 /* Adds to the error what the volume is served as, if its holder has said so. */
@@ -274,12 +278,15 @@ Volume *pool_volume_serve(const Config *config, const VolumeName *name, const ch
 			  GError **error)
 {
 	g_autofree char *text = volume_name_format(name);
-	g_autoptr(Backing) backing = volume_open_backing(config, name, 0, error);
+	g_autoptr(Backing) backing = volume_open_backing(
+		config, name, name->snapshot ? BACKING_OPEN_READ_ONLY : 0, error);
 	g_autoptr(Claim) claim = NULL;
 	Volume *volume;
 
 	if (!backing)
 		return NULL;
+	if (name->snapshot)
+		return pool_snapshot_open(config, name, g_steal_pointer(&backing), TRUE, as, error);
 	claim = claim_backing(config, backing, text, as, error);
 	if (!claim) {
 		pool_fail("open", name, error);

@@ -63,13 +63,13 @@ gboolean pool_volume_create(const Config *config, const VolumeName *name,
 			    const VolumeParameters *parameters, PoolCreateFlags flags,
 			    GError **error);
 
-/* Opens an existing volume. */
+/* Opens an existing volume; or a snapshot, always for reading only. */
 Volume *pool_volume_open(const Config *config, const VolumeName *name, VolumeOpenFlags flags,
 			 GError **error);
 
-/* Opens an existing volume to serve it: also takes the claim to its UUID (claim.h), which is
- * released when the volume is closed.  BUSY also if a copy of the volume is served.  `as` is what
- * it is served as, for messages of other processes; may be NULL. */
+/* Opens an existing volume, or a snapshot, to serve it: also takes the claim to its UUID (claim.h),
+ * which is released when the volume is closed.  BUSY also if a copy of the volume is served.  `as`
+ * is what it is served as, for messages of other processes; may be NULL. */
 Volume *pool_volume_serve(const Config *config, const VolumeName *name, const char *as,
 			  GError **error);
 

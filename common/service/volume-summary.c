@@ -5,6 +5,7 @@
 
 #include "common/backing/backing.h"
 #include "common/engine/superblock.h"
+#include "common/engine/volume-snapshots.h"
 
 /* What the backing must have at least: a file grows by whole groups, a block device may end within
  * one. */
@@ -33,5 +34,26 @@ gboolean volume_summary_read(const char *path, VolumeSummary *ret_summary, GErro
 		.missing_from = size < needed_size(sb, backing) ? size : 0,
 	};
 	uuid_format(sb->uuid, ret_summary->uuid);
+	return TRUE;
+}
+
+gboolean volume_summary_read_snapshot(const char *path, const char *snapshot,
+				      VolumeSummary *ret_summary, GError **error)
+{
+	Backing *backing = backing_open(path, BACKING_OPEN_READ_ONLY, error);
+	Volume *volume =
+		backing ? volume_open_snapshot(backing, path, snapshot, NULL, NULL, error) : NULL;
+	VolumeInfo info;
+
+	if (!volume)
+		return FALSE;
+	volume_get_info(volume, &info);
+	*ret_summary = (VolumeSummary){
+		.size = info.size,
+		.logical_block_size = info.logical_block_size,
+		.allocated = info.backing_bytes,
+	};
+	memcpy(ret_summary->uuid, info.uuid, sizeof ret_summary->uuid);
+	volume_close(volume, NULL);
 	return TRUE;
 }

@@ -20,3 +20,8 @@ typedef struct {
 /* Reads the summary of the volume whose backing is the file or block device at `path`.  The one
  * writer writes the two superblocks in turn, so one of them can always be read. */
 gboolean volume_summary_read(const char *path, VolumeSummary *ret_summary, GError **error);
+
+/* The same of a snapshot of that volume.  NOT_FOUND: it has none of that name.  Its summary has no
+ * `scrub_errors` and no `missing_from`: these are the volume's. */
+gboolean volume_summary_read_snapshot(const char *path, const char *snapshot,
+				      VolumeSummary *ret_summary, GError **error);
