@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What check.c, which finds damage, and repair.c, which mends it, share: all that a walk finds out
+ * What check*.c, which find damage, and repair.c, which mends it, share: all that a walk finds out
  * about a volume.
  */
 #pragma once
@@ -74,3 +74,34 @@ Check *check_walk(Backing *backing, gboolean exclusive, CheckProgress progress, 
 		  GError **error);
 void check_free(Check *check); /* NULL is allowed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Check, check_free)
+
+/* ---- of check-slots.c */
+
+/* Reports that one copy is damaged of a structure whose other copy is whole. */
+void check_report_copy(Check *check, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+guint64 check_slot_offset(const Check *check, guint64 slot);
+
+/* Claims a slot (I5).  FALSE, with a finding, if the slot does not exist (I9: the disk names it) or
+ * was claimed before.  `what` must be a constant, for findings_add_one(). */
+gboolean check_claim_slot(Check *check, guint64 slot, const char *what, guint64 where);
+
+/* Loads the bitmap pages of all groups.  0 or a negative errno. */
+int check_load_groups(Check *check);
+
+/* Reports slots that the map has and the bitmap on disk does not, and the reverse (I5). */
+void check_compare_groups(Check *check);
+
+/* ---- of check-map.c */
+
+/* Lists blocks [first, first + n), as far as the volume goes, as lost. */
+void check_lose_blocks(Check *check, guint64 first, guint64 n);
+
+/* Checks the node that `entry` points to and all that is below it.  `dead`: a pointer above it is
+ * dead. */
+void check_node(Check *check, guint level, guint64 index, MapEntry entry, gboolean dead);
+
+/* ---- of check-journal.c */
+
+/* Checks the records that the next open will replay.  0 or a negative errno. */
+int check_journal(Check *check);
