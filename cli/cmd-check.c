@@ -17,6 +17,7 @@ typedef struct {
 	const VolumeName *name;
 	char *text;
 	gboolean json, repair, yes, cut_journal;
+	const char *const *drop_snapshots; /* NULL, or names up to a NULL */
 } Checking;
 
 static void check_show_progress(double fraction, gpointer data)
@@ -64,6 +65,22 @@ static void json_add_lines(Json *object, const char *key, const GPtrArray *lines
 	json_object_object_add(object, key, list);
 }
 
+/* "lost in snapshot 'monday': bytes 0-4095" for each range. */
+static void add_losses(GPtrArray *lines, const GPtrArray *losses)
+{
+	for (guint i = 0; i < losses->len; i++) {
+		const CheckLoss *loss = g_ptr_array_index(losses, i);
+		g_autofree char *what =
+			g_strdup_printf("lost in snapshot '%s': bytes", loss->snapshot);
+
+		for (guint j = 0; j < loss->lost->len; j++) {
+			const CheckRange *range = &g_array_index(loss->lost, CheckRange, j);
+
+			g_ptr_array_add(lines, lines_range(what, range->first, range->end));
+		}
+	}
+}
+
 static void json_add_lost(Json *object, const GArray *lost)
 {
 	Json *list = json_object_new_array();
@@ -79,6 +96,21 @@ static void json_add_lost(Json *object, const GArray *lost)
 	json_object_object_add(object, "lost", list);
 }
 
+static void json_add_losses(Json *object, const GPtrArray *losses)
+{
+	Json *list = json_object_new_array();
+
+	for (guint i = 0; i < losses->len; i++) {
+		const CheckLoss *loss = g_ptr_array_index(losses, i);
+		Json *item = json_object_new_object();
+
+		json_add_text(item, "snapshot", loss->snapshot);
+		json_add_lost(item, loss->lost);
+		json_object_array_add(list, item);
+	}
+	json_object_object_add(object, "lost_in_snapshots", list);
+}
+
 static void json_add_result(Json *object, const CheckResult *result)
 {
 	json_add_flag(object, "whole", !result->errors);
@@ -86,6 +118,8 @@ static void json_add_result(Json *object, const CheckResult *result)
 	json_add_number(object, "copies_damaged", result->copies);
 	json_add_lines(object, "messages", result->messages);
 	json_add_lost(object, result->lost);
+	json_add_losses(object, result->losses);
+	json_add_number(object, "snapshots", result->snapshots);
 	json_add_flag(object, "clean", result->clean);
 	json_add_number(object, "generation", result->generation);
 	json_add_number(object, "nodes", result->nodes);
@@ -111,6 +145,9 @@ static char *result_describe_state(const CheckResult *result)
 	size = size_format(blocks_to_bytes(lost));
 	if (lost)
 		return g_strdup_printf("DAMAGED: %s of data is lost", size);
+	if (result->losses->len)
+		return g_strdup_printf("DAMAGED: data of %u snapshots is lost",
+				       result->losses->len);
 	if (result->copies && result->copies == result->errors)
 		return g_strdup_printf(
 			"DAMAGED, but no data is lost (damaged copies of metadata that is kept "
@@ -126,13 +163,15 @@ static void result_print(const Checking *checking, const CheckResult *result)
 	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
 	g_autofree char *data = size_format(blocks_to_bytes(result->blocks));
 	g_autofree char *state = result_describe_state(result);
-	guint first = MIN(result->lost->len, LINES_MAX / 2);
+	guint first;
 
 	for (guint i = 0; i < result->lost->len; i++) {
 		const CheckRange *range = &g_array_index(result->lost, CheckRange, i);
 
 		g_ptr_array_add(lines, lines_range("lost: bytes", range->first, range->end));
 	}
+	add_losses(lines, result->losses);
+	first = MIN(lines->len, LINES_MAX / 2);
 	for (guint i = 0; i < result->messages->len; i++)
 		g_ptr_array_insert(lines, (gint)(first + i),
 				   g_strdup(g_ptr_array_index(result->messages, i)));
@@ -205,6 +244,7 @@ static void plan_say(const Checking *checking, const RepairPlan *plan)
 
 		g_ptr_array_add(lines, lines_range("bytes", range->first, range->end));
 	}
+	add_losses(lines, plan->check->losses);
 	plan_say_lines(checking, lines, "lost (reads keep failing):");
 }
 
@@ -269,7 +309,8 @@ static int repair_run(const Checking *checking)
 
 	if (backing)
 		plan = repair_plan(backing, checking->cut_journal ? REPAIR_CUT_JOURNAL : 0,
-				   check_show_progress, checking->text, &error);
+				   checking->drop_snapshots, check_show_progress, checking->text,
+				   &error);
 	cli_progress_end();
 	if (plan)
 		plan_say(checking, plan);
@@ -286,6 +327,7 @@ static int repair_run(const Checking *checking)
 static int verb_check_run(int argc, char **argv)
 {
 	Checking checking = {0};
+	g_auto(GStrv) drop_snapshots = NULL;
 	const GOptionEntry options[] = {
 		{"repair", 0, 0, G_OPTION_ARG_NONE, &checking.repair,
 		 "Repair what can be repaired without guessing; shows its plan first", NULL},
@@ -293,6 +335,8 @@ static int verb_check_run(int argc, char **argv)
 		 "With --repair: do not ask for confirmation", NULL},
 		{"cut-journal", 0, 0, G_OPTION_ARG_NONE, &checking.cut_journal,
 		 "With --repair: discard a damaged journal record and all that follow it", NULL},
+		{"drop-snapshot", 0, 0, G_OPTION_ARG_STRING_ARRAY, &drop_snapshots,
+		 "With --repair: give up the snapshot NAME; '*': all", "NAME"},
 		{0},
 	};
 	g_autoptr(VolumeName) name = NULL;
@@ -306,8 +350,10 @@ static int verb_check_run(int argc, char **argv)
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("check: %s", error->message);
-	if ((checking.yes || checking.cut_journal) && !checking.repair)
-		return cli_usage("check: --yes and --cut-journal require --repair");
+	if ((checking.yes || checking.cut_journal || drop_snapshots) && !checking.repair)
+		return cli_usage("check: --yes, --cut-journal and --drop-snapshot require "
+				 "--repair");
+	checking.drop_snapshots = (const char *const *)drop_snapshots;
 	text = volume_name_format(name);
 	checking.config = cli.config;
 	checking.name = name;
@@ -316,5 +362,6 @@ static int verb_check_run(int argc, char **argv)
 	return checking.repair ? repair_run(&checking) : check_run_and_print(&checking);
 }
 
-const Verb verb_check = {"check", "NAME [--repair [--yes] [--cut-journal]]",
+const Verb verb_check = {"check",
+			 "NAME [--repair [--yes] [--cut-journal] [--drop-snapshot SNAPSHOT]]",
 			 "verify a detached volume completely; repair it", verb_check_run};

@@ -12,10 +12,10 @@
 static gboolean is_stuck(Check *check, const Record *record)
 {
 	guint64 end = record->first + record->blocks;
-	guint64 blocks = blocks_covering(check->sb->size);
+	guint64 blocks = check->head->blocks;
 
-	for (guint i = 0; i < check->lost_below->len; i++) {
-		CheckRange *range = &g_array_index(check->lost_below, CheckRange, i);
+	for (guint i = 0; i < check->head->lost_below->len; i++) {
+		CheckRange *range = &g_array_index(check->head->lost_below, CheckRange, i);
 
 		if (record->first >= range->end || end <= range->first)
 			continue;
@@ -75,7 +75,8 @@ static gboolean check_record(Check *check, const Record *record)
 		return FALSE;
 	}
 	if (!whole) {
-		check_lose_blocks(check, record->first, record->blocks);
+		check_lose_blocks(check, check->head, record->first, record->first + record->blocks,
+				  FALSE);
 		report_record(check, record,
 			      record->sequence < check->rule.durable ? "flushed payload is damaged"
 								     : "payload cannot be read");

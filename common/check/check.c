@@ -1,30 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * 1. Walks the map from its root and claims every slot that the map refers to, in a bitmap in
- *    memory (check-map.c).  A slot that is claimed twice is a finding.
- * 2. Compares the claimed slots of each group with the group's bitmap on disk (check-slots.c).
- * 3. Walks the journal's records, which claim their slots, too (check-journal.c).
+ * 1. Reads the snapshot table (check-table.c).
+ * 2. Walks the trees of all snapshots, the oldest first, and then the volume's own (check-map.c).
+ *    Each claims every slot that it refers to and does not share with an older one, in a bitmap in
+ *    memory.  A slot that is claimed twice is a finding.
+ * 3. Compares the claimed slots of each group with the group's bitmap on disk (check-slots.c).
+ * 4. Walks the journal's records, which claim their slots, too (check-journal.c).
  */
 #include "common/check/check-private.h"
 
+#include <errno.h>
+
+/* The table must have been read. */
 static int check_all(Check *check)
 {
 	const Superblock *sb = check->sb;
 
 	if (check->pair.other == SUPERBLOCK_DAMAGED)
 		check_report_copy(check, "superblock %c", "BA"[check->pair.home]);
-	check_node(check, sb->levels - 1, 0, sb->map_root, FALSE);
+	check_roots_init(check);
+	if (check->roots->len > 1 && !(check->counts = check_counts_new()))
+		return -ENOMEM;
+	for (guint i = 0; i < check->roots->len && !check->problem; i++)
+		check_map(check, check_root(check, i));
+	if (check->problem)
+		return check->problem;
 	check_compare_groups(check);
-	if (check->data_slots != sb->data_slots || check->node_slots != sb->node_slots)
-		findings_add(check->found,
-			     "the superblock counts %" G_GUINT64_FORMAT
-			     " blocks and %" G_GUINT64_FORMAT
-			     " nodes, the map has %" G_GUINT64_FORMAT " and %" G_GUINT64_FORMAT,
-			     sb->data_slots, sb->node_slots, check->data_slots, check->node_slots);
+	check_roots_compare(check);
 	check->result->metadata_slots = check->node_slots;
 	check->result->generation = sb->checkpoint;
 	check->result->clean = sb->clean;
 	return check_journal(check);
+}
+
+static CheckLoss *loss_new(const char *name, GArray *lost)
+{
+	CheckLoss *loss = g_new0(CheckLoss, 1);
+
+	loss->snapshot = g_strdup(name);
+	loss->lost = g_array_ref(lost);
+	return loss;
+}
+
+static void loss_free(gpointer data)
+{
+	CheckLoss *loss = data;
+
+	g_free(loss->snapshot);
+	g_array_unref(loss->lost);
+	g_free(loss);
 }
 
 /* Puts the findings about single slots behind all others, and makes them the result's. */
@@ -37,11 +61,29 @@ static void end_findings(Check *check)
 	result->messages = g_ptr_array_ref(check->found->lines);
 }
 
+/* Tells who has lost what. */
+static void end_losses(Check *check)
+{
+	CheckResult *result = check->result;
+
+	for (guint i = 0; i < check->roots->len; i++) {
+		const CheckRoot *root = check_root(check, i);
+		const Snapshot *snapshot = root->snapshot;
+
+		if (!snapshot)
+			g_array_append_vals(result->lost, root->lost->data, root->lost->len);
+		else if (root->lost->len && snapshot->state == FORMAT_SNAPSHOT_ALIVE)
+			g_ptr_array_add(result->losses, loss_new(snapshot->name, root->lost));
+	}
+	result->snapshots = check->snapshots->len;
+}
+
 static CheckResult *result_new(void)
 {
 	CheckResult *result = g_new0(CheckResult, 1);
 
 	result->lost = g_array_new(FALSE, FALSE, sizeof(CheckRange));
+	result->losses = g_ptr_array_new_with_free_func(loss_free);
 	return result;
 }
 
@@ -58,7 +100,11 @@ static Check *check_new(Backing *backing)
 	check->found = findings_new();
 	check->slots_found = findings_new();
 	check->copies = g_array_new(FALSE, FALSE, sizeof(CheckCopy));
-	check->lost_below = g_array_new(FALSE, FALSE, sizeof(CheckRange));
+	check->snapshots = g_array_new(FALSE, FALSE, sizeof(Snapshot));
+	check->holds = g_array_new(FALSE, FALSE, sizeof(SnapshotHold));
+	check->roots = g_ptr_array_new();
+	check->table_slots = g_array_new(FALSE, FALSE, sizeof(guint64));
+	check->given_up = g_ptr_array_new_with_free_func(g_free);
 	check->sb = &check->pair.current;
 	return check;
 }
@@ -71,7 +117,12 @@ void check_free(Check *check)
 		g_free(check->groups[g]);
 	g_free(check->groups);
 	g_array_unref(check->copies);
-	g_array_unref(check->lost_below);
+	g_array_unref(check->snapshots);
+	g_array_unref(check->holds);
+	g_ptr_array_unref(check->roots);
+	g_array_unref(check->table_slots);
+	g_ptr_array_unref(check->given_up);
+	check_counts_free(check->counts);
 	check_result_free(check->result);
 	findings_free(check->found);
 	findings_free(check->slots_found);
@@ -90,8 +141,8 @@ static gboolean knows_all_owners(const Check *check, GError **error)
 			 check->backing->name);
 }
 
-Check *check_walk(Backing *backing, gboolean exclusive, CheckProgress progress, gpointer data,
-		  GError **error)
+Check *check_walk(Backing *backing, gboolean exclusive, const char *const *give_up,
+		  CheckProgress progress, gpointer data, GError **error)
 {
 	g_autoptr(Check) check = check_new(backing);
 	int r;
@@ -111,19 +162,25 @@ Check *check_walk(Backing *backing, gboolean exclusive, CheckProgress progress, 
 	r = check_load_groups(check);
 	if (!superblock_is_newest(backing->name, check->sb, check->newest_at, check->newest, error))
 		return NULL;
-	if (!r)
+	if (!r) {
+		check->said = *check->sb;
+		check_table(check);
+		if (give_up && !check_give_up(check, give_up, error))
+			return NULL;
 		r = check_all(check);
+	}
 	if (r) {
 		error_set_errno(error, r, "%s: check", backing->name);
 		return NULL;
 	}
 	end_findings(check);
+	end_losses(check);
 	return g_steal_pointer(&check);
 }
 
 CheckResult *check_run(Backing *backing, CheckProgress progress, gpointer data, GError **error)
 {
-	g_autoptr(Check) check = check_walk(backing, FALSE, progress, data, error);
+	g_autoptr(Check) check = check_walk(backing, FALSE, NULL, progress, data, error);
 
 	return check ? g_steal_pointer(&check->result) : NULL;
 }
@@ -135,5 +192,6 @@ void check_result_free(CheckResult *result)
 	if (result->messages) /* NULL if the check failed */
 		g_ptr_array_unref(result->messages);
 	g_array_unref(result->lost);
+	g_ptr_array_unref(result->losses);
 	g_free(result);
 }

@@ -17,11 +17,19 @@ typedef struct {
 	guint64 first, end;
 } CheckRange;
 
+/* What is lost to a snapshot. */
+typedef struct {
+	char *snapshot; /* its name */
+	GArray *lost;	/* of CheckRange */
+} CheckLoss;
+
 typedef struct {
 	guint64 errors;	     /* number of findings */
 	guint64 copies;	     /* findings that are one damaged copy of two: nothing is lost */
 	GPtrArray *messages; /* of char *: the findings as lines (findings.h) */
-	GArray *lost;	     /* of CheckRange: lost blocks, the first CHECK_RANGES ranges */
+	GArray *lost;	     /* of CheckRange: blocks that are lost to the volume */
+	GPtrArray *losses;   /* of CheckLoss: what is lost to snapshots, shared blocks included */
+	guint snapshots;     /* and bookmarks, those that are being deleted included */
 	guint64 nodes;	     /* nodes read and verified */
 	guint64 blocks;	     /* blocks read and verified, payload in the journal included */
 	guint64 dead_blocks; /* discarded blocks whose slots are not yet free */
@@ -31,7 +39,8 @@ typedef struct {
 	gboolean clean;	    /* the volume was closed: nothing to replay */
 } CheckResult;
 
-#define CHECK_RANGES 100000u
+#define CHECK_ALL_SNAPSHOTS "*"
+#define CHECK_RANGES 100000u /* of the volume and of all snapshots together */
 
 /* Called after every 4096 slots with the fraction of the check that is done, about 0 to 1.  May be
  * NULL. */

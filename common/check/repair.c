@@ -5,7 +5,8 @@
  * 1. Damaged copies, in place.
  * 2. A superblock of a generation FORMAT_STAMPS_AHEAD (2) higher, as an open writes it.  It
  * reserves the generation that follows, which no page on the disk has.
- * 3. Bitmap pages of that generation, into the homes that do not count.
+ * 3. A new snapshot table, into free slots, and bitmap pages of that generation, into the homes
+ * that do not count.
  * 4. A superblock of that generation.  From now on these pages count.
  *
  * Each step is durable before the next begins.  After a crash between any two steps one checkpoint
@@ -16,14 +17,16 @@
 #include <errno.h>
 
 #include "common/base/bounds.h"
-#include "common/check/check-private.h"
+#include "common/check/repair-table.h"
 #include "common/base/error.h"
 
 struct RepairWork {
 	Check *check;
 	gboolean superblock; /* one copy of it is damaged */
 	gboolean pages;	     /* bitmaps are to be rebuilt from the map */
+	gboolean table;	     /* the snapshot table is to be written anew */
 	gboolean cut;	     /* the journal is to end at check->end */
+	RepairTable new_table;
 };
 
 static void G_GNUC_PRINTF(2, 3) add_line(GPtrArray *lines, const char *format, ...)
@@ -40,7 +43,7 @@ static void G_GNUC_PRINTF(2, 3) add_line(GPtrArray *lines, const char *format, .
 /* Whether a group's bitmap on disk disagrees with the map. */
 static gboolean page_differs(const CheckGroup *group)
 {
-	return !group->found || group->missing || group->leaked;
+	return !group->found || memcmp(group->disk.bits, group->mapped, sizeof group->mapped);
 }
 
 static void plan_copies(RepairPlan *plan)
@@ -56,10 +59,11 @@ static void plan_copies(RepairPlan *plan)
 	for (guint i = 0; i < check->copies->len; i++) {
 		const CheckCopy *copy = &g_array_index(check->copies, CheckCopy, i);
 
+		g_autofree char *name = check_name_node(copy->level, copy->index);
+
 		add_line(plan->actions,
-			 "rewrite node %u/%" G_GUINT64_FORMAT " in slot %" G_GUINT64_FORMAT
-			 " from slot %" G_GUINT64_FORMAT,
-			 copy->level, copy->index, copy->damaged, copy->whole);
+			 "rewrite %s in slot %" G_GUINT64_FORMAT " from slot %" G_GUINT64_FORMAT,
+			 name, copy->damaged, copy->whole);
 	}
 	for (guint64 g = 0; g < check->n_groups; g++)
 		for (guint copy = 0; copy < 2; copy++)
@@ -86,7 +90,26 @@ static gboolean bitmaps_are_wrong(const Check *check)
 			return TRUE;
 	return check->digest != check->sb->bitmap_digest ||
 	       check->data_slots != check->sb->data_slots ||
-	       check->node_slots != check->sb->node_slots;
+	       check->node_slots != check->sb->node_slots || !check_head_counts_fit(check);
+}
+
+/* FALSE: there is no space for the new table. */
+static gboolean plan_table(RepairPlan *plan)
+{
+	Check *check = plan->work->check;
+
+	if (!repair_table_is_wrong(check))
+		return TRUE;
+	if (!repair_table_place(&plan->work->new_table, check)) {
+		add_line(plan->left, "there is no free space for a new snapshot table");
+		return FALSE;
+	}
+	plan->work->table = TRUE;
+	for (guint i = 0; i < check->given_up->len; i++)
+		add_line(plan->actions, "give up snapshot '%s'",
+			 (char *)g_ptr_array_index(check->given_up, i));
+	add_line(plan->actions, "rewrite the snapshot table");
+	return TRUE;
 }
 
 static void plan_bitmaps(RepairPlan *plan)
@@ -99,13 +122,19 @@ static void plan_bitmaps(RepairPlan *plan)
 	if (check->lost_nodes)
 		add_line(plan->left, "%" G_GUINT64_FORMAT " nodes of the map are lost",
 			 check->lost_nodes);
-	if (!bitmaps_are_wrong(check))
+	if (check->lost_records)
+		add_line(plan->left,
+			 "%" G_GUINT64_FORMAT " records of the snapshot table are invalid",
+			 check->lost_records);
+	if (!bitmaps_are_wrong(check) && !repair_table_is_wrong(check))
 		return;
-	if (check->lost_nodes || check->refused) {
+	if (check->lost_nodes || check->lost_records || check->refused) {
 		add_line(plan->left, "the bitmaps cannot be rebuilt from a damaged map%s",
 			 bitmaps_are_loadable(check) ? "" : ": the volume cannot be opened");
 		return;
 	}
+	if (!plan_table(plan))
+		return;
 	plan->work->pages = TRUE;
 	add_line(plan->actions, "rewrite the superblock's digest and counts");
 	for (guint64 g = 0; g < check->n_groups; g++)
@@ -185,10 +214,10 @@ static RepairPlan *plan_new(Check *check)
 	return plan;
 }
 
-RepairPlan *repair_plan(Backing *backing, RepairFlags flags, CheckProgress progress, gpointer data,
-			GError **error)
+RepairPlan *repair_plan(Backing *backing, RepairFlags flags, const char *const *give_up,
+			CheckProgress progress, gpointer data, GError **error)
 {
-	Check *check = check_walk(backing, TRUE, progress, data, error);
+	Check *check = check_walk(backing, TRUE, give_up, progress, data, error);
 	g_autoptr(RepairPlan) plan = check ? plan_new(check) : NULL;
 
 	if (!plan)
@@ -209,6 +238,7 @@ void repair_plan_free(RepairPlan *plan)
 	g_ptr_array_unref(plan->left);
 	g_ptr_array_unref(plan->given_up);
 	check_free(plan->work->check);
+	repair_table_clear(&plan->work->new_table);
 	g_free(plan->work);
 	g_free(plan);
 }
@@ -320,17 +350,44 @@ static int write_pages(const Check *check, guint64 generation, guint64 *ret_dige
 	return r ? r : backing_flush(check->backing);
 }
 
-/* Steps 3 and 4. */
-static int rebuild_pages(Check *check)
+/* Puts the counts that were found into a superblock, and the new table. */
+static void set_counts(const RepairWork *work, Superblock *next)
 {
+	const Check *check = work->check;
+	const Superblock *said = &check->said;
+
+	next->data_slots = check->data_slots;
+	next->node_slots = check->node_slots;
+	next->head_data = check->head->count.data;
+	next->head_nodes = check->head->count.nodes;
+	next->head_written = check->head->written;
+	next->head_bound = FALSE;
+	if (!work->table)
+		return;
+	next->snapshot_root = work->new_table.root;
+	next->head_parent = said->head_parent;
+	next->dying_generation = said->dying_generation;
+	next->dying_cursor = said->dying_cursor;
+	next->dying_written = said->dying_written;
+	next->delete_generation = said->delete_generation;
+	next->delete_cursor = said->delete_cursor;
+	next->delete_written = said->delete_written;
+}
+
+/* Steps 3 and 4. */
+static int rebuild_pages(RepairWork *work)
+{
+	Check *check = work->check;
 	Superblock next = *check->sb;
-	int r;
+	int r = 0;
 
 	next.generation++;
 	next.checkpoint = next.generation;
-	next.data_slots = check->data_slots;
-	next.node_slots = check->node_slots;
-	r = write_pages(check, next.generation, &next.bitmap_digest);
+	if (work->table)
+		r = repair_table_write(&work->new_table, check);
+	set_counts(work, &next);
+	if (!r)
+		r = write_pages(check, next.generation, &next.bitmap_digest);
 	return r ? r : superblock_store(check->backing, &check->pair, &next);
 }
 
@@ -348,6 +405,6 @@ gboolean repair_carry_out(RepairPlan *plan, GError **error)
 	if (!r)
 		r = take_generations(check, work);
 	if (!r && work->pages)
-		r = rebuild_pages(check);
+		r = rebuild_pages(work);
 	return r ? error_set_errno(error, r, "%s: repair", check->backing->name) : TRUE;
 }

@@ -12,8 +12,12 @@
  *
  *     - Bitmaps that disagree with the map (slots are leaked or missing, or a page is not the
  *       checkpoint's) are rebuilt from the map, and so are the superblock's counts.  This is not
- *       done where nodes of the map are lost, since the slots below them would seem to be free, or
- *       where two pointers claim one slot.
+ *       done where nodes of the map or of a snapshot are lost, since the slots below them would
+ *       seem to be free, or where two pointers claim one slot.
+ *
+ *     - Snapshots may be given up, so that the rest can be proved: those whose nodes are lost, or
+ *       all of them.  What is being deleted is given up with them.  A new snapshot table is
+ *       written.
  *
  *     - With REPAIR_CUT_JOURNAL, the journal is ended before the record at which open refuses: one
  *       that was flushed and is damaged, or one that cannot be replayed, because it changes blocks
@@ -43,15 +47,18 @@ typedef struct {
 	GPtrArray *given_up; /* of char *: records that ending the journal early discards */
 	gboolean replay;     /* after the repair, the volume must be opened and closed */
 	gboolean may_cut;    /* REPAIR_CUT_JOURNAL would help, and was not given */
-	CheckResult *check;  /* the findings; blocks in its `lost` stay unreadable */
+	CheckResult *check;  /* the findings, without the snapshots that are given up; blocks in its
+				`lost` stay unreadable */
 	RepairWork *work;
 } RepairPlan;
 
 /* Takes the writer's lock of the backing and plans the repair.  The backing stays the caller's and
  * must outlive the plan.  NULL with *error set if the volume cannot be repaired: no superblock is
- * whole, the volume is open elsewhere or cannot be read, or only a later version may write it. */
-RepairPlan *repair_plan(Backing *backing, RepairFlags flags, CheckProgress progress, gpointer data,
-			GError **error);
+ * whole, the volume is open elsewhere or cannot be read, or only a later version may write it.
+ * `give_up`: NULL, or the names of snapshots to give up, up to a NULL; CHECK_ALL_SNAPSHOTS among
+ * them means all, also those whose records are lost.  NOT_FOUND: there is no such snapshot. */
+RepairPlan *repair_plan(Backing *backing, RepairFlags flags, const char *const *give_up,
+			CheckProgress progress, gpointer data, GError **error);
 void repair_plan_free(RepairPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RepairPlan, repair_plan_free)
 

@@ -321,7 +321,7 @@ static void test_repair(const void *data)
 	tree_read(backing, &tree);
 	row->change(&tree);
 	tree_write(backing, &tree);
-	plan = repair_plan(backing, 0, NULL, NULL, &error);
+	plan = repair_plan(backing, 0, NULL, NULL, NULL, &error);
 	CHECK_NO_ERROR(error);
 	REQUIRE(plan);
 	if (row->action && !CHECK(has(plan->actions, row->action)))
@@ -397,7 +397,7 @@ static void test_later_features(const void *data)
 	close_volume(volume);
 	CHECK(!check_run(backing, NULL, NULL, &no_check));
 	CHECK_ERROR(no_check, STORAGEOS_ERROR_UNSUPPORTED, "newer storageos");
-	CHECK(!repair_plan(backing, 0, NULL, NULL, &no_repair));
+	CHECK(!repair_plan(backing, 0, NULL, NULL, NULL, &no_repair));
 	CHECK_ERROR(no_repair, STORAGEOS_ERROR_UNSUPPORTED, "feature");
 }
 

@@ -272,7 +272,7 @@ static guint32 read_places(Backing *backing, guint changed)
 static RepairPlan *plan_for(Backing *backing, RepairFlags flags)
 {
 	g_autoptr(GError) error = NULL;
-	RepairPlan *plan = repair_plan(backing, flags, NULL, NULL, &error);
+	RepairPlan *plan = repair_plan(backing, flags, NULL, NULL, NULL, &error);
 
 	CHECK_NO_ERROR(error);
 	CHECK(plan != NULL);

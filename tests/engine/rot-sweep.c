@@ -186,7 +186,7 @@ static void open_and_write(RotSweep *sweep, const CheckResult *result)
  * journal only of a volume that cannot be opened. */
 static void mend(RotSweep *sweep, gboolean opened)
 {
-	g_autoptr(RepairPlan) plan = repair_plan(sweep->copy, 0, NULL, NULL, NULL);
+	g_autoptr(RepairPlan) plan = repair_plan(sweep->copy, 0, NULL, NULL, NULL, NULL);
 	g_autoptr(CheckResult) result = NULL;
 
 	if (!plan) {

@@ -304,7 +304,7 @@ static void check_says(Backing *backing)
 
 static void mend_by_repair(Backing *backing)
 {
-	g_autoptr(RepairPlan) plan = repair_plan(backing, 0, NULL, NULL, NULL);
+	g_autoptr(RepairPlan) plan = repair_plan(backing, 0, NULL, NULL, NULL, NULL);
 
 	REQUIRE(plan);
 	CHECK_UINT(plan->actions->len, 1);

@@ -109,7 +109,7 @@ static gboolean check(Backing *backing, GError **error)
 
 static gboolean repair(Backing *backing, GError **error)
 {
-	g_autoptr(RepairPlan) plan = repair_plan(backing, 0, NULL, NULL, error);
+	g_autoptr(RepairPlan) plan = repair_plan(backing, 0, NULL, NULL, NULL, error);
 
 	return plan && repair_carry_out(plan, error);
 }
