@@ -3,6 +3,7 @@
  * What the volume's own files share.  Each calls only those before it in this list:
  *   volume.c         formatting, opening, closing, flushing, information
  *   volume-read.c    reading
+ *   volume-gather.c  reading many blocks of a snapshot
  *   volume-write.c   writing, zeroing, comparing: what changes blocks
  *   volume-batch.c   several writes at once
  *   volume-erase.c, volume-resize.c
