@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/stream/stream-source.h"
+
+#include <errno.h>
+
+#include "common/base/error.h"
+#include "common/base/large.h"
+#include "common/base/units.h"
+#include "common/engine/map-diff.h"
+#include "common/engine/volume-gather.h"
+
+#define WINDOW_BLOCKS 16384u
+
+enum { SINK_FAILED = 1 }; /* the reading's `error` is set */
+
+typedef struct {
+	const StreamSource *source;
+	const StreamSink *ops;
+	gpointer sink;
+	guint64 size;		   /* of the volume, bytes */
+	VolumeGatherBlock *window; /* of WINDOW_BLOCKS; NULL: in order */
+	guint8 *buffer;		   /* of STREAM_DATA_MAX bytes; NULL: not in order */
+	guint n;		   /* blocks in the window */
+	guint64 next;		   /* everything before it was visited */
+	GError *error;		   /* with SINK_FAILED */
+} Reading;
+
+/* Keeps what went wrong at byte `offset`, for the end.  Returns SINK_FAILED. */
+static int read_failed(Reading *reading, int r, guint64 offset)
+{
+	if (r == -EBADMSG)
+		error_set(&reading->error, STORAGEOS_ERROR_CORRUPT,
+			  "the snapshot is damaged at byte %" G_GUINT64_FORMAT, offset);
+	else
+		error_set_errno(&reading->error, r, "read the snapshot at byte %" G_GUINT64_FORMAT,
+				offset);
+	return SINK_FAILED;
+}
+
+/* The last block may be cut short by the end of the volume. */
+static StreamRange range_of(const Reading *reading, guint64 first, guint64 n, const guint8 *bytes)
+{
+	guint64 offset = blocks_to_bytes(first), end = blocks_to_bytes(first + n);
+
+	return (StreamRange){offset, MIN(end, reading->size) - offset, bytes};
+}
+
+static int sink_data(gpointer data, const VolumeGatherRun *runs, guint n)
+{
+	Reading *reading = data;
+	StreamRange ranges[VOLUME_GATHER_BLOCKS];
+
+	for (guint i = 0; i < n; i++)
+		ranges[i] = range_of(reading, runs[i].first, runs[i].n, runs[i].bytes);
+	return reading->ops->data(reading->sink, ranges, n, &reading->error) ? 0 : SINK_FAILED;
+}
+
+/* Everything that was visited has been given to the sink. */
+static int sink_reached(Reading *reading)
+{
+	return !reading->ops->reached ||
+			       reading->ops->reached(reading->sink, reading->next, &reading->error)
+		       ? 0
+		       : SINK_FAILED;
+}
+
+static int window_end(Reading *reading)
+{
+	guint64 bad = reading->next;
+	int r = volume_gather(reading->source->to, reading->window, reading->n, sink_data, reading,
+			      &bad);
+
+	reading->n = 0;
+	if (r < 0)
+		return read_failed(reading, r, blocks_to_bytes(bad));
+	return r ? r : sink_reached(reading);
+}
+
+static int window_add(Reading *reading, const MapDiffRun *run)
+{
+	for (guint64 i = 0; i < run->n; i++) {
+		int r = reading->n == WINDOW_BLOCKS ? window_end(reading) : 0;
+
+		if (r)
+			return r;
+		reading->window[reading->n++] =
+			(VolumeGatherBlock){run->first + i, run->entries[i]};
+		reading->next = run->first + i + 1;
+	}
+	return 0;
+}
+
+/* A run of map_diff() is at most a leaf, 1 MiB. */
+static int run_read(Reading *reading, const MapDiffRun *run)
+{
+	StreamRange range = range_of(reading, run->first, run->n, reading->buffer);
+	struct iovec iov = {reading->buffer, range.length};
+	guint64 offset = range.offset;
+	int r = volume_read(reading->source->to, &iov, 1, range.offset, &offset);
+
+	if (r)
+		return read_failed(reading, r, offset);
+	reading->next = run->first + run->n;
+	return reading->ops->data(reading->sink, &range, 1, &reading->error) ? sink_reached(reading)
+									     : SINK_FAILED;
+}
+
+static int visit(gpointer data, const MapDiffRun *run)
+{
+	Reading *reading = data;
+	StreamRange range;
+
+	if (run->entries)
+		return reading->window ? window_add(reading, run) : run_read(reading, run);
+	range = range_of(reading, run->first, run->n, NULL);
+	reading->next = run->first + run->n;
+	return reading->ops->zero(reading->sink, range.offset, range.length, &reading->error)
+		       ? 0
+		       : SINK_FAILED;
+}
+
+static int reading_run(Reading *reading)
+{
+	const StreamSource *source = reading->source;
+	guint64 bad = source->first;
+	int r = map_diff(source->to->engine.map, source->from ? source->from->engine.map : NULL,
+			 source->since, source->first, visit, reading, &bad);
+
+	if (r < 0)
+		return read_failed(reading, r, blocks_to_bytes(bad));
+	return !r && reading->window ? window_end(reading) : r;
+}
+
+gboolean stream_source_run(const StreamSource *source, const StreamSink *ops, gpointer sink,
+			   GError **error)
+{
+	const gsize size =
+		source->in_order ? STREAM_DATA_MAX : WINDOW_BLOCKS * sizeof(VolumeGatherBlock);
+	gpointer memory = large_alloc(size);
+	Reading reading = {.source = source,
+			   .ops = ops,
+			   .sink = sink,
+			   .size = volume_size(source->to),
+			   .window = source->in_order ? NULL : memory,
+			   .buffer = source->in_order ? memory : NULL,
+			   .next = source->first};
+	int r = SINK_FAILED;
+
+	if (memory)
+		r = reading_run(&reading);
+	else
+		read_failed(&reading, -ENOMEM, 0);
+	large_free(memory, size);
+	if (reading.error)
+		g_propagate_error(error, reading.error);
+	return !r;
+}
+
+G_STATIC_ASSERT(FORMAT_POINTERS_MAX *BLOCK_SIZE <= STREAM_DATA_MAX);
+G_STATIC_ASSERT(VOLUME_GATHER_BLOCKS *BLOCK_SIZE <= STREAM_DATA_MAX);
