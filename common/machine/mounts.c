@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/base/files.h"
 
@@ -74,12 +75,25 @@ typedef struct {
 	const char *path;
 } MountedDevice;
 
+/* Whether the source of a btrfs is another name of the device: btrfs shows the one by which it was
+ * mounted.  Names elsewhere than in /dev are not looked up, as that may wait for a file system. */
+static gboolean source_is_device(struct libmnt_fs *mount, dev_t device)
+{
+	const char *source = mnt_fs_get_source(mount);
+	struct stat st;
+
+	return source && !g_strcmp0(mnt_fs_get_fstype(mount), "btrfs") &&
+	       g_str_has_prefix(source, "/dev/") && !stat(source, &st) && S_ISBLK(st.st_mode) &&
+	       st.st_rdev == device;
+}
+
 static gboolean mount_is_of_device(struct libmnt_fs *mount, gconstpointer data)
 {
 	const MountedDevice *mounted = data;
 
 	return mnt_fs_get_devno(mount) == mounted->device ||
-	       !g_strcmp0(mnt_fs_get_source(mount), mounted->path);
+	       !g_strcmp0(mnt_fs_get_source(mount), mounted->path) ||
+	       source_is_device(mount, mounted->device);
 }
 
 char *mounts_of_device(MountTable *table, dev_t device, const char *path)

@@ -30,7 +30,8 @@ char *mounts_type_at(MountTable *table, const char *directory, const char *sourc
 char *mounts_of_type(MountTable *table, const char *type);
 
 /* A directory where a file system that lives on this device is mounted, or NULL.  `path` is the
- * device's: btrfs shows a device number of its own, and is recognised by its source. */
+ * device's: btrfs shows a device number of its own, and is recognised by its source, which may be
+ * another name of the device in /dev. */
 char *mounts_of_device(MountTable *table, dev_t device, const char *path);
 
 /* Whether the mount with this ID is of a file system that lives in memory (devtmpfs, tmpfs, ramfs),

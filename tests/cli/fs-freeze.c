@@ -32,10 +32,10 @@ typedef struct {
 	Config config;
 } Scene;
 
-static gboolean make_file_system(const char *file)
+static gboolean make_file_system(const char *file, const char *type)
 {
 	g_autofree char *command =
-		g_strdup_printf("truncate -s 16M '%s' && mkfs.ext4 -qF '%s'", file, file);
+		g_strdup_printf("truncate -s 128M '%s' && mkfs.%s -q '%s'", file, type, file);
 
 	return system(command) == 0;
 }
@@ -55,7 +55,7 @@ static void scene_clear(Scene *scene)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Scene, scene_clear)
 
 /* FALSE: the test is skipped. */
-static gboolean scene_init(Scene *scene)
+static gboolean scene_init(Scene *scene, const char *type)
 {
 	*scene = (Scene){.file = test_path(".img"), .directory = test_path(".mnt"), .loop = -1};
 	scene->devices = g_ptr_array_new();
@@ -63,8 +63,8 @@ static gboolean scene_init(Scene *scene)
 				 .run_directory = (char *)"/run",
 				 .state_directory = (char *)"/var/lib",
 				 .pools = g_ptr_array_new()};
-	if (!make_file_system(scene->file) || mkdir(scene->directory, 0700)) {
-		test_skip("no mkfs.ext4");
+	if (!make_file_system(scene->file, type) || mkdir(scene->directory, 0700)) {
+		test_skip("no mkfs.%s", type);
 		return FALSE;
 	}
 	scene->loop = loop_device_new(scene->file, &scene->device);
@@ -78,7 +78,7 @@ static gboolean scene_init(Scene *scene)
 
 static gboolean scene_mount(Scene *scene)
 {
-	if (!scene_init(scene))
+	if (!scene_init(scene, "ext4"))
 		return FALSE;
 	scene->mounted = !mount(scene->device, scene->directory, "ext4", 0, NULL);
 	if (!scene->mounted)
@@ -231,7 +231,7 @@ static void test_not_mounted(const void *data)
 	g_auto(Scene) scene;
 
 	(void)data;
-	if (!scene_init(&scene))
+	if (!scene_init(&scene, "ext4"))
 		return;
 	CHECK(!fs_freeze_begin(&scene.config, scene.devices, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "is mounted on this machine");
@@ -252,6 +252,30 @@ static void test_frozen_before(const void *data)
 	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY, "is frozen already");
 	CHECK(!ioctl(fd, FITHAW, 0)); /* it is still as it was */
 	close(fd);
+}
+
+/* A btrfs has a device number of its own, and is known by the name by which it was mounted. */
+static void test_btrfs(const void *data)
+{
+	g_autofree char *link = g_strdup_printf("/dev/shm/storageos-test-%d", (int)getpid());
+	g_autoptr(GError) error = NULL;
+	g_auto(Scene) scene;
+
+	(void)data;
+	if (!scene_init(&scene, "btrfs"))
+		return;
+	REQUIRE(!symlink(scene.device, link));
+	scene.mounted = !mount(link, scene.directory, "btrfs", 0, NULL);
+	if (scene.mounted) {
+		FsFreeze *freeze = fs_freeze_begin(&scene.config, scene.devices, &error);
+
+		CHECK_NO_ERROR(error);
+		CHECK(freeze && fs_freeze_holds(freeze, 0));
+		CHECK(fs_freeze_end(freeze));
+	} else {
+		test_skip("mount btrfs: %s", g_strerror(errno));
+	}
+	unlink(link);
 }
 
 /* Runs a watchdog over a directory that is of another file system by now. */
@@ -290,7 +314,7 @@ static void test_elsewhere(const void *data)
 	pid_t pid;
 
 	(void)data;
-	if (!scene_init(&scene))
+	if (!scene_init(&scene, "ext4"))
 		return;
 	REQUIRE(!pipe(ends));
 	pid = fork();
@@ -323,6 +347,7 @@ int main(int argc, char **argv)
 	test_add("what a pool lies on is never frozen", test_protected, NULL);
 	test_add("nothing is mounted", test_not_mounted, NULL);
 	test_add("what somebody else has frozen stays as it is", test_frozen_before, NULL);
+	test_add("btrfs, mounted by another name", test_btrfs, NULL);
 	test_add("a directory of another file system is never frozen", test_moved, NULL);
 	test_add("a mount in another mount namespace", test_elsewhere, NULL);
 	return test_run(argc, argv);
