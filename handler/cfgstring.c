@@ -35,12 +35,17 @@ static CfgString *cfgstring_parse_text(const char *text, GError **error)
 		return NULL;
 	}
 	parts = g_strsplit(text + strlen(CFGSTRING_SUBTYPE "/"), ";", -1);
-	cfgstring->volume = volume_name_parse(parts[0] ? parts[0] : "", error);
+	cfgstring->volume = volume_name_parse_any(parts[0] ? parts[0] : "", error);
 	if (!cfgstring->volume)
 		return NULL;
 	for (guint i = 1; parts[0] && parts[i]; i++) {
 		if (!cfgstring_parse_key(cfgstring, parts[i], error))
 			return NULL;
+	}
+	if (cfgstring->create && cfgstring->volume->snapshot) {
+		error_set(error, STORAGEOS_ERROR_INVALID,
+			  "a snapshot is not created here (storageos snapshot create)");
+		return NULL;
 	}
 	return g_steal_pointer(&cfgstring);
 }

@@ -2,12 +2,13 @@
 /*
  * The cfgstring of a device, as targetcli passes it on:
  *
- *     storageos/[POOL/]NAME[;KEY=VALUE]...
+ *     storageos/[POOL/]NAME[@SNAP][;KEY=VALUE]...
  *
- * NAME alone is in the pool `default`; an absolute path is a block device.  Keys:
+ * NAME alone is in the pool `default`; an absolute path is a block device.  With @SNAP, the device
+ * is that snapshot of the volume, and can be read only.  Keys:
  *
  *     create    (no value) create the volume with the device's size, if the pool exists and the
- *               volume does not
+ *               volume does not; not of a snapshot
  *
  * Parsing checks the syntax only: any local user may ask for it over D-Bus, and it runs as root in
  * the runner's main thread, for which everything else of the runner waits.

@@ -154,6 +154,7 @@ static gboolean open_parts(Device *device, const OpeningDevice *opening, GError 
 	if (!device->opening)
 		return FALSE;
 	device->name = opening_name(device->opening);
+	device->unit.read_only = opening_volume_name(device->opening)->snapshot != NULL;
 	if (!start_sanitizer(device))
 		return error_set(error, STORAGEOS_ERROR_NO_SPACE, "out of memory");
 	return start_workers(device, opening_config(device->opening), error) &&

@@ -28,7 +28,7 @@ Opening *opening_new(const OpeningDevice *device, GError **error);
 void opening_free(Opening *opening);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Opening, opening_free)
 
-/* "POOL/NAME". */
+/* "POOL/NAME", or "POOL/NAME@SNAP". */
 const char *opening_name(const Opening *opening);
 const VolumeName *opening_volume_name(const Opening *opening);
 const Config *opening_config(const Opening *opening);

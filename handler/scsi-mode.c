@@ -148,7 +148,7 @@ RunnerStatus scsi_mode_sense(ScsiUnit *unit, const ScsiCommand *command, Request
 	(void)request;
 	if (cdb[2] >> 6 == PAGE_SAVED)
 		return sense_refuse(command->sense, sense_saving_not_supported);
-	if (g_atomic_int_get(&unit->write_protected))
+	if (unit->read_only || g_atomic_int_get(&unit->write_protected))
 		device |= WRITE_PROTECT;
 	if (!(cdb[1] & DBD))
 		described = descriptor(unit, answer.data + header, is_long);

@@ -249,6 +249,8 @@ static RunnerStatus unit_check_state(ScsiUnit *unit, const ScsiRow *row, const S
 	}
 	if (!ready)
 		return sense_refuse(command->sense, sense_becoming_ready);
+	if (row->flags & SCSI_WRITES && unit->read_only)
+		return sense_refuse(command->sense, sense_read_only);
 	if (row->flags & SCSI_WRITES && g_atomic_int_get(&unit->write_protected))
 		return sense_refuse(command->sense, sense_write_protected);
 	return RUNNER_OK;

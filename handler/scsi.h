@@ -72,6 +72,7 @@ typedef struct {
 	guint64 blocks;	      /* atomic; scsi_unit_resize() */
 	guint32 block_size;   /* bytes */
 	guint32 max_transfer; /* blocks */
+	gboolean read_only;   /* a snapshot: nothing an initiator does makes it writable */
 	void (*identify)(gpointer data, ScsiIdentity *ret_identity);
 	/* May block: called by requests only, never by scsi_command(). */
 	void (*get_space)(gpointer data, ScsiSpace *ret_space);

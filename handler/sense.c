@@ -22,6 +22,7 @@ const SenseCode sense_unsupported_segment = {0x5, 0x26, 0x09};
 const SenseCode sense_saving_not_supported = {0x5, 0x39, 0x00};
 const SenseCode sense_capacity_changed = {0x6, 0x2a, 0x09};
 const SenseCode sense_soft_threshold = {0x6, 0x38, 0x07};
+const SenseCode sense_read_only = {0x7, 0x27, 0x00};
 const SenseCode sense_write_protected = {0x7, 0x27, 0x02};
 const SenseCode sense_copy_target_unreachable = {0xa, 0x0d, 0x02};
 static const SenseCode write_error = {0x3, 0x0c, 0x00};
@@ -106,6 +107,8 @@ RunnerStatus sense_from_result(int result, SenseDirection direction, guint64 inf
 				 NULL);
 	case EINVAL:
 		return sense_set(sense, sense_out_of_range, NULL);
+	case EROFS:
+		return sense_set(sense, sense_read_only, NULL);
 	case ENOMEM:
 		return RUNNER_NO_RESOURCE;
 	case ETIMEDOUT:

@@ -38,7 +38,8 @@ extern const SenseCode sense_too_many_segments;
 extern const SenseCode sense_unsupported_segment;
 extern const SenseCode sense_saving_not_supported;
 extern const SenseCode sense_capacity_changed;
-extern const SenseCode sense_soft_threshold;  /* of space */
+extern const SenseCode sense_soft_threshold; /* of space */
+extern const SenseCode sense_read_only;
 extern const SenseCode sense_write_protected; /* by software */
 extern const SenseCode sense_copy_target_unreachable;
 

@@ -149,8 +149,15 @@ static Json *command_scrub_start(Monitor *monitor, Json *request, GError **error
 	guint64 rate = json_get_typed(request, "rate", json_type_int)
 			       ? (guint64)max_i64(json_get_number(request, "rate"), 0)
 			       : SCRUB_RATE;
+	VolumeInfo info;
 	Json *data;
 
+	volume_get_info(monitor->volume, &info);
+	if (info.state == VOLUME_READ_ONLY) {
+		error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+			  "a snapshot is scrubbed together with its volume");
+		return NULL;
+	}
 	if (!running) {
 		g_clear_pointer(&monitor->scrub, scrub_free);
 		monitor->scrub = scrub_start(monitor->volume, 0, rate, error);

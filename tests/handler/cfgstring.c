@@ -6,7 +6,7 @@
 
 typedef struct {
 	const char *text;
-	const char *pool, *name; /* what it says */
+	const char *pool, *name, *snapshot; /* what it says */
 	gboolean create;
 	const char *problem; /* or what the message must contain */
 } CfgstringRow;
@@ -17,6 +17,13 @@ static const CfgstringRow rows[] = {
 	{.text = "storageos/fast/db.1", .pool = "fast", .name = "db.1"},
 	{.text = "storageos/fast/db;create", .pool = "fast", .name = "db", .create = TRUE},
 	{.text = "storageos//dev/sdb", .name = "/dev/sdb"},
+	{.text = "storageos/default/db@monday",
+	 .pool = "default",
+	 .name = "db",
+	 .snapshot = "monday"},
+	{.text = "storageos//dev/sdb@monday", .name = "/dev/sdb", .snapshot = "monday"},
+	{.text = "storageos/db@monday;create", .problem = "a snapshot is not created here"},
+	{.text = "storageos/db@", .problem = "invalid snapshot name ''"},
 	{.text = "", .problem = "storageos/"},
 	{.text = "storageos", .problem = "storageos/"},
 	{.text = "storage/db", .problem = "storageos/"},
@@ -48,6 +55,7 @@ static void check_row(const CfgstringRow *row)
 	REQUIRE(cfgstring != NULL);
 	CHECK_STR(cfgstring->volume->pool, row->pool);
 	CHECK_STR(cfgstring->volume->name, row->name);
+	CHECK_STR(cfgstring->volume->snapshot, row->snapshot);
 	CHECK_INT(cfgstring->create, row->create);
 }
 

@@ -48,4 +48,5 @@ void idle_tests(void);
 void lifecycle_tests(void);
 void resize_tests(void);
 void restart_tests(void);
+void snapshots_tests(void);
 void stats_tests(void);

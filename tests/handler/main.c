@@ -19,6 +19,7 @@ int main(int argc, char **argv)
 	idle_tests();
 	resize_tests();
 	restart_tests();
+	snapshots_tests();
 	stats_tests();
 	return test_run(argc - 1, argv + 1);
 }

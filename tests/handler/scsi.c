@@ -7,7 +7,7 @@
 #include "tests/backing/memory.h"
 #include "common/base/bytes.h"
 #include "common/base/units.h"
-#include "handler/scsi.h"
+#include "handler/scsi-private.h"
 #include "tests/harness.h"
 
 #define SIZE (8 * MIB)
@@ -471,6 +471,41 @@ static void test_write_protection(const void *data)
 	disk_free(disk);
 }
 
+/* All commands that may write, whatever is in them. */
+static void test_read_only(const void *data)
+{
+	static const guint8 sense[16] = {0x1a, 0x08, 0x0a, 0, 64}, read[16] = {0x28, [8] = 1},
+			    flush[16] = {0x35};
+	const guint8 list[16] = {[4] = 0x0a, 0x0a, 0x02, 0x10, 0x00, 0x40, 0, 0, 0xff, 0xff},
+		     select[16] = {0x15, 0x10, [4] = 16};
+	ScsiDisk *disk = disk_new(512);
+	guint writes = 0;
+
+	(void)data;
+	disk->unit.read_only = TRUE;
+	memcpy(disk->data, list, sizeof list);
+	CHECK_UINT(send(disk, select, sizeof list), 0); /* SWP is off, and that changes nothing */
+	for (guint i = 0; i < scsi_table_length; i++) {
+		const ScsiRow *row = &scsi_table[i];
+		guint8 cdb[16] = {row->opcode};
+
+		if (!(row->flags & SCSI_WRITES))
+			continue;
+		if (row->action != SCSI_NO_ACTION)
+			cdb[1] = (guint8)row->action;
+		test_row("opcode %02x", row->opcode);
+		CHECK_UINT(send(disk, cdb, 512), 0x72700);
+		writes++;
+	}
+	CHECK(writes > 15);
+	CHECK_UINT(send(disk, read, 512), LEFT);
+	CHECK_UINT(send(disk, flush, 0), 0);
+	CHECK_UINT(send(disk, sense, 64), 0);
+	CHECK_UINT(disk->data[2], 0x90); /* WP and DPOFUA */
+	CHECK_UINT(disk->data[8], 0);	 /* no SWP */
+	disk_free(disk);
+}
+
 static void test_threshold(const void *data)
 {
 	static const guint8 ready[16] = {0}, inquiry[16] = {0x12, [4] = 36};
@@ -591,6 +626,7 @@ int main(int argc, char **argv)
 	test_add("WRITE SAME to the end, of a pattern, of nothing", test_write_same, NULL);
 	test_add("GET LBA STATUS tells what is mapped", test_lba_status, NULL);
 	test_add("SWP protects from writes", test_write_protection, NULL);
+	test_add("a unit that is read-only refuses all that writes", test_read_only, NULL);
 	test_add("little space is told once each time it gets little", test_threshold, NULL);
 	test_add("EXTENDED COPY copies inside of the unit", test_extended_copy, NULL);
 	test_add("a SANITIZE that runs, and one that failed", test_sanitizing, NULL);
