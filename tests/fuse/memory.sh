@@ -20,10 +20,10 @@ load() { # FIO-OPTION...
 new_volume big 1T
 is "it takes a few MiB" "$(($(allocated "$POOL/big.vol") < 32 * 1024))" 1
 serve big
-check "random writes of 4 KiB" load --rw=randwrite --bs=4k --runtime=25
+check "random writes of 4 KiB" load --rw=randwrite --bs=4k --runtime=12
 note "$(grep -E 'IOPS' "$WORK/fio") - peak of memory $(peak) KiB"
 is "at most 160 MiB of memory were in use" $(($(peak) < most)) 1
-check "random reads and writes of all sizes" load --rw=randrw --bsrange=4k-1M --runtime=10
+check "random reads and writes of all sizes" load --rw=randrw --bsrange=4k-1M --runtime=5
 note "$(grep -E 'IOPS' "$WORK/fio" | xargs) - peak of memory $(peak) KiB"
 is "still at most 160 MiB" $(($(peak) < most)) 1
 check "discard of all of it" fallocate --punch-hole --offset 0 --length $((1 << 40)) "$FILE"
