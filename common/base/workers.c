@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/workers.h"
 
+#include <sched.h>
+
 #include "common/base/error.h"
 #include "common/base/thread.h"
 
@@ -18,7 +20,15 @@ struct Workers {
 	WorkItem *head, *tail; /* first in, first out */
 	Worker *idle;	       /* a stack */
 	guint n_threads;       /* with those that are being started, and the reserve */
+	guint n_busy;	       /* threads that run an item, or spin */
 	guint max;
+	guint spin_after;  /* see "spinning" */
+	guint alone;	   /* items in a row during which no other came */
+	gboolean crowded;  /* others came since a thread was idle last */
+	gint64 idle_since; /* when a thread became idle last, us */
+	gboolean quick;	   /* the item after that came soon */
+	gint spinners_max; /* of the process; 0: no thread of these spins */
+	WorkItem *handed;  /* atomic: see "spinning" */
 	gboolean stopping;
 	const char *name;
 	Workers *next_stranded; /* under the reserve's lock */
@@ -47,6 +57,90 @@ static WorkItem *item_remove_first_locked(Workers *workers)
 	return item;
 }
 
+/* ---- spinning
+ *
+ * `handed` is NULL while no thread spins, and &nobody while one does.  Whoever replaces &nobody by
+ * an item has handed that to the thread; this takes no lock. */
+
+/* So many items must have come alone before a thread spins: few after it spun with success, twice
+ * as many each time that it spun in vain. */
+#define SPIN_AFTER_LEAST 2
+#define SPIN_AFTER_FIRST 8
+#define SPIN_AFTER_MOST 64
+
+#define SPIN_GAP 100   /* us: not for items that come later after the last one */
+#define SPIN_ROUNDS 32 /* between two looks at the clock */
+
+static WorkItem nobody;
+static gint spinners; /* threads of the process that spin; atomic */
+
+static gboolean spin_begin_locked(Workers *workers)
+{
+	if (!workers->quick || workers->alone < workers->spin_after || workers->n_busy)
+		return FALSE;
+	if (g_atomic_int_add(&spinners, 1) >= workers->spinners_max) {
+		g_atomic_int_add(&spinners, -1);
+		return FALSE;
+	}
+	workers->n_busy++;
+	g_atomic_pointer_set(&workers->handed, &nobody);
+	return TRUE;
+}
+
+static gboolean spin_round(Workers *workers)
+{
+	for (guint i = 0; i < SPIN_ROUNDS; i++) {
+		if (g_atomic_pointer_get(&workers->handed) != &nobody)
+			return TRUE;
+		workers_relax();
+	}
+	return FALSE;
+}
+
+/* Waits for an item to be handed over.  NULL: none was. */
+static WorkItem *spin_unlocking(Workers *workers)
+{
+	gint64 end = workers->idle_since + WORKERS_SPIN_US;
+	WorkItem *item = NULL;
+
+	g_mutex_unlock(&workers->mutex);
+	while (!spin_round(workers) && g_get_monotonic_time() < end)
+		;
+	if (!g_atomic_pointer_compare_and_exchange(&workers->handed, &nobody, NULL)) {
+		item = g_atomic_pointer_get(&workers->handed);
+		g_atomic_pointer_set(&workers->handed, NULL);
+	}
+	g_atomic_int_add(&spinners, -1);
+	g_mutex_lock(&workers->mutex);
+	workers->n_busy--;
+	if (item) {
+		workers->spin_after = SPIN_AFTER_LEAST;
+	} else {
+		workers->spin_after = MIN(2 * workers->spin_after, SPIN_AFTER_MOST);
+		workers->alone = 0;
+	}
+	return item;
+}
+
+gboolean workers_hand(Workers *workers, WorkItem *item)
+{
+	return g_atomic_pointer_compare_and_exchange(&workers->handed, &nobody, item);
+}
+
+/* That the calling thread may use: g_get_num_processors() counts all that are online. */
+static gint count_processors(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+}
+
+void workers_allow_spinning(Workers *workers)
+{
+	workers->spinners_max = count_processors() / 2;
+	workers->spin_after = SPIN_AFTER_FIRST;
+}
+
 /* ---- threads */
 
 static void idle_remove_locked(Workers *workers, const Worker *worker)
@@ -73,7 +167,7 @@ static Worker *idle_wake_locked(Workers *workers)
 /* FALSE: nobody has woken the worker for WORKERS_IDLE_SECONDS. */
 static gboolean worker_sleep_locked(Workers *workers, Worker *worker)
 {
-	gint64 end = g_get_monotonic_time() + WORKERS_IDLE_SECONDS * G_USEC_PER_SEC;
+	gint64 end = workers->idle_since + WORKERS_IDLE_SECONDS * G_USEC_PER_SEC;
 
 	worker->woken = FALSE;
 	worker->below = workers->idle;
@@ -82,24 +176,40 @@ static gboolean worker_sleep_locked(Workers *workers, Worker *worker)
 		;
 	if (!worker->woken)
 		idle_remove_locked(workers, worker);
+	workers->quick = g_get_monotonic_time() < workers->idle_since + SPIN_GAP;
 	return worker->woken;
 }
 
-/* Takes the oldest item off the queue, and waits for one if it is empty.  NULL: the worker is to
- * end, with the queue empty. */
-static WorkItem *item_take_locked(Workers *workers, Worker *worker)
+/* The oldest item, off the queue; waits for one if the queue is empty.  NULL: the worker is to end,
+ * with the queue empty.  The lock is dropped during the wait. */
+static WorkItem *item_take_unlocking(Workers *workers, Worker *worker)
 {
-	while (!workers->head && !workers->stopping)
-		if (!worker_sleep_locked(workers, worker))
+	if (!workers->head)
+		workers->idle_since = g_get_monotonic_time();
+	while (!workers->head && !workers->stopping) {
+		if (spin_begin_locked(workers)) {
+			WorkItem *item = spin_unlocking(workers);
+
+			if (item)
+				return item;
+		} else if (!worker_sleep_locked(workers, worker)) {
 			break;
+		}
+	}
 	return item_remove_first_locked(workers);
 }
 
 static void item_run_unlocking(Workers *workers, WorkItem *item)
 {
+	workers->n_busy++;
 	g_mutex_unlock(&workers->mutex);
 	item->run(item);
 	g_mutex_lock(&workers->mutex);
+	workers->n_busy--;
+	if (!workers->n_busy && !workers->head) {
+		workers->alone += !workers->crowded;
+		workers->crowded = FALSE;
+	}
 }
 
 /* The thread must not touch the Workers once it has dropped the lock. */
@@ -117,7 +227,7 @@ static gpointer worker_main(gpointer data)
 
 	g_cond_init(&self.wake);
 	g_mutex_lock(&workers->mutex);
-	while ((item = item_take_locked(workers, &self)))
+	while ((item = item_take_unlocking(workers, &self)))
 		item_run_unlocking(workers, item);
 	g_cond_clear(&self.wake);
 	thread_leave_locked(workers);
@@ -243,7 +353,13 @@ void workers_push(Workers *workers, WorkItem *item)
 {
 	gboolean start = FALSE;
 
+	if (workers_hand(workers, item))
+		return;
 	g_mutex_lock(&workers->mutex);
+	if (workers->n_busy || workers->head) {
+		workers->crowded = TRUE;
+		workers->alone = 0;
+	}
 	item_append_locked(workers, item);
 	if (!idle_wake_locked(workers) && workers->n_threads < workers->max) {
 		workers->n_threads++;
