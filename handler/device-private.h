@@ -28,6 +28,9 @@ struct Device {
 	Workers *workers;
 	Workers *flusher; /* one thread at most */
 	WorkItem flush_item;
+	RunnerCommand *plain; /* atomic: see device_expect() */
+	gint patience;	      /* atomic: see patience_take() */
+	gint impatience;      /* atomic: see patience_lose() */
 
 	LoggingLimit failures;
 	Metrics metrics;

@@ -177,7 +177,7 @@ static void task_finish(Device *device, Task *task, int result, guint64 position
 {
 	if (!result && task->request.durable)
 		task_queue_flush(device, task);
-	else
+	else if (!task_give_back(task, result, position))
 		task_complete(task, result, position);
 }
 
@@ -200,6 +200,87 @@ static void task_run(WorkItem *item)
 	/* The device may be closing by now; device_close() waits for this item's end. */
 	if (!reads)
 		device_check_space(device);
+}
+
+/* ---- waiting in the dispatch thread
+ *
+ * While commands come one at a time, a thread of `workers` spins for the next one (workers.h), and
+ * the dispatch thread spins until that thread has carried it out: neither must be woken.  Each
+ * waits for some ten microseconds and no longer, whatever the disk does. */
+
+/* After so many waits in a row, one request is not waited for: whether others come meanwhile shows
+ * how many there are at a time. */
+#define PATIENCE 256
+
+/* After a wait in vain, so many requests are not waited for: twice as many each time. */
+#define IMPATIENCE_LEAST 2
+#define IMPATIENCE_MOST 64
+
+void device_expect(Device *device, RunnerCommand *cmd)
+{
+	g_atomic_pointer_set(&device->plain, cmd);
+}
+
+/* Whether to wait for this request.  Above 0, `patience` is the number of waits that are left;
+ * below 0, of requests that are not waited for. */
+static gboolean patience_take(Device *device)
+{
+	gint patience = g_atomic_int_get(&device->patience);
+	gint next = patience > 0 ? patience - 1 : patience < 0 ? patience + 1 : PATIENCE;
+
+	g_atomic_int_set(&device->patience, next);
+	return patience > 0;
+}
+
+static void patience_lose(Device *device)
+{
+	gint impatience = 2 * g_atomic_int_get(&device->impatience);
+
+	impatience = CLAMP(impatience, IMPATIENCE_LEAST, IMPATIENCE_MOST);
+	g_atomic_int_set(&device->impatience, impatience);
+	g_atomic_int_set(&device->patience, -impatience);
+}
+
+static gboolean request_is_awaited(Device *device, RunnerCommand *cmd, const Request *request)
+{
+	if (g_atomic_pointer_get(&device->plain) != cmd)
+		return FALSE;
+	g_atomic_pointer_set(&device->plain, NULL);
+	return request->length <= DEVICE_NOW_MAX && !request->durable && patience_take(device);
+}
+
+static gboolean task_wait(const Task *task)
+{
+	gint64 end = g_get_monotonic_time() + WORKERS_SPIN_US;
+
+	do
+		for (guint i = 0; i < 32; i++) {
+			if (task_is_given_back(task))
+				return TRUE;
+			workers_relax();
+		}
+	while (g_get_monotonic_time() < end);
+	return FALSE;
+}
+
+/* Has a thread that spins carry out the task.  FALSE: there is none.  The device must not be
+ * touched once the task can be completed. */
+static gboolean task_hand(Device *device, Task *task)
+{
+	task_await(task, TRUE);
+	if (!workers_hand(device->workers, &task->item)) {
+		task_await(task, FALSE);
+		return FALSE;
+	}
+	if (task_wait(task)) {
+		g_atomic_int_set(&device->impatience, 0);
+	} else {
+		patience_lose(device);
+		if (task_leave(task))
+			return TRUE;
+	}
+	task_complete(task, task->result, task->position);
+	return TRUE;
 }
 
 static void task_queue(Device *device, Task *task)
@@ -288,7 +369,7 @@ RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *re
 	if (request->kind == REQUEST_SANITIZE && device_volume(device))
 		return sanitize_submit(device, cmd, request);
 	task = task_for(device, cmd, request, &status);
-	if (task)
+	if (task && !(request_is_awaited(device, cmd, request) && task_hand(device, task)))
 		task_queue(device, task);
 	return status;
 }

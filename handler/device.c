@@ -120,6 +120,7 @@ static gboolean start_workers(Device *device, const Config *config, GError **err
 		return FALSE;
 	device->flusher = workers_new("storageos-sync", 1, error);
 	device->flush_item.run = device_run_flush;
+	workers_allow_spinning(device->workers);
 	return device->flusher != NULL;
 }
 

@@ -4,10 +4,14 @@
  *
  * A short read whose blocks are in memory is carried out by the runner's thread itself
  * (device_read_now()).  Of any other request the runner's thread only queues it; one of the
- * device's own threads carries it out and completes it.  No request is completed before
- * device_submit() has returned for it.  Flushes have a thread of their own, so that reads do not
- * wait behind them; all flushes that are waiting when it gets to them share one flush of the
- * volume.
+ * device's own threads carries it out and completes it.  Flushes have a thread of their own, so
+ * that reads do not wait behind them; all flushes that are waiting when it gets to them share one
+ * flush of the volume.
+ *
+ * While short writes come one at a time, and fast, no thread is woken for them: one of the device's
+ * threads spins for the next request (workers.h), and the runner's thread spins until it has been
+ * carried out, and completes it within device_submit().  Both spin for WORKERS_SPIN_US at most,
+ * whatever the disk does.
  *
  * Every request is answered within DEVICE_DEADLINE.  A request that has not been started by then is
  * answered BUSY and never started.  A request whose thread is stuck in the kernel, because the disk
@@ -78,6 +82,10 @@ gboolean device_is_ready(Device *device);
  * is undefined.  Anything else: the command has ended with that status. */
 #define DEVICE_NOW_MAX (32u << 10)
 RunnerStatus device_read_now(Device *device, RunnerCommand *cmd, const Request *request);
+
+/* The calling thread is the dispatch thread, and will submit a write of `cmd` next: it may wait for
+ * that for up to WORKERS_SPIN_US, and complete it within device_submit(). */
+void device_expect(Device *device, RunnerCommand *cmd);
 
 /* Queues the request.  RUNNER_OK: it will be completed.  Anything else: it has failed with that
  * status and will not be completed. */

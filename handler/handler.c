@@ -261,6 +261,8 @@ static RunnerStatus handle_command(RunnerDevice *dev, RunnerCommand *cmd)
 	status = command_parse(device, cmd, &request);
 	if (status == RUNNER_NOT_HANDLED && request.kind == REQUEST_READ)
 		return device_read_now(device, cmd, &request);
+	if (status == RUNNER_NOT_HANDLED && request.kind == REQUEST_WRITE)
+		device_expect(device, cmd);
 	return status;
 }
 

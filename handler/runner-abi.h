@@ -95,9 +95,10 @@ typedef struct {
 gboolean runner_abi_register(const RunnerCallbacks *callbacks, GError **error);
 
 /* Ends a queued command.  The caller must hold no lock: before this returns, the runner may call
- * back with the next step of a compound command, or remove the device.  Must not be called within
- * the callback that queued the command: C and D deadlock for some commands, and other generations
- * recurse until the stack is exhausted. */
+ * back with the next step of a compound command, or remove the device.  Within the callback that
+ * queued the command, it may be called only for a command that `command` saw as a plain READ or
+ * WRITE: for compound commands C and D may deadlock, and other generations recurse until the stack
+ * is exhausted. */
 void runner_complete(RunnerDevice *dev, RunnerCommand *cmd, RunnerStatus status);
 
 /* The command's CDB as the initiator sent it: 6, 10, 12 or 16 bytes by its operation code, or up to

@@ -6,6 +6,7 @@
 #include "common/base/bytes.h"
 
 enum { QUEUED, BEGUN, DETACHED, ANSWERED };
+enum { LEFT, AWAITED, GIVEN_BACK };
 
 static gboolean task_move(Task *task, gint from, gint to)
 {
@@ -158,6 +159,7 @@ static void task_fill(Task *task, Tasks *tasks, const Task *wanted, gboolean all
 	task->begun = wanted->begun;
 	task->deadline = wanted->deadline;
 	task->state = QUEUED;
+	task->awaited = LEFT;
 	task->dropped = FALSE;
 	task->allocated = allocated;
 }
@@ -249,6 +251,30 @@ void task_free(Task *task)
 	if (allocated)
 		g_free(task);
 	g_atomic_int_dec_and_test(&tasks->active);
+}
+
+/* ---- waiting for a task */
+
+void task_await(Task *task, gboolean awaited)
+{
+	task->awaited = awaited ? AWAITED : LEFT;
+}
+
+gboolean task_is_given_back(const Task *task)
+{
+	return g_atomic_int_get(&task->awaited) == GIVEN_BACK;
+}
+
+gboolean task_leave(Task *task)
+{
+	return g_atomic_int_compare_and_exchange(&task->awaited, AWAITED, LEFT);
+}
+
+gboolean task_give_back(Task *task, int result, guint64 position)
+{
+	task->result = result;
+	task->position = position;
+	return g_atomic_int_compare_and_exchange(&task->awaited, AWAITED, GIVEN_BACK);
 }
 
 /* ---- flushes */

@@ -47,7 +47,10 @@ struct Task {
 	struct iovec data;
 	gint64 begun; /* as metrics_begin() gave it */
 	gint64 deadline;
-	gint state;	    /* atomic */
+	gint state;   /* atomic */
+	gint awaited; /* atomic: see task_await() */
+	int result;   /* of a task that was given back, as of request_execute() */
+	guint64 position;
 	gint dropped;	    /* atomic: the watch has answered it */
 	gboolean linked;    /* in the list of unanswered tasks; under the lock */
 	gboolean allocated; /* not one of Tasks.tasks */
@@ -110,6 +113,23 @@ gboolean task_claim(Task *task, int result);
 
 /* Frees the task. */
 void task_free(Task *task);
+
+/* ---- waiting for a task
+ *
+ * The thread that has another carry out a task may wait for it, and answer it then: this saves
+ * waking that thread for the next command.
+ *
+ *     task_await()          before the task is handed over
+ *     task_is_given_back()  TRUE: it has been carried out; answer and free it
+ *     task_leave()          TRUE: the other thread will answer it; it must not be touched any more.
+ *                           FALSE: it has just been given back
+ *
+ * The other thread, when it has carried out the task, calls task_give_back().  TRUE: somebody waits
+ * and now has the task.  FALSE: answer and free it. */
+void task_await(Task *task, gboolean awaited);
+gboolean task_is_given_back(const Task *task);
+gboolean task_leave(Task *task);
+gboolean task_give_back(Task *task, int result, guint64 position);
 
 /* Adds the task to those that wait for the next flush.  TRUE: the caller must queue that flush. */
 gboolean tasks_wait_for_flush(Task *task);

@@ -34,7 +34,7 @@ static void test_read_write(const void *data)
 	command_init(&command, &dev, 0x2a, in, MIB, 16384);
 	command_set_range(&command, 1, MIB / 512);
 	CHECK_INT(command_send(&command), STS_OK);
-	CHECK(command.by != g_thread_self()); /* never from within the callback */
+	CHECK(command.by != g_thread_self());
 	CHECK_INT(command.completed, 1);
 	CHECK_INT(run_read(&dev, out, MIB, 512), STS_OK);
 	CHECK_MEM(out, in, MIB);
@@ -81,6 +81,35 @@ static void test_read_now(const void *data)
 		CHECK_INT(command.by == g_thread_self(), !rows[i].queued);
 		CHECK_MEM(out, in + 3 * 512, rows[i].length);
 	}
+	dev_remove(&dev);
+}
+
+/* While writes come one at a time, the dispatch thread waits for them and completes them. */
+static void test_write_awaited(const void *data)
+{
+	gint64 end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+	guint8 block[4096], out[4096];
+	guint awaited = 0;
+	Dev dev;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "awaited"));
+	for (guint i = 0; awaited < 1000 && g_get_monotonic_time() < end; i++) {
+		Command command;
+
+		memset(block, (int)i, sizeof block);
+		command_init(&command, &dev, 0x2a, block, sizeof block, 0);
+		command_set_range(&command, i % 64 * 8, 8);
+		CHECK(command_dispatch(&command));
+		CHECK_INT(command_wait(&command), STS_OK);
+		CHECK_INT(command.completed, 1);
+		awaited += command.by == g_thread_self();
+		if (i % 16)
+			continue;
+		CHECK_INT(run_read(&dev, out, sizeof out, i % 64 * 4096), STS_OK);
+		CHECK_MEM(out, block, sizeof out);
+	}
+	CHECK(awaited || g_get_num_processors() == 1);
 	dev_remove(&dev);
 }
 
@@ -477,6 +506,8 @@ void commands_tests(void)
 {
 	test_add("what is written is read", test_read_write, NULL);
 	test_add("a short read from memory is answered where it arrives", test_read_now, NULL);
+	test_add("writes that come one at a time are completed by the dispatch thread",
+		 test_write_awaited, NULL);
 	test_add("many commands at once all end, once", test_many, NULL);
 	test_add("a completion may send the next command", test_steps, NULL);
 	test_add("FUA flushes, where it is FUA", test_fua, NULL);

@@ -93,6 +93,45 @@ static void test_write(const void *data)
 	dev_remove(&dev);
 }
 
+/* Sends writes until the dispatch thread, this one, waits for them. */
+static void write_until_awaited(Dev *dev, guint8 *block)
+{
+	gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+	Command command = {.by = NULL};
+
+	while (command.by != g_thread_self() && g_get_monotonic_time() < end) {
+		begin(&command, dev, 0x2a, block, BLOCK, 0);
+		CHECK_INT(command_wait(&command), STS_OK);
+	}
+}
+
+/* The dispatch thread does not get stuck with the thread that it waits for. */
+static void test_write_awaited(const void *data)
+{
+	guint8 before[BLOCK], data_out[BLOCK], out[BLOCK], zeros[BLOCK] = {0};
+	Command command;
+	Dev dev;
+
+	(void)data;
+	memset(before, 'b', BLOCK);
+	memset(data_out, 'w', BLOCK);
+	REQUIRE(dev_open(&dev, "stuck"));
+	write_until_awaited(&dev, before);
+	disk_hang("stuck.vol");
+	begin(&command, &dev, 0x2a, data_out, BLOCK, 8);
+	CHECK(kept_for_long(1));
+	CHECK(!command.completed);
+	CHECK_INT(answer_late(&command), STS_BUSY);
+	memset(data_out, 'x', BLOCK);
+	disk_hang(NULL);
+	CHECK_INT(run_flush(&dev), STS_OK);
+	CHECK_INT(run_read(&dev, out, BLOCK, 8 * 512), STS_OK);
+	CHECK_MEM(out, zeros, BLOCK);
+	CHECK_INT(run_read(&dev, out, BLOCK, 0), STS_OK);
+	CHECK_MEM(out, before, BLOCK);
+	dev_remove(&dev);
+}
+
 /* Commands that change the volume, and commands that only read it. */
 static const guint8 opcodes[] = {0x28, 0x2a, 0x35, 0x42, 0x89, 0x93, 0x8b, 0x2e, 0x2f};
 
@@ -316,6 +355,8 @@ void hangs_tests(void)
 	test_add("no answer waits for a look at the space", test_space, NULL);
 	test_add("a read that was answered late leaves the memory alone", test_read, NULL);
 	test_add("a write that was answered late changes nothing", test_write, NULL);
+	test_add("the dispatch thread does not get stuck on a disk that hangs", test_write_awaited,
+		 NULL);
 	test_add("every command is answered, and other volumes go on", test_all, NULL);
 	test_add("a device whose disk hangs can be removed, and comes back", test_remove, NULL);
 	test_add("a device whose disk hangs is opened aside", test_open, NULL);
