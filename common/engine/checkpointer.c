@@ -1,59 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/engine/checkpointer.h"
+#include "common/engine/checkpointer-private.h"
 
 #include <errno.h>
 
-#include "common/engine/checkpoint.h"
-#include "common/base/logging.h"
 #include "common/base/thread.h"
-#include "common/engine/throttle.h"
+#include "common/engine/checkpoint.h"
 #include "common/engine/waits.h"
 
-#define TICK (250 * G_TIME_SPAN_MILLISECOND) /* the thread's longest sleep */
-#define IDLE (2 * G_TIME_SPAN_SECOND)	     /* time without a change that makes a volume idle */
-#define WAIT_SECONDS 25			     /* the longest wait of a request (I9) */
-#define QUIET_REQUESTS 8		     /* in a tick; more keep the volume from being tidied */
-#define RECLAIM_STEPS 256		     /* calls of map_reclaim() in one go */
+#define WAIT_SECONDS 25		 /* the longest wait of a request (I9) */
+#define RECLAIM_STEPS 256	 /* calls of map_reclaim() in one go */
 #define KEEP_IDLE (16 * MIB)	 /* bytes of warm space that trimming leaves an idle volume */
 #define KEEP_BUSY (1024 * MIB)	 /* the same while the volume is in use */
 #define TRIM_AT_ONCE (256 * MIB) /* bytes that one call of slots_trim() may trim */
 #define SYNC_WARM (16 * MIB)	 /* warm bytes kept ready for a load that flushes often */
 #define SYNC_RETIRED (16 * MIB)	 /* retired bytes for which such a load gets a checkpoint */
-
-/* How busy the volume is.  The requests of a tick are changes, and lookups in the map that the pass
- * did not make itself. */
-typedef struct {
-	gint64 begun;	  /* when the tick began; 0: nobody has looked for a while */
-	gint64 since;	  /* since when every tick was quiet */
-	guint64 requests; /* when the tick began */
-	guint64 own;	  /* lookups of the pass */
-} Quiet;
-
-struct Checkpointer {
-	Engine *engine;
-	GThread *thread;
-	Tidy *tidy;
-	Quiet quiet;	       /* the thread's */
-	gint changes, flushes; /* atomic: counts of requests; they may wrap around */
-	gint kicked;	       /* atomic: the thread must not sleep */
-	gint full;	       /* atomic: a request met a full backing */
-
-	Lock lock;
-	GCond wake; /* wakes the thread */
-	GCond done; /* wakes those who wait for the thread */
-	gboolean stop;
-	guint64 asked, begun, finished; /* tickets of checkpoints */
-	guint64 attempts, made;		/* checkpoints that ended, and those that succeeded */
-	Throttle throttle;
-	int result;			   /* of the last checkpoint */
-	guint64 resize_to;		   /* size for the next checkpoint; 0: no change */
-	int resize_result;		   /* of the last change of size */
-	guint64 settle_asked, settle_done; /* tickets of checkpointer_settle() */
-	CheckpointerCall call;		   /* the call that waits for the thread, or NULL */
-	gpointer call_data;
-	guint64 calls, calls_done; /* tickets of calls */
-	LoggingLimit reclaim_failures;
-};
 
 static gboolean checkpoint_is_due(Checkpointer *cp)
 {
@@ -229,88 +189,6 @@ static void give_back_space(Checkpointer *cp, gboolean idle)
 }
 
 /* ---- tidying */
-
-/* Something is more urgent than tidying. */
-static gboolean must_hurry(gpointer data)
-{
-	Checkpointer *cp = data;
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
-
-	if (g_atomic_int_get(&cp->kicked))
-		return TRUE;
-	locker = lock_hold(&cp->lock);
-	return cp->stop || cp->asked != cp->begun || cp->settle_asked != cp->settle_done;
-}
-
-static guint64 count_requests(Checkpointer *cp)
-{
-	MapInfo info;
-
-	map_get_info(cp->engine->map, &info);
-	return info.hits + info.misses + (guint)g_atomic_int_get(&cp->changes);
-}
-
-/* Whether the volume has been quiet for IDLE. */
-static gboolean is_quiet(Checkpointer *cp)
-{
-	Quiet *quiet = &cp->quiet;
-	gint64 now = g_get_monotonic_time(), elapsed = now - quiet->begun;
-	guint64 requests = count_requests(cp) - quiet->own;
-	guint64 most = QUIET_REQUESTS * (guint64)MAX(elapsed / TICK, 1);
-
-	if (!quiet->begun || requests - quiet->requests > most)
-		quiet->since = now;
-	if (!quiet->begun || elapsed >= TICK) {
-		quiet->begun = now;
-		quiet->requests = requests;
-	}
-	return now - quiet->since >= IDLE;
-}
-
-/* Sleeps as long as the pass must for so many bytes.  FALSE: something else is to be done. */
-static gboolean pace_tidying(Checkpointer *cp, guint64 bytes)
-{
-	gint64 until = g_get_monotonic_time() + (gint64)(bytes * G_USEC_PER_SEC / TIDY_RATE);
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
-
-	while (!cp->stop && cp->asked == cp->begun && cp->settle_asked == cp->settle_done &&
-	       !cp->call && !g_atomic_int_get(&cp->kicked))
-		if (!lock_wait_until(&cp->wake, &cp->lock, until))
-			return TRUE;
-	return FALSE;
-}
-
-/* Makes one step, and leaves what it looks up out of the requests. */
-static guint64 tidy_some(Checkpointer *cp)
-{
-	guint64 before = count_requests(cp), cost = tidy_step(cp->tidy);
-
-	cp->quiet.own += count_requests(cp) - before;
-	return cost;
-}
-
-/* Tidies for a tick, if the volume is quiet.  Returns whether there is more to do. */
-static gboolean tidy_for_a_tick(Checkpointer *cp)
-{
-	gint64 end = g_get_monotonic_time() + TICK;
-
-	if (!tidy_wants(cp->tidy)) {
-		cp->quiet.begun = 0;
-		return FALSE;
-	}
-	while (is_quiet(cp)) {
-		guint64 cost = tidy_some(cp);
-
-		if (!cost)
-			break;
-		if (!pace_tidying(cp, cost) || g_get_monotonic_time() >= end) {
-			g_atomic_int_set(&cp->kicked, TRUE); /* go on without a sleep */
-			return TRUE;
-		}
-	}
-	tidy_pause(cp->tidy);
-	return FALSE;
-}
 
 static void tidy_from_start(Engine *engine, gpointer data)
 {
