@@ -41,8 +41,10 @@ static void encode_snapshot_fields(const Superblock *sb, FormatSuperblock *out)
 	out->delete_generation = GUINT64_TO_LE(sb->delete_generation);
 	out->delete_cursor = GUINT64_TO_LE(sb->delete_cursor);
 	out->delete_written = GUINT64_TO_LE(sb->delete_written);
-	out->snapshot_flags = GUINT64_TO_LE((sb->head_bound ? FORMAT_HEAD_BOUND : 0) |
-					    (sb->head_voids ? FORMAT_HEAD_VOIDS : 0));
+	out->snapshot_flags =
+		GUINT64_TO_LE((sb->head_bound ? FORMAT_HEAD_BOUND : 0) |
+			      (sb->head_voids ? FORMAT_HEAD_VOIDS : 0) |
+			      (sb->head_written_bound ? FORMAT_HEAD_WRITTEN_BOUND : 0));
 }
 
 void superblock_encode(const Superblock *sb, FormatSuperblock *out)
@@ -128,7 +130,7 @@ static void decode_snapshot_fields(const FormatSuperblock *in, Superblock *sb)
 	guint64 flags = GUINT64_FROM_LE(in->snapshot_flags);
 
 	if (!(sb->ro_compatible & FORMAT_RO_SNAPSHOTS)) {
-		sb->head_data = sb->data_slots;
+		sb->head_written = sb->head_data = sb->data_slots;
 		sb->head_nodes = sb->node_slots;
 		return;
 	}
@@ -146,6 +148,7 @@ static void decode_snapshot_fields(const FormatSuperblock *in, Superblock *sb)
 	sb->delete_written = GUINT64_FROM_LE(in->delete_written);
 	sb->head_bound = (flags & FORMAT_HEAD_BOUND) != 0;
 	sb->head_voids = (flags & FORMAT_HEAD_VOIDS) != 0;
+	sb->head_written_bound = (flags & FORMAT_HEAD_WRITTEN_BOUND) != 0;
 }
 
 static void superblock_fields(const FormatSuperblock *in, Superblock *sb)

@@ -46,15 +46,16 @@ typedef struct {
 	guint64 bitmap_digest;
 	guint64 scrub_time, scrub_blocks, scrub_errors, scrub_repaired;
 	guint64 grown_from;
-	/* Snapshots.  Without FORMAT_RO_SNAPSHOTS, head_data and head_nodes are data_slots and
-	 * node_slots, and all else is 0. */
+	/* Snapshots.  Without FORMAT_RO_SNAPSHOTS, head_data and head_written are data_slots,
+	 * head_nodes is node_slots, and all else is 0. */
 	MapEntry snapshot_root;
 	guint64 head_parent, head_void;
 	guint64 head_written, head_data, head_nodes;
 	guint64 dying_generation, dying_cursor, dying_written;
 	guint64 delete_generation, delete_cursor, delete_written;
-	gboolean head_bound; /* head_data and head_nodes are upper bounds */
-	gboolean head_voids; /* the head may have void pointers */
+	gboolean head_bound;	     /* head_data and head_nodes are upper bounds */
+	gboolean head_written_bound; /* so is head_written */
+	gboolean head_voids;	     /* the head may have void pointers */
 } Superblock;
 
 #define SNAPSHOT_NAME_SIZE 64 /* bytes of a name or tag, with the final NUL */

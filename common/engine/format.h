@@ -148,9 +148,11 @@ typedef struct {
 #define FORMAT_FLAG_CLEAN 0x1u /* closed cleanly: nothing to replay */
 
 /* Of snapshot_flags.  BOUND: head_data and head_nodes are upper bounds, since a shared subtree was
- * discarded whole.  VOIDS: the head may have void pointers. */
+ * discarded whole.  VOIDS: the head may have void pointers.  WRITTEN_BOUND: head_written is an
+ * upper bound, since a bookmark was deleted. */
 #define FORMAT_HEAD_BOUND ((guint64)1 << 0)
 #define FORMAT_HEAD_VOIDS ((guint64)1 << 1)
+#define FORMAT_HEAD_WRITTEN_BOUND ((guint64)1 << 2)
 
 /* While the newest superblock has generation g, stamps (births, bitmap pages, records) of
  * generations up to g + 2 may be on the disk. */
@@ -205,6 +207,8 @@ enum {
 #define FORMAT_SNAPSHOT_FLAG_BY_POLICY 0x2u /* a schedule made it, and may delete it */
 #define FORMAT_SNAPSHOT_FLAG_BOUND 0x4u	    /* `referenced` and `nodes` are upper bounds */
 #define FORMAT_SNAPSHOT_FLAG_KEEP 0x8u	    /* state deleting: a bookmark is to stay */
+
+#define FORMAT_SNAPSHOT_FLAG_WRITTEN_BOUND 0x10u /* `written` is an upper bound */
 
 #define FORMAT_TABLE_RECORDS 16u /* of one page */
 #define FORMAT_TABLE_PAGES FORMAT_POINTERS_MAX

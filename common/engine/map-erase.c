@@ -10,7 +10,7 @@
 /* Nothing is mapped, everything that was mapped is free, and no change waits for a checkpoint. */
 static gboolean map_is_empty_locked(const Map *map)
 {
-	return !map->root.slot && !map->dirty.n && !map->frozen.n &&
+	return !map->state.root.slot && !map->dirty.n && !map->frozen.n &&
 	       !slots_pending_bytes(map->slots) && !slots_gained_bytes(map->slots);
 }
 

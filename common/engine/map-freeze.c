@@ -31,11 +31,6 @@ static void nodes_freeze_locked(Map *map)
 				: node_find_locked(map, level + 1,
 						   node_parent(map->layout, key_index(node->key)));
 	}
-	map->frozen_root = map->root;
-	map->frozen_data_slots = map->data_slots;
-	map->frozen_node_slots = map->node_slots;
-	map->frozen_dead_first = map->dead_first;
-	map->frozen_dead_end = map->dead_end;
 	map->frozen_retired_pairs = map->retired_pairs;
 	map->retired_pairs.n = 0;
 }
@@ -52,8 +47,10 @@ void map_freeze(Map *const *maps, guint n_maps, guint64 next, void (*cut)(gpoint
 	/* I5, I6: nodes, lists of slots and journal are cut under one hold of the lock. */
 	slots_freeze(maps[0]->slots);
 	cut(data);
-	for (guint i = 0; i < n_maps; i++)
+	for (guint i = 0; i < n_maps; i++) {
+		maps[i]->frozen_state = maps[i]->state;
 		pressure_update_locked(maps[i]);
+	}
 }
 
 /* Puts the checksum into pointer `at` of a parent, if the pointer still names that slot. */
@@ -77,9 +74,9 @@ static void node_publish_locked(Map *map, MapNode *node, guint32 crc)
 	MapNode *now;
 
 	if (!node->parent) {
-		map->frozen_root.crc = crc;
-		if (map->root.slot == node->slot)
-			map->root.crc = crc;
+		map->frozen_state.root.crc = crc;
+		if (map->state.root.slot == node->slot)
+			map->state.root.crc = crc;
 		return;
 	}
 	pointer_checksum(map->layout, &node->parent->data, at, node->slot, crc);
@@ -183,12 +180,19 @@ void map_frozen_state(Map *map, Superblock *sb)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
 	const Stash *leaves = &map->stashes[STASH_LEAVES], *inner = &map->stashes[STASH_INNER];
+	const MapState *frozen = &map->frozen_state;
 
-	sb->map_root = map->frozen_root;
-	sb->data_slots = map->frozen_data_slots;
-	sb->node_slots = map->frozen_node_slots;
-	sb->dead_first = map->frozen_dead_first;
-	sb->dead_end = map->frozen_dead_end;
+	sb->map_root = frozen->root;
+	sb->data_slots = frozen->data_slots;
+	sb->node_slots = frozen->node_slots;
+	sb->head_data = frozen->head_data;
+	sb->head_nodes = frozen->head_nodes;
+	sb->head_written = frozen->head_written;
+	sb->head_bound = frozen->bound;
+	sb->head_written_bound = frozen->written_bound;
+	sb->head_voids = frozen->voids;
+	sb->dead_first = frozen->dead_first;
+	sb->dead_end = frozen->dead_end;
 	if (leaves->n)
 		sb->reserve_slot = leaves->slots[leaves->first];
 	for (guint i = 0; i < FORMAT_RESERVE_PAIRS; i++)

@@ -19,7 +19,8 @@ void node_replace_locked(Map *map, MapNode *node)
 		return;
 	if (old.slot)
 		node_pointer_drop_locked(map, level, index, &old);
-	map->node_slots += node_copies(level);
+	map->state.node_slots += node_copies(level);
+	map->state.head_nodes += node_copies(level);
 	entry.slot = node->slot = stash_take_locked(map, level ? STASH_INNER : STASH_LEAVES);
 	node_gain_locked(map, level, node->slot);
 	pointer_set_locked(map, level, index, &entry);
@@ -56,7 +57,7 @@ static int node_create_locked(Map *map, guint level, guint64 index)
 static gboolean node_is_empty(const Map *map, const MapNode *node)
 {
 	for (guint i = 0; i < node_pointers(map->layout); i++)
-		if (!entry_at_is_null(map->layout, &node->data, i))
+		if (!map_pointer_is_hole(map, &node->data, i))
 			return FALSE;
 	return TRUE;
 }
@@ -96,6 +97,26 @@ static void dead_leaf_free_locked(Map *map, guint64 index, const MapEntry *entry
 	pointer_set_locked(map, 0, index, &hole);
 }
 
+/* What becomes of a pointer to node (level, index) when the dead node above it is taken apart: it
+ * died with that node, unless a snapshot shares what is below it, or it was dead already. */
+static MapEntry dead_child_locked(Map *map, guint level, guint64 index, const MapEntry *entry,
+				  guint64 death)
+{
+	MapEntry child = *entry;
+
+	if (!child.slot || entry_is_void(map, &child))
+		return (MapEntry){0};
+	if (child.dead)
+		return child;
+	if (child.birth <= map_threshold(map, level, index)) {
+		map->state.bound = TRUE;
+		return (MapEntry){0};
+	}
+	child.dead = TRUE;
+	child.birth = death;
+	return child;
+}
+
 /* Turns a dead inner node into a dirty node whose pointers are dead. */
 static int dead_inner_open_locked(Map *map, guint level, guint64 index, const MapEntry *entry,
 				  const FormatNode *data)
@@ -106,7 +127,8 @@ static int dead_inner_open_locked(Map *map, guint level, guint64 index, const Ma
 	for (guint i = 0; data && i < node_pointers(map->layout); i++) {
 		MapEntry e = entry_at(map->layout, data, i);
 
-		e.dead = e.slot != 0;
+		e = dead_child_locked(map, level - 1, (index << map->layout.shift) + i, &e,
+				      entry->birth);
 		entry_put(map->layout, &dead, i, &e);
 	}
 	node = node_new_locked(map, level, index, NODE_DIRTY, &dead);

@@ -5,14 +5,16 @@
 MapEntry pointer_get_locked(Map *map, guint level, guint64 index)
 {
 	MapNode *parent;
+	MapEntry entry;
 
 	if (level == map->levels - 1)
-		return map->root;
+		return map->state.root;
 	parent = node_find_locked(map, level + 1, node_parent(map->layout, index));
 	if (!CHECKED(map->backing, parent && parent->state != NODE_LOADING,
 		     "I4: the parent is in memory"))
 		return (MapEntry){0};
-	return entry_at(map->layout, &parent->data, node_place(map->layout, index));
+	entry = entry_at(map->layout, &parent->data, node_place(map->layout, index));
+	return entry_is_void(map, &entry) ? (MapEntry){0} : entry;
 }
 
 void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *entry)
@@ -20,7 +22,7 @@ void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *en
 	MapNode *parent;
 
 	if (level == map->levels - 1) {
-		map->root = *entry;
+		map->state.root = *entry;
 		return;
 	}
 	parent = node_find_locked(map, level + 1, node_parent(map->layout, index));
@@ -30,14 +32,13 @@ void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *en
 	entry_put(map->layout, &parent->data, node_place(map->layout, index), entry);
 }
 
-/* Whether the slot of a dropped pointer stays in use, because something other than the map refers
- * to it.  (level, index) is the node that the pointer led to or, for a block, the leaf that the
- * pointer was in; `birth` is the pointer's.  FALSE: in this version, only the map refers to its
- * slots. */
+/* Whether the slot of a dropped pointer stays in use, because a snapshot refers to it as well.
+ * (level, index) is the node that the pointer led to or, for a block, the leaf that the pointer was
+ * in; `birth` is the pointer's. */
 static gboolean map_keeps(const Map *map, guint level, guint64 index, guint64 birth)
 {
-	(void)map, (void)level, (void)index, (void)birth;
-	return FALSE;
+	/* `threshold` is the larger of the two. */
+	return birth <= map->lineage.threshold && birth <= map_threshold(map, level, index);
 }
 
 gboolean map_shares_block(Map *map, guint64 block, const MapEntry *entry)
@@ -47,14 +48,21 @@ gboolean map_shares_block(Map *map, guint64 block, const MapEntry *entry)
 
 void block_pointer_drop_locked(Map *map, guint64 leaf, const MapEntry *entry)
 {
-	map->data_slots--;
-	if (!map_keeps(map, 0, leaf, entry->birth))
-		slots_retire(map->slots, entry->slot, 1);
+	const MapLineage *lineage = &map->lineage;
+
+	map->state.head_data--;
+	map->state.head_written -= entry->birth > lineage->parent;
+	if (map_keeps(map, 0, leaf, entry->birth))
+		return;
+	map->state.data_slots--;
+	slots_retire(map->slots, entry->slot, 1);
+	if (entry->birth <= lineage->threshold && entry->birth > lineage->before)
+		map->taken_over++;
 }
 
-/* Retires a node's slots.  map_thaw() puts a pair back into the stash if that is low. */
-static void node_retire_locked(Map *map, guint level, guint64 slot)
+void node_retire_locked(Map *map, guint level, guint64 slot)
 {
+	map->state.node_slots -= node_copies(level);
 	slots_retire(map->slots, slot, 1);
 	if (!level)
 		return;
@@ -65,7 +73,7 @@ static void node_retire_locked(Map *map, guint level, guint64 slot)
 
 void node_pointer_drop_locked(Map *map, guint level, guint64 index, const MapEntry *entry)
 {
-	map->node_slots -= node_copies(level);
+	map->state.head_nodes -= node_copies(level);
 	if (!map_keeps(map, level, index, entry->birth))
 		node_retire_locked(map, level, entry->slot);
 }

@@ -11,7 +11,7 @@
 #include "common/engine/map-private.h"
 
 /* The pointer to node (level, index): the root, or a node whose parent is in memory (to set:
- * dirty). */
+ * dirty).  A void pointer is got as null. */
 MapEntry pointer_get_locked(Map *map, guint level, guint64 index);
 void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *entry);
 
@@ -22,6 +22,9 @@ static inline void node_gain_locked(Map *map, guint level, guint64 slot)
 	if (level)
 		slots_gain(map->slots, slot + FORMAT_COPY_DISTANCE, 1);
 }
+
+/* Retires a node's slots.  map_thaw() puts a pair back into the stash if that is low. */
+void node_retire_locked(Map *map, guint level, guint64 slot);
 
 /* The map drops a pointer of leaf `leaf` to a block.  Room in the lists was reserved. */
 void block_pointer_drop_locked(Map *map, guint64 leaf, const MapEntry *entry);

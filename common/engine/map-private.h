@@ -91,6 +91,18 @@ typedef union {
 	guint8 lines[128];
 } MapShardPadded;
 
+/* What the superblock of a checkpoint says of the map. */
+typedef struct {
+	MapEntry root;
+	guint64 data_slots, node_slots; /* of all owners */
+	guint64 head_data, head_nodes;	/* what the map refers to, dead or not */
+	guint64 head_written;		/* blocks born after lineage.parent */
+	guint64 dead_first, dead_end;
+	gboolean bound;		/* head_data and head_nodes are upper bounds */
+	gboolean written_bound; /* so is head_written */
+	gboolean voids;		/* there may be void pointers */
+} MapState;
+
 struct Map {
 	Backing *backing;
 	Slots *slots;
@@ -104,13 +116,14 @@ struct Map {
 	GCond drained; /* with the lock of the shard that is drained */
 	guint64 limit; /* I7: of nodes in the cache */
 	guint64 generation;
-	MapEntry root;
+	MapState state; /* as of now */
+	MapLineage lineage;
+	guint64 taken_over;   /* see map_taken_over_locked() */
+	gboolean keeps_pairs; /* pairs are kept ready though there are no inner nodes */
 	MapNode **buckets;
 	MapShardPadded shards[MAP_SHARDS];
 	NodeList clean, dirty, frozen;
 	guint64 loading;
-	guint64 data_slots, node_slots;
-	guint64 dead_first, dead_end;
 	guint64 deaths; /* how often pointers died since the map was opened */
 	guint64 hits, misses;
 	LoggingLimit damaged;
@@ -123,9 +136,7 @@ struct Map {
 
 	gint wants, pressure; /* atomic; see map_wants_checkpoint() */
 
-	/* As of the last freeze: what the superblock of that checkpoint says. */
-	MapEntry frozen_root;
-	guint64 frozen_data_slots, frozen_node_slots, frozen_dead_first, frozen_dead_end;
+	MapState frozen_state; /* as of the last freeze */
 };
 
 static inline guint64 node_key(guint level, guint64 index)
@@ -157,4 +168,40 @@ static inline guint64 node_first(const Map *map, guint level, guint64 index)
 static inline guint64 node_end(const Map *map, guint level, guint64 index)
 {
 	return min_u64((index + 1) << node_shift(map->layout, level), map->blocks);
+}
+
+/* T(head) at node (level, index) or, for a block, at its leaf. */
+static inline guint64 map_threshold(const Map *map, guint level, guint64 index)
+{
+	const MapLineage *lineage = &map->lineage;
+
+	if (G_LIKELY(!lineage->cursor))
+		return lineage->threshold;
+	return lineage_threshold(lineage, (index + 1) << node_shift(map->layout, level));
+}
+
+/* Whether the deletion's cursor lies inside the node: what is below it has different owners. */
+static inline gboolean node_is_crossed(const Map *map, guint level, guint64 index)
+{
+	guint64 cursor = map->lineage.cursor;
+
+	return cursor > node_first(map, level, index) &&
+	       cursor < (index + 1) << node_shift(map->layout, level);
+}
+
+/* A dead pointer that is void is a hole (R3). */
+static inline gboolean entry_is_void(const Map *map, const MapEntry *entry)
+{
+	return entry->dead && entry->birth <= map->lineage.floor;
+}
+
+/* Whether pointer i of a node of the map is null or void. */
+static inline gboolean map_pointer_is_hole(const Map *map, const FormatNode *node, guint i)
+{
+	MapEntry entry;
+
+	if (entry_at_is_null(map->layout, node, i))
+		return TRUE;
+	entry = entry_at(map->layout, node, i);
+	return entry_is_void(map, &entry);
 }

@@ -33,7 +33,7 @@ static void dead_skip_locked(Map *map, guint level, guint64 index, guint64 death
 			      "%s: node %u/%" G_GUINT64_FORMAT
 			      " is damaged; space discarded below it stays in use",
 			      map->backing->name, level, index);
-	map->dead_first = node_end(map, level, index);
+	map->state.dead_first = node_end(map, level, index);
 }
 
 /* Looks for a dead node over block dead_first, from the root down.  DEAD_FOUND: the result is node
@@ -48,7 +48,7 @@ static int dead_find_unlocking(Map *map, guint *ret_level, guint64 *ret_index)
 	guint64 deaths = map->deaths;
 
 	for (guint level = map->levels - 1;; level--) {
-		guint64 index = map->dead_first >> node_shift(map->layout, level);
+		guint64 index = map->state.dead_first >> node_shift(map->layout, level);
 		MapEntry entry = pointer_get_locked(map, level, index);
 		MapNode *node;
 		int r;
@@ -59,7 +59,7 @@ static int dead_find_unlocking(Map *map, guint *ret_level, guint64 *ret_index)
 			return DEAD_FOUND;
 		}
 		if (!entry.slot || level == 0) {
-			map->dead_first = node_end(map, level, index);
+			map->state.dead_first = node_end(map, level, index);
 			return DEAD_NOT_HERE;
 		}
 		r = node_get_unlocking(map, level, index, FALSE, &node);
@@ -77,14 +77,27 @@ static int dead_search_unlocking(Map *map, guint *ret_level, guint64 *ret_index)
 {
 	int r = DEAD_NOT_HERE;
 
-	for (guint looks = 0; map->dead_first < map->dead_end && looks < RECLAIM_LOOKS; looks++) {
+	for (guint looks = 0; map->state.dead_first < map->state.dead_end && looks < RECLAIM_LOOKS;
+	     looks++) {
 		r = dead_find_unlocking(map, ret_level, ret_index);
 		if (r < 0 || r == DEAD_FOUND)
 			return r;
 	}
-	if (map->dead_first >= map->dead_end)
-		map->dead_first = map->dead_end = 0;
+	if (map->state.dead_first >= map->state.dead_end)
+		map->state.dead_first = map->state.dead_end = 0;
 	return DEAD_NOT_HERE;
+}
+
+/* Removes dead node (level, index), which was taken apart, and the nodes above it if they are
+ * empty. */
+static void dead_prune_locked(Map *map, guint level, guint64 index)
+{
+	MapNode *node = node_find_locked(map, level, index);
+
+	if (!node) /* it was a leaf */
+		node = node_find_locked(map, level + 1, node_parent(map->layout, index));
+	if (node && !slots_reserve(map->slots, 2 * FORMAT_LEVELS_MAX))
+		node_prune_locked(map, node);
 }
 
 /* Takes the dead node (level, index) apart, and removes the nodes above it that become empty.  0,
@@ -92,7 +105,6 @@ static int dead_search_unlocking(Map *map, guint *ret_level, guint64 *ret_index)
 static int dead_free_unlocking(Map *map, guint level, guint64 index, MapChange *change)
 {
 	guint64 above = node_parent(map->layout, index);
-	MapNode *parent;
 	int r = path_make_dirty_unlocking(map, level + 1, above, change);
 
 	if (r)
@@ -100,9 +112,7 @@ static int dead_free_unlocking(Map *map, guint level, guint64 index, MapChange *
 	r = dead_resolve_unlocking(map, level, index);
 	if (r < 0)
 		return r;
-	parent = node_find_locked(map, level + 1, above);
-	if (parent && !slots_reserve(map->slots, 2 * FORMAT_LEVELS_MAX))
-		node_prune_locked(map, parent);
+	dead_prune_locked(map, level, index);
 	return 0;
 }
 
@@ -117,7 +127,7 @@ static int reclaim_unlocking(Map *map, MapChange *change)
 		r = dead_free_unlocking(map, level, index, change);
 	if (r)
 		return r;
-	return map->dead_first < map->dead_end ? RECLAIM_MORE : 0;
+	return map->state.dead_first < map->state.dead_end ? RECLAIM_MORE : 0;
 }
 
 int map_reclaim(Map *map)

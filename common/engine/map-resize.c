@@ -27,7 +27,7 @@ static int map_ends_at_unlocking(Map *map, guint64 last)
 			return r == MAP_HOLE ? 0 : r;
 		for (guint i = node_place(map->layout, child) + 1; i < node_pointers(map->layout);
 		     i++)
-			if (!entry_at_is_null(map->layout, &node->data, i))
+			if (!map_pointer_is_hole(map, &node->data, i))
 				return -ENOTEMPTY;
 	}
 	return 0;
@@ -41,10 +41,13 @@ static void roots_remove_locked(Map *map, guint levels)
 		guint level = map->levels - 1;
 		MapNode *node = node_find_locked(map, level, 0);
 
-		if (!map->root.slot)
+		if (!map->state.root.slot)
 			continue;
-		node_pointer_drop_locked(map, level, 0, &map->root);
-		map->root = entry_at(map->layout, &node->data, 0);
+		node_pointer_drop_locked(map, level, 0, &map->state.root);
+		if (map_pointer_is_hole(map, &node->data, 0))
+			map->state.root = (MapEntry){0};
+		else
+			map->state.root = entry_at(map->layout, &node->data, 0);
 		node_uncache_locked(map, node);
 	}
 }
@@ -56,12 +59,12 @@ static int root_add_locked(Map *map)
 	FormatNode data = {0};
 	MapNode *node;
 
-	if (map->root.slot) {
-		entry_put(map->layout, &data, 0, &map->root);
+	if (map->state.root.slot) {
+		entry_put(map->layout, &data, 0, &map->state.root);
 		node = node_new_locked(map, map->levels, 0, NODE_DIRTY, &data);
 		if (!node)
 			return -ENOMEM;
-		map->root = hole;
+		map->state.root = hole;
 		map->levels++;
 		node_replace_locked(map, node);
 	} else {
@@ -123,7 +126,7 @@ static int map_shrink(Map *map, guint64 blocks, guint levels)
 		turn = lock_turn(map->lock);
 		r = map_ends_at_unlocking(map, blocks - 1);
 	} while (r == MAP_RESTART);
-	if (!r && map->dead_first < map->dead_end)
+	if (!r && map->state.dead_first < map->state.dead_end)
 		r = -ENOTEMPTY;
 	if (!r)
 		r = slots_reserve(map->slots, 2 * FORMAT_LEVELS_MAX);

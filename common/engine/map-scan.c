@@ -48,7 +48,7 @@ static int scan_go_down_unlocking(Map *map, guint64 *block, guint64 *ret_end)
 		if (r <= 0)
 			return r ? r : -EAGAIN;
 	}
-	return map->levels > 1 || (map->root.slot && !map->root.dead);
+	return map->levels > 1 || (map->state.root.slot && !map->state.root.dead);
 }
 
 int map_next_leaf(Map *map, guint64 *block, guint64 *ret_end)

@@ -63,7 +63,7 @@ static int stash_refill_unlocking(Map *map, StashKind kind, guint64 hint)
 /* How many kinds of slots the map needs: a map of one level has no inner nodes. */
 static guint stash_kinds(const Map *map)
 {
-	return map->levels > 1 ? STASH_INNER + 1 : STASH_LEAVES + 1;
+	return map->levels > 1 || map->keeps_pairs ? STASH_INNER + 1 : STASH_LEAVES + 1;
 }
 
 /* The number of nodes of that level over blocks [first, first + n), n > 0. */
@@ -131,6 +131,15 @@ int stash_check_unlocking(Map *map, MapChange *change)
 	return 0;
 }
 
+int stash_keep_unlocking(Map *map, StashKind kind, guint n)
+{
+	if (map->stashes[kind].n >= n + STASH_NEED)
+		return 0;
+	if (n + STASH_NEED > MAP_STASH - STASH_RUN)
+		return -ENOSPC;
+	return stash_refill_unlocking(map, kind, 0);
+}
+
 void stash_take_pair_locked(Map *map, guint64 slot)
 {
 	Stash *stash = &map->stashes[STASH_INNER];
@@ -163,7 +172,7 @@ int map_fill_reserve(Map *map, const Superblock *sb)
 		stash_take_pair_locked(map, sb->reserve_pairs[i]);
 	lock_drop(map->lock);
 	r = stash_fill(map, STASH_LEAVES, sb->reserve_slot);
-	if (map->levels > 1 && (!r || r == -ENOSPC))
+	if (stash_kinds(map) > STASH_INNER && (!r || r == -ENOSPC))
 		r = stash_fill(map, STASH_INNER, 0);
 	return r;
 }

@@ -15,6 +15,11 @@ guint64 stash_take_locked(Map *map, StashKind kind);
  * 0, MAP_RESTART, -EAGAIN (nowait), -ENOSPC, or another negative errno. */
 int stash_check_unlocking(Map *map, MapChange *change);
 
+/* Makes sure that `n` slots can be taken, for something other than a change; they may come from the
+ * slots that are kept for zeroing, but leave enough of them for one step.  0, MAP_RESTART, -ENOSPC,
+ * or another negative errno. */
+int stash_keep_unlocking(Map *map, StashKind kind, guint n);
+
 /* Takes a pair of slots into the stash, if both are free and the stash is low. */
 void stash_take_pair_locked(Map *map, guint64 slot);
 

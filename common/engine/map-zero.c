@@ -33,10 +33,12 @@ static int zero_whole_unlocking(Map *map, guint level, guint64 index, guint64 *f
 	guint64 parent = node_parent(map->layout, index), next = index + 1;
 	int r = path_make_dirty_unlocking(map, level + 1, parent, change);
 
+	if (!r)
+		r = slots_reserve(map->slots, 2 * FORMAT_LEVELS_MAX);
 	if (r)
 		return r;
 	while (node_parent(map->layout, next) == parent && node_first(map, level, next) < end &&
-	       node_end(map, level, next) <= end &&
+	       node_end(map, level, next) <= end && !node_is_crossed(map, level, next) &&
 	       !node_is_pinned(node_find_locked(map, level, next)))
 		next++;
 	*ret_step = (MapZeroStep){.first = *first,
@@ -75,10 +77,10 @@ static int zero_in_leaf_unlocking(Map *map, guint64 index, guint64 *first, guint
 }
 
 /* Looks for the step that begins at *first, from the root down: the highest node that begins at
- * *first, ends at or before `end` and is not dirty or frozen dies whole; otherwise, a part of one
- * leaf becomes null.  ZERO_FOUND: *ret_step is the step.  ZERO_SKIPPED: nothing is mapped at
- * *first, which was moved behind the hole; the lock was kept.  Or another result of
- * node_get_unlocking(), and nothing was changed. */
+ * *first, ends at or before `end` and is not dirty or frozen dies whole, unless the deletion of a
+ * snapshot is inside it (R6); otherwise, a part of one leaf becomes null.  ZERO_FOUND: *ret_step is
+ * the step.  ZERO_SKIPPED: nothing is mapped at *first, which was moved behind the hole; the lock
+ * was kept.  Or another result of node_get_unlocking(), and nothing was changed. */
 static int zero_look_unlocking(Map *map, guint64 *first, guint64 end, MapChange *change,
 			       MapZeroStep *ret_step)
 {
@@ -93,7 +95,8 @@ static int zero_look_unlocking(Map *map, guint64 *first, guint64 end, MapChange 
 			return ZERO_SKIPPED;
 		}
 		if (level < map->levels - 1 && *first == node_first(map, level, index) &&
-		    node_end(map, level, index) <= end && !node_is_pinned(node))
+		    node_end(map, level, index) <= end && !node_is_pinned(node) &&
+		    !node_is_crossed(map, level, index))
 			return zero_whole_unlocking(map, level, index, first, end, change,
 						    ret_step);
 		if (level == 0)
@@ -174,22 +177,49 @@ static void cache_drop_below_locked(Map *map, const MapZeroStep *step)
 		cache_drop_matching_locked(map, step);
 }
 
+/* Makes node (level, index) a hole.  What a snapshot shares is left to it, for good; anything else
+ * dies, and is freed later.  Returns whether the node died. */
+static gboolean node_die_locked(Map *map, guint level, guint64 index)
+{
+	MapEntry entry = pointer_get_locked(map, level, index);
+	gboolean shared = entry.birth <= map_threshold(map, level, index);
+
+	if (!entry.slot || entry.dead)
+		return FALSE;
+	if (shared) {
+		entry = (MapEntry){0};
+		map->state.bound = TRUE; /* nobody knows how much it was */
+	} else {
+		entry.dead = TRUE;
+		entry.birth = map->generation;
+	}
+	pointer_set_locked(map, level, index, &entry);
+	return !shared;
+}
+
+static void note_death_locked(Map *map, const MapZeroStep *step)
+{
+	MapState *state = &map->state;
+
+	map->deaths++;
+	if (state->dead_first == state->dead_end)
+		state->dead_first = G_MAXUINT64;
+	state->dead_first = min_u64(state->dead_first, step->first);
+	state->dead_end = max_u64(state->dead_end, step->first + step->n);
+}
+
 static void zero_whole_apply(Map *map, const MapZeroStep *step)
 {
-	cache_drop_below_locked(map, step);
-	for (guint64 index = step->index; index < step->index + step->count; index++) {
-		MapEntry entry = pointer_get_locked(map, step->level, index);
+	gboolean died = FALSE;
 
-		if (!entry.slot || entry.dead)
-			continue;
-		entry.dead = TRUE;
-		pointer_set_locked(map, step->level, index, &entry);
-	}
-	map->deaths++;
-	if (map->dead_first == map->dead_end)
-		map->dead_first = G_MAXUINT64;
-	map->dead_first = min_u64(map->dead_first, step->first);
-	map->dead_end = max_u64(map->dead_end, step->first + step->n);
+	cache_drop_below_locked(map, step);
+	for (guint64 index = step->index; index < step->index + step->count; index++)
+		died |= node_die_locked(map, step->level, index);
+	if (died)
+		note_death_locked(map, step);
+	else
+		node_prune_locked(map, node_find_locked(map, step->level + 1,
+							node_parent(map->layout, step->index)));
 }
 
 static void zero_leaf_apply(Map *map, const MapZeroStep *step)

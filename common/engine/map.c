@@ -41,11 +41,19 @@ Map *map_new(Backing *backing, Slots *slots, const Seal *seal, NodeLayout layout
 	map->seal = seal;
 	map->blocks = blocks_covering(sb->size);
 	map->levels = sb->levels;
-	map->root = sb->map_root;
-	map->data_slots = sb->data_slots;
-	map->node_slots = sb->node_slots;
-	map->dead_first = sb->dead_first;
-	map->dead_end = sb->dead_end;
+	map->state = (MapState){.root = sb->map_root,
+				.data_slots = sb->data_slots,
+				.node_slots = sb->node_slots,
+				.head_data = sb->head_data,
+				.head_nodes = sb->head_nodes,
+				.head_written = sb->head_written,
+				.dead_first = sb->dead_first,
+				.dead_end = sb->dead_end,
+				.bound = sb->head_bound,
+				.written_bound = sb->head_written_bound,
+				.voids = sb->head_voids};
+	map->lineage.parent = map->lineage.threshold = sb->head_parent;
+	map->lineage.floor = sb->head_void;
 	map->limit = 256;
 	map->lock = slots_lists_lock(slots);
 	for (guint i = 0; i < MAP_SHARDS; i++)
@@ -256,7 +264,9 @@ static void leaf_write(Map *map, guint64 first, guint n, const SlotRun **runs, g
 
 		if (old.slot)
 			block_pointer_drop_locked(map, key_index(leaf->key), &old);
-		map->data_slots++;
+		map->state.data_slots++;
+		map->state.head_data++;
+		map->state.head_written++;
 		entry_put(map->layout, &leaf->data, at, &entry);
 		if (++*used == (*runs)->count) {
 			slots_gain(map->slots, (*runs)->slot, (*runs)->count);
@@ -347,11 +357,14 @@ void map_get_info(Map *map, MapInfo *ret_info)
 		.dirty = map->dirty.n + map->frozen.n,
 		.hits = hits,
 		.misses = map->misses,
-		.data_slots = map->data_slots,
-		.node_slots = map->node_slots,
+		.data_slots = map->state.data_slots,
+		.node_slots = map->state.node_slots,
+		.head_data = map->state.head_data,
+		.head_nodes = map->state.head_nodes,
+		.head_bound = map->state.bound,
 		.pending_bytes = slots_pending_bytes(map->slots),
 		.retired_bytes = slots_retired_bytes(map->slots),
-		.reclaimable = map->dead_first < map->dead_end,
+		.reclaimable = map->state.dead_first < map->state.dead_end,
 		.mended = __atomic_load_n(&map->mended, __ATOMIC_RELAXED),
 	};
 }

@@ -44,6 +44,22 @@
 
 typedef struct Map Map;
 
+/* Who shares what the map refers to (snapshots.h).  All zeros: nobody. */
+typedef struct {
+	guint64 parent;	   /* the snapshot that the map descends from */
+	guint64 floor;	   /* dead pointers born up to here are void */
+	guint64 threshold; /* T of nodes that end behind `cursor` ... */
+	guint64 behind;	   /* ... and of all others */
+	guint64 cursor;	   /* of the deletion of snapshot `threshold`; 0: it is not being deleted */
+	guint64 before;	   /* that snapshot's parent */
+} MapLineage;
+
+/* T of a node that ends at `end`, not cut off at the volume's end; of a block: its leaf. */
+static inline guint64 lineage_threshold(const MapLineage *lineage, guint64 end)
+{
+	return end <= lineage->cursor ? lineage->behind : lineage->threshold;
+}
+
 /* Opens the map of the superblock, of which geometry, root, counts and dead interval are used.  A
  * null root is an empty map.  `layout`: of its nodes.  `read_only`: damaged copies of nodes are not
  * rewritten. */
@@ -130,6 +146,73 @@ int map_fill_reserve(Map *map, const Superblock *sb);
  * -ENOTEMPTY, -ENOSPC, -ENOMEM, -EBADMSG and -EIO, the map has its old size. */
 int map_resize(Map *map, guint64 size);
 
+/* ---- For snapshots (snapshots.h).  Of the checkpoint thread; _locked: with slots_lists_lock()
+ *
+ * Pointers that the map drops are given back if they were born after T, and left to the snapshot
+ * otherwise. */
+void map_set_lineage_locked(Map *map, const MapLineage *lineage);
+const MapLineage *map_lineage_locked(const Map *map);
+
+/* What a snapshot keeps of the map. */
+typedef struct {
+	guint64 size; /* only for map_replace_locked(): of the volume, bytes */
+	guint levels;
+	MapEntry root; /* its checksum is not known before map_frozen_root() */
+	guint64 dying_first, dying_end;
+	guint64 referenced, nodes, written;
+	gboolean bound;		/* `referenced` and `nodes` are upper bounds */
+	gboolean written_bound; /* `written` is one */
+} MapShare;
+
+/* At the instant of a freeze (`cut` of map_freeze()): the map, which is going to be frozen, is
+ * snapshot `generation`'s, too, from now on, and what is dying is that snapshot's alone. */
+void map_share_locked(Map *map, guint64 generation, MapShare *ret_share);
+
+/* The root of the frozen map, with its checksum.  Called once the frozen nodes are written. */
+MapEntry map_frozen_root(Map *map);
+
+/* Replaces the whole map by a snapshot's, whose slots it shares.  FALSE, and nothing was changed:
+ * something was changed since the last checkpoint.  Nothing is frozen, and nobody uses the map. */
+gboolean map_replace_locked(Map *map, const MapShare *share);
+
+/* How many blocks born after lineage.before, up to lineage.threshold, the map has given back behind
+ * the cursor since the last call. */
+guint64 map_taken_over_locked(Map *map);
+
+/* The map descends from its parent's parent now: so many blocks more were born since; `bound`: at
+ * most. */
+void map_add_written_locked(Map *map, guint64 blocks, gboolean bound);
+
+/* Whether there may be void pointers. */
+gboolean map_has_voids_locked(const Map *map);
+
+/* Whether [first, end) may have dead pointers of the map over it. */
+gboolean map_is_dying_locked(const Map *map, guint64 first, guint64 end);
+
+/* slots_lists_lock(), and slots_reserve(). */
+Lock *map_lock(Map *map);
+int map_reserve_locked(Map *map, gsize entries);
+
+/* Gives back slots that only a snapshot referred to.  Room in the lists was reserved. */
+void map_return_block_locked(Map *map, guint64 slot);
+void map_return_node_locked(Map *map, guint level, guint64 slot);
+
+/* Pairs of slots for the snapshot table.  map_keep_pairs_unlocking() makes sure that `n` can be
+ * taken, from what is kept ready for inner nodes, and that there is room in the lists for `n` pairs
+ * taken and returned; it may drop the lock meanwhile.  0, -ENOSPC, -ENOMEM or -EIO.
+ * map_return_node_locked() returns a pair, as a node of level 1. */
+int map_keep_pairs_unlocking(Map *map, guint n);
+guint64 map_take_pair_locked(Map *map);
+
+/* The pointer to node (level, index), null where the map has none; or its leaf.  0 and the lock was
+ * kept; above 0: the lock was dropped, begin anew; or a negative errno. */
+int map_pointer_unlocking(Map *map, guint level, guint64 index, MapEntry *ret_entry);
+int map_leaf_unlocking(Map *map, guint64 index, const FormatNode **ret_leaf);
+
+/* Reads a node that no map changes, without the lock: from either copy, verified, mended.  0 or a
+ * negative errno.  Its slot must keep its content meanwhile. */
+int map_read_node(Map *map, guint level, guint64 index, const MapEntry *entry, FormatNode *out);
+
 /* The steps of a checkpoint, by one thread.  A checkpoint is of all maps over the same slots, which
  * are `maps`; map_write_frozen(), map_frozen_state() and map_drain() must be called for each.
  *
@@ -141,8 +224,8 @@ void map_freeze(Map *const *maps, guint n_maps, guint64 next, void (*cut)(gpoint
 /* Writes the frozen nodes.  0 or a negative errno; after an error it may be called again. */
 int map_write_frozen(Map *map);
 
-/* Puts root, counts and dead interval as of the freeze into `sb`, and the slots that are kept ready
- * for nodes now.  Called once the frozen nodes are written. */
+/* Puts root, counts, head's counts and dead interval as of the freeze into `sb`, and the slots that
+ * are kept ready for nodes now.  Called once the frozen nodes are written. */
 void map_frozen_state(Map *map, Superblock *sb);
 
 /* Waits until all readers that began before the call have ended. */
@@ -158,7 +241,9 @@ gboolean map_shares_block(Map *map, guint64 block, const MapEntry *entry);
 
 typedef struct {
 	guint64 nodes, dirty, hits, misses;
-	guint64 data_slots, node_slots;
+	guint64 data_slots, node_slots; /* of all owners */
+	guint64 head_data, head_nodes;	/* of this map, dead ones included */
+	gboolean head_bound;		/* these are upper bounds */
 	guint64 pending_bytes, retired_bytes;
 	gboolean reclaimable; /* there may be dead pointers */
 	guint64 mended;	      /* damaged copies of nodes rewritten since the map was opened */

@@ -48,6 +48,7 @@ static void test_fields(const void *data)
 	CHECK(!memcmp(&out, &sb, sizeof out));
 	sb.head_bound = FALSE;
 	sb.head_voids = TRUE;
+	sb.head_written_bound = TRUE;
 	superblock_encode(&sb, &raw);
 	CHECK(superblock_decode(&raw, &out, "test", NULL));
 	CHECK(!memcmp(&out, &sb, sizeof out));
@@ -66,7 +67,8 @@ static void test_no_snapshots(const void *data)
 	CHECK(superblock_decode(&raw, &out, "test", NULL));
 	CHECK_UINT(out.head_data, 7);
 	CHECK_UINT(out.head_nodes, 8);
-	CHECK(!out.snapshot_root.slot && !out.head_parent && !out.head_void && !out.head_written);
+	CHECK(!out.snapshot_root.slot && !out.head_parent && !out.head_void);
+	CHECK_UINT(out.head_written, 7);
 	CHECK(!out.dying_generation && !out.delete_generation && !out.head_bound);
 }
 
