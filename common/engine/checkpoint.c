@@ -2,18 +2,23 @@
 #include "common/engine/checkpoint.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* Called by map_freeze() at the instant of the freeze. */
-static void cut_journal(gpointer data)
+static void cut_engine(gpointer data)
 {
 	Engine *engine = data;
 
+	if (engine->wish)
+		snapshots_add_locked(engine->snapshots, engine->wish, engine->generation,
+				     engine->next_size);
+	snapshots_freeze_locked(engine->snapshots);
 	engine->cut = journal_cut(engine->journal, engine->generation + 1);
 }
 
 static void freeze_engine(Engine *engine)
 {
-	map_freeze(&engine->map, 1, engine->generation + 1, cut_journal, engine);
+	map_freeze(&engine->map, 1, engine->generation + 1, cut_engine, engine);
 	engine->generation++;
 	engine->frozen = TRUE;
 }
@@ -36,6 +41,7 @@ static void describe_checkpoint(Engine *engine, guint64 generation, gboolean cle
 
 	*sb = engine->superblock.current;
 	map_frozen_state(engine->map, sb);
+	snapshots_frozen_state(engine->snapshots, sb);
 	sb->groups = slots_frozen_groups(engine->slots);
 	sb->bitmap_digest = slots_frozen_digest(engine->slots);
 	describe_size(engine->next_size, sb);
@@ -63,7 +69,10 @@ static int fail_for_good(Engine *engine, int r, const char *what)
  * the volume FAILED. */
 static int fail_unless_retryable(Engine *engine, int r, const char *what)
 {
-	return r == -ENOSPC || r == -ENOMEM ? r : fail_for_good(engine, r, what);
+	if (r != -ENOSPC && r != -ENOMEM)
+		return fail_for_good(engine, r, what);
+	snapshots_give_up_newest(engine->snapshots);
+	return r;
 }
 
 int checkpoint_finish(Engine *engine, gboolean clean)
@@ -74,6 +83,9 @@ int checkpoint_finish(Engine *engine, gboolean clean)
 
 	if (r)
 		return fail_unless_retryable(engine, r, "write nodes");
+	r = snapshots_write_frozen(engine->snapshots);
+	if (r)
+		return fail_unless_retryable(engine, r, "write the snapshot table");
 	r = slots_write_bitmaps(engine->slots, generation);
 	if (r)
 		return fail_unless_retryable(engine, r, "write bitmaps");
@@ -112,19 +124,67 @@ static int resize_map(Engine *engine, guint64 size)
 	return 0;
 }
 
-int checkpoint_begin(Engine *engine, guint64 size, int *ret_resize)
+/* Finishes a checkpoint that -ENOSPC or -ENOMEM interrupted. */
+static int finish_interrupted(Engine *engine)
 {
-	int r = 0;
-
 	if (engine_has_failed(engine))
 		return -ESHUTDOWN;
-	if (engine->frozen) /* by a checkpoint that -ENOSPC or -ENOMEM interrupted */
-		r = checkpoint_finish(engine, FALSE);
+	return engine->frozen ? checkpoint_finish(engine, FALSE) : 0;
+}
+
+int checkpoint_begin(Engine *engine, guint64 size, int *ret_resize)
+{
+	int r = finish_interrupted(engine);
+
 	if (r)
 		return r;
 	if (size)
 		*ret_resize = resize_map(engine, size);
 	freeze_engine(engine);
+	return 0;
+}
+
+static gboolean identity_is_taken_locked(const Snapshots *snapshots, const Snapshot *wish)
+{
+	if (wish->state != FORMAT_SNAPSHOT_DELETING &&
+	    snapshots_find_name_locked(snapshots, wish->name))
+		return TRUE;
+	for (guint i = 0; i < snapshots_count_locked(snapshots); i++)
+		if (!memcmp(snapshots_get_locked(snapshots, i)->uuid, wish->uuid,
+			    sizeof wish->uuid))
+			return TRUE;
+	return FALSE;
+}
+
+/* Makes room for the snapshot's record, so that the freeze cannot fail. */
+static int expect_snapshot(Engine *engine, const Snapshot *wish, guint *ret_place)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(slots_lists_lock(engine->slots));
+	int r;
+
+	if (identity_is_taken_locked(engine->snapshots, wish))
+		return -EEXIST;
+	if (!snapshots_have_room_locked(engine->snapshots, 1))
+		return -ENOSPC;
+	r = snapshots_keep_unlocking(engine->snapshots, 1);
+	if (!r)
+		snapshots_expect_locked(engine->snapshots, ret_place);
+	return r;
+}
+
+int checkpoint_begin_snapshot(Engine *engine, const Snapshot *wish, guint64 *ret_generation)
+{
+	Snapshot expected = *wish;
+	int r = finish_interrupted(engine);
+
+	if (!r)
+		r = expect_snapshot(engine, wish, &expected.place);
+	if (r)
+		return r;
+	engine->wish = &expected;
+	*ret_generation = engine->generation;
+	freeze_engine(engine);
+	engine->wish = NULL;
 	return 0;
 }
 

@@ -23,6 +23,9 @@
  * the superblocks.  A smaller size holds for requests from before the freeze on, because the map no
  * longer covers the blocks behind it.
  *
+ * A checkpoint may be a snapshot: its root is kept.  If it meets a full disk after the freeze, the
+ * snapshot is given up, and deleted once the checkpoint is durable.
+ *
  * Threading: one thread at a time; while there is a Checkpointer (checkpointer.h), its thread.
  */
 #pragma once
@@ -34,6 +37,12 @@
  * checkpoint was begun.  After 0, and if `size` is not 0, *ret_resize is 0, or why the size stays
  * as it is. */
 int checkpoint_begin(Engine *engine, guint64 size, int *ret_resize);
+
+/* The same, and the checkpoint is a snapshot of the volume, with the identity of `wish` (name,
+ * UUID, created, group, flags, state).  -EEXIST: the name or the UUID is taken; -ENOSPC: there is
+ * no room for it.  After 0, *ret_generation is the snapshot's: what is changed from now on is not
+ * in it. */
+int checkpoint_begin_snapshot(Engine *engine, const Snapshot *wish, guint64 *ret_generation);
 
 /* Finishes the checkpoint: writes the frozen state and switches.  `clean`: the volume is being
  * closed, and the journal has no record behind the cut. */

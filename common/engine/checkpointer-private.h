@@ -7,9 +7,11 @@
 
 #include "common/base/logging.h"
 #include "common/engine/checkpointer.h"
+#include "common/engine/snapshot-walk.h"
 #include "common/engine/throttle.h"
 
 #define TICK (250 * G_TIME_SPAN_MILLISECOND) /* the thread's longest sleep */
+#define WAIT_SECONDS 25			     /* the longest wait of a request (I9) */
 #define IDLE (2 * G_TIME_SPAN_SECOND)	     /* time without a change that makes a volume idle */
 
 /* How busy the volume is.  The requests of a tick are changes, and lookups in the map that the pass
@@ -21,10 +23,21 @@ typedef struct {
 	guint64 own;	  /* lookups of the pass */
 } Quiet;
 
+/* What became of the snapshot that somebody asked for. */
+typedef enum {
+	WISH_NONE,
+	WISH_ASKED,
+	WISH_TAKEN, /* the thread makes it */
+	WISH_ANSWERED,
+	WISH_GIVEN_UP, /* taken, and nobody waits any more */
+} WishState;
+
 struct Checkpointer {
 	Engine *engine;
 	GThread *thread;
 	Tidy *tidy;
+	SnapshotWalk *walk;
+	gboolean walking;      /* the thread's: there is more to walk */
 	Quiet quiet;	       /* the thread's */
 	gint changes, flushes; /* atomic: counts of requests; they may wrap around */
 	gint kicked;	       /* atomic: the thread must not sleep */
@@ -37,15 +50,36 @@ struct Checkpointer {
 	guint64 asked, begun, finished; /* tickets of checkpoints */
 	guint64 attempts, made;		/* checkpoints that ended, and those that succeeded */
 	Throttle throttle;
-	int result;			   /* of the last checkpoint */
-	guint64 resize_to;		   /* size for the next checkpoint; 0: no change */
-	int resize_result;		   /* of the last change of size */
+	int result;	   /* of the last checkpoint */
+	guint64 resize_to; /* size for the next checkpoint; 0: no change */
+	int resize_result; /* of the last change of size */
+	WishState wish_state;
+	Snapshot wish;
+	int wish_result;
+	guint64 wish_generation;
 	guint64 settle_asked, settle_done; /* tickets of checkpointer_settle() */
 	CheckpointerCall call;		   /* the call that waits for the thread, or NULL */
 	gpointer call_data;
 	guint64 calls, calls_done; /* tickets of calls */
-	LoggingLimit reclaim_failures;
+	LoggingLimit reclaim_failures, walk_failures;
 };
+
+static inline gboolean checkpoint_is_due(Checkpointer *cp)
+{
+	return journal_wants_checkpoint(cp->engine->journal) ||
+	       map_wants_checkpoint(cp->engine->map);
+}
+
+/* ---- checkpointer-snapshots.c */
+
+/* Whether a snapshot is asked for; the thread must answer with wish_end(): the result of
+ * checkpoint_begin_snapshot(). */
+gboolean wish_begin(Checkpointer *cp, Snapshot *ret_wish);
+void wish_end(Checkpointer *cp, int result, guint64 generation);
+
+/* Frees some of what snapshots gave up; `slowly`: at the pace of background work.  Returns whether
+ * there is more to do now. */
+gboolean walk_some(Checkpointer *cp, gboolean slowly);
 
 /* ---- checkpointer-tidy.c */
 

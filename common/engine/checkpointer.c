@@ -7,19 +7,12 @@
 #include "common/engine/checkpoint.h"
 #include "common/engine/waits.h"
 
-#define WAIT_SECONDS 25		 /* the longest wait of a request (I9) */
 #define RECLAIM_STEPS 256	 /* calls of map_reclaim() in one go */
 #define KEEP_IDLE (16 * MIB)	 /* bytes of warm space that trimming leaves an idle volume */
 #define KEEP_BUSY (1024 * MIB)	 /* the same while the volume is in use */
 #define TRIM_AT_ONCE (256 * MIB) /* bytes that one call of slots_trim() may trim */
 #define SYNC_WARM (16 * MIB)	 /* warm bytes kept ready for a load that flushes often */
 #define SYNC_RETIRED (16 * MIB)	 /* retired bytes for which such a load gets a checkpoint */
-
-static gboolean checkpoint_is_due(Checkpointer *cp)
-{
-	return journal_wants_checkpoint(cp->engine->journal) ||
-	       map_wants_checkpoint(cp->engine->map);
-}
 
 static gboolean reclaim_some(Checkpointer *cp);
 
@@ -30,6 +23,21 @@ static void note_freeze(Checkpointer *cp)
 
 	throttle_begin(&cp->throttle, g_get_monotonic_time());
 	g_cond_broadcast(&cp->done);
+}
+
+/* Begins a checkpoint that is the snapshot that somebody asked for.  FALSE: nobody has, or there
+ * can be none. */
+static gboolean begin_snapshot(Checkpointer *cp)
+{
+	guint64 generation = 0;
+	Snapshot wish;
+	int r;
+
+	if (!wish_begin(cp, &wish))
+		return FALSE;
+	r = checkpoint_begin_snapshot(cp->engine, &wish, &generation);
+	wish_end(cp, r, generation);
+	return r == 0;
 }
 
 /* Makes one checkpoint, which serves all who asked for one before it begins. */
@@ -43,9 +51,11 @@ static void make_checkpoint(Checkpointer *cp)
 	size = cp->resize_to;
 	cp->resize_to = 0;
 	lock_drop(&cp->lock);
-	if (g_atomic_int_compare_and_exchange(&cp->full, TRUE, FALSE) && !cp->engine->frozen)
+	if (g_atomic_int_compare_and_exchange(&cp->full, TRUE, FALSE) && !cp->engine->frozen) {
 		reclaim_some(cp);
-	r = checkpoint_begin(cp->engine, size, &resized);
+		walk_some(cp, FALSE);
+	}
+	r = !size && begin_snapshot(cp) ? 0 : checkpoint_begin(cp->engine, size, &resized);
 	if (!r) {
 		note_freeze(cp);
 		r = checkpoint_finish(cp->engine, FALSE);
@@ -85,7 +95,7 @@ static gboolean checkpoint_is_asked(Checkpointer *cp)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 
-	return cp->asked != cp->begun;
+	return cp->asked != cp->begun || cp->wish_state == WISH_ASKED;
 }
 
 static gboolean is_stopping(Checkpointer *cp)
@@ -104,7 +114,8 @@ static gboolean settling_goes_on(Checkpointer *cp)
 	return !is_stopping(cp) && !engine_has_failed(cp->engine) && !cp->engine->frozen;
 }
 
-/* Frees all discarded blocks, and gives all free space back to the file system. */
+/* Frees all discarded blocks and deleted snapshots, and gives all free space back to the file
+ * system. */
 static void settle_space(Checkpointer *cp)
 {
 	guint64 ticket;
@@ -112,7 +123,7 @@ static void settle_space(Checkpointer *cp)
 	lock_take(&cp->lock);
 	ticket = cp->settle_asked;
 	lock_drop(&cp->lock);
-	while (reclaim_some(cp) && settling_goes_on(cp))
+	while ((reclaim_some(cp) || walk_some(cp, FALSE)) && settling_goes_on(cp))
 		;
 	make_checkpoint(cp);
 	make_checkpoint(cp); /* frees the nodes that the reclaiming replaced */
@@ -184,6 +195,9 @@ static void give_back_space(Checkpointer *cp, gboolean idle)
 {
 	if (reclaim_some(cp))
 		g_atomic_int_set(&cp->kicked, TRUE); /* go on with the rest without a sleep */
+	cp->walking = walk_some(cp, !idle);
+	if (cp->walking)
+		g_atomic_int_set(&cp->kicked, TRUE);
 	if (!checkpoint_is_due(cp))
 		slots_trim(cp->engine->slots, idle ? KEEP_IDLE : KEEP_BUSY, TRIM_AT_ONCE);
 }
@@ -226,6 +240,17 @@ void checkpointer_get_tidy_info(Checkpointer *cp, TidyInfo *ret_info)
 
 /* ---- the thread */
 
+/* Whether a checkpoint would write something. */
+static gboolean is_changed(Engine *engine)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
+
+	if (map_is_changed(engine->map))
+		return TRUE;
+	locker = lock_hold(slots_lists_lock(engine->slots));
+	return snapshots_changed_locked(engine->snapshots);
+}
+
 static gpointer checkpointer_main(gpointer data)
 {
 	Checkpointer *cp = data;
@@ -244,7 +269,7 @@ static gpointer checkpointer_main(gpointer data)
 			changed_at = g_get_monotonic_time();
 		idle = g_get_monotonic_time() - changed_at >= IDLE;
 		if (checkpoint_is_asked(cp) || checkpoint_is_due(cp) || cp->engine->frozen ||
-		    (idle && !tidying && map_is_changed(cp->engine->map)))
+		    (idle && !tidying && !cp->walking && is_changed(cp->engine)))
 			make_checkpoint(cp);
 		if (wants_settle)
 			settle_space(cp);
@@ -280,6 +305,12 @@ Checkpointer *checkpointer_new(Engine *engine, GError **error)
 		checkpointer_free(cp);
 		return NULL;
 	}
+	cp->walk = snapshot_walk_new(engine->snapshots, engine->map, engine->name);
+	if (!cp->walk) {
+		error_set_errno(error, ENOMEM, "%s: snapshot walk", engine->name);
+		checkpointer_free(cp);
+		return NULL;
+	}
 	cp->thread = thread_start("storageos-cp", checkpointer_main, cp, error);
 	if (!cp->thread) {
 		g_prefix_error(error, "%s: ", engine->name);
@@ -300,6 +331,7 @@ void checkpointer_free(Checkpointer *cp)
 	if (cp->thread)
 		g_thread_join(cp->thread);
 	tidy_free(cp->tidy);
+	snapshot_walk_free(cp->walk);
 	lock_clear(&cp->lock);
 	g_cond_clear(&cp->wake);
 	g_cond_clear(&cp->done);

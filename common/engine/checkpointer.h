@@ -2,9 +2,9 @@
 /*
  * The thread that makes checkpoints (checkpoint.h) in the background: when the journal is half
  * full, when the map asks for one (map_wants_checkpoint()), 2 s after the last change, and when a
- * caller asks.  Between checkpoints it frees discarded blocks, gives unused space back to the
- * file system, and tidies the volume while that is idle (tidy.h).  Requests that outrun the thread
- * wait for it here; no wait is longer than 25 s (I9).
+ * caller asks.  Between checkpoints it frees discarded blocks and deleted snapshots, gives unused
+ * space back to the file system, and tidies the volume while that is idle (tidy.h).  Requests that
+ * outrun the thread wait for it here; no wait is longer than 25 s (I9).
  *
  * Threading: any thread may call any function, except that checkpointer_free() must be the last
  * call.
@@ -35,6 +35,15 @@ int checkpointer_run(Checkpointer *checkpointer);
  */
 int checkpointer_resize(Checkpointer *checkpointer, guint64 size, guint seconds);
 
+/* Has a checkpoint made that is a snapshot (checkpoint_begin_snapshot()), and waits for its freeze,
+ * 25 s at most.  0; -ETIMEDOUT: there will be no snapshot; or why there is none. */
+int checkpointer_snapshot(Checkpointer *checkpointer, const Snapshot *wish,
+			  guint64 *ret_generation);
+
+/* Waits until that snapshot is durable, `seconds` at most.  0; -ETIMEDOUT; -ENOSPC: it was given
+ * up; -ENOENT: there is none; -ESHUTDOWN. */
+int checkpointer_await(Checkpointer *checkpointer, guint64 generation, guint seconds);
+
 /* For a request that met a full backing: has some discarded blocks freed and a checkpoint made, and
  * waits for its end, 25 s at most.  0, -ETIMEDOUT, or the checkpoint's error. */
 int checkpointer_make_room(Checkpointer *checkpointer);
@@ -49,9 +58,9 @@ int checkpointer_throttle(Checkpointer *checkpointer, guint64 bytes, guint chang
 typedef void (*CheckpointerCall)(Engine *engine, gpointer data);
 void checkpointer_call(Checkpointer *checkpointer, CheckpointerCall call, gpointer data);
 
-/* Asks the thread to free all discarded blocks and to give their space back to the file system.
- * Returns a ticket; checkpointer_settled() waits for it, `seconds` at most, and returns whether it
- * is done. */
+/* Asks the thread to free all discarded blocks and deleted snapshots, and to give their space back
+ * to the file system. Returns a ticket; checkpointer_settled() waits for it, `seconds` at most, and
+ * returns whether it is done. */
 guint64 checkpointer_settle(Checkpointer *checkpointer);
 gboolean checkpointer_settled(Checkpointer *checkpointer, guint64 ticket, guint seconds);
 

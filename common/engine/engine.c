@@ -14,6 +14,10 @@ gboolean engine_init(Engine *engine, const Superblock *sb, GError **error)
 			      sb, engine->read_only, error);
 	if (!engine->map)
 		return FALSE;
+	engine->snapshots = snapshots_new(engine->backing, engine->slots, &engine->seal,
+					  engine->map, engine->read_only, error);
+	if (!engine->snapshots)
+		return FALSE;
 	engine->journal = journal_new(engine->backing, sb->journal_size, &engine->seal, error);
 	return engine->journal != NULL;
 }
@@ -21,6 +25,7 @@ gboolean engine_init(Engine *engine, const Superblock *sb, GError **error)
 void engine_clear(Engine *engine)
 {
 	journal_free(engine->journal);
+	snapshots_free(engine->snapshots);
 	map_free(engine->map);
 	slots_free(engine->slots);
 	backing_free(engine->backing);

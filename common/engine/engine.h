@@ -12,6 +12,7 @@
 #include "common/engine/map.h"
 #include "common/engine/seal.h"
 #include "common/engine/slots.h"
+#include "common/engine/snapshots.h"
 #include "common/engine/superblock.h"
 
 /* The last scrub that was completed, as in the superblock. */
@@ -27,9 +28,11 @@ typedef struct {
 	SuperblockPair superblock; /* the checkpoint thread's, once that thread runs */
 	Slots *slots;
 	Map *map;
-	Journal *journal;   /* NULL: a snapshot */
-	guint64 generation; /* of changes that are made now; the checkpoint thread's */
-	gboolean frozen;    /* a checkpoint was begun; `cut` is its place in the journal */
+	Snapshots *snapshots; /* NULL: a snapshot */
+	const Snapshot *wish; /* the snapshot that the coming freeze makes, or NULL */
+	Journal *journal;     /* NULL: a snapshot */
+	guint64 generation;   /* of changes that are made now; the checkpoint thread's */
+	gboolean frozen;      /* a checkpoint was begun; `cut` is its place in the journal */
 	JournalPlace cut;
 	guint64 durable_generation; /* atomic: of the newest durable checkpoint */
 	guint64 size;		    /* atomic: bytes that requests may reach; see checkpoint.h */
@@ -44,7 +47,7 @@ typedef struct {
 	gint64 failed_since; /* Unix time; under failure_lock */
 } Engine;
 
-/* Allocates seal, slots, map and journal for a volume with that superblock. */
+/* Allocates seal, slots, map, snapshots and journal for a volume with that superblock. */
 gboolean engine_init(Engine *engine, const Superblock *sb, GError **error);
 void engine_clear(Engine *engine);
 

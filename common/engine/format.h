@@ -73,7 +73,7 @@
  * that does not know a read-only-compatible bit may only read.  One that does not know a compatible
  * bit may do everything, and must clear the bit when it writes. */
 #define FORMAT_INCOMPATIBLE_KNOWN ((guint64)0)
-#define FORMAT_RO_COMPATIBLE_KNOWN ((guint64)0)
+#define FORMAT_RO_COMPATIBLE_KNOWN FORMAT_RO_SNAPSHOTS
 
 /* Read-only-compatible: slots belong to snapshots, too, and the fields of the superblock from
  * head_parent on count.  Without the bit they are zeros. */

@@ -301,7 +301,8 @@ gboolean recovery_run(Engine *engine, GError **error)
 	Replay replay = {.engine = engine};
 	gboolean done;
 
-	if (!slots_load(engine->slots, &sb, error))
+	if (!slots_load(engine->slots, &sb, error) ||
+	    !snapshots_load(engine->snapshots, &sb, error))
 		return FALSE;
 	replay.buffer = large_alloc(JOURNAL_PAYLOAD_MAX);
 	if (!replay.buffer)

@@ -6,7 +6,7 @@
  *   volume-gather.c  reading many blocks of a snapshot
  *   volume-write.c   writing, zeroing, comparing: what changes blocks
  *   volume-batch.c   several writes at once
- *   volume-erase.c, volume-resize.c
+ *   volume-erase.c, volume-resize.c, volume-snapshots.c, volume-rollback.c
  *   volume-gate.c    the gate before all changes
  * Beside them, scrub (common/check) works on an open volume through this header.
  */
@@ -57,6 +57,9 @@ void volume_free(Volume *volume);
 
 /* The volume's map takes part in the process's node cache, until the volume is freed. */
 void volume_join_cache(Volume *volume);
+
+/* Draws a random UUID (RFC 4122, version 4). */
+gboolean volume_random_uuid(guint8 uuid[16], GError **error);
 
 /* INVALID unless a volume may have that size. */
 gboolean volume_check_size(guint64 size, guint32 logical_block_size, const char *name,

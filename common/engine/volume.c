@@ -62,7 +62,7 @@ static gboolean random_bytes(void *to, gsize length, GError **error)
 	return TRUE;
 }
 
-static gboolean random_uuid(guint8 uuid[16], GError **error)
+gboolean volume_random_uuid(guint8 uuid[16], GError **error)
 {
 	if (!random_bytes(uuid, 16, error))
 		return FALSE;
@@ -124,7 +124,8 @@ static gboolean superblock_new(const VolumeParameters *p, Superblock *sb, const 
 		sb->journal_size = p->size < JOURNAL_LARGE_FROM ? JOURNAL_SMALL : JOURNAL_LARGE;
 	sb->levels = codec_levels(superblock_layout(sb), p->size);
 	sb->groups_offset = FORMAT_JOURNAL_OFFSET + sb->journal_size;
-	return random_bytes(&sb->seed, sizeof sb->seed, error) && random_uuid(sb->uuid, error);
+	return random_bytes(&sb->seed, sizeof sb->seed, error) &&
+	       volume_random_uuid(sb->uuid, error);
 }
 
 static int write_zeros(Backing *backing, guint64 offset, guint64 end)
@@ -428,7 +429,7 @@ gboolean volume_renew_uuid(Volume *volume, GError **error)
 	int r = volume_check_writable(volume);
 	guint8 uuid[16];
 
-	if (!r && !random_uuid(uuid, error))
+	if (!r && !volume_random_uuid(uuid, error))
 		return FALSE;
 	if (!r) {
 		checkpointer_call(volume->checkpointer, set_uuid, uuid);
@@ -456,6 +457,13 @@ void volume_tidy(Volume *volume)
 		checkpointer_tidy(volume->checkpointer);
 }
 
+static guint count_snapshots(Engine *engine)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(slots_lists_lock(engine->slots));
+
+	return engine->snapshots ? snapshots_count_locked(engine->snapshots) : 0;
+}
+
 void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 {
 	Engine *engine = &volume->engine;
@@ -477,6 +485,9 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 		.data_bytes = map.data_slots * FORMAT_SLOT_SIZE,
 		.metadata_bytes = volume->groups_offset +
 				  (map.node_slots + FORMAT_FIRST_INDEX * groups) * FORMAT_SLOT_SIZE,
+		.head_bytes = map.head_data * FORMAT_SLOT_SIZE,
+		.head_is_bound = map.head_bound,
+		.snapshots = count_snapshots(engine),
 		.pending_bytes = map.pending_bytes,
 		.backing_bytes = backing_allocated(engine->backing),
 		.place = backing_place(engine->backing),

@@ -65,8 +65,12 @@ typedef struct {
 	guint64 size;
 	guint32 logical_block_size;
 	guint64 generation;	 /* of the last durable checkpoint */
-	guint64 data_bytes;	 /* mapped blocks, and discarded blocks that are not yet free */
-	guint64 metadata_bytes;	 /* nodes, bitmaps, journal, superblocks */
+	guint64 data_bytes;	 /* blocks that the volume or a snapshot has, and discarded blocks
+				  * that are not yet free */
+	guint64 head_bytes;	 /* of these, what the volume itself has, shared or not */
+	gboolean head_is_bound;	 /* it has at most that much */
+	guint snapshots;	 /* records: snapshots, those being deleted, bookmarks */
+	guint64 metadata_bytes;	 /* nodes, bitmaps, journal, superblocks, snapshot table */
 	guint64 pending_bytes;	 /* replaced, and free after the next checkpoint */
 	guint64 backing_bytes;	 /* allocated by the file system below */
 	BackingPlace place;	 /* of the backing */
@@ -178,7 +182,8 @@ int volume_discard(Volume *volume, guint64 offset, guint64 length);
  * disk below keeps of overwritten or returned space are not reached.  Durable when it returns 0.
  * Changes wait until it has ended.  After an error the volume may read as zeros while its data are
  * still in the backing.  The call may write or punch all space of the backing, which can take long;
- * it ends with -ECANCELED when nobody waits for it any more (wanted.h). */
+ * it ends with -ECANCELED when nobody waits for it any more (wanted.h).  -EBUSY, and nothing was
+ * done: there are snapshots, which would keep their data; they must be deleted before. */
 int volume_erase(Volume *volume);
 
 /* Returns when every change that was acknowledged before the call would survive a loss of power

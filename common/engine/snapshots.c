@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/engine/snapshots-private.h"
+
+#include <errno.h>
+#include <string.h>
+
+Snapshots *snapshots_new(Backing *backing, Slots *slots, const Seal *seal, Map *map,
+			 gboolean read_only, GError **error)
+{
+	Snapshots *snapshots = g_try_new0(Snapshots, 1);
+
+	if (!snapshots) {
+		error_set_errno(error, ENOMEM, "%s: snapshots", backing->name);
+		return NULL;
+	}
+	snapshots->backing = backing;
+	snapshots->slots = slots;
+	snapshots->seal = seal;
+	snapshots->map = map;
+	snapshots->read_only = read_only;
+	return snapshots;
+}
+
+void snapshots_free(Snapshots *snapshots)
+{
+	if (!snapshots)
+		return;
+	g_free(snapshots->list);
+	g_free(snapshots->holds);
+	g_free(snapshots->frozen);
+	g_free(snapshots);
+}
+
+static gboolean array_grow(gpointer *array, guint *room, guint need, gsize size)
+{
+	guint64 larger = MAX(need, *room + *room / 2);
+	gpointer grown;
+
+	if (need <= *room)
+		return TRUE;
+	grown = g_try_realloc_n(*array, larger, size);
+	if (!grown)
+		return FALSE;
+	*array = grown;
+	*room = (guint)larger;
+	return TRUE;
+}
+
+gboolean snapshots_grow(Snapshots *snapshots, guint n)
+{
+	gpointer list = snapshots->list, holds = snapshots->holds;
+	gboolean grown = array_grow(&list, &snapshots->list_room, snapshots->n_list + n,
+				    sizeof *snapshots->list) &&
+			 array_grow(&holds, &snapshots->holds_room, snapshots->n_holds + n,
+				    sizeof *snapshots->holds);
+
+	snapshots->list = list;
+	snapshots->holds = holds;
+	return grown;
+}
+
+/* ---- looking */
+
+guint snapshots_count_locked(const Snapshots *snapshots)
+{
+	return snapshots->n_list;
+}
+
+const Snapshot *snapshots_get_locked(const Snapshots *snapshots, guint i)
+{
+	return &snapshots->list[i];
+}
+
+guint snapshots_count_holds_locked(const Snapshots *snapshots)
+{
+	return snapshots->n_holds;
+}
+
+const SnapshotHold *snapshots_get_hold_locked(const Snapshots *snapshots, guint i)
+{
+	return &snapshots->holds[i];
+}
+
+Snapshot *snapshot_find_locked(const Snapshots *snapshots, guint64 generation)
+{
+	guint from = 0, to = snapshots->n_list;
+
+	while (from < to) {
+		guint middle = from + (to - from) / 2;
+		Snapshot *snapshot = &snapshots->list[middle];
+
+		if (snapshot->generation == generation)
+			return snapshot;
+		if (snapshot->generation < generation)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return NULL;
+}
+
+const Snapshot *snapshots_find_locked(const Snapshots *snapshots, guint64 generation)
+{
+	return snapshot_find_locked(snapshots, generation);
+}
+
+const Snapshot *snapshots_find_name_locked(const Snapshots *snapshots, const char *name)
+{
+	for (guint i = 0; i < snapshots->n_list; i++) {
+		const Snapshot *snapshot = snapshots_get_locked(snapshots, i);
+
+		if ((snapshot->state != FORMAT_SNAPSHOT_DELETING ||
+		     snapshot->flags & FORMAT_SNAPSHOT_FLAG_KEEP) &&
+		    !strcmp(snapshot->name, name))
+			return snapshot;
+	}
+	return NULL;
+}
+
+guint64 snapshots_head_parent_locked(const Snapshots *snapshots)
+{
+	return snapshots->head;
+}
+
+/* Ends, because a parent is older than its child. */
+guint64 snapshots_above_locked(const Snapshots *snapshots, guint64 generation)
+{
+	while (generation) {
+		const Snapshot *snapshot = snapshot_find_locked(snapshots, generation);
+
+		if (!CHECKED(snapshots->backing, snapshot, "I5: every parent has a record"))
+			return 0;
+		if (snapshot_has_tree(snapshot))
+			break;
+		generation = snapshot->parent;
+	}
+	return generation;
+}
+
+/* The nearest ancestor with a tree of the snapshot that is being deleted. */
+static guint64 above_deleting_locked(const Snapshots *snapshots)
+{
+	const Snapshot *snapshot = snapshot_find_locked(snapshots, snapshots->deleting);
+
+	return snapshot ? snapshots_above_locked(snapshots, snapshot->parent) : 0;
+}
+
+guint64 snapshots_threshold_locked(const Snapshots *snapshots, guint64 parent, guint64 end)
+{
+	guint64 above = snapshots_above_locked(snapshots, parent);
+
+	return above && above == snapshots->deleting && end <= snapshots->delete_cursor
+		       ? above_deleting_locked(snapshots)
+		       : above;
+}
+
+SnapshotChildren snapshots_children_locked(const Snapshots *snapshots, guint64 generation)
+{
+	SnapshotChildren children = {0};
+
+	for (guint i = 0; i < snapshots->n_list; i++) {
+		const Snapshot *snapshot = snapshots_get_locked(snapshots, i);
+
+		if (!snapshot_has_tree(snapshot) ||
+		    snapshots_above_locked(snapshots, snapshot->parent) != generation)
+			continue;
+		children.snapshot = snapshot->generation;
+		children.n++;
+	}
+	children.head = snapshots_above_locked(snapshots, snapshots->head) == generation;
+	children.n += children.head;
+	return children;
+}
+
+/* ---- the lineage */
+
+/* What the map has taken over since it was last asked counts as written by it, no longer by the
+ * snapshot that is being deleted. */
+static void settle_written_locked(Snapshots *snapshots)
+{
+	guint64 blocks = map_taken_over_locked(snapshots->map);
+
+	if (blocks)
+		snapshots_subtract_written_locked(snapshots, snapshots->deleting, blocks);
+}
+
+void lineage_update_locked(Snapshots *snapshots)
+{
+	const MapLineage *before = map_lineage_locked(snapshots->map);
+	guint64 above = snapshots_above_locked(snapshots, snapshots->head);
+	MapLineage lineage = {
+		.parent = snapshots->head, .floor = before->floor, .threshold = above};
+	const Snapshot *deleting;
+
+	settle_written_locked(snapshots);
+	if (!snapshots->n_list && !map_has_voids_locked(snapshots->map))
+		lineage.floor = 0;
+	if (above && above == snapshots->deleting) {
+		deleting = snapshot_find_locked(snapshots, above);
+		lineage.cursor = snapshots->delete_cursor;
+		lineage.behind = above_deleting_locked(snapshots);
+		lineage.before = deleting->parent;
+	}
+	map_set_lineage_locked(snapshots->map, &lineage);
+}
+
+void snapshots_set_head_locked(Snapshots *snapshots, guint64 parent)
+{
+	MapLineage lineage = {.floor = parent};
+
+	settle_written_locked(snapshots);
+	map_set_lineage_locked(snapshots->map, &lineage);
+	snapshots->head = parent;
+	lineage_update_locked(snapshots);
+}
+
+/* ---- changing */
+
+gboolean snapshots_have_room_locked(const Snapshots *snapshots, guint n)
+{
+	return snapshots->n_list + snapshots->n_holds + n <= FORMAT_SNAPSHOTS_MAX;
+}
+
+void snapshots_expect_locked(Snapshots *snapshots, guint *ret_place)
+{
+	*ret_place = table_take_place_locked(snapshots);
+}
+
+void snapshots_add_locked(Snapshots *snapshots, const Snapshot *wish, guint64 generation,
+			  guint64 size)
+{
+	Snapshot added = *wish;
+	MapShare share;
+
+	settle_written_locked(snapshots);
+	added.generation = generation;
+	added.parent = snapshots->head;
+	added.floor = map_lineage_locked(snapshots->map)->floor;
+	map_share_locked(snapshots->map, generation, &share);
+	added.root = share.root;
+	added.size = size;
+	added.levels = share.levels;
+	added.dying_first = share.dying_first;
+	added.dying_end = share.dying_end;
+	added.referenced = share.referenced;
+	added.nodes = share.nodes;
+	added.written = share.written;
+	if (share.bound)
+		added.flags |= FORMAT_SNAPSHOT_FLAG_BOUND;
+	if (share.written_bound)
+		added.flags |= FORMAT_SNAPSHOT_FLAG_WRITTEN_BOUND;
+	if (!CHECKED(snapshots->backing, snapshots->n_list < snapshots->list_room,
+		     "I7: snapshots_keep_unlocking() made room"))
+		return;
+	snapshots->list[snapshots->n_list++] = added;
+	snapshots->head = snapshots->newest = generation;
+	lineage_update_locked(snapshots);
+}
+
+void snapshots_change_locked(Snapshots *snapshots, const Snapshot *now)
+{
+	Snapshot *snapshot = snapshot_find_locked(snapshots, now->generation);
+
+	if (!CHECKED(snapshots->backing, snapshot, "I5: what is changed is there"))
+		return;
+	snapshot->state = now->state;
+	snapshot->flags = now->flags;
+	snapshot->received = now->received;
+	memcpy(snapshot->uuid, now->uuid, sizeof snapshot->uuid);
+	memcpy(snapshot->name, now->name, sizeof snapshot->name);
+	table_change_locked(snapshots, snapshot->place);
+}
+
+guint snapshots_count_changes_locked(const Snapshots *snapshots, guint64 generation)
+{
+	guint n = 1;
+
+	for (guint i = 0; i < snapshots->n_list; i++)
+		n += snapshots_get_locked(snapshots, i)->parent == generation;
+	for (guint i = 0; i < snapshots->n_holds; i++)
+		n += snapshots_get_hold_locked(snapshots, i)->generation == generation;
+	return n;
+}
+
+/* The children of a snapshot that goes become its parent's.  Of a bookmark, nobody knows how much
+ * of what it had written the children have dropped since. */
+static void children_inherit_locked(Snapshots *snapshots, const Snapshot *gone)
+{
+	guint32 bound = gone->flags & FORMAT_SNAPSHOT_FLAG_WRITTEN_BOUND;
+
+	for (guint i = 0; i < snapshots->n_list; i++) {
+		Snapshot *child = &snapshots->list[i];
+
+		if (child->parent != gone->generation)
+			continue;
+		child->parent = gone->parent;
+		child->written += gone->written;
+		child->flags |= bound;
+		table_change_locked(snapshots, child->place);
+	}
+	if (snapshots->head == gone->generation) {
+		snapshots->head = gone->parent;
+		map_add_written_locked(snapshots->map, gone->written, bound != 0);
+	}
+}
+
+static void holds_remove_locked(Snapshots *snapshots, guint64 generation, const char *tag)
+{
+	for (guint i = snapshots->n_holds; i-- > 0;) {
+		const SnapshotHold *hold = snapshots_get_hold_locked(snapshots, i);
+
+		if (hold->generation != generation || (tag && strcmp(hold->tag, tag)))
+			continue;
+		table_free_place_locked(snapshots, hold->place);
+		snapshots->holds[i] = snapshots->holds[--snapshots->n_holds];
+	}
+}
+
+void snapshots_remove_locked(Snapshots *snapshots, guint64 generation)
+{
+	Snapshot *snapshot = snapshot_find_locked(snapshots, generation);
+	Snapshot gone;
+
+	if (!CHECKED(snapshots->backing, snapshot && !snapshot_has_tree(snapshot),
+		     "I5: what is removed has no tree"))
+		return;
+	gone = *snapshot;
+	holds_remove_locked(snapshots, generation, NULL);
+	table_free_place_locked(snapshots, gone.place);
+	snapshots->n_list--;
+	memmove(snapshot, snapshot + 1,
+		(gsize)(snapshots->list + snapshots->n_list - snapshot) * sizeof *snapshot);
+	children_inherit_locked(snapshots, &gone);
+	lineage_update_locked(snapshots);
+}
+
+void snapshots_add_hold_locked(Snapshots *snapshots, const SnapshotHold *hold)
+{
+	SnapshotHold added = *hold;
+
+	if (!CHECKED(snapshots->backing, snapshots->n_holds < snapshots->holds_room,
+		     "I7: snapshots_keep_unlocking() made room"))
+		return;
+	added.place = table_take_place_locked(snapshots);
+	snapshots->holds[snapshots->n_holds++] = added;
+}
+
+void snapshots_remove_hold_locked(Snapshots *snapshots, guint64 generation, const char *tag)
+{
+	holds_remove_locked(snapshots, generation, tag);
+}
+
+/* ---- the walks */
+
+SnapshotCursor snapshots_dying_locked(const Snapshots *snapshots)
+{
+	return (SnapshotCursor){snapshots->dying, snapshots->dying_cursor};
+}
+
+SnapshotCursor snapshots_deleting_locked(const Snapshots *snapshots)
+{
+	return (SnapshotCursor){snapshots->deleting, snapshots->delete_cursor};
+}
+
+void snapshots_set_dying_locked(Snapshots *snapshots, SnapshotCursor cursor)
+{
+	snapshots->dying = cursor.generation;
+	snapshots->dying_cursor = cursor.cursor;
+}
+
+void snapshots_set_deleting_locked(Snapshots *snapshots, SnapshotCursor cursor)
+{
+	settle_written_locked(snapshots);
+	snapshots->deleting = cursor.generation;
+	snapshots->delete_cursor = cursor.cursor;
+	lineage_update_locked(snapshots);
+}
+
+void snapshots_subtract_written_locked(Snapshots *snapshots, guint64 generation, guint64 blocks)
+{
+	Snapshot *snapshot = snapshot_find_locked(snapshots, generation);
+
+	if (snapshot)
+		snapshot->written -= MIN(snapshot->written, blocks);
+}
+
+void snapshots_end_dying_locked(Snapshots *snapshots)
+{
+	Snapshot *snapshot = snapshot_find_locked(snapshots, snapshots->dying);
+
+	if (snapshot) {
+		snapshot->dying_first = snapshot->dying_end = 0;
+		table_change_locked(snapshots, snapshot->place);
+	}
+	snapshots_set_dying_locked(snapshots, (SnapshotCursor){0});
+}
+
+void snapshots_end_deletion_locked(Snapshots *snapshots)
+{
+	Snapshot *snapshot = snapshot_find_locked(snapshots, snapshots->deleting);
+
+	settle_written_locked(snapshots);
+	snapshots->deleting = snapshots->delete_cursor = 0;
+	if (snapshot) {
+		snapshot->state = FORMAT_SNAPSHOT_BOOKMARK;
+		snapshot->root = (MapEntry){0};
+		snapshot->referenced = snapshot->nodes = 0;
+		if (snapshot->flags & FORMAT_SNAPSHOT_FLAG_KEEP)
+			snapshot->flags |= FORMAT_SNAPSHOT_FLAG_WRITTEN_BOUND;
+		snapshot->flags &= ~FORMAT_SNAPSHOT_FLAG_KEEP;
+		table_change_locked(snapshots, snapshot->place);
+	}
+	lineage_update_locked(snapshots);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A path through an immutable tree: a snapshot's.  It holds one node of each level, those over the
+ * place that was looked at last, so that a walk in the order of the blocks reads each node once.
+ * It uses no cache.
+ *
+ *     while (!tree_walk_pointer(walk, level, index, &entry)) {
+ *             r = tree_walk_read(walk);       without any lock: it reads a node
+ *             if (r)
+ *                     return r;
+ *     }
+ *
+ * or tree_walk_get(), which does that.  Everything is read as the tree has it: a dead pointer is
+ * returned as such, and below it there is nothing, except to a walk that looks below dead pointers.
+ *
+ * The slots of the tree must keep their content: of an open snapshot, or in the checkpoint thread.
+ *
+ * Threading: one thread.
+ */
+#pragma once
+
+#include "common/engine/map.h"
+
+typedef struct TreeWalk TreeWalk;
+
+/* `map`: to read by; any map over the same backing.  NULL: no memory (24 KiB). */
+TreeWalk *tree_walk_new(Map *map);
+void tree_walk_free(TreeWalk *walk); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TreeWalk, tree_walk_free)
+
+/* Chooses the tree.  What the walk holds of another one is forgotten.  `below_dead`: dead pointers
+ * are followed. */
+void tree_walk_set(TreeWalk *walk, const MapEntry *root, guint levels, gboolean below_dead);
+
+/* The pointer to node (level, index), or null: levels from the tree's `levels` on have none. FALSE:
+ * tree_walk_read() must be called first. */
+gboolean tree_walk_pointer(TreeWalk *walk, guint level, guint64 index, MapEntry *ret_entry);
+
+/* Node (level, index), or NULL where there is none; valid until the walk goes elsewhere.  FALSE as
+ * above. */
+gboolean tree_walk_node(TreeWalk *walk, guint level, guint64 index, const FormatNode **ret_node);
+
+/* Reads what the call before found missing.  0, -EBADMSG (it is damaged in every copy), -EIO. */
+int tree_walk_read(TreeWalk *walk);
+
+/* The level and index of that node. */
+void tree_walk_get_missing(const TreeWalk *walk, guint *ret_level, guint64 *ret_index);
+
+/* The first two, with the reading.  0, or an error of tree_walk_read(). */
+int tree_walk_get(TreeWalk *walk, guint level, guint64 index, MapEntry *ret_entry);
+int tree_walk_get_node(TreeWalk *walk, guint level, guint64 index, const FormatNode **ret_node);

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Snapshots of a volume, against shadow copies: what each holds, and that every slot has an owner
+ * (I5), whatever was overwritten, discarded, deleted, rolled back or interrupted meanwhile.
+ */
+#include "common/engine/volume-snapshots.h"
+#include "common/base/logging.h"
+#include "common/base/units.h"
+#include "tests/backing/faulty.h"
+#include "tests/backing/memory.h"
+#include "tests/engine/snapshot-proof.h"
+#include "tests/engine/support.h"
+
+#include <errno.h>
+
+#define SIZE (2 * GIB) /* a map of three levels */
+#define PLACES 96u     /* blocks that are written */
+#define SHADOWS 12u    /* snapshots at a time */
+
+static void no_log(LoggingLevel level, const char *line)
+{
+	(void)level, (void)line;
+}
+
+/* Block of place i: in a few leaves of each of some nodes of level 1. */
+static guint64 place_block(guint i)
+{
+	static const guint64 leaves[] = {0, 1, 2, 7, 255, 256, 257, 300, 511, 512, 900, 2047};
+
+	return leaves[i % G_N_ELEMENTS(leaves)] * 256 + (i / G_N_ELEMENTS(leaves)) * 31 % 256;
+}
+
+typedef struct {
+	char name[64];
+	guint64 generation;
+	guint64 size;
+	guint8 values[PLACES]; /* 0: a hole, or zeros */
+} Shadow;
+
+typedef struct {
+	Backing *backing;
+	Volume *volume;
+	TestRandom random;
+	Shadow head;
+	Shadow shadows[SHADOWS];
+	guint n;
+	guint names;
+	guint8 next;
+} World;
+
+static Volume *world_open(World *world)
+{
+	world->volume = backing_open_volume(world->backing);
+	return world->volume;
+}
+
+static World *world_new(guint64 limit)
+{
+	const VolumeParameters parameters = {.size = SIZE, .journal_size = MIB};
+	World *world = g_new0(World, 1);
+
+	world->backing = backing_faulty_new(limit);
+	world->head.size = SIZE;
+	CHECK(volume_format(world->backing, &parameters, NULL));
+	world_open(world);
+	return world;
+}
+
+static void world_free(World *world)
+{
+	if (world->volume)
+		close_volume(world->volume);
+	backing_free(world->backing);
+	g_free(world);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(World, world_free)
+
+static void world_write(World *world, guint place)
+{
+	guint8 value = (guint8)(1 + world->next++ % 255);
+
+	CHECK_INT(
+		volume_put_value(world->volume, value, BLOCK_SIZE, place_block(place) * BLOCK_SIZE),
+		0);
+	world->head.values[place] = value;
+}
+
+/* Blocks [first, end). */
+static void world_discard(World *world, guint64 first, guint64 end)
+{
+
+	end = MIN(end, world->head.size / BLOCK_SIZE);
+	if (first >= end)
+		return;
+	CHECK_INT(volume_discard(world->volume, first * BLOCK_SIZE, (end - first) * BLOCK_SIZE), 0);
+	for (guint i = 0; i < PLACES; i++)
+		if (place_block(i) >= first && place_block(i) < end)
+			world->head.values[i] = 0;
+}
+
+static void world_snapshot(World *world, const char *name)
+{
+	VolumeSnapshotParameters parameters = {.name = name};
+	Shadow *shadow = &world->shadows[world->n];
+	g_autoptr(GError) error = NULL;
+	guint64 generation = 0;
+
+	if (world->n == SHADOWS)
+		return;
+	CHECK(volume_snapshot_begin(world->volume, &parameters, &generation, &error));
+	CHECK_NO_ERROR(error);
+	*shadow = world->head;
+	shadow->generation = generation;
+	g_strlcpy(shadow->name, name, sizeof shadow->name);
+	CHECK(volume_snapshot_wait(world->volume, generation, 60, &error));
+	CHECK_NO_ERROR(error);
+	world->n++;
+}
+
+static Shadow *world_find(World *world, const char *name)
+{
+	for (guint i = 0; i < world->n; i++)
+		if (!strcmp(world->shadows[i].name, name))
+			return &world->shadows[i];
+	return NULL;
+}
+
+static void world_delete(World *world, const char *name, VolumeSnapshotDeleteFlags flags)
+{
+	g_autoptr(GError) error = NULL;
+	Shadow *shadow = world_find(world, name);
+
+	CHECK(volume_snapshot_delete(world->volume, name, flags, &error));
+	CHECK_NO_ERROR(error);
+	if (shadow)
+		*shadow = world->shadows[--world->n];
+}
+
+static void world_rollback(World *world, const char *name)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *undo = NULL;
+	const Shadow *shadow = world_find(world, name);
+	Shadow before = world->head;
+	gboolean discard = world->n == SHADOWS;
+
+	REQUIRE(shadow);
+
+	CHECK(volume_rollback(world->volume, name,
+			      VOLUME_ROLLBACK_SIZE_TOO | (discard ? VOLUME_ROLLBACK_DISCARD : 0),
+			      &undo, &error));
+	CHECK_NO_ERROR(error);
+	memcpy(world->head.values, shadow->values, sizeof world->head.values);
+	world->head.size = shadow->size;
+	if (discard)
+		return;
+	g_strlcpy(before.name, undo ? undo : "?", sizeof before.name);
+	world->shadows[world->n++] = before;
+}
+
+static void world_settle(World *world)
+{
+	CHECK(volume_settled(world->volume, volume_settle(world->volume), 120));
+}
+
+/* What the proof met, to be compared with the shadows. */
+typedef struct {
+	World *world;
+	guint wrong;
+	guint found[SHADOWS + 1]; /* blocks that are not zeros, by shadow; then the head's */
+} Comparing;
+
+static void compare_block(guint64 generation, guint64 block, guint8 value, gpointer data)
+{
+	Comparing *comparing = data;
+	const World *world = comparing->world;
+	guint s = 0;
+
+	while (s < world->n && world->shadows[s].generation != generation)
+		s++;
+	if (generation && s == world->n)
+		return;
+	s = generation ? s : SHADOWS;
+	comparing->found[s] += value != 0;
+	for (guint i = 0; i < PLACES; i++)
+		if (place_block(i) == block &&
+		    (generation ? &world->shadows[s] : &world->head)->values[i] != value)
+			comparing->wrong++;
+}
+
+static guint shadow_count(const Shadow *shadow)
+{
+	guint n = 0;
+
+	for (guint i = 0; i < PLACES; i++)
+		n += shadow->values[i] != 0;
+	return n;
+}
+
+/* Gives the shadows of rollbacks their generations, and looks that the list is what it must be. */
+static void world_learn(World *world)
+{
+	g_autoptr(GArray) infos = volume_snapshots(world->volume);
+
+	for (guint i = 0; i < infos->len; i++) {
+		const VolumeSnapshotInfo *info = &g_array_index(infos, VolumeSnapshotInfo, i);
+		Shadow *shadow = world_find(world, info->name);
+
+		if (shadow && info->state == VOLUME_SNAPSHOT_ALIVE) {
+			shadow->generation = info->generation;
+			CHECK_UINT(info->size, shadow->size);
+		}
+	}
+}
+
+/* Closes the volume, or lets its process die; proves what is on the disk; and opens it again. */
+static gboolean world_prove(World *world, gboolean die)
+{
+	Comparing comparing = {.world = world};
+	gboolean good;
+
+	world_learn(world);
+	if (die) {
+		volume_abandon(world->volume);
+		world_open(world);
+		if (!world->volume)
+			return FALSE;
+	}
+	close_volume(world->volume);
+	world->volume = NULL;
+	good = snapshots_prove(world->backing, compare_block, &comparing);
+	CHECK_UINT(comparing.wrong, 0);
+	for (guint i = 0; i < world->n; i++)
+		CHECK_UINT(comparing.found[i], shadow_count(&world->shadows[i]));
+	CHECK_UINT(comparing.found[SHADOWS], shadow_count(&world->head));
+	world_open(world);
+	for (guint i = 0; world->volume && i < PLACES; i++)
+		if (place_block(i) < world->head.size / BLOCK_SIZE)
+			check_value(world->volume, world->head.values[i], BLOCK_SIZE,
+				    place_block(i) * BLOCK_SIZE);
+	return good && !comparing.wrong;
+}
+
+/* ---- behaviours */
+
+static void write_all(World *world)
+{
+	for (guint i = 0; i < PLACES; i++)
+		world_write(world, i);
+}
+
+static void test_overwritten(const void *data)
+{
+	g_autoptr(World) world = world_new(0);
+
+	(void)data;
+	write_all(world);
+	world_snapshot(world, "one");
+	world_prove(world, FALSE);
+	write_all(world);
+	world_prove(world, FALSE);
+	world_snapshot(world, "two");
+	world_write(world, 3);
+	world_snapshot(world, "three");
+	world_prove(world, TRUE);
+	world_delete(world, "two", 0);
+	world_settle(world);
+	world_prove(world, FALSE);
+	world_delete(world, "one", 0);
+	world_delete(world, "three", 0);
+	world_settle(world);
+	world_prove(world, FALSE);
+}
+
+static void test_erase(const void *data)
+{
+	g_autoptr(World) world = world_new(0);
+
+	(void)data;
+	world_write(world, 0);
+	world_snapshot(world, "one");
+	CHECK_INT(volume_erase(world->volume), -EBUSY);
+	check_value(world->volume, world->head.values[0], BLOCK_SIZE, 0);
+	world_delete(world, "one", 0);
+	world_settle(world);
+	CHECK_INT(volume_erase(world->volume), 0);
+	world->head.values[0] = 0;
+	world_prove(world, FALSE);
+}
+
+static void test_anything(const void *data)
+{
+	g_autoptr(World) world = world_new(0);
+	guint steps = 400;
+
+	(void)data;
+	world->random = test_random_new(test_seed());
+	for (guint step = 0; step < steps && !test_failed(); step++) {
+		TestRandom *random = &world->random;
+		guint k = (guint)test_random_below(random, 100);
+		char name[64];
+
+		test_row("step %u, %u", step, k);
+		if (k < 35) {
+			for (guint i = 0; i < 4; i++)
+				world_write(world, (guint)test_random_below(random, PLACES));
+		} else if (k < 52) {
+			guint64 shift = 4 * test_random_below(random, 5) + 2;
+			guint64 first =
+				test_random_below(random, SIZE / BLOCK_SIZE) >> shift << shift;
+
+			first = test_random_below(random, 2)
+					? first
+					: place_block((guint)test_random_below(random, PLACES)) >>
+						  shift << shift;
+			world_discard(
+				world, first,
+				first + (((guint64)1 + test_random_below(random, 3)) << shift));
+		} else if (k < 60) {
+			CHECK_INT(volume_checkpoint(world->volume), 0);
+		} else if (k < 70) {
+			g_snprintf(name, sizeof name, "s%u", world->names++);
+			world_snapshot(world, name);
+		} else if (k < 78 && world->n) {
+			guint i = (guint)test_random_below(random, world->n);
+
+			g_strlcpy(name, world->shadows[i].name, sizeof name);
+			world_delete(
+				world, name,
+				test_random_below(random, 5) ? 0 : VOLUME_SNAPSHOT_DELETE_BOOKMARK);
+		} else if (k < 84) {
+			world_settle(world);
+		} else if (k < 88 && world->n) {
+			guint i = (guint)test_random_below(random, world->n);
+
+			g_strlcpy(name, world->shadows[i].name, sizeof name);
+			world_rollback(world, name);
+		} else if (k < 94) {
+			world_prove(world, FALSE);
+		} else {
+			world_prove(world, TRUE);
+		}
+	}
+	while (world->n && !test_failed()) {
+		char name[64];
+
+		g_strlcpy(name, world->shadows[0].name, sizeof name);
+		world_delete(world, name, 0);
+		world_prove(world, world->n % 2);
+	}
+	world_settle(world);
+	world_prove(world, FALSE);
+}
+
+int main(int argc, char **argv)
+{
+	logging_set_sink(no_log);
+	test_add("a snapshot keeps what is overwritten", test_overwritten, NULL);
+	test_add("an erase is refused while snapshots keep data", test_erase, NULL);
+	test_add("random operations", test_anything, NULL);
+	return test_run(argc, argv);
+}
