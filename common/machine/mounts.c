@@ -76,15 +76,14 @@ typedef struct {
 } MountedDevice;
 
 /* Whether the source of a btrfs is another name of the device: btrfs shows the one by which it was
- * mounted.  Names elsewhere than in /dev are not looked up, as that may wait for a file system. */
+ * mounted, such as a link in our device directory. */
 static gboolean source_is_device(struct libmnt_fs *mount, dev_t device)
 {
 	const char *source = mnt_fs_get_source(mount);
 	struct stat st;
 
-	return source && !g_strcmp0(mnt_fs_get_fstype(mount), "btrfs") &&
-	       g_str_has_prefix(source, "/dev/") && !stat(source, &st) && S_ISBLK(st.st_mode) &&
-	       st.st_rdev == device;
+	return source && !g_strcmp0(mnt_fs_get_fstype(mount), "btrfs") && !stat(source, &st) &&
+	       S_ISBLK(st.st_mode) && st.st_rdev == device;
 }
 
 static gboolean mount_is_of_device(struct libmnt_fs *mount, gconstpointer data)

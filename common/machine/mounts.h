@@ -31,7 +31,7 @@ char *mounts_of_type(MountTable *table, const char *type);
 
 /* A directory where a file system that lives on this device is mounted, or NULL.  `path` is the
  * device's: btrfs shows a device number of its own, and is recognised by its source, which may be
- * another name of the device in /dev. */
+ * another name of the device. */
 char *mounts_of_device(MountTable *table, dev_t device, const char *path);
 
 /* Whether the mount with this ID is of a file system that lives in memory (devtmpfs, tmpfs, ramfs),

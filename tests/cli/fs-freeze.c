@@ -257,7 +257,7 @@ static void test_frozen_before(const void *data)
 /* A btrfs has a device number of its own, and is known by the name by which it was mounted. */
 static void test_btrfs(const void *data)
 {
-	g_autofree char *link = g_strdup_printf("/dev/shm/storageos-test-%d", (int)getpid());
+	g_autofree char *link = test_path(".link");
 	g_autoptr(GError) error = NULL;
 	g_auto(Scene) scene;
 
