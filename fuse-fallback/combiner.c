@@ -97,8 +97,8 @@ static void lead_end(Combiner *combiner)
 	g_mutex_unlock(&combiner->lock);
 }
 
-/* Carries out a batch, as the leader, and ends to be that: the next batch begins while this thread
- * answers. */
+/* Carries out a batch as the leader, then stops leading, so that the next batch may begin while
+ * this thread answers. */
 static void batch_execute(Combiner *combiner, CombinerWrite *batch)
 {
 	VolumeWrite writes[VOLUME_BATCH_WRITES];

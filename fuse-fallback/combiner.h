@@ -3,8 +3,8 @@
  * Writes that arrive while others are being carried out are carried out together (flat combining).
  *
  * A thread that takes a write from the kernel carries it out at once if no thread leads: it becomes
- * the leader.  While it is, the others leave a copy of theirs in its queue, and go on taking
- * requests. The leader then carries out all that it finds in the queue as one batch
+ * the leader.  While there is a leader, the other threads leave copies of their writes in its queue
+ * and go on taking requests.  The leader then carries out the whole queue as one batch
  * (volume_write_batch_nowait()), and so on, until the queue is empty.  So batches grow with the
  * load, and a write that meets no other is neither copied nor handed on.
  *
