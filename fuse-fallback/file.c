@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "common/base/bounds.h"
+
 static guint64 sector_start(guint64 offset)
 {
 	return offset - offset % SECTOR_SIZE;
@@ -100,4 +102,24 @@ int file_write_nowait(Volume *volume, const void *data, gsize size, guint64 offs
 int file_zero(Volume *volume, guint64 offset, guint64 length)
 {
 	return range_change(volume, offset, length, NULL);
+}
+
+int file_seek(Volume *volume, guint64 offset, gboolean mapped, guint64 *ret_offset)
+{
+	guint64 size = volume_size(volume), at = sector_start(offset), length = 0;
+	gboolean here = !mapped;
+	int r = 0;
+
+	if (offset >= size)
+		return -ENXIO;
+	while (!r && at < size && here != mapped) {
+		at += length;
+		r = at < size ? volume_extent(volume, at, &here, &length) : 0;
+	}
+	if (r)
+		return r;
+	if (at >= size && mapped)
+		return -ENXIO;
+	*ret_offset = max_u64(offset, at);
+	return 0;
 }

@@ -34,5 +34,10 @@ int file_write(Volume *volume, const void *data, gsize size, guint64 offset);
  * the range is not whole sectors. */
 int file_write_nowait(Volume *volume, const void *data, gsize size, guint64 offset);
 
+/* Sets *ret_offset to the first byte from `offset` on that is mapped, or that is in a hole.  The
+ * end of the volume counts as a hole.  -ENXIO: `offset` is not inside the volume, or nothing from
+ * there on is mapped. */
+int file_seek(Volume *volume, guint64 offset, gboolean mapped, guint64 *ret_offset);
+
 /* Makes [offset, offset + length) read as zeros. */
 int file_zero(Volume *volume, guint64 offset, guint64 length);

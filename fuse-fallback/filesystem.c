@@ -90,7 +90,7 @@ static void file_attr(Filesystem *fs, struct stat *attr)
 	VolumeInfo info;
 
 	volume_get_info(fs->volume, &info);
-	attr->st_mode = S_IFREG | 0600;
+	attr->st_mode = S_IFREG | (info.state == VOLUME_READ_ONLY ? 0400 : 0600);
 	attr->st_nlink = 1;
 	attr->st_size = (off_t)info.size;
 	attr->st_blocks = (blkcnt_t)(info.data_bytes / SECTOR_SIZE);
@@ -149,6 +149,15 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *wanted, int 
 		fs_getattr(req, ino, fi);
 }
 
+/* A snapshot.  Root may open a file for writing whatever its mode says. */
+static gboolean is_read_only(Filesystem *fs)
+{
+	VolumeInfo info;
+
+	volume_get_info(fs->volume, &info);
+	return info.state == VOLUME_READ_ONLY;
+}
+
 static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	Filesystem *fs = filesystem_of(req);
@@ -158,9 +167,12 @@ static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES,
 	};
 
-	(void)fi;
 	if (ino != FILE_INODE) {
 		fuse_reply_err(req, EISDIR);
+		return;
+	}
+	if ((fi->flags & O_ACCMODE) != O_RDONLY && is_read_only(fs)) {
+		fuse_reply_err(req, EROFS);
 		return;
 	}
 	g_atomic_int_inc(&fs->users);
@@ -295,6 +307,30 @@ static int task_zero(const FuseTask *task)
 	return r;
 }
 
+static int task_seek(const FuseTask *task, gboolean mapped)
+{
+	guint64 found;
+	int r = file_seek(filesystem_of(task->req)->volume, task->offset, mapped, &found);
+
+	if (r && r != -ENXIO)
+		return r;
+	if (r)
+		fuse_reply_err(task->req, ENXIO); /* the answer, not a failure */
+	else
+		fuse_reply_lseek(task->req, (off_t)found);
+	return 0;
+}
+
+static int task_seek_data(const FuseTask *task)
+{
+	return task_seek(task, TRUE);
+}
+
+static int task_seek_hole(const FuseTask *task)
+{
+	return task_seek(task, FALSE);
+}
+
 /* Replies to a write that was tried without waiting, or lets it wait in another thread. */
 static void task_write_tried(gpointer data, const guint8 *bytes, int r)
 {
@@ -395,6 +431,21 @@ static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 		task_push_zero(req, (guint64)offset, size);
 }
 
+/* The kernel asks for these two alone. */
+static void fs_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
+		     struct fuse_file_info *fi)
+{
+	FuseTask task = task_begin(req, METRICS_UNCOUNTED, (guint64)offset, 0);
+
+	(void)ino, (void)fi;
+	task.run = whence == SEEK_DATA ? task_seek_data : task_seek_hole;
+	task.by = SLEEPERS_READ;
+	if (whence == SEEK_DATA || whence == SEEK_HOLE)
+		task_push(&task);
+	else
+		task_end(&task, filesystem_of(req), -EINVAL);
+}
+
 static void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		       struct fuse_file_info *fi)
 {
@@ -453,6 +504,7 @@ const struct fuse_lowlevel_ops filesystem_ops = {
 	.write = fs_write,
 	.fsync = fs_fsync,
 	.fallocate = fs_fallocate,
+	.lseek = fs_lseek,
 	.readdir = fs_readdir,
 	.statfs = fs_statfs,
 };

@@ -3,13 +3,15 @@
  * The file system that the kernel sees: a directory with one file, which is the volume.
  *
  *     /          mode 0500
- *     /NAME      mode 0600, the volume's size
+ *     /NAME      mode 0600, the volume's size; of a snapshot 0400, and it cannot be opened for
+ *                writing (EROFS)
  *
  * The file can be read, written and synced, and ranges of it zeroed or punched out, at any offset.
- * Its size is the volume's, which may grow.  The end is like a disk's: a read ends there; a write
- * is cut there, and fails with ENOSPC if nothing of it is left.  Truncating the file is refused
- * (EPERM, or EFBIG to make it longer), except to its present size, by which the kernel learns of a
- * new size.  Permissions and owner are fixed; times are not kept.
+ * lseek() finds its data and its holes, so that a copy of it stays sparse.  Its size is the
+ * volume's, which may grow.  The end is like a disk's: a read ends there; a write is cut there, and
+ * fails with ENOSPC if nothing of it is left.  Truncating the file is refused (EPERM, or EFBIG to
+ * make it longer), except to its present size, by which the kernel learns of a new size.
+ * Permissions and owner are fixed; times are not kept.
  *
  * Every open file uses direct I/O (the kernel caches none of its pages) and parallel writes.
  * Closing the file makes nothing durable; fsync does.

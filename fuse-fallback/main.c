@@ -27,11 +27,12 @@ typedef struct {
 } Options;
 
 static const char description[] =
-	"Shows the volume NAME (or POOL/NAME) as the file DIRECTORY/NAME, which has the volume's "
-	"size\n"
-	"and is accessible to root alone, until it gets SIGTERM or DIRECTORY is unmounted.  "
-	"Returns\n"
-	"when the file can be used, and goes on in the background.  Log lines go to syslog, or to\n"
+	"Shows the volume NAME (or POOL/NAME, or a snapshot, NAME@SNAP) as the file "
+	"DIRECTORY/NAME,\n"
+	"which has the volume's size and is accessible to root alone, until it gets SIGTERM or\n"
+	"DIRECTORY is unmounted.  A snapshot can only be read.  Returns when the file can be "
+	"used,\n"
+	"and goes on in the background.  Log lines go to syslog, or to\n"
 	"standard error in the foreground.\n\n"
 	"  storageos-fuse db /mnt/db && losetup --find --show --direct-io=on /mnt/db/db\n\n"
 	"Exit status: 0 done, 1 failed, 2 usage.";
@@ -123,7 +124,7 @@ static gboolean server_run(const Options *options, GError **error)
 
 	if (!config)
 		return FALSE;
-	volume = volume_name_parse(options->arguments[0], error);
+	volume = volume_name_parse_any(options->arguments[0], error);
 	if (!volume)
 		return FALSE;
 	mountpoint = files_absolute(options->arguments[1], NULL);

@@ -215,7 +215,7 @@ static guint threads_wanted(void)
 gboolean serve(const ServeRequest *request, GError **error)
 {
 	g_autofree char *label = volume_name_format(request->volume);
-	g_autofree char *file = g_path_get_basename(request->volume->name);
+	g_autofree char *file = g_path_get_basename(label);
 	Server server = {
 		.request = request,
 		.label = label,

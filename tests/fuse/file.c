@@ -160,9 +160,58 @@ static void test_neighbours(const void *data)
 	check_range(&fixture, 0, 60 * SECTOR_SIZE);
 }
 
+/* ---- data and holes */
+
+static const struct {
+	guint64 from;
+	gboolean mapped;
+	int result;
+	guint64 found;
+} seeks[] = {
+	{0, TRUE, 0, 8192},
+	{0, FALSE, 0, 0},
+	{100, FALSE, 0, 100},
+	{8191, TRUE, 0, 8192},
+	{8192, TRUE, 0, 8192},
+	{8193, TRUE, 0, 8193},
+	{8192, FALSE, 0, 8192 + MIB},
+	{9000, FALSE, 0, 8192 + MIB},
+	{8192 + MIB, FALSE, 0, 8192 + MIB},
+	{8192 + MIB, TRUE, 0, SIZE - 4096},
+	{SIZE - 4096, FALSE, 0, SIZE},
+	{SIZE - 1, TRUE, 0, SIZE - 1},
+	{SIZE - 1, FALSE, 0, SIZE},
+	{SIZE, TRUE, -ENXIO, 0},
+	{SIZE, FALSE, -ENXIO, 0},
+	{G_MAXUINT64, FALSE, -ENXIO, 0},
+};
+
+static void test_seek(const void *data)
+{
+	g_auto(Fixture) fixture = {0};
+	guint64 found = 0;
+
+	(void)data;
+	fixture_init(&fixture);
+	CHECK_INT(file_seek(fixture.volume, 0, TRUE, &found), -ENXIO);
+	CHECK_INT(file_seek(fixture.volume, 0, FALSE, &found), 0);
+	CHECK_UINT(found, 0);
+	memset(fixture.data, 'a', SIZE);
+	CHECK_INT(file_write(fixture.volume, fixture.data, MIB, 8192), 0);
+	CHECK_INT(file_write(fixture.volume, fixture.data, 1, SIZE - 1), 0);
+	for (guint i = 0; i < G_N_ELEMENTS(seeks); i++) {
+		test_row("row %u", i);
+		found = 0;
+		CHECK_INT(file_seek(fixture.volume, seeks[i].from, seeks[i].mapped, &found),
+			  seeks[i].result);
+		CHECK_UINT(found, seeks[i].found);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	test_add("random reads, writes and zeros at any byte", test_model, NULL);
+	test_add("data and holes are found from any byte", test_seek, NULL);
 	test_add("a read that must not sleep", test_reader, NULL);
 	test_add("writers of parts of one sector do not undo each other", test_neighbours, NULL);
 	return test_run(argc, argv);
