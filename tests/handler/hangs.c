@@ -93,15 +93,18 @@ static void test_write(const void *data)
 	dev_remove(&dev);
 }
 
-/* Sends writes until the dispatch thread, this one, waits for them. */
+/* Sends writes until the dispatch thread, this one, has waited for a few in a row. */
 static void write_until_awaited(Dev *dev, guint8 *block)
 {
 	gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
-	Command command = {.by = NULL};
+	guint awaited = 0;
 
-	while (command.by != g_thread_self() && g_get_monotonic_time() < end) {
+	while (awaited < 5 && g_get_monotonic_time() < end) {
+		Command command;
+
 		begin(&command, dev, 0x2a, block, BLOCK, 0);
 		CHECK_INT(command_wait(&command), STS_OK);
+		awaited = command.by == g_thread_self() ? awaited + 1 : 0;
 	}
 }
 
@@ -116,9 +119,11 @@ static void test_write_awaited(const void *data)
 	memset(before, 'b', BLOCK);
 	memset(data_out, 'w', BLOCK);
 	REQUIRE(dev_open(&dev, "stuck"));
+	test_alarm(40, "the dispatch thread");
 	write_until_awaited(&dev, before);
 	disk_hang("stuck.vol");
 	begin(&command, &dev, 0x2a, data_out, BLOCK, 8);
+	test_alarm(0, NULL);
 	CHECK(kept_for_long(1));
 	CHECK(!command.completed);
 	CHECK_INT(answer_late(&command), STS_BUSY);
