@@ -14,7 +14,7 @@
 #include "common/base/error.h"
 #include "common/base/fd.h"
 
-#define ANSWER_MAX ((gsize)1 << 20)
+#define ANSWER_MAX ((gsize)4 << 20) /* 4096 snapshots, each with some 500 bytes */
 
 /* The time until `deadline` as poll() takes it, milliseconds. */
 static int time_left(gint64 deadline)

@@ -10,13 +10,14 @@
 #include "common/base/error.h"
 #include "common/base/logging.h"
 #include "common/service/scrub-json.h"
+#include "common/service/snapshot-commands.h"
 #include "common/base/text.h"
 
 #define RESIZE_SECONDS 2	     /* until the answer */
 #define SCRUB_STOP_MILLISECONDS 1000 /* so that the answer has the final status */
 
 struct Monitor {
-	char *volume_name;
+	char *volume_name, *run_directory;
 	const char *frontend;
 	Volume *volume;
 	const Metrics *metrics;
@@ -127,6 +128,7 @@ static Json *command_stats(Monitor *monitor)
 	json_object_object_add(data, "cache", cache_to_json(&info));
 	json_object_object_add(data, "journal", journal_to_json(&info));
 	json_object_object_add(data, "scrub", scrub_result_to_json(&info));
+	json_object_object_add(data, "snapshots", snapshot_summary(monitor->volume, &info));
 	json_add_number(data, "checkpoints", info.checkpoints);
 	json_add_number(data, "generation", info.generation);
 	json_add_number(data, "checksum_errors", info.checksum_errors);
@@ -220,16 +222,31 @@ static Json *command_resize(Monitor *monitor, Json *request, GError **error)
 	return data;
 }
 
+/* What is changed is logged; a client sees the rest. */
+static Json *command_snapshot(Monitor *monitor, const char *command, Json *request, GError **error)
+{
+	Json *answer =
+		snapshot_command(monitor->volume, monitor->run_directory, command, request, error);
+	const char *name = json_get_text(request, "name");
+
+	if (answer && name)
+		log_info("volume %s: %s '%s'", monitor->volume_name, command, name);
+	return answer;
+}
+
 static Json *command_handle(gpointer data, const char *command, Json *request, GError **error)
 {
+	Monitor *monitor = data;
 	g_autofree char *shown = NULL;
 
 	if (!strcmp(command, "stats"))
-		return command_stats(data);
+		return command_stats(monitor);
 	if (!strcmp(command, "scrub"))
-		return command_scrub(data, request, error);
+		return command_scrub(monitor, request, error);
 	if (!strcmp(command, "resize"))
-		return command_resize(data, request, error);
+		return command_resize(monitor, request, error);
+	if (snapshot_command_is(command))
+		return command_snapshot(monitor, command, request, error);
 	shown = text_excerpt(command, 40);
 	error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "no command '%s'", shown);
 	return NULL;
@@ -243,6 +260,7 @@ Monitor *monitor_new(const Config *config, const VolumeName *name, const char *f
 	g_autoptr(GError) error = NULL;
 
 	monitor->volume_name = volume_name_format(name);
+	monitor->run_directory = g_strdup(config->run_directory);
 	monitor->frontend = frontend;
 	monitor->volume = volume;
 	monitor->metrics = metrics;
@@ -263,5 +281,6 @@ void monitor_free(Monitor *monitor)
 	control_free(monitor->control);
 	scrub_free(monitor->scrub);
 	g_free(monitor->volume_name);
+	g_free(monitor->run_directory);
 	g_free(monitor);
 }

@@ -20,6 +20,7 @@
  *     journal                             {size, used}
  *     scrub                               {time, blocks, errors, repaired} of the last complete
  *                                         scrub; time 0: never
+ *     snapshots                           {count, kept, newest, deleting, held}: snapshot_summary()
  *     checkpoints, generation, checksum_errors, copies_repaired
  *
  * The counters start when this process opens the volume.
@@ -34,6 +35,8 @@
  * `resize` with `size`, to grow the volume (volume_resize).  The answer is `before`, `size`,
  * `frontend` and `done`.  If `done` is FALSE, growing takes longer and goes on; the caller asks
  * again. A LUN keeps its size until its backstore's attribute is set.
+ *
+ * `snapshot-begin`, `snapshot-list` and so on: see snapshot-commands.h.
  */
 #pragma once
 

@@ -4,6 +4,7 @@
 #include "common/base/error.h"
 #include "common/base/units.h"
 #include "common/check/scrub.h"
+#include "common/engine/volume-snapshots.h"
 #include "common/service/control-address.h"
 #include "common/service/control-call.h"
 #include "tests/unit/pools.h"
@@ -180,6 +181,78 @@ static void test_resize(const void *data)
 	watched_close(&watched);
 }
 
+/* Takes a snapshot by the socket, and waits until it is durable. */
+static void take_snapshot(const Watched *watched, const char *name)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Json) begun =
+		ask(watched, "snapshot-begin", "name", json_object_new_string(name), &error);
+	gboolean done = FALSE;
+
+	CHECK_NO_ERROR(error);
+	while (begun && !done && !error) {
+		g_autoptr(Json) answer =
+			ask(watched, "snapshot-wait", "generation",
+			    json_object_new_int64(json_get_number(begun, "generation")), &error);
+
+		CHECK_NO_ERROR(error);
+		done = json_get_flag(answer, "done");
+	}
+}
+
+static void test_snapshots(const void *data)
+{
+	g_autoptr(GError) taken = NULL, gone = NULL, nameless = NULL, error = NULL;
+	g_autoptr(Json) list = NULL, deleted = NULL, stats = NULL;
+	Watched watched;
+	Json *first;
+
+	(void)data;
+	REQUIRE(watched_open(&watched));
+	write_block(watched.volume, 0);
+	take_snapshot(&watched, "first");
+	take_snapshot(&watched, "second");
+	CHECK(!ask(&watched, "snapshot-begin", "name", json_object_new_string("first"), &taken));
+	CHECK_ERROR(taken, STORAGEOS_ERROR_INVALID, "first");
+	CHECK(!ask(&watched, "snapshot-begin", NULL, NULL, &nameless));
+	CHECK_ERROR(nameless, STORAGEOS_ERROR_INVALID, "`name` is missing");
+	list = ask(&watched, "snapshot-list", NULL, NULL, &error);
+	CHECK_NO_ERROR(error);
+	REQUIRE(CHECK_UINT(json_object_array_length(json_get_list(list, "snapshots")), 2));
+	first = json_object_array_get_idx(json_get_list(list, "snapshots"), 0);
+	CHECK_STR(json_get_text(first, "name"), "first");
+	CHECK_STR(json_get_text(first, "state"), "ok");
+	CHECK_INT(json_get_number(first, "size"), SIZE);
+	CHECK(!json_get_flag(first, "frozen") && !json_get_flag(first, "by_policy"));
+	stats = ask(&watched, "stats", NULL, NULL, NULL);
+	CHECK_INT(number_in(stats, "snapshots", "count"), 2);
+	CHECK(number_in(stats, "snapshots", "newest") > 0);
+	deleted = ask(&watched, "snapshot-delete", "name", json_object_new_string("first"), &error);
+	CHECK(deleted);
+	CHECK_NO_ERROR(error);
+	CHECK(!ask(&watched, "snapshot-delete", "name", json_object_new_string("first"), &gone));
+	CHECK_ERROR(gone, STORAGEOS_ERROR_INVALID, "no snapshot 'first'");
+	watched_close(&watched);
+}
+
+static void test_gate(const void *data)
+{
+	g_autoptr(GError) closed = NULL, unknown = NULL, error = NULL;
+	g_autoptr(Json) first = NULL;
+	Watched watched;
+
+	(void)data;
+	REQUIRE(watched_open(&watched));
+	first = ask(&watched, "snapshot-gate", "action", json_object_new_string("close"), &error);
+	CHECK_NO_ERROR(error);
+	CHECK(!ask(&watched, "snapshot-gate", "action", json_object_new_string("close"), &closed));
+	CHECK_ERROR(closed, STORAGEOS_ERROR_INVALID, "another group");
+	CHECK(!ask(&watched, "snapshot-gate", "action", json_object_new_string("lock"), &unknown));
+	CHECK_ERROR(unknown, STORAGEOS_ERROR_INVALID, "close or open");
+	CHECK(volume_gate_open(watched.volume, (guint64)json_get_number(first, "ticket")));
+	watched_close(&watched);
+}
+
 static void test_unknown_command(const void *data)
 {
 	g_autoptr(GError) error = NULL;
@@ -213,6 +286,8 @@ int main(int argc, char **argv)
 	test_add("a scrub is started, watched and reported", test_scrub, NULL);
 	test_add("a scrub's action must be known, and stop needs one", test_scrub_refused, NULL);
 	test_add("a volume grows, and never shrinks", test_resize, NULL);
+	test_add("snapshots are taken, listed and deleted", test_snapshots, NULL);
+	test_add("a gate is closed by one client at a time", test_gate, NULL);
 	test_add("an unknown command is refused by name", test_unknown_command, NULL);
 	test_add("a freed monitor answers nobody", test_freed_monitor_answers_nobody, NULL);
 	return test_run(argc, argv);
