@@ -11,9 +11,9 @@
 #include "common/base/program.h"
 
 static const Verb *const verbs[] = {
-	&verb_create, &verb_list,  &verb_info,	 &verb_resize, &verb_set,
-	&verb_delete, &verb_pool,  &verb_attach, &verb_detach, &verb_status,
-	&verb_stats,  &verb_check, &verb_scrub,	 &verb_probe,
+	&verb_create, &verb_list,     &verb_info,     &verb_resize, &verb_set,	 &verb_delete,
+	&verb_pool,   &verb_attach,   &verb_detach,   &verb_status, &verb_stats, &verb_check,
+	&verb_scrub,  &verb_snapshot, &verb_rollback, &verb_probe,
 };
 
 /* Called by systemd units and the udev rule, not by people. */
@@ -23,7 +23,7 @@ static int help_print(void)
 {
 	puts("Usage: storageos [--config FILE] VERB [ARGUMENT]...\n\nVerbs:");
 	for (guint i = 0; i < G_N_ELEMENTS(verbs); i++) {
-		printf("  %-7s %-46s %s\n", verbs[i]->name, verbs[i]->arguments, verbs[i]->summary);
+		printf("  %-8s %-46s %s\n", verbs[i]->name, verbs[i]->arguments, verbs[i]->summary);
 	}
 	puts("\n"
 	     "NAME is a volume: NAME (in the pool 'default'), POOL/NAME, or the absolute path of\n"

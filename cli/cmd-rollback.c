@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rollback: makes a detached volume what it was when a snapshot was taken.
+ */
+#include "cli/attachment.h"
+#include "cli/cli.h"
+#include "cli/interrupt.h"
+#include "cli/places.h"
+#include "common/base/error.h"
+#include "common/engine/volume-snapshots.h"
+
+/* A broken attachment holds no lock on the volume, but its device may still be in use. */
+static gboolean volume_is_detached(const Places *places, GError **error)
+{
+	g_autoptr(Attachment) attachment = attachment_inspect(places);
+
+	return attachment_is_gone(attachment) ||
+	       error_set(error, STORAGEOS_ERROR_BUSY,
+			 "in use (%s); detach the volume to roll it back (storageos detach %s)",
+			 attachment->problem ? attachment->problem : "attached", places->text);
+}
+
+/* *ret_undo is the snapshot of what the volume held, or NULL; to be freed. */
+static gboolean volume_roll_back(const Config *config, const VolumeName *name, const char *snapshot,
+				 VolumeRollbackFlags flags, char **ret_undo, GError **error)
+{
+	g_autofree char *undo = NULL;
+	gboolean done, closed;
+	Volume *volume;
+
+	volume_set_cache_size(config->node_cache);
+	volume = pool_volume_open(config, name, 0, error);
+	if (!volume)
+		return FALSE;
+	done = volume_rollback(volume, snapshot, flags, &undo, error);
+	closed = volume_close(volume, done ? error : NULL);
+	if (done && closed)
+		*ret_undo = g_steal_pointer(&undo);
+	return done && closed;
+}
+
+static void rollback_report(const Cli *cli, const Places *places, const char *snapshot,
+			    const char *undo)
+{
+	Json *object = json_object_new_object();
+
+	json_add_text(object, "volume", places->text);
+	json_add_text(object, "snapshot", snapshot);
+	json_add_text(object, "undo", undo);
+	if (undo)
+		cli_report(cli, object,
+			   "%s: rolled back to %s (to undo it: storageos rollback %s@%s)",
+			   places->text, snapshot, places->text, undo);
+	else
+		cli_report(cli, object, "%s: rolled back to %s", places->text, snapshot);
+}
+
+static gboolean rollback_carry_out(const Cli *cli, const VolumeName *name, const char *snapshot,
+				   VolumeRollbackFlags flags, GError **error)
+{
+	g_autoptr(Places) places = places_new(cli->config, name);
+	g_autofree char *undo = NULL;
+	gboolean done = places_lock(places, error);
+
+	interrupt_hold();
+	done = done && volume_is_detached(places, error) &&
+	       volume_roll_back(cli->config, name, snapshot, flags, &undo, error);
+	if (done)
+		rollback_report(cli, places, snapshot, undo);
+	else
+		g_prefix_error(error, "rollback %s: ", places->text);
+	return done;
+}
+
+static int verb_rollback_run(int argc, char **argv)
+{
+	gboolean discard = FALSE, size_too = FALSE;
+	const GOptionEntry options[] = {
+		{"discard", 0, 0, G_OPTION_ARG_NONE, &discard,
+		 "Give up what the volume holds now, instead of leaving a snapshot of it", NULL},
+		{"size-too", 0, 0, G_OPTION_ARG_NONE, &size_too,
+		 "Also if the volume had another size then", NULL},
+		{0},
+	};
+	g_autoptr(VolumeName) name = NULL;
+	g_autofree char *snapshot = NULL;
+	g_autoptr(GError) error = NULL;
+	g_auto(Cli) cli = {0};
+	int status;
+
+	if (!cli_start(&cli, &verb_rollback, options, 1, 1, argc, argv, &status))
+		return status;
+	name = volume_name_parse_any(cli.arguments[0], &error);
+	if (!name)
+		return cli_usage("rollback: %s", error->message);
+	if (!name->snapshot)
+		return cli_usage("rollback: '%s' names no snapshot (usage: storageos rollback %s)",
+				 cli.arguments[0], verb_rollback.arguments);
+	snapshot = g_steal_pointer(&name->snapshot);
+	return rollback_carry_out(&cli, name, snapshot,
+				  (discard ? VOLUME_ROLLBACK_DISCARD : 0) |
+					  (size_too ? VOLUME_ROLLBACK_SIZE_TOO : 0),
+				  &error)
+		       ? CLI_DONE
+		       : cli_failed(error);
+}
+
+const Verb verb_rollback = {"rollback", "VOLUME@NAME [--discard] [--size-too]",
+			    "make a detached volume what it was", verb_rollback_run};
