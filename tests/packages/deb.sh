@@ -51,6 +51,8 @@ is "what is in storageos" "$(contents storageos)" \
 "-rw-r--r-- root/root /lib/systemd/system/storageos-attach@.service
 -rw-r--r-- root/root /lib/systemd/system/storageos-fuse@.service
 -rw-r--r-- root/root /lib/systemd/system/storageos-recover@.service
+-rw-r--r-- root/root /lib/systemd/system/storageos-snapshot.service
+-rw-r--r-- root/root /lib/systemd/system/storageos-snapshot.timer
 -rwxr-xr-x root/root /lib/systemd/system-generators/storageos-generator
 -rw-r--r-- root/root /lib/udev/rules.d/65-storageos.rules
 -rwxr-xr-x root/root /usr/bin/storageos

@@ -106,7 +106,7 @@ in_namespace() { # SCRIPT: in a mount namespace with the units and the rule in /
 		cp packaging/udev/*.rules /run/udev/rules.d
 		$1"
 }
-for unit in storageos-fuse@default-db storageos-attach@default-db storageos-recover@default-db tcmu-runner \
+for unit in storageos-fuse@default-db storageos-attach@default-db storageos-recover@default-db storageos-snapshot tcmu-runner \
 	rtslib-fb-targetctl; do
 	is "systemd finds nothing wrong in $unit" \
 		"$(in_namespace "systemd-analyze verify --man=no $unit.service" 2>&1)" ""
@@ -179,6 +179,12 @@ is "for detach what is attached: nothing here" "$(complete_line storageos detach
 is "pools" "$(complete_line storageos list '')" "default fast"
 like "options" "$(complete_line storageos attach --)" '^--config --frontend --help --json --quiet$'
 is "and their values" "$(complete_line storageos attach --frontend '')" "auto fuse tcmu"
+must "a snapshot" "$STORAGEOS" snapshot create db@monday --freeze never
+is "what snapshot takes" "$(complete_line storageos snapshot re)" "release rename"
+is "snapshots" "$(complete_line storageos snapshot delete db@)" db@monday
+is "also for rollback" "$(complete_line storageos rollback default/db@m)" default/db@monday
+is "volumes for a new one" "$(complete_line storageos snapshot create fa)" fast/log@
+like "options of a verb below a verb" "$(complete_line storageos snapshot delete --d)" '^--dry-run$'
 is "what pool takes" "$(complete_line storageos pool '')" "create delete list"
 
 # ---- fstab

@@ -52,6 +52,8 @@ is "what is in storageos" "$(contents storageos)" \
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-attach@.service
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-fuse@.service
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-recover@.service
+-rw-r--r-- root:root /usr/lib/systemd/system/storageos-snapshot.service
+-rw-r--r-- root:root /usr/lib/systemd/system/storageos-snapshot.timer
 -rw-r--r-- root:root /usr/lib/tmpfiles.d/storageos.conf
 -rw-r--r-- root:root /usr/lib/udev/rules.d/65-storageos.rules
 drwxr-xr-x root:root /usr/libexec/storageos
