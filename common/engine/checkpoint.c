@@ -144,32 +144,42 @@ int checkpoint_begin(Engine *engine, guint64 size, int *ret_resize)
 	return 0;
 }
 
-static gboolean identity_is_taken_locked(const Snapshots *snapshots, const Snapshot *wish)
+/* The record of what was received goes when that becomes the snapshot. */
+static gboolean identity_is_taken_locked(const Snapshots *snapshots, const Snapshot *wish,
+					 const Snapshot *received)
 {
-	if (wish->state != FORMAT_SNAPSHOT_DELETING &&
-	    snapshots_find_name_locked(snapshots, wish->name))
+	const Snapshot *same = snapshots_find_name_locked(snapshots, wish->name);
+
+	if (wish->state != FORMAT_SNAPSHOT_DELETING && same && same != received)
 		return TRUE;
 	for (guint i = 0; i < snapshots_count_locked(snapshots); i++)
-		if (!memcmp(snapshots_get_locked(snapshots, i)->uuid, wish->uuid,
+		if (snapshots_get_locked(snapshots, i) != received &&
+		    !memcmp(snapshots_get_locked(snapshots, i)->uuid, wish->uuid,
 			    sizeof wish->uuid))
 			return TRUE;
 	return FALSE;
 }
 
-/* Makes room for the snapshot's record, so that the freeze cannot fail. */
+/* Makes room for the snapshot's record, so that the freeze cannot fail.  The page of the record
+ * that goes then has to change, too. */
 static int expect_snapshot(Engine *engine, const Snapshot *wish, guint *ret_place)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(slots_lists_lock(engine->slots));
+	const Snapshot *received = snapshots_find_received_locked(engine->snapshots, wish);
+	Snapshot same = received ? *received : (Snapshot){0}; /* the list may move */
 	int r;
 
-	if (identity_is_taken_locked(engine->snapshots, wish))
+	if (identity_is_taken_locked(engine->snapshots, wish, received))
 		return -EEXIST;
 	if (!snapshots_have_room_locked(engine->snapshots, 1))
 		return -ENOSPC;
-	r = snapshots_keep_unlocking(engine->snapshots, 1);
-	if (!r)
-		snapshots_expect_locked(engine->snapshots, ret_place);
-	return r;
+	r = snapshots_keep_unlocking(engine->snapshots, received ? 2 : 1);
+	if (r)
+		return r;
+	snapshots_expect_locked(engine->snapshots, ret_place);
+	if (received)
+		snapshots_change_locked(engine->snapshots, &same);
+	return 0;
 }
 
 int checkpoint_begin_snapshot(Engine *engine, const Snapshot *wish, guint64 *ret_generation)

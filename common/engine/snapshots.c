@@ -226,12 +226,57 @@ void snapshots_expect_locked(Snapshots *snapshots, guint *ret_place)
 	*ret_place = table_take_place_locked(snapshots);
 }
 
+static void list_append_locked(Snapshots *snapshots, const Snapshot *added)
+{
+	if (CHECKED(snapshots->backing, snapshots->n_list < snapshots->list_room,
+		    "I7: snapshots_keep_unlocking() made room"))
+		snapshots->list[snapshots->n_list++] = *added;
+}
+
+/* The record of what is being received, with the size that it is going to have.  It has no tree,
+ * and the head does not descend from it. */
+static void receiving_add_locked(Snapshots *snapshots, const Snapshot *wish, guint64 generation)
+{
+	Snapshot added = *wish;
+
+	added.generation = generation;
+	added.parent = snapshots->head;
+	added.levels = codec_levels(map_layout(snapshots->map), added.size);
+	list_append_locked(snapshots, &added);
+	snapshots->newest = generation;
+}
+
+const Snapshot *snapshots_receiving_locked(const Snapshots *snapshots)
+{
+	for (guint i = 0; i < snapshots->n_list; i++)
+		if (snapshots_get_locked(snapshots, i)->state == FORMAT_SNAPSHOT_RECEIVING)
+			return snapshots_get_locked(snapshots, i);
+	return NULL;
+}
+
+const Snapshot *snapshots_find_received_locked(const Snapshots *snapshots, const Snapshot *wish)
+{
+	const Snapshot *receiving = snapshots_receiving_locked(snapshots);
+
+	return receiving && wish->state != FORMAT_SNAPSHOT_RECEIVING &&
+			       !memcmp(receiving->uuid, wish->uuid, sizeof wish->uuid)
+		       ? receiving
+		       : NULL;
+}
+
 void snapshots_add_locked(Snapshots *snapshots, const Snapshot *wish, guint64 generation,
 			  guint64 size)
 {
+	const Snapshot *received = snapshots_find_received_locked(snapshots, wish);
 	Snapshot added = *wish;
 	MapShare share;
 
+	if (wish->state == FORMAT_SNAPSHOT_RECEIVING) {
+		receiving_add_locked(snapshots, wish, generation);
+		return;
+	}
+	if (received)
+		snapshots_remove_locked(snapshots, received->generation);
 	settle_written_locked(snapshots);
 	added.generation = generation;
 	added.parent = snapshots->head;
@@ -249,10 +294,7 @@ void snapshots_add_locked(Snapshots *snapshots, const Snapshot *wish, guint64 ge
 		added.flags |= FORMAT_SNAPSHOT_FLAG_BOUND;
 	if (share.written_bound)
 		added.flags |= FORMAT_SNAPSHOT_FLAG_WRITTEN_BOUND;
-	if (!CHECKED(snapshots->backing, snapshots->n_list < snapshots->list_room,
-		     "I7: snapshots_keep_unlocking() made room"))
-		return;
-	snapshots->list[snapshots->n_list++] = added;
+	list_append_locked(snapshots, &added);
 	snapshots->head = snapshots->newest = generation;
 	lineage_update_locked(snapshots);
 }

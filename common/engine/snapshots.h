@@ -105,8 +105,15 @@ gboolean snapshots_have_room_locked(const Snapshots *snapshots, guint n);
 /* Makes room for the record of a new snapshot.  The next freeze must make it. */
 void snapshots_expect_locked(Snapshots *snapshots, guint *ret_place);
 
+/* The record in state receiving, of which there is one at most; NULL: there is none.  And the same
+ * if it is that of the snapshot `wish`. */
+const Snapshot *snapshots_receiving_locked(const Snapshots *snapshots);
+const Snapshot *snapshots_find_received_locked(const Snapshots *snapshots, const Snapshot *wish);
+
 /* At a freeze: the checkpoint, of that generation, is a snapshot with the identity of `wish` (name,
- * UUID, created, group, flags, state, and the place from snapshots_expect_locked()). */
+ * UUID, created, group, flags, state, and the place from snapshots_expect_locked()).  If its state
+ * is receiving, it is only a record, of the size in `wish`.  The record in state receiving with its
+ * UUID goes. */
 void snapshots_add_locked(Snapshots *snapshots, const Snapshot *wish, guint64 generation,
 			  guint64 size);
 

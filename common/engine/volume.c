@@ -227,13 +227,27 @@ Volume *volume_new(Backing *backing, const char *name, gboolean read_only, GErro
 	return volume;
 }
 
+/* Half of a stream is nothing to write to. */
+static gboolean check_receiving(Volume *volume, VolumeOpenFlags flags, GError **error)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED =
+		lock_hold(slots_lists_lock(volume->engine.slots));
+	const Snapshot *receiving = snapshots_receiving_locked(volume->engine.snapshots);
+
+	return (flags & (VOLUME_OPEN_RECEIVE | VOLUME_OPEN_READ_ONLY)) || !receiving ||
+	       error_set(error, STORAGEOS_ERROR_BUSY,
+			 "%s: snapshot '%s' is being received into it (to give that up: "
+			 "storageos import --abort)",
+			 volume->engine.name, receiving->name);
+}
+
 Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, GError **error)
 {
 	Volume *volume = volume_new(backing, name, (flags & VOLUME_OPEN_READ_ONLY) != 0, error);
 
 	if (!volume)
 		return NULL;
-	if (open_engine(volume, error)) {
+	if (open_engine(volume, error) && check_receiving(volume, flags, error)) {
 		if (volume->engine.read_only)
 			return volume;
 		volume->checkpointer = checkpointer_new(&volume->engine, error);

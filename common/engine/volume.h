@@ -90,6 +90,9 @@ typedef struct {
 typedef enum {
 	/* Writes nothing: after a crash, the journal is replayed in memory. */
 	VOLUME_OPEN_READ_ONLY = 1 << 0,
+	/* Also if a stream is being received into the volume (volume-receive.h): otherwise it opens
+	 * for reading only. */
+	VOLUME_OPEN_RECEIVE = 1 << 1,
 } VolumeOpenFlags;
 
 /* Sets the size of the process's node cache, which its open volumes share (I7): 64 MiB unless set,
