@@ -123,6 +123,9 @@ typedef struct {
 	guint64 zero; /* likewise of the ZERO frames */
 } StreamTotals;
 
+/* Called for each frame at most: how far a transfer is, `next` as of the last mark. */
+typedef void (*StreamProgress)(gpointer data, const StreamTotals *totals);
+
 void stream_totals_encode(const StreamTotals *totals, guint8 ret_payload[STREAM_TOTALS_SIZE]);
 gboolean stream_totals_decode(const guint8 *payload, guint32 length, StreamTotals *ret_totals,
 			      GError **error);

@@ -21,6 +21,7 @@ typedef struct {
 	gpointer data;
 	StreamTotals totals;
 	StreamWriter *writer; /* stream */
+	guint64 mark_bytes;   /* stream: of data between two marks */
 	guint64 marked;	      /* stream: bytes of data at the last mark ... */
 	gint64 mark_time;     /* ... and when it was written */
 	gboolean sparse;      /* raw: the file has holes where nothing was written */
@@ -59,7 +60,7 @@ static gboolean stream_reached(gpointer sink, guint64 next, GError **error)
 	Sending *sending = sink;
 	gint64 now = g_get_monotonic_time();
 
-	if (sending->totals.data - sending->marked < MARK_BYTES &&
+	if (sending->totals.data - sending->marked < sending->mark_bytes &&
 	    now - sending->mark_time < MARK_USEC)
 		return TRUE;
 	sending->marked = sending->totals.data;
@@ -77,6 +78,7 @@ gboolean stream_send(const StreamSource *source, const StreamBegin *begin, int f
 			   .progress = progress,
 			   .data = data,
 			   .writer = writer,
+			   .mark_bytes = source->mark_bytes ? source->mark_bytes : MARK_BYTES,
 			   .mark_time = g_get_monotonic_time()};
 
 	if (!writer)

@@ -12,10 +12,6 @@
 
 #include "common/stream/stream-source.h"
 
-/* Called several times a second at most once for each MiB: how far it is, `next` as of the last
- * mark. */
-typedef void (*StreamProgress)(gpointer data, const StreamTotals *totals);
-
 /* A stream that begins as `begin` says; source->first must be begin->resume.  A mark follows
  * each 256 MiB and each 10 s. */
 gboolean stream_send(const StreamSource *source, const StreamBegin *begin, int fd,

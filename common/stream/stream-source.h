@@ -27,7 +27,8 @@ typedef struct {
 	Volume *from;  /* another of the same volume; NULL: none, or a bookmark */
 	guint64 since; /* the generation of `from`, or of a bookmark, if it is an ancestor; or 0 */
 	guint64 first; /* block to begin at */
-	gboolean in_order; /* in the order of blocks */
+	gboolean in_order;  /* in the order of blocks */
+	guint64 mark_bytes; /* of data between two marks of a stream; 0: 256 MiB */
 } StreamSource;
 
 /* Gives the sink what map_diff() says of these two.  CORRUPT: a block or node is damaged; the
