@@ -257,8 +257,8 @@ static char *missing_describe(const Places *places, const GError *why)
 	g_autofree char *history = NULL;
 	RegistryEntry entry;
 
-	if (!why || !name->pool || !registry_find(places->config, name, &entry, NULL) ||
-	    entry.deleted)
+	if (!why || !name->pool || name->snapshot ||
+	    !registry_find(places->config, name, &entry, NULL) || entry.deleted)
 		return NULL;
 	history = registry_describe(&entry);
 	return g_strdup_printf("%s; %s", why->message, history);
@@ -295,7 +295,7 @@ static void attachment_look_at_holder(Attachment *attachment)
 	    tcmu->target || tcmu->foreign)
 		return;
 	g_free(facts->holder);
-	facts->holder = facts_holder(facts->path);
+	facts->holder = facts_holder(facts->lock);
 }
 
 static Attachment *attachment_look(const Places *places)

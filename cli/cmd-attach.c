@@ -20,6 +20,7 @@
 #include "cli/interrupt.h"
 #include "cli/links.h"
 #include "cli/loop-device.h"
+#include "cli/mount-hint.h"
 #include "cli/process.h"
 #include "cli/take-down.h"
 #include "common/base/autofd.h"
@@ -55,7 +56,7 @@ static gboolean runner_revive(const Places *places, const Facts *facts,
 
 	if (attachment->frontend != FRONTEND_TCMU || !attachment->device || !attachment->tcmu.lun)
 		return FALSE;
-	if (frontend_tcmu_revive(places, facts->path, &error))
+	if (frontend_tcmu_revive(places, facts->lock, &error))
 		return TRUE;
 	cli_say("attach %s: %s", places->text, error->message);
 	return FALSE;
@@ -179,11 +180,15 @@ static void attach_report(const Places *places, const char *how, Frontend fronte
 	g_autofree char *line = g_strdup_printf("attach %s: %s over %s%s%s%s", places->text, how,
 						frontend_title(frontend), reason ? " (" : "",
 						reason ? reason : "", reason ? ")" : "");
+	g_autofree char *options =
+		places->name->snapshot && device ? mount_hint_options(device) : NULL;
 	g_autoptr(Json) object = json_wanted ? json_object_new_object() : NULL;
 
 	cli_did("attach %s: %s as %s", places->text, how, places->link);
 	cli_say("%s", line);
 	syslog(LOG_INFO, "%s", line);
+	if (options)
+		cli_say("attach %s: mount -o %s %s DIRECTORY", places->text, options, places->link);
 	if (!object) {
 		puts(places->link);
 		return;
@@ -193,6 +198,7 @@ static void attach_report(const Places *places, const char *how, Frontend fronte
 	json_add_text(object, "device", device);
 	json_add_text(object, "frontend", frontend_name(frontend));
 	json_add_text(object, "reason", reason);
+	json_add_text(object, "mount_options", options);
 	cli_print_json(object);
 }
 
@@ -325,7 +331,7 @@ static int verb_attach_run(int argc, char **argv)
 	wanted = cli.config->frontend;
 	if (frontend && !frontend_parse(frontend, &wanted))
 		return cli_usage("attach: unknown front end '%s' (auto, tcmu or fuse)", frontend);
-	name = volume_name_parse(cli.arguments[0], &error);
+	name = volume_name_parse_any(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("attach: %s", error->message);
 	return attach_volume(cli.config, name, wanted, only_again, &error) ? CLI_DONE

@@ -47,7 +47,7 @@ static int verb_detach_run(int argc, char **argv)
 
 	if (!cli_start(&cli, &verb_detach, NULL, 1, 1, argc, argv, &status))
 		return status;
-	name = volume_name_parse(cli.arguments[0], &error);
+	name = volume_name_parse_any(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("detach: %s", error->message);
 	return detach_volume(cli.config, name, &error) ? CLI_DONE : cli_failed(error);

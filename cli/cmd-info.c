@@ -156,7 +156,7 @@ static int verb_info_run(int argc, char **argv)
 
 	if (!cli_start(&cli, &verb_info, options, 1, 1, argc, argv, &status))
 		return status;
-	name = volume_name_parse(cli.arguments[0], &error);
+	name = volume_name_parse_any(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("info: %s", error->message);
 	if (!info_collect(cli.config, name, object, &error)) {

@@ -87,7 +87,7 @@ static GPtrArray *names_parse(GPtrArray *texts)
 	GPtrArray *names = g_ptr_array_new_with_free_func((GDestroyNotify)volume_name_free);
 
 	for (guint i = 0; i < texts->len; i++) {
-		VolumeName *name = volume_name_parse(g_ptr_array_index(texts, i), NULL);
+		VolumeName *name = volume_name_parse_any(g_ptr_array_index(texts, i), NULL);
 
 		if (name)
 			g_ptr_array_add(names, name);

@@ -37,7 +37,7 @@ static int verb_serve_run(int argc, char **argv)
 
 	if (!cli_start(&cli, &verb_serve, NULL, 1, 1, argc, argv, &status))
 		return status;
-	name = volume_name_parse(cli.arguments[0], &error);
+	name = volume_name_parse_any(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("serve: %s", error->message);
 	places = places_new(cli.config, name);

@@ -9,6 +9,7 @@
 #include "cli/facts.h"
 #include "common/base/autofd.h"
 #include "common/base/error.h"
+#include "common/service/readers.h"
 
 #define NEW_UUID "uuid=new"
 
@@ -32,7 +33,10 @@ static char *uuid_renew(const Config *config, const VolumeName *name, GError **e
 
 	if (!volume)
 		return NULL;
-	done = volume_renew_uuid(volume, error);
+	volume_get_info(volume, &info);
+	/* The lock of a snapshot's readers has the old UUID in its name. */
+	done = readers_check_none(config->run_directory, info.uuid, error) &&
+	       volume_renew_uuid(volume, error);
 	volume_get_info(volume, &info);
 	closed = volume_close(volume, done ? error : NULL);
 	return done && closed ? g_strdup(info.uuid) : NULL;

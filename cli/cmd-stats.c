@@ -43,7 +43,7 @@ static void samples_note_replaced(const Config *config, const GPtrArray *samples
 {
 	for (guint i = 0; i < samples->len; i++) {
 		const Sample *sample = g_ptr_array_index(samples, i);
-		g_autoptr(VolumeName) name = volume_name_parse(sample_volume(sample), NULL);
+		g_autoptr(VolumeName) name = volume_name_parse_any(sample_volume(sample), NULL);
 		g_autoptr(GError) error = NULL;
 
 		if (name && !served_is_in_place(config, name, sample) &&
@@ -211,7 +211,7 @@ static int verb_stats_run(int argc, char **argv)
 	if (count < 0)
 		return cli_usage("stats: invalid --count %d (must not be negative)", count);
 	if (cli.n_arguments) {
-		name = volume_name_parse(cli.arguments[0], &error);
+		name = volume_name_parse_any(cli.arguments[0], &error);
 		if (!name)
 			return cli_usage("stats: %s", error->message);
 	}

@@ -140,7 +140,7 @@ static void names_add(GHashTable *seen, GPtrArray *names, const VolumeName *name
 	char *text = volume_name_format(name);
 
 	if (g_hash_table_add(seen, text))
-		g_ptr_array_add(names, volume_name_parse(text, NULL));
+		g_ptr_array_add(names, volume_name_parse_any(text, NULL));
 }
 
 static void names_add_all(GHashTable *seen, GPtrArray *names, const GPtrArray *more)
@@ -174,7 +174,7 @@ static GPtrArray *names_collect(const Config *config)
 	names_add_all(seen, names, registered);
 	for (guint i = 0; i < backstores->len; i++) {
 		g_autoptr(VolumeName) name =
-			volume_name_parse(g_ptr_array_index(backstores, i), NULL);
+			volume_name_parse_any(g_ptr_array_index(backstores, i), NULL);
 
 		if (name)
 			names_add(seen, names, name);
@@ -211,7 +211,7 @@ static int verb_status_run(int argc, char **argv)
 	if (!cli_start(&cli, &verb_status, options, 0, 1, argc, argv, &status))
 		return status;
 	if (cli.n_arguments) {
-		name = volume_name_parse(cli.arguments[0], &error);
+		name = volume_name_parse_any(cli.arguments[0], &error);
 		if (!name)
 			return cli_usage("status: %s", error->message);
 		if (!rows_add_named(cli.config, name, rows, &error)) {

@@ -5,6 +5,7 @@
  *
  *     STORAGEOS_VOLUME=default/db
  *     STORAGEOS_LINK=storageos/default/db        below /dev
+ *     STORAGEOS_SNAPSHOT=1                       of a snapshot
  *
  * Prints nothing for any other device, and no link for a volume that is being detached.  udev waits
  * for it, so it reads only /sys, configfs and the configuration: never the volume or its file
@@ -36,6 +37,8 @@ static int verb_udev_run(int argc, char **argv)
 	places = places_new(cli.config, name);
 	text = volume_name_format(name);
 	printf("STORAGEOS_VOLUME=%s\n", text);
+	if (name->snapshot)
+		puts("STORAGEOS_SNAPSHOT=1");
 	/* udev makes links below /dev only. */
 	if (g_str_has_prefix(places->link, DEV) && !links_are_withdrawn(places))
 		printf("STORAGEOS_LINK=%s\n", places->link + strlen(DEV));

@@ -50,6 +50,25 @@ static char *describe_found(blkid_probe probe)
 	return partitions ? describe(partitions, "a partition table") : NULL;
 }
 
+/* What blkid_do_safeprobe() returns. */
+static int probe_run(blkid_probe probe)
+{
+	blkid_probe_enable_superblocks(probe, TRUE);
+	blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE);
+	blkid_probe_enable_partitions(probe, TRUE);
+	return blkid_do_safeprobe(probe);
+}
+
+char *device_content_file_system(const char *path)
+{
+	g_auto(blkid_probe) probe = blkid_new_probe_from_filename(path);
+
+	return probe && probe_run(probe) == SAFEPROBE_FOUND &&
+			       !g_strcmp0(look_up(probe, "USAGE"), "filesystem")
+		       ? g_strdup(look_up(probe, "TYPE"))
+		       : NULL;
+}
+
 char *device_content_describe(const char *path)
 {
 	g_auto(blkid_probe) probe = blkid_new_probe_from_filename(path);
@@ -57,10 +76,7 @@ char *device_content_describe(const char *path)
 
 	if (!probe)
 		return NULL;
-	blkid_probe_enable_superblocks(probe, TRUE);
-	blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE);
-	blkid_probe_enable_partitions(probe, TRUE);
-	outcome = blkid_do_safeprobe(probe);
+	outcome = probe_run(probe);
 	if (outcome == SAFEPROBE_AMBIVALENT)
 		return g_strdup("the marks of several formats");
 	return outcome == SAFEPROBE_FOUND ? describe_found(probe) : NULL;

@@ -11,15 +11,17 @@
 #include "cli/process.h"
 #include "common/base/error.h"
 #include "common/base/json.h"
+#include "common/service/claim.h"
 
 #define ANSWER_SECONDS 10
 #define ENDING_SECONDS 1
 
-static gboolean facts_read_summary(Facts *facts, GError **error)
+static gboolean facts_read_summary(const char *snapshot, Facts *facts, GError **error)
 {
 	VolumeSummary summary;
 
-	if (!volume_summary_read(facts->path, &summary, error))
+	if (snapshot ? !volume_summary_read_snapshot(facts->path, snapshot, &summary, error)
+		     : !volume_summary_read(facts->path, &summary, error))
 		return FALSE;
 	memcpy(facts->uuid, summary.uuid, sizeof facts->uuid);
 	facts->size = summary.size;
@@ -58,11 +60,11 @@ static char *holder_of_volume(const struct stat *st)
 	return g_steal_pointer(&holder);
 }
 
-char *facts_holder(const char *path)
+char *facts_holder(const char *lock)
 {
 	struct stat st;
 
-	return stat(path, &st) ? NULL : holder_of_volume(&st);
+	return !lock || stat(lock, &st) ? NULL : holder_of_volume(&st);
 }
 
 static guint64 space_left_on(const char *path, const struct stat *st)
@@ -73,7 +75,9 @@ static guint64 space_left_on(const char *path, const struct stat *st)
 							   : G_MAXUINT64;
 }
 
-static gboolean facts_read_file(Facts *facts, GError **error)
+/* A server of a volume has locked its file; that of a snapshot, the claim to its UUID. */
+static gboolean facts_read_file(const Config *config, const char *snapshot, Facts *facts,
+				GError **error)
 {
 	struct stat st;
 
@@ -84,16 +88,25 @@ static gboolean facts_read_file(Facts *facts, GError **error)
 						   facts->path)
 				       : error_set_errno(error, errno, "look at %s", facts->path);
 	facts->place = backing_place_of_stat(&st);
-	facts->holder = holder_of_volume(&st);
 	facts->available = space_left_on(facts->path, &st);
-	return facts_read_summary(facts, error);
+	if (!snapshot) {
+		facts->lock = g_strdup(facts->path);
+		facts->holder = facts_holder(facts->lock);
+	}
+	if (!facts_read_summary(snapshot, facts, error))
+		return FALSE;
+	if (snapshot) {
+		facts->lock = claim_path(config, facts->uuid);
+		facts->holder = facts_holder(facts->lock);
+	}
+	return TRUE;
 }
 
 static gboolean facts_read_here(const Config *config, const VolumeName *name, Facts *facts,
 				GError **error)
 {
 	facts->path = pool_volume_path(config, name, error);
-	return facts->path && facts_read_file(facts, error);
+	return facts->path && facts_read_file(config, name->snapshot, facts, error);
 }
 
 /* ---- in a child process */
@@ -115,6 +128,7 @@ static void facts_answer(gconstpointer data, int fd)
 		json_add_number(object, "code", (guint64)error->code);
 	}
 	json_add_text(object, "path", facts.path);
+	json_add_text(object, "lock", facts.lock);
 	json_add_text(object, "uuid", facts.uuid);
 	json_add_number(object, "device", facts.place.device);
 	json_add_number(object, "inode", facts.place.inode);
@@ -134,6 +148,7 @@ static gboolean facts_take_answer(Json *object, Facts *facts, GError **error)
 	const char *uuid = json_get_text(object, "uuid");
 
 	facts->path = g_strdup(json_get_text(object, "path"));
+	facts->lock = g_strdup(json_get_text(object, "lock"));
 	g_strlcpy(facts->uuid, uuid ? uuid : "", sizeof facts->uuid);
 	facts->place = (BackingPlace){(guint64)json_get_number(object, "device"),
 				      (guint64)json_get_number(object, "inode")};
@@ -235,5 +250,6 @@ gboolean facts_read(const Config *config, const VolumeName *name, Facts *ret_fac
 void facts_clear(Facts *facts)
 {
 	g_clear_pointer(&facts->path, g_free);
+	g_clear_pointer(&facts->lock, g_free);
 	g_clear_pointer(&facts->holder, g_free);
 }

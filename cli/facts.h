@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What can be read of a volume while another process has it open: its superblock, without a lock,
- * and the properties of its file.
+ * What can be read of a volume, or of a snapshot, while another process has it open: its
+ * superblock, without a lock, and the properties of its file.
  */
 #pragma once
 
@@ -10,7 +10,8 @@
 #include "common/service/volume-summary.h"
 
 typedef struct {
-	char *path; /* of its file or device */
+	char *path; /* of its file or device; of a snapshot: the volume's */
+	char *lock; /* the file that its server has locked; NULL: it is not there */
 	char uuid[UUID_TEXT];
 	BackingPlace place; /* of the file that the path leads to now */
 	guint64 size;
@@ -31,9 +32,9 @@ gboolean facts_read(const Config *config, const VolumeName *name, Facts *ret_fac
 /* As pool_list(), but takes 10 s at most. */
 GPtrArray *facts_list(const ConfigPool *pool, GError **error);
 
-/* The process that has the volume at this path open ("process 12 (tcmu-runner)"), or NULL.  Free
- * the result. */
-char *facts_holder(const char *path);
+/* The process that has the volume open whose Facts have this `lock` ("process 12 (tcmu-runner)"),
+ * or NULL.  Free the result. */
+char *facts_holder(const char *lock);
 
 void facts_clear(Facts *facts);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Facts, facts_clear)

@@ -98,7 +98,8 @@ char *frontend_fuse_attach(const Places *places, const RuntimeProbe *probe, cons
 	if (!module_load(probe, PROBE_FUSE, error) || !module_load(probe, PROBE_LOOP, error))
 		return NULL;
 	if (fuse_server_start(places, probe, error) && interrupt_check(error))
-		device = loop_device_attach(places->file, facts->logical_block_size, error);
+		device = loop_device_attach(places->file, facts->logical_block_size,
+					    places->name->snapshot != NULL, error);
 	if (!device) {
 		frontend_fuse_look(places, NULL, &parts);
 		frontend_fuse_detach(places, &parts, FALSE, -1, NULL);

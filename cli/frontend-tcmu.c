@@ -253,20 +253,20 @@ gboolean frontend_tcmu_detach(const Places *places, const TcmuParts *parts, gboo
 
 /* ---- after the runner's death */
 
-static gboolean volume_is_open(const char *path)
+static gboolean volume_is_open(const char *lock)
 {
-	g_autofree char *holder = facts_holder(path);
+	g_autofree char *holder = facts_holder(lock);
 
 	return holder != NULL;
 }
 
-gboolean frontend_tcmu_revive(const Places *places, const char *path, GError **error)
+gboolean frontend_tcmu_revive(const Places *places, const char *lock, GError **error)
 {
 	gint64 end = g_get_monotonic_time() + REVIVE_SECONDS * G_USEC_PER_SEC;
 
 	if (!frontend_tcmu_prepare(places, error))
 		return FALSE;
-	while (!volume_is_open(path)) {
+	while (!volume_is_open(lock)) {
 		if (g_get_monotonic_time() > end)
 			return error_set(
 				error, STORAGEOS_ERROR_IO,

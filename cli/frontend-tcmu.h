@@ -30,5 +30,5 @@ gboolean frontend_tcmu_detach(const Places *places, const TcmuParts *parts, gboo
 			      GError **error);
 
 /* Starts a runner that died: it reopens every device that the kernel still has.  TRUE once the
- * volume at `path` is open again. */
-gboolean frontend_tcmu_revive(const Places *places, const char *path, GError **error);
+ * volume whose Facts have this `lock` is open again. */
+gboolean frontend_tcmu_revive(const Places *places, const char *lock, GError **error);

@@ -101,9 +101,10 @@ static void loop_check_direct_io(const char *device, const char *file)
 		log_warning("%s: no direct I/O to %s: its data is cached twice", device, file);
 }
 
-char *loop_device_attach(const char *file, guint32 block_size, GError **error)
+/* The kernel makes a device read-only if its file is. */
+char *loop_device_attach(const char *file, guint32 block_size, gboolean read_only, GError **error)
 {
-	autofd fd = fd_open(file, O_RDWR, 0);
+	autofd fd = fd_open(file, read_only ? O_RDONLY : O_RDWR, 0);
 	int err = EBUSY;
 
 	if (fd < 0) {

@@ -8,7 +8,7 @@
 
 /* Sets up a loop device over a file, with direct I/O, this logical block size, and partition
  * scanning.  Returns its path ("/dev/loop3"), or NULL.  Free the result. */
-char *loop_device_attach(const char *file, guint32 block_size, GError **error);
+char *loop_device_attach(const char *file, guint32 block_size, gboolean read_only, GError **error);
 
 /* Grows the device to `size`, the new size of its file.  Users of the device see the new size at
  * once. */

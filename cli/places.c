@@ -31,14 +31,15 @@ Places *places_new(const Config *config, const VolumeName *name)
 {
 	Places *places = g_new0(Places, 1);
 	const char *pool = name->pool ? name->pool : DEVICE_POOL;
-	g_autofree char *base = name->pool ? g_strdup(name->name) : name_of_device(name->name);
-	g_autofree char *file = g_path_get_basename(name->name);
+	g_autofree char *text = volume_name_format(name);
+	g_autofree char *file = g_path_get_basename(text);
+	g_autofree char *base = name->pool ? g_strdup(file) : name_of_device(text);
 	g_autofree char *run = files_real_path(config->run_directory);
 
 	places->config = config;
 	places->lock = -1;
-	places->text = volume_name_format(name);
-	places->name = volume_name_parse(places->text, NULL);
+	places->name = volume_name_parse_any(text, NULL);
+	places->text = g_steal_pointer(&text);
 	places->key = g_strconcat(pool, ":", base, NULL);
 	places->link = g_build_filename(config->device_directory, pool, base, NULL);
 	places->mount = g_build_filename(run, "mnt", pool, base, NULL);
@@ -136,8 +137,8 @@ static VolumeName *name_of_key(const char *key)
 {
 	g_autofree char *text = g_strdelimit(g_strdup(key), ":", '/');
 
-	return volume_name_parse(g_str_has_prefix(text, DEVICE_POOL "/") ? strchr(text, '/') : text,
-				 NULL);
+	return volume_name_parse_any(
+		g_str_has_prefix(text, DEVICE_POOL "/") ? strchr(text, '/') : text, NULL);
 }
 
 /* The volume of a path "POOL/NAME" below one of our directories; NULL if there is none. */

@@ -5,6 +5,7 @@
  *
  *     POOL/NAME       key POOL:NAME           (no name has a ':')
  *     /dev/sdb        key _device:dev:sdb     (no pool's name begins with '_')
+ *     POOL/NAME@SNAP  key POOL:NAME@SNAP      and so on: a snapshot is attached like a volume
  */
 #pragma once
 
@@ -14,7 +15,7 @@
 typedef struct {
 	const Config *config; /* borrowed; must outlive the Places */
 	VolumeName *name;
-	char *text;	   /* "POOL/NAME", or the path of a block device */
+	char *text;	   /* as volume_name_format() */
 	char *key;	   /* the same as one word; also the name of the backstore */
 	char *link;	   /* /dev/storageos/POOL/NAME */
 	char *mount;	   /* directory where storageos-fuse mounts it */

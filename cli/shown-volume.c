@@ -11,6 +11,6 @@ VolumeName *shown_volume(const Config *config, const char *disk)
 	g_autofree char *file = text ? NULL : loop_device_file(disk);
 
 	if (text)
-		return volume_name_parse(text, NULL);
+		return volume_name_parse_any(text, NULL);
 	return file ? places_volume_of_file(config, file) : NULL;
 }

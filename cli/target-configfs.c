@@ -76,7 +76,7 @@ static char *volume_of_info(const char *info)
 		return NULL;
 	config = strchr(config, '/') + 1;
 	text = g_strndup(config, strcspn(config, "; \n"));
-	volume = volume_name_parse(text, NULL);
+	volume = volume_name_parse_any(text, NULL);
 	return volume ? volume_name_format(volume) : NULL;
 }
 

@@ -118,8 +118,10 @@ static gboolean search_run(Search *search, GError **error)
 		g_usleep(PAUSE_US);
 	}
 	if (!search->found)
-		return error_set(error, STORAGEOS_ERROR_NOT_FOUND, "there is no snapshot '%s'",
-				 search->name);
+		return error_set(
+			error, STORAGEOS_ERROR_NOT_FOUND,
+			"there is no snapshot '%s' (storageos snapshot list tells which there are)",
+			search->name);
 	return search->snapshot.state == FORMAT_SNAPSHOT_ALIVE ||
 	       error_set(error, STORAGEOS_ERROR_INVALID,
 			 "'%s' is a bookmark: what it had was given up", search->name);

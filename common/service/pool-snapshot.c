@@ -47,21 +47,6 @@ static gboolean snapshot_claim(const Config *config, Volume *volume, const char 
 	return held->claim != NULL;
 }
 
-/* Adds the next step to the error that there is no such snapshot. */
-static void explain_missing(const VolumeName *name, GError **error)
-{
-	const VolumeName volume = {.pool = name->pool, .name = name->name};
-	g_autofree char *text = volume_name_format(&volume);
-	g_autofree char *message = NULL;
-
-	if (!error || !g_error_matches(*error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
-		return;
-	message = g_strdup((*error)->message);
-	g_clear_error(error);
-	error_set(error, STORAGEOS_ERROR_NOT_FOUND, "%s (see: storageos snapshot list %s)", message,
-		  text);
-}
-
 Volume *pool_snapshot_open(const Config *config, const VolumeName *name, Backing *backing,
 			   gboolean serve, const char *as, GError **error)
 {
@@ -73,7 +58,6 @@ Volume *pool_snapshot_open(const Config *config, const VolumeName *name, Backing
 	held->lock = -1;
 	volume = volume_open_snapshot(backing, text, name->snapshot, snapshot_join, held, error);
 	if (!volume) {
-		explain_missing(name, error);
 		snapshot_release(held);
 		return NULL;
 	}

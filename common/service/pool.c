@@ -14,6 +14,7 @@
 #include "common/base/logging.h"
 #include "common/base/names.h"
 #include "common/service/pool-marker.h"
+#include "common/service/readers.h"
 #include "common/service/registry.h"
 #include "common/engine/superblock.h"
 #include "common/base/text.h"
@@ -351,11 +352,24 @@ static gboolean pool_note_deleted(const Config *config, const VolumeName *name, 
 	return TRUE;
 }
 
+/* A damaged volume has no snapshots that could be read. */
+static gboolean snapshots_are_unused(const Config *config, Backing *backing, GError **error)
+{
+	char uuid[UUID_TEXT];
+	SuperblockPair pair;
+
+	if (!superblock_load(backing, &pair, NULL))
+		return TRUE;
+	uuid_format(pair.current.uuid, uuid);
+	return readers_check_none(config->run_directory, uuid, error);
+}
+
 gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError **error)
 {
 	g_autofree char *path = pool_existing_path(config, name, error);
 	g_autoptr(Backing) backing = path ? backing_open(path, 0, error) : NULL;
-	gboolean done = backing && backing_lock(backing, TRUE, error);
+	gboolean done = backing && backing_lock(backing, TRUE, error) &&
+			snapshots_are_unused(config, backing, error);
 
 	if (done && !name->pool)
 		done = wipe_device(backing, error);

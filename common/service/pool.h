@@ -73,6 +73,6 @@ Volume *pool_volume_open(const Config *config, const VolumeName *name, VolumeOpe
 Volume *pool_volume_serve(const Config *config, const VolumeName *name, const char *as,
 			  GError **error);
 
-/* Deletes a volume that nobody has open (else BUSY); on a block device, wipes its superblocks.  The
- * registry keeps that it existed (registry.h). */
+/* Deletes a volume that nobody has open, nor a snapshot of it (else BUSY); on a block device, wipes
+ * its superblocks.  The registry keeps that it existed (registry.h). */
 gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError **error);

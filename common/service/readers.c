@@ -76,3 +76,33 @@ void readers_forget(const char *run_directory, const char uuid[UUID_TEXT], guint
 
 	unlink(path);
 }
+
+/* `file` is of the volume, and somebody has locked it. */
+static gboolean file_is_held(const char *directory, const char *file, GError **error)
+{
+	g_autofree char *path = g_build_filename(directory, file, NULL);
+	g_autofree char *holder = NULL;
+	struct stat st;
+
+	autofd fd = fd_open(path, O_RDONLY | O_NOFOLLOW, 0);
+	if (fd < 0 || !flock(fd, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK)
+		return FALSE;
+	holder = fstat(fd, &st) ? NULL : backing_holder_of_stat(&st);
+	error_set(error, STORAGEOS_ERROR_BUSY,
+		  "a snapshot of it is in use by %s (storageos status tells which)",
+		  holder ? holder : "another process");
+	return TRUE;
+}
+
+gboolean readers_check_none(const char *run_directory, const char uuid[UUID_TEXT], GError **error)
+{
+	g_autofree char *directory = g_build_filename(run_directory, "snapshots", NULL);
+	g_autofree char *prefix = g_strconcat(uuid, ".", NULL);
+	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
+	const char *file;
+
+	while (dir && (file = g_dir_read_name(dir)))
+		if (g_str_has_prefix(file, prefix) && file_is_held(directory, file, error))
+			return FALSE;
+	return TRUE;
+}

@@ -22,5 +22,9 @@ int readers_join(const char *run_directory, const char uuid[UUID_TEXT], guint64 
 int readers_exclude(const char *run_directory, const char uuid[UUID_TEXT], guint64 generation,
 		    GError **error);
 
+/* FALSE with BUSY if somebody reads a snapshot of that volume, or deletes one: the volume must not
+ * be deleted, nor get another UUID. */
+gboolean readers_check_none(const char *run_directory, const char uuid[UUID_TEXT], GError **error);
+
 /* Removes the lock's file, of a snapshot that is deleted.  The caller holds it exclusively. */
 void readers_forget(const char *run_directory, const char uuid[UUID_TEXT], guint64 generation);

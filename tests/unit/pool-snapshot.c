@@ -114,6 +114,30 @@ static void test_served_once(const void *data)
 	scene_end(&scene);
 }
 
+static void test_volume_stays(const void *data)
+{
+	g_autofree char *path = NULL;
+	g_autoptr(GError) error = NULL;
+	Volume *volume;
+	Scene scene;
+
+	(void)data;
+	REQUIRE(scene_begin(&scene));
+	g_clear_pointer(&scene.backing, backing_free); /* nobody serves the volume */
+	volume = pool_volume_open(scene.config, &monday, 0, NULL);
+	REQUIRE(volume);
+	CHECK(!pool_volume_delete(scene.config, &volume_name, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY,
+		    "delete volume 'p/v': a snapshot of it is in use by process ");
+	g_clear_error(&error);
+	volume_close(volume, NULL);
+	CHECK(pool_volume_delete(scene.config, &volume_name, &error));
+	CHECK_NO_ERROR(error);
+	path = pool_volume_path(scene.config, &volume_name, NULL);
+	CHECK(access(path, F_OK));
+	scene_end(&scene);
+}
+
 static void test_missing(const void *data)
 {
 	const VolumeName tuesday = {
@@ -126,9 +150,8 @@ static void test_missing(const void *data)
 	(void)data;
 	REQUIRE(scene_begin(&scene));
 	CHECK(!pool_volume_serve(scene.config, &tuesday, NULL, &error));
-	CHECK_ERROR(
-		error, STORAGEOS_ERROR_NOT_FOUND,
-		"p/v@tuesday: there is no snapshot 'tuesday' (see: storageos snapshot list p/v)");
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND,
+		    "p/v@tuesday: there is no snapshot 'tuesday' (storageos snapshot list tells");
 	g_clear_error(&error);
 	CHECK(!pool_volume_serve(scene.config, &nowhere, NULL, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "open volume 'p/w@monday': no such volume");
@@ -159,6 +182,7 @@ int main(int argc, char **argv)
 {
 	test_add("a snapshot that is open cannot be deleted", test_deleter_is_kept_out, NULL);
 	test_add("a snapshot is served once", test_served_once, NULL);
+	test_add("a volume stays as long as one of its snapshots is read", test_volume_stays, NULL);
 	test_add("a snapshot that is not there", test_missing, NULL);
 	test_add("what a snapshot's record says", test_summary, NULL);
 	return test_run(argc, argv);
