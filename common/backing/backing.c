@@ -31,21 +31,30 @@ void backing_condemn(Backing *backing, const char *reason)
 				    __ATOMIC_RELAXED);
 }
 
+/* Around the I/O of a flush or a durable write, for which the lock is dropped. */
+static void flushes_enter_unlocking(BackingFlushes *flushes)
+{
+	flushes->running = TRUE;
+	lock_drop(&flushes->lock);
+}
+
+static void flushes_leave_locking(BackingFlushes *flushes, int result)
+{
+	lock_take(&flushes->lock);
+	flushes->running = FALSE;
+	flushes->error = result;
+	g_cond_broadcast(&flushes->ended);
+}
+
 /* Flushes for all callers that wait.  The lock is held, and dropped during the I/O. */
 static void flush_unlocking(Backing *backing)
 {
 	BackingFlushes *flushes = &backing->flushes;
 	guint64 ticket = ++flushes->begun;
-	int r;
 
-	flushes->running = TRUE;
-	lock_drop(&flushes->lock);
-	r = backing->ops->flush(backing);
-	lock_take(&flushes->lock);
-	flushes->running = FALSE;
+	flushes_enter_unlocking(flushes);
+	flushes_leave_locking(flushes, backing->ops->flush(backing));
 	flushes->ended_with = ticket;
-	flushes->error = r;
-	g_cond_broadcast(&flushes->ended);
 }
 
 int backing_flush(Backing *backing)
@@ -60,10 +69,36 @@ int backing_flush(Backing *backing)
 	locker = lock_hold(&flushes->lock);
 	ticket = flushes->begun + 1;
 	while (!flushes->error && flushes->ended_with < ticket) {
-		if (flushes->running)
+		if (flushes->running || flushes->durable_writes)
 			lock_wait(&flushes->ended, &flushes->lock);
 		else
 			flush_unlocking(backing);
+	}
+	return flushes->error;
+}
+
+int backing_write_durably(Backing *backing, const void *data, gsize length, guint64 offset)
+{
+	BackingFlushes *flushes = &backing->flushes;
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
+
+	if (!backing->ops->write_durably) {
+		int r = backing_pwrite(backing, data, length, offset);
+
+		return r ? r : backing_flush(backing);
+	}
+	lock_check_io();
+	if (backing_condemned(backing))
+		return -ESHUTDOWN;
+	locker = lock_hold(&flushes->lock);
+	flushes->durable_writes++;
+	while (flushes->running)
+		lock_wait(&flushes->ended, &flushes->lock);
+	flushes->durable_writes--;
+	if (!flushes->error) {
+		flushes_enter_unlocking(flushes);
+		flushes_leave_locking(flushes,
+				      backing->ops->write_durably(backing, data, length, offset));
 	}
 	return flushes->error;
 }

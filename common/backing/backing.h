@@ -68,6 +68,11 @@ typedef struct {
 	 * error. */
 	int (*flush)(Backing *backing);
 
+	/* Writes [offset, offset + length), which must lie within the size, and returns when it
+	 * survives a loss of power.  Only backing_write_durably() calls this, never beside flush().
+	 * NULL: it writes and flushes. */
+	int (*write_durably)(Backing *backing, const void *data, gsize length, guint64 offset);
+
 	/* A flush is expected soon: [offset, offset + length), which was written, begins its way to
 	 * the disk, so that the flush finds it there.  A hint: promises nothing, reports nothing.
 	 * NULL: none is needed. */
@@ -107,7 +112,8 @@ typedef struct {
 typedef struct {
 	Lock lock;
 	GCond ended;
-	gboolean running;
+	gboolean running;	   /* a flush or a durable write */
+	guint durable_writes;	   /* that wait until nothing runs; the next flush waits for them */
 	guint64 begun, ended_with; /* tickets of the last flush that began, and that ended */
 	int error;		   /* of the last flush; after an error there is no other */
 } BackingFlushes;
@@ -145,6 +151,12 @@ void backing_init(Backing *backing, const BackingOps *ops, const char *name);
  * with the same error without asking the disk, because nobody knows which writes since the last
  * success reached it.  Only opening the backing again ends this. */
 int backing_flush(Backing *backing);
+
+/* Writes [offset, offset + length), which must have space below it.  After 0 this range survives a
+ * loss of power, as after a flush; nothing is promised of other writes, and so it need not wait
+ * until what requests have written meanwhile is on the disk.  In all else this is a flush: it
+ * overlaps none, and after it failed every later flush fails. */
+int backing_write_durably(Backing *backing, const void *data, gsize length, guint64 offset);
 
 /* From now on every write, punch, growth and flush fails with -ESHUTDOWN before it reaches the
  * disk: an invariant is broken in memory (checked.h), and must not become so on the disk.  Reads

@@ -230,6 +230,26 @@ static int file_flush(Backing *backing)
 	return 0;
 }
 
+/* The kernel writes back and waits for these bytes alone.  An error may be one of earlier writes,
+ * which no flush is told of any more. */
+static int file_write_durably(Backing *backing, const void *data, gsize length, guint64 offset)
+{
+	struct iovec iov = {(void *)data, length};
+	IovCursor all = iov_cursor(&iov, 1);
+	ssize_t done;
+	int r;
+
+	if (beyond_end(backing, offset, length))
+		return -ENOSPC;
+	done = transfer_once((FileBacking *)backing, write_some, &all, length, offset, RWF_DSYNC);
+	if (done == (ssize_t)length)
+		return 0;
+	if (done < 0 && errno != EOPNOTSUPP && errno != ENOSYS)
+		return error_of_system_call();
+	r = file_pwritev(backing, &iov, 1, offset, BACKING_WAIT);
+	return r ? r : file_flush(backing);
+}
+
 /* Starts the write-back without waiting for it.  Takes no error away from file_flush(). */
 static void file_hasten(Backing *backing, guint64 offset, guint64 length)
 {
@@ -399,6 +419,7 @@ static const BackingOps file_ops = {
 	.prefetch = file_prefetch,
 	.pwritev = file_pwritev,
 	.flush = file_flush,
+	.write_durably = file_write_durably,
 	.hasten = file_hasten,
 	.punch = file_punch,
 	.size = file_size,
@@ -416,6 +437,7 @@ static const BackingOps block_ops = {
 	.prefetch = file_prefetch,
 	.pwritev = file_pwritev,
 	.flush = file_flush,
+	.write_durably = file_write_durably,
 	.hasten = file_hasten,
 	.punch = file_punch,
 	.size = file_size,

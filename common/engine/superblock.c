@@ -156,9 +156,7 @@ int superblock_rewrite(Backing *backing, const SuperblockPair *pair)
 
 static int write_durably(Backing *backing, const FormatSuperblock *raw, guint home)
 {
-	int r = backing_pwrite(backing, raw, sizeof *raw, homes[home]);
-
-	return r ? r : backing_flush(backing);
+	return backing_write_durably(backing, raw, sizeof *raw, homes[home]);
 }
 
 int superblock_store(Backing *backing, SuperblockPair *pair, const Superblock *next)

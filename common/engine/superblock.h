@@ -46,7 +46,8 @@ int superblock_rewrite(Backing *backing, const SuperblockPair *pair);
 guint superblock_verify(Backing *backing, const SuperblockPair *pair, gboolean repair);
 
 /* Writes `next`, whose generation must be higher than the current one's, over the older copy and
- * makes it durable; then the same over the other copy.  After 0 either copy alone suffices.  After
- * a negative errno, `current` is `next` if the first copy is durable; the content of the copy that
- * was being written is unknown. */
+ * makes it durable; then the same over the other copy.  What `next` leads to must be durable
+ * before: this flushes nothing else.  After 0 either copy alone suffices.  After a negative errno,
+ * `current` is `next` if the first copy is durable; the content of the copy that was being written
+ * is unknown. */
 int superblock_store(Backing *backing, SuperblockPair *pair, const Superblock *next);

@@ -274,6 +274,21 @@ static void refuse_locked(FaultyBacking *faulty)
 	faulty->doomed = TRUE;
 }
 
+/* The last write of these bytes, which is in the log, reached the disk.  A later change of them may
+ * be in the log as well. */
+static void note_flushed_locked(FaultyBacking *faulty, guint64 offset, guint64 length)
+{
+	for (guint i = faulty->log->len; i-- > 0;) {
+		FaultyChange *change = &g_array_index(faulty->log, FaultyChange, i);
+
+		if (change->kind != CHANGE_WRITE || change->offset != offset ||
+		    change->length != length)
+			continue;
+		change->state = CHANGE_FLUSHED;
+		return;
+	}
+}
+
 static int faulty_flush(Backing *backing)
 {
 	FaultyBacking *faulty = (FaultyBacking *)backing;
@@ -302,6 +317,30 @@ static int faulty_flush(Backing *backing)
 	if (!faulty->doomed)
 		g_array_set_size(faulty->log, 0);
 	return 0;
+}
+
+/* The write is in the log as any other, but has reached the disk. */
+static int faulty_write_durably(Backing *backing, const void *data, gsize length, guint64 offset)
+{
+	FaultyBacking *faulty = (FaultyBacking *)backing;
+	struct iovec iov = {(void *)data, length};
+	int result = faulty_pwritev(backing, &iov, 1, offset, BACKING_WAIT);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = NULL;
+	gboolean torn;
+
+	if (result)
+		return result;
+	pass_delay(faulty, FAULTY_FLUSH, BACKING_WAIT);
+	locker = g_mutex_locker_new(&faulty->mutex);
+	result = begin_locked(faulty, FAULTY_FLUSH, &torn);
+	if (!result)
+		result = -faulty->untold;
+	faulty->untold = 0;
+	if (result)
+		refuse_locked(faulty);
+	else
+		note_flushed_locked(faulty, offset, length);
+	return result;
 }
 
 static int faulty_punch(Backing *backing, guint64 offset, guint64 length)
@@ -384,6 +423,7 @@ static const BackingOps faulty_ops = {
 	.preadv = faulty_preadv,
 	.pwritev = faulty_pwritev,
 	.flush = faulty_flush,
+	.write_durably = faulty_write_durably,
 	.punch = faulty_punch,
 	.size = faulty_size,
 	.grow = faulty_grow,

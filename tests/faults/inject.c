@@ -229,7 +229,9 @@ EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset
 
 	if (struck && error_number != INJECT_SHORT)
 		return -1;
-	return vector(SYS_pwritev2, fd, iov, count, offset, flags, struck);
+	if (flags & RWF_DSYNC && strikes(INJECT_FLUSH))
+		return -1;
+	return vector(SYS_pwritev2, fd, iov, count, offset, flags & ~RWF_DSYNC, struck);
 }
 
 /* These call the C library's functions because they are cancellation points: libfuse cancels

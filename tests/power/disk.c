@@ -21,7 +21,9 @@ typedef struct {
 	EntryKind kind;
 	guint64 offset; /* a growth: the new size; a flush: how many entries it covers */
 	guint64 length;
-	Data *data; /* the data of a write; NULL: zeros */
+	guint64 durable; /* a write: the position of the entry after which it is on the disk; or 0
+			  */
+	Data *data;	 /* the data of a write; NULL: zeros */
 } Entry;
 
 struct Disk {
@@ -222,7 +224,10 @@ static int disk_pwritev(Backing *backing, const struct iovec *iov, int count, gu
 		write_plain_locked(disk, &cursor, offset, length);
 		return 0;
 	}
-	enter_locked(disk, (Entry){ENTRY_WRITE, offset, length, data_new(&cursor, length)});
+	enter_locked(disk, (Entry){.kind = ENTRY_WRITE,
+				   .offset = offset,
+				   .length = length,
+				   .data = data_new(&cursor, length)});
 	return 0;
 }
 
@@ -272,7 +277,38 @@ static int disk_flush(Backing *backing)
 	pass_time(disk);
 	g_mutex_lock(&disk->mutex);
 	hold_locked(disk);
-	enter_locked(disk, (Entry){ENTRY_FLUSH, covers, 0, NULL});
+	enter_locked(disk, (Entry){.kind = ENTRY_FLUSH, .offset = covers});
+	g_mutex_unlock(&disk->mutex);
+	return 0;
+}
+
+/* The last write of these bytes is on the disk when what follows in the log happens. */
+static void note_durable_locked(Disk *disk, guint64 offset)
+{
+	for (guint i = disk->log->len; i-- > 0;) {
+		Entry *entry = &g_array_index(disk->log, Entry, i);
+
+		if (entry->kind != ENTRY_WRITE || entry->offset != offset)
+			continue;
+		entry->durable = position_locked(disk);
+		return;
+	}
+}
+
+/* A write, and an entry of a flush that covers nothing else. */
+static int disk_write_durably(Backing *backing, const void *data, gsize length, guint64 offset)
+{
+	Disk *disk = disk_of(backing);
+	struct iovec iov = {(void *)data, length};
+	int r = disk_pwritev(backing, &iov, 1, offset, BACKING_WAIT);
+
+	if (r)
+		return r;
+	pass_time(disk);
+	g_mutex_lock(&disk->mutex);
+	hold_locked(disk);
+	note_durable_locked(disk, offset);
+	enter_locked(disk, (Entry){.kind = ENTRY_FLUSH});
 	g_mutex_unlock(&disk->mutex);
 	return 0;
 }
@@ -282,7 +318,7 @@ static int disk_punch(Backing *backing, guint64 offset, guint64 length)
 	Disk *disk = disk_of(backing);
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
 
-	enter_locked(disk, (Entry){ENTRY_PUNCH, offset, length, NULL});
+	enter_locked(disk, (Entry){.kind = ENTRY_PUNCH, .offset = offset, .length = length});
 	return 0;
 }
 
@@ -300,7 +336,7 @@ static int disk_grow(Backing *backing, guint64 size)
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->mutex);
 
 	if (size > image_size(disk->visible))
-		enter_locked(disk, (Entry){ENTRY_GROW, size, 0, NULL});
+		enter_locked(disk, (Entry){.kind = ENTRY_GROW, .offset = size});
 	return 0;
 }
 
@@ -321,6 +357,7 @@ static const BackingOps disk_ops = {
 	.preadv = disk_preadv,
 	.pwritev = disk_pwritev,
 	.flush = disk_flush,
+	.write_durably = disk_write_durably,
 	.punch = disk_punch,
 	.size = disk_size,
 	.grow = disk_grow,
@@ -463,6 +500,12 @@ static const Entry *entry_at(const Cutter *cutter, guint64 position)
 	return &g_array_index(cutter->disk->log, Entry, position - cutter->disk->forgotten);
 }
 
+/* Whether a loss of power at the cut may leave the disk without this change. */
+static gboolean is_open(const Cutter *cutter, const Entry *entry)
+{
+	return entry->kind != ENTRY_FLUSH && !(entry->durable && entry->durable < cutter->cut);
+}
+
 guint cutter_go(Cutter *cutter, guint64 cut)
 {
 	guint64 covers = cutter->covered;
@@ -474,7 +517,7 @@ guint cutter_go(Cutter *cutter, guint64 cut)
 		apply(cutter->durable, entry_at(cutter, cutter->covered));
 	cutter->changes = 0;
 	for (guint64 i = cutter->covered; i < cut; i++)
-		cutter->changes += entry_at(cutter, i)->kind != ENTRY_FLUSH;
+		cutter->changes += is_open(cutter, entry_at(cutter, i));
 	return cutter->changes;
 }
 
@@ -519,8 +562,10 @@ Image *cutter_make(Cutter *cutter, guint64 choice)
 	for (guint64 i = cutter->covered; i < cutter->cut; i++) {
 		const Entry *entry = entry_at(cutter, i);
 
-		if (entry->kind == ENTRY_FLUSH)
+		if (!is_open(cutter, entry)) {
+			apply(image, entry);
 			continue;
+		}
 		if ((choice & CHOICE_ALL_BUT(0)) == CHOICE_ALL_BUT(0)) {
 			if (choice != CHOICE_ALL_BUT(number))
 				apply(image, entry);
@@ -542,6 +587,8 @@ Disk *cutter_die(Cutter *cutter)
 	for (guint64 i = cutter->covered; i < cutter->cut; i++) {
 		Entry entry = *entry_at(cutter, i);
 
+		if (entry.durable >= cutter->cut)
+			entry.durable = 0;
 		if (entry.data)
 			g_atomic_int_inc(&entry.data->references);
 		enter_locked(disk, entry);

@@ -5,7 +5,8 @@
  * A *recording* is the content at its start, all of it durable, and every later write, punch,
  * growth and flush, in order.  A *cut* is a number of entries: these entries happened, later ones
  * did not. A flush that ended before the cut covers the entries from before it began; covered
- * entries are on the disk.  Each write that no flush covers is there as a whole, absent, or torn:
+ * entries are on the disk.  A durable write is two entries, the write and a flush that covers it
+ * alone.  Each write that no flush covers is there as a whole, absent, or torn:
  * its head, its tail, or any of its 512-byte sectors.  A *choice*, one number, determines which.  A
  * write beyond a growth that is absent is lost.
  *

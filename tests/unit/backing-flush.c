@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * backing_flush(), over a backing that only counts: flushes run one at a time, each serves all
- * callers that wait, and after a failed flush no other is tried.
+ * backing_flush() and backing_write_durably(), over a backing that only counts: they run one at a
+ * time, a flush serves all callers that wait, and after one failed no other is tried.
  */
 #include <errno.h>
 
@@ -29,6 +29,12 @@ static int counter_flush(Backing *backing)
 	return counter->result;
 }
 
+static int counter_write_durably(Backing *backing, const void *data, gsize length, guint64 offset)
+{
+	(void)data, (void)length, (void)offset;
+	return counter_flush(backing);
+}
+
 static void counter_free(Backing *backing)
 {
 	g_free(backing);
@@ -36,7 +42,9 @@ static void counter_free(Backing *backing)
 
 static Backing *counter_new(int result)
 {
-	static const BackingOps ops = {.flush = counter_flush, .free = counter_free};
+	static const BackingOps ops = {.flush = counter_flush,
+				       .write_durably = counter_write_durably,
+				       .free = counter_free};
 	Counter *counter = g_new0(Counter, 1);
 
 	backing_init(&counter->base, &ops, "counter");
@@ -78,6 +86,24 @@ static void test_line(const void *data)
 	CHECK(counter->begun < THREADS * CALLS / 2);
 }
 
+static gpointer write_often(gpointer data)
+{
+	for (guint i = 0; i < CALLS; i++)
+		CHECK_INT(backing_write_durably(data, "", 1, 0), 0);
+	return NULL;
+}
+
+/* The operation itself checks that no other runs. */
+static void test_beside_writes(const void *data)
+{
+	g_autoptr(Backing) backing = counter_new(0);
+	GThread *writer = g_thread_new("write", write_often, backing);
+
+	(void)data;
+	flush_in_threads(backing, flush_often);
+	g_thread_join(writer);
+}
+
 static gpointer flush_once(gpointer data)
 {
 	Counter *counter = data;
@@ -100,13 +126,28 @@ static void test_sticky(const void *data)
 		flush_in_threads(backing, flush_once);
 		counter->result = 0;
 		CHECK_INT(backing_flush(backing), -errors[i]);
+		CHECK_INT(backing_write_durably(backing, "", 1, 0), -errors[i]);
 		CHECK_INT(counter->begun, 1);
 	}
+}
+
+static void test_sticky_write(const void *data)
+{
+	g_autoptr(Backing) backing = counter_new(-EIO);
+	Counter *counter = (Counter *)backing;
+
+	(void)data;
+	CHECK_INT(backing_write_durably(backing, "", 1, 0), -EIO);
+	counter->result = 0;
+	CHECK_INT(backing_flush(backing), -EIO);
+	CHECK_INT(counter->begun, 1);
 }
 
 int main(int argc, char **argv)
 {
 	test_add("flushes queue, and each begins after it was requested", test_line, NULL);
+	test_add("durable writes and flushes do not overlap", test_beside_writes, NULL);
 	test_add("after a flush that failed, none is tried", test_sticky, NULL);
+	test_add("nor after a durable write that failed", test_sticky_write, NULL);
 	return test_run(argc, argv);
 }

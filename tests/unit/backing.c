@@ -175,6 +175,18 @@ static void case_bounds(Backing *backing, const BackingKind *kind)
 	CHECK_ZERO(data, SIZE);
 }
 
+static void case_durable(Backing *backing, const BackingKind *kind)
+{
+	guint8 data[4096], back[4096];
+
+	(void)kind;
+	memset(data, 7, sizeof data);
+	CHECK_INT(backing_write_durably(backing, data, sizeof data, 8192), 0);
+	CHECK_INT(backing_pread(backing, back, sizeof back, 8192), 0);
+	CHECK(!memcmp(data, back, sizeof data));
+	CHECK_INT(backing_write_durably(backing, data, sizeof data, SIZE - 512), -ENOSPC);
+}
+
 static void case_nothing(Backing *backing, const BackingKind *kind)
 {
 	(void)kind;
@@ -348,6 +360,7 @@ static void case_lock(Backing *backing, const BackingKind *kind)
 static const Case cases[] = {
 	{"what was never written reads as zeros", case_zeros},
 	{"what was written is read", case_write_read},
+	{"what was written durably is read", case_durable},
 	{"vectors of thousands of pieces", case_vectors},
 	{"beyond the end nothing is read or written", case_bounds},
 	{"requests for nothing succeed", case_nothing},

@@ -78,6 +78,24 @@ static Outcome outcome_of(const guint8 *bytes)
 	return changes > 1 ? LANDED_MIXED : bytes[0] ? LANDED_HEAD : LANDED_TAIL;
 }
 
+static void test_write_durably(const void *data)
+{
+	g_autoptr(Backing) backing = new_faulty();
+	const guint8 four[4096] = {4};
+
+	(void)data;
+	put(backing, 1, 4096, 0);
+	put(backing, 2, 4096, 8192);
+	CHECK_INT(backing_write_durably(backing, four, sizeof four, 0), 0);
+	CHECK_INT(get_after_crash(backing, 0, 0), 4);
+	CHECK_INT(get_after_crash(backing, 0, 8192), 0);
+	CHECK_INT(backing_flush(backing), 0);
+	CHECK_INT(get_after_crash(backing, 0, 8192), 2);
+	backing_faulty_refuse(backing, EIO);
+	CHECK_INT(backing_write_durably(backing, four, sizeof four, 8192), -EIO);
+	CHECK_INT(get_after_crash(backing, 0, 8192), 2);
+}
+
 static void test_tearing(const void *data)
 {
 	g_autoptr(Backing) backing = new_faulty();
@@ -421,6 +439,7 @@ static void test_one_instant(const void *data)
 int main(int argc, char **argv)
 {
 	test_add("a crash leaves what was flushed, at most what was written", test_extremes, NULL);
+	test_add("a durable write reaches the disk alone", test_write_durably, NULL);
 	test_add("a write reaches the disk whole, not at all, or by sectors", test_tearing, NULL);
 	test_add("each write's fate is its own", test_independent, NULL);
 	test_add("a seed always gives the same image", test_repeatable, NULL);
