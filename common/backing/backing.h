@@ -73,8 +73,8 @@ typedef struct {
 	 * NULL: it writes and flushes. */
 	int (*write_durably)(Backing *backing, const void *data, gsize length, guint64 offset);
 
-	/* A flush is expected soon: [offset, offset + length), which was written, begins its way to
-	 * the disk, so that the flush finds it there.  A hint: promises nothing, reports nothing.
+	/* [offset, offset + length), which was written, begins its way to the disk, so that a flush
+	 * finds it there.  A hint: promises nothing, reports nothing.
 	 * NULL: none is needed. */
 	void (*hasten)(Backing *backing, guint64 offset, guint64 length);
 
