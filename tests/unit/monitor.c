@@ -26,7 +26,8 @@ static gboolean watched_open(Watched *watched)
 	const VolumeParameters parameters = {.size = SIZE};
 	g_autoptr(GError) error = NULL;
 
-	*watched = (Watched){.config = new_config(TRUE), .name = {(char *)"p", (char *)"v"}};
+	*watched = (Watched){.config = new_config(TRUE),
+			     .name = {.pool = (char *)"p", .name = (char *)"v"}};
 	CHECK(pool_volume_create(watched->config, &watched->name, &parameters, 0, NULL));
 	watched->volume = pool_volume_serve(watched->config, &watched->name, NULL, &error);
 	CHECK_NO_ERROR(error);
