@@ -13,7 +13,7 @@
 static const Verb *const verbs[] = {
 	&verb_create, &verb_list,     &verb_info,     &verb_resize, &verb_set,	 &verb_delete,
 	&verb_pool,   &verb_attach,   &verb_detach,   &verb_status, &verb_stats, &verb_check,
-	&verb_scrub,  &verb_snapshot, &verb_rollback, &verb_probe,
+	&verb_scrub,  &verb_snapshot, &verb_rollback, &verb_clone,  &verb_probe,
 };
 
 /* Called by systemd units and the udev rule, not by people. */

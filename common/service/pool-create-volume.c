@@ -102,18 +102,24 @@ static gboolean format_file(const char *path, const VolumeParameters *parameters
 	return TRUE;
 }
 
-static gboolean create_file(const char *path, const VolumeParameters *parameters,
-			    char ret_uuid[UUID_TEXT], GError **error)
+char *pool_temporary_path(const char *path)
 {
 	g_autofree char *directory = g_path_get_dirname(path);
 	g_autofree char *base = g_path_get_basename(path);
+
+	temporaries_remove(directory);
+	return g_strdup_printf("%s/.%s.%08x%08x" TEMPORARY_SUFFIX, directory, base, g_random_int(),
+			       g_random_int());
+}
+
+static gboolean create_file(const char *path, const VolumeParameters *parameters,
+			    char ret_uuid[UUID_TEXT], GError **error)
+{
 	g_autofree char *temporary = NULL;
 
 	if (!access(path, F_OK))
 		return error_set(error, STORAGEOS_ERROR_EXISTS, "%s is there already", path);
-	temporaries_remove(directory);
-	temporary = g_strdup_printf("%s/.%s.%08x%08x" TEMPORARY_SUFFIX, directory, base,
-				    g_random_int(), g_random_int());
+	temporary = pool_temporary_path(path);
 	if (format_file(temporary, parameters, ret_uuid, error) &&
 	    files_publish(temporary, path, error))
 		return TRUE;
@@ -182,7 +188,7 @@ static gboolean volume_note_made_once(const Config *config, const VolumeName *na
 	return FALSE;
 }
 
-static gboolean check_new_name(const VolumeName *name, GError **error)
+gboolean pool_check_new_name(const VolumeName *name, GError **error)
 {
 	g_autofree char *stem = pool_volume_of_file(name->name);
 
@@ -202,7 +208,7 @@ static gboolean create_in_pool(const Config *config, const VolumeName *name,
 	g_autofree char *path = NULL;
 	char uuid[UUID_TEXT];
 
-	if (!uuid_of_pool || !check_new_name(name, error) ||
+	if (!uuid_of_pool || !pool_check_new_name(name, error) ||
 	    !volume_check_parameters(parameters, name->name, error))
 		return FALSE;
 	path = pool_file_path(pool, name);

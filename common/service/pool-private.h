@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What pool.c (names, paths, opening, deleting), pool-snapshot.c and pool-create-volume.c share.
+ * What pool.c (names, paths, opening, deleting), pool-snapshot.c, pool-create-volume.c and
+ * pool-clone.c share.
  */
 #pragma once
 
@@ -25,6 +26,13 @@ char *pool_existing_path(const Config *config, const VolumeName *name, GError **
  * deleted.  `serve`: also takes the claim to its UUID, for what it is served `as`. */
 Volume *pool_snapshot_open(const Config *config, const VolumeName *name, Backing *backing,
 			   gboolean serve, const char *as, GError **error);
+
+/* A path beside `path`, which no volume can have, for a volume that is being made.  Removes what
+ * creations that died have left there.  Free the result. */
+char *pool_temporary_path(const char *path);
+
+/* INVALID for a name that looks like that of a volume's file. */
+gboolean pool_check_new_name(const VolumeName *name, GError **error);
 
 gboolean pool_has_superblock(Backing *backing, GError **error);
 
