@@ -153,62 +153,97 @@ static gboolean count_fits(const CheckCount *count, guint64 data, guint64 nodes,
 		     : count->data == data && count->nodes == nodes;
 }
 
-static void compare_counts(Check *check, const CheckRoot *root, guint64 data, guint64 nodes,
-			   gboolean bound, guint64 written)
+static gboolean written_fits(guint64 found, guint64 said, gboolean bound)
 {
-	if (!count_fits(&root->count, data, nodes, bound))
+	return bound ? found <= said : found == said;
+}
+
+/* What superblock or table say of a root. */
+typedef struct {
+	guint64 data, nodes, written;
+	gboolean bound, written_bound; /* upper bounds */
+} SaidCounts;
+
+static void compare_counts(Check *check, const CheckRoot *root, const SaidCounts *said)
+{
+	const char *who = root->snapshot ? root->prefix : "the volume without snapshots ";
+
+	if (!count_fits(&root->count, said->data, said->nodes, said->bound))
 		findings_add(check->found,
 			     "%shas %s%" G_GUINT64_FORMAT " blocks and %" G_GUINT64_FORMAT
 			     " nodes by its counts, and %" G_GUINT64_FORMAT
 			     " and %" G_GUINT64_FORMAT " by its map",
-			     root->snapshot ? root->prefix : "the volume without snapshots ",
-			     bound ? "at most " : "", data, nodes, root->count.data,
-			     root->count.nodes);
-	if (!root->count.unknown && root->written != written)
+			     who, said->bound ? "at most " : "", said->data, said->nodes,
+			     root->count.data, root->count.nodes);
+	if (!root->count.unknown &&
+	    !written_fits(root->written, said->written, said->written_bound))
 		findings_add(
 			check->found,
-			"%shas %" G_GUINT64_FORMAT
+			"%shas %s%" G_GUINT64_FORMAT
 			" blocks written since its parent by its counts, and %" G_GUINT64_FORMAT
 			" by its map",
-			root->snapshot ? root->prefix : "the volume without snapshots ", written,
-			root->written);
+			who, said->written_bound ? "at most " : "", said->written, root->written);
+}
+
+static SaidCounts head_counts(const Check *check)
+{
+	const Superblock *sb = check->sb;
+
+	return (SaidCounts){.data = sb->head_data,
+			    .nodes = sb->head_nodes,
+			    .written = sb->head_written,
+			    .bound = sb->head_bound,
+			    .written_bound = sb->head_written_bound};
 }
 
 gboolean check_head_counts_fit(const Check *check)
 {
-	const Superblock *sb = check->sb;
 	const CheckRoot *head = check->head;
+	SaidCounts said = head_counts(check);
 
-	return !(sb->ro_compatible & FORMAT_RO_SNAPSHOTS) ||
-	       (count_fits(&head->count, sb->head_data, sb->head_nodes, sb->head_bound) &&
-		(head->count.unknown || head->written == sb->head_written));
+	return !(check->sb->ro_compatible & FORMAT_RO_SNAPSHOTS) || head->count.unknown ||
+	       (count_fits(&head->count, said.data, said.nodes, said.bound) &&
+		written_fits(head->written, said.written, said.written_bound));
 }
 
-/* Of a snapshot that is being taken apart only what is left to free is known. */
+/* Of a snapshot that is being taken apart, the superblock counts the blocks that were written in
+ * its time, whoever has them now. */
+static void compare_deletion(Check *check, const CheckRoot *root, gboolean bound)
+{
+	guint64 found = root->written + check->delete_written;
+	guint64 said = check->said.delete_written;
+
+	if (!root->count.unknown && !written_fits(found, said, bound))
+		findings_add(check->found,
+			     "%shas %" G_GUINT64_FORMAT
+			     " blocks written left by the superblock, and %" G_GUINT64_FORMAT
+			     " by the maps",
+			     root->prefix, said, found);
+}
+
 static void compare_snapshot(Check *check, const CheckRoot *root)
 {
-	const Superblock *sb = &check->said;
 	const Snapshot *snapshot = root->snapshot;
-	guint64 written = snapshot->written, generation = snapshot->generation;
+	SaidCounts said = {
+		.data = snapshot->referenced,
+		.nodes = snapshot->nodes,
+		.written = snapshot->written,
+		.bound = (snapshot->flags & FORMAT_SNAPSHOT_FLAG_BOUND) != 0,
+		.written_bound = (snapshot->flags & FORMAT_SNAPSHOT_FLAG_WRITTEN_BOUND) != 0,
+	};
 
-	if (sb->dying_generation == generation)
-		written = sb->dying_written;
-	if (sb->delete_generation != generation)
-		compare_counts(check, root, snapshot->referenced, snapshot->nodes,
-			       (snapshot->flags & FORMAT_SNAPSHOT_FLAG_BOUND) != 0, written);
-	else if (!root->count.unknown &&
-		 root->written + check->delete_written != sb->delete_written)
-		findings_add(check->found,
-			     "%s%" G_GUINT64_FORMAT
-			     " blocks written are left by the superblock, and %" G_GUINT64_FORMAT
-			     " by the maps",
-			     root->prefix, sb->delete_written,
-			     root->written + check->delete_written);
+	if (check->said.dying_generation == snapshot->generation)
+		said.written = check->said.dying_written;
+	if (check->said.delete_generation == snapshot->generation)
+		compare_deletion(check, root, said.written_bound);
+	else
+		compare_counts(check, root, &said);
 }
 
 void check_roots_compare(Check *check)
 {
 	const Superblock *sb = check->sb;
+	SaidCounts head;
 
 	if (check->data_slots != sb->data_slots || check->node_slots != sb->node_slots)
 		findings_add(check->found,
@@ -220,6 +255,6 @@ void check_roots_compare(Check *check)
 		return;
 	for (guint i = 0; i < check->roots->len - 1; i++)
 		compare_snapshot(check, check_root(check, i));
-	compare_counts(check, check->head, sb->head_data, sb->head_nodes, sb->head_bound,
-		       sb->head_written);
+	head = head_counts(check);
+	compare_counts(check, check->head, &head);
 }

@@ -134,7 +134,7 @@ void check_free(Check *check)
  * and would seem to be leaked. */
 static gboolean knows_all_owners(const Check *check, GError **error)
 {
-	return !check->sb->ro_compatible ||
+	return !(check->sb->ro_compatible & ~FORMAT_RO_COMPATIBLE_KNOWN) ||
 	       error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
 			 "%s: has features that allow this program reading only; a newer "
 			 "storageos can check it",

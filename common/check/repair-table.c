@@ -22,9 +22,11 @@ static gboolean counts_are_wrong(const CheckRoot *root)
 {
 	const Snapshot *snapshot = root->snapshot;
 	gboolean bound = (snapshot->flags & FORMAT_SNAPSHOT_FLAG_BOUND) != 0;
+	gboolean written_bound = (snapshot->flags & FORMAT_SNAPSHOT_FLAG_WRITTEN_BOUND) != 0;
 
-	return root->written != snapshot->written || root->count.data > snapshot->referenced ||
-	       root->count.nodes > snapshot->nodes ||
+	return root->written > snapshot->written ||
+	       (!written_bound && root->written != snapshot->written) ||
+	       root->count.data > snapshot->referenced || root->count.nodes > snapshot->nodes ||
 	       (!bound &&
 		(root->count.data != snapshot->referenced || root->count.nodes != snapshot->nodes));
 }
@@ -51,7 +53,8 @@ static void settle_records(Check *check)
 		snapshot->written = root->written;
 		snapshot->referenced = root->count.data;
 		snapshot->nodes = root->count.nodes;
-		snapshot->flags &= ~FORMAT_SNAPSHOT_FLAG_BOUND;
+		snapshot->flags &=
+			~(FORMAT_SNAPSHOT_FLAG_BOUND | FORMAT_SNAPSHOT_FLAG_WRITTEN_BOUND);
 	}
 }
 

@@ -42,6 +42,7 @@ struct Checkpointer {
 	gint changes, flushes; /* atomic: counts of requests; they may wrap around */
 	gint kicked;	       /* atomic: the thread must not sleep */
 	gint full;	       /* atomic: a request met a full backing */
+	gint held;	       /* atomic: see checkpointer_hold() */
 
 	Lock lock;
 	GCond wake; /* wakes the thread */

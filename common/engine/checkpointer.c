@@ -193,6 +193,8 @@ static void answer_call(Checkpointer *cp)
 /* Frees some discarded blocks, and gives some free space back to the file system. */
 static void give_back_space(Checkpointer *cp, gboolean idle)
 {
+	if (g_atomic_int_get(&cp->held))
+		return;
 	if (reclaim_some(cp))
 		g_atomic_int_set(&cp->kicked, TRUE); /* go on with the rest without a sleep */
 	cp->walking = walk_some(cp, !idle);
@@ -375,6 +377,11 @@ void checkpointer_call(Checkpointer *cp, CheckpointerCall call, gpointer data)
 	g_cond_signal(&cp->wake);
 	while (cp->calls_done < ticket)
 		lock_wait(&cp->done, &cp->lock);
+}
+
+void checkpointer_hold(Checkpointer *cp, gboolean hold)
+{
+	g_atomic_int_set(&cp->held, hold);
 }
 
 int checkpointer_run(Checkpointer *cp)

@@ -25,6 +25,9 @@ void checkpointer_free(Checkpointer *checkpointer);
 /* Wakes the thread, which makes a checkpoint if one is due.  Does not wait. */
 void checkpointer_kick(Checkpointer *checkpointer);
 
+/* For tests: while held, the thread frees nothing by itself, but when a caller settles. */
+void checkpointer_hold(Checkpointer *checkpointer, gboolean hold);
+
 /* Has a checkpoint made that begins after the call, and waits for its end.  0, or the checkpoint's
  * error. */
 int checkpointer_run(Checkpointer *checkpointer);
