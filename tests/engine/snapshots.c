@@ -3,250 +3,17 @@
  * Snapshots of a volume, against shadow copies: what each holds, and that every slot has an owner
  * (I5), whatever was overwritten, discarded, deleted, rolled back or interrupted meanwhile.
  */
-#include "common/engine/volume-snapshots.h"
 #include "common/base/logging.h"
-#include "common/base/units.h"
+#include "common/engine/superblock.h"
 #include "tests/backing/faulty.h"
-#include "tests/backing/memory.h"
-#include "tests/engine/snapshot-proof.h"
+#include "tests/engine/snapshot-world.h"
 #include "tests/engine/support.h"
 
 #include <errno.h>
 
-#define SIZE (2 * GIB) /* a map of three levels */
-#define PLACES 96u     /* blocks that are written */
-#define SHADOWS 12u    /* snapshots at a time */
-
 static void no_log(LoggingLevel level, const char *line)
 {
 	(void)level, (void)line;
-}
-
-/* Block of place i: in a few leaves of each of some nodes of level 1. */
-static guint64 place_block(guint i)
-{
-	static const guint64 leaves[] = {0, 1, 2, 7, 255, 256, 257, 300, 511, 512, 900, 2047};
-
-	return leaves[i % G_N_ELEMENTS(leaves)] * 256 + (i / G_N_ELEMENTS(leaves)) * 31 % 256;
-}
-
-typedef struct {
-	char name[64];
-	guint64 generation;
-	guint64 size;
-	guint8 values[PLACES]; /* 0: a hole, or zeros */
-} Shadow;
-
-typedef struct {
-	Backing *backing;
-	Volume *volume;
-	TestRandom random;
-	Shadow head;
-	Shadow shadows[SHADOWS];
-	guint n;
-	guint names;
-	guint8 next;
-} World;
-
-static Volume *world_open(World *world)
-{
-	world->volume = backing_open_volume(world->backing);
-	return world->volume;
-}
-
-static World *world_new(guint64 limit)
-{
-	const VolumeParameters parameters = {.size = SIZE, .journal_size = MIB};
-	World *world = g_new0(World, 1);
-
-	world->backing = backing_faulty_new(limit);
-	world->head.size = SIZE;
-	CHECK(volume_format(world->backing, &parameters, NULL));
-	world_open(world);
-	return world;
-}
-
-static void world_free(World *world)
-{
-	if (world->volume)
-		close_volume(world->volume);
-	backing_free(world->backing);
-	g_free(world);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(World, world_free)
-
-static void world_write(World *world, guint place)
-{
-	guint8 value = (guint8)(1 + world->next++ % 255);
-
-	CHECK_INT(
-		volume_put_value(world->volume, value, BLOCK_SIZE, place_block(place) * BLOCK_SIZE),
-		0);
-	world->head.values[place] = value;
-}
-
-/* Blocks [first, end). */
-static void world_discard(World *world, guint64 first, guint64 end)
-{
-
-	end = MIN(end, world->head.size / BLOCK_SIZE);
-	if (first >= end)
-		return;
-	CHECK_INT(volume_discard(world->volume, first * BLOCK_SIZE, (end - first) * BLOCK_SIZE), 0);
-	for (guint i = 0; i < PLACES; i++)
-		if (place_block(i) >= first && place_block(i) < end)
-			world->head.values[i] = 0;
-}
-
-static void world_snapshot(World *world, const char *name)
-{
-	VolumeSnapshotParameters parameters = {.name = name};
-	Shadow *shadow = &world->shadows[world->n];
-	g_autoptr(GError) error = NULL;
-	guint64 generation = 0;
-
-	if (world->n == SHADOWS)
-		return;
-	CHECK(volume_snapshot_begin(world->volume, &parameters, &generation, &error));
-	CHECK_NO_ERROR(error);
-	*shadow = world->head;
-	shadow->generation = generation;
-	g_strlcpy(shadow->name, name, sizeof shadow->name);
-	CHECK(volume_snapshot_wait(world->volume, generation, 60, &error));
-	CHECK_NO_ERROR(error);
-	world->n++;
-}
-
-static Shadow *world_find(World *world, const char *name)
-{
-	for (guint i = 0; i < world->n; i++)
-		if (!strcmp(world->shadows[i].name, name))
-			return &world->shadows[i];
-	return NULL;
-}
-
-static void world_delete(World *world, const char *name, VolumeSnapshotDeleteFlags flags)
-{
-	g_autoptr(GError) error = NULL;
-	Shadow *shadow = world_find(world, name);
-
-	CHECK(volume_snapshot_delete(world->volume, name, flags, &error));
-	CHECK_NO_ERROR(error);
-	if (shadow)
-		*shadow = world->shadows[--world->n];
-}
-
-static void world_rollback(World *world, const char *name)
-{
-	g_autoptr(GError) error = NULL;
-	g_autofree char *undo = NULL;
-	const Shadow *shadow = world_find(world, name);
-	Shadow before = world->head;
-	gboolean discard = world->n == SHADOWS;
-
-	REQUIRE(shadow);
-
-	CHECK(volume_rollback(world->volume, name,
-			      VOLUME_ROLLBACK_SIZE_TOO | (discard ? VOLUME_ROLLBACK_DISCARD : 0),
-			      &undo, &error));
-	CHECK_NO_ERROR(error);
-	memcpy(world->head.values, shadow->values, sizeof world->head.values);
-	world->head.size = shadow->size;
-	if (discard)
-		return;
-	g_strlcpy(before.name, undo ? undo : "?", sizeof before.name);
-	world->shadows[world->n++] = before;
-}
-
-static void world_settle(World *world)
-{
-	CHECK(volume_settled(world->volume, volume_settle(world->volume), 120));
-}
-
-/* What the proof met, to be compared with the shadows. */
-typedef struct {
-	World *world;
-	guint wrong;
-	guint found[SHADOWS + 1]; /* blocks that are not zeros, by shadow; then the head's */
-} Comparing;
-
-static void compare_block(guint64 generation, guint64 block, guint8 value, gpointer data)
-{
-	Comparing *comparing = data;
-	const World *world = comparing->world;
-	guint s = 0;
-
-	while (s < world->n && world->shadows[s].generation != generation)
-		s++;
-	if (generation && s == world->n)
-		return;
-	s = generation ? s : SHADOWS;
-	comparing->found[s] += value != 0;
-	for (guint i = 0; i < PLACES; i++)
-		if (place_block(i) == block &&
-		    (generation ? &world->shadows[s] : &world->head)->values[i] != value)
-			comparing->wrong++;
-}
-
-static guint shadow_count(const Shadow *shadow)
-{
-	guint n = 0;
-
-	for (guint i = 0; i < PLACES; i++)
-		n += shadow->values[i] != 0;
-	return n;
-}
-
-/* Gives the shadows of rollbacks their generations, and looks that the list is what it must be. */
-static void world_learn(World *world)
-{
-	g_autoptr(GArray) infos = volume_snapshots(world->volume);
-
-	for (guint i = 0; i < infos->len; i++) {
-		const VolumeSnapshotInfo *info = &g_array_index(infos, VolumeSnapshotInfo, i);
-		Shadow *shadow = world_find(world, info->name);
-
-		if (shadow && info->state == VOLUME_SNAPSHOT_ALIVE) {
-			shadow->generation = info->generation;
-			CHECK_UINT(info->size, shadow->size);
-		}
-	}
-}
-
-/* Closes the volume, or lets its process die; proves what is on the disk; and opens it again. */
-static gboolean world_prove(World *world, gboolean die)
-{
-	Comparing comparing = {.world = world};
-	gboolean good;
-
-	world_learn(world);
-	if (die) {
-		volume_abandon(world->volume);
-		world_open(world);
-		if (!world->volume)
-			return FALSE;
-	}
-	close_volume(world->volume);
-	world->volume = NULL;
-	good = snapshots_prove(world->backing, compare_block, &comparing);
-	CHECK_UINT(comparing.wrong, 0);
-	for (guint i = 0; i < world->n; i++)
-		CHECK_UINT(comparing.found[i], shadow_count(&world->shadows[i]));
-	CHECK_UINT(comparing.found[SHADOWS], shadow_count(&world->head));
-	world_open(world);
-	for (guint i = 0; world->volume && i < PLACES; i++)
-		if (place_block(i) < world->head.size / BLOCK_SIZE)
-			check_value(world->volume, world->head.values[i], BLOCK_SIZE,
-				    place_block(i) * BLOCK_SIZE);
-	return good && !comparing.wrong;
-}
-
-/* ---- behaviours */
-
-static void write_all(World *world)
-{
-	for (guint i = 0; i < PLACES; i++)
-		world_write(world, i);
 }
 
 static void test_overwritten(const void *data)
@@ -254,10 +21,10 @@ static void test_overwritten(const void *data)
 	g_autoptr(World) world = world_new(0);
 
 	(void)data;
-	write_all(world);
+	world_write_all(world);
 	world_snapshot(world, "one");
 	world_prove(world, FALSE);
-	write_all(world);
+	world_write_all(world);
 	world_prove(world, FALSE);
 	world_snapshot(world, "two");
 	world_write(world, 3);
@@ -270,6 +37,288 @@ static void test_overwritten(const void *data)
 	world_delete(world, "three", 0);
 	world_settle(world);
 	world_prove(world, FALSE);
+}
+
+/* What is discarded whole is left to the snapshot, or dies and goes over to it. */
+static void test_discards(const void *data)
+{
+	g_autoptr(World) world = world_new(0);
+
+	(void)data;
+	world_write_all(world);
+	CHECK_INT(volume_checkpoint(world->volume), 0);
+	world_discard(world, 65536, 131072); /* dies */
+	world_snapshot(world, "one");
+	world_discard(world, 0, SIZE / BLOCK_SIZE); /* shared */
+	world_prove(world, TRUE);
+	for (guint i = 0; i < PLACES; i += 5) /* over void pointers, too */
+		world_write(world, i);
+	world_prove(world, FALSE);
+	world_discard(world, 0, SIZE / BLOCK_SIZE);
+	world_snapshot(world, "empty");
+	world_delete(world, "one", 0);
+	world_settle(world);
+	world_prove(world, FALSE);
+}
+
+/* The feature bit says whether there is anything that needs it. */
+static void test_bit(const void *data)
+{
+	g_autoptr(World) world = world_new(0);
+	SuperblockPair pair;
+
+	(void)data;
+	world_write(world, 0);
+	world_snapshot(world, "one");
+	CHECK(superblock_load(world->backing, &pair, NULL));
+	CHECK_UINT(pair.current.ro_compatible, FORMAT_RO_SNAPSHOTS);
+	world_delete(world, "one", 0);
+	world_settle(world);
+	CHECK(superblock_load(world->backing, &pair, NULL));
+	CHECK_UINT(pair.current.ro_compatible, 0);
+	CHECK_UINT(pair.current.snapshot_root.slot, 0);
+}
+
+static void resize_to(World *world, guint64 size)
+{
+	g_autoptr(GError) error = NULL;
+
+	CHECK(volume_resize(world->volume, size, VOLUME_RESIZE_SHRINK | VOLUME_RESIZE_DISCARD, 60,
+			    &error));
+	CHECK_NO_ERROR(error);
+	world->head.size = size;
+	for (guint i = 0; i < PLACES; i++)
+		if (place_block(i) >= size / BLOCK_SIZE)
+			world->head.values[i] = 0;
+}
+
+/* A snapshot keeps its size, and what lies behind the end that the volume gets. */
+static void test_resize(const void *data)
+{
+	static const guint64 sizes[] = {4 * SIZE, 200 * MIB, MIB, SIZE / 2, SIZE};
+	g_autoptr(World) world = world_new(0);
+
+	(void)data;
+	world_write_all(world);
+	world_discard(world, 512 * 256, 513 * 256);
+	for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {
+		g_autofree char *name = g_strdup_printf("at-%u", i);
+
+		test_row("%s", name);
+		world_snapshot(world, name);
+		resize_to(world, sizes[i]);
+		world_prove(world, i % 2);
+		world_write(world, 0);
+	}
+	test_row(NULL);
+	CHECK(!volume_rollback(world->volume, "at-2", 0, NULL, NULL));
+	for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {
+		g_autofree char *name = g_strdup_printf("at-%u", i * 2 % 5);
+
+		test_row("back to %s", name);
+		world_rollback(world, name);
+		world_prove(world, FALSE);
+	}
+	while (world->n && !test_failed()) {
+		world_delete(world, world->shadows[0].name, 0);
+		world_settle(world);
+		world_prove(world, FALSE);
+	}
+}
+
+static void test_undo(const void *data)
+{
+	g_autoptr(World) world = world_new(0);
+	char undo[64];
+
+	(void)data;
+	world_write_all(world);
+	world_snapshot(world, "one");
+	world_write_all(world);
+	world_rollback(world, "one");
+	world_prove(world, TRUE);
+	world_write(world, 1);
+	g_strlcpy(undo, world->shadows[1].name, sizeof undo);
+	world_rollback(world, undo);
+	world_prove(world, FALSE);
+	/* "one" is a branch point: it waits until one of the branches is gone. */
+	world_delete(world, "one", 0);
+	world_settle(world);
+	world_prove(world, FALSE);
+	world_delete(world, undo, 0);
+	world_settle(world);
+	world_prove(world, FALSE);
+}
+
+static guint count_in_state(World *world, VolumeSnapshotState state)
+{
+	g_autoptr(GArray) infos = volume_snapshots(world->volume);
+	guint n = 0;
+
+	for (guint i = 0; i < infos->len; i++)
+		n += g_array_index(infos, VolumeSnapshotInfo, i).state == state;
+	return n;
+}
+
+/* A bookmark keeps its place, and its name, but nothing else. */
+static void test_bookmarks(const void *data)
+{
+	g_autoptr(World) world = world_new(0);
+
+	(void)data;
+	for (guint i = 0; i < 4; i++) {
+		g_autofree char *name = g_strdup_printf("s%u", i);
+
+		for (guint place = i; place < PLACES; place += i + 1)
+			world_write(world, place);
+		world_snapshot(world, name);
+	}
+	world_delete(world, "s1", VOLUME_SNAPSHOT_DELETE_BOOKMARK);
+	world_delete(world, "s3", VOLUME_SNAPSHOT_DELETE_BOOKMARK);
+	CHECK_UINT(count_in_state(world, VOLUME_SNAPSHOT_BOOKMARK), 2);
+	world_prove(world, TRUE);
+	world_write_all(world);
+	world_settle(world);
+	world_prove(world, FALSE);
+	CHECK_UINT(count_in_state(world, VOLUME_SNAPSHOT_BOOKMARK), 2);
+	CHECK(!volume_rollback(world->volume, "s1", 0, NULL, NULL));
+	for (guint i = 0; i < 4; i++) {
+		g_autofree char *name = g_strdup_printf("s%u", i);
+
+		world_delete(world, name, 0);
+		world_settle(world);
+		world_prove(world, i % 2);
+	}
+	CHECK_UINT(count_in_state(world, VOLUME_SNAPSHOT_BOOKMARK), 0);
+}
+
+/* Records of many pages; the table grows and shrinks. */
+static void test_many(const void *data)
+{
+	g_autoptr(World) world = world_new(0);
+	g_autoptr(GError) error = NULL;
+	char name[64];
+
+	(void)data;
+	for (guint i = 0; i < 50; i++) {
+		VolumeSnapshotParameters parameters = {.name = name, .created = 7, .group = i};
+		guint64 generation;
+
+		world_write(world, i % PLACES);
+		g_snprintf(name, sizeof name, "s%u", i);
+		CHECK(volume_snapshot_begin(world->volume, &parameters, &generation, &error));
+		CHECK(volume_snapshot_wait(world->volume, generation, 60, &error));
+	}
+	CHECK_NO_ERROR(error);
+	world_prove(world, TRUE);
+	CHECK_UINT(count_in_state(world, VOLUME_SNAPSHOT_ALIVE), 50);
+	for (guint i = 0; i < 50; i++) {
+		g_snprintf(name, sizeof name, "s%u", i * 7 % 50);
+		CHECK(volume_snapshot_delete(world->volume, name, 0, &error));
+		if (i % 10 == 9)
+			world_prove(world, i % 20 == 9);
+	}
+	CHECK_NO_ERROR(error);
+	world_settle(world);
+	world_prove(world, FALSE);
+	CHECK_UINT(count_in_state(world, VOLUME_SNAPSHOT_DELETING), 0);
+}
+
+/* The last call was refused with that error. */
+static void check_refusal(GError **error, StorageosError code, const char *says)
+{
+	CHECK_ERROR(*error, code, says);
+	g_clear_error(error);
+}
+
+static void test_names(const void *data)
+{
+	g_autoptr(World) world = world_new(0);
+	GError *error = NULL;
+	VolumeSnapshotParameters again = {.name = "two"}, bad = {.name = "Two"};
+	guint64 generation;
+
+	(void)data;
+	world_snapshot(world, "one");
+	CHECK(volume_snapshot_rename(world->volume, "one", "two", NULL));
+	g_strlcpy(world->shadows[0].name, "two", 64);
+	world_prove(world, TRUE);
+	CHECK(!volume_snapshot_rename(world->volume, "one", "x", &error));
+	check_refusal(&error, STORAGEOS_ERROR_NOT_FOUND, "no snapshot 'one'");
+	CHECK(!volume_snapshot_begin(world->volume, &again, &generation, &error));
+	check_refusal(&error, STORAGEOS_ERROR_EXISTS, "'two' already");
+	CHECK(!volume_snapshot_begin(world->volume, &bad, &generation, &error));
+	check_refusal(&error, STORAGEOS_ERROR_INVALID, "invalid snapshot name");
+	CHECK(volume_snapshot_hold(world->volume, "two", "backup", NULL));
+	CHECK(!volume_snapshot_hold(world->volume, "two", "backup", &error));
+	check_refusal(&error, STORAGEOS_ERROR_EXISTS, "'backup'");
+	world_prove(world, TRUE);
+	CHECK(!volume_snapshot_delete(world->volume, "two", 0, &error));
+	check_refusal(&error, STORAGEOS_ERROR_BUSY, "held by 'backup'");
+	CHECK(!volume_snapshot_release(world->volume, "two", "other", &error));
+	check_refusal(&error, STORAGEOS_ERROR_NOT_FOUND, "'other'");
+	CHECK(volume_snapshot_release(world->volume, "two", "backup", NULL));
+	world_delete(world, "two", 0);
+	CHECK(!volume_snapshot_delete(world->volume, "two", 0, &error));
+	check_refusal(&error, STORAGEOS_ERROR_NOT_FOUND, "no snapshot 'two'");
+	world_prove(world, FALSE);
+}
+
+/* On a full disk overwrites are refused, the volume goes on, and a deletion makes room. */
+static void test_full(const void *data)
+{
+	g_autoptr(World) world = world_new(0);
+	int r = 0;
+
+	(void)data;
+	world_write_all(world);
+	world_snapshot(world, "one");
+	CHECK_INT(volume_checkpoint(world->volume), 0);
+	backing_faulty_fill_up(world->backing, MIB);
+	for (guint round = 0; !r && round < 100; round++)
+		for (guint i = 0; !r && i < PLACES; i++)
+			if (!(r = volume_put_value(world->volume, (guint8)(1 + round), BLOCK_SIZE,
+						   place_block(i) * BLOCK_SIZE)))
+				world->head.values[i] = (guint8)(1 + round);
+	CHECK(!volume_failure(world->volume));
+	world_prove(world, FALSE);
+	world_delete(world, "one", 0);
+	world_settle(world);
+	world_prove(world, FALSE);
+	world_write_all(world);
+	backing_faulty_fill_up(world->backing, G_MAXUINT64);
+	world_prove(world, FALSE);
+}
+
+/* A copy of the table that is damaged is mended; without any copy, the volume can be read. */
+static void test_damaged_table(const void *data)
+{
+	g_autoptr(World) world = world_new(0);
+	g_autoptr(GError) error = NULL;
+	guint64 at, distance = (guint64)FORMAT_COPY_DISTANCE * FORMAT_SLOT_SIZE;
+	SuperblockPair pair;
+
+	(void)data;
+	world_write_all(world);
+	world_snapshot(world, "one");
+	world_close(world);
+	CHECK(superblock_load(world->backing, &pair, NULL));
+	at = pair.current.groups_offset + pair.current.snapshot_root.slot * FORMAT_SLOT_SIZE;
+	backing_faulty_flip(world->backing, at + 5, 3);
+	world_open(world);
+	REQUIRE(world->volume);
+	world_prove(world, FALSE);
+	world_close(world);
+	CHECK(superblock_load(world->backing, &pair, NULL));
+	at = pair.current.groups_offset + pair.current.snapshot_root.slot * FORMAT_SLOT_SIZE;
+	backing_faulty_flip(world->backing, at, 1);
+	backing_faulty_flip(world->backing, at + distance, 1);
+	CHECK(!volume_open(backing_borrow(world->backing), "test", 0, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, "opened for reading only");
+	world->volume =
+		volume_open(backing_borrow(world->backing), "test", VOLUME_OPEN_READ_ONLY, NULL);
+	REQUIRE(world->volume);
+	check_value(world->volume, world->head.values[5], BLOCK_SIZE, place_block(5) * BLOCK_SIZE);
 }
 
 static void test_erase(const void *data)
@@ -356,6 +405,15 @@ int main(int argc, char **argv)
 {
 	logging_set_sink(no_log);
 	test_add("a snapshot keeps what is overwritten", test_overwritten, NULL);
+	test_add("discarded subtrees are the snapshot's", test_discards, NULL);
+	test_add("a snapshot has the size of its time", test_resize, NULL);
+	test_add("a rollback can be undone; a branch point waits", test_undo, NULL);
+	test_add("a bookmark keeps its place alone", test_bookmarks, NULL);
+	test_add("fifty snapshots come and go", test_many, NULL);
+	test_add("names and holds", test_names, NULL);
+	test_add("the feature bit comes and goes", test_bit, NULL);
+	test_add("a deletion makes room on a full disk", test_full, NULL);
+	test_add("a damaged table is mended, or the volume read without", test_damaged_table, NULL);
 	test_add("an erase is refused while snapshots keep data", test_erase, NULL);
 	test_add("random operations", test_anything, NULL);
 	return test_run(argc, argv);
