@@ -124,8 +124,9 @@ int checkpointer_await(Checkpointer *cp, guint64 generation, guint seconds)
 
 gboolean walk_some(Checkpointer *cp, gboolean slowly)
 {
-	for (guint i = 0; i < WALK_STEPS; i++) {
-		guint64 before = snapshot_walk_bytes(cp->walk);
+	guint64 before = snapshot_walk_bytes(cp->walk);
+
+	for (guint i = 0; i < WALK_STEPS && !checkpoint_is_due(cp); i++) {
 		int r;
 
 		if (map_pressure(cp->engine->map))
@@ -137,9 +138,8 @@ gboolean walk_some(Checkpointer *cp, gboolean slowly)
 					      cp->engine->name, g_strerror(-r));
 		if (r <= 0)
 			return FALSE;
-		if (checkpoint_is_due(cp) ||
-		    (slowly && !pace_work(cp, snapshot_walk_bytes(cp->walk) - before)))
-			return TRUE;
 	}
+	if (slowly)
+		pace_work(cp, (snapshot_walk_bytes(cp->walk) - before) / 2);
 	return TRUE;
 }

@@ -39,7 +39,7 @@ World *world_new(guint64 limit)
 void world_free(World *world)
 {
 	if (world->volume)
-		close_volume(world->volume);
+		world_close(world);
 	backing_free(world->backing);
 	g_free(world);
 }

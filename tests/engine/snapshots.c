@@ -6,6 +6,7 @@
 #include "common/base/logging.h"
 #include "common/engine/superblock.h"
 #include "tests/backing/faulty.h"
+#include "tests/engine/snapshot-proof.h"
 #include "tests/engine/snapshot-world.h"
 #include "tests/engine/support.h"
 
@@ -321,6 +322,140 @@ static void test_damaged_table(const void *data)
 	check_value(world->volume, world->head.values[5], BLOCK_SIZE, place_block(5) * BLOCK_SIZE);
 }
 
+/* The disk fills up at each write of the checkpoint that is the snapshot: the snapshot is there, or
+ * it is not, and the answer says which. */
+static void test_full_meanwhile(const void *data)
+{
+	(void)data;
+	for (guint n = 0; n < 16 && !test_failed(); n++) {
+		g_autoptr(World) world = world_new(0);
+		VolumeSnapshotParameters parameters = {.name = "one"};
+		g_autoptr(GError) error = NULL;
+		Shadow shadow;
+		guint64 generation = 0;
+		g_autofree char *failure = NULL;
+		gboolean made;
+
+		test_row("write %u", n);
+		world_write_all(world);
+		CHECK_INT(volume_checkpoint(world->volume), 0);
+		world_write(world, 3);
+		shadow = world->head;
+		backing_faulty_fail(world->backing, FAULTY_WRITE, n, ENOSPC, FALSE, FALSE);
+		made = volume_snapshot_begin(world->volume, &parameters, &generation, &error) &&
+		       volume_snapshot_wait(world->volume, generation, 60, &error);
+		backing_faulty_fail(world->backing, 0, 0, 0, FALSE, FALSE);
+		failure = volume_failure(world->volume);
+		if (failure) { /* it was a superblock's */
+			CHECK_CONTAINS(failure, "superblock");
+			CHECK(n >= 8);
+			volume_abandon(g_steal_pointer(&world->volume));
+			return;
+		}
+		if (!made)
+			CHECK_ERROR(error, STORAGEOS_ERROR_NO_SPACE, NULL);
+		if (made) {
+			g_strlcpy(shadow.name, "one", sizeof shadow.name);
+			world->shadows[world->n++] = shadow;
+		}
+		world_write(world, 4);
+		CHECK_INT(volume_checkpoint(world->volume), 0);
+		world_settle(world);
+		CHECK_UINT(count_in_state(world, VOLUME_SNAPSHOT_ALIVE), made);
+		CHECK_UINT(count_in_state(world, VOLUME_SNAPSHOT_DELETING), 0);
+		world_prove(world, FALSE);
+	}
+}
+
+/* ---- the instant */
+
+#define ROUND 250 /* values of the counter */
+
+typedef struct {
+	World *world;
+	gint stop;	       /* atomic */
+	gint begun, completed; /* atomic: rounds */
+} Counting;
+
+/* Round n writes n to place 0, and then to place 1. */
+static gpointer count_on(gpointer data)
+{
+	Counting *counting = data;
+
+	for (gint n = 1; !g_atomic_int_get(&counting->stop); n++) {
+		g_atomic_int_set(&counting->begun, n);
+		for (guint place = 0; place < 2; place++)
+			CHECK_INT(volume_put_value(counting->world->volume, (guint8)(1 + n % ROUND),
+						   BLOCK_SIZE, place_block(place) * BLOCK_SIZE),
+				  0);
+		g_atomic_int_set(&counting->completed, n);
+	}
+	return NULL;
+}
+
+typedef struct {
+	guint64 generation;
+	gint completed, begun; /* before the call; after it */
+	guint8 values[2];
+} Instant;
+
+#define INSTANTS 20
+
+static void note_values(guint64 generation, guint64 block, guint8 value, gpointer data)
+{
+	Instant *instants = data;
+
+	for (guint i = 0; i < INSTANTS; i++)
+		for (guint place = 0; place < 2; place++)
+			if (instants[i].generation == generation && place_block(place) == block)
+				instants[i].values[place] = value;
+}
+
+/* By how many rounds `value` is behind the value of round n. */
+static gint rounds_behind(gint n, guint8 value)
+{
+	return (1 + n % ROUND - value + ROUND) % ROUND;
+}
+
+static void test_instant(const void *data)
+{
+	g_autoptr(World) world = world_new(0);
+	Counting counting = {.world = world};
+	Instant instants[INSTANTS] = {{0}};
+	GThread *thread;
+
+	(void)data;
+	thread = g_thread_new("writer", count_on, &counting);
+	for (guint i = 0; i < INSTANTS; i++) {
+		g_autofree char *name = g_strdup_printf("s%u", i);
+		VolumeSnapshotParameters parameters = {.name = name};
+		Instant *instant = &instants[i];
+
+		g_usleep(2000);
+		instant->completed = g_atomic_int_get(&counting.completed);
+		CHECK(volume_snapshot_begin(world->volume, &parameters, &instant->generation,
+					    NULL));
+		instant->begun = g_atomic_int_get(&counting.begun);
+		CHECK(volume_snapshot_wait(world->volume, instant->generation, 60, NULL));
+	}
+	g_atomic_int_set(&counting.stop, TRUE);
+	g_thread_join(thread);
+	world_close(world);
+	snapshots_prove(world->backing, note_values, instants);
+	for (guint i = 0; i < INSTANTS; i++) {
+		const Instant *now = &instants[i];
+		gint first = rounds_behind(now->begun, now->values[0]);
+		gint second = rounds_behind(now->begun, now->values[1]);
+
+		test_row("snapshot %u", i);
+		if (!now->completed || now->begun - now->completed > ROUND / 2)
+			continue;
+		CHECK(first <= now->begun - now->completed);
+		CHECK(second <= now->begun - now->completed);
+		CHECK(second == first || second == first + 1);
+	}
+}
+
 static void test_erase(const void *data)
 {
 	g_autoptr(World) world = world_new(0);
@@ -413,6 +548,8 @@ int main(int argc, char **argv)
 	test_add("names and holds", test_names, NULL);
 	test_add("the feature bit comes and goes", test_bit, NULL);
 	test_add("a deletion makes room on a full disk", test_full, NULL);
+	test_add("the disk fills up while a snapshot is made", test_full_meanwhile, NULL);
+	test_add("a snapshot is of one instant", test_instant, NULL);
 	test_add("a damaged table is mended, or the volume read without", test_damaged_table, NULL);
 	test_add("an erase is refused while snapshots keep data", test_erase, NULL);
 	test_add("random operations", test_anything, NULL);
