@@ -386,7 +386,7 @@ GArray *volume_snapshots(Volume *volume)
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(table_lock(volume));
 	const Snapshots *snapshots = volume->engine.snapshots;
 	guint n = snapshots ? snapshots_count_locked(snapshots) : 0;
-	GArray *infos = g_array_sized_new(FALSE, TRUE, sizeof(VolumeSnapshotInfo), n);
+	GArray *infos = g_array_new(FALSE, TRUE, sizeof(VolumeSnapshotInfo));
 
 	for (guint i = 0; i < n; i++) {
 		VolumeSnapshotInfo info = info_of(snapshots, snapshots_get_locked(snapshots, i));

@@ -62,6 +62,24 @@ static void test_discards(const void *data)
 	world_prove(world, FALSE);
 }
 
+/* A void pointer is a hole also when the snapshot is gone that had what was below it. */
+static void test_void(const void *data)
+{
+	g_autoptr(World) world = world_new(0);
+
+	(void)data;
+	world_write_all(world);
+	CHECK_INT(volume_checkpoint(world->volume), 0);
+	world_discard(world, 131072, 196608);
+	world_snapshot(world, "one");
+	world_delete(world, "one", 0);
+	world_settle(world);
+	world_prove(world, FALSE);
+	CHECK_UINT(place_block(9), 131072);
+	world_write(world, 9);
+	world_prove(world, TRUE);
+}
+
 /* The feature bit says whether there is anything that needs it. */
 static void test_bit(const void *data)
 {
@@ -472,68 +490,86 @@ static void test_erase(const void *data)
 	world_prove(world, FALSE);
 }
 
+/* A hole at or around a place, or anywhere: a part of a leaf, a leaf, or nodes above. */
+static void discard_something(World *world)
+{
+	static const guint shifts[] = {2, 8, 8, 12, 16, 16, 18};
+	TestRandom *random = &world->random;
+	guint shift = shifts[test_random_below(random, G_N_ELEMENTS(shifts))];
+	guint64 at = test_random_below(random, 4)
+			     ? place_block((guint)test_random_below(random, PLACES))
+			     : test_random_below(random, world->head.size / BLOCK_SIZE);
+	guint64 n = 1 + test_random_below(random, 3);
+
+	at = at >> shift << shift;
+	world_discard(world, at, at + (n << shift));
+}
+
+static void write_something(World *world)
+{
+	for (guint i = 0; i < 4; i++)
+		world_write(world, (guint)test_random_below(&world->random, PLACES));
+}
+
+/* The name of one of the snapshots. */
+static void choose_snapshot(World *world, char name[64])
+{
+	g_strlcpy(name, world->shadows[test_random_below(&world->random, world->n)].name, 64);
+}
+
+static void do_something(World *world)
+{
+	TestRandom *random = &world->random;
+	guint k = (guint)test_random_below(random, 100);
+	char name[64];
+
+	/* Deletions go on slowly while the volume is written. */
+	backing_faulty_delay(world->backing, FAULTY_READ, k < 78 ? 1000 : 0);
+	if (k < 30) {
+		write_something(world);
+	} else if (k < 55) {
+		discard_something(world);
+	} else if (k < 60) {
+		CHECK_INT(volume_checkpoint(world->volume), 0);
+	} else if (k < 69) {
+		g_snprintf(name, sizeof name, "s%u", world->names++);
+		world_snapshot(world, name);
+	} else if (k < 78 && world->n) {
+		choose_snapshot(world, name);
+		world_delete(world, name,
+			     test_random_below(random, 5) ? 0 : VOLUME_SNAPSHOT_DELETE_BOOKMARK);
+	} else if (k < 82) {
+		world_settle(world);
+	} else if (k < 87 && world->n) {
+		choose_snapshot(world, name);
+		world_rollback(world, name);
+	} else if (k >= 87) {
+		world_prove(world, k % 2);
+	}
+}
+
 static void test_anything(const void *data)
 {
-	g_autoptr(World) world = world_new(0);
-	guint steps = 400;
+	guint worlds = test_is_instrumented() ? 2 : 8;
+	TestRandom seeds = test_random_new(test_seed());
 
 	(void)data;
-	world->random = test_random_new(test_seed());
-	for (guint step = 0; step < steps && !test_failed(); step++) {
-		TestRandom *random = &world->random;
-		guint k = (guint)test_random_below(random, 100);
-		char name[64];
+	for (guint n = 0; n < worlds && !test_failed(); n++) {
+		g_autoptr(World) world = world_new(0);
 
-		test_row("step %u, %u", step, k);
-		if (k < 35) {
-			for (guint i = 0; i < 4; i++)
-				world_write(world, (guint)test_random_below(random, PLACES));
-		} else if (k < 52) {
-			guint64 shift = 4 * test_random_below(random, 5) + 2;
-			guint64 first =
-				test_random_below(random, SIZE / BLOCK_SIZE) >> shift << shift;
-
-			first = test_random_below(random, 2)
-					? first
-					: place_block((guint)test_random_below(random, PLACES)) >>
-						  shift << shift;
-			world_discard(
-				world, first,
-				first + (((guint64)1 + test_random_below(random, 3)) << shift));
-		} else if (k < 60) {
-			CHECK_INT(volume_checkpoint(world->volume), 0);
-		} else if (k < 70) {
-			g_snprintf(name, sizeof name, "s%u", world->names++);
-			world_snapshot(world, name);
-		} else if (k < 78 && world->n) {
-			guint i = (guint)test_random_below(random, world->n);
-
-			g_strlcpy(name, world->shadows[i].name, sizeof name);
-			world_delete(
-				world, name,
-				test_random_below(random, 5) ? 0 : VOLUME_SNAPSHOT_DELETE_BOOKMARK);
-		} else if (k < 84) {
-			world_settle(world);
-		} else if (k < 88 && world->n) {
-			guint i = (guint)test_random_below(random, world->n);
-
-			g_strlcpy(name, world->shadows[i].name, sizeof name);
-			world_rollback(world, name);
-		} else if (k < 94) {
-			world_prove(world, FALSE);
-		} else {
-			world_prove(world, TRUE);
+		world->random = test_random_new(test_random(&seeds));
+		for (guint step = 0; step < 300 && !test_failed(); step++) {
+			test_row("world %u, step %u", n, step);
+			do_something(world);
 		}
+		backing_faulty_delay(world->backing, FAULTY_READ, 0);
+		while (world->n && !test_failed()) {
+			world_delete(world, world->shadows[0].name, 0);
+			world_prove(world, world->n % 2);
+		}
+		world_settle(world);
+		world_prove(world, FALSE);
 	}
-	while (world->n && !test_failed()) {
-		char name[64];
-
-		g_strlcpy(name, world->shadows[0].name, sizeof name);
-		world_delete(world, name, 0);
-		world_prove(world, world->n % 2);
-	}
-	world_settle(world);
-	world_prove(world, FALSE);
 }
 
 int main(int argc, char **argv)
@@ -541,6 +577,7 @@ int main(int argc, char **argv)
 	logging_set_sink(no_log);
 	test_add("a snapshot keeps what is overwritten", test_overwritten, NULL);
 	test_add("discarded subtrees are the snapshot's", test_discards, NULL);
+	test_add("what was dying stays a hole", test_void, NULL);
 	test_add("a snapshot has the size of its time", test_resize, NULL);
 	test_add("a rollback can be undone; a branch point waits", test_undo, NULL);
 	test_add("a bookmark keeps its place alone", test_bookmarks, NULL);
