@@ -353,6 +353,8 @@ static RunnerStatus sanitize_submit(Device *device, RunnerCommand *cmd, const Re
 
 	if (!scsi_sanitize_parse(&command, device->unit.block_size, &asked))
 		return sense_refuse(runner_command_sense(cmd), sense_invalid_cdb);
+	if (volume_has_snapshots(device_volume(device)))
+		return sense_refuse(runner_command_sense(cmd), sense_command_sequence);
 	device->sanitize_begun = metrics_begin(&device->metrics);
 	status = sanitizer_begin(device->sanitizer, device_volume(device), cmd, &asked);
 	if (status)

@@ -19,6 +19,7 @@ const SenseCode sense_too_many_targets = {0x5, 0x26, 0x06};
 const SenseCode sense_unsupported_target = {0x5, 0x26, 0x07};
 const SenseCode sense_too_many_segments = {0x5, 0x26, 0x08};
 const SenseCode sense_unsupported_segment = {0x5, 0x26, 0x09};
+const SenseCode sense_command_sequence = {0x5, 0x2c, 0x00};
 const SenseCode sense_saving_not_supported = {0x5, 0x39, 0x00};
 const SenseCode sense_capacity_changed = {0x6, 0x2a, 0x09};
 const SenseCode sense_soft_threshold = {0x6, 0x38, 0x07};

@@ -36,6 +36,7 @@ extern const SenseCode sense_too_many_targets;
 extern const SenseCode sense_unsupported_target;
 extern const SenseCode sense_too_many_segments;
 extern const SenseCode sense_unsupported_segment;
+extern const SenseCode sense_command_sequence;
 extern const SenseCode sense_saving_not_supported;
 extern const SenseCode sense_capacity_changed;
 extern const SenseCode sense_soft_threshold; /* of space */

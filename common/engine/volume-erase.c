@@ -72,22 +72,13 @@ static int erase_groups(Volume *volume)
 	return erasing.result == -EBUSY ? -EIO : erasing.result;
 }
 
-/* Snapshots keep the data: an erase would not reach them. */
-static int check_no_snapshots(Volume *volume)
-{
-	g_autoptr(LockHold) locker G_GNUC_UNUSED =
-		lock_hold(slots_lists_lock(volume->engine.slots));
-
-	return snapshots_count_locked(volume->engine.snapshots) ? -EBUSY : 0;
-}
-
 int volume_erase(Volume *volume)
 {
 	RangeHold hold;
 	int r = check_wanted(volume);
 
-	if (!r)
-		r = check_no_snapshots(volume);
+	if (!r && volume_has_snapshots(volume)) /* they would keep their data */
+		r = -EBUSY;
 
 	if (r)
 		return r;

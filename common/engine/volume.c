@@ -478,6 +478,11 @@ static guint count_snapshots(Engine *engine)
 	return engine->snapshots ? snapshots_count_locked(engine->snapshots) : 0;
 }
 
+gboolean volume_has_snapshots(Volume *volume)
+{
+	return count_snapshots(&volume->engine) > 0;
+}
+
 void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 {
 	Engine *engine = &volume->engine;

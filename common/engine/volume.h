@@ -189,6 +189,9 @@ int volume_discard(Volume *volume, guint64 offset, guint64 length);
  * done: there are snapshots, which would keep their data; they must be deleted before. */
 int volume_erase(Volume *volume);
 
+/* Whether there are snapshots, bookmarks, or snapshots that are being deleted. */
+gboolean volume_has_snapshots(Volume *volume);
+
 /* Returns when every change that was acknowledged before the call would survive a loss of power
  * (I1).  Concurrent calls share one flush. */
 int volume_flush(Volume *volume);

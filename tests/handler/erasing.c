@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "common/base/bytes.h"
+#include "common/backing/backing.h"
 #include "common/base/units.h"
+#include "common/engine/volume-snapshots.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
 
@@ -113,7 +115,40 @@ static void test_sanitize(const void *data)
 	}
 }
 
+static void take_snapshot(const char *name)
+{
+	const VolumeSnapshotParameters parameters = {.name = "monday"};
+	g_autofree char *path = fixture_path(name, ".vol");
+	Volume *volume = volume_open(backing_open(path, 0, NULL), name, 0, NULL);
+	guint64 generation;
+
+	REQUIRE(volume);
+	CHECK(volume_snapshot_begin(volume, &parameters, &generation, NULL));
+	CHECK(volume_snapshot_wait(volume, generation, 60, NULL));
+	CHECK(volume_close(volume, NULL));
+}
+
+/* Snapshots would keep their data: the command is refused, and the unit goes on. */
+static void test_snapshot(const void *data)
+{
+	Command command;
+	Dev dev;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "kept"));
+	send(&dev, 0x8a, 0, (guint8[SECTOR * 8]){1}, 8);
+	dev_remove(&dev);
+	take_snapshot("kept");
+	REQUIRE(dev_open(&dev, "kept"));
+	command_init(&command, &dev, 0x48, NULL, 0, 0);
+	command.cdb[1] = 0x02;
+	CHECK_SENSE(&command, command_send(&command), 0x5, 0x2c00);
+	send(&dev, 0x8a, 0, (guint8[SECTOR * 8]){2}, 8);
+	dev_remove(&dev);
+}
+
 void erasing_tests(void)
 {
+	test_add("a SANITIZE is refused while there are snapshots", test_snapshot, NULL);
 	test_add("nothing is in the file that was written before a SANITIZE", test_sanitize, NULL);
 }
