@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #define WALK_STEPS 256 /* in one go */
+#define WALK_LOOKS 16  /* steps between two looks whether somebody waits */
 
 /* ---- snapshots that are asked for */
 
@@ -126,11 +127,16 @@ gboolean walk_some(Checkpointer *cp, gboolean slowly)
 {
 	guint64 before = snapshot_walk_bytes(cp->walk);
 
+	/* A frozen snapshot's root has no checksum yet. */
+	if (cp->engine->frozen)
+		return FALSE;
 	for (guint i = 0; i < WALK_STEPS && !checkpoint_is_due(cp); i++) {
 		int r;
 
 		if (map_pressure(cp->engine->map))
 			return FALSE;
+		if (i % WALK_LOOKS == WALK_LOOKS - 1 && must_hurry(cp))
+			return TRUE;
 		r = snapshot_walk_step(cp->walk);
 		if (r < 0 && r != -ENOSPC && r != -ENOMEM)
 			logging_write_limited(&cp->walk_failures, LOGGING_WARNING,

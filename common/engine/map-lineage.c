@@ -14,6 +14,7 @@
 void map_set_lineage_locked(Map *map, const MapLineage *lineage)
 {
 	map->lineage = *lineage;
+	map->keeps_pairs = map->keeps_pairs || lineage->floor;
 }
 
 const MapLineage *map_lineage_locked(const Map *map)
