@@ -6,8 +6,6 @@ need xfs_io xfsprogs
 need mkfs.ext4 e2fsprogs
 
 mib=$((1 << 20))
-make_snapshot=$STORAGEOS_BUILD/tests/engine/make-snapshot
-need_built "$make_snapshot"
 
 fill() { # AT LENGTH, in MiB
 	dd if=/dev/urandom of="$FILE" bs=1M seek="$1" count="$2" conv=notrunc status=none
@@ -60,7 +58,7 @@ stop_server
 
 # ---- a snapshot
 
-check "make a snapshot" "$make_snapshot" "$POOL/db.vol" monday
+check "take a snapshot" "$STORAGEOS" snapshot create db@monday
 serve db@monday
 is "its file has its name" "$(ls "$MOUNT")" db@monday
 is "it is for reading" "$(stat -c %a "$FILE")" 400

@@ -2,8 +2,7 @@
 /*
  * Devices that are snapshots: write protected, whoever has the volume.
  */
-#include "common/backing/backing.h"
-#include "tests/engine/snapshot-table.h"
+#include "common/engine/volume-snapshots.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
 
@@ -13,10 +12,11 @@
 /* Makes a volume whose block 1 is full of 'm', and its snapshot `monday`. */
 static gboolean make_snapshot(const char *name)
 {
+	const VolumeSnapshotParameters parameters = {.name = "monday"};
 	g_autofree char *path = fixture_path(name, ".vol");
-	g_autoptr(Backing) backing = NULL;
 	guint8 block[BLOCK];
-	Snapshot snapshot;
+	guint64 generation;
+	Volume *volume;
 	Dev dev;
 
 	if (!dev_open(&dev, name))
@@ -24,11 +24,11 @@ static gboolean make_snapshot(const char *name)
 	memset(block, 'm', sizeof block);
 	CHECK_INT(run_write(&dev, block, sizeof block, BLOCK), STS_OK);
 	dev_remove(&dev);
-	backing = backing_open(path, 0, NULL);
-	if (!CHECK(backing))
-		return FALSE;
-	snapshot = table_snapshot_of_now(backing, "monday");
-	return table_write(backing, &snapshot, 1);
+	volume = volume_open(backing_open(path, 0, NULL), name, 0, NULL);
+	return CHECK(volume) &&
+	       CHECK(volume_snapshot_begin(volume, &parameters, &generation, NULL)) &&
+	       CHECK(volume_snapshot_wait(volume, generation, 60, NULL)) &&
+	       CHECK(volume_close(volume, NULL));
 }
 
 static void test_protected(const void *data)
@@ -55,9 +55,31 @@ static void test_protected(const void *data)
 	CHECK_INT(command_send(&command), STS_OK);
 	CHECK_UINT(sense[2] & 0x80, 0x80);
 	CHECK(dev_reconfig(&dev, ATTRIBUTE_SIZE, NULL, 2 * SIZE) < 0);
-	CHECK_INT(run_read(&dev, out, sizeof out, BLOCK), STS_OK);
-	CHECK_MEM(out, block, sizeof out);
 	dev_remove(&dev);
+}
+
+/* Both in one runner; the volume comes and goes while the snapshot stays. */
+static void test_beside_volume(const void *data)
+{
+	guint8 old[BLOCK], now[BLOCK], out[BLOCK];
+	Dev volume, snapshot;
+
+	(void)data;
+	REQUIRE(make_snapshot("both"));
+	memset(old, 'm', sizeof old);
+	dev_init(&snapshot, "storageos/both@monday", SIZE);
+	REQUIRE(!dev_add(&snapshot));
+	for (guint8 round = 1; round < 4; round++) {
+		REQUIRE(dev_open(&volume, "both"));
+		memset(now, round, sizeof now);
+		CHECK_INT(run_write(&volume, now, sizeof now, BLOCK), STS_OK);
+		CHECK_INT(run_read(&snapshot, out, sizeof out, BLOCK), STS_OK);
+		CHECK_MEM(out, old, sizeof out);
+		CHECK_INT(run_read(&volume, out, sizeof out, BLOCK), STS_OK);
+		CHECK_MEM(out, now, sizeof out);
+		dev_remove(&volume);
+	}
+	dev_remove(&snapshot);
 }
 
 static void check_refused(const char *cfgstring, guint64 size, const char *why)
@@ -93,5 +115,6 @@ static void test_refused(const void *data)
 void snapshots_tests(void)
 {
 	test_add("a snapshot can be read, and not written", test_protected, NULL);
+	test_add("a snapshot stays as it is beside its volume", test_beside_volume, NULL);
 	test_add("a snapshot that is not there, or is served", test_refused, NULL);
 }

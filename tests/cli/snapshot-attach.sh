@@ -1,21 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A snapshot is attached like a volume, under its own name, over FUSE, and can only be read.
+# A snapshot is attached over FUSE like a volume, under its own name, beside the volume, and can only be
+# read.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need mkfs.ext4 e2fsprogs
 need_root
 need_fuse
 need_loop
-make_snapshot=$STORAGEOS_BUILD/tests/engine/make-snapshot
-need_built "$STORAGEOS" "$STORAGEOS_FUSE" "$make_snapshot"
+need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
 config_set frontend=fuse
 
 link=$WORK/dev/default/db@monday
 status() { "$STORAGEOS" status db@monday --json | jq -r ".[0].$1"; }
 take_away() {
-	umount -l "$WORK/mnt" 2>/dev/null
+	umount -l "$WORK/mnt" "$WORK/old" 2>/dev/null
 	for v in db db@monday; do "$STORAGEOS" detach "$v"; done
 	attached_end
 	unmount_for_certain "$WORK/run/mnt/default/db@monday"
@@ -29,9 +29,11 @@ mkdir "$WORK/mnt"
 must "mount it" mount "$WORK/dev/default/db" "$WORK/mnt"
 random_file "$WORK/mnt/file" $((8 << 20))
 sum=$(sha256sum <"$WORK/mnt/file")
-must "unmount it" umount "$WORK/mnt"
-must "detach it" "$STORAGEOS" detach db
-must "take a snapshot" "$make_snapshot" "$POOL/db.vol" monday
+sync -f "$WORK/mnt"
+must "take a snapshot of the mounted file system as it is" "$STORAGEOS" snapshot create db@monday --freeze never
+random_file "$WORK/mnt/file" $((8 << 20))
+sync -f "$WORK/mnt"
+mkdir "$WORK/old"
 
 # ---- attach
 
@@ -41,15 +43,17 @@ device=$(readlink "$link")
 is "the device is read-only" "$(blockdev --getro "$device")" 1
 is "it has the volume's size" "$(blockdev --getsize64 "$device")" $((64 << 20))
 refuses "it cannot be written" "not permitted|Read-only" dd if=/dev/zero of="$device" bs=4096 count=1 conv=fsync
-must "mount it in this way" mount -o ro,noload "$link" "$WORK/mnt"
-is "its content is that of the snapshot" "$(sha256sum <"$WORK/mnt/file")" "$sum"
+must "mount it in this way" mount -o ro,noload "$link" "$WORK/old"
+is "its content is that of the snapshot" "$(sha256sum <"$WORK/old/file")" "$sum"
+check "and not that of the volume" test "$(sha256sum <"$WORK/mnt/file")" != "$sum"
 is "status: attached" "$(status state)" attached
 is "status: over FUSE" "$(status frontend)" fuse
 like "status for people" "$("$STORAGEOS" status | tr -s ' ')" "^default/db@monday attached FUSE $link \($device\)\$"
 is "stats" "$("$STORAGEOS" stats db@monday --json | jq -r '.[0].state // .state')" read-only
 is "info knows its size" "$("$STORAGEOS" info db@monday --json | jq .size)" $((64 << 20))
 like "info says who has it open" "$("$STORAGEOS" info db@monday)" 'open in +process [0-9]+ \(storageos-fuse\)'
-is "its UUID is its own" "$("$STORAGEOS" info db@monday --json | jq -r .uuid)" a5a5a5a5-a5a5-a5a5-a5a5-a5a5a5a5a5a5
+is "its UUID is its own" "$("$STORAGEOS" info db@monday --json | jq -r .uuid)" \
+	"$("$STORAGEOS" snapshot list db --json | jq -r '.[0].uuid')"
 is "the rule's program knows it" "$("$STORAGEOS" udev "${device#/dev/}" | sort)" \
 	"STORAGEOS_SNAPSHOT=1"$'\n'"STORAGEOS_VOLUME=default/db@monday"
 is "attach again" "$("$STORAGEOS" attach db@monday --json 2>/dev/null | jq -r '"\(.device) \(.mount_options)"')" \
@@ -57,8 +61,14 @@ is "attach again" "$("$STORAGEOS" attach db@monday --json 2>/dev/null | jq -r '"
 
 # ---- what the volume must not lose meanwhile
 
+refuses "the snapshot is not deleted" 'the snapshot is in use by process [0-9]+ \(storageos-fuse\)' \
+	"$STORAGEOS" snapshot delete db@monday
+must "unmount the volume" umount "$WORK/mnt"
+must "detach it" "$STORAGEOS" detach db
 refuses "the volume is not deleted" 'a snapshot of it is in use by process [0-9]+ \(storageos-fuse\)' \
 	"$STORAGEOS" delete db
+refuses "nor gets another UUID" 'a snapshot of it is in use by process [0-9]+ \(storageos-fuse\)' \
+	"$STORAGEOS" set db uuid=new
 refuses "a device in use is not detached" 'in use' "$STORAGEOS" detach db@monday
 for line in "resize db@monday 128M" "check db@monday" "scrub db@monday" "set db@monday uuid=new" "delete db@monday" \
 	"create db@tuesday --size 64M"; do
@@ -70,7 +80,7 @@ is "nor is its state known" "$("$STORAGEOS" status --json | jq length)" 1
 
 # ---- detach
 
-must "unmount it" umount "$WORK/mnt"
+must "unmount it" umount "$WORK/old"
 kill -9 "$(status pid)"
 wait_for 10 test "$(status state)" = broken
 is "a server that died is seen" "$(status state)" broken
@@ -81,5 +91,8 @@ check "nothing is left" test ! -e "$link"
 is "status: detached" "$(status state)" detached
 check "info of a snapshot that nobody has open" \
 	test "$("$STORAGEOS" info db@monday --json | jq .data_bytes)" -gt $((8 << 20))
-check "the volume is deleted now" "$STORAGEOS" delete db
+check "the snapshot is deleted now" "$STORAGEOS" snapshot delete db@monday
+refuses "and is not there" "no snapshot 'monday'" "$STORAGEOS" attach db@monday
+check "the volume is whole" "$STORAGEOS" check db
+check "and deleted" "$STORAGEOS" delete db
 finish
