@@ -4,7 +4,8 @@
  *   volume.c         formatting, opening, closing, flushing, information
  *   volume-read.c    reading
  *   volume-gather.c  reading many blocks of a snapshot
- *   volume-write.c   writing, zeroing, comparing: what changes blocks
+ *   volume-write.c   writing and zeroing
+ *   volume-modify.c  compare and write, OR
  *   volume-batch.c   several writes at once
  *   volume-erase.c, volume-resize.c, volume-snapshots.c, volume-rollback.c
  *   volume-gate.c    the gate before all changes
@@ -74,6 +75,10 @@ int volume_check_range(const Volume *volume, guint64 offset, guint64 length);
 
 /* 0 if changes are allowed; -EROFS: opened read-only; -ESHUTDOWN: FAILED. */
 int volume_check_writable(Volume *volume);
+
+/* Writes the next `length` bytes of `from`, 1 to VOLUME_ATOMIC_MAX; the caller holds the range. */
+int volume_write_held(Volume *volume, IovCursor *from, guint64 offset, gsize length,
+		      gboolean nowait, guint64 *ret_offset);
 
 /* Zeroes [offset, offset + length); the caller holds the range. */
 int volume_zero_held(Volume *volume, guint64 offset, guint64 length);

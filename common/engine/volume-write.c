@@ -4,7 +4,7 @@
  * which becomes one journal record (I3).  A piece takes these steps, each in one function:
  *
  *   write_piece         waits if a checkpoint is behind, and locks the range of blocks
- *   write_held          reads the rest of a first or last block that is written in part
+ *   volume_write_held   reads the rest of a first or last block that is written in part
  *   place_payload       takes free slots and writes the payload there, never over live data (I6)
  *   commit_payload      appends the record and changes the map, in one critical section (I3)
  *   volume_acknowledge  returns when the record is committed (I2)
@@ -299,8 +299,7 @@ static int write_vector(Piece *piece, struct iovec *vec, int max, IovCursor *fro
 	return r ? r : commit_placed(piece);
 }
 
-/* Writes the next `length` bytes of `from`, 1 to VOLUME_ATOMIC_MAX.  The caller holds the range. */
-static int write_held(Volume *volume, IovCursor *from, guint64 offset, gsize length,
+int volume_write_held(Volume *volume, IovCursor *from, guint64 offset, gsize length,
 		      gboolean nowait, guint64 *ret_offset)
 {
 	Piece piece;
@@ -347,7 +346,7 @@ static int write_piece(Volume *volume, IovCursor *from, guint64 offset, gsize le
 	if (!ranges_hold(&volume->ranges, &hold, block_of(offset), block_of(offset + length - 1),
 			 nowait))
 		return -EAGAIN;
-	r = write_held(volume, from, offset, length, nowait, ret_offset);
+	r = volume_write_held(volume, from, offset, length, nowait, ret_offset);
 	ranges_release(&volume->ranges, &hold);
 	return r;
 }
@@ -453,7 +452,7 @@ static int zero_part(Volume *volume, guint64 offset, gsize length)
 	if (r)
 		return r;
 	map_lookup_end(volume->engine.map, epoch);
-	return entry.slot ? write_held(volume, &from, offset, length, FALSE, NULL) : 0;
+	return entry.slot ? volume_write_held(volume, &from, offset, length, FALSE, NULL) : 0;
 }
 
 int volume_zero_held(Volume *volume, guint64 offset, guint64 length)
@@ -493,128 +492,4 @@ int volume_zero(Volume *volume, guint64 offset, guint64 length)
 int volume_discard(Volume *volume, guint64 offset, guint64 length)
 {
 	return volume_zero(volume, offset, length);
-}
-
-/* Compares the next bytes of `expected` with `have`.  Returns the index of the first byte that
- * differs, or `length`. */
-static gsize compare_bytes(IovCursor *expected, const guint8 *have, gsize length)
-{
-	for (gsize at = 0; at < length;) {
-		gsize n = length - at;
-		const guint8 *want = iov_next(expected, &n);
-
-		for (gsize i = 0; memcmp(have + at, want, n) && i < n; i++)
-			if (have[at + i] != want[i])
-				return at + i;
-		at += n;
-	}
-	return length;
-}
-
-/* 0 if the volume holds the expected bytes at `offset`; -EILSEQ if not, with the first byte that
- * differs in *ret_offset.  The caller holds the range. */
-static int compare_held(Volume *volume, IovCursor expected, guint64 offset, gsize length,
-			guint64 *ret_offset)
-{
-	guint8 have[8 * BLOCK_SIZE];
-
-	while (length) {
-		gsize piece = MIN(length, sizeof have), same;
-		struct iovec iov = {have, piece};
-		IovCursor to = iov_cursor(&iov, 1);
-		int r = volume_read_piece(volume, &to, offset, piece, BACKING_WAIT, ret_offset);
-
-		if (r)
-			return r;
-		same = compare_bytes(&expected, have, piece);
-		if (same < piece) {
-			if (ret_offset)
-				*ret_offset = offset + same;
-			return -EILSEQ;
-		}
-		offset += piece;
-		length -= piece;
-	}
-	return 0;
-}
-
-int volume_compare_and_write(Volume *volume, const struct iovec *expected, int expected_count,
-			     const struct iovec *data, int data_count, guint64 offset,
-			     guint64 *ret_offset)
-{
-	gsize length = iov_length(data, data_count);
-	IovCursor from = iov_cursor(data, data_count);
-	RangeHold hold;
-	int r = volume_check_range(volume, offset, length);
-
-	if (iov_length(expected, expected_count) != length || length > VOLUME_ATOMIC_MAX)
-		r = -EINVAL;
-	if (!r && length)
-		r = volume_throttle(volume, length, 1, FALSE);
-	if (r || !length)
-		return r;
-	ranges_hold(&volume->ranges, &hold, block_of(offset), block_of(offset + length - 1), FALSE);
-	r = compare_held(volume, iov_cursor(expected, expected_count), offset, length, ret_offset);
-	if (!r)
-		r = write_held(volume, &from, offset, length, FALSE, ret_offset);
-	ranges_release(&volume->ranges, &hold);
-	return r;
-}
-
-static void or_into(guint8 *to, IovCursor *from, gsize length)
-{
-	for (gsize at = 0; at < length;) {
-		gsize n = length - at;
-		const guint8 *bits = iov_next(from, &n);
-
-		for (gsize i = 0; i < n; i++)
-			to[at + i] |= bits[i];
-		at += n;
-	}
-}
-
-/* Sets the bits of one piece, at most VOLUME_ATOMIC_MAX bytes; `whole` has room for it. */
-static int or_piece(Volume *volume, IovCursor *from, guint8 *whole, guint64 offset, gsize length,
-		    guint64 *ret_offset)
-{
-	struct iovec iov = {whole, length};
-	IovCursor to = iov_cursor(&iov, 1), result = to;
-	RangeHold hold;
-	int r = volume_throttle(volume, length, 1, FALSE);
-
-	if (r)
-		return r;
-	ranges_hold(&volume->ranges, &hold, block_of(offset), block_of(offset + length - 1), FALSE);
-	r = volume_read_piece(volume, &to, offset, length, BACKING_WAIT, ret_offset);
-	if (!r) {
-		or_into(whole, from, length);
-		r = write_held(volume, &result, offset, length, FALSE, ret_offset);
-	}
-	ranges_release(&volume->ranges, &hold);
-	return r;
-}
-
-int volume_or(Volume *volume, const struct iovec *iov, int count, guint64 offset,
-	      guint64 *ret_offset)
-{
-	gsize length = iov_length(iov, count);
-	IovCursor from = iov_cursor(iov, count);
-	g_autofree guint8 *whole = NULL;
-	int r = volume_check_range(volume, offset, length);
-
-	if (!r)
-		r = volume_check_writable(volume);
-	if (r || !length)
-		return r;
-	whole = g_try_malloc(MIN(length, VOLUME_ATOMIC_MAX));
-	if (!whole)
-		return -ENOMEM;
-	while (length && !r) {
-		gsize piece = MIN(length, VOLUME_ATOMIC_MAX);
-
-		r = or_piece(volume, &from, whole, offset, piece, ret_offset);
-		offset += piece;
-		length -= piece;
-	}
-	return r;
 }
