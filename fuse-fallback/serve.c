@@ -28,6 +28,7 @@
 #include "common/base/logging.h"
 #include "common/service/monitor.h"
 #include "common/base/text.h"
+#include "common/base/thread.h"
 #include "fuse-fallback/attendance.h"
 #include "fuse-fallback/filesystem.h"
 #include "fuse-fallback/mountpoint.h"
@@ -209,7 +210,7 @@ static gboolean server_end(Server *server, GError **error)
  */
 static guint threads_wanted(void)
 {
-	return (guint)clamp_u64(g_get_num_processors(), 1, 16) + 1;
+	return (guint)clamp_u64(thread_processors(), 1, 16) + 1;
 }
 
 gboolean serve(const ServeRequest *request, GError **error)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/error.h"
+#include "common/base/thread.h"
 #include "handler/aside.h"
 #include "handler/flusher.h"
 #include "handler/identity.h"
@@ -108,7 +109,7 @@ static ArrivalResult await_volume(Device *device, GError **error)
 
 static guint worker_count(const Config *config)
 {
-	guint processors = g_get_num_processors();
+	guint processors = thread_processors();
 
 	return config->workers ? config->workers : CLAMP(2 * processors, 4, 16);
 }

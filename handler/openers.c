@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/error.h"
+#include "common/base/thread.h"
 
 /* An open waits for the disk more than for a processor. */
 #define THREADS_MIN 4
@@ -37,7 +38,7 @@ static void openers_free(Openers *openers)
 
 static Openers *openers_new_locked(const char *group, GError **error)
 {
-	guint processors = g_get_num_processors();
+	guint processors = thread_processors();
 	Openers *openers = g_try_new0(Openers, 1);
 
 	if (!openers) {

@@ -2,6 +2,7 @@
 #include "common/base/thread.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 
 #include "common/base/error.h"
@@ -40,4 +41,13 @@ gboolean thread_start_detached(const char *name, GThreadFunc run, gpointer data,
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return started || error_set(error, STORAGEOS_ERROR_IO, "no room for another thread");
+}
+
+guint thread_processors(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof set, &set))
+		return g_get_num_processors(); /* more than the set can name */
+	return (guint)CPU_COUNT(&set);
 }

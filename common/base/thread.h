@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one way to start a thread.
+ * The one way to start a thread, and how many can run at once.
  *
- * The thread starts with every signal blocked, whatever the caller's mask: the process's signals
+ * A thread starts with every signal blocked, whatever the caller's mask: the process's signals
  * are for the host's own threads (in the plugin, tcmu-runner's), whose handlers may end a thread.
  */
 #pragma once
@@ -16,3 +16,7 @@ GThread *thread_start(const char *name, GThreadFunc run, gpointer data, GError *
 /* The same for a thread that nobody joins.  Without `error`, allocates nothing with which GLib
  * would abort. */
 gboolean thread_start_detached(const char *name, GThreadFunc run, gpointer data, GError **error);
+
+/* How many processors the calling thread may use, at least 1: those of its affinity, not all that
+ * are online. */
+guint thread_processors(void);

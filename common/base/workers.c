@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/workers.h"
 
-#include <sched.h>
-
 #include "common/base/error.h"
 #include "common/base/thread.h"
 
@@ -127,17 +125,9 @@ gboolean workers_hand(Workers *workers, WorkItem *item)
 	return g_atomic_pointer_compare_and_exchange(&workers->handed, &nobody, item);
 }
 
-/* That the calling thread may use: g_get_num_processors() counts all that are online. */
-static gint count_processors(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
-}
-
 void workers_allow_spinning(Workers *workers)
 {
-	workers->spinners_max = count_processors() / 2;
+	workers->spinners_max = (gint)thread_processors() / 2;
 	workers->spin_after = SPIN_AFTER_FIRST;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/bytes.h"
+#include "common/base/thread.h"
 #include "common/base/units.h"
 #include "handler/device.h"
 #include "tests/handler/fixture.h"
@@ -109,7 +110,7 @@ static void test_write_awaited(const void *data)
 		CHECK_INT(run_read(&dev, out, sizeof out, i % 64 * 4096), STS_OK);
 		CHECK_MEM(out, block, sizeof out);
 	}
-	CHECK(awaited || g_get_num_processors() == 1);
+	CHECK(awaited || thread_processors() == 1);
 	dev_remove(&dev);
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/thread.h"
 #include "common/service/pool-marker.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
@@ -177,7 +178,7 @@ static void begin_any(Command *command, Dev *dev, guint8 opcode, guint8 *memory)
  * for). */
 static void keep_all_threads(Command *reads, guint n, Dev *dev, guint8 *memory)
 {
-	guint workers = 2 * g_get_num_processors();
+	guint workers = 2 * thread_processors();
 
 	for (guint i = 0; i < n; i++)
 		begin_any(&reads[i], dev, 0x28, memory + (gsize)i * 2 * BLOCK);

@@ -2,6 +2,7 @@
 #include "common/base/thread.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -69,10 +70,28 @@ static void test_no_room(const void *data)
 	CHECK_INT(WEXITSTATUS(status), 0);
 }
 
+static void test_processors(const void *data)
+{
+	cpu_set_t before, one;
+	guint last = CPU_SETSIZE;
+
+	(void)data;
+	REQUIRE(!sched_getaffinity(0, sizeof before, &before));
+	CHECK_INT(thread_processors(), CPU_COUNT(&before));
+	while (!CPU_ISSET(--last, &before))
+		;
+	CPU_ZERO(&one);
+	CPU_SET(last, &one);
+	CHECK(!sched_setaffinity(0, sizeof one, &one));
+	CHECK_INT(thread_processors(), 1);
+	CHECK(!sched_setaffinity(0, sizeof before, &before));
+}
+
 int main(int argc, char **argv)
 {
 	test_add("a thread starts with all signals blocked, and the caller keeps its mask",
 		 test_mask, NULL);
 	test_add("without room for a thread there is an error", test_no_room, NULL);
+	test_add("only the processors that a thread may use are counted", test_processors, NULL);
 	return test_run(argc, argv);
 }

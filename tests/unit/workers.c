@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "common/base/error.h"
+#include "common/base/thread.h"
 #include "tests/harness.h"
 
 #define NAME "some-worker"
@@ -469,7 +470,7 @@ static void test_spins(const void *data)
 	REQUIRE(workers);
 	workers_allow_spinning(workers);
 	CHECK(!workers_hand(workers, &none.item)); /* nothing came yet */
-	if (g_get_num_processors() > 1) {
+	if (thread_processors() > 1) {
 		CHECK(hand_within(workers, 60 * G_USEC_PER_SEC));
 		g_usleep(200000);
 		CHECK(!workers_hand(workers, &none.item));
