@@ -188,6 +188,26 @@ is "once" \
 	"$(ask db "{\"command\": \"snapshot-gate\", \"action\": \"open\", \"ticket\": $ticket}" | jq .closed)" false
 must "then a group can be taken" snapshot create db@later other@later
 
+# ---- a command that is killed leaves nobody waiting
+
+writable() { within 10 dd if=/dev/zero of="$WORK/mnt/more" bs=4k count=1 conv=fsync status=none; }
+killed() { # NUMBER
+	snapshot create "db@killed-$1" "other@killed-$1" >/dev/null 2>&1 &
+	sleep "0.0$((RANDOM % 10))"
+	kill -9 $! 2>/dev/null
+	wait $!
+	writable
+}
+for i in 1 2 3 4 5 6 7 8; do
+	check "killed, and the file system can be written to: $i" killed $i
+done
+check "a group can be taken then" wait_for 10 snapshot create db@after other@after
+for volume in db other; do
+	for name in $(names $volume | tr ' ' '\n' | grep '^killed-'); do
+		snapshot delete "$volume@$name" >/dev/null || not_ok "delete $volume@$name"
+	done
+done
+
 # ---- policies
 
 like "without policies there is nothing to do" "$(snapshot run --json | jq -c .)" "^\[\]$"
