@@ -128,14 +128,15 @@ static int thaw_call(gconstpointer data)
 	return fs_watchdog_thaw(data);
 }
 
-/* Ends the connection, at which a watchdog that lives thaws. */
-static void watchdog_end(FsFreeze *freeze, gboolean died)
+/* Ends the connection, at which a watchdog that lives thaws.  One that has `reported` its end, or
+ * `died`, is gone in a moment. */
+static void watchdog_end(FsFreeze *freeze, gboolean reported, gboolean died)
 {
 	if (died)
 		process_call(thaw_call, &freeze->order, END_SECONDS);
 	close(freeze->socket);
 	freeze->socket = -1;
-	waitpid(freeze->watchdog, NULL, WNOHANG);
+	waitpid(freeze->watchdog, NULL, reported || died ? 0 : WNOHANG);
 }
 
 /* ---- beginning */
@@ -185,10 +186,10 @@ static gboolean freeze_all(FsFreeze *freeze, GError **error)
 	if (report_receive(freeze, BEGIN_SECONDS, &report, &died)) {
 		if (report.state == FS_WATCHDOG_FROZEN)
 			return TRUE;
-		watchdog_end(freeze, FALSE);
+		watchdog_end(freeze, TRUE, FALSE);
 		return refusal_explain(freeze, &report, error);
 	}
-	watchdog_end(freeze, died);
+	watchdog_end(freeze, FALSE, died);
 	return died ? error_set(error, STORAGEOS_ERROR_IO, "the process that freezes was killed")
 		    : error_set(error, STORAGEOS_ERROR_BUSY,
 				"what is dirty was not written back within %d s", BEGIN_SECONDS);
@@ -232,7 +233,7 @@ gboolean fs_freeze_end(FsFreeze *freeze)
 		return TRUE;
 	send(freeze->socket, "", 1, MSG_NOSIGNAL);
 	reported = report_receive(freeze, END_SECONDS, &report, &died);
-	watchdog_end(freeze, died);
+	watchdog_end(freeze, reported, died);
 	freeze_free(freeze);
 	return reported && report.state == FS_WATCHDOG_THAWED;
 }

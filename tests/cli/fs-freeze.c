@@ -34,8 +34,8 @@ typedef struct {
 
 static gboolean make_file_system(const char *file, const char *type)
 {
-	g_autofree char *command =
-		g_strdup_printf("truncate -s 128M '%s' && mkfs.%s -q '%s'", file, type, file);
+	g_autofree char *command = g_strdup_printf(
+		"truncate -s 128M '%s' && mkfs.%s -q '%s' >/dev/null 2>&1", file, type, file);
 
 	return system(command) == 0;
 }
