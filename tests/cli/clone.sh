@@ -62,8 +62,8 @@ for pool in fast tree; do
 	is "$pool: so has the original" "$(sum "$WORK/mnt/db")" "$old"
 	check "$pool: the clone is let go" unserve clone
 	check "$pool: the original, too" unserve mnt
-	check "$pool: the clone is whole" "$STORAGEOS" scrub $pool/copy
-	check "$pool: the original, too" "$STORAGEOS" scrub $pool/db
+	check "$pool: the clone is whole" "$STORAGEOS" check $pool/copy
+	check "$pool: the original, too" "$STORAGEOS" check $pool/db
 	check "$pool: the UUIDs differ" test "$("$STORAGEOS" info $pool/db --json | jq -r .uuid)" != \
 		"$("$STORAGEOS" info $pool/copy --json | jq -r .uuid)"
 	is "$pool: a clone of a detached volume, --json" \

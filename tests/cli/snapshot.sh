@@ -33,9 +33,9 @@ ask() {
 
 take_away() {
 	umount -l "$WORK/mnt" 2>/dev/null
-	for v in db other; do "$STORAGEOS" detach "$v"; done
+	for v in db@required db other; do "$STORAGEOS" detach "$v"; done
 	attached_end
-	for v in db other; do unmount_for_certain "$WORK/run/mnt/default/$v"; done
+	for v in db@required db other; do unmount_for_certain "$WORK/run/mnt/default/$v"; done
 }
 cleanup take_away
 
@@ -133,10 +133,12 @@ must "unless that is not wanted" snapshot create db@plain --freeze never
 is "and the record says so" "$(field db plain frozen)" false
 must "frozen file systems can be required" snapshot create db@required --freeze require
 is "the server lists them all" "$(names db)" "thursday frozen plain required"
-is "an attached snapshot would be shown with its device" "$(field db required device)" null
-ln -s /dev/null "$link@required"
-is "as it is now" "$(field db required device)" "$link@required"
-rm "$link@required"
+must "attach a snapshot" "$STORAGEOS" attach db@required
+is "the list shows its device" "$(field db required device)" "$link@required"
+like "also for people" "$(snapshot list db | grep required)" "attached as $link@required"
+refuses "it is not deleted" 'is in use by process [0-9]+ .*detach it first' snapshot delete db@required
+must "detach it" "$STORAGEOS" detach db@required
+is "then it has none" "$(field db required device)" null
 refuses "a rollback of an attached volume" 'detach the volume to roll it back' "$STORAGEOS" rollback db@frozen
 lock=$WORK/run/snapshots/$("$STORAGEOS" info db --json | jq -r .uuid).$(field db required generation)
 mkdir -p "${lock%/*}"
