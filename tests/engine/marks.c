@@ -155,6 +155,34 @@ static void test_hastened(const void *data)
 	close_volume(volume);
 }
 
+/* Writes `blocks` blocks to fresh space: how many runs begin their way to the disk. */
+static void check_large(Volume *volume, guint blocks, guint expected)
+{
+	test_row("a write of %u blocks", blocks);
+	hastened = 0;
+	CHECK_INT(volume_put_value(volume, 7, blocks * BLOCK_SIZE, 8 * MIB), 0);
+	CHECK_UINT(hastened, expected);
+}
+
+/* Of a write of 256 KiB and more the payload is hastened, also if no flush is expected. */
+static void test_large_hastened(const void *data)
+{
+	g_autoptr(Backing) backing = backing_new_filled(SIZE, 4, place);
+	Backing *borrowed = backing_borrow(backing);
+	BackingOps ops = *borrowed->ops;
+	Volume *volume;
+
+	(void)data;
+	ops.hasten = note_hasten;
+	borrowed->ops = &ops;
+	volume = volume_open(borrowed, "test", 0, NULL);
+	REQUIRE(volume);
+	check_large(volume, 64, 1);
+	check_large(volume, 63, 0);
+	check_large(volume, 256, 1);
+	close_volume(volume);
+}
+
 /* ---- rot after a crash */
 
 /* Opens the disk that a crash leaves, without one block of the ring: what was flushed before is
@@ -293,6 +321,7 @@ int main(int argc, char **argv)
 	logging_set_sink(no_log);
 	test_add("a small write and its flush are two I/Os", test_two_writes, NULL);
 	test_add("a write before an expected flush is hastened", test_hastened, NULL);
+	test_add("a large write is hastened", test_large_hastened, NULL);
 	test_add("no block of the ring is lost unnoticed", test_lost_block, NULL);
 	test_add("the mark's copy moves on before records", test_overrun, NULL);
 	test_add("an idle volume's marks follow the last flush", test_marks_follow, &idle);
