@@ -200,7 +200,8 @@ gboolean world_prove(World *world, gboolean die)
 			return FALSE;
 	}
 	world_close(world);
-	good = snapshots_prove(world->backing, compare_block, &comparing);
+	good = backing_check(world->backing) &&
+	       snapshots_prove(world->backing, compare_block, &comparing);
 	CHECK_UINT(comparing.wrong, 0);
 	for (guint i = 0; i < world->n; i++)
 		CHECK_UINT(comparing.found[i], shadow_count(&world->shadows[i]));

@@ -53,6 +53,6 @@ void world_delete(World *world, const char *name, VolumeSnapshotDeleteFlags flag
 void world_rollback(World *world, const char *name);
 void world_settle(World *world);
 
-/* Closes the volume, or lets its process die; proves what is on the disk (snapshot-proof.h), and
- * compares it with the shadows; and opens the volume again. */
+/* Closes the volume, or lets its process die; has check, and snapshot-proof.h, prove what is on the
+ * disk, and compares it with the shadows; and opens the volume again. */
 gboolean world_prove(World *world, gboolean die);
