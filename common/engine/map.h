@@ -19,8 +19,9 @@
  * Only a pointer to a node that is clean on disk can die; dirty and frozen nodes are taken apart at
  * once.
  *
- * Several maps may use the same allocator (Slots), each with nodes of its own; one map at most
- * refers to a slot.  These maps have one lock, are frozen at one instant, and are thawed together.
+ * Several maps may use the same allocator (Slots), each with nodes of its own; one of them at most
+ * refers to a slot, which snapshots may share (snapshots.h).  These maps
+ * have one lock, are frozen at one instant, and are thawed together.
  *
  * Threading: one lock (slots_lists_lock), never held over I/O, and below it a lock for each shard
  * of the node cache: a lookup in a leaf that is in memory takes that alone.  A change holds the

@@ -4,9 +4,9 @@
  *
  * In memory there is one bit for each slot of each group.  A set bit means "must not be given out":
  * the slot is in use, pending-free, or on its way into the map.  The bitmap on disk is different:
- * it holds exactly the slots that the map of one checkpoint refers to.  Each checkpoint computes it
- * from the bitmap before and from two lists of changes, *gained* and *retired*, which the map
- * updates in the same critical section as itself (I5):
+ * it holds exactly the slots that one checkpoint refers to, by its map and its snapshots.  Each
+ * checkpoint computes it from the bitmap before and from two lists of changes, *gained* and
+ * *retired*, which the map updates in the same critical section as itself (I5):
  *
  *     free --slots_alloc--> taken --slots_gain--> in the map --slots_retire--> pending-free
  *       ^                     |                                                  |
