@@ -119,15 +119,20 @@ static int visit(gpointer data, const MapDiffRun *run)
 		       : SINK_FAILED;
 }
 
-static int reading_run(Reading *reading)
+/* Keeps the error of a node that cannot be read. */
+static int walk(const StreamSource *source, MapDiffVisit visit_run, gpointer data, Reading *reading)
 {
-	const StreamSource *source = reading->source;
 	guint64 bad = source->first;
 	int r = map_diff(source->to->engine.map, source->from ? source->from->engine.map : NULL,
-			 source->since, source->first, visit, reading, &bad);
+			 source->since, source->first, visit_run, data, &bad);
 
-	if (r < 0)
-		return read_failed(reading, r, blocks_to_bytes(bad));
+	return r < 0 ? read_failed(reading, r, blocks_to_bytes(bad)) : r;
+}
+
+static int reading_run(Reading *reading)
+{
+	int r = walk(reading->source, visit, reading, reading);
+
 	return !r && reading->window ? window_end(reading) : r;
 }
 
@@ -158,3 +163,56 @@ gboolean stream_source_run(const StreamSource *source, const StreamSink *ops, gp
 
 G_STATIC_ASSERT(FORMAT_POINTERS_MAX *BLOCK_SIZE <= STREAM_DATA_MAX);
 G_STATIC_ASSERT(VOLUME_GATHER_BLOCKS *BLOCK_SIZE <= STREAM_DATA_MAX);
+
+/* ---- ranges alone */
+
+typedef struct {
+	Reading reading;
+	StreamRangeVisit report;
+	gpointer data;
+	guint64 first, end; /* blocks of the range that is not visited yet; equal: none */
+	gboolean zeros;
+} Listing;
+
+static int range_visit(Listing *listing)
+{
+	StreamRange range =
+		range_of(&listing->reading, listing->first, listing->end - listing->first, NULL);
+
+	if (listing->first == listing->end)
+		return 0;
+	listing->first = listing->end;
+	return listing->report(listing->data, &range, listing->zeros, &listing->reading.error)
+		       ? 0
+		       : SINK_FAILED;
+}
+
+static int list_visit(gpointer data, const MapDiffRun *run)
+{
+	Listing *listing = data;
+	gboolean zeros = !run->entries;
+	int r = 0;
+
+	if (run->first != listing->end || zeros != listing->zeros) {
+		r = range_visit(listing);
+		listing->first = run->first;
+		listing->zeros = zeros;
+	}
+	listing->end = run->first + run->n;
+	return r;
+}
+
+gboolean stream_source_list(const StreamSource *source, StreamRangeVisit report, gpointer data,
+			    GError **error)
+{
+	Listing listing = {.reading = {.source = source, .size = volume_size(source->to)},
+			   .report = report,
+			   .data = data};
+	int r = walk(source, list_visit, &listing, &listing.reading);
+
+	if (!r)
+		r = range_visit(&listing);
+	if (listing.reading.error)
+		g_propagate_error(error, listing.reading.error);
+	return !r;
+}

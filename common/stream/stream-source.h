@@ -35,3 +35,10 @@ typedef struct {
  * message says where.  IO, NO_SPACE (memory), and the errors of the sink. */
 gboolean stream_source_run(const StreamSource *source, const StreamSink *ops, gpointer sink,
 			   GError **error);
+
+/* Visits the same ranges, joined, in the order of blocks, without reading data; `bytes` of the
+ * range is NULL. */
+typedef gboolean (*StreamRangeVisit)(gpointer data, const StreamRange *range, gboolean zeros,
+				     GError **error);
+gboolean stream_source_list(const StreamSource *source, StreamRangeVisit visit, gpointer data,
+			    GError **error);

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * export: writes a snapshot, or what changed since another, to a file or a pipe.
+ */
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/snapshot-pair.h"
+#include "cli/transfer.h"
+#include "common/base/error.h"
+#include "common/base/units.h"
+#include "common/stream/stream-send.h"
+
+typedef struct {
+	char *from, *format_text, *token_text;
+	TransferFormat format;
+	StreamToken token; /* if token_text is set */
+	TransferProgress progress;
+} Exporting;
+
+static void exporting_clear(Exporting *exporting)
+{
+	g_free(exporting->from);
+	g_free(exporting->format_text);
+	g_free(exporting->token_text);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Exporting, exporting_clear)
+
+static void snapshot_describe(Json *snapshot, StreamSnapshot *ret_snapshot)
+{
+	g_strlcpy(ret_snapshot->uuid, json_get_text(snapshot, "uuid"), sizeof ret_snapshot->uuid);
+	g_strlcpy(ret_snapshot->name, json_get_text(snapshot, "name"), sizeof ret_snapshot->name);
+	ret_snapshot->generation = (guint64)json_get_number(snapshot, "generation");
+}
+
+static StreamBegin begin_describe(const Exporting *exporting, const SnapshotPair *pair)
+{
+	StreamBegin begin = {
+		.incremental = pair->from != NULL,
+		.created = json_get_number(pair->to, "created"),
+		.size = volume_size(pair->to_volume),
+		.block_size = volume_logical_block_size(pair->to_volume),
+		.frozen = json_get_flag(pair->to, "frozen"),
+		.resume = exporting->token.next,
+		.bytes = snapshot_pair_bytes(pair),
+	};
+
+	g_strlcpy(begin.volume, json_get_text(pair->list, "uuid"), sizeof begin.volume);
+	snapshot_describe(pair->to, &begin.to);
+	if (pair->from)
+		snapshot_describe(pair->from, &begin.from);
+	return begin;
+}
+
+static gboolean pair_send(Exporting *exporting, const SnapshotPair *pair, int fd, GError **error)
+{
+	StreamSource source = snapshot_pair_source(pair);
+	const char *from = pair->from ? json_get_text(pair->from, "name") : NULL;
+	StreamBegin begin;
+
+	source.first = exporting->token.next;
+	switch (exporting->format) {
+	case TRANSFER_RBD:
+		return stream_send_rbd(&source, from, json_get_text(pair->to, "name"), fd,
+				       transfer_show, &exporting->progress, error);
+	case TRANSFER_RAW:
+		return stream_send_raw(&source, fd, transfer_show, &exporting->progress, error);
+	case TRANSFER_STREAM:
+		break;
+	}
+	begin = begin_describe(exporting, pair);
+	return stream_send(&source, &begin, fd, transfer_show, &exporting->progress, error);
+}
+
+static gboolean token_check(const Exporting *exporting, const SnapshotPair *pair, GError **error)
+{
+	return !exporting->token_text ||
+	       !g_strcmp0(exporting->token.to, json_get_text(pair->to, "uuid")) ||
+	       error_set(error, STORAGEOS_ERROR_INVALID,
+			 "the token is of another snapshot, of UUID %s", exporting->token.to);
+}
+
+static gboolean export_carry_out(Exporting *exporting, const SnapshotPair *pair, const char *path,
+				 GError **error)
+{
+	int fd;
+	gboolean good;
+
+	if (!token_check(exporting, pair, error))
+		return FALSE;
+	fd = transfer_open_output(path, exporting->format == TRANSFER_RAW, error);
+	if (fd < 0)
+		return FALSE;
+	exporting->progress.bytes = snapshot_pair_bytes(pair);
+	good = pair_send(exporting, pair, fd, error);
+	cli_progress_end();
+	return transfer_close_output(fd, path, good, error) && good;
+}
+
+static void export_report(const Cli *cli, const Exporting *exporting, const SnapshotPair *pair,
+			  const char *path)
+{
+	g_autofree char *size = size_format(exporting->progress.data);
+	Json *object = json_object_new_object();
+
+	json_add_text(object, "snapshot", pair->text);
+	json_add_text(object, "from", pair->from ? json_get_text(pair->from, "name") : NULL);
+	json_add_text(object, "file", path);
+	json_add_number(object, "bytes", exporting->progress.data);
+	cli_report(cli, object, "%s: exported to %s, %s", pair->text, path, size);
+}
+
+/* FALSE: the error has been printed. */
+static gboolean options_check(Exporting *exporting)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!transfer_format_parse("export", exporting->format_text, &exporting->format))
+		return FALSE;
+	if (exporting->token_text &&
+	    !stream_token_parse(exporting->token_text, &exporting->token, &error)) {
+		cli_usage("export: %s", error->message);
+		return FALSE;
+	}
+	if (exporting->token_text && (exporting->from || exporting->format != TRANSFER_STREAM)) {
+		cli_usage("export: --resume says from where; it excludes --from and --format");
+		return FALSE;
+	}
+	if (exporting->from && exporting->format == TRANSFER_RAW) {
+		cli_usage("export: an image holds all: --format raw excludes --from");
+		return FALSE;
+	}
+	return TRUE;
+}
+
+static int verb_export_run(int argc, char **argv)
+{
+	g_auto(Exporting) exporting = {0};
+	const GOptionEntry options[] = {
+		{"from", 0, 0, G_OPTION_ARG_FILENAME, &exporting.from,
+		 "Only what changed since this snapshot or bookmark", "NAME|UUID"},
+		{"format", 0, 0, G_OPTION_ARG_FILENAME, &exporting.format_text,
+		 "stream (default), raw (an image) or rbd-diff (for Ceph)", "FORMAT"},
+		{"resume", 0, 0, G_OPTION_ARG_FILENAME, &exporting.token_text,
+		 "The rest of a stream that was interrupted (see import --token)", "TOKEN"},
+		{0},
+	};
+	g_auto(SnapshotPair) pair = {0};
+	g_autoptr(VolumeName) name = NULL;
+	g_autoptr(GError) error = NULL;
+	g_autofree char *what = NULL;
+	g_auto(Cli) cli = {0};
+	const char *path, *from;
+	int status;
+
+	if (!cli_start(&cli, &verb_export, options, 1, 2, argc, argv, &status))
+		return status;
+	if (!options_check(&exporting))
+		return CLI_USAGE;
+	name = volume_name_parse_any(cli.arguments[0], &error);
+	if (!name || !name->snapshot)
+		return cli_usage("export: %s", error ? error->message
+						     : "a snapshot is exported: VOLUME@SNAPSHOT");
+	path = cli.arguments[1];
+	from = exporting.token_text && *exporting.token.from ? exporting.token.from
+							     : exporting.from;
+	volume_set_cache_size(cli.config->node_cache);
+	what = g_strconcat("export ", cli.arguments[0], NULL);
+	exporting.progress.what = what;
+	if (!snapshot_pair_open(cli.config, name, from, &pair, &error) ||
+	    !export_carry_out(&exporting, &pair, path, &error)) {
+		g_prefix_error(&error, "%s: ", what);
+		return cli_failed(error);
+	}
+	if (path && strcmp(path, "-") != 0)
+		export_report(&cli, &exporting, &pair, path);
+	return CLI_DONE;
+}
+
+const Verb verb_export = {"export", "VOLUME@SNAP [FILE] [--from SNAP]",
+			  "write a snapshot to a file or a pipe", verb_export_run};

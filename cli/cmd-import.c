@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * import: makes a volume what a stream says.  The volume must not be attached.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/places.h"
+#include "cli/served.h"
+#include "cli/transfer.h"
+#include "common/base/error.h"
+#include "common/base/units.h"
+#include "common/service/pool.h"
+#include "common/stream/stream-receive.h"
+
+typedef struct {
+	const Cli *cli;
+	VolumeName *name;
+	char *text, *format_text;
+	gboolean force, abort, token;
+	TransferFormat format;
+	Places *places; /* locked */
+	TransferProgress progress;
+} Importing;
+
+static void importing_clear(Importing *importing)
+{
+	places_free(importing->places);
+	volume_name_free(importing->name);
+	g_free(importing->text);
+	g_free(importing->format_text);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Importing, importing_clear)
+
+/* Nobody attaches the volume from now on. */
+static gboolean volume_lock(Importing *importing, GError **error)
+{
+	importing->places = places_new(importing->cli->config, importing->name);
+	return places_lock(importing->places, error);
+}
+
+static Volume *volume_get(const Importing *importing, VolumeOpenFlags flags, GError **error)
+{
+	volume_set_cache_size(importing->cli->config->node_cache);
+	return pool_volume_open(importing->cli->config, importing->name, flags, error);
+}
+
+/* What all of a snapshot goes to is made, unless there is a volume already. */
+static Volume *volume_get_or_make(const Importing *importing, gboolean all,
+				  const VolumeParameters *parameters, GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+	Volume *volume = volume_get(importing, VOLUME_OPEN_RECEIVE, &problem);
+
+	if (volume)
+		return volume;
+	if (all && g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
+		return pool_volume_create(importing->cli->config, importing->name, parameters, 0,
+					  error)
+			       ? volume_get(importing, VOLUME_OPEN_RECEIVE, error)
+			       : NULL;
+	g_propagate_error(error, g_steal_pointer(&problem));
+	return NULL;
+}
+
+/* ---- receiving */
+
+/* Closes the volume, and says how an interrupted transfer goes on. */
+static gboolean receive_end(const Importing *importing, Volume *volume, gboolean good,
+			    GError **error)
+{
+	StreamToken token;
+	gboolean resumable = !good && stream_receive_token(volume, &token, NULL);
+	g_autofree char *text = resumable ? stream_token_format(&token) : NULL;
+	g_autoptr(GError) problem = NULL;
+
+	cli_progress_end();
+	if (!volume_close(volume, &problem) && good) {
+		g_propagate_error(error, g_steal_pointer(&problem));
+		good = FALSE;
+	}
+	if (resumable && importing->format == TRANSFER_STREAM)
+		cli_say("import %s: to go on, export with --resume %s", importing->text, text);
+	else if (resumable)
+		cli_say("import %s: to give it up: storageos import %s --abort", importing->text,
+			importing->text);
+	return good;
+}
+
+static gboolean receive_stream(Importing *importing, int fd, GError **error)
+{
+	g_autoptr(StreamReader) reader = stream_reader_new(fd);
+	VolumeParameters parameters = {0};
+	StreamBegin begin;
+	Volume *volume;
+
+	if (!reader)
+		return error_set_errno(error, ENOMEM, "read the stream");
+	if (!stream_reader_begin(reader, &begin, error))
+		return FALSE;
+	parameters.size = begin.size;
+	parameters.logical_block_size = begin.block_size;
+	volume = volume_get_or_make(importing, !begin.incremental, &parameters, error);
+	if (!volume)
+		return FALSE;
+	importing->progress.bytes = begin.bytes;
+	return receive_end(importing, volume,
+			   stream_receive(volume, reader, &begin,
+					  importing->force ? STREAM_RECEIVE_FORCE : 0,
+					  transfer_show, &importing->progress, error),
+			   error);
+}
+
+static gboolean receive_rbd(Importing *importing, int fd, GError **error)
+{
+	g_autoptr(StreamRbdReader) reader = stream_rbd_reader_new(fd);
+	g_auto(StreamRbdHead) head = {0};
+	VolumeParameters parameters = {0};
+	Volume *volume;
+
+	if (!reader)
+		return error_set_errno(error, ENOMEM, "read the file");
+	if (!stream_rbd_reader_begin(reader, &head, error))
+		return FALSE;
+	if (!name_valid(head.to))
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "the file holds snapshot '%s', which is no name of a snapshot "
+				 "here (" NAME_RULE "; export IMAGE@SNAP)",
+				 head.to ? head.to : "");
+	parameters.size = head.size;
+	volume = volume_get_or_make(importing, !head.from, &parameters, error);
+	if (!volume)
+		return FALSE;
+	return receive_end(importing, volume,
+			   stream_receive_rbd(volume, reader, &head,
+					      importing->force ? STREAM_RECEIVE_FORCE : 0,
+					      transfer_show, &importing->progress, error),
+			   error);
+}
+
+static gboolean import_run(Importing *importing, const char *path, GError **error)
+{
+	int fd = transfer_open_input(path, error);
+	gboolean good;
+
+	if (fd < 0 || !volume_lock(importing, error))
+		return FALSE;
+	good = importing->format == TRANSFER_RBD ? receive_rbd(importing, fd, error)
+						 : receive_stream(importing, fd, error);
+	if (fd != STDIN_FILENO)
+		close(fd);
+	return good;
+}
+
+static void import_report(const Importing *importing)
+{
+	g_autofree char *size = size_format(importing->progress.data);
+	Json *object = json_object_new_object();
+
+	json_add_text(object, "volume", importing->text);
+	json_add_number(object, "bytes", importing->progress.data);
+	cli_report(importing->cli, object, "%s: imported, %s", importing->text, size);
+}
+
+/* ---- what is under way */
+
+static gboolean token_print(Importing *importing, GError **error)
+{
+	g_autoptr(Json) object = json_object_new_object();
+	Volume *volume = volume_get(importing, VOLUME_OPEN_READ_ONLY, error);
+	g_autofree char *text = NULL;
+	StreamToken token;
+	gboolean good;
+
+	if (!volume)
+		return FALSE;
+	good = stream_receive_token(volume, &token, error);
+	volume_close(volume, NULL);
+	if (!good)
+		return FALSE;
+	text = stream_token_format(&token);
+	json_add_text(object, "token", text);
+	if (importing->cli->json)
+		cli_print_json(object);
+	else
+		puts(text);
+	return TRUE;
+}
+
+static gboolean import_abort(Importing *importing, GError **error)
+{
+	gboolean empty = FALSE, good;
+	Json *object = json_object_new_object();
+	Volume *volume = volume_lock(importing, error)
+				 ? volume_get(importing, VOLUME_OPEN_RECEIVE, error)
+				 : NULL;
+
+	json_add_text(object, "volume", importing->text);
+	good = volume && stream_receive_abort(volume, &empty, error);
+	if (volume)
+		good = volume_close(volume, good ? error : NULL) && good;
+	if (good && empty)
+		good = pool_volume_delete(importing->cli->config, importing->name, error);
+	json_add_flag(object, "deleted", empty);
+	if (good)
+		cli_report(importing->cli, object, "%s: %s", importing->text,
+			   empty ? "gave the import up, and deleted the volume"
+				 : "gave the import up, and went back to what it began with");
+	else
+		json_object_put(object);
+	return good;
+}
+
+/* FALSE: the error has been printed. */
+static gboolean options_check(const Cli *cli, Importing *importing)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!transfer_format_parse("import", importing->format_text, &importing->format))
+		return FALSE;
+	if (importing->format == TRANSFER_RAW) {
+		cli_usage(
+			"import: an image is no snapshot: create a volume, attach it, and copy the "
+			"image to the device");
+		return FALSE;
+	}
+	if (importing->abort + importing->token + importing->force > 1 ||
+	    (cli->n_arguments > 1 && (importing->abort || importing->token))) {
+		cli_usage("import: one of FILE, --force, --abort and --token");
+		return FALSE;
+	}
+	importing->name = volume_name_parse(cli->arguments[0], &error);
+	if (importing->name)
+		return TRUE;
+	cli_usage("import: %s", error->message);
+	return FALSE;
+}
+
+static int verb_import_run(int argc, char **argv)
+{
+	g_auto(Importing) importing = {0};
+	const GOptionEntry options[] = {
+		{"force", 0, 0, G_OPTION_ARG_NONE, &importing.force,
+		 "If the volume has changed, keep that as a snapshot, and go back first", NULL},
+		{"abort", 0, 0, G_OPTION_ARG_NONE, &importing.abort,
+		 "Give up an import that was interrupted", NULL},
+		{"token", 0, 0, G_OPTION_ARG_NONE, &importing.token,
+		 "Print where an interrupted import goes on, for export --resume", NULL},
+		{"format", 0, 0, G_OPTION_ARG_FILENAME, &importing.format_text,
+		 "stream (default) or rbd-diff (of Ceph)", "FORMAT"},
+		{0},
+	};
+	g_autoptr(GError) error = NULL;
+	g_autofree char *what = NULL;
+	g_auto(Cli) cli = {0};
+	gboolean good;
+	int status;
+
+	if (!cli_start(&cli, &verb_import, options, 1, 2, argc, argv, &status))
+		return status;
+	if (!options_check(&cli, &importing))
+		return CLI_USAGE;
+	importing.cli = &cli;
+	importing.text = volume_name_format(importing.name);
+	what = g_strconcat("import ", importing.text, NULL);
+	importing.progress.what = what;
+	if (importing.token)
+		good = token_print(&importing, &error);
+	else if (importing.abort)
+		good = import_abort(&importing, &error);
+	else
+		good = import_run(&importing, cli.arguments[1], &error);
+	if (!good) {
+		g_prefix_error(&error, "%s: ", what);
+		return cli_failed(error);
+	}
+	if (!importing.token && !importing.abort)
+		import_report(&importing);
+	return CLI_DONE;
+}
+
+const Verb verb_import = {"import", "VOLUME [FILE] [--force | --abort | --token]",
+			  "make a volume what a stream says", verb_import_run};
