@@ -291,11 +291,43 @@ static void test_deleter(const void *data)
 	prove(place);
 }
 
+/* ---- one of many */
+
+#define MANY 1000
+
+static void test_many(const void *data)
+{
+	g_autoptr(Place) place = NULL;
+	Volume *volume = place_new_volume(&place, SMALL), *snapshot;
+	TestTime begun;
+
+	(void)data;
+	REQUIRE(volume);
+	for (guint i = 0; i < MANY && !test_failed(); i++) {
+		g_autofree char *name = g_strdup_printf("s%u", i);
+		const VolumeSnapshotParameters parameters = {.name = name};
+		guint64 generation;
+
+		CHECK_INT(volume_put_value(volume, (guint8)(1 + i % 255), BLOCK_SIZE, 0), 0);
+		CHECK(volume_snapshot_begin(volume, &parameters, &generation, NULL));
+		CHECK(volume_snapshot_wait(volume, generation, 60, NULL));
+	}
+	begun = test_now();
+	snapshot = volume_open_snapshot(place_backing(place), "v", "s900", NULL, NULL, NULL);
+	REQUIRE(snapshot);
+	check_value(snapshot, 1 + 900 % 255, BLOCK_SIZE, 0);
+	if (!test_is_instrumented())
+		CHECK_QUICK(begun, 0.02);
+	close_volume(snapshot);
+	close_volume(volume);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 5 && !strcmp(argv[1], "--read"))
 		return read_for_others(argv[2], argv[3], argv[4]);
 	test_add("another process reads while all else changes", test_other_process, NULL);
 	test_add("what is open is not deleted, what is deleted does not open", test_deleter, NULL);
+	test_add("one of a thousand opens in milliseconds", test_many, NULL);
 	return test_run(argc, argv);
 }
