@@ -200,6 +200,33 @@ static void wrap_journal(Session *session)
 	go_round(session, 0, TRUE);
 }
 
+static void delete_oldest(Session *session)
+{
+	session_delete_oldest(session, FALSE);
+}
+
+static void bookmark_oldest(Session *session)
+{
+	session_delete_oldest(session, TRUE);
+}
+
+static void walk_once(Session *session)
+{
+	session_walk(session, 1);
+}
+
+static void walk_to_the_end(Session *session)
+{
+	session_walk(session, 100);
+}
+
+/* What is discarded is not freed before the snapshot, and so becomes the snapshot's dying part. */
+static void snapshot_dying(Session *session)
+{
+	session_discard(session, 0, 0, SECTORS_MIN);
+	session_snapshot(session);
+}
+
 static const struct {
 	char letter; /* in the names of sequences */
 	void (*run)(Session *session);
@@ -225,9 +252,20 @@ static const struct {
 	{'w', wrap_journal},		/* writes until the journal wraps */
 	{'r', session_reopen},		/* closes in order */
 	{'x', session_die},		/* the process dies, and the next one opens the volume */
+
+	{'S', session_snapshot},	   /* takes a snapshot */
+	{'Y', snapshot_dying},		   /* takes one of what is about to be freed */
+	{'X', delete_oldest},		   /* deletes the oldest snapshot */
+	{'B', bookmark_oldest},		   /* the same, and leaves a bookmark */
+	{'e', walk_once},		   /* one step of freeing what snapshots gave up */
+	{'E', walk_to_the_end},		   /* all of them */
+	{'R', session_rollback_to_oldest}, /* rolls back, and gives up what there was */
 };
 #define N_OPERATIONS G_N_ELEMENTS(operations)
-#define N_SEQUENCES (N_OPERATIONS * N_OPERATIONS * N_OPERATIONS)
+
+/* What sequences consist of: without snapshots all of the other operations. */
+#define PLAIN "sbumotzdDfckFKLghGwrx"
+#define WITH_SNAPSHOTS "oDfkKrxSYXBeER"
 
 static void run_operation(Session *session, char letter)
 {
@@ -241,15 +279,48 @@ static void run_operation(Session *session, char letter)
 typedef struct {
 	const char *name;
 	gboolean crashed; /* its journal has records to replay */
-	guint64 least;	  /* fewer distinct disks mean that something is no longer tried */
+	gboolean snapshots;
+	guint64 least; /* fewer distinct disks mean that something is no longer tried */
+	const char *letters;
 	Image *image;
 	History *history;
 } Start;
 
 static Start starts[] = {
-	{.name = "a volume that was closed", .least = 33000},
-	{.name = "a volume that crashed", .crashed = TRUE, .least = 31000},
+	{.name = "a volume that was closed", .least = 33000, .letters = PLAIN},
+	{.name = "a volume that crashed", .crashed = TRUE, .least = 31000, .letters = PLAIN},
+	{.name = "a volume with snapshots",
+	 .crashed = TRUE,
+	 .snapshots = TRUE,
+	 .least = 6500,
+	 .letters = WITH_SNAPSHOTS},
 };
+
+/* Two snapshots, the first with a dying part, and a third one that is being taken apart. */
+static void prepare_snapshots(Session *session)
+{
+	session_snapshot(session);
+	write_long(session);
+	snapshot_dying(session);
+	write_together(session);
+	session_snapshot(session);
+	overwrite(session);
+	delete_oldest(session);
+	walk_once(session);
+}
+
+static History *history_of_now(const Session *session)
+{
+	History *history = history_from(session->history, history_now(session->history));
+
+	for (guint i = 0; i < history_snapshots(session->history); i++) {
+		const HistorySnapshot *snapshot = history_snapshot(session->history, i);
+
+		if (history_snapshot_must(snapshot, CUT_NONE))
+			history_add_snapshot(history, snapshot->name, snapshot->content);
+	}
+	return history;
+}
 
 static void prepare(Start *start)
 {
@@ -257,10 +328,13 @@ static void prepare(Start *start)
 	g_autoptr(History) nothing = history_new(SECTORS_MAX, 1);
 	Session session;
 
+	session_holds = start->snapshots;
 	history_set_size(nothing, SECTORS);
 	session_start(&session, image, nothing, 1);
 	session_write(&session, 0, 0, BEFORE);
 	session_checkpoint_and_wait(&session, 0);
+	if (start->snapshots)
+		prepare_snapshots(&session);
 	go_round(&session, 600, FALSE);
 	session_write(&session, 0, 8, 30);
 	session_flush(&session, 0);
@@ -269,7 +343,7 @@ static void prepare(Start *start)
 	if (!start->crashed)
 		CHECK(volume_close(g_steal_pointer(&session.volume), NULL));
 	start->image = disk_visible(session.disk);
-	start->history = history_from(session.history, history_now(session.history));
+	start->history = history_of_now(&session);
 	image_hash(start->image);
 	session_end(&session);
 }
@@ -294,7 +368,7 @@ static gboolean record(Session *session, const Start *start, const char *letters
 
 	session_start(session, start->image, start->history, 2);
 	for (guint i = 0; letters[i] && !session->failed; i++) {
-		if (i && letters[i] != operations->letter)
+		if (i && letters[i] != *start->letters)
 			from = disk_now(session->disk).position;
 		run_operation(session, letters[i]);
 	}
@@ -308,11 +382,11 @@ static void sweep_sequence(SequenceSweep *sweep, guint64 number)
 {
 	char name[LENGTH + 2] = {(char)('0' + (sweep->start - starts))};
 	Recording recording = {.name = name};
-	guint64 seed = mix(sweep->seed, number), from, to;
+	guint64 seed = mix(sweep->seed, number), n = strlen(sweep->start->letters), from, to;
 	Session session;
 
-	for (guint i = LENGTH; i > 0; i--, number /= N_OPERATIONS)
-		name[i] = operations[number % N_OPERATIONS].letter;
+	for (guint i = LENGTH; i > 0; i--, number /= n)
+		name[i] = sweep->start->letters[number % n];
 	if (record(&session, sweep->start, name + 1, &from, &to)) {
 		recording.disk = session.disk;
 		recording.history = session.history;
@@ -324,15 +398,16 @@ static void sweep_sequence(SequenceSweep *sweep, guint64 number)
 static gpointer sweep_main(gpointer data)
 {
 	SequenceSweep *sweep = data;
+	guint64 letters = strlen(sweep->start->letters), n = letters * letters * letters;
 
 	while (!trials_enough(sweep->trials)) {
 		guint64 number = (guint)g_atomic_int_add(&sweep->next, 1);
 
 		number = number * sweep->stride + sweep->first;
-		if (number >= N_SEQUENCES)
+		if (number >= n)
 			break;
 		/* In mixed order, so that an incomplete sweep is a sample. */
-		sweep_sequence(sweep, number * 1237 % N_SEQUENCES);
+		sweep_sequence(sweep, number * 1237 % n);
 	}
 	return NULL;
 }

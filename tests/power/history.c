@@ -11,8 +11,9 @@ struct History {
 	GMutex mutex;
 	guint n_numbers, n_threads;
 	guint32 *before, *now;
-	guint8 *owners; /* the owner of each number */
-	GArray *ops;	/* of Op */
+	guint8 *owners;	   /* the owner of each number */
+	GArray *ops;	   /* of Op */
+	GArray *snapshots; /* of HistorySnapshot */
 	guint32 numbers;
 };
 
@@ -28,7 +29,13 @@ History *history_new(guint n_sectors, guint n_threads)
 	history->owners = g_new0(guint8, history->n_numbers);
 	history_set_size(history, n_sectors);
 	history->ops = g_array_new(FALSE, FALSE, sizeof(Op));
+	history->snapshots = g_array_new(FALSE, FALSE, sizeof(HistorySnapshot));
 	return history;
+}
+
+static HistorySnapshot *snapshot_at(const History *history, guint i)
+{
+	return &g_array_index(history->snapshots, HistorySnapshot, i);
 }
 
 void history_free(History *history)
@@ -38,6 +45,9 @@ void history_free(History *history)
 	g_free(history->now);
 	g_free(history->owners);
 	g_array_unref(history->ops);
+	for (guint i = 0; i < history->snapshots->len; i++)
+		g_free(snapshot_at(history, i)->content);
+	g_array_unref(history->snapshots);
 	g_free(history);
 }
 
@@ -72,15 +82,17 @@ static const Op *op_at(const History *history, guint i)
 	return &g_array_index(history->ops, Op, i);
 }
 
-static guint32 value_of(const Op *op)
+static guint32 value_of(const History *history, const Op *op, guint sector)
 {
+	if (op->kind == OP_ROLLBACK)
+		return snapshot_at(history, op->number)->content[sector];
 	return op->kind == OP_ZERO ? 0 : op->number;
 }
 
-static void apply(guint32 *state, const Op *op)
+static void apply(const History *history, guint32 *state, const Op *op)
 {
 	for (guint i = 0; op->kind != OP_FLUSH && i < op->count; i++)
-		state[op->first + i] = value_of(op);
+		state[op->first + i] = value_of(history, op, op->first + i);
 }
 
 History *history_from(const History *history, const guint32 *content)
@@ -93,12 +105,30 @@ History *history_from(const History *history, const guint32 *content)
 	return next;
 }
 
+static Moment moment_until(Moment moment, guint64 cut)
+{
+	return moment.position > cut ? (Moment){NEVER, NEVER} : moment;
+}
+
+static void snapshot_copy(History *to, const HistorySnapshot *snapshot, guint64 cut)
+{
+	HistorySnapshot copy = *snapshot;
+
+	copy.content = g_memdup(snapshot->content, (guint)(to->n_numbers * sizeof(guint32)));
+	copy.ended = moment_until(copy.ended, cut);
+	copy.delete_begun = moment_until(copy.delete_begun, cut);
+	copy.deleted = moment_until(copy.deleted, cut);
+	g_array_append_val(to->snapshots, copy);
+}
+
 History *history_until(const History *history, guint64 cut)
 {
 	History *until = history_from(history, history->before);
 
 	until->n_threads = history->n_threads;
 	memcpy(until->owners, history->owners, history->n_numbers);
+	for (guint i = 0; i < history->snapshots->len; i++)
+		snapshot_copy(until, snapshot_at(history, i), cut);
 	for (guint i = 0; i < history->ops->len; i++) {
 		Op op = *op_at(history, i);
 
@@ -106,7 +136,7 @@ History *history_until(const History *history, guint64 cut)
 			continue;
 		if (op.ended.position > cut)
 			op.ended = (Moment){NEVER, NEVER};
-		apply(until->now, &op);
+		apply(until, until->now, &op);
 		g_array_append_val(until->ops, op);
 	}
 	return until;
@@ -121,7 +151,7 @@ static guint begin_locked(History *history, Disk *disk, Op op)
 {
 	op.begun = disk_now(disk);
 	op.ended = (Moment){NEVER, NEVER};
-	apply(history->now, &op);
+	apply(history, history->now, &op);
 	g_array_append_val(history->ops, op);
 	return history->ops->len - 1;
 }
@@ -178,7 +208,8 @@ static gboolean is_change_of(const Op *op, guint thread, guint64 cut)
 static gboolean is_sure(const Op *op, guint64 sure, guint64 cut, gboolean all)
 {
 	return op->ended.tick < sure ||
-	       ((all || op->kind == OP_RESIZE) && op->ended.position <= cut);
+	       ((all || op->kind == OP_RESIZE || op->kind == OP_ROLLBACK) &&
+		op->ended.position <= cut);
 }
 
 guint64 history_hash(const History *history, guint64 cut)
@@ -194,6 +225,9 @@ guint64 history_hash(const History *history, guint64 cut)
 		hash = mix(hash, (guint64)is_sure(op, sure, cut, FALSE) << 32 |
 					 (op->kind == OP_RESIZE ? op->number : 0));
 	}
+	for (guint i = 0; i < history->snapshots->len; i++)
+		hash = mix(hash, (guint64)history_snapshot_must(snapshot_at(history, i), cut) << 1 |
+					 history_snapshot_may(snapshot_at(history, i), cut));
 	return hash;
 }
 
@@ -223,7 +257,7 @@ static void prefix_apply(Prefix *prefix, const Op *op)
 {
 	for (guint i = op->first; i < op->first + op->count; i++) {
 		prefix->different -= is_different(prefix, i);
-		prefix->state[i] = value_of(op);
+		prefix->state[i] = value_of(prefix->history, op, i);
 		prefix->different += is_different(prefix, i);
 	}
 }
@@ -319,12 +353,12 @@ static gboolean check_order(const History *history, guint64 cut, const Survived 
 	return TRUE;
 }
 
-gboolean history_check(const History *history, guint64 cut, gboolean all, const guint32 *content,
-		       char **ret_why)
+/* `sure`: what was acknowledged before this tick is there. */
+static gboolean check_since(const History *history, guint64 cut, guint64 sure, gboolean all,
+			    const guint32 *content, char **ret_why)
 {
 	g_autofree Survived *survived = g_new0(Survived, history->n_threads);
 	g_autofree guint32 *state = g_new(guint32, history->n_numbers);
-	guint64 sure = sure_tick(history, cut);
 
 	for (guint thread = 0; thread < history->n_threads; thread++) {
 		Prefix prefix = {
@@ -340,23 +374,152 @@ gboolean history_check(const History *history, guint64 cut, gboolean all, const 
 	return history->n_threads < 2 || check_order(history, cut, survived, ret_why);
 }
 
+gboolean history_check(const History *history, guint64 cut, gboolean all, const guint32 *content,
+		       char **ret_why)
+{
+	return check_since(history, cut, sure_tick(history, cut), all, content, ret_why);
+}
+
+/* --- Snapshots -------------------------------------------------------------------------------- */
+
+guint history_begin_snapshot(History *history, Disk *disk, const char *name)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&history->mutex);
+	Moment never = {NEVER, NEVER};
+	HistorySnapshot snapshot = {
+		.content = g_memdup(history->now, (guint)(history->n_numbers * sizeof(guint32))),
+		.begun = disk_now(disk),
+		.ended = never,
+		.delete_begun = never,
+		.deleted = never};
+
+	g_strlcpy(snapshot.name, name, sizeof snapshot.name);
+	g_array_append_val(history->snapshots, snapshot);
+	return history->snapshots->len - 1;
+}
+
+void history_end_snapshot(History *history, Disk *disk, guint snapshot)
+{
+	snapshot_at(history, snapshot)->ended = disk_now(disk);
+}
+
+void history_begin_deletion(History *history, Disk *disk, guint snapshot)
+{
+	snapshot_at(history, snapshot)->delete_begun = disk_now(disk);
+}
+
+void history_end_deletion(History *history, Disk *disk, guint snapshot)
+{
+	snapshot_at(history, snapshot)->deleted = disk_now(disk);
+}
+
+guint history_begin_rollback(History *history, Disk *disk, guint snapshot)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&history->mutex);
+
+	return begin_locked(
+		history, disk,
+		(Op){.kind = OP_ROLLBACK, .count = history_sectors(history), .number = snapshot});
+}
+
+guint history_snapshots(const History *history)
+{
+	return history->snapshots->len;
+}
+
+const HistorySnapshot *history_snapshot(const History *history, guint snapshot)
+{
+	return snapshot_at(history, snapshot);
+}
+
+void history_add_snapshot(History *history, const char *name, const guint32 *content)
+{
+	Moment never = {NEVER, NEVER};
+	HistorySnapshot snapshot = {
+		.before = TRUE,
+		.content = g_memdup(content, (guint)(history->n_numbers * sizeof *content)),
+		.delete_begun = never,
+		.deleted = never};
+
+	g_strlcpy(snapshot.name, name, sizeof snapshot.name);
+	g_array_append_val(history->snapshots, snapshot);
+}
+
+gboolean history_snapshot_must(const HistorySnapshot *snapshot, guint64 cut)
+{
+	return (snapshot->before || snapshot->ended.position <= cut) &&
+	       snapshot->delete_begun.position >= cut;
+}
+
+gboolean history_snapshot_may(const HistorySnapshot *snapshot, guint64 cut)
+{
+	return (snapshot->before || snapshot->begun.position < cut) &&
+	       snapshot->deleted.position > cut;
+}
+
+gboolean history_check_snapshot(const History *history, const HistorySnapshot *snapshot,
+				guint64 cut, const guint32 *content, char **ret_why)
+{
+	guint64 end = min_u64(snapshot->ended.position, cut);
+
+	if (!snapshot->before)
+		return check_since(history, end, snapshot->begun.tick, FALSE, content, ret_why);
+	for (guint i = 0; i < history->n_numbers; i++)
+		if (content[i] != snapshot->content[i]) {
+			*ret_why = g_strdup_printf("sector %u holds %u, and held %u before", i,
+						   content[i], snapshot->content[i]);
+			return FALSE;
+		}
+	return TRUE;
+}
+
 /* --- Files ------------------------------------------------------------------------------------ */
 
 typedef struct {
-	guint n_numbers, n_threads, n_ops;
+	guint n_numbers, n_threads, n_ops, n_snapshots;
 	guint32 numbers;
 } FileHead;
+
+static gboolean save_snapshots(const History *history, FILE *file)
+{
+	for (guint i = 0; i < history->snapshots->len; i++) {
+		const HistorySnapshot *snapshot = snapshot_at(history, i);
+
+		if (fwrite(snapshot, sizeof *snapshot, 1, file) != 1 ||
+		    fwrite(snapshot->content, sizeof(guint32), history->n_numbers, file) !=
+			    history->n_numbers)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean load_snapshots(History *history, guint n, FILE *file)
+{
+	for (guint i = 0; i < n; i++) {
+		HistorySnapshot snapshot;
+
+		if (fread(&snapshot, sizeof snapshot, 1, file) != 1)
+			return FALSE;
+		snapshot.content = g_new(guint32, history->n_numbers);
+		g_array_append_val(history->snapshots, snapshot);
+		if (fread(snapshot.content, sizeof(guint32), history->n_numbers, file) !=
+		    history->n_numbers)
+			return FALSE;
+	}
+	return TRUE;
+}
 
 gboolean history_save(const History *history, FILE *file)
 {
 	const FileHead head = {history->n_numbers, history->n_threads, history->ops->len,
-			       history->numbers};
+			       history->snapshots->len, history->numbers};
 
 	return fwrite(&head, sizeof head, 1, file) == 1 &&
 	       fwrite(history->before, sizeof(guint32), head.n_numbers, file) == head.n_numbers &&
 	       fwrite(history->now, sizeof(guint32), head.n_numbers, file) == head.n_numbers &&
 	       fwrite(history->owners, 1, head.n_numbers, file) == head.n_numbers &&
-	       fwrite(history->ops->data, sizeof(Op), head.n_ops, file) == head.n_ops;
+	       fwrite(history->ops->data, sizeof(Op), head.n_ops, file) == head.n_ops &&
+	       save_snapshots(history, file);
 }
 
 History *history_load(FILE *file)
@@ -372,7 +535,8 @@ History *history_load(FILE *file)
 	if (fread(history->before, sizeof(guint32), head.n_numbers, file) != head.n_numbers ||
 	    fread(history->now, sizeof(guint32), head.n_numbers, file) != head.n_numbers ||
 	    fread(history->owners, 1, head.n_numbers, file) != head.n_numbers ||
-	    fread(history->ops->data, sizeof(Op), head.n_ops, file) != head.n_ops)
+	    fread(history->ops->data, sizeof(Op), head.n_ops, file) != head.n_ops ||
+	    !load_snapshots(history, head.n_snapshots, file))
 		return NULL;
 	return g_steal_pointer(&history);
 }

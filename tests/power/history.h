@@ -20,16 +20,17 @@
 
 typedef enum {
 	OP_WRITE,
-	OP_ZERO,   /* done in pieces if it is long or ends inside a block */
-	OP_FLUSH,  /* makes everything durable that was acknowledged before */
-	OP_RESIZE, /* durable as soon as it is acknowledged */
+	OP_ZERO,     /* done in pieces if it is long or ends inside a block */
+	OP_FLUSH,    /* makes everything durable that was acknowledged before */
+	OP_RESIZE,   /* durable as soon as it is acknowledged */
+	OP_ROLLBACK, /* likewise; of a history with one thread */
 } OpKind;
 
 typedef struct {
 	OpKind kind;
 	guint thread;
 	guint first, count; /* sectors */
-	guint32 number;	    /* of a write; the new size, sectors */
+	guint32 number;	    /* of a write; the new size, sectors; of a rollback, the snapshot */
 	Moment begun;
 	Moment ended; /* position G_MAXUINT64: not yet, or it failed */
 } Op;
@@ -62,6 +63,37 @@ guint history_begin(History *history, Disk *disk, OpKind kind, guint thread, gui
 		    guint count, guint32 *ret_number);
 guint history_begin_resize(History *history, Disk *disk, guint sectors);
 void history_end(History *history, Disk *disk, guint op);
+
+/* A snapshot that was asked for. */
+typedef struct {
+	char name[16];
+	gboolean before;     /* it was there when the history began, with `content` */
+	guint32 *content;    /* numbers; unless `before`, what one thread alone left; owned */
+	Moment begun, ended; /* as of Op */
+	Moment delete_begun, deleted;
+} HistorySnapshot;
+
+/* Record that a snapshot is begun, and is durable; and the same of its deletion. */
+guint history_begin_snapshot(History *history, Disk *disk, const char *name);
+void history_end_snapshot(History *history, Disk *disk, guint snapshot);
+void history_begin_deletion(History *history, Disk *disk, guint snapshot);
+void history_end_deletion(History *history, Disk *disk, guint snapshot);
+guint history_begin_rollback(History *history, Disk *disk, guint snapshot);
+
+guint history_snapshots(const History *history);
+const HistorySnapshot *history_snapshot(const History *history, guint snapshot);
+
+/* Adds a snapshot that was there before. */
+void history_add_snapshot(History *history, const char *name, const guint32 *content);
+
+/* What a disk may be: whether the snapshot must be there after a cut, and whether it may be. */
+gboolean history_snapshot_must(const HistorySnapshot *snapshot, guint64 cut);
+gboolean history_snapshot_may(const HistorySnapshot *snapshot, guint64 cut);
+
+/* As history_check(), of a snapshot that is there: it has all that was acknowledged before it was
+ * begun, and nothing that began after it was taken. */
+gboolean history_check_snapshot(const History *history, const HistorySnapshot *snapshot,
+				guint64 cut, const guint32 *content, char **ret_why);
 
 /* A new history of the same volume with `content`, all of it belonging to thread 0. */
 History *history_from(const History *history, const guint32 *content);

@@ -95,13 +95,23 @@ static void write_batch(const SessionWorker *worker, TestRandom *random)
 	session_write_batch(worker->session, worker->thread, parts, BATCH);
 }
 
+/* Two at a time. */
+static void snapshot_or_delete(Session *session)
+{
+	if (session_oldest(session) >= 0 && session->names % 2 == 0)
+		session_delete_oldest(session, FALSE);
+	session_snapshot(session);
+}
+
 static void work_once(const SessionWorker *worker, TestRandom *random)
 {
 	Session *session = worker->session;
 	guint first, count, what = (guint)test_random_below(random, 41);
 
 	choose_part(worker, random, &first, &count);
-	if (what < 18)
+	if (worker->thread == 0 && what < 5)
+		snapshot_or_delete(session);
+	else if (what < 18)
 		session_write(session, worker->thread, first, count);
 	else if (what < 22)
 		write_batch(worker, random);
@@ -144,6 +154,8 @@ static void record(Session *session, guint64 seed)
 	}
 	for (guint i = 0; i < THREADS; i++)
 		g_thread_join(threads[i]);
+	while (!session->failed && session_oldest(session) >= 0)
+		session_delete_oldest(session, FALSE);
 	session_stop(session);
 }
 

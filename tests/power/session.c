@@ -4,19 +4,35 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#include "common/engine/checkpointer-private.h"
+#include "common/engine/volume-private.h"
+#include "common/engine/volume-snapshots.h"
 #include "tests/harness.h"
 
 #define RESIZE_SECONDS 60
+#define RANDOMS_BEFORE 8
+#define NAMES_BEFORE 8 /* snapshots that a recording may begin with */
 
-/* Replaces the C library's function, from which a volume takes its UUID and its seed, so that a
- * disk can be made again bit by bit. */
+gboolean session_holds;
+
+/* Calls of getrandom() by this thread since its session began. */
+static __thread guint randoms;
+
+/* Replaces the C library's function, from which a volume takes its UUID and its seed, and a
+ * snapshot its UUID, so that a disk can be made again bit by bit. */
 ssize_t getrandom(void *buffer, size_t length, unsigned int flags)
 {
-	TestRandom random = test_random_new(length);
+	TestRandom random = test_random_new(length + 100 * (guint64)randoms++);
 
 	(void)flags;
 	test_random_fill(&random, buffer, length);
 	return (ssize_t)length;
+}
+
+/* Replaces GLib's function, from which a snapshot has its time, for the same reason. */
+gint64 g_get_real_time(void)
+{
+	return G_USEC_PER_SEC;
 }
 
 Image *session_format(guint64 size, guint64 journal_size)
@@ -26,6 +42,7 @@ Image *session_format(guint64 size, guint64 journal_size)
 	g_autoptr(Disk) disk = disk_new(empty);
 	g_autoptr(Backing) backing = disk_backing(disk);
 
+	randoms = 0;
 	CHECK(volume_format(backing, &parameters, NULL));
 	return disk_visible(disk);
 }
@@ -36,13 +53,22 @@ static void open_volume(Session *session)
 
 	session->volume = volume_open(disk_backing(session->disk), "test", 0, &error);
 	session->failed |= !CHECK_NO_ERROR(error);
+	if (session->volume)
+		checkpointer_hold(session->volume->checkpointer, session_holds);
 }
 
 void session_start(Session *session, Image *start, const History *history, guint n_threads)
 {
 	*session = (Session){.disk = disk_new(start)};
+	randoms = RANDOMS_BEFORE;
 	session->history = history_from(history, history_now(history));
 	history_set_threads(session->history, n_threads);
+	for (guint i = 0; i < history_snapshots(history); i++) {
+		const HistorySnapshot *snapshot = history_snapshot(history, i);
+
+		history_add_snapshot(session->history, snapshot->name, snapshot->content);
+		session->names = NAMES_BEFORE;
+	}
 	open_volume(session);
 }
 
@@ -253,4 +279,89 @@ void session_die(Session *session)
 {
 	volume_abandon(session->volume);
 	open_volume(session);
+}
+
+/* ---- snapshots */
+
+static void snapshot_made(Session *session, guint snapshot, gboolean done, GError *error)
+{
+	if (CHECK_NO_ERROR(error) && CHECK(done))
+		history_end_snapshot(session->history, session->disk, snapshot);
+	else
+		session->failed = TRUE;
+}
+
+void session_snapshot(Session *session)
+{
+	guint8 uuid[16] = {(guint8)++session->names};
+	g_autofree char *name = g_strdup_printf("s%u", session->names);
+	VolumeSnapshotParameters parameters = {.name = name, .uuid = uuid, .created = 1};
+	g_autoptr(GError) error = NULL;
+	guint snapshot;
+	guint64 generation;
+	gboolean done;
+
+	snapshot = history_begin_snapshot(session->history, session->disk, name);
+	done = volume_snapshot_begin(session->volume, &parameters, &generation, &error) &&
+	       volume_snapshot_wait(session->volume, generation, RESIZE_SECONDS, &error);
+	snapshot_made(session, snapshot, done, error);
+}
+
+int session_oldest(const Session *session)
+{
+	for (guint i = 0; i < history_snapshots(session->history); i++)
+		if (history_snapshot(session->history, i)->delete_begun.position == G_MAXUINT64)
+			return (int)i;
+	return -1;
+}
+
+void session_delete_oldest(Session *session, gboolean bookmark)
+{
+	int oldest = session_oldest(session);
+	g_autoptr(GError) error = NULL;
+
+	if (oldest < 0)
+		return;
+	history_begin_deletion(session->history, session->disk, (guint)oldest);
+	volume_snapshot_delete(session->volume,
+			       history_snapshot(session->history, (guint)oldest)->name,
+			       bookmark ? VOLUME_SNAPSHOT_DELETE_BOOKMARK : 0, &error);
+	session->failed |= !CHECK_NO_ERROR(error);
+	history_end_deletion(session->history, session->disk, (guint)oldest);
+}
+
+void session_rollback_to_oldest(Session *session)
+{
+	int oldest = session_oldest(session);
+	const HistorySnapshot *snapshot;
+	g_autoptr(GError) error = NULL;
+	guint ops[2];
+
+	if (oldest < 0)
+		return;
+	snapshot = history_snapshot(session->history, (guint)oldest);
+	if (snapshot->content[history_sectors(session->history)] != session_size(session))
+		return;
+	ops[0] = history_begin_rollback(session->history, session->disk, (guint)oldest);
+	ops[1] = begin_flush(session, 0);
+	volume_rollback(session->volume, snapshot->name, VOLUME_ROLLBACK_DISCARD, NULL, &error);
+	CHECK_NO_ERROR(error);
+	for (guint i = 0; i < G_N_ELEMENTS(ops); i++)
+		end(session, ops[i], error ? -EIO : 0);
+}
+
+static void make_steps(Engine *engine, gpointer data)
+{
+	guint *steps = data;
+	SnapshotWalk *walk = snapshot_walk_new(engine->snapshots, engine->map, engine->name);
+
+	while (walk && *steps && snapshot_walk_step(walk) > 0)
+		--*steps;
+	snapshot_walk_free(walk);
+}
+
+void session_walk(Session *session, guint steps)
+{
+	checkpointer_call(session->volume->checkpointer, make_steps, &steps);
+	session_checkpoint_and_wait(session, 0);
 }

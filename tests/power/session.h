@@ -13,6 +13,7 @@ typedef struct {
 	History *history;
 	Volume *volume;
 	gboolean failed; /* a request failed, and so did a check */
+	guint names;	 /* of snapshots, so far */
 } Session;
 
 /* A new, empty volume; always the same one, down to its UUID. */
@@ -53,5 +54,14 @@ void session_checkpoint_and_wait(Session *session, guint thread);
 void session_resize(Session *session, guint sectors);
 guint session_size(const Session *session);
 void session_verify(Session *session, guint first, guint count); /* reads, and compares */
-void session_reopen(Session *session);				 /* closes in order */
+/* Snapshots; by one thread.  With session_holds, background work on them waits, and is done by
+ * session_walk() alone. */
+extern gboolean session_holds;
+void session_snapshot(Session *session);
+/* The number in the history of the oldest that was not deleted; -1: there is none. */
+int session_oldest(const Session *session);
+void session_delete_oldest(Session *session, gboolean bookmark);
+void session_rollback_to_oldest(Session *session); /* if it has the volume's size */
+void session_walk(Session *session, guint steps);  /* and a checkpoint */
+void session_reopen(Session *session);		   /* closes in order */
 void session_die(Session *session); /* the process dies; the next one opens the volume */

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 
 #include "common/check/check.h"
+#include "common/base/error.h"
 #include "common/base/logging.h"
+#include "common/engine/volume-snapshots.h"
 #include "tests/power/set.h"
 
 #define SUBSETS_MAX 3 /* all subsets are tried of at most so many entries */
@@ -16,7 +18,8 @@
 #define CUTS_AGAIN 2 /* ... this many times ... */
 #define DEPTH_MAX 2  /* ... and on the resulting disks, too, down to this depth */
 #define GO_ON 6	     /* one of so many volumes continues to be used */
-#define DIE 16	     /* at one of so many cuts, only the process dies */
+#define SECTORS_LARGE 8192
+#define DIE 16 /* at one of so many cuts, only the process dies */
 
 struct Trials {
 	const char *program;
@@ -200,6 +203,64 @@ static gboolean check_whole(const Trial *trial, Image *image, const char *when)
 	return result && !result->errors;
 }
 
+/* Reads a snapshot of the disk.  Returns FALSE if it fails; *ret_there: whether there is one. */
+static gboolean read_snapshot(const Trial *trial, Disk *disk, const char *name, guint sectors,
+			      gboolean *ret_there, guint32 *content)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *why = NULL;
+	Volume *volume = volume_open_snapshot(disk_backing(disk), "test", name, NULL, NULL, &error);
+	gboolean good = TRUE;
+
+	*ret_there = volume != NULL;
+	if (volume)
+		good = stamp_read(volume, sectors, content, &why);
+	else if (!g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND) &&
+		 !g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_INVALID))
+		why = g_strdup(error->message);
+	if (why)
+		fail(trial, "snapshot %s: %s", name, why);
+	volume_close(volume, NULL);
+	return good && !why;
+}
+
+/* Checks that each snapshot is there if it must be, and has what it must have.  Those that are
+ * there are added to *next, unless that is NULL. */
+static gboolean check_snapshots(const Trial *trial, Image *image, const History *history,
+				guint64 cut, History *next)
+{
+	g_autofree guint32 *content = g_new(guint32, history_numbers(history));
+	g_autoptr(Disk) disk = history_snapshots(history) ? disk_new_plain(image) : NULL;
+
+	for (guint i = 0; i < history_snapshots(history); i++) {
+		const HistorySnapshot *snapshot = history_snapshot(history, i);
+		g_autofree char *why = NULL;
+		gboolean there;
+
+		if (!read_snapshot(trial, disk, snapshot->name, history_sectors(history), &there,
+				   content))
+			return FALSE;
+		if (there ? !history_snapshot_may(snapshot, cut)
+			  : history_snapshot_must(snapshot, cut)) {
+			fail(trial, "snapshot %s is %sthere", snapshot->name, there ? "" : "not ");
+			return FALSE;
+		}
+		if (there && !history_check_snapshot(history, snapshot, cut, content, &why)) {
+			fail(trial, "snapshot %s: %s", snapshot->name, why);
+			return FALSE;
+		}
+		if (there && next)
+			history_add_snapshot(next, snapshot->name, content);
+	}
+	return TRUE;
+}
+
+/* Snapshots of large volumes are read on a share of the disks: that takes as long as all else. */
+static gboolean snapshots_are_read(const Trial *trial)
+{
+	return history_sectors(trial->from->history) < SECTORS_LARGE || trial->hash % 4 == 0;
+}
+
 static Volume *open_volume(const Trial *trial, Disk *disk, const char *when)
 {
 	g_autoptr(GError) error = NULL;
@@ -303,7 +364,8 @@ static gboolean go_on(const Trial *trial, Volume *volume, const Recording *next)
 		return FALSE;
 	}
 	image = disk_visible(next->disk);
-	if (!check_whole(trial, image, "going on"))
+	if (!check_whole(trial, image, "going on") ||
+	    !check_snapshots(trial, image, next->history, CUT_NONE, NULL))
 		return FALSE;
 	disk = disk_new_plain(image);
 	volume = open_volume(trial, disk, "going on");
@@ -344,6 +406,11 @@ static gboolean recover(const Trial *trial, Cutter *cutter, Image *image, Record
 		return FALSE;
 	}
 	next->history = died ? history_until(history, trial->cut) : history_from(history, content);
+	if (snapshots_are_read(trial) &&
+	    !check_snapshots(trial, image, history, trial->cut, died ? NULL : next->history)) {
+		volume_abandon(volume);
+		return FALSE;
+	}
 	if (goes_on(trial))
 		return go_on(trial, volume, next);
 	volume_abandon(volume);
