@@ -119,6 +119,7 @@ typedef struct {
 	GArray *holds;		/* of SnapshotHold */
 	guint64 lost_records;	/* records of the table that cannot be read */
 	guint64 refused_table;	/* claims of the table that failed */
+	gboolean gives_up_all;	/* what the table has lost, too */
 	GPtrArray *roots;	/* of CheckRoot, parents first, the head last */
 	CheckRoot *head;	/* the last of them */
 	CheckRoot *deleting;	/* the one that is being taken apart, or NULL */

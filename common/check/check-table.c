@@ -259,6 +259,7 @@ static gboolean give_up_name(Check *check, const char *name, GError **error)
 		if (has_name(snapshot_at(check, i), name))
 			record_remove(check, i);
 	if (!strcmp(name, CHECK_ALL_SNAPSHOTS)) {
+		check->gives_up_all = TRUE;
 		check->lost_nodes = check->lost_records = 0;
 		check->refused -= check->refused_table;
 		check->said.head_parent = 0;

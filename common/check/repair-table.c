@@ -39,7 +39,7 @@ gboolean repair_table_is_wrong(const Check *check)
 		if (is_settled(check, root) && counts_are_wrong(root))
 			return TRUE;
 	}
-	return check->given_up->len;
+	return check->given_up->len || (check->gives_up_all && check->sb->snapshot_root.slot);
 }
 
 static void settle_records(Check *check)

@@ -21,7 +21,7 @@
 #include "tests/backing/faulty.h"
 #include "tests/engine/support.h"
 
-#define SEQUENCES 12u
+#define SEQUENCES 25u
 #define OPERATIONS 120u
 #define SNAPSHOTS 9u
 #define LEAF 256u /* blocks */
