@@ -2,90 +2,11 @@
 /*
  * Commands on a volume of 8 MiB in memory: their CDBs, data and answers.
  */
-#include <errno.h>
-
-#include "tests/backing/memory.h"
 #include "common/base/bytes.h"
 #include "common/base/units.h"
 #include "handler/scsi-private.h"
+#include "tests/handler/scsi-disk.h"
 #include "tests/harness.h"
-
-#define SIZE (8 * MIB)
-#define DATA_MAX (256 * KIB)
-#define SERIAL "0123-4567-89ab-cdef"
-
-typedef struct {
-	ScsiUnit unit;
-	Volume *volume;
-	Backing *backing;
-	guint8 sense[RUNNER_SENSE_SIZE];
-	guint8 data[DATA_MAX];
-	Request request;
-} ScsiDisk;
-
-static ScsiSpace space;
-static gint64 patience = 60 * G_USEC_PER_SEC;
-
-static void identify(gpointer data, ScsiIdentity *ret_identity)
-{
-	(void)data;
-	*ret_identity = (ScsiIdentity){.serial = SERIAL, .ports = SCSI_PORTS_ALUA};
-}
-
-static void get_space(gpointer data, ScsiSpace *ret_space)
-{
-	(void)data;
-	*ret_space = space;
-}
-
-static ScsiDisk *disk_new(guint32 block_size)
-{
-	const VolumeParameters parameters = {.size = SIZE, .logical_block_size = block_size};
-	ScsiDisk *disk = g_new0(ScsiDisk, 1);
-
-	disk->backing = backing_memory_new(0);
-	disk->unit = (ScsiUnit){.blocks = SIZE / block_size,
-				.block_size = block_size,
-				.max_transfer = (guint32)(MIB / block_size),
-				.identify = identify,
-				.get_space = get_space};
-	if (!CHECK(volume_format(disk->backing, &parameters, NULL)))
-		return disk;
-	disk->volume = volume_open(disk->backing, "test", 0, NULL);
-	CHECK(disk->volume != NULL);
-	return disk;
-}
-
-static void disk_free(ScsiDisk *disk)
-{
-	volume_close(disk->volume, NULL);
-	g_free(disk);
-}
-
-/* Sends it with the first `length` bytes of disk->data; returns key << 16 | asc << 8 | ascq, or 0.
- * RUNNER_BUSY and such as 1 << 24. */
-static guint send(ScsiDisk *disk, const guint8 *cdb, gsize length)
-{
-	const struct iovec iov = {disk->data, length};
-	const ScsiCommand command = {.cdb = cdb, .iov = &iov, .count = 1, .sense = disk->sense};
-	RunnerStatus status = scsi_command(&disk->unit, &command, TRUE, &disk->request);
-	const guint8 *s = disk->sense;
-	guint64 position = 0;
-
-	if (status == RUNNER_LATER) {
-		gint64 deadline = g_get_monotonic_time() + patience;
-		int r = request_execute(&disk->request, disk->volume, deadline, &position);
-		guint64 information =
-			r == -EILSEQ ? position - disk->request.offset : position / 512;
-
-		status = sense_from_result(r, SENSE_WRITING, information, disk->sense);
-	}
-	if (status == RUNNER_OK)
-		return 0;
-	if (status != RUNNER_SENSE_SET)
-		return (guint)status << 24;
-	return (guint)(s[2] & 0xf) << 16 | (guint)s[12] << 8 | s[13];
-}
 
 #define LEFT ((guint)RUNNER_NOT_HANDLED << 24)
 #define OUT_OF_RANGE 0x52100
@@ -182,15 +103,16 @@ static const struct {
 
 static void test_answers(const void *data)
 {
-	ScsiDisk *disk = disk_new(512);
+	ScsiDisk *disk = scsi_disk_new(512);
 
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(answers); i++) {
 		test_row("%s", answers[i].name);
 		memset(disk->data, 0, sizeof disk->data);
-		CHECK_UINT(send(disk, answers[i].cdb, answers[i].length), answers[i].answer);
+		CHECK_UINT(scsi_disk_send(disk, answers[i].cdb, answers[i].length),
+			   answers[i].answer);
 	}
-	disk_free(disk);
+	scsi_disk_free(disk);
 }
 
 /* ---- answers */
@@ -205,7 +127,7 @@ static const struct {
 	{"INQUIRY: version", {0x12, [4] = 96}, 2, 1, 6},
 	{"INQUIRY: third-party copy, ALUA", {0x12, [4] = 96}, 5, 1, 0x18},
 	{"INQUIRY: SBC-3", {0x12, [4] = 96}, 62, 2, 0x04c0},
-	{"INQUIRY: serial", {0x12, 1, 0x80, 0, 96}, 2, 2, sizeof SERIAL - 1},
+	{"INQUIRY: serial", {0x12, 1, 0x80, 0, 96}, 2, 2, sizeof SCSI_DISK_SERIAL - 1},
 	{"limits: compare and write", {0x12, 1, 0xb0, 0, 64}, 5, 1, 255},
 	{"limits: transfer", {0x12, 1, 0xb0, 0, 64}, 8, 4, 2048},
 	{"limits: unmap", {0x12, 1, 0xb0, 0, 64}, 20, 4, G_MAXUINT32},
@@ -242,17 +164,17 @@ static const struct {
 
 static void test_fields(const void *data)
 {
-	ScsiDisk *disk = disk_new(512);
+	ScsiDisk *disk = scsi_disk_new(512);
 
 	(void)data;
-	space = (ScsiSpace){.available = 300 * MIB, .used = 100 * MIB};
+	disk->space = (ScsiSpace){.available = 300 * MIB, .used = 100 * MIB};
 	for (guint i = 0; i < G_N_ELEMENTS(fields); i++) {
 		test_row("%s", fields[i].name);
 		memset(disk->data, 0xee, sizeof disk->data);
-		CHECK_UINT(send(disk, fields[i].cdb, 96), 0);
+		CHECK_UINT(scsi_disk_send(disk, fields[i].cdb, 96), 0);
 		CHECK_UINT(get_be(disk->data + fields[i].at, fields[i].bytes), fields[i].value);
 	}
-	disk_free(disk);
+	scsi_disk_free(disk);
 }
 
 /* No byte of a buffer stays as it was, and none is written beyond the allocation length but zeros.
@@ -260,44 +182,44 @@ static void test_fields(const void *data)
 static void test_truncation(const void *data)
 {
 	static const guint8 inquiry[16] = {0x12, [4] = 9};
-	ScsiDisk *disk = disk_new(4096);
+	ScsiDisk *disk = scsi_disk_new(4096);
 
 	(void)data;
 	memset(disk->data, 0xee, sizeof disk->data);
-	CHECK_UINT(send(disk, inquiry, 200), 0);
+	CHECK_UINT(scsi_disk_send(disk, inquiry, 200), 0);
 	CHECK_UINT(disk->data[8], SCSI_VENDOR[0]);
 	CHECK_ZERO(disk->data + 9, 200 - 9);
 	CHECK_UINT(disk->data[200], 0xee);
-	disk_free(disk);
+	scsi_disk_free(disk);
 }
 
 /* Initiators that read on behind the answer find its pages again, the last at the end. */
 static void test_mode_padding(const void *data)
 {
 	static const guint8 sense[16] = {0x1a, 0x08, 0x0a, 0, 45};
-	ScsiDisk *disk = disk_new(512);
+	ScsiDisk *disk = scsi_disk_new(512);
 
 	(void)data;
 	memset(disk->data, 0xee, sizeof disk->data);
-	CHECK_UINT(send(disk, sense, 64), 0);
+	CHECK_UINT(scsi_disk_send(disk, sense, 64), 0);
 	CHECK_UINT(disk->data[0], 15);
 	CHECK_UINT(get_be(disk->data + 16, 2), 3); /* five bytes of no meaning */
 	CHECK_MEM(disk->data + 21, disk->data + 4, 12);
 	CHECK_MEM(disk->data + 33, disk->data + 4, 12);
 	CHECK_ZERO(disk->data + 45, 64 - 45);
-	disk_free(disk);
+	scsi_disk_free(disk);
 }
 
 /* Each command in the list of all is reported singly, too. */
 static void test_opcodes(const void *data)
 {
 	static const guint8 all[16] = {0xa3, 0x0c, 0x80, [6] = 0, 0, 0xff, 0xff};
-	ScsiDisk *disk = disk_new(512);
+	ScsiDisk *disk = scsi_disk_new(512);
 	g_autofree guint8 *list = g_malloc(4096);
 	guint n;
 
 	(void)data;
-	CHECK_UINT(send(disk, all, 4096), 0);
+	CHECK_UINT(scsi_disk_send(disk, all, 4096), 0);
 	memcpy(list, disk->data, 4096);
 	n = (guint)get_be(list, 4) / 20;
 	CHECK(n > 60);
@@ -308,11 +230,11 @@ static void test_opcodes(const void *data)
 		test_row("opcode %02x", row[0]);
 		CHECK(i == 0 || row[0] >= row[-20]);
 		CHECK_UINT(row[5] & 2, 2);
-		CHECK_UINT(send(disk, one, 64), 0);
+		CHECK_UINT(scsi_disk_send(disk, one, 64), 0);
 		CHECK_UINT(get_be(disk->data, 4), 0x00030000 | get_be(row + 6, 2));
 		CHECK_UINT(disk->data[4], row[0]);
 	}
-	disk_free(disk);
+	scsi_disk_free(disk);
 }
 
 /* ---- effects */
@@ -341,57 +263,57 @@ static gboolean holds(ScsiDisk *disk, guint64 offset, guint64 length, guint8 val
 static void test_compare_and_write(const void *data)
 {
 	static const guint8 cdb[16] = {0x89, [9] = 3, [13] = 255};
-	ScsiDisk *disk = disk_new(512);
+	ScsiDisk *disk = scsi_disk_new(512);
 	gsize half = 255 * 512;
 
 	(void)data;
 	fill(disk, 0, MIB, 'a');
 	memset(disk->data, 'a', half);
 	memset(disk->data + half, 'b', half);
-	CHECK_UINT(send(disk, cdb, 2 * half), 0);
+	CHECK_UINT(scsi_disk_send(disk, cdb, 2 * half), 0);
 	CHECK(holds(disk, 0, 3 * 512, 'a'));
 	CHECK(holds(disk, 3 * 512, half, 'b'));
 	CHECK(holds(disk, 3 * 512 + half, 4096, 'a'));
 	memset(disk->data, 'b', half);
 	disk->data[70000] = 'c';
-	CHECK_UINT(send(disk, cdb, 2 * half), MISCOMPARE);
+	CHECK_UINT(scsi_disk_send(disk, cdb, 2 * half), MISCOMPARE);
 	CHECK_UINT(get_be(disk->sense + 3, 4), 70000);
-	disk_free(disk);
+	scsi_disk_free(disk);
 }
 
 static void test_verify(const void *data)
 {
 	static const guint8 all[16] = {0x8f, 0x02, [9] = 2, [13] = 200};
 	static const guint8 one[16] = {0x2f, 0x06, [5] = 2, [7] = 0x10};
-	ScsiDisk *disk = disk_new(512);
+	ScsiDisk *disk = scsi_disk_new(512);
 
 	(void)data;
 	fill(disk, 0, 4 * MIB, 'a');
 	memset(disk->data, 'a', 200 * 512);
-	CHECK_UINT(send(disk, all, 200 * 512), 0);
+	CHECK_UINT(scsi_disk_send(disk, all, 200 * 512), 0);
 	disk->data[99999] = 'b';
-	CHECK_UINT(send(disk, all, 200 * 512), MISCOMPARE);
+	CHECK_UINT(scsi_disk_send(disk, all, 200 * 512), MISCOMPARE);
 	CHECK_UINT(get_be(disk->sense + 3, 4), 99999);
-	CHECK_UINT(send(disk, one, 512), 0);
+	CHECK_UINT(scsi_disk_send(disk, one, 512), 0);
 	fill(disk, MIB, 512, 'b');
-	CHECK_UINT(send(disk, one, 512), MISCOMPARE);
+	CHECK_UINT(scsi_disk_send(disk, one, 512), MISCOMPARE);
 	CHECK_UINT(get_be(disk->sense + 3, 4), MIB - 1024);
-	disk_free(disk);
+	scsi_disk_free(disk);
 }
 
 static void test_or_write(const void *data)
 {
 	static const guint8 cdb[16] = {0x8b, [9] = 1, [13] = 100};
-	ScsiDisk *disk = disk_new(512);
+	ScsiDisk *disk = scsi_disk_new(512);
 
 	(void)data;
 	fill(disk, 0, 128 * KIB, 0x11);
 	memset(disk->data, 0x81, 100 * 512);
-	CHECK_UINT(send(disk, cdb, 100 * 512), 0);
+	CHECK_UINT(scsi_disk_send(disk, cdb, 100 * 512), 0);
 	CHECK(holds(disk, 0, 512, 0x11));
 	CHECK(holds(disk, 512, 100 * 512, 0x91));
 	CHECK(holds(disk, 101 * 512, 512, 0x11));
-	disk_free(disk);
+	scsi_disk_free(disk);
 }
 
 static void test_write_same(const void *data)
@@ -399,24 +321,24 @@ static void test_write_same(const void *data)
 	static const guint8 rest[16] = {0x41, [4] = 0x3f, [5] = 0x01};
 	static const guint8 pattern[16] = {0x93, 0x08, [9] = 1, [13] = 16};
 	static const guint8 nothing[16] = {0x93, 0x01, [9] = 3, [13] = 3};
-	ScsiDisk *disk = disk_new(512);
+	ScsiDisk *disk = scsi_disk_new(512);
 
 	(void)data;
-	fill(disk, SIZE - MIB, MIB, 'a');
+	fill(disk, SCSI_DISK_SIZE - MIB, MIB, 'a');
 	memset(disk->data, 'b', 512);
-	CHECK_UINT(send(disk, rest, 512), 0);
-	CHECK(holds(disk, SIZE - 256 * 512, 512, 'a'));
-	CHECK(holds(disk, SIZE - 255 * 512, 255 * 512, 'b'));
-	patience = -1;
-	CHECK_UINT(send(disk, pattern, 512), (guint)RUNNER_BUSY << 24);
-	patience = 60 * G_USEC_PER_SEC;
-	CHECK_UINT(send(disk, pattern, 512), 0); /* UNMAP does not change what is read */
+	CHECK_UINT(scsi_disk_send(disk, rest, 512), 0);
+	CHECK(holds(disk, SCSI_DISK_SIZE - 256 * 512, 512, 'a'));
+	CHECK(holds(disk, SCSI_DISK_SIZE - 255 * 512, 255 * 512, 'b'));
+	disk->patience = -1;
+	CHECK_UINT(scsi_disk_send(disk, pattern, 512), (guint)RUNNER_BUSY << 24);
+	disk->patience = 60 * G_USEC_PER_SEC;
+	CHECK_UINT(scsi_disk_send(disk, pattern, 512), 0); /* UNMAP does not change what is read */
 	CHECK(holds(disk, 512, 16 * 512, 'b'));
-	CHECK_UINT(send(disk, nothing, 0), 0);
+	CHECK_UINT(scsi_disk_send(disk, nothing, 0), 0);
 	CHECK(holds(disk, 512, 2 * 512, 'b'));
 	CHECK(holds(disk, 3 * 512, 3 * 512, 0));
 	CHECK(holds(disk, 6 * 512, 11 * 512, 'b'));
-	disk_free(disk);
+	scsi_disk_free(disk);
 }
 
 static void test_lba_status(const void *data)
@@ -427,12 +349,12 @@ static void test_lba_status(const void *data)
 		guint32 blocks;
 		guint8 state;
 	} wanted[] = {{1, 15, 1}, {16, 16, 0}, {32, 2016, 1}, {2048, 2048, 0}};
-	ScsiDisk *disk = disk_new(512);
+	ScsiDisk *disk = scsi_disk_new(512);
 
 	(void)data;
 	fill(disk, 17 * 512, 12 * 512, 'a'); /* blocks of 4 KiB are mapped */
 	fill(disk, MIB, MIB, 'a');
-	CHECK_UINT(send(disk, cdb, 8 + 4 * 16), 0);
+	CHECK_UINT(scsi_disk_send(disk, cdb, 8 + 4 * 16), 0);
 	CHECK_UINT(get_be(disk->data, 4), 4 + 4 * 16);
 	for (guint i = 0; i < G_N_ELEMENTS(wanted); i++) {
 		const guint8 *at = disk->data + 8 + 16 * i;
@@ -442,7 +364,7 @@ static void test_lba_status(const void *data)
 		CHECK_UINT(get_be(at + 8, 4), wanted[i].blocks);
 		CHECK_UINT(at[12], wanted[i].state);
 	}
-	disk_free(disk);
+	scsi_disk_free(disk);
 }
 
 static void test_write_protection(const void *data)
@@ -450,25 +372,25 @@ static void test_write_protection(const void *data)
 	static const guint8 select[16] = {0x15, 0x10, [4] = 16}, write[16] = {0x2a, [8] = 1},
 			    read[16] = {0x28, [8] = 1}, sense[16] = {0x1a, 0x08, 0x0a, 0, 64};
 	guint8 list[16] = {[4] = 0x0a, 0x0a, 0x02, 0x10, 0x08, 0x40, 0, 0, 0xff, 0xff};
-	ScsiDisk *disk = disk_new(512);
+	ScsiDisk *disk = scsi_disk_new(512);
 
 	(void)data;
 	memcpy(disk->data, list, sizeof list);
-	CHECK_UINT(send(disk, select, sizeof list), 0);
-	CHECK_UINT(send(disk, write, 512), 0x72702);
-	CHECK_UINT(send(disk, read, 512), LEFT);
-	CHECK_UINT(send(disk, sense, 64), 0);
+	CHECK_UINT(scsi_disk_send(disk, select, sizeof list), 0);
+	CHECK_UINT(scsi_disk_send(disk, write, 512), 0x72702);
+	CHECK_UINT(scsi_disk_send(disk, read, 512), LEFT);
+	CHECK_UINT(scsi_disk_send(disk, sense, 64), 0);
 	CHECK_UINT(disk->data[2], 0x90);
 	CHECK_UINT(disk->data[8], 0x08);
 	list[6] = 0x03; /* what cannot be changed */
 	memcpy(disk->data, list, sizeof list);
-	CHECK_UINT(send(disk, select, sizeof list), INVALID_LIST);
+	CHECK_UINT(scsi_disk_send(disk, select, sizeof list), INVALID_LIST);
 	list[6] = 0x02;
 	list[8] = 0;
 	memcpy(disk->data, list, sizeof list);
-	CHECK_UINT(send(disk, select, sizeof list), 0);
-	CHECK_UINT(send(disk, write, 512), LEFT);
-	disk_free(disk);
+	CHECK_UINT(scsi_disk_send(disk, select, sizeof list), 0);
+	CHECK_UINT(scsi_disk_send(disk, write, 512), LEFT);
+	scsi_disk_free(disk);
 }
 
 /* All commands that may write, whatever is in them. */
@@ -478,13 +400,14 @@ static void test_read_only(const void *data)
 			    flush[16] = {0x35};
 	const guint8 list[16] = {[4] = 0x0a, 0x0a, 0x02, 0x10, 0x00, 0x40, 0, 0, 0xff, 0xff},
 		     select[16] = {0x15, 0x10, [4] = 16};
-	ScsiDisk *disk = disk_new(512);
+	ScsiDisk *disk = scsi_disk_new(512);
 	guint writes = 0;
 
 	(void)data;
 	disk->unit.read_only = TRUE;
 	memcpy(disk->data, list, sizeof list);
-	CHECK_UINT(send(disk, select, sizeof list), 0); /* SWP is off, and that changes nothing */
+	CHECK_UINT(scsi_disk_send(disk, select, sizeof list),
+		   0); /* SWP is off, and that changes nothing */
 	for (guint i = 0; i < scsi_table_length; i++) {
 		const ScsiRow *row = &scsi_table[i];
 		guint8 cdb[16] = {row->opcode};
@@ -494,16 +417,16 @@ static void test_read_only(const void *data)
 		if (row->action != SCSI_NO_ACTION)
 			cdb[1] = (guint8)row->action;
 		test_row("opcode %02x", row->opcode);
-		CHECK_UINT(send(disk, cdb, 512), 0x72700);
+		CHECK_UINT(scsi_disk_send(disk, cdb, 512), 0x72700);
 		writes++;
 	}
 	CHECK(writes > 15);
-	CHECK_UINT(send(disk, read, 512), LEFT);
-	CHECK_UINT(send(disk, flush, 0), 0);
-	CHECK_UINT(send(disk, sense, 64), 0);
+	CHECK_UINT(scsi_disk_send(disk, read, 512), LEFT);
+	CHECK_UINT(scsi_disk_send(disk, flush, 0), 0);
+	CHECK_UINT(scsi_disk_send(disk, sense, 64), 0);
 	CHECK_UINT(disk->data[2], 0x90); /* WP and DPOFUA */
 	CHECK_UINT(disk->data[8], 0);	 /* no SWP */
-	disk_free(disk);
+	scsi_disk_free(disk);
 }
 
 static void test_threshold(const void *data)
@@ -511,20 +434,20 @@ static void test_threshold(const void *data)
 	static const guint8 ready[16] = {0}, inquiry[16] = {0x12, [4] = 36};
 	const ScsiSpace enough = {.available = 100 * GIB, .used = GIB};
 	const ScsiSpace little = {.available = 5 * GIB, .used = 96 * GIB};
-	ScsiDisk *disk = disk_new(512);
+	ScsiDisk *disk = scsi_disk_new(512);
 
 	(void)data;
 	for (guint i = 0; i < 2; i++) {
 		scsi_unit_note_space(&disk->unit, &enough);
-		CHECK_UINT(send(disk, ready, 0), 0);
+		CHECK_UINT(scsi_disk_send(disk, ready, 0), 0);
 		scsi_unit_note_space(&disk->unit, &little);
-		CHECK_UINT(send(disk, inquiry, 36), 0); /* is not what is told by */
-		CHECK_UINT(send(disk, ready, 0), 0x63807);
-		CHECK_UINT(send(disk, ready, 0), 0);
+		CHECK_UINT(scsi_disk_send(disk, inquiry, 36), 0); /* is not what is told by */
+		CHECK_UINT(scsi_disk_send(disk, ready, 0), 0x63807);
+		CHECK_UINT(scsi_disk_send(disk, ready, 0), 0);
 		scsi_unit_note_space(&disk->unit, &little);
-		CHECK_UINT(send(disk, ready, 0), 0);
+		CHECK_UINT(scsi_disk_send(disk, ready, 0), 0);
 	}
-	disk_free(disk);
+	scsi_disk_free(disk);
 }
 
 /* From LBA `from` to LBA `to`, `blocks` of them, as an initiator asks for it. */
@@ -555,34 +478,34 @@ static gsize copy_list(guint8 *list, guint64 from, guint64 to, guint blocks)
 static void test_extended_copy(const void *data)
 {
 	static const guint8 copy[16] = {0x83, [13] = 76}, status[16] = {0x84, 0, 5, [13] = 12};
-	ScsiDisk *disk = disk_new(512);
+	ScsiDisk *disk = scsi_disk_new(512);
 
 	(void)data;
 	fill(disk, 0, 2 * MIB, 'a');
 	copy_list(disk->data, 7, 9001, 3000);
-	CHECK_UINT(send(disk, copy, 76), 0);
+	CHECK_UINT(scsi_disk_send(disk, copy, 76), 0);
 	CHECK_UINT(request_bytes(&disk->request), 3000 * 512);
 	CHECK(holds(disk, 9000 * 512, 512, 0));
 	CHECK(holds(disk, 9001 * 512, 3000 * 512, 'a'));
 	CHECK(holds(disk, 12001 * 512, 512, 0));
-	CHECK_UINT(send(disk, status, 12), 0);
+	CHECK_UINT(scsi_disk_send(disk, status, 12), 0);
 	CHECK_UINT(get_be(disk->data + 4, 3), 0x010001);
-	CHECK_UINT(send(disk, status, 12), INVALID_FIELD); /* once */
+	CHECK_UINT(scsi_disk_send(disk, status, 12), INVALID_FIELD); /* once */
 	copy_list(disk->data, 0, 0x3fff, 2);
-	CHECK_UINT(send(disk, copy, 76), 0xa0000);
+	CHECK_UINT(scsi_disk_send(disk, copy, 76), 0xa0000);
 	copy_list(disk->data, 0, 100, 2);
 	disk->data[16 + 8 + 5]++; /* another unit */
-	CHECK_UINT(send(disk, copy, 76), 0xa0d02);
+	CHECK_UINT(scsi_disk_send(disk, copy, 76), 0xa0d02);
 	copy_list(disk->data, 0, 100, 2);
 	disk->data[16] = 0xe0;
-	CHECK_UINT(send(disk, copy, 76), 0x52607);
+	CHECK_UINT(scsi_disk_send(disk, copy, 76), 0x52607);
 	copy_list(disk->data, 0, 100, 2);
 	disk->data[48] = 0x03;
-	CHECK_UINT(send(disk, copy, 76), 0x52609);
+	CHECK_UINT(scsi_disk_send(disk, copy, 76), 0x52609);
 	copy_list(disk->data, 0, 100, 2);
 	disk->data[11] = 27;
-	CHECK_UINT(send(disk, copy, 76), LIST_LENGTH);
-	disk_free(disk);
+	CHECK_UINT(scsi_disk_send(disk, copy, 76), LIST_LENGTH);
+	scsi_disk_free(disk);
 }
 
 /* A state of the unit in which only INQUIRY and its kin are answered. */
@@ -591,25 +514,25 @@ static void test_sanitizing(const void *data)
 	static const guint8 ready[16] = {0}, inquiry[16] = {0x12, [4] = 36},
 			    sense[16] = {0x03, [4] = 18}, again[16] = {0x48, 0x02},
 			    leave[16] = {0x48, 0x1f};
-	ScsiDisk *disk = disk_new(512);
+	ScsiDisk *disk = scsi_disk_new(512);
 
 	(void)data;
 	g_atomic_int_set(&disk->unit.state, SCSI_SANITIZING);
 	g_atomic_int_set(&disk->unit.progress, 0x1234);
-	CHECK_UINT(send(disk, ready, 0), 0x2041b);
+	CHECK_UINT(scsi_disk_send(disk, ready, 0), 0x2041b);
 	CHECK_UINT(get_be(disk->sense + 15, 3), 0x801234);
-	CHECK_UINT(send(disk, again, 0), 0x2041b);
-	CHECK_UINT(send(disk, inquiry, 36), 0);
-	CHECK_UINT(send(disk, sense, 18), 0);
+	CHECK_UINT(scsi_disk_send(disk, again, 0), 0x2041b);
+	CHECK_UINT(scsi_disk_send(disk, inquiry, 36), 0);
+	CHECK_UINT(scsi_disk_send(disk, sense, 18), 0);
 	CHECK_UINT(get_be(disk->data + 12, 2), 0x041b);
 	g_atomic_int_set(&disk->unit.state, SCSI_SANITIZE_FAILED);
 	g_atomic_int_set(&disk->unit.exit_restricted, TRUE);
-	CHECK_UINT(send(disk, ready, 0), 0x33103);
-	CHECK_UINT(send(disk, leave, 0), INVALID_FIELD);
+	CHECK_UINT(scsi_disk_send(disk, ready, 0), 0x33103);
+	CHECK_UINT(scsi_disk_send(disk, leave, 0), INVALID_FIELD);
 	g_atomic_int_set(&disk->unit.exit_restricted, FALSE);
-	CHECK_UINT(send(disk, leave, 0), 0);
-	CHECK_UINT(send(disk, ready, 0), 0);
-	disk_free(disk);
+	CHECK_UINT(scsi_disk_send(disk, leave, 0), 0);
+	CHECK_UINT(scsi_disk_send(disk, ready, 0), 0);
+	scsi_disk_free(disk);
 }
 
 int main(int argc, char **argv)
