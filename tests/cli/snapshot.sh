@@ -161,7 +161,7 @@ printf '#!/bin/sh\necho "$*" >>%s\n' "$WORK/prepared" >"$WORK/snapshot.d/10-log"
 chmod +x "$WORK/snapshot.d/10-log"
 must "with an application that is prepared" snapshot create db@prepared
 is "it was told, before and after" "$(paste -sd, "$WORK/prepared")" "before default/db,after default/db"
-printf '#!/bin/sh\n[ $1 = after ] || { echo not now; exit 1; }\n' >"$WORK/snapshot.d/20-refuse"
+printf "#!/bin/sh\n[ \$1 = after ] || { echo not now; exit 1; }\n" >"$WORK/snapshot.d/20-refuse"
 chmod +x "$WORK/snapshot.d/20-refuse"
 refuses "an application that cannot be prepared" 'not now \(20-refuse exited with status 1\)' \
 	snapshot create db@refused

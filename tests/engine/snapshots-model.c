@@ -350,9 +350,9 @@ static void make_steps(Engine *engine, gpointer data)
 	ModelSteps *steps = data;
 
 	while (steps->reclaim-- > 0 && !steps->result)
-		steps->result = MIN(map_reclaim(engine->map), 0);
+		steps->result = (int)min_i64(map_reclaim(engine->map), 0);
 	while (steps->walk-- > 0 && !steps->result)
-		steps->result = MIN(snapshot_walk_step(steps->cp->walk), 0);
+		steps->result = (int)min_i64(snapshot_walk_step(steps->cp->walk), 0);
 }
 
 static void do_steps(SnapshotModel *model)

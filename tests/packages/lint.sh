@@ -14,7 +14,7 @@ need_built "$STORAGEOS"
 
 scripts() {
 	local file
-	find . -name 'build*' -prune -o -name .git -prune -o -type f -print | while read -r file; do
+	find . \( -name 'build*' -o -name .git -o -path ./tests/fuzz/seeds \) -prune -o -type f -print | while read -r file; do
 		head -n 2 "$file" | tr -d '\0' | grep -qaE '^#!/bin/(ba)?sh|^# shellcheck shell=' ||
 			sed -n 2p "$file" | grep -qa 'shellcheck shell=' || continue
 		echo "$file"
