@@ -183,6 +183,9 @@ must "a snapshot" "$STORAGEOS" snapshot create db@monday --freeze never
 is "what snapshot takes" "$(complete_line storageos snapshot re)" "release rename"
 is "snapshots" "$(complete_line storageos snapshot delete db@)" db@monday
 is "also for rollback" "$(complete_line storageos rollback default/db@m)" default/db@monday
+is "for diff" "$(complete_line storageos diff db@monday default/db@m)" default/db@monday
+is "and for export" "$(complete_line storageos export db@)" db@monday
+is "whose formats are known" "$(complete_line storageos export --format r)" "raw rbd-diff"
 is "volumes for a new one" "$(complete_line storageos snapshot create fa)" fast/log@
 like "options of a verb below a verb" "$(complete_line storageos snapshot delete --d)" '^--dry-run$'
 is "what pool takes" "$(complete_line storageos pool '')" "create delete list"
