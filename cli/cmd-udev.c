@@ -5,11 +5,11 @@
  *
  *     STORAGEOS_VOLUME=default/db
  *     STORAGEOS_LINK=storageos/default/db        below /dev
- *     STORAGEOS_SNAPSHOT=1                       of a snapshot
+ *     STORAGEOS_COPY=1                           of a snapshot or a clone
  *
  * Prints nothing for any other device, and no link for a volume that is being detached.  udev waits
- * for it, so it reads only /sys, configfs and the configuration: never the volume or its file
- * system, whose server may hang.
+ * for it, so it reads only /sys, configfs, the configuration and the registry: never the volume or
+ * its file system, whose server may hang.
  */
 #include <stdio.h>
 #include <string.h>
@@ -17,8 +17,18 @@
 #include "cli/cli.h"
 #include "cli/links.h"
 #include "cli/shown-volume.h"
+#include "common/service/registry.h"
 
 #define DEV "/dev/"
+
+/* Whether what the volume holds has the UUIDs and labels of what another one holds. */
+static gboolean is_copy(const Config *config, const VolumeName *name)
+{
+	RegistryEntry entry;
+
+	return name->snapshot ||
+	       (name->pool && registry_find(config, name, &entry, NULL) && entry.clone);
+}
 
 static int verb_udev_run(int argc, char **argv)
 {
@@ -37,8 +47,8 @@ static int verb_udev_run(int argc, char **argv)
 	places = places_new(cli.config, name);
 	text = volume_name_format(name);
 	printf("STORAGEOS_VOLUME=%s\n", text);
-	if (name->snapshot)
-		puts("STORAGEOS_SNAPSHOT=1");
+	if (is_copy(cli.config, name))
+		puts("STORAGEOS_COPY=1");
 	/* udev makes links below /dev only. */
 	if (g_str_has_prefix(places->link, DEV) && !links_are_withdrawn(places))
 		printf("STORAGEOS_LINK=%s\n", places->link + strlen(DEV));

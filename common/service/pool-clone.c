@@ -23,6 +23,8 @@
 #include "common/engine/superblock.h"
 #include "common/engine/volume-snapshots.h"
 #include "common/service/pool-private.h"
+#include "common/base/logging.h"
+#include "common/service/registry.h"
 
 #define NEXT_STEP "; a copy is made by: storageos export %s@%s | storageos import NAME"
 
@@ -190,12 +192,16 @@ static gboolean clone_in_pool(Cloning *cloning, GError **error)
 {
 	const ConfigPool *pool = pool_find(cloning->config, cloning->to, error);
 	g_autofree char *uuid_of_pool = pool ? pool_uuid(pool, error) : NULL;
+	g_autoptr(GError) problem = NULL;
 	char uuid[UUID_TEXT];
 
 	if (!uuid_of_pool || !cloning_init(cloning, pool, error) ||
 	    !cloning_carry_out(cloning, uuid, error))
 		return FALSE;
 	pool_note(cloning->config, cloning->to, uuid, uuid_of_pool);
+	if (!registry_note_clone(cloning->config, cloning->to, &problem))
+		log_warning("volume %s/%s: cannot note in the registry that it is a clone: %s",
+			    cloning->to->pool, cloning->to->name, problem->message);
 	return TRUE;
 }
 

@@ -41,6 +41,7 @@ gboolean registry_find(const Config *config, const VolumeName *name, RegistryEnt
 		return FALSE;
 	entry.since = json_get_number(json, "since");
 	entry.deleted = json_get_number(json, "deleted");
+	entry.clone = json_get_flag(json, "clone");
 	if (!entry_get_uuid(json, "uuid", entry.uuid) ||
 	    !entry_get_uuid(json, "pool_uuid", entry.pool_uuid))
 		return error_set(error, STORAGEOS_ERROR_CORRUPT,
@@ -64,6 +65,8 @@ static gboolean entry_write(const Config *config, const VolumeName *name,
 	json_add_number(json, "since", (guint64)entry->since);
 	if (entry->deleted)
 		json_add_number(json, "deleted", (guint64)entry->deleted);
+	if (entry->clone)
+		json_add_flag(json, "clone", TRUE);
 	text = json_to_text(json);
 	return files_make_directory(directory, error) &&
 	       files_write(path, text, strlen(text), 0644, FILES_REPLACE, error);
@@ -74,15 +77,17 @@ static gint64 time_now(void)
 	return g_get_real_time() / G_USEC_PER_SEC;
 }
 
-/* The new entry; a volume of the same UUID keeps its `since`. */
+/* The new entry; a volume of the same UUID keeps its `since`, and stays a clone. */
 static RegistryEntry entry_new(const char *uuid, const char *pool_uuid, const RegistryEntry *known)
 {
 	RegistryEntry entry = {.since = time_now()};
 
 	g_strlcpy(entry.uuid, uuid, sizeof entry.uuid);
 	g_strlcpy(entry.pool_uuid, pool_uuid, sizeof entry.pool_uuid);
-	if (!strcmp(known->uuid, entry.uuid))
+	if (!strcmp(known->uuid, entry.uuid)) {
 		entry.since = known->since;
+		entry.clone = known->clone;
+	}
 	return entry;
 }
 
@@ -95,6 +100,16 @@ gboolean registry_note(const Config *config, const VolumeName *name, const char 
 	if (!known.deleted && !strcmp(known.uuid, uuid) && !strcmp(known.pool_uuid, pool_uuid))
 		return TRUE;
 	entry = entry_new(uuid, pool_uuid, &known);
+	return entry_write(config, name, &entry, error);
+}
+
+gboolean registry_note_clone(const Config *config, const VolumeName *name, GError **error)
+{
+	RegistryEntry entry;
+
+	if (!registry_find(config, name, &entry, error))
+		return FALSE;
+	entry.clone = TRUE;
 	return entry_write(config, name, &entry, error);
 }
 

@@ -22,6 +22,7 @@ typedef struct {
 	char pool_uuid[UUID_TEXT];
 	gint64 since;	/* when it was first noted, seconds since 1970 */
 	gint64 deleted; /* when it was deleted by name, or 0 */
+	gboolean clone; /* it began as a clone of another volume */
 } RegistryEntry;
 
 /* FALSE with NOT_FOUND if no volume of that name was ever noted; CORRUPT or IO if that is unknown.
@@ -34,7 +35,11 @@ gboolean registry_find(const Config *config, const VolumeName *name, RegistryEnt
 gboolean registry_note(const Config *config, const VolumeName *name, const char uuid[UUID_TEXT],
 		       const char *pool_uuid, GError **error);
 
-/* The same, and that it was deleted. */
+/* Notes that the volume, which was noted before, is a clone: what it holds has the UUIDs and labels
+ * of what another volume holds. */
+gboolean registry_note_clone(const Config *config, const VolumeName *name, GError **error);
+
+/* As registry_note(), and that it was deleted. */
 gboolean registry_note_deleted(const Config *config, const VolumeName *name,
 			       const char uuid[UUID_TEXT], const char *pool_uuid, GError **error);
 

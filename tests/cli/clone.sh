@@ -46,6 +46,7 @@ for pool in fast tree; do
 	sync -f "$WORK/$pool"
 	before=$(used "$WORK/$pool")
 	is "$pool: clone" "$("$STORAGEOS" clone $pool/db@old $pool/copy)" "$pool/copy: cloned from $pool/db@old"
+	like "$pool: it is known as a clone" "$(<"$WORK/state/registry/$pool:copy")" '"clone": *true'
 	sync -f "$WORK/$pool"
 	grown=$(($(used "$WORK/$pool") - before))
 	note "$pool: the clone took $grown KiB"

@@ -55,7 +55,7 @@ like "info says who has it open" "$("$STORAGEOS" info db@monday)" 'open in +proc
 is "its UUID is its own" "$("$STORAGEOS" info db@monday --json | jq -r .uuid)" \
 	"$("$STORAGEOS" snapshot list db --json | jq -r '.[0].uuid')"
 is "the rule's program knows it" "$("$STORAGEOS" udev "${device#/dev/}" | sort)" \
-	"STORAGEOS_SNAPSHOT=1"$'\n'"STORAGEOS_VOLUME=default/db@monday"
+	"STORAGEOS_COPY=1"$'\n'"STORAGEOS_VOLUME=default/db@monday"
 is "attach again" "$("$STORAGEOS" attach db@monday --json 2>/dev/null | jq -r '"\(.device) \(.mount_options)"')" \
 	"$device ro,noload"
 

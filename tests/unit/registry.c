@@ -107,10 +107,33 @@ static void test_bad_registry(const void *data)
 	CHECK(pool_volume_create(config, &name, &parameters, 0, NULL));
 }
 
+static void test_clone(const void *data)
+{
+	static const char uuid[] = "1c1f4bd2-3a0e-4a43-8d2c-0f4a3c2e1b00",
+			  other[] = "1c1f4bd2-3a0e-4a43-8d2c-0f4a3c2e1b01";
+	g_autoptr(Config) config = new_config(TRUE);
+	const VolumeName name = {.pool = (char *)"p", .name = (char *)"v"};
+	g_autoptr(GError) error = NULL;
+	RegistryEntry entry = {0};
+
+	(void)data;
+	CHECK(!registry_note_clone(config, &name, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, NULL);
+	CHECK(registry_note(config, &name, uuid, uuid, NULL));
+	CHECK(registry_find(config, &name, &entry, NULL) && !entry.clone);
+	CHECK(registry_note_clone(config, &name, NULL));
+	CHECK(registry_find(config, &name, &entry, NULL) && entry.clone);
+	CHECK(registry_note(config, &name, uuid, other, NULL)); /* in another pool */
+	CHECK(registry_find(config, &name, &entry, NULL) && entry.clone);
+	CHECK(registry_note(config, &name, other, other, NULL)); /* another volume */
+	CHECK(registry_find(config, &name, &entry, NULL) && !entry.clone);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("a volume of one name is made once", test_made_once, NULL);
 	test_add("a volume that was served is recorded", test_served_is_known, NULL);
 	test_add("without a readable registry no volume is made", test_bad_registry, NULL);
+	test_add("a clone is known as one", test_clone, NULL);
 	return test_run(argc, argv);
 }
