@@ -217,7 +217,6 @@ cat >>"$STORAGEOS_CONFIG" <<-END
 
 	[policy often]
 	hourly=2
-	daily=1
 
 	[volume db]
 	policy=often
@@ -246,11 +245,10 @@ must "hold one of them" snapshot hold db@old-49 mine
 snapshot run --json >"$WORK/ran"
 like "a run takes another one" "$(jq -r '.[0].taken' "$WORK/ran")" '^auto-'
 deleted=$(jq -r '.[0].deleted | join(" ")' "$WORK/ran")
-like "and deletes the oldest" "$deleted" '^old-50 '
-like "and those between" "$deleted" 'old-2$'
+is "and deletes the oldest" "$deleted" "old-50 old-3 old-2"
 is "but not the one before it, the held one, nor those made by hand" \
 	"$(names db | tr ' ' '\n' | grep -cE '^(old-1|old-49|thursday|frozen)$')" 4
-sed -i 's/^daily=1$/daily=1\nmin_free=90%/' "$STORAGEOS_CONFIG"
+sed -i 's/^hourly=2$/hourly=2\nmin_free=1000T/' "$STORAGEOS_CONFIG"
 refuses "where space is short the oldest go, and none is taken" 'less than min_free .*: none is taken' snapshot run
 is "but what is held or made by hand" \
 	"$(names db | tr ' ' '\n' | grep -cE '^(old-49|thursday|frozen)$')" 3
