@@ -211,6 +211,7 @@ static void receiver_end(Volume *volume, Place *place)
 {
 	close_volume(volume);
 	CHECK(snapshots_prove(place->memory, NULL, NULL));
+	CHECK(place_check(place));
 }
 
 /* ---- */
@@ -416,7 +417,7 @@ static void test_under_way(const void *data)
 	autofd rest = sender_stream(sender, 0, 1, now.received + 1);
 	CHECK(!receive(volume, rest, 0, &late));
 	CHECK_ERROR(late, STORAGEOS_ERROR_INVALID, "the token has changed");
-	close_volume(volume);
+	receiver_end(volume, place);
 
 	volume = volume_open(place_backing(place), "test", 0, &open);
 	CHECK(!volume);
