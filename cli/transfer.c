@@ -13,6 +13,7 @@
 #include "common/base/files.h"
 #include "common/base/units.h"
 
+#define PIPE_BYTES (1 << 20)
 #define SHOW_USEC (G_USEC_PER_SEC / 4)
 
 gboolean transfer_format_parse(const char *verb, const char *text, TransferFormat *ret_format)
@@ -33,10 +34,13 @@ static gboolean is_standard(const char *path)
 	return !path || !strcmp(path, "-");
 }
 
+/* A pipe takes a frame at once, where the system allows that; otherwise it stays as it is. */
 static int refuse_terminal(int fd, GError **error)
 {
-	if (!isatty(fd))
+	if (!isatty(fd)) {
+		(void)fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
 		return fd;
+	}
 	error_set(error, STORAGEOS_ERROR_INVALID,
 		  "standard %s is a terminal: name a file, or use a pipe",
 		  fd == STDIN_FILENO ? "input" : "output");
