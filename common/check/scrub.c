@@ -11,7 +11,7 @@
 #include "common/base/bounds.h"
 #include "common/base/error.h"
 #include "common/base/thread.h"
-#include "common/engine/map-scan.h"
+#include "common/check/scrub-snapshots.h"
 #include "common/engine/volume-private.h"
 
 /* Groups that are verified in one checkpointer_call(), for which a checkpoint may have to wait. */
@@ -209,6 +209,30 @@ static int verify_map(Scrub *scrub)
 	return 0;
 }
 
+/* What snapshots have and the volume has not. */
+static int verify_snapshots(Scrub *scrub)
+{
+	Volume *volume = scrub->volume;
+	g_autofree ScrubSnapshots *snapshots = NULL;
+	int r = 0;
+
+	if (!volume->checkpointer)
+		return 0;
+	snapshots = g_try_new0(ScrubSnapshots, 1);
+	if (!snapshots)
+		return -ENOMEM;
+	snapshots->repair = !volume->engine.read_only && !engine_has_failed(&volume->engine);
+	snapshots->more = TRUE;
+	while (snapshots->more && !r) {
+		checkpointer_call(volume->checkpointer, scrub_snapshots_step, snapshots);
+		note_progress(scrub, snapshots->blocks, &snapshots->count);
+		if (!wait_for_rate(scrub,
+				   blocks_to_bytes(snapshots->blocks + snapshots->count.copies)))
+			r = -ECANCELED;
+	}
+	return r;
+}
+
 /* ---- marks; bitmaps and superblocks, verified by the checkpoint thread, which writes them */
 
 typedef struct {
@@ -311,6 +335,8 @@ static gpointer scrub_main(gpointer data)
 		volume_checkpoint(scrub->volume);
 	if (!r)
 		r = verify_map(scrub);
+	if (!r)
+		r = verify_snapshots(scrub);
 	if (!r)
 		keep_result(scrub);
 	end_scrub(scrub, r);

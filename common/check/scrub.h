@@ -10,7 +10,10 @@
  * the requests during its I/O.  Blocks that are in the kernel's page cache are verified there, not
  * on the disk.
  *
- * Memory: 1 MiB, and SCRUB_RANGES.
+ * Then it verifies what snapshots have and the volume has not.  Lost blocks of these are counted as
+ * errors, and not listed: `storageos check` lists them.
+ *
+ * Memory: 2 MiB, and SCRUB_RANGES.
  */
 #pragma once
 

@@ -8,6 +8,7 @@
 #include "common/base/logging.h"
 #include "common/base/units.h"
 #include "common/check/repair.h"
+#include "common/check/scrub.h"
 #include "common/engine/superblock.h"
 #include "common/engine/volume-snapshots.h"
 #include "tests/backing/faulty.h"
@@ -312,11 +313,54 @@ static void test_unknown(const void *data)
 	backing_check(backing);
 }
 
+/* The scrub of a volume with snapshots in use: every block once, and damage in what only snapshots
+ * have. */
+static void scrub_volume(Backing *backing, ScrubStatus *ret_status)
+{
+	Volume *volume = backing_open_volume(backing);
+	g_autoptr(GError) error = NULL;
+	Scrub *scrub = scrub_start(volume, 0, 0, &error);
+
+	CHECK_NO_ERROR(error);
+	CHECK(scrub_wait(scrub, 60000));
+	scrub_get_status(scrub, ret_status);
+	scrub_free(scrub);
+	close_volume(volume);
+}
+
+static void test_scrub(const void *data)
+{
+	static const struct {
+		void (*damage)(Backing *backing, const Superblock *sb);
+		guint errors, repaired;
+	} cases[] = {{nothing, 0, 0},
+		     {inner_copy_of_new, 0, 1},
+		     {block_of_new, 1, 0},
+		     {leaf_of_old, 1, 0}};
+
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(Backing) backing = make_volume();
+		SuperblockPair pair;
+		ScrubStatus status;
+
+		test_row("case %u", i);
+		CHECK(superblock_load(backing, &pair, NULL));
+		cases[i].damage(backing, &pair.current);
+		scrub_volume(backing, &status);
+		CHECK(status.complete);
+		CHECK_UINT(status.errors, cases[i].errors);
+		CHECK_UINT(status.repaired, cases[i].repaired);
+		CHECK_UINT(status.blocks, cases[i].damage == leaf_of_old ? 3 : 4);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	logging_set_sink(no_log);
 	for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
 		test_add(rows[i].name, test_damage, &rows[i]);
 	test_add("a snapshot that there is not is not given up", test_unknown, NULL);
+	test_add("a scrub verifies what snapshots have alone", test_scrub, NULL);
 	return test_run(argc, argv);
 }
