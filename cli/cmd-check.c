@@ -8,6 +8,8 @@
 #include "common/base/error.h"
 #include "common/check/repair.h"
 #include "common/base/units.h"
+#include "common/service/readers.h"
+#include "common/service/volume-summary.h"
 
 /* Exit statuses of --repair, beside CLI_DONE, CLI_FAILED and CLI_USAGE. */
 enum { CHECK_MENDED = 3, CHECK_LEFT = 4 };
@@ -300,6 +302,17 @@ static int repair_print(const Checking *checking, const RepairPlan *plan, gboole
 									       : CLI_DONE;
 }
 
+/* Who reads a snapshot must not lose it.  With both superblocks damaged nobody can have opened one.
+ */
+static gboolean snapshots_are_unused(const Checking *checking, const Backing *backing,
+				     GError **error)
+{
+	VolumeSummary summary;
+
+	return !checking->drop_snapshots || !volume_summary_read(backing->name, &summary, NULL) ||
+	       readers_check_none(checking->config->run_directory, summary.uuid, error);
+}
+
 static int repair_run(const Checking *checking)
 {
 	GError *error = NULL;
@@ -307,7 +320,7 @@ static int repair_run(const Checking *checking)
 	g_autoptr(RepairPlan) plan = NULL;
 	gboolean done = TRUE;
 
-	if (backing)
+	if (backing && snapshots_are_unused(checking, backing, &error))
 		plan = repair_plan(backing, checking->cut_journal ? REPAIR_CUT_JOURNAL : 0,
 				   checking->drop_snapshots, check_show_progress, checking->text,
 				   &error);

@@ -67,6 +67,8 @@ must "unmount the volume" umount "$WORK/mnt"
 must "detach it" "$STORAGEOS" detach db
 refuses "the volume is not deleted" 'a snapshot of it is in use by process [0-9]+ \(storageos-fuse\)' \
 	"$STORAGEOS" delete db
+refuses "its snapshots are not given up" 'a snapshot of it is in use by process [0-9]+ \(storageos-fuse\)' \
+	"$STORAGEOS" check db --repair --yes --drop-snapshot monday
 refuses "nor gets another UUID" 'a snapshot of it is in use by process [0-9]+ \(storageos-fuse\)' \
 	"$STORAGEOS" set db uuid=new
 refuses "a device in use is not detached" 'in use' "$STORAGEOS" detach db@monday
