@@ -123,7 +123,7 @@ static GString *socket_receive_line(int fd, gint64 deadline, GError **error)
 		}
 		if (line->len > ANSWER_MAX) {
 			error_set(error, STORAGEOS_ERROR_CORRUPT,
-				  "the answer is longer than 1 MiB");
+				  "the answer is longer than 4 MiB");
 			return NULL;
 		}
 	}

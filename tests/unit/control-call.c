@@ -138,14 +138,14 @@ static void test_bad_answers(const void *data)
 
 static void test_endless_answer(const void *data)
 {
-	g_autofree char *answer = g_strnfill((gsize)3 << 20, 'x');
+	g_autofree char *answer = g_strnfill((gsize)5 << 20, 'x');
 	g_autoptr(GError) error = NULL;
 	Responder responder;
 
 	(void)data;
 	responder_start(&responder, answer);
 	CHECK(!call(30, &error));
-	CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, NULL);
+	CHECK_ERROR(error, STORAGEOS_ERROR_CORRUPT, "longer than 4 MiB");
 	responder_end(&responder);
 }
 
