@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of snapshots share: snapshots.c has the list and the lineage, snapshots-table.c
- * the table on the disk, which stands on it.
+ * What the files of snapshots share.  Each calls only those before it in this list:
+ *   snapshots-lineage.c  the list and the lineage
+ *   snapshots-table.c    the table on the disk
+ *   snapshots.c          changes
  */
 #pragma once
 
@@ -74,6 +76,10 @@ gboolean snapshots_grow(Snapshots *snapshots, guint n);
 
 /* The snapshot, to be changed; NULL: there is none. */
 Snapshot *snapshot_find_locked(const Snapshots *snapshots, guint64 generation);
+
+/* What the map has taken over since it was last asked counts as written by it, no longer by the
+ * snapshot that is being deleted. */
+void settle_written_locked(Snapshots *snapshots);
 
 /* Gives the map its lineage anew. */
 void lineage_update_locked(Snapshots *snapshots);
