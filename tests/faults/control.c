@@ -209,7 +209,7 @@ static const Odd odds[] = {
 	{"[]\n", 1, STORAGEOS_ERROR_INVALID, "without `ok` and `data`"},
 	{"{\"ok\": true}\n", 1, STORAGEOS_ERROR_INVALID, "without `ok` and `data`"},
 	{"{\"ok\": false, \"data\": {}, \"error\": \"no\"}\n", 1, STORAGEOS_ERROR_INVALID, "no"},
-	{"0123456789abcdef", (1 << 16) + 300, STORAGEOS_ERROR_CORRUPT, "longer than 1 MiB"},
+	{"0123456789abcdef", (1 << 18) + 300, STORAGEOS_ERROR_CORRUPT, "longer than 4 MiB"},
 	{NULL, 0, STORAGEOS_ERROR_IO, "wait for an answer"},
 };
 
