@@ -35,7 +35,7 @@ check_copy() { # NAME, CP OPTION...
 	check "it takes what is mapped" [ "$(allocated "$WORK/copy")" -lt $((320 * 1024)) ]
 }
 
-new_volume db 4G
+new_volume db 2G
 serve db
 is "an empty volume is a hole" "$(map_of "$FILE")" "HOLE	0"
 check "write 2 MiB" fill 3 2
@@ -62,7 +62,7 @@ check "take a snapshot" "$STORAGEOS" snapshot create db@monday
 serve db@monday
 is "its file has its name" "$(ls "$MOUNT")" db@monday
 is "it is for reading" "$(stat -c %a "$FILE")" 400
-is "it has the volume's size" "$(stat -c %s "$FILE")" $((4 << 30))
+is "it has the volume's size" "$(stat -c %s "$FILE")" $((2 << 30))
 check_map "the snapshot"
 check_copy "a copy of the snapshot" --sparse=always
 writes() {
