@@ -295,7 +295,7 @@ static guint write_together(Volume *volume, VolumeWrite *writes, guint n, gboole
 {
 	gboolean pressed = map_pressure(volume->engine.map) > 0;
 	WriteBatch batch;
-	int r = 0;
+	int r;
 
 	batch.volume = volume;
 	batch.nowait = nowait;
@@ -305,8 +305,8 @@ static guint write_together(Volume *volume, VolumeWrite *writes, guint n, gboole
 	batch_choose(&batch, n, pressed ? THROTTLE_BYTES : VOLUME_BATCH_BYTES);
 	if (batch.n < 2)
 		return 0;
-	if (pressed)
-		r = volume_throttle(volume, blocks_to_bytes(batch.blocks), batch.n, nowait);
+	r = pressed ? volume_throttle(volume, blocks_to_bytes(batch.blocks), batch.n, nowait)
+		    : volume_gate_pass(volume, nowait);
 	if (r) {
 		batch_set_results(&batch, r);
 		return batch.n;

@@ -30,14 +30,15 @@ static int change_make(Volume *volume, guint kind)
 {
 	static char zeros[BLOCK_SIZE], data[BLOCK_SIZE] = "x";
 	struct iovec zero = {zeros, sizeof zeros}, iov = {data, sizeof data};
-	VolumeWrite write = {.iov = &iov, .n_iov = 1, .offset = MIB};
+	VolumeWrite writes[] = {{.iov = &iov, .n_iov = 1, .offset = MIB},
+				{.iov = &iov, .n_iov = 1, .offset = MIB + BLOCK_SIZE}};
 
 	switch (kind) {
 	case 0:
 		return volume_write(volume, &iov, 1, MIB, NULL);
 	case 1:
-		volume_write_batch(volume, &write, 1);
-		return write.result;
+		volume_write_batch(volume, writes, G_N_ELEMENTS(writes));
+		return writes[0].result ? writes[0].result : writes[1].result;
 	case 2:
 		return volume_zero(volume, MIB, MIB);
 	case 3:
@@ -89,15 +90,17 @@ static void test_nowait(const void *data)
 {
 	char block[BLOCK_SIZE] = {0};
 	struct iovec iov = {block, sizeof block};
-	VolumeWrite write = {.iov = &iov, .n_iov = 1};
+	VolumeWrite writes[] = {{.iov = &iov, .n_iov = 1},
+				{.iov = &iov, .n_iov = 1, .offset = BLOCK_SIZE}};
 	Place *place;
 	Volume *volume = place_new_volume(&place, SIZE);
 	guint64 ticket = volume_gate_close(volume);
 
 	(void)data;
 	CHECK_INT(volume_write_nowait(volume, &iov, 1, 0, NULL), -EAGAIN);
-	volume_write_batch_nowait(volume, &write, 1);
-	CHECK_INT(write.result, -EAGAIN);
+	volume_write_batch_nowait(volume, writes, G_N_ELEMENTS(writes));
+	CHECK_INT(writes[0].result, -EAGAIN);
+	CHECK_INT(writes[1].result, -EAGAIN);
 	CHECK_INT(volume_read_nowait(volume, &iov, 1, 0, NULL), 0);
 	CHECK(volume_gate_open(volume, ticket));
 	CHECK_INT(volume_write_nowait(volume, &iov, 1, 0, NULL), 0);
