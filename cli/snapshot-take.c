@@ -254,7 +254,7 @@ static gboolean prepared_take(const Taking *taking, GError **error)
 		if (!hooks)
 			return FALSE;
 	}
-	done = instant_take(taking, error);
+	done = interrupt_check(error) && instant_take(taking, error);
 	snapshot_hooks_after(hooks);
 	for (guint i = 0; done && i < taking->n; i++)
 		done = snapshot_wait(&taking->takes[i], error);
