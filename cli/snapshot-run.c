@@ -7,6 +7,7 @@
  * does not keep the others from their turn.
  */
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -112,6 +113,18 @@ static gboolean turn_prune(Turn *turn, GError **error)
 
 /* ---- space */
 
+/* What the volume's file has allocated and does not use.  The space of deleted snapshots comes here
+ * first; the server gives it back later, or keeps up to 1 GiB of it for what is written next. */
+static guint64 reserve_of(const Turn *turn, const char *path)
+{
+	guint64 used = (guint64)json_get_number(turn->volume->list, "data") +
+		       (guint64)json_get_number(turn->volume->list, "metadata");
+	struct stat st;
+	guint64 allocated = stat(path, &st) ? 0 : (guint64)st.st_blocks * 512;
+
+	return allocated > used ? allocated - used : 0;
+}
+
 /* Why space is short; NULL: it is not.  Free the result. */
 static char *space_complain(const Turn *turn, gboolean *ret_below_min_free)
 {
@@ -123,7 +136,7 @@ static char *space_complain(const Turn *turn, gboolean *ret_below_min_free)
 
 	*ret_below_min_free = FALSE;
 	if (path && !g_str_has_prefix(path, "/dev/") && !statvfs(path, &fs)) {
-		guint64 room = (guint64)fs.f_bavail * fs.f_frsize;
+		guint64 room = (guint64)fs.f_bavail * fs.f_frsize + reserve_of(turn, path);
 		guint64 least = policy_min_free(policy, (guint64)fs.f_blocks * fs.f_frsize);
 
 		if (room < least) {
