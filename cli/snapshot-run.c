@@ -179,6 +179,25 @@ static gboolean space_await(const Turn *turn, gint64 end)
 	} while (TRUE);
 }
 
+/* Deletes the oldest snapshot that can be: one that is attached does not keep the others.  FALSE:
+ * there is none. */
+static gboolean turn_delete_oldest(Turn *turn, gint64 end)
+{
+	int oldest;
+
+	turn_look(turn);
+	while ((oldest = policy_find_oldest(turn_snapshots(turn), turn->snapshots->len)) >= 0 &&
+	       g_get_monotonic_time() < end) {
+		g_autoptr(GError) problem = NULL;
+
+		if (turn_delete(turn, (guint)oldest, &problem))
+			return TRUE;
+		cli_say("snapshot run: %s", problem->message);
+		turn_snapshots(turn)[oldest].held = TRUE;
+	}
+	return FALSE;
+}
+
 /* Deletes the oldest snapshots while space is short.  FALSE: it still is below min_free. */
 static gboolean turn_relieve(Turn *turn, GError **error)
 {
@@ -187,16 +206,10 @@ static gboolean turn_relieve(Turn *turn, GError **error)
 
 	while (more) {
 		g_autofree char *why = space_complain(turn, &below);
-		g_autoptr(GError) problem = NULL;
-		int oldest;
 
 		if (!why)
 			return TRUE;
-		turn_look(turn);
-		oldest = policy_find_oldest(turn_snapshots(turn), turn->snapshots->len);
-		more = oldest >= 0 && turn_delete(turn, (guint)oldest, &problem);
-		if (problem)
-			cli_say("snapshot run: %s", problem->message);
+		more = turn_delete_oldest(turn, end);
 		if (more)
 			cli_say("snapshot run: %s: %s: deleted %s", turn->volume->text, why,
 				(char *)g_ptr_array_index(turn->deleted, turn->deleted->len - 1));
