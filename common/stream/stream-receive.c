@@ -38,6 +38,30 @@ static gboolean snapshot_find(Volume *volume, const char *uuid, const char *name
 	return FALSE;
 }
 
+/* Asked before anything is changed: a stream that has arrived already must not have FORCE go back.
+ * `uuid` may be NULL. */
+static gboolean target_check(Volume *volume, const char *uuid, const char *name, GError **error)
+{
+	g_autoptr(GArray) infos = volume_snapshots(volume);
+
+	for (guint i = 0; i < infos->len; i++) {
+		const VolumeSnapshotInfo *info = &g_array_index(infos, VolumeSnapshotInfo, i);
+
+		if (info->state == VOLUME_SNAPSHOT_DELETING)
+			continue;
+		if (uuid && !strcmp(info->uuid, uuid))
+			return error_set(error, STORAGEOS_ERROR_EXISTS,
+					 "there is a snapshot '%s' already, which is this one",
+					 info->name);
+		if (!strcmp(info->name, name))
+			return error_set(error, STORAGEOS_ERROR_EXISTS,
+					 "there is a snapshot '%s' already (to give that another "
+					 "name: storageos snapshot rename)",
+					 name);
+	}
+	return TRUE;
+}
+
 static gboolean base_check(const Receiving *receiving, const char *uuid, const char *name,
 			   GError **error)
 {
@@ -144,6 +168,9 @@ static gboolean stream_begin(const Receiving *receiving, const StreamBegin *begi
 	if (begin->resume)
 		return error_set(error, STORAGEOS_ERROR_INVALID,
 				 "the stream is the rest of one that the volume does not receive");
+	if (begin->incremental &&
+	    !target_check(receiving->volume, begin->to.uuid, begin->to.name, error))
+		return FALSE;
 	if (begin->incremental ? !base_check(receiving, begin->from.uuid, begin->from.name, error)
 			       : !empty_check(receiving, error))
 		return FALSE;
@@ -219,6 +246,8 @@ gboolean stream_receive_rbd(Volume *volume, StreamRbdReader *reader, const Strea
 		return error_set(error, STORAGEOS_ERROR_BUSY,
 				 "the volume receives snapshot '%s' (to give that up: --abort)",
 				 now.name);
+	if (head->from && !target_check(volume, NULL, head->to, error))
+		return FALSE;
 	if (head->from ? !base_check(&receiving, NULL, head->from, error)
 		       : !empty_check(&receiving, error))
 		return FALSE;

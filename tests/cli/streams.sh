@@ -72,7 +72,8 @@ must "the copy is whole" "$STORAGEOS" check copy
 
 # ---- what is refused
 
-refuses "in the wrong order" "goes on from snapshot 'a'.*, which the volume does not have|has changed since snapshot 'a'" \
+refuses "once more" "there is a snapshot 'b' already, which is this one" import copy "$WORK/b.stream" --force
+refuses "in the wrong order" "there is a snapshot 'b' already, which is this one" \
 	import copy "$WORK/b.stream"
 must "another volume" "$STORAGEOS" create other --size 64M
 refuses "the wrong volume" "goes on from snapshot 'a' .*which the volume does not have" import other "$WORK/b.stream"
