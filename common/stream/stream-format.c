@@ -159,8 +159,8 @@ static gboolean begin_decode(Json *object, StreamBegin *begin)
 	gint64 resume = json_get_number(object, "resume"), bytes = json_get_number(object, "bytes");
 
 	if (!uuid_valid(volume) || !snapshot_decode(to, &begin->to) || !size_valid(size) ||
-	    (block_size != SECTOR_SIZE && block_size != BLOCK_SIZE) || resume < 0 || bytes < 0 ||
-	    (guint64)resume > blocks_covering((guint64)size) ||
+	    (block_size != SECTOR_SIZE && block_size != BLOCK_SIZE) || size % block_size ||
+	    resume < 0 || bytes < 0 || (guint64)resume > blocks_covering((guint64)size) ||
 	    !json_object_object_get_ex(object, "from", &from) ||
 	    (from && !snapshot_decode(from, &begin->from)))
 		return FALSE;

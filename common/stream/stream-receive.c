@@ -84,12 +84,19 @@ static gboolean base_check(const Receiving *receiving, const char *uuid, const c
 		info.name);
 }
 
-static gboolean empty_check(const Receiving *receiving, GError **error)
+/* `block_size` 0: any will do. */
+static gboolean empty_check(const Receiving *receiving, guint32 block_size, GError **error)
 {
 	g_autoptr(GArray) infos = volume_snapshots(receiving->volume);
+	guint32 has = volume_logical_block_size(receiving->volume);
 	VolumeInfo info;
 
 	volume_get_info(receiving->volume, &info);
+	if (block_size && block_size != has)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "the snapshot is of a volume with blocks of %u bytes, and this "
+				 "one has %u (delete it: import makes the volume)",
+				 block_size, has);
 	return (!infos->len && !info.data_bytes) ||
 	       error_set(error, STORAGEOS_ERROR_INVALID,
 			 "the stream holds all of a snapshot: it needs a new volume, and this one "
@@ -172,7 +179,7 @@ static gboolean stream_begin(const Receiving *receiving, const StreamBegin *begi
 	    !target_check(receiving->volume, begin->to.uuid, begin->to.name, error))
 		return FALSE;
 	if (begin->incremental ? !base_check(receiving, begin->from.uuid, begin->from.name, error)
-			       : !empty_check(receiving, error))
+			       : !empty_check(receiving, begin->block_size, error))
 		return FALSE;
 	uuid_parse(begin->to.uuid, uuid);
 	return volume_receive_begin(receiving->volume, &to, begin->size, error);
@@ -249,7 +256,7 @@ gboolean stream_receive_rbd(Volume *volume, StreamRbdReader *reader, const Strea
 	if (head->from && !target_check(volume, NULL, head->to, error))
 		return FALSE;
 	if (head->from ? !base_check(&receiving, NULL, head->from, error)
-		       : !empty_check(&receiving, error))
+		       : !empty_check(&receiving, 0, error))
 		return FALSE;
 	if (!volume_receive_begin(volume, &to, head->size, error) ||
 	    !size_set(&receiving, head->size, error))
