@@ -2,6 +2,10 @@
 #include "common/stream/stream-send.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h> /* BLKGETSIZE64 */
+#undef BLOCK_SIZE     /* another one */
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -156,6 +160,27 @@ static gboolean raw_data(gpointer sink, const StreamRange *ranges, guint n, GErr
 	return TRUE;
 }
 
+/* Whether the file holds nothing and is written where one says: what is not written reads as zeros.
+ * Not one that is appended to, or was not truncated. */
+static gboolean takes_holes(int fd, const struct stat *st)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return S_ISREG(st->st_mode) && !st->st_size && flags >= 0 && !(flags & O_APPEND);
+}
+
+/* Before anything is written over. */
+static gboolean device_check(int fd, const struct stat *st, guint64 size, GError **error)
+{
+	guint64 room;
+
+	if (!S_ISBLK(st->st_mode) || ioctl(fd, BLKGETSIZE64, &room) || room >= size)
+		return TRUE;
+	return error_set(error, STORAGEOS_ERROR_NO_SPACE,
+			 "the device has %" G_GUINT64_FORMAT " bytes, the image %" G_GUINT64_FORMAT,
+			 room, size);
+}
+
 gboolean stream_send_raw(StreamSource *source, int fd, StreamProgress progress, gpointer data,
 			 GError **error)
 {
@@ -165,7 +190,11 @@ gboolean stream_send_raw(StreamSource *source, int fd, StreamProgress progress, 
 	guint64 size = volume_size(source->to);
 	struct stat st;
 
-	sending.sparse = !fstat(fd, &st) && S_ISREG(st.st_mode);
+	if (fstat(fd, &st))
+		return error_set_errno(error, errno, "write the image");
+	if (!device_check(fd, &st, size, error))
+		return FALSE;
+	sending.sparse = takes_holes(fd, &st);
 	source->in_order = TRUE;
 	if (!stream_source_run(source, &ops, &sending, error))
 		return FALSE;
