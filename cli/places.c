@@ -96,7 +96,7 @@ static gboolean lock_file_is_current(int fd, const char *path)
 	       st.st_dev == named.st_dev;
 }
 
-static gboolean places_lock_within(Places *places, guint seconds, GError **error)
+gboolean places_lock_within(Places *places, guint seconds, GError **error)
 {
 	if (!parent_make(places->state_file, error) || !parent_make(places->lock_file, error))
 		return FALSE;

@@ -37,7 +37,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Places, places_free)
  * file. */
 gboolean places_lock(Places *places, GError **error);
 
-/* The same without waiting. */
+/* The same, waiting for up to that many seconds; without waiting. */
+gboolean places_lock_within(Places *places, guint seconds, GError **error);
 gboolean places_try_lock(Places *places);
 
 /* Removes the volume's link, state, mark, and the directories that are empty then. */

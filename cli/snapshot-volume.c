@@ -10,6 +10,7 @@
 #include "common/service/snapshot-commands.h"
 
 #define ANSWER_SECONDS 60 /* a server waits up to 25 s for a checkpoint */
+#define READ_SECONDS 5	  /* for others that have the volume: an import may take hours */
 
 static void snapshot_volume_free(SnapshotVolume *volume)
 {
@@ -55,7 +56,8 @@ static gboolean volume_open_here(SnapshotVolume *volume, SnapshotVolumeUse use, 
 {
 	volume_set_cache_size(volume->config->node_cache);
 	volume->places = places_new(volume->config, volume->name);
-	if (!places_lock(volume->places, error))
+	if (use == SNAPSHOT_VOLUME_READ ? !places_lock_within(volume->places, READ_SECONDS, error)
+					: !places_lock(volume->places, error))
 		return FALSE;
 	volume->volume =
 		pool_volume_open(volume->config, volume->name,
