@@ -153,7 +153,10 @@ static gboolean claim_refuse(const Config *config, const char *uuid, const char 
 
 	if (claim_refuse_same(path, volume, error))
 		return FALSE;
-
+	if (strchr(volume, '@')) /* import keeps UUIDs, and a snapshot cannot get another one */
+		return error_set(error, STORAGEOS_ERROR_BUSY,
+				 "it is the same snapshot as %s; detach that first",
+				 holder ? holder : "one that is served");
 	return error_set(error, STORAGEOS_ERROR_BUSY,
 			 "it has the UUID of %s (a copy gets one of its own by: storageos set %s "
 			 "uuid=new)",
