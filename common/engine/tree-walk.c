@@ -122,21 +122,3 @@ void tree_walk_get_missing(const TreeWalk *walk, guint *ret_level, guint64 *ret_
 	*ret_level = walk->missing_level;
 	*ret_index = walk->missing_index;
 }
-
-int tree_walk_get(TreeWalk *walk, guint level, guint64 index, MapEntry *ret_entry)
-{
-	int r = 0;
-
-	while (!r && !tree_walk_pointer(walk, level, index, ret_entry))
-		r = tree_walk_read(walk);
-	return r;
-}
-
-int tree_walk_get_node(TreeWalk *walk, guint level, guint64 index, const FormatNode **ret_node)
-{
-	int r = 0;
-
-	while (!r && !tree_walk_node(walk, level, index, ret_node))
-		r = tree_walk_read(walk);
-	return r;
-}

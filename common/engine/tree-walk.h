@@ -10,7 +10,7 @@
  *                     return r;
  *     }
  *
- * or tree_walk_get(), which does that.  Everything is read as the tree has it: a dead pointer is
+ * Everything is read as the tree has it: a dead pointer is
  * returned as such, and below it there is nothing, except to a walk that looks below dead pointers.
  *
  * The slots of the tree must keep their content: of an open snapshot, or in the checkpoint thread.
@@ -45,7 +45,3 @@ int tree_walk_read(TreeWalk *walk);
 
 /* The level and index of that node. */
 void tree_walk_get_missing(const TreeWalk *walk, guint *ret_level, guint64 *ret_index);
-
-/* The first two, with the reading.  0, or an error of tree_walk_read(). */
-int tree_walk_get(TreeWalk *walk, guint level, guint64 index, MapEntry *ret_entry);
-int tree_walk_get_node(TreeWalk *walk, guint level, guint64 index, const FormatNode **ret_node);
