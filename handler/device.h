@@ -84,7 +84,9 @@ gboolean device_is_ready(Device *device);
 RunnerStatus device_read_now(Device *device, RunnerCommand *cmd, const Request *request);
 
 /* The calling thread is the dispatch thread, and will submit a write of `cmd` next: it may wait for
- * that for up to WORKERS_SPIN_US, and complete it within device_submit(). */
+ * that for up to WORKERS_SPIN_US, and complete it within device_submit().  NULL: something else
+ * comes next.  Called for every command: the runner may refuse a write that was expected, and give
+ * its place in the ring, and so its address, to another command. */
 void device_expect(Device *device, RunnerCommand *cmd);
 
 /* Queues the request.  RUNNER_OK: it will be completed.  Anything else: it has failed with that

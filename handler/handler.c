@@ -253,16 +253,17 @@ static RunnerStatus handle_command(RunnerDevice *dev, RunnerCommand *cmd)
 {
 	Device *device = runner_device_private(dev);
 	Request request = {.kind = REQUEST_NOTHING};
+	gboolean is_write;
 	RunnerStatus status;
 
 	flusher_stay(); /* this is the device's dispatch thread */
 	device_keep_size(dev, device);
 	device_note_use(device);
 	status = command_parse(device, cmd, &request);
+	is_write = status == RUNNER_NOT_HANDLED && request.kind == REQUEST_WRITE;
+	device_expect(device, is_write ? cmd : NULL);
 	if (status == RUNNER_NOT_HANDLED && request.kind == REQUEST_READ)
 		return device_read_now(device, cmd, &request);
-	if (status == RUNNER_NOT_HANDLED && request.kind == REQUEST_WRITE)
-		device_expect(device, cmd);
 	return status;
 }
 
