@@ -431,7 +431,7 @@ static void test_sequences(const void *data)
 	prepare(start);
 	while (!test_failed() && trials_go_on(trials, round))
 		sweep_all(trials, start, round++);
-	trials_report(trials, test_is_instrumented() ? 100 : start->least);
+	trials_report(trials, test_is_instrumented() ? start->least / 330 : start->least);
 }
 
 /* --- One of them again ------------------------------------------------------------------------ */
