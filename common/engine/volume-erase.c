@@ -46,12 +46,23 @@ static int free_all(Volume *volume)
 	return r ? r : checkpointer_run(volume->checkpointer);
 }
 
+/* Somebody may have taken one since volume_erase() looked: its blocks, nodes and table are in slots
+ * that the volume's map does not have. */
+static gboolean has_snapshots(Engine *engine)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(slots_lists_lock(engine->slots));
+
+	return snapshots_count_locked(engine->snapshots) > 0;
+}
+
 static void erase_group(Engine *engine, gpointer data)
 {
 	Erasing *erasing = data;
 
 	if (engine_has_failed(engine))
 		erasing->result = -ESHUTDOWN;
+	else if (has_snapshots(engine))
+		erasing->result = -EBUSY;
 	else
 		erasing->result =
 			engine->frozen ? -ENOSPC : map_erase(&engine->map, 1, erasing->group);
@@ -68,8 +79,9 @@ static int erase_groups(Volume *volume)
 			return r;
 		checkpointer_call(volume->checkpointer, erase_group, &erasing);
 	}
-	/* -EBUSY: something could not be freed, because a node cannot be read. */
-	return erasing.result == -EBUSY ? -EIO : erasing.result;
+	/* -EBUSY: a snapshot was taken meanwhile; or something could not be freed, because a node
+	 * cannot be read. */
+	return erasing.result == -EBUSY && !volume_has_snapshots(volume) ? -EIO : erasing.result;
 }
 
 int volume_erase(Volume *volume)
