@@ -70,6 +70,7 @@ typedef struct {
 	guint64 first;	  /* writes blocks [first, first + n): every node over them becomes dirty */
 	guint n;	  /* 0: a step of zeroing or reclaiming: one path becomes dirty */
 	gboolean reserve; /* may use the slots that are kept for zeroing */
+	gboolean reclaim; /* and those that are kept for the deletion of snapshots */
 	gboolean nowait;
 	gboolean full[2]; /* by StashKind: the backing was full when more slots were fetched */
 } MapChange;

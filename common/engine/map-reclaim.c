@@ -133,7 +133,7 @@ static int reclaim_unlocking(Map *map, MapChange *change)
 int map_reclaim(Map *map)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
-	MapChange change = {.reserve = TRUE};
+	MapChange change = {.reserve = TRUE, .reclaim = TRUE};
 	int r;
 
 	do

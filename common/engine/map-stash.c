@@ -12,6 +12,10 @@ static const struct {
 	[STASH_INNER] = {64, MAP_PAIRS_LOW},
 };
 
+/* Of each kind, what zeroing leaves while there are snapshots: for reclaiming, and for the pages of
+ * the snapshot table, so that a snapshot can be deleted when zeroing can go on no more. */
+#define STASH_DELETION 32u
+
 /* The least number of slots of each kind that there must be for any change: twice what it takes to
  * make one path from the root dirty and to take apart one dead node on it. */
 #define STASH_NEED (2 * FORMAT_LEVELS_MAX)
@@ -91,14 +95,18 @@ static guint change_need(const Map *map, const MapChange *change, StashKind kind
  * change may use it. */
 static guint stash_enough(const Map *map, const MapChange *change, StashKind kind)
 {
-	guint kept = change->reserve || map->replaying ? 0 : stash_limits[kind].reserve;
+	guint kept = stash_limits[kind].reserve;
 
+	if (change->reclaim || map->replaying)
+		kept = 0;
+	else if (change->reserve)
+		kept = map->lineage.floor ? STASH_DELETION : 0;
 	return change_need(map, change, kind) + kept;
 }
 
 gboolean stash_suffices_locked(const Map *map, gboolean reserve)
 {
-	const MapChange change = {.reserve = reserve};
+	const MapChange change = {.reserve = reserve, .reclaim = reserve};
 
 	for (guint kind = 0; kind < stash_kinds(map); kind++)
 		if (map->stashes[kind].n < stash_enough(map, &change, kind))
@@ -133,11 +141,14 @@ int stash_check_unlocking(Map *map, MapChange *change)
 
 int stash_keep_unlocking(Map *map, StashKind kind, guint n)
 {
+	int r;
+
 	if (map->stashes[kind].n >= n + STASH_NEED)
 		return 0;
 	if (n + STASH_NEED > MAP_STASH - STASH_RUN)
 		return -ENOSPC;
-	return stash_refill_unlocking(map, kind, 0);
+	r = stash_refill_unlocking(map, kind, 0);
+	return r == -ENOSPC && map->stashes[kind].n >= n ? 0 : r;
 }
 
 void stash_take_pair_locked(Map *map, guint64 slot)
