@@ -160,25 +160,27 @@ static gboolean identity_is_taken_locked(const Snapshots *snapshots, const Snaps
 	return FALSE;
 }
 
-/* Makes room for the snapshot's record, so that the freeze cannot fail.  The page of the record
- * that goes then has to change, too. */
+/* Makes room for the snapshot's record, so that the freeze cannot fail, and removes the record of
+ * what was received. */
 static int expect_snapshot(Engine *engine, const Snapshot *wish, guint *ret_place)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(slots_lists_lock(engine->slots));
 	const Snapshot *received = snapshots_find_received_locked(engine->snapshots, wish);
-	Snapshot same = received ? *received : (Snapshot){0}; /* the list may move */
+	guint64 generation = received ? received->generation : 0; /* the list may move */
 	int r;
 
 	if (identity_is_taken_locked(engine->snapshots, wish, received))
 		return -EEXIST;
 	if (!snapshots_have_room_locked(engine->snapshots, 1))
 		return -ENOSPC;
-	r = snapshots_keep_unlocking(engine->snapshots, received ? 2 : 1);
+	r = snapshots_keep_unlocking(engine->snapshots, generation ? 2 : 1);
 	if (r)
 		return r;
+	/* Not at the freeze: pairs that are given back then would be the next checkpoint's, and
+	 * nobody has reserved room for them. */
+	if (generation)
+		snapshots_remove_locked(engine->snapshots, generation);
 	snapshots_expect_locked(engine->snapshots, ret_place);
-	if (received)
-		snapshots_change_locked(engine->snapshots, &same);
 	return 0;
 }
 

@@ -56,7 +56,6 @@ const Snapshot *snapshots_find_received_locked(const Snapshots *snapshots, const
 void snapshots_add_locked(Snapshots *snapshots, const Snapshot *wish, guint64 generation,
 			  guint64 size)
 {
-	const Snapshot *received = snapshots_find_received_locked(snapshots, wish);
 	Snapshot added = *wish;
 	MapShare share;
 
@@ -64,8 +63,6 @@ void snapshots_add_locked(Snapshots *snapshots, const Snapshot *wish, guint64 ge
 		receiving_add_locked(snapshots, wish, generation);
 		return;
 	}
-	if (received)
-		snapshots_remove_locked(snapshots, received->generation);
 	settle_written_locked(snapshots);
 	added.generation = generation;
 	added.parent = snapshots->head;
