@@ -481,6 +481,8 @@ int volume_zero(Volume *volume, guint64 offset, guint64 length)
 
 	if (!r)
 		r = volume_check_writable(volume);
+	if (!r && length) /* here: parts of blocks meet no other gate */
+		r = volume_gate_pass(volume, FALSE);
 	if (r || !length)
 		return r;
 	ranges_hold(&volume->ranges, &hold, block_of(offset), block_of(offset + length - 1), FALSE);

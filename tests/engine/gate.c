@@ -23,8 +23,8 @@ typedef struct {
 	gint done; /* atomic */
 } Change;
 
-static const char *const kinds[] = {"write", "batch", "zero", "discard", "compare and write",
-				    "or",    "erase"};
+static const char *const kinds[] = {
+	"write", "batch", "zero", "discard", "compare and write", "or", "zero a sector", "erase"};
 
 static int change_make(Volume *volume, guint kind)
 {
@@ -47,6 +47,8 @@ static int change_make(Volume *volume, guint kind)
 		return volume_compare_and_write(volume, &zero, 1, &iov, 1, 2 * MIB, NULL);
 	case 5:
 		return volume_or(volume, &iov, 1, MIB, NULL);
+	case 6:
+		return volume_zero(volume, 2 * MIB, SECTOR_SIZE);
 	default:
 		return volume_erase(volume);
 	}
