@@ -200,14 +200,25 @@ static Json *command_delete(const Command *command, GError **error)
 	guint64 generation = name ? generation_find(command->volume, name, error) : 0;
 	VolumeSnapshotDeleteFlags flags =
 		json_get_flag(command->request, "bookmark") ? VOLUME_SNAPSHOT_DELETE_BOOKMARK : 0;
+	g_autoptr(GError) problem = NULL;
 	VolumeInfo volume;
 
 	if (!generation)
 		return NULL;
 	volume_get_info(command->volume, &volume);
 	autofd lock = readers_exclude(command->run_directory, volume.uuid, generation, error);
-	if (lock < 0 || !volume_snapshot_delete(command->volume, name, flags, error))
+	if (lock < 0)
 		return NULL;
+	if (!volume_snapshot_delete(command->volume, name, flags, &problem)) {
+		/* It may be deleted, and not durably yet: no reader may come any more. */
+		if (!g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND) &&
+		    !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_BUSY) &&
+		    !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_INVALID) &&
+		    !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_UNSUPPORTED))
+			autofd_steal(&lock);
+		g_propagate_error(error, g_steal_pointer(&problem));
+		return NULL;
+	}
 	readers_forget(command->run_directory, volume.uuid, generation);
 	return json_object_new_object();
 }
