@@ -267,6 +267,8 @@ static void verify_superblocks(Engine *engine, gpointer data)
 	roots->count.copies += 2;
 	roots->count.repaired +=
 		superblock_verify(engine->backing, &engine->superblock, roots->repair);
+	if (!engine->frozen) /* the table of then is not on the disk yet */
+		snapshots_verify(engine->snapshots, roots->repair, &roots->count);
 }
 
 static int verify_roots(Scrub *scrub)

@@ -220,6 +220,39 @@ gboolean snapshots_load(Snapshots *snapshots, const Superblock *sb, GError **err
 	return TRUE;
 }
 
+/* ---- verifying */
+
+/* Both copies of the root (page -1) or of a page. */
+static void copies_verify(Snapshots *snapshots, gint page, const MapEntry *entry, gboolean repair,
+			  MapNodeCount *count)
+{
+	const Loading loading = {snapshots, NULL, page};
+	FormatTablePage data[2];
+	gboolean fits[2];
+
+	for (guint copy = 0; copy < 2; copy++)
+		fits[copy] = !copy_read(snapshots, entry->slot + copy * FORMAT_COPY_DISTANCE,
+					&data[copy]) &&
+			     loading_fits(&loading, &data[copy], entry->crc);
+	count->copies += 2;
+	count->lost += !fits[0] && !fits[1];
+	if (repair && fits[0] != fits[1] &&
+	    !backing_pwrite(snapshots->backing, &data[fits[1] ? 1 : 0], FORMAT_SLOT_SIZE,
+			    slots_offset(snapshots->slots,
+					 entry->slot + (fits[0] ? FORMAT_COPY_DISTANCE : 0))))
+		count->repaired++;
+}
+
+void snapshots_verify(Snapshots *snapshots, gboolean repair, MapNodeCount *count)
+{
+	if (snapshots->root.slot && !snapshots->changed)
+		copies_verify(snapshots, -1, &snapshots->root, repair, count);
+	for (guint i = 0; i < FORMAT_TABLE_PAGES; i++)
+		if (snapshots->pages[i].entry.slot && !snapshots->pages[i].changed)
+			copies_verify(snapshots, (gint)i, &snapshots->pages[i].entry, repair,
+				      count);
+}
+
 /* ---- changing */
 
 int snapshots_keep_unlocking(Snapshots *snapshots, guint n)

@@ -29,7 +29,7 @@
 #pragma once
 
 #include "common/engine/codec.h"
-#include "common/engine/map.h"
+#include "common/engine/map-scan.h"
 
 typedef struct Snapshots Snapshots;
 
@@ -151,6 +151,10 @@ void snapshots_subtract_written_locked(Snapshots *snapshots, guint64 generation,
 /* Ends the dying walk (1 record), or the deletion (1 record): the snapshot has no tree any more. */
 void snapshots_end_dying_locked(Snapshots *snapshots);
 void snapshots_end_deletion_locked(Snapshots *snapshots);
+
+/* Verifies both copies of what the last checkpoint wrote of the table, and adds to *count; `repair`
+ * rewrites damaged ones.  By the checkpoint thread, while nothing is frozen. */
+void snapshots_verify(Snapshots *snapshots, gboolean repair, MapNodeCount *count);
 
 /* ---- Checkpoints, by the checkpoint thread */
 
