@@ -12,11 +12,13 @@
 #include <limits.h>
 #include <string.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "common/base/bytes.h"
@@ -33,6 +35,7 @@ typedef struct {
 	gboolean block;
 	gint no_nowait_read;  /* atomic: the file system does not support RWF_NOWAIT for reads */
 	gint no_nowait_write; /* atomic: the same for writes */
+	gboolean dsync;	      /* RWF_DSYNC makes a write durable */
 	GMutex growing;
 	guint64 size; /* atomic */
 } FileBacking;
@@ -234,6 +237,7 @@ static int file_flush(Backing *backing)
  * which no flush is told of any more. */
 static int file_write_durably(Backing *backing, const void *data, gsize length, guint64 offset)
 {
+	FileBacking *file = (FileBacking *)backing;
 	struct iovec iov = {(void *)data, length};
 	IovCursor all = iov_cursor(&iov, 1);
 	ssize_t done;
@@ -241,11 +245,13 @@ static int file_write_durably(Backing *backing, const void *data, gsize length, 
 
 	if (beyond_end(backing, offset, length))
 		return -ENOSPC;
-	done = transfer_once((FileBacking *)backing, write_some, &all, length, offset, RWF_DSYNC);
-	if (done == (ssize_t)length)
-		return 0;
-	if (done < 0 && errno != EOPNOTSUPP && errno != ENOSYS)
-		return error_of_system_call();
+	if (file->dsync) {
+		done = transfer_once(file, write_some, &all, length, offset, RWF_DSYNC);
+		if (done == (ssize_t)length)
+			return 0;
+		if (done < 0 && errno != EOPNOTSUPP && errno != ENOSYS)
+			return error_of_system_call();
+	}
 	r = file_pwritev(backing, &iov, 1, offset, BACKING_WAIT);
 	return r ? r : file_flush(backing);
 }
@@ -468,6 +474,26 @@ static gboolean look_at_path(const char *path, BackingOpenFlags flags, struct st
 	return TRUE;
 }
 
+/* Whether a write with RWF_DSYNC is durable when it returns.  A file system may ignore the flag in
+ * buffered writes, as FUSE did for long; those are trusted of which it is known. */
+static gboolean knows_dsync(const FileBacking *file)
+{
+	struct statfs fs;
+
+	if (file->block)
+		return TRUE;
+	if (fstatfs(file->fd, &fs))
+		return FALSE;
+	switch ((guint32)fs.f_type) {
+	case EXT4_SUPER_MAGIC:
+	case XFS_SUPER_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+		return TRUE;
+	default:
+		return FALSE;
+	}
+}
+
 /* A read that notes the time of access may wait for the file system's journal, even with
  * RWF_NOWAIT. Only the file's owner can switch that off; for anybody else it stays. */
 static void omit_access_time(int fd)
@@ -497,6 +523,7 @@ static gboolean open_path(FileBacking *file, const char *path, BackingOpenFlags 
 	if (file->fd < 0)
 		return error_set_errno(error, errno, "open %s", path);
 	omit_access_time(file->fd);
+	file->dsync = knows_dsync(file);
 	result = look_at_size(file);
 	return !result || error_set_errno(error, result, "%s: find its size", path);
 }
