@@ -105,10 +105,29 @@ static gboolean is_stopping(Checkpointer *cp)
 	return cp->stop;
 }
 
-/* Called between steps of settling, which may take minutes: makes the checkpoint that is due or
- * that somebody waits for.  Returns whether settling goes on. */
+/* Runs the call that waits in checkpointer_call(), if there is one. */
+static void answer_call(Checkpointer *cp)
+{
+	CheckpointerCall call;
+
+	lock_take(&cp->lock);
+	call = cp->call;
+	lock_drop(&cp->lock);
+	if (!call)
+		return;
+	call(cp->engine, cp->call_data);
+	lock_take(&cp->lock);
+	cp->call = NULL;
+	cp->calls_done++;
+	g_cond_broadcast(&cp->done);
+	lock_drop(&cp->lock);
+}
+
+/* Called between steps of settling, which may take minutes: does what somebody waits for, and makes
+ * the checkpoint that is due.  Returns whether settling goes on. */
 static gboolean settling_goes_on(Checkpointer *cp)
 {
+	answer_call(cp);
 	if (checkpoint_is_due(cp) || checkpoint_is_asked(cp))
 		make_checkpoint(cp);
 	return !is_stopping(cp) && !engine_has_failed(cp->engine) && !cp->engine->frozen;
@@ -170,24 +189,6 @@ static gboolean wait_for_work(Checkpointer *cp, gboolean *ret_settle)
 	go_on = !cp->stop;
 	lock_drop(&cp->lock);
 	return go_on;
-}
-
-/* Runs the call that waits in checkpointer_call(), if there is one. */
-static void answer_call(Checkpointer *cp)
-{
-	CheckpointerCall call;
-
-	lock_take(&cp->lock);
-	call = cp->call;
-	lock_drop(&cp->lock);
-	if (!call)
-		return;
-	call(cp->engine, cp->call_data);
-	lock_take(&cp->lock);
-	cp->call = NULL;
-	cp->calls_done++;
-	g_cond_broadcast(&cp->done);
-	lock_drop(&cp->lock);
 }
 
 /* Frees some discarded blocks, and gives some free space back to the file system. */
