@@ -3,7 +3,10 @@
  * Erasing the data that an empty map has left in free slots.  The only slots in use are then those
  * kept ready for nodes; they are zeroed as well, but keep their space.
  */
-#include "common/engine/map-private.h"
+#include "common/engine/map-load.h"
+#include "common/engine/map-nodes.h"
+#include "common/engine/map-path.h"
+#include "common/engine/map-pressure.h"
 
 #include <errno.h>
 
@@ -12,6 +15,34 @@ static gboolean map_is_empty_locked(const Map *map)
 {
 	return !map->state.root.slot && !map->dirty.n && !map->frozen.n &&
 	       !slots_pending_bytes(map->slots) && !slots_gained_bytes(map->slots);
+}
+
+static int root_prune_unlocking(Map *map)
+{
+	MapChange change = {.reserve = TRUE, .reclaim = TRUE};
+	guint level = map->levels - 1;
+	int r;
+
+	if (!map->state.root.slot)
+		return 0;
+	r = path_make_dirty_unlocking(map, level, 0, &change);
+	if (!r)
+		r = slots_reserve(map->slots, 2 * FORMAT_LEVELS_MAX);
+	if (!r)
+		node_prune_locked(map, node_find_locked(map, level, 0));
+	return r;
+}
+
+int map_prune_root(Map *map)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
+	int r;
+
+	do
+		r = root_prune_unlocking(map);
+	while (r == MAP_RESTART);
+	pressure_update_locked(map);
+	return r;
 }
 
 static void slot_bits_keep(SlotBits *kept, guint64 group, guint64 slot)

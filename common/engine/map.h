@@ -132,6 +132,10 @@ void map_zero_apply(Map *map, const MapZeroStep *step);
  * negative errno. */
 int map_reclaim(Map *map);
 
+/* Removes the root if nothing is below it but void pointers, which zeroing leaves where they are. 0
+ * or a negative errno. */
+int map_prune_root(Map *map);
+
 /* Erases the content of a group's slots; results as slots_erase().  `maps` are all maps over these
  * slots.  -EBUSY: one of them has something mapped, or discarded and not freed yet.  Called by the
  * thread that freezes, while nothing is changed. */

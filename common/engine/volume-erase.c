@@ -2,7 +2,7 @@
 /*
  * Erasing, in four steps, while the range of all blocks is held:
  *
- *   1. All blocks are made a hole.
+ *   1. All blocks are made a hole, and a root without anything below it goes.
  *   2. Their slots and nodes become free, which takes a few checkpoints.  The only slots in use are
  *      then those kept ready for nodes.
  *   3. The checkpoint thread, which alone could take slots meanwhile, erases one group after the
@@ -96,6 +96,8 @@ int volume_erase(Volume *volume)
 		return r;
 	ranges_hold(&volume->ranges, &hold, 0, G_MAXUINT64, FALSE);
 	r = discard_all(volume);
+	if (!r)
+		r = map_prune_root(volume->engine.map);
 	if (!r)
 		r = free_all(volume);
 	if (!r)

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sequences in which a snapshot, or the space that it had, was or could be lost.
+ */
+#include "common/base/logging.h"
+#include "tests/backing/faulty.h"
+#include "tests/engine/snapshot-world.h"
+#include "tests/engine/support.h"
+
+#include <errno.h>
+
+static void no_log(LoggingLevel level, const char *line)
+{
+	(void)level, (void)line;
+}
+
+/* ---- an erase, and a snapshot that is taken meanwhile */
+
+static gpointer erase(gpointer volume)
+{
+	return GINT_TO_POINTER(volume_erase(volume));
+}
+
+/* Either the erase succeeds, and the snapshot is of the empty volume, or it is refused. */
+static void test_erase(const void *data)
+{
+	(void)data;
+	for (guint round = 0; round < 40 && !test_failed(); round++) {
+		g_autoptr(World) world = world_new(0);
+		VolumeSnapshotParameters parameters = {.name = "one"};
+		guint64 generation;
+		GThread *thread;
+		int r;
+
+		test_row("round %u", round);
+		world_write_all(world);
+		CHECK_INT(volume_checkpoint(world->volume), 0);
+		thread = g_thread_new("erase", erase, world->volume);
+		g_usleep(round * 100);
+		CHECK(volume_snapshot_begin(world->volume, &parameters, &generation, NULL));
+		CHECK(volume_snapshot_wait(world->volume, generation, 60, NULL));
+		r = GPOINTER_TO_INT(g_thread_join(thread));
+		CHECK(r == 0 || r == -EBUSY);
+		volume_close(g_steal_pointer(&world->volume), NULL);
+		world->volume = volume_open(backing_borrow(world->backing), "test", 0, NULL);
+		REQUIRE(world->volume);
+		world_delete(world, "one", 0);
+		world_settle(world);
+		CHECK_INT(volume_erase(world->volume), 0);
+		memset(world->head.values, 0, sizeof world->head.values);
+		world_prove(world, FALSE);
+	}
+}
+
+/* ---- a full disk */
+
+#define FIRST (GIB + 64 * MIB) /* behind what the world writes, but for its last leaf */
+#define LEAVES 900u
+
+/* Discards of what a snapshot shares need new nodes and free nothing.  However far they get, the
+ * snapshot can be deleted. */
+static void test_full(const void *data)
+{
+	g_autoptr(World) world = world_new(0);
+	int r = 0;
+
+	(void)data;
+	world_write_all(world);
+	for (guint i = 0; i < LEAVES; i++)
+		CHECK_INT(volume_put_value(world->volume, 9, 2 * BLOCK_SIZE, FIRST + i * MIB), 0);
+	world_snapshot(world, "one");
+	for (guint i = 0; i < LEAVES; i += 8) /* something that the discards leave dying */
+		CHECK_INT(volume_put_value(world->volume, 8, MIB, FIRST + i * MIB), 0);
+	CHECK_INT(volume_checkpoint(world->volume), 0);
+	backing_faulty_fill_up(world->backing, 0);
+	for (guint i = 0; !r && i < LEAVES; i++)
+		r = volume_discard(world->volume, FIRST + i * MIB, i % 8 ? BLOCK_SIZE : MIB);
+	CHECK(r == 0 || r == -ENOSPC);
+	CHECK(!volume_failure(world->volume));
+	world_delete(world, "one", 0);
+	world_settle(world);
+	CHECK_INT(volume_discard(world->volume, FIRST, LEAVES * MIB), 0);
+	world_settle(world);
+	world_prove(world, FALSE);
+	backing_faulty_fill_up(world->backing, G_MAXUINT64);
+}
+
+/* ---- a birth between two snapshots */
+
+/* What was born after "one" and is dropped after "two" is gone has no owner but the head, though it
+ * is older than the head's last snapshot: the pointer dies with the time of its death. */
+static void test_between(const void *data)
+{
+	g_autoptr(World) world = world_new(0);
+
+	(void)data;
+	world_write_all(world);
+	world_snapshot(world, "one");
+	CHECK_INT(volume_put_value(world->volume, 9, MIB, FIRST), 0);
+	world_snapshot(world, "two");
+	world_delete(world, "two", 0);
+	world_settle(world);
+	world_close(world);
+	REQUIRE(world_open(world)); /* the leaf dies unread */
+	CHECK_INT(volume_discard(world->volume, FIRST, MIB), 0);
+	world_settle(world);
+	world_prove(world, FALSE);
+}
+
+int main(int argc, char **argv)
+{
+	logging_set_sink(no_log);
+	test_add("a snapshot that is taken while the volume is erased", test_erase, NULL);
+	test_add("a full disk, after discards of what a snapshot shares", test_full, NULL);
+	test_add("what was born between two snapshots, discarded", test_between, NULL);
+	return test_run(argc, argv);
+}
