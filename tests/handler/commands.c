@@ -85,10 +85,11 @@ static void test_read_now(const void *data)
 	dev_remove(&dev);
 }
 
-/* While writes come one at a time, the dispatch thread waits for them and completes them. */
+/* While writes come one at a time, the dispatch thread waits for them and completes them.  Under a
+ * tool, or with one processor, a write may always take longer than it waits. */
 static void test_write_awaited(const void *data)
 {
-	gint64 end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+	gint64 end = g_get_monotonic_time() + (test_is_instrumented() ? 5 : 60) * G_USEC_PER_SEC;
 	guint8 block[4096], out[4096];
 	guint awaited = 0;
 	Dev dev;
@@ -110,7 +111,7 @@ static void test_write_awaited(const void *data)
 		CHECK_INT(run_read(&dev, out, sizeof out, i % 64 * 4096), STS_OK);
 		CHECK_MEM(out, block, sizeof out);
 	}
-	CHECK(awaited || thread_processors() == 1);
+	CHECK(awaited || thread_processors() == 1 || test_is_instrumented());
 	dev_remove(&dev);
 }
 
