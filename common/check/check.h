@@ -2,7 +2,8 @@
 /*
  * Proves from the backing alone that a volume is whole: the checksum of every node and block, every
  * slot in exactly one place (I5), bitmaps that agree with the map, and the journal's records.  It
- * writes nothing.  It takes three bits of memory per slot, one path of nodes, and its findings.
+ * writes nothing.  It takes three bits of memory per slot, one path of nodes, and its findings; if
+ * the volume has snapshots, also some 32 bytes for each node.
  *
  * Superblocks, inner nodes, bitmap pages and the durable-mark are kept twice.  One damaged copy of
  * these is a finding, though nothing is lost: damage to the other copy would lose it.  A copy that
