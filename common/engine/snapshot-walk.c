@@ -3,22 +3,14 @@
 
 #include "common/base/bounds.h"
 #include "common/base/logging.h"
-#include "common/engine/tree-walk.h"
+#include "common/engine/tree-compare.h"
 
 #include <errno.h>
 
-#define STEP_AGAIN 2 /* the lock was dropped: the step begins anew */
-
-/* A node on the way from the root to the leaf. */
+/* One step of the dying walk, as far as it was looked at.  The lock is held from its beginning to
+ * its end. */
 typedef struct {
-	guint level;
-	guint64 slot;
-	guint64 end; /* the first block behind it, not cut off */
-} WalkNode;
-
-/* One step, as far as it was looked at.  The lock is held from its beginning to its end. */
-typedef struct {
-	WalkNode nodes[FORMAT_LEVELS_MAX]; /* that the snapshot has alone */
+	ComparedNode nodes[FORMAT_LEVELS_MAX]; /* that the snapshot has alone */
 	guint n_nodes;
 	guint64 end;		/* where the cursor goes */
 	const FormatNode *leaf; /* NULL: no block is freed */
@@ -31,9 +23,8 @@ struct SnapshotWalk {
 	Lock *lock; /* the lists' */
 	const char *name;
 	guint shift;
-	TreeWalk *own, *child;
-	guint64 own_of, child_of; /* whose trees these are; 0: nobody's */
-	guint64 bytes;
+	TreeWalk *dying;
+	TreeCompare *compare;
 	LoggingLimit damaged;
 };
 
@@ -48,90 +39,50 @@ SnapshotWalk *snapshot_walk_new(Snapshots *snapshots, Map *map, const char *name
 	walk->lock = map_lock(map);
 	walk->name = name;
 	walk->shift = map_layout(map).shift;
-	return walk;
+	walk->dying = tree_walk_new(map);
+	walk->compare = tree_compare_new(map);
+	if (walk->dying && walk->compare)
+		return walk;
+	snapshot_walk_free(walk);
+	return NULL;
 }
 
 void snapshot_walk_free(SnapshotWalk *walk)
 {
 	if (!walk)
 		return;
-	tree_walk_free(walk->own);
-	tree_walk_free(walk->child);
+	tree_walk_free(walk->dying);
+	tree_compare_free(walk->compare);
 	g_free(walk);
 }
 
 guint64 snapshot_walk_bytes(const SnapshotWalk *walk)
 {
-	return walk->bytes;
+	return tree_walk_bytes(walk->dying) + tree_compare_bytes(walk->compare);
 }
 
-/* ---- trees */
-
-static int tree_choose(SnapshotWalk *walk, TreeWalk **tree, guint64 *of, const Snapshot *snapshot,
-		       gboolean below_dead)
+static void damage_log(SnapshotWalk *walk, guint level, guint64 index)
 {
-	guint64 mark = snapshot->generation << 1 | (guint64)below_dead;
-
-	if (!*tree)
-		*tree = tree_walk_new(walk->map);
-	if (!*tree)
-		return -ENOMEM;
-	if (*of != mark)
-		tree_walk_set(*tree, &snapshot->root, snapshot->levels, below_dead);
-	*of = mark;
-	return 0;
-}
-
-/* Reads the node that a tree misses, with the lock dropped.  STEP_AGAIN; -EBADMSG: the node is
- * lost, and ends at *ret_end; or another negative errno. */
-static int tree_read_unlocking(SnapshotWalk *walk, TreeWalk *tree, guint64 *ret_end)
-{
-	guint level;
-	guint64 index;
-	int r;
-
-	lock_drop(walk->lock);
-	r = tree_walk_read(tree);
-	lock_take(walk->lock);
-	walk->bytes += FORMAT_SLOT_SIZE;
-	tree_walk_get_missing(tree, &level, &index);
-	*ret_end = (index + 1) << node_shift(map_layout(walk->map), level);
-	if (r == -EBADMSG)
-		logging_write_limited(&walk->damaged, LOGGING_WARNING,
-				      "volume %s: node %u/%" G_GUINT64_FORMAT
-				      " of a snapshot is damaged; what is below it stays in use",
-				      walk->name, level, index);
-	return r ? r : STEP_AGAIN;
+	logging_write_limited(&walk->damaged, LOGGING_WARNING,
+			      "volume %s: node %u/%" G_GUINT64_FORMAT
+			      " is damaged; what snapshots have below it stays in use",
+			      walk->name, level, index);
 }
 
 /* ---- freeing */
 
-static void step_add_node(WalkStep *step, guint level, guint64 slot, guint64 end)
+/* Frees the nodes of a path that end where the cursor goes. */
+static void nodes_free(SnapshotWalk *walk, const ComparedNode *nodes, guint n, guint64 cursor)
 {
-	step->nodes[step->n_nodes++] = (WalkNode){level, slot, end};
-}
-
-/* Frees the nodes of the path that end where the cursor goes. */
-static void step_free_nodes(SnapshotWalk *walk, const WalkStep *step)
-{
-	for (guint i = step->n_nodes; i-- > 0;)
-		if (step->nodes[i].end <= step->end)
-			map_return_node_locked(walk->map, step->nodes[i].level,
-					       step->nodes[i].slot);
+	for (guint i = n; i-- > 0;)
+		if (nodes[i].end <= cursor)
+			map_return_node_locked(walk->map, nodes[i].level, nodes[i].slot);
 }
 
 /* Room for the blocks of a leaf and for a path. */
 static int step_reserve(SnapshotWalk *walk)
 {
 	return map_reserve_locked(walk->map, (1u << walk->shift) + 2 * FORMAT_LEVELS_MAX);
-}
-
-/* A damaged node: goes behind it, and leaves what is below it in use. */
-static int step_skip(WalkStep *step, guint64 end)
-{
-	step->end = end;
-	step->leaf = NULL;
-	return 0;
 }
 
 /* ---- the dying walk */
@@ -166,7 +117,23 @@ static void dying_free(SnapshotWalk *walk, const Snapshot *snapshot, const WalkS
 		map_return_block_locked(walk->map, entry.slot);
 		count_dead_block(walk, snapshot, entry.birth, step->leaf_end);
 	}
-	step_free_nodes(walk, step);
+	nodes_free(walk, step->nodes, step->n_nodes, step->end);
+}
+
+/* Reads the node that the tree misses.  0: it is lost, and the step goes behind it; or as
+ * tree_walk_read_unlocking(). */
+static int dying_read_unlocking(SnapshotWalk *walk, WalkStep *step)
+{
+	guint level;
+	guint64 index;
+	int r = tree_walk_read_unlocking(walk->dying, &level, &index);
+
+	if (r != -EBADMSG)
+		return r;
+	damage_log(walk, level, index);
+	step->end = (index + 1) << node_shift(map_layout(walk->map), level);
+	step->leaf = NULL;
+	return 0;
 }
 
 /* Looks down to the leaf over the cursor.  0: *step says what is to be done. */
@@ -180,11 +147,8 @@ static int dying_look_unlocking(SnapshotWalk *walk, const Snapshot *snapshot, gu
 		guint64 index = cursor >> node_shift(layout, level), end;
 		MapEntry entry;
 
-		if (!tree_walk_pointer(walk->own, level, index, &entry)) {
-			int r = tree_read_unlocking(walk, walk->own, &end);
-
-			return r == -EBADMSG ? step_skip(step, end) : r;
-		}
+		if (!tree_walk_pointer(walk->dying, level, index, &entry))
+			return dying_read_unlocking(walk, step);
 		step->end = end = (index + 1) << node_shift(layout, level);
 		if (!entry.slot || (entry.dead && entry.birth <= snapshot->floor))
 			return 0;
@@ -194,26 +158,23 @@ static int dying_look_unlocking(SnapshotWalk *walk, const Snapshot *snapshot, gu
 			return 0;
 		inside = inside || entry.dead;
 		if (inside)
-			step_add_node(step, level, entry.slot, end);
+			step->nodes[step->n_nodes++] = (ComparedNode){level, entry.slot, end};
 		if (level)
 			continue;
 		step->leaf_end = end;
-		if (inside && !tree_walk_node(walk->own, 0, index, &step->leaf)) {
-			int r = tree_read_unlocking(walk, walk->own, &end);
-
-			return r == -EBADMSG ? step_skip(step, end) : r;
-		}
-		return 0;
+		return inside && !tree_walk_node(walk->dying, 0, index, &step->leaf)
+			       ? dying_read_unlocking(walk, step)
+			       : 0;
 	}
 }
 
 static int dying_step_unlocking(SnapshotWalk *walk, const Snapshot *snapshot, guint64 cursor)
 {
 	WalkStep step = {0};
-	int r = tree_choose(walk, &walk->own, &walk->own_of, snapshot, TRUE);
+	int r;
 
-	if (!r)
-		r = dying_look_unlocking(walk, snapshot, cursor, &step);
+	tree_walk_set(walk->dying, &snapshot->root, snapshot->levels, TRUE);
+	r = dying_look_unlocking(walk, snapshot, cursor, &step);
 	if (!r)
 		r = step_reserve(walk);
 	if (r)
@@ -259,135 +220,55 @@ static int dying_go_on_unlocking(SnapshotWalk *walk, const Snapshot *snapshot,
 
 /* ---- the deletion */
 
-typedef struct {
-	const Snapshot *snapshot;
-	guint64 above; /* its nearest ancestor with a tree */
-	gboolean has_child, head;
-} Deletion;
-
-/* The child's pointer at that place. */
-static int child_pointer_unlocking(SnapshotWalk *walk, const Deletion *deletion, guint level,
-				   guint64 index, MapEntry *ret_entry, guint64 *ret_end)
-{
-	int r = 0;
-
-	*ret_entry = (MapEntry){0};
-	if (deletion->head)
-		r = map_pointer_unlocking(walk->map, level, index, ret_entry);
-	else if (deletion->has_child && !tree_walk_pointer(walk->child, level, index, ret_entry))
-		return tree_read_unlocking(walk, walk->child, ret_end);
-	*ret_end = (index + 1) << node_shift(map_layout(walk->map), level + 1);
-	return r > 0 ? STEP_AGAIN : r;
-}
-
-static int child_leaf_unlocking(SnapshotWalk *walk, const Deletion *deletion, guint64 index,
-				const FormatNode **ret_leaf, guint64 *ret_end)
-{
-	int r = 0;
-
-	*ret_leaf = NULL;
-	*ret_end = (index + 1) << node_shift(map_layout(walk->map), 0);
-	if (deletion->head)
-		r = map_leaf_unlocking(walk->map, index, ret_leaf);
-	else if (deletion->has_child && !tree_walk_node(walk->child, 0, index, ret_leaf))
-		return tree_read_unlocking(walk, walk->child, ret_end);
-	return r > 0 ? STEP_AGAIN : r;
-}
-
-static void deletion_free(SnapshotWalk *walk, const Deletion *deletion, const WalkStep *step,
-			  const FormatNode *child)
+/* Frees what was compared, up to where the cursor goes. */
+static void deletion_free(SnapshotWalk *walk, const Snapshot *snapshot,
+			  const Comparison *comparison, guint64 cursor)
 {
 	NodeLayout layout = map_layout(walk->map);
-	const Snapshot *snapshot = deletion->snapshot;
+	MapEntry entry;
 
-	for (guint i = 0; step->leaf && i < node_pointers(layout); i++) {
-		MapEntry entry = entry_at(layout, step->leaf, i);
-
-		if (!entry.slot || entry.birth <= deletion->above ||
-		    (child && entry_at(layout, child, i).slot == entry.slot))
+	for (guint i = 0; i < node_pointers(layout); i++) {
+		if (!comparison_has_alone(comparison, layout, i, &entry))
 			continue;
 		map_return_block_locked(walk->map, entry.slot);
 		if (entry.birth > snapshot->parent)
 			snapshots_subtract_written_locked(walk->snapshots, snapshot->generation, 1);
 	}
-	step_free_nodes(walk, step);
+	nodes_free(walk, comparison->nodes, comparison->n_nodes, cursor);
 }
 
-/* Looks at one leaf that differs from the child's. */
-static int deletion_look_at_leaf_unlocking(SnapshotWalk *walk, const Deletion *deletion,
-					   guint64 index, WalkStep *step,
-					   const FormatNode **ret_child)
-{
-	guint64 end;
-	int r;
-
-	if (!tree_walk_node(walk->own, 0, index, &step->leaf))
-		r = tree_read_unlocking(walk, walk->own, &end);
-	else
-		r = child_leaf_unlocking(walk, deletion, index, ret_child, &end);
-	return r == -EBADMSG ? step_skip(step, end) : r;
-}
-
-/* Looks down to the leaf over the cursor, in both trees. */
-static int deletion_look_unlocking(SnapshotWalk *walk, const Deletion *deletion, guint64 cursor,
-				   WalkStep *step, const FormatNode **ret_child)
-{
-	NodeLayout layout = map_layout(walk->map);
-
-	for (guint level = deletion->snapshot->levels - 1;; level--) {
-		guint64 index = cursor >> node_shift(layout, level), end;
-		MapEntry entry, child;
-		int r;
-
-		if (!tree_walk_pointer(walk->own, level, index, &entry)) {
-			r = tree_read_unlocking(walk, walk->own, &end);
-			return r == -EBADMSG ? step_skip(step, end) : r;
-		}
-		step->end = (index + 1) << node_shift(layout, level);
-		if (!entry.slot || entry.dead || entry.birth <= deletion->above)
-			return 0;
-		r = child_pointer_unlocking(walk, deletion, level, index, &child, &end);
-		if (r)
-			return r == -EBADMSG ? step_skip(step, end) : r;
-		if (child.slot == entry.slot && !child.dead)
-			return 0;
-		step_add_node(step, level, entry.slot, step->end);
-		if (!level)
-			return deletion_look_at_leaf_unlocking(walk, deletion, index, step,
-							       ret_child);
-	}
-}
-
-static int deletion_choose_trees(SnapshotWalk *walk, Deletion *deletion)
+/* The snapshot's tree beside that of its one child, if it has one. */
+static SnapshotChildren deletion_choose_trees(SnapshotWalk *walk, const Snapshot *snapshot)
 {
 	SnapshotChildren children =
-		snapshots_children_locked(walk->snapshots, deletion->snapshot->generation);
-	int r = tree_choose(walk, &walk->own, &walk->own_of, deletion->snapshot, FALSE);
+		snapshots_children_locked(walk->snapshots, snapshot->generation);
+	const Snapshot *child = snapshots_find_locked(walk->snapshots, children.snapshot);
+	const MapEntry none = {0};
 
-	deletion->above = snapshots_above_locked(walk->snapshots, deletion->snapshot->parent);
-	deletion->head = children.head;
-	deletion->has_child = children.n > 0;
-	if (!r && children.snapshot)
-		r = tree_choose(walk, &walk->child, &walk->child_of,
-				snapshots_find_locked(walk->snapshots, children.snapshot), FALSE);
-	return r;
+	tree_compare_set(walk->compare, &snapshot->root, snapshot->levels,
+			 children.head ? NULL
+			 : child       ? &child->root
+				       : &none,
+			 child ? child->levels : 1);
+	return children;
 }
 
 static int deletion_step_unlocking(SnapshotWalk *walk, const Snapshot *snapshot, guint64 cursor)
 {
-	Deletion deletion = {.snapshot = snapshot};
-	const FormatNode *child = NULL;
-	WalkStep step = {0};
-	int r = deletion_choose_trees(walk, &deletion);
+	SnapshotChildren children = deletion_choose_trees(walk, snapshot);
+	Comparison step;
+	int r = tree_compare_unlocking(walk->compare,
+				       snapshots_above_locked(walk->snapshots, snapshot->parent),
+				       cursor, &step);
 
-	if (!r)
-		r = deletion_look_unlocking(walk, &deletion, cursor, &step, &child);
 	if (r)
 		return r;
+	if (step.damaged)
+		damage_log(walk, step.level, step.index);
 	if (step.end >= blocks_covering(snapshot->size))
 		step.end = G_MAXUINT64;
 	/* R5: what the head has dying there must be freed first. */
-	if (deletion.head && map_is_dying_locked(walk->map, cursor, step.end)) {
+	if (children.head && map_is_dying_locked(walk->map, cursor, step.end)) {
 		lock_drop(walk->lock);
 		r = map_reclaim(walk->map);
 		lock_take(walk->lock);
@@ -396,7 +277,7 @@ static int deletion_step_unlocking(SnapshotWalk *walk, const Snapshot *snapshot,
 	r = step_reserve(walk);
 	if (r)
 		return r;
-	deletion_free(walk, &deletion, &step, child);
+	deletion_free(walk, snapshot, &step, step.end);
 	snapshots_set_deleting_locked(walk->snapshots,
 				      (SnapshotCursor){snapshot->generation, step.end});
 	return 1;
@@ -466,6 +347,6 @@ int snapshot_walk_step(SnapshotWalk *walk)
 
 	do
 		r = walk_step_unlocking(walk);
-	while (r == STEP_AGAIN);
+	while (r == TREE_AGAIN);
 	return r;
 }

@@ -20,6 +20,7 @@ struct TreeWalk {
 	guint missing_level;
 	guint64 missing_index;
 	MapEntry missing;
+	guint64 bytes;
 };
 
 TreeWalk *tree_walk_new(Map *map)
@@ -40,11 +41,25 @@ void tree_walk_free(TreeWalk *walk)
 
 void tree_walk_set(TreeWalk *walk, const MapEntry *root, guint levels, gboolean below_dead)
 {
+	if (walk->levels == levels && walk->root.slot == root->slot &&
+	    walk->root.crc == root->crc && walk->root.birth == root->birth &&
+	    walk->below_dead == below_dead)
+		return;
 	walk->root = *root;
 	walk->levels = levels;
 	walk->below_dead = below_dead;
 	for (guint level = 0; level < FORMAT_LEVELS_MAX; level++)
 		walk->steps[level].known = FALSE;
+}
+
+guint tree_walk_levels(const TreeWalk *walk)
+{
+	return walk->levels;
+}
+
+guint64 tree_walk_bytes(const TreeWalk *walk)
+{
+	return walk->bytes;
 }
 
 /* Whether the path has the node that `entry` leads to.  If not, the node is what is missing. */
@@ -100,7 +115,7 @@ gboolean tree_walk_node(TreeWalk *walk, guint level, guint64 index, const Format
 	return TRUE;
 }
 
-int tree_walk_read(TreeWalk *walk)
+static int missing_read(TreeWalk *walk)
 {
 	TreeStep *step = &walk->steps[walk->missing_level];
 	int r;
@@ -114,11 +129,19 @@ int tree_walk_read(TreeWalk *walk)
 	step->index = walk->missing_index;
 	step->slot = walk->missing.slot;
 	step->crc = walk->missing.crc;
-	return 0;
+	return TREE_AGAIN;
 }
 
-void tree_walk_get_missing(const TreeWalk *walk, guint *ret_level, guint64 *ret_index)
+int tree_walk_read_unlocking(TreeWalk *walk, guint *ret_level, guint64 *ret_index)
 {
+	Lock *lock = map_lock(walk->map);
+	int r;
+
+	lock_drop(lock);
+	r = missing_read(walk);
+	lock_take(lock);
+	walk->bytes += FORMAT_SLOT_SIZE;
 	*ret_level = walk->missing_level;
 	*ret_index = walk->missing_index;
+	return r;
 }
