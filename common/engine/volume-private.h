@@ -8,6 +8,7 @@
  *   volume-modify.c  compare and write, OR
  *   volume-batch.c   several writes at once
  *   volume-erase.c, volume-resize.c, volume-snapshots.c, volume-rollback.c
+ *   volume-usage.c   what deleting snapshots frees
  *   volume-gate.c    the gate before all changes
  * Beside them, scrub (common/check) works on an open volume through this header.
  */
@@ -18,6 +19,7 @@
 #include "common/engine/engine.h"
 #include "common/base/logging.h"
 #include "common/engine/ranges.h"
+#include "common/engine/volume-usage.h"
 #include "common/engine/volume.h"
 
 /* Entries of an iovec array that a read or write of 1 MiB handles without an allocation. */
@@ -38,6 +40,9 @@ struct Volume {
 	GDestroyNotify release; /* frees `held` */
 	GList link;		/* in the list of open volumes, which share the node cache */
 
+	GMutex usage_lock;
+	UsageState *usage; /* NULL: nobody has asked; under usage_lock */
+
 	Lock gate_lock;
 	GCond gate_opened;
 	gint64 gate_until; /* atomic: monotonic time; 0: open.  Changed under gate_lock */
@@ -48,7 +53,8 @@ struct Volume {
 	guint64 flush_begun, flush_done; /* tickets of the last flush that began, and that ended */
 	int flush_result;		 /* result of the flush with ticket flush_done */
 	guint64 flushed_changes; /* `changes` at the start of the last flush that succeeded */
-	guint64 changes;	 /* atomic: how many changes were acknowledged */
+	guint64 changes; /* atomic: how many changes were acknowledged, of size and rollbacks
+			  * included */
 };
 
 /* A volume that is not open yet, with the backing and a name; volume_free() ends it in any state.

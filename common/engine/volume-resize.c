@@ -64,6 +64,7 @@ static gboolean change_size(Volume *volume, guint64 size, guint seconds, GError 
 	gboolean grows = size > volume_size(volume);
 	int r = checkpointer_resize(volume->checkpointer, size, seconds);
 
+	__atomic_fetch_add(&volume->changes, 1, __ATOMIC_RELEASE);
 	if (!r || (grows && volume_size(volume) == size))
 		return TRUE;
 	if (r == -ETIMEDOUT)

@@ -151,6 +151,7 @@ gboolean volume_rollback(Volume *volume, const char *name, VolumeRollbackFlags f
 	checkpointer_call(volume->checkpointer, rollback_make, &rollback);
 	if (rollback.result)
 		return rollback_fail(volume, &rollback, error);
+	__atomic_fetch_add(&volume->changes, 1, __ATOMIC_RELEASE);
 	if (ret_undo)
 		*ret_undo = flags & VOLUME_ROLLBACK_DISCARD ? NULL : g_strdup(rollback.undo.name);
 	return TRUE;

@@ -166,9 +166,11 @@ gboolean volume_format(Backing *backing, const VolumeParameters *parameters, GEr
 void volume_free(Volume *volume)
 {
 	checkpointer_free(volume->checkpointer);
+	usage_state_free(volume->usage);
 	cache_leave(volume);
 	engine_clear(&volume->engine);
 	ranges_clear(&volume->ranges);
+	g_mutex_clear(&volume->usage_lock);
 	lock_clear(&volume->gate_lock);
 	g_cond_clear(&volume->gate_opened);
 	lock_clear(&volume->flush_lock);
@@ -219,6 +221,7 @@ Volume *volume_new(Backing *backing, const char *name, gboolean read_only, GErro
 	volume->engine.name = g_strdup(name);
 	volume->engine.read_only = read_only;
 	lock_init(&volume->engine.failure_lock, LOCK_FAILURE);
+	g_mutex_init(&volume->usage_lock);
 	lock_init(&volume->gate_lock, LOCK_GATE);
 	g_cond_init(&volume->gate_opened);
 	lock_init(&volume->flush_lock, LOCK_FLUSH);

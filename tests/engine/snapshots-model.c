@@ -21,6 +21,7 @@
 #include "common/engine/volume-snapshots.h"
 #include "tests/backing/faulty.h"
 #include "tests/engine/support.h"
+#include "tests/engine/usage-proof.h"
 
 #define SEQUENCES 25u
 #define OPERATIONS 120u
@@ -69,6 +70,7 @@ typedef struct {
 typedef struct {
 	guint64 seed;
 	TestRandom random;
+	TestRandom usage_random; /* its own, so that seeds mean what they did before */
 	Backing *backing;
 	Volume *volume;
 	ShadowContent head;
@@ -421,6 +423,25 @@ static void do_settle(SnapshotModel *model)
 	CHECK(volume_settled(model->volume, volume_settle(model->volume), SECONDS));
 }
 
+/* Of every eighth state: what is said to become free with one to three snapshots does. */
+static void prove_usage(SnapshotModel *model)
+{
+	TestRandom *random = &model->usage_random;
+	guint n = 0, most = 1 + (guint)test_random_below(random, 3);
+	const char *names[3];
+
+	if (test_random_below(random, 8))
+		return;
+	for (guint i = 0; i < model->snapshots->len && n < most; i++)
+		if (!snapshot_at(model, i)->bookmark && test_random_below(random, 2))
+			names[n++] = snapshot_at(model, i)->name;
+	if (!n)
+		return;
+	for (guint i = 0; i < n; i++)
+		tell(model, "usage of %s", names[i]);
+	usage_prove(model->volume, model->backing, names, n);
+}
+
 static const struct {
 	guint weight;
 	void (*run)(SnapshotModel *model);
@@ -475,7 +496,10 @@ static void clean_up(SnapshotModel *model)
 static void run_sequence(guint64 seed, guint n)
 {
 	g_autoptr(GString) story = g_string_new(NULL);
-	SnapshotModel model = {.seed = seed, .random = test_random_new(seed), .story = story};
+	SnapshotModel model = {.seed = seed,
+			       .random = test_random_new(seed),
+			       .usage_random = test_random_new(~seed),
+			       .story = story};
 	VolumeParameters parameters = {.journal_size = 64 * KIB};
 	guint done = 0;
 
@@ -489,6 +513,8 @@ static void run_sequence(guint64 seed, guint n)
 		do_one(&model);
 		if (!test_failed() && model.volume)
 			prove_now(&model);
+		if (!test_failed() && model.volume)
+			prove_usage(&model);
 		done++;
 	}
 	if (model.volume && !test_failed() && n)
