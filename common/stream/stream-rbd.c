@@ -2,7 +2,8 @@
 /*
  * A file is its banner, records that describe it ('f' from, 't' to, 's' size), records of ranges
  * ('w' write, 'z' zero), and 'e'.  In version 2 a tag, except 'e', is followed by the length of its
- * record, so that unknown ones (such as 'p', whether the snapshot is protected) can be skipped.
+ * record, so that unknown ones can be skipped; 'p', whether the snapshot is protected, does not
+ * matter here.
  */
 #include "common/stream/stream-rbd.h"
 
@@ -190,6 +191,17 @@ static gboolean size_read(StreamRbdReader *reader, GError **error)
 			 reader->size);
 }
 
+/* Skips what is unknown, and 'p': that has one byte, but older versions of Ceph (16) give it a
+ * length of 8. */
+static gboolean record_skip(StreamRbdReader *reader, GError **error)
+{
+	if (reader->tag != 'p')
+		return skip(reader, reader->length, error);
+	if (reader->length != 1 && reader->length != 8)
+		return length_check(reader, 1, error);
+	return skip(reader, 1, error);
+}
+
 /* Reads the banner, the records that describe the file, and the tag behind them. */
 static gboolean head_read(StreamRbdReader *reader, StreamRbdHead *head, GError **error)
 {
@@ -211,7 +223,7 @@ static gboolean head_read(StreamRbdReader *reader, StreamRbdHead *head, GError *
 		else if (reader->tag == 's')
 			good = size_read(reader, error);
 		else if (reader->version == 2 && !tag_is(reader, "wze"))
-			good = skip(reader, reader->length, error);
+			good = record_skip(reader, error);
 		else
 			break;
 	}
@@ -275,7 +287,7 @@ static gboolean record_read(StreamRbdReader *reader, StreamRange *ret_zeros, GEr
 		return range_read(reader, &reader->data, error) &&
 		       (reader->data.length || tag_read(reader, error));
 	if (reader->version == 2 && !tag_is(reader, "fts"))
-		return skip(reader, reader->length, error) && tag_read(reader, error);
+		return record_skip(reader, error) && tag_read(reader, error);
 	return damaged(reader, STORAGEOS_ERROR_CORRUPT, "an unknown record, or one out of order",
 		       error);
 }

@@ -38,6 +38,7 @@
 #define FROM_2 "f" U64("\x0a", "\0", "\0") U32("\x06", "\0") "monday"
 #define TO_2 "t" U64("\x0b", "\0", "\0") U32("\x07", "\0") "tuesday"
 #define PROTECTED_2 "p" U64("\x01", "\0", "\0") "\x01"
+#define PROTECTED_16 "p" U64("\x08", "\0", "\0") "\0" /* of Ceph 16 */
 #define SIZE_2 "s" U64("\x08", "\0", "\0") SIZE_4M
 #define WRITE_2 "w" U64("\x10", "\x02", "\0") BYTES_4096 BYTES_512 DATA_512
 #define ZERO_2 "z" U64("\x10", "\0", "\0") U64("\0", "\0", "\x01") BYTES_4096
@@ -107,6 +108,7 @@ static const ReadRow read_rows[] = {
 	 BYTES(V1 FROM_1 TO_1 SIZE_1 "z" BYTES_512 U64("\0", "\0", "\0") WRITE_1
 	       "w" BYTES_512 U64("\0", "\0", "\0") ZERO_1 "e")},
 	{"version 2", BYTES(V2 FROM_2 TO_2 PROTECTED_2 SIZE_2 WRITE_2 ZERO_2 "e")},
+	{"version 2 of Ceph 16", BYTES(V2 FROM_2 TO_2 PROTECTED_16 SIZE_2 WRITE_2 ZERO_2 "e")},
 	{"version 2, unknown records",
 	 BYTES(V2 UNKNOWN_2 FROM_2 TO_2 SIZE_2 UNKNOWN_2 WRITE_2 UNKNOWN_2 ZERO_2 UNKNOWN_2 "e")},
 };
@@ -226,6 +228,8 @@ static const RefuseRow refuse_rows[] = {
 	{"version 2: a zero's length",
 	 BYTES(V2 SIZE_2 "z" U64("\x10", "\x02", "\0") BYTES_4096 BYTES_512 "e"), CORRUPT,
 	 "wrong length"},
+	{"version 2: protection's length", BYTES(V2 "p" HUGE "\0" SIZE_2 "e"), CORRUPT,
+	 "a record has a wrong length"},
 	{"version 2: a record without an end", BYTES(V2 "Q" HUGE SIZE_2 "e"), CORRUPT,
 	 "cut off here"},
 };
