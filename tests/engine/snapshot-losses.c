@@ -3,6 +3,8 @@
  * Sequences in which a snapshot, or the space that it had, was or could be lost.
  */
 #include "common/base/logging.h"
+#include "common/engine/map-stash.h"
+#include "common/engine/volume-private.h"
 #include "tests/backing/faulty.h"
 #include "tests/engine/snapshot-world.h"
 #include "tests/engine/support.h"
@@ -57,8 +59,20 @@ static void test_erase(const void *data)
 #define FIRST (GIB + 64 * MIB) /* behind what the world writes, but for its last leaf */
 #define LEAVES 900u
 
+/* Whether the map has the slots with which what is dying is freed. */
+static gboolean can_reclaim(Volume *volume)
+{
+	Map *map = volume->engine.map;
+	gboolean can;
+
+	lock_take(map->lock);
+	can = stash_suffices_locked(map, TRUE);
+	lock_drop(map->lock);
+	return can;
+}
+
 /* Discards of what a snapshot shares need new nodes and free nothing.  However far they get, the
- * snapshot can be deleted. */
+ * snapshot can be deleted: that must free what is dying first, and needs slots for it. */
 static void test_full(const void *data)
 {
 	g_autoptr(World) world = world_new(0);
@@ -70,13 +84,20 @@ static void test_full(const void *data)
 		CHECK_INT(volume_put_value(world->volume, 9, 2 * BLOCK_SIZE, FIRST + i * MIB), 0);
 	world_snapshot(world, "one");
 	for (guint i = 0; i < LEAVES; i += 8) /* something that the discards leave dying */
-		CHECK_INT(volume_put_value(world->volume, 8, MIB, FIRST + i * MIB), 0);
+		CHECK_INT(volume_put_value(world->volume, 8, BLOCK_SIZE, FIRST + i * MIB), 0);
 	CHECK_INT(volume_checkpoint(world->volume), 0);
+	checkpointer_hold(world->volume->checkpointer, TRUE);
 	backing_faulty_fill_up(world->backing, 0);
+	for (guint i = 0; !r; i++) /* what is free of the file */
+		r = volume_put_value(world->volume, 7, BLOCK_SIZE, FIRST + i * BLOCK_SIZE);
+	CHECK_INT(r, -ENOSPC);
+	r = 0;
 	for (guint i = 0; !r && i < LEAVES; i++)
 		r = volume_discard(world->volume, FIRST + i * MIB, i % 8 ? BLOCK_SIZE : MIB);
-	CHECK(r == 0 || r == -ENOSPC);
+	CHECK_INT(r, -ENOSPC);
+	CHECK(can_reclaim(world->volume));
 	CHECK(!volume_failure(world->volume));
+	checkpointer_hold(world->volume->checkpointer, FALSE);
 	world_delete(world, "one", 0);
 	world_settle(world);
 	CHECK_INT(volume_discard(world->volume, FIRST, LEAVES * MIB), 0);
