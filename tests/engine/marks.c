@@ -183,6 +183,33 @@ static void test_large_hastened(const void *data)
 	close_volume(volume);
 }
 
+/* What is free are single blocks, and the backing cannot grow: a large write has many short runs,
+ * of which each would be an I/O of its own if it began at once. */
+static void test_scattered_not_hastened(const void *data)
+{
+	g_autoptr(Backing) backing = backing_new_filled(SIZE, 4, place);
+	Backing *borrowed = backing_borrow(backing);
+	BackingOps ops = *borrowed->ops;
+	Volume *volume;
+
+	(void)data;
+	ops.hasten = note_hasten;
+	borrowed->ops = &ops;
+	volume = volume_open(borrowed, "test", 0, NULL);
+	REQUIRE(volume);
+	CHECK_INT(volume_put_value(volume, 6, 4 * MIB, 0), 0);
+	backing_faulty_fill_up(backing, 0);
+	for (guint i = 0;
+	     !volume_put_value(volume, 5, 8 * BLOCK_SIZE, 4 * MIB + i * 8 * BLOCK_SIZE); i++)
+		; /* neighbours that are free */
+	for (guint64 at = 0; at < 4 * MIB; at += 2 * BLOCK_SIZE)
+		CHECK_INT(volume_discard(volume, at, BLOCK_SIZE), 0);
+	CHECK_INT(volume_checkpoint(volume), 0);
+	check_large(volume, 64, 0);
+	close_volume(volume);
+	backing_faulty_fill_up(backing, G_MAXUINT64);
+}
+
 /* ---- rot after a crash */
 
 /* Opens the disk that a crash leaves, without one block of the ring: what was flushed before is
@@ -322,6 +349,7 @@ int main(int argc, char **argv)
 	test_add("a small write and its flush are two I/Os", test_two_writes, NULL);
 	test_add("a write before an expected flush is hastened", test_hastened, NULL);
 	test_add("a large write is hastened", test_large_hastened, NULL);
+	test_add("a large write of many short runs is not", test_scattered_not_hastened, NULL);
 	test_add("no block of the ring is lost unnoticed", test_lost_block, NULL);
 	test_add("the mark's copy moves on before records", test_overrun, NULL);
 	test_add("an idle volume's marks follow the last flush", test_marks_follow, &idle);

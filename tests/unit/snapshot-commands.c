@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands on snapshots, where a deletion and a reader meet. */
+#include "common/service/snapshot-commands.h"
+
+#include <errno.h>
+
+#include "common/base/autofd.h"
+#include "common/base/error.h"
+#include "common/base/units.h"
+#include "common/engine/volume-snapshots.h"
+#include "common/service/readers.h"
+#include "tests/backing/faulty.h"
+#include "tests/engine/support.h"
+
+static guint64 snapshot_take(Volume *volume, const char *name)
+{
+	const VolumeSnapshotParameters parameters = {.name = name};
+	guint64 generation = 0;
+
+	CHECK(volume_snapshot_begin(volume, &parameters, &generation, NULL));
+	CHECK(volume_snapshot_wait(volume, generation, 60, NULL));
+	return generation;
+}
+
+static gboolean delete_by_command(Volume *volume, const char *run, GError **error)
+{
+	g_autoptr(Json) request = json_object_new_object();
+	g_autoptr(Json) answer = NULL;
+
+	json_object_object_add(request, "name", json_object_new_string("x"));
+	answer = snapshot_command(volume, run, "snapshot-delete", request, error);
+	return answer != NULL;
+}
+
+/* A checkpoint that fails may have made the deletion part of the volume: the next one makes it
+ * durable. */
+static void test_goes_on(const void *data)
+{
+	const VolumeParameters parameters = {.size = 16 * MIB, .journal_size = 64 * KIB};
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	g_autofree char *run = test_path(".run");
+	g_autoptr(GError) error = NULL, refused = NULL;
+	guint64 generation;
+	VolumeInfo info;
+	Volume *volume;
+
+	(void)data;
+	REQUIRE(volume_format(backing, &parameters, NULL));
+	volume = backing_open_volume(backing);
+	REQUIRE(volume);
+	CHECK_INT(volume_put_value(volume, 1, MIB, 0), 0);
+	generation = snapshot_take(volume, "x");
+	volume_get_info(volume, &info);
+	backing_faulty_fail(backing, FAULTY_WRITE, 0, ENOSPC, TRUE, FALSE);
+	CHECK(!delete_by_command(volume, run, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NO_SPACE, NULL);
+	backing_faulty_fail(backing, 0, 0, 0, FALSE, FALSE);
+	autofd reader = readers_join(run, info.uuid, generation, &refused);
+	CHECK(reader < 0);
+	CHECK_ERROR(refused, STORAGEOS_ERROR_BUSY, "is being deleted");
+	CHECK_INT(volume_checkpoint(volume), 0);
+	g_autoptr(GArray) infos = volume_snapshots(volume);
+	for (guint i = 0; i < infos->len; i++)
+		CHECK_INT(g_array_index(infos, VolumeSnapshotInfo, i).state,
+			  VOLUME_SNAPSHOT_DELETING);
+	close_volume(volume);
+}
+
+/* What was refused keeps nobody out. */
+static void test_refused(const void *data)
+{
+	g_autofree char *run = test_path(".run");
+	g_autoptr(GError) error = NULL, failed = NULL;
+	g_autoptr(Place) place = NULL;
+	Volume *volume = place_new_volume(&place, 16 * MIB);
+	guint64 generation;
+	VolumeInfo info;
+
+	(void)data;
+	REQUIRE(volume);
+	generation = snapshot_take(volume, "x");
+	volume_get_info(volume, &info);
+	CHECK(volume_snapshot_hold(volume, "x", "mine", NULL));
+	CHECK(!delete_by_command(volume, run, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY, "mine");
+	autofd reader = readers_join(run, info.uuid, generation, &failed);
+	CHECK_NO_ERROR(failed);
+	CHECK(reader >= 0);
+	close_volume(volume);
+}
+
+int main(int argc, char **argv)
+{
+	test_add("a deletion that may go on keeps readers out", test_goes_on, NULL);
+	test_add("a deletion that was refused does not", test_refused, NULL);
+	return test_run(argc, argv);
+}
