@@ -11,8 +11,9 @@
 
 #define LEAVES 600u
 #define SIZE (LEAVES * (guint64)MIB)
-#define READ_US 2000 /* a read of the backing: taking a snapshot of so many leaves apart is slow   \
-		      */
+#define READ_US                                                                                    \
+	2000 /* a read of the backing: taking a snapshot of so many leaves apart is slow           \
+	      */
 
 static void snapshot_take(Volume *volume, const char *name)
 {

@@ -2,45 +2,17 @@
 /*
  * Whatever a stream is, its reader returns an error, or ranges that are within the volume.
  *
- * The first byte says how the others are read: 0 as they are; otherwise as a list of frames (type,
- * u16 length, payload), to which the headers are made, so that their checksums are right.
+ * The first byte says how the others are read: 0 as they are; otherwise as a list of frames
+ * (stream-frames.h).
  */
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/base/autofd.h"
-#include "common/base/bytes.h"
 #include "common/base/units.h"
-#include "common/engine/crc32c.h"
 #include "common/stream/stream-reader.h"
 #include "tests/fuzz/fuzz.h"
-
-static void frame_append(GByteArray *stream, StreamChain *chain, guint type, const guint8 *payload,
-			 guint32 length)
-{
-	const StreamFrame frame = {(StreamType)type, length, crc32c(0, payload, length)};
-	guint8 header[STREAM_HEADER_SIZE];
-
-	stream_header_encode(chain, &frame, header);
-	g_byte_array_append(stream, header, sizeof header);
-	g_byte_array_append(stream, payload, length);
-}
-
-static GByteArray *stream_make(const guint8 *data, gsize size)
-{
-	GByteArray *stream = g_byte_array_new();
-	StreamChain chain = {0};
-
-	while (size >= 3) {
-		gsize length = get_le16(data + 1);
-
-		length = MIN(length, size - 3);
-		frame_append(stream, &chain, data[0], data + 3, (guint32)length);
-		data += 3 + length;
-		size -= 3 + length;
-	}
-	return stream;
-}
+#include "tests/fuzz/stream-frames.h"
 
 static void ranges_check(StreamRanges ranges, gboolean data, const StreamBegin *begin)
 {
@@ -78,7 +50,7 @@ static void stream_consume(int fd)
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
-	g_autoptr(GByteArray) made = size && data[0] ? stream_make(data + 1, size - 1) : NULL;
+	g_autoptr(GByteArray) made = size && data[0] ? fuzz_frames(data + 1, size - 1) : NULL;
 	autofd fd = memfd_create("stream", MFD_CLOEXEC);
 
 	if (made)
