@@ -73,11 +73,15 @@
  * that does not know a read-only-compatible bit may only read.  One that does not know a compatible
  * bit may do everything, and must clear the bit when it writes. */
 #define FORMAT_INCOMPATIBLE_KNOWN ((guint64)0)
-#define FORMAT_RO_COMPATIBLE_KNOWN FORMAT_RO_SNAPSHOTS
+#define FORMAT_RO_COMPATIBLE_KNOWN (FORMAT_RO_SNAPSHOTS | FORMAT_RO_WRITE_THROUGH)
 
 /* Read-only-compatible: slots belong to snapshots, too, and the fields of the superblock from
  * head_parent on count.  Without the bit they are zeros. */
 #define FORMAT_RO_SNAPSHOTS ((guint64)1 << 0)
+
+/* Read-only-compatible: the volume has no write cache.  Who serves it acknowledges a change only
+ * when the change is durable, so a program that does not know the bit must not write. */
+#define FORMAT_RO_WRITE_THROUGH ((guint64)1 << 1)
 
 /* A pointer of the map.  All zeros: null, a hole. */
 typedef struct {

@@ -31,6 +31,7 @@ struct Volume {
 	guint64 groups_offset;
 	guint64 grown_from; /* the superblock's, when the volume was opened */
 	guint32 logical_block_size;
+	gboolean write_through;
 	guint8 uuid[16];
 	Checkpointer *checkpointer; /* NULL: read only */
 	Ranges ranges;

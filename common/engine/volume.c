@@ -111,6 +111,7 @@ static gboolean superblock_new(const VolumeParameters *p, Superblock *sb, const 
 		.size = p->size,
 		.logical_block_size = p->logical_block_size ? p->logical_block_size : SECTOR_SIZE,
 		.journal_size = p->journal_size,
+		.ro_compatible = p->write_through ? FORMAT_RO_WRITE_THROUGH : 0,
 		.generation = 1,
 		.checkpoint = 1,
 		.journal_sequence = 1,
@@ -198,6 +199,7 @@ static gboolean open_engine(Volume *volume, GError **error)
 	engine->size = engine->next_size = sb->size;
 	volume->grown_from = sb->grown_from;
 	volume->logical_block_size = sb->logical_block_size;
+	volume->write_through = (sb->ro_compatible & FORMAT_RO_WRITE_THROUGH) != 0;
 	volume->journal_size = sb->journal_size;
 	volume->groups_offset = sb->groups_offset;
 	memcpy(volume->uuid, sb->uuid, sizeof volume->uuid);
@@ -435,7 +437,23 @@ int volume_checkpoint(Volume *volume)
 	return volume->checkpointer ? checkpointer_run(volume->checkpointer) : -EROFS;
 }
 
-/* Called by the checkpoint thread: the superblocks that it writes from now on have the UUID. */
+/* ---- properties, which the superblock has */
+
+typedef void (*PropertySet)(Engine *engine, gpointer value);
+
+/* Has the checkpoint thread set the property, and makes the superblocks that have it durable. */
+static gboolean property_change(Volume *volume, PropertySet set, gpointer value, const char *what,
+				GError **error)
+{
+	int r = volume_check_writable(volume);
+
+	if (!r) {
+		checkpointer_call(volume->checkpointer, set, value);
+		r = checkpointer_run(volume->checkpointer);
+	}
+	return !r || error_set_errno(error, r, "%s: change %s", volume->engine.name, what);
+}
+
 static void set_uuid(Engine *engine, gpointer uuid)
 {
 	memcpy(engine->superblock.current.uuid, uuid, 16);
@@ -443,19 +461,35 @@ static void set_uuid(Engine *engine, gpointer uuid)
 
 gboolean volume_renew_uuid(Volume *volume, GError **error)
 {
-	int r = volume_check_writable(volume);
 	guint8 uuid[16];
 
-	if (!r && !volume_random_uuid(uuid, error))
+	if (!volume_random_uuid(uuid, error) ||
+	    !property_change(volume, set_uuid, uuid, "the UUID", error))
 		return FALSE;
-	if (!r) {
-		checkpointer_call(volume->checkpointer, set_uuid, uuid);
-		r = checkpointer_run(volume->checkpointer);
-	}
-	if (r)
-		return error_set_errno(error, r, "%s: change the UUID", volume->engine.name);
 	memcpy(volume->uuid, uuid, sizeof uuid);
 	return TRUE;
+}
+
+static void set_write_through(Engine *engine, gpointer write_through)
+{
+	guint64 *features = &engine->superblock.current.ro_compatible;
+
+	*features &= ~FORMAT_RO_WRITE_THROUGH;
+	if (*(const gboolean *)write_through)
+		*features |= FORMAT_RO_WRITE_THROUGH;
+}
+
+gboolean volume_set_write_through(Volume *volume, gboolean write_through, GError **error)
+{
+	if (!property_change(volume, set_write_through, &write_through, "the write cache", error))
+		return FALSE;
+	volume->write_through = write_through;
+	return TRUE;
+}
+
+gboolean volume_is_write_through(const Volume *volume)
+{
+	return volume->write_through;
 }
 
 guint64 volume_settle(Volume *volume)
@@ -503,6 +537,7 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 						     : VOLUME_OK,
 		.size = volume_size(volume),
 		.logical_block_size = volume->logical_block_size,
+		.write_through = volume->write_through,
 		.generation = __atomic_load_n(&engine->durable_generation, __ATOMIC_RELAXED),
 		.data_bytes = map.data_slots * FORMAT_SLOT_SIZE,
 		.metadata_bytes = volume->groups_offset +

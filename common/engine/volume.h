@@ -51,6 +51,7 @@ typedef struct {
 	guint32 logical_block_size; /* what the volume shows to its users: 512 or 4096; 0 = 512 */
 	guint64 journal_size;	    /* bytes, a multiple of 64 KiB, 64 KiB..64 MiB; 0
 				     * (recommended) = by the volume's size, at least 4 MiB */
+	gboolean write_through;	    /* see volume_is_write_through() */
 } VolumeParameters;
 
 typedef enum {
@@ -64,6 +65,7 @@ typedef struct {
 	VolumeState state;
 	guint64 size;
 	guint32 logical_block_size;
+	gboolean write_through;	 /* see volume_is_write_through() */
 	guint64 generation;	 /* of the last durable checkpoint */
 	guint64 data_bytes;	 /* blocks that the volume or a snapshot has, and discarded blocks
 				  * that are not yet free */
@@ -126,6 +128,15 @@ void volume_abandon(Volume *volume);
 
 guint64 volume_size(const Volume *volume);
 guint32 volume_logical_block_size(const Volume *volume);
+
+/* Whether the volume has no write cache.  The engine's calls do the same as ever; a front end must
+ * call volume_flush() after a change, and acknowledge the change to its user only when that
+ * returned 0.  Then what the user was told survives a loss of power and the death of the machine
+ * (I2 as strong as I1), and whoever opens the volume next, on another machine too, finds it. */
+gboolean volume_is_write_through(const Volume *volume);
+
+/* Changes that, durably.  No front end may serve the volume. */
+gboolean volume_set_write_through(Volume *volume, gboolean write_through, GError **error);
 void volume_get_info(Volume *volume, VolumeInfo *ret_info);
 
 /* Why the volume is FAILED, or NULL.  Free the result. */
