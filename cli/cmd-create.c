@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "cli/cli.h"
 #include "cli/device-content.h"
 #include "cli/facts.h"
@@ -6,10 +8,16 @@
 #include "common/base/error.h"
 #include "common/base/units.h"
 
-static gboolean parameters_read(const char *size, const char *block_size,
+static gboolean parameters_read(const char *size, const char *block_size, const char *write_cache,
 				VolumeParameters *parameters)
 {
 	guint64 bytes = 512;
+
+	if (write_cache && strcmp(write_cache, "on") != 0 && strcmp(write_cache, "off") != 0) {
+		cli_usage("create: invalid write cache '%s' (on or off)", write_cache);
+		return FALSE;
+	}
+	parameters->write_through = !g_strcmp0(write_cache, "off");
 
 	if (!cli_volume_size("create", size, &parameters->size))
 		return FALSE;
@@ -61,13 +69,16 @@ static int create_failed(const VolumeName *name, GError *error)
 
 static int verb_create_run(int argc, char **argv)
 {
-	g_autofree char *size = NULL, *block_size = NULL;
+	g_autofree char *size = NULL, *block_size = NULL, *write_cache = NULL;
 	gboolean force = FALSE;
 	const GOptionEntry options[] = {
 		{"size", 's', 0, G_OPTION_ARG_FILENAME, &size, "Size, 1MiB to 64TiB (required)",
 		 "SIZE"},
 		{"block-size", 0, 0, G_OPTION_ARG_FILENAME, &block_size,
 		 "Logical block size, 512 (default) or 4096", "BYTES"},
+		{"write-cache", 0, 0, G_OPTION_ARG_FILENAME, &write_cache,
+		 "on (default), or off: every write is durable before it is acknowledged",
+		 "on|off"},
 		{"force", 0, 0, G_OPTION_ARG_NONE, &force,
 		 "Overwrite whatever a block device holds", NULL},
 		{0},
@@ -83,7 +94,7 @@ static int verb_create_run(int argc, char **argv)
 	if (!size)
 		return cli_usage("create: --size is required (usage: storageos create %s)",
 				 verb_create.arguments);
-	if (!parameters_read(size, block_size, &parameters))
+	if (!parameters_read(size, block_size, write_cache, &parameters))
 		return CLI_USAGE;
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
@@ -96,5 +107,5 @@ static int verb_create_run(int argc, char **argv)
 	return CLI_DONE;
 }
 
-const Verb verb_create = {"create", "NAME --size SIZE [--block-size 4096]", "create a volume",
-			  verb_create_run};
+const Verb verb_create = {"create", "NAME --size SIZE [--block-size 4096] [--write-cache off]",
+			  "create a volume", verb_create_run};

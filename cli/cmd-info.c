@@ -16,6 +16,7 @@ static void info_add_facts(Json *object, const Facts *facts)
 	json_add_text(object, "path", facts->path);
 	json_add_number(object, "size", facts->size);
 	json_add_number(object, "logical_block_size", facts->logical_block_size);
+	json_add_text(object, "write_cache", facts_write_cache(facts));
 	json_add_number(object, "allocated", facts->allocated);
 	json_add_text(object, "open_in", facts->holder);
 }

@@ -26,6 +26,7 @@ static gboolean facts_read_summary(const char *snapshot, Facts *facts, GError **
 	memcpy(facts->uuid, summary.uuid, sizeof facts->uuid);
 	facts->size = summary.size;
 	facts->logical_block_size = summary.logical_block_size;
+	facts->write_through = summary.write_through;
 	facts->scrub_errors = summary.scrub_errors;
 	facts->allocated = summary.allocated;
 	facts->missing_from = summary.missing_from;
@@ -134,6 +135,7 @@ static void facts_answer(gconstpointer data, int fd)
 	json_add_number(object, "inode", facts.place.inode);
 	json_add_number(object, "size", facts.size);
 	json_add_number(object, "logical_block_size", facts.logical_block_size);
+	json_add_flag(object, "write_through", facts.write_through);
 	json_add_number(object, "allocated", facts.allocated);
 	json_add_number(object, "missing_from", facts.missing_from);
 	json_add_number(object, "scrub_errors", facts.scrub_errors);
@@ -154,6 +156,7 @@ static gboolean facts_take_answer(Json *object, Facts *facts, GError **error)
 				      (guint64)json_get_number(object, "inode")};
 	facts->size = (guint64)json_get_number(object, "size");
 	facts->logical_block_size = (guint32)json_get_number(object, "logical_block_size");
+	facts->write_through = json_get_flag(object, "write_through");
 	facts->allocated = (guint64)json_get_number(object, "allocated");
 	facts->missing_from = (guint64)json_get_number(object, "missing_from");
 	facts->scrub_errors = (guint64)json_get_number(object, "scrub_errors");
@@ -245,6 +248,11 @@ gboolean facts_read(const Config *config, const VolumeName *name, Facts *ret_fac
 		return TRUE;
 	g_prefix_error(error, "volume '%s': ", text);
 	return FALSE;
+}
+
+const char *facts_write_cache(const Facts *facts)
+{
+	return facts->write_through ? "off" : "on";
 }
 
 void facts_clear(Facts *facts)

@@ -16,11 +16,12 @@ typedef struct {
 	BackingPlace place; /* of the file that the path leads to now */
 	guint64 size;
 	guint32 logical_block_size;
-	guint64 allocated;    /* bytes that the file takes in its file system */
-	guint64 missing_from; /* size of a file that ends too early; 0: the file is complete */
-	guint64 scrub_errors; /* of the last completed scrub */
-	guint64 available;    /* bytes free in the file system; G_MAXUINT64: not known */
-	char *holder;	      /* process that has it open, "process 12 (tcmu-runner)", or NULL */
+	gboolean write_through; /* it has no write cache */
+	guint64 allocated;	/* bytes that the file takes in its file system */
+	guint64 missing_from;	/* size of a file that ends too early; 0: the file is complete */
+	guint64 scrub_errors;	/* of the last completed scrub */
+	guint64 available;	/* bytes free in the file system; G_MAXUINT64: not known */
+	char *holder;		/* process that has it open, "process 12 (tcmu-runner)", or NULL */
 } Facts;
 
 /* Takes 10 s at most; IO if the disk does not answer within that time.
@@ -35,6 +36,9 @@ GPtrArray *facts_list(const ConfigPool *pool, GError **error);
 /* The process that has the volume open whose Facts have this `lock` ("process 12 (tcmu-runner)"),
  * or NULL.  Free the result. */
 char *facts_holder(const char *lock);
+
+/* Whether the volume has a write cache: "on" or "off". */
+const char *facts_write_cache(const Facts *facts);
 
 void facts_clear(Facts *facts);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Facts, facts_clear)

@@ -29,6 +29,7 @@ gboolean volume_summary_read(const char *path, VolumeSummary *ret_summary, GErro
 	*ret_summary = (VolumeSummary){
 		.size = sb->size,
 		.logical_block_size = sb->logical_block_size,
+		.write_through = (sb->ro_compatible & FORMAT_RO_WRITE_THROUGH) != 0,
 		.scrub_errors = sb->scrub_errors,
 		.allocated = backing_allocated(backing),
 		.missing_from = size < needed_size(sb, backing) ? size : 0,

@@ -64,4 +64,21 @@ is "no claim is left once both are detached" \
 	"$("$STORAGEOS" detach a; "$STORAGEOS" detach b; ls "$WORK/run/identity")" ""
 refuses "set refuses any other parameter" "invalid assignment 'size=3'" "$STORAGEOS" set a size=3
 refuses "set refuses a volume that does not exist" "set default/none: .*no such volume" "$STORAGEOS" set none uuid=new
+
+# ---- the write cache
+
+cache_of() { "$STORAGEOS" info "$1" --json | jq -r .write_cache; }
+is "a volume has a write cache" "$(cache_of a)" on
+must "a volume without one" "$STORAGEOS" create c --size 64M --write-cache off
+is "info says so" "$(cache_of c)" off
+like "info says so to people" "$("$STORAGEOS" info c)" 'write cache +off'
+refuses "create refuses any other value" "invalid write cache 'through'" "$STORAGEOS" create d --size 64M --write-cache through
+like "set switches it on" "$("$STORAGEOS" set c write_cache=on)" '^default/c: write cache on, was off$'
+is "that is kept" "$(cache_of c)" on
+said=$("$STORAGEOS" set a write_cache=off --json)
+is "set says the same to programs" "$(jq -r '.write_cache + .before' <<<"$said")" offon
+must "attach a volume" "$STORAGEOS" attach a
+refuses "an attached volume keeps its write cache" 'must be detached to change its write cache' "$STORAGEOS" set a write_cache=on
+must "detach it" "$STORAGEOS" detach a
+refuses "set refuses any other value" "invalid assignment 'write_cache=through'" "$STORAGEOS" set a write_cache=through
 finish
