@@ -241,12 +241,13 @@ static void patience_lose(Device *device)
 	g_atomic_int_set(&device->patience, -impatience);
 }
 
-static gboolean request_is_awaited(Device *device, RunnerCommand *cmd, const Request *request)
+static gboolean task_is_awaited(Device *device, const Task *task)
 {
-	if (g_atomic_pointer_get(&device->plain) != cmd)
+	if (g_atomic_pointer_get(&device->plain) != task->cmd)
 		return FALSE;
 	g_atomic_pointer_set(&device->plain, NULL);
-	return request->length <= DEVICE_NOW_MAX && !request->durable && patience_take(device);
+	return task->request.length <= DEVICE_NOW_MAX && !task->request.durable &&
+	       patience_take(device);
 }
 
 static gboolean task_wait(const Task *task)
@@ -303,6 +304,8 @@ static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request
 			sense_from_result(-ENODEV, SENSE_READING, 0, runner_command_sense(cmd));
 		return NULL;
 	}
+	if (device->unit.write_through && !request_reads(request))
+		wanted.request.durable = TRUE;
 	wanted.begun = metrics_begin(&device->metrics);
 	wanted.deadline = g_get_monotonic_time() + DEVICE_DEADLINE;
 	task = tasks_take(&device->tasks, &wanted);
@@ -371,7 +374,7 @@ RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *re
 	if (request->kind == REQUEST_SANITIZE && device_volume(device))
 		return sanitize_submit(device, cmd, request);
 	task = task_for(device, cmd, request, &status);
-	if (task && !(request_is_awaited(device, cmd, request) && task_hand(device, task)))
+	if (task && !(task_is_awaited(device, task) && task_hand(device, task)))
 		task_queue(device, task);
 	return status;
 }

@@ -157,26 +157,27 @@ static gboolean cfgstrings_name_same_volume(const char *one, const char *other)
 	       !strcmp(a->volume->name, b->volume->name);
 }
 
-/* The write cache is always on, and MODE SENSE says so.  The kernel's attribute is 0 from the
- * start, whatever initiators are told, and restoreconfig sets the saved 0 before anybody uses the
- * device. Refusing that would make every restore end with an error; obeying it would make every
- * restored device flush after each write.  So it is ignored.  Whoever clears the attribute of a
- * device in use means it, and gets an error. */
+/* Whether there is a write cache is a property of the volume, and MODE SENSE says it.  The kernel's
+ * attribute is 0 from the start, whatever initiators are told, and restoreconfig sets the saved
+ * value before anybody uses the device.  Refusing that would make a restore end with an error;
+ * obeying it would make each restored device flush after each write.  So it is ignored.  Whoever
+ * changes the attribute of a device in use means it, and gets an error if the volume differs. */
 static int device_set_write_cache(RunnerDevice *dev, bool on)
 {
 	Device *device = runner_device_private(dev);
 	const char *name = runner_device_cfgstring(dev);
+	bool has = !device || !device_unit(device)->write_through;
 
-	if (on)
+	if (on == has)
 		return 0;
 	if (!device || !device_is_in_use(device)) {
-		log_info("%s: the write cache is on whatever the attribute says; initiators flush "
-			 "it",
-			 name);
+		log_info("%s: the write cache is %s whatever the attribute says", name,
+			 has ? "on" : "off");
 		return 0;
 	}
-	log_error("%s: the write cache cannot be turned off: initiators flush it, or set FUA",
-		  name);
+	log_error("%s: the write cache stays %s: it is a property of the volume (storageos set "
+		  "NAME write_cache=%s, while it is detached)",
+		  name, has ? "on" : "off", on ? "on" : "off");
 	return -EOPNOTSUPP;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * MODE SENSE and MODE SELECT.  The only field that can be changed is SWP, software write protect;
- * it lasts until the device is closed.  The write cache is always on: initiators flush it, and with
- * the cache off every write would have to be flushed.
+ * it lasts until the device is closed.  Whether there is a write cache (WCE) is a property of the
+ * volume, which all gateways that ever serve it agree on: an initiator cannot change it.
  */
 #include "common/base/bounds.h"
 #include "handler/scsi-private.h"
@@ -16,6 +16,7 @@
 #define WRITE_PROTECT 0x80
 #define DPOFUA 0x10
 #define SWP 0x08
+#define WCE 0x04
 #define PAGE_MAX 24
 #define ANSWER_MAX 256
 
@@ -33,7 +34,7 @@ typedef struct {
  * threshold events. */
 static const ModePage pages[] = {
 	{0x01, 0, 12, {0x01, 0x0a, 0x00, 0x80}, {0}},
-	{0x08, 0, 20, {0x08, 0x12, 0x04}, {0}},
+	{0x08, 0, 20, {0x08, 0x12, WCE}, {0}},
 	{0x0a, 0, 12, {0x0a, 0x0a, 0x02, 0x10, 0x00, 0x40, 0x00, 0x00, 0xff, 0xff}, {[4] = SWP}},
 	{0x1c, 0, 12, {0x1c, 0x0a, 0x08}, {0}},
 	{0x1c, 2, 24, {0x1c | SUBPAGE_FORMAT, 0x02, 0x00, 0x14, [16] = 0x80, [17] = 0x01}, {0}},
@@ -54,6 +55,8 @@ static void page_get(ScsiUnit *unit, const ModePage *page, PageControl control, 
 		memcpy(to + header, page->changeable + header, page->length - header);
 		return;
 	}
+	if (page->code == 0x08 && unit->write_through)
+		to[2] &= (guint8)~WCE;
 	if (page->code == 0x1c && page->subcode)
 		put_be(to + 20, (guint)g_atomic_int_get(&unit->threshold_count), 4);
 	if (page->code == 0x0a && control == PAGE_CURRENT &&

@@ -69,10 +69,11 @@ typedef enum {
 
 /* One logical unit.  Its owner sets the members above the empty line and zeroes the rest. */
 typedef struct {
-	guint64 blocks;	      /* atomic; scsi_unit_resize() */
-	guint32 block_size;   /* bytes */
-	guint32 max_transfer; /* blocks */
-	gboolean read_only;   /* a snapshot: nothing an initiator does makes it writable */
+	guint64 blocks;		/* atomic; scsi_unit_resize() */
+	guint32 block_size;	/* bytes */
+	guint32 max_transfer;	/* blocks */
+	gboolean read_only;	/* a snapshot: nothing an initiator does makes it writable */
+	gboolean write_through; /* the volume has no write cache; set before `ready` */
 	void (*identify)(gpointer data, ScsiIdentity *ret_identity);
 	/* May block: called by requests only, never by scsi_command(). */
 	void (*get_space)(gpointer data, ScsiSpace *ret_space);

@@ -50,3 +50,4 @@ void resize_tests(void);
 void restart_tests(void);
 void snapshots_tests(void);
 void stats_tests(void);
+void write_through_tests(void);

@@ -21,5 +21,6 @@ int main(int argc, char **argv)
 	restart_tests();
 	snapshots_tests();
 	stats_tests();
+	write_through_tests();
 	return test_run(argc - 1, argv + 1);
 }

@@ -148,7 +148,7 @@ set_attribute() { # NAME VALUE
 	echo "$2" >"$attributes/$1"
 }
 refuses "the write cache of a disk in use cannot be turned off" 'not supported' set_attribute emulate_write_cache 0
-check "the log gives the reason" runner_logged 'the write cache cannot be turned off'
+check "the log gives the reason" runner_logged 'the write cache stays on'
 like "the write cache stays on" "$(sg_modes -p 8 "$sg" | tr '\n' ' ')" '08 12 04'
 like "reservations are among the commands" "$(sg_opcodes "$sg")" 'Persistent reserve'
 must "switch them off" set_attribute emulate_pr 0
