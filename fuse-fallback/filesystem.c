@@ -200,8 +200,11 @@ static guint64 length_inside(Filesystem *fs, off_t offset, guint64 length)
 typedef struct FuseTask FuseTask;
 
 struct FuseTask {
-	/* 0: it has replied; otherwise the result to reply with, as in volume.h. */
+	/* 0: it has replied, or confirm() will; otherwise the result to reply with, as in volume.h.
+	 */
 	int (*run)(const FuseTask *task);
+	/* Replies that the change is made.  NULL: it changes nothing, and run() replies. */
+	void (*confirm)(const FuseTask *task);
 	SleepersKind by;
 	fuse_req_t req;
 	guint64 offset, length;
@@ -236,11 +239,34 @@ static void task_end(const FuseTask *task, Filesystem *fs, int r)
 	metrics_end(&fs->metrics, task->kind, task->begun, task->length, r != 0);
 }
 
-static void task_run(const FuseTask *task)
+/* The flush that a change waited for ended with this result. */
+static void task_confirm(gpointer data, int r)
+{
+	const FuseTask *task = data;
+	Filesystem *fs = filesystem_of(task->req);
+
+	if (!r)
+		task->confirm(task);
+	task_end(task, fs, r);
+}
+
+/* Ends a task with the result of run().  Without a write cache, a change that was made must become
+ * durable before the reply. */
+static void task_conclude(FuseTask *task, Filesystem *fs, int r)
+{
+	if (r || !task->confirm)
+		task_end(task, fs, r);
+	else if (fs->acknowledger)
+		acknowledger_add(fs->acknowledger, task);
+	else
+		task_confirm(task, 0);
+}
+
+static void task_run(FuseTask *task)
 {
 	Filesystem *fs = filesystem_of(task->req);
 
-	task_end(task, fs, task->run(task));
+	task_conclude(task, fs, task->run(task));
 }
 
 static void task_run_copy(gpointer task, const guint8 *data)
@@ -250,7 +276,7 @@ static void task_run_copy(gpointer task, const guint8 *data)
 }
 
 /* Hands the task to the sleepers, or carries it out here if there is no memory for that. */
-static void task_push(const FuseTask *task)
+static void task_push(FuseTask *task)
 {
 	if (!sleepers_hand_over(filesystem_of(task->req)->sleepers, task->by, task_run_copy, task,
 				sizeof *task, task->data, task->data ? task->length : 0))
@@ -275,18 +301,14 @@ static int task_read(const FuseTask *task)
 	return task_read_with(task, volume_read);
 }
 
-static int task_write_with(const FuseTask *task, FileWriter writer)
-{
-	int r = writer(filesystem_of(task->req)->volume, task->data, task->length, task->offset);
-
-	if (!r)
-		fuse_reply_write(task->req, task->length);
-	return r;
-}
-
 static int task_write(const FuseTask *task)
 {
-	return task_write_with(task, file_write);
+	return file_write(filesystem_of(task->req)->volume, task->data, task->length, task->offset);
+}
+
+static void task_confirm_write(const FuseTask *task)
+{
+	fuse_reply_write(task->req, task->length);
 }
 
 static int task_flush(const FuseTask *task)
@@ -300,11 +322,12 @@ static int task_flush(const FuseTask *task)
 
 static int task_zero(const FuseTask *task)
 {
-	int r = file_zero(filesystem_of(task->req)->volume, task->offset, task->length);
+	return file_zero(filesystem_of(task->req)->volume, task->offset, task->length);
+}
 
-	if (!r)
-		fuse_reply_err(task->req, 0);
-	return r;
+static void task_confirm_zero(const FuseTask *task)
+{
+	fuse_reply_err(task->req, 0);
 }
 
 static int task_seek(const FuseTask *task, gboolean mapped)
@@ -335,16 +358,12 @@ static int task_seek_hole(const FuseTask *task)
 static void task_write_tried(gpointer data, const guint8 *bytes, int r)
 {
 	FuseTask *task = data;
-	Filesystem *fs = filesystem_of(task->req);
 
 	task->data = bytes;
-	if (r == -EAGAIN) {
+	if (r == -EAGAIN)
 		task_push(task);
-		return;
-	}
-	if (!r)
-		fuse_reply_write(task->req, task->length);
-	task_end(task, fs, r);
+	else
+		task_conclude(task, filesystem_of(task->req), r);
 }
 
 /* Of a write that nothing combines. */
@@ -388,6 +407,7 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 
 	(void)ino, (void)fi;
 	task.run = task_write;
+	task.confirm = task_confirm_write;
 	task.by = SLEEPERS_CHANGE;
 	task.data = (const guint8 *)data;
 	if (!task.length && size > 0)
@@ -411,6 +431,7 @@ static void task_push_zero(fuse_req_t req, guint64 offset, guint64 length)
 	FuseTask task = task_begin(req, METRICS_DISCARD, offset, length);
 
 	task.run = task_zero;
+	task.confirm = task_confirm_zero;
 	task.by = SLEEPERS_CHANGE;
 	task_push(&task);
 }
@@ -488,9 +509,26 @@ static void fs_statfs(fuse_req_t req, fuse_ino_t ino)
 	fuse_reply_statfs(req, &out);
 }
 
-Combiner *filesystem_combiner(Filesystem *fs, GError **error)
+gboolean filesystem_start(Filesystem *fs, guint takers, GError **error)
 {
-	return combiner_new(fs->volume, fs->sleepers, task_write_tried, sizeof(FuseTask), error);
+	fs->sleepers = sleepers_new(takers, error);
+	if (!fs->sleepers)
+		return FALSE;
+	fs->combiner =
+		combiner_new(fs->volume, fs->sleepers, task_write_tried, sizeof(FuseTask), error);
+	if (!fs->combiner)
+		return FALSE;
+	if (!volume_is_write_through(fs->volume))
+		return TRUE;
+	fs->acknowledger = acknowledger_new(fs->volume, task_confirm, sizeof(FuseTask), error);
+	return fs->acknowledger != NULL;
+}
+
+void filesystem_stop(Filesystem *fs)
+{
+	combiner_free(fs->combiner);
+	sleepers_free(fs->sleepers); /* before the acknowledger, to which they hand changes */
+	acknowledger_free(fs->acknowledger);
 }
 
 const struct fuse_lowlevel_ops filesystem_ops = {

@@ -14,7 +14,8 @@
  * Permissions and owner are fixed; times are not kept.
  *
  * Every open file uses direct I/O (the kernel caches none of its pages) and parallel writes.
- * Closing the file makes nothing durable; fsync does.
+ * Closing the file makes nothing durable; fsync does.  If the volume has no write cache, each write
+ * and each range that is zeroed is durable when the call returns.
  *
  * Operations run in any number of libfuse's threads at once, and these do not wait: not for a
  * checkpoint, nor for the disk.  So reads are answered as fast as the disk allows, however long
@@ -25,6 +26,7 @@
 #include "common/base/logging.h"
 #include "common/service/metrics.h"
 #include "common/engine/volume.h"
+#include "fuse-fallback/acknowledger.h"
 #include "fuse-fallback/combiner.h"
 #include "fuse-fallback/libfuse.h"
 #include "fuse-fallback/sleepers.h"
@@ -37,6 +39,7 @@ typedef struct {
 	LoggingLimit failures;
 	Sleepers *sleepers; /* carry out what has to wait */
 	Combiner *combiner;
+	Acknowledger *acknowledger;   /* NULL: the volume has a write cache */
 	void (*ready)(gpointer data); /* called once, with the kernel's first request */
 	gpointer ready_data;
 	gint users;	/* how many have the file open; atomic */
@@ -46,5 +49,7 @@ typedef struct {
 /* For fuse_session_new(), with a Filesystem as its user data. */
 extern const struct fuse_lowlevel_ops filesystem_ops;
 
-/* What combines the writes of a file system with volume and sleepers. */
-Combiner *filesystem_combiner(Filesystem *fs, GError **error);
+/* Starts the threads that the file system needs beside `takers`, those that take requests.
+ * filesystem_stop() must be called in either case, once nobody takes requests. */
+gboolean filesystem_start(Filesystem *fs, guint takers, GError **error);
+void filesystem_stop(Filesystem *fs);

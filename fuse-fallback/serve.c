@@ -136,11 +136,7 @@ static gboolean open_volume(Server *server, GError **error)
 		return FALSE;
 	server->monitor = monitor_new(request->config, request->volume, "fuse", server->fs.volume,
 				      &server->fs.metrics);
-	server->fs.sleepers = sleepers_new(server->threads, error);
-	if (!server->fs.sleepers)
-		return FALSE;
-	server->fs.combiner = filesystem_combiner(&server->fs, error);
-	return server->fs.combiner != NULL;
+	return filesystem_start(&server->fs, server->threads, error);
 }
 
 static gboolean watch_users(Server *server, GError **error)
@@ -199,8 +195,7 @@ static gboolean server_start_and_run(Server *server, GError **error)
 static gboolean server_end(Server *server, GError **error)
 {
 	attendance_free(server->attendance);
-	combiner_free(server->fs.combiner);
-	sleepers_free(server->fs.sleepers);
+	filesystem_stop(&server->fs);
 	end_session(server);
 	monitor_free(server->monitor);
 	return volume_close(server->fs.volume, error);
