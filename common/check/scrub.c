@@ -271,6 +271,16 @@ static void verify_superblocks(Engine *engine, gpointer data)
 		snapshots_verify(engine->snapshots, roots->repair, &roots->count);
 }
 
+/* A file that was cut short ends before copies that are to be rewritten.  A device cannot grow. */
+static void regrow_backing(const Engine *engine)
+{
+	guint64 groups = slots_groups(engine->slots);
+	guint64 end = slots_offset(engine->slots, groups << FORMAT_GROUP_SHIFT);
+
+	if (backing_size(engine->backing) < end)
+		backing_grow(engine->backing, end);
+}
+
 static int verify_roots(Scrub *scrub)
 {
 	Volume *volume = scrub->volume;
@@ -279,6 +289,8 @@ static int verify_roots(Scrub *scrub)
 			    .more = TRUE};
 	int r = 0;
 
+	if (roots.repair)
+		regrow_backing(engine);
 	if (volume->checkpointer) {
 		roots.count.copies = FORMAT_MARKS + 1;
 		roots.count.repaired = volume_verify_marks(volume, roots.repair);

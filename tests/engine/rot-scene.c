@@ -3,8 +3,10 @@
 
 #include <errno.h>
 
+#include "common/base/error.h"
 #include "common/engine/superblock.h"
 #include "common/engine/volume-private.h"
+#include "common/engine/volume-snapshots.h"
 
 #define WORDS (BLOCK_SIZE / 8)
 #define PIECE 16u /* the most blocks that are read together */
@@ -121,9 +123,21 @@ static void approach_end(Backing *backing, guint64 left)
 	CHECK_INT(superblock_store(backing, &pair, &next), 0);
 }
 
+static void take_snapshot(SceneLife *life)
+{
+	Scene *scene = life->scene;
+	char name[] = {'s', (char)('0' + scene->n_snapshots), '\0'};
+	const VolumeSnapshotParameters parameters = {.name = name};
+	guint64 generation = 0;
+
+	CHECK(volume_snapshot_begin(life->volume, &parameters, &generation, NULL));
+	CHECK(volume_snapshot_wait(life->volume, generation, 60, NULL));
+	memcpy(scene->snapshots[scene->n_snapshots++], life->now, sizeof life->now);
+}
+
 /* The longest life: after a close and an open, changes that were flushed and others that were not.
  */
-static void live(SceneLife *life, Backing *backing, gboolean unclean)
+static void live(SceneLife *life, Backing *backing, SceneKind kind)
 {
 	approach_end(backing, 2000);
 	life->volume = backing_open_volume(backing);
@@ -133,12 +147,15 @@ static void live(SceneLife *life, Backing *backing, gboolean unclean)
 		CHECK_INT(volume_checkpoint(life->volume), 0);
 		change(life, 12);
 		flush(life);
+		if (kind == SCENE_SHARED && i % 2)
+			take_snapshot(life);
 	}
-	/* At the end all places are written: otherwise there would be less to damage. */
-	for (guint leaf = 0; leaf < SCENE_LEAVES; leaf++)
+	/* At the end all places are written: otherwise there would be less to damage.  The last
+	 * leaf is shared. */
+	for (guint leaf = 0; leaf < SCENE_LEAVES - (kind == SCENE_SHARED); leaf++)
 		write_places(life, leaf * SCENE_BLOCKS, 3);
 	close_volume(life->volume);
-	if (!unclean)
+	if (kind != SCENE_DIED)
 		return;
 	/* A record of 64 bytes; the 48 bytes that are left hold a wrap record. */
 	approach_end(backing, 112);
@@ -155,7 +172,7 @@ static void live(SceneLife *life, Backing *backing, gboolean unclean)
 	volume_abandon(life->volume);
 }
 
-Scene *scene_new(const char *name, gboolean unclean)
+Scene *scene_new(const char *name, SceneKind kind)
 {
 	const VolumeParameters p = {.size = SCENE_SIZE, .journal_size = SCENE_JOURNAL};
 	g_autoptr(Backing) backing = rot_recorder_new();
@@ -164,8 +181,8 @@ Scene *scene_new(const char *name, gboolean unclean)
 
 	scene->name = name;
 	CHECK(volume_format(backing, &p, NULL));
-	live(&life, backing, unclean);
-	if (!unclean) { /* everything is in the last checkpoint */
+	live(&life, backing, kind);
+	if (kind != SCENE_DIED) { /* everything is in the last checkpoint */
 		scene->n_states = 0;
 		enter_state(&life);
 	}
@@ -323,4 +340,38 @@ Sight scene_read(const Scene *scene, Volume *volume, guint64 allowed, const guin
 		}
 	}
 	return looking.sight;
+}
+
+static void look_at_place(const Scene *scene, guint snapshot, Volume *volume, guint place,
+			  guint8 *ret_lost)
+{
+	guint64 block = scene_block(place), at = 1;
+	guint8 bytes[BLOCK_SIZE];
+	struct iovec iov = {bytes, sizeof bytes};
+	int r = volume_read(volume, &iov, 1, blocks_to_bytes(block), &at);
+
+	*ret_lost = r != 0;
+	if (r) {
+		CHECK_INT(r, -EBADMSG);
+		CHECK_UINT(at, blocks_to_bytes(block));
+	} else if (!is_filled(bytes, block, scene->snapshots[snapshot][place])) {
+		FAIL("snapshot s%u: block %" G_GUINT64_FORMAT " is not what it had", snapshot,
+		     block);
+	}
+}
+
+gboolean scene_read_snapshot(const Scene *scene, guint i, Backing *backing,
+			     guint8 ret_lost[SCENE_PLACES])
+{
+	char name[] = {'s', (char)('0' + i), '\0'};
+	g_autoptr(GError) error = NULL;
+	Volume *volume =
+		volume_open_snapshot(backing_borrow(backing), "test", name, NULL, NULL, &error);
+
+	if (!volume)
+		return FALSE;
+	for (guint place = 0; place < SCENE_PLACES; place++)
+		look_at_place(scene, i, volume, place, &ret_lost[place]);
+	volume_abandon(volume);
+	return TRUE;
 }

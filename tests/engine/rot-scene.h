@@ -22,17 +22,25 @@
 #define SCENE_BLOCKS 4u /* blocks in each of these leaves */
 #define SCENE_PLACES (SCENE_LEAVES * SCENE_BLOCKS)
 #define SCENE_STATES 64u
+#define SCENE_SNAPSHOTS 2u
 
 typedef struct {
 	const char *name;
 	RotImage *image;			    /* owned */
 	guint32 states[SCENE_STATES][SCENE_PLACES]; /* 0: reads as zeros */
 	guint n_states;				    /* every state since the last flush */
+	guint n_snapshots;			    /* called "s0", "s1", and what each has: */
+	guint32 snapshots[SCENE_SNAPSHOTS][SCENE_PLACES];
 } Scene;
 
-/* The volume has made checkpoints and was closed; `unclean`: it was opened once more, changed,
- * flushed and changed, and then its process died. */
-Scene *scene_new(const char *name, gboolean unclean);
+typedef enum {
+	SCENE_CLOSED, /* the volume has made checkpoints and was closed */
+	SCENE_DIED,   /* then it was opened, changed, flushed and changed; and its process died */
+	SCENE_SHARED, /* as CLOSED, with snapshots from two instants before */
+	SCENE_KINDS,
+} SceneKind;
+
+Scene *scene_new(const char *name, SceneKind kind);
 void scene_free(Scene *scene); /* NULL is allowed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Scene, scene_free)
 
@@ -58,6 +66,11 @@ typedef enum {
  * with its number. */
 Sight scene_read(const Scene *scene, Volume *volume, guint64 allowed, const guint32 *news,
 		 SceneExtent extent);
+
+/* Opens snapshot number `i` and reads all of its places: each must be what the snapshot has, or an
+ * error that names the block.  FALSE: it does not open. */
+gboolean scene_read_snapshot(const Scene *scene, guint i, Backing *backing,
+			     guint8 ret_lost[SCENE_PLACES]);
 
 /* Writes `number` to a place. */
 int scene_write(Volume *volume, guint place, guint32 number);

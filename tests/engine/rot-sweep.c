@@ -5,6 +5,7 @@
 #include "common/check/check.h"
 #include "common/base/error.h"
 #include "common/check/repair.h"
+#include "common/check/scrub.h"
 
 #define CASE_SECONDS 60 /* no case may take longer; a case takes milliseconds */
 #define PART_CASES 64u	/* consecutive cases in one part of all */
@@ -14,12 +15,13 @@
 RotSweep sweep_begin(const Scene *scene, guint64 of, guint64 sample)
 {
 	const char *wanted = g_getenv("STORAGEOS_ROT");
+	guint64 few = scene->n_snapshots ? sample / 4 : sample; /* each case takes longer */
 	RotSweep sweep = {
 		.scene = scene,
 		.copy = rot_copy_new(scene->image),
 		.random = test_random_new(test_seed()),
 		.of = of,
-		.stride = max_u64(of / (test_is_instrumented() ? sample / 16 : sample), 1),
+		.stride = max_u64(of / (test_is_instrumented() ? few / 16 : few), 1),
 		.n_parts = 1,
 	};
 	char *rest;
@@ -81,10 +83,10 @@ static gboolean is_noticed(const CheckResult *result)
 	return !result || result->errors;
 }
 
-static gboolean is_listed(const CheckResult *result, guint64 block)
+static gboolean is_listed(const GArray *lost, guint64 block)
 {
-	for (guint i = 0; result && i < result->lost->len; i++) {
-		const CheckRange *range = &g_array_index(result->lost, CheckRange, i);
+	for (guint i = 0; lost && i < lost->len; i++) {
+		const CheckRange *range = &g_array_index(lost, CheckRange, i);
 
 		if (range->first <= block && block < range->end)
 			return TRUE;
@@ -92,12 +94,27 @@ static gboolean is_listed(const CheckResult *result, guint64 block)
 	return FALSE;
 }
 
+/* What check says is lost to snapshot number `i`; NULL: nothing. */
+static const GArray *lost_to_snapshot(const CheckResult *result, guint i)
+{
+	const char name[] = {'s', (char)('0' + i), '\0'};
+
+	for (guint j = 0; result && j < result->losses->len; j++) {
+		const CheckLoss *loss = g_ptr_array_index(result->losses, j);
+
+		if (!strcmp(loss->snapshot, name))
+			return loss->lost;
+	}
+	return NULL;
+}
+
 /* Check must list every block that cannot be read. */
 static void check_lists_lost(const CheckResult *result, const Sight *sight)
 {
 	CHECK(is_noticed(result) || !sight->errors);
 	for (guint place = 0; place < SCENE_PLACES; place++)
-		if (sight->lost[place] && !is_listed(result, scene_block(place)))
+		if (sight->lost[place] &&
+		    !is_listed(result ? result->lost : NULL, scene_block(place)))
 			FAIL("block %" G_GUINT64_FORMAT
 			     " cannot be read, and check does not list it",
 			     scene_block(place));
@@ -105,8 +122,8 @@ static void check_lists_lost(const CheckResult *result, const Sight *sight)
 
 static void check_names_place(const GError *error)
 {
-	static const char *const places[] = {"superblock", "journal", "bitmap", "node",
-					     "no storageos volume"};
+	static const char *const places[] = {"superblock", "journal",	     "bitmap",
+					     "node",	   "snapshot table", "no storageos volume"};
 
 	for (guint i = 0; i < G_N_ELEMENTS(places); i++)
 		if (strstr(error->message, places[i]))
@@ -127,6 +144,50 @@ static Volume *try_open(RotSweep *sweep, VolumeOpenFlags flags, gboolean noticed
 	sweep->refused += flags == VOLUME_OPEN_READ_ONLY;
 	return NULL;
 }
+
+/* ---- snapshots */
+
+/* Which places of the snapshots can be read. */
+typedef struct {
+	gboolean opens[SCENE_SNAPSHOTS];
+	guint8 lost[SCENE_SNAPSHOTS][SCENE_PLACES];
+} SnapshotsSight;
+
+/* Reads the snapshots.  Check must list what cannot be read, of each that has it. */
+static SnapshotsSight look_at_snapshots(RotSweep *sweep, const CheckResult *result)
+{
+	SnapshotsSight sight = {0};
+
+	for (guint i = 0; i < sweep->scene->n_snapshots; i++) {
+		const GArray *listed = lost_to_snapshot(result, i);
+
+		sight.opens[i] = scene_read_snapshot(sweep->scene, i, sweep->copy, sight.lost[i]);
+		CHECK(sight.opens[i] || is_noticed(result));
+		for (guint place = 0; place < SCENE_PLACES; place++)
+			if (sight.lost[i][place] && result &&
+			    !is_listed(listed, scene_block(place)))
+				FAIL("block %" G_GUINT64_FORMAT " of snapshot s%u cannot be read, "
+				     "and check does not list it",
+				     scene_block(place), i);
+	}
+	return sight;
+}
+
+/* Whatever was done to the volume meanwhile, no snapshot has lost more. */
+static void look_again(RotSweep *sweep, const SnapshotsSight *before)
+{
+	for (guint i = 0; i < sweep->scene->n_snapshots; i++) {
+		guint8 lost[SCENE_PLACES] = {0};
+
+		if (!before->opens[i])
+			continue;
+		CHECK(scene_read_snapshot(sweep->scene, i, sweep->copy, lost));
+		for (guint place = 0; place < SCENE_PLACES; place++)
+			CHECK(!lost[place] || before->lost[i][place]);
+	}
+}
+
+/* ---- use */
 
 /* Writes to every other place again and again, so that many slots that count as free are
  * taken.  Then all places must read as they should. */
@@ -199,17 +260,43 @@ static void mend(RotSweep *sweep, gboolean opened)
 	CHECK(look(sweep, result, SCENE_FEW) || (!opened && !plan->replay));
 }
 
+/* Scrub mends what has a second copy. */
+static void open_and_scrub(RotSweep *sweep, const CheckResult *result)
+{
+	Volume *volume = try_open(sweep, 0, is_noticed(result));
+	g_autoptr(CheckResult) after = NULL;
+	g_autoptr(Scrub) scrub = NULL;
+
+	if (!volume)
+		return;
+	scrub = scrub_start(volume, 0, 0, NULL);
+	CHECK(scrub && scrub_wait(scrub, CASE_SECONDS * 1000));
+	scrub_free(g_steal_pointer(&scrub));
+	if (!volume_close(volume, NULL) || !result || result->errors > result->copies)
+		return;
+	after = checked(sweep->copy);
+	if (!after || after->errors)
+		FAIL("after the scrub, check says '%s'",
+		     after ? (const char *)g_ptr_array_index(after->messages, 0) : "nothing");
+}
+
 void sweep_judge(RotSweep *sweep, SweepUse use)
 {
 	g_autoptr(CheckResult) result = checked(sweep->copy);
+	SnapshotsSight snapshots;
 	gboolean opened;
 
 	sweep->cases++;
 	sweep->used += use != SWEEP_READ;
 	sweep->noticed += is_noticed(result);
 	opened = look(sweep, result, use == SWEEP_WRITE ? SCENE_MOST : SCENE_FEW);
+	snapshots = look_at_snapshots(sweep, result);
 	if (use == SWEEP_WRITE)
 		open_and_write(sweep, result);
 	else if (use == SWEEP_MEND)
 		mend(sweep, opened);
+	else if (use == SWEEP_SCRUB)
+		open_and_scrub(sweep, result);
+	if (use != SWEEP_READ)
+		look_again(sweep, &snapshots);
 }

@@ -38,10 +38,11 @@ typedef enum {
 	SWEEP_WRITE, /* then it is opened for writing, read, written, read again, closed, and read
 		      */
 	SWEEP_MEND,  /* then it is repaired instead, and read */
+	SWEEP_SCRUB, /* then it is opened for writing and scrubbed instead, and read */
 } SweepUse;
 
 /* Whatever is done with the copy, after each step every read returns the right data, or an error
- * that names the block, which check must list. */
+ * that names the block, which check must list, of the volume and of each snapshot that has it. */
 void sweep_judge(RotSweep *sweep, SweepUse use);
 
 /* Prints how many cases there were. */

@@ -11,8 +11,8 @@
  * much.  It is done for each swap and each older version, for one bit of each byte, and for one
  * length in eight.
  *
- * There are two volumes: one was closed; the process of the other died with records in the
- * journal, of which some were flushed.
+ * There are three volumes: one was closed; the process of another died with records in the journal,
+ * of which some were flushed; the third has snapshots, which are read as well, and scrubbed.
  *
  * STORAGEOS_ROT=1 runs all cases, which takes 20 minutes of one processor; STORAGEOS_ROT=N runs
  * one case in N; STORAGEOS_ROT=I/N (1/N ... N/N) one part of all.  Without it each test takes a
@@ -31,15 +31,16 @@ static void no_log(LoggingLevel level, const char *line)
 	(void)level, (void)line;
 }
 
-/* ---- the two volumes */
+/* ---- the volumes */
 
-static Scene *scenes[2]; /* made when first needed */
+static Scene *scenes[SCENE_KINDS]; /* made when first needed */
 
 /* Notes in the image which bytes are ever read. */
 static void note_reads(const Scene *scene)
 {
 	g_autoptr(Backing) copy = rot_copy_new(scene->image);
 	g_autoptr(CheckResult) result = NULL;
+	guint8 lost[SCENE_PLACES];
 	Volume *volume;
 
 	rot_copy_note(copy);
@@ -49,22 +50,30 @@ static void note_reads(const Scene *scene)
 	REQUIRE(volume);
 	scene_read(scene, volume, scene_all_states(scene), NULL, SCENE_WHOLE);
 	volume_abandon(volume);
+	for (guint i = 0; i < scene->n_snapshots; i++)
+		CHECK(scene_read_snapshot(scene, i, copy, lost));
 	volume = volume_open(backing_borrow(copy), "test", 0, NULL);
 	REQUIRE(volume);
 	scene_read(scene, volume, scene_all_states(scene), NULL, SCENE_WHOLE);
 	volume_close(volume, NULL);
 }
 
-/* The number of the scene, 0 or 1, from a test's data. */
+static const char *const scene_names[SCENE_KINDS] = {
+	[SCENE_CLOSED] = "closed",
+	[SCENE_DIED] = "died",
+	[SCENE_SHARED] = "snapshots",
+};
+
+/* The scene whose kind is a test's data. */
 static const Scene *the_scene(const void *data)
 {
-	guint i = GPOINTER_TO_UINT(data);
+	SceneKind kind = GPOINTER_TO_UINT(data);
 
-	if (!scenes[i]) {
-		scenes[i] = scene_new(i ? "died" : "closed", i);
-		note_reads(scenes[i]);
+	if (!scenes[kind]) {
+		scenes[kind] = scene_new(scene_names[kind], kind);
+		note_reads(scenes[kind]);
 	}
-	return scenes[i];
+	return scenes[kind];
 }
 
 static gboolean note_kind(const Record *record, gpointer data)
@@ -98,7 +107,7 @@ static void test_sound(const void *data)
 	Volume *volume;
 	Sight sight;
 
-	if (scene == scenes[1])
+	if (scene == scenes[SCENE_DIED])
 		check_kinds(copy);
 	volume = volume_open(backing_borrow(copy), "test", 0, NULL);
 	REQUIRE(volume);
@@ -174,6 +183,10 @@ static void run_case(RotSweep *sweep, const Damage *damage, gboolean use)
 		return;
 	do_damage(sweep, damage);
 	sweep_judge(sweep, SWEEP_MEND);
+	if (!sweep->scene->n_snapshots)
+		return;
+	do_damage(sweep, damage);
+	sweep_judge(sweep, SWEEP_SCRUB);
 }
 
 /* ---- every bit */
@@ -389,14 +402,15 @@ int main(int argc, char **argv)
 	logging_set_sink(no_log);
 	mallopt(M_MMAP_THRESHOLD, 64 * MIB); /* otherwise much time goes into page faults */
 	mallopt(M_TRIM_THRESHOLD, G_MAXINT);
-	for (guint i = 0; i < G_N_ELEMENTS(tests) * 2; i++) {
-		g_autofree char *name = g_strdup_printf("rot: %s: %s", i % 2 ? "died" : "closed",
-							tests[i / 2].name);
+	for (guint i = 0; i < G_N_ELEMENTS(tests) * SCENE_KINDS; i++) {
+		guint kind = i % SCENE_KINDS;
+		g_autofree char *name = g_strdup_printf("rot: %s: %s", scene_names[kind],
+							tests[i / SCENE_KINDS].name);
 
-		test_add(name, tests[i / 2].run, GUINT_TO_POINTER(i % 2));
+		test_add(name, tests[i / SCENE_KINDS].run, GUINT_TO_POINTER(kind));
 	}
 	status = test_run(argc, argv);
-	for (guint i = 0; i < 2; i++)
+	for (guint i = 0; i < SCENE_KINDS; i++)
 		scene_free(scenes[i]);
 	return status;
 }

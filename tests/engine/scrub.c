@@ -380,6 +380,41 @@ static void test_good_one(const void *data)
 	backing_check(disk);
 }
 
+/* The first `length` bytes of it, in a backing that grows no larger than it was. */
+static Backing *copy_beginning(Backing *backing, guint64 length)
+{
+	Backing *copy = backing_faulty_new(backing_size(backing));
+	guint8 block[BLOCK_SIZE];
+
+	CHECK_INT(backing_grow(copy, length), 0);
+	for (guint64 at = 0; at < length; at += sizeof block)
+		if (!CHECK_INT(backing_pread(backing, block, sizeof block, at), 0) ||
+		    !CHECK_INT(backing_pwrite(copy, block, sizeof block, at), 0))
+			break;
+	return copy;
+}
+
+/* A file that was cut short, before the second copies of nodes: the file has its length again. */
+static void test_short(const void *data)
+{
+	g_autoptr(Backing) whole = backing_new_filled(SIZE, PLACES, place_of);
+	guint64 slot = first_node(whole, 2).slot + 800;
+	g_autoptr(Backing) backing =
+		copy_beginning(whole, superblock_of(whole).groups_offset + slot * FORMAT_SLOT_SIZE);
+	Volume *volume = backing_open_volume(backing);
+	ScrubStatus status;
+	guint64 lost;
+
+	(void)data;
+	REQUIRE(volume);
+	scrub_whole(volume, &status, &lost);
+	CHECK_UINT(lost, 0);
+	CHECK_UINT(status.errors, 0);
+	CHECK(status.repaired > 0);
+	close_volume(volume);
+	backing_check(backing);
+}
+
 static void test_neighbours(const void *data)
 {
 	g_autoptr(Backing) backing = backing_new_filled(SIZE, PLACES, place_of);
@@ -503,6 +538,7 @@ int main(int argc, char **argv)
 		test_add(name, test_copy, &copies[i]);
 	}
 	test_add("the good superblock is not written", test_good_one, NULL);
+	test_add("scrub: a file that was cut short has its copies again", test_short, NULL);
 	test_add("scrub: lost neighbours are one range", test_neighbours, NULL);
 	test_add("scrub: under writes, discards and checkpoints", test_under_load, NULL);
 	test_add("scrub: stopped", test_stopped, NULL);
