@@ -14,16 +14,18 @@ static void begin_snapshot(ScrubSnapshots *scrub, guint64 generation)
 	memset(scrub->entered, 0, sizeof scrub->entered);
 }
 
-/* Finds the snapshot that the step is about.  FALSE: there is none left. */
+/* Finds the snapshot that the step is about, of those that are durable: the nodes of one that is
+ * just being taken are not on the disk.  FALSE: there is none left. */
 static gboolean find_snapshot(Engine *engine, ScrubSnapshots *scrub, Snapshot *ret_snapshot)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(slots_lists_lock(engine->slots));
+	guint64 durable = __atomic_load_n(&engine->durable_generation, __ATOMIC_RELAXED);
 
 	for (guint i = 0; i < snapshots_count_locked(engine->snapshots); i++) {
 		const Snapshot *snapshot = snapshots_get_locked(engine->snapshots, i);
 
 		if (snapshot->state != FORMAT_SNAPSHOT_ALIVE ||
-		    snapshot->generation < scrub->generation)
+		    snapshot->generation < scrub->generation || snapshot->generation > durable)
 			continue;
 		if (snapshot->generation != scrub->generation)
 			begin_snapshot(scrub, snapshot->generation);

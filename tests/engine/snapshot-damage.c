@@ -8,8 +8,11 @@
 #include "common/base/logging.h"
 #include "common/base/units.h"
 #include "common/check/repair.h"
+#include "common/check/scrub-snapshots.h"
 #include "common/check/scrub.h"
+#include "common/engine/checkpoint.h"
 #include "common/engine/superblock.h"
+#include "common/engine/volume-private.h"
 #include "common/engine/volume-snapshots.h"
 #include "tests/backing/faulty.h"
 #include "tests/engine/support.h"
@@ -355,6 +358,36 @@ static void test_scrub(const void *data)
 	}
 }
 
+/* A step of a scrub may come between the instant of a snapshot and the writing of its nodes. */
+static void freeze_and_scrub(Engine *engine, gpointer data)
+{
+	const Snapshot wish = {.state = FORMAT_SNAPSHOT_ALIVE, .name = "now", .uuid = {7}};
+	g_autofree ScrubSnapshots *scrub = g_new0(ScrubSnapshots, 1);
+	guint64 generation, lost = 0;
+
+	CHECK_INT(volume_put_value(data, 'd', BLOCK_SIZE, 0), 0); /* its root is to be written */
+	CHECK_INT(checkpoint_begin_snapshot(engine, &wish, &generation), 0);
+	CHECK_INT(volume_put_value(data, 'e', BLOCK_SIZE, 0), 0); /* and is not the volume's */
+	do {
+		scrub_snapshots_step(engine, scrub);
+		lost += scrub->count.lost;
+	} while (scrub->more);
+	CHECK_UINT(lost, 0);
+}
+
+static void test_scrub_frozen(const void *data)
+{
+	g_autoptr(Backing) backing = make_volume();
+	Volume *volume = backing_open_volume(backing);
+
+	(void)data;
+	REQUIRE(volume);
+	checkpointer_call(volume->checkpointer, freeze_and_scrub, volume);
+	CHECK_INT(volume_checkpoint(volume), 0);
+	close_volume(volume);
+	backing_check(backing);
+}
+
 int main(int argc, char **argv)
 {
 	logging_set_sink(no_log);
@@ -362,5 +395,6 @@ int main(int argc, char **argv)
 		test_add(rows[i].name, test_damage, &rows[i]);
 	test_add("a snapshot that there is not is not given up", test_unknown, NULL);
 	test_add("a scrub verifies what snapshots have alone", test_scrub, NULL);
+	test_add("a scrub leaves alone what is just being taken", test_scrub_frozen, NULL);
 	return test_run(argc, argv);
 }
