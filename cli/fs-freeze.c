@@ -218,9 +218,13 @@ FsFreeze *fs_freeze_begin(const Config *config, const GPtrArray *devices, GError
 
 gboolean fs_freeze_holds(const FsFreeze *freeze, guint device)
 {
-	for (guint i = 0; i < freeze->mounted->len; i++)
-		if (((const MountedOn *)g_ptr_array_index(freeze->mounted, i))->of == device)
-			return TRUE;
+	for (guint i = 0; i < freeze->mounted->len; i++) {
+		const GArray *of = ((const MountedOn *)g_ptr_array_index(freeze->mounted, i))->of;
+
+		for (guint j = 0; j < of->len; j++)
+			if (g_array_index(of, guint, j) == device)
+				return TRUE;
+	}
 	return FALSE;
 }
 

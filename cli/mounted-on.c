@@ -16,12 +16,13 @@ static void mounted_on_free(gpointer data)
 
 	g_free(mounted->directory);
 	g_free(mounted->device);
+	g_array_unref(mounted->of);
 	g_free(mounted);
 }
 
 typedef struct {
 	GPtrArray *found;
-	GHashTable *seen; /* names of devices */
+	GHashTable *seen; /* names of devices, of those on device `of` */
 	MountTable *mounts;
 	guint of;
 } Search;
@@ -59,21 +60,35 @@ static char *mount_find(const Search *search, dev_t number, const char *path)
 	return g_build_filename(root, there, NULL);
 }
 
+static MountedOn *found_find(const Search *search, dev_t number)
+{
+	for (guint i = 0; i < search->found->len; i++) {
+		MountedOn *mounted = g_ptr_array_index(search->found, i);
+
+		if (mounted->number == number)
+			return mounted;
+	}
+	return NULL;
+}
+
+/* A file system may be on several of the devices: a logical volume, a RAID. */
 static void search_mount(Search *search, const char *sys, const char *name)
 {
 	dev_t number = device_number(sys);
+	MountedOn *mounted = number ? found_find(search, number) : NULL;
 	g_autofree char *path = device_path(sys, name);
-	g_autofree char *directory = number ? mount_find(search, number, path) : NULL;
-	MountedOn *mounted;
+	g_autofree char *directory = number && !mounted ? mount_find(search, number, path) : NULL;
 
-	if (!directory)
-		return;
-	mounted = g_new0(MountedOn, 1);
-	mounted->directory = g_steal_pointer(&directory);
-	mounted->device = g_steal_pointer(&path);
-	mounted->number = number;
-	mounted->of = search->of;
-	g_ptr_array_add(search->found, mounted);
+	if (directory) {
+		mounted = g_new0(MountedOn, 1);
+		mounted->directory = g_steal_pointer(&directory);
+		mounted->device = g_steal_pointer(&path);
+		mounted->number = number;
+		mounted->of = g_array_new(FALSE, FALSE, sizeof search->of);
+		g_ptr_array_add(search->found, mounted);
+	}
+	if (mounted)
+		g_array_append_val(mounted->of, search->of);
 }
 
 static void search_device(Search *search, const char *name, guint depth);
@@ -121,6 +136,7 @@ GPtrArray *mounted_on_devices(const GPtrArray *devices)
 	for (; search.of < devices->len; search.of++) {
 		g_autofree char *name = g_path_get_basename(g_ptr_array_index(devices, search.of));
 
+		g_hash_table_remove_all(seen);
 		search_device(&search, name, 0);
 	}
 	return search.found;

@@ -14,7 +14,7 @@ typedef struct {
 	char *directory; /* where it is mounted, as this process can open it */
 	char *device;	 /* "/dev/mapper/vg-lv" */
 	dev_t number;	 /* of that device */
-	guint of;	 /* index of the device that was asked for, on which that one is */
+	GArray *of;	 /* of guint: indices of the devices that were asked for, on which it is */
 } MountedOn;
 
 /* One mount of each file system on these devices ("/dev/sdb"), of this mount namespace where there
