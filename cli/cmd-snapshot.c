@@ -63,7 +63,7 @@ static gboolean simple_ask(SnapshotVolume *volume, gpointer data, GError **error
 	Json *request;
 	g_autoptr(Json) answer = NULL;
 
-	if (snapshot_volume_find(volume, simple->name, error) < 0)
+	if (!snapshot_volume_find(volume, simple->name, error))
 		return FALSE;
 	request = json_object_new_object();
 	json_add_text(request, "name", simple->name);

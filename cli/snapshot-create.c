@@ -39,7 +39,7 @@ static gboolean creation_add(Creation *creation, const Config *config, const Vol
 		return FALSE;
 	creation->takes[creation->n++] =
 		(SnapshotTake){.volume = volume, .name = g_strdup(name->snapshot)};
-	if (snapshot_volume_find(volume, name->snapshot, NULL) < 0)
+	if (!snapshot_volume_find(volume, name->snapshot, NULL))
 		return TRUE;
 	return error_set(error, STORAGEOS_ERROR_EXISTS, "there is a snapshot %s@%s already",
 			 volume->text, name->snapshot);

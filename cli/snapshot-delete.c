@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/interrupt.h"
+#include "cli/snapshot-usage.h"
 #include "cli/snapshot-verbs.h"
 #include "common/base/error.h"
 #include "common/base/names.h"
@@ -14,45 +15,34 @@ typedef struct {
 	const Cli *cli;
 	const char *first, *last; /* of a run; `last` NULL: `first` alone */
 	gboolean dry, bookmark;
-	GArray *chosen;	 /* indices in the volume's list, the newest first */
-	guint64 written; /* by all of them */
+	GPtrArray *chosen; /* of Json *, borrowed from the volume's list, the newest first */
+	guint64 written;   /* by all of them */
+	Json *usage;	   /* of a dry run: what all of them free; NULL: nothing */
 	GPtrArray *deleted;
 } Deletion;
 
 /* ---- which */
 
-static void chosen_add(Deletion *deletion, const SnapshotVolume *volume, int index)
+static void chosen_add(Deletion *deletion, Json *snapshot)
 {
-	g_array_append_val(deletion->chosen, index);
-	deletion->written +=
-		(guint64)json_get_number(snapshot_volume_get(volume, (guint)index), "written");
-}
-
-/* The index of the snapshot, or one that is being deleted, with this UUID; -1: none. */
-static int index_of_uuid(const SnapshotVolume *volume, const char *uuid)
-{
-	for (guint i = 0; uuid && i < snapshot_volume_count(volume); i++)
-		if (!g_strcmp0(json_get_text(snapshot_volume_get(volume, i), "uuid"), uuid))
-			return (int)i;
-	return -1;
+	g_ptr_array_add(deletion->chosen, snapshot);
+	deletion->written += (guint64)json_get_number(snapshot, "written");
 }
 
 /* Bookmarks between A and B stay: they keep no space, and streams may begin there. */
 static gboolean run_choose(Deletion *deletion, const SnapshotVolume *volume, GError **error)
 {
-	int first = snapshot_volume_find(volume, deletion->first, error);
-	int last = first < 0 ? -1 : snapshot_volume_find(volume, deletion->last, error);
+	Json *first = snapshot_volume_find(volume, deletion->first, error);
+	Json *last = first ? snapshot_volume_find(volume, deletion->last, error) : NULL;
 
-	if (last < 0)
+	if (!last)
 		return FALSE;
-	for (int at = last; at >= 0;) {
-		Json *snapshot = snapshot_volume_get(volume, (guint)at);
-
-		if (at == first || at == last || !g_strcmp0(json_get_text(snapshot, "state"), "ok"))
-			chosen_add(deletion, volume, at);
+	for (Json *at = last; at;
+	     at = snapshot_find(volume->list, "uuid", json_get_text(at, "parent_uuid"))) {
+		if (at == first || at == last || !g_strcmp0(json_get_text(at, "state"), "ok"))
+			chosen_add(deletion, at);
 		if (at == first)
 			return TRUE;
-		at = index_of_uuid(volume, json_get_text(snapshot, "parent_uuid"));
 	}
 	return error_set(error, STORAGEOS_ERROR_INVALID,
 			 "%s@%s does not descend from %s@%s (see: storageos snapshot list %s)",
@@ -64,11 +54,16 @@ static gboolean deletion_choose(Deletion *deletion, const SnapshotVolume *volume
 {
 	g_autofree char *run =
 		deletion->last ? g_strconcat(deletion->first, "..", deletion->last, NULL) : NULL;
-	int index = snapshot_volume_find(volume, run ? run : deletion->first, run ? NULL : error);
+	g_autoptr(GError) problem = NULL;
+	Json *snapshot = snapshot_volume_find(volume, run ? run : deletion->first, &problem);
 
-	if (index < 0)
-		return run && run_choose(deletion, volume, error);
-	chosen_add(deletion, volume, index);
+	if (!snapshot && run)
+		return run_choose(deletion, volume, error);
+	if (!snapshot) {
+		g_propagate_error(error, g_steal_pointer(&problem));
+		return FALSE;
+	}
+	chosen_add(deletion, snapshot);
 	return TRUE;
 }
 
@@ -76,8 +71,7 @@ static gboolean deletion_choose(Deletion *deletion, const SnapshotVolume *volume
 static gboolean chosen_check(const Deletion *deletion, const SnapshotVolume *volume, GError **error)
 {
 	for (guint i = 0; i < deletion->chosen->len; i++) {
-		Json *snapshot =
-			snapshot_volume_get(volume, (guint)g_array_index(deletion->chosen, int, i));
+		Json *snapshot = g_ptr_array_index(deletion->chosen, i);
 		Json *holds = json_get_list(snapshot, "holds");
 		const char *name = json_get_text(snapshot, "name");
 		const char *tag;
@@ -91,6 +85,21 @@ static gboolean chosen_check(const Deletion *deletion, const SnapshotVolume *vol
 				 volume->text, name, tag, volume->text, name, tag);
 	}
 	return TRUE;
+}
+
+/* Counts what a dry run is asked for. */
+static gboolean chosen_count(Deletion *deletion, SnapshotVolume *volume, GError **error)
+{
+	const GPtrArray *chosen = deletion->chosen;
+	Json *newest = g_ptr_array_index(chosen, 0),
+	     *oldest = g_ptr_array_index(chosen, chosen->len - 1);
+	g_autoptr(Json) counts =
+		snapshot_usage(volume, (guint64)json_get_number(oldest, "generation"),
+			       (guint64)json_get_number(newest, "generation"), error);
+
+	if (counts && json_object_array_length(counts))
+		deletion->usage = json_object_get(json_object_array_get_idx(counts, 0));
+	return counts != NULL;
 }
 
 /* ---- deleting */
@@ -126,8 +135,7 @@ static void space_await(const SnapshotVolume *volume)
 static gboolean chosen_delete(Deletion *deletion, SnapshotVolume *volume, GError **error)
 {
 	for (guint i = deletion->chosen->len; i--;) {
-		int index = g_array_index(deletion->chosen, int, i);
-		const char *name = json_get_text(snapshot_volume_get(volume, (guint)index), "name");
+		const char *name = json_get_text(g_ptr_array_index(deletion->chosen, i), "name");
 
 		if (!deletion->dry && !snapshot_drop(deletion, volume, name, error))
 			return FALSE;
@@ -145,15 +153,40 @@ static gboolean deletion_carry_out(SnapshotVolume *volume, gpointer data, GError
 	Deletion *deletion = data;
 
 	return deletion_choose(deletion, volume, error) && chosen_check(deletion, volume, error) &&
+	       (!deletion->dry || chosen_count(deletion, volume, error)) &&
 	       chosen_delete(deletion, volume, error);
 }
 
 /* ---- the verb */
 
+/* Of a dry run: "would be deleted, frees 1 MiB". */
+static char *dry_describe(const Deletion *deletion)
+{
+	gint64 waiting = json_get_number(deletion->usage, "waiting");
+	g_autofree char *frees =
+		snapshot_usage_format((guint64)json_get_number(deletion->usage, "bytes"),
+				      json_get_flag(deletion->usage, "moving"));
+
+	if (!waiting)
+		return g_strdup_printf("would be deleted, frees %s", frees);
+	return g_strdup_printf("would be deleted, frees %s (%" G_GINT64_FORMAT
+			       " of them, branch points, free nothing until one branch is deleted)",
+			       frees, waiting);
+}
+
+static char *deletion_describe(const Deletion *deletion)
+{
+	g_autofree char *written = size_format(deletion->written);
+
+	return deletion->dry
+		       ? dry_describe(deletion)
+		       : g_strdup_printf("deleted, frees %s at most, in the background", written);
+}
+
 static void deletion_report(const Deletion *deletion)
 {
 	Json *object = json_object_new_object(), *array = json_object_new_array();
-	g_autofree char *written = size_format(deletion->written);
+	g_autofree char *what = deletion_describe(deletion);
 	g_autoptr(GString) names = g_string_new(NULL);
 
 	for (guint i = 0; i < deletion->deleted->len; i++) {
@@ -165,9 +198,14 @@ static void deletion_report(const Deletion *deletion)
 	json_object_object_add(object, "snapshots", array);
 	json_add_flag(object, "deleted", !deletion->dry);
 	json_add_number(object, "frees_at_most", deletion->written);
-	cli_report(deletion->cli, object, "%s: %s, frees %s at most%s", names->str,
-		   deletion->dry ? "would be deleted" : "deleted", written,
-		   deletion->dry ? "" : ", in the background");
+	if (deletion->dry) {
+		json_add_number(object, "frees",
+				(guint64)json_get_number(deletion->usage, "bytes"));
+		json_add_flag(object, "moving", json_get_flag(deletion->usage, "moving"));
+		json_add_number(object, "waiting",
+				(guint64)json_get_number(deletion->usage, "waiting"));
+	}
+	cli_report(deletion->cli, object, "%s: %s", names->str, what);
 }
 
 /* Splits VOLUME@A..B; VOLUME@A stays as it is.  NULL: the error has been printed. */
@@ -194,13 +232,13 @@ static int delete_run(int argc, char **argv)
 	Deletion deletion = {0};
 	const GOptionEntry options[] = {
 		{"dry-run", 'n', 0, G_OPTION_ARG_NONE, &deletion.dry,
-		 "Only show what would be deleted", NULL},
+		 "Only show what would be deleted, and count what that frees", NULL},
 		{"bookmark", 0, 0, G_OPTION_ARG_NONE, &deletion.bookmark,
 		 "Leave a bookmark, from which an incremental stream can still begin", NULL},
 		{0},
 	};
 	g_autoptr(GPtrArray) deleted = g_ptr_array_new_with_free_func(g_free);
-	g_autoptr(GArray) chosen = g_array_new(FALSE, FALSE, sizeof(int));
+	g_autoptr(GPtrArray) chosen = g_ptr_array_new();
 	g_autoptr(VolumeName) name = NULL;
 	g_autofree char *last = NULL;
 	g_auto(Cli) cli = {0};
@@ -219,6 +257,7 @@ static int delete_run(int argc, char **argv)
 	status = snapshot_change(&cli, &snapshot_delete, name, deletion_carry_out, &deletion);
 	if (deleted->len)
 		deletion_report(&deletion);
+	json_object_put(deletion.usage);
 	return status;
 }
 

@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "cli/facts.h"
+#include "cli/snapshot-usage.h"
 #include "cli/snapshot-verbs.h"
 #include "cli/table.h"
 #include "common/base/units.h"
 
 typedef struct {
 	const Cli *cli;
+	gboolean usage;
 	Json *objects; /* NULL: a table is printed */
 	Table *table;
 	int status;
@@ -20,6 +22,9 @@ typedef struct {
 static const char *const headings[] = {"SNAPSHOT", "CREATED", "SIZE",  "REFERENCED",
 				       "WRITTEN",  "STATE",   "NOTES", NULL};
 static const gboolean right[] = {FALSE, FALSE, TRUE, TRUE, TRUE, FALSE, FALSE};
+static const char *const usage_headings[] = {
+	"SNAPSHOT", "CREATED", "SIZE", "REFERENCED", "WRITTEN", "UNIQUE", "STATE", "NOTES", NULL};
+static const gboolean usage_right[] = {FALSE, FALSE, TRUE, TRUE, TRUE, TRUE, FALSE, FALSE};
 
 /* The device of an attached snapshot, or NULL. */
 static char *device_find(const SnapshotVolume *volume, Json *snapshot)
@@ -33,27 +38,16 @@ static char *device_find(const SnapshotVolume *volume, Json *snapshot)
 		       : NULL;
 }
 
-/* The name of the snapshot with this UUID, borrowed; NULL if it has none. */
-static const char *name_of_uuid(const SnapshotVolume *volume, const char *uuid)
-{
-	for (guint i = 0; uuid && i < snapshot_volume_count(volume); i++) {
-		Json *snapshot = snapshot_volume_get(volume, i);
-
-		if (!snapshot_is_deleting(snapshot) &&
-		    !g_strcmp0(json_get_text(snapshot, "uuid"), uuid))
-			return json_get_text(snapshot, "name");
-	}
-	return NULL;
-}
-
 static void listing_add_object(const SnapshotListing *listing, const SnapshotVolume *volume,
 			       Json *snapshot)
 {
 	g_autofree char *device = device_find(volume, snapshot);
+	Json *parent = snapshot_find(volume->list, "uuid", json_get_text(snapshot, "parent_uuid"));
 
 	json_add_text(snapshot, "volume", volume->text);
 	json_add_text(snapshot, "parent",
-		      name_of_uuid(volume, json_get_text(snapshot, "parent_uuid")));
+		      parent && !snapshot_is_deleting(parent) ? json_get_text(parent, "name")
+							      : NULL);
 	json_add_text(snapshot, "device", device);
 	json_object_array_add(listing->objects, json_object_get(snapshot));
 }
@@ -87,7 +81,18 @@ static char *notes_format(const SnapshotVolume *volume, Json *snapshot)
 		note_add(notes, "a branch point, kept until one branch is deleted", "");
 	if (device)
 		note_add(notes, "attached as ", device);
+	if (json_get_flag(snapshot, "unique_damaged"))
+		note_add(notes, "damaged: deleting it does not free all of it", "");
 	return g_string_free(notes, FALSE);
+}
+
+/* "-" of what frees nothing by being deleted. */
+static char *unique_format(Json *snapshot)
+{
+	return json_get_typed(snapshot, "unique", json_type_int)
+		       ? snapshot_usage_format((guint64)json_get_number(snapshot, "unique"),
+					       json_get_flag(snapshot, "unique_moving"))
+		       : g_strdup("-");
 }
 
 static void listing_add_row(const SnapshotListing *listing, const SnapshotVolume *volume,
@@ -95,17 +100,44 @@ static void listing_add_row(const SnapshotListing *listing, const SnapshotVolume
 {
 	gboolean deleting = snapshot_is_deleting(snapshot);
 	g_autofree char *referenced = size_format((guint64)json_get_number(snapshot, "referenced"));
+	char *name = g_strdup_printf("%s@%s", volume->text,
+				     deleting ? "" : json_get_text(snapshot, "name"));
+	char *created = time_format(json_get_number(snapshot, "created"));
+	char *size = size_format((guint64)json_get_number(snapshot, "size"));
+	char *at_most = g_strdup_printf(
+		"%s%s", json_get_flag(snapshot, "referenced_is_bound") ? "<= " : "", referenced);
+	char *written = size_format((guint64)json_get_number(snapshot, "written"));
+	char *state = g_strdup(json_get_text(snapshot, "state"));
+	char *notes = notes_format(volume, snapshot);
 
-	table_add(listing->table,
-		  g_strdup_printf("%s@%s", volume->text,
-				  deleting ? "" : json_get_text(snapshot, "name")),
-		  time_format(json_get_number(snapshot, "created")),
-		  size_format((guint64)json_get_number(snapshot, "size")),
-		  g_strdup_printf("%s%s",
-				  json_get_flag(snapshot, "referenced_is_bound") ? "<= " : "",
-				  referenced),
-		  size_format((guint64)json_get_number(snapshot, "written")),
-		  g_strdup(json_get_text(snapshot, "state")), notes_format(volume, snapshot));
+	if (listing->usage)
+		table_add(listing->table, name, created, size, at_most, written,
+			  unique_format(snapshot), state, notes);
+	else
+		table_add(listing->table, name, created, size, at_most, written, state, notes);
+}
+
+/* Adds to each snapshot what deleting it alone would free. */
+static gboolean usage_add(SnapshotVolume *volume, GError **error)
+{
+	g_autoptr(Json) counts = snapshot_usage(volume, 0, 0, error);
+
+	for (gsize i = 0; counts && i < json_object_array_length(counts); i++) {
+		Json *count = json_object_array_get_idx(counts, i);
+
+		for (guint j = 0; j < snapshot_volume_count(volume); j++) {
+			Json *snapshot = snapshot_volume_get(volume, j);
+
+			if (json_get_number(snapshot, "generation") !=
+			    json_get_number(count, "generation"))
+				continue;
+			json_add_number(snapshot, "unique",
+					(guint64)json_get_number(count, "bytes"));
+			json_add_flag(snapshot, "unique_moving", json_get_flag(count, "moving"));
+			json_add_flag(snapshot, "unique_damaged", json_get_flag(count, "damaged"));
+		}
+	}
+	return counts != NULL;
 }
 
 static void listing_add(SnapshotListing *listing, const VolumeName *name)
@@ -114,11 +146,12 @@ static void listing_add(SnapshotListing *listing, const VolumeName *name)
 	SnapshotVolume *volume =
 		snapshot_volume_open(listing->cli->config, name, SNAPSHOT_VOLUME_READ, &error);
 
-	if (!volume) {
+	if (!volume || (listing->usage && !usage_add(volume, &error))) {
 		g_prefix_error(&error, "snapshot list: ");
 		listing->status = cli_failed(error);
-		return;
 	}
+	if (!volume)
+		return;
 	for (guint i = 0; i < snapshot_volume_count(volume); i++)
 		if (listing->objects)
 			listing_add_object(listing, volume, snapshot_volume_get(volume, i));
@@ -162,20 +195,27 @@ static GPtrArray *names_parse(const Cli *cli)
 
 static int list_run(int argc, char **argv)
 {
-	g_autoptr(Table) table = table_new(headings, right);
+	gboolean usage = FALSE;
+	const GOptionEntry options[] = {
+		{"usage", 0, 0, G_OPTION_ARG_NONE, &usage,
+		 "Count what deleting each one alone would free, which may take minutes", NULL},
+		{0},
+	};
+	g_autoptr(Table) table = NULL;
 	g_autoptr(GPtrArray) names = NULL;
 	g_autoptr(Json) objects = NULL;
 	SnapshotListing listing;
 	g_auto(Cli) cli = {0};
 	int status;
 
-	if (!cli_start(&cli, &snapshot_list, NULL, 0, G_MAXINT, argc, argv, &status))
+	if (!cli_start(&cli, &snapshot_list, options, 0, G_MAXINT, argc, argv, &status))
 		return status;
 	names = names_parse(&cli);
 	if (!names)
 		return CLI_USAGE;
 	objects = cli.json ? json_object_new_array() : NULL;
-	listing = (SnapshotListing){&cli, objects, table, CLI_DONE};
+	table = usage ? table_new(usage_headings, usage_right) : table_new(headings, right);
+	listing = (SnapshotListing){&cli, usage, objects, table, CLI_DONE};
 	for (guint i = 0; i < names->len; i++)
 		listing_add(&listing, g_ptr_array_index(names, i));
 	for (guint i = 0; !names->len && i < cli.config->pools->len; i++)
@@ -187,5 +227,5 @@ static int list_run(int argc, char **argv)
 	return listing.status;
 }
 
-const Verb snapshot_list = {"snapshot list", "[VOLUME...]",
+const Verb snapshot_list = {"snapshot list", "[VOLUME...] [--usage]",
 			    "list the snapshots of volumes, or of all", list_run};

@@ -29,34 +29,10 @@ static gboolean list_get(const Config *config, const VolumeName *name, SnapshotP
 	return snapshot_volume_close(volume, error);
 }
 
-/* The snapshot with this value of a member; NULL: there is none, or it is being deleted. */
-static Json *list_find(const SnapshotPair *pair, const char *member, const char *value)
-{
-	Json *snapshots = json_get_list(pair->list, "snapshots");
-
-	for (gsize i = 0; value && i < json_object_array_length(snapshots); i++) {
-		Json *snapshot = json_object_array_get_idx(snapshots, i);
-
-		if (!snapshot_is_deleting(snapshot) &&
-		    !g_strcmp0(json_get_text(snapshot, member), value))
-			return snapshot;
-	}
-	return NULL;
-}
-
 /* Parents may be snapshots that are being deleted: they are in the list, too. */
 static Json *parent_find(const SnapshotPair *pair, Json *snapshot)
 {
-	const char *uuid = json_get_text(snapshot, "parent_uuid");
-	Json *snapshots = json_get_list(pair->list, "snapshots");
-
-	for (gsize i = 0; uuid && i < json_object_array_length(snapshots); i++) {
-		Json *parent = json_object_array_get_idx(snapshots, i);
-
-		if (!g_strcmp0(json_get_text(parent, "uuid"), uuid))
-			return parent;
-	}
-	return NULL;
+	return snapshot_find(pair->list, "uuid", json_get_text(snapshot, "parent_uuid"));
 }
 
 static gboolean descends(const SnapshotPair *pair)
@@ -97,9 +73,11 @@ static gboolean from_find(const VolumeName *to, const char *from, SnapshotPair *
 	if (name && (g_strcmp0(name->pool, to->pool) || g_strcmp0(name->name, to->name)))
 		return error_set(error, STORAGEOS_ERROR_INVALID,
 				 "'%s' is a snapshot of another volume", from);
-	pair->from = list_find(pair, "name", name ? name->snapshot : from);
+	pair->from = snapshot_find(pair->list, "name", name ? name->snapshot : from);
 	if (!pair->from && !name)
-		pair->from = list_find(pair, "uuid", from);
+		pair->from = snapshot_find(pair->list, "uuid", from);
+	if (pair->from && snapshot_is_deleting(pair->from))
+		pair->from = NULL;
 	return pair->from != NULL || error_set(error, STORAGEOS_ERROR_NOT_FOUND,
 					       "there is no snapshot or bookmark '%s'", from);
 }
@@ -126,7 +104,7 @@ gboolean snapshot_pair_open(const Config *config, const VolumeName *to, const ch
 
 	if (!list_get(config, to, &pair, error))
 		return FALSE;
-	pair.to = list_find(&pair, "name", to->snapshot);
+	pair.to = snapshot_find(pair.list, "name", to->snapshot);
 	if (!pair.to)
 		return error_set(error, STORAGEOS_ERROR_NOT_FOUND, "there is no snapshot '%s'",
 				 pair.text);

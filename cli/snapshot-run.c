@@ -245,7 +245,7 @@ static gboolean name_is_free(const Running *running, const char *name)
 	for (guint i = 0; i < running->turns->len; i++) {
 		const Turn *turn = g_ptr_array_index(running->turns, i);
 
-		if (snapshot_volume_find(turn->volume, name, NULL) >= 0)
+		if (snapshot_volume_find(turn->volume, name, NULL))
 			return FALSE;
 	}
 	return TRUE;

@@ -229,7 +229,7 @@ static void snapshot_drop(const SnapshotTake *take)
 	json_add_text(request, "name", take->name);
 	answer = snapshot_volume_ask(take->volume, "snapshot-delete", request, &error);
 	if (!answer && snapshot_volume_relist(take->volume, NULL) &&
-	    snapshot_volume_find(take->volume, take->name, NULL) >= 0)
+	    snapshot_volume_find(take->volume, take->name, NULL))
 		cli_say("%s@%s could not be deleted: %s", take->volume->text, take->name,
 			error->message);
 }

@@ -127,17 +127,28 @@ gboolean snapshot_is_deleting(Json *snapshot)
 	return !g_strcmp0(json_get_text(snapshot, "state"), "deleting");
 }
 
-int snapshot_volume_find(const SnapshotVolume *volume, const char *name, GError **error)
+Json *snapshot_find(Json *list, const char *member, const char *value)
 {
-	for (guint i = 0; i < snapshot_volume_count(volume); i++) {
-		Json *snapshot = snapshot_volume_get(volume, i);
+	Json *snapshots = json_get_list(list, "snapshots");
+	gboolean all = !strcmp(member, "uuid");
 
-		if (!snapshot_is_deleting(snapshot) &&
-		    !g_strcmp0(json_get_text(snapshot, "name"), name))
-			return (int)i;
+	for (gsize i = 0; value && snapshots && i < json_object_array_length(snapshots); i++) {
+		Json *snapshot = json_object_array_get_idx(snapshots, i);
+
+		if ((all || !snapshot_is_deleting(snapshot)) &&
+		    !g_strcmp0(json_get_text(snapshot, member), value))
+			return snapshot;
 	}
-	error_set(error, STORAGEOS_ERROR_NOT_FOUND,
-		  "%s has no snapshot '%s' (see: storageos snapshot list %s)", volume->text, name,
-		  volume->text);
-	return -1;
+	return NULL;
+}
+
+Json *snapshot_volume_find(const SnapshotVolume *volume, const char *name, GError **error)
+{
+	Json *snapshot = snapshot_find(volume->list, "name", name);
+
+	if (!snapshot)
+		error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+			  "%s has no snapshot '%s' (see: storageos snapshot list %s)", volume->text,
+			  name, volume->text);
+	return snapshot;
 }

@@ -21,7 +21,7 @@ typedef struct {
 } SnapshotVolume;
 
 typedef enum {
-	SNAPSHOT_VOLUME_READ, /* only `snapshot-list` will be asked */
+	SNAPSHOT_VOLUME_READ, /* only `snapshot-list` and `snapshot-usage` will be asked */
 	SNAPSHOT_VOLUME_CHANGE,
 	SNAPSHOT_VOLUME_SERVED, /* NOT_FOUND if nobody serves it */
 } SnapshotVolumeUse;
@@ -45,8 +45,12 @@ gboolean snapshot_volume_relist(SnapshotVolume *volume, GError **error);
 guint snapshot_volume_count(const SnapshotVolume *volume);
 Json *snapshot_volume_get(const SnapshotVolume *volume, guint index);
 
-/* The index of the snapshot or bookmark of this name; -1 with NOT_FOUND. */
-int snapshot_volume_find(const SnapshotVolume *volume, const char *name, GError **error);
+/* The snapshot or bookmark of this name, borrowed; NULL with NOT_FOUND. */
+Json *snapshot_volume_find(const SnapshotVolume *volume, const char *name, GError **error);
+
+/* The first of a list (the answer of `snapshot-list`) with this value of a member, or NULL; those
+ * that are being deleted are found by their UUID alone.  Borrowed; `value` may be NULL. */
+Json *snapshot_find(Json *list, const char *member, const char *value);
 
 /* Whether it is being deleted: then it has no name any more. */
 gboolean snapshot_is_deleting(Json *snapshot);

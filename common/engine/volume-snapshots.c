@@ -131,6 +131,7 @@ typedef int (*TableChangeMake)(Engine *engine, TableChange *change);
 struct TableChange {
 	TableChangeMake make;
 	const char *name, *to; /* of a snapshot; its new name, or a tag */
+	guint64 generation;    /* of the snapshot; 0: it is found by its name */
 	gboolean bookmark;
 	gint64 created;
 	char holder[SNAPSHOT_NAME_SIZE]; /* set with -EBUSY: a tag that holds it */
@@ -191,9 +192,12 @@ static gboolean change_run(Volume *volume, TableChange *change, GError **error)
 /* 0 with *ret_snapshot, or -ENOENT. */
 static int change_find(const Engine *engine, const TableChange *change, Snapshot *ret_snapshot)
 {
-	const Snapshot *found = snapshots_find_name_locked(engine->snapshots, change->name);
+	const Snapshot *found =
+		change->generation ? snapshots_find_locked(engine->snapshots, change->generation)
+				   : snapshots_find_name_locked(engine->snapshots, change->name);
 
-	if (!found)
+	/* By its name, too, none is found that is being deleted. */
+	if (!found || snapshots_find_name_locked(engine->snapshots, found->name) != found)
 		return -ENOENT;
 	*ret_snapshot = *found;
 	return 0;
@@ -251,8 +255,15 @@ static int make_deletion(Engine *engine, TableChange *change)
 gboolean volume_snapshot_delete(Volume *volume, const char *name, VolumeSnapshotDeleteFlags flags,
 				GError **error)
 {
+	return volume_snapshot_delete_exactly(volume, 0, name, flags, error);
+}
+
+gboolean volume_snapshot_delete_exactly(Volume *volume, guint64 generation, const char *name,
+					VolumeSnapshotDeleteFlags flags, GError **error)
+{
 	TableChange change = {.make = make_deletion,
 			      .name = name,
+			      .generation = generation,
 			      .bookmark = (flags & VOLUME_SNAPSHOT_DELETE_BOOKMARK) != 0};
 
 	return change_run(volume, &change, error);

@@ -85,6 +85,11 @@ typedef enum {
 gboolean volume_snapshot_delete(Volume *volume, const char *name, VolumeSnapshotDeleteFlags flags,
 				GError **error);
 
+/* The same of the snapshot with that generation, whatever its name is by now; `name` is for
+ * messages. */
+gboolean volume_snapshot_delete_exactly(Volume *volume, guint64 generation, const char *name,
+					VolumeSnapshotDeleteFlags flags, GError **error);
+
 /* Durable when it returns TRUE.  NOT_FOUND, INVALID, EXISTS. */
 gboolean volume_snapshot_rename(Volume *volume, const char *name, const char *to, GError **error);
 

@@ -8,7 +8,9 @@
 #include "common/base/bounds.h"
 #include "common/base/error.h"
 #include "common/base/text.h"
+#include "common/check/scrub.h"
 #include "common/engine/volume-snapshots.h"
+#include "common/engine/volume-usage.h"
 #include "common/service/readers.h"
 
 #define PREFIX "snapshot-"
@@ -149,6 +151,84 @@ static Json *command_list(const Command *command, GError **error)
 	return answer;
 }
 
+/* ---- what deleting frees */
+
+static const VolumeSnapshotInfo *info_find(const GArray *infos, guint64 generation)
+{
+	for (guint i = 0; i < infos->len; i++) {
+		const VolumeSnapshotInfo *info = &g_array_index(infos, VolumeSnapshotInfo, i);
+
+		if (info->generation == generation)
+			return info;
+	}
+	return NULL;
+}
+
+/* The snapshots with content from `to` back to `from`.  NULL with NOT_FOUND: there is no such way.
+ */
+static GArray *run_find(Volume *volume, guint64 from, guint64 to, GError **error)
+{
+	g_autoptr(GArray) infos = volume_snapshots(volume);
+	g_autoptr(GArray) run = g_array_new(FALSE, FALSE, sizeof(guint64));
+
+	for (const VolumeSnapshotInfo *info = info_find(infos, to); info;
+	     info = info_find(infos, info->parent)) {
+		if (info->state == VOLUME_SNAPSHOT_ALIVE)
+			g_array_append_val(run, info->generation);
+		if (info->generation == from)
+			return g_steal_pointer(&run);
+	}
+	error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+		  "a snapshot was deleted at this moment; try again");
+	return NULL;
+}
+
+static Json *usage_to_json(const VolumeUsage *usage)
+{
+	Json *answer = json_object_new_object(), *array = json_object_new_array();
+
+	json_add_flag(answer, "done", usage->done);
+	json_object_object_add(answer, "fraction", json_object_new_double(usage->fraction));
+	for (guint i = 0; i < usage->counts->len; i++) {
+		const VolumeUsageCount *count = &g_array_index(usage->counts, VolumeUsageCount, i);
+		Json *object = json_object_new_object();
+
+		json_add_number(object, "generation", count->generation);
+		json_add_number(object, "bytes", count->bytes);
+		json_add_number(object, "waiting", count->waiting);
+		json_add_flag(object, "moving", count->moving);
+		json_add_flag(object, "damaged", count->damaged);
+		json_object_array_add(array, object);
+	}
+	json_object_object_add(answer, "counts", array);
+	return answer;
+}
+
+static Json *command_usage(const Command *command, GError **error)
+{
+	guint64 to = number_get(command->request, "to");
+	g_autoptr(GArray) run =
+		to ? run_find(command->volume, number_get(command->request, "from"), to, error)
+		   : g_array_new(FALSE, FALSE, sizeof(guint64));
+	VolumeUsageQuestion question = {.begin = json_get_flag(command->request, "begin"),
+					.rate = SCRUB_RATE,
+					.milliseconds = SNAPSHOT_USAGE_MILLISECONDS};
+	g_auto(VolumeUsage) usage = {0};
+
+	if (!run)
+		return NULL;
+	if (json_get_typed(command->request, "rate", json_type_int))
+		question.rate = number_get(command->request, "rate");
+	question.generations = (const guint64 *)run->data;
+	question.n = run->len;
+	if (to && !run->len) { /* a bookmark */
+		usage = (VolumeUsage){TRUE, 1, g_array_new(FALSE, FALSE, sizeof(VolumeUsageCount))};
+		return usage_to_json(&usage);
+	}
+	return volume_usage(command->volume, &question, &usage, error) ? usage_to_json(&usage)
+								       : NULL;
+}
+
 Json *snapshot_summary(Volume *volume, const VolumeInfo *info)
 {
 	g_autoptr(GArray) infos = volume_snapshots(volume);
@@ -209,7 +289,8 @@ static Json *command_delete(const Command *command, GError **error)
 	autofd lock = readers_exclude(command->run_directory, volume.uuid, generation, error);
 	if (lock < 0)
 		return NULL;
-	if (!volume_snapshot_delete(command->volume, name, flags, &problem)) {
+	/* That one, although its name may be another's by now: only its readers are excluded. */
+	if (!volume_snapshot_delete_exactly(command->volume, generation, name, flags, &problem)) {
 		/* It may be deleted, and not durably yet: no reader may come any more. */
 		if (!g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND) &&
 		    !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_BUSY) &&
@@ -297,7 +378,7 @@ static const struct {
 } commands[] = {
 	{"begin", command_begin},     {"wait", command_wait},	  {"list", command_list},
 	{"delete", command_delete},   {"rename", command_rename}, {"hold", command_hold},
-	{"release", command_release}, {"gate", command_gate},
+	{"release", command_release}, {"gate", command_gate},	  {"usage", command_usage},
 };
 
 gboolean snapshot_command_is(const char *command)

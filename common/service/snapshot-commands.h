@@ -18,10 +18,14 @@
  *            {name, uuid, generation, parent_uuid, created, size, referenced,
  *             referenced_is_bound, written, state, waiting, frozen, by_policy, group, holds}
  *            state: "ok", "deleting", "bookmark", "receiving"; holds: an array of tags
- * `snapshot-delete`: durable; the space becomes free in the background.
- *     name; bookmark (flag)
- * `snapshot-rename`: name, to
- * `snapshot-hold`, `snapshot-release`: name, tag
+ * `snapshot-usage`: counts what deleting frees (volume-usage.h), for SNAPSHOT_USAGE_MILLISECONDS;
+ * to be asked again until `done`.  Nothing goes on when nobody asks. from, to (generations): of the
+ * snapshots with content from `to` back to its ancestor `from`, together; without these: of each
+ * snapshot alone begin (flag): the first time that this is asked rate: bytes a second; 0: no limit;
+ * default SCRUB_RATE
+ *     -> done, fraction, counts            an array of {generation, bytes, waiting, moving,
+ * damaged} `snapshot-delete`: durable; the space becomes free in the background. name; bookmark
+ * (flag) `snapshot-rename`: name, to `snapshot-hold`, `snapshot-release`: name, tag
  * `snapshot-gate`: closes and opens the gate before changes (volume-snapshots.h).
  *     action: "close"         -> ticket
  *     action: "open", ticket  -> closed    whether the gate was closed until now
@@ -34,6 +38,7 @@
 #include "common/engine/volume.h"
 
 #define SNAPSHOT_WAIT_SECONDS 2
+#define SNAPSHOT_USAGE_MILLISECONDS 250
 
 /* What `stats` says of the snapshots: `count`; `kept`, of these, by holds; `newest`, when the
  * newest was taken, 0: there is none; `deleting`, bytes of those that are being deleted, at most;

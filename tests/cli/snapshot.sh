@@ -66,7 +66,7 @@ refuses "it cannot be released by another tag" "'?other'?" snapshot release db@m
 must "release" snapshot release db@monday backup
 must "a third one" snapshot create db@thursday
 like "-n tells what a run would free" "$(snapshot delete -n db@monday..wednesday)" \
-	'^default/db@monday, default/db@wednesday: would be deleted, frees .* at most$'
+	'^default/db@monday, default/db@wednesday: would be deleted, frees [0-9.]+ (B|KiB|MiB)$'
 is "and deletes nothing" "$(names db)" "monday wednesday thursday"
 is "-n --json" "$(snapshot delete -n db@monday --json | jq -c '[.snapshots, .deleted]')" \
 	'[["default/db@monday"],false]'
