@@ -201,13 +201,16 @@ static gboolean import_abort(Importing *importing, GError **error)
 	good = volume && stream_receive_abort(volume, &empty, error);
 	if (volume)
 		good = volume_close(volume, good ? error : NULL) && good;
+	json_add_flag(object, "empty", empty);
 	if (good && empty)
-		good = pool_volume_delete(importing->cli->config, importing->name, error);
-	json_add_flag(object, "deleted", empty);
-	if (good)
-		cli_report(importing->cli, object, "%s: %s", importing->text,
-			   empty ? "gave the import up, and deleted the volume"
-				 : "gave the import up, and went back to what it began with");
+		cli_report(importing->cli, object,
+			   "%s: gave the import up; the volume is empty (to delete it: storageos "
+			   "delete %s)",
+			   importing->text, importing->text);
+	else if (good)
+		cli_report(importing->cli, object,
+			   "%s: gave the import up, and went back to what it began with",
+			   importing->text);
 	else
 		json_object_put(object);
 	return good;

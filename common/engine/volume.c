@@ -242,8 +242,8 @@ static gboolean check_receiving(Volume *volume, VolumeOpenFlags flags, GError **
 	return (flags & (VOLUME_OPEN_RECEIVE | VOLUME_OPEN_READ_ONLY)) || !receiving ||
 	       error_set(error, STORAGEOS_ERROR_BUSY,
 			 "%s: snapshot '%s' is being received into it (to give that up: "
-			 "storageos import --abort)",
-			 volume->engine.name, receiving->name);
+			 "storageos import %s --abort)",
+			 volume->engine.name, receiving->name, volume->engine.name);
 }
 
 Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, GError **error)

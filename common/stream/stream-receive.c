@@ -10,6 +10,8 @@
 
 #define RESIZE_SECONDS 600
 
+#define EMPTY_SECONDS 60 /* what is not free by then becomes free later */
+
 typedef struct {
 	Volume *volume;
 	StreamReceiveFlags flags;
@@ -270,8 +272,20 @@ gboolean stream_receive_rbd(Volume *volume, StreamRbdReader *reader, const Strea
 
 /* ---- giving up */
 
-/* The record goes first: a volume that has changed and does not receive is refused, whereas one
- * that has gone back must not be taken for one that has received. */
+/* Back to nothing. */
+static gboolean volume_empty(Volume *volume, GError **error)
+{
+	int r = volume_discard(volume, 0, volume_size(volume));
+
+	if (r)
+		return error_set_errno(error, r, "discard what has arrived");
+	volume_settled(volume, volume_settle(volume), EMPTY_SECONDS);
+	return TRUE;
+}
+
+/* The record goes last: without it the volume can be attached.  And before the volume goes back,
+ * the record says that nothing has arrived, since a stream that went on in the middle would miss
+ * what was there.  So whatever interrupts this, the volume is still receiving, from the start. */
 gboolean stream_receive_abort(Volume *volume, gboolean *ret_empty, GError **error)
 {
 	VolumeSnapshotInfo parent;
@@ -282,13 +296,18 @@ gboolean stream_receive_abort(Volume *volume, gboolean *ret_empty, GError **erro
 		return error_set(error, STORAGEOS_ERROR_NOT_FOUND,
 				 "no stream is being received into it");
 	parent_uuid(volume, &receiving, uuid);
-	*ret_empty = !receiving.parent;
 	if (receiving.parent && !snapshot_find(volume, uuid, NULL, &parent))
 		return error_set(error, STORAGEOS_ERROR_NOT_FOUND,
 				 "the snapshot to go back to was deleted");
+	if (receiving.received && !volume_receive_mark(volume, 0, error))
+		return FALSE;
+	if (receiving.parent ? !volume_rollback(volume, parent.name,
+						VOLUME_ROLLBACK_DISCARD | VOLUME_ROLLBACK_SIZE_TOO,
+						NULL, error)
+			     : !volume_empty(volume, error))
+		return FALSE;
 	if (!volume_snapshot_delete(volume, receiving.name, 0, error))
 		return FALSE;
-	return !receiving.parent ||
-	       volume_rollback(volume, parent.name,
-			       VOLUME_ROLLBACK_DISCARD | VOLUME_ROLLBACK_SIZE_TOO, NULL, error);
+	*ret_empty = !receiving.parent;
+	return TRUE;
 }

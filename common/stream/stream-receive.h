@@ -39,6 +39,7 @@ gboolean stream_receive_rbd(Volume *volume, StreamRbdReader *reader, const Strea
 /* Where a stream must begin that completes what the volume receives.  NOT_FOUND: nothing. */
 gboolean stream_receive_token(Volume *volume, StreamToken *ret_token, GError **error);
 
-/* Gives up what the volume receives: it goes back to the base.  NOT_FOUND: nothing.  *ret_empty:
- * there was no base; the volume holds a part of the stream, and is to be deleted. */
+/* Gives up what the volume receives: it goes back to the base, or (*ret_empty) becomes empty.
+ * NOT_FOUND: nothing.  Whatever interrupts this, the volume is still receiving, and giving up works
+ * again. */
 gboolean stream_receive_abort(Volume *volume, gboolean *ret_empty, GError **error);

@@ -109,7 +109,7 @@ like "what there was is kept" "$("$STORAGEOS" snapshot list copy)" '@before-roll
 broken() { export_ db@a | head -c "$1" | import slow; }
 check "cut before the first mark" eval '! broken 100M'
 is "the token says from the start" "$(token slow | sed 's/.*\.//')" 0
-refuses "half of a stream is not served" "snapshot 'a' is being received" "$STORAGEOS_FUSE" slow "$WORK/copy"
+refuses "half of a stream is not served" "snapshot 'a' is being received.*storageos import default/slow --abort" "$STORAGEOS_FUSE" slow "$WORK/copy"
 check "cut behind a mark" eval '! broken 300M'
 token=$(token slow)
 is "the token says from 256 MiB" "${token##*.}" $((256 << 8))
@@ -146,8 +146,14 @@ fi
 	must "again" eval 'export_ db@b --from a | import dead'
 same "b, after all" db@b dead@b
 check "a stream of all that is cut" eval '! (export_ db@a | head -c 1M | import gone)'
-is "and given up" "$(import gone --abort)" "default/gone: gave the import up, and deleted the volume"
-refuses "is gone" "volume 'default/gone': no such volume" "$STORAGEOS" info gone
+is "and given up" "$(import gone --abort)" \
+	"default/gone: gave the import up; the volume is empty (to delete it: storageos delete default/gone)"
+must "what is empty can receive again" eval 'export_ db@a | import gone'
+same "all of it" db@a gone@a
+must "a volume made by hand" "$STORAGEOS" create hand --size 64M
+check "receives, and is interrupted" eval '! (export_ db@a | head -c 1M | import hand)'
+is "and given up" "$(import hand --abort --json | jq .empty)" true
+must "it is still there" "$STORAGEOS" check hand
 
 # ---- a disk that fills up
 
@@ -156,6 +162,7 @@ check "the disk is too small" eval '! (export_ db@a | import small/full)'
 token=$(token small/full)
 like "the token is kept" "$token" '^1\.[0-9a-f-]{36}\.all\.0$'
 must "given up" import small/full --abort
+must "and whole" "$STORAGEOS" check small/full
 
 # ---- Ceph
 

@@ -391,8 +391,10 @@ static Volume *receiver_half(Sender *sender, Place *place)
 {
 	Volume *volume = receiver_open(place);
 	autofd first = sender_stream(sender, -1, 0, 0), second = sender_stream(sender, 0, 1, 0);
+	g_autoptr(GError) error = NULL;
 
-	CHECK(receive(volume, first, 0, NULL));
+	CHECK(receive(volume, first, 0, &error));
+	CHECK_NO_ERROR(error);
 	CHECK(!ftruncate(second, lseek(second, 0, SEEK_END) * 2 / 3));
 	lseek(second, 0, SEEK_SET);
 	CHECK(!receive(volume, second, 0, NULL));
@@ -479,6 +481,69 @@ static void test_abort_all(const void *data)
 	close_volume(volume);
 }
 
+/* The process dies at the n-th change of the backing. */
+static gboolean die_at(guint64 offset, guint64 length, gpointer data)
+{
+	(void)offset, (void)length;
+	return g_atomic_int_add((gint *)data, -1) > 0;
+}
+
+/* Has the process die after `n` changes.  Returns how many there were; *ret_refused: the volume is
+ * still receiving. */
+static gint abort_interrupted(Sender *sender, Place *place, gint n, gboolean *ret_refused)
+{
+	Volume *volume;
+	gboolean empty;
+	gint left = n;
+
+	close_volume(receiver_half(sender, place));
+	volume = volume_open(backing_borrow_gated(place->memory, die_at, &left), "receiver",
+			     VOLUME_OPEN_RECEIVE, NULL);
+	if (volume) {
+		stream_receive_abort(volume, &empty, NULL);
+		volume_abandon(volume);
+	}
+	volume = volume_open(place_backing(place), "test", 0, NULL);
+	*ret_refused = !volume;
+	if (volume) {
+		check_content(volume, sender->snapshots[0], sender->infos[0].size);
+		close_volume(volume);
+	}
+	return n - left;
+}
+
+/* Wherever giving up is interrupted: the volume cannot be attached, or it is what it was. */
+static void test_abort_interrupted(const void *data)
+{
+	g_autoptr(Sender) sender = sender_new();
+	guint points = test_is_instrumented() ? 8 : 32, refused = 0;
+	gint all = 0;
+
+	(void)data;
+	for (guint i = 0; i <= points && !test_failed(); i++) {
+		g_autoptr(Place) place = receiver_new();
+		gint n = i ? (gint)((guint)all * i / (points + 1)) : G_MAXINT;
+		gboolean is_refused;
+		Volume *volume;
+		gint made;
+
+		test_row("after %d changes of %d", n, all);
+		made = abort_interrupted(sender, place, n, &is_refused);
+		all = MAX(all, made);
+		refused += is_refused;
+		if (!is_refused || refused % 4)
+			continue;
+		/* A stream from the start completes it. */
+		volume = receiver_open(place);
+		autofd again = sender_stream(sender, 0, 1, 0);
+		CHECK(receive(volume, again, 0, NULL));
+		receiver_end(volume, place);
+		check_snapshot(sender, place, 1);
+	}
+	test_note("refused at %u of %u points", refused, points);
+	CHECK(refused > 0 && refused < points);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("a chain of streams makes the sender's snapshots", test_chain, NULL);
@@ -488,5 +553,6 @@ int main(int argc, char **argv)
 	test_add("while a transfer is under way, nothing else is", test_under_way, NULL);
 	test_add("a transfer can be given up", test_abort, NULL);
 	test_add("a transfer of everything can be given up", test_abort_all, NULL);
+	test_add("giving up is interrupted anywhere", test_abort_interrupted, NULL);
 	return test_run(argc, argv);
 }
