@@ -84,6 +84,9 @@ gboolean walk_some(Checkpointer *cp, gboolean slowly);
 
 /* ---- checkpointer-tidy.c */
 
+/* Says how much free space large writes may leave in the file while the volume is in use. */
+void lend_space(Checkpointer *cp);
+
 /* Something is more urgent than tidying.  `data`: the checkpointer. */
 gboolean must_hurry(gpointer data);
 

@@ -1,7 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/bounds.h"
 #include "common/engine/checkpointer-private.h"
 
-#define QUIET_REQUESTS 8 /* in a tick; more keep the volume from being tidied */
+#define LOAN_MAX (512 * MIB) /* of free space in the file, for large writes ... */
+#define LOAN_PART 8	     /* ... an eighth of what the file system below has left, at most */
+#define QUIET_REQUESTS 8     /* in a tick; more keep the volume from being tidied */
+
+void lend_space(Checkpointer *cp)
+{
+	guint64 available = backing_available(cp->engine->backing);
+
+	slots_lend(cp->engine->slots, min_u64(LOAN_MAX, available / LOAN_PART));
+}
 
 gboolean must_hurry(gpointer data)
 {

@@ -261,6 +261,7 @@ static gpointer checkpointer_main(gpointer data)
 	guint seen = 0, seen_flushes = 0;
 	gboolean wants_settle, tidying = FALSE;
 
+	lend_space(cp);
 	while (wait_for_work(cp, &wants_settle)) {
 		guint changes = (guint)g_atomic_int_get(&cp->changes);
 		guint flushes = (guint)g_atomic_int_get(&cp->flushes);
@@ -268,8 +269,10 @@ static gpointer checkpointer_main(gpointer data)
 
 		answer_call(cp);
 		journal_settle_marks(cp->engine->journal);
-		if (changes != seen)
+		if (changes != seen) {
 			changed_at = g_get_monotonic_time();
+			lend_space(cp);
+		}
 		idle = g_get_monotonic_time() - changed_at >= IDLE;
 		if (checkpoint_is_asked(cp) || checkpoint_is_due(cp) || cp->engine->frozen ||
 		    (idle && !tidying && !cp->walking && is_changed(cp->engine)))

@@ -10,6 +10,12 @@
  * is compact afterwards.  Slots that become free later leave the file as large as it is; so by what
  * large requests take, it never exceeds 1.25 times the most that was in use at one time.
  *
+ * The loan (slots_lend()).  A file also counts as compact while no more than the loan is free in
+ * it. A small volume needs that: what was written since the last checkpoint alone may be a quarter
+ * of it, and 1.25 times leaves large requests nothing but fragments then.  The same requests repay
+ * most of it, since what they replace becomes wholly free; slots_trim() and the pass that tidies do
+ * the rest while the volume is idle.
+ *
  * The policy.  The *open* word is the last one that a large request took.  It takes, in this order:
  *   1. the free slots at the end of the open word, if they suffice, or if the word behind them
  *      would be taken in 2., too;
@@ -42,11 +48,20 @@ void note_large_locked(Slots *slots)
 		slots->large_to_refuse--;
 }
 
+void slots_lend(Slots *slots, guint64 bytes)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
+
+	slots->loan = bytes / FORMAT_SLOT_SIZE;
+}
+
 gboolean may_take_cold_locked(const Slots *slots, guint32 want)
 {
 	guint32 n = MIN(want, 64);
+	guint64 free_after = slots->warm_free + 64 - n;
 
-	return !slots->large_to_refuse && (slots->warm_free + 64 - n) * 4 <= slots->n_used + n;
+	return !slots->large_to_refuse &&
+	       (free_after * 4 <= slots->n_used + n || free_after <= slots->loan);
 }
 
 /* Whether a large request may take a word that is wholly free as the open one. */

@@ -53,6 +53,7 @@ struct Slots {
 	guint64 cursor_group; /* of small requests: they go on here */
 	guint cursor_word;
 	guint64 open_word;	/* of large requests, group * WORDS + word */
+	guint64 loan;		/* free slots up to which a file counts as compact */
 	guint large_to_refuse;	/* so many large requests take no cold word: one met a full disk */
 	guint64 cold_from;	/* no word of a group before this one is cold */
 	guint64 trim_group;	/* where slots_trim() continues */

@@ -21,8 +21,8 @@
  * below has allocated no space for it, otherwise *warm*.  A flush after a write to unallocated
  * space takes twice as long, so small requests take warm slots, fragments first.  Large requests
  * (64 KiB and more) get neighbouring slots, cold ones too as long as the file stays within 1.25
- * times what is in use.  slots_trim() punches warm words that are wholly free, which makes them
- * cold.  slots.c states the whole policy.
+ * times what is in use, or within a loan.  slots_trim() punches warm words that are wholly free,
+ * which makes them cold.  slots.c states the whole policy.
  *
  * Threading: every function may be called from any thread, with two exceptions.  slots_gain,
  * slots_retire, slots_reserve, slots_freeze and slots_thaw must be serialized by the caller (by the
@@ -76,6 +76,10 @@ void slots_give_back_pairs(Slots *slots, const SlotRun *run);
 
 /* Takes the slots of a journal record during replay.  -EUCLEAN if one of them is taken already. */
 int slots_take(Slots *slots, const SlotRun *run);
+
+/* From now on, large requests may take fresh space as long as at most so many bytes of the file are
+ * free, whatever is in use; 0 at first.  Any thread. */
+void slots_lend(Slots *slots, guint64 bytes);
 
 /* Gives back slots that never got into the map.  `full`: writing them met a full disk, so they
  * have no space below them. */

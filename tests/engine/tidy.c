@@ -169,6 +169,46 @@ static void test_shrinks(const void *data)
 	aged_clear(&aged);
 }
 
+/* ---- large writes of a volume that never rests */
+
+/* In how many runs of slots blocks lie. */
+static guint runs_of(Aged *aged, guint64 block, guint n)
+{
+	Engine *engine = &aged->volume->engine;
+	MapEntry entries[FORMAT_POINTERS_MAX];
+	guint epoch, runs = 1;
+
+	if (!CHECK_INT(map_lookup(engine->map, block, n, entries, FALSE, &epoch), 0))
+		return 0;
+	map_lookup_end(engine->map, epoch);
+	for (guint i = 1; i < n; i++)
+		runs += entries[i].slot != entries[i - 1].slot + 1;
+	return runs;
+}
+
+static void test_large_writes(const void *data)
+{
+	guint most = 0;
+	double after;
+	Aged aged;
+
+	(void)data;
+	aged_init(&aged, SIZE);
+	for (guint i = 0; i < BLOCKS; i++) /* nothing but fragments is left */
+		aged_put(&aged, test_random_below(&aged.random, BLOCKS), 1);
+	for (guint64 block = 0; block < BLOCKS; block += MIB / BLOCK_SIZE) {
+		aged_put(&aged, block, MIB / BLOCK_SIZE);
+		most = MAX(most, runs_of(&aged, block, MIB / BLOCK_SIZE));
+	}
+	CHECK_UINT(aged_info(&aged).tidied_bytes, 0);
+	after = aged_excess(&aged);
+	test_note("1 MiB is in %u runs at most; the file has %.2f times what is live", most, after);
+	CHECK(most <= 4);
+	CHECK(after <= 1.25);
+	aged_check(&aged, aged.volume);
+	aged_clear(&aged);
+}
+
 /* ---- with others */
 
 #define WRITERS 4u
@@ -440,6 +480,8 @@ int main(int argc, char **argv)
 {
 	test_add("what random writes scattered is in one piece again", test_gathers, NULL);
 	test_add("the file shrinks to five quarters of what is live", test_shrinks, NULL);
+	test_add("1 MiB is written in four runs at most, and the file is small afterwards",
+		 test_large_writes, NULL);
 	test_add("with writers at the same time", test_writers, NULL);
 	test_add("only while the volume is idle, and only once", test_idle, NULL);
 	test_add("what a reader found scattered", test_reader, NULL);
