@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reading.  The blocks of a piece are looked up at one instant, so that a read sees all or nothing
- * of a write of up to VOLUME_ATOMIC_MAX bytes.  Blocks in neighbouring slots are read straight into
- * the caller's memory with one call, and each is verified there (I4).  A block of which only a part
- * is wanted is read to the stack, because its checksum covers the whole block.
+ * of a write of up to VOLUME_ATOMIC_MAX bytes.  Blocks are read in the order of their slots,
+ * straight into the caller's memory: those in neighbouring slots, or nearly so, with one call. Each
+ * is verified there (I4).  A block of which only a part is wanted is read to the stack, because its
+ * checksum covers the whole block.
  *
- * A piece whose blocks are scattered would wait for the disk once for each run.  So its runs are
- * first read without waiting, as long as they are in memory; at the first one that is not, all that
- * are left are asked for at once.
+ * A piece whose blocks are scattered would wait for the disk once for each group of neighbours.  So
+ * the groups are first read without waiting, as long as they are in memory; at the first one that
+ * is not, all that are left are asked for at once.
  *
  * A block that does not match its checksum is read once more, alone and from the same slot; if it
  * does not match again, the read fails.  The block is not looked up again: the map may by then have
@@ -27,6 +28,7 @@ typedef struct {
 	const MapEntry *entries; /* of the blocks that are left */
 	guint n;		 /* how many */
 	gboolean in_memory;	 /* as far as was seen: so try without waiting first */
+	guint64 bad;		 /* the first damaged block; G_MAXUINT64: none was found */
 } Reading;
 
 /* Logs and counts a damaged block (I4).  Returns -EBADMSG. */
@@ -116,100 +118,207 @@ static int read_part(Reading *reading, guint64 block, const MapEntry *entry, gsi
 	return r;
 }
 
-/* Blocks whose slots are no further apart are asked for together, with what lies between. */
+/* Blocks whose slots are no further apart are asked for together, or read together, with what lies
+ * between.  A call costs as much as some slots that nobody wants. */
 #define PREFETCH_GAP 8
+#define READ_GAP 4
+#define READ_SPAN 256 /* slots that are read together, at most: 1 MiB */
+
+/* A block that is to be read. */
+typedef struct {
+	guint64 slot;
+	guint index;  /* in reading->entries */
+	IovCursor to; /* its memory */
+} SlotRead;
 
 static int compare_slots(const void *a, const void *b)
 {
-	guint64 x = *(const guint64 *)a, y = *(const guint64 *)b;
+	guint64 x = ((const SlotRead *)a)->slot, y = ((const SlotRead *)b)->slot;
 
 	return x < y ? -1 : x > y;
 }
 
-/* Asks for all blocks that are left, in the order of their slots. */
-static void prefetch_rest(const Reading *reading)
+/* Advances the caller's cursor over n whole blocks.  Holes become zeros; the others are returned in
+ * the order of their slots.  Returns how many these are. */
+static guint sort_blocks(Reading *reading, guint n, SlotRead *ret_reads)
 {
-	const Engine *engine = &reading->volume->engine;
-	guint64 slots[FORMAT_RECORD_BLOCKS_MAX];
-	guint n = 0, end;
+	gboolean sorted = TRUE;
+	guint n_reads = 0;
 
-	for (guint i = 0; i < reading->n; i++)
-		if (reading->entries[i].slot)
-			slots[n++] = reading->entries[i].slot;
-	qsort(slots, n, sizeof *slots, compare_slots);
-	for (guint i = 0; i < n; i = end) {
-		for (end = i + 1; end < n && slots[end] - slots[end - 1] <= PREFETCH_GAP; end++)
+	for (guint i = 0; i < n; i++) {
+		guint64 slot = reading->entries[i].slot;
+
+		if (!slot) {
+			iov_zero(reading->to, BLOCK_SIZE);
+			continue;
+		}
+		sorted = sorted && (!n_reads || ret_reads[n_reads - 1].slot < slot);
+		ret_reads[n_reads++] = (SlotRead){slot, i, *reading->to};
+		iov_advance(reading->to, BLOCK_SIZE);
+	}
+	if (!sorted)
+		qsort(ret_reads, n_reads, sizeof *ret_reads, compare_slots);
+	return n_reads;
+}
+
+/* Asks for blocks in the order of their slots. */
+static void prefetch(const Engine *engine, const SlotRead *reads, guint n)
+{
+	for (guint i = 0, end; i < n; i = end) {
+		for (end = i + 1; end < n && reads[end].slot - reads[end - 1].slot <= PREFETCH_GAP;
+		     end++)
 			;
-		backing_prefetch(engine->backing, slots_offset(engine->slots, slots[i]),
-				 (slots[end - 1] - slots[i] + 1) * FORMAT_SLOT_SIZE);
+		backing_prefetch(engine->backing, slots_offset(engine->slots, reads[i].slot),
+				 (reads[end - 1].slot - reads[i].slot + 1) * FORMAT_SLOT_SIZE);
 	}
 }
 
-/* Reads n slots, which are followed by others if fewer than all that are left. */
-static int read_slots(Reading *reading, const struct iovec *iov, int count, guint64 slot, guint n)
+/* Asks for all blocks that are left; behind these whole blocks one may be wanted in part. */
+static void prefetch_rest(const Reading *reading, const SlotRead *reads, guint n, guint n_whole)
 {
 	const Engine *engine = &reading->volume->engine;
-	guint64 offset = slots_offset(engine->slots, slot);
 
-	if (reading->in_memory && n < reading->n) {
+	prefetch(engine, reads, n);
+	for (guint i = n_whole; i < reading->n; i++)
+		if (reading->entries[i].slot)
+			backing_prefetch(engine->backing,
+					 slots_offset(engine->slots, reading->entries[i].slot),
+					 FORMAT_SLOT_SIZE);
+}
+
+/* How many of n blocks are read together, from the first on. */
+static guint group_length(const SlotRead *reads, guint n)
+{
+	guint end = 1;
+
+	while (end < n && reads[end].slot - reads[end - 1].slot <= READ_GAP &&
+	       reads[end].slot - reads[0].slot < READ_SPAN)
+		end++;
+	return end;
+}
+
+static gboolean vector_add(struct iovec *iov, int *count, void *base, gsize length)
+{
+	struct iovec *last = *count ? &iov[*count - 1] : NULL;
+
+	if (last && (guint8 *)last->iov_base + last->iov_len == base) {
+		last->iov_len += length;
+		return TRUE;
+	}
+	if (*count == VOLUME_VECTOR)
+		return FALSE;
+	iov[(*count)++] = (struct iovec){base, length};
+	return TRUE;
+}
+
+/* Makes the vector of a group: the memory of its blocks, and `unwanted` for each slot between them.
+ * Returns its length; 0: the memory is in too many pieces. */
+static int group_vector(const SlotRead *reads, guint n, guint8 *unwanted, struct iovec *ret_iov)
+{
+	int count = 0;
+
+	for (guint i = 0; i < n; i++) {
+		IovCursor to = reads[i].to;
+		gsize left = BLOCK_SIZE, piece;
+
+		for (guint64 slot = i ? reads[i - 1].slot + 1 : reads[i].slot; slot < reads[i].slot;
+		     slot++)
+			if (!vector_add(ret_iov, &count, unwanted, BLOCK_SIZE))
+				return 0;
+		for (; left; left -= piece) {
+			void *base;
+
+			piece = left;
+			base = iov_next(&to, &piece);
+			if (!vector_add(ret_iov, &count, base, piece))
+				return 0;
+		}
+	}
+	return count;
+}
+
+/* Reads a group into the caller's memory and does not verify it.  `left`: that many blocks are
+ * left, these included.  -ENXIO: the backing ends before their end, or the memory is in too many
+ * pieces; the memory's content is undefined. */
+static int read_group(Reading *reading, const SlotRead *reads, guint n, guint left, guint n_whole)
+{
+	const Engine *engine = &reading->volume->engine;
+	guint64 offset = slots_offset(engine->slots, reads->slot);
+	struct iovec iov[VOLUME_VECTOR];
+	guint8 unwanted[BLOCK_SIZE];
+	int count = group_vector(reads, n, unwanted, iov);
+
+	if (!count)
+		return -ENXIO;
+	if (reading->in_memory && (n < left || n_whole < reading->n)) {
 		int r = backing_preadv(engine->backing, iov, count, offset, BACKING_NOWAIT);
 
 		if (r != -EAGAIN)
 			return r;
 		reading->in_memory = FALSE;
-		prefetch_rest(reading);
+		prefetch_rest(reading, reads, left, n_whole);
 	}
 	return backing_preadv(engine->backing, iov, count, offset, reading->flags);
 }
 
-/* Reads n neighbouring slots into the caller's memory and does not verify them; the caller's cursor
- * stays where it is.  -ENXIO: the backing ends before their end, or the memory is in more than
- * VOLUME_VECTOR pieces; the memory's content is undefined. */
-static int read_neighbours(Reading *reading, guint64 slot, guint n)
+/* Reads one block alone.  A damaged one is noted, if none before it is. */
+static int read_alone(Reading *reading, guint64 block, const SlotRead *read)
 {
-	struct iovec iov[VOLUME_VECTOR];
-	IovCursor to = *reading->to;
-	gsize length = (gsize)n * BLOCK_SIZE, got;
-	int pieces = iov_take(&to, length, iov, VOLUME_VECTOR, &got);
+	guint8 whole[BLOCK_SIZE];
+	IovCursor to = read->to;
+	int r = read_entry(reading->volume, block, &reading->entries[read->index], whole,
+			   reading->flags, NULL);
 
-	if (got < length)
-		return -ENXIO;
-	return read_slots(reading, iov, pieces, slot, n);
-}
-
-/* Reads whole blocks in neighbouring slots, and advances the caller's cursor.  At the start of
- * round i the cursor is before block i.  A block that matches its checksum in the caller's memory
- * is skipped; any other is read again alone. */
-static int read_run(Reading *reading, guint64 block, guint n, const MapEntry *entries)
-{
-	const Seal *seal = &reading->volume->engine.seal;
-	int r = read_neighbours(reading, entries->slot, n);
-
-	if (r && r != -ENXIO)
+	if (!r)
+		iov_copy_in(&to, whole, BLOCK_SIZE);
+	if (r != -EBADMSG)
 		return r;
-	for (guint i = 0; i < n; i++) {
-		IovCursor next = *reading->to;
-		int alone;
-
-		if (!r && seal_block_vector_fits(seal, block + i, &next, entries[i].crc)) {
-			*reading->to = next;
-			continue;
-		}
-		alone = read_part(reading, block + i, &entries[i], 0, BLOCK_SIZE);
-		if (alone)
-			return alone;
-	}
+	reading->bad = min_u64(reading->bad, block);
 	return 0;
 }
 
-/* How many of n blocks, from the first on, are all holes, or are all in neighbouring slots. */
-static guint run_length(const MapEntry *entries, guint n)
+/* Verifies the blocks of a group; `read`: they were read.  Those that do not match their checksum
+ * in the caller's memory are read again alone. */
+static int verify_group(Reading *reading, guint64 first, const SlotRead *reads, guint n,
+			gboolean read)
 {
-	guint i = 1;
+	const Seal *seal = &reading->volume->engine.seal;
+	int r = 0;
 
-	while (i < n && entries[i].slot == (entries->slot ? entries->slot + i : 0))
-		i++;
-	return i;
+	for (guint i = 0; i < n && !r; i++) {
+		guint64 block = first + reads[i].index;
+		IovCursor at = reads[i].to;
+
+		if (!read ||
+		    !seal_block_vector_fits(seal, block, &at, reading->entries[reads[i].index].crc))
+			r = read_alone(reading, block, &reads[i]);
+	}
+	return r;
+}
+
+/* Reads n whole blocks, and advances the caller's cursor.  A slot between blocks may be unreadable:
+ * so what cannot be read together is read block by block. */
+static int read_whole(Reading *reading, guint64 block, guint n)
+{
+	SlotRead reads[FORMAT_RECORD_BLOCKS_MAX];
+	guint left = sort_blocks(reading, n, reads), length;
+	int r = 0;
+
+	for (const SlotRead *at = reads; left && !r; at += length, left -= length) {
+		int together;
+
+		length = group_length(at, left);
+		together = read_group(reading, at, length, left, n);
+		if (together && together != -ENXIO &&
+		    (together == -EAGAIN || at[length - 1].slot - at->slot < length))
+			return together;
+		r = verify_group(reading, block, at, length, !together);
+	}
+	if (r || reading->bad == G_MAXUINT64)
+		return r;
+	if (reading->ret_offset)
+		*reading->ret_offset = blocks_to_bytes(reading->bad);
+	return -EBADMSG;
 }
 
 static int read_entries(Reading *reading, guint64 offset, gsize length)
@@ -218,20 +327,16 @@ static int read_entries(Reading *reading, guint64 offset, gsize length)
 
 	while (length && !r) {
 		gsize from = offset & (BLOCK_SIZE - 1), done;
-		const MapEntry *entries = reading->entries;
 		guint64 block = block_of(offset);
 		guint n = 1;
 
 		if (from || length < BLOCK_SIZE) {
 			done = MIN(length, BLOCK_SIZE - from);
-			r = read_part(reading, block, entries, from, done);
+			r = read_part(reading, block, reading->entries, from, done);
 		} else {
-			n = run_length(entries, (guint)(length >> BLOCK_SHIFT));
+			n = (guint)(length >> BLOCK_SHIFT);
 			done = (gsize)n * BLOCK_SIZE;
-			if (entries->slot)
-				r = read_run(reading, block, n, entries);
-			else
-				iov_zero(reading->to, done);
+			r = read_whole(reading, block, n);
 		}
 		reading->entries += n;
 		reading->n -= n;
@@ -247,7 +352,8 @@ int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize lengt
 	MapEntry entries[FORMAT_RECORD_BLOCKS_MAX];
 	guint64 first = block_of(offset);
 	guint n = (guint)(block_of(offset + length - 1) - first + 1);
-	Reading reading = {volume, flags, ret_offset, to, entries, n, flags == BACKING_WAIT};
+	Reading reading = {volume,     flags, ret_offset, to, entries, n, flags == BACKING_WAIT,
+			   G_MAXUINT64};
 	guint epoch;
 	int r = map_lookup(volume->engine.map, first, n, entries, flags == BACKING_NOWAIT, &epoch);
 
