@@ -139,14 +139,14 @@ void node_uncache_locked(Map *map, MapNode *node)
 	}
 }
 
-/* I7: evicts clean nodes while the cache holds `limit` nodes or more.  MAP_CLEAN_MIN clean nodes
- * stay even if dirty nodes take the whole limit (after a replay, on a full backing): otherwise a
- * lookup over two leaves might evict one to load the other, for ever. */
+/* I7: evicts clean nodes while the cache holds map_limit() nodes or more.  MAP_CLEAN_MIN clean
+ * nodes stay even if dirty nodes take the whole limit (after a replay, on a full backing):
+ * otherwise a lookup over two leaves might evict one to load the other, for ever. */
 void node_evict_locked(Map *map)
 {
 	guint64 pinned = map->dirty.n + map->frozen.n + map->loading;
 
-	while (map->clean.n > MAP_CLEAN_MIN && map->clean.n + pinned >= map->limit) {
+	while (map->clean.n > MAP_CLEAN_MIN && map->clean.n + pinned >= map_limit(map)) {
 		MapNode *node = map->clean.head;
 
 		if (__atomic_exchange_n(&node->referenced, FALSE, __ATOMIC_RELAXED)) {

@@ -14,7 +14,7 @@
  * nodes, and for changes that are under way. */
 static guint64 crowded_nodes(const Map *map)
 {
-	return map->limit * 3 / 4;
+	return map_limit(map) * 3 / 4;
 }
 
 static guint64 pressed_nodes(const Map *map)
@@ -41,7 +41,7 @@ static guint64 pressure_of_bytes(const Map *map)
 void pressure_update_locked(Map *map)
 {
 	g_atomic_int_set(&map->wants,
-			 map->dirty.n > map->limit * 3 / 8 ||
+			 map->dirty.n > map_limit(map) * 3 / 8 ||
 				 slots_gained_bytes(map->slots) > WANTS_BYTES ||
 				 slots_retired_bytes(map->slots) > WANTS_RETIRED_BYTES);
 	g_atomic_int_set(&map->pressure,

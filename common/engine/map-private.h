@@ -22,6 +22,12 @@ enum {
 
 #define MAP_BUCKETS 8192u
 #define MAP_SHARDS 32u
+/* I7: the least limit of a map; and of a volume of more than MAP_WIDE bytes, where changes at
+ * random make an inner node dirty with nearly every leaf. */
+#define MAP_LEAST 256u
+#define MAP_LEAST_WIDE 512u
+#define MAP_WIDE (64 * GIB)
+
 #define MAP_CLEAN_MIN 256u /* clean nodes that stay cached however many nodes are dirty */
 #define MAP_PAIRS_LOW 128u /* more pairs are fetched while the stash has fewer */
 #define MAP_STASH 512u	   /* capacity of each stash */
@@ -115,7 +121,7 @@ struct Map {
 	Lock *lock; /* slots_lists_lock(): one for all maps over the same slots */
 	GCond loaded;
 	GCond drained; /* with the lock of the shard that is drained */
-	guint64 limit; /* I7: of nodes in the cache */
+	guint64 limit; /* what map_set_limit() asked for; see map_limit() */
 	guint64 generation;
 	MapState state; /* as of now */
 	MapLineage lineage;
@@ -139,6 +145,14 @@ struct Map {
 
 	MapState frozen_state; /* as of the last freeze */
 };
+
+/* I7: how many nodes the cache may hold. */
+static inline guint64 map_limit(const Map *map)
+{
+	gboolean wide = map->blocks > blocks_covering(MAP_WIDE);
+
+	return MAX(map->limit, wide ? MAP_LEAST_WIDE : MAP_LEAST);
+}
 
 static inline guint64 node_key(guint level, guint64 index)
 {

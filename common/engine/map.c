@@ -54,7 +54,6 @@ Map *map_new(Backing *backing, Slots *slots, const Seal *seal, NodeLayout layout
 				.voids = sb->head_voids};
 	map->lineage.parent = map->lineage.threshold = sb->head_parent;
 	map->lineage.floor = sb->head_void;
-	map->limit = 256;
 	map->lock = slots_lists_lock(slots);
 	for (guint i = 0; i < MAP_SHARDS; i++)
 		lock_init(&map->shards[i].shard.lock, LOCK_SHARD);
@@ -82,7 +81,7 @@ void map_set_limit(Map *map, guint64 nodes)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
 
-	map->limit = MAX(nodes, 256);
+	map->limit = nodes;
 	node_evict_locked(map);
 	pressure_update_locked(map);
 }

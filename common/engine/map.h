@@ -73,7 +73,8 @@ NodeLayout map_layout(const Map *map);
 /* The first block behind the leaf that covers `block`. */
 guint64 map_leaf_end(const Map *map, guint64 block);
 
-/* How many nodes the cache may hold, at least 256.  May be changed at any time. */
+/* How many nodes the cache may hold, at least 256, or 512 of a volume of more than 64 GiB.  May be
+ * changed at any time. */
 void map_set_limit(Map *map, guint64 nodes);
 
 /* The birth of everything that is changed from now on. */

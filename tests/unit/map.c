@@ -3,6 +3,7 @@
  * The map by itself: lookup, change, holes, checkpoints, other sizes.  Compiled with the checks of
  * its locks and invariants in any build.
  */
+#include "common/engine/map-private.h"
 #include "tests/unit/map-scene.h"
 
 #include <errno.h>
@@ -337,6 +338,29 @@ static void test_pressure(const void *data)
 	scene_compare(scene, 0);
 }
 
+/* The least limit of a volume of more than 64 GiB is twice as high. */
+static void test_wide(const void *data)
+{
+	g_autoptr(Scene) scene = scene_new(small, 1, 0);
+	Map *map = scene->maps[0].map;
+
+	(void)data;
+	map_set_limit(map, 1);
+	map->blocks = blocks_covering(64 * GIB) + 1;
+	CHECK_INT(scene_write(scene, 0, 0, 256), 0);
+	CHECK_INT(scene_write(scene, 0, 256, 256), 0); /* 171 nodes: 3/8 of 512 are 192 */
+	CHECK(!map_wants_checkpoint(map));
+	CHECK_UINT(map_pressure(map), 0);
+	CHECK_INT(scene_write(scene, 0, 512, 128), 0);
+	CHECK(map_wants_checkpoint(map));
+	CHECK_UINT(map_pressure(map), 0);
+	map->blocks = SCENE_BLOCKS;
+	map_set_limit(map, 1);
+	CHECK_UINT(map_pressure(map), 100); /* 213 of 192 */
+	scene_checkpoint(scene);
+	scene_compare(scene, 0);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("a lookup finds what was written: 256 pointers a node", test_lookup, &plain);
@@ -356,5 +380,6 @@ int main(int argc, char **argv)
 		 NULL);
 	test_add("pressure rises with dirty nodes and falls with a checkpoint", test_pressure,
 		 NULL);
+	test_add("a wide volume has room for an inner node with each leaf", test_wide, NULL);
 	return test_run(argc, argv);
 }
