@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Threads of one kind that spin: how many of the process may, and how.
+ *
+ * Threading: any.
+ */
+#pragma once
+
+#include <glib.h>
+
+/* To be zeroed. */
+typedef struct {
+	gint n;	   /* atomic */
+	gint most; /* atomic; half of the processors; 0: not known yet */
+} Spinners;
+
+/* FALSE: half of the processors are in use for it; so always where there is one. */
+gboolean spinners_join(Spinners *spinners);
+void spinners_leave(Spinners *spinners);
+
+/* Spins until came(data), for some microseconds at most.  Returns whether it came. */
+gboolean spinners_wait(gboolean (*came)(gpointer data), gpointer data, guint microseconds);
