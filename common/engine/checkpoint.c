@@ -4,7 +4,11 @@
 #include <errno.h>
 #include <string.h>
 
-/* Called by map_freeze() at the instant of the freeze. */
+/* Called by map_freeze() at the instant of the freeze.
+ *
+ * I3: a stamp on the disk must not be more than FORMAT_STAMPS_AHEAD above the superblock.  While
+ * the checkpoint before is not durable, records therefore keep its stamp; births do not reach the
+ * disk before it is. */
 static void cut_engine(gpointer data)
 {
 	Engine *engine = data;
@@ -13,7 +17,9 @@ static void cut_engine(gpointer data)
 		snapshots_add_locked(engine->snapshots, engine->wish, engine->generation,
 				     engine->next_size);
 	snapshots_freeze_locked(engine->snapshots);
-	engine->cut = journal_cut(engine->journal, engine->generation + 1);
+	if (!engine->written)
+		engine->stamp = engine->generation + 1;
+	engine->cut = journal_cut(engine->journal, engine->stamp);
 }
 
 static void freeze_engine(Engine *engine)
@@ -49,7 +55,7 @@ static void describe_checkpoint(Engine *engine, guint64 generation, gboolean cle
 	sb->generation = sb->checkpoint = generation;
 	sb->journal_position = engine->cut.position;
 	sb->journal_sequence = sb->fence_sequence = engine->cut.sequence;
-	sb->fence_generation = generation + 1;
+	sb->fence_generation = engine->stamp;
 	sb->clean = clean;
 	sb->scrub_time = scrub.time;
 	sb->scrub_blocks = scrub.blocks;
@@ -75,10 +81,9 @@ static int fail_unless_retryable(Engine *engine, int r, const char *what)
 	return r;
 }
 
-int checkpoint_finish(Engine *engine, gboolean clean)
+int checkpoint_write(Engine *engine, gboolean clean)
 {
 	guint64 generation = engine->generation - 1;
-	Superblock next;
 	int r = map_write_frozen(engine->map);
 
 	if (r)
@@ -89,25 +94,49 @@ int checkpoint_finish(Engine *engine, gboolean clean)
 	r = slots_write_bitmaps(engine->slots, generation);
 	if (r)
 		return fail_unless_retryable(engine, r, "write bitmaps");
+	describe_checkpoint(engine, generation, clean, &engine->next);
+	engine->frozen = FALSE;
+	engine->written = TRUE;
+	return 0;
+}
+
+int checkpoint_switch(Engine *engine)
+{
+	int r;
+
 	journal_settle_marks(engine->journal);
 	r = backing_flush(engine->backing);
 	if (r)
 		return fail_for_good(engine, r, "flush");
 	if (engine_has_failed(engine)) /* meanwhile: no superblock may be written any more */
 		return -ESHUTDOWN;
-	describe_checkpoint(engine, generation, clean, &next);
-	r = superblock_store(engine->backing, &engine->superblock, &next);
-	if (r)
-		return fail_for_good(engine, r, "write superblock");
+	r = superblock_store(engine->backing, &engine->superblock, &engine->next);
+	return r ? fail_for_good(engine, r, "write superblock") : 0;
+}
+
+void checkpoint_release(Engine *engine)
+{
+	const Superblock *sb = &engine->next;
+
 	/* I6: up to here the previous checkpoint, its records and its slots must stay. */
-	__atomic_store_n(&engine->size, next.size, __ATOMIC_RELEASE);
-	journal_mark_checkpoint(engine->journal, engine->cut.sequence, engine->generation);
-	journal_release(engine->journal, engine->cut.position);
+	__atomic_store_n(&engine->size, sb->size, __ATOMIC_RELEASE);
+	journal_mark_checkpoint(engine->journal, sb->journal_sequence, sb->generation + 1);
+	journal_release(engine->journal, sb->journal_position);
 	map_drain(engine->map);
 	map_thaw(&engine->map, 1);
-	__atomic_store_n(&engine->durable_generation, generation, __ATOMIC_RELAXED);
-	engine->frozen = FALSE;
-	return 0;
+	__atomic_store_n(&engine->durable_generation, sb->generation, __ATOMIC_RELAXED);
+	engine->written = FALSE;
+}
+
+int checkpoint_finish(Engine *engine, gboolean clean)
+{
+	int r = checkpoint_write(engine, clean);
+
+	if (!r)
+		r = checkpoint_switch(engine);
+	if (!r)
+		checkpoint_release(engine);
+	return r;
 }
 
 /* Changes the size of the map, from the coming freeze on.  Requests see a smaller size at once, a

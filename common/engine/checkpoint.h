@@ -26,7 +26,14 @@
  * A checkpoint may be a snapshot: its root is kept.  If it meets a full disk after the freeze, the
  * snapshot is given up, and deleted once the checkpoint is durable.
  *
- * Threading: one thread at a time; while there is a Checkpointer (checkpointer.h), its thread.
+ * A snapshot's instant need not wait for the disk.  The flush and the switch take a second and more
+ * under load, and all that they need was set aside before: once a checkpoint is written, the next
+ * freeze may come, one at most.  It belongs to the next checkpoint, which is written when this one
+ * has released what it replaced.
+ *
+ * Threading: one thread at a time; while there is a Checkpointer (checkpointer.h), its thread, or
+ * the thread that the checkpointer lets in.  During checkpoint_switch() alone, another thread may
+ * call checkpoint_begin_snapshot(), if nothing is frozen.
  */
 #pragma once
 
@@ -44,8 +51,15 @@ int checkpoint_begin(Engine *engine, guint64 size, int *ret_resize);
  * in it. */
 int checkpoint_begin_snapshot(Engine *engine, const Snapshot *wish, guint64 *ret_generation);
 
-/* Finishes the checkpoint: writes the frozen state and switches.  `clean`: the volume is being
- * closed, and the journal has no record behind the cut. */
+/* Finishes the checkpoint, in three steps: writes the frozen state, and describes it in the next
+ * superblock; flushes and switches; releases what the checkpoint replaced.  `clean`: the volume is
+ * being closed, and the journal has no record behind the cut.  After an error of one step, the next
+ * must not be called. */
+int checkpoint_write(Engine *engine, gboolean clean);
+int checkpoint_switch(Engine *engine);
+void checkpoint_release(Engine *engine);
+
+/* All three. */
 int checkpoint_finish(Engine *engine, gboolean clean);
 
 /* Begins and finishes a checkpoint. */

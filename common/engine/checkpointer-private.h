@@ -23,15 +23,6 @@ typedef struct {
 	guint64 own;	  /* lookups of the pass */
 } Quiet;
 
-/* What became of the snapshot that somebody asked for. */
-typedef enum {
-	WISH_NONE,
-	WISH_ASKED,
-	WISH_TAKEN, /* the thread makes it */
-	WISH_ANSWERED,
-	WISH_GIVEN_UP, /* taken, and nobody waits any more */
-} WishState;
-
 struct Checkpointer {
 	Engine *engine;
 	GThread *thread;
@@ -54,10 +45,10 @@ struct Checkpointer {
 	int result;	   /* of the last checkpoint */
 	guint64 resize_to; /* size for the next checkpoint; 0: no change */
 	int resize_result; /* of the last change of size */
-	WishState wish_state;
-	Snapshot wish;
-	int wish_result;
-	guint64 wish_generation;
+	gboolean open;	   /* another thread may take a snapshot: see instants_open() */
+	gboolean inside;   /* one does */
+	guint awaiting;	   /* threads that want to */
+	guint64 taken;	   /* how often one has tried */
 	guint64 settle_asked, settle_done; /* tickets of checkpointer_settle() */
 	CheckpointerCall call;		   /* the call that waits for the thread, or NULL */
 	gpointer call_data;
@@ -73,10 +64,19 @@ static inline gboolean checkpoint_is_due(Checkpointer *cp)
 
 /* ---- checkpointer-snapshots.c */
 
-/* Whether a snapshot is asked for; the thread must answer with wish_end(): the result of
- * checkpoint_begin_snapshot(). */
-gboolean wish_begin(Checkpointer *cp, Snapshot *ret_wish);
-void wish_end(Checkpointer *cp, int result, guint64 generation);
+/* A snapshot is taken by the thread that wants it, whenever the checkpoint thread lets it in: while
+ * that flushes, trims or sleeps.  Between the two calls the checkpoint thread touches neither
+ * snapshots nor what the next freeze changes; when they are over, cp->engine->frozen says whether a
+ * snapshot was taken.
+ *
+ * instants_close() lets one thread in that waits already, so that none waits longer than one thing
+ * that the checkpoint thread does in between.  In _unlocking, cp->lock is held. */
+void instants_open(Checkpointer *cp);
+void instants_close(Checkpointer *cp);
+void instants_close_unlocking(Checkpointer *cp);
+
+/* Whether a thread waits for its snapshot. */
+gboolean instants_awaited(Checkpointer *cp);
 
 /* Frees some of what snapshots gave up; `slowly`: at the pace of background work.  Returns whether
  * there is more to do now. */

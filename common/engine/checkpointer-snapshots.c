@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots that somebody asks for, one at a time, and the walks that free what snapshots gave up.
+ * Snapshots that other threads take, and the walks that free what snapshots gave up.
  */
 #include "common/engine/checkpointer-private.h"
 #include "common/engine/checkpoint.h"
@@ -11,56 +11,78 @@
 #define WALK_STEPS 256 /* in one go */
 #define WALK_LOOKS 16  /* steps between two looks whether somebody waits */
 
-/* ---- snapshots that are asked for */
+/* ---- instants */
 
-gboolean wish_begin(Checkpointer *cp, Snapshot *ret_wish)
+void instants_open(Checkpointer *cp)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 
-	if (cp->wish_state != WISH_ASKED)
-		return FALSE;
-	cp->wish_state = WISH_TAKEN;
-	*ret_wish = cp->wish;
-	return TRUE;
-}
-
-void wish_end(Checkpointer *cp, int result, guint64 generation)
-{
-	gboolean given_up;
-
-	lock_take(&cp->lock);
-	given_up = cp->wish_state == WISH_GIVEN_UP;
-	cp->wish_result = result;
-	cp->wish_generation = generation;
-	cp->wish_state = given_up ? WISH_NONE : WISH_ANSWERED;
+	cp->open = TRUE;
 	g_cond_broadcast(&cp->done);
-	lock_drop(&cp->lock);
-	if (given_up && !result)
-		snapshots_give_up_newest(cp->engine->snapshots);
 }
 
-/* Waits for a change of cp->wish_state from `state` on.  FALSE: it is `until`. */
-static gboolean wish_wait_unlocking(Checkpointer *cp, WishState state, gint64 until)
+/* Ends, because nobody waits longer than until its turn, and has it then. */
+void instants_close_unlocking(Checkpointer *cp)
 {
-	while (cp->wish_state == state)
+	guint64 taken = cp->taken;
+
+	while (cp->inside || (cp->awaiting && cp->taken == taken && !cp->engine->frozen))
+		lock_wait(&cp->done, &cp->lock);
+	cp->open = FALSE;
+}
+
+void instants_close(Checkpointer *cp)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+
+	instants_close_unlocking(cp);
+}
+
+gboolean instants_awaited(Checkpointer *cp)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
+
+	return cp->awaiting > 0;
+}
+
+/* Has the thread come to where it lets others in, or finish what is frozen. */
+static void kick_locked(Checkpointer *cp)
+{
+	g_atomic_int_set(&cp->kicked, TRUE);
+	g_cond_signal(&cp->wake);
+}
+
+/* Waits for this thread's turn.  0; -ETIMEDOUT; -ESHUTDOWN; -ENOSPC: a checkpoint that must be
+ * finished before has met a full disk. */
+static int instant_await_unlocking(Checkpointer *cp, gint64 until)
+{
+	guint64 before = cp->attempts;
+	int r = 0;
+
+	cp->awaiting++;
+	while (!r && (!cp->open || cp->inside || cp->engine->frozen)) {
+		kick_locked(cp);
 		if (!lock_wait_until(&cp->done, &cp->lock, until))
-			return FALSE;
-	return TRUE;
+			r = -ETIMEDOUT;
+		else if (engine_has_failed(cp->engine))
+			r = -ESHUTDOWN;
+		else if (cp->attempts != before && cp->result == -ENOSPC)
+			r = -ENOSPC;
+	}
+	cp->awaiting--;
+	return r;
 }
 
-static int wish_answer_locked(Checkpointer *cp, guint64 *ret_generation)
+static int instant_take_unlocking(Checkpointer *cp, const Snapshot *wish, guint64 *ret_generation)
 {
-	int r = cp->wish_result;
+	int r;
 
-	if (cp->wish_state != WISH_ANSWERED) { /* in time for neither answer */
-		cp->wish_state = cp->wish_state == WISH_TAKEN ? WISH_GIVEN_UP : WISH_NONE;
-		r = -ETIMEDOUT;
-	} else {
-		cp->wish_state = WISH_NONE;
-	}
-	if (!r)
-		*ret_generation = cp->wish_generation;
-	g_cond_broadcast(&cp->done);
+	cp->inside = TRUE;
+	lock_drop(&cp->lock);
+	r = checkpoint_begin_snapshot(cp->engine, wish, ret_generation);
+	lock_take(&cp->lock);
+	cp->inside = FALSE;
+	cp->taken++;
 	return r;
 }
 
@@ -68,22 +90,14 @@ int checkpointer_snapshot(Checkpointer *cp, const Snapshot *wish, guint64 *ret_g
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 	gint64 start = g_get_monotonic_time();
-	gint64 until = start + WAIT_SECONDS * G_TIME_SPAN_SECOND;
-	int r = 0;
+	int r = instant_await_unlocking(cp, start + WAIT_SECONDS * G_TIME_SPAN_SECOND);
 
-	while (cp->wish_state != WISH_NONE && !r) /* another thread's */
-		if (!lock_wait_until(&cp->done, &cp->lock, until))
-			r = -ETIMEDOUT;
-	if (r)
-		return r;
-	cp->wish = *wish;
-	cp->wish_state = WISH_ASKED;
-	cp->asked++;
-	g_cond_signal(&cp->wake);
-	if (wish_wait_unlocking(cp, WISH_ASKED, until))
-		wish_wait_unlocking(cp, WISH_TAKEN, until);
 	waits_add(start);
-	return wish_answer_locked(cp, ret_generation);
+	if (!r)
+		r = instant_take_unlocking(cp, wish, ret_generation);
+	kick_locked(cp);
+	g_cond_broadcast(&cp->done);
+	return r;
 }
 
 /* Whether the snapshot is durable; or that it never will be. */

@@ -21,7 +21,8 @@ gboolean must_hurry(gpointer data)
 	if (g_atomic_int_get(&cp->kicked))
 		return TRUE;
 	locker = lock_hold(&cp->lock);
-	return cp->stop || cp->asked != cp->begun || cp->settle_asked != cp->settle_done;
+	return cp->stop || cp->asked != cp->begun || cp->settle_asked != cp->settle_done ||
+	       cp->awaiting;
 }
 
 static guint64 count_requests(Checkpointer *cp)
@@ -55,7 +56,7 @@ gboolean pace_work(Checkpointer *cp, guint64 bytes)
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 
 	while (!cp->stop && cp->asked == cp->begun && cp->settle_asked == cp->settle_done &&
-	       !cp->call && !g_atomic_int_get(&cp->kicked))
+	       !cp->call && !cp->awaiting && !g_atomic_int_get(&cp->kicked))
 		if (!lock_wait_until(&cp->wake, &cp->lock, until))
 			return TRUE;
 	return FALSE;

@@ -8,6 +8,7 @@
 #include "common/engine/waits.h"
 
 #define RECLAIM_STEPS 256	 /* calls of map_reclaim() in one go */
+#define RECLAIM_LOOKS 16	 /* of these between two looks whether somebody waits */
 #define KEEP_IDLE (16 * MIB)	 /* bytes of warm space that trimming leaves an idle volume */
 #define KEEP_BUSY (1024 * MIB)	 /* the same while the volume is in use */
 #define TRIM_AT_ONCE (256 * MIB) /* bytes that one call of slots_trim() may trim */
@@ -25,29 +26,58 @@ static void note_freeze(Checkpointer *cp)
 	g_cond_broadcast(&cp->done);
 }
 
-/* Begins a checkpoint that is the snapshot that somebody asked for.  FALSE: nobody has, or there
- * can be none. */
-static gboolean begin_snapshot(Checkpointer *cp)
+/* Finishes the checkpoint that is frozen.  While it is made durable, other threads may take a
+ * snapshot if `instants`, which is frozen then. */
+static int finish_checkpoint(Checkpointer *cp, gboolean instants)
 {
-	guint64 generation = 0;
-	Snapshot wish;
 	int r;
 
-	if (!wish_begin(cp, &wish))
-		return FALSE;
-	r = checkpoint_begin_snapshot(cp->engine, &wish, &generation);
-	wish_end(cp, r, generation);
-	return r == 0;
+	note_freeze(cp);
+	r = checkpoint_write(cp->engine, FALSE);
+	if (r)
+		return r;
+	if (instants)
+		instants_open(cp);
+	r = checkpoint_switch(cp->engine);
+	if (instants)
+		instants_close(cp);
+	if (!r)
+		checkpoint_release(cp->engine);
+	return r;
+}
+
+static void note_end_locked(Checkpointer *cp, int r)
+{
+	throttle_end(&cp->throttle, g_get_monotonic_time(), r == 0);
+	cp->result = r;
+	cp->attempts++;
+	cp->made += r == 0;
+	g_cond_broadcast(&cp->done);
+}
+
+/* Finishes a snapshot that another thread has taken, or a checkpoint that was interrupted.  Serves
+ * nobody who asked for a checkpoint.  Returns whether nothing is frozen any more. */
+static gboolean finish_frozen(Checkpointer *cp, gboolean instants)
+{
+	int r;
+
+	if (!cp->engine->frozen || engine_has_failed(cp->engine))
+		return !cp->engine->frozen;
+	r = finish_checkpoint(cp, instants);
+	lock_take(&cp->lock);
+	note_end_locked(cp, r);
+	lock_drop(&cp->lock);
+	return !cp->engine->frozen;
 }
 
 /* Makes one checkpoint, which serves all who asked for one before it begins. */
 static void make_checkpoint(Checkpointer *cp)
 {
 	int r, resized = 0;
-	guint64 size;
+	guint64 size, ticket;
 
 	lock_take(&cp->lock);
-	cp->begun = cp->asked;
+	ticket = cp->begun = cp->asked;
 	size = cp->resize_to;
 	cp->resize_to = 0;
 	lock_drop(&cp->lock);
@@ -55,21 +85,18 @@ static void make_checkpoint(Checkpointer *cp)
 		reclaim_some(cp);
 		walk_some(cp, FALSE);
 	}
-	r = !size && begin_snapshot(cp) ? 0 : checkpoint_begin(cp->engine, size, &resized);
-	if (!r) {
-		note_freeze(cp);
-		r = checkpoint_finish(cp->engine, FALSE);
-	}
+	r = checkpoint_begin(cp->engine, size, &resized);
+	if (!r)
+		r = finish_checkpoint(cp, TRUE);
 	lock_take(&cp->lock);
-	throttle_end(&cp->throttle, g_get_monotonic_time(), r == 0);
-	cp->finished = cp->begun;
-	cp->result = r;
+	cp->finished = ticket;
 	if (size)
 		cp->resize_result = resized;
-	cp->attempts++;
-	cp->made += r == 0;
-	g_cond_broadcast(&cp->done);
+	note_end_locked(cp, r);
 	lock_drop(&cp->lock);
+	/* No further snapshot meanwhile: whoever waits for a checkpoint has his turn. */
+	if (!r)
+		finish_frozen(cp, FALSE);
 }
 
 /* Frees blocks and nodes below dead pointers: RECLAIM_STEPS steps, or fewer if a checkpoint becomes
@@ -85,7 +112,8 @@ static gboolean reclaim_some(Checkpointer *cp)
 					      cp->engine->name, g_strerror(-r));
 		if (r <= 0)
 			return FALSE;
-		if (checkpoint_is_due(cp))
+		if (checkpoint_is_due(cp) ||
+		    (i % RECLAIM_LOOKS == RECLAIM_LOOKS - 1 && instants_awaited(cp)))
 			return TRUE;
 	}
 	return TRUE;
@@ -95,7 +123,7 @@ static gboolean checkpoint_is_asked(Checkpointer *cp)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 
-	return cp->asked != cp->begun || cp->wish_state == WISH_ASKED;
+	return cp->asked != cp->begun;
 }
 
 static gboolean is_stopping(Checkpointer *cp)
@@ -123,14 +151,35 @@ static void answer_call(Checkpointer *cp)
 	lock_drop(&cp->lock);
 }
 
+/* Lets a thread in that waits for its snapshot, and finishes that. */
+static void let_in(Checkpointer *cp)
+{
+	instants_open(cp);
+	instants_close(cp);
+	if (!finish_frozen(cp, TRUE))
+		finish_frozen(cp, FALSE);
+}
+
 /* Called between steps of settling, which may take minutes: does what somebody waits for, and makes
  * the checkpoint that is due.  Returns whether settling goes on. */
 static gboolean settling_goes_on(Checkpointer *cp)
 {
+	let_in(cp);
 	answer_call(cp);
 	if (checkpoint_is_due(cp) || checkpoint_is_asked(cp))
 		make_checkpoint(cp);
 	return !is_stopping(cp) && !engine_has_failed(cp->engine) && !cp->engine->frozen;
+}
+
+/* Gives some space back to the file system.  FALSE: there is no more to give. */
+static gboolean trim_some(Checkpointer *cp, guint64 keep)
+{
+	guint64 bytes;
+
+	instants_open(cp);
+	bytes = slots_trim(cp->engine->slots, keep, TRIM_AT_ONCE);
+	instants_close(cp);
+	return bytes > 0;
 }
 
 /* Frees all discarded blocks and deleted snapshots, and gives all free space back to the file
@@ -142,11 +191,12 @@ static void settle_space(Checkpointer *cp)
 	lock_take(&cp->lock);
 	ticket = cp->settle_asked;
 	lock_drop(&cp->lock);
+	let_in(cp);
 	while ((reclaim_some(cp) || walk_some(cp, FALSE)) && settling_goes_on(cp))
 		;
 	make_checkpoint(cp);
 	make_checkpoint(cp); /* frees the nodes that the reclaiming replaced */
-	while (settling_goes_on(cp) && slots_trim(cp->engine->slots, 0, TRIM_AT_ONCE))
+	while (settling_goes_on(cp) && trim_some(cp, 0))
 		;
 	lock_take(&cp->lock);
 	cp->settle_done = ticket;
@@ -168,7 +218,7 @@ static void keep_warm(Checkpointer *cp, guint changes, guint flushes)
 	map_get_info(cp->engine->map, &info);
 	if (info.retired_bytes >= SYNC_RETIRED)
 		make_checkpoint(cp);
-	while (slots_warm_bytes(cp->engine->slots) < SYNC_WARM)
+	while (slots_warm_bytes(cp->engine->slots) < SYNC_WARM && !instants_awaited(cp))
 		if (slots_warm_up(cp->engine->slots))
 			break;
 }
@@ -180,10 +230,13 @@ static gboolean wait_for_work(Checkpointer *cp, gboolean *ret_settle)
 	gboolean go_on;
 
 	lock_take(&cp->lock);
+	cp->open = TRUE;
+	g_cond_broadcast(&cp->done);
 	while (!cp->stop && cp->asked == cp->begun && cp->settle_asked == cp->settle_done &&
 	       !cp->call && !g_atomic_int_get(&cp->kicked))
 		if (!lock_wait_until(&cp->wake, &cp->lock, until))
 			break;
+	instants_close_unlocking(cp);
 	g_atomic_int_set(&cp->kicked, FALSE);
 	*ret_settle = cp->settle_asked != cp->settle_done;
 	go_on = !cp->stop;
@@ -202,7 +255,7 @@ static void give_back_space(Checkpointer *cp, gboolean idle)
 	if (cp->walking)
 		g_atomic_int_set(&cp->kicked, TRUE);
 	if (!checkpoint_is_due(cp))
-		slots_trim(cp->engine->slots, idle ? KEEP_IDLE : KEEP_BUSY, TRIM_AT_ONCE);
+		trim_some(cp, idle ? KEEP_IDLE : KEEP_BUSY);
 }
 
 /* ---- tidying */
@@ -267,6 +320,7 @@ static gpointer checkpointer_main(gpointer data)
 		guint flushes = (guint)g_atomic_int_get(&cp->flushes);
 		gboolean idle;
 
+		finish_frozen(cp, TRUE);
 		answer_call(cp);
 		journal_settle_marks(cp->engine->journal);
 		if (changes != seen) {
@@ -274,15 +328,16 @@ static gpointer checkpointer_main(gpointer data)
 			lend_space(cp);
 		}
 		idle = g_get_monotonic_time() - changed_at >= IDLE;
-		if (checkpoint_is_asked(cp) || checkpoint_is_due(cp) || cp->engine->frozen ||
-		    (idle && !tidying && !cp->walking && is_changed(cp->engine)))
+		if (checkpoint_is_asked(cp) || checkpoint_is_due(cp) ||
+		    (idle && !tidying && !cp->walking && !cp->engine->frozen &&
+		     is_changed(cp->engine)))
 			make_checkpoint(cp);
 		if (wants_settle)
 			settle_space(cp);
 		if (!engine_has_failed(cp->engine) && !cp->engine->frozen) {
 			keep_warm(cp, changes - seen, flushes - seen_flushes);
 			give_back_space(cp, idle && !tidying);
-			tidying = tidy_for_a_tick(cp);
+			tidying = !cp->engine->frozen && tidy_for_a_tick(cp);
 		} else {
 			tidying = FALSE;
 		}

@@ -38,8 +38,9 @@ int checkpointer_run(Checkpointer *checkpointer);
  */
 int checkpointer_resize(Checkpointer *checkpointer, guint64 size, guint seconds);
 
-/* Has a checkpoint made that is a snapshot (checkpoint_begin_snapshot()), and waits for its freeze,
- * 25 s at most.  0; -ETIMEDOUT: there will be no snapshot; or why there is none. */
+/* Begins a checkpoint that is a snapshot (checkpoint_begin_snapshot()), which the thread finishes.
+ * Does not wait for a running checkpoint's flush, and for its turn 25 s at most.  0; -ETIMEDOUT;
+ * -ENOSPC; or why else there is no snapshot. */
 int checkpointer_snapshot(Checkpointer *checkpointer, const Snapshot *wish,
 			  guint64 *ret_generation);
 

@@ -31,9 +31,12 @@ typedef struct {
 	Snapshots *snapshots; /* NULL: a snapshot */
 	const Snapshot *wish; /* the snapshot that the coming freeze makes, or NULL */
 	Journal *journal;     /* NULL: a snapshot */
-	guint64 generation;   /* of changes that are made now; the checkpoint thread's */
-	gboolean frozen;      /* a checkpoint was begun; `cut` is its place in the journal */
-	JournalPlace cut;
+	guint64 generation;   /* of changes that are made now; of whoever may freeze */
+	gboolean frozen;      /* a checkpoint was begun and is not written; `cut` is its place */
+	JournalPlace cut;     /* in the journal */
+	guint64 stamp;	      /* of the records from the last cut on */
+	gboolean written; /* a checkpoint is written and not durable; `next` is its superblock */
+	Superblock next;
 	guint64 durable_generation; /* atomic: of the newest durable checkpoint */
 	guint64 size;		    /* atomic: bytes that requests may reach; see checkpoint.h */
 	guint64 next_size;	    /* atomic: of the next superblock; the checkpoint thread's */

@@ -19,6 +19,9 @@
 
 static void nodes_freeze_locked(Map *map)
 {
+	if (!CHECKED(map->backing, !map->frozen.n,
+		     "I6: the nodes of the freeze before are written"))
+		return;
 	map->frozen = map->dirty;
 	map->dirty = (NodeList){0};
 	for (MapNode *node = map->frozen.head; node; node = node->next) {
@@ -160,10 +163,21 @@ static int frozen_write_sorted(Map *map, MapNode **nodes, guint64 n)
 	return 0;
 }
 
+/* All frozen nodes are written: the next freeze may come. */
+static void pairs_set_aside(Map *map)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
+
+	if (map->frozen_retired_pairs.n)
+		map->leaving_pairs = map->frozen_retired_pairs;
+	map->frozen_retired_pairs.n = 0;
+}
+
 int map_write_frozen(Map *map)
 {
 	g_autofree MapNode **nodes = NULL;
 	guint64 n = 0;
+	int r;
 
 	lock_take(map->lock);
 	nodes = g_try_new(MapNode *, MAX(map->frozen.n, 1));
@@ -173,7 +187,10 @@ int map_write_frozen(Map *map)
 	if (!nodes)
 		return -ENOMEM;
 	qsort(nodes, n, sizeof *nodes, compare_nodes);
-	return frozen_write_sorted(map, nodes, n);
+	r = frozen_write_sorted(map, nodes, n);
+	if (!r)
+		pairs_set_aside(map);
+	return r;
 }
 
 void map_frozen_state(Map *map, Superblock *sb)
@@ -223,7 +240,7 @@ void map_drain(Map *map)
  * low. */
 static void pairs_thaw_locked(Map *map)
 {
-	PairList *pairs = &map->frozen_retired_pairs;
+	PairList *pairs = &map->leaving_pairs;
 
 	for (guint i = 0; i < pairs->n; i++)
 		stash_take_pair_locked(map, pairs->slots[i]);

@@ -4,7 +4,8 @@
 
 /* An open after a crash may have to verify the payload of all writes since the last durable
  * checkpoint.  These limits bound that payload, so that the open is quick: to what is written in
- * two intervals between freezes, of about CROWDED_BYTES each. */
+ * two intervals between freezes, or three if one of them is a snapshot, of about CROWDED_BYTES
+ * each. */
 #define WANTS_BYTES (64 * MIB)
 #define WANTS_RETIRED_BYTES (256 * MIB)
 #define PRESSED_BYTES WANTS_BYTES

@@ -137,6 +137,7 @@ struct Map {
 
 	Stash stashes[2]; /* by StashKind */
 	PairList retired_pairs, frozen_retired_pairs;
+	PairList leaving_pairs; /* of the checkpoint whose nodes are written */
 	gboolean replaying;
 	gboolean read_only;
 	guint64 mended; /* atomic */

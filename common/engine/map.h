@@ -223,7 +223,9 @@ int map_read_node(Map *map, guint level, guint64 index, const MapEntry *entry, F
  * are `maps`; map_write_frozen(), map_frozen_state() and map_drain() must be called for each.
  *
  * map_freeze() calls `cut` with the lock held, between the last change that belongs to the
- * checkpoint and the first that does not.  Later changes are born in generation `next`. */
+ * checkpoint and the first that does not.  Later changes are born in generation `next`.  It may be
+ * called by another thread, and for the next checkpoint already, once the nodes and the bitmap
+ * pages of this one are written; the other steps for the next one follow map_thaw() of this one. */
 void map_freeze(Map *const *maps, guint n_maps, guint64 next, void (*cut)(gpointer data),
 		gpointer data);
 

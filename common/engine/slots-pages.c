@@ -159,7 +159,7 @@ void slots_freeze(Slots *slots)
 	RunList gained = slots->frozen_gained, retired = slots->frozen_retired;
 
 	if (!CHECKED(slots->backing, !gained.n && !retired.n,
-		     "I5: the checkpoint before was thawed"))
+		     "I5: the pages of the checkpoint before are written"))
 		return;
 	/* The memory of the empty lists serves the next changes. */
 	slots->frozen_gained = slots->gained;
@@ -220,6 +220,20 @@ static int write_page(Slots *slots, SlotGroup *group, guint64 number, guint64 ge
 	return 0;
 }
 
+/* The frozen lists are on the disk: what was retired waits for the checkpoint to be durable, and
+ * the next freeze may come. */
+static void set_aside(Slots *slots)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lists_lock);
+	RunList empty = slots->leaving;
+
+	if (!CHECKED(slots->backing, !empty.n, "I6: the checkpoint before was thawed"))
+		return;
+	slots->leaving = slots->frozen_retired;
+	slots->frozen_retired = empty;
+	run_list_empty(&slots->frozen_gained);
+}
+
 int slots_write_bitmaps(Slots *slots, guint64 generation)
 {
 	gsize gained = 0, retired = 0;
@@ -245,11 +259,12 @@ int slots_write_bitmaps(Slots *slots, guint64 generation)
 			return r;
 		slots->frozen_digest += group->next_term - group->term;
 	}
-	return CHECKED(slots->backing,
-		       gained == slots->frozen_gained.n && retired == slots->frozen_retired.n,
-		       "I5: every change lies in a group of the checkpoint")
-		       ? 0
-		       : -EUCLEAN;
+	if (!CHECKED(slots->backing,
+		     gained == slots->frozen_gained.n && retired == slots->frozen_retired.n,
+		     "I5: every change lies in a group of the checkpoint"))
+		return -EUCLEAN;
+	set_aside(slots);
+	return 0;
 }
 
 void slots_switch(Slots *slots)
@@ -267,18 +282,17 @@ void slots_switch(Slots *slots)
 		group->must_write = FALSE;
 	}
 	slots->digest = slots->frozen_digest;
-	run_list_empty(&slots->frozen_gained);
 	lock_drop(&slots->lock);
 }
 
 gboolean slots_thaw(Slots *slots)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
-	RunList *retired = &slots->frozen_retired;
+	RunList *leaving = &slots->leaving;
 
-	for (guint i = 0; i < THAW_RUNS && retired->n; i++)
-		give_back_locked(slots, run_list_take_last(retired), FALSE);
-	return retired->n > 0;
+	for (guint i = 0; i < THAW_RUNS && leaving->n; i++)
+		give_back_locked(slots, run_list_take_last(leaving), FALSE);
+	return leaving->n > 0;
 }
 
 guint64 slots_frozen_groups(const Slots *slots)
@@ -321,7 +335,8 @@ guint64 slots_mended(const Slots *slots)
 
 guint64 slots_pending_bytes(Slots *slots)
 {
-	return (slots->retired.slots + slots->frozen_retired.slots) * FORMAT_SLOT_SIZE;
+	return (slots->retired.slots + slots->frozen_retired.slots + slots->leaving.slots) *
+	       FORMAT_SLOT_SIZE;
 }
 
 guint64 slots_retired_bytes(Slots *slots)

@@ -67,8 +67,9 @@ struct Slots {
 	Lock grow_lock; /* held while the backing grows; taken before `lock` */
 
 	RunList gained, retired;	       /* since the last freeze */
-	RunList frozen_gained, frozen_retired; /* of the running checkpoint */
-	guint64 frozen_groups;		       /* n_groups when it began */
+	RunList frozen_gained, frozen_retired; /* until the checkpoint's pages are written */
+	RunList leaving;		       /* retired; freed once that checkpoint is durable */
+	guint64 frozen_groups;		       /* n_groups at the last freeze */
 	guint64 digest, frozen_digest;	       /* of the thread that writes pages */
 	guint64 turnover;		       /* atomic; changed under lists_lock */
 	guint64 mended;

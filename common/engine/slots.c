@@ -89,6 +89,7 @@ void slots_free(Slots *slots)
 	run_list_clear(&slots->retired);
 	run_list_clear(&slots->frozen_gained);
 	run_list_clear(&slots->frozen_retired);
+	run_list_clear(&slots->leaving);
 	lock_clear(&slots->lists_lock);
 	lock_clear(&slots->lock);
 	lock_clear(&slots->grow_lock);

@@ -15,7 +15,8 @@
  *
  * slots_freeze() sets the lists aside for one checkpoint, and slots_write_bitmaps() writes the
  * pages that they change.  slots_thaw() frees the retired slots; it must not be called until that
- * checkpoint is durable and no reader can still look at them (I6).
+ * checkpoint is durable and no reader can still look at them (I6).  The next freeze may come as
+ * soon as slots_write_bitmaps() has returned 0; the next pages, once the slots were thawed.
  *
  * Slots are handed out in words of 64.  A word is *cold* if, as far as is known, the file system
  * below has allocated no space for it, otherwise *warm*.  A flush after a write to unallocated
@@ -30,7 +31,7 @@
  * slots_trim.
  *
  * Memory (I7): one bit for each slot, three for each word, and 8 bytes for each run of slots that
- * changed since the last two checkpoints.
+ * changed since the last three freezes.
  */
 #pragma once
 
@@ -96,7 +97,8 @@ int slots_reserve(Slots *slots, gsize entries);
 void slots_gain(Slots *slots, guint64 slot, guint32 count);
 void slots_retire(Slots *slots, guint64 slot, guint32 count);
 
-/* Sets the lists aside for the checkpoint that begins now. */
+/* Sets the lists aside for the checkpoint that begins now.  The pages of the one before, if there
+ * is one, are written. */
 void slots_freeze(Slots *slots);
 
 /* Writes the pages that the frozen lists change, with that generation, into the homes that do not
@@ -177,8 +179,8 @@ int slots_erase(Slots *slots, guint64 group, const SlotBits *kept);
  * groups, and nobody knows what is free. */
 void slots_assume_groups(Slots *slots, guint64 groups);
 
-/* The number of groups; and of groups that have a bitmap page once the running checkpoint is
- * durable. */
+/* The number of groups; and of groups that have a bitmap page once the checkpoint of the last
+ * freeze is durable. */
 guint64 slots_groups(Slots *slots);
 guint64 slots_frozen_groups(const Slots *slots);
 

@@ -16,7 +16,8 @@
  * is deleted and its blocks are free; the volume does not fail.  A discard of what a snapshot still
  * has may need new nodes, and then fails in the same way.  To delete always works.
  *
- * Threading: any thread, any number at once.  A call may wait for a running checkpoint.
+ * Threading: any thread, any number at once.  A call may wait for a running checkpoint;
+ * volume_snapshot_begin() only until that is written, not for the disk.
  *
  * Errors: those named, and of all calls that change something UNSUPPORTED (opened read-only), IO
  * (the volume has FAILED), NO_SPACE (no space for the table, or it is full; nothing was changed).
@@ -62,9 +63,9 @@ typedef struct {
 } VolumeSnapshotParameters;
 
 /* Takes a snapshot.  Returns at the instant: what is written from now on is not in it.  It is not
- * durable yet.  The caller must call volume_snapshot_wait() with *ret_generation.  INVALID (the
- * name), EXISTS (the name or UUID is taken), BUSY (no checkpoint could begin for 25 s; nothing
- * happened). */
+ * durable yet, but with the second checkpoint from now at the latest.  The caller must call
+ * volume_snapshot_wait() with *ret_generation.  INVALID (the name), EXISTS (the name or UUID is
+ * taken), BUSY (no checkpoint could begin for 25 s; nothing happened). */
 gboolean volume_snapshot_begin(Volume *volume, const VolumeSnapshotParameters *parameters,
 			       guint64 *ret_generation, GError **error);
 

@@ -273,6 +273,42 @@ static void do_snapshot(SnapshotModel *model)
 	add_snapshot(model, name, &content);
 }
 
+static gpointer run_checkpoint(gpointer volume)
+{
+	CHECK_INT(volume_checkpoint(volume), 0);
+	return NULL;
+}
+
+/* One whose instant is while a checkpoint is made: before, in or after that one's flush. */
+static void do_overlapping(SnapshotModel *model)
+{
+	g_autofree char *name = g_strdup_printf("o%u", ++model->names);
+	VolumeSnapshotParameters parameters = {.name = name};
+	g_autoptr(GError) error = NULL;
+	guint64 generation = 0;
+	ShadowContent content;
+	GThread *other;
+
+	if (model->snapshots->len >= SNAPSHOTS)
+		return;
+	tell(model, "snapshot %s during a checkpoint", name);
+	other = g_thread_new("checkpoint", run_checkpoint, model->volume);
+	if (choose(model, 2))
+		do_write(model);
+	g_usleep((gulong)choose(model, 400));
+	content = model->head;
+	CHECK(volume_snapshot_begin(model->volume, &parameters, &generation, &error));
+	CHECK_NO_ERROR(error);
+	for (guint64 n = choose(model, 3); n--;)
+		do_write(model);
+	prove_now(model);
+	g_clear_error(&error);
+	CHECK(volume_snapshot_wait(model->volume, generation, SECONDS, &error));
+	CHECK_NO_ERROR(error);
+	g_thread_join(other);
+	add_snapshot(model, name, &content);
+}
+
 static void do_delete(SnapshotModel *model)
 {
 	gboolean bookmark = choose(model, 4) == 0, keep = !bookmark && choose(model, 5) == 0;
@@ -446,9 +482,9 @@ static const struct {
 	guint weight;
 	void (*run)(SnapshotModel *model);
 } operations[] = {
-	{36, do_write},	  {16, do_discard}, {8, do_checkpoint}, {8, do_snapshot},
-	{16, do_steps},	  {6, do_delete},   {1, do_rename},	{1, do_hold},
-	{3, do_rollback}, {2, do_resize},   {2, do_reopen},	{1, do_settle},
+	{36, do_write}, {16, do_discard}, {8, do_checkpoint},  {8, do_snapshot}, {16, do_steps},
+	{6, do_delete}, {1, do_rename},	  {1, do_hold},	       {3, do_rollback}, {2, do_resize},
+	{2, do_reopen}, {1, do_settle},	  {4, do_overlapping},
 };
 
 static void do_one(SnapshotModel *model)
@@ -508,6 +544,8 @@ static void run_sequence(guint64 seed, guint n)
 	model.backing = backing_faulty_new(0);
 	test_row("seed %" G_GUINT64_FORMAT, seed);
 	CHECK(volume_format(model.backing, &parameters, NULL));
+	if (seed % 4 == 0) /* until the first reopening */
+		backing_faulty_delay(model.backing, FAULTY_FLUSH, 300);
 	open_again(&model);
 	while (done < n && model.volume && !test_failed()) {
 		do_one(&model);

@@ -195,6 +195,28 @@ static void write_during_switch(Session *session)
 	write_during(session, checkpoint_main, 2);
 }
 
+/* The snapshot's instant is in a checkpoint's flush; with it, changes of three generations are on
+ * their way to the disk. */
+static void snapshot_during_checkpoint(Session *session)
+{
+	guint64 generation = 0;
+	guint snapshot = 0;
+	GThread *other;
+
+	disk_hold_flush(session->disk, 1);
+	other = g_thread_new("other", checkpoint_main, session);
+	if (CHECK(disk_await_hold(session->disk))) {
+		overwrite(session);
+		snapshot = session_begin_snapshot(session, &generation);
+		overwrite(session);
+	} else {
+		session->failed = TRUE;
+	}
+	disk_release(session->disk);
+	g_thread_join(other);
+	session_end_snapshot(session, snapshot, generation);
+}
+
 static void wrap_journal(Session *session)
 {
 	go_round(session, 0, TRUE);
@@ -255,6 +277,7 @@ static const struct {
 
 	{'S', session_snapshot},	   /* takes a snapshot */
 	{'Y', snapshot_dying},		   /* takes one of what is about to be freed */
+	{'T', snapshot_during_checkpoint}, /* takes one during a checkpoint's flush */
 	{'X', delete_oldest},		   /* deletes the oldest snapshot */
 	{'B', bookmark_oldest},		   /* the same, and leaves a bookmark */
 	{'e', walk_once},		   /* one step of freeing what snapshots gave up */
@@ -265,7 +288,7 @@ static const struct {
 
 /* What sequences consist of: without snapshots all of the other operations. */
 #define PLAIN "sbumotzdDfckFKLghGwrx"
-#define WITH_SNAPSHOTS "oDfkKrxSYXBeER"
+#define WITH_SNAPSHOTS "oDfkKrxSYTXBeER"
 
 static void run_operation(Session *session, char letter)
 {

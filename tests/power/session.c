@@ -283,28 +283,37 @@ void session_die(Session *session)
 
 /* ---- snapshots */
 
-static void snapshot_made(Session *session, guint snapshot, gboolean done, GError *error)
-{
-	if (CHECK_NO_ERROR(error) && CHECK(done))
-		history_end_snapshot(session->history, session->disk, snapshot);
-	else
-		session->failed = TRUE;
-}
-
-void session_snapshot(Session *session)
+guint session_begin_snapshot(Session *session, guint64 *ret_generation)
 {
 	guint8 uuid[16] = {(guint8)++session->names};
 	g_autofree char *name = g_strdup_printf("s%u", session->names);
 	VolumeSnapshotParameters parameters = {.name = name, .uuid = uuid, .created = 1};
 	g_autoptr(GError) error = NULL;
-	guint snapshot;
-	guint64 generation;
-	gboolean done;
+	guint snapshot = history_begin_snapshot(session->history, session->disk, name);
 
-	snapshot = history_begin_snapshot(session->history, session->disk, name);
-	done = volume_snapshot_begin(session->volume, &parameters, &generation, &error) &&
-	       volume_snapshot_wait(session->volume, generation, RESIZE_SECONDS, &error);
-	snapshot_made(session, snapshot, done, error);
+	volume_snapshot_begin(session->volume, &parameters, ret_generation, &error);
+	session->failed |= !CHECK_NO_ERROR(error);
+	return snapshot;
+}
+
+void session_end_snapshot(Session *session, guint snapshot, guint64 generation)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (session->failed)
+		return;
+	volume_snapshot_wait(session->volume, generation, RESIZE_SECONDS, &error);
+	session->failed |= !CHECK_NO_ERROR(error);
+	if (!session->failed)
+		history_end_snapshot(session->history, session->disk, snapshot);
+}
+
+void session_snapshot(Session *session)
+{
+	guint64 generation = 0;
+	guint snapshot = session_begin_snapshot(session, &generation);
+
+	session_end_snapshot(session, snapshot, generation);
 }
 
 int session_oldest(const Session *session)

@@ -58,6 +58,12 @@ void session_verify(Session *session, guint first, guint count); /* reads, and c
  * session_walk() alone. */
 extern gboolean session_holds;
 void session_snapshot(Session *session);
+
+/* The same in two parts: until the snapshot's instant, and until it is durable.  The first returns
+ * its number in the history. */
+guint session_begin_snapshot(Session *session, guint64 *ret_generation);
+void session_end_snapshot(Session *session, guint snapshot, guint64 generation);
+
 /* The number in the history of the oldest that was not deleted; -1: there is none. */
 int session_oldest(const Session *session);
 void session_delete_oldest(Session *session, gboolean bookmark);

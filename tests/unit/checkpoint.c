@@ -165,6 +165,124 @@ static void test_resize(const void *data)
 	backing_free(backing);
 }
 
+/* ---- the next freeze, while a checkpoint is made durable */
+
+static const Snapshot wish = {
+	.name = "s", .uuid = {1}, .created = 1, .state = FORMAT_SNAPSHOT_ALIVE};
+
+/* Makes a checkpoint of what is 1 everywhere, and meanwhile a snapshot of what is 2; in the end all
+ * is 3.  0 or the first error. */
+static int overlap(Engine *engine, guint64 *ret_snapshot)
+{
+	int r = checkpoint_begin(engine, 0, NULL);
+
+	if (!r)
+		r = checkpoint_write(engine, FALSE);
+	if (r)
+		return r;
+	CHECK(!engine->frozen);
+	put_all(engine, 2);
+	CHECK_INT(checkpoint_begin_snapshot(engine, &wish, ret_snapshot), 0);
+	CHECK(engine->frozen);
+	/* I3: the next open's stamps must all be new. */
+	CHECK(engine->stamp <= engine->superblock.current.generation + FORMAT_STAMPS_AHEAD);
+	put_all(engine, 3);
+	CHECK_INT(engine_flush(engine), 0);
+	r = checkpoint_switch(engine);
+	if (r)
+		return r;
+	checkpoint_release(engine);
+	CHECK(engine->frozen);
+	return checkpoint_finish(engine, FALSE);
+}
+
+static const Snapshot *snapshot_of(Engine *engine, guint64 generation)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(slots_lists_lock(engine->slots));
+
+	return snapshots_find_locked(engine->snapshots, generation);
+}
+
+static guint64 used_slots(Engine *engine)
+{
+	MapInfo info;
+
+	map_get_info(engine->map, &info);
+	return info.data_slots;
+}
+
+static void test_overlap(const void *data)
+{
+	Backing *backing = backing_new_formatted(), *left;
+	Engine *engine = engine_new_in(backing);
+	guint64 snapshot = 0, generation;
+
+	(void)data;
+	put_all(engine, 1);
+	CHECK_INT(overlap(engine, &snapshot), 0);
+	CHECK_UINT(engine->durable_generation, snapshot);
+	CHECK(!engine->frozen && !engine->written && snapshot_of(engine, snapshot));
+	check_all(engine, 3);
+	/* What was 1 is free after the snapshot, what was 2 is the snapshot's. */
+	CHECK_INT(checkpoint_make(engine, FALSE), 0);
+	CHECK_UINT(used_slots(engine), 2 * BLOCKS);
+	CHECK_UINT(slots_pending_bytes(engine->slots), 0);
+	put_all(engine, 4); /* records with a stamp from before and after */
+	generation = engine->generation;
+	left = backing_faulty_crash(backing, G_MAXUINT64);
+	engine_free(engine);
+	backing_free(backing);
+	engine = engine_new_in(left);
+	CHECK(engine->generation > generation);
+	check_all(engine, 4);
+	engine_free(engine);
+	backing_free(left);
+}
+
+/* Each operation fails in turn, for ever, and then the power is lost, or only the process dies. */
+static void test_overlap_fails(const void *data)
+{
+	int r = -1;
+
+	(void)data;
+	for (guint fail = 0; r && !test_failed(); fail++) {
+		Backing *backing = backing_new_formatted(), *left;
+		Engine *engine = engine_new_in(backing);
+		guint64 snapshot = 0;
+
+		test_row("operation %u fails", fail / 2);
+		put_all(engine, 1);
+		CHECK_INT(checkpoint_make(engine, FALSE), 0);
+		put_all(engine, 1);
+		CHECK_INT(engine_flush(engine), 0);
+		r = checkpoint_begin(engine, 0, NULL);
+		if (!r)
+			r = checkpoint_write(engine, FALSE);
+		put_all(engine, 2);
+		CHECK_INT(engine_flush(engine), 0);
+		CHECK_INT(checkpoint_begin_snapshot(engine, &wish, &snapshot), 0);
+		put_all(engine, 3);
+		CHECK_INT(engine_flush(engine), 0);
+		backing_faulty_fail(backing, FAULTY_MODIFY, fail / 2, EIO, TRUE, TRUE);
+		r = checkpoint_switch(engine);
+		if (!r) {
+			checkpoint_release(engine);
+			r = checkpoint_finish(engine, FALSE);
+		}
+		CHECK(r == 0 || r == -EIO || r == -ESHUTDOWN);
+		CHECK_INT(engine_has_failed(engine), r != 0);
+		left = backing_faulty_crash(backing, fail % 2 ? G_MAXUINT64 : fail + 1);
+		engine_free(engine);
+		backing_free(backing);
+		engine = engine_new_in(left);
+		check_all(engine, 3);
+		CHECK(r || snapshot_of(engine, snapshot));
+		CHECK(engine->generation > snapshot);
+		engine_free(engine);
+		backing_free(left);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	test_add("a checkpoint can be read without the journal", test_durable, NULL);
@@ -172,5 +290,7 @@ int main(int argc, char **argv)
 	test_add("a checkpoint that meets a full backing is completed later", test_full, NULL);
 	test_add("changes after the freeze are not part of a checkpoint", test_cut, NULL);
 	test_add("a new size counts from the right moment on", test_resize, NULL);
+	test_add("a snapshot is taken while a checkpoint is made durable", test_overlap, NULL);
+	test_add("if one of the two fails, all that was flushed is left", test_overlap_fails, NULL);
 	return test_run(argc, argv);
 }

@@ -130,6 +130,49 @@ static void test_resize(const void *data)
 	scene_clear(&scene);
 }
 
+/* ---- snapshots beside a checkpoint's flush */
+
+static const Snapshot wish = {
+	.name = "s", .uuid = {1}, .created = 1, .state = FORMAT_SNAPSHOT_ALIVE};
+
+static gpointer run_checkpoint(gpointer cp)
+{
+	return GINT_TO_POINTER(checkpointer_run(cp));
+}
+
+/* Its instant does not wait for the flush; if the flush fails, so does the snapshot. */
+static void test_instant(const void *data)
+{
+	(void)data;
+	for (guint fail = 0; fail < 2; fail++) {
+		gint64 limit = test_time_limit(0.2), flush = MIN(limit, G_USEC_PER_SEC), begun;
+		guint64 generation = 0;
+		GThread *other;
+		Scene scene;
+
+		test_row(fail ? "the flush fails" : "the flush takes long");
+		scene_init(&scene);
+		CHECK_INT(engine_put(scene.engine, 1, 1), 0);
+		backing_faulty_delay(scene.backing, FAULTY_FLUSH, (guint)flush);
+		if (fail)
+			backing_faulty_fail(scene.backing, FAULTY_FLUSH, 0, EIO, FALSE, FALSE);
+		begun = g_get_monotonic_time();
+		other = g_thread_new("checkpoint", run_checkpoint, scene.cp);
+		g_usleep((gulong)flush / 4); /* the flush runs */
+		CHECK_UINT(checkpointer_count(scene.cp), 0);
+		CHECK_INT(checkpointer_snapshot(scene.cp, &wish, &generation), 0);
+		CHECK(g_get_monotonic_time() - begun < flush);
+		CHECK_UINT(checkpointer_count(scene.cp), 0);
+		CHECK_INT(checkpointer_await(scene.cp, generation, 0), -ETIMEDOUT);
+		CHECK_INT(engine_put(scene.engine, 1, 2), 0);
+		CHECK_INT(checkpointer_await(scene.cp, generation, 600), fail ? -ESHUTDOWN : 0);
+		CHECK_INT(GPOINTER_TO_INT(g_thread_join(other)), fail ? -EIO : 0);
+		if (!fail)
+			CHECK_UINT(checkpointer_count(scene.cp), 2);
+		scene_clear(&scene);
+	}
+}
+
 /* ---- calls */
 
 typedef struct {
@@ -236,6 +279,7 @@ int main(int argc, char **argv)
 	test_add("discarded space becomes room", test_make_room, NULL);
 	test_add("settling frees everything, and gives it back", test_settle, NULL);
 	test_add("a new size is part of a checkpoint", test_resize, NULL);
+	test_add("a snapshot's instant does not wait for the disk", test_instant, NULL);
 	test_add("each call runs once, between checkpoints", test_calls, NULL);
 	test_add("a change waits while the map is crowded", test_throttle, NULL);
 	return test_run(argc, argv);

@@ -282,9 +282,13 @@ static void test_thaw_in_parts(const void *data)
 	REQUIRE(slots != NULL);
 	CHECK_INT(slots_take(slots, &(SlotRun){slot_at(0), 2 * RUNS}), 0);
 	CHECK_INT(slots_reserve(slots, RUNS), 0);
+	slots_gain(slots, slot_at(0), 2 * RUNS);
+	CHECK_INT(make_checkpoint(slots, 1), 0);
+	CHECK_INT(slots_reserve(slots, RUNS), 0);
 	for (guint i = 0; i < RUNS; i++)
 		slots_retire(slots, slot_at(2 * i), 1);
 	slots_freeze(slots);
+	CHECK_INT(slots_write_bitmaps(slots, 2), 0);
 	slots_switch(slots);
 	for (; slots_thaw(slots); parts++)
 		CHECK(slots_pending_bytes(slots) > 0);
