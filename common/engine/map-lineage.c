@@ -167,6 +167,29 @@ int map_pointer_unlocking(Map *map, guint level, guint64 index, MapEntry *ret_en
 	return r == MAP_HOLE ? 0 : r;
 }
 
+gboolean map_pointer_locked(Map *map, guint level, guint64 index, MapEntry *ret_entry)
+{
+	MapNode *parent;
+
+	*ret_entry = (MapEntry){0};
+	if (level >= map->levels || node_first(map, level, index) >= map->blocks)
+		return TRUE;
+	if (level < map->levels - 1) {
+		parent = node_find_locked(map, level + 1, node_parent(map->layout, index));
+		if (!parent || parent->state == NODE_LOADING)
+			return FALSE;
+	}
+	*ret_entry = pointer_get_locked(map, level, index);
+	return TRUE;
+}
+
+void map_prefetch_nodes(Map *map, const guint64 *slots, guint n)
+{
+	for (guint i = 0; i < n; i++)
+		backing_prefetch(map->backing, slots_offset(map->slots, slots[i]),
+				 FORMAT_SLOT_SIZE);
+}
+
 int map_leaf_unlocking(Map *map, guint64 index, const FormatNode **ret_leaf)
 {
 	MapNode *leaf = NULL;

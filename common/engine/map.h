@@ -215,6 +215,12 @@ guint64 map_take_pair_locked(Map *map);
 int map_pointer_unlocking(Map *map, guint level, guint64 index, MapEntry *ret_entry);
 int map_leaf_unlocking(Map *map, guint64 index, const FormatNode **ret_leaf);
 
+/* map_pointer_unlocking() if it needs no node that is not in memory; FALSE: it does. */
+gboolean map_pointer_locked(Map *map, guint level, guint64 index, MapEntry *ret_entry);
+
+/* Asks the disk for the nodes in these slots, which are going to be read.  Without the lock. */
+void map_prefetch_nodes(Map *map, const guint64 *slots, guint n);
+
 /* Reads a node that no map changes, without the lock: from either copy, verified, mended.  0 or a
  * negative errno.  Its slot must keep its content meanwhile. */
 int map_read_node(Map *map, guint level, guint64 index, const MapEntry *entry, FormatNode *out);

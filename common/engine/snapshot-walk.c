@@ -25,6 +25,9 @@ struct SnapshotWalk {
 	guint shift;
 	TreeWalk *dying;
 	TreeCompare *compare;
+	/* With that number of snapshots_changes_locked(), nothing was dying, and nothing could be
+	 * deleted; 0: unknown. */
+	guint64 none_dying, none_deleted;
 	LoggingLimit damaged;
 };
 
@@ -190,9 +193,13 @@ static int dying_step_unlocking(SnapshotWalk *walk, const Snapshot *snapshot, gu
 /* The snapshot whose dying walk goes on or begins; NULL: there is none. */
 static const Snapshot *dying_find_locked(SnapshotWalk *walk, SnapshotCursor *cursor)
 {
+	guint64 changes = snapshots_changes_locked(walk->snapshots);
+
 	*cursor = snapshots_dying_locked(walk->snapshots);
 	if (cursor->generation)
 		return snapshots_find_locked(walk->snapshots, cursor->generation);
+	if (walk->none_dying == changes)
+		return NULL;
 	for (guint i = 0; i < snapshots_count_locked(walk->snapshots); i++) {
 		const Snapshot *snapshot = snapshots_get_locked(walk->snapshots, i);
 
@@ -201,6 +208,7 @@ static const Snapshot *dying_find_locked(SnapshotWalk *walk, SnapshotCursor *cur
 		*cursor = (SnapshotCursor){snapshot->generation, snapshot->dying_first};
 		return snapshot;
 	}
+	walk->none_dying = changes;
 	return NULL;
 }
 
@@ -287,10 +295,13 @@ static int deletion_step_unlocking(SnapshotWalk *walk, const Snapshot *snapshot,
 static const Snapshot *deleting_find_locked(SnapshotWalk *walk, SnapshotCursor *cursor)
 {
 	Snapshots *snapshots = walk->snapshots;
+	guint64 changes = snapshots_changes_locked(snapshots);
 
 	*cursor = snapshots_deleting_locked(snapshots);
 	if (cursor->generation)
 		return snapshots_find_locked(snapshots, cursor->generation);
+	if (walk->none_deleted == changes)
+		return NULL;
 	for (guint i = 0; i < snapshots_count_locked(snapshots); i++) {
 		const Snapshot *snapshot = snapshots_get_locked(snapshots, i);
 
@@ -301,6 +312,7 @@ static const Snapshot *deleting_find_locked(SnapshotWalk *walk, SnapshotCursor *
 		*cursor = (SnapshotCursor){snapshot->generation, 0};
 		return snapshot;
 	}
+	walk->none_deleted = changes;
 	return NULL;
 }
 

@@ -18,6 +18,7 @@ Snapshots *snapshots_new(Backing *backing, Slots *slots, const Seal *seal, Map *
 	snapshots->seal = seal;
 	snapshots->map = map;
 	snapshots->read_only = read_only;
+	snapshots->changes = 1;
 	return snapshots;
 }
 
@@ -26,6 +27,7 @@ void snapshots_free(Snapshots *snapshots)
 	if (!snapshots)
 		return;
 	g_free(snapshots->list);
+	g_free(snapshots->links);
 	g_free(snapshots->holds);
 	g_free(snapshots->frozen);
 	g_free(snapshots);
@@ -48,13 +50,17 @@ static gboolean array_grow(gpointer *array, guint *room, guint need, gsize size)
 
 gboolean snapshots_grow(Snapshots *snapshots, guint n)
 {
-	gpointer list = snapshots->list, holds = snapshots->holds;
-	gboolean grown = array_grow(&list, &snapshots->list_room, snapshots->n_list + n,
-				    sizeof *snapshots->list) &&
-			 array_grow(&holds, &snapshots->holds_room, snapshots->n_holds + n,
-				    sizeof *snapshots->holds);
+	gpointer list = snapshots->list, links = snapshots->links, holds = snapshots->holds;
+	guint room = snapshots->list_room; /* both arrays have as much */
+	gboolean grown =
+		array_grow(&links, &room, snapshots->n_list + n, sizeof *snapshots->links) &&
+		array_grow(&list, &snapshots->list_room, snapshots->n_list + n,
+			   sizeof *snapshots->list) &&
+		array_grow(&holds, &snapshots->holds_room, snapshots->n_holds + n,
+			   sizeof *snapshots->holds);
 
 	snapshots->list = list;
+	snapshots->links = links;
 	snapshots->holds = holds;
 	return grown;
 }
@@ -122,19 +128,65 @@ guint64 snapshots_head_parent_locked(const Snapshots *snapshots)
 	return snapshots->head;
 }
 
-/* Ends, because a parent is older than its child. */
+static guint64 links_above_locked(const Snapshots *snapshots, guint64 generation)
+{
+	const Snapshot *snapshot = snapshot_find_locked(snapshots, generation);
+
+	if (!generation || !CHECKED(snapshots->backing, snapshot, "I5: every parent has a record"))
+		return 0;
+	return snapshot_has_tree(snapshot) ? generation
+					   : snapshots->links[snapshot - snapshots->list].above;
+}
+
+static SnapshotChildren *links_children_locked(const Snapshots *snapshots, guint64 generation)
+{
+	const Snapshot *snapshot = snapshot_find_locked(snapshots, generation);
+
+	return snapshot ? &snapshots->links[snapshot - snapshots->list].children : NULL;
+}
+
+/* A parent is older than its child, and so is linked before it. */
+static void links_make_locked(Snapshots *snapshots)
+{
+	SnapshotChildren *children;
+
+	for (guint i = 0; i < snapshots->n_list; i++) {
+		const Snapshot *snapshot = &snapshots->list[i];
+		guint64 above = links_above_locked(snapshots, snapshot->parent);
+
+		snapshots->links[i] = (SnapshotLinks){.above = above};
+		children = snapshot_has_tree(snapshot) ? links_children_locked(snapshots, above)
+						       : NULL;
+		if (!children)
+			continue;
+		children->snapshot = snapshot->generation;
+		children->n++;
+	}
+	children = links_children_locked(snapshots, links_above_locked(snapshots, snapshots->head));
+	if (children) {
+		children->head = TRUE;
+		children->n++;
+	}
+	snapshots->linked = snapshots->changes;
+}
+
+/* The links are a memory of what the list says: walks ask for them at each step, lists for each
+ * snapshot. */
+static void links_update_locked(const Snapshots *snapshots)
+{
+	if (snapshots->linked != snapshots->changes)
+		links_make_locked((Snapshots *)snapshots);
+}
+
+guint64 snapshots_changes_locked(const Snapshots *snapshots)
+{
+	return snapshots->changes;
+}
+
 guint64 snapshots_above_locked(const Snapshots *snapshots, guint64 generation)
 {
-	while (generation) {
-		const Snapshot *snapshot = snapshot_find_locked(snapshots, generation);
-
-		if (!CHECKED(snapshots->backing, snapshot, "I5: every parent has a record"))
-			return 0;
-		if (snapshot_has_tree(snapshot))
-			break;
-		generation = snapshot->parent;
-	}
-	return generation;
+	links_update_locked(snapshots);
+	return links_above_locked(snapshots, generation);
 }
 
 /* The nearest ancestor with a tree of the snapshot that is being deleted. */
@@ -156,20 +208,11 @@ guint64 snapshots_threshold_locked(const Snapshots *snapshots, guint64 parent, g
 
 SnapshotChildren snapshots_children_locked(const Snapshots *snapshots, guint64 generation)
 {
-	SnapshotChildren children = {0};
+	const SnapshotChildren *children;
 
-	for (guint i = 0; i < snapshots->n_list; i++) {
-		const Snapshot *snapshot = snapshots_get_locked(snapshots, i);
-
-		if (!snapshot_has_tree(snapshot) ||
-		    snapshots_above_locked(snapshots, snapshot->parent) != generation)
-			continue;
-		children.snapshot = snapshot->generation;
-		children.n++;
-	}
-	children.head = snapshots_above_locked(snapshots, snapshots->head) == generation;
-	children.n += children.head;
-	return children;
+	links_update_locked(snapshots);
+	children = links_children_locked(snapshots, generation);
+	return children ? *children : (SnapshotChildren){0};
 }
 
 /* ---- the lineage */
@@ -216,6 +259,7 @@ void snapshots_set_head_locked(Snapshots *snapshots, guint64 parent)
 
 	settle_written_locked(snapshots);
 	map_set_lineage_locked(snapshots->map, &lineage);
+	lineage_change_locked(snapshots);
 	snapshots->head = parent;
 	lineage_update_locked(snapshots);
 }

@@ -11,6 +11,13 @@
 #include "common/engine/checked.h"
 #include "common/engine/snapshots.h"
 
+/* Who shares a tree with a snapshot: what snapshots_above_locked() and snapshots_children_locked()
+ * return. */
+typedef struct {
+	guint64 above; /* of its parent */
+	SnapshotChildren children;
+} SnapshotLinks;
+
 /* A page of the table. */
 typedef struct {
 	MapEntry entry;	  /* null: it has no record */
@@ -40,10 +47,12 @@ struct Snapshots {
 	Map *map;
 	gboolean read_only;
 
-	Snapshot *list; /* by generation */
+	Snapshot *list;	      /* by generation */
+	SnapshotLinks *links; /* of the list; void if `linked` is not `changes` */
+	guint64 changes, linked;
 	SnapshotHold *holds;
 	guint n_list, n_holds;
-	guint list_room, holds_room;	       /* for how many there is memory */
+	guint list_room, holds_room;	       /* for how many there is memory; so much for links */
 	guint n_records;		       /* in the table */
 	guint8 used[FORMAT_SNAPSHOTS_MAX / 8]; /* bit p: place p of the table has a record */
 
@@ -73,6 +82,12 @@ static inline guint snapshot_page(guint place)
 
 /* Makes room in both arrays for `n` more.  FALSE: no memory. */
 gboolean snapshots_grow(Snapshots *snapshots, guint n);
+
+/* The list is going to be changed, or who descends from whom, who has a tree, or what is dying. */
+static inline void lineage_change_locked(Snapshots *snapshots)
+{
+	snapshots->changes++;
+}
 
 /* The snapshot, to be changed; NULL: there is none. */
 Snapshot *snapshot_find_locked(const Snapshots *snapshots, guint64 generation);

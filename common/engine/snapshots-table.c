@@ -75,6 +75,7 @@ static gboolean record_load(Snapshots *snapshots, const Superblock *sb, const Fo
 	case FORMAT_SNAPSHOT_KIND_SNAPSHOT:
 		if (!snapshot_decode(raw, sb, place, &snapshot))
 			return FALSE;
+		lineage_change_locked(snapshots);
 		snapshots->list[snapshots->n_list++] = snapshot;
 		break;
 	case FORMAT_SNAPSHOT_KIND_HOLD:
@@ -170,6 +171,7 @@ static gboolean state_load(Snapshots *snapshots, const Superblock *sb)
 	    (sb->dying_generation && (!dying || !snapshot_has_tree(dying))) ||
 	    (sb->delete_generation && (!deleting || deleting->state != FORMAT_SNAPSHOT_DELETING)))
 		return FALSE;
+	lineage_change_locked(snapshots);
 	snapshots->head = sb->head_parent;
 	snapshots->dying = sb->dying_generation;
 	snapshots->dying_cursor = sb->dying_cursor;
@@ -184,6 +186,7 @@ static gboolean state_load(Snapshots *snapshots, const Superblock *sb)
 
 static void table_forget(Snapshots *snapshots)
 {
+	lineage_change_locked(snapshots);
 	snapshots->n_list = snapshots->n_holds = snapshots->n_records = 0;
 	memset(snapshots->used, 0, sizeof snapshots->used);
 	memset(snapshots->pages, 0, sizeof snapshots->pages);
@@ -496,6 +499,7 @@ guint64 snapshots_give_up_newest(Snapshots *snapshots)
 
 	if (!newest)
 		return 0;
+	lineage_change_locked(snapshots);
 	newest->state = FORMAT_SNAPSHOT_DELETING;
 	newest->flags &= ~FORMAT_SNAPSHOT_FLAG_KEEP;
 	for (guint i = 0; i < snapshots->n_frozen; i++)

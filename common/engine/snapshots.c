@@ -17,6 +17,7 @@ void snapshots_expect_locked(Snapshots *snapshots, guint *ret_place)
 
 static void list_append_locked(Snapshots *snapshots, const Snapshot *added)
 {
+	lineage_change_locked(snapshots);
 	if (CHECKED(snapshots->backing, snapshots->n_list < snapshots->list_room,
 		    "I7: snapshots_keep_unlocking() made room"))
 		snapshots->list[snapshots->n_list++] = *added;
@@ -82,6 +83,7 @@ void snapshots_add_locked(Snapshots *snapshots, const Snapshot *wish, guint64 ge
 		added.flags |= FORMAT_SNAPSHOT_FLAG_WRITTEN_BOUND;
 	list_append_locked(snapshots, &added);
 	snapshots->head = snapshots->newest = generation;
+	lineage_change_locked(snapshots);
 	lineage_update_locked(snapshots);
 }
 
@@ -91,6 +93,7 @@ void snapshots_change_locked(Snapshots *snapshots, const Snapshot *now)
 
 	if (!CHECKED(snapshots->backing, snapshot, "I5: what is changed is there"))
 		return;
+	lineage_change_locked(snapshots);
 	snapshot->state = now->state;
 	snapshot->flags = now->flags;
 	snapshot->received = now->received;
@@ -153,6 +156,7 @@ void snapshots_remove_locked(Snapshots *snapshots, guint64 generation)
 		     "I5: what is removed has no tree"))
 		return;
 	gone = *snapshot;
+	lineage_change_locked(snapshots);
 	holds_remove_locked(snapshots, generation, NULL);
 	table_free_place_locked(snapshots, gone.place);
 	snapshots->n_list--;
@@ -208,6 +212,7 @@ void snapshots_end_dying_locked(Snapshots *snapshots)
 {
 	Snapshot *snapshot = snapshot_find_locked(snapshots, snapshots->dying);
 
+	lineage_change_locked(snapshots);
 	if (snapshot) {
 		snapshot->dying_first = snapshot->dying_end = 0;
 		table_change_locked(snapshots, snapshot->place);
@@ -220,6 +225,7 @@ void snapshots_end_deletion_locked(Snapshots *snapshots)
 	Snapshot *snapshot = snapshot_find_locked(snapshots, snapshots->deleting);
 
 	settle_written_locked(snapshots);
+	lineage_change_locked(snapshots);
 	snapshots->deleting = snapshots->delete_cursor = 0;
 	if (snapshot) {
 		snapshot->state = FORMAT_SNAPSHOT_BOOKMARK;

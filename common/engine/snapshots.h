@@ -24,7 +24,7 @@
  * checkpoints (checkpointer_call()) or at a freeze, so that a change of several records is in one
  * checkpoint; that thread may read without the lock.
  *
- * Memory (I7): FORMAT_SNAPSHOTS_MAX records of about 320 bytes, and the pages that change.
+ * Memory (I7): FORMAT_SNAPSHOTS_MAX records of about 350 bytes, and the pages that change.
  */
 #pragma once
 
@@ -82,6 +82,9 @@ guint64 snapshots_above_locked(const Snapshots *snapshots, guint64 generation);
 /* T of a root with that parent, at a node that ends at block `end` (not cut off at the volume's
  * end); of a block: its leaf. */
 guint64 snapshots_threshold_locked(const Snapshots *snapshots, guint64 parent, guint64 end);
+
+/* A number that changes with the list, with the lineage, and with what is dying. */
+guint64 snapshots_changes_locked(const Snapshots *snapshots);
 
 /* Those that share a tree with the snapshot and descend from it directly: snapshots whose nearest
  * ancestor with a tree it is, and the head.  R4: one with two waits to be deleted. */

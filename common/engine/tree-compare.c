@@ -3,10 +3,16 @@
 
 #include <errno.h>
 
+#define AHEAD 64 /* nodes of a tree that are asked for before they are read */
+
 struct TreeCompare {
 	Map *map;
 	TreeWalk *own, *beside;
 	gboolean head; /* the other tree is the head's */
+	/* Slots to ask the disk for; and of each level, the first node that was not looked at. */
+	guint64 ahead[2 * AHEAD];
+	guint n_ahead;
+	guint64 ahead_index[FORMAT_LEVELS_MAX];
 };
 
 TreeCompare *tree_compare_new(Map *map)
@@ -83,6 +89,54 @@ static int beside_leaf_unlocking(TreeCompare *compare, guint64 index, Comparison
 
 /* ---- both */
 
+/* Both pointers to a node, if they are in memory. */
+static gboolean pointers_get_locked(TreeCompare *compare, guint level, guint64 index,
+				    MapEntry *ret_own, MapEntry *ret_beside)
+{
+	return tree_walk_pointer(compare->own, level, index, ret_own) &&
+	       (compare->head ? map_pointer_locked(compare->map, level, index, ret_beside)
+			      : tree_walk_pointer(compare->beside, level, index, ret_beside));
+}
+
+/* Notes which nodes a walk is going to read behind node (level, index), of those below the same
+ * node: the two pointers to them differ. */
+static void look_ahead_locked(TreeCompare *compare, guint64 threshold, guint level, guint64 index)
+{
+	guint64 *next = &compare->ahead_index[level], end = index + AHEAD;
+	guint64 last = (index | (node_pointers(map_layout(compare->map)) - 1)) + 1;
+	MapEntry own, beside;
+
+	if (*next > index + AHEAD / 2 && *next <= end)
+		return;
+	if (*next <= index || *next > end)
+		*next = index + 1;
+	for (end = MIN(end, last);
+	     *next < end && compare->n_ahead + 2 <= G_N_ELEMENTS(compare->ahead); ++*next) {
+		if (!pointers_get_locked(compare, level, *next, &own, &beside))
+			return;
+		if (!own.slot || own.dead || own.birth <= threshold ||
+		    (beside.slot == own.slot && !beside.dead))
+			continue;
+		compare->ahead[compare->n_ahead++] = own.slot;
+		if (beside.slot && !beside.dead)
+			compare->ahead[compare->n_ahead++] = beside.slot;
+	}
+}
+
+/* Asks for what was noted.  0, or TREE_AGAIN. */
+static int ahead_ask_unlocking(TreeCompare *compare)
+{
+	Lock *lock = map_lock(compare->map);
+
+	if (!compare->n_ahead)
+		return 0;
+	lock_drop(lock);
+	map_prefetch_nodes(compare->map, compare->ahead, compare->n_ahead);
+	compare->n_ahead = 0;
+	lock_take(lock);
+	return TREE_AGAIN;
+}
+
 static int leaves_look_unlocking(TreeCompare *compare, guint64 index, Comparison *comparison)
 {
 	if (!tree_walk_node(compare->own, 0, index, &comparison->leaf))
@@ -113,6 +167,10 @@ static int path_look_unlocking(TreeCompare *compare, guint64 cursor, Comparison 
 			return 0;
 		comparison->nodes[comparison->n_nodes++] =
 			(ComparedNode){level, entry.slot, comparison->end};
+		look_ahead_locked(compare, comparison->threshold, level, index);
+		r = ahead_ask_unlocking(compare);
+		if (r)
+			return r;
 		if (!level)
 			return leaves_look_unlocking(compare, index, comparison);
 	}
