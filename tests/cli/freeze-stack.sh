@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Which file systems a snapshot freezes: those on a device's partitions, and nothing else.  What is stacked
-# on several devices, by LVM and md, is in tests/kernel/freeze-stack.sh.
+# on several devices, by LVM, is in tests/kernel/freeze-stack.sh.
 . "$(dirname "$0")/../lib.sh"
 need mkfs.ext4 e2fsprogs
 need addpart util-linux
