@@ -12,6 +12,7 @@
 
 #define MAGIC 0x54534f53u /* "SOST" */
 #define FLAG_ZSTD 1u
+#define ZSTD_MAGIC 0xfd2fb528u			/* of a file that zstd wrote (RFC 8878) */
 #define HEADER_COVERED (STREAM_HEADER_SIZE - 4) /* the header's checksum follows these */
 #define DATA_ENTRY 12u
 #define ZERO_ENTRY 16u
@@ -48,8 +49,10 @@ static gboolean header_is_known(const guint8 *header, GError **error)
 	guint type = get_le16(header + 4), flags = get_le16(header + 6);
 
 	if (flags == FLAG_ZSTD)
-		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
-				 "compressed with zstd, which this version cannot read");
+		return error_set(
+			error, STORAGEOS_ERROR_UNSUPPORTED,
+			"compressed with zstd inside the stream, which this version cannot "
+			"read (export it without that, and compress it in a pipe)");
 	if (flags || get_le32(header + 24))
 		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
 				 "unknown flags 0x%x (a newer version wrote the stream)", flags);
@@ -67,6 +70,9 @@ gboolean stream_header_decode(StreamChain *chain, const guint8 header[STREAM_HEA
 {
 	guint32 crc = crc32c(chain->crc, header, HEADER_COVERED);
 
+	if (!chain->sequence && get_le32(header) == ZSTD_MAGIC)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "compressed with zstd (zstd -dc FILE | storageos import VOLUME)");
 	if (!chain->sequence && get_le32(header) != MAGIC)
 		return error_set(error, STORAGEOS_ERROR_INVALID, "not a storageos stream");
 	if (get_le32(header) != MAGIC || get_le32(header + 28) != crc ||

@@ -79,6 +79,8 @@ must "another volume" "$STORAGEOS" create other --size 64M
 refuses "the wrong volume" "goes on from snapshot 'a' .*which the volume does not have" import other "$WORK/b.stream"
 refuses "no volume" "open volume 'default/none': no such volume" import none "$WORK/b.stream"
 refuses "no stream" "frame 0: not a storageos stream" import other "$WORK/b.raw"
+printf '\050\265\057\375' | cat - "$WORK/b.raw" | head -c 4096 >"$WORK/b.zst"
+refuses "a compressed file" "compressed with zstd .zstd -dc FILE . storageos import VOLUME" import other "$WORK/b.zst"
 refuses "one that is served" "default/db.*(in use|served|open|locked|process)" import db "$WORK/b.stream"
 export_ db@a | head -c 3M >"$WORK/damaged"
 flip_bits "$WORK/damaged" 1500000
@@ -134,6 +136,20 @@ check "a sender that is killed" eval '! dying'
 rest() { export_ db@a --resume "$(token dead)" | import dead; }
 must "goes on" rest
 same "after the death" db@a dead@a
+
+# ---- what is sent cannot be deleted, until the sender is gone
+
+must "take d" take d
+"$STORAGEOS" export db@d --from c >"$WORK/pipe" &
+sender=$!
+exec 5<"$WORK/pipe"
+head -c 1 <&5 >/dev/null
+refuses "the snapshot that is sent" "is in use by process $sender" "$STORAGEOS" snapshot delete db@d
+refuses "the one from which it is sent" "is in use by process $sender" "$STORAGEOS" snapshot delete db@c
+kill -9 $sender
+wait $sender 2>/dev/null
+exec 5<&-
+must "then it can be deleted" "$STORAGEOS" snapshot delete db@d
 
 # ---- a receiver that is killed, and one that gives up
 

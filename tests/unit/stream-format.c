@@ -73,6 +73,7 @@ typedef struct {
 
 static const HeaderRow header_rows[] = {
 	{"no magic", 0, 4, 0x2123, STORAGEOS_ERROR_INVALID, "not a storageos stream"},
+	{"a file of zstd's", 0, 4, 0xfd2fb528, STORAGEOS_ERROR_INVALID, "zstd -dc FILE"},
 	{"type 0", 4, 2, 0, STORAGEOS_ERROR_UNSUPPORTED, "unknown type 0 (a newer version"},
 	{"type 6", 4, 2, 6, STORAGEOS_ERROR_UNSUPPORTED, "unknown type 6 (a newer version"},
 	{"zstd", 6, 2, 1, STORAGEOS_ERROR_UNSUPPORTED, "compressed with zstd"},
