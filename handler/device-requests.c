@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "handler/batch.h"
 #include "handler/space.h"
 
 Volume *device_volume(Device *device)
@@ -172,7 +173,6 @@ static int task_execute(Device *device, Task *task, guint64 *ret_position)
 	return result;
 }
 
-/* Ends a task that was carried out. */
 static void task_finish(Device *device, Task *task, int result, guint64 position)
 {
 	if (!result && task->request.durable)
@@ -186,85 +186,108 @@ static void task_run(WorkItem *item)
 	Task *task = (Task *)item;
 	Device *device = device_of(task);
 	gboolean reads = request_reads(&task->request);
-	guint64 position = 0;
-	int result = task_execute(device, task, &position);
+	TaskBatch batch;
 
-	task_finish(device, task, result, position);
+	task_batch_gather(&batch, device->workers, task);
+	if (batch.n > 1) {
+		task_batch_execute(&batch, device_volume(device));
+	} else {
+		batch.positions[0] = 0;
+		batch.results[0] = task_execute(device, task, &batch.positions[0]);
+	}
+	for (guint i = 0; i < batch.n; i++)
+		task_finish(device, batch.tasks[i], batch.results[i], batch.positions[i]);
 	/* The device may be closing by now; device_close() waits for this item's end. */
 	if (!reads)
 		device_check_space(device);
 }
 
-/* ---- short writes */
+/* ---- waiting in the dispatch thread
+ *
+ * While commands come one at a time, a thread of `workers` spins for the next one (workers.h), and
+ * the dispatch thread spins until that thread has carried it out: neither must be woken.  Each
+ * waits for some ten microseconds and no longer, whatever the disk does. */
 
-Volume *device_write_volume(gpointer data)
-{
-	return device_volume(data);
-}
+/* After so many waits in a row, one request is not waited for: whether others come meanwhile shows
+ * how many there are at a time. */
+#define PATIENCE 256
 
-void device_finish_write(gpointer data, Task *task, int result, guint64 position)
-{
-	Device *device = data;
-
-	g_atomic_int_add(&device->n_writes, -1);
-	task_finish(device, task, result, position);
-}
-
-void device_rest(gpointer data)
-{
-	device_check_space(data);
-}
-
-gboolean device_cancel(gpointer data, Task *task)
-{
-	Device *device = data;
-
-	if (!writer_suits(&task->request))
-		return workers_cancel(device->workers, &task->item);
-	if (!writer_cancel(device->writer, task))
-		return FALSE;
-	g_atomic_int_add(&device->n_writes, -1);
-	return TRUE;
-}
+/* After a wait in vain, so many requests are not waited for: twice as many each time. */
+#define IMPATIENCE_LEAST 2
+#define IMPATIENCE_MOST 64
 
 void device_expect(Device *device, RunnerCommand *cmd)
 {
 	g_atomic_pointer_set(&device->plain, cmd);
 }
 
-/* Whether this is the dispatch thread, which may wait for the request. */
-static gboolean may_await(Device *device, const Task *task)
+/* Whether to wait for this request.  Above 0, `patience` is the number of waits that are left;
+ * below 0, of requests that are not waited for. */
+static gboolean patience_take(Device *device)
+{
+	gint patience = g_atomic_int_get(&device->patience);
+	gint next = patience > 0 ? patience - 1 : patience < 0 ? patience + 1 : PATIENCE;
+
+	g_atomic_int_set(&device->patience, next);
+	return patience > 0;
+}
+
+static void patience_lose(Device *device)
+{
+	gint impatience = 2 * g_atomic_int_get(&device->impatience);
+
+	impatience = CLAMP(impatience, IMPATIENCE_LEAST, IMPATIENCE_MOST);
+	g_atomic_int_set(&device->impatience, impatience);
+	g_atomic_int_set(&device->patience, -impatience);
+}
+
+static gboolean task_is_awaited(Device *device, const Task *task)
 {
 	if (g_atomic_pointer_get(&device->plain) != task->cmd)
 		return FALSE;
 	g_atomic_pointer_set(&device->plain, NULL);
-	return !task->request.durable;
+	return task->request.length <= DEVICE_NOW_MAX && !task->request.durable &&
+	       patience_take(device);
 }
 
-/* Queues a short write.  Where the dispatch thread waits, this answers what has been carried out
- * meanwhile.  The device must not be touched once its last command can be answered. */
-static void write_queue(Device *device, Task *task, gboolean may_wait)
+static gboolean task_wait(const Task *task)
 {
-	Writer *writer = device->writer;
-	gint n = g_atomic_int_add(&device->n_writes, 1) + 1;
-	gboolean waits = may_wait && waiter_begin(&device->waiter, n);
-	gboolean awake = writer_push(writer, task);
-	Task *next;
+	gint64 end = g_get_monotonic_time() + WORKERS_SPIN_US;
 
-	if (!waits)
-		return;
-	for (task = waiter_end(&device->waiter, awake); task; task = next) {
-		next = task->next;
-		task_complete(task, task->result, task->position);
-	}
+	do
+		for (guint i = 0; i < 32; i++) {
+			if (task_is_given_back(task))
+				return TRUE;
+			workers_relax();
+		}
+	while (g_get_monotonic_time() < end);
+	return FALSE;
 }
 
-static void task_queue(Device *device, Task *task, gboolean may_wait)
+/* Has a thread that spins carry out the task.  FALSE: there is none.  The device must not be
+ * touched once the task can be completed. */
+static gboolean task_hand(Device *device, Task *task)
+{
+	task_await(task, TRUE);
+	if (!workers_hand(device->workers, &task->item)) {
+		task_await(task, FALSE);
+		return FALSE;
+	}
+	if (task_wait(task)) {
+		g_atomic_int_set(&device->impatience, 0);
+	} else {
+		patience_lose(device);
+		if (task_leave(task))
+			return TRUE;
+	}
+	task_complete(task, task->result, task->position);
+	return TRUE;
+}
+
+static void task_queue(Device *device, Task *task)
 {
 	if (task->request.kind == REQUEST_FLUSH)
 		task_queue_flush(device, task);
-	else if (writer_suits(&task->request))
-		write_queue(device, task, may_wait);
 	else
 		workers_push(device->workers, &task->item);
 }
@@ -305,7 +328,6 @@ gboolean device_tick(gpointer data)
 	Device *device = data;
 
 	sanitizer_tick(device->sanitizer);
-	writer_look(device->writer);
 	return g_atomic_int_get(&device->unit.state) == SCSI_SANITIZING;
 }
 
@@ -352,8 +374,8 @@ RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *re
 	if (request->kind == REQUEST_SANITIZE && device_volume(device))
 		return sanitize_submit(device, cmd, request);
 	task = task_for(device, cmd, request, &status);
-	if (task)
-		task_queue(device, task, may_await(device, task));
+	if (task && !(task_is_awaited(device, task) && task_hand(device, task)))
+		task_queue(device, task);
 	return status;
 }
 

@@ -122,27 +122,16 @@ static gboolean start_workers(Device *device, const Config *config, GError **err
 		return FALSE;
 	device->flusher = workers_new("storageos-sync", 1, error);
 	device->flush_item.run = device_run_flush;
+	workers_allow_spinning(device->workers);
 	return device->flusher != NULL;
-}
-
-static gboolean start_writer(Device *device)
-{
-	const WriterOwner owner = {.workers = device->workers,
-				   .volume = device_write_volume,
-				   .finish = device_finish_write,
-				   .rest = device_rest,
-				   .data = device};
-
-	device->writer = writer_new(&owner);
-	return device->writer != NULL;
 }
 
 static gboolean start_tasks(Device *device, GError **error)
 {
 	const TasksOwner owner = {.late = device_answer_late,
 				  .tick = device_tick,
-				  .cancel = device_cancel,
-				  .data = device};
+				  .data = device,
+				  .workers = device->workers};
 
 	return tasks_start(&device->tasks, &owner, error);
 }
@@ -171,11 +160,8 @@ static gboolean open_parts(Device *device, const OpeningDevice *opening, GError 
 	device->unit.read_only = opening_volume_name(device->opening)->snapshot != NULL;
 	if (!start_sanitizer(device))
 		return error_set(error, STORAGEOS_ERROR_NO_SPACE, "out of memory");
-	if (!start_workers(device, opening_config(device->opening), error))
-		return FALSE;
-	if (!start_writer(device))
-		return error_set(error, STORAGEOS_ERROR_NO_SPACE, "out of memory");
-	return start_tasks(device, error);
+	return start_workers(device, opening_config(device->opening), error) &&
+	       start_tasks(device, error);
 }
 
 static DeviceOpening open_volume(Device *device, const OpeningDevice *opening, GError **error)
@@ -213,7 +199,6 @@ static Device *device_new(RunnerDevice *handle, const OpeningDevice *opening)
 	if (!device)
 		return NULL;
 	tasks_init(&device->tasks);
-	waiter_init(&device->waiter, &device->tasks);
 	device->handle = handle;
 	device->attribute = opening->size;
 	device->used = opening->served_before;
@@ -274,11 +259,10 @@ static void close_parts(Aside *aside, gpointer data)
 	(void)aside;
 	arrival_free(device->arrival);
 	sanitizer_free(device->sanitizer);
-	writer_free(device->writer);
-	workers_free(device->workers); /* before the flusher, to which they queue */
-	workers_free(device->flusher);
-	while (!tasks_are_left_alone(&device->tasks))
-		g_usleep(1000);
+	if (device->workers)
+		workers_free(device->workers); /* before the flusher, to which they queue */
+	if (device->flusher)
+		workers_free(device->flusher);
 	monitor_free(device->monitor);
 	if (!volume_close(device->volume, &error))
 		log_error("%s: close: %s", device->name, error ? error->message : "failed");

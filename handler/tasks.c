@@ -6,8 +6,7 @@
 #include "common/base/bytes.h"
 
 enum { QUEUED, BEGUN, DETACHED, ANSWERED };
-
-static Task nothing; /* the end of the list of tasks that were given back, while it is open */
+enum { LEFT, AWAITED, GIVEN_BACK };
 
 static gboolean task_move(Task *task, gint from, gint to)
 {
@@ -78,7 +77,7 @@ static gboolean late_answer_one(Tasks *tasks, gint64 now)
 		copy.begun = task->begun;
 		task_unlink_locked(tasks, task);
 		begun = !flush_remove_locked(tasks, task) &&
-			!tasks->owner.cancel(tasks->owner.data, task);
+			!workers_cancel(tasks->owner.workers, &task->item);
 	}
 	g_mutex_unlock(&tasks->lock);
 	if (!task)
@@ -149,11 +148,6 @@ gboolean tasks_are_idle(Tasks *tasks)
 	return !g_atomic_int_get(&tasks->active);
 }
 
-gboolean tasks_are_left_alone(Tasks *tasks)
-{
-	return tasks_are_idle(tasks) && !g_atomic_pointer_get(&tasks->given_back);
-}
-
 /* Not `own`, which task_detach() fills. */
 static void task_fill(Task *task, Tasks *tasks, const Task *wanted, gboolean allocated)
 {
@@ -165,6 +159,7 @@ static void task_fill(Task *task, Tasks *tasks, const Task *wanted, gboolean all
 	task->begun = wanted->begun;
 	task->deadline = wanted->deadline;
 	task->state = QUEUED;
+	task->awaited = LEFT;
 	task->dropped = FALSE;
 	task->allocated = allocated;
 }
@@ -258,47 +253,28 @@ void task_free(Task *task)
 	g_atomic_int_dec_and_test(&tasks->active);
 }
 
-/* ---- giving tasks back */
+/* ---- waiting for a task */
 
-gboolean tasks_collect_begin(Tasks *tasks)
+void task_await(Task *task, gboolean awaited)
 {
-	return g_atomic_pointer_compare_and_exchange(&tasks->given_back, NULL, &nothing);
+	task->awaited = awaited ? AWAITED : LEFT;
 }
 
-gboolean tasks_have_some_given_back(Tasks *tasks)
+gboolean task_is_given_back(const Task *task)
 {
-	return g_atomic_pointer_get(&tasks->given_back) != &nothing;
+	return g_atomic_int_get(&task->awaited) == GIVEN_BACK;
 }
 
-Task *tasks_collect_end(Tasks *tasks)
+gboolean task_leave(Task *task)
 {
-	Task *task = __atomic_exchange_n(&tasks->given_back, NULL, __ATOMIC_ACQ_REL);
-	Task *list = NULL;
-
-	while (task != &nothing) { /* the list is the newest first */
-		Task *next = task->next;
-
-		task->next = list;
-		list = task;
-		task = next;
-	}
-	return list;
+	return g_atomic_int_compare_and_exchange(&task->awaited, AWAITED, LEFT);
 }
 
 gboolean task_give_back(Task *task, int result, guint64 position)
 {
-	Tasks *tasks = task->tasks;
-	Task *first = g_atomic_pointer_get(&tasks->given_back);
-
 	task->result = result;
 	task->position = position;
-	while (first) {
-		task->next = first;
-		if (__atomic_compare_exchange_n(&tasks->given_back, &first, task, FALSE,
-						__ATOMIC_RELEASE, __ATOMIC_RELAXED))
-			return TRUE;
-	}
-	return FALSE;
+	return g_atomic_int_compare_and_exchange(&task->awaited, AWAITED, GIVEN_BACK);
 }
 
 /* ---- flushes */

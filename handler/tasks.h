@@ -38,7 +38,7 @@ typedef struct Task Task;
 
 struct Task {
 	WorkItem item; /* first */
-	Task *next;    /* in the free list, of those that wait for the flush or were given back */
+	Task *next;    /* in the free list, or in the list that waits for the flush */
 	Task *older, *newer;
 	Tasks *tasks;
 	RunnerCommand *cmd;
@@ -47,8 +47,9 @@ struct Task {
 	struct iovec data;
 	gint64 begun; /* as metrics_begin() gave it */
 	gint64 deadline;
-	gint state; /* atomic */
-	int result; /* of a task that was given back, as of request_execute() */
+	gint state;   /* atomic */
+	gint awaited; /* atomic: see task_await() */
+	int result;   /* of a task that was given back, as of request_execute() */
 	guint64 position;
 	gint dropped;	    /* atomic: the watch has answered it */
 	gboolean linked;    /* in the list of unanswered tasks; under the lock */
@@ -61,9 +62,8 @@ typedef struct {
 	void (*late)(gpointer data, const Task *task);
 	/* Called each second while tasks are under way, or while it returns TRUE. */
 	gboolean (*tick)(gpointer data);
-	/* Takes a task off its queue.  FALSE: it is on none, because it was begun. */
-	gboolean (*cancel)(gpointer data, Task *task);
 	gpointer data;
+	Workers *workers; /* on whose queue the tasks are */
 } TasksOwner;
 
 struct Tasks {
@@ -71,9 +71,8 @@ struct Tasks {
 	Ticker watch;
 	gboolean watched; /* `watch` was added */
 	gint active;	  /* tasks not yet freed; atomic */
-	Task *given_back; /* atomic: see tasks_collect_begin(); NULL: closed */
 
-	GMutex lock; /* held for a few instructions; only a queue's lock is taken under it */
+	GMutex lock; /* held for a few instructions; only the workers' lock is taken under it */
 	Task *free;
 	Task *oldest, *newest; /* unanswered tasks */
 	Task *flush_waiting;
@@ -97,10 +96,6 @@ void tasks_wake(Tasks *tasks);
 /* Whether every task has been freed. */
 gboolean tasks_are_idle(Tasks *tasks);
 
-/* Whether, besides, nobody collects tasks.  Once all threads that carry out tasks have ended, this
- * becomes TRUE within the time for which a thread collects. */
-gboolean tasks_are_left_alone(Tasks *tasks);
-
 /* A task with the item, cmd, request, begun and deadline of `wanted`.  NULL if there is no memory.
  */
 Task *tasks_take(Tasks *tasks, const Task *wanted);
@@ -119,21 +114,21 @@ gboolean task_claim(Task *task, int result);
 /* Frees the task. */
 void task_free(Task *task);
 
-/* ---- giving tasks back
+/* ---- waiting for a task
  *
- * A thread that waits for tasks may answer those that are carried out meanwhile: this saves waking
- * it for the next command.
+ * The thread that has another carry out a task may wait for it, and answer it then: this saves
+ * waking that thread for the next command.
  *
- *     tasks_collect_begin()         FALSE: another thread collects
- *     tasks_have_some_given_back()  whether there is something to collect
- *     tasks_collect_end()           the tasks that were given back, in order, linked by `next`: to
- *                                   be answered and freed.  There may be none
+ *     task_await()          before the task is handed over
+ *     task_is_given_back()  TRUE: it has been carried out; answer and free it
+ *     task_leave()          TRUE: the other thread will answer it; it must not be touched any more.
+ *                           FALSE: it has just been given back
  *
- * Whoever has carried out a task calls task_give_back().  TRUE: somebody collects and has it now.
- * FALSE: answer and free it. */
-gboolean tasks_collect_begin(Tasks *tasks);
-gboolean tasks_have_some_given_back(Tasks *tasks);
-Task *tasks_collect_end(Tasks *tasks);
+ * The other thread, when it has carried out the task, calls task_give_back().  TRUE: somebody waits
+ * and now has the task.  FALSE: answer and free it. */
+void task_await(Task *task, gboolean awaited);
+gboolean task_is_given_back(const Task *task);
+gboolean task_leave(Task *task);
 gboolean task_give_back(Task *task, int result, guint64 position);
 
 /* Adds the task to those that wait for the next flush.  TRUE: the caller must queue that flush. */

@@ -18,7 +18,15 @@ struct Workers {
 	WorkItem *head, *tail; /* first in, first out */
 	Worker *idle;	       /* a stack */
 	guint n_threads;       /* with those that are being started, and the reserve */
+	guint n_busy;	       /* threads that run an item, or spin */
 	guint max;
+	guint spin_after;  /* see "spinning" */
+	guint alone;	   /* items in a row during which no other came */
+	gboolean crowded;  /* others came since a thread was idle last */
+	gint64 idle_since; /* when a thread became idle last, us */
+	gboolean quick;	   /* the item after that came soon */
+	gint spinners_max; /* of the process; 0: no thread of these spins */
+	WorkItem *handed;  /* atomic: see "spinning" */
 	gboolean stopping;
 	const char *name;
 	Workers *next_stranded; /* under the reserve's lock */
@@ -47,6 +55,82 @@ static WorkItem *item_remove_first_locked(Workers *workers)
 	return item;
 }
 
+/* ---- spinning
+ *
+ * `handed` is NULL while no thread spins, and &nobody while one does.  Whoever replaces &nobody by
+ * an item has handed that to the thread; this takes no lock. */
+
+/* So many items must have come alone before a thread spins: few after it spun with success, twice
+ * as many each time that it spun in vain. */
+#define SPIN_AFTER_LEAST 2
+#define SPIN_AFTER_FIRST 8
+#define SPIN_AFTER_MOST 64
+
+#define SPIN_GAP 100   /* us: not for items that come later after the last one */
+#define SPIN_ROUNDS 32 /* between two looks at the clock */
+
+static WorkItem nobody;
+static gint spinners; /* threads of the process that spin; atomic */
+
+static gboolean spin_begin_locked(Workers *workers)
+{
+	if (!workers->quick || workers->alone < workers->spin_after || workers->n_busy)
+		return FALSE;
+	if (g_atomic_int_add(&spinners, 1) >= workers->spinners_max) {
+		g_atomic_int_add(&spinners, -1);
+		return FALSE;
+	}
+	workers->n_busy++;
+	g_atomic_pointer_set(&workers->handed, &nobody);
+	return TRUE;
+}
+
+static gboolean spin_round(Workers *workers)
+{
+	for (guint i = 0; i < SPIN_ROUNDS; i++) {
+		if (g_atomic_pointer_get(&workers->handed) != &nobody)
+			return TRUE;
+		workers_relax();
+	}
+	return FALSE;
+}
+
+/* Waits for an item to be handed over.  NULL: none was. */
+static WorkItem *spin_unlocking(Workers *workers)
+{
+	gint64 end = workers->idle_since + WORKERS_SPIN_US;
+	WorkItem *item = NULL;
+
+	g_mutex_unlock(&workers->mutex);
+	while (!spin_round(workers) && g_get_monotonic_time() < end)
+		;
+	if (!g_atomic_pointer_compare_and_exchange(&workers->handed, &nobody, NULL)) {
+		item = g_atomic_pointer_get(&workers->handed);
+		g_atomic_pointer_set(&workers->handed, NULL);
+	}
+	g_atomic_int_add(&spinners, -1);
+	g_mutex_lock(&workers->mutex);
+	workers->n_busy--;
+	if (item) {
+		workers->spin_after = SPIN_AFTER_LEAST;
+	} else {
+		workers->spin_after = MIN(2 * workers->spin_after, SPIN_AFTER_MOST);
+		workers->alone = 0;
+	}
+	return item;
+}
+
+gboolean workers_hand(Workers *workers, WorkItem *item)
+{
+	return g_atomic_pointer_compare_and_exchange(&workers->handed, &nobody, item);
+}
+
+void workers_allow_spinning(Workers *workers)
+{
+	workers->spinners_max = (gint)thread_processors() / 2;
+	workers->spin_after = SPIN_AFTER_FIRST;
+}
+
 /* ---- threads */
 
 static void idle_remove_locked(Workers *workers, const Worker *worker)
@@ -70,9 +154,11 @@ static Worker *idle_wake_locked(Workers *workers)
 	return worker;
 }
 
-/* FALSE: nobody has woken the worker until `end`. */
-static gboolean worker_sleep_locked(Workers *workers, Worker *worker, gint64 end)
+/* FALSE: nobody has woken the worker for WORKERS_IDLE_SECONDS. */
+static gboolean worker_sleep_locked(Workers *workers, Worker *worker)
 {
+	gint64 end = workers->idle_since + WORKERS_IDLE_SECONDS * G_USEC_PER_SEC;
+
 	worker->woken = FALSE;
 	worker->below = workers->idle;
 	workers->idle = worker;
@@ -80,6 +166,7 @@ static gboolean worker_sleep_locked(Workers *workers, Worker *worker, gint64 end
 		;
 	if (!worker->woken)
 		idle_remove_locked(workers, worker);
+	workers->quick = g_get_monotonic_time() < workers->idle_since + SPIN_GAP;
 	return worker->woken;
 }
 
@@ -87,20 +174,32 @@ static gboolean worker_sleep_locked(Workers *workers, Worker *worker, gint64 end
  * with the queue empty.  The lock is dropped during the wait. */
 static WorkItem *item_take_unlocking(Workers *workers, Worker *worker)
 {
-	gint64 end = 0;
-
 	if (!workers->head)
-		end = g_get_monotonic_time() + WORKERS_IDLE_SECONDS * G_USEC_PER_SEC;
-	while (!workers->head && !workers->stopping && worker_sleep_locked(workers, worker, end))
-		;
+		workers->idle_since = g_get_monotonic_time();
+	while (!workers->head && !workers->stopping) {
+		if (spin_begin_locked(workers)) {
+			WorkItem *item = spin_unlocking(workers);
+
+			if (item)
+				return item;
+		} else if (!worker_sleep_locked(workers, worker)) {
+			break;
+		}
+	}
 	return item_remove_first_locked(workers);
 }
 
 static void item_run_unlocking(Workers *workers, WorkItem *item)
 {
+	workers->n_busy++;
 	g_mutex_unlock(&workers->mutex);
 	item->run(item);
 	g_mutex_lock(&workers->mutex);
+	workers->n_busy--;
+	if (!workers->n_busy && !workers->head) {
+		workers->alone += !workers->crowded;
+		workers->crowded = FALSE;
+	}
 }
 
 /* The thread must not touch the Workers once it has dropped the lock. */
@@ -244,7 +343,13 @@ void workers_push(Workers *workers, WorkItem *item)
 {
 	gboolean start = FALSE;
 
+	if (workers_hand(workers, item))
+		return;
 	g_mutex_lock(&workers->mutex);
+	if (workers->n_busy || workers->head) {
+		workers->crowded = TRUE;
+		workers->alone = 0;
+	}
 	item_append_locked(workers, item);
 	if (!idle_wake_locked(workers) && workers->n_threads < workers->max) {
 		workers->n_threads++;
@@ -271,14 +376,25 @@ gboolean workers_cancel(Workers *workers, WorkItem *item)
 	return at != NULL;
 }
 
-gboolean workers_are_wanted(Workers *workers)
+guint workers_take(Workers *workers, WorkersFit fits, gpointer data, WorkItem **items, guint max)
 {
-	gboolean wanted;
+	WorkItem **at = &workers->head, *before = NULL;
+	guint n = 0;
 
 	g_mutex_lock(&workers->mutex);
-	wanted = workers->head && !workers->idle && workers->n_threads >= workers->max;
+	while (*at && n < max) {
+		if (fits(*at, data)) {
+			items[n++] = *at;
+			*at = (*at)->next;
+		} else {
+			before = *at;
+			at = &before->next;
+		}
+	}
+	if (!*at)
+		workers->tail = before;
 	g_mutex_unlock(&workers->mutex);
-	return wanted;
+	return n;
 }
 
 void workers_free(Workers *workers)

@@ -12,6 +12,11 @@
  * thread that all Workers of the process have in reserve runs them; it is started with the first
  * Workers and ends after the last.
  *
+ * Waking a thread costs more than a small item does.  So Workers that workers_allow_spinning() was
+ * called for may keep one idle thread spinning for up to WORKERS_SPIN_US, for the next item.  This
+ * happens only while items come alone and as fast, and never with one processor; at most half of
+ * the processors are spent for it, by all Workers of the process together.
+ *
  * Worker threads block all signals.  Each inherits from the thread that queues the item for which
  * it is started, and the reserve from the one that makes the first Workers.
  *
@@ -22,6 +27,7 @@
 #include <glib.h>
 
 #define WORKERS_IDLE_SECONDS 5
+#define WORKERS_SPIN_US 50
 
 typedef struct Workers Workers;
 typedef struct WorkItem WorkItem;
@@ -36,12 +42,29 @@ struct WorkItem {
 Workers *workers_new(const char *name, guint threads, GError **error);
 void workers_push(Workers *workers, WorkItem *item);
 
+/* To be called before the first item is queued. */
+void workers_allow_spinning(Workers *workers);
+
+/* Has a thread that spins run the item, at once.  FALSE: none does, and the item is not queued. */
+gboolean workers_hand(Workers *workers, WorkItem *item);
+
+/* For loops that wait for another thread: lets the processor rest for some cycles. */
+static inline void workers_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
 /* Removes an item from the queue.  FALSE if it is not queued: a thread runs it or has run it. */
 gboolean workers_cancel(Workers *workers, WorkItem *item);
 
-/* Whether items wait, and no thread is idle or can be started: then an item that goes on and on
- * lets them pass by pushing itself again. */
-gboolean workers_are_wanted(Workers *workers);
+/* Takes items off the queue, at most `max`, for the calling thread to run: of the oldest, those
+ * that fits() accepts; it is called once for each in order, under a lock.  Returns how many. */
+typedef gboolean (*WorkersFit)(const WorkItem *item, gpointer data);
+guint workers_take(Workers *workers, WorkersFit fits, gpointer data, WorkItem **items, guint max);
 
 /* Runs the items that are queued, then ends the threads.  `workers` may be NULL. */
 void workers_free(Workers *workers);

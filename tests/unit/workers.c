@@ -314,27 +314,44 @@ static void test_cancel(const void *data)
 	CHECK_UINT(g_array_index(order, guint, 1), 0);
 }
 
-/* Items are kept waiting only where no thread is left for them. */
-static void test_wanted(const void *data)
+static gboolean is_odd(const WorkItem *item, gpointer data)
 {
-	Workers *workers = workers_new("test", 2, NULL);
-	WorkItem gates[2] = {{.run = wait_at_gate}, {.run = wait_at_gate}};
-	Job job = {.item.run = run_job};
+	guint *asked = data;
+
+	(*asked)++;
+	return ((const Job *)item)->number % 2;
+}
+
+/* Takes items from between others; the rest is run in order. */
+static void test_take(const void *data)
+{
+	Workers *workers = workers_new("test", 1, NULL);
+	WorkItem gate = {.run = wait_at_gate}, *taken[4] = {NULL};
+	guint asked = 0;
+	Job jobs[8];
 
 	(void)data;
 	REQUIRE(workers);
 	reset();
-	CHECK(!workers_are_wanted(workers));
-	workers_push(workers, &gates[0]);
+	workers_push(workers, &gate);
 	wait_until_waiting(1);
-	CHECK(!workers_are_wanted(workers));
-	workers_push(workers, &gates[1]);
-	wait_until_waiting(2);
-	CHECK(!workers_are_wanted(workers));
-	workers_push(workers, &job.item);
-	CHECK(workers_are_wanted(workers));
+	CHECK_UINT(workers_take(workers, is_odd, &asked, taken, 4), 0);
+	for (guint i = 0; i < 8; i++) {
+		jobs[i] = (Job){.item.run = run_job, .number = i};
+		workers_push(workers, &jobs[i].item);
+	}
+	CHECK_UINT(workers_take(workers, is_odd, &asked, taken, 2), 2);
+	CHECK(taken[0] == &jobs[1].item && taken[1] == &jobs[3].item);
+	CHECK_UINT(asked, 4);
+	CHECK_UINT(workers_take(workers, is_odd, &asked, taken, 4), 2);
+	CHECK(taken[0] == &jobs[5].item && taken[1] == &jobs[7].item);
+	CHECK(!workers_cancel(workers, &jobs[7].item));
+	workers_push(workers, &jobs[7].item); /* behind the last job */
 	open_gate();
 	workers_free(workers);
+	REQUIRE(order->len == 5);
+	for (guint i = 0; i < 5; i++)
+		CHECK_UINT(g_array_index(order, guint, i), i < 4 ? 2 * i : 7);
 }
 
 static void test_push_from_worker(const void *data)
@@ -418,7 +435,7 @@ int main(int argc, char **argv)
 	test_add("as many items run at once as there are threads", test_parallel, NULL);
 	test_add("free runs the queued items", test_drain, NULL);
 	test_add("a queued item can be cancelled", test_cancel, NULL);
-	test_add("items that are kept waiting are seen", test_wanted, NULL);
+	test_add("queued items can be taken", test_take, NULL);
 	test_add("an item may push itself again", test_push_from_worker, NULL);
 	test_add("many threads push", test_many_pushers, NULL);
 	test_add("workers have signals blocked, the host has not", test_signals, NULL);
