@@ -43,6 +43,22 @@ static void device_identify(gpointer data, ScsiIdentity *ret_identity)
 	identity_read(directory, runner_deals_with_implicit_groups(), ret_identity);
 }
 
+/* The runner looks at the groups once after it has opened a device, and would fence all commands
+ * for one that needs a lock (runner-abi.c). */
+static void device_note_groups(Device *device, const char *cfgstring)
+{
+	ScsiIdentity identity;
+
+	device_identify(device, &identity);
+	if (!identity.needs_lock)
+		return;
+	g_atomic_int_set(&device->unit.runner_fences, TRUE);
+	log_error(
+		"%s: a target port group has the access type \"Implicit and Explicit\", for which "
+		"tcmu-runner fails all reads and writes: set it to 1 (\"Implicit\")",
+		cfgstring);
+}
+
 /* ---- its size */
 
 #define RESIZE_SECONDS 3 /* for which the runner's main thread waits */
@@ -245,6 +261,7 @@ DeviceOpening device_open(RunnerDevice *handle, const OpeningDevice *opening, De
 		g_propagate_error(error, g_steal_pointer(&reason));
 		device_close(device);
 	} else {
+		device_note_groups(device, opening->cfgstring);
 		*ret_device = device;
 	}
 	return result;

@@ -31,9 +31,10 @@
  *     never again if that fails: runner_device_served_before() tells them apart, and device.c waits
  *     for the volume of such a device.
  *   - A target port group of the default type, "Implicit and Explicit", is an error to the runner,
- *     after it has noted that reads and writes need a lock; nobody takes it, so they all fail.  The
- *     runner looks at groups for INQUIRY and REPORT TARGET PORT GROUPS; the plugin answers both
- *     itself if there is such a group (identity.h).
+ *     after it has noted that reads and writes need a lock; nobody takes it, so they all fail until
+ *     it looks at groups of other types.  It looks at them when it has opened a device, and for
+ *     INQUIRY and REPORT TARGET PORT GROUPS; these the plugin answers itself, because a group could
+ *     be made between the plugin's look and the runner's (scsi-groups.c).
  *   - Log messages are cut at 255 bytes: longer ones are sent in pieces (runner-abi-tables.c).
  *   - The subtype is found by a prefix compare: the callbacks compare the whole word (cfgstring.c).
  */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * INQUIRY.  The page of designators (83h) is left to the runner, which names the unit as the kernel
- * does and knows the target ports.  Where the runner must not be asked, the unit is named here in
- * the same way, and the ports are left out.
+ * INQUIRY.  The unit is named as the kernel and the runner do.
  */
 #include "common/base/bounds.h"
 #include "handler/scsi-private.h"
@@ -109,8 +107,7 @@ void scsi_naa_of(const char *serial, guint8 *naa)
 	}
 }
 
-static gsize put_designator(guint8 *to, guint8 code_set, guint8 kind, const void *value,
-			    gsize length)
+gsize scsi_put_designator(guint8 *to, guint8 code_set, guint8 kind, const void *value, gsize length)
 {
 	to[0] = code_set;
 	to[1] = kind;
@@ -119,27 +116,25 @@ static gsize put_designator(guint8 *to, guint8 code_set, guint8 kind, const void
 	return 4 + length;
 }
 
-static RunnerStatus answer_designators(const ScsiCommand *command, const ScsiIdentity *identity)
+static RunnerStatus answer_designators(ScsiUnit *unit, const ScsiCommand *command)
 {
-	guint8 data[4 + 2 * (4 + DESIGNATOR_MAX)] = {0}, naa[SCSI_NAA_LENGTH];
+	guint8 data[4 + 2 * (4 + DESIGNATOR_MAX) + SCSI_PORT_DESIGNATORS_MAX] = {0};
+	guint8 naa[SCSI_NAA_LENGTH];
+	ScsiIdentity identity = {.serial = ""};
 	char vendor[DESIGNATOR_MAX] = "LIO-ORG ";
 	gsize length = 4;
 
-	g_strlcat(vendor, identity->serial, sizeof vendor);
-	length +=
-		put_designator(data + length, CODE_ASCII, KIND_VENDOR, vendor, strlen(vendor) + 1);
-	scsi_naa_of(identity->serial, naa);
-	length += put_designator(data + length, CODE_BINARY, KIND_NAA, naa, sizeof naa);
-	return answer_page(command, data, length);
-}
-
-static RunnerStatus designators_or_runner(ScsiUnit *unit, const ScsiCommand *command)
-{
-	ScsiIdentity identity = {.serial = ""};
-
 	unit->identify(unit->data, &identity);
-	return identity.ports == SCSI_PORTS_UNSUPPORTED ? answer_designators(command, &identity)
-							: RUNNER_NOT_HANDLED;
+	if (scsi_runner_is_asked(unit, &identity))
+		return RUNNER_NOT_HANDLED;
+	g_strlcat(vendor, identity.serial, sizeof vendor);
+	length += scsi_put_designator(data + length, CODE_ASCII, KIND_VENDOR, vendor,
+				      strlen(vendor) + 1);
+	scsi_naa_of(identity.serial, naa);
+	length += scsi_put_designator(data + length, CODE_BINARY, KIND_NAA, naa, sizeof naa);
+	if (identity.ports == SCSI_PORTS_ALUA)
+		length += scsi_put_port(data + length, &identity.port);
+	return answer_page(command, data, length);
 }
 
 /* ---- */
@@ -184,18 +179,6 @@ static RunnerStatus answer_provisioning(const ScsiUnit *unit, const ScsiCommand 
 	return answer_page(command, data, sizeof data);
 }
 
-/* Refused unless INQUIRY says that it is supported. */
-RunnerStatus scsi_report_groups(ScsiUnit *unit, const ScsiCommand *command, Request *request)
-{
-	ScsiIdentity identity = {.serial = ""};
-
-	(void)request;
-	unit->identify(unit->data, &identity);
-	return identity.ports == SCSI_PORTS_ALUA
-		       ? RUNNER_NOT_HANDLED
-		       : sense_refuse(command->sense, sense_invalid_opcode);
-}
-
 RunnerStatus scsi_inquiry(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
 	const guint8 *cdb = command->cdb;
@@ -210,7 +193,7 @@ RunnerStatus scsi_inquiry(ScsiUnit *unit, const ScsiCommand *command, Request *r
 	case VPD_SERIAL:
 		return answer_serial(unit, command);
 	case VPD_DESIGNATORS:
-		return designators_or_runner(unit, command);
+		return answer_designators(unit, command);
 	case VPD_BLOCK_LIMITS:
 		return answer_block_limits(unit, command);
 	case VPD_CHARACTERISTICS:

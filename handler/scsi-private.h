@@ -64,11 +64,23 @@ RunnerStatus scsi_start_stop(ScsiUnit *unit, const ScsiCommand *command, Request
 
 /* scsi-inquiry.c */
 RunnerStatus scsi_inquiry(ScsiUnit *unit, const ScsiCommand *command, Request *request);
-RunnerStatus scsi_report_groups(ScsiUnit *unit, const ScsiCommand *command, Request *request);
 /* The designator that the kernel and the runner derive from a serial number: 6001405h and the
  * serial's hexadecimal digits, SCSI_NAA_LENGTH bytes. */
 #define SCSI_NAA_LENGTH 16
 void scsi_naa_of(const char *serial, guint8 *naa);
+/* Puts a designator of at most 255 bytes.  Returns its length with the header, 4 bytes. */
+gsize scsi_put_designator(guint8 *to, guint8 code_set, guint8 kind, const void *value,
+			  gsize length);
+
+/* scsi-groups.c */
+RunnerStatus scsi_report_groups(ScsiUnit *unit, const ScsiCommand *command, Request *request);
+/* Puts the designators of a port and its target, SCSI_PORT_DESIGNATORS_MAX bytes at most.  Returns
+ * how many. */
+#define SCSI_PORT_DESIGNATORS_MAX (2 * (4 + 4) + 2 * (4 + SCSI_NAME_MAX))
+gsize scsi_put_port(guint8 *to, const ScsiPort *port);
+/* TRUE once after the runner has seen a group that needs a lock: that all are of other types now,
+ * it learns only when it is asked for them. */
+gboolean scsi_runner_is_asked(ScsiUnit *unit, const ScsiIdentity *identity);
 
 /* scsi-mode.c */
 RunnerStatus scsi_mode_sense(ScsiUnit *unit, const ScsiCommand *command, Request *request);

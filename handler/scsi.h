@@ -4,7 +4,7 @@
  *
  *     CDB --scsi_command()--> answered at once       (needs no disk)
  *                             a Request              (needs the disk: for request_execute())
- *                             left to the runner     (plain reads and writes, ALUA)
+ *                             left to the runner     (plain reads and writes)
  *
  * One table (scsi-table.c) says for each command which bits of its CDB have a meaning, how long it
  * may take and which function carries it out.  REPORT SUPPORTED OPERATION CODES is answered from
@@ -25,18 +25,49 @@
 #define SCSI_PRODUCT "StorageOS volume"
 #define SCSI_SERIAL_MAX 250
 
-/* Target port groups (ALUA); the runner reports them. */
+/* Target port groups (ALUA). */
 typedef enum {
-	SCSI_PORTS_NONE,	/* the runner has none to report */
-	SCSI_PORTS_ALUA,	/* the runner answers REPORT TARGET PORT GROUPS */
-	SCSI_PORTS_UNSUPPORTED, /* the runner must not be asked: that command would fail, and all
-				   reads and writes after it */
+	SCSI_PORTS_NONE,	/* there are none to report */
+	SCSI_PORTS_ALUA,	/* REPORT TARGET PORT GROUPS reports them */
+	SCSI_PORTS_UNSUPPORTED, /* not reported */
 } ScsiPorts;
+
+#define SCSI_GROUPS_MAX 32
+#define SCSI_MEMBERS_MAX 128
+#define SCSI_TARGET_MAX 223 /* bytes of a target's name */
+#define SCSI_NAME_MAX 252   /* bytes of a designator, a multiple of four */
+
+typedef struct {
+	guint16 id;
+	guint8 state, supported, status; /* as in REPORT TARGET PORT GROUPS */
+	guint8 transition_seconds;
+	gboolean preferred;
+} ScsiGroup;
+
+typedef struct {
+	guint group;  /* an index of groups[] */
+	guint16 port; /* relative target port identifier */
+} ScsiMember;
+
+/* A port of the unit. */
+typedef struct {
+	char target[SCSI_TARGET_MAX + 1]; /* its name */
+	guint16 tag;			  /* of the target's port group, in the sense of iSCSI */
+	guint16 port, group;		  /* relative target port identifier; the group's id */
+	guint8 protocol;
+} ScsiPort;
 
 /* Facts about the unit that are not the volume's, and may change at any time. */
 typedef struct {
 	char serial[SCSI_SERIAL_MAX + 1]; /* the kernel's; empty if unknown */
 	ScsiPorts ports;
+	/* If `ports` is SCSI_PORTS_ALUA. */
+	ScsiGroup groups[SCSI_GROUPS_MAX];
+	guint n_groups;
+	ScsiMember members[SCSI_MEMBERS_MAX];
+	guint n_members;
+	ScsiPort port;		  /* one that is enabled */
+	gboolean needs_lock;	  /* a group has the type with which groups are made */
 	gboolean no_reservations; /* switched off: the kernel refuses their commands */
 } ScsiIdentity;
 
@@ -81,6 +112,7 @@ typedef struct {
 
 	/* Atomic, each by itself. */
 	gint state;	      /* ScsiState */
+	gint runner_fences;   /* the runner has seen a group that needs a lock (runner-abi.c) */
 	gint progress;	      /* of a SANITIZE, in 65536ths */
 	gint exit_restricted; /* only another SANITIZE ends a failed one */
 	gint write_protected; /* SWP of the control mode page */

@@ -24,6 +24,8 @@ static void put(const char *directory, const char *name, const char *text)
 #define ISCSI_OFF "iSCSI/iqn.2026-01.com.example:b/tpgt_2/lun_0"
 #define ENABLE_ON "iscsi/iqn.2026-01.com.example:a/tpgt_1/enable"
 #define ENABLE_OFF "iscsi/iqn.2026-01.com.example:b/tpgt_2/enable"
+#define LUN "iscsi/iqn.2026-01.com.example:a/tpgt_1/lun/lun_0/statistics/"
+#define LUN_OFF "iscsi/iqn.2026-01.com.example:b/tpgt_2/lun/lun_0/statistics/"
 
 /* One group besides the default one, which is of a type that nobody deals with. */
 static const struct {
@@ -43,7 +45,19 @@ static const struct {
 	{"loopback", "None", LOOPBACK, TRUE, SCSI_PORTS_UNSUPPORTED},
 	{"loopback, too", "None", ISCSI "\n" LOOPBACK, TRUE, SCSI_PORTS_UNSUPPORTED},
 	{"what is no port", "None", "x", TRUE, SCSI_PORTS_UNSUPPORTED},
+	{"a port without numbers", "None", "iSCSI/iqn.2026-01.com.example:a/tpgt_1/lun_1", TRUE,
+	 SCSI_PORTS_UNSUPPORTED},
 };
+
+static void put_ports(const char *configfs)
+{
+	put(configfs, ENABLE_ON, "1\n");
+	put(configfs, LUN "scsi_port/indx", "3\n");
+	put(configfs, LUN "scsi_transport/proto_id", "5\n");
+	put(configfs, ENABLE_OFF, "0\n");
+	put(configfs, LUN_OFF "scsi_port/indx", "4\n");
+	put(configfs, LUN_OFF "scsi_transport/proto_id", "5\n");
+}
 
 static void test_identity(const void *data)
 {
@@ -54,18 +68,83 @@ static void test_identity(const void *data)
 		ScsiIdentity identity;
 
 		test_row("%s", groups[i].name);
-		put(configfs, ENABLE_ON, "1\n");
-		put(configfs, ENABLE_OFF, "0\n");
+		put_ports(configfs);
 		put(device, "wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: 12-ab\n");
 		put(device, "alua/default_tg_pt_gp/members", LOOPBACK "\n" ISCSI "\n");
 		put(device, "alua/default_tg_pt_gp/alua_access_type", "Implicit and Explicit\n");
 		if (groups[i].type) {
 			put(device, "alua/some/members", groups[i].members);
 			put(device, "alua/some/alua_access_type", groups[i].type);
+			put(device, "alua/some/tg_pt_gp_id", "7\n");
+			put(device, "alua/some/alua_access_state", "0\n");
 		}
 		identity_read(device, groups[i].implicit, &identity);
 		CHECK_STR(identity.serial, "12-ab");
 		CHECK_INT(identity.ports, groups[i].ports);
+		CHECK_INT(identity.needs_lock, !g_strcmp0(groups[i].type, "Implicit and Explicit"));
+	}
+}
+
+/* One that has everything, with two ports of which one is enabled. */
+static void test_group(const void *data)
+{
+	g_autofree char *configfs = test_path(".configfs");
+	g_autofree char *device = g_build_filename(configfs, "core/user_0/disk", NULL);
+	ScsiIdentity identity;
+
+	(void)data;
+	put_ports(configfs);
+	put(device, "alua/some/alua_access_type", "Implicit\n");
+	put(device, "alua/some/members", ISCSI_OFF "\n" ISCSI "\n");
+	put(device, "alua/some/tg_pt_gp_id", "258\n");
+	put(device, "alua/some/alua_access_state", "1\n");
+	put(device, "alua/some/alua_access_status", "Altered by Implicit ALUA\n");
+	put(device, "alua/some/preferred", "1\n");
+	put(device, "alua/some/implicit_trans_secs", "9\n");
+	put(device, "alua/some/alua_support_active_optimized", "1\n");
+	put(device, "alua/some/alua_support_standby", "0\n");
+	put(device, "alua/some/alua_support_transitioning", "1\n");
+	identity_read(device, TRUE, &identity);
+	CHECK_INT(identity.ports, SCSI_PORTS_ALUA);
+	REQUIRE(CHECK_UINT(identity.n_groups, 1) && CHECK_UINT(identity.n_members, 2));
+	CHECK_UINT(identity.groups[0].id, 258);
+	CHECK_UINT(identity.groups[0].state, 1);
+	CHECK_UINT(identity.groups[0].status, 2);
+	CHECK_UINT(identity.groups[0].supported, 0x81);
+	CHECK_UINT(identity.groups[0].transition_seconds, 9);
+	CHECK(identity.groups[0].preferred);
+	CHECK_UINT(identity.members[0].port, 4);
+	CHECK_UINT(identity.members[1].port, 3);
+	CHECK_STR(identity.port.target, "iqn.2026-01.com.example:a");
+	CHECK_UINT(identity.port.tag, 1);
+	CHECK_UINT(identity.port.port, 3);
+	CHECK_UINT(identity.port.group, 258);
+	CHECK_UINT(identity.port.protocol, 5);
+}
+
+/* More than are reported. */
+static void test_many_groups(const void *data)
+{
+	static const guint counts[] = {SCSI_GROUPS_MAX, SCSI_GROUPS_MAX + 1};
+
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(counts); i++) {
+		g_autofree char *configfs = test_path(".configfs");
+		g_autofree char *device = g_build_filename(configfs, "core/user_0/disk", NULL);
+		ScsiIdentity identity;
+
+		put_ports(configfs);
+		for (guint n = 0; n < counts[i]; n++) {
+			g_autofree char *group = g_strdup_printf("alua/g%u", n);
+			g_autofree char *path = g_build_filename(device, group, NULL);
+
+			put(path, "alua_access_type", "None\n");
+			put(path, "tg_pt_gp_id", "7\n");
+			put(path, "alua_access_state", "0\n");
+			put(path, "members", n ? "\n" : ISCSI "\n");
+		}
+		identity_read(device, TRUE, &identity);
+		CHECK_INT(identity.ports, i ? SCSI_PORTS_UNSUPPORTED : SCSI_PORTS_ALUA);
 	}
 }
 
@@ -161,6 +240,8 @@ int main(int argc, char **argv)
 {
 	test_add("the serial number, and what the runner makes of target port groups",
 		 test_identity, NULL);
+	test_add("a target port group and its ports", test_group, NULL);
+	test_add("more groups than are reported", test_many_groups, NULL);
 	test_add("whether there are reservations", test_reservations, NULL);
 	test_add("nothing, and too much", test_nothing, NULL);
 	test_add("the kernel's time-out is switched off, unless it is somebody's", test_time_out,

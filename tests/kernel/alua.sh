@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Target port groups: INQUIRY agrees with REPORT TARGET PORT GROUPS, and reads and writes work with a
-# group of the type with which groups are made.
+# group of the type with which groups are made, whenever it is made.
 . "$(dirname "$0")/guest.sh"
 . "$(dirname "$0")/initiator.sh"
 need_built "$STORAGEOS_PLUGIN" "$STORAGEOS"
@@ -31,6 +31,33 @@ io() {
 group_make() { # BACKSTORE: as targetcli does
 	GROUP=$(backstore_state "$1")/alua/paths
 	mkdir "$GROUP" && echo 7 >"$GROUP/tg_pt_gp_id"
+}
+
+groups_make() {
+	local i
+	for i in {11..30}; do
+		mkdir "${GROUP%/*}/a$i" && echo "$i" >"${GROUP%/*}/a$i/tg_pt_gp_id" &&
+			echo 1 >"${GROUP%/*}/a$i/alua_access_type" || return
+	done
+}
+until_exists() { # FILE COMMAND...: runs it again and again
+	local file=$1
+	shift
+	until [ -e "$file" ]; do "$@" >/dev/null 2>&1; done
+}
+ask() {
+	sg_vpd -p di "$SG"
+	sg_rtpg "$SG"
+}
+change_type() { # from and to the type with which groups are made
+	echo 1 >"$GROUP/alua_access_type"
+	echo 3 >"$GROUP/alua_access_type"
+}
+writes_for() { # SECONDS
+	local end=$((SECONDS + $1))
+	while [ $SECONDS -lt $end ]; do
+		dd if=/dev/zero of="$DISK" bs=4k count=20 oflag=direct status=none || return
+	done
 }
 
 told() { # whether the kernel has told the initiator that the groups changed
@@ -84,5 +111,26 @@ like "the port's identification has the group" "$(sg_vpd -p di "$SG")" 'Target p
 check "reads, writes and discards work" io
 must "give the group the other type again" eval "echo 3 >'$GROUP/alua_access_type'"
 refuses "REPORT TARGET PORT GROUPS is refused again" 'Illegal request|not supported' sg_rtpg "$SG"
+check "reads, writes and discards work" io
+
+# ---- while initiators ask
+
+# With many groups, whose files the runner would read one after the other, the type changes meanwhile.
+must "make many groups" groups_make
+until_exists "$WORK/enough" ask &
+until_exists "$WORK/enough" change_type &
+check "writes work while an initiator asks for the groups and the type changes" writes_for 10
+touch "$WORK/enough"
+wait
+check "reads, writes and discards work" io
+
+# ---- when the runner is started
+
+# It looks at the groups by itself then.
+must "the runner is killed and started again" eval "runner_kill && runner_start"
+check "the log tells what to do" runner_logged 'remote.*: a target port group has the access type "Implicit and Explicit"'
+must "give the group a type that the runner handles" eval "echo 1 >'$GROUP/alua_access_type'"
+check "the volume is served" told
+like "the port's identification has the group" "$(sg_vpd -p di "$SG")" 'Target port group: 0x7'
 check "reads, writes and discards work" io
 finish
