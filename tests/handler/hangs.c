@@ -124,7 +124,6 @@ static void test_write_awaited(const void *data)
 	write_until_awaited(&dev, before);
 	disk_hang("stuck.vol");
 	begin(&command, &dev, 0x2a, data_out, BLOCK, 8);
-	test_alarm(0, NULL);
 	CHECK(kept_for_long(1));
 	CHECK(!command.completed);
 	CHECK_INT(answer_late(&command), STS_BUSY);
@@ -136,6 +135,7 @@ static void test_write_awaited(const void *data)
 	CHECK_INT(run_read(&dev, out, BLOCK, 0), STS_OK);
 	CHECK_MEM(out, before, BLOCK);
 	dev_remove(&dev);
+	test_alarm(0, NULL);
 }
 
 /* Commands that change the volume, and commands that only read it. */
