@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/bounds.h"
 #include "common/base/names.h"
 #include "common/engine/codec.h"
 
@@ -24,6 +25,7 @@ void snapshot_encode(const Snapshot *snapshot, FormatSnapshot *out)
 		.group = GUINT64_TO_LE(snapshot->group),
 		.flags = GUINT32_TO_LE(snapshot->flags),
 		.received = GUINT64_TO_LE(snapshot->received),
+		.base_blocks = GUINT64_TO_LE(snapshot->base_blocks),
 	};
 	entry_encode(&snapshot->root, &out->root);
 	memcpy(out->uuid, snapshot->uuid, sizeof out->uuid);
@@ -74,7 +76,7 @@ static gboolean root_valid(const Snapshot *snapshot, const Superblock *sb)
 	const MapEntry *root = &snapshot->root;
 
 	if (!root->slot)
-		return TRUE;
+		return !root->zero || sb->incompatible & FORMAT_INCOMPATIBLE_BASE;
 	return has_tree(snapshot) && !root->dead && root->birth <= snapshot->generation &&
 	       node_slot_is_usable(snapshot->levels - 1, root->slot, sb->groups);
 }
@@ -91,7 +93,8 @@ static gboolean snapshot_valid(const Snapshot *snapshot, const Superblock *sb)
 	       snapshot->levels == codec_levels(superblock_layout(sb), snapshot->size) &&
 	       snapshot->dying_first <= snapshot->dying_end && snapshot->dying_end <= blocks &&
 	       (has_tree(snapshot) || snapshot->dying_first == snapshot->dying_end) &&
-	       snapshot->received <= blocks && root_valid(snapshot, sb);
+	       snapshot->received <= blocks && root_valid(snapshot, sb) &&
+	       snapshot->base_blocks <= min_u64(blocks, blocks_covering(sb->base.size));
 }
 
 gboolean snapshot_decode(const FormatSnapshot *in, const Superblock *sb, guint place,
@@ -114,6 +117,7 @@ gboolean snapshot_decode(const FormatSnapshot *in, const Superblock *sb, guint p
 		.group = GUINT64_FROM_LE(in->group),
 		.flags = GUINT32_FROM_LE(in->flags),
 		.received = GUINT64_FROM_LE(in->received),
+		.base_blocks = GUINT64_FROM_LE(in->base_blocks),
 		.place = place,
 	};
 

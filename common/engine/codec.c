@@ -23,6 +23,26 @@ void uuid_format(const guint8 uuid[16], char ret_text[UUID_TEXT])
 				       i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
 }
 
+gboolean uuid_parse(const char *text, guint8 ret_uuid[16])
+{
+	guint8 uuid[16];
+	char again[UUID_TEXT];
+	const char *at = text;
+
+	if (strlen(text) != UUID_TEXT - 1)
+		return FALSE;
+	for (guint i = 0; i < 16; i++, at += 2) {
+		at += *at == '-';
+		uuid[i] = (guint8)(g_ascii_xdigit_value(at[0]) << 4 |
+				   (g_ascii_xdigit_value(at[1]) & 15));
+	}
+	uuid_format(uuid, again);
+	if (strcmp(again, text) != 0)
+		return FALSE;
+	memcpy(ret_uuid, uuid, sizeof uuid);
+	return TRUE;
+}
+
 /* Without the bit the fields stay zeros, so that programs that do not know it find what they
  * expect. */
 static void encode_snapshot_fields(const Superblock *sb, FormatSuperblock *out)
@@ -86,6 +106,7 @@ void superblock_encode(const Superblock *sb, FormatSuperblock *out)
 	out->scrub_repaired = GUINT64_TO_LE(sb->scrub_repaired);
 	out->grown_from = GUINT64_TO_LE(sb->grown_from);
 	encode_snapshot_fields(sb, out);
+	base_encode(sb, out);
 	out->crc = GUINT32_TO_LE(seal_superblock(out));
 }
 
@@ -188,6 +209,7 @@ static void superblock_fields(const FormatSuperblock *in, Superblock *sb)
 	for (guint i = 0; i < FORMAT_RESERVE_PAIRS; i++)
 		sb->reserve_pairs[i] = GUINT64_FROM_LE(in->reserve_pairs[i]);
 	decode_snapshot_fields(in, sb);
+	base_decode(in, sb);
 }
 
 gboolean superblock_decode(const FormatSuperblock *in, Superblock *ret_sb, const char *name,
@@ -215,7 +237,8 @@ gboolean superblock_decode(const FormatSuperblock *in, Superblock *ret_sb, const
 				 "%s: uses features 0x%" G_GINT64_MODIFIER
 				 "x that this program does not know",
 				 name, sb.incompatible & ~FORMAT_INCOMPATIBLE_KNOWN);
-	if (!geometry_valid(&sb) || !state_coherent(&sb) || !snapshots_coherent(&sb))
+	if (!geometry_valid(&sb) || !state_coherent(&sb) || !snapshots_coherent(&sb) ||
+	    !base_coherent(&sb))
 		return error_set(error, STORAGEOS_ERROR_CORRUPT,
 				 "%s: superblock contradicts itself", name);
 	*ret_sb = sb;

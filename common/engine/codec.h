@@ -15,13 +15,25 @@
 #include "common/engine/seal.h"
 #include "common/base/units.h"
 
-/* A pointer of the map.  All zeros: null, a hole. */
+/* A pointer of the map.  All zeros: null, a hole; of a linked clone, what its base has. */
 typedef struct {
 	guint64 slot;
 	guint64 birth; /* generation in which the pointer was written */
 	guint32 crc;
-	gboolean dead; /* discarded: reads as a hole; the space below is not free yet */
+	guint8 dead; /* flag: discarded: reads as zeros; the space below is not free yet */
+	guint8 zero; /* flag, with slot 0: reads as zeros, whatever the base has */
 } MapEntry;
+
+#define BASE_NAME_SIZE FORMAT_BASE_NAME
+
+/* The base of a linked clone: a snapshot of another volume. */
+typedef struct {
+	guint8 volume[16], snapshot[16]; /* UUIDs */
+	guint64 generation;
+	guint64 size;		   /* bytes */
+	guint32 root;		   /* checksum of its root */
+	char name[BASE_NAME_SIZE]; /* where it was: "POOL/VOLUME@NAME"; a hint */
+} BaseIdentity;
 
 typedef struct {
 	guint32 levels;
@@ -56,6 +68,9 @@ typedef struct {
 	gboolean head_bound;	     /* head_data and head_nodes are upper bounds */
 	gboolean head_written_bound; /* so is head_written */
 	gboolean head_voids;	     /* the head may have void pointers */
+	/* A linked clone.  Without FORMAT_INCOMPATIBLE_BASE all is 0. */
+	BaseIdentity base;
+	guint64 base_blocks; /* the head reads the base before this block only */
 } Superblock;
 
 #define SNAPSHOT_NAME_SIZE 64 /* bytes of a name or tag, with the final NUL */
@@ -74,9 +89,10 @@ typedef struct {
 	guint64 group;
 	guint8 uuid[16];
 	char name[SNAPSHOT_NAME_SIZE];
-	guint32 flags;	  /* FORMAT_SNAPSHOT_FLAG_* */
-	guint64 received; /* blocks */
-	guint place;	  /* number of its record in the table, below FORMAT_SNAPSHOTS_MAX */
+	guint32 flags;	     /* FORMAT_SNAPSHOT_FLAG_* */
+	guint64 received;    /* blocks */
+	guint64 base_blocks; /* of a linked clone: the base is read before this block only */
+	guint place;	     /* number of its record in the table, below FORMAT_SNAPSHOTS_MAX */
 } Snapshot;
 
 /* What keeps a snapshot from being deleted. */
@@ -113,12 +129,13 @@ static inline MapEntry entry_decode(const FormatPointer *p)
 		.birth = a >> 48 | (guint64)GUINT32_FROM_LE(p->birth_high) << 16,
 		.crc = GUINT32_FROM_LE(p->crc),
 		.dead = (a >> FORMAT_SLOT_BITS & FORMAT_POINTER_DEAD) != 0,
+		.zero = (a >> FORMAT_SLOT_BITS & FORMAT_POINTER_ZERO) != 0,
 	};
 }
 
 static inline void entry_encode(const MapEntry *e, FormatPointer *p)
 {
-	guint64 flags = e->dead ? FORMAT_POINTER_DEAD : 0;
+	guint64 flags = (e->dead ? FORMAT_POINTER_DEAD : 0) | (e->zero ? FORMAT_POINTER_ZERO : 0);
 
 	p->slot_flags_birth = GUINT64_TO_LE(e->slot | flags << FORMAT_SLOT_BITS | e->birth << 48);
 	p->crc = GUINT32_TO_LE(e->crc);
@@ -267,7 +284,23 @@ static inline gboolean node_slot_is_usable(guint level, guint64 slot, guint64 gr
 #define UUID_TEXT 37 /* bytes of a UUID as text in lower case, with the final NUL */
 void uuid_format(const guint8 uuid[16], char ret_text[UUID_TEXT]);
 
+/* FALSE unless the text is one that uuid_format() makes. */
+gboolean uuid_parse(const char *text, guint8 ret_uuid[16]);
+
+/* Whether the pointer may stand in a map of that many groups, at a place that leads to a node of
+ * that level or, with level 0, to a leaf or a block (I9). */
+static inline gboolean entry_is_sane(const MapEntry *entry, guint level, guint64 groups)
+{
+	return entry->zero ? !entry->slot && !entry->dead
+			   : node_slot_is_usable(level, entry->slot, groups);
+}
+
 void superblock_encode(const Superblock *sb, FormatSuperblock *out);
+
+/* The fields of a linked clone, of codec-base.c. */
+void base_encode(const Superblock *sb, FormatSuperblock *out);
+void base_decode(const FormatSuperblock *in, Superblock *sb);
+gboolean base_coherent(const Superblock *sb);
 
 /* `name`: of the backing, for the error message. */
 gboolean superblock_decode(const FormatSuperblock *in, Superblock *ret_sb, const char *name,

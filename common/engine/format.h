@@ -72,8 +72,13 @@
 /* Feature bits.  A program that does not know an incompatible bit must not open the volume.  One
  * that does not know a read-only-compatible bit may only read.  One that does not know a compatible
  * bit may do everything, and must clear the bit when it writes. */
-#define FORMAT_INCOMPATIBLE_KNOWN ((guint64)0)
+#define FORMAT_INCOMPATIBLE_KNOWN FORMAT_INCOMPATIBLE_BASE
 #define FORMAT_RO_COMPATIBLE_KNOWN (FORMAT_RO_SNAPSHOTS | FORMAT_RO_WRITE_THROUGH)
+
+/* Incompatible: the volume is a linked clone: what it does not map may be its base's, pointers may
+ * be ZERO, and the fields of the superblock from base_volume on count.  Without the bit they are
+ * zeros. */
+#define FORMAT_INCOMPATIBLE_BASE ((guint64)1 << 0)
 
 /* Read-only-compatible: slots belong to snapshots, too, and the fields of the superblock from
  * head_parent on count.  Without the bit they are zeros. */
@@ -91,6 +96,12 @@ typedef struct {
 } FormatPointer;
 
 #define FORMAT_POINTER_DEAD 0x01u /* discarded: a hole for readers, yet to be freed */
+
+/* Of a volume with FORMAT_INCOMPATIBLE_BASE, at any level, with slot 0: zeros, although the base
+ * may have something there. */
+#define FORMAT_POINTER_ZERO 0x02u
+
+#define FORMAT_BASE_NAME 256u /* bytes of the base's name, with the final NUL */
 
 /* A node of the map: an array of pointers.  NodeLayout (codec.h) says how many, and their size. */
 typedef struct {
@@ -145,7 +156,15 @@ typedef struct {
 	guint64 delete_cursor;	   /* its blocks before this one are done */
 	guint64 delete_written;	   /* its `written` by now */
 	guint64 snapshot_flags;	   /* FORMAT_HEAD_* */
-	guint8 reserved[3204];
+	guint8 base_volume[16];	   /* UUID of the volume whose snapshot the base is */
+	guint8 base_snapshot[16];  /* UUID of that snapshot */
+	guint64 base_generation;   /* of that snapshot */
+	guint64 base_size;	   /* of that snapshot, bytes */
+	guint32 base_root;	   /* checksum in the pointer to that snapshot's root; null: 0 */
+	guint32 base_padding;
+	guint64 base_blocks;		    /* the head reads the base before this block only */
+	guint8 base_name[FORMAT_BASE_NAME]; /* a hint: where the base was; padded with zeros */
+	guint8 reserved[2884];
 	guint32 crc; /* of all bytes before */
 } FormatSuperblock;
 
@@ -185,8 +204,9 @@ typedef struct {
 	guint8 name[64]; /* padded with zeros */
 	guint32 flags;	 /* FORMAT_SNAPSHOT_FLAG_* */
 	guint32 padding;
-	guint64 received; /* state receiving: blocks before this one have arrived */
-	guint8 reserved[48];
+	guint64 received;    /* state receiving: blocks before this one have arrived */
+	guint64 base_blocks; /* of a linked clone: the base is read before this block only */
+	guint8 reserved[40];
 } FormatSnapshot;
 
 enum {
@@ -269,10 +289,12 @@ G_STATIC_ASSERT(sizeof(FormatSuperblock) == FORMAT_SUPERBLOCK_SIZE);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, generation) == 112);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, map_root) == 128);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, head_parent) == 792);
-G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, reserved) == 888);
+G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, base_volume) == 888);
+G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, reserved) == 1208);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, crc) == 4092);
 G_STATIC_ASSERT(sizeof(FormatSnapshot) == 256);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSnapshot, name) == 128);
+G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSnapshot, base_blocks) == 208);
 G_STATIC_ASSERT(sizeof(FormatTablePage) == FORMAT_SLOT_SIZE);
 G_STATIC_ASSERT(sizeof(FormatBitmap) == FORMAT_SLOT_SIZE);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatBitmap, bits) == 16);

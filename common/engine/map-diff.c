@@ -16,13 +16,20 @@ typedef struct {
 	guint64 since, first, blocks;
 	MapDiffVisit visit;
 	gpointer data;
-	guint64 zeros, zeros_end; /* not visited yet; equal: none */
+	guint64 holes, holes_end; /* not visited yet; equal: none */
+	gboolean holes_base;	  /* these are the base's */
 	guint64 position;	  /* of the node that is being read */
 } Diff;
 
 static gboolean is_hole(const MapEntry *entry)
 {
 	return !entry->slot || entry->dead;
+}
+
+/* Whether a hole of that map, which begins at block `first`, is the base's. */
+static gboolean is_base(const Map *map, const MapEntry *entry, guint64 first)
+{
+	return map && map_entry_is_base(map, entry, first);
 }
 
 static gboolean is_same(const MapEntry *a, const MapEntry *b)
@@ -39,30 +46,43 @@ static int node_fetch(Diff *diff, Map *map, guint level, guint64 index, const Ma
 
 /* ---- what is visited */
 
-static int zeros_visit(Diff *diff)
+static int holes_visit(Diff *diff)
 {
-	MapDiffRun run = {diff->zeros, diff->zeros_end - diff->zeros, NULL};
+	MapDiffRun run = {diff->holes, diff->holes_end - diff->holes, NULL, diff->holes_base};
 
-	diff->zeros = diff->zeros_end;
+	diff->holes = diff->holes_end;
 	return run.n ? diff->visit(diff->data, &run) : 0;
 }
 
-static int zeros_add(Diff *diff, guint64 first, guint64 end)
+static int holes_extend(Diff *diff, guint64 first, guint64 end, gboolean base)
 {
 	int r = 0;
 
-	if (first != diff->zeros_end) {
-		r = zeros_visit(diff);
-		diff->zeros = first;
+	if (first >= end)
+		return 0;
+	if (first != diff->holes_end || base != diff->holes_base) {
+		r = holes_visit(diff);
+		diff->holes = first;
+		diff->holes_base = base;
 	}
-	diff->zeros_end = end;
+	diff->holes_end = end;
 	return r;
+}
+
+/* A hole of `to`, of which the base may have the first part. */
+static int holes_add(Diff *diff, const MapEntry *entry, guint64 first, guint64 end)
+{
+	guint64 middle =
+		is_base(diff->to, entry, first) ? min_u64(end, diff->to->state.base_blocks) : first;
+	int r = holes_extend(diff, first, middle, TRUE);
+
+	return r ? r : holes_extend(diff, middle, end, FALSE);
 }
 
 static int data_visit(Diff *diff, guint64 first, guint64 n, const MapEntry *entries)
 {
-	MapDiffRun run = {first, n, entries};
-	int r = zeros_visit(diff);
+	MapDiffRun run = {first, n, entries, FALSE};
+	int r = holes_visit(diff);
 
 	return r ? r : diff->visit(diff->data, &run);
 }
@@ -91,8 +111,10 @@ static int from_child(Diff *diff, Pair *pair, guint64 index, MapEntry *ret_entry
 			*ret_entry = diff->from_root;
 		return 0;
 	}
-	if (is_hole(&pair->from_entry))
+	if (is_hole(&pair->from_entry)) {
+		ret_entry->zero = pair->from_entry.zero || pair->from_entry.dead;
 		return 0;
+	}
 	if (!pair->from_read)
 		r = node_fetch(diff, diff->from, pair->level, pair->index, &pair->from_entry,
 			       &pair->from);
@@ -103,11 +125,24 @@ static int from_child(Diff *diff, Pair *pair, guint64 index, MapEntry *ret_entry
 	return 0;
 }
 
+/* Whether a hole of `to` may read otherwise than what `from` has there.  What `to` has from the
+ * base, every ancestor has from the base: nothing brings a pointer to the base back. */
+static gboolean hole_differs(const Diff *diff, const MapEntry *entry, const MapEntry *from,
+			     guint64 first)
+{
+	gboolean base = is_base(diff->to, entry, first);
+
+	if (!diff->from)
+		return diff->since ? !base && !(entry->zero && entry->birth <= diff->since) : base;
+	return !is_hole(from) || base != is_base(diff->from, from, first);
+}
+
 /* Whether this pointer may lead to something that `from` does not have, of which *ret_from is the
  * pointer at the same place.  1: yes, 0: no, or a negative errno. */
 static int child_differs(Diff *diff, Pair *pair, guint64 index, const MapEntry *entry,
 			 MapEntry *ret_from)
 {
+	guint shift = pair->level ? node_shift(diff->to->layout, pair->level - 1) : 0;
 	int r;
 
 	if (!is_hole(entry) && entry->birth <= diff->since)
@@ -119,7 +154,7 @@ static int child_differs(Diff *diff, Pair *pair, guint64 index, const MapEntry *
 		return r;
 	if (!is_hole(entry))
 		return !is_same(entry, ret_from);
-	return diff->from ? !is_hole(ret_from) : diff->since > 0;
+	return hole_differs(diff, entry, ret_from, index << shift);
 }
 
 /* Visits the blocks of a leaf that differ, in runs. */
@@ -144,7 +179,7 @@ static int leaf_walk(Diff *diff, Pair *pair)
 			r = data_visit(diff, block - n, n, run);
 		n = 0;
 		if (!r && differs)
-			r = differs < 0 ? differs : zeros_add(diff, block, block + 1);
+			r = differs < 0 ? differs : holes_add(diff, &entry, block, block + 1);
 		if (r)
 			return r;
 	}
@@ -200,7 +235,7 @@ static int inner_walk(Diff *diff, Pair *pair)
 		r = child_differs(diff, pair, child, &entry, &from);
 		if (r > 0)
 			r = is_hole(&entry)
-				    ? zeros_add(diff, max_u64(child << shift, diff->first),
+				    ? holes_add(diff, &entry, max_u64(child << shift, diff->first),
 						min_u64((child + 1) << shift, diff->blocks))
 				    : pair_walk(diff, pair->level - 1, child, &entry, &from);
 		if (r)
@@ -257,8 +292,8 @@ static int roots_walk(Diff *diff)
 		return diff->from && is_same(&to, &diff->from_root)
 			       ? 0
 			       : pair_walk(diff, top, 0, &to, &diff->from_root);
-	return (diff->from ? !is_hole(&diff->from_root) : diff->since > 0)
-		       ? zeros_add(diff, diff->first, diff->blocks)
+	return hole_differs(diff, &to, &diff->from_root, 0)
+		       ? holes_add(diff, &to, diff->first, diff->blocks)
 		       : 0;
 }
 
@@ -280,7 +315,7 @@ int map_diff(Map *to, Map *from, guint64 since, guint64 first, MapDiffVisit visi
 	}
 	r = roots_walk(&diff);
 	if (!r)
-		r = zeros_visit(&diff);
+		r = holes_visit(&diff);
 	else
 		*ret_block = diff.position;
 	return r;

@@ -7,6 +7,9 @@
  * the others; of the ancestor it reads the nodes at the same places, and only where the new ones
  * have holes.
  *
+ * Of a linked clone, what is the base's is visited where `from` does not have it from the base,
+ * too.
+ *
  * Threading: any; a walk takes 70 KiB of stack, and nothing of the node cache.
  */
 #pragma once
@@ -16,7 +19,8 @@
 typedef struct {
 	guint64 first, n;	 /* blocks */
 	const MapEntry *entries; /* what each is now: at most FORMAT_POINTERS_MAX; NULL: all read as
-				  * zeros, and n may be of any size */
+				  * zeros, or the base, and n may be of any size */
+	gboolean base;		 /* entries are NULL: the base's */
 } MapDiffRun;
 
 /* Called in the order of blocks.  0: go on.  Anything else ends the walk, which returns it. */

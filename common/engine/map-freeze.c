@@ -208,6 +208,11 @@ void map_frozen_state(Map *map, Superblock *sb)
 	sb->head_bound = frozen->bound;
 	sb->head_written_bound = frozen->written_bound;
 	sb->head_voids = frozen->voids;
+	sb->base_blocks = frozen->base_blocks;
+	if (!frozen->has_base) {
+		sb->incompatible &= ~FORMAT_INCOMPATIBLE_BASE;
+		sb->base = (BaseIdentity){.generation = 0};
+	}
 	sb->dead_first = frozen->dead_first;
 	sb->dead_end = frozen->dead_end;
 	if (leaves->n)

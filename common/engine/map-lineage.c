@@ -35,7 +35,8 @@ void map_share_locked(Map *map, guint64 generation, MapShare *ret_share)
 				.nodes = state->head_nodes,
 				.written = state->head_written,
 				.bound = state->bound || dying,
-				.written_bound = state->written_bound};
+				.written_bound = state->written_bound,
+				.base_blocks = state->base_blocks};
 	/* What is dying is the snapshot's alone, but was counted here: nobody knows how much. */
 	state->bound = state->bound || dying;
 	state->voids = state->voids || dying;
@@ -82,7 +83,24 @@ gboolean map_replace_locked(Map *map, const MapShare *share)
 	state->bound = share->bound;
 	state->written_bound = FALSE;
 	state->voids = TRUE;
+	map_set_base_blocks_locked(map, share->base_blocks);
 	return TRUE;
+}
+
+void map_set_base_blocks_locked(Map *map, guint64 blocks)
+{
+	__atomic_store_n(&map->state.base_blocks, blocks, __ATOMIC_RELAXED);
+}
+
+void map_drop_base_locked(Map *map)
+{
+	if (CHECKED(map->backing, !map->state.base_blocks, "I4: nothing is read from the base"))
+		map->state.has_base = FALSE;
+}
+
+guint64 map_base_blocks(const Map *map)
+{
+	return __atomic_load_n(&map->state.base_blocks, __ATOMIC_RELAXED);
 }
 
 guint64 map_taken_over_locked(Map *map)

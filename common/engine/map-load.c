@@ -14,8 +14,7 @@ static gboolean node_is_sane(Map *map, guint level, const FormatNode *data)
 	for (guint i = 0; i < node_pointers(map->layout); i++) {
 		MapEntry e = entry_at(map->layout, data, i);
 
-		if (!entry_at_is_null(map->layout, data, i) &&
-		    !node_slot_is_usable(below, e.slot, groups))
+		if (!entry_at_is_null(map->layout, data, i) && !entry_is_sane(&e, below, groups))
 			return FALSE;
 	}
 	return TRUE;

@@ -43,31 +43,55 @@ static int node_copy_for_write_locked(Map *map, MapNode *frozen)
 	return 0;
 }
 
+/* Makes a node where there is none: what it covers reads as before. */
 static int node_create_locked(Map *map, guint level, guint64 index)
 {
-	static const FormatNode empty;
-	MapNode *node = node_new_locked(map, level, index, NODE_DIRTY, &empty);
+	MapEntry above = pointer_get_locked(map, level, index);
+	FormatNode data = {0};
+	MapNode *node;
 
+	for (guint i = 0; above.zero && i < node_pointers(map->layout); i++) {
+		MapEntry entry =
+			map_zero_entry(map, node_child_first(map, level, index, i), above.birth);
+
+		entry_put(map->layout, &data, i, &entry);
+	}
+	node = node_new_locked(map, level, index, NODE_DIRTY, &data);
 	if (!node)
 		return -ENOMEM;
 	node_replace_locked(map, node);
 	return 0;
 }
 
-static gboolean node_is_empty(const Map *map, const MapNode *node)
+/* Whether nothing is mapped in the node, and one pointer can stand for it: *ret_entry.  In a linked
+ * clone a part of it may be the base's, and the other part zeros: then it stays. */
+static gboolean node_is_empty(const Map *map, const MapNode *node, MapEntry *ret_entry)
 {
-	for (guint i = 0; i < node_pointers(map->layout); i++)
+	guint level = key_level(node->key);
+	guint64 index = key_index(node->key);
+	gboolean base = FALSE, zeros = FALSE;
+
+	for (guint i = 0; i < node_pointers(map->layout); i++) {
 		if (!map_pointer_is_hole(map, &node->data, i))
 			return FALSE;
-	return TRUE;
+		if (node_child_first(map, level, index, i) >= map->state.base_blocks)
+			continue;
+		if (entry_at_is_null(map->layout, &node->data, i))
+			base = TRUE;
+		else
+			zeros = TRUE;
+	}
+	*ret_entry = zeros ? map_zero_entry(map, node_first(map, level, index), map->generation)
+			   : (MapEntry){0};
+	return !base || !zeros;
 }
 
 /* Room in the lists was reserved. */
 void node_prune_locked(Map *map, MapNode *node)
 {
-	const MapEntry hole = {0};
+	MapEntry hole;
 
-	while (node && node->state == NODE_DIRTY && node_is_empty(map, node)) {
+	while (node && node->state == NODE_DIRTY && node_is_empty(map, node, &hole)) {
 		guint level = key_level(node->key);
 		guint64 index = key_index(node->key);
 		MapEntry entry = pointer_get_locked(map, level, index);
@@ -85,7 +109,7 @@ void node_prune_locked(Map *map, MapNode *node)
 static void dead_leaf_free_locked(Map *map, guint64 index, const MapEntry *entry,
 				  const FormatNode *data)
 {
-	const MapEntry hole = {0};
+	MapEntry hole = map_zero_entry(map, node_first(map, 0, index), entry->birth);
 
 	for (guint i = 0; data && i < node_pointers(map->layout); i++) {
 		MapEntry below = entry_at(map->layout, data, i);
@@ -105,12 +129,12 @@ static MapEntry dead_child_locked(Map *map, guint level, guint64 index, const Ma
 	MapEntry child = *entry;
 
 	if (!child.slot || entry_is_void(map, &child))
-		return (MapEntry){0};
+		return map_zero_entry(map, node_first(map, level, index), death);
 	if (child.dead)
 		return child;
 	if (child.birth <= map_threshold(map, level, index)) {
 		map->state.bound = TRUE;
-		return (MapEntry){0};
+		return map_zero_entry(map, node_first(map, level, index), death);
 	}
 	child.dead = TRUE;
 	child.birth = death;
@@ -124,8 +148,8 @@ static int dead_inner_open_locked(Map *map, guint level, guint64 index, const Ma
 	FormatNode dead = {0};
 	MapNode *node;
 
-	for (guint i = 0; data && i < node_pointers(map->layout); i++) {
-		MapEntry e = entry_at(map->layout, data, i);
+	for (guint i = 0; i < node_pointers(map->layout); i++) {
+		MapEntry e = data ? entry_at(map->layout, data, i) : (MapEntry){0};
 
 		e = dead_child_locked(map, level - 1, (index << map->layout.shift) + i, &e,
 				      entry->birth);

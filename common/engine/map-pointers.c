@@ -14,7 +14,9 @@ MapEntry pointer_get_locked(Map *map, guint level, guint64 index)
 		     "I4: the parent is in memory"))
 		return (MapEntry){0};
 	entry = entry_at(map->layout, &parent->data, node_place(map->layout, index));
-	return entry_is_void(map, &entry) ? (MapEntry){0} : entry;
+	return entry_is_void(map, &entry)
+		       ? map_zero_entry(map, node_first(map, level, index), entry.birth)
+		       : entry;
 }
 
 void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *entry)

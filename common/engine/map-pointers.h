@@ -11,7 +11,7 @@
 #include "common/engine/map-private.h"
 
 /* The pointer to node (level, index): the root, or a node whose parent is in memory (to set:
- * dirty).  A void pointer is got as null. */
+ * dirty).  A void pointer is got as map_zero_entry(). */
 MapEntry pointer_get_locked(Map *map, guint level, guint64 index);
 void pointer_set_locked(Map *map, guint level, guint64 index, const MapEntry *entry);
 

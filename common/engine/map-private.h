@@ -108,6 +108,8 @@ typedef struct {
 	gboolean bound;		/* head_data and head_nodes are upper bounds */
 	gboolean written_bound; /* so is head_written */
 	gboolean voids;		/* there may be void pointers */
+	guint64 base_blocks;	/* holes before this block are the base's; atomic */
+	gboolean has_base;	/* the superblock names one */
 } MapState;
 
 struct Map {
@@ -140,7 +142,8 @@ struct Map {
 	PairList leaving_pairs; /* of the checkpoint whose nodes are written */
 	gboolean replaying;
 	gboolean read_only;
-	guint64 mended; /* atomic */
+	gboolean has_base; /* of a linked clone, when it was opened */
+	guint64 mended;	   /* atomic */
 
 	gint wants, pressure; /* atomic; see map_wants_checkpoint() */
 
@@ -211,7 +214,30 @@ static inline gboolean entry_is_void(const Map *map, const MapEntry *entry)
 	return entry->dead && entry->birth <= map->lineage.floor;
 }
 
-/* Whether pointer i of a node of the map is null or void. */
+/* What is left where something was discarded, at a place (of a block or node) that begins at block
+ * `first`: a null pointer, unless the base would be read there. */
+static inline MapEntry map_zero_entry(const Map *map, guint64 first, guint64 birth)
+{
+	if (first >= map->state.base_blocks)
+		return (MapEntry){0};
+	return (MapEntry){.zero = TRUE, .birth = birth};
+}
+
+/* Whether a pointer of the map, at a place that begins at block `first`, leads to the base.  A node
+ * that begins before the last block of the base does so as a whole. */
+static inline gboolean map_entry_is_base(const Map *map, const MapEntry *entry, guint64 first)
+{
+	return !entry->slot && !entry->zero && first < map->state.base_blocks;
+}
+
+/* Where pointer i of a node leads to: the first block. */
+static inline guint64 node_child_first(const Map *map, guint level, guint64 index, guint i)
+{
+	return node_first(map, level, index) +
+	       ((guint64)i << (node_shift(map->layout, level) - map->layout.shift));
+}
+
+/* Whether pointer i of a node of the map leads to nothing of the map's own. */
 static inline gboolean map_pointer_is_hole(const Map *map, const FormatNode *node, guint i)
 {
 	MapEntry entry;
@@ -219,5 +245,5 @@ static inline gboolean map_pointer_is_hole(const Map *map, const FormatNode *nod
 	if (entry_at_is_null(map->layout, node, i))
 		return TRUE;
 	entry = entry_at(map->layout, node, i);
-	return entry_is_void(map, &entry);
+	return entry.zero || entry_is_void(map, &entry);
 }

@@ -44,10 +44,7 @@ static void roots_remove_locked(Map *map, guint levels)
 		if (!map->state.root.slot)
 			continue;
 		node_pointer_drop_locked(map, level, 0, &map->state.root);
-		if (map_pointer_is_hole(map, &node->data, 0))
-			map->state.root = (MapEntry){0};
-		else
-			map->state.root = entry_at(map->layout, &node->data, 0);
+		map->state.root = pointer_get_locked(map, level - 1, 0);
 		node_uncache_locked(map, node);
 	}
 }
@@ -135,6 +132,8 @@ static int map_shrink(Map *map, guint64 blocks, guint levels)
 	lock_check_turn(map->lock, turn);
 	roots_remove_locked(map, levels);
 	map->blocks = blocks;
+	/* If the map grows again, the base's content must not come back. */
+	map_set_base_blocks_locked(map, min_u64(map->state.base_blocks, blocks));
 	return 0;
 }
 

@@ -6,13 +6,16 @@
 
 #include <errno.h>
 
-/* The first pointer from number `from` on that is neither null nor dead; node_pointers() if there
+/* The first pointer from number `from` on that leads to something; node_pointers() if there
  * is none. */
 static guint node_next_pointer(NodeLayout layout, const FormatNode *data, guint from)
 {
-	while (from < node_pointers(layout) &&
-	       (entry_at_is_null(layout, data, from) || entry_at_is_dead(layout, data, from)))
-		from++;
+	for (; from < node_pointers(layout); from++) {
+		MapEntry entry = entry_at(layout, data, from);
+
+		if (entry.slot && !entry.dead)
+			break;
+	}
 	return from;
 }
 
@@ -59,6 +62,40 @@ int map_next_leaf(Map *map, guint64 *block, guint64 *ret_end)
 	while (r == -EAGAIN)
 		r = *block < map->blocks ? scan_go_down_unlocking(map, block, ret_end) : 0;
 	lock_drop(map->lock);
+	return r;
+}
+
+/* MAP_RESTART, or what map_hole() returns. */
+static int hole_look_unlocking(Map *map, guint64 block, MapEntry *ret_entry, guint64 *ret_n)
+{
+	for (guint level = map->levels - 1;; level--) {
+		guint64 index = block >> node_shift(map->layout, level);
+		MapEntry entry = pointer_get_locked(map, level, index);
+		MapNode *node;
+		int r;
+
+		if (!entry.slot || entry.dead) {
+			*ret_entry = (MapEntry){.zero = entry.zero || entry.dead};
+			*ret_n = node_end(map, level, index) - block;
+			return 0;
+		}
+		if (!level)
+			return 0;
+		r = node_get_unlocking(map, level, index, FALSE, &node);
+		if (r)
+			return r;
+	}
+}
+
+int map_hole(Map *map, guint64 block, MapEntry *ret_entry, guint64 *ret_n)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(map->lock);
+	int r;
+
+	*ret_n = 0;
+	do
+		r = hole_look_unlocking(map, block, ret_entry, ret_n);
+	while (r == MAP_RESTART);
 	return r;
 }
 

@@ -14,6 +14,11 @@
  * cannot be read (-EBADMSG: they are damaged), or memory is exhausted. */
 int map_next_leaf(Map *map, guint64 *block, guint64 *ret_end);
 
+/* If block `block` is below a null, zero or dead pointer of an inner node, or of the map: *ret_n
+ * blocks from there on are, and *ret_entry tells, as in map_lookup(), how they read.  Otherwise
+ * *ret_n is 0.  0 or a negative errno. */
+int map_hole(Map *map, guint64 block, MapEntry *ret_entry, guint64 *ret_n);
+
 typedef struct {
 	guint64 copies;	  /* read and verified */
 	guint64 repaired; /* copies that were damaged, and rewritten */

@@ -55,14 +55,17 @@ static int zero_in_leaf_unlocking(Map *map, guint64 index, guint64 *first, guint
 {
 	guint64 stop = min_u64(end, node_end(map, 0, index));
 	gboolean mapped = FALSE;
+	MapEntry entry = {0};
 	MapNode *leaf;
 	int r = node_get_unlocking(map, 0, index, FALSE, &leaf);
 
 	if (r && r != MAP_HOLE)
 		return r;
-	for (guint64 block = *first; leaf && block < stop && !mapped; block++)
-		mapped =
-			!entry_at_is_null(map->layout, &leaf->data, node_place(map->layout, block));
+	for (guint64 block = *first; block < stop && !mapped; block++) {
+		if (leaf)
+			entry = entry_at(map->layout, &leaf->data, node_place(map->layout, block));
+		mapped = entry.slot || map_entry_is_base(map, &entry, block);
+	}
 	if (!mapped) {
 		*first = stop;
 		return ZERO_SKIPPED;
@@ -78,9 +81,10 @@ static int zero_in_leaf_unlocking(Map *map, guint64 index, guint64 *first, guint
 
 /* Looks for the step that begins at *first, from the root down: the highest node that begins at
  * *first, ends at or before `end` and is not dirty or frozen dies whole, unless the deletion of a
- * snapshot is inside it (R6); otherwise, a part of one leaf becomes null.  ZERO_FOUND: *ret_step is
- * the step.  ZERO_SKIPPED: nothing is mapped at *first, which was moved behind the hole; the lock
- * was kept.  Or another result of node_get_unlocking(), and nothing was changed. */
+ * snapshot is inside it (R6); otherwise, a part of one leaf becomes null.  What is the base's
+ * counts as mapped: the nodes on the path to a part of it are made.  ZERO_FOUND: *ret_step is the
+ * step. ZERO_SKIPPED: nothing is mapped at *first, which was moved behind the hole; the lock was
+ * kept.  Or another result of node_get_unlocking(), and what reads read was not changed. */
 static int zero_look_unlocking(Map *map, guint64 *first, guint64 end, MapChange *change,
 			       MapZeroStep *ret_step)
 {
@@ -90,7 +94,10 @@ static int zero_look_unlocking(Map *map, guint64 *first, guint64 end, MapChange 
 		MapNode *node = node_find_locked(map, level, index);
 		int r;
 
-		if (!entry.slot || entry.dead) {
+		gboolean base = *first < map->state.base_blocks &&
+				map_entry_is_base(map, &entry, node_first(map, level, index));
+
+		if ((!entry.slot && !base) || entry.dead) {
 			*first = min_u64(end, node_end(map, level, index));
 			return ZERO_SKIPPED;
 		}
@@ -102,7 +109,8 @@ static int zero_look_unlocking(Map *map, guint64 *first, guint64 end, MapChange 
 		if (level == 0)
 			return zero_in_leaf_unlocking(map, index, first, end, change, ret_step);
 		/* Not MAP_HOLE: the pointer was read above, under the same hold of the lock. */
-		r = node_get_unlocking(map, level, index, FALSE, &node);
+		r = base ? path_make_dirty_unlocking(map, level, index, change)
+			 : node_get_unlocking(map, level, index, FALSE, &node);
 		if (r)
 			return r;
 	}
@@ -182,19 +190,21 @@ static void cache_drop_below_locked(Map *map, const MapZeroStep *step)
 static gboolean node_die_locked(Map *map, guint level, guint64 index)
 {
 	MapEntry entry = pointer_get_locked(map, level, index);
-	gboolean shared = entry.birth <= map_threshold(map, level, index);
+	guint64 first = node_first(map, level, index);
+	gboolean dies = entry.slot && entry.birth > map_threshold(map, level, index);
 
-	if (!entry.slot || entry.dead)
+	if (entry.dead || (!entry.slot && !map_entry_is_base(map, &entry, first)))
 		return FALSE;
-	if (shared) {
-		entry = (MapEntry){0};
-		map->state.bound = TRUE; /* nobody knows how much it was */
-	} else {
+	if (dies) {
 		entry.dead = TRUE;
 		entry.birth = map->generation;
+	} else {
+		/* Nobody knows how much it was that a snapshot shares. */
+		map->state.bound = map->state.bound || entry.slot;
+		entry = map_zero_entry(map, first, map->generation);
 	}
 	pointer_set_locked(map, level, index, &entry);
-	return !shared;
+	return dies;
 }
 
 static void note_death_locked(Map *map, const MapZeroStep *step)
@@ -224,7 +234,6 @@ static void zero_whole_apply(Map *map, const MapZeroStep *step)
 
 static void zero_leaf_apply(Map *map, const MapZeroStep *step)
 {
-	const MapEntry hole = {0};
 	MapNode *leaf = node_find_locked(map, 0, node_parent(map->layout, step->first));
 	MapShard *shard;
 
@@ -237,10 +246,12 @@ static void zero_leaf_apply(Map *map, const MapZeroStep *step)
 		guint at = node_place(map->layout, block);
 		MapEntry entry = entry_at(map->layout, &leaf->data, at);
 
-		if (!entry.slot)
+		if (!entry.slot && !map_entry_is_base(map, &entry, block))
 			continue;
-		block_pointer_drop_locked(map, key_index(leaf->key), &entry);
-		entry_put(map->layout, &leaf->data, at, &hole);
+		if (entry.slot)
+			block_pointer_drop_locked(map, key_index(leaf->key), &entry);
+		entry = map_zero_entry(map, block, map->generation);
+		entry_put(map->layout, &leaf->data, at, &entry);
 	}
 	lock_drop(&shard->lock);
 	node_prune_locked(map, leaf);

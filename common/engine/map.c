@@ -51,7 +51,9 @@ Map *map_new(Backing *backing, Slots *slots, const Seal *seal, NodeLayout layout
 				.dead_end = sb->dead_end,
 				.bound = sb->head_bound,
 				.written_bound = sb->head_written_bound,
-				.voids = sb->head_voids};
+				.voids = sb->head_voids,
+				.base_blocks = sb->base_blocks};
+	map->has_base = map->state.has_base = (sb->incompatible & FORMAT_INCOMPATIBLE_BASE) != 0;
 	map->lineage.parent = map->lineage.threshold = sb->head_parent;
 	map->lineage.floor = sb->head_void;
 	map->lock = slots_lists_lock(slots);
@@ -118,6 +120,33 @@ void map_set_replaying(Map *map, gboolean replaying)
 	map->replaying = replaying;
 }
 
+/* Whether the map has a zero or dead pointer over the leaf, of which there is no node. */
+static gboolean leaf_is_zero_locked(Map *map, guint64 leaf)
+{
+	for (guint level = 0;; level++, leaf = node_parent(map->layout, leaf)) {
+		MapNode *parent =
+			level < map->levels - 1
+				? node_find_locked(map, level + 1, node_parent(map->layout, leaf))
+				: NULL;
+		MapEntry entry;
+
+		if (level < map->levels - 1 && (!parent || parent->state == NODE_LOADING))
+			continue;
+		entry = pointer_get_locked(map, level, leaf);
+		return entry.zero || entry.dead;
+	}
+}
+
+/* Tells which holes read as zeros. */
+static void holes_resolve(const Map *map, guint64 first, guint n, MapEntry *entries, gboolean zero)
+{
+	guint64 end = map_base_blocks(map);
+
+	for (guint i = 0; i < n; i++)
+		if (!entries[i].slot && (zero || first + i >= end))
+			entries[i].zero = TRUE;
+}
+
 /* Copies the entries of blocks [first, first + n), which are in one leaf. */
 static int lookup_leaf_unlocking(Map *map, guint64 first, guint n, MapEntry *entries,
 				 gboolean nowait)
@@ -128,12 +157,17 @@ static int lookup_leaf_unlocking(Map *map, guint64 first, guint n, MapEntry *ent
 
 	if (r == MAP_HOLE) {
 		memset(entries, 0, n * sizeof *entries);
+		if (map->has_base)
+			holes_resolve(map, first, n, entries,
+				      leaf_is_zero_locked(map, node_parent(map->layout, first)));
 		return 0;
 	}
 	if (r)
 		return r;
 	map->hits++;
 	entries_get(map->layout, &leaf->data, at, n, entries);
+	if (map->has_base)
+		holes_resolve(map, first, n, entries, FALSE);
 	return 0;
 }
 
@@ -171,6 +205,8 @@ static gboolean lookup_quick(Map *map, guint64 first, guint n, MapEntry *entries
 	node_touch(leaf);
 	shard->hits++;
 	entries_get(map->layout, &leaf->data, at, n, entries);
+	if (G_UNLIKELY(map->has_base))
+		holes_resolve(map, first, n, entries, FALSE);
 	*ret_epoch = epoch_enter(map, shard);
 	return TRUE;
 }

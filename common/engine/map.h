@@ -19,6 +19,10 @@
  * Only a pointer to a node that is clean on disk can die; dirty and frozen nodes are taken apart at
  * once.
  *
+ * The map of a linked clone has a base, whose content its holes are, before block
+ * map_base_blocks().  There a *zero* pointer (MapEntry), at any level, is what is left where
+ * something was discarded; it has no slot.  Elsewhere, and in other maps, null pointers are left.
+ *
  * Several maps may use the same allocator (Slots), each with nodes of its own; one of them at most
  * refers to a slot, which snapshots may share (snapshots.h).  These maps
  * have one lock, are frozen at one instant, and are thawed together.
@@ -85,8 +89,9 @@ void map_set_generation(Map *map, guint64 generation);
 void map_set_replaying(Map *map, gboolean replaying);
 
 /* Looks up `n` blocks, at most FORMAT_RECORD_BLOCKS_MAX, at one instant.  The entry of a hole has
- * slot 0.  After 0, the caller must pass *ret_epoch to map_lookup_end().  -EAGAIN (nowait),
- * -EBADMSG (a node is damaged), -EIO, -ENOMEM. */
+ * slot 0; in a linked clone `zero` tells whether the hole reads as zeros, or the base.  After 0,
+ * the caller must pass *ret_epoch to map_lookup_end().  -EAGAIN (nowait), -EBADMSG (a node is
+ * damaged), -EIO, -ENOMEM. */
 int map_lookup(Map *map, guint64 first, guint n, MapEntry *entries, gboolean nowait,
 	       guint *ret_epoch);
 void map_lookup_end(Map *map, guint epoch);
@@ -168,6 +173,7 @@ typedef struct {
 	guint64 referenced, nodes, written;
 	gboolean bound;		/* `referenced` and `nodes` are upper bounds */
 	gboolean written_bound; /* `written` is one */
+	guint64 base_blocks;
 } MapShare;
 
 /* At the instant of a freeze (`cut` of map_freeze()): the map, which is going to be frozen, is
@@ -180,6 +186,20 @@ MapEntry map_frozen_root(Map *map);
 /* Replaces the whole map by a snapshot's, whose slots it shares.  FALSE, and nothing was changed:
  * something was changed since the last checkpoint.  Nothing is frozen, and nobody uses the map. */
 gboolean map_replace_locked(Map *map, const MapShare *share);
+
+/* Up to which block the holes of a linked clone are its base's; it only sinks, but with
+ * map_replace_locked().  Without the lock, any thread may ask. */
+void map_set_base_blocks_locked(Map *map, guint64 blocks);
+guint64 map_base_blocks(const Map *map);
+
+/* Nulls zero pointers, from *block on, once map_base_blocks() is 0, and moves *block on.  1: there
+ * may be more; 0: there are none in [*block at the first call, the end); or a negative errno.  Any
+ * thread. */
+int map_sweep_zeros(Map *map, guint64 *block);
+
+/* From the next freeze on, the superblock names no base.  The map reads nothing from it, and has no
+ * zero pointers. */
+void map_drop_base_locked(Map *map);
 
 /* How many blocks born after lineage.before, up to lineage.threshold, the map has given back behind
  * the cursor since the last call. */

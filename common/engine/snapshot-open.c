@@ -19,7 +19,7 @@
 
 typedef struct {
 	Backing *backing;
-	const char *name; /* of the snapshot */
+	const VolumeSnapshotOpening *opening;
 	SuperblockPair pair;
 	Seal seal;
 	gboolean found;
@@ -48,7 +48,18 @@ static int table_read(const Search *search, gint page, const MapEntry *entry, vo
 	return !r || r == -ENXIO ? -EBADMSG : r;
 }
 
-/* Looks for the snapshot in a page; one that is being deleted has given its name up. */
+/* A snapshot that is being deleted has given its name up. */
+static gboolean search_matches(const Search *search, const Snapshot *snapshot)
+{
+	const VolumeSnapshotOpening *opening = search->opening;
+
+	if (snapshot->state == FORMAT_SNAPSHOT_DELETING)
+		return FALSE;
+	return opening->name ? !strcmp(snapshot->name, opening->name)
+			     : !memcmp(snapshot->uuid, opening->uuid, sizeof snapshot->uuid);
+}
+
+/* Looks for the snapshot in a page. */
 static int page_search(Search *search, gint number, const MapEntry *entry)
 {
 	FormatTablePage page;
@@ -61,8 +72,7 @@ static int page_search(Search *search, gint number, const MapEntry *entry)
 			continue;
 		if (!snapshot_decode(&page.records[i], &search->pair.current, 0, &snapshot))
 			return -EBADMSG;
-		if (snapshot.state == FORMAT_SNAPSHOT_DELETING ||
-		    strcmp(snapshot.name, search->name) != 0)
+		if (!search_matches(search, &snapshot))
 			continue;
 		search->snapshot = snapshot;
 		search->found = TRUE;
@@ -103,6 +113,20 @@ static gboolean search_once(Search *search, GError **error)
 	       error_set_errno(error, r, "%s: read the snapshot table", search->backing->name);
 }
 
+static gboolean fail_not_found(const VolumeSnapshotOpening *opening, GError **error)
+{
+	char uuid[UUID_TEXT];
+
+	if (opening->name)
+		return error_set(
+			error, STORAGEOS_ERROR_NOT_FOUND,
+			"there is no snapshot '%s' (storageos snapshot list tells which there are)",
+			opening->name);
+	uuid_format(opening->uuid, uuid);
+	return error_set(error, STORAGEOS_ERROR_NOT_FOUND, "there is no snapshot with UUID %s",
+			 uuid);
+}
+
 /* Looks for a snapshot that can be opened. */
 static gboolean search_run(Search *search, GError **error)
 {
@@ -118,18 +142,15 @@ static gboolean search_run(Search *search, GError **error)
 		g_usleep(PAUSE_US);
 	}
 	if (!search->found)
-		return error_set(
-			error, STORAGEOS_ERROR_NOT_FOUND,
-			"there is no snapshot '%s' (storageos snapshot list tells which there are)",
-			search->name);
+		return fail_not_found(search->opening, error);
 	return search->snapshot.state == FORMAT_SNAPSHOT_ALIVE ||
 	       error_set(error, STORAGEOS_ERROR_INVALID,
-			 "'%s' is a bookmark: what it had was given up", search->name);
+			 "'%s' is a bookmark: what it had was given up", search->snapshot.name);
 }
 
-static gboolean search_and_join(Search *search, VolumeSnapshotJoin join, gpointer data,
-				GError **error)
+static gboolean search_and_join(Search *search, GError **error)
 {
+	VolumeSnapshotJoin join = search->opening->join;
 	char uuid[UUID_TEXT];
 	guint64 generation;
 
@@ -139,7 +160,8 @@ static gboolean search_and_join(Search *search, VolumeSnapshotJoin join, gpointe
 		return TRUE;
 	generation = search->snapshot.generation;
 	uuid_format(search->pair.current.uuid, uuid);
-	if (!join(uuid, generation, data, error) || !search_run(search, error))
+	if (!join(uuid, generation, search->opening->join_data, error) ||
+	    !search_run(search, error))
 		return FALSE;
 	return search->snapshot.generation == generation ||
 	       error_set(error, STORAGEOS_ERROR_BUSY, "the snapshot was replaced at this moment");
@@ -157,6 +179,8 @@ static gboolean engine_init_snapshot(Engine *engine, const Superblock *sb, const
 		.node_slots = snapshot->nodes,
 		.head_data = snapshot->referenced,
 		.head_nodes = snapshot->nodes,
+		.incompatible = sb->incompatible,
+		.base_blocks = snapshot->base_blocks,
 	};
 
 	engine->seal = (Seal){sb->seed};
@@ -171,25 +195,133 @@ static gboolean engine_init_snapshot(Engine *engine, const Superblock *sb, const
 	return engine->map != NULL;
 }
 
-Volume *volume_open_snapshot(Backing *backing, const char *name, const char *snapshot,
-			     VolumeSnapshotJoin join, gpointer data, GError **error)
+static gboolean snapshot_open(Volume *volume, Search *search, GError **error)
+{
+	const Superblock *sb = &search->pair.current;
+	const Snapshot *snapshot = &search->snapshot;
+
+	if (!search_and_join(search, error)) {
+		g_prefix_error(error, "%s: ", volume->engine.name);
+		return FALSE;
+	}
+	if ((!search->opening->look_only &&
+	     !volume_base_open(volume, sb, search->opening->open_base, search->opening->base_data,
+			       error)) ||
+	    !engine_init_snapshot(&volume->engine, sb, snapshot, error))
+		return FALSE;
+	volume->logical_block_size = sb->logical_block_size;
+	memcpy(volume->uuid, snapshot->uuid, sizeof volume->uuid);
+	volume->self = (BaseIdentity){.generation = snapshot->generation,
+				      .size = snapshot->size,
+				      .root = snapshot->root.crc};
+	memcpy(volume->self.volume, sb->uuid, sizeof sb->uuid);
+	memcpy(volume->self.snapshot, snapshot->uuid, sizeof snapshot->uuid);
+	volume_join_cache(volume);
+	return TRUE;
+}
+
+Volume *volume_open_snapshot_linked(Backing *backing, const char *name,
+				    const VolumeSnapshotOpening *opening, GError **error)
 {
 	Volume *volume = volume_new(backing, name, TRUE, error);
-	Search search = {.backing = backing, .name = snapshot};
+	Search search = {.backing = backing, .opening = opening};
 
 	if (!volume)
 		return NULL;
-	if (!search_and_join(&search, join, data, error)) {
-		g_prefix_error(error, "%s: ", name);
-		volume_free(volume);
-		return NULL;
+	if (snapshot_open(volume, &search, error))
+		return volume;
+	volume_free(volume);
+	return NULL;
+}
+
+Volume *volume_open_snapshot(Backing *backing, const char *name, const char *snapshot,
+			     VolumeSnapshotJoin join, gpointer data, GError **error)
+{
+	VolumeSnapshotOpening opening = {.name = snapshot, .join = join, .join_data = data};
+
+	return volume_open_snapshot_linked(backing, name, &opening, error);
+}
+
+/* ---- holds of clones, read from a backing that nobody has open for writing */
+
+typedef struct {
+	GArray *snapshots; /* of Snapshot */
+	GArray *holds;	   /* of SnapshotHold, of clones */
+} CloneHolds;
+
+static int page_list(Search *search, gint number, const MapEntry *entry, CloneHolds *found)
+{
+	const Superblock *sb = &search->pair.current;
+	FormatTablePage page;
+	int r = table_read(search, number, entry, &page);
+
+	for (guint i = 0; i < FORMAT_TABLE_RECORDS && !r; i++) {
+		const FormatSnapshot *record = &page.records[i];
+		Snapshot snapshot;
+		SnapshotHold hold;
+
+		if (snapshot_decode(record, sb, 0, &snapshot))
+			g_array_append_val(found->snapshots, snapshot);
+		else if (hold_decode(record, sb, 0, &hold) && hold.class == FORMAT_HOLD_CLONE)
+			g_array_append_val(found->holds, hold);
 	}
-	if (!engine_init_snapshot(&volume->engine, &search.pair.current, &search.snapshot, error)) {
-		volume_free(volume);
-		return NULL;
+	return r;
+}
+
+static int table_list(Search *search, CloneHolds *found)
+{
+	const MapEntry *root = &search->pair.current.snapshot_root;
+	FormatNode node;
+	int r = root->slot ? table_read(search, -1, root, &node) : 0;
+
+	for (gint i = 0; root->slot && i < (gint)FORMAT_TABLE_PAGES && !r; i++) {
+		MapEntry entry = entry_at(NODE_LAYOUT_PLAIN, &node, (guint)i);
+
+		if (entry.slot)
+			r = page_list(search, i, &entry, found);
 	}
-	volume->logical_block_size = search.pair.current.logical_block_size;
-	memcpy(volume->uuid, search.snapshot.uuid, sizeof volume->uuid);
-	volume_join_cache(volume);
-	return volume;
+	return r;
+}
+
+static const char *snapshot_name(const CloneHolds *found, guint64 generation)
+{
+	for (guint i = 0; i < found->snapshots->len; i++)
+		if (g_array_index(found->snapshots, Snapshot, i).generation == generation)
+			return g_array_index(found->snapshots, Snapshot, i).name;
+	return "?";
+}
+
+static GPtrArray *holds_describe(const CloneHolds *found)
+{
+	GPtrArray *lines = g_ptr_array_new_with_free_func(g_free);
+
+	for (guint i = 0; i < found->holds->len; i++) {
+		const SnapshotHold *hold = &g_array_index(found->holds, SnapshotHold, i);
+
+		g_ptr_array_add(lines,
+				g_strdup_printf("%s %s", snapshot_name(found, hold->generation),
+						hold->tag));
+	}
+	return lines;
+}
+
+GPtrArray *volume_list_clone_holds(Backing *backing, GError **error)
+{
+	Search search = {.backing = backing};
+	CloneHolds found = {g_array_new(FALSE, FALSE, sizeof(Snapshot)),
+			    g_array_new(FALSE, FALSE, sizeof(SnapshotHold))};
+	GPtrArray *lines = NULL;
+	int r;
+
+	if (superblock_load(backing, &search.pair, error)) {
+		search.seal = (Seal){search.pair.current.seed};
+		r = table_list(&search, &found);
+		if (r)
+			error_set_errno(error, r, "%s: read the snapshot table", backing->name);
+		else
+			lines = holds_describe(&found);
+	}
+	g_array_unref(found.snapshots);
+	g_array_unref(found.holds);
+	return lines;
 }

@@ -77,6 +77,7 @@ void snapshots_add_locked(Snapshots *snapshots, const Snapshot *wish, guint64 ge
 	added.referenced = share.referenced;
 	added.nodes = share.nodes;
 	added.written = share.written;
+	added.base_blocks = share.base_blocks;
 	if (share.bound)
 		added.flags |= FORMAT_SNAPSHOT_FLAG_BOUND;
 	if (share.written_bound)

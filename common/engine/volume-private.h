@@ -2,6 +2,7 @@
 /*
  * What the volume's own files share.  Each calls only those before it in this list:
  *   volume.c         formatting, opening, closing, flushing, information
+ *   volume-base.c    reading the base of a linked clone
  *   volume-read.c    reading
  *   volume-gather.c  reading many blocks of a snapshot
  *   volume-write.c   writing and zeroing
@@ -9,6 +10,7 @@
  *   volume-batch.c   several writes at once
  *   volume-erase.c, volume-resize.c, volume-snapshots.c, volume-rollback.c
  *   volume-usage.c   what deleting snapshots frees
+ *   volume-flatten.c copying what a linked clone has from its base
  *   volume-gate.c    the gate before all changes
  * Beside them, scrub (common/check) works on an open volume through this header.
  */
@@ -20,6 +22,7 @@
 #include "common/base/logging.h"
 #include "common/engine/ranges.h"
 #include "common/engine/volume-usage.h"
+#include "common/engine/volume-base.h"
 #include "common/engine/volume.h"
 
 /* Entries of an iovec array that a read or write of 1 MiB handles without an allocation. */
@@ -37,6 +40,12 @@ struct Volume {
 	Ranges ranges;
 	guint64 checksum_errors; /* atomic */
 	LoggingLimit bad_blocks;
+	gboolean linked;   /* it was opened with a base */
+	Volume *base;	   /* atomic: owned; NULL: none, or no longer */
+	Volume *base_left; /* owned: it could not be closed when it was given up, or NULL */
+	gint base_users;   /* atomic: requests that may be reading it */
+	BaseIdentity base_identity;
+	BaseIdentity self;	/* of a snapshot: without the name */
 	gpointer held;		/* see volume_keep(); or NULL */
 	GDestroyNotify release; /* frees `held` */
 	GList link;		/* in the list of open volumes, which share the node cache */
@@ -110,6 +119,33 @@ int volume_acknowledge(Volume *volume, guint64 ticket);
 
 /* Waits until the gate is open; -EAGAIN instead if `nowait`. */
 int volume_gate_pass(Volume *volume, gboolean nowait);
+
+/* ---- of volume-base.c */
+
+/* Opens the base that the superblock names, if it names one. */
+gboolean volume_base_open(Volume *volume, const Superblock *sb, VolumeBaseOpen open_base,
+			  gpointer data, GError **error);
+
+/* The base, which stays open until volume_base_leave(); or NULL.  Must be called before blocks are
+ * looked up. */
+Volume *volume_base_enter(Volume *volume);
+void volume_base_leave(Volume *volume, const Volume *base); /* NULL is allowed */
+
+/* Closes the base once nobody reads it; nothing is read from it any more (map_base_blocks() is 0).
+ */
+void volume_base_drop(Volume *volume);
+
+/* Reads those parts of [offset, offset + length) that `entries`, as map_lookup() gave them, say are
+ * the base's, to their places. */
+int volume_base_read(Volume *base, const MapEntry *entries, IovCursor to, guint64 offset,
+		     gsize length, BackingFlags flags, guint64 *ret_offset);
+
+/* Whether the clone or its base has `block`, and how many blocks from there on, at least, are the
+ * same; of a hole of both, not always all. */
+int volume_base_extent(Volume *volume, Volume *base, guint64 block, gboolean *ret_mapped,
+		       guint64 *ret_n);
+
+/* ---- of volume-read.c */
 
 /* Looks up one block, reads it to `to`, and verifies it (I4). */
 int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags flags,

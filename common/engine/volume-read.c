@@ -89,7 +89,7 @@ static int read_entry(Volume *volume, guint64 block, const MapEntry *entry, guin
 	return bad_block(volume, block, entry->slot, ret_offset);
 }
 
-int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags flags,
+static int read_block(Volume *volume, Volume *base, guint64 block, guint8 *to, BackingFlags flags,
 		      guint64 *ret_offset)
 {
 	MapEntry entry;
@@ -102,6 +102,18 @@ int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags fl
 		return r;
 	r = read_entry(volume, block, &entry, to, flags, ret_offset);
 	map_lookup_end(volume->engine.map, epoch);
+	return !r && base && !entry.slot && !entry.zero
+		       ? volume_read_block(base, block, to, flags, ret_offset)
+		       : r;
+}
+
+int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags flags,
+		      guint64 *ret_offset)
+{
+	Volume *base = volume_base_enter(volume);
+	int r = read_block(volume, base, block, to, flags, ret_offset);
+
+	volume_base_leave(volume, base);
 	return r;
 }
 
@@ -346,9 +358,10 @@ static int read_entries(Reading *reading, guint64 offset, gsize length)
 	return r;
 }
 
-int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize length,
+static int read_piece(Volume *volume, Volume *base, IovCursor *to, guint64 offset, gsize length,
 		      BackingFlags flags, guint64 *ret_offset)
 {
+	IovCursor begin = *to;
 	MapEntry entries[FORMAT_RECORD_BLOCKS_MAX];
 	guint64 first = block_of(offset);
 	guint n = (guint)(block_of(offset + length - 1) - first + 1);
@@ -365,6 +378,18 @@ int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize lengt
 		checkpointer_note_read(volume->checkpointer, first, n, entries);
 	r = read_entries(&reading, offset, length);
 	map_lookup_end(volume->engine.map, epoch);
+	return !r && base
+		       ? volume_base_read(base, entries, begin, offset, length, flags, ret_offset)
+		       : r;
+}
+
+int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize length,
+		      BackingFlags flags, guint64 *ret_offset)
+{
+	Volume *base = volume_base_enter(volume);
+	int r = read_piece(volume, base, to, offset, length, flags, ret_offset);
+
+	volume_base_leave(volume, base);
 	return r;
 }
 
@@ -433,12 +458,35 @@ static int skip_hole(Volume *volume, guint64 *block)
 	return MIN(r, 0);
 }
 
-int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length)
+/* Of a linked clone: both are looked at piece by piece. */
+static int extent_with_base(Volume *volume, Volume *base, guint64 offset, gboolean *ret_mapped,
+			    guint64 *ret_length)
+{
+	guint64 block = block_of(offset), last = blocks_covering(volume_size(volume)), n;
+	gboolean mapped, here;
+	int r = volume_base_extent(volume, base, block, &mapped, &n);
+
+	for (guint i = 0; !r && i < EXTENT_LEAVES && block + n < last; i++) {
+		block += n;
+		r = volume_base_extent(volume, base, block, &here, &n);
+		if (!r && here != mapped)
+			n = 0;
+		if (!n)
+			break;
+	}
+	if (r)
+		return r == -EBADMSG ? bad_block(volume, block, 0, NULL) : r;
+	*ret_mapped = mapped;
+	*ret_length = min_u64(blocks_to_bytes(block + n), volume_size(volume)) - offset;
+	return 0;
+}
+
+static int extent_alone(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length)
 {
 	guint64 first = block_of(offset), block = first,
 		last = blocks_covering(volume_size(volume));
 	gboolean mapped = FALSE, here;
-	int r = volume_check_range(volume, offset, SECTOR_SIZE);
+	int r = 0;
 
 	for (guint i = 0; !r && block < last && i < EXTENT_LEAVES; i++) {
 		guint n;
@@ -461,4 +509,18 @@ int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 
 	*ret_mapped = mapped;
 	*ret_length = min_u64(blocks_to_bytes(block), volume_size(volume)) - offset;
 	return 0;
+}
+
+int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length)
+{
+	int r = volume_check_range(volume, offset, SECTOR_SIZE);
+	Volume *base;
+
+	if (r)
+		return r;
+	base = volume_base_enter(volume);
+	r = base ? extent_with_base(volume, base, offset, ret_mapped, ret_length)
+		 : extent_alone(volume, offset, ret_mapped, ret_length);
+	volume_base_leave(volume, base);
+	return r;
 }

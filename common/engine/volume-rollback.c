@@ -52,7 +52,8 @@ static int rollback_switch_locked(Engine *engine, guint64 generation)
 			   .root = to->root,
 			   .referenced = to->referenced,
 			   .nodes = to->nodes,
-			   .bound = (to->flags & FORMAT_SNAPSHOT_FLAG_BOUND) != 0};
+			   .bound = (to->flags & FORMAT_SNAPSHOT_FLAG_BOUND) != 0,
+			   .base_blocks = to->base_blocks};
 	if (!map_replace_locked(engine->map, &share))
 		return -EBUSY;
 	snapshots_set_head_locked(engine->snapshots, generation);

@@ -132,6 +132,7 @@ struct TableChange {
 	TableChangeMake make;
 	const char *name, *to; /* of a snapshot; its new name, or a tag */
 	guint64 generation;    /* of the snapshot; 0: it is found by its name */
+	const guint8 *clone;   /* a hold's: of a linked clone, its UUID; or NULL */
 	gboolean bookmark;
 	gint64 created;
 	char holder[SNAPSHOT_NAME_SIZE]; /* set with -EBUSY: a tag that holds it */
@@ -296,7 +297,8 @@ gboolean volume_snapshot_rename(Volume *volume, const char *name, const char *to
 
 static int make_hold(Engine *engine, TableChange *change)
 {
-	SnapshotHold hold = {.class = FORMAT_HOLD_USER, .created = (guint64)change->created};
+	SnapshotHold hold = {.class = change->clone ? FORMAT_HOLD_CLONE : FORMAT_HOLD_USER,
+			     .created = (guint64)change->created};
 	Snapshot snapshot;
 	int r = change_find(engine, change, &snapshot);
 
@@ -306,7 +308,11 @@ static int make_hold(Engine *engine, TableChange *change)
 		return -EEXIST;
 	if (!snapshots_have_room_locked(engine->snapshots, 1))
 		return -ENOSPC;
+	if (change->clone && snapshot.state != FORMAT_SNAPSHOT_ALIVE)
+		return -EINVAL;
 	hold.generation = snapshot.generation;
+	if (change->clone)
+		memcpy(hold.uuid, change->clone, sizeof hold.uuid);
 	g_strlcpy(hold.tag, change->to, sizeof hold.tag);
 	r = snapshots_keep_unlocking(engine->snapshots, 1);
 	if (!r)
@@ -322,6 +328,20 @@ gboolean volume_snapshot_hold(Volume *volume, const char *name, const char *tag,
 			      .created = g_get_real_time() / G_USEC_PER_SEC};
 
 	return check_name(volume, "tag", tag, error) && change_run(volume, &change, error);
+}
+
+gboolean volume_snapshot_hold_clone(Volume *volume, const char *name, const guint8 clone[16],
+				    GError **error)
+{
+	char tag[sizeof VOLUME_CLONE_TAG + UUID_TEXT] = VOLUME_CLONE_TAG;
+	TableChange change = {.make = make_hold,
+			      .name = name,
+			      .to = tag,
+			      .clone = clone,
+			      .created = g_get_real_time() / G_USEC_PER_SEC};
+
+	uuid_format(clone, tag + strlen(VOLUME_CLONE_TAG));
+	return change_run(volume, &change, error);
 }
 
 static int make_release(Engine *engine, TableChange *change)

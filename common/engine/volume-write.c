@@ -452,7 +452,9 @@ static int zero_part(Volume *volume, guint64 offset, gsize length)
 	if (r)
 		return r;
 	map_lookup_end(volume->engine.map, epoch);
-	return entry.slot ? volume_write_held(volume, &from, offset, length, FALSE, NULL) : 0;
+	return entry.slot || (volume->linked && !entry.zero)
+		       ? volume_write_held(volume, &from, offset, length, FALSE, NULL)
+		       : 0;
 }
 
 int volume_zero_held(Volume *volume, guint64 offset, guint64 length)

@@ -104,10 +104,12 @@ gboolean volume_check_parameters(const VolumeParameters *p, const char *name, GE
 }
 
 /* The superblock of a new volume. */
-static gboolean superblock_new(const VolumeParameters *p, Superblock *sb, const char *name,
-			       GError **error)
+static gboolean superblock_new(const VolumeParameters *p, const BaseIdentity *base, Superblock *sb,
+			       const char *name, GError **error)
 {
 	*sb = (Superblock){
+		.incompatible = base ? FORMAT_INCOMPATIBLE_BASE : 0,
+		.base_blocks = base ? blocks_covering(p->size) : 0,
 		.size = p->size,
 		.logical_block_size = p->logical_block_size ? p->logical_block_size : SECTOR_SIZE,
 		.journal_size = p->journal_size,
@@ -121,6 +123,8 @@ static gboolean superblock_new(const VolumeParameters *p, Superblock *sb, const 
 	};
 	if (!volume_check_parameters(p, name, error))
 		return FALSE;
+	if (base)
+		sb->base = *base;
 	if (!sb->journal_size)
 		sb->journal_size = p->size < JOURNAL_LARGE_FROM ? JOURNAL_SMALL : JOURNAL_LARGE;
 	sb->levels = codec_levels(superblock_layout(sb), p->size);
@@ -154,10 +158,16 @@ static int write_format(Backing *backing, const Superblock *sb)
 
 gboolean volume_format(Backing *backing, const VolumeParameters *parameters, GError **error)
 {
+	return volume_format_linked(backing, parameters, NULL, error);
+}
+
+gboolean volume_format_linked(Backing *backing, const VolumeParameters *parameters,
+			      const BaseIdentity *base, GError **error)
+{
 	Superblock sb;
 	int r;
 
-	if (!superblock_new(parameters, &sb, backing->name, error) ||
+	if (!superblock_new(parameters, base, &sb, backing->name, error) ||
 	    !backing_lock(backing, TRUE, error))
 		return FALSE;
 	r = write_format(backing, &sb);
@@ -170,6 +180,8 @@ void volume_free(Volume *volume)
 	usage_state_free(volume->usage);
 	cache_leave(volume);
 	engine_clear(&volume->engine);
+	volume_close(volume->base, NULL);
+	volume_close(volume->base_left, NULL);
 	ranges_clear(&volume->ranges);
 	g_mutex_clear(&volume->usage_lock);
 	lock_clear(&volume->gate_lock);
@@ -181,7 +193,7 @@ void volume_free(Volume *volume)
 	g_free(volume);
 }
 
-static gboolean open_engine(Volume *volume, GError **error)
+static gboolean open_engine(Volume *volume, VolumeBaseOpen open_base, gpointer data, GError **error)
 {
 	Engine *engine = &volume->engine;
 	const Superblock *sb = &engine->superblock.current;
@@ -194,7 +206,8 @@ static gboolean open_engine(Volume *volume, GError **error)
 		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
 				 "%s: has features that allow this program reading only",
 				 engine->name);
-	if (!engine_init(engine, sb, error))
+	if (!volume_base_open(volume, sb, open_base, data, error) ||
+	    !engine_init(engine, sb, error))
 		return FALSE;
 	engine->size = engine->next_size = sb->size;
 	volume->grown_from = sb->grown_from;
@@ -248,11 +261,17 @@ static gboolean check_receiving(Volume *volume, VolumeOpenFlags flags, GError **
 
 Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, GError **error)
 {
+	return volume_open_linked(backing, name, flags, NULL, NULL, error);
+}
+
+Volume *volume_open_linked(Backing *backing, const char *name, VolumeOpenFlags flags,
+			   VolumeBaseOpen open_base, gpointer data, GError **error)
+{
 	Volume *volume = volume_new(backing, name, (flags & VOLUME_OPEN_READ_ONLY) != 0, error);
 
 	if (!volume)
 		return NULL;
-	if (open_engine(volume, error) && check_receiving(volume, flags, error)) {
+	if (open_engine(volume, open_base, data, error) && check_receiving(volume, flags, error)) {
 		if (volume->engine.read_only)
 			return volume;
 		volume->checkpointer = checkpointer_new(&volume->engine, error);
@@ -545,6 +564,7 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 		.head_bytes = map.head_data * FORMAT_SLOT_SIZE,
 		.head_is_bound = map.head_bound,
 		.snapshots = count_snapshots(engine),
+		.depth = volume_depth(volume),
 		.pending_bytes = map.pending_bytes,
 		.backing_bytes = backing_allocated(engine->backing),
 		.place = backing_place(engine->backing),
@@ -566,5 +586,9 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 		.run_bytes = tidy.run_bytes,
 		.tidying = tidy.under_way,
 	};
+	if (ret_info->depth) {
+		g_strlcpy(ret_info->base, volume->base_identity.name, sizeof ret_info->base);
+		ret_info->base_bytes = blocks_to_bytes(map_base_blocks(engine->map));
+	}
 	uuid_format(volume->uuid, ret_info->uuid);
 }

@@ -72,6 +72,9 @@ typedef struct {
 	guint64 head_bytes;	 /* of these, what the volume itself has, shared or not */
 	gboolean head_is_bound;	 /* it has at most that much */
 	guint snapshots;	 /* records: snapshots, those being deleted, bookmarks */
+	char base[256];		 /* of a linked clone: "POOL/VOLUME@NAME" of its base; or "" */
+	guint depth;		 /* how many bases are below it; 0: it is no linked clone */
+	guint64 base_bytes;	 /* how much of it, from its beginning on, may be the base's */
 	guint64 metadata_bytes;	 /* nodes, bitmaps, journal, superblocks, snapshot table */
 	guint64 pending_bytes;	 /* replaced, and free after the next checkpoint */
 	guint64 backing_bytes;	 /* allocated by the file system below */
@@ -220,8 +223,9 @@ int volume_or(Volume *volume, const struct iovec *iov, int count, guint64 offset
 	      guint64 *ret_offset);
 
 /* Tells whether the block at `offset` is mapped, and that *ret_length bytes from `offset` on are in
- * the same state.  A hole is reported as a whole.  Of a mapped range only a bounded part of the map
- * is looked at: the bytes behind it may be mapped, too. */
+ * the same state.  A hole is reported as a whole, but of a linked clone, where another hole may
+ * follow.  Of a mapped range only a bounded part of the map is looked at: the bytes behind it may
+ * be mapped, too. */
 int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length);
 
 typedef enum {

@@ -6,6 +6,7 @@
 
 #include "common/base/error.h"
 #include "common/base/units.h"
+#include "common/engine/codec.h"
 #include "common/engine/volume-receive.h"
 
 #define RESIZE_SECONDS 600
@@ -151,16 +152,6 @@ static gboolean resume_check(const Receiving *receiving, const VolumeReceiving *
 			 ", and the volume has only what is before block %" G_GUINT64_FORMAT
 			 " (the token has changed: --token)",
 			 begin->resume, now->received);
-}
-
-static void uuid_parse(const char *text, guint8 ret_uuid[16])
-{
-	for (guint i = 0; i < 16; i++) {
-		text += *text == '-';
-		ret_uuid[i] = (guint8)(g_ascii_xdigit_value(text[0]) << 4 |
-				       g_ascii_xdigit_value(text[1]));
-		text += 2;
-	}
 }
 
 static gboolean stream_begin(const Receiving *receiving, const StreamBegin *begin, GError **error)

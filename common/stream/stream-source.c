@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "common/base/bounds.h"
 #include "common/base/error.h"
 #include "common/base/large.h"
 #include "common/base/units.h"
@@ -19,7 +20,7 @@ typedef struct {
 	gpointer sink;
 	guint64 size;		   /* of the volume, bytes */
 	VolumeGatherBlock *window; /* of WINDOW_BLOCKS; NULL: in order */
-	guint8 *buffer;		   /* of STREAM_DATA_MAX bytes; NULL: not in order */
+	guint8 *buffer;		   /* of STREAM_DATA_MAX bytes: in order, or of a base */
 	guint n;		   /* blocks in the window */
 	guint64 next;		   /* everything before it was visited */
 	GError *error;		   /* with SINK_FAILED */
@@ -105,20 +106,68 @@ static int run_read(Reading *reading, const MapDiffRun *run)
 									     : SINK_FAILED;
 }
 
-static int visit(gpointer data, const MapDiffRun *run)
+static int zeros_visit(Reading *reading, guint64 first, guint64 n)
 {
-	Reading *reading = data;
-	StreamRange range;
+	StreamRange range = range_of(reading, first, n, NULL);
 
-	if (run->entries)
-		return reading->window ? window_add(reading, run) : run_read(reading, run);
-	range = range_of(reading, run->first, run->n, NULL);
-	reading->next = run->first + run->n;
+	reading->next = first + n;
 	return reading->ops->zero(reading->sink, range.offset, range.length, &reading->error)
 		       ? 0
 		       : SINK_FAILED;
 }
 
+/* ---- what a linked clone has from its base */
+
+static int base_read(Reading *reading, guint64 first, guint64 n)
+{
+	int r = 0;
+
+	for (guint64 end = first + n, piece; first < end && !r; first += piece) {
+		MapDiffRun run = {.first = first};
+
+		piece = run.n = min_u64(end - first, STREAM_DATA_MAX / BLOCK_SIZE);
+		r = run_read(reading, &run);
+	}
+	return r;
+}
+
+/* In pieces that are data, or holes.  A hole is given on unless the receiver begins with nothing.
+ */
+static int base_visit(Reading *reading, const MapDiffRun *run)
+{
+	gboolean empty = !reading->source->from && !reading->source->since;
+	guint64 end = run->first + run->n;
+	int r = 0;
+
+	for (guint64 at = run->first, n = 0; at < end && !r; at += n) {
+		guint64 length;
+		gboolean mapped;
+
+		r = volume_extent(reading->source->to, blocks_to_bytes(at), &mapped, &length);
+		if (r)
+			return read_failed(reading, r, blocks_to_bytes(at));
+		n = min_u64(blocks_covering(length), end - at);
+		if (mapped)
+			r = base_read(reading, at, n);
+		else if (!empty)
+			r = zeros_visit(reading, at, n);
+	}
+	return r;
+}
+
+static int visit(gpointer data, const MapDiffRun *run)
+{
+	Reading *reading = data;
+	int r = 0;
+
+	if (run->entries)
+		return reading->window ? window_add(reading, run) : run_read(reading, run);
+	if (!run->base)
+		return zeros_visit(reading, run->first, run->n);
+	if (reading->window)
+		r = window_end(reading);
+	return r ? r : base_visit(reading, run);
+}
 /* Keeps the error of a node that cannot be read. */
 static int walk(const StreamSource *source, MapDiffVisit visit_run, gpointer data, Reading *reading)
 {
@@ -139,15 +188,15 @@ static int reading_run(Reading *reading)
 gboolean stream_source_run(const StreamSource *source, const StreamSink *ops, gpointer sink,
 			   GError **error)
 {
-	const gsize size =
-		source->in_order ? STREAM_DATA_MAX : WINDOW_BLOCKS * sizeof(VolumeGatherBlock);
-	gpointer memory = large_alloc(size);
+	const gsize window = source->in_order ? 0 : WINDOW_BLOCKS * sizeof(VolumeGatherBlock);
+	const gsize size = window + STREAM_DATA_MAX;
+	guint8 *memory = large_alloc(size);
 	Reading reading = {.source = source,
 			   .ops = ops,
 			   .sink = sink,
 			   .size = volume_size(source->to),
-			   .window = source->in_order ? NULL : memory,
-			   .buffer = source->in_order ? memory : NULL,
+			   .window = window ? (gpointer)memory : NULL,
+			   .buffer = memory ? memory + window : NULL,
 			   .next = source->first};
 	int r = SINK_FAILED;
 
@@ -187,18 +236,37 @@ static int range_visit(Listing *listing)
 		       : SINK_FAILED;
 }
 
+static int list_add(Listing *listing, guint64 first, guint64 n, gboolean zeros)
+{
+	int r = 0;
+
+	if (first != listing->end || zeros != listing->zeros) {
+		r = range_visit(listing);
+		listing->first = first;
+		listing->zeros = zeros;
+	}
+	listing->end = first + n;
+	return r;
+}
+
 static int list_visit(gpointer data, const MapDiffRun *run)
 {
 	Listing *listing = data;
-	gboolean zeros = !run->entries;
-	int r = 0;
+	const StreamSource *source = listing->reading.source;
+	gboolean empty = !source->from && !source->since;
+	int r = run->base ? 0 : list_add(listing, run->first, run->n, !run->entries);
 
-	if (run->first != listing->end || zeros != listing->zeros) {
-		r = range_visit(listing);
-		listing->first = run->first;
-		listing->zeros = zeros;
+	for (guint64 at = run->first, end = at + run->n, n; run->base && at < end && !r; at += n) {
+		guint64 length;
+		gboolean mapped;
+
+		r = volume_extent(source->to, blocks_to_bytes(at), &mapped, &length);
+		if (r)
+			return read_failed(&listing->reading, r, blocks_to_bytes(at));
+		n = min_u64(blocks_covering(length), end - at);
+		if (mapped || !empty)
+			r = list_add(listing, at, n, !mapped);
 	}
-	listing->end = run->first + run->n;
 	return r;
 }
 

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Linked clones against a model: in random order writes, discards, other sizes, snapshots,
+ * rollbacks, crashes, and flatten, step by step; of a volume, and of a clone's snapshot.
+ */
+#include <stdlib.h>
+
+#include "common/base/error.h"
+#include "common/base/units.h"
+#include "tests/engine/clone-world.h"
+
+#define OPERATIONS 60u
+
+static const struct {
+	const char *name;
+	void (*make)(World *world);
+} operations[] = {
+	{"write", world_write},	      {"write", world_write},	  {"write", world_write},
+	{"discard", world_discard},   {"discard", world_discard}, {"resize", world_resize},
+	{"snapshot", world_snapshot}, {"delete", world_delete},	  {"rollback", world_rollback},
+};
+
+static gboolean step(World *world)
+{
+	guint n = G_N_ELEMENTS(operations);
+	guint chosen = (guint)test_random_below(world->random, n + 5);
+
+	if (chosen < n) {
+		test_row("%s", operations[chosen].name);
+		operations[chosen].make(world);
+	} else if (chosen == n) {
+		test_row("checkpoint");
+		CHECK_INT(volume_checkpoint(world->volume), 0);
+	} else if (chosen == n + 1 && world->below) {
+		test_row("flatten");
+		world_flatten(world, 1 + test_random_below(world->random, 40) * MIB);
+	} else {
+		gboolean crash = chosen == n + 2;
+
+		test_row(crash ? "crash" : "close");
+		if (!world_close(world, crash) || !world_open(world))
+			return FALSE;
+	}
+	return !test_failed() && world_verify(world);
+}
+
+/* A volume with something in it, and the snapshot "base". */
+static World *origin_new(World *below, TestRandom *random)
+{
+	World *world = world_new(below, blocks_to_bytes(WORLD_BLOCKS - 300), random);
+
+	for (guint i = 0; i < 30 && world && !test_failed(); i++)
+		(i % 6 ? world_write : world_discard)(world);
+	if (world && world_make_base(world))
+		return world;
+	world_free(world);
+	return NULL;
+}
+
+static void sequence_run(guint64 seed, guint depth)
+{
+	TestRandom random = test_random_new(seed);
+	World *worlds[3] = {NULL};
+
+	for (guint i = 0; i < depth; i++) {
+		worlds[i] = origin_new(i ? worlds[i - 1] : NULL, &random);
+		if (!worlds[i])
+			break;
+	}
+	worlds[depth] = test_failed() ? NULL : world_new(worlds[depth - 1], 0, &random);
+	for (guint i = 0; i < OPERATIONS && worlds[depth]; i++) {
+		if (step(worlds[depth]))
+			continue;
+		test_note("sequence %" G_GUINT64_FORMAT ", depth %u, operation %u", seed, depth, i);
+		break;
+	}
+	/* The bases are as they were, whatever the clone did. */
+	for (guint i = 0; i < depth && !test_failed(); i++)
+		world_verify(worlds[i]);
+	for (guint i = depth + 1; i-- > 0;) {
+		if (worlds[i] && worlds[i]->volume && !test_failed())
+			world_close(worlds[i], FALSE);
+		world_free(worlds[i]);
+	}
+}
+
+static void test_model(const void *data)
+{
+	guint depth = GPOINTER_TO_UINT(data);
+	const char *wanted = getenv("STORAGEOS_SEQUENCES");
+	guint n = wanted ? (guint)atoi(wanted) : test_is_instrumented() ? 5 : 25;
+
+	for (guint i = 0; i < n && !test_failed(); i++)
+		sequence_run(test_seed() + i, depth);
+}
+
+int main(int argc, char **argv)
+{
+	test_add("a clone is what was done to it, and its base stays", test_model,
+		 GUINT_TO_POINTER(1));
+	test_add("so is a clone of a clone's snapshot", test_model, GUINT_TO_POINTER(2));
+	return test_run(argc, argv);
+}
