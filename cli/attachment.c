@@ -364,6 +364,10 @@ void attachment_to_json(const Attachment *attachment, Json *object)
 	json_add_text(object, "reason", attachment->reason);
 	json_add_text(object, "device", attachment->device);
 	json_add_text(object, "link", attachment->link);
+	if (attachment->facts.depth) {
+		json_add_text(object, "base", attachment->facts.base);
+		json_add_number(object, "depth", attachment->facts.depth);
+	}
 	if (attachment->server)
 		json_add_number(object, "pid", (guint64)attachment->server);
 }

@@ -27,6 +27,8 @@
 #include "common/service/claim.h"
 #include "common/base/error.h"
 
+#define DEPTH_WARNED 4 /* bases below a linked clone */
+
 static const char *frontend_title(Frontend frontend)
 {
 	return frontend == FRONTEND_TCMU ? "TCMU" : "FUSE";
@@ -220,6 +222,11 @@ static gboolean attach_anew(const Places *places, const Facts *facts, Frontend w
 {
 	g_auto(Attaching) attaching = {.places = places, .facts = facts, .wanted = wanted};
 
+	if (facts->depth >= DEPTH_WARNED)
+		cli_say("attach %s: it reads through %u snapshots of other volumes: it needs each "
+			"of "
+			"them, and each makes it slower (storageos flatten %s ends that)",
+			places->text, facts->depth, places->text);
 	/* A stale link must not point to the new device by chance. */
 	links_sweep(places->config);
 	if (!device_make(&attaching, error) || !interrupt_check(error) ||

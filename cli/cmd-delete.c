@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/attachment.h"
 #include "cli/cli.h"
+#include "cli/clone-hold.h"
 #include "common/base/autofd.h"
 #include "common/base/error.h"
 #include "common/service/registry.h"
@@ -19,6 +20,20 @@ static gboolean volume_is_whole(const Attachment *attachment, GError **error)
 
 static gboolean force;
 
+/* The base of a linked clone is released once the clone is gone. */
+static gboolean volume_delete(const Config *config, const VolumeName *name, GError **error)
+{
+	BaseIdentity base;
+	char uuid[UUID_TEXT];
+	gboolean linked = clone_find_base(config, name, &base, uuid);
+
+	if (!pool_volume_delete(config, name, error))
+		return FALSE;
+	if (linked)
+		clone_release(config, &base, uuid);
+	return TRUE;
+}
+
 /* A broken attachment holds no lock on the volume, but its device may still be in use. */
 static gboolean delete_detached(const Config *config, const VolumeName *name, const Places *places,
 				GError **error)
@@ -31,7 +46,7 @@ static gboolean delete_detached(const Config *config, const VolumeName *name, co
 				 places->text, places->text);
 	if (!force && !volume_is_whole(attachment, error))
 		return FALSE;
-	return pool_volume_delete(config, name, error);
+	return volume_delete(config, name, error);
 }
 
 /* The lock keeps others from attaching the volume meanwhile. */

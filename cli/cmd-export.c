@@ -26,32 +26,6 @@ static void exporting_clear(Exporting *exporting)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Exporting, exporting_clear)
 
-static void snapshot_describe(Json *snapshot, StreamSnapshot *ret_snapshot)
-{
-	g_strlcpy(ret_snapshot->uuid, json_get_text(snapshot, "uuid"), sizeof ret_snapshot->uuid);
-	g_strlcpy(ret_snapshot->name, json_get_text(snapshot, "name"), sizeof ret_snapshot->name);
-	ret_snapshot->generation = (guint64)json_get_number(snapshot, "generation");
-}
-
-static StreamBegin begin_describe(const Exporting *exporting, const SnapshotPair *pair)
-{
-	StreamBegin begin = {
-		.incremental = pair->from != NULL,
-		.created = json_get_number(pair->to, "created"),
-		.size = volume_size(pair->to_volume),
-		.block_size = volume_logical_block_size(pair->to_volume),
-		.frozen = json_get_flag(pair->to, "frozen"),
-		.resume = exporting->token.next,
-		.bytes = snapshot_pair_bytes(pair),
-	};
-
-	g_strlcpy(begin.volume, json_get_text(pair->list, "uuid"), sizeof begin.volume);
-	snapshot_describe(pair->to, &begin.to);
-	if (pair->from)
-		snapshot_describe(pair->from, &begin.from);
-	return begin;
-}
-
 static gboolean pair_send(Exporting *exporting, const SnapshotPair *pair, int fd, GError **error)
 {
 	StreamSource source = snapshot_pair_source(pair);
@@ -68,7 +42,7 @@ static gboolean pair_send(Exporting *exporting, const SnapshotPair *pair, int fd
 	case TRANSFER_STREAM:
 		break;
 	}
-	begin = begin_describe(exporting, pair);
+	begin = snapshot_pair_begin(pair, exporting->token.next);
 	return stream_send(&source, &begin, fd, transfer_show, &exporting->progress, error);
 }
 

@@ -43,7 +43,8 @@ static void listing_add_row(const Listing *listing, const Attachment *attachment
 			  size_format(facts->allocated),
 			  g_strdup_printf("%.0f %%",
 					  100. * (double)facts->allocated / (double)facts->size),
-			  g_strdup_printf("%s%s%s", state, trouble ? "; " : "",
+			  g_strdup_printf("%s%s%s%s%s", state, facts->depth ? ", linked to " : "",
+					  facts->base, trouble ? "; " : "",
 					  trouble ? trouble : ""));
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/clone-hold.h"
 #include "cli/interrupt.h"
 #include "cli/snapshot-verbs.h"
 #include "common/base/error.h"
@@ -64,6 +65,9 @@ static gboolean simple_ask(SnapshotVolume *volume, gpointer data, GError **error
 	g_autoptr(Json) answer = NULL;
 
 	if (!snapshot_volume_find(volume, simple->name, error))
+		return FALSE;
+	if (!strcmp(simple->command, "snapshot-release") &&
+	    !clone_check_gone(volume->config, simple->value, error))
 		return FALSE;
 	request = json_object_new_object();
 	json_add_text(request, "name", simple->name);

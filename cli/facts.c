@@ -12,6 +12,7 @@
 #include "common/base/error.h"
 #include "common/base/json.h"
 #include "common/service/claim.h"
+#include "common/service/pool-base.h"
 
 #define ANSWER_SECONDS 10
 #define ENDING_SECONDS 1
@@ -30,6 +31,7 @@ static gboolean facts_read_summary(const char *snapshot, Facts *facts, GError **
 	facts->scrub_errors = summary.scrub_errors;
 	facts->allocated = summary.allocated;
 	facts->missing_from = summary.missing_from;
+	g_strlcpy(facts->base, summary.base, sizeof facts->base);
 	return TRUE;
 }
 
@@ -76,6 +78,15 @@ static guint64 space_left_on(const char *path, const struct stat *st)
 							   : G_MAXUINT64;
 }
 
+static void facts_read_base(const Config *config, Facts *facts)
+{
+	g_autoptr(Backing) backing = backing_open(facts->path, BACKING_OPEN_READ_ONLY, NULL);
+	BaseIdentity base;
+
+	if (*facts->base && backing && volume_find_base(backing, &base))
+		facts->depth = pool_base_depth(config, &base);
+}
+
 /* A server of a volume has locked its file; that of a snapshot, the claim to its UUID. */
 static gboolean facts_read_file(const Config *config, const char *snapshot, Facts *facts,
 				GError **error)
@@ -96,6 +107,8 @@ static gboolean facts_read_file(const Config *config, const char *snapshot, Fact
 	}
 	if (!facts_read_summary(snapshot, facts, error))
 		return FALSE;
+	if (!snapshot)
+		facts_read_base(config, facts);
 	if (snapshot) {
 		facts->lock = claim_path(config, facts->uuid);
 		facts->holder = facts_holder(facts->lock);
@@ -141,6 +154,8 @@ static void facts_answer(gconstpointer data, int fd)
 	json_add_number(object, "scrub_errors", facts.scrub_errors);
 	json_add_number(object, "available", facts.available);
 	json_add_text(object, "holder", facts.holder);
+	json_add_text(object, "base", facts.base);
+	json_add_number(object, "depth", facts.depth);
 	dprintf(fd, "%s", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
 }
 
@@ -148,6 +163,7 @@ static gboolean facts_take_answer(Json *object, Facts *facts, GError **error)
 {
 	const char *problem = json_get_text(object, "error");
 	const char *uuid = json_get_text(object, "uuid");
+	const char *base = json_get_text(object, "base");
 
 	facts->path = g_strdup(json_get_text(object, "path"));
 	facts->lock = g_strdup(json_get_text(object, "lock"));
@@ -162,6 +178,8 @@ static gboolean facts_take_answer(Json *object, Facts *facts, GError **error)
 	facts->scrub_errors = (guint64)json_get_number(object, "scrub_errors");
 	facts->available = (guint64)json_get_number(object, "available");
 	facts->holder = g_strdup(json_get_text(object, "holder"));
+	g_strlcpy(facts->base, base ? base : "", sizeof facts->base);
+	facts->depth = (guint)json_get_number(object, "depth");
 	return !problem ||
 	       error_set(error, (StorageosError)json_get_number(object, "code"), "%s", problem);
 }

@@ -13,7 +13,9 @@ typedef struct {
 	char *path; /* of its file or device; of a snapshot: the volume's */
 	char *lock; /* the file that its server has locked; NULL: it is not there */
 	char uuid[UUID_TEXT];
-	BackingPlace place; /* of the file that the path leads to now */
+	BackingPlace place;	   /* of the file that the path leads to now */
+	char base[BASE_NAME_SIZE]; /* of a linked clone: its base; or "" */
+	guint depth;		   /* how many bases are below it */
 	guint64 size;
 	guint32 logical_block_size;
 	gboolean write_through; /* it has no write cache */

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "cli/clone-hold.h"
 #include "cli/interrupt.h"
 #include "cli/snapshot-usage.h"
 #include "cli/snapshot-verbs.h"
@@ -67,6 +68,23 @@ static gboolean deletion_choose(Deletion *deletion, const SnapshotVolume *volume
 	return TRUE;
 }
 
+/* FALSE with BUSY, and their names, if linked clones need the snapshot. */
+static gboolean clones_check(const SnapshotVolume *volume, const char *name, Json *holds,
+			     GError **error)
+{
+	g_autoptr(GString) clones = g_string_new(NULL);
+
+	for (gsize i = 0; i < json_object_array_length(holds); i++) {
+		const char *tag = json_object_get_string(json_object_array_get_idx(holds, i));
+		g_autofree char *clone = clone_describe_tag(volume->config, tag);
+
+		if (clone)
+			g_string_append_printf(clones, "%s%s", clones->len ? "; " : "", clone);
+	}
+	return !clones->len || error_set(error, STORAGEOS_ERROR_BUSY, "%s@%s is needed by %s",
+					 volume->text, name, clones->str);
+}
+
 /* Nothing is deleted of a run of which something cannot be. */
 static gboolean chosen_check(const Deletion *deletion, const SnapshotVolume *volume, GError **error)
 {
@@ -79,6 +97,8 @@ static gboolean chosen_check(const Deletion *deletion, const SnapshotVolume *vol
 		if (!holds || !json_object_array_length(holds))
 			continue;
 		tag = json_object_get_string(json_object_array_get_idx(holds, 0));
+		if (!clones_check(volume, name, holds, error))
+			return FALSE;
 		return error_set(error, STORAGEOS_ERROR_BUSY,
 				 "%s@%s is held by '%s' (to release it: storageos snapshot release "
 				 "%s@%s %s)",

@@ -137,3 +137,29 @@ guint64 snapshot_pair_bytes(const SnapshotPair *pair)
 		written += (guint64)json_get_number(each, "written");
 	return MIN(written, referenced);
 }
+
+static void snapshot_describe(Json *snapshot, StreamSnapshot *ret_snapshot)
+{
+	g_strlcpy(ret_snapshot->uuid, json_get_text(snapshot, "uuid"), sizeof ret_snapshot->uuid);
+	g_strlcpy(ret_snapshot->name, json_get_text(snapshot, "name"), sizeof ret_snapshot->name);
+	ret_snapshot->generation = (guint64)json_get_number(snapshot, "generation");
+}
+
+StreamBegin snapshot_pair_begin(const SnapshotPair *pair, guint64 resume)
+{
+	StreamBegin begin = {
+		.incremental = pair->from != NULL,
+		.created = json_get_number(pair->to, "created"),
+		.size = volume_size(pair->to_volume),
+		.block_size = volume_logical_block_size(pair->to_volume),
+		.frozen = json_get_flag(pair->to, "frozen"),
+		.resume = resume,
+		.bytes = snapshot_pair_bytes(pair),
+	};
+
+	g_strlcpy(begin.volume, json_get_text(pair->list, "uuid"), sizeof begin.volume);
+	snapshot_describe(pair->to, &begin.to);
+	if (pair->from)
+		snapshot_describe(pair->from, &begin.from);
+	return begin;
+}

@@ -32,5 +32,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SnapshotPair, snapshot_pair_clear)
 /* The difference of the two. */
 StreamSource snapshot_pair_source(const SnapshotPair *pair);
 
+/* How a stream of it begins that goes on at block `resume`. */
+StreamBegin snapshot_pair_begin(const SnapshotPair *pair, guint64 resume);
+
 /* How much data that is at most, in bytes. */
 guint64 snapshot_pair_bytes(const SnapshotPair *pair);

@@ -116,6 +116,17 @@ static Json *scrub_result_to_json(const VolumeInfo *info)
 	return object;
 }
 
+/* Of a linked clone. */
+static Json *base_to_json(const VolumeInfo *info)
+{
+	Json *object = json_object_new_object();
+
+	json_add_text(object, "name", info->base);
+	json_add_number(object, "depth", info->depth);
+	json_add_number(object, "bytes", info->base_bytes);
+	return object;
+}
+
 static Json *command_stats(Monitor *monitor)
 {
 	Json *data = json_object_new_object();
@@ -128,6 +139,8 @@ static Json *command_stats(Monitor *monitor)
 	json_object_object_add(data, "cache", cache_to_json(&info));
 	json_object_object_add(data, "journal", journal_to_json(&info));
 	json_object_object_add(data, "scrub", scrub_result_to_json(&info));
+	if (info.depth)
+		json_object_object_add(data, "base", base_to_json(&info));
 	json_object_object_add(data, "snapshots", snapshot_summary(monitor->volume, &info));
 	json_add_number(data, "checkpoints", info.checkpoints);
 	json_add_number(data, "generation", info.generation);

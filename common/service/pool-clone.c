@@ -21,12 +21,12 @@
 #include "common/base/fd.h"
 #include "common/base/files.h"
 #include "common/engine/superblock.h"
-#include "common/engine/volume-snapshots.h"
+#include "common/engine/volume-base.h"
 #include "common/service/pool-private.h"
 #include "common/base/logging.h"
 #include "common/service/registry.h"
 
-#define NEXT_STEP "; a copy is made by: storageos export %s@%s | storageos import NAME"
+#define NEXT_STEP "; without it: storageos clone --linked %s@%s NAME"
 
 typedef struct {
 	const Config *config;
@@ -164,6 +164,14 @@ static gboolean volume_settle_down(const Cloning *cloning, char ret_uuid[UUID_TE
 
 /* ---- the whole */
 
+static gboolean file_is_linked(const char *path)
+{
+	g_autoptr(Backing) backing = backing_open(path, BACKING_OPEN_READ_ONLY, NULL);
+	BaseIdentity base;
+
+	return backing && volume_find_base(backing, &base);
+}
+
 static gboolean cloning_init(Cloning *cloning, const ConfigPool *pool, GError **error)
 {
 	if (!cloning->from->pool)
@@ -173,6 +181,11 @@ static gboolean cloning_init(Cloning *cloning, const ConfigPool *pool, GError **
 	cloning->source = pool_existing_path(cloning->config, cloning->from, error);
 	if (!cloning->source || !pool_check_new_name(cloning->to, error))
 		return FALSE;
+	if (file_is_linked(cloning->source))
+		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+				 "%s is a linked clone itself, and a reflink of it would need the "
+				 "same base without holding it (--linked makes a linked clone)",
+				 cloning->text);
 	cloning->path = pool_file_path(pool, cloning->to);
 	cloning->temporary = pool_temporary_path(cloning->path);
 	return access(cloning->path, F_OK) ||

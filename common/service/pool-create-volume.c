@@ -129,7 +129,7 @@ static gboolean create_file(const char *path, const VolumeParameters *parameters
 
 /* Whatever it may hold (file system, partition table, RAID member, a volume) has its mark in the
  * first or the last MiB. */
-static gboolean device_is_empty(Backing *backing, GError **error)
+gboolean pool_device_is_empty(Backing *backing, GError **error)
 {
 	guint64 size = backing_size(backing);
 	gsize edge = (gsize)MIN(size, POOL_EDGE);
@@ -147,7 +147,7 @@ static gboolean create_on_device(const Config *config, const VolumeName *name,
 	g_autofree char *path = pool_existing_path(config, name, error);
 	g_autoptr(Backing) backing = path ? backing_open(path, 0, error) : NULL;
 
-	if (!backing || (!force && !device_is_empty(backing, error)))
+	if (!backing || (!force && !pool_device_is_empty(backing, error)))
 		return FALSE;
 	return volume_format(backing, parameters, error);
 }

@@ -27,6 +27,18 @@ char *pool_existing_path(const Config *config, const VolumeName *name, GError **
 Volume *pool_snapshot_open(const Config *config, const VolumeName *name, Backing *backing,
 			   gboolean serve, const char *as, GError **error);
 
+/* What keeps a snapshot from being deleted as long as it is open (readers.h); for volume_keep(). */
+typedef struct PoolReader PoolReader;
+PoolReader *pool_reader_new(const Config *config); /* which outlives pool_reader_join() */
+gboolean pool_reader_join(PoolReader *reader, const char *uuid, guint64 generation, GError **error);
+void pool_reader_free(gpointer reader);
+
+/* EXISTS unless both ends of the device are zeros. */
+gboolean pool_device_is_empty(Backing *backing, GError **error);
+
+/* Wipes the superblocks, and both ends, which are checked before a device is used. */
+gboolean pool_wipe_device(Backing *backing, GError **error);
+
 /* A path beside `path`, which no volume can have, for a volume that is being made.  Removes what
  * creations that died have left there.  Free the result. */
 char *pool_temporary_path(const char *path);

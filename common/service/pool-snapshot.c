@@ -5,65 +5,78 @@
 
 #include "common/base/autofd.h"
 #include "common/base/error.h"
-#include "common/engine/volume-snapshots.h"
 #include "common/service/claim.h"
+#include "common/service/pool-base.h"
 #include "common/service/readers.h"
 
-/* What is held as long as a snapshot is open. */
-typedef struct {
-	const char *run_directory; /* while it is being opened */
+struct PoolReader {
+	const char *run_directory; /* while the snapshot is being opened */
 	int lock;
 	Claim *claim; /* NULL: it is not served */
-} SnapshotHeld;
+};
 
-static void snapshot_release(gpointer data)
+PoolReader *pool_reader_new(const Config *config)
 {
-	SnapshotHeld *held = data;
+	PoolReader *reader = g_new0(PoolReader, 1);
 
-	claim_release(held->claim);
-	if (held->lock >= 0)
-		close(held->lock);
-	g_free(held);
+	reader->run_directory = config->run_directory;
+	reader->lock = -1;
+	return reader;
+}
+
+void pool_reader_free(gpointer data)
+{
+	PoolReader *reader = data;
+
+	claim_release(reader->claim);
+	if (reader->lock >= 0)
+		close(reader->lock);
+	g_free(reader);
+}
+
+gboolean pool_reader_join(PoolReader *reader, const char *uuid, guint64 generation, GError **error)
+{
+	reader->lock = readers_join(reader->run_directory, uuid, generation, error);
+	return reader->lock >= 0;
 }
 
 static gboolean snapshot_join(const char *uuid, guint64 generation, gpointer data, GError **error)
 {
-	SnapshotHeld *held = data;
-
-	held->lock = readers_join(held->run_directory, uuid, generation, error);
-	return held->lock >= 0;
+	return pool_reader_join(data, uuid, generation, error);
 }
 
 /* A snapshot is served once, as two disks of one serial number would be taken for one. */
 static gboolean snapshot_claim(const Config *config, Volume *volume, const char *text,
-			       const char *as, SnapshotHeld *held, GError **error)
+			       const char *as, PoolReader *reader, GError **error)
 {
 	VolumeInfo info;
 
 	volume_get_info(volume, &info);
-	held->claim = claim_take(config, info.uuid, text, as, error);
-	if (!held->claim)
+	reader->claim = claim_take(config, info.uuid, text, as, error);
+	if (!reader->claim)
 		g_prefix_error(error, "open snapshot '%s': ", text);
-	return held->claim != NULL;
+	return reader->claim != NULL;
 }
 
 Volume *pool_snapshot_open(const Config *config, const VolumeName *name, Backing *backing,
 			   gboolean serve, const char *as, GError **error)
 {
 	g_autofree char *text = volume_name_format(name);
-	SnapshotHeld *held = g_new0(SnapshotHeld, 1);
-	Volume *volume;
+	PoolReader *reader = pool_reader_new(config);
+	PoolBases bases = {config, 0};
+	VolumeSnapshotOpening opening = {.name = name->snapshot,
+					 .join = snapshot_join,
+					 .join_data = reader,
+					 .open_base = pool_base_open,
+					 .base_data = &bases};
+	Volume *volume = volume_open_snapshot_linked(backing, text, &opening, error);
 
-	held->run_directory = config->run_directory;
-	held->lock = -1;
-	volume = volume_open_snapshot(backing, text, name->snapshot, snapshot_join, held, error);
 	if (!volume) {
-		snapshot_release(held);
+		pool_reader_free(reader);
 		return NULL;
 	}
-	held->run_directory = NULL;
-	volume_keep(volume, held, snapshot_release);
-	if (!serve || snapshot_claim(config, volume, text, as, held, error))
+	volume_keep(volume, reader, pool_reader_free);
+	if (!serve || snapshot_claim(config, volume, text, as, reader, error))
 		return volume;
 	volume_close(volume, NULL);
 	return NULL;

@@ -13,6 +13,7 @@
 #include "common/engine/format.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
+#include "common/service/pool-base.h"
 #include "common/service/pool-marker.h"
 #include "common/service/readers.h"
 #include "common/service/registry.h"
@@ -217,8 +218,10 @@ Volume *pool_volume_open(const Config *config, const VolumeName *name, VolumeOpe
 
 	if (!backing)
 		return NULL;
-	return name->snapshot ? pool_snapshot_open(config, name, backing, FALSE, NULL, error)
-			      : volume_open(backing, text, flags, error);
+	if (name->snapshot)
+		return pool_snapshot_open(config, name, backing, FALSE, NULL, error);
+	return volume_open_linked(backing, text, flags, pool_base_open, &(PoolBases){config, 0},
+				  error);
 }
 
 /* Adds to the error what the volume is served as, if its holder has said so. */
@@ -293,7 +296,8 @@ Volume *pool_volume_serve(const Config *config, const VolumeName *name, const ch
 		pool_fail("open", name, error);
 		return NULL;
 	}
-	volume = volume_open(g_steal_pointer(&backing), text, 0, error);
+	volume = volume_open_linked(g_steal_pointer(&backing), text, 0, pool_base_open,
+				    &(PoolBases){config, 0}, error);
 	if (!volume)
 		return NULL;
 	volume_keep(volume, g_steal_pointer(&claim), (GDestroyNotify)claim_release);
@@ -317,8 +321,8 @@ gboolean pool_has_superblock(Backing *backing, GError **error)
 	return found || error_set(error, STORAGEOS_ERROR_NOT_FOUND, "%s holds none", backing->name);
 }
 
-/* Wipes both ends, which are checked before a device is used; the superblocks are at the first. */
-static gboolean wipe_device(Backing *backing, GError **error)
+/* The superblocks are at the first end. */
+gboolean pool_wipe_device(Backing *backing, GError **error)
 {
 	guint64 size = backing_size(backing);
 	gsize edge = (gsize)MIN(size, POOL_EDGE);
@@ -369,10 +373,11 @@ gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError
 	g_autofree char *path = pool_existing_path(config, name, error);
 	g_autoptr(Backing) backing = path ? backing_open(path, 0, error) : NULL;
 	gboolean done = backing && backing_lock(backing, TRUE, error) &&
-			snapshots_are_unused(config, backing, error);
+			snapshots_are_unused(config, backing, error) &&
+			pool_check_no_clones(config, name, backing, error);
 
 	if (done && !name->pool)
-		done = wipe_device(backing, error);
+		done = pool_wipe_device(backing, error);
 	else if (done)
 		done = !unlink(path) || error_set_errno(error, errno, "remove %s", path);
 	if (done && name->pool)

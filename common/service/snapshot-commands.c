@@ -8,12 +8,14 @@
 #include "common/base/bounds.h"
 #include "common/base/error.h"
 #include "common/base/text.h"
+#include "common/base/units.h"
 #include "common/check/scrub.h"
-#include "common/engine/volume-snapshots.h"
+#include "common/engine/volume-flatten.h"
 #include "common/engine/volume-usage.h"
 #include "common/service/readers.h"
 
 #define PREFIX "snapshot-"
+#define FLATTEN_BYTES_MAX (64 * MIB) /* of one step: other clients of the server wait for it */
 
 typedef struct {
 	Volume *volume;
@@ -314,11 +316,28 @@ static Json *command_rename(const Command *command, GError **error)
 	return json_object_new_object();
 }
 
+static Json *hold_clone(const Command *command, const char *name, const char *clone, GError **error)
+{
+	guint8 uuid[16];
+
+	if (!uuid_parse(clone, uuid)) {
+		error_set(error, STORAGEOS_ERROR_INVALID, "`clone` is no UUID");
+		return NULL;
+	}
+	return volume_snapshot_hold_clone(command->volume, name, uuid, error)
+		       ? json_object_new_object()
+		       : NULL;
+}
+
 static Json *command_hold(const Command *command, GError **error)
 {
 	const char *name = text_get(command->request, "name", error);
-	const char *tag = name ? text_get(command->request, "tag", error) : NULL;
+	const char *clone = name ? json_get_text(command->request, "clone") : NULL;
+	const char *tag;
 
+	if (clone)
+		return hold_clone(command, name, clone, error);
+	tag = name ? text_get(command->request, "tag", error) : NULL;
 	if (!tag || !volume_snapshot_hold(command->volume, name, tag, error))
 		return NULL;
 	return json_object_new_object();
@@ -332,6 +351,22 @@ static Json *command_release(const Command *command, GError **error)
 	if (!tag || !volume_snapshot_release(command->volume, name, tag, error))
 		return NULL;
 	return json_object_new_object();
+}
+
+static Json *command_flatten(const Command *command, GError **error)
+{
+	guint64 bytes = number_get(command->request, "bytes");
+	VolumeFlattening flattening;
+	Json *answer;
+
+	if (!volume_flatten(command->volume, CLAMP(bytes, MIB, FLATTEN_BYTES_MAX), &flattening,
+			    error))
+		return NULL;
+	answer = json_object_new_object();
+	json_add_number(answer, "copied", flattening.copied);
+	json_add_number(answer, "left", flattening.left);
+	json_add_flag(answer, "done", flattening.done);
+	return answer;
 }
 
 /* ---- groups */
@@ -379,6 +414,7 @@ static const struct {
 	{"begin", command_begin},     {"wait", command_wait},	  {"list", command_list},
 	{"delete", command_delete},   {"rename", command_rename}, {"hold", command_hold},
 	{"release", command_release}, {"gate", command_gate},	  {"usage", command_usage},
+	{"flatten", command_flatten},
 };
 
 gboolean snapshot_command_is(const char *command)

@@ -24,8 +24,14 @@
  * snapshot alone begin (flag): the first time that this is asked rate: bytes a second; 0: no limit;
  * default SCRUB_RATE
  *     -> done, fraction, counts            an array of {generation, bytes, waiting, moving,
- * damaged} `snapshot-delete`: durable; the space becomes free in the background. name; bookmark
- * (flag) `snapshot-rename`: name, to `snapshot-hold`, `snapshot-release`: name, tag
+ * damaged}
+ * `snapshot-delete`: durable; the space becomes free in the background.
+ *     name; bookmark (flag)
+ * `snapshot-rename`: name, to
+ * `snapshot-hold`: name, tag; or, for a linked clone (volume-base.h), name, clone: its UUID
+ * `snapshot-release`: name, tag
+ * `snapshot-flatten`: a step of volume_flatten(), of `bytes` bytes, 64 MiB at most
+ *     -> copied, left, done
  * `snapshot-gate`: closes and opens the gate before changes (volume-snapshots.h).
  *     action: "close"         -> ticket
  *     action: "open", ticket  -> closed    whether the gate was closed until now

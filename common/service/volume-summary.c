@@ -5,7 +5,7 @@
 
 #include "common/backing/backing.h"
 #include "common/engine/superblock.h"
-#include "common/engine/volume-snapshots.h"
+#include "common/engine/volume-base.h"
 
 /* What the backing must have at least: a file grows by whole groups, a block device may end within
  * one. */
@@ -35,6 +35,7 @@ gboolean volume_summary_read(const char *path, VolumeSummary *ret_summary, GErro
 		.missing_from = size < needed_size(sb, backing) ? size : 0,
 	};
 	uuid_format(sb->uuid, ret_summary->uuid);
+	g_strlcpy(ret_summary->base, sb->base.name, sizeof ret_summary->base);
 	return TRUE;
 }
 
@@ -42,8 +43,9 @@ gboolean volume_summary_read_snapshot(const char *path, const char *snapshot,
 				      VolumeSummary *ret_summary, GError **error)
 {
 	Backing *backing = backing_open(path, BACKING_OPEN_READ_ONLY, error);
+	VolumeSnapshotOpening opening = {.name = snapshot, .look_only = TRUE};
 	Volume *volume =
-		backing ? volume_open_snapshot(backing, path, snapshot, NULL, NULL, error) : NULL;
+		backing ? volume_open_snapshot_linked(backing, path, &opening, error) : NULL;
 	VolumeInfo info;
 
 	if (!volume)

@@ -11,11 +11,12 @@ typedef struct {
 	char uuid[UUID_TEXT];
 	guint64 size; /* of the volume, in bytes */
 	guint32 logical_block_size;
-	gboolean write_through; /* it has no write cache */
-	guint64 scrub_errors;	/* of the last scrub that ran to its end */
-	guint64 allocated;	/* bytes that the backing takes of the file system below */
-	guint64 missing_from;	/* where the backing ends although the volume needs more; 0: nowhere
-				 */
+	gboolean write_through;	   /* it has no write cache */
+	guint64 scrub_errors;	   /* of the last scrub that ran to its end */
+	guint64 allocated;	   /* bytes that the backing takes of the file system below */
+	char base[BASE_NAME_SIZE]; /* of a linked clone: its base; or "" */
+	guint64 missing_from; /* where the backing ends although the volume needs more; 0: nowhere
+			       */
 } VolumeSummary;
 
 /* Reads the summary of the volume whose backing is the file or block device at `path`.  The one

@@ -80,9 +80,9 @@ refuses "a volume that there is not" 'nope' "$STORAGEOS" clone fast/nope@old fas
 refuses "a pool that there is not" 'nope' "$STORAGEOS" clone fast/db@old nope/other
 refuses "a volume instead of a snapshot" 'names no snapshot' "$STORAGEOS" clone fast/db fast/other
 refuses "a snapshot as the clone" 'name of a snapshot' "$STORAGEOS" clone fast/db@old fast/other@x
-refuses "another file system" 'cannot share extents' "$STORAGEOS" clone fast/db@old tree/other
+refuses "another file system" 'cannot share extents' "$STORAGEOS" clone --reflink fast/db@old tree/other
 must "a volume on ext4" "$STORAGEOS" create plain/db --size 16M
 must "with a snapshot" "$STORAGEOS" snapshot create plain/db@old
-refuses "a file system that cannot" 'cannot share extents .*xfs and btrfs can' "$STORAGEOS" clone plain/db@old plain/other
+refuses "a file system that cannot" 'cannot share extents .*xfs and btrfs can' "$STORAGEOS" clone --reflink plain/db@old plain/other
 is "nothing is left" "$(find "$WORK/fast" "$WORK/tree" "$WORK/plain" -name '*other*' -o -name '.*.new')" ""
 finish

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/clone-hold.h"
+
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/snapshot-volume.h"
+#include "common/base/error.h"
+#include "common/engine/superblock.h"
+#include "common/service/pool-base.h"
+
+static char *tag_of(const char *uuid)
+{
+	return g_strconcat(VOLUME_CLONE_TAG, uuid, NULL);
+}
+
+static gboolean hold_ask(SnapshotVolume *volume, const char *snapshot, const char *uuid,
+			 gboolean hold, GError **error)
+{
+	Json *request = json_object_new_object();
+	g_autofree char *tag = tag_of(uuid);
+	g_autoptr(Json) answer = NULL;
+
+	json_add_text(request, "name", snapshot);
+	json_add_text(request, hold ? "clone" : "tag", hold ? uuid : tag);
+	answer = snapshot_volume_ask(volume, hold ? "snapshot-hold" : "snapshot-release", request,
+				     error);
+	return answer != NULL;
+}
+
+gboolean clone_hold(const Config *config, const VolumeName *base, const char *uuid, gboolean hold,
+		    GError **error)
+{
+	SnapshotVolume *volume = snapshot_volume_open(config, base, SNAPSHOT_VOLUME_CHANGE, error);
+	gboolean done = volume && hold_ask(volume, base->snapshot, uuid, hold, error);
+
+	return volume && snapshot_volume_close(volume, done ? error : NULL) && done;
+}
+
+/* The snapshot may have been renamed. */
+static gboolean hold_drop(const Config *config, const BaseIdentity *base, const char *uuid,
+			  GError **error)
+{
+	g_autoptr(VolumeName) name = pool_base_find(config, base, error);
+	SnapshotVolume *volume =
+		name ? snapshot_volume_open(config, name, SNAPSHOT_VOLUME_CHANGE, error) : NULL;
+	char wanted[UUID_TEXT];
+	gboolean done = FALSE;
+
+	if (!volume)
+		return FALSE;
+	uuid_format(base->snapshot, wanted);
+	for (guint i = 0; i < snapshot_volume_count(volume) && !done; i++) {
+		Json *snapshot = snapshot_volume_get(volume, i);
+
+		if (g_strcmp0(json_get_text(snapshot, "uuid"), wanted) != 0)
+			continue;
+		if (!hold_ask(volume, json_get_text(snapshot, "name"), uuid, FALSE, error))
+			break;
+		done = TRUE;
+	}
+	return snapshot_volume_close(volume, done ? error : NULL) && done;
+}
+
+void clone_release(const Config *config, const BaseIdentity *base, const char *uuid)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!hold_drop(config, base, uuid, &error))
+		cli_say("its base '%s' is still held: %s (by hand: storageos snapshot release "
+			"%s " VOLUME_CLONE_TAG "%s)",
+			base->name, error ? error->message : "there is no such snapshot",
+			base->name, uuid);
+}
+
+gboolean clone_find_base(const Config *config, const VolumeName *name, BaseIdentity *ret_base,
+			 char ret_uuid[UUID_TEXT])
+{
+	g_autofree char *path = pool_volume_path(config, name, NULL);
+	g_autoptr(Backing) backing = path ? backing_open(path, BACKING_OPEN_READ_ONLY, NULL) : NULL;
+	SuperblockPair pair;
+
+	if (!backing || !volume_find_base(backing, ret_base) ||
+	    !superblock_load(backing, &pair, NULL))
+		return FALSE;
+	uuid_format(pair.current.uuid, ret_uuid);
+	return TRUE;
+}
+
+/* The clone that a tag is of; NULL: it is of none, or of one that is gone. */
+static char *clone_of_tag(const Config *config, const char *tag)
+{
+	return g_str_has_prefix(tag, VOLUME_CLONE_TAG)
+		       ? pool_clone_find(config, tag + strlen(VOLUME_CLONE_TAG))
+		       : NULL;
+}
+
+gboolean clone_check_gone(const Config *config, const char *tag, GError **error)
+{
+	g_autofree char *clone = clone_of_tag(config, tag);
+
+	return !clone || error_set(error, STORAGEOS_ERROR_BUSY,
+				   "the linked clone %s needs it (to end that: storageos flatten "
+				   "%s, or storageos delete %s)",
+				   clone, clone, clone);
+}
+
+char *clone_describe_tag(const Config *config, const char *tag)
+{
+	g_autofree char *clone = clone_of_tag(config, tag);
+
+	return clone ? g_strdup_printf("the linked clone %s (to end that: storageos flatten %s, or "
+				       "storageos delete %s)",
+				       clone, clone, clone)
+		     : NULL;
+}
