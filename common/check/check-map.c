@@ -104,6 +104,19 @@ static void run_add(Check *check, CheckRun *run, guint64 block, const MapEntry *
 	run->crcs[run->n++] = entry->crc;
 }
 
+/* Reports a zero pointer that the engine would take for damage, or not expect. */
+static void verify_zero(Check *check, guint64 block, const MapEntry *entry)
+{
+	if (!entry->zero)
+		return;
+	if (entry->slot || entry->dead)
+		findings_add_one(check->found, check->root->node, block, entry->slot,
+				 "a zero pointer with a slot");
+	else if (!(check->sb->incompatible & FORMAT_INCOMPATIBLE_BASE))
+		findings_add_one(check->found, check->root->node, block, 0,
+				 "a zero pointer, though the volume is no linked clone");
+}
+
 static void verify_entry(Check *check, guint64 block, const MapEntry *entry)
 {
 	const CheckRoot *root = check->root;
@@ -141,6 +154,7 @@ static void walk_leaf(Check *check, guint64 index, const FormatNode *leaf, gbool
 		MapEntry e = entry_at(check->layout, leaf, i);
 		guint64 block = first + i;
 
+		verify_zero(check, block, &e);
 		if (!e.slot)
 			continue;
 		count->data++;
@@ -252,6 +266,7 @@ static void walk_node(Check *check, guint level, guint64 index, MapEntry entry, 
 	CheckRoot *root = check->root, *owner;
 	guint64 end = (index + 1) << node_shift(check->layout, level);
 
+	verify_zero(check, index << node_shift(check->layout, level), &entry);
 	if (!entry.slot || (entry.dead && entry.birth <= root->floor))
 		return;
 	if (end <= (dying || entry.dead ? root->dying_first : root->done))
