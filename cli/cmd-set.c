@@ -9,6 +9,7 @@
 #include "cli/facts.h"
 #include "common/base/autofd.h"
 #include "common/base/error.h"
+#include "common/service/pool-base.h"
 #include "common/service/readers.h"
 
 typedef struct Property Property;
@@ -17,6 +18,8 @@ typedef struct Property Property;
 struct Property {
 	const char *assignment;
 	const char *name; /* in messages: "the volume must be detached to change ..." */
+	gboolean (*check)(const Config *config, const VolumeName *name,
+			  GError **error); /* or NULL */
 	gboolean (*change)(const Config *config, Volume *volume, GError **error);
 	void (*report)(const Cli *cli, const Places *places, const Facts *before, const Facts *now);
 };
@@ -72,9 +75,9 @@ static void write_cache_report(const Cli *cli, const Places *places, const Facts
 /* ---- any */
 
 static const Property properties[] = {
-	{"uuid=new", "its UUID", uuid_renew, uuid_report},
-	{"write_cache=on", "its write cache", write_cache_on, write_cache_report},
-	{"write_cache=off", "its write cache", write_cache_off, write_cache_report},
+	{"uuid=new", "its UUID", pool_check_uuid_unneeded, uuid_renew, uuid_report},
+	{"write_cache=on", "its write cache", NULL, write_cache_on, write_cache_report},
+	{"write_cache=off", "its write cache", NULL, write_cache_off, write_cache_report},
 };
 
 static const Property *property_find(const char *assignment)
@@ -104,7 +107,8 @@ static gboolean property_set(const Property *property, const Config *config, con
 
 	if (!volume)
 		return FALSE;
-	done = property->change(config, volume, error);
+	done = (!property->check || property->check(config, name, error)) &&
+	       property->change(config, volume, error);
 	closed = volume_close(volume, done ? error : NULL);
 	return done && closed;
 }

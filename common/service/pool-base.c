@@ -216,3 +216,35 @@ gboolean pool_check_no_clones(const Config *config, const VolumeName *name, Back
 			 "%s@SNAPSHOT clone-UUID)",
 			 text->str, volume);
 }
+
+typedef struct {
+	const VolumeName *name; /* of one volume */
+	const guint8 *uuid;	/* which another may have, too */
+} Twin;
+
+static gboolean visit_twin(const VolumeName *name, const Superblock *sb, gpointer data)
+{
+	const Twin *twin = data;
+
+	return !memcmp(sb->uuid, twin->uuid, sizeof sb->uuid) &&
+	       (g_strcmp0(name->pool, twin->name->pool) || strcmp(name->name, twin->name->name));
+}
+
+gboolean pool_check_uuid_unneeded(const Config *config, const VolumeName *name, GError **error)
+{
+	g_autofree char *path = pool_existing_path(config, name, error);
+	g_autoptr(Backing) backing =
+		path ? backing_open(path, BACKING_OPEN_READ_ONLY, error) : NULL;
+	SuperblockPair pair;
+	Twin twin = {name, pair.current.uuid};
+
+	if (!backing || !superblock_load(backing, &pair, error))
+		return FALSE;
+	if (pair.current.incompatible & FORMAT_INCOMPATIBLE_BASE)
+		return error_set(
+			error, STORAGEOS_ERROR_BUSY,
+			"it is a linked clone, and its base knows it by its UUID (storageos "
+			"flatten)");
+	return pools_visit(config, visit_twin, &twin) ||
+	       pool_check_no_clones(config, name, backing, error);
+}

@@ -37,3 +37,7 @@ char *pool_clone_find(const Config *config, const char *uuid);
  * backing, which is locked. */
 gboolean pool_check_no_clones(const Config *config, const VolumeName *name, Backing *backing,
 			      GError **error);
+
+/* FALSE with BUSY if others find the volume by its UUID: its base, if it is a linked clone; its
+ * linked clones, unless another volume has the same UUID, which then is their base. */
+gboolean pool_check_uuid_unneeded(const Config *config, const VolumeName *name, GError **error);

@@ -81,6 +81,12 @@ tag=$("$STORAGEOS" snapshot list plain/db --json | jq -r '.[].holds[0]')
 refuses "the hold is not released by hand" 'the linked clone plain/test needs it' "$STORAGEOS" snapshot release plain/db@old "$tag"
 check "the original is let go" unserve mnt
 refuses "the volume is not deleted" "linked clones need its snapshots: 'old' by plain/test" "$STORAGEOS" delete plain/db
+refuses "the volume keeps its UUID, by which the clone finds it" "linked clones need its snapshots: 'old' by plain/test" \
+	"$STORAGEOS" set plain/db uuid=new
+refuses "so does the clone" 'it is a linked clone, and its base knows it by its UUID' "$STORAGEOS" set plain/test uuid=new
+must "a copy of the volume" cp "$WORK/plain/db.vol" "$WORK/plain/twin.vol"
+check "may have a UUID of its own" "$STORAGEOS" set plain/twin uuid=new
+rm "$WORK/plain/twin.vol"
 must "a base that moves" mv "$WORK/plain/db.vol" "$WORK/plain/moved.vol"
 is "is found by its UUID" "$("$STORAGEOS" info plain/test --json | jq -r .error)" null
 must "a base that is missing" mv "$WORK/plain/moved.vol" "$WORK/gone"
