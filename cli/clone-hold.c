@@ -64,9 +64,14 @@ static gboolean hold_drop(const Config *config, const BaseIdentity *base, const 
 
 void clone_release(const Config *config, const BaseIdentity *base, const char *uuid)
 {
+	/* A copy that was made with cp, or what the volume was moved to. */
+	g_autofree char *other = pool_clone_find(config, uuid);
 	g_autoptr(GError) error = NULL;
 
-	if (!hold_drop(config, base, uuid, &error))
+	if (other)
+		cli_say("its base '%s' stays held: %s has the same UUID, and needs it", base->name,
+			other);
+	else if (!hold_drop(config, base, uuid, &error))
 		cli_say("its base '%s' is still held: %s (by hand: storageos snapshot release "
 			"%s " VOLUME_CLONE_TAG "%s)",
 			base->name, error ? error->message : "there is no such snapshot",
@@ -97,8 +102,19 @@ static char *clone_of_tag(const Config *config, const char *tag)
 
 gboolean clone_check_gone(const Config *config, const char *tag, GError **error)
 {
+	gboolean of_clone = g_str_has_prefix(tag, VOLUME_CLONE_TAG);
 	g_autofree char *clone = clone_of_tag(config, tag);
 
+	/* A pool that cannot be looked into may have it. */
+	for (guint i = 0; of_clone && !clone && i < config->pools->len; i++) {
+		g_autoptr(GPtrArray) names = pool_list(g_ptr_array_index(config->pools, i), error);
+
+		if (!names) {
+			g_prefix_error(error,
+				       "the linked clone may be in a pool that cannot be read: ");
+			return FALSE;
+		}
+	}
 	return !clone || error_set(error, STORAGEOS_ERROR_BUSY,
 				   "the linked clone %s needs it (to end that: storageos flatten "
 				   "%s, or storageos delete %s)",

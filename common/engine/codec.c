@@ -33,6 +33,8 @@ gboolean uuid_parse(const char *text, guint8 ret_uuid[16])
 		return FALSE;
 	for (guint i = 0; i < 16; i++, at += 2) {
 		at += *at == '-';
+		if (!g_ascii_isxdigit(at[0]) || !g_ascii_isxdigit(at[1]))
+			return FALSE;
 		uuid[i] = (guint8)(g_ascii_xdigit_value(at[0]) << 4 |
 				   (g_ascii_xdigit_value(at[1]) & 15));
 	}

@@ -69,12 +69,24 @@ static int holes_extend(Diff *diff, guint64 first, guint64 end, gboolean base)
 	return r;
 }
 
+/* The end of what `from` reads of the base, too, of a hole of `to` whose blocks [first, end) are
+ * the base's. */
+static guint64 base_known(const Diff *diff, const MapEntry *from, guint64 first, guint64 end)
+{
+	if (!diff->from)
+		return diff->since ? end : first;
+	if (!is_hole(from) || !is_base(diff->from, from, first))
+		return first;
+	return min_u64(end, diff->from->state.base_blocks);
+}
+
 /* A hole of `to`, of which the base may have the first part. */
-static int holes_add(Diff *diff, const MapEntry *entry, guint64 first, guint64 end)
+static int holes_add(Diff *diff, const MapEntry *entry, const MapEntry *from, guint64 first,
+		     guint64 end)
 {
 	guint64 middle =
 		is_base(diff->to, entry, first) ? min_u64(end, diff->to->state.base_blocks) : first;
-	int r = holes_extend(diff, first, middle, TRUE);
+	int r = holes_extend(diff, base_known(diff, from, first, middle), middle, TRUE);
 
 	return r ? r : holes_extend(diff, middle, end, FALSE);
 }
@@ -125,16 +137,22 @@ static int from_child(Diff *diff, Pair *pair, guint64 index, MapEntry *ret_entry
 	return 0;
 }
 
-/* Whether a hole of `to` may read otherwise than what `from` has there.  What `to` has from the
- * base, every ancestor has from the base: nothing brings a pointer to the base back. */
+/* Whether a hole of `to`, the blocks [first, end), may read otherwise than what `from` has there.
+ * What `to` has from the base, every ancestor has from the base: nothing brings a pointer to the
+ * base back.  But the two may read the base to different ends: behind its end, the same null
+ * pointer reads as zeros.  How far a bookmark read, nobody knows. */
 static gboolean hole_differs(const Diff *diff, const MapEntry *entry, const MapEntry *from,
-			     guint64 first)
+			     guint64 first, guint64 end)
 {
 	gboolean base = is_base(diff->to, entry, first);
+	guint64 read = diff->to->state.base_blocks;
 
+	if (!diff->from && !diff->since)
+		return base;
 	if (!diff->from)
-		return diff->since ? !base && !(entry->zero && entry->birth <= diff->since) : base;
-	return !is_hole(from) || base != is_base(diff->from, from, first);
+		return base ? end > read : !(entry->zero && entry->birth <= diff->since);
+	return !is_hole(from) || base != is_base(diff->from, from, first) ||
+	       (base && min_u64(end, diff->from->state.base_blocks) != min_u64(end, read));
 }
 
 /* Whether this pointer may lead to something that `from` does not have, of which *ret_from is the
@@ -154,7 +172,7 @@ static int child_differs(Diff *diff, Pair *pair, guint64 index, const MapEntry *
 		return r;
 	if (!is_hole(entry))
 		return !is_same(entry, ret_from);
-	return hole_differs(diff, entry, ret_from, index << shift);
+	return hole_differs(diff, entry, ret_from, index << shift, (index + 1) << shift);
 }
 
 /* Visits the blocks of a leaf that differ, in runs. */
@@ -179,7 +197,8 @@ static int leaf_walk(Diff *diff, Pair *pair)
 			r = data_visit(diff, block - n, n, run);
 		n = 0;
 		if (!r && differs)
-			r = differs < 0 ? differs : holes_add(diff, &entry, block, block + 1);
+			r = differs < 0 ? differs
+					: holes_add(diff, &entry, &from, block, block + 1);
 		if (r)
 			return r;
 	}
@@ -235,7 +254,8 @@ static int inner_walk(Diff *diff, Pair *pair)
 		r = child_differs(diff, pair, child, &entry, &from);
 		if (r > 0)
 			r = is_hole(&entry)
-				    ? holes_add(diff, &entry, max_u64(child << shift, diff->first),
+				    ? holes_add(diff, &entry, &from,
+						max_u64(child << shift, diff->first),
 						min_u64((child + 1) << shift, diff->blocks))
 				    : pair_walk(diff, pair->level - 1, child, &entry, &from);
 		if (r)
@@ -292,8 +312,8 @@ static int roots_walk(Diff *diff)
 		return diff->from && is_same(&to, &diff->from_root)
 			       ? 0
 			       : pair_walk(diff, top, 0, &to, &diff->from_root);
-	return hole_differs(diff, &to, &diff->from_root, 0)
-		       ? holes_add(diff, &to, diff->first, diff->blocks)
+	return hole_differs(diff, &to, &diff->from_root, 0, diff->blocks)
+		       ? holes_add(diff, &to, &diff->from_root, diff->first, diff->blocks)
 		       : 0;
 }
 

@@ -232,6 +232,7 @@ void snapshots_end_deletion_locked(Snapshots *snapshots)
 		snapshot->state = FORMAT_SNAPSHOT_BOOKMARK;
 		snapshot->root = (MapEntry){0};
 		snapshot->referenced = snapshot->nodes = 0;
+		snapshot->base_blocks = 0; /* flatten does not wait for bookmarks */
 		if (snapshot->flags & FORMAT_SNAPSHOT_FLAG_KEEP)
 			snapshot->flags |= FORMAT_SNAPSHOT_FLAG_WRITTEN_BOUND;
 		snapshot->flags &= ~FORMAT_SNAPSHOT_FLAG_KEEP;

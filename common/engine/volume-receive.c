@@ -40,7 +40,8 @@ static gboolean root_is_locked(const Engine *engine, guint64 generation, const M
 	return snapshot && snapshot_has_tree(snapshot) &&
 	       snapshots_head_parent_locked(engine->snapshots) == generation &&
 	       snapshot->size == engine_size(engine) && snapshot->root.slot == root->slot &&
-	       snapshot->root.crc == root->crc && snapshot->root.birth == root->birth;
+	       snapshot->root.crc == root->crc && snapshot->root.birth == root->birth &&
+	       snapshot->base_blocks == map_base_blocks(engine->map);
 }
 
 gboolean volume_is_snapshot(Volume *volume, guint64 generation)

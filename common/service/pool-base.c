@@ -203,9 +203,15 @@ static void clone_describe(const Config *config, const char *hold, GString *text
 gboolean pool_check_no_clones(const Config *config, const VolumeName *name, Backing *backing,
 			      GError **error)
 {
-	g_autoptr(GPtrArray) holds = volume_list_clone_holds(backing, NULL);
+	g_autoptr(GError) problem = NULL;
+	g_autoptr(GPtrArray) holds = volume_list_clone_holds(backing, &problem);
 	g_autoptr(GString) text = g_string_new(NULL);
 	g_autofree char *volume = volume_name_format(name);
+
+	if (!holds && g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_IO)) {
+		g_propagate_error(error, g_steal_pointer(&problem));
+		return FALSE;
+	}
 
 	for (guint i = 0; holds && i < holds->len; i++)
 		clone_describe(config, g_ptr_array_index(holds, i), text);

@@ -115,7 +115,11 @@ is "and of itself" "$("$STORAGEOS" info plain/test --json | jq .depth)" null
 must "another snapshot" "$STORAGEOS" snapshot create plain/db@new --freeze never
 must "another clone" "$STORAGEOS" clone --linked plain/db@new plain/short
 is "holds it" "$(holds)" 1
-must "is deleted" "$STORAGEOS" delete plain/short
+must "is copied to move it" cp "$WORK/plain/short.vol" "$WORK/plain/moved.vol"
+like "and deleted where it was, which leaves its base held" "$("$STORAGEOS" delete plain/short 2>&1)" \
+	'stays held: plain/moved has the same UUID, and needs it'
+is "for the copy" "$(holds)" 1
+must "which is deleted, too" "$STORAGEOS" delete plain/moved
 is "and holds nothing" "$(holds)" 0
 must "one whose file is removed" "$STORAGEOS" clone --linked plain/db@new plain/short2
 rm "$WORK/plain/short2.vol"

@@ -4,6 +4,7 @@
 #include "common/base/bounds.h"
 #include "common/base/error.h"
 #include "common/base/units.h"
+#include "common/engine/map-diff.h"
 #include "common/engine/volume-private.h"
 
 Volume *world_open_snapshot(World *world, const char *name, GError **error)
@@ -123,6 +124,12 @@ static guint64 range_choose(World *world, guint64 most, guint64 *ret_n)
 void world_write(World *world)
 {
 	guint64 n, first = range_choose(world, 40, &n);
+
+	world_write_range(world, first, n);
+}
+
+void world_write_range(World *world, guint64 first, guint64 n)
+{
 	guint64 length = MIN(blocks_to_bytes(n), world->size - blocks_to_bytes(first));
 	guint8 value = (guint8)(1 + test_random_below(world->random, 255));
 
@@ -133,6 +140,12 @@ void world_write(World *world)
 void world_discard(World *world)
 {
 	guint64 n, first = range_choose(world, count_blocks(world), &n);
+
+	world_discard_range(world, first, n);
+}
+
+void world_discard_range(World *world, guint64 first, guint64 n)
+{
 	guint64 length = MIN(blocks_to_bytes(n), world->size - blocks_to_bytes(first));
 
 	CHECK_INT(volume_discard(world->volume, blocks_to_bytes(first), length), 0);
@@ -142,10 +155,14 @@ void world_discard(World *world)
 void world_resize(World *world)
 {
 	guint64 blocks = 256 + test_random_below(world->random, WORLD_BLOCKS - 256);
+
+	world_resize_to(world, test_random_below(world->random, 3) ? blocks : WORLD_BLOCKS);
+}
+
+void world_resize_to(World *world, guint64 blocks)
+{
 	g_autoptr(GError) error = NULL;
 
-	if (!test_random_below(world->random, 3))
-		blocks = WORLD_BLOCKS;
 	volume_resize(world->volume, blocks_to_bytes(blocks),
 		      VOLUME_RESIZE_SHRINK | VOLUME_RESIZE_DISCARD, 60, &error);
 	CHECK_NO_ERROR(error);
@@ -192,7 +209,9 @@ void world_delete(World *world)
 
 	if (!world->n_snapshots || !strcmp(world->snapshots[i].name, "base"))
 		return;
-	volume_snapshot_delete(world->volume, world->snapshots[i].name, 0, &error);
+	volume_snapshot_delete(
+		world->volume, world->snapshots[i].name,
+		test_random_below(world->random, 2) ? VOLUME_SNAPSHOT_DELETE_BOOKMARK : 0, &error);
 	CHECK_NO_ERROR(error);
 	g_free(world->snapshots[i].blocks);
 	world->n_snapshots--;
@@ -290,4 +309,55 @@ gboolean world_verify(World *world)
 		volume_close(volume, NULL);
 	}
 	return good;
+}
+
+/* ---- differences */
+
+typedef struct {
+	const WorldSnapshot *to;
+	guint8 *visited; /* a flag for each block */
+} WorldDiff;
+
+static int note_visited(gpointer data, const MapDiffRun *run)
+{
+	WorldDiff *diff = data;
+
+	for (guint64 block = run->first; block < run->first + run->n; block++) {
+		diff->visited[block] = TRUE;
+		if (!run->entries && !run->base)
+			CHECK_INT(diff->to->blocks[block], 0);
+	}
+	return 0;
+}
+
+void world_diff(World *world)
+{
+	guint n = world->n_snapshots;
+
+	if (n > 1)
+		world_diff_between(world, (guint)test_random_below(world->random, n),
+				   (guint)test_random_below(world->random, n));
+}
+
+void world_diff_between(World *world, guint first, guint second)
+{
+	g_autofree guint8 *visited = g_malloc0(WORLD_BLOCKS);
+	const WorldSnapshot *from = &world->snapshots[first], *to = &world->snapshots[second];
+	Volume *older, *newer;
+	guint64 position, n_missed = 0;
+
+	older = world_open_snapshot(world, from->name, NULL);
+	newer = world_open_snapshot(world, to->name, NULL);
+	if (CHECK(older) && CHECK(newer)) {
+		WorldDiff diff = {to, visited};
+
+		CHECK_INT(map_diff(newer->engine.map, older->engine.map, 0, 0, note_visited, &diff,
+				   &position),
+			  0);
+		for (guint64 block = 0; block < blocks_covering(to->size); block++)
+			n_missed += from->blocks[block] != to->blocks[block] && !visited[block];
+		CHECK_UINT(n_missed, 0);
+	}
+	volume_close(newer, NULL);
+	volume_close(older, NULL);
 }

@@ -53,5 +53,14 @@ void world_delete(World *world);
 void world_rollback(World *world);
 void world_flatten(World *world, guint64 bytes);
 
+/* The same with these blocks, and of this size. */
+void world_write_range(World *world, guint64 first, guint64 n);
+void world_discard_range(World *world, guint64 first, guint64 n);
+void world_resize_to(World *world, guint64 blocks);
+
+/* What map_diff() visits between two snapshots is all that differs, and its zeros are zeros. */
+void world_diff(World *world);
+void world_diff_between(World *world, guint from, guint to);
+
 /* The volume, by extents and content, is what the model says; with its snapshots. */
 gboolean world_verify(World *world);
