@@ -221,7 +221,7 @@ static Json *command_usage(const Command *command, GError **error)
 		return NULL;
 	if (json_get_typed(command->request, "rate", json_type_int))
 		question.rate = number_get(command->request, "rate");
-	question.generations = (const guint64 *)run->data;
+	question.generations = (const void *)run->data;
 	question.n = run->len;
 	if (to && !run->len) { /* a bookmark */
 		usage = (VolumeUsage){TRUE, 1, g_array_new(FALSE, FALSE, sizeof(VolumeUsageCount))};

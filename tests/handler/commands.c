@@ -86,7 +86,8 @@ static void test_read_now(const void *data)
 }
 
 /* While writes come one at a time, the dispatch thread waits for them and completes them.  Under a
- * tool, or with one processor, a write may always take longer than it waits. */
+ * tool, with one processor, or on a machine that does other things, a write may always take longer
+ * than it waits. */
 static void test_write_awaited(const void *data)
 {
 	gint64 end = g_get_monotonic_time() + (test_is_instrumented() ? 5 : 60) * G_USEC_PER_SEC;
@@ -111,7 +112,8 @@ static void test_write_awaited(const void *data)
 		CHECK_INT(run_read(&dev, out, sizeof out, i % 64 * 4096), STS_OK);
 		CHECK_MEM(out, block, sizeof out);
 	}
-	CHECK(awaited || thread_processors() == 1 || test_is_instrumented());
+	CHECK(awaited || thread_processors() == 1 || test_is_instrumented() ||
+	      test_time_limit(1) > G_USEC_PER_SEC);
 	dev_remove(&dev);
 }
 

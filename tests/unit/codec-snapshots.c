@@ -166,16 +166,19 @@ static void test_snapshots(const void *data)
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
 		Snapshot snapshot = sound_snapshot(), out = {.group = 1};
-		FormatSnapshot raw;
+		FormatSnapshot raw, again;
 
 		test_row("%s", rows[i].name);
 		rows[i].change(&snapshot);
 		snapshot_encode(&snapshot, &raw);
 		CHECK_INT(snapshot_decode(&raw, &sb, 20, &out), rows[i].good);
-		if (rows[i].good)
-			CHECK(!memcmp(&out, &snapshot, sizeof out));
-		else
+		if (!rows[i].good) {
 			CHECK_UINT(out.group, 1); /* unchanged on failure */
+			continue;
+		}
+		snapshot_encode(&out, &again);
+		CHECK_MEM(&again, &raw, sizeof raw);
+		CHECK_UINT(out.place, 20);
 	}
 }
 
