@@ -42,8 +42,9 @@ gboolean dev_open(Dev *dev, const char *name)
 	int result;
 
 	dev_init(dev, cfgstring, SIZE);
-	while ((result = dev_add(dev)) == -EIO && log_has("is still being opened") &&
-	       g_get_monotonic_time() < end)
+	/* -EBUSY: by the first try, which goes on. */
+	while (((result = dev_add(dev)) == -EIO || result == -EBUSY) &&
+	       log_has("is still being opened") && g_get_monotonic_time() < end)
 		g_usleep(G_USEC_PER_SEC / 10);
 	return CHECK_INT(result, 0);
 }

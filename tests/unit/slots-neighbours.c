@@ -17,7 +17,8 @@ typedef struct {
 	Backing *backing;
 	Slots *slots;
 	TestRandom random;
-	guint64 *slot_of; /* of each block */
+	guint64 *slot_of;   /* of each block */
+	guint64 generation; /* of the last checkpoint */
 	guint pending;
 	guint64 lent;	   /* slots */
 	guint64 most_used; /* slots in use at one time */
@@ -26,6 +27,7 @@ typedef struct {
 static void checkpoint(Aging *aging)
 {
 	slots_freeze(aging->slots);
+	CHECK_INT(slots_write_bitmaps(aging->slots, ++aging->generation), 0);
 	slots_switch(aging->slots);
 	while (slots_thaw(aging->slots))
 		;
@@ -56,6 +58,7 @@ static guint overwrite(Aging *aging, guint first, guint n)
 		return 0;
 	aging->most_used = MAX(aging->most_used, aging->slots->n_used);
 	for (guint i = 0; i < n_runs; i++) {
+		slots_gain(aging->slots, runs[i].slot, runs[i].count);
 		for (guint32 j = 0; j < runs[i].count; j++, block++) {
 			if (aging->slot_of[block])
 				slots_retire(aging->slots, aging->slot_of[block], 1);

@@ -327,8 +327,10 @@ static void test_pairs_full(const void *data)
 	CHECK(backing_faulty_count(backing, FAULTY_WRITE) - before <= 2 * PLACES);
 	check_counts(slots);
 	/* Pairs that were written before are found, whatever the cursor's position is. */
+	backing_faulty_fill_up(backing, G_MAXUINT64);
 	retire_and_thaw(slots, both.slot, both.count);
 	retire_and_thaw(slots, both.slot + FORMAT_COPY_DISTANCE, both.count);
+	backing_faulty_fill_up(backing, 0);
 	check_pairs(slots, both.slot, both.count);
 	slots_free(slots);
 }

@@ -91,8 +91,10 @@ static inline void check_alloc(Slots *slots, guint64 slot, guint32 count)
 static inline void retire_and_thaw(Slots *slots, guint64 slot, guint32 count)
 {
 	CHECK_INT(slots_reserve(slots, 1), 0);
+	slots_gain(slots, slot, count);
 	slots_retire(slots, slot, count);
 	slots_freeze(slots);
+	CHECK_INT(slots_write_bitmaps(slots, 2), 0);
 	slots_switch(slots);
 	while (slots_thaw(slots))
 		;
