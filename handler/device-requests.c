@@ -304,7 +304,7 @@ static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request
 			sense_from_result(-ENODEV, SENSE_READING, 0, runner_command_sense(cmd));
 		return NULL;
 	}
-	if (device->unit.write_through && !request_reads(request))
+	if (g_atomic_int_get(&device->unit.write_through) && !request_reads(request))
 		wanted.request.durable = TRUE;
 	wanted.begun = metrics_begin(&device->metrics);
 	wanted.deadline = g_get_monotonic_time() + DEVICE_DEADLINE;

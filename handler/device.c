@@ -96,7 +96,7 @@ static void volume_came(gpointer data, Volume *volume)
 		monitor_new(opening_config(device->opening), opening_volume_name(device->opening),
 			    "tcmu", volume, &device->metrics);
 	device_take_size(device, volume, opening_served_before(device->opening));
-	device->unit.write_through = volume_is_write_through(volume);
+	g_atomic_int_set(&device->unit.write_through, volume_is_write_through(volume));
 	g_atomic_pointer_set(&device->volume, volume);
 }
 

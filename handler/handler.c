@@ -166,7 +166,7 @@ static int device_set_write_cache(RunnerDevice *dev, bool on)
 {
 	Device *device = runner_device_private(dev);
 	const char *name = runner_device_cfgstring(dev);
-	bool has = !device || !device_unit(device)->write_through;
+	bool has = !device || !g_atomic_int_get(&device_unit(device)->write_through);
 
 	if (on == has)
 		return 0;

@@ -55,7 +55,7 @@ static void page_get(ScsiUnit *unit, const ModePage *page, PageControl control, 
 		memcpy(to + header, page->changeable + header, page->length - header);
 		return;
 	}
-	if (page->code == 0x08 && unit->write_through)
+	if (page->code == 0x08 && g_atomic_int_get(&unit->write_through))
 		to[2] &= (guint8)~WCE;
 	if (page->code == 0x1c && page->subcode)
 		put_be(to + 20, (guint)g_atomic_int_get(&unit->threshold_count), 4);

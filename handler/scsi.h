@@ -100,11 +100,10 @@ typedef enum {
 
 /* One logical unit.  Its owner sets the members above the empty line and zeroes the rest. */
 typedef struct {
-	guint64 blocks;		/* atomic; scsi_unit_resize() */
-	guint32 block_size;	/* bytes */
-	guint32 max_transfer;	/* blocks */
-	gboolean read_only;	/* a snapshot: nothing an initiator does makes it writable */
-	gboolean write_through; /* the volume has no write cache; set before `ready` */
+	guint64 blocks;	      /* atomic; scsi_unit_resize() */
+	guint32 block_size;   /* bytes */
+	guint32 max_transfer; /* blocks */
+	gboolean read_only;   /* a snapshot: nothing an initiator does makes it writable */
 	void (*identify)(gpointer data, ScsiIdentity *ret_identity);
 	/* May block: called by requests only, never by scsi_command(). */
 	void (*get_space)(gpointer data, ScsiSpace *ret_space);
@@ -116,6 +115,7 @@ typedef struct {
 	gint progress;	      /* of a SANITIZE, in 65536ths */
 	gint exit_restricted; /* only another SANITIZE ends a failed one */
 	gint write_protected; /* SWP of the control mode page */
+	gint write_through;   /* the volume has no write cache; as long as it is not open, FALSE */
 	gint size_changed;    /* and no initiator has been told yet */
 	gint threshold;	      /* ScsiThreshold */
 	gint threshold_count; /* the threshold, in threshold sets */
