@@ -200,7 +200,7 @@ static const struct {
 	{"give back twice", give_back_twice, "I5: only slots that were taken become free"},
 	{"take behind the bitmap", take_behind_the_bitmap, "I9: record_decode() bounded the run"},
 	{"gain without room", gain_without_room, "I5: slots_reserve() made room"},
-	{"freeze twice", freeze_twice, "I5: the checkpoint before was thawed"},
+	{"freeze twice", freeze_twice, "I5: the pages of the checkpoint before are written"},
 	{"write a bitmap of no group", write_bitmap_of_no_group,
 	 "I5: every change lies in a group of the checkpoint"},
 	{"store an old generation", store_an_old_generation,

@@ -104,7 +104,7 @@ static void test_either_suffices(const void *data)
 		load(backing, &pair);
 		next = next_of(&pair);
 		CHECK_INT(superblock_store(backing, &pair, &next), 0);
-		backing_faulty_flip(backing, homes[home] + 1000, 3);
+		backing_faulty_flip(backing, homes[home] + 3000, 3);
 		load(backing, &found);
 		CHECK_UINT(found.current.generation, next.generation);
 		CHECK_UINT(found.home, !home);
