@@ -6,7 +6,6 @@
 #include "cli/cli.h"
 #include "cli/snapshot-volume.h"
 #include "common/base/error.h"
-#include "common/engine/superblock.h"
 #include "common/service/pool-base.h"
 
 static char *tag_of(const char *uuid)
@@ -76,20 +75,6 @@ void clone_release(const Config *config, const BaseIdentity *base, const char *u
 			"%s " VOLUME_CLONE_TAG "%s)",
 			base->name, error ? error->message : "there is no such snapshot",
 			base->name, uuid);
-}
-
-gboolean clone_find_base(const Config *config, const VolumeName *name, BaseIdentity *ret_base,
-			 char ret_uuid[UUID_TEXT])
-{
-	g_autofree char *path = pool_volume_path(config, name, NULL);
-	g_autoptr(Backing) backing = path ? backing_open(path, BACKING_OPEN_READ_ONLY, NULL) : NULL;
-	SuperblockPair pair;
-
-	if (!backing || !volume_find_base(backing, ret_base) ||
-	    !superblock_load(backing, &pair, NULL))
-		return FALSE;
-	uuid_format(pair.current.uuid, ret_uuid);
-	return TRUE;
 }
 
 /* The clone that a tag is of; NULL: it is of none, or of one that is gone. */

@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "common/engine/volume-base.h"
 #include "common/service/config.h"
+#include "common/service/pool-base.h"
 #include "common/service/volume-name.h"
 
 /* Puts the hold of the clone with that UUID on the snapshot `base`, or releases it.  Durable when
@@ -18,10 +18,6 @@ gboolean clone_hold(const Config *config, const VolumeName *base, const char *uu
 /* Releases the hold of a clone that needs its base no more.  If that fails, says so, and how it is
  * done by hand. */
 void clone_release(const Config *config, const BaseIdentity *base, const char *uuid);
-
-/* The base of a volume that may be served; FALSE: it has none.  *ret_uuid: the volume's. */
-gboolean clone_find_base(const Config *config, const VolumeName *name, BaseIdentity *ret_base,
-			 char ret_uuid[UUID_TEXT]);
 
 /* FALSE with BUSY if `tag` is the hold of a linked clone that some pool has. */
 gboolean clone_check_gone(const Config *config, const char *tag, GError **error);

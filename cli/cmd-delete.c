@@ -25,7 +25,7 @@ static gboolean volume_delete(const Config *config, const VolumeName *name, GErr
 {
 	BaseIdentity base;
 	char uuid[UUID_TEXT];
-	gboolean linked = clone_find_base(config, name, &base, uuid);
+	gboolean linked = pool_clone_base(config, name, &base, uuid);
 
 	if (!pool_volume_delete(config, name, error))
 		return FALSE;

@@ -86,7 +86,7 @@ static gboolean volume_flatten_all(Flattening *flattening, const VolumeName *nam
 	SnapshotVolume *volume;
 	gboolean done;
 
-	if (!clone_find_base(config, name, &base, uuid))
+	if (!pool_clone_base(config, name, &base, uuid))
 		return error_set(error, STORAGEOS_ERROR_INVALID, "%s is no linked clone",
 				 flattening->text);
 	volume = snapshot_volume_open(config, name, SNAPSHOT_VOLUME_CHANGE, error);

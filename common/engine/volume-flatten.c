@@ -10,6 +10,8 @@
 #define CHUNK_BLOCKS 4096u /* what is looked at before map_base_blocks() sinks: 16 MiB */
 #define CHUNKS_MAX 4096u   /* of one step, where the base has nothing */
 #define WAIT_SECONDS 25
+#define LEAVE_SECONDS 25
+#define LEAVE_PAUSE_US 1000
 
 typedef struct {
 	Volume *volume, *base;
@@ -225,6 +227,22 @@ static gboolean flatten_step(Flatten *flatten, guint64 bytes, VolumeFlattening *
 	return flattening->done;
 }
 
+/* Closes the base once nobody reads it; nothing is read from it any more (map_base_blocks() is 0).
+ * If a request does not come back from the base's backing, the base stays open with the clone. */
+static void base_drop(Volume *volume)
+{
+	Volume *base = __atomic_exchange_n(&volume->base, NULL, __ATOMIC_SEQ_CST);
+	gint64 until = g_get_monotonic_time() + LEAVE_SECONDS * G_TIME_SPAN_SECOND;
+
+	while (base && __atomic_load_n(&volume->base_users, __ATOMIC_SEQ_CST) &&
+	       g_get_monotonic_time() < until)
+		g_usleep(LEAVE_PAUSE_US);
+	if (__atomic_load_n(&volume->base_users, __ATOMIC_SEQ_CST))
+		volume->base_left = base;
+	else
+		volume_close(base, NULL);
+}
+
 gboolean volume_flatten(Volume *volume, guint64 bytes, VolumeFlattening *ret_flattening,
 			GError **error)
 {
@@ -246,7 +264,7 @@ gboolean volume_flatten(Volume *volume, guint64 bytes, VolumeFlattening *ret_fla
 		large_free(flatten.buffer, VOLUME_ATOMIC_MAX);
 	volume_base_leave(volume, flatten.base);
 	if (flattening.done)
-		volume_base_drop(volume);
+		base_drop(volume);
 	*ret_flattening = flattening;
 	return done;
 }

@@ -131,20 +131,6 @@ gboolean volume_base_open(Volume *volume, const Superblock *sb, VolumeBaseOpen o
 Volume *volume_base_enter(Volume *volume);
 void volume_base_leave(Volume *volume, const Volume *base); /* NULL is allowed */
 
-/* Closes the base once nobody reads it; nothing is read from it any more (map_base_blocks() is 0).
- */
-void volume_base_drop(Volume *volume);
-
-/* Reads those parts of [offset, offset + length) that `entries`, as map_lookup() gave them, say are
- * the base's, to their places. */
-int volume_base_read(Volume *base, const MapEntry *entries, IovCursor to, guint64 offset,
-		     gsize length, BackingFlags flags, guint64 *ret_offset);
-
-/* Whether the clone or its base has `block`, and how many blocks from there on, at least, are the
- * same; of a hole of both, not always all. */
-int volume_base_extent(Volume *volume, Volume *base, guint64 block, gboolean *ret_mapped,
-		       guint64 *ret_n);
-
 /* ---- of volume-read.c */
 
 /* Looks up one block, reads it to `to`, and verifies it (I4). */

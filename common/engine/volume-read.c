@@ -358,6 +358,54 @@ static int read_entries(Reading *reading, guint64 offset, gsize length)
 	return r;
 }
 
+/* ---- the base of a linked clone */
+
+static gboolean is_base(const MapEntry *entry)
+{
+	return !entry->slot && !entry->zero;
+}
+
+/* The blocks of the base that begin with the first one: how many bytes, from `offset` on. */
+static gsize base_run(const MapEntry *entries, guint64 offset, gsize length)
+{
+	gsize run = MIN(length, BLOCK_SIZE - (offset & (BLOCK_SIZE - 1)));
+
+	for (guint i = 1; run < length && is_base(&entries[i]) == is_base(entries); i++)
+		run += MIN(length - run, BLOCK_SIZE);
+	return run;
+}
+
+static void cursor_skip(IovCursor *cursor, gsize length)
+{
+	while (length) {
+		gsize n = length;
+
+		iov_next(cursor, &n);
+		length -= n;
+	}
+}
+
+/* Reads those parts of [offset, offset + length) that `entries` say are the base's, to their
+ * places. */
+static int base_read(Volume *base, const MapEntry *entries, IovCursor to, guint64 offset,
+		     gsize length, BackingFlags flags, guint64 *ret_offset)
+{
+	int r = 0;
+
+	while (length && !r) {
+		gsize run = base_run(entries, offset, length);
+
+		if (is_base(entries))
+			r = volume_read_piece(base, &to, offset, run, flags, ret_offset);
+		else
+			cursor_skip(&to, run);
+		entries += block_of(offset + run) - block_of(offset);
+		offset += run;
+		length -= run;
+	}
+	return r;
+}
+
 static int read_piece(Volume *volume, Volume *base, IovCursor *to, guint64 offset, gsize length,
 		      BackingFlags flags, guint64 *ret_offset)
 {
@@ -378,9 +426,7 @@ static int read_piece(Volume *volume, Volume *base, IovCursor *to, guint64 offse
 		checkpointer_note_read(volume->checkpointer, first, n, entries);
 	r = read_entries(&reading, offset, length);
 	map_lookup_end(volume->engine.map, epoch);
-	return !r && base
-		       ? volume_base_read(base, entries, begin, offset, length, flags, ret_offset)
-		       : r;
+	return !r && base ? base_read(base, entries, begin, offset, length, flags, ret_offset) : r;
 }
 
 int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize length,
@@ -422,105 +468,4 @@ int volume_read_nowait(Volume *volume, const struct iovec *iov, int n_iov, guint
 		       guint64 *ret_offset)
 {
 	return read_all(volume, iov, n_iov, offset, BACKING_NOWAIT, ret_offset);
-}
-
-/* How many leaves of the map one call of volume_extent() looks at (I9): they cover 256 MiB. */
-#define EXTENT_LEAVES 256
-
-/* How many blocks from `block` on are mapped, or are holes, as the first one is; to the end of its
- * leaf at most. */
-static int leaf_extent(Volume *volume, guint64 block, gboolean *ret_mapped, guint *ret_n)
-{
-	MapEntry entries[FORMAT_POINTERS_MAX];
-	guint64 end = map_leaf_end(volume->engine.map, block);
-	guint max = (guint)(min_u64(end, blocks_covering(volume_size(volume))) - block);
-	guint n = 1, epoch;
-	int r = map_lookup(volume->engine.map, block, max, entries, FALSE, &epoch);
-
-	if (r)
-		return r;
-	map_lookup_end(volume->engine.map, epoch);
-	while (n < max && !entries[n].slot == !entries->slot)
-		n++;
-	*ret_mapped = entries->slot != 0;
-	*ret_n = n;
-	return 0;
-}
-
-/* Moves *block to the next leaf that exists, or to the end of the volume. */
-static int skip_hole(Volume *volume, guint64 *block)
-{
-	guint64 end, last = blocks_covering(volume_size(volume));
-	int r = *block < last ? map_next_leaf(volume->engine.map, block, &end) : 0;
-
-	if (!r || *block > last)
-		*block = last;
-	return MIN(r, 0);
-}
-
-/* Of a linked clone: both are looked at piece by piece. */
-static int extent_with_base(Volume *volume, Volume *base, guint64 offset, gboolean *ret_mapped,
-			    guint64 *ret_length)
-{
-	guint64 block = block_of(offset), last = blocks_covering(volume_size(volume)), n;
-	gboolean mapped, here;
-	int r = volume_base_extent(volume, base, block, &mapped, &n);
-
-	for (guint i = 0; !r && i < EXTENT_LEAVES && block + n < last; i++) {
-		block += n;
-		r = volume_base_extent(volume, base, block, &here, &n);
-		if (!r && here != mapped)
-			n = 0;
-		if (!n)
-			break;
-	}
-	if (r)
-		return r == -EBADMSG ? bad_block(volume, block, 0, NULL) : r;
-	*ret_mapped = mapped;
-	*ret_length = min_u64(blocks_to_bytes(block + n), volume_size(volume)) - offset;
-	return 0;
-}
-
-static int extent_alone(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length)
-{
-	guint64 first = block_of(offset), block = first,
-		last = blocks_covering(volume_size(volume));
-	gboolean mapped = FALSE, here;
-	int r = 0;
-
-	for (guint i = 0; !r && block < last && i < EXTENT_LEAVES; i++) {
-		guint n;
-
-		r = leaf_extent(volume, block, &here, &n);
-		if (r)
-			break;
-		if (block == first)
-			mapped = here;
-		else if (here != mapped)
-			break;
-		block += n;
-		if (node_place(map_layout(volume->engine.map), block) && block < last)
-			break; /* the state changes inside the leaf */
-		if (!mapped)
-			r = skip_hole(volume, &block);
-	}
-	if (r)
-		return r == -EBADMSG ? bad_block(volume, block, 0, NULL) : r;
-	*ret_mapped = mapped;
-	*ret_length = min_u64(blocks_to_bytes(block), volume_size(volume)) - offset;
-	return 0;
-}
-
-int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length)
-{
-	int r = volume_check_range(volume, offset, SECTOR_SIZE);
-	Volume *base;
-
-	if (r)
-		return r;
-	base = volume_base_enter(volume);
-	r = base ? extent_with_base(volume, base, offset, ret_mapped, ret_length)
-		 : extent_alone(volume, offset, ret_mapped, ret_length);
-	volume_base_leave(volume, base);
-	return r;
 }

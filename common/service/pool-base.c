@@ -190,6 +190,20 @@ Volume *pool_base_open(const BaseIdentity *base, gpointer data, GError **error)
 
 /* ---- clones */
 
+gboolean pool_clone_base(const Config *config, const VolumeName *name, BaseIdentity *ret_base,
+			 char ret_uuid[UUID_TEXT])
+{
+	g_autofree char *path = pool_volume_path(config, name, NULL);
+	g_autoptr(Backing) backing = path ? backing_open(path, BACKING_OPEN_READ_ONLY, NULL) : NULL;
+	SuperblockPair pair;
+
+	if (!backing || !volume_find_base(backing, ret_base) ||
+	    !superblock_load(backing, &pair, NULL))
+		return FALSE;
+	uuid_format(pair.current.uuid, ret_uuid);
+	return TRUE;
+}
+
 static void clone_describe(const Config *config, const char *hold, GString *text)
 {
 	const char *tag = strchr(hold, ' ') + 1;

@@ -28,6 +28,10 @@ VolumeName *pool_base_find(const Config *config, const BaseIdentity *base, GErro
 /* How many bases are below a linked clone of `base`, as far as they are found. */
 guint pool_base_depth(const Config *config, const BaseIdentity *base);
 
+/* The base of a volume, which somebody may serve; FALSE: it has none.  *ret_uuid: the volume's. */
+gboolean pool_clone_base(const Config *config, const VolumeName *name, BaseIdentity *ret_base,
+			 char ret_uuid[UUID_TEXT]);
+
 /* The name of the linked clone that has this UUID; NULL: no pool has such a clone.  Free the
  * result.
  */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What pool.c (names, paths, opening, deleting), pool-snapshot.c, pool-create-volume.c and
- * pool-clone.c share.
+ * What pool-names.c (where pools and volumes are), pool.c (opening, deleting), pool-reader.c,
+ * pool-snapshot.c, pool-base.c, pool-create-volume.c and pool-clone.c share.
  */
 #pragma once
 
+#include "common/service/claim.h"
 #include "common/service/pool.h"
 #include "common/base/units.h"
 
@@ -28,7 +29,11 @@ Volume *pool_snapshot_open(const Config *config, const VolumeName *name, Backing
 			   gboolean serve, const char *as, GError **error);
 
 /* What keeps a snapshot from being deleted as long as it is open (readers.h); for volume_keep(). */
-typedef struct PoolReader PoolReader;
+typedef struct {
+	const char *run_directory; /* while the snapshot is being opened */
+	int lock;
+	Claim *claim; /* NULL: it is not served */
+} PoolReader;
 PoolReader *pool_reader_new(const Config *config); /* which outlives pool_reader_join() */
 gboolean pool_reader_join(PoolReader *reader, const char *uuid, guint64 generation, GError **error);
 void pool_reader_free(gpointer reader);

@@ -9,37 +9,6 @@
 #include "common/service/pool-base.h"
 #include "common/service/readers.h"
 
-struct PoolReader {
-	const char *run_directory; /* while the snapshot is being opened */
-	int lock;
-	Claim *claim; /* NULL: it is not served */
-};
-
-PoolReader *pool_reader_new(const Config *config)
-{
-	PoolReader *reader = g_new0(PoolReader, 1);
-
-	reader->run_directory = config->run_directory;
-	reader->lock = -1;
-	return reader;
-}
-
-void pool_reader_free(gpointer data)
-{
-	PoolReader *reader = data;
-
-	claim_release(reader->claim);
-	if (reader->lock >= 0)
-		close(reader->lock);
-	g_free(reader);
-}
-
-gboolean pool_reader_join(PoolReader *reader, const char *uuid, guint64 generation, GError **error)
-{
-	reader->lock = readers_join(reader->run_directory, uuid, generation, error);
-	return reader->lock >= 0;
-}
-
 static gboolean snapshot_join(const char *uuid, guint64 generation, gpointer data, GError **error)
 {
 	return pool_reader_join(data, uuid, generation, error);
