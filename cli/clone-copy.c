@@ -2,13 +2,13 @@
 #include "cli/clone-copy.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/snapshot-pair.h"
 #include "cli/transfer.h"
 #include "common/base/error.h"
+#include "common/base/fd.h"
 #include "common/base/thread.h"
 #include "common/engine/volume-snapshots.h"
 #include "common/stream/stream-receive.h"
@@ -77,7 +77,7 @@ static gboolean volume_fill(const SnapshotPair *pair, Volume *volume, const char
 	Sending sending = {.pair = pair};
 	int ends[2];
 
-	if (pipe2(ends, O_CLOEXEC))
+	if (fd_pipe(ends))
 		return error_set_errno(error, errno, "make a pipe");
 	sending.fd = ends[1];
 	/* The snapshot that a stream leaves is not the clone's. */
