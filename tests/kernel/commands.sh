@@ -129,11 +129,15 @@ flushers() {
 		[ $((${flags:-0} & 0x80000)) = 0 ] || cat "$thread/comm"
 	done 2>/dev/null
 }
-for _ in {1..10}; do # the threads of a device that is idle have ended
-	put 0 f 8 && sg_sync "$sg"
+# The threads of a device that is idle end.
+while [ ! -e "$WORK/looked" ]; do put 0 f 8 && sg_sync "$sg"; done &
+writing=$!
+for _ in {1..20}; do
 	flushers >"$WORK/flushers"
 	! grep -q '^storageos-io' "$WORK/flushers" || ! grep -q '^storageos-sync' "$WORK/flushers" || break
 done
+touch "$WORK/looked"
+wait $writing
 for name in storageos-io storageos-sync storageos-cp; do
 	check "$name does not wait for its own I/O" grep -q "^$name" "$WORK/flushers"
 done
