@@ -245,49 +245,101 @@ static void record_remove(Check *check, guint i)
 	g_array_remove_index(check->snapshots, i);
 }
 
-static gboolean has_name(const Snapshot *snapshot, const char *name)
+static gboolean has_tree(const Snapshot *snapshot)
 {
-	return !strcmp(name, CHECK_ALL_SNAPSHOTS) ||
-	       (snapshot->state != FORMAT_SNAPSHOT_DELETING && !strcmp(snapshot->name, name));
+	return snapshot->state == FORMAT_SNAPSHOT_ALIVE ||
+	       snapshot->state == FORMAT_SNAPSHOT_DELETING;
 }
 
-static gboolean give_up_name(Check *check, const char *name, GError **error)
+static gboolean has_name(const Snapshot *snapshot, const char *name)
 {
-	guint before = check->snapshots->len;
+	return (snapshot->state != FORMAT_SNAPSHOT_DELETING ||
+		snapshot->flags & FORMAT_SNAPSHOT_FLAG_KEEP) &&
+	       !strcmp(snapshot->name, name);
+}
 
-	for (guint i = check->snapshots->len; i-- > 0;)
-		if (has_name(snapshot_at(check, i), name))
-			record_remove(check, i);
-	if (!strcmp(name, CHECK_ALL_SNAPSHOTS)) {
-		check->gives_up_all = TRUE;
-		check->lost_nodes = check->lost_records = 0;
-		check->refused -= check->refused_table;
-		check->said.head_parent = 0;
-		check->said.dying_generation = check->said.dying_cursor = 0;
-		check->said.delete_generation = check->said.delete_cursor = 0;
-		g_array_set_size(check->holds, 0);
-		return TRUE;
+static void give_up_all(Check *check)
+{
+	while (check->snapshots->len)
+		record_remove(check, check->snapshots->len - 1);
+	check->gives_up_all = TRUE;
+	check->lost_nodes = check->lost_records = 0;
+	check->refused -= check->refused_table;
+	check->said.head_parent = 0;
+	check->said.dying_generation = check->said.dying_cursor = 0;
+	check->said.delete_generation = check->said.delete_cursor = 0;
+	g_array_set_size(check->holds, 0);
+}
+
+/* What goes of a snapshot. */
+typedef enum { KEPT, TREE_GONE, RECORD_GONE } Gone;
+
+/* Marks those of that name. */
+static gboolean mark_name(const Check *check, const char *name, Gone *gone, GError **error)
+{
+	gboolean found = FALSE;
+
+	for (guint i = 0; i < check->snapshots->len; i++) {
+		if (!has_name(snapshot_at(check, i), name))
+			continue;
+		gone[i] = RECORD_GONE;
+		found = TRUE;
 	}
-	return check->snapshots->len < before ||
-	       error_set(error, STORAGEOS_ERROR_NOT_FOUND, "%s: there is no snapshot '%s'",
-			 check->backing->name, name);
+	return found || error_set(error, STORAGEOS_ERROR_NOT_FOUND, "%s: there is no snapshot '%s'",
+				  check->backing->name, name);
+}
+
+static void add_heirs(const Check *check, guint64 parent, guint n, guint *heirs)
+{
+	for (guint i = 0; i < check->snapshots->len; i++)
+		if (snapshot_at(check, i)->generation == parent)
+			heirs[i] += n;
+}
+
+/* Marks what is being deleted, as what it shares with its one heir may be given up.  Not a branch
+ * point (R4): its heirs share with each other by it alone.  So no marked one may be a branch point.
+ */
+static gboolean mark_deleted(const Check *check, Gone *gone, GError **error)
+{
+	g_autofree guint *heirs = g_new0(guint, check->snapshots->len);
+
+	add_heirs(check, check->said.head_parent, 1, heirs);
+	for (guint i = check->snapshots->len; i-- > 0;) { /* children first */
+		const Snapshot *snapshot = snapshot_at(check, i);
+		gboolean tree = has_tree(snapshot);
+
+		if (tree && gone[i] && heirs[i] > 1)
+			return error_set(error, STORAGEOS_ERROR_INVALID,
+					 "%s: the snapshot '%s' cannot be given up, as %u branches "
+					 "go on from it and share what it has; give up all but one "
+					 "of them, too",
+					 check->backing->name, snapshot->name, heirs[i]);
+		if (snapshot->state == FORMAT_SNAPSHOT_DELETING && heirs[i] < 2)
+			gone[i] = MAX(gone[i], snapshot->flags & FORMAT_SNAPSHOT_FLAG_KEEP
+						       ? TREE_GONE
+						       : RECORD_GONE);
+		add_heirs(check, snapshot->parent, tree && !gone[i] ? 1 : heirs[i], heirs);
+	}
+	return TRUE;
 }
 
 gboolean check_give_up(Check *check, const char *const *names, GError **error)
 {
-	for (guint i = 0; names[i]; i++)
-		if (!give_up_name(check, names[i], error))
-			return FALSE;
-	/* What is being deleted shares with one child only (R4), which may have been given up. */
-	for (guint i = check->snapshots->len; i-- > 0;) {
-		const Snapshot *snapshot = snapshot_at(check, i);
+	g_autofree Gone *gone = g_new0(Gone, check->snapshots->len);
 
-		if (snapshot->state != FORMAT_SNAPSHOT_DELETING)
-			continue;
-		if (snapshot->flags & FORMAT_SNAPSHOT_FLAG_KEEP)
-			tree_remove(check, i);
-		else
-			record_remove(check, i);
+	if (g_strv_contains(names, CHECK_ALL_SNAPSHOTS)) {
+		give_up_all(check);
+		return TRUE;
 	}
+	for (guint i = 0; names[i]; i++)
+		if (!mark_name(check, names[i], gone, error))
+			return FALSE;
+	if (!mark_deleted(check, gone, error))
+		return FALSE;
+	for (guint i = check->snapshots->len; i-- > 0;)
+		if (gone[i] == RECORD_GONE)
+			record_remove(check, i);
+		else if (gone[i] == TREE_GONE)
+			tree_remove(check, i);
 	return TRUE;
 }

@@ -11,22 +11,40 @@ void repair_table_clear(RepairTable *table)
 
 /* ---- records */
 
-/* What is dying, or being taken apart, has no final counts. */
-static gboolean is_settled(const Check *check, const CheckRoot *root)
+/* What the superblock or the record says that the snapshot has written. */
+static guint64 said_written(const Check *check, const Snapshot *snapshot)
 {
-	return root->snapshot && !root->count.unknown && root->dying_first == G_MAXUINT64 &&
-	       root != check->deleting;
+	return check->said.dying_generation == snapshot->generation ? check->said.dying_written
+								    : snapshot->written;
+}
+
+/* What is being taken apart has no final counts. */
+static gboolean is_counted(const Check *check, const CheckRoot *root)
+{
+	return root->snapshot && !root->count.unknown && root != check->deleting;
+}
+
+/* Nor has, of all that it refers to, what is dying. */
+static gboolean is_settled(const CheckRoot *root)
+{
+	return root->dying_first == G_MAXUINT64;
+}
+
+static gboolean written_is_wrong(const Check *check, const CheckRoot *root)
+{
+	const Snapshot *snapshot = root->snapshot;
+	guint64 said = said_written(check, snapshot);
+
+	return root->written > said ||
+	       (!(snapshot->flags & FORMAT_SNAPSHOT_FLAG_WRITTEN_BOUND) && root->written != said);
 }
 
 static gboolean counts_are_wrong(const CheckRoot *root)
 {
 	const Snapshot *snapshot = root->snapshot;
 	gboolean bound = (snapshot->flags & FORMAT_SNAPSHOT_FLAG_BOUND) != 0;
-	gboolean written_bound = (snapshot->flags & FORMAT_SNAPSHOT_FLAG_WRITTEN_BOUND) != 0;
 
-	return root->written > snapshot->written ||
-	       (!written_bound && root->written != snapshot->written) ||
-	       root->count.data > snapshot->referenced || root->count.nodes > snapshot->nodes ||
+	return root->count.data > snapshot->referenced || root->count.nodes > snapshot->nodes ||
 	       (!bound &&
 		(root->count.data != snapshot->referenced || root->count.nodes != snapshot->nodes));
 }
@@ -36,25 +54,42 @@ gboolean repair_table_is_wrong(const Check *check)
 	for (guint i = 0; i < check->roots->len; i++) {
 		const CheckRoot *root = check_root(check, i);
 
-		if (is_settled(check, root) && counts_are_wrong(root))
+		if (is_counted(check, root) &&
+		    (written_is_wrong(check, root) || (is_settled(root) && counts_are_wrong(root))))
 			return TRUE;
 	}
 	return check->given_up->len || (check->gives_up_all && check->sb->snapshot_root.slot);
 }
 
+gboolean repair_counts_are_bounds(const Check *check)
+{
+	for (guint i = 0; i < check->roots->len; i++)
+		if (check_root(check, i)->snapshot && !is_settled(check_root(check, i)))
+			return TRUE;
+	return FALSE;
+}
+
 static void settle_records(Check *check)
 {
+	gboolean bound = repair_counts_are_bounds(check);
+
 	for (guint i = 0; i < check->roots->len; i++) {
 		const CheckRoot *root = check_root(check, i);
 		Snapshot *snapshot = (Snapshot *)root->snapshot;
 
-		if (!is_settled(check, root))
+		if (!is_counted(check, root))
 			continue;
 		snapshot->written = root->written;
+		snapshot->flags &= ~FORMAT_SNAPSHOT_FLAG_WRITTEN_BOUND;
+		if (check->said.dying_generation == snapshot->generation)
+			check->said.dying_written = root->written;
+		if (!is_settled(root))
+			continue;
 		snapshot->referenced = root->count.data;
 		snapshot->nodes = root->count.nodes;
-		snapshot->flags &=
-			~(FORMAT_SNAPSHOT_FLAG_BOUND | FORMAT_SNAPSHOT_FLAG_WRITTEN_BOUND);
+		snapshot->flags &= ~FORMAT_SNAPSHOT_FLAG_BOUND;
+		if (bound)
+			snapshot->flags |= FORMAT_SNAPSHOT_FLAG_BOUND;
 	}
 }
 

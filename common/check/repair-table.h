@@ -18,6 +18,10 @@ void repair_table_clear(RepairTable *table);
 /* Whether a snapshot was given up, or a record has other counts than its map. */
 gboolean repair_table_is_wrong(const Check *check);
 
+/* Whether what snapshots and volume refer to was counted with what is dying in a snapshot that has
+ * the same nodes. */
+gboolean repair_counts_are_bounds(const Check *check);
+
 /* Brings the records up to date, and moves the table in the groups' `mapped`.  FALSE: there are not
  * enough free pairs of slots. */
 gboolean repair_table_place(RepairTable *table, Check *check);

@@ -361,7 +361,8 @@ static void set_counts(const RepairWork *work, Superblock *next)
 	next->head_data = check->head->count.data;
 	next->head_nodes = check->head->count.nodes;
 	next->head_written = check->head->written;
-	next->head_bound = next->head_written_bound = FALSE;
+	next->head_bound = repair_counts_are_bounds(check);
+	next->head_written_bound = FALSE;
 	if (!work->table)
 		return;
 	next->snapshot_root = work->new_table.root;

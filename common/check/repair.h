@@ -16,8 +16,9 @@
  *       seem to be free, or where two pointers claim one slot.
  *
  *     - Snapshots may be given up, so that the rest can be proved: those whose nodes are lost, or
- *       all of them.  What is being deleted is given up with them.  A new snapshot table is
- *       written.
+ *       all of them.  What is being deleted is given up with them.  A snapshot from which several
+ *       branches go on (rollbacks make them) can only be given up with all of them but one, as they
+ *       share by it alone.  A new snapshot table is written.
  *
  *     - With REPAIR_CUT_JOURNAL, the journal is ended before the record at which open refuses: one
  *       that was flushed and is damaged, or one that cannot be replayed, because it changes blocks
@@ -56,7 +57,8 @@ typedef struct {
  * must outlive the plan.  NULL with *error set if the volume cannot be repaired: no superblock is
  * whole, the volume is open elsewhere or cannot be read, or only a later version may write it.
  * `give_up`: NULL, or the names of snapshots to give up, up to a NULL; CHECK_ALL_SNAPSHOTS among
- * them means all, also those whose records are lost.  NOT_FOUND: there is no such snapshot. */
+ * them means all, also those whose records are lost.  NOT_FOUND: there is no such snapshot.
+ * INVALID: several branches go on from one. */
 RepairPlan *repair_plan(Backing *backing, RepairFlags flags, const char *const *give_up,
 			CheckProgress progress, gpointer data, GError **error);
 void repair_plan_free(RepairPlan *plan);

@@ -316,6 +316,72 @@ static void test_unknown(const void *data)
 	backing_check(backing);
 }
 
+/* Two branches that go on from `old`, which may be deleted and wait: `new`, with `undo`; and
+ * `other`, with the volume. */
+static Backing *make_branches(gboolean deleted)
+{
+	Backing *backing = make_volume();
+	Volume *volume = backing_open_volume(backing);
+	g_autofree char *undo = NULL;
+
+	if (!CHECK(volume != NULL))
+		return backing;
+	CHECK(volume_rollback(volume, "old", 0, &undo, NULL));
+	CHECK(volume_snapshot_rename(volume, undo, "undo", NULL));
+	take_snapshot(volume, "other");
+	CHECK_INT(volume_put_value(volume, 'd', BLOCK_SIZE, 0), 0);
+	if (deleted)
+		CHECK(volume_snapshot_delete(volume, "old", 0, NULL));
+	close_volume(volume);
+	return backing;
+}
+
+/* A branch point alone would leave its branches sharing what nobody says they share. */
+static void test_branch_point(const void *data)
+{
+	static const char *const old[] = {"old", NULL}, *const branch[] = {"new", "old", "undo",
+									   NULL};
+	g_autoptr(Backing) backing = make_branches(FALSE);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(RepairPlan) plan = NULL;
+
+	(void)data;
+	CHECK(!repair_plan(backing, 0, old, NULL, NULL, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "'old' cannot be given up, as 2 branches");
+	g_clear_error(&error);
+	backing_check(backing);
+	plan = repair_plan(backing, 0, branch, NULL, NULL, &error);
+	REQUIRE(CHECK_NO_ERROR(error) && plan);
+	CHECK(repair_carry_out(plan, &error));
+	CHECK_NO_ERROR(error);
+	backing_check(backing);
+}
+
+/* One that waits to be deleted stays when something else is given up. */
+static void test_branch_point_waits(const void *data)
+{
+	static const char *const names[] = {"other", NULL};
+	g_autoptr(Backing) backing = make_branches(TRUE);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(RepairPlan) plan = repair_plan(backing, 0, names, NULL, NULL, &error);
+	Volume *volume;
+
+	(void)data;
+	REQUIRE(CHECK_NO_ERROR(error) && plan);
+	CHECK(repair_carry_out(plan, &error));
+	CHECK_NO_ERROR(error);
+	g_clear_pointer(&plan, repair_plan_free);
+	backing_check(backing);
+	volume = backing_open_volume(backing);
+	REQUIRE(volume);
+	check_value(volume, 'd', BLOCK_SIZE, 0);
+	CHECK(volume_snapshot_delete(volume, "new", 0, NULL));
+	CHECK(volume_snapshot_delete(volume, "undo", 0, NULL));
+	CHECK(volume_settled(volume, volume_settle(volume), 60));
+	close_volume(volume);
+	backing_check(backing);
+}
+
 /* The scrub of a volume with snapshots in use: every block once, and damage in what only snapshots
  * have. */
 static void scrub_volume(Backing *backing, ScrubStatus *ret_status)
@@ -394,6 +460,9 @@ int main(int argc, char **argv)
 	for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
 		test_add(rows[i].name, test_damage, &rows[i]);
 	test_add("a snapshot that there is not is not given up", test_unknown, NULL);
+	test_add("a branch point is given up with all of its branches but one", test_branch_point,
+		 NULL);
+	test_add("a branch point that waits to be deleted stays", test_branch_point_waits, NULL);
 	test_add("a scrub verifies what snapshots have alone", test_scrub, NULL);
 	test_add("a scrub leaves alone what is just being taken", test_scrub_frozen, NULL);
 	return test_run(argc, argv);

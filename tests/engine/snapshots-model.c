@@ -14,52 +14,22 @@
  * that one, and STORAGEOS_OPERATIONS=N ends each after N operations.
  */
 #include "common/base/bounds.h"
+#include "common/base/error.h"
 #include "common/base/logging.h"
 #include "common/base/units.h"
+#include "common/check/repair.h"
 #include "common/engine/checkpointer-private.h"
 #include "common/engine/volume-private.h"
 #include "common/engine/volume-snapshots.h"
 #include "tests/backing/faulty.h"
+#include "tests/engine/snapshot-shadow.h"
 #include "tests/engine/support.h"
 #include "tests/engine/usage-proof.h"
 
 #define SEQUENCES 25u
 #define OPERATIONS 120u
 #define SNAPSHOTS 9u
-#define LEAF 256u /* blocks */
 #define SECONDS 60
-
-/* Leaves that are written: neighbours, and the first and last of nodes of each level. */
-static const guint64 leaves[] = {0,
-				 1,
-				 2,
-				 255,
-				 256,
-				 257,
-				 65535,
-				 65536,
-				 65537,
-				 (guint64)1 << 24,
-				 ((guint64)1 << 24) + 1,
-				 ((guint64)3 << 24) + 5 * 65536,
-				 ((guint64)1 << 26) - 1};
-static const guint64 in_leaf[] = {0, 1, 130, 255};
-#define PLACES ((guint)(G_N_ELEMENTS(leaves) * G_N_ELEMENTS(in_leaf)))
-
-/* One to five levels of the map, and ends inside and at the end of nodes. */
-static const guint64 sizes[] = {MIB, 2 * MIB - 8 * BLOCK_SIZE, 257 * MIB, 65 * GIB,
-				VOLUME_SIZE_MAX};
-
-static guint64 place_block(guint place)
-{
-	return leaves[place / G_N_ELEMENTS(in_leaf)] * LEAF +
-	       in_leaf[place % G_N_ELEMENTS(in_leaf)];
-}
-
-typedef struct {
-	guint64 size;
-	guint32 values[PLACES]; /* 0: zeros */
-} ShadowContent;
 
 typedef struct {
 	char name[VOLUME_SNAPSHOT_NAME_MAX + 1];
@@ -71,6 +41,7 @@ typedef struct {
 	guint64 seed;
 	TestRandom random;
 	TestRandom usage_random; /* its own, so that seeds mean what they did before */
+	TestRandom repair_random;
 	Backing *backing;
 	Volume *volume;
 	ShadowContent head;
@@ -95,19 +66,14 @@ static void G_GNUC_PRINTF(2, 3) tell(SnapshotModel *model, const char *format, .
 	va_end(args);
 }
 
-static gboolean place_is_there(guint place, guint64 size)
-{
-	return place_block(place) < size / BLOCK_SIZE;
-}
-
 /* A place that the volume has. */
 static guint choose_place(SnapshotModel *model)
 {
 	guint place;
 
 	do
-		place = (guint)choose(model, PLACES);
-	while (!place_is_there(place, model->head.size));
+		place = (guint)choose(model, SHADOW_PLACES);
+	while (!shadow_has(place, model->head.size));
 	return place;
 }
 
@@ -130,45 +96,11 @@ static ShadowSnapshot *choose_snapshot(SnapshotModel *model, gboolean bookmark)
 	return NULL;
 }
 
-/* ---- content */
-
-static void fill_block(guint64 block, guint32 value, guint64 *words)
-{
-	for (guint i = 0; i < BLOCK_SIZE / sizeof *words; i++)
-		words[i] = value ? value * 0x9e3779b97f4a7c15u + block + i : 0;
-}
-
-static gboolean compare_content(Volume *volume, const ShadowContent *shadow, const char *what)
-{
-	gboolean good = CHECK_UINT(volume_size(volume), shadow->size);
-	guint64 wanted[BLOCK_SIZE / 8], got[BLOCK_SIZE / 8];
-
-	for (guint i = 0; i < PLACES && good; i++) {
-		guint64 block = place_block(i);
-
-		if (!place_is_there(i, shadow->size))
-			continue;
-		fill_block(block, shadow->values[i], wanted);
-		good = CHECK_INT(volume_get(volume, got, BLOCK_SIZE, block * BLOCK_SIZE), 0) &&
-		       CHECK_MEM(got, wanted, BLOCK_SIZE);
-		if (!good)
-			test_note("%s, block %" G_GUINT64_FORMAT, what, block);
-	}
-	return good;
-}
+/* ---- proofs */
 
 static gboolean compare_snapshot(Backing *disk, const ShadowSnapshot *shadow)
 {
-	g_autoptr(GError) error = NULL;
-	Volume *volume = volume_open_snapshot(backing_borrow(disk), "model", shadow->name, NULL,
-					      NULL, &error);
-	gboolean good;
-
-	if (!CHECK_NO_ERROR(error) || !CHECK(volume != NULL))
-		return FALSE;
-	good = compare_content(volume, &shadow->content, shadow->name);
-	close_volume(volume);
-	return good;
+	return shadow_compare_snapshot(disk, shadow->name, &shadow->content);
 }
 
 /* What is found on a disk, which holds all that was acknowledged if `all`. */
@@ -185,7 +117,7 @@ static gboolean prove(SnapshotModel *model, Backing *disk, gboolean all)
 	volume = backing_open_volume(disk);
 	if (!CHECK(volume != NULL))
 		return FALSE;
-	good = !all || compare_content(volume, &model->head, "after recovery");
+	good = !all || shadow_compare(volume, &model->head, "after recovery");
 	close_volume(volume);
 	return good && backing_check(disk);
 }
@@ -207,16 +139,17 @@ static void do_write(SnapshotModel *model)
 	guint place = choose_place(model);
 	guint64 words[BLOCK_SIZE / 8];
 
-	tell(model, "write %" G_GUINT64_FORMAT, place_block(place));
+	tell(model, "write %" G_GUINT64_FORMAT, shadow_block(place));
 	model->head.values[place] = ++model->stamp;
-	fill_block(place_block(place), model->stamp, words);
-	CHECK_INT(volume_put(model->volume, words, BLOCK_SIZE, place_block(place) * BLOCK_SIZE), 0);
+	shadow_fill(shadow_block(place), model->stamp, words);
+	CHECK_INT(volume_put(model->volume, words, BLOCK_SIZE, shadow_block(place) * BLOCK_SIZE),
+		  0);
 }
 
 /* Discards what a node covers, or a block, or what is between two places, or everything. */
 static void do_discard(SnapshotModel *model)
 {
-	guint64 block = place_block(choose_place(model)), end = model->head.size / BLOCK_SIZE;
+	guint64 block = shadow_block(choose_place(model)), end = model->head.size / BLOCK_SIZE;
 	guint64 first = block, last = block + 1, kind = choose(model, 8);
 
 	if (kind < 5) {
@@ -225,7 +158,7 @@ static void do_discard(SnapshotModel *model)
 		first = block >> shift << shift;
 		last = first + ((guint64)1 << shift);
 	} else if (kind == 6) {
-		last = place_block(choose_place(model));
+		last = shadow_block(choose_place(model));
 		first = MIN(first, last);
 		last = MAX(block, last) + 1;
 	}
@@ -233,8 +166,8 @@ static void do_discard(SnapshotModel *model)
 	tell(model, "discard %" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT, first, last);
 	CHECK_INT(volume_discard(model->volume, first * BLOCK_SIZE, (last - first) * BLOCK_SIZE),
 		  0);
-	for (guint i = 0; i < PLACES; i++)
-		if (place_block(i) >= first && place_block(i) < last)
+	for (guint i = 0; i < SHADOW_PLACES; i++)
+		if (shadow_block(i) >= first && shadow_block(i) < last)
 			model->head.values[i] = 0;
 }
 
@@ -411,7 +344,7 @@ static void do_steps(SnapshotModel *model)
 
 static void do_resize(SnapshotModel *model)
 {
-	guint64 size = sizes[choose(model, G_N_ELEMENTS(sizes))];
+	guint64 size = shadow_sizes[choose(model, SHADOW_SIZES)];
 	g_autoptr(GError) error = NULL;
 
 	tell(model, "resize %" G_GUINT64_FORMAT, size);
@@ -419,8 +352,8 @@ static void do_resize(SnapshotModel *model)
 			    SECONDS, &error));
 	CHECK_NO_ERROR(error);
 	model->head.size = size;
-	for (guint i = 0; i < PLACES; i++)
-		if (!place_is_there(i, size))
+	for (guint i = 0; i < SHADOW_PLACES; i++)
+		if (!shadow_has(i, size))
 			model->head.values[i] = 0;
 }
 
@@ -430,7 +363,7 @@ static void open_again(SnapshotModel *model)
 	if (!CHECK(model->volume != NULL))
 		return;
 	checkpointer_hold(model->volume->checkpointer, TRUE);
-	compare_content(model->volume, &model->head, "after opening again");
+	shadow_compare(model->volume, &model->head, "after opening again");
 }
 
 static void do_reopen(SnapshotModel *model)
@@ -476,6 +409,52 @@ static void prove_usage(SnapshotModel *model)
 	for (guint i = 0; i < n; i++)
 		tell(model, "usage of %s", names[i]);
 	usage_prove(model->volume, model->backing, names, n);
+}
+
+/* Has a repair of this disk give up these snapshots.  FALSE also if that is refused, as branches go
+ * on from one of them. */
+static gboolean give_up(Backing *disk, const char *const *names)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(RepairPlan) plan = repair_plan(disk, 0, names, NULL, NULL, &error);
+
+	if (g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_INVALID))
+		return CHECK(strstr(error->message, "branches go on from it") != NULL) && FALSE;
+	return CHECK_NO_ERROR(error) && CHECK_UINT(plan->left->len, 0) &&
+	       CHECK(repair_carry_out(plan, &error)) && CHECK_NO_ERROR(error);
+}
+
+/* Of every sixteenth state: a repair that gives up one or two snapshots, bookmarks perhaps, leaves
+ * nothing wrong, and the rest as it was. */
+static void prove_giving_up(SnapshotModel *model)
+{
+	TestRandom *random = &model->repair_random;
+	guint n = model->snapshots->len, first, second;
+	g_autoptr(Backing) disk = NULL;
+	const char *names[3] = {0};
+	Volume *volume;
+
+	if (!n || test_random_below(random, 16))
+		return;
+	first = (guint)test_random_below(random, n);
+	second = (guint)test_random_below(random, n);
+	names[0] = snapshot_at(model, first)->name;
+	if (second != first)
+		names[1] = snapshot_at(model, second)->name;
+	tell(model, "repair without %s %s", names[0], names[1] ? names[1] : "");
+	disk = backing_faulty_crash(model->backing, G_MAXUINT64);
+	if (!give_up(disk, names) || !backing_check(disk))
+		return;
+	for (guint i = 0; i < n; i++)
+		if (i != first && i != second && !snapshot_at(model, i)->bookmark)
+			compare_snapshot(disk, snapshot_at(model, i));
+	volume = backing_open_volume(disk);
+	if (!CHECK(volume != NULL))
+		return;
+	shadow_compare(volume, &model->head, "after a repair");
+	CHECK(volume_settled(volume, volume_settle(volume), SECONDS));
+	close_volume(volume);
+	backing_check(disk);
 }
 
 static const struct {
@@ -535,11 +514,12 @@ static void run_sequence(guint64 seed, guint n)
 	SnapshotModel model = {.seed = seed,
 			       .random = test_random_new(seed),
 			       .usage_random = test_random_new(~seed),
+			       .repair_random = test_random_new(seed ^ 0x5eed),
 			       .story = story};
 	VolumeParameters parameters = {.journal_size = 64 * KIB};
 	guint done = 0;
 
-	model.head.size = parameters.size = sizes[choose(&model, G_N_ELEMENTS(sizes))];
+	model.head.size = parameters.size = shadow_sizes[choose(&model, SHADOW_SIZES)];
 	model.snapshots = g_array_new(FALSE, TRUE, sizeof(ShadowSnapshot));
 	model.backing = backing_faulty_new(0);
 	test_row("seed %" G_GUINT64_FORMAT, seed);
@@ -553,10 +533,12 @@ static void run_sequence(guint64 seed, guint n)
 			prove_now(&model);
 		if (!test_failed() && model.volume)
 			prove_usage(&model);
+		if (!test_failed() && model.volume)
+			prove_giving_up(&model);
 		done++;
 	}
 	if (model.volume && !test_failed() && n)
-		compare_content(model.volume, &model.head, "in the end");
+		shadow_compare(model.volume, &model.head, "in the end");
 	if (model.volume && !test_failed())
 		clean_up(&model);
 	if (test_failed())
