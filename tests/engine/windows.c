@@ -11,6 +11,7 @@
 #include "common/engine/codec.h"
 #include "common/base/logging.h"
 #include "common/base/units.h"
+#include "common/engine/volume-snapshots.h"
 #include "tests/engine/support.h"
 
 #include <errno.h>
@@ -359,6 +360,48 @@ static void grow_a_level(void)
 	CHECK_NO_ERROR(error);
 }
 
+static void take_snapshot(Volume *v, const char *name)
+{
+	const VolumeSnapshotParameters parameters = {.name = name};
+	guint64 generation;
+
+	CHECK(volume_snapshot_begin(v, &parameters, &generation, NULL));
+	CHECK(volume_snapshot_wait(v, generation, 60, NULL));
+}
+
+/* The snapshot "old" shares leaves, nodes and blocks with one before it and with the volume, and
+ * has some alone. */
+static Backing *make_snapshots(guint8 *values)
+{
+	Backing *backing = make_start(values);
+	Volume *v = backing_open_volume(backing);
+
+	if (!CHECK(v != NULL))
+		return backing;
+	take_snapshot(v, "older");
+	CHECK_INT(put(v, values, 41, LEAF / 2, 2 * LEAF), 0);
+	take_snapshot(v, "old");
+	CHECK_INT(put(v, values, 42, LEAF + 8, LEAF), 0);
+	close_volume(v);
+	return backing;
+}
+
+static void delete_old(void)
+{
+	g_autoptr(GError) error = NULL;
+
+	CHECK(volume_snapshot_delete(volume, "old", 0, &error));
+	CHECK_NO_ERROR(error);
+	reclaim_all();
+}
+
+static void discard_everything(Volume *v, guint8 *values)
+{
+	CHECK_INT(volume_discard(v, 0, SIZE), 0);
+	memset(values, 0, BLOCKS);
+	CHECK_INT(put(v, values, 51, LEAF + 4, LEAF), 0);
+}
+
 /* Prevents further windows, and joins the thread of one that has opened. */
 static void shut_window(void)
 {
@@ -378,7 +421,6 @@ static gboolean run_thread_window(Backing *start, const guint8 *before, void (*w
 	memcpy(values, before, sizeof values);
 	window.values = values;
 	window.thread = NULL;
-	window.action = change_what_died;
 	g_atomic_int_set(&window.at, G_MININT);
 	g_atomic_int_set(&window.acted, FALSE);
 	volume = open_with_windows(backing);
@@ -398,14 +440,28 @@ static gboolean run_thread_window(Backing *start, const guint8 *before, void (*w
 	return window.thread != NULL;
 }
 
+static const struct ThreadWork {
+	const char *name;
+	void (*work)(void);
+	Backing *(*make)(guint8 *values);
+	Action action;
+} works[] = {
+	{"freeing what was discarded", reclaim_all, make_start, change_what_died},
+	{"growing by a level", grow_a_level, make_start, change_what_died},
+	{"a deletion, changes, discards of leaves", delete_old, make_snapshots, change_what_died},
+	{"a deletion, a discard of everything", delete_old, make_snapshots, discard_everything},
+};
+
 static void test_thread(const void *data)
 {
-	void (*work)(void) = data ? grow_a_level : reclaim_all;
+	const struct ThreadWork *work = data;
 	guint8 before[BLOCKS];
-	g_autoptr(Backing) start = make_start(before);
+	g_autoptr(Backing) start = work->make(before);
+	guint windows = 0;
 	gint at = 0;
 
 	window.of_thread = TRUE;
+	window.action = work->action;
 	for (guint full = 0; full < 2; full++) {
 		at = 0;
 		do {
@@ -414,9 +470,11 @@ static void test_thread(const void *data)
 			at += at < (test_is_instrumented() ? 4 : 16)
 				      ? 1
 				      : at * (test_is_instrumented() ? 3 : 1);
-		} while (run_thread_window(start, before, work, at - 1) && !test_failed());
+			windows++;
+		} while (run_thread_window(start, before, work->work, at - 1) && !test_failed());
 	}
 	window.full = FALSE;
+	test_note("%u windows", windows);
 }
 
 /* ---- a node on the way to a dead subtree is lost, and an earlier leaf dies meanwhile */
@@ -497,8 +555,8 @@ int main(int argc, char **argv)
 	logging_set_sink(no_log);
 	for (guint i = 0; i < G_N_ELEMENTS(requests); i++)
 		test_add(requests[i].name, test_request, &requests[i]);
-	test_add("freeing what was discarded", test_thread, NULL);
-	test_add("growing by a level", test_thread, "");
+	for (guint i = 0; i < G_N_ELEMENTS(works); i++)
+		test_add(works[i].name, test_thread, &works[i]);
 	test_add("a lost node on the way to what is freed", test_lost_node, NULL);
 	return test_run(argc, argv);
 }
