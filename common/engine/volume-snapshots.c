@@ -175,6 +175,23 @@ static gboolean change_fail(Volume *volume, const TableChange *change, GError **
 	}
 }
 
+/* The checkpoint that was to make the change durable has failed.  What was changed stays so, for
+ * that checkpoint has it: the next one finishes it. */
+static gboolean change_fail_later(Volume *volume, const TableChange *change, int r, GError **error)
+{
+	const char *name = volume->engine.name;
+
+	if (engine_has_failed(&volume->engine))
+		return error_set_errno(error, r,
+				       "%s: snapshot '%s' is changed, but perhaps not durably, "
+				       "which shows when the volume is opened again",
+				       name, change->name);
+	return error_set_errno(error, r,
+			       "%s: snapshot '%s' is changed, but not durably before the next "
+			       "checkpoint that succeeds",
+			       name, change->name);
+}
+
 /* Makes the change, and makes it durable. */
 static gboolean change_run(Volume *volume, TableChange *change, GError **error)
 {
@@ -186,8 +203,7 @@ static gboolean change_run(Volume *volume, TableChange *change, GError **error)
 	if (change->result)
 		return change_fail(volume, change, error);
 	r = checkpointer_run(volume->checkpointer);
-	return !r || error_set_errno(error, r, "%s: change snapshot '%s'", volume->engine.name,
-				     change->name);
+	return !r || change_fail_later(volume, change, r, error);
 }
 
 /* 0 with *ret_snapshot, or -ENOENT. */

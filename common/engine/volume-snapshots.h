@@ -21,7 +21,9 @@
  *
  * Errors: those named, and of all calls that change something UNSUPPORTED (opened read-only), IO
  * (the volume has FAILED), NO_SPACE (no space for the table, or it is full; nothing was changed).
- * Messages name the volume and say what to do.
+ * Where the disk is full or fails only when a change is made durable, the change stays, and the
+ * message says so: the next checkpoint that succeeds makes it durable, and until then a crash may
+ * take it back.  Messages name the volume and say what to do.
  */
 #pragma once
 

@@ -89,8 +89,78 @@ static void test_refused(const void *data)
 	close_volume(volume);
 }
 
+/* ---- changes that a checkpoint could not make durable */
+
+static gboolean rename_it(Volume *volume, GError **error)
+{
+	return volume_snapshot_rename(volume, "x", "y", error);
+}
+
+static gboolean hold_it(Volume *volume, GError **error)
+{
+	return volume_snapshot_hold(volume, "x", "mine", error);
+}
+
+static gboolean release_it(Volume *volume, GError **error)
+{
+	return volume_snapshot_release(volume, "x", "first", error);
+}
+
+typedef struct {
+	const char *name;
+	gboolean (*change)(Volume *volume, GError **error);
+	const char *snapshot; /* its name afterwards */
+	guint holds;
+} ChangeRow;
+
+static const ChangeRow rows[] = {
+	{"a rename", rename_it, "y", 1},
+	{"a hold", hold_it, "x", 2},
+	{"a release", release_it, "x", 0},
+};
+
+static void check_changed(Volume *volume, const ChangeRow *row)
+{
+	g_autoptr(GArray) infos = volume_snapshots(volume);
+	const VolumeSnapshotInfo *info = &g_array_index(infos, VolumeSnapshotInfo, 0);
+
+	REQUIRE(CHECK_UINT(infos->len, 1));
+	CHECK_STR(info->name, row->snapshot);
+	CHECK_UINT(info->holds, row->holds);
+}
+
+static void test_later(const void *data)
+{
+	const ChangeRow *row = data;
+	const VolumeParameters parameters = {.size = 16 * MIB, .journal_size = 64 * KIB};
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	g_autoptr(GError) error = NULL;
+	Volume *volume;
+
+	REQUIRE(volume_format(backing, &parameters, NULL));
+	volume = backing_open_volume(backing);
+	REQUIRE(volume);
+	snapshot_take(volume, "x");
+	CHECK(volume_snapshot_hold(volume, "x", "first", NULL));
+	backing_faulty_fail(backing, FAULTY_WRITE, 0, ENOSPC, TRUE, FALSE);
+	CHECK(!row->change(volume, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NO_SPACE,
+		    "is changed, but not durably before the next checkpoint that succeeds");
+	backing_faulty_fail(backing, 0, 0, 0, FALSE, FALSE);
+	check_changed(volume, row);
+	CHECK_INT(volume_checkpoint(volume), 0);
+	volume_abandon(volume);
+	volume = backing_open_volume(backing);
+	REQUIRE(volume);
+	check_changed(volume, row);
+	close_volume(volume);
+	backing_check(backing);
+}
+
 int main(int argc, char **argv)
 {
+	for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
+		test_add(rows[i].name, test_later, &rows[i]);
 	test_add("a deletion that may go on keeps readers out", test_goes_on, NULL);
 	test_add("a deletion that was refused does not", test_refused, NULL);
 	return test_run(argc, argv);
