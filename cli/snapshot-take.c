@@ -112,6 +112,7 @@ static gboolean snapshot_begin(const Taking *taking, SnapshotTake *take, GError 
 	json_add_number(request, "group", taking->group);
 	json_add_flag(request, "frozen", take->frozen);
 	json_add_flag(request, "by_policy", taking->by_policy);
+	take->asked = TRUE;
 	answer = snapshot_volume_ask(take->volume, "snapshot-begin", request, error);
 	if (!answer) {
 		g_prefix_error(error, "%s@%s: ", take->volume->text, take->name);
@@ -219,25 +220,36 @@ static gboolean snapshot_wait(const SnapshotTake *take, GError **error)
 	return TRUE;
 }
 
-/* Deletes a snapshot that is not wanted, unless it never came to be, as on a full disk. */
-static void snapshot_drop(const SnapshotTake *take)
+static gboolean snapshot_delete_it(const SnapshotTake *take, GError **error)
 {
 	Json *request = json_object_new_object();
-	g_autoptr(GError) error = NULL;
 	g_autoptr(Json) answer = NULL;
 
 	json_add_text(request, "name", take->name);
-	answer = snapshot_volume_ask(take->volume, "snapshot-delete", request, &error);
-	if (!answer && snapshot_volume_relist(take->volume, NULL) &&
-	    snapshot_volume_find(take->volume, take->name, NULL))
-		cli_say("%s@%s could not be deleted: %s", take->volume->text, take->name,
-			error->message);
+	answer = snapshot_volume_ask(take->volume, "snapshot-delete", request, error);
+	return answer != NULL;
+}
+
+/* Deletes a snapshot that is not wanted, unless it never came to be, as on a full disk. */
+static void snapshot_drop(const SnapshotTake *take)
+{
+	const char *volume = take->volume->text;
+	g_autoptr(GError) error = NULL;
+
+	if (take->begun && snapshot_delete_it(take, &error))
+		return;
+	if (!snapshot_volume_relist(take->volume, NULL))
+		cli_say("%s@%s may have been taken all the same, as its server does not answer "
+			"(once it does: storageos snapshot list %s)",
+			volume, take->name, volume);
+	else if (take->begun && snapshot_volume_find(take->volume, take->name, NULL))
+		cli_say("%s@%s could not be deleted: %s", volume, take->name, error->message);
 }
 
 static void snapshots_drop(const Taking *taking)
 {
 	for (guint i = 0; i < taking->n; i++)
-		if (taking->takes[i].begun)
+		if (taking->takes[i].asked)
 			snapshot_drop(&taking->takes[i]);
 }
 

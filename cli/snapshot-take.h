@@ -15,7 +15,7 @@ typedef struct {
 	char *name;
 	/* Set by snapshots_take(): */
 	guint64 generation;
-	gboolean begun, frozen;
+	gboolean asked, begun, frozen; /* asked, not begun: it may have been taken */
 } SnapshotTake;
 
 /* TRUE: all are durable.  FALSE: none is left, or the message says which.  PolicyFreeze says what
