@@ -8,57 +8,34 @@
 #include "common/base/error.h"
 #include "common/service/pool-base.h"
 
-static char *tag_of(const char *uuid)
-{
-	return g_strconcat(VOLUME_CLONE_TAG, uuid, NULL);
-}
-
-static gboolean hold_ask(SnapshotVolume *volume, const char *snapshot, const char *uuid,
+static gboolean hold_ask(SnapshotVolume *volume, const BaseIdentity *base, const char *uuid,
 			 gboolean hold, GError **error)
 {
 	Json *request = json_object_new_object();
-	g_autofree char *tag = tag_of(uuid);
 	g_autoptr(Json) answer = NULL;
+	char of_volume[UUID_TEXT], of_snapshot[UUID_TEXT];
 
-	json_add_text(request, "name", snapshot);
-	json_add_text(request, hold ? "clone" : "tag", hold ? uuid : tag);
+	uuid_format(base->volume, of_volume);
+	uuid_format(base->snapshot, of_snapshot);
+	json_add_text(request, "clone", uuid);
+	json_add_text(request, "name", base->name);
+	json_add_text(request, "volume_uuid", of_volume);
+	json_add_text(request, "snapshot_uuid", of_snapshot);
+	json_add_number(request, "generation", base->generation);
 	answer = snapshot_volume_ask(volume, hold ? "snapshot-hold" : "snapshot-release", request,
 				     error);
 	return answer != NULL;
 }
 
-gboolean clone_hold(const Config *config, const VolumeName *base, const char *uuid, gboolean hold,
+gboolean clone_hold(const Config *config, const BaseIdentity *base, const char *uuid, gboolean hold,
 		    GError **error)
-{
-	SnapshotVolume *volume = snapshot_volume_open(config, base, SNAPSHOT_VOLUME_CHANGE, error);
-	gboolean done = volume && hold_ask(volume, base->snapshot, uuid, hold, error);
-
-	return volume && snapshot_volume_close(volume, done ? error : NULL) && done;
-}
-
-/* The snapshot may have been renamed. */
-static gboolean hold_drop(const Config *config, const BaseIdentity *base, const char *uuid,
-			  GError **error)
 {
 	g_autoptr(VolumeName) name = pool_base_find(config, base, error);
 	SnapshotVolume *volume =
 		name ? snapshot_volume_open(config, name, SNAPSHOT_VOLUME_CHANGE, error) : NULL;
-	char wanted[UUID_TEXT];
-	gboolean done = FALSE;
+	gboolean done = volume && hold_ask(volume, base, uuid, hold, error);
 
-	if (!volume)
-		return FALSE;
-	uuid_format(base->snapshot, wanted);
-	for (guint i = 0; i < snapshot_volume_count(volume) && !done; i++) {
-		Json *snapshot = snapshot_volume_get(volume, i);
-
-		if (g_strcmp0(json_get_text(snapshot, "uuid"), wanted) != 0)
-			continue;
-		if (!hold_ask(volume, json_get_text(snapshot, "name"), uuid, FALSE, error))
-			break;
-		done = TRUE;
-	}
-	return snapshot_volume_close(volume, done ? error : NULL) && done;
+	return volume && snapshot_volume_close(volume, done ? error : NULL) && done;
 }
 
 void clone_release(const Config *config, const BaseIdentity *base, const char *uuid)
@@ -70,11 +47,10 @@ void clone_release(const Config *config, const BaseIdentity *base, const char *u
 	if (other)
 		cli_say("its base '%s' stays held: %s has the same UUID, and needs it", base->name,
 			other);
-	else if (!hold_drop(config, base, uuid, &error))
+	else if (!clone_hold(config, base, uuid, FALSE, &error))
 		cli_say("its base '%s' is still held: %s (by hand: storageos snapshot release "
 			"%s " VOLUME_CLONE_TAG "%s)",
-			base->name, error ? error->message : "there is no such snapshot",
-			base->name, uuid);
+			base->name, error->message, base->name, uuid);
 }
 
 /* The clone that a tag is of; NULL: it is of none, or of one that is gone. */

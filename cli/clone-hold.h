@@ -10,9 +10,9 @@
 #include "common/service/pool-base.h"
 #include "common/service/volume-name.h"
 
-/* Puts the hold of the clone with that UUID on the snapshot `base`, or releases it.  Durable when
- * it returns TRUE. */
-gboolean clone_hold(const Config *config, const VolumeName *base, const char *uuid, gboolean hold,
+/* Puts the hold of the clone with that UUID on the base, or releases it, wherever that is and
+ * whatever its name is by now.  Durable when it returns TRUE. */
+gboolean clone_hold(const Config *config, const BaseIdentity *base, const char *uuid, gboolean hold,
 		    GError **error);
 
 /* Releases the hold of a clone that needs its base no more.  If that fails, says so, and how it is

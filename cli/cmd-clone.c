@@ -41,11 +41,12 @@ static gboolean by_reflink(const Cloning *cloning, GError **error)
 				 cloning->to, error);
 }
 
-static gboolean base_hold(gpointer data, const char *uuid, gboolean hold, GError **error)
+static gboolean base_hold(gpointer data, const BaseIdentity *base, const char *uuid, gboolean hold,
+			  GError **error)
 {
 	const Cloning *cloning = data;
 
-	return clone_hold(cloning->cli->config, cloning->from, uuid, hold, error);
+	return clone_hold(cloning->cli->config, base, uuid, hold, error);
 }
 
 static gboolean by_link(const Cloning *cloning, GError **error)

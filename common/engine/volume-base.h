@@ -65,9 +65,16 @@ gboolean volume_find_base(Backing *backing, BaseIdentity *ret_base);
  */
 #define VOLUME_CLONE_TAG "clone-"
 
-/* Durable when it returns TRUE.  NOT_FOUND, EXISTS, NO_SPACE. */
-gboolean volume_snapshot_hold_clone(Volume *volume, const char *name, const guint8 clone[16],
-				    GError **error);
+/* The UUID for a clone that will be made: its hold comes first. */
+gboolean volume_random_uuid(guint8 uuid[16], GError **error);
+
+/* Put the hold of a clone on the snapshot that is `base`, whatever its name is by now, and release
+ * it.  Durable when they return TRUE.  NOT_FOUND (also of another volume), EXISTS, NO_SPACE,
+ * INVALID (the snapshot has no content any more). */
+gboolean volume_snapshot_hold_clone(Volume *volume, const BaseIdentity *base,
+				    const guint8 clone[16], GError **error);
+gboolean volume_snapshot_release_clone(Volume *volume, const BaseIdentity *base,
+				       const guint8 clone[16], GError **error);
 
 /* The holds of clones on the snapshots of the volume in a backing, which nobody has open for
  * writing: an array of `char *`, "SNAPSHOT clone-UUID".  NULL with an error if they cannot be read.

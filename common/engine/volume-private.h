@@ -76,7 +76,6 @@ void volume_free(Volume *volume);
 void volume_join_cache(Volume *volume);
 
 /* Draws a random UUID (RFC 4122, version 4). */
-gboolean volume_random_uuid(guint8 uuid[16], GError **error);
 
 /* INVALID unless a volume may have that size. */
 gboolean volume_check_size(guint64 size, guint32 logical_block_size, const char *name,

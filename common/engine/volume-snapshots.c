@@ -130,9 +130,10 @@ typedef int (*TableChangeMake)(Engine *engine, TableChange *change);
 
 struct TableChange {
 	TableChangeMake make;
-	const char *name, *to; /* of a snapshot; its new name, or a tag */
-	guint64 generation;    /* of the snapshot; 0: it is found by its name */
-	const guint8 *clone;   /* a hold's: of a linked clone, its UUID; or NULL */
+	const char *name, *to;	  /* of a snapshot; its new name, or a tag */
+	guint64 generation;	  /* of the snapshot; 0: it is found by its name */
+	const guint8 *clone;	  /* a hold's: of a linked clone, its UUID; or NULL */
+	const BaseIdentity *base; /* with `clone`: must be that snapshot, of that volume */
 	gboolean bookmark;
 	gint64 created;
 	char holder[SNAPSHOT_NAME_SIZE]; /* set with -EBUSY: a tag that holds it */
@@ -206,6 +207,15 @@ static gboolean change_run(Volume *volume, TableChange *change, GError **error)
 	return !r || change_fail_later(volume, change, r, error);
 }
 
+static gboolean is_that_base(const Engine *engine, const Snapshot *snapshot,
+			     const BaseIdentity *base)
+{
+	const guint8 *uuid = engine->superblock.current.uuid;
+
+	return !memcmp(uuid, base->volume, sizeof base->volume) &&
+	       !memcmp(snapshot->uuid, base->snapshot, sizeof base->snapshot);
+}
+
 /* 0 with *ret_snapshot, or -ENOENT. */
 static int change_find(const Engine *engine, const TableChange *change, Snapshot *ret_snapshot)
 {
@@ -214,7 +224,8 @@ static int change_find(const Engine *engine, const TableChange *change, Snapshot
 				   : snapshots_find_name_locked(engine->snapshots, change->name);
 
 	/* By its name, too, none is found that is being deleted. */
-	if (!found || snapshots_find_name_locked(engine->snapshots, found->name) != found)
+	if (!found || snapshots_find_name_locked(engine->snapshots, found->name) != found ||
+	    (change->base && !is_that_base(engine, found, change->base)))
 		return -ENOENT;
 	*ret_snapshot = *found;
 	return 0;
@@ -346,20 +357,6 @@ gboolean volume_snapshot_hold(Volume *volume, const char *name, const char *tag,
 	return check_name(volume, "tag", tag, error) && change_run(volume, &change, error);
 }
 
-gboolean volume_snapshot_hold_clone(Volume *volume, const char *name, const guint8 clone[16],
-				    GError **error)
-{
-	char tag[sizeof VOLUME_CLONE_TAG + UUID_TEXT] = VOLUME_CLONE_TAG;
-	TableChange change = {.make = make_hold,
-			      .name = name,
-			      .to = tag,
-			      .clone = clone,
-			      .created = g_get_real_time() / G_USEC_PER_SEC};
-
-	uuid_format(clone, tag + strlen(VOLUME_CLONE_TAG));
-	return change_run(volume, &change, error);
-}
-
 static int make_release(Engine *engine, TableChange *change)
 {
 	Snapshot snapshot;
@@ -380,6 +377,34 @@ gboolean volume_snapshot_release(Volume *volume, const char *name, const char *t
 	TableChange change = {.make = make_release, .name = name, .to = tag};
 
 	return check_name(volume, "tag", tag, error) && change_run(volume, &change, error);
+}
+
+static gboolean clone_change(Volume *volume, TableChangeMake make, const BaseIdentity *base,
+			     const guint8 *clone, GError **error)
+{
+	char tag[sizeof VOLUME_CLONE_TAG + UUID_TEXT] = VOLUME_CLONE_TAG;
+	TableChange change = {.make = make,
+			      .name = base->name,
+			      .to = tag,
+			      .generation = base->generation,
+			      .clone = clone,
+			      .base = base,
+			      .created = g_get_real_time() / G_USEC_PER_SEC};
+
+	uuid_format(clone, tag + strlen(VOLUME_CLONE_TAG));
+	return change_run(volume, &change, error);
+}
+
+gboolean volume_snapshot_hold_clone(Volume *volume, const BaseIdentity *base,
+				    const guint8 clone[16], GError **error)
+{
+	return clone_change(volume, make_hold, base, clone, error);
+}
+
+gboolean volume_snapshot_release_clone(Volume *volume, const BaseIdentity *base,
+				       const guint8 clone[16], GError **error)
+{
+	return clone_change(volume, make_release, base, clone, error);
 }
 
 /* ---- listing */

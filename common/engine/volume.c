@@ -129,8 +129,10 @@ static gboolean superblock_new(const VolumeParameters *p, const BaseIdentity *ba
 		sb->journal_size = p->size < JOURNAL_LARGE_FROM ? JOURNAL_SMALL : JOURNAL_LARGE;
 	sb->levels = codec_levels(superblock_layout(sb), p->size);
 	sb->groups_offset = FORMAT_JOURNAL_OFFSET + sb->journal_size;
+	if (p->uuid)
+		memcpy(sb->uuid, p->uuid, sizeof sb->uuid);
 	return random_bytes(&sb->seed, sizeof sb->seed, error) &&
-	       volume_random_uuid(sb->uuid, error);
+	       (p->uuid || volume_random_uuid(sb->uuid, error));
 }
 
 static int write_zeros(Backing *backing, guint64 offset, guint64 end)

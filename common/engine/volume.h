@@ -52,6 +52,7 @@ typedef struct {
 	guint64 journal_size;	    /* bytes, a multiple of 64 KiB, 64 KiB..64 MiB; 0
 				     * (recommended) = by the volume's size, at least 4 MiB */
 	gboolean write_through;	    /* see volume_is_write_through() */
+	const guint8 *uuid;	    /* 16 bytes; NULL: a random one */
 } VolumeParameters;
 
 typedef enum {

@@ -29,6 +29,27 @@ static gboolean pool_visit(const ConfigPool *pool, VolumeVisit visit, gpointer d
 	return FALSE;
 }
 
+/* The block devices of this machine. */
+static gboolean devices_visit(VolumeVisit visit, gpointer data)
+{
+	g_autoptr(GDir) dir = g_dir_open("/sys/class/block", 0, NULL);
+	const char *device;
+
+	while (dir && (device = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename("/dev", device, NULL);
+		g_autoptr(Backing) backing = NULL;
+		VolumeName name = {.name = path};
+		SuperblockPair pair;
+
+		g_strdelimit(path, "!", '/'); /* as /sys has it */
+		backing = backing_open(path, BACKING_OPEN_READ_ONLY, NULL);
+		if (backing && superblock_load(backing, &pair, NULL) &&
+		    visit(&name, &pair.current, data))
+			return TRUE;
+	}
+	return FALSE;
+}
+
 static gboolean pools_visit(const Config *config, VolumeVisit visit, gpointer data)
 {
 	for (guint i = 0; i < config->pools->len; i++)
@@ -78,7 +99,8 @@ char *pool_clone_find(const Config *config, const char *uuid)
 	Wanted wanted = {.text = uuid};
 	g_autoptr(VolumeName) name = NULL;
 
-	pools_visit(config, visit_clone, &wanted);
+	if (!pools_visit(config, visit_clone, &wanted))
+		devices_visit(visit_clone, &wanted);
 	name = wanted.name;
 	return name ? volume_name_format(name) : NULL;
 }

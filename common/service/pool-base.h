@@ -32,9 +32,8 @@ guint pool_base_depth(const Config *config, const BaseIdentity *base);
 gboolean pool_clone_base(const Config *config, const VolumeName *name, BaseIdentity *ret_base,
 			 char ret_uuid[UUID_TEXT]);
 
-/* The name of the linked clone that has this UUID; NULL: no pool has such a clone.  Free the
- * result.
- */
+/* The name of the linked clone that has this UUID; NULL: no pool and no block device of this
+ * machine has such a clone.  Free the result. */
 char *pool_clone_find(const Config *config, const char *uuid);
 
 /* FALSE with BUSY, and the clones' names, if linked clones hold snapshots of the volume in a

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The order: open the base, which nobody can delete from then on; format the clone under a
- * temporary name; put its hold on the base; rename.  Whoever meets the clone meets the hold.
+ * The order: open the base, which nobody can delete from then on; draw the clone's UUID, and put
+ * its hold on the base; format the clone, of a file under a temporary name; rename that.  Whoever
+ * meets the clone meets the hold.
  */
 #include "common/service/pool-link.h"
 
@@ -10,8 +11,6 @@
 #include "common/base/error.h"
 #include "common/base/files.h"
 #include "common/base/logging.h"
-#include "common/engine/superblock.h"
-#include "common/engine/volume-base.h"
 #include "common/service/pool-private.h"
 #include "common/service/registry.h"
 
@@ -22,45 +21,58 @@ typedef struct {
 	VolumeParameters parameters;
 	PoolLinkHold hold;
 	gpointer data;
-	char uuid[UUID_TEXT]; /* of the clone */
+	guint8 uuid[16]; /* of the clone */
+	char uuid_text[UUID_TEXT];
 } Linking;
 
-static gboolean backing_format(Linking *linking, Backing *backing, GError **error)
+/* A hold that could not be made durable may be there all the same. */
+static gboolean base_hold(const Linking *linking, GError **error)
 {
-	SuperblockPair pair;
+	g_autoptr(GError) problem = NULL;
 
-	if (!volume_format_linked(backing, &linking->parameters, &linking->base, error) ||
-	    !superblock_load(backing, &pair, error))
-		return FALSE;
-	uuid_format(pair.current.uuid, linking->uuid);
-	return TRUE;
+	if (linking->hold(linking->data, &linking->base, linking->uuid_text, TRUE, &problem))
+		return TRUE;
+	if (!g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND) &&
+	    !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_BUSY))
+		linking->hold(linking->data, &linking->base, linking->uuid_text, FALSE, NULL);
+	g_propagate_error(error, g_steal_pointer(&problem));
+	return FALSE;
 }
 
-static gboolean file_format(Linking *linking, const char *path, GError **error)
+static void base_release(const Linking *linking)
+{
+	g_autoptr(GError) problem = NULL;
+
+	if (!linking->hold(linking->data, &linking->base, linking->uuid_text, FALSE, &problem))
+		log_warning("%s stays held by " VOLUME_CLONE_TAG "%s, which was not made: %s",
+			    linking->base.name, linking->uuid_text, problem->message);
+}
+
+static gboolean file_format(const Linking *linking, const char *path, GError **error)
 {
 	g_autoptr(Backing) backing = backing_open(path, BACKING_OPEN_CREATE, error);
 
-	return backing && backing_format(linking, backing, error);
+	return backing &&
+	       volume_format_linked(backing, &linking->parameters, &linking->base, error);
 }
 
-static gboolean file_make(Linking *linking, const char *path, GError **error)
+static gboolean file_make(const Linking *linking, const char *path, GError **error)
 {
 	g_autofree char *temporary = NULL;
 
 	if (!access(path, F_OK))
 		return error_set(error, STORAGEOS_ERROR_EXISTS, "%s is there already", path);
+	if (!base_hold(linking, error))
+		return FALSE;
 	temporary = pool_temporary_path(path);
-	if (file_format(linking, temporary, error) &&
-	    linking->hold(linking->data, linking->uuid, TRUE, error)) {
-		if (files_publish(temporary, path, error))
-			return TRUE;
-		linking->hold(linking->data, linking->uuid, FALSE, NULL);
-	}
+	if (file_format(linking, temporary, error) && files_publish(temporary, path, error))
+		return TRUE;
 	unlink(temporary);
+	base_release(linking);
 	return FALSE;
 }
 
-static gboolean link_in_pool(Linking *linking, GError **error)
+static gboolean link_in_pool(const Linking *linking, GError **error)
 {
 	const ConfigPool *pool = pool_find(linking->config, linking->to, error);
 	g_autofree char *uuid_of_pool = pool ? pool_uuid(pool, error) : NULL;
@@ -72,26 +84,40 @@ static gboolean link_in_pool(Linking *linking, GError **error)
 	path = pool_file_path(pool, linking->to);
 	if (!file_make(linking, path, error))
 		return FALSE;
-	pool_note(linking->config, linking->to, linking->uuid, uuid_of_pool);
+	pool_note(linking->config, linking->to, linking->uuid_text, uuid_of_pool);
 	if (!registry_note_clone(linking->config, linking->to, &problem))
 		log_warning("volume %s/%s: cannot note in the registry that it is a clone: %s",
 			    linking->to->pool, linking->to->name, problem->message);
 	return TRUE;
 }
 
-/* A device that is formatted and not held has no base that is protected: the device is wiped. */
-static gboolean link_on_device(Linking *linking, GError **error)
+/* A device that may be half formatted needs the hold until it is wiped. */
+static gboolean link_on_device(const Linking *linking, GError **error)
 {
 	g_autofree char *path = pool_existing_path(linking->config, linking->to, error);
 	g_autoptr(Backing) backing = path ? backing_open(path, 0, error) : NULL;
+	g_autoptr(GError) problem = NULL;
 
-	if (!backing || !pool_device_is_empty(backing, error) ||
-	    !backing_format(linking, backing, error))
+	if (!backing || !pool_device_is_empty(backing, error) || !base_hold(linking, error))
 		return FALSE;
-	if (linking->hold(linking->data, linking->uuid, TRUE, error))
+	if (volume_format_linked(backing, &linking->parameters, &linking->base, error))
 		return TRUE;
-	pool_wipe_device(backing, NULL);
+	if (pool_wipe_device(backing, &problem))
+		base_release(linking);
+	else
+		log_warning("%s stays held, as %s may be its clone: %s", linking->base.name, path,
+			    problem->message);
 	return FALSE;
+}
+
+/* The base is open. */
+static gboolean clone_make(Linking *linking, GError **error)
+{
+	if (!volume_random_uuid(linking->uuid, error))
+		return FALSE;
+	uuid_format(linking->uuid, linking->uuid_text);
+	linking->parameters.uuid = linking->uuid;
+	return linking->to->pool ? link_in_pool(linking, error) : link_on_device(linking, error);
 }
 
 gboolean pool_volume_link(const Config *config, const VolumeName *from, const VolumeName *to,
@@ -112,7 +138,7 @@ gboolean pool_volume_link(const Config *config, const VolumeName *from, const Vo
 			  "%s has %u bases below it already; flatten it first", text,
 			  VOLUME_BASES_MAX);
 	else
-		done = to->pool ? link_in_pool(&linking, error) : link_on_device(&linking, error);
+		done = clone_make(&linking, error);
 	volume_close(base, NULL);
 	return done || pool_fail("make the clone", to, error);
 }

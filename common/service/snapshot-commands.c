@@ -10,6 +10,7 @@
 #include "common/base/text.h"
 #include "common/base/units.h"
 #include "common/check/scrub.h"
+#include "common/engine/volume-base.h"
 #include "common/engine/volume-flatten.h"
 #include "common/engine/volume-usage.h"
 #include "common/service/readers.h"
@@ -316,41 +317,72 @@ static Json *command_rename(const Command *command, GError **error)
 	return json_object_new_object();
 }
 
-static Json *hold_clone(const Command *command, const char *name, const char *clone, GError **error)
+/* The identity of a linked clone's base, of which only UUIDs and generation are filled in, and of
+ * the clone. */
+static gboolean clone_get(Json *request, BaseIdentity *ret_base, guint8 ret_clone[16],
+			  GError **error)
 {
-	guint8 uuid[16];
+	const struct {
+		const char *key;
+		guint8 *uuid;
+	} uuids[] = {{"clone", ret_clone},
+		     {"volume_uuid", ret_base->volume},
+		     {"snapshot_uuid", ret_base->snapshot}};
 
-	if (!uuid_parse(clone, uuid)) {
-		error_set(error, STORAGEOS_ERROR_INVALID, "`clone` is no UUID");
-		return NULL;
+	for (guint i = 0; i < G_N_ELEMENTS(uuids); i++) {
+		const char *text = text_get(request, uuids[i].key, error);
+
+		if (!text)
+			return FALSE;
+		if (!uuid_parse(text, uuids[i].uuid))
+			return error_set(error, STORAGEOS_ERROR_INVALID, "`%s` is no UUID",
+					 uuids[i].key);
 	}
-	return volume_snapshot_hold_clone(command->volume, name, uuid, error)
-		       ? json_object_new_object()
-		       : NULL;
+	ret_base->generation = number_get(request, "generation");
+	return TRUE;
+}
+
+typedef gboolean (*CloneChange)(Volume *volume, const BaseIdentity *base, const guint8 clone[16],
+				GError **error);
+
+/* The snapshot is found by what it is: `name` is for messages. */
+static Json *clone_change(const Command *command, CloneChange change, const char *name,
+			  GError **error)
+{
+	BaseIdentity base = {0};
+	guint8 clone[16];
+
+	g_strlcpy(base.name, name, sizeof base.name);
+	if (!clone_get(command->request, &base, clone, error) ||
+	    !change(command->volume, &base, clone, error))
+		return NULL;
+	return json_object_new_object();
+}
+
+typedef gboolean (*TagChange)(Volume *volume, const char *name, const char *tag, GError **error);
+
+static Json *hold_change(const Command *command, TagChange change, CloneChange of_clone,
+			 GError **error)
+{
+	const char *name = text_get(command->request, "name", error);
+	const char *tag;
+
+	if (name && json_get_text(command->request, "clone"))
+		return clone_change(command, of_clone, name, error);
+	tag = name ? text_get(command->request, "tag", error) : NULL;
+	if (!tag || !change(command->volume, name, tag, error))
+		return NULL;
+	return json_object_new_object();
 }
 
 static Json *command_hold(const Command *command, GError **error)
 {
-	const char *name = text_get(command->request, "name", error);
-	const char *clone = name ? json_get_text(command->request, "clone") : NULL;
-	const char *tag;
-
-	if (clone)
-		return hold_clone(command, name, clone, error);
-	tag = name ? text_get(command->request, "tag", error) : NULL;
-	if (!tag || !volume_snapshot_hold(command->volume, name, tag, error))
-		return NULL;
-	return json_object_new_object();
+	return hold_change(command, volume_snapshot_hold, volume_snapshot_hold_clone, error);
 }
 
 static Json *command_release(const Command *command, GError **error)
 {
-	const char *name = text_get(command->request, "name", error);
-	const char *tag = name ? text_get(command->request, "tag", error) : NULL;
-
-	if (!tag || !volume_snapshot_release(command->volume, name, tag, error))
-		return NULL;
-	return json_object_new_object();
+	return hold_change(command, volume_snapshot_release, volume_snapshot_release_clone, error);
 }
 
 static Json *command_flatten(const Command *command, GError **error)

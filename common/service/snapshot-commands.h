@@ -28,8 +28,8 @@
  * `snapshot-delete`: durable; the space becomes free in the background.
  *     name; bookmark (flag)
  * `snapshot-rename`: name, to
- * `snapshot-hold`: name, tag; or, for a linked clone (volume-base.h), name, clone: its UUID
- * `snapshot-release`: name, tag
+ * `snapshot-hold`, `snapshot-release`: name, tag; or, for a linked clone (volume-base.h): clone,
+ * its UUID; volume_uuid, snapshot_uuid, generation of its base; name, for messages
  * `snapshot-flatten`: a step of volume_flatten(), of `bytes` bytes, 64 MiB at most
  *     -> copied, left, done
  * `snapshot-gate`: closes and opens the gate before changes (volume-snapshots.h).

@@ -157,11 +157,75 @@ static void test_later(const void *data)
 	backing_check(backing);
 }
 
+/* ---- the hold of a linked clone */
+
+#define CLONE "00000000-0000-4000-8000-000000000001"
+
+static gboolean clone_by_command(Volume *volume, const char *run, const char *command,
+				 const VolumeSnapshotInfo *of, const char *volume_uuid,
+				 GError **error)
+{
+	g_autoptr(Json) request = json_object_new_object();
+	g_autoptr(Json) answer = NULL;
+
+	json_add_text(request, "name", "x");
+	json_add_text(request, "clone", CLONE);
+	json_add_text(request, "volume_uuid", volume_uuid);
+	json_add_text(request, "snapshot_uuid", of->uuid);
+	json_add_number(request, "generation", of->generation);
+	answer = snapshot_command(volume, run, command, request, error);
+	return answer != NULL;
+}
+
+static guint count_tags(Volume *volume, guint64 generation)
+{
+	g_autoptr(GPtrArray) tags = volume_snapshot_tags(volume, generation);
+
+	return tags->len;
+}
+
+/* Between the opening of a base and its hold, names may change. */
+static void test_clone_hold(const void *data)
+{
+	static const char other[] = "00000000-0000-4000-8000-000000000002";
+	g_autofree char *run = test_path(".run");
+	g_autoptr(GError) error = NULL, stranger = NULL, wrong = NULL;
+	g_autoptr(Place) place = NULL;
+	Volume *volume = place_new_volume(&place, 16 * MIB);
+	VolumeSnapshotInfo info, mixed;
+	VolumeInfo of_volume;
+	guint64 second;
+
+	(void)data;
+	REQUIRE(volume);
+	snapshot_take(volume, "x");
+	second = snapshot_take(volume, "y");
+	g_autoptr(GArray) infos = volume_snapshots(volume);
+	info = mixed = g_array_index(infos, VolumeSnapshotInfo, 0);
+	mixed.generation = second;
+	volume_get_info(volume, &of_volume);
+	CHECK(volume_snapshot_rename(volume, "x", "z", NULL));
+	CHECK(volume_snapshot_rename(volume, "y", "x", NULL));
+	CHECK(clone_by_command(volume, run, "snapshot-hold", &info, of_volume.uuid, &error));
+	CHECK_NO_ERROR(error);
+	CHECK_UINT(count_tags(volume, info.generation), 1);
+	CHECK_UINT(count_tags(volume, second), 0);
+	CHECK(!clone_by_command(volume, run, "snapshot-release", &info, other, &stranger));
+	CHECK_ERROR(stranger, STORAGEOS_ERROR_NOT_FOUND, NULL);
+	CHECK(!clone_by_command(volume, run, "snapshot-release", &mixed, of_volume.uuid, &wrong));
+	CHECK_ERROR(wrong, STORAGEOS_ERROR_NOT_FOUND, NULL);
+	CHECK_UINT(count_tags(volume, info.generation), 1);
+	CHECK(clone_by_command(volume, run, "snapshot-release", &info, of_volume.uuid, NULL));
+	CHECK_UINT(count_tags(volume, info.generation), 0);
+	close_volume(volume);
+}
+
 int main(int argc, char **argv)
 {
 	for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
 		test_add(rows[i].name, test_later, &rows[i]);
 	test_add("a deletion that may go on keeps readers out", test_goes_on, NULL);
 	test_add("a deletion that was refused does not", test_refused, NULL);
+	test_add("a clone's hold goes to its base, whatever that is called", test_clone_hold, NULL);
 	return test_run(argc, argv);
 }
