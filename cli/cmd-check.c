@@ -8,6 +8,7 @@
 #include "common/base/error.h"
 #include "common/check/repair.h"
 #include "common/base/units.h"
+#include "common/service/pool-base.h"
 #include "common/service/readers.h"
 #include "common/service/volume-summary.h"
 
@@ -194,23 +195,29 @@ static int check_failed(const Checking *checking, GError *error)
 	return CLI_FAILED;
 }
 
+/* Of a linked clone, its base is looked at, too, but not read. */
 static int check_run_and_print(const Checking *checking)
 {
 	GError *error = NULL;
 	g_autoptr(CheckResult) result = check_volume(checking, &error);
+	g_autoptr(GError) problem = NULL;
 	g_autoptr(Json) object = NULL;
 
 	if (!result)
 		return check_failed(checking, error);
+	pool_check_base(checking->config, checking->name, &problem);
 	if (checking->json) {
 		object = json_object_new_object();
 		json_add_text(object, "volume", checking->text);
 		json_add_result(object, result);
+		json_add_text(object, "base_problem", problem ? problem->message : NULL);
 		cli_print_json(object);
 	} else {
 		result_print(checking, result);
 	}
-	return result->errors ? CLI_FAILED : CLI_DONE;
+	if (problem)
+		cli_say("check %s: %s", checking->text, problem->message);
+	return result->errors || problem ? CLI_FAILED : CLI_DONE;
 }
 
 /* ---- repairing */

@@ -39,9 +39,10 @@ guint volume_depth(Volume *volume)
 
 /* ---- opening */
 
-static gboolean base_fits(const Volume *volume, const BaseIdentity *wanted, GError **error)
+gboolean volume_base_fits(const Volume *base, const BaseIdentity *wanted, const char *name,
+			  GError **error)
 {
-	const BaseIdentity *found = &volume->base->self;
+	const BaseIdentity *found = &base->self;
 
 	return (!memcmp(found->snapshot, wanted->snapshot, sizeof wanted->snapshot) &&
 		found->generation == wanted->generation && found->size == wanted->size &&
@@ -49,7 +50,7 @@ static gboolean base_fits(const Volume *volume, const BaseIdentity *wanted, GErr
 	       error_set(error, STORAGEOS_ERROR_CORRUPT,
 			 "%s: its base '%s' is not what the clone was made of: it has another "
 			 "size or content",
-			 volume->engine.name, wanted->name);
+			 name, wanted->name);
 }
 
 gboolean volume_base_open(Volume *volume, const Superblock *sb, VolumeBaseOpen open_base,
@@ -64,7 +65,8 @@ gboolean volume_base_open(Volume *volume, const Superblock *sb, VolumeBaseOpen o
 				 "%s: it is a linked clone of '%s', which is needed to read it",
 				 volume->engine.name, sb->base.name);
 	volume->base = open_base(&sb->base, data, error);
-	return volume->base && base_fits(volume, &sb->base, error);
+	return volume->base &&
+	       volume_base_fits(volume->base, &sb->base, volume->engine.name, error);
 }
 
 void volume_as_base(const Volume *snapshot, const char *name, BaseIdentity *ret_base)

@@ -56,6 +56,10 @@ gboolean volume_format_linked(Backing *backing, const VolumeParameters *paramete
 /* How many bases are below an open volume or snapshot. */
 guint volume_depth(Volume *volume);
 
+/* FALSE with CORRUPT unless an open snapshot is the base that the clone `name` was made of. */
+gboolean volume_base_fits(const Volume *base, const BaseIdentity *wanted, const char *name,
+			  GError **error);
+
 /* FALSE: the volume in the backing is no linked clone, or no volume. */
 gboolean volume_find_base(Backing *backing, BaseIdentity *ret_base);
 
@@ -76,7 +80,7 @@ gboolean volume_snapshot_hold_clone(Volume *volume, const BaseIdentity *base,
 gboolean volume_snapshot_release_clone(Volume *volume, const BaseIdentity *base,
 				       const guint8 clone[16], GError **error);
 
-/* The holds of clones on the snapshots of the volume in a backing, which nobody has open for
- * writing: an array of `char *`, "SNAPSHOT clone-UUID".  NULL with an error if they cannot be read.
- * Free with g_ptr_array_unref(). */
+/* The holds of clones on the snapshots of the volume in a backing: an array of `char *`, "SNAPSHOT
+ * clone-UUID".  NULL with an error if they cannot be read, which may be so for a moment while
+ * somebody has the volume open for writing.  Free with g_ptr_array_unref(). */
 GPtrArray *volume_list_clone_holds(Backing *backing, GError **error);

@@ -7,6 +7,8 @@
 #include "common/engine/superblock.h"
 #include "common/service/pool-private.h"
 
+#define HOLDS_TRIES 10u
+
 /* ---- looking through the pools */
 
 /* TRUE ends the search. */
@@ -224,6 +226,55 @@ gboolean pool_clone_base(const Config *config, const VolumeName *name, BaseIdent
 		return FALSE;
 	uuid_format(pair.current.uuid, ret_uuid);
 	return TRUE;
+}
+
+/* The table of a volume that is served may move while it is read. */
+static GPtrArray *holds_read(Backing *backing, GError **error)
+{
+	GPtrArray *holds = NULL;
+
+	for (guint i = 0; !holds && i < HOLDS_TRIES; i++) {
+		g_clear_error(error);
+		holds = volume_list_clone_holds(backing, error);
+	}
+	return holds;
+}
+
+static gboolean base_check_held(const Config *config, const BaseIdentity *base, const char *uuid,
+				GError **error)
+{
+	g_autofree char *tag = g_strconcat(" " VOLUME_CLONE_TAG, uuid, NULL);
+	g_autoptr(VolumeName) name = pool_base_find(config, base, error);
+	g_autofree char *path = name ? pool_existing_path(config, name, error) : NULL;
+	g_autoptr(Backing) backing =
+		path ? backing_open(path, BACKING_OPEN_READ_ONLY, error) : NULL;
+	g_autoptr(GPtrArray) holds = backing ? holds_read(backing, error) : NULL;
+
+	for (guint i = 0; holds && i < holds->len; i++)
+		if (g_str_has_suffix(g_ptr_array_index(holds, i), tag))
+			return TRUE;
+	return holds &&
+	       error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+			 "its base '%s' is not held for it, and may be deleted (storageos snapshot "
+			 "hold %s%s)",
+			 base->name, base->name, tag);
+}
+
+gboolean pool_check_base(const Config *config, const VolumeName *name, GError **error)
+{
+	PoolBases bases = {config, 0};
+	BaseIdentity base;
+	char uuid[UUID_TEXT];
+	gboolean good;
+	Volume *snapshot;
+
+	if (!pool_clone_base(config, name, &base, uuid))
+		return TRUE;
+	snapshot = pool_base_open(&base, &bases, error);
+	good = snapshot && volume_base_fits(snapshot, &base, name->name, error) &&
+	       base_check_held(config, &base, uuid, error);
+	volume_close(snapshot, NULL);
+	return good;
 }
 
 static void clone_describe(const Config *config, const char *hold, GString *text)

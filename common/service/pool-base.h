@@ -32,6 +32,11 @@ guint pool_base_depth(const Config *config, const BaseIdentity *base);
 gboolean pool_clone_base(const Config *config, const VolumeName *name, BaseIdentity *ret_base,
 			 char ret_uuid[UUID_TEXT]);
 
+/* FALSE if the volume is a linked clone and something is wrong with its base: it is not found,
+ * cannot be opened, or is another (those of pool_base_open(), CORRUPT), or it is not held for the
+ * clone (NOT_FOUND).  Does not read the base's data. */
+gboolean pool_check_base(const Config *config, const VolumeName *name, GError **error);
+
 /* The name of the linked clone that has this UUID; NULL: no pool and no block device of this
  * machine has such a clone.  Free the result. */
 char *pool_clone_find(const Config *config, const char *uuid);

@@ -36,6 +36,9 @@ must "with data" put "$WORK/mnt/db" "$WORK/old"
 must "a snapshot" "$STORAGEOS" snapshot create plain/db@old --freeze never
 must "other data" put "$WORK/mnt/db" "$WORK/new"
 
+# What is flushed is in the file, but the server goes on: a copy for later.
+must "a copy of the file" cp "$WORK/plain/db.vol" "$WORK/before"
+
 # ---- made, written, read
 
 is "a clone on ext4 is linked by itself" "$("$STORAGEOS" clone plain/db@old plain/test --json | jq -r .how)" linked
@@ -91,7 +94,16 @@ must "a base that moves" mv "$WORK/plain/db.vol" "$WORK/plain/moved.vol"
 is "is found by its UUID" "$("$STORAGEOS" info plain/test --json | jq -r .error)" null
 must "a base that is missing" mv "$WORK/plain/moved.vol" "$WORK/gone"
 refuses "is an error that says so" "base 'plain/db@old' is missing" serve plain/test clone
+refuses "check tells it, too" "base 'plain/db@old' is missing" "$STORAGEOS" check plain/test
 must "is back" mv "$WORK/gone" "$WORK/plain/db.vol"
+check "with it, check finds nothing wrong" "$STORAGEOS" check plain/test
+must "another file of the base" cp "$WORK/plain/db.vol" "$WORK/kept"
+must "from before the clone" cp "$WORK/before" "$WORK/plain/db.vol"
+refuses "has no hold, which check tells" "base 'plain/db@old' is not held for it.*snapshot hold plain/db@old clone-" \
+	"$STORAGEOS" check plain/test
+is "in its JSON, too" "$("$STORAGEOS" check plain/test --json 2>/dev/null | jq -r .base_problem | cut -c1-45)" \
+	"its base 'plain/db@old' is not held for it, a"
+must "the right one is back" mv "$WORK/kept" "$WORK/plain/db.vol"
 
 # ---- the end of the link
 
