@@ -249,6 +249,25 @@ static void snapshot_dying(Session *session)
 	session_snapshot(session);
 }
 
+/* All that the clone has from its base, and the base itself. */
+static void flatten(Session *session)
+{
+	session_flatten(session, VOLUME_SIZE);
+}
+
+static gpointer flatten_main(gpointer session)
+{
+	flatten(session);
+	return NULL;
+}
+
+/* The last of its flushes are those of the checkpoint that drops the base. */
+static void write_during_flatten(Session *session)
+{
+	if (session_is_linked(session))
+		write_during(session, flatten_main, 1);
+}
+
 static const struct {
 	char letter; /* in the names of sequences */
 	void (*run)(Session *session);
@@ -283,12 +302,16 @@ static const struct {
 	{'e', walk_once},		   /* one step of freeing what snapshots gave up */
 	{'E', walk_to_the_end},		   /* all of them */
 	{'R', session_rollback_to_oldest}, /* rolls back, and gives up what there was */
+
+	{'n', flatten},		     /* copies what the base has, and drops it */
+	{'N', write_during_flatten}, /* writes during its first flush */
 };
 #define N_OPERATIONS G_N_ELEMENTS(operations)
 
 /* What sequences consist of: without snapshots all of the other operations. */
 #define PLAIN "sbumotzdDfckFKLghGwrx"
 #define WITH_SNAPSHOTS "oDfkKrxSYTXBeER"
+#define LINKED "sumtzdDfkKxrghnN"
 
 static void run_operation(Session *session, char letter)
 {
@@ -303,6 +326,7 @@ typedef struct {
 	const char *name;
 	gboolean crashed; /* its journal has records to replay */
 	gboolean snapshots;
+	gboolean linked;
 	guint64 least; /* fewer distinct disks mean that something is no longer tried */
 	const char *letters;
 	Image *image;
@@ -317,6 +341,11 @@ static Start starts[] = {
 	 .snapshots = TRUE,
 	 .least = 6500,
 	 .letters = WITH_SNAPSHOTS},
+	{.name = "a linked clone",
+	 .crashed = TRUE,
+	 .linked = TRUE,
+	 .least = 7500,
+	 .letters = LINKED},
 };
 
 /* Two snapshots, the first with a dying part, and a third one that is being taken apart. */
@@ -345,6 +374,26 @@ static History *history_of_now(const Session *session)
 	return history;
 }
 
+/* Replaces an empty volume by a linked clone, whose base has data here and there. */
+static void prepare_clone(Image **image, History **history)
+{
+	g_autoptr(Image) base = NULL;
+	Session session;
+
+	session_start(&session, *image, *history, 1);
+	session_write(&session, 0, 5, 190);
+	session_write(&session, 0, 1000, 8);
+	session_write(&session, 0, 2000, SECTORS - 2000);
+	session_make_base(&session);
+	session_stop(&session);
+	image_free(*image);
+	history_free(*history);
+	base = disk_visible(session.disk);
+	*image = session_format_linked(base, JOURNAL_SIZE);
+	*history = history_from(session.history, history_now(session.history));
+	session_end(&session);
+}
+
 static void prepare(Start *start)
 {
 	g_autoptr(Image) image = session_format(VOLUME_SIZE, JOURNAL_SIZE);
@@ -353,8 +402,12 @@ static void prepare(Start *start)
 
 	session_holds = start->snapshots;
 	history_set_size(nothing, SECTORS);
+	if (start->linked)
+		prepare_clone(&image, &nothing);
 	session_start(&session, image, nothing, 1);
-	session_write(&session, 0, 0, BEFORE);
+	session_write(&session, 0, start->linked ? 100 : 0, start->linked ? 30 : BEFORE);
+	if (start->linked)
+		session_discard(&session, 0, 8, 40);
 	session_checkpoint_and_wait(&session, 0);
 	if (start->snapshots)
 		prepare_snapshots(&session);

@@ -4,12 +4,16 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#include "common/base/error.h"
 #include "common/engine/checkpointer-private.h"
 #include "common/engine/volume-private.h"
+#include "common/engine/volume-flatten.h"
 #include "common/engine/volume-snapshots.h"
 #include "tests/harness.h"
+#include "tests/power/base.h"
 
 #define RESIZE_SECONDS 60
+#define RANDOMS_OF_FORMAT 4 /* a volume and its clone draw different ones */
 #define RANDOMS_BEFORE 8
 #define NAMES_BEFORE 8 /* snapshots that a recording may begin with */
 
@@ -35,23 +39,46 @@ gint64 g_get_real_time(void)
 	return G_USEC_PER_SEC;
 }
 
-Image *session_format(guint64 size, guint64 journal_size)
+static Image *format(guint64 size, guint64 journal_size, const BaseIdentity *base)
 {
 	const VolumeParameters parameters = {.size = size, .journal_size = journal_size};
 	g_autoptr(Image) empty = image_new();
 	g_autoptr(Disk) disk = disk_new(empty);
 	g_autoptr(Backing) backing = disk_backing(disk);
 
-	randoms = 0;
-	CHECK(volume_format(backing, &parameters, NULL));
+	randoms = base ? RANDOMS_OF_FORMAT : 0;
+	CHECK(volume_format_linked(backing, &parameters, base, NULL));
 	return disk_visible(disk);
+}
+
+Image *session_format(guint64 size, guint64 journal_size)
+{
+	return format(size, journal_size, NULL);
+}
+
+Image *session_format_linked(Image *base, guint64 journal_size)
+{
+	g_autoptr(GError) error = NULL;
+	BaseIdentity identity;
+	Volume *snapshot;
+	Image *image;
+
+	base_set(base);
+	snapshot = base_open_snapshot(&error);
+	if (!CHECK_NO_ERROR(error))
+		return image_new();
+	volume_as_base(snapshot, "test@" BASE_SNAPSHOT, &identity);
+	image = format(volume_size(snapshot), journal_size, &identity);
+	volume_close(snapshot, NULL);
+	return image;
 }
 
 static void open_volume(Session *session)
 {
 	g_autoptr(GError) error = NULL;
 
-	session->volume = volume_open(disk_backing(session->disk), "test", 0, &error);
+	session->volume =
+		volume_open_linked(disk_backing(session->disk), "test", 0, base_open, NULL, &error);
 	session->failed |= !CHECK_NO_ERROR(error);
 	if (session->volume)
 		checkpointer_hold(session->volume->checkpointer, session_holds);
@@ -373,4 +400,35 @@ void session_walk(Session *session, guint steps)
 {
 	checkpointer_call(session->volume->checkpointer, make_steps, &steps);
 	session_checkpoint_and_wait(session, 0);
+}
+
+/* ---- linked clones */
+
+void session_flatten(Session *session, guint64 bytes)
+{
+	VolumeFlattening flattening;
+	g_autoptr(GError) error = NULL;
+
+	/* One that has no base any more has nothing to do. */
+	if (!volume_flatten(session->volume, bytes, &flattening, &error) &&
+	    !g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_INVALID))
+		session->failed |= !CHECK_NO_ERROR(error);
+}
+
+gboolean session_is_linked(const Session *session)
+{
+	return volume_depth(session->volume) > 0;
+}
+
+void session_make_base(Session *session)
+{
+	const VolumeSnapshotParameters parameters = {.name = BASE_SNAPSHOT, .created = 1};
+	g_autoptr(GError) error = NULL;
+	guint64 generation;
+
+	if (volume_snapshot_begin(session->volume, &parameters, &generation, &error))
+		volume_snapshot_wait(session->volume, generation, RESIZE_SECONDS, &error);
+	session->failed |= !CHECK_NO_ERROR(error);
+	if (!session->failed)
+		session_reopen(session);
 }

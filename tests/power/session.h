@@ -19,6 +19,9 @@ typedef struct {
 /* A new, empty volume; always the same one, down to its UUID. */
 Image *session_format(guint64 size, guint64 journal_size);
 
+/* A linked clone, of the process's base (base.h), which becomes this image. */
+Image *session_format_linked(Image *base, guint64 journal_size);
+
 /* Starts a recording on a copy of `start`, which holds what `history` says now, and opens it.  The
  * recording begins before the volume is opened. */
 void session_start(Session *session, Image *start, const History *history, guint n_threads);
@@ -71,3 +74,11 @@ void session_rollback_to_oldest(Session *session); /* if it has the volume's siz
 void session_walk(Session *session, guint steps);  /* and a checkpoint */
 void session_reopen(Session *session);		   /* closes in order */
 void session_die(Session *session); /* the process dies; the next one opens the volume */
+
+/* A step of volume_flatten(), or nothing if the volume has no base any more. */
+void session_flatten(Session *session, guint64 bytes);
+gboolean session_is_linked(const Session *session);
+
+/* Takes the snapshot that clones begin with, which is not in the history, and closes the volume in
+ * order. */
+void session_make_base(Session *session);

@@ -9,6 +9,7 @@
 #include "common/base/error.h"
 #include "common/base/logging.h"
 #include "common/engine/volume-snapshots.h"
+#include "tests/power/base.h"
 #include "tests/power/set.h"
 
 #define SUBSETS_MAX 3 /* all subsets are tried of at most so many entries */
@@ -209,7 +210,8 @@ static gboolean read_snapshot(const Trial *trial, Disk *disk, const char *name, 
 {
 	g_autoptr(GError) error = NULL;
 	g_autofree char *why = NULL;
-	Volume *volume = volume_open_snapshot(disk_backing(disk), "test", name, NULL, NULL, &error);
+	const VolumeSnapshotOpening opening = {.name = name, .open_base = base_open};
+	Volume *volume = volume_open_snapshot_linked(disk_backing(disk), "test", &opening, &error);
 	gboolean good = TRUE;
 
 	*ret_there = volume != NULL;
@@ -264,7 +266,7 @@ static gboolean snapshots_are_read(const Trial *trial)
 static Volume *open_volume(const Trial *trial, Disk *disk, const char *when)
 {
 	g_autoptr(GError) error = NULL;
-	Volume *volume = volume_open(disk_backing(disk), "test", 0, &error);
+	Volume *volume = volume_open_linked(disk_backing(disk), "test", 0, base_open, NULL, &error);
 
 	if (!volume)
 		fail(trial, "%s: %s", when, error->message);
