@@ -119,8 +119,10 @@ static void mark_make(Engine *engine, gpointer data)
 	Mark *mark = data;
 	Snapshot now;
 
-	mark->result = found ? 0 : -ENOENT;
-	if (!found)
+	mark->result = !found					       ? -ENOENT
+		       : mark->received > blocks_covering(found->size) ? -EINVAL
+								       : 0;
+	if (mark->result)
 		return;
 	now = *found;
 	now.received = mark->received;

@@ -34,7 +34,8 @@ gboolean volume_is_snapshot(Volume *volume, guint64 generation);
 gboolean volume_receive_begin(Volume *volume, const VolumeSnapshotParameters *to, guint64 size,
 			      GError **error);
 
-/* Blocks before `received` are as in the snapshot to be, and durable when it returns TRUE. */
+/* Blocks before `received` are as in the snapshot to be, and durable when it returns TRUE. INVALID:
+ * it has fewer. */
 gboolean volume_receive_mark(Volume *volume, guint64 received, GError **error);
 
 /* All of it has arrived: the content becomes the snapshot, durable when it returns TRUE. */

@@ -146,6 +146,12 @@ static gboolean resume_check(const Receiving *receiving, const VolumeReceiving *
 				 "the volume receives snapshot '%s' (go on with that, or give it "
 				 "up: --abort)",
 				 now->name);
+	/* The record, and what is marked in it, have the size with which the transfer began. */
+	if (begin->size != now->size)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "the stream is of a volume of %" G_GUINT64_FORMAT
+				 " bytes, and the transfer began with %" G_GUINT64_FORMAT,
+				 begin->size, now->size);
 	return begin->resume <= now->received ||
 	       error_set(error, STORAGEOS_ERROR_INVALID,
 			 "the stream begins at block %" G_GUINT64_FORMAT

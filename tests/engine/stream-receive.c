@@ -13,6 +13,7 @@
 #include "common/engine/volume-receive.h"
 #include "common/stream/stream-receive.h"
 #include "common/stream/stream-send.h"
+#include "common/stream/stream-writer.h"
 #include "tests/backing/memory.h"
 #include "tests/engine/snapshot-proof.h"
 #include "tests/engine/support.h"
@@ -436,6 +437,50 @@ static void test_under_way(const void *data)
 	check_snapshot(sender, place, 1);
 }
 
+/* The rest of the transfer as somebody may make it up: of another size, with a mark behind the end
+ * of the snapshot. */
+static int forged_rest(const Sender *sender, guint64 size)
+{
+	StreamBegin begin = {.created = 1, .size = size, .block_size = 512, .incremental = TRUE};
+	int fd = memfd_create("stream", MFD_CLOEXEC);
+	g_autoptr(StreamWriter) writer = stream_writer_new(fd);
+
+	g_strlcpy(begin.volume, sender->infos[0].uuid, sizeof begin.volume);
+	begin.to.generation = begin.from.generation = 1;
+	g_strlcpy(begin.to.uuid, sender->infos[1].uuid, sizeof begin.to.uuid);
+	g_strlcpy(begin.to.name, sender->infos[1].name, sizeof begin.to.name);
+	g_strlcpy(begin.from.uuid, sender->infos[0].uuid, sizeof begin.from.uuid);
+	g_strlcpy(begin.from.name, sender->infos[0].name, sizeof begin.from.name);
+	CHECK(stream_writer_begin(writer, &begin, NULL));
+	CHECK(stream_writer_mark(writer, size / BLOCK_SIZE, NULL));
+	lseek(fd, 0, SEEK_SET);
+	return fd;
+}
+
+/* A volume whose record says more than its snapshot has could not be opened any more. */
+static void test_forged_rest(const void *data)
+{
+	g_autoptr(Sender) sender = sender_new();
+	g_autoptr(Place) place = receiver_new();
+	Volume *volume = receiver_half(sender, place);
+	g_autoptr(GError) error = NULL, mark = NULL;
+
+	(void)data;
+	autofd rest = forged_rest(sender, 16 * GIB);
+	CHECK(!receive(volume, rest, 0, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "the transfer began with");
+	CHECK_UINT(volume_size(volume), sender->infos[1].size);
+	CHECK(!volume_receive_mark(volume, sender->infos[1].size / BLOCK_SIZE + 1, &mark));
+	CHECK_ERROR(mark, STORAGEOS_ERROR_INVALID, NULL);
+	close_volume(volume);
+	volume = receiver_open(place);
+	REQUIRE(volume != NULL);
+	autofd all = sender_stream(sender, 0, 1, 0);
+	CHECK(receive(volume, all, 0, NULL));
+	receiver_end(volume, place);
+	check_snapshot(sender, place, 1);
+}
+
 static void test_abort(const void *data)
 {
 	g_autoptr(Sender) sender = sender_new();
@@ -551,6 +596,7 @@ int main(int argc, char **argv)
 	test_add("a stream that does not fit is refused", test_refused, NULL);
 	test_add("what was there before --force is kept", test_force, NULL);
 	test_add("while a transfer is under way, nothing else is", test_under_way, NULL);
+	test_add("the rest of a transfer has the size of its beginning", test_forged_rest, NULL);
 	test_add("a transfer can be given up", test_abort, NULL);
 	test_add("a transfer of everything can be given up", test_abort_all, NULL);
 	test_add("giving up is interrupted anywhere", test_abort_interrupted, NULL);
