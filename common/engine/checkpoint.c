@@ -189,6 +189,15 @@ static gboolean identity_is_taken_locked(const Snapshots *snapshots, const Snaps
 	return FALSE;
 }
 
+/* How many records there must be room for.  What is received can be given up, which takes a record
+ * of what it goes back from; and when it becomes the snapshot, that takes its place. */
+static guint records_needed(const Snapshot *wish, const Snapshot *received)
+{
+	if (received)
+		return 0;
+	return wish->state == FORMAT_SNAPSHOT_RECEIVING ? 2 : 1;
+}
+
 /* Makes room for the snapshot's record, so that the freeze cannot fail, and removes the record of
  * what was received. */
 static int expect_snapshot(Engine *engine, const Snapshot *wish, guint *ret_place)
@@ -200,7 +209,7 @@ static int expect_snapshot(Engine *engine, const Snapshot *wish, guint *ret_plac
 
 	if (identity_is_taken_locked(engine->snapshots, wish, received))
 		return -EEXIST;
-	if (!snapshots_have_room_locked(engine->snapshots, 1))
+	if (!snapshots_have_room_locked(engine->snapshots, records_needed(wish, received)))
 		return -ENOSPC;
 	r = snapshots_keep_unlocking(engine->snapshots, generation ? 2 : 1);
 	if (r)

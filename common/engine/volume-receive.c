@@ -66,6 +66,11 @@ static gboolean receive_failed(Volume *volume, int r, const char *name, GError *
 		return error_set(error, STORAGEOS_ERROR_EXISTS,
 				 "%s: there is a snapshot '%s' already, or one with that UUID",
 				 volume->engine.name, name);
+	if (r == -ENOSPC)
+		return error_set(error, STORAGEOS_ERROR_NO_SPACE,
+				 "%s: no space for snapshot '%s': the disk is full, or the volume "
+				 "has too many snapshots",
+				 volume->engine.name, name);
 	return error_set_errno(error, r, "%s: receive snapshot '%s'", volume->engine.name, name);
 }
 

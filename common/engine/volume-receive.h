@@ -30,7 +30,7 @@ gboolean volume_is_snapshot(Volume *volume, guint64 generation);
 
 /* Begins to receive a snapshot of that size: durable when it returns TRUE.  The caller then gives
  * the volume that size.  EXISTS: there is a snapshot of that name or UUID.  BUSY: the volume is
- * receiving. */
+ * receiving.  NO_SPACE: on the disk, or in the table, which must have two records free. */
 gboolean volume_receive_begin(Volume *volume, const VolumeSnapshotParameters *to, guint64 size,
 			      GError **error);
 

@@ -589,6 +589,60 @@ static void test_abort_interrupted(const void *data)
 	CHECK(refused > 0 && refused < points);
 }
 
+/* ---- a table that is full */
+
+static void fill_table(Engine *engine, gpointer left)
+{
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(slots_lists_lock(engine->slots));
+	Snapshots *snapshots = engine->snapshots;
+	SnapshotHold hold = {.class = FORMAT_HOLD_USER,
+			     .generation = snapshots_head_parent_locked(snapshots)};
+
+	for (guint i = 0; snapshots_have_room_locked(snapshots, 1 + GPOINTER_TO_UINT(left)); i++) {
+		g_snprintf(hold.tag, sizeof hold.tag, "hold-%u", i);
+		if (!CHECK_INT(snapshots_keep_unlocking(snapshots, 1), 0))
+			return;
+		snapshots_add_hold_locked(snapshots, &hold);
+	}
+}
+
+/* A transfer that has begun can end, and be given up, however many records there are: nothing else
+ * can be done with the volume then. */
+static void test_full_table(const void *data)
+{
+	g_autoptr(Sender) sender = sender_new();
+
+	(void)data;
+	for (guint left = 1; left <= 2; left++) {
+		g_autoptr(Place) place = receiver_new();
+		Volume *volume = receiver_open(place);
+		g_autoptr(GError) error = NULL;
+		VolumeReceiving now;
+		gboolean empty;
+
+		test_row("room for %u", left);
+		autofd first = sender_stream(sender, -1, 0, 0);
+		autofd second = sender_stream(sender, 0, 1, 0);
+		CHECK(receive(volume, first, 0, NULL));
+		checkpointer_call(volume->checkpointer, fill_table, GUINT_TO_POINTER(left));
+		CHECK(!ftruncate(second, lseek(second, 0, SEEK_END) * 2 / 3));
+		lseek(second, 0, SEEK_SET);
+		CHECK(!receive(volume, second, 0, &error));
+		CHECK(volume_receive_get(volume, &now) == (left == 2));
+		if (left == 1) {
+			CHECK_ERROR(error, STORAGEOS_ERROR_NO_SPACE, "snapshots");
+		} else {
+			autofd all = sender_stream(sender, 0, 1, 0);
+			CHECK(stream_receive_abort(volume, &empty, NULL));
+			check_content(volume, sender->snapshots[0], sender->infos[0].size);
+			CHECK(volume_settled(volume, volume_settle(volume), 60));
+			CHECK(receive(volume, all, 0, NULL));
+		}
+		receiver_end(volume, place);
+		check_snapshot(sender, place, left - 1);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	test_add("a chain of streams makes the sender's snapshots", test_chain, NULL);
@@ -600,5 +654,6 @@ int main(int argc, char **argv)
 	test_add("a transfer can be given up", test_abort, NULL);
 	test_add("a transfer of everything can be given up", test_abort_all, NULL);
 	test_add("giving up is interrupted anywhere", test_abort_interrupted, NULL);
+	test_add("a transfer that has begun has its place in the table", test_full_table, NULL);
 	return test_run(argc, argv);
 }
