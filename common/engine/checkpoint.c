@@ -218,7 +218,7 @@ static int expect_snapshot(Engine *engine, const Snapshot *wish, guint *ret_plac
 	 * nobody has reserved room for them. */
 	if (generation)
 		snapshots_remove_locked(engine->snapshots, generation);
-	snapshots_expect_locked(engine->snapshots, ret_place);
+	snapshots_expect_locked(engine->snapshots, generation != 0, ret_place);
 	return 0;
 }
 

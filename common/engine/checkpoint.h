@@ -24,7 +24,8 @@
  * longer covers the blocks behind it.
  *
  * A checkpoint may be a snapshot: its root is kept.  If it meets a full disk after the freeze, the
- * snapshot is given up, and deleted once the checkpoint is durable.
+ * snapshot is given up, and deleted once the checkpoint is durable.  Not so if it is what was
+ * received: then the checkpoint goes on when it can.
  *
  * A snapshot's instant need not wait for the disk.  The flush and the switch take a second and more
  * under load, and all that they need was set aside before: once a checkpoint is written, the next

@@ -127,11 +127,15 @@ int checkpointer_await(Checkpointer *cp, guint64 generation, guint seconds)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 	gint64 until = g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND;
+	guint64 before = cp->attempts;
 	int r;
 
-	while ((r = snapshot_status(cp, generation)) == -EAGAIN)
+	while ((r = snapshot_status(cp, generation)) == -EAGAIN) {
+		if (cp->attempts != before && cp->result == -ENOSPC)
+			return -ENOSPC;
 		if (!lock_wait_until(&cp->done, &cp->lock, until))
 			return -ETIMEDOUT;
+	}
 	return r;
 }
 

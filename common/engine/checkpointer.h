@@ -45,7 +45,7 @@ int checkpointer_snapshot(Checkpointer *checkpointer, const Snapshot *wish,
 			  guint64 *ret_generation);
 
 /* Waits until that snapshot is durable, `seconds` at most.  0; -ETIMEDOUT; -ENOSPC: it was given
- * up; -ENOENT: there is none; -ESHUTDOWN. */
+ * up or, if it is what was received, waits for space; -ENOENT: there is none; -ESHUTDOWN. */
 int checkpointer_await(Checkpointer *checkpointer, guint64 generation, guint seconds);
 
 /* For a request that met a full backing: has some discarded blocks freed and a checkpoint made, and

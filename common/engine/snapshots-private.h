@@ -72,6 +72,7 @@ struct Snapshots {
 	gboolean frozen_changed; /* the checkpoint has another root than the last one */
 	SnapshotsState frozen_state;
 	guint64 newest; /* the snapshot that the running checkpoint makes; 0: none */
+	gboolean keep;	/* it is not given up */
 	LoggingLimit damaged;
 };
 

@@ -497,7 +497,7 @@ guint64 snapshots_give_up_newest(Snapshots *snapshots)
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(slots_lists_lock(snapshots->slots));
 	Snapshot *newest = snapshot_find_locked(snapshots, snapshots->newest);
 
-	if (!newest)
+	if (!newest || snapshots->keep)
 		return 0;
 	lineage_change_locked(snapshots);
 	newest->state = FORMAT_SNAPSHOT_DELETING;

@@ -10,8 +10,9 @@ gboolean snapshots_have_room_locked(const Snapshots *snapshots, guint n)
 	return snapshots->n_list + snapshots->n_holds + n <= FORMAT_SNAPSHOTS_MAX;
 }
 
-void snapshots_expect_locked(Snapshots *snapshots, guint *ret_place)
+void snapshots_expect_locked(Snapshots *snapshots, gboolean keep, guint *ret_place)
 {
+	snapshots->keep = keep;
 	*ret_place = table_take_place_locked(snapshots);
 }
 

@@ -105,8 +105,9 @@ int snapshots_keep_unlocking(Snapshots *snapshots, guint n);
 /* Whether there is room in the table for `n` more records. */
 gboolean snapshots_have_room_locked(const Snapshots *snapshots, guint n);
 
-/* Makes room for the record of a new snapshot.  The next freeze must make it. */
-void snapshots_expect_locked(Snapshots *snapshots, guint *ret_place);
+/* Makes room for the record of a new snapshot.  The next freeze must make it.  `keep`: it is not
+ * given up. */
+void snapshots_expect_locked(Snapshots *snapshots, gboolean keep, guint *ret_place);
 
 /* The record in state receiving, of which there is one at most; NULL: there is none.  And the same
  * if it is that of the snapshot `wish`. */
@@ -174,6 +175,6 @@ int snapshots_write_frozen(Snapshots *snapshots);
 /* Puts it into `sb`, the feature bit included. */
 void snapshots_frozen_state(Snapshots *snapshots, Superblock *sb);
 
-/* The checkpoint of a freeze that made a snapshot met a full disk: the snapshot is given up.
- * Returns its generation; 0: none was being made. */
+/* The checkpoint of a freeze that made a snapshot met a full disk: the snapshot is given up, unless
+ * it was to be kept.  Returns its generation; 0: none was given up. */
 guint64 snapshots_give_up_newest(Snapshots *snapshots);

@@ -38,5 +38,7 @@ gboolean volume_receive_begin(Volume *volume, const VolumeSnapshotParameters *to
  * it has fewer. */
 gboolean volume_receive_mark(Volume *volume, guint64 received, GError **error);
 
-/* All of it has arrived: the content becomes the snapshot, durable when it returns TRUE. */
+/* All of it has arrived: the content becomes the snapshot, durable when it returns TRUE.  NO_SPACE:
+ * the volume has the snapshot as soon as there is space, or is still receiving when it is opened
+ * again. */
 gboolean volume_receive_end(Volume *volume, GError **error);

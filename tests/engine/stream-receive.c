@@ -3,6 +3,7 @@
  * Streams from one volume to another: the receiver's snapshots are the sender's, whatever
  * interrupts the transfer, and a stream that does not fit is refused before anything is written.
  */
+#include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "common/stream/stream-receive.h"
 #include "common/stream/stream-send.h"
 #include "common/stream/stream-writer.h"
+#include "tests/backing/faulty.h"
 #include "tests/backing/memory.h"
 #include "tests/engine/snapshot-proof.h"
 #include "tests/engine/support.h"
@@ -589,7 +591,7 @@ static void test_abort_interrupted(const void *data)
 	CHECK(refused > 0 && refused < points);
 }
 
-/* ---- a table that is full */
+/* ---- a table that is full, a disk that is */
 
 static void fill_table(Engine *engine, gpointer left)
 {
@@ -643,6 +645,62 @@ static void test_full_table(const void *data)
 	}
 }
 
+/* Has all that arrived become the snapshot while write number `n` of the backing fails, and all
+ * behind it if `for_ever`.  FALSE: the volume has FAILED. */
+static gboolean receive_end_full(Place *place, Volume *volume, guint n, gboolean for_ever)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *failure = NULL;
+	gboolean done;
+
+	backing_faulty_fail(place->memory, FAULTY_WRITE, n, ENOSPC, for_ever, FALSE);
+	done = volume_receive_end(volume, &error);
+	failure = volume_failure(volume);
+	if (for_ever || failure) {
+		volume_abandon(volume);
+		backing_faulty_fail(place->memory, 0, 0, 0, FALSE, FALSE);
+	} else {
+		if (!done)
+			CHECK_ERROR(error, STORAGEOS_ERROR_NO_SPACE, NULL);
+		backing_faulty_fail(place->memory, 0, 0, 0, FALSE, FALSE);
+		close_volume(volume);
+	}
+	return !failure;
+}
+
+/* Wherever the disk is full in the last checkpoint of a transfer: the volume is still receiving, or
+ * it has the snapshot. */
+static void test_full_at_the_end(const void *data)
+{
+	g_autoptr(Sender) sender = sender_new();
+	guint failed = 0;
+
+	(void)data;
+	for (guint n = 0; n < 32 && failed < 2 && !test_failed(); n++) {
+		g_autoptr(Place) place = place_new_memory();
+		autofd all = sender_stream(sender, -1, 0, 0);
+		VolumeReceiving now;
+		Volume *volume;
+
+		test_row("write %u%s", n / 2, n % 2 ? " and all behind it" : "");
+		backing_free(place->memory);
+		place->memory = backing_faulty_new(0);
+		place_format(place, 2 * MIB, 0);
+		volume = receiver_open(place);
+		CHECK(!ftruncate(all, lseek(all, 0, SEEK_END) - 1)); /* without END */
+		lseek(all, 0, SEEK_SET);
+		CHECK(!receive(volume, all, 0, NULL));
+		CHECK(volume_receive_mark(volume, sender->infos[0].size / BLOCK_SIZE, NULL));
+		failed += !receive_end_full(place, volume, n / 2, n % 2);
+		volume = receiver_open(place);
+		REQUIRE(volume != NULL);
+		if (volume_receive_get(volume, &now))
+			CHECK(volume_receive_end(volume, NULL));
+		receiver_end(volume, place);
+		check_snapshot(sender, place, 0);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	test_add("a chain of streams makes the sender's snapshots", test_chain, NULL);
@@ -655,5 +713,6 @@ int main(int argc, char **argv)
 	test_add("a transfer of everything can be given up", test_abort_all, NULL);
 	test_add("giving up is interrupted anywhere", test_abort_interrupted, NULL);
 	test_add("a transfer that has begun has its place in the table", test_full_table, NULL);
+	test_add("the disk is full at the end of a transfer", test_full_at_the_end, NULL);
 	return test_run(argc, argv);
 }
