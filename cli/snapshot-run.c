@@ -290,7 +290,7 @@ static gboolean group_take(Running *running, gint64 now, GError **error)
 static gboolean group_carry_out(Running *running, GError **error)
 {
 	gint64 now = g_get_real_time() / G_USEC_PER_SEC;
-	gboolean all = TRUE;
+	gboolean all;
 
 	for (guint i = 0; i < running->turns->len; i++)
 		turn_look(g_ptr_array_index(running->turns, i));
@@ -299,8 +299,8 @@ static gboolean group_carry_out(Running *running, GError **error)
 			return FALSE;
 	for (guint i = 0; i < running->turns->len; i++)
 		turn_look(g_ptr_array_index(running->turns, i));
-	if (group_is_due(running, now) && !group_take(running, now, error))
-		return FALSE;
+	/* What could not be taken does not keep what is there too long: it may be in the way. */
+	all = !group_is_due(running, now) || group_take(running, now, error);
 	for (guint i = 0; i < running->turns->len; i++)
 		all = turn_prune(g_ptr_array_index(running->turns, i), all ? error : NULL) && all;
 	return all;

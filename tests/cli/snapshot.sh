@@ -248,6 +248,17 @@ deleted=$(jq -r '.[0].deleted | join(" ")' "$WORK/ran")
 is "and deletes the oldest" "$deleted" "old-50 old-3 old-2"
 is "but not the one before it, the held one, nor those made by hand" \
 	"$(names db | tr ' ' '\n' | grep -cE '^(old-1|old-49|thursday|frozen)$')" 4
+for hours in 5 4; do
+	ask db "{\"command\": \"snapshot-begin\", \"name\": \"late-$hours\", \"by_policy\": true,
+		\"created\": $((now - hours * 3600))}" >/dev/null || not_ok "make late-$hours"
+done
+mkdir "$WORK/snapshot.d"
+printf "#!/bin/sh\n[ \$1 = after ]\n" >"$WORK/snapshot.d/20-refuse"
+chmod +x "$WORK/snapshot.d/20-refuse"
+refuses "a run that can take none says why" '20-refuse exited with status 1' snapshot run
+is "and deletes all the same what is kept no longer" \
+	"$(names db | tr ' ' '\n' | grep -E '^(old|late|auto)-' | paste -sd' ')" "old-49 late-5 late-4"
+rm -r "$WORK/snapshot.d"
 sed -i 's/^hourly=2$/hourly=2\nmin_free=1000T/' "$STORAGEOS_CONFIG"
 refuses "where space is short the oldest go, and none is taken" 'less than min_free .*: none is taken' snapshot run
 is "but what is held or made by hand" \
