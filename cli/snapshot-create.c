@@ -54,7 +54,7 @@ static gboolean creation_carry_out(Creation *creation, const Cli *cli, VolumeNam
 	for (guint i = 0; done && i < n; i++)
 		done = creation_add(creation, cli->config, names[i], error);
 	interrupt_hold();
-	done = done && snapshots_take(cli->config, creation->takes, n, freeze, FALSE, error);
+	done = done && snapshots_take(cli->config, creation->takes, n, freeze, FALSE, 0, error);
 	for (guint i = 0; i < creation->n; i++)
 		done = snapshot_volume_close(creation->takes[i].volume, done ? error : NULL) &&
 		       done;

@@ -24,6 +24,7 @@
 #define COPIES_MAX 100u	    /* names of one minute that are tried */
 #define RELIEF_SECONDS 600u /* that one volume may be freed of snapshots for space */
 #define LOOK_MICROSECONDS 500000
+#define DISK_SECONDS 300u /* that a snapshot may take to be durable */
 
 /* One volume of the group that has its turn. */
 typedef struct {
@@ -274,7 +275,7 @@ static gboolean group_take(Running *running, gint64 now, GError **error)
 		takes[i] = (SnapshotTake){.volume = turn->volume, .name = name};
 	}
 	if (!snapshots_take(running->cli->config, takes, running->turns->len,
-			    first->of->policy->freeze, TRUE, error))
+			    first->of->policy->freeze, TRUE, DISK_SECONDS, error))
 		return FALSE;
 	for (guint i = 0; i < running->turns->len; i++) {
 		Turn *turn = g_ptr_array_index(running->turns, i);

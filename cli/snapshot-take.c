@@ -16,6 +16,7 @@ typedef struct {
 	guint n;
 	PolicyFreeze freeze;
 	gboolean by_policy;
+	guint seconds;
 	gint64 created;
 	guint64 group; /* 0: one snapshot alone */
 } Taking;
@@ -197,7 +198,8 @@ static gboolean instant_take(const Taking *taking, GError **error)
 
 /* ---- until they are durable, or gone */
 
-static gboolean snapshot_wait(const SnapshotTake *take, GError **error)
+static gboolean snapshot_wait(const Taking *taking, const SnapshotTake *take, gint64 until,
+			      GError **error)
 {
 	gboolean done = FALSE;
 
@@ -214,9 +216,25 @@ static gboolean snapshot_wait(const SnapshotTake *take, GError **error)
 		done = json_get_flag(answer, "done");
 		if (!done && !interrupt_check(error))
 			return FALSE;
+		if (!done && g_get_monotonic_time() > until)
+			return error_set(error, STORAGEOS_ERROR_BUSY,
+					 "%s@%s: it is not on the disk after %u s, and given up",
+					 take->volume->text, take->name, taking->seconds);
 		if (!done)
 			cli_progress("%s@%s: waiting for the disk", take->volume->text, take->name);
 	}
+	return TRUE;
+}
+
+static gboolean snapshots_wait(const Taking *taking, GError **error)
+{
+	gint64 until = taking->seconds
+			       ? g_get_monotonic_time() + taking->seconds * G_TIME_SPAN_SECOND
+			       : G_MAXINT64;
+
+	for (guint i = 0; i < taking->n; i++)
+		if (!snapshot_wait(taking, &taking->takes[i], until, error))
+			return FALSE;
 	return TRUE;
 }
 
@@ -268,19 +286,18 @@ static gboolean prepared_take(const Taking *taking, GError **error)
 	}
 	done = interrupt_check(error) && instant_take(taking, error);
 	snapshot_hooks_after(hooks);
-	for (guint i = 0; done && i < taking->n; i++)
-		done = snapshot_wait(&taking->takes[i], error);
-	return done;
+	return done && snapshots_wait(taking, error);
 }
 
 gboolean snapshots_take(const Config *config, SnapshotTake *takes, guint n, PolicyFreeze freeze,
-			gboolean by_policy, GError **error)
+			gboolean by_policy, guint seconds, GError **error)
 {
 	const Taking taking = {.config = config,
 			       .takes = takes,
 			       .n = n,
 			       .freeze = freeze,
 			       .by_policy = by_policy,
+			       .seconds = seconds,
 			       .created = g_get_real_time() / G_USEC_PER_SEC,
 			       .group = n > 1 ? (guint64)g_random_int() << 31 | 1 : 0};
 
