@@ -217,6 +217,19 @@ static void attach_undo(const Places *places)
 		cli_say("attach %s: cannot undo what was done: %s", places->text, error->message);
 }
 
+/* Waits until it is known whether another machine has the volume's disk, and recovers the volume. A
+ * server would do the same, but could not say so in its own time: over TCMU the device would just
+ * not be ready. */
+static gboolean disk_await(const Places *places, const Facts *facts, GError **error)
+{
+	Volume *volume;
+
+	if (!facts->claimed_by || places->name->snapshot)
+		return TRUE;
+	volume = pool_volume_open(places->config, places->name, 0, error);
+	return volume && volume_close(volume, error);
+}
+
 static gboolean attach_anew(const Places *places, const Facts *facts, Frontend wanted,
 			    GError **error)
 {
@@ -229,6 +242,8 @@ static gboolean attach_anew(const Places *places, const Facts *facts, Frontend w
 			places->text, facts->depth, places->text);
 	/* A stale link must not point to the new device by chance. */
 	links_sweep(places->config);
+	if (!disk_await(places, facts, error))
+		return FALSE;
 	if (!device_make(&attaching, error) || !interrupt_check(error) ||
 	    !links_make(places, attaching.device, error) || !interrupt_check(error) ||
 	    !state_remember(places, facts, attaching.frontend, attaching.reason, error)) {

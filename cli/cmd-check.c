@@ -124,6 +124,7 @@ static void json_add_result(Json *object, const CheckResult *result)
 	json_add_losses(object, result->losses);
 	json_add_number(object, "snapshots", result->snapshots);
 	json_add_flag(object, "clean", result->clean);
+	json_add_text(object, "claimed_by", result->claimed_by);
 	json_add_number(object, "generation", result->generation);
 	json_add_number(object, "nodes", result->nodes);
 	json_add_number(object, "blocks", result->blocks);
@@ -184,6 +185,10 @@ static void result_print(const Checking *checking, const CheckResult *result)
 		    checking->text, state, result->blocks, data, result->nodes, result->records,
 		    result->generation,
 		    result->clean ? "" : ", not closed cleanly (the next open recovers)");
+	if (result->claimed_by)
+		lines_print("%s: not given back by %s: if it is in use there, all this says "
+			    "nothing",
+			    checking->text, result->claimed_by);
 	lines_write(checking->text, lines, LINES_MAX - 1, lines_print);
 }
 
@@ -336,6 +341,7 @@ static int repair_run(const Checking *checking)
 		plan_say(checking, plan);
 	if (plan && plan->actions->len)
 		done = plan_is_agreed(checking) && repair_carry_out(plan, &error);
+	repair_plan_let_go(plan);
 	backing_free(backing); /* drops the lock: the replay and the check below open it again */
 	if (!error && plan && done && plan->replay)
 		journal_replay(checking, &error);

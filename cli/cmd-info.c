@@ -19,6 +19,7 @@ static void info_add_facts(Json *object, const Facts *facts)
 	json_add_text(object, "write_cache", facts_write_cache(facts));
 	json_add_number(object, "allocated", facts->allocated);
 	json_add_text(object, "open_in", facts->holder);
+	json_add_text(object, "claimed_by", facts->claimed_by);
 }
 
 /* What only the engine knows; a volume that nobody has open is opened read-only for it. */

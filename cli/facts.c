@@ -32,6 +32,8 @@ static gboolean facts_read_summary(const char *snapshot, Facts *facts, GError **
 	facts->allocated = summary.allocated;
 	facts->missing_from = summary.missing_from;
 	g_strlcpy(facts->base, summary.base, sizeof facts->base);
+	if (*summary.claimed_by)
+		facts->claimed_by = g_strdup(summary.claimed_by);
 	return TRUE;
 }
 
@@ -154,6 +156,7 @@ static void facts_answer(gconstpointer data, int fd)
 	json_add_number(object, "scrub_errors", facts.scrub_errors);
 	json_add_number(object, "available", facts.available);
 	json_add_text(object, "holder", facts.holder);
+	json_add_text(object, "claimed_by", facts.claimed_by);
 	json_add_text(object, "base", facts.base);
 	json_add_number(object, "depth", facts.depth);
 	dprintf(fd, "%s", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
@@ -178,6 +181,7 @@ static gboolean facts_take_answer(Json *object, Facts *facts, GError **error)
 	facts->scrub_errors = (guint64)json_get_number(object, "scrub_errors");
 	facts->available = (guint64)json_get_number(object, "available");
 	facts->holder = g_strdup(json_get_text(object, "holder"));
+	facts->claimed_by = g_strdup(json_get_text(object, "claimed_by"));
 	g_strlcpy(facts->base, base ? base : "", sizeof facts->base);
 	facts->depth = (guint)json_get_number(object, "depth");
 	return !problem ||
@@ -278,4 +282,5 @@ void facts_clear(Facts *facts)
 	g_clear_pointer(&facts->path, g_free);
 	g_clear_pointer(&facts->lock, g_free);
 	g_clear_pointer(&facts->holder, g_free);
+	g_clear_pointer(&facts->claimed_by, g_free);
 }

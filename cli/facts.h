@@ -23,7 +23,9 @@ typedef struct {
 	guint64 missing_from;	/* size of a file that ends too early; 0: the file is complete */
 	guint64 scrub_errors;	/* of the last completed scrub */
 	guint64 available;	/* bytes free in the file system; G_MAXUINT64: not known */
-	char *holder;		/* process that has it open, "process 12 (tcmu-runner)", or NULL */
+	char *claimed_by; /* who has its disk open, on whatever machine, or has died with it: "gw1
+			   * (process 123)"; or NULL */
+	char *holder;	  /* process that has it open, "process 12 (tcmu-runner)", or NULL */
 } Facts;
 
 /* Takes 10 s at most; IO if the disk does not answer within that time.

@@ -24,6 +24,9 @@ char *trouble_find(const Attachment *attachment, const char *volume)
 				       " checksum error%s since it was opened (see: "
 				       "storageos scrub %s --status)",
 				       mismatches, plural_suffix(mismatches), volume);
+	if (facts->claimed_by && !facts->holder)
+		return g_strdup_printf("%s has its disk open, or has died with it",
+				       facts->claimed_by);
 	if (facts->scrub_errors)
 		return g_strdup_printf("the last scrub found %" G_GUINT64_FORMAT
 				       " error%s (see: storageos scrub %s)",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Known damage to a volume's data, found without reading the data, for the verbs of daily use.
+ * What keeps a volume from being used without a second thought, found without reading its data, for
+ * the verbs of daily use: known damage, another machine that may have it.
  */
 #pragma once
 

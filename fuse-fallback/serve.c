@@ -131,7 +131,7 @@ static gboolean open_volume(Server *server, GError **error)
 	const ServeRequest *request = server->request;
 
 	volume_set_cache_size(request->config->node_cache);
-	server->fs.volume = pool_volume_serve(request->config, request->volume, NULL, error);
+	server->fs.volume = pool_volume_serve(request->config, request->volume, 0, NULL, error);
 	if (!server->fs.volume)
 		return FALSE;
 	server->monitor = monitor_new(request->config, request->volume, "fuse", server->fs.volume,

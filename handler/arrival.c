@@ -62,8 +62,9 @@ static gboolean arrival_attempt(Arrival *arrival, gboolean first, GError **error
 
 static gboolean is_worth_waiting(const Opening *opening, const GError *reason)
 {
-	return opening_may_come(reason) &&
-	       (opening_served_before(opening) || opening_pool_is_missing(opening));
+	return g_error_matches(reason, STORAGEOS_ERROR, STORAGEOS_ERROR_AWAITED) ||
+	       (opening_may_come(reason) &&
+		(opening_served_before(opening) || opening_pool_is_missing(opening)));
 }
 
 static void warn_of_waiting(const Arrival *arrival, const GError *reason)
@@ -186,7 +187,10 @@ static ArrivalResult first_await(Arrival *arrival, GError **error)
 		g_propagate_error(error, g_steal_pointer(&arrival->reason));
 	if (arrival->first == ARRIVAL_EXPECTED) {
 		warn_of_waiting(arrival, arrival->reason);
-		arrival->tried = arrival->again = TRUE; /* alone with it */
+		/* Alone with it.  What is found out by waiting is to be told, too. */
+		arrival->tried =
+			!g_error_matches(arrival->reason, STORAGEOS_ERROR, STORAGEOS_ERROR_AWAITED);
+		arrival->again = TRUE;
 		ticker_set(&arrival->ticker);
 	}
 	return arrival->first;

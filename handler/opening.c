@@ -76,7 +76,8 @@ static Volume *open_or_create(const Opening *opening, gboolean first, GError **e
 {
 	const VolumeName *name = opening->cfgstring->volume;
 	g_autoptr(GError) reason = NULL;
-	Volume *volume = pool_volume_serve(opening->config, name, opening->as, &reason);
+	VolumeOpenFlags flags = first ? VOLUME_OPEN_HASTY : 0;
+	Volume *volume = pool_volume_serve(opening->config, name, flags, opening->as, &reason);
 
 	if (volume)
 		return volume;
@@ -90,7 +91,7 @@ static Volume *open_or_create(const Opening *opening, gboolean first, GError **e
 		return NULL;
 	log_info("%s: created the volume with %" G_GUINT64_FORMAT " bytes, as its cfgstring asks",
 		 opening->name, opening->parameters.size);
-	return pool_volume_serve(opening->config, name, opening->as, error);
+	return pool_volume_serve(opening->config, name, flags, opening->as, error);
 }
 
 /* The size must be the volume's present size, or one that it had before it grew. */
@@ -140,6 +141,7 @@ gboolean opening_may_come(const GError *error)
 {
 	return g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND) ||
 	       g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_BUSY) ||
+	       g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_AWAITED) ||
 	       g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_IO);
 }
 

@@ -41,6 +41,8 @@ const char *opening_group(const Opening *opening);
  * Creates the volume before if all of this holds: it does not exist and never did (registry.h), the
  * cfgstring says `create`, the device is new, and this is the `first` attempt.
  *
+ * AWAITED instead of waiting for another machine on the `first` attempt.
+ *
  * INVALID if the volume's size is not the device's.  A device of a size that the volume had before
  * it grew is accepted, because a saved target may be older than the volume; the device then gets
  * the volume's size. */

@@ -92,8 +92,22 @@ typedef struct {
 	/* Takes the writer's lock, which excludes all others (`exclusive`), or a reader's lock, for
 	 * the life of the backing (I8).  FALSE with STORAGEOS_ERROR_BUSY if another process holds
 	 * it; the message says which.  After the writer's lock was taken, no flush fails because of
-	 * earlier writes by other processes. */
+	 * earlier writes by other processes, and no read finds what another machine has replaced
+	 * before. */
 	gboolean (*lock)(Backing *backing, gboolean exclusive, GError **error);
+
+	/* Of a backing that another machine may have open as well, such as a block device; NULL: of
+	 * one that only this machine can reach, or others by its lock alone.
+	 *
+	 * read_direct() and write_direct() pass every cache of this machine: what the one has
+	 * written, the other reads on any machine.  `data`, `length` and `offset` are multiples of
+	 * 4096.
+	 *
+	 * refresh() forgets what this machine has read and keeps, so that what others wrote until
+	 * then is read from now on. */
+	int (*read_direct)(Backing *backing, void *data, gsize length, guint64 offset);
+	int (*write_direct)(Backing *backing, const void *data, gsize length, guint64 offset);
+	int (*refresh)(Backing *backing);
 
 	/* Bytes of space below that the backing takes, as far as is known. */
 	guint64 (*allocated)(Backing *backing);
@@ -159,8 +173,9 @@ int backing_flush(Backing *backing);
 int backing_write_durably(Backing *backing, const void *data, gsize length, guint64 offset);
 
 /* From now on every write, punch, growth and flush fails with -ESHUTDOWN before it reaches the
- * disk: an invariant is broken in memory (checked.h), and must not become so on the disk.  Reads
- * still work.  The first reason is kept; `reason` must outlive the backing.  Takes no lock. */
+ * disk: an invariant is broken in memory (checked.h), and must not become so on the disk; or the
+ * disk is another machine's now (tenure.h).  Reads still work.  The first reason is kept; `reason`
+ * must outlive the backing.  Takes no lock. */
 void backing_condemn(Backing *backing, const char *reason);
 
 /* The reason for which the backing was condemned, or NULL. */
@@ -234,6 +249,31 @@ static inline int backing_grow(Backing *b, guint64 size)
 static inline gboolean backing_lock(Backing *b, gboolean exclusive, GError **error)
 {
 	return b->ops->lock(b, exclusive, error);
+}
+
+/* Whether other machines may have it open, beyond the reach of its lock. */
+static inline gboolean backing_is_shared(const Backing *b)
+{
+	return b->ops->read_direct != NULL;
+}
+
+/* These three only of a backing that is shared. */
+static inline int backing_read_direct(Backing *b, void *data, gsize length, guint64 offset)
+{
+	lock_check_io();
+	return b->ops->read_direct(b, data, length, offset);
+}
+
+static inline int backing_write_direct(Backing *b, const void *data, gsize length, guint64 offset)
+{
+	lock_check_io();
+	return backing_condemned(b) ? -ESHUTDOWN : b->ops->write_direct(b, data, length, offset);
+}
+
+static inline int backing_refresh(Backing *b)
+{
+	lock_check_io();
+	return b->ops->refresh(b);
 }
 
 static inline guint64 backing_allocated(Backing *b)

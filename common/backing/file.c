@@ -6,6 +6,7 @@
  * at it again.
  */
 #include "common/backing/file.h"
+#include "common/backing/file-direct.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +33,7 @@
 typedef struct {
 	Backing base;
 	int fd;
+	int direct; /* of a block device: the same without the page cache; otherwise -1 */
 	gboolean block;
 	gint no_nowait_read;  /* atomic: the file system does not support RWF_NOWAIT for reads */
 	gint no_nowait_write; /* atomic: the same for writes */
@@ -280,6 +282,21 @@ static int file_punch(Backing *backing, guint64 offset, guint64 length)
 	return 0;
 }
 
+static int file_read_direct(Backing *backing, void *data, gsize length, guint64 offset)
+{
+	return file_direct_read(((FileBacking *)backing)->direct, data, length, offset);
+}
+
+static int file_write_direct(Backing *backing, const void *data, gsize length, guint64 offset)
+{
+	return file_direct_write(((FileBacking *)backing)->direct, data, length, offset);
+}
+
+static int file_refresh(Backing *backing)
+{
+	return ioctl(((FileBacking *)backing)->fd, BLKFLSBUF) < 0 ? error_of_system_call() : 0;
+}
+
 /* Whether a file of this size exceeds RLIMIT_FSIZE: the kernel would send SIGXFSZ, which ends the
  * process (I9). */
 static gboolean over_process_limit(guint64 size)
@@ -372,6 +389,9 @@ static gboolean file_lock(Backing *backing, gboolean exclusive, GError **error)
 	 * nobody relies on writes of others that they did not flush. */
 	if (exclusive)
 		file_flush(backing);
+	result = exclusive && file->block ? file_refresh(backing) : 0;
+	if (result)
+		return error_set_errno(error, result, "%s: empty its cache", backing->name);
 	result = look_at_size(file);
 	return !result || error_set_errno(error, result, "%s: find its size", backing->name);
 }
@@ -415,6 +435,8 @@ static void file_free(Backing *backing)
 
 	if (file->fd >= 0)
 		close(file->fd);
+	if (file->direct >= 0)
+		close(file->direct);
 	g_mutex_clear(&file->growing);
 	g_free(file);
 }
@@ -449,6 +471,9 @@ static const BackingOps block_ops = {
 	.size = file_size,
 	.grow = file_grow,
 	.lock = file_lock,
+	.read_direct = file_read_direct,
+	.write_direct = file_write_direct,
+	.refresh = file_refresh,
 	.allocated = file_allocated,
 	.place = file_place,
 	.free = file_free,
@@ -524,6 +549,11 @@ static gboolean open_path(FileBacking *file, const char *path, BackingOpenFlags 
 		return error_set_errno(error, errno, "open %s", path);
 	omit_access_time(file->fd);
 	file->dsync = knows_dsync(file);
+	if (file->block) {
+		file->direct = file_direct_open(path, file->fd, error);
+		if (file->direct < 0)
+			return FALSE;
+	}
 	result = look_at_size(file);
 	return !result || error_set_errno(error, result, "%s: find its size", path);
 }
@@ -541,7 +571,7 @@ Backing *backing_file_open(const char *path, BackingOpenFlags flags, GError **er
 	file->block = S_ISBLK(st.st_mode);
 	backing_init(backing, file->block ? &block_ops : &file_ops, path);
 	g_mutex_init(&file->growing);
-	file->fd = -1;
+	file->fd = file->direct = -1;
 	if (!open_path(file, path, flags, &st, error))
 		return NULL;
 	return g_steal_pointer(&backing);

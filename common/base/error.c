@@ -78,6 +78,7 @@ int error_to_errno(const GError *error)
 	case STORAGEOS_ERROR_UNSUPPORTED:
 		return EOPNOTSUPP;
 	case STORAGEOS_ERROR_BUSY:
+	case STORAGEOS_ERROR_AWAITED:
 		return EBUSY;
 	}
 	return EIO;

@@ -22,6 +22,7 @@ typedef enum {
 	STORAGEOS_ERROR_INVALID,     /* invalid input */
 	STORAGEOS_ERROR_UNSUPPORTED, /* not supported by this kernel, runner or format version */
 	STORAGEOS_ERROR_BUSY,	     /* in use; the message says by whom, if known */
+	STORAGEOS_ERROR_AWAITED, /* whether it is in use will be known soon: try again, with time */
 } StorageosError;
 
 GQuark storageos_error_quark(void);

@@ -10,6 +10,7 @@
 #include "common/check/findings.h"
 #include "common/engine/journal-rule.h"
 #include "common/engine/superblock.h"
+#include "common/engine/tenure.h"
 
 typedef struct {
 	gboolean found;				/* one of the group's bitmap pages counts */
@@ -75,6 +76,7 @@ typedef struct CheckCounts CheckCounts;
 
 typedef struct {
 	Backing *backing;
+	Tenure *tenure; /* of a repair; NULL: only this machine can reach the backing */
 	SuperblockPair pair;
 	const Superblock *sb;
 	NodeLayout layout;

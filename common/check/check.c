@@ -113,6 +113,7 @@ void check_free(Check *check)
 {
 	if (!check)
 		return;
+	tenure_end(check->tenure, TRUE);
 	for (guint64 g = 0; g < check->n_places; g++)
 		g_free(check->groups[g]);
 	g_free(check->groups);
@@ -154,9 +155,11 @@ Check *check_walk(Backing *backing, gboolean exclusive, const char *const *give_
 	check->progress = progress;
 	check->data = data;
 	if (!backing_lock(backing, exclusive, error) ||
+	    (exclusive && !tenure_take(backing, 0, &check->tenure, error)) ||
 	    !superblock_load(backing, &check->pair, error) ||
 	    !superblock_fits(backing, check->sb, error) || !knows_all_owners(check, error))
 		return NULL;
+	check->result->claimed_by = exclusive ? NULL : tenure_describe(backing);
 	check->layout = superblock_layout(check->sb);
 	check->seal = (Seal){check->sb->seed};
 	r = check_load_groups(check);
@@ -193,5 +196,6 @@ void check_result_free(CheckResult *result)
 		g_ptr_array_unref(result->messages);
 	g_array_unref(result->lost);
 	g_ptr_array_unref(result->losses);
+	g_free(result->claimed_by);
 	g_free(result);
 }

@@ -38,6 +38,9 @@ typedef struct {
 	guint64 free_slots, used_slots, metadata_slots;
 	guint64 generation; /* of the checkpoint */
 	gboolean clean;	    /* the volume was closed: nothing to replay */
+	char *claimed_by;   /* who has it open on another machine, or has died with it, such as
+			     * "gw1 (process 123)": there the findings may be what it was writing;
+			     * or NULL */
 } CheckResult;
 
 #define CHECK_ALL_SNAPSHOTS "*"

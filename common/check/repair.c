@@ -230,6 +230,12 @@ RepairPlan *repair_plan(Backing *backing, RepairFlags flags, const char *const *
 	return g_steal_pointer(&plan);
 }
 
+void repair_plan_let_go(RepairPlan *plan)
+{
+	if (plan)
+		tenure_end(g_steal_pointer(&plan->work->check->tenure), TRUE);
+}
+
 void repair_plan_free(RepairPlan *plan)
 {
 	if (!plan)

@@ -53,15 +53,20 @@ typedef struct {
 	RepairWork *work;
 } RepairPlan;
 
-/* Takes the writer's lock of the backing and plans the repair.  The backing stays the caller's and
- * must outlive the plan.  NULL with *error set if the volume cannot be repaired: no superblock is
- * whole, the volume is open elsewhere or cannot be read, or only a later version may write it.
- * `give_up`: NULL, or the names of snapshots to give up, up to a NULL; CHECK_ALL_SNAPSHOTS among
- * them means all, also those whose records are lost.  NOT_FOUND: there is no such snapshot.
- * INVALID: several branches go on from one. */
+/* Takes the writer's lock of the backing, and where other machines can reach it, its tenure
+ * (tenure.h), which is all that it writes; and plans the repair.  The backing stays the caller's,
+ * until the plan is freed or lets go of it.  NULL with *error set if the volume cannot be repaired:
+ * no superblock is whole, the volume is open elsewhere or cannot be read, or only a later version
+ * may write it. `give_up`: NULL, or the names of snapshots to give up, up to a NULL;
+ * CHECK_ALL_SNAPSHOTS among them means all, also those whose records are lost.  NOT_FOUND: there is
+ * no such snapshot.  INVALID: several branches go on from one. */
 RepairPlan *repair_plan(Backing *backing, RepairFlags flags, const char *const *give_up,
 			CheckProgress progress, gpointer data, GError **error);
 void repair_plan_free(RepairPlan *plan);
+
+/* Gives up what the plan holds of the backing, which may be freed then, or opened by others.  The
+ * plan cannot be carried out any more.  NULL is allowed. */
+void repair_plan_let_go(RepairPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RepairPlan, repair_plan_free)
 
 /* Carries the plan out; may be called once for a plan.  After TRUE the repair is durable. */

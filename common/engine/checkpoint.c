@@ -52,6 +52,8 @@ static void describe_checkpoint(Engine *engine, guint64 generation, gboolean cle
 	sb->bitmap_digest = slots_frozen_digest(engine->slots);
 	describe_size(engine->next_size, sb);
 	sb->compatible = 0;
+	if (clean)
+		sb->ro_compatible &= ~FORMAT_RO_TENURE;
 	sb->generation = sb->checkpoint = generation;
 	sb->journal_position = engine->cut.position;
 	sb->journal_sequence = sb->fence_sequence = engine->cut.sequence;

@@ -11,6 +11,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/error.h"
+#include "common/base/host.h"
 #include "common/engine/format.h"
 #include "common/engine/seal.h"
 #include "common/base/units.h"
@@ -104,6 +105,21 @@ typedef struct {
 	char tag[SNAPSHOT_NAME_SIZE];
 	guint place; /* as of a snapshot */
 } SnapshotHold;
+
+/* Who has a shared backing. */
+typedef struct {
+	guint64 turn; /* random */
+	Host host;
+	guint64 device;	  /* the backing's number on that machine */
+	guint32 interval; /* milliseconds, 1 to FORMAT_TENURE_INTERVAL_MAX */
+} TenureRecord;
+
+/* That he lives. */
+typedef struct {
+	guint64 turn;
+	guint64 sequence; /* random */
+	gboolean open;	  /* not given back */
+} PulseRecord;
 
 /* `count` consecutive slots from `slot` on, all in one group. */
 typedef struct {
@@ -320,6 +336,12 @@ gboolean snapshot_decode(const FormatSnapshot *in, const Superblock *sb, guint p
 			 Snapshot *ret_snapshot);
 gboolean hold_decode(const FormatSnapshot *in, const Superblock *sb, guint place,
 		     SnapshotHold *ret_hold);
+
+/* `out` is complete, with its checksum. */
+void tenure_encode(const TenureRecord *record, FormatTenure *out);
+gboolean tenure_decode(const FormatTenure *in, TenureRecord *ret_record);
+void pulse_encode(const PulseRecord *record, FormatPulse *out);
+gboolean pulse_decode(const FormatPulse *in, PulseRecord *ret_record);
 
 /* Completes a page whose bits are set: fills in the header, with the checksum. */
 void bitmap_seal(FormatBitmap *page, const Seal *seal, guint64 group, guint64 generation);

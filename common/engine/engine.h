@@ -14,6 +14,7 @@
 #include "common/engine/slots.h"
 #include "common/engine/snapshots.h"
 #include "common/engine/superblock.h"
+#include "common/engine/tenure.h"
 
 /* The last scrub that was completed, as in the superblock. */
 typedef struct {
@@ -24,6 +25,7 @@ typedef struct {
 	Backing *backing; /* owned */
 	char *name;	  /* for messages; owned */
 	gboolean read_only;
+	Tenure *tenure;		   /* NULL: only this machine can reach the backing; owned */
 	Seal seal;		   /* constant; all parts use it */
 	SuperblockPair superblock; /* the checkpoint thread's, once that thread runs */
 	Slots *slots;

@@ -22,7 +22,8 @@
  *   - inner nodes of the map, and the snapshot table: the copy lies FORMAT_COPY_DISTANCE slots
  *     behind the node;
  *   - the journal's newest durable-mark: two more copies lie at 128 KiB and at 132 KiB.
- * A durable-mark of the newest checkpoint lies at 256 KiB.
+ * A durable-mark of the newest checkpoint lies at 256 KiB, and at 192 KiB, if other machines can
+ * reach the backing, who has it open (FormatTenure).
  *
  * A slot's number is group << 15 | index in the group; its bytes begin at
  * groups_offset + number * 4096.  Slot 0 is the home of a bitmap page, so 0 means "no slot".
@@ -41,6 +42,9 @@
 #define FORMAT_MARKS 2u				 /* copies, in consecutive blocks */
 #define FORMAT_MARK_DISTANCE 4096u
 #define FORMAT_CHECKPOINT_MARK_OFFSET ((guint64)256 << 10)
+#define FORMAT_TENURE_OFFSET ((guint64)192 << 10) /* of a shared backing: who has it */
+#define FORMAT_TENURE_SIZE 4096u
+#define FORMAT_PULSE_OFFSET (FORMAT_TENURE_OFFSET + FORMAT_TENURE_SIZE)
 #define FORMAT_JOURNAL_OFFSET ((guint64)1 << 20)
 #define FORMAT_JOURNAL_MIN ((guint64)64 << 10)
 #define FORMAT_JOURNAL_MAX ((guint64)64 << 20)
@@ -73,7 +77,8 @@
  * that does not know a read-only-compatible bit may only read.  One that does not know a compatible
  * bit may do everything, and must clear the bit when it writes. */
 #define FORMAT_INCOMPATIBLE_KNOWN FORMAT_INCOMPATIBLE_BASE
-#define FORMAT_RO_COMPATIBLE_KNOWN (FORMAT_RO_SNAPSHOTS | FORMAT_RO_WRITE_THROUGH)
+#define FORMAT_RO_COMPATIBLE_KNOWN                                                                 \
+	(FORMAT_RO_SNAPSHOTS | FORMAT_RO_WRITE_THROUGH | FORMAT_RO_TENURE)
 
 /* Incompatible: the volume is a linked clone: what it does not map may be its base's, pointers may
  * be ZERO, and the fields of the superblock from base_volume on count.  Without the bit they are
@@ -87,6 +92,11 @@
 /* Read-only-compatible: the volume has no write cache.  Who serves it acknowledges a change only
  * when the change is durable, so a program that does not know the bit must not write. */
 #define FORMAT_RO_WRITE_THROUGH ((guint64)1 << 1)
+
+/* Read-only-compatible: the volume is open for writing on a backing that other machines can reach,
+ * or whoever had it open has died.  A program that does not know the bit does not look at
+ * FormatTenure, so it must not write.  Closing clears it. */
+#define FORMAT_RO_TENURE ((guint64)1 << 2)
 
 /* A pointer of the map.  All zeros: null, a hole. */
 typedef struct {
@@ -278,6 +288,42 @@ enum {
 	FORMAT_RECORD_WRAP = 5,
 };
 
+/* Who has a shared backing open for writing, or had it last (tenure.h): written when it is opened.
+ * It fits in a sector, which disks write whole; the rest of its 4096 bytes is zeros.  All zeros:
+ * nobody ever had it. */
+typedef struct {
+	guint32 crc; /* of all bytes after; seeded with seed 0 and the place */
+	guint32 magic;
+	guint64 turn;	    /* random */
+	guint8 machine[16]; /* of /etc/machine-id, or zeros */
+	guint8 boot[16];    /* of that boot of the machine, or zeros */
+	guint64 device;	    /* the backing's device number there */
+	guint32 process;
+	guint32 interval; /* milliseconds between two pulses: 1 to FORMAT_TENURE_INTERVAL_MAX */
+	guint8 host[64];  /* name of the machine; padded with zeros */
+	guint8 reserved[384];
+} FormatTenure;
+
+/* That whoever has it lives: in the next 4096 bytes, written anew in each interval, and at the end.
+ * That of another turn than FormatTenure's says nothing. */
+typedef struct {
+	guint32 crc; /* as above, with a place of its own */
+	guint32 magic;
+	guint64 turn;
+	guint64 sequence; /* random, another one with each write */
+	guint32 state;	  /* FORMAT_TENURE_* */
+	guint8 reserved[484];
+} FormatPulse;
+
+#define FORMAT_TENURE_MAGIC 0x4e544f53u /* "SOTN" */
+#define FORMAT_PULSE_MAGIC 0x50544f53u	/* "SOTP" */
+#define FORMAT_TENURE_INTERVAL_MAX 60000u
+
+enum {
+	FORMAT_TENURE_OPEN = 1,
+	FORMAT_TENURE_CLOSED = 2, /* given back: nobody has it */
+};
+
 #define FORMAT_RECORD_BLOCKS_MAX 257u /* of one write: 1 MiB that begins inside a block */
 #define FORMAT_RECORD_LENGTH_MAX                                                                   \
 	(sizeof(FormatRecord) + FORMAT_RECORD_BLOCKS_MAX * 8u + (FORMAT_RECORD_BLOCKS_MAX + 1) * 4u)
@@ -299,6 +345,9 @@ G_STATIC_ASSERT(sizeof(FormatTablePage) == FORMAT_SLOT_SIZE);
 G_STATIC_ASSERT(sizeof(FormatBitmap) == FORMAT_SLOT_SIZE);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatBitmap, bits) == 16);
 G_STATIC_ASSERT(sizeof(FormatRecord) == 48);
+G_STATIC_ASSERT(sizeof(FormatTenure) == 512);
+G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatTenure, host) == 64);
+G_STATIC_ASSERT(sizeof(FormatPulse) == 512);
 G_STATIC_ASSERT(FORMAT_RECORD_LENGTH_MAX % FORMAT_RECORD_ALIGN == 0);
 G_STATIC_ASSERT(FORMAT_BITMAP_BITS % 64 == 0);
 G_STATIC_ASSERT(FORMAT_COPY_DISTANCE % 64 == 0);

@@ -186,6 +186,9 @@ static int write_fence(Engine *engine, JournalPlace head)
 	next.fence_generation = next.generation + 1;
 	next.clean = FALSE;
 	next.compatible = 0;
+	next.ro_compatible &= ~FORMAT_RO_TENURE;
+	if (engine->tenure)
+		next.ro_compatible |= FORMAT_RO_TENURE;
 	return superblock_store(engine->backing, &engine->superblock, &next);
 }
 

@@ -5,7 +5,8 @@
 #include "common/engine/crc32c.h"
 
 /* Places.  The highest byte tells the kinds apart: 0 a block, 1 to 5 a node, 0x10 a bitmap page,
- * 0x20 a journal record, 0x30 a page of the snapshot table, 0x31 that table's root. */
+ * 0x20 a journal record, 0x30 a page of the snapshot table, 0x31 that table's root, 0x40 who has a
+ * shared backing, 0x41 that he lives. */
 static inline guint64 place_of_block(guint64 block)
 {
 	return block;
@@ -29,6 +30,16 @@ static inline guint64 place_of_table_page(guint page)
 static inline guint64 place_of_table_root(void)
 {
 	return (guint64)0x31 << 56;
+}
+
+static inline guint64 place_of_tenure(void)
+{
+	return (guint64)0x40 << 56;
+}
+
+static inline guint64 place_of_pulse(void)
+{
+	return (guint64)0x41 << 56;
 }
 
 static inline guint64 place_of_record(guint64 sequence)
@@ -105,6 +116,20 @@ guint32 seal_bitmap(const Seal *seal, guint64 group, const FormatBitmap *page)
 guint32 seal_record(const Seal *seal, guint64 sequence, const guint8 *record, guint32 length)
 {
 	return crc32c(crc_start(seal, place_of_record(sequence)), record + 4, length - 4);
+}
+
+static const Seal no_seal = {0};
+
+guint32 seal_tenure(const FormatTenure *tenure)
+{
+	return crc32c(crc_start(&no_seal, place_of_tenure()), &tenure->magic,
+		      sizeof *tenure - G_STRUCT_OFFSET(FormatTenure, magic));
+}
+
+guint32 seal_pulse(const FormatPulse *pulse)
+{
+	return crc32c(crc_start(&no_seal, place_of_pulse()), &pulse->magic,
+		      sizeof *pulse - G_STRUCT_OFFSET(FormatPulse, magic));
 }
 
 guint32 seal_superblock(const FormatSuperblock *sb)

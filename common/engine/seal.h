@@ -46,5 +46,10 @@ guint32 seal_bitmap(const Seal *seal, guint64 group, const FormatBitmap *page);
 /* A journal record of `length` bytes: everything behind its first 4 bytes, the checksum. */
 guint32 seal_record(const Seal *seal, guint64 sequence, const guint8 *record, guint32 length);
 
+/* Who has a shared backing, and that he lives: everything behind the `crc`.  Whoever reads them may
+ * not know the volume yet, so the seed is 0. */
+guint32 seal_tenure(const FormatTenure *tenure);
+guint32 seal_pulse(const FormatPulse *pulse);
+
 /* A superblock: everything before its `crc`.  Not seeded, since the seed stands in it. */
 guint32 seal_superblock(const FormatSuperblock *sb);

@@ -2,6 +2,7 @@
 /*
  * What the volume's own files share.  Each calls only those before it in this list:
  *   volume.c         formatting, opening, closing, flushing, information
+ *   volume-properties.c  what the superblock says of the whole volume
  *   volume-base.c    reading the base of a linked clone
  *   volume-read.c    reading
  *   volume-gather.c  reading many blocks of a snapshot
@@ -35,6 +36,7 @@ struct Volume {
 	guint64 grown_from; /* the superblock's, when the volume was opened */
 	guint32 logical_block_size;
 	gboolean write_through;
+	gboolean abandoned; /* it ends as by the death of the process */
 	guint8 uuid[16];
 	Checkpointer *checkpointer; /* NULL: read only */
 	Ranges ranges;

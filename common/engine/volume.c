@@ -146,13 +146,16 @@ static int write_zeros(Backing *backing, guint64 offset, guint64 end)
 }
 
 /* The superblocks are written last: a volume whose formatting was interrupted has none. */
-static int write_format(Backing *backing, const Superblock *sb)
+static int write_format(Backing *backing, const Superblock *sb, const Tenure *tenure)
 {
 	SuperblockPair pair = {.home = 1};
+	guint64 behind = tenure ? FORMAT_PULSE_OFFSET + FORMAT_TENURE_SIZE : FORMAT_TENURE_OFFSET;
 	int r = backing_grow(backing, sb->groups_offset);
 
 	if (!r)
-		r = write_zeros(backing, 0, sb->groups_offset);
+		r = write_zeros(backing, 0, FORMAT_TENURE_OFFSET);
+	if (!r)
+		r = write_zeros(backing, behind, sb->groups_offset);
 	if (!r)
 		r = backing_flush(backing);
 	return r ? r : superblock_store(backing, &pair, sb);
@@ -166,19 +169,22 @@ gboolean volume_format(Backing *backing, const VolumeParameters *parameters, GEr
 gboolean volume_format_linked(Backing *backing, const VolumeParameters *parameters,
 			      const BaseIdentity *base, GError **error)
 {
+	Tenure *tenure;
 	Superblock sb;
 	int r;
 
 	if (!superblock_new(parameters, base, &sb, backing->name, error) ||
-	    !backing_lock(backing, TRUE, error))
+	    !backing_lock(backing, TRUE, error) || !tenure_take(backing, 0, &tenure, error))
 		return FALSE;
-	r = write_format(backing, &sb);
+	r = write_format(backing, &sb, tenure);
+	tenure_end(tenure, TRUE);
 	return r ? error_set_errno(error, r, "%s: write a new volume", backing->name) : TRUE;
 }
 
 void volume_free(Volume *volume)
 {
 	checkpointer_free(volume->checkpointer);
+	tenure_end(volume->engine.tenure, !volume->abandoned);
 	usage_state_free(volume->usage);
 	cache_leave(volume);
 	engine_clear(&volume->engine);
@@ -195,12 +201,22 @@ void volume_free(Volume *volume)
 	g_free(volume);
 }
 
-static gboolean open_engine(Volume *volume, VolumeBaseOpen open_base, gpointer data, GError **error)
+/* I8: on this machine and, where others can reach the backing, among all. */
+static gboolean lock_backing(Engine *engine, VolumeOpenFlags flags, GError **error)
+{
+	TenureFlags how = flags & VOLUME_OPEN_HASTY ? TENURE_HASTY : 0;
+
+	return backing_lock(engine->backing, !engine->read_only, error) &&
+	       (engine->read_only || tenure_take(engine->backing, how, &engine->tenure, error));
+}
+
+static gboolean open_engine(Volume *volume, VolumeOpenFlags flags, VolumeBaseOpen open_base,
+			    gpointer data, GError **error)
 {
 	Engine *engine = &volume->engine;
 	const Superblock *sb = &engine->superblock.current;
 
-	if (!backing_lock(engine->backing, !engine->read_only, error) || /* I8 */
+	if (!lock_backing(engine, flags, error) ||
 	    !superblock_load(engine->backing, &engine->superblock, error) ||
 	    !superblock_fits(engine->backing, sb, error))
 		return FALSE;
@@ -266,6 +282,11 @@ Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, G
 	return volume_open_linked(backing, name, flags, NULL, NULL, error);
 }
 
+static void fail_as_lost(gpointer engine, const char *by)
+{
+	engine_fail(engine, "%s has taken its disk", by);
+}
+
 Volume *volume_open_linked(Backing *backing, const char *name, VolumeOpenFlags flags,
 			   VolumeBaseOpen open_base, gpointer data, GError **error)
 {
@@ -273,10 +294,13 @@ Volume *volume_open_linked(Backing *backing, const char *name, VolumeOpenFlags f
 
 	if (!volume)
 		return NULL;
-	if (open_engine(volume, open_base, data, error) && check_receiving(volume, flags, error)) {
+	if (open_engine(volume, flags, open_base, data, error) &&
+	    check_receiving(volume, flags, error)) {
 		if (volume->engine.read_only)
 			return volume;
 		volume->checkpointer = checkpointer_new(&volume->engine, error);
+		if (volume->engine.tenure && volume->checkpointer)
+			tenure_on_loss(volume->engine.tenure, fail_as_lost, &volume->engine);
 		if (volume->checkpointer)
 			return volume;
 	}
@@ -315,6 +339,7 @@ gboolean volume_close(Volume *volume, GError **error)
 
 void volume_abandon(Volume *volume)
 {
+	volume->abandoned = TRUE;
 	volume_free(volume);
 }
 
@@ -456,61 +481,6 @@ guint volume_verify_marks(Volume *volume, gboolean repair)
 int volume_checkpoint(Volume *volume)
 {
 	return volume->checkpointer ? checkpointer_run(volume->checkpointer) : -EROFS;
-}
-
-/* ---- properties, which the superblock has */
-
-typedef void (*PropertySet)(Engine *engine, gpointer value);
-
-/* Has the checkpoint thread set the property, and makes the superblocks that have it durable. */
-static gboolean property_change(Volume *volume, PropertySet set, gpointer value, const char *what,
-				GError **error)
-{
-	int r = volume_check_writable(volume);
-
-	if (!r) {
-		checkpointer_call(volume->checkpointer, set, value);
-		r = checkpointer_run(volume->checkpointer);
-	}
-	return !r || error_set_errno(error, r, "%s: change %s", volume->engine.name, what);
-}
-
-static void set_uuid(Engine *engine, gpointer uuid)
-{
-	memcpy(engine->superblock.current.uuid, uuid, 16);
-}
-
-gboolean volume_renew_uuid(Volume *volume, GError **error)
-{
-	guint8 uuid[16];
-
-	if (!volume_random_uuid(uuid, error) ||
-	    !property_change(volume, set_uuid, uuid, "the UUID", error))
-		return FALSE;
-	memcpy(volume->uuid, uuid, sizeof uuid);
-	return TRUE;
-}
-
-static void set_write_through(Engine *engine, gpointer write_through)
-{
-	guint64 *features = &engine->superblock.current.ro_compatible;
-
-	*features &= ~FORMAT_RO_WRITE_THROUGH;
-	if (*(const gboolean *)write_through)
-		*features |= FORMAT_RO_WRITE_THROUGH;
-}
-
-gboolean volume_set_write_through(Volume *volume, gboolean write_through, GError **error)
-{
-	if (!property_change(volume, set_write_through, &write_through, "the write cache", error))
-		return FALSE;
-	volume->write_through = write_through;
-	return TRUE;
-}
-
-gboolean volume_is_write_through(const Volume *volume)
-{
-	return volume->write_through;
 }
 
 guint64 volume_settle(Volume *volume)

@@ -30,8 +30,9 @@
  *   -ETIMEDOUT  the call waited 25 s for a checkpoint; the caller may try again
  *   -EAGAIN     _nowait only: the call would sleep; nothing was done
  *   -ECANCELED  nobody waits for the change any more (wanted.h)
- *   -ESHUTDOWN  the volume has FAILED (a flush failed, or an invariant broke): reads still work,
- *               all other calls fail until the volume is opened again
+ *   -ESHUTDOWN  the volume has FAILED (a flush failed, an invariant broke, or another machine has
+ *               taken the disk): reads still work, all other calls fail until the volume is opened
+ *               again
  * `ret_offset` may be NULL.  *ret_offset is set only with -EBADMSG and -EILSEQ.  A write or zero
  * that fails may have taken effect in some of its 1 MiB pieces, in each as a whole.
  */
@@ -99,6 +100,8 @@ typedef enum {
 	/* Also if a stream is being received into the volume (volume-receive.h): otherwise it opens
 	 * for reading only. */
 	VOLUME_OPEN_RECEIVE = 1 << 1,
+	/* AWAITED instead of a wait of seconds for what another machine does with the backing. */
+	VOLUME_OPEN_HASTY = 1 << 2,
 } VolumeOpenFlags;
 
 /* Sets the size of the process's node cache, which its open volumes share (I7): 64 MiB unless set,
@@ -115,8 +118,10 @@ gboolean volume_check_parameters(const VolumeParameters *parameters, const char 
 gboolean volume_format(Backing *backing, const VolumeParameters *parameters, GError **error);
 
 /* Opens a volume and, after a crash, recovers it (recovery.h).  `name` is for messages and log
- * lines.  Takes ownership of the backing, also if it fails.  Errors: BUSY (open elsewhere; the
- * message says by which process, I8), CORRUPT, UNSUPPORTED (a newer format), IO, NO_SPACE. */
+ * lines.  Takes ownership of the backing, also if it fails.  On a disk that other machines can
+ * reach (a block device), opening for writing takes a second, and 12 s where the last one did not
+ * close it, as in a crash (tenure.h).  Errors: BUSY (open elsewhere; the message says by which
+ * process, of which machine, I8), AWAITED, CORRUPT, UNSUPPORTED (a newer format), IO, NO_SPACE. */
 Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, GError **error);
 
 /* Calls `release(held)` once the volume is freed and its backing is closed. */

@@ -147,7 +147,9 @@ static gboolean create_on_device(const Config *config, const VolumeName *name,
 	g_autofree char *path = pool_existing_path(config, name, error);
 	g_autoptr(Backing) backing = path ? backing_open(path, 0, error) : NULL;
 
-	if (!backing || (!force && !pool_device_is_empty(backing, error)))
+	/* The lock comes first: what is read without it may be of before another machine wrote. */
+	if (!backing || !backing_lock(backing, TRUE, error) ||
+	    (!force && !pool_device_is_empty(backing, error)))
 		return FALSE;
 	return volume_format(backing, parameters, error);
 }

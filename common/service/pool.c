@@ -18,6 +18,7 @@
 #include "common/service/readers.h"
 #include "common/service/registry.h"
 #include "common/engine/superblock.h"
+#include "common/engine/tenure.h"
 #include "common/base/text.h"
 #include "common/base/units.h"
 
@@ -102,8 +103,8 @@ static void pool_note_served(const Config *config, const VolumeName *name, Volum
 	pool_note(config, name, info.uuid, uuid);
 }
 
-Volume *pool_volume_serve(const Config *config, const VolumeName *name, const char *as,
-			  GError **error)
+Volume *pool_volume_serve(const Config *config, const VolumeName *name, VolumeOpenFlags flags,
+			  const char *as, GError **error)
 {
 	g_autofree char *text = volume_name_format(name);
 	g_autoptr(Backing) backing = volume_open_backing(
@@ -120,7 +121,7 @@ Volume *pool_volume_serve(const Config *config, const VolumeName *name, const ch
 		pool_fail("open", name, error);
 		return NULL;
 	}
-	volume = volume_open_linked(g_steal_pointer(&backing), text, 0, pool_base_open,
+	volume = volume_open_linked(g_steal_pointer(&backing), text, flags, pool_base_open,
 				    &(PoolBases){config, 0}, error);
 	if (!volume)
 		return NULL;
@@ -192,12 +193,22 @@ static gboolean snapshots_are_unused(const Config *config, Backing *backing, GEr
 	return readers_check_none(config->run_directory, uuid, error);
 }
 
+/* Nobody has it on this machine, as the lock says, nor on another one. */
+static gboolean volume_is_unused(const Config *config, Backing *backing, GError **error)
+{
+	Tenure *tenure;
+
+	if (!backing_lock(backing, TRUE, error) || !tenure_take(backing, 0, &tenure, error))
+		return FALSE;
+	tenure_end(tenure, TRUE);
+	return snapshots_are_unused(config, backing, error);
+}
+
 gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError **error)
 {
 	g_autofree char *path = pool_existing_path(config, name, error);
 	g_autoptr(Backing) backing = path ? backing_open(path, 0, error) : NULL;
-	gboolean done = backing && backing_lock(backing, TRUE, error) &&
-			snapshots_are_unused(config, backing, error) &&
+	gboolean done = backing && volume_is_unused(config, backing, error) &&
 			pool_check_no_clones(config, name, backing, error);
 
 	if (done && !name->pool)

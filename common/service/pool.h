@@ -70,8 +70,8 @@ Volume *pool_volume_open(const Config *config, const VolumeName *name, VolumeOpe
 /* Opens an existing volume, or a snapshot, to serve it: also takes the claim to its UUID (claim.h),
  * which is released when the volume is closed.  BUSY also if a copy of the volume is served.  `as`
  * is what it is served as, for messages of other processes; may be NULL. */
-Volume *pool_volume_serve(const Config *config, const VolumeName *name, const char *as,
-			  GError **error);
+Volume *pool_volume_serve(const Config *config, const VolumeName *name, VolumeOpenFlags flags,
+			  const char *as, GError **error);
 
 /* Deletes a volume that nobody has open, nor a snapshot of it (else BUSY); on a block device, wipes
  * its superblocks.  The registry keeps that it existed (registry.h). */

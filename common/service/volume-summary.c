@@ -5,6 +5,7 @@
 
 #include "common/backing/backing.h"
 #include "common/engine/superblock.h"
+#include "common/engine/tenure.h"
 #include "common/engine/volume-base.h"
 
 /* What the backing must have at least: a file grows by whole groups, a block device may end within
@@ -19,6 +20,7 @@ static guint64 needed_size(const Superblock *sb, const Backing *backing)
 gboolean volume_summary_read(const char *path, VolumeSummary *ret_summary, GError **error)
 {
 	g_autoptr(Backing) backing = backing_open(path, BACKING_OPEN_READ_ONLY, error);
+	g_autofree char *claimed_by = NULL;
 	SuperblockPair pair;
 	const Superblock *sb = &pair.current;
 	guint64 size;
@@ -35,6 +37,9 @@ gboolean volume_summary_read(const char *path, VolumeSummary *ret_summary, GErro
 		.missing_from = size < needed_size(sb, backing) ? size : 0,
 	};
 	uuid_format(sb->uuid, ret_summary->uuid);
+	claimed_by = tenure_describe(backing);
+	g_strlcpy(ret_summary->claimed_by, claimed_by ? claimed_by : "",
+		  sizeof ret_summary->claimed_by);
 	g_strlcpy(ret_summary->base, sb->base.name, sizeof ret_summary->base);
 	return TRUE;
 }

@@ -15,6 +15,8 @@ typedef struct {
 	guint64 scrub_errors;	   /* of the last scrub that ran to its end */
 	guint64 allocated;	   /* bytes that the backing takes of the file system below */
 	char base[BASE_NAME_SIZE]; /* of a linked clone: its base; or "" */
+	char claimed_by[128]; /* who has its disk open, on whatever machine, or has died with it:
+			       * "gw1 (process 123)"; or "" */
 	guint64 missing_from; /* where the backing ends although the volume needs more; 0: nowhere
 			       */
 } VolumeSummary;

@@ -16,6 +16,7 @@ typedef struct {
 	Backing *real;
 	BackingGate gate; /* may be NULL */
 	gpointer data;
+	guint64 device; /* of backing_share() */
 } BorrowedBacking;
 
 static Backing *real_of(Backing *backing)
@@ -97,6 +98,29 @@ static const BackingOps borrowed_ops = {
 	.free = borrowed_free,
 };
 
+static int shared_read_direct(Backing *backing, void *data, gsize length, guint64 offset)
+{
+	return backing_pread(real_of(backing), data, length, offset);
+}
+
+static int shared_write_direct(Backing *backing, const void *data, gsize length, guint64 offset)
+{
+	return passes(backing, offset, length)
+		       ? backing_pwrite(real_of(backing), data, length, offset)
+		       : -EIO;
+}
+
+static int shared_refresh(Backing *backing)
+{
+	(void)backing;
+	return 0;
+}
+
+static BackingPlace shared_place(Backing *backing)
+{
+	return (BackingPlace){((BorrowedBacking *)backing)->device, 0};
+}
+
 Backing *backing_borrow_gated(Backing *real, BackingGate gate, gpointer data)
 {
 	BorrowedBacking *borrowed = g_new0(BorrowedBacking, 1);
@@ -106,6 +130,26 @@ Backing *backing_borrow_gated(Backing *real, BackingGate gate, gpointer data)
 	borrowed->gate = gate;
 	borrowed->data = data;
 	return &borrowed->base;
+}
+
+Backing *backing_share(Backing *real, guint64 device, BackingGate gate, gpointer data)
+{
+	static BackingOps ops;
+	static gsize once;
+	Backing *shared = backing_borrow_gated(real, gate, data);
+
+	if (g_once_init_enter(&once)) {
+		ops = borrowed_ops;
+		ops.kind = "shared";
+		ops.read_direct = shared_read_direct;
+		ops.write_direct = shared_write_direct;
+		ops.refresh = shared_refresh;
+		ops.place = shared_place;
+		g_once_init_leave(&once, 1);
+	}
+	((BorrowedBacking *)shared)->device = device;
+	shared->ops = &ops;
+	return shared;
 }
 
 Backing *backing_borrow(Backing *real)

@@ -17,6 +17,10 @@ Backing *backing_borrow(Backing *real);
 typedef gboolean (*BackingGate)(guint64 offset, guint64 length, gpointer data);
 Backing *backing_borrow_gated(Backing *real, BackingGate gate, gpointer data);
 
+/* The same, as one of several devices of which each machine may have one, and all lead to `real`:
+ * backing_is_shared(). */
+Backing *backing_share(Backing *real, guint64 device, BackingGate gate, gpointer data);
+
 /* A place for one volume: memory, or a file. */
 typedef struct {
 	Backing *memory; /* owned; NULL for a file */

@@ -8,9 +8,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/host.h"
 #include "common/base/units.h"
+#include "common/engine/tenure.h"
+#include "common/engine/volume.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
+#include "tests/loop-device.h"
 #include "tests/runner-host/disk.h"
 
 #define DEVICES 200
@@ -129,8 +133,65 @@ static void test_removed(const void *data)
 	}
 }
 
+/* As another machine does that dies with the volume open. */
+static gboolean die_elsewhere(const char *device)
+{
+	static const Host elsewhere = {{9}, {9}, 9, "elsewhere"};
+	const VolumeParameters parameters = {.size = SIZE};
+	Backing *backing = backing_open(device, 0, NULL);
+	Volume *volume;
+
+	if (!CHECK(backing))
+		return FALSE;
+	tenure_set_times(2000, 50); /* the plugin's own are as ever */
+	host_pretend(&elsewhere);
+	CHECK(volume_format(backing, &parameters, NULL));
+	volume = volume_open(backing, "elsewhere", 0, NULL);
+	host_pretend(NULL);
+	if (!CHECK(volume))
+		return FALSE;
+	volume_abandon(volume);
+	return TRUE;
+}
+
+/* A target that is restored after a failover: its disks were not given back. */
+static void test_failover(const void *data)
+{
+	g_autofree char *path = test_path("shared"), *device = NULL, *cfgstring = NULL;
+	FILE *file = fopen(path, "we");
+	guint8 out[BLOCK];
+	TestTime begun;
+	Command command;
+	Dev dev;
+	int fd;
+
+	(void)data;
+	REQUIRE(file && !ftruncate(fileno(file), 4 * SIZE) && !fclose(file));
+	fd = loop_device_new(path, &device);
+	if (fd < 0) {
+		test_skip("no loop device can be made");
+		return;
+	}
+	REQUIRE(die_elsewhere(device));
+	cfgstring = g_strconcat("storageos/", device, NULL);
+	dev_init(&dev, cfgstring, SIZE);
+	begun = test_now();
+	REQUIRE(dev_add(&dev) == 0);
+	CHECK_QUICK(begun, 1);
+	command_init(&command, &dev, 0x00, NULL, 0, 0);
+	CHECK_SENSE(&command, command_send(&command), 0x2, 0x0401);
+	CHECK(log_has("was not given back by elsewhere (process 9), which may have it in use"));
+	CHECK(dev_becomes_ready(&dev));
+	CHECK(test_since(begun).clock >= 4 * G_USEC_PER_SEC);
+	CHECK_INT(run_read(&dev, out, BLOCK, 0), STS_OK);
+	dev_remove(&dev);
+	close(fd);
+}
+
 void restart_tests(void)
 {
 	test_add("devices that were served before arrive by themselves", test_many, NULL);
+	test_add("a disk that another machine did not give back arrives later", test_failover,
+		 NULL);
 	test_add("a device can be removed while its volume arrives", test_removed, NULL);
 }

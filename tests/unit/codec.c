@@ -476,6 +476,57 @@ static void test_levels(const void *data)
 	CHECK_UINT(node_place((NodeLayout){2, 16}, 11), 3);
 }
 
+/* ---- who has a shared backing */
+
+static void test_tenure(const void *data)
+{
+	TenureRecord record = {
+		.turn = 1, .host = {{1}, {2}, 3, "host"}, .device = 4, .interval = 5};
+	TenureRecord back = {0};
+	FormatTenure block, again;
+
+	(void)data;
+	memset(record.host.name, 'h', sizeof record.host.name - 1);
+	tenure_encode(&record, &block);
+	CHECK(tenure_decode(&block, &back));
+	CHECK_STR(back.host.name, record.host.name);
+	tenure_encode(&back, &again);
+	CHECK(!memcmp(&block, &again, sizeof block));
+	for (gsize i = 0; i < sizeof block; i++) {
+		FormatTenure bad = block;
+
+		((guint8 *)&bad)[i] ^= 1;
+		CHECK(!tenure_decode(&bad, &back));
+	}
+	record.interval = 0;
+	tenure_encode(&record, &block);
+	CHECK(!tenure_decode(&block, &back));
+	record.interval = FORMAT_TENURE_INTERVAL_MAX + 1;
+	tenure_encode(&record, &block);
+	CHECK(!tenure_decode(&block, &back));
+}
+
+static void test_pulse(const void *data)
+{
+	PulseRecord record = {.turn = 1, .sequence = 2, .open = TRUE}, back = {0};
+	FormatPulse block, again;
+
+	(void)data;
+	pulse_encode(&record, &block);
+	CHECK(pulse_decode(&block, &back));
+	pulse_encode(&back, &again);
+	CHECK(!memcmp(&block, &again, sizeof block));
+	for (gsize i = 0; i < sizeof block; i++) {
+		FormatPulse bad = block;
+
+		((guint8 *)&bad)[i] ^= 1;
+		CHECK(!pulse_decode(&bad, &back));
+	}
+	block.state = GUINT32_TO_LE(3);
+	block.crc = GUINT32_TO_LE(seal_pulse(&block));
+	CHECK(!pulse_decode(&block, &back));
+}
+
 int main(int argc, char **argv)
 {
 	test_add("a superblock that contradicts itself is refused", test_superblocks, NULL);
@@ -484,6 +535,8 @@ int main(int argc, char **argv)
 	test_add("a changed bit of a record makes it invalid", test_record_bytes, NULL);
 	test_add("a node's pointers are where its layout says", test_layout, NULL);
 	test_add("a map has as many levels as its layout needs", test_levels, NULL);
+	test_add("who has a shared backing", test_tenure, NULL);
+	test_add("that he lives", test_pulse, NULL);
 	test_add("a bitmap page belongs to its group and volume", test_bitmaps, NULL);
 	return test_run(argc, argv);
 }

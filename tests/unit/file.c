@@ -340,6 +340,47 @@ static void test_block_exclusive(const void *data)
 	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, device);
 }
 
+/* As on two machines, each of which has a page cache of its own. */
+static void test_block_shared(const void *data)
+{
+	g_autofree char *path = new_file(4 * MIB), *first = NULL, *second = NULL;
+	g_autofree guint8 *blocks = g_malloc(3 * BLOCK_SIZE);
+	guint8 *block = blocks + BLOCK_SIZE - (guintptr)blocks % BLOCK_SIZE;
+	int fds[2] = {loop_device_new(path, &first), loop_device_new(path, &second)};
+	g_autoptr(Backing) here = NULL, there = NULL, file = open_or_fail(path, 0);
+	char text[4] = "";
+
+	(void)data;
+	CHECK(!backing_is_shared(file));
+	if (fds[0] < 0 || fds[1] < 0) {
+		test_skip("no loop device can be made");
+		return;
+	}
+	here = open_or_fail(first, 0);
+	there = open_or_fail(second, 0);
+	CHECK(backing_is_shared(here));
+	CHECK_INT(backing_pread(there, text, 4, 2 * BLOCK_SIZE), 0);
+	memset(block, 'x', BLOCK_SIZE);
+	CHECK_INT(backing_write_direct(here, block, BLOCK_SIZE, 2 * BLOCK_SIZE), 0);
+	memset(block, 0, BLOCK_SIZE);
+	CHECK_INT(backing_read_direct(there, block, BLOCK_SIZE, 2 * BLOCK_SIZE), 0);
+	CHECK_INT(block[BLOCK_SIZE - 1], 'x');
+	CHECK_INT(backing_refresh(there), 0);
+	CHECK_INT(backing_pread(there, text, 4, 2 * BLOCK_SIZE), 0);
+	CHECK_INT(text[0], 'x');
+	/* The writer's lock does the same. */
+	CHECK_INT(backing_pread(there, text, 4, 3 * BLOCK_SIZE), 0);
+	CHECK_INT(backing_write_direct(here, block, BLOCK_SIZE, 3 * BLOCK_SIZE), 0);
+	CHECK(backing_lock(there, TRUE, NULL));
+	CHECK_INT(backing_pread(there, text, 4, 3 * BLOCK_SIZE), 0);
+	CHECK_INT(text[0], 'x');
+	CHECK(backing_read_direct(there, block, BLOCK_SIZE, 8 * MIB) < 0);
+	backing_condemn(here, "test");
+	CHECK_INT(backing_write_direct(here, block, BLOCK_SIZE, 0), -ESHUTDOWN);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* A device may become larger below us, but we cannot make it larger. */
 static void test_block_size(const void *data)
 {
@@ -403,6 +444,7 @@ int main(int argc, char **argv)
 	test_add("a file that was cut behind our back reads as zeros", test_truncated, NULL);
 	test_add("the process's own file size limit is no signal", test_process_limit, NULL);
 	test_add("a block device is opened for writing once", test_block_exclusive, NULL);
+	test_add("what another machine writes to a block device is read", test_block_shared, NULL);
 	test_add("a block device keeps its length", test_block_size, NULL);
 	return test_run(argc, argv);
 }

@@ -29,7 +29,7 @@ static gboolean watched_open(Watched *watched)
 	*watched = (Watched){.config = new_config(TRUE),
 			     .name = {.pool = (char *)"p", .name = (char *)"v"}};
 	CHECK(pool_volume_create(watched->config, &watched->name, &parameters, 0, NULL));
-	watched->volume = pool_volume_serve(watched->config, &watched->name, NULL, &error);
+	watched->volume = pool_volume_serve(watched->config, &watched->name, 0, NULL, &error);
 	CHECK_NO_ERROR(error);
 	if (!watched->volume)
 		return FALSE;

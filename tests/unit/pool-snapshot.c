@@ -95,12 +95,12 @@ static void test_served_once(const void *data)
 
 	(void)data;
 	REQUIRE(scene_begin(&scene));
-	volume = pool_volume_serve(scene.config, &monday, "the backstore db1", &error);
+	volume = pool_volume_serve(scene.config, &monday, 0, "the backstore db1", &error);
 	CHECK_NO_ERROR(error);
 	REQUIRE(volume);
 	volume_get_info(volume, &info);
 	CHECK_STR(info.uuid, SNAPSHOT_UUID);
-	CHECK(!pool_volume_serve(scene.config, &monday, NULL, &error));
+	CHECK(!pool_volume_serve(scene.config, &monday, 0, NULL, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY, "open snapshot 'p/v@monday': process ");
 	CHECK_CONTAINS(error->message, " serves it already, as the backstore db1");
 	g_clear_error(&error);
@@ -108,7 +108,7 @@ static void test_served_once(const void *data)
 	CHECK(reader);
 	volume_close(reader, NULL);
 	volume_close(volume, NULL);
-	volume = pool_volume_serve(scene.config, &monday, NULL, &error);
+	volume = pool_volume_serve(scene.config, &monday, 0, NULL, &error);
 	CHECK_NO_ERROR(error);
 	volume_close(volume, NULL);
 	scene_end(&scene);
@@ -149,11 +149,11 @@ static void test_missing(const void *data)
 
 	(void)data;
 	REQUIRE(scene_begin(&scene));
-	CHECK(!pool_volume_serve(scene.config, &tuesday, NULL, &error));
+	CHECK(!pool_volume_serve(scene.config, &tuesday, 0, NULL, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND,
 		    "p/v@tuesday: there is no snapshot 'tuesday' (storageos snapshot list tells");
 	g_clear_error(&error);
-	CHECK(!pool_volume_serve(scene.config, &nowhere, NULL, &error));
+	CHECK(!pool_volume_serve(scene.config, &nowhere, 0, NULL, &error));
 	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, "open volume 'p/w@monday': no such volume");
 	scene_end(&scene);
 }

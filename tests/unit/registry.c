@@ -64,7 +64,7 @@ static void test_served_is_known(const void *data)
 	copied = pool_volume_path(config, &copy, NULL);
 	CHECK_INT(rename(path, copied), 0);
 	CHECK(!registry_find(config, &copy, &entry, NULL));
-	volume = pool_volume_serve(config, &copy, NULL, NULL);
+	volume = pool_volume_serve(config, &copy, 0, NULL, NULL);
 	REQUIRE(volume);
 	volume_get_info(volume, &info);
 	CHECK(registry_find(config, &copy, &entry, NULL));

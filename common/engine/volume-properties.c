@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Properties of a volume, which its superblock has.
+ */
+#include "common/engine/volume-private.h"
+
+#include <string.h>
+
+typedef void (*PropertySet)(Engine *engine, gpointer value);
+
+/* Has the checkpoint thread set the property, and makes the superblocks that have it durable. */
+static gboolean property_change(Volume *volume, PropertySet set, gpointer value, const char *what,
+				GError **error)
+{
+	int r = volume_check_writable(volume);
+
+	if (!r) {
+		checkpointer_call(volume->checkpointer, set, value);
+		r = checkpointer_run(volume->checkpointer);
+	}
+	return !r || error_set_errno(error, r, "%s: change %s", volume->engine.name, what);
+}
+
+static void set_uuid(Engine *engine, gpointer uuid)
+{
+	memcpy(engine->superblock.current.uuid, uuid, 16);
+}
+
+gboolean volume_renew_uuid(Volume *volume, GError **error)
+{
+	guint8 uuid[16];
+
+	if (!volume_random_uuid(uuid, error) ||
+	    !property_change(volume, set_uuid, uuid, "the UUID", error))
+		return FALSE;
+	memcpy(volume->uuid, uuid, sizeof uuid);
+	return TRUE;
+}
+
+static void set_write_through(Engine *engine, gpointer write_through)
+{
+	guint64 *features = &engine->superblock.current.ro_compatible;
+
+	*features &= ~FORMAT_RO_WRITE_THROUGH;
+	if (*(const gboolean *)write_through)
+		*features |= FORMAT_RO_WRITE_THROUGH;
+}
+
+gboolean volume_set_write_through(Volume *volume, gboolean write_through, GError **error)
+{
+	if (!property_change(volume, set_write_through, &write_through, "the write cache", error))
+		return FALSE;
+	volume->write_through = write_through;
+	return TRUE;
+}
+
+gboolean volume_is_write_through(const Volume *volume)
+{
+	return volume->write_through;
+}
