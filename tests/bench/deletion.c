@@ -3,8 +3,8 @@
  * What many snapshots and their deletion cost: a volume in a file, in this process.
  *
  * First SNAPSHOTS snapshots are taken, with a block of each of 64 leaves written between two.  Told
- * are the medians of the first and the last ten, and the time of a list.  All but the first and the
- * last are deleted again.
+ * are the medians of the first and the last ten, the time of a list, of opening one, and what a
+ * check reads, with one snapshot and with all.  All but the first and the last are deleted again.
  *
  * Then one block of each of LEAVES leaves is written, in random order, a snapshot is taken, and
  * they are written again; the page cache is dropped, and the snapshot is deleted: two nodes are
@@ -19,7 +19,9 @@
 
 #include "common/backing/file.h"
 #include "common/base/units.h"
+#include "common/check/check.h"
 #include "common/engine/volume-snapshots.h"
+#include "tests/bench/figures.h"
 #include "tests/harness.h"
 
 #define THREADS 8
@@ -71,17 +73,10 @@ static void delete (Bench *bench, const char *name)
 	must(volume_snapshot_delete(bench->volume, name, 0, &error), error);
 }
 
-static int compare_times(const void *a, const void *b)
-{
-	guint32 x = *(const guint32 *)a, y = *(const guint32 *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static double percentile(guint32 *samples, guint n, double part)
 {
-	qsort(samples, n, sizeof *samples, compare_times);
-	return n ? samples[(guint)((n - 1) * part)] / 1000.0 : 0;
+	bench_sort(samples, n);
+	return bench_percentile(samples, n, part);
 }
 
 static void open_bench(Bench *bench)
@@ -130,6 +125,76 @@ static void take_many(Bench *bench, guint n)
 	       infos->len, percentile(times, MIN(n, 10), 0.5),
 	       percentile(times + n - MIN(n, 10), MIN(n, 10), 0.5),
 	       (double)(g_get_monotonic_time() - begun) / 1000);
+}
+
+/* ---- one of many, and all of them */
+
+/* In milliseconds. */
+static double open_one(Bench *bench, const char *name)
+{
+	g_autoptr(GError) error = NULL;
+	gint64 begun = g_get_monotonic_time();
+	Backing *backing = backing_file_open(bench->path, BACKING_OPEN_READ_ONLY, &error);
+	Volume *snapshot;
+	double took;
+
+	must(backing != NULL, error);
+	snapshot = volume_open_snapshot(backing, "deletion", name, NULL, NULL, &error);
+	took = (double)(g_get_monotonic_time() - begun) / 1000;
+	must(snapshot != NULL, error);
+	volume_close(snapshot, NULL);
+	return took;
+}
+
+static BackingOps counting_ops;
+static const BackingOps *plain_ops;
+static guint64 reads; /* of one slot */
+
+static int counting_preadv(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+			   BackingFlags flags)
+{
+	reads += count == 1 && iov->iov_len == BLOCK_SIZE;
+	return plain_ops->preadv(backing, iov, count, offset, flags);
+}
+
+/* Blocks are alone, so that each is a read of one slot, too. */
+static void check_many(Bench *bench, guint n)
+{
+	g_autoptr(GError) error = NULL;
+	Backing *backing = backing_file_open(bench->path, BACKING_OPEN_READ_ONLY, &error);
+	gint64 begun = g_get_monotonic_time();
+	g_autoptr(CheckResult) result = NULL;
+
+	must(backing != NULL, error);
+	plain_ops = backing->ops;
+	counting_ops = *plain_ops;
+	counting_ops.preadv = counting_preadv;
+	backing->ops = &counting_ops;
+	reads = 0;
+	result = check_run(backing, NULL, NULL, &error);
+	must(result && !result->errors, error);
+	printf("check of %u: %.2f s, %" G_GUINT64_FORMAT " nodes, %" G_GUINT64_FORMAT
+	       " blocks, %" G_GUINT64_FORMAT " slots of metadata, %" G_GUINT64_FORMAT
+	       " reads of a slot\n",
+	       n, (double)(g_get_monotonic_time() - begun) / 1e6, result->nodes, result->blocks,
+	       result->metadata_slots, reads);
+	backing_free(backing);
+}
+
+static void open_and_check(Bench *bench, guint n)
+{
+	g_autofree char *middle = g_strdup_printf("s%u", (n + 1) / 2);
+	g_autofree char *last = g_strdup_printf("s%u", n);
+	const char *const names[] = {"s1", middle, last};
+	g_autoptr(GError) error = NULL;
+	double times[15];
+
+	for (guint i = 0; i < G_N_ELEMENTS(times); i++)
+		times[i] = open_one(bench, names[i % G_N_ELEMENTS(names)]);
+	printf("open one of %u: %.2f ms\n", n, bench_median(times, G_N_ELEMENTS(times)));
+	must(volume_close(bench->volume, &error), error);
+	check_many(bench, n);
+	open_bench(bench);
 }
 
 static void delete_many(Bench *bench, guint n)
@@ -269,7 +334,10 @@ int main(int argc, char **argv)
 	must(backing && volume_format(backing, &parameters, &error), error);
 	backing_free(backing);
 	open_bench(&bench);
-	take_many(&bench, n);
+	take_many(&bench, 1);
+	open_and_check(&bench, 1);
+	take_many(&bench, n - 1);
+	open_and_check(&bench, n);
 	delete_many(&bench, n);
 	delete_alone(&bench);
 	name = prepare(&bench);

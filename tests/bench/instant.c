@@ -14,10 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/backing/file.h"
 #include "common/base/units.h"
 #include "common/engine/volume-snapshots.h"
 #include "common/engine/waits.h"
+#include "tests/bench/figures.h"
 #include "tests/harness.h"
 
 #define THREADS 32
@@ -124,13 +124,6 @@ static void find_longest(const Load *load, gint64 from, gint64 to, double *ret_l
 		}
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static void show_row(const char *name, const double *columns)
 {
 	printf("%-10s", name);
@@ -160,26 +153,9 @@ static void show(const Load *load, Sample *samples, guint n, gint64 interval)
 	for (guint c = 0; c < COLUMNS; c++) {
 		for (guint i = 0; i < n; i++)
 			column[i] = samples[i].columns[c];
-		qsort(column, n, sizeof *column, compare_doubles);
-		middle[c] = column[n / 2];
+		middle[c] = bench_median(column, n);
 	}
 	show_row("median", middle);
-}
-
-static Volume *make_volume(const char *path, guint64 size)
-{
-	const VolumeParameters parameters = {.size = size};
-	g_autoptr(GError) error = NULL;
-	Backing *backing = backing_file_open(path, BACKING_OPEN_CREATE, &error);
-	Volume *volume = NULL;
-
-	if (backing && volume_format(backing, &parameters, &error))
-		volume = volume_open(backing, "instant", 0, &error);
-	if (!volume) {
-		fprintf(stderr, "instant: %s\n", error->message);
-		exit(1);
-	}
-	return volume;
 }
 
 static gboolean run_load(Load *load, guint snapshots, gint64 interval)
@@ -226,7 +202,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: instant [SIZE [SNAPSHOTS [SECONDS]]]   (in $TMPDIR)\n");
 		return 2;
 	}
-	load.volume = make_volume(path, size);
+	load.volume = bench_volume_new("instant", path, size);
 	good = run_load(&load, snapshots, (gint64)(seconds * G_USEC_PER_SEC));
 	return volume_close(load.volume, NULL) && good ? 0 : 1;
 }

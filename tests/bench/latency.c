@@ -13,10 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/backing/file.h"
 #include "common/base/units.h"
 #include "common/engine/volume.h"
 #include "common/engine/waits.h"
+#include "tests/bench/figures.h"
 #include "tests/harness.h"
 
 #define THREADS 8
@@ -138,26 +138,6 @@ static gpointer run_checkpoints(gpointer data)
 	return NULL;
 }
 
-static int compare_times(const void *a, const void *b)
-{
-	guint32 x = *(const guint32 *)a, y = *(const guint32 *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* A percentile in milliseconds.  The samples are sorted. */
-static double percentile(const guint32 *samples, guint n, double part)
-{
-	return n ? samples[(guint)((n - 1) * part)] / 1000.0 : 0;
-}
-
 enum { P50, P99, P999, MOST, WAIT_P999, WAIT_MOST, COLUMNS };
 
 /* Results of all rounds, for each kind of request. */
@@ -193,14 +173,14 @@ static void run_round(Volume *volume, const LatencyLoad *load, double seconds, T
 		guint n = MIN((guint)round.times[k].n, SAMPLES_MAX);
 		double(*columns)[ROUNDS_MAX] = result->columns[k];
 
-		qsort(times[k].samples, n, sizeof *times[k].samples, compare_times);
-		qsort(times[k].waits, n, sizeof *times[k].waits, compare_times);
-		columns[P50][result->rounds] = percentile(times[k].samples, n, 0.5);
-		columns[P99][result->rounds] = percentile(times[k].samples, n, 0.99);
-		columns[P999][result->rounds] = percentile(times[k].samples, n, 0.999);
-		columns[MOST][result->rounds] = percentile(times[k].samples, n, 1);
-		columns[WAIT_P999][result->rounds] = percentile(times[k].waits, n, 0.999);
-		columns[WAIT_MOST][result->rounds] = percentile(times[k].waits, n, 1);
+		bench_sort(times[k].samples, n);
+		bench_sort(times[k].waits, n);
+		columns[P50][result->rounds] = bench_percentile(times[k].samples, n, 0.5);
+		columns[P99][result->rounds] = bench_percentile(times[k].samples, n, 0.99);
+		columns[P999][result->rounds] = bench_percentile(times[k].samples, n, 0.999);
+		columns[MOST][result->rounds] = bench_percentile(times[k].samples, n, 1);
+		columns[WAIT_P999][result->rounds] = bench_percentile(times[k].waits, n, 0.999);
+		columns[WAIT_MOST][result->rounds] = bench_percentile(times[k].waits, n, 1);
 		result->requests[k] += n;
 	}
 	result->rounds++;
@@ -214,20 +194,17 @@ static gboolean show(const LatencyLoad *load, Result *result)
 	printf("%s (%" G_GUINT64_FORMAT " checkpoints a round)\n", load->name,
 	       result->checkpoints / result->rounds);
 	for (guint k = 0; k < KINDS; k++) {
-		double *middle[COLUMNS];
+		double middle[COLUMNS];
 
 		if (!result->requests[k])
 			continue;
-		for (guint c = 0; c < COLUMNS; c++) {
-			qsort(result->columns[k][c], result->rounds, sizeof(double),
-			      compare_doubles);
-			middle[c] = &result->columns[k][c][result->rounds / 2];
-		}
+		for (guint c = 0; c < COLUMNS; c++)
+			middle[c] = bench_median(result->columns[k][c], result->rounds);
 		printf("  %-42s %10" G_GUINT64_FORMAT, kinds[k],
 		       result->requests[k] / result->rounds);
 		for (guint c = 0; c < COLUMNS; c++)
-			printf(" %9.3f", *middle[c]);
-		if (k != FLUSH && !load->large && *middle[WAIT_P999] > MARK) {
+			printf(" %9.3f", middle[c]);
+		if (k != FLUSH && !load->large && middle[WAIT_P999] > MARK) {
 			printf("  above the mark");
 			good = FALSE;
 		}
@@ -237,22 +214,6 @@ static gboolean show(const LatencyLoad *load, Result *result)
 		printf("  %d requests failed\n", result->errors);
 	fflush(stdout);
 	return good;
-}
-
-static Volume *make_volume(const char *path, guint64 size)
-{
-	const VolumeParameters parameters = {.size = size};
-	g_autoptr(GError) error = NULL;
-	Backing *backing = backing_file_open(path, BACKING_OPEN_CREATE, &error);
-	Volume *volume = NULL;
-
-	if (backing && volume_format(backing, &parameters, &error))
-		volume = volume_open(backing, "latency", 0, &error);
-	if (!volume) {
-		fprintf(stderr, "latency: %s\n", error->message);
-		exit(1);
-	}
-	return volume;
 }
 
 int main(int argc, char **argv)
@@ -272,7 +233,7 @@ int main(int argc, char **argv)
 	}
 	for (guint k = 0; k < KINDS; k++)
 		times[k] = (Times){g_new(guint32, SAMPLES_MAX), g_new(guint32, SAMPLES_MAX), 0};
-	volume = make_volume(path, size);
+	volume = bench_volume_new("latency", path, size);
 	printf("%-44s %10s %9s %9s %9s %9s %9s %9s\n", "milliseconds, medians of the rounds",
 	       "requests", "50 %", "99 %", "99.9 %", "most", "99.9 % *", "most *");
 	for (guint i = 0; i < G_N_ELEMENTS(loads); i++) {
