@@ -146,6 +146,13 @@ static guint workers_now(void)
 	return n;
 }
 
+/* A thread that was joined may still be listed. */
+static void wait_for_no_worker(void)
+{
+	WAIT_WITHIN(3 * WORKERS_IDLE_SECONDS, !workers_now());
+	CHECK_UINT(workers_now(), 0);
+}
+
 /* One at a time needs one thread, four at once need four, and no work needs none. */
 static void test_on_demand(const void *data)
 {
@@ -156,7 +163,7 @@ static void test_on_demand(const void *data)
 	(void)data;
 	REQUIRE(workers);
 	reset();
-	CHECK_UINT(workers_now(), 0);
+	wait_for_no_worker();
 	for (guint i = 0; i < G_N_ELEMENTS(jobs); i++) {
 		jobs[i] = (Job){.item.run = run_job, .number = i};
 		workers_push(workers, &jobs[i].item);
@@ -171,8 +178,7 @@ static void test_on_demand(const void *data)
 	wait_until_waiting(4);
 	CHECK_UINT(workers_now(), 4);
 	open_gate();
-	WAIT_WITHIN(3 * WORKERS_IDLE_SECONDS, !workers_now());
-	CHECK_UINT(workers_now(), 0);
+	wait_for_no_worker();
 	workers_push(workers, &jobs[0].item);
 	wait_until_done(G_N_ELEMENTS(jobs) + 1);
 	workers_free(workers);
@@ -196,7 +202,7 @@ static void test_no_threads(const void *data)
 		workers_push(i % 2 ? workers : others, &jobs[i].item);
 	}
 	wait_until_done(G_N_ELEMENTS(jobs));
-	CHECK_UINT(workers_now(), 0);
+	wait_for_no_worker();
 	workers_push(others, &gate);
 	wait_until_waiting(1); /* the reserve is taken */
 	g_atomic_int_set(&no_threads, FALSE);
