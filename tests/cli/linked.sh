@@ -133,6 +133,14 @@ like "and deleted where it was, which leaves its base held" "$("$STORAGEOS" dele
 is "for the copy" "$(holds)" 1
 must "which is deleted, too" "$STORAGEOS" delete plain/moved
 is "and holds nothing" "$(holds)" 0
+must "a clone that is copied" "$STORAGEOS" clone --linked plain/db@new plain/first
+must "with the same UUID" cp "$WORK/plain/first.vol" "$WORK/plain/second.vol"
+like "the copy is flattened, which leaves the base held" "$("$STORAGEOS" flatten plain/second 2>&1)" \
+	'stays held: plain/first has the same UUID, and needs it'
+is "for the other" "$(holds)" 1
+check "which check finds as it should be" "$STORAGEOS" check plain/first
+check "and which is flattened, too" "$STORAGEOS" flatten plain/first
+is "nobody needs the base" "$(holds)" 0
 must "one whose file is removed" "$STORAGEOS" clone --linked plain/db@new plain/short2
 rm "$WORK/plain/short2.vol"
 tag=$("$STORAGEOS" snapshot list plain/db --json | jq -r '.[].holds[0]')
