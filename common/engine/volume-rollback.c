@@ -20,6 +20,7 @@ typedef struct {
 	VolumeRollbackFlags flags;
 	Snapshot undo;	     /* the identity of the snapshot of step 1 */
 	guint64 size, wants; /* bytes: of the volume; with -EINVAL: of the snapshot */
+	gboolean switched;   /* step 2 is done */
 	int result;
 } Rollback;
 
@@ -81,6 +82,7 @@ static int rollback_steps(Engine *engine, Rollback *rollback)
 	lock_take(lock);
 	r = rollback_switch_locked(engine, generation);
 	lock_drop(lock);
+	rollback->switched = !r;
 	return r ? r : checkpoint_make(engine, FALSE);
 }
 
@@ -116,10 +118,23 @@ static gboolean rollback_init(Volume *volume, Rollback *rollback, GError **error
 	return volume_random_uuid(undo->uuid, error);
 }
 
+/* Step 3 has failed. */
+static gboolean rollback_fail_later(Volume *volume, const Rollback *rollback, GError **error)
+{
+	return error_set_errno(
+		error, rollback->result, "%s: it has gone back to snapshot '%s', but %s",
+		volume->engine.name, rollback->name,
+		engine_has_failed(&volume->engine)
+			? "perhaps not durably, which shows when the volume is opened again"
+			: "not durably before the next checkpoint that succeeds");
+}
+
 static gboolean rollback_fail(Volume *volume, const Rollback *rollback, GError **error)
 {
 	const char *name = volume->engine.name;
 
+	if (rollback->switched)
+		return rollback_fail_later(volume, rollback, error);
 	switch (rollback->result) {
 	case -ENOENT:
 		return error_set(error, STORAGEOS_ERROR_NOT_FOUND, "%s: no snapshot '%s'", name,
@@ -150,9 +165,10 @@ gboolean volume_rollback(Volume *volume, const char *name, VolumeRollbackFlags f
 	if (!rollback_init(volume, &rollback, error))
 		return FALSE;
 	checkpointer_call(volume->checkpointer, rollback_make, &rollback);
+	if (rollback.switched)
+		__atomic_fetch_add(&volume->changes, 1, __ATOMIC_RELEASE);
 	if (rollback.result)
 		return rollback_fail(volume, &rollback, error);
-	__atomic_fetch_add(&volume->changes, 1, __ATOMIC_RELEASE);
 	if (ret_undo)
 		*ret_undo = flags & VOLUME_ROLLBACK_DISCARD ? NULL : g_strdup(rollback.undo.name);
 	return TRUE;

@@ -136,7 +136,7 @@ typedef enum {
  * before or as the snapshot.  Newer snapshots stay.  Unless DISCARD, what the volume held becomes
  * the snapshot `before-rollback-TIME`, whose name is in *ret_undo (free it; may be NULL): a
  * rollback to that undoes this one.  NOT_FOUND, INVALID (the size differs, without SIZE_TOO),
- * NO_SPACE. */
+ * NO_SPACE.  Whether it has gone back all the same, and not durably yet, the message says. */
 gboolean volume_rollback(Volume *volume, const char *name, VolumeRollbackFlags flags,
 			 char **ret_undo, GError **error);
 

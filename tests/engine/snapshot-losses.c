@@ -128,11 +128,69 @@ static void test_between(const void *data)
 	world_prove(world, FALSE);
 }
 
+/* ---- a disk that is full while the volume goes back */
+
+/* Opens the volume anew, which may have failed, and tells whether it is as in the snapshot, or as
+ * before. */
+static gboolean is_back(World *world, gboolean failed, guint8 in_snapshot, guint8 before)
+{
+	const guint64 offset = place_block(3) * BLOCK_SIZE;
+	guint8 bytes[BLOCK_SIZE];
+
+	if (failed)
+		volume_abandon(g_steal_pointer(&world->volume));
+	else
+		world_close(world);
+	if (!CHECK(world_open(world) != NULL))
+		return FALSE;
+	CHECK_INT(volume_get(world->volume, bytes, sizeof bytes, offset), 0);
+	CHECK(bytes[0] == in_snapshot || bytes[0] == before);
+	return bytes[0] == in_snapshot;
+}
+
+/* Whichever write of a rollback meets a full disk: what the answer says is so. */
+static void test_rollback_full(const void *data)
+{
+	guint later = 0, refused = 0, made = 0;
+
+	(void)data;
+	for (guint n = 0; n < 48 && made < 2 && !test_failed(); n++) {
+		g_autoptr(World) world = world_new(0);
+		g_autoptr(GError) error = NULL;
+		g_autofree char *failure = NULL;
+		gboolean done, back;
+		guint8 before;
+
+		test_row("write %u", n);
+		world_write_all(world);
+		world_snapshot(world, "one");
+		world_write(world, 3);
+		before = world->head.values[3];
+		backing_faulty_fail(world->backing, FAULTY_WRITE, n, ENOSPC, FALSE, FALSE);
+		done = volume_rollback(world->volume, "one", 0, NULL, &error);
+		backing_faulty_fail(world->backing, 0, 0, 0, FALSE, FALSE);
+		failure = volume_failure(world->volume);
+		back = is_back(world, failure != NULL, world->shadows[0].values[3], before);
+		made += done;
+		if (done) {
+			CHECK(back);
+		} else if (strstr(error->message, "it has gone back to snapshot 'one'")) {
+			CHECK(back || failure);
+			later++;
+		} else {
+			CHECK(!back);
+			refused++;
+		}
+	}
+	CHECK(later && refused && made);
+}
+
 int main(int argc, char **argv)
 {
 	logging_set_sink(no_log);
 	test_add("a snapshot that is taken while the volume is erased", test_erase, NULL);
 	test_add("a full disk, after discards of what a snapshot shares", test_full, NULL);
 	test_add("what was born between two snapshots, discarded", test_between, NULL);
+	test_add("a full disk, while the volume goes back", test_rollback_full, NULL);
 	return test_run(argc, argv);
 }
