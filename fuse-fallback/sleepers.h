@@ -5,7 +5,8 @@
  *
  * Reads, changes and flushes have threads of their own, so that one kind does not delay another: a
  * write may wait 25 s for a checkpoint while reads go on.  A request that is handed over is copied.
- * Copies of write data take at most 64 MiB; whoever would hand over more waits for room.
+ * Copies of write data take at most 64 MiB; whoever would hand over more waits for room.  Up to 16
+ * MiB are kept for the next copies, until a thread has been idle for WORKERS_IDLE_SECONDS.
  *
  * A request that should not have to wait may be tried in the thread that took it.  Although the
  * engine promises not to wait, the file system below may: it may be frozen, or write dirty pages

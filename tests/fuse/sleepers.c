@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuse-fallback/sleepers.h"
 
+#include <string.h>
+
 #include "common/base/units.h"
 #include "tests/harness.h"
 
@@ -133,6 +135,85 @@ static void test_bound(const void *data)
 	CHECK_UINT(gate.wrong, 0);
 }
 
+/* ---- memory of large copies */
+
+#define LARGE_COPIES 24u
+
+typedef struct {
+	Gate *gate;
+	guint8 value;
+	gsize length;
+} LargeTask;
+
+/* Compares after the wait: then all copies are there at once. */
+static void run_large(gpointer data, const guint8 *bytes)
+{
+	const LargeTask *task = data;
+	Gate *gate = task->gate;
+	guint wrong = 0;
+
+	g_mutex_lock(&gate->lock);
+	while (!gate->go_on)
+		g_cond_wait(&gate->changed, &gate->lock);
+	g_mutex_unlock(&gate->lock);
+	for (gsize i = 0; i < task->length; i++)
+		wrong += bytes[i] != task->value;
+	g_mutex_lock(&gate->lock);
+	gate->n[SLEEPERS_CHANGE]++;
+	gate->wrong += wrong;
+	g_cond_broadcast(&gate->changed);
+	g_mutex_unlock(&gate->lock);
+}
+
+static void round_of_copies(Sleepers *sleepers, guint round)
+{
+	static const gsize lengths[] = {MIB, 64 * KIB + 1, 64 * KIB, 2 * MIB, MIB - 512};
+	g_autofree guint8 *bytes = g_malloc(2 * MIB);
+	Gate gate;
+
+	gate_init(&gate);
+	for (guint i = 0; i < LARGE_COPIES; i++) {
+		LargeTask task = {&gate, (guint8)(1 + round * LARGE_COPIES + i),
+				  lengths[i % G_N_ELEMENTS(lengths)]};
+
+		memset(bytes, task.value, task.length);
+		CHECK(sleepers_hand_over(sleepers, SLEEPERS_CHANGE, run_large, &task, sizeof task,
+					 bytes, task.length));
+	}
+	gate_open(&gate);
+	CHECK(gate_has_run(&gate, SLEEPERS_CHANGE, LARGE_COPIES));
+	CHECK_UINT(gate.wrong, 0);
+}
+
+/* The process's own memory, KiB. */
+static guint64 memory_now(void)
+{
+	g_autofree char *text = NULL;
+	const char *line;
+
+	if (!g_file_get_contents("/proc/self/status", &text, NULL, NULL))
+		return 0;
+	line = strstr(text, "RssAnon:");
+	return line ? g_ascii_strtoull(line + strlen("RssAnon:"), NULL, 10) : 0;
+}
+
+static void test_large(const void *data)
+{
+	Sleepers *sleepers = sleepers_new(2, NULL);
+	guint64 used;
+
+	(void)data;
+	REQUIRE(sleepers != NULL);
+	for (guint round = 0; round < 4; round++)
+		round_of_copies(sleepers, round);
+	used = memory_now();
+	if (!test_is_instrumented()) {
+		WAIT_WITHIN(20, memory_now() + 10 * 1024 < used);
+		CHECK(memory_now() + 10 * 1024 < used);
+	}
+	sleepers_free(sleepers);
+}
+
 static void test_takers(const void *data)
 {
 	Sleepers *sleepers = sleepers_new(3, NULL);
@@ -152,6 +233,8 @@ int main(int argc, char **argv)
 {
 	test_add("what one kind waits for does not hold up another", test_kinds, NULL);
 	test_add("no more than 64 MiB are kept", test_bound, NULL);
+	test_add("large copies have memory of their own, which idle threads give back", test_large,
+		 NULL);
 	test_add("of the threads that take requests one does not write", test_takers, NULL);
 	return test_run(argc, argv);
 }
