@@ -318,38 +318,48 @@ static void test_late(const void *data)
 typedef struct {
 	Backing *disk;
 	guint64 device;
-	guint pause_us;
+	gint *met; /* how many are about to write their tenure */
 	Volume *volume;
 	GError *error;
 } Racer;
+
+/* Both have looked before either writes. */
+static gboolean meet(guint64 offset, guint64 length, gpointer data)
+{
+	gint *met = data;
+
+	(void)length;
+	if (offset == FORMAT_TENURE_OFFSET) {
+		g_atomic_int_inc(met);
+		WAIT_WITHIN(10, g_atomic_int_get(met) == 2);
+	}
+	return TRUE;
+}
 
 static gpointer race(gpointer data)
 {
 	Racer *racer = data;
 
-	g_usleep(racer->pause_us);
-	racer->volume = volume_open(backing_share(racer->disk, racer->device, NULL, NULL), "v", 0,
-				    &racer->error);
+	racer->volume = volume_open(backing_share(racer->disk, racer->device, meet, racer->met),
+				    "v", 0, &racer->error);
 	return NULL;
 }
 
 /* Two find the disk given back, and take it at the same moment. */
 static void test_race(const void *data)
 {
-	TestRandom random = test_random_new(test_seed());
-
 	(void)data;
-	for (guint i = 0; i < 10; i++) {
+	for (guint i = 0; i < 4; i++) {
 		g_autoptr(Backing) disk = new_disk();
-		Racer racers[2] = {{.disk = disk, .device = 1}, {.disk = disk, .device = 2}};
+		gint met = 0;
+		Racer racers[2] = {{.disk = disk, .device = 1, .met = &met},
+				   {.disk = disk, .device = 2, .met = &met}};
 		GThread *threads[2];
 		guint opened = 0;
 
 		test_row("race %u", i);
-		for (guint j = 0; j < 2; j++) {
-			racers[j].pause_us = (guint)test_random_below(&random, settle * 500);
+		for (guint j = 0; j < 2; j++)
 			threads[j] = g_thread_new("racer", race, &racers[j]);
-		}
 		for (guint j = 0; j < 2; j++) {
 			g_thread_join(threads[j]);
 			opened += racers[j].volume != NULL;
