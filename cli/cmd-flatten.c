@@ -39,13 +39,13 @@ static void progress_show(Flattening *flattening, guint64 left)
 
 static void pace_keep(const Flattening *flattening)
 {
-	gint64 due = flattening->begun;
+	gint64 due = flattening->begun, left;
 
 	if (!flattening->rate)
 		return;
 	due += (gint64)((double)flattening->copied * G_USEC_PER_SEC / (double)flattening->rate);
-	while (due > g_get_monotonic_time() && interrupt_check(NULL))
-		g_usleep((gulong)MIN(due - g_get_monotonic_time() + 1, 200000));
+	while ((left = due - g_get_monotonic_time()) > 0 && interrupt_check(NULL))
+		g_usleep((gulong)MIN(left, 200000));
 }
 
 /* 1: done; 0: there is more to do; -1 with *error. */
