@@ -286,8 +286,9 @@ static gboolean is_deleting(Bench *bench)
 
 static void show_load(Load *load, const char *what, double seconds)
 {
-	guint n = (guint)MIN(g_atomic_int_get(&load->n), (gint)SAMPLES_MAX);
+	guint n = (guint)g_atomic_int_get(&load->n);
 
+	n = MIN(n, SAMPLES_MAX);
 	printf("%s (%.1f s): %u requests, ms: 50 %% %.2f, 99 %% %.2f, 99.9 %% %.2f\n", what,
 	       seconds, n, percentile(load->samples, n, 0.5), percentile(load->samples, n, 0.99),
 	       percentile(load->samples, n, 0.999));

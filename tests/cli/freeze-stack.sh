@@ -13,7 +13,7 @@ need_built "$probe"
 take_away() {
 	local d i
 	for d in first second other; do umount -l "$WORK/$d" 2>/dev/null; done
-	for i in 1 2; do delpart "$a" $i 2>/dev/null && rm -f "${a}p$i"; done
+	for i in 1 2; do delpart "$a" "$i" 2>/dev/null && rm -f "${a}p$i"; done
 	for d in "${loops[@]}"; do losetup -d "$d" 2>/dev/null; done
 }
 loops=() a=''
@@ -57,5 +57,6 @@ is "a device without a file system is told" "$("$probe" "$a" "$b" -- "$WORK/firs
 	"${a##*/}: holds one
 ${b##*/}: holds none
 first: frozen"
-check "all can be written to afterwards" eval 'echo x >"$WORK/first/x" && echo x >"$WORK/second/x"'
+all_written() { echo x >"$WORK/first/x" && echo x >"$WORK/second/x"; }
+check "all can be written to afterwards" all_written
 finish

@@ -56,8 +56,8 @@ begin_group() { # NAME
 		flushed &
 		writing=$!
 		sleep 0.1
-		alive $writing && sleep 0.3 && alive $writing && return
-		wait $writing
+		alive "$writing" && sleep 0.3 && alive "$writing" && return
+		wait "$writing"
 	done
 	return 1
 }

@@ -121,6 +121,14 @@ static guint64 range_choose(World *world, guint64 most, guint64 *ret_n)
 	return first;
 }
 
+/* In bytes: of the last block only what is in the volume. */
+static guint64 range_length(const World *world, guint64 first, guint64 n)
+{
+	guint64 length = blocks_to_bytes(n), behind = world->size - blocks_to_bytes(first);
+
+	return MIN(length, behind);
+}
+
 void world_write(World *world)
 {
 	guint64 n, first = range_choose(world, 40, &n);
@@ -130,7 +138,7 @@ void world_write(World *world)
 
 void world_write_range(World *world, guint64 first, guint64 n)
 {
-	guint64 length = MIN(blocks_to_bytes(n), world->size - blocks_to_bytes(first));
+	guint64 length = range_length(world, first, n);
 	guint8 value = (guint8)(1 + test_random_below(world->random, 255));
 
 	CHECK_INT(volume_put_value(world->volume, value, length, blocks_to_bytes(first)), 0);
@@ -146,7 +154,7 @@ void world_discard(World *world)
 
 void world_discard_range(World *world, guint64 first, guint64 n)
 {
-	guint64 length = MIN(blocks_to_bytes(n), world->size - blocks_to_bytes(first));
+	guint64 length = range_length(world, first, n);
 
 	CHECK_INT(volume_discard(world->volume, blocks_to_bytes(first), length), 0);
 	memset(world->blocks + first, 0, n);

@@ -188,7 +188,7 @@ static guint runs_of(Aged *aged, guint64 block, guint n)
 
 static void test_large_writes(const void *data)
 {
-	guint most = 0;
+	guint most = 0, runs;
 	double after;
 	Aged aged;
 
@@ -198,7 +198,8 @@ static void test_large_writes(const void *data)
 		aged_put(&aged, test_random_below(&aged.random, BLOCKS), 1);
 	for (guint64 block = 0; block < BLOCKS; block += MIB / BLOCK_SIZE) {
 		aged_put(&aged, block, MIB / BLOCK_SIZE);
-		most = MAX(most, runs_of(&aged, block, MIB / BLOCK_SIZE));
+		runs = runs_of(&aged, block, MIB / BLOCK_SIZE);
+		most = MAX(most, runs);
 	}
 	CHECK_UINT(aged_info(&aged).tidied_bytes, 0);
 	after = aged_excess(&aged);

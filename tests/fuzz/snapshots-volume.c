@@ -341,8 +341,9 @@ static void parts_change(const FuzzImage *image, Part *const *parts, const guint
 {
 	while (size >= 5) {
 		gsize length = MIN(MIN(data[4], 16), size - 5);
-		guint at = MIN(get_le16(data + 2) & (BLOCK_SIZE - 1), BLOCK_SIZE - 16);
+		guint at = get_le16(data + 2) & (BLOCK_SIZE - 1);
 
+		at = MIN(at, BLOCK_SIZE - 16);
 		memcpy(parts[get_le16(data) % image->parts->len]->bytes + at, data + 5, length);
 		data += 5 + length;
 		size -= 5 + length;

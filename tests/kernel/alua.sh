@@ -55,7 +55,7 @@ change_type() { # from and to the type with which groups are made
 }
 writes_for() { # SECONDS
 	local end=$((SECONDS + $1))
-	while [ $SECONDS -lt $end ]; do
+	while [ "$SECONDS" -lt "$end" ]; do
 		dd if=/dev/zero of="$DISK" bs=4k count=20 oflag=direct status=none || return
 	done
 }

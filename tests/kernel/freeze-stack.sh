@@ -47,6 +47,11 @@ is "the narrow one is on the first alone" "$(asked "${disks[1]}" -- "$WORK/one" 
 is "both are on the first" "$(asked "${disks[0]}" -- "$WORK/one" "$WORK/two" "$WORK/five")" \
 	"1: holds one,one: frozen,two: frozen,five: free"
 
-check "all can be written to afterwards" \
-	eval 'for n in one two five; do echo x >"$WORK/$n/x" && sync -f "$WORK/$n/x" || exit 1; done'
+all_written() {
+	local n
+	for n in one two five; do
+		echo x >"$WORK/$n/x" && sync -f "$WORK/$n/x" || return
+	done
+}
+check "all can be written to afterwards" all_written
 finish
