@@ -93,6 +93,11 @@ int volume_check_range(const Volume *volume, guint64 offset, guint64 length);
 /* 0 if changes are allowed; -EROFS: opened read-only; -ESHUTDOWN: FAILED. */
 int volume_check_writable(Volume *volume);
 
+/* Makes what was changed in the superblock or the snapshot table durable.  If the checkpoint fails,
+ * the change stays, for that checkpoint has it: the next one finishes it, and the message says so.
+ * `what` was changed: "snapshot 'x'". */
+gboolean volume_make_change_durable(Volume *volume, const char *what, GError **error);
+
 /* Writes the next `length` bytes of `from`, 1 to VOLUME_ATOMIC_MAX; the caller holds the range. */
 int volume_write_held(Volume *volume, IovCursor *from, guint64 offset, gsize length,
 		      gboolean nowait, guint64 *ret_offset);

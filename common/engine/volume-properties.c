@@ -8,17 +8,32 @@
 
 typedef void (*PropertySet)(Engine *engine, gpointer value);
 
-/* Has the checkpoint thread set the property, and makes the superblocks that have it durable. */
-static gboolean property_change(Volume *volume, PropertySet set, gpointer value, const char *what,
-				GError **error)
+/* Has the checkpoint thread set the property in the superblock that is written next. */
+static gboolean property_set(Volume *volume, PropertySet set, gpointer value, const char *what,
+			     GError **error)
 {
 	int r = volume_check_writable(volume);
 
-	if (!r) {
-		checkpointer_call(volume->checkpointer, set, value);
-		r = checkpointer_run(volume->checkpointer);
-	}
-	return !r || error_set_errno(error, r, "%s: change %s", volume->engine.name, what);
+	if (r)
+		return error_set_errno(error, r, "%s: change %s", volume->engine.name, what);
+	checkpointer_call(volume->checkpointer, set, value);
+	return TRUE;
+}
+
+gboolean volume_make_change_durable(Volume *volume, const char *what, GError **error)
+{
+	int r = checkpointer_run(volume->checkpointer);
+	const char *name = volume->engine.name;
+
+	if (r && engine_has_failed(&volume->engine))
+		return error_set_errno(error, r,
+				       "%s: %s is changed, but perhaps not durably, which shows "
+				       "when the volume is opened again",
+				       name, what);
+	return !r || error_set_errno(error, r,
+				     "%s: %s is changed, but not durably before the next "
+				     "checkpoint that succeeds",
+				     name, what);
 }
 
 static void set_uuid(Engine *engine, gpointer uuid)
@@ -31,10 +46,10 @@ gboolean volume_renew_uuid(Volume *volume, GError **error)
 	guint8 uuid[16];
 
 	if (!volume_random_uuid(uuid, error) ||
-	    !property_change(volume, set_uuid, uuid, "the UUID", error))
+	    !property_set(volume, set_uuid, uuid, "the UUID", error))
 		return FALSE;
 	memcpy(volume->uuid, uuid, sizeof uuid);
-	return TRUE;
+	return volume_make_change_durable(volume, "the UUID", error);
 }
 
 static void set_write_through(Engine *engine, gpointer write_through)
@@ -48,10 +63,10 @@ static void set_write_through(Engine *engine, gpointer write_through)
 
 gboolean volume_set_write_through(Volume *volume, gboolean write_through, GError **error)
 {
-	if (!property_change(volume, set_write_through, &write_through, "the write cache", error))
+	if (!property_set(volume, set_write_through, &write_through, "the write cache", error))
 		return FALSE;
 	volume->write_through = write_through;
-	return TRUE;
+	return volume_make_change_durable(volume, "the write cache", error);
 }
 
 gboolean volume_is_write_through(const Volume *volume)

@@ -176,35 +176,18 @@ static gboolean change_fail(Volume *volume, const TableChange *change, GError **
 	}
 }
 
-/* The checkpoint that was to make the change durable has failed.  What was changed stays so, for
- * that checkpoint has it: the next one finishes it. */
-static gboolean change_fail_later(Volume *volume, const TableChange *change, int r, GError **error)
-{
-	const char *name = volume->engine.name;
-
-	if (engine_has_failed(&volume->engine))
-		return error_set_errno(error, r,
-				       "%s: snapshot '%s' is changed, but perhaps not durably, "
-				       "which shows when the volume is opened again",
-				       name, change->name);
-	return error_set_errno(error, r,
-			       "%s: snapshot '%s' is changed, but not durably before the next "
-			       "checkpoint that succeeds",
-			       name, change->name);
-}
-
 /* Makes the change, and makes it durable. */
 static gboolean change_run(Volume *volume, TableChange *change, GError **error)
 {
-	int r;
+	g_autofree char *what = NULL;
 
 	if (!check_changeable(volume, error))
 		return FALSE;
 	checkpointer_call(volume->checkpointer, change_make, change);
 	if (change->result)
 		return change_fail(volume, change, error);
-	r = checkpointer_run(volume->checkpointer);
-	return !r || change_fail_later(volume, change, r, error);
+	what = g_strdup_printf("snapshot '%s'", change->name);
+	return volume_make_change_durable(volume, what, error);
 }
 
 static gboolean is_that_base(const Engine *engine, const Snapshot *snapshot,

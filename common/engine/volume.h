@@ -144,7 +144,8 @@ guint32 volume_logical_block_size(const Volume *volume);
  * (I2 as strong as I1), and whoever opens the volume next, on another machine too, finds it. */
 gboolean volume_is_write_through(const Volume *volume);
 
-/* Changes that, durably.  No front end may serve the volume. */
+/* Changes that, durably.  No front end may serve the volume.  IO, NO_SPACE: it is changed, and the
+ * next checkpoint that succeeds makes that durable. */
 gboolean volume_set_write_through(Volume *volume, gboolean write_through, GError **error);
 void volume_get_info(Volume *volume, VolumeInfo *ret_info);
 
@@ -256,7 +257,7 @@ gboolean volume_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, gu
 /* Gives the volume a new random UUID.  Needed for a copy, as no two volumes that are served may
  * have the same UUID.  Nobody may be using the volume, since initiators know it by its UUID.
  * Durable when it returns TRUE; after a crash the volume has the old or the new UUID.  IO,
- * NO_SPACE: it may have the new UUID after the next checkpoint that succeeds. */
+ * NO_SPACE: it has the new one, and the next checkpoint that succeeds makes that durable. */
 gboolean volume_renew_uuid(Volume *volume, GError **error);
 
 /* Whether the volume may have had this size before it grew: `size` is less than the present size,

@@ -77,6 +77,31 @@ static void test_changed(const void *data)
 	backing_check(backing);
 }
 
+/* What the checkpoint of a full disk could not make durable, the next one does. */
+static void test_changed_later(const void *data)
+{
+	const VolumeParameters parameters = {.size = SIZE, .journal_size = MIB};
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	g_autoptr(GError) error = NULL;
+	Volume *volume;
+
+	(void)data;
+	REQUIRE(volume_format(backing, &parameters, NULL));
+	volume = backing_open_volume(backing);
+	REQUIRE(volume);
+	CHECK_INT(volume_put_value(volume, 'l', 4096, 0), 0);
+	backing_faulty_fail(backing, FAULTY_WRITE, 0, ENOSPC, TRUE, FALSE);
+	CHECK(!volume_set_write_through(volume, TRUE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NO_SPACE,
+		    "the write cache is changed, but not durably before the next checkpoint");
+	CHECK(volume_is_write_through(volume));
+	backing_faulty_fail(backing, 0, 0, 0, FALSE, FALSE);
+	CHECK_INT(volume_checkpoint(volume), 0);
+	CHECK_UINT(features(backing), FORMAT_RO_WRITE_THROUGH);
+	close_volume(volume);
+	backing_check(backing);
+}
+
 static void test_read_only(const void *data)
 {
 	g_autoptr(Backing) backing = backing_memory_new(0);
@@ -100,14 +125,14 @@ static gboolean cut_at(guint64 point)
 	TestRandom random = test_random_new(test_seed() + point);
 	Volume *volume = new_volume(backing, FALSE);
 	guint64 before = backing_faulty_count(backing, FAULTY_MODIFY);
-	gboolean changed;
+	gboolean durable;
 
 	CHECK_INT(volume_put_value(volume, 'k', 4096, 0), 0);
 	CHECK_INT(volume_flush(volume), 0);
 	before = backing_faulty_count(backing, FAULTY_MODIFY);
 	backing_faulty_fail(backing, FAULTY_MODIFY, point, EIO, TRUE, TRUE);
-	changed = volume_set_write_through(volume, TRUE, NULL);
-	CHECK(volume_is_write_through(volume) == changed);
+	durable = volume_set_write_through(volume, TRUE, NULL);
+	CHECK(volume_is_write_through(volume));
 	volume_close(volume, NULL);
 	for (guint i = 0; i < 4 && !test_failed(); i++) {
 		g_autoptr(Backing) left =
@@ -119,7 +144,7 @@ static gboolean cut_at(guint64 point)
 		volume = backing_open_volume(left);
 		if (!volume)
 			return FALSE;
-		if (changed)
+		if (durable)
 			CHECK(volume_is_write_through(volume));
 		check_value(volume, 'k', 4096, 0);
 		close_volume(volume);
@@ -164,6 +189,7 @@ int main(int argc, char **argv)
 	logging_set_sink(no_log);
 	test_add("a volume made without a write cache keeps to that", test_kept, NULL);
 	test_add("the write cache is switched, in both superblocks", test_changed, NULL);
+	test_add("a switch that meets a full disk is made later", test_changed_later, NULL);
 	test_add("a volume that is open for reading is not changed", test_read_only, NULL);
 	test_add("power cuts while the write cache is switched off", test_cut, NULL);
 	test_add("snapshots and the write cache do not touch each other's bits", test_snapshots,
