@@ -47,7 +47,8 @@ static Volume *volume_get(const Importing *importing, VolumeOpenFlags flags, GEr
 	return pool_volume_open(importing->cli->config, importing->name, flags, error);
 }
 
-/* What all of a snapshot goes to is made, unless there is a volume already. */
+/* What all of a snapshot goes to is made, unless there is a volume already.  The rest of a transfer
+ * goes to the volume that has its beginning. */
 static Volume *volume_get_or_make(const Importing *importing, gboolean all,
 				  const VolumeParameters *parameters, GError **error)
 {
@@ -102,7 +103,8 @@ static gboolean receive_stream(Importing *importing, int fd, GError **error)
 		return FALSE;
 	parameters.size = begin.size;
 	parameters.logical_block_size = begin.block_size;
-	volume = volume_get_or_make(importing, !begin.incremental, &parameters, error);
+	volume = volume_get_or_make(importing, !begin.incremental && !begin.resume, &parameters,
+				    error);
 	if (!volume)
 		return FALSE;
 	importing->progress.bytes = begin.bytes;

@@ -116,6 +116,9 @@ check "cut behind a mark" eval '! broken 300M'
 token=$(token slow)
 is "the token says from 256 MiB" "${token##*.}" $((256 << 8))
 resumed() { export_ db@a --resume "$token" | head -c "${1-1G}" | import slow; }
+stray() { export_ db@a --resume "$token" | import stray; }
+refuses "the rest makes no volume" "no such volume" stray
+is "none is there" "$("$STORAGEOS" list --json | jq '[.[].volume | select(endswith("/stray"))] | length' 2>&1)" 0
 check "cut once more" eval '! resumed 5M'
 is "the token is the same" "$(token slow)" "$token"
 must "the rest" resumed
