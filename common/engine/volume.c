@@ -201,13 +201,32 @@ void volume_free(Volume *volume)
 	g_free(volume);
 }
 
-/* I8: on this machine and, where others can reach the backing, among all. */
-static gboolean lock_backing(Engine *engine, VolumeOpenFlags flags, GError **error)
+static gboolean load_superblock(Engine *engine, GError **error)
+{
+	const Superblock *sb = &engine->superblock.current;
+
+	if (!superblock_load(engine->backing, &engine->superblock, error) ||
+	    !superblock_fits(engine->backing, sb, error))
+		return FALSE;
+	return !(sb->ro_compatible & ~FORMAT_RO_COMPATIBLE_KNOWN) || engine->read_only ||
+	       error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+			 "%s: has features that allow this program reading only", engine->name);
+}
+
+/* I8: on this machine and, where others can reach the backing, among all.  To take a tenure is to
+ * write: so not before it is seen that there is a volume.  Others may have changed that until it is
+ * taken. */
+static gboolean lock_volume(Engine *engine, VolumeOpenFlags flags, GError **error)
 {
 	TenureFlags how = flags & VOLUME_OPEN_HASTY ? TENURE_HASTY : 0;
 
-	return backing_lock(engine->backing, !engine->read_only, error) &&
-	       (engine->read_only || tenure_take(engine->backing, how, &engine->tenure, error));
+	if (!backing_lock(engine->backing, !engine->read_only, error) ||
+	    !load_superblock(engine, error))
+		return FALSE;
+	if (engine->read_only)
+		return TRUE;
+	return tenure_take(engine->backing, how, &engine->tenure, error) &&
+	       (!engine->tenure || load_superblock(engine, error));
 }
 
 static gboolean open_engine(Volume *volume, VolumeOpenFlags flags, VolumeBaseOpen open_base,
@@ -216,15 +235,8 @@ static gboolean open_engine(Volume *volume, VolumeOpenFlags flags, VolumeBaseOpe
 	Engine *engine = &volume->engine;
 	const Superblock *sb = &engine->superblock.current;
 
-	if (!lock_backing(engine, flags, error) ||
-	    !superblock_load(engine->backing, &engine->superblock, error) ||
-	    !superblock_fits(engine->backing, sb, error))
-		return FALSE;
-	if ((sb->ro_compatible & ~FORMAT_RO_COMPATIBLE_KNOWN) && !engine->read_only)
-		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
-				 "%s: has features that allow this program reading only",
-				 engine->name);
-	if (!volume_base_open(volume, sb, open_base, data, error) ||
+	if (!lock_volume(engine, flags, error) ||
+	    !volume_base_open(volume, sb, open_base, data, error) ||
 	    !engine_init(engine, sb, error))
 		return FALSE;
 	engine->size = engine->next_size = sb->size;

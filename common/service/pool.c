@@ -194,11 +194,14 @@ static gboolean snapshots_are_unused(const Config *config, Backing *backing, GEr
 }
 
 /* Nobody has it on this machine, as the lock says, nor on another one. */
-static gboolean volume_is_unused(const Config *config, Backing *backing, GError **error)
+static gboolean volume_is_unused(const Config *config, const VolumeName *name, Backing *backing,
+				 GError **error)
 {
 	Tenure *tenure;
 
-	if (!backing_lock(backing, TRUE, error) || !tenure_take(backing, 0, &tenure, error))
+	if (!backing_lock(backing, TRUE, error) ||
+	    (!name->pool && !pool_has_superblock(backing, error)) ||
+	    !tenure_take(backing, 0, &tenure, error))
 		return FALSE;
 	tenure_end(tenure, TRUE);
 	return snapshots_are_unused(config, backing, error);
@@ -208,7 +211,7 @@ gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError
 {
 	g_autofree char *path = pool_existing_path(config, name, error);
 	g_autoptr(Backing) backing = path ? backing_open(path, 0, error) : NULL;
-	gboolean done = backing && volume_is_unused(config, backing, error) &&
+	gboolean done = backing && volume_is_unused(config, name, backing, error) &&
 			pool_check_no_clones(config, name, backing, error);
 
 	if (done && !name->pool)

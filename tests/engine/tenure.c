@@ -251,6 +251,39 @@ static gpointer write_on(gpointer data)
 	return NULL;
 }
 
+/* A disk of another's, and a volume that only a later version may write. */
+static void test_not_ours(const void *data)
+{
+	static guint8 before[MIB], after[MIB];
+	g_autoptr(Backing) disk = new_disk();
+	SuperblockPair pair;
+	Superblock later;
+
+	(void)data;
+	for (guint i = 0; i < 2; i++) {
+		g_autoptr(Backing) shared = backing_share(disk, 1, NULL, NULL);
+		g_autoptr(GError) error = NULL;
+
+		test_row("%s", i ? "another's" : "a later version's");
+		if (i) {
+			memset(before, 'x', sizeof before);
+			CHECK_INT(backing_pwrite(disk, before, sizeof before, 0), 0);
+		} else {
+			REQUIRE(superblock_load(disk, &pair, NULL));
+			later = pair.current;
+			later.generation++;
+			later.ro_compatible |= (guint64)1 << 63;
+			CHECK_INT(superblock_store(disk, &pair, &later), 0);
+			CHECK_INT(backing_pread(disk, before, sizeof before, 0), 0);
+		}
+		CHECK(!try_open(disk, &beta, 1, 0, NULL));
+		CHECK(!repair_plan(shared, 0, NULL, NULL, NULL, &error));
+		CHECK_ERROR(error, i ? STORAGEOS_ERROR_CORRUPT : STORAGEOS_ERROR_UNSUPPORTED, "");
+		CHECK_INT(backing_pread(disk, after, sizeof after, 0), 0);
+		CHECK(!memcmp(before, after, sizeof before));
+	}
+}
+
 static void test_taken(const void *data)
 {
 	g_autoptr(Backing) disk = new_disk();
@@ -517,6 +550,7 @@ int main(int argc, char **argv)
 	test_add("a volume that another machine has open is in use", test_in_use, NULL);
 	test_add("after a death, who may have it still is waited for", test_died, NULL);
 	test_add("reading neither waits nor writes, and tells who has it", test_read_only, NULL);
+	test_add("what is not ours to write is not written to", test_not_ours, NULL);
 	test_add("when another machine takes the disk, nothing more is written", test_taken, NULL);
 	test_add("a pulse of an earlier turn says nothing", test_late, NULL);
 	test_add("of two that open at one moment, one does", test_race, NULL);
