@@ -387,7 +387,7 @@ void journal_settle_marks(Journal *journal)
 
 	while (journal->homes_busy)
 		lock_wait(&journal->changed, &journal->lock);
-	if (journal->homes_behind && !journal->failed)
+	for (guint tries = 0; tries < 2 && journal->homes_behind && !journal->failed; tries++)
 		write_homes_unlocking(journal);
 }
 

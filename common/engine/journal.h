@@ -69,8 +69,9 @@ void journal_mark_durable(Journal *journal, guint64 sequence);
  * their payload. */
 gboolean journal_expects_flush(Journal *journal);
 
-/* Writes the two marks outside the ring, if they are older than the last durable-mark; after a
- * failure, the next call tries again. */
+/* Writes the two marks outside the ring, if they are older than the last durable-mark.  A write
+ * that fails is tried once more, since this may be the last call before the volume is closed, and
+ * by the next call. */
 void journal_settle_marks(Journal *journal);
 
 /* Writes the checkpoint's mark: a superblock of generation `generation` - 1 is on disk, and its

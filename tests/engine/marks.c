@@ -4,6 +4,7 @@
  * where their copies are.
  */
 #include "common/engine/superblock.h"
+#include "common/engine/volume-private.h"
 #include "common/base/bytes.h"
 #include "common/base/error.h"
 #include "common/base/logging.h"
@@ -336,6 +337,38 @@ static void test_marks_follow(const void *data)
 	volume_abandon(volume);
 }
 
+static gboolean fail_marks_once(guint64 offset, guint64 length, gpointer data)
+{
+	return offset != FORMAT_MARKS_OFFSET || !length ||
+	       !g_atomic_int_compare_and_exchange((gint *)data, TRUE, FALSE);
+}
+
+/* As nothing may come after the last one before a volume is closed. */
+static void test_marks_tried_again(const void *data)
+{
+	g_autoptr(Backing) backing = backing_new_filled(SIZE, 4, place);
+	gint fails = FALSE;
+	Volume *volume =
+		volume_open(backing_borrow_gated(backing, fail_marks_once, &fails), "v", 0, NULL);
+	guint64 before = 0;
+
+	(void)data;
+	REQUIRE(volume);
+	for (guint i = 0; i < 100 && !test_failed(); i++) { /* unless none are left to write */
+		for (guint j = 0; j < 3; j++)
+			CHECK(put_number(volume, i, TRUE));
+		before = marked_outside(backing);
+		g_atomic_int_set(&fails, TRUE);
+		journal_settle_marks(volume->engine.journal);
+		if (!g_atomic_int_get(&fails))
+			break;
+	}
+	CHECK(!g_atomic_int_get(&fails));
+	CHECK(marked_outside(backing) > before);
+	close_volume(volume);
+	backing_check(backing);
+}
+
 static void no_log(LoggingLevel level, const char *line)
 {
 	(void)level, (void)line;
@@ -354,5 +387,6 @@ int main(int argc, char **argv)
 	test_add("the mark's copy moves on before records", test_overrun, NULL);
 	test_add("an idle volume's marks follow the last flush", test_marks_follow, &idle);
 	test_add("a checkpoint writes the marks", test_marks_follow, &checkpoint);
+	test_add("marks that could not be written are written again", test_marks_tried_again, NULL);
 	return test_run(argc, argv);
 }
