@@ -191,7 +191,11 @@ static void test_incremental(const void *data)
 	autofd fd = send_stream(scene, 0, info.generation);
 	stream_apply(fd, content);
 	CHECK_MEM(content, scene->content, SIZE);
-	CHECK(progress_data <= 100 * BLOCK_SIZE);
+	/* On a machine so slow that the volume seemed to be idle, also what was moved meanwhile. */
+	volume_get_info(scene->volume, &info);
+	test_note("%" G_GUINT64_FORMAT " bytes, %" G_GUINT64_FORMAT " tidied", progress_data,
+		  info.tidied_bytes);
+	CHECK(progress_data <= 100 * BLOCK_SIZE + info.tidied_bytes);
 }
 
 static void test_damage(const void *data)
