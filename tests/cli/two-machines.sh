@@ -79,7 +79,7 @@ wait "$delete" && not_ok "delete deleted it"
 wait "$create" && not_ok "create replaced it"
 in_time "who opens it learns that it is in use within seconds" "$began" 12
 for verb in set delete create; do
-	like "$verb names the machine" "$(cat "$WORK/$verb")" 'in use by (alpha|another process|process)'
+	like "$verb names the machine" "$(cat "$WORK/$verb")" 'in use (by (alpha|another process|process)|\(process)'
 done
 like "one of them saw the other machine" "$(cat "$WORK/set" "$WORK/delete" "$WORK/create")" \
 	'is in use by alpha \(process [0-9]+\)'
