@@ -77,6 +77,15 @@ static void lost_print(const Scrubbing *scrubbing, Json *status)
 	lines_write(scrubbing->text, lines, LINES_MAX - 1, lines_print);
 }
 
+/* ", 12 of them of its base", of a linked clone. */
+static char *base_describe(Json *status)
+{
+	gint64 blocks = json_get_number(status, "base_blocks");
+
+	return blocks ? g_strdup_printf(", %" G_GINT64_FORMAT " of them of its base", blocks)
+		      : g_strdup("");
+}
+
 static void status_print_text(const Scrubbing *scrubbing, Json *status)
 {
 	gint64 blocks = json_get_number(status, "blocks");
@@ -84,6 +93,7 @@ static void status_print_text(const Scrubbing *scrubbing, Json *status)
 	gboolean running = json_get_flag(status, "running");
 	g_autofree char *data = size_format(blocks_to_bytes((guint64)blocks));
 	const char *problem = json_get_text(status, "problem");
+	g_autofree char *base = base_describe(status);
 	g_autofree char *progress = NULL;
 
 	if (!json_get_number(status, "begun")) {
@@ -93,14 +103,14 @@ static void status_print_text(const Scrubbing *scrubbing, Json *status)
 	lost_print(scrubbing, status);
 	if (running)
 		progress = progress_describe(status);
-	printf("%s: %s%s%s; %" G_GINT64_FORMAT " blocks (%s) and %" G_GINT64_FORMAT
+	printf("%s: %s%s%s; %" G_GINT64_FORMAT " blocks (%s%s) and %" G_GINT64_FORMAT
 	       " copies of metadata verified in %" G_GINT64_FORMAT " s, %" G_GINT64_FORMAT
 	       " errors, %" G_GINT64_FORMAT " copies repaired%s%s\n",
 	       scrubbing->text,
 	       running				   ? "is being scrubbed"
 	       : json_get_flag(status, "complete") ? "scrubbed"
 						   : "scrub stopped early",
-	       problem ? ": " : "", problem ? problem : "", blocks, data,
+	       problem ? ": " : "", problem ? problem : "", blocks, data, base,
 	       json_get_number(status, "copies"),
 	       (running ? g_get_real_time() / G_USEC_PER_SEC : ended) -
 		       json_get_number(status, "begun"),

@@ -11,6 +11,7 @@
 #include "common/base/bounds.h"
 #include "common/base/error.h"
 #include "common/base/thread.h"
+#include "common/check/scrub-base.h"
 #include "common/check/scrub-snapshots.h"
 #include "common/engine/volume-private.h"
 
@@ -209,6 +210,38 @@ static int verify_map(Scrub *scrub)
 	return 0;
 }
 
+static void note_base(Scrub *scrub, const ScrubBase *base)
+{
+	for (guint i = 0; i < base->n_lost; i++)
+		note_lost(scrub, base->first + base->lost[i], base->first + base->lost[i] + 1, 0);
+	g_mutex_lock(&scrub->lock);
+	scrub->status.base_blocks += base->blocks;
+	scrub->status.errors += base->errors;
+	g_mutex_unlock(&scrub->lock);
+	note_progress(scrub, base->blocks, &(MapNodeCount){0});
+}
+
+/* What a linked clone reads from its base. */
+static int verify_base(Scrub *scrub)
+{
+	g_autofree ScrubBase *base = NULL;
+	int r = 0;
+
+	if (!scrub->volume->linked)
+		return 0;
+	base = g_try_new0(ScrubBase, 1);
+	if (!base)
+		return -ENOMEM;
+	base->more = TRUE;
+	while (base->more && !r) {
+		r = scrub_base_step(scrub->volume, base);
+		note_base(scrub, base);
+		if (!r && !wait_for_rate(scrub, blocks_to_bytes(base->blocks)))
+			r = -ECANCELED;
+	}
+	return r;
+}
+
 /* What snapshots have and the volume has not. */
 static int verify_snapshots(Scrub *scrub)
 {
@@ -350,11 +383,25 @@ static gpointer scrub_main(gpointer data)
 	if (!r)
 		r = verify_map(scrub);
 	if (!r)
+		r = verify_base(scrub);
+	if (!r)
 		r = verify_snapshots(scrub);
 	if (!r)
 		keep_result(scrub);
 	end_scrub(scrub, r);
 	return NULL;
+}
+
+/* Of a linked clone with all that its base has, of which the clone may read less. */
+static guint64 count_expected(Volume *volume)
+{
+	Volume *base = volume_base_enter(volume);
+	guint64 blocks = base ? count_expected(base) : 0;
+	VolumeInfo info;
+
+	volume_base_leave(volume, base);
+	volume_get_info(volume, &info);
+	return blocks + info.data_bytes / BLOCK_SIZE;
 }
 
 Scrub *scrub_start(Volume *volume, ScrubFlags flags, guint64 rate, GError **error)
@@ -368,7 +415,7 @@ Scrub *scrub_start(Volume *volume, ScrubFlags flags, guint64 rate, GError **erro
 	}
 	volume_get_info(volume, &info);
 	scrub->volume = volume;
-	scrub->expected = info.data_bytes / BLOCK_SIZE;
+	scrub->expected = count_expected(volume);
 	scrub->repaired_before = flags & SCRUB_OPENED ? 0 : info.copies_repaired;
 	scrub->paced_from = g_get_monotonic_time();
 	scrub->lost = g_array_new(FALSE, FALSE, sizeof(ScrubRange));

@@ -13,7 +13,11 @@
  * Then it verifies what snapshots have and the volume has not.  Lost blocks of these are counted as
  * errors, and not listed: `storageos check` lists them.
  *
- * Memory: 2 MiB, and SCRUB_RANGES.
+ * Of a linked clone it also verifies the blocks that the clone and its snapshots read from the
+ * base.  Those that the clone has lost in this way are listed; those that only snapshots have lost
+ * are counted.  What the base keeps twice is left to a scrub of the base's own volume.
+ *
+ * Memory: 3 MiB, and SCRUB_RANGES.
  */
 #pragma once
 
@@ -29,16 +33,17 @@ typedef struct {
 
 typedef struct {
 	gboolean running;
-	gboolean complete; /* it has verified the whole volume */
-	guint64 rate;	   /* bytes a second; 0: no limit */
-	gint64 begun;	   /* Unix time, in seconds */
-	gint64 ended;	   /* the same; 0 while it is running */
-	double fraction;   /* how much is done, estimated: 0 to 1 */
-	guint64 blocks;	   /* blocks read, lost blocks included */
-	guint64 copies;	   /* copies read: of nodes, bitmap pages, superblocks and marks */
-	guint64 errors;	   /* lost blocks, nodes and bitmap pages */
-	guint64 repaired;  /* copies rewritten since it began, by the scrub or by requests */
-	int problem;	   /* the negative errno that ended it, or 0 */
+	gboolean complete;   /* it has verified the whole volume */
+	guint64 rate;	     /* bytes a second; 0: no limit */
+	gint64 begun;	     /* Unix time, in seconds */
+	gint64 ended;	     /* the same; 0 while it is running */
+	double fraction;     /* how much is done, estimated: 0 to 1 */
+	guint64 blocks;	     /* blocks read, lost blocks included */
+	guint64 base_blocks; /* of these, read from the base of a linked clone */
+	guint64 copies;	     /* copies read: of nodes, bitmap pages, superblocks and marks */
+	guint64 errors;	     /* lost blocks, nodes and bitmap pages */
+	guint64 repaired;    /* copies rewritten since it began, by the scrub or by requests */
+	int problem;	     /* the negative errno that ended it, or 0 */
 } ScrubStatus;
 
 typedef struct Scrub Scrub;

@@ -32,6 +32,7 @@ Json *scrub_to_json(Scrub *scrub)
 	json_add_number(object, "ended", (guint64)status.ended);
 	json_object_object_add(object, "fraction", json_object_new_double(status.fraction));
 	json_add_number(object, "blocks", status.blocks);
+	json_add_number(object, "base_blocks", status.base_blocks);
 	json_add_number(object, "copies", status.copies);
 	json_add_number(object, "errors", status.errors);
 	json_add_number(object, "repaired", status.repaired);

@@ -8,6 +8,7 @@
 
 #include "common/base/error.h"
 #include "common/base/units.h"
+#include "common/check/scrub.h"
 #include "common/engine/format.h"
 #include "common/engine/volume-flatten.h"
 #include "common/engine/volume-snapshots.h"
@@ -274,6 +275,45 @@ static void test_clone_fails(const void *data)
 
 /* ---- rot in the base */
 
+static gboolean is_listed(Scrub *scrub, guint64 block)
+{
+	g_autoptr(GArray) lost = scrub_get_lost(scrub);
+
+	for (guint i = 0; i < lost->len; i++) {
+		const ScrubRange *range = &g_array_index(lost, ScrubRange, i);
+
+		if (block >= range->first && block < range->end)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+static void scrub_whole(Scene *scene, Scrub **ret_scrub, ScrubStatus *ret_status)
+{
+	g_autoptr(GError) error = NULL;
+
+	*ret_scrub = scrub_start(scene->volume, 0, 0, &error);
+	REQUIRE(*ret_scrub);
+	CHECK(scrub_wait(*ret_scrub, 60000));
+	scrub_get_status(*ret_scrub, ret_status);
+	CHECK(ret_status->complete);
+}
+
+/* A scrub lists the blocks that cannot be read, and no other. */
+static void scrub_tells(Scene *scene, guint bad)
+{
+	guint8 data[BLOCK_SIZE];
+	ScrubStatus status = {0};
+	g_autoptr(Scrub) scrub = NULL;
+
+	scrub_whole(scene, &scrub, &status);
+	for (guint i = 0; scrub && i < G_N_ELEMENTS(blocks); i++)
+		CHECK_INT(is_listed(scrub, blocks[i]), volume_get(scene->volume, data, BLOCK_SIZE,
+								  blocks_to_bytes(blocks[i])) != 0);
+	CHECK_INT(status.errors > 0, bad > 0);
+	CHECK_UINT(status.repaired, 0);
+}
+
 /* Returns whether something could not be read. */
 static gboolean rot_meets(Scene *scene)
 {
@@ -286,6 +326,7 @@ static gboolean rot_meets(Scene *scene)
 		return TRUE;
 	}
 	bad = blocks_read(scene, -EBADMSG);
+	scrub_tells(scene, bad);
 	done = flatten(scene, STORAGEOS_ERROR_CORRUPT, &error);
 	/* What the clone has itself need not be read. */
 	CHECK(!bad || !done);
@@ -352,11 +393,84 @@ static void test_rot(const void *data)
 	CHECK(met >= G_N_ELEMENTS(blocks) - 2);
 }
 
+/* ---- scrub */
+
+static void take_snapshot(Scene *scene, const char *name)
+{
+	const VolumeSnapshotParameters parameters = {.name = name};
+	g_autoptr(GError) error = NULL;
+	guint64 generation;
+
+	if (volume_snapshot_begin(scene->volume, &parameters, &generation, &error))
+		volume_snapshot_wait(scene->volume, generation, 60, &error);
+	CHECK_NO_ERROR(error);
+}
+
+static void scrub_expect(Scene *scene, guint64 base_blocks, guint64 errors, gboolean listed)
+{
+	ScrubStatus status = {0};
+	g_autoptr(Scrub) scrub = NULL;
+
+	scrub_whole(scene, &scrub, &status);
+	CHECK_UINT(status.base_blocks, base_blocks);
+	CHECK_UINT(status.errors, errors);
+	if (scrub)
+		CHECK_INT(is_listed(scrub, blocks[0]), listed);
+}
+
+/* The base's slot of the first block, found by what it holds. */
+static guint64 first_block_in_base(const Scene *scene)
+{
+	guint8 want[BLOCK_SIZE], data[BLOCK_SIZE];
+
+	memset(want, value_of(0, FALSE), sizeof want);
+	for (guint64 at = FORMAT_JOURNAL_OFFSET + JOURNAL; at < backing_size(scene->base);
+	     at += BLOCK_SIZE)
+		if (!backing_pread(scene->base, data, BLOCK_SIZE, at) &&
+		    !memcmp(data, want, sizeof want))
+			return at;
+	return FAIL("the base does not have it");
+}
+
+static void test_scrub(const void *data)
+{
+	guint64 own = 2, all = G_N_ELEMENTS(blocks); /* one is overwritten, one discarded */
+	Scene scene;
+	guint64 at;
+
+	(void)data;
+	if (!scene_init(&scene) || !CHECK(scene_open(&scene, NULL))) {
+		scene_clear(&scene);
+		return;
+	}
+	at = first_block_in_base(&scene);
+	scrub_expect(&scene, all - own, 0, FALSE);
+	backing_faulty_flip(scene.base, at, 3);
+	scrub_expect(&scene, all - own, 1, TRUE);
+	take_snapshot(&scene, "before");
+	CHECK_INT(volume_put_value(scene.volume, value_of(0, TRUE), BLOCK_SIZE,
+				   blocks_to_bytes(blocks[0])),
+		  0);
+	test_row("the snapshot alone reads it");
+	scrub_expect(&scene, all, 1, FALSE);
+	CHECK(volume_snapshot_delete(scene.volume, "before", 0, NULL));
+	take_snapshot(&scene, "after");
+	test_row("nobody reads it");
+	scrub_expect(&scene, all, 0, FALSE);
+	CHECK(volume_snapshot_delete(scene.volume, "after", 0, NULL));
+	scrub_expect(&scene, all - own - 1, 0, FALSE);
+	backing_faulty_flip(scene.base, at, 3);
+	scene_finish(&scene);
+	scene_clear(&scene);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("a base that fails costs nothing but time", test_base_fails, NULL);
 	test_add("so does a clone's backing that fails while it is flattened", test_clone_fails,
 		 NULL);
 	test_add("rot in the base is an error, and no other bytes", test_rot, NULL);
+	test_add("a scrub verifies what a clone and its snapshots read from the base", test_scrub,
+		 NULL);
 	return test_run(argc, argv);
 }
