@@ -7,6 +7,7 @@
 
 #include "common/base/error.h"
 #include "common/base/units.h"
+#include "common/engine/volume-private.h"
 #include "tests/engine/clone-world.h"
 
 #define OPERATIONS 60u
@@ -123,11 +124,50 @@ static void test_shrunk_diff(const void *data)
 	world_free(base);
 }
 
+/* What a clone has discarded, and a snapshot of it was taken before that was freed, is the
+ * snapshot's from then on; to the clone it is a hole, and not the base. */
+static void test_void(const void *data)
+{
+	TestRandom random = test_random_new(test_seed());
+	World *base = world_new(NULL, blocks_to_bytes(WORLD_BLOCKS), &random);
+	World *clone = NULL;
+	const guint64 leaf = 256, places[] = {0, 3 * leaf, 300 * leaf};
+
+	(void)data;
+	for (guint i = 0; base && i < G_N_ELEMENTS(places); i++)
+		world_write_range(base, places[i] + 3, 40);
+	if (base && world_make_base(base))
+		clone = world_new(base, 0, &random);
+	if (clone) {
+		checkpointer_hold(clone->volume->checkpointer, TRUE);
+		for (guint i = 0; i < G_N_ELEMENTS(places); i++)
+			world_write_range(clone, places[i], leaf);
+		CHECK_INT(volume_checkpoint(clone->volume), 0);
+		for (guint i = 0; i < G_N_ELEMENTS(places); i++)
+			world_discard_range(clone, places[i], leaf);
+		world_snapshot(clone);
+		world_verify(clone);
+		world_write_range(clone, leaf - 2, 4);
+		world_discard_range(clone, 2 * leaf, leaf);
+		world_verify(clone);
+		checkpointer_hold(clone->volume->checkpointer, FALSE);
+		world_close(clone, FALSE);
+		if (!test_failed() && world_open(clone))
+			world_verify(clone);
+		if (clone->volume)
+			world_close(clone, FALSE);
+	}
+	world_free(clone);
+	world_free(base);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("a clone is what was done to it, and its base stays", test_model,
 		 GUINT_TO_POINTER(1));
 	test_add("what a clone lost while it was smaller differs", test_shrunk_diff, NULL);
+	test_add("what died in a clone before a snapshot of it is a hole in the clone", test_void,
+		 NULL);
 	test_add("so is a clone of a clone's snapshot", test_model, GUINT_TO_POINTER(2));
 	return test_run(argc, argv);
 }

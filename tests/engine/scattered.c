@@ -207,7 +207,8 @@ static void test_gaps(const void *data)
 	g_array_unref(memory.asked);
 }
 
-/* Of several damaged blocks the first one of the volume is named, wherever they lie. */
+/* Of several damaged blocks the first one of the volume is named, wherever they lie: its slot is
+ * neither the first of theirs nor the last. */
 static void test_damaged(const void *data)
 {
 	g_autoptr(Backing) backing = backing_faulty_new(0);
@@ -221,8 +222,11 @@ static void test_damaged(const void *data)
 	volume = open_scattered(backing, bytes, 1);
 	REQUIRE(volume);
 	CHECK_INT(volume_put(volume, bytes, BLOCK_SIZE, 50 * BLOCK_SIZE), 0); /* moves behind all */
-	backing_faulty_flip(backing, offset_behind(volume, 50) - FORMAT_SLOT_SIZE, 3);
-	backing_faulty_flip(backing, offset_behind(volume, 60) - FORMAT_SLOT_SIZE, 3);
+	CHECK_INT(volume_put(volume, bytes, BLOCK_SIZE, 70 * BLOCK_SIZE), 0); /* behind that */
+	CHECK(offset_behind(volume, 60) < offset_behind(volume, 50));
+	CHECK(offset_behind(volume, 50) < offset_behind(volume, 70));
+	for (guint i = 50; i <= 70; i += 10)
+		backing_faulty_flip(backing, offset_behind(volume, i) - FORMAT_SLOT_SIZE, 3);
 	CHECK_INT(volume_read(volume, &iov, 1, 0, &bad), -EBADMSG);
 	CHECK_UINT(bad, 50 * BLOCK_SIZE);
 	volume_close(volume, NULL);
