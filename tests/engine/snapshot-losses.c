@@ -128,6 +128,57 @@ static void test_between(const void *data)
 	world_prove(world, FALSE);
 }
 
+/* ---- between the freeze of a snapshot and its checkpoint */
+
+typedef struct {
+	GThread *writer;	/* whose changes are let through */
+	gint armed, held, free; /* atomic */
+} Hold;
+
+/* Holds the checkpoint's first write. */
+static gboolean hold_checkpoint(guint64 offset, guint64 length, gpointer data)
+{
+	Hold *hold = data;
+
+	(void)offset, (void)length;
+	if (g_thread_self() == hold->writer || !g_atomic_int_get(&hold->armed))
+		return TRUE;
+	g_atomic_int_set(&hold->held, TRUE);
+	while (!g_atomic_int_get(&hold->free))
+		g_usleep(1000);
+	return TRUE;
+}
+
+/* What is overwritten after the instant of a snapshot is the snapshot's, though nothing of it is on
+ * the disk yet. */
+static void test_early(const void *data)
+{
+	g_autoptr(World) world = world_new(0);
+	VolumeSnapshotParameters parameters = {.name = "one"};
+	Hold hold = {.writer = g_thread_self()};
+	guint64 generation = 0;
+
+	(void)data;
+	world_write_all(world);
+	world_close(world);
+	world->volume = volume_open(backing_borrow_gated(world->backing, hold_checkpoint, &hold),
+				    "test", 0, NULL);
+	REQUIRE(world->volume);
+	world_write(world, 0);
+	g_atomic_int_set(&hold.armed, TRUE);
+	CHECK(volume_snapshot_begin(world->volume, &parameters, &generation, NULL));
+	world->shadows[world->n] = world->head;
+	g_strlcpy(world->shadows[world->n++].name, "one", sizeof world->shadows->name);
+	WAIT_WITHIN(10, g_atomic_int_get(&hold.held));
+	CHECK(g_atomic_int_get(&hold.held));
+	world_write_all(world);
+	g_atomic_int_set(&hold.free, TRUE);
+	CHECK(volume_snapshot_wait(world->volume, generation, 60, NULL));
+	CHECK_INT(volume_checkpoint(world->volume), 0);
+	world_write_all(world); /* into what was freed */
+	world_prove(world, FALSE);
+}
+
 /* ---- a disk that is full while the volume goes back */
 
 /* Opens the volume anew, which may have failed, and tells whether it is as in the snapshot, or as
@@ -191,6 +242,7 @@ int main(int argc, char **argv)
 	test_add("a snapshot that is taken while the volume is erased", test_erase, NULL);
 	test_add("a full disk, after discards of what a snapshot shares", test_full, NULL);
 	test_add("what was born between two snapshots, discarded", test_between, NULL);
+	test_add("what is overwritten before a snapshot is durable", test_early, NULL);
 	test_add("a full disk, while the volume goes back", test_rollback_full, NULL);
 	return test_run(argc, argv);
 }

@@ -307,6 +307,7 @@ static void test_abort_interrupted(const void *data)
 		test_row("after %d changes of %d", n, all);
 		made = abort_interrupted(sender, place, n, &is_refused);
 		all = MAX(all, made);
+		CHECK(i || !is_refused);
 		refused += is_refused;
 		if (!is_refused || refused % 4)
 			continue;
@@ -318,7 +319,7 @@ static void test_abort_interrupted(const void *data)
 		check_snapshot(sender, place, 1);
 	}
 	test_note("refused at %u of %u points", refused, points);
-	CHECK(refused > 0 && refused < points);
+	CHECK(refused > 0); /* with a sanitizer, perhaps at all of them */
 }
 
 int main(int argc, char **argv)
