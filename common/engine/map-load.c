@@ -87,9 +87,23 @@ static int node_loaded_locked(Map *map, MapNode *node, int r)
 	node->readable = TRUE;
 	lock_drop(&shard->lock);
 	node->state = NODE_CLEAN;
-	node_touch(node);
+	if (key_level(node->key))
+		node->unused = TRUE;
+	else
+		node_touch(node);
 	list_push(map, &map->clean, node);
 	return MAP_RESTART;
+}
+
+/* An inner node is wanted only where a node below it is not in memory, so one over a single leaf
+ * that is in use must not stay in that leaf's place.  That it leads to the node for which it was
+ * read is no use of it yet. */
+static void node_use_locked(MapNode *node)
+{
+	if (node->unused)
+		node->unused = FALSE;
+	else
+		node_touch(node);
 }
 
 /* Reads a node that is not in the cache, with the lock dropped.  MAP_RESTART, or a negative errno.
@@ -145,7 +159,7 @@ int node_get_unlocking(Map *map, guint level, guint64 index, gboolean nowait, Ma
 
 	*ret_node = NULL;
 	if (node && node->state != NODE_LOADING) {
-		node_touch(node);
+		node_use_locked(node);
 		*ret_node = node;
 		return 0;
 	}

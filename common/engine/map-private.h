@@ -44,6 +44,7 @@ struct MapNode {
 	guint64 slot; /* where the node is or, while it is dirty or frozen, will be written */
 	NodeState state;
 	gboolean referenced; /* used since the clock's hand passed; atomic */
+	gboolean unused;     /* an inner node, since it was read for a node below it */
 	gboolean readable;   /* `data` is valid; written under the shard's lock */
 	gboolean detached;   /* not in the hash: freed by the checkpoint or reader that uses it */
 	FormatNode data;

@@ -67,6 +67,48 @@ static void test_memory_bounded(const void *data)
 	volume_set_cache_size(64 * MIB);
 }
 
+/* Reads at random of 512 blocks that lie as far apart as the volume allows.  How many nodes that
+ * reads. */
+static guint64 misses_of(guint64 size)
+{
+	TestRandom random = test_random_new(test_seed());
+	g_autoptr(Place) place = NULL;
+	Volume *volume = place_new_volume(&place, size);
+	guint64 apart = size / 512;
+	VolumeInfo before, after;
+
+	if (!CHECK(volume != NULL))
+		return 0;
+	for (guint64 at = 0; at < size; at += apart)
+		CHECK_INT(volume_put_value(volume, 1, BLOCK_SIZE, at), 0);
+	CHECK_INT(volume_checkpoint(volume), 0);
+	for (guint i = 0; i < 12000 && !test_failed(); i++) {
+		if (i == 2000)
+			volume_get_info(volume, &before);
+		check_value(volume, 1, BLOCK_SIZE, test_random_below(&random, 512) * apart);
+	}
+	volume_get_info(volume, &after);
+	close_volume(volume);
+	return after.cache_misses - before.cache_misses;
+}
+
+/* On 1 TiB each leaf has an inner node of its own. */
+static void test_misses(const void *data)
+{
+	guint64 narrow, wide;
+
+	(void)data;
+	volume_set_cache_size(MIB);
+	narrow = misses_of(4 * GIB);
+	wide = misses_of(TIB);
+	volume_set_cache_size(64 * MIB);
+	test_note("10000 reads miss %" G_GUINT64_FORMAT " nodes on 4 GiB, %" G_GUINT64_FORMAT
+		  " on 1 TiB",
+		  narrow, wide);
+	CHECK(narrow > 1000);
+	CHECK(wide <= narrow * 5 / 4);
+}
+
 static void test_thin(const void *data)
 {
 	TestTime start = test_now();
@@ -216,6 +258,8 @@ int main(int argc, char **argv)
 {
 	/* First: memory that other tests have freed would hide what this one takes. */
 	test_add("memory stays within its bounds", test_memory_bounded, NULL);
+	test_add("reads of a large volume miss no more nodes than those of a small one",
+		 test_misses, NULL);
 	test_add("a volume of 64 TiB is made at once and takes little", test_thin, NULL);
 	test_add("discarded space goes back to the file system", test_discard_gives_back, NULL);
 	test_add("discarding all of 1 TiB is immediate", test_discard_all, NULL);
