@@ -6,20 +6,34 @@
 #include "common/base/error.h"
 #include "common/base/text.h"
 
+/* Sets what a key stands for, which is given without a value if none is wanted. */
+static gboolean cfgstring_set(gboolean *flag, const char *key, const char *value,
+			      const char *wanted, GError **error)
+{
+	if (!wanted && value)
+		return error_set(error, STORAGEOS_ERROR_INVALID, "the key '%s' takes no value",
+				 key);
+	if (g_strcmp0(value, wanted) != 0)
+		return error_set(error, STORAGEOS_ERROR_INVALID, "the key '%s' can only be %s=%s",
+				 key, key, wanted);
+	if (*flag)
+		return error_set(error, STORAGEOS_ERROR_INVALID, "the key '%s' is given twice",
+				 key);
+	*flag = TRUE;
+	return TRUE;
+}
+
 static gboolean cfgstring_parse_key(CfgString *cfgstring, const char *text, GError **error)
 {
 	g_autofree char *key = g_strndup(text, strcspn(text, "="));
-	const char *value = strchr(text, '=');
+	const char *value = text[strlen(key)] ? text + strlen(key) + 1 : NULL;
 
-	if (strcmp(key, "create") != 0)
-		return error_set(error, STORAGEOS_ERROR_INVALID, "unknown key '%s' (known: create)",
-				 key);
-	if (value)
-		return error_set(error, STORAGEOS_ERROR_INVALID, "the key 'create' takes no value");
-	if (cfgstring->create)
-		return error_set(error, STORAGEOS_ERROR_INVALID, "the key 'create' is given twice");
-	cfgstring->create = TRUE;
-	return TRUE;
+	if (strcmp(key, "create") == 0)
+		return cfgstring_set(&cfgstring->create, key, value, NULL, error);
+	if (strcmp(key, "write_cache") == 0)
+		return cfgstring_set(&cfgstring->write_through, key, value, "off", error);
+	return error_set(error, STORAGEOS_ERROR_INVALID,
+			 "unknown key '%s' (known: create, write_cache)", key);
 }
 
 static CfgString *cfgstring_parse_text(const char *text, GError **error)

@@ -9,6 +9,9 @@
  *
  *     create    (no value) create the volume with the device's size, if the pool exists and the
  *               volume does not; not of a snapshot
+ *     write_cache=off
+ *               the volume has no write cache: it is created so, and one that has a cache is not
+ *               opened for the device
  *
  * Parsing checks the syntax only: any local user may ask for it over D-Bus, and it runs as root in
  * the runner's main thread, for which everything else of the runner waits.
@@ -23,6 +26,7 @@
 typedef struct {
 	VolumeName *volume;
 	gboolean create;
+	gboolean write_through; /* write_cache=off */
 } CfgString;
 
 /* NULL with INVALID for anything but the above, unknown keys included. */

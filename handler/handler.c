@@ -283,8 +283,10 @@ static RunnerStatus handle_execute(RunnerDevice *dev, RunnerCommand *cmd)
 static const RunnerCallbacks callbacks = {
 	.name = "StorageOS block volumes",
 	.subtype = CFGSTRING_SUBTYPE,
-	.description = "[POOL/]NAME[;create]: a volume of a pool; with ;create it is made, thin, "
-		       "of the size given here, if it is not there",
+	.description =
+		"[POOL/]NAME[;create][;write_cache=off]: a volume of a pool; with ;create it "
+		"is made, thin, of the size given here, if it is not there; with "
+		";write_cache=off it acknowledges only what is durable",
 	.check_config = handle_check_config,
 	.reconfig = handle_reconfig,
 	.open = handle_open,

@@ -26,6 +26,7 @@ Opening *opening_new(const OpeningDevice *device, GError **error)
 	opening->cfgstring = cfgstring_parse(device->cfgstring, error);
 	if (!opening->cfgstring)
 		return NULL;
+	opening->parameters.write_through = opening->cfgstring->write_through;
 	opening->name = volume_name_format(opening->cfgstring->volume);
 	opening->config = config_load(NULL, error);
 	if (!opening->config)
@@ -94,7 +95,8 @@ static Volume *open_or_create(const Opening *opening, gboolean first, GError **e
 	return pool_volume_serve(opening->config, name, flags, opening->as, error);
 }
 
-/* The size must be the volume's present size, or one that it had before it grew. */
+/* The size must be the volume's present size, or one that it had before it grew.  A write cache
+ * where none is expected would lose what was acknowledged. */
 static gboolean check_fits(const Opening *opening, const Volume *volume, GError **error)
 {
 	const VolumeParameters *device = &opening->parameters;
@@ -111,6 +113,12 @@ static gboolean check_fits(const Opening *opening, const Volume *volume, GError 
 				 device->logical_block_size, opening->name,
 				 volume_logical_block_size(volume),
 				 volume_logical_block_size(volume));
+	if (device->write_through && !volume_is_write_through(volume))
+		return error_set(
+			error, STORAGEOS_ERROR_INVALID,
+			"the cfgstring says write_cache=off, and the volume %s has a write "
+			"cache (storageos set %s write_cache=off)",
+			opening->name, opening->name);
 	return TRUE;
 }
 

@@ -7,7 +7,7 @@
 typedef struct {
 	const char *text;
 	const char *pool, *name, *snapshot; /* what it says */
-	gboolean create;
+	gboolean create, write_through;
 	const char *problem; /* or what the message must contain */
 } CfgstringRow;
 
@@ -16,6 +16,15 @@ static const CfgstringRow rows[] = {
 	{.text = "storageos/default/db", .pool = "default", .name = "db"},
 	{.text = "storageos/fast/db.1", .pool = "fast", .name = "db.1"},
 	{.text = "storageos/fast/db;create", .pool = "fast", .name = "db", .create = TRUE},
+	{.text = "storageos/db;write_cache=off",
+	 .pool = "default",
+	 .name = "db",
+	 .write_through = TRUE},
+	{.text = "storageos/db;write_cache=off;create",
+	 .pool = "default",
+	 .name = "db",
+	 .create = TRUE,
+	 .write_through = TRUE},
 	{.text = "storageos//dev/sdb", .name = "/dev/sdb"},
 	{.text = "storageos/default/db@monday",
 	 .pool = "default",
@@ -37,6 +46,11 @@ static const CfgstringRow rows[] = {
 	{.text = "storageos/db;Create", .problem = "unknown key 'Create'"},
 	{.text = "storageos/db;create=yes", .problem = "takes no value"},
 	{.text = "storageos/db;create;create", .problem = "twice"},
+	{.text = "storageos/db;create=", .problem = "takes no value"},
+	{.text = "storageos/db;write_cache", .problem = "can only be write_cache=off"},
+	{.text = "storageos/db;write_cache=", .problem = "can only be write_cache=off"},
+	{.text = "storageos/db;write_cache=on", .problem = "can only be write_cache=off"},
+	{.text = "storageos/db;write_cache=off;write_cache=off", .problem = "twice"},
 	{.text = "storageos/db\n", .problem = "cfgstring"},
 };
 
@@ -57,6 +71,7 @@ static void check_row(const CfgstringRow *row)
 	CHECK_STR(cfgstring->volume->name, row->name);
 	CHECK_STR(cfgstring->volume->snapshot, row->snapshot);
 	CHECK_INT(cfgstring->create, row->create);
+	CHECK_INT(cfgstring->write_through, row->write_through);
 }
 
 static void test_forms(const void *data)

@@ -197,6 +197,23 @@ static void test_said(const void *data)
 	dev_remove(&dev);
 }
 
+static void test_cfgstring(const void *data)
+{
+	Dev dev;
+
+	(void)data;
+	dev_init(&dev, "storageos/uncached;create;write_cache=off", SIZE);
+	REQUIRE(CHECK_INT(dev_add(&dev), 0));
+	CHECK_UINT(caching_page(&dev) & 0x04, 0);
+	dev_remove(&dev);
+	REQUIRE(dev_open(&dev, "cached"));
+	dev_remove(&dev);
+	dev_init(&dev, "storageos/cached;write_cache=off", SIZE);
+	CHECK(dev_add(&dev) != 0);
+	CHECK(log_has("the volume default/cached has a write cache "
+		      "(storageos set default/cached write_cache=off)"));
+}
+
 void write_through_tests(void)
 {
 	test_add("without a write cache, what is answered is durable", test_durable, NULL);
@@ -205,4 +222,5 @@ void write_through_tests(void)
 	test_add("without a write cache, a write whose flush fails is not acknowledged",
 		 test_refused, NULL);
 	test_add("initiators are told that there is no write cache", test_said, NULL);
+	test_add("a cfgstring asks for a volume without a write cache", test_cfgstring, NULL);
 }
