@@ -529,6 +529,22 @@ static void omit_access_time(int fd)
 		(void)fcntl(fd, F_SETFL, flags | O_NOATIME);
 }
 
+static gboolean set_not_opened(const FileBacking *file, const char *path, const struct stat *st,
+			       GError **error)
+{
+	int errno_value = errno;
+
+	if (file->block && errno_value == EBUSY)
+		return set_busy(path, st, error);
+	if (file->block && errno_value == EMEDIUMTYPE)
+		return error_set(
+			error, STORAGEOS_ERROR_BUSY,
+			"%s is not Primary on this machine (DRBD): detach the volume where it "
+			"is, or run drbdadm primary here",
+			path);
+	return error_set_errno(error, errno_value, "open %s", path);
+}
+
 static gboolean open_path(FileBacking *file, const char *path, BackingOpenFlags flags,
 			  const struct stat *st, GError **error)
 {
@@ -543,10 +559,8 @@ static gboolean open_path(FileBacking *file, const char *path, BackingOpenFlags 
 	do
 		file->fd = fd_open(path, how, 0600);
 	while (file->fd < 0 && errno == EINTR);
-	if (file->fd < 0 && file->block && errno == EBUSY)
-		return set_busy(path, st, error);
 	if (file->fd < 0)
-		return error_set_errno(error, errno, "open %s", path);
+		return set_not_opened(file, path, st, error);
 	omit_access_time(file->fd);
 	file->dsync = knows_dsync(file);
 	if (file->block) {
