@@ -65,7 +65,8 @@ static void turn_look(Turn *turn)
 		Json *holds = json_get_list(snapshot, "holds");
 		const PolicySnapshot seen = {.created = json_get_number(snapshot, "created"),
 					     .by_policy = json_get_flag(snapshot, "by_policy"),
-					     .held = holds && json_object_array_length(holds)};
+					     .held = holds && json_object_array_length(holds),
+					     .group = (guint64)json_get_number(snapshot, "group")};
 
 		if (g_strcmp0(json_get_text(snapshot, "state"), "ok") != 0)
 			continue;
@@ -97,18 +98,63 @@ static gboolean turn_delete(Turn *turn, guint which, GError **error)
 	return answer != NULL;
 }
 
-/* One that cannot be deleted, as it is attached, does not keep the others. */
-static gboolean turn_prune(Turn *turn, GError **error)
+/* One that cannot be deleted, as it is attached, does not keep the others, but what the other
+ * volumes have of its instant: `kept`. */
+static gboolean turn_prune(Turn *turn, GHashTable *kept, GError **error)
 {
 	gboolean all = TRUE;
 
-	if (!snapshot_volume_relist(turn->volume, error))
-		return FALSE;
-	turn_look(turn);
-	policy_prune(turn->of->policy, turn_snapshots(turn), turn->snapshots->len);
-	for (guint i = 0; i < turn->snapshots->len; i++)
-		if (turn_snapshots(turn)[i].pruned && !turn_delete(turn, i, all ? error : NULL))
-			all = FALSE;
+	for (guint i = 0; i < turn->snapshots->len; i++) {
+		PolicySnapshot *snapshot = &turn_snapshots(turn)[i];
+
+		if (!snapshot->pruned || g_hash_table_contains(kept, &snapshot->group) ||
+		    turn_delete(turn, i, all ? error : NULL))
+			continue;
+		if (snapshot->group)
+			g_hash_table_add(kept, &snapshot->group);
+		all = FALSE;
+	}
+	return all;
+}
+
+static void group_look(const Running *running)
+{
+	for (guint i = 0; i < running->turns->len; i++)
+		turn_look(g_ptr_array_index(running->turns, i));
+}
+
+/* Free the result. */
+static PolicyList *group_lists(const Running *running)
+{
+	PolicyList *lists = g_new0(PolicyList, running->turns->len);
+
+	for (guint i = 0; i < running->turns->len; i++) {
+		const Turn *turn = g_ptr_array_index(running->turns, i);
+
+		lists[i] = (PolicyList){turn_snapshots(turn), turn->snapshots->len};
+	}
+	return lists;
+}
+
+static gboolean group_prune(const Running *running, GError **error)
+{
+	const Turn *first = g_ptr_array_index(running->turns, 0);
+	g_autoptr(GHashTable) kept = g_hash_table_new(g_int64_hash, g_int64_equal);
+	g_autofree PolicyList *lists = NULL;
+	gboolean all = TRUE;
+
+	for (guint i = 0; i < running->turns->len; i++) {
+		const Turn *turn = g_ptr_array_index(running->turns, i);
+
+		if (!snapshot_volume_relist(turn->volume, error))
+			return FALSE;
+	}
+	group_look(running);
+	lists = group_lists(running);
+	policy_prune_group(first->of->policy, lists, running->turns->len);
+	for (guint i = 0; i < running->turns->len; i++)
+		all = turn_prune(g_ptr_array_index(running->turns, i), kept, all ? error : NULL) &&
+		      all;
 	return all;
 }
 
@@ -180,19 +226,42 @@ static gboolean space_await(const Turn *turn, gint64 end)
 	} while (TRUE);
 }
 
-/* Deletes the oldest snapshot that can be: one that is attached does not keep the others.  FALSE:
- * there is none. */
-static gboolean turn_delete_oldest(Turn *turn, gint64 end)
+/* Deletes what the other volumes have of that instant. */
+static void others_delete(const Running *running, const Turn *turn, guint64 group)
 {
+	for (guint i = 0; i < running->turns->len; i++) {
+		Turn *other = g_ptr_array_index(running->turns, i);
+
+		for (guint j = 0; other != turn && group && j < other->snapshots->len; j++) {
+			g_autoptr(GError) problem = NULL;
+
+			if (turn_snapshots(other)[j].group == group &&
+			    !turn_delete(other, j, &problem))
+				cli_say("snapshot run: %s", problem->message);
+		}
+		if (other != turn)
+			snapshot_volume_relist(other->volume, NULL);
+	}
+}
+
+/* Deletes the oldest snapshot that can be, in all volumes that have one of its instant: one that is
+ * attached does not keep the others.  FALSE: there is none. */
+static gboolean turn_delete_oldest(const Running *running, Turn *turn, gint64 end)
+{
+	g_autofree PolicyList *lists = NULL;
 	int oldest;
 
-	turn_look(turn);
+	group_look(running);
+	lists = group_lists(running);
+	policy_join(lists, running->turns->len);
 	while ((oldest = policy_find_oldest(turn_snapshots(turn), turn->snapshots->len)) >= 0 &&
 	       g_get_monotonic_time() < end) {
 		g_autoptr(GError) problem = NULL;
 
-		if (turn_delete(turn, (guint)oldest, &problem))
+		if (turn_delete(turn, (guint)oldest, &problem)) {
+			others_delete(running, turn, turn_snapshots(turn)[oldest].group);
 			return TRUE;
+		}
 		cli_say("snapshot run: %s", problem->message);
 		turn_snapshots(turn)[oldest].held = TRUE;
 	}
@@ -200,7 +269,7 @@ static gboolean turn_delete_oldest(Turn *turn, gint64 end)
 }
 
 /* Deletes the oldest snapshots while space is short.  FALSE: it still is below min_free. */
-static gboolean turn_relieve(Turn *turn, GError **error)
+static gboolean turn_relieve(const Running *running, Turn *turn, GError **error)
 {
 	gint64 end = g_get_monotonic_time() + RELIEF_SECONDS * G_TIME_SPAN_SECOND;
 	gboolean below = FALSE, more = TRUE;
@@ -210,7 +279,7 @@ static gboolean turn_relieve(Turn *turn, GError **error)
 
 		if (!why)
 			return TRUE;
-		more = turn_delete_oldest(turn, end);
+		more = turn_delete_oldest(running, turn, end);
 		if (more)
 			cli_say("snapshot run: %s: %s: deleted %s", turn->volume->text, why,
 				(char *)g_ptr_array_index(turn->deleted, turn->deleted->len - 1));
@@ -294,17 +363,12 @@ static gboolean group_carry_out(Running *running, GError **error)
 	gboolean all;
 
 	for (guint i = 0; i < running->turns->len; i++)
-		turn_look(g_ptr_array_index(running->turns, i));
-	for (guint i = 0; i < running->turns->len; i++)
-		if (!turn_relieve(g_ptr_array_index(running->turns, i), error))
+		if (!turn_relieve(running, g_ptr_array_index(running->turns, i), error))
 			return FALSE;
-	for (guint i = 0; i < running->turns->len; i++)
-		turn_look(g_ptr_array_index(running->turns, i));
+	group_look(running);
 	/* What could not be taken does not keep what is there too long: it may be in the way. */
 	all = !group_is_due(running, now) || group_take(running, now, error);
-	for (guint i = 0; i < running->turns->len; i++)
-		all = turn_prune(g_ptr_array_index(running->turns, i), all ? error : NULL) && all;
-	return all;
+	return group_prune(running, all ? error : NULL) && all;
 }
 
 static void turn_report(Running *running, const Turn *turn, const GError *problem)

@@ -120,6 +120,62 @@ void policy_prune(const Policy *policy, PolicySnapshot *snapshots, guint n)
 		keep_by_period(snapshots, n, period, policy->keep[period]);
 }
 
+/* ---- several volumes */
+
+static gboolean is_kept(const PolicySnapshot *snapshot, const PolicySnapshot *newest)
+{
+	(void)newest;
+	return !snapshot->pruned;
+}
+
+static gboolean must_stay(const PolicySnapshot *snapshot, const PolicySnapshot *newest)
+{
+	return snapshot->held || snapshot == newest;
+}
+
+/* The instants of which one snapshot is so. */
+static GHashTable *groups_find(const PolicyList *lists, guint n,
+			       gboolean (*is_so)(const PolicySnapshot *, const PolicySnapshot *))
+{
+	GHashTable *groups = g_hash_table_new(g_int64_hash, g_int64_equal);
+
+	for (guint i = 0; i < n; i++) {
+		const PolicySnapshot *newest = newest_find(lists[i].snapshots, lists[i].n);
+
+		for (guint j = 0; j < lists[i].n; j++) {
+			PolicySnapshot *snapshot = &lists[i].snapshots[j];
+
+			if (snapshot->group && is_so(snapshot, newest))
+				g_hash_table_add(groups, &snapshot->group);
+		}
+	}
+	return groups;
+}
+
+void policy_join(const PolicyList *lists, guint n)
+{
+	g_autoptr(GHashTable) groups = groups_find(lists, n, must_stay);
+
+	for (guint i = 0; i < n; i++)
+		for (guint j = 0; j < lists[i].n; j++)
+			if (g_hash_table_contains(groups, &lists[i].snapshots[j].group))
+				lists[i].snapshots[j].held = TRUE;
+}
+
+void policy_prune_group(const Policy *policy, const PolicyList *lists, guint n)
+{
+	g_autoptr(GHashTable) groups = NULL;
+
+	policy_join(lists, n);
+	for (guint i = 0; i < n; i++)
+		policy_prune(policy, lists[i].snapshots, lists[i].n);
+	groups = groups_find(lists, n, is_kept);
+	for (guint i = 0; i < n; i++)
+		for (guint j = 0; j < lists[i].n; j++)
+			if (g_hash_table_contains(groups, &lists[i].snapshots[j].group))
+				lists[i].snapshots[j].pruned = FALSE;
+}
+
 int policy_find_oldest(const PolicySnapshot *snapshots, guint n)
 {
 	const PolicySnapshot *newest = newest_find(snapshots, n);

@@ -7,8 +7,9 @@
  * was off, takes no place of another.  All periods are those of UTC; a week begins on Monday.
  *
  * Only what a policy has made counts, and of that nothing is pruned that somebody holds.  The
- * newest is never pruned.  "Newest" is by the order in which the snapshots were made: a clock that
- * was set back, or runs wild, leads to more snapshots, but never to none.
+ * newest is never pruned.  Snapshots of several volumes that are of one instant stay together: each
+ * alone would be of little use.  "Newest" is by the order in which the snapshots were made: a clock
+ * that was set back, or runs wild, leads to more snapshots, but never to none.
  *
  * Pure functions over what a volume's list of snapshots says: nothing is read or changed.
  */
@@ -43,7 +44,14 @@ typedef struct {
 	gint64 created; /* Unix time, any value */
 	gboolean by_policy, held;
 	gboolean pruned; /* set by policy_prune() */
+	guint64 group;	 /* the same for snapshots of one instant; 0: it is alone */
 } PolicySnapshot;
+
+/* The snapshots of one volume, oldest first. */
+typedef struct {
+	PolicySnapshot *snapshots;
+	guint n;
+} PolicyList;
 
 /* The period that this moment is in, as a number that grows by 1 from one period to the next. */
 gint64 policy_period(PolicyPeriod period, gint64 time);
@@ -54,6 +62,13 @@ gboolean policy_is_due(const Policy *policy, const PolicySnapshot *snapshots, gu
 
 /* Sets `pruned` in each snapshot. */
 void policy_prune(const Policy *policy, PolicySnapshot *snapshots, guint n);
+
+/* The same for the volumes of a group, after policy_join(): what is kept in one of them is kept in
+ * all. */
+void policy_prune_group(const Policy *policy, const PolicyList *lists, guint n);
+
+/* Sets `held` in all snapshots of an instant of which one is held, or is its volume's newest. */
+void policy_join(const PolicyList *lists, guint n);
 
 /* The snapshot to delete first where space is short: the oldest one that may be pruned, whatever
  * the policy keeps.  -1: there is none. */

@@ -248,6 +248,17 @@ deleted=$(jq -r '.[0].deleted | join(" ")' "$WORK/ran")
 is "and deletes the oldest" "$deleted" "old-50 old-3 old-2"
 is "but not the one before it, the held one, nor those made by hand" \
 	"$(names db | tr ' ' '\n' | grep -cE '^(old-1|old-49|thursday|frozen)$')" 4
+# pair NAME GROUP HOURS: a policy's snapshots of both volumes, of one instant.
+pair() {
+	local volume
+	for volume in db other; do
+		ask $volume "{\"command\": \"snapshot-begin\", \"name\": \"$1\", \"by_policy\": true,
+			\"group\": $2, \"created\": $((now - $3 * 3600))}" >/dev/null || not_ok "make $volume@$1"
+	done
+}
+pairs() { names "$1" | tr ' ' '\n' | grep ^pair- | paste -sd' '; }
+pair pair-a 71 21
+pair pair-b 72 20
 for hours in 5 4; do
 	ask db "{\"command\": \"snapshot-begin\", \"name\": \"late-$hours\", \"by_policy\": true,
 		\"created\": $((now - hours * 3600))}" >/dev/null || not_ok "make late-$hours"
@@ -259,10 +270,14 @@ refuses "a run that can take none says why" '20-refuse exited with status 1' sna
 is "and deletes all the same what is kept no longer" \
 	"$(names db | tr ' ' '\n' | grep -E '^(old|late|auto)-' | paste -sd' ')" "old-49 late-5 late-4"
 rm -r "$WORK/snapshot.d"
+is "what is kept of one volume of a group is kept of all" "$(pairs db), $(pairs other)" "pair-a pair-b, pair-a pair-b"
+pair pair-c 73 0
+must "hold one of an instant" snapshot hold other@pair-a mine
 sed -i 's/^hourly=2$/hourly=2\nmin_free=1000T/' "$STORAGEOS_CONFIG"
 refuses "where space is short the oldest go, and none is taken" 'less than min_free .*: none is taken' snapshot run
 is "but what is held or made by hand" \
 	"$(names db | tr ' ' '\n' | grep -cE '^(old-49|thursday|frozen)$')" 3
+is "an instant of a group goes as a whole, or stays" "$(pairs db), $(pairs other)" "pair-a pair-c, pair-a pair-c"
 sed -i 's/^min_free=.*/max_held=tiny/' "$STORAGEOS_CONFIG"
 refuses "a bad policy" "key 'max_held' of .policy often.: 'tiny' is not a size" snapshot run
 must "is no other command's business" "$STORAGEOS" list

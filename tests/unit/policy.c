@@ -69,8 +69,8 @@ static void test_absurd_times(const void *data)
 
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(times); i++) {
-		PolicySnapshot snapshots[] = {{times[i], TRUE, FALSE, FALSE},
-					      {at("2026-11-28 17:15"), TRUE, FALSE, FALSE}};
+		PolicySnapshot snapshots[] = {{times[i], TRUE, FALSE, FALSE, 0},
+					      {at("2026-11-28 17:15"), TRUE, FALSE, FALSE, 0}};
 
 		test_row("%" G_GINT64_FORMAT, times[i]);
 		CHECK(policy_is_due(&policy, snapshots, 1, at("2026-11-28 17:15")));
@@ -93,7 +93,7 @@ static guint snapshots_parse(const char *text, PolicySnapshot *snapshots)
 		char mark = part[strlen(part) - 1];
 
 		part[16] = '\0';
-		snapshots[n] = (PolicySnapshot){at(part), mark != 'm', mark == 'h', FALSE};
+		snapshots[n] = (PolicySnapshot){at(part), mark != 'm', mark == 'h', FALSE, 0};
 	}
 	return n;
 }
@@ -228,6 +228,60 @@ static void test_pruned(const void *data)
 	}
 }
 
+/* ---- the volumes of a group */
+
+static char *kept_describe(const PolicyList *list)
+{
+	GString *kept = g_string_new(NULL);
+
+	for (guint i = 0; i < list->n; i++)
+		g_string_append_c(kept, list->snapshots[i].pruned ? '-' : 'k');
+	return g_string_free(kept, FALSE);
+}
+
+static void check_group(const char *first, const char *second, const char *want_first,
+			const char *want_second, int oldest)
+{
+	const Policy policy = {.keep = {2, 0, 0, 0}};
+	PolicySnapshot a[8], b[8];
+	const PolicyList lists[] = {{a, snapshots_parse(first, a)},
+				    {b, snapshots_parse(second, b)}};
+	g_autofree char *kept_first = NULL, *kept_second = NULL;
+
+	/* Those of the same hour are of one instant. */
+	for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
+		for (guint j = 0; j < lists[i].n; j++)
+			lists[i].snapshots[j].group =
+				(guint64)policy_period(POLICY_HOUR, lists[i].snapshots[j].created);
+	policy_prune_group(&policy, lists, G_N_ELEMENTS(lists));
+	kept_first = kept_describe(&lists[0]);
+	kept_second = kept_describe(&lists[1]);
+	CHECK_STR(kept_first, want_first);
+	CHECK_STR(kept_second, want_second);
+	CHECK_INT(policy_find_oldest(a, lists[0].n), oldest);
+}
+
+static void test_group(const void *data)
+{
+	const char *four = "2026-11-28 14:00 p, 2026-11-28 15:00 p, 2026-11-28 16:00 p, "
+			   "2026-11-28 17:00 p";
+
+	(void)data;
+	test_row("the same in both");
+	check_group(four, four, "--kk", "--kk", 0);
+	test_row("the newest is gone from the second, which keeps an older one");
+	check_group(four, "2026-11-28 14:00 p, 2026-11-28 15:00 p, 2026-11-28 16:00 p", "-kkk",
+		    "-kk", 0);
+	test_row("one is held in the second");
+	check_group(four, "2026-11-28 14:00 h, 2026-11-28 15:00 p, 2026-11-28 17:00 p", "kkkk",
+		    "kkk", 1);
+	test_row("no two are of one instant");
+	check_group(four, "2026-11-27 14:00 h, 2026-11-27 15:00 p, 2026-11-27 16:00 p", "--kk",
+		    "kkk", 0);
+	test_row("the second has none");
+	check_group(four, "", "--kk", "", 0);
+}
+
 /* ---- two years of runs */
 
 typedef struct {
@@ -263,7 +317,7 @@ static void history_run(History *history, const Policy *policy, gint64 now)
 
 	if (!policy_is_due(policy, history->snapshots, history->n, now))
 		return;
-	history->snapshots[history->n++] = (PolicySnapshot){now, TRUE, FALSE, FALSE};
+	history->snapshots[history->n++] = (PolicySnapshot){now, TRUE, FALSE, FALSE, 0};
 	g_array_append_val(history->made, now);
 	policy_prune(policy, history->snapshots, history->n);
 	for (guint i = 0; i < history->n; i++)
@@ -329,6 +383,7 @@ int main(int argc, char **argv)
 	test_add("a damaged time does no harm", test_absurd_times, NULL);
 	test_add("what is due", test_due, NULL);
 	test_add("what is pruned, and what first where space is short", test_pruned, NULL);
+	test_add("what is kept in one volume of a group is kept in all", test_group, NULL);
 	test_add("two years of runs keep what the policy promises", test_years, NULL);
 	test_add("names", test_snapshot_names, NULL);
 	test_add("how much must stay free", test_min_free, NULL);
