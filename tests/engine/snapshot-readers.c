@@ -123,12 +123,12 @@ static gboolean snapshot_take(Writer *writer, const char *name, guint8 *ret_mode
 }
 
 /* Neighbours of `kept` come and go, so that all slots that it does not have change hands. */
-static guint neighbours_come_and_go(Writer *writer)
+static void neighbours_come_and_go(Writer *writer)
 {
 	gint64 end = g_get_monotonic_time() + SECONDS * G_USEC_PER_SEC;
 	guint n = 0;
 
-	for (; g_get_monotonic_time() < end && !test_failed(); n++) {
+	for (; (n <= 2 || g_get_monotonic_time() < end) && !test_failed(); n++) {
 		g_autofree char *name = g_strdup_printf("n%u", n);
 		g_autofree char *last = g_strdup_printf("n%u", n - 1);
 
@@ -136,7 +136,6 @@ static guint neighbours_come_and_go(Writer *writer)
 			break;
 		CHECK(!n || volume_snapshot_delete(writer->volume, last, 0, NULL));
 	}
-	return n;
 }
 
 static GPid reader_start(const Place *place, const guint8 *model, int *ret_input)
@@ -180,7 +179,7 @@ static void test_other_process(const void *data)
 	snapshot_take(writer, "kept", model);
 	pid = reader_start(place, model, &input);
 	CHECK(volume_snapshot_delete(writer->volume, "before", 0, NULL));
-	CHECK(neighbours_come_and_go(writer) > 2);
+	neighbours_come_and_go(writer);
 	close(input);
 	CHECK_INT(waitpid(pid, &status, 0), pid);
 	CHECK_INT(status, 0);
@@ -276,7 +275,7 @@ static void test_deleter(const void *data)
 	volume = place_open(place);
 	REQUIRE(volume);
 	thread = g_thread_new("opener", opener_main, &opener);
-	for (; g_get_monotonic_time() < end && !test_failed(); rounds++) {
+	for (; (rounds <= 5 || g_get_monotonic_time() < end) && !test_failed(); rounds++) {
 		guint64 generation;
 
 		CHECK_INT(volume_put_value(volume, (guint8)(1 + rounds % 255), SMALL, 0), 0);
@@ -286,7 +285,7 @@ static void test_deleter(const void *data)
 	}
 	g_atomic_int_set(&opener.stop, TRUE);
 	g_thread_join(thread);
-	CHECK(rounds > 5 && opener.opened > 0);
+	CHECK(opener.opened > 0);
 	close_volume(volume);
 	prove(place);
 }
