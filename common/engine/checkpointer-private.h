@@ -50,7 +50,8 @@ struct Checkpointer {
 	guint awaiting;	   /* threads that want to */
 	guint64 taken;	   /* how often one has tried */
 	guint64 settle_asked, settle_done; /* tickets of checkpointer_settle() */
-	CheckpointerCall call;		   /* the call that waits for the thread, or NULL */
+	guint64 settle_walks;  /* the last of them that wants what deleted snapshots had, too */
+	CheckpointerCall call; /* the call that waits for the thread, or NULL */
 	gpointer call_data;
 	guint64 calls, calls_done; /* tickets of calls */
 	LoggingLimit reclaim_failures, walk_failures;

@@ -182,17 +182,19 @@ static gboolean trim_some(Checkpointer *cp, guint64 keep)
 	return bytes > 0;
 }
 
-/* Frees all discarded blocks and deleted snapshots, and gives all free space back to the file
- * system. */
+/* Frees all discarded blocks, and deleted snapshots if that is asked for, and gives all free space
+ * back to the file system. */
 static void settle_space(Checkpointer *cp)
 {
+	gboolean walks;
 	guint64 ticket;
 
 	lock_take(&cp->lock);
 	ticket = cp->settle_asked;
+	walks = cp->settle_walks > cp->settle_done;
 	lock_drop(&cp->lock);
 	let_in(cp);
-	while ((reclaim_some(cp) || walk_some(cp, FALSE)) && settling_goes_on(cp))
+	while ((reclaim_some(cp) || (walks && walk_some(cp, FALSE))) && settling_goes_on(cp))
 		;
 	make_checkpoint(cp);
 	make_checkpoint(cp); /* frees the nodes that the reclaiming replaced */
@@ -507,12 +509,15 @@ int checkpointer_throttle(Checkpointer *cp, guint64 bytes, guint changes)
 	return r;
 }
 
-guint64 checkpointer_settle(Checkpointer *cp)
+guint64 checkpointer_settle(Checkpointer *cp, gboolean snapshots)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&cp->lock);
 
 	g_cond_signal(&cp->wake);
-	return ++cp->settle_asked;
+	cp->settle_asked++;
+	if (snapshots)
+		cp->settle_walks = cp->settle_asked;
+	return cp->settle_asked;
 }
 
 gboolean checkpointer_settled(Checkpointer *cp, guint64 ticket, guint seconds)

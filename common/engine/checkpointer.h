@@ -62,10 +62,10 @@ int checkpointer_throttle(Checkpointer *checkpointer, guint64 bytes, guint chang
 typedef void (*CheckpointerCall)(Engine *engine, gpointer data);
 void checkpointer_call(Checkpointer *checkpointer, CheckpointerCall call, gpointer data);
 
-/* Asks the thread to free all discarded blocks and deleted snapshots, and to give their space back
- * to the file system. Returns a ticket; checkpointer_settled() waits for it, `seconds` at most, and
- * returns whether it is done. */
-guint64 checkpointer_settle(Checkpointer *checkpointer);
+/* Asks the thread to free all discarded blocks, with `snapshots` also what deleted snapshots had,
+ * and to give their space back to the file system.  Returns a ticket; checkpointer_settled() waits
+ * for it, and for all before it, `seconds` at most, and returns whether it is done. */
+guint64 checkpointer_settle(Checkpointer *checkpointer, gboolean snapshots);
 gboolean checkpointer_settled(Checkpointer *checkpointer, guint64 ticket, guint seconds);
 
 /* Tidies the whole volume at once, whatever has changed and however busy the volume is, and waits

@@ -198,7 +198,7 @@ static gboolean flatten_end(Flatten *flatten, GError **error)
 	Volume *volume = flatten->volume;
 	int r = zeros_sweep(volume);
 
-	if (!r && !volume_settled(volume, volume_settle(volume), WAIT_SECONDS))
+	if (!r && !volume_settled(volume, volume_settle_own(volume), WAIT_SECONDS))
 		return error_set(error, STORAGEOS_ERROR_BUSY,
 				 "%s: freeing its discarded blocks takes longer than %u s; try "
 				 "again",

@@ -117,7 +117,7 @@ static gboolean cut_off(Volume *volume, guint64 size, guint seconds, GError **er
 	if (r)
 		return error_set_errno(error, r, "%s: discard what lies behind the new end",
 				       volume->engine.name);
-	return volume_settled(volume, volume_settle(volume), seconds) ||
+	return volume_settled(volume, volume_settle_own(volume), seconds) ||
 	       error_set(error, STORAGEOS_ERROR_BUSY,
 			 "%s: it takes longer than %u s to free what lies behind the new end",
 			 volume->engine.name, seconds);

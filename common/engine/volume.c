@@ -497,7 +497,12 @@ int volume_checkpoint(Volume *volume)
 
 guint64 volume_settle(Volume *volume)
 {
-	return volume->checkpointer ? checkpointer_settle(volume->checkpointer) : 0;
+	return volume->checkpointer ? checkpointer_settle(volume->checkpointer, TRUE) : 0;
+}
+
+guint64 volume_settle_own(Volume *volume)
+{
+	return volume->checkpointer ? checkpointer_settle(volume->checkpointer, FALSE) : 0;
 }
 
 gboolean volume_settled(Volume *volume, guint64 ticket, guint seconds)

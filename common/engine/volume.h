@@ -277,10 +277,12 @@ int volume_mapped_behind(Volume *volume, guint64 offset, VolumeMapped *ret_mappe
 /* Makes a checkpoint and waits for its end.  0, or a negative errno. */
 int volume_checkpoint(Volume *volume);
 
-/* volume_settle() asks that the space of all blocks that were discarded until now goes back to the
- * backing, and returns a ticket.  volume_settled() waits for that, `seconds` at most, and returns
- * whether it is done; it may be called again with the same ticket. */
+/* volume_settle() asks that the space of all blocks and snapshots that were given up until now goes
+ * back to the backing, and returns a ticket.  volume_settled() waits for that, `seconds` at most,
+ * and returns whether it is done; it may be called again with the same ticket. */
 guint64 volume_settle(Volume *volume);
+/* The same, without what deleted snapshots had, which may take hours. */
+guint64 volume_settle_own(Volume *volume);
 gboolean volume_settled(Volume *volume, guint64 ticket, guint seconds);
 
 /* Brings scattered data together, and empties what is sparsely used, now instead of when the volume

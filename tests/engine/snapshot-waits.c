@@ -69,18 +69,16 @@ static const struct {
 	{"a checkpoint is made", make_checkpoint},
 };
 
-static void test_answered(const void *data)
+/* Snapshot "one" is deleted, and nothing that it had is freed yet.  NULL if a check failed. */
+static Volume *deletion_begin(Backing *backing)
 {
-	gboolean (*ask)(Volume *, GError **) = rows[GPOINTER_TO_UINT(data)].ask;
 	const VolumeParameters parameters = {.size = SIZE, .journal_size = MIB};
-	g_autoptr(Backing) backing = backing_faulty_new(0);
-	g_autoptr(GError) error = NULL;
-	guint64 ticket;
-	Volume *volume;
+	Volume *volume = NULL;
 
-	REQUIRE(volume_format(backing, &parameters, NULL));
-	volume = backing_open_volume(backing);
-	REQUIRE(volume);
+	if (CHECK(volume_format(backing, &parameters, NULL)))
+		volume = backing_open_volume(backing);
+	if (!volume)
+		return NULL;
 	write_leaves(volume, 1);
 	snapshot_take(volume, "one");
 	write_leaves(volume, 2);
@@ -88,6 +86,18 @@ static void test_answered(const void *data)
 	checkpointer_hold(volume->checkpointer, TRUE); /* all of it is left to the settling */
 	backing_faulty_delay(backing, FAULTY_READ, READ_US);
 	CHECK(volume_snapshot_delete(volume, "one", 0, NULL));
+	return volume;
+}
+
+static void test_answered(const void *data)
+{
+	gboolean (*ask)(Volume *, GError **) = rows[GPOINTER_TO_UINT(data)].ask;
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	g_autoptr(GError) error = NULL;
+	Volume *volume = deletion_begin(backing);
+	guint64 ticket;
+
+	REQUIRE(volume);
 	ticket = volume_settle(volume);
 	g_usleep(20000); /* otherwise it would be answered before the first step */
 	CHECK(ask(volume, &error));
@@ -99,9 +109,41 @@ static void test_answered(const void *data)
 	backing_check(backing);
 }
 
+static guint count_deleting(Volume *volume)
+{
+	g_autoptr(GArray) infos = volume_snapshots(volume);
+	guint n = 0;
+
+	for (guint i = 0; i < infos->len; i++)
+		n += g_array_index(infos, VolumeSnapshotInfo, i).state == VOLUME_SNAPSHOT_DELETING;
+	return n;
+}
+
+/* What the volume itself gave up is free before it becomes smaller; what a snapshot had is no part
+ * of that. */
+static void test_shrink(const void *data)
+{
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	g_autoptr(GError) error = NULL;
+	Volume *volume = deletion_begin(backing);
+
+	(void)data;
+	REQUIRE(volume);
+	volume_resize(volume, SIZE / 3, VOLUME_RESIZE_SHRINK | VOLUME_RESIZE_DISCARD, 60, &error);
+	CHECK_NO_ERROR(error);
+	CHECK_UINT(volume_size(volume), SIZE / 3);
+	CHECK_UINT(count_deleting(volume), 1);
+	backing_faulty_delay(backing, FAULTY_READ, 0);
+	CHECK(volume_settled(volume, volume_settle(volume), 60));
+	CHECK_UINT(count_deleting(volume), 0);
+	close_volume(volume);
+	backing_check(backing);
+}
+
 int main(int argc, char **argv)
 {
 	for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
 		test_add(rows[i].name, test_answered, GUINT_TO_POINTER(i));
+	test_add("a volume becomes smaller", test_shrink, NULL);
 	return test_run(argc, argv);
 }

@@ -110,7 +110,7 @@ static void test_settle(const void *data)
 	for (guint i = 0; i < 300; i++)
 		CHECK_INT(engine_put(scene.engine, i, 4), 0);
 	CHECK_INT(engine_zero(scene.engine, 0, ENGINE_BLOCKS), 0);
-	CHECK(checkpointer_settled(scene.cp, checkpointer_settle(scene.cp), 10));
+	CHECK(checkpointer_settled(scene.cp, checkpointer_settle(scene.cp, TRUE), 10));
 	map_get_info(scene.engine->map, &info);
 	CHECK(!info.reclaimable);
 	/* Only words that are partly in use stay warm. */
