@@ -7,6 +7,7 @@
 #include "common/base/units.h"
 #include "common/engine/checkpointer-private.h"
 #include "common/engine/superblock.h"
+#include "common/engine/volume-base.h"
 #include "common/engine/volume-private.h"
 #include "common/engine/volume-receive.h"
 #include "tests/backing/memory.h"
@@ -261,22 +262,105 @@ static void live_receiving(FuzzVolume *fuzz, Volume *volume)
 	fuzz_assert(volume_receive_mark(volume, 512, NULL));
 }
 
+/* ---- a linked clone */
+
+static const VolumeParameters parameters = {.size = SIZE, .journal_size = FORMAT_JOURNAL_MIN};
+
+/* Has all places. */
+static Backing *base_memory(void)
+{
+	static Backing *memory;
+	const VolumeSnapshotParameters snapshot = {.name = "base", .created = 1796000000};
+	guint64 generation;
+	Volume *volume;
+
+	if (memory)
+		return memory;
+	memory = backing_memory_new(0);
+	fuzz_assert(volume_format(memory, &parameters, NULL));
+	volume = volume_open(backing_borrow(memory), "base", 0, NULL);
+	for (guint i = 0; i < FUZZ_PLACES; i++)
+		fuzz_assert(
+			!volume_put_value(volume, (guint8)(100 + i), BLOCK_SIZE, place_offset(i)));
+	fuzz_assert(volume_snapshot_begin(volume, &snapshot, &generation, NULL));
+	fuzz_assert(volume_snapshot_wait(volume, generation, 60, NULL));
+	volume_close(volume, NULL);
+	return memory;
+}
+
+static Volume *base_open(const BaseIdentity *base, gpointer data, GError **error)
+{
+	const VolumeSnapshotOpening opening = {.uuid = base->snapshot};
+
+	(void)data;
+	return volume_open_snapshot_linked(backing_borrow(base_memory()), "base", &opening, error);
+}
+
+Volume *fuzz_volume_open(Backing *memory, VolumeOpenFlags flags)
+{
+	return volume_open_linked(backing_borrow(memory), "fuzz", flags, base_open, NULL, NULL);
+}
+
+Volume *fuzz_snapshot_open(Backing *memory, const char *name)
+{
+	const VolumeSnapshotOpening opening = {.name = name, .open_base = base_open};
+
+	return volume_open_snapshot_linked(backing_borrow(memory), "fuzz", &opening, NULL);
+}
+
+static void clone_format(FuzzVolume *fuzz, Backing *memory)
+{
+	const VolumeSnapshotOpening opening = {.name = "base"};
+	Volume *base =
+		volume_open_snapshot_linked(backing_borrow(base_memory()), "base", &opening, NULL);
+	BaseIdentity identity;
+
+	fuzz_assert(base);
+	volume_as_base(base, "pool/origin@base", &identity);
+	fuzz_assert(volume_format_linked(memory, &parameters, &identity, NULL));
+	volume_close(base, NULL);
+	for (guint i = 0; i < FUZZ_PLACES; i++)
+		fuzz->head.values[i] = (guint8)(100 + i);
+}
+
+static void size_change(Volume *volume, guint64 size)
+{
+	fuzz_assert(volume_resize(volume, size, VOLUME_RESIZE_SHRINK | VOLUME_RESIZE_DISCARD, 60,
+				  NULL));
+}
+
+/* The last leaf is the base's in snapshot one alone; a block and a leaf are zeros. */
+static void live_linked(FuzzVolume *fuzz, Volume *volume)
+{
+	snapshot_take(fuzz, volume, "one");
+	fuzz_assert(volume_snapshot_hold(volume, "one", "user", NULL));
+	put(volume, &fuzz->head, 0, 40);
+	fuzz_assert(!volume_discard(volume, place_offset(3), BLOCK_SIZE));
+	fuzz_assert(!volume_discard(volume, 2 * MIB, MIB));
+	size_change(volume, 200 * MIB);
+	size_change(volume, SIZE);
+	memset(fuzz->head.values + 3, 0, FUZZ_PLACES - 3);
+	snapshot_take(fuzz, volume, "two");
+}
+
 static void volume_make(FuzzVolume *fuzz, guint number)
 {
-	const VolumeParameters parameters = {.size = SIZE, .journal_size = FORMAT_JOURNAL_MIN};
 	Backing *memory = backing_memory_new(0);
 	Volume *volume;
 
-	fuzz_assert(volume_format(memory, &parameters, NULL));
-	volume = volume_open(backing_borrow(memory), "fuzz", 0, NULL);
+	if (number == 3)
+		clone_format(fuzz, memory);
+	else
+		fuzz_assert(volume_format(memory, &parameters, NULL));
+	volume = fuzz_volume_open(memory, 0);
 	fuzz_assert(volume);
-	live(fuzz, volume);
+	(number == 3 ? live_linked : live)(fuzz, volume);
 	checkpointer_hold(volume->checkpointer, TRUE);
 	if (number == 0)
 		live_deleting(fuzz, volume);
 	else if (number == 1)
 		live_dying(fuzz, volume);
-	else
+	else if (number == 2)
 		live_receiving(fuzz, volume);
 	if (number != 2) {
 		put(volume, &fuzz->head, 4, 60);
@@ -288,11 +372,11 @@ static void volume_make(FuzzVolume *fuzz, guint number)
 
 const FuzzVolume *fuzz_volume(guint number)
 {
-	static FuzzVolume volumes[3];
-	FuzzVolume *fuzz = &volumes[number % 3];
+	static FuzzVolume volumes[4];
+	FuzzVolume *fuzz = &volumes[number % G_N_ELEMENTS(volumes)];
 
 	if (!fuzz->image)
-		volume_make(fuzz, number % 3);
+		volume_make(fuzz, number % G_N_ELEMENTS(volumes));
 	return fuzz;
 }
 

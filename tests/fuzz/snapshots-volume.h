@@ -6,9 +6,10 @@
  *     0  a snapshot that was deleted is half taken apart
  *     1  what was discarded is half freed in a snapshot, and the volume went back to an older one
  *     2  a stream has arrived in part
+ *     3  a linked clone, which holds zero pointers and was smaller for a while; its base is sound
  *
  * Each has snapshots, one of them held, a bookmark, and a journal to be replayed (but for the
- * last).
+ * third).
  */
 #pragma once
 
@@ -30,6 +31,10 @@ typedef struct FuzzVolume {
 } FuzzVolume;
 
 const FuzzVolume *fuzz_volume(guint number);
+
+/* As volume_open() and volume_open_snapshot(), of a linked clone as well. */
+Volume *fuzz_volume_open(Backing *memory, VolumeOpenFlags flags);
+Volume *fuzz_snapshot_open(Backing *memory, const char *name);
 
 /* A copy of the volume's backing, with the input's changes; `sealed`: all checksums of superblocks,
  * table, nodes and blocks are made right afterwards, and copies equal. */

@@ -3,7 +3,7 @@
  * A volume with snapshots that is damaged: the first byte of the input says which volume and what
  * is done with it, the rest is a list of changes to it, as in image.c.
  *
- *     u8 mode       bits 0-1: which volume (snapshots-volume.h), modulo 3; bit 2: all checksums are
+ *     u8 mode       bits 0-1: which volume (snapshots-volume.h); bit 2: all checksums are
  *                   made right after the changes; bits 3-4: what a repair gives up
  *     then, any number of times:
  *     u16 place     number of the 4 KiB block (modulo): 0 the superblock, 1 the snapshot table's
@@ -22,6 +22,7 @@
 #include "common/base/units.h"
 #include "common/check/repair.h"
 #include "common/check/scrub.h"
+#include "common/engine/volume-flatten.h"
 #include "common/stream/stream-receive.h"
 #include "common/stream/stream-source.h"
 #include "tests/engine/support.h"
@@ -54,8 +55,7 @@ static void snapshots_read(Backing *memory, const FuzzVolume *sound, gboolean tr
 
 	for (guint i = 0; i < sound->n_contents; i++) {
 		const FuzzContent *content = &sound->contents[i];
-		Volume *volume = volume_open_snapshot(backing_borrow(memory), "fuzz", content->name,
-						      NULL, NULL, NULL);
+		Volume *volume = fuzz_snapshot_open(memory, content->name);
 
 		if (!volume)
 			continue;
@@ -105,7 +105,7 @@ static void snapshots_list(Volume *volume)
 
 static void look(Backing *memory, const FuzzVolume *sound, gboolean trusted)
 {
-	Volume *volume = volume_open(backing_borrow(memory), "fuzz", VOLUME_OPEN_READ_ONLY, NULL);
+	Volume *volume = fuzz_volume_open(memory, VOLUME_OPEN_READ_ONLY);
 
 	if (!volume)
 		return;
@@ -132,6 +132,20 @@ static void snapshots_use(Volume *volume)
 	volume_settled(volume, volume_settle(volume), SECONDS);
 }
 
+/* Of a linked clone; each step looks at 16 MiB of the base at least. */
+static void flatten(Volume *volume)
+{
+	VolumeFlattening flattening = {0};
+
+	volume_snapshot_release(volume, "2", "user", NULL);
+	volume_snapshot_delete(volume, "2", 0, NULL);
+	volume_snapshot_delete(volume, "new", 0, NULL);
+	volume_settled(volume, volume_settle(volume), SECONDS);
+	for (guint i = 0; i < 32 && !flattening.done; i++)
+		if (!volume_flatten(volume, MIB, &flattening, NULL))
+			break;
+}
+
 static void receive_on(Volume *volume)
 {
 	StreamToken token;
@@ -143,7 +157,7 @@ static void receive_on(Volume *volume)
 
 static void use(Backing *memory, const FuzzVolume *sound, gboolean trusted)
 {
-	Volume *volume = volume_open(backing_borrow(memory), "fuzz", VOLUME_OPEN_RECEIVE, NULL);
+	Volume *volume = fuzz_volume_open(memory, VOLUME_OPEN_RECEIVE);
 	Scrub *scrub;
 
 	if (!volume)
@@ -157,6 +171,7 @@ static void use(Backing *memory, const FuzzVolume *sound, gboolean trusted)
 	volume_put_value(volume, 200, 8 * KIB, 4096);
 	volume_discard(volume, 0, min_u64(3 * MIB, volume_size(volume)));
 	snapshots_use(volume);
+	flatten(volume);
 	volume_flush(volume);
 	volume_close(volume, NULL);
 }
