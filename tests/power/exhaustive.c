@@ -377,21 +377,15 @@ static History *history_of_now(const Session *session)
 /* Replaces an empty volume by a linked clone, whose base has data here and there. */
 static void prepare_clone(Image **image, History **history)
 {
-	g_autoptr(Image) base = NULL;
 	Session session;
 
 	session_start(&session, *image, *history, 1);
 	session_write(&session, 0, 5, 190);
 	session_write(&session, 0, 1000, 8);
 	session_write(&session, 0, 2000, SECTORS - 2000);
-	session_make_base(&session);
-	session_stop(&session);
 	image_free(*image);
 	history_free(*history);
-	base = disk_visible(session.disk);
-	*image = session_format_linked(base, JOURNAL_SIZE);
-	*history = history_from(session.history, history_now(session.history));
-	session_end(&session);
+	session_end_as_base(&session, JOURNAL_SIZE, image, history);
 }
 
 static void prepare(Start *start)

@@ -95,6 +95,15 @@ static void write_batch(const SessionWorker *worker, TestRandom *random)
 	session_write_batch(worker->session, worker->thread, parts, BATCH);
 }
 
+/* A linked clone is flattened while it has no snapshot. */
+static void flatten_some(Session *session)
+{
+	while (!session->failed && session_oldest(session) >= 0)
+		session_delete_oldest(session, FALSE);
+	if (volume_settled(session->volume, volume_settle(session->volume), 60))
+		session_flatten(session, MIB / 4);
+}
+
 /* Two at a time. */
 static void snapshot_or_delete(Session *session)
 {
@@ -109,7 +118,9 @@ static void work_once(const SessionWorker *worker, TestRandom *random)
 	guint first, count, what = (guint)test_random_below(random, 41);
 
 	choose_part(worker, random, &first, &count);
-	if (worker->thread == 0 && what < 5)
+	if (worker->thread == 0 && what < 3 && session_is_linked(session))
+		flatten_some(session);
+	else if (worker->thread == 0 && what < 5)
 		snapshot_or_delete(session);
 	else if (what < 18)
 		session_write(session, worker->thread, first, count);
@@ -141,8 +152,8 @@ static gpointer work(gpointer data)
 	return NULL;
 }
 
-/* Records one workload, and the end of its process. */
-static void record(Session *session, guint64 seed)
+/* Records one workload, and the end of its process.  *ret_linked: the volume still has a base. */
+static void record(Session *session, guint64 seed, gboolean *ret_linked)
 {
 	SessionWorker workers[THREADS];
 	GThread *threads[THREADS];
@@ -156,6 +167,7 @@ static void record(Session *session, guint64 seed)
 		g_thread_join(threads[i]);
 	while (!session->failed && session_oldest(session) >= 0)
 		session_delete_oldest(session, FALSE);
+	*ret_linked = session_is_linked(session);
 	session_stop(session);
 }
 
@@ -206,21 +218,44 @@ static void start_next(Session *session, Image **image, History **history, TestR
 	deal(session->history, random);
 }
 
+typedef struct {
+	guint64 journal_size;
+	gboolean linked;
+} Kind;
+
+static void format(const Kind *kind, Image **ret_image, History **ret_history)
+{
+	Session session;
+
+	*ret_image = session_format(VOLUME_SIZE, kind->journal_size);
+	*ret_history = history_new(SECTORS, 1);
+	if (!kind->linked)
+		return;
+	session_start(&session, *ret_image, *ret_history, 1);
+	for (guint i = 0; i < SECTORS - 800; i += 900)
+		session_write(&session, 0, i, 5 + i / 20);
+	image_free(*ret_image);
+	history_free(*ret_history);
+	session_end_as_base(&session, kind->journal_size, ret_image, ret_history);
+}
+
 static void test_workloads(const void *data)
 {
-	const guint64 *journal_size = data;
+	const Kind *kind = data;
 	g_autoptr(Trials) trials = trials_new("test-power-random",
 					      test_is_instrumented() ? DISKS_INSTRUMENTED : DISKS);
-	g_autoptr(Image) image = session_format(VOLUME_SIZE, *journal_size);
-	g_autoptr(History) history = history_new(SECTORS, 1);
+	g_autoptr(Image) image = NULL;
+	g_autoptr(History) history = NULL;
 	TestRandom random = test_random_new(test_seed());
 
+	format(kind, &image, &history);
 	for (guint64 round = 0; trials_go_on(trials, round) && !test_failed(); round++) {
+		gboolean linked;
 		Session session;
 		guint64 seed = test_random(&random);
 
 		start_next(&session, &image, &history, &random);
-		record(&session, seed);
+		record(&session, seed, &linked);
 		if (!session.failed)
 			sweep(trials, &session, seed);
 		image_free(image);
@@ -228,6 +263,11 @@ static void test_workloads(const void *data)
 		image = disk_visible(session.disk);
 		history = history_from(session.history, history_now(session.history));
 		session_end(&session);
+		if (kind->linked && !linked) {
+			image_free(image);
+			history_free(history);
+			format(kind, &image, &history);
+		}
 	}
 	trials_report(trials, 0);
 }
@@ -241,8 +281,10 @@ static void test_replay(const void *data)
 	g_autoptr(Trials) trials = trials_new("test-power-random", 0);
 	g_autofree char *path = g_strndup(replay, strcspn(replay, ":"));
 	Recording recording = {.name = path};
+	g_autoptr(Image) image = NULL;
+	g_autoptr(History) history = NULL;
 
-	(void)data;
+	format(data, &image, &history); /* the base, which is always the same */
 	REQUIRE(recording_load(path, &recording.disk, &recording.history));
 	trial_replay(trials, &recording, replay + strlen(path), TRUE);
 	history_free(recording.history);
@@ -251,14 +293,16 @@ static void test_replay(const void *data)
 
 int main(int argc, char **argv)
 {
-	static const guint64 small = 64 * KIB, common = 4 * MIB;
+	static const Kind small = {64 * KIB, FALSE}, common = {4 * MIB, FALSE},
+			  linked = {64 * KIB, TRUE};
 
 	replay = trials_parse(&argc, argv);
 	if (replay) {
-		test_add("the disk that is asked for", test_replay, NULL);
+		test_add("the disk that is asked for", test_replay, &linked);
 		return test_run(argc, argv);
 	}
 	test_add("many threads, and checkpoints all the time", test_workloads, &small);
 	test_add("many threads", test_workloads, &common);
+	test_add("a linked clone, and flatten", test_workloads, &linked);
 	return test_run(argc, argv);
 }

@@ -56,7 +56,7 @@ Image *session_format(guint64 size, guint64 journal_size)
 	return format(size, journal_size, NULL);
 }
 
-Image *session_format_linked(Image *base, guint64 journal_size)
+static Image *format_linked(Image *base, guint64 journal_size)
 {
 	g_autoptr(GError) error = NULL;
 	BaseIdentity identity;
@@ -420,10 +420,12 @@ gboolean session_is_linked(const Session *session)
 	return volume_depth(session->volume) > 0;
 }
 
-void session_make_base(Session *session)
+void session_end_as_base(Session *session, guint64 journal_size, Image **ret_image,
+			 History **ret_history)
 {
 	const VolumeSnapshotParameters parameters = {.name = BASE_SNAPSHOT, .created = 1};
 	g_autoptr(GError) error = NULL;
+	g_autoptr(Image) base = NULL;
 	guint64 generation;
 
 	if (volume_snapshot_begin(session->volume, &parameters, &generation, &error))
@@ -431,4 +433,9 @@ void session_make_base(Session *session)
 	session->failed |= !CHECK_NO_ERROR(error);
 	if (!session->failed)
 		session_reopen(session);
+	session_stop(session);
+	base = disk_visible(session->disk);
+	*ret_image = format_linked(base, journal_size);
+	*ret_history = history_from(session->history, history_now(session->history));
+	session_end(session);
 }

@@ -19,9 +19,6 @@ typedef struct {
 /* A new, empty volume; always the same one, down to its UUID. */
 Image *session_format(guint64 size, guint64 journal_size);
 
-/* A linked clone, of the process's base (base.h), which becomes this image. */
-Image *session_format_linked(Image *base, guint64 journal_size);
-
 /* Starts a recording on a copy of `start`, which holds what `history` says now, and opens it.  The
  * recording begins before the volume is opened. */
 void session_start(Session *session, Image *start, const History *history, guint n_threads);
@@ -79,6 +76,7 @@ void session_die(Session *session); /* the process dies; the next one opens the 
 void session_flatten(Session *session, guint64 bytes);
 gboolean session_is_linked(const Session *session);
 
-/* Takes the snapshot that clones begin with, which is not in the history, and closes the volume in
- * order. */
-void session_make_base(Session *session);
+/* Takes the snapshot that clones begin with, which is not in the history, and ends the session.
+ * The volume is the process's base from then on: *ret_image is a new linked clone of it. */
+void session_end_as_base(Session *session, guint64 journal_size, Image **ret_image,
+			 History **ret_history);
