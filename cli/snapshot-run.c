@@ -7,12 +7,11 @@
  * does not keep the others from their turn.
  */
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "cli/interrupt.h"
 #include "cli/lines.h"
+#include "cli/snapshot-space.h"
 #include "cli/snapshot-take.h"
 #include "cli/snapshot-verbs.h"
 #include "common/base/autofd.h"
@@ -160,40 +159,22 @@ static gboolean group_prune(const Running *running, GError **error)
 
 /* ---- space */
 
-/* What the volume's file has allocated and does not use.  The space of deleted snapshots comes here
- * first; the server gives it back later, or keeps up to 1 GiB of it for what is written next. */
-static guint64 reserve_of(const Turn *turn, const char *path)
-{
-	guint64 used = (guint64)json_get_number(turn->volume->list, "data") +
-		       (guint64)json_get_number(turn->volume->list, "metadata");
-	struct stat st;
-	guint64 allocated = stat(path, &st) ? 0 : (guint64)st.st_blocks * 512;
-
-	return allocated > used ? allocated - used : 0;
-}
-
 /* Why space is short; NULL: it is not.  Free the result. */
 static char *space_complain(const Turn *turn, gboolean *ret_below_min_free)
 {
 	const Policy *policy = turn->of->policy;
-	g_autofree char *path = pool_volume_place(turn->volume->config, turn->volume->name);
 	guint64 held = (guint64)json_get_number(turn->volume->list, "held");
 	g_autofree char *now = NULL, *limit = NULL;
-	struct statvfs fs;
+	g_auto(SnapshotSpace) space = {0};
 
-	*ret_below_min_free = FALSE;
-	if (path && !g_str_has_prefix(path, "/dev/") && !statvfs(path, &fs)) {
-		guint64 room = (guint64)fs.f_bavail * fs.f_frsize + reserve_of(turn, path);
-		guint64 least = policy_min_free(policy, (guint64)fs.f_blocks * fs.f_frsize);
-
-		if (room < least) {
-			*ret_below_min_free = TRUE;
-			now = size_format(room);
-			limit = size_format(least);
-			return g_strdup_printf("only %s of the file system of %s are free, less "
-					       "than min_free (%s)",
-					       now, path, limit);
-		}
+	*ret_below_min_free = snapshot_space_get(turn->volume, &space) &&
+			      space.room < policy_min_free(policy, space.whole);
+	if (*ret_below_min_free) {
+		now = size_format(space.room);
+		limit = size_format(policy_min_free(policy, space.whole));
+		return g_strdup_printf("only %s of the file system of %s are free, less than "
+				       "min_free (%s)",
+				       now, space.path, limit);
 	}
 	if (!policy->max_held || held <= policy->max_held)
 		return NULL;

@@ -7,6 +7,7 @@
 #include "cli/fs-watchdog.h"
 #include "cli/interrupt.h"
 #include "cli/snapshot-hooks.h"
+#include "cli/snapshot-space.h"
 #include "cli/target-configfs.h"
 #include "common/base/error.h"
 
@@ -301,6 +302,9 @@ gboolean snapshots_take(const Config *config, SnapshotTake *takes, guint n, Poli
 			       .created = g_get_real_time() / G_USEC_PER_SEC,
 			       .group = n > 1 ? (guint64)g_random_int() << 31 | 1 : 0};
 
+	for (guint i = 0; i < n; i++)
+		if (!snapshot_space_suffices(takes[i].volume, error))
+			return FALSE;
 	if (prepared_take(&taking, error))
 		return TRUE;
 	snapshots_drop(&taking);

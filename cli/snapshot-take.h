@@ -20,6 +20,7 @@ typedef struct {
 
 /* TRUE: all are durable.  FALSE: none is left, or the message says which.  PolicyFreeze says what
  * happens if file systems cannot be frozen: AUTO: that is said, and the snapshots are taken.
- * `seconds`: how long to wait for the disks, at most; 0: as long as it takes.  BUSY: longer. */
+ * `seconds`: how long to wait for the disks, at most; 0: as long as it takes.  BUSY: longer.
+ * NO_SPACE also before the disk is full (snapshot-space.h). */
 gboolean snapshots_take(const Config *config, SnapshotTake *takes, guint n, PolicyFreeze freeze,
 			gboolean by_policy, guint seconds, GError **error);

@@ -149,6 +149,13 @@ refuses "still holds, and the message says how to go on" "storageos snapshot rel
 check "until it is released by hand" "$STORAGEOS" snapshot release plain/db@new "$tag"
 check "which lets the snapshot go" "$STORAGEOS" snapshot delete plain/db@new
 refuses "two ways at once" 'exclude each other' "$STORAGEOS" clone --linked --copy plain/db@new plain/x
+# Some files, as a file system that is all but full may refuse the last large one.
+fill() { for i in 1 2 3 4 5 6 7 8; do fallocate -l $(($(stat -f -c '%a*%S' "$WORK/plain") * 3 / 4)) "$WORK/plain/filler$i"; done; }
+must "a file system that is all but full" fill
+refuses "lets no snapshot be taken" 'only .* are free, and a snapshot keeps all .*: delete snapshots' \
+	"$STORAGEOS" snapshot create plain/db@full --freeze never
+rm "$WORK/plain"/filler*
+check "but again when there is room" "$STORAGEOS" snapshot create plain/db@full --freeze never
 check "the original is let go at last" unserve mnt
 check "the original is whole" "$STORAGEOS" check plain/db
 finish
