@@ -142,19 +142,12 @@ static gboolean knows_all_owners(const Check *check, GError **error)
 			 check->backing->name);
 }
 
-static gboolean load_superblock(Check *check, Backing *backing, GError **error)
+static gboolean load_superblock(gpointer data, GError **error)
 {
-	return superblock_load(backing, &check->pair, error) &&
-	       superblock_fits(backing, check->sb, error) && knows_all_owners(check, error);
-}
+	Check *check = data;
 
-/* What is no volume is not written to, as by taking it from other machines. */
-static gboolean lock_volume(Check *check, Backing *backing, gboolean exclusive, GError **error)
-{
-	if (!backing_lock(backing, exclusive, error) || !load_superblock(check, backing, error))
-		return FALSE;
-	return !exclusive || (tenure_take(backing, 0, &check->tenure, error) &&
-			      (!check->tenure || load_superblock(check, backing, error)));
+	return superblock_load(check->backing, &check->pair, error) &&
+	       superblock_fits(check->backing, check->sb, error) && knows_all_owners(check, error);
 }
 
 Check *check_walk(Backing *backing, gboolean exclusive, const char *const *give_up,
@@ -169,7 +162,7 @@ Check *check_walk(Backing *backing, gboolean exclusive, const char *const *give_
 	}
 	check->progress = progress;
 	check->data = data;
-	if (!lock_volume(check, backing, exclusive, error))
+	if (!tenure_lock(backing, exclusive, 0, load_superblock, check, &check->tenure, error))
 		return NULL;
 	check->result->claimed_by = exclusive ? NULL : tenure_describe(backing);
 	check->layout = superblock_layout(check->sb);

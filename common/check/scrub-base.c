@@ -47,11 +47,6 @@ static gboolean find_leaf(Engine *engine, const Snapshot *snapshot, guint64 bloc
 	return TRUE;
 }
 
-static gboolean is_base(const MapEntry *entry)
-{
-	return !entry->slot && !entry->zero;
-}
-
 static void ask_snapshot(Engine *engine, const Snapshot *snapshot, Piece *piece)
 {
 	NodeLayout layout = map_layout(engine->map);
@@ -62,7 +57,7 @@ static void ask_snapshot(Engine *engine, const Snapshot *snapshot, Piece *piece)
 	for (guint i = 0; i < piece->n && piece->first + i < snapshot->base_blocks; i++) {
 		if (found)
 			entry = entry_at(layout, &leaf, node_place(layout, piece->first + i));
-		piece->wanted[i] |= is_base(&entry);
+		piece->wanted[i] |= map_found_base(&entry);
 	}
 }
 
@@ -141,7 +136,7 @@ static int look_up(const Piece *piece, gboolean ret_base[FORMAT_POINTERS_MAX])
 		return r;
 	map_lookup_end(map, epoch);
 	for (guint i = 0; i < n; i++)
-		ret_base[i] = is_base(&entries[i]);
+		ret_base[i] = map_found_base(&entries[i]);
 	return 0;
 }
 

@@ -94,6 +94,12 @@ void map_set_replaying(Map *map, gboolean replaying);
  * damaged), -EIO, -ENOMEM. */
 int map_lookup(Map *map, guint64 first, guint n, MapEntry *entries, gboolean nowait,
 	       guint *ret_epoch);
+
+/* Whether what map_lookup() says of a block of a linked clone is that the base has it. */
+static inline gboolean map_found_base(const MapEntry *entry)
+{
+	return !entry->slot && !entry->zero;
+}
 void map_lookup_end(Map *map, guint epoch);
 
 /* Prepares a change of `n` blocks, at most FORMAT_RECORD_BLOCKS_MAX.  0: the lock is held until

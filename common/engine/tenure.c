@@ -358,6 +358,15 @@ gboolean tenure_take(Backing *backing, TenureFlags flags, Tenure **ret_tenure, G
 	return FALSE;
 }
 
+gboolean tenure_lock(Backing *backing, gboolean writing, TenureFlags flags, TenureLoad load,
+		     gpointer data, Tenure **ret_tenure, GError **error)
+{
+	if (!backing_lock(backing, writing, error) || !load(data, error))
+		return FALSE;
+	return !writing || (tenure_take(backing, flags, ret_tenure, error) &&
+			    (!*ret_tenure || load(data, error)));
+}
+
 void tenure_on_loss(Tenure *tenure, TenureLoss loss, gpointer data)
 {
 	const char *by;

@@ -52,6 +52,13 @@ typedef enum {
  * AWAITED, IO.  The backing must outlive the tenure. */
 gboolean tenure_take(Backing *backing, TenureFlags flags, Tenure **ret_tenure, GError **error);
 
+/* Locks the backing on this machine, and takes it, unless it is not for `writing` (I8).  To take it
+ * is to write, so not before `load` has seen that there is a volume; others may have changed that
+ * until it is taken, so `load` is called again then. */
+typedef gboolean (*TenureLoad)(gpointer data, GError **error);
+gboolean tenure_lock(Backing *backing, gboolean writing, TenureFlags flags, TenureLoad load,
+		     gpointer data, Tenure **ret_tenure, GError **error);
+
 /* Another machine has taken the backing: `by` says which, such as "gw1 (process 123)".  Called once
  * at most, by the tenure's thread or by tenure_on_loss().  Nothing may be written any more; the
  * backing is condemned when the call by the thread returns. */

@@ -74,11 +74,6 @@ static int extent_alone(Volume *volume, guint64 offset, gboolean *ret_mapped, gu
 
 /* ---- of a linked clone */
 
-static gboolean is_base(const MapEntry *entry)
-{
-	return !entry->slot && !entry->zero;
-}
-
 /* How many blocks of a leaf, from `block` on, are in the state of the first one, of which
  * *ret_entry is the entry. */
 static int leaf_state(Volume *volume, guint64 block, MapEntry *ret_entry, guint64 *ret_n)
@@ -114,7 +109,7 @@ static int base_extent(Volume *volume, Volume *base, guint64 block, gboolean *re
 		return r;
 	n = min_u64(n, blocks_covering(volume_size(volume)) - block);
 	*ret_mapped = entry.slot != 0;
-	if (is_base(&entry) && block < end) {
+	if (map_found_base(&entry) && block < end) {
 		r = volume_extent(base, blocks_to_bytes(block), ret_mapped, &length);
 		n = min_u64(n, min_u64(blocks_covering(length), end - block));
 	}

@@ -53,9 +53,9 @@ static int piece_copy_held(Flatten *flatten, guint64 block, guint n)
 	map_lookup_end(flatten->volume->engine.map, epoch);
 	for (guint i = 0; i < n && !r; i += run) {
 		run = 1;
-		if (entries[i].slot || entries[i].zero)
+		if (!map_found_base(&entries[i]))
 			continue;
-		while (i + run < n && !entries[i + run].slot && !entries[i + run].zero)
+		while (i + run < n && map_found_base(&entries[i + run]))
 			run++;
 		r = run_copy(flatten, block + i, run);
 	}

@@ -98,6 +98,9 @@ int volume_check_writable(Volume *volume);
  * `what` was changed: "snapshot 'x'". */
 gboolean volume_make_change_durable(Volume *volume, const char *what, GError **error);
 
+/* The error `r` of a checkpoint that comes after a change, which is `done`: "it has gone back". */
+gboolean volume_fail_later(Volume *volume, int r, const char *done, GError **error);
+
 /* Writes the next `length` bytes of `from`, 1 to VOLUME_ATOMIC_MAX; the caller holds the range. */
 int volume_write_held(Volume *volume, IovCursor *from, guint64 offset, gsize length,
 		      gboolean nowait, guint64 *ret_offset);

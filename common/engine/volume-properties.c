@@ -20,20 +20,24 @@ static gboolean property_set(Volume *volume, PropertySet set, gpointer value, co
 	return TRUE;
 }
 
+gboolean volume_fail_later(Volume *volume, int r, const char *done, GError **error)
+{
+	return error_set_errno(
+		error, r, "%s: %s, but %s", volume->engine.name, done,
+		engine_has_failed(&volume->engine)
+			? "perhaps not durably, which shows when the volume is opened again"
+			: "not durably before the next checkpoint that succeeds");
+}
+
 gboolean volume_make_change_durable(Volume *volume, const char *what, GError **error)
 {
 	int r = checkpointer_run(volume->checkpointer);
-	const char *name = volume->engine.name;
+	char done[VOLUME_SNAPSHOT_NAME_MAX + 64];
 
-	if (r && engine_has_failed(&volume->engine))
-		return error_set_errno(error, r,
-				       "%s: %s is changed, but perhaps not durably, which shows "
-				       "when the volume is opened again",
-				       name, what);
-	return !r || error_set_errno(error, r,
-				     "%s: %s is changed, but not durably before the next "
-				     "checkpoint that succeeds",
-				     name, what);
+	if (!r)
+		return TRUE;
+	g_snprintf(done, sizeof done, "%s is changed", what);
+	return volume_fail_later(volume, r, done, error);
 }
 
 static void set_uuid(Engine *engine, gpointer uuid)

@@ -102,7 +102,7 @@ static int read_block(Volume *volume, Volume *base, guint64 block, guint8 *to, B
 		return r;
 	r = read_entry(volume, block, &entry, to, flags, ret_offset);
 	map_lookup_end(volume->engine.map, epoch);
-	return !r && base && !entry.slot && !entry.zero
+	return !r && base && map_found_base(&entry)
 		       ? volume_read_block(base, block, to, flags, ret_offset)
 		       : r;
 }
@@ -360,17 +360,13 @@ static int read_entries(Reading *reading, guint64 offset, gsize length)
 
 /* ---- the base of a linked clone */
 
-static gboolean is_base(const MapEntry *entry)
-{
-	return !entry->slot && !entry->zero;
-}
-
 /* The blocks of the base that begin with the first one: how many bytes, from `offset` on. */
 static gsize base_run(const MapEntry *entries, guint64 offset, gsize length)
 {
 	gsize run = MIN(length, BLOCK_SIZE - (offset & (BLOCK_SIZE - 1)));
 
-	for (guint i = 1; run < length && is_base(&entries[i]) == is_base(entries); i++)
+	for (guint i = 1; run < length && map_found_base(&entries[i]) == map_found_base(entries);
+	     i++)
 		run += MIN(length - run, BLOCK_SIZE);
 	return run;
 }
@@ -395,7 +391,7 @@ static int base_read(Volume *base, const MapEntry *entries, IovCursor to, guint6
 	while (length && !r) {
 		gsize run = base_run(entries, offset, length);
 
-		if (is_base(entries))
+		if (map_found_base(entries))
 			r = volume_read_piece(base, &to, offset, run, flags, ret_offset);
 		else
 			cursor_skip(&to, run);

@@ -118,23 +118,15 @@ static gboolean rollback_init(Volume *volume, Rollback *rollback, GError **error
 	return volume_random_uuid(undo->uuid, error);
 }
 
-/* Step 3 has failed. */
-static gboolean rollback_fail_later(Volume *volume, const Rollback *rollback, GError **error)
-{
-	return error_set_errno(
-		error, rollback->result, "%s: it has gone back to snapshot '%s', but %s",
-		volume->engine.name, rollback->name,
-		engine_has_failed(&volume->engine)
-			? "perhaps not durably, which shows when the volume is opened again"
-			: "not durably before the next checkpoint that succeeds");
-}
-
 static gboolean rollback_fail(Volume *volume, const Rollback *rollback, GError **error)
 {
 	const char *name = volume->engine.name;
+	char done[VOLUME_SNAPSHOT_NAME_MAX + 64];
 
-	if (rollback->switched)
-		return rollback_fail_later(volume, rollback, error);
+	if (rollback->switched) { /* step 3 has failed */
+		g_snprintf(done, sizeof done, "it has gone back to snapshot '%s'", rollback->name);
+		return volume_fail_later(volume, rollback->result, done, error);
+	}
 	switch (rollback->result) {
 	case -ENOENT:
 		return error_set(error, STORAGEOS_ERROR_NOT_FOUND, "%s: no snapshot '%s'", name,

@@ -201,8 +201,9 @@ void volume_free(Volume *volume)
 	g_free(volume);
 }
 
-static gboolean load_superblock(Engine *engine, GError **error)
+static gboolean load_superblock(gpointer data, GError **error)
 {
+	Engine *engine = data;
 	const Superblock *sb = &engine->superblock.current;
 
 	if (!superblock_load(engine->backing, &engine->superblock, error) ||
@@ -213,29 +214,15 @@ static gboolean load_superblock(Engine *engine, GError **error)
 			 "%s: has features that allow this program reading only", engine->name);
 }
 
-/* I8: on this machine and, where others can reach the backing, among all.  To take a tenure is to
- * write: so not before it is seen that there is a volume.  Others may have changed that until it is
- * taken. */
-static gboolean lock_volume(Engine *engine, VolumeOpenFlags flags, GError **error)
-{
-	TenureFlags how = flags & VOLUME_OPEN_HASTY ? TENURE_HASTY : 0;
-
-	if (!backing_lock(engine->backing, !engine->read_only, error) ||
-	    !load_superblock(engine, error))
-		return FALSE;
-	if (engine->read_only)
-		return TRUE;
-	return tenure_take(engine->backing, how, &engine->tenure, error) &&
-	       (!engine->tenure || load_superblock(engine, error));
-}
-
 static gboolean open_engine(Volume *volume, VolumeOpenFlags flags, VolumeBaseOpen open_base,
 			    gpointer data, GError **error)
 {
 	Engine *engine = &volume->engine;
 	const Superblock *sb = &engine->superblock.current;
 
-	if (!lock_volume(engine, flags, error) ||
+	if (!tenure_lock(engine->backing, !engine->read_only,
+			 flags & VOLUME_OPEN_HASTY ? TENURE_HASTY : 0, load_superblock, engine,
+			 &engine->tenure, error) ||
 	    !volume_base_open(volume, sb, open_base, data, error) ||
 	    !engine_init(engine, sb, error))
 		return FALSE;

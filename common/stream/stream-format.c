@@ -7,6 +7,7 @@
 #include "common/base/error.h"
 #include "common/base/json.h"
 #include "common/base/units.h"
+#include "common/engine/codec.h"
 #include "common/engine/crc32c.h"
 #include "common/engine/volume.h"
 
@@ -103,7 +104,7 @@ gboolean stream_payload_check(const StreamFrame *frame, const void *payload, GEr
 
 /* ---- BEGIN */
 
-static Json *snapshot_encode(const StreamSnapshot *snapshot)
+static Json *snapshot_to_json(const StreamSnapshot *snapshot)
 {
 	Json *object = json_object_new_object();
 
@@ -116,7 +117,7 @@ static Json *snapshot_encode(const StreamSnapshot *snapshot)
 char *stream_begin_encode(const StreamBegin *begin)
 {
 	g_autoptr(Json) object = json_object_new_object();
-	Json *to = snapshot_encode(&begin->to);
+	Json *to = snapshot_to_json(&begin->to);
 
 	json_add_number(to, "created", (guint64)begin->created);
 	json_add_number(to, "size", begin->size);
@@ -126,7 +127,7 @@ char *stream_begin_encode(const StreamBegin *begin)
 	json_add_text(object, "volume", begin->volume);
 	json_object_object_add(object, "to", to);
 	json_object_object_add(object, "from",
-			       begin->incremental ? snapshot_encode(&begin->from) : NULL);
+			       begin->incremental ? snapshot_to_json(&begin->from) : NULL);
 	json_add_number(object, "resume", begin->resume);
 	json_add_number(object, "bytes", begin->bytes);
 	return json_to_text(object);
@@ -134,11 +135,12 @@ char *stream_begin_encode(const StreamBegin *begin)
 
 static gboolean uuid_valid(const char *text)
 {
-	return text && strlen(text) == 36 && g_uuid_string_is_valid(text) &&
-	       strspn(text, "0123456789abcdef-") == 36;
+	guint8 uuid[16];
+
+	return text && uuid_parse(text, uuid);
 }
 
-static gboolean snapshot_decode(Json *object, StreamSnapshot *ret_snapshot)
+static gboolean snapshot_from_json(Json *object, StreamSnapshot *ret_snapshot)
 {
 	const char *uuid = json_get_text(object, "uuid"), *name = json_get_text(object, "name");
 	gint64 generation = json_get_number(object, "generation");
@@ -164,11 +166,11 @@ static gboolean begin_decode(Json *object, StreamBegin *begin)
 	gint64 size = json_get_number(to, "size"), block_size = json_get_number(to, "block_size");
 	gint64 resume = json_get_number(object, "resume"), bytes = json_get_number(object, "bytes");
 
-	if (!uuid_valid(volume) || !snapshot_decode(to, &begin->to) || !size_valid(size) ||
+	if (!uuid_valid(volume) || !snapshot_from_json(to, &begin->to) || !size_valid(size) ||
 	    (block_size != SECTOR_SIZE && block_size != BLOCK_SIZE) || size % block_size ||
 	    resume < 0 || bytes < 0 || (guint64)resume > blocks_covering((guint64)size) ||
 	    !json_object_object_get_ex(object, "from", &from) ||
-	    (from && !snapshot_decode(from, &begin->from)))
+	    (from && !snapshot_from_json(from, &begin->from)))
 		return FALSE;
 	begin->incremental = from != NULL;
 	g_strlcpy(begin->volume, volume, sizeof begin->volume);

@@ -121,8 +121,3 @@ gboolean stream_writer_end(StreamWriter *writer, guint64 next, GError **error)
 {
 	return totals_write(writer, STREAM_END, next, error);
 }
-
-StreamTotals stream_writer_totals(const StreamWriter *writer)
-{
-	return writer->totals;
-}

@@ -33,6 +33,3 @@ gboolean stream_writer_mark(StreamWriter *writer, guint64 next, GError **error);
 
 /* Everything was; `next` is the end of the volume, in blocks. */
 gboolean stream_writer_end(StreamWriter *writer, guint64 next, GError **error);
-
-/* What was written until now, `next` as of the last mark. */
-StreamTotals stream_writer_totals(const StreamWriter *writer);

@@ -443,7 +443,6 @@ static void test_zeros(const void *data)
 	for (guint64 i = 0; i < STREAM_RANGES_MAX; i++)
 		CHECK(stream_writer_zero(writer, MIB + i * 8192, 4096, NULL));
 	CHECK(stream_writer_end(writer, block_of(TIB), NULL));
-	CHECK_UINT(stream_writer_totals(writer).zero, (3 + STREAM_RANGES_MAX) * 4096);
 	g_auto(Bytes) stream = bytes_of_fd(fd);
 	gsize starts[16];
 	CHECK_UINT(frames_find(&stream, starts), 4); /* 4097 ranges: two frames */
