@@ -244,6 +244,19 @@ need() {
 	command -v "$1" >/dev/null || skip_all "$1 is not installed (package $2)"
 }
 
+# need_strace: processes can be traced, and stopped at their calls.
+need_strace() {
+	need strace strace
+	strace -o "$WORK/trace" true 2>/dev/null || skip_all "processes cannot be traced here"
+}
+
+# seed_random: $RANDOM goes by $STORAGEOS_TEST_SEED, or by a seed that is told.
+seed_random() {
+	local seed=${STORAGEOS_TEST_SEED:-$RANDOM}
+	note "seed $seed"
+	RANDOM=$seed
+}
+
 need_root() {
 	[ "$(id -u)" = 0 ] || skip_all "needs root"
 }

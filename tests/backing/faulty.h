@@ -61,5 +61,8 @@ void backing_faulty_delay(Backing *backing, FaultyKind kinds, guint microseconds
  * the cut is taken at one instant. */
 Backing *backing_faulty_crash(Backing *backing, guint64 seed);
 
+/* The seed for crash number i of several: nothing of it, everything, and then any part. */
+#define FAULTY_CRASH_SEED(i, random) ((i) == 0 ? 0 : (i) == 1 ? G_MAXUINT64 : test_random(random))
+
 /* Changes one bit of the durable and the visible image, for tests of rot. */
 void backing_faulty_flip(Backing *backing, guint64 offset, guint bit);

@@ -4,17 +4,14 @@
 # base is not held, and a hold that is left without a clone can be taken away.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
-need strace strace
+need_strace
 need_root
 need_fuse
 need_loop
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
-strace -o "$WORK/trace" true 2>/dev/null || skip_all "processes cannot be traced here"
 POINTS=${STORAGEOS_INTERRUPTS:-8}
-SEED=${STORAGEOS_TEST_SEED:-$RANDOM}
-note "seed $SEED"
-RANDOM=$SEED
+seed_random
 
 mkdir "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"

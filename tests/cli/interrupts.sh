@@ -4,14 +4,13 @@
 # fails at its last step: it leaves no file, server, device, link, state or lock.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
-need strace strace
+need_strace
 need_root
 need_fuse
 need_loop
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
 config_set frontend=fuse
-strace -o "$WORK/trace" true 2>/dev/null || skip_all "processes cannot be traced here"
 POINTS=${STORAGEOS_INTERRUPTS:-8}
 
 mount=$WORK/run/mnt/default/db
@@ -48,9 +47,7 @@ calls() { # COMMAND...: prints the number of its system calls
 	grep -c '(' "$WORK/trace"
 }
 
-SEED=${STORAGEOS_TEST_SEED:-$RANDOM}
-note "seed $SEED"
-RANDOM=$SEED
+seed_random
 # Divides the system calls into equal parts, and prints a random point in each.
 points() { # CALLS
 	local i

@@ -541,7 +541,7 @@ static gboolean interrupt(Backing *origin, const RepairRow *row, guint64 point, 
 	for (guint i = 0; i < 4 && !test_failed(); i++) {
 		g_autoptr(Backing) left = NULL;
 
-		seed = i == 0 ? 0 : i == 1 ? G_MAXUINT64 : test_random(random);
+		seed = FAULTY_CRASH_SEED(i, random);
 		left = backing_faulty_crash(backing, seed);
 		test_row("%s, stopped at operation %" G_GUINT64_FORMAT ", seed %" G_GUINT64_FORMAT,
 			 row->name, point, seed);

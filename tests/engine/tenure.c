@@ -476,10 +476,7 @@ static gboolean cut_at(guint64 point)
 	if (volume)
 		volume_abandon(volume);
 	for (guint i = 0; i < 3 && !test_failed(); i++) {
-		g_autoptr(Backing) left =
-			backing_faulty_crash(disk, i == 0   ? 0
-						   : i == 1 ? G_MAXUINT64
-							    : test_random(&random));
+		g_autoptr(Backing) left = backing_faulty_crash(disk, FAULTY_CRASH_SEED(i, &random));
 
 		test_row("stopped at operation %" G_GUINT64_FORMAT ", crash %u", point, i);
 		volume = open_by(left, &beta, 2);

@@ -134,9 +134,7 @@ static gboolean cut_at(guint64 point, gboolean crashed)
 		volume_close(volume, NULL);
 	for (guint i = 0; i < 6 && !test_failed(); i++) {
 		g_autoptr(Backing) left =
-			backing_faulty_crash(backing, i == 0   ? 0
-						      : i == 1 ? G_MAXUINT64
-							       : test_random(&random));
+			backing_faulty_crash(backing, FAULTY_CRASH_SEED(i, &random));
 
 		test_row("stopped at operation %" G_GUINT64_FORMAT ", crash %u, %s", point, i,
 			 crashed ? "crashed before" : "closed before");

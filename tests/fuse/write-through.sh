@@ -4,8 +4,7 @@
 # together share flushes.
 . "$(dirname "$0")/server.sh"
 need fio fio
-need strace strace
-strace -o "$WORK/trace" true 2>/dev/null || skip_all "processes cannot be traced here"
+need_strace
 
 flushes() { # COMMAND...: $N is how often the server calls fdatasync() meanwhile
 	local tracer
