@@ -259,7 +259,7 @@ static void test_flip(const void *data)
 
 	(void)data;
 	frames_find(&stream, starts);
-	for (gsize bit = 0; bit < 8 * stream.length; bit += step) {
+	for (gsize bit = 0; bit < 8 * stream.length && !test_failed(); bit += step) {
 		g_autoptr(GError) error = NULL;
 
 		while (bit / 8 >= starts[frame + 1])
