@@ -51,17 +51,18 @@ static int task_start(Task *task, gint64 now)
 void task_batch_execute(TaskBatch *batch, Volume *volume)
 {
 	VolumeWrite writes[VOLUME_BATCH_WRITES];
-	guint number[VOLUME_BATCH_WRITES], n = 0;
+	Task *begun[VOLUME_BATCH_WRITES];
+	guint n = 0;
 	gint64 now = g_get_monotonic_time();
 
 	for (guint i = 0; i < batch->n; i++) {
 		Task *task = batch->tasks[i];
 
-		batch->positions[i] = 0;
-		batch->results[i] = task_start(task, now);
-		if (batch->results[i])
+		task->position = 0;
+		task->result = task_start(task, now);
+		if (task->result)
 			continue;
-		number[n] = i;
+		begun[n] = task;
 		writes[n++] = (VolumeWrite){.iov = task->own.iov,
 					    .n_iov = (int)task->own.count,
 					    .offset = task->own.offset,
@@ -69,7 +70,7 @@ void task_batch_execute(TaskBatch *batch, Volume *volume)
 	}
 	volume_write_batch(volume, writes, n);
 	for (guint k = 0; k < n; k++) {
-		batch->results[number[k]] = writes[k].result;
-		batch->positions[number[k]] = writes[k].position;
+		begun[k]->result = writes[k].result;
+		begun[k]->position = writes[k].position;
 	}
 }

@@ -2,8 +2,8 @@
 /*
  * Writes that wait at the same time are carried out together (volume_write_batch()).
  *
- * A batch forms by itself: the thread that has taken a write off the queue also takes the writes
- * that wait behind it.  Where nothing waits, the write is carried out alone, as any other request.
+ * A batch forms by itself: the thread that has taken a write off a queue also takes the writes that
+ * wait behind it.  Where nothing waits, the write is carried out alone, as any other request.
  *
  * Each task of a batch is begun and judged late by itself, and has its own result; its owner
  * answers it by itself.  What the watch answers meanwhile changes nothing afterwards.
@@ -20,13 +20,11 @@
 typedef struct {
 	guint n;
 	Task *tasks[VOLUME_BATCH_WRITES];
-	int results[VOLUME_BATCH_WRITES];
-	guint64 positions[VOLUME_BATCH_WRITES]; /* as *ret_position of request_execute() */
 } TaskBatch;
 
 /* A batch of `first`, and if that is a write of whole blocks, of such writes that `workers` have
  * queued. */
 void task_batch_gather(TaskBatch *batch, Workers *workers, Task *first);
 
-/* Carries out the batch, which has at least two tasks, and sets results and positions. */
+/* Carries out the batch, and sets `result` and `position` of each. */
 void task_batch_execute(TaskBatch *batch, Volume *volume);

@@ -11,6 +11,8 @@
 #include "handler/device.h"
 #include "handler/sanitizer.h"
 #include "handler/tasks.h"
+#include "handler/waiter.h"
+#include "handler/writer.h"
 
 struct Device {
 	RunnerDevice *handle;
@@ -26,11 +28,12 @@ struct Device {
 	Arrival *arrival;
 	Volume *volume; /* atomic; NULL until it is open */
 	Workers *workers;
+	Writer *writer;
 	Workers *flusher; /* one thread at most */
 	WorkItem flush_item;
 	RunnerCommand *plain; /* atomic: see device_expect() */
-	gint patience;	      /* atomic: see patience_take() */
-	gint impatience;      /* atomic: see patience_lose() */
+	gint mixed;	      /* atomic: see device_read_now() */
+	Waiter waiter;	      /* of the dispatch thread */
 
 	LoggingLimit failures;
 	Metrics metrics;
@@ -44,9 +47,14 @@ Volume *device_volume(Device *device);
 /* The flush that `flush_item` stands for: of the volume, for all tasks that wait for it. */
 void device_run_flush(WorkItem *item);
 
-/* Callbacks of the unit, the tasks and the sanitizer; `data` is the device. */
+/* Callbacks of the unit, the tasks, the writer and the sanitizer; `data` is the device. */
 void device_get_space(gpointer data, ScsiSpace *ret_space);
 void device_answer_late(gpointer data, const Task *task);
 gboolean device_tick(gpointer data);
+gboolean device_cancel(gpointer data, Task *task);
+Volume *device_write_volume(gpointer data);
+void device_finish_writes(gpointer data, Task **tasks, guint n);
+void device_rest(gpointer data);
+gboolean device_has_slow_tasks(gpointer data);
 gboolean device_is_idle(gpointer data);
 void device_answer_sanitize(gpointer data, RunnerCommand *cmd, RunnerStatus status);

@@ -173,12 +173,20 @@ static int task_execute(Device *device, Task *task, guint64 *ret_position)
 	return result;
 }
 
-static void task_finish(Device *device, Task *task, int result, guint64 position)
+/* Ends tasks that were carried out: each has its result. */
+static void tasks_finish(Device *device, Task **tasks, guint n)
 {
-	if (!result && task->request.durable)
-		task_queue_flush(device, task);
-	else if (!task_give_back(task, result, position))
-		task_complete(task, result, position);
+	guint left = 0;
+
+	for (guint i = 0; i < n; i++)
+		if (!tasks[i]->result && tasks[i]->request.durable)
+			task_queue_flush(device, tasks[i]);
+		else
+			tasks[left++] = tasks[i];
+	if (tasks_give_back(&device->tasks, tasks, left))
+		return;
+	for (guint i = 0; i < left; i++)
+		task_complete(tasks[i], tasks[i]->result, tasks[i]->position);
 }
 
 static void task_run(WorkItem *item)
@@ -192,96 +200,13 @@ static void task_run(WorkItem *item)
 	if (batch.n > 1) {
 		task_batch_execute(&batch, device_volume(device));
 	} else {
-		batch.positions[0] = 0;
-		batch.results[0] = task_execute(device, task, &batch.positions[0]);
+		task->position = 0;
+		task->result = task_execute(device, task, &task->position);
 	}
-	for (guint i = 0; i < batch.n; i++)
-		task_finish(device, batch.tasks[i], batch.results[i], batch.positions[i]);
+	tasks_finish(device, batch.tasks, batch.n);
 	/* The device may be closing by now; device_close() waits for this item's end. */
 	if (!reads)
 		device_check_space(device);
-}
-
-/* ---- waiting in the dispatch thread
- *
- * While commands come one at a time, a thread of `workers` spins for the next one (workers.h), and
- * the dispatch thread spins until that thread has carried it out: neither must be woken.  Each
- * waits for some ten microseconds and no longer, whatever the disk does. */
-
-/* After so many waits in a row, one request is not waited for: whether others come meanwhile shows
- * how many there are at a time. */
-#define PATIENCE 256
-
-/* After a wait in vain, so many requests are not waited for: twice as many each time. */
-#define IMPATIENCE_LEAST 2
-#define IMPATIENCE_MOST 64
-
-void device_expect(Device *device, RunnerCommand *cmd)
-{
-	g_atomic_pointer_set(&device->plain, cmd);
-}
-
-/* Whether to wait for this request.  Above 0, `patience` is the number of waits that are left;
- * below 0, of requests that are not waited for. */
-static gboolean patience_take(Device *device)
-{
-	gint patience = g_atomic_int_get(&device->patience);
-	gint next = patience > 0 ? patience - 1 : patience < 0 ? patience + 1 : PATIENCE;
-
-	g_atomic_int_set(&device->patience, next);
-	return patience > 0;
-}
-
-static void patience_lose(Device *device)
-{
-	gint impatience = 2 * g_atomic_int_get(&device->impatience);
-
-	impatience = CLAMP(impatience, IMPATIENCE_LEAST, IMPATIENCE_MOST);
-	g_atomic_int_set(&device->impatience, impatience);
-	g_atomic_int_set(&device->patience, -impatience);
-}
-
-static gboolean task_is_awaited(Device *device, const Task *task)
-{
-	if (g_atomic_pointer_get(&device->plain) != task->cmd)
-		return FALSE;
-	g_atomic_pointer_set(&device->plain, NULL);
-	return task->request.length <= DEVICE_NOW_MAX && !task->request.durable &&
-	       patience_take(device);
-}
-
-static gboolean task_wait(const Task *task)
-{
-	gint64 end = g_get_monotonic_time() + WORKERS_SPIN_US;
-
-	do
-		for (guint i = 0; i < 32; i++) {
-			if (task_is_given_back(task))
-				return TRUE;
-			workers_relax();
-		}
-	while (g_get_monotonic_time() < end);
-	return FALSE;
-}
-
-/* Has a thread that spins carry out the task.  FALSE: there is none.  The device must not be
- * touched once the task can be completed. */
-static gboolean task_hand(Device *device, Task *task)
-{
-	task_await(task, TRUE);
-	if (!workers_hand(device->workers, &task->item)) {
-		task_await(task, FALSE);
-		return FALSE;
-	}
-	if (task_wait(task)) {
-		g_atomic_int_set(&device->impatience, 0);
-	} else {
-		patience_lose(device);
-		if (task_leave(task))
-			return TRUE;
-	}
-	task_complete(task, task->result, task->position);
-	return TRUE;
 }
 
 static void task_queue(Device *device, Task *task)
@@ -290,6 +215,116 @@ static void task_queue(Device *device, Task *task)
 		task_queue_flush(device, task);
 	else
 		workers_push(device->workers, &task->item);
+}
+
+/* ---- the writer */
+
+Volume *device_write_volume(gpointer data)
+{
+	return device_volume(data);
+}
+
+void device_finish_writes(gpointer data, Task **tasks, guint n)
+{
+	tasks_finish(data, tasks, n);
+}
+
+gboolean device_has_slow_tasks(gpointer data)
+{
+	Device *device = data;
+
+	return tasks_are_slow(&device->tasks);
+}
+
+void device_rest(gpointer data)
+{
+	device_check_space(data);
+}
+
+gboolean device_cancel(gpointer data, Task *task)
+{
+	Device *device = data;
+
+	return workers_cancel(device->workers, &task->item) || writer_cancel(device->writer, task);
+}
+
+/* Gives the workers what waits behind a writer that is held up. */
+static void writer_relieve(Device *device)
+{
+	WorkItem *item = (WorkItem *)writer_look(device->writer), *next;
+
+	for (; item; item = next) {
+		next = item->next;
+		workers_push(device->workers, item);
+	}
+}
+
+/* ---- short writes from the dispatch thread
+ *
+ * One at a time: a thread of `workers` spins for the next one (workers.h).  A few at a time: they
+ * are for the writer.  More form batches by themselves, and keep both threads busy.  Either way the
+ * dispatch thread may wait for what it has handed over (waiter.h). */
+
+/* After a read that the dispatch thread has answered, so many writes are not waited for.  The
+ * runner tells the initiator of such answers once its thread has emptied the ring; and it may not
+ * be empty, as nobody knows how many reads there are at a time. */
+#define MIXED 64
+
+void device_expect(Device *device, RunnerCommand *cmd)
+{
+	g_atomic_pointer_set(&device->plain, cmd);
+}
+
+/* Whether the calling thread is the dispatch thread, which submits a short write. */
+static gboolean task_is_expected(Device *device, const Task *task)
+{
+	if (g_atomic_pointer_get(&device->plain) != task->cmd)
+		return FALSE;
+	g_atomic_pointer_set(&device->plain, NULL);
+	return task->quick;
+}
+
+/* Whether the initiator has sent nothing but short writes lately. */
+static gboolean are_alone(Device *device)
+{
+	if (tasks_are_slow(&device->tasks))
+		return FALSE;
+	if (!g_atomic_int_get(&device->mixed))
+		return TRUE;
+	g_atomic_int_add(&device->mixed, -1);
+	return FALSE;
+}
+
+/* WRITER_REFUSES: nobody has the task. */
+static WriterPush task_hand(Device *device, Task *task)
+{
+	if (device->waiter.depth == 1)
+		return workers_hand(device->workers, &task->item) ? WRITER_IS_AWAKE
+								  : WRITER_REFUSES;
+	return writer_suits(&task->request) ? writer_push(device->writer, task) : WRITER_REFUSES;
+}
+
+/* Hands the task to a thread that needs no waking, and if the dispatch thread waits, answers what
+ * is carried out meanwhile.  FALSE: there is none.  The device must not be touched once its last
+ * command can be answered. */
+static gboolean task_submit_short(Device *device, Task *task)
+{
+	Waiter *waiter = &device->waiter;
+	gboolean all = waiter_count(waiter, tasks_count_quick(&device->tasks));
+	gboolean waits;
+	WriterPush pushed;
+
+	if (waiter->depth > WRITER_DEPTH || (waiter->depth > 1 && !are_alone(device)))
+		return FALSE;
+	waits = all && waiter_begin(waiter);
+	pushed = task_hand(device, task);
+	if (!waits)
+		return pushed != WRITER_REFUSES;
+	for (Task *done = waiter_end(waiter, pushed == WRITER_IS_AWAKE), *next; done; done = next) {
+		next = done->next;
+		task_complete(done, done->result, done->position);
+	}
+	return pushed != WRITER_REFUSES;
 }
 
 /* A task for the command; NULL and *ret_status if it cannot be queued. */
@@ -306,6 +341,8 @@ static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request
 	}
 	if (g_atomic_int_get(&device->unit.write_through) && !request_reads(request))
 		wanted.request.durable = TRUE;
+	wanted.quick = request->kind == REQUEST_WRITE && request->length <= DEVICE_NOW_MAX &&
+		       !wanted.request.durable;
 	wanted.begun = metrics_begin(&device->metrics);
 	wanted.deadline = g_get_monotonic_time() + DEVICE_DEADLINE;
 	task = tasks_take(&device->tasks, &wanted);
@@ -328,6 +365,7 @@ gboolean device_tick(gpointer data)
 	Device *device = data;
 
 	sanitizer_tick(device->sanitizer);
+	writer_relieve(device);
 	return g_atomic_int_get(&device->unit.state) == SCSI_SANITIZING;
 }
 
@@ -374,7 +412,7 @@ RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *re
 	if (request->kind == REQUEST_SANITIZE && device_volume(device))
 		return sanitize_submit(device, cmd, request);
 	task = task_for(device, cmd, request, &status);
-	if (task && !(task_is_awaited(device, task) && task_hand(device, task)))
+	if (task && !(task_is_expected(device, task) && task_submit_short(device, task)))
 		task_queue(device, task);
 	return status;
 }
@@ -389,8 +427,10 @@ RunnerStatus device_read_now(Device *device, RunnerCommand *cmd, const Request *
 		return RUNNER_NOT_HANDLED;
 	begun = metrics_begin(&device->metrics);
 	result = read_nowait(device, request, &position);
-	if (result != -EAGAIN)
+	if (result != -EAGAIN) {
+		g_atomic_int_set(&device->mixed, MIXED);
 		return request_conclude(device, cmd, request, begun, result, position);
+	}
 	metrics_end(&device->metrics, METRICS_UNCOUNTED, begun, 0, FALSE); /* it begins anew */
 	return RUNNER_NOT_HANDLED;
 }

@@ -142,12 +142,28 @@ static gboolean start_workers(Device *device, const Config *config, GError **err
 	return device->flusher != NULL;
 }
 
+/* A batch of a few short writes that takes longer waits for the disk. */
+#define WRITER_STUCK_US 1000
+
+static gboolean start_writer(Device *device, GError **error)
+{
+	const WriterOwner owner = {.volume = device_write_volume,
+				   .finish = device_finish_writes,
+				   .are_others = device_has_slow_tasks,
+				   .rest = device_rest,
+				   .data = device,
+				   .stuck_us = WRITER_STUCK_US};
+
+	device->writer = writer_new(&owner, error);
+	return device->writer != NULL;
+}
+
 static gboolean start_tasks(Device *device, GError **error)
 {
 	const TasksOwner owner = {.late = device_answer_late,
 				  .tick = device_tick,
-				  .data = device,
-				  .workers = device->workers};
+				  .cancel = device_cancel,
+				  .data = device};
 
 	return tasks_start(&device->tasks, &owner, error);
 }
@@ -177,7 +193,7 @@ static gboolean open_parts(Device *device, const OpeningDevice *opening, GError 
 	if (!start_sanitizer(device))
 		return error_set(error, STORAGEOS_ERROR_NO_SPACE, "out of memory");
 	return start_workers(device, opening_config(device->opening), error) &&
-	       start_tasks(device, error);
+	       start_writer(device, error) && start_tasks(device, error);
 }
 
 static DeviceOpening open_volume(Device *device, const OpeningDevice *opening, GError **error)
@@ -215,6 +231,7 @@ static Device *device_new(RunnerDevice *handle, const OpeningDevice *opening)
 	if (!device)
 		return NULL;
 	tasks_init(&device->tasks);
+	waiter_init(&device->waiter, &device->tasks);
 	device->handle = handle;
 	device->attribute = opening->size;
 	device->used = opening->served_before;
@@ -276,10 +293,11 @@ static void close_parts(Aside *aside, gpointer data)
 	(void)aside;
 	arrival_free(device->arrival);
 	sanitizer_free(device->sanitizer);
-	if (device->workers)
-		workers_free(device->workers); /* before the flusher, to which they queue */
-	if (device->flusher)
-		workers_free(device->flusher);
+	writer_free(device->writer);
+	workers_free(device->workers); /* before the flusher, to which they queue */
+	workers_free(device->flusher);
+	while (!tasks_are_left_alone(&device->tasks))
+		g_usleep(1000);
 	monitor_free(device->monitor);
 	if (!volume_close(device->volume, &error))
 		log_error("%s: close: %s", device->name, error ? error->message : "failed");

@@ -8,10 +8,12 @@
  * that reads do not wait behind them; all flushes that are waiting when it gets to them share one
  * flush of the volume.
  *
- * While short writes come one at a time, and fast, no thread is woken for them: one of the device's
- * threads spins for the next request (workers.h), and the runner's thread spins until it has been
- * carried out, and completes it within device_submit().  Both spin for WORKERS_SPIN_US at most,
- * whatever the disk does.
+ * While nothing but short writes come, few at a time and fast, no thread is woken for most of them.
+ * Where there is one at a time, one of the device's threads spins for the next (workers.h); several
+ * go to the device's writer, whose thread carries them out together and spins before it sleeps
+ * (writer.h).  The runner's thread spins, too, while all that the initiator sends at a time are
+ * under way, and completes within device_submit() what is carried out meanwhile (waiter.h).  Each
+ * spins for 50 us at most, whatever the disk does.
  *
  * Every request is answered within DEVICE_DEADLINE.  A request that has not been started by then is
  * answered BUSY and never started.  A request whose thread is stuck in the kernel, because the disk
@@ -84,7 +86,7 @@ gboolean device_is_ready(Device *device);
 RunnerStatus device_read_now(Device *device, RunnerCommand *cmd, const Request *request);
 
 /* The calling thread is the dispatch thread, and will submit a write of `cmd` next: it may wait for
- * that for up to WORKERS_SPIN_US, and complete it within device_submit().  NULL: something else
+ * writes for up to WAITER_SPIN_US, and complete them within device_submit().  NULL: something else
  * comes next.  Called for every command: the runner may refuse a write that was expected, and give
  * its place in the ring, and so its address, to another command. */
 void device_expect(Device *device, RunnerCommand *cmd);

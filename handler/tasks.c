@@ -6,7 +6,8 @@
 #include "common/base/bytes.h"
 
 enum { QUEUED, BEGUN, DETACHED, ANSWERED };
-enum { LEFT, AWAITED, GIVEN_BACK };
+
+static Task nothing; /* the end of the list of tasks that were given back, while it is open */
 
 static gboolean task_move(Task *task, gint from, gint to)
 {
@@ -77,7 +78,7 @@ static gboolean late_answer_one(Tasks *tasks, gint64 now)
 		copy.begun = task->begun;
 		task_unlink_locked(tasks, task);
 		begun = !flush_remove_locked(tasks, task) &&
-			!workers_cancel(tasks->owner.workers, &task->item);
+			!tasks->owner.cancel(tasks->owner.data, task);
 	}
 	g_mutex_unlock(&tasks->lock);
 	if (!task)
@@ -148,6 +149,21 @@ gboolean tasks_are_idle(Tasks *tasks)
 	return !g_atomic_int_get(&tasks->active);
 }
 
+gint tasks_count_quick(Tasks *tasks)
+{
+	return g_atomic_int_get(&tasks->active) - g_atomic_int_get(&tasks->slow);
+}
+
+gboolean tasks_are_slow(Tasks *tasks)
+{
+	return g_atomic_int_get(&tasks->slow) > 0;
+}
+
+gboolean tasks_are_left_alone(Tasks *tasks)
+{
+	return tasks_are_idle(tasks) && !g_atomic_pointer_get(&tasks->given_back);
+}
+
 /* Not `own`, which task_detach() fills. */
 static void task_fill(Task *task, Tasks *tasks, const Task *wanted, gboolean allocated)
 {
@@ -159,9 +175,9 @@ static void task_fill(Task *task, Tasks *tasks, const Task *wanted, gboolean all
 	task->begun = wanted->begun;
 	task->deadline = wanted->deadline;
 	task->state = QUEUED;
-	task->awaited = LEFT;
 	task->dropped = FALSE;
 	task->allocated = allocated;
+	task->quick = wanted->quick;
 }
 
 Task *tasks_take(Tasks *tasks, const Task *wanted)
@@ -186,6 +202,8 @@ Task *tasks_take(Tasks *tasks, const Task *wanted)
 	g_mutex_unlock(&tasks->lock);
 	ticker_set(&tasks->watch);
 	g_atomic_int_inc(&tasks->active);
+	if (!wanted->quick)
+		g_atomic_int_inc(&tasks->slow);
 	return task;
 }
 
@@ -239,7 +257,7 @@ gboolean task_claim(Task *task, int result)
 void task_free(Task *task)
 {
 	Tasks *tasks = task->tasks;
-	gboolean allocated = task->allocated;
+	gboolean allocated = task->allocated, quick = task->quick;
 
 	g_free(task->data.iov_base);
 	g_mutex_lock(&tasks->lock);
@@ -250,31 +268,53 @@ void task_free(Task *task)
 	g_mutex_unlock(&tasks->lock);
 	if (allocated)
 		g_free(task);
+	if (!quick)
+		g_atomic_int_add(&tasks->slow, -1);
 	g_atomic_int_dec_and_test(&tasks->active);
 }
 
-/* ---- waiting for a task */
+/* ---- giving tasks back */
 
-void task_await(Task *task, gboolean awaited)
+gboolean tasks_collect_begin(Tasks *tasks)
 {
-	task->awaited = awaited ? AWAITED : LEFT;
+	return g_atomic_pointer_compare_and_exchange(&tasks->given_back, NULL, &nothing);
 }
 
-gboolean task_is_given_back(const Task *task)
+gboolean tasks_have_some_given_back(Tasks *tasks)
 {
-	return g_atomic_int_get(&task->awaited) == GIVEN_BACK;
+	return g_atomic_pointer_get(&tasks->given_back) != &nothing;
 }
 
-gboolean task_leave(Task *task)
+Task *tasks_collect_end(Tasks *tasks)
 {
-	return g_atomic_int_compare_and_exchange(&task->awaited, AWAITED, LEFT);
+	Task *task = __atomic_exchange_n(&tasks->given_back, NULL, __ATOMIC_ACQ_REL);
+	Task *list = NULL;
+
+	while (task != &nothing) { /* the list is the newest first */
+		Task *next = task->next;
+
+		task->next = list;
+		list = task;
+		task = next;
+	}
+	return list;
 }
 
-gboolean task_give_back(Task *task, int result, guint64 position)
+gboolean tasks_give_back(Tasks *tasks, Task *const *given, guint n)
 {
-	task->result = result;
-	task->position = position;
-	return g_atomic_int_compare_and_exchange(&task->awaited, AWAITED, GIVEN_BACK);
+	Task *first = g_atomic_pointer_get(&tasks->given_back);
+
+	if (!first || !n)
+		return FALSE;
+	for (guint i = 1; i < n; i++)
+		given[i]->next = given[i - 1];
+	while (first) {
+		given[0]->next = first;
+		if (__atomic_compare_exchange_n(&tasks->given_back, &first, given[n - 1], FALSE,
+						__ATOMIC_RELEASE, __ATOMIC_RELAXED))
+			return TRUE;
+	}
+	return FALSE;
 }
 
 /* ---- flushes */

@@ -38,7 +38,7 @@ typedef struct Task Task;
 
 struct Task {
 	WorkItem item; /* first */
-	Task *next;    /* in the free list, or in the list that waits for the flush */
+	Task *next;    /* in the free list, of those that wait for the flush or were given back */
 	Task *older, *newer;
 	Tasks *tasks;
 	RunnerCommand *cmd;
@@ -47,13 +47,13 @@ struct Task {
 	struct iovec data;
 	gint64 begun; /* as metrics_begin() gave it */
 	gint64 deadline;
-	gint state;   /* atomic */
-	gint awaited; /* atomic: see task_await() */
-	int result;   /* of a task that was given back, as of request_execute() */
+	gint state; /* atomic */
+	int result; /* of a task that was given back, as of request_execute() */
 	guint64 position;
 	gint dropped;	    /* atomic: the watch has answered it */
 	gboolean linked;    /* in the list of unanswered tasks; under the lock */
 	gboolean allocated; /* not one of Tasks.tasks */
+	gboolean quick;	    /* one that threads may spin for */
 };
 
 typedef struct {
@@ -62,8 +62,9 @@ typedef struct {
 	void (*late)(gpointer data, const Task *task);
 	/* Called each second while tasks are under way, or while it returns TRUE. */
 	gboolean (*tick)(gpointer data);
+	/* Takes a task off its queue.  FALSE: it is on none, because it was begun. */
+	gboolean (*cancel)(gpointer data, Task *task);
 	gpointer data;
-	Workers *workers; /* on whose queue the tasks are */
 } TasksOwner;
 
 struct Tasks {
@@ -71,8 +72,10 @@ struct Tasks {
 	Ticker watch;
 	gboolean watched; /* `watch` was added */
 	gint active;	  /* tasks not yet freed; atomic */
+	gint slow;	  /* of these, those that are not quick; atomic */
+	Task *given_back; /* atomic: see tasks_collect_begin(); NULL: closed */
 
-	GMutex lock; /* held for a few instructions; only the workers' lock is taken under it */
+	GMutex lock; /* held for a few instructions; only a queue's lock is taken under it */
 	Task *free;
 	Task *oldest, *newest; /* unanswered tasks */
 	Task *flush_waiting;
@@ -96,8 +99,16 @@ void tasks_wake(Tasks *tasks);
 /* Whether every task has been freed. */
 gboolean tasks_are_idle(Tasks *tasks);
 
-/* A task with the item, cmd, request, begun and deadline of `wanted`.  NULL if there is no memory.
- */
+/* How many tasks that are quick have not been freed; whether there are others. */
+gint tasks_count_quick(Tasks *tasks);
+gboolean tasks_are_slow(Tasks *tasks);
+
+/* Whether every task has been freed, and nobody collects tasks.  Once all threads that carry out
+ * tasks have ended, this becomes TRUE within the time for which a thread collects. */
+gboolean tasks_are_left_alone(Tasks *tasks);
+
+/* A task with the item, cmd, request, begun, deadline and quick of `wanted`.  NULL if there is no
+ * memory. */
 Task *tasks_take(Tasks *tasks, const Task *wanted);
 
 /* Starts a task that the caller took off the queue.  0: until task_detach(), the caller may use the
@@ -114,22 +125,22 @@ gboolean task_claim(Task *task, int result);
 /* Frees the task. */
 void task_free(Task *task);
 
-/* ---- waiting for a task
+/* ---- giving tasks back
  *
- * The thread that has another carry out a task may wait for it, and answer it then: this saves
- * waking that thread for the next command.
+ * A thread that waits for tasks may answer those that are carried out meanwhile: this saves waking
+ * it for the next command.
  *
- *     task_await()          before the task is handed over
- *     task_is_given_back()  TRUE: it has been carried out; answer and free it
- *     task_leave()          TRUE: the other thread will answer it; it must not be touched any more.
- *                           FALSE: it has just been given back
+ *     tasks_collect_begin()         FALSE: another thread collects
+ *     tasks_have_some_given_back()  whether there is something to collect
+ *     tasks_collect_end()           the tasks that were given back, in order, linked by `next`: to
+ *                                   be answered and freed.  There may be none
  *
- * The other thread, when it has carried out the task, calls task_give_back().  TRUE: somebody waits
- * and now has the task.  FALSE: answer and free it. */
-void task_await(Task *task, gboolean awaited);
-gboolean task_is_given_back(const Task *task);
-gboolean task_leave(Task *task);
-gboolean task_give_back(Task *task, int result, guint64 position);
+ * Whoever has carried out tasks sets `result` and `position` of each, and calls tasks_give_back().
+ * TRUE: somebody collects and has all of them now.  FALSE: answer and free them. */
+gboolean tasks_collect_begin(Tasks *tasks);
+gboolean tasks_have_some_given_back(Tasks *tasks);
+Task *tasks_collect_end(Tasks *tasks);
+gboolean tasks_give_back(Tasks *tasks, Task *const *given, guint n);
 
 /* Adds the task to those that wait for the next flush.  TRUE: the caller must queue that flush. */
 gboolean tasks_wait_for_flush(Task *task);

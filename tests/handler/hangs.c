@@ -138,6 +138,62 @@ static void test_write_awaited(const void *data)
 	test_alarm(0, NULL);
 }
 
+#define FEW 3u
+
+static void begin_few(Command *commands, Dev *dev, guint8 *block)
+{
+	for (guint i = 0; i < FEW; i++)
+		begin(&commands[i], dev, 0x2a, block, BLOCK, 8 * i);
+}
+
+/* The same with a few writes at a time. */
+static void few_until_awaited(Dev *dev, guint8 *block)
+{
+	gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+	guint awaited = 0;
+
+	while (awaited < 5 && g_get_monotonic_time() < end) {
+		Command commands[FEW];
+		gboolean here = FALSE;
+
+		begin_few(commands, dev, block);
+		for (guint i = 0; i < FEW; i++) {
+			CHECK_INT(command_wait(&commands[i]), STS_OK);
+			here |= commands[i].by == g_thread_self();
+		}
+		awaited = here ? awaited + 1 : 0;
+	}
+}
+
+/* A few writes that go together are answered late, each by itself, and change nothing. */
+static void test_few_writes(const void *data)
+{
+	guint8 before[BLOCK], data_out[BLOCK], out[BLOCK];
+	Command commands[FEW];
+	Dev dev;
+
+	(void)data;
+	memset(before, 'b', BLOCK);
+	memset(data_out, 'w', BLOCK);
+	REQUIRE(dev_open(&dev, "few"));
+	test_alarm(60, "the dispatch thread");
+	few_until_awaited(&dev, before);
+	disk_hang("few.vol");
+	begin_few(commands, &dev, data_out);
+	CHECK(kept_for_long(1));
+	for (guint i = 0; i < FEW; i++)
+		CHECK_INT(answer_late(&commands[i]), STS_BUSY);
+	memset(data_out, 'x', BLOCK);
+	disk_hang(NULL);
+	CHECK_INT(run_flush(&dev), STS_OK);
+	for (guint i = 0; i < FEW; i++) {
+		CHECK_INT(run_read(&dev, out, BLOCK, i * BLOCK), STS_OK);
+		CHECK_MEM(out, before, BLOCK);
+	}
+	dev_remove(&dev);
+	test_alarm(0, NULL);
+}
+
 /* Commands that change the volume, and commands that only read it. */
 static const guint8 opcodes[] = {0x28, 0x2a, 0x35, 0x42, 0x89, 0x93, 0x8b, 0x2e, 0x2f};
 
@@ -363,6 +419,7 @@ void hangs_tests(void)
 	test_add("a write that was answered late changes nothing", test_write, NULL);
 	test_add("the dispatch thread does not get stuck on a disk that hangs", test_write_awaited,
 		 NULL);
+	test_add("a few writes that were answered late change nothing", test_few_writes, NULL);
 	test_add("every command is answered, and other volumes go on", test_all, NULL);
 	test_add("a device whose disk hangs can be removed, and comes back", test_remove, NULL);
 	test_add("a device whose disk hangs is opened aside", test_open, NULL);

@@ -86,6 +86,12 @@ static gboolean tick(gpointer data)
 	return FALSE;
 }
 
+static gboolean cancel(gpointer data, Task *task)
+{
+	(void)data;
+	return workers_cancel(scene->workers, &task->item);
+}
+
 static void end_task(Task *task, int result)
 {
 	guint number = number_of(task);
@@ -106,9 +112,9 @@ static void run_batch(WorkItem *item)
 	if (batch.n > 1)
 		task_batch_execute(&batch, scene->volume);
 	else
-		batch.results[0] = -ENOSYS;
+		batch.tasks[0]->result = -ENOSYS;
 	for (guint i = 0; i < batch.n; i++)
-		end_task(batch.tasks[i], batch.results[i]);
+		end_task(batch.tasks[i], batch.tasks[i]->result);
 }
 
 static void wait_at_gate(WorkItem *item)
@@ -121,16 +127,13 @@ static WorkItem gate = {.run = wait_at_gate};
 
 static gboolean scene_open(void)
 {
-	const TasksOwner owner = {.late = answer_late, .tick = tick};
-	TasksOwner with_workers = owner;
+	const TasksOwner owner = {.late = answer_late, .tick = tick, .cancel = cancel};
 
 	scene = g_new0(TaskScene, 1);
 	scene->volume = open_volume();
 	scene->workers = workers_new("test", 1, NULL);
-	with_workers.workers = scene->workers;
 	tasks_init(&scene->tasks);
-	if (!CHECK(scene->volume && scene->workers &&
-		   tasks_start(&scene->tasks, &with_workers, NULL)))
+	if (!CHECK(scene->volume && scene->workers && tasks_start(&scene->tasks, &owner, NULL)))
 		return FALSE;
 	workers_push(scene->workers, &gate);
 	return TRUE;
