@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include "cli/process.h"
 #include "common/base/error.h"
 #include "common/base/fd.h"
+#include "common/machine/kernel-modules.h"
 
 #define BEGIN_SECONDS 60 /* most of it for writing back what is dirty */
 #define END_SECONDS (FS_WATCHDOG_SECONDS + 5)
@@ -30,11 +30,7 @@ struct FsFreeze {
 
 gboolean fs_freeze_is_safe(void)
 {
-	struct utsname name;
-	guint major_number, minor_number;
-
-	return !uname(&name) && sscanf(name.release, "%u.%u", &major_number, &minor_number) == 2 &&
-	       (major_number > 5 || (major_number == 5 && minor_number >= 17));
+	return kernel_is_at_least(5, 17);
 }
 
 static void freeze_free(FsFreeze *freeze)

@@ -10,6 +10,7 @@
 
 #include "cli/bounded.h"
 #include "cli/device-content.h"
+#include "common/machine/kernel-modules.h"
 
 #define ANSWER_SECONDS 10
 
@@ -19,8 +20,11 @@ static const struct {
 	{"xfs", "ro,nouuid,norecovery"},
 	{"ext4", "ro,noload"},
 	{"ext3", "ro,noload"},
-	{"btrfs", "ro,nologreplay"},
+	{"btrfs", "ro,rescue=nologreplay"},
 };
+
+/* Newer kernels, which have `rescue`, no longer know the option of before. */
+#define BTRFS_BEFORE_5_9 "ro,nologreplay"
 
 /* Writes nothing where there is no file system. */
 static void file_system_answer(gconstpointer path, int fd)
@@ -36,6 +40,8 @@ char *mount_hint_options(const char *path)
 
 	if (!type || !*type)
 		return NULL;
+	if (g_str_equal(type, "btrfs") && !kernel_is_at_least(5, 9))
+		return g_strdup(BTRFS_BEFORE_5_9);
 	for (guint i = 0; i < G_N_ELEMENTS(hints); i++)
 		if (g_str_equal(type, hints[i].type))
 			return g_strdup(hints[i].options);

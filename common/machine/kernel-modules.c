@@ -138,6 +138,16 @@ Kernel *kernel_running(const Sysroot *sysroot)
 	return kernel_new(sysroot, uname(&u) ? "unknown" : u.release, TRUE);
 }
 
+gboolean kernel_is_at_least(guint major_number, guint minor_number)
+{
+	struct utsname name;
+	guint major_here, minor_here;
+
+	return !uname(&name) && sscanf(name.release, "%u.%u", &major_here, &minor_here) == 2 &&
+	       (major_here > major_number ||
+		(major_here == major_number && minor_here >= minor_number));
+}
+
 static gint release_newer_first(gconstpointer a, gconstpointer b)
 {
 	return strverscmp(*(const char *const *)b, *(const char *const *)a);

@@ -46,6 +46,9 @@ typedef struct {
  * NULL. */
 Kernel *kernel_running(const Sysroot *sysroot);
 
+/* Whether the running kernel has this version or a newer one. */
+gboolean kernel_is_at_least(guint major_number, guint minor_number);
+
 /* The kernel of this release in a sysroot.  If `release` is NULL: the kernel that runs according to
  * the sysroot's /proc, or else the newest one.  NOT_FOUND names the kernels that exist.  `sysroot`
  * must outlive the result. */

@@ -5,6 +5,8 @@
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need mkfs.ext4 e2fsprogs
+need mkfs.xfs xfsprogs
+need mkfs.btrfs btrfs-progs
 need_root
 need_fuse
 need_loop
@@ -97,4 +99,30 @@ check "the snapshot is deleted now" "$STORAGEOS" snapshot delete db@monday
 refuses "and is not there" "no snapshot 'monday'" "$STORAGEOS" attach db@monday
 check "the volume is whole" "$STORAGEOS" check db
 check "and deleted" "$STORAGEOS" delete db
+
+# ---- with the options that attach prints, each file system mounts as it was while it was mounted
+
+has_type() { grep -qw "$1" /proc/filesystems || modprobe "$1" 2>/dev/null; }
+for type in ext4 xfs btrfs; do
+	has_type $type || { skip "$type" "this kernel has no $type"; continue; }
+	must "$type: a volume" "$STORAGEOS" create db --size 512M
+	must "$type: attached" "$STORAGEOS" attach db
+	must "$type: a file system" mkfs.$type -q "$WORK/dev/default/db"
+	must "$type: mounted" mount "$WORK/dev/default/db" "$WORK/mnt"
+	echo old >"$WORK/mnt/file"
+	sync -f "$WORK/mnt"
+	must "$type: a snapshot" "$STORAGEOS" snapshot create db@monday --freeze require
+	echo now >"$WORK/mnt/file"
+	# Kernels before 6.7 mount one btrfs of a UUID only.
+	[ $type != btrfs ] || must "$type: unmounted" umount "$WORK/mnt"
+	options=$("$STORAGEOS" attach db@monday --json 2>/dev/null | jq -r .mount_options)
+	must "$type: mounted with $options" mount -o "$options" "$link" "$WORK/old"
+	is "$type: has what there was" "$(<"$WORK/old/file")" old
+	must "$type: unmounted" umount "$WORK/old"
+	[ $type = btrfs ] || must "$type: unmounted" umount "$WORK/mnt"
+	for v in db@monday db; do
+		must "$type: $v: detached" "$STORAGEOS" detach $v
+	done
+	must "$type: deleted" "$STORAGEOS" delete db
+done
 finish
