@@ -164,30 +164,6 @@ static gboolean backstore_create(const Places *places, const Facts *facts, GErro
 	return process_run(argv, TARGETCLI_SECONDS, error);
 }
 
-/* Must be called before the LUN is created: the kernel refuses to change the serial afterwards. */
-static gboolean backstore_set_serial(const Places *places, const Facts *facts, GError **error)
-{
-	g_autofree char *backstore = target_backstore_find(places->key);
-
-	if (!backstore)
-		return error_set(error, STORAGEOS_ERROR_IO,
-				 "targetcli did not make the backstore %s", places->key);
-	return target_backstore_set_serial(backstore, facts->uuid, error);
-}
-
-static gboolean lun_create(const Places *places, GError **error)
-{
-	g_autofree char *luns = g_strdup_printf("/loopback/%s/luns", places->target_name);
-	g_autofree char *store =
-		g_strdup_printf("/backstores/user:" RUNNER_SUBTYPE "/%s", places->key);
-	const char *const target[] = {"targetcli", "/loopback", "create", places->target_name,
-				      NULL};
-	const char *const lun[] = {"targetcli", luns, "create", store, "lun=0", NULL};
-
-	return process_run(target, TARGETCLI_SECONDS, error) && interrupt_check(error) &&
-	       process_run(lun, TARGETCLI_SECONDS, error);
-}
-
 static char *device_wait(const Places *places, GError **error)
 {
 	gint64 end = g_get_monotonic_time() + DEVICE_SECONDS * G_USEC_PER_SEC;
@@ -217,16 +193,28 @@ static void tcmu_parts_clear(TcmuParts *parts)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(TcmuParts, tcmu_parts_clear)
 
+/* The kernel refuses to change the serial number of a backstore that is a LUN. */
+static gboolean lun_make(const Places *places, const Facts *facts, GError **error)
+{
+	g_autofree char *backstore = target_backstore_find(places->key);
+
+	if (!backstore)
+		return error_set(error, STORAGEOS_ERROR_IO,
+				 "targetcli did not make the backstore %s", places->key);
+	return target_backstore_set_serial(backstore, facts->uuid, error) &&
+	       interrupt_check(error) &&
+	       target_loopback_make(places->target_name, backstore, error);
+}
+
 char *frontend_tcmu_attach(const Places *places, const Facts *facts, GError **error)
 {
 	g_auto(TcmuParts) parts = {0};
 	char *device = NULL;
 
 	cli_progress("attach %s: targetcli makes the backstore", places->text);
-	if (backstore_create(places, facts, error) && interrupt_check(error) &&
-	    backstore_set_serial(places, facts, error)) {
-		cli_progress("attach %s: targetcli makes the LUN", places->text);
-		if (lun_create(places, error) && interrupt_check(error))
+	if (backstore_create(places, facts, error) && interrupt_check(error)) {
+		cli_progress("attach %s: making the LUN", places->text);
+		if (lun_make(places, facts, error) && interrupt_check(error))
 			device = device_wait(places, error);
 	}
 	if (!device) {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/process.h"
@@ -21,6 +22,7 @@
 /* The kernel removes an object only after the commands in flight are answered, which the plugin
  * does within 20 s. */
 #define REMOVE_SECONDS 90
+#define MAKE_SECONDS 60 /* the kernel asks the disk what it is */
 #define ORDER_SECONDS 60
 
 static gboolean is_directory(const char *path)
@@ -341,9 +343,57 @@ gboolean target_rescan(const char *volume, GError **error)
 	return done;
 }
 
-/* ---- removing, in a child process: see process_call() for what is allowed there */
+/* ---- making and removing, in a child process: see process_call() for what is allowed there */
 
 #define PATH_ROOM 1024
+
+typedef struct {
+	const char *name, *backstore;
+} NewLoopback;
+
+static int object_make(const char *path)
+{
+	return mkdir(path, 0755) ? errno : 0;
+}
+
+/* Begins the initiator's session with itself, or ends it: "NULL". */
+static int group_set_nexus(const char *group, const char *name)
+{
+	char path[PATH_ROOM + NAME_MAX];
+	int fd, err;
+
+	g_snprintf(path, sizeof path, "%s/nexus", group);
+	fd = fd_open(path, O_WRONLY, 0);
+	if (fd < 0)
+		return errno;
+	err = write(fd, name, strlen(name)) < 0 ? errno : 0;
+	close(fd);
+	return err;
+}
+
+/* The disk appears with the link. */
+static int loopback_make(gconstpointer data)
+{
+	const NewLoopback *new = data;
+	char target[PATH_ROOM], group[PATH_ROOM], lun[PATH_ROOM], link[PATH_ROOM];
+	int err;
+
+	g_snprintf(target, sizeof target, LOOPBACK "/%s", new->name);
+	g_snprintf(group, sizeof group, LOOPBACK "/%s/" PORTAL_GROUP, new->name);
+	g_snprintf(lun, sizeof lun, LOOPBACK "/%s/" PORTAL_GROUP "/lun/lun_0", new->name);
+	g_snprintf(link, sizeof link, LOOPBACK "/%s/" PORTAL_GROUP "/lun/lun_0/storageos",
+		   new->name);
+	err = object_make(LOOPBACK);
+	if (!err || err == EEXIST)
+		err = object_make(target);
+	if (!err)
+		err = object_make(group);
+	if (!err)
+		err = group_set_nexus(group, new->name);
+	if (!err)
+		err = object_make(lun);
+	return err || !symlink(new->backstore, link) ? err : errno;
+}
 
 /* In configfs, rmdir() removes an object with the attributes that the kernel made in it, once its
  * links (unlink()) and the objects below it are removed. */
@@ -391,22 +441,6 @@ static int group_remove_luns(const char *group)
 	return err;
 }
 
-/* Ends the initiator's session, which keeps the portal group from being removed. */
-static void group_remove_nexus(const char *group)
-{
-	char path[PATH_ROOM];
-	int fd;
-
-	g_snprintf(path, sizeof path, "%s/nexus", group);
-	fd = fd_open(path, O_WRONLY, 0);
-	if (fd < 0)
-		return;
-	/* Fails if there is no session; then nothing is to be done. */
-	if (write(fd, "NULL", 4) < 0)
-		errno = 0;
-	close(fd);
-}
-
 static int loopback_remove(gconstpointer data)
 {
 	const char *target = data;
@@ -417,7 +451,7 @@ static int loopback_remove(gconstpointer data)
 	err = group_remove_luns(group);
 	if (err)
 		return err;
-	group_remove_nexus(group);
+	group_set_nexus(group, "NULL"); /* which fails if there is no session */
 	err = object_remove(group);
 	return err ? err : object_remove(target);
 }
@@ -444,6 +478,16 @@ static gboolean object_remove_bounded(int (*function)(gconstpointer), const char
 						      : ENAMETOOLONG;
 
 	return !err || error_set_errno(error, err, "remove %s", path);
+}
+
+gboolean target_loopback_make(const char *name, const char *backstore, GError **error)
+{
+	const NewLoopback new = {name, backstore};
+	int err = sizeof LOOPBACK + strlen(name) + NAME_MAX < PATH_ROOM
+			  ? process_call(loopback_make, &new, MAKE_SECONDS)
+			  : ENAMETOOLONG;
+
+	return !err || error_set_errno(error, err, "make the loopback target %s", name);
 }
 
 gboolean target_loopback_remove(const char *target, GError **error)

@@ -56,6 +56,11 @@ void target_silence(const char *device);
  * server, and blocks new ones, so that removing the backstore does not wait. */
 void target_abandon(const char *backstore);
 
+/* Makes a loopback target of this name with the backstore as its LUN 0, which the kernel then asks
+ * what it is.  Takes 60 s at most; fails where the target exists.  What was made stays when it
+ * fails. */
+gboolean target_loopback_make(const char *name, const char *backstore, GError **error);
+
 /* Remove a target or backstore with everything in it.  Take 90 s at most.  No error if it does not
  * exist. */
 gboolean target_loopback_remove(const char *target, GError **error);
