@@ -66,6 +66,7 @@ static int step_make(Flattening *flattening, SnapshotVolume *volume, GError **er
 
 static gboolean steps_make(Flattening *flattening, SnapshotVolume *volume, GError **error)
 {
+	g_autofree char *copied = NULL;
 	int r = 0;
 
 	flattening->begun = g_get_monotonic_time();
@@ -74,6 +75,10 @@ static gboolean steps_make(Flattening *flattening, SnapshotVolume *volume, GErro
 	while (!r && interrupt_check(error))
 		r = step_make(flattening, volume, error);
 	cli_progress_end();
+	if (r <= 0 && flattening->copied) {
+		copied = size_format(flattening->copied);
+		g_prefix_error(error, "%s copied, the next flatten goes on there: ", copied);
+	}
 	return r > 0;
 }
 
