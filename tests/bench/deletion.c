@@ -8,9 +8,10 @@
  *
  * Then one block of each of LEAVES leaves is written, in random order, a snapshot is taken, and
  * they are written again; the page cache is dropped, and the snapshot is deleted: two nodes are
- * read for each leaf, as when 1 MiB of LEAVES is changed at random.  First at once, with nobody
- * else; then in the background, while 8 threads write 4 KiB at random about a thousand times a
- * second each: told are percentiles of their requests, before and during the deletion.
+ * read for each leaf, as when 1 MiB of LEAVES is changed at random.  The leaves are evenly spread
+ * over SIZE, or are all that there are.  First at once, with nobody else; then in the background,
+ * while 8 threads write 4 KiB at random about a thousand times a second each: told are percentiles
+ * of their requests, before and during the deletion.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -32,7 +33,7 @@
 typedef struct {
 	const char *path;
 	Volume *volume;
-	guint64 leaves;
+	guint64 leaves, stride; /* blocks from one to the next */
 	TestRandom random;
 	guint names;
 } Bench;
@@ -112,8 +113,8 @@ static void take_many(Bench *bench, guint n)
 
 	for (guint i = 0; i < n; i++) {
 		for (guint w = 0; w < 64; w++)
-			write_block(bench,
-				    test_random_below(&bench->random, bench->leaves) * LEAF_BLOCKS);
+			write_block(bench, test_random_below(&bench->random, bench->leaves) *
+						   bench->stride);
 		begun = g_get_monotonic_time();
 		g_free(take(bench));
 		times[i] = (guint32)(g_get_monotonic_time() - begun);
@@ -218,7 +219,7 @@ static void delete_many(Bench *bench, guint n)
 static void write_leaves(Bench *bench)
 {
 	for (guint64 i = 0; i < bench->leaves; i++) /* an odd factor visits each leaf once */
-		write_block(bench, i * 0x9e3779b1u % bench->leaves * LEAF_BLOCKS);
+		write_block(bench, i * 0x9e3779b1u % bench->leaves * bench->stride);
 }
 
 /* A snapshot, all of whose leaves differ from the volume's. */
@@ -260,7 +261,8 @@ static gpointer run_load(gpointer data)
 	struct iovec iov = {block, sizeof block};
 
 	while (!g_atomic_int_get(&load->stop)) {
-		guint64 at = test_random_below(&random, load->bench->leaves * LEAF_BLOCKS);
+		guint64 at = test_random_below(&random, load->bench->leaves) * load->bench->stride +
+			     test_random_below(&random, LEAF_BLOCKS);
 		gint64 begun = g_get_monotonic_time();
 		gint n;
 
@@ -322,15 +324,18 @@ int main(int argc, char **argv)
 	guint n = argc > 1 ? (guint)atoi(argv[1]) : 1000;
 	guint64 leaves = argc > 2 ? (guint64)atoll(argv[2]) : 16384;
 	Bench bench = {.path = path, .leaves = leaves, .random = test_random_new(1)};
-	const VolumeParameters parameters = {.size = leaves * MIB};
+	VolumeParameters parameters = {.size = leaves * MIB};
 	g_autofree char *name = NULL;
 	g_autoptr(GError) error = NULL;
 	Backing *backing;
 
-	if (n < 3 || n > 4000 || leaves < 64) {
-		fprintf(stderr, "usage: deletion [SNAPSHOTS [LEAVES]]   (in $TMPDIR)\n");
+	if (n < 3 || n > 4000 || leaves < 64 ||
+	    (argc > 3 &&
+	     (!size_parse(argv[3], &parameters.size) || parameters.size < leaves * MIB))) {
+		fprintf(stderr, "usage: deletion [SNAPSHOTS [LEAVES [SIZE]]]   (in $TMPDIR)\n");
 		return 2;
 	}
+	bench.stride = parameters.size / leaves / MIB * LEAF_BLOCKS;
 	backing = backing_file_open(path, BACKING_OPEN_CREATE, &error);
 	must(backing && volume_format(backing, &parameters, &error), error);
 	backing_free(backing);

@@ -2,17 +2,21 @@
 /*
  * What taking a snapshot costs a volume under load: a volume in a file, in this process.
  *
- * 32 threads write 4 KiB at random all over the volume and never pause, so that one checkpoint
- * follows the other.  Meanwhile snapshots are taken, at moments that have nothing to do with the
- * checkpoints.  The table shows, for each snapshot: the time from the call of
- * volume_snapshot_begin() to its return, which is the instant; from the call until the snapshot is
- * durable, and how many checkpoints were made by then; the longest request that was under way
- * between call and instant, and of it the time that it waited for the engine
+ * 32 threads write 4 KiB at random and never pause, so that one checkpoint follows the other: all
+ * over the volume; or in USED bytes of it that were written before, pieces of 1 MiB evenly spread.
+ * With "flush" each write is flushed by its thread.  For as long as SNAPSHOTS intervals nothing
+ * else happens.  Then snapshots are taken, at moments that have nothing to do with the
+ * checkpoints, and all of them are kept.  The table shows, for each snapshot: the time from the
+ * call of volume_snapshot_begin() to its return, which is the instant; from the call until the
+ * snapshot is durable, and how many checkpoints were made by then; the longest request that was
+ * under way between call and instant, and of it the time that it waited for the engine
  * (common/engine/waits.h); and the same two of as long a time half-way since the last snapshot, for
- * comparison.  Milliseconds; the last line has the medians.
+ * comparison.  Milliseconds; the last line has the medians.  Below are the requests a second of
+ * both times.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/units.h"
 #include "common/engine/volume-snapshots.h"
@@ -33,6 +37,8 @@ typedef struct {
 
 typedef struct {
 	Volume *volume;
+	guint64 pieces, stride; /* of 1 MiB, and from one to the next in bytes */
+	gboolean flush;
 	gint stop, errors; /* atomic */
 	gint64 requests;   /* atomic */
 	gint next;	   /* atomic: the number of the next thread */
@@ -62,17 +68,18 @@ static gpointer run_requests(gpointer data)
 	Load *load = data;
 	guint number = (guint)g_atomic_int_add(&load->next, 1);
 	TestRandom random = test_random_new(number + 1);
-	guint64 blocks = volume_size(load->volume) / (4 * KIB);
 	guint8 buffer[4 * KIB];
 	struct iovec iov = {.iov_base = buffer, .iov_len = sizeof buffer};
 
 	test_random_fill(&random, buffer, sizeof buffer);
 	while (!g_atomic_int_get(&load->stop)) {
-		guint64 offset = test_random_below(&random, blocks) * 4 * KIB;
+		guint64 offset = test_random_below(&random, load->pieces) * load->stride +
+				 test_random_below(&random, 256) * 4 * KIB;
 		gint64 begun = g_get_monotonic_time();
 		guint64 waited = waits_total();
 
-		if (volume_write(load->volume, &iov, 1, offset, NULL))
+		if (volume_write(load->volume, &iov, 1, offset, NULL) ||
+		    (load->flush && volume_flush(load->volume)))
 			g_atomic_int_inc(&load->errors);
 		note_request(load, number, begun, waited);
 	}
@@ -158,10 +165,32 @@ static void show(const Load *load, Sample *samples, guint n, gint64 interval)
 	show_row("median", middle);
 }
 
+/* Everything that the requests go to. */
+static gboolean fill(const Load *load)
+{
+	g_autofree guint8 *buffer = g_malloc(MIB);
+	struct iovec iov = {.iov_base = buffer, .iov_len = MIB};
+
+	memset(buffer, 0xa5, MIB);
+	for (guint64 i = 0; i < load->pieces; i++)
+		if (volume_write(load->volume, &iov, 1, i * load->stride, NULL))
+			return FALSE;
+	return !volume_flush(load->volume);
+}
+
+/* Requests a second, until then, since `from` with so many. */
+static double rate_since(const Load *load, gint64 from, gint64 requests)
+{
+	return (double)(__atomic_load_n(&load->requests, __ATOMIC_RELAXED) - requests) *
+	       G_USEC_PER_SEC / (double)(g_get_monotonic_time() - from);
+}
+
 static gboolean run_load(Load *load, guint snapshots, gint64 interval)
 {
 	Sample samples[SNAPSHOTS_MAX] = {{0}};
 	GThread *threads[THREADS];
+	double plain_rate, rate;
+	gint64 from, requests;
 	gboolean good = TRUE;
 
 	for (guint i = 0; i < THREADS; i++) {
@@ -169,6 +198,12 @@ static gboolean run_load(Load *load, guint snapshots, gint64 interval)
 		threads[i] = g_thread_new("requests", run_requests, load);
 	}
 	g_usleep((gulong)(2 * interval)); /* until checkpoints follow each other */
+	from = g_get_monotonic_time();
+	requests = load->requests;
+	g_usleep((gulong)(snapshots * interval));
+	plain_rate = rate_since(load, from, requests);
+	from = g_get_monotonic_time();
+	requests = load->requests;
 	for (guint i = 0; i < snapshots && good; i++) {
 		gint64 begun = g_get_monotonic_time(), left;
 
@@ -177,32 +212,47 @@ static gboolean run_load(Load *load, guint snapshots, gint64 interval)
 		if (left > 0)
 			g_usleep((gulong)left);
 	}
+	rate = rate_since(load, from, requests);
 	g_atomic_int_set(&load->stop, TRUE);
 	for (guint i = 0; i < THREADS; i++)
 		g_thread_join(threads[i]);
-	if (good)
+	if (good) {
 		show(load, samples, snapshots, interval);
+		printf("requests a second: %.0f without snapshots, %.0f with one every %.1f s: "
+		       "%.1f %%\n",
+		       plain_rate, rate, (double)interval / G_USEC_PER_SEC,
+		       100 * rate / plain_rate);
+	}
 	for (guint i = 0; i < THREADS; i++)
 		g_free(load->notes[i]);
 	printf("%" G_GINT64_FORMAT " requests, %d failed\n", load->requests, load->errors);
 	return good && !load->errors;
 }
 
+static int usage(void)
+{
+	fprintf(stderr, "usage: instant [SIZE [SNAPSHOTS [SECONDS [USED [flush]]]]]   (in $TMPDIR; "
+			"USED 0: all of it, not written before)\n");
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	g_autofree char *path = test_path("volume");
-	guint64 size = 4 * GIB;
+	guint64 size = 4 * GIB, used = 0;
 	guint snapshots = argc > 2 ? (guint)atoi(argv[2]) : 5;
 	double seconds = argc > 3 ? atof(argv[3]) : 4;
-	Load load = {0};
+	Load load = {.flush = argc > 5 && !strcmp(argv[5], "flush")};
 	gboolean good;
 
 	if ((argc > 1 && !size_parse(argv[1], &size)) || !snapshots || snapshots > SNAPSHOTS_MAX ||
-	    seconds <= 0 || size < 16 * MIB) {
-		fprintf(stderr, "usage: instant [SIZE [SNAPSHOTS [SECONDS]]]   (in $TMPDIR)\n");
-		return 2;
-	}
+	    seconds <= 0 || size < 16 * MIB || (argc > 4 && !size_parse(argv[4], &used)) ||
+	    used > size || (used && used < MIB) || argc > 6 || (argc > 5 && !load.flush))
+		return usage();
+	load.pieces = (used ? used : size) / MIB;
+	load.stride = size / load.pieces / MIB * MIB;
 	load.volume = bench_volume_new("instant", path, size);
-	good = run_load(&load, snapshots, (gint64)(seconds * G_USEC_PER_SEC));
+	good = (!used || fill(&load)) &&
+	       run_load(&load, snapshots, (gint64)(seconds * G_USEC_PER_SEC));
 	return volume_close(load.volume, NULL) && good ? 0 : 1;
 }
