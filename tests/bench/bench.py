@@ -147,7 +147,8 @@ class Pool:
                                                  for key in ("run", "state", "device")))
             if node_cache:
                 file.write(f"node_cache={node_cache}\n")
-        self.environment = {**os.environ, "STORAGEOS_CONFIG": self.config}
+        self.environment = {**os.environ, "STORAGEOS_CONFIG": self.config,
+                            "STORAGEOS_FUSE": os.path.join(build_directory, "fuse-fallback/storageos-fuse")}
         for key in ("run", "state", "device"):
             os.mkdir(f"{self.directory}.{key}")
         self.command("pool", "create", "bench", self.directory)
