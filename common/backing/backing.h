@@ -118,6 +118,10 @@ typedef struct {
 	/* NULL for a backing that is neither a file nor a block device. */
 	BackingPlace (*place)(Backing *backing);
 
+	/* Who keeps checksums, snapshots and sizes of what is in the backing, for messages: "Ceph
+	 * does that: rbd snap, ...".  NULL: whoever has the backing. */
+	const char *keeper;
+
 	/* Frees everything but what backing_init() made. */
 	void (*free)(Backing *backing);
 } BackingOps;
@@ -285,6 +289,11 @@ static inline guint64 backing_allocated(Backing *b)
 static inline guint64 backing_available(Backing *b)
 {
 	return b->ops->available ? b->ops->available(b) : G_MAXUINT64;
+}
+
+static inline const char *backing_keeper(const Backing *b)
+{
+	return b->ops->keeper ? b->ops->keeper : "that is up to whoever keeps what it is in";
 }
 
 /* Zeros for a backing that is neither a file nor a block device. */

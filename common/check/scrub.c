@@ -406,9 +406,11 @@ static guint64 count_expected(Volume *volume)
 
 Scrub *scrub_start(Volume *volume, ScrubFlags flags, guint64 rate, GError **error)
 {
-	Scrub *scrub = g_try_new0(Scrub, 1);
+	Scrub *scrub = volume_check_thin(volume, error) ? g_try_new0(Scrub, 1) : NULL;
 	VolumeInfo info;
 
+	if (volume_is_direct(volume))
+		return NULL;
 	if (!scrub) {
 		error_set_errno(error, ENOMEM, "%s: scrub", volume->engine.name);
 		return NULL;

@@ -7,7 +7,7 @@
 
 gboolean checked_broken(Backing *backing, const char *text, gboolean ends)
 {
-	log_error("%s: broken invariant: %s", backing->name, text);
+	log_error("%s: %s", backing->name, text);
 	if (ends)
 		abort();
 	backing_condemn(backing, text);

@@ -21,7 +21,8 @@
 #endif
 
 #define CHECKED(backing, condition, text)                                                          \
-	(G_LIKELY(condition) || checked_broken(backing, text " [" #condition "]", CHECKED_ENDS))
+	(G_LIKELY(condition) ||                                                                    \
+	 checked_broken(backing, "broken invariant: " text " [" #condition "]", CHECKED_ENDS))
 
 /* Reports the broken invariant.  Does not return if `ends`, else condemns the backing and returns
  * FALSE. */

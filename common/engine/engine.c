@@ -61,7 +61,7 @@ gboolean engine_heed_condemned(Engine *engine)
 	const char *reason = backing_condemned(engine->backing);
 
 	if (reason)
-		engine_fail(engine, "broken invariant: %s", reason);
+		engine_fail(engine, "%s", reason);
 	return reason != NULL;
 }
 

@@ -228,6 +228,7 @@ Volume *volume_open_snapshot_linked(Backing *backing, const char *name,
 
 	if (!volume)
 		return NULL;
+	volume->ops = &volume_ops_thin;
 	if (snapshot_open(volume, &search, error))
 		return volume;
 	volume_free(volume);

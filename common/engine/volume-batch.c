@@ -291,7 +291,7 @@ static void batch_write_held(WriteBatch *batch)
 
 /* Carries out as many of the first of `n` writes together as can go together; all of them have
  * their results then.  Returns how many: 0 if the first must go alone. */
-static guint write_together(Volume *volume, VolumeWrite *writes, guint n, gboolean nowait)
+guint thin_write_together(Volume *volume, VolumeWrite *writes, guint n, gboolean nowait)
 {
 	gboolean pressed = map_pressure(volume->engine.map) > 0;
 	WriteBatch batch;
@@ -327,7 +327,7 @@ static void write_in_order(Volume *volume, VolumeWrite *writes, guint n, gboolea
 	gboolean writable = !volume_check_writable(volume);
 
 	while (n) {
-		guint done = writable ? write_together(volume, writes, n, nowait) : 0;
+		guint done = writable ? volume->ops->write_together(volume, writes, n, nowait) : 0;
 
 		if (!done) {
 			write_alone(volume, writes, nowait);

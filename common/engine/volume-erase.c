@@ -84,16 +84,13 @@ static int erase_groups(Volume *volume)
 	return erasing.result == -EBUSY && !volume_has_snapshots(volume) ? -EIO : erasing.result;
 }
 
-int volume_erase(Volume *volume)
+int thin_erase(Volume *volume)
 {
 	RangeHold hold;
-	int r = check_wanted(volume);
+	int r;
 
-	if (!r && volume_has_snapshots(volume)) /* they would keep their data */
-		r = -EBUSY;
-
-	if (r)
-		return r;
+	if (volume_has_snapshots(volume)) /* they would keep their data */
+		return -EBUSY;
 	ranges_hold(&volume->ranges, &hold, 0, G_MAXUINT64, FALSE);
 	r = discard_all(volume);
 	if (!r)

@@ -141,16 +141,12 @@ static int extent_with_base(Volume *volume, Volume *base, guint64 offset, gboole
 
 /* ---- */
 
-int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length)
+int thin_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length)
 {
-	int r = volume_check_range(volume, offset, SECTOR_SIZE);
-	Volume *base;
+	Volume *base = volume_base_enter(volume);
+	int r = base ? extent_with_base(volume, base, offset, ret_mapped, ret_length)
+		     : extent_alone(volume, offset, ret_mapped, ret_length);
 
-	if (r)
-		return r;
-	base = volume_base_enter(volume);
-	r = base ? extent_with_base(volume, base, offset, ret_mapped, ret_length)
-		 : extent_alone(volume, offset, ret_mapped, ret_length);
 	volume_base_leave(volume, base);
 	return r;
 }

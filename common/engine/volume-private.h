@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the volume's own files share.  Each calls only those before it in this list:
- *   volume.c         formatting, opening, closing, flushing, information
+ *   volume-ops.h     what differs between thin and direct volumes
+ *   volume.c         formatting, closing, flushing, information
  *   volume-properties.c  what the superblock says of the whole volume
  *   volume-base.c    reading the base of a linked clone
  *   volume-read.c    reading
@@ -13,6 +14,7 @@
  *   volume-usage.c   what deleting snapshots frees
  *   volume-flatten.c copying what a linked clone has from its base
  *   volume-gate.c    the gate before all changes
+ *   volume-open.c, snapshot-open.c  opening
  * Beside them, scrub (common/check) works on an open volume through this header.
  */
 #pragma once
@@ -20,17 +22,20 @@
 #include "common/engine/checkpoint.h"
 #include "common/engine/checkpointer.h"
 #include "common/engine/engine.h"
+#include "common/base/error.h"
 #include "common/base/logging.h"
 #include "common/engine/ranges.h"
 #include "common/engine/volume-usage.h"
 #include "common/engine/volume-base.h"
+#include "common/engine/volume-ops.h"
 #include "common/engine/volume.h"
 
 /* Entries of an iovec array that a read or write of 1 MiB handles without an allocation. */
 #define VOLUME_VECTOR 520
 
 struct Volume {
-	Engine engine;
+	const VolumeOps *ops;
+	Engine engine; /* of a direct volume: backing, name, size and failure */
 	guint64 journal_size;
 	guint64 groups_offset;
 	guint64 grown_from; /* the superblock's, when the volume was opened */
@@ -69,15 +74,13 @@ struct Volume {
 			  * included */
 };
 
-/* A volume that is not open yet, with the backing and a name; volume_free() ends it in any state.
- * Takes ownership of the backing, also if it fails. */
+/* A volume that is not open yet, of no kind, with the backing and a name; volume_free() ends it in
+ * any state. Takes ownership of the backing, also if it fails. */
 Volume *volume_new(Backing *backing, const char *name, gboolean read_only, GError **error);
 void volume_free(Volume *volume);
 
 /* The volume's map takes part in the process's node cache, until the volume is freed. */
 void volume_join_cache(Volume *volume);
-
-/* Draws a random UUID (RFC 4122, version 4). */
 
 /* INVALID unless a volume may have that size. */
 gboolean volume_check_size(guint64 size, guint32 logical_block_size, const char *name,
@@ -101,18 +104,59 @@ gboolean volume_make_change_durable(Volume *volume, const char *what, GError **e
 /* The error `r` of a checkpoint that comes after a change, which is `done`: "it has gone back". */
 gboolean volume_fail_later(Volume *volume, int r, const char *done, GError **error);
 
-/* Writes the next `length` bytes of `from`, 1 to VOLUME_ATOMIC_MAX; the caller holds the range. */
-int volume_write_held(Volume *volume, IovCursor *from, guint64 offset, gsize length,
-		      gboolean nowait, guint64 *ret_offset);
+/* UNSUPPORTED, with what to use instead, for a direct volume. */
+static inline gboolean volume_check_thin(const Volume *volume, GError **error)
+{
+	return !volume->ops->direct ||
+	       error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "%s: it has no format of its own: %s",
+			 volume->engine.name, backing_keeper(volume->engine.backing));
+}
 
-/* Zeroes [offset, offset + length); the caller holds the range. */
-int volume_zero_held(Volume *volume, guint64 offset, guint64 length);
+/* See VolumeOps. */
+static inline int volume_throttle(Volume *volume, guint64 bytes, guint changes, gboolean nowait)
+{
+	return volume->ops->throttle(volume, bytes, changes, nowait);
+}
+
+static inline int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize length,
+				    BackingFlags flags, guint64 *ret_offset)
+{
+	return volume->ops->read_piece(volume, to, offset, length, flags, ret_offset);
+}
+
+static inline int volume_write_held(Volume *volume, IovCursor *from, guint64 offset, gsize length,
+				    gboolean nowait, guint64 *ret_offset)
+{
+	return volume->ops->write_held(volume, from, offset, length, nowait, ret_offset);
+}
+
+static inline int volume_zero_held(Volume *volume, guint64 offset, guint64 length)
+{
+	return volume->ops->zero_held(volume, offset, length);
+}
+
+/* ---- of thin volumes alone, from here on: their operations, first
+ *
+ * thin_throttle() makes changes wait while the gate is closed or a checkpoint is behind: otherwise
+ * memory, and the time that an open needs, would grow beyond their bounds (I7). */
+int thin_throttle(Volume *volume, guint64 bytes, guint changes, gboolean nowait);
+int thin_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize length, BackingFlags flags,
+		    guint64 *ret_offset);
+int thin_write_held(Volume *volume, IovCursor *from, guint64 offset, gsize length, gboolean nowait,
+		    guint64 *ret_offset);
+int thin_zero_held(Volume *volume, guint64 offset, guint64 length);
+guint thin_write_together(Volume *volume, VolumeWrite *writes, guint n, gboolean nowait);
+int thin_sync(Volume *volume);
+int thin_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length);
+int thin_erase(Volume *volume);
+int thin_checkpoint(Volume *volume);
+gboolean thin_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
+		     GError **error);
+void thin_get_info(Volume *volume, VolumeInfo *ret_info);
+int thin_close(Volume *volume);
 
 /* The steps of a write that a batch takes as well.
  *
- * volume_throttle() makes `changes` changes of `bytes` bytes in all wait while the gate is closed
- * or a checkpoint is behind: otherwise memory, and the time that an open needs, would grow beyond
- * their bounds (I7).
  *
  * volume_write_run() writes the next bytes to the slots of a run.
  *
@@ -121,7 +165,6 @@ int volume_zero_held(Volume *volume, guint64 offset, guint64 length);
  *
  * volume_acknowledge() waits until the record with that ticket, and all before it, are committed:
  * then the changes survive the death of the process (I2). */
-int volume_throttle(Volume *volume, guint64 bytes, guint changes, gboolean nowait);
 int volume_write_run(Volume *volume, IovCursor *from, SlotRun run);
 int volume_reserve_records(Volume *volume, guint32 length, gboolean nowait);
 int volume_acknowledge(Volume *volume, guint64 ticket);
@@ -145,10 +188,6 @@ void volume_base_leave(Volume *volume, const Volume *base); /* NULL is allowed *
 /* Looks up one block, reads it to `to`, and verifies it (I4). */
 int volume_read_block(Volume *volume, guint64 block, guint8 *to, BackingFlags flags,
 		      guint64 *ret_offset);
-
-/* Reads [offset, offset + length), at most FORMAT_RECORD_BLOCKS_MAX blocks, into the vector. */
-int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize length,
-		      BackingFlags flags, guint64 *ret_offset);
 
 /* Reports a damaged node of the map over [first, first + n): logs and counts it, has *ret_offset
  * tell the first of these blocks that is lost, and returns -EBADMSG. */

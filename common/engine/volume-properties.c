@@ -14,6 +14,8 @@ static gboolean property_set(Volume *volume, PropertySet set, gpointer value, co
 {
 	int r = volume_check_writable(volume);
 
+	if (!volume_check_thin(volume, error))
+		return FALSE;
 	if (r)
 		return error_set_errno(error, r, "%s: change %s", volume->engine.name, what);
 	checkpointer_call(volume->checkpointer, set, value);

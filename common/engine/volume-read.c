@@ -425,8 +425,8 @@ static int read_piece(Volume *volume, Volume *base, IovCursor *to, guint64 offse
 	return !r && base ? base_read(base, entries, begin, offset, length, flags, ret_offset) : r;
 }
 
-int volume_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize length,
-		      BackingFlags flags, guint64 *ret_offset)
+int thin_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize length, BackingFlags flags,
+		    guint64 *ret_offset)
 {
 	Volume *base = volume_base_enter(volume);
 	int r = read_piece(volume, base, to, offset, length, flags, ret_offset);

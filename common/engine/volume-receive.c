@@ -24,7 +24,7 @@ gboolean volume_receive_get(Volume *volume, VolumeReceiving *ret_receiving)
 {
 	Snapshot snapshot;
 
-	if (!receiving_copy(volume, &snapshot))
+	if (volume_is_direct(volume) || !receiving_copy(volume, &snapshot))
 		return FALSE;
 	*ret_receiving = (VolumeReceiving){
 		.parent = snapshot.parent, .size = snapshot.size, .received = snapshot.received};
@@ -95,6 +95,8 @@ gboolean volume_receive_begin(Volume *volume, const VolumeSnapshotParameters *to
 	int r = volume_check_writable(volume);
 	Snapshot other;
 
+	if (!volume_check_thin(volume, error))
+		return FALSE;
 	if (r)
 		return receive_failed(volume, r, to->name, error);
 	if (receiving_copy(volume, &other))

@@ -22,12 +22,14 @@ static gboolean is_zero(const guint8 *data, gsize length)
 /* If `offset` is inside a block, looks at the rest of that block. */
 static int look_at_edge(Volume *volume, guint64 offset, VolumeMapped *mapped)
 {
-	guint8 block[BLOCK_SIZE];
+	guint8 rest[BLOCK_SIZE];
 	guint64 end = min_u64(blocks_to_bytes(blocks_covering(offset)), volume_size(volume));
-	gsize from = offset & (BLOCK_SIZE - 1), length = (gsize)(end - offset);
-	int r = length ? volume_read_block(volume, block_of(offset), block, BACKING_WAIT, NULL) : 0;
+	gsize length = (gsize)(end - offset);
+	struct iovec iov = {rest, length};
+	IovCursor to = iov_cursor(&iov, 1);
+	int r = length ? volume_read_piece(volume, &to, offset, length, BACKING_WAIT, NULL) : 0;
 
-	if (!r && !is_zero(block + from, length))
+	if (!r && !is_zero(rest, length))
 		*mapped = (VolumeMapped){length, offset, end};
 	return r;
 }
@@ -136,15 +138,9 @@ static gboolean shrink_volume(Volume *volume, guint64 size, VolumeResizeFlags fl
 	return cut_off(volume, size, seconds, error) && change_size(volume, size, seconds, error);
 }
 
-gboolean volume_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
-		       GError **error)
+gboolean thin_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
+		     GError **error)
 {
-	int r = volume_check_writable(volume);
-
-	if (!volume_check_size(size, volume->logical_block_size, volume->engine.name, error))
-		return FALSE;
-	if (r)
-		return error_set_errno(error, r, "%s: change the size", volume->engine.name);
 	if (!end_pending(volume, seconds, error))
 		return FALSE;
 	if (size == volume_size(volume))

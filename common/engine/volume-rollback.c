@@ -152,6 +152,8 @@ gboolean volume_rollback(Volume *volume, const char *name, VolumeRollbackFlags f
 	Rollback rollback = {.name = name, .flags = flags};
 	int r = volume_check_writable(volume);
 
+	if (!volume_check_thin(volume, error))
+		return FALSE;
 	if (r)
 		return error_set_errno(error, r, "%s: go back", volume->engine.name);
 	if (!rollback_init(volume, &rollback, error))

@@ -22,6 +22,8 @@ static gboolean check_changeable(Volume *volume, GError **error)
 {
 	int r = volume_check_writable(volume);
 
+	if (!volume_check_thin(volume, error))
+		return FALSE;
 	if (r == -EROFS)
 		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
 				 "%s: it is opened for reading only", volume->engine.name);
@@ -438,11 +440,15 @@ static VolumeSnapshotInfo info_of(const Snapshots *snapshots, const Snapshot *sn
 
 GArray *volume_snapshots(Volume *volume)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(table_lock(volume));
 	const Snapshots *snapshots = volume->engine.snapshots;
-	guint n = snapshots ? snapshots_count_locked(snapshots) : 0;
 	GArray *infos = g_array_new(FALSE, TRUE, sizeof(VolumeSnapshotInfo));
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
+	guint n;
 
+	if (!snapshots)
+		return infos;
+	locker = lock_hold(table_lock(volume));
+	n = snapshots_count_locked(snapshots);
 	for (guint i = 0; i < n; i++) {
 		VolumeSnapshotInfo info = info_of(snapshots, snapshots_get_locked(snapshots, i));
 
@@ -453,11 +459,14 @@ GArray *volume_snapshots(Volume *volume)
 
 GPtrArray *volume_snapshot_tags(Volume *volume, guint64 generation)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(table_lock(volume));
 	const Snapshots *snapshots = volume->engine.snapshots;
 	GPtrArray *tags = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
 
-	for (guint i = 0; snapshots && i < snapshots_count_holds_locked(snapshots); i++) {
+	if (!snapshots)
+		return tags;
+	locker = lock_hold(table_lock(volume));
+	for (guint i = 0; i < snapshots_count_holds_locked(snapshots); i++) {
 		const SnapshotHold *hold = snapshots_get_hold_locked(snapshots, i);
 
 		if (hold->generation == generation)

@@ -462,6 +462,8 @@ gboolean volume_usage(Volume *volume, const VolumeUsageQuestion *question, Volum
 {
 	gboolean answered;
 
+	if (!volume_check_thin(volume, error))
+		return FALSE;
 	g_mutex_lock(&volume->usage_lock);
 	answered = usage_answer(volume, question, ret_usage, error);
 	g_mutex_unlock(&volume->usage_lock);

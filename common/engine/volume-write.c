@@ -299,8 +299,8 @@ static int write_vector(Piece *piece, struct iovec *vec, int max, IovCursor *fro
 	return r ? r : commit_placed(piece);
 }
 
-int volume_write_held(Volume *volume, IovCursor *from, guint64 offset, gsize length,
-		      gboolean nowait, guint64 *ret_offset)
+int thin_write_held(Volume *volume, IovCursor *from, guint64 offset, gsize length, gboolean nowait,
+		    guint64 *ret_offset)
 {
 	Piece piece;
 	struct iovec few[VOLUME_VECTOR];
@@ -324,7 +324,7 @@ int volume_write_held(Volume *volume, IovCursor *from, guint64 offset, gsize len
 	return write_vector(&piece, many ? many : few, max, from, offset, length);
 }
 
-int volume_throttle(Volume *volume, guint64 bytes, guint changes, gboolean nowait)
+int thin_throttle(Volume *volume, guint64 bytes, guint changes, gboolean nowait)
 {
 	int r = volume_check_writable(volume);
 
@@ -457,7 +457,7 @@ static int zero_part(Volume *volume, guint64 offset, gsize length)
 		       : 0;
 }
 
-int volume_zero_held(Volume *volume, guint64 offset, guint64 length)
+int thin_zero_held(Volume *volume, guint64 offset, guint64 length)
 {
 	guint64 end = offset + length;
 	guint64 first = blocks_covering(offset), last = block_of(end);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Formatting, opening, closing, flushing, and information about a volume.
+ * Formatting, closing, flushing, and information about a volume.
  */
 #include "common/engine/journal-ring.h"
 #include "common/engine/recovery.h"
@@ -201,45 +201,6 @@ void volume_free(Volume *volume)
 	g_free(volume);
 }
 
-static gboolean load_superblock(gpointer data, GError **error)
-{
-	Engine *engine = data;
-	const Superblock *sb = &engine->superblock.current;
-
-	if (!superblock_load(engine->backing, &engine->superblock, error) ||
-	    !superblock_fits(engine->backing, sb, error))
-		return FALSE;
-	return !(sb->ro_compatible & ~FORMAT_RO_COMPATIBLE_KNOWN) || engine->read_only ||
-	       error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
-			 "%s: has features that allow this program reading only", engine->name);
-}
-
-static gboolean open_engine(Volume *volume, VolumeOpenFlags flags, VolumeBaseOpen open_base,
-			    gpointer data, GError **error)
-{
-	Engine *engine = &volume->engine;
-	const Superblock *sb = &engine->superblock.current;
-
-	if (!tenure_lock(engine->backing, !engine->read_only,
-			 flags & VOLUME_OPEN_HASTY ? TENURE_HASTY : 0, load_superblock, engine,
-			 &engine->tenure, error) ||
-	    !volume_base_open(volume, sb, open_base, data, error) ||
-	    !engine_init(engine, sb, error))
-		return FALSE;
-	engine->size = engine->next_size = sb->size;
-	volume->grown_from = sb->grown_from;
-	volume->logical_block_size = sb->logical_block_size;
-	volume->write_through = (sb->ro_compatible & FORMAT_RO_WRITE_THROUGH) != 0;
-	volume->journal_size = sb->journal_size;
-	volume->groups_offset = sb->groups_offset;
-	memcpy(volume->uuid, sb->uuid, sizeof volume->uuid);
-	engine->durable_generation = sb->checkpoint;
-	engine_set_scrub(engine, &(EngineScrub){sb->scrub_time, sb->scrub_blocks, sb->scrub_errors,
-						sb->scrub_repaired});
-	volume_join_cache(volume);
-	return recovery_run(engine, error);
-}
-
 Volume *volume_new(Backing *backing, const char *name, gboolean read_only, GError **error)
 {
 	Volume *volume = g_try_new0(Volume, 1);
@@ -262,76 +223,36 @@ Volume *volume_new(Backing *backing, const char *name, gboolean read_only, GErro
 	return volume;
 }
 
-/* Half of a stream is nothing to write to. */
-static gboolean check_receiving(Volume *volume, VolumeOpenFlags flags, GError **error)
-{
-	g_autoptr(LockHold) locker G_GNUC_UNUSED =
-		lock_hold(slots_lists_lock(volume->engine.slots));
-	const Snapshot *receiving = snapshots_receiving_locked(volume->engine.snapshots);
-
-	return (flags & (VOLUME_OPEN_RECEIVE | VOLUME_OPEN_READ_ONLY)) || !receiving ||
-	       error_set(error, STORAGEOS_ERROR_BUSY,
-			 "%s: snapshot '%s' is being received into it (to give that up: "
-			 "storageos import %s --abort)",
-			 volume->engine.name, receiving->name, volume->engine.name);
-}
-
-Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, GError **error)
-{
-	return volume_open_linked(backing, name, flags, NULL, NULL, error);
-}
-
-static void fail_as_lost(gpointer engine, const char *by)
-{
-	engine_fail(engine, "%s has taken its disk", by);
-}
-
-Volume *volume_open_linked(Backing *backing, const char *name, VolumeOpenFlags flags,
-			   VolumeBaseOpen open_base, gpointer data, GError **error)
-{
-	Volume *volume = volume_new(backing, name, (flags & VOLUME_OPEN_READ_ONLY) != 0, error);
-
-	if (!volume)
-		return NULL;
-	if (open_engine(volume, flags, open_base, data, error) &&
-	    check_receiving(volume, flags, error)) {
-		if (volume->engine.read_only)
-			return volume;
-		volume->checkpointer = checkpointer_new(&volume->engine, error);
-		if (volume->engine.tenure && volume->checkpointer)
-			tenure_on_loss(volume->engine.tenure, fail_as_lost, &volume->engine);
-		if (volume->checkpointer)
-			return volume;
-	}
-	volume_free(volume);
-	return NULL;
-}
-
 void volume_keep(Volume *volume, gpointer held, GDestroyNotify release)
 {
 	volume->held = held;
 	volume->release = release;
 }
 
+int thin_close(Volume *volume)
+{
+	int r;
+
+	checkpointer_free(volume->checkpointer);
+	volume->checkpointer = NULL;
+	r = checkpoint_make(&volume->engine, TRUE);
+	/* Space or memory ran out.  The journal has all changes: a flush suffices. */
+	if (r == -ENOSPC || r == -ENOMEM) {
+		journal_settle_marks(volume->engine.journal);
+		r = backing_flush(volume->engine.backing);
+	}
+	return r;
+}
+
 gboolean volume_close(Volume *volume, GError **error)
 {
 	gboolean good = TRUE;
+	int r = volume && !volume->engine.read_only ? volume->ops->close(volume) : 0;
 
 	if (!volume)
 		return TRUE;
-	checkpointer_free(volume->checkpointer);
-	volume->checkpointer = NULL;
-	if (!volume->engine.read_only) {
-		int r = checkpoint_make(&volume->engine, TRUE);
-
-		/* Space or memory ran out.  The journal has all changes: a flush suffices. */
-		if (r == -ENOSPC || r == -ENOMEM) {
-			journal_settle_marks(volume->engine.journal);
-			r = backing_flush(volume->engine.backing);
-		}
-		if (r)
-			good = error_set_errno(error, r, "%s: close", volume->engine.name);
-	}
+	if (r)
+		good = error_set_errno(error, r, "%s: close", volume->engine.name);
 	volume_free(volume);
 	return good;
 }
@@ -387,6 +308,20 @@ char *volume_failure(Volume *volume)
 	return g_strdup(volume->engine.failure);
 }
 
+int thin_sync(Volume *volume)
+{
+	Engine *engine = &volume->engine;
+	guint64 written = journal_written(engine->journal);
+	int r = backing_flush(engine->backing);
+
+	if (r)
+		engine_fail(engine, "flush: %s", g_strerror(-r));
+	else
+		journal_mark_durable(engine->journal, written);
+	checkpointer_note_flush(volume->checkpointer);
+	return r;
+}
+
 /* Flushes for all requests that asked before (I1).  The flush lock is held, and dropped during the
  * I/O.
  *
@@ -396,21 +331,14 @@ char *volume_failure(Volume *volume)
  * nobody writes them (volume_verify_marks()). */
 static void flush_unlocking(Volume *volume)
 {
-	Engine *engine = &volume->engine;
 	guint64 ticket = ++volume->flush_begun;
-	guint64 changes, written;
+	guint64 changes;
 	int r;
 
 	volume->flushing = TRUE;
 	lock_drop(&volume->flush_lock);
 	changes = __atomic_load_n(&volume->changes, __ATOMIC_ACQUIRE);
-	written = journal_written(engine->journal);
-	r = backing_flush(engine->backing);
-	if (r)
-		engine_fail(engine, "flush: %s", g_strerror(-r));
-	else
-		journal_mark_durable(engine->journal, written);
-	checkpointer_note_flush(volume->checkpointer);
+	r = volume->ops->sync(volume);
 	lock_take(&volume->flush_lock);
 	volume->flushing = FALSE;
 	volume->flush_done = ticket;
@@ -477,37 +405,19 @@ guint volume_verify_marks(Volume *volume, gboolean repair)
 	return (guint)__builtin_popcount(damaged & ~look_at_marks(volume));
 }
 
-int volume_checkpoint(Volume *volume)
+int thin_checkpoint(Volume *volume)
 {
 	return volume->checkpointer ? checkpointer_run(volume->checkpointer) : -EROFS;
 }
 
-guint64 volume_settle(Volume *volume)
-{
-	return volume->checkpointer ? checkpointer_settle(volume->checkpointer, TRUE) : 0;
-}
-
-guint64 volume_settle_own(Volume *volume)
-{
-	return volume->checkpointer ? checkpointer_settle(volume->checkpointer, FALSE) : 0;
-}
-
-gboolean volume_settled(Volume *volume, guint64 ticket, guint seconds)
-{
-	return volume->checkpointer && checkpointer_settled(volume->checkpointer, ticket, seconds);
-}
-
-void volume_tidy(Volume *volume)
-{
-	if (volume->checkpointer)
-		checkpointer_tidy(volume->checkpointer);
-}
-
 static guint count_snapshots(Engine *engine)
 {
-	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(slots_lists_lock(engine->slots));
+	g_autoptr(LockHold) locker G_GNUC_UNUSED = NULL;
 
-	return engine->snapshots ? snapshots_count_locked(engine->snapshots) : 0;
+	if (!engine->snapshots)
+		return 0;
+	locker = lock_hold(slots_lists_lock(engine->slots));
+	return snapshots_count_locked(engine->snapshots);
 }
 
 gboolean volume_has_snapshots(Volume *volume)
@@ -515,7 +425,7 @@ gboolean volume_has_snapshots(Volume *volume)
 	return count_snapshots(&volume->engine) > 0;
 }
 
-void volume_get_info(Volume *volume, VolumeInfo *ret_info)
+void thin_get_info(Volume *volume, VolumeInfo *ret_info)
 {
 	Engine *engine = &volume->engine;
 	EngineScrub scrub = engine_get_scrub(engine);
@@ -567,4 +477,75 @@ void volume_get_info(Volume *volume, VolumeInfo *ret_info)
 		ret_info->base_bytes = blocks_to_bytes(map_base_blocks(engine->map));
 	}
 	uuid_format(volume->uuid, ret_info->uuid);
+}
+
+/* ---- what the two kinds of volumes do differently */
+
+const VolumeLimits *volume_limits(const Volume *volume)
+{
+	return &volume->ops->limits;
+}
+
+gboolean volume_is_direct(const Volume *volume)
+{
+	return volume->ops->direct;
+}
+
+int volume_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length)
+{
+	int r = volume_check_range(volume, offset, SECTOR_SIZE);
+
+	return r ? r : volume->ops->extent(volume, offset, ret_mapped, ret_length);
+}
+
+int volume_erase(Volume *volume)
+{
+	int r = wanted_still() ? volume_check_writable(volume) : -ECANCELED;
+
+	return r ? r : volume->ops->erase(volume);
+}
+
+int volume_checkpoint(Volume *volume)
+{
+	return volume->ops->checkpoint(volume);
+}
+
+void volume_get_info(Volume *volume, VolumeInfo *ret_info)
+{
+	volume->ops->get_info(volume, ret_info);
+}
+
+gboolean volume_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
+		       GError **error)
+{
+	int r = volume_check_writable(volume);
+
+	if (!volume_check_size(size, volume->logical_block_size, volume->engine.name, error))
+		return FALSE;
+	if (r)
+		return error_set_errno(error, r, "%s: change the size", volume->engine.name);
+	return volume->ops->resize(volume, size, flags, seconds, error);
+}
+
+guint64 volume_settle(Volume *volume)
+{
+	return volume->checkpointer ? checkpointer_settle(volume->checkpointer, TRUE) : 0;
+}
+
+guint64 volume_settle_own(Volume *volume)
+{
+	return volume->checkpointer ? checkpointer_settle(volume->checkpointer, FALSE) : 0;
+}
+
+gboolean volume_settled(Volume *volume, guint64 ticket, guint seconds)
+{
+	return volume_is_direct(volume) ||
+	       (volume->checkpointer &&
+		checkpointer_settled(volume->checkpointer, ticket, seconds));
+}
+
+void volume_tidy(Volume *volume)
+{
+	if (volume->checkpointer)
+		checkpointer_tidy(volume->checkpointer);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A volume: one virtual disk in one backing, thin, checksummed and crash-safe.  This header is all
- * that the plugin, the FUSE binary and the command line need of the engine (with wanted.h, which it
+ * A volume: one virtual disk in one backing, thin, checksummed and crash-safe; or a direct volume,
+ * which is another system's and keeps what that keeps (direct.h).  This header is all that the
+ * plugin, the FUSE binary and the command line need of the engine (with wanted.h, which it
  * includes).
  *
  * Promises (engine invariants, docs/design.md):
@@ -134,6 +135,16 @@ gboolean volume_close(Volume *volume, GError **error);
 /* Closes without a checkpoint, as the death of the process would.  For tests: no program calls it.
  */
 void volume_abandon(Volume *volume);
+
+/* What a front end may promise of the volume; constant. */
+typedef struct {
+	guint32 atomic_max;	     /* bytes of a write that is all there or not at all; 0: none */
+	guint32 discard_granularity; /* bytes, a power of two: what is less is not given back */
+} VolumeLimits;
+const VolumeLimits *volume_limits(const Volume *volume);
+
+/* See direct.h. */
+gboolean volume_is_direct(const Volume *volume);
 
 guint64 volume_size(const Volume *volume);
 guint32 volume_logical_block_size(const Volume *volume);

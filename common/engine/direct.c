@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/engine/direct.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/base/bounds.h"
+#include "common/base/error.h"
+#include "common/engine/volume-private.h"
+#include "common/engine/wanted.h"
+
+#define GRANULARITY (64 * KIB) /* of what the backings below give back */
+#define ZEROS_PIECE (64 * KIB)
+
+/* The backing says that this volume is not ours any more; nothing else ends as these do. */
+static int fail_if_fenced(Volume *volume, int r)
+{
+	if (r != -ESHUTDOWN && r != -EROFS)
+		return r;
+	if (!engine_has_failed(&volume->engine))
+		engine_fail(&volume->engine, "the backing refuses changes: %s", g_strerror(-r));
+	return -ESHUTDOWN;
+}
+
+static int direct_throttle(Volume *volume, guint64 bytes, guint changes, gboolean nowait)
+{
+	int r = volume_check_writable(volume);
+
+	(void)bytes, (void)changes;
+	return r ? r : volume_gate_pass(volume, nowait);
+}
+
+/* What lies behind the end of the backing has become smaller there: -EIO. */
+static int direct_read_piece(Volume *volume, IovCursor *to, guint64 offset, gsize length,
+			     BackingFlags flags, guint64 *ret_offset)
+{
+	struct iovec part[VOLUME_VECTOR];
+	int r = 0;
+
+	(void)ret_offset;
+	while (length && !r) {
+		gsize done;
+		int n = iov_take(to, length, part, VOLUME_VECTOR, &done);
+
+		r = backing_preadv(volume->engine.backing, part, n, offset, flags);
+		offset += done;
+		length -= done;
+	}
+	return r == -ENXIO ? -EIO : r;
+}
+
+/* After -EAGAIN nothing was written: a vector that takes two calls is not tried without waiting. */
+static int direct_write_held(Volume *volume, IovCursor *from, guint64 offset, gsize length,
+			     gboolean nowait, guint64 *ret_offset)
+{
+	struct iovec part[VOLUME_VECTOR];
+	int r = wanted_still() ? 0 : -ECANCELED;
+
+	(void)ret_offset;
+	while (length && !r) {
+		gsize done;
+		int n = iov_take(from, length, part, VOLUME_VECTOR, &done);
+
+		if (nowait && done < length)
+			return -EAGAIN;
+		r = backing_pwritev(volume->engine.backing, part, n, offset,
+				    nowait ? BACKING_NOWAIT : BACKING_WAIT);
+		offset += done;
+		length -= done;
+	}
+	__atomic_fetch_add(&volume->changes, 1, __ATOMIC_RELEASE);
+	return fail_if_fenced(volume, r);
+}
+
+static int write_zeros(Volume *volume, guint64 offset, guint64 length)
+{
+	static const guint8 zeros[ZEROS_PIECE];
+	int r = 0;
+
+	while (length && !r) {
+		gsize piece = (gsize)min_u64(length, sizeof zeros);
+
+		r = wanted_still() ? backing_pwrite(volume->engine.backing, zeros, piece, offset)
+				   : -ECANCELED;
+		offset += piece;
+		length -= piece;
+	}
+	return r;
+}
+
+static int direct_zero_held(Volume *volume, guint64 offset, guint64 length)
+{
+	int r = wanted_still() ? backing_punch(volume->engine.backing, offset, length) : -ECANCELED;
+
+	if (r == -EOPNOTSUPP)
+		r = write_zeros(volume, offset, length);
+	__atomic_fetch_add(&volume->changes, 1, __ATOMIC_RELEASE);
+	return fail_if_fenced(volume, r);
+}
+
+static guint direct_write_together(Volume *volume, VolumeWrite *writes, guint n, gboolean nowait)
+{
+	(void)volume, (void)writes, (void)n, (void)nowait;
+	return 0;
+}
+
+static int direct_sync(Volume *volume)
+{
+	int r = backing_flush(volume->engine.backing);
+
+	if (r)
+		engine_fail(&volume->engine, "flush: %s", g_strerror(-r));
+	return r;
+}
+
+static int direct_extent(Volume *volume, guint64 offset, gboolean *ret_mapped, guint64 *ret_length)
+{
+	*ret_mapped = TRUE;
+	*ret_length = volume_size(volume) - offset;
+	return 0;
+}
+
+/* Overwritten and not punched: what was punched may still be in what the backing keeps of it. */
+static int direct_erase(Volume *volume)
+{
+	guint64 size = volume_size(volume);
+	RangeHold hold;
+	int r;
+
+	ranges_hold(&volume->ranges, &hold, 0, G_MAXUINT64, FALSE);
+	r = write_zeros(volume, 0, size);
+	__atomic_fetch_add(&volume->changes, 1, __ATOMIC_RELEASE);
+	ranges_release(&volume->ranges, &hold);
+	r = fail_if_fenced(volume, r);
+	return r ? r : volume_flush(volume);
+}
+
+static gboolean direct_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
+			      GError **error)
+{
+	Engine *engine = &volume->engine;
+	int r;
+
+	(void)flags, (void)seconds;
+	if (size < volume_size(volume))
+		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+				 "%s: it becomes smaller only where it lies: %s", engine->name,
+				 backing_keeper(engine->backing));
+	r = backing_grow(engine->backing, size);
+	if (!r)
+		r = backing_flush(engine->backing);
+	if (r)
+		return error_set_errno(error, fail_if_fenced(volume, r), "%s: change the size",
+				       engine->name);
+	__atomic_store_n(&engine->size, size, __ATOMIC_RELEASE);
+	return TRUE;
+}
+
+static void direct_get_info(Volume *volume, VolumeInfo *ret_info)
+{
+	Engine *engine = &volume->engine;
+
+	*ret_info = (VolumeInfo){
+		.state = engine->read_only	     ? VOLUME_READ_ONLY
+			 : engine_has_failed(engine) ? VOLUME_FAILED
+						     : VOLUME_OK,
+		.size = volume_size(volume),
+		.logical_block_size = volume->logical_block_size,
+		.write_through = TRUE,
+		.data_bytes = volume_size(volume),
+		.head_bytes = volume_size(volume),
+		.head_is_bound = TRUE,
+		.backing_bytes = backing_allocated(engine->backing),
+		.place = backing_place(engine->backing),
+	};
+	uuid_format(volume->uuid, ret_info->uuid);
+}
+
+const VolumeOps volume_ops_direct = {
+	.direct = TRUE,
+	.limits = {.discard_granularity = GRANULARITY},
+	.throttle = direct_throttle,
+	.read_piece = direct_read_piece,
+	.write_held = direct_write_held,
+	.zero_held = direct_zero_held,
+	.write_together = direct_write_together,
+	.sync = direct_sync,
+	.extent = direct_extent,
+	.erase = direct_erase,
+	.checkpoint = volume_flush,
+	.resize = direct_resize,
+	.get_info = direct_get_info,
+	.close = volume_flush,
+};
+
+static gboolean take_content(Volume *volume, const guint8 *uuid, GError **error)
+{
+	Engine *engine = &volume->engine;
+
+	volume->ops = &volume_ops_direct;
+	volume->logical_block_size = SECTOR_SIZE;
+	volume->write_through = TRUE;
+	memcpy(volume->uuid, uuid, sizeof volume->uuid);
+	if (!backing_lock(engine->backing, !engine->read_only, error))
+		return FALSE;
+	engine->size = backing_size(engine->backing) & ~(guint64)(SECTOR_SIZE - 1);
+	return volume_check_size(engine->size, SECTOR_SIZE, engine->name, error);
+}
+
+Volume *direct_open(Backing *backing, const char *name, const guint8 *uuid, VolumeOpenFlags flags,
+		    GError **error)
+{
+	Volume *volume = volume_new(backing, name, (flags & VOLUME_OPEN_READ_ONLY) != 0, error);
+
+	if (volume && take_content(volume, uuid, error))
+		return volume;
+	if (volume)
+		volume_free(volume);
+	return NULL;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Direct volumes: an offset in the volume is the same offset in the backing, which has no format of
+ * ours.  So an existing image of a storage cluster is a volume as it is, and others read and write
+ * it as before.
+ *
+ * A direct volume promises what volume.h says, but:
+ *   - Data are as safe as the backing has them: no checksums (-EBADMSG does not occur), and after a
+ *     crash each sector of a write that was not acknowledged may be old or new (no I3).
+ *   - It has no write cache (volume_is_write_through()).
+ *   - Every block is mapped; nothing is known of holes.
+ *   - It has no snapshots, no scrub, no properties to set, and grows only: UNSUPPORTED, and the
+ *     message says what has them.
+ *   - A write that nobody waits for any more (wanted.h) is not begun; one that was begun holds its
+ *     range until the backing has answered, however late, so nothing that is sent later is
+ *     overtaken by it.
+ */
+#pragma once
+
+#include "common/engine/volume.h"
+
+/* Opens the backing's content as a volume.  `name`: as for volume_open().  `uuid`: 16 bytes, which
+ * the same content always has.  Takes ownership of the backing, also if it fails.
+ *
+ * Errors: BUSY (open elsewhere), INVALID (no volume can have the backing's size), IO. */
+Volume *direct_open(Backing *backing, const char *name, const guint8 *uuid, VolumeOpenFlags flags,
+		    GError **error);
