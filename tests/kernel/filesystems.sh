@@ -70,18 +70,11 @@ done
 again() { # TYPE
 	umount "$WORK/mnt.$1" && mount -o discard "${device[$1]}" "$WORK/mnt.$1"
 }
-sound() { # TYPE
-	case $1 in
-	xfs) xfs_repair -n "${device[$1]}" ;;
-	ext4) e2fsck -fn "${device[$1]}" ;;
-	btrfs) btrfs check --readonly --check-data-csum "${device[$1]}" ;;
-	esac
-}
 for type in "${types[@]}"; do
 	check "$type: mounted again" again "$type"
 	is "$type: files are what they were" "$(tree_checksum "$WORK/mnt.$type/tree")" "${sums[$type]}"
 	must "$type: unmounted" umount "$WORK/mnt.$type"
-	check "$type: is sound" sound "$type"
+	check "$type: is sound" sound "$type" "${device[$type]}"
 done
 is "no file system saw an error" "$(dmesg | grep -v 'BTRFS info' | grep -iE \
 	'I/O error|(EXT4-fs|JBD2|XFS|BTRFS).*(error|warn|corrupt|fail|shut)|remount|checksum|aborted')" ''

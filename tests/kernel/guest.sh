@@ -24,6 +24,7 @@
 #   luns_add NUMBER NAME...          the same, and waits until each LUN has its disk
 #   device_of NAME                   prints the block device of the backstore
 #   sg_of DEVICE                     prints the device's /dev/sg*
+#   sound TYPE DEVICE                whether the file system's own check finds nothing wrong
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 KERNEL_TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -185,4 +186,12 @@ sg_of() {
 	for sg in "/sys/block/${1##*/}/device/scsi_generic"/sg*; do
 		echo "/dev/${sg##*/}"
 	done
+}
+
+sound() {
+	case $1 in
+	xfs) xfs_repair -n "$2" ;;
+	ext4) e2fsck -fn "$2" ;;
+	btrfs) btrfs check --readonly --check-data-csum "$2" ;;
+	esac
 }

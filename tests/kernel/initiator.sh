@@ -11,7 +11,8 @@
 #   target_export NAME...    makes an iSCSI target with these backstores for the initiator
 #   initiator_login NAME...  logs in, and waits until each backstore has its disk (device_of of guest.sh)
 #   initiator_logout
-#   verifier_start NAME DIRECTORY|DEVICE   starts fio, which writes and verifies again and again
+#   verifier_start NAME DIRECTORY|DEVICE   starts fio, which writes and verifies again and again, every
+#                            $VERIFIER_PAUSE seconds if that is set
 #   verifier_end NAME        stops it; fails if any data was not as it was written
 #   verifier_goes_on NAME    whether it has made progress since the last call, or does so within a
 #                            minute
@@ -82,6 +83,7 @@ verifier_run() {
 		[ ! -e "$WORK/$1.enough" ] || break
 		verifier_once "$1" "$2" --fsync=32 || return
 		echo >>"$WORK/$1.rounds"
+		sleep "${VERIFIER_PAUSE-0}"
 	done
 }
 
