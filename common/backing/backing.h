@@ -2,8 +2,9 @@
 /*
  * A backing: the byte-addressable storage of one volume, behind a table of operations.
  *
- * Kinds: file.h has a regular file or a block device; tests/backing/ has memory (the reference) and
- * faulty (a wrapper that fails on demand).  The table must also suit an RBD image.
+ * Kinds: file.h has a regular file or a block device; common/rbd/ an image of Ceph, in a module
+ * (module.h); tests/backing/ has memory (the reference) and faulty (a wrapper that fails on
+ * demand).
  *
  * Promise: a write for which pwritev() returned 0 is seen by every later preadv(), survives the
  * death of this process (file, block device; I2), and survives a loss of power after a later
@@ -118,6 +119,10 @@ typedef struct {
 	/* NULL for a backing that is neither a file nor a block device. */
 	BackingPlace (*place)(Backing *backing);
 
+	/* The UUID, 16 bytes, of what is in the backing, where that is no format of ours: it is
+	 * opened as a direct volume.  NULL: it is, or will be. */
+	void (*identity)(Backing *backing, guint8 *ret_uuid);
+
 	/* Who keeps checksums, snapshots and sizes of what is in the backing, for messages: "Ceph
 	 * does that: rbd snap, ...".  NULL: whoever has the backing. */
 	const char *keeper;
@@ -145,7 +150,7 @@ struct Backing {
 };
 
 /* Opens the backing that `uri` names: a path, or SCHEME:REST with a scheme of the table in open.c
- * (today "file").  Does not lock it.  NULL with *error: NOT_FOUND, EXISTS, INVALID (an unknown
+ * ("file", "rbd").  Does not lock it.  NULL with *error: NOT_FOUND, EXISTS, INVALID (an unknown
  * scheme, or a path that the scheme cannot open), IO. */
 Backing *backing_open(const char *uri, BackingOpenFlags flags, GError **error);
 

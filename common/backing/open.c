@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "common/backing/file.h"
+#include "common/backing/module.h"
 #include "common/base/error.h"
 
 typedef struct {
@@ -9,8 +10,20 @@ typedef struct {
 	Backing *(*open)(const char *rest, BackingOpenFlags flags, GError **error);
 } BackingScheme;
 
+/* Whether the module is there shows only now. */
+static Backing *open_rbd(const char *rest, BackingOpenFlags flags, GError **error)
+{
+	const Module *module = module_get("rbd", error);
+
+	if (module)
+		return module->open(rest, flags, error);
+	g_prefix_error(error, "rbd:%s: ", rest);
+	return NULL;
+}
+
 static const BackingScheme schemes[] = {
 	{"file", backing_file_open},
+	{"rbd", open_rbd},
 };
 
 /* The length of SCHEME if `uri` begins with "SCHEME:", or 0 if `uri` is a path. */

@@ -2,6 +2,7 @@
 /*
  * Opening a thin volume, and the table of what it does.
  */
+#include "common/engine/direct.h"
 #include "common/engine/recovery.h"
 #include "common/engine/volume-private.h"
 
@@ -79,6 +80,15 @@ Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, G
 	return volume_open_linked(backing, name, flags, NULL, NULL, error);
 }
 
+static Volume *open_direct(Backing *backing, const char *name, VolumeOpenFlags flags,
+			   GError **error)
+{
+	guint8 uuid[16];
+
+	backing->ops->identity(backing, uuid);
+	return direct_open(backing, name, uuid, flags, error);
+}
+
 static void fail_as_lost(gpointer engine, const char *by)
 {
 	engine_fail(engine, "%s has taken its disk", by);
@@ -87,8 +97,11 @@ static void fail_as_lost(gpointer engine, const char *by)
 Volume *volume_open_linked(Backing *backing, const char *name, VolumeOpenFlags flags,
 			   VolumeBaseOpen open_base, gpointer data, GError **error)
 {
-	Volume *volume = volume_new(backing, name, (flags & VOLUME_OPEN_READ_ONLY) != 0, error);
+	Volume *volume;
 
+	if (backing->ops->identity)
+		return open_direct(backing, name, flags, error);
+	volume = volume_new(backing, name, (flags & VOLUME_OPEN_READ_ONLY) != 0, error);
 	if (!volume)
 		return NULL;
 	volume->ops = &volume_ops_thin;

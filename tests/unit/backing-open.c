@@ -17,13 +17,15 @@ static const Name names[] = {
 	{"a path", "%s/volume", NULL, 0},
 	{"a path with a colon", "%s/a:b", NULL, 0},
 	{"a scheme", "file:%s/volume", NULL, 0},
-	{"an unknown scheme", "rbd:pool%s", "unknown kind of backing", STORAGEOS_ERROR_INVALID},
+	{"an unknown scheme", "nbd:pool%s", "unknown kind of backing", STORAGEOS_ERROR_INVALID},
 	{"a longer scheme", "files:%s/volume", "unknown kind of backing", STORAGEOS_ERROR_INVALID},
 	{"a shorter scheme", "fil:%s/volume", "unknown kind of backing", STORAGEOS_ERROR_INVALID},
 	{"nothing there", "%s/nothing", "nothing", STORAGEOS_ERROR_NOT_FOUND},
 	{"nothing there, by scheme", "file:%s/nothing", "nothing", STORAGEOS_ERROR_NOT_FOUND},
 	{"a directory", "%s", "is neither a file nor a block device", STORAGEOS_ERROR_INVALID},
 	{"a scheme without a rest", "file:", "", STORAGEOS_ERROR_NOT_FOUND},
+	{"a module that is not there", "rbd:pool/image", "needs the package storageos-rbd",
+	 STORAGEOS_ERROR_UNSUPPORTED},
 };
 
 static void create_file(const char *directory, const char *name)
@@ -76,6 +78,7 @@ static void test_create(const void *data)
 
 int main(int argc, char **argv)
 {
+	g_setenv("STORAGEOS_MODULE_DIRECTORY", "/nowhere", TRUE);
 	test_add("a name is a path, or has a scheme of the table", test_names, NULL);
 	test_add("an existing file is not created again", test_create, NULL);
 	return test_run(argc, argv);

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One thread for each backing looks every 2 s whether the lock is still ours, for a volume that
+ * only reads learns of it in no other way, and how large the image is, which others may change.
+ */
+#include "common/rbd/rbd.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "common/rbd/cluster.h"
+#include "common/base/bounds.h"
+#include "common/base/bytes.h"
+#include "common/base/error.h"
+#include "common/base/thread.h"
+
+#define LOOK_SECONDS 2
+#define PUNCH_PIECE ((guint64)1 << 30) /* librbd makes a request for each object of it at once */
+#define ALLOCATED_SECONDS 60
+#define ALLOCATED_OBJECTS 16384 /* that are asked for one by one, at most */
+#define FENCED "Ceph has fenced it off: another client broke its lock, or it was blocklisted"
+
+typedef int (*WriteZeroes)(rbd_image_t image, uint64_t offset, size_t length, rbd_completion_t,
+			   int zero_flags, int op_flags);
+
+typedef struct {
+	Backing base;
+	Cluster cluster;
+	rbd_image_t image;
+	gboolean read_only;
+	guint64 size, allocated;  /* atomic: bytes */
+	WriteZeroes write_zeroes; /* NULL: librbd is too old */
+
+	GThread *looker; /* NULL: not locked for writing */
+	GMutex lock;
+	GCond ending;
+	gboolean ends; /* under `lock` */
+} RbdBacking;
+
+static guint64 size_of(RbdBacking *rbd)
+{
+	return __atomic_load_n(&rbd->size, __ATOMIC_ACQUIRE);
+}
+
+/* ---- requests */
+
+/* Waits for the request that `begun`, its result, has begun. */
+static int await(rbd_completion_t done, int begun)
+{
+	gint64 r = begun;
+
+	if (!r) {
+		rbd_aio_wait_for_complete(done);
+		r = rbd_aio_get_return_value(done);
+	}
+	rbd_aio_release(done);
+	return r < 0 ? (int)r : 0;
+}
+
+/* What an error of a change means.  -ESHUTDOWN (EBLOCKLISTED) and -EROFS are said to those who do
+ * not have the lock any more. */
+static int change_result(RbdBacking *rbd, int r)
+{
+	switch (r) {
+	case 0:
+	case -ENOMEM:
+	case -EOPNOTSUPP:
+		return r;
+	case -ENOSPC:
+	case -EDQUOT:
+		return -ENOSPC;
+	case -ESHUTDOWN:
+	case -EROFS:
+		backing_condemn(&rbd->base, FENCED);
+		return -ESHUTDOWN;
+	default:
+		return -EIO;
+	}
+}
+
+typedef int (*Transfer)(rbd_image_t image, const struct iovec *iov, int count, uint64_t offset,
+			rbd_completion_t done);
+
+/* librbd takes IOV_MAX pieces at once. */
+static int transfer(RbdBacking *rbd, Transfer begin, const struct iovec *iov, int count,
+		    guint64 offset)
+{
+	int r = 0;
+
+	while (iov_length(iov, count) && !r) {
+		int n = MIN(count, IOV_MAX);
+		rbd_completion_t done;
+
+		r = rbd_aio_create_completion(NULL, NULL, &done);
+		if (!r)
+			r = await(done, begin(rbd->image, iov, n, offset, done));
+		offset += iov_length(iov, n);
+		iov += n;
+		count -= n;
+	}
+	return r;
+}
+
+static gboolean is_within(RbdBacking *rbd, guint64 offset, guint64 length)
+{
+	guint64 size = size_of(rbd);
+
+	return offset <= size && length <= size - offset;
+}
+
+static int rbd_backing_preadv(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+			      BackingFlags flags)
+{
+	RbdBacking *rbd = (RbdBacking *)backing;
+	gsize length = iov_length(iov, count);
+	int r;
+
+	if (!is_within(rbd, offset, length))
+		return -ENXIO;
+	if (length && flags & BACKING_NOWAIT)
+		return -EAGAIN;
+	r = transfer(rbd, rbd_aio_readv, iov, count, offset);
+	return !r || r == -ENOMEM ? r : -EIO;
+}
+
+static int rbd_backing_pwritev(Backing *backing, const struct iovec *iov, int count, guint64 offset,
+			       BackingFlags flags)
+{
+	RbdBacking *rbd = (RbdBacking *)backing;
+	gsize length = iov_length(iov, count);
+
+	if (!is_within(rbd, offset, length))
+		return -ENOSPC;
+	if (length && flags & BACKING_NOWAIT)
+		return -EAGAIN;
+	return change_result(rbd, transfer(rbd, rbd_aio_writev, iov, count, offset));
+}
+
+static int rbd_backing_flush(Backing *backing)
+{
+	return backing_condemned(backing) ? -ESHUTDOWN : 0;
+}
+
+/* A discard does not promise zeros; this does. */
+static int rbd_backing_punch(Backing *backing, guint64 offset, guint64 length)
+{
+	RbdBacking *rbd = (RbdBacking *)backing;
+	guint64 end = min_u64(offset + length, size_of(rbd));
+	rbd_completion_t done;
+	int r = 0;
+
+	if (!rbd->write_zeroes)
+		return -EOPNOTSUPP;
+	while (offset < end && !r) {
+		gsize piece = (gsize)min_u64(end - offset, PUNCH_PIECE);
+
+		r = rbd_aio_create_completion(NULL, NULL, &done);
+		if (!r)
+			r = await(done, rbd->write_zeroes(rbd->image, offset, piece, done, 0, 0));
+		offset += piece;
+	}
+	return change_result(rbd, r);
+}
+
+/* ---- size and space */
+
+static guint64 rbd_backing_size(Backing *backing)
+{
+	return size_of((RbdBacking *)backing);
+}
+
+static int look_at_size(RbdBacking *rbd)
+{
+	uint64_t size;
+	int r = rbd_get_size(rbd->image, &size);
+
+	if (!r)
+		__atomic_store_n(&rbd->size, size, __ATOMIC_RELEASE);
+	return r;
+}
+
+static int rbd_backing_grow(Backing *backing, guint64 size)
+{
+	RbdBacking *rbd = (RbdBacking *)backing;
+	int r = size > G_MAXINT64 ? -ENOSPC : look_at_size(rbd);
+
+	if (!r && size_of(rbd) < size)
+		r = rbd_resize(rbd->image, size);
+	if (!r)
+		r = look_at_size(rbd);
+	return change_result(rbd, r);
+}
+
+static int add_extent(uint64_t offset, size_t length, int exists, void *sum)
+{
+	(void)offset;
+	*(guint64 *)sum += exists ? length : 0;
+	return 0;
+}
+
+/* Without an object map every object is asked for.  Where that would take long, the image counts as
+ * whole. */
+static void look_at_allocated(RbdBacking *rbd)
+{
+	uint64_t features = 0, objects = 0, sum = 0;
+	rbd_image_info_t info;
+
+	if (!rbd_stat(rbd->image, &info, sizeof info))
+		objects = info.num_objs;
+	rbd_get_features(rbd->image, &features);
+	if (!(features & RBD_FEATURE_FAST_DIFF) && objects > ALLOCATED_OBJECTS)
+		sum = size_of(rbd);
+	else if (rbd_diff_iterate2(rbd->image, NULL, 0, size_of(rbd), 0, 1, add_extent, &sum))
+		return;
+	__atomic_store_n(&rbd->allocated, sum, __ATOMIC_RELEASE);
+}
+
+/* Nobody looks beside whoever asks unless the image is locked. */
+static guint64 rbd_backing_allocated(Backing *backing)
+{
+	RbdBacking *rbd = (RbdBacking *)backing;
+
+	if (!rbd->looker)
+		look_at_allocated(rbd);
+	return __atomic_load_n(&rbd->allocated, __ATOMIC_ACQUIRE);
+}
+
+/* ---- one writer */
+
+static void look_at_lock(RbdBacking *rbd)
+{
+	int is_ours = 0, r = rbd_is_exclusive_lock_owner(rbd->image, &is_ours);
+
+	if (r == -ESHUTDOWN || (!r && !is_ours))
+		backing_condemn(&rbd->base, FENCED);
+}
+
+static gboolean looker_waits(RbdBacking *rbd)
+{
+	gint64 until = g_get_monotonic_time() + LOOK_SECONDS * G_TIME_SPAN_SECOND;
+	gboolean ends;
+
+	g_mutex_lock(&rbd->lock);
+	while (!rbd->ends && g_cond_wait_until(&rbd->ending, &rbd->lock, until))
+		;
+	ends = rbd->ends;
+	g_mutex_unlock(&rbd->lock);
+	return !ends;
+}
+
+static gpointer looker_main(gpointer data)
+{
+	RbdBacking *rbd = data;
+	guint64 round = 0;
+
+	do {
+		if (round++ % (ALLOCATED_SECONDS / LOOK_SECONDS) == 0)
+			look_at_allocated(rbd);
+		look_at_lock(rbd);
+		look_at_size(rbd);
+	} while (looker_waits(rbd));
+	return NULL;
+}
+
+/* BUSY, with the address of the client that has the lock. */
+static gboolean fail_as_locked(RbdBacking *rbd, int r, GError **error)
+{
+	char *owners[8] = {0};
+	size_t n = G_N_ELEMENTS(owners);
+	rbd_lock_mode_t mode;
+	int found = rbd_lock_get_owners(rbd->image, &mode, owners, &n);
+
+	if (found || !n) {
+		if (r == -EROFS || r == -EBUSY || r == -EAGAIN)
+			return error_set(error, STORAGEOS_ERROR_BUSY,
+					 "%s: another client had its lock a moment ago; try again",
+					 rbd->base.name);
+		return error_set_errno(error, r, "%s: take the image's lock", rbd->base.name);
+	}
+	error_set(error, STORAGEOS_ERROR_BUSY,
+		  "%s: in use by the client of Ceph at %s, which has its lock (see: rbd lock ls)",
+		  rbd->base.name, owners[0]);
+	rbd_lock_get_owners_cleanup(owners, n);
+	return FALSE;
+}
+
+/* Of a client that died, librbd waits until Ceph has forgotten it: up to 30 s. */
+static gboolean rbd_backing_lock(Backing *backing, gboolean exclusive, GError **error)
+{
+	RbdBacking *rbd = (RbdBacking *)backing;
+	int r;
+
+	if (!exclusive || rbd->looker)
+		return TRUE;
+	r = rbd_lock_acquire(rbd->image, RBD_LOCK_MODE_EXCLUSIVE);
+	if (r)
+		return fail_as_locked(rbd, r, error);
+	r = look_at_size(rbd);
+	if (r)
+		return error_set_errno(error, r, "%s: look at its size", backing->name);
+	rbd->looker = thread_start("storageos-rbd", looker_main, rbd, error);
+	return rbd->looker != NULL;
+}
+
+/* ---- */
+
+/* RFC 4122, version 5, of what names the image for ever: cluster, pool and its id. */
+static void rbd_backing_identity(Backing *backing, guint8 *ret_uuid)
+{
+	RbdBacking *rbd = (RbdBacking *)backing;
+	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA1);
+	char fsid[40] = "", id[64] = "";
+	guint8 digest[20];
+	gsize length = sizeof digest;
+	g_autofree char *text = NULL;
+
+	rados_cluster_fsid(rbd->cluster.rados, fsid, sizeof fsid);
+	rbd_get_id(rbd->image, id, sizeof id);
+	text = g_strdup_printf("storageos rbd %s %" G_GINT64_FORMAT " %s", fsid,
+			       rados_ioctx_get_id(rbd->cluster.io), id);
+	g_checksum_update(sum, (const guchar *)text, -1);
+	g_checksum_get_digest(sum, digest, &length);
+	memcpy(ret_uuid, digest, 16);
+	ret_uuid[6] = (guint8)((ret_uuid[6] & 0x0f) | 0x50);
+	ret_uuid[8] = (guint8)((ret_uuid[8] & 0x3f) | 0x80);
+}
+
+static void rbd_backing_free(Backing *backing)
+{
+	RbdBacking *rbd = (RbdBacking *)backing;
+
+	if (rbd->looker) {
+		g_mutex_lock(&rbd->lock);
+		rbd->ends = TRUE;
+		g_cond_broadcast(&rbd->ending);
+		g_mutex_unlock(&rbd->lock);
+		g_thread_join(rbd->looker);
+	}
+	if (rbd->image)
+		rbd_close(rbd->image); /* gives the lock back */
+	cluster_disconnect(&rbd->cluster);
+	g_mutex_clear(&rbd->lock);
+	g_cond_clear(&rbd->ending);
+	g_free(rbd);
+}
+
+static const BackingOps rbd_ops = {
+	.kind = "rbd",
+	.keeper = "Ceph has that: rbd snap, rbd clone, rbd export-diff, rbd resize, and checksums "
+		  "with deep scrubs",
+	.preadv = rbd_backing_preadv,
+	.pwritev = rbd_backing_pwritev,
+	.flush = rbd_backing_flush,
+	.punch = rbd_backing_punch,
+	.size = rbd_backing_size,
+	.grow = rbd_backing_grow,
+	.lock = rbd_backing_lock,
+	.allocated = rbd_backing_allocated,
+	.identity = rbd_backing_identity,
+	.free = rbd_backing_free,
+};
+
+/* An image with a journal has other rules for its lock.  One without an exclusive lock can only be
+ * read. */
+static gboolean check_features(RbdBacking *rbd, GError **error)
+{
+	uint64_t features;
+	uint8_t old;
+	int r = rbd_get_features(rbd->image, &features);
+
+	if (!r)
+		r = rbd_get_old_format(rbd->image, &old);
+	if (!r && old) /* it has no id, which its UUID is made of */
+		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+				 "%s: it has the format 1 (rbd migration prepare makes it one of "
+				 "format 2)",
+				 rbd->base.name);
+	if (r)
+		return error_set_errno(error, r, "%s: look at its features", rbd->base.name);
+	if (features & RBD_FEATURE_JOURNALING)
+		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+				 "%s: it is journaled (rbd feature disable IMAGE journaling)",
+				 rbd->base.name);
+	return rbd->read_only || (features & RBD_FEATURE_EXCLUSIVE_LOCK) ||
+	       error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+			 "%s: it has no exclusive lock (rbd feature enable IMAGE exclusive-lock)",
+			 rbd->base.name);
+}
+
+static gboolean open_image(RbdBacking *rbd, const ClusterPlace *place, GError **error)
+{
+	int r;
+
+	if (!cluster_connect(&rbd->cluster, place, error)) {
+		g_prefix_error(error, "%s: ", rbd->base.name);
+		return FALSE;
+	}
+	r = rbd->read_only ? rbd_open_read_only(rbd->cluster.io, place->image, &rbd->image, NULL)
+			   : rbd_open(rbd->cluster.io, place->image, &rbd->image, NULL);
+	if (r == -ENOENT)
+		return error_set(error, STORAGEOS_ERROR_NOT_FOUND, "%s: there is no such image",
+				 rbd->base.name);
+	if (r)
+		return error_set_errno(error, r, "%s: open the image", rbd->base.name);
+	r = look_at_size(rbd);
+	return r ? error_set_errno(error, r, "%s: look at its size", rbd->base.name)
+		 : check_features(rbd, error);
+}
+
+static void find_write_zeroes(RbdBacking *rbd)
+{
+	void *symbol = dlsym(RTLD_DEFAULT, "rbd_aio_write_zeroes");
+
+	memcpy(&rbd->write_zeroes, &symbol, sizeof symbol); /* ISO C has no conversion */
+}
+
+/* The name in messages: without the options. */
+static char *name_of(const ClusterPlace *place)
+{
+	return g_strjoin("/", place->pool, place->space ? place->space : place->image,
+			 place->space ? place->image : NULL, NULL);
+}
+
+Backing *backing_rbd_open(const char *rest, BackingOpenFlags flags, GError **error)
+{
+	ClusterPlace place;
+	RbdBacking *rbd;
+	g_autofree char *name = NULL, *text = NULL;
+	gboolean opened;
+
+	if (!cluster_place_parse(rest, &place, error))
+		return NULL;
+	rbd = g_new0(RbdBacking, 1);
+	name = name_of(&place);
+	text = g_strconcat("rbd:", name, NULL);
+	backing_init(&rbd->base, &rbd_ops, text);
+	g_mutex_init(&rbd->lock);
+	g_cond_init(&rbd->ending);
+	rbd->read_only = (flags & BACKING_OPEN_READ_ONLY) != 0;
+	find_write_zeroes(rbd);
+	opened = open_image(rbd, &place, error);
+	cluster_place_clear(&place);
+	if (opened)
+		return &rbd->base;
+	backing_free(&rbd->base);
+	return NULL;
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes to a direct volume, and a record of what was acknowledged that outlives the writer.
+ *
+ *   direct-stamps write URI RECORD SECONDS   eight threads write, one reads
+ *   direct-stamps watch URI RECORD SECONDS   one thread reads, nobody writes
+ *   direct-stamps verify URI RECORD          what is there: nothing acknowledged is missing, and
+ *                                            nothing is there that was not sent
+ *   direct-stamps fill URI                   writes until the pool is full, then what must go on
+ *   direct-stamps size URI FILE SIZE         once FILE is there, the image has SIZE bytes, and is
+ *                                            written to its end
+ *
+ * Exit status: 0; 1 something is wrong; 3 the volume became FAILED, which is printed with how long
+ * before the end of the process that was.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/base/bounds.h"
+#include "common/base/bytes.h"
+#include "common/base/units.h"
+#include "common/engine/volume.h"
+
+#define THREADS 8
+#define PER_THREAD 16
+#define SLOTS (THREADS * PER_THREAD)
+#define STRIDE (2 * MIB - 4096) /* across objects */
+
+typedef struct {
+	guint64 sent[SLOTS], acked[SLOTS]; /* atomic: how often each slot was written */
+} Stamps;
+
+typedef struct {
+	Volume *volume;
+	Stamps *stamps;
+	gint64 end;
+	gint wrong; /* atomic: a result that may not be */
+} Run;
+
+typedef struct {
+	Run *run;
+	guint number;
+} Writer;
+
+static guint64 get(const guint64 *at)
+{
+	return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+}
+
+static void set(guint64 *at, guint64 value)
+{
+	__atomic_store_n(at, value, __ATOMIC_RELEASE);
+}
+
+static Stamps *stamps_map(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	Stamps *stamps;
+
+	if (fd < 0 || ftruncate(fd, sizeof *stamps))
+		return NULL;
+	stamps = mmap(NULL, sizeof *stamps, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	return stamps == MAP_FAILED ? NULL : stamps;
+}
+
+static Volume *open_volume(const char *uri, gboolean read_only)
+{
+	g_autoptr(GError) error = NULL;
+	Backing *backing = backing_open(uri, read_only ? BACKING_OPEN_READ_ONLY : 0, &error);
+	Volume *volume = backing ? volume_open(backing, "test",
+					       read_only ? VOLUME_OPEN_READ_ONLY : 0, &error)
+				 : NULL;
+
+	if (!volume)
+		fprintf(stderr, "direct-stamps: %s\n", error->message);
+	return volume;
+}
+
+static int transfer(Volume *volume, guint8 *block, guint64 offset, gboolean write)
+{
+	struct iovec iov = {block, BLOCK_SIZE};
+
+	return write ? volume_write(volume, &iov, 1, offset, NULL)
+		     : volume_read(volume, &iov, 1, offset, NULL);
+}
+
+static gboolean goes_on(const Run *run)
+{
+	return g_get_monotonic_time() < run->end;
+}
+
+static gpointer write_slots(gpointer data)
+{
+	const Writer *writer = data;
+	Run *run = writer->run;
+	guint8 block[BLOCK_SIZE] = {0};
+
+	for (guint i = 0; goes_on(run); i++) {
+		guint slot = writer->number * PER_THREAD + i % PER_THREAD;
+		guint64 value = get(&run->stamps->sent[slot]) + 1;
+		int r;
+
+		put_le64(block, value);
+		put_le64(block + BLOCK_SIZE - 8, value);
+		set(&run->stamps->sent[slot], value);
+		r = transfer(run->volume, block, slot * STRIDE, TRUE);
+		if (!r) {
+			set(&run->stamps->acked[slot], value);
+			continue;
+		}
+		if (r != -ESHUTDOWN)
+			g_atomic_int_set(&run->wrong, r);
+		break;
+	}
+	return NULL;
+}
+
+static gpointer read_slots(gpointer data)
+{
+	Run *run = data;
+	guint8 block[BLOCK_SIZE];
+
+	for (guint i = 0; goes_on(run); i++) {
+		if (transfer(run->volume, block, i % SLOTS * STRIDE, FALSE))
+			break;
+		g_usleep(1000);
+	}
+	return NULL;
+}
+
+/* The volume's state is asked for as a server's is: by others than its requests. */
+static int await_end(Run *run)
+{
+	VolumeInfo info;
+
+	do {
+		g_usleep(10000);
+		volume_get_info(run->volume, &info);
+	} while (info.state == VOLUME_OK && goes_on(run));
+	if (info.state == VOLUME_FAILED) {
+		g_autofree char *why = volume_failure(run->volume);
+
+		printf("FAILED: %s\n", why);
+		fflush(stdout);
+		run->end = min_i64(run->end, g_get_monotonic_time() + 10 * G_USEC_PER_SEC);
+		return 3;
+	}
+	return 0;
+}
+
+static int run_load(const char *uri, const char *record, double seconds, gboolean writes)
+{
+	Stamps *stamps = stamps_map(record);
+	Volume *volume = open_volume(uri, FALSE);
+	Run run = {volume, stamps, 0, 0};
+	Writer writers[THREADS];
+	GThread *threads[THREADS + 1];
+	guint n = 0;
+	int status;
+
+	if (!volume || !stamps)
+		return 1;
+	run.end = g_get_monotonic_time() + (gint64)(seconds * G_USEC_PER_SEC);
+	threads[n++] = g_thread_new("reader", read_slots, &run);
+	for (guint i = 0; writes && i < THREADS; i++) {
+		writers[i] = (Writer){&run, i};
+		threads[n++] = g_thread_new("writer", write_slots, &writers[i]);
+	}
+	puts("ready");
+	fflush(stdout);
+	status = await_end(&run);
+	while (n)
+		g_thread_join(threads[--n]);
+	volume_close(volume, NULL);
+	if (run.wrong)
+		fprintf(stderr, "direct-stamps: a write ended with %s\n", g_strerror(-run.wrong));
+	return run.wrong ? 1 : status;
+}
+
+static int verify(const char *uri, const char *record)
+{
+	Stamps *stamps = stamps_map(record);
+	Volume *volume = open_volume(uri, TRUE);
+	guint64 acked = 0;
+	int status = 0;
+
+	if (!volume || !stamps)
+		return 1;
+	for (guint slot = 0; slot < SLOTS; slot++) {
+		guint8 block[BLOCK_SIZE];
+		int r = transfer(volume, block, slot * STRIDE, FALSE);
+		guint64 value = get_le64(block);
+
+		acked += get(&stamps->acked[slot]);
+		if (!r && value == get_le64(block + BLOCK_SIZE - 8) &&
+		    value >= get(&stamps->acked[slot]) && value <= get(&stamps->sent[slot]))
+			continue;
+		printf("slot %u: %s: %" G_GUINT64_FORMAT ", acknowledged %" G_GUINT64_FORMAT
+		       ", sent %" G_GUINT64_FORMAT "\n",
+		       slot, r ? g_strerror(-r) : "has", value, get(&stamps->acked[slot]),
+		       get(&stamps->sent[slot]));
+		status = 1;
+	}
+	printf("acknowledged %" G_GUINT64_FORMAT "\n", acked);
+	volume_close(volume, NULL);
+	return status ? status : !acked;
+}
+
+static int fill(const char *uri)
+{
+	Volume *volume = open_volume(uri, FALSE);
+	guint8 block[BLOCK_SIZE];
+	guint64 offset = 0;
+	int r = 0, again, zero;
+
+	if (!volume)
+		return 1;
+	memset(block, 0x55, sizeof block);
+	for (; !r && offset < volume_size(volume); offset += MIB)
+		r = transfer(volume, block, offset, TRUE);
+	again = transfer(volume, block, 0, TRUE);
+	zero = volume_zero(volume, 0, BLOCK_SIZE);
+	printf("full: %s; overwrite: %s; zero: %s\n", g_strerror(-r), g_strerror(-again),
+	       g_strerror(-zero));
+	volume_close(volume, NULL);
+	return r != -ENOSPC || again || zero;
+}
+
+static int await_size(const char *uri, const char *file, guint64 size)
+{
+	Volume *volume = open_volume(uri, FALSE);
+	guint8 block[BLOCK_SIZE] = {0};
+	g_autoptr(GError) error = NULL;
+	int r = -EIO;
+
+	if (!volume)
+		return 1;
+	puts("ready");
+	fflush(stdout);
+	while (access(file, F_OK))
+		g_usleep(10000);
+	if (volume_resize(volume, size, 0, 1, &error))
+		r = transfer(volume, block, size - BLOCK_SIZE, TRUE);
+	else
+		fprintf(stderr, "direct-stamps: %s\n", error->message);
+	volume_close(volume, NULL);
+	return r != 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *verb = argc > 2 ? argv[1] : "";
+
+	if (!strcmp(verb, "write") && argc == 5)
+		return run_load(argv[2], argv[3], atof(argv[4]), TRUE);
+	if (!strcmp(verb, "watch") && argc == 5)
+		return run_load(argv[2], argv[3], atof(argv[4]), FALSE);
+	if (!strcmp(verb, "verify") && argc == 4)
+		return verify(argv[2], argv[3]);
+	if (!strcmp(verb, "fill") && argc == 3)
+		return fill(argv[2]);
+	if (!strcmp(verb, "size") && argc == 5)
+		return await_size(argv[2], argv[3], g_ascii_strtoull(argv[4], NULL, 10));
+	fputs("usage: see the head of direct-stamps.c\n", stderr);
+	return 2;
+}
