@@ -43,7 +43,8 @@ static gboolean take(Server *server, guint seconds, GError **error)
 {
 	g_autofree char *directory = test_path("");
 	const VolumeName name = {.pool = (char *)"default", .name = (char *)"db"};
-	const Config config = {.run_directory = directory};
+	g_autoptr(GPtrArray) pools = g_ptr_array_new();
+	const Config config = {.run_directory = directory, .pools = pools};
 	g_autofree char *socket = control_name(&name);
 	Control *control = control_new(&config, socket, server_answer, server, error);
 	SnapshotTake one = {.name = (char *)"monday"};
