@@ -67,7 +67,7 @@ serve "v$number"
 while [ $kills -lt "$DEATHS" ]; do
 	fine "the load runs until the kill" killed
 	requests=$((requests + $(load_requests)))
-	gone "$SERVER" && serve "v$number" >"$WORK/served"
+	gone "$SERVER" && serve "v$number"
 	fine "everything acknowledged is there, and nothing else" disk_verify "$FILE"
 	[ $((kills % 2)) = 0 ] || continue
 	fine "what no load touches is there" is_still
