@@ -47,6 +47,13 @@ typedef struct {
 	guint64 device, inode; /* of a file: st_dev and st_ino; of a block device: st_rdev and 0 */
 } BackingPlace;
 
+/* Who has the writer's lock of a backing that machines give over to each other. */
+typedef struct {
+	char client[128]; /* what the storage calls its holder; "": nobody has it */
+	char host[256];	  /* the machine that has it, or had it last; "": unknown */
+	guint64 count;	  /* see BackingOps.owner */
+} BackingOwner;
+
 typedef struct {
 	const char *kind; /* "file", "block", "memory", ... */
 
@@ -96,6 +103,26 @@ typedef struct {
 	 * earlier writes by other processes, and no read finds what another machine has replaced
 	 * before. */
 	gboolean (*lock)(Backing *backing, gboolean exclusive, GError **error);
+
+	/* Of a backing whose lock machines can take from each other, so that nothing of the one
+	 * that had it arrives later; NULL: of all others.  Until the lock is taken, by lock() or
+	 * take_over(), the backing reads what is there, and every change ends with -EBUSY.  These
+	 * wait for the storage, however long it does not answer.
+	 *
+	 * owner() tells who has the lock.  The count of a holder that took it by take_over() grows
+	 * every 2 s in which it has carried out changes: a count that stands still for longer is
+	 * that of a holder that serves nobody, or is gone.
+	 *
+	 * take_over() takes the lock: with `client` NULL, if nobody has it; otherwise from that
+	 * client of owner(), alive or not, which is fenced off first.  BUSY: another one has it;
+	 * the message says which.
+	 *
+	 * is_fenced() tells whether the lock was taken from this backing, as far as it has noticed
+	 * (4 s at most; the next change does at once): it is condemned then, its reads fail, too,
+	 * and it can only be opened again.  Does not wait. */
+	gboolean (*owner)(Backing *backing, BackingOwner *ret_owner, GError **error);
+	gboolean (*take_over)(Backing *backing, const char *client, GError **error);
+	gboolean (*is_fenced)(Backing *backing);
 
 	/* Of a backing that another machine may have open as well, such as a block device; NULL: of
 	 * one that only this machine can reach, or others by its lock alone.
@@ -258,6 +285,27 @@ static inline int backing_grow(Backing *b, guint64 size)
 static inline gboolean backing_lock(Backing *b, gboolean exclusive, GError **error)
 {
 	return b->ops->lock(b, exclusive, error);
+}
+
+/* Whether machines can take its lock from each other; the other three only of such a backing. */
+static inline gboolean backing_can_be_taken_over(const Backing *b)
+{
+	return b->ops->take_over != NULL;
+}
+
+static inline gboolean backing_owner(Backing *b, BackingOwner *ret_owner, GError **error)
+{
+	return b->ops->owner(b, ret_owner, error);
+}
+
+static inline gboolean backing_take_over(Backing *b, const char *client, GError **error)
+{
+	return b->ops->take_over(b, client, error);
+}
+
+static inline gboolean backing_is_fenced(Backing *b)
+{
+	return b->ops->is_fenced(b);
 }
 
 /* Whether other machines may have it open, beyond the reach of its lock. */

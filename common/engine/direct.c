@@ -193,7 +193,28 @@ const VolumeOps volume_ops_direct = {
 	.close = volume_flush,
 };
 
-static gboolean take_content(Volume *volume, const guint8 *uuid, GError **error)
+static gboolean take_size(Volume *volume, GError **error)
+{
+	Engine *engine = &volume->engine;
+	guint64 size = backing_size(engine->backing) & ~(guint64)(SECTOR_SIZE - 1);
+
+	if (!volume_check_size(size, SECTOR_SIZE, engine->name, error))
+		return FALSE;
+	__atomic_store_n(&engine->size, size, __ATOMIC_RELEASE);
+	return TRUE;
+}
+
+static gboolean begin_standby(Volume *volume, GError **error)
+{
+	if (!volume_can_stand_by(volume))
+		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+				 "%s: a %s cannot be on standby", volume->engine.name,
+				 volume->engine.backing->ops->kind);
+	volume->on_standby = TRUE;
+	return TRUE;
+}
+
+static gboolean take_content(Volume *volume, const guint8 *uuid, gboolean standby, GError **error)
 {
 	Engine *engine = &volume->engine;
 
@@ -201,10 +222,10 @@ static gboolean take_content(Volume *volume, const guint8 *uuid, GError **error)
 	volume->logical_block_size = SECTOR_SIZE;
 	volume->write_through = TRUE;
 	memcpy(volume->uuid, uuid, sizeof volume->uuid);
-	if (!backing_lock(engine->backing, !engine->read_only, error))
+	if (standby ? !begin_standby(volume, error)
+		    : !backing_lock(engine->backing, !engine->read_only, error))
 		return FALSE;
-	engine->size = backing_size(engine->backing) & ~(guint64)(SECTOR_SIZE - 1);
-	return volume_check_size(engine->size, SECTOR_SIZE, engine->name, error);
+	return take_size(volume, error);
 }
 
 Volume *direct_open(Backing *backing, const char *name, const guint8 *uuid, VolumeOpenFlags flags,
@@ -212,9 +233,40 @@ Volume *direct_open(Backing *backing, const char *name, const guint8 *uuid, Volu
 {
 	Volume *volume = volume_new(backing, name, (flags & VOLUME_OPEN_READ_ONLY) != 0, error);
 
-	if (volume && take_content(volume, uuid, error))
+	if (volume && take_content(volume, uuid, (flags & VOLUME_OPEN_STANDBY) != 0, error))
 		return volume;
 	if (volume)
 		volume_free(volume);
 	return NULL;
+}
+
+/* ---- standby */
+
+gboolean volume_can_stand_by(const Volume *volume)
+{
+	return volume->ops->direct && !volume->engine.read_only &&
+	       backing_can_be_taken_over(volume->engine.backing);
+}
+
+gboolean volume_is_on_standby(const Volume *volume)
+{
+	return __atomic_load_n(&volume->on_standby, __ATOMIC_ACQUIRE);
+}
+
+gboolean volume_owner(Volume *volume, BackingOwner *ret_owner, GError **error)
+{
+	return backing_owner(volume->engine.backing, ret_owner, error);
+}
+
+gboolean volume_take_over(Volume *volume, const char *client, GError **error)
+{
+	if (!backing_take_over(volume->engine.backing, client, error) || !take_size(volume, error))
+		return FALSE;
+	__atomic_store_n(&volume->on_standby, FALSE, __ATOMIC_RELEASE);
+	return TRUE;
+}
+
+gboolean volume_is_fenced(Volume *volume)
+{
+	return backing_is_fenced(volume->engine.backing);
 }

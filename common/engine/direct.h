@@ -14,14 +14,31 @@
  *   - A write that nobody waits for any more (wanted.h) is not begun; one that was begun holds its
  *     range until the backing has answered, however late, so nothing that is sent later is
  *     overtaken by it.
+ *
+ * Standby (VOLUME_OPEN_STANDBY), where the backing's lock can be taken over (backing.h): the volume
+ * reads what is there, which others may be writing, and every change ends with -EBUSY, until
+ * volume_take_over() has taken the lock.  From then on it is as one that was opened without the
+ * flag.  If the lock is taken from it, it is FAILED.
  */
 #pragma once
 
 #include "common/engine/volume.h"
 
+/* Whether the volume can be on standby, and whether it is. */
+gboolean volume_can_stand_by(const Volume *volume);
+gboolean volume_is_on_standby(const Volume *volume);
+
+/* As BackingOps says; of a volume that can be on standby.  They wait for the storage: not in a
+ * thread for which others wait.  After TRUE the volume is not on standby any more, and has the size
+ * that it has now. */
+gboolean volume_owner(Volume *volume, BackingOwner *ret_owner, GError **error);
+gboolean volume_take_over(Volume *volume, const char *client, GError **error);
+gboolean volume_is_fenced(Volume *volume);
+
 /* Opens the backing's content as a volume.  `name`: as for volume_open().  `uuid`: 16 bytes, which
  * the same content always has.  Takes ownership of the backing, also if it fails.
  *
- * Errors: BUSY (open elsewhere), INVALID (no volume can have the backing's size), IO. */
+ * Errors: BUSY (open elsewhere), INVALID (no volume can have the backing's size), UNSUPPORTED (its
+ * lock cannot be taken over, so there is no standby), IO. */
 Volume *direct_open(Backing *backing, const char *name, const guint8 *uuid, VolumeOpenFlags flags,
 		    GError **error);

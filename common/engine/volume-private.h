@@ -41,7 +41,8 @@ struct Volume {
 	guint64 grown_from; /* the superblock's, when the volume was opened */
 	guint32 logical_block_size;
 	gboolean write_through;
-	gboolean abandoned; /* it ends as by the death of the process */
+	gboolean on_standby; /* atomic: see direct.h */
+	gboolean abandoned;  /* it ends as by the death of the process */
 	guint8 uuid[16];
 	Checkpointer *checkpointer; /* NULL: read only */
 	Ranges ranges;
@@ -93,7 +94,7 @@ guint volume_verify_marks(Volume *volume, gboolean repair);
 /* -EINVAL unless [offset, offset + length) is aligned and within the volume (I9). */
 int volume_check_range(const Volume *volume, guint64 offset, guint64 length);
 
-/* 0 if changes are allowed; -EROFS: opened read-only; -ESHUTDOWN: FAILED. */
+/* 0 if changes are allowed; -EROFS: opened read-only; -ESHUTDOWN: FAILED; -EBUSY: on standby. */
 int volume_check_writable(Volume *volume);
 
 /* Makes what was changed in the superblock or the snapshot table durable.  If the checkpoint fails,

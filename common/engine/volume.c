@@ -291,7 +291,9 @@ int volume_check_writable(Volume *volume)
 {
 	if (volume->engine.read_only)
 		return -EROFS;
-	return engine_has_failed(&volume->engine) ? -ESHUTDOWN : 0;
+	if (engine_has_failed(&volume->engine))
+		return -ESHUTDOWN;
+	return __atomic_load_n(&volume->on_standby, __ATOMIC_ACQUIRE) ? -EBUSY : 0;
 }
 
 gint64 volume_failed_since(Volume *volume)
@@ -355,7 +357,7 @@ int volume_flush(Volume *volume)
 	guint64 ticket = volume->flush_begun + 1; /* of a flush that begins after this call */
 	int r = volume_check_writable(volume);
 
-	if (r == -EROFS)
+	if (r == -EROFS || r == -EBUSY) /* nothing was changed */
 		return 0;
 	if (r)
 		return r;

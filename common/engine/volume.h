@@ -31,6 +31,7 @@
  *   -ETIMEDOUT  the call waited 25 s for a checkpoint; the caller may try again
  *   -EAGAIN     _nowait only: the call would sleep; nothing was done
  *   -ECANCELED  nobody waits for the change any more (wanted.h)
+ *   -EBUSY      a change of a volume on standby (direct.h)
  *   -ESHUTDOWN  the volume has FAILED (a flush failed, an invariant broke, or another machine has
  *               taken the disk): reads still work, all other calls fail until the volume is opened
  *               again
@@ -103,6 +104,8 @@ typedef enum {
 	VOLUME_OPEN_RECEIVE = 1 << 1,
 	/* AWAITED instead of a wait of seconds for what another machine does with the backing. */
 	VOLUME_OPEN_HASTY = 1 << 2,
+	/* Without the writer's lock, which others may have (direct.h): the volume is on standby. */
+	VOLUME_OPEN_STANDBY = 1 << 3,
 } VolumeOpenFlags;
 
 /* Sets the size of the process's node cache, which its open volumes share (I7): 64 MiB unless set,

@@ -1,48 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * One thread for each backing looks every 2 s whether the lock is still ours, for a volume that
- * only reads learns of it in no other way, and how large the image is, which others may change.
- */
-#include "common/rbd/rbd.h"
+#include "common/rbd/rbd-private.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
 
-#include "common/rbd/cluster.h"
 #include "common/base/bounds.h"
 #include "common/base/bytes.h"
 #include "common/base/error.h"
-#include "common/base/thread.h"
 
-#define LOOK_SECONDS 2
 #define PUNCH_PIECE ((guint64)1 << 30) /* librbd makes a request for each object of it at once */
-#define ALLOCATED_SECONDS 60
-#define ALLOCATED_OBJECTS 16384 /* that are asked for one by one, at most */
-#define FENCED "Ceph has fenced it off: another client broke its lock, or it was blocklisted"
-
-typedef int (*WriteZeroes)(rbd_image_t image, uint64_t offset, size_t length, rbd_completion_t,
-			   int zero_flags, int op_flags);
-
-typedef struct {
-	Backing base;
-	Cluster cluster;
-	rbd_image_t image;
-	gboolean read_only;
-	guint64 size, allocated;  /* atomic: bytes */
-	WriteZeroes write_zeroes; /* NULL: librbd is too old */
-
-	GThread *looker; /* NULL: not locked for writing */
-	GMutex lock;
-	GCond ending;
-	gboolean ends; /* under `lock` */
-} RbdBacking;
-
-static guint64 size_of(RbdBacking *rbd)
-{
-	return __atomic_load_n(&rbd->size, __ATOMIC_ACQUIRE);
-}
+#define ALLOCATED_OBJECTS 16384	       /* that are asked for one by one, at most */
 
 /* ---- requests */
 
@@ -65,6 +34,8 @@ static int change_result(RbdBacking *rbd, int r)
 {
 	switch (r) {
 	case 0:
+		__atomic_fetch_add(&rbd->changes, 1, __ATOMIC_RELEASE);
+		return 0;
 	case -ENOMEM:
 	case -EOPNOTSUPP:
 		return r;
@@ -73,7 +44,7 @@ static int change_result(RbdBacking *rbd, int r)
 		return -ENOSPC;
 	case -ESHUTDOWN:
 	case -EROFS:
-		backing_condemn(&rbd->base, FENCED);
+		rbd_backing_note_fenced(rbd);
 		return -ESHUTDOWN;
 	default:
 		return -EIO;
@@ -105,7 +76,7 @@ static int transfer(RbdBacking *rbd, Transfer begin, const struct iovec *iov, in
 
 static gboolean is_within(RbdBacking *rbd, guint64 offset, guint64 length)
 {
-	guint64 size = size_of(rbd);
+	guint64 size = rbd_backing_bytes(rbd);
 
 	return offset <= size && length <= size - offset;
 }
@@ -122,6 +93,8 @@ static int rbd_backing_preadv(Backing *backing, const struct iovec *iov, int cou
 	if (length && flags & BACKING_NOWAIT)
 		return -EAGAIN;
 	r = transfer(rbd, rbd_aio_readv, iov, count, offset);
+	if (r == -ESHUTDOWN)
+		rbd_backing_note_fenced(rbd);
 	return !r || r == -ENOMEM ? r : -EIO;
 }
 
@@ -133,6 +106,8 @@ static int rbd_backing_pwritev(Backing *backing, const struct iovec *iov, int co
 
 	if (!is_within(rbd, offset, length))
 		return -ENOSPC;
+	if (!rbd_backing_is_locked(rbd)) /* librbd would lock it by itself */
+		return -EBUSY;
 	if (length && flags & BACKING_NOWAIT)
 		return -EAGAIN;
 	return change_result(rbd, transfer(rbd, rbd_aio_writev, iov, count, offset));
@@ -147,10 +122,12 @@ static int rbd_backing_flush(Backing *backing)
 static int rbd_backing_punch(Backing *backing, guint64 offset, guint64 length)
 {
 	RbdBacking *rbd = (RbdBacking *)backing;
-	guint64 end = min_u64(offset + length, size_of(rbd));
+	guint64 end = min_u64(offset + length, rbd_backing_bytes(rbd));
 	rbd_completion_t done;
 	int r = 0;
 
+	if (!rbd_backing_is_locked(rbd))
+		return -EBUSY;
 	if (!rbd->write_zeroes)
 		return -EOPNOTSUPP;
 	while (offset < end && !r) {
@@ -168,10 +145,10 @@ static int rbd_backing_punch(Backing *backing, guint64 offset, guint64 length)
 
 static guint64 rbd_backing_size(Backing *backing)
 {
-	return size_of((RbdBacking *)backing);
+	return rbd_backing_bytes((RbdBacking *)backing);
 }
 
-static int look_at_size(RbdBacking *rbd)
+int rbd_backing_look_at_size(RbdBacking *rbd)
 {
 	uint64_t size;
 	int r = rbd_get_size(rbd->image, &size);
@@ -184,12 +161,14 @@ static int look_at_size(RbdBacking *rbd)
 static int rbd_backing_grow(Backing *backing, guint64 size)
 {
 	RbdBacking *rbd = (RbdBacking *)backing;
-	int r = size > G_MAXINT64 ? -ENOSPC : look_at_size(rbd);
+	int r = size > G_MAXINT64 ? -ENOSPC : rbd_backing_look_at_size(rbd);
 
-	if (!r && size_of(rbd) < size)
+	if (!rbd_backing_is_locked(rbd))
+		return -EBUSY;
+	if (!r && rbd_backing_bytes(rbd) < size)
 		r = rbd_resize(rbd->image, size);
 	if (!r)
-		r = look_at_size(rbd);
+		r = rbd_backing_look_at_size(rbd);
 	return change_result(rbd, r);
 }
 
@@ -202,7 +181,7 @@ static int add_extent(uint64_t offset, size_t length, int exists, void *sum)
 
 /* Without an object map every object is asked for.  Where that would take long, the image counts as
  * whole. */
-static void look_at_allocated(RbdBacking *rbd)
+void rbd_backing_look_at_allocated(RbdBacking *rbd)
 {
 	uint64_t features = 0, objects = 0, sum = 0;
 	rbd_image_info_t info;
@@ -211,8 +190,9 @@ static void look_at_allocated(RbdBacking *rbd)
 		objects = info.num_objs;
 	rbd_get_features(rbd->image, &features);
 	if (!(features & RBD_FEATURE_FAST_DIFF) && objects > ALLOCATED_OBJECTS)
-		sum = size_of(rbd);
-	else if (rbd_diff_iterate2(rbd->image, NULL, 0, size_of(rbd), 0, 1, add_extent, &sum))
+		sum = rbd_backing_bytes(rbd);
+	else if (rbd_diff_iterate2(rbd->image, NULL, 0, rbd_backing_bytes(rbd), 0, 1, add_extent,
+				   &sum))
 		return;
 	__atomic_store_n(&rbd->allocated, sum, __ATOMIC_RELEASE);
 }
@@ -222,86 +202,9 @@ static guint64 rbd_backing_allocated(Backing *backing)
 {
 	RbdBacking *rbd = (RbdBacking *)backing;
 
-	if (!rbd->looker)
-		look_at_allocated(rbd);
+	if (!rbd_backing_is_locked(rbd))
+		rbd_backing_look_at_allocated(rbd);
 	return __atomic_load_n(&rbd->allocated, __ATOMIC_ACQUIRE);
-}
-
-/* ---- one writer */
-
-static void look_at_lock(RbdBacking *rbd)
-{
-	int is_ours = 0, r = rbd_is_exclusive_lock_owner(rbd->image, &is_ours);
-
-	if (r == -ESHUTDOWN || (!r && !is_ours))
-		backing_condemn(&rbd->base, FENCED);
-}
-
-static gboolean looker_waits(RbdBacking *rbd)
-{
-	gint64 until = g_get_monotonic_time() + LOOK_SECONDS * G_TIME_SPAN_SECOND;
-	gboolean ends;
-
-	g_mutex_lock(&rbd->lock);
-	while (!rbd->ends && g_cond_wait_until(&rbd->ending, &rbd->lock, until))
-		;
-	ends = rbd->ends;
-	g_mutex_unlock(&rbd->lock);
-	return !ends;
-}
-
-static gpointer looker_main(gpointer data)
-{
-	RbdBacking *rbd = data;
-	guint64 round = 0;
-
-	do {
-		if (round++ % (ALLOCATED_SECONDS / LOOK_SECONDS) == 0)
-			look_at_allocated(rbd);
-		look_at_lock(rbd);
-		look_at_size(rbd);
-	} while (looker_waits(rbd));
-	return NULL;
-}
-
-/* BUSY, with the address of the client that has the lock. */
-static gboolean fail_as_locked(RbdBacking *rbd, int r, GError **error)
-{
-	char *owners[8] = {0};
-	size_t n = G_N_ELEMENTS(owners);
-	rbd_lock_mode_t mode;
-	int found = rbd_lock_get_owners(rbd->image, &mode, owners, &n);
-
-	if (found || !n) {
-		if (r == -EROFS || r == -EBUSY || r == -EAGAIN)
-			return error_set(error, STORAGEOS_ERROR_BUSY,
-					 "%s: another client had its lock a moment ago; try again",
-					 rbd->base.name);
-		return error_set_errno(error, r, "%s: take the image's lock", rbd->base.name);
-	}
-	error_set(error, STORAGEOS_ERROR_BUSY,
-		  "%s: in use by the client of Ceph at %s, which has its lock (see: rbd lock ls)",
-		  rbd->base.name, owners[0]);
-	rbd_lock_get_owners_cleanup(owners, n);
-	return FALSE;
-}
-
-/* Of a client that died, librbd waits until Ceph has forgotten it: up to 30 s. */
-static gboolean rbd_backing_lock(Backing *backing, gboolean exclusive, GError **error)
-{
-	RbdBacking *rbd = (RbdBacking *)backing;
-	int r;
-
-	if (!exclusive || rbd->looker)
-		return TRUE;
-	r = rbd_lock_acquire(rbd->image, RBD_LOCK_MODE_EXCLUSIVE);
-	if (r)
-		return fail_as_locked(rbd, r, error);
-	r = look_at_size(rbd);
-	if (r)
-		return error_set_errno(error, r, "%s: look at its size", backing->name);
-	rbd->looker = thread_start("storageos-rbd", looker_main, rbd, error);
-	return rbd->looker != NULL;
 }
 
 /* ---- */
@@ -331,16 +234,11 @@ static void rbd_backing_free(Backing *backing)
 {
 	RbdBacking *rbd = (RbdBacking *)backing;
 
-	if (rbd->looker) {
-		g_mutex_lock(&rbd->lock);
-		rbd->ends = TRUE;
-		g_cond_broadcast(&rbd->ending);
-		g_mutex_unlock(&rbd->lock);
-		g_thread_join(rbd->looker);
-	}
+	rbd_backing_end_looker(rbd);
 	if (rbd->image)
 		rbd_close(rbd->image); /* gives the lock back */
 	cluster_disconnect(&rbd->cluster);
+	g_mutex_clear(&rbd->taking);
 	g_mutex_clear(&rbd->lock);
 	g_cond_clear(&rbd->ending);
 	g_free(rbd);
@@ -357,6 +255,9 @@ static const BackingOps rbd_ops = {
 	.size = rbd_backing_size,
 	.grow = rbd_backing_grow,
 	.lock = rbd_backing_lock,
+	.owner = rbd_backing_owner,
+	.take_over = rbd_backing_take_over,
+	.is_fenced = rbd_backing_is_fenced,
 	.allocated = rbd_backing_allocated,
 	.identity = rbd_backing_identity,
 	.free = rbd_backing_free,
@@ -404,7 +305,7 @@ static gboolean open_image(RbdBacking *rbd, const ClusterPlace *place, GError **
 				 rbd->base.name);
 	if (r)
 		return error_set_errno(error, r, "%s: open the image", rbd->base.name);
-	r = look_at_size(rbd);
+	r = rbd_backing_look_at_size(rbd);
 	return r ? error_set_errno(error, r, "%s: look at its size", rbd->base.name)
 		 : check_features(rbd, error);
 }
@@ -436,6 +337,7 @@ Backing *backing_rbd_open(const char *rest, BackingOpenFlags flags, GError **err
 	name = name_of(&place);
 	text = g_strconcat("rbd:", name, NULL);
 	backing_init(&rbd->base, &rbd_ops, text);
+	g_mutex_init(&rbd->taking);
 	g_mutex_init(&rbd->lock);
 	g_cond_init(&rbd->ending);
 	rbd->read_only = (flags & BACKING_OPEN_READ_ONLY) != 0;

@@ -16,6 +16,10 @@
  * within 4 s, or at the next change.  Reads fail from then on, too.  Nothing that was under way
  * arrives later.
  *
+ * Two machines that take the image over from each other (BackingOps.take_over) open it without the
+ * lock; until they have it, nothing is written.  Whoever wants it breaks the holder's lock, which
+ * blocklists that client, and it must open the image anew: its address stays on the blocklist.
+ *
  * No request has a time limit: if Ceph does not answer, whether a write arrives is not known, so
  * the call waits, and so does closing.  Only connecting has one, of 10 s.
  *

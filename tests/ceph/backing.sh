@@ -24,7 +24,7 @@ image() { echo "rbd:rbd/$1?conf=$CEPH_CONF"; }
 new_image() { rbd create "$1" --size 256M; }
 verify() { "$stamps" verify "$(image "$1")" "$WORK/$1.record"; }
 says_ready() { grep -q ready "$WORK/$1.out"; }
-has_failed() { grep -q FAILED "$WORK/$1.out"; }
+has_failed() { grep -q "FAILED: fenced" "$WORK/$1.out"; }
 acked() { python3 -c 'import struct, sys; print(sum(struct.unpack("<256Q", open(sys.argv[1], "rb").read())[128:]))' "$WORK/$1.record"; }
 
 # Begins `write` or `watch` in the background; `ends_with` waits for it.
@@ -94,6 +94,29 @@ must "it is blocklisted by hand" ceph osd blocklist add "$address" 600
 check "it becomes FAILED though nothing is written" wait_for 5 has_failed idle
 check "its reads end" ends_with 3
 check "the image can be opened again" works idle
+
+# ---- taken over by another gateway, without waiting until Ceph has forgotten the dead
+
+said() { sed -n "s/.*$2 \([0-9]*\).*/\1/p" "$WORK/$1.out"; } # IMAGE, the words before a number
+take() { "$stamps" take "$(image "$1")" "$WORK/$1.record" "$2" >"$WORK/$1.taken.out" 2>&1; } # IMAGE SECONDS
+
+must "an image" new_image taken
+check "one that nobody has is taken, and written to" take taken 9
+is "its owner had counted nothing before" "$(said taken.taken count | head -n 1)" 0
+check "it counted up every 2 s while it wrote" [ "$(said taken.taken count | tail -n 1)" -ge 3 ]
+must "a writer" begin taken write 120
+check "writes" wait_for 20 acks_more_than taken 500
+check "one that lives is taken, and written to" take taken 5
+check "within 3 s" [ "$(said taken.taken within)" -lt 3000 ]
+check "the first becomes FAILED" wait_for 4 has_failed taken
+check "and ends as such" ends_with 3
+check "nothing acknowledged by either is missing" verify taken
+must "a writer" begin taken write 120
+check "writes" wait_for 20 acks_more_than taken 500
+must "it is killed" kill -KILL "$writer"
+check "a dead one's is taken, and written to" take taken 2
+check "within 3 s" [ "$(said taken.taken within)" -lt 3000 ]
+check "nothing acknowledged is missing" verify taken
 
 # ---- the cluster away for a while
 

@@ -4,6 +4,9 @@
  *
  *   direct-stamps write URI RECORD SECONDS   eight threads write, one reads
  *   direct-stamps watch URI RECORD SECONDS   one thread reads, nobody writes
+ *   direct-stamps take URI RECORD SECONDS    as `write`, on standby first: takes the volume from
+ *                                            whoever has it, and says how long that took, how far
+ *                                            the other had counted, and how far it counts itself
  *   direct-stamps verify URI RECORD          what is there: nothing acknowledged is missing, and
  *                                            nothing is there that was not sent
  *   direct-stamps fill URI                   writes until the pool is full, then what must go on
@@ -24,7 +27,7 @@
 #include "common/base/bounds.h"
 #include "common/base/bytes.h"
 #include "common/base/units.h"
-#include "common/engine/volume.h"
+#include "common/engine/direct.h"
 
 #define THREADS 8
 #define PER_THREAD 16
@@ -69,13 +72,12 @@ static Stamps *stamps_map(const char *path)
 	return stamps == MAP_FAILED ? NULL : stamps;
 }
 
-static Volume *open_volume(const char *uri, gboolean read_only)
+static Volume *open_volume(const char *uri, VolumeOpenFlags flags)
 {
 	g_autoptr(GError) error = NULL;
+	gboolean read_only = flags & VOLUME_OPEN_READ_ONLY;
 	Backing *backing = backing_open(uri, read_only ? BACKING_OPEN_READ_ONLY : 0, &error);
-	Volume *volume = backing ? volume_open(backing, "test",
-					       read_only ? VOLUME_OPEN_READ_ONLY : 0, &error)
-				 : NULL;
+	Volume *volume = backing ? volume_open(backing, "test", flags, &error) : NULL;
 
 	if (!volume)
 		fprintf(stderr, "direct-stamps: %s\n", error->message);
@@ -146,7 +148,7 @@ static int await_end(Run *run)
 	if (info.state == VOLUME_FAILED) {
 		g_autofree char *why = volume_failure(run->volume);
 
-		printf("FAILED: %s\n", why);
+		printf("FAILED: %s%s\n", volume_is_fenced(run->volume) ? "fenced: " : "", why);
 		fflush(stdout);
 		run->end = min_i64(run->end, g_get_monotonic_time() + 10 * G_USEC_PER_SEC);
 		return 3;
@@ -154,10 +156,9 @@ static int await_end(Run *run)
 	return 0;
 }
 
-static int run_load(const char *uri, const char *record, double seconds, gboolean writes)
+static int run_load(Volume *volume, const char *record, double seconds, gboolean writes)
 {
 	Stamps *stamps = stamps_map(record);
-	Volume *volume = open_volume(uri, FALSE);
 	Run run = {volume, stamps, 0, 0};
 	Writer writers[THREADS];
 	GThread *threads[THREADS + 1];
@@ -177,16 +178,74 @@ static int run_load(const char *uri, const char *record, double seconds, gboolea
 	status = await_end(&run);
 	while (n)
 		g_thread_join(threads[--n]);
-	volume_close(volume, NULL);
 	if (run.wrong)
 		fprintf(stderr, "direct-stamps: a write ended with %s\n", g_strerror(-run.wrong));
 	return run.wrong ? 1 : status;
 }
 
+static int load(const char *uri, const char *record, double seconds, gboolean writes)
+{
+	Volume *volume = open_volume(uri, 0);
+	int status = run_load(volume, record, seconds, writes);
+
+	volume_close(volume, NULL);
+	return status;
+}
+
+/* On standby, everything is read and nothing is changed. */
+static gboolean stands_by(Volume *volume)
+{
+	guint8 block[BLOCK_SIZE];
+	int read = transfer(volume, block, 0, FALSE), write = transfer(volume, block, 0, TRUE);
+	int zero = volume_zero(volume, 0, BLOCK_SIZE), flush = volume_flush(volume);
+
+	printf("standby: read: %s; write: %s; zero: %s; flush: %s\n", g_strerror(-read),
+	       g_strerror(-write), g_strerror(-zero), g_strerror(-flush));
+	return volume_is_on_standby(volume) && !read && write == -EBUSY && zero == -EBUSY && !flush;
+}
+
+static gboolean take_over(Volume *volume, GError **error)
+{
+	BackingOwner owner;
+	gint64 began;
+
+	if (!volume_owner(volume, &owner, error))
+		return FALSE;
+	if (*owner.client && volume_take_over(volume, NULL, NULL)) {
+		fputs("direct-stamps: took a lock that another one has\n", stderr);
+		return FALSE;
+	}
+	began = g_get_monotonic_time();
+	if (!volume_take_over(volume, owner.client, error))
+		return FALSE;
+	printf("took over within %" G_GINT64_FORMAT " ms; before: %s, count %" G_GUINT64_FORMAT
+	       "\n",
+	       (g_get_monotonic_time() - began) / 1000, *owner.host ? owner.host : "nobody known",
+	       owner.count);
+	return !volume_is_on_standby(volume);
+}
+
+static int take(const char *uri, const char *record, double seconds)
+{
+	Volume *volume = open_volume(uri, VOLUME_OPEN_STANDBY);
+	g_autoptr(GError) error = NULL;
+	BackingOwner owner;
+	int status = 1;
+
+	if (volume && stands_by(volume) && take_over(volume, &error))
+		status = run_load(volume, record, seconds, TRUE);
+	if (!status && volume_owner(volume, &owner, &error))
+		printf("count %" G_GUINT64_FORMAT "\n", owner.count);
+	if (error)
+		fprintf(stderr, "direct-stamps: %s\n", error->message);
+	volume_close(volume, NULL);
+	return status;
+}
+
 static int verify(const char *uri, const char *record)
 {
 	Stamps *stamps = stamps_map(record);
-	Volume *volume = open_volume(uri, TRUE);
+	Volume *volume = open_volume(uri, VOLUME_OPEN_READ_ONLY);
 	guint64 acked = 0;
 	int status = 0;
 
@@ -214,7 +273,7 @@ static int verify(const char *uri, const char *record)
 
 static int fill(const char *uri)
 {
-	Volume *volume = open_volume(uri, FALSE);
+	Volume *volume = open_volume(uri, 0);
 	guint8 block[BLOCK_SIZE];
 	guint64 offset = 0;
 	int r = 0, again, zero;
@@ -234,7 +293,7 @@ static int fill(const char *uri)
 
 static int await_size(const char *uri, const char *file, guint64 size)
 {
-	Volume *volume = open_volume(uri, FALSE);
+	Volume *volume = open_volume(uri, 0);
 	guint8 block[BLOCK_SIZE] = {0};
 	g_autoptr(GError) error = NULL;
 	int r = -EIO;
@@ -258,9 +317,11 @@ int main(int argc, char **argv)
 	const char *verb = argc > 2 ? argv[1] : "";
 
 	if (!strcmp(verb, "write") && argc == 5)
-		return run_load(argv[2], argv[3], atof(argv[4]), TRUE);
+		return load(argv[2], argv[3], atof(argv[4]), TRUE);
 	if (!strcmp(verb, "watch") && argc == 5)
-		return run_load(argv[2], argv[3], atof(argv[4]), FALSE);
+		return load(argv[2], argv[3], atof(argv[4]), FALSE);
+	if (!strcmp(verb, "take") && argc == 5)
+		return take(argv[2], argv[3], atof(argv[4]));
 	if (!strcmp(verb, "verify") && argc == 4)
 		return verify(argv[2], argv[3]);
 	if (!strcmp(verb, "fill") && argc == 3)
