@@ -177,6 +177,7 @@ static gboolean size_settle(Resizing *resizing, guint64 before, GError **error)
 
 static gboolean resize_locked(Resizing *resizing, GError **error)
 {
+	gint64 since = g_get_monotonic_time();
 	g_autoptr(GError) problem = NULL;
 	g_auto(Facts) facts = {0};
 
@@ -188,10 +189,15 @@ static gboolean resize_locked(Resizing *resizing, GError **error)
 		cli_warn_of_promise("resize", facts.path, resizing->size, facts.allocated);
 	if (resizing->size < facts.size && !volume_may_shrink(resizing, error))
 		return FALSE;
-	if (server_resize(resizing, &problem))
-		return device_resize(resizing, error);
-	if (g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
-		return volume_resize_here(resizing, error);
+	do {
+		if (server_resize(resizing, &problem))
+			return device_resize(resizing, error);
+		if (!g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
+			break;
+		g_clear_error(&problem);
+		if (volume_resize_here(resizing, &problem))
+			return TRUE;
+	} while (served_just_begins(since, &problem));
 	g_propagate_error(error, g_steal_pointer(&problem));
 	return FALSE;
 }

@@ -220,15 +220,13 @@ static Volume *scrub_open_volume(const Scrubbing *scrubbing, GError **error)
 	return pool_volume_open(scrubbing->config, scrubbing->name, 0, error);
 }
 
-static int scrub_here(const Scrubbing *scrubbing)
+/* Takes over `volume`. */
+static int scrub_here(const Scrubbing *scrubbing, Volume *volume)
 {
 	GError *error = NULL;
-	Volume *volume = scrub_open_volume(scrubbing, &error);
 	g_autoptr(Json) status = NULL;
 	Scrub *scrub_volume;
 
-	if (!volume)
-		return scrub_failed(scrubbing, error);
 	scrub_volume = scrub_start(volume, SCRUB_OPENED, scrubbing->rate, &error);
 	if (!scrub_volume) {
 		volume_close(volume, NULL);
@@ -261,22 +259,38 @@ static int server_tell(const Scrubbing *scrubbing, const char *action)
 	return CLI_DONE;
 }
 
+/* A scrub that the server has started: `begun` is its answer, which is released. */
+static int scrub_served(const Scrubbing *scrubbing, Json *begun, gboolean background)
+{
+	g_autoptr(Json) status = begun;
+
+	if (!background)
+		return scrub_follow(scrubbing, status);
+	cli_did("scrub %s: started", scrubbing->text);
+	status_print(scrubbing, status);
+	return CLI_DONE;
+}
+
 static int scrub_volume(const Scrubbing *scrubbing, gboolean background)
 {
+	gint64 since = g_get_monotonic_time();
 	GError *error = NULL;
-	g_autoptr(Json) status = server_ask(scrubbing, "start", &error);
+	Json *status;
+	Volume *volume;
 
-	if (status) {
-		if (!background)
-			return scrub_follow(scrubbing, status);
-		cli_did("scrub %s: started", scrubbing->text);
-		status_print(scrubbing, status);
-		return CLI_DONE;
-	}
-	if (background || !g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
-		return scrub_failed(scrubbing, error);
-	g_error_free(error);
-	return scrub_here(scrubbing);
+	do {
+		status = server_ask(scrubbing, "start", &error);
+		if (status)
+			return scrub_served(scrubbing, status, background);
+		if (background ||
+		    !g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
+			break;
+		g_clear_error(&error);
+		volume = scrub_open_volume(scrubbing, &error);
+		if (volume)
+			return scrub_here(scrubbing, volume);
+	} while (served_just_begins(since, &error));
+	return scrub_failed(scrubbing, error);
 }
 
 static gboolean rate_parse(const char *text, Scrubbing *scrubbing)

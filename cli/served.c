@@ -6,6 +6,8 @@
 #include "common/base/error.h"
 #include "common/service/pool.h"
 
+#define BEGIN_SECONDS 5
+
 /* Compares place and UUID.  An older server does not report its place; then the UUID decides. */
 static gboolean facts_match_sample(const Facts *facts, const Sample *sample)
 {
@@ -48,6 +50,16 @@ gboolean served_is_in_place(const Config *config, const VolumeName *name, const 
 		return FALSE;
 	now = backing_place_of_stat(&st);
 	return backing_place_equal(&now, &served);
+}
+
+gboolean served_just_begins(gint64 since, GError **error)
+{
+	if (!g_error_matches(*error, STORAGEOS_ERROR, STORAGEOS_ERROR_BUSY) ||
+	    g_get_monotonic_time() - since > BEGIN_SECONDS * G_USEC_PER_SEC)
+		return FALSE;
+	g_clear_error(error);
+	g_usleep(G_USEC_PER_SEC / 10);
+	return TRUE;
 }
 
 gboolean served_check_sample(const Config *config, const VolumeName *name, const Sample *sample,

@@ -23,6 +23,12 @@ gboolean served_is_in_place(const Config *config, const VolumeName *name, const 
  * name leads to nothing.  TRUE if nothing is served. */
 gboolean served_check(const Config *config, const VolumeName *name, GError **error);
 
-/* The same, with what the server reports already at hand. */
+/* Whether to ask a volume's server once more, when nobody answered and then the volume could not be
+ * opened here: a server that is just beginning has the volume before it answers, which takes a
+ * moment.  If so, releases the error and sleeps for a tenth of a second; no more than five seconds
+ * after `since` (g_get_monotonic_time()). */
+gboolean served_just_begins(gint64 since, GError **error);
+
+/* The same as served_check(), with what the server reports already at hand. */
 gboolean served_check_sample(const Config *config, const VolumeName *name, const Sample *sample,
 			     GError **error);

@@ -67,18 +67,24 @@ static gboolean volume_open_here(SnapshotVolume *volume, SnapshotVolumeUse use, 
 
 static gboolean volume_reach(SnapshotVolume *volume, SnapshotVolumeUse use, GError **error)
 {
+	gint64 since = g_get_monotonic_time();
 	g_autoptr(GError) problem = NULL;
 
-	if (!served_check(volume->config, volume->name, error))
-		return FALSE;
-	if (snapshot_volume_relist(volume, &problem))
-		return TRUE;
-	if (use == SNAPSHOT_VOLUME_SERVED ||
-	    !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND)) {
-		g_propagate_error(error, g_steal_pointer(&problem));
-		return FALSE;
-	}
-	return volume_open_here(volume, use, error) && snapshot_volume_relist(volume, error);
+	do {
+		if (!served_check(volume->config, volume->name, error))
+			return FALSE;
+		if (snapshot_volume_relist(volume, &problem))
+			return TRUE;
+		if (use == SNAPSHOT_VOLUME_SERVED ||
+		    !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
+			break;
+		g_clear_error(&problem);
+		if (volume_open_here(volume, use, &problem))
+			return snapshot_volume_relist(volume, error);
+		places_free(g_steal_pointer(&volume->places));
+	} while (served_just_begins(since, &problem));
+	g_propagate_error(error, g_steal_pointer(&problem));
+	return FALSE;
 }
 
 SnapshotVolume *snapshot_volume_open(const Config *config, const VolumeName *name,

@@ -196,4 +196,19 @@ refuses "once more" "there is a snapshot .b. already" import ceph "$WORK/b.rbd" 
 refuses "as a stream" "not a storageos stream" import ceph "$WORK/b.rbd"
 
 must "end" unmount "$WORK/mnt"
+
+# ---- a server that is just beginning has the volume, and does not answer yet
+
+begin_late() {
+	flock "$POOL/db.vol" sleep 2 &
+	sleep 0.5
+	"$STORAGEOS" "$@"
+	local status=$?
+	wait $!
+	return "$status"
+}
+check "export asks it again" begin_late export db@a "$WORK/late.stream"
+check "so do other commands on snapshots" begin_late snapshot rename db@a first
+check "so does resize" begin_late resize db +1M
+check "so does scrub" begin_late scrub db
 finish
