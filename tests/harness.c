@@ -455,5 +455,5 @@ int test_run(int argc, char **argv)
 	CU_cleanup_registry();
 	g_clear_pointer(&tests, g_ptr_array_unref);
 	g_clear_pointer(&skip_reason, g_free);
-	return failed;
+	return failed || !current;
 }

@@ -28,7 +28,7 @@ typedef void (*TestFunction)(const void *data);
 void test_add(const char *name, TestFunction run, const void *data);
 
 /* Runs them in the order that they were added and prints TAP.  Returns what main() returns: 0 when
- * none failed. */
+ * none failed, and one was run: words that no name contains run none. */
 int test_run(int argc, char **argv);
 
 /* The running test is reported as skipped, unless a check of it failed.  Then return. */

@@ -323,22 +323,25 @@ static void test_stuck(const void *data)
 	scene_close();
 }
 
-/* Pushes writes, one after the other, until one finds a thread awake that was done before. */
+/* Pushes the first write again, so soon after its answer number `times` that a thread which spins
+ * is still there. */
+static WriterPush push_again(gint times)
+{
+	while (g_atomic_int_get(&scene->answered[0]) < times)
+		;
+	for (gint64 soon = g_get_monotonic_time() + 10; g_get_monotonic_time() < soon;)
+		;
+	return push(0, 0, BLOCK_SIZE, FAR);
+}
+
+/* Until one finds a thread awake that was done before. */
 static gboolean push_to_spinner(gint64 microseconds)
 {
 	gint64 end = g_get_monotonic_time() + microseconds;
 	gboolean awake = FALSE;
 
-	while (!awake && g_get_monotonic_time() < end) {
-		gint done = g_atomic_int_get(&scene->answered[0]);
-
-		push(0, 0, BLOCK_SIZE, FAR);
-		while (g_atomic_int_get(&scene->answered[0]) == done)
-			;
-		for (gint64 soon = g_get_monotonic_time() + 10; g_get_monotonic_time() < soon;)
-			;
-		awake = push(1, 0, BLOCK_SIZE, FAR) == WRITER_IS_AWAKE;
-	}
+	for (gint i = 0; !awake && g_get_monotonic_time() < end; i++)
+		awake = push_again(i) == WRITER_IS_AWAKE;
 	return awake;
 }
 
@@ -357,7 +360,8 @@ static void test_spins(const void *data)
 	scene_close();
 }
 
-/* Nor does it while other requests are under way. */
+/* Nor does it while other requests are under way: of pushes that would find a spinning thread
+ * awake, few find one that has not gone to sleep yet. */
 static void test_others(const void *data)
 {
 	guint awake = 0;
@@ -366,13 +370,10 @@ static void test_others(const void *data)
 	if (!scene_open(FAR, FALSE))
 		return;
 	g_atomic_int_set(&scene->others, TRUE);
-	for (guint i = 0; i < 200; i++) {
-		gint done = g_atomic_int_get(&scene->answered[0]);
-
-		awake += push(0, 0, BLOCK_SIZE, FAR) == WRITER_IS_AWAKE;
-		WAIT_WITHIN(20, g_atomic_int_get(&scene->answered[0]) != done);
-	}
-	CHECK_UINT(awake, 0);
+	for (gint i = 0; i < 1000; i++)
+		awake += push_again(i) == WRITER_IS_AWAKE;
+	if (thread_processors() > 1)
+		CHECK(awake < 500);
 	scene_run();
 	scene_close();
 }
