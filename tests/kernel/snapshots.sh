@@ -32,7 +32,7 @@ cleanup unmount_all
 plugin_install
 must "the runner starts" runner_start
 
-declare -A link sums left sent
+declare -A link left sent
 mkdir "$WORK/clone"
 make() { # TYPE
 	local type=$1 mount=$WORK/mnt.$1
@@ -40,7 +40,7 @@ make() { # TYPE
 		mkdir "$mount" "$WORK/old.$type" "$WORK/served.$type" && "mkfs.$type" -q "${link[$type]}" &&
 		mount -o discard "${link[$type]}" "$mount" || return
 	tree_fill "$mount/tree" 4 && sync -f "$mount"
-	sums[$type]=$(tree_checksum "$mount/tree")
+	(cd "$mount/tree" && find . -type f -exec sha256sum {} +) >"$WORK/sums.$type" || return
 	left[$type]='' sent[$type]=0
 }
 for type in "${types[@]}"; do
@@ -83,7 +83,7 @@ other_uuid() { # TYPE DEVICE
 
 # has DIRECTORY TYPE NUMBER: whether what is mounted there is what was there then.
 has() {
-	[ "$(cat "$1/stamp")" = "$3" ] && [ "$(tree_checksum "$1/tree")" = "${sums[$2]}" ]
+	[ "$(<"$1/stamp")" = "$3" ] && (cd "$1/tree" && sha256sum --quiet --strict -c "$WORK/sums.$2")
 }
 
 # A disk that cannot be written needs no option but those: ext4 would refuse a journal that has to be recovered.
@@ -103,8 +103,8 @@ serve_mount() { # TYPE VOLUME DIRECTORY: over FUSE
 	local file=$WORK/served.$1/$2
 	"$STORAGEOS_FUSE" "$2" "$WORK/served.$1" && other_uuid "$1" "$file" && mount -o "loop,$(options "$1")" "$file" "$3"
 }
-# Over TCMU targetcli takes seconds: only each eighth.
-how() { [ $(($1 % 8)) = 1 ] && echo attach_mount || echo serve_mount; } # NUMBER
+# Over TCMU targetcli takes seconds: only each sixteenth.
+how() { [ $(($1 % 16)) = 1 ] && echo attach_mount || echo serve_mount; } # NUMBER
 appear() { # TYPE NUMBER: beside the original
 	local volume=$1@s$2
 	[ "$1" != btrfs ] || { volume=btrfs-s$2 && "$STORAGEOS" clone "btrfs@s$2" "$volume"; } || return
@@ -209,13 +209,15 @@ send_end() {
 	[ $# = 2 ] || { broken=$((broken + 1)) && rm "$WORK/mnt.$1/bulk"; }
 }
 # One stream after the other, of each volume in turn; those that break first, and `breaks_every` seconds apart.
-breaks_every=$((seconds / 6 > 60 ? seconds / 6 : 60)) next_break=0
+breaks_every=$((seconds / 6 > 60 ? seconds / 6 : 60)) next_break=0 sends_every=$((seconds / 45)) next_send=0
 transfer_step() { # TYPE NUMBER READY: whether the bulk was written before this snapshot
 	[ -z "$transfer" ] || { ! alive "$transfer" && fine "what is sent is equal: ${sending[*]}" send_end; } || return 0
 	if [ -z "$bulk" ] && [ $SECONDS -ge $next_break ] && [ $SECONDS -lt $((end - 30)) ]; then
 		next_break=$((SECONDS + breaks_every))
 		bulk_start "$(next_type $broken)"
 	elif [ -z "$bulk" ] || [ "$1" != "$(next_type $broken)" ]; then
+		[ $SECONDS -ge $next_send ] || return 0
+		next_send=$((SECONDS + sends_every))
 		send_start "$1" "$2"
 	elif [ "$3" = yes ]; then
 		bulk='' && send_start "$1" "$2" broken
@@ -240,14 +242,14 @@ prune() {
 }
 restart() { runner_kill && runner_start; }
 dmesg --clear
-VERIFIER_PAUSE=4
+VERIFIER_PAUSE=10
 for type in "${types[@]}"; do
 	verifier_start "$type" "$WORK/mnt.$type"
 done
 begun=$SECONDS end=$((SECONDS + seconds)) number=0 snapshots=0 kills=0
 next_kill=$((SECONDS + 15)) next_clone=$SECONDS next_note=$((SECONDS + 60))
 while [ $SECONDS -lt $end ]; do
-	next=$((SECONDS + interval)) number=$((number + 1))
+	number=$((number + 1))
 	of=("$(next_type $number)")
 	[ $((number % 10)) != 1 ] || of=("${types[@]}")
 	ready=$([ -n "$bulk" ] && gone "$bulk" && echo yes || echo no)
@@ -276,7 +278,8 @@ while [ $SECONDS -lt $end ]; do
 		next_note=$((SECONDS + 60))
 		note "$((SECONDS - begun)) s: $snapshots snapshots, $kills kills, $clones clones, $transfers streams, $broken broken"
 	fi
-	while [ $SECONDS -lt $next ]; do sleep 0.2; done
+	# What was late is made up for.
+	while [ $SECONDS -lt $((begun + snapshots * interval)) ]; do sleep 0.2; done
 done
 ok "each snapshot was mounted beside its original, and had what was there"
 note "$snapshots snapshots in $((SECONDS - begun)) s, $kills kills of the runner"
