@@ -11,8 +11,8 @@
 #   target_export NAME...    makes an iSCSI target with these backstores for the initiator
 #   initiator_login NAME...  logs in, and waits until each backstore has its disk (device_of of guest.sh)
 #   initiator_logout
-#   verifier_start NAME DIRECTORY|DEVICE   starts fio, which writes and verifies again and again, every
-#                            $VERIFIER_PAUSE seconds if that is set
+#   verifier_start NAME DIRECTORY|DEVICE   starts fio, which writes and verifies again and again; at no
+#                            more than $VERIFIER_RATE bytes a second if that is set
 #   verifier_end NAME        stops it; fails if any data was not as it was written
 #   verifier_goes_on NAME    whether it has made progress since the last call, or does so within a
 #                            minute
@@ -71,7 +71,8 @@ verifier_once() { # NAME WHERE OPTION...
 	[ ! -d "$2" ] || where=(--directory="$2")
 	shift 2
 	fio --name="$name" "${where[@]}" --ioengine=libaio --iodepth=8 --rw=randwrite \
-		--bsrange=4k-64k --size=4M --verify=crc32c --verify_fatal=1 --randrepeat=0 "$@" \
+		--bsrange=4k-64k --size=4M --verify=crc32c --verify_fatal=1 --randrepeat=0 \
+		${VERIFIER_RATE:+--rate="0,$VERIFIER_RATE"} "$@" \
 		--output="$WORK/$name.fio" || { cat "$WORK/$name.fio"; return 1; }
 }
 
@@ -83,7 +84,6 @@ verifier_run() {
 		[ ! -e "$WORK/$1.enough" ] || break
 		verifier_once "$1" "$2" --fsync=32 || return
 		echo >>"$WORK/$1.rounds"
-		sleep "${VERIFIER_PAUSE-0}"
 	done
 }
 

@@ -141,15 +141,8 @@ clone_end() {
 
 # ---- a second volume, kept equal
 
-# An export that finds the runner dead opens the volume itself, unless a new runner is faster.
-export_again() {
-	local said=$WORK/.export.$BASHPID
-	until "$STORAGEOS" export "$@" 2>"$said"; do
-		grep 'in use by process' "$said" >&2 && sleep 1 || { cat "$said" >&2; return 1; }
-	done
-}
 # All data, in order.
-content() { export_again "$1" --format rbd-diff - | sha256sum; } # VOLUME@SNAPSHOT
+content() { "$STORAGEOS" export "$1" --format rbd-diff - | sha256sum; } # VOLUME@SNAPSHOT
 equal() { # TYPE NUMBER
 	local original
 	original=$(content "$1@s$2") && [ "$(content "copy-$1@s$2")" = "$original" ]
@@ -167,7 +160,7 @@ trickle() {
 break_thrice() { # TYPE EXPORT-ARGUMENT...
 	local type=$1 snapshot=$2 sender first
 	shift
-	! export_again "$@" | trickle 100 | receive "$type" || return
+	! "$STORAGEOS" export "$@" | trickle 100 | receive "$type" || return
 	first=$(token "$type") || return
 	echo "$first"
 	[ "${first##*.}" -gt 0 ] || return
@@ -175,7 +168,7 @@ break_thrice() { # TYPE EXPORT-ARGUMENT...
 	"$STORAGEOS" export "$snapshot" --resume "$first" >"$WORK/pipe" &
 	sender=$!
 	! { trickle 10 && kill -9 $sender && cat; } <"$WORK/pipe" | receive "$type" || return
-	! export_again "$snapshot" --resume "$(token "$type")" | trickle 100 |
+	! "$STORAGEOS" export "$snapshot" --resume "$(token "$type")" | trickle 100 |
 		timeout --signal=KILL 5 "$STORAGEOS" import "copy-$type" || return
 	[ "$(token "$type")" = "$first" ]
 }
@@ -188,7 +181,7 @@ send() {
 		break_thrice "$1" "$snapshot" "${from[@]}" || return
 		from=(--resume "$(token "$1")")
 	fi
-	export_again "$snapshot" "${from[@]}" | receive "$1" && equal "$1" "$2" || return
+	"$STORAGEOS" export "$snapshot" "${from[@]}" | receive "$1" && equal "$1" "$2" || return
 	[ "${sent[$1]}" = 0 ] || "$STORAGEOS" snapshot delete "copy-$1@s${sent[$1]}"
 }
 
@@ -242,7 +235,7 @@ prune() {
 }
 restart() { runner_kill && runner_start; }
 dmesg --clear
-VERIFIER_PAUSE=10
+VERIFIER_RATE=160k
 for type in "${types[@]}"; do
 	verifier_start "$type" "$WORK/mnt.$type"
 done
