@@ -102,7 +102,7 @@ void cli_warn_of_promise(const char *verb, const char *path, guint64 size, guint
 	struct statvfs fs;
 	guint64 room;
 
-	if (g_str_has_prefix(path, "/dev/") || statvfs(directory, &fs))
+	if (!g_path_is_absolute(path) || g_str_has_prefix(path, "/dev/") || statvfs(directory, &fs))
 		return;
 	room = (guint64)fs.f_bavail * fs.f_frsize;
 	if (size <= room + allocated)

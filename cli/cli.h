@@ -50,7 +50,7 @@ int cli_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
 gboolean cli_volume_size(const char *verb, const char *text, guint64 *ret_size);
 
 /* Warns if a volume of `size` bytes at `path` may outgrow its file system's free space; the volume
- * has `allocated` bytes already. */
+ * has `allocated` bytes already.  Not of an image of Ceph. */
 void cli_warn_of_promise(const char *verb, const char *path, guint64 size, guint64 allocated);
 
 /* A line for the user on standard error, "storageos: ...". */

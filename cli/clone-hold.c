@@ -68,9 +68,10 @@ gboolean clone_check_gone(const Config *config, const char *tag, GError **error)
 
 	/* A pool that cannot be looked into may have it. */
 	for (guint i = 0; of_clone && !clone && i < config->pools->len; i++) {
-		g_autoptr(GPtrArray) names = pool_list(g_ptr_array_index(config->pools, i), error);
+		const ConfigPool *pool = g_ptr_array_index(config->pools, i);
+		g_autoptr(GPtrArray) names = pool->ceph ? NULL : pool_list(pool, error);
 
-		if (!names) {
+		if (!names && !pool->ceph) {
 			g_prefix_error(error,
 				       "the linked clone may be in a pool that cannot be read: ");
 			return FALSE;

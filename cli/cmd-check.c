@@ -385,6 +385,8 @@ static int verb_check_run(int argc, char **argv)
 	checking.name = name;
 	checking.text = text;
 	checking.json = cli.json;
+	if (!pool_check_thin(cli.config, name, &error))
+		return check_failed(&checking, g_steal_pointer(&error));
 	return checking.repair ? repair_run(&checking) : check_run_and_print(&checking);
 }
 

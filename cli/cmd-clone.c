@@ -149,7 +149,8 @@ static int verb_clone_run(int argc, char **argv)
 	if (!cloning.from->snapshot)
 		return cli_usage("clone: '%s' names no snapshot (usage: storageos clone %s)",
 				 cli.arguments[0], verb_clone.arguments);
-	if (!clone_make(&cloning, &error))
+	if (!pool_check_thin(cli.config, cloning.from, &error) ||
+	    !pool_check_thin(cli.config, cloning.to, &error) || !clone_make(&cloning, &error))
 		return cli_failed(error);
 	clone_report(&cloning);
 	return CLI_DONE;

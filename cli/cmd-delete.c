@@ -102,7 +102,7 @@ static int verb_delete_run(int argc, char **argv)
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("delete: %s", error->message);
-	path = pool_volume_path(cli.config, name, NULL);
+	path = pool_volume_place(cli.config, name);
 	deleted = delete_locked(cli.config, name, &error);
 	if (forgotten &&
 	    (deleted || g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND)))

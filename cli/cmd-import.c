@@ -271,7 +271,9 @@ static int verb_import_run(int argc, char **argv)
 	importing.text = volume_name_format(importing.name);
 	what = g_strconcat("import ", importing.text, NULL);
 	importing.progress.what = what;
-	if (importing.token)
+	if (!pool_check_thin(cli.config, importing.name, &error))
+		good = FALSE;
+	else if (importing.token)
 		good = token_print(&importing, &error);
 	else if (importing.abort)
 		good = import_abort(&importing, &error);

@@ -128,6 +128,8 @@ static gboolean info_collect(const Config *config, const VolumeName *name, Json 
 	attachment_to_json(attachment, object);
 	trouble = trouble_find(attachment, places->text);
 	json_add_text(object, "trouble", trouble);
+	if (pool_is_ceph(config, name) && !attachment->facts.holder)
+		return TRUE;
 	if (attachment->facts.holder) {
 		info_add_server(object, attachment);
 		return TRUE;

@@ -13,6 +13,7 @@
 #include "common/base/units.h"
 
 #define SUFFIX ".vol"
+#define ASK_SECONDS 10
 
 static const char *const headings[] = {"VOLUME", "SIZE", "USED", "USED%", "STATE", NULL};
 static const gboolean right[] = {FALSE, TRUE, TRUE, TRUE, FALSE};
@@ -108,6 +109,33 @@ static gboolean file_is_volume(const char *file, const GPtrArray *names)
 	return g_ptr_array_find_with_equal_func((GPtrArray *)names, name, g_str_equal, NULL);
 }
 
+/* The same of a pool of Ceph; what others store there counts, too. */
+static char *pool_describe_ceph(const ConfigPool *pool, const PoolSum *sum)
+{
+	g_autofree char *size = size_format(sum->size), *whole = NULL, *room = NULL;
+	guint64 all, available;
+
+	if (!facts_ask_pool(pool, ASK_SECONDS, &all, &available, NULL) || !all)
+		return NULL;
+	whole = size_format(all);
+	room = size_format(available);
+	return g_strdup_printf("pool %s: %" G_GUINT64_FORMAT
+			       " volume%s, size %s; Ceph: %s of %s free (%.0f %%)",
+			       pool->name, sum->volumes, sum->volumes == 1 ? "" : "s", size, room,
+			       whole, 100. * (double)available / (double)all);
+}
+
+/* Mentions images that no volume can have the name of. */
+static void pool_say_strange_images(const ConfigPool *pool, const GPtrArray *strangers)
+{
+	if (strangers->len)
+		cli_say("list: %u image%s in %s cannot be a volume: '%s'%s (the name must "
+			"be " NAME_RULE "; see: rbd rename)",
+			strangers->len, strangers->len == 1 ? "" : "s", pool->path,
+			(const char *)g_ptr_array_index(strangers, 0),
+			strangers->len == 1 ? "" : " and others");
+}
+
 /* Mentions files in the pool that look like volumes but are not: "DB.vol", "db copy.vol", links. */
 static void pool_say_strangers(const ConfigPool *pool, const GPtrArray *names)
 {
@@ -130,8 +158,9 @@ static void pool_say_strangers(const ConfigPool *pool, const GPtrArray *names)
 
 static void listing_add_pool(Listing *listing, const ConfigPool *pool)
 {
+	g_autoptr(GPtrArray) strangers = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(GError) error = NULL;
-	g_autoptr(GPtrArray) names = facts_list(pool, &error);
+	g_autoptr(GPtrArray) names = facts_list_all(pool, strangers, &error);
 	PoolSum sum = {0};
 	char *line;
 
@@ -144,8 +173,11 @@ static void listing_add_pool(Listing *listing, const ConfigPool *pool)
 
 		listing_add_volume(listing, &name, &sum);
 	}
-	pool_say_strangers(pool, names);
-	line = pool_describe_space(pool, &sum);
+	if (pool->ceph)
+		pool_say_strange_images(pool, strangers);
+	else
+		pool_say_strangers(pool, names);
+	line = pool->ceph ? pool_describe_ceph(pool, &sum) : pool_describe_space(pool, &sum);
 	if (line)
 		g_ptr_array_add(listing->pools, line);
 }

@@ -6,18 +6,22 @@
 
 #include "cli/attachment.h"
 #include "cli/cli.h"
+#include "cli/facts.h"
 #include "cli/target-configfs.h"
 #include "common/base/autofd.h"
 #include "common/base/error.h"
 #include "common/base/names.h"
 #include "common/service/config-edit.h"
+#include "common/service/pool-store.h"
 #include "common/service/registry.h"
+
+#define ASK_SECONDS 10
 
 /* ---- create */
 
 /* With signals blocked: a pool is created completely or not at all. */
-static gboolean pool_create_uninterrupted(const Config *config, const char *name,
-					  const char *directory, gboolean adopt, GError **error)
+static gboolean pool_create_uninterrupted(const Config *config, const ConfigPool *wanted,
+					  gboolean adopt, GError **error)
 {
 	sigset_t signals, before;
 	gboolean done;
@@ -27,15 +31,45 @@ static gboolean pool_create_uninterrupted(const Config *config, const char *name
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &signals, &before);
-	done = pool_create(config, name, directory, adopt, error);
+	done = wanted->ceph ? pool_store_make(config, wanted, adopt, error)
+			    : pool_create(config, wanted->name, wanted->path, adopt, error);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!done)
-		g_prefix_error(error, "create pool '%s': ", name);
+		g_prefix_error(error, "create pool '%s': ", wanted->name);
 	return done;
 }
 
-static int pool_create_verb(const Cli *cli, const char *name, const char *directory, gboolean adopt)
+/* Where the pool is: its directory, or what it is in Ceph. */
+static void json_add_place(Json *object, const ConfigPool *pool)
 {
+	json_add_text(object, pool->ceph ? "rbd" : "directory",
+		      pool->path + (pool->ceph ? strlen(CONFIG_CEPH) : 0));
+	json_add_text(object, "ceph_conf", pool->ceph_conf);
+	json_add_text(object, "ceph_id", pool->ceph_id);
+}
+
+static gboolean is_word(const char *text)
+{
+	return *text && !strpbrk(text, "/@?& ") && g_utf8_validate(text, -1, NULL);
+}
+
+/* What a URI and the configuration can hold. */
+static gboolean ceph_is_valid(const ConfigPool *wanted)
+{
+	g_auto(GStrv) names = g_strsplit(wanted->path + strlen(CONFIG_CEPH), "/", 3);
+	guint n = g_strv_length(names);
+	gboolean good = n == 1 || n == 2;
+
+	for (guint i = 0; i < n; i++)
+		good &= is_word(names[i]);
+	return good && (!wanted->ceph_id || is_word(wanted->ceph_id)) &&
+	       (!wanted->ceph_conf ||
+		(g_path_is_absolute(wanted->ceph_conf) && !strpbrk(wanted->ceph_conf, "?&")));
+}
+
+static int pool_create_verb(const Cli *cli, const ConfigPool *wanted, gboolean adopt)
+{
+	const char *name = wanted->name;
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Config) now = NULL;
 	const ConfigPool *pool;
@@ -43,7 +77,14 @@ static int pool_create_verb(const Cli *cli, const char *name, const char *direct
 
 	if (!pool_name_valid(name))
 		return cli_usage("pool create: invalid pool name '%s': must be " NAME_RULE, name);
-	if (!pool_create_uninterrupted(cli->config, name, directory, adopt, &error))
+	if (!wanted->ceph && (wanted->ceph_conf || wanted->ceph_id))
+		return cli_usage("pool create: --ceph-conf and --ceph-id are for a pool of Ceph "
+				 "(" CONFIG_CEPH "POOL)");
+	if (wanted->ceph && !ceph_is_valid(wanted))
+		return cli_usage("pool create: invalid place in Ceph '%s' (" CONFIG_CEPH
+				 "POOL[/NAMESPACE], --ceph-conf with an absolute path)",
+				 wanted->path);
+	if (!pool_create_uninterrupted(cli->config, wanted, adopt, &error))
 		return cli_failed(error);
 	now = config_load_again(cli->config, &error);
 	pool = now ? config_find_pool(now, name) : NULL;
@@ -51,9 +92,9 @@ static int pool_create_verb(const Cli *cli, const char *name, const char *direct
 		return cli_failed(error);
 	object = json_object_new_object();
 	json_add_text(object, "pool", name);
-	json_add_text(object, "directory", pool->path);
+	json_add_place(object, pool);
 	json_add_text(object, "uuid", pool->uuid);
-	cli_report(cli, object, "%s: pool in %s", name, pool->path);
+	cli_report(cli, object, "%s: pool in %s%s", name, pool->ceph ? "Ceph, " : "", pool->path);
 	return CLI_DONE;
 }
 
@@ -127,7 +168,7 @@ static gboolean pool_remove_entry(const Config *config, const ConfigPool *pool, 
 static int pool_delete_verb(const Cli *cli, const char *name)
 {
 	const ConfigPool *pool = config_find_pool(cli->config, name);
-	g_autoptr(GPtrArray) volumes = pool ? pool_list(pool, NULL) : NULL;
+	g_autoptr(GPtrArray) volumes = pool ? facts_list(pool, NULL) : NULL;
 	guint n = volumes ? volumes->len : 0;
 	g_autoptr(GError) error = NULL;
 	Json *object;
@@ -143,7 +184,7 @@ static int pool_delete_verb(const Cli *cli, const char *name)
 	}
 	object = json_object_new_object();
 	json_add_text(object, "pool", name);
-	json_add_text(object, "directory", pool->path);
+	json_add_place(object, pool);
 	json_add_number(object, "volumes", n);
 	cli_report(
 		cli, object,
@@ -166,6 +207,16 @@ static char *pool_find_problem(const ConfigPool *pool, gboolean usable, const GE
 					    pool->name, pool->path);
 }
 
+/* The UUID of the pool that is there, or NULL.  Ceph is asked. */
+static char *pool_look(const ConfigPool *pool, GError **error)
+{
+	guint64 whole, available;
+
+	if (pool->ceph && !facts_ask_pool(pool, ASK_SECONDS, &whole, &available, error))
+		return NULL;
+	return pool_uuid(pool, error);
+}
+
 static void pool_list_verb(const Config *config, Json *objects)
 {
 	if (!objects)
@@ -173,7 +224,7 @@ static void pool_list_verb(const Config *config, Json *objects)
 	for (guint i = 0; i < config->pools->len; i++) {
 		const ConfigPool *pool = g_ptr_array_index(config->pools, i);
 		g_autoptr(GError) error = NULL;
-		g_autofree char *uuid = pool_uuid(pool, &error);
+		g_autofree char *uuid = pool_look(pool, &error);
 		g_autofree char *problem = pool_find_problem(pool, uuid != NULL, error);
 		Json *object;
 
@@ -184,7 +235,7 @@ static void pool_list_verb(const Config *config, Json *objects)
 		}
 		object = json_object_new_object();
 		json_add_text(object, "pool", pool->name);
-		json_add_text(object, "directory", pool->path);
+		json_add_place(object, pool);
 		json_add_text(object, "uuid", uuid ? uuid : pool->uuid);
 		json_add_flag(object, "ready", uuid != NULL);
 		json_add_text(object, "problem", problem);
@@ -213,10 +264,15 @@ static int pool_usage(const Cli *cli)
 static int verb_pool_run(int argc, char **argv)
 {
 	gboolean adopt = FALSE;
+	g_autofree char *conf = NULL, *id = NULL;
 	const GOptionEntry options[] = {
 		{"adopt", 0, 0, G_OPTION_ARG_NONE, &adopt,
 		 "create: accept a pool that was made under another name, such as on another host",
 		 NULL},
+		{"ceph-conf", 0, 0, G_OPTION_ARG_FILENAME, &conf,
+		 "create: Ceph's configuration (default: Ceph's own)", "FILE"},
+		{"ceph-id", 0, 0, G_OPTION_ARG_FILENAME, &id,
+		 "create: Ceph's user, without \"client.\" (default: admin)", "ID"},
 		{0},
 	};
 	g_autoptr(Json) objects = NULL;
@@ -225,8 +281,17 @@ static int verb_pool_run(int argc, char **argv)
 
 	if (!cli_start(&cli, &verb_pool, options, 1, 3, argc, argv, &status))
 		return status;
+	if ((adopt || conf || id) && strcmp(cli.arguments[0], "create") != 0)
+		return cli_usage("pool: --adopt, --ceph-conf and --ceph-id are for pool create");
 	if (!strcmp(cli.arguments[0], "create") && cli.n_arguments == 3)
-		return pool_create_verb(&cli, cli.arguments[1], cli.arguments[2], adopt);
+		return pool_create_verb(
+			&cli,
+			&(ConfigPool){.name = cli.arguments[1],
+				      .path = cli.arguments[2],
+				      .ceph = g_str_has_prefix(cli.arguments[2], CONFIG_CEPH),
+				      .ceph_conf = conf,
+				      .ceph_id = id},
+			adopt);
 	if (!strcmp(cli.arguments[0], "delete") && cli.n_arguments == 2)
 		return pool_delete_verb(&cli, cli.arguments[1]);
 	if (!strcmp(cli.arguments[0], "list") && cli.n_arguments == 1) {
@@ -239,5 +304,8 @@ static int verb_pool_run(int argc, char **argv)
 	return pool_usage(&cli);
 }
 
-const Verb verb_pool = {"pool", "create NAME DIRECTORY [--adopt] | delete NAME | list",
+const Verb verb_pool = {"pool",
+			"create NAME DIRECTORY [--adopt] | "
+			"create NAME rbd:POOL[/NAMESPACE] [--ceph-conf FILE] [--ceph-id ID] | "
+			"delete NAME | list",
 			"create, unregister and list pools", verb_pool_run};

@@ -96,6 +96,8 @@ static int verb_rollback_run(int argc, char **argv)
 	if (!name->snapshot)
 		return cli_usage("rollback: '%s' names no snapshot (usage: storageos rollback %s)",
 				 cli.arguments[0], verb_rollback.arguments);
+	if (!pool_check_thin(cli.config, name, &error))
+		return cli_failed(error);
 	snapshot = g_steal_pointer(&name->snapshot);
 	return rollback_carry_out(&cli, name, snapshot,
 				  (discard ? VOLUME_ROLLBACK_DISCARD : 0) |

@@ -337,7 +337,7 @@ static int verb_scrub_run(int argc, char **argv)
 	scrubbing.json = cli.json;
 	scrubbing.text = volume_name_format(name);
 	scrubbing.socket = control_name(name);
-	if (!served_check(cli.config, name, &error))
+	if (!pool_check_thin(cli.config, name, &error) || !served_check(cli.config, name, &error))
 		return scrub_failed(&scrubbing, g_steal_pointer(&error));
 	if (status_only || stop)
 		return server_tell(&scrubbing, stop ? "stop" : "status");

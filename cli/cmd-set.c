@@ -120,7 +120,7 @@ static gboolean set_volume(const Cli *cli, const VolumeName *name, const Propert
 	g_autoptr(Places) places = places_new(config, name);
 	g_auto(Facts) before = {0}, now = {0};
 
-	gboolean locked = places_lock(places, error);
+	gboolean locked = pool_check_thin(config, name, error) && places_lock(places, error);
 	if (!locked || !facts_read(config, name, &before, error) ||
 	    !volume_is_detached(places, property, error) ||
 	    !property_set(property, config, name, error) ||

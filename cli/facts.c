@@ -11,11 +11,14 @@
 #include "cli/process.h"
 #include "common/base/error.h"
 #include "common/base/json.h"
+#include "common/base/text.h"
 #include "common/service/claim.h"
 #include "common/service/pool-base.h"
+#include "common/service/pool-store.h"
 
 #define ANSWER_SECONDS 10
 #define ENDING_SECONDS 1
+#define STRANGER " " /* before the name of an image that is no volume */
 
 static gboolean facts_read_summary(const char *snapshot, Facts *facts, GError **error)
 {
@@ -118,11 +121,34 @@ static gboolean facts_read_file(const Config *config, const char *snapshot, Fact
 	return TRUE;
 }
 
+/* Whoever serves it on this machine has locked the claim to its UUID. */
+static gboolean facts_read_image(const Config *config, const VolumeName *name, Facts *facts,
+				 GError **error)
+{
+	gboolean found = facts_read_summary(NULL, facts, error);
+
+	g_free(facts->path);
+	facts->path = pool_volume_place(config, name); /* for people */
+	facts->available = G_MAXUINT64;
+	if (!found)
+		return FALSE;
+	facts->lock = claim_path(config, facts->uuid);
+	facts->holder = facts_holder(facts->lock);
+	return TRUE;
+}
+
 static gboolean facts_read_here(const Config *config, const VolumeName *name, Facts *facts,
 				GError **error)
 {
+	gboolean ceph = pool_is_ceph(config, name);
+
+	if (name->snapshot && !pool_check_thin(config, name, error))
+		return FALSE;
 	facts->path = pool_volume_path(config, name, error);
-	return facts->path && facts_read_file(config, name->snapshot, facts, error);
+	if (!facts->path)
+		return FALSE;
+	return ceph ? facts_read_image(config, name, facts, error)
+		    : facts_read_file(config, name->snapshot, facts, error);
 }
 
 /* ---- in a child process */
@@ -190,8 +216,9 @@ static gboolean facts_take_answer(Json *object, Facts *facts, GError **error)
 
 static void list_answer(gconstpointer data, int fd)
 {
+	g_autoptr(GPtrArray) strangers = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(GError) error = NULL;
-	g_autoptr(GPtrArray) names = pool_list(data, &error);
+	g_autoptr(GPtrArray) names = pool_list_all(data, strangers, &error);
 
 	if (names)
 		dprintf(fd, "ok\n");
@@ -199,9 +226,14 @@ static void list_answer(gconstpointer data, int fd)
 		dprintf(fd, "%d %s", error->code, error->message);
 	for (guint i = 0; names && i < names->len; i++)
 		dprintf(fd, "%s\n", (char *)g_ptr_array_index(names, i));
+	for (guint i = 0; names && i < strangers->len; i++) {
+		g_autofree char *shown = text_printable(g_ptr_array_index(strangers, i));
+
+		dprintf(fd, STRANGER "%s\n", shown);
+	}
 }
 
-static GPtrArray *list_take_answer(const char *text, GError **error)
+static GPtrArray *list_take_answer(const char *text, GPtrArray *strangers, GError **error)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
@@ -213,7 +245,9 @@ static GPtrArray *list_take_answer(const char *text, GError **error)
 		return NULL;
 	}
 	for (char **line = lines + 1; *line; line++)
-		if (**line)
+		if (strangers && g_str_has_prefix(*line, STRANGER))
+			g_ptr_array_add(strangers, g_strdup(*line + strlen(STRANGER)));
+		else if (**line && !g_str_has_prefix(*line, STRANGER))
 			g_ptr_array_add(names, g_strdup(*line));
 	return g_steal_pointer(&names);
 }
@@ -248,18 +282,60 @@ static gboolean facts_ask(const Config *config, const VolumeName *name, Facts *f
 			 ANSWER_SECONDS);
 }
 
-GPtrArray *facts_list(const ConfigPool *pool, GError **error)
+GPtrArray *facts_list_all(const ConfigPool *pool, GPtrArray *strangers, GError **error)
 {
 	const VolumeName any = {.pool = pool->name};
 	g_autofree char *text =
 		disk_is_silent(&any, FALSE) ? NULL : bounded_ask(list_answer, pool, ANSWER_SECONDS);
 
 	if (text)
-		return list_take_answer(text, error);
+		return list_take_answer(text, strangers, error);
 	disk_is_silent(&any, TRUE);
 	error_set(error, STORAGEOS_ERROR_IO, "pool '%s': its disk does not answer (within %d s)",
 		  pool->name, ANSWER_SECONDS);
 	return NULL;
+}
+
+GPtrArray *facts_list(const ConfigPool *pool, GError **error)
+{
+	return facts_list_all(pool, NULL, error);
+}
+
+/* ---- of a pool of Ceph */
+
+static void pool_answer(gconstpointer data, int fd)
+{
+	g_autoptr(Json) object = json_object_new_object();
+	guint64 whole = 0, available = 0;
+	g_autoptr(GError) error = NULL;
+
+	if (!pool_store_ask(data, &error)) {
+		json_add_text(object, "error", error->message);
+		json_add_number(object, "code", (guint64)error->code);
+	} else if (pool_store_space(data, &whole, &available, NULL)) {
+		json_add_number(object, "whole", whole);
+		json_add_number(object, "available", available);
+	}
+	dprintf(fd, "%s", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+}
+
+gboolean facts_ask_pool(const ConfigPool *pool, guint seconds, guint64 *ret_whole,
+			guint64 *ret_available, GError **error)
+{
+	g_autofree char *text = bounded_ask(pool_answer, pool, seconds);
+	g_autoptr(Json) object = text ? json_tokener_parse(text) : NULL;
+	const char *problem = object ? json_get_text(object, "error") : NULL;
+
+	if (!object)
+		return error_set(error, STORAGEOS_ERROR_IO,
+				 "pool '%s': Ceph does not answer (within %u s; see: ceph -s)",
+				 pool->name, seconds);
+	if (problem)
+		return error_set(error, (StorageosError)json_get_number(object, "code"), "%s",
+				 problem);
+	*ret_whole = (guint64)json_get_number(object, "whole");
+	*ret_available = (guint64)json_get_number(object, "available");
+	return TRUE;
 }
 
 gboolean facts_read(const Config *config, const VolumeName *name, Facts *ret_facts, GError **error)

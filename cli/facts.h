@@ -10,7 +10,8 @@
 #include "common/service/volume-summary.h"
 
 typedef struct {
-	char *path; /* of its file or device; of a snapshot: the volume's */
+	char *path; /* of its file or device, or as an image is called; of a snapshot: the
+		     * volume's */
 	char *lock; /* the file that its server has locked; NULL: it is not there */
 	char uuid[UUID_TEXT];
 	BackingPlace place;	   /* of the file that the path leads to now */
@@ -34,8 +35,14 @@ typedef struct {
  * such volume, or its pool is not there. */
 gboolean facts_read(const Config *config, const VolumeName *name, Facts *ret_facts, GError **error);
 
-/* As pool_list(), but takes 10 s at most. */
+/* As pool_list() and pool_list_all(), but take 10 s at most. */
 GPtrArray *facts_list(const ConfigPool *pool, GError **error);
+GPtrArray *facts_list_all(const ConfigPool *pool, GPtrArray *strangers, GError **error);
+
+/* Whether Ceph has the pool that the configuration names, and its space (0, 0: unknown).  Takes
+ * `seconds` at most. */
+gboolean facts_ask_pool(const ConfigPool *pool, guint seconds, guint64 *ret_whole,
+			guint64 *ret_available, GError **error);
 
 /* The process that has the volume open whose Facts have this `lock` ("process 12 (tcmu-runner)"),
  * or NULL.  Free the result. */

@@ -51,10 +51,12 @@ static GPtrArray *protected_paths(const Config *config)
 	g_ptr_array_add(paths, g_strdup(config->run_directory));
 	g_ptr_array_add(paths, g_strdup(config->state_directory));
 	g_ptr_array_add(paths, g_path_get_dirname(config->file));
-	for (guint i = 0; i < config->pools->len; i++)
-		g_ptr_array_add(
-			paths,
-			g_strdup(((const ConfigPool *)g_ptr_array_index(config->pools, i))->path));
+	for (guint i = 0; i < config->pools->len; i++) {
+		const ConfigPool *pool = g_ptr_array_index(config->pools, i);
+
+		if (!pool->ceph)
+			g_ptr_array_add(paths, g_strdup(pool->path));
+	}
 	g_ptr_array_add(paths, NULL);
 	return paths;
 }

@@ -117,8 +117,16 @@ void sample_add_state(const Sample *sample, Json *object)
 				(guint64)json_get_number(sample->data, numbers[i]));
 }
 
+/* An image of Ceph, of which the engine knows no more than its size. */
+static gboolean is_direct(const Sample *sample)
+{
+	return json_get_flag(sample->data, "direct");
+}
+
 void sample_add_engine_info(const Sample *sample, Json *object)
 {
+	if (is_direct(sample))
+		return;
 	json_add_number(object, "generation", (guint64)json_get_number(sample->data, "generation"));
 	json_add_number(object, "data_bytes", sample_number(sample, "space", "data"));
 	json_add_number(object, "metadata_bytes", sample_number(sample, "space", "metadata"));
@@ -171,9 +179,10 @@ static void operation_print(const char *name, const MetricsOperation *operation)
 static void sample_print_space(const Sample *sample)
 {
 	static const char *const keys[] = {"size", "allocated", "data", "metadata", "reclaimable"};
+	guint n = is_direct(sample) ? 2 : G_N_ELEMENTS(keys);
 
 	printf("  %-18s", "space");
-	for (guint i = 0; i < G_N_ELEMENTS(keys); i++) {
+	for (guint i = 0; i < n; i++) {
 		g_autofree char *size = size_format(sample_number(sample, "space", keys[i]));
 
 		printf("%s %s %s", i ? "," : "", keys[i], size);
@@ -231,6 +240,8 @@ void sample_print(const Sample *sample)
 	for (MetricsKind kind = 0; kind < METRICS_KINDS; kind++)
 		operation_print(metrics_kind_name(kind), &sample->operations[kind]);
 	sample_print_space(sample);
+	if (is_direct(sample))
+		return;
 	sample_print_tidied(sample);
 	sample_print_rest(sample);
 }

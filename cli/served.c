@@ -46,6 +46,8 @@ gboolean served_is_in_place(const Config *config, const VolumeName *name, const 
 	BackingPlace served = sample_place(sample), now;
 	struct stat st;
 
+	if (pool_is_ceph(config, name)) /* nobody can replace an image that is open */
+		return TRUE;
 	if (!served.inode || !path || stat(path, &st))
 		return FALSE;
 	now = backing_place_of_stat(&st);

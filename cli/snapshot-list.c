@@ -218,8 +218,12 @@ static int list_run(int argc, char **argv)
 	listing = (SnapshotListing){&cli, usage, objects, table, CLI_DONE};
 	for (guint i = 0; i < names->len; i++)
 		listing_add(&listing, g_ptr_array_index(names, i));
-	for (guint i = 0; !names->len && i < cli.config->pools->len; i++)
-		listing_add_pool(&listing, g_ptr_array_index(cli.config->pools, i));
+	for (guint i = 0; !names->len && i < cli.config->pools->len; i++) {
+		const ConfigPool *pool = g_ptr_array_index(cli.config->pools, i);
+
+		if (!pool->ceph)
+			listing_add_pool(&listing, pool);
+	}
 	if (objects)
 		cli_print_json(objects);
 	else

@@ -395,7 +395,9 @@ static void group_end(Running *running, const GError *problem)
 static gboolean turn_add(Running *running, const PolicyVolume *of, GError **error)
 {
 	g_autoptr(GError) problem = NULL;
-	g_autofree char *path = pool_volume_path(running->cli->config, of->name, &problem);
+	g_autofree char *path = pool_check_thin(running->cli->config, of->name, &problem)
+					? pool_volume_path(running->cli->config, of->name, &problem)
+					: NULL;
 	SnapshotVolume *volume = path ? snapshot_volume_open(running->cli->config, of->name,
 							     SNAPSHOT_VOLUME_SERVED, &problem)
 				      : NULL;

@@ -97,7 +97,7 @@ SnapshotVolume *snapshot_volume_open(const Config *config, const VolumeName *nam
 	volume->text = volume_name_format(&plain);
 	volume->name = volume_name_parse(volume->text, NULL);
 	volume->socket = control_name(&plain);
-	if (volume_reach(volume, use, error))
+	if (pool_check_thin(config, &plain, error) && volume_reach(volume, use, error))
 		return volume;
 	g_prefix_error(error, "%s: ", volume->text);
 	snapshot_volume_free(volume);

@@ -43,15 +43,16 @@ static const Module *module_load(const char *kind, GError **error)
 	symbol = handle ? dlsym(handle, MODULE_ENTRY_NAME) : NULL;
 	if (!symbol) {
 		error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
-			  "the package storageos-%s cannot be used: %s", kind, dlerror());
+			  "cannot use the package storageos-%s: %s", kind, dlerror());
 		return NULL;
 	}
 	memcpy(&entry, &symbol, sizeof entry); /* ISO C has no conversion */
 	module = entry(&host);
 	if (!module)
 		error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
-			  "the package storageos-%s is of another version than " STORAGEOS_VERSION
-			  ": install the same of both, and restart what was started before",
+			  "cannot use the package storageos-%s: it is of another version "
+			  "than " STORAGEOS_VERSION
+			  "; install the same of both, and restart what was started before",
 			  kind);
 	return module;
 }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "common/backing/backing.h"
+#include "common/backing/store.h"
 #include "common/base/logging.h"
 
 #define MODULE_ENTRY storageos_module_1
@@ -26,6 +27,8 @@ typedef struct {
 	/* As backing_open(), without the scheme.  The backing runs threads of its own: whoever
 	 * opens it must not fork() afterwards. */
 	Backing *(*open)(const char *rest, BackingOpenFlags flags, GError **error);
+
+	const StoreOps *store; /* where its backings lie; the same holds for fork() */
 } Module;
 
 typedef const Module *(*ModuleEntry)(const ModuleHost *host);

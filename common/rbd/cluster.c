@@ -7,8 +7,11 @@
 #include <string.h>
 
 #include "common/base/error.h"
+#include "common/base/json.h"
 
-#define CONNECT_SECONDS "10"
+#define CONNECT_SECONDS "8" /* with what else there is to it, 10 */
+#define REQUEST_SECONDS "30"
+#define MARKER_MAX 4096
 
 /* ---- the place */
 
@@ -29,35 +32,63 @@ static gboolean parse_option(ClusterPlace *place, const char *option)
 		place->conf = g_strdup(option + 5);
 	else if (g_str_has_prefix(option, "id=") && is_name(option + 3) && !place->id)
 		place->id = g_strdup(option + 3);
+	else if (g_str_has_prefix(option, "marker=") && is_name(option + 7) && !place->marker)
+		place->marker = g_strdup(option + 7);
 	else
 		return FALSE;
 	return TRUE;
 }
 
-gboolean cluster_place_parse(const char *text, ClusterPlace *ret_place, GError **error)
+/* `more` names follow that of the pool, or one less. */
+static gboolean parse(const char *text, guint more, ClusterPlace *place, GError **error)
 {
 	const char *options = strchr(text, '?');
 	g_autofree char *path = options ? g_strndup(text, (gsize)(options - text)) : g_strdup(text);
 	g_auto(GStrv) names = g_strsplit(path, "/", 4);
-	g_auto(GStrv) given = g_strsplit(options ? options + 1 : "", "&", 4);
+	g_auto(GStrv) given = g_strsplit(options ? options + 1 : "", "&", 5);
 	guint n = g_strv_length(names);
-	ClusterPlace place = {0};
 
-	if (n < 2 || n > 3)
-		return refuse(text, "has no pool and image", error);
+	if (n < more || n > more + 1)
+		return refuse(text, more > 1 ? "has no pool and image" : "is no pool", error);
 	for (guint i = 0; i < n; i++)
 		if (!is_name(names[i]))
-			return refuse(text, "a name is empty", error);
+			return refuse(text, "a name is empty, or has one of /@?&", error);
 	for (guint i = 0; options && given[i]; i++)
-		if (!parse_option(&place, given[i])) {
-			cluster_place_clear(&place);
+		if (!parse_option(place, given[i]))
 			return refuse(text, "an unknown or bad option", error);
-		}
-	place.pool = g_strdup(names[0]);
-	place.space = n == 3 ? g_strdup(names[1]) : NULL;
-	place.image = g_strdup(names[n - 1]);
+	place->pool = g_strdup(names[0]);
+	place->space = n > more ? g_strdup(names[1]) : NULL;
+	place->image = more > 1 ? g_strdup(names[n - 1]) : NULL;
+	return TRUE;
+}
+
+static gboolean parse_place(const char *text, guint more, ClusterPlace *ret_place, GError **error)
+{
+	ClusterPlace place = {0};
+
+	if (!parse(text, more, &place, error)) {
+		cluster_place_clear(&place);
+		return FALSE;
+	}
 	*ret_place = place;
 	return TRUE;
+}
+
+gboolean cluster_place_parse(const char *text, ClusterPlace *ret_place, GError **error)
+{
+	return parse_place(text, 2, ret_place, error);
+}
+
+gboolean cluster_place_parse_store(const char *text, ClusterPlace *ret_place, GError **error)
+{
+	return parse_place(text, 1, ret_place, error);
+}
+
+char *cluster_place_name(const ClusterPlace *place)
+{
+	return g_strconcat("rbd:", place->pool, place->space ? "/" : "",
+			   place->space ? place->space : "", place->image ? "/" : "", place->image,
+			   NULL);
 }
 
 void cluster_place_clear(ClusterPlace *place)
@@ -67,6 +98,7 @@ void cluster_place_clear(ClusterPlace *place)
 	g_free(place->image);
 	g_free(place->conf);
 	g_free(place->id);
+	g_free(place->marker);
 	*place = (ClusterPlace){0};
 }
 
@@ -75,8 +107,7 @@ void cluster_place_clear(ClusterPlace *place)
 static const struct {
 	const char *key, *value;
 } settings[] = {
-	{"rbd_cache", "false"},	       /* what was answered is committed */
-	{"rados_osd_op_timeout", "0"}, /* see rbd.h */
+	{"rbd_cache", "false"}, /* what was answered is committed */
 	{"rados_mon_op_timeout", CONNECT_SECONDS},
 	{"client_mount_timeout", CONNECT_SECONDS},
 	{"rbd_blocklist_on_break_lock", "true"},
@@ -86,10 +117,13 @@ static const struct {
 };
 
 /* What a version does not know is not said to it: names have changed (blacklist). */
-static void configure(rados_t rados)
+static void configure(rados_t rados, ClusterUse use)
 {
 	for (guint i = 0; i < G_N_ELEMENTS(settings); i++)
 		rados_conf_set(rados, settings[i].key, settings[i].value);
+	/* See rbd.h. */
+	rados_conf_set(rados, "rados_osd_op_timeout",
+		       use == CLUSTER_FOR_DATA ? "0" : REQUEST_SECONDS);
 }
 
 static gboolean connect_now(rados_t rados, GError **error)
@@ -125,7 +159,40 @@ static gboolean enter_pool(Cluster *cluster, const ClusterPlace *place, GError *
 	return TRUE;
 }
 
-gboolean cluster_connect(Cluster *cluster, const ClusterPlace *place, GError **error)
+char *cluster_read_marker(const Cluster *cluster, GError **error)
+{
+	g_autofree char *text = g_malloc0(MARKER_MAX + 1);
+	int r = rados_read(cluster->io, CLUSTER_MARKER, text, MARKER_MAX, 0);
+
+	if (r >= 0)
+		return g_steal_pointer(&text);
+	if (r == -ENOENT)
+		error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+			  "there is no object '" CLUSTER_MARKER "'");
+	else
+		error_set_errno(error, r, "read the object '" CLUSTER_MARKER "'");
+	return NULL;
+}
+
+static gboolean check_marker(const Cluster *cluster, const ClusterPlace *place, GError **error)
+{
+	g_autofree char *text = place->marker ? cluster_read_marker(cluster, error) : NULL;
+	g_autoptr(Json) marker = text ? json_tokener_parse(text) : NULL;
+	const char *uuid = marker && json_object_is_type(marker, json_type_object)
+				   ? json_get_text(marker, "uuid")
+				   : NULL;
+
+	if (!place->marker)
+		return TRUE;
+	return text && ((uuid && !g_ascii_strcasecmp(uuid, place->marker)) ||
+			error_set(error, STORAGEOS_ERROR_NOT_FOUND,
+				  "it has the pool with UUID %s, the configuration wants %s (is it "
+				  "the same cluster?)",
+				  uuid ? uuid : "?", place->marker));
+}
+
+gboolean cluster_connect(Cluster *cluster, const ClusterPlace *place, ClusterUse use,
+			 GError **error)
 {
 	int r = rados_create(&cluster->rados, place->id ? place->id : "admin");
 
@@ -140,8 +207,9 @@ gboolean cluster_connect(Cluster *cluster, const ClusterPlace *place, GError **e
 		return error_set(error, STORAGEOS_ERROR_INVALID,
 				 "Ceph has no configuration on this machine (/etc/ceph/ceph.conf, "
 				 "or --ceph-conf)");
-	configure(cluster->rados);
-	return connect_now(cluster->rados, error) && enter_pool(cluster, place, error);
+	configure(cluster->rados, use);
+	return connect_now(cluster->rados, error) && enter_pool(cluster, place, error) &&
+	       check_marker(cluster, place, error);
 }
 
 void cluster_disconnect(Cluster *cluster)

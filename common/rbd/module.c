@@ -4,13 +4,14 @@
 #include <string.h>
 
 #include "common/rbd/rbd.h"
+#include "common/rbd/store-rbd.h"
 
 const Module *MODULE_ENTRY(const ModuleHost *host);
 
 __attribute__((visibility("default"))) const Module *MODULE_ENTRY(const ModuleHost *host)
 {
 	static char version[64];
-	static const Module module = {version, backing_rbd_open};
+	static const Module module = {version, backing_rbd_open, &store_rbd};
 	int major, minor, extra;
 
 	if (strcmp(host->version, STORAGEOS_VERSION) != 0)

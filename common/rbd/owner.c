@@ -6,16 +6,9 @@
 
 #include "common/base/host.h"
 #include "common/base/json.h"
+#include "common/rbd/image.h"
 
 #define RECORD_MAX 4096
-
-static char *record_name(RbdBacking *rbd, int *ret_error)
-{
-	char id[64];
-
-	*ret_error = rbd_get_id(rbd->image, id, sizeof id);
-	return *ret_error ? NULL : g_strconcat("storageos_owner.", id, NULL);
-}
 
 /* Goes on from where the last holder was: the count never stands still because another began. */
 int owner_count_up(RbdBacking *rbd)
@@ -28,7 +21,7 @@ int owner_count_up(RbdBacking *rbd)
 	int r = owner_read(rbd, host, sizeof host, &count);
 
 	if (!r)
-		name = record_name(rbd, &r);
+		name = image_record_name(rbd->image, &r);
 	if (r)
 		return r;
 	host_get(&here);
@@ -48,7 +41,7 @@ int owner_read(RbdBacking *rbd, char *ret_host, gsize host_size, guint64 *ret_co
 
 	*ret_host = '\0';
 	*ret_count = 0;
-	name = record_name(rbd, &r);
+	name = image_record_name(rbd->image, &r);
 	if (!name)
 		return r;
 	r = rados_read(rbd->cluster.io, name, text, RECORD_MAX, 0);

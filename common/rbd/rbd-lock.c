@@ -91,21 +91,42 @@ void rbd_backing_end_looker(RbdBacking *rbd)
 
 /* ---- who has the lock */
 
-/* "": nobody.  0 or a negative errno. */
-static int read_client(RbdBacking *rbd, char *ret_client, gsize size)
+/* Of an image that is open for reading, librbd tells no owners, but who has taken the lock on its
+ * header. */
+static int read_locker(RbdBacking *rbd, char *ret_client, gsize size)
+{
+	char tag[64] = "", clients[1024] = "", cookies[1024] = "", addresses[1024] = "";
+	size_t tags = sizeof tag, ids = sizeof clients, all = sizeof cookies, n = sizeof addresses;
+	int exclusive;
+	ssize_t r = rbd_list_lockers(rbd->image, &exclusive, tag, &tags, clients, &ids, cookies,
+				     &all, addresses, &n);
+
+	if (r > 0)
+		g_strlcpy(ret_client, addresses, size); /* the first of them ends with a NUL */
+	return r < 0 ? (int)r : 0;
+}
+
+static int read_owner(RbdBacking *rbd, char *ret_client, gsize size)
 {
 	char *owners[8] = {0};
 	size_t n = G_N_ELEMENTS(owners);
 	rbd_lock_mode_t mode;
 	int r = rbd_lock_get_owners(rbd->image, &mode, owners, &n);
 
-	*ret_client = '\0';
 	if (r)
 		return r == -ENOENT ? 0 : r;
 	if (n)
 		g_strlcpy(ret_client, owners[0], size);
 	rbd_lock_get_owners_cleanup(owners, n);
 	return 0;
+}
+
+/* "": nobody.  0 or a negative errno. */
+static int read_client(RbdBacking *rbd, char *ret_client, gsize size)
+{
+	*ret_client = '\0';
+	return rbd->read_only ? read_locker(rbd, ret_client, size)
+			      : read_owner(rbd, ret_client, size);
 }
 
 static gboolean fail_as_owned(RbdBacking *rbd, const char *client, GError **error)

@@ -9,6 +9,7 @@
 #include "common/base/bounds.h"
 #include "common/base/bytes.h"
 #include "common/base/error.h"
+#include "common/rbd/image.h"
 
 #define PUNCH_PIECE ((guint64)1 << 30) /* librbd makes a request for each object of it at once */
 #define ALLOCATED_OBJECTS 16384	       /* that are asked for one by one, at most */
@@ -209,25 +210,11 @@ static guint64 rbd_backing_allocated(Backing *backing)
 
 /* ---- */
 
-/* RFC 4122, version 5, of what names the image for ever: cluster, pool and its id. */
 static void rbd_backing_identity(Backing *backing, guint8 *ret_uuid)
 {
 	RbdBacking *rbd = (RbdBacking *)backing;
-	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA1);
-	char fsid[40] = "", id[64] = "";
-	guint8 digest[20];
-	gsize length = sizeof digest;
-	g_autofree char *text = NULL;
 
-	rados_cluster_fsid(rbd->cluster.rados, fsid, sizeof fsid);
-	rbd_get_id(rbd->image, id, sizeof id);
-	text = g_strdup_printf("storageos rbd %s %" G_GINT64_FORMAT " %s", fsid,
-			       rados_ioctx_get_id(rbd->cluster.io), id);
-	g_checksum_update(sum, (const guchar *)text, -1);
-	g_checksum_get_digest(sum, digest, &length);
-	memcpy(ret_uuid, digest, 16);
-	ret_uuid[6] = (guint8)((ret_uuid[6] & 0x0f) | 0x50);
-	ret_uuid[8] = (guint8)((ret_uuid[8] & 0x3f) | 0x80);
+	image_uuid(&rbd->cluster, rbd->image, ret_uuid);
 }
 
 static void rbd_backing_free(Backing *backing)
@@ -294,7 +281,7 @@ static gboolean open_image(RbdBacking *rbd, const ClusterPlace *place, GError **
 {
 	int r;
 
-	if (!cluster_connect(&rbd->cluster, place, error)) {
+	if (!cluster_connect(&rbd->cluster, place, CLUSTER_FOR_DATA, error)) {
 		g_prefix_error(error, "%s: ", rbd->base.name);
 		return FALSE;
 	}
@@ -317,34 +304,23 @@ static void find_write_zeroes(RbdBacking *rbd)
 	memcpy(&rbd->write_zeroes, &symbol, sizeof symbol); /* ISO C has no conversion */
 }
 
-/* The name in messages: without the options. */
-static char *name_of(const ClusterPlace *place)
-{
-	return g_strjoin("/", place->pool, place->space ? place->space : place->image,
-			 place->space ? place->image : NULL, NULL);
-}
-
 Backing *backing_rbd_open(const char *rest, BackingOpenFlags flags, GError **error)
 {
-	ClusterPlace place;
+	g_auto(ClusterPlace) place = {0};
+	g_autofree char *name = NULL;
 	RbdBacking *rbd;
-	g_autofree char *name = NULL, *text = NULL;
-	gboolean opened;
 
 	if (!cluster_place_parse(rest, &place, error))
 		return NULL;
 	rbd = g_new0(RbdBacking, 1);
-	name = name_of(&place);
-	text = g_strconcat("rbd:", name, NULL);
-	backing_init(&rbd->base, &rbd_ops, text);
+	name = cluster_place_name(&place);
+	backing_init(&rbd->base, &rbd_ops, name);
 	g_mutex_init(&rbd->taking);
 	g_mutex_init(&rbd->lock);
 	g_cond_init(&rbd->ending);
 	rbd->read_only = (flags & BACKING_OPEN_READ_ONLY) != 0;
 	find_write_zeroes(rbd);
-	opened = open_image(rbd, &place, error);
-	cluster_place_clear(&place);
-	if (opened)
+	if (open_image(rbd, &place, error))
 		return &rbd->base;
 	backing_free(&rbd->base);
 	return NULL;

@@ -40,14 +40,51 @@ static void text_add_line(GString *text, const char *line)
 	g_string_append_c(text, '\n');
 }
 
+/* The keys of a pool's entry, as they stand in the file. */
+typedef struct {
+	const char *key, *value; /* NULL: it has none */
+} Entry;
+
+#define ENTRIES 5
+
+static void pool_entries(const ConfigPool *pool, Entry ret_entries[ENTRIES])
+{
+	const Entry entries[ENTRIES] = {
+		{"path", pool->ceph ? NULL : pool->path},
+		{"rbd", pool->ceph ? pool->path + strlen(CONFIG_CEPH) : NULL},
+		{"ceph_conf", pool->ceph_conf},
+		{"ceph_id", pool->ceph_id},
+		{"uuid", pool->uuid},
+	};
+
+	memcpy(ret_entries, entries, sizeof entries);
+}
+
 static void text_add_entry(GString *text, const ConfigPool *pool)
 {
-	g_autofree char *path = key_format("path", pool->path);
-	g_autofree char *uuid = pool->uuid ? key_format("uuid", pool->uuid) : NULL;
+	Entry entries[ENTRIES];
 
-	g_string_append_printf(text, "[" CONFIG_GROUP_POOL "%s]\n%s\n", pool->name, path);
-	if (uuid)
-		text_add_line(text, uuid);
+	g_string_append_printf(text, "[" CONFIG_GROUP_POOL "%s]\n", pool->name);
+	pool_entries(pool, entries);
+	for (guint i = 0; i < ENTRIES; i++) {
+		g_autofree char *line =
+			entries[i].value ? key_format(entries[i].key, entries[i].value) : NULL;
+
+		if (line)
+			text_add_line(text, line);
+	}
+}
+
+static gboolean is_entry(const char *key)
+{
+	const ConfigPool any = {0};
+	Entry entries[ENTRIES];
+
+	pool_entries(&any, entries);
+	for (guint i = 0; i < ENTRIES; i++)
+		if (!strcmp(key, entries[i].key))
+			return TRUE;
+	return FALSE;
 }
 
 /* Whether a line of the pool's group is dropped: its header and the keys of its entry; with `whole`
@@ -55,7 +92,7 @@ static void text_add_entry(GString *text, const ConfigPool *pool)
 static gboolean line_is_replaced(ConfigLineKind kind, const char *name, gboolean whole)
 {
 	if (kind == CONFIG_LINE_KEY)
-		return whole || !strcmp(name, "path") || !strcmp(name, "uuid");
+		return whole || is_entry(name);
 	return kind == CONFIG_LINE_GROUP;
 }
 
@@ -99,11 +136,15 @@ static gboolean text_check_reads_back(const char *text, const ConfigPool *pool, 
 {
 	g_autofree char *group = g_strconcat(CONFIG_GROUP_POOL, pool->name, NULL);
 	g_autoptr(GKeyFile) file = g_key_file_new();
+	Entry entries[ENTRIES];
+	gboolean good = TRUE;
 
 	if (!config_text_parse(text, file, NULL, error))
 		return FALSE;
-	return (key_reads_as(file, group, "path", pool->path) &&
-		key_reads_as(file, group, "uuid", pool->uuid)) ||
+	pool_entries(pool, entries);
+	for (guint i = 0; i < ENTRIES; i++)
+		good &= key_reads_as(file, group, entries[i].key, entries[i].value);
+	return good ||
 	       error_set(error, STORAGEOS_ERROR_INVALID,
 			 "'%s' cannot stand in a configuration: blanks at its ends, or control "
 			 "characters",
@@ -145,7 +186,7 @@ static gboolean file_rewrite(const Config *config, const char *name, const Confi
 
 gboolean config_add_pool(const Config *config, const ConfigPool *pool, GError **error)
 {
-	if (!name_valid(pool->name) || !g_path_is_absolute(pool->path))
+	if (!name_valid(pool->name) || (!pool->ceph && !g_path_is_absolute(pool->path)))
 		return error_set(error, STORAGEOS_ERROR_INVALID,
 				 "pool '%s' at '%s': a valid name and an absolute path are needed",
 				 pool->name, pool->path);

@@ -20,6 +20,8 @@ static void config_pool_free(gpointer data)
 	g_free(pool->name);
 	g_free(pool->path);
 	g_free(pool->uuid);
+	g_free(pool->ceph_conf);
+	g_free(pool->ceph_id);
 	g_free(pool);
 }
 
@@ -159,15 +161,6 @@ static gboolean load_main(Config *config, GKeyFile *file, GError **error)
 	return found != NULL;
 }
 
-static void warn_of_unknown_pool_keys(Config *config, GKeyFile *file, const char *group)
-{
-	g_auto(GStrv) found = g_key_file_get_keys(file, group, NULL, NULL);
-
-	for (guint i = 0; found && found[i]; i++)
-		if (strcmp(found[i], "path") != 0 && strcmp(found[i], "uuid") != 0)
-			config_warn(config, "unknown key '%s' in [%s]", found[i], group);
-}
-
 static ConfigPool *find_pool(const Config *config, const char *name)
 {
 	for (guint i = 0; i < config->pools->len; i++) {
@@ -189,48 +182,113 @@ static ConfigPool *add_pool(Config *config, const char *name, const char *path)
 	return pool;
 }
 
-/* The key is optional. */
-static gboolean load_pool_uuid(ConfigPool *pool, GKeyFile *file, const char *group, GError **error)
+static gboolean read_pool_path(ConfigPool *pool, const char *text, GError **error)
 {
-	g_autofree char *text = NULL;
+	pool->ceph = FALSE;
+	return read_directory(&pool->path, text, error);
+}
 
-	if (!g_key_file_has_key(file, group, "uuid", NULL))
-		return TRUE;
-	text = config_text_get(file, group, "uuid", error);
-	if (!text)
-		return FALSE;
-	if (!g_uuid_string_is_valid(text)) {
-		value_refuse(text, "a UUID", error);
-		g_prefix_error(error, "key 'uuid' of [%s]: ", group);
-		return FALSE;
-	}
+static gboolean read_pool_rbd(ConfigPool *pool, const char *text, GError **error)
+{
+	g_auto(GStrv) names = g_strsplit(text, "/", 3);
+	guint n = g_strv_length(names);
+	gboolean good = n == 1 || n == 2;
+
+	for (guint i = 0; i < n; i++)
+		good &= *names[i] && !strpbrk(names[i], "@?& ");
+	if (!good)
+		return value_refuse(text, "POOL or POOL/NAMESPACE", error);
+	g_free(pool->path);
+	pool->path = g_strconcat(CONFIG_CEPH, text, NULL);
+	pool->ceph = TRUE;
+	return TRUE;
+}
+
+static gboolean read_pool_uuid(ConfigPool *pool, const char *text, GError **error)
+{
+	if (!g_uuid_string_is_valid(text))
+		return value_refuse(text, "a UUID", error);
 	g_free(pool->uuid);
 	pool->uuid = g_ascii_strdown(text, -1);
 	return TRUE;
 }
 
+/* Ceph's options stand in a URI. */
+static gboolean read_ceph_conf(ConfigPool *pool, const char *text, GError **error)
+{
+	if (strpbrk(text, "?&"))
+		return value_refuse(text, "a path without '?' and '&'", error);
+	return read_directory(&pool->ceph_conf, text, error);
+}
+
+static gboolean read_ceph_id(ConfigPool *pool, const char *text, GError **error)
+{
+	if (!*text || strpbrk(text, "/@?& "))
+		return value_refuse(text, "a user of Ceph (without \"client.\")", error);
+	g_free(pool->ceph_id);
+	pool->ceph_id = g_strdup(text);
+	return TRUE;
+}
+
+static const struct {
+	const char *name;
+	gboolean (*read)(ConfigPool *pool, const char *text, GError **error);
+} pool_keys[] = {
+	{"path", read_pool_path},      {"rbd", read_pool_rbd},	  {"uuid", read_pool_uuid},
+	{"ceph_conf", read_ceph_conf}, {"ceph_id", read_ceph_id},
+};
+
+static gboolean load_pool_key(Config *config, ConfigPool *pool, GKeyFile *file, const char *group,
+			      const char *key, GError **error)
+{
+	g_autofree char *text = NULL;
+
+	for (guint i = 0; i < G_N_ELEMENTS(pool_keys); i++) {
+		if (strcmp(key, pool_keys[i].name) != 0)
+			continue;
+		text = config_text_get(file, group, key, error);
+		if (!text)
+			return FALSE;
+		if (pool_keys[i].read(pool, text, error))
+			return TRUE;
+		g_prefix_error(error, "key '%s' of [%s]: ", key, group);
+		return FALSE;
+	}
+	config_warn(config, "unknown key '%s' in [%s]", key, group);
+	return TRUE;
+}
+
+static gboolean check_pool_place(GKeyFile *file, const char *group, GError **error)
+{
+	gboolean path = g_key_file_has_key(file, group, "path", NULL);
+	gboolean rbd = g_key_file_has_key(file, group, "rbd", NULL);
+
+	return path != rbd ||
+	       error_set(error, STORAGEOS_ERROR_INVALID, "[%s] has %s of the keys path and rbd",
+			 group, path ? "both" : "none");
+}
+
 static gboolean load_pool(Config *config, GKeyFile *file, const char *group, GError **error)
 {
 	const char *name = group + strlen(CONFIG_GROUP_POOL);
-	g_autofree char *path = NULL;
+	g_auto(GStrv) found = NULL;
 	ConfigPool *pool;
 
 	if (!name_valid(name))
 		return error_set(error, STORAGEOS_ERROR_INVALID,
 				 "group [%s]: invalid pool name '%s': must be " NAME_RULE, group,
 				 name);
-	warn_of_unknown_pool_keys(config, file, group);
-	path = config_text_get(file, group, "path", error);
-	if (!path)
+	if (!check_pool_place(file, group, error))
 		return FALSE;
 	pool = find_pool(config, name);
 	if (!pool)
 		pool = add_pool(config, name, "/");
 	pool->listed = TRUE;
-	if (read_directory(&pool->path, path, error))
-		return load_pool_uuid(pool, file, group, error);
-	g_prefix_error(error, "key 'path' of [%s]: ", group);
-	return FALSE;
+	found = g_key_file_get_keys(file, group, NULL, error);
+	for (guint i = 0; found && found[i]; i++)
+		if (!load_pool_key(config, pool, file, group, found[i], error))
+			return FALSE;
+	return found != NULL;
 }
 
 static gboolean load_group(Config *config, GKeyFile *file, const char *group, GError **error)

@@ -15,6 +15,11 @@
  *     [pool NAME]
  *     path=DIRECTORY
  *     uuid=UUID                            of the pool at DIRECTORY; written by `pool create`
+ *     [pool NAME]                          of Ceph's images:
+ *     rbd=POOL[/NAMESPACE]                 instead of `path`
+ *     ceph_conf=FILE                       default: Ceph's own
+ *     ceph_id=ID                           the user, without "client."; default: admin
+ *     uuid=UUID                            needed
  *     [policy NAME], [volume POOL/NAME]    schedules of snapshots: policy-config.h
  *
  * Every key has a default.  The file need not exist unless it was named explicitly.  Lines that
@@ -33,12 +38,15 @@
 #define CONFIG_DEFAULT_FILE "/etc/storageos/storageos.conf"
 #define CONFIG_DEFAULT_POOL "default"
 #define CONFIG_DEFAULT_POOL_PATH "/var/lib/storageos/volumes"
+#define CONFIG_CEPH "rbd:" /* begins the path of a pool of Ceph */
 
 typedef struct {
 	char *name;
-	char *path;
-	char *uuid;	 /* the pool that must be at `path`; NULL: any pool of this name */
-	gboolean listed; /* in the file; the default pool need not be */
+	char *path;    /* the directory; of a pool of Ceph: "rbd:POOL[/NAMESPACE]" */
+	char *uuid;    /* the pool that must be at `path`; NULL: any pool of this name */
+	gboolean ceph; /* it has images of Ceph (pool-store.h) */
+	char *ceph_conf, *ceph_id; /* NULL: the default */
+	gboolean listed;	   /* in the file; the default pool need not be */
 } ConfigPool;
 
 typedef struct {

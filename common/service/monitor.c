@@ -134,6 +134,7 @@ static Json *command_stats(Monitor *monitor)
 
 	volume_get_info(monitor->volume, &info);
 	add_identity(monitor, &info, data);
+	json_add_flag(data, "direct", volume_is_direct(monitor->volume));
 	json_object_object_add(data, "operations", operations_to_json(monitor->metrics));
 	json_object_object_add(data, "space", space_to_json(&info));
 	json_object_object_add(data, "cache", cache_to_json(&info));

@@ -16,7 +16,8 @@ typedef gboolean (*VolumeVisit)(const VolumeName *name, const Superblock *sb, gp
 
 static gboolean pool_visit(const ConfigPool *pool, VolumeVisit visit, gpointer data)
 {
-	g_autoptr(GPtrArray) names = pool_list(pool, NULL);
+	/* Images of Ceph are no clones of ours, nor bases. */
+	g_autoptr(GPtrArray) names = pool->ceph ? NULL : pool_list(pool, NULL);
 
 	for (guint i = 0; names && i < names->len; i++) {
 		VolumeName name = {.pool = pool->name, .name = g_ptr_array_index(names, i)};
@@ -217,7 +218,8 @@ Volume *pool_base_open(const BaseIdentity *base, gpointer data, GError **error)
 gboolean pool_clone_base(const Config *config, const VolumeName *name, BaseIdentity *ret_base,
 			 char ret_uuid[UUID_TEXT])
 {
-	g_autofree char *path = pool_volume_path(config, name, NULL);
+	g_autofree char *path =
+		pool_is_ceph(config, name) ? NULL : pool_volume_path(config, name, NULL);
 	g_autoptr(Backing) backing = path ? backing_open(path, BACKING_OPEN_READ_ONLY, NULL) : NULL;
 	SuperblockPair pair;
 

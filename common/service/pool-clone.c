@@ -226,6 +226,8 @@ gboolean pool_volume_clone(const Config *config, const VolumeName *from, const c
 		cloning = {.config = config, .from = &plain, .to = to, .snapshot = snapshot};
 
 	cloning.text = volume_name_format(&plain);
+	if (!pool_check_thin(config, from, error) || !pool_check_thin(config, to, error))
+		return pool_fail("make the clone", to, error);
 	if (!to->pool)
 		error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
 			  "a block device has no extents to share" NEXT_STEP, cloning.text,

@@ -6,6 +6,7 @@
  * that pool removes it if nobody holds it.
  */
 #include "common/service/pool-private.h"
+#include "common/service/pool-store.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -162,8 +163,6 @@ static gboolean volume_check_never_made(const Config *config, const VolumeName *
 	g_autofree char *history = NULL;
 	RegistryEntry entry;
 
-	if (!access(path, F_OK))
-		return error_set(error, STORAGEOS_ERROR_EXISTS, "%s is there already", path);
 	if (!registry_find(config, name, &entry, &local)) {
 		if (g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
 			return TRUE;
@@ -183,9 +182,14 @@ static gboolean volume_note_made_once(const Config *config, const VolumeName *na
 				      const char *uuid, const char *uuid_of_pool, const char *path,
 				      GError **error)
 {
+	char unused[UUID_TEXT];
+
 	if (registry_note(config, name, uuid, uuid_of_pool, error))
 		return TRUE;
-	unlink(path);
+	if (pool_is_ceph(config, name))
+		pool_store_delete(config_find_pool(config, name->pool), name->name, unused, NULL);
+	else
+		unlink(path);
 	registry_forget(config, name, NULL);
 	return FALSE;
 }
@@ -213,9 +217,13 @@ static gboolean create_in_pool(const Config *config, const VolumeName *name,
 	if (!uuid_of_pool || !pool_check_new_name(name, error) ||
 	    !volume_check_parameters(parameters, name->name, error))
 		return FALSE;
-	path = pool_file_path(pool, name);
-	if ((once && !volume_check_never_made(config, name, path, error)) ||
-	    !create_file(path, parameters, uuid, error))
+	path = pool->ceph ? pool_volume_place(config, name) : pool_file_path(pool, name);
+	if (once && !pool->ceph && !access(path, F_OK))
+		return error_set(error, STORAGEOS_ERROR_EXISTS, "%s is there already", path);
+	if (once && !volume_check_never_made(config, name, path, error))
+		return FALSE;
+	if (pool->ceph ? !pool_store_create(pool, name->name, parameters, uuid, error)
+		       : !create_file(path, parameters, uuid, error))
 		return FALSE;
 	if (once)
 		return volume_note_made_once(config, name, uuid, uuid_of_pool, path, error);

@@ -125,7 +125,8 @@ gboolean pool_volume_link(const Config *config, const VolumeName *from, const Vo
 {
 	g_autofree char *text = volume_name_format(from);
 	Linking linking = {.config = config, .to = to, .hold = hold, .data = data};
-	Volume *base = pool_volume_open(config, from, 0, error);
+	Volume *base = pool_check_thin(config, to, error) ? pool_volume_open(config, from, 0, error)
+							  : NULL;
 	gboolean done = FALSE;
 
 	if (!base)

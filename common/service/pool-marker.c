@@ -25,26 +25,32 @@ static gboolean check_format(Json *json, const char *path, GError **error)
 			 json_object_get_int64(format), MARKER_FORMAT);
 }
 
-PoolMarker *pool_marker_read(const char *directory, GError **error)
+PoolMarker *pool_marker_parse(const char *text, const char *place, GError **error)
 {
-	g_autofree char *path = g_build_filename(directory, POOL_MARKER, NULL);
-	g_autofree char *text = files_read(path, MARKER_SIZE_MAX, NULL, error);
-	g_autoptr(Json) json = text ? json_tokener_parse(text) : NULL;
+	g_autoptr(Json) json = json_tokener_parse(text);
 	const char *name, *uuid;
 	PoolMarker *marker;
 
-	if (!text || !check_format(json, path, error))
+	if (!check_format(json, place, error))
 		return NULL;
 	name = json_get_text(json, "name");
 	uuid = json_get_text(json, "uuid");
 	if (!name_valid(name) || !uuid || !g_uuid_string_is_valid(uuid)) {
-		error_set(error, STORAGEOS_ERROR_CORRUPT, "%s has no valid name and uuid", path);
+		error_set(error, STORAGEOS_ERROR_CORRUPT, "%s has no valid name and uuid", place);
 		return NULL;
 	}
 	marker = g_new0(PoolMarker, 1);
 	marker->uuid = g_ascii_strdown(uuid, -1);
 	marker->name = g_strdup(name);
 	return marker;
+}
+
+PoolMarker *pool_marker_read(const char *directory, GError **error)
+{
+	g_autofree char *path = g_build_filename(directory, POOL_MARKER, NULL);
+	g_autofree char *text = files_read(path, MARKER_SIZE_MAX, NULL, error);
+
+	return text ? pool_marker_parse(text, path, error) : NULL;
 }
 
 void pool_marker_free(PoolMarker *marker)
@@ -56,16 +62,21 @@ void pool_marker_free(PoolMarker *marker)
 	g_free(marker);
 }
 
-gboolean pool_marker_write(const char *directory, const char *name, GError **error)
+char *pool_marker_text(const char *name)
 {
-	g_autofree char *path = g_build_filename(directory, POOL_MARKER, NULL);
 	g_autoptr(Json) marker = json_object_new_object();
 	g_autofree char *uuid = g_uuid_string_random();
-	g_autofree char *text = NULL;
 
 	json_add_number(marker, "format", MARKER_FORMAT);
 	json_add_text(marker, "uuid", uuid);
 	json_add_text(marker, "name", name);
-	text = json_to_text(marker);
+	return json_to_text(marker);
+}
+
+gboolean pool_marker_write(const char *directory, const char *name, GError **error)
+{
+	g_autofree char *path = g_build_filename(directory, POOL_MARKER, NULL);
+	g_autofree char *text = pool_marker_text(name);
+
 	return files_write(path, text, strlen(text), 0644, FILES_NEW, error);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The marker that makes a directory a pool: the file `.storageos-pool`, JSON with the members
- * format, uuid and name.
+ * format, uuid and name.  That of a pool of Ceph is an object (store.h).
  */
 #pragma once
 
@@ -13,6 +13,12 @@ typedef struct {
 	char *uuid; /* lower case */
 	char *name;
 } PoolMarker;
+
+/* Of the text of a marker, wherever it is kept: `place`, for messages. */
+PoolMarker *pool_marker_parse(const char *text, const char *place, GError **error);
+
+/* The text of a new marker, with a new UUID.  Free the result. */
+char *pool_marker_text(const char *name);
 
 /* NULL with NOT_FOUND (no marker), CORRUPT, UNSUPPORTED (a later format) or IO. */
 PoolMarker *pool_marker_read(const char *directory, GError **error);

@@ -10,6 +10,7 @@
 #include "common/base/names.h"
 #include "common/service/pool-marker.h"
 #include "common/service/pool-private.h"
+#include "common/service/pool-store.h"
 
 gboolean pool_name_valid(const char *name)
 {
@@ -51,8 +52,11 @@ static gboolean pool_check_marker(const ConfigPool *pool, const PoolMarker *mark
 char *pool_uuid(const ConfigPool *pool, GError **error)
 {
 	g_autoptr(GError) local = NULL;
-	g_autoptr(PoolMarker) marker = pool_marker_read(pool->path, &local);
+	g_autoptr(PoolMarker) marker = NULL;
 
+	if (pool->ceph)
+		return pool_store_check(pool, error) ? g_strdup(pool->uuid) : NULL;
+	marker = pool_marker_read(pool->path, &local);
 	if (marker)
 		return pool_check_marker(pool, marker, error) ? g_strdup(marker->uuid) : NULL;
 	if (g_error_matches(local, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
@@ -94,20 +98,18 @@ static int compare_names(gconstpointer a, gconstpointer b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-GPtrArray *pool_list(const ConfigPool *pool, GError **error)
+static gboolean names_add_files(GPtrArray *names, const ConfigPool *pool, GError **error)
 {
-	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(GError) local = NULL;
 	g_autoptr(GDir) dir = NULL;
 	const char *file;
 
 	if (!pool_check(pool, error))
-		return NULL;
+		return FALSE;
 	dir = g_dir_open(pool->path, 0, &local);
-	if (!dir) {
-		error_set(error, STORAGEOS_ERROR_IO, "pool '%s': %s", pool->name, local->message);
-		return NULL;
-	}
+	if (!dir)
+		return error_set(error, STORAGEOS_ERROR_IO, "pool '%s': %s", pool->name,
+				 local->message);
 	while ((file = g_dir_read_name(dir))) {
 		g_autofree char *name = pool_volume_of_file(file);
 		g_autofree char *path = g_build_filename(pool->path, file, NULL);
@@ -115,8 +117,38 @@ GPtrArray *pool_list(const ConfigPool *pool, GError **error)
 		if (name && is_regular_file(path))
 			g_ptr_array_add(names, g_steal_pointer(&name));
 	}
+	return TRUE;
+}
+
+static gboolean names_add_images(GPtrArray *names, const ConfigPool *pool, GPtrArray *strangers,
+				 GError **error)
+{
+	g_autoptr(GPtrArray) images = pool_store_list(pool, error);
+
+	for (guint i = 0; images && i < images->len; i++) {
+		const char *image = g_ptr_array_index(images, i);
+		GPtrArray *to = name_valid(image) ? names : strangers;
+
+		if (to)
+			g_ptr_array_add(to, g_strdup(image));
+	}
+	return images != NULL;
+}
+
+GPtrArray *pool_list_all(const ConfigPool *pool, GPtrArray *strangers, GError **error)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+
+	if (pool->ceph ? !names_add_images(names, pool, strangers, error)
+		       : !names_add_files(names, pool, error))
+		return NULL;
 	g_ptr_array_sort(names, compare_names);
 	return g_steal_pointer(&names);
+}
+
+GPtrArray *pool_list(const ConfigPool *pool, GError **error)
+{
+	return pool_list_all(pool, NULL, error);
 }
 
 const ConfigPool *pool_find(const Config *config, const VolumeName *name, GError **error)
@@ -132,6 +164,8 @@ const ConfigPool *pool_find(const Config *config, const VolumeName *name, GError
 
 char *pool_file_path(const ConfigPool *pool, const VolumeName *name)
 {
+	if (pool->ceph)
+		return pool_store_uri(pool, name->name);
 	return g_strdup_printf("%s/%s" POOL_VOLUME_SUFFIX, pool->path, name->name);
 }
 
@@ -141,7 +175,30 @@ char *pool_volume_place(const Config *config, const VolumeName *name)
 
 	if (!name->pool)
 		return g_strdup(name->name);
+	if (pool && pool->ceph)
+		return g_strconcat(pool->path, "/", name->name, NULL);
 	return pool ? pool_file_path(pool, name) : NULL;
+}
+
+gboolean pool_is_ceph(const Config *config, const VolumeName *name)
+{
+	const ConfigPool *pool = name->pool ? config_find_pool(config, name->pool) : NULL;
+
+	return pool && pool->ceph;
+}
+
+gboolean pool_check_thin(const Config *config, const VolumeName *name, GError **error)
+{
+	g_autofree char *place = NULL;
+
+	if (!pool_is_ceph(config, name))
+		return TRUE;
+	place = pool_volume_place(config, name);
+	return error_set(
+		error, STORAGEOS_ERROR_UNSUPPORTED,
+		"%s is an image of Ceph, which does that itself (see: rbd snap, rbd clone, "
+		"rbd export, rbd export-diff; checksums: deep scrubs)",
+		place);
 }
 
 char *pool_volume_path(const Config *config, const VolumeName *name, GError **error)
@@ -161,6 +218,10 @@ char *pool_existing_path(const Config *config, const VolumeName *name, GError **
 
 	if (!path)
 		return NULL;
+	if (pool_is_ceph(config, name))
+		return !name->snapshot || pool_check_thin(config, name, error)
+			       ? g_steal_pointer(&path)
+			       : NULL;
 	if (name->pool ? lstat(path, &st) : stat(path, &st)) {
 		if (errno == ENOENT)
 			error_set(error, STORAGEOS_ERROR_NOT_FOUND,

@@ -18,9 +18,11 @@ char *pool_volume_of_file(const char *file);
 /* The volume's pool in the configuration; NULL with NOT_FOUND.  Does not look at its directory. */
 const ConfigPool *pool_find(const Config *config, const VolumeName *name, GError **error);
 
+/* The path of a volume's file, or the URI of an image. */
 char *pool_file_path(const ConfigPool *pool, const VolumeName *name);
 
-/* The path of an existing volume: a regular file that is no link, or a block device. */
+/* The path of an existing volume: a regular file that is no link, or a block device; or the URI of
+ * an image, which need not exist. */
 char *pool_existing_path(const Config *config, const VolumeName *name, GError **error);
 
 /* Opens a snapshot in the backing, of which the call takes ownership, and keeps it from being

@@ -15,6 +15,7 @@
 #include "common/base/names.h"
 #include "common/service/pool-base.h"
 #include "common/service/pool-marker.h"
+#include "common/service/pool-store.h"
 #include "common/service/readers.h"
 #include "common/service/registry.h"
 #include "common/engine/superblock.h"
@@ -63,8 +64,8 @@ static void claim_explain_busy(const Config *config, const char *uuid, GError **
 
 /* Locks the volume's file before it claims the UUID: the UUID may change until the file is locked,
  * and an error should rather name who has the file than who has the UUID. */
-static Claim *claim_backing(const Config *config, Backing *backing, const char *text,
-			    const char *as, GError **error)
+static Claim *claim_file(const Config *config, Backing *backing, const char *text, const char *as,
+			 GError **error)
 {
 	gboolean locked = backing_lock(backing, TRUE, error);
 	char uuid[UUID_TEXT];
@@ -77,6 +78,21 @@ static Claim *claim_backing(const Config *config, Backing *backing, const char *
 		return claim_take(config, uuid, text, as, error);
 	claim_explain_busy(config, uuid, error);
 	return NULL;
+}
+
+/* The UUID of an image is for ever, and who has it on this machine is better known here than by
+ * Ceph. */
+static Claim *claim_backing(const Config *config, Backing *backing, const char *text,
+			    const char *as, GError **error)
+{
+	char uuid[UUID_TEXT];
+	guint8 bytes[16];
+
+	if (!backing->ops->identity)
+		return claim_file(config, backing, text, as, error);
+	backing->ops->identity(backing, bytes);
+	uuid_format(bytes, uuid);
+	return claim_take(config, uuid, text, as, error);
 }
 
 void pool_note(const Config *config, const VolumeName *name, const char *uuid,
@@ -165,19 +181,25 @@ gboolean pool_wipe_device(Backing *backing, GError **error)
 	return !err || error_set_errno(error, err, "wipe %s", backing->name);
 }
 
-/* Always TRUE. */
-static gboolean pool_note_deleted(const Config *config, const VolumeName *name, Backing *backing)
+static void note_deleted(const Config *config, const VolumeName *name, const char *uuid)
 {
 	g_autofree char *uuid_of_pool = pool_uuid(config_find_pool(config, name->pool), NULL);
 	g_autoptr(GError) error = NULL;
+
+	if (uuid_of_pool && !registry_note_deleted(config, name, uuid, uuid_of_pool, &error))
+		log_warning("volume %s/%s: cannot note in the registry that it was deleted: %s",
+			    name->pool, name->name, error->message);
+}
+
+/* Always TRUE. */
+static gboolean pool_note_deleted(const Config *config, const VolumeName *name, Backing *backing)
+{
 	SuperblockPair pair = {0};
 	char uuid[UUID_TEXT];
 
 	superblock_load(backing, &pair, NULL); /* the UUID stays zero if the volume is damaged */
 	uuid_format(pair.current.uuid, uuid);
-	if (uuid_of_pool && !registry_note_deleted(config, name, uuid, uuid_of_pool, &error))
-		log_warning("volume %s/%s: cannot note in the registry that it was deleted: %s",
-			    name->pool, name->name, error->message);
+	note_deleted(config, name, uuid);
 	return TRUE;
 }
 
@@ -207,7 +229,17 @@ static gboolean volume_is_unused(const Config *config, const VolumeName *name, B
 	return snapshots_are_unused(config, backing, error);
 }
 
-gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError **error)
+static gboolean delete_image(const Config *config, const VolumeName *name, GError **error)
+{
+	char uuid[UUID_TEXT];
+
+	if (!pool_store_delete(config_find_pool(config, name->pool), name->name, uuid, error))
+		return pool_fail("delete", name, error);
+	note_deleted(config, name, uuid);
+	return TRUE;
+}
+
+static gboolean delete_file(const Config *config, const VolumeName *name, GError **error)
 {
 	g_autofree char *path = pool_existing_path(config, name, error);
 	g_autoptr(Backing) backing = path ? backing_open(path, 0, error) : NULL;
@@ -221,4 +253,10 @@ gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError
 	if (done && name->pool)
 		done = files_sync_parent(path, error) && pool_note_deleted(config, name, backing);
 	return done || pool_fail("delete", name, error);
+}
+
+gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError **error)
+{
+	return pool_is_ceph(config, name) ? delete_image(config, name, error)
+					  : delete_file(config, name, error);
 }

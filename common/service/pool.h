@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pools: directories that hold volumes.
+ * Pools: directories that hold volumes, and pools of Ceph that hold images (pool-store.h).
  *
  * A pool is a directory with a marker file (pool-marker.h).  A directory without a marker, or with
  * the marker of another pool than the configuration names, is never written to: an unmounted mount
@@ -32,7 +32,8 @@ gboolean pool_create(const Config *config, const char *name, const char *directo
 gboolean pool_mark(const char *name, const char *directory, char **ret_uuid, GError **error);
 
 /* Whether the pool that the configuration names is at its path.  FALSE with NOT_FOUND if another
- * one is, or none, for example because its file system is not mounted. */
+ * one is, or none, for example because its file system is not mounted.  Of a pool of Ceph it only
+ * tells whether this machine can ask for it. */
 gboolean pool_check(const ConfigPool *pool, GError **error);
 
 /* The pool's UUID; NULL with the errors of pool_check().  Free the result. */
@@ -41,12 +42,24 @@ char *pool_uuid(const ConfigPool *pool, GError **error);
 /* The names of the volumes of a pool, sorted.  Free with g_ptr_array_unref(). */
 GPtrArray *pool_list(const ConfigPool *pool, GError **error);
 
-/* The path of a volume's file or device.  NULL with NOT_FOUND if the pool is unknown or missing.
- * Does not check that the volume exists.  Free the result. */
+/* The same, and in `strangers` (of char *, or NULL) the images of Ceph that no volume can have the
+ * name of. */
+GPtrArray *pool_list_all(const ConfigPool *pool, GPtrArray *strangers, GError **error);
+
+/* Whether the volume is an image of Ceph. */
+gboolean pool_is_ceph(const Config *config, const VolumeName *name);
+
+/* UNSUPPORTED, and what does it instead, if the volume is an image of Ceph: it has no snapshots,
+ * clones, checks and properties of ours. */
+gboolean pool_check_thin(const Config *config, const VolumeName *name, GError **error);
+
+/* What backing_open() opens: the path of a volume's file or device, or the URI of an image.  NULL
+ * with NOT_FOUND if the pool is unknown or missing.  Does not check that the volume exists.  Free
+ * the result. */
 char *pool_volume_path(const Config *config, const VolumeName *name, GError **error);
 
-/* The same path without looking at the pool's directory.  NULL if the pool is unknown.  Free the
- * result. */
+/* The same path without looking at the pool's directory; of an image, what it is called in
+ * messages.  NULL if the pool is unknown.  Free the result. */
 char *pool_volume_place(const Config *config, const VolumeName *name);
 
 typedef enum {

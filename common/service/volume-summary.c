@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/backing/backing.h"
+#include "common/base/units.h"
 #include "common/engine/superblock.h"
 #include "common/engine/tenure.h"
 #include "common/engine/volume-base.h"
@@ -17,6 +18,28 @@ static guint64 needed_size(const Superblock *sb, const Backing *backing)
 	return sb->groups_offset + groups * FORMAT_GROUP_BYTES;
 }
 
+/* Of a direct volume. */
+static gboolean summarize_direct(Backing *backing, VolumeSummary *ret_summary, GError **error)
+{
+	BackingOwner owner = {0};
+	guint8 uuid[16];
+
+	if (backing_can_be_taken_over(backing) && !backing_owner(backing, &owner, error))
+		return FALSE;
+	*ret_summary = (VolumeSummary){
+		.size = backing_size(backing) & ~(guint64)(SECTOR_SIZE - 1),
+		.logical_block_size = SECTOR_SIZE,
+		.write_through = TRUE,
+		.allocated = backing_allocated(backing),
+	};
+	backing->ops->identity(backing, uuid);
+	uuid_format(uuid, ret_summary->uuid);
+	if (*owner.client)
+		g_snprintf(ret_summary->claimed_by, sizeof ret_summary->claimed_by,
+			   "the client of Ceph at %s", owner.client);
+	return TRUE;
+}
+
 gboolean volume_summary_read(const char *path, VolumeSummary *ret_summary, GError **error)
 {
 	g_autoptr(Backing) backing = backing_open(path, BACKING_OPEN_READ_ONLY, error);
@@ -25,6 +48,8 @@ gboolean volume_summary_read(const char *path, VolumeSummary *ret_summary, GErro
 	const Superblock *sb = &pair.current;
 	guint64 size;
 
+	if (backing && backing->ops->identity)
+		return summarize_direct(backing, ret_summary, error);
 	if (!backing || !superblock_load(backing, &pair, error))
 		return FALSE;
 	size = backing_size(backing);

@@ -21,7 +21,7 @@ typedef struct {
 			       */
 } VolumeSummary;
 
-/* Reads the summary of the volume whose backing is the file or block device at `path`.  The one
+/* Reads the summary of the volume whose backing backing_open() finds at `path`.  The one
  * writer writes the two superblocks in turn, so one of them can always be read. */
 gboolean volume_summary_read(const char *path, VolumeSummary *ret_summary, GError **error);
 

@@ -64,6 +64,27 @@ static void test_text(const void *data)
 	}
 }
 
+static void test_ceph(const void *data)
+{
+	static const char before[] = "[pool p]\nrbd=old\nfailover=on\nceph_id=me\n";
+	g_autofree char *file = test_path(".conf"), *after = NULL;
+	const Config config = {.file = file};
+	const ConfigPool pool = {.name = (char *)"p",
+				 .path = (char *)"rbd:vms/one",
+				 .ceph = TRUE,
+				 .ceph_conf = (char *)"/etc/ceph/x.conf",
+				 .uuid = (char *)UUID};
+	g_autoptr(GError) error = NULL;
+
+	(void)data;
+	CHECK(g_file_set_contents(file, before, -1, NULL));
+	CHECK(config_add_pool(&config, &pool, &error));
+	CHECK_NO_ERROR(error);
+	after = text_of(file);
+	CHECK_STR(after, "[pool p]\nrbd=vms/one\nceph_conf=/etc/ceph/x.conf\nuuid=" UUID
+			 "\nfailover=on\n");
+}
+
 static void test_refused(const void *data)
 {
 	static const struct {
@@ -114,6 +135,7 @@ static void test_lock(const void *data)
 
 int main(int argc, char **argv)
 {
+	test_add("of a pool of Ceph, its keys are changed and others stay", test_ceph, NULL);
 	test_add("a pool's group, and nothing else, is added, changed and removed", test_text,
 		 NULL);
 	test_add("a value that would be read differently is not written", test_refused, NULL);

@@ -86,9 +86,14 @@ static void test_values(const void *data)
 					"[pool fast]\n"
 					"path=/fast\n"
 					"uuid=1C1F4BD2-3a0e-4a43-8d2c-0f4a3c2e1b00\n"
+					"[pool cloud]\n"
+					"rbd=vms/one\n"
+					"ceph_conf=/etc/ceph/other.conf\n"
+					"ceph_id=storageos\n"
 					"[pool default]\n"
 					"path=/slow\n",
 					&error);
+	const ConfigPool *cloud;
 
 	(void)data;
 	REQUIRE(CHECK_NO_ERROR(error) && config);
@@ -98,8 +103,14 @@ static void test_values(const void *data)
 	CHECK_UINT(config->node_cache, GIB + GIB / 2);
 	CHECK_UINT(config->sanitize_rate, 8 * MIB);
 	CHECK_UINT(config->workers, 3);
-	REQUIRE(CHECK_UINT(config->pools->len, 2));
+	REQUIRE(CHECK_UINT(config->pools->len, 3));
 	CHECK_STR(((ConfigPool *)g_ptr_array_index(config->pools, 0))->name, "default");
+	cloud = config_find_pool(config, "cloud");
+	REQUIRE(cloud && cloud->ceph);
+	CHECK_STR(cloud->path, "rbd:vms/one");
+	CHECK_STR(cloud->ceph_conf, "/etc/ceph/other.conf");
+	CHECK_STR(cloud->ceph_id, "storageos");
+	CHECK(!config_find_pool(config, "fast")->ceph);
 	CHECK_STR(config_find_pool(config, "default")->path, "/slow");
 	CHECK_STR(config_find_pool(config, "fast")->path, "/fast");
 	CHECK_STR(config_find_pool(config, "fast")->uuid, "1c1f4bd2-3a0e-4a43-8d2c-0f4a3c2e1b00");
@@ -120,6 +131,15 @@ static const struct {
 	{"[pool x]\n", "path"},
 	{"[pool x]\npath=relative\n", "key 'path' of [pool x]: 'relative'"},
 	{"[storageos]\nstate_directory=here\n", "'here' is not an absolute path"},
+	{"[pool x]\npath=/x\nrbd=x\n", "[pool x] has both of the keys path and rbd"},
+	{"[pool x]\nuuid=1C1F4BD2-3a0e-4a43-8d2c-0f4a3c2e1b00\n", "none of the keys path and rbd"},
+	{"[pool x]\nrbd=a/b/c\n", "key 'rbd' of [pool x]: 'a/b/c' is not POOL or POOL/NAMESPACE"},
+	{"[pool x]\nrbd=a/\n", "'a/' is not POOL"},
+	{"[pool x]\nrbd=\n", "'' is not POOL"},
+	{"[pool x]\nrbd=a?conf=/x\n", "'a?conf=/x' is not POOL"},
+	{"[pool x]\nrbd=a\nceph_conf=x\n", "'x' is not an absolute path"},
+	{"[pool x]\nrbd=a\nceph_conf=/x&id=y\n", "is not a path without"},
+	{"[pool x]\nrbd=a\nceph_id=client/x\n", "is not a user of Ceph"},
 	{"[pool x]\npath=/x\nuuid=7\n", "key 'uuid' of [pool x]: '7' is not a UUID"},
 	{"[pool Up]\npath=/x\n", "invalid pool name 'Up'"},
 	{"[pool ]\npath=/x\n", "invalid pool name ''"},
