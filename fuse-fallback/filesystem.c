@@ -29,6 +29,7 @@
 
 #define FILE_INODE (FUSE_ROOT_ID + 1)
 #define REQUEST_MAX ((gsize)MIB)
+#define DIRECT_THREADS 32    /* of each kind: their requests wait for answers over the network */
 #define ENTRY_TIMEOUT 3600.0 /* s; the directory never changes */
 #define ATTR_TIMEOUT 1.0     /* s; the space that the file takes changes */
 
@@ -412,6 +413,8 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 	task.data = (const guint8 *)data;
 	if (!task.length && size > 0)
 		task_end(&task, fs, -ENOSPC);
+	else if (volume_is_direct(fs->volume)) /* each waits for an answer of its own */
+		task_push(&task);
 	else if (!combiner_write(fs->combiner, &task, task.data, task.length, task.offset))
 		task_write_alone(&task);
 }
@@ -497,11 +500,14 @@ static void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 /* A loop device takes the block size for the granularity of its discards. */
 static void fs_statfs(fuse_req_t req, fuse_ino_t ino)
 {
-	struct statvfs out = {.f_bsize = BLOCK_SIZE, .f_frsize = BLOCK_SIZE, .f_namemax = 255};
+	Volume *volume = filesystem_of(req)->volume;
+	struct statvfs out = {.f_bsize = volume_limits(volume)->discard_granularity,
+			      .f_frsize = BLOCK_SIZE,
+			      .f_namemax = 255};
 	VolumeInfo info;
 
 	(void)ino;
-	volume_get_info(filesystem_of(req)->volume, &info);
+	volume_get_info(volume, &info);
 	out.f_blocks = blocks_covering(info.size);
 	out.f_bfree = out.f_blocks - min_u64(out.f_blocks, blocks_covering(info.data_bytes));
 	out.f_bavail = out.f_bfree;
@@ -511,14 +517,16 @@ static void fs_statfs(fuse_req_t req, fuse_ino_t ino)
 
 gboolean filesystem_start(Filesystem *fs, guint takers, GError **error)
 {
-	fs->sleepers = sleepers_new(takers, error);
+	guint threads = volume_is_direct(fs->volume) ? DIRECT_THREADS : SLEEPERS_THREADS;
+
+	fs->sleepers = sleepers_new(takers, threads, error);
 	if (!fs->sleepers)
 		return FALSE;
 	fs->combiner =
 		combiner_new(fs->volume, fs->sleepers, task_write_tried, sizeof(FuseTask), error);
 	if (!fs->combiner)
 		return FALSE;
-	if (!volume_is_write_through(fs->volume))
+	if (!volume_is_write_through(fs->volume) || volume_is_durable(fs->volume))
 		return TRUE;
 	fs->acknowledger = acknowledger_new(fs->volume, task_confirm, sizeof(FuseTask), error);
 	return fs->acknowledger != NULL;

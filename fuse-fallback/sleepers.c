@@ -10,9 +10,6 @@
 
 #define KEPT_MAX ((gsize)64 * MIB)
 
-/* Threads of each kind. */
-#define THREADS 16
-
 /* Copies of more than SPARE_LEAST bytes, and up to SPARE_MOST, are in memory that is kept for the
  * next ones: memory of megabytes that is allocated each time costs a page fault for each 4 KiB. */
 #define SPARE_LEAST ((gsize)64 * KIB)
@@ -209,7 +206,7 @@ void sleepers_end_write(Sleepers *sleepers)
 	g_atomic_int_add(&sleepers->writes, -1);
 }
 
-Sleepers *sleepers_new(guint takers, GError **error)
+Sleepers *sleepers_new(guint takers, guint threads, GError **error)
 {
 	static const char *const names[] = {"storageos-read", "storageos-write", "storageos-flush"};
 	Sleepers *sleepers = g_try_new0(Sleepers, 1);
@@ -222,7 +219,7 @@ Sleepers *sleepers_new(guint takers, GError **error)
 	g_mutex_init(&sleepers->lock);
 	g_cond_init(&sleepers->released);
 	for (guint i = 0; i < SLEEPERS_KINDS; i++) {
-		sleepers->workers[i] = workers_new(names[i], THREADS, error);
+		sleepers->workers[i] = workers_new(names[i], threads, error);
 		if (!sleepers->workers[i]) {
 			sleepers_free(sleepers);
 			return NULL;

@@ -28,8 +28,11 @@ typedef enum {
 	SLEEPERS_KINDS,
 } SleepersKind;
 
-/* `takers` is how many threads take requests, at least 2. */
-Sleepers *sleepers_new(guint takers, GError **error);
+#define SLEEPERS_THREADS 16 /* of each kind, at most, for a disk of this machine */
+
+/* `takers` is how many threads take requests, at least 2; `threads` how many of each kind carry
+ * them out, at most. */
+Sleepers *sleepers_new(guint takers, guint threads, GError **error);
 
 /* Carries out what is queued, then ends the threads.  NULL is allowed. */
 void sleepers_free(Sleepers *sleepers);

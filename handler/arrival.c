@@ -64,7 +64,7 @@ static gboolean is_worth_waiting(const Opening *opening, const GError *reason)
 {
 	return g_error_matches(reason, STORAGEOS_ERROR, STORAGEOS_ERROR_AWAITED) ||
 	       (opening_may_come(reason) &&
-		(opening_served_before(opening) || opening_pool_is_missing(opening)));
+		(opening_served_before(opening) || opening_pool_is_missing(opening, reason)));
 }
 
 static void warn_of_waiting(const Arrival *arrival, const GError *reason)

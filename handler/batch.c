@@ -24,14 +24,19 @@ static gboolean task_fits(const WorkItem *item, gpointer data)
 	return TRUE;
 }
 
+void task_batch_single(TaskBatch *batch, Task *task)
+{
+	batch->n = 1;
+	batch->tasks[0] = task;
+}
+
 void task_batch_gather(TaskBatch *batch, Workers *workers, Task *first)
 {
 	WorkItem *items[VOLUME_BATCH_WRITES];
 	BatchRoom room = {VOLUME_BATCH_BYTES};
 	guint n = 0;
 
-	batch->n = 1;
-	batch->tasks[0] = first;
+	task_batch_single(batch, first);
 	if (task_fits(&first->item, &room))
 		n = workers_take(workers, task_fits, &room, items, G_N_ELEMENTS(items) - 1);
 	for (guint i = 0; i < n; i++)

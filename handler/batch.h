@@ -22,6 +22,10 @@ typedef struct {
 	Task *tasks[VOLUME_BATCH_WRITES];
 } TaskBatch;
 
+/* A batch of `task` alone: of a direct volume, whose writes each wait for an answer of their own.
+ */
+void task_batch_single(TaskBatch *batch, Task *task);
+
 /* A batch of `first`, and if that is a write of whole blocks, of such writes that `workers` have
  * queued. */
 void task_batch_gather(TaskBatch *batch, Workers *workers, Task *first);

@@ -20,10 +20,11 @@ struct Device {
 	Sanitizer *sanitizer;
 	gint64 sanitize_begun; /* as metrics_begin() gave it */
 	gint used;	       /* atomic */
-	gint space_looking;    /* a thread is reading the free space; atomic */
-	gint64 space_looked;   /* when the last one began, microseconds; atomic */
-	guint64 attribute;     /* the kernel's attribute `size`, bytes */
-	const char *name;      /* owned by `opening` */
+	gint durable; /* atomic: changes are durable when they return, see volume_is_durable() */
+	gint space_looking;  /* a thread is reading the free space; atomic */
+	gint64 space_looked; /* when the last one began, microseconds; atomic */
+	guint64 attribute;   /* the kernel's attribute `size`, bytes */
+	const char *name;    /* owned by `opening` */
 	Opening *opening;
 	Arrival *arrival;
 	Volume *volume; /* atomic; NULL until it is open */

@@ -115,7 +115,7 @@ void device_get_space(gpointer data, ScsiSpace *ret_space)
 						 opening_volume_name(device->opening), NULL);
 	VolumeInfo info;
 
-	if (!path || !volume)
+	if (!path || !volume || device->unit.direct) /* Ceph's space is Ceph's to watch */
 		return;
 	volume_get_info(volume, &info);
 	space_get(path, info.backing_bytes, ret_space);
@@ -196,7 +196,10 @@ static void task_run(WorkItem *item)
 	gboolean reads = request_reads(&task->request);
 	TaskBatch batch;
 
-	task_batch_gather(&batch, device->workers, task);
+	if (device->unit.direct)
+		task_batch_single(&batch, task);
+	else
+		task_batch_gather(&batch, device->workers, task);
 	if (batch.n > 1) {
 		task_batch_execute(&batch, device_volume(device));
 	} else {
@@ -339,10 +342,12 @@ static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request
 			sense_from_result(-ENODEV, SENSE_READING, 0, runner_command_sense(cmd));
 		return NULL;
 	}
-	if (g_atomic_int_get(&device->unit.write_through) && !request_reads(request))
+	if (g_atomic_int_get(&device->durable))
+		wanted.request.durable = FALSE;
+	else if (g_atomic_int_get(&device->unit.write_through) && !request_reads(request))
 		wanted.request.durable = TRUE;
 	wanted.quick = request->kind == REQUEST_WRITE && request->length <= DEVICE_NOW_MAX &&
-		       !wanted.request.durable;
+		       !wanted.request.durable && !device->unit.direct;
 	wanted.begun = metrics_begin(&device->metrics);
 	wanted.deadline = g_get_monotonic_time() + DEVICE_DEADLINE;
 	task = tasks_take(&device->tasks, &wanted);

@@ -97,6 +97,7 @@ static void volume_came(gpointer data, Volume *volume)
 			    "tcmu", volume, &device->metrics);
 	device_take_size(device, volume, opening_served_before(device->opening));
 	g_atomic_int_set(&device->unit.write_through, volume_is_write_through(volume));
+	g_atomic_int_set(&device->durable, volume_is_durable(volume));
 	g_atomic_pointer_set(&device->volume, volume);
 }
 
@@ -124,16 +125,21 @@ static ArrivalResult await_volume(Device *device, GError **error)
 	return arrival_begin(&owner, &device->arrival, error);
 }
 
-static guint worker_count(const Config *config)
+/* Each request to a direct volume waits for an answer over the network. */
+#define DIRECT_WORKERS 32
+
+static guint worker_count(const Device *device, const Config *config)
 {
 	guint processors = thread_processors();
 
-	return config->workers ? config->workers : CLAMP(2 * processors, 4, 16);
+	if (config->workers)
+		return config->workers;
+	return device->unit.direct ? DIRECT_WORKERS : CLAMP(2 * processors, 4, 16);
 }
 
 static gboolean start_workers(Device *device, const Config *config, GError **error)
 {
-	device->workers = workers_new("storageos-io", worker_count(config), error);
+	device->workers = workers_new("storageos-io", worker_count(device, config), error);
 	if (!device->workers)
 		return FALSE;
 	device->flusher = workers_new("storageos-sync", 1, error);
@@ -190,6 +196,8 @@ static gboolean open_parts(Device *device, const OpeningDevice *opening, GError 
 		return FALSE;
 	device->name = opening_name(device->opening);
 	device->unit.read_only = opening_volume_name(device->opening)->snapshot != NULL;
+	device->unit.direct =
+		pool_is_ceph(opening_config(device->opening), opening_volume_name(device->opening));
 	if (!start_sanitizer(device))
 		return error_set(error, STORAGEOS_ERROR_NO_SPACE, "out of memory");
 	return start_workers(device, opening_config(device->opening), error) &&

@@ -55,9 +55,10 @@ static bool handle_check_config(const char *cfgstring, char **reason)
 	return false;
 }
 
-static void device_set_limits(RunnerDevice *dev, guint32 block_size)
+static void device_set_limits(RunnerDevice *dev, const ScsiUnit *unit, guint32 block_size)
 {
-	RunnerLimits limits = {.unmap_granularity = BLOCK_SIZE / block_size};
+	const VolumeLimits *of_volume = volume_kind_limits(unit->direct);
+	RunnerLimits limits = {.unmap_granularity = of_volume->discard_granularity / block_size};
 
 	if (runner_device_max_transfer(dev) == KERNEL_TRANSFER_BLOCKS)
 		limits.max_transfer = TRANSFER_BYTES / block_size;
@@ -77,7 +78,7 @@ static void device_publish(RunnerDevice *dev, Device *device, gboolean served_be
 {
 	if (!served_before)
 		device_disable_timeout(dev);
-	device_set_limits(dev, runner_device_block_size(dev));
+	device_set_limits(dev, device_unit(device), runner_device_block_size(dev));
 	device_unit(device)->max_transfer = runner_device_max_transfer(dev);
 	/* The runner reports no write cache unless the handler says so, and without one initiators
 	 * would never flush. */

@@ -162,12 +162,14 @@ static gboolean pool_was_made(const Opening *opening, const ConfigPool *pool)
 	       registry_find(opening->config, opening->cfgstring->volume, &entry, NULL);
 }
 
-gboolean opening_pool_is_missing(const Opening *opening)
+gboolean opening_pool_is_missing(const Opening *opening, const GError *reason)
 {
 	const char *name = opening->cfgstring->volume->pool;
 	const ConfigPool *pool = name ? config_find_pool(opening->config, name) : NULL;
 	g_autoptr(GError) error = NULL;
 
+	if (pool && pool->ceph)
+		return g_error_matches(reason, STORAGEOS_ERROR, STORAGEOS_ERROR_IO);
 	return pool && pool_was_made(opening, pool) && !pool_check(pool, &error) &&
 	       g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND);
 }

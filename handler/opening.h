@@ -50,8 +50,9 @@ Volume *opening_try(const Opening *opening, gboolean first, GError **error);
 
 gboolean opening_served_before(const Opening *opening);
 
-/* Whether the pool is known to exist but is missing now: probably not mounted yet. */
-gboolean opening_pool_is_missing(const Opening *opening);
+/* Whether the pool is known to exist but is missing now, by the `reason` for which the volume could
+ * not be opened: probably not mounted yet; or its cluster does not answer yet. */
+gboolean opening_pool_is_missing(const Opening *opening, const GError *reason);
 
 /* Whether a later attempt may succeed although nobody changes the device: the pool is not mounted
  * yet, another process has the volume open, or the disk fails. */

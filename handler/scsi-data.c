@@ -112,6 +112,8 @@ RunnerStatus scsi_write_atomic(ScsiUnit *unit, const ScsiCommand *command, Reque
 	Blocks blocks = blocks_from_cdb(command->cdb);
 	RunnerStatus status;
 
+	if (!scsi_max_atomic(unit))
+		return sense_refuse(command->sense, sense_invalid_opcode);
 	blocks.count = get_be(command->cdb + 12, 2); /* follows the boundary, which must be 0 */
 	blocks.count_byte = 12;
 	status = request_prepare(unit, command, request, &blocks, blocks.count);

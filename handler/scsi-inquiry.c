@@ -147,10 +147,10 @@ static RunnerStatus answer_block_limits(const ScsiUnit *unit, const ScsiCommand 
 	data[5] = (guint8)scsi_max_compare(unit);
 	put_be(data + 6, granularity, 2); /* optimal transfer granularity */
 	put_be(data + 8, unit->max_transfer, 4);
-	put_be(data + 12, scsi_max_atomic(unit), 4); /* optimal transfer: one journal record */
-	put_be(data + 20, G_MAXUINT32, 4);	     /* UNMAP: any number of blocks */
+	put_be(data + 12, scsi_best_transfer(unit), 4); /* optimal transfer */
+	put_be(data + 20, G_MAXUINT32, 4);		/* UNMAP: any number of blocks */
 	put_be(data + 24, SCSI_MAX_UNMAP_DESCRIPTORS, 4);
-	put_be(data + 28, granularity, 4);
+	put_be(data + 28, scsi_unmap_granularity(unit), 4);
 	put_be(data + 32, (guint32)1 << 31, 4); /* UNMAP alignment 0, valid */
 	put_be(data + 36, scsi_max_write_same(unit), 8);
 	put_be(data + 44, scsi_max_atomic(unit), 4);

@@ -38,9 +38,11 @@ static gsize put_descriptor(guint8 *to, const ScsiRow *row, gboolean timeouts)
 	return 8 + put_timeouts(to + 8, row);
 }
 
-/* Target port groups and reservations are not always supported. */
-static gboolean is_supported(const ScsiRow *row, const ScsiIdentity *identity)
+/* Target port groups, reservations and atomic writes are not always supported. */
+static gboolean is_supported(const ScsiUnit *unit, const ScsiRow *row, const ScsiIdentity *identity)
 {
+	if (row->run == scsi_write_atomic)
+		return scsi_max_atomic(unit) != 0;
 	switch (row->opcode) {
 	case 0x16:
 	case 0x17:
@@ -54,14 +56,14 @@ static gboolean is_supported(const ScsiRow *row, const ScsiIdentity *identity)
 	}
 }
 
-static RunnerStatus report_all(const ScsiCommand *command, const ScsiIdentity *identity,
-			       gboolean timeouts)
+static RunnerStatus report_all(const ScsiUnit *unit, const ScsiCommand *command,
+			       const ScsiIdentity *identity, gboolean timeouts)
 {
 	guint8 data[ANSWER_MAX] = {0};
 	gsize length = 4;
 
 	for (guint i = 0; i < scsi_table_length; i++)
-		if (is_supported(&scsi_table[i], identity))
+		if (is_supported(unit, &scsi_table[i], identity))
 			length += put_descriptor(data + length, &scsi_table[i], timeouts);
 	put_be(data, length - 4, 4);
 	return scsi_answer(command, data, length, get_be(command->cdb + 6, 4));
@@ -100,11 +102,11 @@ RunnerStatus scsi_report_opcodes(ScsiUnit *unit, const ScsiCommand *command, Req
 
 	(void)request;
 	unit->identify(unit->data, &identity);
-	if (row && !is_supported(row, &identity))
+	if (row && !is_supported(unit, row, &identity))
 		row = NULL;
 	switch (cdb[2] & 7) {
 	case REPORT_ALL:
-		return report_all(command, &identity, timeouts);
+		return report_all(unit, command, &identity, timeouts);
 	case REPORT_OPCODE:
 		if (has_actions)
 			return sense_set_cdb_field(command->sense, 3);

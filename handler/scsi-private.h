@@ -126,7 +126,9 @@ RunnerStatus scsi_copy_parameters(ScsiUnit *unit, const ScsiCommand *command, Re
 /* ---- limits, in blocks */
 
 guint32 scsi_max_atomic(const ScsiUnit *unit);
-/* Atomic writes consist of whole physical blocks. */
+guint32 scsi_best_transfer(const ScsiUnit *unit);     /* one piece of the engine */
+guint32 scsi_unmap_granularity(const ScsiUnit *unit); /* what is less is not unmapped */
+/* Atomic writes consist of whole physical blocks; 0: there are none. */
 guint32 scsi_atomic_unit(const ScsiUnit *unit);
 guint32 scsi_max_compare(const ScsiUnit *unit);
 guint32 scsi_max_write_same(const ScsiUnit *unit);

@@ -135,18 +135,29 @@ RunnerStatus scsi_start_stop(ScsiUnit *unit, const ScsiCommand *command, Request
 
 guint32 scsi_max_atomic(const ScsiUnit *unit)
 {
+	return MIN(volume_kind_limits(unit->direct)->atomic_max / unit->block_size,
+		   unit->max_transfer);
+}
+
+guint32 scsi_unmap_granularity(const ScsiUnit *unit)
+{
+	return volume_kind_limits(unit->direct)->discard_granularity / unit->block_size;
+}
+
+guint32 scsi_best_transfer(const ScsiUnit *unit)
+{
 	return MIN(VOLUME_ATOMIC_MAX / unit->block_size, unit->max_transfer);
 }
 
 guint32 scsi_atomic_unit(const ScsiUnit *unit)
 {
-	return BLOCK_SIZE / unit->block_size;
+	return scsi_max_atomic(unit) ? BLOCK_SIZE / unit->block_size : 0;
 }
 
 /* The CDB's field has eight bits. */
 guint32 scsi_max_compare(const ScsiUnit *unit)
 {
-	return (guint32)min_u64(scsi_max_atomic(unit), G_MAXUINT8);
+	return (guint32)min_u64(scsi_best_transfer(unit), G_MAXUINT8);
 }
 
 /* Any pattern of this length is written long before the command's deadline. */

@@ -104,6 +104,7 @@ typedef struct {
 	guint32 block_size;   /* bytes */
 	guint32 max_transfer; /* blocks */
 	gboolean read_only;   /* a snapshot: nothing an initiator does makes it writable */
+	gboolean direct;      /* of a direct volume, whose limits are others */
 	void (*identify)(gpointer data, ScsiIdentity *ret_identity);
 	/* May block: called by requests only, never by scsi_command(). */
 	void (*get_space)(gpointer data, ScsiSpace *ret_space);

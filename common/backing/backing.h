@@ -150,6 +150,10 @@ typedef struct {
 	 * opened as a direct volume.  NULL: it is, or will be. */
 	void (*identity)(Backing *backing, guint8 *ret_uuid);
 
+	/* What was written, punched or grown survives a loss of power when the operation has
+	 * returned 0: no flush is needed for that. */
+	gboolean durable;
+
 	/* Who keeps checksums, snapshots and sizes of what is in the backing, for messages: "Ceph
 	 * does that: rbd snap, ...".  NULL: whoever has the backing. */
 	const char *keeper;

@@ -214,18 +214,40 @@ static gboolean begin_standby(Volume *volume, GError **error)
 	return TRUE;
 }
 
-static gboolean take_content(Volume *volume, const guint8 *uuid, gboolean standby, GError **error)
+/* AWAITED if anybody has the lock: whether that one lives shows only by trying to take it, which
+ * takes half a minute where it does not. */
+static gboolean is_free(Volume *volume, GError **error)
 {
-	Engine *engine = &volume->engine;
+	BackingOwner owner = {0};
 
+	if (!backing_can_be_taken_over(volume->engine.backing))
+		return TRUE;
+	if (!backing_owner(volume->engine.backing, &owner, error))
+		return FALSE;
+	return !*owner.client ||
+	       error_set(error, STORAGEOS_ERROR_AWAITED, "%s: %s has its lock, or has died with it",
+			 volume->engine.name, owner.client);
+}
+
+static gboolean take_lock(Volume *volume, VolumeOpenFlags flags, GError **error)
+{
+	gboolean writes = !volume->engine.read_only;
+
+	if (flags & VOLUME_OPEN_STANDBY)
+		return begin_standby(volume, error);
+	if (flags & VOLUME_OPEN_HASTY && writes && !is_free(volume, error))
+		return FALSE;
+	return backing_lock(volume->engine.backing, writes, error);
+}
+
+static gboolean take_content(Volume *volume, const guint8 *uuid, VolumeOpenFlags flags,
+			     GError **error)
+{
 	volume->ops = &volume_ops_direct;
 	volume->logical_block_size = SECTOR_SIZE;
 	volume->write_through = TRUE;
 	memcpy(volume->uuid, uuid, sizeof volume->uuid);
-	if (standby ? !begin_standby(volume, error)
-		    : !backing_lock(engine->backing, !engine->read_only, error))
-		return FALSE;
-	return take_size(volume, error);
+	return take_lock(volume, flags, error) && take_size(volume, error);
 }
 
 Volume *direct_open(Backing *backing, const char *name, const guint8 *uuid, VolumeOpenFlags flags,
@@ -233,7 +255,7 @@ Volume *direct_open(Backing *backing, const char *name, const guint8 *uuid, Volu
 {
 	Volume *volume = volume_new(backing, name, (flags & VOLUME_OPEN_READ_ONLY) != 0, error);
 
-	if (volume && take_content(volume, uuid, (flags & VOLUME_OPEN_STANDBY) != 0, error))
+	if (volume && take_content(volume, uuid, flags, error))
 		return volume;
 	if (volume)
 		volume_free(volume);

@@ -38,7 +38,8 @@ gboolean volume_is_fenced(Volume *volume);
 /* Opens the backing's content as a volume.  `name`: as for volume_open().  `uuid`: 16 bytes, which
  * the same content always has.  Takes ownership of the backing, also if it fails.
  *
- * Errors: BUSY (open elsewhere), INVALID (no volume can have the backing's size), UNSUPPORTED (its
+ * Errors: BUSY (open elsewhere), AWAITED (with VOLUME_OPEN_HASTY: another one has its lock, or had
+ * it when it died), INVALID (no volume can have the backing's size), UNSUPPORTED (its
  * lock cannot be taken over, so there is no standby), IO. */
 Volume *direct_open(Backing *backing, const char *name, const guint8 *uuid, VolumeOpenFlags flags,
 		    GError **error);

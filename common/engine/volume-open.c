@@ -22,6 +22,11 @@ const VolumeOps volume_ops_thin = {
 	.close = thin_close,
 };
 
+const VolumeLimits *volume_kind_limits(gboolean direct)
+{
+	return direct ? &volume_ops_direct.limits : &volume_ops_thin.limits;
+}
+
 static gboolean load_superblock(gpointer data, GError **error)
 {
 	Engine *engine = data;

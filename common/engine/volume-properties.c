@@ -79,3 +79,8 @@ gboolean volume_is_write_through(const Volume *volume)
 {
 	return volume->write_through;
 }
+
+gboolean volume_is_durable(const Volume *volume)
+{
+	return volume->ops->direct && volume->engine.backing->ops->durable;
+}

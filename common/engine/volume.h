@@ -145,6 +145,7 @@ typedef struct {
 	guint32 discard_granularity; /* bytes, a power of two: what is less is not given back */
 } VolumeLimits;
 const VolumeLimits *volume_limits(const Volume *volume);
+const VolumeLimits *volume_kind_limits(gboolean direct); /* of a volume that is not open yet */
 
 /* See direct.h. */
 gboolean volume_is_direct(const Volume *volume);
@@ -157,6 +158,10 @@ guint32 volume_logical_block_size(const Volume *volume);
  * returned 0.  Then what the user was told survives a loss of power and the death of the machine
  * (I2 as strong as I1), and whoever opens the volume next, on another machine too, finds it. */
 gboolean volume_is_write_through(const Volume *volume);
+
+/* Whether a change is durable already when its call has returned, so that no front end need flush
+ * for it. */
+gboolean volume_is_durable(const Volume *volume);
 
 /* Changes that, durably.  No front end may serve the volume.  IO, NO_SPACE: it is changed, and the
  * next checkpoint that succeeds makes that durable. */

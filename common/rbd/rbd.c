@@ -233,6 +233,7 @@ static void rbd_backing_free(Backing *backing)
 
 static const BackingOps rbd_ops = {
 	.kind = "rbd",
+	.durable = TRUE,
 	.keeper = "Ceph has that: rbd snap, rbd clone, rbd export-diff, rbd resize, and checksums "
 		  "with deep scrubs",
 	.preadv = rbd_backing_preadv,

@@ -66,7 +66,7 @@ static gboolean scene_init(CombinerScene *scene, guint takers)
 	CHECK(volume_format(scene->real, &parameters, NULL));
 	scene->volume =
 		volume_open(backing_borrow_gated(scene->real, gate, scene), "test", 0, NULL);
-	scene->sleepers = sleepers_new(takers, NULL);
+	scene->sleepers = sleepers_new(takers, SLEEPERS_THREADS, NULL);
 	if (scene->volume)
 		scene->combiner = combiner_new(scene->volume, scene->sleepers, tell_done,
 					       sizeof(TestWrite *), NULL);

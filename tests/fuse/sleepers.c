@@ -75,7 +75,7 @@ static gboolean push(Sleepers *sleepers, Gate *gate, SleepersKind kind, const gu
 
 static void test_kinds(const void *data)
 {
-	Sleepers *sleepers = sleepers_new(2, NULL);
+	Sleepers *sleepers = sleepers_new(2, SLEEPERS_THREADS, NULL);
 	Gate gate;
 
 	(void)data;
@@ -116,7 +116,7 @@ static gpointer push_all(gpointer data)
 static void test_bound(const void *data)
 {
 	Gate gate;
-	SleepPusher pusher = {sleepers_new(2, NULL), &gate, 0};
+	SleepPusher pusher = {sleepers_new(2, SLEEPERS_THREADS, NULL), &gate, 0};
 	gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
 	GThread *thread;
 
@@ -199,7 +199,7 @@ static guint64 memory_now(void)
 
 static void test_large(const void *data)
 {
-	Sleepers *sleepers = sleepers_new(2, NULL);
+	Sleepers *sleepers = sleepers_new(2, SLEEPERS_THREADS, NULL);
 	guint64 used;
 
 	(void)data;
@@ -216,7 +216,7 @@ static void test_large(const void *data)
 
 static void test_takers(const void *data)
 {
-	Sleepers *sleepers = sleepers_new(3, NULL);
+	Sleepers *sleepers = sleepers_new(3, SLEEPERS_THREADS, NULL);
 
 	(void)data;
 	REQUIRE(sleepers != NULL);
