@@ -19,14 +19,15 @@ multiarch=$(dpkg-architecture -q DEB_HOST_MULTIARCH)
 arch=$(dpkg --print-architecture)
 out=$WORK/out
 version=$(dpkg-parsechangelog -l "$ROOT/packaging/debian/changelog" -S Version)
-packages=(storageos storageos-fuse tcmu-handler-storageos)
+packages=(storageos storageos-fuse storageos-rbd tcmu-handler-storageos)
 deb_of() { echo "$out/$1_${version}_$arch.deb"; }
 
 # ---- building
 
 must "a copy of the source" git clone -q "$ROOT" "$WORK/here"
 must "make-deb makes packages" "$WORK/here/packaging/make-deb" --no-install --output "$out"
-check "they are three" ls "$(deb_of storageos)" "$(deb_of storageos-fuse)" "$(deb_of tcmu-handler-storageos)"
+check "they are four" ls "$(deb_of storageos)" "$(deb_of storageos-fuse)" "$(deb_of storageos-rbd)" \
+	"$(deb_of tcmu-handler-storageos)"
 # A build elsewhere, at another time.
 must "another copy" git clone -q "$WORK/here" "$WORK/somewhere/else"
 must "make-deb makes them again" "$WORK/somewhere/else/packaging/make-deb" --no-install --output "$WORK/again"
@@ -70,6 +71,12 @@ is "what is in storageos-fuse" "$(contents storageos-fuse)" \
 "-rw-r--r-- root/root /etc/apparmor.d/usr.bin.storageos-fuse
 -rwxr-xr-x root/root /usr/bin/storageos-fuse
 -rw-r--r-- root/root /usr/share/man/man8/storageos-fuse.8.gz"
+is "what is in storageos-rbd" "$(contents storageos-rbd)" \
+"-rw-r--r-- root/root /lib/systemd/system/storageos-attach@.service.d/rbd.conf
+-rw-r--r-- root/root /lib/systemd/system/storageos-fuse@.service.d/rbd.conf
+-rw-r--r-- root/root /lib/systemd/system/storageos-recover@.service.d/rbd.conf
+-rw-r--r-- root/root /lib/systemd/system/tcmu-runner.service.d/rbd.conf
+-rw-r--r-- root/root /usr/lib/$multiarch/storageos/storageos-backing-rbd.so"
 is "what is in tcmu-handler-storageos" "$(contents tcmu-handler-storageos)" \
 "-rw-r--r-- root/root /lib/systemd/system/rtslib-fb-targetctl.service.d/storageos.conf
 -rw-r--r-- root/root /lib/systemd/system/target.service.d/storageos.conf
@@ -83,6 +90,10 @@ like "the plugin needs a runner that it works with" "$(field tcmu-handler-storag
 like "and the command line of its version" "$(field tcmu-handler-storageos Depends)" \
 	"(^|, )storageos \(= $version\)"
 like "so does the server" "$(field storageos-fuse Depends)" "(^|, )storageos \(= $version\)"
+like "the module needs Ceph's library" "$(field storageos-rbd Depends)" '(^|, )librbd1 \(>='
+like "and the command line of its version" "$(field storageos-rbd Depends)" "(^|, )storageos \(= $version\)"
+is "nothing else needs Ceph's libraries" \
+	"$(for package in storageos storageos-fuse tcmu-handler-storageos; do field $package Depends; done | grep -c -e rbd -e rados)" 0
 is "the command line recommends both, and needs neither" \
 	"$(field storageos Recommends) $(field storageos Depends | grep -c -e fuse -e tcmu)" \
 	"storageos-fuse (= $version), tcmu-handler-storageos (= $version) 0"
@@ -93,10 +104,12 @@ hardened() { # FILE
 		nm -D "$1" | grep -q __stack_chk_fail && nm -D "$1" | grep -q _chk@
 }
 plugin=$WORK/tcmu-handler-storageos/usr/lib/$multiarch/storageos/handler_storageos.so
-for file in "$WORK/storageos/usr/bin/storageos" "$WORK/storageos-fuse/usr/bin/storageos-fuse" "$plugin"; do
+module=$WORK/storageos-rbd/usr/lib/$multiarch/storageos/storageos-backing-rbd.so
+for file in "$WORK/storageos/usr/bin/storageos" "$WORK/storageos-fuse/usr/bin/storageos-fuse" "$plugin" "$module"; do
 	check "hardened in every way: ${file##*/}" hardened "$file"
 done
 is "the plugin shows one symbol" "$(nm -D --defined-only "$plugin" | awk '{ print $3 }')" handler_init
+is "and the module, too" "$(nm -D --defined-only "$module" | awk '{ print $3 }')" storageos_module_1
 is "no configuration is shipped that the command line would change" \
 	"$(cat "$WORK"/*/DEBIAN/conffiles | xargs)" /etc/apparmor.d/usr.bin.storageos-fuse
 
@@ -150,7 +163,8 @@ refuses "the plugin is not installed without what it needs" 'dependency problems
 	dpkg_does -i "/debs/tcmu-handler-storageos_${version}_$arch.deb"
 dpkg_does --purge tcmu-handler-storageos >/dev/null 2>&1
 said=$(dpkg_does -i -R /debs 2>&1)
-is "they are installed" "$(state storageos) $(state storageos-fuse) $(state tcmu-handler-storageos)" "ii ii ii"
+is "they are installed" \
+	"$(state storageos) $(state storageos-fuse) $(state storageos-rbd) $(state tcmu-handler-storageos)" "ii ii ii ii"
 is "with no runner there is nothing to say" "$(grep -c storageos: <<<"$said")" 0
 is "there is one plugin" "$(handlers)" handler_storageos.so
 check "which can be read" inside test -s "/usr/lib/$multiarch/tcmu-runner/handler_storageos.so"
@@ -180,7 +194,7 @@ store user_1 disk qcow/srv/disk.qcow2
 rm -f "$root/run/told"
 said=$(with_runner -i -R /newer 2>&1)
 is "they are upgraded while volumes are attached" \
-	"$(inside dpkg-query -W -f '${Version} ' "${packages[@]}")" "$version.1 $version.1 $version.1 "
+	"$(inside dpkg-query -W -f '${Version} ' "${packages[@]}")" "$version.1 $version.1 $version.1 $version.1 "
 like "a runner that serves LUNs is not restarted, and it is said" "$said" 'serves LUNs \(db disk\), so it was not restarted'
 like "and what to do" "$said" '^ *systemctl restart tcmu-runner$'
 is "systemd was told nothing but to read its units" "$(sort -u "$root/run/told")" "systemctl daemon-reload"
@@ -206,6 +220,16 @@ refuses "removal is refused while a volume is attached" 'serves volumes: default
 	dpkg_does -r tcmu-handler-storageos
 refuses "and says what to do" '^ *storageos detach default/db$' dpkg_does -r tcmu-handler-storageos
 like "the package is as it was" "$(state tcmu-handler-storageos) $(handlers)" '^.i handler_storageos.so$'
+no_stores
+store user_1 disk qcow/srv/disk.qcow2
+printf '[pool cloud]\nrbd=rbd\nuuid=11111111-2222-4333-8444-555555555555\n' >>"$root/etc/storageos/storageos.conf"
+store user_0 vm storageos/cloud/vm
+refuses "so is that of the module while an image is attached" 'serves volumes: cloud/vm$' dpkg_does -r storageos-rbd
+no_stores
+store user_0 db storageos/default/db
+check "other volumes keep nobody from it" dpkg_does -r storageos-rbd
+refuses "which the command line tells then" "pool 'cloud' needs the package storageos-rbd" \
+	inside storageos create cloud/x --size 1M
 no_stores
 store user_1 disk qcow/srv/disk.qcow2
 check "another handler's LUNs keep nobody from it" dpkg_does -r tcmu-handler-storageos

@@ -103,6 +103,10 @@ in_namespace() { # SCRIPT: in a mount namespace with the units and the rule in /
 			mkdir -p /run/systemd/system/\$unit.service.d
 			cp packaging/systemd/target-restore.conf /run/systemd/system/\$unit.service.d/
 		done
+		for unit in storageos-fuse@:server storageos-attach@:attach storageos-recover@:attach tcmu-runner:runner; do
+			mkdir -p /run/systemd/system/\${unit%:*}.service.d
+			cp packaging/systemd/rbd-\${unit#*:}.conf /run/systemd/system/\${unit%:*}.service.d/
+		done
 		cp packaging/udev/*.rules /run/udev/rules.d
 		$1"
 }

@@ -16,13 +16,13 @@ fi
 
 out=$WORK/out
 isa=$(rpm -E '%{_isa}')
-names=(storageos storageos-fuse tcmu-handler-storageos)
+names=(storageos storageos-fuse storageos-rbd tcmu-handler-storageos)
 
 must "a copy of the source" git clone -q "$ROOT" "$WORK/here"
 must "make-rpm makes packages" "$WORK/here/packaging/make-rpm" --no-install --output "$out"
 release=$(sed -n 's/^Version: *//p' "$ROOT/packaging/rpm/storageos.spec")-1
 rpm_of() { echo "$out/$1-$release.$(uname -m).rpm"; }
-check "they are three, and the source" ls "$(rpm_of storageos)" "$(rpm_of storageos-fuse)" \
+check "they are four, and the source" ls "$(rpm_of storageos)" "$(rpm_of storageos-fuse)" "$(rpm_of storageos-rbd)" \
 	"$(rpm_of tcmu-handler-storageos)" "$out/storageos-$release.src.rpm"
 # A build elsewhere, at another time, of another user's making.
 must "another copy" git clone -q "$WORK/here" "$WORK/somewhere/else"
@@ -69,6 +69,17 @@ drwxr-xr-x root:root /var/lib/storageos"
 is "what is in storageos-fuse" "$(contents storageos-fuse)" \
 "-rwxr-xr-x root:root /usr/bin/storageos-fuse
 -rw-r--r-- root:root /usr/share/man/man8/storageos-fuse.8.gz"
+is "what is in storageos-rbd" "$(contents storageos-rbd)" \
+"drwxr-xr-x root:root /usr/lib/systemd/system/storageos-attach@.service.d
+-rw-r--r-- root:root /usr/lib/systemd/system/storageos-attach@.service.d/rbd.conf
+drwxr-xr-x root:root /usr/lib/systemd/system/storageos-fuse@.service.d
+-rw-r--r-- root:root /usr/lib/systemd/system/storageos-fuse@.service.d/rbd.conf
+drwxr-xr-x root:root /usr/lib/systemd/system/storageos-recover@.service.d
+-rw-r--r-- root:root /usr/lib/systemd/system/storageos-recover@.service.d/rbd.conf
+drwxr-xr-x root:root /usr/lib/systemd/system/tcmu-runner.service.d
+-rw-r--r-- root:root /usr/lib/systemd/system/tcmu-runner.service.d/rbd.conf
+drwxr-xr-x root:root /usr/lib64/storageos
+-rwxr-xr-x root:root /usr/lib64/storageos/storageos-backing-rbd.so"
 is "what is in tcmu-handler-storageos" "$(contents tcmu-handler-storageos)" \
 "drwxr-xr-x root:root /usr/lib/systemd/system/rtslib-fb-targetctl.service.d
 -rw-r--r-- root:root /usr/lib/systemd/system/rtslib-fb-targetctl.service.d/storageos.conf
@@ -87,6 +98,10 @@ needs() { # PACKAGE
 }
 is "what storageos needs" "$(needs storageos)" "/bin/sh kmod"
 is "what storageos-fuse needs" "$(needs storageos-fuse)" "/bin/sh storageos$isa = $release"
+is "what storageos-rbd needs" "$(needs storageos-rbd)" "/bin/sh storageos$isa = $release"
+like "and Ceph's library" "$(query storageos-rbd '[%{REQUIRENEVRS}\n]')" '^librbd\.so\.1'
+is "nothing else needs Ceph's libraries" "$(for name in storageos storageos-fuse tcmu-handler-storageos; do
+	query $name '[%{REQUIRENEVRS}\n]'; done | grep -c -e librbd -e librados)" 0
 is "what tcmu-handler-storageos needs" "$(needs tcmu-handler-storageos)" \
 	"/bin/sh storageos$isa = $release tcmu-runner >= 1.3.0"
 is "what storageos recommends" "$(query storageos '[%{RECOMMENDNEVRS}\n]' | xargs)" \
@@ -95,6 +110,7 @@ scriptlets() { query "$1" '%|PREIN?{prein }|%|POSTIN?{postin }|%|PREUN?{preun }|
 is "the scriptlets" "$(for name in "${names[@]}"; do echo "$name: $(scriptlets "$name")"; done)" \
 "storageos: postin preun 
 storageos-fuse: preun 
+storageos-rbd: preun 
 tcmu-handler-storageos: postin preun "
 is "none of them touches a service" \
 	"$(for name in "${names[@]}"; do rpm -qp --nosignature --scripts "$(rpm_of "$name")"; done | grep -c systemctl)" 0
