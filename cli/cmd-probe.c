@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 
 #include "cli/cli.h"
+#include "cli/probe-ceph.h"
 #include "cli/probe-json.h"
 #include "common/base/files.h"
 #include "common/base/units.h"
@@ -35,6 +36,11 @@ static void line_print(const char *name, const char *format, ...)
 	vprintf(format, args);
 	va_end(args);
 	putchar('\n');
+}
+
+static void line_print_text(const char *name, const char *text)
+{
+	line_print(name, "%s", text);
 }
 
 static const char *or_not_installed(const char *program)
@@ -187,6 +193,7 @@ static void probe_print(const RuntimeProbe *probe, const Config *config,
 	line_print("targetcli", "%s", or_not_installed(probe->targetcli_program));
 	probe_print_fuse(probe);
 	if (probe->running) {
+		probe_ceph_print(config, line_print_text);
 		probe_print_users(probe);
 		probe_print_memory(probe, config);
 	} else {

@@ -2,6 +2,7 @@
 #include "cli/probe-json.h"
 
 #include "cli/cli.h"
+#include "cli/probe-ceph.h"
 
 static Json *json_of_texts(const GPtrArray *list)
 {
@@ -166,6 +167,7 @@ void probe_print_json(const RuntimeProbe *probe, const Config *config, const Pro
 	json_add_runner(object, probe);
 	json_add_fuse(object, probe);
 	if (probe->running) {
+		json_object_object_add(object, "ceph", probe_ceph(config));
 		json_add_users(object, probe);
 		json_add_memory(object, probe, config);
 	}

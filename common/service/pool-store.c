@@ -42,6 +42,13 @@ char *pool_store_uri(const ConfigPool *pool, const char *volume)
 	return g_strconcat(pool->path, "/", volume, options, NULL);
 }
 
+char *pool_store_version(GError **error)
+{
+	const Module *module = module_get(MODULE, error);
+
+	return module ? g_strdup(module->version) : NULL;
+}
+
 static const StoreOps *store_ops(const ConfigPool *pool, GError **error)
 {
 	const Module *module = module_get(MODULE, error);

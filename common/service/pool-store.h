@@ -12,6 +12,10 @@
 #include "common/engine/codec.h"
 #include "common/service/pool.h"
 
+/* The version of the module and of Ceph's library: "0.1.0, librbd 1.16.0".  UNSUPPORTED: "needs the
+ * package storageos-rbd", or why it cannot be used.  Free the result. */
+char *pool_store_version(GError **error);
+
 /* "rbd:POOL[/NAMESPACE]/IMAGE?...", for backing_open().  Free the result. */
 char *pool_store_uri(const ConfigPool *pool, const char *volume);
 
