@@ -106,6 +106,7 @@ is "its owner had counted nothing before" "$(said taken.taken count | head -n 1)
 check "it counted up every 2 s while it wrote" [ "$(said taken.taken count | tail -n 1)" -ge 3 ]
 must "a writer" begin taken write 120
 check "writes" wait_for 20 acks_more_than taken 500
+check "on standby, what the other one writes is read" "$stamps" follow "$(image taken)" "$WORK/taken.record"
 check "one that lives is taken, and written to" take taken 5
 check "within 3 s" [ "$(said taken.taken within)" -lt 3000 ]
 check "the first becomes FAILED" wait_for 4 has_failed taken

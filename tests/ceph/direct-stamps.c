@@ -7,6 +7,7 @@
  *   direct-stamps take URI RECORD SECONDS    as `write`, on standby first: takes the volume from
  *                                            whoever has it, and says how long that took, how far
  *                                            the other had counted, and how far it counts itself
+ *   direct-stamps follow URI RECORD          on standby: reads until another one's writes are seen
  *   direct-stamps verify URI RECORD          what is there: nothing acknowledged is missing, and
  *                                            nothing is there that was not sent
  *   direct-stamps fill URI                   writes until the pool is full, then what must go on
@@ -204,6 +205,31 @@ static gboolean stands_by(Volume *volume)
 	return volume_is_on_standby(volume) && !read && write == -EBUSY && zero == -EBUSY && !flush;
 }
 
+#define FOLLOW_SECONDS 20
+
+static int follow(const char *uri, const char *record)
+{
+	Stamps *stamps = stamps_map(record);
+	Volume *volume = open_volume(uri, VOLUME_OPEN_STANDBY);
+	gint64 end = g_get_monotonic_time() + FOLLOW_SECONDS * G_USEC_PER_SEC;
+	guint8 block[BLOCK_SIZE];
+	guint64 wanted = 0;
+	int r = 0;
+
+	if (!volume || !stamps)
+		return 1;
+	do {
+		r = transfer(volume, block, 0, FALSE);
+		wanted = wanted ? wanted : get_le64(block) + 1;
+		g_usleep(10000);
+	} while (!r && get_le64(block) < wanted && g_get_monotonic_time() < end);
+	printf("read %" G_GUINT64_FORMAT ", wanted %" G_GUINT64_FORMAT ", acknowledged "
+	       "%" G_GUINT64_FORMAT "\n",
+	       get_le64(block), wanted, get(&stamps->acked[0]));
+	volume_close(volume, NULL);
+	return r || get_le64(block) < wanted;
+}
+
 static gboolean take_over(Volume *volume, GError **error)
 {
 	BackingOwner owner;
@@ -322,6 +348,8 @@ int main(int argc, char **argv)
 		return load(argv[2], argv[3], atof(argv[4]), FALSE);
 	if (!strcmp(verb, "take") && argc == 5)
 		return take(argv[2], argv[3], atof(argv[4]));
+	if (!strcmp(verb, "follow") && argc == 4)
+		return follow(argv[2], argv[3]);
 	if (!strcmp(verb, "verify") && argc == 4)
 		return verify(argv[2], argv[3]);
 	if (!strcmp(verb, "fill") && argc == 3)
