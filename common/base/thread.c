@@ -4,8 +4,12 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "common/base/error.h"
+
+#define LONGEST_SLICE_NS 100000000u
 
 /* A new thread inherits its creator's mask. */
 static sigset_t signals_block(void)
@@ -41,6 +45,25 @@ gboolean thread_start_detached(const char *name, GThreadFunc run, gpointer data,
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return started || error_set(error, STORAGEOS_ERROR_IO, "no room for another thread");
+}
+
+/* sched_setattr(2); Documentation/scheduler/sched-eevdf.rst: who asks for a shorter slice goes
+ * first. */
+void thread_give_way(void)
+{
+	struct {
+		guint32 size, policy;
+		guint64 flags;
+		gint32 nice;
+		guint32 priority;
+		guint64 runtime, deadline, period;
+	} attr = {0};
+
+	if (syscall(SYS_sched_getattr, 0, &attr, (guint)sizeof attr, 0u) ||
+	    attr.policy != SCHED_OTHER)
+		return;
+	attr.runtime = LONGEST_SLICE_NS;
+	syscall(SYS_sched_setattr, 0, &attr, 0u);
 }
 
 guint thread_processors(void)

@@ -17,6 +17,11 @@ GThread *thread_start(const char *name, GThreadFunc run, gpointer data, GError *
  * would abort. */
 gboolean thread_start_detached(const char *name, GThreadFunc run, gpointer data, GError **error);
 
+/* The calling thread's work can wait: from now on, any thread that wakes goes before it at once,
+ * and it goes on when that sleeps.  It gets its share of the processors as before.  Linux 6.12 on;
+ * elsewhere, and where the process has another scheduling policy, it does nothing. */
+void thread_give_way(void);
+
 /* How many processors the calling thread may use, at least 1: those of its affinity, not all that
  * are online. */
 guint thread_processors(void);

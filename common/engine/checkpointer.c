@@ -315,6 +315,7 @@ static gpointer checkpointer_main(gpointer data)
 	gint64 changed_at = g_get_monotonic_time();
 	guint seen = 0, seen_flushes = 0;
 	gboolean wants_settle, tidying = FALSE;
+	thread_give_way();
 
 	lend_space(cp);
 	while (wait_for_work(cp, &wants_settle)) {
