@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/cli.h"
+#include "cli/overview.h"
+#include "cli/prometheus.h"
 #include "cli/sample.h"
 #include "cli/served.h"
 #include "common/base/error.h"
+#include "common/base/files.h"
 #include "common/base/output.h"
 
 #define HEADING_EVERY 20 /* lines between two headings */
@@ -14,7 +19,8 @@ typedef struct {
 	const Config *config;
 	const VolumeName *name; /* NULL: all served volumes */
 	gboolean json, prometheus;
-	GPtrArray *last; /* the samples of the interval before, for --watch */
+	const char *file; /* where the metrics go; NULL: standard output */
+	GPtrArray *last;  /* the samples of the interval before, for --watch */
 	guint lines;
 } Watching;
 
@@ -96,20 +102,62 @@ static Json *samples_to_json(const GPtrArray *samples)
 	return list;
 }
 
-static void samples_print(const Watching *watching, const GPtrArray *samples, int status)
+/* Without a NAME, also what is not served: pools, volumes, and whether a server did not answer. */
+static void metrics_print(const Watching *watching, const GPtrArray *samples, int status, FILE *out)
+{
+	g_autoptr(Overview) overview = NULL;
+
+	sample_print_prometheus(samples, out);
+	if (watching->name)
+		return;
+	overview = overview_take(watching->config);
+	overview_print_prometheus(overview, out);
+	prometheus_print_head(out, "collection_failed", "gauge",
+			      "1 if a server did not answer: its volume's metrics are missing.");
+	fprintf(out, "storageos_collection_failed %d\n", status != CLI_DONE);
+}
+
+/* Replaces the file, so that a reader sees the old metrics or all of the new ones.  Others must be
+ * able to read it, whatever the umask. */
+static int metrics_write(const Watching *watching, const GPtrArray *samples, int status)
+{
+	g_autoptr(GError) error = NULL;
+	char *text = NULL;
+	size_t length = 0;
+	FILE *out = open_memstream(&text, &length);
+	gboolean written;
+
+	if (!out)
+		return CLI_FAILED; /* no memory for a page */
+	metrics_print(watching, samples, status, out);
+	written = !fclose(out);
+	umask(022);
+	written = written && files_write(watching->file, text, length, 0644, FILES_REPLACE, &error);
+	free(text);
+	if (written)
+		return status;
+	g_prefix_error(&error, "stats: ");
+	return error ? cli_failed(error) : CLI_FAILED;
+}
+
+static int samples_print(const Watching *watching, const GPtrArray *samples, int status)
 {
 	g_autoptr(Json) list = samples_to_json(samples);
+
+	if (watching->file)
+		return metrics_write(watching, samples, status);
 
 	if (watching->json) {
 		cli_print_json(list);
 	} else if (watching->prometheus) {
-		sample_print_prometheus(samples);
+		metrics_print(watching, samples, status, stdout);
 	} else {
 		for (guint i = 0; i < samples->len; i++)
 			sample_print(g_ptr_array_index(samples, i));
 		if (!samples->len && status == CLI_DONE)
 			cli_say("stats: no volume is served");
 	}
+	return status;
 }
 
 /* The previous sample of the same server; NULL if there is none.  A new server has counted from 0
@@ -177,18 +225,19 @@ static int stats_print(const Watching *watching)
 	int status;
 
 	samples = samples_take(watching, &status);
-	if (samples)
-		samples_print(watching, samples, status);
-	return status;
+	return samples ? samples_print(watching, samples, status) : status;
 }
 
 static int verb_stats_run(int argc, char **argv)
 {
 	gboolean prometheus = FALSE, watched = FALSE;
+	g_autofree char *file = NULL;
 	int interval = 1, count = 0, status;
 	const GOptionEntry options[] = {
 		{"prometheus", 0, 0, G_OPTION_ARG_NONE, &prometheus,
-		 "Print Prometheus's text format", NULL},
+		 "Print metrics in Prometheus's text format", NULL},
+		{"output", 'o', 0, G_OPTION_ARG_FILENAME, &file,
+		 "With --prometheus: replace this file by the metrics", "FILE"},
 		{"watch", 0, 0, G_OPTION_ARG_NONE, &watched,
 		 "Print the activity of each interval, like iostat", NULL},
 		{"interval", 0, 0, G_OPTION_ARG_INT, &interval, "Interval of --watch (default: 1)",
@@ -206,6 +255,8 @@ static int verb_stats_run(int argc, char **argv)
 		return status;
 	if (prometheus && (cli.json || watched))
 		return cli_usage("stats: --prometheus excludes --json and --watch");
+	if (file && !prometheus)
+		return cli_usage("stats: --output needs --prometheus");
 	if (interval < 1 || interval > 86400)
 		return cli_usage("stats: invalid --interval %d (1 to 86400 seconds)", interval);
 	if (count < 0)
@@ -215,11 +266,14 @@ static int verb_stats_run(int argc, char **argv)
 		if (!name)
 			return cli_usage("stats: %s", error->message);
 	}
-	watching = (Watching){
-		.config = cli.config, .name = name, .json = cli.json, .prometheus = prometheus};
+	watching = (Watching){.config = cli.config,
+			      .name = name,
+			      .json = cli.json,
+			      .prometheus = prometheus,
+			      .file = file};
 	return watched ? stats_watch(&watching, (guint)interval, (guint)count)
 		       : stats_print(&watching);
 }
 
-const Verb verb_stats = {"stats", "[NAME] [--watch] [--prometheus]",
+const Verb verb_stats = {"stats", "[NAME] [--watch] [--prometheus [-o FILE]]",
 			 "show I/O statistics of served volumes", verb_stats_run};

@@ -32,6 +32,7 @@ static gboolean facts_read_summary(const char *snapshot, Facts *facts, GError **
 	facts->logical_block_size = summary.logical_block_size;
 	facts->write_through = summary.write_through;
 	facts->scrub_errors = summary.scrub_errors;
+	facts->scrub_time = summary.scrub_time;
 	facts->allocated = summary.allocated;
 	facts->missing_from = summary.missing_from;
 	g_strlcpy(facts->base, summary.base, sizeof facts->base);
@@ -180,6 +181,7 @@ static void facts_answer(gconstpointer data, int fd)
 	json_add_number(object, "allocated", facts.allocated);
 	json_add_number(object, "missing_from", facts.missing_from);
 	json_add_number(object, "scrub_errors", facts.scrub_errors);
+	json_add_number(object, "scrub_time", facts.scrub_time);
 	json_add_number(object, "available", facts.available);
 	json_add_text(object, "holder", facts.holder);
 	json_add_text(object, "claimed_by", facts.claimed_by);
@@ -205,6 +207,7 @@ static gboolean facts_take_answer(Json *object, Facts *facts, GError **error)
 	facts->allocated = (guint64)json_get_number(object, "allocated");
 	facts->missing_from = (guint64)json_get_number(object, "missing_from");
 	facts->scrub_errors = (guint64)json_get_number(object, "scrub_errors");
+	facts->scrub_time = (guint64)json_get_number(object, "scrub_time");
 	facts->available = (guint64)json_get_number(object, "available");
 	facts->holder = g_strdup(json_get_text(object, "holder"));
 	facts->claimed_by = g_strdup(json_get_text(object, "claimed_by"));

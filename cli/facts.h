@@ -23,6 +23,7 @@ typedef struct {
 	guint64 allocated;	/* bytes that the file takes in its file system */
 	guint64 missing_from;	/* size of a file that ends too early; 0: the file is complete */
 	guint64 scrub_errors;	/* of the last completed scrub */
+	guint64 scrub_time;	/* when that was, seconds since 1970; 0: never */
 	guint64 available;	/* bytes free in the file system; G_MAXUINT64: not known */
 	char *claimed_by; /* who has its disk open, on whatever machine, or has died with it: "gw1
 			   * (process 123)"; or NULL */

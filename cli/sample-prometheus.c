@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Names and units follow https://prometheus.io/docs/practices/naming/: seconds, bytes, _total for
- * counters.  The format requires all samples of a metric to be printed together.
- */
 #include "cli/sample.h"
 
-#include <stdio.h>
 #include <string.h>
+
+#include "cli/prometheus.h"
 
 #define NANOSECONDS 1e9
 
@@ -51,98 +48,78 @@ static const struct {
 	 "copies_repaired"},
 };
 
-/* A volume's name needs no escaping, but a block device's path may. */
-static char *label_escape(const char *text)
+static void metric_print_info(const GPtrArray *samples, FILE *out)
 {
-	GString *s = g_string_new(NULL);
-
-	for (; *text; text++) {
-		if (*text == '\n')
-			g_string_append(s, "\\n");
-		else if (*text == '"' || *text == '\\')
-			g_string_append_printf(s, "\\%c", *text);
-		else
-			g_string_append_c(s, *text);
-	}
-	return g_string_free(s, FALSE);
-}
-
-static void metric_print_head(const char *name, const char *type, const char *help)
-{
-	printf("# HELP storageos_%s %s\n# TYPE storageos_%s %s\n", name, help, name, type);
-}
-
-static void metric_print_info(const GPtrArray *samples)
-{
-	metric_print_head("volume_info", "gauge", "Always 1; what the volume is.");
+	prometheus_print_head(out, "volume_info", "gauge", "Always 1; what the volume is.");
 	for (guint i = 0; i < samples->len; i++) {
 		const Sample *sample = g_ptr_array_index(samples, i);
-		g_autofree char *volume = label_escape(sample_volume(sample));
+		g_autofree char *volume = prometheus_escape(sample_volume(sample));
 		const char *uuid = json_get_text(sample->data, "uuid");
 		const char *frontend = json_get_text(sample->data, "frontend");
 
-		printf("storageos_volume_info{volume=\"%s\",uuid=\"%s\",frontend=\"%s\"} 1\n",
-		       volume, uuid ? uuid : "", frontend ? frontend : "");
+		fprintf(out, "storageos_volume_info{volume=\"%s\",uuid=\"%s\",frontend=\"%s\"} 1\n",
+			volume, uuid ? uuid : "", frontend ? frontend : "");
 	}
-	metric_print_head("volume_failed", "gauge",
-			  "1 where the volume has failed and can only be read.");
+	prometheus_print_head(out, "volume_failed", "gauge",
+			      "1 where the volume has failed and can only be read.");
 	for (guint i = 0; i < samples->len; i++) {
 		const Sample *sample = g_ptr_array_index(samples, i);
-		g_autofree char *volume = label_escape(sample_volume(sample));
+		g_autofree char *volume = prometheus_escape(sample_volume(sample));
 
-		printf("storageos_volume_failed{volume=\"%s\"} %d\n", volume,
-		       !g_strcmp0(json_get_text(sample->data, "state"), "failed"));
+		fprintf(out, "storageos_volume_failed{volume=\"%s\"} %d\n", volume,
+			!g_strcmp0(json_get_text(sample->data, "state"), "failed"));
 	}
 }
 
-static void metric_print_gauges(const GPtrArray *samples)
+static void metric_print_gauges(const GPtrArray *samples, FILE *out)
 {
 	for (guint g = 0; g < G_N_ELEMENTS(gauges); g++) {
-		metric_print_head(gauges[g].name, gauges[g].type, gauges[g].help);
+		prometheus_print_head(out, gauges[g].name, gauges[g].type, gauges[g].help);
 		for (guint i = 0; i < samples->len; i++) {
 			const Sample *sample = g_ptr_array_index(samples, i);
-			g_autofree char *volume = label_escape(sample_volume(sample));
+			g_autofree char *volume = prometheus_escape(sample_volume(sample));
 			Json *object = gauges[g].object
 					       ? json_get_object(sample->data, gauges[g].object)
 					       : sample->data;
 
-			printf("storageos_%s{volume=\"%s\"} %" G_GINT64_FORMAT "\n", gauges[g].name,
-			       volume, json_get_number(object, gauges[g].key));
+			fprintf(out, "storageos_%s{volume=\"%s\"} %" G_GINT64_FORMAT "\n",
+				gauges[g].name, volume, json_get_number(object, gauges[g].key));
 		}
 	}
 }
 
-typedef void (*OperationPrinter)(const char *labels, const MetricsOperation *operation);
+typedef void (*OperationPrinter)(FILE *out, const char *labels, const MetricsOperation *operation);
 
-static void metric_print_operations(const GPtrArray *samples, OperationPrinter print)
+static void metric_print_operations(const GPtrArray *samples, FILE *out, OperationPrinter print)
 {
 	for (guint i = 0; i < samples->len; i++) {
 		const Sample *sample = g_ptr_array_index(samples, i);
-		g_autofree char *volume = label_escape(sample_volume(sample));
+		g_autofree char *volume = prometheus_escape(sample_volume(sample));
 
 		for (MetricsKind kind = 0; kind < METRICS_KINDS; kind++) {
 			g_autofree char *labels = g_strdup_printf("volume=\"%s\",operation=\"%s\"",
 								  volume, metrics_kind_name(kind));
 
-			print(labels, &sample->operations[kind]);
+			print(out, labels, &sample->operations[kind]);
 		}
 	}
 }
 
-static void operation_print_errors(const char *labels, const MetricsOperation *operation)
+static void operation_print_errors(FILE *out, const char *labels, const MetricsOperation *operation)
 {
-	printf("storageos_operation_errors_total{%s} %" G_GUINT64_FORMAT "\n", labels,
-	       operation->errors);
+	fprintf(out, "storageos_operation_errors_total{%s} %" G_GUINT64_FORMAT "\n", labels,
+		operation->errors);
 }
 
-static void operation_print_bytes(const char *labels, const MetricsOperation *operation)
+static void operation_print_bytes(FILE *out, const char *labels, const MetricsOperation *operation)
 {
-	printf("storageos_operation_bytes_total{%s} %" G_GUINT64_FORMAT "\n", labels,
-	       operation->bytes);
+	fprintf(out, "storageos_operation_bytes_total{%s} %" G_GUINT64_FORMAT "\n", labels,
+		operation->bytes);
 }
 
 /* Prints only buckets whose limit is a power of two, since each bucket is a time series. */
-static void operation_print_histogram(const char *labels, const MetricsOperation *operation)
+static void operation_print_histogram(FILE *out, const char *labels,
+				      const MetricsOperation *operation)
 {
 	guint64 seen = 0;
 
@@ -151,28 +128,31 @@ static void operation_print_histogram(const char *labels, const MetricsOperation
 
 		seen += operation->buckets[b];
 		if ((limit & (limit - 1)) == 0)
-			printf("storageos_operation_duration_seconds_bucket{%s,le=\"%.9g\"} "
-			       "%" G_GUINT64_FORMAT "\n",
-			       labels, (double)limit / NANOSECONDS, seen);
+			fprintf(out,
+				"storageos_operation_duration_seconds_bucket{%s,le=\"%.9g\"} "
+				"%" G_GUINT64_FORMAT "\n",
+				labels, (double)limit / NANOSECONDS, seen);
 	}
-	printf("storageos_operation_duration_seconds_bucket{%s,le=\"+Inf\"} %" G_GUINT64_FORMAT
-	       "\n",
-	       labels, seen);
-	printf("storageos_operation_duration_seconds_sum{%s} %.9f\n", labels,
-	       (double)operation->nanoseconds / NANOSECONDS);
-	printf("storageos_operation_duration_seconds_count{%s} %" G_GUINT64_FORMAT "\n", labels,
-	       seen);
+	fprintf(out,
+		"storageos_operation_duration_seconds_bucket{%s,le=\"+Inf\"} %" G_GUINT64_FORMAT
+		"\n",
+		labels, seen);
+	fprintf(out, "storageos_operation_duration_seconds_sum{%s} %.9f\n", labels,
+		(double)operation->nanoseconds / NANOSECONDS);
+	fprintf(out, "storageos_operation_duration_seconds_count{%s} %" G_GUINT64_FORMAT "\n",
+		labels, seen);
 }
 
-void sample_print_prometheus(const GPtrArray *samples)
+void sample_print_prometheus(const GPtrArray *samples, FILE *out)
 {
-	metric_print_info(samples);
-	metric_print_gauges(samples);
-	metric_print_head("operation_errors_total", "counter", "Requests that failed.");
-	metric_print_operations(samples, operation_print_errors);
-	metric_print_head("operation_bytes_total", "counter", "Bytes of requests that succeeded.");
-	metric_print_operations(samples, operation_print_bytes);
-	metric_print_head("operation_duration_seconds", "histogram",
-			  "Time from a request's arrival to its answer.");
-	metric_print_operations(samples, operation_print_histogram);
+	metric_print_info(samples, out);
+	metric_print_gauges(samples, out);
+	prometheus_print_head(out, "operation_errors_total", "counter", "Requests that failed.");
+	metric_print_operations(samples, out, operation_print_errors);
+	prometheus_print_head(out, "operation_bytes_total", "counter",
+			      "Bytes of requests that succeeded.");
+	metric_print_operations(samples, out, operation_print_bytes);
+	prometheus_print_head(out, "operation_duration_seconds", "histogram",
+			      "Time from a request's arrival to its answer.");
+	metric_print_operations(samples, out, operation_print_histogram);
 }

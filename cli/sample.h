@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdio.h>
+
 #include "common/service/config.h"
 #include "common/service/metrics.h"
 #include "common/service/pool.h"
@@ -53,6 +55,5 @@ void sample_print(const Sample *sample);
 void sample_print_heading(void);
 void sample_print_change(const Sample *sample, const Sample *earlier);
 
-/* Prints all samples in Prometheus's text format, version 0.0.4, for node_exporter's textfile
- * collector. */
-void sample_print_prometheus(const GPtrArray *samples);
+/* Prints all samples as metrics (prometheus.h). */
+void sample_print_prometheus(const GPtrArray *samples, FILE *out);

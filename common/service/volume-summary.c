@@ -58,6 +58,7 @@ gboolean volume_summary_read(const char *path, VolumeSummary *ret_summary, GErro
 		.logical_block_size = sb->logical_block_size,
 		.write_through = (sb->ro_compatible & FORMAT_RO_WRITE_THROUGH) != 0,
 		.scrub_errors = sb->scrub_errors,
+		.scrub_time = sb->scrub_time,
 		.allocated = backing_allocated(backing),
 		.missing_from = size < needed_size(sb, backing) ? size : 0,
 	};

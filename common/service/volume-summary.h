@@ -13,6 +13,7 @@ typedef struct {
 	guint32 logical_block_size;
 	gboolean write_through;	   /* it has no write cache */
 	guint64 scrub_errors;	   /* of the last scrub that ran to its end */
+	guint64 scrub_time;	   /* when that was, seconds since 1970; 0: never */
 	guint64 allocated;	   /* bytes that the backing takes of the file system below */
 	char base[BASE_NAME_SIZE]; /* of a linked clone: its base; or "" */
 	char claimed_by[128]; /* who has its disk open, on whatever machine, or has died with it:
@@ -26,6 +27,6 @@ typedef struct {
 gboolean volume_summary_read(const char *path, VolumeSummary *ret_summary, GError **error);
 
 /* The same of a snapshot of that volume.  NOT_FOUND: it has none of that name.  Its summary has no
- * `scrub_errors` and no `missing_from`: these are the volume's. */
+ * `scrub_errors`, `scrub_time` and no `missing_from`: these are the volume's. */
 gboolean volume_summary_read_snapshot(const char *path, const char *snapshot,
 				      VolumeSummary *ret_summary, GError **error);
