@@ -51,7 +51,11 @@ contents() {
 is "what is in storageos" "$(contents storageos)" \
 "-rw-r--r-- root/root /lib/systemd/system/storageos-attach@.service
 -rw-r--r-- root/root /lib/systemd/system/storageos-fuse@.service
+-rw-r--r-- root/root /lib/systemd/system/storageos-metrics.service
+-rw-r--r-- root/root /lib/systemd/system/storageos-metrics.timer
 -rw-r--r-- root/root /lib/systemd/system/storageos-recover@.service
+-rw-r--r-- root/root /lib/systemd/system/storageos-scrub@.service
+-rw-r--r-- root/root /lib/systemd/system/storageos-scrub@.timer
 -rw-r--r-- root/root /lib/systemd/system/storageos-snapshot.service
 -rw-r--r-- root/root /lib/systemd/system/storageos-snapshot.timer
 -rwxr-xr-x root/root /lib/systemd/system-generators/storageos-generator
@@ -66,7 +70,9 @@ is "what is in storageos" "$(contents storageos)" \
 -rw-r--r-- root/root /usr/share/man/man5/storageos-volume.5.gz
 -rw-r--r-- root/root /usr/share/man/man5/storageos.conf.5.gz
 -rw-r--r-- root/root /usr/share/man/man7/storageos-cfgstring.7.gz
--rw-r--r-- root/root /usr/share/man/man8/storageos.8.gz"
+-rw-r--r-- root/root /usr/share/man/man8/storageos.8.gz
+-rw-r--r-- root/root /usr/share/storageos/observability/storageos-alerts.yml
+-rw-r--r-- root/root /usr/share/storageos/observability/storageos-dashboard.json"
 is "what is in storageos-fuse" "$(contents storageos-fuse)" \
 "-rw-r--r-- root/root /etc/apparmor.d/usr.bin.storageos-fuse
 -rwxr-xr-x root/root /usr/bin/storageos-fuse

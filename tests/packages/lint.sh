@@ -110,10 +110,15 @@ in_namespace() { # SCRIPT: in a mount namespace with the units and the rule in /
 		cp packaging/udev/*.rules /run/udev/rules.d
 		$1"
 }
-for unit in storageos-fuse@default-db storageos-attach@default-db storageos-recover@default-db storageos-snapshot tcmu-runner \
+for unit in storageos-fuse@default-db storageos-attach@default-db storageos-recover@default-db storageos-snapshot storageos-scrub@default-db storageos-metrics tcmu-runner \
 	rtslib-fb-targetctl; do
 	is "systemd finds nothing wrong in $unit" \
 		"$(in_namespace "systemd-analyze verify --man=no $unit.service" 2>&1)" ""
+done
+for unit in storageos-snapshot storageos-metrics storageos-scrub@default-db; do
+	is "nor in $unit.timer" "$(in_namespace "cp packaging/systemd/*.timer /run/systemd/system
+		sed -i /^Documentation=/d /run/systemd/system/*.timer
+		systemd-analyze verify --man=no $unit.timer" 2>&1)" ""
 done
 refuses "which it would" 'Unknown key' in_namespace \
 	"echo Restarts=no >>/run/systemd/system/storageos-fuse@.service
@@ -121,9 +126,13 @@ refuses "which it would" 'Unknown key' in_namespace \
 # As in docs/design.md: 10 is no sandbox at all.
 check "the sandbox of storageos-fuse@ is tight" systemd-analyze security --offline=true \
 	--threshold=36 packaging/systemd/storageos-fuse@.service
-for unit in attach recover; do
-	check "so is that of storageos-$unit@" systemd-analyze security --offline=true \
-		--threshold=49 "packaging/systemd/storageos-$unit@.service"
+for unit in attach@ recover@; do
+	check "so is that of storageos-$unit" systemd-analyze security --offline=true \
+		--threshold=49 "packaging/systemd/storageos-$unit.service"
+done
+for unit in scrub@ metrics; do
+	check "and that of storageos-$unit" systemd-analyze security --offline=true \
+		--threshold=40 "packaging/systemd/storageos-$unit.service"
 done
 for page in $(sed -n 's/^Documentation=//p' packaging/systemd/*.service | tr ' ' '\n' | sort -u); do
 	name=${page#man:}

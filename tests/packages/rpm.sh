@@ -51,7 +51,11 @@ is "what is in storageos" "$(contents storageos)" \
 -rwxr-xr-x root:root /usr/lib/systemd/system-generators/storageos-generator
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-attach@.service
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-fuse@.service
+-rw-r--r-- root:root /usr/lib/systemd/system/storageos-metrics.service
+-rw-r--r-- root:root /usr/lib/systemd/system/storageos-metrics.timer
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-recover@.service
+-rw-r--r-- root:root /usr/lib/systemd/system/storageos-scrub@.service
+-rw-r--r-- root:root /usr/lib/systemd/system/storageos-scrub@.timer
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-snapshot.service
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-snapshot.timer
 -rw-r--r-- root:root /usr/lib/tmpfiles.d/storageos.conf
@@ -65,6 +69,10 @@ drwxr-xr-x root:root /usr/libexec/storageos
 -rw-r--r-- root:root /usr/share/man/man5/storageos.conf.5.gz
 -rw-r--r-- root:root /usr/share/man/man7/storageos-cfgstring.7.gz
 -rw-r--r-- root:root /usr/share/man/man8/storageos.8.gz
+drwxr-xr-x root:root /usr/share/storageos
+drwxr-xr-x root:root /usr/share/storageos/observability
+-rw-r--r-- root:root /usr/share/storageos/observability/storageos-alerts.yml
+-rw-r--r-- root:root /usr/share/storageos/observability/storageos-dashboard.json
 drwxr-xr-x root:root /var/lib/storageos"
 is "what is in storageos-fuse" "$(contents storageos-fuse)" \
 "-rwxr-xr-x root:root /usr/bin/storageos-fuse
