@@ -67,12 +67,14 @@ is "what is in storageos" "$(contents storageos)" \
 -rwxr-xr-x root/root /usr/libexec/storageos/plugin-installed
 -rwxr-xr-x root/root /usr/libexec/storageos/refuse-removal
 -rw-r--r-- root/root /usr/share/bash-completion/completions/storageos
+-rw-r--r-- root/root /usr/share/fish/vendor_completions.d/storageos.fish
 -rw-r--r-- root/root /usr/share/man/man5/storageos-volume.5.gz
 -rw-r--r-- root/root /usr/share/man/man5/storageos.conf.5.gz
 -rw-r--r-- root/root /usr/share/man/man7/storageos-cfgstring.7.gz
 -rw-r--r-- root/root /usr/share/man/man8/storageos.8.gz
 -rw-r--r-- root/root /usr/share/storageos/observability/storageos-alerts.yml
--rw-r--r-- root/root /usr/share/storageos/observability/storageos-dashboard.json"
+-rw-r--r-- root/root /usr/share/storageos/observability/storageos-dashboard.json
+-rw-r--r-- root/root /usr/share/zsh/vendor-completions/_storageos"
 is "what is in storageos-fuse" "$(contents storageos-fuse)" \
 "-rw-r--r-- root/root /etc/apparmor.d/usr.bin.storageos-fuse
 -rwxr-xr-x root/root /usr/bin/storageos-fuse

@@ -184,6 +184,7 @@ complete_line() { # WORD...: what can stand for the last
 }
 like "bash completes verbs" "$(complete_line storageos at)" '^attach$'
 like "of which it knows all" "$(complete_line storageos '')" 'attach.* create .*info.* probe '
+is "also for help" "$(complete_line storageos help att)" attach
 is "volumes" "$(complete_line storageos attach d)" "db default/db default/dump dump"
 is "volumes of other pools" "$(complete_line storageos info f)" "fast/log"
 is "also behind options" "$(complete_line storageos --config "$STORAGEOS_CONFIG" check du)" dump

@@ -65,6 +65,7 @@ drwxr-xr-x root:root /usr/libexec/storageos
 -rwxr-xr-x root:root /usr/libexec/storageos/plugin-installed
 -rwxr-xr-x root:root /usr/libexec/storageos/refuse-removal
 -rw-r--r-- root:root /usr/share/bash-completion/completions/storageos
+-rw-r--r-- root:root /usr/share/fish/vendor_completions.d/storageos.fish
 -rw-r--r-- root:root /usr/share/man/man5/storageos-volume.5.gz
 -rw-r--r-- root:root /usr/share/man/man5/storageos.conf.5.gz
 -rw-r--r-- root:root /usr/share/man/man7/storageos-cfgstring.7.gz
@@ -73,6 +74,7 @@ drwxr-xr-x root:root /usr/share/storageos
 drwxr-xr-x root:root /usr/share/storageos/observability
 -rw-r--r-- root:root /usr/share/storageos/observability/storageos-alerts.yml
 -rw-r--r-- root:root /usr/share/storageos/observability/storageos-dashboard.json
+-rw-r--r-- root:root /usr/share/zsh/site-functions/_storageos
 drwxr-xr-x root:root /var/lib/storageos"
 is "what is in storageos-fuse" "$(contents storageos-fuse)" \
 "-rwxr-xr-x root:root /usr/bin/storageos-fuse

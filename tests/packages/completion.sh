@@ -1,0 +1,67 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# zsh and fish complete what bash completes (lint.sh): verbs, options, volumes, pools, snapshots.
+# shellcheck disable=SC2016 # what is in single quotes is for zsh and fish
+. "$(dirname "$0")/../lib.sh"
+need zsh zsh
+need fish fish
+need python3 python3
+need_root
+need_built "$STORAGEOS"
+own_config
+
+must "a volume" "$STORAGEOS" create db --size 1M
+must "and another" "$STORAGEOS" create dump --size 1M
+must "and a pool" "$STORAGEOS" pool create fast "$WORK/fast"
+must "with one" "$STORAGEOS" create fast/log --size 1M
+must "a snapshot" "$STORAGEOS" snapshot create db@monday --freeze never
+ln -s "$STORAGEOS" "$WORK/storageos"
+
+# What can stand for the last word.  zsh: what its completion gives to compadd, by prefix.
+in_zsh() {
+	PATH=$WORK:$PATH zsh -f -c '
+		compadd() {
+			local suffix="" prefix=${words[CURRENT]}
+			while [[ $1 == -* ]]; do case $1 in --) shift; break ;; -S) suffix=$2; shift ;; esac; shift; done
+			for word; do [[ $word == $prefix* ]] && print -r -- $word$suffix; done
+			return 0
+		}
+		_files() { print FILES; }
+		file=$1; shift
+		words=("$@") CURRENT=$#
+		. $file' zsh "$ROOT/packaging/completion/zsh/_storageos" "$@" 2>&1 | sort -u | xargs
+}
+in_fish() {
+	PATH=$WORK:$PATH HOME=$WORK fish --no-config -c "source $ROOT/packaging/completion/fish/storageos.fish
+		complete -C '$*'" 2>&1 | cut -f1 | sort -u | xargs
+}
+
+check "zsh can parse its file" zsh -n "$ROOT/packaging/completion/zsh/_storageos"
+check "fish can parse its file" fish --no-execute "$ROOT/packaging/completion/fish/storageos.fish"
+while IFS='|' read -r what wanted words; do
+	eval "set -- $words"
+	is "zsh: $what" "$(in_zsh storageos "$@")" "$wanted"
+	is "fish: $what" "$(in_fish storageos "$@")" "$wanted"
+done <<-END
+	verbs|attach|at
+	the verb whose help is wanted|probe|help pro
+	volumes|db default/db default/dump dump|attach d
+	volumes of other pools|fast/log|info f
+	also behind options|dump|--config $STORAGEOS_CONFIG check du
+	pools for create|fast/|create f
+	pools for list|default fast|list ''
+	only attached volumes for detach: nothing here||detach ''
+	options|--config --frontend --help --json --quiet|attach --
+	values of options|auto fuse tcmu|attach --frontend ''
+	verbs of snapshot|release rename|snapshot re
+	snapshots|db@monday|snapshot delete db@
+	snapshots for rollback|default/db@monday|rollback default/db@m
+	a second snapshot|default/db@monday|clone default/db@m
+	formats|raw rbd-diff|export --format r
+	volumes for a new snapshot|fast/log@|snapshot create fa
+	options of a verb below a verb|--dry-run|snapshot delete --d
+	verbs of pool|create delete list|pool ''
+	pools for pool delete|fast|pool delete f
+	what can be set|uuid=new|set db u
+END
+finish
