@@ -95,6 +95,37 @@ gboolean cli_volume_size(const char *verb, const char *text, guint64 *ret_size)
 	return TRUE;
 }
 
+static gboolean names_have(const GPtrArray *names, const char *text)
+{
+	for (guint i = 0; i < names->len; i++) {
+		g_autofree char *other = volume_name_format(g_ptr_array_index(names, i));
+
+		if (!strcmp(other, text))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+GPtrArray *cli_volume_names(const Cli *cli, const char *verb)
+{
+	g_autoptr(GPtrArray) names =
+		g_ptr_array_new_with_free_func((GDestroyNotify)volume_name_free);
+
+	for (guint i = 0; i < cli->n_arguments; i++) {
+		g_autoptr(GError) error = NULL;
+		g_autoptr(VolumeName) name = volume_name_parse_any(cli->arguments[i], &error);
+		g_autofree char *text = name ? volume_name_format(name) : NULL;
+
+		if (!name) {
+			cli_usage("%s: %s", verb, error->message);
+			return NULL;
+		}
+		if (!names_have(names, text))
+			g_ptr_array_add(names, g_steal_pointer(&name));
+	}
+	return g_steal_pointer(&names);
+}
+
 void cli_warn_of_promise(const char *verb, const char *path, guint64 size, guint64 allocated)
 {
 	g_autofree char *directory = g_path_get_dirname(path);

@@ -331,6 +331,29 @@ static gboolean attach_volume(const Config *config, const VolumeName *name, Fron
 	return done;
 }
 
+typedef struct {
+	const Config *config;
+	Frontend wanted;
+	gboolean only_again;
+} AttachRequest;
+
+/* A volume that cannot be attached does not keep the others from it; a signal does. */
+static int names_attach(const AttachRequest *request, const GPtrArray *names)
+{
+	int status = CLI_DONE;
+
+	for (guint i = 0; i < names->len; i++) {
+		g_autoptr(GError) error = NULL;
+
+		if (!attach_volume(request->config, g_ptr_array_index(names, i), request->wanted,
+				   request->only_again, &error))
+			status = cli_failed(error);
+		if (i + 1 < names->len && !interrupt_check(NULL))
+			return CLI_FAILED;
+	}
+	return status;
+}
+
 static int verb_attach_run(int argc, char **argv)
 {
 	g_autofree char *frontend = NULL;
@@ -341,24 +364,22 @@ static int verb_attach_run(int argc, char **argv)
 		 "auto, tcmu or fuse (default: from the configuration)", "FRONTEND"},
 		{0},
 	};
-	g_autoptr(VolumeName) name = NULL;
-	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) names = NULL;
 	g_auto(Cli) cli = {0};
+	AttachRequest request;
 	Frontend wanted;
 	int status;
 
-	if (!cli_start(&cli, &verb_attach, options, 1, 1, argc, argv, &status))
+	if (!cli_start(&cli, &verb_attach, options, 1, G_MAXUINT, argc, argv, &status))
 		return status;
 	json_wanted = cli.json;
 	wanted = cli.config->frontend;
 	if (frontend && !frontend_parse(frontend, &wanted))
 		return cli_usage("attach: unknown front end '%s' (auto, tcmu or fuse)", frontend);
-	name = volume_name_parse_any(cli.arguments[0], &error);
-	if (!name)
-		return cli_usage("attach: %s", error->message);
-	return attach_volume(cli.config, name, wanted, only_again, &error) ? CLI_DONE
-									   : cli_failed(error);
+	names = cli_volume_names(&cli, "attach");
+	request = (AttachRequest){cli.config, wanted, only_again};
+	return names ? names_attach(&request, names) : CLI_USAGE;
 }
 
-const Verb verb_attach = {"attach", "NAME [--frontend auto|tcmu|fuse]",
-			  "attach a volume as a block device, print its path", verb_attach_run};
+const Verb verb_attach = {"attach", "NAME... [--frontend auto|tcmu|fuse]",
+			  "attach volumes as block devices, print their paths", verb_attach_run};

@@ -2,6 +2,7 @@
 #include "cli/attachment.h"
 #include "cli/cli.h"
 #include "cli/interrupt.h"
+#include "cli/known-volumes.h"
 #include "cli/take-down.h"
 #include "common/base/autofd.h"
 #include "common/base/error.h"
@@ -38,19 +39,60 @@ static gboolean detach_volume(const Config *config, const VolumeName *name, GErr
 	return done;
 }
 
+/* What `attach` has made, whole or not. */
+static GPtrArray *names_attached(const Config *config)
+{
+	GPtrArray *names = g_ptr_array_new_with_free_func((GDestroyNotify)volume_name_free);
+	g_autoptr(GPtrArray) known = known_volumes(config);
+
+	for (guint i = 0; i < known->len; i++) {
+		g_autoptr(Places) places = places_new(config, g_ptr_array_index(known, i));
+		g_autoptr(Attachment) attachment = attachment_inspect(places);
+		AttachmentHealth health = attachment->health;
+
+		if (health == ATTACHMENT_WORKING || health == ATTACHMENT_BROKEN)
+			g_ptr_array_add(names, volume_name_parse_any(places->text, NULL));
+	}
+	return names;
+}
+
+/* A volume that cannot be detached does not keep the others from it; a signal does. */
+static int names_detach(const Config *config, const GPtrArray *names)
+{
+	int status = CLI_DONE;
+
+	for (guint i = 0; i < names->len; i++) {
+		g_autoptr(GError) error = NULL;
+
+		if (!detach_volume(config, g_ptr_array_index(names, i), &error))
+			status = cli_failed(error);
+		if (i + 1 < names->len && !interrupt_check(NULL))
+			return CLI_FAILED;
+	}
+	return status;
+}
+
 static int verb_detach_run(int argc, char **argv)
 {
-	g_autoptr(VolumeName) name = NULL;
-	g_autoptr(GError) error = NULL;
+	gboolean all = FALSE;
+	const GOptionEntry options[] = {
+		{"all", 0, 0, G_OPTION_ARG_NONE, &all,
+		 "Every volume and snapshot that `attach` has attached", NULL},
+		{0},
+	};
+	g_autoptr(GPtrArray) names = NULL;
 	g_auto(Cli) cli = {0};
 	int status;
 
-	if (!cli_start(&cli, &verb_detach, NULL, 1, 1, argc, argv, &status))
+	if (!cli_start(&cli, &verb_detach, options, 0, G_MAXUINT, argc, argv, &status))
 		return status;
-	name = volume_name_parse_any(cli.arguments[0], &error);
-	if (!name)
-		return cli_usage("detach: %s", error->message);
-	return detach_volume(cli.config, name, &error) ? CLI_DONE : cli_failed(error);
+	if (all == (cli.n_arguments > 0))
+		return cli_usage("detach: %s (usage: storageos detach %s)",
+				 all ? "--all excludes names" : "too few arguments",
+				 verb_detach.arguments);
+	names = all ? names_attached(cli.config) : cli_volume_names(&cli, "detach");
+	return names ? names_detach(cli.config, names) : CLI_USAGE;
 }
 
-const Verb verb_detach = {"detach", "NAME", "remove the block device of a volume", verb_detach_run};
+const Verb verb_detach = {"detach", "NAME... | --all", "remove the block devices of volumes",
+			  verb_detach_run};
