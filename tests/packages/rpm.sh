@@ -66,6 +66,7 @@ drwxr-xr-x root:root /usr/libexec/storageos
 -rwxr-xr-x root:root /usr/libexec/storageos/refuse-removal
 -rw-r--r-- root:root /usr/share/bash-completion/completions/storageos
 -rw-r--r-- root:root /usr/share/fish/vendor_completions.d/storageos.fish
+-rw-r--r-- root:root /usr/share/man/man5/storageos-json.5.gz
 -rw-r--r-- root:root /usr/share/man/man5/storageos-volume.5.gz
 -rw-r--r-- root:root /usr/share/man/man5/storageos.conf.5.gz
 -rw-r--r-- root:root /usr/share/man/man7/storageos-cfgstring.7.gz
