@@ -135,8 +135,9 @@ RunnerStatus scsi_start_stop(ScsiUnit *unit, const ScsiCommand *command, Request
 
 guint32 scsi_max_atomic(const ScsiUnit *unit)
 {
-	return MIN(volume_kind_limits(unit->direct)->atomic_max / unit->block_size,
-		   unit->max_transfer);
+	const VolumeLimits *limits = volume_kind_limits(unit->direct);
+
+	return MIN(limits->atomic_max / unit->block_size, unit->max_transfer);
 }
 
 guint32 scsi_unmap_granularity(const ScsiUnit *unit)

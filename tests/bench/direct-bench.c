@@ -64,12 +64,14 @@ int main(int argc, char **argv)
 	double seconds, before;
 	guint64 size;
 	guint depth;
+	int wanted;
 
 	if (argc != 6 || !size_parse(argv[3], &size) || size % SECTOR_SIZE || !size) {
 		fputs("usage: direct-bench URI read|write SIZE DEPTH SECONDS\n", stderr);
 		return 2;
 	}
-	depth = (guint)CLAMP(atoi(argv[4]), 1, DEPTH_MAX);
+	wanted = atoi(argv[4]);
+	depth = (guint)CLAMP(wanted, 1, DEPTH_MAX);
 	seconds = atof(argv[5]);
 	backing = backing_open(argv[1], 0, &error);
 	bench.volume = backing ? volume_open(backing, "bench", 0, &error) : NULL;

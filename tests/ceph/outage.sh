@@ -13,7 +13,8 @@ need_root
 need_fuse
 need_loop
 build=$STORAGEOS_BUILD
-need_built "$STORAGEOS" "$STORAGEOS_FUSE"
+plugin_outage=$build/tests/ceph/plugin-outage
+need_built "$STORAGEOS" "$STORAGEOS_FUSE" "$STORAGEOS_PLUGIN" "$plugin_outage"
 [ -e "$build/common/rbd/storageos-backing-rbd.so" ] || skip_all "librbd-dev was not there when it was built"
 export STORAGEOS_MODULE_DIRECTORY=$build/common/rbd
 
@@ -33,20 +34,20 @@ cleanup kill -CONT "$osd"
 # fio keeps what was acknowledged, and reads it again at the end.
 fio_job() { # NAME OPTION...
 	fio --name="$1" --filename="$device" --ioengine=libaio --direct=1 --bs=4k --rw=randwrite --iodepth=16 \
-		--size=128M --verify=crc32c --verify_backlog=64 --verify_fatal=1 --output="$WORK/$1.fio" "${@:2}"
+		--size=128M --verify_state_save=0 --verify=crc32c --verify_backlog=64 --verify_fatal=1 --output="$WORK/$1.fio" "${@:2}"
 }
 requests() { "$STORAGEOS" stats cloud/db --json | jq "if type == \"array\" then .[0] else . end | .operations.write.$1"; }
 
 fio_job outage --io_size=24M &
 writer=$!
 cleanup kill -9 $writer
-wrote() { [ "$(requests requests)" -gt "$1" ]; }
+wrote() { [ "$(requests count)" -gt "$1" ]; }
 must "it is written to" wait_for 60 wrote 300
 must "the OSD stops" kill -STOP "$osd"
 sleep 3
-before=$(requests requests)
+before=$(requests count)
 sleep 35
-is "nothing is answered meanwhile, neither good nor bad" "$(requests requests) $(requests errors)" "$before 0"
+is "nothing is answered meanwhile, neither good nor bad" "$(requests count) $(requests errors)" "$before 0"
 began=$SECONDS
 check "its state can be asked for" "$STORAGEOS" status cloud/db
 in_time "within 10 s" $began 14
@@ -61,7 +62,7 @@ is "nor has any as the server sees it" "$(requests errors)" 0
 fio_job dies --time_based --runtime=300 >/dev/null 2>&1 &
 writer=$!
 cleanup kill -9 $writer
-before=$(requests requests)
+before=$(requests count)
 must "it is written to" wait_for 60 wrote "$((before + 200))"
 kill -9 "$("$STORAGEOS" status cloud/db --json | jq -r '.[0].pid')"
 wait $writer
@@ -100,4 +101,10 @@ check "it can be detached" "$STORAGEOS" detach cloud/db
 check "and attached again" "$STORAGEOS" attach cloud/db --frontend fuse
 is "as good as ever" "$(state)" attached
 check "it is detached" "$STORAGEOS" detach cloud/db
+
+# ---- over TCMU, in a process that looks like tcmu-runner
+
+"$plugin_outage" "$STORAGEOS_PLUGIN" storageos/cloud/db 256M "$osd" >"$WORK/plugin" 2>"$WORK/plugin.log"
+is "the plugin answers BUSY meanwhile, and loses nothing" "$?" 0
+note "$(cat "$WORK/plugin" "$WORK/plugin.log")"
 finish
