@@ -15,7 +15,7 @@ typedef struct {
 	const char *cells[COLUMNS];
 	Places *places;
 	Attachment *attachment;
-	char *device, *trouble;
+	char *device, *trouble, *failover;
 } StatusRow;
 
 static void row_free(gpointer data)
@@ -26,6 +26,7 @@ static void row_free(gpointer data)
 	attachment_free(row->attachment);
 	g_free(row->device);
 	g_free(row->trouble);
+	g_free(row->failover);
 	g_free(row);
 }
 
@@ -50,6 +51,8 @@ static StatusRow *row_new(const Config *config, const VolumeName *name, gboolean
 	}
 	row->device = device_describe(row->attachment);
 	row->trouble = trouble_find(row->attachment, row->places->text);
+	if (row->attachment->sample)
+		row->failover = sample_failover(row->attachment->sample);
 	row->cells[COLUMN_NAME] = row->places->text;
 	row->cells[COLUMN_STATE] = attachment_state_name(row->attachment->state);
 	row->cells[COLUMN_VIA] = attachment_via(row->attachment);
@@ -114,6 +117,8 @@ static void rows_print_table(const GPtrArray *rows, gboolean verbose)
 			printf("    %s\n", row->attachment->problem);
 		if (row->trouble)
 			printf("    %s\n", row->trouble);
+		if (row->failover)
+			printf("    %s\n", row->failover);
 		if (verbose && row->attachment->reason)
 			printf("    chosen because: %s\n", row->attachment->reason);
 	}

@@ -106,12 +106,36 @@ gint64 sample_failed_since(const Sample *sample)
 	return json_get_number(sample->data, "failed_since");
 }
 
+char *sample_failover(const Sample *sample)
+{
+	static const struct {
+		const char *state, *meaning;
+	} meanings[] = {
+		{"takeover", "being taken over by this gateway"},
+		{"owner", "this gateway serves it"},
+		{"fenced", "this gateway was fenced off, and opens it again"},
+	};
+	Json *failover = json_get_object(sample->data, "failover");
+	const char *state = failover ? json_get_text(failover, "state") : NULL;
+	const char *owner = failover ? json_get_text(failover, "owner") : NULL;
+
+	if (!state)
+		return NULL;
+	for (guint i = 0; i < G_N_ELEMENTS(meanings); i++)
+		if (!strcmp(state, meanings[i].state))
+			return g_strdup(meanings[i].meaning);
+	return g_strconcat("on standby", owner ? " for " : "", owner ? owner : "", NULL);
+}
+
 void sample_add_state(const Sample *sample, Json *object)
 {
 	static const char *const numbers[] = {"served_seconds", "in_flight", "checksum_errors"};
 
 	json_add_text(object, "volume_state", json_get_text(sample->data, "state"));
 	json_add_text(object, "failure", sample_failure(sample));
+	if (json_get_object(sample->data, "failover"))
+		json_add_text(object, "failover",
+			      json_get_text(json_get_object(sample->data, "failover"), "state"));
 	for (guint i = 0; i < G_N_ELEMENTS(numbers); i++)
 		json_add_number(object, numbers[i],
 				(guint64)json_get_number(sample->data, numbers[i]));
@@ -190,6 +214,17 @@ static void sample_print_space(const Sample *sample)
 	putchar('\n');
 }
 
+static void sample_print_failover(const Sample *sample)
+{
+	g_autofree char *failover = sample_failover(sample);
+
+	if (failover)
+		printf("  %-18s %s; taken over %" G_GUINT64_FORMAT
+		       " times, fenced off %" G_GUINT64_FORMAT " times\n",
+		       "failover", failover, sample_number(sample, "failover", "takeovers"),
+		       sample_number(sample, "failover", "fencings"));
+}
+
 static void sample_print_tidied(const Sample *sample)
 {
 	guint64 run = sample_number(sample, "space", "run");
@@ -244,6 +279,7 @@ void sample_print(const Sample *sample)
 		return;
 	sample_print_tidied(sample);
 	sample_print_rest(sample);
+	sample_print_failover(sample);
 }
 
 /* ---- what changes, a line each time, after iostat */

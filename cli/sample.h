@@ -40,7 +40,12 @@ const char *sample_failure(const Sample *sample);
 /* When it failed, in Unix time; 0 if unknown. */
 gint64 sample_failed_since(const Sample *sample);
 
-/* Adds the members for `status`: state, failure, served_seconds, in_flight, checksum_errors. */
+/* Of a volume that several gateways may serve, for people: "this gateway serves it", "on standby
+ * for alpha", ...; NULL of others.  Free the result. */
+char *sample_failover(const Sample *sample);
+
+/* Adds the members for `status`: state, failure, served_seconds, in_flight, checksum_errors, and of
+ * a volume with failover its state. */
 void sample_add_state(const Sample *sample, Json *object);
 
 /* Adds the engine's members for `info`: generation, data_bytes, metadata_bytes, journal_size,

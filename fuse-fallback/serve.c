@@ -135,7 +135,7 @@ static gboolean open_volume(Server *server, GError **error)
 	if (!server->fs.volume)
 		return FALSE;
 	server->monitor = monitor_new(request->config, request->volume, "fuse", server->fs.volume,
-				      &server->fs.metrics);
+				      &server->fs.metrics, NULL);
 	return filesystem_start(&server->fs, server->threads, error);
 }
 

@@ -46,7 +46,7 @@ static RunnerStatus request_conclude(Device *device, RunnerCommand *cmd, const R
 		information = position / device->unit.block_size;
 	if (result == -EILSEQ)
 		information = position - request->offset;
-	else if (result)
+	else if (result && result != -ESTALE)
 		task_log_failure(device, request, result);
 	return result ? sense_from_result(result, direction, information, sense) : RUNNER_OK;
 }
@@ -65,8 +65,10 @@ static void task_complete(Task *task, int result, guint64 position)
 	RunnerDevice *handle = device->handle;
 	RunnerCommand *cmd = task->cmd;
 	RunnerStatus status = RUNNER_OK;
-	gboolean ours = task_claim(task, result);
+	gboolean ours;
 
+	result = device_verdict(device, result);
+	ours = task_claim(task, result);
 	if (ours)
 		status = task_conclude(device, task, result, position);
 	task_free(task);
@@ -79,7 +81,8 @@ void device_answer_late(gpointer data, const Task *task)
 {
 	Device *device = data;
 
-	runner_complete(device->handle, task->cmd, task_conclude(device, task, -ETIMEDOUT, 0));
+	runner_complete(device->handle, task->cmd,
+			task_conclude(device, task, device_late_verdict(device, -ETIMEDOUT), 0));
 }
 
 /* ---- flushes */
@@ -88,8 +91,11 @@ void device_run_flush(WorkItem *item)
 {
 	Device *device = (void *)((char *)item - G_STRUCT_OFFSET(Device, flush_item));
 	Task *task = tasks_take_flushes(&device->tasks), *next;
-	int result = volume_flush(device_volume(device));
+	int result;
 
+	if (!task) /* all were answered late: the volume may be gone */
+		return;
+	result = volume_flush(device_volume(device));
 	for (; task; task = next) {
 		next = task->next;
 		task_complete(task, result, 0);
@@ -129,7 +135,7 @@ static void device_check_space(Device *device)
 	gint64 before = __atomic_load_n(&device->space_looked, __ATOMIC_RELAXED);
 	ScsiSpace space = {0};
 
-	if ((before && now - before < SPACE_INTERVAL) ||
+	if (device->failover || (before && now - before < SPACE_INTERVAL) ||
 	    !g_atomic_int_compare_and_exchange(&device->space_looking, FALSE, TRUE))
 		return;
 	__atomic_store_n(&device->space_looked, now, __ATOMIC_RELAXED);
@@ -330,6 +336,17 @@ static gboolean task_submit_short(Device *device, Task *task)
 	return pushed != WRITER_REFUSES;
 }
 
+static gboolean is_refused(Device *device, RunnerCommand *cmd, const Request *request,
+			   RunnerStatus *ret_status)
+{
+	int result = device_volume(device) ? device_begin(device, request) : -ENODEV;
+
+	if (!result)
+		return FALSE;
+	*ret_status = sense_from_result(result, SENSE_READING, 0, runner_command_sense(cmd));
+	return TRUE;
+}
+
 /* A task for the command; NULL and *ret_status if it cannot be queued. */
 static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request,
 		      RunnerStatus *ret_status)
@@ -337,11 +354,8 @@ static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request
 	Task wanted = {.item.run = task_run, .cmd = cmd, .request = *request};
 	Task *task;
 
-	if (!device_volume(device)) {
-		*ret_status =
-			sense_from_result(-ENODEV, SENSE_READING, 0, runner_command_sense(cmd));
+	if (is_refused(device, cmd, request, ret_status))
 		return NULL;
-	}
 	if (g_atomic_int_get(&device->durable))
 		wanted.request.durable = FALSE;
 	else if (g_atomic_int_get(&device->unit.write_through) && !request_reads(request))
@@ -353,6 +367,7 @@ static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request
 	task = tasks_take(&device->tasks, &wanted);
 	if (task)
 		return task;
+	device_end(device);
 	metrics_end(&device->metrics, request_metrics_kind(request), wanted.begun, 0, TRUE);
 	*ret_status = RUNNER_NO_RESOURCE;
 	return NULL;
@@ -397,6 +412,8 @@ static RunnerStatus sanitize_submit(Device *device, RunnerCommand *cmd, const Re
 	RunnerStatus status;
 	Sanitize asked;
 
+	if (device->failover) /* it would go on beside the gateway that takes over */
+		return sense_refuse(runner_command_sense(cmd), sense_invalid_opcode);
 	if (!scsi_sanitize_parse(&command, device->unit.block_size, &asked))
 		return sense_refuse(runner_command_sense(cmd), sense_invalid_cdb);
 	if (volume_has_snapshots(device_volume(device)))
@@ -428,6 +445,8 @@ RunnerStatus device_read_now(Device *device, RunnerCommand *cmd, const Request *
 	gint64 begun;
 	int result;
 
+	if (device->failover) /* it must hold the volume, which another gateway may take */
+		return RUNNER_NOT_HANDLED;
 	if (request->length > DEVICE_NOW_MAX)
 		return RUNNER_NOT_HANDLED;
 	begun = metrics_begin(&device->metrics);

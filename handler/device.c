@@ -35,7 +35,7 @@ gboolean device_is_ready(Device *device)
 	return device_volume(device) != NULL;
 }
 
-static void device_identify(gpointer data, ScsiIdentity *ret_identity)
+void device_identify(gpointer data, ScsiIdentity *ret_identity)
 {
 	Device *device = data;
 	g_autofree char *directory = runner_device_directory(device->handle);
@@ -63,7 +63,7 @@ static void device_note_groups(Device *device, const char *cfgstring)
 
 #define RESIZE_SECONDS 3 /* for which the runner's main thread waits */
 
-static void device_take_size(Device *device, const Volume *volume, gboolean tell)
+void device_take_size(Device *device, const Volume *volume, gboolean tell)
 {
 	guint64 blocks = volume_size(volume) / device->unit.block_size;
 
@@ -71,12 +71,10 @@ static void device_take_size(Device *device, const Volume *volume, gboolean tell
 		scsi_unit_resize(&device->unit, blocks, tell);
 }
 
-gboolean device_resize(Device *device, guint64 size, GError **error)
+static gboolean resize_volume(Device *device, guint64 size, GError **error)
 {
 	Volume *volume = device_volume(device);
 
-	if (size == device->attribute)
-		return TRUE;
 	if (!volume)
 		return error_set(error, STORAGEOS_ERROR_BUSY, "the volume is not open yet");
 	if (!volume_resize(volume, size, 0, RESIZE_SECONDS, error))
@@ -86,19 +84,40 @@ gboolean device_resize(Device *device, guint64 size, GError **error)
 	return TRUE;
 }
 
+gboolean device_resize(Device *device, guint64 size, GError **error)
+{
+	gboolean resized;
+
+	if (size == device->attribute)
+		return TRUE;
+	if (!device_hold_owned(device))
+		return error_set(error, STORAGEOS_ERROR_BUSY,
+				 "another gateway may have it: set the size there; this one takes "
+				 "it when it takes the LUN over");
+	resized = resize_volume(device, size, error);
+	device_end(device);
+	return resized;
+}
+
 /* ---- open and close */
 
-static void volume_came(gpointer data, Volume *volume)
+void device_serve(Device *device, Volume *volume)
 {
-	Device *device = data;
+	const MonitorMore more = {.add = device->failover ? device_show_failover : NULL,
+				  .data = device};
 
 	device->monitor =
 		monitor_new(opening_config(device->opening), opening_volume_name(device->opening),
-			    "tcmu", volume, &device->metrics);
+			    "tcmu", volume, &device->metrics, &more);
 	device_take_size(device, volume, opening_served_before(device->opening));
 	g_atomic_int_set(&device->unit.write_through, volume_is_write_through(volume));
 	g_atomic_int_set(&device->durable, volume_is_durable(volume));
 	g_atomic_pointer_set(&device->volume, volume);
+}
+
+static void volume_came(gpointer data, Volume *volume)
+{
+	device_serve(data, volume);
 }
 
 static void device_give_up(Device *device, const char *name, const GError *error)
@@ -169,6 +188,7 @@ static gboolean start_tasks(Device *device, GError **error)
 	const TasksOwner owner = {.late = device_answer_late,
 				  .tick = device_tick,
 				  .cancel = device_cancel,
+				  .freed = device_end,
 				  .data = device};
 
 	return tasks_start(&device->tasks, &owner, error);
@@ -201,7 +221,8 @@ static gboolean open_parts(Device *device, const OpeningDevice *opening, GError 
 	if (!start_sanitizer(device))
 		return error_set(error, STORAGEOS_ERROR_NO_SPACE, "out of memory");
 	return start_workers(device, opening_config(device->opening), error) &&
-	       start_writer(device, error) && start_tasks(device, error);
+	       start_writer(device, error) && start_tasks(device, error) &&
+	       device_start_failover(device, error);
 }
 
 static DeviceOpening open_volume(Device *device, const OpeningDevice *opening, GError **error)
@@ -306,6 +327,7 @@ static void close_parts(Aside *aside, gpointer data)
 	workers_free(device->flusher);
 	while (!tasks_are_left_alone(&device->tasks))
 		g_usleep(1000);
+	failover_free(device->failover);
 	monitor_free(device->monitor);
 	if (!volume_close(device->volume, &error))
 		log_error("%s: close: %s", device->name, error ? error->message : "failed");

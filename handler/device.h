@@ -76,6 +76,11 @@ gboolean device_is_in_use(Device *device);
 /* The logical unit that initiators see. */
 ScsiUnit *device_unit(Device *device);
 
+/* To be called for each command: has the unit refuse all that need the volume while its backstore
+ * is not set up as failover needs it (failover.h).  Does not sleep; reads configfs once a second at
+ * most, until all is well. */
+void device_check_fit(Device *device);
+
 /* Whether the volume is open. */
 gboolean device_is_ready(Device *device);
 

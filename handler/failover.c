@@ -29,12 +29,12 @@ struct Failover {
 	gint64 refuse_until; /* changes are answered 2/040B in STANDBY */
 	gint64 retry_at;     /* no takeover before: the last one met an error */
 	guint64 takeovers, fencings;
-	FailoverOwner owner; /* at the last look */
+	BackingOwner owner; /* at the last look */
 
 	/* The thread's own: the takeover under way; that the fencing was logged. */
 	gboolean looking;
 	gint64 looked; /* when at first */
-	FailoverOwner first;
+	BackingOwner first;
 	gboolean told;
 	LoggingLimit refusals, failures;
 };
@@ -63,6 +63,8 @@ static void enter_locked(Failover *failover, FailoverState state)
 {
 	failover->state = state;
 	failover->since = now_of(failover);
+	if (failover->ops.changed)
+		failover->ops.changed(failover->data, state);
 }
 
 static void become_fenced_locked(Failover *failover)
@@ -152,12 +154,12 @@ void failover_describe(Failover *failover, FailoverInfo *ret_info)
 
 /* ---- takeover */
 
-static const char *name_of(const FailoverOwner *owner)
+static const char *name_of(const BackingOwner *owner)
 {
 	return owner->host[0] ? owner->host : "another machine";
 }
 
-static void note_owner(Failover *failover, const FailoverOwner *owner)
+static void note_owner(Failover *failover, const BackingOwner *owner)
 {
 	g_mutex_lock(&failover->lock);
 	failover->owner = *owner;
@@ -193,7 +195,7 @@ static gint64 takeover_fail(Failover *failover, const GError *error)
 }
 
 /* From `owner`, whose client is "" if there is none. */
-static gint64 takeover_take(Failover *failover, const FailoverOwner *owner)
+static gint64 takeover_take(Failover *failover, const BackingOwner *owner)
 {
 	g_autoptr(GError) error = NULL;
 	const char *client = owner->client[0] ? owner->client : NULL;
@@ -220,7 +222,7 @@ static gint64 takeover_take(Failover *failover, const FailoverOwner *owner)
 }
 
 /* It has carried out changes since the first look, or has only just got the lock. */
-static gboolean is_serving(const Failover *failover, const FailoverOwner *owner)
+static gboolean is_serving(const Failover *failover, const BackingOwner *owner)
 {
 	return strcmp(owner->client, failover->first.client) != 0 ||
 	       owner->count != failover->first.count;
@@ -229,7 +231,7 @@ static gboolean is_serving(const Failover *failover, const FailoverOwner *owner)
 static gint64 takeover_step(Failover *failover)
 {
 	g_autoptr(GError) error = NULL;
-	FailoverOwner owner = {.count = 0};
+	BackingOwner owner = {.count = 0};
 	gint64 now;
 
 	if (!failover->ops.owner(failover->data, &owner, &error)) {

@@ -40,7 +40,7 @@
  */
 #pragma once
 
-#include <glib.h>
+#include "common/engine/volume.h"
 
 #define FAILOVER_LOOK (3 * G_TIME_SPAN_SECOND)
 #define FAILOVER_REFUSAL (2 * G_TIME_SPAN_SECOND)
@@ -53,26 +53,22 @@ typedef enum {
 	FAILOVER_FENCED,
 } FailoverState;
 
-/* Who has the lock. */
-typedef struct {
-	char client[128]; /* "": nobody */
-	char host[256];	  /* "": unknown */
-	guint64 count;
-} FailoverOwner;
-
 typedef struct {
 	/* Called by the failover's thread alone; they may wait for the storage.
 	 *
-	 * owner: who has the lock.
+	 * owner: who has the lock (backing.h).
 	 * take: takes it: with `client` NULL, if nobody has it; otherwise from that client, which
 	 * is fenced off before.  FALSE with BUSY: another one has it. reopen: replaces the handle,
 	 * on which nothing is under way, by a new one without the lock. */
-	gboolean (*owner)(gpointer data, FailoverOwner *ret_owner, GError **error);
+	gboolean (*owner)(gpointer data, BackingOwner *ret_owner, GError **error);
 	gboolean (*take)(gpointer data, const char *client, GError **error);
 	gboolean (*reopen)(gpointer data, GError **error);
 
 	/* Whether this handle is fenced off, as far as is known; must not wait. */
 	gboolean (*is_fenced)(gpointer data);
+
+	/* A state begins; called under a lock, and must not wait.  May be NULL. */
+	void (*changed)(gpointer data, FailoverState state);
 
 	/* NULL: g_get_monotonic_time(). */
 	gint64 (*now)(gpointer data);
@@ -103,10 +99,10 @@ void failover_end(Failover *failover);
 
 typedef struct {
 	FailoverState state;
-	gint64 since;	     /* when that began, microseconds of the clock above */
-	guint64 takeovers;   /* how often the lock was taken */
-	guint64 fencings;    /* how often it was lost */
-	FailoverOwner owner; /* at the last look; "" if that was us, or never */
+	gint64 since;	    /* when that began, microseconds of the clock above */
+	guint64 takeovers;  /* how often the lock was taken */
+	guint64 fencings;   /* how often it was lost */
+	BackingOwner owner; /* at the last look; "" if that was us, or never */
 } FailoverInfo;
 
 void failover_describe(Failover *failover, FailoverInfo *ret_info);

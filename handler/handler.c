@@ -234,9 +234,11 @@ static RunnerStatus handle_write(RunnerDevice *dev, RunnerCommand *cmd, struct i
 static RunnerStatus command_parse(Device *device, RunnerCommand *cmd, Request *ret_request)
 {
 	ScsiCommand command = {.cdb = runner_command_cdb(cmd), .sense = runner_command_sense(cmd)};
+	gboolean ready = device_is_ready(device);
 
+	device_check_fit(device); /* of a volume that is ready */
 	command.iov = runner_command_data(cmd, &command.count);
-	return scsi_command(device_unit(device), &command, device_is_ready(device), ret_request);
+	return scsi_command(device_unit(device), &command, ready, ret_request);
 }
 
 /* Corrects the runner's idea of the device's size, which it takes from the kernel's attribute when

@@ -73,11 +73,20 @@ gboolean opening_served_before(const Opening *opening)
 	return opening->served_before;
 }
 
+gboolean opening_has_failover(const Opening *opening)
+{
+	const VolumeName *name = opening->cfgstring->volume;
+	const ConfigPool *pool = name->pool ? config_find_pool(opening->config, name->pool) : NULL;
+
+	return pool && pool->failover && !name->snapshot;
+}
+
 static Volume *open_or_create(const Opening *opening, gboolean first, GError **error)
 {
 	const VolumeName *name = opening->cfgstring->volume;
 	g_autoptr(GError) reason = NULL;
-	VolumeOpenFlags flags = first ? VOLUME_OPEN_HASTY : 0;
+	VolumeOpenFlags flags = (first ? VOLUME_OPEN_HASTY : 0) |
+				(opening_has_failover(opening) ? VOLUME_OPEN_STANDBY : 0);
 	Volume *volume = pool_volume_serve(opening->config, name, flags, opening->as, &reason);
 
 	if (volume)

@@ -33,10 +33,13 @@ const char *opening_name(const Opening *opening);
 const VolumeName *opening_volume_name(const Opening *opening);
 const Config *opening_config(const Opening *opening);
 
+/* Whether several gateways may have the volume open, and one at a time changes it (failover.h). */
+gboolean opening_has_failover(const Opening *opening);
+
 /* What the volume shares its disk with: the pool, or the block device itself. */
 const char *opening_group(const Opening *opening);
 
-/* Opens the volume; takes as long as its recovery does.
+/* Opens the volume; takes as long as its recovery does.  One with failover is on standby then.
  *
  * Creates the volume before if all of this holds: it does not exist and never did (registry.h), the
  * cfgstring says `create`, the device is new, and this is the `first` attempt.

@@ -259,8 +259,12 @@ static RunnerStatus unit_check_state(ScsiUnit *unit, const ScsiRow *row, const S
 	default:
 		break;
 	}
+	if (g_atomic_int_get(&unit->fenced))
+		return sense_refuse(command->sense, sense_standby);
 	if (!ready)
 		return sense_refuse(command->sense, sense_becoming_ready);
+	if (g_atomic_int_get(&unit->unfit))
+		return sense_refuse(command->sense, sense_intervention_required);
 	if (row->flags & SCSI_WRITES && unit->read_only)
 		return sense_refuse(command->sense, sense_read_only);
 	if (row->flags & SCSI_WRITES && g_atomic_int_get(&unit->write_protected))

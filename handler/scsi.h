@@ -112,6 +112,8 @@ typedef struct {
 
 	/* Atomic, each by itself. */
 	gint state;	      /* ScsiState */
+	gint fenced;	      /* another gateway has taken the unit: it is on standby */
+	gint unfit;	      /* the backstore is not set up as its volume needs it */
 	gint runner_fences;   /* the runner has seen a group that needs a lock (runner-abi.c) */
 	gint progress;	      /* of a SANITIZE, in 65536ths */
 	gint exit_restricted; /* only another SANITIZE ends a failed one */

@@ -8,6 +8,7 @@
 
 const SenseCode sense_becoming_ready = {0x2, 0x04, 0x01};
 const SenseCode sense_intervention_required = {0x2, 0x04, 0x03};
+const SenseCode sense_standby = {0x2, 0x04, 0x0b};
 const SenseCode sense_sanitize_in_progress = {0x2, 0x04, 0x1b};
 const SenseCode sense_sanitize_failed = {0x3, 0x31, 0x03};
 const SenseCode sense_parameter_list_length = {0x5, 0x1a, 0x00};
@@ -98,6 +99,8 @@ RunnerStatus sense_from_result(int result, SenseDirection direction, guint64 inf
 		return sense_set(sense, unrecovered_read_error, &information);
 	case ENODEV:
 		return sense_set(sense, sense_becoming_ready, NULL);
+	case ESTALE:
+		return sense_set(sense, sense_standby, NULL);
 	case ENOSPC:
 		return sense_set(sense, space_allocation_failed, NULL);
 	case EILSEQ:

@@ -13,6 +13,7 @@
  *     -EAGAIN     BUSY
  *     -ENOMEM     TASK SET FULL
  *     -ENODEV     NOT READY, becoming ready (the volume is not open yet)
+ *     -ESTALE     NOT READY, target port in standby state (another gateway has the volume)
  *     other       HARDWARE ERROR, internal target failure
  */
 #pragma once
@@ -25,6 +26,7 @@ typedef struct {
 
 extern const SenseCode sense_becoming_ready;
 extern const SenseCode sense_intervention_required;
+extern const SenseCode sense_standby;
 extern const SenseCode sense_sanitize_in_progress;
 extern const SenseCode sense_sanitize_failed;
 extern const SenseCode sense_parameter_list_length;

@@ -270,6 +270,8 @@ void task_free(Task *task)
 		g_free(task);
 	if (!quick)
 		g_atomic_int_add(&tasks->slow, -1);
+	if (tasks->owner.freed)
+		tasks->owner.freed(tasks->owner.data);
 	g_atomic_int_dec_and_test(&tasks->active);
 }
 

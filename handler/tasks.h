@@ -64,6 +64,8 @@ typedef struct {
 	gboolean (*tick)(gpointer data);
 	/* Takes a task off its queue.  FALSE: it is on none, because it was begun. */
 	gboolean (*cancel)(gpointer data, Task *task);
+	/* Called when a task is freed: its thread no longer uses the volume.  May be NULL. */
+	void (*freed)(gpointer data);
 	gpointer data;
 } TasksOwner;
 

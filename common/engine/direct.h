@@ -24,17 +24,6 @@
 
 #include "common/engine/volume.h"
 
-/* Whether the volume can be on standby, and whether it is. */
-gboolean volume_can_stand_by(const Volume *volume);
-gboolean volume_is_on_standby(const Volume *volume);
-
-/* As BackingOps says; of a volume that can be on standby.  They wait for the storage: not in a
- * thread for which others wait.  After TRUE the volume is not on standby any more, and has the size
- * that it has now. */
-gboolean volume_owner(Volume *volume, BackingOwner *ret_owner, GError **error);
-gboolean volume_take_over(Volume *volume, const char *client, GError **error);
-gboolean volume_is_fenced(Volume *volume);
-
 /* Opens the backing's content as a volume.  `name`: as for volume_open().  `uuid`: 16 bytes, which
  * the same content always has.  Takes ownership of the backing, also if it fails.
  *

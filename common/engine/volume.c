@@ -296,6 +296,11 @@ int volume_check_writable(Volume *volume)
 	return __atomic_load_n(&volume->on_standby, __ATOMIC_ACQUIRE) ? -EBUSY : 0;
 }
 
+void volume_get_uuid(const Volume *volume, char ret_uuid[37])
+{
+	uuid_format(volume->uuid, ret_uuid);
+}
+
 gint64 volume_failed_since(Volume *volume)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&volume->engine.failure_lock);

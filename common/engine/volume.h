@@ -168,6 +168,20 @@ gboolean volume_is_durable(const Volume *volume);
 gboolean volume_set_write_through(Volume *volume, gboolean write_through, GError **error);
 void volume_get_info(Volume *volume, VolumeInfo *ret_info);
 
+/* Whether the volume can be on standby (direct.h), and whether it is. */
+gboolean volume_can_stand_by(const Volume *volume);
+gboolean volume_is_on_standby(const Volume *volume);
+
+/* As BackingOps says; of a volume that can be on standby.  They wait for the storage: not in a
+ * thread for which others wait.  After TRUE the volume is not on standby any more, and has the size
+ * that it has now. */
+gboolean volume_owner(Volume *volume, BackingOwner *ret_owner, GError **error);
+gboolean volume_take_over(Volume *volume, const char *client, GError **error);
+gboolean volume_is_fenced(Volume *volume);
+
+/* VolumeInfo.uuid alone, without waiting for the disk. */
+void volume_get_uuid(const Volume *volume, char ret_uuid[37]);
+
 /* Why the volume is FAILED, or NULL.  Free the result. */
 char *volume_failure(Volume *volume);
 

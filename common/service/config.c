@@ -230,12 +230,18 @@ static gboolean read_ceph_id(ConfigPool *pool, const char *text, GError **error)
 	return TRUE;
 }
 
+static gboolean read_pool_failover(ConfigPool *pool, const char *text, GError **error)
+{
+	pool->failover = !strcmp(text, "on");
+	return pool->failover || !strcmp(text, "off") || value_refuse(text, "on or off", error);
+}
+
 static const struct {
 	const char *name;
 	gboolean (*read)(ConfigPool *pool, const char *text, GError **error);
 } pool_keys[] = {
 	{"path", read_pool_path},      {"rbd", read_pool_rbd},	  {"uuid", read_pool_uuid},
-	{"ceph_conf", read_ceph_conf}, {"ceph_id", read_ceph_id},
+	{"ceph_conf", read_ceph_conf}, {"ceph_id", read_ceph_id}, {"failover", read_pool_failover},
 };
 
 static gboolean load_pool_key(Config *config, ConfigPool *pool, GKeyFile *file, const char *group,
@@ -263,6 +269,10 @@ static gboolean check_pool_place(GKeyFile *file, const char *group, GError **err
 	gboolean path = g_key_file_has_key(file, group, "path", NULL);
 	gboolean rbd = g_key_file_has_key(file, group, "rbd", NULL);
 
+	if (path && g_key_file_has_key(file, group, "failover", NULL))
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "[%s] has the key failover, which only a pool of Ceph may have",
+				 group);
 	return path != rbd ||
 	       error_set(error, STORAGEOS_ERROR_INVALID, "[%s] has %s of the keys path and rbd",
 			 group, path ? "both" : "none");

@@ -20,6 +20,8 @@
  *     ceph_conf=FILE                       default: Ceph's own
  *     ceph_id=ID                           the user, without "client."; default: admin
  *     uuid=UUID                            needed
+ *     failover=off                         on: other gateways may serve its volumes, too, and take
+ *                                          them over (handler/failover.h)
  *     [policy NAME], [volume POOL/NAME]    schedules of snapshots: policy-config.h
  *
  * Every key has a default.  The file need not exist unless it was named explicitly.  Lines that
@@ -46,6 +48,7 @@ typedef struct {
 	char *uuid;    /* the pool that must be at `path`; NULL: any pool of this name */
 	gboolean ceph; /* it has images of Ceph (pool-store.h) */
 	char *ceph_conf, *ceph_id; /* NULL: the default */
+	gboolean failover;	   /* of Ceph: between gateways */
 	gboolean listed;	   /* in the file; the default pool need not be */
 } ConfigPool;
 

@@ -21,6 +21,7 @@ struct Monitor {
 	const char *frontend;
 	Volume *volume;
 	const Metrics *metrics;
+	MonitorMore more;
 	gint64 begun; /* monotonic microseconds */
 	Scrub *scrub; /* the last one; only the socket's thread uses it */
 	Control *control;
@@ -147,6 +148,8 @@ static Json *command_stats(Monitor *monitor)
 	json_add_number(data, "generation", info.generation);
 	json_add_number(data, "checksum_errors", info.checksum_errors);
 	json_add_number(data, "copies_repaired", info.copies_repaired);
+	if (monitor->more.add)
+		monitor->more.add(monitor->more.data, data);
 	return data;
 }
 
@@ -267,7 +270,7 @@ static Json *command_handle(gpointer data, const char *command, Json *request, G
 }
 
 Monitor *monitor_new(const Config *config, const VolumeName *name, const char *frontend,
-		     Volume *volume, const Metrics *metrics)
+		     Volume *volume, const Metrics *metrics, const MonitorMore *more)
 {
 	Monitor *monitor = g_new0(Monitor, 1);
 	g_autofree char *socket = control_name(name);
@@ -278,6 +281,8 @@ Monitor *monitor_new(const Config *config, const VolumeName *name, const char *f
 	monitor->frontend = frontend;
 	monitor->volume = volume;
 	monitor->metrics = metrics;
+	if (more)
+		monitor->more = *more;
 	monitor->begun = g_get_monotonic_time();
 	monitor->control = control_new(config, socket, command_handle, monitor, &error);
 	if (monitor->control)

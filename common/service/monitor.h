@@ -20,6 +20,9 @@
  *     journal                             {size, used}
  *     scrub                               {time, blocks, errors, repaired} of the last complete
  *                                         scrub; time 0: never
+ *     failover                            {state, seconds, takeovers, fencings, owner,
+ *                                         owner_client}: handler/failover.h; only of a volume that
+ *                                         another gateway may take over
  *     snapshots                           {count, kept, newest, deleting, held}: snapshot_summary()
  *     checkpoints, generation, checksum_errors, copies_repaired
  *
@@ -40,15 +43,22 @@
  */
 #pragma once
 
+#include "common/base/json.h"
 #include "common/service/metrics.h"
 #include "common/service/pool.h"
 
 typedef struct Monitor Monitor;
 
-/* `volume` and `metrics` must outlive the monitor.  NULL, after logging a warning, if the control
- * socket cannot be created; the volume is served all the same. */
+/* Adds what the front end knows more to the answer of `stats`. */
+typedef struct {
+	void (*add)(gpointer data, Json *stats);
+	gpointer data;
+} MonitorMore;
+
+/* `more` may be NULL.  `volume` and `metrics` must outlive the monitor.  NULL, after logging a
+ * warning, if the control socket cannot be created; the volume is served all the same. */
 Monitor *monitor_new(const Config *config, const VolumeName *name, const char *frontend,
-		     Volume *volume, const Metrics *metrics);
+		     Volume *volume, const Metrics *metrics, const MonitorMore *more);
 
 /* Stops a running scrub and ends the socket.  NULL is allowed. */
 void monitor_free(Monitor *monitor);

@@ -15,7 +15,7 @@ static gboolean fail(GError **error)
 	return error_set(error, STORAGEOS_ERROR_IO, "Ceph does not answer");
 }
 
-static gboolean image_owner(gpointer data, FailoverOwner *ret_owner, GError **error)
+static gboolean image_owner(gpointer data, BackingOwner *ret_owner, GError **error)
 {
 	Machine *machine = data;
 	Image *image = machine->image;

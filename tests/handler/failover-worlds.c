@@ -425,10 +425,10 @@ static gint64 true_now(gpointer data)
 	return g_get_monotonic_time();
 }
 
-static gboolean alone_owner(gpointer data, FailoverOwner *ret_owner, GError **error)
+static gboolean alone_owner(gpointer data, BackingOwner *ret_owner, GError **error)
 {
 	(void)error;
-	*ret_owner = (FailoverOwner){.count = 7};
+	*ret_owner = (BackingOwner){.count = 7};
 	g_strlcpy(ret_owner->client, data ? "client.4100" : "", sizeof ret_owner->client);
 	return TRUE;
 }

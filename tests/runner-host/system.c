@@ -14,7 +14,9 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-const char *enabled_text;
+#define BACKSTORE "/sys/kernel/config/target/core/user_3/name/"
+
+const char *enabled_text, *serial_text, *reservations_text;
 gint clock_skew, clock_cancels, fdatasync_calls, fdatasync_error, fdatasync_delay;
 
 void (*fdatasync_hook)(int fd);
@@ -95,8 +97,12 @@ int system_open(const char *path, int flags, mode_t mode)
 		open_hook(path);
 	if (!strcmp(path, "/sys/class/uio/uio7/name"))
 		return open_text("tcm-user/3/name/storageos/some/thing\n");
-	if (!strcmp(path, "/sys/kernel/config/target/core/user_3/name/enable") && enabled_text)
+	if (!strcmp(path, BACKSTORE "enable") && enabled_text)
 		return open_text(enabled_text);
+	if (!strcmp(path, BACKSTORE "wwn/vpd_unit_serial") && serial_text)
+		return open_text(serial_text);
+	if (!strcmp(path, BACKSTORE "attrib/emulate_pr") && reservations_text)
+		return open_text(reservations_text);
 	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
 

@@ -9,11 +9,13 @@
 #include <sys/types.h>
 
 extern const char *enabled_text; /* content of every device's `enable` in configfs; NULL: no file */
-extern gint clock_skew;		 /* seconds that every thread but the main one is ahead; atomic */
-extern gint clock_cancels;	 /* whether asking for the time is a cancellation point; atomic */
-extern gint fdatasync_calls;	 /* atomic */
-extern gint fdatasync_error;	 /* errno to fail with; atomic */
-extern gint fdatasync_delay;	 /* us; atomic */
+extern const char *serial_text,
+	*reservations_text;  /* likewise of wwn/vpd_unit_serial, attrib/emulate_pr */
+extern gint clock_skew;	     /* seconds that every thread but the main one is ahead; atomic */
+extern gint clock_cancels;   /* whether asking for the time is a cancellation point; atomic */
+extern gint fdatasync_calls; /* atomic */
+extern gint fdatasync_error; /* errno to fail with; atomic */
+extern gint fdatasync_delay; /* us; atomic */
 extern void (*fdatasync_hook)(int fd);	    /* called first, unless NULL */
 extern void (*open_hook)(const char *path); /* called first by open(), unless NULL */
 

@@ -90,6 +90,7 @@ static void test_values(const void *data)
 					"rbd=vms/one\n"
 					"ceph_conf=/etc/ceph/other.conf\n"
 					"ceph_id=storageos\n"
+					"failover=on\n"
 					"[pool default]\n"
 					"path=/slow\n",
 					&error);
@@ -110,6 +111,8 @@ static void test_values(const void *data)
 	CHECK_STR(cloud->path, "rbd:vms/one");
 	CHECK_STR(cloud->ceph_conf, "/etc/ceph/other.conf");
 	CHECK_STR(cloud->ceph_id, "storageos");
+	CHECK(cloud->failover);
+	CHECK(!config_find_pool(config, "fast")->failover);
 	CHECK(!config_find_pool(config, "fast")->ceph);
 	CHECK_STR(config_find_pool(config, "default")->path, "/slow");
 	CHECK_STR(config_find_pool(config, "fast")->path, "/fast");
@@ -139,6 +142,8 @@ static const struct {
 	{"[pool x]\nrbd=a?conf=/x\n", "'a?conf=/x' is not POOL"},
 	{"[pool x]\nrbd=a\nceph_conf=x\n", "'x' is not an absolute path"},
 	{"[pool x]\nrbd=a\nceph_conf=/x&id=y\n", "is not a path without"},
+	{"[pool x]\nrbd=a\nfailover=yes\n", "'yes' is not on or off"},
+	{"[pool x]\npath=/x\nfailover=on\n", "failover, which only a pool of Ceph may have"},
 	{"[pool x]\nrbd=a\nceph_id=client/x\n", "is not a user of Ceph"},
 	{"[pool x]\npath=/x\nuuid=7\n", "key 'uuid' of [pool x]: '7' is not a UUID"},
 	{"[pool Up]\npath=/x\n", "invalid pool name 'Up'"},

@@ -34,7 +34,7 @@ static gboolean watched_open(Watched *watched)
 	if (!watched->volume)
 		return FALSE;
 	watched->monitor = monitor_new(watched->config, &watched->name, "tcmu", watched->volume,
-				       &watched->metrics);
+				       &watched->metrics, NULL);
 	return CHECK(watched->monitor != NULL);
 }
 
