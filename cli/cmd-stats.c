@@ -17,7 +17,7 @@
 
 typedef struct {
 	const Config *config;
-	const VolumeName *name; /* NULL: all served volumes */
+	const GPtrArray *names; /* of VolumeName *; NULL: all served volumes */
 	gboolean json, prometheus;
 	const char *file; /* where the metrics go; NULL: standard output */
 	GPtrArray *last;  /* the samples of the interval before, for --watch */
@@ -58,33 +58,40 @@ static void samples_note_replaced(const Config *config, const GPtrArray *samples
 	}
 }
 
-/* Takes the samples and prints an error for each server that could not be asked.  NULL if `name` is
- * set and has no sample. */
-static GPtrArray *samples_take(const Watching *watching, int *ret_status)
+static GPtrArray *samples_take_all(const Config *config, int *ret_status)
 {
 	g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+	GPtrArray *samples = sample_take_all(config, problems);
+
+	samples_note_replaced(config, samples, problems);
+	for (guint i = 0; i < problems->len; i++) {
+		cli_say("stats: %s", (char *)g_ptr_array_index(problems, i));
+		*ret_status = CLI_FAILED;
+	}
+	return samples;
+}
+
+/* Takes the samples and prints an error for each server that could not be asked.  NULL if `names`
+ * is set and none of them has a sample. */
+static GPtrArray *samples_take(const Watching *watching, int *ret_status)
+{
 	g_autoptr(GPtrArray) samples = NULL;
-	g_autoptr(GError) error = NULL;
-	Sample *sample;
 
 	*ret_status = CLI_DONE;
-	if (!watching->name) {
-		samples = sample_take_all(watching->config, problems);
-		samples_note_replaced(watching->config, samples, problems);
-		for (guint i = 0; i < problems->len; i++) {
-			cli_say("stats: %s", (char *)g_ptr_array_index(problems, i));
-			*ret_status = CLI_FAILED;
-		}
-		return g_steal_pointer(&samples);
+	if (!watching->names)
+		return samples_take_all(watching->config, ret_status);
+	samples = g_ptr_array_new_with_free_func((GDestroyNotify)sample_free);
+	for (guint i = 0; i < watching->names->len; i++) {
+		const VolumeName *name = g_ptr_array_index(watching->names, i);
+		g_autoptr(GError) error = NULL;
+		Sample *sample = sample_take_one(watching->config, name, &error);
+
+		if (sample)
+			g_ptr_array_add(samples, sample);
+		else
+			*ret_status = sample_not_taken(name, error);
 	}
-	sample = sample_take_one(watching->config, watching->name, &error);
-	if (sample) {
-		samples = g_ptr_array_new_with_free_func((GDestroyNotify)sample_free);
-		g_ptr_array_add(samples, sample);
-		return g_steal_pointer(&samples);
-	}
-	*ret_status = sample_not_taken(watching->name, error);
-	return NULL;
+	return samples->len ? g_steal_pointer(&samples) : NULL;
 }
 
 static Json *samples_to_json(const GPtrArray *samples)
@@ -108,7 +115,7 @@ static void metrics_print(const Watching *watching, const GPtrArray *samples, in
 	g_autoptr(Overview) overview = NULL;
 
 	sample_print_prometheus(samples, out);
-	if (watching->name)
+	if (watching->names)
 		return;
 	overview = overview_take(watching->config);
 	overview_print_prometheus(overview, out);
@@ -196,7 +203,8 @@ static void samples_print_changes(Watching *watching, const GPtrArray *samples)
 	}
 }
 
-/* Prints `count` intervals (0: no limit).  Ends early when the named volume is no longer served. */
+/* Prints `count` intervals (0: no limit).  Ends early when none of the named volumes is served any
+ * more. */
 static int stats_watch(Watching *watching, guint interval, guint count)
 {
 	int status = CLI_DONE;
@@ -246,12 +254,11 @@ static int verb_stats_run(int argc, char **argv)
 		 "Number of intervals of --watch (default: no end)", "TIMES"},
 		{0},
 	};
-	g_autoptr(VolumeName) name = NULL;
-	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) names = NULL;
 	g_auto(Cli) cli = {0};
 	Watching watching = {0};
 
-	if (!cli_start(&cli, &verb_stats, options, 0, 1, argc, argv, &status))
+	if (!cli_start(&cli, &verb_stats, options, 0, G_MAXUINT, argc, argv, &status))
 		return status;
 	if (prometheus && (cli.json || watched))
 		return cli_usage("stats: --prometheus excludes --json and --watch");
@@ -261,13 +268,11 @@ static int verb_stats_run(int argc, char **argv)
 		return cli_usage("stats: invalid --interval %d (1 to 86400 seconds)", interval);
 	if (count < 0)
 		return cli_usage("stats: invalid --count %d (must not be negative)", count);
-	if (cli.n_arguments) {
-		name = volume_name_parse_any(cli.arguments[0], &error);
-		if (!name)
-			return cli_usage("stats: %s", error->message);
-	}
+	names = cli.n_arguments ? cli_volume_names(&cli, "stats") : NULL;
+	if (cli.n_arguments && !names)
+		return CLI_USAGE;
 	watching = (Watching){.config = cli.config,
-			      .name = name,
+			      .names = names,
 			      .json = cli.json,
 			      .prometheus = prometheus,
 			      .file = file};
@@ -275,5 +280,5 @@ static int verb_stats_run(int argc, char **argv)
 		       : stats_print(&watching);
 }
 
-const Verb verb_stats = {"stats", "[NAME] [--watch] [--prometheus [-o FILE]]",
+const Verb verb_stats = {"stats", "[NAME]... [--watch] [--prometheus [-o FILE]]",
 			 "show I/O statistics of served volumes", verb_stats_run};

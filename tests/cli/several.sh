@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# attach and detach of several volumes, and of all: what fails does not keep the others from it.
+# attach, detach and stats of several volumes, and of all: what fails does not keep the others from it.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need_root
@@ -22,6 +22,11 @@ is "both are attached" "$(attached)" "default/a default/b"
 refuses "one that is not there" "attach default/none: .*no such volume" "$STORAGEOS" attach none c
 is "does not keep the other from it" "$(attached)" "default/a default/b default/c"
 is "JSON: an object for each" "$("$STORAGEOS" attach a b --json 2>/dev/null | jq -r .volume | xargs)" "default/a default/b"
+stats_of() { "$STORAGEOS" stats "$@" --json 2>"$WORK/err" | jq -r '[.[].volume] | join(" ")'; }
+is "stats of two" "$(stats_of c a)" "default/c default/a"
+is "stats of one that is not served, and of one that is" "$(stats_of none c)" default/c
+like "it is told" "$(<"$WORK/err")" 'stats default/none: '
+refuses "which fails" 'stats default/none: ' "$STORAGEOS" stats none c
 exec 5<"$WORK/dev/default/b"
 refuses "one that is in use" 'detach default/b: .*in use' "$STORAGEOS" detach b c
 is "does not keep the other from it" "$(attached)" "default/a default/b"

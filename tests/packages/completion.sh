@@ -51,6 +51,7 @@ done <<-END
 	pools for create|fast/|create f
 	pools for list|default fast|list ''
 	only attached volumes for detach: nothing here||detach ''
+	or for stats||stats ''
 	options|--config --frontend --help --json --quiet|attach --
 	values of options|auto fuse tcmu|attach --frontend ''
 	verbs of snapshot|release rename|snapshot re

@@ -79,11 +79,11 @@ complete -c storageos -n '__storageos_at pool' -a 'create delete list'
 complete -c storageos -n '__storageos_at pool delete' -a '(__storageos_values pool pool list)'
 complete -c storageos -n '__storageos_at pool create _' -a '(__fish_complete_directories)'
 complete -c storageos -n '__storageos_at create' -a '(__storageos_values pool pool list)/'
-complete -c storageos -n '__storageos_verb detach' -a '(__storageos_volumes status)'
+complete -c storageos -n '__storageos_verb detach stats' -a '(__storageos_volumes status)'
 complete -c storageos -n '__storageos_verb attach; or __storageos_at info' -a '(__storageos_volumes list)'
 complete -c storageos -n '__storageos_verb attach info; and string match -q "*@*" (commandline -ct)' \
     -a '(__storageos_snapshots)'
-for verb in check delete flatten import resize scrub set stats status
+for verb in check delete flatten import resize scrub set status
     complete -c storageos -n "__storageos_at $verb" -a '(__storageos_volumes list)'
 end
 complete -c storageos -n '__storageos_at set _' -a 'uuid=new write_cache=on write_cache=off'
