@@ -6,6 +6,7 @@
 
 #include "common/base/bounds.h"
 #include "common/base/error.h"
+#include "common/engine/direct-growth.h"
 #include "common/engine/volume-private.h"
 #include "common/engine/wanted.h"
 
@@ -141,14 +142,18 @@ static gboolean direct_resize(Volume *volume, guint64 size, VolumeResizeFlags fl
 	Engine *engine = &volume->engine;
 	int r;
 
-	(void)flags, (void)seconds;
+	(void)flags;
 	if (size < volume_size(volume))
 		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
 				 "%s: it becomes smaller only where it lies: %s", engine->name,
 				 backing_keeper(engine->backing));
-	r = backing_grow(engine->backing, size);
-	if (!r)
-		r = backing_flush(engine->backing);
+	if (volume_is_on_standby(volume))
+		return error_set(error, STORAGEOS_ERROR_BUSY, "%s: it is on standby", engine->name);
+	r = direct_growth_run(volume->growth, size, seconds);
+	if (r == -EBUSY)
+		return error_set(error, STORAGEOS_ERROR_BUSY,
+				 "%s: it becomes larger when its storage answers; ask again",
+				 engine->name);
 	if (r)
 		return error_set_errno(error, fail_if_fenced(volume, r), "%s: change the size",
 				       engine->name);
@@ -255,8 +260,12 @@ Volume *direct_open(Backing *backing, const char *name, const guint8 *uuid, Volu
 {
 	Volume *volume = volume_new(backing, name, (flags & VOLUME_OPEN_READ_ONLY) != 0, error);
 
-	if (volume && take_content(volume, uuid, flags, error))
-		return volume;
+	if (volume && take_content(volume, uuid, flags, error)) {
+		volume->growth = direct_growth_new(backing);
+		if (volume->growth)
+			return volume;
+		error_set_errno(error, ENOMEM, "%s: open", name);
+	}
 	if (volume)
 		volume_free(volume);
 	return NULL;

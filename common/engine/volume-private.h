@@ -41,8 +41,9 @@ struct Volume {
 	guint64 grown_from; /* the superblock's, when the volume was opened */
 	guint32 logical_block_size;
 	gboolean write_through;
-	gboolean on_standby; /* atomic: see direct.h */
-	gboolean abandoned;  /* it ends as by the death of the process */
+	gboolean on_standby;	     /* atomic: see direct.h */
+	struct DirectGrowth *growth; /* of a direct volume */
+	gboolean abandoned;	     /* it ends as by the death of the process */
 	guint8 uuid[16];
 	Checkpointer *checkpointer; /* NULL: read only */
 	Ranges ranges;

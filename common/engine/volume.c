@@ -2,6 +2,7 @@
 /*
  * Formatting, closing, flushing, and information about a volume.
  */
+#include "common/engine/direct-growth.h"
 #include "common/engine/journal-ring.h"
 #include "common/engine/recovery.h"
 #include "common/engine/volume-private.h"
@@ -183,6 +184,7 @@ gboolean volume_format_linked(Backing *backing, const VolumeParameters *paramete
 
 void volume_free(Volume *volume)
 {
+	direct_growth_free(volume->growth);
 	checkpointer_free(volume->checkpointer);
 	tenure_end(volume->engine.tenure, !volume->abandoned);
 	usage_state_free(volume->usage);
