@@ -43,11 +43,12 @@ static void pools_print(const GPtrArray *pools, FILE *out)
 		prometheus_print_head(out, pool_gauges[g].name, "gauge", pool_gauges[g].help);
 		for (guint i = 0; i < pools->len; i++) {
 			const OverviewPool *pool = g_ptr_array_index(pools, i);
-			const char *members = (const char *)pool;
+			const gboolean *condition =
+				G_STRUCT_MEMBER_P(pool, pool_gauges[g].condition);
+			const guint64 *value = G_STRUCT_MEMBER_P(pool, pool_gauges[g].value);
 
-			if (*(const gboolean *)(members + pool_gauges[g].condition))
-				pool_print(out, pool_gauges[g].name, pool,
-					   *(const guint64 *)(members + pool_gauges[g].value));
+			if (*condition)
+				pool_print(out, pool_gauges[g].name, pool, *value);
 		}
 	}
 }
