@@ -307,7 +307,7 @@ static double run_loaded(Bench *bench, const char *name, double seconds)
 		threads[i] = g_thread_new("load", run_load, &load);
 	if (name)
 		delete (bench, name);
-	while (name ? is_deleting(bench) : g_get_monotonic_time() - begun < seconds * 1e6)
+	while (name ? is_deleting(bench) : (double)(g_get_monotonic_time() - begun) < seconds * 1e6)
 		g_usleep(10000);
 	seconds = (double)(g_get_monotonic_time() - begun) / 1e6;
 	g_atomic_int_set(&load.stop, TRUE);

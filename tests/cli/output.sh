@@ -130,17 +130,15 @@ is "a failure without standard error" "$("$STORAGEOS" info none 2>/dev/full; ech
 is "an output that fails without standard error" "$("$STORAGEOS" list >/dev/full 2>/dev/full; echo $?)" 1
 is "both closed" "$("$STORAGEOS" list >&- 2>&-; echo $?)" 1
 
-# The manual's recipe keeps the last good file.
-recipe=$(sed -n '/^    d=.*node-exporter/,/^$/s/^    //p' "$ROOT/docs/operations.md")
+# A file of metrics is replaced as a whole, or stays.
 mkdir "$WORK/collector"
+metrics() { "$STORAGEOS" stats --prometheus --output "$WORK/collector/storageos.prom"; }
 echo good >"$WORK/collector/storageos.prom"
-like "the manual's recipe" "$recipe" 'stats --prometheus'
-PATH=${STORAGEOS%/*}:$PATH bash -c "d=$WORK/collector; ${recipe#*$'\n'}"
-like "the recipe replaces the file" "$(<"$WORK/collector/storageos.prom")" '^storageos_volume_info'
+check "metrics go to a file" metrics
+like "which is replaced" "$(<"$WORK/collector/storageos.prom")" 'storageos_volume_info'
 mount -t tmpfs -o size=4k tmpfs "$WORK/collector" && cleanup unmount_for_certain "$WORK/collector"
 echo good >"$WORK/collector/storageos.prom"
-PATH=${STORAGEOS%/*}:$PATH bash -c "d=$WORK/collector; ${recipe#*$'\n'}" 2>"$WORK/err"
-is "on a full disk it keeps the old one" "$(<"$WORK/collector/storageos.prom")" good
-like "the recipe reports the reason" "$(<"$WORK/err")" 'standard output: No space left on device'
-is "the recipe leaves no other file" "$(ls "$WORK/collector")" storageos.prom
+refuses "a full disk is told" 'No space left on device' metrics
+is "and keeps the old one" "$(<"$WORK/collector/storageos.prom")" good
+is "no other file is left" "$(ls "$WORK/collector")" storageos.prom
 finish
