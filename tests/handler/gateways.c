@@ -4,6 +4,7 @@
  * over a pretended image of Ceph (pretended-rbd.h).
  */
 #include <dlfcn.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/handler/fixture.h"
@@ -30,16 +31,18 @@ static gboolean add_pool(void)
 
 static gboolean load_image(const char *path)
 {
-	g_autofree char *directory = g_path_get_dirname(path);
+	g_autofree char *parent = g_path_get_dirname(path);
+	char *directory = realpath(parent, NULL); /* a relative one would be ignored */
 	void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL), *symbol;
 	PretendedEntry entry;
 
 	symbol = module ? dlsym(module, PRETENDED_ENTRY) : NULL;
-	if (!symbol)
+	if (!symbol || !directory)
 		return FALSE;
 	memcpy(&entry, &symbol, sizeof entry);
 	image = entry();
 	g_setenv("STORAGEOS_MODULE_DIRECTORY", directory, TRUE);
+	free(directory);
 	return TRUE;
 }
 
