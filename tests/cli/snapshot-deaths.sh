@@ -52,7 +52,8 @@ begin_group() { # NAME
 	hook before STOP
 	"$STORAGEOS" snapshot create "db@$1" "other@$1" >"$WORK/said" 2>&1 &
 	client=$!
-	for _ in {1..50}; do
+	local end=$((SECONDS + $(limit 20)))
+	while [ "$SECONDS" -lt "$end" ]; do
 		flushed &
 		writing=$!
 		sleep 0.1
