@@ -124,15 +124,21 @@ refuses "which it would" 'Unknown key' in_namespace \
 	"echo Restarts=no >>/run/systemd/system/storageos-fuse@.service
 	systemd-analyze verify --man=no storageos-fuse@default-db.service 2>&1 | grep . && exit 1"
 # As in docs/design.md: 10 is no sandbox at all.
-check "the sandbox of storageos-fuse@ is tight" systemd-analyze security --offline=true \
-	--threshold=36 packaging/systemd/storageos-fuse@.service
+# Without what the package for Ceph adds to it where that is installed.
+tight() { # UNIT THRESHOLD
+	# shellcheck disable=SC2016
+	unshare --mount --propagation private bash -c '
+		for d in /usr/lib/systemd/system/storageos-*.service.d; do
+			[ ! -d "$d" ] || mount -t tmpfs none "$d"
+		done
+		systemd-analyze security --offline=true --threshold="$2" "packaging/systemd/$1.service"' bash "$@"
+}
+check "the sandbox of storageos-fuse@ is tight" tight storageos-fuse@ 36
 for unit in attach@ recover@; do
-	check "so is that of storageos-$unit" systemd-analyze security --offline=true \
-		--threshold=49 "packaging/systemd/storageos-$unit.service"
+	check "so is that of storageos-$unit" tight "storageos-$unit" 49
 done
 for unit in scrub@ metrics; do
-	check "and that of storageos-$unit" systemd-analyze security --offline=true \
-		--threshold=40 "packaging/systemd/storageos-$unit.service"
+	check "and that of storageos-$unit" tight "storageos-$unit" 40
 done
 for page in $(sed -n 's/^Documentation=//p' packaging/systemd/*.service | tr ' ' '\n' | sort -u); do
 	name=${page#man:}
