@@ -130,7 +130,7 @@ sleep 1
 before=$(acked paused)
 sleep 8
 is "nothing is acknowledged meanwhile" "$(acked paused)" "$before"
-must "the OSD goes on" kill -CONT "$osd"
+must "the OSD goes on" "$ROOT/tests/ceph/cluster" go-on "$WORK/ceph"
 check "and so do the writes" wait_for 20 acks_more_than paused "$((before + 100))"
 must "the OSD is killed" kill -KILL "$osd"
 must "it is gone" wait_for 10 gone "$osd"

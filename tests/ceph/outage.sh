@@ -51,7 +51,7 @@ is "nothing is answered meanwhile, neither good nor bad" "$(requests count) $(re
 began=$SECONDS
 check "its state can be asked for" "$STORAGEOS" status cloud/db
 in_time "within 10 s" $began 14
-must "the OSD goes on" kill -CONT "$osd"
+must "the OSD goes on" "$cluster" go-on "$WORK/ceph"
 check "and so do the requests" wait_for 60 wrote "$((before + 100))"
 wait $writer
 is "none has failed, and all reads back" "$?" 0
@@ -104,7 +104,7 @@ check "it is detached" "$STORAGEOS" detach cloud/db
 
 # ---- over TCMU, in a process that looks like tcmu-runner
 
-"$plugin_outage" "$STORAGEOS_PLUGIN" storageos/cloud/db 256M "$osd" >"$WORK/plugin" 2>"$WORK/plugin.log"
+"$plugin_outage" "$STORAGEOS_PLUGIN" storageos/cloud/db 256M "$osd" "'$cluster' go-on '$WORK/ceph' >&2" >"$WORK/plugin" 2>"$WORK/plugin.log"
 is "the plugin answers BUSY meanwhile, and loses nothing" "$?" 0
 note "$(cat "$WORK/plugin" "$WORK/plugin.log")"
 finish

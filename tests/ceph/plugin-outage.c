@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * plugin-outage PLUGIN CFGSTRING SIZE OSD: the plugin in a process that looks like tcmu-runner,
- * with a device on an image of Ceph, whose one OSD (a process ID) is stopped for longer than 40 s.
+ * plugin-outage PLUGIN CFGSTRING SIZE OSD GO-ON: the plugin in a process that looks like
+ * tcmu-runner, with a device on an image of Ceph, whose one OSD (a process ID) is stopped for
+ * longer than 40 s, until the command GO-ON lets it go on.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 static const char *cfgstring;
 static guint64 size;
 static pid_t osd;
+static const char *go_on; /* a command that lets it go on */
 
 static void begin_write(Command *command, Dev *dev, guint8 *block, guint at, guint8 value)
 {
@@ -75,7 +77,7 @@ static void test_outage(const void *data)
 	CHECK(g_get_monotonic_time() - began > 19 * G_USEC_PER_SEC);
 	begin_write(&again, &dev, newer, 0, 3); /* behind the first, which is still under way */
 	CHECK_INT(command_wait(&again), STS_BUSY);
-	kill(osd, SIGCONT);
+	CHECK_INT(system(go_on), 0);
 	memset(newer, 4, BLOCK);
 	CHECK_INT(write_at_last(&dev, newer, 0), STS_OK);
 	check_values(&dev, 0, 4, 4);
@@ -89,12 +91,13 @@ static void test_outage(const void *data)
 
 int main(int argc, char **argv)
 {
-	if (argc < 5 || !host_load(argv[1]) || !size_parse(argv[3], &size)) {
-		printf("Bail out! usage: plugin-outage PLUGIN CFGSTRING SIZE OSD\n");
+	if (argc < 6 || !host_load(argv[1]) || !size_parse(argv[3], &size)) {
+		printf("Bail out! usage: plugin-outage PLUGIN CFGSTRING SIZE OSD GO-ON\n");
 		return 1;
 	}
 	cfgstring = argv[2];
 	osd = atoi(argv[4]);
+	go_on = argv[5];
 	test_add("requests are answered BUSY while Ceph is silent, and none is overtaken by an "
 		 "older",
 		 test_outage, NULL);
