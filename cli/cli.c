@@ -106,14 +106,15 @@ static gboolean names_have(const GPtrArray *names, const char *text)
 	return FALSE;
 }
 
-GPtrArray *cli_volume_names(const Cli *cli, const char *verb)
+GPtrArray *cli_volume_names(const Cli *cli, const char *verb,
+			    VolumeName *(*parse)(const char *text, GError **error))
 {
 	g_autoptr(GPtrArray) names =
 		g_ptr_array_new_with_free_func((GDestroyNotify)volume_name_free);
 
 	for (guint i = 0; i < cli->n_arguments; i++) {
 		g_autoptr(GError) error = NULL;
-		g_autoptr(VolumeName) name = volume_name_parse_any(cli->arguments[i], &error);
+		g_autoptr(VolumeName) name = parse(cli->arguments[i], &error);
 		g_autofree char *text = name ? volume_name_format(name) : NULL;
 
 		if (!name) {

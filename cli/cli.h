@@ -49,9 +49,11 @@ int cli_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
 /* Parses a valid volume size, in bytes.  FALSE: the error has been printed. */
 gboolean cli_volume_size(const char *verb, const char *text, guint64 *ret_size);
 
-/* Parses the arguments as names of volumes or snapshots (VolumeName *), each once.  NULL: the error
- * has been printed, and the verb must return CLI_USAGE.  Free with g_ptr_array_unref(). */
-GPtrArray *cli_volume_names(const Cli *cli, const char *verb);
+/* Parses the arguments by `parse`, volume_name_parse() or volume_name_parse_any() (VolumeName *,
+ * each once).  NULL: the error has been printed, and the verb must return CLI_USAGE.  Free with
+ * g_ptr_array_unref(). */
+GPtrArray *cli_volume_names(const Cli *cli, const char *verb,
+			    VolumeName *(*parse)(const char *text, GError **error));
 
 /* Warns if a volume of `size` bytes at `path` may outgrow its file system's free space; the volume
  * has `allocated` bytes already.  Not of an image of Ceph. */

@@ -376,7 +376,7 @@ static int verb_attach_run(int argc, char **argv)
 	wanted = cli.config->frontend;
 	if (frontend && !frontend_parse(frontend, &wanted))
 		return cli_usage("attach: unknown front end '%s' (auto, tcmu or fuse)", frontend);
-	names = cli_volume_names(&cli, "attach");
+	names = cli_volume_names(&cli, "attach", volume_name_parse_any);
 	request = (AttachRequest){cli.config, wanted, only_again};
 	return names ? names_attach(&request, names) : CLI_USAGE;
 }

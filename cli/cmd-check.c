@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "cli/attachment.h"
+#include "cli/chosen-volumes.h"
 #include "cli/cli.h"
 #include "cli/lines.h"
 #include "common/base/error.h"
@@ -19,7 +21,7 @@ typedef struct {
 	const Config *config;
 	const VolumeName *name;
 	char *text;
-	gboolean json, repair, yes, cut_journal;
+	gboolean json, all, repair, yes, cut_journal;
 	const char *const *drop_snapshots; /* NULL, or names up to a NULL */
 } Checking;
 
@@ -350,11 +352,71 @@ static int repair_run(const Checking *checking)
 	return repair_print(checking, plan, done);
 }
 
+/* ---- the verb */
+
+/* A failure is worse than damage that could not be repaired, and that is worse than damage that
+ * was. */
+static int status_worse(int a, int b)
+{
+	if (a == CLI_FAILED || b == CLI_FAILED)
+		return CLI_FAILED;
+	return MAX(a, b);
+}
+
+/* With --all, one that is in use is left out, which is said. */
+static gboolean volume_is_in_use(const Config *config, const VolumeName *name)
+{
+	g_autoptr(Places) places = places_new(config, name);
+	g_autoptr(Attachment) attachment = attachment_inspect(places);
+	gboolean gone = attachment_is_gone(attachment);
+
+	if (!gone)
+		cli_say("check %s: not checked, as it is %s (storageos scrub %s)", places->text,
+			attachment_state_name(attachment->state), places->text);
+	return !gone;
+}
+
+static int name_check(Checking *checking, const VolumeName *name)
+{
+	g_autofree char *text = volume_name_format(name);
+	GError *error = NULL;
+
+	checking->name = name;
+	checking->text = text;
+	if (checking->all && volume_is_in_use(checking->config, name))
+		return CLI_DONE;
+	if (!pool_check_thin(checking->config, name, &error))
+		return check_failed(checking, error);
+	return checking->repair ? repair_run(checking) : check_run_and_print(checking);
+}
+
+/* A volume that cannot be checked does not keep the others from it. */
+static int names_check(Checking *checking, const GPtrArray *names, int status)
+{
+	for (guint i = 0; i < names->len; i++)
+		status = status_worse(status, name_check(checking, g_ptr_array_index(names, i)));
+	return status;
+}
+
+static int options_check(const Checking *checking, const Cli *cli)
+{
+	gboolean discards = checking->cut_journal || checking->drop_snapshots;
+
+	if ((checking->yes || discards) && !checking->repair)
+		return cli_usage("check: --yes, --cut-journal and --drop-snapshot require "
+				 "--repair");
+	if (discards && (checking->all || cli->n_arguments != 1))
+		return cli_usage("check: --cut-journal and --drop-snapshot take one NAME");
+	return CLI_DONE;
+}
+
 static int verb_check_run(int argc, char **argv)
 {
 	Checking checking = {0};
 	g_auto(GStrv) drop_snapshots = NULL;
 	const GOptionEntry options[] = {
+		{"all", 0, 0, G_OPTION_ARG_NONE, &checking.all,
+		 "Every volume of the pools, or of all pools, that is not in use", NULL},
 		{"repair", 0, 0, G_OPTION_ARG_NONE, &checking.repair,
 		 "Repair what can be repaired without guessing; shows its plan first", NULL},
 		{"yes", 0, 0, G_OPTION_ARG_NONE, &checking.yes,
@@ -365,31 +427,21 @@ static int verb_check_run(int argc, char **argv)
 		 "With --repair: give up the snapshot NAME; '*': all", "NAME"},
 		{0},
 	};
-	g_autoptr(VolumeName) name = NULL;
-	g_autoptr(GError) error = NULL;
-	g_autofree char *text = NULL;
+	g_autoptr(GPtrArray) names = NULL;
 	g_auto(Cli) cli = {0};
 	int status;
 
-	if (!cli_start(&cli, &verb_check, options, 1, 1, argc, argv, &status))
+	if (!cli_start(&cli, &verb_check, options, 0, G_MAXUINT, argc, argv, &status))
 		return status;
-	name = volume_name_parse(cli.arguments[0], &error);
-	if (!name)
-		return cli_usage("check: %s", error->message);
-	if ((checking.yes || checking.cut_journal || drop_snapshots) && !checking.repair)
-		return cli_usage("check: --yes, --cut-journal and --drop-snapshot require "
-				 "--repair");
 	checking.drop_snapshots = (const char *const *)drop_snapshots;
-	text = volume_name_format(name);
 	checking.config = cli.config;
-	checking.name = name;
-	checking.text = text;
 	checking.json = cli.json;
-	if (!pool_check_thin(cli.config, name, &error))
-		return check_failed(&checking, g_steal_pointer(&error));
-	return checking.repair ? repair_run(&checking) : check_run_and_print(&checking);
+	status = options_check(&checking, &cli);
+	if (status != CLI_DONE)
+		return status;
+	names = chosen_volumes(&cli, &verb_check, checking.all, &status);
+	return names ? names_check(&checking, names, status) : status;
 }
 
-const Verb verb_check = {"check",
-			 "NAME [--repair [--yes] [--cut-journal] [--drop-snapshot SNAPSHOT]]",
-			 "verify a detached volume completely; repair it", verb_check_run};
+const Verb verb_check = {"check", "NAME...|--all [--repair [--yes] [--cut-journal]]",
+			 "verify detached volumes completely; repair them", verb_check_run};

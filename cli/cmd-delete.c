@@ -18,7 +18,7 @@ static gboolean volume_is_whole(const Attachment *attachment, GError **error)
 			 problem->message);
 }
 
-static gboolean force;
+static gboolean force, forgotten;
 
 /* The base of a linked clone is released once the clone is gone. */
 static gboolean volume_delete(const Config *config, const VolumeName *name, GError **error)
@@ -81,9 +81,24 @@ static gboolean name_forget(const Config *config, const VolumeName *name, gboole
 	return deleted;
 }
 
+static int name_delete(const Cli *cli, const VolumeName *name)
+{
+	g_autofree char *path = pool_volume_place(cli->config, name);
+	g_autoptr(GError) error = NULL;
+	gboolean deleted = delete_locked(cli->config, name, &error);
+
+	if (forgotten &&
+	    (deleted || g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND)))
+		deleted = name_forget(cli->config, name, deleted, &error);
+	if (!deleted)
+		return cli_failed(error);
+	delete_report(cli, name, path);
+	return CLI_DONE;
+}
+
+/* There is no --all: it would be a slip of one word from deleting everything. */
 static int verb_delete_run(int argc, char **argv)
 {
-	gboolean forgotten = FALSE, deleted;
 	const GOptionEntry options[] = {
 		{"forget", 0, 0, G_OPTION_ARG_NONE, &forgotten,
 		 "Allow ;create to create a volume of this name again", NULL},
@@ -91,27 +106,20 @@ static int verb_delete_run(int argc, char **argv)
 		 "Delete the file even if it is not a readable volume", NULL},
 		{0},
 	};
-	g_autoptr(VolumeName) name = NULL;
-	g_autofree char *path = NULL;
-	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) names = NULL;
 	g_auto(Cli) cli = {0};
 	int status;
 
-	if (!cli_start(&cli, &verb_delete, options, 1, 1, argc, argv, &status))
+	if (!cli_start(&cli, &verb_delete, options, 1, G_MAXUINT, argc, argv, &status))
 		return status;
-	name = volume_name_parse(cli.arguments[0], &error);
-	if (!name)
-		return cli_usage("delete: %s", error->message);
-	path = pool_volume_place(cli.config, name);
-	deleted = delete_locked(cli.config, name, &error);
-	if (forgotten &&
-	    (deleted || g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND)))
-		deleted = name_forget(cli.config, name, deleted, &error);
-	if (!deleted)
-		return cli_failed(error);
-	delete_report(&cli, name, path);
-	return CLI_DONE;
+	names = cli_volume_names(&cli, "delete", volume_name_parse);
+	if (!names)
+		return CLI_USAGE;
+	for (guint i = 0; i < names->len; i++)
+		if (name_delete(&cli, g_ptr_array_index(names, i)) != CLI_DONE)
+			status = CLI_FAILED;
+	return status;
 }
 
-const Verb verb_delete = {"delete", "NAME [--force] [--forget]", "delete a detached volume",
+const Verb verb_delete = {"delete", "NAME... [--force] [--forget]", "delete detached volumes",
 			  verb_delete_run};

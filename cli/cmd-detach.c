@@ -90,7 +90,8 @@ static int verb_detach_run(int argc, char **argv)
 		return cli_usage("detach: %s (usage: storageos detach %s)",
 				 all ? "--all excludes names" : "too few arguments",
 				 verb_detach.arguments);
-	names = all ? names_attached(cli.config) : cli_volume_names(&cli, "detach");
+	names = all ? names_attached(cli.config)
+		    : cli_volume_names(&cli, "detach", volume_name_parse_any);
 	return names ? names_detach(cli.config, names) : CLI_USAGE;
 }
 

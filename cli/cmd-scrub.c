@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/chosen-volumes.h"
 #include "cli/cli.h"
 #include "cli/lines.h"
 #include "cli/served.h"
@@ -25,7 +26,8 @@ typedef struct {
 	char *text;
 	char *socket;
 	guint64 rate;
-	gboolean rate_given, json;
+	gboolean rate_given, json, all, background;
+	const char *action; /* "status" or "stop"; NULL: scrub it */
 } Scrubbing;
 
 static void scrubbing_clear(Scrubbing *scrubbing)
@@ -168,11 +170,15 @@ static void interrupt_note(int signal_number)
 	interrupted = signal_number;
 }
 
-/* Catches the signal, unless it was ignored when this program was started. */
-static void signal_heed(int signal_number)
+/* While the server scrubs, catches these signals, unless they were ignored when this program was
+ * started. */
+static void signals_heed(gboolean heed)
 {
-	if (signal(signal_number, interrupt_note) == SIG_IGN)
-		signal(signal_number, SIG_IGN);
+	static const int numbers[] = {SIGINT, SIGTERM};
+
+	for (guint i = 0; i < G_N_ELEMENTS(numbers); i++)
+		if (signal(numbers[i], heed ? interrupt_note : SIG_DFL) == SIG_IGN)
+			signal(numbers[i], SIG_IGN);
 }
 
 /* Says that the server continues the scrub, then ends this program by the signal it received. */
@@ -192,8 +198,7 @@ static int scrub_follow(const Scrubbing *scrubbing, Json *begun)
 	if (!json_get_flag(status, "started"))
 		cli_say("scrub %s: a scrub is already running; showing its progress",
 			scrubbing->text);
-	signal_heed(SIGINT);
-	signal_heed(SIGTERM);
+	signals_heed(TRUE);
 	while (json_get_flag(status, "running")) {
 		Json *next;
 
@@ -209,6 +214,9 @@ static int scrub_follow(const Scrubbing *scrubbing, Json *begun)
 		json_object_put(status);
 		status = next;
 	}
+	signals_heed(FALSE);
+	if (interrupted)
+		raise(interrupted);
 	return result_print(scrubbing, status);
 }
 
@@ -260,18 +268,18 @@ static int server_tell(const Scrubbing *scrubbing, const char *action)
 }
 
 /* A scrub that the server has started: `begun` is its answer, which is released. */
-static int scrub_served(const Scrubbing *scrubbing, Json *begun, gboolean background)
+static int scrub_served(const Scrubbing *scrubbing, Json *begun)
 {
 	g_autoptr(Json) status = begun;
 
-	if (!background)
+	if (!scrubbing->background)
 		return scrub_follow(scrubbing, status);
 	cli_did("scrub %s: started", scrubbing->text);
 	status_print(scrubbing, status);
 	return CLI_DONE;
 }
 
-static int scrub_volume(const Scrubbing *scrubbing, gboolean background)
+static int scrub_volume(const Scrubbing *scrubbing)
 {
 	gint64 since = g_get_monotonic_time();
 	GError *error = NULL;
@@ -281,8 +289,8 @@ static int scrub_volume(const Scrubbing *scrubbing, gboolean background)
 	do {
 		status = server_ask(scrubbing, "start", &error);
 		if (status)
-			return scrub_served(scrubbing, status, background);
-		if (background ||
+			return scrub_served(scrubbing, status);
+		if (scrubbing->background ||
 		    !g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
 			break;
 		g_clear_error(&error);
@@ -301,48 +309,76 @@ static gboolean rate_parse(const char *text, Scrubbing *scrubbing)
 	return size_parse(text, &scrubbing->rate);
 }
 
+static gboolean volume_is_served(const Scrubbing *scrubbing)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Json) status = server_ask(scrubbing, "status", &error);
+
+	return status || !g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND);
+}
+
+static int name_scrub(const Scrubbing *common, const VolumeName *name)
+{
+	g_auto(Scrubbing) scrubbing = *common;
+	GError *error = NULL;
+
+	scrubbing.name = name;
+	scrubbing.text = volume_name_format(name);
+	scrubbing.socket = control_name(name);
+	if (scrubbing.all && (scrubbing.action || scrubbing.background) &&
+	    !volume_is_served(&scrubbing))
+		return CLI_DONE;
+	if (!pool_check_thin(scrubbing.config, name, &error) ||
+	    !served_check(scrubbing.config, name, &error))
+		return scrub_failed(&scrubbing, error);
+	return scrubbing.action ? server_tell(&scrubbing, scrubbing.action)
+				: scrub_volume(&scrubbing);
+}
+
+/* One after the other; a volume that cannot be scrubbed does not keep the others from it. */
+static int names_scrub(const Scrubbing *common, const GPtrArray *names, int status)
+{
+	for (guint i = 0; i < names->len; i++)
+		if (name_scrub(common, g_ptr_array_index(names, i)) != CLI_DONE)
+			status = CLI_FAILED;
+	return status;
+}
+
 static int verb_scrub_run(int argc, char **argv)
 {
-	gboolean status_only = FALSE, stop = FALSE, background = FALSE;
+	gboolean status_only = FALSE, stop = FALSE;
 	g_autofree char *rate = NULL;
+	Scrubbing scrubbing = {0};
 	const GOptionEntry options[] = {
+		{"all", 0, 0, G_OPTION_ARG_NONE, &scrubbing.all,
+		 "Every volume of the pools, or of all pools", NULL},
 		{"rate", 0, 0, G_OPTION_ARG_FILENAME, &rate,
 		 "Bytes per second at most (default: 64M for a served volume; 0: no limit)",
 		 "SIZE"},
-		{"background", 0, 0, G_OPTION_ARG_NONE, &background,
+		{"background", 0, 0, G_OPTION_ARG_NONE, &scrubbing.background,
 		 "Start the scrub of a served volume and return", NULL},
 		{"status", 0, 0, G_OPTION_ARG_NONE, &status_only,
 		 "Show the progress, or the last result", NULL},
 		{"stop", 0, 0, G_OPTION_ARG_NONE, &stop, "Stop the scrub", NULL},
 		{0},
 	};
-	g_autoptr(VolumeName) name = NULL;
-	g_autoptr(GError) error = NULL;
-	g_auto(Scrubbing) scrubbing = {0};
+	g_autoptr(GPtrArray) names = NULL;
 	g_auto(Cli) cli = {0};
 	int status;
 
-	if (!cli_start(&cli, &verb_scrub, options, 1, 1, argc, argv, &status))
+	if (!cli_start(&cli, &verb_scrub, options, 0, G_MAXUINT, argc, argv, &status))
 		return status;
-	name = volume_name_parse(cli.arguments[0], &error);
-	if (!name)
-		return cli_usage("scrub: %s", error->message);
-	if (status_only + stop + background > 1)
+	if (status_only + stop + scrubbing.background > 1)
 		return cli_usage("scrub: --status, --stop and --background exclude each other");
 	if (!rate_parse(rate, &scrubbing))
 		return cli_usage("scrub: invalid rate '%s' (bytes per second, for example 50M)",
 				 rate);
 	scrubbing.config = cli.config;
-	scrubbing.name = name;
 	scrubbing.json = cli.json;
-	scrubbing.text = volume_name_format(name);
-	scrubbing.socket = control_name(name);
-	if (!pool_check_thin(cli.config, name, &error) || !served_check(cli.config, name, &error))
-		return scrub_failed(&scrubbing, g_steal_pointer(&error));
-	if (status_only || stop)
-		return server_tell(&scrubbing, stop ? "stop" : "status");
-	return scrub_volume(&scrubbing, background);
+	scrubbing.action = stop ? "stop" : status_only ? "status" : NULL;
+	names = chosen_volumes(&cli, &verb_scrub, scrubbing.all, &status);
+	return names ? names_scrub(&scrubbing, names, status) : status;
 }
 
-const Verb verb_scrub = {"scrub", "NAME [--rate SIZE] [--status] [--stop]",
-			 "verify a volume, even in use; repair copies", verb_scrub_run};
+const Verb verb_scrub = {"scrub", "NAME...|--all [--rate SIZE] [--status|--stop]",
+			 "verify volumes, even in use; repair copies", verb_scrub_run};

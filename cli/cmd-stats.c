@@ -268,7 +268,7 @@ static int verb_stats_run(int argc, char **argv)
 		return cli_usage("stats: invalid --interval %d (1 to 86400 seconds)", interval);
 	if (count < 0)
 		return cli_usage("stats: invalid --count %d (must not be negative)", count);
-	names = cli.n_arguments ? cli_volume_names(&cli, "stats") : NULL;
+	names = cli.n_arguments ? cli_volume_names(&cli, "stats", volume_name_parse_any) : NULL;
 	if (cli.n_arguments && !names)
 		return CLI_USAGE;
 	watching = (Watching){.config = cli.config,

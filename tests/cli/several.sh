@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# attach, detach and stats of several volumes, and of all: what fails does not keep the others from it.
+# attach, detach, stats, check, scrub and delete of several volumes, and of all: what fails does not keep the others from
+# it.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need_root
@@ -40,4 +41,52 @@ check "detach all" "$STORAGEOS" detach --all
 is "all are detached, but what attach has not attached" \
 	"$("$STORAGEOS" status --json | jq -r '[.[] | "\(.volume) \(.state)"] | join(" ")')" "default/c in use"
 check "again: there is nothing to do" "$STORAGEOS" detach --all
+
+# c is served, a and b are not.
+volumes() { jq -r .volume "$WORK/out" | xargs; }
+several() { "$STORAGEOS" "$@" --json >"$WORK/out" 2>"$WORK/err"; }
+must "another pool" "$STORAGEOS" pool create other "$WORK/other"
+must "with a volume" "$STORAGEOS" create other/d --size 64M
+check "check two: an object for each" several check b default/a a
+is "each once, in their order" "$(volumes)" "default/b default/a"
+refuses "one that is not there fails" 'check default/none: no such volume' "$STORAGEOS" check none a
+several check none a
+is "and does not keep the other from it" "$(volumes)" default/a
+refuses "so does one that is in use" 'check default/c: .*in use' "$STORAGEOS" check c a
+check "check --all leaves out what is in use" several check --all
+is "and checks the others, of all pools" "$(volumes)" "default/a default/b other/d"
+like "which it says" "$(<"$WORK/err")" '^storageos: check default/c: not checked, as it is in use \(storageos scrub default/c\)$'
+check "check --all of a pool" several check --all other
+is "checks that pool" "$(volumes)" other/d
+is "an unknown pool is a usage error" "$("$STORAGEOS" check --all nope 2>/dev/null; echo $?)" 2
+is "no name at all, too" "$("$STORAGEOS" check 2>/dev/null; echo $?)" 2
+is "what discards takes one name" "$("$STORAGEOS" check a b --repair --cut-journal 2>/dev/null; echo $?)" 2
+dd if=/dev/zero of="$POOL/a.vol" bs=4096 count=1 conv=notrunc status=none # superblock A
+is "the worst status counts: nothing was damaged, and one was repaired" \
+	"$("$STORAGEOS" check b a other/d --repair --yes >/dev/null 2>&1; echo $?)" 3
+dd if=/dev/zero of="$POOL/a.vol" bs=4096 count=1 conv=notrunc status=none
+is "a failure is worse than that" "$("$STORAGEOS" check a none b --repair --yes >/dev/null 2>&1; echo $?)" 1
+
+check "scrub --all: served and not served" several scrub --all
+is "of all pools" "$(volumes)" "default/a default/b default/c other/d"
+is "completely" "$(jq -r .complete "$WORK/out" | sort -u)" true
+check "scrub --all --status: what is served" several scrub --all --status
+is "that is one" "$(volumes)" default/c
+refuses "scrub of one that is not there" 'scrub default/none: ' "$STORAGEOS" scrub none b
+several scrub none b
+is "does not keep the other from it" "$(volumes)" default/b
+mv "$WORK/other" "$WORK/away"
+refuses "a pool that is missing is told" "pool 'other'" "$STORAGEOS" scrub --all
+several scrub --all
+is "and does not keep the others from it" "$(volumes)" "default/a default/b default/c"
+mv "$WORK/away" "$WORK/other"
+
+is "delete has no --all" "$("$STORAGEOS" delete --all 2>/dev/null; echo $?)" 2
+is "delete: a bad name: nothing is deleted" "$("$STORAGEOS" delete a B 2>/dev/null; echo $? "$(cd "$POOL" && echo *)")" \
+	"2 a.vol b.vol c.vol"
+refuses "delete one that is in use" 'delete .*default/c.*in use' "$STORAGEOS" delete c a
+is "does not keep the other from it" "$(cd "$POOL" && echo *)" "b.vol c.vol"
+check "delete two" several delete b other/d
+is "an object for each" "$(volumes)" "default/b other/d"
+is "they are gone" "$(cd "$POOL" && echo * "$WORK"/other/*)" "c.vol $WORK/other/*"
 finish

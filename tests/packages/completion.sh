@@ -52,6 +52,7 @@ done <<-END
 	pools for list|default fast|list ''
 	only attached volumes for detach: nothing here||detach ''
 	or for stats||stats ''
+	another volume to delete|dump|delete db du
 	options|--config --frontend --help --json --quiet|attach --
 	values of options|auto fuse tcmu|attach --frontend ''
 	verbs of snapshot|release rename|snapshot re

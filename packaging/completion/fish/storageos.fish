@@ -40,6 +40,12 @@ function __storageos_volumes
     __storageos_values volume $argv[1] | sed -n 'p; s,^default/,,p'
 end
 
+# Those of them that nobody has in use.
+function __storageos_detached
+    storageos list --json 2>/dev/null |
+        sed -n '/"volume":/h; /"state": "detached"/ { g; s/.*: "\(.*\)".*/\1/p; s,^default/,,p; }'
+end
+
 function __storageos_snapshots
     storageos snapshot list 2>/dev/null | sed -n 's,^\([^ @]*@[^ ]\{1\,\}\) .*,\1,p' | sed 'p; s,^default/,,'
 end
@@ -83,7 +89,9 @@ complete -c storageos -n '__storageos_verb detach stats' -a '(__storageos_volume
 complete -c storageos -n '__storageos_verb attach; or __storageos_at info' -a '(__storageos_volumes list)'
 complete -c storageos -n '__storageos_verb attach info; and string match -q "*@*" (commandline -ct)' \
     -a '(__storageos_snapshots)'
-for verb in check delete flatten import resize scrub set status
+complete -c storageos -n '__storageos_verb check delete' -a '(__storageos_detached)'
+complete -c storageos -n '__storageos_verb scrub' -a '(__storageos_volumes list)'
+for verb in flatten import resize set status
     complete -c storageos -n "__storageos_at $verb" -a '(__storageos_volumes list)'
 end
 complete -c storageos -n '__storageos_at set _' -a 'uuid=new write_cache=on write_cache=off'
