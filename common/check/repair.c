@@ -324,7 +324,7 @@ static int take_generations(Check *check, const RepairWork *work)
 	Superblock next = *check->sb;
 
 	next.generation += FORMAT_STAMPS_AHEAD;
-	next.compatible = 0;
+	next.compatible &= FORMAT_COMPATIBLE_KNOWN;
 	if (work->cut) {
 		next.fence_sequence = check->end.sequence;
 		next.fence_generation = next.generation + 1;

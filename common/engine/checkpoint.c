@@ -51,7 +51,7 @@ static void describe_checkpoint(Engine *engine, guint64 generation, gboolean cle
 	sb->groups = slots_frozen_groups(engine->slots);
 	sb->bitmap_digest = slots_frozen_digest(engine->slots);
 	describe_size(engine->next_size, sb);
-	sb->compatible = 0;
+	sb->compatible &= FORMAT_COMPATIBLE_KNOWN;
 	if (clean)
 		sb->ro_compatible &= ~FORMAT_RO_TENURE;
 	sb->generation = sb->checkpoint = generation;

@@ -109,6 +109,8 @@ void superblock_encode(const Superblock *sb, FormatSuperblock *out)
 	out->grown_from = GUINT64_TO_LE(sb->grown_from);
 	encode_snapshot_fields(sb, out);
 	base_encode(sb, out);
+	if (sb->compatible & FORMAT_COMPATIBLE_PROPERTIES)
+		memcpy(out->properties, sb->properties.text, sizeof out->properties);
 	out->crc = GUINT32_TO_LE(seal_superblock(out));
 }
 
@@ -212,6 +214,8 @@ static void superblock_fields(const FormatSuperblock *in, Superblock *sb)
 		sb->reserve_pairs[i] = GUINT64_FROM_LE(in->reserve_pairs[i]);
 	decode_snapshot_fields(in, sb);
 	base_decode(in, sb);
+	if (sb->compatible & FORMAT_COMPATIBLE_PROPERTIES)
+		memcpy(sb->properties.text, in->properties, sizeof in->properties);
 }
 
 gboolean superblock_decode(const FormatSuperblock *in, Superblock *ret_sb, const char *name,

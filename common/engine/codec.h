@@ -36,6 +36,11 @@ typedef struct {
 	char name[BASE_NAME_SIZE]; /* where it was: "POOL/VOLUME@NAME"; a hint */
 } BaseIdentity;
 
+/* The text of a volume's properties, whatever it holds (properties.h). */
+typedef struct Properties {
+	char text[FORMAT_PROPERTIES_SIZE];
+} Properties;
+
 typedef struct {
 	guint32 levels;
 	guint64 incompatible, ro_compatible, compatible;
@@ -72,6 +77,8 @@ typedef struct {
 	/* A linked clone.  Without FORMAT_INCOMPATIBLE_BASE all is 0. */
 	BaseIdentity base;
 	guint64 base_blocks; /* the head reads the base before this block only */
+	/* Without FORMAT_COMPATIBLE_PROPERTIES it is zeros. */
+	Properties properties;
 } Superblock;
 
 #define SNAPSHOT_NAME_SIZE 64 /* bytes of a name or tag, with the final NUL */

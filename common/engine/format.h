@@ -79,6 +79,7 @@
 #define FORMAT_INCOMPATIBLE_KNOWN FORMAT_INCOMPATIBLE_BASE
 #define FORMAT_RO_COMPATIBLE_KNOWN                                                                 \
 	(FORMAT_RO_SNAPSHOTS | FORMAT_RO_WRITE_THROUGH | FORMAT_RO_TENURE)
+#define FORMAT_COMPATIBLE_KNOWN FORMAT_COMPATIBLE_PROPERTIES
 
 /* Incompatible: the volume is a linked clone: what it does not map may be its base's, pointers may
  * be ZERO, and the fields of the superblock from base_volume on count.  Without the bit they are
@@ -98,6 +99,10 @@
  * FormatTenure, so it must not write.  Closing clears it. */
 #define FORMAT_RO_TENURE ((guint64)1 << 2)
 
+/* Compatible: `properties` counts; without the bit it is zeros.  A program that does not know the
+ * bit drops all properties when it writes. */
+#define FORMAT_COMPATIBLE_PROPERTIES ((guint64)1 << 0)
+
 /* A pointer of the map.  All zeros: null, a hole. */
 typedef struct {
 	guint64 slot_flags_birth; /* bits 0-39 slot, 40-47 flags, 48-63 birth's low 16 bits */
@@ -112,6 +117,7 @@ typedef struct {
 #define FORMAT_POINTER_ZERO 0x02u
 
 #define FORMAT_BASE_NAME 256u /* bytes of the base's name, with the final NUL */
+#define FORMAT_PROPERTIES_SIZE 2048u
 
 /* A node of the map: an array of pointers.  NodeLayout (codec.h) says how many, and their size. */
 typedef struct {
@@ -174,7 +180,8 @@ typedef struct {
 	guint32 base_padding;
 	guint64 base_blocks;		    /* the head reads the base before this block only */
 	guint8 base_name[FORMAT_BASE_NAME]; /* a hint: where the base was; padded with zeros */
-	guint8 reserved[2884];
+	guint8 properties[FORMAT_PROPERTIES_SIZE]; /* "KEY=VALUE\n", sorted; padded with zeros */
+	guint8 reserved[836];
 	guint32 crc; /* of all bytes before */
 } FormatSuperblock;
 
@@ -336,7 +343,7 @@ G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, generation) == 112);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, map_root) == 128);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, head_parent) == 792);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, base_volume) == 888);
-G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, reserved) == 1208);
+G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, properties) == 1208);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSuperblock, crc) == 4092);
 G_STATIC_ASSERT(sizeof(FormatSnapshot) == 256);
 G_STATIC_ASSERT(G_STRUCT_OFFSET(FormatSnapshot, name) == 128);

@@ -185,7 +185,7 @@ static int write_fence(Engine *engine, JournalPlace head)
 	next.fence_sequence = head.sequence;
 	next.fence_generation = next.generation + 1;
 	next.clean = FALSE;
-	next.compatible = 0;
+	next.compatible &= FORMAT_COMPATIBLE_KNOWN;
 	next.ro_compatible &= ~FORMAT_RO_TENURE;
 	if (engine->tenure)
 		next.ro_compatible |= FORMAT_RO_TENURE;

@@ -59,6 +59,7 @@ static gboolean open_engine(Volume *volume, VolumeOpenFlags flags, VolumeBaseOpe
 	volume->journal_size = sb->journal_size;
 	volume->groups_offset = sb->groups_offset;
 	memcpy(volume->uuid, sb->uuid, sizeof volume->uuid);
+	volume->properties = sb->properties;
 	engine->durable_generation = sb->checkpoint;
 	engine_set_scrub(engine, &(EngineScrub){sb->scrub_time, sb->scrub_blocks, sb->scrub_errors,
 						sb->scrub_repaired});

@@ -3,7 +3,7 @@
  * What the volume's own files share.  Each calls only those before it in this list:
  *   volume-ops.h     what differs between thin and direct volumes
  *   volume.c         formatting, closing, flushing, information
- *   volume-properties.c  what the superblock says of the whole volume
+ *   volume-properties.c  what the superblock says of the whole volume, and users keep there
  *   volume-base.c    reading the base of a linked clone
  *   volume-read.c    reading
  *   volume-gather.c  reading many blocks of a snapshot
@@ -58,6 +58,9 @@ struct Volume {
 	gpointer held;		/* see volume_keep(); or NULL */
 	GDestroyNotify release; /* frees `held` */
 	GList link;		/* in the list of open volumes, which share the node cache */
+
+	GMutex properties_lock;
+	Properties properties; /* under properties_lock */
 
 	GMutex usage_lock;
 	UsageState *usage; /* NULL: nobody has asked; under usage_lock */

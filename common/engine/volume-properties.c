@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Properties of a volume, which its superblock has.
+ * UUID and write cache, and what users keep with the volume.
  */
+#include "common/engine/volume-properties.h"
 #include "common/engine/volume-private.h"
 
 #include <string.h>
@@ -83,4 +84,49 @@ gboolean volume_is_write_through(const Volume *volume)
 gboolean volume_is_durable(const Volume *volume)
 {
 	return volume->ops->direct && volume->engine.backing->ops->durable;
+}
+
+/* ---- what users keep */
+
+typedef struct {
+	Volume *volume;
+	const Property *changes;
+	guint n;
+	gboolean done;
+	GError **error;
+} Changing;
+
+static void change_properties(Engine *engine, gpointer data)
+{
+	Changing *changing = data;
+	Volume *volume = changing->volume;
+	Superblock *sb = &engine->superblock.current;
+	Properties next = sb->properties;
+
+	for (guint i = 0; i < changing->n; i++)
+		if (!properties_change(&next, &changing->changes[i], changing->error))
+			return;
+	sb->properties = next;
+	sb->compatible &= ~FORMAT_COMPATIBLE_PROPERTIES;
+	if (*next.text)
+		sb->compatible |= FORMAT_COMPATIBLE_PROPERTIES;
+	g_mutex_lock(&volume->properties_lock);
+	volume->properties = next;
+	g_mutex_unlock(&volume->properties_lock);
+	changing->done = TRUE;
+}
+
+gboolean volume_set_properties(Volume *volume, const Property *changes, guint n, GError **error)
+{
+	Changing changing = {.volume = volume, .changes = changes, .n = n, .error = error};
+
+	return property_set(volume, change_properties, &changing, "the properties", error) &&
+	       changing.done && volume_make_change_durable(volume, "the set of properties", error);
+}
+
+void volume_get_properties(Volume *volume, Properties *ret_properties)
+{
+	g_mutex_lock(&volume->properties_lock);
+	*ret_properties = volume->properties;
+	g_mutex_unlock(&volume->properties_lock);
 }

@@ -126,6 +126,10 @@ static gboolean superblock_new(const VolumeParameters *p, const BaseIdentity *ba
 		return FALSE;
 	if (base)
 		sb->base = *base;
+	if (p->properties && *p->properties->text) {
+		sb->compatible = FORMAT_COMPATIBLE_PROPERTIES;
+		sb->properties = *p->properties;
+	}
 	if (!sb->journal_size)
 		sb->journal_size = p->size < JOURNAL_LARGE_FROM ? JOURNAL_SMALL : JOURNAL_LARGE;
 	sb->levels = codec_levels(superblock_layout(sb), p->size);
@@ -193,6 +197,7 @@ void volume_free(Volume *volume)
 	volume_close(volume->base, NULL);
 	volume_close(volume->base_left, NULL);
 	ranges_clear(&volume->ranges);
+	g_mutex_clear(&volume->properties_lock);
 	g_mutex_clear(&volume->usage_lock);
 	lock_clear(&volume->gate_lock);
 	g_cond_clear(&volume->gate_opened);
@@ -216,6 +221,7 @@ Volume *volume_new(Backing *backing, const char *name, gboolean read_only, GErro
 	volume->engine.name = g_strdup(name);
 	volume->engine.read_only = read_only;
 	lock_init(&volume->engine.failure_lock, LOCK_FAILURE);
+	g_mutex_init(&volume->properties_lock);
 	g_mutex_init(&volume->usage_lock);
 	lock_init(&volume->gate_lock, LOCK_GATE);
 	g_cond_init(&volume->gate_opened);

@@ -56,6 +56,7 @@ typedef struct {
 				     * (recommended) = by the volume's size, at least 4 MiB */
 	gboolean write_through;	    /* see volume_is_write_through() */
 	const guint8 *uuid;	    /* 16 bytes; NULL: a random one */
+	const struct Properties *properties; /* volume-properties.h; NULL: none */
 } VolumeParameters;
 
 typedef enum {

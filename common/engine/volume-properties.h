@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The properties that a volume keeps for its users (properties.h), in its superblock.  They say
+ * nothing about the content: no stream carries them, and a snapshot has none.
+ *
+ * Threading: any thread, while the volume is in use.
+ */
+#pragma once
+
+#include "common/engine/properties.h"
+#include "common/engine/volume.h"
+
+/* As they are now: what the last change that returned TRUE left, or what a change that is under way
+ * makes of them.  Does not wait for the disk.  A direct volume and a snapshot have none. */
+void volume_get_properties(Volume *volume, Properties *ret_properties);
+
+/* Makes all of these changes or none, in this order.  Durable when it returns TRUE; after a crash
+ * during the call, all changes are there or none.  Waits for a checkpoint.
+ *
+ * Errors: INVALID, NO_SPACE (properties_change()): nothing is changed.  UNSUPPORTED: a direct
+ * volume.  IO, or NO_SPACE with "not durably" in the message: they are changed, and the next
+ * checkpoint that succeeds makes that durable. */
+gboolean volume_set_properties(Volume *volume, const Property *changes, guint n, GError **error);
