@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/base/error.h"
@@ -127,22 +126,11 @@ GPtrArray *cli_volume_names(const Cli *cli, const char *verb,
 	return g_steal_pointer(&names);
 }
 
-void cli_warn_of_promise(const char *verb, const char *path, guint64 size, guint64 allocated)
+void cli_warn(const char *verb, const char *warning, Json *report)
 {
-	g_autofree char *directory = g_path_get_dirname(path);
-	g_autofree char *size_text = size_format(size), *free_text = NULL;
-	struct statvfs fs;
-	guint64 room;
-
-	if (!g_path_is_absolute(path) || g_str_has_prefix(path, "/dev/") || statvfs(directory, &fs))
-		return;
-	room = (guint64)fs.f_bavail * fs.f_frsize;
-	if (size <= room + allocated)
-		return;
-	free_text = size_format(room);
-	cli_say("%s: the volume may grow to %s, but the file system of %s has only %s free; writes "
-		"fail when it is full",
-		verb, size_text, directory, free_text);
+	if (warning)
+		cli_say("%s: %s", verb, warning);
+	json_add_text(report, "warning", warning);
 }
 
 void cli_print_json(Json *object)
@@ -316,4 +304,31 @@ void cli_clear(Cli *cli)
 {
 	g_clear_pointer(&cli->config, config_free);
 	g_clear_pointer(&cli->arguments, g_strfreev);
+}
+
+/* ---- verbs below a verb */
+
+static int below_print_help(const Verb *verb, const Verb *const *below)
+{
+	printf("Usage: storageos %s VERB [ARGUMENT]...\n\nVerbs:\n", verb->name);
+	for (; *below; below++)
+		printf("  %-8s %-44s %s\n", (*below)->name + strlen(verb->name) + 1,
+		       (*below)->arguments, (*below)->summary);
+	return CLI_DONE;
+}
+
+int cli_run_below(const Verb *verb, const Verb *const *below, int argc, char **argv)
+{
+	static const char *const helps[] = {"--help", "-h", "help", NULL};
+
+	if (argc < 2)
+		return cli_usage("%s: no verb given (see: storageos %s --help)", verb->name,
+				 verb->name);
+	if (g_strv_contains(helps, argv[1]))
+		return below_print_help(verb, below);
+	for (guint i = 0; below[i]; i++)
+		if (!strcmp(argv[1], below[i]->name + strlen(verb->name) + 1))
+			return below[i]->run(argc - 1, argv + 1);
+	return cli_usage("%s: unknown verb '%s' (see: storageos %s --help)", verb->name, argv[1],
+			 verb->name);
 }

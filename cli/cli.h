@@ -42,6 +42,10 @@ gboolean cli_start(Cli *ret_cli, const Verb *verb, const GOptionEntry *own, guin
 void cli_clear(Cli *cli);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Cli, cli_clear)
 
+/* Runs the verb below `verb` that argv[1] names; `below` ends with NULL, and its names begin with
+ * verb's name and a blank.  Prints their help, and an error if there is no such verb. */
+int cli_run_below(const Verb *verb, const Verb *const *below, int argc, char **argv);
+
 /* Print a verb's failure and return the exit status, CLI_FAILED or CLI_USAGE. */
 int cli_failed(const GError *error);
 int cli_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
@@ -55,12 +59,11 @@ gboolean cli_volume_size(const char *verb, const char *text, guint64 *ret_size);
 GPtrArray *cli_volume_names(const Cli *cli, const char *verb,
 			    VolumeName *(*parse)(const char *text, GError **error));
 
-/* Warns if a volume of `size` bytes at `path` may outgrow its file system's free space; the volume
- * has `allocated` bytes already.  Not of an image of Ceph. */
-void cli_warn_of_promise(const char *verb, const char *path, guint64 size, guint64 allocated);
-
 /* A line for the user on standard error, "storageos: ...". */
 void cli_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* Says the warning, unless it is NULL, and adds it to the report. */
+void cli_warn(const char *verb, const char *warning, Json *report);
 
 void cli_print_json(Json *object);
 

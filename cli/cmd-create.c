@@ -5,6 +5,7 @@
 #include "cli/device-content.h"
 #include "cli/facts.h"
 #include "cli/interrupt.h"
+#include "cli/promise.h"
 #include "common/base/error.h"
 #include "common/base/units.h"
 
@@ -40,6 +41,7 @@ static void create_report(const Cli *cli, const VolumeName *name, guint64 size)
 	g_autofree char *text = volume_name_format(name);
 	g_autofree char *size_text = size_format(size);
 	Json *object = json_object_new_object();
+	g_autofree char *warning = NULL;
 	g_auto(Facts) facts = {0};
 
 	/* Fails if the volume has been deleted meanwhile; then the report lacks its UUID. */
@@ -48,8 +50,8 @@ static void create_report(const Cli *cli, const VolumeName *name, guint64 size)
 	json_add_text(object, "uuid", *facts.uuid ? facts.uuid : NULL);
 	json_add_text(object, "path", facts.path);
 	json_add_number(object, "size", size);
-	if (facts.path)
-		cli_warn_of_promise("create", facts.path, size, facts.allocated);
+	warning = facts.path ? promise_warning(cli->config, name, &facts, 0, size) : NULL;
+	cli_warn(verb_create.name, warning, object);
 	cli_report(cli, object, "%s: created, %s", text, size_text);
 }
 

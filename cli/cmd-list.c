@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "cli/attachment.h"
 #include "cli/cli.h"
+#include "cli/pool-view.h"
 #include "cli/table.h"
 #include "cli/trouble.h"
 #include "common/base/error.h"
@@ -13,7 +13,6 @@
 #include "common/base/units.h"
 
 #define SUFFIX ".vol"
-#define ASK_SECONDS 10
 
 static const char *const headings[] = {"VOLUME", "SIZE", "USED", "USED%", "STATE", NULL};
 static const gboolean right[] = {FALSE, TRUE, TRUE, TRUE, FALSE};
@@ -25,10 +24,6 @@ typedef struct {
 	GPtrArray *pools; /* one line per pool, printed below the table */
 	int status;
 } Listing;
-
-typedef struct {
-	guint64 volumes, size, allocated;
-} PoolSum;
 
 static void listing_add_row(const Listing *listing, const Attachment *attachment, const char *text,
 			    const char *trouble)
@@ -67,16 +62,15 @@ static void listing_add_object(const Listing *listing, const Attachment *attachm
 }
 
 /* Lists an unreadable volume with the reason, and makes the exit status CLI_FAILED. */
-static void listing_add_volume(Listing *listing, const VolumeName *name, PoolSum *sum)
+static void listing_add_volume(Listing *listing, const VolumeName *name, PoolView *view)
 {
 	g_autofree char *text = volume_name_format(name);
 	g_autoptr(Places) places = places_new(listing->config, name);
 	g_autoptr(Attachment) attachment = attachment_inspect(places);
 	g_autofree char *trouble = trouble_find(attachment, text);
 
-	sum->volumes++;
-	sum->size += attachment->facts.size;
-	sum->allocated += attachment->facts.allocated;
+	if (view->pool->ceph)
+		pool_view_add_image(view, &attachment->facts);
 	if (attachment->facts_error)
 		listing->status = CLI_FAILED;
 	if (listing->objects)
@@ -85,21 +79,21 @@ static void listing_add_volume(Listing *listing, const VolumeName *name, PoolSum
 		listing_add_row(listing, attachment, text, trouble);
 }
 
-/* The pool's volumes, their provisioned and used space, and the free space of its file system. */
-static char *pool_describe_space(const ConfigPool *pool, const PoolSum *sum)
+/* The pool's volumes, their sizes and used space, and the free space of its file system, or of
+ * Ceph, where what others store counts, too. */
+static char *pool_describe_space(const PoolView *view)
 {
-	g_autofree char *size = size_format(sum->size), *used = size_format(sum->allocated);
-	g_autofree char *whole = NULL, *room = NULL;
-	struct statvfs fs;
+	g_autofree char *promised = size_format(view->promised), *used = size_format(view->used);
+	g_autofree char *size = size_format(view->size), *room = size_format(view->free);
 
-	if (statvfs(pool->path, &fs) || !fs.f_blocks)
+	if (!view->measured)
 		return NULL;
-	whole = size_format((guint64)fs.f_blocks * fs.f_frsize);
-	room = size_format((guint64)fs.f_bavail * fs.f_frsize);
 	return g_strdup_printf("pool %s: %" G_GUINT64_FORMAT
-			       " volume%s, size %s, used %s; file system: %s of %s free (%.0f %%)",
-			       pool->name, sum->volumes, sum->volumes == 1 ? "" : "s", size, used,
-			       room, whole, 100. * (double)fs.f_bavail / (double)fs.f_blocks);
+			       " volume%s, size %s%s%s; %s: %s of %s free (%.0f %%)",
+			       view->pool->name, view->volumes, view->volumes == 1 ? "" : "s",
+			       promised, view->counted ? ", used " : "", view->counted ? used : "",
+			       view->pool->ceph ? "Ceph" : "file system", room, size,
+			       100. * (double)view->free / (double)view->size);
 }
 
 static gboolean file_is_volume(const char *file, const GPtrArray *names)
@@ -107,22 +101,6 @@ static gboolean file_is_volume(const char *file, const GPtrArray *names)
 	g_autofree char *name = g_strndup(file, strlen(file) - strlen(SUFFIX));
 
 	return g_ptr_array_find_with_equal_func((GPtrArray *)names, name, g_str_equal, NULL);
-}
-
-/* The same of a pool of Ceph; what others store there counts, too. */
-static char *pool_describe_ceph(const ConfigPool *pool, const PoolSum *sum)
-{
-	g_autofree char *size = size_format(sum->size), *whole = NULL, *room = NULL;
-	guint64 all, available;
-
-	if (!facts_ask_pool(pool, ASK_SECONDS, &all, &available, NULL) || !all)
-		return NULL;
-	whole = size_format(all);
-	room = size_format(available);
-	return g_strdup_printf("pool %s: %" G_GUINT64_FORMAT
-			       " volume%s, size %s; Ceph: %s of %s free (%.0f %%)",
-			       pool->name, sum->volumes, sum->volumes == 1 ? "" : "s", size, room,
-			       whole, 100. * (double)available / (double)all);
 }
 
 /* Mentions images that no volume can have the name of. */
@@ -161,23 +139,24 @@ static void listing_add_pool(Listing *listing, const ConfigPool *pool)
 	g_autoptr(GPtrArray) strangers = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GPtrArray) names = facts_list_all(pool, strangers, &error);
-	PoolSum sum = {0};
+	g_autoptr(PoolView) view = NULL;
 	char *line;
 
 	if (!names) {
 		listing->status = cli_failed(error);
 		return;
 	}
+	view = pool_view_take(listing->config, pool);
 	for (guint i = 0; i < names->len; i++) {
 		const VolumeName name = {.pool = pool->name, .name = g_ptr_array_index(names, i)};
 
-		listing_add_volume(listing, &name, &sum);
+		listing_add_volume(listing, &name, view);
 	}
 	if (pool->ceph)
 		pool_say_strange_images(pool, strangers);
 	else
 		pool_say_strangers(pool, names);
-	line = pool->ceph ? pool_describe_ceph(pool, &sum) : pool_describe_space(pool, &sum);
+	line = pool_describe_space(view);
 	if (line)
 		g_ptr_array_add(listing->pools, line);
 }

@@ -16,6 +16,7 @@
 #include "cli/fileio-export.h"
 #include "cli/loop-device.h"
 #include "cli/places.h"
+#include "cli/promise.h"
 #include "cli/served.h"
 #include "cli/target-configfs.h"
 #include "common/base/autofd.h"
@@ -36,11 +37,13 @@ typedef struct {
 	gboolean force;
 	VolumeMapped cut_off; /* the data that was discarded */
 	char *frontend;	      /* of the server; NULL: nobody serves the volume */
+	char *warning;	      /* promise.h; or NULL */
 } Resizing;
 
 static void resizing_clear(Resizing *resizing)
 {
 	g_free(resizing->frontend);
+	g_free(resizing->warning);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Resizing, resizing_clear)
 
@@ -186,7 +189,8 @@ static gboolean resize_locked(Resizing *resizing, GError **error)
 	    !size_settle(resizing, facts.size, error))
 		return FALSE;
 	if (resizing->size > facts.size)
-		cli_warn_of_promise("resize", facts.path, resizing->size, facts.allocated);
+		resizing->warning = promise_warning(resizing->config, resizing->name, &facts,
+						    facts.size, resizing->size);
 	if (resizing->size < facts.size && !volume_may_shrink(resizing, error))
 		return FALSE;
 	do {
@@ -225,6 +229,7 @@ static void resize_report(const Cli *cli, const Resizing *resizing)
 	json_add_number(object, "before", resizing->before);
 	json_add_number(object, "cut_off", resizing->cut_off.bytes);
 	json_add_text(object, "frontend", resizing->frontend);
+	cli_warn(verb_resize.name, resizing->warning, object);
 	cli_report(cli, object, "%s: %s, was %s%s%s%s", resizing->places->text, size, before,
 		   resizing->cut_off.bytes ? "; " : "", resizing->cut_off.bytes ? cut_off : "",
 		   resizing->cut_off.bytes ? " of data discarded" : "");

@@ -2,7 +2,6 @@
 /*
  * snapshot: finds the verb below it; and those verbs that change one snapshot.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "cli/clone-hold.h"
@@ -129,32 +128,14 @@ const Verb snapshot_release = {"snapshot release", "VOLUME@NAME TAG", "undo a ho
 
 /* ---- the verb */
 
-static const Verb *const verbs[] = {
-	&snapshot_create, &snapshot_list,    &snapshot_delete, &snapshot_rename,
-	&snapshot_hold,	  &snapshot_release, &snapshot_run,
-};
-
-static int help_print(void)
-{
-	puts("Usage: storageos snapshot VERB [ARGUMENT]...\n\nVerbs:");
-	for (guint i = 0; i < G_N_ELEMENTS(verbs); i++)
-		printf("  %-8s %-44s %s\n", verbs[i]->name + strlen("snapshot "),
-		       verbs[i]->arguments, verbs[i]->summary);
-	return CLI_DONE;
-}
-
 static int verb_snapshot_run(int argc, char **argv)
 {
-	static const char *const helps[] = {"--help", "-h", "help", NULL};
+	static const Verb *const verbs[] = {
+		&snapshot_create, &snapshot_list,    &snapshot_delete, &snapshot_rename,
+		&snapshot_hold,	  &snapshot_release, &snapshot_run,    NULL,
+	};
 
-	if (argc < 2)
-		return cli_usage("snapshot: no verb given (see: storageos snapshot --help)");
-	if (g_strv_contains(helps, argv[1]))
-		return help_print();
-	for (guint i = 0; i < G_N_ELEMENTS(verbs); i++)
-		if (!strcmp(argv[1], verbs[i]->name + strlen("snapshot ")))
-			return verbs[i]->run(argc - 1, argv + 1);
-	return cli_usage("snapshot: unknown verb '%s' (see: storageos snapshot --help)", argv[1]);
+	return cli_run_below(&verb_snapshot, verbs, argc, argv);
 }
 
 const Verb verb_snapshot = {"snapshot", "create|list|delete|rename|hold|release|run ...",

@@ -285,18 +285,27 @@ static gboolean facts_ask(const Config *config, const VolumeName *name, Facts *f
 			 ANSWER_SECONDS);
 }
 
-GPtrArray *facts_list_all(const ConfigPool *pool, GPtrArray *strangers, GError **error)
+char *facts_ask_disk(const ConfigPool *pool, FactsQuestion function, gconstpointer data,
+		     GError **error)
 {
 	const VolumeName any = {.pool = pool->name};
-	g_autofree char *text =
-		disk_is_silent(&any, FALSE) ? NULL : bounded_ask(list_answer, pool, ANSWER_SECONDS);
+	char *text =
+		disk_is_silent(&any, FALSE) ? NULL : bounded_ask(function, data, ANSWER_SECONDS);
 
 	if (text)
-		return list_take_answer(text, strangers, error);
+		return text;
 	disk_is_silent(&any, TRUE);
-	error_set(error, STORAGEOS_ERROR_IO, "pool '%s': its disk does not answer (within %d s)",
-		  pool->name, ANSWER_SECONDS);
+	error_set(error, STORAGEOS_ERROR_IO, "pool '%s': %s does not answer (within %d s%s)",
+		  pool->name, pool->ceph ? "Ceph" : "its disk", ANSWER_SECONDS,
+		  pool->ceph ? "; see: ceph -s" : "");
 	return NULL;
+}
+
+GPtrArray *facts_list_all(const ConfigPool *pool, GPtrArray *strangers, GError **error)
+{
+	g_autofree char *text = facts_ask_disk(pool, list_answer, pool, error);
+
+	return text ? list_take_answer(text, strangers, error) : NULL;
 }
 
 GPtrArray *facts_list(const ConfigPool *pool, GError **error)

@@ -40,6 +40,12 @@ gboolean facts_read(const Config *config, const VolumeName *name, Facts *ret_fac
 GPtrArray *facts_list(const ConfigPool *pool, GError **error);
 GPtrArray *facts_list_all(const ConfigPool *pool, GPtrArray *strangers, GError **error);
 
+/* Asks about what is in the pool, as bounded_ask(), 10 s at most; not at all if the pool's disk did
+ * not answer before.  NULL with IO.  Free the result. */
+typedef void (*FactsQuestion)(gconstpointer data, int fd);
+char *facts_ask_disk(const ConfigPool *pool, FactsQuestion function, gconstpointer data,
+		     GError **error);
+
 /* Whether Ceph has the pool that the configuration names, and its space (0, 0: unknown).  Takes
  * `seconds` at most. */
 gboolean facts_ask_pool(const ConfigPool *pool, guint seconds, guint64 *ret_whole,

@@ -7,7 +7,7 @@
 
 /* ---- pools */
 
-static void pool_print(FILE *out, const char *metric, const OverviewPool *pool, guint64 value)
+static void pool_print(FILE *out, const char *metric, const PoolView *pool, guint64 value)
 {
 	fprintf(out, "storageos_%s{pool=\"%s\"} %" G_GUINT64_FORMAT "\n", metric, pool->pool->name,
 		value);
@@ -19,15 +19,15 @@ static const struct {
 	gsize value, condition;
 } pool_gauges[] = {
 	{"pool_size_bytes", "Size of the pool's file system, or of Ceph's pool.",
-	 offsetof(OverviewPool, size), offsetof(OverviewPool, measured)},
-	{"pool_free_bytes", "Space in it that volumes can still take.",
-	 offsetof(OverviewPool, free), offsetof(OverviewPool, measured)},
-	{"pool_used_bytes", "Space that the pool's volumes take.", offsetof(OverviewPool, used),
-	 offsetof(OverviewPool, counted)},
+	 offsetof(PoolView, size), offsetof(PoolView, measured)},
+	{"pool_free_bytes", "Space in it that volumes can still take.", offsetof(PoolView, free),
+	 offsetof(PoolView, measured)},
+	{"pool_used_bytes", "Space that the pool's volumes take.", offsetof(PoolView, used),
+	 offsetof(PoolView, counted)},
 	{"pool_promised_bytes", "Sizes of the pool's volumes together, as disks.",
-	 offsetof(OverviewPool, promised), offsetof(OverviewPool, ready)},
-	{"pool_volumes", "Volumes in the pool.", offsetof(OverviewPool, volumes),
-	 offsetof(OverviewPool, ready)},
+	 offsetof(PoolView, promised), offsetof(PoolView, promises)},
+	{"pool_volumes", "Volumes in the pool.", offsetof(PoolView, volumes),
+	 offsetof(PoolView, ready)},
 };
 
 static void pools_print(const GPtrArray *pools, FILE *out)
@@ -35,14 +35,14 @@ static void pools_print(const GPtrArray *pools, FILE *out)
 	prometheus_print_head(out, "pool_ready", "gauge",
 			      "1 if the pool is there and its disk answers.");
 	for (guint i = 0; i < pools->len; i++) {
-		const OverviewPool *pool = g_ptr_array_index(pools, i);
+		const PoolView *pool = g_ptr_array_index(pools, i);
 
 		pool_print(out, "pool_ready", pool, pool->ready ? 1 : 0);
 	}
 	for (guint g = 0; g < G_N_ELEMENTS(pool_gauges); g++) {
 		prometheus_print_head(out, pool_gauges[g].name, "gauge", pool_gauges[g].help);
 		for (guint i = 0; i < pools->len; i++) {
-			const OverviewPool *pool = g_ptr_array_index(pools, i);
+			const PoolView *pool = g_ptr_array_index(pools, i);
 			const gboolean *condition =
 				G_STRUCT_MEMBER_P(pool, pool_gauges[g].condition);
 			const guint64 *value = G_STRUCT_MEMBER_P(pool, pool_gauges[g].value);

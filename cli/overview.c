@@ -2,55 +2,22 @@
 #include "cli/overview.h"
 
 #include <string.h>
-#include <sys/statvfs.h>
 
-#include "cli/bounded.h"
 #include "cli/expected.h"
 #include "cli/known-volumes.h"
 
-#define ANSWER_SECONDS 10
-
 /* ---- pools */
-
-static void space_answer(gconstpointer path, int fd)
-{
-	struct statvfs fs;
-
-	if (!statvfs(path, &fs))
-		dprintf(fd, "%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT "\n",
-			(guint64)fs.f_blocks * fs.f_frsize, (guint64)fs.f_bavail * fs.f_frsize);
-}
-
-static gboolean space_measure(const ConfigPool *pool, guint64 *ret_size, guint64 *ret_free)
-{
-	g_autofree char *text = NULL;
-
-	if (pool->ceph)
-		return facts_ask_pool(pool, ANSWER_SECONDS, ret_size, ret_free, NULL) && *ret_size;
-	text = bounded_ask(space_answer, pool->path, ANSWER_SECONDS);
-	return text &&
-	       sscanf(text, "%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, ret_size, ret_free) == 2;
-}
 
 static void pools_take(const Config *config, GPtrArray *pools)
 {
-	for (guint i = 0; i < config->pools->len; i++) {
-		OverviewPool *pool = g_new0(OverviewPool, 1);
-		g_autoptr(GPtrArray) names = NULL;
-
-		pool->pool = g_ptr_array_index(config->pools, i);
-		names = facts_list(pool->pool, NULL);
-		pool->ready = names != NULL;
-		pool->measured = pool->ready && space_measure(pool->pool, &pool->size, &pool->free);
-		pool->counted = pool->ready && !pool->pool->ceph;
-		g_ptr_array_add(pools, pool);
-	}
+	for (guint i = 0; i < config->pools->len; i++)
+		g_ptr_array_add(pools, pool_view_take(config, g_ptr_array_index(config->pools, i)));
 }
 
-static OverviewPool *pool_of(const Overview *overview, const VolumeName *name)
+static PoolView *pool_of(const Overview *overview, const VolumeName *name)
 {
 	for (guint i = 0; name->pool && i < overview->pools->len; i++) {
-		OverviewPool *pool = g_ptr_array_index(overview->pools, i);
+		PoolView *pool = g_ptr_array_index(overview->pools, i);
 
 		if (!strcmp(pool->pool->name, name->pool))
 			return pool;
@@ -80,19 +47,12 @@ static gboolean attachment_is_served(const Attachment *attachment)
 	return FALSE;
 }
 
-static void pool_add_volume(OverviewPool *pool, const Facts *facts)
-{
-	pool->volumes++;
-	pool->used += facts->allocated;
-	pool->promised += facts->size;
-}
-
 static void volume_take(const Config *config, const VolumeName *name, gboolean expected,
 			Overview *overview)
 {
 	g_autoptr(Places) places = places_new(config, name);
 	g_autoptr(Attachment) attachment = attachment_inspect(places);
-	OverviewPool *pool = name->snapshot ? NULL : pool_of(overview, name);
+	PoolView *pool = name->snapshot ? NULL : pool_of(overview, name);
 	OverviewVolume *volume = g_new0(OverviewVolume, 1);
 	const Facts *facts = &attachment->facts;
 
@@ -105,8 +65,8 @@ static void volume_take(const Config *config, const VolumeName *name, gboolean e
 	volume->scrub_time = facts->scrub_time;
 	volume->scrub_errors = facts->scrub_errors;
 	volume->shortened = facts->missing_from != 0;
-	if (pool && attachment->state != STATE_MISSING)
-		pool_add_volume(pool, facts);
+	if (pool && pool->pool->ceph && attachment->state != STATE_MISSING)
+		pool_view_add_image(pool, facts);
 	g_ptr_array_add(overview->volumes, volume);
 }
 
@@ -147,7 +107,7 @@ Overview *overview_take(const Config *config)
 	g_autoptr(GPtrArray) known = known_volumes(config);
 	g_autoptr(GHashTable) expected_names = names_of(expected);
 
-	overview->pools = g_ptr_array_new_with_free_func(g_free);
+	overview->pools = g_ptr_array_new_with_free_func((GDestroyNotify)pool_view_free);
 	overview->volumes = g_ptr_array_new_with_free_func(volume_free);
 	pools_take(config, overview->pools);
 	volumes_take(config, known, FALSE, expected_names, overview);

@@ -8,18 +8,7 @@
 #include <stdio.h>
 
 #include "cli/attachment.h"
-#include "common/service/config.h"
-
-typedef struct {
-	const ConfigPool *pool; /* of the configuration */
-	gboolean ready;		/* it is there, and its disk answers */
-	gboolean measured;	/* `size` and `free` are known */
-	gboolean counted;	/* `used` is known: not of Ceph */
-	guint64 size, free;	/* of its file system, or of Ceph's pool; bytes */
-	guint64 used;		/* bytes that its volumes take */
-	guint64 promised;	/* bytes that its volumes have as disks */
-	guint64 volumes;
-} OverviewPool;
+#include "cli/pool-view.h"
 
 typedef struct {
 	char *name; /* as volume_name_format() */
@@ -34,7 +23,7 @@ typedef struct {
 } OverviewVolume;
 
 typedef struct {
-	GPtrArray *pools;   /* of OverviewPool * */
+	GPtrArray *pools;   /* of PoolView * */
 	GPtrArray *volumes; /* of OverviewVolume * */
 } Overview;
 

@@ -58,6 +58,25 @@ char *mounts_type_at(MountTable *table, const char *directory, const char *sourc
 	return mount ? g_strdup(mnt_fs_get_fstype(mount)) : NULL;
 }
 
+char *mounts_around(MountTable *table, const char *path, char **ret_type)
+{
+	g_autofree char *at = g_strdup(path);
+	char *type;
+
+	while (!(type = mounts_type_at(table, at, NULL))) {
+		char *parent = g_path_get_dirname(at);
+
+		if (!strcmp(parent, at)) {
+			g_free(parent);
+			return NULL;
+		}
+		g_free(at);
+		at = parent;
+	}
+	*ret_type = type;
+	return g_steal_pointer(&at);
+}
+
 static gboolean mount_is_of_type(struct libmnt_fs *mount, gconstpointer data)
 {
 	return !g_strcmp0(mnt_fs_get_fstype(mount), data);

@@ -26,6 +26,10 @@ MountTable *mounts_of_process(const char *pid);
  * mounts of this source count. */
 char *mounts_type_at(MountTable *table, const char *directory, const char *source);
 
+/* Where the file system is mounted that `path` lies in: an absolute path without links.  *ret_type:
+ * its type.  NULL, and *ret_type untouched: the table has none. */
+char *mounts_around(MountTable *table, const char *path, char **ret_type);
+
 /* A directory where a file system of this type is mounted, or NULL. */
 char *mounts_of_type(MountTable *table, const char *type);
 

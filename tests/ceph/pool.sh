@@ -212,7 +212,7 @@ sed -i "s/$uuid/11111111-2222-4333-8444-555555555555/" "$STORAGEOS_CONFIG"
 refuses "another pool than the configuration says" "UUID $uuid, the configuration wants 11111111.*same cluster" \
 	"$STORAGEOS" info cloud/old
 refuses "for a new volume, too" "the configuration wants 11111111" "$STORAGEOS" create cloud/new --size 16M
-like "the list of pools says why" "$("$STORAGEOS" pool list)" "cloud +missing.*the configuration wants 11111111"
+like "the list of pools says why" "$("$STORAGEOS" pool list)" "cloud +not there .*the configuration wants 11111111"
 sed -i "s/11111111-2222-4333-8444-555555555555/$uuid/" "$STORAGEOS_CONFIG"
 check "the right one again" "$STORAGEOS" info cloud/old
 must "the cluster stops" "$cluster" stop "$WORK/ceph"
@@ -231,7 +231,7 @@ in_time "within 10 s" $began 14
 refuses "create" "does not answer" "$STORAGEOS" create cloud/new --size 16M
 refuses "delete" "does not answer" "$STORAGEOS" delete cloud/old
 refuses "list" "does not answer" "$STORAGEOS" list cloud
-like "the list of pools says which" "$("$STORAGEOS" pool list)" "cloud +missing.*does not answer"
+like "the list of pools says which" "$("$STORAGEOS" pool list)" "cloud +no answer .*does not answer"
 check "other volumes are as they were" "$STORAGEOS" info thin
 check "the pool can be taken out" "$STORAGEOS" pool delete cloud
 finish

@@ -107,6 +107,7 @@ holds "set uuid=new" set fast/other uuid=new
 holds "set write_cache" set fast/other write_cache=off
 holds delete delete fast/other --forget
 holds "pool list" pool list
+holds "pool list" pool show fast
 holds "pool delete" pool delete fast
 holds status status db
 holds probe probe

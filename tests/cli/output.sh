@@ -76,6 +76,8 @@ done <<-'END'
 	info db --json
 	pool list
 	pool list --json
+	pool show
+	pool show --json
 	status
 	status --json
 	stats

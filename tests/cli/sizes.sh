@@ -56,7 +56,7 @@ mount -t tmpfs -o size=64M tmpfs "$WORK/small" || give_up "no tmpfs"
 cleanup unmount_for_certain "$WORK/small"
 must "a pool on a small file system" "$STORAGEOS" pool create -q small "$WORK/small"
 like "create warns of a size beyond the free space" "$("$STORAGEOS" create small/db --size 1G 2>&1 >/dev/null)" \
-	"^storageos: create: the volume may grow to 1 GiB, but the file system of $WORK/small has only [0-9.]+ MiB free; writes fail when it is full$"
+	"^storageos: create: the volume may grow to 1 GiB, but the pool 'small' has only [0-9.]+ MiB free; writes fail when it is full$"
 like "resize warns of a size beyond the free space" "$("$STORAGEOS" resize small/db 64T 2>&1 >/dev/null)" 'resize: the volume may grow to 64 TiB'
 is "resize is done in spite of the warning" "$(size_of small/db .size)" $((64 << 40))
 is "no warning when the space suffices" "$("$STORAGEOS" create small/little --size 8M 2>&1)" "small/little: created, 8 MiB"

@@ -40,7 +40,7 @@ for mode in 600 644; do
 		"scrub db" "scrub db --status" "attach db" "detach db" "delete db" "resize db 128M" \
 		"create new --size 64M" "pool list" "pool list --json"; do
 		# shellcheck disable=SC2086
-		tells "$line, file of mode $mode" "^storageos: ${line%% *}: access $WORK/run: Permission denied \(run as root\)$" \
+		tells "$line, file of mode $mode" "^storageos: ${line%% *}( list)?: access $WORK/run: Permission denied \(run as root\)$" \
 			as_nobody $line
 	done
 done

@@ -62,8 +62,10 @@ done <<-END
 	formats|raw rbd-diff|export --format r
 	volumes for a new snapshot|fast/log@|snapshot create fa
 	options of a verb below a verb|--dry-run|snapshot delete --d
-	verbs of pool|create delete list|pool ''
+	verbs of pool|create delete list show|pool ''
 	pools for pool delete|fast|pool delete f
+	pools for pool show|fast|pool show f
+	options of a verb below pool|--adopt|pool create --a
 	what can be set|uuid=new|set db u
 END
 finish

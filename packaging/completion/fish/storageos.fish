@@ -56,7 +56,7 @@ end
 
 function __storageos_options
     set -l words (__storageos_words)
-    test "$words[1]" = snapshot; or set words $words[1]
+    contains -- "$words[1]" pool snapshot; or set words $words[1]
     set -q words[1]; or return
     storageos $words[1..(math "min(2, "(count $words)")")] --help 2>/dev/null | grep -o -e '--[a-z][a-z-]*' | sort -u
 end
@@ -81,8 +81,8 @@ complete -c storageos -n '__storageos_verb create' -l write-cache -x -a 'on off'
 complete -c storageos -n '__storageos_verb create' -l size -x
 
 complete -c storageos -n '__storageos_at list' -a '(__storageos_values pool pool list)'
-complete -c storageos -n '__storageos_at pool' -a 'create delete list'
-complete -c storageos -n '__storageos_at pool delete' -a '(__storageos_values pool pool list)'
+complete -c storageos -n '__storageos_at pool' -a 'create delete list show'
+complete -c storageos -n '__storageos_at pool delete; or __storageos_at pool show' -a '(__storageos_values pool pool list)'
 complete -c storageos -n '__storageos_at pool create _' -a '(__fish_complete_directories)'
 complete -c storageos -n '__storageos_at create' -a '(__storageos_values pool pool list)/'
 complete -c storageos -n '__storageos_verb detach stats' -a '(__storageos_volumes status)'

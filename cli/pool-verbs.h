@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the verbs below `storageos pool` share.
+ */
+#pragma once
+
+#include "cli/cli.h"
+
+extern const Verb pool_verb_create, pool_verb_delete, pool_verb_list, pool_verb_show;
+
+/* Where the pool is: its directory, or what it is in Ceph. */
+void pool_add_place(Json *object, const ConfigPool *pool);
+
+/* BUSY if a volume of the pool is attached or exported.  `volumes`: those that are there now (NULL:
+ * unknown, as the pool is not mounted); others that this machine knows are covered, too. */
+gboolean pool_is_unused(const Config *config, const ConfigPool *pool, GPtrArray *volumes,
+			GError **error);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How much space a pool has.
+ *
+ * Threading: any.
+ */
+#pragma once
+
+#include "common/service/config.h"
+
+typedef struct {
+	guint64 size; /* of its file system, or of Ceph's pool; bytes */
+	guint64 free; /* what its volumes can still take; bytes */
+} PoolSpace;
+
+/* Asks the file system, or Ceph, and waits for it; of Ceph as pool-store.h says.  Does not check
+ * that the pool is there. */
+gboolean pool_space_read(const ConfigPool *pool, PoolSpace *ret_space, GError **error);
+
+/* How full it is: the percentage of `size` that is not `free`, rounded down. */
+guint pool_space_percent(guint64 size, guint64 free);
