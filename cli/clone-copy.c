@@ -11,6 +11,7 @@
 #include "common/base/fd.h"
 #include "common/base/thread.h"
 #include "common/engine/volume-snapshots.h"
+#include "common/service/volume-summary.h"
 #include "common/stream/stream-receive.h"
 #include "common/stream/stream-send.h"
 
@@ -98,9 +99,12 @@ static gboolean copy_make(const Cli *cli, const SnapshotPair *pair, const Volume
 gboolean clone_copy(const Cli *cli, const VolumeName *from, const VolumeName *to, GError **error)
 {
 	g_auto(SnapshotPair) pair = {0};
-	VolumeParameters parameters = {0};
+	Properties properties;
+	VolumeParameters parameters = {.properties = &properties};
+	g_autofree char *path = pool_volume_path(cli->config, from, error);
 
-	if (!snapshot_pair_open(cli->config, from, NULL, &pair, error))
+	if (!path || !volume_summary_inherited(path, &properties, error) ||
+	    !snapshot_pair_open(cli->config, from, NULL, &pair, error))
 		return FALSE;
 	parameters.size = volume_size(pair.to_volume);
 	parameters.logical_block_size = volume_logical_block_size(pair.to_volume);

@@ -26,6 +26,7 @@
 #include "common/base/autofd.h"
 #include "common/service/claim.h"
 #include "common/base/error.h"
+#include "common/service/property-rules.h"
 
 #define DEPTH_WARNED 4 /* bases below a linked clone */
 
@@ -267,7 +268,18 @@ static gboolean link_repair(const Places *places, const Facts *facts, const Atta
 	return TRUE;
 }
 
-static gboolean attach_locked(const Places *places, Frontend wanted, GError **error)
+/* The front end of the command line, of the volume, or of the configuration. */
+static Frontend frontend_want(const Places *places, const Facts *facts, const Frontend *chosen)
+{
+	Frontend frontend = chosen ? *chosen : places->config->frontend;
+	char value[PROPERTY_VALUE_MAX + 1];
+
+	if (!chosen && properties_get(&facts->properties, PROPERTY_FRONTEND, value))
+		frontend_parse(value, &frontend);
+	return frontend;
+}
+
+static gboolean attach_locked(const Places *places, const Frontend *chosen, GError **error)
 {
 	g_autoptr(Attachment) attachment = attachment_inspect(places);
 	g_autofree char *trouble = trouble_find(attachment, places->text);
@@ -301,7 +313,7 @@ static gboolean attach_locked(const Places *places, Frontend wanted, GError **er
 		break;
 	}
 	return claim_check(places->config, facts->uuid, places->text, error) &&
-	       attach_anew(places, facts, wanted, error);
+	       attach_anew(places, facts, frontend_want(places, facts, chosen), error);
 }
 
 /* For storageos-recover@, which must attach again what a crash took down, but nothing that was
@@ -315,7 +327,7 @@ static gboolean state_is_remembered(const Places *places)
 	return state != NULL;
 }
 
-static gboolean attach_volume(const Config *config, const VolumeName *name, Frontend wanted,
+static gboolean attach_volume(const Config *config, const VolumeName *name, const Frontend *chosen,
 			      gboolean only_again, GError **error)
 {
 	g_autoptr(Places) places = places_new(config, name);
@@ -324,7 +336,7 @@ static gboolean attach_volume(const Config *config, const VolumeName *name, Fron
 	gboolean locked = places_lock(places, error);
 	interrupt_hold();
 	done = locked && ((only_again && !state_is_remembered(places)) ||
-			  attach_locked(places, wanted, error));
+			  attach_locked(places, chosen, error));
 	if (!done)
 		g_prefix_error(error, "attach %s: ", places->text);
 	cli_progress_end();
@@ -333,7 +345,7 @@ static gboolean attach_volume(const Config *config, const VolumeName *name, Fron
 
 typedef struct {
 	const Config *config;
-	Frontend wanted;
+	const Frontend *chosen; /* NULL: as the volume says, or the configuration */
 	gboolean only_again;
 } AttachRequest;
 
@@ -345,7 +357,7 @@ static int names_attach(const AttachRequest *request, const GPtrArray *names)
 	for (guint i = 0; i < names->len; i++) {
 		g_autoptr(GError) error = NULL;
 
-		if (!attach_volume(request->config, g_ptr_array_index(names, i), request->wanted,
+		if (!attach_volume(request->config, g_ptr_array_index(names, i), request->chosen,
 				   request->only_again, &error))
 			status = cli_failed(error);
 		if (i + 1 < names->len && !interrupt_check(NULL))
@@ -361,7 +373,8 @@ static int verb_attach_run(int argc, char **argv)
 	const GOptionEntry options[] = {
 		{"again", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &only_again, NULL, NULL},
 		{"frontend", 0, 0, G_OPTION_ARG_FILENAME, &frontend,
-		 "auto, tcmu or fuse (default: from the configuration)", "FRONTEND"},
+		 "auto, tcmu or fuse (default: the volume's frontend, or the configuration's)",
+		 "FRONTEND"},
 		{0},
 	};
 	g_autoptr(GPtrArray) names = NULL;
@@ -373,11 +386,10 @@ static int verb_attach_run(int argc, char **argv)
 	if (!cli_start(&cli, &verb_attach, options, 1, G_MAXUINT, argc, argv, &status))
 		return status;
 	json_wanted = cli.json;
-	wanted = cli.config->frontend;
 	if (frontend && !frontend_parse(frontend, &wanted))
 		return cli_usage("attach: unknown front end '%s' (auto, tcmu or fuse)", frontend);
 	names = cli_volume_names(&cli, "attach", volume_name_parse_any);
-	request = (AttachRequest){cli.config, wanted, only_again};
+	request = (AttachRequest){cli.config, frontend ? &wanted : NULL, only_again};
 	return names ? names_attach(&request, names) : CLI_USAGE;
 }
 

@@ -6,6 +6,7 @@
 #include "cli/facts.h"
 #include "cli/interrupt.h"
 #include "cli/promise.h"
+#include "cli/set-stored.h"
 #include "common/base/error.h"
 #include "common/base/units.h"
 
@@ -34,6 +35,19 @@ static gboolean parameters_read(const char *size, const char *block_size, const 
 	}
 	parameters->logical_block_size = (guint32)bytes;
 	return TRUE;
+}
+
+static gboolean properties_parse(char *const *assignments, Properties *properties, GError **error)
+{
+	g_autoptr(GArray) changes = NULL;
+
+	if (!assignments)
+		return TRUE;
+	changes = set_stored_parse(assignments, error);
+	for (guint i = 0; changes && i < changes->len; i++)
+		if (!properties_change(properties, &g_array_index(changes, Property, i), error))
+			return FALSE;
+	return changes != NULL;
 }
 
 static void create_report(const Cli *cli, const VolumeName *name, guint64 size)
@@ -72,6 +86,7 @@ static int create_failed(const VolumeName *name, GError *error)
 static int verb_create_run(int argc, char **argv)
 {
 	g_autofree char *size = NULL, *block_size = NULL, *write_cache = NULL;
+	g_auto(GStrv) set = NULL;
 	gboolean force = FALSE;
 	const GOptionEntry options[] = {
 		{"size", 's', 0, G_OPTION_ARG_FILENAME, &size, "Size, 1MiB to 64TiB (required)",
@@ -81,11 +96,14 @@ static int verb_create_run(int argc, char **argv)
 		{"write-cache", 0, 0, G_OPTION_ARG_FILENAME, &write_cache,
 		 "on (default), or off: every write is durable before it is acknowledged",
 		 "on|off"},
+		{"set", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &set,
+		 "A property, as of `set`; repeatable", "KEY=VALUE"},
 		{"force", 0, 0, G_OPTION_ARG_NONE, &force,
 		 "Overwrite whatever a block device holds", NULL},
 		{0},
 	};
-	VolumeParameters parameters = {0};
+	Properties properties = {{0}};
+	VolumeParameters parameters = {.properties = &properties};
 	g_autoptr(VolumeName) name = NULL;
 	g_autoptr(GError) error = NULL;
 	g_auto(Cli) cli = {0};
@@ -99,8 +117,10 @@ static int verb_create_run(int argc, char **argv)
 	if (!parameters_read(size, block_size, write_cache, &parameters))
 		return CLI_USAGE;
 	name = volume_name_parse(cli.arguments[0], &error);
-	if (!name)
+	if (!name || !properties_parse(set, &properties, &error))
 		return cli_usage("create: %s", error->message);
+	if (set && !set_stored_check(cli.config, name, &error))
+		return create_failed(name, error);
 	interrupt_hold();
 	if (!pool_volume_create(cli.config, name, &parameters, force ? POOL_CREATE_FORCE : 0,
 				&error))
@@ -109,5 +129,5 @@ static int verb_create_run(int argc, char **argv)
 	return CLI_DONE;
 }
 
-const Verb verb_create = {"create", "NAME --size SIZE [--block-size 4096] [--write-cache off]",
+const Verb verb_create = {"create", "NAME --size SIZE [--write-cache off] [--set KEY=VALUE]...",
 			  "create a volume", verb_create_run};

@@ -9,6 +9,8 @@
 #include "cli/trouble.h"
 #include "common/base/error.h"
 #include "common/base/units.h"
+#include "common/service/property-command.h"
+#include "common/service/property-rules.h"
 
 static void info_add_facts(Json *object, const Facts *facts)
 {
@@ -17,6 +19,7 @@ static void info_add_facts(Json *object, const Facts *facts)
 	json_add_number(object, "size", facts->size);
 	json_add_number(object, "logical_block_size", facts->logical_block_size);
 	json_add_text(object, "write_cache", facts_write_cache(facts));
+	json_object_object_add(object, "properties", properties_to_json(&facts->properties));
 	json_add_number(object, "allocated", facts->allocated);
 	json_add_text(object, "open_in", facts->holder);
 	json_add_text(object, "claimed_by", facts->claimed_by);
@@ -76,11 +79,27 @@ static void info_print_scrub(Json *object)
 	       json_get_number(object, "scrub_errors"), json_get_number(object, "scrub_repaired"));
 }
 
+static void info_print_properties(Json *object)
+{
+	Properties properties;
+	Property property;
+	guint at = 0;
+
+	properties_from_json(object, &properties);
+	while (properties_next(&properties, &at, &property)) {
+		g_autofree char *value = property_show(&property);
+
+		printf("%-20s %s\n", property.key, value);
+	}
+}
+
 static void info_print_member(const char *key, Json *value, Json *object)
 {
 	g_autofree char *label = g_strdelimit(g_strdup(key), "_", ' ');
 
-	if (!strcmp(key, "scrub_time"))
+	if (!strcmp(key, "properties"))
+		info_print_properties(value);
+	else if (!strcmp(key, "scrub_time"))
 		info_print_scrub(object);
 	else if (member_is_size(key))
 		info_print_size(label, (guint64)json_object_get_int64(value));

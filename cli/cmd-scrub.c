@@ -14,6 +14,8 @@
 #include "common/service/control-address.h"
 #include "common/service/control-call.h"
 #include "common/base/error.h"
+#include "common/service/property-command.h"
+#include "common/service/property-rules.h"
 #include "common/service/scrub-json.h"
 #include "common/base/units.h"
 
@@ -228,6 +230,19 @@ static Volume *scrub_open_volume(const Scrubbing *scrubbing, GError **error)
 	return pool_volume_open(scrubbing->config, scrubbing->name, 0, error);
 }
 
+/* Without --rate: the volume's, or no limit. */
+static guint64 rate_choose(const Scrubbing *scrubbing, Volume *volume)
+{
+	guint64 rate = scrubbing->rate;
+	Properties properties;
+
+	if (scrubbing->rate_given)
+		return rate;
+	volume_get_properties(volume, &properties);
+	property_get_size(&properties, PROPERTY_SCRUB_RATE, &rate);
+	return rate;
+}
+
 /* Takes over `volume`. */
 static int scrub_here(const Scrubbing *scrubbing, Volume *volume)
 {
@@ -235,7 +250,7 @@ static int scrub_here(const Scrubbing *scrubbing, Volume *volume)
 	g_autoptr(Json) status = NULL;
 	Scrub *scrub_volume;
 
-	scrub_volume = scrub_start(volume, SCRUB_OPENED, scrubbing->rate, &error);
+	scrub_volume = scrub_start(volume, SCRUB_OPENED, rate_choose(scrubbing, volume), &error);
 	if (!scrub_volume) {
 		volume_close(volume, NULL);
 		return scrub_failed(scrubbing, error);
@@ -353,7 +368,9 @@ static int verb_scrub_run(int argc, char **argv)
 		{"all", 0, 0, G_OPTION_ARG_NONE, &scrubbing.all,
 		 "Every volume of the pools, or of all pools", NULL},
 		{"rate", 0, 0, G_OPTION_ARG_FILENAME, &rate,
-		 "Bytes per second at most (default: 64M for a served volume; 0: no limit)",
+		 "Bytes per second at most (default: the volume's scrub_rate, or 64M if it is "
+		 "served; 0: "
+		 "no limit)",
 		 "SIZE"},
 		{"background", 0, 0, G_OPTION_ARG_NONE, &scrubbing.background,
 		 "Start the scrub of a served volume and return", NULL},

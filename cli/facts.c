@@ -15,6 +15,7 @@
 #include "common/service/claim.h"
 #include "common/service/pool-base.h"
 #include "common/service/pool-store.h"
+#include "common/service/property-command.h"
 
 #define ANSWER_SECONDS 10
 #define ENDING_SECONDS 1
@@ -31,6 +32,7 @@ static gboolean facts_read_summary(const char *snapshot, Facts *facts, GError **
 	facts->size = summary.size;
 	facts->logical_block_size = summary.logical_block_size;
 	facts->write_through = summary.write_through;
+	facts->properties = summary.properties;
 	facts->scrub_errors = summary.scrub_errors;
 	facts->scrub_time = summary.scrub_time;
 	facts->allocated = summary.allocated;
@@ -185,6 +187,7 @@ static void facts_answer(gconstpointer data, int fd)
 	json_add_number(object, "available", facts.available);
 	json_add_text(object, "holder", facts.holder);
 	json_add_text(object, "claimed_by", facts.claimed_by);
+	json_object_object_add(object, "properties", properties_to_json(&facts.properties));
 	json_add_text(object, "base", facts.base);
 	json_add_number(object, "depth", facts.depth);
 	dprintf(fd, "%s", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
@@ -204,6 +207,7 @@ static gboolean facts_take_answer(Json *object, Facts *facts, GError **error)
 	facts->size = (guint64)json_get_number(object, "size");
 	facts->logical_block_size = (guint32)json_get_number(object, "logical_block_size");
 	facts->write_through = json_get_flag(object, "write_through");
+	properties_from_json(json_get_object(object, "properties"), &facts->properties);
 	facts->allocated = (guint64)json_get_number(object, "allocated");
 	facts->missing_from = (guint64)json_get_number(object, "missing_from");
 	facts->scrub_errors = (guint64)json_get_number(object, "scrub_errors");

@@ -20,6 +20,7 @@ typedef struct {
 	guint64 size;
 	guint32 logical_block_size;
 	gboolean write_through; /* it has no write cache */
+	Properties properties;	/* that it keeps; of a snapshot: none */
 	guint64 allocated;	/* bytes that the file takes in its file system */
 	guint64 missing_from;	/* size of a file that ends too early; 0: the file is complete */
 	guint64 scrub_errors;	/* of the last completed scrub */

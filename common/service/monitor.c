@@ -9,6 +9,8 @@
 #include "common/service/control.h"
 #include "common/base/error.h"
 #include "common/base/logging.h"
+#include "common/service/property-command.h"
+#include "common/service/property-rules.h"
 #include "common/service/scrub-json.h"
 #include "common/service/snapshot-commands.h"
 #include "common/base/text.h"
@@ -162,12 +164,23 @@ static gboolean is_scrubbing(const Monitor *monitor)
 	return status.running;
 }
 
+/* The request's, the volume's, or the usual one. */
+static guint64 scrub_rate_get(Monitor *monitor, Json *request)
+{
+	guint64 rate = SCRUB_RATE;
+	Properties properties;
+
+	if (json_get_typed(request, "rate", json_type_int))
+		return (guint64)max_i64(json_get_number(request, "rate"), 0);
+	volume_get_properties(monitor->volume, &properties);
+	property_get_size(&properties, PROPERTY_SCRUB_RATE, &rate);
+	return rate;
+}
+
 static Json *command_scrub_start(Monitor *monitor, Json *request, GError **error)
 {
 	gboolean running = is_scrubbing(monitor);
-	guint64 rate = json_get_typed(request, "rate", json_type_int)
-			       ? (guint64)max_i64(json_get_number(request, "rate"), 0)
-			       : SCRUB_RATE;
+	guint64 rate = scrub_rate_get(monitor, request);
 	VolumeInfo info;
 	Json *data;
 
@@ -251,6 +264,17 @@ static Json *command_snapshot(Monitor *monitor, const char *command, Json *reque
 	return answer;
 }
 
+static Json *command_set(Monitor *monitor, Json *request, GError **error)
+{
+	Json *answer = property_command(monitor->volume, request, error);
+
+	if (answer)
+		log_info("volume %s: set %s", monitor->volume_name,
+			 json_object_to_json_string_ext(json_get_object(request, "properties"),
+							JSON_C_TO_STRING_PLAIN));
+	return answer;
+}
+
 static Json *command_handle(gpointer data, const char *command, Json *request, GError **error)
 {
 	Monitor *monitor = data;
@@ -262,6 +286,8 @@ static Json *command_handle(gpointer data, const char *command, Json *request, G
 		return command_scrub(monitor, request, error);
 	if (!strcmp(command, "resize"))
 		return command_resize(monitor, request, error);
+	if (!strcmp(command, PROPERTY_COMMAND))
+		return command_set(monitor, request, error);
 	if (snapshot_command_is(command))
 		return command_snapshot(monitor, command, request, error);
 	shown = text_excerpt(command, 40);

@@ -29,7 +29,8 @@
  * The counters start when this process opens the volume.
  *
  * `scrub` with `action`:
- *     "start"     with `rate`, bytes a second (0: no limit; default SCRUB_RATE).  The answer's
+ *     "start"     with `rate`, bytes a second (0: no limit; default: the volume's
+ *                 `scrub_rate`, or SCRUB_RATE).  The answer's
  *                 `started` is FALSE if a scrub was running already, which goes on.
  *     "stop", "status"
  * The answer is scrub_to_json() (scrub-json.h), empty if there was no scrub yet.  A scrub ends with
@@ -38,6 +39,8 @@
  * `resize` with `size`, to grow the volume (volume_resize).  The answer is `before`, `size`,
  * `frontend` and `done`.  If `done` is FALSE, growing takes longer and goes on; the caller asks
  * again. A LUN keeps its size until its backstore's attribute is set.
+ *
+ * `set`: see property-command.h.
  *
  * `snapshot-begin`, `snapshot-list` and so on: see snapshot-commands.h.
  */

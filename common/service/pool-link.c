@@ -13,12 +13,14 @@
 #include "common/base/logging.h"
 #include "common/service/pool-private.h"
 #include "common/service/registry.h"
+#include "common/service/volume-summary.h"
 
 typedef struct {
 	const Config *config;
 	const VolumeName *to;
 	BaseIdentity base;
 	VolumeParameters parameters;
+	Properties properties;
 	PoolLinkHold hold;
 	gpointer data;
 	guint8 uuid[16]; /* of the clone */
@@ -120,6 +122,13 @@ static gboolean clone_make(Linking *linking, GError **error)
 	return linking->to->pool ? link_in_pool(linking, error) : link_on_device(linking, error);
 }
 
+static gboolean properties_take_over(Linking *linking, const VolumeName *from, GError **error)
+{
+	g_autofree char *path = pool_existing_path(linking->config, from, error);
+
+	return path && volume_summary_inherited(path, &linking->properties, error);
+}
+
 gboolean pool_volume_link(const Config *config, const VolumeName *from, const VolumeName *to,
 			  PoolLinkHold hold, gpointer data, GError **error)
 {
@@ -133,13 +142,16 @@ gboolean pool_volume_link(const Config *config, const VolumeName *from, const Vo
 		return pool_fail("make the clone", to, error);
 	volume_as_base(base, text, &linking.base);
 	linking.parameters = (VolumeParameters){
-		.size = volume_size(base), .logical_block_size = volume_logical_block_size(base)};
+		.size = volume_size(base),
+		.logical_block_size = volume_logical_block_size(base),
+		.properties = &linking.properties,
+	};
 	if (volume_depth(base) + 1 > VOLUME_BASES_MAX)
 		error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
 			  "%s has %u bases below it already; flatten it first", text,
 			  VOLUME_BASES_MAX);
 	else
-		done = clone_make(&linking, error);
+		done = properties_take_over(&linking, from, error) && clone_make(&linking, error);
 	volume_close(base, NULL);
 	return done || pool_fail("make the clone", to, error);
 }

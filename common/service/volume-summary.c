@@ -60,6 +60,7 @@ gboolean volume_summary_read(const char *path, VolumeSummary *ret_summary, GErro
 		.scrub_errors = sb->scrub_errors,
 		.scrub_time = sb->scrub_time,
 		.allocated = backing_allocated(backing),
+		.properties = sb->properties,
 		.missing_from = size < needed_size(sb, backing) ? size : 0,
 	};
 	uuid_format(sb->uuid, ret_summary->uuid);
@@ -67,6 +68,16 @@ gboolean volume_summary_read(const char *path, VolumeSummary *ret_summary, GErro
 	g_strlcpy(ret_summary->claimed_by, claimed_by ? claimed_by : "",
 		  sizeof ret_summary->claimed_by);
 	g_strlcpy(ret_summary->base, sb->base.name, sizeof ret_summary->base);
+	return TRUE;
+}
+
+gboolean volume_summary_inherited(const char *path, Properties *ret_properties, GError **error)
+{
+	VolumeSummary summary;
+
+	if (!volume_summary_read(path, &summary, error))
+		return FALSE;
+	*ret_properties = summary.properties;
 	return TRUE;
 }
 

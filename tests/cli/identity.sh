@@ -62,7 +62,7 @@ check "the original is attached" "$STORAGEOS" attach a
 check "the copy is attached beside it" "$STORAGEOS" attach b
 is "no claim is left once both are detached" \
 	"$("$STORAGEOS" detach a; "$STORAGEOS" detach b; ls "$WORK/run/identity")" ""
-refuses "set refuses any other parameter" "invalid assignment 'size=3'" "$STORAGEOS" set a size=3
+refuses "set refuses any other parameter" "no property 'size' \\(description, label.NAME, " "$STORAGEOS" set a size=3
 refuses "set refuses a volume that does not exist" "set default/none: .*no such volume" "$STORAGEOS" set none uuid=new
 
 # ---- the write cache

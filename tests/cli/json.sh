@@ -38,9 +38,10 @@ for t in sys.argv[2:]:
     lines.update(page[t])
 problems = set()
 def named(path):
-    """The line of a path, in which * stands for any name."""
+    """The line of a path, in which * stands for any name; at the end also for one with dots."""
     for line in lines:
-        if re.fullmatch(re.escape(line).replace(r"\*", r"[^.\[]+"), path):
+        pattern = re.sub(r"\\\*$", lambda _: r"[^\[]+", re.escape(line)).replace(r"\*", r"[^.\[]+")
+        if re.fullmatch(pattern, path):
             return line
 def walk(value, path, lacking):
     """Checks a value.  `lacking`: how the page goes on at this place, each: (rest of the path, its line)."""
@@ -105,6 +106,10 @@ holds "check+check --repair --yes" check db --repair --yes
 holds resize resize fast/other 40M
 holds "set uuid=new" set fast/other uuid=new
 holds "set write_cache" set fast/other write_cache=off
+holds "set KEY=VALUE" set fast/other "description=a b" label.x.y=1 scrub_rate=5M
+holds get get fast/other
+holds get get fast/other label.x.y write_cache
+holds info info fast/other
 holds delete delete fast/other --forget
 holds "pool list" pool list
 holds "pool list" pool show fast

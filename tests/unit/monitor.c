@@ -4,6 +4,7 @@
 #include "common/base/error.h"
 #include "common/base/units.h"
 #include "common/check/scrub.h"
+#include "common/engine/volume-properties.h"
 #include "common/engine/volume-snapshots.h"
 #include "common/service/control-address.h"
 #include "common/service/control-call.h"
@@ -280,6 +281,40 @@ static void test_freed_monitor_answers_nobody(const void *data)
 	watched_close(&watched);
 }
 
+/* Sends the text of a `properties` object. */
+static Json *ask_set(const Watched *watched, const char *properties, GError **error)
+{
+	return ask(watched, "set", "properties", json_tokener_parse(properties), error);
+}
+
+static void test_set(const void *data)
+{
+	g_autoptr(GError) error = NULL, missing = NULL;
+	g_autoptr(Json) first = NULL, second = NULL;
+	Properties properties;
+	Watched watched;
+
+	(void)data;
+	REQUIRE(watched_open(&watched));
+	first = ask_set(&watched, "{\"label.a\": \"1\", \"later.key\": \"x\"}", &error);
+	CHECK_NO_ERROR(error);
+	CHECK_INT(json_object_object_length(json_get_object(first, "before")), 0);
+	second = ask_set(&watched, "{\"label.a\": \"\", \"label.b\": \"2\"}", &error);
+	CHECK_NO_ERROR(error);
+	CHECK_STR(json_get_text(json_get_object(second, "before"), "label.a"), "1");
+	CHECK_STR(json_get_text(json_get_object(second, "properties"), "later.key"), "x");
+	CHECK(!ask_set(&watched, "{\"label.b\": \"3\", \"Label\": \"4\"}", &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "invalid property 'Label'");
+	g_clear_error(&error);
+	CHECK(!ask_set(&watched, "{\"label.b\": 3}", &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_INVALID, "`label.b` is no text");
+	CHECK(!ask(&watched, "set", NULL, NULL, &missing));
+	CHECK_ERROR(missing, STORAGEOS_ERROR_INVALID, "`properties` is missing");
+	volume_get_properties(watched.volume, &properties);
+	CHECK_STR(properties.text, "label.b=2\nlater.key=x\n");
+	watched_close(&watched);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("stats has the identity, the front end's counters and the engine's", test_stats,
@@ -287,6 +322,7 @@ int main(int argc, char **argv)
 	test_add("a scrub is started, watched and reported", test_scrub, NULL);
 	test_add("a scrub's action must be known, and stop needs one", test_scrub_refused, NULL);
 	test_add("a volume grows, and never shrinks", test_resize, NULL);
+	test_add("properties are set, all or none", test_set, NULL);
 	test_add("snapshots are taken, listed and deleted", test_snapshots, NULL);
 	test_add("a gate is closed by one client at a time", test_gate, NULL);
 	test_add("an unknown command is refused by name", test_unknown_command, NULL);

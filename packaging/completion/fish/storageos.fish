@@ -91,10 +91,13 @@ complete -c storageos -n '__storageos_verb attach info; and string match -q "*@*
     -a '(__storageos_snapshots)'
 complete -c storageos -n '__storageos_verb check delete' -a '(__storageos_detached)'
 complete -c storageos -n '__storageos_verb scrub' -a '(__storageos_volumes list)'
-for verb in flatten import resize set status
+for verb in flatten get import resize set status
     complete -c storageos -n "__storageos_at $verb" -a '(__storageos_volumes list)'
 end
-complete -c storageos -n '__storageos_at set _' -a 'uuid=new write_cache=on write_cache=off'
+complete -c storageos -n '__storageos_verb set; and not __storageos_at set' -a 'uuid=new write_cache=on write_cache=off
+    description= label. user. scrub_rate= frontend=auto frontend=tcmu frontend=fuse'
+complete -c storageos -n '__storageos_verb get; and not __storageos_at get' -a 'uuid write_cache description label. user.
+    scrub_rate frontend'
 complete -c storageos -n '__storageos_at export _; or __storageos_at import _' -F
 for verb in diff export rollback clone
     complete -c storageos -n "__storageos_at $verb" -a '(__storageos_snapshots)'

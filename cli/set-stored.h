@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changing the properties that a volume keeps (common/service/property-command.h): by the volume's
+ * server, or here, if nobody serves the volume.
+ */
+#pragma once
+
+#include "cli/cli.h"
+#include "common/service/property-rules.h"
+
+/* Parses assignments "KEY=VALUE" (common/service/property-rules.h): an array of Property, of which
+ * no two have the same key.  NULL: INVALID.  Free with g_array_unref(). */
+GArray *set_stored_parse(char *const *assignments, GError **error);
+
+/* UNSUPPORTED, with what to use instead, for an image of Ceph. */
+gboolean set_stored_check(const Config *config, const VolumeName *name, GError **error);
+
+/* Makes all changes durable, or none, and reports them. */
+gboolean set_stored(const Cli *cli, const VolumeName *name, const GArray *changes, GError **error);

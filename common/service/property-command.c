@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/service/property-command.h"
+
+#include <string.h>
+
+/* No request that follows the rules has more: each takes 4 bytes of the text at least. */
+#define CHANGES_MAX (PROPERTIES_MAX / 4)
+
+Json *properties_to_json(const Properties *properties)
+{
+	Json *object = json_object_new_object();
+	Property property;
+	guint at = 0;
+
+	while (properties_next(properties, &at, &property))
+		json_add_text(object, property.key, property.value);
+	return object;
+}
+
+Json *properties_changes_to_json(const Property *changes, guint n)
+{
+	Json *object = json_object_new_object();
+
+	for (guint i = 0; i < n; i++)
+		json_add_text(object, changes[i].key, changes[i].value);
+	return object;
+}
+
+/* FALSE with INVALID, of a change that cannot be one. */
+static gboolean change_read(const char *key, Json *value, Property *ret_change, GError **error)
+{
+	const char *text =
+		json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
+	Property change = {.key = ""};
+
+	if (!property_check_key(key, error))
+		return FALSE;
+	if (!text)
+		return error_set(error, STORAGEOS_ERROR_INVALID, "`%s` is no text", key);
+	if (*text && !property_check_value(key, text, error))
+		return FALSE;
+	g_strlcpy(change.key, key, sizeof change.key);
+	g_strlcpy(change.value, text, sizeof change.value);
+	*ret_change = change;
+	return TRUE;
+}
+
+void properties_from_json(Json *object, Properties *ret_properties)
+{
+	*ret_properties = (Properties){{0}};
+	if (!object)
+		return;
+	json_object_object_foreach(object, key, value)
+	{
+		Property property;
+
+		if (change_read(key, value, &property, NULL))
+			properties_change(ret_properties, &property, NULL);
+	}
+}
+
+/* The changes of a request: an array of Property; NULL with INVALID. */
+static GArray *changes_read(Json *request, GError **error)
+{
+	g_autoptr(GArray) changes = g_array_new(FALSE, FALSE, sizeof(Property));
+	Json *object = json_get_object(request, "properties");
+
+	if (!object || json_object_object_length(object) > (int)CHANGES_MAX) {
+		error_set(error, STORAGEOS_ERROR_INVALID,
+			  object ? "`properties` has too many" : "`properties` is missing");
+		return NULL;
+	}
+	json_object_object_foreach(object, key, value)
+	{
+		Property change;
+
+		if (!change_read(key, value, &change, error))
+			return NULL;
+		g_array_append_val(changes, change);
+	}
+	return g_steal_pointer(&changes);
+}
+
+Json *property_command(Volume *volume, Json *request, GError **error)
+{
+	g_autoptr(GArray) changes = changes_read(request, error);
+	Json *answer, *was = json_object_new_object();
+	g_autoptr(Json) before = was;
+	char value[PROPERTY_VALUE_MAX + 1];
+	Properties properties;
+
+	if (!changes)
+		return NULL;
+	volume_get_properties(volume, &properties);
+	for (guint i = 0; i < changes->len; i++) {
+		const Property *change = &g_array_index(changes, Property, i);
+
+		if (properties_get(&properties, change->key, value))
+			json_add_text(before, change->key, value);
+	}
+	if (!volume_set_properties(volume, (const void *)changes->data, changes->len, error))
+		return NULL;
+	volume_get_properties(volume, &properties);
+	answer = json_object_new_object();
+	json_object_object_add(answer, "properties", properties_to_json(&properties));
+	json_object_object_add(answer, "before", g_steal_pointer(&before));
+	return answer;
+}
