@@ -180,6 +180,28 @@ static int add_extent(uint64_t offset, size_t length, int exists, void *sum)
 	return 0;
 }
 
+/* For a diff, librbd takes the lock by itself if nobody has it, as for a change: until the image is
+ * locked, what looks is a handle that only reads. */
+static int sum_extents(RbdBacking *rbd, uint64_t *sum)
+{
+	rbd_image_t image = rbd->image;
+	char name[RBD_MAX_IMAGE_NAME_SIZE];
+	size_t size = sizeof name;
+	int r = 0;
+
+	if (!rbd_backing_is_locked(rbd)) {
+		r = rbd_get_name(rbd->image, name, &size);
+		if (!r)
+			r = rbd_open_read_only(rbd->cluster.io, name, &image, NULL);
+	}
+	if (r)
+		return r;
+	r = rbd_diff_iterate2(image, NULL, 0, rbd_backing_bytes(rbd), 0, 1, add_extent, sum);
+	if (image != rbd->image)
+		rbd_close(image);
+	return r;
+}
+
 /* Without an object map every object is asked for.  Where that would take long, the image counts as
  * whole. */
 void rbd_backing_look_at_allocated(RbdBacking *rbd)
@@ -192,8 +214,7 @@ void rbd_backing_look_at_allocated(RbdBacking *rbd)
 	rbd_get_features(rbd->image, &features);
 	if (!(features & RBD_FEATURE_FAST_DIFF) && objects > ALLOCATED_OBJECTS)
 		sum = rbd_backing_bytes(rbd);
-	else if (rbd_diff_iterate2(rbd->image, NULL, 0, rbd_backing_bytes(rbd), 0, 1, add_extent,
-				   &sum))
+	else if (sum_extents(rbd, &sum))
 		return;
 	__atomic_store_n(&rbd->allocated, sum, __ATOMIC_RELEASE);
 }

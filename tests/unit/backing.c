@@ -75,7 +75,7 @@ static Backing *make_block(void)
 }
 
 /* A new image of the cluster whose configuration tests/ceph/backing.sh names. */
-static Backing *make_rbd(void)
+static Backing *open_new_image(void)
 {
 	static guint number;
 	g_autofree char *image = g_strdup_printf("contract-%u", ++number);
@@ -91,6 +91,13 @@ static Backing *make_rbd(void)
 	CHECK_INT(status, 0);
 	backing = backing_open(uri, 0, &error);
 	CHECK_NO_ERROR(error);
+	return backing;
+}
+
+static Backing *make_rbd(void)
+{
+	Backing *backing = open_new_image();
+
 	CHECK(backing_lock(backing, TRUE, NULL)); /* without it, nothing can be changed */
 	return backing;
 }
@@ -265,6 +272,19 @@ static guint64 allocated_of_image(Backing *backing)
 	return CHECK(other != NULL) ? backing_allocated(other) : G_MAXUINT64;
 }
 
+/* What librbd does by itself would take the lock. */
+static void check_looking_locks_nothing(void)
+{
+	g_autoptr(Backing) image = open_new_image();
+	g_autoptr(GError) error = NULL;
+	BackingOwner owner;
+
+	CHECK_UINT(backing_allocated(image), 0);
+	CHECK(backing_owner(image, &owner, &error));
+	CHECK_NO_ERROR(error);
+	CHECK_STR(owner.client, "");
+}
+
 static void case_allocated(Backing *backing, const BackingKind *kind)
 {
 	g_autofree guint8 *data = g_malloc(SIZE);
@@ -280,6 +300,7 @@ static void case_allocated(Backing *backing, const BackingKind *kind)
 		CHECK(allocated_of_image(backing) >= MIB);
 		CHECK_INT(backing_punch(backing, 0, SIZE), 0);
 		CHECK_UINT(allocated_of_image(backing), 0);
+		check_looking_locks_nothing();
 		return;
 	}
 	CHECK(backing_allocated(backing) < 64 * KIB);
