@@ -221,11 +221,12 @@ static gint64 takeover_take(Failover *failover, const BackingOwner *owner)
 	return 0;
 }
 
-/* It has carried out changes since the first look, or has only just got the lock. */
+/* It has carried out changes since the first look, or has only just got the lock.  What it counts
+ * at first may be of before that look. */
 static gboolean is_serving(const Failover *failover, const BackingOwner *owner)
 {
 	return strcmp(owner->client, failover->first.client) != 0 ||
-	       owner->count != failover->first.count;
+	       owner->count - failover->first.count > 1;
 }
 
 static gint64 takeover_step(Failover *failover)

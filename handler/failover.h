@@ -20,12 +20,13 @@
  * 2/040B is NOT READY, LOGICAL UNIT NOT ACCESSIBLE, TARGET PORT IN STANDBY STATE: the initiator
  * tries its other path.  BUSY: it tries again on this one.
  *
- * A takeover looks at the lock.  If nobody has it, it is taken.  Whoever has it counts up while it
- * carries out changes (every 2 s).  It is looked at each second: if it has counted, other
- * initiators reach the owner, and it stays; changes are answered 2/040B for FAILOVER_REFUSAL.  If
- * it has not within FAILOVER_LOOK, it serves nobody, or it is dead or frozen: its lock is broken,
- * which fences it off.  So two initiators that do not see the same paths do not take the LUN from
- * each other all the time.
+ * A takeover looks at the lock.  If nobody has it, it is taken.  Whoever has it counts up each
+ * second in which it carries out changes, and is looked at each second: if it has counted twice,
+ * other initiators reach the owner, and it stays; changes are answered 2/040B for FAILOVER_REFUSAL.
+ * If it has not within FAILOVER_LOOK, it serves nobody, or it is dead or frozen: its lock is
+ * broken, which fences it off.  So two initiators that do not see the same paths do not take the
+ * LUN from each other all the time.  Once is not enough: that may be of what an initiator sent it
+ * until it moved all of its writes here.
  *
  * FENCED ends once nothing is under way on the old handle, whatever its result: it is replaced by a
  * new one.  No takeover begins for FAILOVER_PAUSE after the fencing, when changes are answered

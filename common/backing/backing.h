@@ -110,8 +110,8 @@ typedef struct {
 	 * wait for the storage, however long it does not answer.
 	 *
 	 * owner() tells who has the lock.  The count of a holder that took it by take_over() grows
-	 * every 2 s in which it has carried out changes: a count that stands still for longer is
-	 * that of a holder that serves nobody, or is gone.
+	 * each second in which it has carried out changes, about a second late: one that has grown
+	 * by no more than 1 in 3 s is that of a holder that serves nobody any more, or is gone.
 	 *
 	 * take_over() takes the lock: with `client` NULL, if nobody has it; otherwise from that
 	 * client of owner(), alive or not, which is fenced off first.  BUSY: another one has it;

@@ -2,7 +2,7 @@
 /*
  * One thread for each backing that is locked looks every 2 s whether the lock is still ours, for a
  * volume that only reads learns of it in no other way, and how large the image is, which others may
- * change.  It counts up what others read of the owner, too (owner.h).
+ * change.  Each second it counts up what others read of the owner, too (owner.h).
  */
 #include "common/rbd/owner.h"
 
@@ -12,8 +12,8 @@
 #include "common/base/error.h"
 #include "common/base/thread.h"
 
-#define LOOK_SECONDS 2
-#define ALLOCATED_SECONDS 60
+#define LOOK_ROUNDS 2 /* of a second */
+#define ALLOCATED_ROUNDS 60
 #define FENCED "Ceph has fenced it off: another client broke its lock, or it was blocklisted"
 
 void rbd_backing_note_fenced(RbdBacking *rbd)
@@ -52,7 +52,7 @@ static void count_up(RbdBacking *rbd)
 
 static gboolean looker_waits(RbdBacking *rbd)
 {
-	gint64 until = g_get_monotonic_time() + LOOK_SECONDS * G_TIME_SPAN_SECOND;
+	gint64 until = g_get_monotonic_time() + G_TIME_SPAN_SECOND;
 	gboolean ends;
 
 	g_mutex_lock(&rbd->lock);
@@ -69,10 +69,12 @@ static gpointer looker_main(gpointer data)
 	guint64 round = 0;
 
 	do {
-		if (round++ % (ALLOCATED_SECONDS / LOOK_SECONDS) == 0)
+		if (round % ALLOCATED_ROUNDS == 0)
 			rbd_backing_look_at_allocated(rbd);
-		look_at_lock(rbd);
-		rbd_backing_look_at_size(rbd);
+		if (round++ % LOOK_ROUNDS == 0) {
+			look_at_lock(rbd);
+			rbd_backing_look_at_size(rbd);
+		}
 		count_up(rbd);
 	} while (looker_waits(rbd));
 	return NULL;

@@ -5,7 +5,7 @@
 
 #include "common/base/error.h"
 
-#define COUNT_INTERVAL (2 * SECOND)
+#define COUNT_INTERVAL SECOND
 #define STEP (SECOND / 10)
 
 /* ---- what Ceph does */

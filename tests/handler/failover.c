@@ -115,6 +115,28 @@ static void test_owner_that_counts_stays(const void *data)
 	image_free(image);
 }
 
+/* Whatever moment of the owner's second it is. */
+static void test_writes_that_move_take_it_along(const void *data)
+{
+	(void)data;
+	for (guint tenths = 0; tenths < 10; tenths++) {
+		Image *image = image_of_alpha();
+		gint64 begun;
+		int r = -EAGAIN;
+
+		test_row("%u tenths of a second", tenths);
+		pass_serving(image, 5 * SECOND + tenths * SECOND / 10);
+		begun = image->now;
+		while (r == -EAGAIN && image->now - begun < 20 * SECOND) {
+			r = machine_write(&image->b, 0, 9);
+			image_pass(image, SECOND / 10);
+		}
+		CHECK_INT(r, 0);
+		CHECK(image->now - begun <= 5 * SECOND);
+		image_free(image);
+	}
+}
+
 static void test_owner_that_stands_still_is_broken(const void *data)
 {
 	Image *image = image_of_alpha();
@@ -425,6 +447,8 @@ int main(int argc, char **argv)
 		 NULL);
 	test_add("a change takes what nobody has", test_nobody_has_it, NULL);
 	test_add("an owner that counts stays", test_owner_that_counts_stays, NULL);
+	test_add("an initiator that moves its writes takes it along",
+		 test_writes_that_move_take_it_along, NULL);
 	test_add("an owner that stands still is broken, after 3 s and within 6",
 		 test_owner_that_stands_still_is_broken, NULL);
 	test_add("an owner that goes meanwhile is not broken", test_owner_goes_while_looked_at,
