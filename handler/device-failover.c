@@ -77,6 +77,7 @@ gboolean device_start_failover(Device *device, GError **error)
 	device->failover = failover_new(&ops, device, device->name);
 	if (!device->failover)
 		return error_set(error, STORAGEOS_ERROR_NO_SPACE, "out of memory");
+	device->unit.shared = TRUE;
 	device->unit.unfit = TRUE; /* until that was looked at */
 	return failover_start(device->failover, error);
 }

@@ -412,8 +412,6 @@ static RunnerStatus sanitize_submit(Device *device, RunnerCommand *cmd, const Re
 	RunnerStatus status;
 	Sanitize asked;
 
-	if (device->failover) /* it would go on beside the gateway that takes over */
-		return sense_refuse(runner_command_sense(cmd), sense_invalid_opcode);
 	if (!scsi_sanitize_parse(&command, device->unit.block_size, &asked))
 		return sense_refuse(runner_command_sense(cmd), sense_invalid_cdb);
 	if (volume_has_snapshots(device_volume(device)))

@@ -179,6 +179,8 @@ RunnerStatus scsi_sanitize(ScsiUnit *unit, const ScsiCommand *command, Request *
 {
 	Sanitize sanitize;
 
+	if (unit->shared)
+		return sense_refuse(command->sense, sense_invalid_opcode);
 	if (!scsi_sanitize_parse(command, unit->block_size, &sanitize))
 		return sense_set_cdb_field(command->sense, 7);
 	if (g_atomic_int_get(&unit->state) == SCSI_SANITIZE_FAILED && sanitize.unrestricted &&
@@ -191,6 +193,8 @@ RunnerStatus scsi_sanitize(ScsiUnit *unit, const ScsiCommand *command, Request *
 RunnerStatus scsi_sanitize_exit(ScsiUnit *unit, const ScsiCommand *command, Request *request)
 {
 	(void)request;
+	if (unit->shared)
+		return sense_refuse(command->sense, sense_invalid_opcode);
 	if (get_be(command->cdb + 7, 2) || scsi_data_length(command))
 		return sense_set_cdb_field(command->sense, 7);
 	if (g_atomic_int_get(&unit->state) != SCSI_SANITIZE_FAILED)

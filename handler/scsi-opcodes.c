@@ -38,7 +38,7 @@ static gsize put_descriptor(guint8 *to, const ScsiRow *row, gboolean timeouts)
 	return 8 + put_timeouts(to + 8, row);
 }
 
-/* Target port groups, reservations and atomic writes are not always supported. */
+/* Target port groups, reservations, SANITIZE and atomic writes are not always supported. */
 static gboolean is_supported(const ScsiUnit *unit, const ScsiRow *row, const ScsiIdentity *identity)
 {
 	if (row->run == scsi_write_atomic)
@@ -51,6 +51,8 @@ static gboolean is_supported(const ScsiUnit *unit, const ScsiRow *row, const Scs
 	case 0x5e:
 	case 0x5f:
 		return !identity->no_reservations;
+	case 0x48:
+		return !unit->shared;
 	default:
 		return row->run != scsi_report_groups || identity->ports == SCSI_PORTS_ALUA;
 	}

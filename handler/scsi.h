@@ -105,6 +105,7 @@ typedef struct {
 	guint32 max_transfer; /* blocks */
 	gboolean read_only;   /* a snapshot: nothing an initiator does makes it writable */
 	gboolean direct;      /* of a direct volume, whose limits are others */
+	gboolean shared; /* other gateways may take it over: SANITIZE would go on beside them */
 	void (*identify)(gpointer data, ScsiIdentity *ret_identity);
 	/* May block: called by requests only, never by scsi_command(). */
 	void (*get_space)(gpointer data, ScsiSpace *ret_space);

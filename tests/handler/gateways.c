@@ -245,16 +245,38 @@ static void test_misfit(const void *data)
 	}
 }
 
+/* What REPORT SUPPORTED OPERATION CODES says of a command: 1, it is not; 3, it is. */
+static guint8 support_of(Dev *dev, guint8 opcode, guint8 action)
+{
+	guint8 answer[32] = {0};
+	Command command;
+
+	command_init(&command, dev, 0xa3, answer, sizeof answer, 0);
+	command.cdb[1] = 0x0c;
+	command.cdb[2] = 3;
+	command.cdb[3] = opcode;
+	command.cdb[5] = action;
+	command.cdb[9] = sizeof answer;
+	CHECK_INT(command_send(&command), STS_OK);
+	return answer[1] & 7;
+}
+
 static void test_no_sanitize(const void *data)
 {
+	static const guint8 actions[] = {0x01, 0x02, 0x03, 0x1f};
 	Command command;
 	Dev dev;
 
 	(void)data;
 	REQUIRE(open_device(&dev));
-	command_init(&command, &dev, 0x48, NULL, 0, 0);
-	command.cdb[1] = 0x02;
-	CHECK_SENSE(&command, command_send(&command), 5, 0x2000);
+	for (guint i = 0; i < G_N_ELEMENTS(actions); i++) {
+		test_row("service action %02x", actions[i]);
+		command_init(&command, &dev, 0x48, NULL, 0, 0);
+		command.cdb[1] = actions[i];
+		CHECK_SENSE(&command, command_send(&command), 5, 0x2000);
+		CHECK_UINT(support_of(&dev, 0x48, actions[i]), 1);
+	}
+	CHECK_UINT(support_of(&dev, 0x41, 0), 3); /* WRITE SAME */
 	dev_remove(&dev);
 }
 
@@ -317,7 +339,7 @@ int main(int argc, char **argv)
 	test_add("when fenced, all under way is answered 2/040B, and a new handle opened",
 		 test_fenced, NULL);
 	test_add("a backstore that is not set up is refused until it is", test_misfit, NULL);
-	test_add("SANITIZE is refused", test_no_sanitize, NULL);
+	test_add("SANITIZE is refused, and not listed", test_no_sanitize, NULL);
 	test_add("requests of several threads while the unit is taken", test_threads, NULL);
 	return test_run(argc - 2, argv + 2);
 }
