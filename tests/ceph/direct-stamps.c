@@ -4,6 +4,7 @@
  *
  *   direct-stamps write URI RECORD SECONDS   eight threads write, one reads
  *   direct-stamps watch URI RECORD SECONDS   one thread reads, nobody writes
+ *   direct-stamps hold URI RECORD SECONDS    nobody reads or writes
  *   direct-stamps take URI RECORD SECONDS    as `write`, on standby first: takes the volume from
  *                                            whoever has it, and says how long that took, how far
  *                                            the other had counted, and how far it counts itself
@@ -157,20 +158,22 @@ static int await_end(Run *run)
 	return 0;
 }
 
-static int run_load(Volume *volume, const char *record, double seconds, gboolean writes)
+static int run_load(Volume *volume, const char *record, double seconds, guint n_readers,
+		    guint n_writers)
 {
 	Stamps *stamps = stamps_map(record);
 	Run run = {volume, stamps, 0, 0};
 	Writer writers[THREADS];
-	GThread *threads[THREADS + 1];
+	GThread *threads[2 * THREADS];
 	guint n = 0;
 	int status;
 
 	if (!volume || !stamps)
 		return 1;
 	run.end = g_get_monotonic_time() + (gint64)(seconds * G_USEC_PER_SEC);
-	threads[n++] = g_thread_new("reader", read_slots, &run);
-	for (guint i = 0; writes && i < THREADS; i++) {
+	for (guint i = 0; i < n_readers; i++)
+		threads[n++] = g_thread_new("reader", read_slots, &run);
+	for (guint i = 0; i < n_writers; i++) {
 		writers[i] = (Writer){&run, i};
 		threads[n++] = g_thread_new("writer", write_slots, &writers[i]);
 	}
@@ -184,10 +187,11 @@ static int run_load(Volume *volume, const char *record, double seconds, gboolean
 	return run.wrong ? 1 : status;
 }
 
-static int load(const char *uri, const char *record, double seconds, gboolean writes)
+static int load(const char *uri, const char *record, double seconds, guint n_readers,
+		guint n_writers)
 {
 	Volume *volume = open_volume(uri, 0);
-	int status = run_load(volume, record, seconds, writes);
+	int status = run_load(volume, record, seconds, n_readers, n_writers);
 
 	volume_close(volume, NULL);
 	return status;
@@ -259,7 +263,7 @@ static int take(const char *uri, const char *record, double seconds)
 	int status = 1;
 
 	if (volume && stands_by(volume) && take_over(volume, &error))
-		status = run_load(volume, record, seconds, TRUE);
+		status = run_load(volume, record, seconds, 1, THREADS);
 	if (!status && volume_owner(volume, &owner, &error))
 		printf("count %" G_GUINT64_FORMAT "\n", owner.count);
 	if (error)
@@ -343,9 +347,11 @@ int main(int argc, char **argv)
 	const char *verb = argc > 2 ? argv[1] : "";
 
 	if (!strcmp(verb, "write") && argc == 5)
-		return load(argv[2], argv[3], atof(argv[4]), TRUE);
+		return load(argv[2], argv[3], atof(argv[4]), 1, THREADS);
 	if (!strcmp(verb, "watch") && argc == 5)
-		return load(argv[2], argv[3], atof(argv[4]), FALSE);
+		return load(argv[2], argv[3], atof(argv[4]), 1, 0);
+	if (!strcmp(verb, "hold") && argc == 5)
+		return load(argv[2], argv[3], atof(argv[4]), 0, 0);
 	if (!strcmp(verb, "take") && argc == 5)
 		return take(argv[2], argv[3], atof(argv[4]));
 	if (!strcmp(verb, "follow") && argc == 4)
