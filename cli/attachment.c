@@ -255,10 +255,13 @@ static char *missing_describe(const Places *places, const GError *why)
 {
 	const VolumeName *name = places->name;
 	g_autofree char *history = NULL;
+	g_autofree char *moving = why ? pool_volume_moving(places->config, name) : NULL;
 	RegistryEntry entry;
 
+	if (moving && !name->snapshot)
+		return g_strdup(why->message);
 	if (!why || !name->pool || name->snapshot ||
-	    !registry_find(places->config, name, &entry, NULL) || entry.deleted)
+	    !registry_find(places->config, name, &entry, NULL) || entry.deleted || *entry.to)
 		return NULL;
 	history = registry_describe(&entry);
 	return g_strdup_printf("%s; %s", why->message, history);

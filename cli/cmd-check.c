@@ -41,8 +41,7 @@ static Backing *check_open_backing(const Checking *checking, BackingOpenFlags fl
 	g_autofree char *path = pool_volume_path(checking->config, checking->name, error);
 
 	if (path && access(path, F_OK) && errno == ENOENT) {
-		error_set(error, STORAGEOS_ERROR_NOT_FOUND,
-			  "no such volume (%s does not exist); see: storageos list", path);
+		pool_volume_refuse_missing(checking->config, checking->name, path, error);
 		return NULL;
 	}
 	return path ? backing_open(path, flags, error) : NULL;

@@ -96,17 +96,16 @@ static void facts_read_base(const Config *config, Facts *facts)
 }
 
 /* A server of a volume has locked its file; that of a snapshot, the claim to its UUID. */
-static gboolean facts_read_file(const Config *config, const char *snapshot, Facts *facts,
+static gboolean facts_read_file(const Config *config, const VolumeName *name, Facts *facts,
 				GError **error)
 {
+	const char *snapshot = name->snapshot;
 	struct stat st;
 
 	if (stat(facts->path, &st))
-		return errno == ENOENT ? error_set(error, STORAGEOS_ERROR_NOT_FOUND,
-						   "no such volume (%s does not exist); "
-						   "see: storageos list",
-						   facts->path)
-				       : error_set_errno(error, errno, "look at %s", facts->path);
+		return errno == ENOENT
+			       ? pool_volume_refuse_missing(config, name, facts->path, error)
+			       : error_set_errno(error, errno, "look at %s", facts->path);
 	facts->place = backing_place_of_stat(&st);
 	facts->available = space_left_on(facts->path, &st);
 	if (!snapshot) {
@@ -151,7 +150,7 @@ static gboolean facts_read_here(const Config *config, const VolumeName *name, Fa
 	if (!facts->path)
 		return FALSE;
 	return ceph ? facts_read_image(config, name, facts, error)
-		    : facts_read_file(config, name->snapshot, facts, error);
+		    : facts_read_file(config, name, facts, error);
 }
 
 /* ---- in a child process */

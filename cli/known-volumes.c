@@ -20,6 +20,17 @@ static void names_add_all(GHashTable *seen, GPtrArray *names, const GPtrArray *m
 		names_add(seen, names, g_ptr_array_index(more, i));
 }
 
+/* `volumes` (of char *) may be NULL. */
+static void names_add_of_pool(GHashTable *seen, GPtrArray *names, const ConfigPool *pool,
+			      const GPtrArray *volumes)
+{
+	for (guint i = 0; volumes && i < volumes->len; i++) {
+		const VolumeName name = {.pool = pool->name, .name = g_ptr_array_index(volumes, i)};
+
+		names_add(seen, names, &name);
+	}
+}
+
 GPtrArray *known_volumes(const Config *config)
 {
 	GPtrArray *names = g_ptr_array_new_with_free_func((GDestroyNotify)volume_name_free);
@@ -31,13 +42,10 @@ GPtrArray *known_volumes(const Config *config)
 	for (guint i = 0; i < config->pools->len; i++) {
 		const ConfigPool *pool = g_ptr_array_index(config->pools, i);
 		g_autoptr(GPtrArray) volumes = facts_list(pool, NULL);
+		g_autoptr(GPtrArray) moving = volumes ? pool_list_moving(pool) : NULL;
 
-		for (guint j = 0; volumes && j < volumes->len; j++) {
-			const VolumeName name = {.pool = pool->name,
-						 .name = g_ptr_array_index(volumes, j)};
-
-			names_add(seen, names, &name);
-		}
+		names_add_of_pool(seen, names, pool, volumes);
+		names_add_of_pool(seen, names, pool, moving);
 	}
 	names_add_all(seen, names, known);
 	names_add_all(seen, names, registered);

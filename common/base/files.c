@@ -197,16 +197,23 @@ gboolean files_write(const char *path, const char *data, gsize length, mode_t mo
 	return TRUE;
 }
 
-gboolean files_publish(const char *temporary, const char *path, GError **error)
+int files_rename(const char *from, const char *to)
 {
-	int err = renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) ? errno : 0;
+	int err = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) ? errno : 0;
 
 	/* Where the file system lacks RENAME_NOREPLACE: link() does not replace a file either. */
 	if (err == EINVAL || err == ENOSYS) {
-		err = link(temporary, path) ? errno : 0;
+		err = link(from, to) ? errno : 0;
 		if (!err)
-			unlink(temporary);
+			unlink(from);
 	}
+	return err;
+}
+
+gboolean files_publish(const char *temporary, const char *path, GError **error)
+{
+	int err = files_rename(temporary, path);
+
 	if (err == EEXIST)
 		return error_set(error, STORAGEOS_ERROR_EXISTS, "%s is there already", path);
 	if (err)

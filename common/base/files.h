@@ -50,6 +50,12 @@ gboolean files_set_attribute(const char *directory, const char *name, const char
  * name is taken. */
 gboolean files_publish(const char *temporary, const char *path, GError **error);
 
+/* Renames a file, also to another directory, unless the new name is taken.  Returns 0 or an errno
+ * value: EEXIST; EXDEV, if the new name is on another file system.  Where the file system cannot
+ * rename without replacing, a crash may leave the file with both names.  Not durable until both
+ * directories are flushed (files_sync_parent()). */
+int files_rename(const char *from, const char *to);
+
 /* Makes a path absolute and removes ".", "..", double and trailing slashes.  A relative path starts
  * at `directory` (NULL: the working directory).  Looks at the text only.  Free the result. */
 char *files_absolute(const char *path, const char *directory);

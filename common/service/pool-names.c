@@ -11,6 +11,7 @@
 #include "common/service/pool-marker.h"
 #include "common/service/pool-private.h"
 #include "common/service/pool-store.h"
+#include "common/service/registry.h"
 
 gboolean pool_name_valid(const char *name)
 {
@@ -169,6 +170,21 @@ char *pool_file_path(const ConfigPool *pool, const VolumeName *name)
 	return g_strdup_printf("%s/%s" POOL_VOLUME_SUFFIX, pool->path, name->name);
 }
 
+#define MOVING_SUFFIX ".moving"
+
+char *pool_moving_path(const ConfigPool *pool, const VolumeName *name)
+{
+	return g_strdup_printf("%s/.%s" POOL_VOLUME_SUFFIX MOVING_SUFFIX, pool->path, name->name);
+}
+
+char *pool_volume_moving(const Config *config, const VolumeName *name)
+{
+	const ConfigPool *pool = name->pool ? config_find_pool(config, name->pool) : NULL;
+	g_autofree char *path = pool && !pool->ceph ? pool_moving_path(pool, name) : NULL;
+
+	return path && is_regular_file(path) ? g_steal_pointer(&path) : NULL;
+}
+
 char *pool_volume_place(const Config *config, const VolumeName *name)
 {
 	const ConfigPool *pool = name->pool ? pool_find(config, name, NULL) : NULL;
@@ -211,6 +227,50 @@ char *pool_volume_path(const Config *config, const VolumeName *name, GError **er
 	return pool && pool_check(pool, error) ? pool_file_path(pool, name) : NULL;
 }
 
+GPtrArray *pool_list_moving(const ConfigPool *pool)
+{
+	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GDir) dir = pool->ceph ? NULL : g_dir_open(pool->path, 0, NULL);
+	const char *file;
+
+	while (dir && (file = g_dir_read_name(dir))) {
+		g_autofree char *plain = NULL, *name = NULL;
+
+		if (*file != '.' || !g_str_has_suffix(file, MOVING_SUFFIX))
+			continue;
+		plain = g_strndup(file + 1, strlen(file) - 1 - strlen(MOVING_SUFFIX));
+		name = pool_volume_of_file(plain);
+		if (name)
+			g_ptr_array_add(names, g_steal_pointer(&name));
+	}
+	return names;
+}
+
+/* What has become of a volume whose file does not exist; what to do if nothing is known. */
+static char *volume_describe_gone(const Config *config, const VolumeName *name)
+{
+	g_autofree char *moving = pool_volume_moving(config, name);
+	RegistryEntry entry;
+
+	if (moving)
+		return g_strdup_printf(
+			"its move to another pool was interrupted, and its file is %s "
+			"(to end that: storageos move %s/%s POOL)",
+			moving, name->pool, name->name);
+	if (name->pool && registry_find(config, name, &entry, NULL) && *entry.to)
+		return g_strdup_printf("it was renamed to %s", entry.to);
+	return g_strdup("see: storageos list");
+}
+
+gboolean pool_volume_refuse_missing(const Config *config, const VolumeName *name, const char *path,
+				    GError **error)
+{
+	g_autofree char *gone = volume_describe_gone(config, name);
+
+	return error_set(error, STORAGEOS_ERROR_NOT_FOUND, "no such volume (%s does not exist); %s",
+			 path, gone);
+}
+
 char *pool_existing_path(const Config *config, const VolumeName *name, GError **error)
 {
 	g_autofree char *path = pool_volume_path(config, name, error);
@@ -224,8 +284,7 @@ char *pool_existing_path(const Config *config, const VolumeName *name, GError **
 			       : NULL;
 	if (name->pool ? lstat(path, &st) : stat(path, &st)) {
 		if (errno == ENOENT)
-			error_set(error, STORAGEOS_ERROR_NOT_FOUND,
-				  "no such volume (%s does not exist); see: storageos list", path);
+			pool_volume_refuse_missing(config, name, path, error);
 		else
 			error_set_errno(error, errno, "look at %s", path);
 		return NULL;

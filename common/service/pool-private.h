@@ -21,6 +21,9 @@ const ConfigPool *pool_find(const Config *config, const VolumeName *name, GError
 /* The path of a volume's file, or the URI of an image. */
 char *pool_file_path(const ConfigPool *pool, const VolumeName *name);
 
+/* Where the file of a volume is while it changes its pool; a name that no volume can have. */
+char *pool_moving_path(const ConfigPool *pool, const VolumeName *name);
+
 /* The path of an existing volume: a regular file that is no link, or a block device; or the URI of
  * an image, which need not exist. */
 char *pool_existing_path(const Config *config, const VolumeName *name, GError **error);
@@ -58,6 +61,11 @@ gboolean pool_has_superblock(Backing *backing, GError **error);
 /* Notes in the registry that the volume exists; logs a failure. */
 void pool_note(const Config *config, const VolumeName *name, const char *uuid,
 	       const char *uuid_of_pool);
+
+/* Ends in the registry what a renaming to this name had begun that died, so that it is known what
+ * the volume with that UUID was before. */
+void pool_note_renamed(const Config *config, const VolumeName *name, const char *uuid,
+		       const char *uuid_of_pool);
 
 /* Puts "WHAT volume 'NAME': " in front of an error.  Always FALSE. */
 gboolean pool_fail(const char *what, const VolumeName *name, GError **error);

@@ -105,6 +105,19 @@ void pool_note(const Config *config, const VolumeName *name, const char *uuid,
 			    name->pool, name->name, error->message);
 }
 
+void pool_note_renamed(const Config *config, const VolumeName *name, const char *uuid,
+		       const char *uuid_of_pool)
+{
+	g_autoptr(VolumeName) from = NULL;
+	RegistryEntry known;
+
+	if (registry_find(config, name, &known, NULL) && !strcmp(known.uuid, uuid))
+		return;
+	from = registry_find_renaming(config, name, uuid);
+	if (from)
+		registry_note_renamed(config, from, name, uuid_of_pool, NULL);
+}
+
 /* Called before the first request, so that a volume that was written to is never replaced by a new,
  * empty one. */
 static void pool_note_served(const Config *config, const VolumeName *name, Volume *volume)
@@ -116,6 +129,7 @@ static void pool_note_served(const Config *config, const VolumeName *name, Volum
 	if (!uuid)
 		return;
 	volume_get_info(volume, &info);
+	pool_note_renamed(config, name, info.uuid, uuid);
 	pool_note(config, name, info.uuid, uuid);
 }
 
@@ -186,6 +200,8 @@ static void note_deleted(const Config *config, const VolumeName *name, const cha
 	g_autofree char *uuid_of_pool = pool_uuid(config_find_pool(config, name->pool), NULL);
 	g_autoptr(GError) error = NULL;
 
+	if (uuid_of_pool)
+		pool_note_renamed(config, name, uuid, uuid_of_pool);
 	if (uuid_of_pool && !registry_note_deleted(config, name, uuid, uuid_of_pool, &error))
 		log_warning("volume %s/%s: cannot note in the registry that it was deleted: %s",
 			    name->pool, name->name, error->message);

@@ -62,6 +62,19 @@ char *pool_volume_path(const Config *config, const VolumeName *name, GError **er
  * messages.  NULL if the pool is unknown.  Free the result. */
 char *pool_volume_place(const Config *config, const VolumeName *name);
 
+/* The names of the volumes of which pool_volume_moving() is true.  Free with g_ptr_array_unref().
+ */
+GPtrArray *pool_list_moving(const ConfigPool *pool);
+
+/* The volume's file, if its move to another pool (pool-move.h) was interrupted while the volume had
+ * neither name; otherwise NULL.  Free the result. */
+char *pool_volume_moving(const Config *config, const VolumeName *name);
+
+/* FALSE with NOT_FOUND, and what is known of a volume that has no file at `path`: its new name, for
+ * one. */
+gboolean pool_volume_refuse_missing(const Config *config, const VolumeName *name, const char *path,
+				    GError **error);
+
 typedef enum {
 	POOL_CREATE_FORCE = 1 << 0, /* even on a block device that is not empty */
 	/* Only if no volume of that name ever existed on this machine (registry.h): NOT_FOUND if

@@ -21,6 +21,15 @@ static char *entry_path(const Config *config, const VolumeName *name)
 			       name->name);
 }
 
+static void entry_get_name(Json *json, const char *key, char ret_name[REGISTRY_NAME_SIZE])
+{
+	const char *text = json_get_text(json, key);
+	g_autoptr(VolumeName) name = text ? volume_name_parse(text, NULL) : NULL;
+
+	if (name && name->pool)
+		g_snprintf(ret_name, REGISTRY_NAME_SIZE, "%s/%s", name->pool, name->name);
+}
+
 static gboolean entry_get_uuid(Json *json, const char *key, char ret_uuid[UUID_TEXT])
 {
 	const char *text = json_get_text(json, key);
@@ -42,6 +51,7 @@ gboolean registry_find(const Config *config, const VolumeName *name, RegistryEnt
 	entry.since = json_get_number(json, "since");
 	entry.deleted = json_get_number(json, "deleted");
 	entry.clone = json_get_flag(json, "clone");
+	entry_get_name(json, "to", entry.to);
 	if (!entry_get_uuid(json, "uuid", entry.uuid) ||
 	    !entry_get_uuid(json, "pool_uuid", entry.pool_uuid))
 		return error_set(error, STORAGEOS_ERROR_CORRUPT,
@@ -67,6 +77,8 @@ static gboolean entry_write(const Config *config, const VolumeName *name,
 		json_add_number(json, "deleted", (guint64)entry->deleted);
 	if (entry->clone)
 		json_add_flag(json, "clone", TRUE);
+	if (*entry->to)
+		json_add_text(json, "to", entry->to);
 	text = json_to_text(json);
 	return files_make_directory(directory, error) &&
 	       files_write(path, text, strlen(text), 0644, FILES_REPLACE, error);
@@ -97,7 +109,8 @@ gboolean registry_note(const Config *config, const VolumeName *name, const char 
 	RegistryEntry known = {0}, entry;
 
 	registry_find(config, name, &known, NULL);
-	if (!known.deleted && !strcmp(known.uuid, uuid) && !strcmp(known.pool_uuid, pool_uuid))
+	if (!known.deleted && !*known.to && !strcmp(known.uuid, uuid) &&
+	    !strcmp(known.pool_uuid, pool_uuid))
 		return TRUE;
 	entry = entry_new(uuid, pool_uuid, &known);
 	return entry_write(config, name, &entry, error);
@@ -124,6 +137,32 @@ gboolean registry_note_deleted(const Config *config, const VolumeName *name,
 	return entry_write(config, name, &entry, error);
 }
 
+gboolean registry_note_renaming(const Config *config, const VolumeName *from, const VolumeName *to,
+				const char uuid[UUID_TEXT], const char *pool_uuid, GError **error)
+{
+	RegistryEntry known = {0}, entry;
+
+	registry_find(config, from, &known, NULL);
+	entry = entry_new(uuid, pool_uuid, &known);
+	g_snprintf(entry.to, sizeof entry.to, "%s/%s", to->pool, to->name);
+	return entry_write(config, from, &entry, error);
+}
+
+gboolean registry_note_renamed(const Config *config, const VolumeName *from, const VolumeName *to,
+			       const char *pool_uuid, GError **error)
+{
+	RegistryEntry old, entry;
+
+	if (!registry_find(config, from, &old, error))
+		return FALSE;
+	entry = old;
+	*entry.to = 0;
+	entry.deleted = 0;
+	g_strlcpy(entry.pool_uuid, pool_uuid, sizeof entry.pool_uuid);
+	old.deleted = time_now();
+	return entry_write(config, to, &entry, error) && entry_write(config, from, &old, error);
+}
+
 gboolean registry_forget(const Config *config, const VolumeName *name, GError **error)
 {
 	g_autofree char *path = entry_path(config, name);
@@ -145,13 +184,18 @@ char *registry_describe(const RegistryEntry *entry)
 	g_autofree char *since = format_time(entry->since);
 	g_autofree char *deleted = entry->deleted ? format_time(entry->deleted) : NULL;
 
+	if (*entry->to)
+		return g_strdup_printf("it was made on %s (UUID %s), and renamed to %s", since,
+				       entry->uuid, entry->to);
 	return g_strdup_printf("it was made on %s (UUID %s)%s%s", since, entry->uuid,
 			       deleted ? ", and deleted on " : "", deleted ? deleted : "");
 }
 
-GPtrArray *registry_list(const Config *config)
+typedef gboolean (*EntryVisit)(const VolumeName *name, const RegistryEntry *entry, gpointer data);
+
+/* TRUE from `visit` ends it. */
+static void entries_visit(const Config *config, EntryVisit visit, gpointer data)
 {
-	GPtrArray *names = g_ptr_array_new_with_free_func((GDestroyNotify)volume_name_free);
 	g_autofree char *directory = directory_path(config);
 	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
 	const char *file;
@@ -162,8 +206,56 @@ GPtrArray *registry_list(const Config *config)
 		RegistryEntry entry;
 
 		if (name && name->pool && registry_find(config, name, &entry, NULL) &&
-		    !entry.deleted)
-			g_ptr_array_add(names, g_steal_pointer(&name));
+		    visit(name, &entry, data))
+			return;
 	}
+}
+
+static VolumeName *name_copy(const VolumeName *name)
+{
+	g_autofree char *text = volume_name_format(name);
+
+	return volume_name_parse(text, NULL);
+}
+
+typedef struct {
+	char *to;
+	const char *uuid;
+	VolumeName *from;
+} Renaming;
+
+static gboolean visit_renaming(const VolumeName *name, const RegistryEntry *entry, gpointer data)
+{
+	Renaming *renaming = data;
+
+	if (entry->deleted || strcmp(entry->to, renaming->to) != 0 ||
+	    strcmp(entry->uuid, renaming->uuid) != 0)
+		return FALSE;
+	renaming->from = name_copy(name);
+	return TRUE;
+}
+
+VolumeName *registry_find_renaming(const Config *config, const VolumeName *name,
+				   const char uuid[UUID_TEXT])
+{
+	g_autofree char *to = volume_name_format(name);
+	Renaming renaming = {.to = to, .uuid = uuid};
+
+	entries_visit(config, visit_renaming, &renaming);
+	return renaming.from;
+}
+
+static gboolean visit_present(const VolumeName *name, const RegistryEntry *entry, gpointer names)
+{
+	if (!entry->deleted && !*entry->to)
+		g_ptr_array_add(names, name_copy(name));
+	return FALSE;
+}
+
+GPtrArray *registry_list(const Config *config)
+{
+	GPtrArray *names = g_ptr_array_new_with_free_func((GDestroyNotify)volume_name_free);
+
+	entries_visit(config, visit_present, names);
 	return names;
 }

@@ -110,7 +110,9 @@ holds "set KEY=VALUE" set fast/other "description=a b" label.x.y=1 scrub_rate=5M
 holds get get fast/other
 holds get get fast/other label.x.y write_cache
 holds info info fast/other
-holds delete delete fast/other --forget
+holds rename rename fast/other renamed
+holds move move fast/renamed default
+holds delete delete renamed --forget
 holds "pool list" pool list
 holds "pool list" pool show fast
 holds "pool delete" pool delete fast

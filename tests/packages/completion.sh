@@ -53,6 +53,8 @@ done <<-END
 	only attached volumes for detach: nothing here||detach ''
 	or for stats||stats ''
 	another volume to delete|dump|delete db du
+	what can be renamed|db default/db default/dump dump|rename d
+	where it can go|default fast|move db ''
 	options|--config --frontend --help --json --quiet|attach --
 	values of options|auto fuse tcmu|attach --frontend ''
 	verbs of snapshot|release rename|snapshot re

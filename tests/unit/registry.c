@@ -6,6 +6,7 @@
 
 #include "common/base/error.h"
 #include "common/base/units.h"
+#include "common/service/pool-move.h"
 #include "tests/unit/pools.h"
 
 static void test_made_once(const void *data)
@@ -129,11 +130,63 @@ static void test_clone(const void *data)
 	CHECK(registry_find(config, &name, &entry, NULL) && !entry.clone);
 }
 
+/* `died`: after the file had its new name, so that a server finds it there. */
+static void rename_with_history(gboolean died)
+{
+	g_autoptr(Config) config = new_config(TRUE);
+	const VolumeName old = {.pool = (char *)"p", .name = (char *)"v"},
+			 new = {.pool = (char *)"p", .name = (char *)"w"};
+	const VolumeParameters parameters = {.size = MIB};
+	g_autofree char *from = pool_volume_path(config, &old, NULL);
+	g_autofree char *to = pool_volume_path(config, &new, NULL);
+	RegistryEntry before, after;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) names = NULL;
+
+	CHECK(pool_volume_create(config, &old, &parameters, 0, NULL));
+	CHECK(registry_note_clone(config, &old, NULL));
+	CHECK(registry_find(config, &old, &before, NULL));
+	if (died) {
+		CHECK(registry_note_renaming(config, &old, &new, before.uuid, before.pool_uuid,
+					     NULL));
+		CHECK_INT(rename(from, to), 0);
+		volume_close(pool_volume_serve(config, &new, 0, NULL, NULL), NULL);
+	} else {
+		CHECK(pool_volume_move(config, &old, &new, NULL, NULL, &error));
+		CHECK_NO_ERROR(error);
+	}
+	CHECK(registry_find(config, &new, &after, NULL));
+	CHECK_STR(after.uuid, before.uuid);
+	CHECK_INT(after.since, before.since);
+	CHECK(after.clone && !after.deleted && !*after.to);
+	CHECK(registry_find(config, &old, &after, NULL) && after.deleted);
+	CHECK_STR(after.to, "p/w");
+	CHECK(!pool_volume_create(config, &old, &parameters, POOL_CREATE_ONCE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_NOT_FOUND, ", and renamed to p/w");
+	names = registry_list(config);
+	CHECK_UINT(names->len, 1);
+	CHECK(pool_volume_create(config, &old, &parameters, 0, NULL)); /* by hand it is made anew */
+	CHECK(registry_find(config, &old, &after, NULL) && !after.deleted && !*after.to &&
+	      !after.clone);
+}
+
+static void test_renamed(const void *data)
+{
+	(void)data;
+	test_row("completely");
+	rename_with_history(FALSE);
+	test_row("killed in between");
+	rename_with_history(TRUE);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("a volume of one name is made once", test_made_once, NULL);
 	test_add("a volume that was served is recorded", test_served_is_known, NULL);
 	test_add("without a readable registry no volume is made", test_bad_registry, NULL);
 	test_add("a clone is known as one", test_clone, NULL);
+	test_add("a volume that is renamed takes its history with it, and its old name is not made "
+		 "again",
+		 test_renamed, NULL);
 	return test_run(argc, argv);
 }
