@@ -151,6 +151,7 @@ holds list list
 holds info info linked
 holds flatten flatten linked
 holds clone clone db@one copied --copy
+holds copy copy db another
 holds export export db@one "$WORK/one.stream"
 holds export export db@zwei "$WORK/two.stream" --from one
 printf '[policy often]\nhourly=2\n[volume default/db]\npolicy=often\n' >>"$STORAGEOS_CONFIG"

@@ -54,6 +54,8 @@ done <<-END
 	or for stats||stats ''
 	another volume to delete|dump|delete db du
 	what can be renamed|db default/db default/dump dump|rename d
+	what can be copied|dump|copy du
+	a snapshot, too|db@monday|copy db@
 	where it can go|default fast|move db ''
 	options|--config --frontend --help --json --quiet|attach --
 	values of options|auto fuse tcmu|attach --frontend ''
@@ -68,6 +70,6 @@ done <<-END
 	pools for pool delete|fast|pool delete f
 	pools for pool show|fast|pool show f
 	options of a verb below pool|--adopt|pool create --a
-	what can be set|uuid=new|set db u
+	what can be set|user. uuid=new|set db u
 END
 finish

@@ -91,6 +91,8 @@ complete -c storageos -n '__storageos_verb attach info; and string match -q "*@*
     -a '(__storageos_snapshots)'
 complete -c storageos -n '__storageos_verb check delete' -a '(__storageos_detached)'
 complete -c storageos -n '__storageos_at rename; or __storageos_at move' -a '(__storageos_detached)'
+complete -c storageos -n '__storageos_at copy' -a '(__storageos_volumes list)'
+complete -c storageos -n '__storageos_at copy; and string match -q "*@*" (commandline -ct)' -a '(__storageos_snapshots)'
 complete -c storageos -n '__storageos_at move _' -a '(__storageos_values pool pool list)'
 complete -c storageos -n '__storageos_verb scrub' -a '(__storageos_volumes list)'
 for verb in flatten get import resize set status
