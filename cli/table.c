@@ -10,8 +10,9 @@ struct Table {
 	GPtrArray *cells;
 };
 
-static void table_add_cell(Table *table, guint column, char *text)
+void table_add_cell(Table *table, char *text)
 {
+	guint column = table->cells->len % table->columns;
 	int width = (int)g_utf8_strlen(text, -1);
 
 	table->widths[column] = MAX(table->widths[column], width);
@@ -28,7 +29,7 @@ Table *table_new(const char *const *headings, const gboolean *right)
 	table->widths = g_new0(int, table->columns);
 	table->cells = g_ptr_array_new_with_free_func(g_free);
 	for (guint i = 0; i < table->columns; i++)
-		table_add_cell(table, i, g_strdup(headings[i]));
+		table_add_cell(table, g_strdup(headings[i]));
 	return table;
 }
 
@@ -47,7 +48,7 @@ void table_add(Table *table, ...)
 
 	va_start(args, table);
 	for (guint i = 0; i < table->columns; i++)
-		table_add_cell(table, i, va_arg(args, char *));
+		table_add_cell(table, va_arg(args, char *));
 	va_end(args);
 }
 

@@ -16,5 +16,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Table, table_free)
 /* Adds a row: one text for each column.  Takes the texts. */
 void table_add(Table *table, ...);
 
+/* Adds the next cell of a row, in the order of the columns.  Takes the text. */
+void table_add_cell(Table *table, char *text);
+
 /* Prints to standard output, without trailing blanks. */
 void table_print(const Table *table);

@@ -54,6 +54,8 @@ done <<-END
 	or for stats||stats ''
 	another volume to delete|dump|delete db du
 	what can be renamed|db default/db default/dump dump|rename d
+	columns|scrubbed size snapshots state|list -o s
+	and those to sort by|used uuid|list --sort u
 	what can be copied|dump|copy du
 	a snapshot, too|db@monday|copy db@
 	where it can go|default fast|move db ''
