@@ -284,6 +284,18 @@ static void task_push(FuseTask *task)
 		task_run(task);
 }
 
+/* Whether the task, which was not begun, waits for the volume's limits. */
+static gboolean task_is_held(const FuseTask *task)
+{
+	const LimitedRequest request = {.kind = task->kind,
+					.bytes = task->length,
+					.by = task->by,
+					.data = task->data,
+					.length = task->length};
+
+	return limited_holds(&filesystem_of(task->req)->limited, &request, task);
+}
+
 static int task_read_with(const FuseTask *task, FileReader reader)
 {
 	guint8 *room = read_room();
@@ -388,11 +400,14 @@ static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	Filesystem *fs = filesystem_of(req);
 	FuseTask task = task_begin(req, METRICS_READ, (guint64)offset,
 				   length_inside(fs, offset, MIN(size, REQUEST_MAX)));
-	int r = task_read_with(&task, volume_read_nowait);
+	int r;
 
 	(void)ino, (void)fi;
 	task.run = task_read;
 	task.by = SLEEPERS_READ;
+	if (task_is_held(&task))
+		return;
+	r = task_read_with(&task, volume_read_nowait);
 	if (r == -EAGAIN)
 		task_push(&task);
 	else
@@ -413,6 +428,8 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 	task.data = (const guint8 *)data;
 	if (!task.length && size > 0)
 		task_end(&task, fs, -ENOSPC);
+	else if (task_is_held(&task))
+		return;
 	else if (volume_is_direct(fs->volume)) /* each waits for an answer of its own */
 		task_push(&task);
 	else if (!combiner_write(fs->combiner, &task, task.data, task.length, task.offset))
@@ -436,7 +453,8 @@ static void task_push_zero(fuse_req_t req, guint64 offset, guint64 length)
 	task.run = task_zero;
 	task.confirm = task_confirm_zero;
 	task.by = SLEEPERS_CHANGE;
-	task_push(&task);
+	if (!task_is_held(&task))
+		task_push(&task);
 }
 
 static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
@@ -522,6 +540,7 @@ gboolean filesystem_start(Filesystem *fs, guint takers, GError **error)
 	fs->sleepers = sleepers_new(takers, threads, error);
 	if (!fs->sleepers)
 		return FALSE;
+	limited_init(&fs->limited, fs->sleepers, task_run_copy, sizeof(FuseTask));
 	fs->combiner =
 		combiner_new(fs->volume, fs->sleepers, task_write_tried, sizeof(FuseTask), error);
 	if (!fs->combiner)
@@ -534,6 +553,7 @@ gboolean filesystem_start(Filesystem *fs, guint takers, GError **error)
 
 void filesystem_stop(Filesystem *fs)
 {
+	limited_clear(&fs->limited);
 	combiner_free(fs->combiner);
 	sleepers_free(fs->sleepers); /* before the acknowledger, to which they hand changes */
 	acknowledger_free(fs->acknowledger);

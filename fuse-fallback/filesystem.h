@@ -29,6 +29,7 @@
 #include "fuse-fallback/acknowledger.h"
 #include "fuse-fallback/combiner.h"
 #include "fuse-fallback/libfuse.h"
+#include "fuse-fallback/limited.h"
 #include "fuse-fallback/sleepers.h"
 
 typedef struct {
@@ -38,6 +39,7 @@ typedef struct {
 	Metrics metrics;
 	LoggingLimit failures;
 	Sleepers *sleepers; /* carry out what has to wait */
+	Limited limited;    /* what waits for the volume's limits */
 	Combiner *combiner;
 	Acknowledger *acknowledger;   /* NULL: the volume has a write cache */
 	void (*ready)(gpointer data); /* called once, with the kernel's first request */

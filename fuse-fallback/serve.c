@@ -129,13 +129,14 @@ static gboolean mount_session(Server *server, GError **error)
 static gboolean open_volume(Server *server, GError **error)
 {
 	const ServeRequest *request = server->request;
+	const MonitorMore more = {.limiter = &server->fs.limited.limiter};
 
 	volume_set_cache_size(request->config->node_cache);
 	server->fs.volume = pool_volume_serve(request->config, request->volume, 0, NULL, error);
 	if (!server->fs.volume)
 		return FALSE;
 	server->monitor = monitor_new(request->config, request->volume, "fuse", server->fs.volume,
-				      &server->fs.metrics, NULL);
+				      &server->fs.metrics, &more);
 	return filesystem_start(&server->fs, server->threads, error);
 }
 

@@ -193,6 +193,11 @@ gboolean sleepers_hand_over(Sleepers *sleepers, SleepersKind kind, SleepersRun r
 	return TRUE;
 }
 
+void sleepers_push(Sleepers *sleepers, SleepersKind kind, WorkItem *item)
+{
+	workers_push(sleepers->workers[kind], item);
+}
+
 gboolean sleepers_try_write(Sleepers *sleepers)
 {
 	if (g_atomic_int_add(&sleepers->writes, 1) < sleepers->writes_max)

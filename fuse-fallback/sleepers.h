@@ -43,6 +43,9 @@ typedef void (*SleepersRun)(gpointer task, const guint8 *data);
 gboolean sleepers_hand_over(Sleepers *sleepers, SleepersKind kind, SleepersRun run,
 			    gconstpointer task, gsize size, const guint8 *data, gsize length);
 
+/* Makes a thread of that kind run the item, which is the caller's. */
+void sleepers_push(Sleepers *sleepers, SleepersKind kind, WorkItem *item);
+
 /* Whether the calling thread, which takes requests, may write now.  If TRUE, the caller must call
  * sleepers_end_write() after the write. */
 gboolean sleepers_try_write(Sleepers *sleepers);

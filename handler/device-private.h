@@ -43,6 +43,7 @@ struct Device {
 
 	LoggingLimit failures;
 	Metrics metrics;
+	Limiter limiter;
 	Monitor *monitor; /* NULL until the volume is open */
 	Tasks tasks;
 };
@@ -76,11 +77,13 @@ gboolean device_hold_owned(Device *device);
 /* The flush that `flush_item` stands for: of the volume, for all tasks that wait for it. */
 void device_run_flush(WorkItem *item);
 
-/* Callbacks of the unit, the tasks, the writer and the sanitizer; `data` is the device. */
+/* Callbacks of the unit, the tasks, the limiter, the writer and the sanitizer; `data` is the
+ * device. */
 void device_get_space(gpointer data, ScsiSpace *ret_space);
 void device_answer_late(gpointer data, const Task *task);
 gboolean device_tick(gpointer data);
 gboolean device_cancel(gpointer data, Task *task);
+void device_let_go(gpointer data, LimiterItem *item);
 Volume *device_write_volume(gpointer data);
 void device_finish_writes(gpointer data, Task **tasks, guint n);
 void device_rest(gpointer data);

@@ -226,6 +226,22 @@ static void task_queue(Device *device, Task *task)
 		workers_push(device->workers, &task->item);
 }
 
+/* ---- limits */
+
+/* Called by the limiter's thread. */
+void device_let_go(gpointer data, LimiterItem *item)
+{
+	task_queue(data, (Task *)((char *)item - G_STRUCT_OFFSET(Task, held)));
+}
+
+/* Whether the task waits for the limits; then it must not be touched. */
+static gboolean task_is_held(Device *device, Task *task)
+{
+	return task->limited &&
+	       limiter_holds(&device->limiter, &task->held, request_metrics_kind(&task->request),
+			     request_bytes(&task->request));
+}
+
 /* ---- the writer */
 
 Volume *device_write_volume(gpointer data)
@@ -254,7 +270,8 @@ gboolean device_cancel(gpointer data, Task *task)
 {
 	Device *device = data;
 
-	return workers_cancel(device->workers, &task->item) || writer_cancel(device->writer, task);
+	return limiter_cancel(&device->limiter, &task->held) ||
+	       workers_cancel(device->workers, &task->item) || writer_cancel(device->writer, task);
 }
 
 /* Gives the workers what waits behind a writer that is held up. */
@@ -351,9 +368,19 @@ static gboolean is_refused(Device *device, RunnerCommand *cmd, const Request *re
 static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request,
 		      RunnerStatus *ret_status)
 {
-	Task wanted = {.item.run = task_run, .cmd = cmd, .request = *request};
+	LimiterDirection direction = limiter_direction(request_metrics_kind(request));
+	Task wanted = {.item.run = task_run,
+		       .cmd = cmd,
+		       .request = *request,
+		       .limited = limiter_limits(&device->limiter, direction)};
 	Task *task;
 
+	/* It would wait longer than initiators do.  TASK SET FULL has them send fewer at a time
+	 * (SAM-5, 5.3.1), and does not cost those that wait their places. */
+	if (wanted.limited && limiter_is_full(&device->limiter, direction)) {
+		*ret_status = RUNNER_NO_RESOURCE;
+		return NULL;
+	}
 	if (is_refused(device, cmd, request, ret_status))
 		return NULL;
 	if (g_atomic_int_get(&device->durable))
@@ -361,7 +388,7 @@ static Task *task_for(Device *device, RunnerCommand *cmd, const Request *request
 	else if (g_atomic_int_get(&device->unit.write_through) && !request_reads(request))
 		wanted.request.durable = TRUE;
 	wanted.quick = request->kind == REQUEST_WRITE && request->length <= DEVICE_NOW_MAX &&
-		       !wanted.request.durable && !device->unit.direct;
+		       !wanted.request.durable && !device->unit.direct && !wanted.limited;
 	wanted.begun = metrics_begin(&device->metrics);
 	wanted.deadline = g_get_monotonic_time() + DEVICE_DEADLINE;
 	task = tasks_take(&device->tasks, &wanted);
@@ -432,7 +459,8 @@ RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *re
 	if (request->kind == REQUEST_SANITIZE && device_volume(device))
 		return sanitize_submit(device, cmd, request);
 	task = task_for(device, cmd, request, &status);
-	if (task && !(task_is_expected(device, task) && task_submit_short(device, task)))
+	if (task && !task_is_held(device, task) &&
+	    !(task_is_expected(device, task) && task_submit_short(device, task)))
 		task_queue(device, task);
 	return status;
 }
@@ -445,7 +473,7 @@ RunnerStatus device_read_now(Device *device, RunnerCommand *cmd, const Request *
 
 	if (device->failover) /* it must hold the volume, which another gateway may take */
 		return RUNNER_NOT_HANDLED;
-	if (request->length > DEVICE_NOW_MAX)
+	if (request->length > DEVICE_NOW_MAX || limiter_limits(&device->limiter, LIMITER_READ))
 		return RUNNER_NOT_HANDLED;
 	begun = metrics_begin(&device->metrics);
 	result = read_nowait(device, request, &position);

@@ -103,7 +103,8 @@ gboolean device_resize(Device *device, guint64 size, GError **error)
 
 void device_serve(Device *device, Volume *volume)
 {
-	const MonitorMore more = {.add = device->failover ? device_show_failover : NULL,
+	const MonitorMore more = {.limiter = &device->limiter,
+				  .add = device->failover ? device_show_failover : NULL,
 				  .data = device};
 
 	device->monitor =
@@ -256,10 +257,12 @@ static DeviceOpening open_volume_protected(Device *device, const OpeningDevice *
 static Device *device_new(RunnerDevice *handle, const OpeningDevice *opening)
 {
 	Device *device = g_try_new0(Device, 1);
+	const LimiterOwner owner = {.go = device_let_go, .data = device};
 
 	if (!device)
 		return NULL;
 	tasks_init(&device->tasks);
+	limiter_init(&device->limiter, &owner);
 	waiter_init(&device->waiter, &device->tasks);
 	device->handle = handle;
 	device->attribute = opening->size;
@@ -321,6 +324,7 @@ static void close_parts(Aside *aside, gpointer data)
 
 	(void)aside;
 	arrival_free(device->arrival);
+	limiter_clear(&device->limiter);
 	sanitizer_free(device->sanitizer);
 	writer_free(device->writer);
 	workers_free(device->workers); /* before the flusher, to which they queue */

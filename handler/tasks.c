@@ -178,6 +178,7 @@ static void task_fill(Task *task, Tasks *tasks, const Task *wanted, gboolean all
 	task->dropped = FALSE;
 	task->allocated = allocated;
 	task->quick = wanted->quick;
+	task->limited = wanted->limited;
 }
 
 Task *tasks_take(Tasks *tasks, const Task *wanted)

@@ -27,6 +27,7 @@
 
 #include "common/base/ticker.h"
 #include "common/base/workers.h"
+#include "common/service/limiter.h"
 #include "handler/request.h"
 #include "handler/runner-abi.h"
 
@@ -40,6 +41,7 @@ struct Task {
 	WorkItem item; /* first */
 	Task *next;    /* in the free list, of those that wait for the flush or were given back */
 	Task *older, *newer;
+	LimiterItem held; /* while it waits for the volume's limits */
 	Tasks *tasks;
 	RunnerCommand *cmd;
 	Request request;
@@ -54,6 +56,7 @@ struct Task {
 	gboolean linked;    /* in the list of unanswered tasks; under the lock */
 	gboolean allocated; /* not one of Tasks.tasks */
 	gboolean quick;	    /* one that threads may spin for */
+	gboolean limited;   /* it has to obey the volume's limits */
 };
 
 typedef struct {
@@ -109,8 +112,8 @@ gboolean tasks_are_slow(Tasks *tasks);
  * tasks have ended, this becomes TRUE within the time for which a thread collects. */
 gboolean tasks_are_left_alone(Tasks *tasks);
 
-/* A task with the item, cmd, request, begun, deadline and quick of `wanted`.  NULL if there is no
- * memory. */
+/* A task with the item, cmd, request, begun, deadline, quick and limited of `wanted`.  NULL if
+ * there is no memory. */
 Task *tasks_take(Tasks *tasks, const Task *wanted);
 
 /* Starts a task that the caller took off the queue.  0: until task_detach(), the caller may use the

@@ -9,6 +9,7 @@
 #include "common/service/control.h"
 #include "common/base/error.h"
 #include "common/base/logging.h"
+#include "common/service/volume-limits.h"
 #include "common/service/property-command.h"
 #include "common/service/property-rules.h"
 #include "common/service/scrub-json.h"
@@ -150,6 +151,8 @@ static Json *command_stats(Monitor *monitor)
 	json_add_number(data, "generation", info.generation);
 	json_add_number(data, "checksum_errors", info.checksum_errors);
 	json_add_number(data, "copies_repaired", info.copies_repaired);
+	if (monitor->more.limiter)
+		json_object_object_add(data, "limits", limiter_to_json(monitor->more.limiter));
 	if (monitor->more.add)
 		monitor->more.add(monitor->more.data, data);
 	return data;
@@ -264,10 +267,27 @@ static Json *command_snapshot(Monitor *monitor, const char *command, Json *reque
 	return answer;
 }
 
+/* The limits that the volume keeps hold from now on. */
+static void limits_apply(Monitor *monitor)
+{
+	g_autoptr(GError) error = NULL;
+	Properties properties;
+	Limits limits;
+
+	if (!monitor->more.limiter)
+		return;
+	volume_get_properties(monitor->volume, &properties);
+	limits_from_properties(&properties, &limits);
+	if (!limiter_set(monitor->more.limiter, &limits, &error))
+		log_error("volume %s: cannot limit its requests: %s", monitor->volume_name,
+			  error ? error->message : "failed");
+}
+
 static Json *command_set(Monitor *monitor, Json *request, GError **error)
 {
 	Json *answer = property_command(monitor->volume, request, error);
 
+	limits_apply(monitor); /* also of a change that is not durable yet */
 	if (answer)
 		log_info("volume %s: set %s", monitor->volume_name,
 			 json_object_to_json_string_ext(json_get_object(request, "properties"),
@@ -310,6 +330,7 @@ Monitor *monitor_new(const Config *config, const VolumeName *name, const char *f
 	if (more)
 		monitor->more = *more;
 	monitor->begun = g_get_monotonic_time();
+	limits_apply(monitor);
 	monitor->control = control_new(config, socket, command_handle, monitor, &error);
 	if (monitor->control)
 		return monitor;

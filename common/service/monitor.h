@@ -23,6 +23,7 @@
  *     failover                            {state, seconds, takeovers, fencings, owner,
  *                                         owner_client}: handler/failover.h; only of a volume that
  *                                         another gateway may take over
+ *     limits                              {read, write}: limiter_to_json()
  *     snapshots                           {count, kept, newest, deleting, held}: snapshot_summary()
  *     checkpoints, generation, checksum_errors, copies_repaired
  *
@@ -47,19 +48,24 @@
 #pragma once
 
 #include "common/base/json.h"
+#include "common/service/limiter.h"
 #include "common/service/metrics.h"
 #include "common/service/pool.h"
 
 typedef struct Monitor Monitor;
 
-/* Adds what the front end knows more to the answer of `stats`. */
+/* What the front end has and knows beside the volume. */
 typedef struct {
+	/* Gets the limits that the volume keeps (volume-limits.h), now and when they are set; or
+	 * NULL. */
+	Limiter *limiter;
+	/* Adds to the answer of `stats`; or NULL. */
 	void (*add)(gpointer data, Json *stats);
 	gpointer data;
 } MonitorMore;
 
-/* `more` may be NULL.  `volume` and `metrics` must outlive the monitor.  NULL, after logging a
- * warning, if the control socket cannot be created; the volume is served all the same. */
+/* `more` may be NULL.  `volume`, `metrics` and the limiter must outlive the monitor.  NULL, after
+ * logging a warning, if the control socket cannot be created; the volume is served all the same. */
 Monitor *monitor_new(const Config *config, const VolumeName *name, const char *frontend,
 		     Volume *volume, const Metrics *metrics, const MonitorMore *more);
 

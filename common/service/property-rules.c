@@ -5,6 +5,7 @@
 
 #include "common/base/frontend.h"
 #include "common/base/text.h"
+#include "common/service/volume-limits.h"
 
 static gboolean size_read(const char *text, char ret_value[PROPERTY_VALUE_MAX + 1])
 {
@@ -35,6 +36,12 @@ static gboolean frontend_read(const char *text, char ret_value[PROPERTY_VALUE_MA
 
 #define ANY_TEXT "1 to 255 bytes of text"
 
+/* With lower limits, what waits would not be served before initiators give up (limiter.h). */
+#define IOPS "requests per second, 30 to 100000000, or none"
+#define RATE "bytes per second, 1M to 1T, or none"
+#define IOPS_BURST "requests that may go at once, or none for a tenth of a second"
+#define RATE_BURST "bytes that may go at once, or none for a tenth of a second"
+
 static const PropertyRule rules[] = {
 	{.key = "description", .expects = ANY_TEXT},
 	{.key = "label.", .expects = ANY_TEXT},
@@ -48,6 +55,20 @@ static const PropertyRule rules[] = {
 	 .expects = "auto, tcmu or fuse",
 	 .parse = frontend_read,
 	 .effect = "from the next attach on"},
+	{.key = "read_iops", .expects = IOPS, .parse = limits_parse_iops},
+	{.key = "read_iops_burst", .expects = IOPS_BURST, .parse = limits_parse_burst},
+	{.key = "read_bytes", .expects = RATE, .parse = limits_parse_bytes, .show = size_show},
+	{.key = "read_bytes_burst",
+	 .expects = RATE_BURST,
+	 .parse = limits_parse_burst,
+	 .show = size_show},
+	{.key = "write_iops", .expects = IOPS, .parse = limits_parse_iops},
+	{.key = "write_iops_burst", .expects = IOPS_BURST, .parse = limits_parse_burst},
+	{.key = "write_bytes", .expects = RATE, .parse = limits_parse_bytes, .show = size_show},
+	{.key = "write_bytes_burst",
+	 .expects = RATE_BURST,
+	 .parse = limits_parse_burst,
+	 .show = size_show},
 };
 
 const PropertyRule *property_rule_find(const char *key)

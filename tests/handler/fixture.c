@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/service/control-address.h"
+#include "common/service/control-call.h"
 #include "common/service/pool.h"
 #include "tests/harness.h"
 
@@ -91,6 +93,18 @@ void fixture_forget(const char *name)
 
 	unlink(path);
 	unlink(entry);
+}
+
+Json *fixture_ask(const char *volume, Json *request)
+{
+	g_autoptr(Config) config = config_load(NULL, NULL);
+	g_autoptr(VolumeName) name = volume_name_parse(volume, NULL);
+	g_autofree char *socket = control_name(name);
+	g_autoptr(GError) error = NULL;
+	Json *answer = control_call(config, socket, request, 20, &error);
+
+	CHECK_NO_ERROR(error);
+	return answer;
 }
 
 guint command_sense(const Command *command)

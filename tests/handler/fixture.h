@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "common/base/json.h"
 #include "tests/runner-host/host.h"
 #include "tests/runner-host/system.h"
 
@@ -18,6 +19,9 @@ char *fixture_path(const char *name, const char *suffix);
 
 /* Removes a volume and its entry in the registry, as if it had never existed. */
 void fixture_forget(const char *name);
+
+/* Asks the server of a volume for something (control.h).  The caller must release the answer. */
+Json *fixture_ask(const char *volume, Json *request);
 
 void dev_init(Dev *dev, const char *cfgstring, guint64 size);
 
@@ -46,6 +50,7 @@ void erasing_tests(void);
 void hangs_tests(void);
 void idle_tests(void);
 void lifecycle_tests(void);
+void limits_tests(void);
 void resize_tests(void);
 void restart_tests(void);
 void snapshots_tests(void);

@@ -11,6 +11,7 @@ int main(int argc, char **argv)
 	if (!fixture_init(argc, argv))
 		return 1;
 	lifecycle_tests();
+	limits_tests();
 	commands_tests();
 	descriptors_tests();
 	devices_tests();

@@ -5,8 +5,6 @@
 #include <string.h>
 
 #include "common/base/bytes.h"
-#include "common/service/control-address.h"
-#include "common/service/control-call.h"
 #include "common/base/units.h"
 #include "tests/handler/fixture.h"
 #include "tests/harness.h"
@@ -18,17 +16,10 @@ static Json *operations(Json *stats)
 
 static Json *stats_of(const char *volume)
 {
-	g_autoptr(Config) config = config_load(NULL, NULL);
-	g_autoptr(VolumeName) name = volume_name_parse(volume, NULL);
-	g_autofree char *socket = control_name(name);
 	g_autoptr(Json) request = json_object_new_object();
-	g_autoptr(GError) error = NULL;
-	Json *answer;
 
 	json_add_text(request, "command", "stats");
-	answer = control_call(config, socket, request, 20, &error);
-	CHECK_NO_ERROR(error);
-	return answer;
+	return fixture_ask(volume, request);
 }
 
 static const char *const kinds[] = {"read", "write", "discard", "compare_and_write", "flush"};
