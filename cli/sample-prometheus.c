@@ -88,6 +88,48 @@ static void metric_print_gauges(const GPtrArray *samples, FILE *out)
 	}
 }
 
+/* A number of `limits` in the server's answer, for reads and for writes. */
+static const struct {
+	const char *name, *type, *help, *key;
+	double unit;
+	gboolean always; /* also where there is no such limit */
+} limits[] = {
+	{"limit_iops", "gauge", "The volume's limit in requests a second.", "iops", 1, FALSE},
+	{"limit_bytes_per_second", "gauge", "The volume's limit in bytes a second.", "bytes", 1,
+	 FALSE},
+	{"limit_waiting", "gauge", "Requests that wait because of the limits.", "waiting", 1, TRUE},
+	{"limit_waits_total", "counter", "Requests that have waited because of the limits.",
+	 "waits", 1, TRUE},
+	{"limit_wait_seconds_total", "counter", "How long they have waited, together.", "wait_ns",
+	 NANOSECONDS, TRUE},
+	{"limit_refused_total", "counter",
+	 "Requests that were refused because the limits would have let them wait too long.",
+	 "refused", 1, TRUE},
+};
+
+static void metric_print_limits(const GPtrArray *samples, FILE *out)
+{
+	static const char *const directions[] = {"read", "write"};
+
+	for (guint l = 0; l < G_N_ELEMENTS(limits); l++) {
+		prometheus_print_head(out, limits[l].name, limits[l].type, limits[l].help);
+		for (guint i = 0; i < samples->len * G_N_ELEMENTS(directions); i++) {
+			const Sample *sample =
+				g_ptr_array_index(samples, i / G_N_ELEMENTS(directions));
+			const char *direction = directions[i % G_N_ELEMENTS(directions)];
+			g_autofree char *volume = prometheus_escape(sample_volume(sample));
+			Json *of =
+				json_get_object(json_get_object(sample->data, "limits"), direction);
+			gint64 number = json_get_number(of, limits[l].key);
+
+			if (number || limits[l].always)
+				fprintf(out, "storageos_%s{volume=\"%s\",operation=\"%s\"} %.15g\n",
+					limits[l].name, volume, direction,
+					(double)number / limits[l].unit);
+		}
+	}
+}
+
 typedef void (*OperationPrinter)(FILE *out, const char *labels, const MetricsOperation *operation);
 
 static void metric_print_operations(const GPtrArray *samples, FILE *out, OperationPrinter print)
@@ -147,6 +189,7 @@ void sample_print_prometheus(const GPtrArray *samples, FILE *out)
 {
 	metric_print_info(samples, out);
 	metric_print_gauges(samples, out);
+	metric_print_limits(samples, out);
 	prometheus_print_head(out, "operation_errors_total", "counter", "Requests that failed.");
 	metric_print_operations(samples, out, operation_print_errors);
 	prometheus_print_head(out, "operation_bytes_total", "counter",

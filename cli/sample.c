@@ -225,6 +225,32 @@ static void sample_print_failover(const Sample *sample)
 		       sample_number(sample, "failover", "fencings"));
 }
 
+/* "1000 requests/s, 100 MiB/s; 3 wait, 1200 have waited 12ms in the mean, 0 were refused". */
+static void sample_print_limit(const Sample *sample, const char *direction)
+{
+	Json *limit = json_get_object(json_get_object(sample->data, "limits"), direction);
+	guint64 iops = (guint64)json_get_number(limit, "iops");
+	guint64 bytes = (guint64)json_get_number(limit, "bytes");
+	guint64 waits = (guint64)json_get_number(limit, "waits");
+	guint64 ns = (guint64)json_get_number(limit, "wait_ns");
+	g_autofree char *label = g_strdup_printf("%s limit", direction);
+	g_autofree char *size = size_format(bytes);
+	char mean[16];
+
+	if (!iops && !bytes)
+		return;
+	printf("  %-18s ", label);
+	if (iops)
+		printf("%" G_GUINT64_FORMAT " requests/s%s", iops, bytes ? ", " : "");
+	if (bytes)
+		printf("%s/s", size);
+	printf("; %" G_GINT64_FORMAT " wait, %" G_GUINT64_FORMAT
+	       " have waited %s in the mean, %" G_GINT64_FORMAT " were refused\n",
+	       json_get_number(limit, "waiting"), waits,
+	       duration_format(waits ? ns / waits : 0, mean, sizeof mean),
+	       json_get_number(limit, "refused"));
+}
+
 static void sample_print_tidied(const Sample *sample)
 {
 	guint64 run = sample_number(sample, "space", "run");
@@ -274,6 +300,8 @@ void sample_print(const Sample *sample)
 	       "mean", "50%", "95%", "99%", "99.9%", "max");
 	for (MetricsKind kind = 0; kind < METRICS_KINDS; kind++)
 		operation_print(metrics_kind_name(kind), &sample->operations[kind]);
+	sample_print_limit(sample, "read");
+	sample_print_limit(sample, "write");
 	sample_print_space(sample);
 	if (is_direct(sample))
 		return;

@@ -130,6 +130,8 @@ must "serve" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" db "$WORK/mnt"
 put() { dd if=/dev/urandom of="$WORK/mnt/db" bs=1M count=4 seek="$1" conv=notrunc,fsync status=none; }
 put 0
 holds stats stats
+must "set limits" "$STORAGEOS" set db read_iops=1000 write_bytes=1G
+holds stats stats db
 holds status status
 holds list list
 holds info info db

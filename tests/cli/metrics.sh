@@ -73,6 +73,22 @@ is "one that is served is not missing" "$(metric 'attachment_missing{volume="def
 is "it is served" "$(metric 'volume_served{volume="default/db"}')" 1
 is "it is in use" "$(metric 'volume_state{volume="default/db",state="in_use"}')" 1
 
+# ---- limits
+
+is "there is no limit" "$(metrics | grep -c '^storageos_limit_\(iops\|bytes_per_second\){')" 0
+must "set limits" "$STORAGEOS" set db read_iops=50 write_bytes=64M
+is "the limit of reads" "$(metric 'limit_iops{volume="default/db",operation="read"}')" 50
+is "and of bytes that are written" "$(metric 'limit_bytes_per_second{volume="default/db",operation="write"}')" $((64 << 20))
+is "there is no other" "$(metrics | grep -c '^storageos_limit_\(iops\|bytes_per_second\){')" 2
+must "read" dd if="$WORK/mnt/db" of=/dev/null bs=4k count=25 iflag=direct status=none
+check "reads have waited" [ "$(metric 'limit_waits_total{volume="default/db",operation="read"}')" -ge 15 ]
+seconds=$(metric 'limit_wait_seconds_total{volume="default/db",operation="read"}')
+check "how long" awk -v s="$seconds" 'BEGIN { exit !(s > .2) }'
+is "none waits now" "$(metric 'limit_waiting{volume="default/db",operation="read"}')" 0
+is "none was refused" "$(metric 'limit_refused_total{volume="default/db",operation="read"}')" 0
+is "no write has waited" "$(metric 'limit_waits_total{volume="default/db",operation="write"}')" 0
+must "no limits" "$STORAGEOS" set db read_iops=none write_bytes=none
+
 # ---- damage
 
 must "one more" "$STORAGEOS" create cut --size 64M
