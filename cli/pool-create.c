@@ -62,7 +62,8 @@ static int pool_create_it(const Cli *cli, const ConfigPool *wanted, gboolean ado
 				 "(" CONFIG_CEPH "POOL)");
 	if (wanted->ceph && !ceph_is_valid(wanted))
 		return cli_usage("pool create: invalid place in Ceph '%s' (" CONFIG_CEPH
-				 "POOL[/NAMESPACE], --ceph-conf with an absolute path)",
+				 "POOL[/NAMESPACE], --ceph-conf with an absolute path without '?' "
+				 "and '&')",
 				 wanted->path);
 	if (!pool_create_uninterrupted(cli->config, wanted, adopt, &error))
 		return cli_failed(error);

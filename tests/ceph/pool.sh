@@ -32,7 +32,11 @@ ends_with() { # STATUS COMMAND...
 	"$@"
 	[ $? = "$wanted" ]
 }
-make() { "$STORAGEOS" pool create "$1" "rbd:$2" --ceph-conf "$conf" "${@:3}"; } # NAME PLACE
+user() { # ID MON-CAPABILITIES: as docs/operations.md, "Ceph", makes it
+	ceph auth get-or-create "client.$1" mon "$2" osd "profile rbd pool=rbd" >"$WORK/ceph/client.$1.keyring"
+}
+must "a user of it, who may do what is documented" user gateway "profile rbd"
+make() { "$STORAGEOS" pool create "$1" "rbd:$2" --ceph-conf "$conf" --ceph-id "${as:-gateway}" "${@:3}"; } # NAME PLACE
 
 # ---- what cannot be made leaves nothing
 
@@ -43,12 +47,19 @@ refuses "a pool that Ceph has not" "no pool 'nowhere'.*ceph osd pool ls" make cl
 refuses "a namespace that Ceph has not" "no such namespace.*rbd namespace create rbd/space" make cloud rbd/space
 refuses "a configuration that is not there" "cannot read this configuration" \
 	"$STORAGEOS" pool create cloud rbd:rbd --ceph-conf /nowhere/ceph.conf
+as=nobody refuses "a user without a key" "Ceph refuses the user.*ceph auth get" make cloud rbd
+sed 's/client.gateway/client.other/; s/= ..../= AQAA/' "$WORK/ceph/client.gateway.keyring" >"$WORK/ceph/client.other.keyring"
+as=other refuses "one with a wrong key" "Ceph refuses the user.*ceph auth get" make cloud rbd
 refuses "no configuration at all" "no configuration on this machine.*--ceph-conf" \
 	env -u CEPH_CONF "$STORAGEOS" pool create cloud rbd:rbd
 for place in rbd: rbd:/x rbd:a/b/c 'rbd:a?id=x' 'rbd:a b'; do
 	check "'$place' is no place: usage" ends_with 2 make cloud "${place#rbd:}"
 done
 check "a relative --ceph-conf: usage" ends_with 2 "$STORAGEOS" pool create cloud rbd:rbd --ceph-conf x
+for file in '/a?b.conf' '/a&b.conf'; do
+	refuses "--ceph-conf $file: usage, which says why" "an absolute path without '\?' and '&'" \
+		"$STORAGEOS" pool create cloud rbd:rbd --ceph-conf "$file"
+done
 check "Ceph's options for a directory: usage" ends_with 2 "$STORAGEOS" pool create d "$WORK/d" --ceph-id x
 check "Ceph's options for another verb: usage" ends_with 2 "$STORAGEOS" pool list --ceph-id x
 is "the configuration is as before" "$(<"$STORAGEOS_CONFIG")" "$before"
