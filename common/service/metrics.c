@@ -108,7 +108,7 @@ guint64 metrics_count(const MetricsOperation *operation)
 guint64 metrics_percentile(const MetricsOperation *operation, double share)
 {
 	double wanted = share * (double)metrics_count(operation);
-	guint64 seen = 0, limit = 0;
+	guint64 seen = 0, limit = 0, longest;
 
 	for (guint i = 0; i < METRICS_BUCKETS && (double)seen < wanted; i++) {
 		guint64 n = counter_get(&operation->buckets[i]);
@@ -117,7 +117,8 @@ guint64 metrics_percentile(const MetricsOperation *operation, double share)
 		if (n)
 			limit = metrics_bucket_limit(i);
 	}
-	return operation->longest ? min_u64(limit, counter_get(&operation->longest)) : limit;
+	longest = counter_get(&operation->longest);
+	return longest ? min_u64(limit, longest) : limit;
 }
 
 MetricsOperation metrics_since(const MetricsOperation *later, const MetricsOperation *earlier)
