@@ -7,6 +7,9 @@
  * would have to wait, and reads with them.  They are as large as what the kernel sends without an
  * answer: 256 requests of 1 MiB at most, for all users of the file together.
  *
+ * A request that waits is not interrupted.  The kernel asks for that at any signal that the program
+ * gets, and the program would see EINTR, which no disk returns.
+ *
  * Threading: any.
  */
 #pragma once
