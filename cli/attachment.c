@@ -148,6 +148,9 @@ static void attachment_add_remembered(const Places *places, const State *state,
 	if (links_lead_to(places, attachment->device))
 		attachment->link = g_strdup(places->link);
 	attachment->litter = !lstat(places->link, &st) || !lstat(places->state_file, &st);
+	attachment->read_only = attachment->health != ATTACHMENT_NONE &&
+				attachment->health != ATTACHMENT_FOREIGN &&
+				!places->name->snapshot && places_is_read_only(places);
 }
 
 /* The link in /dev/storageos must point to the volume's device, and must not exist without one. */
@@ -367,6 +370,8 @@ void attachment_to_json(const Attachment *attachment, Json *object)
 	json_add_text(object, "reason", attachment->reason);
 	json_add_text(object, "device", attachment->device);
 	json_add_text(object, "link", attachment->link);
+	if (attachment->read_only)
+		json_add_flag(object, "read_only", TRUE);
 	if (attachment->facts.depth) {
 		json_add_text(object, "base", attachment->facts.base);
 		json_add_number(object, "depth", attachment->facts.depth);

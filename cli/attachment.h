@@ -63,6 +63,7 @@ typedef struct {
 	char *reason;		/* why that front end was chosen; NULL: not known */
 	pid_t server;		/* that serves it, 0: none */
 	gboolean link_is_wrong; /* `health` is BROKEN only because of the link */
+	gboolean read_only;	/* it is attached for reading only, and is no snapshot */
 	gboolean litter;	/* a link or a state file exists */
 	gboolean
 		replaced; /* the name now means another volume than the served one; see `problem` */

@@ -74,6 +74,12 @@ static gboolean only_link_is_missing(const Attachment *attachment)
 /* ---- making */
 
 typedef struct {
+	const Frontend *chosen; /* NULL: as the volume says, or the configuration */
+	gboolean read_only;
+	gboolean only_again; /* only what was attached before a crash, and as it was */
+} AttachWish;
+
+typedef struct {
 	const Places *places;
 	const Facts *facts;
 	Frontend wanted;
@@ -180,11 +186,13 @@ static gboolean json_wanted;
 static void attach_report(const Places *places, const char *how, Frontend frontend,
 			  const char *device, const char *reason)
 {
-	g_autofree char *line = g_strdup_printf("attach %s: %s over %s%s%s%s", places->text, how,
-						frontend_title(frontend), reason ? " (" : "",
-						reason ? reason : "", reason ? ")" : "");
+	g_autofree char *line = g_strdup_printf(
+		"attach %s: %s%s over %s%s%s%s", places->text, how,
+		places_is_read_only(places) ? " for reading only" : "", frontend_title(frontend),
+		reason ? " (" : "", reason ? reason : "", reason ? ")" : "");
+	gboolean read_only = places_is_read_only(places);
 	g_autofree char *options =
-		places->name->snapshot && device ? mount_hint_options(device) : NULL;
+		(places->name->snapshot || read_only) && device ? mount_hint_options(device) : NULL;
 	g_autoptr(Json) object = json_wanted ? json_object_new_object() : NULL;
 
 	cli_did("attach %s: %s as %s", places->text, how, places->link);
@@ -202,6 +210,8 @@ static void attach_report(const Places *places, const char *how, Frontend fronte
 	json_add_text(object, "frontend", frontend_name(frontend));
 	json_add_text(object, "reason", reason);
 	json_add_text(object, "mount_options", options);
+	if (read_only)
+		json_add_flag(object, "read_only", TRUE);
 	cli_print_json(object);
 }
 
@@ -231,8 +241,15 @@ static gboolean disk_await(const Places *places, const Facts *facts, GError **er
 	return volume && volume_close(volume, error);
 }
 
+/* The file that says so must be there before a server is started, or be gone.  A snapshot can
+ * always be read only. */
+static gboolean mode_set(const Places *places, gboolean read_only, GError **error)
+{
+	return places_set_read_only(places, read_only && !places->name->snapshot, error);
+}
+
 static gboolean attach_anew(const Places *places, const Facts *facts, Frontend wanted,
-			    GError **error)
+			    gboolean read_only, GError **error)
 {
 	g_auto(Attaching) attaching = {.places = places, .facts = facts, .wanted = wanted};
 
@@ -243,7 +260,8 @@ static gboolean attach_anew(const Places *places, const Facts *facts, Frontend w
 			places->text, facts->depth, places->text);
 	/* A stale link must not point to the new device by chance. */
 	links_sweep(places->config);
-	if (!disk_await(places, facts, error))
+	if ((!read_only && !disk_await(places, facts, error)) ||
+	    !mode_set(places, read_only, error))
 		return FALSE;
 	if (!device_make(&attaching, error) || !interrupt_check(error) ||
 	    !links_make(places, attaching.device, error) || !interrupt_check(error) ||
@@ -279,7 +297,18 @@ static Frontend frontend_want(const Places *places, const Facts *facts, const Fr
 	return frontend;
 }
 
-static gboolean attach_locked(const Places *places, const Frontend *chosen, GError **error)
+/* A volume that can only be read must not be taken for one that can be written, nor the other way
+ * round. */
+static gboolean mode_check(const Places *places, const Attachment *attachment,
+			   const AttachWish *wish, GError **error)
+{
+	return places->name->snapshot || !attachment->read_only == !wish->read_only ||
+	       error_set(error, STORAGEOS_ERROR_BUSY,
+			 "it is attached %s already (to change that: storageos detach %s)",
+			 attachment->read_only ? "for reading only" : "for writing", places->text);
+}
+
+static gboolean attach_locked(const Places *places, const AttachWish *wish, GError **error)
 {
 	g_autoptr(Attachment) attachment = attachment_inspect(places);
 	g_autofree char *trouble = trouble_find(attachment, places->text);
@@ -298,6 +327,8 @@ static gboolean attach_locked(const Places *places, const Frontend *chosen, GErr
 		if (attachment->state == STATE_FAILED || attachment->state == STATE_HUNG)
 			return error_set(error, STORAGEOS_ERROR_BUSY, "%s (detach it first)",
 					 attachment->problem);
+		if (!mode_check(places, attachment, wish, error))
+			return FALSE;
 		attach_report(places, "already attached", attachment->frontend, attachment->device,
 			      attachment->reason);
 		return TRUE;
@@ -305,7 +336,8 @@ static gboolean attach_locked(const Places *places, const Frontend *chosen, GErr
 		return error_set(error, STORAGEOS_ERROR_BUSY, "%s", attachment->problem);
 	case ATTACHMENT_BROKEN:
 		if (runner_revive(places, facts, attachment) || only_link_is_missing(attachment))
-			return link_repair(places, facts, attachment, error);
+			return mode_check(places, attachment, wish, error) &&
+			       link_repair(places, facts, attachment, error);
 		if (!broken_clear_away(places, attachment, error))
 			return FALSE;
 		break;
@@ -313,7 +345,8 @@ static gboolean attach_locked(const Places *places, const Frontend *chosen, GErr
 		break;
 	}
 	return claim_check(places->config, facts->uuid, places->text, error) &&
-	       attach_anew(places, facts, frontend_want(places, facts, chosen), error);
+	       attach_anew(places, facts, frontend_want(places, facts, wish->chosen),
+			   wish->read_only, error);
 }
 
 /* For storageos-recover@, which must attach again what a crash took down, but nothing that was
@@ -327,38 +360,33 @@ static gboolean state_is_remembered(const Places *places)
 	return state != NULL;
 }
 
-static gboolean attach_volume(const Config *config, const VolumeName *name, const Frontend *chosen,
-			      gboolean only_again, GError **error)
+static gboolean attach_volume(const Config *config, const VolumeName *name, AttachWish wish,
+			      GError **error)
 {
 	g_autoptr(Places) places = places_new(config, name);
 	gboolean done;
 
 	gboolean locked = places_lock(places, error);
 	interrupt_hold();
-	done = locked && ((only_again && !state_is_remembered(places)) ||
-			  attach_locked(places, chosen, error));
+	if (wish.only_again)
+		wish.read_only = places_is_read_only(places);
+	done = locked && ((wish.only_again && !state_is_remembered(places)) ||
+			  attach_locked(places, &wish, error));
 	if (!done)
 		g_prefix_error(error, "attach %s: ", places->text);
 	cli_progress_end();
 	return done;
 }
 
-typedef struct {
-	const Config *config;
-	const Frontend *chosen; /* NULL: as the volume says, or the configuration */
-	gboolean only_again;
-} AttachRequest;
-
 /* A volume that cannot be attached does not keep the others from it; a signal does. */
-static int names_attach(const AttachRequest *request, const GPtrArray *names)
+static int names_attach(const Config *config, const AttachWish *wish, const GPtrArray *names)
 {
 	int status = CLI_DONE;
 
 	for (guint i = 0; i < names->len; i++) {
 		g_autoptr(GError) error = NULL;
 
-		if (!attach_volume(request->config, g_ptr_array_index(names, i), request->chosen,
-				   request->only_again, &error))
+		if (!attach_volume(config, g_ptr_array_index(names, i), *wish, &error))
 			status = cli_failed(error);
 		if (i + 1 < names->len && !interrupt_check(NULL))
 			return CLI_FAILED;
@@ -369,9 +397,11 @@ static int names_attach(const AttachRequest *request, const GPtrArray *names)
 static int verb_attach_run(int argc, char **argv)
 {
 	g_autofree char *frontend = NULL;
-	gboolean only_again = FALSE;
+	AttachWish wish = {0};
 	const GOptionEntry options[] = {
-		{"again", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &only_again, NULL, NULL},
+		{"again", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &wish.only_again, NULL, NULL},
+		{"read-only", 'r', 0, G_OPTION_ARG_NONE, &wish.read_only,
+		 "The device can only be read, and nothing is written to the volume", NULL},
 		{"frontend", 0, 0, G_OPTION_ARG_FILENAME, &frontend,
 		 "auto, tcmu or fuse (default: the volume's frontend, or the configuration's)",
 		 "FRONTEND"},
@@ -379,7 +409,6 @@ static int verb_attach_run(int argc, char **argv)
 	};
 	g_autoptr(GPtrArray) names = NULL;
 	g_auto(Cli) cli = {0};
-	AttachRequest request;
 	Frontend wanted;
 	int status;
 
@@ -389,9 +418,9 @@ static int verb_attach_run(int argc, char **argv)
 	if (frontend && !frontend_parse(frontend, &wanted))
 		return cli_usage("attach: unknown front end '%s' (auto, tcmu or fuse)", frontend);
 	names = cli_volume_names(&cli, "attach", volume_name_parse_any);
-	request = (AttachRequest){cli.config, frontend ? &wanted : NULL, only_again};
-	return names ? names_attach(&request, names) : CLI_USAGE;
+	wish.chosen = frontend ? &wanted : NULL;
+	return names ? names_attach(cli.config, &wish, names) : CLI_USAGE;
 }
 
-const Verb verb_attach = {"attach", "NAME... [--frontend auto|tcmu|fuse]",
+const Verb verb_attach = {"attach", "NAME... [--frontend auto|tcmu|fuse] [--read-only]",
 			  "attach volumes as block devices, print their paths", verb_attach_run};

@@ -23,7 +23,8 @@ static void server_become(const Places *places, GError **error)
 		return;
 	output_child();
 	execlp(SERVER, SERVER, "--pid-file", places->pid_file, "--attach-lock", places->lock_file,
-	       places->text, places->mount, NULL);
+	       places->text, places->mount, places_is_read_only(places) ? "--read-only" : NULL,
+	       NULL);
 	error_set_errno(error, errno, "start " SERVER);
 }
 

@@ -113,6 +113,8 @@ static void rows_print_table(const GPtrArray *rows, gboolean verbose)
 		const StatusRow *row = g_ptr_array_index(rows, i);
 
 		cells_print(row->cells, widths);
+		if (row->attachment->read_only)
+			puts("    for reading only");
 		if (row->attachment->problem)
 			printf("    %s\n", row->attachment->problem);
 		if (row->trouble)

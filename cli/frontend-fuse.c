@@ -65,8 +65,15 @@ static gboolean module_load(const RuntimeProbe *probe, ProbeModule module, GErro
 static gboolean daemon_start(const Places *places, const RuntimeProbe *probe, GError **error)
 {
 	const char *const argv[] = {
-		probe->fuse_program, "--pid-file", places->pid_file, "--attach-lock",
-		places->lock_file,   places->text, places->mount,    NULL,
+		probe->fuse_program,
+		"--pid-file",
+		places->pid_file,
+		"--attach-lock",
+		places->lock_file,
+		places->text,
+		places->mount,
+		places_is_read_only(places) ? "--read-only" : NULL,
+		NULL,
 	};
 
 	return files_make_directory(places->mount, error) &&
@@ -99,7 +106,8 @@ char *frontend_fuse_attach(const Places *places, const RuntimeProbe *probe, cons
 		return NULL;
 	if (fuse_server_start(places, probe, error) && interrupt_check(error))
 		device = loop_device_attach(places->file, facts->logical_block_size,
-					    places->name->snapshot != NULL, error);
+					    places->name->snapshot || places_is_read_only(places),
+					    error);
 	if (!device) {
 		frontend_fuse_look(places, NULL, &parts);
 		frontend_fuse_detach(places, &parts, FALSE, -1, NULL);

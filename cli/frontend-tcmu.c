@@ -148,7 +148,8 @@ gboolean frontend_tcmu_prepare(const Places *places, GError **error)
 static gboolean backstore_create(const Places *places, const Facts *facts, GError **error)
 {
 	g_autofree char *name = g_strconcat("name=", places->key, NULL);
-	g_autofree char *cfgstring = g_strconcat("cfgstring=", places->text, NULL);
+	g_autofree char *cfgstring = g_strconcat(
+		"cfgstring=", places->text, places_is_read_only(places) ? ";read_only" : "", NULL);
 	g_autofree char *size = g_strdup_printf("size=%" G_GUINT64_FORMAT, facts->size);
 	g_autofree char *sectors = g_strdup_printf("hw_max_sectors=%u", MAX_SECTORS);
 	g_autofree char *block =

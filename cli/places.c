@@ -47,6 +47,7 @@ Places *places_new(const Config *config, const VolumeName *name)
 	places->state_file = g_strdup_printf("%s/state/%s" STATE_SUFFIX, run, places->key);
 	places->pid_file = g_strdup_printf("%s/state/%s.pid", run, places->key);
 	places->lock_file = g_strdup_printf("%s/lock/%s", run, places->key);
+	places->read_only_file = g_strdup_printf("%s/state/%s.readonly", run, places->key);
 	places->mark_file = g_strdup_printf("%s/state/%s.withdrawn", run, places->key);
 	places->target_name = target_name(places->key);
 	return places;
@@ -73,6 +74,7 @@ void places_free(Places *places)
 	g_free(places->file);
 	g_free(places->state_file);
 	g_free(places->pid_file);
+	g_free(places->read_only_file);
 	g_free(places->lock_file);
 	g_free(places->mark_file);
 	g_free(places->target_name);
@@ -118,6 +120,19 @@ gboolean places_try_lock(Places *places)
 	return places_lock_within(places, 0, NULL);
 }
 
+gboolean places_set_read_only(const Places *places, gboolean read_only, GError **error)
+{
+	if (read_only)
+		return files_write(places->read_only_file, "", 0, 0644, FILES_REPLACE, error);
+	return !unlink(places->read_only_file) || errno == ENOENT ||
+	       error_set_errno(error, errno, "remove %s", places->read_only_file);
+}
+
+gboolean places_is_read_only(const Places *places)
+{
+	return !access(places->read_only_file, F_OK);
+}
+
 void places_remove(const Places *places)
 {
 	g_autofree char *links = g_path_get_dirname(places->link);
@@ -128,6 +143,7 @@ void places_remove(const Places *places)
 	rmdir(places->mount);
 	rmdir(mounts);
 	unlink(places->pid_file);
+	unlink(places->read_only_file);
 	unlink(places->state_file);
 	unlink(places->mark_file);
 }

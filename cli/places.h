@@ -15,16 +15,17 @@
 typedef struct {
 	const Config *config; /* borrowed; must outlive the Places */
 	VolumeName *name;
-	char *text;	   /* as volume_name_format() */
-	char *key;	   /* the same as one word; also the name of the backstore */
-	char *link;	   /* /dev/storageos/POOL/NAME */
-	char *mount;	   /* directory where storageos-fuse mounts it */
-	char *file;	   /* the file in that directory that is the volume */
-	char *state_file;  /* see state.h */
-	char *pid_file;	   /* of storageos-fuse */
-	char *lock_file;   /* locked while the volume is attached or detached */
-	int lock;	   /* descriptor that holds the lock, or -1 */
-	char *mark_file;   /* exists while a process withdraws the links, see links.h */
+	char *text;	      /* as volume_name_format() */
+	char *key;	      /* the same as one word; also the name of the backstore */
+	char *link;	      /* /dev/storageos/POOL/NAME */
+	char *mount;	      /* directory where storageos-fuse mounts it */
+	char *file;	      /* the file in that directory that is the volume */
+	char *state_file;     /* see state.h */
+	char *pid_file;	      /* of storageos-fuse */
+	char *lock_file;      /* locked while the volume is attached or detached */
+	int lock;	      /* descriptor that holds the lock, or -1 */
+	char *read_only_file; /* exists while `attach` has the volume served for reading only */
+	char *mark_file;      /* exists while a process withdraws the links, see links.h */
 	char *target_name; /* of the loopback target: naa.5001405 and 9 digits of the key's hash */
 } Places;
 
@@ -40,6 +41,10 @@ gboolean places_lock(Places *places, GError **error);
 /* The same, waiting for up to that many seconds; without waiting. */
 gboolean places_lock_within(Places *places, guint seconds, GError **error);
 gboolean places_try_lock(Places *places);
+
+/* Makes that file, or removes it, before the volume is served. */
+gboolean places_set_read_only(const Places *places, gboolean read_only, GError **error);
+gboolean places_is_read_only(const Places *places);
 
 /* Removes the volume's link, state, mark, and the directories that are empty then. */
 void places_remove(const Places *places);

@@ -22,7 +22,7 @@
 
 typedef struct {
 	char *config, *pid_file, *attach_lock;
-	gboolean foreground, version, help;
+	gboolean read_only, foreground, version, help;
 	char **arguments;
 } Options;
 
@@ -55,6 +55,8 @@ static gboolean options_parse(Options *options, int *argc, char ***argv, GError 
 		 "Stay in the foreground, log to standard error", NULL},
 		{"pid-file", 0, 0, G_OPTION_ARG_FILENAME, &options->pid_file,
 		 "Write the ID of the serving process to FILE", "FILE"},
+		{"read-only", 'r', 0, G_OPTION_ARG_NONE, &options->read_only,
+		 "Write nothing to the volume: it can only be read", NULL},
 		{"attach-lock", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME,
 		 &options->attach_lock, NULL, NULL},
 		{"version", 'V', 0, G_OPTION_ARG_NONE, &options->version, "Print the version",
@@ -137,7 +139,7 @@ static gboolean server_run(const Options *options, GError **error)
 	umask(077);
 	served = write_pid_file(pid_file, error) &&
 		 serve(&(ServeRequest){config, volume, mountpoint, background_ready,
-				       options->attach_lock},
+				       options->attach_lock, options->read_only},
 		       error);
 	if (pid_file)
 		unlink(pid_file);

@@ -132,7 +132,9 @@ static gboolean open_volume(Server *server, GError **error)
 	const MonitorMore more = {.limiter = &server->fs.limited.limiter};
 
 	volume_set_cache_size(request->config->node_cache);
-	server->fs.volume = pool_volume_serve(request->config, request->volume, 0, NULL, error);
+	server->fs.volume =
+		pool_volume_serve(request->config, request->volume,
+				  request->read_only ? VOLUME_OPEN_READ_ONLY : 0, NULL, error);
 	if (!server->fs.volume)
 		return FALSE;
 	server->monitor = monitor_new(request->config, request->volume, "fuse", server->fs.volume,

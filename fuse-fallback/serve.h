@@ -15,6 +15,7 @@ typedef struct {
 	 */
 	gboolean (*ready)(void);
 	const char *attach_lock; /* attendance.h; or NULL */
+	gboolean read_only;	 /* nothing is written to the volume's file */
 } ServeRequest;
 
 /* Serves until told to end: by SIGTERM, SIGINT, SIGHUP or an unmount.  TRUE: the volume is closed,

@@ -32,8 +32,10 @@ static gboolean cfgstring_parse_key(CfgString *cfgstring, const char *text, GErr
 		return cfgstring_set(&cfgstring->create, key, value, NULL, error);
 	if (strcmp(key, "write_cache") == 0)
 		return cfgstring_set(&cfgstring->write_through, key, value, "off", error);
+	if (strcmp(key, "read_only") == 0)
+		return cfgstring_set(&cfgstring->read_only, key, value, NULL, error);
 	return error_set(error, STORAGEOS_ERROR_INVALID,
-			 "unknown key '%s' (known: create, write_cache)", key);
+			 "unknown key '%s' (known: create, read_only, write_cache)", key);
 }
 
 static CfgString *cfgstring_parse_text(const char *text, GError **error)
@@ -59,6 +61,11 @@ static CfgString *cfgstring_parse_text(const char *text, GError **error)
 	if (cfgstring->create && cfgstring->volume->snapshot) {
 		error_set(error, STORAGEOS_ERROR_INVALID,
 			  "a snapshot is not created here (storageos snapshot create)");
+		return NULL;
+	}
+	if (cfgstring->create && cfgstring->read_only) {
+		error_set(error, STORAGEOS_ERROR_INVALID,
+			  "the keys 'create' and 'read_only' exclude each other");
 		return NULL;
 	}
 	return g_steal_pointer(&cfgstring);

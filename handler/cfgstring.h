@@ -12,6 +12,8 @@
  *     write_cache=off
  *               the volume has no write cache: it is created so, and one that has a cache is not
  *               opened for the device
+ *     read_only (no value) the device can only be read, and nothing is written to the volume; not
+ *               with create
  *
  * Parsing checks the syntax only: any local user may ask for it over D-Bus, and it runs as root in
  * the runner's main thread, for which everything else of the runner waits.
@@ -27,6 +29,7 @@ typedef struct {
 	VolumeName *volume;
 	gboolean create;
 	gboolean write_through; /* write_cache=off */
+	gboolean read_only;
 } CfgString;
 
 /* NULL with INVALID for anything but the above, unknown keys included. */

@@ -216,7 +216,7 @@ static gboolean open_parts(Device *device, const OpeningDevice *opening, GError 
 	if (!device->opening)
 		return FALSE;
 	device->name = opening_name(device->opening);
-	device->unit.read_only = opening_volume_name(device->opening)->snapshot != NULL;
+	device->unit.read_only = opening_is_read_only(device->opening);
 	device->unit.direct =
 		pool_is_ceph(opening_config(device->opening), opening_volume_name(device->opening));
 	if (!start_sanitizer(device))

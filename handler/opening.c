@@ -73,12 +73,17 @@ gboolean opening_served_before(const Opening *opening)
 	return opening->served_before;
 }
 
+gboolean opening_is_read_only(const Opening *opening)
+{
+	return opening->cfgstring->volume->snapshot || opening->cfgstring->read_only;
+}
+
 gboolean opening_has_failover(const Opening *opening)
 {
 	const VolumeName *name = opening->cfgstring->volume;
 	const ConfigPool *pool = name->pool ? config_find_pool(opening->config, name->pool) : NULL;
 
-	return pool && pool->failover && !name->snapshot;
+	return pool && pool->failover && !opening_is_read_only(opening);
 }
 
 static Volume *open_or_create(const Opening *opening, gboolean first, GError **error)
@@ -86,6 +91,7 @@ static Volume *open_or_create(const Opening *opening, gboolean first, GError **e
 	const VolumeName *name = opening->cfgstring->volume;
 	g_autoptr(GError) reason = NULL;
 	VolumeOpenFlags flags = (first ? VOLUME_OPEN_HASTY : 0) |
+				(opening->cfgstring->read_only ? VOLUME_OPEN_READ_ONLY : 0) |
 				(opening_has_failover(opening) ? VOLUME_OPEN_STANDBY : 0);
 	Volume *volume = pool_volume_serve(opening->config, name, flags, opening->as, &reason);
 

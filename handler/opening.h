@@ -33,6 +33,9 @@ const char *opening_name(const Opening *opening);
 const VolumeName *opening_volume_name(const Opening *opening);
 const Config *opening_config(const Opening *opening);
 
+/* A snapshot, or a volume that the cfgstring wants so. */
+gboolean opening_is_read_only(const Opening *opening);
+
 /* Whether several gateways may have the volume open, and one at a time changes it (failover.h). */
 gboolean opening_has_failover(const Opening *opening);
 

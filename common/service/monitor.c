@@ -189,8 +189,10 @@ static Json *command_scrub_start(Monitor *monitor, Json *request, GError **error
 
 	volume_get_info(monitor->volume, &info);
 	if (info.state == VOLUME_READ_ONLY) {
-		error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
-			  "a snapshot is scrubbed together with its volume");
+		error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "%s",
+			  strchr(monitor->volume_name, '@')
+				  ? "a snapshot is scrubbed together with its volume"
+				  : "it is open for reading only (storageos check verifies it)");
 		return NULL;
 	}
 	if (!running) {

@@ -65,9 +65,9 @@ static void claim_explain_busy(const Config *config, const char *uuid, GError **
 /* Locks the volume's file before it claims the UUID: the UUID may change until the file is locked,
  * and an error should rather name who has the file than who has the UUID. */
 static Claim *claim_file(const Config *config, Backing *backing, const char *text, const char *as,
-			 GError **error)
+			 gboolean writes, GError **error)
 {
-	gboolean locked = backing_lock(backing, TRUE, error);
+	gboolean locked = backing_lock(backing, writes, error);
 	char uuid[UUID_TEXT];
 	SuperblockPair pair;
 
@@ -83,13 +83,13 @@ static Claim *claim_file(const Config *config, Backing *backing, const char *tex
 /* The UUID of an image is for ever, and who has it on this machine is better known here than by
  * Ceph. */
 static Claim *claim_backing(const Config *config, Backing *backing, const char *text,
-			    const char *as, GError **error)
+			    const char *as, gboolean writes, GError **error)
 {
 	char uuid[UUID_TEXT];
 	guint8 bytes[16];
 
 	if (!backing->ops->identity)
-		return claim_file(config, backing, text, as, error);
+		return claim_file(config, backing, text, as, writes, error);
 	backing->ops->identity(backing, bytes);
 	uuid_format(bytes, uuid);
 	return claim_take(config, uuid, text, as, error);
@@ -137,8 +137,9 @@ Volume *pool_volume_serve(const Config *config, const VolumeName *name, VolumeOp
 			  const char *as, GError **error)
 {
 	g_autofree char *text = volume_name_format(name);
-	g_autoptr(Backing) backing = volume_open_backing(
-		config, name, name->snapshot ? BACKING_OPEN_READ_ONLY : 0, error);
+	gboolean writes = !name->snapshot && !(flags & VOLUME_OPEN_READ_ONLY);
+	g_autoptr(Backing) backing =
+		volume_open_backing(config, name, writes ? 0 : BACKING_OPEN_READ_ONLY, error);
 	g_autoptr(Claim) claim = NULL;
 	Volume *volume;
 
@@ -146,7 +147,14 @@ Volume *pool_volume_serve(const Config *config, const VolumeName *name, VolumeOp
 		return NULL;
 	if (name->snapshot)
 		return pool_snapshot_open(config, name, g_steal_pointer(&backing), TRUE, as, error);
-	claim = claim_backing(config, backing, text, as, error);
+	if (!writes && pool_is_ceph(config, name)) {
+		error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+			  "%s is an image of Ceph, and not served for reading only (see: rbd map "
+			  "--read-only)",
+			  text);
+		return NULL;
+	}
+	claim = claim_backing(config, backing, text, as, writes, error);
 	if (!claim) {
 		pool_fail("open", name, error);
 		return NULL;

@@ -94,7 +94,8 @@ Volume *pool_volume_open(const Config *config, const VolumeName *name, VolumeOpe
 			 GError **error);
 
 /* Opens an existing volume, or a snapshot, to serve it: also takes the claim to its UUID (claim.h),
- * which is released when the volume is closed.  BUSY also if a copy of the volume is served.  `as`
+ * which is released when the volume is closed.  BUSY also if a copy of the volume is served, and if
+ * it is opened for reading only while anybody has it open for writing.  `as`
  * is what it is served as, for messages of other processes; may be NULL. */
 Volume *pool_volume_serve(const Config *config, const VolumeName *name, VolumeOpenFlags flags,
 			  const char *as, GError **error);

@@ -176,6 +176,9 @@ if [ -c /dev/loop-control ]; then
 	holds attach attach db --frontend fuse
 	holds status status
 	must "detach" "$STORAGEOS" detach db
+	holds attach attach db --frontend fuse --read-only
+	holds status status
+	must "detach" "$STORAGEOS" detach db
 	holds attach attach db@one --frontend fuse
 	holds stats stats
 	must "detach" "$STORAGEOS" detach db@one

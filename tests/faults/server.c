@@ -83,7 +83,7 @@ static gboolean on_ready(void)
 /* The server's process: serves, and reports to the descriptor `to`. */
 G_GNUC_NORETURN static void serve_and_tell(const ServerFault *fault, guint64 point, int to)
 {
-	const ServeRequest request = {config, volume, mountpoint, on_ready, NULL};
+	const ServeRequest request = {config, volume, mountpoint, on_ready, NULL, FALSE};
 	GError *error = NULL;
 	Report report = {0};
 

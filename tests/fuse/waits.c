@@ -106,7 +106,8 @@ static pid_t start_server(void)
 	if (!child) {
 		is_server = TRUE;
 		ready_fd = ends[1];
-		_exit(!serve(&(ServeRequest){config, volume, mountpoint, on_ready, NULL}, NULL));
+		_exit(!serve(&(ServeRequest){config, volume, mountpoint, on_ready, NULL, FALSE},
+			     NULL));
 	}
 	close(ends[1]);
 	CHECK(child > 0 && read(ends[0], &c, 1) == 1);

@@ -7,7 +7,7 @@
 typedef struct {
 	const char *text;
 	const char *pool, *name, *snapshot; /* what it says */
-	gboolean create, write_through;
+	gboolean create, write_through, read_only;
 	const char *problem; /* or what the message must contain */
 } CfgstringRow;
 
@@ -25,6 +25,12 @@ static const CfgstringRow rows[] = {
 	 .name = "db",
 	 .create = TRUE,
 	 .write_through = TRUE},
+	{.text = "storageos/db;read_only", .pool = "default", .name = "db", .read_only = TRUE},
+	{.text = "storageos/db@monday;read_only",
+	 .pool = "default",
+	 .name = "db",
+	 .snapshot = "monday",
+	 .read_only = TRUE},
 	{.text = "storageos//dev/sdb", .name = "/dev/sdb"},
 	{.text = "storageos/default/db@monday",
 	 .pool = "default",
@@ -51,6 +57,8 @@ static const CfgstringRow rows[] = {
 	{.text = "storageos/db;write_cache=", .problem = "can only be write_cache=off"},
 	{.text = "storageos/db;write_cache=on", .problem = "can only be write_cache=off"},
 	{.text = "storageos/db;write_cache=off;write_cache=off", .problem = "twice"},
+	{.text = "storageos/db;read_only=on", .problem = "takes no value"},
+	{.text = "storageos/db;create;read_only", .problem = "exclude each other"},
 	{.text = "storageos/db\n", .problem = "cfgstring"},
 };
 
@@ -72,6 +80,7 @@ static void check_row(const CfgstringRow *row)
 	CHECK_STR(cfgstring->volume->snapshot, row->snapshot);
 	CHECK_INT(cfgstring->create, row->create);
 	CHECK_INT(cfgstring->write_through, row->write_through);
+	CHECK_INT(cfgstring->read_only, row->read_only);
 }
 
 static void test_forms(const void *data)

@@ -82,6 +82,41 @@ static void test_beside_volume(const void *data)
 	dev_remove(&snapshot);
 }
 
+/* Not a snapshot, but in the same way; nothing is written to its file. */
+static void test_volume_read_only(const void *data)
+{
+	g_autofree char *path = NULL, *before = NULL, *after = NULL;
+	guint8 block[BLOCK], out[BLOCK];
+	gsize length, length_after;
+	Command command;
+	Dev dev, other;
+
+	(void)data;
+	REQUIRE(make_snapshot("looked"));
+	path = fixture_path("looked", ".vol");
+	REQUIRE(g_file_get_contents(path, &before, &length, NULL));
+	memset(block, 'm', sizeof block);
+	dev_init(&dev, "storageos/looked;read_only", SIZE);
+	REQUIRE(!dev_add(&dev));
+	CHECK_INT(run_read(&dev, out, sizeof out, BLOCK), STS_OK);
+	CHECK_MEM(out, block, sizeof out);
+	command_init(&command, &dev, 0x2a, block, sizeof block, 0);
+	command_set_range(&command, 0, BLOCK / 512);
+	CHECK_SENSE(&command, command_send(&command), 0x7, 0x2700);
+	command_init(&command, &dev, 0x35, NULL, 0, 0); /* SYNCHRONIZE CACHE */
+	CHECK_INT(command_send(&command), STS_OK);
+	CHECK(dev_reconfig(&dev, ATTRIBUTE_SIZE, NULL, 2 * SIZE) < 0);
+	dev_init(&other, "storageos/looked", SIZE);
+	CHECK(dev_add(&other) != 0); /* nobody writes to it meanwhile */
+	dev_remove(&dev);
+	REQUIRE(g_file_get_contents(path, &after, &length_after, NULL));
+	CHECK_UINT(length_after, length);
+	CHECK(length_after == length && !memcmp(before, after, length));
+	REQUIRE(dev_open(&dev, "looked"));
+	CHECK_INT(run_write(&dev, block, sizeof block, 0), STS_OK);
+	dev_remove(&dev);
+}
+
 static void check_refused(const char *cfgstring, guint64 size, const char *why)
 {
 	Dev dev;
@@ -116,5 +151,6 @@ void snapshots_tests(void)
 {
 	test_add("a snapshot can be read, and not written", test_protected, NULL);
 	test_add("a snapshot stays as it is beside its volume", test_beside_volume, NULL);
+	test_add("a volume that is served for reading only", test_volume_read_only, NULL);
 	test_add("a snapshot that is not there, or is served", test_refused, NULL);
 }

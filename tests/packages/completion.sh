@@ -59,7 +59,7 @@ done <<-END
 	what can be copied|dump|copy du
 	a snapshot, too|db@monday|copy db@
 	where it can go|default fast|move db ''
-	options|--config --frontend --help --json --quiet|attach --
+	options|--config --frontend --help --json --quiet --read-only|attach --
 	values of options|auto fuse tcmu|attach --frontend ''
 	verbs of snapshot|release rename|snapshot re
 	snapshots|db@monday|snapshot delete db@

@@ -197,7 +197,7 @@ is "also behind options" "$(complete_line storageos --config "$STORAGEOS_CONFIG"
 is "for create pools" "$(complete_line storageos create f)" fast/
 is "for detach what is attached: nothing here" "$(complete_line storageos detach '')" ""
 is "pools" "$(complete_line storageos list '')" "default fast"
-like "options" "$(complete_line storageos attach --)" '^--config --frontend --help --json --quiet$'
+like "options" "$(complete_line storageos attach --)" '^--config --frontend --help --json --quiet --read-only$'
 is "and their values" "$(complete_line storageos attach --frontend '')" "auto fuse tcmu"
 must "a snapshot" "$STORAGEOS" snapshot create db@monday --freeze never
 is "what snapshot takes" "$(complete_line storageos snapshot re)" "release rename"
