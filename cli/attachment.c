@@ -194,6 +194,17 @@ gboolean attachment_is_gone(const Attachment *attachment)
 	       (attachment->link_is_wrong && !attachment->device && !attachment->replaced);
 }
 
+gboolean attachment_require_gone(const Places *places, const char *purpose, GError **error)
+{
+	g_autoptr(Attachment) attachment = attachment_inspect(places);
+
+	return attachment_is_gone(attachment) ||
+	       error_set(error, STORAGEOS_ERROR_BUSY,
+			 "in use (%s); detach the volume to %s (storageos detach %s)",
+			 attachment->problem ? attachment->problem : "attached", purpose,
+			 places->text);
+}
+
 static void attachment_look_at_server(const Places *places, Attachment *attachment)
 {
 	GError **error = &attachment->sample_error;

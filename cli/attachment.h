@@ -82,6 +82,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Attachment, attachment_free)
 /* Whether nothing serves the volume or exports it as a device.  A stale link does not count. */
 gboolean attachment_is_gone(const Attachment *attachment);
 
+/* BUSY unless that is so of the volume; the message says to detach it "to PURPOSE".  A broken
+ * attachment holds no lock on the volume, but its device may still be in use. */
+gboolean attachment_require_gone(const Places *places, const char *purpose, GError **error);
+
 /* Whether its device exists and its server runs. */
 gboolean attachment_device_works(const Attachment *attachment);
 

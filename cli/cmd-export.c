@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * export: writes a snapshot, or what changed since another, to a file or a pipe.
+ * export: writes a snapshot, or what changed since another, to a file or a pipe; or a volume, as an
+ * image.
  */
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/export-image.h"
 #include "cli/snapshot-pair.h"
 #include "cli/transfer.h"
 #include "common/base/error.h"
@@ -13,6 +15,7 @@
 
 typedef struct {
 	char *from, *format_text, *token_text;
+	gboolean no_verify;
 	TransferFormat format;
 	StreamToken token; /* if token_text is set */
 	TransferProgress progress;
@@ -39,6 +42,7 @@ static gboolean pair_send(Exporting *exporting, const SnapshotPair *pair, int fd
 				       transfer_show, &exporting->progress, error);
 	case TRANSFER_RAW:
 		return stream_send_raw(&source, fd, transfer_show, &exporting->progress, error);
+	case TRANSFER_QEMU: /* image_export() does that */
 	case TRANSFER_STREAM:
 		break;
 	}
@@ -54,21 +58,38 @@ static gboolean token_check(const Exporting *exporting, const SnapshotPair *pair
 			 "the token is of another snapshot, of UUID %s", exporting->token.to);
 }
 
+static gboolean is_standard(const char *path)
+{
+	return !path || !strcmp(path, "-");
+}
+
+/* ---- to a file, a device, or a pipe */
+
+static gboolean export_to_descriptor(Exporting *exporting, const SnapshotPair *pair,
+				     const char *path, GError **error)
+{
+	gboolean raw = exporting->format == TRANSFER_RAW, good;
+	int fd = transfer_open_output(path, raw, error);
+
+	if (fd < 0)
+		return FALSE;
+	good = pair_send(exporting, pair, fd, error);
+	cli_progress_end();
+	if (good && raw && !is_standard(path) && !exporting->no_verify)
+		good = image_verify(pair->to_volume, path, &exporting->progress, error);
+	return transfer_close_output(fd, path, good, error) && good;
+}
+
 static gboolean export_carry_out(Exporting *exporting, const SnapshotPair *pair, const char *path,
 				 GError **error)
 {
-	int fd;
-	gboolean good;
-
 	if (!token_check(exporting, pair, error))
 		return FALSE;
-	fd = transfer_open_output(path, exporting->format == TRANSFER_RAW, error);
-	if (fd < 0)
-		return FALSE;
 	exporting->progress.bytes = snapshot_pair_bytes(pair);
-	good = pair_send(exporting, pair, fd, error);
-	cli_progress_end();
-	return transfer_close_output(fd, path, good, error) && good;
+	if (exporting->format == TRANSFER_QEMU)
+		return image_export(pair->to_volume, path, exporting->format_text,
+				    !exporting->no_verify, &exporting->progress, error);
+	return export_to_descriptor(exporting, pair, path, error);
 }
 
 static void export_report(const Cli *cli, const Exporting *exporting, const SnapshotPair *pair,
@@ -84,27 +105,59 @@ static void export_report(const Cli *cli, const Exporting *exporting, const Snap
 	cli_report(cli, object, "%s: exported to %s, %s", pair->text, path, size);
 }
 
+/* ---- a volume */
+
+/* The same command again, on a snapshot. */
+static int volume_export(const Cli *cli, const Exporting *exporting, const VolumeName *name)
+{
+	const char *path = cli->arguments[1] ? cli->arguments[1] : "-";
+	const char *argv[8] = {path, "--format", exporting->format_text};
+	g_autoptr(GError) error = NULL;
+	int status = CLI_FAILED;
+	guint n = 3;
+
+	if (exporting->no_verify)
+		argv[n++] = "--no-verify";
+	if (cli->json)
+		argv[n++] = "--json";
+	if (cli->quiet)
+		argv[n++] = "--quiet";
+	if (pool_check_thin(cli->config, name, &error) &&
+	    export_by_snapshot(cli, name, argv, &status, &error))
+		return status;
+	g_prefix_error(&error, "export %s: ", cli->arguments[0]);
+	return cli_failed(error);
+}
+
+/* ---- the verb */
+
 /* FALSE: the error has been printed. */
-static gboolean options_check(Exporting *exporting)
+static gboolean options_check(const Cli *cli, Exporting *exporting)
 {
 	g_autoptr(GError) error = NULL;
+	gboolean image;
 
 	if (!transfer_format_parse("export", exporting->format_text, &exporting->format))
 		return FALSE;
+	image = exporting->format == TRANSFER_RAW || exporting->format == TRANSFER_QEMU;
 	if (exporting->token_text &&
 	    !stream_token_parse(exporting->token_text, &exporting->token, &error)) {
 		cli_usage("export: %s", error->message);
 		return FALSE;
 	}
-	if (exporting->token_text && (exporting->from || exporting->format != TRANSFER_STREAM)) {
+	if (exporting->token_text && (exporting->from || exporting->format != TRANSFER_STREAM))
 		cli_usage("export: --resume says from where; it excludes --from and --format");
-		return FALSE;
-	}
-	if (exporting->from && exporting->format == TRANSFER_RAW) {
-		cli_usage("export: an image holds all: --format raw excludes --from");
-		return FALSE;
-	}
-	return TRUE;
+	else if (exporting->from && image)
+		cli_usage("export: an image holds all: --format %s excludes --from",
+			  exporting->format_text);
+	else if (exporting->no_verify && !image)
+		cli_usage("export: --no-verify is for images");
+	else if (exporting->format == TRANSFER_QEMU && is_standard(cli->arguments[1]))
+		cli_usage("export: qemu writes %s to a file only, not to standard output",
+			  exporting->format_text);
+	else
+		return TRUE;
+	return FALSE;
 }
 
 static int verb_export_run(int argc, char **argv)
@@ -114,7 +167,10 @@ static int verb_export_run(int argc, char **argv)
 		{"from", 0, 0, G_OPTION_ARG_FILENAME, &exporting.from,
 		 "Only what changed since this snapshot or bookmark", "NAME|UUID"},
 		{"format", 0, 0, G_OPTION_ARG_FILENAME, &exporting.format_text,
-		 "stream (default), raw (an image) or rbd-diff (for Ceph)", "FORMAT"},
+		 "stream (default), rbd-diff (for Ceph), raw, qcow2, vmdk, vdi, vhdx, vpc...",
+		 "FORMAT"},
+		{"no-verify", 0, 0, G_OPTION_ARG_NONE, &exporting.no_verify,
+		 "Do not read back the image that was written", NULL},
 		{"resume", 0, 0, G_OPTION_ARG_FILENAME, &exporting.token_text,
 		 "The rest of a stream that was interrupted (see import --token)", "TOKEN"},
 		{0},
@@ -129,12 +185,17 @@ static int verb_export_run(int argc, char **argv)
 
 	if (!cli_start(&cli, &verb_export, options, 1, 2, argc, argv, &status))
 		return status;
-	if (!options_check(&exporting))
+	if (!options_check(&cli, &exporting))
 		return CLI_USAGE;
 	name = volume_name_parse_any(cli.arguments[0], &error);
+	if (name && !name->snapshot &&
+	    (exporting.format == TRANSFER_RAW || exporting.format == TRANSFER_QEMU))
+		return volume_export(&cli, &exporting, name);
 	if (!name || !name->snapshot)
-		return cli_usage("export: %s", error ? error->message
-						     : "a snapshot is exported: VOLUME@SNAPSHOT");
+		return cli_usage("export: %s",
+				 error ? error->message
+				       : "a snapshot is exported, VOLUME@SNAPSHOT; of a volume, an "
+					 "image (--format raw)");
 	path = cli.arguments[1];
 	from = exporting.token_text && *exporting.token.from ? exporting.token.from
 							     : exporting.from;
@@ -146,10 +207,10 @@ static int verb_export_run(int argc, char **argv)
 		g_prefix_error(&error, "%s: ", what);
 		return cli_failed(error);
 	}
-	if (path && strcmp(path, "-") != 0)
+	if (!is_standard(path))
 		export_report(&cli, &exporting, &pair, path);
 	return CLI_DONE;
 }
 
-const Verb verb_export = {"export", "VOLUME@SNAP [FILE] [--from SNAP]",
-			  "write a snapshot to a file or a pipe", verb_export_run};
+const Verb verb_export = {"export", "NAME|VOLUME@SNAP [FILE] [--format raw|qcow2...]",
+			  "write a snapshot, or an image, to a file or a pipe", verb_export_run};

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * import: makes a volume what a stream says.  The volume must not be attached.
+ * import: makes a volume what a stream says, or an image holds.  The volume must not be attached.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/import-image.h"
+#include "cli/interrupt.h"
 #include "cli/places.h"
 #include "cli/served.h"
 #include "cli/transfer.h"
@@ -18,9 +20,10 @@
 typedef struct {
 	const Cli *cli;
 	VolumeName *name;
-	char *text, *format_text;
-	gboolean force, abort, token;
+	char *text, *format_text, *size_text;
+	gboolean force, abort, token, other_files, no_verify;
 	TransferFormat format;
+	guint64 size;
 	Places *places; /* locked */
 	TransferProgress progress;
 } Importing;
@@ -31,6 +34,7 @@ static void importing_clear(Importing *importing)
 	volume_name_free(importing->name);
 	g_free(importing->text);
 	g_free(importing->format_text);
+	g_free(importing->size_text);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Importing, importing_clear)
 
@@ -142,7 +146,7 @@ static gboolean receive_rbd(Importing *importing, int fd, GError **error)
 			   error);
 }
 
-static gboolean import_run(Importing *importing, const char *path, GError **error)
+static gboolean stream_import(Importing *importing, const char *path, GError **error)
 {
 	int fd = transfer_open_input(path, error);
 	gboolean good;
@@ -156,7 +160,7 @@ static gboolean import_run(Importing *importing, const char *path, GError **erro
 	return good;
 }
 
-static void import_report(const Importing *importing)
+static void stream_report(const Importing *importing)
 {
 	g_autofree char *size = size_format(importing->progress.data);
 	Json *object = json_object_new_object();
@@ -164,6 +168,68 @@ static void import_report(const Importing *importing)
 	json_add_text(object, "volume", importing->text);
 	json_add_number(object, "bytes", importing->progress.data);
 	cli_report(importing->cli, object, "%s: imported, %s", importing->text, size);
+}
+
+/* ---- images */
+
+static void image_report(const Importing *importing, const ImageImport *import)
+{
+	g_autofree char *data = size_format(importing->progress.data);
+	g_autofree char *size = size_format(import->volume_size);
+	g_autoptr(GString) line = g_string_new(NULL);
+	Json *object = json_object_new_object();
+
+	json_add_text(object, "volume", importing->text);
+	json_add_number(object, "bytes", importing->progress.data);
+	json_add_number(object, "size", import->volume_size);
+	json_add_number(object, "image_size", import->image_size);
+	json_add_flag(object, "verified", import->verify);
+	json_add_text(object, "undo", import->undo);
+	g_string_printf(line, "%s: imported, %s of data in %s%s", importing->text, data, size,
+			import->verify ? ", verified" : "");
+	if (import->volume_size != import->image_size)
+		g_string_append_printf(line, " (the image has %" G_GUINT64_FORMAT " bytes)",
+				       import->image_size);
+	if (import->undo)
+		g_string_append_printf(line, "; what it held is the snapshot %s@%s",
+				       importing->text, import->undo);
+	cli_report(importing->cli, object, "%s", line->str);
+}
+
+static gboolean image_import_and_report(Importing *importing, const char *path, GError **error)
+{
+	ImageImport import = {
+		.config = importing->cli->config,
+		.path = path,
+		.format = importing->format_text,
+		.size = importing->size,
+		.force = importing->force,
+		.other_files = importing->other_files,
+		.verify = !importing->no_verify,
+		.progress = &importing->progress,
+	};
+	gboolean done;
+
+	if (!volume_lock(importing, error))
+		return FALSE;
+	import.places = importing->places;
+	interrupt_hold();
+	volume_set_cache_size(importing->cli->config->node_cache);
+	done = image_import(&import, error);
+	if (done)
+		image_report(importing, &import);
+	g_free(import.undo);
+	return done;
+}
+
+static gboolean import_run(Importing *importing, const char *path, GError **error)
+{
+	if (importing->format == TRANSFER_RAW || importing->format == TRANSFER_QEMU)
+		return image_import_and_report(importing, path, error);
+	if (!stream_import(importing, path, error))
+		return FALSE;
+	stream_report(importing);
+	return TRUE;
 }
 
 /* ---- what is under way */
@@ -218,17 +284,25 @@ static gboolean import_abort(Importing *importing, GError **error)
 	return good;
 }
 
+/* ---- the verb */
+
 /* FALSE: the error has been printed. */
 static gboolean options_check(const Cli *cli, Importing *importing)
 {
 	g_autoptr(GError) error = NULL;
+	gboolean image;
 
-	if (!transfer_format_parse("import", importing->format_text, &importing->format))
+	if (!importing->format_text)
+		importing->format_text = g_strdup(transfer_format_detect(cli->arguments[1]));
+	if (!transfer_format_parse("import", importing->format_text, &importing->format) ||
+	    (importing->size_text &&
+	     !cli_volume_size("import", importing->size_text, &importing->size)))
 		return FALSE;
-	if (importing->format == TRANSFER_RAW) {
-		cli_usage(
-			"import: an image is no snapshot: create a volume, attach it, and copy the "
-			"image to the device");
+	image = importing->format == TRANSFER_RAW || importing->format == TRANSFER_QEMU;
+	if (image ? importing->abort || importing->token
+		  : importing->size || importing->other_files || importing->no_verify) {
+		cli_usage("import: --token and --abort are for streams, --size, --allow-backing "
+			  "and --no-verify for images");
 		return FALSE;
 	}
 	if (importing->abort + importing->token + importing->force > 1 ||
@@ -248,13 +322,22 @@ static int verb_import_run(int argc, char **argv)
 	g_auto(Importing) importing = {0};
 	const GOptionEntry options[] = {
 		{"force", 0, 0, G_OPTION_ARG_NONE, &importing.force,
-		 "If the volume has changed, keep that as a snapshot, and go back first", NULL},
+		 "If the volume has changed, or an image is to be written over it, keep what it "
+		 "holds as a snapshot",
+		 NULL},
 		{"abort", 0, 0, G_OPTION_ARG_NONE, &importing.abort,
 		 "Give up an import that was interrupted", NULL},
 		{"token", 0, 0, G_OPTION_ARG_NONE, &importing.token,
 		 "Print where an interrupted import goes on, for export --resume", NULL},
 		{"format", 0, 0, G_OPTION_ARG_FILENAME, &importing.format_text,
-		 "stream (default) or rbd-diff (of Ceph)", "FORMAT"},
+		 "stream (default), rbd-diff (of Ceph), raw, qcow2, vmdk, vdi, vhdx, vpc...",
+		 "FORMAT"},
+		{"size", 0, 0, G_OPTION_ARG_FILENAME, &importing.size_text,
+		 "Size of a new volume, if an image is smaller", "SIZE"},
+		{"allow-backing", 0, 0, G_OPTION_ARG_NONE, &importing.other_files,
+		 "Read the other files that an image names, whichever those are", NULL},
+		{"no-verify", 0, 0, G_OPTION_ARG_NONE, &importing.no_verify,
+		 "Do not read back what was written", NULL},
 		{0},
 	};
 	g_autoptr(GError) error = NULL;
@@ -283,10 +366,8 @@ static int verb_import_run(int argc, char **argv)
 		g_prefix_error(&error, "%s: ", what);
 		return cli_failed(error);
 	}
-	if (!importing.token && !importing.abort)
-		import_report(&importing);
 	return CLI_DONE;
 }
 
-const Verb verb_import = {"import", "VOLUME [FILE] [--force | --abort | --token]",
-			  "make a volume what a stream says", verb_import_run};
+const Verb verb_import = {"import", "VOLUME [FILE] [--format raw|qcow2...]",
+			  "make a volume of an image or a stream", verb_import_run};

@@ -9,17 +9,6 @@
 #include "common/base/error.h"
 #include "common/engine/volume-snapshots.h"
 
-/* A broken attachment holds no lock on the volume, but its device may still be in use. */
-static gboolean volume_is_detached(const Places *places, GError **error)
-{
-	g_autoptr(Attachment) attachment = attachment_inspect(places);
-
-	return attachment_is_gone(attachment) ||
-	       error_set(error, STORAGEOS_ERROR_BUSY,
-			 "in use (%s); detach the volume to roll it back (storageos detach %s)",
-			 attachment->problem ? attachment->problem : "attached", places->text);
-}
-
 /* *ret_undo is the snapshot of what the volume held, or NULL; to be freed. */
 static gboolean volume_roll_back(const Config *config, const VolumeName *name, const char *snapshot,
 				 VolumeRollbackFlags flags, char **ret_undo, GError **error)
@@ -63,7 +52,7 @@ static gboolean rollback_carry_out(const Cli *cli, const VolumeName *name, const
 	gboolean done = places_lock(places, error);
 
 	interrupt_hold();
-	done = done && volume_is_detached(places, error) &&
+	done = done && attachment_require_gone(places, "roll it back", error) &&
 	       volume_roll_back(cli->config, name, snapshot, flags, &undo, error);
 	if (done)
 		rollback_report(cli, places, snapshot, undo);

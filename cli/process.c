@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -319,34 +320,123 @@ static gboolean child_judge(const char *program, int status, Output *output, GEr
 			 *line ? ")" : "");
 }
 
-static gboolean child_spawn(const char *const argv[], GPid *ret_pid, int *ret_output,
-			    GError **error)
+/* As child_enter_group(), but what the program writes to standard output goes to a file in memory.
+ */
+static void child_enter_group_and_file(gpointer data)
 {
+	child_enter_group(NULL);
+	dup2(*(const int *)data, STDOUT_FILENO);
+}
+
+struct ProcessChild {
+	char *program;
+	GPid pid;
+	gboolean ended, killed;
+	int status;
+	Output output;
+};
+
+static ProcessChild *child_start(const char *const argv[], const int *file, GError **error)
+{
+	g_autoptr(ProcessChild) child = g_new0(ProcessChild, 1);
 	g_autoptr(GError) local = NULL;
 
+	child->program = g_strdup(argv[0]);
+	child->output.fd = -1;
 	if (g_spawn_async_with_pipes(
 		    NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD,
-		    child_enter_group, NULL, ret_pid, NULL, ret_output, NULL, &local))
+		    file ? child_enter_group_and_file : child_enter_group, (gpointer)file,
+		    &child->pid, NULL, &child->output.fd, NULL, &local))
+		return g_steal_pointer(&child);
+	error_set(error, STORAGEOS_ERROR_IO, "start %s: %s", argv[0], local->message);
+	return NULL;
+}
+
+ProcessChild *process_child_start(const char *const argv[], GError **error)
+{
+	return child_start(argv, NULL, error);
+}
+
+gboolean process_child_wait(ProcessChild *child, guint seconds, gboolean *ret_ended, GError **error)
+{
+	if (!child->ended)
+		child->ended = child_watch(child->pid, &child->output, deadline_in(seconds),
+					   &child->status);
+	*ret_ended = child->ended;
+	return !child->ended || child_judge(child->program, child->status, &child->output, error);
+}
+
+void process_child_kill(ProcessChild *child)
+{
+	kill(-child->pid, SIGKILL);
+}
+
+void process_child_free(ProcessChild *child)
+{
+	if (!child)
+		return;
+	if (child->pid && !child->ended) {
+		process_child_kill(child);
+		waitpid(child->pid, NULL, WNOHANG); /* one that waits for a disk may never end */
+	}
+	if (child->output.fd >= 0)
+		close(child->output.fd);
+	g_free(child->program);
+	g_free(child);
+}
+
+/* Waits for the end; kills the program after `seconds`. */
+static gboolean child_complete(ProcessChild *child, guint seconds, GError **error)
+{
+	gint64 end = deadline_in(seconds);
+
+	child->ended = child_watch(child->pid, &child->output, end, &child->status);
+	if (child->ended)
 		return TRUE;
-	return error_set(error, STORAGEOS_ERROR_IO, "start %s: %s", argv[0], local->message);
+	process_child_kill(child);
+	return error_set(error, STORAGEOS_ERROR_IO, "%s did not end within %u s%s%s",
+			 child->program, seconds, child->output.length ? ": " : "",
+			 output_last_line(&child->output));
 }
 
 gboolean process_run(const char *const argv[], guint seconds, GError **error)
 {
-	Output output = {.fd = -1};
-	gboolean ended;
-	int status;
-	GPid pid;
+	g_autoptr(ProcessChild) child = process_child_start(argv, error);
 
-	if (!child_spawn(argv, &pid, &output.fd, error))
+	return child && child_complete(child, seconds, error) &&
+	       child_judge(child->program, child->status, &child->output, error);
+}
+
+void process_result_clear(ProcessResult *result)
+{
+	g_clear_pointer(&result->text, g_free);
+	g_clear_pointer(&result->complaint, g_free);
+}
+
+gboolean process_read(const char *const argv[], guint seconds, gsize max, ProcessResult *ret_result,
+		      GError **error)
+{
+	autofd file = fd_above_stdio(memfd_create("output", MFD_CLOEXEC));
+	g_autoptr(ProcessChild) child = file >= 0 ? child_start(argv, &file, error) : NULL;
+	ProcessResult result = {0};
+	gsize length;
+	int err;
+
+	if (file < 0)
+		return error_set_errno(error, errno, "start %s", argv[0]);
+	if (!child || !child_complete(child, seconds, error))
 		return FALSE;
-	ended = child_watch(pid, &output, deadline_in(seconds), &status);
-	close(output.fd);
-	if (ended)
-		return child_judge(argv[0], status, &output, error);
-	kill(-pid, SIGKILL);
-	return error_set(error, STORAGEOS_ERROR_IO, "%s did not end within %u s%s%s", argv[0],
-			 seconds, output.length ? ": " : "", output_last_line(&output));
+	if (!WIFEXITED(child->status))
+		return child_judge(child->program, child->status, &child->output, error);
+	err = lseek(file, 0, SEEK_SET) ? errno
+				       : files_read_to_end(file, max, &result.text, &length);
+	if (err)
+		return error_set_errno(error, err, "read the output of %s", argv[0]);
+	result.status = WEXITSTATUS(child->status);
+	result.complaint =
+		g_strdup(line_without_name(output_last_line(&child->output), child->program));
+	*ret_result = result;
+	return TRUE;
 }
 
 static void daemon_enter_session(gpointer data)

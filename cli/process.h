@@ -44,6 +44,35 @@ gboolean process_wait_end(pid_t pid, gint64 start_time, guint seconds);
  * FALSE if the program failed or was killed; the error contains the last line that it printed. */
 gboolean process_run(const char *const argv[], guint seconds, GError **error);
 
+/* The same for a program whose standard output is data: *ret_text, to be freed, followed by a zero
+ * byte, of at most `max` bytes.  *ret_status is the exit status, whatever that is; FALSE only if
+ * the program could not be run to its end, or wrote more.  What it says on standard error is in
+ * *ret_complaint (its last line; to be freed). */
+typedef struct {
+	char *text, *complaint;
+	int status;
+} ProcessResult;
+gboolean process_read(const char *const argv[], guint seconds, gsize max, ProcessResult *ret_result,
+		      GError **error);
+void process_result_clear(ProcessResult *result);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProcessResult, process_result_clear)
+
+/* A program that runs beside this one, and is killed with it.  NULL if it cannot be started. */
+typedef struct ProcessChild ProcessChild;
+ProcessChild *process_child_start(const char *const argv[], GError **error);
+
+/* Waits for its end, `seconds` at most (0: only looks).  *ret_ended says whether it has ended.
+ * FALSE: it has failed; the error contains the last line that it printed. */
+gboolean process_child_wait(ProcessChild *child, guint seconds, gboolean *ret_ended,
+			    GError **error);
+
+/* Kills it; may be called by another thread, and again. */
+void process_child_kill(ProcessChild *child);
+
+/* Kills it, if it still runs.  NULL is allowed. */
+void process_child_free(ProcessChild *child);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProcessChild, process_child_free)
+
 /* Starts a program as a daemon: in a session of its own, with no descriptor of ours. */
 gboolean process_start_daemon(const char *const argv[], GError **error);
 

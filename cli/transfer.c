@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/medium.h"
+#include "common/base/autofd.h"
 #include "common/base/error.h"
 #include "common/base/fd.h"
 #include "common/base/files.h"
@@ -25,6 +27,10 @@ gboolean transfer_format_parse(const char *verb, const char *text, TransferForma
 			*ret_format = (TransferFormat)i;
 			return TRUE;
 		}
+	if (medium_qemu_knows(text)) {
+		*ret_format = TRANSFER_QEMU;
+		return TRUE;
+	}
 	cli_usage("%s: unknown format '%s'", verb, text);
 	return FALSE;
 }
@@ -32,6 +38,18 @@ gboolean transfer_format_parse(const char *verb, const char *text, TransferForma
 static gboolean is_standard(const char *path)
 {
 	return !path || !strcmp(path, "-");
+}
+
+const char *transfer_format_detect(const char *path)
+{
+	static const char qcow2[] = {'Q', 'F', 'I', (char)0xfb};
+	autofd fd = is_standard(path) ? -1 : fd_open(path, O_RDONLY | O_NONBLOCK, 0);
+	char magic[sizeof qcow2];
+
+	return fd >= 0 && pread(fd, magic, sizeof magic, 0) == sizeof magic &&
+			       !memcmp(magic, qcow2, sizeof magic)
+		       ? "qcow2"
+		       : "stream";
 }
 
 /* A pipe takes a frame at once, where the system allows that; otherwise it stays as it is. */

@@ -9,10 +9,21 @@
 
 #include "common/stream/stream-format.h"
 
-typedef enum { TRANSFER_STREAM, TRANSFER_RBD, TRANSFER_RAW } TransferFormat;
+typedef enum {
+	TRANSFER_STREAM,
+	TRANSFER_RBD,
+	TRANSFER_RAW,
+	TRANSFER_QEMU, /* one of those that medium_qemu_knows() */
+} TransferFormat;
 
-/* "stream" (also NULL), "rbd-diff", "raw".  FALSE: the error has been printed. */
+/* "stream" (also NULL), "rbd-diff", "raw", "qcow2" and so on.  FALSE: the error has been printed.
+ */
 gboolean transfer_format_parse(const char *verb, const char *text, TransferFormat *ret_format);
+
+/* The format of a file by its magic number: "qcow2" or "stream", also if it cannot be read, or NULL
+ * for standard input.  A raw image has no magic number, and may begin with another's: it is never
+ * guessed. */
+const char *transfer_format_detect(const char *path);
 
 /* Opens what is written: NULL or "-" is standard output, which must not be a terminal; a file must
  * be new; an existing block device is written over if `device`.  -1 with *error. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/base/error.h"
+#include "common/engine/crc32c.h"
 
 /* Sleeps until the descriptor is ready, as it may be non-blocking. */
 static gboolean call_again(int fd, short events)
@@ -51,4 +52,9 @@ gboolean stream_write(int fd, struct iovec *iov, guint n, GError **error)
 		}
 	}
 	return TRUE;
+}
+
+guint32 stream_checksum(const void *bytes, gsize length)
+{
+	return crc32c(0, bytes, length);
 }

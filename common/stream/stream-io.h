@@ -15,3 +15,6 @@ gssize stream_read(int fd, void *buffer, gsize length, GError **error);
 
 /* Writes all bytes; changes the array.  NO_SPACE or IO (the reader has gone: "Broken pipe"). */
 gboolean stream_write(int fd, struct iovec *iov, guint n, GError **error);
+
+/* The CRC32C of the bytes, for whoever compares what was written with what is read. */
+guint32 stream_checksum(const void *bytes, gsize length);

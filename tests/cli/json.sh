@@ -161,6 +161,12 @@ holds "snapshot run" snapshot run
 holds "snapshot delete" snapshot delete db@zwei
 must "create a volume that receives" "$STORAGEOS" create copy --size 64M
 holds import import copy "$WORK/one.stream"
+must "create an image" truncate -s 2M "$WORK/image.raw"
+holds "import --format raw" import image "$WORK/image.raw" --format raw
+holds "import --format raw" import image "$WORK/image.raw" --format raw --force
+holds map map db@one
+holds compare compare image "$WORK/image.raw"
+holds compare compare db@one image
 head -c 3000000 "$WORK/two.stream" >"$WORK/cut.stream"
 "$STORAGEOS" import copy "$WORK/cut.stream" >/dev/null 2>&1
 holds "import --token" import copy --token

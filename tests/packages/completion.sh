@@ -66,6 +66,10 @@ done <<-END
 	snapshots for rollback|default/db@monday|rollback default/db@m
 	a second snapshot|default/db@monday|clone default/db@m
 	formats|raw rbd-diff|export --format r
+	formats of qemu|qcow2|import --format q
+	what an image can be made of|db db@monday|export db
+	what can be mapped|db db@monday|map db
+	and compared|dump|compare db du
 	volumes for a new snapshot|fast/log@|snapshot create fa
 	options of a verb below a verb|--dry-run|snapshot delete --d
 	verbs of pool|create delete list show|pool ''

@@ -74,7 +74,7 @@ complete -c storageos -n '__storageos_verb stats' -s o -l output -r -F
 complete -c storageos -n '__storageos_verb probe' -l root -x -a '(__fish_complete_directories)'
 complete -c storageos -n '__storageos_verb attach' -l frontend -x -a 'auto tcmu fuse'
 complete -c storageos -n '__storageos_verb snapshot' -l freeze -x -a 'auto require never'
-complete -c storageos -n '__storageos_verb export import' -l format -x -a 'stream raw rbd-diff'
+complete -c storageos -n '__storageos_verb export import compare' -l format -x -a 'stream raw qcow2 vmdk vdi vhdx vpc rbd-diff'
 complete -c storageos -n '__storageos_verb export' -l from -x -a '(__storageos_snapshots)'
 complete -c storageos -n '__storageos_verb create' -l block-size -x -a '512 4096'
 complete -c storageos -n '__storageos_verb create' -l write-cache -x -a 'on off'
@@ -92,6 +92,9 @@ complete -c storageos -n '__storageos_verb attach; or __storageos_at info' -a '(
 complete -c storageos -n '__storageos_verb attach info; and string match -q "*@*" (commandline -ct)' \
     -a '(__storageos_snapshots)'
 complete -c storageos -n '__storageos_verb check delete' -a '(__storageos_detached)'
+complete -c storageos -n '__storageos_at export' -a '(__storageos_volumes list)'
+complete -c storageos -n '__storageos_at map; or __storageos_verb compare' -a '(__storageos_detached; __storageos_snapshots)'
+complete -c storageos -n '__storageos_verb compare; and string match -qr "^[/.]" -- (commandline -ct)' -F
 complete -c storageos -n '__storageos_at rename; or __storageos_at move' -a '(__storageos_detached)'
 complete -c storageos -n '__storageos_at copy' -a '(__storageos_volumes list)'
 complete -c storageos -n '__storageos_at copy; and string match -q "*@*" (commandline -ct)' -a '(__storageos_snapshots)'
