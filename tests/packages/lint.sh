@@ -82,6 +82,18 @@ for page in docs/man/*; do
 	is "man finds nothing wrong in $(basename "$page")" \
 		"$(MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null)" ""
 done
+# lacking PAGE: the verbs of which the examples of storageos(8) have no command.
+lacking() {
+	local verb
+	sed -n '/^\.SH EXAMPLES/,/^\.SH SEE/p' "$1" >"$WORK/examples"
+	for verb in $("$STORAGEOS" help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p'); do
+		grep -qE "(^|[|(] ?|ssh [a-z]+ )storageos $verb( |\$|\))" "$WORK/examples" || echo "$verb"
+	done
+}
+like "the verbs are found" "$("$STORAGEOS" help | grep -cE '^  [a-z]')" '^[2-9][0-9]$'
+is "each verb has an example in its man page" "$(lacking docs/man/storageos.8)" ""
+sed '/^storageos map /d' docs/man/storageos.8 >"$WORK/without"
+is "one without would be found" "$(lacking "$WORK/without")" "map"
 
 # ---- units
 
