@@ -467,13 +467,16 @@ RunnerStatus device_submit(Device *device, RunnerCommand *cmd, const Request *re
 
 RunnerStatus device_read_now(Device *device, RunnerCommand *cmd, const Request *request)
 {
+	gboolean limited = limiter_limits(&device->limiter, LIMITER_READ);
 	guint64 position = 0;
 	gint64 begun;
 	int result;
 
 	if (device->failover) /* it must hold the volume, which another gateway may take */
 		return RUNNER_NOT_HANDLED;
-	if (request->length > DEVICE_NOW_MAX || limiter_limits(&device->limiter, LIMITER_READ))
+	if (request->length > DEVICE_NOW_MAX)
+		return RUNNER_NOT_HANDLED;
+	if (limited && !limiter_passes(&device->limiter, METRICS_READ, request->length))
 		return RUNNER_NOT_HANDLED;
 	begun = metrics_begin(&device->metrics);
 	result = read_nowait(device, request, &position);
@@ -482,5 +485,7 @@ RunnerStatus device_read_now(Device *device, RunnerCommand *cmd, const Request *
 		return request_conclude(device, cmd, request, begun, result, position);
 	}
 	metrics_end(&device->metrics, METRICS_UNCOUNTED, begun, 0, FALSE); /* it begins anew */
+	if (limited)
+		limiter_return(&device->limiter, METRICS_READ, request->length);
 	return RUNNER_NOT_HANDLED;
 }

@@ -46,3 +46,8 @@ void bucket_take(Bucket *bucket, guint64 n, gint64 now)
 	if (bucket->rate)
 		level_set(bucket, level_at(bucket, now) + (double)n, now);
 }
+
+void bucket_return(Bucket *bucket, guint64 n)
+{
+	bucket->level = MAX(bucket->level - (double)n, 0);
+}

@@ -38,5 +38,6 @@ void bucket_set(Bucket *bucket, guint64 rate, guint64 burst, gint64 now);
  * microseconds; 0: now. */
 gint64 bucket_wait(const Bucket *bucket, guint64 ahead, gint64 now);
 
-/* A request of n units goes on. */
+/* A request of n units goes on; it does not after all. */
 void bucket_take(Bucket *bucket, guint64 n, gint64 now);
+void bucket_return(Bucket *bucket, guint64 n);

@@ -370,30 +370,70 @@ gboolean limiter_is_full(Limiter *limiter, LimiterDirection direction)
 	return full;
 }
 
+/* How long a request that comes now has to wait; if it does not, it is counted. */
+static gint64 request_wait_locked(Limiter *limiter, LimiterDirection direction, guint64 bytes,
+				  gint64 now, gboolean *ret_waits)
+{
+	gint64 wait = direction_wait_locked(limiter, direction, now);
+
+	*ret_waits = wait || limiter->queues[direction].first;
+	if (!*ret_waits)
+		direction_take_locked(limiter, direction, bytes, now);
+	return wait;
+}
+
+static guint64 bytes_counted(MetricsKind kind, guint64 bytes)
+{
+	return kind == METRICS_DISCARD ? 0 : bytes;
+}
+
 gboolean limiter_holds(Limiter *limiter, LimiterItem *item, MetricsKind kind, guint64 bytes)
 {
 	LimiterDirection direction = limiter_direction(kind);
+	gboolean waits;
 	gint64 now, wait;
 
 	if (direction == LIMITER_NEITHER)
 		return FALSE;
-	if (kind == METRICS_DISCARD)
-		bytes = 0;
+	bytes = bytes_counted(kind, bytes);
 	g_mutex_lock(&lock);
 	now = g_get_monotonic_time();
-	wait = direction_wait_locked(limiter, direction, now);
-	if (!wait && !limiter->queues[direction].first) {
-		direction_take_locked(limiter, direction, bytes, now);
-		g_mutex_unlock(&lock);
-		return FALSE;
+	wait = request_wait_locked(limiter, direction, bytes, now, &waits);
+	if (waits) {
+		item->bytes = bytes;
+		item->since = now;
+		item_append_locked(limiter, direction, item);
+		limiter_list_locked(limiter);
+		due_hasten_locked(now + wait);
 	}
-	item->bytes = bytes;
-	item->since = now;
-	item_append_locked(limiter, direction, item);
-	limiter_list_locked(limiter);
-	due_hasten_locked(now + wait);
 	g_mutex_unlock(&lock);
-	return TRUE;
+	return waits;
+}
+
+gboolean limiter_passes(Limiter *limiter, MetricsKind kind, guint64 bytes)
+{
+	LimiterDirection direction = limiter_direction(kind);
+	gboolean waits;
+
+	if (direction == LIMITER_NEITHER)
+		return TRUE;
+	g_mutex_lock(&lock);
+	request_wait_locked(limiter, direction, bytes_counted(kind, bytes), g_get_monotonic_time(),
+			    &waits);
+	g_mutex_unlock(&lock);
+	return !waits;
+}
+
+void limiter_return(Limiter *limiter, MetricsKind kind, guint64 bytes)
+{
+	LimiterDirection direction = limiter_direction(kind);
+
+	if (direction == LIMITER_NEITHER)
+		return;
+	g_mutex_lock(&lock);
+	bucket_return(&limiter->buckets[direction][LIMITER_IOPS], 1);
+	bucket_return(&limiter->buckets[direction][LIMITER_BYTES], bytes_counted(kind, bytes));
+	g_mutex_unlock(&lock);
 }
 
 gboolean limiter_cancel(Limiter *limiter, LimiterItem *item)

@@ -155,6 +155,13 @@ gboolean limiter_is_full(Limiter *limiter, LimiterDirection direction);
  * before this returns. */
 gboolean limiter_holds(Limiter *limiter, LimiterItem *item, MetricsKind kind, guint64 bytes);
 
+/* For a caller that cannot wait.  TRUE: the request goes on now, and is counted.  FALSE: it would
+ * have to wait. */
+gboolean limiter_passes(Limiter *limiter, MetricsKind kind, guint64 bytes);
+
+/* A request that has passed was not carried out, and does not count. */
+void limiter_return(Limiter *limiter, MetricsKind kind, guint64 bytes);
+
 /* Takes the item off the queue; the request counts as not made.  FALSE: it is in none; go() was
  * called, or will be. */
 gboolean limiter_cancel(Limiter *limiter, LimiterItem *item);

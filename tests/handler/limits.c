@@ -123,6 +123,35 @@ static void test_rate(const void *data)
 	dev_remove(&dev);
 }
 
+/* ---- reads from memory */
+
+/* The dispatch thread, which is this one, answers reads as long as they need not wait. */
+static void test_reads_now(const void *data)
+{
+	guint8 block[BLOCK] = {1};
+	guint queued = 0;
+	Command commands[20];
+	Dev dev;
+
+	(void)data;
+	REQUIRE(dev_open(&dev, "now"));
+	CHECK_INT(run_write(&dev, block, BLOCK, 0), STS_OK);
+	CHECK_INT(run_read(&dev, block, BLOCK, 0), STS_OK);
+	set("now", "read_iops", "30", NULL);
+	for (guint i = 0; i < G_N_ELEMENTS(commands); i++) {
+		command_init(&commands[i], &dev, 0x28, block, BLOCK, 0);
+		command_set_range(&commands[i], 0, BLOCK / 512);
+		queued += command_dispatch(&commands[i]);
+		if (!queued)
+			CHECK(commands[i].by == g_thread_self());
+	}
+	CHECK(queued > 0 && queued <= 17); /* the burst is 3 */
+	for (guint i = 0; i < G_N_ELEMENTS(commands); i++)
+		CHECK_INT(command_wait(&commands[i]), STS_OK);
+	CHECK(limit_of("now", "read", "waits") <= queued);
+	dev_remove(&dev);
+}
+
 /* ---- what waits */
 
 #define MANY 400
@@ -328,6 +357,7 @@ static void test_neighbours(const void *data)
 void limits_tests(void)
 {
 	test_add("1000 a second are 950 to 1050, at any depth", test_rate, NULL);
+	test_add("reads from memory need no thread until they have to wait", test_reads_now, NULL);
 	test_add("other commands do not wait behind limited writes", test_others, NULL);
 	test_add("all that changes the volume is limited as a write", test_changes, NULL);
 	test_add("what would wait too long is answered TASK SET FULL", test_full, NULL);

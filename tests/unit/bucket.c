@@ -86,6 +86,11 @@ static void test_burst(const void *data)
 	CHECK_INT(bucket_wait(&bucket, 5, BEGUN), 6000);
 	CHECK(bucket_wait(&bucket, 0, BEGUN + 999) > 0);
 	CHECK_INT(bucket_wait(&bucket, 0, BEGUN + 1000), 0);
+	bucket_return(&bucket, 3);
+	CHECK_INT(bucket_wait(&bucket, 0, BEGUN), 0);
+	CHECK_INT(bucket_wait(&bucket, 3, BEGUN), 1000);
+	bucket_return(&bucket, 1000); /* no more than all */
+	CHECK_INT(bucket_wait(&bucket, 100, BEGUN), 1000);
 	/* An hour later there is no more credit than that. */
 	for (guint i = 0; i < 100; i++)
 		bucket_take(&bucket, 1, BEGUN + 3600 * S);

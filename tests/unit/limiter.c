@@ -396,6 +396,24 @@ static void test_kinds(const void *data)
 	scene_free(scene);
 }
 
+/* For those who cannot wait. */
+static void test_passes(const void *data)
+{
+	Scene *scene = scene_new();
+
+	(void)data;
+	scene_set(scene, 30, 3);
+	for (guint i = 0; i < 3; i++)
+		CHECK(limiter_passes(&scene->limiter, METRICS_WRITE, 0));
+	CHECK(!limiter_passes(&scene->limiter, METRICS_WRITE, 0));
+	limiter_return(&scene->limiter, METRICS_WRITE, 0);
+	CHECK(limiter_passes(&scene->limiter, METRICS_WRITE, 0));
+	CHECK(limiter_passes(&scene->limiter, METRICS_READ, 0));
+	CHECK(limiter_passes(&scene->limiter, METRICS_FLUSH, 0));
+	CHECK_UINT(scene_send(scene, 0, 5, 0), 5);
+	scene_free(scene);
+}
+
 /* A burst outside the bounds is brought into them. */
 static void test_bursts(const void *data)
 {
@@ -451,6 +469,7 @@ int main(int argc, char **argv)
 	test_add("a volume at its limits keeps no other waiting", test_neighbour, NULL);
 	test_add("many threads together get the rate", test_threads, NULL);
 	test_add("discards count as requests, and flushes as nothing", test_kinds, NULL);
+	test_add("a request that cannot wait passes, or not", test_passes, NULL);
 	test_add("a burst stays in its bounds", test_bursts, NULL);
 	test_add("invalid limits are refused, and the old ones stay", test_invalid, NULL);
 	return test_run(argc, argv);
