@@ -189,7 +189,7 @@ for ((n = 1; n < 80; n++)); do
 	pool/v.vol | disk/v.vol) ;;
 	'')
 		neither=$((neither + 1))
-		"$STORAGEOS" attach v 2>&1 | grep -q 'its move to another pool was interrupted, .*storageos move default/v POOL' || bad+=" $n:not told"
+		"$STORAGEOS" attach v 2>&1 | grep -q 'its move to another pool was interrupted, and its file is .*storageos move default/v POOL' || bad+=" $n:not told"
 		[ "$(states)" = "default/v missing" ] || bad+=" $n:$(states)"
 		;;
 	*) bad+=" $n:$now" ;;
