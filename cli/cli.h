@@ -89,4 +89,4 @@ extern const Verb verb_create, verb_list, verb_info, verb_delete, verb_pool, ver
 	verb_detach, verb_stats, verb_status, verb_check, verb_scrub, verb_resize, verb_set,
 	verb_get, verb_probe, verb_serve, verb_udev, verb_snapshot, verb_rollback, verb_clone,
 	verb_diff, verb_export, verb_import, verb_flatten, verb_rename, verb_move, verb_copy,
-	verb_map, verb_compare;
+	verb_map, verb_compare, verb_top;

@@ -167,24 +167,6 @@ static int samples_print(const Watching *watching, const GPtrArray *samples, int
 	return status;
 }
 
-/* The previous sample of the same server; NULL if there is none.  A new server has counted from 0
- * and cannot be compared. */
-static const Sample *sample_find_earlier(const Watching *watching, const Sample *sample)
-{
-	gint64 pid = json_get_number(sample->data, "pid");
-
-	for (guint i = 0; watching->last && i < watching->last->len; i++) {
-		const Sample *candidate = g_ptr_array_index(watching->last, i);
-
-		if (!strcmp(sample_volume(candidate), sample_volume(sample)) &&
-		    json_get_number(candidate->data, "pid") == pid &&
-		    json_get_number(candidate->data, "served_seconds") <=
-			    json_get_number(sample->data, "served_seconds"))
-			return candidate;
-	}
-	return NULL;
-}
-
 static void samples_print_changes(Watching *watching, const GPtrArray *samples)
 {
 	if (watching->json) {
@@ -199,7 +181,7 @@ static void samples_print_changes(Watching *watching, const GPtrArray *samples)
 
 		if (watching->lines++ % HEADING_EVERY == 0)
 			sample_print_heading();
-		sample_print_change(sample, sample_find_earlier(watching, sample));
+		sample_print_change(sample, sample_find_earlier(watching->last, sample));
 	}
 }
 

@@ -11,11 +11,11 @@
 #include "common/base/program.h"
 
 static const Verb *const verbs[] = {
-	&verb_create,	&verb_list,    &verb_info,    &verb_resize, &verb_set,	  &verb_get,
-	&verb_delete,	&verb_rename,  &verb_move,    &verb_copy,   &verb_pool,	  &verb_attach,
-	&verb_detach,	&verb_status,  &verb_stats,   &verb_check,  &verb_scrub,  &verb_snapshot,
-	&verb_rollback, &verb_clone,   &verb_flatten, &verb_diff,   &verb_export, &verb_import,
-	&verb_map,	&verb_compare, &verb_probe,
+	&verb_create,	&verb_list,	&verb_info,    &verb_resize,  &verb_set,   &verb_get,
+	&verb_delete,	&verb_rename,	&verb_move,    &verb_copy,    &verb_pool,  &verb_attach,
+	&verb_detach,	&verb_status,	&verb_stats,   &verb_top,     &verb_check, &verb_scrub,
+	&verb_snapshot, &verb_rollback, &verb_clone,   &verb_flatten, &verb_diff,  &verb_export,
+	&verb_import,	&verb_map,	&verb_compare, &verb_probe,
 };
 
 /* Called by systemd units and the udev rule, not by people. */

@@ -80,6 +80,22 @@ const char *sample_volume(const Sample *sample)
 	return name ? name : "?";
 }
 
+const Sample *sample_find_earlier(const GPtrArray *samples, const Sample *sample)
+{
+	gint64 pid = json_get_number(sample->data, "pid");
+
+	for (guint i = 0; samples && i < samples->len; i++) {
+		const Sample *candidate = g_ptr_array_index(samples, i);
+
+		if (!strcmp(sample_volume(candidate), sample_volume(sample)) &&
+		    json_get_number(candidate->data, "pid") == pid &&
+		    json_get_number(candidate->data, "served_seconds") <=
+			    json_get_number(sample->data, "served_seconds"))
+			return candidate;
+	}
+	return NULL;
+}
+
 BackingPlace sample_place(const Sample *sample)
 {
 	return (BackingPlace){(guint64)json_get_number(sample->data, "device"),
@@ -164,8 +180,7 @@ void sample_add_engine_info(const Sample *sample, Json *object)
 
 /* ---- for people */
 
-/* "12us", "3.4ms", "120ms", "1.2s". */
-static const char *duration_format(guint64 ns, char *text, gsize room)
+const char *sample_duration(guint64 ns, char *text, gsize room)
 {
 	if (ns < 1000000)
 		g_snprintf(text, room, "%.0fus", (double)ns / 1e3);
@@ -193,11 +208,11 @@ static void operation_print(const char *name, const MetricsOperation *operation)
 	printf("  %-18s %12" G_GUINT64_FORMAT " %10s %8" G_GUINT64_FORMAT, name, count, bytes,
 	       operation->errors);
 	printf(" %8s",
-	       duration_format(count ? operation->nanoseconds / count : 0, text, sizeof text));
+	       sample_duration(count ? operation->nanoseconds / count : 0, text, sizeof text));
 	for (guint i = 0; i < G_N_ELEMENTS(shares); i++)
-		printf(" %8s", duration_format(metrics_percentile(operation, shares[i]), text,
+		printf(" %8s", sample_duration(metrics_percentile(operation, shares[i]), text,
 					       sizeof text));
-	printf(" %8s\n", duration_format(operation->longest, text, sizeof text));
+	printf(" %8s\n", sample_duration(operation->longest, text, sizeof text));
 }
 
 static void sample_print_space(const Sample *sample)
@@ -247,7 +262,7 @@ static void sample_print_limit(const Sample *sample, const char *direction)
 	printf("; %" G_GINT64_FORMAT " wait, %" G_GUINT64_FORMAT
 	       " have waited %s in the mean, %" G_GINT64_FORMAT " were refused\n",
 	       json_get_number(limit, "waiting"), waits,
-	       duration_format(waits ? ns / waits : 0, mean, sizeof mean),
+	       sample_duration(waits ? ns / waits : 0, mean, sizeof mean),
 	       json_get_number(limit, "refused"));
 }
 
@@ -324,8 +339,8 @@ static void rate_print(const MetricsOperation *change, double seconds)
 
 	printf(" %8.0f %8.1f", (double)metrics_count(change) / seconds,
 	       (double)change->bytes / (double)MIB / seconds);
-	printf(" %8s", duration_format(metrics_percentile(change, .5), text, sizeof text));
-	printf(" %8s", duration_format(metrics_percentile(change, .99), text, sizeof text));
+	printf(" %8s", sample_duration(metrics_percentile(change, .5), text, sizeof text));
+	printf(" %8s", sample_duration(metrics_percentile(change, .99), text, sizeof text));
 }
 
 /* The mean number of requests in flight is what they took together, by the time (Little's law). */

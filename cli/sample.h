@@ -44,6 +44,13 @@ gint64 sample_failed_since(const Sample *sample);
  * for alpha", ...; NULL of others.  Free the result. */
 char *sample_failover(const Sample *sample);
 
+/* The sample of the same server among earlier ones (may be NULL), or NULL.  A new server has
+ * counted from 0, and cannot be compared.  Borrowed. */
+const Sample *sample_find_earlier(const GPtrArray *samples, const Sample *sample);
+
+/* For people: "12us", "3.4ms", "120ms", "1.2s".  Returns `text`. */
+const char *sample_duration(guint64 ns, char *text, gsize room);
+
 /* Adds the members for `status`: state, failure, served_seconds, in_flight, checksum_errors, and of
  * a volume with failover its state. */
 void sample_add_state(const Sample *sample, Json *object);

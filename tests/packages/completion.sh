@@ -66,6 +66,7 @@ done <<-END
 	snapshots for rollback|default/db@monday|rollback default/db@m
 	a second snapshot|default/db@monday|clone default/db@m
 	formats|raw rbd-diff|export --format r
+	orders of top|b i l n u|top --sort ''
 	formats of qemu|qcow2|import --format q
 	what an image can be made of|db db@monday|export db
 	what can be mapped|db db@monday|map db
