@@ -269,10 +269,13 @@ static char *missing_describe(const Places *places, const GError *why)
 {
 	const VolumeName *name = places->name;
 	g_autofree char *history = NULL;
-	g_autofree char *moving = why ? pool_volume_moving(places->config, name) : NULL;
+	/* Looks only where the disk has just answered. */
+	gboolean gone = g_error_matches(why, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND);
+	g_autofree char *moving =
+		gone && !name->snapshot ? pool_volume_moving(places->config, name) : NULL;
 	RegistryEntry entry;
 
-	if (moving && !name->snapshot)
+	if (moving)
 		return g_strdup(why->message);
 	if (!why || !name->pool || name->snapshot ||
 	    !registry_find(places->config, name, &entry, NULL) || entry.deleted || *entry.to)

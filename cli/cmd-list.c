@@ -191,7 +191,7 @@ static void pool_say_strangers(const ConfigPool *pool, const GPtrArray *names)
 /* Mentions volumes whose move to another pool was interrupted while they had no name. */
 static void pool_say_moving(const ConfigPool *pool)
 {
-	g_autoptr(GPtrArray) names = pool_list_moving(pool);
+	g_autoptr(GPtrArray) names = facts_list_moving(pool);
 
 	for (guint i = 0; i < names->len; i++)
 		cli_say("list: the move of %s/%s to another pool was interrupted (to end that: "

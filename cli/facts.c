@@ -239,6 +239,15 @@ static void list_answer(gconstpointer data, int fd)
 	}
 }
 
+static void moving_answer(gconstpointer pool, int fd)
+{
+	g_autoptr(GPtrArray) names = pool_list_moving(pool);
+
+	dprintf(fd, "ok\n");
+	for (guint i = 0; i < names->len; i++)
+		dprintf(fd, "%s\n", (char *)g_ptr_array_index(names, i));
+}
+
 static GPtrArray *list_take_answer(const char *text, GPtrArray *strangers, GError **error)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
@@ -314,6 +323,14 @@ GPtrArray *facts_list_all(const ConfigPool *pool, GPtrArray *strangers, GError *
 GPtrArray *facts_list(const ConfigPool *pool, GError **error)
 {
 	return facts_list_all(pool, NULL, error);
+}
+
+GPtrArray *facts_list_moving(const ConfigPool *pool)
+{
+	g_autofree char *text =
+		pool->ceph ? g_strdup("ok") : facts_ask_disk(pool, moving_answer, pool, NULL);
+
+	return list_take_answer(text ? text : "ok", NULL, NULL);
 }
 
 /* ---- of a pool of Ceph */

@@ -47,6 +47,9 @@ typedef void (*FactsQuestion)(gconstpointer data, int fd);
 char *facts_ask_disk(const ConfigPool *pool, FactsQuestion function, gconstpointer data,
 		     GError **error);
 
+/* As pool_list_moving(), but takes 10 s at most; empty if the pool does not answer. */
+GPtrArray *facts_list_moving(const ConfigPool *pool);
+
 /* Whether Ceph has the pool that the configuration names, and its space (0, 0: unknown).  Takes
  * `seconds` at most. */
 gboolean facts_ask_pool(const ConfigPool *pool, guint seconds, guint64 *ret_whole,

@@ -42,7 +42,7 @@ GPtrArray *known_volumes(const Config *config)
 	for (guint i = 0; i < config->pools->len; i++) {
 		const ConfigPool *pool = g_ptr_array_index(config->pools, i);
 		g_autoptr(GPtrArray) volumes = facts_list(pool, NULL);
-		g_autoptr(GPtrArray) moving = volumes ? pool_list_moving(pool) : NULL;
+		g_autoptr(GPtrArray) moving = volumes ? facts_list_moving(pool) : NULL;
 
 		names_add_of_pool(seen, names, pool, volumes);
 		names_add_of_pool(seen, names, pool, moving);

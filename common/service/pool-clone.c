@@ -179,7 +179,7 @@ static gboolean cloning_init(Cloning *cloning, const ConfigPool *pool, GError **
 				 "%s is a block device, and has no extents to share" NEXT_STEP,
 				 cloning->text, cloning->text, cloning->snapshot);
 	cloning->source = pool_existing_path(cloning->config, cloning->from, error);
-	if (!cloning->source || !pool_check_new_name(cloning->to, error))
+	if (!cloning->source || !pool_check_new_name(cloning->config, cloning->to, error))
 		return FALSE;
 	if (file_is_linked(cloning->source))
 		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,

@@ -194,14 +194,21 @@ static gboolean volume_note_made_once(const Config *config, const VolumeName *na
 	return FALSE;
 }
 
-gboolean pool_check_new_name(const VolumeName *name, GError **error)
+gboolean pool_check_new_name(const Config *config, const VolumeName *name, GError **error)
 {
 	g_autofree char *stem = pool_volume_of_file(name->name);
+	g_autofree char *moving = NULL;
 
-	return !stem || error_set(error, STORAGEOS_ERROR_INVALID,
-				  "a volume name must not end in '" POOL_VOLUME_SUFFIX
-				  "' (its file name does): use %s",
-				  stem);
+	if (stem)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "a volume name must not end in '" POOL_VOLUME_SUFFIX
+				 "' (its file name does): use %s",
+				 stem);
+	moving = pool_volume_moving(config, name);
+	return !moving || error_set(error, STORAGEOS_ERROR_EXISTS,
+				    "the move of a volume of that name was interrupted, and its "
+				    "file is %s (to end that: storageos move %s/%s POOL)",
+				    moving, name->pool, name->name);
 }
 
 static gboolean create_in_pool(const Config *config, const VolumeName *name,
@@ -214,7 +221,7 @@ static gboolean create_in_pool(const Config *config, const VolumeName *name,
 	g_autofree char *path = NULL;
 	char uuid[UUID_TEXT];
 
-	if (!uuid_of_pool || !pool_check_new_name(name, error) ||
+	if (!uuid_of_pool || !pool_check_new_name(config, name, error) ||
 	    !volume_check_parameters(parameters, name->name, error))
 		return FALSE;
 	path = pool->ceph ? pool_volume_place(config, name) : pool_file_path(pool, name);

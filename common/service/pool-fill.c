@@ -61,7 +61,7 @@ static gboolean fill_in_pool(Filling *filling, GError **error)
 	g_autofree char *uuid_of_pool = pool ? pool_uuid(pool, error) : NULL;
 	g_autofree char *path = NULL;
 
-	if (!uuid_of_pool || !pool_check_new_name(filling->name, error) ||
+	if (!uuid_of_pool || !pool_check_new_name(filling->config, filling->name, error) ||
 	    !volume_check_parameters(filling->parameters, filling->name->name, error))
 		return FALSE;
 	path = pool_file_path(pool, filling->name);

@@ -81,7 +81,7 @@ static gboolean link_in_pool(const Linking *linking, GError **error)
 	g_autoptr(GError) problem = NULL;
 	g_autofree char *path = NULL;
 
-	if (!uuid_of_pool || !pool_check_new_name(linking->to, error))
+	if (!uuid_of_pool || !pool_check_new_name(linking->config, linking->to, error))
 		return FALSE;
 	path = pool_file_path(pool, linking->to);
 	if (!file_make(linking, path, error))

@@ -57,7 +57,7 @@ static gboolean moving_init(Moving *moving, GError **error)
 
 	if (!pool_volume_check_movable(moving->config, moving->from, error) ||
 	    !pool_volume_check_movable(moving->config, moving->to, error) ||
-	    !pool_check_new_name(moving->to, error))
+	    !pool_check_new_name(moving->config, moving->to, error))
 		return FALSE;
 	from = pool_find(moving->config, moving->from, error);
 	to = from ? pool_find(moving->config, moving->to, error) : NULL;
@@ -187,8 +187,11 @@ static gboolean copy_put_in_place(const Moving *moving, const char *copy, GError
 {
 	g_autoptr(GError) problem = NULL;
 
-	if (!files_publish(moving->source, moving->moving, error))
+	if (!files_publish(moving->source, moving->moving, error)) {
+		if (access(moving->source, F_OK)) /* renamed, not flushed */
+			files_rename(moving->moving, moving->source);
 		return FALSE;
+	}
 	if (files_publish(copy, moving->target, error) && file_remove(moving->moving, error))
 		return TRUE;
 	if (is_one_file(copy, moving->target) || access(copy, F_OK)) /* it has its name */

@@ -53,8 +53,9 @@ gboolean pool_wipe_device(Backing *backing, GError **error);
  * creations that died have left there.  Free the result. */
 char *pool_temporary_path(const char *path);
 
-/* INVALID for a name that looks like that of a volume's file. */
-gboolean pool_check_new_name(const VolumeName *name, GError **error);
+/* INVALID for a name that looks like that of a volume's file; EXISTS for that of a volume whose
+ * move was interrupted (pool_volume_moving()). */
+gboolean pool_check_new_name(const Config *config, const VolumeName *name, GError **error);
 
 gboolean pool_has_superblock(Backing *backing, GError **error);
 

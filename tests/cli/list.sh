@@ -72,4 +72,5 @@ is "--json with columns" "$(list --json -o name 2>/dev/null; echo $?) $(list --j
 mv "$WORK/fast/c.vol" "$WORK/fast/.c.vol.moving"
 like "a move that was interrupted is told" "$(list 2>&1 >/dev/null)" \
 	'^storageos: list: the move of fast/c to another pool was interrupted \(to end that: storageos move fast/c POOL\)$'
+refuses "its name is not free meanwhile" 'the move of a volume of that name was interrupted' "$STORAGEOS" create fast/c --size 1M
 finish
