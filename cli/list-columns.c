@@ -137,6 +137,29 @@ static Cell get_state(const ListColumn *column, const ListRow *row)
 			      row->trouble ? "; " : "", row->trouble ? row->trouble : "")};
 }
 
+/* Bytes of the requests of this kind since the server opened the volume. */
+static Cell cell_of_requests(const ListRow *row, const char *kind)
+{
+	const Sample *sample = row->attachment->sample;
+	Json *operations = sample ? json_get_object(sample->data, "operations") : NULL;
+	Json *requests = json_get_object(operations, kind);
+
+	return requests ? cell_number(CELL_BYTES, (guint64)json_get_number(requests, "bytes"))
+			: (Cell){0};
+}
+
+static Cell get_read(const ListColumn *column, const ListRow *row)
+{
+	(void)column;
+	return cell_of_requests(row, "read");
+}
+
+static Cell get_written(const ListColumn *column, const ListRow *row)
+{
+	(void)column;
+	return cell_of_requests(row, "write");
+}
+
 /* "a=1,b=2" */
 static Cell get_labels(const ListColumn *column, const ListRow *row)
 {
@@ -181,6 +204,8 @@ static const ListColumn all_columns[] = {
 	{.name = "scrubbed", .get = get_scrubbed},
 	{.name = "snapshots", .get = get_snapshots, .right = TRUE, .counts = TRUE},
 	{.name = "held", .get = get_held, .right = TRUE, .counts = TRUE},
+	{.name = "read", .get = get_read, .right = TRUE},
+	{.name = "written", .get = get_written, .right = TRUE},
 	{.name = "labels", .get = get_labels},
 };
 

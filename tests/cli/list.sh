@@ -39,6 +39,10 @@ is "what they hold: nothing yet" "$(list -H --bytes -o held default | words)" "0
 must "overwrite" dd if=/dev/urandom of="$WORK/dev/default/b" bs=1M count=4 oflag=direct conv=fsync status=none
 must "with a checkpoint" "$STORAGEOS" snapshot create b@tuesday --freeze never
 is "then what was overwritten" "$(list -H --bytes -o held --sort held -r default | head -n 1)" $((4 << 20))
+is "bytes read and written, of what is served" \
+	"$(list -H --bytes -o name,written --sort written -r | words)" "b $((12 << 20));a -;c -;"
+must "read" dd if="$WORK/dev/default/b" of=/dev/null bs=1M count=2 iflag=direct status=none
+check "what was read is counted, too" [ "$(list -H --bytes -o read default --sort read -r | head -n 1)" -ge $((2 << 20)) ]
 is "properties" "$(list -H -o name,description,labels default | words)" "a - -;b the other one team=db,tier=1;"
 is "any of them" "$(list -H -o label.team,scrub_rate default | words)" "- -;db -;"
 is "never scrubbed" "$(list -H -o scrubbed fast)" -
@@ -62,7 +66,7 @@ is "what cannot be read" "$(list -H -o name,size,description,state fast 2>/dev/n
 is "fails" "$(list fast >/dev/null 2>&1; echo $?)" 1
 rm "$WORK/fast/bad.vol"
 like "an unknown column is refused with all names" "$(list -o name,colour 2>&1)" \
-	"^storageos: list: no column 'colour' \\(volume, name, pool, size, .*, held, labels, description, label\\.NAME"
+	"^storageos: list: no column 'colour' \\(volume, name, pool, size, .*, held, read, written, labels, description, label\\.NAME"
 is "as a usage error" "$(list -o colour 2>/dev/null; echo $?) $(list --sort colour 2>/dev/null; echo $?)" "2 2"
 is "no column" "$(list -o '' 2>/dev/null; echo $?) $(list -o name, 2>/dev/null; echo $?)" "2 2"
 is "two columns to sort by" "$(list --sort name,size 2>/dev/null; echo $?)" 2

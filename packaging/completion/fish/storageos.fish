@@ -81,8 +81,8 @@ complete -c storageos -n '__storageos_verb create' -l block-size -x -a '512 4096
 complete -c storageos -n '__storageos_verb create' -l write-cache -x -a 'on off'
 complete -c storageos -n '__storageos_verb create' -l size -x
 
-complete -c storageos -n '__storageos_verb list' -s o -l columns -x -a 'volume name pool size used percent state uuid path via device link base write_cache block_size scrubbed snapshots held labels description'
-complete -c storageos -n '__storageos_verb list' -s s -l sort -x -a 'volume name pool size used percent state uuid path via device link base write_cache block_size scrubbed snapshots held labels description'
+complete -c storageos -n '__storageos_verb list' -s o -l columns -x -a 'volume name pool size used percent state uuid path via device link base write_cache block_size scrubbed snapshots held read written labels description'
+complete -c storageos -n '__storageos_verb list' -s s -l sort -x -a 'volume name pool size used percent state uuid path via device link base write_cache block_size scrubbed snapshots held read written labels description'
 complete -c storageos -n '__storageos_at list' -a '(__storageos_values pool pool list)'
 complete -c storageos -n '__storageos_at pool' -a 'create delete list show'
 complete -c storageos -n '__storageos_at pool delete; or __storageos_at pool show' -a '(__storageos_values pool pool list)'
