@@ -22,7 +22,7 @@ iops() { # FILE DEPTH read|write [OPTION...]
 
 # A machine that is slow or busy may be slower, and never faster.
 factor=$(printf '%.0f' "$STORAGEOS_TIME_FACTOR")
-least=$((950 / (factor < 2 ? 1 : factor)))
+least=$((950 / (factor < 2 ? 1 : factor * factor)))
 rate() { # NAME FILE DEPTH read|write
 	local got
 	got=$(iops "${@:2}")

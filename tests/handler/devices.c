@@ -328,6 +328,7 @@ static void test_flushers(const void *data)
 	guint64 flags = flusher_flags();
 	guint8 block[512] = {1};
 	g_autoptr(GDir) tasks = NULL;
+	gboolean limits = FALSE;
 	guint ours = 0;
 	const char *id;
 	Dev dev;
@@ -339,6 +340,7 @@ static void test_flushers(const void *data)
 	}
 	REQUIRE(dev_open(&dev, "flushers"));
 	CHECK_INT(run_write(&dev, block, sizeof block, 0), STS_OK);
+	fixture_set("flushers", "write_iops", "1000", NULL); /* starts a thread of all volumes */
 	tasks = g_dir_open("/proc/self/task", 0, NULL);
 	while ((id = g_dir_read_name(tasks))) {
 		g_autofree char *path = g_strdup_printf("/proc/self/task/%s/comm", id);
@@ -352,8 +354,10 @@ static void test_flushers(const void *data)
 		test_row("%s", name);
 		CHECK_INT((thread_flags(id) & flags) == flags, device);
 		ours += device;
+		limits |= !strcmp(name, "storageos-limit");
 	}
 	CHECK(ours >= 6); /* dispatch, workers, flushes, checkpoints, what is late */
+	CHECK(limits);
 	dev_remove(&dev);
 }
 

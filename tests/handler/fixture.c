@@ -107,6 +107,23 @@ Json *fixture_ask(const char *volume, Json *request)
 	return answer;
 }
 
+void fixture_set(const char *volume, ...)
+{
+	g_autoptr(Json) request = json_object_new_object();
+	g_autoptr(Json) answer = NULL;
+	Json *properties = json_object_new_object();
+	const char *key;
+	va_list args;
+
+	json_add_text(request, "command", "set");
+	json_object_object_add(request, "properties", properties);
+	va_start(args, volume);
+	while ((key = va_arg(args, const char *)))
+		json_add_text(properties, key, va_arg(args, const char *));
+	va_end(args);
+	answer = fixture_ask(volume, request);
+}
+
 guint command_sense(const Command *command)
 {
 	const guint8 *sense = command->sense;

@@ -23,6 +23,9 @@ void fixture_forget(const char *name);
 /* Asks the server of a volume for something (control.h).  The caller must release the answer. */
 Json *fixture_ask(const char *volume, Json *request);
 
+/* Sets properties of a volume that is served: pairs of keys and values, up to NULL. */
+void fixture_set(const char *volume, ...) G_GNUC_NULL_TERMINATED;
+
 void dev_init(Dev *dev, const char *cfgstring, guint64 size);
 
 /* Opens a volume of the default pool; creates it if it does not exist. */

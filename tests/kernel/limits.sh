@@ -28,7 +28,7 @@ iops() { # DEPTH read|write
 }
 
 factor=$(printf '%.0f' "$STORAGEOS_TIME_FACTOR")
-least=$((950 / (factor < 2 ? 1 : factor)))
+least=$((950 / (factor < 2 ? 1 : factor * factor)))
 must "data" dd if=/dev/urandom of="$disk" bs=1M count=64 oflag=direct status=none
 must "limits, while it is in use" sets read_iops=1000 write_iops=1000
 for depth in 1 32; do
