@@ -150,6 +150,17 @@ void cli_did(const char *format, ...)
 	va_end(args);
 }
 
+static void line_report(const Cli *cli, Json *object, const char *line)
+{
+	cli_progress_end();
+	if (cli->quiet)
+		return;
+	if (cli->json)
+		cli_print_json(object);
+	else
+		puts(line);
+}
+
 void cli_report(const Cli *cli, Json *object, const char *format, ...)
 {
 	g_autoptr(Json) owned = object;
@@ -159,13 +170,20 @@ void cli_report(const Cli *cli, Json *object, const char *format, ...)
 	g_free(did);
 	did = g_strdup_vprintf(format, args);
 	va_end(args);
-	cli_progress_end();
-	if (cli->quiet)
-		return;
-	if (cli->json)
-		cli_print_json(owned);
-	else
-		puts(did);
+	line_report(cli, owned, did);
+}
+
+void cli_report_dry(const Cli *cli, Json *object, const char *format, ...)
+{
+	g_autoptr(Json) owned = object;
+	g_autofree char *line = NULL;
+	va_list args;
+
+	json_add_flag(object, "dry_run", TRUE);
+	va_start(args, format);
+	line = g_strdup_vprintf(format, args);
+	va_end(args);
+	line_report(cli, owned, line);
 }
 
 int cli_end(int status)

@@ -72,6 +72,16 @@ void cli_print_json(Json *object);
  * standard error.  Takes the object. */
 void cli_report(const Cli *cli, Json *object, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
+/* The option --dry-run (-n) of a verb that loses or overwrites something: the same checks, errors
+ * and exit status, and nothing is changed. */
+#define CLI_DRY_RUN(flag)                                                                          \
+	{                                                                                          \
+		"dry-run", 'n', 0, G_OPTION_ARG_NONE, flag, "Only say what would be done", NULL    \
+	}
+
+/* As cli_report(), of what would have been done; `object` gets the flag `dry_run`. */
+void cli_report_dry(const Cli *cli, Json *object, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
 /* Only remembers the line for cli_end(); for verbs that print their data themselves. */
 void cli_did(const char *format, ...) G_GNUC_PRINTF(1, 2);
 

@@ -18,7 +18,7 @@ static gboolean volume_is_whole(const Attachment *attachment, GError **error)
 			 problem->message);
 }
 
-static gboolean force, forgotten;
+static gboolean force, forgotten, dry;
 
 /* The base of a linked clone is released once the clone is gone. */
 static gboolean volume_delete(const Config *config, const VolumeName *name, GError **error)
@@ -46,7 +46,8 @@ static gboolean delete_detached(const Config *config, const VolumeName *name, co
 				 places->text, places->text);
 	if (!force && !volume_is_whole(attachment, error))
 		return FALSE;
-	return volume_delete(config, name, error);
+	return dry ? pool_volume_may_delete(config, name, error)
+		   : volume_delete(config, name, error);
 }
 
 /* The lock keeps others from attaching the volume meanwhile. */
@@ -65,7 +66,10 @@ static void delete_report(const Cli *cli, const VolumeName *name, const char *pa
 
 	json_add_text(object, "volume", text);
 	json_add_text(object, "path", path);
-	cli_report(cli, object, "%s: deleted", text);
+	if (dry)
+		cli_report_dry(cli, object, "%s: would be deleted", text);
+	else
+		cli_report(cli, object, "%s: deleted", text);
 }
 
 /* Removes the volume from the registry; succeeds even if its file was already gone. */
@@ -89,7 +93,7 @@ static int name_delete(const Cli *cli, const VolumeName *name)
 
 	if (forgotten &&
 	    (deleted || g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND)))
-		deleted = name_forget(cli->config, name, deleted, &error);
+		deleted = dry || name_forget(cli->config, name, deleted, &error);
 	if (!deleted)
 		return cli_failed(error);
 	delete_report(cli, name, path);
@@ -104,6 +108,7 @@ static int verb_delete_run(int argc, char **argv)
 		 "Allow ;create to create a volume of this name again", NULL},
 		{"force", 0, 0, G_OPTION_ARG_NONE, &force,
 		 "Delete the file even if it is not a readable volume", NULL},
+		CLI_DRY_RUN(&dry),
 		{0},
 	};
 	g_autoptr(GPtrArray) names = NULL;
@@ -121,5 +126,5 @@ static int verb_delete_run(int argc, char **argv)
 	return status;
 }
 
-const Verb verb_delete = {"delete", "NAME... [--force] [--forget]", "delete detached volumes",
+const Verb verb_delete = {"delete", "NAME... [-n] [--force] [--forget]", "delete detached volumes",
 			  verb_delete_run};

@@ -21,7 +21,7 @@ typedef struct {
 	const Cli *cli;
 	VolumeName *name;
 	char *text, *format_text, *size_text;
-	gboolean force, abort, token, other_files, no_verify;
+	gboolean force, abort, token, other_files, no_verify, dry;
 	TransferFormat format;
 	guint64 size;
 	Places *places; /* locked */
@@ -196,6 +196,20 @@ static void image_report(const Importing *importing, const ImageImport *import)
 	cli_report(importing->cli, object, "%s", line->str);
 }
 
+static void image_report_dry(const Importing *importing, const ImageImport *import)
+{
+	g_autofree char *size = size_format(import->volume_size);
+	Json *object = json_object_new_object();
+
+	json_add_text(object, "volume", importing->text);
+	json_add_number(object, "size", import->volume_size);
+	json_add_number(object, "image_size", import->image_size);
+	cli_report_dry(importing->cli, object,
+		       "%s: would be %s, %s; the image has %" G_GUINT64_FORMAT " bytes",
+		       importing->text, import->force ? "written over" : "imported", size,
+		       import->image_size);
+}
+
 static gboolean image_import_and_report(Importing *importing, const char *path, GError **error)
 {
 	ImageImport import = {
@@ -206,6 +220,7 @@ static gboolean image_import_and_report(Importing *importing, const char *path, 
 		.force = importing->force,
 		.other_files = importing->other_files,
 		.verify = !importing->no_verify,
+		.dry = importing->dry,
 		.progress = &importing->progress,
 	};
 	gboolean done;
@@ -216,7 +231,9 @@ static gboolean image_import_and_report(Importing *importing, const char *path, 
 	interrupt_hold();
 	volume_set_cache_size(importing->cli->config->node_cache);
 	done = image_import(&import, error);
-	if (done)
+	if (done && importing->dry)
+		image_report_dry(importing, &import);
+	else if (done)
 		image_report(importing, &import);
 	g_free(import.undo);
 	return done;
@@ -300,9 +317,10 @@ static gboolean options_check(const Cli *cli, Importing *importing)
 		return FALSE;
 	image = importing->format == TRANSFER_RAW || importing->format == TRANSFER_QEMU;
 	if (image ? importing->abort || importing->token
-		  : importing->size || importing->other_files || importing->no_verify) {
-		cli_usage("import: --token and --abort are for streams, --size, --allow-backing "
-			  "and --no-verify for images");
+		  : importing->size || importing->other_files || importing->no_verify ||
+			    importing->dry) {
+		cli_usage("import: --token and --abort are for streams, --size, --allow-backing, "
+			  "--no-verify and --dry-run for images");
 		return FALSE;
 	}
 	if (importing->abort + importing->token + importing->force > 1 ||
@@ -338,6 +356,7 @@ static int verb_import_run(int argc, char **argv)
 		 "Read the other files that an image names, whichever those are", NULL},
 		{"no-verify", 0, 0, G_OPTION_ARG_NONE, &importing.no_verify,
 		 "Do not read back what was written", NULL},
+		CLI_DRY_RUN(&importing.dry),
 		{0},
 	};
 	g_autoptr(GError) error = NULL;

@@ -34,7 +34,7 @@ typedef struct {
 	Places *places;
 	guint64 size, before;
 	gboolean more; /* `size` is to be added to the present size, see size_settle() */
-	gboolean force;
+	gboolean force, dry;
 	VolumeMapped cut_off; /* the data that was discarded */
 	char *frontend;	      /* of the server; NULL: nobody serves the volume */
 	char *warning;	      /* promise.h; or NULL */
@@ -165,6 +165,29 @@ static gboolean volume_may_shrink(const Resizing *resizing, GError **error)
 			 attachment->problem ? attachment->problem : "working");
 }
 
+/* Counts what a shrink would cut off.  EXISTS, without `force`. */
+static gboolean shrink_check(Resizing *resizing, GError **error)
+{
+	g_autofree char *size = NULL;
+	Volume *volume;
+	int r;
+
+	volume_set_cache_size(resizing->config->node_cache);
+	volume = pool_volume_open(resizing->config, resizing->name, VOLUME_OPEN_READ_ONLY, error);
+	if (!volume)
+		return FALSE;
+	r = volume_mapped_behind(volume, resizing->size, &resizing->cut_off);
+	volume_close(volume, NULL);
+	if (r)
+		return error_set_errno(error, -r, "look for data behind the new end");
+	size = size_format(resizing->cut_off.bytes);
+	return !resizing->cut_off.bytes || resizing->force ||
+	       error_set(error, STORAGEOS_ERROR_EXISTS,
+			 "%s of data lie behind the new end, from byte %" G_GUINT64_FORMAT
+			 " on; --force discards it",
+			 size, resizing->cut_off.first);
+}
+
 /* Computes the requested size from the volume's present size `before`. */
 static gboolean size_settle(Resizing *resizing, guint64 before, GError **error)
 {
@@ -193,6 +216,8 @@ static gboolean resize_locked(Resizing *resizing, GError **error)
 						    facts.size, resizing->size);
 	if (resizing->size < facts.size && !volume_may_shrink(resizing, error))
 		return FALSE;
+	if (resizing->dry)
+		return resizing->size >= facts.size || shrink_check(resizing, error);
 	do {
 		if (server_resize(resizing, &problem))
 			return device_resize(resizing, error);
@@ -230,6 +255,13 @@ static void resize_report(const Cli *cli, const Resizing *resizing)
 	json_add_number(object, "cut_off", resizing->cut_off.bytes);
 	json_add_text(object, "frontend", resizing->frontend);
 	cli_warn(verb_resize.name, resizing->warning, object);
+	if (resizing->dry) {
+		cli_report_dry(cli, object, "%s: would be %s, is %s%s%s%s", resizing->places->text,
+			       size, before, resizing->cut_off.bytes ? "; " : "",
+			       resizing->cut_off.bytes ? cut_off : "",
+			       resizing->cut_off.bytes ? " of data would be discarded" : "");
+		return;
+	}
 	cli_report(cli, object, "%s: %s, was %s%s%s%s", resizing->places->text, size, before,
 		   resizing->cut_off.bytes ? "; " : "", resizing->cut_off.bytes ? cut_off : "",
 		   resizing->cut_off.bytes ? " of data discarded" : "");
@@ -263,9 +295,10 @@ static gboolean size_parse_argument(const char *text, Resizing *resizing)
 
 static int verb_resize_run(int argc, char **argv)
 {
-	gboolean force = FALSE;
+	gboolean force = FALSE, dry = FALSE;
 	const GOptionEntry options[] = {
 		{"force", 0, 0, G_OPTION_ARG_NONE, &force, "Discard data beyond the new end", NULL},
+		CLI_DRY_RUN(&dry),
 		{0},
 	};
 	g_autoptr(VolumeName) name = NULL;
@@ -287,12 +320,14 @@ static int verb_resize_run(int argc, char **argv)
 	resizing.name = name;
 	resizing.places = places;
 	resizing.force = force;
+	resizing.dry = dry;
 	if (!resize_volume(&resizing, &error))
 		return cli_failed(error);
-	export_warn(&resizing);
+	if (!dry)
+		export_warn(&resizing);
 	resize_report(&cli, &resizing);
 	return CLI_DONE;
 }
 
-const Verb verb_resize = {"resize", "NAME [+]SIZE [--force]",
+const Verb verb_resize = {"resize", "NAME [+]SIZE [-n] [--force]",
 			  "grow a volume, even in use; shrink it", verb_resize_run};

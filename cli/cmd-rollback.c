@@ -28,6 +28,52 @@ static gboolean volume_roll_back(const Config *config, const VolumeName *name, c
 	return done && closed;
 }
 
+/* The checks of volume_rollback(), and none of its work. */
+static gboolean rollback_check(const Config *config, const VolumeName *name, const char *snapshot,
+			       VolumeRollbackFlags flags, GError **error)
+{
+	const VolumeSnapshotInfo *to = NULL;
+	g_autoptr(GArray) infos = NULL;
+	Volume *volume;
+	guint64 size;
+
+	volume_set_cache_size(config->node_cache);
+	volume = pool_volume_open(config, name, VOLUME_OPEN_READ_ONLY, error);
+	if (!volume)
+		return FALSE;
+	infos = volume_snapshots(volume);
+	size = volume_size(volume);
+	volume_close(volume, NULL);
+	for (guint i = 0; i < infos->len && !to; i++) {
+		const VolumeSnapshotInfo *info = &g_array_index(infos, VolumeSnapshotInfo, i);
+
+		if (info->state != VOLUME_SNAPSHOT_DELETING && !g_strcmp0(info->name, snapshot))
+			to = info;
+	}
+	if (!to)
+		return error_set(error, STORAGEOS_ERROR_NOT_FOUND, "no snapshot '%s'", snapshot);
+	if (to->state != VOLUME_SNAPSHOT_ALIVE)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "'%s' is a bookmark: it has no data to go back to", snapshot);
+	return to->size == size || flags & VOLUME_ROLLBACK_SIZE_TOO ||
+	       error_set(error, STORAGEOS_ERROR_INVALID,
+			 "it has %" G_GUINT64_FORMAT " bytes, snapshot '%s' %" G_GUINT64_FORMAT
+			 ": the size must be allowed to change, too",
+			 size, snapshot, to->size);
+}
+
+static void rollback_report_dry(const Cli *cli, const Places *places, const char *snapshot,
+				VolumeRollbackFlags flags)
+{
+	Json *object = json_object_new_object();
+
+	json_add_text(object, "volume", places->text);
+	json_add_text(object, "snapshot", snapshot);
+	cli_report_dry(cli, object, "%s: would be rolled back to %s, %s", places->text, snapshot,
+		       flags & VOLUME_ROLLBACK_DISCARD ? "and what it holds given up"
+						       : "leaving a snapshot of what it holds");
+}
+
 static void rollback_report(const Cli *cli, const Places *places, const char *snapshot,
 			    const char *undo)
 {
@@ -45,7 +91,7 @@ static void rollback_report(const Cli *cli, const Places *places, const char *sn
 }
 
 static gboolean rollback_carry_out(const Cli *cli, const VolumeName *name, const char *snapshot,
-				   VolumeRollbackFlags flags, GError **error)
+				   VolumeRollbackFlags flags, gboolean dry, GError **error)
 {
 	g_autoptr(Places) places = places_new(cli->config, name);
 	g_autofree char *undo = NULL;
@@ -53,8 +99,11 @@ static gboolean rollback_carry_out(const Cli *cli, const VolumeName *name, const
 
 	interrupt_hold();
 	done = done && attachment_require_gone(places, "roll it back", error) &&
-	       volume_roll_back(cli->config, name, snapshot, flags, &undo, error);
-	if (done)
+	       (dry ? rollback_check(cli->config, name, snapshot, flags, error)
+		    : volume_roll_back(cli->config, name, snapshot, flags, &undo, error));
+	if (done && dry)
+		rollback_report_dry(cli, places, snapshot, flags);
+	else if (done)
 		rollback_report(cli, places, snapshot, undo);
 	else
 		g_prefix_error(error, "rollback %s: ", places->text);
@@ -63,12 +112,13 @@ static gboolean rollback_carry_out(const Cli *cli, const VolumeName *name, const
 
 static int verb_rollback_run(int argc, char **argv)
 {
-	gboolean discard = FALSE, size_too = FALSE;
+	gboolean discard = FALSE, size_too = FALSE, dry = FALSE;
 	const GOptionEntry options[] = {
 		{"discard", 0, 0, G_OPTION_ARG_NONE, &discard,
 		 "Give up what the volume holds now, instead of leaving a snapshot of it", NULL},
 		{"size-too", 0, 0, G_OPTION_ARG_NONE, &size_too,
 		 "Also if the volume had another size then", NULL},
+		CLI_DRY_RUN(&dry),
 		{0},
 	};
 	g_autoptr(VolumeName) name = NULL;
@@ -91,10 +141,10 @@ static int verb_rollback_run(int argc, char **argv)
 	return rollback_carry_out(&cli, name, snapshot,
 				  (discard ? VOLUME_ROLLBACK_DISCARD : 0) |
 					  (size_too ? VOLUME_ROLLBACK_SIZE_TOO : 0),
-				  &error)
+				  dry, &error)
 		       ? CLI_DONE
 		       : cli_failed(error);
 }
 
-const Verb verb_rollback = {"rollback", "VOLUME@NAME [--discard] [--size-too]",
+const Verb verb_rollback = {"rollback", "VOLUME@NAME [-n] [--discard] [--size-too]",
 			    "make a detached volume what it was", verb_rollback_run};

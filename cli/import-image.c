@@ -211,6 +211,43 @@ static gboolean volume_import(Importing *importing, GError **error)
 	return FALSE;
 }
 
+/* Whether the volume can be made, or written over; changes nothing. */
+static gboolean target_check(ImageImport *import, GError **error)
+{
+	const VolumeName *name = import->places->name;
+	Volume *volume = NULL;
+	g_autoptr(GError) problem = NULL;
+
+	g_autofree char *path = pool_volume_path(import->config, name, error);
+
+	if (!path ||
+	    (import->force && !attachment_require_gone(import->places, "import into it", error)))
+		return FALSE;
+	if (!import->image_size)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "a dry run does not read a pipe to its end");
+	import->volume_size = max_u64(size_of_volume(import->image_size), import->size);
+	volume = pool_volume_open(import->config, name, VOLUME_OPEN_READ_ONLY, &problem);
+	if (!volume && g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
+		return TRUE;
+	if (volume) {
+		guint64 have = volume_size(volume);
+
+		volume_close(volume, NULL);
+		if (import->force && size_of_volume(import->image_size) > have)
+			return size_fail(import->image_size, have, "the volume", error);
+		import->volume_size = have;
+	}
+	if (import->force && volume)
+		return TRUE;
+	if (!import->force)
+		return error_set(error, STORAGEOS_ERROR_EXISTS,
+				 "the volume exists (--force writes over it, and keeps what it "
+				 "holds as a snapshot)");
+	g_propagate_error(error, g_steal_pointer(&problem));
+	return FALSE;
+}
+
 gboolean image_import(ImageImport *import, GError **error)
 {
 	Importing importing = {.import = import};
@@ -228,5 +265,5 @@ gboolean image_import(ImageImport *import, GError **error)
 			return size_fail(import->image_size, VOLUME_SIZE_MAX, "a volume at most",
 					 error);
 	}
-	return volume_import(&importing, error);
+	return import->dry ? target_check(import, error) : volume_import(&importing, error);
 }

@@ -19,6 +19,7 @@ typedef struct {
 	gboolean force;	      /* write over a volume that is there */
 	gboolean other_files; /* the image may name other files */
 	gboolean verify;
+	gboolean dry; /* only the checks */
 	TransferProgress *progress;
 	/* Set: */
 	guint64 image_size, volume_size;

@@ -279,6 +279,23 @@ static gboolean delete_file(const Config *config, const VolumeName *name, GError
 	return done || pool_fail("delete", name, error);
 }
 
+gboolean pool_volume_may_delete(const Config *config, const VolumeName *name, GError **error)
+{
+	g_autofree char *path = NULL;
+	g_autoptr(Backing) backing = NULL;
+	gboolean may;
+
+	if (!pool_check_thin(config, name, error))
+		return pool_fail("delete", name, error);
+	path = pool_existing_path(config, name, error);
+	backing = path ? backing_open(path, 0, error) : NULL;
+	may = backing && backing_lock(backing, TRUE, error) &&
+	      (name->pool || pool_has_superblock(backing, error)) &&
+	      snapshots_are_unused(config, backing, error) &&
+	      pool_check_no_clones(config, name, backing, error);
+	return may || pool_fail("delete", name, error);
+}
+
 gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError **error)
 {
 	return pool_is_ceph(config, name) ? delete_image(config, name, error)

@@ -103,3 +103,7 @@ Volume *pool_volume_serve(const Config *config, const VolumeName *name, VolumeOp
 /* Deletes a volume that nobody has open, nor a snapshot of it (else BUSY); on a block device, wipes
  * its superblocks.  The registry keeps that it existed (registry.h). */
 gboolean pool_volume_delete(const Config *config, const VolumeName *name, GError **error);
+
+/* Whether that would be done, as far as this machine knows; changes nothing.  UNSUPPORTED of an
+ * image of Ceph. */
+gboolean pool_volume_may_delete(const Config *config, const VolumeName *name, GError **error);

@@ -162,6 +162,7 @@ holds "snapshot delete" snapshot delete db@zwei
 must "create a volume that receives" "$STORAGEOS" create copy --size 64M
 holds import import copy "$WORK/one.stream"
 must "create an image" truncate -s 2M "$WORK/image.raw"
+holds "import --format raw --dry-run" import image "$WORK/image.raw" --format raw --dry-run
 holds "import --format raw" import image "$WORK/image.raw" --format raw
 holds "import --format raw" import image "$WORK/image.raw" --format raw --force
 holds map map db@one
@@ -196,5 +197,5 @@ fi
 is "each command of the page was run" "$(of_page --titles | sort -u)" "$(printf '%s\n' "${seen[@]}" | sort -u)"
 verbs=$("$STORAGEOS" --help | sed -n 's/^  \([a-z]*\)  *[A-Z[].*/\1/p' | sort -u)
 is "each verb is in the page, but those that print nothing" \
-	"$(comm -23 <(echo "$verbs") <(of_page --titles | sed 's/ .*//' | sort -u) | xargs)" "detach diff"
+	"$(comm -23 <(echo "$verbs") <(of_page --titles | sed 's/ .*//' | sort -u) | xargs)" "detach diff top"
 finish
