@@ -107,26 +107,30 @@ static const struct {
 	 "refused", 1, TRUE},
 };
 
-static void metric_print_limits(const GPtrArray *samples, FILE *out)
+static Json *sample_limits(const Sample *sample, const char *direction)
+{
+	return json_get_object(json_get_object(sample->data, "limits"), direction);
+}
+
+/* Of a limit that no volume has, not even the head. */
+static void metric_print_limit(const GPtrArray *samples, FILE *out, guint l)
 {
 	static const char *const directions[] = {"read", "write"};
+	gboolean begun = FALSE;
 
-	for (guint l = 0; l < G_N_ELEMENTS(limits); l++) {
-		prometheus_print_head(out, limits[l].name, limits[l].type, limits[l].help);
-		for (guint i = 0; i < samples->len * G_N_ELEMENTS(directions); i++) {
-			const Sample *sample =
-				g_ptr_array_index(samples, i / G_N_ELEMENTS(directions));
-			const char *direction = directions[i % G_N_ELEMENTS(directions)];
-			g_autofree char *volume = prometheus_escape(sample_volume(sample));
-			Json *of =
-				json_get_object(json_get_object(sample->data, "limits"), direction);
-			gint64 number = json_get_number(of, limits[l].key);
+	for (guint i = 0; i < samples->len * G_N_ELEMENTS(directions); i++) {
+		const Sample *sample = g_ptr_array_index(samples, i / G_N_ELEMENTS(directions));
+		const char *direction = directions[i % G_N_ELEMENTS(directions)];
+		g_autofree char *volume = prometheus_escape(sample_volume(sample));
+		gint64 number = json_get_number(sample_limits(sample, direction), limits[l].key);
 
-			if (number || limits[l].always)
-				fprintf(out, "storageos_%s{volume=\"%s\",operation=\"%s\"} %.15g\n",
-					limits[l].name, volume, direction,
-					(double)number / limits[l].unit);
-		}
+		if (!number && !limits[l].always)
+			continue;
+		if (!begun)
+			prometheus_print_head(out, limits[l].name, limits[l].type, limits[l].help);
+		begun = TRUE;
+		fprintf(out, "storageos_%s{volume=\"%s\",operation=\"%s\"} %.15g\n", limits[l].name,
+			volume, direction, (double)number / limits[l].unit);
 	}
 }
 
@@ -189,7 +193,8 @@ void sample_print_prometheus(const GPtrArray *samples, FILE *out)
 {
 	metric_print_info(samples, out);
 	metric_print_gauges(samples, out);
-	metric_print_limits(samples, out);
+	for (guint l = 0; l < G_N_ELEMENTS(limits); l++)
+		metric_print_limit(samples, out, l);
 	prometheus_print_head(out, "operation_errors_total", "counter", "Requests that failed.");
 	metric_print_operations(samples, out, operation_print_errors);
 	prometheus_print_head(out, "operation_bytes_total", "counter",
