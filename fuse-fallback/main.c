@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include "common/base/error.h"
@@ -16,6 +15,7 @@
 #include "common/base/program.h"
 #include "common/base/text.h"
 #include "fuse-fallback/background.h"
+#include "fuse-fallback/log-sink.h"
 #include "fuse-fallback/serve.h"
 
 #define EXIT_USAGE 2
@@ -32,7 +32,7 @@ static const char description[] =
 	"which has the volume's size and is accessible to root alone, until it gets SIGTERM or\n"
 	"DIRECTORY is unmounted.  A snapshot can only be read.  Returns when the file can be "
 	"used,\n"
-	"and goes on in the background.  Log lines go to syslog, or to\n"
+	"and goes on in the background.  Log lines go to the journal or syslog, or to\n"
 	"standard error in the foreground.\n\n"
 	"  storageos-fuse db /mnt/db && losetup --find --show --direct-io=on /mnt/db/db\n\n"
 	"Exit status: 0 done, 1 failed, 2 usage.";
@@ -82,30 +82,11 @@ static gboolean options_parse(Options *options, int *argc, char ***argv, GError 
 	return TRUE;
 }
 
-static void sink_syslog(LoggingLevel level, const char *line)
-{
-	static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO};
-
-	g_autofree char *printable = text_printable(line);
-
-	syslog(priorities[level], "%s", printable);
-}
-
-static void sink_stderr(LoggingLevel level, const char *line)
-{
-	g_autofree char *printable = text_printable(line);
-
-	(void)level;
-	fprintf(stderr, "storageos-fuse: %s\n", printable);
-}
-
 static gboolean enter_background(GError **error)
 {
 	if (!background_start(error))
 		return FALSE;
 	program_leave_terminal();
-	openlog("storageos-fuse", LOG_PID, LOG_DAEMON);
-	logging_set_sink(sink_syslog);
 	return TRUE;
 }
 
@@ -133,6 +114,7 @@ static gboolean server_run(const Options *options, GError **error)
 	pid_file = options->pid_file ? files_absolute(options->pid_file, NULL) : NULL;
 	if (!options->foreground && !enter_background(error))
 		return FALSE;
+	log_sink_serve(volume, !options->foreground);
 	/* Do not keep the directory busy that the server was started in. */
 	if (chdir("/"))
 		return error_set_errno(error, errno, "chdir /");
@@ -175,7 +157,7 @@ int main(int argc, char **argv)
 
 	program_begin();
 	output_begin();
-	logging_set_sink(sink_stderr);
+	log_sink_begin();
 	if (!options_parse(&options, &argc, &argv, &error)) {
 		error_print(error);
 		return EXIT_USAGE;

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the server's log lines go: to the journal of systemd, with fields that say of which volume
+ * they are; without a journal to syslog, or in the foreground to standard error.
+ *
+ * Each entry of the journal has, beside MESSAGE, PRIORITY and SYSLOG_IDENTIFIER=storageos-fuse,
+ *
+ *     STORAGEOS_VOLUME=default/db     also of a snapshot: default/db@monday
+ *     STORAGEOS_POOL=default          not of a block device
+ *
+ * Threading: log_sink_begin() and log_sink_serve() before other threads log.
+ */
+#pragma once
+
+#include "common/service/volume-name.h"
+
+/* Standard error, until the volume is known. */
+void log_sink_begin(void);
+
+/* From now on this process serves the volume.  In the background the lines go to the journal if
+ * there is one; in the foreground if standard error is connected to it (JOURNAL_STREAM of
+ * systemd.exec(5)). */
+void log_sink_serve(const VolumeName *volume, gboolean background);
