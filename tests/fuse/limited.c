@@ -95,7 +95,7 @@ static void test_copies(const void *data)
 
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(lengths); i++) {
-		Scene *scene = scene_new(1000);
+		Scene *scene = scene_new(100);
 		guint held = scene_send(scene, METRICS_WRITE, lengths[i]);
 
 		test_row("%u bytes", (guint)lengths[i]);
