@@ -91,11 +91,11 @@ static guint count_ran(Scene *scene)
 
 static void test_copies(const void *data)
 {
-	static const gsize lengths[] = {0, 1, 4096, MIB};
+	static const gsize lengths[] = {0, 4097, 128 * KIB};
 
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(lengths); i++) {
-		Scene *scene = scene_new(100);
+		Scene *scene = scene_new(30);
 		guint held = scene_send(scene, METRICS_WRITE, lengths[i]);
 
 		test_row("%u bytes", (guint)lengths[i]);
