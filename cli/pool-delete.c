@@ -64,15 +64,15 @@ gboolean pool_is_unused(const Config *config, const ConfigPool *pool, GPtrArray 
 }
 
 static gboolean pool_remove_entry(const Config *config, const ConfigPool *pool, GPtrArray *volumes,
-				  GError **error)
+				  gboolean dry, GError **error)
 {
 	autofd lock = config_lock(config, error);
 
 	return lock >= 0 && pool_is_unused(config, pool, volumes, error) &&
-	       config_remove_pool(config, pool->name, error);
+	       (dry || config_remove_pool(config, pool->name, error));
 }
 
-static int pool_delete_it(const Cli *cli, const char *name)
+static int pool_delete_it(const Cli *cli, const char *name, gboolean dry)
 {
 	const ConfigPool *pool = config_find_pool(cli->config, name);
 	g_autoptr(GPtrArray) volumes = pool ? facts_list(pool, NULL) : NULL;
@@ -84,7 +84,7 @@ static int pool_delete_it(const Cli *cli, const char *name)
 		error_set(&error, STORAGEOS_ERROR_NOT_FOUND, "no such pool in %s",
 			  cli->config->file);
 	else
-		pool_remove_entry(cli->config, pool, volumes, &error);
+		pool_remove_entry(cli->config, pool, volumes, dry, &error);
 	if (error) {
 		g_prefix_error(&error, "delete pool '%s': ", name);
 		return cli_failed(error);
@@ -93,6 +93,12 @@ static int pool_delete_it(const Cli *cli, const char *name)
 	json_add_text(object, "pool", name);
 	pool_add_place(object, pool);
 	json_add_number(object, "volumes", n);
+	if (dry) {
+		cli_report_dry(cli, object,
+			       "%s: would be removed from %s; %s would keep its %u volume%s", name,
+			       cli->config->file, pool->path, n, n == 1 ? "" : "s");
+		return CLI_DONE;
+	}
 	cli_report(
 		cli, object,
 		"%s: removed from %s; %s keeps its %u volume%s (to add the pool again: storageos "
@@ -103,13 +109,15 @@ static int pool_delete_it(const Cli *cli, const char *name)
 
 static int delete_run(int argc, char **argv)
 {
+	gboolean dry = FALSE;
+	const GOptionEntry options[] = {CLI_DRY_RUN(&dry), {0}};
 	g_auto(Cli) cli = {0};
 	int status;
 
-	if (!cli_start(&cli, &pool_verb_delete, NULL, 1, 1, argc, argv, &status))
+	if (!cli_start(&cli, &pool_verb_delete, options, 1, 1, argc, argv, &status))
 		return status;
-	return pool_delete_it(&cli, cli.arguments[0]);
+	return pool_delete_it(&cli, cli.arguments[0], dry);
 }
 
-const Verb pool_verb_delete = {"pool delete", "NAME", "unregister a pool; its volumes stay",
+const Verb pool_verb_delete = {"pool delete", "NAME [-n]", "unregister a pool; its volumes stay",
 			       delete_run};

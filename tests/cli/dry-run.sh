@@ -16,12 +16,14 @@ random_file "$WORK/image.raw" $((2 << 20))
 must "with data at its end" eval "{ head -c 126M /dev/zero; cat '$WORK/image.raw'; } | '$STORAGEOS' import db - --format raw --force"
 must "a clone" "$STORAGEOS" clone db@one linked --linked
 must "a second volume" "$STORAGEOS" create free --size 64M
+must "a second pool" "$STORAGEOS" pool create second "$WORK/second"
+must "with a volume" "$STORAGEOS" create second/one --size 64M
 mkdir "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"
 must "one that is served" "$STORAGEOS" create served --size 64M
 must "serve it" "$STORAGEOS_FUSE" served "$WORK/mnt"
 
-everything() { (cd "$WORK" && find pool state storageos.conf -type f -exec sha256sum {} + | sort -k 2) | sha256sum; }
+everything() { (cd "$WORK" && find pool second state storageos.conf -type f -exec sha256sum {} + | sort -k 2) | sha256sum; }
 before=$(everything)
 # would NAME OUTPUT COMMAND...: its dry run succeeds with this output, and changes nothing.
 would() {
@@ -42,6 +44,9 @@ would_not() {
 	before=$(everything)
 }
 
+would "pool delete" "second: would be removed from $STORAGEOS_CONFIG; $WORK/second would keep its 1 volume" pool delete second -n
+would_not "of one that is in use" "'default/served' is in use" pool delete default
+would_not "of none" "no such pool" pool delete nope
 would "delete" "default/free: would be deleted" delete free --dry-run
 is "delete --json" "$("$STORAGEOS" delete free -n --json | jq -c '[.volume, .dry_run]')" '["default/free",true]'
 would_not "delete of what is not there" "no volume|no such volume|does not exist" delete nope
@@ -68,5 +73,6 @@ is "usage: of a stream" "$("$STORAGEOS" import new "$WORK/image.raw" -n 2>/dev/n
 must "and the real commands do it" "$STORAGEOS" rollback db@one --size-too
 must "as they said" "$STORAGEOS" import free "$WORK/image.raw" --format raw --force
 must "all of them" "$STORAGEOS" delete free
+must "the pool, too" "$STORAGEOS" pool delete second
 must "end" unmount "$WORK/mnt"
 finish
