@@ -231,8 +231,11 @@ static const char *server_name(const Attachment *attachment)
 }
 
 /* The state of an attachment that has all its parts. */
-static AttachmentState attachment_look_closer(const Attachment *attachment, char **ret_problem)
+static AttachmentState attachment_look_closer(const Places *places, const Attachment *attachment,
+					      char **ret_problem)
 {
+	const ConfigPool *pool =
+		places->name->pool ? config_find_pool(places->config, places->name->pool) : NULL;
 	const Sample *sample = attachment->sample;
 	const GError *silent = attachment->sample_error;
 
@@ -252,7 +255,10 @@ static AttachmentState attachment_look_closer(const Attachment *attachment, char
 			       : STATE_BROKEN;
 	}
 	if (attachment->facts.available < SPACE_FOR_NOTHING) {
-		*ret_problem = g_strdup("the pool's file system is full");
+		*ret_problem = g_strdup(pool && pool->quota
+						? "the pool's quota is used up, or its file system "
+						  "is full"
+						: "the pool's file system is full");
 		return STATE_FULL;
 	}
 	if (!sample) {
@@ -292,7 +298,8 @@ static void attachment_name_state(const Places *places, Attachment *attachment)
 		attachment->state = attachment->problem ? STATE_MISSING : STATE_DETACHED;
 		break;
 	case ATTACHMENT_WORKING:
-		attachment->state = attachment_look_closer(attachment, &attachment->problem);
+		attachment->state =
+			attachment_look_closer(places, attachment, &attachment->problem);
 		break;
 	case ATTACHMENT_BROKEN:
 		attachment->state = STATE_BROKEN;

@@ -146,8 +146,10 @@ static char *pool_describe_space(const PoolView *view)
 			       " volume%s, size %s%s%s; %s: %s of %s free (%.0f %%)",
 			       view->pool->name, view->volumes, view->volumes == 1 ? "" : "s",
 			       promised, view->counted ? ", used " : "", view->counted ? used : "",
-			       view->pool->ceph ? "Ceph" : "file system", room, size,
-			       100. * (double)view->free / (double)view->size);
+			       view->pool->ceph	   ? "Ceph"
+			       : view->pool->quota ? "quota"
+						   : "file system",
+			       room, size, 100. * (double)view->free / (double)view->size);
 }
 
 static gboolean file_is_volume(const char *file, const GPtrArray *names)

@@ -16,11 +16,16 @@ void pool_add_place(Json *object, const ConfigPool *pool)
 
 static int verb_pool_run(int argc, char **argv)
 {
-	static const Verb *const verbs[] = {&pool_verb_create, &pool_verb_delete, &pool_verb_list,
-					    &pool_verb_show, NULL};
+	static const Verb *const verbs[] = {&pool_verb_create,
+					    &pool_verb_delete,
+					    &pool_verb_list,
+					    &pool_verb_show,
+					    &pool_verb_set,
+					    &pool_verb_events,
+					    NULL};
 
 	return cli_run_below(&verb_pool, verbs, argc, argv);
 }
 
-const Verb verb_pool = {"pool", "create|delete|list|show ...", "make, list and watch pools",
-			verb_pool_run};
+const Verb verb_pool = {"pool", "create|delete|list|show|set|events ...",
+			"make, list and watch pools", verb_pool_run};

@@ -9,11 +9,13 @@
 
 #include "cli/bounded.h"
 #include "cli/process.h"
+#include "common/base/bounds.h"
 #include "common/base/error.h"
 #include "common/base/json.h"
 #include "common/base/text.h"
 #include "common/service/claim.h"
 #include "common/service/pool-base.h"
+#include "common/service/pool-space.h"
 #include "common/service/pool-store.h"
 #include "common/service/property-command.h"
 
@@ -99,7 +101,9 @@ static void facts_read_base(const Config *config, Facts *facts)
 static gboolean facts_read_file(const Config *config, const VolumeName *name, Facts *facts,
 				GError **error)
 {
+	const ConfigPool *pool = name->pool ? config_find_pool(config, name->pool) : NULL;
 	const char *snapshot = name->snapshot;
+	PoolSpace space;
 	struct stat st;
 
 	if (stat(facts->path, &st))
@@ -108,6 +112,8 @@ static gboolean facts_read_file(const Config *config, const VolumeName *name, Fa
 			       : error_set_errno(error, errno, "look at %s", facts->path);
 	facts->place = backing_place_of_stat(&st);
 	facts->available = space_left_on(facts->path, &st);
+	if (pool && pool->quota && pool_space_read(pool, &space, NULL))
+		facts->available = min_u64(facts->available, space.free);
 	if (!snapshot) {
 		facts->lock = g_strdup(facts->path);
 		facts->holder = facts_holder(facts->lock);

@@ -13,12 +13,26 @@ static void pool_print(FILE *out, const char *metric, const PoolView *pool, guin
 		value);
 }
 
+static void pools_print_marks(const GPtrArray *pools, FILE *out)
+{
+	prometheus_print_head(
+		out, "pool_mark_percent", "gauge",
+		"Highest percentage of the key warn that the pool has passed, 0: none.");
+	for (guint i = 0; i < pools->len; i++) {
+		const PoolView *pool = g_ptr_array_index(pools, i);
+
+		if (pool->measured)
+			pool_print(out, "pool_mark_percent", pool, pool->mark);
+	}
+}
+
 /* A number of a pool, which has it if the flag at `condition` is set. */
 static const struct {
 	const char *name, *help;
 	gsize value, condition;
 } pool_gauges[] = {
-	{"pool_size_bytes", "Size of the pool's file system, or of Ceph's pool.",
+	{"pool_size_bytes",
+	 "Size of the pool's file system, its quota if that is less, or of Ceph's pool.",
 	 offsetof(PoolView, size), offsetof(PoolView, measured)},
 	{"pool_free_bytes", "Space in it that volumes can still take.", offsetof(PoolView, free),
 	 offsetof(PoolView, measured)},
@@ -140,5 +154,6 @@ static void volumes_print(const GPtrArray *volumes, FILE *out)
 void overview_print_prometheus(const Overview *overview, FILE *out)
 {
 	pools_print(overview->pools, out);
+	pools_print_marks(overview->pools, out);
 	volumes_print(overview->volumes, out);
 }

@@ -6,6 +6,7 @@
 #include "common/base/autofd.h"
 #include "common/base/error.h"
 #include "common/service/config-edit.h"
+#include "common/service/pool-event.h"
 #include "common/service/registry.h"
 
 static gboolean volume_is_unused(const Config *config, const VolumeName *name, GError **error)
@@ -89,6 +90,7 @@ static int pool_delete_it(const Cli *cli, const char *name, gboolean dry)
 		g_prefix_error(&error, "delete pool '%s': ", name);
 		return cli_failed(error);
 	}
+	pool_event_forget(cli->config, name);
 	object = json_object_new_object();
 	json_add_text(object, "pool", name);
 	pool_add_place(object, pool);

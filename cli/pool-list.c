@@ -40,7 +40,10 @@ static Json *view_to_json(const PoolView *view)
 		json_add_number(object, "size", view->size);
 		json_add_number(object, "free", view->free);
 		json_add_number(object, "percent", pool_view_percent(view));
+		json_add_number(object, "mark", view->mark);
 	}
+	if (view->pool->quota)
+		json_add_number(object, "quota", view->pool->quota);
 	if (view->counted)
 		json_add_number(object, "used", view->used);
 	if (view->promises)
@@ -112,6 +115,7 @@ static void view_print(const PoolView *view)
 	size_print("free", view->measured, view->free);
 	if (view->measured)
 		printf("%-20s %u %%\n", "full", pool_view_percent(view));
+	size_print("quota", view->pool->quota != 0, view->pool->quota);
 	size_print("promised", view->promises, view->promised);
 	if (view->promises && view->measured)
 		printf("%-20s %.0f %% of the size\n", "",

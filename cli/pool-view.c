@@ -11,6 +11,7 @@
 #include "common/base/files.h"
 #include "common/base/json.h"
 #include "common/machine/mounts.h"
+#include "common/service/pool-event.h"
 #include "common/service/pool-marker.h"
 #include "common/service/pool-space.h"
 #include "common/service/pool-store.h"
@@ -148,6 +149,8 @@ static void view_take_answer(PoolView *view, Json *answer)
 	view->ready = TRUE;
 	view->measured = take_number(answer, "size", &view->size);
 	view->free = (guint64)json_get_number(answer, "free");
+	if (view->measured)
+		view->mark = pool_event_mark(&view->pool->marks, pool_view_percent(view), 0);
 	view->volumes = (guint64)json_get_number(answer, "volumes");
 	view->counted = take_number(answer, "used", &view->used);
 	view->promises = take_number(answer, "promised", &view->promised);

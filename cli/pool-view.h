@@ -29,6 +29,7 @@ typedef struct {
 	guint64 used;		/* bytes that its volumes take */
 	guint64 promised;	/* bytes that its volumes have as disks */
 	guint64 volumes;
+	guint mark;		   /* the highest that is passed (key `warn`); 0: none */
 	char *file_system, *mount; /* the type, and where it is mounted; NULL: unknown */
 } PoolView;
 

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/snapshot-hooks.h"
 
-#include <string.h>
-#include <unistd.h>
-
 #include "cli/cli.h"
+#include "cli/hooks.h"
 #include "cli/process.h"
 
 #define DIRECTORY "snapshot.d"
-#define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
 struct SnapshotHooks {
 	GPtrArray *paths; /* sorted */
@@ -21,33 +18,6 @@ static void hooks_free(SnapshotHooks *hooks)
 	g_ptr_array_unref(hooks->paths);
 	g_ptr_array_unref(hooks->volumes);
 	g_free(hooks);
-}
-
-static gint path_compare(gconstpointer a, gconstpointer b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Files that package managers and editors leave have other letters in their names. */
-static GPtrArray *hooks_list(const Config *config)
-{
-	GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
-	g_autofree char *beside = g_path_get_dirname(config->file);
-	g_autofree char *directory = g_build_filename(beside, DIRECTORY, NULL);
-	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
-	const char *name;
-
-	while (dir && (name = g_dir_read_name(dir))) {
-		char *path = g_build_filename(directory, name, NULL);
-
-		if (strspn(name, NAME_LETTERS) == strlen(name) &&
-		    g_file_test(path, G_FILE_TEST_IS_REGULAR) && !access(path, X_OK))
-			g_ptr_array_add(paths, path);
-		else
-			g_free(path);
-	}
-	g_ptr_array_sort(paths, path_compare);
-	return paths;
 }
 
 static gboolean hook_run(const SnapshotHooks *hooks, guint i, const char *when, GError **error)
@@ -67,7 +37,7 @@ SnapshotHooks *snapshot_hooks_before(const Config *config, const GPtrArray *volu
 	SnapshotHooks *hooks = g_new0(SnapshotHooks, 1);
 	gboolean done = TRUE;
 
-	hooks->paths = hooks_list(config);
+	hooks->paths = hooks_find(config, DIRECTORY);
 	hooks->volumes = g_ptr_array_new_with_free_func(g_free);
 	for (guint i = 0; i < volumes->len; i++)
 		g_ptr_array_add(hooks->volumes, g_strdup(g_ptr_array_index(volumes, i)));

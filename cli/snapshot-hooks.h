@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Executables that prepare applications for a snapshot: those in the directory snapshot.d beside
- * the configuration's file, so /etc/storageos/snapshot.d, with names of letters, digits, '-' and
- * '_', in the order of their names.  Each is run as
+ * Executables that prepare applications for a snapshot: those in the directory snapshot.d
+ * (hooks.h).  Each is run as
  *
  *     EXECUTABLE before VOLUME...
  *     EXECUTABLE after VOLUME...       once the snapshot's instant has passed, or was given up

@@ -2,11 +2,11 @@
 #include "cli/snapshot-space.h"
 
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #include "common/base/bounds.h"
 #include "common/base/error.h"
 #include "common/base/units.h"
+#include "common/service/pool-space.h"
 
 #define LEAST_SHARE 100 /* of the file system, or ... */
 #define LEAST_MOST GIB	/* ... this, if it is less */
@@ -31,13 +31,14 @@ static guint64 reserve_of(const SnapshotVolume *volume, const char *path)
 gboolean snapshot_space_get(const SnapshotVolume *volume, SnapshotSpace *ret_space)
 {
 	g_autofree char *path = pool_volume_place(volume->config, volume->name);
-	struct statvfs fs;
+	const ConfigPool *pool =
+		volume->name->pool ? config_find_pool(volume->config, volume->name->pool) : NULL;
+	PoolSpace space;
 
-	if (!path || g_str_has_prefix(path, "/dev/") || statvfs(path, &fs))
+	if (!path || !pool || pool->ceph || !pool_space_read(pool, &space, NULL))
 		return FALSE;
-	*ret_space = (SnapshotSpace){.room = (guint64)fs.f_bavail * fs.f_frsize +
-					     reserve_of(volume, path),
-				     .whole = (guint64)fs.f_blocks * fs.f_frsize};
+	*ret_space =
+		(SnapshotSpace){.room = space.free + reserve_of(volume, path), .whole = space.size};
 	ret_space->path = g_steal_pointer(&path);
 	return TRUE;
 }

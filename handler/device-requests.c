@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "common/base/bounds.h"
 #include "handler/batch.h"
 #include "handler/space.h"
 
@@ -124,7 +125,8 @@ void device_get_space(gpointer data, ScsiSpace *ret_space)
 	if (!path || !volume || device->unit.direct) /* Ceph's space is Ceph's to watch */
 		return;
 	volume_get_info(volume, &info);
-	space_get(path, info.backing_bytes, ret_space);
+	if (space_get(path, info.backing_bytes, ret_space)) /* a quota may leave less */
+		ret_space->available = min_u64(ret_space->available, volume_available(volume));
 }
 
 /* Called after the answer, because reading the free space may block on the disk; no more than one

@@ -54,6 +54,8 @@ typedef struct {
 	guint64 count;	  /* see BackingOps.owner */
 } BackingOwner;
 
+#define BACKING_ROOM_NEAR ((gint64)1 << 30)
+
 typedef struct {
 	const char *kind; /* "file", "block", "memory", ... */
 
@@ -142,6 +144,13 @@ typedef struct {
 
 	/* Bytes that the file system below could still allocate.  NULL: unknown. */
 	guint64 (*available)(Backing *backing);
+
+	/* From now on a write takes the bytes of new space that it needs below from *room, which is
+	 * atomic and outlives the backing, and fails with -ENOSPC if there are not so many (as
+	 * pwritev() does when there is no space).  As long as *room is more than BACKING_ROOM_NEAR,
+	 * nothing is taken: whoever keeps it measures what was used, and sets it anew.  Before the
+	 * first write.  NULL: of a backing that can have no such limit. */
+	void (*limit)(Backing *backing, gint64 *room);
 
 	/* NULL for a backing that is neither a file nor a block device. */
 	BackingPlace (*place)(Backing *backing);
@@ -351,6 +360,12 @@ static inline guint64 backing_available(Backing *b)
 static inline const char *backing_keeper(const Backing *b)
 {
 	return b->ops->keeper ? b->ops->keeper : "that is up to whoever keeps what it is in";
+}
+
+static inline void backing_limit(Backing *b, gint64 *room)
+{
+	if (b->ops->limit)
+		b->ops->limit(b, room);
 }
 
 /* Zeros for a backing that is neither a file nor a block device. */

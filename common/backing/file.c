@@ -18,10 +18,10 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "common/backing/file-room.h"
 #include "common/base/bytes.h"
 #include "common/base/error.h"
 #include "common/base/fd.h"
@@ -40,6 +40,7 @@ typedef struct {
 	gboolean dsync;	      /* RWF_DSYNC makes a write durable */
 	GMutex growing;
 	guint64 size; /* atomic */
+	gint64 *room; /* see BackingOps.limit; or NULL */
 } FileBacking;
 
 static guint64 file_size(Backing *backing)
@@ -188,6 +189,11 @@ static void file_prefetch(Backing *backing, guint64 offset, guint64 length)
 	posix_fadvise(file->fd, (off_t)offset, (off_t)length, POSIX_FADV_WILLNEED);
 }
 
+static void file_limit(Backing *backing, gint64 *room)
+{
+	((FileBacking *)backing)->room = room;
+}
+
 /* With BACKING_NOWAIT, the rest of a write that was transferred in part is written with waiting: a
  * part of a write cannot be undone. */
 static int file_pwritev(Backing *backing, const struct iovec *iov, int count, guint64 offset,
@@ -197,9 +203,13 @@ static int file_pwritev(Backing *backing, const struct iovec *iov, int count, gu
 	IovCursor left = iov_cursor(iov, count);
 	gsize length = iov_length(iov, count);
 	gboolean nowait = flags & BACKING_NOWAIT;
+	int r;
 
 	if (beyond_end(backing, offset, length))
 		return -ENOSPC;
+	r = file_room_take(file->room, file->fd, offset, length, flags);
+	if (r)
+		return r;
 	if (nowait && g_atomic_int_get(&file->no_nowait_write))
 		return -EAGAIN;
 	while (length) {
@@ -408,11 +418,7 @@ static guint64 file_allocated(Backing *backing)
 
 static guint64 file_available(Backing *backing)
 {
-	struct statvfs st;
-
-	if (fstatvfs(((FileBacking *)backing)->fd, &st) < 0)
-		return G_MAXUINT64;
-	return (guint64)st.f_bavail * st.f_frsize;
+	return file_room_available(((FileBacking *)backing)->room, ((FileBacking *)backing)->fd);
 }
 
 BackingPlace backing_place_of_stat(const struct stat *st)
@@ -455,6 +461,7 @@ static const BackingOps file_ops = {
 	.lock = file_lock,
 	.allocated = file_allocated,
 	.available = file_available,
+	.limit = file_limit,
 	.place = file_place,
 	.free = file_free,
 };

@@ -231,6 +231,11 @@ Volume *volume_new(Backing *backing, const char *name, gboolean read_only, GErro
 	return volume;
 }
 
+guint64 volume_available(const Volume *volume)
+{
+	return backing_available(volume->engine.backing);
+}
+
 void volume_keep(Volume *volume, gpointer held, GDestroyNotify release)
 {
 	volume->held = held;

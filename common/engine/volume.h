@@ -129,6 +129,10 @@ gboolean volume_format(Backing *backing, const VolumeParameters *parameters, GEr
  * process, of which machine, I8), AWAITED, CORRUPT, UNSUPPORTED (a newer format), IO, NO_SPACE. */
 Volume *volume_open(Backing *backing, const char *name, VolumeOpenFlags flags, GError **error);
 
+/* Bytes that the file system below could still allocate, or that a limit of the backing leaves;
+ * G_MAXUINT64: unknown.  May block on the file system. */
+guint64 volume_available(const Volume *volume);
+
 /* Calls `release(held)` once the volume is freed and its backing is closed. */
 void volume_keep(Volume *volume, gpointer held, GDestroyNotify release);
 

@@ -11,6 +11,7 @@
 #include "common/base/names.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define LOCK_SECONDS 10
 
@@ -191,6 +192,61 @@ gboolean config_add_pool(const Config *config, const ConfigPool *pool, GError **
 				 "pool '%s' at '%s': a valid name and an absolute path are needed",
 				 pool->name, pool->path);
 	return file_rewrite(config, pool->name, pool, error);
+}
+
+/* ---- one key */
+
+/* The text with `line` as the only line of the key in the group; NULL: without the key.  NULL if
+ * there is no such group. */
+static char *text_replace_key(const char *before, const char *group, const char *key,
+			      const char *line)
+{
+	g_autofree char *trimmed = g_strchomp(g_strdup(before));
+	g_auto(GStrv) lines = g_strsplit(trimmed, "\n", -1);
+	g_autoptr(GString) text = g_string_new(NULL);
+	gboolean inside = FALSE, done = FALSE;
+
+	for (char **at = lines; *at; at++) {
+		g_autofree char *found = NULL;
+		ConfigLineKind kind = config_line(*at, &found);
+
+		if (kind == CONFIG_LINE_GROUP)
+			inside = !strcmp(found, group);
+		if (!inside || kind != CONFIG_LINE_KEY || strcmp(found, key) != 0)
+			text_add_line(text, *at);
+		if (inside && !done && line)
+			text_add_line(text, line);
+		done |= inside;
+	}
+	return done ? g_string_free(g_steal_pointer(&text), FALSE) : NULL;
+}
+
+/* Writes the text in place of the file, unless it could not be loaded then: it is loaded from a
+ * file beside it. */
+static gboolean file_try_text(const char *path, const char *text, GError **error)
+{
+	g_autofree char *trial = g_strconcat(path, ".new", NULL);
+	g_autoptr(Config) config = NULL;
+
+	if (files_write(trial, text, strlen(text), 0600, FILES_REPLACE, error))
+		config = config_load_quietly(trial, error);
+	unlink(trial);
+	return config && files_write(path, text, strlen(text), 0644, FILES_REPLACE, error);
+}
+
+gboolean config_set_pool_key(const Config *config, const char *name, const char *key,
+			     const char *value, GError **error)
+{
+	g_autofree char *path = files_real_path(config->file);
+	g_autofree char *group = g_strconcat(CONFIG_GROUP_POOL, name, NULL);
+	g_autofree char *line = value ? key_format(key, value) : NULL;
+	g_autofree char *before = file_read_text(path, error);
+	g_autofree char *text = before ? text_replace_key(before, group, key, line) : NULL;
+
+	if (before && !text)
+		return error_set(error, STORAGEOS_ERROR_NOT_FOUND, "no pool '%s' in %s", name,
+				 path);
+	return text && file_try_text(path, text, error);
 }
 
 gboolean config_remove_pool(const Config *config, const char *name, GError **error)

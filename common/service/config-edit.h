@@ -15,5 +15,10 @@ int config_lock(const Config *config, GError **error);
  * back unchanged.  The caller must hold the lock. */
 gboolean config_add_pool(const Config *config, const ConfigPool *pool, GError **error);
 
+/* Sets a key in a pool's group, which must be there (NOT_FOUND), in the same way; NULL removes it.
+ * INVALID, and the file stays, if the configuration could not be loaded then. */
+gboolean config_set_pool_key(const Config *config, const char *name, const char *key,
+			     const char *value, GError **error);
+
 /* Removes a pool's group from the file, in the same way. */
 gboolean config_remove_pool(const Config *config, const char *name, GError **error);

@@ -107,6 +107,38 @@ static gboolean read_sanitize_rate(Config *config, const char *text, GError **er
 	return TRUE;
 }
 
+static gboolean marks_add(ConfigMarks *marks, const char *text)
+{
+	guint64 least = marks->n ? marks->percent[marks->n - 1] + 1u : 1, percent;
+
+	if (marks->n == CONFIG_MARKS_MAX ||
+	    !g_ascii_string_to_unsigned(text, 10, least, 100, &percent, NULL))
+		return FALSE;
+	marks->percent[marks->n++] = (guint8)percent;
+	return TRUE;
+}
+
+static gboolean read_marks(ConfigMarks *marks, const char *text, GError **error)
+{
+	g_auto(GStrv) words = g_strsplit(text, ",", CONFIG_MARKS_MAX + 1);
+	ConfigMarks read = {0};
+	gboolean off = !strcmp(text, "off"), good = off || *words;
+
+	for (char **word = words; *word && good && !off; word++)
+		good = marks_add(&read, g_strstrip(*word));
+	if (!good)
+		return value_refuse(text,
+				    "off, or up to 8 rising percentages from 1 to 100, as 80,90,95",
+				    error);
+	*marks = read;
+	return TRUE;
+}
+
+static gboolean read_general_marks(Config *config, const char *text, GError **error)
+{
+	return read_marks(&config->marks, text, error);
+}
+
 static const struct {
 	const char *name;
 	gboolean (*read)(Config *config, const char *text, GError **error);
@@ -118,6 +150,7 @@ static const struct {
 	{"node_cache", read_node_cache},
 	{"workers", read_workers},
 	{"sanitize_rate", read_sanitize_rate},
+	{"warn", read_general_marks},
 };
 
 /* ---- the file */
@@ -236,12 +269,29 @@ static gboolean read_pool_failover(ConfigPool *pool, const char *text, GError **
 	return pool->failover || !strcmp(text, "off") || value_refuse(text, "on or off", error);
 }
 
+static gboolean read_pool_quota(ConfigPool *pool, const char *text, GError **error)
+{
+	guint64 bytes;
+
+	if (!size_parse(text, &bytes) || bytes < MIB)
+		return value_refuse(text, "a size of at least 1 MiB", error);
+	pool->quota = bytes;
+	return TRUE;
+}
+
+static gboolean read_pool_marks(ConfigPool *pool, const char *text, GError **error)
+{
+	pool->own_marks = TRUE;
+	return read_marks(&pool->marks, text, error);
+}
+
 static const struct {
 	const char *name;
 	gboolean (*read)(ConfigPool *pool, const char *text, GError **error);
 } pool_keys[] = {
 	{"path", read_pool_path},      {"rbd", read_pool_rbd},	  {"uuid", read_pool_uuid},
 	{"ceph_conf", read_ceph_conf}, {"ceph_id", read_ceph_id}, {"failover", read_pool_failover},
+	{"quota", read_pool_quota},    {"warn", read_pool_marks},
 };
 
 static gboolean load_pool_key(Config *config, ConfigPool *pool, GKeyFile *file, const char *group,
@@ -272,6 +322,11 @@ static gboolean check_pool_place(GKeyFile *file, const char *group, GError **err
 	if (path && g_key_file_has_key(file, group, "failover", NULL))
 		return error_set(error, STORAGEOS_ERROR_INVALID,
 				 "[%s] has the key failover, which only a pool of Ceph may have",
+				 group);
+	if (rbd && g_key_file_has_key(file, group, "quota", NULL))
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "[%s] has the key quota, which a pool of Ceph cannot have (see: "
+				 "ceph osd pool set-quota)",
 				 group);
 	return path != rbd ||
 	       error_set(error, STORAGEOS_ERROR_INVALID, "[%s] has %s of the keys path and rbd",
@@ -312,6 +367,16 @@ static gboolean load_group(Config *config, GKeyFile *file, const char *group, GE
 		return TRUE; /* policy-config.h */
 	config_warn(config, "unknown group [%s]", group);
 	return TRUE;
+}
+
+static void marks_settle(Config *config)
+{
+	for (guint i = 0; i < config->pools->len; i++) {
+		ConfigPool *pool = g_ptr_array_index(config->pools, i);
+
+		if (!pool->own_marks)
+			pool->marks = config->marks;
+	}
 }
 
 /* A transient problem (no memory, no descriptor) is not the configuration's fault, so not INVALID.
@@ -360,8 +425,12 @@ static Config *config_load_file(const char *file, gboolean named, GError **error
 	config->warnings = g_ptr_array_new_with_free_func(g_free);
 	config->node_cache = 64 * MIB;
 	config->pools = g_ptr_array_new_with_free_func(config_pool_free);
+	config->marks = (ConfigMarks){3, {80, 90, 95}};
 	add_pool(config, CONFIG_DEFAULT_POOL, CONFIG_DEFAULT_POOL_PATH);
-	return config_read_file(config, error) ? g_steal_pointer(&config) : NULL;
+	if (!config_read_file(config, error))
+		return NULL;
+	marks_settle(config);
+	return g_steal_pointer(&config);
 }
 
 Config *config_load_quietly(const char *file, GError **error)

@@ -12,9 +12,13 @@
  *     sanitize_rate=0                      bytes a second that SANITIZE overwrites, at least 1 MiB;
  *                                          0: no limit
  *     state_directory=/var/lib/storageos   which volumes there were (registry.h)
+ *     warn=80,90,95                        percentages of a pool at which there is an event
+ *                                          (pool-event.h); "off": none
  *     [pool NAME]
  *     path=DIRECTORY
  *     uuid=UUID                            of the pool at DIRECTORY; written by `pool create`
+ *     quota=SIZE                           what its files may take together, at least 1 MiB
+ *     warn=80,90,95                        for this pool
  *     [pool NAME]                          of Ceph's images:
  *     rbd=POOL[/NAMESPACE]                 instead of `path`
  *     ceph_conf=FILE                       default: Ceph's own
@@ -42,6 +46,13 @@
 #define CONFIG_DEFAULT_POOL_PATH "/var/lib/storageos/volumes"
 #define CONFIG_CEPH "rbd:" /* begins the path of a pool of Ceph */
 
+/* Percentages from 1 to 100, each larger than the one before. */
+#define CONFIG_MARKS_MAX 8
+typedef struct {
+	guint n;
+	guint8 percent[CONFIG_MARKS_MAX];
+} ConfigMarks;
+
 typedef struct {
 	char *name;
 	char *path;    /* the directory; of a pool of Ceph: "rbd:POOL[/NAMESPACE]" */
@@ -50,6 +61,9 @@ typedef struct {
 	char *ceph_conf, *ceph_id; /* NULL: the default */
 	gboolean failover;	   /* of Ceph: between gateways */
 	gboolean listed;	   /* in the file; the default pool need not be */
+	guint64 quota;		   /* bytes; 0: none */
+	ConfigMarks marks;	   /* its own, or the general ones */
+	gboolean own_marks;
 } ConfigPool;
 
 typedef struct {
@@ -62,6 +76,7 @@ typedef struct {
 	guint64 node_cache; /* bytes */
 	guint workers;
 	guint64 sanitize_rate; /* bytes a second; 0: no limit */
+	ConfigMarks marks;     /* of pools that have none of their own */
 	GPtrArray *pools;      /* of ConfigPool *, the default pool first */
 	GPtrArray *warnings;   /* of char * */
 } Config;

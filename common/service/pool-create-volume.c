@@ -6,6 +6,7 @@
  * that pool removes it if nobody holds it.
  */
 #include "common/service/pool-private.h"
+#include "common/service/pool-space.h"
 #include "common/service/pool-store.h"
 
 #include <stdio.h>
@@ -23,6 +24,7 @@
 
 #define TEMPORARY_SUFFIX ".new"
 #define TEMPORARY_DIGITS 16
+#define ROOM_FOR_ONE (8 * (gint64)MIB) /* a new volume takes less */
 
 static gboolean range_is_zero(Backing *backing, guint64 offset, gsize length, char *buffer,
 			      GError **error)
@@ -211,6 +213,18 @@ gboolean pool_check_new_name(const Config *config, const VolumeName *name, GErro
 				    moving, name->pool, name->name);
 }
 
+static gboolean quota_suffices(const ConfigPool *pool, GError **error)
+{
+	PoolSpace space;
+
+	return pool->ceph || !pool->quota ||
+	       (pool_space_read(pool, &space, error) &&
+		(space.left >= ROOM_FOR_ONE ||
+		 error_set(error, STORAGEOS_ERROR_NO_SPACE,
+			   "the quota of the pool '%s' is used up (see: storageos pool show %s)",
+			   pool->name, pool->name)));
+}
+
 static gboolean create_in_pool(const Config *config, const VolumeName *name,
 			       const VolumeParameters *parameters, PoolCreateFlags flags,
 			       GError **error)
@@ -222,7 +236,7 @@ static gboolean create_in_pool(const Config *config, const VolumeName *name,
 	char uuid[UUID_TEXT];
 
 	if (!uuid_of_pool || !pool_check_new_name(config, name, error) ||
-	    !volume_check_parameters(parameters, name->name, error))
+	    !volume_check_parameters(parameters, name->name, error) || !quota_suffices(pool, error))
 		return FALSE;
 	path = pool->ceph ? pool_volume_place(config, name) : pool_file_path(pool, name);
 	if (once && !pool->ceph && !access(path, F_OK))

@@ -2,6 +2,10 @@
 /*
  * How much space a pool has.
  *
+ * A pool with a quota has no more than that, of which its files take what the file system has
+ * allocated to them (what several of them share counts for each), whatever else is in the file
+ * system.
+ *
  * Threading: any.
  */
 #pragma once
@@ -9,8 +13,9 @@
 #include "common/service/config.h"
 
 typedef struct {
-	guint64 size; /* of its file system, or of Ceph's pool; bytes */
+	guint64 size; /* of its file system, its quota, or of Ceph's pool: the least; bytes */
 	guint64 free; /* what its volumes can still take; bytes */
+	gint64 left;  /* of the quota, less than 0 if it is exceeded; G_MAXINT64: no quota */
 } PoolSpace;
 
 /* Asks the file system, or Ceph, and waits for it; of Ceph as pool-store.h says.  Does not check

@@ -16,6 +16,7 @@
 #include "common/service/pool-base.h"
 #include "common/service/pool-marker.h"
 #include "common/service/pool-store.h"
+#include "common/service/pool-watch.h"
 #include "common/service/readers.h"
 #include "common/service/registry.h"
 #include "common/engine/superblock.h"
@@ -34,10 +35,62 @@ static Backing *volume_open_backing(const Config *config, const VolumeName *name
 	return backing;
 }
 
+/* ---- the pool's space */
+
+/* What lives as long as an open volume. */
+typedef struct {
+	Claim *claim;
+	PoolWatch *watch;
+} Held;
+
+static void held_release(gpointer data)
+{
+	Held *held = data;
+
+	pool_watch_leave(held->watch);
+	claim_release(held->claim);
+	g_free(held);
+}
+
+/* Watches the pool's space for a volume that is written to; NULL if it has no pool of files, or
+ * cannot be watched. */
+static PoolWatch *pool_watch(const Config *config, const VolumeName *name, Backing *backing)
+{
+	const ConfigPool *pool = name->pool ? config_find_pool(config, name->pool) : NULL;
+	g_autoptr(GError) error = NULL;
+	PoolWatch *watch;
+
+	if (!pool || pool->ceph)
+		return NULL;
+	watch = pool_watch_join(config, pool, &error);
+	if (watch)
+		pool_watch_limit(watch, backing);
+	else
+		log_warning("pool %s: its space is not watched: %s", pool->name, error->message);
+	return watch;
+}
+
+static gboolean has_quota(const Config *config, const VolumeName *name)
+{
+	const ConfigPool *pool = name->pool ? config_find_pool(config, name->pool) : NULL;
+
+	return pool && pool->quota;
+}
+
+static void volume_hold(Volume *volume, Claim *claim, PoolWatch *watch)
+{
+	Held *held = g_new0(Held, 1);
+
+	*held = (Held){claim, watch};
+	volume_keep(volume, held, held_release);
+}
+
 Volume *pool_volume_open(const Config *config, const VolumeName *name, VolumeOpenFlags flags,
 			 GError **error)
 {
 	g_autofree char *text = volume_name_format(name);
+	g_autoptr(PoolWatch) watch = NULL;
+	Volume *volume;
 	gboolean read_only = name->snapshot || flags & VOLUME_OPEN_READ_ONLY;
 	Backing *backing =
 		volume_open_backing(config, name, read_only ? BACKING_OPEN_READ_ONLY : 0, error);
@@ -46,9 +99,16 @@ Volume *pool_volume_open(const Config *config, const VolumeName *name, VolumeOpe
 		return NULL;
 	if (name->snapshot)
 		return pool_snapshot_open(config, name, backing, FALSE, NULL, error);
-	return volume_open_linked(backing, text, flags, pool_base_open, &(PoolBases){config, 0},
-				  error);
+	if (!read_only && has_quota(config, name))
+		watch = pool_watch(config, name, backing);
+	volume = volume_open_linked(backing, text, flags, pool_base_open, &(PoolBases){config, 0},
+				    error);
+	if (volume && watch)
+		volume_hold(volume, NULL, g_steal_pointer(&watch));
+	return volume;
 }
+
+/* ---- serving */
 
 /* Adds to the error what the volume is served as, if its holder has said so. */
 static void claim_explain_busy(const Config *config, const char *uuid, GError **error)
@@ -140,6 +200,7 @@ Volume *pool_volume_serve(const Config *config, const VolumeName *name, VolumeOp
 	gboolean writes = !name->snapshot && !(flags & VOLUME_OPEN_READ_ONLY);
 	g_autoptr(Backing) backing =
 		volume_open_backing(config, name, writes ? 0 : BACKING_OPEN_READ_ONLY, error);
+	g_autoptr(PoolWatch) watch = NULL;
 	g_autoptr(Claim) claim = NULL;
 	Volume *volume;
 
@@ -159,11 +220,12 @@ Volume *pool_volume_serve(const Config *config, const VolumeName *name, VolumeOp
 		pool_fail("open", name, error);
 		return NULL;
 	}
+	watch = writes ? pool_watch(config, name, backing) : NULL;
 	volume = volume_open_linked(g_steal_pointer(&backing), text, flags, pool_base_open,
 				    &(PoolBases){config, 0}, error);
 	if (!volume)
 		return NULL;
-	volume_keep(volume, g_steal_pointer(&claim), (GDestroyNotify)claim_release);
+	volume_hold(volume, g_steal_pointer(&claim), g_steal_pointer(&watch));
 	pool_note_served(config, name, volume);
 	return volume;
 }

@@ -115,6 +115,11 @@ holds move move fast/renamed default
 holds delete delete renamed --forget
 holds "pool list" pool list
 holds "pool list" pool show fast
+holds "pool set" pool set fast quota=1G
+holds "pool list" pool list
+mkdir "$WORK/run/pool-events"
+echo '{"pool": "fast", "mark": 80, "before": 0, "percent": 81}' >"$WORK/run/pool-events/fast"
+holds "pool events" pool events
 holds "pool delete" pool delete fast
 holds status status db
 holds probe probe

@@ -122,7 +122,7 @@ in_namespace() { # SCRIPT: in a mount namespace with the units and the rule in /
 		cp packaging/udev/*.rules /run/udev/rules.d
 		$1"
 }
-for unit in storageos-fuse@default-db storageos-attach@default-db storageos-recover@default-db storageos-snapshot storageos-scrub@default-db storageos-metrics tcmu-runner \
+for unit in storageos-fuse@default-db storageos-attach@default-db storageos-recover@default-db storageos-snapshot storageos-pool-events storageos-scrub@default-db storageos-metrics tcmu-runner \
 	rtslib-fb-targetctl; do
 	is "systemd finds nothing wrong in $unit" \
 		"$(in_namespace "systemd-analyze verify --man=no $unit.service" 2>&1)" ""
@@ -132,6 +132,9 @@ for unit in storageos-snapshot storageos-metrics storageos-scrub@default-db; do
 		sed -i /^Documentation=/d /run/systemd/system/*.timer
 		systemd-analyze verify --man=no $unit.timer" 2>&1)" ""
 done
+is "nor in storageos-pool-events.path" "$(in_namespace "cp packaging/systemd/*.path /run/systemd/system
+	sed -i /^Documentation=/d /run/systemd/system/*.path
+	systemd-analyze verify --man=no storageos-pool-events.path" 2>&1)" ""
 refuses "which it would" 'Unknown key' in_namespace \
 	"echo Restarts=no >>/run/systemd/system/storageos-fuse@.service
 	systemd-analyze verify --man=no storageos-fuse@default-db.service 2>&1 | grep . && exit 1"

@@ -53,6 +53,8 @@ is "what is in storageos" "$(contents storageos)" \
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-fuse@.service
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-metrics.service
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-metrics.timer
+-rw-r--r-- root:root /usr/lib/systemd/system/storageos-pool-events.path
+-rw-r--r-- root:root /usr/lib/systemd/system/storageos-pool-events.service
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-recover@.service
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-scrub@.service
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-scrub@.timer

@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The quota of a pool: what its volumes may take together, whoever serves them.
+. "$(dirname "$0")/../lib.sh"
+need jq jq
+need mkfs.ext4 e2fsprogs
+need_root
+need_fuse
+need_loop
+need_built "$STORAGEOS" "$STORAGEOS_FUSE"
+own_config
+
+serve() { # NAME
+	mkdir "$WORK/mnt-$1"
+	cleanup unmount_for_certain "$WORK/mnt-$1"
+	must "serve $1" "$STORAGEOS_FUSE" "q/$1" "$WORK/mnt-$1"
+}
+fill() { # NAME FIRST COUNT: random MiB of the volume
+	dd if=/dev/urandom of="$WORK/mnt-$1/$1" bs=1M seek="$2" count="$3" conv=notrunc,fsync status=none
+}
+taken() { echo $(($(stat -c '%b' "$WORK"/q/*.vol | paste -sd+) >> 11)); } # MiB
+show() { "$STORAGEOS" pool show q --json | jq -c ".[0] | $1"; }
+
+pool_on_disk q "$WORK/q.img" 1G mkfs.ext4 -q
+is "pool set" "$("$STORAGEOS" pool set q quota=100M)" "q: quota 100 MiB"
+is "it is in the configuration" "$(grep -A1 '^\[pool q\]' "$STORAGEOS_CONFIG")" "[pool q]
+quota=100M"
+refuses "a bad size" "pool set: .*key 'quota' of \[pool q\]: 'lots' is not a size" "$STORAGEOS" pool set q quota=lots
+refuses "a bad setting" "invalid setting 'size=1' \(usage: storageos pool set NAME quota=" "$STORAGEOS" pool set q size=1
+refuses "a pool that is not there" "pool set: no pool 'x' in" "$STORAGEOS" pool set x quota=1G
+is "the size of the pool is its quota" "$(show '[.size, .quota]')" "[$((100 << 20)),$((100 << 20))]"
+is "create within it" "$("$STORAGEOS" create q/a --size 90M --json 2>/dev/null | jq -r .warning)" null
+like "and warns" "$("$STORAGEOS" create q/b --size 90M --json 2>/dev/null | jq -r .warning)" "may grow to 180 MiB together, 1.8 times its size of 100 MiB"
+is "free is what is left of it" "$(show '.size - .free - .used | . >= 0 and . <= 8192')" true # and the marker
+like "list says what is free of what" "$("$STORAGEOS" list q)" "; quota: [0-9.]+ MiB of 100 MiB free"
+
+# ---- it is kept
+
+serve a
+serve b
+check "there is room" fill a 0 60
+sleep 2 # each server has measured what the other one wrote
+refuses "there is no more" 'No space left on device' fill b 0 60
+check "the quota is kept" [ "$(taken)" -le 101 ]
+check "and used" [ "$(taken)" -ge 95 ]
+note "quota of 100 MiB: the volumes take $(taken) MiB"
+check "what has space can be written" fill a 0 20
+like "a new volume is refused" "$("$STORAGEOS" create q/c --size 1M 2>&1)" "the quota of the pool 'q' is used up \(see: storageos pool show q\)"
+is "it is a mark of 95 %" "$(show .mark)" 95
+check "with its event" wait_for 20 test -e "$WORK/run/pool-events/q"
+
+# ---- it changes while volumes are served
+
+must "more" "$STORAGEOS" pool set q quota=160M -q
+check "the volume goes on by itself, within seconds" wait_for 10 fill b 0 60
+refuses "up to the new one" 'No space left on device' fill b 0 90
+check "which is kept" [ "$(taken)" -le 161 ]
+is "none" "$("$STORAGEOS" pool set q quota=none)" "q: quota none"
+check "then only the file system counts" wait_for 10 fill b 0 90
+is "the size of the pool is that of the file system" "$(show '[.size > 900000000, .quota]')" "[true,null]"
+
+# ---- a volume that nobody serves
+
+for name in a b; do unmount_for_certain "$WORK/mnt-$name"; done
+check "it is whole" "$STORAGEOS" check q/a
+must "a quota that is exceeded" "$STORAGEOS" pool set q quota=120M -q
+is "nothing is free" "$(show '[.free, .percent]')" "[0,100]"
+is "marks of its own" "$("$STORAGEOS" pool set q warn=50,60 --json | jq -c .warn)" "[50,60]"
+is "none of them" "$("$STORAGEOS" pool set q warn=off --json | jq -c .warn)" "[]"
+is "the general ones again" "$("$STORAGEOS" pool set q warn=default --json | jq -c .warn)" "[80,90,95]"
+finish
