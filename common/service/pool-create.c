@@ -156,15 +156,16 @@ static gboolean has_been_used(const Config *config, const char *pool)
 }
 
 /* A pool whose file system is not mounted must not be created anew in the mount point. */
-static gboolean pool_may_be_made(const Config *config, const ConfigPool *known, GError **error)
+static gboolean pool_may_be_made(const Config *config, const ConfigPool *known, gboolean adopt,
+				 GError **error)
 {
 	g_autofree char *marker = NULL;
 
 	if (!known || !known->listed)
 		return TRUE;
 	marker = g_build_filename(known->path, POOL_MARKER, NULL);
-	if (!access(marker, F_OK))
-		return pool_check(known, error);
+	if (!access(marker, F_OK)) /* without a UUID, only the name is not that of the pool */
+		return (adopt && !known->uuid) || pool_check(known, error);
 	if (!known->uuid && !has_been_used(config, known->name))
 		return TRUE;
 	return error_set(
@@ -175,13 +176,13 @@ static gboolean pool_may_be_made(const Config *config, const ConfigPool *known, 
 }
 
 static gboolean pool_may_be_created(const Config *config, const char *name, const char *path,
-				    GError **error)
+				    gboolean adopt, GError **error)
 {
 	const ConfigPool *known = config_find_pool(config, name);
 	g_autofree char *real = files_real_path(path);
 
 	return (!known || pool_may_be_at(config, known, real, error)) &&
-	       is_apart(config, name, real, error) && pool_may_be_made(config, known, error);
+	       is_apart(config, name, real, error) && pool_may_be_made(config, known, adopt, error);
 }
 
 /* ---- creating it */
@@ -299,10 +300,10 @@ gboolean pool_create(const Config *config, const char *name, const char *directo
 	g_autofree char *path = directory_path(directory, error);
 	g_autoptr(Config) now = NULL;
 
-	if (!path || !pool_may_be_created(config, name, path, error))
+	if (!path || !pool_may_be_created(config, name, path, adopt, error))
 		return FALSE;
 	autofd lock = config_lock(config, error);
 	now = lock < 0 ? NULL : config_load_again(config, error);
-	return now && pool_may_be_created(now, name, path, error) &&
+	return now && pool_may_be_created(now, name, path, adopt, error) &&
 	       pool_make(now, name, path, adopt, error);
 }

@@ -40,8 +40,10 @@ static gboolean pool_check_marker(const ConfigPool *pool, const PoolMarker *mark
 	if (!pool->uuid)
 		return !strcmp(marker->name, pool->name) ||
 		       error_set(error, STORAGEOS_ERROR_EXISTS,
-				 "pool '%s': %s/" POOL_MARKER " belongs to the pool '%s'",
-				 pool->name, pool->path, marker->name);
+				 "pool '%s': %s/" POOL_MARKER
+				 " belongs to the pool '%s' (to take it over: storageos pool "
+				 "create %s %s --adopt)",
+				 pool->name, pool->path, marker->name, pool->name, pool->path);
 	return !strcmp(pool->uuid, marker->uuid) ||
 	       error_set(error, STORAGEOS_ERROR_NOT_FOUND,
 			 "pool '%s': %s has the pool with UUID %s, the configuration wants %s (is "

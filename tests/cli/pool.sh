@@ -53,6 +53,16 @@ is "no marker" "$(pool a state) $(pool a ready) $(pool a size)" "no marker false
 like "the list says so" "$("$STORAGEOS" pool list)" "^a +no marker +- .* $WORK/a: pool 'a': no marker .*is its file system mounted"
 sed 's/"uuid": "[^"]*"/"uuid": "11111111-1111-1111-1111-111111111111"/' "$WORK/marker" >"$WORK/a/.storageos-pool"
 is "another pool" "$(pool a state)" "another pool"
+# As a disk from another host that is mounted and written into the configuration by hand.
+sed 's/"name": "a"/"name": "theirs"/' "$WORK/marker" >"$WORK/a/.storageos-pool"
+cp "$STORAGEOS_CONFIG" "$WORK/conf"
+sed -i '/^\[pool a\]/,/^\[/{/^uuid=/d}' "$STORAGEOS_CONFIG"
+is "a pool of another name" "$(pool a state)" "another pool"
+like "its reason says how to have it" "$(pool a problem)" \
+	"belongs to the pool 'theirs' \(to take it over: storageos pool create a $WORK/a --adopt\)$"
+check "which works" "$STORAGEOS" pool create a "$WORK/a" --adopt -q
+is "it is ready" "$(pool a state)" ready
+cp "$WORK/conf" "$STORAGEOS_CONFIG"
 echo nonsense >"$WORK/a/.storageos-pool"
 is "a marker that is none" "$(pool a state)" unusable
 mv "$WORK/marker" "$WORK/a/.storageos-pool"
