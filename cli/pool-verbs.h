@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 
 extern const Verb pool_verb_create, pool_verb_delete, pool_verb_list, pool_verb_show, pool_verb_set,
-	pool_verb_events;
+	pool_verb_events, pool_verb_rename;
 
 /* Where the pool is: its directory, or what it is in Ceph. */
 void pool_add_place(Json *object, const ConfigPool *pool);

@@ -249,6 +249,57 @@ gboolean config_set_pool_key(const Config *config, const char *name, const char 
 	return text && file_try_text(path, text, error);
 }
 
+/* ---- another name */
+
+/* The group's name once the pool `from` is called `to`; NULL if that is the same. */
+static char *group_rename(const char *group, const char *from, const char *to)
+{
+	g_autofree char *pool = g_strconcat(CONFIG_GROUP_POOL, from, NULL);
+	g_autofree char *volumes = g_strconcat(CONFIG_GROUP_VOLUME, from, "/", NULL);
+
+	if (!strcmp(group, pool))
+		return g_strconcat(CONFIG_GROUP_POOL, to, NULL);
+	if (g_str_has_prefix(group, volumes))
+		return g_strconcat(CONFIG_GROUP_VOLUME, to, "/", group + strlen(volumes), NULL);
+	if (!strcmp(from, CONFIG_DEFAULT_POOL) && g_str_has_prefix(group, CONFIG_GROUP_VOLUME) &&
+	    !strchr(group, '/'))
+		return g_strconcat(CONFIG_GROUP_VOLUME, to, "/",
+				   group + strlen(CONFIG_GROUP_VOLUME), NULL);
+	return NULL;
+}
+
+/* NULL if no group is renamed. */
+static char *text_rename_pool(const char *before, const char *from, const char *to)
+{
+	g_autofree char *trimmed = g_strchomp(g_strdup(before));
+	g_auto(GStrv) lines = g_strsplit(trimmed, "\n", -1);
+	g_autoptr(GString) text = g_string_new(NULL);
+	gboolean done = FALSE;
+
+	for (char **at = lines; *at; at++) {
+		g_autofree char *found = NULL, *group = NULL, *line = NULL;
+
+		if (config_line(*at, &found) == CONFIG_LINE_GROUP)
+			group = group_rename(found, from, to);
+		line = group ? g_strdup_printf("[%s]", group) : g_strdup(*at);
+		text_add_line(text, line);
+		done |= group != NULL;
+	}
+	return done ? g_string_free(g_steal_pointer(&text), FALSE) : NULL;
+}
+
+gboolean config_rename_pool(const Config *config, const char *from, const char *to, GError **error)
+{
+	g_autofree char *path = files_real_path(config->file);
+	g_autofree char *before = file_read_text(path, error);
+	g_autofree char *text = before ? text_rename_pool(before, from, to) : NULL;
+
+	if (before && !text)
+		return error_set(error, STORAGEOS_ERROR_NOT_FOUND, "no pool '%s' in %s", from,
+				 path);
+	return text && file_try_text(path, text, error);
+}
+
 gboolean config_remove_pool(const Config *config, const char *name, GError **error)
 {
 	return file_rewrite(config, name, NULL, error);

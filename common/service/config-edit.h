@@ -20,5 +20,9 @@ gboolean config_add_pool(const Config *config, const ConfigPool *pool, GError **
 gboolean config_set_pool_key(const Config *config, const char *name, const char *key,
 			     const char *value, GError **error);
 
+/* Gives a pool another name, in its group and in those of its volumes, in the same way.  NOT_FOUND:
+ * there is no such group. */
+gboolean config_rename_pool(const Config *config, const char *from, const char *to, GError **error);
+
 /* Removes a pool's group from the file, in the same way. */
 gboolean config_remove_pool(const Config *config, const char *name, GError **error);

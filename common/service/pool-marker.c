@@ -62,15 +62,30 @@ void pool_marker_free(PoolMarker *marker)
 	g_free(marker);
 }
 
-char *pool_marker_text(const char *name)
+static char *marker_text(const char *name, const char *uuid)
 {
 	g_autoptr(Json) marker = json_object_new_object();
-	g_autofree char *uuid = g_uuid_string_random();
 
 	json_add_number(marker, "format", MARKER_FORMAT);
 	json_add_text(marker, "uuid", uuid);
 	json_add_text(marker, "name", name);
 	return json_to_text(marker);
+}
+
+char *pool_marker_text(const char *name)
+{
+	g_autofree char *uuid = g_uuid_string_random();
+
+	return marker_text(name, uuid);
+}
+
+gboolean pool_marker_rename(const char *directory, const char *name, GError **error)
+{
+	g_autofree char *path = g_build_filename(directory, POOL_MARKER, NULL);
+	g_autoptr(PoolMarker) marker = pool_marker_read(directory, error);
+	g_autofree char *text = marker ? marker_text(name, marker->uuid) : NULL;
+
+	return text && files_write(path, text, strlen(text), 0644, FILES_REPLACE, error);
 }
 
 gboolean pool_marker_write(const char *directory, const char *name, GError **error)

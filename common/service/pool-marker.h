@@ -28,3 +28,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PoolMarker, pool_marker_free)
 /* Writes a marker with a new UUID; durable when it returns TRUE.  FALSE with EXISTS if there is one
  * already. */
 gboolean pool_marker_write(const char *directory, const char *name, GError **error);
+
+/* Gives the marker another name, and keeps its UUID; in one step, durable when it returns TRUE. */
+gboolean pool_marker_rename(const char *directory, const char *name, GError **error);

@@ -259,3 +259,75 @@ GPtrArray *registry_list(const Config *config)
 	entries_visit(config, visit_present, names);
 	return names;
 }
+
+/* ---- whole pools */
+
+typedef struct {
+	const Config *config;
+	const char *pool, *to, *uuid;
+	gboolean found;
+	GError **error;
+} PoolVisit;
+
+static gboolean visit_copy(const VolumeName *name, const RegistryEntry *entry, gpointer data)
+{
+	PoolVisit *visit = data;
+	const VolumeName to = {.pool = (char *)visit->to, .name = name->name};
+	g_autofree char *prefix = g_strconcat(visit->pool, "/", NULL);
+	RegistryEntry copy = *entry;
+
+	if (strcmp(name->pool, visit->pool) != 0)
+		return FALSE;
+	if (g_str_has_prefix(entry->to, prefix))
+		g_snprintf(copy.to, sizeof copy.to, "%s/%s", visit->to, entry->to + strlen(prefix));
+	return !entry_write(visit->config, &to, &copy, visit->error);
+}
+
+gboolean registry_copy_pool(const Config *config, const char *from, const char *to, GError **error)
+{
+	g_autoptr(GError) local = NULL;
+	PoolVisit visit = {.config = config, .pool = from, .to = to, .error = &local};
+
+	entries_visit(config, visit_copy, &visit);
+	if (!local)
+		return TRUE;
+	g_propagate_error(error, g_steal_pointer(&local));
+	return FALSE;
+}
+
+static gboolean visit_find(const VolumeName *name, const RegistryEntry *entry, gpointer data)
+{
+	PoolVisit *visit = data;
+
+	visit->found |= !strcmp(name->pool, visit->pool) && !strcmp(entry->pool_uuid, visit->uuid);
+	return visit->found;
+}
+
+gboolean registry_has_pool(const Config *config, const char *pool, const char *pool_uuid)
+{
+	PoolVisit visit = {.pool = pool, .uuid = pool_uuid};
+
+	entries_visit(config, visit_find, &visit);
+	return visit.found;
+}
+
+static gboolean visit_forget(const VolumeName *name, const RegistryEntry *entry, gpointer data)
+{
+	PoolVisit *visit = data;
+
+	(void)entry;
+	return !strcmp(name->pool, visit->pool) &&
+	       !registry_forget(visit->config, name, visit->error);
+}
+
+gboolean registry_forget_pool(const Config *config, const char *pool, GError **error)
+{
+	g_autoptr(GError) local = NULL;
+	PoolVisit visit = {.config = config, .pool = pool, .error = &local};
+
+	entries_visit(config, visit_forget, &visit);
+	if (!local)
+		return TRUE;
+	g_propagate_error(error, g_steal_pointer(&local));
+	return FALSE;
+}

@@ -65,6 +65,12 @@ gboolean registry_note_renamed(const Config *config, const VolumeName *from, con
 VolumeName *registry_find_renaming(const Config *config, const VolumeName *name,
 				   const char uuid[UUID_TEXT]);
 
+/* For a pool that gets another name: notes all volumes of `from` under `to` as well; whether there
+ * are any of a pool of this UUID; removes the entries of a pool.  Each can be repeated. */
+gboolean registry_copy_pool(const Config *config, const char *from, const char *to, GError **error);
+gboolean registry_has_pool(const Config *config, const char *pool, const char *pool_uuid);
+gboolean registry_forget_pool(const Config *config, const char *pool, GError **error);
+
 /* Removes the entry of that name.  FALSE with NOT_FOUND if there is none. */
 gboolean registry_forget(const Config *config, const VolumeName *name, GError **error);
 

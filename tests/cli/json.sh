@@ -120,7 +120,8 @@ holds "pool list" pool list
 mkdir "$WORK/run/pool-events"
 echo '{"pool": "fast", "mark": 80, "before": 0, "percent": 81}' >"$WORK/run/pool-events/fast"
 holds "pool events" pool events
-holds "pool delete" pool delete fast
+holds "pool rename" pool rename fast quick
+holds "pool delete" pool delete quick
 holds status status db
 holds probe probe
 echo x >"$POOL/bad.vol"
