@@ -248,4 +248,17 @@ refuses "detach does not touch a foreign server" 'has the volume open' "$STORAGE
 must "the foreign server ends" stop "$server"
 check "the volume can be attached then" attach other
 check "the volume can be detached then" "$STORAGEOS" detach other
+# ---- an attach that fails: the reason comes first
+
+must "a volume" "$STORAGEOS" create last --size 1M -q
+rm -rf "$WORK/run/mnt" && : >"$WORK/run/mnt"
+sed -i 's/^frontend=fuse$/frontend=auto/' "$STORAGEOS_CONFIG"
+if [ -d /sys/module/target_core_user ]; then
+	skip "the reason comes before why not over TCMU" "this kernel has TCMU"
+else
+	refuses "the reason comes before why not over TCMU" \
+		"^storageos: attach default/last: [^(]*mnt/default/last: Not a directory \(over FUSE; no TCMU: " \
+		env PATH="${STORAGEOS_FUSE%/*}:$PATH" "$STORAGEOS" attach last
+fi
+rm "$WORK/run/mnt"
 finish
