@@ -37,13 +37,50 @@ static gboolean parameters_read(const char *size, const char *block_size, const 
 	return TRUE;
 }
 
-static gboolean properties_parse(char *const *assignments, Properties *properties, GError **error)
+/* A reserve needs the volume: it is set once that is there. */
+static GArray *reserve_take(GArray *changes, gboolean whole)
+{
+	g_autoptr(GArray) reserve = g_array_new(FALSE, FALSE, sizeof(Property));
+	const Property full = {VOLUME_RESERVE, VOLUME_RESERVE_FULL};
+
+	for (guint i = 0; changes && i < changes->len; i++) {
+		Property change = g_array_index(changes, Property, i);
+
+		if (strcmp(change.key, VOLUME_RESERVE) != 0)
+			continue;
+		g_array_append_val(reserve, change);
+		g_array_remove_index(changes, i);
+		break;
+	}
+	if (whole) {
+		g_array_set_size(reserve, 0);
+		g_array_append_val(reserve, full);
+	}
+	return g_steal_pointer(&reserve);
+}
+
+/* Without the reserve there is no volume either. */
+static gboolean reserve_make(const Config *config, const VolumeName *name, const GArray *reserve,
+			     GError **error)
+{
+	g_autofree char *text = volume_name_format(name);
+
+	if (!reserve->len || set_stored_here(config, name, reserve, error))
+		return TRUE;
+	pool_volume_delete(config, name, NULL);
+	g_prefix_error(error, "create volume '%s': ", text);
+	return FALSE;
+}
+
+static gboolean properties_parse(char *const *assignments, gboolean whole, Properties *properties,
+				 GArray **ret_reserve, GError **error)
 {
 	g_autoptr(GArray) changes = NULL;
+	char *none[] = {NULL};
 
-	if (!assignments)
-		return TRUE;
-	changes = set_stored_parse(assignments, error);
+	changes = set_stored_parse(assignments ? assignments : none, error);
+	if (changes)
+		*ret_reserve = reserve_take(changes, whole);
 	for (guint i = 0; changes && i < changes->len; i++)
 		if (!properties_change(properties, &g_array_index(changes, Property, i), error))
 			return FALSE;
@@ -87,7 +124,8 @@ static int verb_create_run(int argc, char **argv)
 {
 	g_autofree char *size = NULL, *block_size = NULL, *write_cache = NULL;
 	g_auto(GStrv) set = NULL;
-	gboolean force = FALSE;
+	g_autoptr(GArray) reserve = NULL;
+	gboolean force = FALSE, whole = FALSE;
 	const GOptionEntry options[] = {
 		{"size", 's', 0, G_OPTION_ARG_FILENAME, &size, "Size, 1MiB to 64TiB (required)",
 		 "SIZE"},
@@ -96,6 +134,8 @@ static int verb_create_run(int argc, char **argv)
 		{"write-cache", 0, 0, G_OPTION_ARG_FILENAME, &write_cache,
 		 "on (default), or off: every write is durable before it is acknowledged",
 		 "on|off"},
+		{"reserve", 0, 0, G_OPTION_ARG_NONE, &whole,
+		 "Reserve space for all of it; the same as --set reserve=full", NULL},
 		{"set", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &set,
 		 "A property, as of `set`; repeatable", "KEY=VALUE"},
 		{"force", 0, 0, G_OPTION_ARG_NONE, &force,
@@ -117,17 +157,23 @@ static int verb_create_run(int argc, char **argv)
 	if (!parameters_read(size, block_size, write_cache, &parameters))
 		return CLI_USAGE;
 	name = volume_name_parse(cli.arguments[0], &error);
-	if (!name || !properties_parse(set, &properties, &error))
+	if (!name || !properties_parse(set, whole, &properties, &reserve, &error))
 		return cli_usage("create: %s", error->message);
-	if (set && !set_stored_check(cli.config, name, &error))
+	if ((set || whole) && !set_stored_check(cli.config, name, &error))
 		return create_failed(name, error);
+	if (reserve->len && !name->pool)
+		return cli_usage(
+			"create: a block device has no reserve: it is wholly the volume's");
 	interrupt_hold();
 	if (!pool_volume_create(cli.config, name, &parameters, force ? POOL_CREATE_FORCE : 0,
 				&error))
 		return create_failed(name, error);
+	if (!reserve_make(cli.config, name, reserve, &error))
+		return cli_failed(error);
 	create_report(&cli, name, parameters.size);
 	return CLI_DONE;
 }
 
-const Verb verb_create = {"create", "NAME --size SIZE [--write-cache off] [--set KEY=VALUE]...",
+const Verb verb_create = {"create",
+			  "NAME --size SIZE [--reserve] [--write-cache off] [--set KEY=VALUE]...",
 			  "create a volume", verb_create_run};

@@ -92,6 +92,12 @@ typedef struct {
 	 * -EOPNOTSUPP if the backing cannot do that: the content is unchanged. */
 	int (*punch)(Backing *backing, guint64 offset, guint64 length);
 
+	/* Gives [offset, offset + length), within the size, space of its own, so that later writes
+	 * there do not end with -ENOSPC.  The content stays; the range must not be punched
+	 * meanwhile.  -ENOSPC: a part may have it.  -EOPNOTSUPP, or NULL: the backing cannot do
+	 * that. */
+	int (*allocate)(Backing *backing, guint64 offset, guint64 length);
+
 	/* The size now, in bytes. */
 	guint64 (*size)(Backing *backing);
 
@@ -282,6 +288,14 @@ static inline int backing_punch(Backing *b, guint64 offset, guint64 length)
 {
 	lock_check_io();
 	return backing_condemned(b) ? -ESHUTDOWN : b->ops->punch(b, offset, length);
+}
+
+static inline int backing_allocate(Backing *b, guint64 offset, guint64 length)
+{
+	lock_check_io();
+	if (!b->ops->allocate)
+		return -EOPNOTSUPP;
+	return backing_condemned(b) ? -ESHUTDOWN : b->ops->allocate(b, offset, length);
 }
 
 static inline guint64 backing_size(Backing *b)

@@ -6,6 +6,7 @@
  * at it again.
  */
 #include "common/backing/file.h"
+#include "common/backing/file-allocate.h"
 #include "common/backing/file-direct.h"
 
 #include <errno.h>
@@ -16,7 +17,6 @@
 #include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -292,6 +292,14 @@ static int file_punch(Backing *backing, guint64 offset, guint64 length)
 	return 0;
 }
 
+static int file_allocate(Backing *backing, guint64 offset, guint64 length)
+{
+	FileBacking *file = (FileBacking *)backing;
+	int r = file_room_take(file->room, file->fd, offset, length, BACKING_WAIT);
+
+	return r ? r : file_allocate_range(file->fd, offset, length);
+}
+
 static int file_read_direct(Backing *backing, void *data, gsize length, guint64 offset)
 {
 	return file_direct_read(((FileBacking *)backing)->direct, data, length, offset);
@@ -307,16 +315,6 @@ static int file_refresh(Backing *backing)
 	return ioctl(((FileBacking *)backing)->fd, BLKFLSBUF) < 0 ? error_of_system_call() : 0;
 }
 
-/* Whether a file of this size exceeds RLIMIT_FSIZE: the kernel would send SIGXFSZ, which ends the
- * process (I9). */
-static gboolean over_process_limit(guint64 size)
-{
-	struct rlimit limit;
-
-	return !getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur != RLIM_INFINITY &&
-	       size > limit.rlim_cur;
-}
-
 static int file_grow(Backing *backing, guint64 size)
 {
 	FileBacking *file = (FileBacking *)backing;
@@ -329,7 +327,7 @@ static int file_grow(Backing *backing, guint64 size)
 		result = look_at_size(file); /* the device may have grown meanwhile */
 		return result ? result : size <= file_size(backing) ? 0 : -ENOSPC;
 	}
-	if (size > G_MAXINT64 || over_process_limit(size))
+	if (size > G_MAXINT64 || file_over_process_limit(size))
 		return -ENOSPC;
 	while (ftruncate(file->fd, (off_t)size) < 0)
 		if (errno != EINTR)
@@ -456,6 +454,7 @@ static const BackingOps file_ops = {
 	.write_durably = file_write_durably,
 	.hasten = file_hasten,
 	.punch = file_punch,
+	.allocate = file_allocate,
 	.size = file_size,
 	.grow = file_grow,
 	.lock = file_lock,

@@ -34,6 +34,7 @@ struct Checkpointer {
 	gint kicked;	       /* atomic: the thread must not sleep */
 	gint full;	       /* atomic: a request met a full backing */
 	gint held;	       /* atomic: see checkpointer_hold() */
+	LoggingLimit reserve_failures;
 
 	Lock lock;
 	GCond wake; /* wakes the thread */

@@ -8,6 +8,7 @@
 #include "common/engine/waits.h"
 
 #define RECLAIM_STEPS 256	 /* calls of map_reclaim() in one go */
+#define RESERVE_STEPS 8		 /* calls of slots_back_some() in one go */
 #define RECLAIM_LOOKS 16	 /* of these between two looks whether somebody waits */
 #define KEEP_IDLE (16 * MIB)	 /* bytes of warm space that trimming leaves an idle volume */
 #define KEEP_BUSY (1024 * MIB)	 /* the same while the volume is in use */
@@ -225,6 +226,24 @@ static void keep_warm(Checkpointer *cp, guint changes, guint flushes)
 			break;
 }
 
+/* Has space allocated that is to be kept (slots-reserve.h), and is not there: after an open. */
+static void back_reserve(Checkpointer *cp)
+{
+	int r = 1;
+
+	instants_open(cp);
+	for (guint i = 0; i < RESERVE_STEPS && r == 1; i++)
+		r = slots_back_some(cp->engine->slots);
+	instants_close(cp);
+	if (r == 1)
+		g_atomic_int_set(&cp->kicked, TRUE);
+	else if (r)
+		logging_write_limited(&cp->reserve_failures, LOGGING_WARNING,
+				      "volume %s: its reserve cannot be allocated: %s: a full disk "
+				      "can stop its writes",
+				      cp->engine->name, g_strerror(-r));
+}
+
 /* Sleeps until there is something to do, TICK at most.  FALSE: the thread must end. */
 static gboolean wait_for_work(Checkpointer *cp, gboolean *ret_settle)
 {
@@ -338,6 +357,7 @@ static gpointer checkpointer_main(gpointer data)
 		if (wants_settle)
 			settle_space(cp);
 		if (!engine_has_failed(cp->engine) && !cp->engine->frozen) {
+			back_reserve(cp);
 			keep_warm(cp, changes - seen, flushes - seen_flushes);
 			give_back_space(cp, idle && !tidying);
 			tidying = !cp->engine->frozen && tidy_for_a_tick(cp);

@@ -63,7 +63,7 @@ static gboolean is_kept(const SlotBits *kept, guint bit)
 	return kept->words[bit / 64] >> (bit % 64) & 1;
 }
 
-/* Free slots of the group have no space below them any more. */
+/* Free slots of the group have no space below them any more, but those whose space is kept. */
 static void note_erased(Slots *slots, guint64 number)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->lock);
@@ -71,24 +71,36 @@ static void note_erased(Slots *slots, guint64 number)
 
 	group->unknown = FALSE;
 	for (guint w = 0; w < WORDS; w++) {
+		if (word_is_backed(slots, number, w))
+			continue;
 		if (!group->used[w] && !word_is_cold(group, w))
 			word_cool_down(slots, group, w);
 		word_set_written(group, w, FALSE);
 	}
 }
 
+/* How many bits of the group, from the first on, have space that is kept. */
+static guint bits_backed(Slots *slots, guint64 number)
+{
+	guint64 words = slots_kept_backed(slots) / 64, before = number * WORDS;
+
+	return words <= before ? 0 : (guint)min_u64(words - before, WORDS) * 64;
+}
+
 /* From the first slot that the bitmap covers to the end of the group. */
 static int erase_group(Slots *slots, guint64 number, const SlotBits *kept)
 {
 	guint64 start = page_offset(slots, number, FORMAT_FIRST_INDEX);
-	guint bit = 0, end;
+	guint bit = 0, end, backed = bits_backed(slots, number);
 	int r = 0;
 
 	for (; bit < FORMAT_BITMAP_BITS && !r; bit = end) {
-		gboolean keep = is_kept(kept, bit);
+		gboolean keep = bit < backed || is_kept(kept, bit);
 		guint64 from = start + (guint64)bit * FORMAT_SLOT_SIZE;
 
-		for (end = bit + 1; end < FORMAT_BITMAP_BITS && is_kept(kept, end) == keep; end++)
+		for (end = bit + 1;
+		     end < FORMAT_BITMAP_BITS && (end < backed || is_kept(kept, end)) == keep;
+		     end++)
 			;
 		r = (keep ? zero_kept : erase_bytes)(slots, from,
 						     start + (guint64)end * FORMAT_SLOT_SIZE);

@@ -186,7 +186,7 @@ static void word_free_bits(Slots *slots, SlotGroup *group, guint word, guint64 b
 	group->n_whole++;
 	slots->n_whole++;
 	slots->whole_from = MIN(slots->whole_from, group->number * WORDS + word);
-	if (cold)
+	if (cold && !word_is_backed(slots, group->number, word))
 		word_cool_down(slots, group, word);
 }
 

@@ -12,7 +12,8 @@
  *                used (only words that are wholly free are ever punched).
  * A place that is not written is filled with zeros.  Where this meets a full disk, the place is
  * given back, the cursor moves on, and the search goes on the other way.  It ends with the first
- * place that has space, when neither way finds a place, or after PAIR_PLACES attempts.
+ * place that has space.  When neither way finds a place, or after PAIR_PLACES attempts, only pairs
+ * of written words are left to try (PAIR_WRITTEN).
  */
 #include "common/engine/slots-private.h"
 
@@ -23,7 +24,7 @@
 #define NEAR_GROUPS 64
 
 /* PAIR_ANY: also of words that are partly used. */
-typedef enum { PAIR_WHOLE, PAIR_ANY, PAIR_WARM } PairKind;
+typedef enum { PAIR_WHOLE, PAIR_ANY, PAIR_WARM, PAIR_WRITTEN } PairKind;
 
 /* Takes the first run of pairs in a pair of words, of which `word` is the first. */
 static gboolean word_take_pairs(Slots *slots, guint64 number, guint word, PairKind kind,
@@ -38,6 +39,8 @@ static gboolean word_take_pairs(Slots *slots, guint64 number, guint word, PairKi
 	if (kind == PAIR_WHOLE ? used != 0 : !~used)
 		return FALSE;
 	if (kind == PAIR_WARM && !*ret_written && (!first || !second))
+		return FALSE;
+	if (kind == PAIR_WRITTEN && !*ret_written)
 		return FALSE;
 	length = word_find_zeros(used, &bit);
 	word_take_bits(slots, group, word, word_bits(bit, length));
@@ -99,11 +102,11 @@ static int take_place_for_pairs(Slots *slots, PairKind kind, SlotRun *ret_run,
 
 		if ((kind == PAIR_WHOLE &&
 		     sweep_for_pairs(slots, MIN(had, NEAR_GROUPS), kind, ret_run, ret_written)) ||
-		    sweep_for_pairs(slots, had, kind == PAIR_WARM ? kind : PAIR_ANY, ret_run,
+		    sweep_for_pairs(slots, had, kind == PAIR_WHOLE ? PAIR_ANY : kind, ret_run,
 				    ret_written))
 			break;
 		lock_drop(&slots->lock);
-		r = kind == PAIR_WARM ? -ENOSPC : slots_grow(slots, had);
+		r = kind == PAIR_WHOLE ? slots_grow(slots, had) : -ENOSPC;
 		lock_take(&slots->lock);
 	}
 	lock_drop(&slots->lock);
@@ -148,9 +151,9 @@ int slots_alloc_pairs(Slots *slots, SlotRun *ret_run)
 {
 	PairKind kind = PAIR_WHOLE;
 	guint missed = 0; /* ways to look, one after the other, that found no place */
+	gboolean written;
 
 	for (guint places = 0; places < PAIR_PLACES && missed < 2; places++) {
-		gboolean written;
 		int r = take_place_for_pairs(slots, kind, ret_run, &written);
 
 		missed = r ? missed + 1 : 0;
@@ -163,5 +166,5 @@ int slots_alloc_pairs(Slots *slots, SlotRun *ret_run)
 			return r;
 		kind = kind == PAIR_WHOLE ? PAIR_WARM : PAIR_WHOLE;
 	}
-	return -ENOSPC;
+	return take_place_for_pairs(slots, PAIR_WRITTEN, ret_run, &written);
 }

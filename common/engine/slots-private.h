@@ -2,8 +2,8 @@
 /*
  * What the files of the allocator share.  Each stands on those below it, and none on one above:
  *
- *     slots-pairs.c   slots-trim.c   slots-tidy.c                       pairs; space; emptying
- *            slots.c         slots-pages.c      slots-erase.c           which slots; disk; zeros
+ *     slots-pairs.c   slots-trim.c   slots-tidy.c   slots-reserve.c     pairs; space; emptying;
+ * kept slots.c         slots-pages.c      slots-erase.c           which slots; disk; zeros
  *     slots-neighbours.c                                                large requests
  *                        slots-groups.c                                 bits, counts, growth
  *                         run-list.c                                    lists of runs
@@ -64,6 +64,8 @@ struct Slots {
 	guint64 tidy_next[2];  /* by SlotsTidyKind: behind the last slot that was taken; 0: none */
 	gboolean tidy_no_warm; /* the pass found no wholly free warm word */
 
+	guint64 kept_words, backed_words; /* the first ones, see slots-reserve.c */
+
 	Lock grow_lock; /* held while the backing grows; taken before `lock` */
 
 	RunList gained, retired;	       /* since the last freeze */
@@ -121,6 +123,12 @@ static inline void word_warm_up(Slots *slots, SlotGroup *group, guint word)
 	group->warm_free = (guint16)(group->warm_free + 64);
 	slots->n_whole++;
 	slots->warm_free += 64;
+}
+
+/* Whether all slots of a word have space, which is kept. */
+static inline gboolean word_is_backed(const Slots *slots, guint64 number, guint word)
+{
+	return number * WORDS + word < slots->backed_words;
 }
 
 /* A warm word, wholly free, becomes cold. */

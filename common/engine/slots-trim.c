@@ -10,12 +10,15 @@
 
 #define WORDS_AT_ONCE 64u /* 16 MiB */
 
-/* Takes the first wholly free words from *word on that are adjacent, and all warm or all cold.
- * Returns how many, and in *word the first. */
+/* Takes the first wholly free words from *word on that are adjacent, and all warm or all cold, but
+ * none that are kept.  Returns how many, and in *word the first. */
 static guint take_trimmable(Slots *slots, SlotGroup *group, gboolean cold, guint *word)
 {
+	guint64 first = group->number * WORDS;
 	guint n = 0;
 
+	if (first + *word < slots->kept_words)
+		*word = (guint)MIN(slots->kept_words - first, WORDS);
 	while (*word < WORDS && (group->used[*word] || word_is_cold(group, *word) != cold))
 		(*word)++;
 	while (*word + n < WORDS && n < WORDS_AT_ONCE && !group->used[*word + n] &&

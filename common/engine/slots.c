@@ -19,7 +19,8 @@
  *   - a full word whose slots become free again is "part, written", at last "warm, written";
  *   - slots that come back unwritten make their word not written; if writing them met a full disk,
  *     a wholly free word becomes cold as well;
- *   - slots_trim() makes warm words cold, slots_warm_up() makes cold words warm and written.
+ *   - slots_trim() makes warm words cold, slots_warm_up() makes cold words warm and written;
+ *   - a word that has space which is kept (slots-reserve.c) is written, and never becomes cold.
  * Nobody knows at open what has space: wholly free words count as cold, no word as written.
  *
  * Data (slots_alloc) goes by the size of the request.  A *large* one, of LARGE slots or more, gets
@@ -44,8 +45,9 @@
  * A place that is not written is filled with zeros.  Where this meets a full disk, the place is
  * given back and another one is tried, without the hint, and 1 and 2 swap their turns: on a full
  * disk either kind may have space below while the other has none.  The search ends with the first
- * place that has space, when there is no place and no group can be added, or after NODE_PLACES
- * places that met a full disk, half of them of each kind while there are both.
+ * place that has space, or when there is no place and no group can be added.  After NODE_PLACES
+ * places that met a full disk, half of them of each kind while there are both, only a slot of a
+ * written word is left to try.
  */
 #include "common/engine/slots-private.h"
 
@@ -331,6 +333,7 @@ static int run_write_zeros(Slots *slots, const SlotRun *run)
 int slots_alloc_nodes(Slots *slots, guint64 hint, SlotRun *ret_run)
 {
 	PlaceKind kind = PLACE_WORD;
+	guint n_runs;
 
 	for (guint places = 0; places < NODE_PLACES; places++) {
 		gboolean written;
@@ -348,7 +351,7 @@ int slots_alloc_nodes(Slots *slots, guint64 hint, SlotRun *ret_run)
 		hint = 0;
 		kind = place_other_kind(kind);
 	}
-	return -ENOSPC;
+	return slots_alloc_written(slots, 1, ret_run, &n_runs);
 }
 
 /* Whether all slots of a run are free. */
@@ -403,7 +406,7 @@ static void note_unwritten_locked(Slots *slots, SlotRun run, gboolean full)
 	guint last = (bit + run.count - 1) / 64;
 
 	for (guint w = bit / 64; w <= last; w++)
-		word_set_written(group, w, FALSE);
+		word_set_written(group, w, word_is_backed(slots, number, w));
 	if (!full)
 		return;
 	group->unknown = TRUE;

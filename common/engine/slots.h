@@ -122,6 +122,21 @@ guint64 slots_trim(Slots *slots, guint64 keep, guint64 limit);
  * full); or another negative errno. */
 int slots_warm_up(Slots *slots);
 
+/* ---- Space that is kept (slots-reserve.c); called by the thread that trims
+ *
+ * slots_keep(): from now on `n` slots, the first ones, keep the space below them, or get it; 0 at
+ * first.  slots_back_some() gives space to some that have none yet, at most a group's, and adds
+ * groups where there are too few.  1: there are more; 0: all have space; -ENOSPC, -EOPNOTSUPP (the
+ * file system cannot do that), or another negative errno: may be called again.
+ *
+ * Writes to slots that have it never meet a full disk, so slots_alloc_written() and, on a full
+ * disk, slots_alloc_nodes() and slots_alloc_pairs() find them. */
+void slots_keep(Slots *slots, guint64 n);
+int slots_back_some(Slots *slots);
+
+/* How many slots of these have space by now.  Any thread. */
+guint64 slots_kept_backed(Slots *slots);
+
 /* Free slots that are warm, in bytes. */
 guint64 slots_warm_bytes(Slots *slots);
 
@@ -169,7 +184,8 @@ typedef struct {
 } SlotBits;
 
 /* Fills a group's slots with zeros, free or not.  Slots in `kept` keep the space below them; all
- * others are punched if the backing can do that, otherwise overwritten.  `group` may lie behind the
+ * others are punched if the backing can do that, otherwise overwritten, as are those whose space is
+ * kept.  `group` may lie behind the
  * last group: bytes that the backing has there are erased, too.  Called by the thread that trims,
  * while no other thread takes slots.  1; 0: the backing ends before this group; or a negative
  * errno. */

@@ -5,6 +5,7 @@
 #include "common/engine/direct.h"
 #include "common/engine/recovery.h"
 #include "common/engine/volume-private.h"
+#include "common/engine/volume-reserve.h"
 
 const VolumeOps volume_ops_thin = {
 	.limits = {.atomic_max = VOLUME_ATOMIC_MAX, .discard_granularity = BLOCK_SIZE},
@@ -115,6 +116,7 @@ Volume *volume_open_linked(Backing *backing, const char *name, VolumeOpenFlags f
 	    check_receiving(volume, flags, error)) {
 		if (volume->engine.read_only)
 			return volume;
+		volume_reserve_open(volume);
 		volume->checkpointer = checkpointer_new(&volume->engine, error);
 		if (volume->engine.tenure && volume->checkpointer)
 			tenure_on_loss(volume->engine.tenure, fail_as_lost, &volume->engine);

@@ -3,6 +3,7 @@
  * What the volume's own files share.  Each calls only those before it in this list:
  *   volume-ops.h     what differs between thin and direct volumes
  *   volume.c         formatting, closing, flushing, information
+ *   volume-reserve.c  space that is kept
  *   volume-properties.c  what the superblock says of the whole volume, and users keep there
  *   volume-base.c    reading the base of a linked clone
  *   volume-read.c    reading
@@ -59,6 +60,9 @@ struct Volume {
 	GDestroyNotify release; /* frees `held` */
 	GList link;		/* in the list of open volumes, which share the node cache */
 
+	GMutex setting_lock;   /* held while properties, or the size, are changed */
+	guint64 reserve;       /* atomic: bytes; changed under setting_lock, as is ... */
+	guint64 reserve_slots; /* atomic: the slots whose space is kept for that */
 	GMutex properties_lock;
 	Properties properties; /* under properties_lock */
 

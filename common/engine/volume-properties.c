@@ -4,6 +4,7 @@
  */
 #include "common/engine/volume-properties.h"
 #include "common/engine/volume-private.h"
+#include "common/engine/volume-reserve.h"
 
 #include <string.h>
 
@@ -90,38 +91,56 @@ gboolean volume_is_durable(const Volume *volume)
 
 typedef struct {
 	Volume *volume;
-	const Property *changes;
-	guint n;
-	gboolean done;
-	GError **error;
+	const Properties *next;
 } Changing;
 
 static void change_properties(Engine *engine, gpointer data)
 {
-	Changing *changing = data;
+	const Changing *changing = data;
 	Volume *volume = changing->volume;
 	Superblock *sb = &engine->superblock.current;
-	Properties next = sb->properties;
 
-	for (guint i = 0; i < changing->n; i++)
-		if (!properties_change(&next, &changing->changes[i], changing->error))
-			return;
-	sb->properties = next;
+	sb->properties = *changing->next;
 	sb->compatible &= ~FORMAT_COMPATIBLE_PROPERTIES;
-	if (*next.text)
+	if (*sb->properties.text)
 		sb->compatible |= FORMAT_COMPATIBLE_PROPERTIES;
 	g_mutex_lock(&volume->properties_lock);
-	volume->properties = next;
+	volume->properties = sb->properties;
 	g_mutex_unlock(&volume->properties_lock);
-	changing->done = TRUE;
+}
+
+/* A larger reserve is there before the property says so, a smaller one given up afterwards: after a
+ * crash in between there is more space than asked for, which the next open gives back. */
+static gboolean set_locked(Volume *volume, const Properties *next, GError **error)
+{
+	guint64 size = volume_size(volume);
+	Changing changing = {.volume = volume, .next = next};
+	Properties before;
+
+	volume_get_properties(volume, &before);
+	if (volume_reserve_bytes(next, size) > volume_reserve_bytes(&before, size) &&
+	    !volume_reserve_change(volume, next, size, error))
+		return FALSE;
+	checkpointer_call(volume->checkpointer, change_properties, &changing);
+	return volume_make_change_durable(volume, "the set of properties", error) &&
+	       volume_reserve_change(volume, next, size, error);
 }
 
 gboolean volume_set_properties(Volume *volume, const Property *changes, guint n, GError **error)
 {
-	Changing changing = {.volume = volume, .changes = changes, .n = n, .error = error};
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&volume->setting_lock);
+	int r = volume_check_writable(volume);
+	Properties next;
 
-	return property_set(volume, change_properties, &changing, "the properties", error) &&
-	       changing.done && volume_make_change_durable(volume, "the set of properties", error);
+	if (!volume_check_thin(volume, error))
+		return FALSE;
+	if (r)
+		return error_set_errno(error, r, "%s: change the properties", volume->engine.name);
+	volume_get_properties(volume, &next);
+	for (guint i = 0; i < n; i++)
+		if (!properties_change(&next, &changes[i], error))
+			return FALSE;
+	return set_locked(volume, &next, error);
 }
 
 void volume_get_properties(Volume *volume, Properties *ret_properties)

@@ -17,7 +17,10 @@ void volume_get_properties(Volume *volume, Properties *ret_properties);
 /* Makes all of these changes or none, in this order.  Durable when it returns TRUE; after a crash
  * during the call, all changes are there or none.  Waits for a checkpoint.
  *
- * Errors: INVALID, NO_SPACE (properties_change()): nothing is changed.  UNSUPPORTED: a direct
+ * A change of VOLUME_RESERVE has the reserve allocated first (volume-reserve.h).
+ *
+ * Errors: INVALID, NO_SPACE (properties_change()), and those of volume_reserve_change(): nothing is
+ * changed.  UNSUPPORTED: a direct
  * volume.  IO, or NO_SPACE with "not durably" in the message: they are changed, and the next
  * checkpoint that succeeds makes that durable. */
 gboolean volume_set_properties(Volume *volume, const Property *changes, guint n, GError **error);

@@ -9,6 +9,8 @@
  */
 #include "common/base/bounds.h"
 #include "common/engine/volume-private.h"
+#include "common/engine/volume-properties.h"
+#include "common/engine/volume-reserve.h"
 
 #include <errno.h>
 
@@ -125,6 +127,15 @@ static gboolean cut_off(Volume *volume, guint64 size, guint seconds, GError **er
 			 volume->engine.name, seconds);
 }
 
+/* What the reserve is to be at that size. */
+static gboolean resize_reserve(Volume *volume, guint64 size, GError **error)
+{
+	Properties properties;
+
+	volume_get_properties(volume, &properties);
+	return volume_reserve_change(volume, &properties, size, error);
+}
+
 static gboolean shrink_volume(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
 			      GError **error)
 {
@@ -135,16 +146,31 @@ static gboolean shrink_volume(Volume *volume, guint64 size, VolumeResizeFlags fl
 				 volume->engine.name, volume_size(volume));
 	if (!(flags & VOLUME_RESIZE_DISCARD) && !refuse_to_lose(volume, size, error))
 		return FALSE;
-	return cut_off(volume, size, seconds, error) && change_size(volume, size, seconds, error);
+	return cut_off(volume, size, seconds, error) && change_size(volume, size, seconds, error) &&
+	       resize_reserve(volume, size, error);
+}
+
+static gboolean grow_volume(Volume *volume, guint64 size, guint seconds, GError **error)
+{
+	if (!resize_reserve(volume, size, error))
+		return FALSE;
+	if (change_size(volume, size, seconds, error))
+		return TRUE;
+	/* A resize that goes on needs it. */
+	if (__atomic_load_n(&volume->engine.next_size, __ATOMIC_RELAXED) < size)
+		resize_reserve(volume, volume_size(volume), NULL);
+	return FALSE;
 }
 
 gboolean thin_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
 		     GError **error)
 {
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&volume->setting_lock);
+
 	if (!end_pending(volume, seconds, error))
 		return FALSE;
 	if (size == volume_size(volume))
 		return TRUE;
 	return size < volume_size(volume) ? shrink_volume(volume, size, flags, seconds, error)
-					  : change_size(volume, size, seconds, error);
+					  : grow_volume(volume, size, seconds, error);
 }

@@ -197,6 +197,7 @@ void volume_free(Volume *volume)
 	volume_close(volume->base, NULL);
 	volume_close(volume->base_left, NULL);
 	ranges_clear(&volume->ranges);
+	g_mutex_clear(&volume->setting_lock);
 	g_mutex_clear(&volume->properties_lock);
 	g_mutex_clear(&volume->usage_lock);
 	lock_clear(&volume->gate_lock);
@@ -221,6 +222,7 @@ Volume *volume_new(Backing *backing, const char *name, gboolean read_only, GErro
 	volume->engine.name = g_strdup(name);
 	volume->engine.read_only = read_only;
 	lock_init(&volume->engine.failure_lock, LOCK_FAILURE);
+	g_mutex_init(&volume->setting_lock);
 	g_mutex_init(&volume->properties_lock);
 	g_mutex_init(&volume->usage_lock);
 	lock_init(&volume->gate_lock, LOCK_GATE);
@@ -451,6 +453,8 @@ void thin_get_info(Volume *volume, VolumeInfo *ret_info)
 	EngineScrub scrub = engine_get_scrub(engine);
 	TidyInfo tidy = {0};
 	guint64 groups = engine->journal ? slots_groups(engine->slots) : 0; /* with bitmaps */
+	guint64 reserve = __atomic_load_n(&volume->reserve, __ATOMIC_RELAXED);
+	guint64 slots = __atomic_load_n(&volume->reserve_slots, __ATOMIC_RELAXED);
 	MapInfo map;
 
 	if (volume->checkpointer)
@@ -471,6 +475,8 @@ void thin_get_info(Volume *volume, VolumeInfo *ret_info)
 		.head_is_bound = map.head_bound,
 		.snapshots = count_snapshots(engine),
 		.depth = volume_depth(volume),
+		.reserve_bytes = reserve,
+		.reserve_ready = reserve && slots_kept_backed(engine->slots) >= slots,
 		.pending_bytes = map.pending_bytes,
 		.backing_bytes = backing_allocated(engine->backing),
 		.place = backing_place(engine->backing),

@@ -81,6 +81,8 @@ typedef struct {
 	guint depth;		 /* how many bases are below it; 0: it is no linked clone */
 	guint64 base_bytes;	 /* how much of it, from its beginning on, may be the base's */
 	guint64 metadata_bytes;	 /* nodes, bitmaps, journal, superblocks, snapshot table */
+	guint64 reserve_bytes;	 /* see volume-reserve.h; 0: there is none */
+	gboolean reserve_ready;	 /* all its space is allocated */
 	guint64 pending_bytes;	 /* replaced, and free after the next checkpoint */
 	guint64 backing_bytes;	 /* allocated by the file system below */
 	BackingPlace place;	 /* of the backing */

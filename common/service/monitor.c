@@ -84,6 +84,8 @@ static Json *space_to_json(const VolumeInfo *info)
 	json_add_number(object, "data", info->data_bytes);
 	json_add_number(object, "metadata", info->metadata_bytes);
 	json_add_number(object, "reclaimable", info->pending_bytes);
+	json_add_number(object, "reserve", info->reserve_bytes);
+	json_add_flag(object, "reserve_ready", info->reserve_ready);
 	json_add_number(object, "run", info->run_bytes);
 	json_add_number(object, "tidied", info->tidied_bytes);
 	json_add_flag(object, "tidying", info->tidying);

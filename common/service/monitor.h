@@ -15,7 +15,7 @@
  *     operations                          {read, write, discard, compare_and_write, flush}, each
  *                                         as of metrics_to_json()
  *     space                               {size, allocated, data, metadata, reclaimable, run,
- *                                         tidied, tidying}: see VolumeInfo
+ *                                         tidied, tidying, reserve, reserve_ready}: see VolumeInfo
  *     cache                               {nodes, hits, misses} of lookups in the map
  *     journal                             {size, used}
  *     scrub                               {time, blocks, errors, repaired} of the last complete

@@ -22,9 +22,11 @@
 #include "common/base/files.h"
 #include "common/engine/superblock.h"
 #include "common/engine/volume-base.h"
+#include "common/engine/volume-reserve.h"
 #include "common/service/pool-private.h"
 #include "common/base/logging.h"
 #include "common/service/registry.h"
+#include "common/service/volume-summary.h"
 
 #define NEXT_STEP "; without it: storageos clone --linked %s@%s NAME"
 
@@ -164,6 +166,15 @@ static gboolean volume_settle_down(const Cloning *cloning, char ret_uuid[UUID_TE
 
 /* ---- the whole */
 
+/* A write to an extent that is shared needs space. */
+static gboolean file_has_reserve(const char *path)
+{
+	VolumeSummary summary;
+
+	return volume_summary_read(path, &summary, NULL) &&
+	       volume_reserve_bytes(&summary.properties, summary.size);
+}
+
 static gboolean file_is_linked(const char *path)
 {
 	g_autoptr(Backing) backing = backing_open(path, BACKING_OPEN_READ_ONLY, NULL);
@@ -186,6 +197,10 @@ static gboolean cloning_init(Cloning *cloning, const ConfigPool *pool, GError **
 				 "%s is a linked clone itself, and a reflink of it would need the "
 				 "same base without holding it (--linked makes a linked clone)",
 				 cloning->text);
+	if (file_has_reserve(cloning->source))
+		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+				 "%s has a reserve, which shared extents would break" NEXT_STEP,
+				 cloning->text, cloning->text, cloning->snapshot);
 	cloning->path = pool_file_path(pool, cloning->to);
 	cloning->temporary = pool_temporary_path(cloning->path);
 	return access(cloning->path, F_OK) ||

@@ -17,6 +17,16 @@ static gboolean size_read(const char *text, char ret_value[PROPERTY_VALUE_MAX + 
 	return TRUE;
 }
 
+/* "none" removes the property. */
+static gboolean reserve_read(const char *text, char ret_value[PROPERTY_VALUE_MAX + 1])
+{
+	if (!size_read(text, ret_value))
+		g_strlcpy(ret_value, strcmp(text, "none") ? text : "", PROPERTY_VALUE_MAX + 1);
+	if (!strcmp(ret_value, "0"))
+		ret_value[0] = '\0';
+	return !*ret_value || g_ascii_isdigit(*ret_value) || !strcmp(text, VOLUME_RESERVE_FULL);
+}
+
 static char *size_show(const char *value)
 {
 	guint64 bytes;
@@ -46,6 +56,11 @@ static const PropertyRule rules[] = {
 	{.key = "description", .expects = ANY_TEXT},
 	{.key = "label.", .expects = ANY_TEXT},
 	{.key = "user.", .expects = ANY_TEXT},
+	{.key = VOLUME_RESERVE,
+	 .expects = "a size, full, or none",
+	 .parse = reserve_read,
+	 .show = size_show,
+	 .own = TRUE},
 	{.key = PROPERTY_SCRUB_RATE,
 	 .expects = "bytes per second, for example 50M; 0: no limit",
 	 .parse = size_read,
@@ -150,4 +165,20 @@ gboolean property_get_size(const Properties *properties, const char *key, guint6
 	char value[PROPERTY_VALUE_MAX + 1];
 
 	return properties_get(properties, key, value) && size_parse(value, ret_bytes);
+}
+
+void properties_inherit(Properties *properties)
+{
+	Property property;
+	guint at = 0;
+
+	while (properties_next(properties, &at, &property)) {
+		const PropertyRule *rule = property_rule_find(property.key);
+
+		if (!rule || !rule->own)
+			continue;
+		property.value[0] = '\0';
+		properties_change(properties, &property, NULL);
+		at = 0;
+	}
 }

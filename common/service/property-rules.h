@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "common/engine/properties.h"
+#include "common/engine/volume-reserve.h"
 
 #define PROPERTY_SCRUB_RATE "scrub_rate"
 #define PROPERTY_FRONTEND "frontend"
@@ -23,6 +23,7 @@ typedef struct {
 	char *(*show)(
 		const char *value); /* for people; the caller frees the result.  NULL: as is */
 	const char *effect;	    /* from when on a change counts; NULL: at once */
+	gboolean own;		    /* a copy of the volume does not take it over */
 } PropertyRule;
 
 /* NULL: this version does not know the key. */
@@ -40,3 +41,6 @@ char *property_show(const Property *property);
 
 /* The value of a size.  FALSE: it is not set, or to what this version does not know. */
 gboolean property_get_size(const Properties *properties, const char *key, guint64 *ret_bytes);
+
+/* Drops what a copy of the volume does not take over. */
+void properties_inherit(Properties *properties);

@@ -8,6 +8,7 @@
 #include "common/engine/superblock.h"
 #include "common/engine/tenure.h"
 #include "common/engine/volume-base.h"
+#include "common/service/property-rules.h"
 
 /* What the backing must have at least: a file grows by whole groups, a block device may end within
  * one. */
@@ -78,6 +79,7 @@ gboolean volume_summary_inherited(const char *path, Properties *ret_properties, 
 	if (!volume_summary_read(path, &summary, error))
 		return FALSE;
 	*ret_properties = summary.properties;
+	properties_inherit(ret_properties);
 	return TRUE;
 }
 

@@ -32,5 +32,5 @@ gboolean volume_summary_read(const char *path, VolumeSummary *ret_summary, GErro
 gboolean volume_summary_read_snapshot(const char *path, const char *snapshot,
 				      VolumeSummary *ret_summary, GError **error);
 
-/* The properties that a copy of that volume takes over: all of them. */
+/* The properties that a copy of that volume takes over: all but its reserve. */
 gboolean volume_summary_inherited(const char *path, Properties *ret_properties, GError **error);

@@ -360,6 +360,35 @@ static int faulty_punch(Backing *backing, guint64 offset, guint64 length)
 	return 0;
 }
 
+/* Writes what is there, for which space may be short. */
+static int faulty_allocate(Backing *backing, guint64 offset, guint64 length)
+{
+	FaultyBacking *faulty = (FaultyBacking *)backing;
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&faulty->mutex);
+	gboolean torn;
+	int result = begin_locked(faulty, FAULTY_GROW, &torn);
+
+	if (result)
+		return result;
+	if (offset > faulty->visible.size || length > faulty->visible.size - offset)
+		return -ENOSPC;
+	for (gsize part; length; offset += part, length -= part) {
+		gsize wanted = (gsize)MIN(length, 64 * 1024);
+		struct iovec iov = {g_malloc(wanted), wanted};
+		IovCursor to = iov_cursor(&iov, 1);
+
+		part = pages_fitting(faulty->visible.pages, offset, wanted, faulty->space);
+		pages_read(faulty->visible.pages, &to, offset, wanted);
+		if (part)
+			change_locked(faulty, CHANGE_WRITE, offset, part, iov.iov_base);
+		else
+			g_free(iov.iov_base);
+		if (part < wanted)
+			return -ENOSPC;
+	}
+	return 0;
+}
+
 static guint64 faulty_size(Backing *backing)
 {
 	FaultyBacking *faulty = (FaultyBacking *)backing;
@@ -425,6 +454,7 @@ static const BackingOps faulty_ops = {
 	.flush = faulty_flush,
 	.write_durably = faulty_write_durably,
 	.punch = faulty_punch,
+	.allocate = faulty_allocate,
 	.size = faulty_size,
 	.grow = faulty_grow,
 	.lock = faulty_lock,

@@ -77,6 +77,26 @@ static int memory_punch(Backing *backing, guint64 offset, guint64 length)
 	return pages_punch(memory->pages, offset, MIN(length, memory->size - offset));
 }
 
+/* Writes what is there. */
+static int memory_allocate(Backing *backing, guint64 offset, guint64 length)
+{
+	MemoryBacking *memory = (MemoryBacking *)backing;
+	g_autoptr(WriterHold) hold G_GNUC_UNUSED = writer_hold(&memory->lock);
+	guint8 piece[16 * 1024];
+	int r = 0;
+
+	if (offset > memory->size || length > memory->size - offset)
+		return -ENOSPC;
+	for (guint64 end = offset + length; offset < end && !r; offset += sizeof piece) {
+		struct iovec iov = {piece, (gsize)MIN(end - offset, sizeof piece)};
+		IovCursor to = iov_cursor(&iov, 1), from = to;
+
+		pages_read(memory->pages, &to, offset, iov.iov_len);
+		r = pages_write(memory->pages, &from, offset, iov.iov_len);
+	}
+	return r;
+}
+
 static guint64 memory_size(Backing *backing)
 {
 	MemoryBacking *memory = (MemoryBacking *)backing;
@@ -126,6 +146,7 @@ static const BackingOps memory_ops = {
 	.pwritev = memory_pwritev,
 	.flush = memory_flush,
 	.punch = memory_punch,
+	.allocate = memory_allocate,
 	.size = memory_size,
 	.grow = memory_grow,
 	.lock = memory_lock,

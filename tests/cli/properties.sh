@@ -102,10 +102,12 @@ must "detach it" "$STORAGEOS" detach w
 
 # ---- clones and copies
 
+must "a reserve" "$STORAGEOS" set w reserve=8M
+
 must "a snapshot" "$STORAGEOS" snapshot create w@s
 must "change the volume" "$STORAGEOS" set w label.x=1
 for way in linked copy; do
-	must "a clone ($way)" "$STORAGEOS" clone w@s "of-$way" --"$way"
+	must "a clone, which has no reserve ($way)" "$STORAGEOS" clone w@s "of-$way" --"$way"
 	is "it has the properties of its volume" "$(all "of-$way")" '{"description":"made with","frontend":"fuse","label.x":"1"}'
 done
 finish

@@ -60,6 +60,12 @@ static int borrowed_punch(Backing *backing, guint64 offset, guint64 length)
 	return backing_punch(real_of(backing), offset, length);
 }
 
+static int borrowed_allocate(Backing *backing, guint64 offset, guint64 length)
+{
+	return passes(backing, offset, length) ? backing_allocate(real_of(backing), offset, length)
+					       : -EIO;
+}
+
 static guint64 borrowed_size(Backing *backing)
 {
 	return backing_size(real_of(backing));
@@ -91,6 +97,7 @@ static const BackingOps borrowed_ops = {
 	.pwritev = borrowed_pwritev,
 	.flush = borrowed_flush,
 	.punch = borrowed_punch,
+	.allocate = borrowed_allocate,
 	.size = borrowed_size,
 	.grow = borrowed_grow,
 	.lock = borrowed_lock,

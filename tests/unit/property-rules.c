@@ -17,6 +17,10 @@ static const struct {
 	{"scrub_rate=50M", "scrub_rate", "52428800", "50 MiB"},
 	{"scrub_rate=0", "scrub_rate", "0", "0 B"},
 	{"frontend=fuse", "frontend", "fuse", "fuse"},
+	{"reserve=10G", "reserve", "10737418240", "10 GiB"},
+	{"reserve=full", "reserve", "full", "full"},
+	{"reserve=none", "reserve", "", ""},
+	{"reserve=0", "reserve", "", ""},
 	{"later.key=", "later.key", "", ""}, /* whoever has set it, it can be removed */
 };
 
@@ -42,12 +46,12 @@ static const struct {
 } bad[] = {
 	{"description", "invalid assignment 'description' (KEY=VALUE, or KEY= to remove it)"},
 	{"=x", "invalid property ''"},
-	{"descripton=x",
-	 "no property 'descripton' (description, label.NAME, user.NAME, scrub_rate, "},
+	{"descripton=x", "no property 'descripton' (description, label.NAME, user.NAME, reserve, "},
 	{"label.=x", "no property 'label.'"},
 	{"Label.x=x", "invalid property 'Label.x'"},
 	{"label.x=a\tb", "invalid value of 'label.x' (1 to 255 bytes"},
 	{"scrub_rate=fast", "invalid scrub_rate 'fast' (bytes per second, for example 50M"},
+	{"reserve=half", "invalid reserve 'half' (a size, full, or none)"},
 	{"frontend=iscsi", "invalid frontend 'iscsi' (auto, tcmu or fuse)"},
 };
 
@@ -76,6 +80,16 @@ static void test_size(const void *data)
 	CHECK_UINT(bytes, 1048576);
 }
 
+/* A copy has no reserve: its space is not there. */
+static void test_inherit(const void *data)
+{
+	Properties properties = {"description=a\nreserve=full\nuser.x=1\n"};
+
+	(void)data;
+	properties_inherit(&properties);
+	CHECK_STR(properties.text, "description=a\nuser.x=1\n");
+}
+
 static void test_json(const void *data)
 {
 	const Properties properties = {"description=\"größer\"\nlater.key=1\n"};
@@ -98,6 +112,7 @@ int main(int argc, char **argv)
 	test_add("what people write, what is kept, what they see", test_good, NULL);
 	test_add("a bad assignment is refused with the choices", test_bad, NULL);
 	test_add("a size that is not understood is not set", test_size, NULL);
+	test_add("a copy takes over all but the reserve", test_inherit, NULL);
 	test_add("as JSON and back, without what breaks the rules", test_json, NULL);
 	return test_run(argc, argv);
 }

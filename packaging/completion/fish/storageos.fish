@@ -106,10 +106,10 @@ for verb in flatten get import resize set status
     complete -c storageos -n "__storageos_at $verb" -a '(__storageos_volumes list)'
 end
 complete -c storageos -n '__storageos_verb set; and not __storageos_at set' -a 'uuid=new write_cache=on write_cache=off
-    description= label. user. scrub_rate= frontend=auto frontend=tcmu frontend=fuse read_iops= read_iops_burst= read_bytes=
+    description= label. user. reserve=full reserve=none scrub_rate= frontend=auto frontend=tcmu frontend=fuse read_iops= read_iops_burst= read_bytes=
     read_bytes_burst= write_iops= write_iops_burst= write_bytes= write_bytes_burst='
 complete -c storageos -n '__storageos_verb get; and not __storageos_at get' -a 'uuid write_cache description label. user.
-    scrub_rate frontend read_iops read_iops_burst read_bytes read_bytes_burst write_iops write_iops_burst write_bytes
+    reserve scrub_rate frontend read_iops read_iops_burst read_bytes read_bytes_burst write_iops write_iops_burst write_bytes
     write_bytes_burst'
 complete -c storageos -n '__storageos_at export _; or __storageos_at import _' -F
 for verb in diff export rollback clone

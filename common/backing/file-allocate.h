@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Space below a range of a regular file, so that writes there need none; and how long a file may
+ * be.
+ *
+ * Threading: any thread.
+ */
+#pragma once
+
+#include <glib.h>
+
+/* As BackingOps.allocate, of the file `fd`.  -EOPNOTSUPP where that would promise nothing: on
+ * btrfs, which writes elsewhere than it has allocated, unless the file has the attribute `C`. */
+int file_allocate_range(int fd, guint64 offset, guint64 length);
+
+/* Whether a file of this size exceeds RLIMIT_FSIZE: the kernel would send SIGXFSZ, which ends the
+ * process (I9). */
+gboolean file_over_process_limit(guint64 size);
