@@ -318,11 +318,13 @@ pool_on_disk() {
 	must "make the pool $name" "$STORAGEOS" pool create "$name" "$WORK/$name"
 }
 
-# For clean-up: kills the servers of volumes that are attached over FUSE, and detaches their loop devices.
+# For clean-up: kills the servers of volumes that are attached over FUSE, and takes away their loop devices and mounts.
 attached_end() {
-	local device
+	local device mount
 	cat "$WORK"/run/state/*.pid | xargs -r kill -9
 	losetup -n -O NAME,BACK-FILE | grep -F "$WORK/run" | while read -r device _; do losetup -d "$device"; done
+	awk -v d="$WORK/run/mnt/" 'index($2, d) == 1 { print $2 }' /proc/mounts |
+		while read -r mount; do unmount_for_certain "$mount"; done
 }
 
 # random_file FILE BYTES: fills it with bytes that do not repeat.

@@ -25,7 +25,6 @@ take_away() {
 	umount -l "$WORK/mnt" 2>/dev/null
 	for v in db other; do "$STORAGEOS" detach "$v"; done
 	attached_end
-	unmount_for_certain "$mount"
 }
 cleanup take_away
 

@@ -17,7 +17,6 @@ detach_all() {
 	local v
 	for v in a b; do "$STORAGEOS" detach "$v"; done
 	attached_end
-	umount -l "$WORK/run/mnt/default"/*
 }
 cleanup detach_all
 

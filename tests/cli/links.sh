@@ -21,7 +21,6 @@ take_away() {
 	fsfreeze -u "$WORK/slow"
 	for v in slow/a default/b default/c; do "$STORAGEOS" detach "$v"; done
 	attached_end
-	for v in slow/a default/b default/c; do unmount_for_certain "$WORK/run/mnt/$v"; done
 	unmount_for_certain "$WORK/slow"
 	unmount_for_certain "$WORK/twin"
 }

@@ -15,7 +15,6 @@ take_away() {
 	local v
 	for v in db@one db@two db new; do "$STORAGEOS" detach "$v"; done
 	attached_end
-	find "$WORK/run/mnt" -mindepth 2 -type d | while read -r v; do unmount_for_certain "$v"; done
 }
 cleanup take_away
 
