@@ -65,6 +65,14 @@ for name in a b; do unmount_for_certain "$WORK/mnt-$name"; done
 check "it is whole" "$STORAGEOS" check q/a
 must "a quota that is exceeded" "$STORAGEOS" pool set q quota=120M -q
 is "nothing is free" "$(show '[.free, .percent]')" "[0,100]"
+status() { "$STORAGEOS" status q/a --json | jq -r '.[0] | "\(.state): \(.problem)"'; }
+config_set frontend=fuse
+cleanup attached_end
+must "a volume is attached all the same" "$STORAGEOS" attach q/a
+is "status says it" "$(status)" "full: the pool's quota is used up, or its file system is full"
+must "no quota" "$STORAGEOS" pool set q quota=none -q
+is "that is its end" "$(status)" "attached: null"
+must "detach" "$STORAGEOS" detach q/a
 is "marks of its own" "$("$STORAGEOS" pool set q warn=50,60 --json | jq -c .warn)" "[50,60]"
 is "none of them" "$("$STORAGEOS" pool set q warn=off --json | jq -c .warn)" "[]"
 is "the general ones again" "$("$STORAGEOS" pool set q warn=default --json | jq -c .warn)" "[80,90,95]"

@@ -6,7 +6,7 @@
 
 source=$ROOT/cli/attachment.c
 table=$(sed -n '/^## States/,/^## Errors/p' "$ROOT/docs/operations.md")
-tests=$(cat "$ROOT"/tests/cli/{ways-out,links,replaced,verbs,rename}.sh "$ROOT"/tests/cli/failover.c "$ROOT/tests/kernel/ways-out.sh")
+tests=$(cat "$ROOT"/tests/cli/{ways-out,links,replaced,verbs,rename,pool-quota}.sh "$ROOT"/tests/cli/failover.c "$ROOT/tests/kernel/ways-out.sh")
 
 has() { [[ $1 == *"$2"* ]]; }
 
