@@ -4,11 +4,46 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
+
+#include "common/base/bounds.h"
+
+#define EXTENTS 32u
+
+gboolean file_count_mapped(int fd, guint64 offset, guint64 end, guint32 without,
+			   guint64 *ret_mapped)
+{
+	union {
+		struct fiemap map;
+		guint8 room[sizeof(struct fiemap) + EXTENTS * sizeof(struct fiemap_extent)];
+	} answer;
+	guint64 mapped = 0;
+
+	while (offset < end) {
+		answer.map = (struct fiemap){
+			.fm_start = offset, .fm_length = end - offset, .fm_extent_count = EXTENTS};
+		if (ioctl(fd, FS_IOC_FIEMAP, &answer.map))
+			return FALSE;
+		for (guint i = 0; i < answer.map.fm_mapped_extents; i++) {
+			const struct fiemap_extent *extent = &answer.map.fm_extents[i];
+			guint64 first = max_u64(extent->fe_logical, offset);
+			guint64 last = min_u64(extent->fe_logical + extent->fe_length, end);
+
+			if (last > first && !(extent->fe_flags & without))
+				mapped += last - first;
+			offset = max_u64(offset, last);
+		}
+		if (answer.map.fm_mapped_extents < EXTENTS)
+			break;
+	}
+	*ret_mapped = mapped;
+	return TRUE;
+}
 
 static gboolean always_copies(int fd)
 {
@@ -31,13 +66,18 @@ static int allocate_whole(int fd, int mode, guint64 offset, guint64 length)
 	return 0;
 }
 
-/* Extents that are shared with a reflink are copied: a write to them would need space. */
+/* Extents that are shared with a reflink are copied: a write to them would need space.  On a full
+ * disk, xfs refuses also what has its space already. */
 int file_allocate_range(int fd, guint64 offset, guint64 length)
 {
+	guint64 mapped;
 	int r;
 
 	if (always_copies(fd))
 		return -EOPNOTSUPP;
+	if (file_count_mapped(fd, offset, offset + length, FIEMAP_EXTENT_SHARED, &mapped) &&
+	    mapped == length)
+		return 0;
 	r = allocate_whole(fd, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE, offset, length);
 	return r && r != -EOPNOTSUPP ? r : allocate_whole(fd, FALLOC_FL_KEEP_SIZE, offset, length);
 }

@@ -93,7 +93,8 @@ for fs in ext4 xfs; do
 	unmount_for_certain "$WORK/$fs"
 done
 
-if command -v mkfs.btrfs >/dev/null && modprobe btrfs 2>/dev/null; then
+modprobe -q btrfs 2>/dev/null
+if command -v mkfs.btrfs >/dev/null && grep -qw btrfs /proc/filesystems; then
 	pool_on_disk btrfs "$WORK/btrfs.img" 512M mkfs.btrfs -q
 	must "btrfs: a volume" "$STORAGEOS" create btrfs/v --size 64M
 	refuses "btrfs cannot keep a reserve" 'no reserve can be kept here' "$STORAGEOS" set btrfs/v reserve=full
