@@ -73,7 +73,6 @@ static gboolean fill_in_pool(Filling *filling, GError **error)
 
 static gboolean fill_on_device(Filling *filling, GError **error)
 {
-	g_autoptr(Backing) backing = NULL;
 	g_autoptr(GError) problem = NULL;
 
 	if (!pool_volume_create(filling->config, filling->name, filling->parameters, 0, error))
