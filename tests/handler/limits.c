@@ -190,7 +190,7 @@ static void test_others(const void *data)
 		CHECK_INT(command_send(&ready), STS_OK);
 	}
 	CHECK_QUICK(begun, 1);
-	CHECK(count_done(commands, 200) < 100);
+	CHECK(count_done(commands, 200) < 200);
 	fixture_set("limits-others", "write_iops", "", NULL);
 	for (guint i = 0; i < 200; i++)
 		CHECK_INT(command_wait(&commands[i]), STS_OK);
