@@ -21,7 +21,7 @@ gboolean file_count_mapped(int fd, guint64 offset, guint64 end, guint32 without,
 	union {
 		struct fiemap map;
 		guint8 room[sizeof(struct fiemap) + EXTENTS * sizeof(struct fiemap_extent)];
-	} answer;
+	} answer = {.room = {0}}; /* valgrind does not know what the kernel fills in */
 	guint64 mapped = 0;
 
 	while (offset < end) {
