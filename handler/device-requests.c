@@ -233,7 +233,7 @@ static void task_queue(Device *device, Task *task)
 /* Called by the limiter's thread. */
 void device_let_go(gpointer data, LimiterItem *item)
 {
-	task_queue(data, (Task *)((char *)item - G_STRUCT_OFFSET(Task, held)));
+	task_queue(data, (void *)((char *)item - G_STRUCT_OFFSET(Task, held)));
 }
 
 /* Whether the task waits for the limits; then it must not be touched. */

@@ -26,9 +26,12 @@ Json *properties_changes_to_json(const Property *changes, guint n)
 	return object;
 }
 
-/* FALSE with INVALID, of a change that cannot be one. */
-static gboolean change_read(const char *key, Json *value, Property *ret_change, GError **error)
+/* FALSE with INVALID, of a member that can be no change. */
+static gboolean change_read(const struct json_object_iterator *at, Property *ret_change,
+			    GError **error)
 {
+	const char *key = json_object_iter_peek_name(at);
+	Json *value = json_object_iter_peek_value(at);
 	const char *text =
 		json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
 	Property change = {.key = ""};
@@ -47,16 +50,17 @@ static gboolean change_read(const char *key, Json *value, Property *ret_change, 
 
 void properties_from_json(Json *object, Properties *ret_properties)
 {
+	struct json_object_iterator at, end;
+	Property property;
+
 	*ret_properties = (Properties){{0}};
 	if (!object)
 		return;
-	json_object_object_foreach(object, key, value)
-	{
-		Property property;
-
-		if (change_read(key, value, &property, NULL))
+	at = json_object_iter_begin(object);
+	end = json_object_iter_end(object);
+	for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at))
+		if (change_read(&at, &property, NULL))
 			properties_change(ret_properties, &property, NULL);
-	}
 }
 
 /* The changes of a request: an array of Property; NULL with INVALID. */
@@ -64,17 +68,18 @@ static GArray *changes_read(Json *request, GError **error)
 {
 	g_autoptr(GArray) changes = g_array_new(FALSE, FALSE, sizeof(Property));
 	Json *object = json_get_object(request, "properties");
+	struct json_object_iterator at, end;
+	Property change;
 
 	if (!object || json_object_object_length(object) > (int)CHANGES_MAX) {
 		error_set(error, STORAGEOS_ERROR_INVALID,
 			  object ? "`properties` has too many" : "`properties` is missing");
 		return NULL;
 	}
-	json_object_object_foreach(object, key, value)
-	{
-		Property change;
-
-		if (!change_read(key, value, &change, error))
+	at = json_object_iter_begin(object);
+	end = json_object_iter_end(object);
+	for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at)) {
+		if (!change_read(&at, &change, error))
 			return NULL;
 		g_array_append_val(changes, change);
 	}
