@@ -53,6 +53,25 @@ static guint64 generation_of(const FormatSuperblock *raw)
 	return GUINT64_FROM_LE(raw->generation);
 }
 
+/* Whether each sector of the properties can be from some text of properties: in a sector, nothing
+ * follows the zeros that pad the text.  What the text was before is not known. */
+static gboolean properties_may_be_torn(const FormatSuperblock *raw)
+{
+	const guint8 *bytes = (const guint8 *)raw;
+	gsize first = G_STRUCT_OFFSET(FormatSuperblock, properties);
+	gsize end = first + sizeof raw->properties;
+	gboolean padding = FALSE;
+
+	for (gsize i = first; i < end; i++) {
+		if (i % SECTOR_SIZE == 0)
+			padding = FALSE;
+		padding |= !bytes[i];
+		if (padding ? bytes[i] : bytes[i] < ' ' && bytes[i] != '\n')
+			return FALSE;
+	}
+	return TRUE;
+}
+
 /* Whether an invalid copy can be a torn write: each of its sectors can be from a superblock of this
  * volume of about the same generation.  A crash leaves such a copy; the next open rewrites it. */
 static gboolean may_be_torn(const FormatSuperblock *raw, const FormatSuperblock *current)
@@ -65,7 +84,7 @@ static gboolean may_be_torn(const FormatSuperblock *raw, const FormatSuperblock 
 	    raw->groups_offset != current->groups_offset ||
 	    raw->journal_size != current->journal_size ||
 	    raw->logical_block_size != current->logical_block_size ||
-	    memcmp(raw->reserved, zeros, sizeof zeros))
+	    memcmp(raw->reserved, zeros, sizeof zeros) || !properties_may_be_torn(raw))
 		return FALSE;
 	if (generation == now)
 		return !memcmp(raw, current, SECTOR_SIZE);
