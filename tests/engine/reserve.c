@@ -260,12 +260,13 @@ static void test_snapshots(const void *data)
 
 static void test_impossible(const void *data)
 {
+	BackingOps ops; /* outlives the backing */
 	g_autoptr(Backing) backing = backing_memory_new(0);
-	BackingOps ops = *backing->ops;
 	g_autoptr(GError) error = NULL;
 	Volume *volume;
 
 	(void)data;
+	ops = *backing->ops;
 	ops.allocate = NULL;
 	backing->ops = &ops;
 	volume = new_volume(backing, SIZE, NULL);
