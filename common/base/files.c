@@ -179,7 +179,8 @@ static gboolean file_publish(const char *temporary, const char *path, FilesWrite
 gboolean files_write(const char *path, const char *data, gsize length, mode_t mode, FilesWrite how,
 		     GError **error)
 {
-	g_autofree char *temporary = g_strconcat(path, ".XXXXXX", NULL);
+	/* Whatever a kill leaves is no name of a volume: '~' is in none (names.h). */
+	g_autofree char *temporary = g_strconcat(path, ".~XXXXXX", NULL);
 	autofd fd = fd_above_stdio(g_mkstemp_full(temporary, O_WRONLY | O_CLOEXEC, (int)mode));
 	int err;
 

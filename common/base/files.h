@@ -3,8 +3,9 @@
  * Small files, read and written whole: configuration, markers, run-time state.
  *
  * A write is atomic, and durable once it has returned TRUE: it writes a temporary file in the same
- * directory, calls fsync(), renames the file, and calls fsync() on the directory.  Reads are
- * bounded, so that a huge file cannot use up the memory of the host process (tcmu-runner).
+ * directory, calls fsync(), renames the file, and calls fsync() on the directory.  A kill may leave
+ * that file, whose name has a '~' and so is no volume's.  Reads are bounded, so that a huge file
+ * cannot use up the memory of the host process (tcmu-runner).
  *
  * Threading: any.
  */

@@ -149,6 +149,18 @@ static void test_nothing_left(const void *data)
 	CHECK_STR(g_dir_read_name(open), NULL);
 }
 
+/* A kill leaves the temporary file, which must not be taken for a volume's entry or file. */
+static void test_temporary_names(const void *data)
+{
+	g_autofree char *path = g_build_filename(test_directory(), "occupied", NULL);
+	g_autoptr(GError) error = NULL;
+
+	(void)data;
+	REQUIRE(!mkdir(path, 0700));
+	CHECK(!files_write(path, "x", 1, 0600, FILES_REPLACE, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_IO, "occupied.~");
+}
+
 static void test_publish(const void *data)
 {
 	g_autofree char *path = test_path(".txt"), *temporary = g_strconcat(path, ".new", NULL);
@@ -230,6 +242,7 @@ int main(int argc, char **argv)
 	test_add("files of the kernel are read", test_read_kernel, NULL);
 	test_add("only regular files of text are read", test_no_text, NULL);
 	test_add("no write leaves a temporary file", test_nothing_left, NULL);
+	test_add("a temporary file has no volume's name", test_temporary_names, NULL);
 	test_add("publishing replaces no file", test_publish, NULL);
 	test_add("directories are made with their parents", test_directories, NULL);
 	test_add("the existing part of a path is resolved", test_real_path, NULL);
