@@ -65,7 +65,12 @@ must "write to ice" put "$ice" before
 must "write to mud" put "$mud" before
 "$STORAGEOS" stats >/dev/null # caches what a later `stats` needs
 sync
-echo 3 >/proc/sys/vm/drop_caches
+# Once leaves pages that a processor has yet to put in a list: their reads would be answered at once.
+caches_dropped() {
+	echo 3 >/proc/sys/vm/drop_caches
+	[ "$(fincore -nb -o pages "$WORK"/{ice/ice,mud/mud}.vol | xargs)" = "0 0" ]
+}
+must "nothing of the volumes is in memory" wait_for 10 caches_dropped
 
 # ---- nothing answers
 
