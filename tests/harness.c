@@ -33,7 +33,9 @@ typedef struct {
 static GPtrArray *tests; /* those to be run */
 static GMutex mutex;	 /* all below, and CUnit, which has no lock of its own */
 static guint current;
-static guint failures; /* of the current test */
+static gboolean running; /* a test is: CUnit dies of a check outside of one */
+static gboolean strays;	 /* a check failed outside of one, in a thread of an earlier test */
+static guint failures;	 /* of the current test */
 static gboolean seed_printed;
 static char *skip_reason;
 static char *directory;
@@ -53,8 +55,10 @@ static gboolean check_message(gboolean ok, const char *file, int line, const cha
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&mutex);
 
-	if (tests)
+	if (running)
 		CU_assertImplementation(ok, (unsigned int)line, message, file, "", CU_FALSE);
+	else if (!ok)
+		strays = TRUE;
 	if (!ok)
 		note_failure_locked(file, line, message);
 	if (!ok && !tests) /* a fuzzer runs this, and looks for crashes */
@@ -382,13 +386,22 @@ void test_add(const char *name, TestFunction run, const void *data)
 	g_ptr_array_add(tests, test);
 }
 
+static void set_running(gboolean value)
+{
+	g_mutex_lock(&mutex);
+	running = value;
+	g_mutex_unlock(&mutex);
+}
+
 /* The one function that CUnit knows: it has no room for data beside a test. */
 static void run_current(void)
 {
 	const Test *test = g_ptr_array_index(tests, current);
 
 	test_row(NULL);
+	set_running(TRUE);
 	test->run(test->data);
+	set_running(FALSE);
 }
 
 static void on_start(const CU_pTest test, const CU_pSuite suite)
@@ -450,7 +463,7 @@ int test_run(int argc, char **argv)
 	CU_set_test_start_handler(on_start);
 	CU_set_test_complete_handler(on_complete);
 	CU_run_all_tests();
-	failed = CU_get_number_of_failures() || CU_get_number_of_suites_failed() ||
+	failed = CU_get_number_of_failures() || CU_get_number_of_suites_failed() || strays ||
 		 current != tests->len;
 	CU_cleanup_registry();
 	g_clear_pointer(&tests, g_ptr_array_unref);
