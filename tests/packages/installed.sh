@@ -7,12 +7,7 @@ need_root
 need meson meson
 need_built "$STORAGEOS" "$STORAGEOS_FUSE" "$STORAGEOS_PLUGIN"
 
-# In a mount namespace of its own, so that what is mounted goes with it.
-if [ -z "${STORAGEOS_OWN_NAMESPACE-}" ]; then
-	tap_finished=yes
-	STORAGEOS_OWN_NAMESPACE=yes unshare --mount --propagation private bash "$0"
-	exit
-fi
+own_namespace
 
 # This machine's root, with every change in memory.
 root=$WORK/root
@@ -24,7 +19,8 @@ fi
 cleanup umount "$WORK/layer"
 cleanup umount -R "$root"
 mount --rbind /dev "$root/dev" && mount -t proc none "$root/proc" &&
-	mount -t tmpfs none "$root/tmp" && mkdir -p "$root$ROOT" && mount --bind "$ROOT" "$root$ROOT" ||
+	mount -t tmpfs none "$root/tmp" && mkdir -p "$root$ROOT" "$root$STORAGEOS_BUILD" &&
+	mount --bind "$ROOT" "$root$ROOT" && mount --bind "$STORAGEOS_BUILD" "$root$STORAGEOS_BUILD" ||
 	give_up "cannot make a root"
 must "install it there" env DESTDIR="$root" meson install -C "$STORAGEOS_BUILD" --no-rebuild --quiet
 mkdir -p "$root/etc/storageos" "$root/var/lib/storageos/volumes" && : >"$root/etc/storageos/storageos.conf"
@@ -36,11 +32,12 @@ installed() { # what is found of it
 	find /usr/lib/udev /etc/udev -name '*storageos*' 2>/dev/null
 }
 inside() { # COMMAND...
-	chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"
+	chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root STORAGEOS_BUILD="$STORAGEOS_BUILD" "$@"
 }
 text=$(declare -f installed)
 like "it is there" "$(inside bash -c "$text; installed")" '^/usr/bin/storageos$'
 like "with the plugin" "$(inside bash -c "$text; installed")" '/tcmu-runner/handler_storageos\.so$'
+is "beside what was built" "$(inside ls "$STORAGEOS_BUILD/tests/kernel")" "$(ls "$STORAGEOS_BUILD/tests/kernel")"
 like "and the rule" "$(inside bash -c "$text; installed")" '/udev/rules\.d/.*storageos\.rules$'
 found=$(inside "$ROOT/tests/kernel/uml-run" --disk 64M --timeout "$(limit 120)" -- bash -c "$text; installed" 2>&1)
 status=$?
