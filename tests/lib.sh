@@ -184,6 +184,21 @@ trap stopped INT TERM HUP
 WORK=$(mktemp -d -p "${SCRATCH:-${TMPDIR:-/var/tmp}}" storageos-test.XXXXXX) || give_up "no \$WORK"
 cleanup rm -rf --one-file-system "$WORK"
 
+# ---- namespaces
+
+# apart COMMAND...: in a mount namespace of its own, without what other tests have mounted.
+apart() {
+	"$ROOT/tests/apart" "${WORK%/*}" "$@"
+}
+
+# own_namespace: the whole test is apart; first in it, after what may skip it.
+own_namespace() {
+	[ -z "${STORAGEOS_OWN_NAMESPACE-}" ] || return 0
+	tap_finished=yes
+	STORAGEOS_OWN_NAMESPACE=yes apart bash "$0"
+	exit
+}
+
 # ---- time
 
 # limit SECONDS: in whole seconds, rounded up.

@@ -9,12 +9,8 @@ need_root
 need_fuse
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 
-# What this machine is configured to serve is seen by nobody else: in a mount namespace of its own.
-if [ -z "${STORAGEOS_OWN_NAMESPACE-}" ]; then
-	tap_finished=yes
-	STORAGEOS_OWN_NAMESPACE=yes unshare --mount --propagation private bash "$0"
-	exit
-fi
+# Nothing of what this machine is configured to serve is seen.
+own_namespace
 own_config
 for directory in /etc/systemd/system /etc/rtslib-fb-target /etc/target; do
 	[ ! -d $directory ] || mount -t tmpfs none $directory

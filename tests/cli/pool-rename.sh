@@ -9,11 +9,7 @@ need_fuse
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 
 # /etc/fstab is this test's own.
-if [ -z "${STORAGEOS_OWN_NAMESPACE-}" ]; then
-	tap_finished=yes
-	STORAGEOS_OWN_NAMESPACE=yes unshare --mount --propagation private bash "$0"
-	exit
-fi
+own_namespace
 own_config
 echo "$WORK/dev/fast/db /srv/db xfs defaults 0 2" >"$WORK/fstab"
 mount --bind "$WORK/fstab" /etc/fstab || give_up "cannot replace /etc/fstab"

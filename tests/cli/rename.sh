@@ -12,12 +12,8 @@ need_loop
 need_strace
 need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 
-# What this machine is configured to serve is seen by nobody else: in a mount namespace of its own.
-if [ -z "${STORAGEOS_OWN_NAMESPACE-}" ]; then
-	tap_finished=yes
-	STORAGEOS_OWN_NAMESPACE=yes unshare --mount --propagation private bash "$0"
-	exit
-fi
+# Nothing of what this machine is configured to serve is seen.
+own_namespace
 own_config
 config_set frontend=fuse
 cleanup attached_end

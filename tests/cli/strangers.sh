@@ -137,7 +137,7 @@ device=$(readlink "$WORK/dev/default/db")
 must "make a file system" mkfs.ext4 -q "$device"
 mkdir "$WORK/mnt"
 # shellcheck disable=SC2016
-unshare --mount --propagation private bash -c 'mount "$1" "$2" && echo yes >"$3" && read -r _ <>"$4"' \
+"$ROOT/tests/apart" "${WORK%/*}" bash -c 'mount "$1" "$2" && echo yes >"$3" && read -r _ <>"$4"' \
 	bash "$device" "$WORK/mnt" "$WORK/mounted" "$WORK/never" &
 P=$!
 started+=("$P")

@@ -23,10 +23,9 @@ on() {
 	local name=$1
 	shift
 	# shellcheck disable=SC2016 # for the inner shell
-	${become-} unshare --mount --uts -- bash -c '
+	${become-} unshare --uts -- "$ROOT/tests/apart" "${WORK%/*}" bash -c '
 		name=$1 work=$2
 		shift 2
-		mount --make-rprivate /
 		hostname "$name"
 		mount --bind "$work/$name.boot" /proc/sys/kernel/random/boot_id
 		[ ! -e /etc/machine-id ] || mount --bind "$work/$name.machine" /etc/machine-id

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <mntent.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -229,10 +230,27 @@ static void test_tmpfs(const void *data)
 	CHECK(!rmdir(directory));
 }
 
+/* Lets go of what other tests have mounted, whose devices would be in use as long as this runs. */
+static void let_go(void)
+{
+	g_autofree char *beginning = g_strconcat(g_get_tmp_dir(), "/", NULL);
+	FILE *mounts = setmntent("/proc/self/mounts", "r");
+	const struct mntent *entry;
+
+	while (mounts && (entry = getmntent(mounts)))
+		if (g_str_has_prefix(entry->mnt_dir, beginning))
+			umount2(entry->mnt_dir, MNT_DETACH);
+	if (mounts)
+		endmntent(mounts);
+}
+
 /* Gives the process a mount namespace of its own, whose mounts end with it. */
 static gboolean unshare_mounts(void)
 {
-	return !unshare(CLONE_NEWNS) && !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return FALSE;
+	let_go();
+	return TRUE;
 }
 
 int main(int argc, char **argv)

@@ -30,7 +30,7 @@ while True:
         break
     print(" | ".join(sorted(data.splitlines())))
 END
-journal() { unshare --mount --propagation private bash -c 'mount -t tmpfs none /run && exec "$@"' bash python3 "$WORK/journal.py" "$@"; }
+journal() { apart bash -c 'mount -t tmpfs none /run && exec "$@"' bash python3 "$WORK/journal.py" "$@"; }
 
 mkdir "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"

@@ -8,12 +8,7 @@ need lintian lintian
 need dh debhelper
 need_root
 
-# In a mount namespace of its own, so that what is mounted goes with it.
-if [ -z "${STORAGEOS_OWN_NAMESPACE-}" ]; then
-	tap_finished=yes
-	STORAGEOS_OWN_NAMESPACE=yes unshare --mount --propagation private bash "$0"
-	exit
-fi
+own_namespace
 
 multiarch=$(dpkg-architecture -q DEB_HOST_MULTIARCH)
 arch=$(dpkg --print-architecture)

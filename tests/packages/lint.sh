@@ -100,7 +100,7 @@ is "one without would be found" "$(lacking "$WORK/without")" "map"
 # Where they will be, with what they start: a copy of what is installed, on top of /.  What this
 # machine has of them does not count, be it installed or its administrator's.
 in_namespace() { # SCRIPT: in a mount namespace with the units and the rule in /run
-	unshare --mount --propagation private bash -c "
+	apart bash -c "
 		set -e
 		mount -t tmpfs none /run
 		for d in /etc/systemd/system /etc/udev/rules.d /usr/lib/udev/rules.d; do
@@ -142,7 +142,7 @@ refuses "which it would" 'Unknown key' in_namespace \
 # Without what the package for Ceph adds to it where that is installed.
 tight() { # UNIT THRESHOLD
 	# shellcheck disable=SC2016
-	unshare --mount --propagation private bash -c '
+	apart bash -c '
 		for d in /usr/lib/systemd/system/storageos-*.service.d; do
 			[ ! -d "$d" ] || mount -t tmpfs none "$d"
 		done
@@ -182,7 +182,7 @@ check "systemd-tmpfiles makes the directories" systemd-tmpfiles --create --root=
 is "with their modes" "$(stat -c '%a %U' "$WORK/root/run/storageos" "$WORK/root/var/lib/storageos" | sort -u)" \
 	"755 root"
 is "a module that is not there keeps systemd-modules-load from nothing" \
-	"$(unshare --mount --propagation private bash -c '
+	"$(apart bash -c '
 		mount -t tmpfs none /run && mkdir /run/modules-load.d &&
 		echo no_such_module >/run/modules-load.d/storageos.conf &&
 		/lib/systemd/systemd-modules-load /run/modules-load.d/storageos.conf 2>&1

@@ -7,12 +7,7 @@ need rpmbuild rpm
 need rpmlint rpmlint
 need_root
 
-# In a mount namespace of its own, so that what is mounted goes with it.
-if [ -z "${STORAGEOS_OWN_NAMESPACE-}" ]; then
-	tap_finished=yes
-	STORAGEOS_OWN_NAMESPACE=yes unshare --mount --propagation private bash "$0"
-	exit
-fi
+own_namespace
 
 out=$WORK/out
 isa=$(rpm -E '%{_isa}')
