@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/system-log.h"
 #include "common/base/error.h"
 #include "common/base/output.h"
 #include "common/base/text.h"
@@ -35,14 +36,31 @@ void cli_progress_end(void)
 	progress_shown = FALSE;
 }
 
-G_GNUC_PRINTF(1, 0)
-static void line_say(const char *format, va_list args)
+void cli_log(LoggingLevel level, const char *line)
 {
-	g_autofree char *line = g_strdup_vprintf(format, args);
-	g_autofree char *printable = text_printable(g_strdelimit(g_strchomp(line), "\n\r\t", ' '));
+	g_autofree char *printable = text_printable(line);
 
 	cli_progress_end();
-	fprintf(stderr, "storageos: %s\n", printable);
+	if (!system_log_take(level, printable))
+		fprintf(stderr, "storageos: %s\n", printable);
+}
+
+G_GNUC_PRINTF(2, 0)
+static void line_say(LoggingLevel level, const char *format, va_list args)
+{
+	g_autofree char *line = g_strdup_vprintf(format, args);
+
+	cli_log(level, g_strdelimit(g_strchomp(line), "\n\r\t", ' '));
+}
+
+G_GNUC_PRINTF(1, 2)
+static void line_fail(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	line_say(LOGGING_ERROR, format, args);
+	va_end(args);
 }
 
 void cli_say(const char *format, ...)
@@ -50,7 +68,7 @@ void cli_say(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	line_say(format, args);
+	line_say(LOGGING_WARNING, format, args);
 	va_end(args);
 }
 
@@ -59,7 +77,7 @@ int cli_failed(const GError *error)
 	gboolean denied = strstr(error->message, g_strerror(EACCES)) ||
 			  strstr(error->message, g_strerror(EPERM));
 
-	cli_say("%s%s", error->message, denied && geteuid() ? " (run as root)" : "");
+	line_fail("%s%s", error->message, denied && geteuid() ? " (run as root)" : "");
 	return CLI_FAILED;
 }
 
@@ -68,7 +86,7 @@ int cli_usage(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	line_say(format, args);
+	line_say(LOGGING_ERROR, format, args);
 	va_end(args);
 	return CLI_USAGE;
 }

@@ -12,6 +12,7 @@
 
 #include "common/service/config.h"
 #include "common/base/json.h"
+#include "common/base/logging.h"
 #include "common/service/pool.h"
 
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
@@ -59,8 +60,11 @@ gboolean cli_volume_size(const char *verb, const char *text, guint64 *ret_size);
 GPtrArray *cli_volume_names(const Cli *cli, const char *verb,
 			    VolumeName *(*parse)(const char *text, GError **error));
 
-/* A line for the user on standard error, "storageos: ...". */
+/* A line for the user on standard error, "storageos: ...", or in the journal (system-log.h). */
 void cli_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* The same, of what common/ logs: a LoggingSink. */
+void cli_log(LoggingLevel level, const char *line);
 
 /* Says the warning, unless it is NULL, and adds it to the report. */
 void cli_warn(const char *verb, const char *warning, Json *report);

@@ -8,7 +8,6 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <syslog.h>
 
 #include "cli/attachment.h"
 #include "cli/cli.h"
@@ -22,6 +21,7 @@
 #include "cli/loop-device.h"
 #include "cli/mount-hint.h"
 #include "cli/process.h"
+#include "cli/system-log.h"
 #include "cli/take-down.h"
 #include "common/base/autofd.h"
 #include "common/service/claim.h"
@@ -190,14 +190,15 @@ static void attach_report(const Places *places, const char *how, Frontend fronte
 		"attach %s: %s%s over %s%s%s%s", places->text, how,
 		places_is_read_only(places) ? " for reading only" : "", frontend_title(frontend),
 		reason ? " (" : "", reason ? reason : "", reason ? ")" : "");
+	gboolean seen = system_log_event(LOGGING_INFO, "attached", "%s", line);
 	gboolean read_only = places_is_read_only(places);
 	g_autofree char *options =
 		(places->name->snapshot || read_only) && device ? mount_hint_options(device) : NULL;
 	g_autoptr(Json) object = json_wanted ? json_object_new_object() : NULL;
 
 	cli_did("attach %s: %s as %s", places->text, how, places->link);
-	cli_say("%s", line);
-	syslog(LOG_INFO, "%s", line);
+	if (!seen)
+		cli_say("%s", line);
 	if (options)
 		cli_say("attach %s: mount -o %s %s DIRECTORY", places->text, options, places->link);
 	if (!object) {
@@ -367,6 +368,7 @@ static gboolean attach_volume(const Config *config, const VolumeName *name, Atta
 	gboolean done;
 
 	gboolean locked = places_lock(places, error);
+	system_log_about(places->text, NULL);
 	interrupt_hold();
 	if (wish.only_again)
 		wish.read_only = places_is_read_only(places);

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/interrupt.h"
 #include "cli/known-volumes.h"
+#include "cli/system-log.h"
 #include "cli/take-down.h"
 #include "common/base/autofd.h"
 #include "common/base/error.h"
@@ -13,8 +14,12 @@ static gboolean detach_locked(const Places *places, GError **error)
 
 	if (attachment->health == ATTACHMENT_FOREIGN)
 		return error_set(error, STORAGEOS_ERROR_BUSY, "%s", attachment->problem);
-	if (attachment->health != ATTACHMENT_NONE)
-		return take_down(places, attachment, error);
+	if (attachment->health != ATTACHMENT_NONE) {
+		if (!take_down(places, attachment, error))
+			return FALSE;
+		system_log_event(LOGGING_INFO, "detached", "detach %s: detached", places->text);
+		return TRUE;
+	}
 	if (attachment->facts_error) {
 		g_propagate_error(error, g_error_copy(attachment->facts_error));
 		return FALSE;
@@ -31,6 +36,7 @@ static gboolean detach_volume(const Config *config, const VolumeName *name, GErr
 	gboolean done;
 
 	gboolean locked = places_lock(places, error);
+	system_log_about(places->text, NULL);
 	interrupt_hold();
 	done = locked && detach_locked(places, error);
 	if (!done)

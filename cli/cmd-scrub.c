@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/lines.h"
 #include "cli/served.h"
+#include "cli/system-log.h"
 #include "common/service/control-address.h"
 #include "common/service/control-call.h"
 #include "common/base/error.h"
@@ -139,6 +140,12 @@ static int result_print(const Scrubbing *scrubbing, Json *status)
 			" copies repaired",
 			scrubbing->text, json_get_number(status, "errors"),
 			json_get_number(status, "repaired"));
+	if (json_get_number(status, "errors"))
+		system_log_event(LOGGING_ERROR, "scrub-damage",
+				 "scrub %s: %" G_GINT64_FORMAT " errors, %" G_GINT64_FORMAT
+				 " copies repaired",
+				 scrubbing->text, json_get_number(status, "errors"),
+				 json_get_number(status, "repaired"));
 	status_print(scrubbing, status);
 	return json_get_flag(status, "complete") && !json_get_number(status, "errors") ? CLI_DONE
 										       : CLI_FAILED;
@@ -340,6 +347,7 @@ static int name_scrub(const Scrubbing *common, const VolumeName *name)
 	scrubbing.name = name;
 	scrubbing.text = volume_name_format(name);
 	scrubbing.socket = control_name(name);
+	system_log_about(scrubbing.text, NULL);
 	if (scrubbing.all && (scrubbing.action || scrubbing.background) &&
 	    !volume_is_served(&scrubbing))
 		return CLI_DONE;

@@ -111,6 +111,7 @@ int main(int argc, char **argv)
 
 	program_begin();
 	output_begin();
+	logging_set_sink(cli_log);
 	status = cli_end(command_line_run(argc, argv));
 	interrupt_release();
 	return status;

@@ -8,6 +8,7 @@
 #include "cli/hooks.h"
 #include "cli/pool-verbs.h"
 #include "cli/process.h"
+#include "cli/system-log.h"
 #include "common/base/error.h"
 #include "common/base/units.h"
 #include "common/service/pool-event.h"
@@ -89,6 +90,7 @@ static gboolean event_handle(const Cli *cli, const char *pool, const GPtrArray *
 	g_autoptr(PoolEvent) event = pool_event_take(cli->config, pool, &error);
 	guint failed;
 
+	system_log_about(NULL, pool);
 	if (!event)
 		return g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND) ||
 		       cli_failed(error) == CLI_DONE;

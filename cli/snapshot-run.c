@@ -14,6 +14,7 @@
 #include "cli/snapshot-space.h"
 #include "cli/snapshot-take.h"
 #include "cli/snapshot-verbs.h"
+#include "cli/system-log.h"
 #include "common/base/autofd.h"
 #include "common/base/error.h"
 #include "common/base/files.h"
@@ -376,7 +377,7 @@ static void turn_report(Running *running, const Turn *turn, const GError *proble
 			    turn->frozen ? " with frozen file systems" : "", line->str);
 }
 
-static void group_end(Running *running, const GError *problem)
+static void group_end(Running *running, GError *problem)
 {
 	for (guint i = 0; i < running->turns->len; i++) {
 		Turn *turn = g_ptr_array_index(running->turns, i);
@@ -387,8 +388,8 @@ static void group_end(Running *running, const GError *problem)
 	g_ptr_array_set_size(running->turns, 0);
 	if (!problem)
 		return;
-	cli_say("snapshot run: %s", problem->message);
-	running->status = CLI_FAILED;
+	g_prefix_error(&problem, "snapshot run: ");
+	running->status = cli_failed(problem);
 }
 
 /* FALSE if the volume is not there, or does not answer; one that nobody serves is left out. */
@@ -424,9 +425,11 @@ static gboolean turn_add(Running *running, const PolicyVolume *of, GError **erro
 static void group_run(Running *running, const Policies *policies, guint first)
 {
 	const PolicyVolume *of = g_ptr_array_index(policies->volumes, first);
+	g_autofree char *text = volume_name_format(of->name);
 	g_autoptr(GError) error = NULL;
 	gboolean all = TRUE;
 
+	system_log_about(of->group ? NULL : text, of->name->pool);
 	for (guint i = first; i < policies->volumes->len; i++) {
 		const PolicyVolume *other = g_ptr_array_index(policies->volumes, i);
 

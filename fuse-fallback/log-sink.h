@@ -3,10 +3,7 @@
  * Where the server's log lines go: to the journal of systemd, with fields that say of which volume
  * they are; without a journal to syslog, or in the foreground to standard error.
  *
- * Each entry of the journal has, beside MESSAGE, PRIORITY and SYSLOG_IDENTIFIER=storageos-fuse,
- *
- *     STORAGEOS_VOLUME=default/db     also of a snapshot: default/db@monday
- *     STORAGEOS_POOL=default          not of a block device
+ * A line that does not say itself what it is about is about the volume that is served.
  *
  * Threading: log_sink_begin() and log_sink_serve() before other threads log.
  */

@@ -123,8 +123,11 @@ static void volume_came(gpointer data, Volume *volume)
 
 static void device_give_up(Device *device, const char *name, const GError *error)
 {
-	log_error("%s: not served until tcmu-runner is started again: %s", name,
-		  error ? error->message : "failed");
+	const LoggingFields fields = {.event = "volume-lost", .volume = device->name};
+
+	logging_write_fields(LOGGING_ERROR, &fields,
+			     "%s: not served until tcmu-runner is started again: %s", name,
+			     error ? error->message : "failed");
 	g_atomic_int_set(&device->unit.state, SCSI_LOST);
 }
 

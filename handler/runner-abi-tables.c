@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/error.h"
+#include "common/base/journald.h"
 #include "common/base/logging.h"
 #include "common/machine/runner-generation.h"
 #include "common/base/text.h"
@@ -120,7 +121,7 @@ static MessageFunction messages[LOGGING_INFO + 1];
 /* The runner cuts a message, prefix included, to 255 bytes, and so loses its newline. */
 #define LOG_PIECE 200
 
-static void log_sink(LoggingLevel level, const char *line)
+static void line_log(LoggingLevel level, const char *line)
 {
 	MessageFunction message = messages[level];
 	const char *lead = "";
@@ -134,6 +135,17 @@ static void log_sink(LoggingLevel level, const char *line)
 		line += n;
 		lead = "... ";
 	} while (*line);
+}
+
+/* The runner's lines reach the journal, too, but without fields, which only events are worth a
+ * second line for. */
+static void log_sink(LoggingLevel level, const char *line)
+{
+	const LoggingFields *fields = logging_fields();
+
+	line_log(level, line);
+	if (fields && fields->event)
+		journald_send(&(JournaldEntry){"storageos", level, line, *fields});
 }
 
 /* If one of the functions is missing (not seen in C to G), log lines still go to standard error. */

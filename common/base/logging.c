@@ -17,20 +17,29 @@ static void sink_stderr(LoggingLevel level, const char *line)
 }
 
 static LoggingSink current_sink = sink_stderr;
+static __thread const LoggingFields *current_fields;
 
 void logging_set_sink(LoggingSink sink)
 {
 	current_sink = sink ? sink : sink_stderr;
 }
 
-G_GNUC_PRINTF(2, 0)
-static void line_write(LoggingLevel level, const char *format, va_list args)
+const LoggingFields *logging_fields(void)
+{
+	return current_fields;
+}
+
+G_GNUC_PRINTF(3, 0)
+static void line_write(LoggingLevel level, const LoggingFields *fields, const char *format,
+		       va_list args)
 {
 	char line[1024]; /* longer lines are cut: logging must not fail for lack of memory */
 
 	if (vsnprintf(line, sizeof line, format, args) >= (int)sizeof line)
 		line[text_whole_length(line, sizeof line - 1)] = '\0';
+	current_fields = fields;
 	current_sink(level, line);
+	current_fields = NULL;
 }
 
 void logging_write(LoggingLevel level, const char *format, ...)
@@ -38,7 +47,16 @@ void logging_write(LoggingLevel level, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	line_write(level, format, args);
+	line_write(level, NULL, format, args);
+	va_end(args);
+}
+
+void logging_write_fields(LoggingLevel level, const LoggingFields *fields, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	line_write(level, fields, format, args);
 	va_end(args);
 }
 
@@ -65,16 +83,37 @@ static gboolean limit_allows(LoggingLimit *limit, guint *ret_dropped)
 	return allowed;
 }
 
-void logging_write_limited(LoggingLimit *limit, LoggingLevel level, const char *format, ...)
+/* Whether the line may be written; says how many were not. */
+static gboolean limit_pass(LoggingLimit *limit, LoggingLevel level)
 {
 	guint dropped;
-	va_list args;
 
 	if (!limit_allows(limit, &dropped))
-		return;
+		return FALSE;
 	if (dropped)
 		logging_write(level, "%u lines like the next one were not logged", dropped);
+	return TRUE;
+}
+
+void logging_write_limited(LoggingLimit *limit, LoggingLevel level, const char *format, ...)
+{
+	va_list args;
+
+	if (!limit_pass(limit, level))
+		return;
 	va_start(args, format);
-	line_write(level, format, args);
+	line_write(level, NULL, format, args);
+	va_end(args);
+}
+
+void logging_write_fields_limited(LoggingLimit *limit, LoggingLevel level,
+				  const LoggingFields *fields, const char *format, ...)
+{
+	va_list args;
+
+	if (!limit_pass(limit, level))
+		return;
+	va_start(args, format);
+	line_write(level, fields, format, args);
 	va_end(args);
 }

@@ -14,6 +14,13 @@
 
 typedef enum { LOGGING_ERROR, LOGGING_WARNING, LOGGING_INFO } LoggingLevel;
 
+/* What a line is about, for hosts whose log has fields; NULL: nothing of the kind. */
+typedef struct {
+	const char *event;  /* what has happened, of a line that programs may wait for */
+	const char *volume; /* "POOL/NAME", or the path of a block device */
+	const char *pool;   /* if it is not the volume's */
+} LoggingFields;
+
 /* Writes one line; `line` does not end with a newline.  Several threads may call it at once. */
 typedef void (*LoggingSink)(LoggingLevel level, const char *line);
 
@@ -22,6 +29,11 @@ typedef void (*LoggingSink)(LoggingLevel level, const char *line);
 void logging_set_sink(LoggingSink sink);
 
 void logging_write(LoggingLevel level, const char *format, ...) G_GNUC_PRINTF(2, 3);
+void logging_write_fields(LoggingLevel level, const LoggingFields *fields, const char *format, ...)
+	G_GNUC_PRINTF(3, 4);
+
+/* For a sink: the fields of the line that it is called with, or NULL. */
+const LoggingFields *logging_fields(void);
 
 /* Limits the lines of one source to 10 in 5 s, so that a bad disk or a guest cannot fill the log.
  * The first line after a pause says how many were dropped.  Each place that logs needs a limit of
@@ -33,6 +45,9 @@ typedef struct {
 
 void logging_write_limited(LoggingLimit *limit, LoggingLevel level, const char *format, ...)
 	G_GNUC_PRINTF(3, 4);
+void logging_write_fields_limited(LoggingLimit *limit, LoggingLevel level,
+				  const LoggingFields *fields, const char *format, ...)
+	G_GNUC_PRINTF(4, 5);
 
 #define log_error(...) logging_write(LOGGING_ERROR, __VA_ARGS__)
 #define log_warning(...) logging_write(LOGGING_WARNING, __VA_ARGS__)

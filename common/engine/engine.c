@@ -36,6 +36,7 @@ void engine_clear(Engine *engine)
 
 void engine_fail(Engine *engine, const char *format, ...)
 {
+	const LoggingFields fields = {.event = "volume-failed", .volume = engine->name};
 	va_list args;
 	char text[512];
 
@@ -47,8 +48,10 @@ void engine_fail(Engine *engine, const char *format, ...)
 	if (!engine->failure) {
 		engine->failure = g_strdup(text);
 		engine->failed_since = g_get_real_time() / G_USEC_PER_SEC;
-		log_error("volume %s has FAILED: %s; it can only be read until it is opened anew",
-			  engine->name, text);
+		logging_write_fields(
+			LOGGING_ERROR, &fields,
+			"volume %s has FAILED: %s; it can only be read until it is opened anew",
+			engine->name, text);
 	}
 	lock_drop(&engine->failure_lock);
 	g_atomic_int_set(&engine->failed, TRUE);

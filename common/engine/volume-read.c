@@ -34,11 +34,13 @@ typedef struct {
 /* Logs and counts a damaged block (I4).  Returns -EBADMSG. */
 static int bad_block(Volume *volume, guint64 block, guint64 slot, guint64 *ret_offset)
 {
+	const LoggingFields fields = {.event = "block-damaged", .volume = volume->engine.name};
+
 	__atomic_fetch_add(&volume->checksum_errors, 1, __ATOMIC_RELAXED);
-	logging_write_limited(&volume->bad_blocks, LOGGING_ERROR,
-			      "volume %s: block %" G_GUINT64_FORMAT " (slot %" G_GUINT64_FORMAT
-			      "): checksum mismatch",
-			      volume->engine.name, block, slot);
+	logging_write_fields_limited(&volume->bad_blocks, LOGGING_ERROR, &fields,
+				     "volume %s: block %" G_GUINT64_FORMAT
+				     " (slot %" G_GUINT64_FORMAT "): checksum mismatch",
+				     volume->engine.name, block, slot);
 	if (ret_offset)
 		*ret_offset = blocks_to_bytes(block);
 	return -EBADMSG;

@@ -92,13 +92,17 @@ static gboolean event_write(const Config *config, const char *directory, const P
 static void event_log(const PoolEvent *event)
 {
 	g_autofree char *size = size_format(event->size), *room = size_format(event->free);
+	const LoggingFields fields = {.event = "pool-mark", .pool = event->pool};
 
 	if (event->mark > event->before)
-		log_warning("pool %s: %u %% of %s are taken, %s are free (warn=%u)", event->pool,
-			    event->percent, size, room, event->mark);
+		logging_write_fields(LOGGING_WARNING, &fields,
+				     "pool %s: %u %% of %s are taken, %s are free (warn=%u)",
+				     event->pool, event->percent, size, room, event->mark);
 	else
-		log_info("pool %s: only %u %% of %s are taken now, %s are free (warn=%u)",
-			 event->pool, event->percent, size, room, event->before);
+		logging_write_fields(
+			LOGGING_INFO, &fields,
+			"pool %s: only %u %% of %s are taken now, %s are free (warn=%u)",
+			event->pool, event->percent, size, room, event->before);
 }
 
 /* The mark that the last event left; 0 if there was none. */

@@ -6,10 +6,15 @@
 static guint lines;
 static char last[2048];
 
+static const char *last_event;
+
 static void sink(LoggingLevel level, const char *line)
 {
+	const LoggingFields *fields = logging_fields();
+
 	(void)level;
 	lines++;
+	last_event = fields ? fields->event : NULL;
 	g_strlcpy(last, line, sizeof last);
 }
 
@@ -49,6 +54,20 @@ static void test_says_how_many(const void *data)
 	CHECK_UINT(lines, 2);
 }
 
+static void test_fields(const void *data)
+{
+	const LoggingFields fields = {.event = "x"};
+	LoggingLimit limit = {0};
+
+	(void)data;
+	logging_write_fields(LOGGING_INFO, &fields, "%s", "");
+	CHECK_STR(last_event, "x");
+	log_info("%s", "");
+	CHECK_STR(last_event, NULL);
+	logging_write_fields_limited(&limit, LOGGING_INFO, &fields, "%s", "");
+	CHECK_STR(last_event, "x");
+}
+
 static void test_long_line_is_cut(const void *data)
 {
 	g_autofree char *text = g_strnfill(5000, 'x');
@@ -81,6 +100,7 @@ int main(int argc, char **argv)
 	logging_set_sink(sink);
 	test_add("a storm of lines is cut to ten", test_limit, NULL);
 	test_add("the next line says how many were left out", test_says_how_many, NULL);
+	test_add("a sink sees the fields of its line alone", test_fields, NULL);
 	test_add("a long line is cut", test_long_line_is_cut, NULL);
 	test_add("a long line is cut between characters", test_cut_between_characters, NULL);
 	return test_run(argc, argv);
