@@ -37,26 +37,37 @@ static gboolean parameters_read(const char *size, const char *block_size, const 
 	return TRUE;
 }
 
-/* A reserve needs the volume: it is set once that is there. */
-static GArray *reserve_take(GArray *changes, gboolean whole)
+static void change_drop(GArray *changes, const char *key)
 {
-	g_autoptr(GArray) reserve = g_array_new(FALSE, FALSE, sizeof(Property));
+	for (guint i = 0; i < changes->len; i++)
+		if (!strcmp(g_array_index(changes, Property, i).key, key))
+			g_array_remove_index(changes, i--);
+}
+
+/* What --set and --reserve ask for; an array of Property. */
+static GArray *changes_parse(char *const *assignments, gboolean whole, GError **error)
+{
 	const Property full = {VOLUME_RESERVE, VOLUME_RESERVE_FULL};
+	char *none[] = {NULL};
+	GArray *changes = set_stored_parse(assignments ? assignments : none, error);
 
-	for (guint i = 0; changes && i < changes->len; i++) {
-		Property change = g_array_index(changes, Property, i);
+	if (changes && whole) {
+		change_drop(changes, VOLUME_RESERVE);
+		g_array_append_val(changes, full);
+	}
+	return changes;
+}
 
-		if (strcmp(change.key, VOLUME_RESERVE) != 0)
-			continue;
-		g_array_append_val(reserve, change);
-		g_array_remove_index(changes, i);
-		break;
-	}
-	if (whole) {
-		g_array_set_size(reserve, 0);
-		g_array_append_val(reserve, full);
-	}
-	return g_steal_pointer(&reserve);
+/* A reserve needs the volume: it is set once that is there. */
+static GArray *reserve_take(GArray *changes)
+{
+	GArray *reserve = g_array_new(FALSE, FALSE, sizeof(Property));
+
+	for (guint i = 0; i < changes->len; i++)
+		if (!strcmp(g_array_index(changes, Property, i).key, VOLUME_RESERVE))
+			g_array_append_val(reserve, g_array_index(changes, Property, i));
+	change_drop(changes, VOLUME_RESERVE);
+	return reserve;
 }
 
 /* Without the reserve there is no volume either. */
@@ -72,19 +83,12 @@ static gboolean reserve_make(const Config *config, const VolumeName *name, const
 	return FALSE;
 }
 
-static gboolean properties_parse(char *const *assignments, gboolean whole, Properties *properties,
-				 GArray **ret_reserve, GError **error)
+static gboolean properties_fill(const GArray *changes, Properties *properties, GError **error)
 {
-	g_autoptr(GArray) changes = NULL;
-	char *none[] = {NULL};
-
-	changes = set_stored_parse(assignments ? assignments : none, error);
-	if (changes)
-		*ret_reserve = reserve_take(changes, whole);
-	for (guint i = 0; changes && i < changes->len; i++)
+	for (guint i = 0; i < changes->len; i++)
 		if (!properties_change(properties, &g_array_index(changes, Property, i), error))
 			return FALSE;
-	return changes != NULL;
+	return TRUE;
 }
 
 static void create_report(const Cli *cli, const VolumeName *name, guint64 size)
@@ -124,7 +128,7 @@ static int verb_create_run(int argc, char **argv)
 {
 	g_autofree char *size = NULL, *block_size = NULL, *write_cache = NULL;
 	g_auto(GStrv) set = NULL;
-	g_autoptr(GArray) reserve = NULL;
+	g_autoptr(GArray) changes = NULL, reserve = NULL;
 	gboolean force = FALSE, whole = FALSE;
 	const GOptionEntry options[] = {
 		{"size", 's', 0, G_OPTION_ARG_FILENAME, &size, "Size, 1MiB to 64TiB (required)",
@@ -157,10 +161,14 @@ static int verb_create_run(int argc, char **argv)
 	if (!parameters_read(size, block_size, write_cache, &parameters))
 		return CLI_USAGE;
 	name = volume_name_parse(cli.arguments[0], &error);
-	if (!name || !properties_parse(set, whole, &properties, &reserve, &error))
+	changes = name ? changes_parse(set, whole, &error) : NULL;
+	if (!changes)
 		return cli_usage("create: %s", error->message);
-	if ((set || whole) && !set_stored_check(cli.config, name, &error))
+	if (!set_stored_check(cli.config, name, changes, &error))
 		return create_failed(name, error);
+	reserve = reserve_take(changes);
+	if (!properties_fill(changes, &properties, &error))
+		return cli_usage("create: %s", error->message);
 	if (reserve->len && !name->pool)
 		return cli_usage(
 			"create: a block device has no reserve: it is wholly the volume's");

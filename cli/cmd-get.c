@@ -6,7 +6,6 @@
 
 #include "cli/cli.h"
 #include "cli/facts.h"
-#include "cli/set-stored.h"
 #include "cli/table.h"
 #include "common/base/error.h"
 #include "common/service/property-command.h"
@@ -111,8 +110,7 @@ static int verb_get_run(int argc, char **argv)
 	name = volume_name_parse(cli.arguments[0], &error);
 	if (!name)
 		return cli_usage("get: %s", error->message);
-	if (!set_stored_check(cli.config, name, &error) ||
-	    !facts_read(cli.config, name, &facts, &error)) {
+	if (!facts_read(cli.config, name, &facts, &error)) {
 		g_prefix_error(&error, "get: ");
 		return cli_failed(error);
 	}

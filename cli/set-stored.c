@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/set-stored.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "cli/bounded.h"
 #include "cli/places.h"
 #include "cli/served.h"
 #include "common/base/error.h"
@@ -11,6 +13,7 @@
 #include "common/service/property-command.h"
 
 #define ANSWER_SECONDS 60 /* a server waits up to 25 s for a checkpoint */
+#define IMAGE_SECONDS 20
 
 static gboolean key_is_in(const GArray *changes, const char *key)
 {
@@ -60,21 +63,70 @@ static Json *set_by_server(const Config *config, const VolumeName *name, const G
 	return control_call(config, socket, request, ANSWER_SECONDS, error);
 }
 
-static Json *set_here(const Config *config, const VolumeName *name, const GArray *changes,
-		      GError **error)
+typedef struct {
+	const Config *config;
+	const VolumeName *name;
+	const GArray *changes;
+} Setting;
+
+static Json *set_opened(const Setting *setting, VolumeOpenFlags flags, GError **error)
 {
-	g_autoptr(Json) request = request_new(changes);
+	g_autoptr(Json) request = request_new(setting->changes);
 	g_autoptr(Json) answer = NULL;
 	Volume *volume;
 
-	volume_set_cache_size(config->node_cache);
-	volume = pool_volume_open(config, name, 0, error);
+	volume_set_cache_size(setting->config->node_cache);
+	volume = pool_volume_open(setting->config, setting->name, flags, error);
 	if (!volume)
 		return NULL;
 	answer = property_command(volume, request, error);
 	if (!volume_close(volume, answer ? error : NULL))
 		return NULL;
 	return g_steal_pointer(&answer);
+}
+
+/* In a child process.  Without the lock, which another machine may have. */
+static void image_answer(gconstpointer data, int fd)
+{
+	g_autoptr(Json) object = json_object_new_object();
+	g_autoptr(GError) error = NULL;
+	Json *answer = set_opened(data, VOLUME_OPEN_STANDBY, &error);
+
+	if (answer) {
+		json_object_object_add(object, "answer", answer);
+	} else {
+		json_add_text(object, "error", error->message);
+		json_add_number(object, "code", (guint64)error->code);
+	}
+	dprintf(fd, "%s", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+}
+
+/* Ceph may not answer for as long as it likes. */
+static Json *set_image(const Setting *setting, GError **error)
+{
+	g_autofree char *text = bounded_ask(image_answer, setting, IMAGE_SECONDS);
+	g_autoptr(Json) object = text ? json_tokener_parse(text) : NULL;
+
+	if (!object)
+		error_set(error, STORAGEOS_ERROR_IO,
+			  "Ceph does not answer (within %d s; see: ceph -s); it may still be "
+			  "changed",
+			  IMAGE_SECONDS);
+	else if (json_get_text(object, "error"))
+		error_set(error, (StorageosError)json_get_number(object, "code"), "%s",
+			  json_get_text(object, "error"));
+	else
+		return json_object_get(json_get_object(object, "answer"));
+	return NULL;
+}
+
+static Json *set_here(const Config *config, const VolumeName *name, const GArray *changes,
+		      GError **error)
+{
+	const Setting setting = {config, name, changes};
+
+	return pool_is_ceph(config, name) ? set_image(&setting, error)
+					  : set_opened(&setting, 0, error);
 }
 
 gboolean set_stored_here(const Config *config, const VolumeName *name, const GArray *changes,
@@ -145,17 +197,15 @@ static void report_set(const Cli *cli, const Places *places, const GArray *chang
 	cli_report(cli, object, "%s: %s", places->text, text->str);
 }
 
-gboolean set_stored_check(const Config *config, const VolumeName *name, GError **error)
+gboolean set_stored_check(const Config *config, const VolumeName *name, const GArray *changes,
+			  GError **error)
 {
-	g_autofree char *place = NULL;
+	gboolean ceph = pool_is_ceph(config, name);
 
-	if (!pool_is_ceph(config, name))
-		return TRUE;
-	place = pool_volume_place(config, name);
-	return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
-			 "%s is an image of Ceph, which keeps no properties of storageos (it has "
-			 "metadata of its own: rbd image-meta)",
-			 place);
+	for (guint i = 0; ceph && i < changes->len; i++)
+		if (!property_check_direct(&g_array_index(changes, Property, i), error))
+			return FALSE;
+	return TRUE;
 }
 
 gboolean set_stored(const Cli *cli, const VolumeName *name, const GArray *changes, GError **error)
@@ -163,7 +213,7 @@ gboolean set_stored(const Cli *cli, const VolumeName *name, const GArray *change
 	g_autoptr(Places) places = places_new(cli->config, name);
 	g_autoptr(Json) answer = NULL;
 
-	if (set_stored_check(cli->config, name, error) && places_lock(places, error))
+	if (set_stored_check(cli->config, name, changes, error) && places_lock(places, error))
 		answer = answer_get(cli->config, name, changes, error);
 	if (!answer) {
 		g_prefix_error(error, "set %s: ", places->text);

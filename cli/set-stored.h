@@ -12,8 +12,9 @@
  * no two have the same key.  NULL: INVALID.  Free with g_array_unref(). */
 GArray *set_stored_parse(char *const *assignments, GError **error);
 
-/* UNSUPPORTED, with what to use instead, for an image of Ceph. */
-gboolean set_stored_check(const Config *config, const VolumeName *name, GError **error);
+/* UNSUPPORTED, with the reason, if a volume of that kind cannot be changed so. */
+gboolean set_stored_check(const Config *config, const VolumeName *name, const GArray *changes,
+			  GError **error);
 
 /* Makes the changes of a volume that nobody serves, without a report. */
 gboolean set_stored_here(const Config *config, const VolumeName *name, const GArray *changes,

@@ -165,6 +165,19 @@ typedef struct {
 	 * opened as a direct volume.  NULL: it is, or will be. */
 	void (*identity)(Backing *backing, guint8 *ret_uuid);
 
+	/* A short text that is kept with what is in the backing, beside its content, for whoever
+	 * has it open on whatever machine (volume-properties.h).  Neither looks at the lock; each
+	 * waits 10 s at most, then -ETIMEDOUT.  NULL: there is no place for one.
+	 *
+	 * read_properties(): "" if there is none.  -EBADMSG: it is no text, or has more than `size`
+	 * - 1 bytes.
+	 *
+	 * write_properties() has `text` in the place of `before`, durably; "" is none.  -ECANCELED:
+	 * `before` is not there any more, and nothing is changed.  After -ETIMEDOUT it may still
+	 * happen, as long as `before` is there. */
+	int (*read_properties)(Backing *backing, char *ret_text, gsize size);
+	int (*write_properties)(Backing *backing, const char *before, const char *text);
+
 	/* What was written, punched or grown survives a loss of power when the operation has
 	 * returned 0: no flush is needed for that. */
 	gboolean durable;

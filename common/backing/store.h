@@ -41,10 +41,11 @@ typedef struct {
 	/* The names of all backings there, in no order. */
 	GPtrArray *(*list)(const char *store, GError **error);
 
-	/* Makes a backing of zeros; `ret_uuid`, 16 bytes, is what its identity() will be.  EXISTS:
-	 * there is one of that name. */
-	gboolean (*create)(const char *store, const char *name, guint64 size, guint8 *ret_uuid,
-			   GError **error);
+	/* Makes a backing of zeros, with `properties` ("": none) as BackingOps.read_properties()
+	 * has them; `ret_uuid`, 16 bytes, is what its identity() will be.  EXISTS: there is one of
+	 * that name.  On failure none is left, if Ceph answers. */
+	gboolean (*create)(const char *store, const char *name, guint64 size,
+			   const char *properties, guint8 *ret_uuid, GError **error);
 
 	/* Removes a backing that nobody has open (else BUSY) and that nothing depends on (else
 	 * EXISTS, such as snapshots).  *ret_uuid: what its identity() was. */

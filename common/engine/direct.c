@@ -12,6 +12,7 @@
 
 #define GRANULARITY (64 * KIB) /* of what the backings below give back */
 #define ZEROS_PIECE (64 * KIB)
+#define CHANGE_TRIES 10
 
 /* The backing says that this volume is not ours any more; nothing else ends as these do. */
 static int fail_if_fenced(Volume *volume, int r)
@@ -161,6 +162,78 @@ static gboolean direct_resize(Volume *volume, guint64 size, VolumeResizeFlags fl
 	return TRUE;
 }
 
+/* ---- what users keep */
+
+static int read_properties(Volume *volume, Properties *ret_properties)
+{
+	Backing *backing = volume->engine.backing;
+
+	return backing->ops->read_properties(backing, ret_properties->text,
+					     sizeof ret_properties->text);
+}
+
+static gboolean fail_to_set(const Volume *volume, int r, GError **error)
+{
+	const char *name = volume->engine.name;
+
+	switch (r) {
+	case -ECANCELED:
+		return error_set(error, STORAGEOS_ERROR_BUSY,
+				 "%s: others are changing its properties; try again", name);
+	case -EBADMSG:
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "%s: what is in the place of its properties is no text of at most "
+				 "%u bytes; remove it before",
+				 name, PROPERTIES_MAX);
+	case -ETIMEDOUT:
+		return error_set(error, STORAGEOS_ERROR_IO,
+				 "%s: its storage does not answer; its properties may still be "
+				 "changed",
+				 name);
+	default:
+		return error_set_errno(error, r, "%s: change its properties", name);
+	}
+}
+
+/* What others write between reading and writing is read again. */
+static gboolean direct_set_properties(Volume *volume, const Property *changes, guint n,
+				      GError **error)
+{
+	Backing *backing = volume->engine.backing;
+	int r = volume->engine.read_only ? -EROFS : -ECANCELED;
+	Properties before, next;
+
+	if (!backing->ops->write_properties)
+		return volume_check_thin(volume, error);
+	for (guint tries = 0; r == -ECANCELED && tries < CHANGE_TRIES; tries++) {
+		r = read_properties(volume, &before);
+		if (r)
+			break;
+		next = before;
+		for (guint i = 0; i < n; i++)
+			if (!properties_change(&next, &changes[i], error))
+				return FALSE;
+		r = backing->ops->write_properties(backing, before.text, next.text);
+	}
+	if (r)
+		return fail_to_set(volume, r, error);
+	volume_take_properties(volume, &next);
+	return TRUE;
+}
+
+/* What is no text of properties counts as none. */
+static gboolean take_properties(Volume *volume, GError **error)
+{
+	Properties properties;
+	int r = volume->engine.backing->ops->read_properties ? read_properties(volume, &properties)
+							     : -EBADMSG;
+
+	if (!r)
+		volume_take_properties(volume, &properties);
+	return !r || r == -EBADMSG ||
+	       error_set_errno(error, r, "%s: read its properties", volume->engine.name);
+}
+
 static void direct_get_info(Volume *volume, VolumeInfo *ret_info)
 {
 	Engine *engine = &volume->engine;
@@ -194,6 +267,7 @@ const VolumeOps volume_ops_direct = {
 	.erase = direct_erase,
 	.checkpoint = volume_flush,
 	.resize = direct_resize,
+	.set_properties = direct_set_properties,
 	.get_info = direct_get_info,
 	.close = volume_flush,
 };
@@ -252,7 +326,8 @@ static gboolean take_content(Volume *volume, const guint8 *uuid, VolumeOpenFlags
 	volume->logical_block_size = SECTOR_SIZE;
 	volume->write_through = TRUE;
 	memcpy(volume->uuid, uuid, sizeof volume->uuid);
-	return take_lock(volume, flags, error) && take_size(volume, error);
+	return take_lock(volume, flags, error) && take_size(volume, error) &&
+	       take_properties(volume, error);
 }
 
 Volume *direct_open(Backing *backing, const char *name, const guint8 *uuid, VolumeOpenFlags flags,

@@ -9,8 +9,8 @@
  *     crash each sector of a write that was not acknowledged may be old or new (no I3).
  *   - It has no write cache (volume_is_write_through()).
  *   - Every block is mapped; nothing is known of holes.
- *   - It has no snapshots, no scrub, no properties to set, and grows only: UNSUPPORTED, and the
- *     message says what has them.
+ *   - It has no snapshots and no scrub, and grows only: UNSUPPORTED, and the message says what has
+ *     them.
  *   - A write that nobody waits for any more (wanted.h) is not begun; one that was begun holds its
  *     range until the backing has answered, however late, so nothing that is sent later is
  *     overtaken by it.

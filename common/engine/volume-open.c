@@ -19,6 +19,7 @@ const VolumeOps volume_ops_thin = {
 	.erase = thin_erase,
 	.checkpoint = thin_checkpoint,
 	.resize = thin_resize,
+	.set_properties = thin_set_properties,
 	.get_info = thin_get_info,
 	.close = thin_close,
 };

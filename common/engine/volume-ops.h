@@ -13,6 +13,7 @@
 #pragma once
 
 #include "common/base/bytes.h"
+#include "common/engine/properties.h"
 #include "common/engine/volume.h"
 
 typedef struct {
@@ -46,6 +47,8 @@ typedef struct {
 	int (*checkpoint)(Volume *volume);
 	gboolean (*resize)(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
 			   GError **error);
+	gboolean (*set_properties)(Volume *volume, const Property *changes, guint n,
+				   GError **error);
 	void (*get_info)(Volume *volume, VolumeInfo *ret_info);
 	/* Makes what was acknowledged durable; 0 or a negative errno. */
 	int (*close)(Volume *volume);

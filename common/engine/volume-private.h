@@ -102,6 +102,9 @@ guint volume_verify_marks(Volume *volume, gboolean repair);
 /* -EINVAL unless [offset, offset + length) is aligned and within the volume (I9). */
 int volume_check_range(const Volume *volume, guint64 offset, guint64 length);
 
+/* What volume_get_properties() tells from now on. */
+void volume_take_properties(Volume *volume, const Properties *properties);
+
 /* 0 if changes are allowed; -EROFS: opened read-only; -ESHUTDOWN: FAILED; -EBUSY: on standby. */
 int volume_check_writable(Volume *volume);
 
@@ -161,6 +164,7 @@ int thin_erase(Volume *volume);
 int thin_checkpoint(Volume *volume);
 gboolean thin_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
 		     GError **error);
+gboolean thin_set_properties(Volume *volume, const Property *changes, guint n, GError **error);
 void thin_get_info(Volume *volume, VolumeInfo *ret_info);
 int thin_close(Volume *volume);
 

@@ -104,9 +104,7 @@ static void change_properties(Engine *engine, gpointer data)
 	sb->compatible &= ~FORMAT_COMPATIBLE_PROPERTIES;
 	if (*sb->properties.text)
 		sb->compatible |= FORMAT_COMPATIBLE_PROPERTIES;
-	g_mutex_lock(&volume->properties_lock);
-	volume->properties = sb->properties;
-	g_mutex_unlock(&volume->properties_lock);
+	volume_take_properties(volume, &sb->properties);
 }
 
 /* A larger reserve is there before the property says so, a smaller one given up afterwards: after a
@@ -126,14 +124,11 @@ static gboolean set_locked(Volume *volume, const Properties *next, GError **erro
 	       volume_reserve_change(volume, next, size, error);
 }
 
-gboolean volume_set_properties(Volume *volume, const Property *changes, guint n, GError **error)
+gboolean thin_set_properties(Volume *volume, const Property *changes, guint n, GError **error)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&volume->setting_lock);
 	int r = volume_check_writable(volume);
 	Properties next;
 
-	if (!volume_check_thin(volume, error))
-		return FALSE;
 	if (r)
 		return error_set_errno(error, r, "%s: change the properties", volume->engine.name);
 	volume_get_properties(volume, &next);
@@ -141,6 +136,20 @@ gboolean volume_set_properties(Volume *volume, const Property *changes, guint n,
 		if (!properties_change(&next, &changes[i], error))
 			return FALSE;
 	return set_locked(volume, &next, error);
+}
+
+gboolean volume_set_properties(Volume *volume, const Property *changes, guint n, GError **error)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&volume->setting_lock);
+
+	return volume->ops->set_properties(volume, changes, n, error);
+}
+
+void volume_take_properties(Volume *volume, const Properties *properties)
+{
+	g_mutex_lock(&volume->properties_lock);
+	volume->properties = *properties;
+	g_mutex_unlock(&volume->properties_lock);
 }
 
 void volume_get_properties(Volume *volume, Properties *ret_properties)

@@ -22,10 +22,20 @@ void image_uuid(const Cluster *cluster, rbd_image_t image, guint8 *ret_uuid)
 	ret_uuid[8] = (guint8)((ret_uuid[8] & 0x3f) | 0x80);
 }
 
-char *image_record_name(rbd_image_t image, int *ret_error)
+static char *object_name(rbd_image_t image, const char *prefix, int *ret_error)
 {
 	char id[64];
 
 	*ret_error = rbd_get_id(image, id, sizeof id);
-	return *ret_error ? NULL : g_strconcat("storageos_owner.", id, NULL);
+	return *ret_error ? NULL : g_strconcat(prefix, id, NULL);
+}
+
+char *image_header_name(rbd_image_t image, int *ret_error)
+{
+	return object_name(image, "rbd_header.", ret_error);
+}
+
+char *image_record_name(rbd_image_t image, int *ret_error)
+{
+	return object_name(image, "storageos_owner.", ret_error);
 }

@@ -12,6 +12,9 @@
  * its id. */
 void image_uuid(const Cluster *cluster, rbd_image_t image, guint8 *ret_uuid);
 
+/* The name of the object that has what Ceph keeps of the image; the rest as below. */
+char *image_header_name(rbd_image_t image, int *ret_error);
+
 /* The name of the object that tells who has the image (owner.h); NULL with *ret_error a negative
  * errno.  Free the result. */
 char *image_record_name(rbd_image_t image, int *ret_error);

@@ -10,6 +10,7 @@
 #include "common/base/bytes.h"
 #include "common/base/error.h"
 #include "common/rbd/image.h"
+#include "common/rbd/metadata.h"
 
 #define PUNCH_PIECE ((guint64)1 << 30) /* librbd makes a request for each object of it at once */
 #define ALLOCATED_OBJECTS 16384	       /* that are asked for one by one, at most */
@@ -238,6 +239,24 @@ static void rbd_backing_identity(Backing *backing, guint8 *ret_uuid)
 	image_uuid(&rbd->cluster, rbd->image, ret_uuid);
 }
 
+static int rbd_backing_read_properties(Backing *backing, char *ret_text, gsize size)
+{
+	RbdBacking *rbd = (RbdBacking *)backing;
+	int r;
+	g_autofree char *header = image_header_name(rbd->image, &r);
+
+	return r ? r : metadata_read(&rbd->cluster, header, ret_text, size);
+}
+
+static int rbd_backing_write_properties(Backing *backing, const char *before, const char *text)
+{
+	RbdBacking *rbd = (RbdBacking *)backing;
+	int r;
+	g_autofree char *header = image_header_name(rbd->image, &r);
+
+	return r ? r : metadata_write(&rbd->cluster, header, before, text);
+}
+
 static void rbd_backing_free(Backing *backing)
 {
 	RbdBacking *rbd = (RbdBacking *)backing;
@@ -269,6 +288,8 @@ static const BackingOps rbd_ops = {
 	.is_fenced = rbd_backing_is_fenced,
 	.allocated = rbd_backing_allocated,
 	.identity = rbd_backing_identity,
+	.read_properties = rbd_backing_read_properties,
+	.write_properties = rbd_backing_write_properties,
 	.free = rbd_backing_free,
 };
 

@@ -8,6 +8,7 @@
 #include "common/base/error.h"
 #include "common/base/json.h"
 #include "common/rbd/image.h"
+#include "common/rbd/metadata.h"
 
 #define OBJECT_ORDER 22 /* objects of 4 MiB */
 #define FEATURES (RBD_FEATURE_LAYERING | RBD_FEATURE_EXCLUSIVE_LOCK)
@@ -156,8 +157,9 @@ static GPtrArray *store_list(const char *text, GError **error)
 	return g_steal_pointer(&names);
 }
 
-/* The UUID of the image, and with `ret_record` the name of its owner's record. */
-static int identify(const Store *store, const char *name, guint8 *ret_uuid, char **ret_record)
+/* The UUID of the image, and the name of an object of it. */
+static int identify(const Store *store, const char *name, guint8 *ret_uuid,
+		    char *(*name_object)(rbd_image_t image, int *ret_error), char **ret_object)
 {
 	rbd_image_t image;
 	int r = rbd_open_read_only(store->cluster.io, name, &image, NULL);
@@ -165,15 +167,15 @@ static int identify(const Store *store, const char *name, guint8 *ret_uuid, char
 	if (r)
 		return r;
 	image_uuid(&store->cluster, image, ret_uuid);
-	if (ret_record)
-		*ret_record = image_record_name(image, &r);
+	*ret_object = name_object(image, &r);
 	rbd_close(image);
 	return r;
 }
 
-static gboolean store_create(const char *text, const char *name, guint64 size, guint8 *ret_uuid,
-			     GError **error)
+static gboolean store_create(const char *text, const char *name, guint64 size,
+			     const char *properties, guint8 *ret_uuid, GError **error)
 {
+	g_autofree char *header = NULL;
 	int order = OBJECT_ORDER, r;
 	g_auto(Store) store = {0};
 
@@ -185,8 +187,12 @@ static gboolean store_create(const char *text, const char *name, guint64 size, g
 				 store.name, name);
 	if (r)
 		return fail(&store, name, r, "create the image", error);
-	r = identify(&store, name, ret_uuid, NULL);
-	return !r || fail(&store, name, r, "look at the new image", error);
+	r = identify(&store, name, ret_uuid, image_header_name, &header);
+	if (!r && *properties)
+		r = metadata_write(&store.cluster, header, "", properties);
+	if (r)
+		rbd_remove(store.cluster.io, name);
+	return !r || fail(&store, name, r, "prepare the new image", error);
 }
 
 static gboolean fail_to_remove(const Store *store, const char *name, int r, GError **error)
@@ -218,7 +224,7 @@ static gboolean store_remove(const char *text, const char *name, guint8 *ret_uui
 
 	if (!store_open(&store, text, error))
 		return FALSE;
-	r = identify(&store, name, ret_uuid, &record);
+	r = identify(&store, name, ret_uuid, image_record_name, &record);
 	if (!r)
 		r = rbd_remove(store.cluster.io, name);
 	if (r)

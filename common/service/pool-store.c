@@ -125,13 +125,16 @@ gboolean pool_store_create(const ConfigPool *pool, const char *volume,
 {
 	const StoreOps *ops;
 	g_autofree char *store = NULL;
+	const char *properties = "";
 	guint8 uuid[16];
 
 	if (parameters->logical_block_size == 4096)
 		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
 				 "an image of Ceph has blocks of 512 bytes");
 	store = store_reach(pool, &ops, error);
-	if (!store || !ops->create(store, volume, parameters->size, uuid, error))
+	if (parameters->properties)
+		properties = parameters->properties->text;
+	if (!store || !ops->create(store, volume, parameters->size, properties, uuid, error))
 		return FALSE;
 	uuid_format(uuid, ret_uuid);
 	return TRUE;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "common/service/property-rules.h"
+
 /* No request that follows the rules has more: each takes 4 bytes of the text at least. */
 #define CHANGES_MAX (PROPERTIES_MAX / 4)
 
@@ -63,8 +65,8 @@ void properties_from_json(Json *object, Properties *ret_properties)
 			properties_change(ret_properties, &property, NULL);
 }
 
-/* The changes of a request: an array of Property; NULL with INVALID. */
-static GArray *changes_read(Json *request, GError **error)
+/* The changes of a request: an array of Property; NULL with INVALID, or UNSUPPORTED. */
+static GArray *changes_read(const Volume *volume, Json *request, GError **error)
 {
 	g_autoptr(GArray) changes = g_array_new(FALSE, FALSE, sizeof(Property));
 	Json *object = json_get_object(request, "properties");
@@ -79,7 +81,8 @@ static GArray *changes_read(Json *request, GError **error)
 	at = json_object_iter_begin(object);
 	end = json_object_iter_end(object);
 	for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at)) {
-		if (!change_read(&at, &change, error))
+		if (!change_read(&at, &change, error) ||
+		    (volume_is_direct(volume) && !property_check_direct(&change, error)))
 			return NULL;
 		g_array_append_val(changes, change);
 	}
@@ -88,7 +91,7 @@ static GArray *changes_read(Json *request, GError **error)
 
 Json *property_command(Volume *volume, Json *request, GError **error)
 {
-	g_autoptr(GArray) changes = changes_read(request, error);
+	g_autoptr(GArray) changes = changes_read(volume, request, error);
 	Json *answer, *was = json_object_new_object();
 	g_autoptr(Json) before = was;
 	char value[PROPERTY_VALUE_MAX + 1];

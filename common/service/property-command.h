@@ -7,7 +7,8 @@
  *     properties      what is to be changed; an empty text removes a property
  *     -> properties   all, after the change
  *        before       of those in the request, what they were; without those that were not set
- * Errors are those of volume_set_properties(); INVALID for a bad request.
+ * Errors are those of volume_set_properties(); INVALID for a bad request; UNSUPPORTED for what this
+ * kind of volume cannot have (property-rules.h).
  */
 #pragma once
 

@@ -60,12 +60,15 @@ static const PropertyRule rules[] = {
 	 .expects = "a size, full, or none",
 	 .parse = reserve_read,
 	 .show = size_show,
-	 .own = TRUE},
+	 .own = TRUE,
+	 .not_direct = "its space is that of Ceph's pool, where nothing can be reserved (see: ceph "
+		       "df, ceph osd pool set-quota)"},
 	{.key = PROPERTY_SCRUB_RATE,
 	 .expects = "bytes per second, for example 50M; 0: no limit",
 	 .parse = size_read,
 	 .show = size_show,
-	 .effect = "from the next scrub on"},
+	 .effect = "from the next scrub on",
+	 .not_direct = "Ceph scrubs its own copies (see: ceph config set osd osd_scrub_sleep)"},
 	{.key = PROPERTY_FRONTEND,
 	 .expects = "auto, tcmu or fuse",
 	 .parse = frontend_read,
@@ -151,6 +154,15 @@ gboolean property_parse(const char *assignment, Property *ret_change, GError **e
 		return FALSE;
 	*ret_change = change;
 	return TRUE;
+}
+
+gboolean property_check_direct(const Property *change, GError **error)
+{
+	const PropertyRule *rule = property_rule_find(change->key);
+
+	return !*change->value || !rule || !rule->not_direct ||
+	       error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "an image of Ceph has no %s: %s",
+			 change->key, rule->not_direct);
 }
 
 char *property_show(const Property *property)

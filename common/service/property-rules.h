@@ -24,6 +24,7 @@ typedef struct {
 		const char *value); /* for people; the caller frees the result.  NULL: as is */
 	const char *effect;	    /* from when on a change counts; NULL: at once */
 	gboolean own;		    /* a copy of the volume does not take it over */
+	const char *not_direct; /* why a direct volume (direct.h) cannot have it; NULL: it can */
 } PropertyRule;
 
 /* NULL: this version does not know the key. */
@@ -35,6 +36,10 @@ char *property_rule_keys(void);
 /* Parses "KEY=VALUE", or "KEY=" to remove the property.  INVALID: no such assignment, key or value;
  * the message lists the choices. */
 gboolean property_parse(const char *assignment, Property *ret_change, GError **error);
+
+/* Whether a direct volume can be changed so.  UNSUPPORTED: it cannot have that property; the
+ * message says why. */
+gboolean property_check_direct(const Property *change, GError **error);
 
 /* The value for people.  Free the result. */
 char *property_show(const Property *property);

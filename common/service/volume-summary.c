@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/service/volume-summary.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "common/backing/backing.h"
+#include "common/base/error.h"
 #include "common/base/units.h"
 #include "common/engine/superblock.h"
 #include "common/engine/tenure.h"
@@ -23,15 +25,22 @@ static guint64 needed_size(const Superblock *sb, const Backing *backing)
 static gboolean summarize_direct(Backing *backing, VolumeSummary *ret_summary, GError **error)
 {
 	BackingOwner owner = {0};
+	Properties properties = {{0}};
 	guint8 uuid[16];
+	int r = 0;
 
 	if (backing_can_be_taken_over(backing) && !backing_owner(backing, &owner, error))
 		return FALSE;
+	if (backing->ops->read_properties)
+		r = backing->ops->read_properties(backing, properties.text, sizeof properties.text);
+	if (r && r != -EBADMSG)
+		return error_set_errno(error, r, "%s: read its properties", backing->name);
 	*ret_summary = (VolumeSummary){
 		.size = backing_size(backing) & ~(guint64)(SECTOR_SIZE - 1),
 		.logical_block_size = SECTOR_SIZE,
 		.write_through = TRUE,
 		.allocated = backing_allocated(backing),
+		.properties = properties,
 	};
 	backing->ops->identity(backing, uuid);
 	uuid_format(uuid, ret_summary->uuid);

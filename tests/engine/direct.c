@@ -581,8 +581,7 @@ int main(int argc, char **argv)
 	test_add("what was flushed survives a loss of power", test_flush, NULL);
 	test_add("it has the backing's size, and grows", test_size, NULL);
 	test_add("it tells what it is", test_what_it_tells, NULL);
-	test_add("it has no snapshots, scrub or properties, and says who has", test_what_it_has_not,
-		 NULL);
+	test_add("it has no snapshots and no scrub, and says who has", test_what_it_has_not, NULL);
 	test_add("opened read-only, nothing changes it", test_read_only, NULL);
 	test_add("erasing overwrites it", test_erase, NULL);
 	return test_run(argc, argv);

@@ -90,6 +90,32 @@ static void test_inherit(const void *data)
 	CHECK_STR(properties.text, "description=a\nuser.x=1\n");
 }
 
+static void test_direct(const void *data)
+{
+	static const struct {
+		Property change;
+		const char *says; /* NULL: it can be changed so */
+	} rows[] = {
+		{{"description", "x"}, NULL},
+		{{"write_iops", "1000"}, NULL},
+		{{"later.key", "1"}, NULL},
+		{{"reserve", "full"}, "has no reserve: "},
+		{{"scrub_rate", "1048576"}, "has no scrub_rate: "},
+		{{"reserve", ""}, NULL},
+		{{"scrub_rate", ""}, NULL},
+	};
+
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autoptr(GError) error = NULL;
+
+		test_row("%s=%s", rows[i].change.key, rows[i].change.value);
+		CHECK(property_check_direct(&rows[i].change, &error) == !rows[i].says);
+		if (rows[i].says)
+			CHECK_ERROR(error, STORAGEOS_ERROR_UNSUPPORTED, rows[i].says);
+	}
+}
+
 static void test_json(const void *data)
 {
 	const Properties properties = {"description=\"größer\"\nlater.key=1\n"};
@@ -109,6 +135,7 @@ static void test_json(const void *data)
 
 int main(int argc, char **argv)
 {
+	test_add("what Ceph has itself cannot be set of an image", test_direct, NULL);
 	test_add("what people write, what is kept, what they see", test_good, NULL);
 	test_add("a bad assignment is refused with the choices", test_bad, NULL);
 	test_add("a size that is not understood is not set", test_size, NULL);
