@@ -1,12 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The properties of images of Ceph, which Ceph keeps with them: set and shown while nobody has the image, while it is
-# served, and by another machine meanwhile; what cannot be set, and when Ceph does not answer.
+# served, and by another machine meanwhile; what they do, the limits above all; what cannot be set, and when Ceph does
+# not answer.
 . "$(dirname "$0")/../lib.sh"
 need rbd ceph-common
 need ceph-mon ceph-mon
 need ceph-mgr ceph-mgr
 need ceph-osd ceph-osd
+need fio fio
 need jq jq
 need_root
 need_fuse
@@ -113,13 +115,49 @@ for volume in cloud/db cloud/old; do
 	is "all changes of $volume are made" "$(made_by_both $volume)" 10
 done
 
-# ---- it is opened again
+# ---- limits
 
-must "set" "$STORAGEOS" set cloud/db label.kept=1
+must "data" dd if=/dev/urandom of="$device" bs=1M count=32 oflag=direct conv=notrunc status=none
+known() { "$STORAGEOS" stats cloud/db --json | jq -r ".[0].limits.$1"; }
+iops() { # DEPTH read|write [OPTION...]
+	fio --name=rate --filename="$device" --iodepth="$1" --rw="rand$2" --ioengine=libaio --direct=1 --bs=4k --size=32M \
+		--time_based --ramp_time=1 --runtime=4 --output-format=json "${@:3}" 2>/dev/null |
+		jq ".jobs[0].$2.iops | floor"
+}
+# A machine that is slow or busy may be slower, and never faster; and no limit makes Ceph faster.
+factor=$(printf '%.0f' "$STORAGEOS_TIME_FACTOR")
+rate() { # DEPTH read|write OF-WITHOUT-LIMIT
+	local got least=$((($3 * 8 / 10 < 950 ? $3 * 8 / 10 : 950) / (factor < 2 ? 1 : factor * factor)))
+	got=$(iops "$1" "$2")
+	note "$2, depth $1: $got, without a limit $3"
+	check "$2, depth $1: 1000 IOPS are at least $least" [ "${got:-0}" -ge $least ]
+	check "$2, depth $1: and at most 1050" [ "${got:-9999}" -le 1050 ]
+}
+is "there is no limit" "$(known write.iops)" null
+declare -A free
+for job in "1 read" "32 read" "32 write"; do
+	# shellcheck disable=SC2086 # words
+	free[$job]=$(iops $job)
+done
+must "set limits" "$STORAGEOS" set cloud/db read_iops=1000 write_iops=1000
+is "they are known at once" "$(known write.iops) $(known read.iops) $(known read.iops_burst)" "1000 1000 100"
+for job in "${!free[@]}"; do
+	# shellcheck disable=SC2086 # words
+	rate $job "${free[$job]}"
+done
+like "stats shows them to people" "$("$STORAGEOS" stats cloud/db)" 'write limit +1000 requests/s'
+must "a low one" "$STORAGEOS" set cloud/db read_iops=100
+got=$(iops 32 read)
+check "holds at once: $got" [ "$got" -le 106 ] && [ "$got" -ge 80 ]
 must "the server dies" kill -9 "$("$STORAGEOS" status cloud/db --json | jq -r '.[0].pid')"
 check "what is left is taken down" "$STORAGEOS" detach cloud/db
 must "and attached again" within 60 "$STORAGEOS" attach cloud/db
-is "what was set survives the server's death" "$(get cloud/db label.kept)" '{"label.kept":"1"}'
+is "the limits are there again" "$(known read.iops) $(known write.iops)" "100 1000"
+check "what another machine sets" other set cloud/db read_iops=none
+is "holds from the next attach on" "$(known read.iops)" 100
+must "detached" "$STORAGEOS" detach cloud/db
+must "attached" "$STORAGEOS" attach cloud/db
+is "then there is none" "$(known read.iops)" null
 
 # ---- Ceph does not answer
 
