@@ -21,7 +21,7 @@ static gboolean over_owner(gpointer data, BackingOwner *ret_owner, GError **erro
 	return volume_owner(device_volume(data), ret_owner, error);
 }
 
-/* Whoever had it may have made it larger. */
+/* Whoever had it may have made it larger, or changed its properties. */
 static gboolean over_take(gpointer data, const char *client, GError **error)
 {
 	Device *device = data;
@@ -30,6 +30,7 @@ static gboolean over_take(gpointer data, const char *client, GError **error)
 	if (!volume_take_over(volume, client, error))
 		return FALSE;
 	device_take_size(device, volume, TRUE);
+	monitor_follow_properties(device->monitor);
 	return TRUE;
 }
 

@@ -364,10 +364,15 @@ gboolean volume_owner(Volume *volume, BackingOwner *ret_owner, GError **error)
 	return backing_owner(volume->engine.backing, ret_owner, error);
 }
 
+/* Without the properties of now, those that it had go on. */
 gboolean volume_take_over(Volume *volume, const char *client, GError **error)
 {
+	g_autoptr(GError) problem = NULL;
+
 	if (!backing_take_over(volume->engine.backing, client, error) || !take_size(volume, error))
 		return FALSE;
+	if (!take_properties(volume, &problem))
+		log_warning("%s", problem->message);
 	__atomic_store_n(&volume->on_standby, FALSE, __ATOMIC_RELEASE);
 	return TRUE;
 }

@@ -181,7 +181,7 @@ gboolean volume_is_on_standby(const Volume *volume);
 
 /* As BackingOps says; of a volume that can be on standby.  They wait for the storage: not in a
  * thread for which others wait.  After TRUE the volume is not on standby any more, and has the size
- * that it has now. */
+ * and the properties that it has now. */
 gboolean volume_owner(Volume *volume, BackingOwner *ret_owner, GError **error);
 gboolean volume_take_over(Volume *volume, const char *client, GError **error);
 gboolean volume_is_fenced(Volume *volume);

@@ -271,7 +271,6 @@ static Json *command_snapshot(Monitor *monitor, const char *command, Json *reque
 	return answer;
 }
 
-/* The limits that the volume keeps hold from now on. */
 static void limits_apply(Monitor *monitor)
 {
 	g_autoptr(GError) error = NULL;
@@ -342,6 +341,12 @@ Monitor *monitor_new(const Config *config, const VolumeName *name, const char *f
 		    error ? error->message : "failed");
 	monitor_free(monitor);
 	return NULL;
+}
+
+void monitor_follow_properties(Monitor *monitor)
+{
+	if (monitor)
+		limits_apply(monitor);
 }
 
 void monitor_free(Monitor *monitor)

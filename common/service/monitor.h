@@ -69,5 +69,9 @@ typedef struct {
 Monitor *monitor_new(const Config *config, const VolumeName *name, const char *frontend,
 		     Volume *volume, const Metrics *metrics, const MonitorMore *more);
 
+/* The volume may have other properties than before: the limits that it keeps hold from now on. NULL
+ * is allowed. */
+void monitor_follow_properties(Monitor *monitor);
+
 /* Stops a running scrub and ends the socket.  NULL is allowed. */
 void monitor_free(Monitor *monitor);

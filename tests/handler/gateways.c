@@ -166,6 +166,27 @@ static void test_takeover(const void *data)
 	dev_remove(&dev);
 }
 
+#define LIMITED 40
+
+/* What another gateway has set while it had the unit holds here, too. */
+static void test_limits(const void *data)
+{
+	gint64 begun;
+	Dev dev;
+
+	(void)data;
+	REQUIRE(open_device(&dev));
+	image->take();
+	image->keep("write_iops=30\n");
+	CHECK(becomes_owner(&dev));
+	begun = g_get_monotonic_time();
+	for (guint i = 0; i < LIMITED; i++)
+		CHECK_INT(send_write(&dev, 3), STS_OK);
+	CHECK(g_get_monotonic_time() - begun > G_USEC_PER_SEC);
+	image->keep("");
+	dev_remove(&dev);
+}
+
 #define UNDER_WAY 4
 
 /* Writes that have been carried out, and were not answered yet when another gateway took over. */
@@ -336,6 +357,7 @@ int main(int argc, char **argv)
 	enabled_text = "1\n";
 	test_add("on standby, reads are carried out and changes refused", test_standby, NULL);
 	test_add("a takeover from an owner that serves nobody", test_takeover, NULL);
+	test_add("limits that the former owner has set go on", test_limits, NULL);
 	test_add("when fenced, all under way is answered 2/040B, and a new handle opened",
 		 test_fenced, NULL);
 	test_add("a backstore that is not set up is refused until it is", test_misfit, NULL);

@@ -23,6 +23,7 @@ static guint8 *content;
 static guint owner, clients = ANOTHER, opened, open_now, held;
 static guint64 count;
 static gboolean serving, holding;
+static char kept[4096]; /* the properties */
 
 static gboolean is_fenced_locked(const Handle *handle)
 {
@@ -167,6 +168,15 @@ static guint64 handle_allocated(Backing *backing)
 	return 0;
 }
 
+static int handle_read_properties(Backing *backing, char *ret_text, gsize size)
+{
+	(void)backing;
+	g_mutex_lock(&lock);
+	g_strlcpy(ret_text, kept, size);
+	g_mutex_unlock(&lock);
+	return 0;
+}
+
 static void handle_identity(Backing *backing, guint8 *ret_uuid)
 {
 	static const guint8 uuid[16] = {0x9a, 0x7c, 0x3c, 0x5e, 0x0d, 0x52, 0x5c, 0x5b,
@@ -205,6 +215,7 @@ static const BackingOps handle_ops = {
 	.is_fenced = handle_is_fenced,
 	.allocated = handle_allocated,
 	.identity = handle_identity,
+	.read_properties = handle_read_properties,
 	.free = handle_free,
 };
 
@@ -251,6 +262,13 @@ static void control_serve(gboolean serves)
 	g_mutex_unlock(&lock);
 }
 
+static void control_keep(const char *properties)
+{
+	g_mutex_lock(&lock);
+	g_strlcpy(kept, properties, sizeof kept);
+	g_mutex_unlock(&lock);
+}
+
 static void control_hold(gboolean hold)
 {
 	g_mutex_lock(&lock);
@@ -291,6 +309,7 @@ const Pretended *pretended_controls(void)
 	static const Pretended controls = {.take = control_take,
 					   .give_back = control_give_back,
 					   .serve = control_serve,
+					   .keep = control_keep,
 					   .hold = control_hold,
 					   .held = control_held,
 					   .opened = control_opened,

@@ -18,6 +18,8 @@ typedef struct {
 	void (*give_back)(void);
 	/* Whether it counts up, as it serves. */
 	void (*serve)(gboolean serves);
+	/* It sets the properties. */
+	void (*keep)(const char *properties);
 	/* Changes wait, and then end as if they had arrived before anybody was fenced off. */
 	void (*hold)(gboolean hold);
 	guint (*held)(void); /* how many do */
