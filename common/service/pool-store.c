@@ -112,8 +112,12 @@ gboolean pool_store_space(const ConfigPool *pool, guint64 *ret_whole, guint64 *r
 	g_autofree char *store = store_reach(pool, &ops, error);
 	StoreSpace space;
 
-	if (!store || !ops->space(store, &space, error))
+	if (!store)
 		return FALSE;
+	if (!ops->space(store, &space, error)) {
+		prefix_error(pool, error);
+		return FALSE;
+	}
 	*ret_whole = space.whole;
 	*ret_available = space.available;
 	return TRUE;

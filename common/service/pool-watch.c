@@ -14,13 +14,16 @@
 #define NEAR (16 * GIB)
 #define INTERVAL_NEAR G_USEC_PER_SEC
 #define INTERVAL (5 * G_USEC_PER_SEC)
+#define INTERVAL_CEPH (60 * G_USEC_PER_SEC)
 #define FIRST_WAIT (2 * G_USEC_PER_SEC)
 
 struct PoolWatch {
 	char *name; /* of the pool */
 	char *file; /* the configuration's */
 	gboolean named;
-	gint64 room; /* atomic; G_MAXINT64: no quota */
+	gboolean ceph;
+	GThread *thread; /* of Ceph alone: to be joined */
+	gint64 room;	 /* atomic; G_MAXINT64: no quota */
 
 	/* Of the thread alone. */
 	Config *config; /* as it was read last, or NULL */
@@ -94,6 +97,8 @@ static gint64 pool_measure(PoolWatch *watch, const ConfigPool *pool)
 		logging_write_limited(&watch->limit, LOGGING_WARNING, "%s", error->message);
 	else
 		room_set(watch, before, space.left);
+	if (watch->ceph)
+		return INTERVAL_CEPH;
 	return pool->quota && __atomic_load_n(&watch->room, __ATOMIC_RELAXED) < (gint64)NEAR
 		       ? INTERVAL_NEAR
 		       : INTERVAL;
@@ -105,7 +110,7 @@ static gint64 watch_look(PoolWatch *watch)
 
 	config_follow(watch);
 	pool = watch->config ? config_find_pool(watch->config, watch->name) : NULL;
-	return pool && !pool->ceph ? pool_measure(watch, pool) : INTERVAL;
+	return pool && pool->ceph == watch->ceph ? pool_measure(watch, pool) : INTERVAL;
 }
 
 static gpointer watch_main(gpointer data)
@@ -141,6 +146,14 @@ static PoolWatch *watch_find_locked(const Config *config, const ConfigPool *pool
 	return watch;
 }
 
+static gboolean watch_start(PoolWatch *watch, GError **error)
+{
+	if (!watch->ceph)
+		return thread_start_detached("storageos-pool", watch_main, watch, error);
+	watch->thread = thread_start("storageos-pool", watch_main, watch, error);
+	return watch->thread != NULL;
+}
+
 static PoolWatch *watch_begin_locked(const Config *config, const ConfigPool *pool, GError **error)
 {
 	PoolWatch *watch = g_new0(PoolWatch, 1);
@@ -148,10 +161,11 @@ static PoolWatch *watch_begin_locked(const Config *config, const ConfigPool *poo
 	watch->name = g_strdup(pool->name);
 	watch->file = g_strdup(config->file);
 	watch->named = config->named;
+	watch->ceph = pool->ceph;
 	watch->room = G_MAXINT64;
 	watch->users = 1; /* the thread looks at it at once */
 	g_cond_init(&watch->changed);
-	if (!thread_start_detached("storageos-pool", watch_main, watch, error)) {
+	if (!watch_start(watch, error)) {
 		watch_free(watch);
 		return NULL;
 	}
@@ -192,15 +206,19 @@ void pool_watch_limit(PoolWatch *watch, Backing *backing)
 void pool_watch_leave(PoolWatch *watch)
 {
 	PoolWatch **at = &first;
+	GThread *thread = NULL;
 
 	if (!watch)
 		return;
 	g_mutex_lock(&lock);
 	if (!--watch->users) {
+		thread = watch->thread;
 		while (*at != watch)
 			at = &(*at)->next;
 		*at = watch->next;
 		g_cond_broadcast(&watch->changed);
 	}
 	g_mutex_unlock(&lock);
+	if (thread)
+		g_thread_join(thread);
 }

@@ -52,15 +52,15 @@ static void held_release(gpointer data)
 	g_free(held);
 }
 
-/* Watches the pool's space for a volume that is written to; NULL if it has no pool of files, or
- * cannot be watched. */
+/* Watches the pool's space for a volume that is written to; NULL if it has no pool, or cannot be
+ * watched. */
 static PoolWatch *pool_watch(const Config *config, const VolumeName *name, Backing *backing)
 {
 	const ConfigPool *pool = name->pool ? config_find_pool(config, name->pool) : NULL;
 	g_autoptr(GError) error = NULL;
 	PoolWatch *watch;
 
-	if (!pool || pool->ceph)
+	if (!pool)
 		return NULL;
 	watch = pool_watch_join(config, pool, &error);
 	if (watch)

@@ -326,11 +326,18 @@ static char *read_marker(const char *store, GError **error)
 	return g_strdup("{\"format\": 1, \"uuid\": \"" PRETENDED_UUID "\", \"name\": \"ceph\"}");
 }
 
+static gboolean space(const char *store, StoreSpace *ret_space, GError **error)
+{
+	(void)store, (void)error;
+	*ret_space = (StoreSpace){2 * PRETENDED_SIZE, PRETENDED_SIZE};
+	return TRUE;
+}
+
 EXPORT const Module *MODULE_ENTRY(const ModuleHost *host);
 
 const Module *MODULE_ENTRY(const ModuleHost *host)
 {
-	static const StoreOps store = {.read_marker = read_marker};
+	static const StoreOps store = {.read_marker = read_marker, .space = space};
 	static const Module module = {
 		.version = "pretended", .open = pretended_open, .store = &store};
 
