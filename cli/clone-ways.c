@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/clone-ways.h"
 
+#include <string.h>
+
 #include "cli/clone-copy.h"
 #include "cli/clone-hold.h"
 #include "cli/interrupt.h"
@@ -14,6 +16,22 @@ typedef struct {
 	const Cli *cli;
 	const VolumeName *from, *to;
 } Cloning;
+
+gboolean clone_names_parse(const Cli *cli, const Verb *verb, VolumeName **ret_from,
+			   VolumeName **ret_to)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(VolumeName) from = volume_name_parse_any(cli->arguments[0], &error);
+	g_autoptr(VolumeName) to = from ? volume_name_parse(cli->arguments[1], &error) : NULL;
+
+	if (!to) {
+		cli_usage("%s: %s", verb->name, error->message);
+		return FALSE;
+	}
+	*ret_from = g_steal_pointer(&from);
+	*ret_to = g_steal_pointer(&to);
+	return TRUE;
+}
 
 /* The clone is recovered as after a crash, which need not be said. */
 static void warnings_say(LoggingLevel level, const char *line)
@@ -91,4 +109,23 @@ gboolean clone_make(const Cli *cli, const VolumeName *from, const VolumeName *to
 	logging_set_sink(warnings_say);
 	volume_set_cache_size(cli->config->node_cache);
 	return clone_try(&cloning, ways, ret_how, error);
+}
+
+void clone_report(const Cli *cli, const char *member, const char *done, const VolumeName *from,
+		  const VolumeName *to, const char *how)
+{
+	g_autofree char *source = volume_name_format(from);
+	g_autofree char *volume = volume_name_format(to);
+	Json *object = json_object_new_object();
+
+	json_add_text(object, "volume", volume);
+	json_add_text(object, member, source);
+	json_add_text(object, "how", how);
+	if (strcmp(how, "linked") != 0)
+		cli_report(cli, object, "%s: %s from %s", volume, done, source);
+	else
+		cli_report(cli, object,
+			   "%s: %s from %s (linked: it needs the snapshot until: storageos flatten "
+			   "%s)",
+			   volume, done, source, volume);
 }

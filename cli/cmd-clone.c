@@ -2,28 +2,7 @@
 /*
  * clone: makes a volume of a snapshot, in the first way that is possible.
  */
-#include <string.h>
-
 #include "cli/clone-ways.h"
-
-static void clone_report(const Cli *cli, const VolumeName *snapshot, const VolumeName *volume,
-			 const char *how)
-{
-	g_autofree char *from = volume_name_format(snapshot);
-	g_autofree char *to = volume_name_format(volume);
-	Json *object = json_object_new_object();
-
-	json_add_text(object, "volume", to);
-	json_add_text(object, "snapshot", from);
-	json_add_text(object, "how", how);
-	if (strcmp(how, "linked") != 0)
-		cli_report(cli, object, "%s: cloned from %s", to, from);
-	else
-		cli_report(cli, object,
-			   "%s: cloned from %s (linked: it needs the snapshot until: storageos "
-			   "flatten %s)",
-			   to, from, to);
-}
 
 static int verb_clone_run(int argc, char **argv)
 {
@@ -47,10 +26,8 @@ static int verb_clone_run(int argc, char **argv)
 		return status;
 	if (reflink + linked + copy > 1)
 		return cli_usage("clone: --reflink, --linked and --copy exclude each other");
-	from = volume_name_parse_any(cli.arguments[0], &error);
-	to = from ? volume_name_parse(cli.arguments[1], &error) : NULL;
-	if (!to)
-		return cli_usage("clone: %s", error->message);
+	if (!clone_names_parse(&cli, &verb_clone, &from, &to))
+		return CLI_USAGE;
 	if (!from->snapshot)
 		return cli_usage("clone: '%s' names no snapshot (usage: storageos clone %s; of a "
 				 "volume: storageos copy %s %s)",
@@ -60,9 +37,11 @@ static int verb_clone_run(int argc, char **argv)
 	       : linked ? CLONE_LINKED
 	       : copy	? CLONE_COPY
 			: CLONE_REFLINK | CLONE_LINKED | CLONE_COPY;
-	if (!clone_make(&cli, from, to, ways, &how, &error))
+	if (!clone_make(&cli, from, to, ways, &how, &error)) {
+		g_prefix_error(&error, "clone %s: ", cli.arguments[0]);
 		return cli_failed(error);
-	clone_report(&cli, from, to, how);
+	}
+	clone_report(&cli, "snapshot", "cloned", from, to, how);
 	return CLI_DONE;
 }
 

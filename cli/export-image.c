@@ -4,16 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "cli/image-copy.h"
 #include "cli/interrupt.h"
-#include "cli/snapshot-take.h"
-#include "common/base/autofd.h"
+#include "cli/temporary-snapshot.h"
 #include "common/base/error.h"
 #include "common/base/fd.h"
 #include "common/base/output.h"
@@ -79,44 +75,6 @@ gboolean image_verify(Volume *snapshot, const char *path, TransferProgress *prog
 
 /* ---- a volume */
 
-static char *snapshot_take(const Cli *cli, const VolumeName *name, GError **error)
-{
-	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-	g_autofree char *time = g_date_time_format(now, "%Y%m%dt%H%M%Sz");
-	SnapshotVolume *volume =
-		snapshot_volume_open(cli->config, name, SNAPSHOT_VOLUME_CHANGE, error);
-	SnapshotTake take = {.volume = volume};
-	gboolean done;
-
-	if (!volume)
-		return NULL;
-	take.name = g_strdup_printf("export-%s-%d", time, (int)getpid());
-	done = snapshots_take(cli->config, &take, 1, POLICY_FREEZE_AUTO, FALSE, 0, error);
-	done = snapshot_volume_close(volume, done ? error : NULL) && done;
-	if (done)
-		return take.name;
-	g_free(take.name);
-	return NULL;
-}
-
-static gboolean snapshot_delete(const Cli *cli, const VolumeName *name, const char *snapshot,
-				GError **error)
-{
-	SnapshotVolume *volume =
-		snapshot_volume_open(cli->config, name, SNAPSHOT_VOLUME_CHANGE, error);
-	g_autoptr(Json) answer = NULL;
-	Json *request;
-	gboolean closed;
-
-	if (!volume)
-		return FALSE;
-	request = json_object_new_object();
-	json_add_text(request, "name", snapshot);
-	answer = snapshot_volume_ask(volume, "snapshot-delete", request, error);
-	closed = snapshot_volume_close(volume, answer ? error : NULL);
-	return answer && closed;
-}
-
 static void child_begin(gpointer data)
 {
 	(void)data;
@@ -142,11 +100,10 @@ static int child_await(GPid pid)
 	return status;
 }
 
-static gboolean snapshot_export(const VolumeName *name, const char *snapshot,
-				const char *const argv[], int *ret_status, GError **error)
+static gboolean snapshot_export(const VolumeName *name, const char *const argv[], int *ret_status,
+				GError **error)
 {
-	const VolumeName whole = {name->pool, name->name, (char *)snapshot};
-	g_autofree char *text = volume_name_format(&whole);
+	g_autofree char *text = volume_name_format(name);
 	g_autoptr(GPtrArray) arguments = g_ptr_array_new();
 	g_autoptr(GError) problem = NULL;
 	int status;
@@ -170,17 +127,10 @@ static gboolean snapshot_export(const VolumeName *name, const char *snapshot,
 gboolean export_by_snapshot(const Cli *cli, const VolumeName *name, const char *const argv[],
 			    int *ret_status, GError **error)
 {
-	g_autofree char *snapshot = NULL;
-	gboolean done;
+	g_auto(TemporarySnapshot) snapshot = {0};
 
 	interrupt_hold();
-	snapshot = snapshot_take(cli, name, error);
-	if (!snapshot)
-		return FALSE;
-	done = snapshot_export(name, snapshot, argv, ret_status, error);
-	if (snapshot_delete(cli, name, snapshot, done ? error : NULL))
-		return done;
-	if (done)
-		g_prefix_error(error, "the snapshot '%s' is left: ", snapshot);
-	return FALSE;
+	return temporary_snapshot_take(cli->config, name, FALSE, POLICY_FREEZE_AUTO, &snapshot,
+				       error) &&
+	       snapshot_export(snapshot.name, argv, ret_status, error);
 }

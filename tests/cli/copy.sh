@@ -59,10 +59,15 @@ is "a bad name" "$("$STORAGEOS" copy db X 2>/dev/null; echo $?)" 2
 is "no snapshot is left of what failed" "$(snapshots_of db)" one
 refuses "clone of a volume names copy" 'names no snapshot .*of a volume: storageos copy db x' "$STORAGEOS" clone db x
 
-# A command that was killed leaves the snapshot, which can be deleted.
+# A command that was killed leaves the snapshot, which can be deleted, or is by a later command.
 killed() { strace -f -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:signal=KILL "$STORAGEOS" copy db killed; }
 refuses "killed before the copy has its name" '' killed
-like "the snapshot is left" "$(snapshots_of db)" '^one copying-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$'
+like "the snapshot is left" "$(snapshots_of db)" '^one temporary-[0-9]{8}t[0-9]{6}z-[0-9a-f]{8}$'
 check "and can be deleted" "$STORAGEOS" snapshot delete "db@$(snapshots_of db | cut -d' ' -f2)"
 refuses "there is no copy" 'no such volume' "$STORAGEOS" info killed
+must "one that was left long ago" "$STORAGEOS" snapshot create db@temporary-20200101t000000z-0123abcd --freeze never
+must "and one that only looks like it" "$STORAGEOS" snapshot create db@temporary-20200101t000000z-mine --freeze never
+like "is deleted by the next copy" "$("$STORAGEOS" copy db next 2>&1)" \
+	'default/db@temporary-20200101t000000z-0123abcd is deleted: the command that had taken it was killed'
+is "alone" "$(snapshots_of db)" "one temporary-20200101t000000z-mine"
 finish
