@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # A create or attach that is interrupted at any step is undone or completed, and so is an attach that
-# fails at its last step: it leaves no file, server, device, link, state or lock.
+# fails at its last step: it leaves no file, server, device, link, state or lock.  What takes long, as a
+# copy does, ends soon by a signal, says so, and leaves nothing.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need_strace
@@ -121,4 +122,45 @@ is "nothing is left" "$(remains)" ""
 check "the volume can be attached then" "$STORAGEOS" attach db
 check "the volume can be detached then" "$STORAGEOS" detach db
 is "nothing is left" "$(remains)" ""
+
+# ---- what takes long
+
+pool_on_disk disk "$WORK/disk.img" 4G
+must "data" eval "head -c 64M /dev/urandom | '$STORAGEOS' import disk/db - --format raw --no-verify"
+must "a snapshot" "$STORAGEOS" snapshot create disk/db@one --freeze never
+hidden() { find "$WORK/disk" -name '.*.new' | grep .; }
+volumes() { find "$WORK/disk" -name '*.vol*' -printf '%f ' | tr ' ' '\n' | sort | xargs; }
+snapshots() { "$STORAGEOS" snapshot list disk/db --json | jq -r '[.[] | select(.state != "deleting") | .name] | join(" ")'; }
+# stopped SIGNAL CALLS COMMAND...: the command, for which these calls take long, gets the signal when its volume has a
+# temporary name; prints its status, and what volumes there are then.
+stopped() {
+	local signal=$1 calls=$2 tracer status begun
+	shift 2
+	env --default-signal strace -f -qq -o /dev/null -e trace="$calls" -e inject="$calls:delay_enter=60000" "$@" \
+		>"$WORK/out" 2>"$WORK/said" &
+	tracer=$!
+	wait_for 20 hidden || return
+	kill -"$signal" "$(pgrep -P $tracer)"
+	begun=$SECONDS
+	wait $tracer
+	status=$?
+	[ $((SECONDS - begun)) -le "$(limit 10)" ] || echo "took $((SECONDS - begun)) s"
+	echo "$status $(volumes)"
+}
+ends() { # SIGNAL CALLS COMMAND...
+	local signal=$1
+	is "SIG$signal ends ${*:3}, and there is nothing new" "$(stopped "$1" "$2" "$STORAGEOS" "${@:3}")" \
+		"$((128 + $(kill -l "$signal"))) db.vol"
+	like "it says so" "$(<"$WORK/said")" "^storageos: $3.*: interrupted$"
+}
+ends INT pwrite64,pwritev copy disk/db disk/new
+ends TERM pwrite64,pwritev copy disk/db@one disk/new
+ends INT pwrite64,pwritev clone disk/db@one disk/new --copy
+is "no snapshot is left" "$(snapshots)" one
+like "one that is killed" "$(stopped KILL pwrite64,pwritev "$STORAGEOS" copy disk/db disk/new)" "^137 "
+like "leaves a snapshot" "$(snapshots)" '^one temporary-[0-9]{8}t[0-9]{6}z-[0-9a-f]{8}$'
+is "and no volume" "$(find "$WORK/disk" -name 'new.vol')" ""
+must "the next copy" "$STORAGEOS" copy disk/db disk/new
+check "the copy is whole" "$STORAGEOS" check disk/new
+check "and equal" "$STORAGEOS" compare disk/db disk/new
 finish
