@@ -9,6 +9,7 @@
 #include "common/base/error.h"
 #include "common/base/names.h"
 #include "common/base/units.h"
+#include "common/service/property-command.h"
 
 #define SUFFIX ".vol"
 
@@ -33,18 +34,29 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Listing, listing_clear)
 
 /* ---- printing */
 
-static Json *row_to_json(const ListRow *row)
+static void row_add_facts(const Config *config, const ListRow *row, Json *object)
+{
+	const Facts *facts = &row->attachment->facts;
+
+	json_add_number(object, "size", facts->size);
+	json_add_number(object, "allocated", facts->allocated);
+	json_object_object_add(object, "properties", properties_to_json(&facts->properties));
+	if (pool_is_ceph(config, row->name))
+		return; /* which scrubs by itself */
+	json_add_number(object, "scrub_time", facts->scrub_time);
+	json_add_number(object, "scrub_errors", facts->scrub_errors);
+}
+
+static Json *row_to_json(const Config *config, const ListRow *row)
 {
 	const Attachment *attachment = row->attachment;
 	Json *object = json_object_new_object();
 
 	json_add_text(object, "volume", row->text);
-	if (attachment->facts_error) {
+	if (attachment->facts_error)
 		json_add_text(object, "error", attachment->facts_error->message);
-	} else {
-		json_add_number(object, "size", attachment->facts.size);
-		json_add_number(object, "allocated", attachment->facts.allocated);
-	}
+	else
+		row_add_facts(config, row, object);
 	attachment_to_json(attachment, object);
 	json_add_text(object, "trouble", row->trouble);
 	return object;
@@ -55,7 +67,8 @@ static void rows_print_json(const Listing *listing)
 	g_autoptr(Json) objects = json_object_new_array();
 
 	for (guint i = 0; i < listing->rows->len; i++)
-		json_object_array_add(objects, row_to_json(g_ptr_array_index(listing->rows, i)));
+		json_object_array_add(
+			objects, row_to_json(listing->config, g_ptr_array_index(listing->rows, i)));
 	cli_print_json(objects);
 }
 

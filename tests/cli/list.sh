@@ -50,6 +50,9 @@ before=$(date +%s)
 must "scrub" "$STORAGEOS" scrub fast/c
 check "the time of the scrub" [ "$(list -H --bytes -o scrubbed fast)" -ge "$before" ]
 
+is "JSON has the properties, too" "$(list --json | jq -c '[.[].properties.description]')" '[null,"the other one",null]'
+is "and the last scrub" "$(list --json | jq -c '[.[] | [.scrub_time > 0, .scrub_errors]]')" '[[false,0],[false,0],[true,0]]'
+
 is "sorted by a number" "$(list -H -o name --sort size | xargs)" "b c a"
 is "the greatest first" "$(list -H -o name --sort size --reverse | xargs)" "a c b"
 is "by text" "$(list -H -o size --sort name -r | words)" "128 MiB;64 MiB;1 GiB;"
