@@ -15,14 +15,18 @@ arch=$(dpkg --print-architecture)
 out=$WORK/out
 version=$(dpkg-parsechangelog -l "$ROOT/packaging/debian/changelog" -S Version)
 packages=(storageos storageos-fuse storageos-rbd tcmu-handler-storageos)
-deb_of() { echo "$out/$1_${version}_$arch.deb"; }
+deb_of() {
+	local on=$arch
+	[ "$1" != storageos-cockpit ] || on=all
+	echo "$out/$1_${version}_$on.deb"
+}
 
 # ---- building
 
 must "a copy of the source" git clone -q "$ROOT" "$WORK/here"
 must "make-deb makes packages" "$WORK/here/packaging/make-deb" --no-install --output "$out"
-check "they are four" ls "$(deb_of storageos)" "$(deb_of storageos-fuse)" "$(deb_of storageos-rbd)" \
-	"$(deb_of tcmu-handler-storageos)"
+check "they are five" ls "$(deb_of storageos)" "$(deb_of storageos-fuse)" "$(deb_of storageos-rbd)" \
+	"$(deb_of tcmu-handler-storageos)" "$(deb_of storageos-cockpit)"
 # A build elsewhere, at another time.
 must "another copy" git clone -q "$WORK/here" "$WORK/somewhere/else"
 must "make-deb makes them again" "$WORK/somewhere/else/packaging/make-deb" --no-install --output "$WORK/again"
@@ -90,6 +94,12 @@ is "what is in tcmu-handler-storageos" "$(contents tcmu-handler-storageos)" \
 -rw-r--r-- root/root /usr/lib/$multiarch/storageos/handler_storageos.so
 lrwxrwxrwx root/root /usr/lib/$multiarch/tcmu-runner/handler_storageos.so -> ../storageos/handler_storageos.so"
 
+is "what is in storageos-cockpit" "$(contents storageos-cockpit)" \
+"-rw-r--r-- root/root /usr/share/cockpit/storageos/index.html
+-rw-r--r-- root/root /usr/share/cockpit/storageos/manifest.json
+-rw-r--r-- root/root /usr/share/cockpit/storageos/storageos.css
+-rw-r--r-- root/root /usr/share/cockpit/storageos/storageos.js"
+
 field() { dpkg-deb -f "$(deb_of "$1")" "$2"; }
 like "the plugin needs a runner that it works with" "$(field tcmu-handler-storageos Depends)" \
 	'(^|, )tcmu-runner \(>= 1\.3\.0\)(,|$)'
@@ -103,6 +113,9 @@ is "nothing else needs Ceph's libraries" \
 is "the command line recommends both, and needs neither" \
 	"$(field storageos Recommends) $(field storageos Depends | grep -c -e fuse -e tcmu)" \
 	"storageos-fuse (= $version), tcmu-handler-storageos (= $version) 0"
+
+is "the page needs Cockpit's bridge and the command line" "$(field storageos-cockpit Depends)" \
+	"cockpit-bridge, storageos (>= $version)"
 
 hardened() { # FILE
 	readelf -hW "$1" | grep -q 'Type: *DYN' && readelf -dW "$1" | grep -q BIND_NOW &&

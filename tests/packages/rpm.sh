@@ -16,9 +16,14 @@ names=(storageos storageos-fuse storageos-rbd tcmu-handler-storageos)
 must "a copy of the source" git clone -q "$ROOT" "$WORK/here"
 must "make-rpm makes packages" "$WORK/here/packaging/make-rpm" --no-install --output "$out"
 release=$(sed -n 's/^Version: *//p' "$ROOT/packaging/rpm/storageos.spec")-1
-rpm_of() { echo "$out/$1-$release.$(uname -m).rpm"; }
-check "they are four, and the source" ls "$(rpm_of storageos)" "$(rpm_of storageos-fuse)" "$(rpm_of storageos-rbd)" \
-	"$(rpm_of tcmu-handler-storageos)" "$out/storageos-$release.src.rpm"
+rpm_of() {
+	local on
+	on=$(uname -m)
+	[ "$1" != storageos-cockpit ] || on=noarch
+	echo "$out/$1-$release.$on.rpm"
+}
+check "they are five, and the source" ls "$(rpm_of storageos)" "$(rpm_of storageos-fuse)" "$(rpm_of storageos-rbd)" \
+	"$(rpm_of tcmu-handler-storageos)" "$(rpm_of storageos-cockpit)" "$out/storageos-$release.src.rpm"
 # A build elsewhere, at another time, of another user's making.
 must "another copy" git clone -q "$WORK/here" "$WORK/somewhere/else"
 mkdir "$WORK/tmp"
@@ -100,6 +105,13 @@ drwxr-xr-x root:root /usr/lib64/storageos
 drwxr-xr-x root:root /usr/lib64/tcmu-runner
 lrwxrwxrwx root:root /usr/lib64/tcmu-runner/handler_storageos.so ../storageos/handler_storageos.so"
 
+is "what is in storageos-cockpit" "$(contents storageos-cockpit)" \
+"drwxr-xr-x root:root /usr/share/cockpit/storageos
+-rw-r--r-- root:root /usr/share/cockpit/storageos/index.html
+-rw-r--r-- root:root /usr/share/cockpit/storageos/manifest.json
+-rw-r--r-- root:root /usr/share/cockpit/storageos/storageos.css
+-rw-r--r-- root:root /usr/share/cockpit/storageos/storageos.js"
+
 # What each needs but libraries, and rpm itself.
 needs() { # PACKAGE
 	query "$1" '[%{REQUIRENEVRS}\n]' | grep -v -e '^lib' -e '^rtld' -e '^rpmlib' | sort -u | xargs
@@ -110,6 +122,7 @@ is "what storageos-rbd needs" "$(needs storageos-rbd)" "/bin/sh storageos$isa = 
 like "and Ceph's library" "$(query storageos-rbd '[%{REQUIRENEVRS}\n]')" '^librbd\.so\.1'
 is "nothing else needs Ceph's libraries" "$(for name in storageos storageos-fuse tcmu-handler-storageos; do
 	query $name '[%{REQUIRENEVRS}\n]'; done | grep -c -e librbd -e librados)" 0
+is "what storageos-cockpit needs" "$(needs storageos-cockpit)" "cockpit-bridge storageos = $release"
 is "what tcmu-handler-storageos needs" "$(needs tcmu-handler-storageos)" \
 	"/bin/sh storageos$isa = $release tcmu-runner >= 1.3.0"
 is "what storageos recommends" "$(query storageos '[%{RECOMMENDNEVRS}\n]' | xargs)" \
