@@ -9,6 +9,25 @@
 #include "cli/set-stored.h"
 #include "common/base/error.h"
 #include "common/base/units.h"
+#include "common/service/pool-fill.h"
+
+typedef struct {
+	VolumeName *name;
+	char *text;
+	VolumeParameters parameters;
+	Properties properties;
+	Property reserve; /* if `reserved` */
+	gboolean reserved, force;
+} Creating;
+
+static void creating_clear(Creating *creating)
+{
+	volume_name_free(creating->name);
+	g_free(creating->text);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Creating, creating_clear)
+
+/* ---- options */
 
 static gboolean parameters_read(const char *size, const char *block_size, const char *write_cache,
 				VolumeParameters *parameters)
@@ -37,13 +56,6 @@ static gboolean parameters_read(const char *size, const char *block_size, const 
 	return TRUE;
 }
 
-static void change_drop(GArray *changes, const char *key)
-{
-	for (guint i = 0; i < changes->len; i++)
-		if (!strcmp(g_array_index(changes, Property, i).key, key))
-			g_array_remove_index(changes, i--);
-}
-
 /* What --set and --reserve ask for; an array of Property. */
 static GArray *changes_parse(char *const *assignments, gboolean whole, GError **error)
 {
@@ -51,63 +63,70 @@ static GArray *changes_parse(char *const *assignments, gboolean whole, GError **
 	char *none[] = {NULL};
 	GArray *changes = set_stored_parse(assignments ? assignments : none, error);
 
-	if (changes && whole) {
-		change_drop(changes, VOLUME_RESERVE);
+	if (changes && whole)
 		g_array_append_val(changes, full);
-	}
 	return changes;
 }
 
-/* A reserve needs the volume: it is set once that is there. */
-static GArray *reserve_take(GArray *changes)
+/* A reserve has its space before the volume appears; the other properties are written with it. */
+static gboolean changes_split(const GArray *changes, Creating *creating, GError **error)
 {
-	GArray *reserve = g_array_new(FALSE, FALSE, sizeof(Property));
+	for (guint i = 0; i < changes->len; i++) {
+		const Property *change = &g_array_index(changes, Property, i);
 
-	for (guint i = 0; i < changes->len; i++)
-		if (!strcmp(g_array_index(changes, Property, i).key, VOLUME_RESERVE))
-			g_array_append_val(reserve, g_array_index(changes, Property, i));
-	change_drop(changes, VOLUME_RESERVE);
-	return reserve;
-}
-
-/* Without the reserve there is no volume either. */
-static gboolean reserve_make(const Config *config, const VolumeName *name, const GArray *reserve,
-			     GError **error)
-{
-	g_autofree char *text = volume_name_format(name);
-
-	if (!reserve->len || set_stored_here(config, name, reserve, error))
-		return TRUE;
-	pool_volume_delete(config, name, NULL);
-	g_prefix_error(error, "create volume '%s': ", text);
-	return FALSE;
-}
-
-static gboolean properties_fill(const GArray *changes, Properties *properties, GError **error)
-{
-	for (guint i = 0; i < changes->len; i++)
-		if (!properties_change(properties, &g_array_index(changes, Property, i), error))
+		if (!strcmp(change->key, VOLUME_RESERVE)) {
+			creating->reserve = *change; /* the last one counts */
+			creating->reserved = TRUE;
+		} else if (!properties_change(&creating->properties, change, error)) {
 			return FALSE;
+		}
+	}
 	return TRUE;
 }
 
-static void create_report(const Cli *cli, const VolumeName *name, guint64 size)
+/* ---- making */
+
+static gboolean reserve_show(guint64 done, guint64 all, gpointer data, GError **error)
 {
-	g_autofree char *text = volume_name_format(name);
+	const Creating *creating = data;
+	g_autofree char *has = size_format(done), *needs = size_format(all);
+
+	cli_progress("create %s: reserving space, %s of %s", creating->text, has, needs);
+	return interrupt_check(error);
+}
+
+static gboolean volume_create(const Config *config, Creating *creating, GError **error)
+{
+	const VolumeReserveWatch watch = {reserve_show, creating};
+	gboolean done;
+
+	interrupt_hold();
+	if (!creating->reserved)
+		return pool_volume_create(config, creating->name, &creating->parameters,
+					  creating->force ? POOL_CREATE_FORCE : 0, error);
+	done = pool_volume_create_reserved(config, creating->name, &creating->parameters,
+					   &creating->reserve, &watch, error);
+	cli_progress_end();
+	return done;
+}
+
+static void create_report(const Cli *cli, const Creating *creating)
+{
+	guint64 size = creating->parameters.size;
 	g_autofree char *size_text = size_format(size);
 	Json *object = json_object_new_object();
 	g_autofree char *warning = NULL;
 	g_auto(Facts) facts = {0};
 
 	/* Fails if the volume has been deleted meanwhile; then the report lacks its UUID. */
-	facts_read(cli->config, name, &facts, NULL);
-	json_add_text(object, "volume", text);
+	facts_read(cli->config, creating->name, &facts, NULL);
+	json_add_text(object, "volume", creating->text);
 	json_add_text(object, "uuid", *facts.uuid ? facts.uuid : NULL);
 	json_add_text(object, "path", facts.path);
 	json_add_number(object, "size", size);
-	warning = facts.path ? promise_warning(cli->config, name, &facts, 0, size) : NULL;
+	warning = facts.path ? promise_warning(cli->config, creating->name, &facts, 0, size) : NULL;
 	cli_warn(verb_create.name, warning, object);
-	cli_report(cli, object, "%s: created, %s", text, size_text);
+	cli_report(cli, object, "%s: created, %s", creating->text, size_text);
 }
 
 /* Where a device is not empty, says what it holds, too. */
@@ -127,9 +146,10 @@ static int create_failed(const VolumeName *name, GError *error)
 static int verb_create_run(int argc, char **argv)
 {
 	g_autofree char *size = NULL, *block_size = NULL, *write_cache = NULL;
+	g_auto(Creating) creating = {0};
 	g_auto(GStrv) set = NULL;
-	g_autoptr(GArray) changes = NULL, reserve = NULL;
-	gboolean force = FALSE, whole = FALSE;
+	g_autoptr(GArray) changes = NULL;
+	gboolean whole = FALSE;
 	const GOptionEntry options[] = {
 		{"size", 's', 0, G_OPTION_ARG_FILENAME, &size, "Size, 1MiB to 64TiB (required)",
 		 "SIZE"},
@@ -142,13 +162,10 @@ static int verb_create_run(int argc, char **argv)
 		 "Reserve space for all of it; the same as --set reserve=full", NULL},
 		{"set", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &set,
 		 "A property, as of `set`; repeatable", "KEY=VALUE"},
-		{"force", 0, 0, G_OPTION_ARG_NONE, &force,
+		{"force", 0, 0, G_OPTION_ARG_NONE, &creating.force,
 		 "Overwrite whatever a block device holds", NULL},
 		{0},
 	};
-	Properties properties = {{0}};
-	VolumeParameters parameters = {.properties = &properties};
-	g_autoptr(VolumeName) name = NULL;
 	g_autoptr(GError) error = NULL;
 	g_auto(Cli) cli = {0};
 	int status;
@@ -158,27 +175,24 @@ static int verb_create_run(int argc, char **argv)
 	if (!size)
 		return cli_usage("create: --size is required (usage: storageos create %s)",
 				 verb_create.arguments);
-	if (!parameters_read(size, block_size, write_cache, &parameters))
+	if (!parameters_read(size, block_size, write_cache, &creating.parameters))
 		return CLI_USAGE;
-	name = volume_name_parse(cli.arguments[0], &error);
-	changes = name ? changes_parse(set, whole, &error) : NULL;
+	creating.parameters.properties = &creating.properties;
+	creating.name = volume_name_parse(cli.arguments[0], &error);
+	changes = creating.name ? changes_parse(set, whole, &error) : NULL;
 	if (!changes)
 		return cli_usage("create: %s", error->message);
-	if (!set_stored_check(cli.config, name, changes, &error))
-		return create_failed(name, error);
-	reserve = reserve_take(changes);
-	if (!properties_fill(changes, &properties, &error))
+	creating.text = volume_name_format(creating.name);
+	if (!set_stored_check(cli.config, creating.name, changes, &error))
+		return create_failed(creating.name, error);
+	if (!changes_split(changes, &creating, &error))
 		return cli_usage("create: %s", error->message);
-	if (reserve->len && !name->pool)
+	if (creating.reserved && !creating.name->pool)
 		return cli_usage(
 			"create: a block device has no reserve: it is wholly the volume's");
-	interrupt_hold();
-	if (!pool_volume_create(cli.config, name, &parameters, force ? POOL_CREATE_FORCE : 0,
-				&error))
-		return create_failed(name, error);
-	if (!reserve_make(cli.config, name, reserve, &error))
-		return cli_failed(error);
-	create_report(&cli, name, parameters.size);
+	if (!volume_create(cli.config, &creating, &error))
+		return create_failed(creating.name, error);
+	create_report(&cli, &creating);
 	return CLI_DONE;
 }
 

@@ -129,14 +129,6 @@ static Json *set_here(const Config *config, const VolumeName *name, const GArray
 					  : set_opened(&setting, 0, error);
 }
 
-gboolean set_stored_here(const Config *config, const VolumeName *name, const GArray *changes,
-			 GError **error)
-{
-	g_autoptr(Json) answer = set_here(config, name, changes, error);
-
-	return answer != NULL;
-}
-
 /* With the lock of those who attach. */
 static Json *answer_get(const Config *config, const VolumeName *name, const GArray *changes,
 			GError **error)

@@ -16,9 +16,5 @@ GArray *set_stored_parse(char *const *assignments, GError **error);
 gboolean set_stored_check(const Config *config, const VolumeName *name, const GArray *changes,
 			  GError **error);
 
-/* Makes the changes of a volume that nobody serves, without a report. */
-gboolean set_stored_here(const Config *config, const VolumeName *name, const GArray *changes,
-			 GError **error);
-
 /* Makes all changes durable, or none, and reports them. */
 gboolean set_stored(const Cli *cli, const VolumeName *name, const GArray *changes, GError **error);

@@ -109,7 +109,8 @@ static void change_properties(Engine *engine, gpointer data)
 
 /* A larger reserve is there before the property says so, a smaller one given up afterwards: after a
  * crash in between there is more space than asked for, which the next open gives back. */
-static gboolean set_locked(Volume *volume, const Properties *next, GError **error)
+static gboolean set_locked(Volume *volume, const Properties *next, const VolumeReserveWatch *watch,
+			   GError **error)
 {
 	guint64 size = volume_size(volume);
 	Changing changing = {.volume = volume, .next = next};
@@ -117,14 +118,15 @@ static gboolean set_locked(Volume *volume, const Properties *next, GError **erro
 
 	volume_get_properties(volume, &before);
 	if (volume_reserve_bytes(next, size) > volume_reserve_bytes(&before, size) &&
-	    !volume_reserve_change(volume, next, size, error))
+	    !volume_reserve_change(volume, next, size, watch, error))
 		return FALSE;
 	checkpointer_call(volume->checkpointer, change_properties, &changing);
 	return volume_make_change_durable(volume, "the set of properties", error) &&
-	       volume_reserve_change(volume, next, size, error);
+	       volume_reserve_change(volume, next, size, NULL, error);
 }
 
-gboolean thin_set_properties(Volume *volume, const Property *changes, guint n, GError **error)
+static gboolean set_thin(Volume *volume, const Property *changes, guint n,
+			 const VolumeReserveWatch *watch, GError **error)
 {
 	int r = volume_check_writable(volume);
 	Properties next;
@@ -135,7 +137,20 @@ gboolean thin_set_properties(Volume *volume, const Property *changes, guint n, G
 	for (guint i = 0; i < n; i++)
 		if (!properties_change(&next, &changes[i], error))
 			return FALSE;
-	return set_locked(volume, &next, error);
+	return set_locked(volume, &next, watch, error);
+}
+
+gboolean thin_set_properties(Volume *volume, const Property *changes, guint n, GError **error)
+{
+	return set_thin(volume, changes, n, NULL, error);
+}
+
+gboolean volume_set_properties_watched(Volume *volume, const Property *changes, guint n,
+				       const VolumeReserveWatch *watch, GError **error)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&volume->setting_lock);
+
+	return volume_check_thin(volume, error) && set_thin(volume, changes, n, watch, error);
 }
 
 gboolean volume_set_properties(Volume *volume, const Property *changes, guint n, GError **error)

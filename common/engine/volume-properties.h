@@ -9,6 +9,7 @@
 #pragma once
 
 #include "common/engine/properties.h"
+#include "common/engine/volume-reserve.h"
 #include "common/engine/volume.h"
 
 /* As they are now: what the last change that returned TRUE left, or what a change that is under way
@@ -30,3 +31,8 @@ void volume_get_properties(Volume *volume, Properties *ret_properties);
  * without end.  UNSUPPORTED: the backing has no place for properties.  BUSY: others change them all
  * the time.  IO: also if the storage does not answer, and then they may still be changed. */
 gboolean volume_set_properties(Volume *volume, const Property *changes, guint n, GError **error);
+
+/* The same of a thin volume; a larger reserve is allocated as long as `watch` allows that (NULL: 25
+ * s), instead of ending with BUSY.  What it stops has changed nothing. */
+gboolean volume_set_properties_watched(Volume *volume, const Property *changes, guint n,
+				       const VolumeReserveWatch *watch, GError **error);

@@ -137,7 +137,8 @@ static gboolean is_too_much(Volume *volume, guint64 slots)
 		       backing_allocated(backing) / 2 + backing->ops->available(backing) / 2;
 }
 
-static int fill(Volume *volume, guint64 slots)
+/* -ECANCELED: with *error, which the watch has set. */
+static int fill(Volume *volume, guint64 slots, const VolumeReserveWatch *watch, GError **error)
 {
 	gint64 until = g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND;
 	int r = 1;
@@ -146,26 +147,30 @@ static int fill(Volume *volume, guint64 slots)
 		return -ENOSPC;
 	keep(volume, slots);
 	while (r == 1)
-		if (g_get_monotonic_time() > until)
+		if (watch && !watch->progress(backing_allocated(volume->engine.backing),
+					      slots * FORMAT_SLOT_SIZE, watch->data, error))
+			r = -ECANCELED;
+		else if (!watch && g_get_monotonic_time() > until)
 			r = -ETIMEDOUT;
 		else
 			checkpointer_call(volume->checkpointer, back_slots, &r);
 	return r;
 }
 
-gboolean volume_reserve_change(Volume *volume, const Properties *next, guint64 size, GError **error)
+gboolean volume_reserve_change(Volume *volume, const Properties *next, guint64 size,
+			       const VolumeReserveWatch *watch, GError **error)
 {
 	guint64 reserve = volume_reserve_bytes(next, size);
 	guint64 slots = reserve_slots(reserve, size);
 	int r = 0;
 
 	if (slots > volume->reserve_slots)
-		r = fill(volume, slots);
+		r = fill(volume, slots, watch, error);
 	else if (slots < volume->reserve_slots)
 		keep_again(volume, slots);
 	if (r) {
 		keep_again(volume, volume->reserve_slots);
-		return fail(volume, r, slots, error);
+		return r != -ECANCELED && fail(volume, r, slots, error);
 	}
 	__atomic_store_n(&volume->reserve, reserve, __ATOMIC_RELAXED);
 	__atomic_store_n(&volume->reserve_slots, slots, __ATOMIC_RELAXED);

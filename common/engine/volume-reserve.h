@@ -27,6 +27,13 @@
 #define VOLUME_RESERVE "reserve"
 #define VOLUME_RESERVE_FULL "full"
 
+/* Called while the space is allocated, after each GiB or less: bytes that the volume's file takes,
+ * and that it is to take at least.  FALSE with an error ends that. */
+typedef struct {
+	gboolean (*progress)(guint64 done, guint64 all, gpointer data, GError **error);
+	gpointer data;
+} VolumeReserveWatch;
+
 /* The bytes that the property asks for, of a volume of that size; 0: none, or not understood. */
 guint64 volume_reserve_bytes(const Properties *properties, guint64 size);
 
@@ -35,10 +42,10 @@ guint64 volume_reserve_bytes(const Properties *properties, guint64 size);
 /* At open, before the checkpoint thread is there. */
 void volume_reserve_open(Volume *volume);
 
-/* Has space allocated for what `next` asks for at that size, and waits for it, 25 s at most; of a
- * smaller reserve, gives the rest of the space back.
+/* Has space allocated for what `next` asks for at that size, and waits for it, 25 s at most, or
+ * while `watch` (may be NULL) allows it; of a smaller reserve, gives the rest of the space back.
  *
  * NO_SPACE (the message says how much there is and how much is needed), UNSUPPORTED, BUSY (it takes
  * longer; a second call goes on where the first one was), IO: the reserve is as before. */
 gboolean volume_reserve_change(Volume *volume, const Properties *next, guint64 size,
-			       GError **error);
+			       const VolumeReserveWatch *watch, GError **error);

@@ -133,7 +133,7 @@ static gboolean resize_reserve(Volume *volume, guint64 size, GError **error)
 	Properties properties;
 
 	volume_get_properties(volume, &properties);
-	return volume_reserve_change(volume, &properties, size, error);
+	return volume_reserve_change(volume, &properties, size, NULL, error);
 }
 
 static gboolean shrink_volume(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,

@@ -213,7 +213,7 @@ gboolean pool_check_new_name(const Config *config, const VolumeName *name, GErro
 				    moving, name->pool, name->name);
 }
 
-static gboolean quota_suffices(const ConfigPool *pool, GError **error)
+gboolean pool_quota_suffices(const ConfigPool *pool, GError **error)
 {
 	PoolSpace space;
 
@@ -236,7 +236,8 @@ static gboolean create_in_pool(const Config *config, const VolumeName *name,
 	char uuid[UUID_TEXT];
 
 	if (!uuid_of_pool || !pool_check_new_name(config, name, error) ||
-	    !volume_check_parameters(parameters, name->name, error) || !quota_suffices(pool, error))
+	    !volume_check_parameters(parameters, name->name, error) ||
+	    !pool_quota_suffices(pool, error))
 		return FALSE;
 	path = pool->ceph ? pool_volume_place(config, name) : pool_file_path(pool, name);
 	if (once && !pool->ceph && !access(path, F_OK))

@@ -23,6 +23,8 @@ typedef struct {
 static gboolean content_write(Filling *filling, const char *path, GError **error)
 {
 	Backing *backing = backing_open(path, 0, error);
+	g_autoptr(PoolWatch) watch G_GNUC_UNUSED =
+		backing ? pool_quota_watch(filling->config, filling->name, backing) : NULL;
 	Volume *volume = backing ? volume_open(backing, filling->name->name, 0, error) : NULL;
 	gboolean done, closed;
 
@@ -62,7 +64,8 @@ static gboolean fill_in_pool(Filling *filling, GError **error)
 	g_autofree char *path = NULL;
 
 	if (!uuid_of_pool || !pool_check_new_name(filling->config, filling->name, error) ||
-	    !volume_check_parameters(filling->parameters, filling->name->name, error))
+	    !volume_check_parameters(filling->parameters, filling->name->name, error) ||
+	    !pool_quota_suffices(pool, error))
 		return FALSE;
 	path = pool_file_path(pool, filling->name);
 	if (!file_make(filling, path, error))
@@ -96,4 +99,28 @@ gboolean pool_volume_create_filled(const Config *config, const VolumeName *name,
 	if (!name->pool)
 		return fill_on_device(&filling, error);
 	return fill_in_pool(&filling, error) || pool_fail("create", name, error);
+}
+
+/* ---- a reserve */
+
+typedef struct {
+	const Property *reserve;
+	const VolumeReserveWatch *watch;
+} Reserving;
+
+static gboolean reserve_fill(gpointer data, Volume *volume, GError **error)
+{
+	const Reserving *reserving = data;
+
+	return volume_set_properties_watched(volume, reserving->reserve, 1, reserving->watch,
+					     error);
+}
+
+gboolean pool_volume_create_reserved(const Config *config, const VolumeName *name,
+				     const VolumeParameters *parameters, const Property *reserve,
+				     const VolumeReserveWatch *watch, GError **error)
+{
+	Reserving reserving = {reserve, watch};
+
+	return pool_volume_create_filled(config, name, parameters, reserve_fill, &reserving, error);
 }

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "common/engine/volume-properties.h"
 #include "common/service/pool.h"
 
 /* Writes the content of the new, empty volume, which is open.  May change its size. */
@@ -16,3 +17,9 @@ typedef gboolean (*PoolFill)(gpointer data, Volume *volume, GError **error);
 gboolean pool_volume_create_filled(const Config *config, const VolumeName *name,
 				   const VolumeParameters *parameters, PoolFill fill, gpointer data,
 				   GError **error);
+
+/* The same of an empty volume in a pool that has these properties, one of them VOLUME_RESERVE: with
+ * its space, which `watch` (may be NULL) sees allocated. */
+gboolean pool_volume_create_reserved(const Config *config, const VolumeName *name,
+				     const VolumeParameters *parameters, const Property *reserve,
+				     const VolumeReserveWatch *watch, GError **error);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common/service/claim.h"
+#include "common/service/pool-watch.h"
 #include "common/service/pool.h"
 #include "common/base/units.h"
 
@@ -27,6 +28,13 @@ char *pool_moving_path(const ConfigPool *pool, const VolumeName *name);
 /* The path of an existing volume: a regular file that is no link, or a block device; or the URI of
  * an image, which need not exist. */
 char *pool_existing_path(const Config *config, const VolumeName *name, GError **error);
+
+/* Limits what is written to a backing in the pool to what the pool's quota leaves; NULL: it has no
+ * quota, or cannot be watched, which is logged.  The backing must be gone before it is left. */
+PoolWatch *pool_quota_watch(const Config *config, const VolumeName *name, Backing *backing);
+
+/* NO_SPACE if the pool's quota leaves no room for a new volume. */
+gboolean pool_quota_suffices(const ConfigPool *pool, GError **error);
 
 /* Opens a snapshot in the backing, of which the call takes ownership, and keeps it from being
  * deleted.  `serve`: also takes the claim to its UUID, for what it is served `as`. */

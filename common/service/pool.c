@@ -70,11 +70,11 @@ static PoolWatch *pool_watch(const Config *config, const VolumeName *name, Backi
 	return watch;
 }
 
-static gboolean has_quota(const Config *config, const VolumeName *name)
+PoolWatch *pool_quota_watch(const Config *config, const VolumeName *name, Backing *backing)
 {
 	const ConfigPool *pool = name->pool ? config_find_pool(config, name->pool) : NULL;
 
-	return pool && pool->quota;
+	return pool && pool->quota ? pool_watch(config, name, backing) : NULL;
 }
 
 static void volume_hold(Volume *volume, Claim *claim, PoolWatch *watch)
@@ -99,8 +99,8 @@ Volume *pool_volume_open(const Config *config, const VolumeName *name, VolumeOpe
 		return NULL;
 	if (name->snapshot)
 		return pool_snapshot_open(config, name, backing, FALSE, NULL, error);
-	if (!read_only && has_quota(config, name))
-		watch = pool_watch(config, name, backing);
+	if (!read_only)
+		watch = pool_quota_watch(config, name, backing);
 	volume = volume_open_linked(backing, text, flags, pool_base_open, &(PoolBases){config, 0},
 				    error);
 	if (volume && watch)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A create or attach that is interrupted at any step is undone or completed, and so is an attach that
 # fails at its last step: it leaves no file, server, device, link, state or lock.  What takes long, as a
-# copy does, ends soon by a signal, says so, and leaves nothing.
+# copy or the space of a reserve does, ends soon by a signal, says so, and leaves nothing.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need_strace
@@ -156,6 +156,8 @@ ends() { # SIGNAL CALLS COMMAND...
 ends INT pwrite64,pwritev copy disk/db disk/new
 ends TERM pwrite64,pwritev copy disk/db@one disk/new
 ends INT pwrite64,pwritev clone disk/db@one disk/new --copy
+ends TERM fallocate create disk/new --size 2G --reserve
+ends HUP fallocate create disk/new --size 2G --set reserve=2G
 is "no snapshot is left" "$(snapshots)" one
 like "one that is killed" "$(stopped KILL pwrite64,pwritev "$STORAGEOS" copy disk/db disk/new)" "^137 "
 like "leaves a snapshot" "$(snapshots)" '^one temporary-[0-9]{8}t[0-9]{6}z-[0-9a-f]{8}$'

@@ -55,6 +55,11 @@ must "more" "$STORAGEOS" pool set q quota=160M -q
 check "the volume goes on by itself, within seconds" wait_for 10 fill b 0 60
 refuses "up to the new one" 'No space left on device' fill b 0 90
 check "which is kept" [ "$(taken)" -le 161 ]
+must "a little more" "$STORAGEOS" pool set q quota=200M -q
+refuses "a volume with a reserve that it does not leave" 'the reserve needs .* more' "$STORAGEOS" create q/c --size 90M --reserve
+random_file "$WORK/image" $((80 << 20))
+refuses "an image that it does not leave" 'No space left on device' "$STORAGEOS" import q/c "$WORK/image" --format raw
+check "both are kept out" [ "$(taken)" -le 161 ]
 is "none" "$("$STORAGEOS" pool set q quota=none)" "q: quota none"
 check "then only the file system counts" wait_for 10 fill b 0 90
 is "the size of the pool is that of the file system" "$(show '[.size > 900000000, .quota]')" "[true,null]"
