@@ -38,7 +38,8 @@ static gboolean is_file(const Comparing *comparing, guint index, const char *tex
 	       (stat(text, &st) || !S_ISBLK(st.st_mode));
 }
 
-static Medium *side_open(const Comparing *comparing, guint index, GError **error)
+static Medium *side_open(const Comparing *comparing, guint index, TemporarySnapshot *ret_temporary,
+			 GError **error)
 {
 	const char *text = comparing->cli->arguments[index], *format = "raw";
 	g_autoptr(VolumeName) name = NULL;
@@ -52,7 +53,7 @@ static Medium *side_open(const Comparing *comparing, guint index, GError **error
 			text, format, comparing->other_files ? MEDIUM_QEMU_OTHER_FILES : 0, error);
 	}
 	name = volume_name_parse_any(text, error);
-	return name ? medium_open_volume(comparing->cli->config, name, error) : NULL;
+	return name ? medium_open_volume(comparing->cli->config, name, ret_temporary, error) : NULL;
 }
 
 static int difference_report(const Cli *cli, const ImageDifference *difference,
@@ -92,8 +93,9 @@ static int compare_run(const Comparing *comparing, GError **error)
 	g_autofree char *what = g_strdup_printf("compare %s and %s", comparing->cli->arguments[0],
 						comparing->cli->arguments[1]);
 	TransferProgress progress = {.what = what};
-	g_autoptr(Medium) a = side_open(comparing, 0, error);
-	g_autoptr(Medium) b = a ? side_open(comparing, 1, error) : NULL;
+	g_auto(TemporarySnapshot) of_a = {0}, of_b = {0}; /* dropped after the media */
+	g_autoptr(Medium) a = side_open(comparing, 0, &of_a, error);
+	g_autoptr(Medium) b = a ? side_open(comparing, 1, &of_b, error) : NULL;
 	ImageDifference difference;
 
 	interrupt_hold();

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/interrupt.h"
 #include "cli/medium-open.h"
 
 typedef struct {
@@ -39,7 +40,7 @@ static gboolean map_print(Medium *medium, Printing *printing, GError **error)
 	MediumState state;
 
 	for (guint64 at = 0; at < size; at += length) {
-		if (!medium_extent(medium, at, &state, &length, error))
+		if (!interrupt_check(error) || !medium_extent(medium, at, &state, &length, error))
 			return FALSE;
 		if (state != printing->state)
 			range_print(printing);
@@ -52,10 +53,11 @@ static gboolean map_print(Medium *medium, Printing *printing, GError **error)
 
 static int verb_map_run(int argc, char **argv)
 {
+	g_auto(Cli) cli = {0};
+	g_auto(TemporarySnapshot) temporary = {0}; /* dropped after the medium */
 	g_autoptr(VolumeName) name = NULL;
 	g_autoptr(Medium) medium = NULL;
 	g_autoptr(GError) error = NULL;
-	g_auto(Cli) cli = {0};
 	Printing printing = {0};
 	int status;
 
@@ -65,7 +67,7 @@ static int verb_map_run(int argc, char **argv)
 	if (!name)
 		return cli_usage("map: %s", error->message);
 	printing.json = cli.json;
-	medium = medium_open_volume(cli.config, name, &error);
+	medium = medium_open_volume(cli.config, name, &temporary, &error);
 	if (medium && cli.json)
 		printf("[");
 	if (!medium || !map_print(medium, &printing, &error)) {

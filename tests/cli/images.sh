@@ -182,8 +182,11 @@ is "what is not there" "$(compared raw nope 2>/dev/null)" 3
 mkdir "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"
 must "serve" "$STORAGEOS_FUSE" --pid-file "$WORK/pid" q "$WORK/mnt"
-refuses "is not mapped" "name a snapshot of it, or detach it" "$STORAGEOS" map q
-refuses "nor compared" "name a snapshot of it, or detach it" "$STORAGEOS" compare raw q
+is "is mapped by a snapshot" "$("$STORAGEOS" map q)" "$("$STORAGEOS" map raw)"
+is "and compared" "$(compared raw q)" "raw and q are equal, 24.0 MiB of data
+0"
+is "with itself, too" "$(compared q q --quiet)" 0
+is "which leaves no snapshot" "$("$STORAGEOS" snapshot list q --json | jq length)" 0
 refuses "is not written over" "in use" import q "$image" --format raw --force
 must "its snapshot" "$STORAGEOS" snapshot create q@monday
 put "$WORK/mnt/q" 5 1
@@ -192,7 +195,17 @@ check "as it was" qemu-img compare -f qcow2 -F raw "$WORK/monday.qcow2" "$image"
 must "so is the volume" export_ q "$WORK/now.raw" --format raw
 check "as it is now" cmp "$WORK/now.raw" "$WORK/mnt/q"
 is "no other snapshot is left" "$("$STORAGEOS" snapshot list q --json | jq -c '[.[].name]')" '["monday"]'
-must "end" unmount "$WORK/mnt"
+unserve() {
+	local server
+	server=$(<"$WORK/pid")
+	unmount "$WORK/mnt" && wait_for 10 gone "$server"
+}
+must "end" unserve
+must "serve it for reading only" "$STORAGEOS_FUSE" --read-only --pid-file "$WORK/pid" q "$WORK/mnt"
+is "is mapped as it is" "$("$STORAGEOS" map q | head -n 3)" "data 0 3145728
+hole 3145728 2097152
+data 5242880 1048576"
+must "end that" unserve
 
 # ---- signals
 
@@ -238,7 +251,7 @@ is "nor a directory of a socket" "$(temporary)" "$before"
 must "away with it" "$STORAGEOS" delete big
 killed() {
 	"$STORAGEOS" import slow "$WORK/big.raw" --format raw >/dev/null 2>&1 &
-	sleep 0.4
+	until begun; do :; done
 	kill -9 $!
 	wait $!
 	[ ! -e "$POOL/slow.vol" ]

@@ -95,7 +95,7 @@ complete -c storageos -n '__storageos_verb attach info; and string match -q "*@*
     -a '(__storageos_snapshots)'
 complete -c storageos -n '__storageos_verb check delete' -a '(__storageos_detached)'
 complete -c storageos -n '__storageos_at export' -a '(__storageos_volumes list)'
-complete -c storageos -n '__storageos_at map; or __storageos_verb compare' -a '(__storageos_detached; __storageos_snapshots)'
+complete -c storageos -n '__storageos_at map; or __storageos_verb compare' -a '(__storageos_volumes list; __storageos_snapshots)'
 complete -c storageos -n '__storageos_verb compare; and string match -qr "^[/.]" -- (commandline -ct)' -F
 complete -c storageos -n '__storageos_at rename; or __storageos_at move' -a '(__storageos_detached)'
 complete -c storageos -n '__storageos_at copy' -a '(__storageos_volumes list)'
