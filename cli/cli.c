@@ -112,6 +112,23 @@ gboolean cli_volume_size(const char *verb, const char *text, guint64 *ret_size)
 	return TRUE;
 }
 
+gboolean cli_block_size(const char *verb, const char *text, guint64 size, guint32 *ret_bytes)
+{
+	guint64 bytes = SECTOR_SIZE;
+
+	if (text && (!size_parse(text, &bytes) || (bytes != SECTOR_SIZE && bytes != BLOCK_SIZE))) {
+		cli_usage("%s: invalid block size '%s' (512 or 4096)", verb, text);
+		return FALSE;
+	}
+	if (size % bytes) {
+		cli_usage("%s: the size is not a multiple of the block size of %" G_GUINT64_FORMAT,
+			  verb, bytes);
+		return FALSE;
+	}
+	*ret_bytes = (guint32)bytes;
+	return TRUE;
+}
+
 static gboolean names_have(const GPtrArray *names, const char *text)
 {
 	for (guint i = 0; i < names->len; i++) {

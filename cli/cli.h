@@ -54,6 +54,10 @@ int cli_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
 /* Parses a valid volume size, in bytes.  FALSE: the error has been printed. */
 gboolean cli_volume_size(const char *verb, const char *text, guint64 *ret_size);
 
+/* Parses a logical block size (NULL: 512), of which `size` must be a multiple.  FALSE: the error
+ * has been printed. */
+gboolean cli_block_size(const char *verb, const char *text, guint64 size, guint32 *ret_bytes);
+
 /* Parses the arguments by `parse`, volume_name_parse() or volume_name_parse_any() (VolumeName *,
  * each once).  NULL: the error has been printed, and the verb must return CLI_USAGE.  Free with
  * g_ptr_array_unref(). */

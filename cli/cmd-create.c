@@ -32,28 +32,15 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Creating, creating_clear)
 static gboolean parameters_read(const char *size, const char *block_size, const char *write_cache,
 				VolumeParameters *parameters)
 {
-	guint64 bytes = 512;
-
 	if (write_cache && strcmp(write_cache, "on") != 0 && strcmp(write_cache, "off") != 0) {
 		cli_usage("create: invalid write cache '%s' (on or off)", write_cache);
 		return FALSE;
 	}
 	parameters->write_through = !g_strcmp0(write_cache, "off");
 
-	if (!cli_volume_size("create", size, &parameters->size))
-		return FALSE;
-	if (block_size && (!size_parse(block_size, &bytes) || (bytes != 512 && bytes != 4096))) {
-		cli_usage("create: invalid block size '%s' (512 or 4096)", block_size);
-		return FALSE;
-	}
-	if (parameters->size % bytes) {
-		cli_usage("create: the size is not a multiple of the block size of "
-			  "%" G_GUINT64_FORMAT,
-			  bytes);
-		return FALSE;
-	}
-	parameters->logical_block_size = (guint32)bytes;
-	return TRUE;
+	return cli_volume_size("create", size, &parameters->size) &&
+	       cli_block_size("create", block_size, parameters->size,
+			      &parameters->logical_block_size);
 }
 
 /* What --set and --reserve ask for; an array of Property. */

@@ -20,10 +20,11 @@
 typedef struct {
 	const Cli *cli;
 	VolumeName *name;
-	char *text, *format_text, *size_text;
+	char *text, *format_text, *size_text, *block_size_text;
 	gboolean force, abort, token, other_files, no_verify, dry;
 	TransferFormat format;
 	guint64 size;
+	guint32 block_size;
 	Places *places; /* locked */
 	TransferProgress progress;
 } Importing;
@@ -35,6 +36,7 @@ static void importing_clear(Importing *importing)
 	g_free(importing->text);
 	g_free(importing->format_text);
 	g_free(importing->size_text);
+	g_free(importing->block_size_text);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Importing, importing_clear)
 
@@ -217,6 +219,7 @@ static gboolean image_import_and_report(Importing *importing, const char *path, 
 		.path = path,
 		.format = importing->format_text,
 		.size = importing->size,
+		.block_size = importing->block_size,
 		.force = importing->force,
 		.other_files = importing->other_files,
 		.verify = !importing->no_verify,
@@ -313,14 +316,21 @@ static gboolean options_check(const Cli *cli, Importing *importing)
 		importing->format_text = g_strdup(transfer_format_detect(cli->arguments[1]));
 	if (!transfer_format_parse("import", importing->format_text, &importing->format) ||
 	    (importing->size_text &&
-	     !cli_volume_size("import", importing->size_text, &importing->size)))
+	     !cli_volume_size("import", importing->size_text, &importing->size)) ||
+	    !cli_block_size("import", importing->block_size_text, importing->size,
+			    &importing->block_size))
 		return FALSE;
 	image = importing->format == TRANSFER_RAW || importing->format == TRANSFER_QEMU;
 	if (image ? importing->abort || importing->token
-		  : importing->size || importing->other_files || importing->no_verify ||
-			    importing->dry) {
-		cli_usage("import: --token and --abort are for streams, --size, --allow-backing, "
-			  "--no-verify and --dry-run for images");
+		  : importing->size || importing->block_size_text || importing->other_files ||
+			    importing->no_verify || importing->dry) {
+		cli_usage("import: --token and --abort are for streams, --size, --block-size, "
+			  "--allow-backing, --no-verify and --dry-run for images");
+		return FALSE;
+	}
+	if (importing->force && importing->block_size_text) {
+		cli_usage("import: a volume that is there keeps its block size: --force excludes "
+			  "--block-size");
 		return FALSE;
 	}
 	if (importing->abort + importing->token + importing->force > 1 ||
@@ -352,6 +362,8 @@ static int verb_import_run(int argc, char **argv)
 		 "FORMAT"},
 		{"size", 0, 0, G_OPTION_ARG_FILENAME, &importing.size_text,
 		 "Size of a new volume, if an image is smaller", "SIZE"},
+		{"block-size", 0, 0, G_OPTION_ARG_FILENAME, &importing.block_size_text,
+		 "Logical block size of a new volume, 512 (default) or 4096", "BYTES"},
 		{"allow-backing", 0, 0, G_OPTION_ARG_NONE, &importing.other_files,
 		 "Read the other files that an image names, whichever those are", NULL},
 		{"no-verify", 0, 0, G_OPTION_ARG_NONE, &importing.no_verify,

@@ -26,9 +26,11 @@ typedef struct {
 
 /* ---- sizes */
 
-static guint64 size_of_volume(guint64 image)
+static guint64 size_of_volume(const ImageImport *import, guint64 image)
 {
-	return max_u64(VOLUME_SIZE_MIN, (image + SECTOR_SIZE - 1) / SECTOR_SIZE * SECTOR_SIZE);
+	guint64 blocks = (image + import->block_size - 1) / import->block_size;
+
+	return max_u64(VOLUME_SIZE_MIN, blocks * import->block_size);
 }
 
 static gboolean size_fail(guint64 image, guint64 room, const char *what, GError **error)
@@ -43,7 +45,7 @@ static gboolean volume_fit(gpointer data, guint64 size, gboolean exactly, GError
 {
 	Importing *importing = data;
 	ImageImport *import = importing->import;
-	guint64 have = volume_size(importing->volume), want = size_of_volume(size);
+	guint64 have = volume_size(importing->volume), want = size_of_volume(import, size);
 
 	if (!size) /* whoever was to write the image has failed, more likely than not */
 		return error_set(error, STORAGEOS_ERROR_INVALID, "standard input is empty");
@@ -93,7 +95,9 @@ static gboolean volume_make(Importing *importing, GError **error)
 {
 	const ImageImport *import = importing->import;
 	guint64 size = medium_is_pipe(importing->from) ? PIPE_SIZE : import->image_size;
-	VolumeParameters parameters = {.size = max_u64(size_of_volume(size), import->size)};
+	const VolumeParameters parameters = {
+		.size = max_u64(size_of_volume(import, size), import->size),
+		.logical_block_size = import->block_size};
 
 	return pool_volume_create_filled(import->config, import->places->name, &parameters,
 					 volume_fill, importing, error);
@@ -136,7 +140,7 @@ static gboolean volume_overwrite(Importing *importing, GError **error)
 	int r;
 
 	if (!medium_is_pipe(importing->from) &&
-	    size_of_volume(importing->import->image_size) > volume_size(volume))
+	    size_of_volume(importing->import, importing->import->image_size) > volume_size(volume))
 		return size_fail(importing->import->image_size, volume_size(volume), "the volume",
 				 error);
 	if (!undo_take(importing, error))
@@ -226,7 +230,7 @@ static gboolean target_check(ImageImport *import, GError **error)
 	if (!import->image_size)
 		return error_set(error, STORAGEOS_ERROR_INVALID,
 				 "a dry run does not read a pipe to its end");
-	import->volume_size = max_u64(size_of_volume(import->image_size), import->size);
+	import->volume_size = max_u64(size_of_volume(import, import->image_size), import->size);
 	volume = pool_volume_open(import->config, name, VOLUME_OPEN_READ_ONLY, &problem);
 	if (!volume && g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
 		return TRUE;
@@ -234,7 +238,7 @@ static gboolean target_check(ImageImport *import, GError **error)
 		guint64 have = volume_size(volume);
 
 		volume_close(volume, NULL);
-		if (import->force && size_of_volume(import->image_size) > have)
+		if (import->force && size_of_volume(import, import->image_size) > have)
 			return size_fail(import->image_size, have, "the volume", error);
 		import->volume_size = have;
 	}

@@ -58,6 +58,19 @@ like "a small file" "$(import small "$WORK/small" --format raw)" '^default/small
 is "is filled up with zeros" "$(export_ small - --format raw | sha256sum)" "$({ cat "$WORK/small"; head -c $(((1 << 20) - 1000)) /dev/zero; } | sha256sum)"
 must "--size" import sized "$WORK/small" --format raw --size 64M
 is "is the volume's" "$("$STORAGEOS" info sized --json | jq .size)" $((64 << 20))
+must "--block-size" import blocks "$WORK/small" --format raw --block-size 4096 --size 2M
+is "is the volume's" "$("$STORAGEOS" info blocks --json | jq -c '[.logical_block_size, .size]')" "[4096,$((2 << 20))]"
+head -c $(((1 << 20) + 512)) "$image" >"$WORK/odd"
+must "of an image that ends within a block" eval "import odd - --format raw --block-size 4k <'$WORK/odd'"
+is "is filled up" "$("$STORAGEOS" info odd --json | jq .size)" $(((1 << 20) + 4096))
+is "usage: a bad block size" "$(import x "$image" --format raw --block-size 1024 2>&1; echo $?)" \
+	"storageos: import: invalid block size '1024' (512 or 4096)
+2"
+is "usage: a size that is no multiple" "$(import x "$image" --format raw --block-size 4096 --size 1025K 2>&1; echo $?)" \
+	"storageos: import: the size is not a multiple of the block size of 4096
+2"
+is "usage: of a volume that is there" "$(import blocks "$image" --format raw --block-size 4096 --force 2>/dev/null; echo $?)" 2
+must "away with them" "$STORAGEOS" delete blocks odd
 refuses "an empty pipe" "standard input is empty" import nothing - --format raw
 is "a raw image is not guessed" "$(import guess "$image" 2>&1 | grep -c 'not a storageos stream')" 1
 is "nothing else is there" "$(volumes)" "pipe.vol raw.vol sized.vol small.vol "

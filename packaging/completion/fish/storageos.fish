@@ -77,7 +77,7 @@ complete -c storageos -n '__storageos_verb snapshot' -l freeze -x -a 'auto requi
 complete -c storageos -n '__storageos_verb export import compare' -l format -x -a 'stream raw qcow2 vmdk vdi vhdx vpc rbd-diff'
 complete -c storageos -n '__storageos_verb export' -l from -x -a '(__storageos_snapshots)'
 complete -c storageos -n '__storageos_verb top' -l sort -x -a 'i b l u n'
-complete -c storageos -n '__storageos_verb create' -l block-size -x -a '512 4096'
+complete -c storageos -n '__storageos_verb create import' -l block-size -x -a '512 4096'
 complete -c storageos -n '__storageos_verb create' -l write-cache -x -a 'on off'
 complete -c storageos -n '__storageos_verb create' -l size -x
 
