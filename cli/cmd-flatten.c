@@ -105,13 +105,71 @@ static gboolean volume_flatten_all(Flattening *flattening, const VolumeName *nam
 	return TRUE;
 }
 
+/* ---- a dry run */
+
+/* Its snapshots may need the base, too. */
+static gboolean snapshots_check_none(const Config *config, const VolumeName *name, GError **error)
+{
+	SnapshotVolume *volume = snapshot_volume_open(config, name, SNAPSHOT_VOLUME_READ, error);
+	gboolean none = volume != NULL;
+
+	for (guint i = 0; none && i < snapshot_volume_count(volume); i++) {
+		Json *snapshot = snapshot_volume_get(volume, i);
+
+		if (g_strcmp0(json_get_text(snapshot, "state"), "bookmark") != 0)
+			none = error_set(error, STORAGEOS_ERROR_BUSY,
+					 "%s: its snapshot '%s' may need the base, too: delete its "
+					 "snapshots first",
+					 volume->text, json_get_text(snapshot, "name"));
+	}
+	return volume && snapshot_volume_close(volume, none ? error : NULL) && none;
+}
+
+static gboolean flatten_foresee(const Flattening *flattening, const VolumeName *name,
+				GError **error)
+{
+	const Config *config = flattening->cli->config;
+	g_autofree char *most = NULL;
+	BaseIdentity base;
+	char uuid[UUID_TEXT];
+	VolumeInfo info;
+	Volume *volume;
+	guint64 bytes;
+	Json *object;
+
+	if (!pool_clone_base(config, name, &base, uuid))
+		return error_set(error, STORAGEOS_ERROR_INVALID, "%s is no linked clone",
+				 flattening->text);
+	volume = snapshots_check_none(config, name, error)
+			 ? pool_base_open(&base, &(PoolBases){config, 0}, error)
+			 : NULL;
+	if (!volume)
+		return FALSE;
+	volume_get_info(volume, &info);
+	volume_close(volume, NULL);
+	bytes = MIN(info.data_bytes + info.base_bytes, info.size);
+	most = size_format(bytes);
+	object = json_object_new_object();
+	json_add_text(object, "volume", flattening->text);
+	json_add_text(object, "base", base.name);
+	json_add_number(object, "copies_at_most", bytes);
+	cli_report_dry(flattening->cli, object,
+		       "%s: would copy what it still reads from %s, %s at most, and release that",
+		       flattening->text, base.name, most);
+	return TRUE;
+}
+
+/* ---- the verb */
+
 static int verb_flatten_run(int argc, char **argv)
 {
 	g_auto(Flattening) flattening = {0};
+	gboolean dry = FALSE, done;
 	const GOptionEntry options[] = {
 		{"rate", 0, 0, G_OPTION_ARG_FILENAME, &flattening.rate_text,
 		 "Bytes per second at most (default: 64M for a served volume; 0: no limit)",
 		 "SIZE"},
+		CLI_DRY_RUN(&dry),
 		{0},
 	};
 	g_autoptr(VolumeName) name = NULL;
@@ -131,10 +189,14 @@ static int verb_flatten_run(int argc, char **argv)
 				 flattening.rate_text);
 	flattening.cli = &cli;
 	flattening.text = volume_name_format(name);
-	if (!volume_flatten_all(&flattening, name, &error)) {
+	done = dry ? flatten_foresee(&flattening, name, &error)
+		   : volume_flatten_all(&flattening, name, &error);
+	if (!done) {
 		g_prefix_error(&error, "flatten: ");
 		return cli_failed(error);
 	}
+	if (dry)
+		return CLI_DONE;
 	copied = size_format(flattening.copied);
 	object = json_object_new_object();
 	json_add_text(object, "volume", flattening.text);
@@ -144,5 +206,5 @@ static int verb_flatten_run(int argc, char **argv)
 	return CLI_DONE;
 }
 
-const Verb verb_flatten = {"flatten", "NAME [--rate SIZE]",
+const Verb verb_flatten = {"flatten", "NAME [-n] [--rate SIZE]",
 			   "make a linked clone independent of its snapshot", verb_flatten_run};

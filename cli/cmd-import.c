@@ -72,6 +72,98 @@ static Volume *volume_get_or_make(const Importing *importing, gboolean all,
 	return NULL;
 }
 
+static StreamReceiveFlags receive_flags(const Importing *importing)
+{
+	return importing->force ? STREAM_RECEIVE_FORCE : 0;
+}
+
+/* ---- a dry run */
+
+typedef struct {
+	const char *to, *from; /* snapshots; `from` NULL: all of `to` */
+	guint64 size;
+	gboolean made, back; /* the volume is made; it goes back to `from` first */
+} StreamForeseen;
+
+static void stream_report_dry(const Importing *importing, const StreamForeseen *foreseen)
+{
+	g_autofree char *size = size_format(foreseen->size);
+	g_autoptr(GString) line = g_string_new(NULL);
+	Json *object = json_object_new_object();
+
+	json_add_text(object, "volume", importing->text);
+	json_add_text(object, "snapshot", foreseen->to);
+	json_add_text(object, "from", foreseen->from);
+	json_add_number(object, "size", foreseen->size);
+	json_add_flag(object, "made", foreseen->made);
+	json_add_flag(object, "rolled_back", foreseen->back);
+	if (foreseen->made)
+		g_string_append(line, "would be made, and ");
+	if (foreseen->back)
+		g_string_append_printf(line,
+				       "would go back to %s, leaving a snapshot of what it holds, "
+				       "and ",
+				       foreseen->from);
+	cli_report_dry(importing->cli, object, "%s: %swould receive snapshot %s, %s%s%s",
+		       importing->text, line->str, foreseen->to, size,
+		       foreseen->from ? ", from " : "", foreseen->from ? foreseen->from : "");
+}
+
+/* *ret_volume is open for reading, or NULL: what holds all of a snapshot would make it. */
+static gboolean volume_look(const Importing *importing, gboolean all, Volume **ret_volume,
+			    GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+	g_autofree char *path = pool_volume_path(importing->cli->config, importing->name, error);
+
+	if (!path)
+		return FALSE;
+	*ret_volume = volume_get(importing, VOLUME_OPEN_READ_ONLY, &problem);
+	if (*ret_volume ||
+	    (all && g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND)))
+		return TRUE;
+	g_propagate_error(error, g_steal_pointer(&problem));
+	return FALSE;
+}
+
+static gboolean look_end(const Importing *importing, Volume *volume, StreamForeseen *foreseen,
+			 gboolean good)
+{
+	foreseen->made = !volume;
+	volume_close(volume, NULL);
+	if (good)
+		stream_report_dry(importing, foreseen);
+	return good;
+}
+
+static gboolean stream_foresee(const Importing *importing, const StreamBegin *begin, GError **error)
+{
+	StreamForeseen foreseen = {
+		.to = begin->to.name,
+		.from = begin->incremental ? begin->from.name : NULL,
+		.size = begin->size,
+	};
+	Volume *volume;
+
+	if (!volume_look(importing, !begin->incremental && !begin->resume, &volume, error))
+		return FALSE;
+	return look_end(importing, volume, &foreseen,
+			!volume || stream_receive_check(volume, begin, receive_flags(importing),
+							&foreseen.back, error));
+}
+
+static gboolean rbd_foresee(const Importing *importing, const StreamRbdHead *head, GError **error)
+{
+	StreamForeseen foreseen = {.to = head->to, .from = head->from, .size = head->size};
+	Volume *volume;
+
+	if (!volume_look(importing, !head->from, &volume, error))
+		return FALSE;
+	return look_end(importing, volume, &foreseen,
+			!volume || stream_receive_check_rbd(volume, head, receive_flags(importing),
+							    &foreseen.back, error));
+}
+
 /* ---- receiving */
 
 /* Closes the volume, and says how an interrupted transfer goes on. */
@@ -107,6 +199,8 @@ static gboolean receive_stream(Importing *importing, int fd, GError **error)
 		return error_set_errno(error, ENOMEM, "read the stream");
 	if (!stream_reader_begin(reader, &begin, error))
 		return FALSE;
+	if (importing->dry)
+		return stream_foresee(importing, &begin, error);
 	parameters.size = begin.size;
 	parameters.logical_block_size = begin.block_size;
 	volume = volume_get_or_make(importing, !begin.incremental && !begin.resume, &parameters,
@@ -115,8 +209,7 @@ static gboolean receive_stream(Importing *importing, int fd, GError **error)
 		return FALSE;
 	importing->progress.bytes = begin.bytes;
 	return receive_end(importing, volume,
-			   stream_receive(volume, reader, &begin,
-					  importing->force ? STREAM_RECEIVE_FORCE : 0,
+			   stream_receive(volume, reader, &begin, receive_flags(importing),
 					  transfer_show, &importing->progress, error),
 			   error);
 }
@@ -137,13 +230,14 @@ static gboolean receive_rbd(Importing *importing, int fd, GError **error)
 				 "the file holds snapshot '%s', which is no name of a snapshot "
 				 "here (" NAME_RULE "; export IMAGE@SNAP)",
 				 head.to ? head.to : "");
+	if (importing->dry)
+		return rbd_foresee(importing, &head, error);
 	parameters.size = head.size;
 	volume = volume_get_or_make(importing, !head.from, &parameters, error);
 	if (!volume)
 		return FALSE;
 	return receive_end(importing, volume,
-			   stream_receive_rbd(volume, reader, &head,
-					      importing->force ? STREAM_RECEIVE_FORCE : 0,
+			   stream_receive_rbd(volume, reader, &head, receive_flags(importing),
 					      transfer_show, &importing->progress, error),
 			   error);
 }
@@ -248,7 +342,8 @@ static gboolean import_run(Importing *importing, const char *path, GError **erro
 		return image_import_and_report(importing, path, error);
 	if (!stream_import(importing, path, error))
 		return FALSE;
-	stream_report(importing);
+	if (!importing->dry)
+		stream_report(importing);
 	return TRUE;
 }
 
@@ -323,9 +418,9 @@ static gboolean options_check(const Cli *cli, Importing *importing)
 	image = importing->format == TRANSFER_RAW || importing->format == TRANSFER_QEMU;
 	if (image ? importing->abort || importing->token
 		  : importing->size || importing->block_size_text || importing->other_files ||
-			    importing->no_verify || importing->dry) {
+			    importing->no_verify) {
 		cli_usage("import: --token and --abort are for streams, --size, --block-size, "
-			  "--allow-backing, --no-verify and --dry-run for images");
+			  "--allow-backing and --no-verify for images");
 		return FALSE;
 	}
 	if (importing->force && importing->block_size_text) {
@@ -334,8 +429,9 @@ static gboolean options_check(const Cli *cli, Importing *importing)
 		return FALSE;
 	}
 	if (importing->abort + importing->token + importing->force > 1 ||
-	    (cli->n_arguments > 1 && (importing->abort || importing->token))) {
-		cli_usage("import: one of FILE, --force, --abort and --token");
+	    ((cli->n_arguments > 1 || importing->dry) && (importing->abort || importing->token))) {
+		cli_usage("import: --abort and --token exclude FILE, --force, --dry-run and each "
+			  "other");
 		return FALSE;
 	}
 	importing->name = volume_name_parse(cli->arguments[0], &error);

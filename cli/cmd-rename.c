@@ -25,12 +25,14 @@ static VolumeName *new_name_parse(const VolumeName *from, const char *text)
 
 static int verb_rename_run(int argc, char **argv)
 {
+	gboolean dry = FALSE;
+	const GOptionEntry options[] = {CLI_DRY_RUN(&dry), {0}};
 	g_autoptr(VolumeName) from = NULL, to = NULL;
 	g_autoptr(GError) error = NULL;
 	g_auto(Cli) cli = {0};
 	int status;
 
-	if (!cli_start(&cli, &verb_rename, NULL, 2, 2, argc, argv, &status))
+	if (!cli_start(&cli, &verb_rename, options, 2, 2, argc, argv, &status))
 		return status;
 	from = volume_name_parse(cli.arguments[0], &error);
 	if (!from)
@@ -40,8 +42,8 @@ static int verb_rename_run(int argc, char **argv)
 		return cli_failed(error);
 	}
 	to = new_name_parse(from, cli.arguments[1]);
-	return to ? relocate(&cli, &verb_rename, from, to, "renamed from") : CLI_USAGE;
+	return to ? relocate(&cli, &verb_rename, from, to, "renamed from", dry) : CLI_USAGE;
 }
 
-const Verb verb_rename = {"rename", "NAME NEW", "give a detached volume another name",
+const Verb verb_rename = {"rename", "NAME NEW [-n]", "give a detached volume another name",
 			  verb_rename_run};

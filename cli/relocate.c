@@ -15,6 +15,7 @@
 typedef struct {
 	const char *verb;
 	Places *from, *to;
+	gboolean dry;
 	gint64 shown;
 } Relocating;
 
@@ -48,7 +49,7 @@ static gboolean names_lock(const Relocating *relocating, GError **error)
 
 /* A broken attachment holds no lock on the volume, but its device may still be in use; what is left
  * of one must not be found under the old name later. */
-static gboolean name_is_free(const Places *places, GError **error)
+static gboolean name_is_free(const Places *places, gboolean dry, GError **error)
 {
 	g_autoptr(Attachment) attachment = attachment_inspect(places);
 
@@ -58,7 +59,7 @@ static gboolean name_is_free(const Places *places, GError **error)
 				 places->text,
 				 attachment->problem ? attachment->problem : "attached",
 				 places->text);
-	if (attachment->litter)
+	if (attachment->litter && !dry)
 		places_remove(places);
 	return TRUE;
 }
@@ -67,8 +68,12 @@ static gboolean relocate_locked(Relocating *relocating, GError **error)
 {
 	const Places *from = relocating->from, *to = relocating->to;
 
-	return name_is_free(from, error) && name_is_free(to, error) &&
-	       pool_volume_move(from->config, from->name, to->name, copy_show, relocating, error);
+	if (!name_is_free(from, relocating->dry, error) ||
+	    !name_is_free(to, relocating->dry, error))
+		return FALSE;
+	return relocating->dry ? pool_volume_may_move(from->config, from->name, to->name, error)
+			       : pool_volume_move(from->config, from->name, to->name, copy_show,
+						  relocating, error);
 }
 
 static void relocate_report(const Cli *cli, const Relocating *relocating, const char *done)
@@ -78,22 +83,27 @@ static void relocate_report(const Cli *cli, const Relocating *relocating, const 
 	Json *object = json_object_new_object(), *named = json_object_new_array();
 
 	for (guint i = 0; i < uses->len; i++) {
-		cli_say("%s %s: the old name is still in: %s", relocating->verb,
-			relocating->from->text, (char *)g_ptr_array_index(uses, i));
+		cli_say("%s %s: the old name is%s in: %s", relocating->verb, relocating->from->text,
+			relocating->dry ? "" : " still", (char *)g_ptr_array_index(uses, i));
 		json_object_array_add(named, json_text_new(g_ptr_array_index(uses, i)));
 	}
 	json_add_text(object, "volume", relocating->to->text);
 	json_add_text(object, "before", relocating->from->text);
 	json_add_text(object, "path", path);
 	json_object_object_add(object, "named_in", named);
-	cli_report(cli, object, "%s: %s %s", relocating->to->text, done, relocating->from->text);
+	if (relocating->dry)
+		cli_report_dry(cli, object, "%s: would be %s %s", relocating->to->text, done,
+			       relocating->from->text);
+	else
+		cli_report(cli, object, "%s: %s %s", relocating->to->text, done,
+			   relocating->from->text);
 }
 
 int relocate(const Cli *cli, const Verb *verb, const VolumeName *from, const VolumeName *to,
-	     const char *done)
+	     const char *done, gboolean dry)
 {
 	g_autoptr(Places) old = places_new(cli->config, from), new = places_new(cli->config, to);
-	Relocating relocating = {.verb = verb->name, .from = old, .to = new};
+	Relocating relocating = {.verb = verb->name, .from = old, .to = new, .dry = dry};
 	g_autoptr(GError) error = NULL;
 	gboolean moved;
 

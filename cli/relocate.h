@@ -7,8 +7,7 @@
 
 #include "cli/cli.h"
 
-/* Makes `from` the volume `to`, and reports it as `done` ("renamed from").  Returns the exit
- * status.
- */
+/* Makes `from` the volume `to`, or with `dry` only looks whether that can be done, and reports it
+ * as `done` ("renamed from").  Returns the exit status. */
 int relocate(const Cli *cli, const Verb *verb, const VolumeName *from, const VolumeName *to,
-	     const char *done);
+	     const char *done, gboolean dry);

@@ -13,67 +13,40 @@
 /* One that `assignment` ("uuid=new") names, and how it is set. */
 struct OfflineProperty {
 	const char *assignment;
-	const char *name; /* in messages: "the volume must be detached to change ..." */
-	gboolean (*check)(const Config *config, const VolumeName *name,
+	const char *name; /* in messages */
+	const char *(*get)(const Facts *facts);
+	gboolean (*check)(const Config *config, const VolumeName *name, const char *uuid,
 			  GError **error); /* or NULL */
-	gboolean (*change)(const Config *config, Volume *volume, GError **error);
-	void (*report)(const Cli *cli, const Places *places, const Facts *before, const Facts *now);
+	gboolean (*change)(Volume *volume, GError **error);
 };
 
-/* ---- uuid */
-
-static gboolean uuid_renew(const Config *config, Volume *volume, GError **error)
+static const char *uuid_get(const Facts *facts)
 {
-	VolumeInfo info;
-
-	volume_get_info(volume, &info);
-	/* The lock of a snapshot's readers has the old UUID in its name. */
-	return readers_check_none(config->run_directory, info.uuid, error) &&
-	       volume_renew_uuid(volume, error);
+	return facts->uuid;
 }
 
-static void uuid_report(const Cli *cli, const Places *places, const Facts *before, const Facts *now)
+/* The lock of a snapshot's readers has the old UUID in its name. */
+static gboolean uuid_check(const Config *config, const VolumeName *name, const char *uuid,
+			   GError **error)
 {
-	Json *object = json_object_new_object();
-
-	json_add_text(object, "volume", places->text);
-	json_add_text(object, "uuid", now->uuid);
-	json_add_text(object, "before", before->uuid);
-	cli_report(cli, object, "%s: UUID %s, was %s", places->text, now->uuid, before->uuid);
+	return pool_check_uuid_unneeded(config, name, error) &&
+	       readers_check_none(config->run_directory, uuid, error);
 }
 
-/* ---- write_cache */
-
-static gboolean write_cache_on(const Config *config, Volume *volume, GError **error)
+static gboolean write_cache_on(Volume *volume, GError **error)
 {
-	(void)config;
 	return volume_set_write_through(volume, FALSE, error);
 }
 
-static gboolean write_cache_off(const Config *config, Volume *volume, GError **error)
+static gboolean write_cache_off(Volume *volume, GError **error)
 {
-	(void)config;
 	return volume_set_write_through(volume, TRUE, error);
 }
 
-static void write_cache_report(const Cli *cli, const Places *places, const Facts *before,
-			       const Facts *now)
-{
-	Json *object = json_object_new_object();
-
-	json_add_text(object, "volume", places->text);
-	json_add_text(object, "write_cache", facts_write_cache(now));
-	json_add_text(object, "before", facts_write_cache(before));
-	cli_report(cli, object, "%s: write cache %s, was %s", places->text, facts_write_cache(now),
-		   facts_write_cache(before));
-}
-
-/* ---- any */
-
 static const OfflineProperty properties[] = {
-	{"uuid=new", "its UUID", pool_check_uuid_unneeded, uuid_renew, uuid_report},
-	{"write_cache=on", "its write cache", NULL, write_cache_on, write_cache_report},
-	{"write_cache=off", "its write cache", NULL, write_cache_off, write_cache_report},
+	{"uuid=new", "UUID", uuid_get, uuid_check, volume_renew_uuid},
+	{"write_cache=on", "write cache", facts_write_cache, NULL, write_cache_on},
+	{"write_cache=off", "write cache", facts_write_cache, NULL, write_cache_off},
 };
 
 const OfflineProperty *set_offline_find(const char *assignment)
@@ -98,39 +71,68 @@ static gboolean volume_is_detached(const Places *places, const OfflineProperty *
 
 	return attachment_is_gone(attachment) ||
 	       error_set(error, STORAGEOS_ERROR_BUSY,
-			 "in use (%s); the volume must be detached to change %s",
+			 "in use (%s); the volume must be detached to change its %s",
 			 attachment->problem ? attachment->problem : "attached", property->name);
 }
 
+/* Opened for writing, so that nobody begins to read from it meanwhile. */
 static gboolean property_set(const OfflineProperty *property, const Config *config,
-			     const VolumeName *name, GError **error)
+			     const VolumeName *name, const Facts *facts, gboolean dry,
+			     GError **error)
 {
-	Volume *volume = pool_volume_open(config, name, 0, error);
+	Volume *volume = pool_volume_open(config, name, dry ? VOLUME_OPEN_READ_ONLY : 0, error);
 	gboolean done, closed;
 
 	if (!volume)
 		return FALSE;
-	done = (!property->check || property->check(config, name, error)) &&
-	       property->change(config, volume, error);
+	done = (!property->check || property->check(config, name, facts->uuid, error)) &&
+	       (dry || property->change(volume, error));
 	closed = volume_close(volume, done ? error : NULL);
 	return done && closed;
 }
 
-gboolean set_offline(const Cli *cli, const VolumeName *name, const OfflineProperty *property,
-		     GError **error)
+static void set_report(const Cli *cli, const Places *places, const OfflineProperty *property,
+		       const Facts *before)
 {
-	const Config *config = cli->config;
-	g_autoptr(Places) places = places_new(config, name);
-	g_auto(Facts) before = {0}, now = {0};
+	const char *value = strchr(property->assignment, '=');
+	g_autofree char *key =
+		g_strndup(property->assignment, (gsize)(value - property->assignment));
+	const char *was = property->get(before);
+	Json *object = json_object_new_object();
+	g_auto(Facts) now = {0};
 
-	gboolean locked = pool_check_thin(config, name, error) && places_lock(places, error);
-	if (!locked || !facts_read(config, name, &before, error) ||
+	facts_read(cli->config, places->name, &now, NULL);
+	json_add_text(object, "volume", places->text);
+	json_add_text(object, key, property->get(&now));
+	json_add_text(object, "before", was);
+	cli_report(cli, object, "%s: %s %s, was %s", places->text, property->name,
+		   property->get(&now), was);
+}
+
+static void set_report_dry(const Cli *cli, const Places *places, const OfflineProperty *property,
+			   const Facts *before)
+{
+	Json *object = json_object_new_object();
+
+	json_add_text(object, "volume", places->text);
+	json_add_text(object, "before", property->get(before));
+	cli_report_dry(cli, object, "%s: %s would be %s, is %s", places->text, property->name,
+		       strchr(property->assignment, '=') + 1, property->get(before));
+}
+
+gboolean set_offline(const Cli *cli, const VolumeName *name, const OfflineProperty *property,
+		     gboolean dry, GError **error)
+{
+	g_autoptr(Places) places = places_new(cli->config, name);
+	g_auto(Facts) before = {0};
+	gboolean locked = pool_check_thin(cli->config, name, error) && places_lock(places, error);
+
+	if (!locked || !facts_read(cli->config, name, &before, error) ||
 	    !volume_is_detached(places, property, error) ||
-	    !property_set(property, config, name, error) ||
-	    !facts_read(config, name, &now, error)) {
+	    !property_set(property, cli->config, name, &before, dry, error)) {
 		g_prefix_error(error, "set %s: ", places->text);
 		return FALSE;
 	}
-	property->report(cli, places, &before, &now);
+	(dry ? set_report_dry : set_report)(cli, places, property, &before);
 	return TRUE;
 }

@@ -15,6 +15,6 @@ const OfflineProperty *set_offline_find(const char *assignment);
 /* Whether the assignment is to one of their keys, whatever the value. */
 gboolean set_offline_is_key(const char *assignment);
 
-/* Changes it, and reports that. */
+/* Changes it, and reports that; with `dry` only looks whether it can be changed. */
 gboolean set_offline(const Cli *cli, const VolumeName *name, const OfflineProperty *property,
-		     GError **error);
+		     gboolean dry, GError **error);

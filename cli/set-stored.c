@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/bounded.h"
+#include "cli/facts.h"
 #include "cli/places.h"
 #include "cli/served.h"
 #include "common/base/error.h"
@@ -151,34 +152,47 @@ static Json *answer_get(const Config *config, const VolumeName *name, const GArr
 	return answer;
 }
 
+/* Of a dry run; with that lock, too. */
+static Json *answer_foresee(const Config *config, const VolumeName *name, const GArray *changes,
+			    GError **error)
+{
+	g_auto(Facts) facts = {0};
+
+	if (!served_check(config, name, error) || !facts_read(config, name, &facts, error))
+		return NULL;
+	return property_foresee(&facts.properties, (const void *)changes->data, changes->len,
+				error);
+}
+
 /* ---- the report */
 
 /* "scrub_rate 50 MiB, was not set (from the next scrub on)" */
-static char *change_describe(const Property *change, Json *before)
+static char *change_describe(const Property *change, Json *before, const char *was)
 {
 	const PropertyRule *rule = property_rule_find(change->key);
 	const char *old = json_get_text(before, change->key);
-	g_autofree char *now = NULL, *was = NULL;
+	g_autofree char *now = NULL, *then = NULL;
 	Property property = *change;
 
 	now = *change->value ? property_show(change) : g_strdup("not set");
 	if (old)
 		g_strlcpy(property.value, old, sizeof property.value);
-	was = old ? property_show(&property) : g_strdup("not set");
+	then = old ? property_show(&property) : g_strdup("not set");
 	return g_strdup_printf(
-		"%s %s, was %s%s%s%s", change->key, now, was, rule && rule->effect ? " (" : "",
+		"%s %s, %s %s%s%s%s", change->key, now, was, then, rule && rule->effect ? " (" : "",
 		rule && rule->effect ? rule->effect : "", rule && rule->effect ? ")" : "");
 }
 
-static void report_set(const Cli *cli, const Places *places, const GArray *changes, Json *answer)
+static void report_set(const Cli *cli, const Places *places, const GArray *changes, gboolean dry,
+		       Json *answer)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
 	Json *before = json_get_object(answer, "before");
 	Json *object = json_object_new_object();
 
 	for (guint i = 0; i < changes->len; i++) {
-		g_autofree char *change =
-			change_describe(&g_array_index(changes, Property, i), before);
+		g_autofree char *change = change_describe(&g_array_index(changes, Property, i),
+							  before, dry ? "is" : "was");
 
 		g_string_append_printf(text, "%s%s", i ? "; " : "", change);
 	}
@@ -186,7 +200,10 @@ static void report_set(const Cli *cli, const Places *places, const GArray *chang
 	json_object_object_add(object, "properties",
 			       json_object_get(json_get_object(answer, "properties")));
 	json_object_object_add(object, "before", json_object_get(before));
-	cli_report(cli, object, "%s: %s", places->text, text->str);
+	if (dry)
+		cli_report_dry(cli, object, "%s: would be set: %s", places->text, text->str);
+	else
+		cli_report(cli, object, "%s: %s", places->text, text->str);
 }
 
 gboolean set_stored_check(const Config *config, const VolumeName *name, const GArray *changes,
@@ -200,17 +217,19 @@ gboolean set_stored_check(const Config *config, const VolumeName *name, const GA
 	return TRUE;
 }
 
-gboolean set_stored(const Cli *cli, const VolumeName *name, const GArray *changes, GError **error)
+gboolean set_stored(const Cli *cli, const VolumeName *name, const GArray *changes, gboolean dry,
+		    GError **error)
 {
 	g_autoptr(Places) places = places_new(cli->config, name);
 	g_autoptr(Json) answer = NULL;
 
 	if (set_stored_check(cli->config, name, changes, error) && places_lock(places, error))
-		answer = answer_get(cli->config, name, changes, error);
+		answer = dry ? answer_foresee(cli->config, name, changes, error)
+			     : answer_get(cli->config, name, changes, error);
 	if (!answer) {
 		g_prefix_error(error, "set %s: ", places->text);
 		return FALSE;
 	}
-	report_set(cli, places, changes, answer);
+	report_set(cli, places, changes, dry, answer);
 	return TRUE;
 }

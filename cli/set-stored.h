@@ -16,5 +16,6 @@ GArray *set_stored_parse(char *const *assignments, GError **error);
 gboolean set_stored_check(const Config *config, const VolumeName *name, const GArray *changes,
 			  GError **error);
 
-/* Makes all changes durable, or none, and reports them. */
-gboolean set_stored(const Cli *cli, const VolumeName *name, const GArray *changes, GError **error);
+/* Makes all changes durable, or none, and reports them; with `dry` only reports them. */
+gboolean set_stored(const Cli *cli, const VolumeName *name, const GArray *changes, gboolean dry,
+		    GError **error);

@@ -225,7 +225,10 @@ static void deletion_report(const Deletion *deletion)
 		json_add_number(object, "waiting",
 				(guint64)json_get_number(deletion->usage, "waiting"));
 	}
-	cli_report(deletion->cli, object, "%s: %s", names->str, what);
+	if (deletion->dry)
+		cli_report_dry(deletion->cli, object, "%s: %s", names->str, what);
+	else
+		cli_report(deletion->cli, object, "%s: %s", names->str, what);
 }
 
 /* Splits VOLUME@A..B; VOLUME@A stays as it is.  NULL: the error has been printed. */

@@ -41,6 +41,7 @@ typedef struct {
 	const Cli *cli;
 	GPtrArray *turns; /* of Turn *, of one group */
 	Json *objects;	  /* what --json prints */
+	gboolean dry;
 	int status;
 } Running;
 
@@ -75,6 +76,18 @@ static void turn_look(Turn *turn)
 	}
 }
 
+/* The one that a dry run has not taken: it is never pruned, as it is the newest. */
+static void turn_look_ahead(Turn *turn, gint64 now)
+{
+	const PolicySnapshot newest = {.created = now, .by_policy = TRUE};
+	int none = -1;
+
+	if (!turn->taken)
+		return;
+	g_array_append_val(turn->snapshots, newest);
+	g_array_append_val(turn->indices, none);
+}
+
 static PolicySnapshot *turn_snapshots(const Turn *turn)
 {
 	return &g_array_index(turn->snapshots, PolicySnapshot, 0);
@@ -82,10 +95,16 @@ static PolicySnapshot *turn_snapshots(const Turn *turn)
 
 /* ---- deleting */
 
-static gboolean turn_delete(Turn *turn, guint which, GError **error)
+static const char *turn_snapshot_name(const Turn *turn, guint which)
 {
 	int index = g_array_index(turn->indices, int, which);
-	const char *name = json_get_text(snapshot_volume_get(turn->volume, (guint)index), "name");
+
+	return json_get_text(snapshot_volume_get(turn->volume, (guint)index), "name");
+}
+
+static gboolean turn_delete(Turn *turn, guint which, GError **error)
+{
+	const char *name = turn_snapshot_name(turn, which);
 	Json *request = json_object_new_object();
 	g_autoptr(Json) answer = NULL;
 
@@ -337,6 +356,58 @@ static gboolean group_take(Running *running, gint64 now, GError **error)
 	return TRUE;
 }
 
+/* ---- a dry run */
+
+/* How much the oldest snapshots would free, and so how many of them would go, is not known. */
+static void space_foresee(const Turn *turn)
+{
+	gboolean below;
+	g_autofree char *why = space_complain(turn, &below);
+
+	if (why)
+		cli_say("snapshot run: %s: %s: the oldest snapshots would be deleted until that is "
+			"over, or none is left",
+			turn->volume->text, why);
+}
+
+static void prune_foresee(const Running *running, gint64 now)
+{
+	const Turn *first = g_ptr_array_index(running->turns, 0);
+	g_autofree PolicyList *lists = NULL;
+
+	group_look(running);
+	for (guint i = 0; i < running->turns->len; i++)
+		turn_look_ahead(g_ptr_array_index(running->turns, i), now);
+	lists = group_lists(running);
+	policy_prune_group(first->of->policy, lists, running->turns->len);
+	for (guint i = 0; i < running->turns->len; i++) {
+		Turn *turn = g_ptr_array_index(running->turns, i);
+
+		for (guint j = 0; j < turn->snapshots->len; j++)
+			if (turn_snapshots(turn)[j].pruned)
+				g_ptr_array_add(turn->deleted,
+						g_strdup(turn_snapshot_name(turn, j)));
+	}
+}
+
+/* Fills in the turns as group_carry_out() would, and changes nothing. */
+static void group_foresee(const Running *running)
+{
+	gint64 now = g_get_real_time() / G_USEC_PER_SEC;
+	g_autofree char *name = NULL;
+
+	group_look(running);
+	if (group_is_due(running, now))
+		name = name_choose(running, now);
+	for (guint i = 0; i < running->turns->len; i++) {
+		Turn *turn = g_ptr_array_index(running->turns, i);
+
+		space_foresee(turn);
+		turn->taken = g_strdup(name);
+	}
+	prune_foresee(running, now);
+}
+
 /* ---- a group's turn */
 
 static gboolean group_carry_out(Running *running, GError **error)
@@ -355,6 +426,8 @@ static gboolean group_carry_out(Running *running, GError **error)
 
 static void turn_report(Running *running, const Turn *turn, const GError *problem)
 {
+	const char *taken = running->dry ? "would take " : "taken ";
+	const char *deleted = running->dry ? "would delete " : "deleted ";
 	Json *object = json_object_new_object(), *array = json_object_new_array();
 	g_autoptr(GString) line = g_string_new(NULL);
 
@@ -362,7 +435,7 @@ static void turn_report(Running *running, const Turn *turn, const GError *proble
 		const char *name = g_ptr_array_index(turn->deleted, i);
 
 		json_object_array_add(array, json_text_new(name));
-		g_string_append_printf(line, "%s%s", i ? ", " : "; deleted ", name);
+		g_string_append_printf(line, "%s%s%s", i ? ", " : "; ", i ? "" : deleted, name);
 	}
 	json_add_text(object, "volume", turn->volume->text);
 	json_add_text(object, "policy", turn->of->policy->name);
@@ -370,10 +443,12 @@ static void turn_report(Running *running, const Turn *turn, const GError *proble
 	json_add_flag(object, "frozen", turn->frozen);
 	json_object_object_add(object, "deleted", array);
 	json_add_text(object, "error", problem ? problem->message : NULL);
+	if (running->dry)
+		json_add_flag(object, "dry_run", TRUE);
 	json_object_array_add(running->objects, object);
 	if (!running->cli->json && !running->cli->quiet && (turn->taken || turn->deleted->len))
-		lines_print("%s: %s%s%s%s", turn->volume->text,
-			    turn->taken ? "taken " : "none is due", turn->taken ? turn->taken : "",
+		lines_print("%s: %s%s%s%s", turn->volume->text, turn->taken ? taken : "none is due",
+			    turn->taken ? turn->taken : "",
 			    turn->frozen ? " with frozen file systems" : "", line->str);
 }
 
@@ -436,7 +511,9 @@ static void group_run(Running *running, const Policies *policies, guint first)
 		if (i == first || (of->group && !g_strcmp0(other->group, of->group)))
 			all = turn_add(running, other, all ? &error : NULL) && all;
 	}
-	if (all && running->turns->len)
+	if (all && running->turns->len && running->dry)
+		group_foresee(running);
+	else if (all && running->turns->len)
 		group_carry_out(running, &error);
 	group_end(running, error);
 }
@@ -476,6 +553,8 @@ static int run_lock(const Config *config, GError **error)
 
 static int run_run(int argc, char **argv)
 {
+	gboolean dry = FALSE;
+	const GOptionEntry options[] = {CLI_DRY_RUN(&dry), {0}};
 	g_autoptr(GPtrArray) turns = g_ptr_array_new_with_free_func(turn_free);
 	g_autoptr(Policies) policies = NULL;
 	g_autoptr(Json) objects = NULL;
@@ -484,7 +563,7 @@ static int run_run(int argc, char **argv)
 	Running running;
 	int status;
 
-	if (!cli_start(&cli, &snapshot_run, NULL, 0, 0, argc, argv, &status))
+	if (!cli_start(&cli, &snapshot_run, options, 0, 0, argc, argv, &status))
 		return status;
 	objects = json_object_new_array();
 	policies = policies_load(cli.config, &error);
@@ -496,7 +575,7 @@ static int run_run(int argc, char **argv)
 	for (guint i = 0; i < policies->warnings->len; i++)
 		cli_say("snapshot run: %s: %s", cli.config->file,
 			(char *)g_ptr_array_index(policies->warnings, i));
-	running = (Running){&cli, turns, objects, CLI_DONE};
+	running = (Running){&cli, turns, objects, dry, CLI_DONE};
 	interrupt_hold();
 	for (guint i = 0; i < policies->volumes->len && interrupt_check(NULL); i++)
 		if (!had_its_turn(policies, i))
@@ -506,5 +585,5 @@ static int run_run(int argc, char **argv)
 	return running.status;
 }
 
-const Verb snapshot_run = {"snapshot run", "", "take and delete snapshots as the policies say",
+const Verb snapshot_run = {"snapshot run", "[-n]", "take and delete snapshots as the policies say",
 			   run_run};

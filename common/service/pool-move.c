@@ -257,6 +257,12 @@ static gboolean moving_end(const Moving *moving)
 	return TRUE;
 }
 
+static gboolean target_is_free(const Moving *moving, GError **error)
+{
+	return access(moving->target, F_OK) ||
+	       error_set(error, STORAGEOS_ERROR_EXISTS, "%s is there already", moving->target);
+}
+
 static gboolean moving_carry_out(const Moving *moving, GError **error)
 {
 	g_autoptr(Backing) source = NULL;
@@ -269,10 +275,8 @@ static gboolean moving_carry_out(const Moving *moving, GError **error)
 	/* A rename by link() and unlink() died between these. */
 	if (is_one_file(moving->source, moving->target))
 		return file_remove(moving->source, error) && moving_end(moving);
-	if (!access(moving->target, F_OK))
-		return error_set(error, STORAGEOS_ERROR_EXISTS, "%s is there already",
-				 moving->target);
-	if (!registry_note_renaming(moving->config, moving->from, moving->to, uuid,
+	if (!target_is_free(moving, error) ||
+	    !registry_note_renaming(moving->config, moving->from, moving->to, uuid,
 				    moving->from_pool, error))
 		return FALSE;
 	if (volume_move(moving, source, error))
@@ -292,4 +296,32 @@ gboolean pool_volume_move(const Config *config, const VolumeName *from, const Vo
 	if (!moving_init(&moving, error) || !interrupted_end(&moving, &moved, error))
 		return FALSE;
 	return moved || moving_carry_out(&moving, error);
+}
+
+static gboolean is_on_another_file_system(const Moving *moving)
+{
+	g_autofree char *directory = g_path_get_dirname(moving->target);
+	struct stat source, target;
+
+	return !stat(moving->source, &source) && !stat(directory, &target) &&
+	       source.st_dev != target.st_dev;
+}
+
+gboolean pool_volume_may_move(const Config *config, const VolumeName *from, const VolumeName *to,
+			      GError **error)
+{
+	g_auto(Moving) moving = {.config = config, .from = from, .to = to};
+	g_autoptr(Backing) source = NULL;
+	char uuid[UUID_TEXT];
+
+	if (!moving_init(&moving, error))
+		return FALSE;
+	if (access(moving.source, F_OK) && !access(moving.moving, F_OK)) /* it would be ended */
+		return TRUE;
+	source = source_lock(&moving, uuid, error);
+	if (!source)
+		return FALSE;
+	return is_one_file(moving.source, moving.target) ||
+	       (target_is_free(&moving, error) &&
+		(!is_on_another_file_system(&moving) || space_check(&moving, source, error)));
 }

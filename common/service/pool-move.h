@@ -20,6 +20,10 @@
  * Ceph.  Does not look whether there is such a volume. */
 gboolean pool_volume_check_movable(const Config *config, const VolumeName *name, GError **error);
 
+/* Whether pool_volume_move() would do it, as far as this machine knows; changes nothing. */
+gboolean pool_volume_may_move(const Config *config, const VolumeName *from, const VolumeName *to,
+			      GError **error);
+
 /* Makes `from` the volume `to`.  Nobody may have it open, nor a snapshot of it, nor a linked clone
  * that reads from one.  `progress` (may be NULL) is called while the file is copied.
  *

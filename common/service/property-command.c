@@ -89,28 +89,48 @@ static GArray *changes_read(const Volume *volume, Json *request, GError **error)
 	return g_steal_pointer(&changes);
 }
 
+/* Those of the changes that are set before them. */
+static Json *before_to_json(const Properties *before, const Property *changes, guint n)
+{
+	Json *object = json_object_new_object();
+	char value[PROPERTY_VALUE_MAX + 1];
+
+	for (guint i = 0; i < n; i++)
+		if (properties_get(before, changes[i].key, value))
+			json_add_text(object, changes[i].key, value);
+	return object;
+}
+
+static Json *answer_new(const Properties *before, const Properties *after, const Property *changes,
+			guint n)
+{
+	Json *answer = json_object_new_object();
+
+	json_object_object_add(answer, "properties", properties_to_json(after));
+	json_object_object_add(answer, "before", before_to_json(before, changes, n));
+	return answer;
+}
+
 Json *property_command(Volume *volume, Json *request, GError **error)
 {
 	g_autoptr(GArray) changes = changes_read(volume, request, error);
-	Json *answer, *was = json_object_new_object();
-	g_autoptr(Json) before = was;
-	char value[PROPERTY_VALUE_MAX + 1];
-	Properties properties;
+	Properties before, after;
 
 	if (!changes)
 		return NULL;
-	volume_get_properties(volume, &properties);
-	for (guint i = 0; i < changes->len; i++) {
-		const Property *change = &g_array_index(changes, Property, i);
-
-		if (properties_get(&properties, change->key, value))
-			json_add_text(before, change->key, value);
-	}
+	volume_get_properties(volume, &before);
 	if (!volume_set_properties(volume, (const void *)changes->data, changes->len, error))
 		return NULL;
-	volume_get_properties(volume, &properties);
-	answer = json_object_new_object();
-	json_object_object_add(answer, "properties", properties_to_json(&properties));
-	json_object_object_add(answer, "before", g_steal_pointer(&before));
-	return answer;
+	volume_get_properties(volume, &after);
+	return answer_new(&before, &after, (const void *)changes->data, changes->len);
+}
+
+Json *property_foresee(const Properties *now, const Property *changes, guint n, GError **error)
+{
+	Properties after = *now;
+
+	for (guint i = 0; i < n; i++)
+		if (!properties_change(&after, &changes[i], error))
+			return NULL;
+	return answer_new(now, &after, changes, n);
 }

@@ -28,3 +28,7 @@ Json *properties_changes_to_json(const Property *changes, guint n);
 
 /* Carries out `set`.  Returns the answer, which the caller must release, or NULL. */
 Json *property_command(Volume *volume, Json *request, GError **error);
+
+/* What `set` would answer of a volume with the properties `now`; NULL: it would fail.  A reserve is
+ * not looked at. */
+Json *property_foresee(const Properties *now, const Property *changes, guint n, GError **error);

@@ -65,26 +65,29 @@ static gboolean target_check(Volume *volume, const char *uuid, const char *name,
 	return TRUE;
 }
 
+/* *ret_back: the volume must go back to the base, *ret_info, first. */
 static gboolean base_check(const Receiving *receiving, const char *uuid, const char *name,
-			   GError **error)
+			   VolumeSnapshotInfo *ret_info, gboolean *ret_back, GError **error)
 {
-	VolumeSnapshotInfo info;
-
-	if (!snapshot_find(receiving->volume, uuid, name, &info))
+	if (!snapshot_find(receiving->volume, uuid, name, ret_info))
 		return error_set(error, STORAGEOS_ERROR_NOT_FOUND,
 				 "the stream goes on from snapshot '%s'%s%s, which the volume does "
 				 "not have",
 				 name, uuid ? " of UUID " : "", uuid ? uuid : "");
-	if (volume_is_snapshot(receiving->volume, info.generation))
-		return TRUE;
-	if (receiving->flags & STREAM_RECEIVE_FORCE)
-		return volume_rollback(receiving->volume, info.name, VOLUME_ROLLBACK_SIZE_TOO, NULL,
-				       error);
-	return error_set(
-		error, STORAGEOS_ERROR_INVALID,
-		"the volume has changed since snapshot '%s', from which the stream goes on "
-		"(--force goes back to the snapshot, and keeps what there is as another)",
-		info.name);
+	*ret_back = !volume_is_snapshot(receiving->volume, ret_info->generation);
+	return !*ret_back || receiving->flags & STREAM_RECEIVE_FORCE ||
+	       error_set(error, STORAGEOS_ERROR_INVALID,
+			 "the volume has changed since snapshot '%s', from which the stream goes "
+			 "on (--force goes back to the snapshot, and keeps what there is as "
+			 "another)",
+			 ret_info->name);
+}
+
+static gboolean base_go_back(const Receiving *receiving, const VolumeSnapshotInfo *base,
+			     GError **error)
+{
+	return volume_rollback(receiving->volume, base->name, VOLUME_ROLLBACK_SIZE_TOO, NULL,
+			       error);
 }
 
 /* `block_size` 0: any will do. */
@@ -160,6 +163,20 @@ static gboolean resume_check(const Receiving *receiving, const VolumeReceiving *
 			 begin->resume, now->received);
 }
 
+/* Of a volume that does not receive yet. */
+static gboolean begin_check(const Receiving *receiving, const StreamBegin *begin,
+			    VolumeSnapshotInfo *ret_base, gboolean *ret_back, GError **error)
+{
+	*ret_back = FALSE;
+	if (begin->resume)
+		return error_set(error, STORAGEOS_ERROR_INVALID,
+				 "the stream is the rest of one that the volume does not receive");
+	if (!begin->incremental)
+		return empty_check(receiving, begin->block_size, error);
+	return target_check(receiving->volume, begin->to.uuid, begin->to.name, error) &&
+	       base_check(receiving, begin->from.uuid, begin->from.name, ret_base, ret_back, error);
+}
+
 static gboolean stream_begin(const Receiving *receiving, const StreamBegin *begin, GError **error)
 {
 	guint8 uuid[16];
@@ -167,21 +184,55 @@ static gboolean stream_begin(const Receiving *receiving, const StreamBegin *begi
 					     .uuid = uuid,
 					     .created = begin->created,
 					     .frozen = begin->frozen};
+	VolumeSnapshotInfo base;
 	VolumeReceiving now;
+	gboolean back;
 
 	if (volume_receive_get(receiving->volume, &now))
 		return resume_check(receiving, &now, begin, error);
-	if (begin->resume)
-		return error_set(error, STORAGEOS_ERROR_INVALID,
-				 "the stream is the rest of one that the volume does not receive");
-	if (begin->incremental &&
-	    !target_check(receiving->volume, begin->to.uuid, begin->to.name, error))
-		return FALSE;
-	if (begin->incremental ? !base_check(receiving, begin->from.uuid, begin->from.name, error)
-			       : !empty_check(receiving, begin->block_size, error))
+	if (!begin_check(receiving, begin, &base, &back, error) ||
+	    (back && !base_go_back(receiving, &base, error)))
 		return FALSE;
 	uuid_parse(begin->to.uuid, uuid);
 	return volume_receive_begin(receiving->volume, &to, begin->size, error);
+}
+
+static gboolean rbd_check(const Receiving *receiving, const StreamRbdHead *head,
+			  VolumeSnapshotInfo *ret_base, gboolean *ret_back, GError **error)
+{
+	VolumeReceiving now;
+
+	*ret_back = FALSE;
+	if (volume_receive_get(receiving->volume, &now))
+		return error_set(error, STORAGEOS_ERROR_BUSY,
+				 "the volume receives snapshot '%s' (to give that up: --abort)",
+				 now.name);
+	if (!head->from)
+		return empty_check(receiving, 0, error);
+	return target_check(receiving->volume, NULL, head->to, error) &&
+	       base_check(receiving, NULL, head->from, ret_base, ret_back, error);
+}
+
+gboolean stream_receive_check(Volume *volume, const StreamBegin *begin, StreamReceiveFlags flags,
+			      gboolean *ret_back, GError **error)
+{
+	const Receiving receiving = {.volume = volume, .flags = flags};
+	VolumeSnapshotInfo base;
+	VolumeReceiving now;
+
+	if (!volume_receive_get(volume, &now))
+		return begin_check(&receiving, begin, &base, ret_back, error);
+	*ret_back = FALSE;
+	return resume_check(&receiving, &now, begin, error);
+}
+
+gboolean stream_receive_check_rbd(Volume *volume, const StreamRbdHead *head,
+				  StreamReceiveFlags flags, gboolean *ret_back, GError **error)
+{
+	const Receiving receiving = {.volume = volume, .flags = flags};
+	VolumeSnapshotInfo base;
+
+	return rbd_check(&receiving, head, &base, ret_back, error);
 }
 
 /* ---- content */
@@ -245,19 +296,13 @@ gboolean stream_receive_rbd(Volume *volume, StreamRbdReader *reader, const Strea
 					     .created = g_get_real_time() / G_USEC_PER_SEC};
 	Receiving receiving = {
 		.volume = volume, .flags = flags, .progress = progress, .data = data};
-	VolumeReceiving now;
+	VolumeSnapshotInfo base;
 	StreamRange range = {.length = 1};
+	gboolean back;
 
-	if (volume_receive_get(volume, &now))
-		return error_set(error, STORAGEOS_ERROR_BUSY,
-				 "the volume receives snapshot '%s' (to give that up: --abort)",
-				 now.name);
-	if (head->from && !target_check(volume, NULL, head->to, error))
-		return FALSE;
-	if (head->from ? !base_check(&receiving, NULL, head->from, error)
-		       : !empty_check(&receiving, 0, error))
-		return FALSE;
-	if (!volume_receive_begin(volume, &to, head->size, error) ||
+	if (!rbd_check(&receiving, head, &base, &back, error) ||
+	    (back && !base_go_back(&receiving, &base, error)) ||
+	    !volume_receive_begin(volume, &to, head->size, error) ||
 	    !size_set(&receiving, head->size, error))
 		return FALSE;
 	while (range.length)

@@ -23,6 +23,14 @@ typedef enum {
 	STREAM_RECEIVE_FORCE = 1 << 0,
 } StreamReceiveFlags;
 
+/* Whether the volume, which may be open for reading only, is what stream_receive() and
+ * stream_receive_rbd() need for such a stream.  Their errors; changes nothing.  *ret_back: it would
+ * go back to the base first. */
+gboolean stream_receive_check(Volume *volume, const StreamBegin *begin, StreamReceiveFlags flags,
+			      gboolean *ret_back, GError **error);
+gboolean stream_receive_check_rbd(Volume *volume, const StreamRbdHead *head,
+				  StreamReceiveFlags flags, gboolean *ret_back, GError **error);
+
 /* Receives the stream whose BEGIN was read.  `progress` may be NULL.  NOT_FOUND (the volume does
  * not have the base), INVALID (the volume has changed, or is not where the stream begins), EXISTS
  * (it has that snapshot), BUSY (it receives another one), those of the reader, NO_SPACE, IO. */

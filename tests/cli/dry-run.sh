@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# --dry-run of the commands that lose or overwrite something: says what would be done, with the checks, errors
+# --dry-run of the commands that change or overwrite what is there: says what would be done, with the checks, errors
 # and status of the real command, and leaves every byte as it was.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
@@ -18,6 +18,8 @@ must "a clone" "$STORAGEOS" clone db@one linked --linked
 must "a second volume" "$STORAGEOS" create free --size 64M
 must "a second pool" "$STORAGEOS" pool create second "$WORK/second"
 must "with a volume" "$STORAGEOS" create second/one --size 64M
+must "and one whose name both have" "$STORAGEOS" create second/both --size 64M
+must "as the first has" "$STORAGEOS" create both --size 64M
 mkdir "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"
 must "one that is served" "$STORAGEOS" create served --size 64M
@@ -44,7 +46,7 @@ would_not() {
 	before=$(everything)
 }
 
-would "pool delete" "second: would be removed from $STORAGEOS_CONFIG; $WORK/second would keep its 1 volume" pool delete second -n
+would "pool delete" "second: would be removed from $STORAGEOS_CONFIG; $WORK/second would keep its 2 volumes" pool delete second -n
 would_not "of one that is in use" "'default/served' is in use" pool delete default
 would_not "of none" "no such pool" pool delete nope
 would "delete" "default/free: would be deleted" delete free --dry-run
@@ -68,11 +70,47 @@ would_not "of no file" "No such file" import new "$WORK/nope" --format raw
 would_not "into no pool" "pool 'nope'" import nope/new "$WORK/image.raw" --format raw
 truncate -s 65M "$WORK/large.raw"
 would_not "of too much" "the image has 68157440 bytes, the volume 67108864" import free "$WORK/large.raw" --format raw --force
-is "usage: of a stream" "$("$STORAGEOS" import new "$WORK/image.raw" -n 2>/dev/null; echo $?)" 2
+must "a stream" "$STORAGEOS" export db@one "$WORK/one.stream"
+before=$(everything)
+would "import of a stream" "default/new: would be made, and would receive snapshot one, 64 MiB" import new "$WORK/one.stream" -n
+would_not "into what is not empty" "it needs a new volume" import db "$WORK/one.stream"
+would_not "into what is served" "in use" import served "$WORK/one.stream"
+would_not "of no stream" "not a storageos stream" import new "$WORK/image.raw"
+is "usage: of what is given up" "$("$STORAGEOS" import new --abort -n 2>/dev/null; echo $?)" 2
+would "set" "default/free: would be set: description a b, is not set; scrub_rate 5 MiB, is not set (from the next scrub on)" \
+	set free "description=a b" scrub_rate=5M -n
+would "set of what is served" "default/served: would be set: label.x 1, is not set" set served label.x=1 -n
+would_not "of what is not there" "no volume|no such volume|does not exist" set nope label.x=1
+long=$(printf '%0255d' 0)
+would_not "of more than there is room for" "2047 bytes" set free user.a="$long" user.b="$long" user.c="$long" user.d="$long" \
+	user.e="$long" user.f="$long" user.g="$long" user.h="$long"
+would "set uuid" "default/free: UUID would be new, is $("$STORAGEOS" info free --json | jq -r .uuid)" set free uuid=new -n
+would "set write_cache" "default/free: write cache would be off, is on" set free write_cache=off -n
+would_not "of what is served" "must be detached to change its UUID" set served uuid=new
+would_not "of the base of a clone" "clone" set db uuid=new
+would "rename" "default/other: would be renamed from default/free" rename free other -n
+would_not "to a name that is taken" "is there already" rename free db
+would_not "of what is served" "it must be detached" rename served other
+would "move" "second/free: would be moved from default/free" move free second -n
+would_not "to a name that is taken there" "is there already" move both second
+would "flatten" "default/linked: would copy what it still reads from default/db@one, 0 B at most, and release that" flatten linked -n
+would_not "of what is no clone" "is no linked clone" flatten db
 
 must "and the real commands do it" "$STORAGEOS" rollback db@one --size-too
 must "as they said" "$STORAGEOS" import free "$WORK/image.raw" --format raw --force
 must "all of them" "$STORAGEOS" delete free
 must "the pool, too" "$STORAGEOS" pool delete second
+must "set" "$STORAGEOS" set db label.x=1
+must "rename" "$STORAGEOS" rename db renamed
+must "flatten" "$STORAGEOS" flatten linked
+
+# ---- policies
+
+list() { "$STORAGEOS" snapshot list served --json | jq -c '[.[] | select(.state != "deleting") | .name]'; }
+printf '[policy often]\nhourly=1\n[volume default/served]\npolicy=often\n' >>"$STORAGEOS_CONFIG"
+like "the first snapshot is due" "$("$STORAGEOS" snapshot run -n)" '^default/served: would take auto-[0-9]{8}t[0-9]{4}z$'
+is "none is taken" "$(list)" "[]"
+must "a snapshot" "$STORAGEOS" snapshot run
+is "now none is due" "$("$STORAGEOS" snapshot run -n)" ""
 must "end" unmount "$WORK/mnt"
 finish

@@ -104,13 +104,17 @@ holds check check db
 holds scrub scrub db
 holds "check+check --repair --yes" check db --repair --yes
 holds resize resize fast/other 40M
+holds "set uuid=new --dry-run" set fast/other uuid=new -n
 holds "set uuid=new" set fast/other uuid=new
 holds "set write_cache" set fast/other write_cache=off
 holds "set KEY=VALUE" set fast/other "description=a b" label.x.y=1 scrub_rate=5M
+holds "set KEY=VALUE" set fast/other label.x.y=2 -n
 holds get get fast/other
 holds get get fast/other label.x.y write_cache
 holds info info fast/other
+holds rename rename fast/other renamed -n
 holds rename rename fast/other renamed
+holds move move fast/renamed default -n
 holds move move fast/renamed default
 holds delete delete renamed --forget
 holds "pool list" pool list
@@ -157,15 +161,18 @@ holds "snapshot delete" snapshot delete db@zwei -n
 holds clone clone db@one linked --linked
 holds list list
 holds info info linked
+holds "flatten --dry-run" flatten linked -n
 holds flatten flatten linked
 holds clone clone db@one copied --copy
 holds copy copy db another
 holds export export db@one "$WORK/one.stream"
 holds export export db@zwei "$WORK/two.stream" --from one
 printf '[policy often]\nhourly=2\n[volume default/db]\npolicy=often\n' >>"$STORAGEOS_CONFIG"
+holds "snapshot run" snapshot run -n
 holds "snapshot run" snapshot run
 holds "snapshot delete" snapshot delete db@zwei
 must "create a volume that receives" "$STORAGEOS" create copy --size 64M
+holds "import --dry-run" import copy "$WORK/one.stream" -n
 holds import import copy "$WORK/one.stream"
 must "create an image" truncate -s 2M "$WORK/image.raw"
 holds "import --format raw --dry-run" import image "$WORK/image.raw" --format raw --dry-run

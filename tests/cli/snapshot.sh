@@ -242,8 +242,13 @@ for hours in 50 49 3 2 1; do
 		\"created\": $((now - hours * 3600))}" >/dev/null || not_ok "make old-$hours"
 done
 must "hold one of them" snapshot hold db@old-49 mine
+before=$(names db)
+foreseen=$(snapshot run -n --json)
+is "a dry run changes nothing" "$(names db)" "$before"
 snapshot run --json >"$WORK/ran"
 like "a run takes another one" "$(jq -r '.[0].taken' "$WORK/ran")" '^auto-'
+of_run() { jq -c '[.[] | [.volume, .taken[:14], .deleted]]'; } # without the minute
+is "and does what the dry run said" "$(of_run <"$WORK/ran")" "$(of_run <<<"$foreseen")"
 deleted=$(jq -r '.[0].deleted | join(" ")' "$WORK/ran")
 is "and deletes the oldest" "$deleted" "old-50 old-3 old-2"
 is "but not the one before it, the held one, nor those made by hand" \
@@ -274,6 +279,8 @@ is "what is kept of one volume of a group is kept of all" "$(pairs db), $(pairs 
 pair pair-c 73 0
 must "hold one of an instant" snapshot hold other@pair-a mine
 sed -i 's/^hourly=2$/hourly=2\nmin_free=1000T/' "$STORAGEOS_CONFIG"
+like "a dry run says that space is short" "$(snapshot run -n 2>&1)" \
+	'less than min_free .*: the oldest snapshots would be deleted until that is over, or none is left'
 refuses "where space is short the oldest go, and none is taken" 'less than min_free .*: none is taken' snapshot run
 is "but what is held or made by hand" \
 	"$(names db | tr ' ' '\n' | grep -cE '^(old-49|thursday|frozen)$')" 3
