@@ -24,6 +24,7 @@
 #include "handler/cfgstring.h"
 #include "handler/device.h"
 #include "handler/flusher.h"
+#include "handler/identity.h"
 #include "handler/timeout.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -86,6 +87,14 @@ static void device_publish(RunnerDevice *dev, Device *device, gboolean served_be
 	runner_device_set_private(dev, device);
 }
 
+/* The runner counts whole blocks: of less than one, none. */
+static guint64 device_size(RunnerDevice *dev, const char *directory)
+{
+	guint64 blocks = runner_device_blocks(dev);
+
+	return blocks ? blocks * runner_device_block_size(dev) : identity_size(directory);
+}
+
 /* Runs in the runner's main thread, for which the kernel's netlink and D-Bus wait.  An open takes
  * as long as the volume's recovery; if that is too long, it goes on in a thread of its own.  The
  * result is never positive, which versions before 1.3 would take for success. */
@@ -98,7 +107,7 @@ static int handle_open(RunnerDevice *dev, bool reopen)
 	g_autofree char *backstore = directory ? g_path_get_basename(directory) : NULL;
 	const OpeningDevice opening = {.cfgstring = cfgstring,
 				       .backstore = backstore,
-				       .size = runner_device_blocks(dev) * block_size,
+				       .size = device_size(dev, directory),
 				       .block_size = block_size,
 				       .served_before = reopen || runner_device_served_before(dev)};
 	Device *device = NULL;

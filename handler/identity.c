@@ -193,3 +193,12 @@ void identity_read(const char *directory, gboolean implicit, ScsiIdentity *ret_i
 	ret_identity->no_reservations =
 		is_off(directory, "attrib/emulate_pr") || is_off(directory, "attrib/pgr_support");
 }
+
+guint64 identity_size(const char *directory)
+{
+	guint64 size = 0;
+
+	if (directory)
+		read_number(directory, "attrib/dev_size", G_MAXUINT64, &size);
+	return size;
+}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What configfs says about a device: the serial number that its owner gave it, its target port
- * groups, and whether the kernel has reservations switched on.  These files are in the kernel's
- * memory; reading them does not block on a disk.
+ * What configfs says about a device: the size and the serial number that its owner gave it, its
+ * target port groups, and whether the kernel has reservations switched on.  These files are in the
+ * kernel's memory; reading them does not block on a disk.
  */
 #pragma once
 
@@ -18,3 +18,6 @@
  * found out (for loopback they cannot).
  */
 void identity_read(const char *directory, gboolean implicit, ScsiIdentity *ret_identity);
+
+/* The size that the owner gave the device, in bytes; 0: unknown. */
+guint64 identity_size(const char *directory);

@@ -175,6 +175,17 @@ static void test_reservations(const void *data)
 	}
 }
 
+static void test_size(const void *data)
+{
+	g_autofree char *directory = test_path(".configfs");
+
+	(void)data;
+	CHECK_UINT(identity_size(NULL), 0);
+	CHECK_UINT(identity_size(directory), 0);
+	put(directory, "attrib/dev_size", "1\n");
+	CHECK_UINT(identity_size(directory), 1);
+}
+
 static void test_nothing(const void *data)
 {
 	g_autofree char *directory = test_path(".configfs");
@@ -243,6 +254,7 @@ int main(int argc, char **argv)
 	test_add("a target port group and its ports", test_group, NULL);
 	test_add("more groups than are reported", test_many_groups, NULL);
 	test_add("whether there are reservations", test_reservations, NULL);
+	test_add("the size that was asked for", test_size, NULL);
 	test_add("nothing, and too much", test_nothing, NULL);
 	test_add("the kernel's time-out is switched off, unless it is somebody's", test_time_out,
 		 NULL);
