@@ -76,6 +76,7 @@ is "what is in storageos" "$(contents storageos)" \
 -rw-r--r-- root/root /usr/share/man/man8/storageos.8.gz
 -rw-r--r-- root/root /usr/share/storageos/observability/storageos-alerts.yml
 -rw-r--r-- root/root /usr/share/storageos/observability/storageos-dashboard.json
+-rw-r--r-- root/root /usr/share/storageos/storageos.magic
 -rw-r--r-- root/root /usr/share/zsh/vendor-completions/_storageos"
 is "what is in storageos-fuse" "$(contents storageos-fuse)" \
 "-rw-r--r-- root/root /etc/apparmor.d/usr.bin.storageos-fuse

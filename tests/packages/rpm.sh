@@ -77,6 +77,7 @@ drwxr-xr-x root:root /usr/share/storageos
 drwxr-xr-x root:root /usr/share/storageos/observability
 -rw-r--r-- root:root /usr/share/storageos/observability/storageos-alerts.yml
 -rw-r--r-- root:root /usr/share/storageos/observability/storageos-dashboard.json
+-rw-r--r-- root:root /usr/share/storageos/storageos.magic
 -rw-r--r-- root:root /usr/share/zsh/site-functions/_storageos
 drwxr-xr-x root:root /var/lib/storageos"
 is "what is in storageos-fuse" "$(contents storageos-fuse)" \
