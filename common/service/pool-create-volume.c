@@ -171,6 +171,7 @@ static gboolean volume_check_never_made(const Config *config, const VolumeName *
 		g_propagate_error(error, g_steal_pointer(&local));
 		return FALSE;
 	}
+	registry_follow(config, &entry);
 	history = registry_describe(&entry);
 	return error_set(error, STORAGEOS_ERROR_NOT_FOUND,
 			 "%s, and there is no %s now: ;create makes a volume once (restore it, or "

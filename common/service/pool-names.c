@@ -259,8 +259,10 @@ static char *volume_describe_gone(const Config *config, const VolumeName *name)
 			"its move to another pool was interrupted, and its file is %s "
 			"(to end that: storageos move %s/%s POOL)",
 			moving, name->pool, name->name);
-	if (name->pool && registry_find(config, name, &entry, NULL) && *entry.to)
+	if (name->pool && registry_find(config, name, &entry, NULL) && *entry.to) {
+		registry_follow(config, &entry);
 		return g_strdup_printf("it was renamed to %s", entry.to);
+	}
 	return g_strdup("see: storageos list");
 }
 

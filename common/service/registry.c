@@ -9,6 +9,7 @@
 #include "common/base/json.h"
 
 #define ENTRY_SIZE_MAX 4096
+#define RENAMES_MAX 100
 
 static char *directory_path(const Config *config)
 {
@@ -161,6 +162,20 @@ gboolean registry_note_renamed(const Config *config, const VolumeName *from, con
 	g_strlcpy(entry.pool_uuid, pool_uuid, sizeof entry.pool_uuid);
 	old.deleted = time_now();
 	return entry_write(config, to, &entry, error) && entry_write(config, from, &old, error);
+}
+
+void registry_follow(const Config *config, RegistryEntry *entry)
+{
+	/* Entries that were left by interrupted renames may be a circle. */
+	for (guint i = 0; i < RENAMES_MAX; i++) {
+		g_autoptr(VolumeName) next = volume_name_parse(entry->to, NULL);
+		RegistryEntry later;
+
+		if (!next || !registry_find(config, next, &later, NULL) ||
+		    strcmp(later.uuid, entry->uuid) != 0 || !*later.to)
+			return;
+		*entry = later;
+	}
 }
 
 gboolean registry_forget(const Config *config, const VolumeName *name, GError **error)

@@ -60,6 +60,9 @@ gboolean registry_note_renaming(const Config *config, const VolumeName *from, co
 gboolean registry_note_renamed(const Config *config, const VolumeName *from, const VolumeName *to,
 			       const char *pool_uuid, GError **error);
 
+/* Of a volume that was renamed several times: makes `to` the name that it got last. */
+void registry_follow(const Config *config, RegistryEntry *entry);
+
 /* The name from which the volume with that UUID was about to get the name `name`, if nobody has
  * noted the end of that; or NULL.  Free with volume_name_free(). */
 VolumeName *registry_find_renaming(const Config *config, const VolumeName *name,

@@ -109,6 +109,7 @@ is "move within a file system" "$("$STORAGEOS" move db near)" "near/db: moved fr
 is "is a rename" "$(cd "$WORK" && echo pool/* near/*)" "pool/child.vol near/db.vol"
 is "its clone finds it" "$(text_of default/child)" "what was written"
 must "move it to another file system" "$STORAGEOS" move near/db disk
+refuses "its first name tells where it is now" 'it was renamed to disk/db$' "$STORAGEOS" attach db
 is "it is there alone" "$(cd "$WORK" && echo near/* near/.??* disk/*.vol disk/.*.vol*)" \
 	"near/* near/.storageos-pool disk/db.vol disk/.*.vol*"
 is "the UUID stays" "$(uuid_of disk/db)" "$uuid"
