@@ -14,6 +14,15 @@ void pool_add_place(Json *object, const ConfigPool *pool)
 	json_add_text(object, "ceph_id", pool->ceph_id);
 }
 
+void pool_add_marks(Json *object, const ConfigPool *pool)
+{
+	Json *marks = json_object_new_array();
+
+	for (guint i = 0; i < pool->marks.n; i++)
+		json_object_array_add(marks, json_object_new_int(pool->marks.percent[i]));
+	json_object_object_add(object, "warn", marks);
+}
+
 static int verb_pool_run(int argc, char **argv)
 {
 	static const Verb *const verbs[] = {

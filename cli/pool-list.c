@@ -42,6 +42,8 @@ static Json *view_to_json(const PoolView *view)
 		json_add_number(object, "percent", pool_view_percent(view));
 		json_add_number(object, "mark", view->mark);
 	}
+	if (!view->pool->ceph)
+		pool_add_marks(object, view->pool);
 	if (view->pool->quota)
 		json_add_number(object, "quota", view->pool->quota);
 	if (view->counted)
@@ -101,6 +103,14 @@ static void size_print(const char *label, gboolean known, guint64 bytes)
 		printf("%-20s %s  (%" G_GUINT64_FORMAT " bytes)\n", label, size, bytes);
 }
 
+static void marks_print(const ConfigMarks *marks)
+{
+	printf("%-20s", "events at");
+	for (guint i = 0; i < marks->n; i++)
+		printf("%s %u", i ? "," : "", marks->percent[i]);
+	puts(marks->n ? " %" : " none");
+}
+
 static void view_print(const PoolView *view)
 {
 	g_autofree char *problem = pool_view_problem(view);
@@ -116,6 +126,8 @@ static void view_print(const PoolView *view)
 	if (view->measured)
 		printf("%-20s %u %%\n", "full", pool_view_percent(view));
 	size_print("quota", view->pool->quota != 0, view->pool->quota);
+	if (!view->pool->ceph)
+		marks_print(&view->pool->marks);
 	size_print("promised", view->promises, view->promised);
 	if (view->promises && view->measured)
 		printf("%-20s %.0f %% of the size\n", "",

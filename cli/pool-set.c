@@ -41,13 +41,11 @@ static gboolean key_set(const Config *config, const char *pool, const Setting *s
 
 static Json *pool_to_json(const ConfigPool *pool)
 {
-	Json *object = json_object_new_object(), *marks = json_object_new_array();
+	Json *object = json_object_new_object();
 
 	json_add_text(object, "pool", pool->name);
 	json_add_number(object, "quota", pool->quota);
-	for (guint i = 0; i < pool->marks.n; i++)
-		json_object_array_add(marks, json_object_new_int(pool->marks.percent[i]));
-	json_object_object_add(object, "warn", marks);
+	pool_add_marks(object, pool);
 	return object;
 }
 

@@ -12,6 +12,9 @@ extern const Verb pool_verb_create, pool_verb_delete, pool_verb_list, pool_verb_
 /* Where the pool is: its directory, or what it is in Ceph. */
 void pool_add_place(Json *object, const ConfigPool *pool);
 
+/* At how many percent there are events of it. */
+void pool_add_marks(Json *object, const ConfigPool *pool);
+
 /* BUSY if a volume of the pool is attached or exported.  `volumes`: those that are there now (NULL:
  * unknown, as the pool is not mounted); others that this machine knows are covered, too. */
 gboolean pool_is_unused(const Config *config, const ConfigPool *pool, GPtrArray *volumes,

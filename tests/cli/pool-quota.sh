@@ -79,6 +79,8 @@ must "no quota" "$STORAGEOS" pool set q quota=none -q
 is "that is its end" "$(status)" "attached: null"
 must "detach" "$STORAGEOS" detach q/a
 is "marks of its own" "$("$STORAGEOS" pool set q warn=50,60 --json | jq -c .warn)" "[50,60]"
+is "show has them" "$(show .warn)" "[50,60]"
 is "none of them" "$("$STORAGEOS" pool set q warn=off --json | jq -c .warn)" "[]"
+like "show says so" "$("$STORAGEOS" pool show q)" '^events at +none$'
 is "the general ones again" "$("$STORAGEOS" pool set q warn=default --json | jq -c .warn)" "[80,90,95]"
 finish

@@ -37,7 +37,7 @@ like "in bytes" "$("$STORAGEOS" pool list --bytes)" "^a +ready +268435456 .* 100
 is "show is the same as list" "$("$STORAGEOS" pool show a --json | jq -c '.[0] | del(.free)')" \
 	"$("$STORAGEOS" pool list --json | jq -c '.[] | select(.pool == "a") | del(.free)')"
 like "show for people" "$("$STORAGEOS" pool show a | tr -s ' ' | xargs)" \
-	"pool a .* state ready size 256 MiB \(268435456 bytes\) .* full $percent % promised 96 MiB .* 38 % of the size volumes 2 file system tmpfs mounted on $WORK/a"
+	"pool a .* state ready size 256 MiB \(268435456 bytes\) .* full $percent % events at 80, 90, 95 % promised 96 MiB .* 38 % of the size volumes 2 file system tmpfs mounted on $WORK/a"
 is "show of all" "$("$STORAGEOS" pool show | grep -c '^pool ')" 2
 refuses "show of none" "pool show: no pool 'b' in $STORAGEOS_CONFIG" "$STORAGEOS" pool show b
 like "list and pool list agree" "$("$STORAGEOS" list a)" "^pool a: 2 volumes, size 96 MiB, used .*; file system: .* of 256 MiB free \($((100 - percent - 1)) %\)|\($((100 - percent)) %\)"
