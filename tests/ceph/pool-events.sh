@@ -63,7 +63,7 @@ sleep 5
 check "no event of a pool that has room" test ! -e "$WORK/run/pool-events/cloud"
 must "filled" dd if=/dev/urandom of="$WORK/mnt/db" bs=1M count=54 oflag=direct conv=notrunc status=none
 check "Ceph says how full" wait_for 30 percent_is 80 90
-check "80 %: an event comes by itself" wait_for 75 has_event
+must "80 %: an event comes by itself" wait_for 75 has_event
 is "the event names pool and mark" "$(event '[.pool, .mark, .before, .size]')" "[\"cloud\",80,0,$((64 << 20))]"
 is "one line is logged" "$(grep -c 'pool cloud' "$WORK/log")" 1
 like "with the facts" "$(cat "$WORK/log")" "pool cloud: 8[0-9] % of 64.* MiB are taken, [0-9.]+ MiB are free \(warn=80\)"
