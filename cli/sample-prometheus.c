@@ -110,11 +110,6 @@ static const struct {
 	 "refused", 1, TRUE},
 };
 
-static Json *sample_limits(const Sample *sample, const char *direction)
-{
-	return json_get_object(json_get_object(sample->data, "limits"), direction);
-}
-
 /* Of a limit that no volume has, not even the head. */
 static void metric_print_limit(const GPtrArray *samples, FILE *out, guint l)
 {
@@ -125,7 +120,7 @@ static void metric_print_limit(const GPtrArray *samples, FILE *out, guint l)
 		const Sample *sample = g_ptr_array_index(samples, i / G_N_ELEMENTS(directions));
 		const char *direction = directions[i % G_N_ELEMENTS(directions)];
 		g_autofree char *volume = prometheus_escape(sample_volume(sample));
-		gint64 number = json_get_number(sample_limits(sample, direction), limits[l].key);
+		gint64 number = json_get_number(sample_limit(sample, direction), limits[l].key);
 
 		if (!number && !limits[l].always)
 			continue;

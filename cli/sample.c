@@ -240,10 +240,15 @@ static void sample_print_failover(const Sample *sample)
 		       sample_number(sample, "failover", "fencings"));
 }
 
+Json *sample_limit(const Sample *sample, const char *direction)
+{
+	return json_get_object(json_get_object(sample->data, "limits"), direction);
+}
+
 /* "1000 requests/s, 100 MiB/s; 3 wait, 1200 have waited 12ms in the mean, 0 were refused". */
 static void sample_print_limit(const Sample *sample, const char *direction)
 {
-	Json *limit = json_get_object(json_get_object(sample->data, "limits"), direction);
+	Json *limit = sample_limit(sample, direction);
 	guint64 iops = (guint64)json_get_number(limit, "iops");
 	guint64 bytes = (guint64)json_get_number(limit, "bytes");
 	guint64 waits = (guint64)json_get_number(limit, "waits");

@@ -48,6 +48,9 @@ char *sample_failover(const Sample *sample);
  * counted from 0, and cannot be compared.  Borrowed. */
 const Sample *sample_find_earlier(const GPtrArray *samples, const Sample *sample);
 
+/* Of the limits in `direction`, "read" or "write": as limiter_to_json(), or NULL.  Borrowed. */
+Json *sample_limit(const Sample *sample, const char *direction);
+
 /* For people: "12us", "3.4ms", "120ms", "1.2s".  Returns `text`. */
 const char *sample_duration(guint64 ns, char *text, gsize room);
 

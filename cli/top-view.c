@@ -17,6 +17,8 @@ typedef struct {
 	double read, write;		/* requests a second */
 	double read_bytes, write_bytes; /* a second */
 	guint64 mean, longest;		/* ns: of reads and writes; 99 % of the slower of the two */
+	guint64 held;			/* ns: what a request waited for the limits, in the mean */
+	gboolean limited;
 	gint64 in_flight;
 	double used; /* percent */
 } Row;
@@ -53,6 +55,18 @@ static double percent_used(const Sample *sample)
 			: 0;
 }
 
+/* Adds to the row what the requests of one direction waited for its limits, all together. */
+static void row_add_held(Row *row, const Sample *sample, const Sample *before,
+			 const char *direction)
+{
+	Json *limit = sample_limit(sample, direction);
+	Json *earlier = before ? sample_limit(before, direction) : NULL;
+
+	row->limited |= json_get_number(limit, "iops") || json_get_number(limit, "bytes");
+	row->held +=
+		(guint64)(json_get_number(limit, "wait_ns") - json_get_number(earlier, "wait_ns"));
+}
+
 static Row *row_new(const Sample *sample, const Sample *before)
 {
 	static const MetricsOperation none;
@@ -82,6 +96,9 @@ static Row *row_new(const Sample *sample, const Sample *before)
 	row->read_bytes = (double)changes[0].bytes / seconds;
 	row->write_bytes = (double)changes[1].bytes / seconds;
 	row->mean = count ? ns / count : 0;
+	row_add_held(row, sample, before, "read");
+	row_add_held(row, sample, before, "write");
+	row->held /= MAX(count, 1);
 	row->in_flight = json_get_number(sample->data, "in_flight");
 	row->used = percent_used(sample);
 	return row;
@@ -135,13 +152,14 @@ static void line_add(const TopView *view, GString *text, const char *line, const
 
 static void row_add(const TopView *view, GString *text, const Row *row)
 {
-	char mean[16], slow[16];
+	char mean[16], slow[16], held[16];
 	g_autofree char *line = g_strdup_printf(
-		"%-*s %8.0f %8.0f %8.1f %8.1f %8s %8s %7" G_GINT64_FORMAT " %5.0f%% %s", NAME_WIDTH,
-		row->name, row->read, row->write, row->read_bytes / (double)MIB,
+		"%-*s %8.0f %8.0f %8.1f %8.1f %8s %8s %8s %7" G_GINT64_FORMAT " %5.0f%% %s",
+		NAME_WIDTH, row->name, row->read, row->write, row->read_bytes / (double)MIB,
 		row->write_bytes / (double)MIB, sample_duration(row->mean, mean, sizeof mean),
-		sample_duration(row->longest, slow, sizeof slow), row->in_flight, row->used,
-		row->state);
+		sample_duration(row->longest, slow, sizeof slow),
+		row->limited ? sample_duration(row->held, held, sizeof held) : "-", row->in_flight,
+		row->used, row->state);
 
 	line_add(view, text, line, g_strcmp0(row->state, "failed") ? "" : RED);
 }
@@ -149,8 +167,8 @@ static void row_add(const TopView *view, GString *text, const Row *row)
 static void heading_add(const TopView *view, GString *text)
 {
 	g_autofree char *line = g_strdup_printf(
-		"%-*s %8s %8s %8s %8s %8s %8s %7s %6s %s", NAME_WIDTH, "VOLUME", "R/S", "W/S",
-		"RMIB/S", "WMIB/S", "MEAN", "99%", "WAITING", "USED", "STATE");
+		"%-*s %8s %8s %8s %8s %8s %8s %8s %7s %6s %s", NAME_WIDTH, "VOLUME", "R/S", "W/S",
+		"RMIB/S", "WMIB/S", "MEAN", "99%", "HELD", "WAITING", "USED", "STATE");
 
 	line_add(view, text, line, INVERSE);
 }

@@ -10,7 +10,7 @@ need_built "$STORAGEOS" "$STORAGEOS_FUSE"
 own_config
 
 top() { "$STORAGEOS" top "$@"; }
-is "nothing is served" "$(top --count 1)" "VOLUME                        R/S      W/S   RMIB/S   WMIB/S     MEAN      99% WAITING   USED STATE"
+is "nothing is served" "$(top --count 1)" "VOLUME                        R/S      W/S   RMIB/S   WMIB/S     MEAN      99%     HELD WAITING   USED STATE"
 for volume in quiet busy; do
 	mkdir "$WORK/$volume"
 	cleanup unmount_for_certain "$WORK/$volume"
@@ -25,11 +25,21 @@ is "by name" "$(top --count 1 --sort n | names)" "busy quiet"
 is "two tables" "$(top --count 2 --interval 1 --sort n | names)" "busy quiet busy quiet"
 like "what is used, and the state" "$(top --count 1)" '^default/busy .* 0 +50% ok$'
 like "the second is of the interval alone" "$(top --count 2 --interval 1 | grep busy | tail -n 1)" \
-	'^default/busy +0 +0 +0\.0 +0\.0 +0us +0us +0 +50% ok$'
+	'^default/busy +0 +0 +0\.0 +0\.0 +0us +0us +- +0 +50% ok$'
 is "no escape sequences" "$(top --count 1 | grep -c $'\033')" 0
 refuses "JSON" "stats --watch --json" top --json
 refuses "no such key" "invalid --sort 'x'" top --sort x
 refuses "no interval" "invalid --interval 0" top --interval 0
+
+# ---- limits
+
+held() { "$STORAGEOS" top --count 1 | awk '/default\/busy/ { print $8 }'; }
+must "a limit" "$STORAGEOS" set busy read_iops=30
+like "of a volume with a limit, how long requests were held back" "$(held)" '^0us$'
+must "read" dd if="$WORK/busy/busy" of=/dev/null bs=4k count=30 iflag=direct status=none
+like "is more once they were" "$(held)" '^[0-9.]+ms$'
+must "no limit" "$STORAGEOS" set busy read_iops=none
+is "none of one without" "$(held)" -
 
 # ---- on a terminal
 
