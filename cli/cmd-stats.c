@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "cli/cli.h"
+#include "cli/full-pools.h"
 #include "cli/overview.h"
 #include "cli/prometheus.h"
 #include "cli/sample.h"
@@ -167,6 +168,14 @@ static int samples_print(const Watching *watching, const GPtrArray *samples, int
 	return status;
 }
 
+static void pools_print(const Watching *watching)
+{
+	g_autoptr(GPtrArray) pools = full_pools(watching->config, watching->names);
+
+	for (guint i = 0; i < pools->len; i++)
+		puts(g_ptr_array_index(pools, i));
+}
+
 static void samples_print_changes(Watching *watching, const GPtrArray *samples)
 {
 	if (watching->json) {
@@ -183,6 +192,7 @@ static void samples_print_changes(Watching *watching, const GPtrArray *samples)
 			sample_print_heading();
 		sample_print_change(sample, sample_find_earlier(watching->last, sample));
 	}
+	pools_print(watching);
 }
 
 /* Prints `count` intervals (0: no limit).  Ends early when none of the named volumes is served any

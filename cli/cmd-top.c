@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/full-pools.h"
 #include "cli/interrupt.h"
 #include "cli/terminal.h"
 #include "cli/top-view.h"
@@ -18,31 +19,34 @@ typedef struct {
 	const Config *config;
 	TopOrder order;
 	guint interval, count; /* seconds; 0: no end */
-	GPtrArray *now, *before, *problems;
+	GPtrArray *now, *before, *problems, *pools;
 	guint columns, lines; /* as it was drawn last */
 } Top;
 
-static void samples_free(GPtrArray *samples)
+static void array_free(GPtrArray *array)
 {
-	if (samples)
-		g_ptr_array_unref(samples);
+	if (array)
+		g_ptr_array_unref(array);
 }
 
 static void top_clear(Top *top)
 {
-	samples_free(top->now);
-	samples_free(top->before);
-	samples_free(top->problems);
+	array_free(top->now);
+	array_free(top->before);
+	array_free(top->problems);
+	array_free(top->pools);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Top, top_clear)
 
 static void top_sample(Top *top)
 {
-	samples_free(top->before);
-	samples_free(top->problems);
+	array_free(top->before);
+	array_free(top->problems);
+	array_free(top->pools);
 	top->before = top->now;
 	top->problems = g_ptr_array_new_with_free_func(g_free);
 	top->now = sample_take_all(top->config, top->problems);
+	top->pools = full_pools(top->config, NULL);
 }
 
 static char *top_format(const Top *top, gboolean screen)
@@ -51,6 +55,7 @@ static char *top_format(const Top *top, gboolean screen)
 		.now = top->now,
 		.before = top->before,
 		.problems = top->problems,
+		.pools = top->pools,
 		.order = top->order,
 		.columns = top->columns,
 		.lines = top->lines,

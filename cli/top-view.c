@@ -190,7 +190,8 @@ char *top_view_format(const TopView *view)
 {
 	g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func(row_free);
 	GString *text = g_string_new(NULL);
-	guint around = (view->screen ? 2 : 1) + (view->problems->len ? 1 : 0), room;
+	guint around = (view->screen ? 2 : 1) + (view->problems->len ? 1 : 0) + view->pools->len,
+	      room;
 
 	for (guint i = 0; i < view->now->len; i++) {
 		const Sample *sample = g_ptr_array_index(view->now, i);
@@ -205,6 +206,8 @@ char *top_view_format(const TopView *view)
 	room = view->lines ? view->lines - MIN(view->lines, around + 1) : rows->len;
 	for (guint i = 0; i < rows->len && i < room; i++)
 		row_add(view, text, g_ptr_array_index(rows, i));
+	for (guint i = 0; i < view->pools->len; i++)
+		line_add(view, text, g_ptr_array_index(view->pools, i), RED);
 	if (view->problems->len) {
 		g_autofree char *line =
 			g_strdup_printf("%u do not answer: %s", view->problems->len,

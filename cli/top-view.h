@@ -16,6 +16,7 @@ gboolean top_order_of_key(int key, TopOrder *ret_order);
 typedef struct {
 	const GPtrArray *now, *before; /* of Sample *; `before` may be NULL */
 	const GPtrArray *problems;     /* of char *: servers that do not answer */
+	const GPtrArray *pools;	       /* of char *: what is said of pools */
 	TopOrder order;
 	guint columns, lines; /* what there is room for; 0: no limit */
 	gboolean screen;      /* with the keys, and what is not shown */

@@ -105,8 +105,7 @@ static void event_log(const PoolEvent *event)
 			event->pool, event->percent, size, room, event->before);
 }
 
-/* The mark that the last event left; 0 if there was none. */
-static guint mark_read(const Config *config, const char *pool)
+guint pool_event_noted(const Config *config, const char *pool)
 {
 	g_autofree char *path = event_path(config, STATES, pool);
 	g_autoptr(PoolEvent) last = event_read(path, pool, NULL);
@@ -118,7 +117,7 @@ static guint mark_read(const Config *config, const char *pool)
 static gboolean note_locked(const Config *config, PoolEvent *event, const ConfigMarks *marks,
 			    GError **error)
 {
-	event->before = mark_read(config, event->pool);
+	event->before = pool_event_noted(config, event->pool);
 	event->mark = pool_event_mark(marks, event->percent, event->before);
 	if (event->mark == event->before)
 		return TRUE;
@@ -137,7 +136,7 @@ gboolean pool_event_note(const Config *config, const ConfigPool *pool, const Poo
 			   .size = space->size,
 			   .free = space->free,
 			   .time = g_get_real_time() / G_USEC_PER_SEC};
-	guint before = mark_read(config, pool->name);
+	guint before = pool_event_noted(config, pool->name);
 	g_autofree char *directory = g_build_filename(config->run_directory, STATES, NULL);
 	autofd lock = -1;
 

@@ -32,6 +32,9 @@ typedef struct {
  * until now. */
 guint pool_event_mark(const ConfigMarks *marks, guint percent, guint before);
 
+/* The mark that the last event of the pool left; 0 if there was none. */
+guint pool_event_noted(const Config *config, const char *pool);
+
 /* Makes an event of it, if the pool has crossed a mark since the last event.  Waits a second at
  * most for other processes.  FALSE if the event could not be written, so that it will come at the
  * next call. */

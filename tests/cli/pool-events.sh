@@ -65,6 +65,17 @@ like "the line has the facts" "$(cat "$WORK"/*.log)" "pool small: $percent % of 
 is "the metric" "$("$STORAGEOS" stats --prometheus | grep '^storageos_pool_mark_percent{pool="small"}')" \
 	'storageos_pool_mark_percent{pool="small"} 80'
 is "the list's JSON" "$("$STORAGEOS" pool list --json | jq '.[] | select(.pool == "small").mark')" 80
+line='^pool small: [0-9]+ % of [0-9.]+ MiB are taken, [0-9.]+ MiB are free \(warn=80\)$'
+like "top has a line of it" "$("$STORAGEOS" top --count 1)" "$line"
+like "so has stats --watch" "$("$STORAGEOS" stats --watch --count 1)" "$line"
+is "only of the pool that it is" "$("$STORAGEOS" top --count 1 | grep -c '^pool ')" 1
+must "a volume in another pool" "$STORAGEOS" create other --size 32M -q
+mkdir "$WORK/mnt-other"
+cleanup unmount_for_certain "$WORK/mnt-other"
+must "is served" "$STORAGEOS_FUSE" other "$WORK/mnt-other"
+is "stats --watch of that volume has none" "$("$STORAGEOS" stats --watch --count 1 other | grep -c '^pool ')" 0
+is "nor has its JSON" "$("$STORAGEOS" stats --watch --count 1 --json | grep -c '^pool ')" 0
+unmount_for_certain "$WORK/mnt-other"
 size=$(event .size) room=$(event .free)
 like "the command says what it handles" "$("$STORAGEOS" pool events)" "^small: $percent % of .* free \(warn=80, before 0\)$"
 is "the executable has run, with its environment" "$(<"$WORK/noted")" "up small small up 80 0 $size $room $percent"
@@ -94,6 +105,7 @@ like "pool list sees the new size" "$("$STORAGEOS" pool list)" "^small +ready +(
 check "less than 80 %: an event" wait_for 20 has_event
 is "downwards" "$(event '[.mark, .before]')" '[0,95]'
 must "it is handled" "$STORAGEOS" pool events -q
+is "top has no line of it any more" "$("$STORAGEOS" top --count 1 | grep -c '^pool small')" 0
 is "the executable learns the direction" "$(cut -d' ' -f1-6 "$WORK/noted" | tail -n 1)" "down small small down 0 95"
 check "the data is there" [ "$(dd if="$WORK/mnt-a/a" bs=1M skip=300 count=60 status=none | tr -d '\0' | wc -c)" -gt 60000000 ]
 
