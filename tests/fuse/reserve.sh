@@ -60,7 +60,8 @@ for fs in ext4 xfs; do
 
 	# It is written at random and verified, while the neighbours fill the file system.
 	fio --name=kept --filename="$(file_of $fs/kept)" --size=${SIZE}M --rw=randwrite --bsrange=4k-256k --ioengine=psync \
-		--fsync=16 --verify=crc32c --verify_fatal=1 --time_based --runtime=10 --rate=8m --output="$WORK/fio" >/dev/null 2>&1 &
+		--fsync=16 --verify=crc32c --verify_fatal=1 --verify_state_save=0 --time_based --runtime=10 --rate=8m \
+		--output="$WORK/fio" >/dev/null 2>&1 &
 	fio=$!
 	sleep 1
 	dd if=/dev/urandom of="$(file_of $fs/large)" bs=1M conv=notrunc,fsync status=none 2>/dev/null
