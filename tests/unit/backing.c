@@ -416,6 +416,39 @@ static void case_lock(Backing *backing, const BackingKind *kind)
 	CHECK_NO_ERROR(error);
 }
 
+static void check_properties(Backing *backing, const char *wanted)
+{
+	char text[16];
+
+	CHECK_INT(backing->ops->read_properties(backing, text, sizeof text), 0);
+	CHECK_STR(text, wanted);
+}
+
+static void case_properties(Backing *backing, const BackingKind *kind)
+{
+	const BackingOps *ops = backing->ops;
+	gboolean keeps = !strcmp(kind->name, "rbd");
+	char text[16];
+
+	CHECK((ops->read_properties != NULL) == keeps);
+	CHECK((ops->write_properties != NULL) == keeps);
+	if (!keeps)
+		return;
+	check_properties(backing, "");
+	CHECK_INT(ops->write_properties(backing, "b=2\n", "a=1\n"), -ECANCELED);
+	check_properties(backing, "");
+	CHECK_INT(ops->write_properties(backing, "", "a=1\n"), 0);
+	CHECK_INT(ops->write_properties(backing, "", "b=2\n"), -ECANCELED);
+	CHECK_INT(ops->write_properties(backing, "a=1", ""), -ECANCELED);
+	check_properties(backing, "a=1\n");
+	CHECK_INT(ops->write_properties(backing, "a=1\n", "0123456789abcdef"), 0);
+	CHECK_INT(ops->read_properties(backing, text, sizeof text), -EBADMSG);
+	CHECK_INT(ops->write_properties(backing, "0123456789abcdef", "0123456789abcde"), 0);
+	check_properties(backing, "0123456789abcde");
+	CHECK_INT(ops->write_properties(backing, "0123456789abcde", ""), 0);
+	check_properties(backing, "");
+}
+
 static const Case cases[] = {
 	{"what was never written reads as zeros", case_zeros},
 	{"what was written is read", case_write_read},
@@ -429,6 +462,7 @@ static const Case cases[] = {
 	{"without waiting: all or nothing", case_nowait},
 	{"each sector is from one of the writers", case_threads},
 	{"the holder of the lock can take it again", case_lock},
+	{"properties are written in the place of those that are there", case_properties},
 };
 
 typedef struct {
