@@ -17,7 +17,9 @@ static void sink_stderr(LoggingLevel level, const char *line)
 }
 
 static LoggingSink current_sink = sink_stderr;
-static __thread const LoggingFields *current_fields;
+/* GPrivate, not __thread: a plugin should not need thread-local storage of the process that loads
+ * it. */
+static GPrivate current_fields;
 
 void logging_set_sink(LoggingSink sink)
 {
@@ -26,7 +28,7 @@ void logging_set_sink(LoggingSink sink)
 
 const LoggingFields *logging_fields(void)
 {
-	return current_fields;
+	return g_private_get(&current_fields);
 }
 
 G_GNUC_PRINTF(3, 0)
@@ -37,9 +39,9 @@ static void line_write(LoggingLevel level, const LoggingFields *fields, const ch
 
 	if (vsnprintf(line, sizeof line, format, args) >= (int)sizeof line)
 		line[text_whole_length(line, sizeof line - 1)] = '\0';
-	current_fields = fields;
+	g_private_set(&current_fields, (gpointer)fields);
 	current_sink(level, line);
-	current_fields = NULL;
+	g_private_set(&current_fields, NULL);
 }
 
 void logging_write(LoggingLevel level, const char *format, ...)
