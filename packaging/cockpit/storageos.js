@@ -144,8 +144,12 @@ function countText(count, noun) {
 }
 
 function bar(label, percent, severity) {
-	return element("div", { class: "bar" }, element("span", {}, label),
-		element("meter", { class: severity, min: 0, max: 100, value: Math.min(percent, 100), "aria-label": label }));
+	const full = element("div", { class: severity });
+
+	full.style.width = `${Math.min(percent, 100)}%`;
+	return element("div", { class: "bar" }, element("span", {}, label), element("div", { role: "meter",
+		"aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.min(Math.round(percent), 100) },
+	full));
 }
 
 /* ---- what is not well */
@@ -224,12 +228,13 @@ function poolCard(pool) {
 function rateParts(volume, operation) {
 	const rates = volume.rates && volume.rates[operation];
 	const limit = (volume.statistics && volume.statistics.limits[operation]) || {};
-	const limits = [limit.iops && `${limit.iops}/s`, limit.bytes && `${sizeText(limit.bytes)}/s`].filter(Boolean);
 
 	return [
 		rates ? element("span", { class: "rate" }, `${Math.round(rates.requests)}/s`) : "–",
 		rates ? element("span", { class: "rate" }, `${sizeText(rates.bytes)}/s`) : null,
-		small(limits.length && `limit ${limits.join(", ")}` + (limit.waiting ? `; ${limit.waiting} waiting` : "")),
+		small(limit.iops && `limit ${limit.iops}/s`),
+		small(limit.bytes && `limit ${sizeText(limit.bytes)}/s`),
+		small(limit.waiting && `${limit.waiting} waiting`),
 	];
 }
 

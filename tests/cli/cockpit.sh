@@ -95,7 +95,7 @@ is "their states" "$(texts '#volumes .badge')" "$("$STORAGEOS" list --json | jq 
 like "their sizes" "$(cell default/db Size)" '^64\.0 MiB'
 like "the pool" "$(texts '#pools h3')" '^default ready;$'
 like "how full it is" "$(texts '#pools .bar span')" "^$("$STORAGEOS" pool list --json | jq '.[0].percent') % taken, .* free;"
-is "a bar is as long" "$(script "document.querySelector('#pools meter').value")" \
+is "a bar is as long" "$(script "document.querySelector('#pools [role=meter]').getAttribute('aria-valuenow')")" \
 	"$("$STORAGEOS" pool list --json | jq '.[0].percent')"
 is "nothing is wrong" "$(texts '#alerts li')" 'All pools and volumes are well.;'
 is "a description is text" "$(texts '#volumes th small')" "$description;"
