@@ -264,7 +264,7 @@ is "nor a directory of a socket" "$(temporary)" "$before"
 must "away with it" "$STORAGEOS" delete big
 killed() {
 	"$STORAGEOS" import slow "$WORK/big.raw" --format raw >/dev/null 2>&1 &
-	until begun; do :; done
+	wait_for 10 begun
 	kill -9 $!
 	wait $!
 	[ ! -e "$POOL/slow.vol" ]
