@@ -168,9 +168,13 @@ gboolean volume_reserve_change(Volume *volume, const Properties *next, guint64 s
 		r = fill(volume, slots, watch, error);
 	else if (slots < volume->reserve_slots)
 		keep_again(volume, slots);
+	if (r == -ECANCELED) { /* soon: the space goes back later */
+		keep(volume, volume->reserve_slots);
+		return FALSE;
+	}
 	if (r) {
 		keep_again(volume, volume->reserve_slots);
-		return r != -ECANCELED && fail(volume, r, slots, error);
+		return fail(volume, r, slots, error);
 	}
 	__atomic_store_n(&volume->reserve, reserve, __ATOMIC_RELAXED);
 	__atomic_store_n(&volume->reserve_slots, slots, __ATOMIC_RELAXED);

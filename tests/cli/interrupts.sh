@@ -131,13 +131,12 @@ must "a snapshot" "$STORAGEOS" snapshot create disk/db@one --freeze never
 hidden() { find "$WORK/disk" -name '.*.new' | grep .; }
 volumes() { find "$WORK/disk" -name '*.vol*' -printf '%f ' | tr ' ' '\n' | sort | xargs; }
 snapshots() { "$STORAGEOS" snapshot list disk/db --json | jq -r '[.[] | select(.state != "deleting") | .name] | join(" ")'; }
-# stopped SIGNAL CALLS COMMAND...: the command, for which these calls take long, gets the signal when its volume has a
-# temporary name; prints its status, and what volumes there are then.
+# stopped SIGNAL CALLS:delay_enter=MICROSECONDS COMMAND...: the command, for which these calls take long, gets the signal
+# when its volume has a temporary name; prints its status, and what volumes there are then.
 stopped() {
 	local signal=$1 calls=$2 tracer status begun
 	shift 2
-	env --default-signal strace -f -qq -o /dev/null -e trace="$calls" -e inject="$calls:delay_enter=60000" "$@" \
-		>"$WORK/out" 2>"$WORK/said" &
+	env --default-signal strace -f -qq -o /dev/null -e trace="${calls%:*}" -e inject="$calls" "$@" >"$WORK/out" 2>"$WORK/said" &
 	tracer=$!
 	wait_for 20 hidden || return
 	kill -"$signal" "$(pgrep -P $tracer)"
@@ -147,19 +146,20 @@ stopped() {
 	[ $((SECONDS - begun)) -le "$(limit 10)" ] || echo "took $((SECONDS - begun)) s"
 	echo "$status $(volumes)"
 }
+slow_writes=pwrite64,pwritev:delay_enter=30000 slow_space=fallocate:delay_enter=500000
 ends() { # SIGNAL CALLS COMMAND...
 	local signal=$1
 	is "SIG$signal ends ${*:3}, and there is nothing new" "$(stopped "$1" "$2" "$STORAGEOS" "${@:3}")" \
 		"$((128 + $(kill -l "$signal"))) db.vol"
 	like "it says so" "$(<"$WORK/said")" "^storageos: $3.*: interrupted$"
 }
-ends INT pwrite64,pwritev copy disk/db disk/new
-ends TERM pwrite64,pwritev copy disk/db@one disk/new
-ends INT pwrite64,pwritev clone disk/db@one disk/new --copy
-ends TERM fallocate create disk/new --size 2G --reserve
-ends HUP fallocate create disk/new --size 2G --set reserve=2G
+ends INT $slow_writes copy disk/db disk/new
+ends TERM $slow_writes copy disk/db@one disk/new
+ends INT $slow_writes clone disk/db@one disk/new --copy
+ends TERM $slow_space create disk/new --size 2G --reserve
+ends HUP $slow_space create disk/new --size 2G --set reserve=2G
 is "no snapshot is left" "$(snapshots)" one
-like "one that is killed" "$(stopped KILL pwrite64,pwritev "$STORAGEOS" copy disk/db disk/new)" "^137 "
+like "one that is killed" "$(stopped KILL $slow_writes "$STORAGEOS" copy disk/db disk/new)" "^137 "
 like "leaves a snapshot" "$(snapshots)" '^one temporary-[0-9]{8}t[0-9]{6}z-[0-9a-f]{8}$'
 is "and no volume" "$(find "$WORK/disk" -name 'new.vol')" ""
 must "the next copy" "$STORAGEOS" copy disk/db disk/new
