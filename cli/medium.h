@@ -38,6 +38,8 @@ Medium *medium_new_of_file(int fd, const char *path, GError **error);
 Medium *medium_new_of_pipe(int fd);
 
 typedef enum {
+	/* A new image.  It is not durable before the caller has flushed its file (fsync()), after
+	 * medium_close(). */
 	MEDIUM_QEMU_WRITE = 1 << 0,
 	/* An image that says that its data are in another file, too, whichever that is. */
 	MEDIUM_QEMU_OTHER_FILES = 1 << 1,
@@ -73,7 +75,8 @@ gboolean medium_read(Medium *medium, guint thread, guint8 *buffer, gsize length,
 gboolean medium_write(Medium *medium, guint thread, const guint8 *buffer, gsize length,
 		      guint64 offset, GError **error);
 
-/* Makes durable what was written, but for what medium_close() does. */
+/* Makes durable what was written to a volume; of an image, ends what is still to be written, but
+ * for what medium_close() does. */
 gboolean medium_flush(Medium *medium, GError **error);
 
 /* Ends what other threads wait for, where that may be long: they fail. */

@@ -336,25 +336,28 @@ struct ProcessChild {
 	Output output;
 };
 
-static ProcessChild *child_start(const char *const argv[], const int *file, GError **error)
+static ProcessChild *child_start(const char *const argv[], char *const environment[],
+				 const int *file, GError **error)
 {
 	g_autoptr(ProcessChild) child = g_new0(ProcessChild, 1);
 	g_autoptr(GError) local = NULL;
 
 	child->program = g_strdup(argv[0]);
 	child->output.fd = -1;
-	if (g_spawn_async_with_pipes(
-		    NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD,
-		    file ? child_enter_group_and_file : child_enter_group, (gpointer)file,
-		    &child->pid, NULL, &child->output.fd, NULL, &local))
+	if (g_spawn_async_with_pipes(NULL, (char **)argv, (char **)environment,
+				     G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD,
+				     file ? child_enter_group_and_file : child_enter_group,
+				     (gpointer)file, &child->pid, NULL, &child->output.fd, NULL,
+				     &local))
 		return g_steal_pointer(&child);
 	error_set(error, STORAGEOS_ERROR_IO, "start %s: %s", argv[0], local->message);
 	return NULL;
 }
 
-ProcessChild *process_child_start(const char *const argv[], GError **error)
+ProcessChild *process_child_start(const char *const argv[], char *const environment[],
+				  GError **error)
 {
-	return child_start(argv, NULL, error);
+	return child_start(argv, environment, NULL, error);
 }
 
 gboolean process_child_wait(ProcessChild *child, guint seconds, gboolean *ret_ended, GError **error)
@@ -401,7 +404,7 @@ static gboolean child_complete(ProcessChild *child, guint seconds, GError **erro
 
 gboolean process_run(const char *const argv[], guint seconds, GError **error)
 {
-	g_autoptr(ProcessChild) child = process_child_start(argv, error);
+	g_autoptr(ProcessChild) child = child_start(argv, NULL, NULL, error);
 
 	return child && child_complete(child, seconds, error) &&
 	       child_judge(child->program, child->status, &child->output, error);
@@ -417,7 +420,7 @@ gboolean process_read(const char *const argv[], guint seconds, gsize max, Proces
 		      GError **error)
 {
 	autofd file = fd_above_stdio(memfd_create("output", MFD_CLOEXEC));
-	g_autoptr(ProcessChild) child = file >= 0 ? child_start(argv, &file, error) : NULL;
+	g_autoptr(ProcessChild) child = file >= 0 ? child_start(argv, NULL, &file, error) : NULL;
 	ProcessResult result = {0};
 	gsize length;
 	int err;

@@ -57,9 +57,11 @@ gboolean process_read(const char *const argv[], guint seconds, gsize max, Proces
 void process_result_clear(ProcessResult *result);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProcessResult, process_result_clear)
 
-/* A program that runs beside this one, and is killed with it.  NULL if it cannot be started. */
+/* A program that runs beside this one, and is killed with it; `environment` NULL: with ours.  NULL
+ * if it cannot be started. */
 typedef struct ProcessChild ProcessChild;
-ProcessChild *process_child_start(const char *const argv[], GError **error);
+ProcessChild *process_child_start(const char *const argv[], char *const environment[],
+				  GError **error);
 
 /* Waits for its end, `seconds` at most (0: only looks).  *ret_ended says whether it has ended.
  * FALSE: it has failed; the error contains the last line that it printed. */

@@ -8,6 +8,7 @@ need python3 python3
 need qemu-img qemu-utils
 need qemu-nbd qemu-utils
 need mkfs.ext4 e2fsprogs
+need_strace
 need_root
 need_fuse
 need_loop
@@ -80,6 +81,10 @@ is "nothing else is there" "$(volumes)" "pipe.vol raw.vol sized.vol small.vol "
 must "to qcow2" export_ raw "$WORK/a.qcow2" --format qcow2
 check "equal, says qemu-img" qemu-img compare -f qcow2 -F raw "$WORK/a.qcow2" "$image"
 is "holes stay holes" $(($(allocated "$WORK/a.qcow2") <= data + 1024)) 1
+flushes() { strace -f -y -qq -e trace=pwrite64,pwritev,fsync,fdatasync "$STORAGEOS" export raw "$WORK/b.qcow2" --format qcow2 2>&1 |
+	sed -n 's/.* \([a-z0-9]*\)([0-9]*<.*b\.qcow2>.*/\1/p' | sed 's/^pwrite.*/write/' | uniq | tail -n 2 | xargs; }
+is "it is flushed when it is whole" "$(flushes)" "write fsync"
+check "and is equal then, too" qemu-img compare -f qcow2 -F raw "$WORK/b.qcow2" "$image"
 refuses "a file that is there" "File exists" export_ raw "$WORK/a.qcow2" --format qcow2
 like "from qcow2, by its magic" "$(import q "$WORK/a.qcow2")" '^default/q: imported, 24.0 MiB of data in 256 MiB, verified$'
 is "takes the data alone" "$(used q)" $((data * 1024))
