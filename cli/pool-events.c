@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * pool events: takes the events of pools that are waiting (pool-event.h), and runs for each all
- * executables in the directory pool.d (hooks.h).
+ * executables in the directory pool.d (hooks.h).  If the pool is fuller than before, also starts
+ * the administrator's unit, if there is one.
  */
 #include <stdio.h>
 
 #include "cli/hooks.h"
 #include "cli/pool-verbs.h"
 #include "cli/process.h"
+#include "cli/service.h"
 #include "cli/system-log.h"
 #include "common/base/error.h"
 #include "common/base/units.h"
@@ -15,6 +17,7 @@
 
 #define DIRECTORY "pool.d"
 #define SECONDS 60
+#define UNIT "storageos-pool-full"
 
 static const char *event_direction(const PoolEvent *event)
 {
@@ -58,6 +61,20 @@ static guint hooks_run(const GPtrArray *hooks, const PoolEvent *event)
 	return failed;
 }
 
+/* FALSE if there is a unit that cannot be started; does not wait for its end. */
+static gboolean unit_start(const PoolEvent *event)
+{
+	g_autofree char *unit = service_name(UNIT, event->pool);
+	const char *const argv[] = {"systemctl", "start", "--no-block", unit, NULL};
+	g_autoptr(GError) error = NULL;
+
+	if (event->mark <= event->before || !service_available(UNIT) ||
+	    process_run(argv, SECONDS, &error))
+		return TRUE;
+	cli_say("pool events: %s: %s", unit, error->message);
+	return FALSE;
+}
+
 static Json *event_to_json(const PoolEvent *event, guint failed)
 {
 	Json *object = json_object_new_object();
@@ -97,7 +114,7 @@ static gboolean event_handle(const Cli *cli, const char *pool, const GPtrArray *
 	if (!cli->json && !cli->quiet)
 		event_print(event);
 	fflush(stdout);
-	failed = hooks_run(hooks, event);
+	failed = hooks_run(hooks, event) + (unit_start(event) ? 0 : 1);
 	json_object_array_add(objects, event_to_json(event, failed));
 	return !failed;
 }
