@@ -12,10 +12,10 @@
 #     phase_boot() { check "db is attached" test -b /dev/storageos/default/db; }
 #     run_phases amd64 install:300 boot:200
 #
-#   run_phases FLAVOUR PHASE:SECONDS...   boots a machine with linux-image-FLAVOUR, fresh for the
-#                      first phase and rebooted for each later one, runs the function of each phase
-#                      when the boot is complete, and ends the test.  A failure that ends a phase
-#                      skips the phases after it.
+#   run_phases MACHINE PHASE:SECONDS...   boots a machine of make-images, fresh for the first phase and
+#                      rebooted for each later one, runs the function of each phase when the boot is
+#                      complete, and ends the test.  A failure that ends a phase skips the phases after
+#                      it.
 #
 # In the machine:
 #   keep NAME VALUE | kept NAME    stores and prints a value for later phases; survives a power cut
@@ -65,7 +65,7 @@ take_results() { # PHASE
 	done
 }
 
-run_phase() { # FLAVOUR PHASE SECONDS
+run_phase() { # MACHINE PHASE SECONDS
 	local planned status
 	make_job "$2" || give_up "cannot make the job"
 	take_results "$2" < <(
@@ -79,15 +79,15 @@ run_phase() { # FLAVOUR PHASE SECONDS
 }
 
 run_phases() {
-	local flavour=$1 phase
+	local machine=$1 phase
 	shift
 	[ -z "${STORAGEOS_PHASE-}" ] || do_phase
 	need_root
 	need qemu-system-x86_64 qemu-system-x86
-	need_built "$STORAGEOS_VM/$flavour.disk" "$STORAGEOS_VM/packages.disk"
-	cp --sparse=always "$STORAGEOS_VM/$flavour.disk" "$WORK/disk" || give_up "no room for a disk"
+	need_built "$STORAGEOS_VM/$machine.disk" "$STORAGEOS_VM/packages.disk"
+	cp --sparse=always "$STORAGEOS_VM/$machine.disk" "$WORK/disk" || give_up "no room for a disk"
 	for phase; do
-		run_phase "$flavour" "${phase%:*}" "${phase#*:}"
+		run_phase "$machine" "${phase%:*}" "${phase#*:}"
 	done
 	finish
 }
