@@ -90,7 +90,7 @@ static void turn_look_ahead(Turn *turn, gint64 now)
 
 static PolicySnapshot *turn_snapshots(const Turn *turn)
 {
-	return &g_array_index(turn->snapshots, PolicySnapshot, 0);
+	return (PolicySnapshot *)(void *)turn->snapshots->data;
 }
 
 /* ---- deleting */

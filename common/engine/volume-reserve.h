@@ -46,6 +46,6 @@ void volume_reserve_open(Volume *volume);
  * while `watch` (may be NULL) allows it; of a smaller reserve, gives the rest of the space back.
  *
  * NO_SPACE (the message says how much there is and how much is needed), UNSUPPORTED, BUSY (it takes
- * longer; a second call goes on where the first one was), IO: the reserve is as before. */
+ * longer, and what was allocated has been given back), IO: the reserve is as before. */
 gboolean volume_reserve_change(Volume *volume, const Properties *next, guint64 size,
 			       const VolumeReserveWatch *watch, GError **error);
