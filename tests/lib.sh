@@ -252,6 +252,21 @@ in_time() {
 	fi
 }
 
+# limited NAME LEAST MOST COMMAND...: COMMAND prints a rate, which a limit holds at MOST.  A machine that is busy may be
+# slower for a while, and never faster: one of five tries must reach LEAST, and none pass MOST.
+limited() {
+	local name=$1 least=$2 most=$3 best=0 got
+	shift 3
+	for _ in {1..5}; do
+		got=$("$@")
+		note "$name: ${got:-nothing}"
+		[ "${got:-0}" -le "$best" ] || best=$got
+		[ "$best" -lt "$least" ] || break
+	done
+	check "$name: at least $least" [ "$best" -ge "$least" ]
+	check "$name: and at most $most" [ "$best" -le "$most" ]
+}
+
 # ---- what the test needs
 
 # need COMMAND PACKAGE: without it the whole test is skipped.

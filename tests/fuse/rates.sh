@@ -20,16 +20,8 @@ iops() { # FILE DEPTH read|write [OPTION...]
 		jq ".jobs[0].$3.iops | floor"
 }
 
-# A machine that is slow or busy may be slower, and never faster.
 factor=$(printf '%.0f' "$STORAGEOS_TIME_FACTOR")
 least=$((950 / (factor < 2 ? 1 : factor * factor)))
-rate() { # NAME FILE DEPTH read|write
-	local got
-	got=$(iops "${@:2}")
-	echo "# $1: $got"
-	check "$1: 1000 IOPS are at least $least" [ "${got:-0}" -ge $least ]
-	check "$1: and at most 1050" [ "${got:-9999}" -le 1050 ]
-}
 
 new_volume db 256M
 serve db
@@ -39,21 +31,19 @@ must "set limits" "$STORAGEOS" set db read_iops=1000 write_iops=1000
 is "they are known" "$(known write.iops) $(known read.iops) $(known read.iops_burst)" "1000 1000 100"
 for depth in 1 32; do
 	for rw in read write; do
-		rate "the file, $rw, depth $depth" "$FILE" $depth $rw
+		limited "the file, $rw, depth $depth" $least 1050 iops "$FILE" $depth $rw
 	done
 done
 must "a loop device" loop_attach "$FILE"
 for rw in read write; do
-	rate "the loop device, $rw, depth 32" "$LOOP" 32 $rw
+	limited "the loop device, $rw, depth 32" $least 1050 iops "$LOOP" 32 $rw
 done
 check "requests have waited" exceeds read.waits 1000
 
 # ---- bytes
 
 set_limits read_iops=none write_iops=none write_bytes=8M
-rate=$(iops "$LOOP" 8 write --bs=64k)
-echo "# 8 MiB a second in 64 KiB: $rate"
-check "bytes are limited, too" [ "$rate" -le 135 -a "$rate" -ge $((115 * least / 950)) ]
+limited "8 MiB a second in 64 KiB" $((115 * least / 950)) 135 iops "$LOOP" 8 write --bs=64k
 
 # ---- what does not wait
 

@@ -9,6 +9,7 @@
 #include "tests/harness.h"
 
 #define BLOCK 4096
+#define TRIES 5
 
 static gint64 limit_of(const char *volume, const char *direction, const char *key)
 {
@@ -63,14 +64,20 @@ static double rate_of(Dev *dev, guint8 opcode, guint depth)
 	return rate;
 }
 
-/* A machine that is slow may be slower, and never faster. */
-static void check_rate(double rate, double wanted)
+/* A machine that is slow or busy may be slower, for a while, and never faster. */
+static void check_rate(Dev *dev, guint8 opcode, guint depth, double wanted)
 {
-	double factor = test_time_factor(), least = wanted * .95;
+	double factor = test_time_factor(), most = 0;
+	double least = wanted * .95 / (factor < 2 ? 1 : factor * factor);
 
-	test_note("%.0f a second", rate);
-	CHECK(rate <= wanted * 1.05);
-	CHECK(rate >= (factor < 2 ? least : least / (factor * factor)));
+	for (guint tries = 0; tries < TRIES && most < least; tries++) {
+		double rate = rate_of(dev, opcode, depth);
+
+		test_note("%.0f a second", rate);
+		most = MAX(most, rate);
+	}
+	CHECK(most >= least);
+	CHECK(most <= wanted * 1.05);
 }
 
 static const struct {
@@ -96,11 +103,11 @@ static void test_rate(const void *data)
 	fixture_set("limits-rate", "read_iops", "1000", "write_iops", "1000", NULL);
 	for (guint i = 0; i < G_N_ELEMENTS(loads); i++) {
 		test_row("opcode %02x, depth %u", loads[i].opcode, loads[i].depth);
-		check_rate(rate_of(&dev, loads[i].opcode, loads[i].depth), 1000);
+		check_rate(&dev, loads[i].opcode, loads[i].depth, 1000);
 	}
 	test_row("bytes");
 	fixture_set("limits-rate", "write_iops", "", "write_bytes", "4194304", NULL);
-	check_rate(rate_of(&dev, 0x2a, 8), 1024);
+	check_rate(&dev, 0x2a, 8, 1024);
 	dev_remove(&dev);
 }
 
@@ -325,7 +332,7 @@ static void test_neighbours(const void *data)
 		CHECK_INT(run_write(&none, memory, BLOCK, i * BLOCK), STS_OK);
 	CHECK_QUICK(begun, 1);
 	if (host_is_chosen())
-		check_rate(rate_of(&limited, 0x2a, 8), 1000);
+		check_rate(&limited, 0x2a, 8, 1000);
 	CHECK(count_done(commands, 250) < 200);
 	fixture_set("limits-neighbour", "write_iops", "", NULL);
 	for (guint i = 0; i < 250; i++)

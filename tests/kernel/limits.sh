@@ -33,10 +33,7 @@ must "data" dd if=/dev/urandom of="$disk" bs=1M count=64 oflag=direct status=non
 must "limits, while it is in use" sets read_iops=1000 write_iops=1000
 for depth in 1 32; do
 	for rw in read write; do
-		got=$(iops $depth $rw)
-		note "$rw, depth $depth: $got"
-		check "$rw, depth $depth: 1000 IOPS are at least $least" [ "${got:-0}" -ge $least ]
-		check "$rw, depth $depth: and at most 1050" [ "${got:-9999}" -le 1050 ]
+		limited "$rw, depth $depth" $least 1050 iops $depth $rw
 	done
 done
 
