@@ -65,6 +65,9 @@ must "write to ice" put "$ice" before
 must "write to mud" put "$mud" before
 "$STORAGEOS" stats >/dev/null # caches what a later `stats` needs
 sync
+# What was written is looked at by udev's programs (blkid, pvscan), if only later.
+sleep 1
+check "udev has seen what was written" udevadm settle --timeout="$(limit 30)"
 # Once leaves pages that a processor has yet to put in a list: their reads would be answered at once.
 caches_dropped() {
 	echo 3 >/proc/sys/vm/drop_caches
