@@ -185,8 +185,9 @@ head -c 3000000 "$WORK/two.stream" >"$WORK/cut.stream"
 "$STORAGEOS" import copy "$WORK/cut.stream" >/dev/null 2>&1
 holds "import --token" import copy --token
 holds "import --abort" import copy --abort
+pid=$(<"$WORK/pid")
 must "end" unmount "$WORK/mnt"
-must "it has ended" wait_for 10 gone "$(<"$WORK/pid")"
+must "it has ended" wait_for 10 gone "$pid"
 holds rollback rollback db@one
 
 # ---- attach

@@ -41,8 +41,8 @@ is "a second backstore of it is refused" "$(backstore_state db2)" ""
 check "the log names the holder of the volume" runner_logged \
 	"db.vol is in use by process [0-9]+ \(tcmu-runner\): it is the backstore db1 already"
 targetcli "/backstores/user:storageos create name=tiny size=1 cfgstring=tiny;create" >/dev/null 2>&1
-check "a size that is none is refused by the volume's name" runner_logged \
-	"create volume 'default/tiny': tiny: size 0 is out of range"
+check "a size of less than a block is refused by the volume's name, as it was given" runner_logged \
+	"create volume 'default/tiny': tiny: size 1 is out of range"
 
 # ---- copies
 
