@@ -16,6 +16,7 @@
 #include "common/base/error.h"
 #include "common/base/fd.h"
 #include "common/base/files.h"
+#include "common/base/stacked.h"
 #include "common/machine/mounts.h"
 
 #define OPEN_SECONDS 30
@@ -71,24 +72,11 @@ static char *use_by_swap(const char *sys, const char *name)
 	return g_strdup_printf("%sis used as swap", path);
 }
 
-/* The path of a stacked device: "/dev/mapper/vg-lv" for "dm-0", "/dev/md0" for "md0". */
-static char *mapper_name(const char *holder)
+static char *use_by_stacked(const char *sys, const char *name)
 {
-	g_autofree char *sys = g_build_filename("/sys/block", holder, NULL);
-	g_autofree char *name = files_get_attribute(sys, "dm/name");
+	g_autofree char *stacked = stacked_on(device_number(sys));
 
-	return name ? g_build_filename("/dev/mapper", name, NULL)
-		    : g_build_filename("/dev", holder, NULL);
-}
-
-static char *use_by_holder(const char *sys, const char *name)
-{
-	g_autofree char *path = g_build_filename(sys, "holders", NULL);
-	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-	const char *holder = dir ? g_dir_read_name(dir) : NULL;
-	g_autofree char *mapper = holder ? mapper_name(holder) : NULL;
-
-	return holder ? g_strdup_printf("%s is stacked on /dev/%s", mapper, name) : NULL;
+	return stacked ? g_strdup_printf("%s is stacked on /dev/%s", stacked, name) : NULL;
 }
 
 /* Whether stat() on another process's descriptor is safe: only if its path is below /dev and the
@@ -174,7 +162,7 @@ static char *use_find_in(const char *disk, UseFinder finder)
 char *device_use_find(const char *device)
 {
 	static const UseFinder finders[] = {use_by_mount, use_by_mount_elsewhere, use_by_swap,
-					    use_by_holder, use_by_opener};
+					    use_by_stacked, use_by_opener};
 	g_autofree char *disk = g_path_get_basename(device);
 	char *found = NULL;
 

@@ -220,6 +220,9 @@ BackingPlace backing_place_of_stat(const struct stat *st);
  * Free the result. */
 char *backing_holder_of_stat(const struct stat *st);
 
+/* The same, or else what is stacked on the block device, such as "/dev/mapper/vg-lv". */
+char *backing_user_of_stat(const struct stat *st);
+
 /* For implementations: initializes the Backing at the start of their own structure, which must be
  * all zeros. */
 void backing_init(Backing *backing, const BackingOps *ops, const char *name);

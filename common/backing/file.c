@@ -338,10 +338,10 @@ static int file_grow(Backing *backing, guint64 size)
 
 static gboolean set_busy(const char *path, const struct stat *st, GError **error)
 {
-	g_autofree char *holder = backing_holder_of_stat(st);
+	g_autofree char *user = backing_user_of_stat(st);
 
 	return error_set(error, STORAGEOS_ERROR_BUSY, "%s is in use by %s", path,
-			 holder ? holder : "another process, or is mounted");
+			 user ? user : "another process, or is mounted");
 }
 
 /* Whether udev holds the lock: it locks a block device that has changed while it probes it. */

@@ -6,9 +6,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "common/base/files.h"
+#include "common/base/stacked.h"
 
 /* Matches a line such as "12: FLOCK  ADVISORY  WRITE 1234 fe:01:131 0 EOF" (process 1234, device
  * fe:01, inode 131).  A line "12: -> FLOCK ..." is of a process that waits, and does not match.
@@ -72,4 +74,11 @@ char *backing_holder_of_stat(const struct stat *st)
 	if (!name)
 		return g_strdup_printf("process %d", pid);
 	return g_strdup_printf("process %d (%s)", pid, g_strchomp(name));
+}
+
+char *backing_user_of_stat(const struct stat *st)
+{
+	char *holder = backing_holder_of_stat(st);
+
+	return !holder && S_ISBLK(st->st_mode) ? stacked_on(st->st_rdev) : holder;
 }
