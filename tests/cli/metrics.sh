@@ -116,7 +116,7 @@ check "a reader has all of the old one" [ "$(wc -l <&5)" -gt 100 -a "$(stat -c %
 refuses "a directory that there is not" "stats: .*$WORK/none" "$STORAGEOS" stats --prometheus -o "$WORK/none/storageos.prom"
 refuses "a file needs metrics" 'needs --prometheus' "$STORAGEOS" stats -o "$WORK/x"
 kill -STOP "$(<"$WORK/pid")"
-refuses "a server that does not answer" 'stats: .*default:db' \
+refuses "a server that does not answer" 'stats: default/db: ' \
 	"$STORAGEOS" stats --prometheus -o "$WORK/text/storageos.prom"
 kill -CONT "$(<"$WORK/pid")"
 is "is in the file all the same" "$(grep -c -e '^storageos_collection_failed 1$' \
