@@ -14,6 +14,7 @@ const COLUMNS = ["Volume", "State", "Device", "Size", "Reads", "Writes", "Snapsh
 const pending = new Map(); /* by volume: what is being done with it */
 const refusals = new Map(); /* by volume: why that failed */
 let samples = new Map(); /* by volume: its statistics, and when they were taken */
+const administrator = cockpit.permission({ admin: true });
 let shown = null; /* what the page shows: {pools, volumes} */
 
 /* ---- the command */
@@ -194,7 +195,8 @@ function showAlerts(error) {
 	const alerts = shown ? [...shown.pools.flatMap(poolAlerts), ...shown.volumes.flatMap(volumeAlerts)] : [];
 
 	if (error)
-		alerts.unshift({ severity: "danger", text: error.message });
+		alerts.unshift({ severity: "danger", text: administrator.allowed === false
+			? `administrative access is needed (“Limited access” in Cockpit): ${error.message}` : error.message });
 	update(document.getElementById("alerts"), alerts.length ? alerts.map(alertItem)
 		: [element("li", { class: "well", "data-key": "" }, element("span", {}, "All pools and volumes are well."))]);
 }

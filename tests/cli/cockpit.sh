@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The page for Cockpit, in a real browser and a real Cockpit: it shows what the command prints, alerts, attaches
-# and detaches, and takes what users write for text.
+# The page for Cockpit, in a real browser and within a real Cockpit: it shows what the command prints, alerts, attaches
+# and detaches, takes what users write for text, follows Cockpit's style, and says what a user without privileges lacks.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need curl curl
@@ -17,6 +17,7 @@ for cockpit in /usr/lib/cockpit/cockpit-ws /usr/libexec/cockpit-ws ''; do
 	[ ! -x "$cockpit" ] || break
 done
 [ -n "$cockpit" ] || skip_all "cockpit-ws is not installed (package cockpit-ws)"
+[ -d /usr/share/cockpit/shell ] || skip_all "Cockpit's own pages are not installed (package cockpit-system)"
 
 # In a network namespace of its own, since this Cockpit asks for no password.
 if [ -z "${STORAGEOS_OWN_NAMESPACE-}" ]; then
@@ -43,13 +44,23 @@ driver() { # PATH [JSON]: the value that chromedriver answers
 script() { # JAVASCRIPT: what it returns
 	driver "session/$session/execute/sync" "$(jq -n --arg s "return $1" '{script: $s, args: []}')" | jq -r .
 }
-click() { # VERB VOLUME: the button, by a mouse that is moved there
-	local found
-	found=$(driver "session/$session/element" \
-		"$(jq -n --arg s "button[data-verb='$1'][data-volume='$2']" '{using: "css selector", value: $s}')" |
-		jq -r 'to_entries[0].value')
-	driver "session/$session/element/$found/click" '{}' | grep -qx null
+element() { # SELECTOR
+	driver "session/$session/element" "$(jq -n --arg s "$1" '{using: "css selector", value: $s}')"
 }
+click_on() { # SELECTOR: by a mouse that is moved there
+	driver "session/$session/element/$(element "$1" | jq -r 'to_entries[0].value')/click" '{}' | grep -qx null
+}
+click() { # VERB VOLUME: the button
+	click_on "button[data-verb='$1'][data-volume='$2']"
+}
+go() { # ADDRESS
+	driver "session/$session/url" "{\"url\": \"$1\"}" | grep -qx null
+}
+enter() { # SELECTOR: what follows is in this frame
+	driver "session/$session/frame" "{\"id\": $(element "$1")}" | grep -qx null
+}
+leave() { driver "session/$session/frame" '{"id": null}' >/dev/null; }
+PAGE='iframe[name="cockpit1:localhost/storageos"]'
 texts() { # SELECTOR: of all such elements, with ; behind each
 	script "[...document.querySelectorAll($(jq -n --arg s "$1" '$s'))].map(e => e.innerText.trim() + ';').join('')"
 }
@@ -84,8 +95,9 @@ session=$(driver session "$(jq -n --arg profile "$WORK/profile" '{capabilities: 
 		"--user-data-dir=" + $profile]}, "goog:loggingPrefs": {browser: "ALL"}}}}')" | jq -r .sessionId)
 [ "$session" != null ] || give_up "no browser: $(tail -n 5 "$WORK/driver.log")"
 cleanup curl -s --max-time 10 -X DELETE "http://127.0.0.1:9515/session/$session"
-is "the browser takes the page" "$(driver "session/$session/url" \
-	'{"url": "http://127.0.0.1:9090/cockpit/@localhost/storageos/index.html"}')" null
+must "the browser takes Cockpit" go http://127.0.0.1:9090/storageos
+check "its menu has the page" wait_for 30 shows '^Block volumes;$' texts '#host-apps a[href="/storageos"]'
+must "which it shows" wait_for 30 enter "$PAGE"
 must "it is filled" wait_for 30 shows 'Updated' texts '#updated'
 
 # ---- what it shows
@@ -154,11 +166,29 @@ check "until it succeeds" wait_for 30 shows '^Warning pool default: its volumes 
 
 colour() { script "getComputedStyle(document.body).backgroundColor"; }
 is "it is light" "$(colour)" "rgb(240, 240, 240)"
-script "localStorage.setItem('shell:style', 'dark'), window.dispatchEvent(new StorageEvent('storage'))" >/dev/null
-is "and dark, as Cockpit's menu says" "$(colour)" "rgb(21, 21, 21)"
+leave
+must "Cockpit's menu" click_on '#toggle-menu'
+must "has a dark style" wait_for 10 click_on '#dark'
+must "back to the page" enter "$PAGE"
+is "which is dark, too" "$(colour)" "rgb(21, 21, 21)"
 driver "session/$session/goog/cdp/execute" '{"cmd": "Emulation.setDeviceMetricsOverride",
 	"params": {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": true}}' >/dev/null
 is "a phone is as wide as the page" "$(script '[innerWidth, document.documentElement.scrollWidth]' | jq -c .)" '[360,360]'
 is "the browser has nothing to complain of" "$(driver "session/$session/se/log" '{"type": "browser"}' |
-	jq -r '.[].message | select(startswith("http://127.0.0.1:9090/"))')" ""
+	jq -r '.[].message | select(test("^[^ ]*/storageos/"))')" ""
+
+# ---- a user without privileges
+
+chmod 755 "$WORK"
+mkdir "$WORK/bin" "$WORK/home"
+cp "$STORAGEOS" "$WORK/bin/"
+chown 65534 "$WORK/home"
+HOME=$WORK/home PATH=$WORK/bin:$PATH setsid setpriv --reuid=65534 --regid=65534 --clear-groups "$cockpit" \
+	--local-session=cockpit-bridge --no-tls --port 9091 --address 127.0.0.1 >"$WORK/cockpit.log" 2>&1 &
+cleanup kill -- -$!
+must "Cockpit" wait_for 20 curl -sf http://127.0.0.1:9091/ping
+leave
+must "the browser takes it" go http://127.0.0.1:9091/storageos
+must "and shows the page" wait_for 30 enter "$PAGE"
+check "it says what is needed" wait_for 30 shows 'Error administrative access is needed' texts '#alerts li.danger'
 finish
