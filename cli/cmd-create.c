@@ -73,18 +73,10 @@ static gboolean changes_split(const GArray *changes, Creating *creating, GError 
 
 /* ---- making */
 
-static gboolean reserve_show(guint64 done, guint64 all, gpointer data, GError **error)
-{
-	const Creating *creating = data;
-	g_autofree char *has = size_format(done), *needs = size_format(all);
-
-	cli_progress("create %s: reserving space, %s of %s", creating->text, has, needs);
-	return interrupt_check(error);
-}
-
 static gboolean volume_create(const Config *config, Creating *creating, GError **error)
 {
-	const VolumeReserveWatch watch = {reserve_show, creating};
+	g_autofree char *what = g_strconcat("create ", creating->text, NULL);
+	const VolumeReserveWatch watch = {.progress = set_stored_show_reserve, .data = what};
 	gboolean done;
 
 	interrupt_hold();

@@ -6,15 +6,18 @@
 
 #include "cli/bounded.h"
 #include "cli/facts.h"
+#include "cli/interrupt.h"
 #include "cli/places.h"
 #include "cli/served.h"
 #include "common/base/error.h"
+#include "common/base/units.h"
 #include "common/service/control-address.h"
 #include "common/service/control-call.h"
 #include "common/service/property-command.h"
 
 #define ANSWER_SECONDS 60 /* a server waits up to 25 s for a checkpoint */
 #define IMAGE_SECONDS 20
+#define BACK_SECONDS 60 /* for space that was allocated in vain */
 
 static gboolean key_is_in(const GArray *changes, const char *key)
 {
@@ -55,23 +58,63 @@ static Json *request_new(const GArray *changes)
 	return request;
 }
 
-static Json *set_by_server(const Config *config, const VolumeName *name, const GArray *changes,
-			   GError **error)
+gboolean set_stored_show_reserve(guint64 done, guint64 all, gpointer data, GError **error)
 {
-	g_autofree char *socket = control_name(name);
-	g_autoptr(Json) request = request_new(changes);
+	g_autofree char *has = size_format(done), *needs = size_format(all);
 
-	return control_call(config, socket, request, ANSWER_SECONDS, error);
+	cli_progress("%s: reserving space, %s of %s", (const char *)data, has, needs);
+	return interrupt_check(error);
 }
 
 typedef struct {
 	const Config *config;
 	const VolumeName *name;
 	const GArray *changes;
+	char *what; /* for people */
 } Setting;
+
+static Json *server_ask(const Setting *setting, const GArray *changes, GError **error)
+{
+	g_autofree char *socket = control_name(setting->name);
+	g_autoptr(Json) request = request_new(changes);
+
+	json_add_flag(request, "in_steps", TRUE);
+	return control_call(setting->config, socket, request, ANSWER_SECONDS, error);
+}
+
+/* Nothing is changed: what the server has allocated for a reserve goes back now. */
+static void server_give_up(const Setting *setting)
+{
+	g_autoptr(GArray) none = g_array_new(FALSE, FALSE, sizeof(Property));
+
+	json_object_put(server_ask(setting, none, NULL));
+}
+
+/* Again while a reserve is being allocated; if this process dies, that goes back soon after. */
+static Json *set_by_server(const Setting *setting, GError **error)
+{
+	for (;;) {
+		Json *answer = server_ask(setting, setting->changes, error);
+		Json *reserving = json_get_object(answer, "reserving");
+		gboolean goes_on;
+
+		if (!reserving)
+			return answer;
+		goes_on = set_stored_show_reserve((guint64)json_get_number(reserving, "done"),
+						  (guint64)json_get_number(reserving, "all"),
+						  setting->what, error);
+		json_object_put(answer);
+		if (goes_on)
+			continue;
+		server_give_up(setting);
+		return NULL;
+	}
+}
 
 static Json *set_opened(const Setting *setting, VolumeOpenFlags flags, GError **error)
 {
+	const VolumeReserveWatch watch = {.progress = set_stored_show_reserve,
+					  .data = setting->what};
 	g_autoptr(Json) request = request_new(setting->changes);
 	g_autoptr(Json) answer = NULL;
 	Volume *volume;
@@ -80,7 +123,9 @@ static Json *set_opened(const Setting *setting, VolumeOpenFlags flags, GError **
 	volume = pool_volume_open(setting->config, setting->name, flags, error);
 	if (!volume)
 		return NULL;
-	answer = property_command(volume, request, error);
+	answer = property_command(volume, request, &watch, error);
+	if (!answer && !interrupt_check(NULL))
+		volume_settled(volume, volume_settle_own(volume), BACK_SECONDS);
 	if (!volume_close(volume, answer ? error : NULL))
 		return NULL;
 	return g_steal_pointer(&answer);
@@ -121,44 +166,44 @@ static Json *set_image(const Setting *setting, GError **error)
 	return NULL;
 }
 
-static Json *set_here(const Config *config, const VolumeName *name, const GArray *changes,
-		      GError **error)
+static Json *set_here(const Setting *setting, GError **error)
 {
-	const Setting setting = {config, name, changes};
-
-	return pool_is_ceph(config, name) ? set_image(&setting, error)
-					  : set_opened(&setting, 0, error);
+	return pool_is_ceph(setting->config, setting->name) ? set_image(setting, error)
+							    : set_opened(setting, 0, error);
 }
 
 /* With the lock of those who attach. */
-static Json *answer_get(const Config *config, const VolumeName *name, const GArray *changes,
-			GError **error)
+static Json *answer_get(const Setting *setting, GError **error)
 {
 	gint64 since = g_get_monotonic_time();
 	g_autoptr(GError) problem = NULL;
 	Json *answer;
 
-	if (!served_check(config, name, error))
+	if (!served_check(setting->config, setting->name, error))
 		return NULL;
+	if (key_is_in(setting->changes, VOLUME_RESERVE))
+		interrupt_hold();
 	do {
-		answer = set_by_server(config, name, changes, &problem);
+		answer = set_by_server(setting, &problem);
 		if (answer || !g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
 			break;
 		g_clear_error(&problem);
-		answer = set_here(config, name, changes, &problem);
+		answer = set_here(setting, &problem);
 	} while (!answer && served_just_begins(since, &problem));
+	cli_progress_end();
 	if (problem)
 		g_propagate_error(error, g_steal_pointer(&problem));
 	return answer;
 }
 
 /* Of a dry run; with that lock, too. */
-static Json *answer_foresee(const Config *config, const VolumeName *name, const GArray *changes,
-			    GError **error)
+static Json *answer_foresee(const Setting *setting, GError **error)
 {
+	const GArray *changes = setting->changes;
 	g_auto(Facts) facts = {0};
 
-	if (!served_check(config, name, error) || !facts_read(config, name, &facts, error))
+	if (!served_check(setting->config, setting->name, error) ||
+	    !facts_read(setting->config, setting->name, &facts, error))
 		return NULL;
 	return property_foresee(&facts.properties, (const void *)changes->data, changes->len,
 				error);
@@ -221,13 +266,14 @@ gboolean set_stored(const Cli *cli, const VolumeName *name, const GArray *change
 		    GError **error)
 {
 	g_autoptr(Places) places = places_new(cli->config, name);
+	g_autofree char *what = g_strconcat("set ", places->text, NULL);
+	const Setting setting = {cli->config, name, changes, what};
 	g_autoptr(Json) answer = NULL;
 
 	if (set_stored_check(cli->config, name, changes, error) && places_lock(places, error))
-		answer = dry ? answer_foresee(cli->config, name, changes, error)
-			     : answer_get(cli->config, name, changes, error);
+		answer = dry ? answer_foresee(&setting, error) : answer_get(&setting, error);
 	if (!answer) {
-		g_prefix_error(error, "set %s: ", places->text);
+		g_prefix_error(error, "%s: ", what);
 		return FALSE;
 	}
 	report_set(cli, places, changes, dry, answer);

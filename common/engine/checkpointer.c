@@ -8,7 +8,7 @@
 #include "common/engine/waits.h"
 
 #define RECLAIM_STEPS 256	 /* calls of map_reclaim() in one go */
-#define RESERVE_STEPS 8		 /* calls of slots_back_some() in one go */
+#define RESERVE_STEPS 8		 /* calls of slots_tend_kept() in one go */
 #define RECLAIM_LOOKS 16	 /* of these between two looks whether somebody waits */
 #define KEEP_IDLE (16 * MIB)	 /* bytes of warm space that trimming leaves an idle volume */
 #define KEEP_BUSY (1024 * MIB)	 /* the same while the volume is in use */
@@ -226,14 +226,14 @@ static void keep_warm(Checkpointer *cp, guint changes, guint flushes)
 			break;
 }
 
-/* Has space allocated that is to be kept (slots-reserve.h), and is not there: after an open. */
+/* Has space allocated that is to be kept (slots.h), and is not there: after an open. */
 static void back_reserve(Checkpointer *cp)
 {
 	int r = 1;
 
 	instants_open(cp);
 	for (guint i = 0; i < RESERVE_STEPS && r == 1; i++)
-		r = slots_back_some(cp->engine->slots);
+		r = slots_tend_kept(cp->engine->slots);
 	instants_close(cp);
 	if (r == 1)
 		g_atomic_int_set(&cp->kicked, TRUE);

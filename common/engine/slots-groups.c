@@ -87,6 +87,7 @@ int slots_grow(Slots *slots, guint64 had)
 		return -ENOMEM;
 	end = page_offset(slots, had + 1, 0);
 	size = backing_size(slots->backing);
+	group->unknown = size >= end; /* if a process made it that died */
 	r = size < end && !slots->read_only ? backing_grow(slots->backing, end) : 0;
 	if (r == -ENOSPC && size >= page_offset(slots, had, FORMAT_FIRST_INDEX + 64))
 		r = 0; /* a short group at the end of a device: one word at least */

@@ -64,7 +64,10 @@ struct Slots {
 	guint64 tidy_next[2];  /* by SlotsTidyKind: behind the last slot that was taken; 0: none */
 	gboolean tidy_no_warm; /* the pass found no wholly free warm word */
 
-	guint64 kept_words, backed_words; /* the first ones, see slots-reserve.c */
+	/* The first ones, see slots-reserve.c; after `kept_until` (monotonic microseconds) only
+	 * `firm_words` of them are kept. */
+	guint64 kept_words, firm_words, backed_words;
+	gint64 kept_until;
 
 	Lock grow_lock; /* held while the backing grows; taken before `lock` */
 

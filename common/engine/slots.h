@@ -125,14 +125,26 @@ int slots_warm_up(Slots *slots);
 /* ---- Space that is kept (slots-reserve.c); called by the thread that trims
  *
  * slots_keep(): from now on `n` slots, the first ones, keep the space below them, or get it; 0 at
- * first.  slots_back_some() gives space to some that have none yet, at most a group's, and adds
- * groups where there are too few.  1: there are more; 0: all have space; -ENOSPC, -EOPNOTSUPP (the
+ * first.  slots_keep_until(): the same until that time (monotonic microseconds); then again what
+ * slots_keep() has said.
+ *
+ * slots_back_some() gives space to some that have none yet, at most a group's, and adds groups
+ * where there are too few.  1: there are more; 0: all have space; -ENOSPC, -EOPNOTSUPP (the
  * file system cannot do that), or another negative errno: may be called again.
  *
  * Writes to slots that have it never meet a full disk, so slots_alloc_written() and, on a full
  * disk, slots_alloc_nodes() and slots_alloc_pairs() find them. */
 void slots_keep(Slots *slots, guint64 n);
+void slots_keep_until(Slots *slots, guint64 n, gint64 until);
 int slots_back_some(Slots *slots);
+
+/* To be called now and then: ends what is kept until a time that is over, and does what
+ * slots_back_some() does, unless something is kept until a time that is not. */
+int slots_tend_kept(Slots *slots);
+
+/* Of a file, gives back the space behind the last group: of groups that were added to keep space,
+ * and that no checkpoint has heard of.  After the recovery. */
+void slots_trim_tail(Slots *slots);
 
 /* How many slots of these have space by now.  Any thread. */
 guint64 slots_kept_backed(Slots *slots);

@@ -63,6 +63,7 @@ struct Volume {
 	GMutex setting_lock;   /* held while properties, or the size, are changed */
 	guint64 reserve;       /* atomic: bytes; changed under setting_lock, as is ... */
 	guint64 reserve_slots; /* atomic: the slots whose space is kept for that */
+	gboolean reserving;    /* under setting_lock: space for more is kept, for a time */
 	GMutex properties_lock;
 	Properties properties; /* under properties_lock */
 

@@ -150,7 +150,8 @@ gboolean volume_set_properties_watched(Volume *volume, const Property *changes, 
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&volume->setting_lock);
 
-	return volume_check_thin(volume, error) && set_thin(volume, changes, n, watch, error);
+	return volume_is_direct(volume) ? volume->ops->set_properties(volume, changes, n, error)
+					: set_thin(volume, changes, n, watch, error);
 }
 
 gboolean volume_set_properties(Volume *volume, const Property *changes, guint n, GError **error)

@@ -32,8 +32,7 @@ void volume_get_properties(Volume *volume, Properties *ret_properties);
  * the time.  IO: also if the storage does not answer, and then they may still be changed. */
 gboolean volume_set_properties(Volume *volume, const Property *changes, guint n, GError **error);
 
-/* The same of a thin volume; a larger reserve is allocated as long as `watch` allows that (NULL: 25
- * s), instead of ending with BUSY.  What it stops has changed nothing, but space that was allocated
- * goes back in the background. */
+/* The same, but waits for the space of a larger reserve as `watch` says (NULL: 25 s).  What that
+ * stops has changed nothing, but space that was allocated goes back in the background. */
 gboolean volume_set_properties_watched(Volume *volume, const Property *changes, guint n,
 				       const VolumeReserveWatch *watch, GError **error);

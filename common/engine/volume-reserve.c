@@ -7,7 +7,12 @@
 #include "common/engine/volume-private.h"
 
 #define WAIT_SECONDS 25
-#define STEPS 8 /* of 128 MiB at most; then whoever waits for the checkpoint thread has a turn */
+#define AGAIN_SECONDS 30 /* in which another call goes on with what the time was too short for */
+
+/* Then whoever waits for the checkpoint thread has a turn. */
+#define STEPS 8 /* of 128 MiB at most */
+#define STEPS_USEC (G_USEC_PER_SEC / 10)
+
 #define SLACK_LEAST (32 * MIB)
 #define SLACK_MOST GIB
 #define SLACK_PART 16
@@ -57,6 +62,7 @@ void volume_reserve_open(Volume *volume)
 	volume->reserve = volume_reserve_bytes(&volume->properties, size);
 	volume->reserve_slots = reserve_slots(volume->reserve, size);
 	slots_keep(volume->engine.slots, volume->reserve_slots);
+	slots_trim_tail(volume->engine.slots);
 }
 
 /* ---- in the checkpoint thread */
@@ -66,13 +72,27 @@ static void keep_slots(Engine *engine, gpointer slots)
 	slots_keep(engine->slots, *(const guint64 *)slots);
 }
 
+typedef struct {
+	guint64 slots;
+	gint64 until;
+} Keeping;
+
+static void keep_slots_until(Engine *engine, gpointer data)
+{
+	const Keeping *keeping = data;
+
+	slots_keep_until(engine->slots, keeping->slots, keeping->until);
+}
+
 static void back_slots(Engine *engine, gpointer data)
 {
+	gint64 until = g_get_monotonic_time() + STEPS_USEC;
 	int *result = data;
+	guint i = 0;
 
-	*result = 1;
-	for (guint i = 0; i < STEPS && *result == 1; i++)
+	do
 		*result = engine_has_failed(engine) ? -ESHUTDOWN : slots_back_some(engine->slots);
+	while (*result == 1 && ++i < STEPS && g_get_monotonic_time() < until);
 }
 
 static void give_back(Engine *engine, gpointer bytes)
@@ -85,6 +105,13 @@ static void give_back(Engine *engine, gpointer bytes)
 static void keep(Volume *volume, guint64 slots)
 {
 	checkpointer_call(volume->checkpointer, keep_slots, &slots);
+}
+
+static void keep_until(Volume *volume, guint64 slots, gint64 until)
+{
+	Keeping keeping = {slots, until};
+
+	checkpointer_call(volume->checkpointer, keep_slots_until, &keeping);
 }
 
 /* The rest goes back now: nobody may have the volume open afterwards. */
@@ -111,7 +138,7 @@ static gboolean fail_without_space(Volume *volume, guint64 slots, GError **error
 			 volume->engine.name, available, needed);
 }
 
-static gboolean fail(Volume *volume, int r, guint64 slots, GError **error)
+static gboolean fail(Volume *volume, int r, guint64 slots, guint seconds, GError **error)
 {
 	if (r == -ENOSPC)
 		return fail_without_space(volume, slots, error);
@@ -122,8 +149,9 @@ static gboolean fail(Volume *volume, int r, guint64 slots, GError **error)
 				 volume->engine.name);
 	if (r == -ETIMEDOUT)
 		return error_set(error, STORAGEOS_ERROR_BUSY,
-				 "%s: the reserve could not be allocated within %d s; try again",
-				 volume->engine.name, WAIT_SECONDS);
+				 "%s: the reserve is not allocated after %u s; another try within "
+				 "%d s goes on from there",
+				 volume->engine.name, seconds, AGAIN_SECONDS);
 	return error_set_errno(error, r, "%s: allocate the reserve", volume->engine.name);
 }
 
@@ -140,42 +168,59 @@ static gboolean is_too_much(Volume *volume, guint64 slots)
 /* -ECANCELED: with *error, which the watch has set. */
 static int fill(Volume *volume, guint64 slots, const VolumeReserveWatch *watch, GError **error)
 {
-	gint64 until = g_get_monotonic_time() + WAIT_SECONDS * G_TIME_SPAN_SECOND;
+	gint64 end = watch->seconds ? g_get_monotonic_time() + watch->seconds * G_TIME_SPAN_SECOND
+				    : G_MAXINT64;
 	int r = 1;
 
 	if (is_too_much(volume, slots))
 		return -ENOSPC;
-	keep(volume, slots);
+	keep_until(volume, slots, G_MAXINT64);
 	while (r == 1)
-		if (watch && !watch->progress(backing_allocated(volume->engine.backing),
-					      slots * FORMAT_SLOT_SIZE, watch->data, error))
+		if (watch->progress &&
+		    !watch->progress(backing_allocated(volume->engine.backing),
+				     slots * FORMAT_SLOT_SIZE, watch->data, error))
 			r = -ECANCELED;
-		else if (!watch && g_get_monotonic_time() > until)
+		else if (g_get_monotonic_time() > end)
 			r = -ETIMEDOUT;
 		else
 			checkpointer_call(volume->checkpointer, back_slots, &r);
 	return r;
 }
 
-gboolean volume_reserve_change(Volume *volume, const Properties *next, guint64 size,
-			       const VolumeReserveWatch *watch, GError **error)
+static gboolean end_without(Volume *volume, int r, guint64 slots, guint seconds, GError **error)
 {
-	guint64 reserve = volume_reserve_bytes(next, size);
-	guint64 slots = reserve_slots(reserve, size);
-	int r = 0;
-
-	if (slots > volume->reserve_slots)
-		r = fill(volume, slots, watch, error);
-	else if (slots < volume->reserve_slots)
-		keep_again(volume, slots);
+	volume->reserving = r == -ETIMEDOUT;
 	if (r == -ECANCELED) { /* soon: the space goes back later */
 		keep(volume, volume->reserve_slots);
 		return FALSE;
 	}
-	if (r) {
+	if (r == -ETIMEDOUT)
+		keep_until(volume, slots,
+			   g_get_monotonic_time() + AGAIN_SECONDS * G_TIME_SPAN_SECOND);
+	else
 		keep_again(volume, volume->reserve_slots);
-		return fail(volume, r, slots, error);
-	}
+	return fail(volume, r, slots, seconds, error);
+}
+
+gboolean volume_reserve_change(Volume *volume, const Properties *next, guint64 size,
+			       const VolumeReserveWatch *watch, GError **error)
+{
+	static const VolumeReserveWatch nobody = {.seconds = WAIT_SECONDS};
+	guint64 reserve = volume_reserve_bytes(next, size);
+	guint64 slots = reserve_slots(reserve, size);
+	int r = 0;
+
+	if (!watch)
+		watch = &nobody;
+	if (slots > volume->reserve_slots)
+		r = fill(volume, slots, watch, error);
+	if (r)
+		return end_without(volume, r, slots, watch->seconds, error);
+	if (slots > volume->reserve_slots)
+		keep(volume, slots);
+	else if (slots < volume->reserve_slots || volume->reserving)
+		keep_again(volume, slots);
+	volume->reserving = FALSE;
 	__atomic_store_n(&volume->reserve, reserve, __ATOMIC_RELAXED);
 	__atomic_store_n(&volume->reserve_slots, slots, __ATOMIC_RELAXED);
 	return TRUE;

@@ -27,9 +27,11 @@
 #define VOLUME_RESERVE "reserve"
 #define VOLUME_RESERVE_FULL "full"
 
-/* Called while the space is allocated, after each GiB or less: bytes that the volume's file takes,
- * and that it is to take at least.  FALSE with an error ends that. */
+/* How long whoever wants a reserve waits for its space. */
 typedef struct {
+	guint seconds; /* and a little more on a slow disk; 0: as long as it takes */
+	/* Called while the space is allocated, after each GiB or less: bytes that the volume's file
+	 * takes, and that it is to take at least.  FALSE with an error ends that.  May be NULL. */
 	gboolean (*progress)(guint64 done, guint64 all, gpointer data, GError **error);
 	gpointer data;
 } VolumeReserveWatch;
@@ -42,10 +44,13 @@ guint64 volume_reserve_bytes(const Properties *properties, guint64 size);
 /* At open, before the checkpoint thread is there. */
 void volume_reserve_open(Volume *volume);
 
-/* Has space allocated for what `next` asks for at that size, and waits for it, 25 s at most, or
- * while `watch` (may be NULL) allows it; of a smaller reserve, gives the rest of the space back.
+/* Has space allocated for what `next` asks for at that size, and waits for it as `watch` says
+ * (NULL: 25 s); of a smaller reserve, gives the rest of the space back.  The caller holds the
+ * volume's setting_lock.
  *
- * NO_SPACE (the message says how much there is and how much is needed), UNSUPPORTED, BUSY (it takes
- * longer, and what was allocated has been given back), IO: the reserve is as before. */
+ * NO_SPACE (the message says how much there is and how much is needed), UNSUPPORTED, IO: the
+ * reserve is as before.  BUSY, it takes longer: so it is, too, but for 30 s what was allocated
+ * stays, and another call for so much goes on with it.  After that it goes back in the background;
+ * a call for anything else gives it back at once. */
 gboolean volume_reserve_change(Volume *volume, const Properties *next, guint64 size,
 			       const VolumeReserveWatch *watch, GError **error);

@@ -128,12 +128,13 @@ static gboolean cut_off(Volume *volume, guint64 size, guint seconds, GError **er
 }
 
 /* What the reserve is to be at that size. */
-static gboolean resize_reserve(Volume *volume, guint64 size, GError **error)
+static gboolean resize_reserve(Volume *volume, guint64 size, guint seconds, GError **error)
 {
+	const VolumeReserveWatch watch = {.seconds = MAX(seconds, 1)}; /* 0 has no end */
 	Properties properties;
 
 	volume_get_properties(volume, &properties);
-	return volume_reserve_change(volume, &properties, size, NULL, error);
+	return volume_reserve_change(volume, &properties, size, &watch, error);
 }
 
 static gboolean shrink_volume(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
@@ -147,18 +148,18 @@ static gboolean shrink_volume(Volume *volume, guint64 size, VolumeResizeFlags fl
 	if (!(flags & VOLUME_RESIZE_DISCARD) && !refuse_to_lose(volume, size, error))
 		return FALSE;
 	return cut_off(volume, size, seconds, error) && change_size(volume, size, seconds, error) &&
-	       resize_reserve(volume, size, error);
+	       resize_reserve(volume, size, seconds, error);
 }
 
 static gboolean grow_volume(Volume *volume, guint64 size, guint seconds, GError **error)
 {
-	if (!resize_reserve(volume, size, error))
+	if (!resize_reserve(volume, size, seconds, error))
 		return FALSE;
 	if (change_size(volume, size, seconds, error))
 		return TRUE;
 	/* A resize that goes on needs it. */
 	if (__atomic_load_n(&volume->engine.next_size, __ATOMIC_RELAXED) < size)
-		resize_reserve(volume, volume_size(volume), NULL);
+		resize_reserve(volume, volume_size(volume), seconds, NULL);
 	return FALSE;
 }
 

@@ -288,9 +288,9 @@ typedef enum {
  * Waits `seconds` at most for each step.
  *
  * Errors: INVALID (no volume may have that size); BUSY (the size is smaller, without
- * VOLUME_RESIZE_SHRINK; or a step takes longer, and goes on); EXISTS (blocks behind the new end are
- * mapped; the message says how much and where); NO_SPACE, IO, CORRUPT: the volume may have the new
- * size after the next checkpoint that succeeds. */
+ * VOLUME_RESIZE_SHRINK; or a step takes longer, and goes on: a reserve when this is called again);
+ * EXISTS (blocks behind the new end are mapped; the message says how much and where); NO_SPACE, IO,
+ * CORRUPT: the volume may have the new size after the next checkpoint that succeeds. */
 gboolean volume_resize(Volume *volume, guint64 size, VolumeResizeFlags flags, guint seconds,
 		       GError **error);
 

@@ -288,13 +288,13 @@ static void limits_apply(Monitor *monitor)
 
 static Json *command_set(Monitor *monitor, Json *request, GError **error)
 {
-	Json *answer = property_command(monitor->volume, request, error);
+	Json *answer = property_command(monitor->volume, request, NULL, error);
+	Json *changes = json_get_object(request, "properties");
 
 	limits_apply(monitor); /* also of a change that is not durable yet */
-	if (answer)
+	if (json_get_object(answer, "properties") && json_object_object_length(changes))
 		log_info("volume %s: set %s", monitor->volume_name,
-			 json_object_to_json_string_ext(json_get_object(request, "properties"),
-							JSON_C_TO_STRING_PLAIN));
+			 json_object_to_json_string_ext(changes, JSON_C_TO_STRING_PLAIN));
 	return answer;
 }
 

@@ -8,6 +8,8 @@
 /* No request that follows the rules has more: each takes 4 bytes of the text at least. */
 #define CHANGES_MAX (PROPERTIES_MAX / 4)
 
+#define STEP_SECONDS 2
+
 Json *properties_to_json(const Properties *properties)
 {
 	Json *object = json_object_new_object();
@@ -111,16 +113,50 @@ static Json *answer_new(const Properties *before, const Properties *after, const
 	return answer;
 }
 
-Json *property_command(Volume *volume, Json *request, GError **error)
+/* How far a reserve is, in bytes. */
+typedef struct {
+	guint64 done, all;
+} Reserving;
+
+static gboolean reserving_note(guint64 done, guint64 all, gpointer data, GError **error)
+{
+	(void)error;
+	*(Reserving *)data = (Reserving){done, all};
+	return TRUE;
+}
+
+static Json *reserving_to_json(const Reserving *reserving)
+{
+	Json *answer = json_object_new_object(), *object = json_object_new_object();
+
+	json_add_number(object, "done", reserving->done);
+	json_add_number(object, "all", reserving->all);
+	json_object_object_add(answer, "reserving", object);
+	return answer;
+}
+
+Json *property_command(Volume *volume, Json *request, const VolumeReserveWatch *watch,
+		       GError **error)
 {
 	g_autoptr(GArray) changes = changes_read(volume, request, error);
+	Reserving reserving = {0, 0};
+	const VolumeReserveWatch step = {STEP_SECONDS, reserving_note, &reserving};
+	g_autoptr(GError) problem = NULL;
 	Properties before, after;
 
 	if (!changes)
 		return NULL;
+	if (!watch && json_get_flag(request, "in_steps"))
+		watch = &step;
 	volume_get_properties(volume, &before);
-	if (!volume_set_properties(volume, (const void *)changes->data, changes->len, error))
+	if (!volume_set_properties_watched(volume, (const void *)changes->data, changes->len, watch,
+					   &problem)) {
+		if (reserving.all &&
+		    g_error_matches(problem, STORAGEOS_ERROR, STORAGEOS_ERROR_BUSY))
+			return reserving_to_json(&reserving);
+		g_propagate_error(error, g_steal_pointer(&problem));
 		return NULL;
+	}
 	volume_get_properties(volume, &after);
 	return answer_new(&before, &after, (const void *)changes->data, changes->len);
 }

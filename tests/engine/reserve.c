@@ -261,6 +261,146 @@ static void test_snapshots(const void *data)
 	close_and_check(volume, backing);
 }
 
+/* ---- a slow disk */
+
+#define SLOW_SIZE GIB
+#define SLOW_USEC (G_USEC_PER_SEC * 3 / 10) /* for 128 MiB */
+
+static struct {
+	BackingOps ops; /* outlives the backings */
+	int (*real)(Backing *backing, guint64 offset, guint64 length);
+	guint calls;
+} slow;
+
+static int slow_allocate(Backing *backing, guint64 offset, guint64 length)
+{
+	slow.calls++;
+	g_usleep(SLOW_USEC);
+	return slow.real(backing, offset, length);
+}
+
+/* An empty volume on a disk that takes more than two seconds for a full reserve. */
+static Volume *new_slow_volume(Backing *backing, guint64 size, const char *value)
+{
+	Volume *volume = new_volume(backing, size, value);
+
+	slow.ops = *backing->ops;
+	slow.real = backing->ops->allocate;
+	slow.ops.allocate = slow_allocate;
+	slow.calls = 0;
+	backing->ops = &slow.ops;
+	return volume;
+}
+
+static gboolean reserve_within(Volume *volume, const char *value, guint seconds, GError **error)
+{
+	const VolumeReserveWatch watch = {.seconds = seconds};
+	Property property = {.key = VOLUME_RESERVE};
+
+	g_strlcpy(property.value, value, sizeof property.value);
+	return volume_set_properties_watched(volume, &property, 1, &watch, error);
+}
+
+static guint64 reserve_of(Volume *volume)
+{
+	VolumeInfo info;
+
+	volume_get_info(volume, &info);
+	return info.reserve_bytes;
+}
+
+/* Each call that the time is too short for goes on where the one before it ended. */
+static void test_in_steps(const void *data)
+{
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	Volume *volume = new_slow_volume(backing, SLOW_SIZE, NULL);
+	guint64 has = backing_allocated(backing);
+	guint n = 0;
+
+	(void)data;
+	for (; n < 100; n++) {
+		g_autoptr(GError) error = NULL;
+
+		if (reserve_within(volume, "full", 1, &error))
+			break;
+		CHECK_ERROR(error, STORAGEOS_ERROR_BUSY,
+			    "the reserve is not allocated after 1 s; another try within 30 s");
+		CHECK_UINT(reserve_of(volume), 0);
+		CHECK(backing_allocated(backing) > has);
+		has = backing_allocated(backing);
+	}
+	CHECK(n >= 1 && n < 100);
+	CHECK(slow.calls < 2 * SLOW_SIZE / (128 * MIB));
+	CHECK(is_ready(volume));
+	CHECK_UINT(reserve_of(volume), SLOW_SIZE);
+	disk_fill(backing);
+	CHECK_INT(volume_fill(volume, 'a', SIZE), 0);
+	close_and_check(volume, backing);
+}
+
+/* What was begun goes back when something else is asked for: nothing, or another size. */
+static void test_given_up(const void *data)
+{
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	Volume *volume = new_slow_volume(backing, SLOW_SIZE, "16M");
+	guint64 before = backing_allocated(backing);
+
+	(void)data;
+	CHECK(!reserve_within(volume, "full", 1, NULL));
+	CHECK(backing_allocated(backing) > before + 64 * MIB);
+	CHECK(volume_set_properties(volume, NULL, 0, NULL));
+	CHECK(backing_allocated(backing) < before + MIB);
+	CHECK(!reserve_within(volume, "full", 1, NULL));
+	CHECK(backing_allocated(backing) > before + 64 * MIB);
+	CHECK(reserve(volume, "16M", NULL));
+	CHECK(backing_allocated(backing) < before + MIB);
+	CHECK(is_ready(volume));
+	CHECK_UINT(reserve_of(volume), 16 * MIB);
+	close_and_check(volume, backing);
+}
+
+/* A crash in between leaves what the next open gives back. */
+static void test_left(const void *data)
+{
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	Volume *volume = new_slow_volume(backing, SLOW_SIZE, NULL);
+	guint64 before = backing_allocated(backing);
+
+	(void)data;
+	CHECK(!reserve_within(volume, "full", 1, NULL));
+	volume_abandon(volume);
+	CHECK(backing_allocated(backing) > before + 64 * MIB);
+	volume = backing_open_volume(backing);
+	for (guint i = 0; i < 200 && backing_allocated(backing) > before + 32 * MIB; i++)
+		g_usleep(50000);
+	CHECK(backing_allocated(backing) <= before + 32 * MIB);
+	CHECK_UINT(reserve_of(volume), 0);
+	close_and_check(volume, backing);
+}
+
+/* A resize waits no longer than it may, and goes on likewise. */
+static void test_resize_in_steps(const void *data)
+{
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	Volume *volume = new_slow_volume(backing, SIZE, "full");
+	gint64 begun = g_get_monotonic_time();
+	g_autoptr(GError) error = NULL;
+	guint n = 0;
+
+	(void)data;
+	CHECK(!volume_resize(volume, SLOW_SIZE, 0, 1, &error));
+	CHECK_ERROR(error, STORAGEOS_ERROR_BUSY, "the reserve is not allocated after 1 s");
+	CHECK(g_get_monotonic_time() - begun < test_time_limit(10));
+	CHECK_UINT(volume_size(volume), SIZE);
+	while (n < 100 && !volume_resize(volume, SLOW_SIZE, 0, 1, NULL))
+		n++;
+	CHECK(n < 100);
+	CHECK_UINT(volume_size(volume), SLOW_SIZE);
+	CHECK_UINT(reserve_of(volume), SLOW_SIZE);
+	CHECK(is_ready(volume));
+	close_and_check(volume, backing);
+}
+
 static void test_impossible(const void *data)
 {
 	BackingOps ops; /* outlives the backing */
@@ -291,6 +431,10 @@ int main(int argc, char **argv)
 	test_add("a reserve that is taken back gives its space back", test_given_back, NULL);
 	test_add("a full reserve grows with the volume", test_resize, NULL);
 	test_add("snapshots take from it", test_snapshots, NULL);
+	test_add("on a slow disk each call goes on where the last one ended", test_in_steps, NULL);
+	test_add("what was begun goes back when something else is asked for", test_given_up, NULL);
+	test_add("and when the volume is opened again", test_left, NULL);
+	test_add("a resize waits for its reserve as long as it may", test_resize_in_steps, NULL);
 	test_add("where space cannot be kept, it is refused", test_impossible, NULL);
 	return test_run(argc, argv);
 }

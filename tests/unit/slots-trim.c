@@ -144,11 +144,48 @@ static void test_erase(const void *data)
 	slots_free(slots);
 }
 
+/* Space that is kept until a time goes back after it, if nobody asks again; until then only who
+ * asks has more of it allocated. */
+static void test_kept_until(const void *data)
+{
+	const guint64 firm = FORMAT_BITMAP_BITS, more = 3 * FORMAT_BITMAP_BITS;
+	g_autoptr(Backing) backing = backing_faulty_new(0);
+	Slots *slots = slots_over(backing);
+	guint64 allocated;
+
+	(void)data;
+	REQUIRE(slots != NULL);
+	slots_keep(slots, firm);
+	while (slots_tend_kept(slots) == 1)
+		;
+	allocated = backing_allocated(backing);
+	CHECK_UINT(slots_kept_backed(slots), firm);
+	slots_keep_until(slots, more, G_MAXINT64);
+	CHECK_INT(slots_tend_kept(slots), 0);
+	CHECK_UINT(slots_kept_backed(slots), firm);
+	while (slots_back_some(slots) == 1)
+		;
+	CHECK_UINT(slots_kept_backed(slots), more);
+	CHECK_INT(slots_tend_kept(slots), 0);
+	CHECK_UINT(slots_trim(slots, 0, GIB), 0);
+	slots_keep_until(slots, more, g_get_monotonic_time());
+	CHECK_UINT(slots_kept_backed(slots), more);
+	CHECK_INT(slots_tend_kept(slots), 0);
+	CHECK_UINT(slots_kept_backed(slots), firm);
+	while (slots_trim(slots, 0, GIB))
+		;
+	CHECK_UINT(backing_allocated(backing),
+		   allocated + 2 * FORMAT_FIRST_INDEX * FORMAT_SLOT_SIZE);
+	check_counts(slots);
+	slots_free(slots);
+}
+
 int main(int argc, char **argv)
 {
 	test_add("trim gives back warm words that are wholly free", test_trim, NULL);
 	test_add("trim leaves words warm that cannot be punched", test_no_punch, NULL);
 	test_add("warming up writes 4 MiB of cold words", test_warm_up, NULL);
+	test_add("what is kept until a time goes back after it", test_kept_until, NULL);
 	test_add("erase leaves zeros", test_erase, "punches");
 	test_add("erase leaves zeros on a backing that cannot punch", test_erase, NULL);
 	return test_run(argc, argv);
