@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pool set: changes a key of a pool in the configuration.
+ * pool set: changes keys of a pool in the configuration, all or none.
  */
 #include <string.h>
 
@@ -10,33 +10,49 @@
 #include "common/base/units.h"
 #include "common/service/config-edit.h"
 
+static const struct {
+	const char *key, *none; /* the value that removes the key */
+} known[] = {{"quota", "none"}, {"warn", "default"}};
+
+#define KEYS G_N_ELEMENTS(known)
+
 typedef struct {
-	char *key;
-	const char *value; /* as given */
-	gboolean none;	   /* the key is removed */
-} Setting;
+	ConfigKey keys[KEYS];
+	const char *values[KEYS]; /* as given */
+	guint n;
+} Settings;
 
-/* "quota=SIZE", "quota=none", "warn=80,90", "warn=default". */
-static gboolean setting_parse(const char *text, Setting *ret_setting)
+/* "quota=SIZE", "quota=none", "warn=80,90", "warn=default".  FALSE: the error has been printed. */
+static gboolean settings_add(Settings *settings, const char *text)
 {
-	const char *equals = strchr(text, '=');
-	g_autofree char *key = equals ? g_strndup(text, (gsize)(equals - text)) : NULL;
-	gboolean quota = !g_strcmp0(key, "quota");
+	guint at = 0;
 
-	if (!quota && g_strcmp0(key, "warn") != 0)
+	while (at < KEYS &&
+	       (!g_str_has_prefix(text, known[at].key) || text[strlen(known[at].key)] != '='))
+		at++;
+	if (at == KEYS) {
+		cli_usage("pool set: invalid setting '%s' (usage: storageos pool set %s)", text,
+			  pool_verb_set.arguments);
 		return FALSE;
-	*ret_setting = (Setting){g_steal_pointer(&key), equals + 1,
-				 !strcmp(equals + 1, quota ? "none" : "default")};
+	}
+	text += strlen(known[at].key) + 1;
+	for (guint i = 0; i < settings->n; i++)
+		if (settings->keys[i].key == known[at].key) {
+			cli_usage("pool set: '%s' is set twice", known[at].key);
+			return FALSE;
+		}
+	settings->keys[settings->n] =
+		(ConfigKey){known[at].key, strcmp(text, known[at].none) ? text : NULL};
+	settings->values[settings->n++] = text;
 	return TRUE;
 }
 
-static gboolean key_set(const Config *config, const char *pool, const Setting *setting,
-			GError **error)
+static gboolean keys_set(const Config *config, const char *pool, const Settings *settings,
+			 GError **error)
 {
 	autofd lock = config_lock(config, error);
 
-	return lock >= 0 && config_set_pool_key(config, pool, setting->key,
-						setting->none ? NULL : setting->value, error);
+	return lock >= 0 && config_set_pool_keys(config, pool, settings->keys, settings->n, error);
 }
 
 static Json *pool_to_json(const ConfigPool *pool)
@@ -49,42 +65,50 @@ static Json *pool_to_json(const ConfigPool *pool)
 	return object;
 }
 
-static int pool_report(const Cli *cli, const char *name, const Setting *setting)
+/* "quota 100 MiB; warn 50,60" */
+static char *settings_describe(const Settings *settings, const ConfigPool *pool)
+{
+	g_autofree char *quota = pool->quota ? size_format_exactly(pool->quota) : g_strdup("none");
+	GString *text = g_string_new(NULL);
+
+	for (guint i = 0; i < settings->n; i++)
+		g_string_append_printf(
+			text, "%s%s %s", i ? "; " : "", settings->keys[i].key,
+			strcmp(settings->keys[i].key, "quota") != 0 ? settings->values[i] : quota);
+	return g_string_free(text, FALSE);
+}
+
+static int settings_report(const Cli *cli, const char *name, const Settings *settings)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Config) now = config_load_again(cli->config, &error);
 	const ConfigPool *pool = now ? config_find_pool(now, name) : NULL;
-	g_autofree char *size = pool ? size_format_exactly(pool->quota) : NULL;
+	g_autofree char *text = pool ? settings_describe(settings, pool) : NULL;
 
 	if (!pool)
 		return cli_failed(error);
-	cli_report(cli, pool_to_json(pool), "%s: %s %s", name, setting->key,
-		   strcmp(setting->key, "quota") != 0 ? setting->value
-		   : pool->quota		      ? size
-						      : "none");
+	cli_report(cli, pool_to_json(pool), "%s: %s", name, text);
 	return CLI_DONE;
 }
 
 static int set_run(int argc, char **argv)
 {
 	g_autoptr(GError) error = NULL;
-	g_autofree char *key = NULL;
-	Setting setting = {0};
+	Settings settings = {.n = 0};
 	g_auto(Cli) cli = {0};
 	int status;
 
-	if (!cli_start(&cli, &pool_verb_set, NULL, 2, 2, argc, argv, &status))
+	if (!cli_start(&cli, &pool_verb_set, NULL, 2, G_MAXUINT, argc, argv, &status))
 		return status;
-	if (!setting_parse(cli.arguments[1], &setting))
-		return cli_usage("pool set: invalid setting '%s' (usage: storageos pool set %s)",
-				 cli.arguments[1], pool_verb_set.arguments);
-	key = setting.key;
-	if (!key_set(cli.config, cli.arguments[0], &setting, &error)) {
+	for (guint i = 1; i < cli.n_arguments; i++)
+		if (!settings_add(&settings, cli.arguments[i]))
+			return CLI_USAGE;
+	if (!keys_set(cli.config, cli.arguments[0], &settings, &error)) {
 		g_prefix_error(&error, "pool set: ");
 		return cli_failed(error);
 	}
-	return pool_report(&cli, cli.arguments[0], &setting);
+	return settings_report(&cli, cli.arguments[0], &settings);
 }
 
-const Verb pool_verb_set = {"pool set", "NAME quota=SIZE|none | NAME warn=PERCENT,...|off|default",
+const Verb pool_verb_set = {"pool set", "NAME [quota=SIZE|none] [warn=PERCENT,...|off|default]",
 			    "limit what a pool's volumes may take, or say when to warn", set_run};

@@ -194,7 +194,7 @@ gboolean config_add_pool(const Config *config, const ConfigPool *pool, GError **
 	return file_rewrite(config, pool->name, pool, error);
 }
 
-/* ---- one key */
+/* ---- keys */
 
 /* The text with `line` as the only line of the key in the group; NULL: without the key.  NULL if
  * there is no such group. */
@@ -234,14 +234,28 @@ static gboolean file_try_text(const char *path, const char *text, GError **error
 	return config && files_write(path, text, strlen(text), 0644, FILES_REPLACE, error);
 }
 
-gboolean config_set_pool_key(const Config *config, const char *name, const char *key,
-			     const char *value, GError **error)
+/* NULL if there is no such group. */
+static char *text_set_keys(const char *before, const char *group, const ConfigKey *keys, guint n)
+{
+	char *text = g_strdup(before);
+
+	for (guint i = 0; i < n && text; i++) {
+		g_autofree char *last = text;
+		g_autofree char *line =
+			keys[i].value ? key_format(keys[i].key, keys[i].value) : NULL;
+
+		text = text_replace_key(last, group, keys[i].key, line);
+	}
+	return text;
+}
+
+gboolean config_set_pool_keys(const Config *config, const char *name, const ConfigKey *keys,
+			      guint n, GError **error)
 {
 	g_autofree char *path = files_real_path(config->file);
 	g_autofree char *group = g_strconcat(CONFIG_GROUP_POOL, name, NULL);
-	g_autofree char *line = value ? key_format(key, value) : NULL;
 	g_autofree char *before = file_read_text(path, error);
-	g_autofree char *text = before ? text_replace_key(before, group, key, line) : NULL;
+	g_autofree char *text = before ? text_set_keys(before, group, keys, n) : NULL;
 
 	if (before && !text)
 		return error_set(error, STORAGEOS_ERROR_NOT_FOUND, "no pool '%s' in %s", name,

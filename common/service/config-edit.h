@@ -15,10 +15,15 @@ int config_lock(const Config *config, GError **error);
  * back unchanged.  The caller must hold the lock. */
 gboolean config_add_pool(const Config *config, const ConfigPool *pool, GError **error);
 
-/* Sets a key in a pool's group, which must be there (NOT_FOUND), in the same way; NULL removes it.
- * INVALID, and the file stays, if the configuration could not be loaded then. */
-gboolean config_set_pool_key(const Config *config, const char *name, const char *key,
-			     const char *value, GError **error);
+typedef struct {
+	const char *key;
+	const char *value; /* NULL: the key is removed */
+} ConfigKey;
+
+/* Sets `n` keys in a pool's group, which must be there (NOT_FOUND), in the same way.  INVALID, and
+ * the file stays, if the configuration could not be loaded then. */
+gboolean config_set_pool_keys(const Config *config, const char *name, const ConfigKey *keys,
+			      guint n, GError **error);
 
 /* Gives a pool another name, in its group and in those of its volumes, in the same way.  NOT_FOUND:
  * there is no such group. */

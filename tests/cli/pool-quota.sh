@@ -26,7 +26,14 @@ is "pool set" "$("$STORAGEOS" pool set q quota=100M)" "q: quota 100 MiB"
 is "it is in the configuration" "$(grep -A1 '^\[pool q\]' "$STORAGEOS_CONFIG")" "[pool q]
 quota=100M"
 refuses "a bad size" "pool set: .*key 'quota' of \[pool q\]: 'lots' is not a size" "$STORAGEOS" pool set q quota=lots
-refuses "a bad setting" "invalid setting 'size=1' \(usage: storageos pool set NAME quota=" "$STORAGEOS" pool set q size=1
+refuses "a bad setting" "invalid setting 'size=1' \(usage: storageos pool set NAME \[quota=" "$STORAGEOS" pool set q size=1
+is "several at once" "$("$STORAGEOS" pool set q warn=60,70 quota=200M)" "q: warn 60,70; quota 200 MiB"
+is "both are in the configuration" "$(show '[.quota, .warn]')" "[$((200 << 20)),[60,70]]"
+refuses "one that is bad changes none" "key 'warn' of \[pool q\]" "$STORAGEOS" pool set q quota=300M warn=70,60
+refuses "nor does one that is unknown" "invalid setting 'size=1'" "$STORAGEOS" pool set q quota=300M size=1
+refuses "nor one that is there twice" "'quota' is set twice" "$STORAGEOS" pool set q quota=300M quota=400M
+is "they are as before" "$(show '[.quota, .warn]')" "[$((200 << 20)),[60,70]]"
+is "and both can be taken back" "$("$STORAGEOS" pool set q quota=100M warn=default)" "q: quota 100 MiB; warn default"
 refuses "a pool that is not there" "pool set: no pool 'x' in" "$STORAGEOS" pool set x quota=1G
 is "the size of the pool is its quota" "$(show '[.size, .quota]')" "[$((100 << 20)),$((100 << 20))]"
 is "create within it" "$("$STORAGEOS" create q/a --size 90M --json 2>/dev/null | jq -r .warning)" null

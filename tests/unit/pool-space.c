@@ -221,6 +221,13 @@ static gboolean room_is(PoolWatch *watch, gboolean some)
 	return backing && !backing_grow(backing, MIB) && (write_at(backing, 0) == 0) == some;
 }
 
+static gboolean quota_set(const Config *config, const char *pool, const char *value, GError **error)
+{
+	const ConfigKey key = {"quota", value};
+
+	return config_set_pool_keys(config, pool, &key, 1, error);
+}
+
 static void test_watch(const void *data)
 {
 	g_autoptr(Config) config = pool_make("quota=2M\nwarn=50\n");
@@ -238,7 +245,7 @@ static void test_watch(const void *data)
 	CHECK(room_is(one, FALSE));
 	CHECK_UINT(events_waiting(config), 1);
 	test_row("a quota that is changed");
-	CHECK(config_set_pool_key(config, "p", "quota", "1G", &error));
+	CHECK(quota_set(config, "p", "1G", &error));
 	CHECK_NO_ERROR(error);
 	WAIT_WITHIN(10, room_is(one, TRUE));
 }
@@ -246,21 +253,27 @@ static void test_watch(const void *data)
 static void test_set_key(const void *data)
 {
 	g_autoptr(Config) config = pool_make("# mine\nquota=2M\n[policy x]\nhourly=2\n");
-	g_autoptr(GError) error = NULL, invalid = NULL, missing = NULL;
-	g_autofree char *before = NULL, *after = NULL, *last = NULL;
+	const ConfigKey bad[] = {{"warn", "70"}, {"quota", "much"}};
+	g_autoptr(GError) error = NULL, invalid = NULL, missing = NULL, several = NULL;
+	g_autofree char *before = NULL, *after = NULL, *both = NULL, *last = NULL;
 
 	(void)data;
 	CHECK(g_file_get_contents(config->file, &before, NULL, NULL));
 	test_row("an invalid value changes nothing");
-	CHECK(!config_set_pool_key(config, "p", "quota", "much", &invalid));
+	CHECK(!quota_set(config, "p", "much", &invalid));
 	CHECK_ERROR(invalid, STORAGEOS_ERROR_INVALID, "'much' is not a size");
-	CHECK(!config_set_pool_key(config, "q", "quota", "2M", &missing));
+	CHECK(!quota_set(config, "q", "2M", &missing));
 	CHECK_ERROR(missing, STORAGEOS_ERROR_NOT_FOUND, "no pool 'q'");
 	CHECK(g_file_get_contents(config->file, &after, NULL, NULL));
 	CHECK_STR(after, before);
+	test_row("of several, one that is invalid changes none");
+	CHECK(!config_set_pool_keys(config, "p", bad, 2, &several));
+	CHECK_ERROR(several, STORAGEOS_ERROR_INVALID, "quota");
+	CHECK(g_file_get_contents(config->file, &both, NULL, NULL));
+	CHECK_STR(both, before);
 	test_row("all else stays");
-	CHECK(config_set_pool_key(config, "p", "quota", "3M", &error));
-	CHECK(config_set_pool_key(config, "p", "quota", NULL, &error));
+	CHECK(quota_set(config, "p", "3M", &error));
+	CHECK(quota_set(config, "p", NULL, &error));
 	CHECK_NO_ERROR(error);
 	CHECK(g_file_get_contents(config->file, &last, NULL, NULL));
 	CHECK(!strstr(last, "quota"));
