@@ -80,9 +80,14 @@ typedef struct {
 } AttachWish;
 
 typedef struct {
+	Frontend frontend;
+	const char *why; /* for the user */
+} Wanted;
+
+typedef struct {
 	const Places *places;
 	const Facts *facts;
-	Frontend wanted;
+	Wanted wanted;
 	Frontend frontend; /* the front end that serves `device` */
 	char *reason;
 	char *device;
@@ -103,13 +108,13 @@ static gboolean device_make_over_tcmu(Attaching *attaching, GError **error)
 	if (!attaching->device)
 		return FALSE;
 	attaching->frontend = FRONTEND_TCMU;
-	attaching->reason = g_strdup(attaching->wanted == FRONTEND_TCMU
-					     ? "it was requested"
+	attaching->reason = g_strdup(attaching->wanted.frontend == FRONTEND_TCMU
+					     ? attaching->wanted.why
 					     : "the kernel and tcmu-runner offer it");
 	return TRUE;
 }
 
-/* `why_not_tcmu`: the reason in words, or NULL if FUSE was requested. */
+/* `why_not_tcmu`: the reason in words, or NULL if FUSE is wanted. */
 static gboolean device_make_over_fuse(Attaching *attaching, const RuntimeProbe *probe,
 				      const char *why_not_tcmu, GError **error)
 {
@@ -125,12 +130,11 @@ static gboolean device_make_over_fuse(Attaching *attaching, const RuntimeProbe *
 		return FALSE;
 	}
 	attaching->frontend = FRONTEND_FUSE;
-	attaching->reason = g_strdup(why_not_tcmu ? why_not_tcmu : "it was requested");
+	attaching->reason = g_strdup(why_not_tcmu ? why_not_tcmu : attaching->wanted.why);
 	return TRUE;
 }
 
-/* TCMU may fail although the probe found it usable: falls back to FUSE unless TCMU was requested.
- */
+/* TCMU may fail although the probe found it usable: falls back to FUSE unless TCMU is wanted. */
 static gboolean device_make_over_tcmu_or_fuse(Attaching *attaching, GError **error)
 {
 	g_autoptr(RuntimeProbe) probe = NULL;
@@ -141,7 +145,7 @@ static gboolean device_make_over_tcmu_or_fuse(Attaching *attaching, GError **err
 		return TRUE;
 	if (!interrupt_check(error))
 		return FALSE;
-	if (attaching->wanted == FRONTEND_TCMU) {
+	if (attaching->wanted.frontend == FRONTEND_TCMU) {
 		g_propagate_error(error, g_steal_pointer(&tcmu));
 		return FALSE;
 	}
@@ -154,11 +158,11 @@ static gboolean device_make_over_tcmu_or_fuse(Attaching *attaching, GError **err
 static gboolean device_make(Attaching *attaching, GError **error)
 {
 	g_autoptr(RuntimeProbe) probe = runtime_probe_new();
-	gboolean automatic = attaching->wanted == FRONTEND_AUTO;
+	gboolean automatic = attaching->wanted.frontend == FRONTEND_AUTO;
 	g_autofree char *reason = NULL;
 	Frontend chosen;
 
-	if (!runtime_probe_choose(probe, attaching->wanted, &chosen, &reason))
+	if (!runtime_probe_choose(probe, attaching->wanted.frontend, &chosen, &reason))
 		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "%s", reason);
 	return chosen == FRONTEND_TCMU
 		       ? device_make_over_tcmu_or_fuse(attaching, error)
@@ -249,7 +253,7 @@ static gboolean mode_set(const Places *places, gboolean read_only, GError **erro
 	return places_set_read_only(places, read_only && !places->name->snapshot, error);
 }
 
-static gboolean attach_anew(const Places *places, const Facts *facts, Frontend wanted,
+static gboolean attach_anew(const Places *places, const Facts *facts, Wanted wanted,
 			    gboolean read_only, GError **error)
 {
 	g_auto(Attaching) attaching = {.places = places, .facts = facts, .wanted = wanted};
@@ -288,14 +292,17 @@ static gboolean link_repair(const Places *places, const Facts *facts, const Atta
 }
 
 /* The front end of the command line, of the volume, or of the configuration. */
-static Frontend frontend_want(const Places *places, const Facts *facts, const Frontend *chosen)
+static Wanted frontend_want(const Places *places, const Facts *facts, const Frontend *chosen)
 {
-	Frontend frontend = chosen ? *chosen : places->config->frontend;
+	Wanted wanted = {places->config->frontend, "the configuration says so"};
 	char value[PROPERTY_VALUE_MAX + 1];
 
-	if (!chosen && properties_get(&facts->properties, PROPERTY_FRONTEND, value))
-		frontend_parse(value, &frontend);
-	return frontend;
+	if (chosen)
+		return (Wanted){*chosen, "it was requested"};
+	if (properties_get(&facts->properties, PROPERTY_FRONTEND, value) &&
+	    frontend_parse(value, &wanted.frontend))
+		wanted.why = "the volume's property 'frontend' says so";
+	return wanted;
 }
 
 /* A volume that can only be read must not be taken for one that can be written, nor the other way

@@ -94,7 +94,7 @@ check "the image can have properties again" "$STORAGEOS" set cloud/old label.b=1
 
 # ---- served
 
-like "attach takes the volume's front end" "$("$STORAGEOS" attach cloud/db --json | jq -r '.frontend + ": " + .reason')" '^fuse: it was requested'
+like "attach takes the volume's front end" "$("$STORAGEOS" attach cloud/db --json | jq -r '.frontend + ": " + .reason')" "^fuse: the volume's property 'frontend' says so"
 device=$WORK/dev/cloud/db
 like "set works on a served volume" "$("$STORAGEOS" set cloud/db description=served label.team=)" 'description served, was orders'
 is "get shows it at once" "$(all cloud/db)" '{"description":"served","frontend":"fuse"}'

@@ -33,7 +33,7 @@ must "make a volume" "$STORAGEOS" create db --size 256M
 # ---- attach
 
 is "attach prints the device's path and nothing else" "$(attach db)" "$link"
-like "attach prints its choice and the reason" "$(<"$WORK/said")" 'attached over FUSE \(it was requested\)'
+like "attach prints its choice and the reason" "$(<"$WORK/said")" 'attached over FUSE \(the configuration says so\)'
 device=$(readlink "$link")
 like "the device is a loop device" "$device" '^/dev/loop[0-9]+$'
 is "the device has the volume's size" "$(blockdev --getsize64 "$device")" $((256 << 20))
@@ -43,7 +43,7 @@ is "status: over FUSE" "$(state frontend)" fuse
 like "status: by this process" "$(tr '\0' ' ' <"/proc/$(state pid)/cmdline")" "storageos-fuse .*$mount"
 like "status for people" "$("$STORAGEOS" status | tr -s ' ')" \
 	"^default/db attached FUSE $link \($device\)\$"
-like "status -v prints the reason" "$("$STORAGEOS" status -v)" "chosen because: it was requested"
+like "status -v prints the reason" "$("$STORAGEOS" status -v)" "chosen because: the configuration says so"
 like "info says who has it open" "$("$STORAGEOS" info db)" 'open in +process [0-9]+ \(storageos-fuse\)'
 is "info knows its size" "$("$STORAGEOS" info db --json | jq .size)" $((256 << 20))
 random_file "$WORK/data" $((8 << 20))

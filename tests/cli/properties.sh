@@ -97,7 +97,7 @@ begun=$EPOCHREALTIME
 "$STORAGEOS" scrub v >/dev/null
 is "so does one of a volume that nobody serves" "$(takes_longer 4)" 1
 config_set frontend=tcmu
-like "attach takes the volume's front end" "$("$STORAGEOS" attach w --json | jq -r '.frontend + ": " + .reason')" '^fuse: it was requested'
+like "attach takes the volume's front end" "$("$STORAGEOS" attach w --json | jq -r '.frontend + ": " + .reason')" "^fuse: the volume's property 'frontend' says so"
 must "detach it" "$STORAGEOS" detach w
 
 # ---- clones and copies
