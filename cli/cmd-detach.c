@@ -3,10 +3,34 @@
 #include "cli/cli.h"
 #include "cli/interrupt.h"
 #include "cli/known-volumes.h"
+#include "cli/mounted-on.h"
 #include "cli/system-log.h"
 #include "cli/take-down.h"
 #include "common/base/autofd.h"
 #include "common/base/error.h"
+
+#define UNMOUNTED_SECONDS 120 /* systemd gives an unmount 90 s */
+
+static gboolean is_mounted(char *device)
+{
+	g_autoptr(GPtrArray) devices = g_ptr_array_new();
+	g_autoptr(GPtrArray) mounted = NULL;
+
+	g_ptr_array_add(devices, device);
+	mounted = mounted_on_devices(devices);
+	return mounted->len > 0;
+}
+
+/* Without the volume's lock, for which another `detach` at the same shutdown would wait. */
+static void unmounted_await(const Config *config, const VolumeName *name)
+{
+	gint64 end = g_get_monotonic_time() + UNMOUNTED_SECONDS * G_USEC_PER_SEC;
+	g_autoptr(Places) places = places_new(config, name);
+	g_autoptr(Attachment) attachment = attachment_inspect(places);
+
+	while (attachment->device && is_mounted(attachment->device) && g_get_monotonic_time() < end)
+		g_usleep(200000);
+}
 
 static gboolean detach_locked(const Places *places, GError **error)
 {
@@ -63,13 +87,15 @@ static GPtrArray *names_attached(const Config *config)
 }
 
 /* A volume that cannot be detached does not keep the others from it; a signal does. */
-static int names_detach(const Config *config, const GPtrArray *names)
+static int names_detach(const Config *config, const GPtrArray *names, gboolean unmounted)
 {
 	int status = CLI_DONE;
 
 	for (guint i = 0; i < names->len; i++) {
 		g_autoptr(GError) error = NULL;
 
+		if (unmounted)
+			unmounted_await(config, g_ptr_array_index(names, i));
 		if (!detach_volume(config, g_ptr_array_index(names, i), &error))
 			status = cli_failed(error);
 		if (i + 1 < names->len && !interrupt_check(NULL))
@@ -80,10 +106,12 @@ static int names_detach(const Config *config, const GPtrArray *names)
 
 static int verb_detach_run(int argc, char **argv)
 {
-	gboolean all = FALSE;
+	gboolean all = FALSE, unmounted = FALSE;
 	const GOptionEntry options[] = {
 		{"all", 0, 0, G_OPTION_ARG_NONE, &all,
 		 "Every volume and snapshot that `attach` has attached", NULL},
+		/* for storageos-fuse@, whose file systems are unmounted at the same time */
+		{"unmounted", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &unmounted, NULL, NULL},
 		{0},
 	};
 	g_autoptr(GPtrArray) names = NULL;
@@ -98,7 +126,7 @@ static int verb_detach_run(int argc, char **argv)
 				 verb_detach.arguments);
 	names = all ? names_attached(cli.config)
 		    : cli_volume_names(&cli, "detach", volume_name_parse_any);
-	return names ? names_detach(cli.config, names) : CLI_USAGE;
+	return names ? names_detach(cli.config, names, unmounted) : CLI_USAGE;
 }
 
 const Verb verb_detach = {"detach", "NAME... | --all", "remove the block devices of volumes",

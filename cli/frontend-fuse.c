@@ -80,14 +80,54 @@ static gboolean daemon_start(const Places *places, const RuntimeProbe *probe, GE
 	       process_run(argv, START_SECONDS, error);
 }
 
-/* Prefers the systemd unit: a child of this process would end with the user's session or with the
- * service that ran `attach`. */
-static gboolean fuse_server_start(const Places *places, const RuntimeProbe *probe, GError **error)
+static void mounts_add(GPtrArray *mounts, MountTable *table, const char *directory)
+{
+	g_autofree char *type = NULL, *mount = mounts_around(table, directory, &type);
+
+	if (mount && strcmp(mount, "/") &&
+	    !g_ptr_array_find_with_equal_func(mounts, mount, g_str_equal, NULL))
+		g_ptr_array_add(mounts, g_steal_pointer(&mount));
+}
+
+/* Where the file systems are mounted in which the server has files open.  The bases of a linked
+ * clone may be in any pool; these are not asked, as one may not answer. */
+static GPtrArray *mounts_needed(const Places *places, const Facts *facts)
+{
+	GPtrArray *mounts = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(MountTable) table = mounts_of_process("self");
+
+	for (guint i = 0; i < places->config->pools->len; i++) {
+		const ConfigPool *pool = g_ptr_array_index(places->config->pools, i);
+		gboolean own = !g_strcmp0(pool->name, places->name->pool);
+		g_autofree char *directory =
+			own ? files_real_path(pool->path) : g_strdup(pool->path);
+
+		if (!pool->ceph && (own || facts->depth))
+			mounts_add(mounts, table, directory);
+	}
+	return mounts;
+}
+
+static gboolean unit_start(const Places *places, const Facts *facts, GError **error)
 {
 	g_autofree char *unit = service_name(SERVER, places->text);
+	g_autoptr(GPtrArray) mounts = mounts_needed(places, facts);
+	g_autoptr(GError) order = NULL;
 
+	if (!service_order(unit, mounts, &order))
+		cli_say("attach %s: at a shutdown, the file system of the pool will be unmounted "
+			"too early: %s",
+			places->text, order->message);
+	return service_start(unit, START_SECONDS, error);
+}
+
+/* Prefers the systemd unit: a child of this process would end with the user's session or with the
+ * service that ran `attach`. */
+static gboolean fuse_server_start(const Places *places, const RuntimeProbe *probe,
+				  const Facts *facts, GError **error)
+{
 	cli_progress("attach %s: starting " SERVER, places->text);
-	return service_available(SERVER) ? service_start(unit, START_SECONDS, error)
+	return service_available(SERVER) ? unit_start(places, facts, error)
 					 : daemon_start(places, probe, error);
 }
 
@@ -104,7 +144,7 @@ char *frontend_fuse_attach(const Places *places, const RuntimeProbe *probe, cons
 	}
 	if (!module_load(probe, PROBE_FUSE, error) || !module_load(probe, PROBE_LOOP, error))
 		return NULL;
-	if (fuse_server_start(places, probe, error) && interrupt_check(error))
+	if (fuse_server_start(places, probe, facts, error) && interrupt_check(error))
 		device = loop_device_attach(places->file, facts->logical_block_size,
 					    places->name->snapshot || places_is_read_only(places),
 					    error);
@@ -166,6 +206,7 @@ static void fuse_server_end(const Places *places, const FuseParts *parts, gboole
 gboolean frontend_fuse_detach(const Places *places, const FuseParts *parts, gboolean hung,
 			      int claim, GError **error)
 {
+	g_autofree char *unit = service_name(SERVER, places->text);
 	autofd owned = claim;
 
 	if (hung && parts->mounted)
@@ -179,5 +220,7 @@ gboolean frontend_fuse_detach(const Places *places, const FuseParts *parts, gboo
 		process_signal(parts->server, parts->server_start, SIGTERM);
 	if (parts->server)
 		fuse_server_end(places, parts, hung);
+	if (service_available(SERVER))
+		service_forget(unit);
 	return TRUE;
 }

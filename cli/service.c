@@ -7,6 +7,11 @@
 #include "cli/process.h"
 #include "common/service/config.h"
 #include "common/base/error.h"
+#include "common/base/files.h"
+
+#define UNITS "/run/systemd/system"
+#define DROP_IN "50-storageos.conf"
+#define ASK_SECONDS 20
 
 static void name_append_escaped(GString *text, char c, gboolean first)
 {
@@ -63,4 +68,91 @@ gboolean service_start(const char *unit, guint seconds, GError **error)
 	return process_run(argv, seconds, NULL) ||
 	       error_set(error, STORAGEOS_ERROR_IO, "%s did not start (see: journalctl -u '%s')",
 			 unit, unit);
+}
+
+/* ---- the order at a shutdown */
+
+static char *drop_in_directory(const char *unit)
+{
+	return g_strconcat(UNITS "/", unit, ".d", NULL);
+}
+
+/* NULL if systemd does not answer. */
+static char *unit_property(const char *unit, const char *property)
+{
+	const char *const argv[] = {"systemctl", "show", "--value", "--property",
+				    property,	 unit,	 NULL};
+	g_auto(ProcessResult) result = {0};
+
+	if (!process_read(argv, ASK_SECONDS, FILES_TEXT_MAX, &result, NULL) || result.status)
+		return NULL;
+	return g_strchomp(g_steal_pointer(&result.text));
+}
+
+static gboolean mount_is_local(const char *unit)
+{
+	g_autofree char *before = unit_property(unit, "Before");
+	g_auto(GStrv) units = g_strsplit(before ? before : "", " ", -1);
+
+	return g_strv_contains((const char *const *)units, "local-fs.target");
+}
+
+/* "srv-small.mount" for "/srv/small". */
+static char *mount_unit(const char *mount)
+{
+	GString *text = g_string_new(NULL);
+
+	for (const char *c = mount + 1; *c; c++)
+		name_append_escaped(text, *c, c == mount + 1);
+	g_string_append(text, ".mount");
+	return g_string_free(text, FALSE);
+}
+
+/* "" if there is nothing to order. */
+static char *order_text(const GPtrArray *mounts)
+{
+	GString *text = g_string_new(NULL);
+
+	for (guint i = 0; i < mounts->len; i++) {
+		g_autofree char *unit = mount_unit(g_ptr_array_index(mounts, i));
+
+		if (mount_is_local(unit))
+			g_string_append_printf(text, "%sAfter=%s\n", text->len ? "" : "[Unit]\n",
+					       unit);
+	}
+	return g_string_free(text, FALSE);
+}
+
+/* A unit that is loaded does not see a new drop-in, as after a crash of the server. */
+static gboolean drop_in_notice(const char *unit, GError **error)
+{
+	const char *const argv[] = {"systemctl", "daemon-reload", NULL};
+	g_autofree char *needed = unit_property(unit, "NeedDaemonReload");
+
+	return g_strcmp0(needed, "yes") || process_run(argv, ASK_SECONDS, error);
+}
+
+gboolean service_order(const char *unit, const GPtrArray *mounts, GError **error)
+{
+	g_autofree char *text = order_text(mounts), *directory = drop_in_directory(unit);
+	g_autofree char *path = g_build_filename(directory, DROP_IN, NULL);
+	g_autofree char *present = files_read(path, FILES_TEXT_MAX, NULL, NULL);
+
+	if (!strcmp(text, present ? present : ""))
+		return TRUE;
+	if (!*text)
+		service_forget(unit);
+	else if (!files_make_directory(directory, error) ||
+		 !files_write(path, text, strlen(text), 0644, FILES_REPLACE, error))
+		return FALSE;
+	return drop_in_notice(unit, error);
+}
+
+void service_forget(const char *unit)
+{
+	g_autofree char *directory = drop_in_directory(unit);
+	g_autofree char *path = g_build_filename(directory, DROP_IN, NULL);
+
+	unlink(path);
+	rmdir(directory);
 }

@@ -14,5 +14,12 @@ char *service_name(const char *service, const char *volume);
  * configuration in use is the default one, which is all that units read. */
 gboolean service_available(const char *service);
 
+/* Has the unit end, at a shutdown, before these file systems are unmounted ("/srv/small"): for this
+ * boot, if it has not ended and service_forget() has not been called.  Only those that are part of
+ * local-fs.target, whose order this is: others (of the network, with the option nofail) may be
+ * unmounted only after what needs local-fs.target, and the unit ends after that. */
+gboolean service_order(const char *unit, const GPtrArray *mounts, GError **error);
+void service_forget(const char *unit);
+
 /* Starts the unit and waits until it has started. */
 gboolean service_start(const char *unit, guint seconds, GError **error);

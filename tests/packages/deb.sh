@@ -48,7 +48,8 @@ contents() {
 		awk '{ print $1, $2, substr($0, index($0, "./") + 1) }'
 }
 is "what is in storageos" "$(contents storageos)" \
-"-rw-r--r-- root/root /lib/systemd/system/storageos-attach@.service
+"-rw-r--r-- root/root /lib/systemd/system/run-storageos-mnt-.mount.d/storageos.conf
+-rw-r--r-- root/root /lib/systemd/system/storageos-attach@.service
 -rw-r--r-- root/root /lib/systemd/system/storageos-fuse@.service
 -rw-r--r-- root/root /lib/systemd/system/storageos-metrics.service
 -rw-r--r-- root/root /lib/systemd/system/storageos-metrics.timer

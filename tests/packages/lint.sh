@@ -115,6 +115,10 @@ in_namespace() { # SCRIPT: in a mount namespace with the units and the rule in /
 			mkdir -p /run/systemd/system/\$unit.service.d
 			cp packaging/systemd/target-restore.conf /run/systemd/system/\$unit.service.d/
 		done
+		mkdir -p /run/systemd/system/run-storageos-mnt-.mount.d
+		cp packaging/systemd/server-mount.conf /run/systemd/system/run-storageos-mnt-.mount.d/
+		printf '[Mount]\\nWhat=storageos\\nWhere=/run/storageos/mnt/default/db\\n' \
+			>/run/systemd/system/run-storageos-mnt-default-db.mount
 		for unit in storageos-fuse@:server storageos-attach@:attach storageos-recover@:attach tcmu-runner:runner; do
 			mkdir -p /run/systemd/system/\${unit%:*}.service.d
 			cp packaging/systemd/rbd-\${unit#*:}.conf /run/systemd/system/\${unit%:*}.service.d/
@@ -135,6 +139,9 @@ done
 is "nor in storageos-pool-events.path" "$(in_namespace "cp packaging/systemd/*.path /run/systemd/system
 	sed -i /^Documentation=/d /run/systemd/system/*.path
 	systemd-analyze verify --man=no storageos-pool-events.path" 2>&1)" ""
+is "nor in the mount of a server" "$(in_namespace "systemd-analyze verify --man=no run-storageos-mnt-default-db.mount" 2>&1)" ""
+like "which it reads with its drop-in" "$(in_namespace "echo Sooner=yes >>/run/systemd/system/run-storageos-mnt-.mount.d/server-mount.conf
+	systemd-analyze verify --man=no run-storageos-mnt-default-db.mount" 2>&1)" 'server-mount.conf.*Unknown key'
 refuses "which it would" 'Unknown key' in_namespace \
 	"echo Restarts=no >>/run/systemd/system/storageos-fuse@.service
 	systemd-analyze verify --man=no storageos-fuse@default-db.service 2>&1 | grep . && exit 1"

@@ -49,6 +49,8 @@ is "what is in storageos" "$(contents storageos)" \
 -rwxr-xr-x root:root /usr/bin/storageos
 -rw-r--r-- root:root /usr/lib/modules-load.d/storageos.conf
 -rwxr-xr-x root:root /usr/lib/systemd/system-generators/storageos-generator
+drwxr-xr-x root:root /usr/lib/systemd/system/run-storageos-mnt-.mount.d
+-rw-r--r-- root:root /usr/lib/systemd/system/run-storageos-mnt-.mount.d/storageos.conf
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-attach@.service
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-fuse@.service
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-metrics.service

@@ -167,6 +167,13 @@ phase_space() {
 	check "is followed within seconds" wait_for 15 random /dev/storageos/fast/limited 100 50
 	must "detach it" storageos detach fast/limited
 	check "it is whole" storageos check fast/limited
+
+	# ---- what is mounted by hand at the end of the day
+	must "a volume" storageos create fast/hand --size 64M --set frontend=fuse
+	must "attach it" storageos attach fast/hand
+	must "make a file system" mkfs.ext4 -q /dev/storageos/fast/hand
+	must "mount it" mount --mkdir /dev/storageos/fast/hand /srv/hand
+	fill hand
 	no_complaint
 }
 
@@ -179,6 +186,14 @@ phase_volumes() {
 		"[80,90,95] null [50,80] null [80,90,95] 314572800"
 	is "what is attached at boot is" "$(value '.[0] | [.state, .frontend] | join(" ")' status small/kept)" "attached tcmu"
 	check "its reserve is there" wait_for 30 is_ready small/kept
+
+	is "what was mounted by hand is not" "$(value '.[0].state' status fast/hand)" detached
+	must "attach it" storageos attach fast/hand
+	is "its file system was unmounted" "$(dumpe2fs -h /dev/storageos/fast/hand 2>&1 | grep needs_recovery)" ''
+	must "mount it" mount -o ro /dev/storageos/fast/hand /srv/hand
+	is "it has its data" "$(tree_checksum /srv/hand/tree)" "$(kept hand)"
+	must "unmount it" umount /srv/hand
+	must "detach it" storageos detach fast/hand
 
 	# ---- what is known of a volume
 	must "describe it" storageos set orders description='orders, production' label.team=billing label.tier=1
@@ -194,6 +209,8 @@ phase_volumes() {
 	must "make a file system" mkfs.ext4 -q /dev/storageos/default/orders
 	must "mount it by fstab" in_fstab orders
 	fill orders
+	is "its unit has one line in the journal" "$(journalctl -b _SYSTEMD_UNIT=storageos-attach@default-orders.service -o cat)" \
+		"attach default/orders: attached over TCMU (the kernel and tcmu-runner offer it)"
 	is "what lsblk sees" "$(lsblk -n -o FSTYPE,MOUNTPOINT "$(readlink -f /dev/storageos/default/orders)" | xargs)" "ext4 /srv/orders"
 
 	# ---- another name, another pool

@@ -69,13 +69,15 @@ run_phase() { # MACHINE PHASE SECONDS
 	local planned status
 	make_job "$2" || give_up "cannot make the job"
 	take_results "$2" < <(
-		"$VM_TESTS/qemu-run" --timeout "$(limit "$3")" "$WORK/disk" "$STORAGEOS_VM/$1.vmlinuz" \
+		"$VM_TESTS/qemu-run" --timeout "$(limit "$3")" --console "$WORK/console" "$WORK/disk" "$STORAGEOS_VM/$1.vmlinuz" \
 			"$STORAGEOS_VM/$1.initrd" "$STORAGEOS_VM/packages.disk" "$WORK/job.tar" 2>&1
 		echo "# qemu-run ended with $?"
 	)
 	[ "$status" != 124 ] || give_up "$2 met $(limit_text "$3")"
 	[ "$planned" = yes ] || give_up "$2 did not come to its end (status $status)"
 	[ "$status" -lt 124 ] || give_up "$2: the machine did not go down (status $status)"
+	# Also of the boot; what the job started and failed is not told there.
+	is "$2: systemd tells of no failure on the console" "$(grep -a FAILED "$WORK/console")" ''
 }
 
 run_phases() {

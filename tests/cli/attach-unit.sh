@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A volume whose server is the unit storageos-fuse@: what systemd is told, so that at a shutdown the file systems on
+# the volume, the server, and the file system of the pool end in this order.
+. "$(dirname "$0")/../lib.sh"
+need jq jq
+need systemd-escape systemd
+need mkfs.ext4 e2fsprogs
+need_root
+need_fuse
+need_loop
+need_built "$STORAGEOS" "$STORAGEOS_FUSE"
+# Units read the configuration in its default place.
+own_namespace
+own_config
+for directory in /etc/storageos /etc/systemd/system; do
+	[ -d $directory ] || { mkdir -p $directory && cleanup rmdir $directory; }
+	must "a $directory of the test's own" mount -t tmpfs none $directory
+	cleanup umount $directory
+done
+must "a /run" mount -t tmpfs none /run
+config_set frontend=fuse
+cp "$STORAGEOS_CONFIG" /etc/storageos/storageos.conf
+mkdir -p "$WORK/bin" /run/systemd/system /run/fs-1
+ln -s "$STORAGEOS_FUSE" "$WORK/bin/storageos-fuse"
+PATH=$WORK/bin:$PATH
+unset STORAGEOS_CONFIG STORAGEOS_FUSE
+cleanup attached_end
+: >/etc/systemd/system/storageos-fuse@.service
+
+# What systemd answers is in these files.
+echo "umount.target local-fs.target" >"$WORK/Before"
+echo no >"$WORK/NeedDaemonReload"
+cat >"$WORK/bin/systemctl" <<END
+#!/bin/sh
+case \$1 in
+show) cat "$WORK/\$4" ;;
+start) "$STORAGEOS" serve "\$(systemd-escape --unescape "\$(expr "\$2" : '.*@\(.*\)\.service')")" ;;
+*) echo "\$*" >>"$WORK/told" ;;
+esac
+END
+chmod +x "$WORK/bin/systemctl"
+
+must "a file system" mount -t tmpfs none /run/fs-1
+cleanup umount /run/fs-1
+must "with a pool" "$STORAGEOS" pool create fast /run/fs-1/pool
+must "a volume there" "$STORAGEOS" create fast/d-b --size 64M
+must "one elsewhere" "$STORAGEOS" create other --size 64M
+drop_in="/run/systemd/system/$(systemd-escape --template=storageos-fuse@.service fast/d-b).d/50-storageos.conf"
+
+# ---- the server, before the file system of its pool
+
+is "attach" "$("$STORAGEOS" attach fast/d-b 2>/dev/null)" "$WORK/dev/fast/d-b"
+is "the server ends before its pool's file system is unmounted" "$(cat "$drop_in")" \
+	$'[Unit]\nAfter='"$(systemd-escape --path --suffix=mount /run/fs-1)"
+check "systemd has nothing to read again" test ! -e "$WORK/told"
+must "detach" "$STORAGEOS" detach fast/d-b
+check "that is gone with it" test ! -e "${drop_in%/*}"
+echo yes >"$WORK/NeedDaemonReload"
+must "attach where systemd knows the unit" "$STORAGEOS" attach fast/d-b
+is "systemd is told to read it" "$(cat "$WORK/told")" daemon-reload
+must "detach" "$STORAGEOS" detach fast/d-b
+echo no >"$WORK/NeedDaemonReload"
+echo umount.target remote-fs.target >"$WORK/Before"
+must "attach where the pool is not part of local-fs.target" "$STORAGEOS" attach fast/d-b
+check "there is no order" test ! -e "${drop_in%/*}"
+must "detach" "$STORAGEOS" detach fast/d-b
+echo local-fs.target >"$WORK/Before"
+
+must "a snapshot" "$STORAGEOS" snapshot create fast/d-b@s
+must "a linked clone in another pool" "$STORAGEOS" clone fast/d-b@s clone --linked
+must "attach it" "$STORAGEOS" attach clone
+like "it ends before its base's file system is unmounted, too" \
+	"$(cat /run/systemd/system/storageos-fuse@default-clone.service.d/50-storageos.conf)" '^After=run-fs\\x2d1\.mount$'
+must "detach it" "$STORAGEOS" detach clone
+
+# ---- before that, what is mounted on the device
+
+must "attach" "$STORAGEOS" attach other
+must "make a file system" mkfs.ext4 -q "$WORK/dev/default/other"
+mkdir /run/mounted
+must "mount it" mount "$WORK/dev/default/other" /run/mounted
+cleanup unmount_for_certain /run/mounted
+refuses "what is mounted is not detached" 'other: .*mounted on /run/mounted' "$STORAGEOS" detach other
+"$STORAGEOS" detach --unmounted other 2>"$WORK/said" &
+detach=$!
+sleep 2
+check "as the unit does it, it waits" kill -0 $detach
+is "and the volume is served meanwhile" "$("$STORAGEOS" status other --json | jq -r '.[0].state')" attached
+must "unmount" umount /run/mounted
+wait $detach
+is "then it is detached" $? 0
+is "without a word" "$(<"$WORK/said")" ''
+is "status says so" "$("$STORAGEOS" status other --json | jq -r '.[0].state')" detached
+check "the volume is whole" "$STORAGEOS" check other
+finish
