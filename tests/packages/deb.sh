@@ -224,6 +224,10 @@ like "the pool default is entered in the configuration" "$(cat "$root/etc/storag
 is "which else is as it was" "$(without_default)" "$config"
 check "so are the volumes" inside storageos check db
 
+rm "$root/run/told"
+check "the module's package again, alone" dpkg_does -i "/newer/storageos-rbd_$version.1_$arch.deb"
+is "systemd reads its drop-ins" "$(cat "$root/run/told")" "systemctl daemon-reload"
+
 no_stores
 said=$(with_runner -i "/newer/tcmu-handler-storageos_$version.1_$arch.deb" 2>&1)
 like "a runner that serves nothing is restarted, and it is said" "$said" 'serves nothing: restarting it'
