@@ -75,6 +75,33 @@ phase_install() {
 	done
 }
 
+# The page, as Cockpit's server gives it to a browser.
+page() {
+	python3 -c 'import urllib.request as u; print(u.urlopen("http://127.0.0.1:9999/cockpit/@localhost/storageos/index.html").read().decode())'
+}
+has_page() { page | grep -q 'Block volumes'; }
+
+phase_more() {
+	check "the boot was clean" boot_was_clean
+
+	# ---- Ceph, without a cluster
+	must "install the module for Ceph" apt_install storageos-rbd
+	is "systemd finds nothing wrong" "$(systemd-analyze verify tcmu-runner.service storageos-attach@a.service \
+		storageos-fuse@a.service storageos-recover@a.service 2>&1)" ''
+	like "the server may reach the network" "$(systemctl show storageos-fuse@a -P RestrictAddressFamilies)" 'AF_INET '
+	is "and tcmu-runner have many threads" "$(systemctl show tcmu-runner -P TasksMax)" 32768
+	check "AppArmor loads the profile" apparmor_parser -r /etc/apparmor.d/usr.bin.storageos-fuse
+	must "start tcmu-runner again" systemctl restart tcmu-runner
+	refuses "the module is used, without a cluster" 'Ceph has no configuration' storageos pool create cloud rbd:rbd
+
+	# ---- Cockpit
+	must "install the page for Cockpit" apt_install storageos-cockpit
+	like "Cockpit finds it" "$(cockpit-bridge --packages 2>&1)" '^storageos +Block volumes +/usr/share/cockpit/storageos$'
+	/usr/lib/cockpit/cockpit-ws --local-session=cockpit-bridge --no-tls --port 9999 --address 127.0.0.1 >/run/cockpit-ws.log 2>&1 &
+	check "and shows it" wait_for 60 has_page
+	kill $!
+}
+
 phase_space() {
 	check "the boot was clean" boot_was_clean
 
@@ -442,4 +469,4 @@ phase_evening() {
 	no_complaint
 }
 
-run_phases administrator install:900 space:500 volumes:600 watch:600 evening:600
+run_phases administrator install:900 more:600 space:500 volumes:600 watch:600 evening:600
