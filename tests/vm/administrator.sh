@@ -180,7 +180,8 @@ phase_space() {
 	must "a larger file system" resize2fs "$(findmnt -n -o SOURCE /srv/small)"
 	check "it is seen at once" [ "$(pool_is small .size)" -gt $((900 << 20)) ]
 	check "the greedy one goes on by itself" random /dev/storageos/small/greedy 300 20
-	check "an event downwards" wait_for 30 noted 'down small 0 80'
+	# The kernel grows it by steps, and there may be an event between them.
+	check "an event downwards" wait_for 30 noted 'down small 0 [58]0'
 	must "no failure is left" systemctl reset-failed storageos-pool-events
 
 	# ---- a quota
