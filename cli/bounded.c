@@ -71,31 +71,57 @@ static gboolean answer_wait_until(int fd, gint64 deadline)
 
 /* ---- answers as text */
 
-char *bounded_ask(void (*function)(gconstpointer data, int fd), gconstpointer data, guint seconds)
+/* Returns as fork() does. */
+static pid_t question_begin(BoundedQuestion function, gconstpointer data, BoundedChild *ret_child)
 {
-	gint64 deadline = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+	pid_t pid = bounded_child_begin(ret_child);
+
+	if (!pid) {
+		function(data, ret_child->fd);
+		_exit(0);
+	}
+	return pid;
+}
+
+/* The answer; NULL if it is not complete at the deadline.  The child is gone, or killed. */
+static char *question_end(const BoundedChild *child, gint64 deadline)
+{
 	g_autoptr(GString) answer = g_string_new(NULL);
 	char piece[4096];
 	ssize_t n = -1;
-	BoundedChild child;
-	pid_t pid = bounded_child_begin(&child);
 
-	if (pid < 0)
-		return NULL;
-	if (!pid) {
-		function(data, child.fd);
-		_exit(0);
-	}
-	while (answer->len < ANSWER_MAX && answer_wait_until(child.fd, deadline) &&
-	       (n = recv(child.fd, piece, sizeof piece, 0)) > 0)
+	while (answer->len < ANSWER_MAX && answer_wait_until(child->fd, deadline) &&
+	       (n = recv(child->fd, piece, sizeof piece, 0)) > 0)
 		g_string_append_len(answer, piece, n);
-	if (!n)
-		waitpid(pid, NULL, 0);
-	else
-		bounded_child_end(&child);
-	if (!n)
-		close(child.fd);
-	return n ? NULL : g_string_free(g_steal_pointer(&answer), FALSE);
+	if (n) {
+		bounded_child_end(child);
+		return NULL;
+	}
+	waitpid(child->pid, NULL, 0);
+	close(child->fd);
+	return g_string_free(g_steal_pointer(&answer), FALSE);
+}
+
+char *bounded_ask(BoundedQuestion function, gconstpointer data, guint seconds)
+{
+	char *answer;
+
+	bounded_ask_all(function, &data, 1, seconds, &answer);
+	return answer;
+}
+
+/* A child whose turn comes later waits in its write() until then. */
+void bounded_ask_all(BoundedQuestion function, const gconstpointer *data, guint n, guint seconds,
+		     char **ret_answers)
+{
+	gint64 deadline = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+	g_autofree BoundedChild *children = g_new0(BoundedChild, n);
+	g_autofree gboolean *begun = g_new0(gboolean, n);
+
+	for (guint i = 0; i < n; i++)
+		begun[i] = question_begin(function, data[i], &children[i]) > 0;
+	for (guint i = 0; i < n; i++)
+		ret_answers[i] = begun[i] ? question_end(&children[i], deadline) : NULL;
 }
 
 /* ---- opening */

@@ -12,7 +12,13 @@
 
 /* Calls `function` in a child; it must write its answer, a text, to `fd`.  Returns the answer, or
  * NULL if it is not complete within `seconds`.  Free the result. */
-char *bounded_ask(void (*function)(gconstpointer data, int fd), gconstpointer data, guint seconds);
+typedef void (*BoundedQuestion)(gconstpointer data, int fd);
+char *bounded_ask(BoundedQuestion function, gconstpointer data, guint seconds);
+
+/* The same with each of `n` data, in as many children at once, which have `seconds` together.  The
+ * answers are to be freed. */
+void bounded_ask_all(BoundedQuestion function, const gconstpointer *data, guint n, guint seconds,
+		     char **ret_answers);
 
 /* As open(2) with O_CLOEXEC; -1 with ETIMEDOUT if it takes longer than `seconds`. */
 int bounded_open(const char *path, int flags, guint seconds);

@@ -20,6 +20,9 @@
 #include "common/service/property-command.h"
 
 #define ANSWER_SECONDS 10
+#define AGAIN_SECONDS                                                                              \
+	30	       /* until a silent disk is asked again, if somebody asks all the time, ... */
+#define WAKE_SECONDS 1 /* and how long it is waited for then */
 #define ENDING_SECONDS 1
 #define STRANGER " " /* before the name of an image that is no volume */
 
@@ -275,16 +278,29 @@ static GPtrArray *list_take_answer(const char *text, GPtrArray *strangers, GErro
 
 /* Remembers the disks that did not answer, so that each of their volumes does not wait again.
  * `now` adds the disk; returns whether it is silent. */
+static GHashTable *silent;
+
 static gboolean disk_is_silent(const VolumeName *name, gboolean now)
 {
-	static GHashTable *silent;
 	const char *disk = name->pool ? name->pool : name->name;
 
 	if (!silent)
-		silent = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	if (now)
-		g_hash_table_add(silent, g_strdup(disk));
+		silent = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	if (now) {
+		gint64 *since = g_new(gint64, 1);
+
+		*since = g_get_monotonic_time();
+		g_hash_table_insert(silent, g_strdup(disk), since);
+	}
 	return g_hash_table_contains(silent, disk);
+}
+
+/* Whether it has been silent for long. */
+static gboolean disk_may_wake(const VolumeName *name)
+{
+	const gint64 *since = g_hash_table_lookup(silent, name->pool ? name->pool : name->name);
+
+	return since && g_get_monotonic_time() - *since > AGAIN_SECONDS * G_USEC_PER_SEC;
 }
 
 static gboolean facts_ask(const Config *config, const VolumeName *name, Facts *facts,
@@ -303,7 +319,7 @@ static gboolean facts_ask(const Config *config, const VolumeName *name, Facts *f
 			 ANSWER_SECONDS);
 }
 
-char *facts_ask_disk(const ConfigPool *pool, FactsQuestion function, gconstpointer data,
+char *facts_ask_disk(const ConfigPool *pool, BoundedQuestion function, gconstpointer data,
 		     GError **error)
 {
 	const VolumeName any = {.pool = pool->name};
@@ -317,6 +333,37 @@ char *facts_ask_disk(const ConfigPool *pool, FactsQuestion function, gconstpoint
 		  pool->name, pool->ceph ? "Ceph" : "its disk", ANSWER_SECONDS,
 		  pool->ceph ? "; see: ceph -s" : "");
 	return NULL;
+}
+
+void facts_ask_disks(const ConfigPool *const *pools, guint n, BoundedQuestion function,
+		     char **ret_answers)
+{
+	g_autofree gconstpointer *asked = g_new0(gconstpointer, n);
+	g_autofree char **answers = g_new0(char *, n);
+	guint seconds = WAKE_SECONDS, n_asked = 0;
+
+	for (guint i = 0; i < n; i++) {
+		const VolumeName any = {.pool = pools[i]->name};
+		gboolean was_silent = disk_is_silent(&any, FALSE);
+
+		if (!was_silent)
+			seconds = ANSWER_SECONDS;
+		if (!was_silent || disk_may_wake(&any))
+			asked[n_asked++] = pools[i];
+	}
+	bounded_ask_all(function, asked, n_asked, seconds, answers);
+	for (guint i = 0, at = 0; i < n; i++) {
+		const VolumeName any = {.pool = pools[i]->name};
+
+		ret_answers[i] = NULL;
+		if (at == n_asked || asked[at] != pools[i])
+			continue;
+		ret_answers[i] = answers[at++];
+		if (ret_answers[i])
+			g_hash_table_remove(silent, any.pool);
+		else
+			disk_is_silent(&any, TRUE);
+	}
 }
 
 GPtrArray *facts_list_all(const ConfigPool *pool, GPtrArray *strangers, GError **error)

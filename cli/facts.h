@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "cli/bounded.h"
 #include "common/service/config.h"
 #include "common/service/pool.h"
 #include "common/service/volume-summary.h"
@@ -43,9 +44,14 @@ GPtrArray *facts_list_all(const ConfigPool *pool, GPtrArray *strangers, GError *
 
 /* Asks about what is in the pool, as bounded_ask(), 10 s at most; not at all if the pool's disk did
  * not answer before.  NULL with IO.  Free the result. */
-typedef void (*FactsQuestion)(gconstpointer data, int fd);
-char *facts_ask_disk(const ConfigPool *pool, FactsQuestion function, gconstpointer data,
+char *facts_ask_disk(const ConfigPool *pool, BoundedQuestion function, gconstpointer data,
 		     GError **error);
+
+/* Asks about each of the `n` pools at once, with the pool as `data`, 10 s at most for all together;
+ * NULL for those that do not answer.  For those who ask all the time: one that did not answer is
+ * asked again after half a minute, and given a second.  The answers are to be freed. */
+void facts_ask_disks(const ConfigPool *const *pools, guint n, BoundedQuestion function,
+		     char **ret_answers);
 
 /* As pool_list_moving(), but takes 10 s at most; empty if the pool does not answer. */
 GPtrArray *facts_list_moving(const ConfigPool *pool);

@@ -16,27 +16,23 @@ static void space_answer(gconstpointer data, int fd)
 		dprintf(fd, "%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, space.size, space.free);
 }
 
-static gboolean space_ask(const ConfigPool *pool, PoolSpace *ret_space)
+static gboolean space_parse(const char *answer, PoolSpace *ret_space)
 {
-	g_autofree char *answer = facts_ask_disk(pool, space_answer, pool, NULL);
-
 	return answer && sscanf(answer, "%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT,
 				&ret_space->size, &ret_space->free) == 2;
 }
 
 /* NULL: it has passed no mark. */
-static char *pool_describe(const Config *config, const ConfigPool *pool)
+static char *pool_describe(const Config *config, const ConfigPool *pool, const char *answer)
 {
-	guint mark = pool_event_noted(config, pool->name), percent;
 	g_autofree char *size = NULL, *room = NULL;
 	PoolSpace space = {0};
+	guint mark, percent;
 
-	if (!mark)
-		return NULL;
-	if (!space_ask(pool, &space))
+	if (!space_parse(answer, &space))
 		return g_strdup_printf("pool %s: it does not answer", pool->name);
 	percent = pool_space_percent(space.size, space.free);
-	mark = pool_event_mark(&pool->marks, percent, mark);
+	mark = pool_event_mark(&pool->marks, percent, pool_event_noted(config, pool->name));
 	size = size_format(space.size);
 	room = size_format(space.free);
 	return mark ? g_strdup_printf("pool %s: %u %% of %s are taken, %s are free (warn=%u)",
@@ -58,11 +54,20 @@ static gboolean names_are_in(const GPtrArray *names, const ConfigPool *pool)
 GPtrArray *full_pools(const Config *config, const GPtrArray *names)
 {
 	GPtrArray *lines = g_ptr_array_new_with_free_func(g_free);
+	g_autofree const ConfigPool **pools = g_new0(const ConfigPool *, config->pools->len);
+	g_autofree char **answers = g_new0(char *, config->pools->len);
+	guint n = 0;
 
 	for (guint i = 0; i < config->pools->len; i++) {
 		const ConfigPool *pool = g_ptr_array_index(config->pools, i);
-		char *line =
-			!names || names_are_in(names, pool) ? pool_describe(config, pool) : NULL;
+
+		if ((!names || names_are_in(names, pool)) && pool_event_noted(config, pool->name))
+			pools[n++] = pool;
+	}
+	facts_ask_disks(pools, n, space_answer, answers);
+	for (guint i = 0; i < n; i++) {
+		g_autofree char *answer = answers[i];
+		char *line = pool_describe(config, pools[i], answer);
 
 		if (line)
 			g_ptr_array_add(lines, line);

@@ -10,6 +10,6 @@
  * 80 GiB are free (warn=90)"; only of the pools of the volumes `names` (of VolumeName *), unless it
  * is NULL.
  *
- * Asks only pools that a process that serves their volumes has seen pass a mark (pool-event.h),
- * each for 10 s at most.  Free with g_ptr_array_unref(). */
+ * Asks only pools that a process that serves their volumes has seen pass a mark (pool-event.h), as
+ * facts_ask_disks() does: 10 s at most.  Free with g_ptr_array_unref(). */
 GPtrArray *full_pools(const Config *config, const GPtrArray *names);
