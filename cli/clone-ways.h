@@ -18,7 +18,8 @@ typedef enum {
 gboolean clone_names_parse(const Cli *cli, const Verb *verb, VolumeName **ret_from,
 			   VolumeName **ret_to);
 
-/* Makes the volume `to` of the snapshot `from`, in the first of these ways that is possible at all;
+/* Makes the volume `to` of the snapshot `from` (with CLONE_COPY also of a volume that nobody
+ * changes meanwhile, or has open for writing), in the first of these ways that is possible at all;
  * *ret_how is its name ("reflink", "linked", "copy").  Holds signals back (interrupt.h).  FALSE:
  * nothing is left. */
 gboolean clone_make(const Cli *cli, const VolumeName *from, const VolumeName *to, CloneWays ways,

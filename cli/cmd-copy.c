@@ -4,6 +4,7 @@
  */
 #include "cli/clone-ways.h"
 #include "cli/interrupt.h"
+#include "cli/served.h"
 #include "cli/temporary-snapshot.h"
 
 #define WAYS (CLONE_REFLINK | CLONE_COPY)
@@ -13,6 +14,8 @@ static gboolean volume_copy(const Cli *cli, const VolumeName *from, const Volume
 {
 	g_auto(TemporarySnapshot) snapshot = {0};
 
+	if (served_only_for_reading(cli->config, from))
+		return clone_make(cli, from, to, CLONE_COPY, ret_how, error);
 	interrupt_hold();
 	return temporary_snapshot_take(cli->config, from, FALSE, POLICY_FREEZE_AUTO, &snapshot,
 				       error) &&

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/served.h"
 
+#include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/error.h"
 #include "common/service/pool.h"
@@ -75,6 +77,20 @@ gboolean served_check_sample(const Config *config, const VolumeName *name, const
 	facts_read(config, name, &facts, &problem);
 	difference = served_difference(text, &facts, problem, sample);
 	return !difference || error_set(error, STORAGEOS_ERROR_BUSY, "%s", difference);
+}
+
+gboolean served_only_for_reading(const Config *config, const VolumeName *name)
+{
+	g_autoptr(Backing) backing = NULL;
+	g_auto(Facts) facts = {0};
+
+	if (pool_is_ceph(config, name) || !facts_read(config, name, &facts, NULL))
+		return FALSE;
+	if (access(facts.path, W_OK) && errno == EROFS)
+		return TRUE;
+	if (facts.holder)
+		backing = backing_open(facts.path, BACKING_OPEN_READ_ONLY, NULL);
+	return backing && backing_lock(backing, FALSE, NULL);
 }
 
 gboolean served_check(const Config *config, const VolumeName *name, GError **error)

@@ -19,6 +19,10 @@ char *served_difference(const char *volume, const Facts *facts, const GError *pr
  * does not wait for a disk that hangs; another volume may have been copied into the file. */
 gboolean served_is_in_place(const Config *config, const VolumeName *name, const Sample *sample);
 
+/* Whether the volume stays as it is, and so can be read without a snapshot, which could not be
+ * taken: whoever has it open only reads it, or its file system is mounted read-only. */
+gboolean served_only_for_reading(const Config *config, const VolumeName *name);
+
 /* FALSE with BUSY if the volume served under the name is another one than the name leads to, or the
  * name leads to nothing.  TRUE if nothing is served. */
 gboolean served_check(const Config *config, const VolumeName *name, GError **error);

@@ -50,6 +50,13 @@ refuses "nor grown" 'Read-only' "$STORAGEOS" resize db 512M
 check "but can be checked meanwhile" "$STORAGEOS" check db
 refuses "nobody else writes to it" 'in use' "$STORAGEOS" set db uuid=new
 refuses "it is not attached for writing" 'it is attached for reading only already' "$STORAGEOS" attach db
+is "it can be copied" "$("$STORAGEOS" copy db copied --json | jq -r .how)" copy
+must "the copy" "$STORAGEOS" attach copied
+check "has what it has" cmp "$dev/db" "$dev/copied"
+must "detach the copy" "$STORAGEOS" detach copied
+check "and is whole" "$STORAGEOS" check copied
+is "no snapshot was taken" "$("$STORAGEOS" snapshot list copied --json | jq length)" 0
+must "delete the copy" "$STORAGEOS" delete copied
 check "again, read-only: nothing to do" "$STORAGEOS" attach db --read-only
 must "detach it" "$STORAGEOS" detach db
 is "nothing was written to its file" "$(sum db)" "$before"
@@ -68,6 +75,9 @@ wait_for 10 [ ! -e "/proc/$server" ]
 before=$(sum db)
 must "attach what was not closed" "$STORAGEOS" attach db --read-only
 is "what was acknowledged is there" "$(dd if="$dev/db" bs=4096 skip=30000 count=1 iflag=direct status=none | tr -d '\0')" "last words"
+must "copy it" "$STORAGEOS" copy db replayed
+check "the copy has it, too" "$STORAGEOS" compare db replayed
+must "delete the copy" "$STORAGEOS" delete replayed
 
 # A server that dies is replaced as it was, as storageos-recover@ does.
 server=$(of_status db pid)
@@ -87,6 +97,9 @@ refuses "a volume in it cannot be attached" '[Rr]ead-only file system' "$STORAGE
 must "but for reading" "$STORAGEOS" attach db --read-only
 is "it has its data" "$(dd if="$dev/db" bs=4096 skip=30000 count=1 iflag=direct status=none | tr -d '\0')" "last words"
 must "detach it" "$STORAGEOS" detach db
+must "a pool elsewhere" "$STORAGEOS" pool create elsewhere "$WORK/elsewhere"
+must "what nobody has open can be copied there, too" "$STORAGEOS" copy db elsewhere/db
+check "as it is" "$STORAGEOS" compare db elsewhere/db
 must "the pool can be written again" umount "$POOL"
 
 # ---- a damaged copy
