@@ -121,7 +121,8 @@ static void view_print(const PoolView *view)
 	line_print("state", view->state);
 	line_print("problem", problem);
 	size_print("size", view->measured, view->size);
-	size_print("used by volumes", view->counted, view->used);
+	size_print(view->pool->ceph ? "stored in it" : "used by volumes", view->counted,
+		   view->used);
 	size_print("free", view->measured, view->free);
 	if (view->measured)
 		printf("%-20s %u %%\n", "full", pool_view_percent(view));

@@ -93,6 +93,8 @@ static gboolean answer_fill(Json *answer, const PoolQuestion *question, GError *
 	json_add_number(answer, "volumes", names->len);
 	if (!pool->ceph)
 		answer_add_volumes(answer, question, names);
+	else if (space.size)
+		json_add_number(answer, "used", space.size - space.free);
 	return TRUE;
 }
 

@@ -23,11 +23,11 @@ typedef struct {
 	char *uuid;		/* of the pool that is there */
 	gboolean ready;		/* it is there, and its disk answers */
 	gboolean measured;	/* `size` and `free` are known */
-	gboolean counted;	/* `used` is known: not of Ceph */
+	gboolean counted;	/* `used` is known */
 	gboolean promises;	/* `promised` is known */
 	guint64 size, free;	/* as PoolSpace */
-	guint64 used;		/* bytes that its volumes take */
-	guint64 promised;	/* bytes that its volumes have as disks */
+	guint64 used;	  /* bytes that its volumes take; of Ceph: all that is stored in the pool */
+	guint64 promised; /* bytes that its volumes have as disks */
 	guint64 volumes;
 	guint mark;		   /* the highest that is passed (key `warn`); 0: none */
 	char *file_system, *mount; /* the type, and where it is mounted; NULL: unknown */

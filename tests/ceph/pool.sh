@@ -94,7 +94,7 @@ must "one that no volume can be" rbd create "VM 1" --size 16M
 listed() { "$STORAGEOS" list cloud --json 2>/dev/null | jq -r '.[] | "\(.volume) \(.size) \(.state)"' | tr '\n' ' '; }
 is "both are listed" "$(listed)" "cloud/db $((64 << 20)) detached cloud/old $((48 << 20)) detached "
 like "and the other is mentioned" "$("$STORAGEOS" list cloud 2>&1 >"$WORK/list")" "1 image in rbd:rbd cannot be a volume: 'VM 1'"
-like "with the space that Ceph has" "$(<"$WORK/list")" "pool cloud: 2 volumes, size 112 MiB; Ceph: .* free"
+like "with the space that Ceph has" "$(<"$WORK/list")" "pool cloud: 2 volumes, size 112 MiB, used .*; Ceph: .* free"
 check "an image is a volume" "$STORAGEOS" info cloud/old
 info() { "$STORAGEOS" info "$1" --json | jq -r ".$2"; }
 is "its path is the image" "$(info cloud/old path)" rbd:rbd/old
@@ -214,6 +214,10 @@ check "is an image there" rbd info rbd/space/db
 refuses "and not beside it" "No such file" rbd info rbd/db
 must "attach" "$STORAGEOS" attach space/db --frontend fuse
 check "it can be written to" dd if=/dev/urandom of="$WORK/dev/space/db" bs=1M count=4 oflag=direct status=none
+stored() { ceph df --format json | jq '.pools[] | select(.name == "rbd").stats.stored'; }
+used() { "$STORAGEOS" pool list --json | jq '.[] | select(.pool == "space").used'; }
+agree() { [ "$(used)" -ge $((4 << 20)) ] && [ "$(used)" = "$(stored)" ]; }
+check "the list of pools says what is stored in Ceph's pool" wait_for 30 agree
 must "detach" "$STORAGEOS" detach space/db
 
 # ---- another pool than the one that is meant, and no cluster
