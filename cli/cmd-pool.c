@@ -25,12 +25,12 @@ void pool_add_marks(Json *object, const ConfigPool *pool)
 
 static int verb_pool_run(int argc, char **argv)
 {
-	static const Verb *const verbs[] = {
-		&pool_verb_create, &pool_verb_delete, &pool_verb_list,	 &pool_verb_show,
-		&pool_verb_set,	   &pool_verb_rename, &pool_verb_events, NULL};
+	static const Verb *const verbs[] = {&pool_verb_create, &pool_verb_import, &pool_verb_delete,
+					    &pool_verb_list,   &pool_verb_show,	  &pool_verb_set,
+					    &pool_verb_rename, &pool_verb_events, NULL};
 
 	return cli_run_below(&verb_pool, verbs, argc, argv);
 }
 
-const Verb verb_pool = {"pool", "create|delete|rename|list|show|set|events ...",
+const Verb verb_pool = {"pool", "create|import|delete|rename|list|show|set|events ...",
 			"make, list and watch pools", verb_pool_run};

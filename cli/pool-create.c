@@ -8,9 +8,8 @@
 #include "common/base/names.h"
 #include "common/service/pool-store.h"
 
-/* With signals blocked: a pool is created completely or not at all. */
-static gboolean pool_create_uninterrupted(const Config *config, const ConfigPool *wanted,
-					  gboolean adopt, GError **error)
+/* Completely or not at all. */
+gboolean pool_enter(const Config *config, const ConfigPool *wanted, gboolean adopt, GError **error)
 {
 	sigset_t signals, before;
 	gboolean done;
@@ -23,8 +22,6 @@ static gboolean pool_create_uninterrupted(const Config *config, const ConfigPool
 	done = wanted->ceph ? pool_store_make(config, wanted, adopt, error)
 			    : pool_create(config, wanted->name, wanted->path, adopt, error);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!done)
-		g_prefix_error(error, "create pool '%s': ", wanted->name);
 	return done;
 }
 
@@ -47,6 +44,25 @@ static gboolean ceph_is_valid(const ConfigPool *wanted)
 		(g_path_is_absolute(wanted->ceph_conf) && !strpbrk(wanted->ceph_conf, "?&")));
 }
 
+gboolean pool_is_valid(const Verb *verb, const ConfigPool *wanted)
+{
+	if (!pool_name_valid(wanted->name))
+		cli_usage("%s: invalid pool name '%s': must be " NAME_RULE, verb->name,
+			  wanted->name);
+	else if (!wanted->ceph && (wanted->ceph_conf || wanted->ceph_id))
+		cli_usage("%s: --ceph-conf and --ceph-id are for a pool of Ceph (" CONFIG_CEPH
+			  "POOL)",
+			  verb->name);
+	else if (wanted->ceph && !ceph_is_valid(wanted))
+		cli_usage("%s: invalid place in Ceph '%s' (" CONFIG_CEPH
+			  "POOL[/NAMESPACE], --ceph-conf with an absolute path without '?' and "
+			  "'&')",
+			  verb->name, wanted->path);
+	else
+		return TRUE;
+	return FALSE;
+}
+
 static int pool_create_it(const Cli *cli, const ConfigPool *wanted, gboolean adopt)
 {
 	const char *name = wanted->name;
@@ -55,18 +71,12 @@ static int pool_create_it(const Cli *cli, const ConfigPool *wanted, gboolean ado
 	const ConfigPool *pool;
 	Json *object;
 
-	if (!pool_name_valid(name))
-		return cli_usage("pool create: invalid pool name '%s': must be " NAME_RULE, name);
-	if (!wanted->ceph && (wanted->ceph_conf || wanted->ceph_id))
-		return cli_usage("pool create: --ceph-conf and --ceph-id are for a pool of Ceph "
-				 "(" CONFIG_CEPH "POOL)");
-	if (wanted->ceph && !ceph_is_valid(wanted))
-		return cli_usage("pool create: invalid place in Ceph '%s' (" CONFIG_CEPH
-				 "POOL[/NAMESPACE], --ceph-conf with an absolute path without '?' "
-				 "and '&')",
-				 wanted->path);
-	if (!pool_create_uninterrupted(cli->config, wanted, adopt, &error))
+	if (!pool_is_valid(&pool_verb_create, wanted))
+		return CLI_USAGE;
+	if (!pool_enter(cli->config, wanted, adopt, &error)) {
+		g_prefix_error(&error, "create pool '%s': ", name);
 		return cli_failed(error);
+	}
 	now = config_load_again(cli->config, &error);
 	pool = now ? config_find_pool(now, name) : NULL;
 	if (!pool)
@@ -86,10 +96,8 @@ static int create_run(int argc, char **argv)
 	const GOptionEntry options[] = {
 		{"adopt", 0, 0, G_OPTION_ARG_NONE, &adopt,
 		 "Accept a pool that was made under another name, such as on another host", NULL},
-		{"ceph-conf", 0, 0, G_OPTION_ARG_FILENAME, &conf,
-		 "Ceph's configuration (default: Ceph's own)", "FILE"},
-		{"ceph-id", 0, 0, G_OPTION_ARG_FILENAME, &id,
-		 "Ceph's user, without \"client.\" (default: admin)", "ID"},
+		POOL_CEPH_CONF(&conf),
+		POOL_CEPH_ID(&id),
 		{0},
 	};
 	g_auto(Cli) cli = {0};

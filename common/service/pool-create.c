@@ -222,8 +222,8 @@ static gboolean is_called(const PoolMarker *marker, const char *name, const char
 	return !strcmp(marker->name, name) ||
 	       error_set(error, STORAGEOS_ERROR_EXISTS,
 			 "%s belongs to the pool '%s'; to have it here as '%s': storageos pool "
-			 "create %s %s --adopt",
-			 directory, marker->name, name, name, directory);
+			 "import %s --name %s",
+			 directory, marker->name, name, directory, name);
 }
 
 gboolean pool_mark(const char *name, const char *directory, char **ret_uuid, GError **error)
@@ -292,6 +292,16 @@ static gboolean pool_make(const Config *config, const char *name, const char *pa
 	if (!done)
 		pool_take_back(path, marked, missing);
 	return done;
+}
+
+gboolean pool_check_adopt(const Config *config, const char *name, const char *directory,
+			  GError **error)
+{
+	g_autofree char *path = directory_path(directory, error);
+	g_autoptr(PoolMarker) marker = path ? pool_marker_read(path, error) : NULL;
+
+	return marker && pool_may_be_created(config, name, path, TRUE, error) &&
+	       is_only_one(config, name, marker, error);
 }
 
 gboolean pool_create(const Config *config, const char *name, const char *directory, gboolean adopt,

@@ -8,7 +8,6 @@
 #include "common/base/error.h"
 #include "common/base/names.h"
 #include "common/service/config-edit.h"
-#include "common/service/pool-marker.h"
 
 #define MODULE "rbd"
 
@@ -216,8 +215,24 @@ static gboolean marker_fits(const Config *config, const ConfigPool *wanted,
 	return adopt || !strcmp(marker->name, wanted->name) ||
 	       error_set(error, STORAGEOS_ERROR_EXISTS,
 			 "%s belongs to the pool '%s'; to have it here as '%s': storageos pool "
-			 "create %s %s --adopt",
-			 wanted->path, marker->name, wanted->name, wanted->name, wanted->path);
+			 "import %s --name %s",
+			 wanted->path, marker->name, wanted->name, wanted->path, wanted->name);
+}
+
+PoolMarker *pool_store_marker(const ConfigPool *wanted, GError **error)
+{
+	const StoreOps *ops = store_ops(wanted, error);
+	g_autofree char *store = ops ? store_text(wanted) : NULL;
+	g_autofree char *text = store ? ops->read_marker(store, error) : NULL;
+
+	return text ? pool_marker_parse(text, wanted->path, error) : NULL;
+}
+
+gboolean pool_store_check_adopt(const Config *config, const ConfigPool *wanted, GError **error)
+{
+	const PoolMarker marker = {.uuid = wanted->uuid, .name = wanted->name};
+
+	return is_apart(config, wanted, error) && marker_fits(config, wanted, &marker, TRUE, error);
 }
 
 static gboolean enter(const Config *config, const ConfigPool *wanted, gboolean adopt,

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "common/engine/codec.h"
+#include "common/service/pool-marker.h"
 #include "common/service/pool.h"
 
 /* The version of the module and of Ceph's library: "0.1.0, librbd 1.16.0".  UNSUPPORTED: "needs the
@@ -39,6 +40,13 @@ gboolean pool_store_create(const ConfigPool *pool, const char *volume,
 			   GError **error);
 gboolean pool_store_delete(const ConfigPool *pool, const char *volume, char ret_uuid[UUID_TEXT],
 			   GError **error);
+
+/* The marker of the pool that is where `wanted` says, which has no UUID.  NOT_FOUND: there is none.
+ */
+PoolMarker *pool_store_marker(const ConfigPool *wanted, GError **error);
+
+/* As pool_check_adopt(), of `wanted` with the UUID of that marker. */
+gboolean pool_store_check_adopt(const Config *config, const ConfigPool *wanted, GError **error);
 
 /* As pool_create(), of the pool that `wanted` describes, without a UUID. */
 gboolean pool_store_make(const Config *config, const ConfigPool *wanted, gboolean adopt,

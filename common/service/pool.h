@@ -27,6 +27,11 @@ gboolean pool_name_valid(const char *name);
 gboolean pool_create(const Config *config, const char *name, const char *directory, gboolean adopt,
 		     GError **error);
 
+/* Whether the pool that is in `directory` may be called `name` here: the errors that pool_create()
+ * with `adopt` would have; NOT_FOUND also if there is none.  Changes nothing. */
+gboolean pool_check_adopt(const Config *config, const char *name, const char *directory,
+			  GError **error);
+
 /* Creates the directory and the marker alone; a marker with the same name is kept.  *ret_uuid is to
  * be freed; `ret_uuid` may be NULL. */
 gboolean pool_mark(const char *name, const char *directory, char **ret_uuid, GError **error);

@@ -77,8 +77,15 @@ refuses "another name for it" "is the pool 'cloud' already" make other rbd
 refuses "the name for another place" "it is at rbd:rbd already" make cloud rbd/elsewhere
 refuses "the name for a directory" "it is at rbd:rbd already" "$STORAGEOS" pool create cloud "$WORK/directory"
 check "it can be taken out" "$STORAGEOS" pool delete cloud
-refuses "under another name it must be adopted" "belongs to the pool 'cloud'.*--adopt" make other rbd
-check "and is" make other rbd --adopt
+refuses "under another name it must be imported" "belongs to the pool 'cloud'.*pool import rbd:rbd --name other" make other rbd
+import() { "$STORAGEOS" pool import "rbd:$1" --ceph-conf "$conf" --ceph-id gateway "${@:2}"; } # PLACE
+is "what that would do" "$(import rbd --name other -n)" "other: would be imported from rbd:rbd, made as 'cloud'"
+check "it does" import rbd --name other
+refuses "it is no second pool" "is the pool 'other' already" import rbd
+check "taken out again" "$STORAGEOS" pool delete other
+is "under its own name" "$(import rbd --json | jq -c '[.pool, .rbd, .made_as, .volumes]')" '["cloud","rbd","cloud",null]'
+check "taken out again" "$STORAGEOS" pool delete cloud
+check "it can still be adopted" make other rbd --adopt
 check "taken out again" "$STORAGEOS" pool delete other
 must "and made again" make cloud rbd
 

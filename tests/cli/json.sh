@@ -126,6 +126,9 @@ echo '{"pool": "fast", "mark": 80, "before": 0, "percent": 81}' >"$WORK/run/pool
 holds "pool events" pool events
 holds "pool rename" pool rename fast quick
 holds "pool delete" pool delete quick
+holds "pool import" pool import "$WORK/fast" -n
+holds "pool import" pool import "$WORK/fast"
+must "take it out again" "$STORAGEOS" pool delete quick
 holds status status db
 holds probe probe
 echo x >"$POOL/bad.vol"

@@ -112,6 +112,8 @@ for way in full closed broken; do
 	does $way "default/new: deleted" "$STORAGEOS" delete new
 	does $way "fast: pool in $WORK/fast" "$STORAGEOS" pool create fast "$WORK/fast"
 	does $way "fast: removed from .*conf; $WORK/fast keeps its .*" "$STORAGEOS" pool delete fast
+	does $way "fast: pool imported from $WORK/fast" "$STORAGEOS" pool import "$WORK/fast"
+	must "take it out" "$STORAGEOS" pool delete fast
 	is "the volume was deleted" "$(ls "$POOL")" "db.vol
 served.vol"
 done

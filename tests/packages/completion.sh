@@ -73,11 +73,12 @@ done <<-END
 	and compared|dump|compare db du
 	volumes for a new snapshot|fast/log@|snapshot create fa
 	options of a verb below a verb|--dry-run|snapshot delete --d
-	verbs of pool|create delete events list rename set show|pool ''
+	verbs of pool|create delete events import list rename set show|pool ''
 	pools for pool delete|fast|pool delete f
 	pools for pool show|fast|pool show f
 	what a pool can be set to|quota= quota=none|pool set fast q
 	options of a verb below pool|--adopt|pool create --a
+	options of pool import|--name|pool import --n
 	what can be set|user. uuid=new|set db u
 END
 finish

@@ -168,7 +168,7 @@ static void test_pool_adopted(const void *data)
 	(void)data;
 	CHECK(pool_mark("theirs", directory, &uuid, NULL));
 	CHECK(!pool_create(config, "ours", directory, FALSE, &error));
-	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, "storageos pool create ours ");
+	CHECK_ERROR(error, STORAGEOS_ERROR_EXISTS, "storageos pool import ");
 	g_clear_error(&error);
 	CHECK(pool_create(config, "ours", directory, TRUE, &error));
 	CHECK_NO_ERROR(error);
