@@ -230,7 +230,7 @@ phase_volumes() {
 	must "another volume" storageos create small/log --size 64M --set description=logs --set label.team=billing
 	is "list for scripts" "$(storageos list -H --bytes -o volume,size,labels,description --sort size -r default | tr '\t' '|')" \
 		"default/orders|268435456|team=billing,tier=2|orders, production"
-	is "list for people" "$(storageos list -o name,description --sort name | sed -n 2,3p | xargs)" "greedy - kept -"
+	is "list for people" "$(storageos list -o name,description --sort name | sed -n 2,3p | xargs)" "greedy - hand -"
 
 	# ---- a file system on it, by its unit and fstab
 	must "attach it now and at boot" systemctl enable --now storageos-attach@default-orders
