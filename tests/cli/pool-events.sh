@@ -86,12 +86,12 @@ is "once" "$("$STORAGEOS" pool events; wc -l <"$WORK/noted")" 1
 fill b 0 $(($(free) - 10)) || give_up "cannot fill the neighbour"
 # That of 90 % may come first; it is replaced.
 check "95 %: an event" wait_for 20 has_mark 95
-printf '#!/bin/sh\necho no mail; exit 3\n' >"$WORK/pool.d/90-fails"
-chmod +x "$WORK/pool.d/90-fails"
-refuses "an executable that fails makes the command fail" "pool events: $WORK/pool.d/90-fails: .*no mail" "$STORAGEOS" pool events
+printf '#!/bin/sh\necho no mail; exit 3\n' >"$WORK/pool.d/10-fails"
+chmod +x "$WORK/pool.d/10-fails"
+refuses "an executable that fails makes the command fail" "pool events: $WORK/pool.d/10-fails: .*no mail" "$STORAGEOS" pool events
 is "the others have run" "$(cut -d' ' -f1-5 "$WORK/noted" | tail -n 1)" "up small small up 95"
 check "the event is taken all the same" test ! -e "$WORK/run/pool-events/small"
-rm "$WORK/pool.d/90-fails"
+rm "$WORK/pool.d/10-fails"
 
 # ---- full, then grown
 
@@ -114,8 +114,11 @@ check "the data is there" [ "$(dd if="$WORK/mnt-a/a" bs=1M skip=300 count=60 sta
 sed -i '/^\[pool small\]$/a warn=20,99' "$STORAGEOS_CONFIG"
 check "a new mark" wait_for 20 has_event
 is "is passed" "$(event '[.mark, .before]')" '[20,0]'
+like "top has a line of it" "$("$STORAGEOS" top --count 1)" '^pool small: .*warn=20'
 unmount_for_certain "$WORK/mnt-a"
 unmount_for_certain "$WORK/mnt-b"
+sed -i 's/^warn=20,99$/warn=98,99/' "$STORAGEOS_CONFIG"
+is "nor when nobody has seen yet that it is not full" "$("$STORAGEOS" top --count 1 | grep -c '^pool small')" 0
 check "the volume is whole" "$STORAGEOS" check small/a
 check "and its neighbour" "$STORAGEOS" check small/b
 finish

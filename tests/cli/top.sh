@@ -104,5 +104,12 @@ keys "NO_COLOR=1 '$STORAGEOS' top" Enter
 must "without" wait_for 10 shows '^default/busy'
 is "it is not" "$(colours)" 0
 keys q
+must "a pool that is past a mark" "$STORAGEOS" pool set default quota=64M -q
+must "its first" "$STORAGEOS" pool set default warn=10 -q
+begin
+pane resize-window -x 40 -y 5
+with_pool() { narrow && shows '^pool default: '; }
+check "has its line in a small window, too" wait_for 20 with_pool
+keys q
 for volume in quiet busy; do must "end" unmount "$WORK/$volume"; done
 finish

@@ -107,9 +107,11 @@ with open(sys.argv[1], "r+b") as f: # what lies behind the metadata
 END
 refuses "a scrub finds damage" 'errors' "$STORAGEOS" scrub db
 is "that is an event" "$(entries '^scrub default/db: [0-9]+ errors')" "storageos 3 scrub-damage default/db default"
+refuses "a damaged block in a unit" '' unit "$STORAGEOS" compare db "$STORAGEOS_CONFIG"
+is "is one, too" "$(entries 'checksum mismatch' | sort -u)" "storageos 3 block-damaged default/db default"
 must "serve" serve
 refuses "a damaged block" 'error' dd if="$WORK/mnt/db" of=/dev/null bs=1M count=1
-is "that is an event" "$(entries 'checksum mismatch' | sort -u)" "storageos-fuse 3 block-damaged default/db default"
+is "that is an event" "$(entries 'checksum mismatch' | sort -u | grep fuse)" "storageos-fuse 3 block-damaged default/db default"
 unmount_for_certain "$WORK/mnt"
 check "it ends" wait_for 20 ended
 check "the plugin in a runner" "$plugin_tests" "$STORAGEOS_PLUGIN" "open refuses" "it waits where"
