@@ -159,7 +159,7 @@ refuses "into one that is too small" "the image has 268435456 bytes, the volume 
 is "which keeps what it held" "$(export_ small - --format raw 2>/dev/null | head -c 1000 | cmp - "$WORK/small" && echo same)" same
 must "again" "$STORAGEOS" rollback "q@$undo" --discard
 must "without the snapshot" "$STORAGEOS" snapshot delete "q@$undo"
-long() { cat "$image" "$WORK/small" | import q - --format raw --force; }
+long() { cat "$WORK/small" "$image" | import q - --format raw --force; }
 check "a pipe that brings too much" eval '! long'
 is "the volume is as before" "$(export_ q - --format raw | sha256sum)" "$(sha256sum <"$image")"
 is "and has no snapshot" "$("$STORAGEOS" snapshot list q --json | jq length)" 0
