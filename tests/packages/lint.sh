@@ -230,7 +230,7 @@ is "and for export" "$(complete_line storageos export db@)" db@monday
 is "whose formats are known" "$(complete_line storageos export --format r)" "raw rbd-diff"
 is "volumes for a new one" "$(complete_line storageos snapshot create fa)" fast/log@
 like "options of a verb below a verb" "$(complete_line storageos snapshot delete --d)" '^--dry-run$'
-is "what pool takes" "$(complete_line storageos pool '')" "create delete events list rename set show"
+is "what pool takes" "$(complete_line storageos pool '')" "create delete events import list rename set show"
 
 # ---- fstab
 
