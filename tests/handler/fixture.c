@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/thread.h"
 #include "common/service/control-address.h"
 #include "common/service/control-call.h"
 #include "common/service/pool.h"
@@ -122,6 +123,14 @@ void fixture_set(const char *volume, ...)
 		json_add_text(properties, key, va_arg(args, const char *));
 	va_end(args);
 	answer = fixture_ask(volume, request);
+}
+
+gint64 fixture_awaiting_end(void)
+{
+	gboolean certain =
+		thread_processors() > 1 && !test_is_instrumented() && test_time_factor() <= 1;
+
+	return g_get_monotonic_time() + (certain ? 60 : 3) * G_USEC_PER_SEC;
 }
 
 guint command_sense(const Command *command)

@@ -34,6 +34,11 @@ gboolean dev_open(Dev *dev, const char *name);
 /* Whether the device can be read within ten seconds. */
 gboolean dev_becomes_ready(Dev *dev);
 
+/* Until when to send short writes of which the dispatch thread is to wait for some: it does for
+ * most on an idle machine with several processors, and tries would go on to no end on a busy one,
+ * or under a tool. */
+gint64 fixture_awaiting_end(void);
+
 /* Whether the plugin has logged that. */
 gboolean log_has(const char *text);
 

@@ -97,7 +97,7 @@ static void test_write(const void *data)
 /* Sends writes until the dispatch thread, this one, has waited for a few in a row. */
 static void write_until_awaited(Dev *dev, guint8 *block)
 {
-	gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+	gint64 end = fixture_awaiting_end();
 	guint awaited = 0;
 
 	while (awaited < 5 && g_get_monotonic_time() < end) {
@@ -120,7 +120,7 @@ static void test_write_awaited(const void *data)
 	memset(before, 'b', BLOCK);
 	memset(data_out, 'w', BLOCK);
 	REQUIRE(dev_open(&dev, "stuck"));
-	test_alarm(40, "the dispatch thread");
+	test_alarm(80, "the dispatch thread");
 	write_until_awaited(&dev, before);
 	disk_hang("stuck.vol");
 	begin(&command, &dev, 0x2a, data_out, BLOCK, 8);
@@ -149,7 +149,7 @@ static void begin_few(Command *commands, Dev *dev, guint8 *block)
 /* The same with a few writes at a time. */
 static void few_until_awaited(Dev *dev, guint8 *block)
 {
-	gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+	gint64 end = fixture_awaiting_end();
 	guint awaited = 0;
 
 	while (awaited < 5 && g_get_monotonic_time() < end) {
@@ -176,7 +176,7 @@ static void test_few_writes(const void *data)
 	memset(before, 'b', BLOCK);
 	memset(data_out, 'w', BLOCK);
 	REQUIRE(dev_open(&dev, "few"));
-	test_alarm(60, "the dispatch thread");
+	test_alarm(100, "the dispatch thread");
 	few_until_awaited(&dev, before);
 	disk_hang("few.vol");
 	begin_few(commands, &dev, data_out);
