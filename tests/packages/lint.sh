@@ -145,6 +145,9 @@ like "which it reads with its drop-in" "$(in_namespace "echo Sooner=yes >>/run/s
 refuses "which it would" 'Unknown key' in_namespace \
 	"echo Restarts=no >>/run/systemd/system/storageos-fuse@.service
 	systemd-analyze verify --man=no storageos-fuse@default-db.service 2>&1 | grep . && exit 1"
+# Standard error follows standard output where the unit does not say otherwise.
+is "no unit keeps its errors out of the journal" \
+	"$(grep -l '^StandardOutput=' packaging/systemd/*.service | xargs -r grep -L '^StandardError=journal')" ""
 # As in docs/design.md: 10 is no sandbox at all.
 # Without what the package for Ceph adds to it where that is installed.
 tight() { # UNIT THRESHOLD
