@@ -52,7 +52,9 @@ has_event() { [ -e "$WORK/run/pool-events/cloud" ]; }
 
 # ---- quotas are Ceph's
 
-is "its size is what the quota leaves" "$(of_pool size)" $((64 << 20))
+# The cluster has begun just now: its manager may know nothing of the pool yet.
+size_is() { [ "$(of_pool size)" = "$1" ]; }
+check "its size is what the quota leaves" wait_for 60 size_is $((64 << 20))
 refuses "it has no quota of ours" "a pool of Ceph cannot have .see: ceph osd pool set-quota" "$STORAGEOS" pool set cloud quota=1G
 check "it may have marks of its own" "$STORAGEOS" pool set cloud warn=80,99
 
