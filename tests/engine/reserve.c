@@ -263,8 +263,8 @@ static void test_snapshots(const void *data)
 
 /* ---- a slow disk */
 
-#define SLOW_SIZE GIB
-#define SLOW_USEC (G_USEC_PER_SEC * 3 / 10) /* for 128 MiB */
+#define SLOW_SIZE (256 * MIB)
+#define SLOW_USEC (G_USEC_PER_SEC * 11 / 10) /* for 128 MiB */
 
 static struct {
 	BackingOps ops; /* outlives the backings */
