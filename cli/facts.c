@@ -20,9 +20,12 @@
 #include "common/service/property-command.h"
 
 #define ANSWER_SECONDS 10
-#define AGAIN_SECONDS                                                                              \
-	30	       /* until a silent disk is asked again, if somebody asks all the time, ... */
-#define WAKE_SECONDS 1 /* and how long it is waited for then */
+
+/* Until a silent disk is asked again, if somebody asks all the time; and how long it is waited for
+ * then. */
+#define AGAIN_SECONDS 30
+#define WAKE_SECONDS 1
+
 #define ENDING_SECONDS 1
 #define STRANGER " " /* before the name of an image that is no volume */
 
