@@ -353,6 +353,16 @@ gboolean cli_start(Cli *ret_cli, const Verb *verb, const GOptionEntry *own, guin
 	return TRUE;
 }
 
+void cli_follow_config(Cli *cli)
+{
+	Config *now = config_load_again(cli->config, NULL);
+
+	if (!now)
+		return;
+	config_free(cli->config);
+	cli->config = now;
+}
+
 void cli_clear(Cli *cli)
 {
 	g_clear_pointer(&cli->config, config_free);

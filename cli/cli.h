@@ -40,6 +40,11 @@ typedef struct {
  * GLib does not convert. */
 gboolean cli_start(Cli *ret_cli, const Verb *verb, const GOptionEntry *own, guint min, guint max,
 		   int argc, char **argv, int *ret_status);
+
+/* Reads the configuration anew, for a verb that goes on until it is told to end.  One that cannot
+ * be read changes nothing. */
+void cli_follow_config(Cli *cli);
+
 void cli_clear(Cli *cli);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Cli, cli_clear)
 

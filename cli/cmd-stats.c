@@ -17,7 +17,7 @@
 #define HEADING_EVERY 20 /* lines between two headings */
 
 typedef struct {
-	const Config *config;
+	Cli *cli;
 	const GPtrArray *names; /* of VolumeName *; NULL: all served volumes */
 	gboolean json, prometheus;
 	const char *file; /* where the metrics go; NULL: standard output */
@@ -80,12 +80,12 @@ static GPtrArray *samples_take(const Watching *watching, int *ret_status)
 
 	*ret_status = CLI_DONE;
 	if (!watching->names)
-		return samples_take_all(watching->config, ret_status);
+		return samples_take_all(watching->cli->config, ret_status);
 	samples = g_ptr_array_new_with_free_func((GDestroyNotify)sample_free);
 	for (guint i = 0; i < watching->names->len; i++) {
 		const VolumeName *name = g_ptr_array_index(watching->names, i);
 		g_autoptr(GError) error = NULL;
-		Sample *sample = sample_take_one(watching->config, name, &error);
+		Sample *sample = sample_take_one(watching->cli->config, name, &error);
 
 		if (sample)
 			g_ptr_array_add(samples, sample);
@@ -118,7 +118,7 @@ static void metrics_print(const Watching *watching, const GPtrArray *samples, in
 	sample_print_prometheus(samples, out);
 	if (watching->names)
 		return;
-	overview = overview_take(watching->config);
+	overview = overview_take(watching->cli->config);
 	overview_print_prometheus(overview, out);
 	prometheus_print_head(out, "collection_failed", "gauge",
 			      "1 if a server did not answer: its volume's metrics are missing.");
@@ -170,7 +170,7 @@ static int samples_print(const Watching *watching, const GPtrArray *samples, int
 
 static void pools_print(const Watching *watching)
 {
-	g_autoptr(GPtrArray) pools = full_pools(watching->config, watching->names);
+	g_autoptr(GPtrArray) pools = full_pools(watching->cli->config, watching->names);
 
 	for (guint i = 0; i < pools->len; i++)
 		puts(g_ptr_array_index(pools, i));
@@ -206,6 +206,7 @@ static int stats_watch(Watching *watching, guint interval, guint count)
 
 		if (i)
 			g_usleep((gulong)interval * G_USEC_PER_SEC);
+		cli_follow_config(watching->cli);
 		samples = samples_take(watching, &status);
 		if (!samples)
 			break;
@@ -263,7 +264,7 @@ static int verb_stats_run(int argc, char **argv)
 	names = cli.n_arguments ? cli_volume_names(&cli, "stats", volume_name_parse_any) : NULL;
 	if (cli.n_arguments && !names)
 		return CLI_USAGE;
-	watching = (Watching){.config = cli.config,
+	watching = (Watching){.cli = &cli,
 			      .names = names,
 			      .json = cli.json,
 			      .prometheus = prometheus,

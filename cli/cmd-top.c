@@ -16,7 +16,7 @@
 #define LOOK_MS 100 /* between two looks at signals and the size of the window */
 
 typedef struct {
-	const Config *config;
+	Cli *cli;
 	TopOrder order;
 	guint interval, count; /* seconds; 0: no end */
 	GPtrArray *now, *before, *problems, *pools;
@@ -45,8 +45,9 @@ static void top_sample(Top *top)
 	array_free(top->pools);
 	top->before = top->now;
 	top->problems = g_ptr_array_new_with_free_func(g_free);
-	top->now = sample_take_all(top->config, top->problems);
-	top->pools = full_pools(top->config, NULL);
+	cli_follow_config(top->cli);
+	top->now = sample_take_all(top->cli->config, top->problems);
+	top->pools = full_pools(top->cli->config, NULL);
 }
 
 static char *top_format(const Top *top, gboolean screen)
@@ -159,7 +160,7 @@ static int verb_top_run(int argc, char **argv)
 		return cli_usage("top: invalid --count %d (must not be negative)", count);
 	if (sort && (strlen(sort) != 1 || !top_order_of_key(*sort, &top.order)))
 		return cli_usage("top: invalid --sort '%s' (i, b, l, u or n)", sort);
-	top.config = cli.config;
+	top.cli = &cli;
 	top.interval = (guint)interval;
 	top.count = (guint)count;
 	return terminal_is_there() ? screen_run(&top) : tables_print(&top);

@@ -115,9 +115,21 @@ sed -i '/^\[pool small\]$/a warn=20,99' "$STORAGEOS_CONFIG"
 check "a new mark" wait_for 20 has_event
 is "is passed" "$(event '[.mark, .before]')" '[20,0]'
 like "top has a line of it" "$("$STORAGEOS" top --count 1)" '^pool small: .*warn=20'
+"$STORAGEOS" top --interval 1 >"$WORK/top" 2>&1 &
+top=$!
+cleanup stop $top
+"$STORAGEOS" stats --watch >"$WORK/watch" 2>&1 &
+watch=$!
+cleanup stop $watch
+ends() { tail -n 1 "$WORK/$1" | grep -q "^pool small: .*warn=$2"; }
+for verb in top watch; do check "$verb that goes on has it" wait_for 20 ends $verb 20; done
+sed -i 's/^warn=20,99$/warn=19,99/' "$STORAGEOS_CONFIG"
+for verb in top watch; do check "and follows a change ($verb)" wait_for 20 ends $verb 19; done
+stop $top
+stop $watch
 unmount_for_certain "$WORK/mnt-a"
 unmount_for_certain "$WORK/mnt-b"
-sed -i 's/^warn=20,99$/warn=98,99/' "$STORAGEOS_CONFIG"
+sed -i 's/^warn=19,99$/warn=98,99/' "$STORAGEOS_CONFIG"
 is "nor when nobody has seen yet that it is not full" "$("$STORAGEOS" top --count 1 | grep -c '^pool small')" 0
 check "the volume is whole" "$STORAGEOS" check small/a
 check "and its neighbour" "$STORAGEOS" check small/b
