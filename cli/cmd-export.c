@@ -7,10 +7,12 @@
 
 #include "cli/cli.h"
 #include "cli/export-image.h"
+#include "cli/served.h"
 #include "cli/snapshot-pair.h"
 #include "cli/transfer.h"
 #include "common/base/error.h"
 #include "common/base/units.h"
+#include "common/service/pool.h"
 #include "common/stream/stream-send.h"
 
 typedef struct {
@@ -83,8 +85,6 @@ static gboolean export_to_descriptor(Exporting *exporting, const SnapshotPair *p
 static gboolean export_carry_out(Exporting *exporting, const SnapshotPair *pair, const char *path,
 				 GError **error)
 {
-	if (!token_check(exporting, pair, error))
-		return FALSE;
 	exporting->progress.bytes = snapshot_pair_bytes(pair);
 	if (exporting->format == TRANSFER_QEMU)
 		return image_export(pair->to_volume, path, exporting->format_text,
@@ -105,15 +105,27 @@ static void export_report(const Cli *cli, const Exporting *exporting, const Snap
 	cli_report(cli, object, "%s: exported to %s, %s", pair->text, path, size);
 }
 
+/* Exports what `pair` has opened. */
+static gboolean pair_export(const Cli *cli, Exporting *exporting, const SnapshotPair *pair,
+			    GError **error)
+{
+	const char *path = cli->arguments[1];
+
+	if (!export_carry_out(exporting, pair, path, error))
+		return FALSE;
+	if (!is_standard(path))
+		export_report(cli, exporting, pair, path);
+	return TRUE;
+}
+
 /* ---- a volume */
 
 /* The same command again, on a snapshot. */
-static int volume_export(const Cli *cli, const Exporting *exporting, const VolumeName *name)
+static gboolean changing_export(const Cli *cli, const Exporting *exporting, const VolumeName *name,
+				int *ret_status, GError **error)
 {
 	const char *path = cli->arguments[1] ? cli->arguments[1] : "-";
 	const char *argv[8] = {path, "--format", exporting->format_text};
-	g_autoptr(GError) error = NULL;
-	int status = CLI_FAILED;
 	guint n = 3;
 
 	if (exporting->no_verify)
@@ -122,11 +134,32 @@ static int volume_export(const Cli *cli, const Exporting *exporting, const Volum
 		argv[n++] = "--json";
 	if (cli->quiet)
 		argv[n++] = "--quiet";
-	if (pool_check_thin(cli->config, name, &error) &&
-	    export_by_snapshot(cli, name, argv, &status, &error))
-		return status;
-	g_prefix_error(&error, "export %s: ", cli->arguments[0]);
-	return cli_failed(error);
+	return pool_check_thin(cli->config, name, error) &&
+	       export_by_snapshot(cli, name, argv, ret_status, error);
+}
+
+static gboolean volume_export(const Cli *cli, Exporting *exporting, const VolumeName *name,
+			      int *ret_status, GError **error)
+{
+	g_auto(SnapshotPair) pair = {0};
+
+	if (!served_only_for_reading(cli->config, name))
+		return changing_export(cli, exporting, name, ret_status, error);
+	*ret_status = CLI_DONE;
+	return snapshot_pair_open_volume(cli->config, name, &pair, error) &&
+	       pair_export(cli, exporting, &pair, error);
+}
+
+static gboolean snapshot_export(const Cli *cli, Exporting *exporting, const VolumeName *name,
+				int *ret_status, GError **error)
+{
+	const char *from = exporting->token_text && *exporting->token.from ? exporting->token.from
+									   : exporting->from;
+	g_auto(SnapshotPair) pair = {0};
+
+	*ret_status = CLI_DONE;
+	return snapshot_pair_open(cli->config, name, from, &pair, error) &&
+	       token_check(exporting, &pair, error) && pair_export(cli, exporting, &pair, error);
 }
 
 /* ---- the verb */
@@ -175,41 +208,33 @@ static int verb_export_run(int argc, char **argv)
 		 "The rest of a stream that was interrupted (see import --token)", "TOKEN"},
 		{0},
 	};
-	g_auto(SnapshotPair) pair = {0};
 	g_autoptr(VolumeName) name = NULL;
 	g_autoptr(GError) error = NULL;
 	g_autofree char *what = NULL;
 	g_auto(Cli) cli = {0};
-	const char *path, *from;
+	gboolean image, done;
 	int status;
 
 	if (!cli_start(&cli, &verb_export, options, 1, 2, argc, argv, &status))
 		return status;
 	if (!options_check(&cli, &exporting))
 		return CLI_USAGE;
+	image = exporting.format == TRANSFER_RAW || exporting.format == TRANSFER_QEMU;
 	name = volume_name_parse_any(cli.arguments[0], &error);
-	if (name && !name->snapshot &&
-	    (exporting.format == TRANSFER_RAW || exporting.format == TRANSFER_QEMU))
-		return volume_export(&cli, &exporting, name);
-	if (!name || !name->snapshot)
+	if (!name || (!name->snapshot && !image))
 		return cli_usage("export: %s",
 				 error ? error->message
 				       : "a snapshot is exported, VOLUME@SNAPSHOT; of a volume, an "
 					 "image (--format raw)");
-	path = cli.arguments[1];
-	from = exporting.token_text && *exporting.token.from ? exporting.token.from
-							     : exporting.from;
 	volume_set_cache_size(cli.config->node_cache);
 	what = g_strconcat("export ", cli.arguments[0], NULL);
 	exporting.progress.what = what;
-	if (!snapshot_pair_open(cli.config, name, from, &pair, &error) ||
-	    !export_carry_out(&exporting, &pair, path, &error)) {
-		g_prefix_error(&error, "%s: ", what);
-		return cli_failed(error);
-	}
-	if (!is_standard(path))
-		export_report(&cli, &exporting, &pair, path);
-	return CLI_DONE;
+	done = name->snapshot ? snapshot_export(&cli, &exporting, name, &status, &error)
+			      : volume_export(&cli, &exporting, name, &status, &error);
+	if (done)
+		return status;
+	g_prefix_error(&error, "%s: ", what);
+	return cli_failed(error);
 }
 
 const Verb verb_export = {"export", "NAME|VOLUME@SNAP [FILE] [--format raw|qcow2...]",

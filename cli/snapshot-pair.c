@@ -116,6 +116,16 @@ gboolean snapshot_pair_open(const Config *config, const VolumeName *to, const ch
 	return TRUE;
 }
 
+gboolean snapshot_pair_open_volume(const Config *config, const VolumeName *name,
+				   SnapshotPair *ret_pair, GError **error)
+{
+	Volume *volume = pool_volume_open(config, name, VOLUME_OPEN_READ_ONLY, error);
+
+	if (volume)
+		*ret_pair = (SnapshotPair){.text = volume_name_format(name), .to_volume = volume};
+	return volume != NULL;
+}
+
 /* ---- what they are for */
 
 StreamSource snapshot_pair_source(const SnapshotPair *pair)
@@ -124,13 +134,17 @@ StreamSource snapshot_pair_source(const SnapshotPair *pair)
 
 	return (StreamSource){.to = pair->to_volume,
 			      .from = pair->from_volume,
-			      .since = pair->ancestor ? generation : 0};
+			      .since = pair->ancestor ? generation : 0,
+			      .head = !pair->to};
 }
 
 guint64 snapshot_pair_bytes(const SnapshotPair *pair)
 {
-	guint64 referenced = (guint64)json_get_number(pair->to, "referenced"), written = 0;
+	guint64 referenced, written = 0;
+	VolumeInfo info;
 
+	volume_get_info(pair->to_volume, &info);
+	referenced = pair->to ? (guint64)json_get_number(pair->to, "referenced") : info.head_bytes;
 	if (!pair->ancestor)
 		return referenced;
 	for (Json *each = pair->to; each && each != pair->from; each = parent_find(pair, each))

@@ -26,6 +26,12 @@ typedef struct {
  * and the errors of opening a snapshot. */
 gboolean snapshot_pair_open(const Config *config, const VolumeName *to, const char *from,
 			    SnapshotPair *ret_pair, GError **error);
+
+/* Opens the volume itself in the place of a snapshot; `list` and `to` are NULL.  Only its data may
+ * be asked for, and it stays as it is only while nobody writes to it. */
+gboolean snapshot_pair_open_volume(const Config *config, const VolumeName *name,
+				   SnapshotPair *ret_pair, GError **error);
+
 void snapshot_pair_clear(SnapshotPair *pair);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SnapshotPair, snapshot_pair_clear)
 

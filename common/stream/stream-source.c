@@ -168,13 +168,27 @@ static int visit(gpointer data, const MapDiffRun *run)
 		r = window_end(reading);
 	return r ? r : base_visit(reading, run);
 }
+
+/* What a recovery has replayed in memory only, no map on the disk has: so a volume is read as what
+ * clones have from their bases. */
+static int walk_head(const StreamSource *source, MapDiffVisit visit_run, gpointer data)
+{
+	guint64 blocks = blocks_covering(volume_size(source->to));
+	const MapDiffRun all = {.first = source->first, .n = blocks - source->first, .base = TRUE};
+
+	return visit_run(data, &all);
+}
+
 /* Keeps the error of a node that cannot be read. */
 static int walk(const StreamSource *source, MapDiffVisit visit_run, gpointer data, Reading *reading)
 {
 	guint64 bad = source->first;
-	int r = map_diff(source->to->engine.map, source->from ? source->from->engine.map : NULL,
-			 source->since, source->first, visit_run, data, &bad);
+	int r;
 
+	if (source->head)
+		return walk_head(source, visit_run, data);
+	r = map_diff(source->to->engine.map, source->from ? source->from->engine.map : NULL,
+		     source->since, source->first, visit_run, data, &bad);
 	return r < 0 ? read_failed(reading, r, blocks_to_bytes(bad)) : r;
 }
 

@@ -23,10 +23,11 @@ typedef struct {
 } StreamSink;
 
 typedef struct {
-	Volume *to;    /* an open snapshot */
+	Volume *to;    /* an open snapshot; with `head`, a volume that nobody writes to */
 	Volume *from;  /* another of the same volume; NULL: none, or a bookmark */
 	guint64 since; /* the generation of `from`, or of a bookmark, if it is an ancestor; or 0 */
 	guint64 first; /* block to begin at */
+	gboolean head; /* all of a volume, as it is read: `from`, `since` are not set */
 	gboolean in_order;  /* in the order of blocks */
 	guint64 mark_bytes; /* of data between two marks of a stream; 0: 256 MiB */
 } StreamSource;

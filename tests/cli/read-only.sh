@@ -57,6 +57,11 @@ must "detach the copy" "$STORAGEOS" detach copied
 check "and is whole" "$STORAGEOS" check copied
 is "no snapshot was taken" "$("$STORAGEOS" snapshot list copied --json | jq length)" 0
 must "delete the copy" "$STORAGEOS" delete copied
+for format in raw qcow2; do
+	is "it can be exported ($format)" "$("$STORAGEOS" export db "$WORK/db.$format" --format $format --json | jq -r .snapshot)" default/db
+	check "as what it has ($format)" "$STORAGEOS" compare db "$WORK/db.$format"
+done
+check "to a pipe, too" cmp <("$STORAGEOS" export db --format raw) "$WORK/db.raw"
 check "again, read-only: nothing to do" "$STORAGEOS" attach db --read-only
 must "detach it" "$STORAGEOS" detach db
 is "nothing was written to its file" "$(sum db)" "$before"
@@ -77,6 +82,8 @@ must "attach what was not closed" "$STORAGEOS" attach db --read-only
 is "what was acknowledged is there" "$(dd if="$dev/db" bs=4096 skip=30000 count=1 iflag=direct status=none | tr -d '\0')" "last words"
 must "copy it" "$STORAGEOS" copy db replayed
 check "the copy has it, too" "$STORAGEOS" compare db replayed
+must "export it" "$STORAGEOS" export db "$WORK/replayed.raw" --format raw
+check "the image has it, too" "$STORAGEOS" compare db "$WORK/replayed.raw"
 must "delete the copy" "$STORAGEOS" delete replayed
 
 # A server that dies is replaced as it was, as storageos-recover@ does.
