@@ -220,7 +220,8 @@ BackingPlace backing_place_of_stat(const struct stat *st);
  * Free the result. */
 char *backing_holder_of_stat(const struct stat *st);
 
-/* The same, or else what is stacked on the block device, such as "/dev/mapper/vg-lv". */
+/* The same, or else what has the block device: what is stacked on it, such as "/dev/mapper/vg-lv",
+ * or a file system. */
 char *backing_user_of_stat(const struct stat *st);
 
 /* For implementations: initializes the Backing at the start of their own structure, which must be

@@ -34,4 +34,28 @@ refuses "data of an unknown kind" "$refused\$" "$STORAGEOS" create "$LOOP" --siz
 must "empty it" empty
 check "an empty device becomes a volume" "$STORAGEOS" create "$LOOP" --size 1G
 refuses "a device that is a volume is not empty" "$refused" "$STORAGEOS" create "$LOOP" --size 1G
+
+# ---- a file system that is mounted
+
+mkdir "$WORK/a mount"
+cleanup unmount_for_certain "$WORK/a mount"
+# mounted DEVICE: what refuses the disk names where the file system on DEVICE is mounted.
+mounted() {
+	local verb
+	# (Another test's mount namespace may have kept the one before for a moment.)
+	must "a file system on $1" wait_for 20 mkfs.ext4 -q -F "$1"
+	must "is mounted" mount "$1" "$WORK/a mount"
+	for verb in "create --size 1G --force" "delete --force"; do
+		# shellcheck disable=SC2086
+		refuses "${verb%% *} says where it is mounted" \
+			"$LOOP is in use by the file system that is mounted on $WORK/a mount" "$STORAGEOS" $verb "$LOOP"
+	done
+	must "it is unmounted" umount "$WORK/a mount"
+}
+mounted "$LOOP"
+must "a partition table" sh -c "echo 1M,100M | sfdisk -q --no-reread --no-tell-kernel --label gpt $LOOP"
+must "a partition" partx -a "$LOOP"
+cleanup partx -d "$LOOP"
+[ -e "${LOOP}p1" ] || must "its node" mknod "${LOOP}p1" b "$(cut -d: -f1 <"/sys/class/block/${LOOP##*/}p1/dev")" "$(cut -d: -f2 <"/sys/class/block/${LOOP##*/}p1/dev")"
+mounted "${LOOP}p1"
 finish
