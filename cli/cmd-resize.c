@@ -99,8 +99,8 @@ static gboolean server_resize(Resizing *resizing, GError **error)
 		done = json_get_flag(answer, "done");
 		if (!done && !interrupt_check(NULL))
 			return error_set(error, STORAGEOS_ERROR_BUSY,
-					 "interrupted; the volume still grows: run resize again to "
-					 "resize its device, too");
+					 "interrupted before it was done; run resize again to "
+					 "complete it, its device, too");
 		if (!done)
 			cli_progress("resize %s: waiting for the disk", resizing->places->text);
 	}

@@ -92,6 +92,26 @@ is "killed" $status 137
 is "the space is left" "$(is_large still; echo $?) $(property still reserve)" "0 null"
 must "whoever opens the volume next" "$STORAGEOS" attach disk/still
 check "gives it back" wait_for 20 is_small still
+
+# ---- a volume with a reserve that grows
+
+must "a reserve" "$STORAGEOS" set disk/still reserve=full -q
+must "no reserve of the other" "$STORAGEOS" set disk/served reserve=none -q
+before=$(has still)
+server=$("$STORAGEOS" status disk/still --json | jq -r '.[0].pid')
+must "its server is slow" server_slow 40
+env --default-signal "$STORAGEOS" resize disk/still 3G >"$WORK/out" 2>&1 &
+pid=$!
+grows() { [ "$(has still)" -gt $((before + (64 << 11))) ]; }
+must "space is allocated" wait_for 30 grows
+kill -INT $pid
+wait $pid
+is "Ctrl-C ends the resize, which says so" "$? $(<"$WORK/out")" \
+	"130 storageos: resize disk/still: interrupted before it was done; run resize again to complete it, its device, too"
+stop "$tracer"
+tracer=
+check "the next one completes it" "$STORAGEOS" resize disk/still 3G
+is "device and all" "$(blockdev --getsize64 "$WORK/dev/disk/still")" "$((3 << 30))"
 for volume in served still; do must "detach $volume" "$STORAGEOS" detach disk/$volume; done
 check "both are whole" "$STORAGEOS" check --all disk
 finish
