@@ -13,12 +13,12 @@ need_built "$STORAGEOS"
 # ---- scripts
 
 scripts() {
-	local file
-	find . \( -name 'build*' -o -name .git -o -path ./tests/fuzz/seeds \) -prune -o -type f -print | while read -r file; do
-		head -n 2 "$file" | tr -d '\0' | grep -qaE '^#!/bin/(ba)?sh|^# shellcheck shell=' ||
-			sed -n 2p "$file" | grep -qa 'shellcheck shell=' || continue
-		echo "$file"
-	done
+	find . \( -name 'build*' -o -name .git -o -path ./tests/fuzz/seeds \) -prune -o -type f -print0 |
+		xargs -0 awk 'FNR > 2 { nextfile }
+			FNR == 1 && /^#!\/bin\/(ba)?sh/ || /^# shellcheck shell=/ || FNR == 2 && /shellcheck shell=/ {
+				print FILENAME
+				nextfile
+			}'
 }
 cd "$ROOT" || give_up "no $ROOT"
 scripts >"$WORK/scripts"
