@@ -260,8 +260,8 @@ is "a device is waited for as long as it is attached, if the line does not tell 
 ./dev-storageos-default-swap.device.d/50-storageos.conf:JobRunningTimeoutSec=5min
 ./dev-storageos-fast-log:part1.device.d/50-storageos.conf:JobRunningTimeoutSec=5min'
 is "the boot does not wait where it would in vain" "$(cd "$WORK/early" && echo *)" \
-	'dev-storageos-default-swap.swap srv-my\x20db.mount'
-unit=$(cat "$WORK/early"/*.mount)
+	'dev-storageos-default-later.swap dev-storageos-default-swap.swap srv-my\x20db.mount srv-raw.mount'
+unit=$(cat "$WORK/early"/srv-my*.mount)
 like "the mount is as in fstab" "$unit" '^Where=/srv/my db$'
 like "with nofail" "$unit" '^Options=discard,nofail$'
 is "so that it is no part of local-fs.target" "$(grep -c '^Before=' <<<"$unit")" 0
@@ -304,10 +304,14 @@ while IFS=$'\t' read -r line unit warned; do
 	said=$(by_other_names)
 	case $unit in
 	none) is "'$line' is not on a volume" "$(ls "$fake/units" "$fake/early")$said" "$(ls "$fake/units" "$fake/early")" ;;
-	*) is "'$line' is ordered" "$(tail -n 1 "$fake/units/$unit.d/50-storageos.conf")" \
-		'After=storageos-attach@default-db.service' ;;
+	*) like "'$line' is ordered" "$(cat "$fake/units/$unit.d/50-storageos.conf")" \
+		'^After=storageos-attach@default-db.service$' ;;
 	esac
-	is "'$line': nothing takes its unit's place" "$(ls "$fake/early")" ""
+	case $line in
+	*nofail* | *_netdev*) is "'$line': its unit stays" "$(ls "$fake/early")" "" ;;
+	*) is "'$line': its unit is no part of local-fs.target" "$(grep -Ls '^Before=' "$fake/early"/*)" \
+		"$([ "$unit" = none ] || echo "$fake/early/$unit")" ;;
+	esac
 	case $warned in
 	yes) like "'$line': a warning says by which name" "$said" 'in vain. Name it by /dev/storageos/default/db' ;;
 	no) is "'$line': no warning" "$said" "" ;;
@@ -330,4 +334,36 @@ done <<-'END'
 END
 echo 'UUID=2222 none swap sw 0 0' >"$fake/fstab"
 like "swap by its UUID: a warning" "$(by_other_names)" 'UUID=2222 is on the volume /dev/storageos/default/db'
+unit='dev-disk-by\x2duuid-2222.swap'
+like "its unit is ordered" "$(cat "$fake/units/$unit.d/50-storageos.conf")" '^After=storageos-attach@default-db.service$'
+like "and not before swap.target" "$(cat "$fake/early/$unit")" '^DefaultDependencies=no$'
+ln -s ../../sda "$fake/dev/storageos/default/other"
+ln -s ../../sda "$fake/sys/devices/dm-0/slaves/sda"
+echo '/dev/mapper/vg-lv /srv/a ext4 nofail 0 2' >"$fake/fstab"
+by_other_names >"$WORK/said"
+is "what is on two volumes is after both" "$(grep attach "$fake/units/srv-a.mount.d/50-storageos.conf" | xargs)" \
+	'After=storageos-attach@default-db.service After=storageos-attach@default-other.service'
+
+# In a cycle systemd leaves out a job, at shutdown perhaps that of the mount.
+cycles() { # LINE [COMMAND]: those of what fstab makes of this line, and what serves the volume
+	echo "$1" >"$fake/fstab"
+	in_namespace "
+		mkdir /run/normal /run/early /run/late
+		SYSTEMD_FSTAB='$fake/fstab' /lib/systemd/system-generators/systemd-fstab-generator /run/normal /run/early /run/late
+		STORAGEOS_FSTAB='$fake/fstab' STORAGEOS_DEV='$fake/dev' STORAGEOS_SYS='$fake/sys' \
+			packaging/systemd/storageos-generator /run/normal /run/early
+		${2-}
+		SYSTEMD_UNIT_PATH=/run/early:/etc/systemd/system:/run/systemd/system:/run/normal:/lib/systemd/system \
+			systemd-analyze verify --man=no \$(find /run/normal /run/early -type f -printf '%f\n' | grep -E 'mount|swap') \
+				tcmu-runner.service multi-user.target" 2>&1 | grep -i cycle
+}
+for line in /dev/storageos/default/db UUID=2222; do
+	for options in defaults noauto nofail _netdev x-systemd.automount; do
+		is "'$line' with $options: no cycle" "$(cycles "$line /srv/a ext4 $options 0 2")" ""
+	done
+done
+for options in sw noauto; do
+	is "swap with $options: no cycle" "$(cycles "/dev/storageos/default/db none swap $options 0 0")" ""
+done
+like "one would be found" "$(cycles '/dev/storageos/default/db /srv/a ext4 noauto 0 2' 'rm /run/early/*')" 'ordering cycle'
 finish
