@@ -22,7 +22,8 @@
 #   cut_power                      ends the phase with a loss of power instead of a reboot
 #   apt_install PACKAGE... | apt_do ARGUMENT...   apt-get, with its output in $APT_SAID
 #   newer_packages                 makes the higher version of our packages visible to apt
-#   boot_was_clean                 fails and names the units that have not started
+#   boot_was_clean                 fails and names the units that have not started; also if systemd has ever found
+#                                  its units in a cycle
 #   value FILTER [VERB ARGUMENT...]  applies the jq filter to the output of `storageos VERB ... --json`
 #
 # $STORAGEOS_VM is the directory with the machines that make-images made (default: in the build
@@ -127,9 +128,27 @@ newer_packages() {
 	apt_do update
 }
 
+# Says why, where it fails.
+systemctl() {
+	local status word
+	command systemctl "$@"
+	status=$?
+	case $status:$1 in
+	0:*) ;;
+	*:start | *:stop | *:restart | *:enable | *:disable)
+		for word in "${@:2}"; do
+			[[ $word == -* ]] || journalctl -b -q --no-pager -n 30 -u "$word"
+		done
+		;;
+	esac
+	return $status
+}
+
 boot_was_clean() {
+	! journalctl -q -o cat _PID=1 | grep 'ordering cycle' || return
 	systemctl is-system-running --wait && return
-	systemctl --failed --no-legend --plain
+	systemctl --failed --no-legend --plain | tee "$WORK/failed"
+	cut -d' ' -f1 "$WORK/failed" | xargs -n1 journalctl -b -q --no-pager -n 30 -u
 	return 1
 }
 
