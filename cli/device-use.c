@@ -3,13 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "cli/block-stack.h"
 #include "cli/bounded.h"
 #include "cli/process.h"
 #include "common/base/autofd.h"
@@ -21,17 +20,6 @@
 
 #define OPEN_SECONDS 30
 
-/* The device number of the disk or partition with this directory in /sys; 0 if not known. */
-static dev_t device_number(const char *sys)
-{
-	g_autofree char *text = files_get_attribute(sys, "dev");
-	guint major_number, minor_number;
-
-	if (!text || sscanf(text, "%u:%u", &major_number, &minor_number) != 2)
-		return 0;
-	return makedev(major_number, minor_number);
-}
-
 static char *mounted_on(const char *path, const char *directory)
 {
 	return g_strdup_printf("%s is mounted on %s", path, directory);
@@ -41,7 +29,7 @@ static char *use_by_mount(const char *sys, const char *name)
 {
 	g_autofree char *path = g_build_filename("/dev", name, NULL);
 	g_autoptr(MountTable) mounts = mounts_of_process("self");
-	g_autofree char *directory = mounts_of_device(mounts, device_number(sys), path);
+	g_autofree char *directory = mounts_of_device(mounts, block_number(sys), path);
 
 	return directory ? mounted_on(path, directory) : NULL;
 }
@@ -52,7 +40,7 @@ static char *use_by_mount_elsewhere(const char *sys, const char *name)
 	g_autofree char *process = NULL, *directory = NULL;
 	MountElsewhere elsewhere;
 
-	if (!mounts_of_device_elsewhere(device_number(sys), path, &elsewhere))
+	if (!mounts_of_device_elsewhere(block_number(sys), path, &elsewhere))
 		return NULL;
 	directory = elsewhere.directory;
 	process = process_describe(elsewhere.pid);
@@ -74,7 +62,7 @@ static char *use_by_swap(const char *sys, const char *name)
 
 static char *use_by_stacked(const char *sys, const char *name)
 {
-	g_autofree char *stacked = stacked_on(device_number(sys));
+	g_autofree char *stacked = stacked_on(block_number(sys));
 
 	return stacked ? g_strdup_printf("%s is stacked on /dev/%s", stacked, name) : NULL;
 }
@@ -133,7 +121,7 @@ static pid_t device_opener(dev_t number)
 
 static char *use_by_opener(const char *sys, const char *name)
 {
-	pid_t pid = device_opener(device_number(sys));
+	pid_t pid = device_opener(block_number(sys));
 	g_autofree char *process = pid ? process_describe(pid) : NULL;
 
 	return pid ? g_strdup_printf("/dev/%s is open in %s", name, process) : NULL;

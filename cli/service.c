@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/service.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -155,4 +156,48 @@ void service_forget(const char *unit)
 
 	unlink(path);
 	rmdir(directory);
+}
+
+/* ---- at a shutdown */
+
+/* NULL if systemd does not run or does not answer. */
+static char *systemctl_ask(const char *const argv[])
+{
+	g_auto(ProcessResult) result = {0};
+
+	if (access("/run/systemd/system", F_OK) ||
+	    !process_read(argv, ASK_SECONDS, FILES_TEXT_MAX, &result, NULL))
+		return NULL;
+	return g_strchomp(g_steal_pointer(&result.text));
+}
+
+gboolean service_is_shutdown(void)
+{
+	const char *const argv[] = {"systemctl", "is-system-running", NULL};
+	g_autofree char *state = systemctl_ask(argv);
+
+	return !g_strcmp0(state, "stopping");
+}
+
+/* "123 cron.service stop running" */
+static gboolean job_stops_other(const char *line)
+{
+	char unit[256], type[32], state[32];
+
+	return sscanf(line, "%*u %255s %31s %31s", unit, type, state) == 3 &&
+	       !g_str_has_prefix(unit, "storageos-") && !strcmp(type, "stop") &&
+	       !strcmp(state, "running");
+}
+
+gboolean service_others_stop(void)
+{
+	const char *const argv[] = {"systemctl", "list-jobs", "--no-legend",
+				    "--plain",	 "--full",    NULL};
+	g_autofree char *text = systemctl_ask(argv);
+	g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+
+	for (guint i = 0; lines[i]; i++)
+		if (job_stops_other(lines[i]))
+			return TRUE;
+	return FALSE;
 }

@@ -21,5 +21,9 @@ gboolean service_available(const char *service);
 gboolean service_order(const char *unit, const GPtrArray *mounts, GError **error);
 void service_forget(const char *unit);
 
+/* Whether systemd is ending all units and, at this moment, still stops others than ours. */
+gboolean service_is_shutdown(void);
+gboolean service_others_stop(void);
+
 /* Starts the unit and waits until it has started. */
 gboolean service_start(const char *unit, guint seconds, GError **error);

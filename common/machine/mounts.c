@@ -127,6 +127,32 @@ static gboolean mount_has_id(struct libmnt_fs *mount, gconstpointer data)
 	return mnt_fs_get_id(mount) == *(const int *)data;
 }
 
+/* Whether the mount is of the device, or on a mount that is. */
+static gboolean mount_is_upon(MountTable *table, struct libmnt_fs *mount,
+			      const MountedDevice *mounted)
+{
+	while (mount && !mount_is_of_device(mount, mounted)) {
+		int parent = mnt_fs_get_parent_id(mount);
+
+		mount = parent == mnt_fs_get_id(mount) ? NULL
+						       : mount_find(table, mount_has_id, &parent);
+	}
+	return mount != NULL;
+}
+
+GPtrArray *mounts_upon_device(MountTable *table, dev_t device, const char *path)
+{
+	const MountedDevice mounted = {device, path};
+	GPtrArray *directories = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(MountIterator) iterator = mnt_new_iter(MNT_ITER_BACKWARD);
+	struct libmnt_fs *mount;
+
+	while (table && iterator && !mnt_table_next_fs(table, iterator, &mount))
+		if (mount_is_upon(table, mount, &mounted))
+			g_ptr_array_add(directories, g_strdup(mnt_fs_get_target(mount)));
+	return directories;
+}
+
 gboolean mounts_in_memory(MountTable *table, int id)
 {
 	static const char *const types[] = {"devtmpfs", "tmpfs", "ramfs", NULL};

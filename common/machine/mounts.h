@@ -38,6 +38,10 @@ char *mounts_of_type(MountTable *table, const char *type);
  * another name of the device. */
 char *mounts_of_device(MountTable *table, dev_t device, const char *path);
 
+/* All such directories (char *), and those of what is mounted below them, in the order to unmount
+ * them. Free with g_ptr_array_unref(). */
+GPtrArray *mounts_upon_device(MountTable *table, dev_t device, const char *path);
+
 /* Whether the mount with this ID is of a file system that lives in memory (devtmpfs, tmpfs, ramfs),
  * and so answers every request at once. */
 gboolean mounts_in_memory(MountTable *table, int id);

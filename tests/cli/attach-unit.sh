@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # A volume whose server is the unit storageos-fuse@: what systemd is told, so that at a shutdown the file systems on
-# the volume, the server, and the file system of the pool end in this order.
+# the volume, the server, and the file system of the pool end in this order; and that `detach --unmount` lets services
+# end first, then unmounts what is left, and synchronises what it cannot unmount.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need systemd-escape systemd
@@ -31,10 +32,14 @@ cleanup attached_end
 # What systemd answers is in these files.
 echo "umount.target local-fs.target" >"$WORK/Before"
 echo no >"$WORK/NeedDaemonReload"
+echo running >"$WORK/system"
+: >"$WORK/jobs"
 cat >"$WORK/bin/systemctl" <<END
 #!/bin/sh
 case \$1 in
 show) cat "$WORK/\$4" ;;
+is-system-running) cat "$WORK/system" ;;
+list-jobs) cat "$WORK/jobs" ;;
 start) "$STORAGEOS" serve "\$(systemd-escape --unescape "\$(expr "\$2" : '.*@\(.*\)\.service')")" ;;
 *) echo "\$*" >>"$WORK/told" ;;
 esac
@@ -82,15 +87,69 @@ mkdir /run/mounted
 must "mount it" mount "$WORK/dev/default/other" /run/mounted
 cleanup unmount_for_certain /run/mounted
 refuses "what is mounted is not detached" 'other: .*mounted on /run/mounted' "$STORAGEOS" detach other
-"$STORAGEOS" detach --unmounted other 2>"$WORK/said" &
+echo stopping >"$WORK/system"
+printf '%s\n' '11 storageos-fuse@default-other.service stop running' '12 app.service stop running' \
+	'13 local-fs.target stop waiting' >"$WORK/jobs"
+"$STORAGEOS" detach --unmount other 2>"$WORK/said" &
 detach=$!
-sleep 2
-check "as the unit does it, it waits" kill -0 $detach
-is "and the volume is served meanwhile" "$("$STORAGEOS" status other --json | jq -r '.[0].state')" attached
-must "unmount" umount /run/mounted
+sleep 4
+check "while a service still ends, nothing is unmounted" mountpoint -q /run/mounted
+is "and the volume is served" "$("$STORAGEOS" status other --json | jq -r '.[0].state')" attached
+sed -i /app/d "$WORK/jobs"
 wait $detach
 is "then it is detached" $? 0
+check "and unmounted" eval '! mountpoint -q /run/mounted'
 is "without a word" "$(<"$WORK/said")" ''
 is "status says so" "$("$STORAGEOS" status other --json | jq -r '.[0].state')" detached
+check "the volume is whole" "$STORAGEOS" check other
+
+# ---- all that can be on it
+
+echo running >"$WORK/system"
+must "attach" "$STORAGEOS" attach other
+must "mount it" mount "$WORK/dev/default/other" /run/mounted
+mkdir -p /run/bound /run/mounted/{below,dir}
+must "a part of it elsewhere" mount --bind /run/mounted/dir /run/bound
+must "another file system below it" mount -t tmpfs none /run/mounted/below
+must "one in a directory of that" mount --mkdir -t tmpfs none /run/mounted/below/deep
+echo data >/run/mounted/dir/file
+check "detach --unmount takes all of it" "$STORAGEOS" detach --unmount other
+is "nothing is mounted" "$(grep -cE '/run/(mounted|bound)' /proc/self/mountinfo)" 0
+must "attach" "$STORAGEOS" attach other
+is "the file system was closed" "$(dumpe2fs -h "$WORK/dev/default/other" 2>&1 | grep needs_recovery)" ''
+must "mount it" mount "$WORK/dev/default/other" /run/mounted
+is "it has the data" "$(</run/mounted/dir/file)" data
+
+# ---- what is busy
+
+sleep 1000 9</run/mounted/dir/file &
+user=$!
+cleanup kill $user
+"$STORAGEOS" detach --unmount other 2>"$WORK/said" &
+detach=$!
+sleep 3
+check "what is busy stays" mountpoint -q /run/mounted
+kill $user
+wait $detach
+is "and is unmounted once it is idle" $? 0
+must "attach" "$STORAGEOS" attach other
+must "mount it" mount "$WORK/dev/default/other" /run/mounted
+sleep 1000 9</run/mounted/dir/file &
+user=$!
+cleanup kill $user
+"$STORAGEOS" detach --unmount other 2>"$WORK/said" &
+detach=$!
+sleep 3
+kill -TERM $detach
+wait $detach
+is "a signal ends the attempts" $? 143
+like "what stays mounted is named, and synchronised" "$(<"$WORK/said")" \
+	'^storageos: /dev/loop[0-9]+ on /run/mounted is in use and stays mounted: synchronised$'
+is "the volume is served" "$("$STORAGEOS" status other --json | jq -r '.[0].state')" attached
+kill $user
+wait $user 2>/dev/null
+check "detach all over FUSE" "$STORAGEOS" detach --all --unmount --frontend fuse
+is "status says so" "$("$STORAGEOS" status other --json | jq -r '.[0].state')" detached
+refuses "--frontend is for --all" 'needs --all' "$STORAGEOS" detach other --frontend fuse
 check "the volume is whole" "$STORAGEOS" check other
 finish

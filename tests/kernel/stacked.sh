@@ -60,6 +60,47 @@ refuses "detach names both" "it is in use: /dev/mapper/secret is stacked on ${de
 must "close it" quiet cryptsetup close secret
 check "detach" "$STORAGEOS" detach db
 
+# ---- all of it, from the top
+
+must "attach it" "$STORAGEOS" attach db --frontend tcmu
+must "no partition" quiet wipefs -a $link
+must "a physical volume" quiet pvcreate --yes $link
+must "a volume group" quiet vgcreate my-group $link
+for lv in fs secret; do must "a logical volume" quiet lvcreate --yes -n $lv -l 6 my-group; done
+must "a file system on one" mkfs.ext4 -q /dev/my-group/fs
+mkdir "$WORK/mnt"
+must "mount it" mount /dev/my-group/fs "$WORK/mnt"
+cleanup unmount_for_certain "$WORK/mnt"
+echo data >"$WORK/mnt/file"
+must "an encrypted disk on the other" quiet cryptsetup open --type plain --key-file /dev/urandom --key-size 256 /dev/my-group/secret secret
+check "detach --unmount" "$STORAGEOS" detach db --unmount
+is "no device mapper is left" "$(find /sys/block -name "dm-*")" ""
+must "attach it" "$STORAGEOS" attach db --frontend tcmu
+must "activate the group" quiet vgchange -ay my-group
+is "the file system was closed" "$(dumpe2fs -h /dev/my-group/fs 2>&1 | grep needs_recovery)" ''
+must "mount it" mount /dev/my-group/fs "$WORK/mnt"
+is "the file has its data" "$(<"$WORK/mnt/file")" data
+check "detach all" "$STORAGEOS" detach --all --unmount --frontend tcmu
+is "nothing is mounted" "$(grep -c "$WORK/mnt" /proc/self/mounts)" 0
+
+# ---- what targetcli made
+
+must "a LUN of targetcli's" eval 'backstores_add 64M default/db && luns_add 1 db'
+must "a file system" mkfs.ext4 -q "$(device_of db)"
+must "mount it" mount "$(device_of db)" "$WORK/mnt"
+echo more >"$WORK/mnt/file"
+sleep 1000 9<"$WORK/mnt/file" &
+user=$!
+"$STORAGEOS" detach --all --unmount --frontend tcmu &
+detach=$!
+sleep 3
+check "what is busy stays" mountpoint -q "$WORK/mnt"
+kill $user
+wait $detach
+is "all is unmounted" "$?:$(grep -c "$WORK/mnt" /proc/self/mounts)" 0:0
+check "the LUN stays" device_ready db
+is "its file system was closed" "$(dumpe2fs -h "$(device_of db)" 2>&1 | grep needs_recovery)" ''
+
 # ---- a disk that is to be a volume
 
 truncate -s 64M "$WORK/disk"

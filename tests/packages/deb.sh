@@ -60,6 +60,7 @@ is "what is in storageos" "$(contents storageos)" \
 -rw-r--r-- root/root /lib/systemd/system/storageos-scrub@.timer
 -rw-r--r-- root/root /lib/systemd/system/storageos-snapshot.service
 -rw-r--r-- root/root /lib/systemd/system/storageos-snapshot.timer
+-rw-r--r-- root/root /lib/systemd/system/storageos-unmount.service
 -rwxr-xr-x root/root /lib/systemd/system-generators/storageos-generator
 -rw-r--r-- root/root /lib/udev/rules.d/65-storageos.rules
 -rwxr-xr-x root/root /usr/bin/storageos

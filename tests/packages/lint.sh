@@ -126,7 +126,7 @@ in_namespace() { # SCRIPT: in a mount namespace with the units and the rule in /
 		cp packaging/udev/*.rules /run/udev/rules.d
 		$1"
 }
-for unit in storageos-fuse@default-db storageos-attach@default-db storageos-recover@default-db storageos-snapshot storageos-pool-events storageos-scrub@default-db storageos-metrics tcmu-runner \
+for unit in storageos-fuse@default-db storageos-attach@default-db storageos-recover@default-db storageos-snapshot storageos-pool-events storageos-scrub@default-db storageos-metrics storageos-unmount tcmu-runner \
 	rtslib-fb-targetctl; do
 	is "systemd finds nothing wrong in $unit" \
 		"$(in_namespace "systemd-analyze verify --man=no $unit.service" 2>&1)" ""
@@ -159,7 +159,7 @@ tight() { # UNIT THRESHOLD
 		systemd-analyze security --offline=true --threshold="$2" "packaging/systemd/$1.service"' bash "$@"
 }
 check "the sandbox of storageos-fuse@ is tight" tight storageos-fuse@ 36
-for unit in attach@ recover@; do
+for unit in attach@ recover@ unmount; do
 	check "so is that of storageos-$unit" tight "storageos-$unit" 49
 done
 for unit in scrub@ metrics; do

@@ -62,6 +62,7 @@ drwxr-xr-x root:root /usr/lib/systemd/system/run-storageos-mnt-.mount.d
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-scrub@.timer
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-snapshot.service
 -rw-r--r-- root:root /usr/lib/systemd/system/storageos-snapshot.timer
+-rw-r--r-- root:root /usr/lib/systemd/system/storageos-unmount.service
 -rw-r--r-- root:root /usr/lib/tmpfiles.d/storageos.conf
 -rw-r--r-- root:root /usr/lib/udev/rules.d/65-storageos.rules
 drwxr-xr-x root:root /usr/libexec/storageos

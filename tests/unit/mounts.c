@@ -84,6 +84,28 @@ static void test_devices(const void *data G_GNUC_UNUSED)
 	}
 }
 
+/* What is mounted below, first; another name of the file system; not what was there before. */
+static void test_upon(const void *data G_GNUC_UNUSED)
+{
+	static const char stacked[] = "22 1 98:0 / / rw - ext4 /dev/root rw\n"
+				      "39 22 8:32 / /srv/hand rw - ext4 /dev/sdc rw\n"
+				      "40 39 8:16 / /srv/hand rw - ext4 /dev/sdb rw\n"
+				      "41 40 0:50 / /srv/hand/a rw - tmpfs none rw\n"
+				      "42 41 0:51 / /srv/hand/a/b rw - tmpfs none rw\n"
+				      "43 22 8:16 /sub /srv/bind rw - ext4 /dev/sdb rw\n"
+				      "44 22 0:52 / /srv/handy rw - tmpfs none rw\n";
+	static const char *const wanted[] = {"/srv/bind", "/srv/hand/a/b", "/srv/hand/a",
+					     "/srv/hand"};
+	g_autoptr(MountTable) table = load(stacked);
+	g_autoptr(GPtrArray) directories = mounts_upon_device(table, makedev(8, 16), "/dev/sdb");
+	g_autoptr(GPtrArray) none = mounts_upon_device(table, makedev(8, 48), "/dev/sdd");
+
+	REQUIRE(directories->len == G_N_ELEMENTS(wanted));
+	for (guint i = 0; i < directories->len; i++)
+		CHECK_STR(g_ptr_array_index(directories, i), wanted[i]);
+	CHECK(none->len == 0);
+}
+
 static void test_kinds(const void *data G_GNUC_UNUSED)
 {
 	g_autoptr(MountTable) table = load(mountinfo);
@@ -139,6 +161,7 @@ int main(int argc, char **argv)
 {
 	test_add("the type of the topmost mount of a directory", test_types, NULL);
 	test_add("where a device is mounted, by number or by name", test_devices, NULL);
+	test_add("what is to be unmounted of a device, in its order", test_upon, NULL);
 	test_add("mounts by type, and those in memory", test_kinds, NULL);
 	test_add("a missing table is an empty table", test_none, NULL);
 	test_add("the mount of a descriptor", test_descriptor, NULL);

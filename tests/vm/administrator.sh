@@ -202,6 +202,22 @@ phase_space() {
 	must "make a file system" mkfs.ext4 -q /dev/storageos/fast/hand
 	must "mount it" mount --mkdir /dev/storageos/fast/hand /srv/hand
 	fill hand
+	# Over TCMU, too, and a service that writes there when it ends.
+	must "a volume" storageos create manual --size 64M --set frontend=tcmu
+	must "attach it" storageos attach manual
+	keep manual-disk "$(basename "$(readlink -f /dev/storageos/default/manual)")"
+	must "make a file system" mkfs.ext4 -q /dev/storageos/default/manual
+	must "mount it" mount --mkdir /dev/storageos/default/manual /srv/manual
+	fill manual
+	cat >/etc/systemd/system/late.service <<-'END'
+		[Service]
+		Type=oneshot
+		RemainAfterExit=yes
+		ExecStart=true
+		ExecStop=sh -c 'sleep 5; echo late >/srv/manual/late'
+	END
+	systemctl daemon-reload
+	must "start a service" systemctl start late
 	no_complaint
 }
 
@@ -222,6 +238,17 @@ phase_volumes() {
 	is "it has its data" "$(tree_checksum /srv/hand/tree)" "$(kept hand)"
 	must "unmount it" umount /srv/hand
 	must "detach it" storageos detach fast/hand
+
+	is "nor is the other" "$(value '.[0].state' status manual)" detached
+	is "no write to it was lost" "$(journalctl -q -b -1 -k -o cat | grep "$(kept manual-disk).*rror")" ''
+	must "attach it" storageos attach manual
+	is "its file system was unmounted" "$(dumpe2fs -h /dev/storageos/default/manual 2>&1 | grep needs_recovery)" ''
+	must "mount it" mount -o ro /dev/storageos/default/manual /srv/manual
+	is "it has its data" "$(tree_checksum /srv/manual/tree)" "$(kept manual)"
+	is "and what the service wrote" "$(cat /srv/manual/late)" late
+	must "unmount it" umount /srv/manual
+	must "detach it" storageos detach manual
+	must "delete it" storageos delete manual
 
 	# ---- what is known of a volume
 	must "describe it" storageos set orders description='orders, production' label.team=billing label.tier=1

@@ -43,6 +43,11 @@ phase_install() {
 	must "make the disk its LUN" targetcli \
 		/loopback/naa.5001405000000001/luns create /backstores/user:storageos/db
 	must "udev gives it its name" wait_for 30 test -b /dev/storageos/default/db
+	must "make another disk" targetcli \
+		'/backstores/user:storageos create name=hand size=128M cfgstring=default/hand;create'
+	must "make it a LUN, too" targetcli \
+		/loopback/naa.5001405000000001/luns create /backstores/user:storageos/hand
+	must "it has its name" wait_for 30 test -b /dev/storageos/default/hand
 	must "save the target's configuration" targetcli saveconfig
 
 	must "make another volume" storageos create web --size 1G
@@ -53,14 +58,24 @@ phase_install() {
 		must "make a file system on $name" mkfs.ext4 -q "/dev/storageos/default/$name"
 		must "mount it by fstab" in_fstab "$name"
 	done
+	must "make a file system on hand" mkfs.ext4 -q /dev/storageos/default/hand
+	must "mount it by hand" mount --mkdir /dev/storageos/default/hand /srv/hand
 	fill db
 	fill web
+	fill hand
 }
 
 phase_boot() {
 	check "the boot was clean" boot_was_clean
 	is_back db
 	is_back web
+	is "what was mounted by hand was unmounted" \
+		"$(dumpe2fs -h /dev/storageos/default/hand 2>&1 | grep needs_recovery)" ''
+	must "mount it" mount -o ro /dev/storageos/default/hand /srv/hand
+	is "it has its data" "$(tree_checksum /srv/hand/tree)" "$(kept hand)"
+	must "unmount it" umount /srv/hand
+	must "delete the disk" eval 'targetcli /loopback/naa.5001405000000001/luns delete lun1 &&
+		targetcli /backstores/user:storageos delete hand && targetcli saveconfig && storageos delete hand'
 	check "web's unit is active" systemctl is-active storageos-attach@default-web
 	is "the volume is served over TCMU" "$(value '.[0].frontend' status web)" tcmu
 	write_more db
