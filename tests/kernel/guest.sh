@@ -15,6 +15,8 @@
 #   plugin_install                   makes a pool and its configuration in /etc, puts the plugin into
 #                                    tcmu-runner's directory, and loads the modules
 #   runner_start | runner_kill | runner_stop | runner_alive    control tcmu-runner, whose log is $RUNNER_LOG
+#   bus_call DEST OBJECT METHOD [ARGUMENT]...   calls it over D-Bus, and prints the answer's values
+#   runner_on_bus                    whether tcmu-runner has its name there
 #   runner_logged REGEX              whether the log since runner_start has a matching line
 #   backstore_state NAME             prints the backstore's directory in configfs, or nothing
 #   lun_add NAME NUMBER              makes a loopback target with the backstore as its LUN
@@ -81,14 +83,20 @@ plugin_install() {
 	find "$directory" -name 'handler_*' ! -name handler_storageos.so -delete
 }
 
+# Not gdbus, whose start alone takes a guest as long as that of ten small programs.
+bus_call() {
+	dbus-send --system --print-reply=literal --dest="$1" "${@:2}"
+}
+
+runner_on_bus() {
+	bus_call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus.GetNameOwner \
+		string:org.kernel.TCMUService1
+}
+
 # Asks the bus first, because a call to the runner itself would make the bus start another one.
 runner_listening() {
-	gdbus call --system --dest org.freedesktop.DBus --object-path /org/freedesktop/DBus \
-		--method org.freedesktop.DBus.NameHasOwner org.kernel.TCMUService1 | grep -q true &&
-		gdbus call --system --dest org.kernel.TCMUService1 \
-			--object-path /org/kernel/TCMUService1 \
-			--method org.freedesktop.DBus.ObjectManager.GetManagedObjects |
-			grep -q storageos
+	runner_on_bus && bus_call org.kernel.TCMUService1 /org/kernel/TCMUService1 \
+		org.freedesktop.DBus.ObjectManager.GetManagedObjects | grep -q storageos
 }
 
 runner_start() {

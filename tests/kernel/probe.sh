@@ -15,11 +15,7 @@ probe() {
 }
 said() { jq -r "$1" <<<"$SAID"; }
 warnings() { said '.warnings | join("; ")'; }
-runner_has_name() {
-	gdbus call --system --dest org.freedesktop.DBus --object-path /org/freedesktop/DBus \
-		--method org.freedesktop.DBus.NameHasOwner org.kernel.TCMUService1 | grep -q true
-}
-runner_has_no_name() { ! runner_has_name; }
+runner_off_bus() { ! runner_on_bus; }
 reason_of() { "$STORAGEOS" status "$1" --json | jq -r '.[0] | "\(.frontend): \(.reason)"'; }
 
 # ---- after boot: modules exist but are not loaded; the plugin is not installed
@@ -44,7 +40,7 @@ modprobe -a target_core_user tcm_loop sd_mod sg
 tcmu-runner >/dev/null 2>&1 &
 echo $! >"$WORK/runner.pid"
 disown
-must "start the runner without the plugin" wait_for 30 runner_has_name
+must "start the runner without the plugin" wait_for 30 runner_on_bus
 cp "$STORAGEOS_PLUGIN" "$(handler_directory)/"
 probe
 is "the runner does not list the subtype" \
@@ -53,7 +49,7 @@ is "the runner does not list the subtype" \
 is "FUSE is chosen, and the runner must be restarted" "$(said '"\(.frontend) \(.next_step)"') $STATUS" \
 	"fuse systemctl restart tcmu-runner 3"
 must "end it" runner_stop
-must "wait for its name to go" wait_for 10 runner_has_no_name
+must "wait for its name to go" wait_for 10 runner_off_bus
 
 # ---- everything is there
 
@@ -122,7 +118,7 @@ is "the runner runs all the same: TCMU" "$(said .frontend)" tcmu
 
 must "detach the volume" "$STORAGEOS" detach db
 must "end the runner" kill "$(pidof tcmu-runner)"
-must "wait for its name to go" wait_for 10 runner_has_no_name
+must "wait for its name to go" wait_for 10 runner_off_bus
 probe
 is "attach would start a runner beside the other daemon, so FUSE is chosen" "$(said .frontend) $STATUS" "fuse 3"
 like "the reason names it" "$(said .reason)" "another daemon serves TCMU \(process $other, python3"
@@ -152,7 +148,7 @@ is "TCMU is chosen, and the step says what a restart means" \
 	"tcmu: systemctl restart tcmu-runner (it serves 1 device, whose I/O waits meanwhile)"
 must "detach" "$STORAGEOS" detach db
 must "end the runner" kill "$(pidof tcmu-runner)"
-must "wait for its name to go" wait_for 10 runner_has_no_name
+must "wait for its name to go" wait_for 10 runner_off_bus
 
 # ---- no more modules may be loaded
 

@@ -23,17 +23,16 @@ check "the plugin says which runner it found" runner_logged 'registered with .*g
 # ---- requests that are refused
 
 check_config() {
-	gdbus call --system --dest org.kernel.TCMUService1 \
-		--object-path /org/kernel/TCMUService1/storageos \
-		--method org.kernel.TCMUService1.CheckConfig "$1"
+	bus_call org.kernel.TCMUService1 /org/kernel/TCMUService1/storageos \
+		org.kernel.TCMUService1.CheckConfig string:"$1" | xargs
 }
 
-like "a good cfgstring is accepted" "$(check_config 'storageos/default/db;create')" '^\(true,'
-like "a cfgstring with only a name is accepted" "$(check_config storageos/db)" '^\(true,'
-like "an unknown key is refused, by name" "$(check_config 'storageos/db;shape=round')" "^\(false.*shape"
-like "a name with bad characters is refused" "$(check_config 'storageos/../db')" '^\(false'
-like "an empty name is refused" "$(check_config 'storageos/')" '^\(false'
-like "another subtype that ours begins with is refused" "$(check_config 'stor/db')" '^\(false'
+like "a good cfgstring is accepted" "$(check_config 'storageos/default/db;create')" '^boolean true'
+like "a cfgstring with only a name is accepted" "$(check_config storageos/db)" '^boolean true'
+like "an unknown key is refused, by name" "$(check_config 'storageos/db;shape=round')" "^boolean false.*shape"
+like "a name with bad characters is refused" "$(check_config 'storageos/../db')" '^boolean false'
+like "an empty name is refused" "$(check_config 'storageos/')" '^boolean false'
+like "another subtype that ours begins with is refused" "$(check_config 'stor/db')" '^boolean false'
 
 refuses "targetcli cannot make a bad cfgstring" 'cfgstring invalid.*shape' \
 	targetcli '/backstores/user:storageos create name=bad size=64M cfgstring=default/db;shape=round'
