@@ -10,6 +10,7 @@
 #include "common/base/logging.h"
 #include "common/engine/volume-snapshots.h"
 #include "tests/power/base.h"
+#include "tests/power/headless.h"
 #include "tests/power/set.h"
 
 #define SUBSETS_MAX 3 /* all subsets are tried of at most so many entries */
@@ -144,6 +145,7 @@ void trials_report(Trials *trials, guint64 least)
 		  " written and opened again): %" G_GUINT64_FORMAT " failed",
 		  trials->n_distinct, trials->opened, trials->again, trials->died, trials->went_on,
 		  trials->failures);
+	headless_report();
 	CHECK(trials->n_distinct >= (trials->enough ? trials->enough : least));
 }
 
@@ -403,6 +405,7 @@ static gboolean recover(const Trial *trial, Cutter *cutter, Image *image, Record
 	volume = open_volume(trial, next->disk, "open");
 	if (!volume)
 		return FALSE;
+	next->opened = disk_now(next->disk).position;
 	if (!check_content(trial, volume, history, trial->cut, died, "open", content)) {
 		volume_abandon(volume);
 		return FALSE;
@@ -464,8 +467,12 @@ static gboolean is_cut_again(guint depth, guint64 cut, guint64 choice)
 static void trial_image(const Trial *trial, Cutter *cutter, Image *image)
 {
 	Recording next = {0};
-	guint64 from = trial->choice == CHOICE_ALL ? trial->cut : 0;
+	gboolean died = trial->choice == CHOICE_ALL;
+	guint64 from = died ? trial->cut : 0;
+	g_autofree char *why = headless_try(image, trial->hash, trial->from, trial->cut, died);
 
+	if (why)
+		fail(trial, "without its first MiB: %s", why);
 	if (check_whole(trial, image, "as it was left") && recover(trial, cutter, image, &next) &&
 	    trial->again)
 		cut_again(trial->trials, &next, from, mix(trial->cut, trial->choice));

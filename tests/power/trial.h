@@ -60,7 +60,8 @@ typedef struct {
 	const char *name;
 	Disk *disk;
 	History *history;
-	guint depth; /* power cuts before it */
+	guint depth;	/* power cuts before it */
+	guint64 opened; /* where the volume was open; before, nothing that was found is promised */
 } Recording;
 
 /* Tries the disk of a choice at the cutter's present cut. */
