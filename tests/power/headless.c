@@ -21,18 +21,23 @@ static gboolean had_none(const GError *error)
 
 char *headless_try(Image *image, guint64 hash, const Recording *from, guint64 cut, gboolean all)
 {
-	const History *history = from->history;
-	g_autofree guint32 *content = g_new(guint32, history_numbers(history));
+	g_autofree guint32 *content = NULL;
+	const History *history;
 	g_autoptr(Image) left = image_clone(image);
 	g_autoptr(Disk) disk = NULL;
 	g_autoptr(GError) error = NULL;
 	char *why = NULL;
 	Volume *volume;
 
-	if (cut < from->opened)
-		return NULL;
 	if ((guint)g_atomic_int_add(&n_seen, 1) >= ALWAYS && hash % SHARE)
 		return NULL;
+	for (; cut < from->opened; from = from->before) {
+		cut = from->before_cut;
+		all = all &&
+		      from->before_died; /* a cut of power after a death takes what a cut does */
+	}
+	history = from->history;
+	content = g_new(guint32, history_numbers(history));
 	image_punch(left, 0, MIB);
 	disk = disk_new_plain(left);
 	volume = volume_open_linked(disk_backing(disk), "test", 0, base_open, NULL, &error);

@@ -9,9 +9,9 @@
 
 #include "tests/power/trial.h"
 
-/* Tries a share of the disks, and the first ones all, but none of a recovery that had not ended:
- * what that had found was promised to nobody, and C may be the superblock before.  `hash` is the
- * image's; `cut` and `all` are as for history_check().  What is wrong, or NULL; owned by the
+/* Tries a share of the disks, and the first ones all.  `hash` is the image's; `cut` and `all` are
+ * as for history_check().  What a recovery found that was cut before its end is promised to nobody:
+ * of that, what was promised at the cut before is asked for.  What is wrong, or NULL; owned by the
  * caller. */
 char *headless_try(Image *image, guint64 hash, const Recording *from, guint64 cut, gboolean all);
 

@@ -388,20 +388,26 @@ static gboolean goes_on(const Trial *trial)
 	return trial->choice != CHOICE_ALL && mix(trial->choice, trial->cut) % GO_ON == 0;
 }
 
-/* Opens the disk and records its recovery; some volumes continue to be used.  FALSE if something is
- * wrong; otherwise *next is the new recording, with a history of its own. */
+/* Tries the disk without its first MiB, opens it and records its recovery; some volumes are then
+ * used.  FALSE: something is wrong; else *next is the new recording, with its own history. */
 static gboolean recover(const Trial *trial, Cutter *cutter, Image *image, Recording *next)
 {
 	const History *history = trial->from->history;
 	gboolean died = trial->choice == CHOICE_ALL;
 	g_autofree guint32 *content = g_new(guint32, history_numbers(history));
+	g_autofree char *why = headless_try(image, trial->hash, trial->from, trial->cut, died);
 	Volume *volume;
 
+	if (why)
+		fail(trial, "without its first MiB: %s", why);
 	next->disk = died	    ? cutter_die(cutter)
 		     : trial->again ? disk_new(image)
 				    : disk_new_plain(image);
 	next->depth = trial->from->depth + 1;
 	next->name = trial->name;
+	next->before = trial->from;
+	next->before_cut = trial->cut;
+	next->before_died = died;
 	volume = open_volume(trial, next->disk, "open");
 	if (!volume)
 		return FALSE;
@@ -467,12 +473,8 @@ static gboolean is_cut_again(guint depth, guint64 cut, guint64 choice)
 static void trial_image(const Trial *trial, Cutter *cutter, Image *image)
 {
 	Recording next = {0};
-	gboolean died = trial->choice == CHOICE_ALL;
-	guint64 from = died ? trial->cut : 0;
-	g_autofree char *why = headless_try(image, trial->hash, trial->from, trial->cut, died);
+	guint64 from = trial->choice == CHOICE_ALL ? trial->cut : 0;
 
-	if (why)
-		fail(trial, "without its first MiB: %s", why);
 	if (check_whole(trial, image, "as it was left") && recover(trial, cutter, image, &next) &&
 	    trial->again)
 		cut_again(trial->trials, &next, from, mix(trial->cut, trial->choice));
