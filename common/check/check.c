@@ -16,9 +16,8 @@ static int check_all(Check *check)
 {
 	const Superblock *sb = check->sb;
 
-	for (guint i = 0; i < SUPERBLOCK_COPIES; i++)
-		if (check->pair.copies[i] == SUPERBLOCK_DAMAGED)
-			check_report_copy(check, "superblock %c", "ABCD"[i]);
+	if (check->pair.other == SUPERBLOCK_DAMAGED)
+		check_report_copy(check, "superblock %c", "BA"[check->pair.home]);
 	check_roots_init(check);
 	if (check->roots->len > 1 && !(check->counts = check_counts_new()))
 		return -ENOMEM;

@@ -22,9 +22,10 @@
 
 struct RepairWork {
 	Check *check;
-	gboolean pages; /* bitmaps are to be rebuilt from the map */
-	gboolean table; /* the snapshot table is to be written anew */
-	gboolean cut;	/* the journal is to end at check->end */
+	gboolean superblock; /* one copy of it is damaged */
+	gboolean pages;	     /* bitmaps are to be rebuilt from the map */
+	gboolean table;	     /* the snapshot table is to be written anew */
+	gboolean cut;	     /* the journal is to end at check->end */
 	RepairTable new_table;
 };
 
@@ -49,10 +50,10 @@ static void plan_copies(RepairPlan *plan)
 {
 	const Check *check = plan->work->check;
 
-	for (guint i = 0; i < SUPERBLOCK_COPIES; i++)
-		if (check->pair.copies[i] == SUPERBLOCK_DAMAGED)
-			add_line(plan->actions, "rewrite superblock %c from %c", "ABCD"[i],
-				 "ABCD"[check->pair.home]);
+	plan->work->superblock = check->pair.other == SUPERBLOCK_DAMAGED;
+	if (plan->work->superblock)
+		add_line(plan->actions, "rewrite superblock %c from %c", "BA"[check->pair.home],
+			 "AB"[check->pair.home]);
 	if (check->marks)
 		add_line(plan->actions, "rewrite the durable-marks beside the journal");
 	for (guint i = 0; i < check->copies->len; i++) {
@@ -412,7 +413,5 @@ gboolean repair_carry_out(RepairPlan *plan, GError **error)
 		r = take_generations(check, work);
 	if (!r && work->pages)
 		r = rebuild_pages(work);
-	if (!r)
-		r = backing_flush(check->backing);
 	return r ? error_set_errno(error, r, "%s: repair", check->backing->name) : TRUE;
 }

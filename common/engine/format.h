@@ -17,8 +17,7 @@
  *           +----------+----------+------------+------------+------------------+--------------+
  *
  * Structures whose loss would lose more than their own bytes are stored twice, far apart:
- *   - the superblock; with FORMAT_RO_FAR_COPIES it is stored four times: D and C are the first and
- *     the last of the reserved slots of group 0;
+ *   - the superblock;
  *   - bitmap pages: the copies lie in the group before, those of group 0 at 512 KiB;
  *   - inner nodes of the map, and the snapshot table: the copy lies FORMAT_COPY_DISTANCE slots
  *     behind the node;
@@ -62,8 +61,6 @@
 #define FORMAT_FIRST_INDEX 4u
 #define FORMAT_BITMAP_BITS 32640u /* usable slots of a group */
 #define FORMAT_LAST_INDEX (FORMAT_FIRST_INDEX + FORMAT_BITMAP_BITS - 1)
-#define FORMAT_FAR_C (FORMAT_GROUP_SLOTS - 1) /* slots of group 0: far copies of the superblock */
-#define FORMAT_FAR_D (FORMAT_LAST_INDEX + 1)
 #define FORMAT_SLOT_BITS 40
 #define FORMAT_GROUPS_MAX ((guint64)1 << (FORMAT_SLOT_BITS - FORMAT_GROUP_SHIFT))
 
@@ -81,7 +78,7 @@
  * bit may do everything, and must clear the bit when it writes. */
 #define FORMAT_INCOMPATIBLE_KNOWN FORMAT_INCOMPATIBLE_BASE
 #define FORMAT_RO_COMPATIBLE_KNOWN                                                                 \
-	(FORMAT_RO_SNAPSHOTS | FORMAT_RO_WRITE_THROUGH | FORMAT_RO_TENURE | FORMAT_RO_FAR_COPIES)
+	(FORMAT_RO_SNAPSHOTS | FORMAT_RO_WRITE_THROUGH | FORMAT_RO_TENURE)
 #define FORMAT_COMPATIBLE_KNOWN FORMAT_COMPATIBLE_PROPERTIES
 
 /* Incompatible: the volume is a linked clone: what it does not map may be its base's, pointers may
@@ -101,11 +98,6 @@
  * or whoever had it open has died.  A program that does not know the bit does not look at
  * FormatTenure, so it must not write.  Closing clears it. */
 #define FORMAT_RO_TENURE ((guint64)1 << 2)
-
-/* Read-only-compatible: once the volume has a group, each superblock is also written to
- * FORMAT_FAR_C and FORMAT_FAR_D, where the backing does not end before.  A program that does not
- * know the bit would leave these copies behind. */
-#define FORMAT_RO_FAR_COPIES ((guint64)1 << 3)
 
 /* Compatible: `properties` counts; without the bit it is zeros.  A program that does not know the
  * bit drops all properties when it writes. */
@@ -367,4 +359,4 @@ G_STATIC_ASSERT(FORMAT_RECORD_LENGTH_MAX % FORMAT_RECORD_ALIGN == 0);
 G_STATIC_ASSERT(FORMAT_BITMAP_BITS % 64 == 0);
 G_STATIC_ASSERT(FORMAT_COPY_DISTANCE % 64 == 0);
 G_STATIC_ASSERT(FORMAT_BITMAP_BITS % (2 * FORMAT_COPY_DISTANCE) == 0);
-G_STATIC_ASSERT(FORMAT_FAR_D < FORMAT_FAR_C);
+G_STATIC_ASSERT(FORMAT_LAST_INDEX < FORMAT_GROUP_SLOTS);

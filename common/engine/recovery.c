@@ -233,12 +233,8 @@ static gboolean find_end(Replay *replay, const Superblock *sb, const JournalRing
 static gboolean secure_replay(Replay *replay, JournalRing *ring, JournalPlace head, GError **error)
 {
 	Engine *engine = replay->engine;
-	gboolean far = superblock_is_far(&engine->superblock);
-	guint damaged = 0;
+	gboolean damaged = engine->superblock.other == SUPERBLOCK_DAMAGED;
 	int r;
-
-	for (guint i = 0; i < SUPERBLOCK_COPIES; i++)
-		damaged += engine->superblock.copies[i] == SUPERBLOCK_DAMAGED;
 
 	if (engine->read_only)
 		return TRUE;
@@ -248,10 +244,8 @@ static gboolean secure_replay(Replay *replay, JournalRing *ring, JournalPlace he
 	if (r)
 		return error_set_errno(error, r, "%s: write superblock", engine->name);
 	if (damaged) {
-		engine->recovery_mended += damaged;
-		log_warning("volume %s: rewrote %s", engine->name,
-			    far ? "superblocks A and B, which were both damaged, from a far copy"
-				: "a damaged copy of the superblock");
+		engine->recovery_mended++;
+		log_warning("volume %s: rewrote a damaged copy of the superblock", engine->name);
 	}
 	return TRUE;
 }

@@ -87,13 +87,11 @@ static guint bits_backed(Slots *slots, guint64 number)
 	return words <= before ? 0 : (guint)min_u64(words - before, WORDS) * 64;
 }
 
-/* From the first slot that the bitmap covers to the end of the group; of group 0 without
- * FORMAT_FAR_D, the first of the reserved slots, and FORMAT_FAR_C, the last. */
+/* From the first slot that the bitmap covers to the end of the group. */
 static int erase_group(Slots *slots, guint64 number, const SlotBits *kept)
 {
 	guint64 start = page_offset(slots, number, FORMAT_FIRST_INDEX);
 	guint bit = 0, end, backed = bits_backed(slots, number);
-	gboolean far = !number && slots->far_copies;
 	int r = 0;
 
 	for (; bit < FORMAT_BITMAP_BITS && !r; bit = end) {
@@ -108,9 +106,8 @@ static int erase_group(Slots *slots, guint64 number, const SlotBits *kept)
 						     start + (guint64)end * FORMAT_SLOT_SIZE);
 	}
 	if (!r)
-		r = erase_bytes(slots, page_offset(slots, number, FORMAT_LAST_INDEX + 1 + far),
-				far ? page_offset(slots, number, FORMAT_FAR_C)
-				    : page_offset(slots, number + 1, 0));
+		r = erase_bytes(slots, start + (guint64)FORMAT_BITMAP_BITS * FORMAT_SLOT_SIZE,
+				page_offset(slots, number + 1, 0));
 	if (!r)
 		note_erased(slots, number);
 	return r;

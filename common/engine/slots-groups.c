@@ -67,24 +67,12 @@ int group_add_locked(Slots *slots, SlotGroup *group)
 	return 0;
 }
 
-/* Writes the homes of the new group's pages, of the copies of the next group's, and of the far
- * copies of the superblock, now, so that a checkpoint does not meet a full disk there. */
-static int write_homes(Slots *slots, guint64 number)
-{
-	static const guint8 zeros[FORMAT_FIRST_INDEX * FORMAT_SLOT_SIZE];
-	static const guint far[] = {FORMAT_FAR_C, FORMAT_FAR_D};
-	int r = backing_pwrite(slots->backing, zeros, sizeof zeros, page_offset(slots, number, 0));
-
-	for (guint i = 0; i < G_N_ELEMENTS(far) && slots->far_copies && !number && !r; i++)
-		if (slots_offset(slots, FORMAT_GROUP_SLOTS) <= backing_size(slots->backing))
-			r = backing_pwrite(slots->backing, zeros, FORMAT_SLOT_SIZE,
-					   slots_offset(slots, far[i]));
-	return r;
-}
-
+/* Writes the homes of the new group's pages, and of the copies of the next group's, now, so that a
+ * checkpoint does not meet a full disk there. */
 int slots_grow(Slots *slots, guint64 had)
 {
 	g_autoptr(LockHold) locker G_GNUC_UNUSED = lock_hold(&slots->grow_lock);
+	static const guint8 zeros[FORMAT_FIRST_INDEX * FORMAT_SLOT_SIZE];
 	g_autofree SlotGroup *group = NULL;
 	guint64 size, end;
 	int r;
@@ -104,7 +92,7 @@ int slots_grow(Slots *slots, guint64 had)
 	if (r == -ENOSPC && size >= page_offset(slots, had, FORMAT_FIRST_INDEX + 64))
 		r = 0; /* a short group at the end of a device: one word at least */
 	if (!r && !slots->read_only)
-		r = write_homes(slots, had);
+		r = backing_pwrite(slots->backing, zeros, sizeof zeros, page_offset(slots, had, 0));
 	if (r)
 		return r;
 	lock_take(&slots->lock);

@@ -103,7 +103,6 @@ gboolean slots_load(Slots *slots, const Superblock *sb, GError **error)
 	guint64 at = 0, newest = 0;
 	int r = load_groups(slots, sb, thorough, &at, &newest);
 
-	slots->far_copies = (sb->ro_compatible & FORMAT_RO_FAR_COPIES) != 0;
 	if (!thorough && (r == -EBADMSG || (!r && slots->digest != sb->bitmap_digest))) {
 		unload_groups(slots);
 		r = load_groups(slots, sb, TRUE, &at, &newest);

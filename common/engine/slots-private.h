@@ -42,7 +42,6 @@ struct Slots {
 	guint64 offset;
 	const Seal *seal;
 	gboolean read_only;
-	gboolean far_copies; /* of the superblock: they have two of group 0's reserved slots */
 
 	Lock lists_lock; /* of the maps; serializes changes of the lists */
 	Lock lock;	 /* protects everything below but the lists */

@@ -29,26 +29,13 @@ const VolumeLimits *volume_kind_limits(gboolean direct)
 	return direct ? &volume_ops_direct.limits : &volume_ops_thin.limits;
 }
 
-/* Where a device has no superblock at its beginning, there may be something else by now: what is
- * found far away does not suffice to write to it. */
-static gboolean may_mend(const Engine *engine, GError **error)
-{
-	return engine->read_only || !backing_is_shared(engine->backing) ||
-	       !superblock_is_far(&engine->superblock) ||
-	       error_set(
-		       error, STORAGEOS_ERROR_CORRUPT,
-		       "%s: superblocks A and B are damaged, and C is whole: unless something else "
-		       "is on the device by now, `storageos check --repair` rewrites them",
-		       engine->name);
-}
-
 static gboolean load_superblock(gpointer data, GError **error)
 {
 	Engine *engine = data;
 	const Superblock *sb = &engine->superblock.current;
 
 	if (!superblock_load(engine->backing, &engine->superblock, error) ||
-	    !superblock_fits(engine->backing, sb, error) || !may_mend(engine, error))
+	    !superblock_fits(engine->backing, sb, error))
 		return FALSE;
 	return !(sb->ro_compatible & ~FORMAT_RO_COMPATIBLE_KNOWN) || engine->read_only ||
 	       error_set(error, STORAGEOS_ERROR_UNSUPPORTED,

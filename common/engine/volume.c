@@ -5,7 +5,6 @@
 #include "common/engine/direct-growth.h"
 #include "common/engine/journal-ring.h"
 #include "common/engine/recovery.h"
-#include "common/engine/superblock-far.h"
 #include "common/engine/volume-private.h"
 
 #include <errno.h>
@@ -115,8 +114,7 @@ static gboolean superblock_new(const VolumeParameters *p, const BaseIdentity *ba
 		.size = p->size,
 		.logical_block_size = p->logical_block_size ? p->logical_block_size : SECTOR_SIZE,
 		.journal_size = p->journal_size,
-		.ro_compatible =
-			FORMAT_RO_FAR_COPIES | (p->write_through ? FORMAT_RO_WRITE_THROUGH : 0),
+		.ro_compatible = p->write_through ? FORMAT_RO_WRITE_THROUGH : 0,
 		.generation = 1,
 		.checkpoint = 1,
 		.journal_sequence = 1,
@@ -159,8 +157,6 @@ static int write_format(Backing *backing, const Superblock *sb, const Tenure *te
 	guint64 behind = tenure ? FORMAT_PULSE_OFFSET + FORMAT_TENURE_SIZE : FORMAT_TENURE_OFFSET;
 	int r = backing_grow(backing, sb->groups_offset);
 
-	if (!r)
-		r = superblock_wipe_far(backing);
 	if (!r)
 		r = write_zeros(backing, 0, FORMAT_TENURE_OFFSET);
 	if (!r)
@@ -255,8 +251,6 @@ int thin_close(Volume *volume)
 	checkpointer_free(volume->checkpointer);
 	volume->checkpointer = NULL;
 	r = checkpoint_make(&volume->engine, TRUE);
-	if (!r && volume->engine.tenure) /* nothing may be written behind its end */
-		r = backing_flush(volume->engine.backing);
 	/* Space or memory ran out.  The journal has all changes: a flush suffices. */
 	if (r == -ENOSPC || r == -ENOMEM) {
 		journal_settle_marks(volume->engine.journal);

@@ -19,7 +19,7 @@
 #include "common/service/pool-watch.h"
 #include "common/service/readers.h"
 #include "common/service/registry.h"
-#include "common/engine/superblock-far.h"
+#include "common/engine/superblock.h"
 #include "common/engine/tenure.h"
 #include "common/base/text.h"
 #include "common/base/units.h"
@@ -246,8 +246,7 @@ gboolean pool_has_superblock(Backing *backing, GError **error)
 	return found || error_set(error, STORAGEOS_ERROR_NOT_FOUND, "%s holds none", backing->name);
 }
 
-/* The superblocks are at the first end; but first the far one, that the volume does not come back.
- */
+/* The superblocks are at the first end. */
 gboolean pool_wipe_device(Backing *backing, GError **error)
 {
 	guint64 size = backing_size(backing);
@@ -257,10 +256,6 @@ gboolean pool_wipe_device(Backing *backing, GError **error)
 
 	if (!pool_has_superblock(backing, error))
 		return FALSE;
-	if (!err)
-		err = superblock_wipe_far(backing);
-	if (!err)
-		err = backing_flush(backing);
 	if (!err)
 		err = backing_pwrite(backing, zeros, edge, 0);
 	if (!err)

@@ -90,11 +90,11 @@ static void test_bit(const void *data)
 	world_write(world, 0);
 	world_snapshot(world, "one");
 	CHECK(superblock_load(world->backing, &pair, NULL));
-	CHECK_UINT(pair.current.ro_compatible, FORMAT_RO_SNAPSHOTS | FORMAT_RO_FAR_COPIES);
+	CHECK_UINT(pair.current.ro_compatible, FORMAT_RO_SNAPSHOTS);
 	world_delete(world, "one", 0);
 	world_settle(world);
 	CHECK(superblock_load(world->backing, &pair, NULL));
-	CHECK_UINT(pair.current.ro_compatible, FORMAT_RO_FAR_COPIES);
+	CHECK_UINT(pair.current.ro_compatible, 0);
 	CHECK_UINT(pair.current.snapshot_root.slot, 0);
 }
 

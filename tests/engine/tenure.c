@@ -95,9 +95,7 @@ static guint64 features(Backing *disk)
 {
 	SuperblockPair pair;
 
-	return CHECK(superblock_load(disk, &pair, NULL))
-		       ? pair.current.ro_compatible & ~FORMAT_RO_FAR_COPIES
-		       : 0;
+	return CHECK(superblock_load(disk, &pair, NULL)) ? pair.current.ro_compatible : 0;
 }
 
 static void test_closed(const void *data)

@@ -35,8 +35,8 @@ static guint64 features(Backing *backing)
 
 	if (!CHECK(superblock_load(backing, &pair, NULL)))
 		return 0;
-	CHECK_INT(pair.copies[!pair.home], SUPERBLOCK_SAME);
-	return pair.current.ro_compatible & ~FORMAT_RO_FAR_COPIES;
+	CHECK_INT(pair.other, SUPERBLOCK_SAME);
+	return pair.current.ro_compatible;
 }
 
 static void test_kept(const void *data)

@@ -10,7 +10,6 @@
 #include "common/base/logging.h"
 #include "common/engine/volume-snapshots.h"
 #include "tests/power/base.h"
-#include "tests/power/headless.h"
 #include "tests/power/set.h"
 
 #define SUBSETS_MAX 3 /* all subsets are tried of at most so many entries */
@@ -145,7 +144,6 @@ void trials_report(Trials *trials, guint64 least)
 		  " written and opened again): %" G_GUINT64_FORMAT " failed",
 		  trials->n_distinct, trials->opened, trials->again, trials->died, trials->went_on,
 		  trials->failures);
-	headless_report();
 	CHECK(trials->n_distinct >= (trials->enough ? trials->enough : least));
 }
 
@@ -388,30 +386,23 @@ static gboolean goes_on(const Trial *trial)
 	return trial->choice != CHOICE_ALL && mix(trial->choice, trial->cut) % GO_ON == 0;
 }
 
-/* Tries the disk without its first MiB, opens it and records its recovery; some volumes are then
- * used.  FALSE: something is wrong; else *next is the new recording, with its own history. */
+/* Opens the disk and records its recovery; some volumes continue to be used.  FALSE if something is
+ * wrong; otherwise *next is the new recording, with a history of its own. */
 static gboolean recover(const Trial *trial, Cutter *cutter, Image *image, Recording *next)
 {
 	const History *history = trial->from->history;
 	gboolean died = trial->choice == CHOICE_ALL;
 	g_autofree guint32 *content = g_new(guint32, history_numbers(history));
-	g_autofree char *why = headless_try(image, trial->hash, trial->from, trial->cut, died);
 	Volume *volume;
 
-	if (why)
-		fail(trial, "without its first MiB: %s", why);
 	next->disk = died	    ? cutter_die(cutter)
 		     : trial->again ? disk_new(image)
 				    : disk_new_plain(image);
 	next->depth = trial->from->depth + 1;
 	next->name = trial->name;
-	next->before = trial->from;
-	next->before_cut = trial->cut;
-	next->before_died = died;
 	volume = open_volume(trial, next->disk, "open");
 	if (!volume)
 		return FALSE;
-	next->opened = disk_now(next->disk).position;
 	if (!check_content(trial, volume, history, trial->cut, died, "open", content)) {
 		volume_abandon(volume);
 		return FALSE;

@@ -56,19 +56,12 @@ void trials_work(Trials *trials, GThreadFunc work, gpointer data);
 void trials_report(Trials *trials, guint64 least);
 
 /* A recording that ended, to be cut. */
-typedef struct Recording Recording;
-struct Recording {
+typedef struct {
 	const char *name;
 	Disk *disk;
 	History *history;
 	guint depth; /* power cuts before it */
-
-	/* What was cut, and where, if this is the recovery of such a disk. */
-	const Recording *before;
-	guint64 before_cut;
-	gboolean before_died;
-	guint64 opened; /* where the volume was open: from there on what it found is promised */
-};
+} Recording;
 
 /* Tries the disk of a choice at the cutter's present cut. */
 void trial_run(Trials *trials, const Recording *recording, Cutter *cutter, guint64 cut,

@@ -324,28 +324,6 @@ static void test_device_life(const void *data)
 	CHECK_NO_ERROR(error);
 }
 
-/* A volume has superblocks behind the first MiB, too. */
-static void test_device_stays_deleted(const void *data)
-{
-	static guint8 block[BLOCK_SIZE] = {1};
-	const VolumeParameters parameters = {.size = MIB};
-	struct iovec iov = {block, sizeof block};
-	g_autoptr(Config) config = new_config(TRUE);
-	g_auto(PoolDevice) device = {0};
-	Volume *volume;
-
-	(void)data;
-	if (!device_init(&device, 160 * MIB))
-		return;
-	CHECK(pool_volume_create(config, &device.name, &parameters, 0, NULL));
-	volume = pool_volume_open(config, &device.name, 0, NULL);
-	REQUIRE(volume);
-	CHECK_INT(volume_write(volume, &iov, 1, 0, NULL), 0);
-	CHECK(volume_close(volume, NULL));
-	CHECK(pool_volume_delete(config, &device.name, NULL));
-	CHECK(!pool_volume_open(config, &device.name, VOLUME_OPEN_READ_ONLY, NULL));
-}
-
 /* Partition tables, file systems and members of arrays have their signatures at either end. */
 static void test_device_holds_something(const void *data)
 {
@@ -493,8 +471,6 @@ int main(int argc, char **argv)
 	test_add("a path that is no block device is left alone", test_device_path_must_be_one,
 		 NULL);
 	test_add("a volume on a device is made, opened, held and deleted", test_device_life, NULL);
-	test_add("a volume that was deleted from a device does not come back",
-		 test_device_stays_deleted, NULL);
 	test_add("a device that holds something is left alone, unless forced",
 		 test_device_holds_something, NULL);
 	test_add("a device that is too small is refused", test_device_too_small, NULL);

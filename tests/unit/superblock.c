@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The superblocks: which one counts, and what is left of them when a store ends at any step.
+ * The two superblocks: which one counts, and what is left of them when a store ends at any step.
  */
-#include "common/engine/checkpoint.h"
-#include "common/engine/superblock-far.h"
+#include "common/engine/superblock.h"
 #include "tests/backing/faulty.h"
 #include "tests/harness.h"
 #include "tests/unit/engines.h"
@@ -57,7 +56,7 @@ static void test_store(const void *data)
 		load(backing, &found);
 		CHECK_UINT(found.current.generation, next.generation);
 		CHECK_UINT(found.current.scrub_blocks, next.generation * 10);
-		CHECK_INT(found.copies[!found.home], SUPERBLOCK_SAME);
+		CHECK_INT(found.other, SUPERBLOCK_SAME);
 	}
 	backing_free(backing);
 }
@@ -86,117 +85,11 @@ static void test_store_fails(const void *data)
 			load(left, &found);
 			CHECK(found.current.generation == next.generation ||
 			      (fail < 2 && found.current.generation + 1 == next.generation));
-			CHECK(found.copies[!found.home] != SUPERBLOCK_DAMAGED);
+			CHECK(found.other != SUPERBLOCK_DAMAGED);
 			backing_free(left);
 			backing_free(backing);
 		}
 	CHECK_INT(r, 0);
-}
-
-/* A volume with a group, and so with far copies. */
-static Backing *new_with_group(SuperblockPair *pair)
-{
-	static Backing *made; /* kept, because a copy costs almost nothing */
-
-	if (!made) {
-		Engine *engine;
-
-		made = backing_new_formatted();
-		engine = engine_new_in(made);
-		CHECK_INT(engine_put(engine, 7, 7), 0);
-		CHECK_INT(checkpoint_make(engine, TRUE), 0);
-		engine_free(engine);
-		CHECK_INT(backing_flush(made), 0);
-	}
-	load(made, pair);
-	return backing_faulty_crash(made, 0);
-}
-
-static void lose_copy(Backing *backing, const Superblock *sb, guint copy)
-{
-	static const guint8 zeros[FORMAT_SUPERBLOCK_SIZE];
-
-	CHECK_INT(backing_pwrite(backing, zeros, sizeof zeros, superblock_place(sb, copy)), 0);
-}
-
-static void check_survives(Backing *backing, guint64 seed, const Superblock *next)
-{
-	for (guint lost = 0; lost <= SUPERBLOCK_COPIES; lost++) {
-		g_autoptr(Backing) left = backing_faulty_crash(backing, seed);
-		SuperblockPair found = {0};
-
-		if (lost < SUPERBLOCK_COPIES)
-			lose_copy(left, next, lost);
-		load(left, &found);
-		CHECK_UINT(found.current.generation, next->generation);
-	}
-}
-
-/* After success, the new one survives a loss of power and the loss of any one copy, at two flushes
- * as without far copies; if it fails before, one of the two is there. */
-static void test_far_copies(const void *data)
-{
-	int r = -1;
-
-	(void)data;
-	for (guint fail = 0; r && fail < 10; fail++)
-		for (guint64 seed = 0; seed <= 24; seed++) {
-			SuperblockPair pair, found = {0};
-			g_autoptr(Backing) backing = new_with_group(&pair);
-			guint64 flushes = backing_faulty_count(backing, FAULTY_FLUSH);
-			g_autoptr(Backing) left = NULL;
-			Superblock next = next_of(&pair);
-
-			test_row("operation %u fails, seed %u", fail, (guint)seed);
-			backing_faulty_fail(backing, FAULTY_MODIFY, fail, EIO, TRUE, TRUE);
-			r = superblock_store(backing, &pair, &next);
-			CHECK(r == (fail < 6 ? -EIO : 0));
-			left = backing_faulty_crash(backing, seed);
-			load(left, &found);
-			CHECK(found.current.generation == next.generation ||
-			      (fail < 2 && found.current.generation + 1 == next.generation));
-			for (guint i = 0; i < SUPERBLOCK_COPIES; i++)
-				CHECK(found.copies[i] != SUPERBLOCK_DAMAGED);
-			if (r)
-				continue;
-			CHECK_UINT(backing_faulty_count(backing, FAULTY_FLUSH) - flushes, 2);
-			check_survives(backing, seed, &next);
-		}
-	CHECK_INT(r, 0);
-}
-
-/* Crashes while a volume is opened may leave far copies of any generation; damage is something
- * else. */
-static void test_far_states(const void *data)
-{
-	SuperblockPair pair, found = {0};
-	g_autoptr(Backing) backing = new_with_group(&pair);
-	Superblock next = pair.current;
-
-	(void)data;
-	for (guint i = 0; i < SUPERBLOCK_COPIES; i++) {
-		lose_copy(backing, &next, i);
-		load(backing, &found);
-		CHECK_INT(found.copies[i],
-			  i == SUPERBLOCK_D ? SUPERBLOCK_LEFT : SUPERBLOCK_DAMAGED);
-		CHECK_UINT(superblock_verify(backing, &found, FALSE), 0);
-		CHECK_UINT(superblock_verify(backing, &found, TRUE), 1);
-		load(backing, &found);
-		CHECK_INT(found.copies[i], SUPERBLOCK_SAME);
-	}
-	for (guint i = 0; i < 2; i++) {
-		next.generation += FORMAT_STAMPS_AHEAD;
-		put_raw(backing, &next, i);
-	}
-	next.generation += FORMAT_STAMPS_AHEAD;
-	put_raw(backing, &next, 0);
-	load(backing, &found);
-	CHECK_INT(found.copies[SUPERBLOCK_C], SUPERBLOCK_LEFT);
-	CHECK_INT(found.copies[SUPERBLOCK_D], SUPERBLOCK_LEFT);
-	put_raw(backing, &next, 1); /* which is written behind C */
-	load(backing, &found);
-	CHECK_INT(found.copies[SUPERBLOCK_C], SUPERBLOCK_DAMAGED);
-	CHECK_INT(found.copies[SUPERBLOCK_D], SUPERBLOCK_LEFT);
 }
 
 static void test_either_suffices(const void *data)
@@ -215,11 +108,11 @@ static void test_either_suffices(const void *data)
 		load(backing, &found);
 		CHECK_UINT(found.current.generation, next.generation);
 		CHECK_UINT(found.home, !home);
-		CHECK_INT(found.copies[!found.home], SUPERBLOCK_DAMAGED);
+		CHECK_INT(found.other, SUPERBLOCK_DAMAGED);
 		CHECK_UINT(superblock_verify(backing, &found, FALSE), 0);
 		CHECK_UINT(superblock_verify(backing, &found, TRUE), 1);
 		load(backing, &found);
-		CHECK_INT(found.copies[!found.home], SUPERBLOCK_SAME);
+		CHECK_INT(found.other, SUPERBLOCK_SAME);
 		backing_free(backing);
 	}
 }
@@ -229,7 +122,7 @@ static void test_older_copy(const void *data)
 {
 	static const struct {
 		guint behind;
-		SuperblockState other;
+		SuperblockOther other;
 	} rows[] = {{1, SUPERBLOCK_LEFT},
 		    {FORMAT_STAMPS_AHEAD, SUPERBLOCK_LEFT},
 		    {FORMAT_STAMPS_AHEAD + 1, SUPERBLOCK_DAMAGED},
@@ -249,7 +142,7 @@ static void test_older_copy(const void *data)
 		put_raw(backing, &pair.current, 0);
 		load(backing, &found);
 		CHECK_UINT(found.home, 1);
-		CHECK_INT(found.copies[!found.home], rows[i].other);
+		CHECK_INT(found.other, rows[i].other);
 		backing_free(backing);
 	}
 }
@@ -303,8 +196,6 @@ int main(int argc, char **argv)
 {
 	test_add("a stored superblock is loaded, from either copy in turn", test_store, NULL);
 	test_add("a store that fails leaves one of the two", test_store_fails, NULL);
-	test_add("with far copies, any one copy may be lost", test_far_copies, NULL);
-	test_add("a far copy that a crash left, and one that is damaged", test_far_states, NULL);
 	test_add("either copy suffices, and the other is rewritten", test_either_suffices, NULL);
 	test_add("an older copy is due to a crash, or is damage", test_older_copy, NULL);
 	test_add("a superblock that may not be the newest is refused", test_refused, NULL);
