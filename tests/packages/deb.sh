@@ -219,7 +219,8 @@ is "they are upgraded while volumes are attached" \
 	"$(inside dpkg-query -W -f '${Version} ' "${packages[@]}")" "$version.1 $version.1 $version.1 $version.1 "
 like "a runner that serves LUNs is not restarted, and it is said" "$said" 'serves LUNs \(db disk\), so it was not restarted'
 like "and what to do" "$said" '^ *systemctl restart tcmu-runner$'
-is "systemd was told nothing but to read its units" "$(sort -u "$root/run/told")" "systemctl daemon-reload"
+is "systemd was told nothing but to read its units, and to unmount at a shutdown what lies on the LUNs" \
+	"$(sort -u "$root/run/told")" "systemctl daemon-reload"$'\n'"systemctl start --no-block storageos-unmount.service"
 is "there is one plugin" "$(handlers)" handler_storageos.so
 like "the pool default is entered in the configuration" "$(cat "$root/etc/storageos/storageos.conf")" '^\[pool default\]$'
 is "which else is as it was" "$(without_default)" "$config"
