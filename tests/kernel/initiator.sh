@@ -12,7 +12,7 @@
 #   initiator_login NAME...  logs in, and waits until each backstore has its disk (device_of of guest.sh)
 #   initiator_logout
 #   verifier_start NAME DIRECTORY|DEVICE   starts fio, which writes and verifies again and again; at no
-#                            more than $VERIFIER_RATE bytes a second if that is set
+#                            more than $VERIFIER_RATE bytes a second if that is set, $VERIFIER_SIZE bytes each time
 #   verifier_end NAME        stops it; fails if any data was not as it was written
 #   verifier_goes_on NAME    whether it has made progress since the last call, or does so within a
 #                            minute
@@ -71,7 +71,7 @@ verifier_once() { # NAME WHERE OPTION...
 	[ ! -d "$2" ] || where=(--directory="$2")
 	shift 2
 	fio --name="$name" "${where[@]}" --ioengine=libaio --iodepth=8 --rw=randwrite \
-		--bsrange=4k-64k --size=4M --verify=crc32c --verify_fatal=1 --randrepeat=0 \
+		--bsrange=4k-64k --size="${VERIFIER_SIZE:-4M}" --verify=crc32c --verify_fatal=1 --randrepeat=0 \
 		${VERIFIER_RATE:+--rate="0,$VERIFIER_RATE"} "$@" \
 		--output="$WORK/$name.fio" || { cat "$WORK/$name.fio"; return 1; }
 }
