@@ -311,11 +311,20 @@ static gboolean verb_is_for_anyone(const Verb *verb)
 	return verb == &verb_probe || verb == &verb_udev || verb == &verb_serve;
 }
 
+/* Verbs without which devices could not be taken away, or would lose their links. */
+static gboolean verb_goes_on(const Verb *verb)
+{
+	return verb == &verb_detach || verb == &verb_udev;
+}
+
 static gboolean config_load_for_verb(Cli *cli, const Verb *verb, const char *file, GError **error)
 {
 	if (file)
 		config_hand_down(file);
-	cli->config = config_load(file, error);
+	cli->config = (verb_goes_on(verb) ? config_load_anyway : config_load)(file, error);
+	if (cli->config && cli->config->problem)
+		cli_say("%s; %s goes on without what could not be read", cli->config->problem,
+			verb->name);
 	if (!cli->config || verb_is_for_anyone(verb) || user_may_see(cli->config))
 		return cli->config != NULL;
 	return error_set_errno(error, EACCES, "%s: access %s", verb->name,

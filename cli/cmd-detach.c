@@ -153,6 +153,15 @@ static gboolean others_check(const Config *config, const GPtrArray *devices, con
 	return idle;
 }
 
+/* Over FUSE, volumes are found in the run directory, which the configuration may name. */
+static gboolean all_are_found(const Config *config, Frontend frontend)
+{
+	if (!config->problem || frontend == FRONTEND_TCMU)
+		return TRUE;
+	cli_say("detach: without the whole configuration, volumes over FUSE may be left");
+	return FALSE;
+}
+
 typedef struct {
 	gboolean all, unmount;
 	Frontend frontend;
@@ -175,6 +184,8 @@ static int wish_carry_out(const Config *config, const DetachWish *wish, GPtrArra
 	names = wish->all ? names_attached(config, wish->frontend) : g_ptr_array_ref(given);
 	status = names_detach(config, names);
 	if (wish->all && wish->unmount && !others_check(config, devices, names))
+		status = CLI_FAILED;
+	if (wish->all && !all_are_found(config, wish->frontend))
 		status = CLI_FAILED;
 	return status;
 }

@@ -33,6 +33,7 @@ void config_free(Config *config)
 	g_free(config->run_directory);
 	g_free(config->device_directory);
 	g_free(config->state_directory);
+	g_free(config->problem);
 	if (config->pools)
 		g_ptr_array_unref(config->pools);
 	if (config->warnings)
@@ -187,11 +188,11 @@ static gboolean load_key(Config *config, GKeyFile *file, const char *key, GError
 static gboolean load_main(Config *config, GKeyFile *file, GError **error)
 {
 	g_auto(GStrv) found = g_key_file_get_keys(file, GROUP_MAIN, NULL, error);
+	gboolean good = found != NULL;
 
 	for (guint i = 0; found && found[i]; i++)
-		if (!load_key(config, file, found[i], error))
-			return FALSE;
-	return found != NULL;
+		good &= load_key(config, file, found[i], good ? error : NULL);
+	return good;
 }
 
 static ConfigPool *find_pool(const Config *config, const char *name)
@@ -338,6 +339,7 @@ static gboolean load_pool(Config *config, GKeyFile *file, const char *group, GEr
 	const char *name = group + strlen(CONFIG_GROUP_POOL);
 	g_auto(GStrv) found = NULL;
 	ConfigPool *pool;
+	gboolean good;
 
 	if (!name_valid(name))
 		return error_set(error, STORAGEOS_ERROR_INVALID,
@@ -350,10 +352,10 @@ static gboolean load_pool(Config *config, GKeyFile *file, const char *group, GEr
 		pool = add_pool(config, name, "/");
 	pool->listed = TRUE;
 	found = g_key_file_get_keys(file, group, NULL, error);
+	good = found != NULL;
 	for (guint i = 0; found && found[i]; i++)
-		if (!load_pool_key(config, pool, file, group, found[i], error))
-			return FALSE;
-	return found != NULL;
+		good &= load_pool_key(config, pool, file, group, found[i], good ? error : NULL);
+	return good;
 }
 
 static gboolean load_group(Config *config, GKeyFile *file, const char *group, GError **error)
@@ -389,6 +391,7 @@ static StorageosError load_error_code(const GError *error)
 	return STORAGEOS_ERROR_INVALID;
 }
 
+/* Takes all that can be read, and then fails with the first error. */
 static gboolean config_read_file(Config *config, GError **error)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
@@ -406,15 +409,15 @@ static gboolean config_read_file(Config *config, GError **error)
 	}
 	groups = g_key_file_get_groups(file, NULL);
 	for (guint i = 0; groups[i]; i++)
-		if (!load_group(config, file, groups[i], &local))
-			return error_set(error, STORAGEOS_ERROR_INVALID, "configuration %s: %s",
-					 config->file, local->message);
-	return TRUE;
+		load_group(config, file, groups[i], local ? NULL : &local);
+	marks_settle(config);
+	return !local || error_set(error, STORAGEOS_ERROR_INVALID, "configuration %s: %s",
+				   config->file, local->message);
 }
 
-static Config *config_load_file(const char *file, gboolean named, GError **error)
+static Config *config_new(const char *file, gboolean named)
 {
-	g_autoptr(Config) config = g_new0(Config, 1);
+	Config *config = g_new0(Config, 1);
 
 	config->file = g_strdup(file);
 	config->named = named;
@@ -427,18 +430,28 @@ static Config *config_load_file(const char *file, gboolean named, GError **error
 	config->pools = g_ptr_array_new_with_free_func(config_pool_free);
 	config->marks = (ConfigMarks){3, {80, 90, 95}};
 	add_pool(config, CONFIG_DEFAULT_POOL, CONFIG_DEFAULT_POOL_PATH);
-	if (!config_read_file(config, error))
-		return NULL;
-	marks_settle(config);
-	return g_steal_pointer(&config);
+	return config;
+}
+
+static Config *config_load_file(const char *file, gboolean named, GError **error)
+{
+	g_autoptr(Config) config = config_new(file, named);
+
+	return config_read_file(config, error) ? g_steal_pointer(&config) : NULL;
+}
+
+/* NULL: the default file. */
+static const char *file_named(const char *file)
+{
+	const char *named = file ? file : g_getenv("STORAGEOS_CONFIG");
+
+	return named && *named ? named : NULL;
 }
 
 Config *config_load_quietly(const char *file, GError **error)
 {
-	const char *named = file ? file : g_getenv("STORAGEOS_CONFIG");
+	const char *named = file_named(file);
 
-	if (named && !*named)
-		named = NULL;
 	return config_load_file(named ? named : CONFIG_DEFAULT_FILE, named != NULL, error);
 }
 
@@ -447,13 +460,33 @@ Config *config_load_again(const Config *config, GError **error)
 	return config_load_file(config->file, config->named, error);
 }
 
+static void warnings_log(const Config *config)
+{
+	for (guint i = 0; i < config->warnings->len; i++)
+		log_warning("%s: %s", config->file,
+			    (const char *)g_ptr_array_index(config->warnings, i));
+}
+
 Config *config_load(const char *file, GError **error)
 {
 	Config *config = config_load_quietly(file, error);
 
-	for (guint i = 0; config && i < config->warnings->len; i++)
-		log_warning("%s: %s", config->file,
-			    (const char *)g_ptr_array_index(config->warnings, i));
+	if (config)
+		warnings_log(config);
+	return config;
+}
+
+Config *config_load_anyway(const char *file, GError **error)
+{
+	g_autoptr(GError) local = NULL;
+	Config *config;
+
+	if (file_named(file))
+		return config_load(file, error);
+	config = config_new(CONFIG_DEFAULT_FILE, FALSE);
+	if (!config_read_file(config, &local))
+		config->problem = g_strdup(local->message);
+	warnings_log(config);
 	return config;
 }
 

@@ -79,13 +79,18 @@ typedef struct {
 	ConfigMarks marks;     /* of pools that have none of their own */
 	GPtrArray *pools;      /* of ConfigPool *, the default pool first */
 	GPtrArray *warnings;   /* of char * */
+	char *problem;	       /* NULL, unless by config_load_anyway() */
 } Config;
 
 /* Loads `file`; if that is NULL, the file that STORAGEOS_CONFIG names, or the default one.  Logs
  * the warnings. */
 Config *config_load(const char *file, GError **error);
 
-/* The same without logging, for callers that any local user can trigger. */
+/* The same, for what must not depend on it: if the default file cannot be read, or is wrong, the
+ * Config has the error as its `problem`, and what could be read; everything else as by default. */
+Config *config_load_anyway(const char *file, GError **error);
+
+/* As config_load() without logging, for callers that any local user can trigger. */
 Config *config_load_quietly(const char *file, GError **error);
 
 /* Loads the same file as it is now, without logging. */

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A volume whose server is the unit storageos-fuse@: what systemd is told, so that at a shutdown the file systems on
 # the volume, the server, and the file system of the pool end in this order; and that `detach --unmount` lets services
-# end first, then unmounts what is left, and synchronises what it cannot unmount.
+# end first, then unmounts what is left, and synchronises what it cannot unmount, even if the configuration is wrong.
 . "$(dirname "$0")/../lib.sh"
 need jq jq
 need systemd-escape systemd
@@ -119,6 +119,42 @@ must "attach" "$STORAGEOS" attach other
 is "the file system was closed" "$(dumpe2fs -h "$WORK/dev/default/other" 2>&1 | grep needs_recovery)" ''
 must "mount it" mount "$WORK/dev/default/other" /run/mounted
 is "it has the data" "$(</run/mounted/dir/file)" data
+
+# ---- with a configuration that cannot be read, or not all of it
+
+conf=/etc/storageos/storageos.conf
+cp $conf "$WORK/good.conf"
+sed '/^\[storageos\]$/a workers=lots' $conf >"$WORK/bad.conf"
+on="detach goes on without what could not be read"
+saying() { "$@" 2>"$WORK/said"; }
+cp "$WORK/bad.conf" $conf
+device=$("$STORAGEOS" udev "$(readlink "$WORK/dev/default/other")" 2>"$WORK/said")
+is "udev is told the volume" "$device" STORAGEOS_VOLUME=default/other
+like "and why not more" "$(<"$WORK/said")" "^storageos: configuration $conf: .*'lots'.*; udev goes on"
+refuses "attach needs all of it" "configuration $conf: .*'lots'" "$STORAGEOS" attach other
+check "detach --unmount goes on" saying "$STORAGEOS" detach --unmount other
+like "saying what is wrong" "$(<"$WORK/said")" "^storageos: configuration $conf: .*'lots'.*; $on$"
+is "once" "$(wc -l <"$WORK/said")" 1
+check "it is unmounted" eval '! mountpoint -q /run/mounted'
+cp "$WORK/good.conf" $conf
+must "attach" "$STORAGEOS" attach other
+is "the file system was closed" "$(dumpe2fs -h "$WORK/dev/default/other" 2>&1 | grep needs_recovery)" ''
+must "mount it" mount "$WORK/dev/default/other" /run/mounted
+cp "$WORK/bad.conf" $conf
+refuses "so does detach --all, which cannot tell whether that is all" 'volumes over FUSE may be left' \
+	"$STORAGEOS" detach --all --unmount
+check "it is unmounted" eval '! mountpoint -q /run/mounted'
+for broken in 'frontend fuse' '[storageos'; do
+	echo "$broken" >$conf
+	check "over TCMU, '$broken' is no failure" saying "$STORAGEOS" detach --all --unmount --frontend tcmu
+	like "it is told" "$(<"$WORK/said")" "^storageos: configuration $conf: .*; $on$"
+done
+refuses "a configuration that is named must be right" '^storageos: configuration [^;]*$' \
+	"$STORAGEOS" detach --all --unmount --frontend tcmu --config $conf
+cp "$WORK/good.conf" $conf
+is "status says so" "$("$STORAGEOS" status other --json | jq -r '.[0].state')" detached
+must "attach" "$STORAGEOS" attach other
+must "mount it" mount "$WORK/dev/default/other" /run/mounted
 
 # ---- what is busy
 

@@ -80,7 +80,10 @@ must "activate the group" quiet vgchange -ay my-group
 is "the file system was closed" "$(dumpe2fs -h /dev/my-group/fs 2>&1 | grep needs_recovery)" ''
 must "mount it" mount /dev/my-group/fs "$WORK/mnt"
 is "the file has its data" "$(<"$WORK/mnt/file")" data
-check "detach all" "$STORAGEOS" detach --all --unmount --frontend tcmu
+cp /etc/storageos/storageos.conf "$WORK/good.conf"
+echo 'frontend tcmu' >/etc/storageos/storageos.conf
+check "detach all, with a wrong configuration" "$STORAGEOS" detach --all --unmount --frontend tcmu
+cp "$WORK/good.conf" /etc/storageos/storageos.conf
 is "nothing is mounted" "$(grep -c "$WORK/mnt" /proc/self/mounts)" 0
 
 # ---- what targetcli made
