@@ -429,10 +429,17 @@ static void on_complete(const CU_pTest cu_test, const CU_pSuite suite,
 
 static gboolean wanted(const Test *test, int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++)
-		if (strstr(test->name, argv[i]))
-			return TRUE;
-	return argc < 2;
+	gboolean all = TRUE, chosen = FALSE;
+
+	for (int i = 1; i < argc; i++) {
+		if (argv[i][0] != '-') {
+			all = FALSE;
+			chosen = chosen || strstr(test->name, argv[i]);
+		} else if (strstr(test->name, argv[i] + 1)) {
+			return FALSE;
+		}
+	}
+	return all || chosen;
 }
 
 static void test_free(gpointer data)

@@ -15,7 +15,8 @@
  *
  * A check that fails is noted with its values and the test goes on (so that cleanups run); where
  * going on makes no sense, REQUIRE() returns.  Checks may be made in any thread.
- * `program WORD...` runs only the tests whose names contain one of the words.
+ * `program WORD...` runs only the tests whose names contain one of the words; `-WORD` leaves out
+ * those with that one.
  */
 #pragma once
 
