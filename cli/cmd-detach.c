@@ -213,7 +213,8 @@ static int verb_detach_run(int argc, char **argv)
 		return cli_usage("detach: %s (usage: storageos detach %s)",
 				 wish.all ? "--all excludes names" : "too few arguments",
 				 verb_detach.arguments);
-	if (frontend && (!wish.all || !frontend_parse(frontend, &wish.frontend)))
+	if (frontend && (!wish.all || !frontend_parse(frontend, &wish.frontend) ||
+			 wish.frontend == FRONTEND_AUTO))
 		return cli_usage("detach: --frontend needs --all, and tcmu or fuse");
 	names = cli_volume_names(&cli, "detach", volume_name_parse_any);
 	return names ? wish_carry_out(cli.config, &wish, names) : CLI_USAGE;

@@ -37,6 +37,7 @@ is "usage: neither" "$("$STORAGEOS" detach 2>/dev/null; echo $?)" 2
 mkdir "$WORK/mnt"
 cleanup unmount_for_certain "$WORK/mnt"
 must "somebody serves one himself" "$STORAGEOS_FUSE" c "$WORK/mnt"
+is "usage: --all over either" "$("$STORAGEOS" detach --all --frontend auto 2>/dev/null; echo $?)" 2
 check "detach all" "$STORAGEOS" detach --all
 is "all are detached, but what attach has not attached" \
 	"$("$STORAGEOS" status --json | jq -r '[.[] | "\(.volume) \(.state)"] | join(" ")')" "default/c in use"

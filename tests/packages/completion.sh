@@ -61,6 +61,7 @@ done <<-END
 	where it can go|default fast|move db ''
 	options|--config --frontend --help --json --quiet --read-only|attach --
 	values of options|auto fuse tcmu|attach --frontend ''
+	other values with another verb|fuse tcmu|detach --all --frontend ''
 	verbs of snapshot|release rename|snapshot re
 	snapshots|db@monday|snapshot delete db@
 	snapshots for rollback|default/db@monday|rollback default/db@m

@@ -224,6 +224,7 @@ is "for detach what is attached: nothing here" "$(complete_line storageos detach
 is "pools" "$(complete_line storageos list '')" "default fast"
 like "options" "$(complete_line storageos attach --)" '^--config --frontend --help --json --quiet --read-only$'
 is "and their values" "$(complete_line storageos attach --frontend '')" "auto fuse tcmu"
+is "which depend on the verb" "$(complete_line storageos detach --all --frontend '')" "fuse tcmu"
 must "a snapshot" "$STORAGEOS" snapshot create db@monday --freeze never
 is "what snapshot takes" "$(complete_line storageos snapshot re)" "release rename"
 is "snapshots" "$(complete_line storageos snapshot delete db@)" db@monday

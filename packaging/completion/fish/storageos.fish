@@ -72,7 +72,8 @@ complete -c storageos -n '__storageos_verb pool' -l ceph-conf -r -F
 complete -c storageos -n '__storageos_verb pool' -l ceph-id -x
 complete -c storageos -n '__storageos_verb stats' -s o -l output -r -F
 complete -c storageos -n '__storageos_verb probe' -l root -x -a '(__fish_complete_directories)'
-complete -c storageos -n '__storageos_verb attach detach' -l frontend -x -a 'auto tcmu fuse'
+complete -c storageos -n '__storageos_verb attach' -l frontend -x -a 'auto tcmu fuse'
+complete -c storageos -n '__storageos_verb detach' -l frontend -x -a 'tcmu fuse'
 complete -c storageos -n '__storageos_verb snapshot' -l freeze -x -a 'auto require never'
 complete -c storageos -n '__storageos_verb export import compare' -l format -x -a 'stream raw qcow2 vmdk vdi vhdx vpc rbd-diff'
 complete -c storageos -n '__storageos_verb export' -l from -x -a '(__storageos_snapshots)'
