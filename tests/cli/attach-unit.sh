@@ -81,6 +81,11 @@ must "detach it" "$STORAGEOS" detach clone
 
 # ---- before that, what is mounted on the device
 
+attach_and_mount() {
+	must "attach" "$STORAGEOS" attach other
+	is "the file system was closed" "$(dumpe2fs -h "$WORK/dev/default/other" 2>&1 | grep needs_recovery)" ''
+	must "mount it" mount "$WORK/dev/default/other" /run/mounted
+}
 must "attach" "$STORAGEOS" attach other
 must "make a file system" mkfs.ext4 -q "$WORK/dev/default/other"
 mkdir /run/mounted
@@ -106,8 +111,7 @@ check "the volume is whole" "$STORAGEOS" check other
 # ---- all that can be on it
 
 echo running >"$WORK/system"
-must "attach" "$STORAGEOS" attach other
-must "mount it" mount "$WORK/dev/default/other" /run/mounted
+attach_and_mount
 mkdir -p /run/bound /run/mounted/{below,dir}
 must "a part of it elsewhere" mount --bind /run/mounted/dir /run/bound
 must "another file system below it" mount -t tmpfs none /run/mounted/below
@@ -115,9 +119,7 @@ must "one in a directory of that" mount --mkdir -t tmpfs none /run/mounted/below
 echo data >/run/mounted/dir/file
 check "detach --unmount takes all of it" "$STORAGEOS" detach --unmount other
 is "nothing is mounted" "$(grep -cE '/run/(mounted|bound)' /proc/self/mountinfo)" 0
-must "attach" "$STORAGEOS" attach other
-is "the file system was closed" "$(dumpe2fs -h "$WORK/dev/default/other" 2>&1 | grep needs_recovery)" ''
-must "mount it" mount "$WORK/dev/default/other" /run/mounted
+attach_and_mount
 is "it has the data" "$(</run/mounted/dir/file)" data
 
 # ---- with a configuration that cannot be read, or not all of it
@@ -137,9 +139,7 @@ like "saying what is wrong" "$(<"$WORK/said")" "^storageos: configuration $conf:
 is "once" "$(wc -l <"$WORK/said")" 1
 check "it is unmounted" eval '! mountpoint -q /run/mounted'
 cp "$WORK/good.conf" $conf
-must "attach" "$STORAGEOS" attach other
-is "the file system was closed" "$(dumpe2fs -h "$WORK/dev/default/other" 2>&1 | grep needs_recovery)" ''
-must "mount it" mount "$WORK/dev/default/other" /run/mounted
+attach_and_mount
 cp "$WORK/bad.conf" $conf
 refuses "so does detach --all, which cannot tell whether that is all" 'volumes over FUSE may be left' \
 	"$STORAGEOS" detach --all --unmount
@@ -153,29 +153,26 @@ refuses "a configuration that is named must be right" '^storageos: configuration
 	"$STORAGEOS" detach --all --unmount --frontend tcmu --config $conf
 cp "$WORK/good.conf" $conf
 is "status says so" "$("$STORAGEOS" status other --json | jq -r '.[0].state')" detached
-must "attach" "$STORAGEOS" attach other
-must "mount it" mount "$WORK/dev/default/other" /run/mounted
+attach_and_mount
 
 # ---- what is busy
 
-sleep 1000 9</run/mounted/dir/file &
-user=$!
-cleanup kill $user
-"$STORAGEOS" detach --unmount other 2>"$WORK/said" &
-detach=$!
-sleep 3
+# Begins to detach it while a process has a file of it open.
+detach_busy() {
+	sleep 1000 9</run/mounted/dir/file &
+	user=$!
+	cleanup kill $user
+	"$STORAGEOS" detach --unmount other 2>"$WORK/said" &
+	detach=$!
+	sleep 3
+}
+detach_busy
 check "what is busy stays" mountpoint -q /run/mounted
 kill $user
 wait $detach
 is "and is unmounted once it is idle" $? 0
-must "attach" "$STORAGEOS" attach other
-must "mount it" mount "$WORK/dev/default/other" /run/mounted
-sleep 1000 9</run/mounted/dir/file &
-user=$!
-cleanup kill $user
-"$STORAGEOS" detach --unmount other 2>"$WORK/said" &
-detach=$!
-sleep 3
+attach_and_mount
+detach_busy
 kill -TERM $detach
 wait $detach
 is "a signal ends the attempts" $? 143
