@@ -100,9 +100,10 @@ static void attaching_clear(Attaching *attaching)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Attaching, attaching_clear)
 
-static gboolean device_make_over_tcmu(Attaching *attaching, GError **error)
+static gboolean device_make_over_tcmu(Attaching *attaching, const RuntimeProbe *probe,
+				      GError **error)
 {
-	if (!frontend_tcmu_prepare(attaching->places, error))
+	if (!frontend_tcmu_prepare(attaching->places, probe, error))
 		return FALSE;
 	attaching->device = frontend_tcmu_attach(attaching->places, attaching->facts, error);
 	if (!attaching->device)
@@ -135,13 +136,13 @@ static gboolean device_make_over_fuse(Attaching *attaching, const RuntimeProbe *
 }
 
 /* TCMU may fail although the probe found it usable: falls back to FUSE unless TCMU is wanted. */
-static gboolean device_make_over_tcmu_or_fuse(Attaching *attaching, GError **error)
+static gboolean device_make_over_tcmu_or_fuse(Attaching *attaching, const RuntimeProbe *probe,
+					      GError **error)
 {
-	g_autoptr(RuntimeProbe) probe = NULL;
 	g_autoptr(GError) tcmu = NULL;
 	g_autofree char *why = NULL;
 
-	if (device_make_over_tcmu(attaching, &tcmu))
+	if (device_make_over_tcmu(attaching, probe, &tcmu))
 		return TRUE;
 	if (!interrupt_check(error))
 		return FALSE;
@@ -149,24 +150,28 @@ static gboolean device_make_over_tcmu_or_fuse(Attaching *attaching, GError **err
 		g_propagate_error(error, g_steal_pointer(&tcmu));
 		return FALSE;
 	}
-	probe = runtime_probe_new();
 	why = g_strdup_printf("no TCMU: %s", tcmu->message);
 	return device_make_over_fuse(attaching, probe, why, error);
 }
 
-/* Uses the front end that `storageos probe` would report. */
+/* Uses the front end that `storageos probe` would report, if tcmu-runner is not slow. */
 static gboolean device_make(Attaching *attaching, GError **error)
 {
-	g_autoptr(RuntimeProbe) probe = runtime_probe_new();
-	gboolean automatic = attaching->wanted.frontend == FRONTEND_AUTO;
+	Frontend wanted = attaching->wanted.frontend;
+	g_autoptr(RuntimeProbe) probe = wanted == FRONTEND_FUSE
+						? runtime_probe_new(NULL)
+						: frontend_tcmu_probe(attaching->places);
 	g_autofree char *reason = NULL;
 	Frontend chosen;
 
-	if (!runtime_probe_choose(probe, attaching->wanted.frontend, &chosen, &reason))
+	if (!interrupt_check(error))
+		return FALSE;
+	if (!runtime_probe_choose(probe, wanted, &chosen, &reason))
 		return error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "%s", reason);
 	return chosen == FRONTEND_TCMU
-		       ? device_make_over_tcmu_or_fuse(attaching, error)
-		       : device_make_over_fuse(attaching, probe, automatic ? reason : NULL, error);
+		       ? device_make_over_tcmu_or_fuse(attaching, probe, error)
+		       : device_make_over_fuse(attaching, probe,
+					       wanted == FRONTEND_AUTO ? reason : NULL, error);
 }
 
 static gboolean state_remember(const Places *places, const Facts *facts, Frontend frontend,

@@ -102,7 +102,9 @@ static const char *runner_describe(const RuntimeProbe *probe)
 	if (!probe->running)
 		return "";
 	if (!probe->runner.running)
-		return ", not running";
+		return probe->runner.bus && probe->runner.problem
+			       ? ", the system bus does not tell whether it runs"
+			       : ", not running";
 	if (!probe->runner.answers)
 		return ", running, does not answer on D-Bus";
 	return probe->runner.subtype ? ", running, lists storageos"
@@ -278,7 +280,7 @@ static int verb_probe_run(int argc, char **argv)
 	if (sysroot || (kernel && !kernel_runs(kernel)))
 		probe = runtime_probe_new_at(sysroot ? sysroot : "/", kernel, &error);
 	else
-		probe = runtime_probe_new();
+		probe = runtime_probe_new(NULL);
 	if (!probe)
 		return probe_failed(sysroot, error);
 	probe_judge(probe, cli.config, &verdict);

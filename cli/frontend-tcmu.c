@@ -15,7 +15,8 @@
 
 #define MODPROBE_SECONDS 20
 #define RUNNER_START_SECONDS 20
-#define RUNNER_QUERY_SECONDS 5
+#define LOOK_SECONDS 5	/* for tcmu-runner's answer, when the parts are looked at */
+#define WAIT_SECONDS 30 /* and when the front end depends on it */
 #define REVIVE_SECONDS 20
 #define TARGETCLI_SECONDS 90
 #define DEVICE_SECONDS 30
@@ -34,7 +35,7 @@ static void runner_look(TcmuParts *parts)
 		parts->runner = silent;
 		return;
 	}
-	runner_bus_status_query(RUNNER_QUERY_SECONDS, &runner);
+	runner_bus_status_query((RunnerPatience){.seconds = LOOK_SECONDS}, &runner);
 	parts->runner = runner.running ? (pid_t)runner.pid : 0;
 	parts->runner_answers = runner.answers;
 	silent = runner.answers ? 0 : parts->runner;
@@ -86,15 +87,41 @@ static gboolean configfs_mount(GError **error)
 	return error_set_errno(error, errno, "mount configfs on /sys/kernel/config");
 }
 
-static gboolean runner_answers(void)
+static gboolean runner_wait(guint passed, gpointer data)
+{
+	const Places *places = data;
+
+	if (passed)
+		cli_progress("attach %s: waiting for tcmu-runner, %u s", places->text, passed);
+	return interrupt_check(NULL);
+}
+
+static RunnerPatience runner_patience(const Places *places)
+{
+	return (RunnerPatience){WAIT_SECONDS, runner_wait, (gpointer)places};
+}
+
+/* Waits only once for a runner that does not answer, not for each of many volumes. */
+RuntimeProbe *frontend_tcmu_probe(const Places *places)
+{
+	static pid_t silent;
+	const RunnerPatience patience = runner_patience(places);
+	gboolean hangs = silent && process_start_time(silent);
+	RuntimeProbe *probe = runtime_probe_new(hangs ? NULL : &patience);
+
+	silent = probe->runner.answers ? 0 : (pid_t)probe->runner.pid;
+	return probe;
+}
+
+static gboolean runner_answers(const Places *places)
 {
 	g_auto(RunnerBusStatus) runner = {0};
 
-	runner_bus_status_query(RUNNER_QUERY_SECONDS, &runner);
+	runner_bus_status_query(runner_patience(places), &runner);
 	return runner.answers;
 }
 
-static gboolean runner_start(const char *program, GError **error)
+static gboolean runner_start(const Places *places, const char *program, GError **error)
 {
 	gint64 end = g_get_monotonic_time() + RUNNER_START_SECONDS * G_USEC_PER_SEC;
 	const char *const unit[] = {"systemctl", "start", "tcmu-runner", NULL};
@@ -106,7 +133,9 @@ static gboolean runner_start(const char *program, GError **error)
 	} else if (!process_start_daemon(daemon, error)) {
 		return FALSE;
 	}
-	while (!runner_answers()) {
+	while (!runner_answers(places)) {
+		if (!interrupt_check(error))
+			return FALSE;
 		if (g_get_monotonic_time() > end)
 			return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
 					 "tcmu-runner did not start within %d s (see its log in "
@@ -125,19 +154,18 @@ static gboolean tcmu_make_ready(const Places *places, const RuntimeProbe *probe,
 	if (probe->runner.running)
 		return TRUE;
 	cli_progress("attach %s: starting tcmu-runner", places->text);
-	return runner_start(probe->runner_program, error);
+	return runner_start(places, probe->runner_program, error);
 }
 
-gboolean frontend_tcmu_prepare(const Places *places, GError **error)
+gboolean frontend_tcmu_prepare(const Places *places, const RuntimeProbe *before, GError **error)
 {
-	g_autoptr(RuntimeProbe) before = runtime_probe_new();
 	g_autofree char *obstacle = runtime_probe_tcmu_obstacle(before, PROBE_POSSIBLE);
 	g_autoptr(RuntimeProbe) after = NULL;
 
 	if (!obstacle) {
 		if (!tcmu_make_ready(places, before, error))
 			return FALSE;
-		after = runtime_probe_new();
+		after = frontend_tcmu_probe(places);
 		obstacle = runtime_probe_tcmu_obstacle(after, PROBE_READY);
 	}
 	return !obstacle || error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "%s", obstacle);
@@ -251,10 +279,12 @@ static gboolean volume_is_open(const char *lock)
 
 gboolean frontend_tcmu_revive(const Places *places, const char *lock, GError **error)
 {
-	gint64 end = g_get_monotonic_time() + REVIVE_SECONDS * G_USEC_PER_SEC;
+	g_autoptr(RuntimeProbe) probe = frontend_tcmu_probe(places);
+	gint64 end;
 
-	if (!frontend_tcmu_prepare(places, error))
+	if (!frontend_tcmu_prepare(places, probe, error))
 		return FALSE;
+	end = g_get_monotonic_time() + REVIVE_SECONDS * G_USEC_PER_SEC;
 	while (!volume_is_open(lock)) {
 		if (g_get_monotonic_time() > end)
 			return error_set(

@@ -16,9 +16,13 @@
 
 void frontend_tcmu_look(const Places *places, TcmuParts *ret_parts);
 
-/* Loads modules, mounts configfs and starts tcmu-runner, where needed.  FALSE with UNSUPPORTED and
- * the first thing that is missing. */
-gboolean frontend_tcmu_prepare(const Places *places, GError **error);
+/* Probes the machine.  Waits for a tcmu-runner that is alive, because the choice of the front end
+ * must not depend on how busy the machine is, or until a signal is held back (interrupt.h). */
+RuntimeProbe *frontend_tcmu_probe(const Places *places);
+
+/* Loads modules, mounts configfs and starts tcmu-runner, where they are needed after this probe.
+ * FALSE with UNSUPPORTED and the first thing that is missing. */
+gboolean frontend_tcmu_prepare(const Places *places, const RuntimeProbe *before, GError **error);
 
 /* Creates the backstore and the LUN and returns the disk's path.  On failure, removes both. */
 char *frontend_tcmu_attach(const Places *places, const Facts *facts, GError **error);

@@ -10,53 +10,8 @@
 #define RUNNER_PATH "/org/kernel/TCMUService1"
 #define SUBTYPE_PATH RUNNER_PATH "/" RUNNER_SUBTYPE
 
-/* Cancels the calls at `end`.  GDBus has no timeout for connecting, but it can be cancelled. */
-typedef struct {
-	GCancellable *cancellable;
-	GThread *thread;
-	GMutex lock;
-	GCond ended;
-	gboolean done;
-	gint64 end;
-} Watchdog;
-
-static gpointer watchdog_run(gpointer data)
-{
-	Watchdog *dog = data;
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&dog->lock);
-
-	while (!dog->done)
-		if (!g_cond_wait_until(&dog->ended, &dog->lock, dog->end))
-			break;
-	if (!dog->done)
-		g_cancellable_cancel(dog->cancellable);
-	return NULL;
-}
-
-/* Clear it in either case.  FALSE with *error: no thread can be started. */
-static gboolean watchdog_init(Watchdog *dog, guint seconds, GError **error)
-{
-	dog->cancellable = g_cancellable_new();
-	dog->done = FALSE;
-	dog->end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
-	g_mutex_init(&dog->lock);
-	g_cond_init(&dog->ended);
-	dog->thread = thread_start("watchdog", watchdog_run, dog, error);
-	return dog->thread != NULL;
-}
-
-static void watchdog_clear(Watchdog *dog)
-{
-	g_mutex_lock(&dog->lock);
-	dog->done = TRUE;
-	g_cond_signal(&dog->ended);
-	g_mutex_unlock(&dog->lock);
-	if (dog->thread)
-		g_thread_join(dog->thread);
-	g_object_unref(dog->cancellable);
-	g_mutex_clear(&dog->lock);
-	g_cond_clear(&dog->ended);
-}
+#define NO_TIMEOUT G_MAXINT /* of GDBus, whose default of 25 s may be less than the patience */
+#define PAUSE_US 100000
 
 static GDBusConnection *bus_connect(GCancellable *cancellable, GError **error)
 {
@@ -73,25 +28,27 @@ static GDBusConnection *bus_connect(GCancellable *cancellable, GError **error)
 }
 
 static GVariant *bus_ask(GDBusConnection *bus, const char *method, const char *type,
-			 GCancellable *cancellable)
+			 GCancellable *cancellable, GError **error)
 {
-	return g_dbus_connection_call_sync(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-					   "org.freedesktop.DBus", method,
-					   g_variant_new("(s)", RUNNER_NAME), G_VARIANT_TYPE(type),
-					   G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, cancellable, NULL);
+	return g_dbus_connection_call_sync(
+		bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+		method, g_variant_new("(s)", RUNNER_NAME), G_VARIANT_TYPE(type),
+		G_DBUS_CALL_FLAGS_NO_AUTO_START, NO_TIMEOUT, cancellable, error);
 }
 
 static void runner_find_owner(GDBusConnection *bus, GCancellable *cancellable,
-			      RunnerBusStatus *status)
+			      RunnerBusStatus *status, GError **error)
 {
-	g_autoptr(GVariant) owned = bus_ask(bus, "NameHasOwner", "(b)", cancellable);
+	g_autoptr(GVariant) owned = bus_ask(bus, "NameHasOwner", "(b)", cancellable, error);
 	g_autoptr(GVariant) pid = NULL;
 
+	status->running = FALSE;
+	status->pid = 0;
 	if (owned)
 		g_variant_get(owned, "(b)", &status->running);
 	if (!status->running)
 		return;
-	pid = bus_ask(bus, "GetConnectionUnixProcessID", "(u)", cancellable);
+	pid = bus_ask(bus, "GetConnectionUnixProcessID", "(u)", cancellable, NULL);
 	if (pid)
 		g_variant_get(pid, "(u)", &status->pid);
 }
@@ -114,10 +71,18 @@ static void runner_ask(GDBusConnection *bus, GCancellable *cancellable, RunnerBu
 	g_autoptr(GVariant) answer = g_dbus_connection_call_sync(
 		bus, RUNNER_NAME, RUNNER_PATH, "org.freedesktop.DBus.ObjectManager",
 		"GetManagedObjects", NULL, G_VARIANT_TYPE("(a{oa{sa{sv}}})"),
-		G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, cancellable, error);
+		G_DBUS_CALL_FLAGS_NO_AUTO_START, NO_TIMEOUT, cancellable, error);
 
 	status->answers = answer != NULL;
 	status->subtype = answer && answer_lists_subtype(answer);
+}
+
+/* Whether the runner left the bus after it had been asked: it ended, or is being restarted. */
+static gboolean runner_left(const GError *error)
+{
+	return g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_NO_REPLY) ||
+	       g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_NAME_HAS_NO_OWNER) ||
+	       g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_SERVICE_UNKNOWN);
 }
 
 static void runner_query(GCancellable *cancellable, RunnerBusStatus *status, GError **error)
@@ -128,26 +93,93 @@ static void runner_query(GCancellable *cancellable, RunnerBusStatus *status, GEr
 		return;
 	status->bus = TRUE;
 	g_dbus_connection_set_exit_on_close(bus, FALSE);
-	runner_find_owner(bus, cancellable, status);
-	if (status->running)
-		runner_ask(bus, cancellable, status, error);
+	do {
+		g_clear_error(error);
+		runner_find_owner(bus, cancellable, status, error);
+		if (status->running)
+			runner_ask(bus, cancellable, status, error);
+	} while (runner_left(*error));
 	g_dbus_connection_close_sync(bus, cancellable, NULL);
 }
 
-void runner_bus_status_query(guint seconds, RunnerBusStatus *ret_status)
-{
-	g_autoptr(GError) error = NULL;
-	RunnerBusStatus status = {0};
-	Watchdog dog;
+/* ---- the query, in a thread: GDBus has no timeout for connecting, but it can be cancelled */
 
-	if (watchdog_init(&dog, seconds, &error))
-		runner_query(dog.cancellable, &status, &error);
-	if (g_cancellable_is_cancelled(dog.cancellable))
-		status.problem = g_strdup_printf("no answer within %u s", seconds);
-	else if (error)
-		status.problem = g_strdup(error->message);
-	watchdog_clear(&dog);
-	*ret_status = status;
+typedef struct {
+	GCancellable *cancellable;
+	GMutex lock;
+	GCond ended;
+	gboolean done; /* below the lock; what follows belongs to the thread until then */
+	RunnerBusStatus status;
+	GError *error;
+} Query;
+
+static gpointer query_run(gpointer data)
+{
+	Query *query = data;
+
+	runner_query(query->cancellable, &query->status, &query->error);
+	g_mutex_lock(&query->lock);
+	query->done = TRUE;
+	g_cond_signal(&query->ended);
+	g_mutex_unlock(&query->lock);
+	return NULL;
+}
+
+/* Waits for a moment if it is not. */
+static gboolean query_is_done(Query *query, gint64 end)
+{
+	gint64 pause = MIN(end, g_get_monotonic_time() + PAUSE_US);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&query->lock);
+
+	while (!query->done)
+		if (!g_cond_wait_until(&query->ended, &query->lock, pause))
+			break;
+	return query->done;
+}
+
+/* Why it was cancelled; NULL if it was not. */
+static char *query_await(Query *query, RunnerPatience patience)
+{
+	gint64 begun = g_get_monotonic_time();
+	gint64 end = begun + patience.seconds * G_USEC_PER_SEC;
+	gint64 now;
+
+	while (!query_is_done(query, end)) {
+		now = g_get_monotonic_time();
+		if (now >= end)
+			return g_strdup_printf("no answer within %u s", patience.seconds);
+		if (patience.wait &&
+		    !patience.wait((guint)((now - begun) / G_USEC_PER_SEC), patience.data))
+			return g_strdup("interrupted");
+	}
+	return NULL;
+}
+
+void runner_bus_status_query(RunnerPatience patience, RunnerBusStatus *ret_status)
+{
+	Query query = {.cancellable = g_cancellable_new()};
+	GThread *thread;
+	char *problem = NULL;
+
+	g_mutex_init(&query.lock);
+	g_cond_init(&query.ended);
+	thread = thread_start("runner-query", query_run, &query, &query.error);
+	if (thread) {
+		problem = query_await(&query, patience);
+		if (problem)
+			g_cancellable_cancel(query.cancellable);
+		g_thread_join(thread);
+	}
+	if (query.status.answers)
+		g_clear_pointer(&problem, g_free);
+	else if (!problem && query.error)
+		problem = g_strdup(query.error->message);
+	query.status.problem = problem;
+	g_clear_error(&query.error);
+	g_object_unref(query.cancellable);
+	g_cond_clear(&query.ended);
+	g_mutex_clear(&query.lock);
+	*ret_status = query.status;
 }
 
 void runner_bus_status_clear(RunnerBusStatus *status)

@@ -111,6 +111,10 @@ static char *runner_obstacle(const RuntimeProbe *probe, ProbeDepth depth)
 	if (probe->running && !runner->bus)
 		return g_strdup_printf("there is no D-Bus system bus, which tcmu-runner needs (%s)",
 				       runner->problem ? runner->problem : "not running");
+	if (!runner->running && runner->problem)
+		return g_strdup_printf("the D-Bus system bus does not tell whether tcmu-runner "
+				       "runs (%s)",
+				       runner->problem);
 	if (!runner->running) {
 		obstacle = other_daemon_obstacle(probe);
 		if (!obstacle)

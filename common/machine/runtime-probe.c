@@ -131,7 +131,7 @@ static void probe_files(RuntimeProbe *probe)
 }
 
 /* What only a running machine shows. */
-static void probe_machine(RuntimeProbe *probe)
+static void probe_machine(RuntimeProbe *probe, RunnerPatience patience)
 {
 	g_autoptr(MountTable) mounts = mounts_of_process("self");
 
@@ -139,7 +139,7 @@ static void probe_machine(RuntimeProbe *probe)
 	probe->fuse_device = probe_has_device(probe, "/dev/fuse");
 	probe->loop_device = probe_has_device(probe, "/dev/loop-control");
 	tcmu_users_find(&probe->tcmu);
-	runner_bus_status_query(RUNNER_SECONDS, &probe->runner);
+	runner_bus_status_query(patience, &probe->runner);
 	runner_process_examine(probe->runner.pid, &probe->runner_process);
 	memory_limits_read(0, &probe->memory);
 	if (probe->runner.pid)
@@ -168,8 +168,9 @@ static gboolean probe_is_bare(const RuntimeProbe *probe)
 	return !probe->running && !ours && !probe->fuse_program && !probe->runner_files.plugin;
 }
 
-RuntimeProbe *runtime_probe_new(void)
+RuntimeProbe *runtime_probe_new(const RunnerPatience *patience)
 {
+	const RunnerPatience usual = {.seconds = RUNNER_SECONDS};
 	RuntimeProbe *probe = g_new0(RuntimeProbe, 1);
 
 	probe->running = TRUE;
@@ -177,7 +178,7 @@ RuntimeProbe *runtime_probe_new(void)
 	probe->sysroot = sysroot_open("/", NULL);
 	probe->kernel = kernel_running(probe->sysroot);
 	probe_files(probe);
-	probe_machine(probe);
+	probe_machine(probe, patience ? *patience : usual);
 	probe_runner(probe);
 	return probe;
 }

@@ -11,7 +11,8 @@
  * it is executed or written.  The choice is then the one that `attach` would make once the sysroot
  * runs; if none of our packages is installed there, once they are.
  *
- * Takes a few seconds at most, even if nothing on the machine answers.  Changes nothing: at
+ * Takes a few seconds at most, even if nothing on the machine answers, unless the caller has more
+ * patience with a tcmu-runner that is slow.  Changes nothing: at
  * PROBE_POSSIBLE, a module that can be loaded and a runner that can be started count as present.
  */
 #pragma once
@@ -74,8 +75,8 @@ typedef struct {
 	MemoryLimits runner_memory; /* of tcmu-runner */
 } RuntimeProbe;
 
-/* Probes the running machine. */
-RuntimeProbe *runtime_probe_new(void);
+/* Probes the running machine.  NULL: the usual patience with tcmu-runner, a few seconds. */
+RuntimeProbe *runtime_probe_new(const RunnerPatience *patience);
 
 /* Probes a sysroot directory with the kernel of this release.  If `release` is NULL: the kernel
  * that runs according to the sysroot's /proc, or else the newest.  NOT_FOUND, IO. */

@@ -20,6 +20,7 @@
 #define NAME "org.kernel.TCMUService1"
 #define PATH "/org/kernel/TCMUService1"
 #define INTERFACE "org.freedesktop.DBus.ObjectManager"
+#define SLOW_SECONDS 2
 
 /* ---- a bus */
 
@@ -81,6 +82,8 @@ typedef enum {
 	LISTS_OTHERS,
 	LISTS_NOTHING,
 	REFUSES,
+	IS_SLOW,
+	LEAVES,
 	IS_SILENT,
 } Behaviour;
 
@@ -103,7 +106,7 @@ static GVariant *objects(const char *const *paths)
 	return g_variant_new("(a{oa{sa{sv}}})", &builder);
 }
 
-static void on_call(GDBusConnection *connection G_GNUC_UNUSED, const char *sender G_GNUC_UNUSED,
+static void on_call(GDBusConnection *connection, const char *sender G_GNUC_UNUSED,
 		    const char *path G_GNUC_UNUSED, const char *interface G_GNUC_UNUSED,
 		    const char *method G_GNUC_UNUSED, GVariant *parameters G_GNUC_UNUSED,
 		    GDBusMethodInvocation *invocation, gpointer data)
@@ -124,6 +127,14 @@ static void on_call(GDBusConnection *connection G_GNUC_UNUSED, const char *sende
 		break;
 	case REFUSES:
 		g_dbus_method_invocation_return_dbus_error(invocation, "org.x.No", "not today");
+		break;
+	case IS_SLOW:
+		g_usleep(SLOW_SECONDS * G_USEC_PER_SEC);
+		g_dbus_method_invocation_return_value(invocation, objects(ours));
+		break;
+	case LEAVES:
+		g_dbus_connection_close(connection, NULL, NULL, NULL);
+		g_object_unref(invocation);
 		break;
 	case IS_SILENT:
 		g_object_unref(invocation);
@@ -201,6 +212,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BusRunner, runner_clear)
 
 /* ---- answers */
 
+static RunnerPatience within(guint seconds)
+{
+	return (RunnerPatience){.seconds = seconds};
+}
+
 static void test_answers(const void *data)
 {
 	static const struct {
@@ -213,6 +229,7 @@ static void test_answers(const void *data)
 		{"it has others", LISTS_OTHERS, TRUE, FALSE, NULL},
 		{"it has none", LISTS_NOTHING, TRUE, FALSE, NULL},
 		{"it refuses", REFUSES, FALSE, FALSE, "not today"},
+		{"it is slow", IS_SLOW, TRUE, TRUE, NULL},
 		{"it is silent", IS_SILENT, FALSE, FALSE, "no answer within 1 s"},
 	};
 	g_auto(Bus) bus = {0};
@@ -226,7 +243,7 @@ static void test_answers(const void *data)
 
 		test_row("%s", rows[i].name);
 		runner_init(&runner, &bus, rows[i].behaviour);
-		runner_bus_status_query(rows[i].behaviour == IS_SILENT ? 1 : 30, &status);
+		runner_bus_status_query(within(rows[i].behaviour == IS_SILENT ? 1 : 30), &status);
 		CHECK(status.bus && status.running);
 		CHECK_UINT(status.pid, (guint64)getpid());
 		CHECK_INT(status.answers, rows[i].answers);
@@ -238,6 +255,65 @@ static void test_answers(const void *data)
 	}
 }
 
+typedef struct {
+	guint calls, last, max; /* `max`: seconds after which the caller gives up */
+	GThread *thread;
+} Waiting;
+
+static gboolean wait_on(guint passed, gpointer data)
+{
+	Waiting *waiting = data;
+
+	CHECK(waiting->thread == g_thread_self() && passed >= waiting->last);
+	waiting->calls++;
+	waiting->last = passed;
+	return passed < waiting->max;
+}
+
+static void test_wait(const void *data)
+{
+	Waiting waiting = {.max = 30, .thread = g_thread_self()};
+	const RunnerPatience patience = {30, wait_on, &waiting};
+	g_auto(Bus) bus = {0};
+	g_auto(BusRunner) slow = {0}, silent = {0};
+	g_auto(RunnerBusStatus) status = {0}, cut = {0};
+
+	(void)data;
+	if (!bus_init(&bus))
+		return;
+	runner_init(&slow, &bus, IS_SLOW);
+	runner_bus_status_query(patience, &status);
+	CHECK(status.answers && status.subtype);
+	CHECK_STR(status.problem, NULL);
+	CHECK(waiting.calls > 1 && waiting.last >= SLOW_SECONDS - 1);
+	runner_clear(&slow);
+	slow.thread = NULL;
+	test_row("given up");
+	waiting = (Waiting){.max = 1, .thread = g_thread_self()};
+	runner_init(&silent, &bus, IS_SILENT);
+	runner_bus_status_query(patience, &cut);
+	CHECK(cut.running && !cut.answers);
+	CHECK_STR(cut.problem, "interrupted");
+	CHECK_UINT(waiting.last, 1);
+}
+
+/* As one that is being restarted: what was asked of it does not count. */
+static void test_leaves(const void *data)
+{
+	g_auto(Bus) bus = {0};
+	g_auto(BusRunner) runner = {0};
+	g_auto(RunnerBusStatus) status = {0};
+
+	(void)data;
+	if (!bus_init(&bus))
+		return;
+	runner_init(&runner, &bus, LEAVES);
+	runner_bus_status_query(within(30), &status);
+	CHECK(status.bus && !status.running && !status.answers);
+	CHECK_UINT(status.pid, 0);
+	CHECK_STR(status.problem, NULL);
+}
+
 static void test_no_runner(const void *data)
 {
 	g_auto(Bus) bus = {0};
@@ -246,7 +322,7 @@ static void test_no_runner(const void *data)
 	(void)data;
 	if (!bus_init(&bus))
 		return;
-	runner_bus_status_query(30, &status);
+	runner_bus_status_query(within(30), &status);
 	CHECK(status.bus && !status.running && !status.answers && !status.subtype);
 	CHECK_UINT(status.pid, 0);
 	CHECK_STR(status.problem, NULL);
@@ -262,7 +338,7 @@ static void test_no_bus(const void *data)
 
 		test_row("%s", addresses[i]);
 		g_setenv("DBUS_SYSTEM_BUS_ADDRESS", addresses[i], TRUE);
-		runner_bus_status_query(30, &status);
+		runner_bus_status_query(within(30), &status);
 		CHECK(!status.bus && !status.running && !status.answers);
 		CHECK(status.problem != NULL);
 	}
@@ -282,7 +358,7 @@ static void test_silent_bus(const void *data)
 	g_strlcpy(there.sun_path, path, sizeof there.sun_path);
 	CHECK(!bind(fd, (struct sockaddr *)&there, sizeof there) && !listen(fd, 1));
 	g_setenv("DBUS_SYSTEM_BUS_ADDRESS", address, TRUE);
-	runner_bus_status_query(1, &status);
+	runner_bus_status_query(within(1), &status);
 	CHECK(!status.bus && !status.running);
 	CHECK_STR(status.problem, "no answer within 1 s");
 	CHECK_WITHIN(begun, 20);
@@ -291,6 +367,8 @@ static void test_silent_bus(const void *data)
 int main(int argc, char **argv)
 {
 	test_add("a runner lists its handlers, refuses, or is silent", test_answers, NULL);
+	test_add("the caller can watch the wait, and end it", test_wait, NULL);
+	test_add("a runner that leaves the bus does not run", test_leaves, NULL);
 	test_add("a bus without a runner", test_no_runner, NULL);
 	test_add("no bus", test_no_bus, NULL);
 	test_add("a silent bus does not delay for long", test_silent_bus, NULL);

@@ -126,6 +126,12 @@ static void bus_refuses(Machine *machine)
 	machine->probe.runner = (RunnerBusStatus){.problem = (char *)"refused"};
 }
 
+static void bus_does_not_tell(Machine *machine)
+{
+	machine->probe.runner =
+		(RunnerBusStatus){.bus = TRUE, .problem = (char *)"no answer within 5 s"};
+}
+
 static void not_started(Machine *machine)
 {
 	machine->probe.runner = (RunnerBusStatus){.bus = TRUE};
@@ -277,6 +283,9 @@ static const ChoiceRow rows[] = {
 	{"a system bus that refuses", bus_refuses,
 	 SAME("there is no D-Bus system bus, which tcmu-runner needs (refused)"), NULL,
 	 "start D-Bus"},
+	{"a system bus that does not tell", bus_does_not_tell,
+	 SAME("the D-Bus system bus does not tell whether tcmu-runner runs (no answer within 5 s)"),
+	 NULL, NULL},
 	{"the runner does not run", not_started, NULL, "tcmu-runner does not run", NULL, NULL},
 	{"a runner that is too old", old_runner,
 	 SAME("the plugin is not made for tcmu-runner 1.2.0"), NULL,
