@@ -135,7 +135,8 @@ static gboolean device_make_over_fuse(Attaching *attaching, const RuntimeProbe *
 	return TRUE;
 }
 
-/* TCMU may fail although the probe found it usable: falls back to FUSE unless TCMU is wanted. */
+/* TCMU may fail although the probe found it usable: falls back to FUSE unless TCMU is wanted, or
+ * may work at another time. */
 static gboolean device_make_over_tcmu_or_fuse(Attaching *attaching, const RuntimeProbe *probe,
 					      GError **error)
 {
@@ -146,7 +147,8 @@ static gboolean device_make_over_tcmu_or_fuse(Attaching *attaching, const Runtim
 		return TRUE;
 	if (!interrupt_check(error))
 		return FALSE;
-	if (attaching->wanted.frontend == FRONTEND_TCMU) {
+	if (attaching->wanted.frontend == FRONTEND_TCMU ||
+	    g_error_matches(tcmu, STORAGEOS_ERROR, STORAGEOS_ERROR_BUSY)) {
 		g_propagate_error(error, g_steal_pointer(&tcmu));
 		return FALSE;
 	}

@@ -94,7 +94,10 @@ static void probe_print_modules(const RuntimeProbe *probe)
 	if (!probe->running)
 		return;
 	line_print("configfs mounted", "%s", probe->configfs ? probe->configfs : "no");
-	line_print("TCM-USER netlink", "%s", probe->tcmu.netlink ? "yes" : "no");
+	line_print("TCM-USER netlink", "%s",
+		   probe->tcmu.netlink		 ? "yes"
+		   : probe->tcmu.netlink_problem ? probe->tcmu.netlink_problem
+						 : "no");
 }
 
 static const char *runner_describe(const RuntimeProbe *probe)

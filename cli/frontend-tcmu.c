@@ -168,7 +168,11 @@ gboolean frontend_tcmu_prepare(const Places *places, const RuntimeProbe *before,
 		after = frontend_tcmu_probe(places);
 		obstacle = runtime_probe_tcmu_obstacle(after, PROBE_READY);
 	}
-	return !obstacle || error_set(error, STORAGEOS_ERROR_UNSUPPORTED, "%s", obstacle);
+	return !obstacle || error_set(error,
+				      runtime_probe_is_unsure(after ? after : before, PROBE_READY)
+					      ? STORAGEOS_ERROR_BUSY
+					      : STORAGEOS_ERROR_UNSUPPORTED,
+				      "%s", obstacle);
 }
 
 /* ---- making */

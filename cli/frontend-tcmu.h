@@ -21,7 +21,8 @@ void frontend_tcmu_look(const Places *places, TcmuParts *ret_parts);
 RuntimeProbe *frontend_tcmu_probe(const Places *places);
 
 /* Loads modules, mounts configfs and starts tcmu-runner, where they are needed after this probe.
- * FALSE with UNSUPPORTED and the first thing that is missing. */
+ * FALSE with UNSUPPORTED and the first thing that is missing; BUSY: TCMU may work at another time.
+ */
 gboolean frontend_tcmu_prepare(const Places *places, const RuntimeProbe *before, GError **error);
 
 /* Creates the backstore and the LUN and returns the disk's path.  On failure, removes both. */

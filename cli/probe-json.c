@@ -52,6 +52,7 @@ static void json_add_modules(Json *object, const RuntimeProbe *probe)
 	json_add_flag(object, "configfs_mounted", probe->configfs != NULL);
 	json_add_text(object, "configfs", probe->configfs);
 	json_add_flag(object, "tcmu_netlink", probe->tcmu.netlink);
+	json_add_text(object, "tcmu_netlink_problem", probe->tcmu.netlink_problem);
 }
 
 static const char *plugin_name(RunnerPlugin plugin)

@@ -130,7 +130,14 @@ static char *runner_obstacle(const RuntimeProbe *probe, ProbeDepth depth)
 			       : g_strdup("tcmu-runner does not list the subtype " RUNNER_SUBTYPE);
 }
 
-char *runtime_probe_tcmu_obstacle(const RuntimeProbe *probe, ProbeDepth depth)
+static gboolean family_is_absent(const RuntimeProbe *probe)
+{
+	return probe->running && !probe->tcmu.netlink &&
+	       module_is_active(probe->modules[PROBE_TARGET_CORE_USER]);
+}
+
+/* What has been found to be missing. */
+static char *sure_obstacle(const RuntimeProbe *probe, ProbeDepth depth)
 {
 	char *obstacle = module_obstacle(probe, for_tcmu, depth);
 
@@ -138,14 +145,39 @@ char *runtime_probe_tcmu_obstacle(const RuntimeProbe *probe, ProbeDepth depth)
 		return obstacle;
 	if (depth == PROBE_READY && !probe->configfs)
 		return g_strdup("configfs is not mounted");
-	if (probe->running && !probe->tcmu.netlink &&
-	    module_is_active(probe->modules[PROBE_TARGET_CORE_USER]))
+	if (family_is_absent(probe) && !probe->tcmu.netlink_problem)
 		return g_strdup("the kernel has no netlink family TCM-USER");
 	if (!probe->bare && !probe->runner_program && !probe->runner.running)
 		return g_strdup("tcmu-runner is not installed");
 	if (!probe->bare && !probe->targetcli_program)
 		return g_strdup("targetcli is not installed");
 	return runner_obstacle(probe, depth);
+}
+
+/* What could not be found out. */
+static char *unsure_obstacle(const RuntimeProbe *probe)
+{
+	return family_is_absent(probe) && probe->tcmu.netlink_problem
+		       ? g_strdup_printf("the kernel does not tell whether it has the netlink "
+					 "family TCM-USER (%s); try again, or use "
+					 "--frontend fuse",
+					 probe->tcmu.netlink_problem)
+		       : NULL;
+}
+
+char *runtime_probe_tcmu_obstacle(const RuntimeProbe *probe, ProbeDepth depth)
+{
+	char *obstacle = sure_obstacle(probe, depth);
+
+	return obstacle ? obstacle : unsure_obstacle(probe);
+}
+
+gboolean runtime_probe_is_unsure(const RuntimeProbe *probe, ProbeDepth depth)
+{
+	g_autofree char *sure = sure_obstacle(probe, depth);
+	g_autofree char *unsure = unsure_obstacle(probe);
+
+	return !sure && unsure;
 }
 
 /* ---- FUSE */
@@ -182,6 +214,11 @@ gboolean runtime_probe_choose(const RuntimeProbe *probe, Frontend wanted, Fronte
 	g_autofree char *fuse = runtime_probe_fuse_obstacle(probe);
 	gboolean possible;
 
+	if (wanted == FRONTEND_AUTO && runtime_probe_is_unsure(probe, PROBE_POSSIBLE)) {
+		*ret_chosen = FRONTEND_TCMU;
+		*ret_reason = g_steal_pointer(&tcmu);
+		return FALSE;
+	}
 	*ret_chosen = wanted == FRONTEND_AUTO ? (tcmu ? FRONTEND_FUSE : FRONTEND_TCMU) : wanted;
 	possible = *ret_chosen == FRONTEND_TCMU ? !tcmu : !fuse;
 	if (wanted != FRONTEND_AUTO)

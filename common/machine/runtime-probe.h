@@ -97,6 +97,10 @@ gboolean runtime_probe_has_tcmu(const RuntimeProbe *probe);
 char *runtime_probe_tcmu_obstacle(const RuntimeProbe *probe, ProbeDepth depth);
 char *runtime_probe_fuse_obstacle(const RuntimeProbe *probe);
 
+/* Whether TCMU may work although there is an obstacle: something could not be found out.  FUSE is
+ * not chosen for that, because the choice would depend on the moment. */
+gboolean runtime_probe_is_unsure(const RuntimeProbe *probe, ProbeDepth depth);
+
 /* The front end that `attach` would use for `wanted`, and the reason in one line.  FALSE if it
  * cannot be used; the reason is set in either case. */
 gboolean runtime_probe_choose(const RuntimeProbe *probe, Frontend wanted, Frontend *ret_chosen,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/machine/tcmu-users.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
@@ -17,6 +18,7 @@
 #define TCMU_FAMILY "TCM-USER"
 #define TCMU_GROUP "config"
 #define NETLINK_SECONDS 2
+#define HEADS (NLMSG_HDRLEN + GENL_HDRLEN)
 #define FILES_MAX 65536 /* descriptors looked at for one process */
 
 /* ---- the netlink family */
@@ -70,7 +72,13 @@ static guint32 group_find(Attributes attributes)
 	return number;
 }
 
-static void family_ask(TcmuUsers *users)
+typedef union {
+	struct nlmsghdr header;
+	guint8 bytes[8192];
+} Answer;
+
+/* 0 or an errno; ENOENT: there is no such family. */
+static int family_ask(Answer *answer, gsize *ret_length)
 {
 	struct {
 		struct nlmsghdr header;
@@ -87,22 +95,47 @@ static void family_ask(TcmuUsers *users)
 		.name = TCMU_FAMILY,
 	};
 	const struct timeval patience = {.tv_sec = NETLINK_SECONDS};
-	union {
-		struct nlmsghdr header;
-		guint8 bytes[8192];
-	} answer;
-	const gsize heads = NLMSG_HDRLEN + GENL_HDRLEN;
 	autofd fd = fd_above_stdio(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC));
 	ssize_t length;
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) ||
 	    send(fd, &request, sizeof request, 0) != (ssize_t)sizeof request)
-		return;
-	length = recv(fd, &answer, sizeof answer, 0);
-	if (length < (ssize_t)heads || answer.header.nlmsg_type != GENL_ID_CTRL)
-		return;
-	users->netlink = TRUE;
-	users->group = group_find((Attributes){answer.bytes + heads, (gsize)length - heads});
+		return errno;
+	do
+		length = recv(fd, answer, sizeof *answer, 0);
+	while (length < 0 && errno == EINTR);
+	*ret_length = length < 0 ? 0 : (gsize)length;
+	return length < 0 ? errno : 0;
+}
+
+static int answer_errno(const Answer *answer, gsize length)
+{
+	struct nlmsgerr refusal;
+
+	if (length >= HEADS && answer->header.nlmsg_type == GENL_ID_CTRL)
+		return 0;
+	if (length < NLMSG_HDRLEN + sizeof refusal || answer->header.nlmsg_type != NLMSG_ERROR)
+		return EPROTO;
+	memcpy(&refusal, answer->bytes + NLMSG_HDRLEN, sizeof refusal);
+	return refusal.error < 0 ? -refusal.error : EPROTO;
+}
+
+/* Only the kernel's answer that there is none counts as one: anything else may pass. */
+static void family_find(TcmuUsers *users)
+{
+	Answer answer;
+	gsize length = 0;
+	int err = family_ask(&answer, &length);
+
+	if (!err)
+		err = answer_errno(&answer, length);
+	users->netlink = !err;
+	if (!err)
+		users->group = group_find((Attributes){answer.bytes + HEADS, length - HEADS});
+	else if (err == EAGAIN)
+		users->netlink_problem = g_strdup_printf("no answer within %d s", NETLINK_SECONDS);
+	else if (err != ENOENT && err != EAFNOSUPPORT && err != EPROTONOSUPPORT)
+		users->netlink_problem = g_strdup(g_strerror(err));
 }
 
 /* ---- devices */
@@ -322,7 +355,7 @@ void tcmu_users_find(TcmuUsers *ret_users)
 {
 	memset(ret_users, 0, sizeof *ret_users);
 	ret_users->complete = geteuid() == 0;
-	family_ask(ret_users);
+	family_find(ret_users);
 	tcmu_users_scan("/proc", "/sys", ret_users);
 }
 
@@ -339,6 +372,7 @@ const TcmuUser *tcmu_users_other(const TcmuUsers *users, guint32 runner)
 
 void tcmu_users_clear(TcmuUsers *users)
 {
+	g_clear_pointer(&users->netlink_problem, g_free);
 	g_clear_pointer(&users->subtypes, g_free);
 	g_clear_pointer(&users->users, g_ptr_array_unref);
 }

@@ -26,13 +26,14 @@ typedef struct {
 } TcmuUser;
 
 typedef struct {
-	gboolean netlink;  /* the netlink family is registered */
-	guint32 group;	   /* its multicast group; 0: not known */
-	guint devices;	   /* number of TCMU devices */
-	guint own_devices; /* of these, devices of our subtype */
-	char *subtypes;	   /* of the other devices: "rbd, qcow"; or NULL */
-	gboolean complete; /* every process was looked at (as root) */
-	GPtrArray *users;  /* of TcmuUser */
+	gboolean netlink;      /* the netlink family is registered */
+	char *netlink_problem; /* why it is not known whether it is; or NULL */
+	guint32 group;	       /* its multicast group; 0: not known */
+	guint devices;	       /* number of TCMU devices */
+	guint own_devices;     /* of these, devices of our subtype */
+	char *subtypes;	       /* of the other devices: "rbd, qcow"; or NULL */
+	gboolean complete;     /* every process was looked at (as root) */
+	GPtrArray *users;      /* of TcmuUser */
 } TcmuUsers;
 
 /* Takes time in proportion to the number of processes and their open files. */

@@ -103,12 +103,24 @@ static void no_netlink(Machine *machine)
 	machine->probe.tcmu.netlink = FALSE;
 }
 
+static void netlink_is_silent(Machine *machine)
+{
+	no_netlink(machine);
+	machine->probe.tcmu.netlink_problem = (char *)"no answer within 2 s";
+}
+
 static void no_runner(Machine *machine)
 {
 	machine->probe.runner_program = NULL;
 	machine->probe.runner_files.generation = RUNNER_GENERATION_UNKNOWN;
 	machine->probe.runner_files.plugin = NULL;
 	machine->probe.runner = (RunnerBusStatus){.bus = TRUE};
+}
+
+static void netlink_is_silent_without_runner(Machine *machine)
+{
+	netlink_is_silent(machine);
+	no_runner(machine);
 }
 
 static void no_targetcli(Machine *machine)
@@ -260,6 +272,9 @@ typedef struct {
 } ChoiceRow;
 
 #define SAME(text) text, text
+#define SILENT_KERNEL                                                                              \
+	"the kernel does not tell whether it has the netlink family TCM-USER (no answer within "   \
+	"2 s); try again, or use --frontend fuse"
 
 static const ChoiceRow rows[] = {
 	{"all is well", is_well, SAME(NULL), NULL, NULL},
@@ -273,6 +288,10 @@ static const ChoiceRow rows[] = {
 	{"configfs is not mounted", no_configfs, NULL, "configfs is not mounted", NULL, NULL},
 	{"the netlink family is not there", no_netlink,
 	 SAME("the kernel has no netlink family TCM-USER"), NULL, NULL},
+	{"the kernel does not tell", netlink_is_silent, SAME(SILENT_KERNEL), NULL, NULL},
+	{"and there is no tcmu-runner", netlink_is_silent_without_runner,
+	 SAME("tcmu-runner is not installed"), NULL,
+	 "apt-get install tcmu-runner tcmu-handler-storageos"},
 	{"no tcmu-runner", no_runner, SAME("tcmu-runner is not installed"), NULL,
 	 "apt-get install tcmu-runner tcmu-handler-storageos"},
 	{"no targetcli", no_targetcli, SAME("targetcli is not installed"), NULL,
@@ -367,6 +386,11 @@ static void test_choice(const void *data)
 		{bare, FRONTEND_AUTO, FRONTEND_TCMU, TRUE, "the kernel offers TCMU"},
 		{no_targetcli, FRONTEND_AUTO, FRONTEND_FUSE, TRUE,
 		 "no TCMU: targetcli is not installed"},
+		{no_netlink, FRONTEND_AUTO, FRONTEND_FUSE, TRUE,
+		 "no TCMU: the kernel has no netlink family TCM-USER"},
+		{netlink_is_silent, FRONTEND_AUTO, FRONTEND_TCMU, FALSE, SILENT_KERNEL},
+		{netlink_is_silent_without_runner, FRONTEND_AUTO, FRONTEND_FUSE, TRUE,
+		 "no TCMU: tcmu-runner is not installed"},
 		{nothing_at_all, FRONTEND_AUTO, FRONTEND_FUSE, FALSE,
 		 "no TCMU: kernel 6.1 lacks target_core_user; no FUSE: kernel 6.1 lacks "
 		 "fuse, loop"},

@@ -276,7 +276,19 @@ static void answer_of_kernel(const char *name, gsize number_length)
 	end_attribute(groups);
 }
 
-static void check_family(const char *row, gboolean netlink, guint32 group)
+static void answer_with_error(int error)
+{
+	const struct nlmsghdr header = {.nlmsg_type = NLMSG_ERROR};
+	const struct nlmsgerr refusal = {.error = error};
+
+	memset(answer, 0, sizeof answer);
+	answer_length = 0;
+	append(&header, sizeof header);
+	append(&refusal, sizeof refusal);
+}
+
+/* `problem`: why it is not known whether the family is there. */
+static void check_family(const char *row, gboolean netlink, guint32 group, const char *problem)
 {
 	g_auto(TcmuUsers) users = {0};
 
@@ -284,6 +296,7 @@ static void check_family(const char *row, gboolean netlink, guint32 group)
 	tcmu_users_find(&users);
 	CHECK_INT(users.netlink, netlink);
 	CHECK_UINT(users.group, group);
+	CHECK_STR(users.netlink_problem, problem);
 	CHECK_INT(users.complete, geteuid() == 0);
 }
 
@@ -292,7 +305,7 @@ static void test_family(const void *data G_GNUC_UNUSED)
 	gssize whole;
 
 	answer_of_kernel("config", sizeof(guint32));
-	check_family("there", TRUE, 40);
+	check_family("there", TRUE, 40, NULL);
 	whole = answer_length;
 	for (answer_length = whole - 1; answer_length >= 0; answer_length--) {
 		g_auto(TcmuUsers) users = {0};
@@ -300,19 +313,26 @@ static void test_family(const void *data G_GNUC_UNUSED)
 		test_row("cut off at %zd of %zd bytes", answer_length, whole);
 		tcmu_users_find(&users);
 		CHECK_INT(users.netlink, answer_length >= (gssize)(NLMSG_HDRLEN + GENL_HDRLEN));
+		CHECK_INT(users.netlink_problem != NULL, !users.netlink);
 		CHECK_UINT(users.group, 0);
 	}
-	check_family("no answer", FALSE, 0);
+	check_family("no answer", FALSE, 0, "no answer within 2 s");
 	answer_of_kernel("configs", sizeof(guint32));
-	check_family("no group of that name", TRUE, 0);
+	check_family("no group of that name", TRUE, 0, NULL);
 	answer_of_kernel("config", sizeof(guint16));
-	check_family("a number of another length", TRUE, 0);
+	check_family("a number of another length", TRUE, 0, NULL);
 	begin_answer(GENL_ID_CTRL);
-	check_family("no groups", TRUE, 0);
+	check_family("no groups", TRUE, 0, NULL);
 	begin_attribute(CTRL_ATTR_MCAST_GROUPS);
-	check_family("an attribute of no length", TRUE, 0);
-	begin_answer(NLMSG_ERROR);
-	check_family("no such family", FALSE, 0);
+	check_family("an attribute of no length", TRUE, 0, NULL);
+	answer_with_error(-ENOENT);
+	check_family("no such family", FALSE, 0, NULL);
+	answer_with_error(-ENOMEM);
+	check_family("no memory to answer", FALSE, 0, g_strerror(ENOMEM));
+	answer_with_error(0);
+	check_family("an acknowledgement", FALSE, 0, g_strerror(EPROTO));
+	begin_answer(NLMSG_DONE);
+	check_family("another message", FALSE, 0, g_strerror(EPROTO));
 }
 
 /* No socket can be made, as at the limit of open files. */
@@ -324,7 +344,7 @@ static void test_no_socket(const void *data G_GNUC_UNUSED)
 	CHECK_INT(getrlimit(RLIMIT_NOFILE, &before), 0);
 	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
 	CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), 0);
-	check_family("no socket", FALSE, 0);
+	check_family("no socket", FALSE, 0, g_strerror(EMFILE));
 	CHECK_INT(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
@@ -349,6 +369,6 @@ int main(int argc, char **argv)
 	test_add("incomplete entries are skipped", test_odd, NULL);
 	test_add("no /proc and no /sys", test_nothing, NULL);
 	test_add("the group is the one that the kernel names", test_family, NULL);
-	test_add("without a socket the group is unknown", test_no_socket, NULL);
+	test_add("without a socket it is not known", test_no_socket, NULL);
 	return test_run(argc, argv);
 }
