@@ -42,6 +42,13 @@ static gboolean first_word_is(const char *line, const char *name)
 	return is_word(line, strcspn(line, " \t\n"), name);
 }
 
+/* Of /proc/modules: another process is loading the module, which cannot be used yet. */
+static gboolean is_being_loaded(const char *line, const char *name)
+{
+	return first_word_is(line, name) &&
+	       g_strstr_len(line, (gssize)strcspn(line, "\n"), " Loading ");
+}
+
 static gboolean last_word_is(const char *line, const char *name)
 {
 	gsize end = strcspn(line, "\n"), start = end;
@@ -303,6 +310,9 @@ KernelOption kernel_module_option(const Kernel *kernel, const char *options)
 
 ModuleState kernel_module_state(const Kernel *kernel, const char *name, const char *options)
 {
+	if (kernel->running && module_is_loadable(kernel, name) &&
+	    file_has_line(kernel->sysroot, "/proc/modules", is_being_loaded, name))
+		return MODULE_LOADABLE;
 	if (kernel->running && file_has_line(kernel->sysroot, "/proc/modules", first_word_is, name))
 		return MODULE_LOADED;
 	if ((kernel->running && module_shows_itself(kernel, name)) ||

@@ -19,7 +19,8 @@
 
 typedef enum {
 	MODULE_MISSING,
-	MODULE_LOADABLE, /* in the index, and its file exists */
+	MODULE_LOADABLE, /* in the index, and its file exists; also while another process loads it:
+			  * modprobe waits for that */
 	MODULE_LOADED,
 	MODULE_BUILT_IN,
 } ModuleState;

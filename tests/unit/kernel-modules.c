@@ -51,7 +51,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ModulesMachine, machine_clear)
 static void put_all(const ModulesMachine *machine)
 {
 	put(machine, "proc/modules",
-	    "tcm_loop 40960 1 - Live 0x0\ntcm_loop2 1 0 - Live 0x0\nloop 45056 0 - Live 0x0\n");
+	    "tcm_loop 40960 1 - Live 0x0\ntcm_loop2 1 0 - Live 0x0\nloop 45056 0 - Live 0x0\n"
+	    "flat 4096 0 - Loading 0x0\nfileless 4096 0 - Loading 0x0\n");
 	put(machine, "proc/filesystems", "nodev\tsysfs\nnodev\tconfigfs\n\text4\n");
 	put(machine, "proc/devices", "Character devices:\n 10 misc\n246 uio\n\nBlock devices:\n");
 	put(machine, "sys/module/fuse/version", "1\n");
@@ -82,7 +83,8 @@ static const struct {
 	{"target_core_user", "loadable", "loadable"},
 	{"gone", "missing", "missing"}, /* listed in the index, but the file is missing */
 	{"absolute", "loadable", "loadable"},
-	{"flat", "loadable", "loadable"},
+	{"flat", "loadable", "loadable"}, /* it is being loaded */
+	{"fileless", "loaded", "missing"},
 	{"none", "missing", "missing"},
 };
 
