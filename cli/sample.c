@@ -50,13 +50,8 @@ Sample *sample_take(const Config *config, const VolumeName *name, GError **error
 	return sample_take_from(config, socket, error);
 }
 
-/* The inverse of control_name(), except of a long name, whose end it has cut. */
-static char *socket_volume(const char *socket)
-{
-	return g_strdelimit(g_strdup(socket), ":", '/');
-}
-
-/* Skips sockets without a server: a killed server leaves its socket behind. */
+/* Skips what is no volume's socket, and sockets without a server: a killed server leaves its socket
+ * behind. */
 GPtrArray *sample_take_all(const Config *config, GPtrArray *problems)
 {
 	GPtrArray *samples = g_ptr_array_new_with_free_func((GDestroyNotify)sample_free);
@@ -67,10 +62,12 @@ GPtrArray *sample_take_all(const Config *config, GPtrArray *problems)
 		g_ptr_array_add(problems, g_strdup(unseen->message));
 	for (guint i = 0; sockets && i < sockets->len; i++) {
 		const char *socket = g_ptr_array_index(sockets, i);
-		g_autofree char *volume = socket_volume(socket);
+		g_autofree char *volume = control_name_volume(socket);
 		g_autoptr(GError) error = NULL;
-		Sample *sample = sample_take_from(config, socket, &error);
+		Sample *sample = volume ? sample_take_from(config, socket, &error) : NULL;
 
+		if (!volume)
+			continue;
 		if (sample)
 			g_ptr_array_add(samples, sample);
 		else if (!g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))

@@ -13,6 +13,11 @@
 #include "common/base/names.h"
 #include "common/base/text.h"
 
+/* Of a long name. */
+#define CUT_LENGTH 40
+#define DIGEST_LENGTH 20
+#define UTF8_MAX 4
+
 char *control_name(const VolumeName *volume)
 {
 	g_autofree char *text = volume_name_format(volume);
@@ -22,8 +27,36 @@ char *control_name(const VolumeName *volume)
 	if (strlen(text) <= NAME_LENGTH_MAX)
 		return g_steal_pointer(&text);
 	digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
-	text[text_whole_length(text, 40)] = '\0';
-	return g_strdup_printf("%s~%.20s", text, digest);
+	text[text_whole_length(text, CUT_LENGTH)] = '\0';
+	return g_strdup_printf("%s~%.*s", text, DIGEST_LENGTH, digest);
+}
+
+/* The length of what a long name was cut to; 0: the name was not cut. */
+static gsize cut_length(const char *socket)
+{
+	const char *mark = strrchr(socket, '~');
+	gsize length = mark ? (gsize)(mark - socket) : 0;
+
+	return length + UTF8_MAX > CUT_LENGTH && length <= CUT_LENGTH &&
+			       strlen(mark + 1) == DIGEST_LENGTH &&
+			       strspn(mark + 1, "0123456789abcdef") == DIGEST_LENGTH
+		       ? length
+		       : 0;
+}
+
+char *control_name_volume(const char *socket)
+{
+	gsize cut = cut_length(socket);
+	g_autofree char *text = cut ? g_strndup(socket, cut) : g_strdup(socket);
+	g_autoptr(VolumeName) name = NULL;
+	g_autofree char *again = NULL;
+
+	g_strdelimit(text, ":", '/');
+	if (cut)
+		return g_steal_pointer(&text);
+	name = volume_name_parse_any(text, NULL);
+	again = name ? control_name(name) : NULL;
+	return g_strcmp0(again, socket) ? NULL : g_steal_pointer(&text);
 }
 
 static char *directory_path(const Config *config)

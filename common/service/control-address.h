@@ -24,6 +24,10 @@ void control_address(int directory, const char *name, struct sockaddr_un *ret_ad
 /* The socket's name for a volume: unique, and at most NAME_LENGTH_MAX bytes.  Free the result. */
 char *control_name(const VolumeName *volume);
 
+/* The volume whose socket has this name ("default/db"); of a long name, which control_name() has
+ * cut, only the beginning.  NULL: control_name() makes no such name.  Free the result. */
+char *control_name_volume(const char *socket);
+
 /* The names of all sockets in the directory, sorted, whether anybody answers there or not.  NULL
  * with IO if the directory cannot be read.  Free with g_ptr_array_unref(). */
 GPtrArray *control_list(const Config *config, GError **error);

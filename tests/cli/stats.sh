@@ -132,6 +132,21 @@ must "the server has ended" wait_for 10 gone "$server"
 is "the server's socket is gone" "$(ls "$WORK/run/control")" default:other
 must "end the other" unmount "$WORK/mnt2"
 
+# ---- what others put beside the sockets
+
+must "serve" serve db
+echo >"$WORK/run/control/core.1"
+mkdir "$WORK/run/control/db"
+mkfifo "$WORK/run/control/default:x~"
+is "what is no volume's socket is not asked" "$("$STORAGEOS" stats --json 2>&1 | jq -r '.[].volume')" default/db
+check "nor is it an error" "$STORAGEOS" stats
+is "nor for Prometheus" "$(metric storageos_collection_failed)" 0
+echo >"$WORK/run/control/default:y"
+refuses "a file in the place of a volume's socket is one" 'default/y: .*is a file and not the server' "$STORAGEOS" stats
+rm -r "$WORK"/run/control/{core.1,db,default:x~,default:y}
+must "end" unmount "$WORK/mnt"
+must "the server has ended" wait_for 10 gone "$server"
+
 # ---- a volume is made while the deleted volume of its name is still served
 
 must "serve" serve db

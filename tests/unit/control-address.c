@@ -86,21 +86,53 @@ static void test_address_of_long_path(const void *data)
 static void test_names(const void *data)
 {
 	static const struct {
-		const char *pool, *name, *socket;
+		const char *pool, *name, *socket, *snapshot;
 	} rows[] = {
-		{"default", "db", "default:db"},
-		{"a", "b.c-d_e", "a:b.c-d_e"},
-		{NULL, "/dev/sdb", ":dev:sdb"},
-		{NULL, "/dev/disk/by-id/x", ":dev:disk:by-id:x"},
+		{"default", "db", "default:db", NULL},
+		{"a", "b.c-d_e", "a:b.c-d_e", NULL},
+		{NULL, "/dev/sdb", ":dev:sdb", NULL},
+		{NULL, "/dev/disk/by-id/x", ":dev:disk:by-id:x", NULL},
+		{"default", "db", "default:db@monday", "monday"},
 	};
 
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
 		const VolumeName name = {.pool = (char *)rows[i].pool,
-					 .name = (char *)rows[i].name};
+					 .name = (char *)rows[i].name,
+					 .snapshot = (char *)rows[i].snapshot};
 		g_autofree char *socket = control_name(&name);
 
+		g_autofree char *text = volume_name_format(&name);
+		g_autofree char *volume = control_name_volume(socket);
+
 		CHECK_STR(socket, rows[i].socket);
+		CHECK_STR(volume, text);
+	}
+}
+
+static void test_foreign_names(const void *data)
+{
+	static const char *const rows[] = {
+		"db",
+		"core.123",
+		"README",
+		"default:db~",
+		"default:db.swp:x",
+		"default:db@",
+		"default:",
+		":",
+		"~",
+		"default:db~0123456789abcdef0123",
+		":dev::sdb",
+		"default:nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn~0123456789abcdef012G",
+	};
+
+	(void)data;
+	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autofree char *volume = control_name_volume(rows[i]);
+
+		test_row("%s", rows[i]);
+		CHECK_STR(volume, NULL);
 	}
 }
 
@@ -109,7 +141,7 @@ static void test_long_names(const void *data)
 {
 	g_autofree char *pool = g_strnfill(NAME_LENGTH_MAX, 'p');
 	char one[NAME_LENGTH_MAX + 1], two[NAME_LENGTH_MAX + 1];
-	g_autofree char *a = NULL, *b = NULL, *again = NULL;
+	g_autofree char *a = NULL, *b = NULL, *again = NULL, *volume = NULL;
 
 	(void)data;
 	memset(one, 'n', NAME_LENGTH_MAX);
@@ -122,6 +154,8 @@ static void test_long_names(const void *data)
 	CHECK(strlen(a) <= NAME_LENGTH_MAX && strlen(b) <= NAME_LENGTH_MAX);
 	CHECK(strcmp(a, b) != 0);
 	CHECK_STR(a, again);
+	volume = control_name_volume(a);
+	CHECK_STR(volume, "pppppppppppppppppppppppppppppppppppppppp");
 	CHECK(!strchr(a, '/'));
 }
 
@@ -156,6 +190,7 @@ int main(int argc, char **argv)
 	test_add("a file in the directory's place is an error", test_file_in_place, NULL);
 	test_add("a socket's path may be longer than an address", test_address_of_long_path, NULL);
 	test_add("a socket is named after its volume", test_names, NULL);
+	test_add("other names are of no volume", test_foreign_names, NULL);
 	test_add("long names are cut and stay different", test_long_names, NULL);
 	test_add("sockets are listed in order, unfinished ones left out", test_list, NULL);
 	return test_run(argc, argv);
