@@ -13,8 +13,8 @@
 #include "common/base/error.h"
 #include "common/machine/mounts.h"
 
-#define MODPROBE_SECONDS 20
-#define RUNNER_START_SECONDS 20
+#define MODPROBE_SECONDS 60
+#define RUNNER_START_SECONDS 60
 #define LOOK_SECONDS 5	/* for tcmu-runner's answer, when the parts are looked at */
 #define WAIT_SECONDS 30 /* and when the front end depends on it */
 #define REVIVE_SECONDS 20
@@ -121,26 +121,39 @@ static gboolean runner_answers(const Places *places)
 	return runner.answers;
 }
 
+static gboolean start_may_go_on(gint64 end, GError **error)
+{
+	if (!interrupt_check(error))
+		return FALSE;
+	return g_get_monotonic_time() <= end ||
+	       error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
+			 "tcmu-runner did not start within %d s (see its log in /var/log)",
+			 RUNNER_START_SECONDS);
+}
+
+static gboolean runner_start_unit(gint64 end, GError **error)
+{
+	const char *const argv[] = {"systemctl", "start", "tcmu-runner", NULL};
+	g_autoptr(ProcessChild) child = process_child_start(argv, NULL, error);
+	gboolean ended = FALSE;
+
+	while (child && !ended)
+		if (!start_may_go_on(end, error) || !process_child_wait(child, 1, &ended, error))
+			return FALSE;
+	return child != NULL;
+}
+
 static gboolean runner_start(const Places *places, const char *program, GError **error)
 {
 	gint64 end = g_get_monotonic_time() + RUNNER_START_SECONDS * G_USEC_PER_SEC;
-	const char *const unit[] = {"systemctl", "start", "tcmu-runner", NULL};
 	const char *const daemon[] = {program, NULL};
 
-	if (!access("/run/systemd/system", F_OK)) {
-		if (!process_run(unit, RUNNER_START_SECONDS, error))
-			return FALSE;
-	} else if (!process_start_daemon(daemon, error)) {
+	if (!(access("/run/systemd/system", F_OK) ? process_start_daemon(daemon, error)
+						  : runner_start_unit(end, error)))
 		return FALSE;
-	}
 	while (!runner_answers(places)) {
-		if (!interrupt_check(error))
+		if (!start_may_go_on(end, error))
 			return FALSE;
-		if (g_get_monotonic_time() > end)
-			return error_set(error, STORAGEOS_ERROR_UNSUPPORTED,
-					 "tcmu-runner did not start within %d s (see its log in "
-					 "/var/log)",
-					 RUNNER_START_SECONDS);
 		g_usleep(PAUSE_US);
 	}
 	return TRUE;

@@ -48,4 +48,28 @@ like "over FUSE, and it says why" "$(<"$WORK/said")" \
 	'attached over FUSE \(no TCMU: tcmu-runner does not answer on D-Bus \(no answer within 30 s\)\)'
 runner_goes_on
 must "detach" "$STORAGEOS" detach db
+
+must "tcmu-runner ends" runner_kill
+mkdir "$WORK/bin"
+printf '%s\n' '#!/bin/sh' 'sleep 25' "exec $(type -P tcmu-runner)" >"$WORK/bin/tcmu-runner"
+chmod +x "$WORK/bin/tcmu-runner"
+is "attach, if it starts slowly" "$(PATH=$WORK/bin:$PATH "$STORAGEOS" attach db 2>"$WORK/said")" "$link"
+like "over TCMU" "$(<"$WORK/said")" 'attached over TCMU'
+must "detach" "$STORAGEOS" detach db
+
+# ---- started by systemd, which the test plays
+
+runner_ends() { kill -9 "$(pidof tcmu-runner)" && wait_for 20 runner_dead; }
+runner_dead() { ! pidof tcmu-runner; }
+must "tcmu-runner ends" runner_ends
+mkdir -p /run/systemd/system
+cleanup rmdir /run/systemd/system
+rm "$WORK/bin/tcmu-runner"
+printf '%s\n' '#!/bin/sh' 'echo "the job failed"' 'exit 1' >"$WORK/bin/systemctl"
+chmod +x "$WORK/bin/systemctl"
+PATH=$WORK/bin:$PATH
+refuses "a unit that fails is no start" 'the job failed' "$STORAGEOS" attach db --frontend tcmu
+printf '%s\n' '#!/bin/sh' 'sleep 3' 'tcmu-runner >/dev/null 2>&1 &' >"$WORK/bin/systemctl"
+check "a unit that starts is waited for" "$STORAGEOS" attach db --frontend tcmu
+must "detach" "$STORAGEOS" detach db
 finish
