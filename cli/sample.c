@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/known-volumes.h"
 #include "common/service/control-address.h"
 #include "common/service/control-call.h"
 #include "common/base/error.h"
@@ -50,6 +51,33 @@ Sample *sample_take(const Config *config, const VolumeName *name, GError **error
 	return sample_take_from(config, socket, error);
 }
 
+/* The volume's name; a long one, which its socket's name has only the beginning of, is looked for
+ * among those that are known. */
+static char *name_of_silent(const Config *config, const char *socket)
+{
+	char *volume = control_name_volume(socket);
+	g_autoptr(GPtrArray) known = strchr(socket, '~') ? known_volumes(config) : NULL;
+
+	for (guint i = 0; known && i < known->len; i++) {
+		const VolumeName *name = g_ptr_array_index(known, i);
+		g_autofree char *of_name = control_name(name);
+
+		if (!strcmp(of_name, socket)) {
+			g_free(volume);
+			return volume_name_format(name);
+		}
+	}
+	return volume;
+}
+
+static void problem_add(const Config *config, const char *socket, const GError *error,
+			GPtrArray *problems)
+{
+	g_autofree char *volume = name_of_silent(config, socket);
+
+	g_ptr_array_add(problems, g_strdup_printf("%s: %s", volume, error->message));
+}
+
 /* Skips what is no volume's socket, and sockets without a server: a killed server leaves its socket
  * behind. */
 GPtrArray *sample_take_all(const Config *config, GPtrArray *problems)
@@ -71,8 +99,7 @@ GPtrArray *sample_take_all(const Config *config, GPtrArray *problems)
 		if (sample)
 			g_ptr_array_add(samples, sample);
 		else if (!g_error_matches(error, STORAGEOS_ERROR, STORAGEOS_ERROR_NOT_FOUND))
-			g_ptr_array_add(problems,
-					g_strdup_printf("%s: %s", volume, error->message));
+			problem_add(config, socket, error, problems);
 	}
 	return samples;
 }

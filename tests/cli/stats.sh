@@ -146,6 +146,16 @@ refuses "a file in the place of a volume's socket is one" 'default/y: .*is a fil
 rm -r "$WORK"/run/control/{core.1,db,default:x~,default:y}
 must "end" unmount "$WORK/mnt"
 must "the server has ended" wait_for 10 gone "$server"
+long=$(printf 'p%.0s' {1..40})/$(printf 'v%.0s' {1..60})
+must "a pool with a long name" "$STORAGEOS" pool create "${long%/*}" "$WORK/long"
+must "with a volume that has one" "$STORAGEOS" create "$long" --size 16M
+must "serve it" serve "$long"
+name=$(ls "$WORK/run/control")
+must "end" unmount "$WORK/mnt"
+must "the server has ended" wait_for 10 gone "$server"
+echo >"$WORK/run/control/$name"
+refuses "a long name is said whole" "stats: $long: .*is a file and not the server" "$STORAGEOS" stats
+rm "$WORK/run/control/$name"
 
 # ---- a volume is made while the deleted volume of its name is still served
 
