@@ -148,13 +148,15 @@ static void test_read(const void *data)
 /* Every file of the table is refused wherever it is cut. */
 static void test_cut(const void *data)
 {
+	gsize step = test_is_instrumented() ? 5 : 1;
+
 	(void)data;
 	for (guint i = 0; i < G_N_ELEMENTS(read_rows); i++) {
 		const ReadRow *row = &read_rows[i];
 		gsize end = row->length -
 			    (g_str_has_suffix(row->bytes + row->length - 4, "efoo") ? 3 : 0);
 
-		for (gsize length = 0; length < end; length++) {
+		for (gsize length = 0; length < end; length += step) {
 			autofd fd = fd_of_bytes(row->bytes, length);
 			g_autoptr(StreamRbdReader) reader = stream_rbd_reader_new(fd);
 			g_auto(StreamRbdHead) head = {0};

@@ -224,10 +224,11 @@ static void test_round_trip(const void *data)
 static void test_cut(const void *data)
 {
 	g_auto(Bytes) stream = stream_plain(&begin_plain);
+	gsize step = test_is_instrumented() ? 7 : 1;
 	guint items;
 
 	(void)data;
-	for (gsize length = 0; length < stream.length; length++) {
+	for (gsize length = 0; length < stream.length; length += step) {
 		g_autoptr(GError) error = NULL;
 
 		test_row("cut to %zu bytes", length);
@@ -255,7 +256,7 @@ static void test_flip(const void *data)
 {
 	g_auto(Bytes) stream = stream_plain(&begin_plain);
 	gsize starts[16];
-	guint items, frame = 0, step = test_is_instrumented() ? 7 : 1;
+	guint items, frame = 0, step = test_is_instrumented() ? 31 : 1;
 
 	(void)data;
 	frames_find(&stream, starts);
