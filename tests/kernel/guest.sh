@@ -11,7 +11,8 @@
 #     ...                          from here on inside the guest
 #
 #   enter_guest [UML-RUN OPTION]...  outside of the guest: runs the test in a guest, and does not return;
-#                                    inside: returns at once; --timeout is a limit as in tests/lib.sh
+#                                    inside: returns at once; --timeout is a limit as in tests/lib.sh.
+#                                    targetcli and targetctl are those of warm/ then
 #   plugin_install                   makes a pool and its configuration in /etc, puts the plugin into
 #                                    tcmu-runner's directory, and loads the modules
 #   runner_start | runner_kill | runner_stop | runner_alive    control tcmu-runner, whose log is $RUNNER_LOG
@@ -34,7 +35,10 @@ CONFIGFS=/sys/kernel/config/target
 RUNNER_LOG=/var/log/tcmu-runner.log
 
 enter_guest() {
-	[ -z "${STORAGEOS_GUEST-}" ] || return 0
+	if [ -n "${STORAGEOS_GUEST-}" ]; then
+		PATH=$STORAGEOS_BUILD/tests/kernel/warm:$PATH
+		return
+	fi
 	local script status seconds=600 options=()
 	script=$(realpath "$0")
 	cd / || give_up "no /"
