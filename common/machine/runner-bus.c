@@ -128,7 +128,8 @@ static gpointer query_run(gpointer data)
 /* Waits for a moment if it is not. */
 static gboolean query_is_done(Query *query, gint64 end)
 {
-	gint64 pause = MIN(end, g_get_monotonic_time() + PAUSE_US);
+	gint64 soon = g_get_monotonic_time() + PAUSE_US;
+	gint64 pause = MIN(end, soon);
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&query->lock);
 
 	while (!query->done)
