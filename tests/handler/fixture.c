@@ -141,3 +141,25 @@ guint command_sense(const Command *command)
 		return (guint)(sense[1] << 16 | sense[2] << 8 | sense[3]);
 	return (guint)(sense[2] << 16 | sense[12] << 8 | sense[13]);
 }
+
+static gboolean is_being_left(void)
+{
+	g_autoptr(GDir) tasks = g_dir_open("/proc/self/task", 0, NULL);
+	gboolean found = FALSE;
+	const char *id;
+
+	while ((id = g_dir_read_name(tasks))) {
+		g_autofree char *path = g_strdup_printf("/proc/self/task/%s/comm", id);
+		g_autofree char *name = NULL;
+
+		found |= g_file_get_contents(path, &name, NULL, NULL) &&
+			 g_str_has_prefix(name, "storageos-");
+	}
+	return found;
+}
+
+pid_t fixture_fork(void)
+{
+	WAIT_WITHIN(10, !is_being_left());
+	return fork();
+}

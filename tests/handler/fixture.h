@@ -39,6 +39,11 @@ gboolean dev_becomes_ready(Dev *dev);
  * or under a tool. */
 gint64 fixture_awaiting_end(void);
 
+/* As fork(), once no thread of the plugin is left, as of earlier tests, that nobody joins: what it
+ * has locked, such as a sanitizer's allocator, would be locked for ever in the child, and the
+ * thread sanitizer has no threads in the child of several. */
+pid_t fixture_fork(void);
+
 /* Whether the plugin has logged that. */
 gboolean log_has(const char *text);
 

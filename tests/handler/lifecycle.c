@@ -245,33 +245,13 @@ static void check_after_death(void)
 	dev_remove(&dev);
 }
 
-/* Whether a thread that nobody joins, as of earlier tests, is still there: what it has locked would
- * be locked for ever in a child, and the thread sanitizer has no threads in the child of several.
- */
-static gboolean is_being_left(void)
-{
-	g_autoptr(GDir) tasks = g_dir_open("/proc/self/task", 0, NULL);
-	gboolean found = FALSE;
-	const char *id;
-
-	while ((id = g_dir_read_name(tasks))) {
-		g_autofree char *path = g_strdup_printf("/proc/self/task/%s/comm", id);
-		g_autofree char *name = NULL;
-
-		found |= g_file_get_contents(path, &name, NULL, NULL) &&
-			 g_str_has_prefix(name, "storageos-");
-	}
-	return found;
-}
-
 static void test_death(const void *data)
 {
 	int status = 0;
 	pid_t child;
 
 	(void)data;
-	WAIT_WITHIN(10, !is_being_left());
-	child = fork();
+	child = fixture_fork();
 	if (!child)
 		die_at_work();
 	REQUIRE(child > 0 && waitpid(child, &status, 0) == child);

@@ -45,7 +45,7 @@ static void serve_and_die(guint n)
 static gboolean runner_dies(guint n)
 {
 	int status = 0;
-	pid_t child = fork();
+	pid_t child = fixture_fork();
 
 	if (!child)
 		serve_and_die(n);
