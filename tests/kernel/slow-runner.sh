@@ -5,6 +5,7 @@
 need_built "$STORAGEOS" "$STORAGEOS_PLUGIN" "$STORAGEOS_FUSE"
 need tcmu-runner tcmu-runner
 need targetcli targetcli-fb
+need jq jq
 enter_guest --timeout 300
 plugin_install
 modprobe -a loop fuse 2>/dev/null

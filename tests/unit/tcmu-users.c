@@ -217,15 +217,21 @@ static void append(const void *data, gsize length)
 	answer_length += (gssize)NLA_ALIGN(length);
 }
 
-static void begin_answer(guint16 type)
+static void begin_message(guint16 type, const void *body, gsize length)
 {
 	const struct nlmsghdr header = {.nlmsg_type = type};
-	const struct genlmsghdr generic = {.cmd = CTRL_CMD_NEWFAMILY};
 
 	memset(answer, 0, sizeof answer);
 	answer_length = 0;
 	append(&header, sizeof header);
-	append(&generic, sizeof generic);
+	append(body, length);
+}
+
+static void begin_answer(guint16 type)
+{
+	const struct genlmsghdr generic = {.cmd = CTRL_CMD_NEWFAMILY};
+
+	begin_message(type, &generic, sizeof generic);
 }
 
 static gssize begin_attribute(guint16 type)
@@ -278,13 +284,9 @@ static void answer_of_kernel(const char *name, gsize number_length)
 
 static void answer_with_error(int error)
 {
-	const struct nlmsghdr header = {.nlmsg_type = NLMSG_ERROR};
 	const struct nlmsgerr refusal = {.error = error};
 
-	memset(answer, 0, sizeof answer);
-	answer_length = 0;
-	append(&header, sizeof header);
-	append(&refusal, sizeof refusal);
+	begin_message(NLMSG_ERROR, &refusal, sizeof refusal);
 }
 
 /* `problem`: why it is not known whether the family is there. */
