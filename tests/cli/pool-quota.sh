@@ -43,15 +43,23 @@ like "list says what is free of what" "$("$STORAGEOS" list q)" "; quota: [0-9.]+
 
 # ---- it is kept
 
+must "one with a reserve" "$STORAGEOS" create q/r --size 4M --reserve -q
 serve a
 serve b
-check "there is room" fill a 0 60
-sleep 2 # each server has measured what the other one wrote
+serve r
+check "there is room" fill a 0 30
+check "in the reserve, too" fill r 0 4
+sleep "$(limit 2)" # each server has measured what the other one wrote
 refuses "there is no more" 'No space left on device' fill b 0 60
 check "the quota is kept" [ "$(taken)" -le 101 ]
 check "and used" [ "$(taken)" -ge 95 ]
 note "quota of 100 MiB: the volumes take $(taken) MiB"
-check "what has space can be written" fill a 0 20
+sleep "$(limit 2)" # the others know, too
+refuses "other blocks of a volume need more" 'No space left on device' fill a 30 10
+check "with a reserve, they can be overwritten" fill r 0 4
+must "discard" fallocate --punch-hole --offset 0 --length 20M "$WORK/mnt-a/a"
+check "what was discarded leaves space" wait_for 10 fill a 0 16
+check "the quota is kept by all that" [ "$(taken)" -le 101 ]
 like "a new volume is refused" "$("$STORAGEOS" create q/c --size 1M 2>&1)" "the quota of the pool 'q' is used up \(see: storageos pool show q\)"
 is "it is a mark of 95 %" "$(show .mark)" 95
 check "with its event" wait_for 20 test -e "$WORK/run/pool-events/q"
@@ -73,7 +81,7 @@ is "the size of the pool is that of the file system" "$(show '[.size > 900000000
 
 # ---- a volume that nobody serves
 
-for name in a b; do unmount_for_certain "$WORK/mnt-$name"; done
+for name in a b r; do unmount_for_certain "$WORK/mnt-$name"; done
 check "it is whole" "$STORAGEOS" check q/a
 must "a quota that is exceeded" "$STORAGEOS" pool set q quota=120M -q
 is "nothing is free" "$(show '[.free, .percent]')" "[0,100]"
