@@ -13,8 +13,8 @@ config_set node_cache=1MiB
 cleanup load_stop
 kills=0 requests=0 flattened=0 unfinished=0 number=0
 
-# What no load touches, between two of its strips: at 1 MiB a second, every other clone is flattened for longer
-# than its two kills take.
+# What no load touches, between two of its strips: every other clone is flattened so slowly, with half a minute
+# between two steps of 8 MiB, that its two kills come first.
 STILL=516 # MiB, where it begins
 random_file "$WORK/still" $((24 << 20))
 slow() { [ $((flattened % 2)) = 0 ]; }
@@ -22,7 +22,7 @@ is_still() { cmp -n $((24 << 20)) -i "$((STILL << 20)):0" "$FILE" "$WORK/still";
 
 killed() {
 	local flatten rate=0
-	! slow || rate=1M
+	! slow || rate=256K
 	load_start "$FILE" || return
 	"$STORAGEOS" flatten "v$number" --rate "$rate" >"$WORK/flatten" 2>&1 &
 	flatten=$!
@@ -38,6 +38,7 @@ killed() {
 	else
 		kill_server
 		load_end 4 || return
+		! slow || kill -9 "$flatten" # one that began only now does it by itself, to its end
 		wait "$flatten"
 	fi
 	kills=$((kills + 1))
