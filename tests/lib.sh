@@ -428,9 +428,9 @@ allocated() {
 # alive PID: whether it runs (one that has ended and was not waited for does not).  Of one that is
 # being killed the first thread may have ended before others, which have its files open still.
 alive() {
-	local tasks=("/proc/$1/task"/*)
-	[ -r "/proc/$1/stat" ] &&
-		{ [ ${#tasks[@]} -gt 1 ] || [ "$(sed 's/.*) //' "/proc/$1/stat" | cut -c1)" != Z ]; }
+	local tasks=("/proc/$1/task"/*) stat
+	stat=$(cat "/proc/$1/stat" 2>/dev/null) && # read once: it may end now
+		{ [ ${#tasks[@]} -gt 1 ] || [[ ${stat##*) } != Z* ]]; }
 }
 
 gone() {
