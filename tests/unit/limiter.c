@@ -377,7 +377,7 @@ static const struct {
 /* A discard is a request, of no bytes; a flush is none. */
 static void test_kinds(const void *data)
 {
-	const Limits limits = {.limits[LIMITER_WRITE] = {{1000, 10}, {MIB, 0}}};
+	const Limits limits = {.limits[LIMITER_WRITE] = {{30, 10}, {MIB, 0}}};
 	Scene *scene = scene_new();
 
 	(void)data;
